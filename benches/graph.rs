@@ -1,0 +1,246 @@
+//! What the graph costs and what it finds: build time, recall and CPU microseconds per query at several ef, plain
+//! and filtered, on real embeddings in a mapped vector column.
+//!
+//! `cargo bench --no-default-features --bench graph -- [minilm|sift] [build] [plain] [filtered]`
+//!
+//! Every figure is given with its recall against the data's own ground truth, computed elsewhere. CPU time is the
+//! thread's, so other work on the machine disturbs only through the caches.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32};
+use std::time::Instant;
+
+use hither::distance::{Metric, Query};
+use hither::fs::DiskFs;
+use hither::index::hnsw::{Graph, Params, Scratch};
+use hither::index::{Request, Rows, Strategy, search};
+use hither::vectors::{Column, View};
+use roaring::RoaringBitmap;
+
+#[path = "data/mod.rs"]
+mod data;
+
+const K: usize = 10;
+
+struct Set {
+    metric: Metric,
+    dimensions: usize,
+    queries: Vec<f32>,
+    view: View,
+    rows: u32,
+    folder: std::path::PathBuf,
+}
+
+fn main() {
+    let arguments: Vec<String> =
+        std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
+    let wants = |what: &str, of: &[&str]| {
+        arguments.iter().any(|argument| argument == what)
+            || !arguments.iter().any(|argument| of.contains(&argument.as_str()))
+    };
+    let Some(folder) = data::folder() else {
+        println!("no data: set HITHER_DATA to a folder with minilm/ and sift/");
+        return;
+    };
+    let temporary = tempfile::tempdir().expect("a temporary folder");
+    let sets = ["minilm", "sift"];
+    let parts = ["build", "plain", "filtered"];
+    for (name, metric) in [("minilm", Metric::Cosine), ("sift", Metric::L2)] {
+        if !wants(name, &sets) {
+            continue;
+        }
+        let set = load(&folder, name, metric, temporary.path());
+        let graph = build(&set, wants("build", &parts));
+        if wants("plain", &parts) {
+            plain(&set, &graph);
+        }
+        if wants("filtered", &parts) {
+            filtered(&set, &graph);
+        }
+    }
+}
+
+fn load(folder: &Path, name: &'static str, metric: Metric, temporary: &Path) -> Set {
+    let folder = folder.join(name);
+    let base = data::npy(&folder.join("base.npy"));
+    let (rows, dimensions) = (base.rows() as u32, base.columns());
+    let values = base.floats();
+    let column = Column::create(Arc::new(DiskFs), &temporary.join(name), 1, dimensions).expect("a column");
+    column.reserve(rows).expect("room");
+    for (slot, vector) in values.chunks_exact(dimensions).enumerate() {
+        column.write(slot as u32, Some(vector)).expect("a write");
+    }
+    let queries = data::npy(&folder.join("queries.npy")).floats();
+    println!("{name}: {rows} x {dimensions}, {metric:?}");
+    Set { metric, dimensions, queries, view: column.view(), rows, folder }
+}
+
+fn build(set: &Set, both: bool) -> Graph {
+    let params = Params::new(16, 64, set.metric).expect("defaults");
+    let slots: RoaringBitmap = (0..set.rows).collect();
+    let mut graph = None;
+    for threads in if both { vec![1, 2] } else { vec![2] } {
+        let (start, cpu) = (Instant::now(), process_cpu());
+        let (progress, cancel) = (AtomicU32::new(0), AtomicBool::new(false));
+        graph = Some(Graph::build(params, &set.view, &slots, threads, &progress, &cancel).expect("a build"));
+        let (wall, cpu) = (start.elapsed().as_secs_f64(), process_cpu() - cpu);
+        println!("  build, {threads} thread(s): {wall:.2} s wall, {cpu:.2} s CPU");
+    }
+    graph.expect("at least one build")
+}
+
+fn plain(set: &Set, graph: &Graph) {
+    let truth = truth(set, "all");
+    let mut scratch = Scratch::new();
+    for ef in [10, 20, 40, 80, 120, 200, 400] {
+        let mut best = f64::INFINITY;
+        let (mut recall, mut distances, mut hops) = (0.0, 0, 0);
+        for _round in 0..5 {
+            (recall, distances, hops) = (0.0, 0, 0);
+            let cpu = thread_cpu();
+            for (number, vector) in set.queries.chunks_exact(set.dimensions).enumerate() {
+                let query = Query::new(set.metric, vector);
+                let (hits, counters) = graph.search(&set.view, &query, ef, &mut scratch);
+                distances += counters.distances;
+                hops += counters.hops;
+                recall += recall_of(hits.iter().take(K).map(|hit| hit.slot), &truth[number]);
+            }
+            best = best.min(thread_cpu() - cpu);
+        }
+        let n = truth.len() as f64;
+        println!(
+            "  ef {ef:>3}: recall {:.4}, {:6.1} us CPU, {:.0} distances, {:.0} hops",
+            recall / n,
+            best / n * 1e6,
+            distances as f64 / n,
+            hops as f64 / n
+        );
+    }
+}
+
+fn filtered(set: &Set, graph: &Graph) {
+    for (name, allowed) in filters(set) {
+        let truth = truth(set, &name);
+        println!(
+            "  {name}: {} rows, {:.3} %",
+            allowed.len(),
+            allowed.len() as f64 / f64::from(set.rows) * 100.0
+        );
+        for strategy in
+            [None, Some(Strategy::Exact), Some(Strategy::FilteredGraph), Some(Strategy::TestedGraph)]
+        {
+            for ef in [40, 80] {
+                measure(set, graph, &allowed, &truth, strategy, ef);
+                if strategy == Some(Strategy::Exact) {
+                    break;
+                }
+            }
+        }
+    }
+}
+
+fn measure(
+    set: &Set,
+    graph: &Graph,
+    allowed: &RoaringBitmap,
+    truth: &[Vec<u32>],
+    strategy: Option<Strategy>,
+    ef: usize,
+) {
+    let (tail, cancel) = (RoaringBitmap::new(), AtomicBool::new(false));
+    let (mut recall, mut distances, mut visited, mut fell) = (0.0, 0, 0, 0);
+    let mut chosen = None;
+    let mut best = f64::INFINITY;
+    for _round in 0..2 {
+        (recall, distances, visited, fell) = (0.0, 0, 0, 0);
+        let cpu = thread_cpu();
+        for (number, vector) in set.queries.chunks_exact(set.dimensions).enumerate() {
+            let request = Request {
+                vectors: &set.view,
+                query: Query::new(set.metric, vector),
+                rows: Rows::exactly(allowed),
+                graph: Some(graph),
+                tail: &tail,
+                k: K,
+                ef,
+                strategy,
+                cancel: &cancel,
+            };
+            let found = search(&request).expect("an answer");
+            assert_eq!(found.hits.len(), K.min(allowed.len() as usize), "a filter never costs rows");
+            assert!(found.hits.iter().all(|hit| allowed.contains(hit.slot)));
+            distances += found.counters.distances;
+            visited += found.counters.visited;
+            fell += usize::from(found.fell_from.is_some());
+            chosen = Some((found.strategy, found.costs.get(found.strategy)));
+            recall += recall_of(found.hits.iter().map(|hit| hit.slot), &truth[number]);
+        }
+        best = best.min(thread_cpu() - cpu);
+    }
+    let n = truth.len() as f64;
+    let (used, cost) = chosen.expect("at least one query");
+    println!(
+        "    {:<16} ef {ef:>3}: recall {:.4}, {:7.1} us CPU, {:.0} distances, {:.0} visited, {fell} fell{}",
+        strategy.map_or("chosen", Strategy::name),
+        recall / n,
+        best / n * 1e6,
+        distances as f64 / n,
+        visited as f64 / n,
+        if strategy.is_none() { format!(" -> {} (cost {cost:.0})", used.name()) } else { String::new() }
+    );
+}
+
+fn truth(set: &Set, name: &str) -> Vec<Vec<u32>> {
+    let array = data::npz(&set.folder.join("gt.npz"), name);
+    let columns = array.columns();
+    let row = |row: &[i64]| row[..K].iter().filter(|&&slot| slot >= 0).map(|&slot| slot as u32).collect();
+    array.integers().chunks_exact(columns).map(row).collect()
+}
+
+fn recall_of(found: impl Iterator<Item = u32>, truth: &[u32]) -> f64 {
+    found.filter(|slot| truth.contains(slot)).count() as f64 / truth.len() as f64
+}
+
+fn filters(set: &Set) -> Vec<(String, RoaringBitmap)> {
+    let text = std::fs::read_to_string(set.folder.join("filters.json")).expect("filters");
+    let list: Vec<serde_json::Value> = serde_json::from_str(&text).expect("a list of filters");
+    let meta = |name: &str| data::npz(&set.folder.join("meta.npz"), name);
+    let of = |filter: &serde_json::Value| {
+        let field = |name: &str| filter[name].as_str().unwrap_or_default().to_owned();
+        let (column, operator) = (field("col"), field("op"));
+        let value = match filter["value"].as_i64() {
+            Some(value) => value,
+            None => category(set, filter["value"].as_str().expect("a name")),
+        };
+        let matches = |x: i64| if operator == "<" { x < value } else { x == value };
+        let values = meta(&column).integers();
+        let slots =
+            values.iter().enumerate().filter(|(_, value)| matches(**value)).map(|(slot, _)| slot as u32);
+        (field("name"), slots.collect::<RoaringBitmap>())
+    };
+    list.iter().map(of).collect()
+}
+
+/// The number of a category's name: numpy's fixed-width byte strings.
+fn category(set: &Set, name: &str) -> i64 {
+    let names = data::npz(&set.folder.join("meta.npz"), "category_names").strings();
+    names.iter().position(|other| other == name).expect("a known category") as i64
+}
+
+fn thread_cpu() -> f64 {
+    clock(libc::CLOCK_THREAD_CPUTIME_ID)
+}
+
+fn process_cpu() -> f64 {
+    clock(libc::CLOCK_PROCESS_CPUTIME_ID)
+}
+
+#[allow(unsafe_code, reason = "std has no CPU clocks")]
+fn clock(which: libc::clockid_t) -> f64 {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the pointer is to a timespec of ours.
+    let result = unsafe { libc::clock_gettime(which, &mut time) };
+    assert_eq!(result, 0, "a CPU clock");
+    time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
+}

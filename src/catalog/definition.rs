@@ -1,0 +1,261 @@
+//! Definitions of objects. Plain data: everything is public, cloned, compared and stored as JSON.
+//!
+//! An object keeps its oid for life. A table's `storage` names its files and changes with TRUNCATE and rewrites.
+
+use serde::{Deserialize, Serialize};
+
+use crate::distance::Metric;
+use crate::types::Type;
+
+/// PostgreSQL's object identifier.
+pub type Oid = u32;
+
+/// Any object of the catalogue.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Object {
+    Schema(Schema),
+    Table(Table),
+    Index(Index),
+    Sequence(Sequence),
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Schema {
+    pub oid: Oid,
+    pub name: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Table {
+    pub oid: Oid,
+    pub schema: String,
+    pub name: String,
+    /// Names the files that hold the rows; see [`crate::log::StorageId`].
+    pub storage: u64,
+    /// In order of `number`, without gaps: `columns[i].number == i + 1`.
+    pub columns: Vec<Column>,
+    pub constraints: Vec<Constraint>,
+    pub kind: TableKind,
+    /// COMMENT ON TABLE.
+    #[serde(default)]
+    pub comment: Option<String>,
+}
+
+/// What kind of relation a [`Table`] is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum TableKind {
+    Ordinary,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Column {
+    pub name: String,
+    /// PostgreSQL's attnum, from 1.
+    pub number: u16,
+    pub ty: Type,
+    pub not_null: bool,
+    pub default: Option<DefaultExpr>,
+    pub identity: Option<Identity>,
+    /// The sequence that serial or identity made for this column.
+    #[serde(default)]
+    pub sequence: Option<Oid>,
+    /// What rows written before ADD COLUMN hold here: a row of this one column, encoded by `table::rows`.
+    /// Absent: NULL.
+    #[serde(default)]
+    pub missing: Option<Vec<u8>>,
+    /// Whether the metadata index that every filterable column has by default is kept.
+    #[serde(default = "yes")]
+    pub metadata_index: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// A default, as SQL text.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DefaultExpr {
+    pub sql: String,
+}
+
+/// GENERATED ... AS IDENTITY.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Identity {
+    Always,
+    ByDefault,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Constraint {
+    pub oid: Oid,
+    pub name: String,
+    pub kind: ConstraintKind,
+}
+
+/// Columns are given by number.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ConstraintKind {
+    /// Backed by the unique [`Index`] whose `constraint` is this one's oid.
+    PrimaryKey {
+        columns: Vec<u16>,
+    },
+    /// Backed by the unique [`Index`] whose `constraint` is this one's oid.
+    Unique {
+        columns: Vec<u16>,
+    },
+    Check {
+        sql: String,
+    },
+    NotNull {
+        column: u16,
+    },
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Index {
+    pub oid: Oid,
+    /// In the schema of its table.
+    pub name: String,
+    pub table: Oid,
+    pub method: IndexMethod,
+    /// Column numbers.
+    pub columns: Vec<u16>,
+    /// One per column or empty: "vector_l2_ops", "int4_ops", ...
+    #[serde(default)]
+    pub opclasses: Vec<String>,
+    pub unique: bool,
+    /// The PRIMARY KEY or UNIQUE constraint this index backs.
+    pub constraint: Option<Oid>,
+    /// For `hnsw`.
+    #[serde(default)]
+    pub hnsw: Option<HnswOptions>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum IndexMethod {
+    /// Unique: keys in the LSM tree. Not unique: answered by the metadata index of the column.
+    Btree,
+    /// Answered by the metadata index of the column.
+    Bitmap,
+    Hnsw,
+}
+
+/// CREATE INDEX ... USING hnsw (...) WITH (m, ef_construction).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HnswOptions {
+    pub metric: IndexMetric,
+    pub m: u16,
+    pub ef_construction: u16,
+}
+
+/// The metric of a vector index, as stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum IndexMetric {
+    L2,
+    InnerProduct,
+    Cosine,
+    L1,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Sequence {
+    pub oid: Oid,
+    pub schema: String,
+    pub name: String,
+    /// Int2, Int4 or Int8.
+    pub ty: Type,
+    pub start: i64,
+    pub increment: i64,
+    pub min: i64,
+    pub max: i64,
+    pub cycle: bool,
+    /// Dropped with this table's column (oid, number).
+    pub owned_by: Option<(Oid, u16)>,
+}
+
+impl Object {
+    pub fn oid(&self) -> Oid {
+        match self {
+            Object::Schema(schema) => schema.oid,
+            Object::Table(table) => table.oid,
+            Object::Index(index) => index.oid,
+            Object::Sequence(sequence) => sequence.oid,
+        }
+    }
+}
+
+impl Table {
+    pub fn column(&self, name: &str) -> Option<&Column> {
+        self.columns.iter().find(|column| column.name == name)
+    }
+
+    /// By attnum, from 1.
+    pub fn column_number(&self, number: u16) -> Option<&Column> {
+        self.columns.get(usize::from(number).checked_sub(1)?)
+    }
+
+    /// Numbers of the primary key's columns.
+    pub fn primary_key(&self) -> Option<&[u16]> {
+        self.constraints.iter().find_map(|constraint| match &constraint.kind {
+            ConstraintKind::PrimaryKey { columns } => Some(columns.as_slice()),
+            _ => None,
+        })
+    }
+
+    pub fn constraint(&self, oid: Oid) -> Option<&Constraint> {
+        self.constraints.iter().find(|constraint| constraint.oid == oid)
+    }
+
+    /// `schema.name`, unquoted, for messages of the operator.
+    pub fn qualified_name(&self) -> String {
+        format!("{}.{}", self.schema, self.name)
+    }
+}
+
+impl Column {
+    /// Whether cells live in the slot-addressed vector segments instead of in the row: `vector(n)`.
+    pub fn is_slot_vector(&self) -> bool {
+        matches!(self.ty, Type::Vector(Some(_)))
+    }
+
+    /// Of a `vector(n)`.
+    pub fn dimensions(&self) -> Option<usize> {
+        match self.ty {
+            Type::Vector(Some(dimensions)) => Some(usize::from(dimensions)),
+            _ => None,
+        }
+    }
+}
+
+impl IndexMethod {
+    /// As written after USING.
+    pub fn name(self) -> &'static str {
+        match self {
+            IndexMethod::Btree => "btree",
+            IndexMethod::Bitmap => "bitmap",
+            IndexMethod::Hnsw => "hnsw",
+        }
+    }
+}
+
+impl From<IndexMetric> for Metric {
+    fn from(metric: IndexMetric) -> Metric {
+        match metric {
+            IndexMetric::L2 => Metric::L2,
+            IndexMetric::InnerProduct => Metric::InnerProduct,
+            IndexMetric::Cosine => Metric::Cosine,
+            IndexMetric::L1 => Metric::L1,
+        }
+    }
+}
+
+impl From<Metric> for IndexMetric {
+    fn from(metric: Metric) -> IndexMetric {
+        match metric {
+            Metric::L2 => IndexMetric::L2,
+            Metric::InnerProduct => IndexMetric::InnerProduct,
+            Metric::Cosine => IndexMetric::Cosine,
+            Metric::L1 => IndexMetric::L1,
+        }
+    }
+}

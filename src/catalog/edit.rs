@@ -1,0 +1,70 @@
+//! Changes to the catalogue, as they travel in the log and lie in storage 0.
+
+use serde::{Deserialize, Serialize};
+
+use crate::catalog::definition::{Object, Oid};
+use crate::error::{Error, Result};
+
+/// One change. A transaction's DDL is a list of them, in order.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Edit {
+    /// Creates the object or replaces the one of the same oid.
+    Put(Object),
+    Delete(Oid),
+}
+
+impl Edit {
+    pub fn oid(&self) -> Oid {
+        match self {
+            Edit::Put(object) => object.oid(),
+            Edit::Delete(oid) => *oid,
+        }
+    }
+
+    /// The bytes of a `Record::Catalog`.
+    pub fn encode_list(edits: &[Edit]) -> Vec<u8> {
+        serde_json::to_vec(edits).expect("definitions are maps with string keys, which JSON always takes")
+    }
+
+    pub fn decode_list(bytes: &[u8]) -> Result<Vec<Edit>> {
+        serde_json::from_slice(bytes).map_err(|e| Error::corrupt("log", 0, "a list of catalogue edits", e))
+    }
+
+    /// Key and value in the tree of storage 0; no value deletes the row.
+    pub fn entry(&self) -> (Vec<u8>, Option<Vec<u8>>) {
+        match self {
+            Edit::Put(object) => (object_key(object.oid()), Some(encode_object(object))),
+            Edit::Delete(oid) => (object_key(*oid), None),
+        }
+    }
+}
+
+/// First byte of an object's key in storage 0.
+pub const OBJECT_KEY: u8 = 1;
+/// First byte of the key under which storage 0 keeps a sequence's logged value.
+pub const SEQUENCE_KEY: u8 = 2;
+
+/// `[OBJECT_KEY][oid, big-endian]`
+pub fn object_key(oid: Oid) -> Vec<u8> {
+    key(OBJECT_KEY, oid)
+}
+
+/// `[SEQUENCE_KEY][oid, big-endian]`
+pub fn sequence_key(oid: Oid) -> Vec<u8> {
+    key(SEQUENCE_KEY, oid)
+}
+
+pub fn encode_object(object: &Object) -> Vec<u8> {
+    serde_json::to_vec(object).expect("definitions are maps with string keys, which JSON always takes")
+}
+
+pub fn decode_object(bytes: &[u8]) -> Result<Object> {
+    serde_json::from_slice(bytes).map_err(|e| Error::corrupt("catalogue", 0, "a definition", e))
+}
+
+fn key(kind: u8, oid: Oid) -> Vec<u8> {
+    let mut key = Vec::with_capacity(5);
+    key.push(kind);
+    key.extend_from_slice(&oid.to_be_bytes());
+    key
+}

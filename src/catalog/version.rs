@@ -1,0 +1,185 @@
+//! One version of all definitions. Cheap to clone for the next version: objects are behind `Arc`s.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::catalog::definition::{Index, Object, Oid, Schema, Sequence, Table};
+use crate::catalog::{Edit, PUBLIC_SCHEMA, PUBLIC_SCHEMA_OID};
+
+/// All definitions as of one commit (or inside one transaction, with its own DDL).
+#[derive(Clone, Debug)]
+pub struct Catalog {
+    /// Grows with every change; part of the key of a cached plan.
+    version: u64,
+    schemas: BTreeMap<Oid, Arc<Schema>>,
+    tables: BTreeMap<Oid, Arc<Table>>,
+    indexes: BTreeMap<Oid, Arc<Index>>,
+    sequences: BTreeMap<Oid, Arc<Sequence>>,
+    /// (schema, name) of tables, indexes and sequences, which share one name space, as in PostgreSQL.
+    names: BTreeMap<(String, String), Oid>,
+}
+
+/// What a name of a relation stands for.
+#[derive(Clone, Debug)]
+pub enum Relation {
+    Table(Arc<Table>),
+    Index(Arc<Index>),
+    Sequence(Arc<Sequence>),
+}
+
+impl Default for Catalog {
+    fn default() -> Catalog {
+        Catalog::new()
+    }
+}
+
+impl Catalog {
+    /// A fresh database: the schema "public" and nothing else.
+    pub fn new() -> Catalog {
+        let public = Schema { oid: PUBLIC_SCHEMA_OID, name: PUBLIC_SCHEMA.into() };
+        Catalog {
+            version: 1,
+            schemas: BTreeMap::from([(public.oid, Arc::new(public))]),
+            tables: BTreeMap::new(),
+            indexes: BTreeMap::new(),
+            sequences: BTreeMap::new(),
+            names: BTreeMap::new(),
+        }
+    }
+
+    pub fn version(&self) -> u64 {
+        self.version
+    }
+
+    pub fn schema(&self, name: &str) -> Option<&Arc<Schema>> {
+        self.schemas.values().find(|schema| schema.name == name)
+    }
+
+    /// What the name stands for, if it is taken.
+    pub fn relation(&self, schema: &str, name: &str) -> Option<Relation> {
+        let oid = *self.names.get(&(schema.to_owned(), name.to_owned()))?;
+        self.relation_by_oid(oid)
+    }
+
+    pub fn relation_by_oid(&self, oid: Oid) -> Option<Relation> {
+        if let Some(table) = self.tables.get(&oid) {
+            return Some(Relation::Table(table.clone()));
+        }
+        if let Some(index) = self.indexes.get(&oid) {
+            return Some(Relation::Index(index.clone()));
+        }
+        self.sequences.get(&oid).cloned().map(Relation::Sequence)
+    }
+
+    pub fn table(&self, schema: &str, name: &str) -> Option<&Arc<Table>> {
+        self.tables.get(self.names.get(&(schema.to_owned(), name.to_owned()))?)
+    }
+
+    pub fn table_by_oid(&self, oid: Oid) -> Option<&Arc<Table>> {
+        self.tables.get(&oid)
+    }
+
+    pub fn index(&self, schema: &str, name: &str) -> Option<&Arc<Index>> {
+        self.indexes.get(self.names.get(&(schema.to_owned(), name.to_owned()))?)
+    }
+
+    pub fn index_by_oid(&self, oid: Oid) -> Option<&Arc<Index>> {
+        self.indexes.get(&oid)
+    }
+
+    pub fn sequence(&self, schema: &str, name: &str) -> Option<&Arc<Sequence>> {
+        self.sequences.get(self.names.get(&(schema.to_owned(), name.to_owned()))?)
+    }
+
+    pub fn sequence_by_oid(&self, oid: Oid) -> Option<&Arc<Sequence>> {
+        self.sequences.get(&oid)
+    }
+
+    pub fn schemas(&self) -> impl Iterator<Item = &Arc<Schema>> {
+        self.schemas.values()
+    }
+
+    pub fn tables(&self) -> impl Iterator<Item = &Arc<Table>> {
+        self.tables.values()
+    }
+
+    pub fn indexes(&self) -> impl Iterator<Item = &Arc<Index>> {
+        self.indexes.values()
+    }
+
+    pub fn sequences(&self) -> impl Iterator<Item = &Arc<Sequence>> {
+        self.sequences.values()
+    }
+
+    /// In order of oid, which is the order of creation.
+    pub fn indexes_of(&self, table: Oid) -> impl Iterator<Item = &Arc<Index>> {
+        self.indexes.values().filter(move |index| index.table == table)
+    }
+
+    /// The index that backs a PRIMARY KEY or UNIQUE constraint.
+    pub fn index_of_constraint(&self, constraint: Oid) -> Option<&Arc<Index>> {
+        self.indexes.values().find(|index| index.constraint == Some(constraint))
+    }
+
+    /// Sequences that go with the table.
+    pub fn sequences_owned_by(&self, table: Oid) -> impl Iterator<Item = &Arc<Sequence>> {
+        self.sequences.values().filter(move |s| s.owned_by.is_some_and(|(owner, _)| owner == table))
+    }
+
+    /// The schema an index lives in: its table's.
+    pub fn schema_of_index(&self, index: &Index) -> &str {
+        self.tables.get(&index.table).map_or(PUBLIC_SCHEMA, |table| table.schema.as_str())
+    }
+
+    /// The largest oid in use.
+    pub fn max_oid(&self) -> Oid {
+        let last = |oid: Option<&Oid>| oid.copied().unwrap_or(0);
+        let constraints = self.tables.values().flat_map(|t| t.constraints.iter().map(|c| c.oid)).max();
+        last(self.schemas.keys().next_back())
+            .max(last(self.tables.keys().next_back()))
+            .max(last(self.indexes.keys().next_back()))
+            .max(last(self.sequences.keys().next_back()))
+            .max(constraints.unwrap_or(0))
+    }
+
+    /// The next version, with these edits made in order.
+    #[must_use]
+    pub fn apply(&self, edits: &[Edit]) -> Catalog {
+        let mut next = self.clone();
+        for edit in edits {
+            next.forget(edit.oid());
+            if let Edit::Put(object) = edit {
+                next.put(object.clone());
+            }
+        }
+        next.version += 1;
+        next.rebuild_names();
+        next
+    }
+
+    fn forget(&mut self, oid: Oid) {
+        self.schemas.remove(&oid);
+        self.tables.remove(&oid);
+        self.indexes.remove(&oid);
+        self.sequences.remove(&oid);
+    }
+
+    fn put(&mut self, object: Object) {
+        match object {
+            Object::Schema(schema) => drop(self.schemas.insert(schema.oid, Arc::new(schema))),
+            Object::Table(table) => drop(self.tables.insert(table.oid, Arc::new(table))),
+            Object::Index(index) => drop(self.indexes.insert(index.oid, Arc::new(index))),
+            Object::Sequence(sequence) => drop(self.sequences.insert(sequence.oid, Arc::new(sequence))),
+        }
+    }
+
+    /// Names of indexes follow from their tables, so a rename or a move touches names of other objects; DDL is rare
+    /// and catalogues are small, so all names are made anew.
+    fn rebuild_names(&mut self) {
+        let tables = self.tables.values().map(|t| ((t.schema.clone(), t.name.clone()), t.oid));
+        let sequences = self.sequences.values().map(|s| ((s.schema.clone(), s.name.clone()), s.oid));
+        let indexes =
+            self.indexes.values().map(|i| ((self.schema_of_index(i).to_owned(), i.name.clone()), i.oid));
+        self.names = tables.chain(sequences).chain(indexes).collect();
+    }
+}

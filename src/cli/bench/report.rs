@@ -1,0 +1,271 @@
+//! What a benchmark found: a table while it runs, JSON for those who compare, progress for those who wait.
+
+use std::io::{IsTerminal, Write};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::cli::bench::Args;
+use crate::cli::bench::client::Connection;
+use crate::cli::bench::data::{Data, Filter, Verdict};
+use crate::cli::bench::measure::Speed;
+use crate::error::{Error, Result};
+
+/// Everything, in the order of the phases.
+#[derive(serde::Serialize)]
+pub struct Report {
+    server: String,
+    data: String,
+    rows: usize,
+    dimensions: usize,
+    metric: &'static str,
+    m: u32,
+    ef_construction: u32,
+    settings: Vec<String>,
+    load: Option<Loaded>,
+    index: Option<Built>,
+    floor: Option<Speed>,
+    search: Vec<Searched>,
+    filtered: Vec<Filtered>,
+    insert: Vec<Inserted>,
+}
+
+#[derive(serde::Serialize)]
+pub struct Loaded {
+    pub rows: u64,
+    pub seconds: f64,
+    pub rows_per_second: f64,
+}
+
+#[derive(serde::Serialize)]
+pub struct Built {
+    pub seconds: f64,
+    pub metadata_seconds: f64,
+    pub index_bytes: Option<u64>,
+    pub table_bytes: Option<u64>,
+}
+
+#[derive(serde::Serialize)]
+pub struct Searched {
+    ef_search: u32,
+    connections: usize,
+    recall: f64,
+    rows: f64,
+    #[serde(flatten)]
+    speed: Speed,
+}
+
+impl Searched {
+    pub fn new(ef_search: u32, connections: usize, verdict: Verdict, speed: Speed) -> Searched {
+        Searched { ef_search, connections, recall: verdict.recall, rows: verdict.rows, speed }
+    }
+}
+
+#[derive(serde::Serialize)]
+pub struct Filtered {
+    filter: String,
+    sql: String,
+    selectivity: f64,
+    ef_search: u32,
+    recall: f64,
+    rows: f64,
+    missing: usize,
+    wrong: usize,
+    #[serde(flatten)]
+    speed: Speed,
+}
+
+impl Filtered {
+    pub fn new(filter: &Filter, ef_search: u32, verdict: Verdict, speed: Speed) -> Filtered {
+        Filtered {
+            filter: filter.name.clone(),
+            sql: filter.sql.clone(),
+            selectivity: filter.selectivity(),
+            ef_search,
+            recall: verdict.recall,
+            rows: verdict.rows,
+            missing: verdict.missing,
+            wrong: verdict.wrong,
+            speed,
+        }
+    }
+}
+
+#[derive(serde::Serialize)]
+pub struct Inserted {
+    pub connections: usize,
+    #[serde(flatten)]
+    pub speed: Speed,
+}
+
+impl Report {
+    pub fn new(args: &Args, data: &Data, control: &Connection) -> Report {
+        let server = control.text("SELECT version()").ok().flatten().unwrap_or_else(|| "unknown".to_owned());
+        Report {
+            server,
+            data: data.name.clone(),
+            rows: data.rows(),
+            dimensions: data.dimensions,
+            metric: args.metric.opclass(),
+            m: args.m,
+            ef_construction: args.ef_construction,
+            settings: args.settings.clone(),
+            load: None,
+            index: None,
+            floor: None,
+            search: Vec::new(),
+            filtered: Vec::new(),
+            insert: Vec::new(),
+        }
+    }
+
+    pub fn head(&self) {
+        println!("{}", self.server);
+        println!("{}: {} x {}, {}", self.data, self.rows, self.dimensions, self.metric);
+    }
+
+    pub fn loaded(&mut self, loaded: Loaded) {
+        println!(
+            "load      {} rows in {:.2} s: {:.0} rows/s",
+            loaded.rows, loaded.seconds, loaded.rows_per_second
+        );
+        self.load = Some(loaded);
+    }
+
+    pub fn built(&mut self, built: Built) {
+        let megabytes =
+            |bytes: Option<u64>| bytes.map_or("?".to_owned(), |b| format!("{:.1} MB", b as f64 / 1e6));
+        println!(
+            "index     hnsw in {:.2} s, metadata in {:.2} s; index {}, table {}",
+            built.seconds,
+            built.metadata_seconds,
+            megabytes(built.index_bytes),
+            megabytes(built.table_bytes)
+        );
+        self.index = Some(built);
+    }
+
+    pub fn floor(&mut self, speed: Speed) {
+        println!("SELECT 1  {}", line(&speed));
+        self.floor = Some(speed);
+    }
+
+    pub fn searched(&mut self, point: Searched) {
+        if self.search.is_empty() {
+            println!("search    ef_search connections recall  rows  {HEAD}");
+        }
+        println!(
+            "          {:>9} {:>11} {:.4} {:>5.2}  {}",
+            point.ef_search,
+            point.connections,
+            point.recall,
+            point.rows,
+            line(&point.speed)
+        );
+        self.search.push(point);
+    }
+
+    pub fn filtered(&mut self, point: Filtered) {
+        if self.filtered.is_empty() {
+            println!("filtered  filter         share   ef_search recall  rows  missing wrong  {HEAD}");
+        }
+        println!(
+            "          {:<14} {:<7.5} {:>9} {:.4} {:>5.2} {:>8} {:>5}  {}",
+            point.filter,
+            point.selectivity,
+            point.ef_search,
+            point.recall,
+            point.rows,
+            point.missing,
+            point.wrong,
+            line(&point.speed)
+        );
+        self.filtered.push(point);
+    }
+
+    pub fn inserted(&mut self, point: Inserted) {
+        if self.insert.is_empty() {
+            println!("insert    connections  {HEAD}");
+        }
+        println!("          {:>11}  {}", point.connections, line(&point.speed));
+        self.insert.push(point);
+    }
+
+    pub fn save(&self, path: Option<&Path>) -> Result<()> {
+        let Some(path) = path else { return Ok(()) };
+        let json = serde_json::to_string_pretty(self).map_err(|error| Error::internal(error.to_string()))?;
+        std::fs::write(path, json + "\n").map_err(|error| Error::io("write", path.display(), &error))
+    }
+}
+
+const HEAD: &str = "      QPS   p50 ms   p95 ms   p99 ms  server us/query";
+
+fn line(speed: &Speed) -> String {
+    let cpu = speed.server_cpu_us.map_or("-".to_owned(), |us| format!("{us:.0}"));
+    format!("{:>9.1} {:>8.3} {:>8.3} {:>8.3}  {cpu:>15}", speed.qps, speed.p50, speed.p95, speed.p99)
+}
+
+/// A line on standard error that is rewritten while something takes long; silent when nobody looks.
+pub struct Progress {
+    label: &'static str,
+    total: usize,
+    done: usize,
+    drawn: Instant,
+    shown: bool,
+    stop: Option<Arc<AtomicBool>>,
+}
+
+/// Redrawing more often only flickers.
+const REDRAW: Duration = Duration::from_millis(200);
+
+impl Progress {
+    pub fn new(label: &'static str, total: usize) -> Progress {
+        let shown = std::io::stderr().is_terminal();
+        Progress { label, total, done: 0, drawn: Instant::now(), shown, stop: None }
+    }
+
+    /// For work whose extent the server does not tell: shows the seconds.
+    pub fn waiting(label: &'static str) -> Progress {
+        let mut progress = Progress::new(label, 0);
+        if progress.shown {
+            let stop = Arc::new(AtomicBool::new(false));
+            progress.stop = Some(stop.clone());
+            std::thread::spawn(move || {
+                let start = Instant::now();
+                while !stop.load(Ordering::Relaxed) {
+                    draw(&format!("{label} {:.0} s", start.elapsed().as_secs_f64()));
+                    std::thread::sleep(REDRAW);
+                }
+            });
+        }
+        progress
+    }
+
+    pub fn step(&mut self) {
+        self.set(self.done + 1);
+    }
+
+    pub fn set(&mut self, done: usize) {
+        self.done = done;
+        if self.shown && self.drawn.elapsed() >= REDRAW {
+            self.drawn = Instant::now();
+            draw(&format!("{} {} of {}", self.label, self.done, self.total));
+        }
+    }
+
+    pub fn end(self) {
+        if let Some(stop) = &self.stop {
+            stop.store(true, Ordering::Relaxed);
+        }
+        if self.shown {
+            draw("");
+        }
+    }
+}
+
+fn draw(text: &str) {
+    eprint!("\r\x1b[K{text}");
+    // A terminal that cannot be written to has nobody in front of it.
+    let _ = std::io::stderr().flush();
+}

@@ -1,0 +1,130 @@
+//! `hither serve`: open the database, listen, and on SIGTERM or SIGINT finish, checkpoint and leave.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::config::{Config, Given};
+use crate::database::Database;
+use crate::error::{Error, Result};
+use crate::fs::Fs;
+use crate::fs::disk::DiskFs;
+use crate::server::{self, Server};
+use crate::sql::Engine;
+use crate::sql::settings::Settings;
+
+#[derive(clap::Args)]
+pub struct Args {
+    /// Configuration file (TOML; the names of these options with underscores)
+    #[arg(long, value_name = "FILE", env = "HITHER_CONFIG")]
+    config: Option<PathBuf>,
+    #[command(flatten)]
+    given: Given,
+}
+
+impl Args {
+    fn decide(self) -> Result<Config> {
+        let file = self.config.as_deref().map(Given::from_file).transpose()?.unwrap_or_default();
+        self.given.or(file).decide()
+    }
+}
+
+pub fn run(args: Args) -> Result<()> {
+    let config = args.decide()?;
+    super::start_log(&config.log_level)?;
+    let house = House::open(&config)?;
+    println!("ready: postgres://{}@{}/{}", server::SUPERUSER, house.server.address(), server::DATABASE);
+    // Whoever waits for this line behind a pipe gets it now.
+    let _ = std::io::stdout().flush();
+    house.serve_until_signal()
+}
+
+/// An open database with a server on it.
+pub struct House {
+    runtime: tokio::runtime::Runtime,
+    database: Arc<Database>,
+    pub server: Server,
+    grace: Duration,
+}
+
+impl House {
+    pub fn open(config: &Config) -> Result<House> {
+        let start = Instant::now();
+        let settings = config.settings();
+        // A mistake in the file is told here and not to every client that connects.
+        let mut trial = Settings::default();
+        settings.iter().try_for_each(|(name, value)| trial.set_startup(name, value))?;
+        let fs: Arc<dyn Fs> = Arc::new(DiskFs);
+        let database = Database::open(fs, &config.data_dir, Default::default())?;
+        let engine = Engine::new(database.clone(), settings)?;
+        let runtime = server::runtime()?;
+        let options = server::Options {
+            listen: config.listen.clone(),
+            connections_max: config.connections_max,
+            message_bytes_max: config.message_bytes_max,
+        };
+        let server = Server::start(engine, options, runtime.handle().clone())?;
+        log::info!(
+            "hither {} on {}, data in {}, opened in {} ms",
+            env!("CARGO_PKG_VERSION"),
+            server.address(),
+            config.data_dir.display(),
+            start.elapsed().as_millis()
+        );
+        Ok(House { runtime, database, server, grace: Duration::from_secs(config.shutdown_seconds_max) })
+    }
+
+    /// Where work beside the server can run.
+    pub fn runtime(&self) -> &tokio::runtime::Runtime {
+        &self.runtime
+    }
+
+    /// A second signal leaves at once: the log has everything that was acknowledged.
+    pub fn serve_until_signal(self) -> Result<()> {
+        let mut signals = self.runtime.block_on(async { Signals::new() })?;
+        let name = self.runtime.block_on(signals.next());
+        log::info!("{name}: shutting down");
+        self.runtime.spawn(async move {
+            let name = signals.next().await;
+            log::warn!("{name} again: leaving without a checkpoint");
+            std::process::exit(1);
+        });
+        self.close()
+    }
+
+    /// Finishes statements, checkpoints, and lets go of the directory.
+    pub fn close(self) -> Result<()> {
+        let start = Instant::now();
+        self.runtime.block_on(self.server.stop(self.grace));
+        self.database.close()?;
+        // A statement that does not hear its cancel request shall not hold up the end.
+        self.runtime.shutdown_background();
+        log::info!("closed in {} ms", start.elapsed().as_millis());
+        Ok(())
+    }
+}
+
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> Result<Signals> {
+        let listen = |kind| signal(kind).map_err(|error| Error::io("listen for", "signals", &error));
+        Ok(Signals {
+            terminate: listen(SignalKind::terminate())?,
+            interrupt: listen(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
+}

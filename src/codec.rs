@@ -1,0 +1,516 @@
+//! Integers, strings and ordered keys as bytes: little-endian, fixed widths or LEB128, reads that are checked.
+//!
+//! Writers append to a `Vec<u8>` with the `put_*` functions. A [`Reader`] takes the same things back, and instead
+//! of trusting a length it answers [`Error::corrupt`] with the name of the file and the offset. [`key`] is the
+//! other half: values as bytes whose order is SQL's.
+
+use std::fmt::Display;
+
+use crate::error::{Error, Result};
+
+pub fn put_u16(out: &mut Vec<u8>, value: u16) {
+    out.extend_from_slice(&value.to_le_bytes());
+}
+
+pub fn put_u32(out: &mut Vec<u8>, value: u32) {
+    out.extend_from_slice(&value.to_le_bytes());
+}
+
+pub fn put_u64(out: &mut Vec<u8>, value: u64) {
+    out.extend_from_slice(&value.to_le_bytes());
+}
+
+pub fn put_i64(out: &mut Vec<u8>, value: i64) {
+    out.extend_from_slice(&value.to_le_bytes());
+}
+
+pub fn put_f32(out: &mut Vec<u8>, value: f32) {
+    out.extend_from_slice(&value.to_le_bytes());
+}
+
+/// LEB128: seven bits per byte, lowest first; a u64 takes one to ten bytes.
+pub fn put_varint(out: &mut Vec<u8>, mut value: u64) {
+    while value >= 0x80 {
+        out.push(value as u8 | 0x80);
+        value >>= 7;
+    }
+    out.push(value as u8);
+}
+
+/// The length as a varint, then the bytes.
+pub fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
+    put_varint(out, bytes.len() as u64);
+    out.extend_from_slice(bytes);
+}
+
+pub fn put_str(out: &mut Vec<u8>, text: &str) {
+    put_bytes(out, text.as_bytes());
+}
+
+/// Takes values from the front of a slice. Every read is checked; an error names where in which file.
+#[derive(Clone)]
+pub struct Reader<'a> {
+    bytes: &'a [u8],
+    at: usize,
+    name: &'a str,
+    base: u64,
+}
+
+impl<'a> Reader<'a> {
+    pub fn new(bytes: &'a [u8]) -> Reader<'a> {
+        Reader { bytes, at: 0, name: "a record", base: 0 }
+    }
+
+    /// For errors: `bytes` are from the file `name`, where they start at `base`.
+    pub fn named(self, name: &'a str, base: u64) -> Reader<'a> {
+        Reader { name, base, ..self }
+    }
+
+    /// Bytes taken so far.
+    pub fn position(&self) -> usize {
+        self.at
+    }
+
+    pub fn remaining(&self) -> usize {
+        self.bytes.len() - self.at
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.remaining() == 0
+    }
+
+    /// The rest, which counts as taken.
+    pub fn rest(&mut self) -> &'a [u8] {
+        let rest = &self.bytes[self.at..];
+        self.at = self.bytes.len();
+        rest
+    }
+
+    /// Refuses bytes that nothing has read.
+    pub fn finish(&self) -> Result<()> {
+        match self.remaining() {
+            0 => Ok(()),
+            count => Err(self.corrupt("the end", format_args!("{count} more bytes"))),
+        }
+    }
+
+    /// The damage at the present position.
+    pub fn corrupt(&self, expected: impl Display, found: impl Display) -> Error {
+        Error::corrupt(self.name, self.base + self.at as u64, expected, found)
+    }
+
+    /// The next `count` bytes.
+    pub fn take(&mut self, count: usize) -> Result<&'a [u8]> {
+        if count > self.remaining() {
+            return Err(self.corrupt(format_args!("{count} bytes"), format_args!("{}", self.remaining())));
+        }
+        let taken = &self.bytes[self.at..self.at + count];
+        self.at += count;
+        Ok(taken)
+    }
+
+    fn array<const N: usize>(&mut self) -> Result<[u8; N]> {
+        let mut array = [0; N];
+        array.copy_from_slice(self.take(N)?);
+        Ok(array)
+    }
+
+    pub fn u8(&mut self) -> Result<u8> {
+        Ok(self.array::<1>()?[0])
+    }
+
+    pub fn u16(&mut self) -> Result<u16> {
+        Ok(u16::from_le_bytes(self.array()?))
+    }
+
+    pub fn u32(&mut self) -> Result<u32> {
+        Ok(u32::from_le_bytes(self.array()?))
+    }
+
+    pub fn u64(&mut self) -> Result<u64> {
+        Ok(u64::from_le_bytes(self.array()?))
+    }
+
+    pub fn i64(&mut self) -> Result<i64> {
+        Ok(i64::from_le_bytes(self.array()?))
+    }
+
+    pub fn f32(&mut self) -> Result<f32> {
+        Ok(f32::from_le_bytes(self.array()?))
+    }
+
+    pub fn varint(&mut self) -> Result<u64> {
+        let mut value = 0;
+        for shift in (0..64).step_by(7) {
+            let byte = self.u8()?;
+            let bits = u64::from(byte & 0x7F);
+            if bits << shift >> shift != bits {
+                break;
+            }
+            value |= bits << shift;
+            if byte < 0x80 {
+                return Ok(value);
+            }
+        }
+        Err(self.corrupt("a varint of 64 bits", "a longer one"))
+    }
+
+    /// A varint that must fit a u32.
+    pub fn varint_u32(&mut self) -> Result<u32> {
+        let value = self.varint()?;
+        u32::try_from(value).map_err(|_| self.corrupt("a number of 32 bits", value))
+    }
+
+    /// What [`put_bytes`] wrote.
+    pub fn bytes(&mut self) -> Result<&'a [u8]> {
+        let len = self.varint()?;
+        match usize::try_from(len) {
+            Ok(len) => self.take(len),
+            Err(_) => Err(self.corrupt(format_args!("{len} bytes"), self.remaining())),
+        }
+    }
+
+    pub fn str(&mut self) -> Result<&'a str> {
+        let bytes = self.bytes()?;
+        std::str::from_utf8(bytes).map_err(|error| self.corrupt("UTF-8 text", error))
+    }
+}
+
+/// Values as bytes that compare as SQL compares the values, one after the other.
+///
+/// ```text
+/// NULL               FF                              last, as in PostgreSQL's ascending order
+/// integers, dates    77..88, then 0 to 8 bytes       the first byte is sign and length: small numbers are short,
+///                                                    and int2, int4 and int8 of one value are the same bytes
+/// all others         01, then:
+///   bool             00 | 01
+///   floats           8 bytes of the float8           sign-flipped; NaN greatest, -0 = 0
+///   numeric          sign, exponent, digit pairs     1.0 = 1.00; complemented when negative
+///   text, bytea      00 as 00 FF, closed by 00 00
+///   interval         16 bytes                        microseconds, a month taken as 30 days
+///   uuid             16 bytes
+///   array, vector    01 before each element, closed by 00
+/// ```
+///
+/// Each encoding ends itself and none is the beginning of another, so keys of several columns are just joined,
+/// and the encoding of the first columns is the prefix of all keys that agree on them.
+pub mod key {
+    use crate::types::{Interval, Numeric, Value};
+
+    const NULL: u8 = 0xFF;
+    const PRESENT: u8 = 0x01;
+    /// The header of integer zero; positive numbers have greater ones, negative numbers smaller ones.
+    const ZERO: u8 = 0x80;
+    const END: u8 = 0x00;
+    const MORE: u8 = 0x01;
+
+    /// Appends the key of `values`.
+    pub fn encode(values: &[Value], out: &mut Vec<u8>) {
+        for value in values {
+            encode_one(value, out);
+        }
+    }
+
+    /// The key of `values` as bytes of its own.
+    pub fn of(values: &[Value]) -> Vec<u8> {
+        let mut out = Vec::new();
+        encode(values, &mut out);
+        out
+    }
+
+    pub fn encode_one(value: &Value, out: &mut Vec<u8>) {
+        match value {
+            Value::Null => return out.push(NULL),
+            Value::Int2(value) => return integer(i64::from(*value), out),
+            Value::Int4(value) | Value::Date(value) => return integer(i64::from(*value), out),
+            Value::Int8(value) | Value::Time(value) => return integer(*value, out),
+            Value::Timestamp(value) | Value::Timestamptz(value) => return integer(*value, out),
+            Value::Oid(value) => return integer(i64::from(*value), out),
+            _ => out.push(PRESENT),
+        }
+        match value {
+            Value::Bool(value) => out.push(u8::from(*value)),
+            Value::Float4(value) => float(f64::from(*value), out),
+            Value::Float8(value) => float(*value, out),
+            Value::Numeric(value) => numeric(value, out),
+            Value::Text(text) | Value::Json(text) | Value::Jsonb(text) => escaped(text.as_bytes(), out),
+            Value::Bytea(bytes) => escaped(bytes, out),
+            Value::Interval(value) => interval(value, out),
+            Value::Uuid(bytes) => out.extend_from_slice(bytes),
+            Value::Vector(elements) => {
+                list(elements, out, |element, out| float(f64::from(*element), out));
+            }
+            Value::Array(elements) => list(elements, out, encode_one),
+            Value::Null
+            | Value::Int2(_)
+            | Value::Int4(_)
+            | Value::Int8(_)
+            | Value::Date(_)
+            | Value::Time(_)
+            | Value::Timestamp(_)
+            | Value::Timestamptz(_)
+            | Value::Oid(_) => unreachable!("answered above"),
+        }
+    }
+
+    /// Header (sign and count of significant bytes), then those bytes, highest first. Of two negative numbers of one
+    /// count, the smaller has the smaller two's complement bytes, so they need no flipping.
+    fn integer(value: i64, out: &mut Vec<u8>) {
+        let magnitude = if value < 0 { !value } else { value };
+        let count = 8 - magnitude.leading_zeros() as usize / 8;
+        out.push(if value < 0 { ZERO - 1 - count as u8 } else { ZERO + count as u8 });
+        out.extend_from_slice(&value.to_be_bytes()[8 - count..]);
+    }
+
+    fn float(value: f64, out: &mut Vec<u8>) {
+        const SIGN: u64 = 1 << 63;
+        let bits = match value {
+            value if value.is_nan() => f64::NAN.to_bits() & !SIGN,
+            0.0 => 0,
+            value => value.to_bits(),
+        };
+        let ordered = if bits & SIGN != 0 { !bits } else { bits | SIGN };
+        out.extend_from_slice(&ordered.to_be_bytes());
+    }
+
+    /// 0.d1d2d3... times 10^exponent, with d1 not zero and no zeros at the end, so that equal numbers look the same.
+    fn numeric(value: &Numeric, out: &mut Vec<u8>) {
+        if value.unscaled == 0 {
+            return out.push(ZERO);
+        }
+        let digits = value.unscaled.unsigned_abs().to_string();
+        let exponent = digits.len() as i16 - i16::from(value.scale);
+        let start = out.len();
+        out.push(ZERO + 1);
+        out.extend_from_slice(&((exponent as u16) ^ 0x8000).to_be_bytes());
+        for pair in digits.trim_end_matches('0').as_bytes().chunks(2) {
+            let (high, low) = (pair[0] - b'0', pair.get(1).map_or(0, |digit| digit - b'0'));
+            out.push(MORE + 10 * high + low);
+        }
+        out.push(END);
+        if value.unscaled < 0 {
+            out[start..].iter_mut().for_each(|byte| *byte = !*byte);
+        }
+    }
+
+    fn escaped(bytes: &[u8], out: &mut Vec<u8>) {
+        for (i, piece) in bytes.split(|byte| *byte == 0).enumerate() {
+            if i > 0 {
+                out.extend_from_slice(&[0x00, 0xFF]);
+            }
+            out.extend_from_slice(piece);
+        }
+        out.extend_from_slice(&[0x00, 0x00]);
+    }
+
+    fn interval(value: &Interval, out: &mut Vec<u8>) {
+        const DAY: i128 = 86_400_000_000;
+        let days = i128::from(value.months) * 30 + i128::from(value.days);
+        let total = days * DAY + i128::from(value.microseconds);
+        out.extend_from_slice(&((total as u128) ^ (1 << 127)).to_be_bytes());
+    }
+
+    fn list<T>(elements: &[T], out: &mut Vec<u8>, encode: impl Fn(&T, &mut Vec<u8>)) {
+        for element in elements {
+            out.push(MORE);
+            encode(element, out);
+        }
+        out.push(END);
+    }
+
+    /// The first key past all keys that start with `prefix`; `None` when there is none.
+    pub fn after_prefix(prefix: &[u8]) -> Option<Vec<u8>> {
+        let last = prefix.iter().rposition(|byte| *byte != 0xFF)?;
+        let mut after = prefix[..=last].to_vec();
+        after[last] += 1;
+        Some(after)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cmp::Ordering;
+
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::error::SqlState;
+    use crate::types::{Interval, Numeric, Value};
+
+    #[test]
+    fn reads_are_checked() {
+        let mut out = Vec::new();
+        put_u32(&mut out, 7);
+        put_str(&mut out, "hé");
+        put_varint(&mut out, u64::MAX);
+        let mut reader = Reader::new(&out);
+        assert_eq!(reader.u32().unwrap(), 7);
+        assert_eq!(reader.str().unwrap(), "hé");
+        assert_eq!(reader.varint().unwrap(), u64::MAX);
+        reader.finish().unwrap();
+        let error = Reader::new(&out[..6]).named("a.log", 100).take(7).unwrap_err();
+        assert_eq!(error.state(), SqlState::DATA_CORRUPTED);
+        assert_eq!(error.message(), "a.log is damaged at offset 100: expected 7 bytes, found 6");
+        assert!(Reader::new(&[0xFF; 10]).varint().is_err());
+        assert!(Reader::new(&[0x80; 11]).varint().is_err());
+        assert!(Reader::new(&[3, 1]).bytes().is_err());
+        assert!(Reader::new(&[1, 0xFF]).str().is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn varints_come_back(value: u64, shift in 0..64u32) {
+            let mut out = Vec::new();
+            put_varint(&mut out, value >> shift);
+            let mut reader = Reader::new(&out);
+            prop_assert_eq!(reader.varint().unwrap(), value >> shift);
+            prop_assert!(reader.is_empty());
+        }
+
+        #[test]
+        fn keys_order_as_sql_orders((a, b) in row_pairs()) {
+            let (ka, kb) = (key::of(&a), key::of(&b));
+            prop_assert_eq!(ka.cmp(&kb), naive_rows(&a, &b), "{:?} {:?} {:x?} {:x?}", a, b, ka, kb);
+        }
+
+        #[test]
+        fn keys_end_themselves((a, b) in row_pairs()) {
+            let (ka, kb) = (key::of(&a), key::of(&b));
+            prop_assert!(ka == kb || !(ka.starts_with(&kb) || kb.starts_with(&ka)));
+        }
+
+        #[test]
+        fn keys_with_a_prefix_lie_before_its_end(prefix in vec(any::<u8>(), 0..4), rest in vec(any::<u8>(), 0..4)) {
+            let whole = [prefix.clone(), rest].concat();
+            if let Some(after) = key::after_prefix(&prefix) {
+                prop_assert!(prefix <= whole && whole < after);
+            } else {
+                prop_assert!(prefix.iter().all(|byte| *byte == 0xFF));
+            }
+        }
+    }
+
+    /// Two rows of the same column types, often with equal leading values.
+    fn row_pairs() -> impl Strategy<Value = (Vec<Value>, Vec<Value>)> {
+        let pair = (0..13u8).prop_flat_map(|kind| (values(kind), values(kind)));
+        let pair =
+            (pair, any::<bool>()).prop_map(|((a, b), same)| if same { (a.clone(), a) } else { (a, b) });
+        vec(pair, 1..4).prop_map(|pairs| pairs.into_iter().unzip())
+    }
+
+    fn values(kind: u8) -> BoxedStrategy<Value> {
+        let small = (any::<i64>(), 0..64u32).prop_map(|(value, shift)| value >> shift);
+        let value: BoxedStrategy<Value> = match kind {
+            0 => any::<bool>().prop_map(Value::Bool).boxed(),
+            1 => small.prop_map(|value| Value::Int2(value as i16)).boxed(),
+            2 => prop_oneof![small.clone().prop_map(Value::Int8), small.prop_map(|v| Value::Int4(v as i32))]
+                .boxed(),
+            3 => floats().prop_map(|value| Value::Float4(value as f32)).boxed(),
+            4 => floats().prop_map(Value::Float8).boxed(),
+            5 => numerics().prop_map(Value::Numeric).boxed(),
+            6 => "[a\u{0}\u{1}é]{0,4}".prop_map(Value::Text).boxed(),
+            7 => vec(prop_oneof![Just(0u8), Just(1), Just(255), any::<u8>()], 0..5)
+                .prop_map(Value::Bytea)
+                .boxed(),
+            8 => small.prop_map(Value::Timestamptz).boxed(),
+            9 => intervals().prop_map(Value::Interval).boxed(),
+            10 => any::<[u8; 16]>().prop_map(Value::Uuid).boxed(),
+            11 => vec(floats().prop_map(|value| value as f32), 0..4).prop_map(Value::Vector).boxed(),
+            _ => vec(values(1), 0..4).prop_map(Value::Array).boxed(),
+        };
+        prop_oneof![1 => Just(Value::Null), 6 => value].boxed()
+    }
+
+    fn floats() -> impl Strategy<Value = f64> {
+        prop_oneof![
+            Just(0.0),
+            Just(-0.0),
+            Just(f64::NAN),
+            Just(-f64::NAN),
+            Just(f64::INFINITY),
+            -2.0..2.0,
+            any::<f64>()
+        ]
+    }
+
+    fn numerics() -> impl Strategy<Value = Numeric> {
+        let unscaled = prop_oneof![-200..200i128, any::<i64>().prop_map(i128::from), -LARGEST..=LARGEST];
+        let scale = prop_oneof![0..4u8, 0..39u8];
+        (unscaled, scale).prop_map(|(unscaled, scale)| Numeric { unscaled, scale })
+    }
+
+    /// 38 nines.
+    const LARGEST: i128 = 10i128.pow(38) - 1;
+
+    fn intervals() -> impl Strategy<Value = Interval> {
+        let near = (-2..3i32, -70..70i32, -3..3i64)
+            .prop_map(|(months, days, hours)| (months, days, hours * 12 * HOUR));
+        prop_oneof![near, any::<(i32, i32, i64)>()].prop_map(|(months, days, microseconds)| Interval {
+            months,
+            days,
+            microseconds,
+        })
+    }
+
+    const HOUR: i64 = 3_600_000_000;
+
+    fn naive_rows(a: &[Value], b: &[Value]) -> Ordering {
+        a.iter().zip(b).map(|(a, b)| naive(a, b)).find(|order| order.is_ne()).unwrap_or(Ordering::Equal)
+    }
+
+    fn naive(a: &Value, b: &Value) -> Ordering {
+        match (a, b) {
+            (Value::Null, Value::Null) => Ordering::Equal,
+            (Value::Null, _) => Ordering::Greater,
+            (_, Value::Null) => Ordering::Less,
+            (Value::Bool(a), Value::Bool(b)) => a.cmp(b),
+            (Value::Float4(a), Value::Float4(b)) => naive_floats(f64::from(*a), f64::from(*b)),
+            (Value::Float8(a), Value::Float8(b)) => naive_floats(*a, *b),
+            (Value::Numeric(a), Value::Numeric(b)) => naive_numerics(a, b),
+            (Value::Text(a), Value::Text(b)) => a.cmp(b),
+            (Value::Bytea(a), Value::Bytea(b)) => a.cmp(b),
+            (Value::Timestamptz(a), Value::Timestamptz(b)) => a.cmp(b),
+            (Value::Interval(a), Value::Interval(b)) => microseconds(a).cmp(&microseconds(b)),
+            (Value::Uuid(a), Value::Uuid(b)) => a.cmp(b),
+            (Value::Vector(a), Value::Vector(b)) => {
+                let pairs = a.iter().zip(b).map(|(a, b)| naive_floats(f64::from(*a), f64::from(*b)));
+                pairs.chain([a.len().cmp(&b.len())]).find(|order| order.is_ne()).unwrap_or(Ordering::Equal)
+            }
+            (Value::Array(a), Value::Array(b)) => naive_rows(a, b).then(a.len().cmp(&b.len())),
+            (a, b) => whole(a).cmp(&whole(b)),
+        }
+    }
+
+    fn whole(value: &Value) -> i64 {
+        match value {
+            Value::Int2(value) => i64::from(*value),
+            Value::Int4(value) => i64::from(*value),
+            Value::Int8(value) => *value,
+            other => panic!("no integer: {other:?}"),
+        }
+    }
+
+    fn naive_floats(a: f64, b: f64) -> Ordering {
+        a.partial_cmp(&b).unwrap_or_else(|| a.is_nan().cmp(&b.is_nan()))
+    }
+
+    /// Schoolbook: whole parts, then fractions as digits.
+    fn naive_numerics(a: &Numeric, b: &Numeric) -> Ordering {
+        let parts = |n: &Numeric| {
+            let digits = format!("{:0>77}", n.unscaled.unsigned_abs());
+            let (whole, fraction) = digits.split_at(digits.len() - usize::from(n.scale));
+            (format!("{whole:0>80}"), format!("{fraction:0<80}"))
+        };
+        match (a.unscaled.signum(), b.unscaled.signum()) {
+            (1, 1) => parts(a).cmp(&parts(b)),
+            (-1, -1) => parts(b).cmp(&parts(a)),
+            (a, b) => a.cmp(&b),
+        }
+    }
+
+    fn microseconds(value: &Interval) -> i128 {
+        let days = i128::from(value.months) * 30 + i128::from(value.days);
+        days * 24 * i128::from(HOUR) + i128::from(value.microseconds)
+    }
+}

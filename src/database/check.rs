@@ -1,0 +1,279 @@
+//! Every invariant of a database, stated once. Tests, crash runs and `hither check` all come here.
+//!
+//! ```text
+//!   store      files of the checkpoint: checksums, order, what the manifest says of them      storage/check.rs
+//!   catalogue  rows of storage 0  =  definitions in memory; what they name exists
+//!   rows       decode; NOT NULL holds; their slots = the live set
+//!   keys       every row's unique key leads to its slot, and there are no other keys
+//!   vectors    checksums of live slots; NULL where the row says NULL
+//!   metadata   every indexed cell is found under its value
+//!   graphs     links and levels; every live row is in the graph or in its tail
+//! ```
+//!
+//! The log has been checked by being replayed. Nobody may write meanwhile: the check compares what is in memory with
+//! what is on disk.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use roaring::RoaringBitmap;
+
+use crate::catalog::edit::{OBJECT_KEY, decode_object, object_key};
+use crate::catalog::{CATALOG_STORAGE, Object};
+use crate::database::apply::unique_key;
+use crate::database::{Database, Options};
+use crate::error::{Error, Result, SqlState};
+use crate::fs::{Fs, TrialFs};
+use crate::log::{Seq, StorageId};
+use crate::table::Table;
+use crate::table::keys::{ROWS, UniqueKey, slot_of_row_key, slot_of_value};
+use crate::table::state::State;
+
+/// How much a check has looked at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Checked {
+    pub tables: u64,
+    pub rows: u64,
+    pub keys: u64,
+    pub vectors: u64,
+    pub graph_nodes: u64,
+    pub problems: u64,
+}
+
+/// Checks a data directory as a restart would find it, without changing it. Tells every problem; fails when the
+/// directory does not open at all.
+pub fn check_directory(fs: Arc<dyn Fs>, dir: &Path, tell: &mut dyn FnMut(Error)) -> Result<Checked> {
+    if !fs.exists(&dir.join("CONTROL")) {
+        let message = format!("\"{}\" is not a data directory", dir.display());
+        return Err(Error::new(SqlState::UNDEFINED_FILE, message).detail("It has no file CONTROL."));
+    }
+    let options = Options { background: false, ..Options::default() };
+    let database = Database::open(Arc::new(TrialFs::new(fs)), dir, options)?;
+    Ok(database.check_all(tell))
+}
+
+impl Database {
+    /// The first broken invariant, if there is one.
+    pub fn check(&self) -> Result<()> {
+        let mut first = None;
+        self.check_all(&mut |error| first = first.take().or(Some(error)));
+        first.map_or(Ok(()), Err)
+    }
+
+    /// Tells every broken invariant; goes on after each where that makes sense.
+    pub fn check_all(&self, tell: &mut dyn FnMut(Error)) -> Checked {
+        let mut check = Check { tell, done: Checked::default() };
+        match self.core().store.check() {
+            Ok(report) => report.damage.into_iter().for_each(|error| check.note(Err(error))),
+            Err(error) => check.note(Err(error)),
+        }
+        let outcome = self.check_catalog();
+        check.note(outcome);
+        let version = self.core().version.load_full();
+        for table in version.catalog.tables() {
+            check.done.tables += 1;
+            match version.tables.get(&table.oid) {
+                Some(files) => check.table(files),
+                None => check.note(Err(broken("catalogue", "a table with files", &table.name))),
+            }
+        }
+        check.done
+    }
+
+    /// The rows of storage 0 are the definitions in memory, and what they name exists.
+    fn check_catalog(&self) -> Result<()> {
+        let catalog = self.core().version.load().catalog.clone();
+        let Some(tree) = self.core().store.tree(StorageId(CATALOG_STORAGE)) else {
+            return match catalog.tables().next() {
+                None => Ok(()),
+                Some(table) => Err(broken("catalogue", "the tree of storage 0", &table.name)),
+            };
+        };
+        let mut count = 0;
+        let (from, to) = ([OBJECT_KEY], [OBJECT_KEY + 1]);
+        let range = (std::ops::Bound::Included(&from[..]), std::ops::Bound::Excluded(&to[..]));
+        for entry in tree.scan(range.0, range.1, NEWEST) {
+            let (key, _, value) = entry?;
+            let object = decode_object(&value)?;
+            let same = match &object {
+                Object::Schema(schema) => catalog.schemas().any(|known| **known == *schema),
+                Object::Table(table) => {
+                    catalog.table_by_oid(table.oid).is_some_and(|known| **known == *table)
+                }
+                Object::Index(index) => {
+                    catalog.index_by_oid(index.oid).is_some_and(|known| **known == *index)
+                }
+                Object::Sequence(known) => catalog.sequence_by_oid(known.oid).is_some_and(|s| **s == *known),
+            };
+            if !same || key[..] != object_key(object.oid())[..] {
+                return Err(broken("catalogue", "the definition in memory", format_args!("{object:?}")));
+            }
+            count += u64::from(!matches!(object, Object::Schema(_)));
+        }
+        let known = catalog.tables().count() + catalog.indexes().count() + catalog.sequences().count();
+        if count != known as u64 {
+            return Err(broken("catalogue", format_args!("{known} stored definitions"), count));
+        }
+        for index in catalog.indexes() {
+            let table = catalog.table_by_oid(index.table);
+            if !table.is_some_and(|table| index.columns.iter().all(|c| table.column_number(*c).is_some())) {
+                return Err(broken("catalogue", "the table and columns of an index", &index.name));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Everything that is published.
+const NEWEST: Seq = Seq(u64::MAX);
+
+struct Check<'a> {
+    tell: &'a mut dyn FnMut(Error),
+    done: Checked,
+}
+
+impl Check<'_> {
+    fn note(&mut self, outcome: Result<()>) {
+        if let Err(error) = outcome {
+            self.done.problems += 1;
+            (self.tell)(error);
+        }
+    }
+
+    /// Rows first; what is compared with them makes no sense when they cannot be read.
+    fn table(&mut self, table: &Table) {
+        let state = table.state();
+        let rows = match self.rows(table, &state) {
+            Ok(rows) => rows,
+            Err(error) => return self.note(Err(error)),
+        };
+        let name = state.definition.qualified_name();
+        if *state.live != rows.live {
+            let difference = &*state.live ^ &rows.live;
+            let found =
+                format_args!("slots {:?} on one side only", difference.iter().take(8).collect::<Vec<_>>());
+            self.note(Err(broken(&name, "a live set of the slots that hold rows", found)));
+        }
+        for (unique, expected) in state.unique_keys.iter().zip(&rows.keys) {
+            let outcome = check_keys(table, &name, unique, *expected);
+            self.note(outcome);
+            self.done.keys += expected;
+        }
+        for (vectors, nulls) in state.vectors.iter().zip(&rows.vector_nulls) {
+            let filled = &rows.live - nulls;
+            let view = vectors.column.view();
+            self.done.vectors += filled.len();
+            self.note(vectors.column.check(&rows.live));
+            if let Some(slot) = rows.live.iter().find(|slot| view.is_null(*slot) != nulls.contains(*slot)) {
+                let found = format_args!("slot {slot}, where one is NULL and the other is not");
+                self.note(Err(broken(&name, "vectors as the rows have them", found)));
+            }
+        }
+        self.graphs(&state, &name, &rows);
+    }
+
+    /// Reads every row.
+    fn rows(&mut self, table: &Table, state: &State) -> Result<Rows> {
+        let definition = &state.definition;
+        let mut rows = Rows {
+            live: RoaringBitmap::new(),
+            keys: vec![0; state.unique_keys.len()],
+            vector_nulls: vec![RoaringBitmap::new(); state.vectors.len()],
+        };
+        for entry in table.tree().scan(ROWS.0, ROWS.1, NEWEST) {
+            let (key, _, bytes) = entry?;
+            let slot = slot_of_row_key(&key)?;
+            let row = state.layout.read(&bytes)?;
+            let values = row.values().map_err(|error| error.context(at(definition, slot)))?;
+            self.done.rows += 1;
+            rows.live.insert(slot);
+            for (column, value) in definition.columns.iter().zip(&values) {
+                if column.not_null && *value == crate::types::Value::Null {
+                    return Err(broken(
+                        at(definition, slot),
+                        format_args!("no NULL in {}", column.name),
+                        "one",
+                    ));
+                }
+            }
+            for (unique, count) in state.unique_keys.iter().zip(&mut rows.keys) {
+                let Some(key) = unique_key(unique, &row)? else { continue };
+                *count += 1;
+                let owner = table.tree().get(&key, NEWEST)?.map(|value| slot_of_value(&value)).transpose()?;
+                if owner != Some(slot) {
+                    let expected = format_args!("a key in index {} that leads to the row", unique.index);
+                    return Err(broken(at(definition, slot), expected, format_args!("{owner:?}")));
+                }
+            }
+            for (vectors, nulls) in state.vectors.iter().zip(&mut rows.vector_nulls) {
+                if row.is_null(vectors.position)? {
+                    nulls.insert(slot);
+                }
+            }
+        }
+        Ok(rows)
+    }
+
+    fn graphs(&mut self, state: &State, name: &str, rows: &Rows) {
+        for index in &state.vector_indexes {
+            self.done.graph_nodes += index.graph.len();
+            let known = &*index.graph.nodes() | &*index.tail;
+            let Some(number) = state.vectors.iter().position(|vectors| vectors.position == index.position)
+            else {
+                self.note(Err(broken(name, "the column of a vector index", &index.definition.name)));
+                continue;
+            };
+            let view = state.vectors[number].column.view();
+            let filled = &rows.live - &rows.vector_nulls[number];
+            let missing = (&filled - &known).iter().find(|slot| index.graph.takes(view.norm(*slot)));
+            if let Some(slot) = missing {
+                let expected =
+                    format_args!("slot {slot} in the graph of {} or in its tail", index.definition.name);
+                self.note(Err(broken(name, expected, "neither")));
+            }
+            for damage in index.graph.check().damage {
+                self.note(Err(broken(
+                    format_args!("{name}, index {}", index.definition.name),
+                    "a sound graph",
+                    damage,
+                )));
+            }
+        }
+    }
+}
+
+/// What the rows of a table say about the rest of it.
+struct Rows {
+    live: RoaringBitmap,
+    /// Rows that have a key, by unique index.
+    keys: Vec<u64>,
+    /// Rows whose vector is NULL, by vector column.
+    vector_nulls: Vec<RoaringBitmap>,
+}
+
+/// Every row's key was found; so there are no others if there are as many.
+fn check_keys(table: &Table, name: &str, unique: &UniqueKey, expected: u64) -> Result<()> {
+    let (from, to) = unique.range();
+    let range = (std::ops::Bound::Included(&from[..]), std::ops::Bound::Excluded(&to[..]));
+    let mut found = 0;
+    for entry in table.tree().scan(range.0, range.1, NEWEST) {
+        entry?;
+        found += 1;
+    }
+    match found == expected {
+        true => Ok(()),
+        false => Err(broken(name, format_args!("{expected} keys in index {}", unique.index), found)),
+    }
+}
+
+fn at(definition: &crate::catalog::Table, slot: u32) -> String {
+    format!("{}, slot {slot}", definition.qualified_name())
+}
+
+fn broken(
+    place: impl std::fmt::Display,
+    expected: impl std::fmt::Display,
+    found: impl std::fmt::Display,
+) -> Error {
+    Error::new(SqlState::INDEX_CORRUPTED, format!("{place}: expected {expected}, found {found}"))
+}

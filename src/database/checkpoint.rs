@@ -1,0 +1,109 @@
+//! Checkpoints: what recovery starts from.
+//!
+//! 1. Graphs that have grown are saved as new generations; vectors are synced.
+//! 2. Between two commit groups, the trees are frozen and the position is taken: everything before it is in the
+//!    trees, except transactions still open, for whose sake the log is kept from their first record on.
+//! 3. Vectors are synced again: those written since the first time are few, and commits did not wait for the rest.
+//! 4. The log is synced as far as the moment: a checkpoint that survives a crash must not point past a log whose
+//!    unsynced end did not, or later commits would get positions that count as applied.
+//! 5. One manifest edit makes trees, generations, sequences and position durable together.
+//! 6. What nothing names any more goes: older log segments, folders of dropped tables, older generations.
+//!
+//! ```text
+//!   log   ...| t7 Data | ... commits in the trees ... | commits to replay ...
+//!            ^ replay from here: t7 is still open     ^ applied: earlier commits are skipped
+//! ```
+
+use std::sync::Arc;
+
+use crate::catalog::CATALOG_STORAGE;
+use crate::database::Database;
+use crate::database::core::Core;
+use crate::error::{Error, Result, SqlState};
+use crate::log::{Position, StorageId};
+use crate::storage::{Checkpoint, Extra, Frozen};
+use crate::table::Table;
+
+/// Names of the catalogue's extras in the manifest.
+const APPLIED: &str = "applied";
+const SEQUENCES: &str = "sequences";
+
+impl Database {
+    /// Makes the present state the one recovery starts from, and drops log that nothing needs.
+    pub fn checkpoint(&self) -> Result<()> {
+        self.checkpoint_as(false)
+    }
+
+    /// `closing`: no transaction is left; sequences are kept to the value and graphs however little they grew.
+    pub(super) fn checkpoint_as(&self, closing: bool) -> Result<()> {
+        let core = self.core();
+        core.healthy()?;
+        let _one = core.checkpointing.lock();
+        let tables: Vec<Arc<Table>> = core.version.load().tables.values().cloned().collect();
+        let mut extras = core.generations.save(core, closing)?;
+        tables.iter().try_for_each(|table| table.sync_vectors())?;
+        let retired = std::mem::take(&mut *core.retired.lock());
+        let moment = self.moment(closing);
+        // Vectors of commits between the first sync and the moment: few, and the log before the moment goes.
+        let tables: Vec<Arc<Table>> = core.version.load().tables.values().cloned().collect();
+        tables.iter().try_for_each(|table| table.sync_vectors())?;
+        core.log.sync()?;
+        let catalog = StorageId(CATALOG_STORAGE);
+        let applied = moment.applied.0.to_le_bytes().to_vec();
+        extras.push(Extra { storage: catalog, name: APPLIED.into(), value: Some(applied) });
+        extras.push(Extra { storage: catalog, name: SEQUENCES.into(), value: Some(moment.sequences) });
+        core.store.checkpoint_frozen(moment.frozen, Checkpoint { position: moment.position, extras })?;
+        core.log.truncate_before(moment.position)?;
+        core.generations.remove_old(core)?;
+        for dir in retired {
+            match core.fs.remove_dir_all(&dir) {
+                // A table without fixed-width vectors or sorted tables never had a folder, or the store was first.
+                Err(error) if error.state() == SqlState::UNDEFINED_FILE => {}
+                outcome => outcome?,
+            }
+        }
+        core.checkpointed(moment.position);
+        Ok(())
+    }
+
+    /// Fixes what belongs to the checkpoint. Commits wait meanwhile, for microseconds.
+    fn moment(&self, closing: bool) -> Moment {
+        let core = self.core();
+        let _between = self.commits().pause();
+        let catalog = core.version.load().catalog.clone();
+        let known = |oid| catalog.sequence_by_oid(oid).is_some();
+        core.sequences.checkpoint(closing, known, |sequences| Moment {
+            frozen: core.store.freeze(),
+            position: core.replay_position(),
+            applied: core.log.end(),
+            sequences,
+        })
+    }
+}
+
+/// What a checkpoint is of.
+struct Moment {
+    frozen: Frozen,
+    position: Position,
+    applied: Position,
+    sequences: Vec<u8>,
+}
+
+impl Core {
+    /// Commits before this are in the trees as the last checkpoint has them.
+    pub fn applied_position(&self) -> Result<Position> {
+        let Some(bytes) = self.store.extra(StorageId(CATALOG_STORAGE), APPLIED) else {
+            return Ok(Position(0));
+        };
+        let bytes: [u8; 8] =
+            bytes.try_into().map_err(|_| Error::corrupt("manifest", 0, "a position", "other bytes"))?;
+        Ok(Position(u64::from_le_bytes(bytes)))
+    }
+
+    pub fn restore_sequences(&self) -> Result<()> {
+        match self.store.extra(StorageId(CATALOG_STORAGE), SEQUENCES) {
+            Some(bytes) => self.sequences.restore(&bytes),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! What transactions, commits, recovery and background work share.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+use arc_swap::ArcSwap;
+use parking_lot::Mutex;
+
+use crate::catalog::{Catalog, Oid};
+use crate::database::Options;
+use crate::database::generations::Generations;
+use crate::database::sequences::Sequences;
+use crate::database::snapshots::Snapshots;
+use crate::error::{Error, Result, SqlState};
+use crate::fs::Fs;
+use crate::locks::Locks;
+use crate::log::{Log, Position, Record, StorageId, TxnId};
+use crate::storage::Store;
+use crate::table::Table;
+
+/// The engine room. Locks are taken in the order of the fields.
+pub struct Core {
+    pub fs: Arc<dyn Fs>,
+    pub dir: PathBuf,
+    pub options: Options,
+    pub log: Arc<dyn Log>,
+    pub store: Store,
+    pub version: ArcSwap<Version>,
+    pub snapshots: Snapshots,
+    pub locks: Locks,
+    pub sequences: Sequences,
+    pub generations: Generations,
+    /// Held while graphs are added to or replaced.
+    pub indexing: Mutex<()>,
+    /// Held during a checkpoint.
+    pub checkpointing: Mutex<()>,
+    /// From where recovery would replay the log.
+    checkpoint: AtomicU64,
+    /// Transactions whose records are in the log, and from where on: a checkpoint keeps the log from the first.
+    active: Mutex<BTreeMap<TxnId, Position>>,
+    /// Folders of dropped tables: they go once a checkpoint no longer names them.
+    pub retired: Mutex<Vec<PathBuf>>,
+    poison: Mutex<Option<Error>>,
+    next_txn: AtomicU64,
+    next_oid: AtomicU32,
+    next_storage: AtomicU64,
+}
+
+/// The committed definitions with the tables behind them.
+pub struct Version {
+    pub catalog: Arc<Catalog>,
+    pub tables: HashMap<Oid, Arc<Table>>,
+}
+
+/// Where the counters go on after an open.
+pub struct Counters {
+    pub txn: TxnId,
+    pub oid: Oid,
+    pub storage: StorageId,
+}
+
+impl Core {
+    pub fn new(
+        fs: Arc<dyn Fs>,
+        dir: PathBuf,
+        options: Options,
+        log: Arc<dyn Log>,
+        store: Store,
+        version: Version,
+        generations: Generations,
+        counters: &Counters,
+    ) -> Core {
+        Core {
+            fs,
+            dir,
+            options,
+            log,
+            store,
+            version: ArcSwap::from_pointee(version),
+            snapshots: Snapshots::default(),
+            locks: Locks::new(),
+            sequences: Sequences::default(),
+            generations,
+            indexing: Mutex::default(),
+            checkpointing: Mutex::default(),
+            checkpoint: AtomicU64::new(0),
+            active: Mutex::default(),
+            retired: Mutex::default(),
+            poison: Mutex::default(),
+            next_txn: AtomicU64::new(counters.txn.0),
+            next_oid: AtomicU32::new(counters.oid),
+            next_storage: AtomicU64::new(counters.storage.0),
+        }
+    }
+
+    pub fn new_txn(&self) -> TxnId {
+        TxnId(self.next_txn.fetch_add(1, Ordering::Relaxed))
+    }
+
+    pub fn new_oid(&self) -> Oid {
+        self.next_oid.fetch_add(1, Ordering::Relaxed)
+    }
+
+    pub fn new_storage(&self) -> StorageId {
+        StorageId(self.next_storage.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// Numbers found in the log are not given out again.
+    pub fn skip(&self, counters: &Counters) {
+        self.next_txn.fetch_max(counters.txn.0, Ordering::Relaxed);
+        self.next_oid.fetch_max(counters.oid, Ordering::Relaxed);
+        self.next_storage.fetch_max(counters.storage.0, Ordering::Relaxed);
+    }
+
+    /// The folder of a table's files.
+    pub fn table_dir(&self, storage: StorageId) -> PathBuf {
+        self.dir.join("tables").join(storage.0.to_string())
+    }
+
+    /// Appends records of a transaction that has not committed yet.
+    pub fn append_for(&self, txn: TxnId, records: &[Record]) -> Result<()> {
+        self.healthy()?;
+        self.active.lock().entry(txn).or_insert_with(|| self.log.end());
+        self.log.append(records).map(drop)
+    }
+
+    /// The transaction has ended: nobody needs its records or waits for its locks any more.
+    pub fn ended(&self, txn: TxnId) {
+        self.active.lock().remove(&txn);
+        self.locks.release(txn);
+    }
+
+    /// Where replay has to start so that it finds all of every transaction that is not published yet. Called between
+    /// commit groups.
+    pub fn replay_position(&self) -> Position {
+        let active = self.active.lock();
+        let end = self.log.end();
+        active.values().copied().min().map_or(end, |first| first.min(end))
+    }
+
+    /// Remembers from where recovery would replay the log.
+    pub fn checkpointed(&self, position: Position) {
+        self.checkpoint.store(position.0, Ordering::Relaxed);
+    }
+
+    /// Bytes of log that recovery would replay.
+    pub fn log_lag(&self) -> u64 {
+        self.log.end().0.saturating_sub(self.checkpoint.load(Ordering::Relaxed))
+    }
+
+    /// After a failure that leaves memory and log apart, nothing more is written.
+    pub fn poison(&self, error: &Error) {
+        log::error!("nothing more will be written: {error}");
+        self.poison.lock().get_or_insert_with(|| error.clone());
+    }
+
+    /// Refuses work after a failure.
+    pub fn healthy(&self) -> Result<()> {
+        match &*self.poison.lock() {
+            None => Ok(()),
+            Some(cause) => Err(Error::new(
+                SqlState::IO_ERROR,
+                format!("the database stopped writing after a failure: {}", cause.message()),
+            )
+            .hint("Restart the server; it recovers every acknowledged commit from the log.")),
+        }
+    }
+}

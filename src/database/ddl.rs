@@ -1,0 +1,309 @@
+//! Tables, indexes and sequences come and go, inside transactions.
+//!
+//! DDL is catalogue edits: logged when the statement runs, visible to the transaction at once and to others with its
+//! commit. A table that is changed is locked against writers; names that are taken are locked as keys, so that two
+//! transactions cannot create the same one.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32};
+
+use crate::catalog::{
+    self, Catalog, ConstraintKind, Edit, Index, IndexMethod, Object, Oid, Relation, Sequence, Table,
+};
+use crate::database::apply::unique_key;
+use crate::database::transaction::{Stop, Transaction, duplicate_key};
+use crate::database::work::no_table;
+use crate::error::{Error, Result, SqlState};
+use crate::index::hnsw::Graph;
+use crate::locks::{Mode, Resource};
+use crate::table::keys::{UniqueKey, check_length};
+use crate::table::state::params;
+
+/// Key locks of names are those of an index no table has.
+const NAMES: Oid = 0;
+
+impl Transaction {
+    /// A new oid, for an object of a definition that the caller makes.
+    pub fn new_oid(&mut self) -> Oid {
+        self.core.new_oid()
+    }
+
+    /// Creates the table with the unique indexes of its PRIMARY KEY and UNIQUE constraints (named as they are) and
+    /// the sequences that go with it. All oids come from [`Transaction::new_oid`]; `storage` is assigned here.
+    pub fn create_table(&mut self, mut table: Table, sequences: Vec<Sequence>) -> Result<(), Stop> {
+        table.storage = self.core.new_storage().0;
+        let mut edits: Vec<Edit> = sequences.into_iter().map(|s| Edit::Put(Object::Sequence(s))).collect();
+        let indexes: Vec<Index> = table
+            .constraints
+            .iter()
+            .filter_map(|constraint| constraint_index(&table, constraint, self.core.new_oid()))
+            .collect();
+        edits.push(Edit::Put(Object::Table(table)));
+        edits.extend(indexes.into_iter().map(|index| Edit::Put(Object::Index(index))));
+        self.take_names(&edits)?;
+        Ok(self.edit(&edits)?)
+    }
+
+    /// Drops the table, its indexes and the sequences it owns.
+    pub fn drop_table(&mut self, table: Oid) -> Result<(), Stop> {
+        self.lock_table(table)?;
+        let catalog = self.catalog();
+        let indexes = catalog.indexes_of(table).map(|index| index.oid);
+        let sequences = catalog.sequences_owned_by(table).map(|sequence| sequence.oid);
+        let edits: Vec<Edit> = indexes.chain(sequences).chain([table]).map(Edit::Delete).collect();
+        Ok(self.edit(&edits)?)
+    }
+
+    /// Adds a PRIMARY KEY or UNIQUE constraint with its index, or a CHECK the caller has verified.
+    pub fn add_constraint(&mut self, table: Oid, constraint: catalog::Constraint) -> Result<(), Stop> {
+        self.lock_table(table)?;
+        let mut definition = Table::clone(self.table_definition(table)?);
+        let index = constraint_index(&definition, &constraint, self.core.new_oid());
+        if let ConstraintKind::PrimaryKey { columns } = &constraint.kind {
+            for number in columns {
+                definition.columns[usize::from(*number) - 1].not_null = true;
+            }
+        }
+        definition.constraints.push(constraint);
+        let put = Edit::Put(Object::Table(definition));
+        match index {
+            None => Ok(self.edit(&[put])?),
+            Some(index) => {
+                let edits = [put, Edit::Put(Object::Index(index.clone()))];
+                self.take_names(&edits[1..])?;
+                self.check_unique(&index)?;
+                Ok(self.edit(&edits)?)
+            }
+        }
+    }
+
+    /// Creates and builds an index over what this transaction sees: hnsw graphs with all build threads, unique keys
+    /// with a check for duplicates (23505). Other methods are answered by metadata indexes.
+    pub fn create_index(&mut self, index: Index) -> Result<(), Stop> {
+        self.create_index_with(index, &AtomicU32::new(0), &AtomicBool::new(false))
+    }
+
+    /// [`Transaction::create_index`] with a count of rows done and a flag that ends it (57014).
+    pub fn create_index_with(
+        &mut self,
+        index: Index,
+        progress: &AtomicU32,
+        cancel: &AtomicBool,
+    ) -> Result<(), Stop> {
+        self.lock_table(index.table)?;
+        let edits = [Edit::Put(Object::Index(index.clone()))];
+        self.take_names(&edits)?;
+        if index.unique {
+            self.check_unique(&index)?;
+        }
+        let graph = match index.method {
+            IndexMethod::Hnsw => Some(self.build_graph(&index, progress, cancel)?),
+            IndexMethod::Btree | IndexMethod::Bitmap => None,
+        };
+        self.edit(&edits)?;
+        self.work().graphs.extend(graph.map(|graph| (index.oid, Arc::new(graph))));
+        Ok(())
+    }
+
+    pub fn drop_index(&mut self, index: Oid) -> Result<(), Stop> {
+        let catalog = self.catalog();
+        let definition = catalog.index_by_oid(index).ok_or_else(|| no_table(index))?;
+        self.lock_table(definition.table)?;
+        Ok(self.edit(&[Edit::Delete(index)])?)
+    }
+
+    /// Drops a constraint and the index that backs it.
+    pub fn drop_constraint(&mut self, table: Oid, constraint: Oid) -> Result<(), Stop> {
+        self.lock_table(table)?;
+        let catalog = self.catalog();
+        let mut definition = Table::clone(self.table_definition(table)?);
+        definition.constraints.retain(|other| other.oid != constraint);
+        let mut edits = vec![Edit::Put(Object::Table(definition))];
+        edits.extend(catalog.index_of_constraint(constraint).map(|index| Edit::Delete(index.oid)));
+        Ok(self.edit(&edits)?)
+    }
+
+    /// Empties the table: it gets new files.
+    pub fn truncate(&mut self, table: Oid) -> Result<(), Stop> {
+        self.lock_table(table)?;
+        let mut definition = Table::clone(self.table_definition(table)?);
+        definition.storage = self.core.new_storage().0;
+        Ok(self.edit(&[Edit::Put(Object::Table(definition))])?)
+    }
+
+    /// Changes definitions as they are: renames, defaults, comments, NOT NULL, new columns at the end, schemas,
+    /// sequences. Takes the lock of every table it touches. What has files of its own goes through the calls above.
+    pub fn edit_catalog(&mut self, edits: Vec<Edit>) -> Result<(), Stop> {
+        let known = self.catalog();
+        for edit in &edits {
+            match edit {
+                Edit::Put(Object::Table(table)) => self.lock_table(table.oid)?,
+                Edit::Put(Object::Index(index)) => self.lock_table(index.table)?,
+                Edit::Put(Object::Sequence(_) | Object::Schema(_)) | Edit::Delete(_) => {}
+            }
+        }
+        self.check_current(&known, &edits)?;
+        self.take_names(&edits)?;
+        Ok(self.edit(&edits)?)
+    }
+
+    /// The sequence's next value; never rolled back. 2200H when it is exhausted.
+    pub fn nextval(&mut self, sequence: Oid) -> Result<i64> {
+        self.core.healthy()?;
+        self.core.sequences.next(self.sequence(sequence)?, &*self.core.log)
+    }
+
+    /// What nextval returned last in any session, and whether it was ever called: `last_value`, `is_called`.
+    pub fn sequence_state(&self, sequence: Oid) -> Result<(i64, bool)> {
+        Ok(self.core.sequences.state(self.sequence(sequence)?))
+    }
+
+    /// `is_called`: whether the next nextval returns the value after this one.
+    pub fn setval(&mut self, sequence: Oid, value: i64, is_called: bool) -> Result<()> {
+        self.core.healthy()?;
+        self.core.sequences.set(self.sequence(sequence)?, value, is_called, &*self.core.log)
+    }
+
+    fn sequence(&self, oid: Oid) -> Result<&Sequence> {
+        self.catalog_ref().sequence_by_oid(oid).map(|sequence| &**sequence).ok_or_else(|| no_table(oid))
+    }
+
+    fn table_definition(&self, oid: Oid) -> Result<&Table> {
+        self.catalog_ref().table_by_oid(oid).map(|table| &**table).ok_or_else(|| no_table(oid))
+    }
+
+    /// Keeps everybody else from changing rows or definition until this transaction ends. Goes on with the newest
+    /// definitions; a table dropped meanwhile is 42P01.
+    pub fn lock_table(&mut self, table: Oid) -> Result<(), Stop> {
+        let txn = self.work().txn;
+        if let Some(waiter) = self.core.locks.table(txn, table, Mode::Exclusive)? {
+            return Err(Stop::Wait(waiter));
+        }
+        self.start_ddl();
+        self.table_definition(table)?;
+        Ok(())
+    }
+
+    /// Refuses edits that were made from definitions somebody changed before the lock was ours. Who takes
+    /// [`Transaction::lock_table`] before reading the definition never meets this.
+    fn check_current(&self, known: &Catalog, edits: &[Edit]) -> Result<()> {
+        for oid in edits.iter().map(Edit::oid) {
+            let changed = match (known.table_by_oid(oid), self.catalog_ref().table_by_oid(oid)) {
+                (Some(known), Some(now)) => known != now,
+                (known, now) => known.is_some() != now.is_some(),
+            };
+            if changed {
+                let message = "could not serialize access due to concurrent update";
+                return Err(Error::new(SqlState::SERIALIZATION_FAILURE, message)
+                    .detail("Another transaction has changed the definition.")
+                    .hint("Run the statement again."));
+            }
+        }
+        Ok(())
+    }
+
+    /// Locks the names of new and renamed relations and refuses those that exist (42P07).
+    fn take_names(&mut self, edits: &[Edit]) -> Result<(), Stop> {
+        let txn = self.work().txn;
+        let catalog = self.catalog();
+        let next = catalog.apply(edits);
+        let mut names = Vec::new();
+        for edit in edits {
+            if let Edit::Put(object) = edit
+                && let Some(name) = name_of(object, &next)
+                && name_of_oid(&catalog, object.oid()).as_ref() != Some(&name)
+            {
+                names.push(name);
+            }
+        }
+        let resources =
+            names.iter().map(|(schema, name)| Resource::key(NAMES, format!("{schema}.{name}").as_bytes()));
+        if let Some(waiter) = self.core.locks.exclusive(txn, resources)? {
+            return Err(Stop::Wait(waiter));
+        }
+        self.start_ddl();
+        for (schema, name) in &names {
+            if self.catalog_ref().relation(schema, name).is_some() {
+                let message = format!("relation \"{name}\" already exists");
+                return Err(Error::new(SqlState::DUPLICATE_TABLE, message).into());
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the rows this transaction sees have no key twice.
+    fn check_unique(&mut self, index: &Index) -> Result<()> {
+        let snapshot = self.newest_snapshot(index.table)?;
+        let unique = UniqueKey::of(index);
+        let mut seen = HashSet::new();
+        for entry in snapshot.scan() {
+            let (_, row) = entry?;
+            let reader = snapshot.layout().read(&row)?;
+            let Some(key) = unique_key(&unique, &reader)? else { continue };
+            check_length(&key)?;
+            if !seen.insert(key) {
+                let catalog = self.catalog_ref().apply(&[Edit::Put(Object::Index(index.clone()))]);
+                let mut error = duplicate_key(snapshot.definition(), &catalog, index.oid, &reader.values()?);
+                let fields = error.fields();
+                let detail =
+                    fields.detail.as_deref().unwrap_or_default().replace("already exists", "is duplicated");
+                let message = format!("could not create unique index \"{}\"", index.name);
+                error = Error::new(SqlState::UNIQUE_VIOLATION, message)
+                    .detail(detail)
+                    .table(&snapshot.definition().schema, &snapshot.definition().name)
+                    .constraint(&index.name);
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    fn build_graph(&mut self, index: &Index, progress: &AtomicU32, cancel: &AtomicBool) -> Result<Graph> {
+        let options = index.hnsw.ok_or_else(|| Error::internal("an hnsw index without options"))?;
+        let [column] = index.columns[..] else {
+            return Err(Error::unsupported("an hnsw index of several columns"));
+        };
+        let snapshot = self.newest_snapshot(index.table)?;
+        let slots = snapshot.visible_set()?;
+        let view = snapshot.vector_view(column)?;
+        Graph::build(params(&options), &view, &slots, self.core.options.build_threads, progress, cancel)
+    }
+}
+
+/// The index that backs a PRIMARY KEY or UNIQUE constraint.
+fn constraint_index(table: &Table, constraint: &catalog::Constraint, oid: Oid) -> Option<Index> {
+    let columns = match &constraint.kind {
+        ConstraintKind::PrimaryKey { columns } | ConstraintKind::Unique { columns } => columns.clone(),
+        ConstraintKind::Check { .. } | ConstraintKind::NotNull { .. } => return None,
+    };
+    Some(Index {
+        oid,
+        name: constraint.name.clone(),
+        table: table.oid,
+        method: IndexMethod::Btree,
+        columns,
+        opclasses: Vec::new(),
+        unique: true,
+        constraint: Some(constraint.oid),
+        hnsw: None,
+    })
+}
+
+/// (schema, name) of a relation.
+fn name_of(object: &Object, catalog: &Catalog) -> Option<(String, String)> {
+    match object {
+        Object::Table(table) => Some((table.schema.clone(), table.name.clone())),
+        Object::Sequence(sequence) => Some((sequence.schema.clone(), sequence.name.clone())),
+        Object::Index(index) => Some((catalog.schema_of_index(index).to_owned(), index.name.clone())),
+        Object::Schema(_) => None,
+    }
+}
+
+fn name_of_oid(catalog: &Catalog, oid: Oid) -> Option<(String, String)> {
+    match catalog.relation_by_oid(oid)? {
+        Relation::Table(table) => Some((table.schema.clone(), table.name.clone())),
+        Relation::Sequence(sequence) => Some((sequence.schema.clone(), sequence.name.clone())),
+        Relation::Index(index) => Some((catalog.schema_of_index(&index).to_owned(), index.name.clone())),
+    }
+}

@@ -1,0 +1,244 @@
+//! Graph generations on disk: the current one of each vector index, and the one before.
+//!
+//! ```text
+//!   indexes/<storage id>/<index oid>.<generation>.hnsw
+//!   manifest: "graph.<index oid>" -> [4, 5]               newest last
+//! ```
+//!
+//! A generation is saved by a checkpoint once the graph has grown enough, and counts from the checkpoint's manifest
+//! edit on. At open the newest that verifies is taken; what lives and is not in it is tail. Slots that either
+//! generation knows are not given to other rows, for a crash may bring that generation back.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Weak};
+
+use parking_lot::Mutex;
+use roaring::RoaringBitmap;
+
+use crate::catalog::{Catalog, HnswOptions, Oid};
+use crate::database::core::Core;
+use crate::error::{Error, Result};
+use crate::fs::Fs;
+use crate::index::hnsw::Graph;
+use crate::log::StorageId;
+use crate::storage::{Extra, Store};
+use crate::table::Table;
+use crate::table::state::{VectorIndex, params};
+
+/// Generations kept of each index.
+const KEPT: usize = 2;
+/// A running server saves a graph again once it has this many new nodes, and a twentieth of what it had: searching
+/// ten thousand rows exactly after a restart costs about a millisecond per query until the graph has caught up.
+const NEW_NODES_MIN: u64 = 10_000;
+
+/// What is on disk of each vector index.
+#[derive(Default)]
+pub struct Generations {
+    indexes: Mutex<HashMap<Oid, Kept>>,
+}
+
+struct Kept {
+    storage: StorageId,
+    /// Oldest first.
+    generations: BTreeMap<u64, Arc<RoaringBitmap>>,
+    /// The graph that the newest generation is of.
+    graph: Weak<Graph>,
+}
+
+impl Generations {
+    /// Opens the graphs of a table, before its live set is restored. With `verify`, every word is read.
+    pub fn open(
+        &self,
+        fs: &dyn Fs,
+        dir: &Path,
+        store: &Store,
+        catalog: &Catalog,
+        table: &Table,
+        verify: bool,
+    ) -> Result<()> {
+        for index in table.state().vector_indexes.clone() {
+            let oid = index.definition.oid;
+            let Some(value) = store.extra(table.storage(), &extra_name(oid)) else { continue };
+            let Some(options) = catalog.index_by_oid(oid).and_then(|index| index.hnsw) else { continue };
+            let numbers = decode(&value)?;
+            let path = |number| path_of(dir, table.storage(), oid, number);
+            let mut kept =
+                Kept { storage: table.storage(), generations: BTreeMap::new(), graph: Weak::new() };
+            let mut current = None;
+            for &number in numbers.iter().rev() {
+                match open_one(fs, &path(number), &options, verify) {
+                    Ok(graph) => {
+                        kept.generations.insert(number, graph.nodes());
+                        current.get_or_insert((number, Arc::new(graph)));
+                    }
+                    Err(error) => log::warn!("generation {number} of index {oid} is not used: {error}"),
+                }
+            }
+            if let Some((number, graph)) = current {
+                if kept.generations.keys().next_back() == Some(&number) {
+                    kept.graph = Arc::downgrade(&graph);
+                }
+                table.open_graph(oid, graph, kept.union());
+            } else {
+                log::warn!("index {oid} is built anew; queries are answered exactly until then");
+            }
+            self.indexes.lock().insert(oid, kept);
+        }
+        Ok(())
+    }
+
+    /// Saves graphs that have grown; the extras name the files that count.
+    pub fn save(&self, core: &Core, closing: bool) -> Result<Vec<Extra>> {
+        let tables: Vec<Arc<Table>> = core.version.load().tables.values().cloned().collect();
+        let mut extras = self.forget_dropped(&tables);
+        for table in &tables {
+            for index in table.state().vector_indexes.clone() {
+                if self.is_due(&index, closing) {
+                    extras.push(self.save_one(core, table, &index)?);
+                }
+            }
+        }
+        Ok(extras)
+    }
+
+    /// Indexes that are gone, or whose table was truncated and has a new storage id.
+    fn forget_dropped(&self, tables: &[Arc<Table>]) -> Vec<Extra> {
+        let mut alive = Vec::new();
+        for table in tables {
+            let state = table.state();
+            alive.extend(state.vector_indexes.iter().map(|index| (index.definition.oid, table.storage())));
+        }
+        let mut extras = Vec::new();
+        self.indexes.lock().retain(|oid, kept| {
+            let keep = alive.contains(&(*oid, kept.storage));
+            if !keep {
+                extras.push(Extra { storage: kept.storage, name: extra_name(*oid), value: None });
+            }
+            keep
+        });
+        extras
+    }
+
+    fn is_due(&self, index: &VectorIndex, closing: bool) -> bool {
+        let nodes = index.graph.len();
+        let indexes = self.indexes.lock();
+        let Some(kept) = indexes.get(&index.definition.oid) else { return nodes > 0 };
+        if !std::ptr::eq(kept.graph.as_ptr(), Arc::as_ptr(&index.graph)) {
+            return nodes > 0;
+        }
+        let saved = kept.generations.values().next_back().map_or(0, |nodes| nodes.len());
+        let new = nodes.saturating_sub(saved);
+        new >= NEW_NODES_MIN.max(saved / 20) || (closing && new > 0)
+    }
+
+    fn save_one(&self, core: &Core, table: &Table, index: &VectorIndex) -> Result<Extra> {
+        let (oid, storage) = (index.definition.oid, table.storage());
+        let newest =
+            self.indexes.lock().get(&oid).and_then(|kept| kept.generations.keys().next_back().copied());
+        let number = newest.unwrap_or(0) + 1;
+        let path = path_of(&core.dir, storage, oid, number);
+        let folder = path.parent().expect("generations lie in a folder").to_path_buf();
+        core.fs.create_dir_all(&folder)?;
+        if core.fs.exists(&path) {
+            core.fs.remove_file(&path)?;
+        }
+        let state = table.state();
+        let dimensions = state.vector_column(index.position).map_or(0, |column| column.column.dimensions());
+        index.graph.save(&*core.fs, &path, dimensions, core.snapshots.published().0)?;
+        core.fs.sync_dir(&folder)?;
+        // What the file holds is at most what the graph has now; a superset keeps too many slots back, no harm.
+        let nodes = index.graph.nodes();
+        let mut indexes = self.indexes.lock();
+        let kept = indexes.entry(oid).or_insert_with(|| Kept {
+            storage,
+            generations: BTreeMap::new(),
+            graph: Weak::new(),
+        });
+        kept.generations.insert(number, nodes);
+        kept.graph = Arc::downgrade(&index.graph);
+        while kept.generations.len() > KEPT {
+            kept.generations.pop_first();
+        }
+        table.set_saved(oid, kept.union());
+        let numbers: Vec<u64> = kept.generations.keys().copied().collect();
+        Ok(Extra { storage, name: extra_name(oid), value: Some(encode(&numbers)) })
+    }
+
+    /// Removes files that the last checkpoint does not name.
+    pub fn remove_old(&self, core: &Core) -> Result<()> {
+        let root = core.dir.join("indexes");
+        for folder in core.fs.list(&root)? {
+            let names = core.fs.list(&root.join(&folder))?;
+            let mut left = names.len();
+            for name in names {
+                if !self.counts(&folder, &name) {
+                    core.fs.remove_file(&root.join(&folder).join(name))?;
+                    left -= 1;
+                }
+            }
+            if left == 0 {
+                core.fs.remove_dir_all(&root.join(&folder))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn counts(&self, folder: &Path, name: &Path) -> bool {
+        let storage = folder.to_str().and_then(|name| name.parse().ok()).map(StorageId);
+        let parts = name.to_str().and_then(|name| name.strip_suffix(".hnsw")?.split_once('.'));
+        let Some((oid, number)) = parts else { return false };
+        let (Ok(oid), Ok(number)) = (oid.parse::<Oid>(), number.parse::<u64>()) else { return false };
+        let indexes = self.indexes.lock();
+        let kept = indexes.get(&oid).filter(|kept| Some(kept.storage) == storage);
+        kept.is_some_and(|kept| kept.generations.contains_key(&number))
+    }
+
+    /// Files of an index, newest last.
+    pub fn files(&self, core: &Core, index: Oid) -> Vec<PathBuf> {
+        let indexes = self.indexes.lock();
+        let kept = indexes.get(&index).into_iter();
+        kept.flat_map(|kept| kept.generations.keys().map(|n| path_of(&core.dir, kept.storage, index, *n)))
+            .collect()
+    }
+}
+
+impl Kept {
+    fn union(&self) -> Arc<RoaringBitmap> {
+        let mut all = RoaringBitmap::new();
+        self.generations.values().for_each(|nodes| all |= &**nodes);
+        Arc::new(all)
+    }
+}
+
+fn open_one(fs: &dyn Fs, path: &Path, options: &HnswOptions, verify: bool) -> Result<Graph> {
+    if verify {
+        Graph::verify(fs, path)?;
+    }
+    let (graph, _) = Graph::open(fs, path)?;
+    if graph.params() != params(options) {
+        return Err(Error::corrupt(
+            path.display(),
+            8,
+            format!("the options of its index, {options:?}"),
+            format!("{:?}", graph.params()),
+        ));
+    }
+    Ok(graph)
+}
+
+fn path_of(dir: &Path, storage: StorageId, index: Oid, number: u64) -> PathBuf {
+    dir.join("indexes").join(storage.0.to_string()).join(format!("{index}.{number}.hnsw"))
+}
+
+fn extra_name(index: Oid) -> String {
+    format!("graph.{index}")
+}
+
+fn encode(numbers: &[u64]) -> Vec<u8> {
+    serde_json::to_vec(numbers).expect("numbers are JSON")
+}
+
+fn decode(value: &[u8]) -> Result<Vec<u64>> {
+    serde_json::from_slice(value).map_err(|e| Error::corrupt("manifest", 0, "generations of a graph", e))
+}

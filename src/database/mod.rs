@@ -1,0 +1,146 @@
+//! The owner of everything: one data directory, its transactions and its background work.
+//!
+//! A write makes records; the log makes them durable; `apply` makes them visible. Live commits and recovery go
+//! through the same apply, so what a crash leaves behind is what a running server would show.
+
+// From durable to visible, live and in recovery.
+mod apply;
+// Index maintenance and checkpoints behind the queries.
+mod background;
+// Every invariant, for tests and operators.
+pub mod check;
+// What recovery starts from.
+mod checkpoint;
+// Group commit.
+pub mod commit;
+// LOCK and CONTROL.
+pub mod control;
+// What all parts share.
+mod core;
+// Tables, indexes, sequences come and go.
+mod ddl;
+// Graphs on disk.
+mod generations;
+// Opening a data directory.
+mod open;
+// Going back inside a transaction.
+mod savepoint;
+// Sequences.
+mod sequences;
+// Room on disk.
+mod sizes;
+// Which moments somebody still looks at.
+mod snapshots;
+// What a transaction may do, and how it ends.
+pub mod transaction;
+// What one transaction has written so far.
+mod work;
+
+#[cfg(test)]
+mod tests;
+
+pub use savepoint::Savepoint;
+pub use transaction::{
+    Commit, Follower, InsertOutcome, Isolation, Leader, LockOutcome, OnConflict, Pending, RowUpdate, Stop,
+    Transaction,
+};
+pub use work::LiveWork;
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use self::background::Background;
+use self::commit::Commits;
+use self::control::Control;
+use self::core::Core;
+use crate::catalog::Catalog;
+use crate::error::Result;
+
+/// How a [`Database`] is opened.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Flushing, compaction, index maintenance and checkpoints by threads of their own; without them tests step by
+    /// hand.
+    pub background: bool,
+    /// Threads that build a graph.
+    pub build_threads: usize,
+    pub storage: crate::storage::Options,
+    /// Bytes per log segment.
+    pub log_segment_bytes: u64,
+    /// A checkpoint is due once the log has grown by this many bytes.
+    pub checkpoint_log_bytes: u64,
+    /// A transaction's writes to one table move to private files once they take this much memory.
+    pub overlay_bytes_max: usize,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options {
+            background: true,
+            build_threads: std::thread::available_parallelism().map_or(1, usize::from),
+            storage: crate::storage::Options::default(),
+            log_segment_bytes: 64 << 20,
+            checkpoint_log_bytes: 512 << 20,
+            overlay_bytes_max: 64 << 20,
+        }
+    }
+}
+
+/// An open data directory.
+pub struct Database {
+    core: Arc<Core>,
+    commits: Arc<Commits<LiveWork>>,
+    control: Mutex<Control>,
+    background: Background,
+}
+
+impl Database {
+    fn start(core: Arc<Core>, control: Control) -> Result<Arc<Database>> {
+        let commits = Commits::new(core.log.clone(), core.clone());
+        let (control, background) = (Mutex::new(control), Background::default());
+        let database = Arc::new(Database { core, commits, control, background });
+        if database.core.options.background {
+            database.core.store.start_background()?;
+            database.background.start(&database)?;
+        }
+        Ok(database)
+    }
+
+    fn core(&self) -> &Arc<Core> {
+        &self.core
+    }
+
+    fn commits(&self) -> &Arc<Commits<LiveWork>> {
+        &self.commits
+    }
+
+    fn background(&self) -> &Background {
+        &self.background
+    }
+
+    /// The newest committed catalogue.
+    pub fn catalog(&self) -> Arc<Catalog> {
+        self.core.version.load().catalog.clone()
+    }
+
+    pub fn begin(&self, isolation: Isolation) -> Transaction {
+        Transaction::new(self, isolation)
+    }
+
+    /// Stops background work, checkpoints and marks the directory as cleanly closed.
+    pub fn close(&self) -> Result<()> {
+        self.background.stop();
+        self.checkpoint_as(true)?;
+        self.core.store.stop_background();
+        self.control.lock().mark_clean()
+    }
+}
+
+/// Without [`Database::close`] this is what a crash is: the next open recovers from the log.
+impl Drop for Database {
+    fn drop(&mut self) {
+        self.background.stop();
+        self.core.store.stop_background();
+    }
+}

@@ -1,0 +1,154 @@
+//! Opening a data directory.
+//!
+//! 1. LOCK and CONTROL: ours alone, and of a format we know.
+//! 2. The store as of its last checkpoint; the catalogue from its rows.
+//! 3. Each table: its vector segments, its live set and metadata indexes, its graphs.
+//! 4. Files that belong to no table go.
+//! 5. The log from the checkpoint's position, through the same apply as live commits.
+//! 6. Slots, numbers and sequences go on behind everything that was found.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::ops::Bound;
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::catalog::edit::{OBJECT_KEY, SEQUENCE_KEY, decode_object};
+use crate::catalog::{CATALOG_STORAGE, Catalog, Edit, FIRST_USER_OID};
+use crate::database::apply::Replay;
+use crate::database::control::Control;
+use crate::database::core::{Core, Counters, Version};
+use crate::database::generations::Generations;
+use crate::database::{Database, Options};
+use crate::error::Result;
+use crate::fs::Fs;
+use crate::log::{LocalLog, Log, Position, Seq, StorageId, TxnId};
+use crate::storage::Store;
+use crate::table::Table;
+
+/// The first position a log has.
+const LOG_START: Position = Position(8);
+
+impl Database {
+    /// Opens or creates the data directory.
+    pub fn open(fs: Arc<dyn Fs>, dir: &Path, options: Options) -> Result<Arc<Database>> {
+        let control = Control::open(fs.clone(), dir, random_cluster())?;
+        let store = Store::open(fs.clone(), dir, options.storage.clone())?;
+        let log: Arc<dyn Log> =
+            Arc::new(LocalLog::open(fs.clone(), &dir.join("log"), options.log_segment_bytes)?);
+        let catalog = load_catalog(&store)?;
+        remove_strangers(&*fs, dir, &store, &catalog)?;
+        let generations = Generations::default();
+        let tables = open_tables(&fs, dir, &store, &catalog, &generations, !control.was_clean)?;
+        let counters = counters(&catalog);
+        let version = Version { catalog: Arc::new(catalog), tables };
+        let core = Core::new(fs, dir.to_path_buf(), options, log, store, version, generations, &counters);
+        core.restore_sequences()?;
+        replay(&core)?;
+        for table in core.version.load().tables.values() {
+            table.recover_slots();
+        }
+        Database::start(Arc::new(core), control)
+    }
+}
+
+/// Sixteen bytes that no other directory has: from the standard library's per-process random hash keys.
+fn random_cluster() -> u128 {
+    let word = || RandomState::new().build_hasher().finish();
+    (u128::from(word()) << 64) | u128::from(word())
+}
+
+fn load_catalog(store: &Store) -> Result<Catalog> {
+    let tree = store.create_tree(StorageId(CATALOG_STORAGE));
+    let range = (Bound::Included(&[OBJECT_KEY][..]), Bound::Excluded(&[SEQUENCE_KEY][..]));
+    let mut edits = Vec::new();
+    for entry in tree.scan(range.0, range.1, Seq(u64::MAX)) {
+        let (_, _, value) = entry?;
+        edits.push(Edit::Put(decode_object(&value)?));
+    }
+    Ok(Catalog::new().apply(&edits))
+}
+
+fn open_tables(
+    fs: &Arc<dyn Fs>,
+    dir: &Path,
+    store: &Store,
+    catalog: &Catalog,
+    generations: &Generations,
+    verify: bool,
+) -> Result<HashMap<crate::catalog::Oid, Arc<Table>>> {
+    let mut tables = HashMap::new();
+    for definition in catalog.tables() {
+        let storage = StorageId(definition.storage);
+        let tree = store.create_tree(storage);
+        let indexes: Vec<_> = catalog.indexes_of(definition.oid).cloned().collect();
+        let folder = dir.join("tables").join(storage.0.to_string());
+        let table = Table::open(fs, &folder, tree, definition.clone(), &indexes)?;
+        generations.open(&**fs, dir, store, catalog, &table, verify)?;
+        table.restore(Seq(u64::MAX))?;
+        tables.insert(definition.oid, Arc::new(table));
+    }
+    Ok(tables)
+}
+
+/// Trees and folders of tables that were dropped, or made by a transaction whose end the checkpoint did not see: replay
+/// makes those anew.
+fn remove_strangers(fs: &dyn Fs, dir: &Path, store: &Store, catalog: &Catalog) -> Result<()> {
+    let known = |id: u64| id == CATALOG_STORAGE || catalog.tables().any(|table| table.storage == id);
+    for id in store.tree_ids() {
+        if !known(id.0) {
+            store.drop_tree(id);
+        }
+    }
+    let tables = dir.join("tables");
+    for name in fs.list(&tables)? {
+        if number(&name).is_some_and(|id| !known(id)) {
+            remove_vectors(fs, &tables.join(&name))?;
+        }
+    }
+    Ok(())
+}
+
+/// The store removes its own files once no checkpoint names them.
+fn remove_vectors(fs: &dyn Fs, dir: &Path) -> Result<()> {
+    for name in fs.list(dir)? {
+        if name.extension().is_none_or(|extension| extension != "sst") {
+            fs.remove_file(&dir.join(name))?;
+        }
+    }
+    Ok(())
+}
+
+fn number(name: &Path) -> Option<u64> {
+    name.to_str()?.parse().ok()
+}
+
+fn counters(catalog: &Catalog) -> Counters {
+    let storage = catalog.tables().map(|table| table.storage).max().unwrap_or(CATALOG_STORAGE);
+    Counters {
+        txn: TxnId(1),
+        oid: FIRST_USER_OID.max(catalog.max_oid() + 1),
+        storage: StorageId(storage + 1),
+    }
+}
+
+fn replay(core: &Core) -> Result<()> {
+    let applied = core.applied_position()?;
+    let from = core.store.checkpoint_position().max(LOG_START);
+    core.snapshots.publish(Seq(applied.0));
+    core.checkpointed(from);
+    let mut replay = Replay::new(core, applied);
+    core.log.replay(from, &mut |position, record| replay.apply(position, record))?;
+    replay.finish();
+    let catalog = core.version.load().catalog.clone();
+    core.sequences.retain(|oid| catalog.sequence_by_oid(oid).is_some());
+    core.skip(&Counters {
+        txn: TxnId(replay.last_txn.0 + 1),
+        oid: replay.last_oid.saturating_add(1),
+        storage: StorageId(replay.last_storage.0 + 1),
+    });
+    if replay.commits > 0 {
+        log::info!("recovered {} commits from the log", replay.commits);
+    }
+    Ok(())
+}

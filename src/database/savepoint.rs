@@ -1,0 +1,112 @@
+//! Savepoints: SAVEPOINT, ROLLBACK TO, RELEASE.
+//!
+//! Rows go back writer by writer (see `table::savepoint`). Definitions go back by cutting the list of edits; for
+//! recovery the log is told the opposite edits. Locks and sequences stay as they are.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crate::catalog::{Catalog, Edit, Object, Oid, Relation};
+use crate::database::Transaction;
+use crate::database::core::Core;
+use crate::database::work::Work;
+use crate::error::Result;
+use crate::log::{Record, StorageId};
+use crate::table::savepoint::Mark;
+use crate::table::state::VectorColumn;
+
+/// A transaction as it was. Names and nesting are the session's: after going back to one, later ones are void, and the
+/// one itself stays good. Releasing is dropping; hold none at commit.
+#[derive(Clone, Default)]
+pub struct Savepoint {
+    writers: BTreeMap<StorageId, Mark>,
+    edits: usize,
+    created: BTreeSet<StorageId>,
+    vectors: BTreeMap<StorageId, Arc<[VectorColumn]>>,
+    graphs: usize,
+}
+
+impl std::fmt::Debug for Savepoint {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Savepoint({} tables, {} edits)", self.writers.len(), self.edits)
+    }
+}
+
+impl Transaction {
+    pub fn savepoint(&self) -> Savepoint {
+        let Some(work) = &self.work else { return Savepoint::default() };
+        Savepoint {
+            writers: work.writers.iter().map(|(storage, writer)| (*storage, writer.mark())).collect(),
+            edits: work.edits.len(),
+            created: work.created.keys().copied().collect(),
+            vectors: work.vectors.clone(),
+            graphs: work.graphs.len(),
+        }
+    }
+
+    /// Undoes everything since the savepoint (locks and sequences excepted).
+    pub fn rollback_to(&mut self, savepoint: &Savepoint) -> Result<()> {
+        let Some(mut work) = self.work.take() else { return Ok(()) };
+        let catalog = self.version().catalog.apply(&work.edits[..savepoint.edits]);
+        let outcome = go_back(&self.core, &mut work, savepoint, &catalog);
+        self.work = Some(work);
+        self.refresh_catalog();
+        outcome
+    }
+}
+
+fn go_back(core: &Core, work: &mut Work, savepoint: &Savepoint, catalog: &Catalog) -> Result<()> {
+    // Rows first: their keys are those of the definitions they were written under.
+    for (storage, writer) in &mut work.writers {
+        writer.back_to(savepoint.writers.get(storage).unwrap_or(&Mark::default()))?;
+    }
+    if work.edits.len() > savepoint.edits {
+        let opposite = opposite(&work.edits[savepoint.edits..], catalog);
+        // Only the chunks that were written before belong before the opposite edits.
+        for (storage, writer) in &mut work.writers {
+            let changes = writer.take_chunk();
+            if !changes.is_empty() {
+                core.append_for(
+                    work.txn,
+                    &[Record::Data { txn: work.txn, storage: *storage, changes: &changes }],
+                )?;
+            }
+        }
+        let edits = Edit::encode_list(&opposite);
+        core.append_for(work.txn, &[Record::Catalog { txn: work.txn, edits: &edits }])?;
+        forget_definitions(core, work, savepoint, catalog);
+    }
+    Ok(())
+}
+
+fn forget_definitions(core: &Core, work: &mut Work, savepoint: &Savepoint, catalog: &Catalog) {
+    work.edits.truncate(savepoint.edits);
+    work.graphs.truncate(savepoint.graphs);
+    work.vectors.clone_from(&savepoint.vectors);
+    let gone: Vec<StorageId> =
+        work.created.keys().filter(|storage| !savepoint.created.contains(*storage)).copied().collect();
+    for storage in gone {
+        work.created.remove(&storage);
+        work.writers.remove(&storage);
+        core.store.drop_tree(storage);
+        core.retired.lock().push(core.table_dir(storage));
+    }
+    work.redefine_writers(catalog);
+}
+
+/// Edits that lead back from these to the catalogue before them.
+fn opposite(edits: &[Edit], before: &Catalog) -> Vec<Edit> {
+    let touched: BTreeSet<Oid> = edits.iter().map(Edit::oid).collect();
+    touched.into_iter().map(|oid| object(before, oid).map_or(Edit::Delete(oid), Edit::Put)).collect()
+}
+
+fn object(catalog: &Catalog, oid: Oid) -> Option<Object> {
+    if let Some(schema) = catalog.schemas().find(|schema| schema.oid == oid) {
+        return Some(Object::Schema((**schema).clone()));
+    }
+    Some(match catalog.relation_by_oid(oid)? {
+        Relation::Table(table) => Object::Table((*table).clone()),
+        Relation::Index(index) => Object::Index((*index).clone()),
+        Relation::Sequence(sequence) => Object::Sequence((*sequence).clone()),
+    })
+}

@@ -1,0 +1,52 @@
+//! How much room relations take on disk.
+
+use std::path::Path;
+
+use crate::catalog::{Oid, Relation};
+use crate::database::Database;
+use crate::fs::{Fs, OpenMode};
+
+impl Database {
+    /// Bytes on disk of a table (sorted tables, vectors, bitmaps) or of an index; `None` when there is no such
+    /// relation. An hnsw index counts its newest generation, or its links in memory until one is saved; other
+    /// indexes count nothing of their own, for their keys lie in the table's files.
+    pub fn relation_bytes(&self, oid: Oid) -> Option<u64> {
+        let version = self.core.version.load();
+        match version.catalog.relation_by_oid(oid)? {
+            Relation::Table(table) => {
+                let table = version.tables.get(&table.oid)?;
+                Some(folder_bytes(&*self.core.fs, table.dir()))
+            }
+            Relation::Index(index) => {
+                let table = version.tables.get(&index.table)?;
+                let state = table.state();
+                let graph = state.vector_indexes.iter().find(|known| known.definition.oid == oid);
+                Some(graph.map_or(0, |known| {
+                    let saved = self.core.generations.files(&self.core, oid).pop();
+                    let saved = saved.map(|path| bytes_of(&*self.core.fs, &path));
+                    saved.unwrap_or_else(|| known.graph.bytes())
+                }))
+            }
+            Relation::Sequence(_) => Some(0),
+        }
+    }
+
+    /// Bytes of the data directory, the log included.
+    pub fn bytes_on_disk(&self) -> u64 {
+        folder_bytes(&*self.core.fs, &self.core.dir)
+    }
+}
+
+/// Bytes of all files below a folder.
+fn folder_bytes(fs: &dyn Fs, folder: &Path) -> u64 {
+    let names = fs.list(folder).unwrap_or_default();
+    names.iter().map(|name| bytes_of(fs, &folder.join(name))).sum()
+}
+
+/// Bytes of a file or of a folder with all in it. What goes while it is counted counts nothing.
+fn bytes_of(fs: &dyn Fs, path: &Path) -> u64 {
+    match fs.list(path) {
+        Ok(names) if !names.is_empty() => folder_bytes(fs, path),
+        _ => fs.open(path, OpenMode::Read).and_then(|file| file.len()).unwrap_or(0),
+    }
+}

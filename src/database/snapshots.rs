@@ -1,0 +1,75 @@
+//! Which moments somebody still looks at.
+//!
+//! A snapshot is the sequence number of the newest published commit. It is taken and registered in one step, so the
+//! horizon — the oldest registered, or the newest published — never passes a snapshot that is about to be used.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use crate::log::Seq;
+
+/// The registry of snapshots.
+#[derive(Default)]
+pub struct Snapshots {
+    registry: Arc<Mutex<Registry>>,
+}
+
+#[derive(Default)]
+struct Registry {
+    published: Seq,
+    /// How many hold each.
+    held: BTreeMap<Seq, usize>,
+}
+
+/// A registered snapshot; let go when dropped.
+pub struct Held {
+    seq: Seq,
+    registry: Arc<Mutex<Registry>>,
+}
+
+impl Snapshots {
+    /// The newest published moment, held.
+    pub fn take(&self) -> Arc<Held> {
+        let mut registry = self.registry.lock();
+        let seq = registry.published;
+        *registry.held.entry(seq).or_default() += 1;
+        Arc::new(Held { seq, registry: self.registry.clone() })
+    }
+
+    /// Lets new snapshots see everything up to `seq`.
+    pub fn publish(&self, seq: Seq) {
+        let mut registry = self.registry.lock();
+        assert!(seq >= registry.published, "published {} after {}", seq.0, registry.published.0);
+        registry.published = seq;
+    }
+
+    pub fn published(&self) -> Seq {
+        self.registry.lock().published
+    }
+
+    /// No snapshot is older, nor will be.
+    pub fn horizon(&self) -> Seq {
+        let registry = self.registry.lock();
+        registry.held.keys().next().copied().unwrap_or(registry.published)
+    }
+}
+
+impl Held {
+    pub fn seq(&self) -> Seq {
+        self.seq
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let mut registry = self.registry.lock();
+        if let Some(count) = registry.held.get_mut(&self.seq) {
+            *count -= 1;
+            if *count == 0 {
+                registry.held.remove(&self.seq);
+            }
+        }
+    }
+}

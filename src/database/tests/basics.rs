@@ -1,0 +1,177 @@
+//! What each operation promises, one at a time.
+
+use super::*;
+use crate::database::{LockOutcome, RowUpdate};
+use crate::error::SqlState;
+
+#[test]
+fn rows_are_there_after_commit_and_after_a_crash() {
+    let (fs, database) = fresh();
+    let t = create_t(&database);
+    let mut txn = database.begin(Isolation::ReadCommitted);
+    insert(&mut txn, t, &[(1, "one"), (2, "two")]);
+    txn.start_statement();
+    assert_eq!(rows(&txn.snapshot(t).unwrap()), pairs(&[(1, "one"), (2, "two")]), "own writes");
+    assert!(all(&database, t).is_empty(), "not committed");
+    txn.commit().unwrap();
+    assert_eq!(all(&database, t), pairs(&[(1, "one"), (2, "two")]));
+    let mut open_one = database.begin(Isolation::ReadCommitted);
+    insert(&mut open_one, t, &[(3, "three")]);
+    drop(open_one);
+    for checkpoint in [false, true] {
+        if checkpoint {
+            database.checkpoint().unwrap();
+        }
+        let crashed = Arc::new(fs.crash(7));
+        let database = open(&crashed);
+        assert_eq!(all(&database, t), pairs(&[(1, "one"), (2, "two")]));
+        let mut txn = database.begin(Isolation::ReadCommitted);
+        insert(&mut txn, t, &[(4, "four")]);
+        txn.commit().unwrap();
+        assert_eq!(all(&database, t).len(), 3);
+        let crashed = Arc::new(crashed.crash(7));
+        assert_eq!(all(&open(&crashed), t).len(), 3);
+    }
+}
+
+#[test]
+fn duplicate_keys_have_postgresqls_words() {
+    let (_fs, database) = fresh();
+    let t = create_t(&database);
+    let mut txn = database.begin(Isolation::ReadCommitted);
+    insert(&mut txn, t, &[(1, "one")]);
+    let error = error_of(txn.insert(t, vec![row(1, "uno")], OnConflict::Error));
+    assert_eq!(error.state(), SqlState::UNIQUE_VIOLATION);
+    assert_eq!(error.message(), "duplicate key value violates unique constraint \"t_pkey\"");
+    assert_eq!(error.fields().detail.as_deref(), Some("Key (id)=(1) already exists."));
+    assert_eq!(error.fields().table.as_deref(), Some("t"));
+    let outcome =
+        done(txn.insert(t, vec![row(1, "uno"), row(2, "dos"), row(2, "x")], OnConflict::Nothing(None)));
+    assert_eq!(outcome.slots.iter().map(Option::is_some).collect::<Vec<_>>(), [false, true, false]);
+    let index = txn.catalog().indexes_of(t).next().unwrap().oid;
+    let outcome = done(txn.insert(t, vec![row(2, "deux")], OnConflict::Report(index)));
+    assert_eq!(outcome.conflicts.len(), 1);
+    txn.start_statement();
+    let slot = txn.snapshot(t).unwrap().lookup_key(index, &[Value::Int8(2)]).unwrap();
+    assert_eq!(slot, Some(outcome.conflicts[0].1));
+}
+
+#[test]
+fn updates_keep_or_change_the_slot() {
+    let (fs, database) = fresh();
+    let t = create_t(&database);
+    let mut txn = database.begin(Isolation::ReadCommitted);
+    let slots: Vec<u32> =
+        insert(&mut txn, t, &[(1, "a"), (2, "b"), (3, "c")]).slots.into_iter().flatten().collect();
+    txn.commit().unwrap();
+
+    let mut old = database.begin(Isolation::RepeatableRead);
+    old.start_statement();
+    let before = old.snapshot(t).unwrap();
+
+    let mut txn = database.begin(Isolation::ReadCommitted);
+    txn.start_statement();
+    assert_eq!(done(txn.lock_rows(t, &slots)), LockOutcome::Locked);
+    let update = |slot, id, name, vectors_changed| RowUpdate { slot, row: row(id, name), vectors_changed };
+    let new = done(txn.update(t, vec![update(slots[0], 2, "B", false), update(slots[1], 1, "A", true)]));
+    assert_eq!(new[0], slots[0]);
+    assert_ne!(new[1], slots[1]);
+    done(txn.delete(t, &[slots[2]]));
+    txn.start_statement();
+    let expected = pairs(&[(1, "A"), (2, "B")]);
+    assert_eq!(rows(&txn.snapshot(t).unwrap()), expected);
+    txn.commit().unwrap();
+
+    assert_eq!(all(&database, t), expected);
+    assert_eq!(rows(&before), pairs(&[(1, "a"), (2, "b"), (3, "c")]), "an open snapshot stays");
+    old.start_statement();
+    assert_eq!(rows(&old.snapshot(t).unwrap()).len(), 3, "repeatable read");
+    let error = error_of(old.lock_rows(t, &slots[..1]));
+    assert_eq!(error.state(), SqlState::SERIALIZATION_FAILURE);
+    assert_eq!(all(&open(&Arc::new(fs.crash(7))), t), expected);
+}
+
+#[test]
+fn a_writer_waits_for_the_holder_of_the_row_or_key() {
+    let (_fs, database) = fresh();
+    let t = create_t(&database);
+    let mut first = database.begin(Isolation::ReadCommitted);
+    insert(&mut first, t, &[(1, "a")]);
+    let mut second = database.begin(Isolation::ReadCommitted);
+    let Err(Stop::Wait(waiter)) = second.insert(t, vec![row(1, "b")], OnConflict::Error) else {
+        panic!("no wait")
+    };
+    let committing = std::thread::spawn(move || first.commit().unwrap());
+    waiter.wait();
+    committing.join().unwrap();
+    let error = error_of(second.insert(t, vec![row(1, "b")], OnConflict::Error));
+    assert_eq!(error.state(), SqlState::UNIQUE_VIOLATION);
+    drop(second);
+
+    let mut third = database.begin(Isolation::ReadCommitted);
+    let mut fourth = database.begin(Isolation::ReadCommitted);
+    third.start_statement();
+    fourth.start_statement();
+    done(third.lock_rows(t, &[0]));
+    assert!(matches!(fourth.lock_rows(t, &[0]), Err(Stop::Wait(_))));
+    done(third.update(t, vec![RowUpdate { slot: 0, row: row(1, "c"), vectors_changed: false }]));
+    third.commit().unwrap();
+    assert_eq!(done(fourth.lock_rows(t, &[0])), LockOutcome::Restart);
+    fourth.start_statement();
+    assert_eq!(done(fourth.lock_rows(t, &[0])), LockOutcome::Locked);
+}
+
+#[test]
+fn dropped_and_truncated_tables_come_back_only_with_a_rollback() {
+    let (fs, database) = fresh();
+    let t = create_t(&database);
+    let mut txn = database.begin(Isolation::ReadCommitted);
+    insert(&mut txn, t, &[(1, "a")]);
+    txn.commit().unwrap();
+    database.checkpoint().unwrap();
+
+    let mut txn = database.begin(Isolation::ReadCommitted);
+    done(txn.truncate(t));
+    insert(&mut txn, t, &[(1, "b")]);
+    txn.start_statement();
+    assert_eq!(rows(&txn.snapshot(t).unwrap()), pairs(&[(1, "b")]));
+    txn.rollback();
+    assert_eq!(all(&database, t), pairs(&[(1, "a")]));
+
+    let mut txn = database.begin(Isolation::ReadCommitted);
+    done(txn.truncate(t));
+    insert(&mut txn, t, &[(1, "c"), (2, "d")]);
+    txn.commit().unwrap();
+    assert_eq!(all(&database, t), pairs(&[(1, "c"), (2, "d")]));
+    assert_eq!(all(&open(&Arc::new(fs.crash(7))), t), pairs(&[(1, "c"), (2, "d")]));
+    database.checkpoint().unwrap();
+    assert_eq!(all(&open(&Arc::new(fs.crash(7))), t), pairs(&[(1, "c"), (2, "d")]));
+
+    let mut txn = database.begin(Isolation::ReadCommitted);
+    done(txn.drop_table(t));
+    assert!(txn.snapshot(t).is_err());
+    txn.commit().unwrap();
+    let crashed = Arc::new(fs.crash(7));
+    let reopened = open(&crashed);
+    assert!(reopened.catalog().table("public", "t").is_none());
+    reopened.close().unwrap();
+    drop(reopened);
+    let names = crashed.list(Path::new("/db/tables")).unwrap();
+    for name in names {
+        let files = crashed.list(&Path::new("/db/tables").join(&name)).unwrap();
+        assert!(files.iter().all(|f| f.extension().is_none_or(|e| e != "vec")), "{name:?}: {files:?}");
+    }
+}
+
+#[test]
+fn a_closed_directory_opens_with_nothing_to_replay() {
+    let (fs, database) = fresh();
+    let t = create_t(&database);
+    let mut txn = database.begin(Isolation::ReadCommitted);
+    insert(&mut txn, t, &[(1, "a"), (2, "b")]);
+    txn.commit().unwrap();
+    database.close().unwrap();
+    drop(database);
+    let reopened = open(&fs);
+    assert_eq!(all(&reopened, t), pairs(&[(1, "a"), (2, "b")]));
+}

@@ -1,0 +1,581 @@
+//! What a transaction may do, and how it ends.
+//!
+//! ```text
+//!   start_statement ─> snapshot(s) ─> lock_rows ─> insert / update / delete ─> ... ─> commit_start ─> Commit
+//!                 └────── Stop::Wait or Restart: wait, then again ──────┘         └─> rollback
+//! ```
+//!
+//! Writes check the newest state, not the snapshot: a key is locked, then looked up as of the newest commit. Locks
+//! are given back after the commit is published, so who gets a lock sees what its last holder did.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use crate::catalog::{self, Catalog, Edit, Oid};
+use crate::database::Database;
+use crate::database::commit::{self, Submitted};
+use crate::database::core::{Core, Version};
+use crate::database::snapshots::Held;
+use crate::database::work::{CHUNK_BYTES, LiveWork, Work, no_table};
+use crate::error::{Error, Result, SqlState};
+use crate::locks::{Mode, Resource, Waiter};
+use crate::log::{Record, Seq, TxnId};
+use crate::table::write::{Keys, NewRow, NewVersion, Writer};
+use crate::table::{Snapshot, Table};
+use crate::types::Value;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Isolation {
+    /// A new snapshot per statement.
+    ReadCommitted,
+    /// One snapshot, taken by the first statement.
+    RepeatableRead,
+}
+
+/// Why a call did not do its work.
+#[derive(Debug)]
+pub enum Stop {
+    Error(Error),
+    /// Someone else holds a lock. Nothing was changed (locks already taken are kept): after the wait make the
+    /// same call again, or under READ COMMITTED run the statement again.
+    Wait(Waiter),
+}
+
+impl From<Error> for Stop {
+    fn from(error: Error) -> Stop {
+        Stop::Error(error)
+    }
+}
+
+/// What INSERT does about a row whose key exists. Indexes are unique ones, by oid; no index means any.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnConflict {
+    /// 23505.
+    Error,
+    /// DO NOTHING.
+    Nothing(Option<Oid>),
+    /// DO UPDATE: the row is not inserted and the existing slot is reported. A row that conflicts with one of the same
+    /// call is 21000.
+    Report(Oid),
+}
+
+/// What became of the rows of one insert.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct InsertOutcome {
+    /// Per row, in order: its slot, or none when it was skipped or reported.
+    pub slots: Vec<Option<u32>>,
+    /// (row, existing slot), for [`OnConflict::Report`].
+    pub conflicts: Vec<(usize, u32)>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LockOutcome {
+    Locked,
+    /// READ COMMITTED: a row changed since the statement's snapshot. Take a new one ([`Transaction::start_statement`])
+    /// and run the statement again; the locks are kept.
+    Restart,
+}
+
+/// A new version of a row.
+#[derive(Clone, Debug)]
+pub struct RowUpdate {
+    pub slot: u32,
+    /// All columns in order. Where `vectors_changed` is false, `vector(n)` cells are not looked at.
+    pub row: Vec<Value>,
+    /// Whether a `vector(n)` cell changed: then the row moves to a new slot, and all such cells are given.
+    pub vectors_changed: bool,
+}
+
+/// How far a commit is when [`Transaction::commit_start`] returns.
+pub enum Commit {
+    /// Nothing was written.
+    Done(Seq),
+    /// This caller commits for all who wait: call [`Leader::lead`].
+    Lead(Leader),
+    /// Another caller commits for this one.
+    Follow(Pending),
+    /// It could not start, and is undone.
+    Failed(Error),
+}
+
+/// The right and the duty to commit what is queued. Dropped, it does its duty on the spot.
+pub type Leader = commit::Leader<LiveWork>;
+/// A commit that waits for its leader.
+pub type Pending = commit::Pending<LiveWork>;
+/// What a follower hears.
+pub type Follower = commit::Follower<LiveWork>;
+
+/// A transaction. One statement at a time; dropping it rolls back.
+pub struct Transaction {
+    pub(super) core: Arc<Core>,
+    commits: Arc<commit::Commits<LiveWork>>,
+    isolation: Isolation,
+    snapshot: Arc<Held>,
+    version: Arc<Version>,
+    /// With own DDL.
+    catalog: Arc<Catalog>,
+    /// Nothing until the first write or lock.
+    pub(super) work: Option<Work>,
+    /// Whether a statement has started.
+    started: bool,
+}
+
+impl Transaction {
+    pub(super) fn new(database: &Database, isolation: Isolation) -> Transaction {
+        let core = database.core().clone();
+        // The snapshot first: then the definitions are at least as new as the rows.
+        let snapshot = core.snapshots.take();
+        let version = core.version.load_full();
+        let catalog = version.catalog.clone();
+        let commits = database.commits().clone();
+        Transaction { core, commits, isolation, snapshot, version, catalog, work: None, started: false }
+    }
+
+    /// Assigned at the first write or lock.
+    pub fn id(&self) -> Option<TxnId> {
+        self.work.as_ref().map(|work| work.txn)
+    }
+
+    pub fn isolation(&self) -> Isolation {
+        self.isolation
+    }
+
+    /// SET TRANSACTION ISOLATION LEVEL; only before the first statement.
+    pub fn set_isolation(&mut self, isolation: Isolation) {
+        self.isolation = isolation;
+    }
+
+    /// The catalogue this statement sees, own DDL included.
+    pub fn catalog(&self) -> Arc<Catalog> {
+        self.catalog.clone()
+    }
+
+    /// The newest commit this statement sees.
+    pub fn snapshot_seq(&self) -> Seq {
+        self.snapshot.seq()
+    }
+
+    /// Starts a statement: under READ COMMITTED it sees everything committed by now.
+    pub fn start_statement(&mut self) {
+        if self.isolation == Isolation::ReadCommitted || !self.started {
+            self.snapshot = self.core.snapshots.take();
+        }
+        self.started = true;
+        self.load_version();
+    }
+
+    fn load_version(&mut self) {
+        let version = self.core.version.load_full();
+        if !Arc::ptr_eq(&version, &self.version) {
+            self.version = version;
+            self.refresh_catalog();
+        }
+    }
+
+    /// The committed catalogue with own edits on top.
+    pub(super) fn refresh_catalog(&mut self) {
+        self.catalog = match &self.work {
+            Some(work) if !work.edits.is_empty() => Arc::new(self.version.catalog.apply(&work.edits)),
+            _ => self.version.catalog.clone(),
+        };
+    }
+
+    pub(super) fn version(&self) -> &Version {
+        &self.version
+    }
+
+    pub(super) fn catalog_ref(&self) -> &Catalog {
+        &self.catalog
+    }
+
+    /// After a lock was taken: what committed before is known from here on.
+    pub(super) fn start_ddl(&mut self) {
+        self.load_version();
+    }
+
+    /// A table as of the newest commit, own writes included: what DDL builds on.
+    pub(super) fn newest_snapshot(&self, table: Oid) -> Result<Snapshot> {
+        self.snapshot_at(table, self.core.snapshots.take())
+    }
+
+    /// A table as this statement sees it, own writes included.
+    pub fn snapshot(&self, table: Oid) -> Result<Snapshot> {
+        self.snapshot_at(table, self.snapshot.clone())
+    }
+
+    fn snapshot_at(&self, table: Oid, held: Arc<Held>) -> Result<Snapshot> {
+        let definition = self.catalog.table_by_oid(table).ok_or_else(|| no_table(table))?.clone();
+        let files = self.files(table)?;
+        let writer = self.work.as_ref().and_then(|work| work.writers.get(&files.storage()));
+        let overlay = writer.map(Writer::overlay).filter(|overlay| !overlay.is_empty()).cloned();
+        let vectors = self.work.as_ref().and_then(|work| work.vectors.get(&files.storage()).cloned());
+        Ok(Snapshot::new(files, definition, held.seq(), overlay, vectors, held))
+    }
+
+    /// The live table behind an oid, as this transaction has it.
+    pub(super) fn files(&self, table: Oid) -> Result<Arc<Table>> {
+        let definition = self.catalog.table_by_oid(table).ok_or_else(|| no_table(table))?;
+        let storage = crate::log::StorageId(definition.storage);
+        if let Some(created) = self.work.as_ref().and_then(|work| work.created.get(&storage)) {
+            return Ok(created.clone());
+        }
+        let committed = self.version.tables.get(&table).filter(|files| files.storage() == storage);
+        committed.cloned().ok_or_else(|| no_table(table))
+    }
+
+    pub(super) fn work(&mut self) -> &mut Work {
+        let core = &self.core;
+        self.work.get_or_insert_with(|| Work::new(core.new_txn()))
+    }
+
+    /// Locks the table for changes of its rows, and returns the pen for it.
+    fn writer(&mut self, table: Oid) -> Result<&mut Writer, Stop> {
+        let txn = self.work().txn;
+        let files = self.files(table)?;
+        let known = self.work.as_ref().is_some_and(|work| work.writers.contains_key(&files.storage()));
+        if !known {
+            if let Some(waiter) = self.core.locks.table(txn, table, Mode::Shared)? {
+                return Err(Stop::Wait(waiter));
+            }
+            // The definition may have changed before the lock was ours.
+            self.load_version();
+        }
+        let files = self.files(table)?;
+        let (core, catalog) = (self.core.clone(), self.catalog.clone());
+        Ok(self.work().writer(&core, &catalog, &files, table)?)
+    }
+
+    fn lock(&self, resources: impl IntoIterator<Item = Resource>) -> Result<(), Stop> {
+        let txn = self.id().expect("a writer was made before, and with it the id");
+        match self.core.locks.exclusive(txn, resources)? {
+            None => Ok(()),
+            Some(waiter) => Err(Stop::Wait(waiter)),
+        }
+    }
+
+    /// Inserts full rows in column order; defaults are filled in, NOT NULL and CHECK are verified by the caller.
+    pub fn insert(
+        &mut self,
+        table: Oid,
+        rows: Vec<Vec<Value>>,
+        on_conflict: OnConflict,
+    ) -> Result<InsertOutcome, Stop> {
+        self.core.healthy()?;
+        let writer = self.writer(table)?;
+        let unique = writer.unique_keys().clone();
+        let keyed = |values: Vec<Value>| Ok(NewRow { keys: writer.keys_of(&values)?, values });
+        let rows: Vec<NewRow> = rows.into_iter().map(keyed).collect::<Result<_>>()?;
+        let keys = rows.iter().flat_map(|row| row.keys.iter().zip(unique.iter()));
+        self.lock(keys.filter_map(|(key, unique)| Some(Resource::key(unique.index, key.as_ref()?))))?;
+        let (outcome, kept) = self.judge(table, rows, on_conflict)?;
+        let horizon = self.core.snapshots.horizon();
+        let slots = self.writer(table)?.insert(&kept, horizon)?;
+        self.log_full_chunks()?;
+        Ok(with_slots(outcome, &slots))
+    }
+
+    /// Which rows may be inserted: their keys are locked, so nobody else decides meanwhile. In the outcome, `Some(0)`
+    /// stands for a slot to come.
+    fn judge(
+        &mut self,
+        table: Oid,
+        rows: Vec<NewRow>,
+        on_conflict: OnConflict,
+    ) -> Result<(InsertOutcome, Vec<NewRow>), Stop> {
+        let writer = self.writer(table)?;
+        let unique = writer.unique_keys().clone();
+        let mut outcome = InsertOutcome { slots: Vec::with_capacity(rows.len()), conflicts: Vec::new() };
+        let mut kept = Vec::with_capacity(rows.len());
+        let mut taken: HashSet<Vec<u8>> = HashSet::new();
+        for (number, row) in rows.into_iter().enumerate() {
+            let mut skipped = false;
+            for (key, unique) in row.keys.iter().zip(unique.iter()) {
+                let Some(key) = key else { continue };
+                let by_same_call = taken.contains(key);
+                let owner = if by_same_call { None } else { writer.owner(key)? };
+                if !by_same_call && owner.is_none() {
+                    continue;
+                }
+                match on_conflict {
+                    OnConflict::Nothing(target) if target.is_none_or(|target| target == unique.index) => {}
+                    OnConflict::Report(target) if target == unique.index => match owner {
+                        Some(slot) => outcome.conflicts.push((number, slot)),
+                        None => return Err(second_time().into()),
+                    },
+                    _ => {
+                        let definition = writer.definition().clone();
+                        return Err(
+                            duplicate_key(&definition, &self.catalog, unique.index, &row.values).into()
+                        );
+                    }
+                }
+                skipped = true;
+                break;
+            }
+            outcome.slots.push((!skipped).then_some(0));
+            if !skipped {
+                if kept.capacity() > 1 {
+                    taken.extend(row.keys.iter().flatten().cloned());
+                }
+                kept.push(row);
+            }
+        }
+        Ok((outcome, kept))
+    }
+
+    /// Locks rows of this statement's snapshot before they are updated or deleted (or for SELECT FOR UPDATE). Under
+    /// REPEATABLE READ a row that changed since is 40001.
+    pub fn lock_rows(&mut self, table: Oid, slots: &[u32]) -> Result<LockOutcome, Stop> {
+        let writer = self.writer(table)?;
+        let files = writer.table().clone();
+        let storage = files.storage().0;
+        let overlay = writer.overlay().clone();
+        let foreign = slots.iter().filter(|slot| !overlay.inserted().contains(**slot));
+        self.lock(foreign.clone().map(|slot| Resource::Row(storage, *slot)))?;
+        let Some(changed) = files.state().changes.since(self.snapshot.seq()) else {
+            return Ok(LockOutcome::Locked);
+        };
+        let mut mine = foreign.filter(|slot| changed.contains(**slot));
+        match (mine.next(), self.isolation) {
+            (None, _) => Ok(LockOutcome::Locked),
+            (Some(_), Isolation::ReadCommitted) => Ok(LockOutcome::Restart),
+            (Some(_), Isolation::RepeatableRead) => Err(Error::new(
+                SqlState::SERIALIZATION_FAILURE,
+                "could not serialize access due to concurrent update",
+            )
+            .into()),
+        }
+    }
+
+    /// Replaces rows that [`Transaction::lock_rows`] locked; returns their slots afterwards, in order.
+    pub fn update(&mut self, table: Oid, rows: Vec<RowUpdate>) -> Result<Vec<u32>, Stop> {
+        self.core.healthy()?;
+        let versions = self.new_versions(table, &rows)?;
+        self.lock_changed_keys(table, &versions)?;
+        self.check_new_keys(table, &versions)?;
+        let (mut stay, mut leave, mut arrive) = (Vec::new(), Vec::new(), Vec::new());
+        let mut slots: Vec<Option<u32>> = Vec::with_capacity(rows.len());
+        for (version, row) in versions.into_iter().zip(&rows) {
+            if row.vectors_changed {
+                slots.push(None);
+                leave.push((version.slot, version.old_keys));
+                arrive.push(NewRow { values: version.values, keys: version.new_keys });
+            } else {
+                slots.push(Some(version.slot));
+                stay.push(version);
+            }
+        }
+        let horizon = self.core.snapshots.horizon();
+        let writer = self.writer(table)?;
+        // Keys move between rows of one statement: all are given up before any is taken.
+        writer.delete(&leave)?;
+        writer.update(&mut stay)?;
+        let mut new = writer.insert(&arrive, horizon)?.into_iter();
+        self.log_full_chunks()?;
+        Ok(slots
+            .into_iter()
+            .map(|slot| slot.unwrap_or_else(|| new.next().expect("a slot per arriving row")))
+            .collect())
+    }
+
+    fn new_versions(&mut self, table: Oid, rows: &[RowUpdate]) -> Result<Vec<NewVersion>, Stop> {
+        let writer = self.writer(table)?;
+        let mut versions = Vec::with_capacity(rows.len());
+        for row in rows {
+            let old_keys = keys_of_current(writer, row.slot)?;
+            let new_keys = writer.keys_of(&row.row)?;
+            versions.push(NewVersion { slot: row.slot, values: row.row.clone(), old_keys, new_keys });
+        }
+        Ok(versions)
+    }
+
+    fn lock_changed_keys(&mut self, table: Oid, versions: &[NewVersion]) -> Result<(), Stop> {
+        let unique = self.writer(table)?.unique_keys().clone();
+        let mut resources = Vec::new();
+        for version in versions {
+            let pairs = version.old_keys.iter().zip(&version.new_keys).zip(unique.iter());
+            for ((old, new), unique) in pairs.filter(|((old, new), _)| old != new) {
+                let keys = old.iter().chain(new);
+                resources.extend(keys.map(|key| Resource::key(unique.index, key)));
+            }
+        }
+        self.lock(resources)
+    }
+
+    /// New keys are free, or given up by a row of the same statement.
+    fn check_new_keys(&mut self, table: Oid, versions: &[NewVersion]) -> Result<(), Stop> {
+        let catalog = self.catalog.clone();
+        let writer = self.writer(table)?;
+        let unique = writer.unique_keys().clone();
+        let changed =
+            |version: &NewVersion, number: usize| version.old_keys[number] != version.new_keys[number];
+        let mut given_up: HashMap<&[u8], u32> = HashMap::new();
+        for version in versions {
+            for number in (0..unique.len()).filter(|number| changed(version, *number)) {
+                given_up.extend(version.old_keys[number].as_deref().map(|key| (key, version.slot)));
+            }
+        }
+        let mut taken: HashSet<&[u8]> = HashSet::new();
+        for version in versions {
+            for number in (0..unique.len()).filter(|number| changed(version, *number)) {
+                let Some(key) = version.new_keys[number].as_deref() else { continue };
+                let owner = writer.owner(key)?;
+                let free = owner.is_none_or(|owner| given_up.get(key) == Some(&owner));
+                if !free || !taken.insert(key) {
+                    let definition = writer.definition().clone();
+                    return Err(
+                        duplicate_key(&definition, &catalog, unique[number].index, &version.values).into()
+                    );
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Deletes rows that [`Transaction::lock_rows`] locked.
+    pub fn delete(&mut self, table: Oid, slots: &[u32]) -> Result<(), Stop> {
+        self.core.healthy()?;
+        let writer = self.writer(table)?;
+        let unique = writer.unique_keys().clone();
+        let mut rows = Vec::with_capacity(slots.len());
+        for &slot in slots {
+            rows.push((slot, keys_of_current(writer, slot)?));
+        }
+        // Who inserts the key again waits for us to end.
+        let keys = rows.iter().flat_map(|(_, keys)| keys.iter().zip(unique.iter()));
+        self.lock(keys.filter_map(|(key, unique)| Some(Resource::key(unique.index, key.as_ref()?))))?;
+        self.writer(table)?.delete(&rows)?;
+        self.log_full_chunks()?;
+        Ok(())
+    }
+
+    /// Hands full chunks to the log, so that a large transaction needs little memory.
+    fn log_full_chunks(&mut self) -> Result<()> {
+        self.log_chunks(CHUNK_BYTES)
+    }
+
+    /// Hands chunks of this many bytes and more to the log.
+    pub(super) fn log_chunks(&mut self, bytes_min: usize) -> Result<()> {
+        let Some(work) = &mut self.work else { return Ok(()) };
+        let full = work.writers.iter_mut().filter(|(_, writer)| writer.chunk_bytes() >= bytes_min.max(1));
+        for (storage, writer) in full {
+            let changes = writer.take_chunk();
+            let record = Record::Data { txn: work.txn, storage: *storage, changes: &changes };
+            self.core.append_for(work.txn, &[record])?;
+            work.logged = true;
+        }
+        Ok(())
+    }
+
+    /// Logs edits and goes on with them.
+    pub(super) fn edit(&mut self, edits: &[Edit]) -> Result<()> {
+        self.core.healthy()?;
+        let core = self.core.clone();
+        let txn = self.work().txn;
+        core.append_for(txn, &[Record::Catalog { txn, edits: &Edit::encode_list(edits) }])?;
+        let catalog = Arc::new(self.catalog.apply(edits));
+        let work = self.work();
+        work.logged = true;
+        work.stage(&core, edits, &catalog)?;
+        self.catalog = catalog;
+        Ok(())
+    }
+
+    /// Whether anything was written.
+    pub fn has_written(&self) -> bool {
+        self.work.as_ref().is_some_and(|work| !work.is_empty())
+    }
+
+    /// Commits, blocking until it is durable and visible. For tests and background work.
+    pub fn commit(self) -> Result<Seq> {
+        match self.commit_start() {
+            Commit::Done(seq) => Ok(seq),
+            Commit::Lead(leader) => leader.lead().map(|position| Seq(position.0)),
+            Commit::Follow(pending) => pending.wait().map(|position| Seq(position.0)),
+            Commit::Failed(error) => Err(error),
+        }
+    }
+
+    /// Queues the commit. The locks are given back once it is visible.
+    pub fn commit_start(mut self) -> Commit {
+        let Some(mut work) = self.work.take() else { return Commit::Done(self.snapshot.seq()) };
+        if work.is_empty() {
+            self.undo(work);
+            return Commit::Done(self.snapshot.seq());
+        }
+        if let Err(error) = self.core.healthy().and_then(|()| work.prepare()) {
+            self.undo(work);
+            return Commit::Failed(error);
+        }
+        match self.commits.submit(LiveWork::new(self.core.clone(), work)) {
+            Submitted::Lead(leader) => Commit::Lead(leader),
+            Submitted::Follow(pending) => Commit::Follow(pending),
+        }
+    }
+
+    /// Undoes everything (sequences excepted).
+    pub fn rollback(self) {}
+
+    fn undo(&self, work: Work) {
+        let txn = work.txn;
+        work.undo(&self.core);
+        self.core.ended(txn);
+    }
+}
+
+impl Drop for Transaction {
+    fn drop(&mut self) {
+        if let Some(work) = self.work.take() {
+            self.undo(work);
+        }
+    }
+}
+
+fn keys_of_current(writer: &Writer, slot: u32) -> Result<Keys> {
+    if writer.unique_keys().is_empty() {
+        return Ok(Keys::new());
+    }
+    let values = writer.current_values(slot)?;
+    let values = values.ok_or_else(|| Error::internal(format!("slot {slot} was locked and holds no row")))?;
+    writer.keys_of(&values)
+}
+
+fn with_slots(mut outcome: InsertOutcome, slots: &[u32]) -> InsertOutcome {
+    let mut slots = slots.iter();
+    for slot in outcome.slots.iter_mut().flatten() {
+        *slot = *slots.next().expect("a slot per kept row");
+    }
+    outcome
+}
+
+/// PostgreSQL's words.
+pub(super) fn duplicate_key(table: &catalog::Table, catalog: &Catalog, index: Oid, row: &[Value]) -> Error {
+    let index = catalog.index_by_oid(index);
+    let name = index.map_or("", |index| index.name.as_str());
+    let columns: Vec<usize> =
+        index.map(|i| i.columns.iter().map(|n| usize::from(*n) - 1).collect()).unwrap_or_default();
+    let names: Vec<&str> = columns.iter().map(|column| table.columns[*column].name.as_str()).collect();
+    let values: Vec<String> = columns.iter().map(|column| shown(&row[*column])).collect();
+    Error::new(
+        SqlState::UNIQUE_VIOLATION,
+        format!("duplicate key value violates unique constraint \"{name}\""),
+    )
+    .detail(format!("Key ({})=({}) already exists.", names.join(", "), values.join(", ")))
+    .table(&table.schema, &table.name)
+    .constraint(name)
+}
+
+fn shown(value: &Value) -> String {
+    match value {
+        Value::Null => "null".into(),
+        value => crate::types::text::to_string(value),
+    }
+}
+
+fn second_time() -> Error {
+    Error::new(
+        SqlState::CARDINALITY_VIOLATION,
+        "ON CONFLICT DO UPDATE command cannot affect row a second time",
+    )
+    .hint("Ensure that no rows proposed for insertion within the same command have duplicate constrained values.")
+}

@@ -1,0 +1,228 @@
+//! What one transaction has written so far, live or replayed.
+//!
+//! Statements fill it through writers, recovery from the log; commit and recovery publish it the same way.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::catalog::{self, Catalog, Edit, Object, Oid};
+use crate::database::commit;
+use crate::database::core::Core;
+use crate::error::{Error, Result};
+use crate::index::hnsw::Graph;
+use crate::log::{Record, StorageId, TxnId};
+use crate::table::Table;
+use crate::table::state::VectorColumn;
+use crate::table::write::Writer;
+
+/// A transaction's writes, not published yet.
+pub struct Work {
+    pub txn: TxnId,
+    pub writers: BTreeMap<StorageId, Writer>,
+    pub edits: Vec<Edit>,
+    /// Tables whose files this transaction made.
+    pub created: BTreeMap<StorageId, Arc<Table>>,
+    /// Vector columns of tables to which this transaction added some.
+    pub vectors: BTreeMap<StorageId, Arc<[VectorColumn]>>,
+    /// Graphs of indexes this transaction made, where they are built already.
+    pub graphs: Vec<(Oid, Arc<Graph>)>,
+    /// Whether the log has records of it.
+    pub logged: bool,
+}
+
+/// Log bytes a writer gathers before they are appended: large enough for the log to write in one piece, small enough
+/// for a large COPY to need little memory.
+pub const CHUNK_BYTES: usize = 1 << 20;
+
+impl Work {
+    pub fn new(txn: TxnId) -> Work {
+        Work {
+            txn,
+            writers: BTreeMap::new(),
+            edits: Vec::new(),
+            created: BTreeMap::new(),
+            vectors: BTreeMap::new(),
+            graphs: Vec::new(),
+            logged: false,
+        }
+    }
+
+    /// Takes in edits: makes the files of new tables and goes on under the new definitions. `catalog` has the edits.
+    pub fn stage(&mut self, core: &Core, edits: &[Edit], catalog: &Catalog) -> Result<()> {
+        for edit in edits {
+            if let Edit::Put(Object::Table(table)) = edit {
+                self.create_files(core, table, catalog)?;
+                self.add_vector_columns(core, table)?;
+            }
+        }
+        self.redefine_writers(catalog);
+        self.edits.extend_from_slice(edits);
+        Ok(())
+    }
+
+    /// Writers go on under these definitions.
+    pub fn redefine_writers(&mut self, catalog: &Catalog) {
+        for writer in self.writers.values_mut() {
+            if let Some(definition) = catalog.table_by_oid(writer.definition().oid)
+                && definition.storage == writer.table().storage().0
+            {
+                let indexes: Vec<_> = catalog.indexes_of(definition.oid).cloned().collect();
+                let vectors = vectors_of(&self.vectors, writer.table());
+                writer.redefine(definition.clone(), &indexes, vectors);
+            }
+        }
+    }
+
+    fn create_files(&mut self, core: &Core, table: &catalog::Table, catalog: &Catalog) -> Result<()> {
+        let storage = StorageId(table.storage);
+        let known = core.version.load().tables.get(&table.oid).is_some_and(|t| t.storage() == storage);
+        if known || self.created.contains_key(&storage) {
+            return Ok(());
+        }
+        let dir = core.table_dir(storage);
+        // What a crash left behind under this number belongs to nobody.
+        core.store.drop_tree(storage);
+        remove_vectors(core, storage)?;
+        let tree = core.store.create_tree(storage);
+        let indexes: Vec<_> = catalog.indexes_of(table.oid).cloned().collect();
+        let created = Table::create(&core.fs, &dir, tree, Arc::new(table.clone()), &indexes)?;
+        self.created.insert(storage, Arc::new(created));
+        Ok(())
+    }
+
+    /// Makes the segments of `vector(n)` columns that the table's files do not have yet.
+    fn add_vector_columns(&mut self, core: &Core, definition: &catalog::Table) -> Result<()> {
+        let storage = StorageId(definition.storage);
+        let committed = core.version.load().tables.get(&definition.oid).cloned();
+        let Some(table) = self.created.get(&storage).cloned().or(committed) else { return Ok(()) };
+        let count = definition.columns.iter().filter(|column| column.is_slot_vector()).count();
+        let known = self.vectors_of(&table);
+        if table.storage() == storage && count > known.len() {
+            self.vectors.insert(storage, table.vectors_of(&core.fs, definition, &known)?);
+        }
+        Ok(())
+    }
+
+    /// The table's vector columns as this transaction has them.
+    pub fn vectors_of(&self, table: &Table) -> Arc<[VectorColumn]> {
+        vectors_of(&self.vectors, table)
+    }
+
+    /// The writer of a table, made on first use.
+    pub fn writer(
+        &mut self,
+        core: &Core,
+        catalog: &Catalog,
+        table: &Arc<Table>,
+        oid: Oid,
+    ) -> Result<&mut Writer> {
+        let storage = table.storage();
+        if !self.writers.contains_key(&storage) {
+            // Dropped by this transaction, the table may come back by ROLLBACK TO.
+            let dropped = || table.state().definition.clone();
+            let definition = catalog.table_by_oid(oid).cloned().unwrap_or_else(dropped);
+            let indexes: Vec<_> = catalog.indexes_of(oid).cloned().collect();
+            let vectors = self.vectors_of(table);
+            let writer =
+                Writer::new(table.clone(), definition, &indexes, vectors, core.options.overlay_bytes_max);
+            self.writers.insert(storage, writer);
+        }
+        Ok(self.writers.get_mut(&storage).expect("inserted above"))
+    }
+
+    /// Whether a commit has anything to do.
+    pub fn is_empty(&self) -> bool {
+        self.edits.is_empty() && self.writers.values().all(|writer| writer.overlay().is_empty())
+    }
+
+    /// Does what may fail of publishing, before the commit is logged.
+    pub fn prepare(&mut self) -> Result<()> {
+        self.writers.values_mut().filter(|writer| writer.has_spilled()).try_for_each(Writer::prepare)
+    }
+
+    /// Undoes everything: slots are free again, files of new tables go.
+    pub fn undo(self, core: &Core) {
+        if self.logged {
+            // Saves recovery the memory; without it the transaction has no Commit and never counts either.
+            let _ = core.log.append(&[Record::Abort { txn: self.txn }]);
+        }
+        for (_, writer) in self.writers {
+            writer.undo();
+        }
+        for edit in &self.edits {
+            // An oid from new_oid that no committed object has.
+            let new = core.version.load().catalog.sequence_by_oid(edit.oid()).is_none();
+            if new && let Edit::Put(Object::Sequence(sequence)) = edit {
+                core.sequences.forget(sequence.oid);
+            }
+        }
+        for storage in self.created.into_keys() {
+            core.store.drop_tree(storage);
+            core.retired.lock().push(core.table_dir(storage));
+        }
+    }
+}
+
+/// Removes vector segments that lie in the folder of a storage id which is about to be used afresh.
+fn remove_vectors(core: &Core, storage: StorageId) -> Result<()> {
+    let dir = core.table_dir(storage);
+    core.retired.lock().retain(|retired| *retired != dir);
+    for name in core.fs.list(&dir)? {
+        if name.extension().is_some_and(|extension| extension == "vec" || extension == "new") {
+            core.fs.remove_file(&dir.join(name))?;
+        }
+    }
+    Ok(())
+}
+
+fn vectors_of(added: &BTreeMap<StorageId, Arc<[VectorColumn]>>, table: &Table) -> Arc<[VectorColumn]> {
+    added.get(&table.storage()).cloned().unwrap_or_else(|| table.state().vectors.clone())
+}
+
+pub fn no_table(oid: Oid) -> Error {
+    Error::new(crate::error::SqlState::UNDEFINED_TABLE, format!("relation with OID {oid} does not exist"))
+}
+
+/// A live transaction's work on its way to the log. Dropped before it is published, it is undone.
+pub struct LiveWork {
+    core: Arc<Core>,
+    work: Option<Work>,
+    /// Log bytes not yet appended, by table.
+    chunks: Vec<(StorageId, Vec<u8>)>,
+}
+
+impl LiveWork {
+    pub fn new(core: Arc<Core>, mut work: Work) -> LiveWork {
+        let chunks = work.writers.iter_mut().map(|(storage, writer)| (*storage, writer.take_chunk()));
+        let chunks = chunks.filter(|(_, chunk)| !chunk.is_empty()).collect();
+        LiveWork { core, work: Some(work), chunks }
+    }
+
+    pub fn into_work(mut self) -> Work {
+        self.work.take().expect("taken here only, and this consumes it")
+    }
+
+    fn txn(&self) -> TxnId {
+        self.work.as_ref().expect("there until it is consumed").txn
+    }
+}
+
+impl commit::Work for LiveWork {
+    fn records<'a>(&'a self, records: &mut Vec<Record<'a>>) {
+        let txn = self.txn();
+        for (storage, changes) in &self.chunks {
+            records.push(Record::Data { txn, storage: *storage, changes });
+        }
+        records.push(Record::Commit { txn });
+    }
+}
+
+impl Drop for LiveWork {
+    fn drop(&mut self) {
+        if let Some(work) = self.work.take() {
+            let txn = work.txn;
+            work.undo(&self.core);
+            self.core.ended(txn);
+        }
+    }
+}

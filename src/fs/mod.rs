@@ -1,0 +1,80 @@
+//! Every system call on files goes through [`Fs`], so that tests can crash it.
+//!
+//! Two homes: `disk.rs` (the real one) and `memory.rs` (strict: keeps only what was synced, under names that were
+//! synced). Two more stand on another: `faulty.rs` fails or crashes the n-th operation, `trial.rs` keeps every change
+//! to itself. `mapped.rs` holds the maps and the only unsafe code on files.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::error::Result;
+
+pub mod disk;
+pub mod faulty;
+pub mod mapped;
+pub mod memory;
+#[cfg(test)]
+mod tests;
+pub mod trial;
+
+pub use disk::DiskFs;
+pub use faulty::FaultyFs;
+pub use mapped::{Map, WordMap};
+pub use memory::MemoryFs;
+pub use trial::TrialFs;
+
+/// How [`Fs::open`] treats the name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OpenMode {
+    /// The file exists and is only read.
+    Read,
+    /// The file exists and is read and written.
+    ReadWrite,
+    /// The file does not exist yet. Its name is durable only after [`Fs::sync_dir`] of its folder.
+    Create,
+}
+
+/// A file system. Paths are relative to nothing: callers hand in the whole path.
+pub trait Fs: Send + Sync + 'static {
+    fn open(&self, path: &Path, mode: OpenMode) -> Result<Arc<dyn File>>;
+    /// Atomic; durable after [`Fs::sync_dir`] of the folder. Replaces `to`.
+    fn rename(&self, from: &Path, to: &Path) -> Result<()>;
+    fn remove_file(&self, path: &Path) -> Result<()>;
+    /// Creates the folder and its parents, durably: only names of files wait for [`Fs::sync_dir`].
+    fn create_dir_all(&self, path: &Path) -> Result<()>;
+    /// The folder and all in it.
+    fn remove_dir_all(&self, path: &Path) -> Result<()>;
+    /// Names (not paths) of files and folders in `path`, sorted; a missing folder is an empty list.
+    fn list(&self, path: &Path) -> Result<Vec<PathBuf>>;
+    fn exists(&self, path: &Path) -> bool;
+    /// Makes the names in the folder durable.
+    fn sync_dir(&self, path: &Path) -> Result<()>;
+    /// Takes the advisory lock of a lock file until the guard is dropped; 55006 when another process holds it.
+    fn lock(&self, path: &Path) -> Result<Box<dyn std::any::Any + Send + Sync>>;
+}
+
+/// An open file. Offsets and lengths are in bytes.
+#[expect(
+    clippy::len_without_is_empty,
+    reason = "len asks the system and may fail; nobody asks whether a file is empty"
+)]
+pub trait File: Send + Sync {
+    fn path(&self) -> &Path;
+    fn len(&self) -> Result<u64>;
+    /// Fills `buffer`; a file that ends before is an error (XX001).
+    fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> Result<()>;
+    fn write_all_at(&self, bytes: &[u8], offset: u64) -> Result<()>;
+    /// Reserves space so that later writes in `..len` cannot fail for want of it (53100 now instead), and makes the
+    /// file at least `len` long; new bytes read as zero.
+    fn allocate(&self, len: u64) -> Result<()>;
+    fn truncate(&self, len: u64) -> Result<()>;
+    /// Durable when this returns: contents and length.
+    fn sync_data(&self) -> Result<()>;
+    /// Starts writing back `offset..offset+len` without waiting; a hint.
+    fn start_writeback(&self, offset: u64, len: u64);
+    /// Maps `len` bytes from the start for reading; the file may still be shorter, and the caller reads only below
+    /// what it knows to be written. Later writes through [`File::write_all_at`] show through.
+    fn map(&self, len: u64) -> Result<Map>;
+    /// Maps the file's present bytes copy-on-write, as u32 words that change in memory only.
+    fn map_words(&self) -> Result<WordMap>;
+}

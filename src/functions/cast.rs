@@ -1,0 +1,112 @@
+//! Casts with PostgreSQL's rules and texts, where Arrow's differ.
+//!
+//! Text is parsed and printed by `types`, so that `'x'::int` fails as it does in PostgreSQL and `1.0::float8::text` is
+//! `1`. Numbers round instead of being cut off. Vectors check their dimensions.
+
+use std::sync::Arc;
+
+use arrow::array::ArrayRef;
+use arrow::datatypes::{DataType, FieldRef};
+use datafusion::common::{Result, ScalarValue};
+use datafusion::logical_expr::{
+    ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
+};
+
+use crate::types::arrow::errors::external;
+use crate::types::arrow::{Builder, data_type, field, from_scalar, to_scalar, value_at};
+use crate::types::{self, Type, Value};
+
+/// Whether a cast is ours to do.
+pub fn differs(source: &Type, target: &Type) -> bool {
+    match (source, target) {
+        (source, target) if is_text(source) && is_text(target) => {
+            !matches!(target, Type::Text) && source != target
+        }
+        (source, _) if is_text(source) => true,
+        (_, target) if is_text(target) => true,
+        (Type::Float4 | Type::Float8 | Type::Numeric(_), Type::Int2 | Type::Int4 | Type::Int8) => true,
+        (_, Type::Numeric(Some(_))) => source != target,
+        (Type::Numeric(_), Type::Numeric(None)) => false,
+        (Type::Vector(_), Type::Vector(Some(_))) => source != target,
+        (Type::Array(source), Type::Array(target)) => differs(source, target),
+        (Type::Vector(_), _) | (_, Type::Vector(_)) => source.bare() != target.bare(),
+        (Type::Json | Type::Jsonb, _) | (_, Type::Json | Type::Jsonb) => source != target,
+        (Type::Interval, Type::Time) | (Type::Time, Type::Interval) => true,
+        _ => false,
+    }
+}
+
+fn is_text(ty: &Type) -> bool {
+    ty.is_text()
+}
+
+/// The cast as a function of one argument.
+/// An explicit one cuts text that is too long, an assignment refuses it.
+pub fn function(source: Type, target: Type, explicit: bool) -> Arc<ScalarUDF> {
+    let signature = Signature::user_defined(Volatility::Immutable);
+    let returns = Arc::new(field("cast", &target, true));
+    Arc::new(ScalarUDF::from(Cast { source, target, explicit, returns, signature }))
+}
+
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Cast {
+    source: Type,
+    target: Type,
+    explicit: bool,
+    returns: FieldRef,
+    signature: Signature,
+}
+
+impl ScalarUDFImpl for Cast {
+    fn name(&self) -> &str {
+        "cast"
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, _given: &[DataType]) -> Result<DataType> {
+        Ok(data_type(&self.target))
+    }
+
+    fn return_field_from_args(&self, _args: ReturnFieldArgs) -> Result<FieldRef> {
+        Ok(Arc::clone(&self.returns))
+    }
+
+    fn coerce_types(&self, given: &[DataType]) -> Result<Vec<DataType>> {
+        Ok(given.to_vec())
+    }
+
+    fn is_strict(&self) -> bool {
+        true
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        match &args.args[0] {
+            ColumnarValue::Scalar(value) => self.scalar(value).map(ColumnarValue::Scalar).map_err(external),
+            ColumnarValue::Array(array) => self.array(array).map(ColumnarValue::Array).map_err(external),
+        }
+    }
+}
+
+impl Cast {
+    fn scalar(&self, value: &ScalarValue) -> crate::error::Result<ScalarValue> {
+        let value = from_scalar(value, &self.source)?;
+        to_scalar(&types::cast::cast(value, &self.target, self.explicit)?, &self.target)
+    }
+
+    fn array(&self, array: &ArrayRef) -> crate::error::Result<ArrayRef> {
+        let mut builder = Builder::new(&self.target, array.len());
+        for row in 0..array.len() {
+            let value = value_at(array, row, &self.source)?;
+            builder.append(&types::cast::cast(value, &self.target, self.explicit)?)?;
+        }
+        Ok(builder.finish())
+    }
+}
+
+/// A text literal as a value of `ty`, with the errors of that type's input function.
+pub fn parse_text(text: &str, ty: &Type) -> crate::error::Result<Value> {
+    types::text::parse(ty, text)
+}

@@ -1,0 +1,92 @@
+//! Functions PostgreSQL has and DataFusion lacks, names otherwise, or answers differently.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, FixedSizeBinaryBuilder, Int32Builder, ListArray, StringBuilder};
+use arrow::datatypes::DataType;
+use datafusion::common::Result;
+use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, Volatility};
+
+use crate::functions::scalar::{Function, answer, no_such_function, rows_of, type_name};
+
+pub fn functions() -> Vec<Arc<ScalarUDF>> {
+    let uuid = |name| {
+        let volatile = Volatility::Volatile;
+        Function::with_volatility(name, volatile, no_arguments, DataType::FixedSizeBinary(16), random_uuid)
+    };
+    vec![
+        uuid("gen_random_uuid"),
+        uuid("uuid_generate_v4"),
+        Function::new("pg_typeof", anything, DataType::Utf8, pg_typeof),
+        Function::new("array_upper", array_and_dimension, DataType::Int32, array_upper),
+        Function::new("array_lower", array_and_dimension, DataType::Int32, array_lower),
+    ]
+}
+
+fn no_arguments(name: &str, given: &[DataType]) -> Result<Vec<DataType>> {
+    if given.is_empty() { Ok(Vec::new()) } else { Err(no_such_function(name, given)) }
+}
+
+fn anything(name: &str, given: &[DataType]) -> Result<Vec<DataType>> {
+    if given.len() == 1 { Ok(given.to_vec()) } else { Err(no_such_function(name, given)) }
+}
+
+fn array_and_dimension(name: &str, given: &[DataType]) -> Result<Vec<DataType>> {
+    match given {
+        [DataType::List(_), dimension] if dimension.is_integer() => {
+            Ok(vec![given[0].clone(), DataType::Int64])
+        }
+        _ => Err(no_such_function(name, given)),
+    }
+}
+
+/// A version 4 uuid per row.
+fn random_uuid(args: &ScalarFunctionArgs) -> Result<ColumnarValue> {
+    let mut uuids = FixedSizeBinaryBuilder::with_capacity(args.number_rows, 16);
+    for _ in 0..args.number_rows {
+        uuids.append_value(uuid::Uuid::new_v4().as_bytes())?;
+    }
+    Ok(ColumnarValue::Array(Arc::new(uuids.finish())))
+}
+
+fn pg_typeof(args: &ScalarFunctionArgs) -> Result<ColumnarValue> {
+    let (rows, constant) = rows_of(args);
+    let name = match args.arg_fields.first() {
+        Some(field) if !field.data_type().is_null() => {
+            let ty = crate::types::arrow::type_of(field);
+            if field.metadata().is_empty() {
+                type_name(field.data_type()).to_owned()
+            } else {
+                ty.bare().to_string()
+            }
+        }
+        _ => "unknown".to_owned(),
+    };
+    let mut names = StringBuilder::new();
+    (0..rows).for_each(|_| names.append_value(&name));
+    answer(Arc::new(names.finish()), constant)
+}
+
+/// Arrays here have one dimension and start at 1; an empty one has no bounds.
+fn array_upper(args: &ScalarFunctionArgs) -> Result<ColumnarValue> {
+    bounds(args, |length| length)
+}
+
+fn array_lower(args: &ScalarFunctionArgs) -> Result<ColumnarValue> {
+    bounds(args, |_| 1)
+}
+
+fn bounds(args: &ScalarFunctionArgs, bound: fn(i32) -> i32) -> Result<ColumnarValue> {
+    let (rows, constant) = rows_of(args);
+    let arrays: ArrayRef = args.args[0].to_array(rows)?;
+    let dimensions = args.args[1].to_array(rows)?;
+    let dimensions = datafusion::common::cast::as_int64_array(&dimensions)?;
+    let lists: Option<&ListArray> = arrays.as_any().downcast_ref();
+    let mut result = Int32Builder::with_capacity(rows);
+    for row in 0..rows {
+        let length = lists.filter(|lists| !lists.is_null(row)).map(|lists| lists.value_length(row));
+        let first = !dimensions.is_null(row) && dimensions.value(row) == 1;
+        result.append_option(length.filter(|length| first && *length > 0).map(bound));
+    }
+    answer(Arc::new(result.finish()), constant)
+}

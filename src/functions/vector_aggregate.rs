@@ -1,0 +1,217 @@
+//! `avg` and `sum` of vectors, under the names DataFusion's numeric aggregates already have.
+//!
+//! SQL finds an aggregate by name before the types of its arguments are known, so each of these stands in front
+//! of DataFusion's: it answers for vectors and passes everything else on.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, LargeBinaryArray, LargeBinaryBuilder};
+use arrow::datatypes::{DataType, Field, FieldRef};
+use datafusion::common::cast::{as_int64_array, as_list_array};
+use datafusion::common::{DataFusionError, Result, ScalarValue};
+use datafusion::functions_aggregate::{average, sum};
+use datafusion::logical_expr::expr::AggregateFunction;
+use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
+use datafusion::logical_expr::utils::AggregateOrderSensitivity;
+use datafusion::logical_expr::utils::format_state_name;
+use datafusion::logical_expr::{
+    Accumulator, AggregateUDF, AggregateUDFImpl, Expr, GroupsAccumulator, Operator, ReversedUDAF,
+    SetMonotonicity, Signature, Volatility,
+};
+
+use crate::error::{Error, SqlState};
+use crate::functions::vector::dimensions_differ;
+use crate::types::arrow::errors::external;
+use crate::types::arrow::{vector_bytes, vector_floats};
+
+pub fn functions() -> Vec<Arc<AggregateUDF>> {
+    let in_front = |inner: Arc<AggregateUDF>, average: bool| {
+        let signature = Signature::user_defined(Volatility::Immutable);
+        Arc::new(AggregateUDF::from(VectorAggregate { inner, signature, average }))
+    };
+    vec![in_front(average::avg_udaf(), true), in_front(sum::sum_udaf(), false)]
+}
+
+/// DataFusion's aggregate, with vectors added.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct VectorAggregate {
+    inner: Arc<AggregateUDF>,
+    signature: Signature,
+    average: bool,
+}
+
+fn is_vector(ty: Option<&DataType>) -> bool {
+    ty == Some(&DataType::LargeBinary)
+}
+
+fn of_vectors(args: &AccumulatorArgs) -> bool {
+    is_vector(args.expr_fields.first().map(|field| field.data_type()))
+}
+
+impl AggregateUDFImpl for VectorAggregate {
+    fn name(&self) -> &str {
+        self.inner.name()
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn coerce_types(&self, given: &[DataType]) -> Result<Vec<DataType>> {
+        if is_vector(given.first()) && given.len() == 1 {
+            return Ok(given.to_vec());
+        }
+        let fields: Vec<FieldRef> =
+            given.iter().map(|ty| Arc::new(Field::new("", ty.clone(), true))).collect();
+        let coerced = datafusion::logical_expr::type_coercion::functions::fields_with_udf(
+            &fields,
+            self.inner.as_ref(),
+        )?;
+        Ok(coerced.iter().map(|field| field.data_type().clone()).collect())
+    }
+
+    fn return_type(&self, given: &[DataType]) -> Result<DataType> {
+        if is_vector(given.first()) { Ok(DataType::LargeBinary) } else { self.inner.return_type(given) }
+    }
+
+    fn accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
+        if !of_vectors(&args) {
+            return self.inner.accumulator(args);
+        }
+        if args.is_distinct {
+            return Err(external(Error::unsupported("DISTINCT in an aggregate of vectors")));
+        }
+        Ok(Box::new(VectorSums { sums: Vec::new(), count: 0, average: self.average }))
+    }
+
+    fn state_fields(&self, args: StateFieldsArgs) -> Result<Vec<FieldRef>> {
+        if !is_vector(args.input_fields.first().map(|field| field.data_type())) {
+            return self.inner.state_fields(args);
+        }
+        let sums = DataType::List(Arc::new(Field::new("item", DataType::Float64, true)));
+        Ok(vec![
+            Arc::new(Field::new(format_state_name(args.name, "sums"), sums, true)),
+            Arc::new(Field::new(format_state_name(args.name, "count"), DataType::Int64, true)),
+        ])
+    }
+
+    fn groups_accumulator_supported(&self, args: AccumulatorArgs) -> bool {
+        !of_vectors(&args) && self.inner.groups_accumulator_supported(args)
+    }
+
+    fn create_groups_accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn GroupsAccumulator>> {
+        self.inner.create_groups_accumulator(args)
+    }
+
+    fn create_sliding_accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
+        if of_vectors(&args) { self.accumulator(args) } else { self.inner.create_sliding_accumulator(args) }
+    }
+
+    fn order_sensitivity(&self) -> AggregateOrderSensitivity {
+        AggregateOrderSensitivity::Insensitive
+    }
+
+    fn reverse_expr(&self) -> ReversedUDAF {
+        ReversedUDAF::Identical
+    }
+
+    fn simplify_expr_op_literal(
+        &self,
+        function: &AggregateFunction,
+        argument: &Expr,
+        op: Operator,
+        literal: &Expr,
+        argument_is_left: bool,
+    ) -> Result<Option<Expr>> {
+        self.inner.inner().simplify_expr_op_literal(function, argument, op, literal, argument_is_left)
+    }
+
+    fn default_value(&self, data_type: &DataType) -> Result<ScalarValue> {
+        self.inner.default_value(data_type)
+    }
+
+    fn set_monotonicity(&self, data_type: &DataType) -> SetMonotonicity {
+        match data_type {
+            DataType::LargeBinary => SetMonotonicity::NotMonotonic,
+            _ => self.inner.inner().set_monotonicity(data_type),
+        }
+    }
+}
+
+/// Sums in f64, as pgvector keeps them.
+#[derive(Debug)]
+struct VectorSums {
+    sums: Vec<f64>,
+    count: i64,
+    average: bool,
+}
+
+impl VectorSums {
+    fn add(&mut self, vector: impl ExactSizeIterator<Item = f64>, count: i64) -> Result<()> {
+        if self.count == 0 {
+            self.sums = vec![0.0; vector.len()];
+        } else if self.sums.len() != vector.len() {
+            let error = match self.average {
+                true => Error::new(
+                    SqlState::DATA_EXCEPTION,
+                    format!("expected {} dimensions, not {}", self.sums.len(), vector.len()),
+                ),
+                false => dimensions_differ(self.sums.len(), vector.len()),
+            };
+            return Err(external(error));
+        }
+        self.sums.iter_mut().zip(vector).for_each(|(sum, component)| *sum += component);
+        self.count += count;
+        Ok(())
+    }
+}
+
+impl Accumulator for VectorSums {
+    fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
+        let Some(vectors) = values[0].as_any().downcast_ref::<LargeBinaryArray>() else {
+            return Err(DataFusionError::Internal("an aggregate of vectors got another type".into()));
+        };
+        for bytes in vectors.iter().flatten() {
+            self.add(vector_floats(bytes).into_iter().map(f64::from), 1)?;
+        }
+        Ok(())
+    }
+
+    fn merge_batch(&mut self, states: &[ArrayRef]) -> Result<()> {
+        let (sums, counts) = (as_list_array(&states[0])?, as_int64_array(&states[1])?);
+        for row in 0..counts.len() {
+            if counts.is_null(row) || counts.value(row) == 0 {
+                continue;
+            }
+            let sums = sums.value(row);
+            let sums = datafusion::common::cast::as_float64_array(&sums)?;
+            self.add(sums.values().iter().copied(), counts.value(row))?;
+        }
+        Ok(())
+    }
+
+    fn state(&mut self) -> Result<Vec<ScalarValue>> {
+        let sums: Vec<ScalarValue> = self.sums.iter().map(|sum| ScalarValue::Float64(Some(*sum))).collect();
+        let sums = ScalarValue::List(ScalarValue::new_list_nullable(&sums, &DataType::Float64));
+        Ok(vec![sums, ScalarValue::Int64(Some(self.count))])
+    }
+
+    fn evaluate(&mut self) -> Result<ScalarValue> {
+        if self.count == 0 {
+            return Ok(ScalarValue::LargeBinary(None));
+        }
+        let divisor = if self.average { self.count as f64 } else { 1.0 };
+        let vector: Vec<f32> = self.sums.iter().map(|sum| (sum / divisor) as f32).collect();
+        if vector.iter().any(|component| component.is_infinite()) {
+            let error = Error::new(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, "value out of range: overflow");
+            return Err(external(error));
+        }
+        let mut cell = LargeBinaryBuilder::new();
+        cell.append_value(vector_bytes(&vector));
+        ScalarValue::try_from_array(&(Arc::new(cell.finish()) as ArrayRef), 0)
+    }
+
+    fn size(&self) -> usize {
+        size_of::<Self>() + self.sums.capacity() * size_of::<f64>()
+    }
+}

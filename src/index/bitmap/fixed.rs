@@ -1,0 +1,121 @@
+//! A column of fixed width: the array of its keys, and bitmaps by value while there are few values.
+
+use roaring::RoaringBitmap;
+
+use super::array::{Array, Cell};
+use super::keys::Key;
+use super::postings::Postings;
+use super::predicate::Ranges;
+
+/// Values a range may cover to be answered from bitmaps: uniting a bitmap costs about 0.2 us, scanning
+/// 50,000 keys about 10 us.
+const UNITED_MAX: usize = 32;
+
+#[derive(Clone)]
+pub struct Fixed<K> {
+    array: Array<K>,
+    /// `None` once there were too many distinct values.
+    postings: Option<Postings<K>>,
+}
+
+impl<K: Key> Fixed<K> {
+    pub fn new() -> Fixed<K> {
+        Fixed { array: Array::new(), postings: Some(Postings::new()) }
+    }
+
+    /// With the bitmaps the array implies.
+    pub fn from_array(array: Array<K>) -> Fixed<K> {
+        let mut postings = Postings::new();
+        let mut few = true;
+        for slot in array.present() {
+            if let Cell::Value(key) = array.get(slot) {
+                few = postings.insert(key, slot);
+            }
+            if !few {
+                break;
+            }
+        }
+        Fixed { array, postings: few.then_some(postings) }
+    }
+
+    pub fn array(&self) -> &Array<K> {
+        &self.array
+    }
+
+    pub fn set(&mut self, slot: u32, key: K) {
+        let before = self.array.set(slot, Cell::Value(key));
+        if before == Cell::Value(key) {
+            return;
+        }
+        self.forget(before, slot);
+        if let Some(postings) = &mut self.postings
+            && !postings.insert(key, slot)
+        {
+            self.postings = None;
+        }
+    }
+
+    pub fn set_null(&mut self, slot: u32) {
+        let before = self.array.set(slot, Cell::Null);
+        self.forget(before, slot);
+    }
+
+    pub fn remove(&mut self, slot: u32) {
+        let before = self.array.set(slot, Cell::Absent);
+        self.forget(before, slot);
+    }
+
+    fn forget(&mut self, before: Cell<K>, slot: u32) {
+        if let (Cell::Value(key), Some(postings)) = (before, &mut self.postings) {
+            postings.remove(key, slot);
+        }
+    }
+
+    pub fn select(&self, ranges: &Ranges<K>) -> RoaringBitmap {
+        match self.few_keys(ranges) {
+            None => self.array.select(&ranges.0),
+            Some((postings, keys)) => {
+                let mut slots = RoaringBitmap::new();
+                keys.into_iter().for_each(|key| postings.add_to(key, &mut slots));
+                slots
+            }
+        }
+    }
+
+    pub fn count(&self, ranges: &Ranges<K>) -> u64 {
+        match self.few_keys(ranges) {
+            None => self.array.count(&ranges.0),
+            Some((postings, keys)) => keys.into_iter().map(|key| postings.count(key)).sum(),
+        }
+    }
+
+    /// The keys in the ranges, when there are bitmaps and uniting those is cheaper than a scan.
+    fn few_keys(&self, ranges: &Ranges<K>) -> Option<(&Postings<K>, Vec<K>)> {
+        let postings = self.postings.as_ref()?;
+        if ranges.0.iter().all(|(low, high)| low == high) {
+            return Some((postings, ranges.0.iter().map(|&(low, _)| low).collect()));
+        }
+        if postings.distinct() > UNITED_MAX as u64 * 8 {
+            return None;
+        }
+        let within = ranges.0.iter().flat_map(|&(low, high)| postings.keys_within(low, high));
+        let keys: Vec<K> = within.take(UNITED_MAX + 1).collect();
+        (keys.len() <= UNITED_MAX).then_some((postings, keys))
+    }
+
+    pub fn present(&self) -> RoaringBitmap {
+        self.array.present()
+    }
+
+    pub fn nulls(&self) -> RoaringBitmap {
+        self.array.nulls()
+    }
+
+    pub fn distinct(&self) -> Option<u64> {
+        self.postings.as_ref().map(|postings| postings.distinct())
+    }
+
+    pub fn bytes(&self) -> u64 {
+        self.array.bytes() + self.postings.as_ref().map_or(0, |postings| postings.bytes())
+    }
+}

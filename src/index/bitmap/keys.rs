@@ -1,0 +1,186 @@
+//! SQL values as unsigned integers of the same order.
+//!
+//! Integers flip their sign bit; floats flip all bits when negative and the sign bit when not, with one NaN,
+//! greater than everything, and one zero (as PostgreSQL compares); uuids are big-endian numbers.
+
+use crate::types::{Type, Value};
+
+/// Types whose values compare with each other and share their keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Family {
+    Bool,
+    Int2,
+    Int4,
+    Int8,
+    Float4,
+    Float8,
+    Date,
+    Time,
+    Timestamp,
+    Timestamptz,
+    Uuid,
+    Oid,
+    Text,
+    /// Trailing blanks do not count.
+    Bpchar,
+}
+
+/// An array's element.
+pub trait Key: Copy + Ord + Default + Send + Sync + 'static {
+    const BYTES: usize;
+    const MAX: Self;
+    /// The low part of a wide key that is known to fit.
+    fn narrow(key: u128) -> Self;
+    fn widen(self) -> u128;
+    /// `self - low`, wrapping.
+    fn above(self, low: Self) -> Self;
+}
+
+macro_rules! key {
+    ($($integer:ty),*) => {
+        $(impl Key for $integer {
+            const BYTES: usize = size_of::<$integer>();
+            const MAX: $integer = <$integer>::MAX;
+            #[inline]
+            fn narrow(key: u128) -> $integer {
+                key as $integer
+            }
+            #[inline]
+            fn widen(self) -> u128 {
+                self as u128
+            }
+            #[inline]
+            fn above(self, low: $integer) -> $integer {
+                self.wrapping_sub(low)
+            }
+        })*
+    };
+}
+
+key!(u16, u32, u64, u128);
+
+impl Family {
+    pub fn of(ty: &Type) -> Option<Family> {
+        Some(match ty {
+            Type::Bool => Family::Bool,
+            Type::Int2 => Family::Int2,
+            Type::Int4 => Family::Int4,
+            Type::Int8 => Family::Int8,
+            Type::Float4 => Family::Float4,
+            Type::Float8 => Family::Float8,
+            Type::Date => Family::Date,
+            Type::Time => Family::Time,
+            Type::Timestamp => Family::Timestamp,
+            Type::Timestamptz => Family::Timestamptz,
+            Type::Uuid => Family::Uuid,
+            Type::Oid => Family::Oid,
+            Type::Text | Type::Varchar(_) | Type::Name => Family::Text,
+            Type::Bpchar(_) => Family::Bpchar,
+            Type::Numeric(_)
+            | Type::Bytea
+            | Type::Interval
+            | Type::Json
+            | Type::Jsonb
+            | Type::Vector(_)
+            | Type::Array(_)
+            | Type::Char => return None,
+        })
+    }
+
+    /// Bytes of a key; `None` for text.
+    pub fn key_bytes(self) -> Option<usize> {
+        Some(match self {
+            Family::Bool | Family::Int2 => 2,
+            Family::Int4 | Family::Float4 | Family::Date | Family::Oid => 4,
+            Family::Int8 | Family::Float8 | Family::Time | Family::Timestamp | Family::Timestamptz => 8,
+            Family::Uuid => 16,
+            Family::Text | Family::Bpchar => return None,
+        })
+    }
+
+    /// The key of a value that a column of this family can hold; `None` for others, NULL among them.
+    pub fn key(self, value: &Value) -> Option<u128> {
+        Some(match (self, value) {
+            (Family::Bool, Value::Bool(value)) => u128::from(*value),
+            (Family::Int2 | Family::Int4 | Family::Int8, _) => self.integer_key(integer(value)?)?,
+            (Family::Float4, Value::Float4(value)) => float4(*value),
+            (Family::Float4, Value::Float8(value)) => {
+                let single = *value as f32;
+                // Only what a real column can hold compares the same as it would as double precision.
+                let exact = f64::from(single) == *value || value.is_nan();
+                exact.then(|| float4(single))?
+            }
+            (Family::Float8, Value::Float8(value)) => float8(*value),
+            (Family::Float8, Value::Float4(value)) => float8(f64::from(*value)),
+            (Family::Date, Value::Date(days)) => u128::from(*days as u32 ^ 1 << 31),
+            (Family::Time, Value::Time(time))
+            | (Family::Timestamp, Value::Timestamp(time))
+            | (Family::Timestamptz, Value::Timestamptz(time)) => u128::from(*time as u64 ^ 1 << 63),
+            (Family::Uuid, Value::Uuid(bytes)) => u128::from_be_bytes(*bytes),
+            (Family::Oid, Value::Oid(oid)) => u128::from(*oid),
+            _ => return None,
+        })
+    }
+
+    /// The text of a value of a text family.
+    pub fn text(self, value: &Value) -> Option<&str> {
+        match (self, value) {
+            (Family::Text, Value::Text(text)) => Some(text),
+            (Family::Bpchar, Value::Text(text)) => Some(text.trim_end_matches(' ')),
+            _ => None,
+        }
+    }
+
+    /// The key of an integer of the column's range.
+    pub fn integer_key(self, value: i64) -> Option<u128> {
+        match self {
+            Family::Int2 => i16::try_from(value).ok().map(|value| u128::from(value as u16 ^ 1 << 15)),
+            Family::Int4 => i32::try_from(value).ok().map(|value| u128::from(value as u32 ^ 1 << 31)),
+            Family::Int8 => Some(u128::from(value as u64 ^ 1 << 63)),
+            _ => None,
+        }
+    }
+
+    pub fn is_integer(self) -> bool {
+        matches!(self, Family::Int2 | Family::Int4 | Family::Int8)
+    }
+
+    /// Greatest key of the family's width.
+    pub fn key_max(self) -> u128 {
+        match self.key_bytes() {
+            Some(bytes) if bytes < 16 => (1 << (8 * bytes)) - 1,
+            _ => u128::MAX,
+        }
+    }
+
+    /// A stable number for files.
+    pub fn number(self) -> u8 {
+        self as u8
+    }
+}
+
+/// An integer of any width.
+pub fn integer(value: &Value) -> Option<i64> {
+    match value {
+        Value::Int2(value) => Some(i64::from(*value)),
+        Value::Int4(value) => Some(i64::from(*value)),
+        Value::Int8(value) => Some(*value),
+        _ => None,
+    }
+}
+
+fn float4(value: f32) -> u128 {
+    if value.is_nan() {
+        return u128::from(u32::MAX);
+    }
+    let bits = (value + 0.0).to_bits(); // -0.0 + 0.0 = 0.0
+    u128::from(bits ^ ((bits as i32 >> 31) as u32 | 1 << 31))
+}
+
+fn float8(value: f64) -> u128 {
+    if value.is_nan() {
+        return u128::from(u64::MAX);
+    }
+    let bits = (value + 0.0).to_bits();
+    u128::from(bits ^ ((bits as i64 >> 63) as u64 | 1 << 63))
+}

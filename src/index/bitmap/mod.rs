@@ -1,0 +1,152 @@
+//! Metadata indexes: which slots hold a value, exactly, from memory.
+//!
+//! One [`ColumnIndex`] per filterable column holds the newest value of every live slot:
+//!
+//! ```text
+//!   array.rs      the column's values as ordered integers, by slot, in chunks of 8,192 with their extremes
+//!   postings.rs   value -> bitmap of slots, while there are few distinct values
+//!   fixed.rs      both together, for types of fixed width: ranges scan the array, equality takes the bitmaps
+//!   text.rs       a dictionary from text to codes, and the codes as a fixed column
+//! ```
+//!
+//! `keys.rs` turns SQL values into integers of the same order, `predicate.rs` predicates into ranges of them,
+//! `save.rs` an index into bytes for a checkpoint and back.
+//!
+//! All parts are shared and copied on write, so a clone costs some hundred reference counts: readers hold one
+//! while a single writer changes his. What an index cannot answer (text with more distinct values than the
+//! dictionary takes, values of another type) is `None`, and the caller looks at the rows.
+
+mod array;
+mod fixed;
+mod keys;
+mod postings;
+mod predicate;
+mod save;
+mod text;
+
+use roaring::RoaringBitmap;
+
+use crate::types::{Type, Value};
+use fixed::Fixed;
+use keys::{Family, Key};
+pub use predicate::Predicate;
+use predicate::Ranges;
+use text::Text;
+
+/// The newest values of one column, by slot.
+#[derive(Clone)]
+pub struct ColumnIndex {
+    family: Family,
+    values: Values,
+}
+
+/// By the width of the column's keys.
+#[derive(Clone)]
+enum Values {
+    Two(Fixed<u16>),
+    Four(Fixed<u32>),
+    Eight(Fixed<u64>),
+    Sixteen(Fixed<u128>),
+    Text(Text),
+    /// A value came that is not of the column's type: nothing is answered any more.
+    Unusable,
+}
+
+/// Runs the same expression on whichever width there is.
+macro_rules! on_fixed {
+    ($values:expr, $fixed:ident => $run:expr, $text:ident => $run_text:expr, $unusable:expr) => {
+        match $values {
+            Values::Two($fixed) => $run,
+            Values::Four($fixed) => $run,
+            Values::Eight($fixed) => $run,
+            Values::Sixteen($fixed) => $run,
+            Values::Text($text) => $run_text,
+            Values::Unusable => $unusable,
+        }
+    };
+}
+
+impl ColumnIndex {
+    /// An empty index for a column of type `ty`; `None` when there is none for the type.
+    pub fn for_type(ty: &Type) -> Option<ColumnIndex> {
+        let family = Family::of(ty)?;
+        let values = match family.key_bytes() {
+            Some(2) => Values::Two(Fixed::new()),
+            Some(4) => Values::Four(Fixed::new()),
+            Some(8) => Values::Eight(Fixed::new()),
+            Some(16) => Values::Sixteen(Fixed::new()),
+            _ => Values::Text(Text::new()),
+        };
+        Some(ColumnIndex { family, values })
+    }
+
+    /// The slot's value is now `value`, whatever it was before.
+    pub fn set(&mut self, slot: u32, value: &Value) {
+        if *value == Value::Null {
+            return on_fixed!(&mut self.values, fixed => fixed.set_null(slot), text => text.set_null(slot), ());
+        }
+        if let Values::Text(text) = &mut self.values {
+            match self.family.text(value) {
+                Some(value) => text.set(slot, value),
+                None => self.values = Values::Unusable,
+            }
+            return;
+        }
+        let Some(key) = self.family.key(value) else {
+            self.values = Values::Unusable;
+            return;
+        };
+        on_fixed!(&mut self.values, fixed => fixed.set(slot, Key::narrow(key)), _text => (), ());
+    }
+
+    /// The slot holds nothing any more.
+    pub fn remove(&mut self, slot: u32) {
+        on_fixed!(&mut self.values, fixed => fixed.remove(slot), text => text.remove(slot), ());
+    }
+
+    /// Exactly the slots that satisfy the predicate (SQL's true, not unknown); `None` when the index cannot say.
+    pub fn select(&self, predicate: &Predicate) -> Option<RoaringBitmap> {
+        match predicate {
+            Predicate::IsNull => {
+                on_fixed!(&self.values, fixed => Some(fixed.nulls()), text => Some(text.nulls()), None)
+            }
+            Predicate::IsNotNull => {
+                on_fixed!(&self.values, fixed => Some(fixed.present()), text => Some(text.present()), None)
+            }
+            _ => {
+                if let Values::Text(text) = &self.values {
+                    return text.select(&predicate.texts(self.family)?);
+                }
+                let ranges = predicate.ranges(self.family)?;
+                on_fixed!(&self.values, fixed => Some(fixed.select(&ranges.narrow())), _text => None, None)
+            }
+        }
+    }
+
+    /// How many slots satisfy the predicate.
+    pub fn count(&self, predicate: &Predicate) -> Option<u64> {
+        match predicate {
+            Predicate::IsNull | Predicate::IsNotNull => self.select(predicate).map(|slots| slots.len()),
+            _ => {
+                if let Values::Text(text) = &self.values {
+                    return text.count(&predicate.texts(self.family)?);
+                }
+                let ranges: Ranges<u128> = predicate.ranges(self.family)?;
+                on_fixed!(&self.values, fixed => Some(fixed.count(&ranges.narrow())), _text => None, None)
+            }
+        }
+    }
+
+    /// Distinct values, while they are few enough to be kept apart.
+    pub fn distinct(&self) -> Option<u64> {
+        on_fixed!(&self.values, fixed => fixed.distinct(), text => text.distinct(), None)
+    }
+
+    /// Bytes of memory, about.
+    pub fn bytes(&self) -> u64 {
+        on_fixed!(&self.values, fixed => fixed.bytes(), text => text.bytes(), 0)
+    }
+}
+
+#[cfg(test)]
+mod tests;

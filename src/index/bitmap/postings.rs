@@ -1,0 +1,113 @@
+//! Value -> slots, while there are few distinct values.
+//!
+//! Values are spread over 64 maps, and each value's slots over bitmaps of 65,536 slots, each shared: a change
+//! copies one small map and at most 8 KB of bitmap, whatever the table's size.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use roaring::RoaringBitmap;
+
+use super::keys::Key;
+
+/// Distinct values up to which bitmaps are kept. At a few slots each a bitmap is larger than the values it
+/// stands for, and a scan of the array is fast enough.
+pub const DISTINCT_MAX: u64 = 4096;
+const SHARDS: usize = 1 << 6;
+
+#[derive(Clone)]
+pub struct Postings<K> {
+    shards: Vec<Arc<BTreeMap<K, Posting>>>,
+    distinct: u64,
+}
+
+/// The slots of one value, by their high 16 bits, ascending.
+#[derive(Clone, Default)]
+struct Posting {
+    parts: Vec<(u16, Arc<RoaringBitmap>)>,
+    count: u64,
+}
+
+fn shard<K: Key>(key: K) -> usize {
+    // Fibonacci hashing: the top six bits of the product depend on every bit of the key.
+    let key = key.widen();
+    ((key as u64 ^ (key >> 64) as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 58) as usize
+}
+
+impl<K: Key> Postings<K> {
+    pub fn new() -> Postings<K> {
+        Postings { shards: vec![Arc::default(); SHARDS], distinct: 0 }
+    }
+
+    /// False when the key would be one distinct value too many.
+    pub fn insert(&mut self, key: K, slot: u32) -> bool {
+        let number = shard(key);
+        let known = self.shards[number].contains_key(&key);
+        if !known && self.distinct == DISTINCT_MAX {
+            return false;
+        }
+        self.distinct += u64::from(!known);
+        Arc::make_mut(&mut self.shards[number]).entry(key).or_default().insert(slot);
+        true
+    }
+
+    pub fn remove(&mut self, key: K, slot: u32) {
+        let shard = Arc::make_mut(&mut self.shards[shard(key)]);
+        let Some(posting) = shard.get_mut(&key) else { return };
+        posting.remove(slot);
+        if posting.count == 0 {
+            shard.remove(&key);
+            self.distinct -= 1;
+        }
+    }
+
+    /// Adds the slots of `key` to `slots`.
+    pub fn add_to(&self, key: K, slots: &mut RoaringBitmap) {
+        if let Some(posting) = self.shards[shard(key)].get(&key) {
+            posting.parts.iter().for_each(|(_, part)| *slots |= &**part);
+        }
+    }
+
+    pub fn count(&self, key: K) -> u64 {
+        self.shards[shard(key)].get(&key).map_or(0, |posting| posting.count)
+    }
+
+    pub fn distinct(&self) -> u64 {
+        self.distinct
+    }
+
+    /// All values in a range, in no order.
+    pub fn keys_within(&self, low: K, high: K) -> impl Iterator<Item = K> + '_ {
+        self.shards.iter().flat_map(move |shard| shard.range(low..=high).map(|(&key, _)| key))
+    }
+
+    pub fn bytes(&self) -> u64 {
+        let part = |part: &RoaringBitmap| part.serialized_size() as u64 + 64;
+        let posting = |posting: &Posting| posting.parts.iter().map(|(_, bits)| part(bits)).sum::<u64>() + 64;
+        self.shards.iter().flat_map(|shard| shard.values()).map(posting).sum()
+    }
+}
+
+impl Posting {
+    fn insert(&mut self, slot: u32) {
+        let high = (slot >> 16) as u16;
+        let place = match self.parts.binary_search_by_key(&high, |part| part.0) {
+            Ok(place) => place,
+            Err(place) => {
+                self.parts.insert(place, (high, Arc::default()));
+                place
+            }
+        };
+        self.count += u64::from(Arc::make_mut(&mut self.parts[place].1).insert(slot));
+    }
+
+    fn remove(&mut self, slot: u32) {
+        let high = (slot >> 16) as u16;
+        let Ok(place) = self.parts.binary_search_by_key(&high, |part| part.0) else { return };
+        let part = Arc::make_mut(&mut self.parts[place].1);
+        self.count -= u64::from(part.remove(slot));
+        if part.is_empty() {
+            self.parts.remove(place);
+        }
+    }
+}

@@ -1,0 +1,263 @@
+//! A column index beside a naive twin, a map from slots to values: whatever is set and removed, both select the
+//! same slots. Also after a trip through bytes, and while an older clone must not change.
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+
+use proptest::prelude::*;
+use roaring::RoaringBitmap;
+
+use super::{ColumnIndex, Predicate};
+use crate::types::{Type, Value};
+
+#[derive(Clone, Default)]
+struct Model(BTreeMap<u32, Value>);
+
+impl Model {
+    fn select(&self, predicate: &Predicate) -> RoaringBitmap {
+        self.0.iter().filter(|(_, value)| satisfies(predicate, value)).map(|(&slot, _)| slot).collect()
+    }
+}
+
+fn satisfies(predicate: &Predicate, value: &Value) -> bool {
+    if *value == Value::Null {
+        return *predicate == Predicate::IsNull;
+    }
+    match predicate {
+        Predicate::Eq(other) => order(value, other) == Some(0),
+        Predicate::In(others) => others.iter().any(|other| order(value, other) == Some(0)),
+        Predicate::IsNull => false,
+        Predicate::IsNotNull => true,
+        Predicate::Prefix(prefix) => matches!(value, Value::Text(text) if text.starts_with(prefix)),
+        Predicate::Range { low, high } => {
+            let low = match low {
+                Bound::Unbounded => true,
+                Bound::Included(low) => order(value, low).is_some_and(|order| order >= 0),
+                Bound::Excluded(low) => order(value, low).is_some_and(|order| order > 0),
+            };
+            let high = match high {
+                Bound::Unbounded => true,
+                Bound::Included(high) => order(value, high).is_some_and(|order| order <= 0),
+                Bound::Excluded(high) => order(value, high).is_some_and(|order| order < 0),
+            };
+            low && high
+        }
+    }
+}
+
+/// How SQL orders two values: -1, 0, 1, or unknown.
+fn order(a: &Value, b: &Value) -> Option<i8> {
+    let number = |value: &Value| match value {
+        Value::Int2(x) => Some(f64::from(*x)),
+        Value::Int4(x) => Some(f64::from(*x)),
+        Value::Int8(x) => Some(*x as f64),
+        Value::Float4(x) => Some(f64::from(*x)),
+        Value::Float8(x) => Some(*x),
+        Value::Date(x) => Some(f64::from(*x)),
+        Value::Bool(x) => Some(f64::from(u8::from(*x))),
+        _ => None,
+    };
+    let ordering = match (a, b) {
+        (Value::Text(a), Value::Text(b)) => a.cmp(b),
+        (Value::Uuid(a), Value::Uuid(b)) => a.cmp(b),
+        _ => {
+            let (a, b) = (number(a)?, number(b)?);
+            match (a.is_nan(), b.is_nan()) {
+                (false, false) => a.partial_cmp(&b)?,
+                (a, b) => a.cmp(&b),
+            }
+        }
+    };
+    Some(ordering as i8)
+}
+
+fn value(ty: &Type) -> BoxedStrategy<Value> {
+    let some = match ty {
+        Type::Bool => any::<bool>().prop_map(Value::Bool).boxed(),
+        Type::Int2 => prop_oneof![(-5i16..5), any::<i16>()].prop_map(Value::Int2).boxed(),
+        Type::Int4 => prop_oneof![(-5i32..50), any::<i32>()].prop_map(Value::Int4).boxed(),
+        // f64 is the model's number.
+        Type::Int8 => (-(1i64 << 50)..(1 << 50)).prop_map(Value::Int8).boxed(),
+        Type::Float4 => {
+            prop_oneof![any::<f32>(), Just(f32::NAN), Just(-0.0), Just(0.0)].prop_map(Value::Float4).boxed()
+        }
+        Type::Float8 => prop_oneof![any::<f64>(), Just(f64::NAN), Just(-0.0)].prop_map(Value::Float8).boxed(),
+        Type::Date => (-1000i32..1000).prop_map(Value::Date).boxed(),
+        Type::Uuid => any::<[u8; 16]>().prop_map(Value::Uuid).boxed(),
+        _ => "[ab]{0,3}".prop_map(Value::Text).boxed(),
+    };
+    prop_oneof![1 => Just(Value::Null), 9 => some].boxed()
+}
+
+fn predicate(ty: &Type) -> BoxedStrategy<Predicate> {
+    let bound = |ty: &Type| {
+        prop_oneof![
+            Just(Bound::Unbounded),
+            value(ty).prop_map(Bound::Included),
+            value(ty).prop_map(Bound::Excluded)
+        ]
+    };
+    prop_oneof![
+        value(ty).prop_map(Predicate::Eq),
+        prop::collection::vec(value(ty), 0..20).prop_map(Predicate::In),
+        (bound(ty), bound(ty)).prop_map(|(low, high)| Predicate::Range { low, high }),
+        Just(Predicate::IsNull),
+        Just(Predicate::IsNotNull),
+    ]
+    .boxed()
+}
+
+fn slot() -> impl Strategy<Value = u32> {
+    prop_oneof![0u32..200, 8_100u32..8_300, 65_500u32..65_600, 200_000u32..200_010]
+}
+
+type Case = (Type, Vec<(u32, Option<Value>)>, Vec<Predicate>);
+
+fn case() -> impl Strategy<Value = Case> {
+    let types = vec![
+        Type::Bool,
+        Type::Int2,
+        Type::Int4,
+        Type::Int8,
+        Type::Float4,
+        Type::Float8,
+        Type::Date,
+        Type::Uuid,
+        Type::Text,
+    ];
+    prop::sample::select(types).prop_flat_map(|ty| {
+        let changes = prop::collection::vec((slot(), prop::option::weighted(0.8, value(&ty))), 0..200);
+        let predicates = prop::collection::vec(predicate(&ty), 1..8);
+        (Just(ty), changes, predicates)
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    #[test]
+    fn selects_what_the_model_selects((ty, changes, predicates) in case()) {
+        let mut index = ColumnIndex::for_type(&ty).unwrap();
+        let mut model = Model::default();
+        let mut old = (index.clone(), model.clone());
+        for (n, (slot, value)) in changes.iter().enumerate() {
+            match value {
+                Some(value) => {
+                    index.set(*slot, value);
+                    model.0.insert(*slot, value.clone());
+                }
+                None => {
+                    index.remove(*slot);
+                    model.0.remove(slot);
+                }
+            }
+            if n == changes.len() / 2 {
+                old = (index.clone(), model.clone());
+            }
+        }
+        let mut bytes = vec![7; 3];
+        index.save(&mut bytes);
+        let loaded = ColumnIndex::load(&ty, &bytes[3..], "test").unwrap();
+        for predicate in &predicates {
+            for (index, model) in [(&index, &model), (&loaded, &model), (&old.0, &old.1)] {
+                let expected = model.select(predicate);
+                prop_assert_eq!(index.count(predicate), Some(expected.len()), "{:?}", predicate);
+                prop_assert_eq!(index.select(predicate), Some(expected), "{:?}", predicate);
+            }
+        }
+    }
+
+    #[test]
+    fn damage_is_refused(at in any::<prop::sample::Index>(), change in 1u8..) {
+        let mut index = ColumnIndex::for_type(&Type::Text).unwrap();
+        (0..50).for_each(|slot| index.set(slot, &Value::Text(format!("text {}", slot % 7))));
+        let mut bytes = Vec::new();
+        index.save(&mut bytes);
+        let place = at.index(bytes.len());
+        bytes[place] ^= change;
+        prop_assert_eq!(ColumnIndex::load(&Type::Text, &bytes, "test").err().unwrap().state().0, "XX001");
+        prop_assert!(ColumnIndex::load(&Type::Text, &bytes[..place], "test").is_err());
+    }
+}
+
+fn text(text: &str) -> Value {
+    Value::Text(text.into())
+}
+
+#[test]
+fn prefixes_and_trailing_blanks() {
+    let mut index = ColumnIndex::for_type(&Type::Varchar(None)).unwrap();
+    for (slot, value) in ["abc", "abd", "ab", "b", "a\u{10FFFF}x"].iter().enumerate() {
+        index.set(slot as u32, &text(value));
+    }
+    let select = |predicate| index.select(&predicate).unwrap().iter().collect::<Vec<_>>();
+    assert_eq!(select(Predicate::Prefix("ab".into())), [0, 1, 2]);
+    assert_eq!(select(Predicate::Prefix("a\u{10FFFF}".into())), [4]);
+    assert_eq!(select(Predicate::Prefix(String::new())), [0, 1, 2, 3, 4]);
+    let mut padded = ColumnIndex::for_type(&Type::Bpchar(Some(5))).unwrap();
+    padded.set(1, &text("ab   "));
+    assert_eq!(padded.count(&Predicate::Eq(text("ab"))), Some(1));
+    assert_eq!(padded.select(&Predicate::Prefix("ab".into())), None);
+}
+
+#[test]
+fn operands_of_other_integer_types_are_clamped() {
+    let mut index = ColumnIndex::for_type(&Type::Int2).unwrap();
+    [-30_000i16, 0, 30_000].iter().enumerate().for_each(|(slot, x)| index.set(slot as u32, &Value::Int2(*x)));
+    let count = |low, high| index.count(&Predicate::Range { low, high }).unwrap();
+    let far = |x: i64| Value::Int8(x);
+    assert_eq!(index.count(&Predicate::Eq(far(70_000))), Some(0));
+    assert_eq!(count(Bound::Excluded(far(-70_000)), Bound::Excluded(far(70_000))), 3);
+    assert_eq!(count(Bound::Included(far(70_000)), Bound::Unbounded), 0);
+    assert_eq!(count(Bound::Unbounded, Bound::Included(far(-70_000))), 0);
+    assert_eq!(count(Bound::Included(far(0)), Bound::Excluded(far(30_000))), 1);
+    assert_eq!(index.select(&Predicate::Eq(text("0"))), None, "not comparable");
+    let mut single = ColumnIndex::for_type(&Type::Float4).unwrap();
+    single.set(0, &Value::Float4(0.1));
+    assert_eq!(single.count(&Predicate::Eq(Value::Float8(0.1))), None, "0.1 is no float4");
+    assert_eq!(single.count(&Predicate::Eq(Value::Float4(0.1))), Some(1));
+}
+
+#[test]
+fn too_many_texts_are_given_up() {
+    let mut index = ColumnIndex::for_type(&Type::Text).unwrap();
+    (0..4_096).for_each(|slot| index.set(slot, &text(&format!("text {slot}"))));
+    assert_eq!(index.distinct(), Some(4_096));
+    // Texts without slots make room.
+    index.remove(7);
+    index.set(9_000, &text("one more"));
+    assert_eq!(index.count(&Predicate::Eq(text("one more"))), Some(1));
+    assert_eq!(index.count(&Predicate::Eq(text("text 7"))), Some(0));
+    index.set(7, &text("text 7"));
+    index.set(9_001, &Value::Null);
+    assert_eq!(index.select(&Predicate::Eq(text("text 1"))), None);
+    assert_eq!(index.count(&Predicate::IsNotNull), Some(4_097));
+    let mut bytes = Vec::new();
+    index.save(&mut bytes);
+    let mut loaded = ColumnIndex::load(&Type::Text, &bytes, "test").unwrap();
+    loaded.set(3, &text("x"));
+    assert_eq!((loaded.count(&Predicate::IsNull), loaded.select(&Predicate::Eq(text("x")))), (Some(1), None));
+}
+
+#[test]
+fn many_distinct_numbers_are_scanned() {
+    let mut index = ColumnIndex::for_type(&Type::Timestamp).unwrap();
+    (0..100_000u32).for_each(|slot| index.set(slot, &Value::Timestamp(i64::from(slot) * 1_000)));
+    assert_eq!(index.distinct(), None);
+    let range = Predicate::Range {
+        low: Bound::Included(Value::Timestamp(40_000_000)),
+        high: Bound::Excluded(Value::Timestamp(60_000_000)),
+    };
+    assert_eq!(index.select(&range).unwrap(), (40_000..60_000).collect::<RoaringBitmap>());
+    let points: Vec<Value> = (0..50).map(|n| Value::Timestamp(n * 7_000)).collect();
+    assert_eq!(index.count(&Predicate::In(points)), Some(50));
+    assert!(index.bytes() < 100_000 * 10);
+}
+
+#[test]
+fn a_value_of_another_type_ends_the_answers() {
+    let mut index = ColumnIndex::for_type(&Type::Int4).unwrap();
+    index.set(0, &text("what?"));
+    assert_eq!(index.select(&Predicate::IsNotNull), None);
+    assert!(ColumnIndex::for_type(&Type::Vector(Some(3))).is_none());
+}

@@ -1,0 +1,107 @@
+//! Exact search: every allowed vector is compared.
+//!
+//! The oracle of all other searches, and the fastest of them when few rows are allowed. Slots come in
+//! ascending order, so the reads run forward through the mapped segments; the vector `AHEAD` places further
+//! on is prefetched because a sparse set defeats the hardware's own.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use roaring::RoaringBitmap;
+
+use super::found::{Counters, Hit, key};
+use super::source::Vectors;
+use crate::distance::Query;
+use crate::error::{Error, Result, SqlState};
+
+/// Vectors between the one compared and the one being loaded: at 384 dimensions one comparison takes about
+/// 35 ns in cache and a load from memory about 100 ns.
+const AHEAD: usize = 4;
+/// Distances between two looks at the cancel flag.
+pub const CANCEL_INTERVAL: usize = 1024;
+
+/// The `k` nearest of `slots`, ascending by (rank, slot). Slots without a distance come last with rank NaN.
+pub fn search<V: Vectors>(
+    vectors: &V,
+    query: &Query,
+    slots: &RoaringBitmap,
+    k: usize,
+    cancel: &AtomicBool,
+) -> Result<(Vec<Hit>, Counters)> {
+    let mut nearest = Nearest::new(k);
+    let mut counters = Counters::default();
+    // Slots are read in blocks so that the one to prefetch is at hand.
+    let mut block = [0u32; CANCEL_INTERVAL];
+    let mut iterator = slots.iter();
+    loop {
+        let block = iterator.next_many(&mut block);
+        if block.is_empty() {
+            return Ok((nearest.into_sorted(), counters));
+        }
+        check_cancel(cancel)?;
+        counters.distances += block.len() as u64;
+        counters.visited += block.len() as u64;
+        scan(vectors, query, block, &mut nearest);
+    }
+}
+
+fn scan<V: Vectors>(vectors: &V, query: &Query, block: &[u32], nearest: &mut Nearest) {
+    let end = vectors.slots_end();
+    for (position, &slot) in block.iter().enumerate() {
+        if let Some(&next) = block.get(position + AHEAD)
+            && next < end
+        {
+            vectors.prefetch(next);
+        }
+        nearest.offer(rank(vectors, query, slot), slot);
+    }
+}
+
+/// The rank of one slot; NaN when it has no vector.
+#[inline]
+pub fn rank<V: Vectors>(vectors: &V, query: &Query, slot: u32) -> f32 {
+    if slot >= vectors.slots_end() {
+        return f32::NAN;
+    }
+    let norm = vectors.norm(slot);
+    if norm.is_nan() { f32::NAN } else { query.rank(vectors.get(slot), norm) }
+}
+
+pub(super) fn check_cancel(cancel: &AtomicBool) -> Result<()> {
+    if cancel.load(Ordering::Relaxed) {
+        return Err(Error::new(SqlState::QUERY_CANCELED, "canceling statement due to user request"));
+    }
+    Ok(())
+}
+
+/// The k smallest keys seen: a max-heap that is full from then on.
+pub(super) struct Nearest {
+    k: usize,
+    heap: std::collections::BinaryHeap<u64>,
+}
+
+impl Nearest {
+    pub fn new(k: usize) -> Nearest {
+        // The capacity is a hint: k may be a client's LIMIT of billions.
+        Nearest { k, heap: std::collections::BinaryHeap::with_capacity(k.min(1024)) }
+    }
+
+    #[inline]
+    pub fn offer(&mut self, rank: f32, slot: u32) {
+        self.offer_key(key(rank, slot));
+    }
+
+    #[inline]
+    pub fn offer_key(&mut self, key: u64) {
+        if self.heap.len() < self.k {
+            self.heap.push(key);
+        } else if let Some(mut worst) = self.heap.peek_mut()
+            && key < *worst
+        {
+            *worst = key;
+        }
+    }
+
+    pub fn into_sorted(self) -> Vec<Hit> {
+        self.heap.into_sorted_vec().into_iter().map(Hit::from_key).collect()
+    }
+}

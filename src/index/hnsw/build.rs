@@ -1,0 +1,87 @@
+//! Many nodes at once, on several threads: each takes the next slots from a common counter and inserts them.
+
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+
+use roaring::RoaringBitmap;
+
+use super::graph::{Graph, Params};
+use super::insert::Inserted;
+use super::scratch::Scratch;
+use crate::error::Result;
+use crate::index::flat::check_cancel;
+use crate::index::source::Vectors;
+
+/// Nodes inserted by one thread before the others join: threads that start on an empty graph would link to
+/// nothing.
+const ALONE: usize = 64;
+/// Slots a thread takes at a time.
+const STEP: usize = 16;
+
+impl Graph {
+    /// A graph of the vectors of `slots`. `progress` counts slots done, `cancel` ends the build with 57014.
+    pub fn build<V: Vectors>(
+        params: Params,
+        vectors: &V,
+        slots: &RoaringBitmap,
+        threads: usize,
+        progress: &AtomicU32,
+        cancel: &AtomicBool,
+    ) -> Result<Graph> {
+        let graph = Graph::new(params);
+        graph.add(vectors, slots, threads, progress, cancel)?;
+        Ok(graph)
+    }
+
+    /// Inserts all of `slots` that are not nodes yet, on `threads` threads. When cancelled, those inserted so
+    /// far stay.
+    pub fn add<V: Vectors>(
+        &self,
+        vectors: &V,
+        slots: &RoaringBitmap,
+        threads: usize,
+        progress: &AtomicU32,
+        cancel: &AtomicBool,
+    ) -> Result<()> {
+        let list: Vec<u32> = (slots - &*self.nodes()).into_iter().collect();
+        let Some(last) = list.last() else { return Ok(()) };
+        self.base.grow(u64::from(*last).min(u64::from(vectors.slots_end())) + 1);
+        let alone = if self.len() < ALONE as u64 { ALONE.min(list.len()) } else { 0 };
+        let next = AtomicUsize::new(0);
+        let work = Work { graph: self, vectors, list: &list, progress, cancel };
+        work.run(&next, alone);
+        std::thread::scope(|scope| {
+            for _ in 1..threads.max(1) {
+                scope.spawn(|| work.run(&next, list.len()));
+            }
+            work.run(&next, list.len());
+        });
+        check_cancel(cancel)
+    }
+}
+
+struct Work<'a, V> {
+    graph: &'a Graph,
+    vectors: &'a V,
+    list: &'a [u32],
+    progress: &'a AtomicU32,
+    cancel: &'a AtomicBool,
+}
+
+impl<V: Vectors> Work<'_, V> {
+    /// Takes and inserts slots until position `end` of the list.
+    fn run(&self, next: &AtomicUsize, end: usize) {
+        let mut scratch = Scratch::new();
+        let mut done = RoaringBitmap::new();
+        while !self.cancel.load(Ordering::Relaxed) && next.load(Ordering::Relaxed) < end {
+            let start = next.fetch_add(STEP, Ordering::Relaxed);
+            let Some(slots) = self.list.get(start..self.list.len().min(start + STEP)) else { break };
+            for &slot in slots {
+                if self.graph.link(self.vectors, slot, &mut scratch) != Inserted::NoVector {
+                    done.insert(slot);
+                }
+            }
+            self.progress.fetch_add(slots.len() as u32, Ordering::Relaxed);
+        }
+        self.graph.change_nodes(|nodes| *nodes |= done);
+    }
+}

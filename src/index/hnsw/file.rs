@@ -1,0 +1,439 @@
+//! A graph generation on disk: written once, mapped copy-on-write at open.
+//!
+//! ```text
+//!   0       header, 4,096 bytes            all numbers little-endian
+//!           0  magic "HITHRGRF"           40  nodes: bytes u64
+//!           8  format version u32         48  entry: slot u32
+//!          12  m u16                      52  entry: level u32, all ones when the graph is empty
+//!          14  ef_construction u16        56  crc32c of the level-0 words
+//!          16  metric u32                 60  crc32c of the upper words
+//!          20  dimensions u32             64  crc32c of the nodes
+//!          24  log position u64           68  crc32c of the 68 bytes before
+//!          32  level-0 blocks u32
+//!          36  upper blocks u32
+//!   4,096   level-0 words                  blocks as in links.rs, (1 + 2m) words each, by slot
+//!   ...     upper words                    (1 + m) words each, by block number; block 0 is unused
+//!   ...     nodes                          the node set, a roaring bitmap in its portable format
+//! ```
+//!
+//! A graph is saved while nodes are added. The file holds exactly the nodes of one moment: the set is taken
+//! first, and links and twins that are not in it are left out as the words are written.
+//!
+//! Opening reads the header and the nodes and maps the rest, so it takes milliseconds whatever the size. The
+//! words' checksums are [`Graph::verify`]'s: called after writing, by `check`, and by an open that wants
+//! certainty. A damaged word that nobody verified cannot do harm: links are followed only where there are
+//! blocks and vectors, and what a search returns is tested against the rows it may return.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use roaring::RoaringBitmap;
+
+use super::graph::{Entry, Graph, Params};
+use super::links::{Block, Header, Links, LinksView, NONE};
+use crate::codec::{self, Reader};
+use crate::distance::Metric;
+use crate::error::{Error, Result};
+use crate::fs::{File, Fs, OpenMode};
+
+const MAGIC: &[u8; 8] = b"HITHRGRF";
+const FORMAT_VERSION: u32 = 1;
+const HEADER_BYTES: u64 = 4096;
+/// Bytes of the header its checksum covers.
+const HEADER_SUMMED: usize = 68;
+/// Bytes per write.
+const WRITE_BYTES: usize = 1 << 20;
+
+const _: () = assert!(cfg!(target_endian = "little"), "words are read in place, little-endian");
+
+/// The header's fields.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Head {
+    params: Params,
+    dimensions: u32,
+    position: u64,
+    base_blocks: u32,
+    upper_blocks: u32,
+    nodes_bytes: u64,
+    entry: Option<Entry>,
+    base_sum: u32,
+    upper_sum: u32,
+    nodes_sum: u32,
+}
+
+impl Graph {
+    /// Writes a generation that contains everything up to log position `position`, durably, and verifies it.
+    /// The file must not exist. Returns its bytes.
+    pub fn save(&self, fs: &dyn Fs, path: &Path, dimensions: usize, position: u64) -> Result<u64> {
+        let bytes = self.write(fs, path, dimensions, position)?;
+        Graph::verify(fs, path)?;
+        Ok(bytes)
+    }
+
+    /// Opens a generation; its words stay in the file until they are read, and in memory once they change.
+    /// Returns the log position it contains.
+    pub fn open(fs: &dyn Fs, path: &Path) -> Result<(Graph, u64)> {
+        let file = fs.open(path, OpenMode::Read)?;
+        let (head, nodes) = read_head(&*file)?;
+        let map = Arc::new(file.map_words()?);
+        let base_start = HEADER_BYTES / 4;
+        let base = Links::mapped(head.params.capacity(0), &map, base_start as usize, head.base_blocks);
+        let upper_start = base_start + head.base_bytes() / 4;
+        let upper = Links::mapped(head.params.capacity(1), &map, upper_start as usize, head.upper_blocks);
+        let next = u64::from(head.upper_blocks).max(1);
+        Ok((Graph::from_parts(head.params, base, upper, next, head.entry, nodes), head.position))
+    }
+
+    /// Reads the whole file and holds it against its checksums and the graph's invariants (XX001 when damaged).
+    pub fn verify(fs: &dyn Fs, path: &Path) -> Result<()> {
+        let file = fs.open(path, OpenMode::Read)?;
+        let (head, _) = read_head(&*file)?;
+        let upper_start = HEADER_BYTES + head.base_bytes();
+        verify_region(&*file, HEADER_BYTES, head.base_bytes(), head.base_sum)?;
+        verify_region(&*file, upper_start, head.upper_bytes(), head.upper_sum)?;
+        drop(file);
+        let (graph, _) = Graph::open(fs, path)?;
+        match graph.inspect().damage.first() {
+            None => Ok(()),
+            Some(first) => Err(Error::corrupt(path.display(), HEADER_BYTES, "a sound graph", first)),
+        }
+    }
+
+    fn write(&self, fs: &dyn Fs, path: &Path, dimensions: usize, position: u64) -> Result<u64> {
+        let (nodes, base, upper) = (self.nodes(), self.base.view(), self.upper.view());
+        let nodes = without_lone_twins(&nodes, &base);
+        let mut set = Vec::with_capacity(nodes.serialized_size());
+        nodes.serialize_into(&mut set).map_err(|error| Error::io("write", path.display(), &error))?;
+        let mut head = Head {
+            params: self.params,
+            dimensions: dimensions as u32,
+            position,
+            base_blocks: nodes.max().map_or(0, |slot| slot + 1),
+            upper_blocks: self.upper_blocks().min(upper.end()),
+            nodes_bytes: set.len() as u64,
+            entry: saved_entry(self.entry(), &base, &upper, &nodes),
+            base_sum: 0,
+            upper_sum: 0,
+            nodes_sum: crc32c::crc32c(&set),
+        };
+        let file = fs.open(path, OpenMode::Create)?;
+        file.allocate(head.file_bytes())?;
+        let mut out = Writer { file: &*file, offset: HEADER_BYTES, buffer: Vec::new(), sum: 0 };
+        for slot in 0..head.base_blocks {
+            let _stripe = self.stripe(slot).lock();
+            out.base_block(&base, slot, &nodes)?;
+        }
+        head.base_sum = out.finish()?;
+        for number in 0..head.upper_blocks {
+            out.upper_block(&upper, number, &nodes)?;
+        }
+        head.upper_sum = out.finish()?;
+        file.write_all_at(&set, out.offset)?;
+        file.write_all_at(&head.encode(), 0)?;
+        file.sync_data()?;
+        if let Some(folder) = path.parent() {
+            fs.sync_dir(folder)?;
+        }
+        Ok(head.file_bytes())
+    }
+
+    fn upper_blocks(&self) -> u32 {
+        let given = self.upper_next.load(std::sync::atomic::Ordering::Relaxed);
+        given.min(u64::from(Header::UP_MAX)) as u32
+    }
+}
+
+/// The nodes but for twins whose first another thread is about to add: they are saved the next time.
+fn without_lone_twins(nodes: &RoaringBitmap, base: &LinksView) -> RoaringBitmap {
+    let lone = |slot: &u32| {
+        let block = base.block(*slot);
+        block.is_none_or(|block| block.header().is_twin() && !nodes.contains(block.link(0)))
+    };
+    let lone: RoaringBitmap = nodes.iter().filter(lone).collect();
+    nodes - lone
+}
+
+/// The entry point when it is among the nodes saved, else the highest of them.
+fn saved_entry(
+    entry: Option<Entry>,
+    base: &LinksView,
+    upper: &LinksView,
+    nodes: &RoaringBitmap,
+) -> Option<Entry> {
+    if let Some(entry) = entry
+        && nodes.contains(entry.slot)
+    {
+        return Some(entry);
+    }
+    let level = |slot: u32| {
+        let mut number = base.block(slot)?.header();
+        if number.is_twin() {
+            return None;
+        }
+        let mut level = 0;
+        while number.up() != 0 && level < super::level::LEVEL_MAX {
+            number = upper.block(number.up())?.header();
+            level += 1;
+        }
+        Some(Entry { slot, level })
+    };
+    nodes.iter().filter_map(level).max_by_key(|entry| entry.level)
+}
+
+/// Appends words, block by block, and sums them.
+struct Writer<'a> {
+    file: &'a dyn File,
+    offset: u64,
+    buffer: Vec<u8>,
+    sum: u32,
+}
+
+impl Writer<'_> {
+    fn base_block(&mut self, base: &LinksView, slot: u32, nodes: &RoaringBitmap) -> Result<()> {
+        let start = self.buffer.len();
+        if nodes.contains(slot)
+            && let Some(block) = base.block(slot)
+        {
+            self.node(base, block, nodes);
+        }
+        self.pad(start, base.stride())
+    }
+
+    fn upper_block(&mut self, upper: &LinksView, number: u32, nodes: &RoaringBitmap) -> Result<()> {
+        let start = self.buffer.len();
+        if let Some(block) = upper.block(number) {
+            let header = block.header();
+            let mut links: Vec<u32> = block.links(header).filter(|&link| nodes.contains(link)).collect();
+            // Nobody's stripe is held: a list that is being replaced may show a link twice.
+            links.sort_unstable();
+            links.dedup();
+            self.words(header.with_count(links.len()), &links);
+        }
+        self.pad(start, upper.stride())
+    }
+
+    fn node(&mut self, base: &LinksView, block: Block, nodes: &RoaringBitmap) {
+        let header = block.header();
+        let twin = saved_twin(base, block, header, nodes);
+        if header.is_twin() {
+            return self.words(header, &[block.link(0), twin]);
+        }
+        let links: Vec<u32> = block.links(header).filter(|&link| nodes.contains(link)).collect();
+        self.words(header.without_twins().with_count(links.len()), &links);
+        if twin != NONE {
+            // The chain's first word is the block's last.
+            let start = self.buffer.len() - 4 * (1 + links.len());
+            self.buffer[start..start + 4]
+                .copy_from_slice(&header.with_count(links.len()).with_twins().0.to_le_bytes());
+            self.buffer.resize(start + 4 * (base.stride() - 1), 0);
+            codec::put_u32(&mut self.buffer, twin);
+        }
+    }
+
+    fn words(&mut self, header: Header, links: &[u32]) {
+        codec::put_u32(&mut self.buffer, header.0);
+        links.iter().for_each(|&link| codec::put_u32(&mut self.buffer, link));
+    }
+
+    /// Fills the block that began at `start` up with zeros.
+    fn pad(&mut self, start: usize, stride: usize) -> Result<()> {
+        self.buffer.resize(start + 4 * stride, 0);
+        if self.buffer.len() >= WRITE_BYTES { self.flush() } else { Ok(()) }
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        self.sum = crc32c::crc32c_append(self.sum, &self.buffer);
+        self.file.write_all_at(&self.buffer, self.offset)?;
+        self.offset += self.buffer.len() as u64;
+        self.buffer.clear();
+        Ok(())
+    }
+
+    /// Ends a region and returns its checksum.
+    fn finish(&mut self) -> Result<u32> {
+        self.flush()?;
+        Ok(std::mem::take(&mut self.sum))
+    }
+}
+
+/// The first twin after this block that is saved.
+fn saved_twin(base: &LinksView, block: Block, header: Header, nodes: &RoaringBitmap) -> u32 {
+    let mut twin = block.next_twin(header);
+    while twin != NONE && !nodes.contains(twin) {
+        twin = base.block(twin).map_or(NONE, |block| block.next_twin(block.header()));
+    }
+    twin
+}
+
+impl Head {
+    fn base_bytes(&self) -> u64 {
+        u64::from(self.base_blocks) * (self.params.capacity(0) as u64 + 1) * 4
+    }
+
+    fn upper_bytes(&self) -> u64 {
+        u64::from(self.upper_blocks) * (self.params.capacity(1) as u64 + 1) * 4
+    }
+
+    fn file_bytes(&self) -> u64 {
+        HEADER_BYTES + self.base_bytes() + self.upper_bytes() + self.nodes_bytes
+    }
+
+    fn encode(&self) -> Vec<u8> {
+        let mut out = MAGIC.to_vec();
+        codec::put_u32(&mut out, FORMAT_VERSION);
+        codec::put_u16(&mut out, self.params.m);
+        codec::put_u16(&mut out, self.params.ef_construction);
+        codec::put_u32(&mut out, metric_number(self.params.metric));
+        codec::put_u32(&mut out, self.dimensions);
+        codec::put_u64(&mut out, self.position);
+        codec::put_u32(&mut out, self.base_blocks);
+        codec::put_u32(&mut out, self.upper_blocks);
+        codec::put_u64(&mut out, self.nodes_bytes);
+        codec::put_u64(
+            &mut out,
+            match self.entry {
+                Some(entry) => u64::from(entry.slot) | u64::from(entry.level) << 32,
+                None => u64::MAX,
+            },
+        );
+        for sum in [self.base_sum, self.upper_sum, self.nodes_sum] {
+            codec::put_u32(&mut out, sum);
+        }
+        assert_eq!(out.len(), HEADER_SUMMED, "the layout drawn above");
+        let sum = crc32c::crc32c(&out);
+        codec::put_u32(&mut out, sum);
+        out
+    }
+}
+
+/// Reads and checks the header, the file's length and the node set.
+fn read_head(file: &dyn File) -> Result<(Head, RoaringBitmap)> {
+    let name = file.path().display().to_string();
+    let mut bytes = [0; HEADER_SUMMED + 4];
+    file.read_exact_at(&mut bytes, 0)?;
+    if &bytes[..8] != MAGIC {
+        return Err(Error::corrupt(&name, 0, "a graph generation", format!("{:02x?}", &bytes[..8])));
+    }
+    let (expected, found) = (crc32c::crc32c(&bytes[..HEADER_SUMMED]), sum_at(&bytes, HEADER_SUMMED));
+    if expected != found {
+        let (expected, found) = (format!("header checksum {expected:08x}"), format!("{found:08x}"));
+        return Err(Error::corrupt(&name, HEADER_SUMMED as u64, expected, found));
+    }
+    let head = decode_head(&bytes[8..HEADER_SUMMED], &name)?;
+    let length = file.len()?;
+    if length != head.file_bytes() {
+        return Err(Error::corrupt(&name, length, format!("{} bytes", head.file_bytes()), length));
+    }
+    let start = head.file_bytes() - head.nodes_bytes;
+    let mut set = vec![0; head.nodes_bytes as usize];
+    file.read_exact_at(&mut set, start)?;
+    let found = crc32c::crc32c(&set);
+    if found != head.nodes_sum {
+        let expected = format!("node checksum {:08x}", head.nodes_sum);
+        return Err(Error::corrupt(&name, start, expected, format!("{found:08x}")));
+    }
+    let nodes = RoaringBitmap::deserialize_from(&set[..])
+        .map_err(|error| Error::corrupt(&name, start, "a roaring bitmap", error))?;
+    if nodes.max().map_or(0, |slot| slot.saturating_add(1)) != head.base_blocks {
+        return Err(Error::corrupt(&name, start, format!("slots below {}", head.base_blocks), "others"));
+    }
+    Ok((head, nodes))
+}
+
+fn sum_at(bytes: &[u8], at: usize) -> u32 {
+    u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
+}
+
+/// The header's fields from byte 8 on. Its checksum was right, so what does not fit is another version.
+fn decode_head(bytes: &[u8], name: &str) -> Result<Head> {
+    let mut reader = Reader::new(bytes).named(name, 8);
+    let version = reader.u32()?;
+    if version != FORMAT_VERSION {
+        return Err(Error::corrupt(name, 8, format!("graph format {FORMAT_VERSION}"), version));
+    }
+    let (m, ef_construction) = (reader.u16()?, reader.u16()?);
+    let metric = metric_of(reader.u32()?).ok_or_else(|| reader.corrupt("a metric", "another number"))?;
+    let params = Params::new(m, ef_construction, metric)
+        .map_err(|error| Error::corrupt(name, 12, "a graph's parameters", error))?;
+    let (dimensions, position) = (reader.u32()?, reader.u64()?);
+    let (base_blocks, upper_blocks, nodes_bytes) = (reader.u32()?, reader.u32()?, reader.u64()?);
+    let entry = reader.u64()?;
+    let entry = (entry != u64::MAX).then_some(Entry { slot: entry as u32, level: (entry >> 32) as u32 });
+    let (base_sum, upper_sum, nodes_sum) = (reader.u32()?, reader.u32()?, reader.u32()?);
+    Ok(Head {
+        params,
+        dimensions,
+        position,
+        base_blocks,
+        upper_blocks,
+        nodes_bytes,
+        entry,
+        base_sum,
+        upper_sum,
+        nodes_sum,
+    })
+}
+
+fn verify_region(file: &dyn File, start: u64, bytes: u64, expected: u32) -> Result<()> {
+    let mut sum = 0;
+    let mut buffer = vec![0; WRITE_BYTES];
+    let mut done = 0;
+    while done < bytes {
+        let part = &mut buffer[..(bytes - done).min(WRITE_BYTES as u64) as usize];
+        file.read_exact_at(part, start + done)?;
+        sum = crc32c::crc32c_append(sum, part);
+        done += part.len() as u64;
+    }
+    if sum == expected {
+        return Ok(());
+    }
+    let name = file.path().display();
+    Err(Error::corrupt(
+        name,
+        start,
+        format!("checksum {expected:08x} of {bytes} bytes"),
+        format!("{sum:08x}"),
+    ))
+}
+
+fn metric_number(metric: Metric) -> u32 {
+    match metric {
+        Metric::L2 => 0,
+        Metric::InnerProduct => 1,
+        Metric::Cosine => 2,
+        Metric::L1 => 3,
+    }
+}
+
+fn metric_of(number: u32) -> Option<Metric> {
+    Metric::ALL.into_iter().find(|&metric| metric_number(metric) == number)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::insert::Inserted;
+    use super::super::scratch::Scratch;
+    use super::*;
+    use crate::fs::MemoryFs;
+    use crate::index::source::Flat;
+
+    /// The moment between a node's links and its place in the set, at which a twin of it is already saved.
+    #[test]
+    fn a_twin_waits_for_its_first() {
+        let vectors = Flat::new(2, vec![1.0, 2.0, 3.0, 4.0, 1.0, 2.0]);
+        let graph = Graph::new(Params::new(2, 4, Metric::L2).expect("in range"));
+        let mut scratch = Scratch::new();
+        assert_eq!(graph.link(&vectors, 0, &mut scratch), Inserted::Linked);
+        assert_eq!(graph.insert(&vectors, 1, &mut scratch), Inserted::Linked);
+        assert_eq!(graph.insert(&vectors, 2, &mut scratch), Inserted::Twin);
+        let (fs, path) = (MemoryFs::new(), Path::new("/g/1.hnsw"));
+        fs.create_dir_all(Path::new("/g")).expect("a folder");
+        graph.save(&fs, path, 2, 7).expect("a sound file");
+        let (opened, _) = Graph::open(&fs, path).expect("the file just written");
+        assert_eq!(opened.nodes().iter().collect::<Vec<_>>(), [1]);
+        graph.add_node(0);
+        graph.save(&fs, Path::new("/g/2.hnsw"), 2, 7).expect("a sound file");
+        let (opened, _) = Graph::open(&fs, Path::new("/g/2.hnsw")).expect("the file just written");
+        assert_eq!(opened.nodes().len(), 3);
+    }
+}

@@ -1,0 +1,241 @@
+//! The graph in memory: parameters, words, entry point, and the view a reader walks.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::{Mutex, RwLock};
+use roaring::RoaringBitmap;
+
+use super::links::{Block, Links, LinksView};
+use crate::distance::{Metric, Query};
+use crate::error::{Error, Result, SqlState};
+use crate::index::source::Vectors;
+
+/// Locks for writers; a block's is found by its node. Two writers meet on one of 1,024 once in a thousand.
+const STRIPES: usize = 1024;
+
+/// What a graph is built with. The names and ranges are pgvector's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Params {
+    /// Links per node on the upper levels, half of those on level 0.
+    pub m: u16,
+    /// Candidates held while a node's neighbours are searched.
+    pub ef_construction: u16,
+    pub metric: Metric,
+}
+
+impl Params {
+    pub const M_DEFAULT: u16 = 16;
+    pub const M_MIN: u16 = 2;
+    pub const M_MAX: u16 = 100;
+    pub const EF_CONSTRUCTION_DEFAULT: u16 = 64;
+    pub const EF_CONSTRUCTION_MIN: u16 = 4;
+    pub const EF_CONSTRUCTION_MAX: u16 = 1000;
+
+    /// Checks the ranges, with pgvector's words.
+    pub fn new(m: u16, ef_construction: u16, metric: Metric) -> Result<Params> {
+        let within = |name: &str, value: u16, min: u16, max: u16| {
+            if (min..=max).contains(&value) {
+                return Ok(());
+            }
+            let message = format!("value {value} out of bounds for option \"{name}\"");
+            Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, message)
+                .detail(format!("Valid values are between \"{min}\" and \"{max}\".")))
+        };
+        within("m", m, Self::M_MIN, Self::M_MAX)?;
+        within("ef_construction", ef_construction, Self::EF_CONSTRUCTION_MIN, Self::EF_CONSTRUCTION_MAX)?;
+        if ef_construction < 2 * m {
+            let message = "ef_construction must be greater than or equal to 2 * m";
+            return Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, message));
+        }
+        Ok(Params { m, ef_construction, metric })
+    }
+
+    /// Most links of a node on `level`.
+    pub fn capacity(&self, level: u32) -> usize {
+        if level == 0 { 2 * self.m as usize } else { self.m as usize }
+    }
+}
+
+/// Where searches start: a node of the highest level.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Entry {
+    pub slot: u32,
+    pub level: u32,
+}
+
+impl Entry {
+    const NONE: u64 = u64::MAX;
+
+    pub fn pack(entry: Option<Entry>) -> u64 {
+        entry.map_or(Self::NONE, |entry| (u64::from(entry.level) << 32) | u64::from(entry.slot))
+    }
+
+    pub fn unpack(word: u64) -> Option<Entry> {
+        (word != Self::NONE).then_some(Entry { slot: word as u32, level: (word >> 32) as u32 })
+    }
+}
+
+/// A graph that is searched, added to and saved at the same time.
+pub struct Graph {
+    pub(super) params: Params,
+    /// Level 0, a block per slot.
+    pub(super) base: Links,
+    /// The levels above, a block per node and level, found through the block below.
+    pub(super) upper: Links,
+    /// Upper blocks given out, counting block 0, which nobody gets.
+    pub(super) upper_next: AtomicU64,
+    /// An [`Entry`], packed.
+    pub(super) entry: AtomicU64,
+    /// Held while the entry point changes.
+    pub(super) entry_change: Mutex<()>,
+    stripes: Box<[Mutex<()>]>,
+    /// Slots that are nodes: everything else is the caller's to search exactly.
+    nodes: RwLock<Arc<RoaringBitmap>>,
+}
+
+impl Graph {
+    pub fn new(params: Params) -> Graph {
+        let (base, upper) = (Links::new(params.capacity(0)), Links::new(params.capacity(1)));
+        Graph::from_parts(params, base, upper, 1, None, RoaringBitmap::new())
+    }
+
+    pub(super) fn from_parts(
+        params: Params,
+        base: Links,
+        upper: Links,
+        upper_next: u64,
+        entry: Option<Entry>,
+        nodes: RoaringBitmap,
+    ) -> Graph {
+        Graph {
+            params,
+            base,
+            upper,
+            upper_next: AtomicU64::new(upper_next),
+            entry: AtomicU64::new(Entry::pack(entry)),
+            entry_change: Mutex::new(()),
+            stripes: (0..STRIPES).map(|_| Mutex::new(())).collect(),
+            nodes: RwLock::new(Arc::new(nodes)),
+        }
+    }
+
+    pub fn params(&self) -> Params {
+        self.params
+    }
+
+    /// The slots in the graph now.
+    pub fn nodes(&self) -> Arc<RoaringBitmap> {
+        self.nodes.read().clone()
+    }
+
+    pub fn contains(&self, slot: u32) -> bool {
+        self.nodes.read().contains(slot)
+    }
+
+    pub fn len(&self) -> u64 {
+        self.nodes.read().len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.nodes.read().is_empty()
+    }
+
+    /// Bytes of links, in memory or mapped.
+    pub fn bytes(&self) -> u64 {
+        self.base.bytes() + self.upper.bytes()
+    }
+
+    /// Whether a vector of this norm has a place in the graph: not NULL, and under cosine not zero.
+    pub fn takes(&self, norm: f32) -> bool {
+        norm.is_finite() && (norm > 0.0 || self.params.metric != Metric::Cosine)
+    }
+
+    pub(super) fn add_node(&self, slot: u32) {
+        Arc::make_mut(&mut self.nodes.write()).insert(slot);
+    }
+
+    pub(super) fn change_nodes(&self, change: impl FnOnce(&mut RoaringBitmap)) {
+        change(Arc::make_mut(&mut self.nodes.write()));
+    }
+
+    /// The lock under which the blocks of `slot` are written.
+    pub(super) fn stripe(&self, slot: u32) -> &Mutex<()> {
+        &self.stripes[slot as usize % STRIPES]
+    }
+
+    pub(super) fn entry(&self) -> Option<Entry> {
+        Entry::unpack(self.entry.load(Ordering::Acquire))
+    }
+
+    pub(super) fn set_entry(&self, entry: Option<Entry>) {
+        self.entry.store(Entry::pack(entry), Ordering::Release);
+    }
+
+    /// What a reader walks: the entry first, then the blocks, so that the entry's are there.
+    pub(super) fn reader<'a, V: Vectors>(&self, vectors: &'a V) -> Reader<'a, V> {
+        let entry = self.entry();
+        let (base, upper) = (self.base.view(), self.upper.view());
+        let bound = base.end().min(vectors.slots_end());
+        let metric = self.params.metric;
+        Reader { entry: entry.filter(|entry| entry.slot < bound), base, upper, bound, vectors, metric }
+    }
+}
+
+/// The graph at one moment, with the vectors of its nodes.
+pub(super) struct Reader<'a, V> {
+    pub entry: Option<Entry>,
+    base: LinksView,
+    upper: LinksView,
+    /// Slots from here on are not followed: their block or their vector may be missing.
+    pub bound: u32,
+    pub vectors: &'a V,
+    pub metric: Metric,
+}
+
+impl<'a, V: Vectors> Reader<'a, V> {
+    /// The block of a slot below the bound on level 0.
+    #[inline]
+    pub fn base(&self, slot: u32) -> Option<Block<'_>> {
+        self.base.block(slot)
+    }
+
+    /// The block of a slot on `level`, if the node is that high.
+    pub fn block(&self, slot: u32, level: u32) -> Option<Block<'_>> {
+        let mut block = self.base.block(slot)?;
+        for _ in 0..level {
+            let header = block.header();
+            if header.is_twin() || header.up() == 0 {
+                return None;
+            }
+            block = self.upper.block(header.up())?;
+        }
+        Some(block)
+    }
+
+    #[inline]
+    pub fn rank(&self, query: &Query, slot: u32) -> f32 {
+        query.rank(self.vectors.get(slot), self.vectors.norm(slot))
+    }
+
+    /// A stored vector as a query.
+    #[inline]
+    pub fn query(&self, slot: u32) -> Query<'a> {
+        Query::stored(self.metric, self.vectors.get(slot), self.vectors.norm(slot))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parameters_have_pgvectors_ranges() {
+        assert!(Params::new(16, 64, Metric::L2).is_ok());
+        assert!(Params::new(2, 4, Metric::L2).is_ok());
+        for (m, ef_construction) in [(1, 64), (101, 1000), (16, 3), (16, 1001), (40, 64)] {
+            let error = Params::new(m, ef_construction, Metric::L2).unwrap_err();
+            assert_eq!(error.state(), SqlState::INVALID_PARAMETER_VALUE);
+        }
+    }
+}

@@ -1,0 +1,221 @@
+//! Adding a node while others search and add.
+//!
+//! 1. Descend to the node's level; on each level from there down, search `ef_construction` candidates.
+//! 2. If a candidate has the very same vector, join its twins and be done.
+//! 3. On each level choose neighbours: nearest first, skipping one that is nearer to a neighbour already chosen
+//!    than to the new node, so that links point in different directions (hnswlib's heuristic).
+//! 4. Write the node's own blocks, then the links back to it, each under its stripe. A full block chooses
+//!    anew among its links and the new node.
+//! 5. If the node is higher than the entry point, it becomes the entry point. Last, it joins the node set.
+
+use std::sync::atomic::Ordering;
+
+use super::graph::{Entry, Graph, Reader};
+use super::level::level;
+use super::links::{Header, NONE};
+use super::scratch::Scratch;
+use crate::distance::Query;
+use crate::index::found::{Counters, key, rank_of};
+use crate::index::source::Vectors;
+
+/// What became of a slot that was to be inserted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Inserted {
+    /// It is a node with links.
+    Linked,
+    /// It has the vector of another node and is in its chain.
+    Twin,
+    /// It has no vector, or one the metric has no distance for.
+    NoVector,
+    /// It was a node already, which keeps its links.
+    Present,
+}
+
+/// A node's chosen neighbours on one level.
+struct Neighbours {
+    level: u32,
+    slots: Vec<u32>,
+}
+
+impl Graph {
+    /// Adds `slot`, whose vector is in `vectors`. Concurrent with searches and other inserts; a slot is inserted
+    /// by one thread at a time.
+    pub fn insert<V: Vectors>(&self, vectors: &V, slot: u32, scratch: &mut Scratch) -> Inserted {
+        if self.contains(slot) {
+            return Inserted::Present;
+        }
+        let inserted = self.link(vectors, slot, scratch);
+        if inserted != Inserted::NoVector {
+            self.add_node(slot);
+        }
+        inserted
+    }
+
+    /// [`Graph::insert`] but for the node set, which a build fills at its end.
+    pub(super) fn link<V: Vectors>(&self, vectors: &V, slot: u32, scratch: &mut Scratch) -> Inserted {
+        if slot == NONE || slot >= vectors.slots_end() || !self.takes(vectors.norm(slot)) {
+            return Inserted::NoVector;
+        }
+        self.base.grow(u64::from(slot) + 1);
+        let height = self.reserve(slot, level(slot, self.params.m));
+        let Some(entry) = self.entry_or_become(slot, height) else { return Inserted::Linked };
+        let reader = self.reader(vectors);
+        let query = reader.query(slot);
+        let chosen = match self.choose(&reader, &query, slot, height.min(entry.level), scratch) {
+            Choice::Twin(first) => {
+                self.join_twins(&reader, slot, first);
+                return Inserted::Twin;
+            }
+            Choice::Neighbours(chosen) => chosen,
+        };
+        self.write_own(&reader, slot, &chosen);
+        for neighbours in &chosen {
+            for &neighbour in &neighbours.slots {
+                self.link_back(&reader, neighbour, neighbours.level, slot);
+            }
+        }
+        self.raise_entry(Entry { slot, level: height });
+        Inserted::Linked
+    }
+
+    /// Gives the node its upper blocks and returns its level, which is lower than `wanted` when no more block
+    /// numbers are left.
+    fn reserve(&self, slot: u32, wanted: u32) -> u32 {
+        let first = self.upper_next.fetch_add(u64::from(wanted), Ordering::Relaxed);
+        let end = first + u64::from(wanted);
+        let fits = end <= u64::from(Header::UP_MAX);
+        let height = if fits { wanted } else { 0 };
+        if height > 0 {
+            self.upper.grow(end);
+        }
+        let up = |above: u32| if above < height { first as u32 + above } else { 0 };
+        let (base, upper) = (self.base.view(), self.upper.view());
+        for number in 0..height {
+            let block = upper.block(first as u32 + number).expect("grown above");
+            block.set_header(Header::new(0, up(number + 1)));
+        }
+        base.block(slot).expect("grown before").set_header(Header::new(0, up(0)));
+        height
+    }
+
+    /// The entry point; `None` when the graph was empty and the node has become it.
+    fn entry_or_become(&self, slot: u32, height: u32) -> Option<Entry> {
+        if let Some(entry) = self.entry() {
+            return Some(entry);
+        }
+        let _change = self.entry_change.lock();
+        let entry = self.entry();
+        if entry.is_none() {
+            self.set_entry(Some(Entry { slot, level: height }));
+        }
+        entry
+    }
+
+    fn raise_entry(&self, entry: Entry) {
+        if self.entry().is_some_and(|current| current.level >= entry.level) {
+            return;
+        }
+        let _change = self.entry_change.lock();
+        if self.entry().is_none_or(|current| current.level < entry.level) {
+            self.set_entry(Some(entry));
+        }
+    }
+
+    /// Neighbours on levels `top` to 0, or a node with the same vector.
+    fn choose<V: Vectors>(
+        &self,
+        reader: &Reader<V>,
+        query: &Query,
+        slot: u32,
+        top: u32,
+        scratch: &mut Scratch,
+    ) -> Choice {
+        let mut counters = Counters::default();
+        let mut chosen = Vec::with_capacity(top as usize + 1);
+        let ef = usize::from(self.params.ef_construction);
+        let mut start = reader.descend(query, top, &mut counters).expect("the graph has an entry point");
+        for level in (0..=top).rev() {
+            reader.search_level(query, level, ef, start, scratch, &mut counters);
+            // Another thread may have linked to this node on a level above already.
+            let candidates: Vec<u64> = scratch.pool.keys().filter(|&key| key as u32 != slot).collect();
+            if level == 0
+                && let Some(first) = same_vector(reader, query, slot, &candidates)
+            {
+                return Choice::Twin(first);
+            }
+            start = candidates.first().copied().unwrap_or(start);
+            let slots = select(reader, &candidates, usize::from(self.params.m));
+            chosen.push(Neighbours { level, slots });
+        }
+        Choice::Neighbours(chosen)
+    }
+
+    fn write_own<V: Vectors>(&self, reader: &Reader<V>, slot: u32, chosen: &[Neighbours]) {
+        let _stripe = self.stripe(slot).lock();
+        for neighbours in chosen {
+            let block = reader.block(slot, neighbours.level).expect("reserved before the reader was made");
+            block.write(block.header(), &neighbours.slots);
+        }
+    }
+
+    /// Adds a link from `node` to `slot`; a full block keeps the best choice among all.
+    fn link_back<V: Vectors>(&self, reader: &Reader<V>, node: u32, level: u32, slot: u32) {
+        let _stripe = self.stripe(node).lock();
+        // A node that was replaced or is damaged has no such block; then there is no way back.
+        let Some(block) = reader.block(node, level) else { return };
+        let header = block.header();
+        if header.is_twin() {
+            return;
+        }
+        let links: Vec<u32> = block.links(header).filter(|&link| link < reader.bound).collect();
+        if links.contains(&slot) {
+            return;
+        }
+        if links.len() < block.capacity(header) {
+            return block.append(header, slot);
+        }
+        let query = reader.query(node);
+        let mut candidates: Vec<u64> =
+            links.iter().chain([&slot]).map(|&link| key(reader.rank(&query, link), link)).collect();
+        candidates.sort_unstable();
+        block.write(header, &select(reader, &candidates, block.capacity(header)));
+    }
+
+    /// Puts `slot` into the chain of `first`, which has the same vector.
+    fn join_twins<V: Vectors>(&self, reader: &Reader<V>, slot: u32, first: u32) {
+        let _stripe = self.stripe(first).lock();
+        let (Some(own), Some(block)) = (reader.base(slot), reader.base(first)) else { return };
+        own.write_twin(first, block.next_twin(block.header()));
+        block.set_first_twin(slot);
+    }
+}
+
+enum Choice {
+    Twin(u32),
+    Neighbours(Vec<Neighbours>),
+}
+
+/// A candidate with exactly the vector of `slot`. Equal vectors have equal ranks, so few are compared in full.
+fn same_vector<V: Vectors>(reader: &Reader<V>, query: &Query, slot: u32, candidates: &[u64]) -> Option<u32> {
+    let rank = key(reader.rank(query, slot), 0) >> 32;
+    let vector = reader.vectors.get(slot);
+    let same = |key: &&u64| **key >> 32 == rank && reader.vectors.get(**key as u32) == vector;
+    candidates.iter().find(same).map(|&key| key as u32)
+}
+
+/// At most `max` of the candidates (ascending keys), nearest first, none of which is nearer to an earlier choice
+/// than to the node the candidates' ranks belong to.
+fn select<V: Vectors>(reader: &Reader<V>, candidates: &[u64], max: usize) -> Vec<u32> {
+    let mut chosen: Vec<u32> = Vec::with_capacity(max);
+    for &candidate in candidates {
+        if chosen.len() == max {
+            break;
+        }
+        let query = reader.query(candidate as u32);
+        let rank = rank_of(candidate);
+        if chosen.iter().all(|&other| reader.rank(&query, other) >= rank) {
+            chosen.push(candidate as u32);
+        }
+    }
+    chosen
+}

@@ -1,0 +1,326 @@
+//! Blocks of words that many threads read while some write, and that never move.
+//!
+//! ```text
+//!   Links = [Chunk 0][Chunk 1]...            the list is swapped when it grows; chunks stay where they are
+//!   Chunk = [block 0][block 1]...[block 4095]
+//!   block = [header][link 0]...[link capacity-1]
+//!
+//!   header, bits 0..8   links in use; 255 = a twin: link 0 is its first, link 1 the next twin
+//!           bit  8      has twins: the last word of the block is the first of the chain, not a link
+//!           bits 9..32  number of the node's block one level up; 0 = none
+//! ```
+//!
+//! **What a reader may see.** Words are atomic and every link ever written is a node of its level. A writer
+//! holds the block's stripe lock, stores links first (relaxed) and the header last (release); a reader loads
+//! the header first (acquire), then at most that many links (relaxed). So a reader that meets a writer sees a
+//! mixture of the old list and the new one: some neighbour twice or missing, never a link that was not
+//! written. A search bears that; it visits no node twice.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use arc_swap::ArcSwap;
+use parking_lot::Mutex;
+
+use crate::fs::WordMap;
+
+/// Blocks per chunk: half a megabyte of words at m = 16, so a small table's graph is small.
+pub const CHUNK_BLOCKS: u32 = 1 << CHUNK_BITS;
+const CHUNK_BITS: u32 = 12;
+/// No slot, no block.
+pub const NONE: u32 = u32::MAX;
+
+/// The first word of a block.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Header(pub u32);
+
+impl Header {
+    const TWIN: u32 = 255;
+    const HAS_TWINS: u32 = 1 << 8;
+    const UP_SHIFT: u32 = 9;
+    /// Greatest block number a header can name: 8 million upper blocks are 134 million nodes at m = 16. Nodes
+    /// beyond that stay on level 0.
+    pub const UP_MAX: u32 = (1 << (32 - Self::UP_SHIFT)) - 1;
+
+    pub fn new(count: usize, up: u32) -> Header {
+        assert!(count < Self::TWIN as usize && up <= Self::UP_MAX, "{count} links, upper block {up}");
+        Header(count as u32 | (up << Self::UP_SHIFT))
+    }
+
+    pub fn twin() -> Header {
+        Header(Self::TWIN)
+    }
+
+    pub fn with_count(self, count: usize) -> Header {
+        assert!(count < Self::TWIN as usize, "{count} links");
+        Header((self.0 & !0xFF) | count as u32)
+    }
+
+    pub fn with_twins(self) -> Header {
+        Header(self.0 | Self::HAS_TWINS)
+    }
+
+    pub fn without_twins(self) -> Header {
+        Header(self.0 & !Self::HAS_TWINS)
+    }
+
+    #[inline]
+    pub fn is_twin(self) -> bool {
+        self.0 & 0xFF == Self::TWIN
+    }
+
+    #[inline]
+    pub fn has_twins(self) -> bool {
+        self.0 & Self::HAS_TWINS != 0
+    }
+
+    #[inline]
+    pub fn up(self) -> u32 {
+        self.0 >> Self::UP_SHIFT
+    }
+}
+
+/// One node's words on one level.
+#[derive(Clone, Copy)]
+pub struct Block<'a>(&'a [AtomicU32]);
+
+impl<'a> Block<'a> {
+    #[inline]
+    pub fn header(self) -> Header {
+        Header(self.0[0].load(Ordering::Acquire))
+    }
+
+    /// Words for links: the last one belongs to the twins when there are any.
+    pub fn capacity(self, header: Header) -> usize {
+        self.0.len() - 1 - usize::from(header.has_twins())
+    }
+
+    /// The links under a header loaded before. A damaged count is cut at the capacity; a twin's only link is
+    /// its first.
+    #[inline]
+    pub fn links(self, header: Header) -> impl Iterator<Item = u32> + 'a {
+        let count =
+            if header.is_twin() { 1 } else { ((header.0 & 0xFF) as usize).min(self.capacity(header)) };
+        self.0[1..=count].iter().map(|word| word.load(Ordering::Relaxed))
+    }
+
+    pub fn link(self, position: usize) -> u32 {
+        self.0[1 + position].load(Ordering::Relaxed)
+    }
+
+    /// First of the chain of twins, or the next one when this is a twin.
+    #[inline]
+    pub fn next_twin(self, header: Header) -> u32 {
+        if header.is_twin() {
+            self.link(1)
+        } else if header.has_twins() {
+            self.link(self.0.len() - 2)
+        } else {
+            NONE
+        }
+    }
+
+    /// Replaces the list. The caller holds the block's stripe.
+    pub fn write(self, header: Header, links: &[u32]) {
+        assert!(links.len() <= self.capacity(header), "{} links in {} words", links.len(), self.0.len());
+        for (word, &link) in self.0[1..].iter().zip(links) {
+            word.store(link, Ordering::Relaxed);
+        }
+        self.0[0].store(header.with_count(links.len()).0, Ordering::Release);
+    }
+
+    /// Adds one link. The caller holds the stripe and has seen that there is room.
+    pub fn append(self, header: Header, link: u32) {
+        let count = (header.0 & 0xFF) as usize;
+        assert!(count < self.capacity(header), "block is full with {count} links");
+        self.0[1 + count].store(link, Ordering::Relaxed);
+        self.0[0].store(header.with_count(count + 1).0, Ordering::Release);
+    }
+
+    /// Makes this block a twin of `first`, before `next` in the chain.
+    pub fn write_twin(self, first: u32, next: u32) {
+        self.0[1].store(first, Ordering::Relaxed);
+        self.0[2].store(next, Ordering::Relaxed);
+        self.0[0].store(Header::twin().0, Ordering::Release);
+    }
+
+    /// Puts `twin` at the head of the chain; gives up the last link for the word when all are in use.
+    pub fn set_first_twin(self, twin: u32) {
+        let header = self.header();
+        let kept = ((header.0 & 0xFF) as usize).min(self.0.len() - 2);
+        self.0[self.0.len() - 1].store(twin, Ordering::Release);
+        self.0[0].store(header.with_count(kept).with_twins().0, Ordering::Release);
+    }
+
+    pub fn set_header(self, header: Header) {
+        self.0[0].store(header.0, Ordering::Release);
+    }
+
+    /// Starts loading the block into the cache.
+    #[inline]
+    pub fn prefetch(self) {
+        crate::fs::mapped::prefetch(self.0);
+    }
+}
+
+/// Words of `CHUNK_BLOCKS` blocks.
+#[derive(Clone)]
+enum Chunk {
+    Memory(Arc<[AtomicU32]>),
+    /// Words of a mapped generation from `start` on.
+    Mapped {
+        map: Arc<WordMap>,
+        start: usize,
+        words: usize,
+    },
+}
+
+impl Chunk {
+    fn zeroed(words: usize) -> Chunk {
+        Chunk::Memory((0..words).map(|_| AtomicU32::new(0)).collect())
+    }
+
+    #[inline]
+    fn words(&self) -> &[AtomicU32] {
+        match self {
+            Chunk::Memory(words) => words,
+            Chunk::Mapped { map, start, words } => &map[*start..*start + *words],
+        }
+    }
+}
+
+/// Blocks by number, growing.
+pub struct Links {
+    stride: usize,
+    chunks: ArcSwap<Vec<Chunk>>,
+    growing: Mutex<()>,
+}
+
+impl Links {
+    /// Blocks of `capacity` links.
+    pub fn new(capacity: usize) -> Links {
+        Links { stride: capacity + 1, chunks: ArcSwap::default(), growing: Mutex::new(()) }
+    }
+
+    /// `blocks` blocks from word `start` of a mapped file. An incomplete last chunk is copied to memory, where
+    /// there is room for its rest.
+    pub fn mapped(capacity: usize, map: &Arc<WordMap>, start: usize, blocks: u32) -> Links {
+        let links = Links::new(capacity);
+        let words = CHUNK_BLOCKS as usize * links.stride;
+        let whole = (blocks / CHUNK_BLOCKS) as usize;
+        let mut chunks: Vec<Chunk> = (0..whole)
+            .map(|number| Chunk::Mapped { map: map.clone(), start: start + number * words, words })
+            .collect();
+        let rest = (blocks % CHUNK_BLOCKS) as usize * links.stride;
+        if rest > 0 {
+            let from = start + whole * words;
+            let last = Chunk::zeroed(words);
+            for (to, word) in last.words().iter().zip(&map[from..from + rest]) {
+                to.store(word.load(Ordering::Relaxed), Ordering::Relaxed);
+            }
+            chunks.push(last);
+        }
+        links.chunks.store(Arc::new(chunks));
+        links
+    }
+
+    /// The blocks there are now.
+    pub fn view(&self) -> LinksView {
+        LinksView { stride: self.stride, chunks: self.chunks.load_full() }
+    }
+
+    /// Makes room for blocks `..end`.
+    pub fn grow(&self, end: u64) {
+        let needed = end.div_ceil(u64::from(CHUNK_BLOCKS)) as usize;
+        if self.chunks.load().len() >= needed {
+            return;
+        }
+        let _growing = self.growing.lock();
+        let mut chunks = Vec::clone(&self.chunks.load());
+        while chunks.len() < needed {
+            chunks.push(Chunk::zeroed(CHUNK_BLOCKS as usize * self.stride));
+        }
+        self.chunks.store(Arc::new(chunks));
+    }
+
+    /// Bytes of all blocks, mapped ones included.
+    pub fn bytes(&self) -> u64 {
+        self.chunks.load().iter().map(|chunk| chunk.words().len() as u64 * 4).sum()
+    }
+}
+
+/// The list of chunks at one moment: no lock and no reference count per hop.
+#[derive(Clone)]
+pub struct LinksView {
+    stride: usize,
+    chunks: Arc<Vec<Chunk>>,
+}
+
+impl LinksView {
+    /// Blocks from here on do not exist in this view.
+    pub fn end(&self) -> u32 {
+        (self.chunks.len() as u64 * u64::from(CHUNK_BLOCKS)).min(u64::from(NONE)) as u32
+    }
+
+    /// Words of a block.
+    pub fn stride(&self) -> usize {
+        self.stride
+    }
+
+    /// `None` beyond the view's end.
+    #[inline]
+    pub fn block(&self, number: u32) -> Option<Block<'_>> {
+        let words = self.chunks.get((number >> CHUNK_BITS) as usize)?.words();
+        let start = (number & (CHUNK_BLOCKS - 1)) as usize * self.stride;
+        Some(Block(&words[start..start + self.stride]))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocks_stay_where_they_are_when_the_list_grows() {
+        let links = Links::new(4);
+        assert!(links.view().block(0).is_none());
+        links.grow(1);
+        let before = links.view();
+        before.block(7).unwrap().write(Header::new(0, 9), &[1, 2, 3]);
+        links.grow(u64::from(CHUNK_BLOCKS) * 3);
+        before.block(7).unwrap().append(before.block(7).unwrap().header(), 4);
+        let after = links.view();
+        let block = after.block(7).unwrap();
+        assert_eq!(block.links(block.header()).collect::<Vec<_>>(), [1, 2, 3, 4]);
+        assert_eq!(block.header().up(), 9);
+        assert_eq!((before.end(), after.end()), (CHUNK_BLOCKS, 3 * CHUNK_BLOCKS));
+    }
+
+    #[test]
+    fn the_first_twin_takes_the_last_link() {
+        let links = Links::new(4);
+        links.grow(1);
+        let view = links.view();
+        let block = view.block(0).unwrap();
+        block.write(Header::new(0, 5), &[1, 2, 3, 4]);
+        block.set_first_twin(9);
+        let header = block.header();
+        assert_eq!(block.links(header).collect::<Vec<_>>(), [1, 2, 3]);
+        assert_eq!((block.next_twin(header), header.up(), block.capacity(header)), (9, 5, 3));
+        let twin = view.block(9).unwrap();
+        twin.write_twin(0, NONE);
+        assert!(twin.header().is_twin());
+        assert_eq!(twin.links(twin.header()).collect::<Vec<_>>(), [0]);
+        assert_eq!(twin.next_twin(twin.header()), NONE);
+    }
+
+    #[test]
+    fn a_damaged_count_is_cut() {
+        let links = Links::new(4);
+        links.grow(1);
+        let view = links.view();
+        let block = view.block(0).unwrap();
+        block.set_header(Header(200));
+        assert_eq!(block.links(block.header()).count(), 4);
+    }
+}

@@ -1,0 +1,39 @@
+//! The graph: HNSW (Malkov and Yashunin, 2016) over slots, built and changed while it is searched.
+//!
+//! ```text
+//!   level 2        o-----------------o            few nodes, long links, m per node
+//!   level 1        o-----o-----------o-----o
+//!   level 0        o--o--o--o--o--o--o--o--o      every node, 2m links, one block of words per slot
+//!                                          \
+//!                                           o o o twins: rows with the very same vector, in a chain
+//! ```
+//!
+//! A node is a slot. `graph` holds the words and says what concurrent readers may see; `insert` and
+//! `build` add nodes; `search` walks without a filter, `filtered` with one; `file` is a generation on
+//! disk; `check` states the invariants.
+//!
+//! Where we differ from the paper and from hnswlib:
+//!
+//! - A vector that is in the graph already is not linked a second time: its row joins the chain of the first
+//!   one's twins. Duplicates cost no distances, and a thousand equal rows cannot fence off a region.
+//! - A node's level is a hash of its slot, so a rebuilt graph has the same levels.
+//! - The result heap and the candidate heap of an unfiltered search are one sorted array: a candidate worse
+//!   than the `ef` best is never expanded, so it need not be kept.
+//! - NULL vectors are not in the graph, nor, under cosine, vectors of norm zero (as in pgvector).
+
+mod build;
+mod check;
+mod file;
+mod filtered;
+mod graph;
+mod insert;
+mod level;
+mod links;
+mod scratch;
+mod search;
+
+pub use check::Report;
+pub use filtered::{Expansion, Traversal};
+pub use graph::{Graph, Params};
+pub use insert::Inserted;
+pub use scratch::Scratch;

@@ -1,0 +1,189 @@
+//! What a search needs besides the graph, kept from search to search so that none allocates.
+
+use super::links::NONE;
+
+/// Reusable memory of searches on one thread.
+#[derive(Default)]
+pub struct Scratch {
+    pub(super) visited: Visited,
+    /// Neighbours of one node that are worth a distance.
+    pub(super) batch: Vec<u32>,
+    pub(super) pool: Pool,
+}
+
+impl Scratch {
+    pub fn new() -> Scratch {
+        Scratch::default()
+    }
+}
+
+/// A set of slots as bits, with the list of those set: a table's bits stay in the first-level cache for a
+/// hundred thousand slots, and clearing costs what the search cost.
+#[derive(Default)]
+pub struct Visited {
+    bits: Vec<u64>,
+    set: Vec<u32>,
+}
+
+impl Visited {
+    /// Empties the set and makes room for slots `..end`.
+    pub fn reset(&mut self, end: u32) {
+        for slot in self.set.drain(..) {
+            self.bits[(slot >> 6) as usize] = 0;
+        }
+        let words = (end as usize).div_ceil(64);
+        if self.bits.len() < words {
+            self.bits.resize(words, 0);
+        }
+    }
+
+    /// False when it was there already.
+    #[inline]
+    pub fn insert(&mut self, slot: u32) -> bool {
+        let word = &mut self.bits[(slot >> 6) as usize];
+        let bit = 1u64 << (slot & 63);
+        if *word & bit != 0 {
+            return false;
+        }
+        *word |= bit;
+        self.set.push(slot);
+        true
+    }
+
+    #[inline]
+    pub fn contains(&self, slot: u32) -> bool {
+        self.bits[(slot >> 6) as usize] & (1u64 << (slot & 63)) != 0
+    }
+
+    pub fn len(&self) -> usize {
+        self.set.len()
+    }
+}
+
+/// The `capacity` best candidates in order, each expanded or not: results and candidates of a search in one.
+#[derive(Default)]
+pub struct Pool {
+    entries: Vec<Entry>,
+    capacity: usize,
+    /// All entries before this one are expanded.
+    cursor: usize,
+}
+
+#[derive(Clone, Copy)]
+struct Entry {
+    key: u64,
+    expanded: bool,
+    /// First of the node's twins, known once it is expanded.
+    twin: u32,
+}
+
+impl Pool {
+    pub fn reset(&mut self, capacity: usize) {
+        self.entries.clear();
+        self.capacity = capacity;
+        self.cursor = 0;
+    }
+
+    /// Keys from here on are not taken.
+    #[inline]
+    pub fn bound(&self) -> u64 {
+        if self.entries.len() < self.capacity {
+            return u64::MAX;
+        }
+        self.entries.last().map_or(0, |worst| worst.key)
+    }
+
+    /// Takes the key if it is among the best.
+    #[inline]
+    pub fn offer(&mut self, key: u64) -> bool {
+        if key >= self.bound() {
+            return false;
+        }
+        if self.entries.len() == self.capacity {
+            self.entries.pop();
+        }
+        let position = self.entries.partition_point(|entry| entry.key < key);
+        self.entries.insert(position, Entry { key, expanded: false, twin: NONE });
+        self.cursor = self.cursor.min(position);
+        true
+    }
+
+    /// Takes the key if it is among the best and returns the one that is not any more: the key itself, the worst
+    /// of before, or none while there is room.
+    pub fn offer_or_evict(&mut self, key: u64) -> Option<u64> {
+        let worst = if self.entries.len() < self.capacity { None } else { self.entries.last() };
+        let worst = worst.map(|entry| entry.key);
+        if self.offer(key) { worst } else { Some(key) }
+    }
+
+    /// The best entry not yet expanded, marked as expanded.
+    #[inline]
+    pub fn next(&mut self) -> Option<u64> {
+        while let Some(entry) = self.entries.get_mut(self.cursor) {
+            self.cursor += 1;
+            if !entry.expanded {
+                entry.expanded = true;
+                return Some(entry.key);
+            }
+        }
+        None
+    }
+
+    /// Notes the twins of the entry that [`Pool::next`] returned, before anything else is offered.
+    pub fn set_twin(&mut self, twin: u32) {
+        self.entries[self.cursor - 1].twin = twin;
+    }
+
+    /// The entry at the cursor: the next to be expanded, when it has not been already.
+    #[inline]
+    pub fn peek(&self) -> Option<u64> {
+        self.entries.get(self.cursor).map(|entry| entry.key)
+    }
+
+    /// Keys in ascending order.
+    pub fn keys(&self) -> impl Iterator<Item = u64> + '_ {
+        self.entries.iter().map(|entry| entry.key)
+    }
+
+    /// Keys in ascending order, with the first twin of each.
+    pub fn groups(&self) -> impl Iterator<Item = (u64, u32)> + '_ {
+        self.entries.iter().map(|entry| (entry.key, entry.twin))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// The pool keeps what sorting everything and cutting would keep.
+        #[test]
+        fn pool_keeps_the_best(keys in prop::collection::vec(0u64..1000, 0..100), capacity in 1usize..20) {
+            let mut pool = Pool::default();
+            pool.reset(capacity);
+            let mut model: Vec<u64> = Vec::new();
+            for (n, key) in keys.iter().map(|key| key * 100).enumerate() {
+                let key = key + n as u64; // distinct, as (rank, slot) is
+                pool.offer(key);
+                model.push(key);
+                if n % 4 == 0 {
+                    pool.next();
+                }
+            }
+            model.sort_unstable();
+            model.truncate(capacity);
+            prop_assert_eq!(pool.keys().collect::<Vec<_>>(), model);
+        }
+    }
+
+    #[test]
+    fn a_reset_set_is_empty() {
+        let mut visited = Visited::default();
+        visited.reset(100);
+        assert!(visited.insert(99) && !visited.insert(99) && visited.contains(99));
+        visited.reset(200);
+        assert!(!visited.contains(99) && visited.len() == 0);
+    }
+}

@@ -1,0 +1,156 @@
+//! One question, one answer: the nearest allowed rows, from the graph and from everything beside it.
+//!
+//! 1. Count what is allowed, price the strategies, take the cheapest (or the one asked for).
+//! 2. Exact: compare every allowed vector. Done.
+//! 3. Otherwise search the graph with the filter, compare the allowed rows that are not in it (the tail, and
+//!    rows the snapshot sees differently), and merge.
+//! 4. Short of min(k, allowed) rows, or over the work bound: compare every allowed vector after all.
+//!
+//! So a filter never costs rows, and a graph can make an answer faster but not shorter.
+
+use std::cell::Cell;
+use std::sync::atomic::AtomicBool;
+
+use roaring::RoaringBitmap;
+
+use super::flat;
+use super::found::{Counters, Found, Hit};
+use super::hnsw::{Expansion, Graph, Scratch};
+use super::rows::Rows;
+use super::source::Vectors;
+use super::strategy::{Costs, Situation, Strategy, candidates, costs};
+use crate::distance::Query;
+use crate::error::{Error, Result, SqlState};
+
+/// The nearest `k` of `rows`.
+pub struct Request<'a, V> {
+    pub vectors: &'a V,
+    pub query: Query<'a>,
+    /// The rows that may be returned, exactly.
+    pub rows: Rows<'a>,
+    /// Used when it was built for the query's metric.
+    pub graph: Option<&'a Graph>,
+    /// Rows with a vector that may be missing from the graph; more than those does no harm. Taken before the
+    /// graph gets newer nodes.
+    pub tail: &'a RoaringBitmap,
+    pub k: usize,
+    /// Candidates of a graph search; raised to `k`.
+    pub ef: usize,
+    /// Asks for a strategy; one that cannot be used leaves the choice to the costs.
+    pub strategy: Option<Strategy>,
+    pub cancel: &'a AtomicBool,
+}
+
+thread_local! {
+    /// Searches on a thread take turns, so one scratch is enough; a search that finds none makes a new one.
+    static SCRATCH: Cell<Option<Scratch>> = const { Cell::new(None) };
+}
+
+/// Answers with exactly min(k, allowed) hits.
+pub fn search<V: Vectors>(request: &Request<V>) -> Result<Found> {
+    check_dimensions(request)?;
+    let graph = request.graph.filter(|graph| graph.params().metric == request.query.metric());
+    let nodes = graph.map(Graph::nodes).unwrap_or_default();
+    let outside = outside(request, &nodes);
+    let situation = Situation {
+        allowed: request.rows.len(),
+        nodes: nodes.len(),
+        outside: outside.len(),
+        k: request.k,
+        ef: request.ef,
+        m: graph.map_or(0, |graph| graph.params().m),
+        dimensions: request.vectors.dimensions(),
+    };
+    let costs = costs(&situation);
+    let strategy = choose(request, &costs);
+    let (Some(graph), true) = (graph, strategy != Strategy::Exact) else {
+        return exact(request, costs, Counters::default(), None);
+    };
+    let mut counters = Counters::default();
+    let work_max = costs.get(Strategy::Exact) as u64 + 1;
+    let mut hits = by_graph(request, graph, strategy, work_max, &mut counters);
+    let (others, other_counters) =
+        flat::search(request.vectors, &request.query, &outside, request.k, request.cancel)?;
+    counters += other_counters;
+    counters.tail += other_counters.distances;
+    hits.extend(others);
+    hits.sort_unstable_by_key(|hit| hit.key());
+    hits.truncate(request.k);
+    let wanted = situation.allowed.min(request.k as u64);
+    if (hits.len() as u64) < wanted || hits.last().is_some_and(|hit| hit.rank.is_nan()) {
+        return exact(request, costs, counters, Some(strategy));
+    }
+    Ok(Found { hits, strategy, fell_from: None, exact: false, counters, costs })
+}
+
+/// pgvector's refusal of vectors that cannot be compared.
+fn check_dimensions<V: Vectors>(request: &Request<V>) -> Result<()> {
+    let (left, right) = (request.vectors.dimensions(), request.query.vector().len());
+    if left == right {
+        return Ok(());
+    }
+    Err(Error::new(SqlState::DATA_EXCEPTION, format!("different vector dimensions {left} and {right}")))
+}
+
+/// Allowed rows that no graph search finds: the tail, and rows only this snapshot sees.
+fn outside<V>(request: &Request<V>, nodes: &RoaringBitmap) -> RoaringBitmap {
+    let missing = |slot: &u32| request.rows.contains(*slot) && !nodes.contains(*slot);
+    let visible = request.rows.visible().iter().filter(|slot| !nodes.contains(*slot));
+    let mut outside: RoaringBitmap = request.tail.iter().filter(missing).collect();
+    outside.extend(visible);
+    outside
+}
+
+fn choose<V>(request: &Request<V>, costs: &Costs) -> Strategy {
+    let usable = |strategy: &Strategy| costs.get(*strategy).is_finite();
+    request.strategy.filter(usable).unwrap_or_else(|| costs.choice())
+}
+
+fn exact<V: Vectors>(
+    request: &Request<V>,
+    costs: Costs,
+    mut counters: Counters,
+    fell_from: Option<Strategy>,
+) -> Result<Found> {
+    let rows = request.rows.to_bitmap();
+    let (hits, work) = flat::search(request.vectors, &request.query, &rows, request.k, request.cancel)?;
+    counters += work;
+    Ok(Found { hits, strategy: Strategy::Exact, fell_from, exact: true, counters, costs })
+}
+
+/// Allowed nodes near the query. Fewer than `ef` mean that the graph had no more to offer, or that the search
+/// would have cost more than comparing everything.
+fn by_graph<V: Vectors>(
+    request: &Request<V>,
+    graph: &Graph,
+    strategy: Strategy,
+    work_max: u64,
+    counters: &mut Counters,
+) -> Vec<Hit> {
+    let mut scratch = SCRATCH.take().unwrap_or_default();
+    let ef = candidates(strategy, request.ef.max(request.k));
+    let (vectors, rows) = (request.vectors, request.rows);
+    let expansion = match strategy {
+        Strategy::FilteredGraph => Some(Expansion::TwoHop),
+        Strategy::TestedGraph => Some(Expansion::OneHop),
+        Strategy::Graph | Strategy::Exact => None,
+    };
+    let hits = match expansion {
+        None => {
+            let (mut hits, work) = graph.search(vectors, &request.query, ef, &mut scratch);
+            *counters += work;
+            hits.retain(|hit| rows.contains(hit.slot));
+            hits
+        }
+        Some(expansion) => {
+            let filter = |slot| rows.contains(slot);
+            let mut traversal =
+                graph.traverse(vectors, request.query, filter, expansion, ef, work_max, &mut scratch);
+            let hits = traversal.next_batch();
+            *counters += traversal.finish(&mut scratch);
+            hits
+        }
+    };
+    SCRATCH.set(Some(scratch));
+    hits
+}

@@ -1,0 +1,184 @@
+//! Which search to run: a computation from exact cardinalities, in units of one vector comparison.
+//!
+//! The constants were measured (docs/design/0002-search-strategies.md); being off by a factor of two moves a
+//! query to a strategy that is slower by less than that, never to a wrong answer.
+
+/// A way to find the nearest rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Strategy {
+    /// Compares every allowed vector.
+    Exact,
+    /// Walks the graph through allowed nodes, over the heads of those that are not.
+    FilteredGraph,
+    /// Walks the whole graph and tests what it meets.
+    TestedGraph,
+    /// Walks the whole graph and tests its answer: nearly every node is allowed.
+    Graph,
+}
+
+impl Strategy {
+    pub const ALL: [Strategy; 4] =
+        [Strategy::Exact, Strategy::FilteredGraph, Strategy::TestedGraph, Strategy::Graph];
+
+    /// As EXPLAIN and the settings name it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Strategy::Exact => "exact",
+            Strategy::FilteredGraph => "filtered graph",
+            Strategy::TestedGraph => "tested graph",
+            Strategy::Graph => "graph",
+        }
+    }
+
+    pub fn from_name(name: &str) -> Option<Strategy> {
+        Strategy::ALL.into_iter().find(|strategy| strategy.name() == name)
+    }
+}
+
+/// What a choice depends on.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Situation {
+    /// Rows that may be returned.
+    pub allowed: u64,
+    /// Nodes of the graph, dead ones included; 0 without a graph.
+    pub nodes: u64,
+    /// Allowed rows outside the graph, which every graph strategy compares besides.
+    pub outside: u64,
+    pub k: usize,
+    pub ef: usize,
+    /// Links per node of the graph.
+    pub m: u16,
+    pub dimensions: usize,
+}
+
+/// Expected comparisons per strategy; infinite where one cannot be used.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Costs([f32; 4]);
+
+impl Costs {
+    pub fn get(&self, strategy: Strategy) -> f32 {
+        self.0[strategy as usize]
+    }
+
+    /// Strategies and their costs, in the order of [`Strategy::ALL`].
+    pub fn iter(&self) -> impl Iterator<Item = (Strategy, f32)> + '_ {
+        Strategy::ALL.into_iter().map(|strategy| (strategy, self.get(strategy)))
+    }
+
+    /// The exact search unless a walk is a good deal cheaper; among walks the cheapest.
+    pub fn choice(&self) -> Strategy {
+        let cheaper = |a: Strategy, b: Strategy| if self.get(b) < self.get(a) { b } else { a };
+        let [exact, walks @ ..] = Strategy::ALL;
+        let walk = walks.into_iter().reduce(cheaper).unwrap_or(exact);
+        if self.get(exact) <= self.get(walk) * EXACT_WORTH { exact } else { walk }
+    }
+}
+
+/// What certainty may cost: an exact answer has no recall to lose, and a filter that goes with the vectors
+/// (a category, a customer) costs a walk more recall than the model knows.
+const EXACT_WORTH: f32 = 1.5;
+/// Nanoseconds of a comparison: its memory traffic by dimension, and what does not depend on it. A graph's next
+/// vector is anywhere in memory, a scan's a little further on.
+const WALK_NS: f32 = 170.0;
+const EXACT_NS: f32 = 30.0;
+const DIMENSION_NS: f32 = 0.15;
+/// A test of a slot against the filter, with the look at the link that led to it.
+const TEST_NS: f32 = 8.0;
+/// Comparisons of an unfiltered walk at m = 16: descent, and per candidate those of its 32 links not met before.
+const WALK_START: f32 = 100.0;
+const WALK_PER_EF: f32 = 11.0;
+/// Entries of the sorted candidate list whose moving costs as much as a comparison: a long list (LIMIT 10,000)
+/// is no walk's strength.
+const LIST_PER_COMPARISON: f32 = 1500.0;
+/// Heaps instead of one sorted list.
+const TESTED_OVERHEAD: f32 = 1.2;
+/// Allowed nodes are farther apart than nodes are.
+const FILTERED_OVERHEAD: f32 = 1.35;
+/// Of the links of nodes looked through, those not met before.
+const FILTERED_NEW_LINKS: f32 = 0.5;
+/// Candidates of a filtered walk per candidate asked for: with these its recall is that of an unfiltered one.
+const FILTERED_EF: f32 = 1.5;
+/// Share of allowed nodes from which testing the answer is enough.
+const GRAPH_SHARE_MIN: f32 = 0.95;
+/// Below this share two hops from a node meet hardly any allowed one.
+const FILTERED_SHARE_MIN: f32 = 0.003;
+
+/// The candidates a strategy keeps so that its recall is what `ef` promises without a filter.
+pub fn candidates(strategy: Strategy, ef: usize) -> usize {
+    match strategy {
+        Strategy::FilteredGraph => (ef as f32 * FILTERED_EF) as usize,
+        _ => ef,
+    }
+}
+
+/// The cost model, in comparisons of a graph walk.
+pub fn costs(s: &Situation) -> Costs {
+    let dimensions_ns = DIMENSION_NS * s.dimensions as f32;
+    let walk_ns = WALK_NS + dimensions_ns;
+    let scan = |rows: u64| rows as f32 * (EXACT_NS + dimensions_ns) / walk_ns;
+    let mut costs = Costs([scan(s.allowed), f32::INFINITY, f32::INFINITY, f32::INFINITY]);
+    if s.nodes == 0 || s.allowed <= s.k as u64 {
+        return costs;
+    }
+    let share = ((s.allowed - s.outside.min(s.allowed)) as f32 / s.nodes as f32).min(1.0);
+    let ef = s.ef.max(s.k) as f32;
+    let per_ef = WALK_PER_EF * (f32::from(s.m) / 16.0).sqrt();
+    // No walk compares more than every node.
+    let compared = |ef: f32| (WALK_START + per_ef * ef).min(s.nodes as f32);
+    let list = |ef: f32| 1.0 + ef / LIST_PER_COMPARISON;
+    let walk = |ef: f32| compared(ef) * list(ef);
+    let outside = scan(s.outside);
+    if share >= GRAPH_SHARE_MIN {
+        costs.0[Strategy::Graph as usize] = outside + walk(ef);
+        return costs;
+    }
+    if share > 0.0 {
+        costs.0[Strategy::TestedGraph as usize] = outside + compared(ef / share) * list(ef) * TESTED_OVERHEAD;
+    }
+    if share >= FILTERED_SHARE_MIN {
+        let (ef, links) = (ef * FILTERED_EF, 2.0 * f32::from(s.m));
+        let tests = ef * (1.0 - share) * links * links * FILTERED_NEW_LINKS;
+        costs.0[Strategy::FilteredGraph as usize] =
+            outside + walk(ef) * FILTERED_OVERHEAD + tests * TEST_NS / walk_ns;
+    }
+    costs
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn choice(allowed: u64, nodes: u64, ef: usize) -> Strategy {
+        let situation = Situation { allowed, nodes, outside: 0, k: 10, ef, m: 16, dimensions: 384 };
+        costs(&situation).choice()
+    }
+
+    #[test]
+    fn the_choice_follows_what_was_measured() {
+        assert_eq!(choice(50_000, 50_000, 40), Strategy::Graph);
+        assert_eq!(choice(25_000, 50_000, 40), Strategy::TestedGraph);
+        assert_eq!(choice(500, 50_000, 40), Strategy::Exact);
+        assert_eq!(choice(50, 50_000, 40), Strategy::Exact);
+        assert_eq!(choice(100_000, 1_000_000, 40), Strategy::FilteredGraph);
+        assert_eq!(choice(1_000_000, 1_000_000, 40), Strategy::Graph);
+        assert_eq!(choice(5, 1_000_000, 40), Strategy::Exact);
+        assert_eq!(choice(1_000_000, 1_000_000, 1_000), Strategy::Graph);
+        assert_eq!(choice(1_000_000, 1_000_000, 20_000), Strategy::Exact);
+    }
+
+    #[test]
+    fn without_a_graph_only_the_exact_search_is_left() {
+        let situation =
+            Situation { allowed: 1_000, nodes: 0, outside: 1_000, k: 10, ef: 40, m: 0, dimensions: 3 };
+        let costs = costs(&situation);
+        assert_eq!(costs.choice(), Strategy::Exact);
+        assert_eq!(costs.iter().filter(|(_, cost)| cost.is_finite()).count(), 1);
+    }
+
+    #[test]
+    fn names_lead_back() {
+        for strategy in Strategy::ALL {
+            assert_eq!(Strategy::from_name(strategy.name()), Some(strategy));
+        }
+    }
+}

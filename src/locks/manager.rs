@@ -1,0 +1,332 @@
+//! The lock table and the wait-for graph.
+//!
+//! Row and key locks are exclusive and by far the most (a bulk load holds one per key), so they are sixteen bytes of
+//! resource and eight of holder. Keys are locked by a 64-bit hash: two keys of one hash wait for each other without
+//! need, which costs time and never correctness.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::hash::{BuildHasherDefault, Hasher};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use crate::error::{Error, Result, SqlState};
+use crate::locks::waiter::{Cell, Waiter};
+use crate::log::TxnId;
+
+/// What can be locked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Resource {
+    /// By oid.
+    Table(u32),
+    /// By storage id and slot.
+    Row(u64, u32),
+    /// By index oid and [`Resource::key`]'s hash.
+    Key(u32, u64),
+}
+
+impl Resource {
+    /// The lock of one key of one unique index.
+    pub fn key(index: u32, key: &[u8]) -> Resource {
+        // The hash is taken per process, in memory only.
+        let mut hasher = Mix::default();
+        hasher.write(key);
+        Resource::Key(index, hasher.finish())
+    }
+}
+
+/// How much a lock excludes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Compatible with itself; tables only: statements that change rows.
+    Shared,
+    Exclusive,
+}
+
+/// All locks of a database.
+#[derive(Default)]
+pub struct Locks {
+    held: Mutex<Held>,
+    edges: Arc<Mutex<Edges>>,
+}
+
+#[derive(Default)]
+struct Held {
+    /// Rows and keys.
+    exclusive: HashMap<Resource, TxnId, BuildHasherDefault<Mix>>,
+    tables: HashMap<u32, TableLock>,
+    by_transaction: HashMap<TxnId, Vec<Resource>>,
+}
+
+#[derive(Default)]
+struct TableLock {
+    shared: Vec<TxnId>,
+    exclusive: Option<TxnId>,
+}
+
+/// The wait-for graph: whom each waiting transaction waits for.
+#[derive(Default)]
+pub(super) struct Edges {
+    waits_for: HashMap<TxnId, (TxnId, Arc<Cell>)>,
+    waiters: HashMap<TxnId, Vec<Arc<Cell>>>,
+}
+
+impl Locks {
+    pub fn new() -> Locks {
+        Locks::default()
+    }
+
+    /// Takes a table's lock, or returns a waiter for someone who holds it. A transaction may hold both modes.
+    pub fn table(&self, txn: TxnId, table: u32, mode: Mode) -> Result<Option<Waiter>> {
+        let mut held = self.held.lock();
+        let lock = held.tables.entry(table).or_default();
+        let other_shared = || lock.shared.iter().copied().find(|&holder| holder != txn);
+        let blocker = match mode {
+            Mode::Shared => lock.exclusive.filter(|&holder| holder != txn),
+            Mode::Exclusive => lock.exclusive.filter(|&holder| holder != txn).or_else(other_shared),
+        };
+        if let Some(holder) = blocker {
+            return self.wait(txn, holder).map(Some);
+        }
+        let new = match mode {
+            Mode::Shared if lock.shared.contains(&txn) => false,
+            Mode::Shared => {
+                lock.shared.push(txn);
+                true
+            }
+            Mode::Exclusive => lock.exclusive.replace(txn).is_none(),
+        };
+        if new {
+            held.by_transaction.entry(txn).or_default().push(Resource::Table(table));
+        }
+        Ok(None)
+    }
+
+    /// Takes all of these row and key locks, or returns a waiter for the holder of the first that is taken. Locks
+    /// taken on the way are kept: the statement is tried again with them.
+    pub fn exclusive(
+        &self,
+        txn: TxnId,
+        resources: impl IntoIterator<Item = Resource>,
+    ) -> Result<Option<Waiter>> {
+        let mut guard = self.held.lock();
+        let held = &mut *guard;
+        let mine = held.by_transaction.entry(txn).or_default();
+        for resource in resources {
+            match held.exclusive.entry(resource) {
+                Entry::Vacant(free) => {
+                    free.insert(txn);
+                    mine.push(resource);
+                }
+                Entry::Occupied(taken) if *taken.get() == txn => {}
+                Entry::Occupied(taken) => {
+                    let holder = *taken.get();
+                    return self.wait(txn, holder).map(Some);
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// Gives back all locks of a transaction that has ended, and wakes who waited for it.
+    pub fn release(&self, txn: TxnId) {
+        {
+            let mut guard = self.held.lock();
+            let held = &mut *guard;
+            for resource in held.by_transaction.remove(&txn).unwrap_or_default() {
+                held.release(txn, resource);
+            }
+        }
+        let waiters = self.edges.lock().ended(txn);
+        for cell in waiters {
+            cell.release();
+        }
+    }
+
+    /// How many locks are held.
+    pub fn len(&self) -> usize {
+        self.held.lock().by_transaction.values().map(Vec::len).sum()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Called with `held` locked, so the holder cannot end before the waiter is known.
+    fn wait(&self, txn: TxnId, holder: TxnId) -> Result<Waiter> {
+        let cell = self.edges.lock().add(txn, holder)?;
+        Ok(Waiter::new(cell, self.edges.clone(), txn))
+    }
+}
+
+impl Held {
+    fn release(&mut self, txn: TxnId, resource: Resource) {
+        let Resource::Table(table) = resource else {
+            self.exclusive.remove(&resource);
+            return;
+        };
+        if let Some(lock) = self.tables.get_mut(&table) {
+            lock.shared.retain(|&holder| holder != txn);
+            lock.exclusive = lock.exclusive.filter(|&holder| holder != txn);
+            if lock.shared.is_empty() && lock.exclusive.is_none() {
+                self.tables.remove(&table);
+            }
+        }
+    }
+}
+
+impl Edges {
+    fn add(&mut self, txn: TxnId, holder: TxnId) -> Result<Arc<Cell>> {
+        let mut next = holder;
+        loop {
+            if next == txn {
+                return Err(deadlock(txn, holder));
+            }
+            match self.waits_for.get(&next) {
+                Some((further, _)) => next = *further,
+                None => break,
+            }
+        }
+        let cell = Arc::new(Cell::default());
+        self.waits_for.insert(txn, (holder, cell.clone()));
+        self.waiters.entry(holder).or_default().push(cell.clone());
+        Ok(cell)
+    }
+
+    /// The waiter gave up or is done.
+    pub(super) fn remove(&mut self, txn: TxnId, cell: &Arc<Cell>) {
+        let Some((holder, current)) = self.waits_for.get(&txn) else { return };
+        if !Arc::ptr_eq(current, cell) {
+            return;
+        }
+        let holder = *holder;
+        self.waits_for.remove(&txn);
+        if let Some(cells) = self.waiters.get_mut(&holder) {
+            cells.retain(|other| !Arc::ptr_eq(other, cell));
+            if cells.is_empty() {
+                self.waiters.remove(&holder);
+            }
+        }
+    }
+
+    fn ended(&mut self, holder: TxnId) -> Vec<Arc<Cell>> {
+        let cells = self.waiters.remove(&holder).unwrap_or_default();
+        if !cells.is_empty() {
+            self.waits_for.retain(|_, (waited_for, _)| *waited_for != holder);
+        }
+        cells
+    }
+}
+
+fn deadlock(txn: TxnId, holder: TxnId) -> Error {
+    Error::new(SqlState::DEADLOCK_DETECTED, "deadlock detected")
+        .detail(format!(
+            "Transaction {} waits for transaction {}, which waits for it in turn.",
+            txn.0, holder.0
+        ))
+        .hint("See server log for query details.")
+}
+
+/// A multiply-rotate hash (as in rustc's FxHash) with a final mix: resources are small and already spread.
+#[derive(Default)]
+struct Mix(u64);
+
+impl Mix {
+    fn add(&mut self, word: u64) {
+        self.0 = (self.0.rotate_left(5) ^ word).wrapping_mul(0x517c_c1b7_2722_0a95);
+    }
+}
+
+impl Hasher for Mix {
+    fn write(&mut self, bytes: &[u8]) {
+        let mut words = bytes.chunks_exact(8);
+        for word in &mut words {
+            self.add(u64::from_le_bytes(word.try_into().expect("chunks of eight bytes")));
+        }
+        let mut last = [0; 8];
+        last[..words.remainder().len()].copy_from_slice(words.remainder());
+        self.add(u64::from_le_bytes(last) ^ (bytes.len() as u64).rotate_right(8));
+    }
+
+    fn write_u32(&mut self, word: u32) {
+        self.add(u64::from(word));
+    }
+
+    fn write_u64(&mut self, word: u64) {
+        self.add(word);
+    }
+
+    fn write_isize(&mut self, word: isize) {
+        self.add(word as u64);
+    }
+
+    /// The multiplication leaves the low bits weak, and the table indexes by them.
+    fn finish(&self) -> u64 {
+        let mixed = (self.0 ^ (self.0 >> 32)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        mixed ^ (mixed >> 29)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(n: u64) -> [Resource; 1] {
+        [Resource::Key(1, n)]
+    }
+
+    #[test]
+    fn a_lock_is_free_again_when_its_holder_ends() {
+        let locks = Locks::new();
+        assert!(locks.exclusive(TxnId(1), key(5)).unwrap().is_none());
+        assert!(locks.exclusive(TxnId(1), key(5)).unwrap().is_none(), "one's own lock does not block");
+        let waiter = locks.exclusive(TxnId(2), key(5)).unwrap().expect("taken");
+        let thread = std::thread::spawn(move || waiter.wait());
+        locks.release(TxnId(1));
+        thread.join().unwrap();
+        assert!(locks.exclusive(TxnId(2), key(5)).unwrap().is_none());
+        locks.release(TxnId(2));
+        assert!(locks.is_empty());
+    }
+
+    #[test]
+    fn the_edge_that_closes_a_cycle_is_refused() {
+        let locks = Locks::new();
+        for n in 1..=3 {
+            assert!(locks.exclusive(TxnId(n), key(n)).unwrap().is_none());
+        }
+        let first = locks.exclusive(TxnId(1), key(2)).unwrap();
+        let second = locks.exclusive(TxnId(2), key(3)).unwrap();
+        assert!(first.is_some() && second.is_some());
+        let error = locks.exclusive(TxnId(3), key(1)).unwrap_err();
+        assert_eq!(error.state(), SqlState::DEADLOCK_DETECTED);
+        drop(second);
+        assert!(locks.exclusive(TxnId(3), key(1)).unwrap().is_some(), "2 no longer waits: no cycle");
+    }
+
+    #[test]
+    fn shared_table_locks_exclude_the_exclusive_one_of_others() {
+        let locks = Locks::new();
+        assert!(locks.table(TxnId(1), 9, Mode::Shared).unwrap().is_none());
+        assert!(locks.table(TxnId(2), 9, Mode::Shared).unwrap().is_none());
+        assert!(locks.table(TxnId(1), 9, Mode::Exclusive).unwrap().is_some());
+        locks.release(TxnId(2));
+        assert!(locks.table(TxnId(1), 9, Mode::Exclusive).unwrap().is_none());
+        assert!(locks.table(TxnId(3), 9, Mode::Shared).unwrap().is_some());
+        locks.release(TxnId(1));
+        assert!(locks.table(TxnId(3), 9, Mode::Shared).unwrap().is_none());
+    }
+
+    #[test]
+    fn a_callback_runs_at_the_release() {
+        let locks = Locks::new();
+        locks.exclusive(TxnId(1), key(1)).unwrap();
+        let waiter = locks.exclusive(TxnId(2), key(1)).unwrap().expect("taken");
+        let (sender, receiver) = std::sync::mpsc::channel();
+        waiter.on_release(Box::new(move || sender.send(()).expect("the test listens")));
+        assert!(receiver.try_recv().is_err());
+        locks.release(TxnId(1));
+        receiver.recv().unwrap();
+    }
+}

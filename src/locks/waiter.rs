@@ -1,0 +1,81 @@
+//! Waiting for the end of a transaction, blocking or by callback.
+
+use std::sync::Arc;
+
+use parking_lot::{Condvar, Mutex};
+
+use crate::locks::manager::Edges;
+use crate::log::TxnId;
+
+/// Waits until the transaction that holds the wanted lock has ended; then the statement is tried again. Dropping it
+/// stops waiting.
+pub struct Waiter {
+    cell: Arc<Cell>,
+    edges: Arc<Mutex<Edges>>,
+    waiting: TxnId,
+}
+
+/// Shared between a waiter and the transaction it waits for.
+#[derive(Default)]
+pub(super) struct Cell {
+    state: Mutex<State>,
+    released: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    released: bool,
+    callback: Option<Box<dyn FnOnce() + Send>>,
+}
+
+impl Waiter {
+    pub(super) fn new(cell: Arc<Cell>, edges: Arc<Mutex<Edges>>, waiting: TxnId) -> Waiter {
+        Waiter { cell, edges, waiting }
+    }
+
+    /// Calls back once the lock may be free: at once when it already is, else from the thread that ends the holder,
+    /// which must not be kept.
+    pub fn on_release(&self, callback: Box<dyn FnOnce() + Send>) {
+        let mut state = self.cell.state.lock();
+        if state.released {
+            drop(state);
+            callback();
+        } else {
+            state.callback = Some(callback);
+        }
+    }
+
+    /// Blocks until the lock may be free.
+    pub fn wait(self) {
+        let mut state = self.cell.state.lock();
+        while !state.released {
+            self.cell.released.wait(&mut state);
+        }
+    }
+}
+
+impl Drop for Waiter {
+    fn drop(&mut self) {
+        self.edges.lock().remove(self.waiting, &self.cell);
+    }
+}
+
+impl std::fmt::Debug for Waiter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Waiter({})", self.waiting.0)
+    }
+}
+
+impl Cell {
+    pub(super) fn release(&self) {
+        let callback = {
+            let mut state = self.state.lock();
+            state.released = true;
+            self.released.notify_all();
+            state.callback.take()
+        };
+        if let Some(callback) = callback {
+            callback();
+        }
+    }
+}

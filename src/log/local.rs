@@ -1,0 +1,708 @@
+//! The log in segment files of one folder.
+//!
+//! ```text
+//! log/0000000000000008.log    full, synced
+//! log/0000000003fff5c0.log    the current one: appends go here     segment.rs has the bytes
+//! log/spare-1                 zeros or an old segment, ready to become the next one
+//! log/spare.new               being filled; removed when the log is opened
+//! ```
+//!
+//! **Appending** is one write of one buffer into space that already has blocks and has been written before, so that
+//! fdatasync has no metadata to write: that is why segments are filled with zeros, and used again by renaming.
+//! A batch of records never crosses segments; one that does not fit begins the next segment.
+//!
+//! **The next segment** begins in this order: (1) a spare is there, made if need be - this is where a full disk shows,
+//! and it is a refusal; (2) the current segment is synced; (3) the spare gets its header and is synced; (4) it gets its
+//! name, durably. So a file with a segment's name has a valid header, all segments but the last are whole, and only
+//! the last one's tail can be torn.
+//!
+//! **Fail-stop.** After a failed write or sync the kernel may have dropped the data and call the next sync a success
+//! (the "fsyncgate" of 2018). The log remembers the first failure and answers it to everybody.
+//!
+//! **What it costs.** On a 2-core virtual machine with an ext4 disk: 2 KiB append and sync 139 us (p99 250 us), where a
+//! plain growing file takes 154 us (p99 274 us); the append alone 3 us; 1 GiB in records of 1 MiB at 390 MB/s into new
+//! segments and 770 to 1,470 MB/s into used ones, of which the last sync takes 2 ms; a new log 33 ms; opening one, which
+//! reads the last segment, 10 ms. Printed by
+//! `cargo test --release --no-default-features --lib log::local::tests::measure -- --ignored --nocapture`.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::Mutex;
+
+use super::segment::{self, Batch, FILE_HEADER_BYTES, RECORD_HEADER_BYTES, Scanner, Segment};
+use super::{Log, Position, Record};
+use crate::codec::Reader;
+use crate::error::{Error, Result, SqlState};
+use crate::fs::{Fs, OpenMode};
+
+/// Default for the size of a segment: 64 MiB is some seconds of a bulk load, and little to keep on a small disk.
+pub const SEGMENT_BYTES: u64 = 64 << 20;
+/// Where the first record of a new log is; 0 stays free for "before everything".
+const FIRST: Position = Position(8);
+/// Spares kept for later; more than two only lie around after a long stretch without checkpoints.
+const SPARES_MAX: usize = 2;
+/// Unsynced bytes after which the kernel is asked to start writing, so that the sync at the end of a bulk load is short.
+const WRITEBACK_BYTES: u64 = 1 << 20;
+/// Zeros written at a time to a new segment.
+const ZEROS_BYTES: usize = 1 << 20;
+
+/// The log in files.
+pub struct LocalLog {
+    fs: Arc<dyn Fs>,
+    dir: PathBuf,
+    segment_bytes: u64,
+    state: Mutex<State>,
+    /// Taken after `state` where both are.
+    spares: Mutex<Spares>,
+    end: AtomicU64,
+}
+
+struct State {
+    /// Oldest first; never empty; the last one is the current one.
+    segments: Vec<Segment>,
+    end: Position,
+    durable: Position,
+    /// Offset in the current file up to which writing back was started.
+    writeback: u64,
+    failure: Option<Error>,
+}
+
+#[derive(Default)]
+struct Spares {
+    files: Vec<Spare>,
+    next_number: u64,
+}
+
+struct Spare {
+    path: PathBuf,
+    /// Of the whole file.
+    bytes: u64,
+}
+
+impl LocalLog {
+    /// Opens the log in `dir`, or begins one. A torn tail is cut; damage before it is an error.
+    pub fn open(fs: Arc<dyn Fs>, dir: &Path, segment_bytes: u64) -> Result<LocalLog> {
+        fs.create_dir_all(dir)?;
+        let segment_bytes = segment_bytes.max(2 * FILE_HEADER_BYTES).next_multiple_of(FILE_HEADER_BYTES);
+        let names = fs.list(dir)?;
+        let firsts = names.iter().filter_map(|name| segment::first_of_name(name));
+        let segments: Vec<Segment> =
+            firsts.map(|first| Segment::open(&*fs, dir, first)).collect::<Result<_>>()?;
+        let spares = find_spares(&*fs, dir, &names, segment_bytes)?;
+        let state = State { segments, end: FIRST, durable: FIRST, writeback: 0, failure: None };
+        let log = LocalLog {
+            fs,
+            dir: dir.to_owned(),
+            segment_bytes,
+            state: Mutex::new(state),
+            spares: Mutex::new(spares),
+            end: AtomicU64::new(FIRST.0),
+        };
+        log.find_end()?;
+        Ok(log)
+    }
+
+    fn find_end(&self) -> Result<()> {
+        let mut state = self.state.lock();
+        match state.segments.last() {
+            None => state.segments.push(self.begin_segment(FIRST, self.segment_bytes)?),
+            Some(segment) => {
+                let tail = segment::find_tail(segment)?;
+                for ghost in &tail.ghosts {
+                    segment.file.write_all_at(&[0; RECORD_HEADER_BYTES], *ghost)?;
+                }
+                // Also makes the records that were found durable: they count from now on.
+                segment.file.sync_data()?;
+                state.end = tail.end;
+            }
+        }
+        state.durable = state.end;
+        state.writeback = state.current().offset(state.end);
+        self.end.store(state.end.0, Ordering::Release);
+        Ok(())
+    }
+
+    /// A segment that begins at `first` with room for `batch_bytes`, durably named.
+    fn begin_segment(&self, first: Position, batch_bytes: u64) -> Result<Segment> {
+        let bytes =
+            self.segment_bytes.max((FILE_HEADER_BYTES + batch_bytes).next_multiple_of(FILE_HEADER_BYTES));
+        let mut spares = self.spares.lock();
+        let found = spares.files.iter().position(|spare| spare.bytes >= bytes);
+        let at = match found {
+            Some(at) => at,
+            None => {
+                self.make_spare(&mut spares, bytes)?;
+                spares.files.len() - 1
+            }
+        };
+        let spare = &spares.files[at];
+        let file = self.fs.open(&spare.path, OpenMode::ReadWrite)?;
+        file.write_all_at(&segment::encode_file_header(first, spare.bytes - FILE_HEADER_BYTES), 0)?;
+        file.sync_data()?;
+        self.fs.rename(&spare.path, &self.dir.join(segment::file_name(first)))?;
+        spares.files.remove(at);
+        self.fs.sync_dir(&self.dir)?;
+        Segment::open(&*self.fs, &self.dir, first)
+    }
+
+    /// Which spare has `bytes`; there is one afterwards, or space for it is lacking.
+    fn find_or_make_spare(&self, spares: &mut Spares, bytes: u64) -> Result<usize> {
+        let found = spares.files.iter().position(|spare| spare.bytes >= bytes);
+        found.map_or_else(|| self.make_spare(spares, bytes).map(|()| spares.files.len() - 1), Ok)
+    }
+
+    /// Adds a file of zeros. On a full disk nothing of it stays.
+    fn make_spare(&self, spares: &mut Spares, bytes: u64) -> Result<()> {
+        let unfinished = self.dir.join(UNFINISHED);
+        if self.fs.exists(&unfinished) {
+            self.fs.remove_file(&unfinished)?;
+        }
+        if let Err(error) = self.fill(&unfinished, bytes) {
+            // The refusal is the news; a file that cannot be removed now is removed by the next open.
+            let _ = self.fs.remove_file(&unfinished);
+            return Err(error);
+        }
+        let path = self.dir.join(format!("{SPARE}{}", spares.next_number));
+        self.fs.rename(&unfinished, &path)?;
+        spares.next_number += 1;
+        spares.files.push(Spare { path, bytes });
+        Ok(())
+    }
+
+    fn fill(&self, path: &Path, bytes: u64) -> Result<()> {
+        let file = self.fs.open(path, OpenMode::Create)?;
+        file.allocate(bytes)?;
+        let zeros = vec![0; ZEROS_BYTES.min(bytes as usize)];
+        let mut at = 0;
+        while at < bytes {
+            let count = (bytes - at).min(zeros.len() as u64);
+            file.write_all_at(&zeros[..count as usize], at)?;
+            file.start_writeback(at, count);
+            at += count;
+        }
+        file.sync_data()
+    }
+
+    /// Makes room for `bytes`: in the current segment, or in a new one.
+    fn make_room(&self, state: &mut State, bytes: u64) -> Result<()> {
+        if state.current().limit().0 - state.end.0 >= bytes {
+            return Ok(());
+        }
+        // A spare before the sync: if there is no space, nothing has happened.
+        let needed = (FILE_HEADER_BYTES + bytes).next_multiple_of(FILE_HEADER_BYTES);
+        let file_bytes = self.segment_bytes.max(needed);
+        self.find_or_make_spare(&mut self.spares.lock(), file_bytes)
+            .map(drop)
+            .map_err(|error| if error.state() == SqlState::DISK_FULL { error } else { state.fail(error) })?;
+        state.current().file.sync_data().map_err(|error| state.fail(error))?;
+        state.durable = state.end;
+        let segment = self.begin_segment(state.end, file_bytes).map_err(|error| state.fail(error))?;
+        state.segments.push(segment);
+        state.writeback = FILE_HEADER_BYTES;
+        Ok(())
+    }
+
+    /// Writes a batch that has room, and starts writing it back when much has gathered.
+    fn write(&self, state: &mut State, mut batch: Batch) -> Result<Vec<Position>> {
+        let (start, len) = (state.end, batch.len());
+        let positions = batch.place(start, state.durable);
+        let Segment { capacity, file, .. } = state.current().clone();
+        let offset = state.current().offset(start);
+        let bytes = batch.padded(offset, FILE_HEADER_BYTES + capacity);
+        file.write_all_at(&bytes, offset).map_err(|error| state.fail(error))?;
+        state.end = Position(start.0 + len);
+        self.end.store(state.end.0, Ordering::Release);
+        let written = (offset + len) / FILE_HEADER_BYTES * FILE_HEADER_BYTES;
+        if written >= state.writeback + WRITEBACK_BYTES {
+            file.start_writeback(state.writeback, written - state.writeback);
+            state.writeback = written;
+        }
+        Ok(positions)
+    }
+}
+
+const SPARE: &str = "spare-";
+const UNFINISHED: &str = "spare.new";
+
+/// Spares of the present size; others are removed.
+fn find_spares(fs: &dyn Fs, dir: &Path, names: &[PathBuf], segment_bytes: u64) -> Result<Spares> {
+    let mut spares = Spares::default();
+    for name in names.iter().filter_map(|name| name.to_str()) {
+        let path = dir.join(name);
+        if name == UNFINISHED {
+            fs.remove_file(&path)?;
+        } else if let Some(number) = name.strip_prefix(SPARE).and_then(|digits| digits.parse::<u64>().ok()) {
+            spares.next_number = spares.next_number.max(number + 1);
+            let bytes = fs.open(&path, OpenMode::Read)?.len()?;
+            match bytes == segment_bytes {
+                true => spares.files.push(Spare { path, bytes }),
+                false => fs.remove_file(&path)?,
+            }
+        }
+    }
+    Ok(spares)
+}
+
+impl State {
+    fn current(&self) -> &Segment {
+        self.segments
+            .last()
+            .expect("a log has a segment: open makes the first, and the current one is never removed")
+    }
+
+    /// Stops the log. The first failure stays the answer.
+    fn fail(&mut self, error: Error) -> Error {
+        let message = format!("the log has stopped: {}", error.message());
+        let failure = Error::new(SqlState::IO_ERROR, message).hint(
+            "Nothing was acknowledged after the failure. Restart the server once the disk works again.",
+        );
+        self.failure.get_or_insert(failure).clone()
+    }
+
+    fn working(&self) -> Result<()> {
+        self.failure.clone().map_or(Ok(()), Err)
+    }
+
+    /// The segments from the one that holds `from`, each with the position at which it ends.
+    fn segments_from(&self, from: Position) -> Vec<(Segment, Position)> {
+        let ends = self.segments.iter().skip(1).map(|next| next.first).chain([self.end]);
+        let all = self.segments.iter().cloned().zip(ends);
+        all.filter(|(segment, end)| *end > from || segment.first >= from).collect()
+    }
+}
+
+impl Log for LocalLog {
+    fn append(&self, records: &[Record]) -> Result<Vec<Position>> {
+        let batch = Batch::of(records)?;
+        let mut state = self.state.lock();
+        state.working()?;
+        self.make_room(&mut state, batch.len())?;
+        self.write(&mut state, batch)
+    }
+
+    fn sync(&self) -> Result<Position> {
+        let (file, end) = {
+            let state = self.state.lock();
+            state.working()?;
+            if state.durable == state.end {
+                return Ok(state.end);
+            }
+            (state.current().file.clone(), state.end)
+        };
+        // Without the lock: others append meanwhile. If they begin a new segment, they sync this one first.
+        let synced = file.sync_data();
+        let mut state = self.state.lock();
+        synced.map_err(|error| state.fail(error))?;
+        state.working()?;
+        state.durable = state.durable.max(end);
+        Ok(state.durable)
+    }
+
+    fn end(&self) -> Position {
+        Position(self.end.load(Ordering::Acquire))
+    }
+
+    fn replay(&self, from: Position, f: &mut dyn FnMut(Position, Record) -> Result<()>) -> Result<()> {
+        let (segments, first, end) = {
+            let state = self.state.lock();
+            (state.segments_from(from), state.segments[0].first, state.end)
+        };
+        let from = from.max(FIRST);
+        if from < first || from > end {
+            let range = format!("a log that holds position {:x}", from.0);
+            let found = format!("positions {:x} to {:x}", first.0, end.0);
+            return Err(Error::corrupt(self.dir.display(), 0, range, found));
+        }
+        for (segment, end) in &segments {
+            replay_segment(segment, from.max(segment.first), *end, f)?;
+        }
+        Ok(())
+    }
+
+    fn truncate_before(&self, p: Position) -> Result<()> {
+        let old: Vec<Segment> = {
+            let mut state = self.state.lock();
+            state.working()?;
+            let count = state.segments.iter().skip(1).take_while(|next| next.first <= p).count();
+            state.segments.drain(..count).collect()
+        };
+        if old.is_empty() {
+            return Ok(());
+        }
+        let mut spares = self.spares.lock();
+        let mut renamed = Vec::new();
+        for segment in old {
+            let bytes = FILE_HEADER_BYTES + segment.capacity;
+            if spares.files.len() + renamed.len() < SPARES_MAX && bytes == self.segment_bytes {
+                let path = self.dir.join(format!("{SPARE}{}", spares.next_number));
+                spares.next_number += 1;
+                self.fs.rename(&segment.path(), &path)?;
+                renamed.push(Spare { path, bytes });
+            } else {
+                self.fs.remove_file(&segment.path())?;
+            }
+        }
+        // Only now may the spares be written: until the names are durable, a crash brings the old ones back.
+        self.fs.sync_dir(&self.dir)?;
+        spares.files.append(&mut renamed);
+        Ok(())
+    }
+
+    fn prepare(&self) -> Result<()> {
+        {
+            let state = self.state.lock();
+            let left = state.current().limit().0 - state.end.0;
+            if state.failure.is_some() || left > self.segment_bytes / 2 {
+                return Ok(());
+            }
+        }
+        self.find_or_make_spare(&mut self.spares.lock(), self.segment_bytes).map(drop)
+    }
+
+    fn bytes(&self) -> u64 {
+        let segments: u64 =
+            self.state.lock().segments.iter().map(|segment| FILE_HEADER_BYTES + segment.capacity).sum();
+        segments + self.spares.lock().files.iter().map(|spare| spare.bytes).sum::<u64>()
+    }
+}
+
+fn replay_segment(
+    segment: &Segment,
+    from: Position,
+    end: Position,
+    f: &mut dyn FnMut(Position, Record) -> Result<()>,
+) -> Result<()> {
+    let name = segment.file.path().display().to_string();
+    let mut scanner = Scanner::new(segment);
+    let mut position = from;
+    while position < end {
+        let found = scanner.record_at(position)?.map_err(|bad| segment::damaged(segment, &bad))?;
+        let payload = scanner.bytes(found.payload.clone());
+        let mut reader = Reader::new(payload).named(&name, segment::payload_offset(segment, position));
+        f(position, Record::decode(&mut reader)?)?;
+        position = found.next;
+    }
+    if position != end {
+        let expected = format!("a record that ends at position {:x}", end.0);
+        return Err(Error::corrupt(name, segment.offset(end), expected, format_args!("{:x}", position.0)));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::ErrorKind;
+
+    use super::*;
+    use crate::fs::faulty::{Fault, Faults, Op, What};
+    use crate::fs::{DiskFs, FaultyFs, MemoryFs};
+    use crate::log::TxnId;
+
+    const DIR: &str = "/log";
+    const SMALL: u64 = 16384;
+
+    fn open(fs: &MemoryFs) -> Result<LocalLog> {
+        LocalLog::open(Arc::new(fs.clone()), Path::new(DIR), SMALL)
+    }
+
+    /// A transaction number and as many bytes as it says: a record that checks itself.
+    fn content(number: u64) -> Vec<u8> {
+        let len = [3, 40, 700, 5000][number as usize % 4];
+        (0..len).map(|i| (number * 7 + i) as u8).collect()
+    }
+
+    fn append(log: &LocalLog, numbers: std::ops::Range<u64>) -> Result<Vec<Position>> {
+        let contents: Vec<Vec<u8>> = numbers.clone().map(content).collect();
+        let record = |(number, edits)| Record::Catalog { txn: TxnId(number), edits };
+        let records: Vec<Record> = numbers.zip(contents.iter().map(Vec::as_slice)).map(record).collect();
+        log.append(&records)
+    }
+
+    fn numbers(log: &LocalLog, from: Position) -> Result<Vec<u64>> {
+        let mut numbers = Vec::new();
+        log.replay(from, &mut |_, record| {
+            let Record::Catalog { txn, edits } = record else { panic!("{record:?}") };
+            assert_eq!(edits, content(txn.0));
+            numbers.push(txn.0);
+            Ok(())
+        })?;
+        Ok(numbers)
+    }
+
+    fn count_to(count: u64) -> Vec<u64> {
+        (0..count).collect()
+    }
+
+    #[test]
+    fn records_come_back_across_segments_and_reopening() {
+        let fs = MemoryFs::new();
+        let mut positions = Vec::new();
+        for round in 0..5 {
+            let log = open(&fs).unwrap();
+            for number in round * 10..round * 10 + 10 {
+                positions.extend(append(&log, number..number + 1).unwrap());
+            }
+            assert_eq!(log.sync().unwrap(), log.end());
+        }
+        let log = open(&fs).unwrap();
+        assert_eq!(positions[0], FIRST);
+        assert!(log.state.lock().segments.len() > 3);
+        for (number, position) in positions.iter().enumerate() {
+            assert_eq!(numbers(&log, *position).unwrap(), count_to(50)[number..]);
+        }
+        assert!(numbers(&log, log.end()).unwrap().is_empty());
+        assert!(numbers(&log, Position(log.end().0 + 8)).is_err());
+        assert!(numbers(&log, Position(positions[3].0 + 8)).is_err(), "not a record's position");
+        let large = Record::Catalog { txn: TxnId(0), edits: &[7; 3 * SMALL as usize] };
+        log.append(&[large]).unwrap();
+        append(&log, 50..51).unwrap();
+        log.sync().unwrap();
+        open(&fs).unwrap();
+    }
+
+    #[test]
+    fn old_segments_are_used_again() {
+        let fs = MemoryFs::new();
+        let log = open(&fs).unwrap();
+        let mut kept = Position(0);
+        for number in 0..400 {
+            kept = append(&log, number..number + 1).unwrap()[0];
+            if number % 50 == 49 {
+                log.sync().unwrap();
+                log.truncate_before(kept).unwrap();
+                assert!(log.bytes() <= 4 * SMALL, "{}", log.bytes());
+            }
+        }
+        assert!(numbers(&log, Position(0)).is_err(), "the beginning is gone");
+        assert_eq!(numbers(&log, kept).unwrap(), [399]);
+        assert_eq!(numbers(&open(&fs).unwrap(), kept).unwrap(), [399]);
+        let log = open(&fs.crash(0)).unwrap();
+        assert_eq!(numbers(&log, kept).unwrap(), [399]);
+    }
+
+    /// What a test knows of a log.
+    #[derive(Clone, Copy)]
+    struct Known {
+        /// Nobody will ask for what is before this record.
+        kept: (Position, u64),
+        durable: u64,
+        written: u64,
+    }
+
+    const NOTHING: Known = Known { kept: (FIRST, 0), durable: 0, written: 0 };
+
+    /// Appends, syncs and truncates until the crash or until `count` more records are written.
+    fn work(fs: Arc<dyn Fs>, from: Known, count: u64, seed: u64) -> Known {
+        let mut known = from;
+        let mut work = || -> Result<()> {
+            let log = LocalLog::open(fs.clone(), Path::new(DIR), SMALL)?;
+            while known.written < from.written + count {
+                let first = known.written;
+                known.written += 1 + (first * 31 + seed) % 4;
+                let positions = append(&log, first..known.written)?;
+                if (known.written + seed).is_multiple_of(3) {
+                    log.sync()?;
+                    known.durable = known.written;
+                    if first.is_multiple_of(4) {
+                        known.kept = (positions[0], first);
+                        log.truncate_before(positions[0])?;
+                    }
+                }
+            }
+            log.sync()?;
+            known.durable = known.written;
+            Ok(())
+        };
+        let _ = work();
+        known
+    }
+
+    /// Every operation is a crash point, seeds draw what survives, and each survivor is crashed once more while it
+    /// goes on writing: what was synced is there, what is there is a prefix, and damage is never suspected.
+    #[test]
+    fn crashes_lose_nothing_that_was_synced() {
+        let (fs, faults) = FaultyFs::new(MemoryFs::new());
+        work(fs, NOTHING, 80, 0);
+        for point in 1..=faults.count(Op::CHANGES) {
+            for seed in 0..6 {
+                let memory = MemoryFs::new();
+                let (fs, faults) = FaultyFs::new(memory.clone());
+                faults.arm(Fault { at: point, on: Op::CHANGES, what: What::Crash });
+                let known = work(fs, NOTHING, 80, 0);
+                let crashed = memory.crash(seed);
+                let known = after_crash(&crashed, known, (point, seed));
+                // Once more from here, with records of other lengths behind the cut.
+                let (fs, faults) = FaultyFs::new(crashed.clone());
+                faults.arm(Fault { at: 1 + (point * 7 + seed) % 25, on: Op::CHANGES, what: What::Crash });
+                let known = work(fs, known, 30, seed);
+                let again = crashed.crash(seed + point);
+                let known = after_crash(&again, known, (point, seed));
+                let log = open(&again).unwrap();
+                append(&log, known.written..known.written + 5).unwrap();
+                assert_eq!(numbers(&log, known.kept.0).unwrap().last(), Some(&(known.written + 4)));
+            }
+        }
+    }
+
+    /// Opens and compares; what was found counts as durable from now on.
+    fn after_crash(fs: &MemoryFs, known: Known, case: (u64, u64)) -> Known {
+        let log = open(fs).unwrap_or_else(|error| panic!("{case:?}: {error}"));
+        let (position, first) = known.kept;
+        let found = numbers(&log, position).unwrap_or_else(|error| panic!("{case:?}: {error}"));
+        let end = first + found.len() as u64;
+        assert_eq!(found, (first..end).collect::<Vec<_>>(), "{case:?}");
+        let Known { durable, written, .. } = known;
+        assert!(
+            durable <= end && end <= written,
+            "{case:?}: {durable} durable, {end} found, {written} written"
+        );
+        Known { durable: end, written: end, ..known }
+    }
+
+    #[test]
+    fn damage_before_the_tail_is_named() {
+        let fs = MemoryFs::new();
+        let log = open(&fs).unwrap();
+        let mut positions = Vec::new();
+        for number in 0..4 {
+            positions.extend(append(&log, number..number + 1).unwrap());
+            log.sync().unwrap();
+        }
+        let path = Path::new(DIR).join(segment::file_name(FIRST));
+        for (flipped, said) in [(0, "expected a record of position"), (20, "expected payload checksum")] {
+            let fs = fs.crash(1);
+            let file = fs.open(&path, OpenMode::ReadWrite).unwrap();
+            let offset = FILE_HEADER_BYTES + positions[1].0 - FIRST.0;
+            let mut byte = [0];
+            file.read_exact_at(&mut byte, offset + flipped).unwrap();
+            file.write_all_at(&[!byte[0]], offset + flipped).unwrap();
+            let error = open(&fs).err().unwrap();
+            assert_eq!(error.state(), SqlState::DATA_CORRUPTED);
+            assert!(
+                error.message().contains(&format!("0000000000000008.log is damaged at offset {offset}")),
+                "{error}"
+            );
+            assert!(error.message().contains(said), "{error}");
+        }
+        let file = fs.open(&path, OpenMode::ReadWrite).unwrap();
+        file.write_all_at(b"x", 9).unwrap();
+        assert!(open(&fs).err().unwrap().message().contains("damaged at offset 24"));
+    }
+
+    fn faulty() -> (MemoryFs, Arc<Faults>, LocalLog) {
+        let memory = MemoryFs::new();
+        let (fs, faults) = FaultyFs::new(memory.clone());
+        let log = LocalLog::open(fs, Path::new(DIR), SMALL).unwrap();
+        (memory, faults, log)
+    }
+
+    #[test]
+    fn a_failed_write_or_sync_stops_the_log() {
+        for on in [Op::WRITE, Op::SYNC] {
+            let (memory, faults, log) = faulty();
+            append(&log, 0..2).unwrap();
+            log.sync().unwrap();
+            faults.arm(Fault { at: 1, on, what: What::Fail(ErrorKind::Other) });
+            let first = append(&log, 2..4).and_then(|_| log.sync()).unwrap_err();
+            assert_eq!(first.state(), SqlState::IO_ERROR);
+            faults.disarm();
+            assert_eq!(append(&log, 4..5).unwrap_err().message(), first.message());
+            assert_eq!(log.sync().unwrap_err().message(), first.message());
+            assert_eq!(numbers(&open(&memory.crash(0)).unwrap(), FIRST).unwrap(), [0, 1]);
+        }
+    }
+
+    #[test]
+    fn a_full_disk_refuses_and_space_resumes() {
+        for on in [Op::ALLOCATE, Op::WRITE, Op::SYNC] {
+            let (memory, faults, log) = faulty();
+            let mut count = 0;
+            // Up to where the next batch does not fit.
+            while log.state.lock().current().limit().0 - log.end().0 > 6000 {
+                append(&log, count..count + 1).unwrap();
+                count += 1;
+            }
+            let large = || log.append(&[Record::Catalog { txn: TxnId(0), edits: &[1; 7000] }]);
+            for _ in 0..3 {
+                faults.arm(Fault { at: 1, on, what: What::FailFromHere(ErrorKind::StorageFull) });
+                let end = log.end();
+                assert_eq!(large().unwrap_err().state(), SqlState::DISK_FULL);
+                assert_eq!(log.end(), end);
+                faults.disarm();
+                append(&log, count..count + 1).unwrap();
+                count += 1;
+            }
+            log.sync().unwrap();
+            assert_eq!(numbers(&log, FIRST).unwrap(), count_to(count));
+            large().unwrap();
+            log.sync().unwrap();
+            open(&memory.crash(0)).unwrap();
+        }
+    }
+
+    /// Figures for the head of this file.
+    #[test]
+    #[ignore = "a measurement of the disk"]
+    fn measure() {
+        use std::io::Write;
+        use std::time::Instant;
+        let folder = tempfile::tempdir_in(".").unwrap();
+        let report = |what: &str, mut times: Vec<u128>| {
+            times.sort();
+            let at = |share: usize| times[times.len() * share / 100];
+            println!("{what}: p50 {} us, p99 {} us", at(50), at(99));
+        };
+        let mut file = std::fs::File::create(folder.path().join("plain")).unwrap();
+        let timed = |f: &mut dyn FnMut()| {
+            let start = Instant::now();
+            f();
+            start.elapsed().as_micros()
+        };
+        let plain = (0..2000).map(|_| {
+            timed(&mut || {
+                file.write_all(&[7; 2048]).unwrap();
+                file.sync_data().unwrap();
+            })
+        });
+        report("2 KiB append to a plain file + fdatasync", plain.collect());
+        let started = Instant::now();
+        let log = LocalLog::open(Arc::new(DiskFs), &folder.path().join("log"), SEGMENT_BYTES).unwrap();
+        println!("a new log: {} ms", started.elapsed().as_millis());
+        fn record(edits: &[u8]) -> Record<'_> {
+            Record::Catalog { txn: TxnId(1), edits }
+        }
+        let ours = (0..2000).map(|_| {
+            timed(&mut || {
+                log.append(&[record(&[7; 2048])]).unwrap();
+                log.sync().unwrap();
+            })
+        });
+        report("2 KiB append to the log + sync", ours.collect());
+        let only = (0..2000).map(|_| timed(&mut || drop(log.append(&[record(&[7; 2048])]).unwrap())));
+        report("2 KiB append alone", only.collect());
+        log.sync().unwrap();
+        for round in 0..3 {
+            let chunk: Vec<u8> = (0..1 << 20).map(|i: u32| (i * 31 + round) as u8).collect();
+            let started = Instant::now();
+            for _ in 0..1024 {
+                log.append(&[record(&chunk)]).unwrap();
+            }
+            let appended = started.elapsed();
+            log.sync().unwrap();
+            let all = started.elapsed();
+            let what = if round == 0 { "new segments" } else { "segments used again" };
+            println!(
+                "1 GiB in 1 MiB records, {what}: {:.0} MB/s, of it the last sync {} ms",
+                1073.7 / all.as_secs_f64(),
+                (all - appended).as_millis()
+            );
+            log.truncate_before(log.end()).unwrap();
+        }
+        let started = Instant::now();
+        drop(log);
+        LocalLog::open(Arc::new(DiskFs), &folder.path().join("log"), SEGMENT_BYTES).unwrap();
+        println!("opening: {} ms", started.elapsed().as_millis());
+    }
+}

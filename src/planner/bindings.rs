@@ -1,0 +1,3 @@
+//! The cell a finished plan reads its execution from; it lives below, because scans read it too.
+
+pub use crate::table::bindings::{Bindings, Counters, Execution, SearchSettings, SessionContext};

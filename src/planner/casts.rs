@@ -1,0 +1,62 @@
+//! The analyser's last rule: casts in which PostgreSQL and Arrow differ become calls of `functions::cast`.
+//!
+//! It runs after type coercion, so it also sees the casts that rule put in: a text that meets a vector is parsed as a
+//! vector and not taken for its bytes.
+
+use datafusion::common::config::ConfigOptions;
+use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::{DFSchema, Result};
+use datafusion::logical_expr::expr::ScalarFunction;
+use datafusion::logical_expr::expr_rewriter::NamePreserver;
+use datafusion::logical_expr::utils::merge_schema;
+use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan};
+use datafusion::optimizer::AnalyzerRule;
+
+use crate::functions::cast;
+use crate::types::arrow::type_of;
+
+#[derive(Debug)]
+pub struct PostgresCasts;
+
+impl AnalyzerRule for PostgresCasts {
+    fn analyze(&self, plan: LogicalPlan, _config: &ConfigOptions) -> Result<LogicalPlan> {
+        let plan = plan.transform_up_with_subqueries(|node| {
+            let schema = input_schema(&node);
+            let names = NamePreserver::new(&node);
+            node.map_expressions(|expr| {
+                let name = names.save(&expr);
+                Ok(replace(expr, &schema)?.update_data(|expr| name.restore(expr)))
+            })?
+            .map_data(LogicalPlan::recompute_schema)
+        })?;
+        Ok(plan.data)
+    }
+
+    fn name(&self) -> &str {
+        "postgres_casts"
+    }
+}
+
+/// What a node's expressions refer to.
+pub fn input_schema(node: &LogicalPlan) -> DFSchema {
+    let inputs = node.inputs();
+    if inputs.is_empty() { node.schema().as_ref().clone() } else { merge_schema(&inputs) }
+}
+
+/// An expression whose casts are PostgreSQL's.
+pub fn replace(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
+    expr.transform_up(|expr| {
+        let Expr::Cast(inner) = &expr else { return Ok(Transformed::no(expr)) };
+        let Ok((_, source)) = inner.expr.to_field(schema) else { return Ok(Transformed::no(expr)) };
+        if source.data_type().is_null() {
+            return Ok(Transformed::no(expr));
+        }
+        let (source, target) = (type_of(&source), type_of(&inner.field));
+        if !cast::differs(&source, &target) {
+            return Ok(Transformed::no(expr));
+        }
+        let Expr::Cast(inner) = expr else { unreachable!("matched above") };
+        let function = cast::function(source, target, true);
+        Ok(Transformed::yes(Expr::ScalarFunction(ScalarFunction::new_udf(function, vec![*inner.expr]))))
+    })
+}

@@ -1,0 +1,102 @@
+//! What all plans of a server share: functions, rules, options, memory.
+//!
+//! DataFusion would make most of this anew for each query (its `SessionContext::state()` and `task_ctx()` cost 20 us
+//! each); here it is made once, and an execution clones one `Arc`.
+
+use std::sync::Arc;
+
+use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
+use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
+use datafusion::execution::{SessionStateDefaults, TaskContext};
+use datafusion::prelude::SessionConfig;
+
+use crate::error::Result;
+use crate::functions;
+use crate::planner::casts::PostgresCasts;
+use crate::planner::operators::OperatorPlanner;
+use crate::planner::session_values;
+use crate::planner::system::SystemCatalog;
+use crate::types::arrow::errors::from_datafusion;
+
+/// Rows per batch: DataFusion's default, at which its kernels were tuned.
+const BATCH_ROWS: usize = 8_192;
+
+/// Made once per server.
+pub struct Environment {
+    state: SessionState,
+    task: Arc<TaskContext>,
+    system: Arc<dyn SystemCatalog>,
+}
+
+impl Environment {
+    /// `memory_bytes` bounds what sorts, joins and aggregates of all queries hold together.
+    pub fn new(system: Arc<dyn SystemCatalog>, memory_bytes: usize) -> Result<Arc<Environment>> {
+        let runtime = RuntimeEnvBuilder::new().with_memory_limit(memory_bytes, 1.0).build_arc();
+        let state = session_state(system.as_ref(), runtime.map_err(from_datafusion)?);
+        let task = Arc::new(TaskContext::new(
+            None,
+            "hither".to_owned(),
+            state.config().clone(),
+            Default::default(),
+            Default::default(),
+            Default::default(),
+            Default::default(),
+            Arc::clone(state.runtime_env()),
+        ));
+        Ok(Arc::new(Environment { state, task, system }))
+    }
+
+    pub fn state(&self) -> &SessionState {
+        &self.state
+    }
+
+    /// The context every execution runs in.
+    pub fn task(&self) -> Arc<TaskContext> {
+        Arc::clone(&self.task)
+    }
+
+    pub fn system(&self) -> &Arc<dyn SystemCatalog> {
+        &self.system
+    }
+}
+
+fn session_state(system: &dyn SystemCatalog, runtime: Arc<RuntimeEnv>) -> SessionState {
+    let mut planners: Vec<Arc<dyn datafusion::logical_expr::planner::ExprPlanner>> =
+        vec![Arc::new(OperatorPlanner)];
+    planners.extend(SessionStateDefaults::default_expr_planners());
+    // Later functions replace earlier ones of the same name.
+    let mut scalars = SessionStateDefaults::default_scalar_functions();
+    scalars.extend(functions::scalar_functions());
+    scalars.extend(session_values::functions());
+    scalars.extend(system.functions());
+    let mut aggregates = SessionStateDefaults::default_aggregate_functions();
+    aggregates.extend(functions::aggregate_functions());
+    SessionStateBuilder::new()
+        .with_config(options())
+        .with_runtime_env(runtime)
+        .with_expr_planners(planners)
+        .with_scalar_functions(scalars)
+        .with_aggregate_functions(aggregates)
+        .with_window_functions(SessionStateDefaults::default_window_functions())
+        .with_table_function_list(SessionStateDefaults::default_table_functions())
+        .with_analyzer_rule(Arc::new(PostgresCasts))
+        .build()
+}
+
+/// Options in which PostgreSQL and DataFusion differ, and those that would keep state between executions.
+fn options() -> SessionConfig {
+    let mut config = SessionConfig::new()
+        .with_batch_size(BATCH_ROWS)
+        .with_target_partitions(1)
+        .with_create_default_catalog_and_schema(false)
+        .with_information_schema(false);
+    let options = config.options_mut();
+    options.sql_parser.parse_float_as_decimal = true;
+    options.sql_parser.map_string_types_to_utf8view = false;
+    options.execution.collect_statistics = false;
+    options.optimizer.enable_dynamic_filter_pushdown = false;
+    options.optimizer.enable_topk_dynamic_filter_pushdown = false;
+    options.optimizer.enable_join_dynamic_filter_pushdown = false;
+    options.optimizer.enable_aggregate_dynamic_filter_pushdown = false;
+    config
+}

@@ -1,0 +1,174 @@
+//! From a logical plan to one that can be run again and again.
+//!
+//! [`bind`] is the last logical step: parameters become readers of the plan's cell, tables and session functions get
+//! the cell, limits with parameters get a node of their own. [`physical`] plans the rest. [`is_stateless`] tells which
+//! physical plans may be run twice; the others are planned anew from the bound-to-be logical plan each time.
+
+use std::sync::Arc;
+
+use arrow::datatypes::DataType;
+use async_trait::async_trait;
+use datafusion::catalog::Session;
+use datafusion::common::Result;
+use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::datasource::{DefaultTableSource, provider_as_source};
+use datafusion::execution::session_state::SessionState;
+use datafusion::logical_expr::expr::{Placeholder, ScalarFunction};
+use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
+use datafusion::logical_expr::{Expr, Extension, Limit, LogicalPlan, TableSource, UserDefinedLogicalNode};
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
+use datafusion::physical_plan::coop::CooperativeExec;
+use datafusion::physical_plan::empty::EmptyExec;
+use datafusion::physical_plan::filter::FilterExec;
+use datafusion::physical_plan::limit::{GlobalLimitExec, LocalLimitExec};
+use datafusion::physical_plan::placeholder_row::PlaceholderRowExec;
+use datafusion::physical_plan::projection::ProjectionExec;
+use datafusion::physical_plan::union::UnionExec;
+use datafusion::physical_planner::{DefaultPhysicalPlanner, ExtensionPlanner, PhysicalPlanner};
+
+use crate::error::{Error, SqlState};
+use crate::planner::bindings::Bindings;
+use crate::planner::bound::{BoundValue, Source, bind as bind_function};
+use crate::planner::limit::{BoundLimit, BoundLimitExec};
+use crate::planner::session_values;
+use crate::planner::system::{SystemExec, SystemProvider};
+use crate::table::knn::{KnnProvider, KnnScanExec};
+use crate::table::provider::TableSourceProvider;
+use crate::table::scan::ScanExec;
+use crate::types::arrow::data_type;
+use crate::types::arrow::errors::external;
+
+/// The plan with every parameter, table and session function reading from `bindings`.
+pub fn bind(plan: LogicalPlan, bindings: &Arc<Bindings>) -> Result<LogicalPlan> {
+    let bound = plan.transform_up_with_subqueries(|node| {
+        let node = node.map_expressions(|expr| bind_expr(expr, bindings))?.data;
+        Ok(Transformed::yes(match node {
+            LogicalPlan::TableScan(mut scan) => {
+                if let Some(source) = bind_source(&scan.source, bindings)? {
+                    scan.source = source;
+                }
+                LogicalPlan::TableScan(scan)
+            }
+            LogicalPlan::Limit(limit) => bind_limit(limit),
+            node => node,
+        }))
+    })?;
+    Ok(bound.data)
+}
+
+/// An expression with its parameters and session functions reading from `bindings`.
+pub fn bind_expr(expr: Expr, bindings: &Arc<Bindings>) -> Result<Transformed<Expr>> {
+    expr.transform_up(|expr| match expr {
+        Expr::Placeholder(placeholder) => Ok(Transformed::yes(bind_placeholder(placeholder, bindings)?)),
+        Expr::ScalarFunction(call) => Ok(match bind_function(&call.func, bindings) {
+            Some(func) => Transformed::yes(Expr::ScalarFunction(ScalarFunction { func, args: call.args })),
+            None => Transformed::no(Expr::ScalarFunction(call)),
+        }),
+        expr => Ok(Transformed::no(expr)),
+    })
+}
+
+fn bind_placeholder(placeholder: Placeholder, bindings: &Arc<Bindings>) -> Result<Expr> {
+    let number = placeholder.id.trim_start_matches('$').parse::<usize>().ok();
+    let (source, value_type) = match (number, session_values::by_placeholder(&placeholder.id)) {
+        (Some(number), _) => {
+            let known = placeholder.field.as_ref().map(|field| field.data_type().clone());
+            (Source::Parameter(number), known.unwrap_or(DataType::Utf8))
+        }
+        (None, Some(value)) => (Source::Session(value.read), data_type(&value.ty)),
+        (None, None) => {
+            let message = format!("there is no parameter {}", placeholder.id);
+            return Err(external(Error::new(SqlState::UNDEFINED_PARAMETER, message)));
+        }
+    };
+    let function = BoundValue::new(placeholder.id, source, value_type, Arc::clone(bindings));
+    Ok(Expr::ScalarFunction(ScalarFunction::new_udf(function, Vec::new())))
+}
+
+fn bind_source(
+    source: &Arc<dyn TableSource>,
+    bindings: &Arc<Bindings>,
+) -> Result<Option<Arc<dyn TableSource>>> {
+    let source = (source.as_ref() as &dyn std::any::Any).downcast_ref::<DefaultTableSource>();
+    let Some(provider) = source.map(|source| &source.table_provider) else { return Ok(None) };
+    if let Some(system) = provider.downcast_ref::<SystemProvider>() {
+        return Ok(Some(provider_as_source(Arc::new(system.bind(bindings)))));
+    }
+    if let Some(table) = provider.downcast_ref::<TableSourceProvider>() {
+        return Ok(Some(provider_as_source(Arc::new(table.bind(bindings)))));
+    }
+    if let Some(search) = provider.downcast_ref::<KnnProvider>() {
+        let search = search.bind(bindings, |expr| Ok(bind_expr(expr, bindings)?.data))?;
+        return Ok(Some(provider_as_source(Arc::new(search))));
+    }
+    Ok(None)
+}
+
+fn bind_limit(limit: Limit) -> LogicalPlan {
+    let is_constant = |expr: &Option<Box<Expr>>| matches!(expr.as_deref(), None | Some(Expr::Literal(_, _)));
+    if is_constant(&limit.skip) && is_constant(&limit.fetch) {
+        return LogicalPlan::Limit(limit);
+    }
+    let node = BoundLimit {
+        input: Arc::unwrap_or_clone(limit.input),
+        skip: limit.skip.map(|expr| *expr),
+        fetch: limit.fetch.map(|expr| *expr),
+    };
+    LogicalPlan::Extension(Extension { node: Arc::new(node) })
+}
+
+/// The physical plan of a bound logical plan.
+pub async fn physical(plan: &LogicalPlan, state: &SessionState) -> Result<Arc<dyn ExecutionPlan>> {
+    DefaultPhysicalPlanner::with_extension_planners(vec![Arc::new(Extensions)])
+        .create_physical_plan(plan, state)
+        .await
+}
+
+/// Plans the logical nodes of this folder.
+struct Extensions;
+
+#[async_trait]
+impl ExtensionPlanner for Extensions {
+    async fn plan_extension(
+        &self,
+        planner: &dyn PhysicalPlanner,
+        node: &dyn UserDefinedLogicalNode,
+        _logical_inputs: &[&LogicalPlan],
+        physical_inputs: &[Arc<dyn ExecutionPlan>],
+        session: &dyn Session,
+        planning: &PhysicalPlanningContext,
+    ) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+        let Some(limit) = node.as_any().downcast_ref::<BoundLimit>() else { return Ok(None) };
+        let plan = |expr: &Option<Expr>| match expr {
+            Some(expr) => {
+                planner.create_physical_expr(expr, limit.input.schema(), session, planning).map(Some)
+            }
+            None => Ok(None),
+        };
+        let (skip, fetch) = (plan(&limit.skip)?, plan(&limit.fetch)?);
+        Ok(Some(Arc::new(BoundLimitExec::new(Arc::clone(&physical_inputs[0]), skip, fetch))))
+    }
+}
+
+/// Whether a plan is made only of nodes that start afresh at each execution.
+///
+/// The list is closed on purpose: hash joins keep their build side, sorts and aggregates dynamic filters, scalar
+/// subqueries their value.
+pub fn is_stateless(plan: &Arc<dyn ExecutionPlan>) -> bool {
+    let node = plan.as_ref();
+    let known = node.is::<ProjectionExec>()
+        || node.is::<FilterExec>()
+        || node.is::<GlobalLimitExec>()
+        || node.is::<LocalLimitExec>()
+        || node.is::<CoalescePartitionsExec>()
+        || node.is::<UnionExec>()
+        || node.is::<EmptyExec>()
+        || node.is::<PlaceholderRowExec>()
+        || node.is::<BoundLimitExec>()
+        || node.is::<CooperativeExec>()
+        || node.is::<SystemExec>()
+        || node.is::<ScanExec>()
+        || node.is::<KnnScanExec>();
+    known && plan.children().into_iter().all(is_stateless)
+}

@@ -1,0 +1,213 @@
+//! ORDER BY distance LIMIT k becomes a search.
+//!
+//! The rule runs on the optimised plan. It looks for
+//!
+//! ```text
+//!   Sort [l2_distance(v, q), ...] fetch k            KnnScan (v, q, k, filters) -> ..., __distance
+//!     Projection / SubqueryAlias ...        =>         below the same projections, in which the distance is a column
+//!       TableScan t [filters]
+//! ```
+//!
+//! or the same with LIMIT $n above. The first sort key must be a distance, ascending, NULLs last, between a
+//! `vector(n)` column and an expression without columns. Rows come out of the search in order, so the sort goes, unless
+//! it has further keys: then the search also returns all rows as far as the last one, and the sort stays above it.
+//! Any other shape keeps its exact plan.
+
+use std::sync::Arc;
+
+use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::{Column, Result};
+use datafusion::datasource::{DefaultTableSource, provider_as_source};
+use datafusion::logical_expr::expr::ScalarFunction;
+use datafusion::logical_expr::expr_rewriter::NamePreserver;
+use datafusion::logical_expr::logical_plan::{SubqueryAlias, TableScanBuilder};
+use datafusion::logical_expr::{Expr, LogicalPlan, Projection, Sort, TableScan, lit};
+use datafusion::optimizer::optimize_projections::OptimizeProjections;
+use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
+
+use crate::functions::vector::{distance_function, metric_of_function};
+use crate::table::knn::{DISTANCE_COLUMN, KnnProvider, Question};
+use crate::table::provider::{TableSourceProvider, is_stable};
+use crate::types::Type;
+
+/// The plan with its searches. `config` is that of the optimiser which ran before.
+pub fn rewrite(plan: LogicalPlan, config: &dyn OptimizerConfig) -> Result<LogicalPlan> {
+    let rewritten = plan.transform_down_with_subqueries(|node| match node {
+        LogicalPlan::Sort(sort) => match sort.fetch {
+            Some(fetch) => Ok(match search(&sort, vec![lit(fetch as i64)])? {
+                Some(plan) => Transformed::yes(plan),
+                None => Transformed::no(LogicalPlan::Sort(sort)),
+            }),
+            None => Ok(Transformed::no(LogicalPlan::Sort(sort))),
+        },
+        LogicalPlan::Limit(mut limit) => {
+            let Some(fetch) = limit.fetch.as_deref().cloned() else {
+                return Ok(Transformed::no(LogicalPlan::Limit(limit)));
+            };
+            let counts = std::iter::once(fetch).chain(limit.skip.as_deref().cloned()).collect();
+            match below_projections(&limit.input, counts)? {
+                Some(input) => {
+                    limit.input = Arc::new(input);
+                    Ok(Transformed::yes(LogicalPlan::Limit(limit)))
+                }
+                None => Ok(Transformed::no(LogicalPlan::Limit(limit))),
+            }
+        }
+        node => Ok(Transformed::no(node)),
+    })?;
+    if !rewritten.transformed {
+        return Ok(rewritten.data);
+    }
+    // Vectors that only the sort needed are not read any more.
+    Ok(OptimizeProjections::new().rewrite(rewritten.data, config)?.data)
+}
+
+/// A limit whose counts are not constants stands above the projections that stand above the sort.
+fn below_projections(node: &LogicalPlan, counts: Vec<Expr>) -> Result<Option<LogicalPlan>> {
+    match node {
+        LogicalPlan::Sort(sort) if sort.fetch.is_none() => search(sort, counts),
+        LogicalPlan::Projection(projection) => {
+            let Some(input) = below_projections(&projection.input, counts)? else { return Ok(None) };
+            let projection = Projection::try_new(projection.expr.clone(), Arc::new(input))?;
+            Ok(Some(LogicalPlan::Projection(projection)))
+        }
+        _ => Ok(None),
+    }
+}
+
+/// The search that answers a sort, if one does.
+fn search(sort: &Sort, limit: Vec<Expr>) -> Result<Option<LogicalPlan>> {
+    let Some(key) = sort.expr.first().filter(|key| key.asc && !key.nulls_first) else { return Ok(None) };
+    let Some((distance, scan)) = resolve(key.expr.clone().unalias(), &sort.input) else { return Ok(None) };
+    let Some(table) = table_of(scan) else { return Ok(None) };
+    let Some((column, metric, query)) = question_of(&distance, table) else { return Ok(None) };
+    let with_ties = sort.expr.len() > 1;
+    let question = Question { column, metric, function: distance_function(metric), query, limit, with_ties };
+    let provider = KnnProvider::new(table.clone(), question);
+    let Some(input) = rebuild(&sort.input, &distance, provider)? else { return Ok(None) };
+    let input = without_distance(input, &sort.input)?;
+    if !with_ties {
+        return Ok(Some(input));
+    }
+    let sort = Sort { expr: sort.expr.clone(), input: Arc::new(input), fetch: sort.fetch };
+    Ok(Some(LogicalPlan::Sort(sort)))
+}
+
+/// A select list of the table's columns as they are has no projection, and the distance would stay in the result.
+fn without_distance(found: LogicalPlan, before: &LogicalPlan) -> Result<LogicalPlan> {
+    if found.schema().fields().len() == before.schema().fields().len() {
+        return Ok(found);
+    }
+    let columns = before.schema().columns().into_iter().map(Expr::Column).collect();
+    Ok(LogicalPlan::Projection(Projection::try_new(columns, Arc::new(found))?))
+}
+
+/// An expression over the output of `node`, in terms of the scan below it.
+fn resolve(expr: Expr, node: &LogicalPlan) -> Option<(Expr, &TableScan)> {
+    match node {
+        LogicalPlan::TableScan(scan) => Some((expr, scan)),
+        LogicalPlan::Projection(projection) => {
+            let column = |position: usize| Some(projection.expr.get(position)?.clone().unalias());
+            resolve(substitute(expr, node, &column)?, &projection.input)
+        }
+        LogicalPlan::SubqueryAlias(alias) => {
+            let column =
+                |position: usize| Some(Expr::Column(alias.input.schema().columns().get(position)?.clone()));
+            resolve(substitute(expr, node, &column)?, &alias.input)
+        }
+        _ => None,
+    }
+}
+
+/// `expr` with each column of `node`'s output replaced by what makes it.
+fn substitute(expr: Expr, node: &LogicalPlan, column: &dyn Fn(usize) -> Option<Expr>) -> Option<Expr> {
+    let mut complete = true;
+    let replaced = expr.transform_up(|expr| {
+        let Expr::Column(name) = &expr else { return Ok(Transformed::no(expr)) };
+        match node.schema().maybe_index_of_column(name).and_then(column) {
+            Some(inner) => Ok(Transformed::yes(inner)),
+            None => {
+                complete = false;
+                Ok(Transformed::no(expr))
+            }
+        }
+    });
+    replaced.ok().filter(|_| complete).map(|replaced| replaced.data)
+}
+
+fn table_of(scan: &TableScan) -> Option<&TableSourceProvider> {
+    if scan.fetch.is_some() {
+        return None;
+    }
+    let source = (scan.source.as_ref() as &dyn std::any::Any).downcast_ref::<DefaultTableSource>()?;
+    source.table_provider.downcast_ref::<TableSourceProvider>()
+}
+
+/// The column, metric and query vector of a distance.
+fn question_of(
+    distance: &Expr,
+    table: &TableSourceProvider,
+) -> Option<(usize, crate::distance::Metric, Expr)> {
+    let Expr::ScalarFunction(ScalarFunction { func, args }) = distance else { return None };
+    let metric = metric_of_function(func.name())?;
+    let [left, right] = args.as_slice() else { return None };
+    let column_of = |expr: &Expr| {
+        let Expr::Column(Column { name, .. }) = expr else { return None };
+        let columns = &table.definition().columns;
+        columns.iter().position(|column| column.name == *name && matches!(column.ty, Type::Vector(Some(_))))
+    };
+    let is_query = |expr: &Expr| expr.column_refs().is_empty() && is_stable(expr);
+    match (column_of(left), column_of(right)) {
+        (Some(column), None) if is_query(right) => Some((column, metric, right.clone())),
+        (None, Some(column)) if is_query(left) => Some((column, metric, left.clone())),
+        _ => None,
+    }
+}
+
+/// The nodes below the sort, over the search instead of the scan.
+fn rebuild(node: &LogicalPlan, distance: &Expr, provider: KnnProvider) -> Result<Option<LogicalPlan>> {
+    match node {
+        LogicalPlan::TableScan(scan) => search_scan(scan, provider).map(Some),
+        LogicalPlan::SubqueryAlias(alias) => {
+            let Some(input) = rebuild(&alias.input, distance, provider)? else { return Ok(None) };
+            let alias = SubqueryAlias::try_new(Arc::new(input), alias.alias.clone())?;
+            Ok(Some(LogicalPlan::SubqueryAlias(alias)))
+        }
+        LogicalPlan::Projection(projection) => {
+            let Some(input) = rebuild(&projection.input, distance, provider)? else { return Ok(None) };
+            let found = input.schema().iter().find(|(_, field)| field.name() == DISTANCE_COLUMN);
+            let column = found.map(|(qualifier, field)| Expr::Column((qualifier, field).into()));
+            let reuse = |expr: &Expr| match &column {
+                Some(column) => reuse_distance(expr.clone(), &projection.input, distance, column),
+                None => Ok(expr.clone()),
+            };
+            let exprs = projection.expr.iter().map(reuse).collect::<Result<_>>()?;
+            Ok(Some(LogicalPlan::Projection(Projection::try_new(exprs, Arc::new(input))?)))
+        }
+        _ => Ok(None),
+    }
+}
+
+fn search_scan(scan: &TableScan, provider: KnnProvider) -> Result<LogicalPlan> {
+    use datafusion::catalog::TableProvider;
+    let distance = provider.schema().fields().len() - 1;
+    let mut projection = scan.projection.clone().unwrap_or_else(|| (0..distance).collect());
+    projection.push(distance);
+    let source = provider_as_source(Arc::new(provider));
+    let scan = TableScanBuilder::new(scan.table_name.clone(), source)
+        .with_projection(Some(projection))
+        .with_filters(scan.filters.clone())
+        .build()?;
+    Ok(LogicalPlan::TableScan(scan))
+}
+
+/// The distance is computed by the search, and not again by the select list.
+fn reuse_distance(expr: Expr, input: &LogicalPlan, distance: &Expr, column: &Expr) -> Result<Expr> {
+    let name = NamePreserver::new_for_projection().save(&expr);
+    let reused = expr.transform_down(|expr| {
+        let same = matches!(expr, Expr::ScalarFunction(_))
+            && resolve(expr.clone(), input).is_some_and(|(resolved, _)| resolved == *distance);
+        Ok(if same { Transformed::yes(column.clone()) } else { Transformed::no(expr) })
+    })?;
+    Ok(name.restore(reused.data))
+}

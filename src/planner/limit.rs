@@ -1,0 +1,189 @@
+//! LIMIT and OFFSET whose counts are parameters.
+//!
+//! DataFusion's limit takes constants. A count that is only known when the plan runs becomes this node, which reads
+//! it from the execution, so that `LIMIT $2` does not need a new plan each time.
+
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::common::{DFSchemaRef, Result};
+use datafusion::execution::{RecordBatchStream, SendableRecordBatchStream, TaskContext};
+use datafusion::logical_expr::{Expr, LogicalPlan, UserDefinedLogicalNodeCore};
+use datafusion::physical_plan::{
+    DisplayAs, DisplayFormatType, Distribution, ExecutionPlan, ExecutionPlanProperties, PhysicalExpr,
+    PlanProperties,
+};
+use futures::{Stream, StreamExt};
+
+use crate::table::predicate::{Clause, count_of};
+use crate::types::arrow::errors::external;
+
+/// The logical node.
+#[derive(Debug, PartialEq, Eq, Hash, PartialOrd)]
+pub struct BoundLimit {
+    pub input: LogicalPlan,
+    pub skip: Option<Expr>,
+    pub fetch: Option<Expr>,
+}
+
+impl UserDefinedLogicalNodeCore for BoundLimit {
+    fn name(&self) -> &str {
+        "Limit"
+    }
+
+    fn inputs(&self) -> Vec<&LogicalPlan> {
+        vec![&self.input]
+    }
+
+    fn schema(&self) -> &DFSchemaRef {
+        self.input.schema()
+    }
+
+    fn expressions(&self) -> Vec<Expr> {
+        self.skip.iter().chain(&self.fetch).cloned().collect()
+    }
+
+    fn fmt_for_explain(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str("Limit")
+    }
+
+    fn with_exprs_and_inputs(&self, exprs: Vec<Expr>, mut inputs: Vec<LogicalPlan>) -> Result<Self> {
+        let mut exprs = exprs.into_iter();
+        let skip = self.skip.as_ref().and_then(|_| exprs.next());
+        let fetch = self.fetch.as_ref().and_then(|_| exprs.next());
+        Ok(BoundLimit { input: inputs.swap_remove(0), skip, fetch })
+    }
+}
+
+/// The physical node.
+#[derive(Debug)]
+pub struct BoundLimitExec {
+    input: Arc<dyn ExecutionPlan>,
+    skip: Option<Arc<dyn PhysicalExpr>>,
+    fetch: Option<Arc<dyn PhysicalExpr>>,
+    properties: Arc<PlanProperties>,
+}
+
+impl BoundLimitExec {
+    pub fn new(
+        input: Arc<dyn ExecutionPlan>,
+        skip: Option<Arc<dyn PhysicalExpr>>,
+        fetch: Option<Arc<dyn PhysicalExpr>>,
+    ) -> BoundLimitExec {
+        let properties = PlanProperties::new(
+            input.equivalence_properties().clone(),
+            datafusion::physical_plan::Partitioning::UnknownPartitioning(1),
+            input.pipeline_behavior(),
+            input.boundedness(),
+        );
+        BoundLimitExec { input, skip, fetch, properties: Arc::new(properties) }
+    }
+}
+
+impl DisplayAs for BoundLimitExec {
+    fn fmt_as(&self, _format: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Limit")
+    }
+}
+
+impl ExecutionPlan for BoundLimitExec {
+    fn name(&self) -> &str {
+        "BoundLimitExec"
+    }
+
+    fn properties(&self) -> &Arc<PlanProperties> {
+        &self.properties
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        vec![&self.input]
+    }
+
+    fn required_input_distribution(&self) -> Vec<Distribution> {
+        vec![Distribution::SinglePartition]
+    }
+
+    fn maintains_input_order(&self) -> Vec<bool> {
+        vec![true]
+    }
+
+    fn benefits_from_input_partitioning(&self) -> Vec<bool> {
+        vec![false]
+    }
+
+    fn apply_expressions(
+        &self,
+        f: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
+    ) -> Result<TreeNodeRecursion> {
+        datafusion::physical_plan::execution_plan::apply_expression_roots(
+            self.skip.iter().chain(&self.fetch),
+            f,
+        )
+    }
+
+    fn with_new_children(
+        self: Arc<Self>,
+        mut children: Vec<Arc<dyn ExecutionPlan>>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        Ok(Arc::new(BoundLimitExec::new(children.swap_remove(0), self.skip.clone(), self.fetch.clone())))
+    }
+
+    fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
+        let skip = count_of(self.skip.as_ref(), Clause::Offset).map_err(external)?;
+        let fetch = count_of(self.fetch.as_ref(), Clause::Limit).map_err(external)?;
+        Ok(Box::pin(LimitStream {
+            input: self.input.execute(partition, context)?,
+            skip: skip.unwrap_or(0),
+            fetch: fetch.unwrap_or(usize::MAX),
+        }))
+    }
+}
+
+/// Skips rows, then passes some on, then ends without asking its input again.
+struct LimitStream {
+    input: SendableRecordBatchStream,
+    skip: usize,
+    fetch: usize,
+}
+
+impl LimitStream {
+    fn cut(&mut self, batch: RecordBatch) -> RecordBatch {
+        let skipped = self.skip.min(batch.num_rows());
+        self.skip -= skipped;
+        let kept = (batch.num_rows() - skipped).min(self.fetch);
+        self.fetch -= kept;
+        batch.slice(skipped, kept)
+    }
+}
+
+impl Stream for LimitStream {
+    type Item = Result<RecordBatch>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        loop {
+            if self.fetch == 0 {
+                return Poll::Ready(None);
+            }
+            match ready!(self.input.poll_next_unpin(context)) {
+                Some(Ok(batch)) => {
+                    let batch = self.cut(batch);
+                    if batch.num_rows() > 0 {
+                        return Poll::Ready(Some(Ok(batch)));
+                    }
+                }
+                other => return Poll::Ready(other),
+            }
+        }
+    }
+}
+
+impl RecordBatchStream for LimitStream {
+    fn schema(&self) -> SchemaRef {
+        self.input.schema()
+    }
+}

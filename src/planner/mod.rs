@@ -1,0 +1,37 @@
+//! From a good plan to the right plan.
+//!
+//! DataFusion plans; this folder teaches it PostgreSQL's types and operators, nearest neighbours, and how to keep a
+//! finished plan. In the order in which a plan meets them:
+//!
+//! 1. `operators`: `<->` and the comparisons of vectors, text literals that take the other side's type.
+//! 2. `prepare`: literals and parameters get PostgreSQL's types; now() and its like become parameters.
+//! 3. `casts`: casts where PostgreSQL and Arrow differ.
+//! 4. `knn`: ORDER BY distance LIMIT k becomes a search.
+//! 5. `finish`: parameters become readers of one [`bindings::Bindings`] cell, and the plan can be kept.
+
+// The cell an execution's parameters, snapshots and settings are read from.
+pub mod bindings;
+// Functions that read the execution they run in.
+pub mod bound;
+// Casts with PostgreSQL's rules.
+pub mod casts;
+// What all plans share: functions, rules, memory.
+pub mod environment;
+// EXPLAIN.
+pub mod explain;
+// From a logical plan to one that can be run again and again.
+pub mod finish;
+// ORDER BY distance LIMIT k becomes a search.
+pub mod knn;
+// LIMIT and OFFSET whose counts are parameters.
+pub mod limit;
+// Operators by the types of their operands.
+pub mod operators;
+// Where output columns come from.
+pub mod origin;
+// PostgreSQL's types for literals and parameters.
+pub mod prepare;
+// now(), current_user and their like.
+pub mod session_values;
+// Tables computed from the catalogue and the session.
+pub mod system;

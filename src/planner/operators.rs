@@ -1,0 +1,241 @@
+//! Operators by the types of their operands.
+//!
+//! Two things PostgreSQL does that DataFusion does not:
+//!
+//! 1. `<->`, `<#>`, `<=>`, `<+>` and the comparisons and arithmetic of vectors are functions of
+//!    [`crate::functions::vector`].
+//! 2. A text literal has no type until it meets an operand that has one: `id = '5'`, `v <-> '[1,2]'`,
+//!    `created > '2024-01-01'`. It is read as a value of that type here, with that type's error messages.
+
+use std::collections::HashMap;
+use std::sync::{Arc, OnceLock};
+
+use arrow::datatypes::{DataType, Field};
+use datafusion::common::{DFSchema, Result, ScalarValue};
+use datafusion::logical_expr::expr::{Placeholder, ScalarFunction};
+use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr};
+use datafusion::logical_expr::{Expr, ExprSchemable, ScalarUDF};
+
+use crate::distance::Metric;
+use crate::error::{Error, SqlState};
+use crate::functions::cast::parse_text;
+use crate::functions::scalar::type_name;
+use crate::functions::vector::distance_function;
+use crate::functions::{json, vector};
+use crate::types::Type;
+use crate::types::arrow::errors::external;
+use crate::types::arrow::{data_type, field, metadata, to_scalar, type_of};
+
+/// Our part of planning binary operators; what it leaves alone is DataFusion's.
+#[derive(Debug)]
+pub struct OperatorPlanner;
+
+/// What is known of an operand.
+enum Operand {
+    /// A text literal: takes the other side's type.
+    Unknown(String),
+    /// A parameter without a type yet.
+    Parameter(String),
+    Typed(Field),
+    /// NULL, or a column this schema does not tell about (a lambda, an outer query's).
+    Other,
+}
+
+impl ExprPlanner for OperatorPlanner {
+    fn plan_binary_op(&self, expr: RawBinaryExpr, schema: &DFSchema) -> Result<PlannerResult<RawBinaryExpr>> {
+        let operator = operator_name(&expr.op.to_string());
+        let (left, right) = (operand(&expr.left, schema), operand(&expr.right, schema));
+        if let Some(metric) = Metric::from_operator(&operator) {
+            let RawBinaryExpr { left: a, right: b, .. } = expr;
+            return distance(metric, (a, left), (b, right)).map(PlannerResult::Planned);
+        }
+        if (left.is(&DataType::LargeBinary) || right.is(&DataType::LargeBinary))
+            && let Some(function) = vector_function(&operator)
+        {
+            let arguments = vec![as_vector(expr.left, &left)?, as_vector(expr.right, &right)?];
+            return Ok(PlannerResult::Planned(call(function, arguments)));
+        }
+        if let Some(function) = json::function_of_operator(&operator)
+            && (left.is(&DataType::LargeUtf8) || left.is_json())
+        {
+            let right = json::right_operand(&operator, expr.right, matches!(right, Operand::Parameter(_)));
+            return Ok(PlannerResult::Planned(call(function, vec![expr.left, right])));
+        }
+        plan_text_literals(expr, &operator, &left, &right)
+    }
+}
+
+/// `OPERATOR(public.<->)` is `<->`.
+fn operator_name(text: &str) -> String {
+    let inner = text.strip_prefix("OPERATOR(").and_then(|text| text.strip_suffix(')'));
+    match inner {
+        Some(qualified) => qualified.rsplit_once('.').map_or(qualified, |(_, name)| name).to_owned(),
+        None => text.to_owned(),
+    }
+}
+
+impl Operand {
+    fn is(&self, data_type: &DataType) -> bool {
+        matches!(self, Operand::Typed(field) if field.data_type() == data_type)
+    }
+
+    fn is_json(&self) -> bool {
+        matches!(self, Operand::Typed(field) if type_of(field) == Type::Json)
+    }
+
+    fn describe(&self) -> &'static str {
+        match self {
+            Operand::Typed(field) => type_name(field.data_type()),
+            _ => "unknown",
+        }
+    }
+}
+
+fn operand(expr: &Expr, schema: &DFSchema) -> Operand {
+    match expr {
+        Expr::Literal(ScalarValue::Utf8(Some(text)), None) => Operand::Unknown(text.clone()),
+        Expr::Literal(ScalarValue::Null, _) => Operand::Other,
+        Expr::Literal(ScalarValue::Int64(Some(number)), None) if i32::try_from(*number).is_ok() => {
+            Operand::Typed(field("", &Type::Int4, true))
+        }
+        Expr::Placeholder(Placeholder { id, field: None }) => Operand::Parameter(id.clone()),
+        expr => match expr.to_field(schema) {
+            Ok((_, field)) if field.data_type().is_null() => Operand::Other,
+            Ok((_, field)) => Operand::Typed(field.as_ref().clone()),
+            Err(_) => Operand::Other,
+        },
+    }
+}
+
+fn distance(metric: Metric, left: (Expr, Operand), right: (Expr, Operand)) -> Result<Expr> {
+    let (Operand::Typed(_), Operand::Typed(_)) = (&left.1, &right.1) else {
+        let arguments = vec![as_vector(left.0, &left.1)?, as_vector(right.0, &right.1)?];
+        return Ok(call(distance_function(metric), arguments));
+    };
+    let fits = |operand: &Operand| operand.is(&DataType::LargeBinary) || operand.is(&DataType::Utf8);
+    if !fits(&left.1) || !fits(&right.1) {
+        return Err(no_operator(metric.operator(), &left.1, &right.1));
+    }
+    Ok(call(distance_function(metric), vec![left.0, right.0]))
+}
+
+fn no_operator(operator: &str, left: &Operand, right: &Operand) -> datafusion::common::DataFusionError {
+    let error = Error::new(
+        SqlState::UNDEFINED_FUNCTION,
+        format!("operator does not exist: {} {operator} {}", left.describe(), right.describe()),
+    )
+    .hint(
+        "No operator matches the given name and argument types. You might need to add explicit type casts.",
+    );
+    external(error)
+}
+
+/// A literal or a parameter that stands beside a vector is one.
+fn as_vector(expr: Expr, operand: &Operand) -> Result<Expr> {
+    typed(expr, operand, &Type::Vector(None))
+}
+
+/// The expression as `ty` when it has no type of its own.
+fn typed(expr: Expr, operand: &Operand, ty: &Type) -> Result<Expr> {
+    match operand {
+        Operand::Unknown(text) => literal(text, ty),
+        Operand::Parameter(id) => Ok(parameter(id.clone(), ty)),
+        _ => Ok(expr),
+    }
+}
+
+/// A parameter of a known type.
+pub fn parameter(id: String, ty: &Type) -> Expr {
+    Expr::Placeholder(Placeholder::new_with_field(id, Some(Arc::new(field("", ty, true)))))
+}
+
+/// A text literal as a value of `ty`.
+pub fn literal(text: &str, ty: &Type) -> Result<Expr> {
+    let value = parse_text(text, ty).map_err(external)?;
+    let scalar = to_scalar(&value, ty).map_err(external)?;
+    let metadata = datafusion::common::metadata::FieldMetadata::from(
+        &Field::new("", data_type(ty), true).with_metadata(metadata(ty)),
+    );
+    Ok(Expr::Literal(scalar, Some(metadata)))
+}
+
+fn vector_function(operator: &str) -> Option<&'static str> {
+    Some(match operator {
+        "=" => "vector_eq",
+        "<>" | "!=" => "vector_ne",
+        "<" => "vector_lt",
+        "<=" => "vector_le",
+        ">" => "vector_gt",
+        ">=" => "vector_ge",
+        "+" => "vector_add",
+        "-" => "vector_sub",
+        "*" => "vector_mul",
+        "||" => "vector_concat",
+        _ => return None,
+    })
+}
+
+/// A call of one of our functions.
+pub fn call(function: &str, arguments: Vec<Expr>) -> Expr {
+    static FUNCTIONS: OnceLock<HashMap<String, Arc<ScalarUDF>>> = OnceLock::new();
+    let functions = FUNCTIONS.get_or_init(|| {
+        let all = vector::functions().into_iter().chain(json::functions());
+        all.map(|function| (function.name().to_owned(), function)).collect()
+    });
+    let udf = functions.get(function).expect("operators name functions of these files only");
+    Expr::ScalarFunction(ScalarFunction::new_udf(Arc::clone(udf), arguments))
+}
+
+fn plan_text_literals(
+    expr: RawBinaryExpr,
+    operator: &str,
+    left: &Operand,
+    right: &Operand,
+) -> Result<PlannerResult<RawBinaryExpr>> {
+    let RawBinaryExpr { op, left: a, right: b } = expr;
+    let a_type = right.field().and_then(|field| type_beside(operator, field));
+    let b_type = left.field().and_then(|field| type_beside(operator, field));
+    let a = match a_type {
+        Some(ty) => typed(a, left, &ty)?,
+        None => a,
+    };
+    let b = match b_type {
+        Some(ty) => typed(b, right, &ty)?,
+        None => b,
+    };
+    Ok(PlannerResult::Original(RawBinaryExpr { op, left: a, right: b }))
+}
+
+impl Operand {
+    fn field(&self) -> Option<&Field> {
+        match self {
+            Operand::Typed(field) => Some(field),
+            _ => None,
+        }
+    }
+}
+
+/// The type an operand without one takes beside `other`; `None` leaves it alone.
+fn type_beside(operator: &str, other: &Field) -> Option<Type> {
+    let ty = without_modifier(type_of(other));
+    if is_text(&ty) {
+        return None;
+    }
+    let is_moment = matches!(ty, Type::Date | Type::Time | Type::Timestamp | Type::Timestamptz);
+    match operator {
+        "=" | "<>" | "!=" | "<" | "<=" | ">" | ">=" => Some(ty),
+        "+" if is_moment => Some(Type::Interval),
+        "+" | "-" | "*" | "/" | "%" => Some(ty),
+        _ => None,
+    }
+}
+
+/// Text literals stay text beside text and json.
+fn is_text(ty: &Type) -> bool {
+    ty.is_text() || matches!(ty, Type::Json)
+}
+
+/// The type of a parameter or literal that meets a column of `ty`.
+pub fn without_modifier(ty: Type) -> Type {
+    ty.bare()
+}

@@ -1,0 +1,197 @@
+//! PostgreSQL's types for literals and parameters, before DataFusion coerces anything.
+//!
+//! - Whole numbers that fit are `integer`; DataFusion reads all of them as `bigint`.
+//! - Text literals in IN lists, BETWEEN and CASE take the type of what they are compared with.
+//! - Parameters have the types of the statement; [`parameter_types`] finds those the client left open.
+//! - now(), current_user and their like become pseudo-parameters.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow::datatypes::DataType;
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion::common::{DFSchema, Result, ScalarValue};
+use datafusion::logical_expr::expr::{InList, Placeholder};
+use datafusion::logical_expr::expr_rewriter::NamePreserver;
+use datafusion::logical_expr::{Between, Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder};
+
+use crate::functions::vector::metric_of_function;
+use crate::planner::casts::input_schema;
+use crate::planner::operators::{literal, parameter, without_modifier};
+use crate::planner::session_values;
+use crate::types::Type;
+use crate::types::arrow::{field, type_of};
+
+/// The plan with PostgreSQL's types; `params` are the types of `$1`, `$2`, ...
+pub fn prepare(plan: LogicalPlan, params: &[Type]) -> Result<LogicalPlan> {
+    // The type of a recursive query's own table is fixed before its literals could change it.
+    let integers = !plan.exists(|node| Ok(matches!(node, LogicalPlan::RecursiveQuery(_))))?;
+    let plan = plan.transform_up_with_subqueries(|node| {
+        let schema = input_schema(&node);
+        let names = NamePreserver::new(&node);
+        let integers = integers && !matches!(node, LogicalPlan::Limit(_));
+        node.map_expressions(|expr| {
+            let name = names.save(&expr);
+            let expr = prepare_expr(expr, &schema, params, integers)?;
+            Ok(expr.update_data(|expr| name.restore(expr)))
+        })?
+        .map_data(recompute)
+    })?;
+    Ok(plan.data)
+}
+
+/// VALUES take their types from their expressions, which the general recomputation leaves out.
+fn recompute(node: LogicalPlan) -> Result<LogicalPlan> {
+    match node {
+        LogicalPlan::Values(values) => LogicalPlanBuilder::values(values.values)?.build(),
+        node => node.recompute_schema(),
+    }
+}
+
+/// One expression; `integers` says whether its literals may become `integer`.
+pub fn prepare_expr(
+    expr: Expr,
+    schema: &DFSchema,
+    params: &[Type],
+    integers: bool,
+) -> Result<Transformed<Expr>> {
+    expr.transform_up(|expr| {
+        Ok(match expr {
+            Expr::Literal(ScalarValue::Int64(Some(number)), None) if integers => {
+                match i32::try_from(number) {
+                    Ok(number) => Transformed::yes(Expr::Literal(ScalarValue::Int32(Some(number)), None)),
+                    Err(_) => Transformed::no(Expr::Literal(ScalarValue::Int64(Some(number)), None)),
+                }
+            }
+            Expr::Placeholder(placeholder) => Transformed::yes(prepare_parameter(placeholder, params)),
+            Expr::ScalarFunction(call) if call.args.is_empty() => {
+                match session_values::by_function(call.func.name()) {
+                    Some((name, value)) => Transformed::yes(parameter(name, &value.ty)),
+                    None => Transformed::no(Expr::ScalarFunction(call)),
+                }
+            }
+            Expr::InList(InList { expr, list, negated }) => {
+                let list =
+                    list.into_iter().map(|item| take_type(item, &expr, schema)).collect::<Result<_>>()?;
+                Transformed::yes(Expr::InList(InList { expr, list, negated }))
+            }
+            Expr::Between(Between { expr, negated, low, high }) => {
+                let low = Box::new(take_type(*low, &expr, schema)?);
+                let high = Box::new(take_type(*high, &expr, schema)?);
+                Transformed::yes(Expr::Between(Between { expr, negated, low, high }))
+            }
+            Expr::Case(mut case) => {
+                if let Some(subject) = &case.expr {
+                    for (when, _) in &mut case.when_then_expr {
+                        **when = take_type(std::mem::take(when.as_mut()), subject, schema)?;
+                    }
+                }
+                Transformed::yes(Expr::Case(case))
+            }
+            expr => Transformed::no(expr),
+        })
+    })
+}
+
+fn prepare_parameter(placeholder: Placeholder, params: &[Type]) -> Expr {
+    let number = placeholder.id.trim_start_matches('$').parse::<usize>().ok();
+    match number.and_then(|number| params.get(number.checked_sub(1)?)) {
+        Some(ty) => parameter(placeholder.id, ty),
+        None => Expr::Placeholder(placeholder),
+    }
+}
+
+/// A text literal or an open parameter as a value of the type of `other`.
+fn take_type(expr: Expr, other: &Expr, schema: &DFSchema) -> Result<Expr> {
+    let Ok((_, found)) = other.to_field(schema) else { return Ok(expr) };
+    let ty = without_modifier(type_of(&found));
+    if matches!(found.data_type(), DataType::Utf8 | DataType::Null) {
+        return Ok(expr);
+    }
+    match expr {
+        Expr::Literal(ScalarValue::Utf8(Some(text)), None) => literal(&text, &ty),
+        expr => Ok(expr),
+    }
+}
+
+/// The types of a plan's parameters by number, as far as their surroundings tell; `None` where they do not.
+pub fn parameter_types(plan: &LogicalPlan) -> Result<BTreeMap<usize, Option<Type>>> {
+    let mut types = BTreeMap::new();
+    plan.apply_with_subqueries(|node| {
+        let is_limit = matches!(node, LogicalPlan::Limit(_));
+        let schema = input_schema(node);
+        node.apply_expressions(|expr| {
+            note_types(expr, &schema, &mut types, is_limit)?;
+            Ok(TreeNodeRecursion::Continue)
+        })
+    })?;
+    Ok(types)
+}
+
+/// Notes the parameters of one expression over `schema`.
+pub fn note_types(
+    expr: &Expr,
+    schema: &DFSchema,
+    types: &mut BTreeMap<usize, Option<Type>>,
+    is_limit: bool,
+) -> Result<()> {
+    expr.apply(|expr| {
+        match expr {
+            Expr::Placeholder(placeholder) => {
+                let known = placeholder.field.as_ref().map(|field| without_modifier(type_of(field)));
+                note(placeholder, known.or(is_limit.then_some(Type::Int8)), types);
+            }
+            Expr::Cast(cast) => {
+                if let Expr::Placeholder(placeholder) = cast.expr.as_ref() {
+                    note(placeholder, Some(without_modifier(type_of(&cast.field))), types);
+                }
+            }
+            Expr::ScalarFunction(call) => {
+                for (position, argument) in call.args.iter().enumerate() {
+                    if let Expr::Placeholder(placeholder) = argument {
+                        let ty = argument_type(call.func.name(), position, &call.args, schema);
+                        note(placeholder, ty, types);
+                    }
+                }
+            }
+            _ => {}
+        }
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    Ok(())
+}
+
+/// The first type found stays.
+fn note(placeholder: &Placeholder, ty: Option<Type>, types: &mut BTreeMap<usize, Option<Type>>) {
+    let Ok(number) = placeholder.id.trim_start_matches('$').parse::<usize>() else { return };
+    let entry = types.entry(number).or_default();
+    if entry.is_none() {
+        *entry = placeholder.field.as_ref().map(|field| without_modifier(type_of(field))).or(ty);
+    }
+}
+
+/// The type a function takes at a position, for the functions whose parameters are worth knowing.
+fn argument_type(function: &str, position: usize, arguments: &[Expr], schema: &DFSchema) -> Option<Type> {
+    if metric_of_function(function).is_some() {
+        return Some(Type::Vector(None));
+    }
+    match (function, position) {
+        ("inner_product" | "vector_dims" | "vector_norm" | "l2_norm" | "l2_normalize", _) => {
+            Some(Type::Vector(None))
+        }
+        ("subvector", 0) => Some(Type::Vector(None)),
+        ("subvector", _) => Some(Type::Int4),
+        // x = ANY ($1)
+        ("array_has", 0) => {
+            let (_, item) = arguments.get(1)?.to_field(schema).ok()?;
+            let known = !item.data_type().is_null();
+            known.then(|| Type::Array(Box::new(without_modifier(type_of(&item)))))
+        }
+        _ => None,
+    }
+}
+
+/// The types for SqlToRel: known ones as fields.
+pub fn parameter_fields(types: &[Option<Type>]) -> Vec<Option<arrow::datatypes::FieldRef>> {
+    types.iter().map(|ty| ty.as_ref().map(|ty| Arc::new(field("", ty, true)))).collect()
+}

@@ -1,0 +1,274 @@
+//! now(), current_user and their like: constants of one execution.
+//!
+//! A call becomes a pseudo-parameter (`$now`), which the optimiser moves around and pushes into scans like any
+//! parameter, and which [`crate::planner::finish`] turns into a reader of the execution. Functions that take
+//! arguments or answer differently at each call are [`BoundFunction`]s instead.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, Int64Builder, StringArray, StringBuilder};
+use arrow::datatypes::DataType;
+use datafusion::common::{Result, ScalarValue};
+use datafusion::logical_expr::{
+    ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
+};
+
+use crate::error::{Error, SqlState};
+use crate::functions::scalar::no_such_function;
+use crate::planner::bindings::Execution;
+use crate::planner::bound::BoundFunction;
+use crate::types::Type;
+use crate::types::arrow::data_type;
+use crate::types::arrow::errors::external;
+
+const MICROSECONDS_PER_DAY: i64 = 86_400_000_000;
+
+/// One constant of an execution.
+pub struct SessionValue {
+    /// PostgreSQL's names for it, all spelt as functions.
+    pub names: &'static [&'static str],
+    pub ty: Type,
+    pub read: fn(&Execution) -> crate::error::Result<ScalarValue>,
+}
+
+/// All of them; the first name is the one of the pseudo-parameter.
+pub const SESSION_VALUES: &[SessionValue] = &[
+    SessionValue {
+        names: &["now", "transaction_timestamp", "current_timestamp"],
+        ty: Type::Timestamptz,
+        read: |execution| Ok(timestamptz(execution.transaction_time)),
+    },
+    SessionValue {
+        names: &["statement_timestamp"],
+        ty: Type::Timestamptz,
+        read: |execution| Ok(timestamptz(execution.statement_time)),
+    },
+    SessionValue {
+        names: &["localtimestamp"],
+        ty: Type::Timestamp,
+        read: |execution| Ok(ScalarValue::TimestampMicrosecond(Some(execution.transaction_time), None)),
+    },
+    SessionValue {
+        names: &["current_date"],
+        ty: Type::Date,
+        read: |execution| {
+            let days = execution.transaction_time.div_euclid(MICROSECONDS_PER_DAY);
+            Ok(ScalarValue::Date32(Some(days as i32)))
+        },
+    },
+    SessionValue {
+        names: &["localtime", "current_time"],
+        ty: Type::Time,
+        read: |execution| {
+            let microseconds = execution.transaction_time.rem_euclid(MICROSECONDS_PER_DAY);
+            Ok(ScalarValue::Time64Microsecond(Some(microseconds)))
+        },
+    },
+    SessionValue {
+        names: &["current_user", "user", "current_role"],
+        ty: Type::Name,
+        read: |execution| Ok(ScalarValue::Utf8(Some(execution.session.current_user()))),
+    },
+    SessionValue {
+        names: &["session_user"],
+        ty: Type::Name,
+        read: |execution| Ok(ScalarValue::Utf8(Some(execution.session.session_user()))),
+    },
+    SessionValue {
+        names: &["current_database", "current_catalog"],
+        ty: Type::Name,
+        read: |execution| Ok(ScalarValue::Utf8(Some(execution.session.database()))),
+    },
+    SessionValue {
+        names: &["current_schema"],
+        ty: Type::Name,
+        read: |execution| Ok(ScalarValue::Utf8(execution.session.search_path().into_iter().next())),
+    },
+    SessionValue {
+        names: &["pg_backend_pid"],
+        ty: Type::Int4,
+        read: |execution| Ok(ScalarValue::Int32(Some(execution.session.backend_pid()))),
+    },
+    SessionValue {
+        names: &["lastval"],
+        ty: Type::Int8,
+        read: |execution| Ok(ScalarValue::Int64(Some(execution.session.lastval()?))),
+    },
+];
+
+fn timestamptz(microseconds: i64) -> ScalarValue {
+    ScalarValue::TimestampMicrosecond(Some(microseconds), Some("UTC".into()))
+}
+
+/// The pseudo-parameter of a function name, and its value.
+pub fn by_function(name: &str) -> Option<(String, &'static SessionValue)> {
+    let value = SESSION_VALUES.iter().find(|value| value.names.contains(&name))?;
+    Some((format!("${}", value.names[0]), value))
+}
+
+/// The value behind a pseudo-parameter such as `$now`.
+pub fn by_placeholder(placeholder: &str) -> Option<&'static SessionValue> {
+    let name = placeholder.strip_prefix('$')?;
+    SESSION_VALUES.iter().find(|value| value.names[0] == name)
+}
+
+/// The functions of this file, for name lookup.
+pub fn functions() -> Vec<Arc<ScalarUDF>> {
+    let mut functions: Vec<Arc<ScalarUDF>> = SESSION_VALUES
+        .iter()
+        .flat_map(|value| value.names.iter().map(|name| value_function(name, &value.ty)))
+        .collect();
+    functions.extend([
+        BoundFunction::new("nextval", one_text, Type::Int8, |execution, args| {
+            sequences(args, |name| execution.session.nextval(name))
+        }),
+        BoundFunction::new("currval", one_text, Type::Int8, |execution, args| {
+            sequences(args, |name| execution.session.currval(name))
+        }),
+        BoundFunction::new("setval", setval_arguments, Type::Int8, setval),
+        BoundFunction::new("current_setting", setting_arguments, Type::Text, current_setting),
+        BoundFunction::new("set_config", set_config_arguments, Type::Text, set_config),
+        BoundFunction::new("clock_timestamp", no_arguments, Type::Timestamptz, |_, _| {
+            let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+            Ok(ColumnarValue::Scalar(timestamptz(now.as_micros() as i64)))
+        }),
+    ]);
+    functions
+}
+
+/// A function that exists to be found by name and replaced by its pseudo-parameter.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct ValueFunction {
+    name: &'static str,
+    returns: DataType,
+    signature: Signature,
+}
+
+fn value_function(name: &'static str, ty: &Type) -> Arc<ScalarUDF> {
+    let signature = Signature::nullary(Volatility::Volatile);
+    Arc::new(ScalarUDF::from(ValueFunction { name, returns: data_type(ty), signature }))
+}
+
+impl ScalarUDFImpl for ValueFunction {
+    fn name(&self) -> &str {
+        self.name
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, _given: &[DataType]) -> Result<DataType> {
+        Ok(self.returns.clone())
+    }
+
+    fn invoke_with_args(&self, _args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        Err(external(Error::internal(format!("{}() was not replaced by its value", self.name))))
+    }
+}
+
+fn no_arguments(name: &str, given: &[DataType]) -> Result<Vec<DataType>> {
+    if given.is_empty() { Ok(Vec::new()) } else { Err(no_such_function(name, given)) }
+}
+
+fn one_text(name: &str, given: &[DataType]) -> Result<Vec<DataType>> {
+    texts_then(name, given, 1, &[])
+}
+
+fn setval_arguments(name: &str, given: &[DataType]) -> Result<Vec<DataType>> {
+    match given.len() {
+        2 => texts_then(name, given, 1, &[DataType::Int64]),
+        _ => texts_then(name, given, 1, &[DataType::Int64, DataType::Boolean]),
+    }
+}
+
+fn setting_arguments(name: &str, given: &[DataType]) -> Result<Vec<DataType>> {
+    match given.len() {
+        1 => texts_then(name, given, 1, &[]),
+        _ => texts_then(name, given, 1, &[DataType::Boolean]),
+    }
+}
+
+fn set_config_arguments(name: &str, given: &[DataType]) -> Result<Vec<DataType>> {
+    texts_then(name, given, 2, &[DataType::Boolean])
+}
+
+fn texts_then(name: &str, given: &[DataType], texts: usize, rest: &[DataType]) -> Result<Vec<DataType>> {
+    let is_text = |ty: &DataType| matches!(ty, DataType::Utf8 | DataType::Null | DataType::UInt32);
+    if given.len() != texts + rest.len() || !given[..texts].iter().all(is_text) {
+        return Err(no_such_function(name, given));
+    }
+    Ok(std::iter::repeat_n(DataType::Utf8, texts).chain(rest.iter().cloned()).collect())
+}
+
+/// An argument as text cells, one per row.
+fn texts(args: &ScalarFunctionArgs, index: usize) -> crate::error::Result<StringArray> {
+    let array =
+        args.args[index].to_array(args.number_rows).map_err(crate::types::arrow::errors::from_datafusion)?;
+    let texts = array.as_any().downcast_ref::<StringArray>();
+    texts.cloned().ok_or_else(|| Error::internal(format!("expected text, found {}", array.data_type())))
+}
+
+/// One call per row, as PostgreSQL makes for `SELECT nextval('s') FROM t`.
+fn sequences(
+    args: &ScalarFunctionArgs,
+    call: impl Fn(&str) -> crate::error::Result<i64>,
+) -> crate::error::Result<ColumnarValue> {
+    let names = texts(args, 0)?;
+    let mut numbers = Int64Builder::with_capacity(names.len());
+    for row in 0..args.number_rows {
+        if names.is_null(row) {
+            numbers.append_null();
+        } else {
+            numbers.append_value(call(names.value(row))?);
+        }
+    }
+    Ok(ColumnarValue::Array(Arc::new(numbers.finish())))
+}
+
+fn setval(execution: &Execution, args: &ScalarFunctionArgs) -> crate::error::Result<ColumnarValue> {
+    let constant = |index: usize| match args.args.get(index) {
+        Some(ColumnarValue::Scalar(value)) => Ok(Some(value.clone())),
+        Some(ColumnarValue::Array(array)) => ScalarValue::try_from_array(array, 0).map(Some),
+        None => Ok(None),
+    };
+    let constant = |index| constant(index).map_err(crate::types::arrow::errors::from_datafusion);
+    let (Some(ScalarValue::Int64(Some(value))), called) = (constant(1)?, constant(2)?) else {
+        return Ok(ColumnarValue::Scalar(ScalarValue::Int64(None)));
+    };
+    let called = !matches!(called, Some(ScalarValue::Boolean(Some(false))));
+    sequences(args, |name| execution.session.setval(name, value, called))
+}
+
+fn current_setting(execution: &Execution, args: &ScalarFunctionArgs) -> crate::error::Result<ColumnarValue> {
+    let missing_ok =
+        matches!(args.args.get(1), Some(ColumnarValue::Scalar(ScalarValue::Boolean(Some(true)))));
+    settings(args, |name| match execution.session.setting(name) {
+        None if !missing_ok => Err(Error::new(
+            SqlState::UNDEFINED_OBJECT,
+            format!("unrecognized configuration parameter \"{name}\""),
+        )),
+        value => Ok(value),
+    })
+}
+
+fn set_config(execution: &Execution, args: &ScalarFunctionArgs) -> crate::error::Result<ColumnarValue> {
+    let values = texts(args, 1)?;
+    let local = matches!(&args.args[2], ColumnarValue::Scalar(ScalarValue::Boolean(Some(true))));
+    settings(args, |name| {
+        let value = if values.is_empty() || values.is_null(0) { "" } else { values.value(0) };
+        execution.session.set_setting(name, value, local).map(Some)
+    })
+}
+
+fn settings(
+    args: &ScalarFunctionArgs,
+    call: impl Fn(&str) -> crate::error::Result<Option<String>>,
+) -> crate::error::Result<ColumnarValue> {
+    let names = texts(args, 0)?;
+    let mut values = StringBuilder::new();
+    for row in 0..args.number_rows {
+        values.append_option(if names.is_null(row) { None } else { call(names.value(row))? });
+    }
+    Ok(ColumnarValue::Array(Arc::new(values.finish())))
+}

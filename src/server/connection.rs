@@ -1,0 +1,481 @@
+//! A connection after its startup: messages in, a session's answers out.
+//!
+//! ```text
+//!   simple     Query ------------> parse, then per statement: prepare, execute, answer ---> ReadyForQuery
+//!   extended   Parse, Bind, Describe, Execute, Close, Flush ... Sync -------------------> ReadyForQuery
+//!                 after an error everything up to Sync is skipped
+//! ```
+//!
+//! Answers gather in the output buffer and leave in one write at ReadyForQuery, at Flush, or when a buffer is full,
+//! so a prepared query costs one read and one write. The protocol's state is here (portals, skipping); what a
+//! statement means, the transaction and the named statements are the session's.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt;
+use tokio_util::sync::CancellationToken;
+
+use crate::error::{Error, Result, SqlState};
+use crate::server::backend::{self, Severity};
+use crate::server::decode;
+use crate::server::frontend::{Bind, Message, Target};
+use crate::server::portal::{Portal, PortalState, Portals, RowsInFlight};
+use crate::server::wire::{Frame, Incoming, Wire, WireError};
+use crate::sql::{CancelFlag, Prepared, Response, Session};
+
+/// What can go wrong with a statement: the statement, or the connection under it.
+pub enum Failure {
+    Statement(Error),
+    Wire(WireError),
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Failure {
+        Failure::Statement(error)
+    }
+}
+
+impl From<WireError> for Failure {
+    fn from(error: WireError) -> Failure {
+        Failure::Wire(error)
+    }
+}
+
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Failure {
+        Failure::Wire(WireError::Io(error))
+    }
+}
+
+/// Whether the conversation goes on.
+enum Flow {
+    Continue,
+    End,
+}
+
+/// What became of a portal or statement that was run.
+enum Outcome {
+    Completed(String),
+    Suspended,
+    Empty,
+}
+
+/// One client.
+pub struct Connection {
+    pub(super) wire: Wire,
+    pub(super) session: Session,
+    pub(super) cancel: Arc<CancelFlag>,
+    portals: Portals,
+    /// After an error in the extended protocol: skip to the next Sync.
+    skipping: bool,
+    /// How long the client may think before its next message, and what it is told then.
+    idle_limit: Option<(Duration, Error)>,
+    shutdown: CancellationToken,
+}
+
+impl Connection {
+    pub fn new(wire: Wire, session: Session, shutdown: CancellationToken) -> Connection {
+        let cancel = session.cancel_flag().clone();
+        Connection {
+            wire,
+            session,
+            cancel,
+            portals: Portals::default(),
+            skipping: false,
+            idle_limit: None,
+            shutdown,
+        }
+    }
+
+    /// Serves until the client leaves or the server stops.
+    pub async fn run(mut self) {
+        let last_words = match self.converse().await {
+            Ok(()) => None,
+            Err(WireError::Io(error)) => {
+                log::debug!("connection lost: {error}");
+                None
+            }
+            Err(WireError::Protocol(error)) => Some(error),
+        };
+        if let Some(error) = last_words {
+            backend::error(&mut self.wire.output, Severity::Fatal, &error);
+        }
+        self.wire.close().await;
+    }
+
+    async fn converse(&mut self) -> Result<(), WireError> {
+        self.ready().await?;
+        loop {
+            let incoming = tokio::select! {
+                biased;
+                incoming = self.wire.next() => incoming?,
+                _ = self.shutdown.cancelled() => return Err(WireError::Protocol(shutting_down())),
+                error = idle(&self.idle_limit) => return Err(WireError::Protocol(error)),
+            };
+            match incoming {
+                Incoming::Frame(frame) => {
+                    if let Flow::End = self.handle(frame).await? {
+                        return Ok(());
+                    }
+                }
+                Incoming::TooLong { kind, bytes } => self.too_long(kind, bytes).await?,
+                Incoming::Closed => return Ok(()),
+            }
+            self.wire.flush_if_full().await?;
+            if self.shutdown.is_cancelled() {
+                return Err(WireError::Protocol(shutting_down()));
+            }
+        }
+    }
+
+    async fn handle(&mut self, Frame { kind, body }: Frame) -> Result<Flow, WireError> {
+        let message = match Message::read(kind, &body) {
+            Ok(Message::Terminate) => return Ok(Flow::End),
+            Ok(Message::Sync) => {
+                self.sync().await?;
+                return Ok(Flow::Continue);
+            }
+            _ if self.skipping => return Ok(Flow::Continue),
+            Ok(Message::Query(sql)) => {
+                self.query(sql).await?;
+                return Ok(Flow::Continue);
+            }
+            // What is left of a COPY that failed.
+            Ok(Message::CopyData | Message::CopyDone | Message::CopyFail(_)) => return Ok(Flow::Continue),
+            Ok(message) => Ok(message),
+            Err(error) if kind == b'Q' => {
+                self.fail(&error);
+                self.ready().await?;
+                return Ok(Flow::Continue);
+            }
+            Err(error) => Err(error),
+        };
+        let done = match message {
+            Ok(message) => self.extended(message).await,
+            Err(error) => Err(error.into()),
+        };
+        match done {
+            Ok(()) => {}
+            Err(Failure::Wire(error)) => return Err(error),
+            Err(Failure::Statement(error)) => {
+                self.fail(&error);
+                self.skipping = true;
+                // As PostgreSQL does: a client that flushes instead of syncing waits for the error before its Sync.
+                self.wire.flush().await?;
+            }
+        }
+        Ok(Flow::Continue)
+    }
+
+    /// Tells the client and aborts the transaction.
+    fn fail(&mut self, error: &Error) {
+        log::debug!("statement failed: {error}");
+        self.session.fail();
+        self.report();
+        backend::error(&mut self.wire.output, Severity::Error, error);
+    }
+
+    async fn too_long(&mut self, kind: u8, bytes: usize) -> Result<(), WireError> {
+        if self.skipping || kind == b'd' {
+            return Ok(());
+        }
+        let error = Error::new(
+            SqlState::PROGRAM_LIMIT_EXCEEDED,
+            format!("message of {bytes} bytes exceeds the limit for its kind"),
+        )
+        .hint("Send data by COPY, which has no limit, or raise message_bytes_max.");
+        self.fail(&error);
+        if kind == b'Q' {
+            return self.ready().await;
+        }
+        self.skipping = true;
+        Ok(self.wire.flush().await?)
+    }
+
+    /// Ends the implicit transaction, reports, and gives the turn back to the client.
+    async fn ready(&mut self) -> Result<(), WireError> {
+        if let Err(error) = self.session.end_implicit().await {
+            backend::error(&mut self.wire.output, Severity::Error, &error);
+        }
+        self.report();
+        if self.session.transaction_status() != b'T' {
+            self.portals.clear();
+        }
+        backend::ready(&mut self.wire.output, self.session.transaction_status());
+        self.idle_limit = self.session.idle_limit();
+        self.wire.flush().await?;
+        self.wire.shrink();
+        Ok(())
+    }
+
+    /// Notices and changed parameters since the last time.
+    fn report(&mut self) {
+        for notice in self.session.take_notices() {
+            backend::notice(&mut self.wire.output, &notice);
+        }
+        for (name, value) in self.session.take_parameter_changes() {
+            backend::parameter_status(&mut self.wire.output, name, value);
+        }
+    }
+
+    // The simple protocol.
+
+    async fn query(&mut self, sql: &str) -> Result<(), WireError> {
+        self.portals.remove("");
+        self.session.drop_statement("");
+        match self.run_query(sql).await {
+            Ok(()) => {}
+            Err(Failure::Wire(error)) => return Err(error),
+            Err(Failure::Statement(error)) => self.fail(&error),
+        }
+        self.ready().await
+    }
+
+    async fn run_query(&mut self, sql: &str) -> Result<(), Failure> {
+        let statements = self.session.parse(sql)?;
+        let Some(last) = statements.len().checked_sub(1) else {
+            backend::empty_query(&mut self.wire.output);
+            return Ok(());
+        };
+        if last > 0 {
+            self.session.begin_implicit_block();
+        }
+        for (index, statement) in statements.iter().enumerate() {
+            let prepared = self.session.prepare_statement(statement)?;
+            if let Some(columns) = &prepared.columns {
+                check_width(columns.len())?;
+            }
+            let response = self.session.execute(&prepared, Vec::new()).await?;
+            if let Response::Rows(rows) = &response {
+                backend::row_description(&mut self.wire.output, &rows.columns, &[]);
+            }
+            let mut portal = Portal::new(prepared, Vec::new(), Vec::new());
+            let outcome = self.answer(&mut portal, response, usize::MAX).await?;
+            drop(portal);
+            if index == last {
+                // The commit comes before its CommandComplete: the tag is a promise.
+                self.session.end_implicit().await?;
+            }
+            self.complete(outcome);
+        }
+        Ok(())
+    }
+
+    fn complete(&mut self, outcome: Outcome) {
+        self.report();
+        let out = &mut self.wire.output;
+        match outcome {
+            Outcome::Completed(tag) => backend::command_complete(out, tag),
+            Outcome::Suspended => backend::portal_suspended(out),
+            Outcome::Empty => backend::empty_query(out),
+        }
+    }
+
+    // The extended protocol.
+
+    async fn extended(&mut self, message: Message<'_>) -> Result<(), Failure> {
+        match message {
+            Message::Bind(bind) => self.bind(bind)?,
+            Message::Execute { portal, rows_max } => self.execute(portal, rows_max).await?,
+            Message::Parse { name, sql, types } => self.parse(name, sql, &types)?,
+            Message::Describe { target: Target::Statement, name } => self.describe_statement(name)?,
+            Message::Describe { target: Target::Portal, name } => self.describe_portal(name)?,
+            Message::Close { target, name } => self.close(target, name),
+            Message::Flush => self.wire.flush().await?,
+            Message::FunctionCall => return Err(Error::unsupported("the function call protocol").into()),
+            Message::Password => {
+                return Err(Error::new(SqlState::PROTOCOL_VIOLATION, "unexpected password message").into());
+            }
+            Message::Query(_)
+            | Message::Sync
+            | Message::Terminate
+            | Message::CopyData
+            | Message::CopyDone
+            | Message::CopyFail(_) => unreachable!("handled before"),
+        }
+        Ok(())
+    }
+
+    fn parse(&mut self, name: &str, sql: &str, types: &[u32]) -> Result<()> {
+        let types = types.iter().map(|oid| decode::parameter_type(*oid)).collect::<Result<Vec<_>>>()?;
+        if name.is_empty() {
+            self.session.drop_statement("");
+        }
+        let prepared = self.session.prepare(sql, &types)?;
+        if let Some(columns) = &prepared.columns {
+            check_width(columns.len())?;
+        }
+        self.session.save_statement(name, prepared)?;
+        self.report();
+        backend::parse_complete(&mut self.wire.output);
+        Ok(())
+    }
+
+    fn bind(&mut self, bind: Bind<'_>) -> Result<()> {
+        let prepared = self.session.saved_statement(bind.statement)?;
+        check_bind(&bind, &prepared)?;
+        if !bind.portal.is_empty() && self.portals.contains(bind.portal) {
+            return Err(Error::new(
+                SqlState::DUPLICATE_CURSOR,
+                format!("cursor \"{}\" already exists", bind.portal),
+            ));
+        }
+        let params = decode::parameters(&prepared.param_types, &bind)?;
+        self.portals.insert(bind.portal, Portal::new(prepared, params, bind.result_formats));
+        backend::bind_complete(&mut self.wire.output);
+        Ok(())
+    }
+
+    fn describe_statement(&mut self, name: &str) -> Result<()> {
+        let prepared = self.session.saved_statement(name)?;
+        let out = &mut self.wire.output;
+        backend::parameter_description(out, &prepared.param_types);
+        match &prepared.columns {
+            Some(columns) => backend::row_description(out, columns, &[]),
+            None => backend::no_data(out),
+        }
+        Ok(())
+    }
+
+    fn describe_portal(&mut self, name: &str) -> Result<()> {
+        let portal = self.portals.get(name)?;
+        let out = &mut self.wire.output;
+        match &portal.prepared.columns {
+            Some(columns) => backend::row_description(out, columns, &portal.formats),
+            None => backend::no_data(out),
+        }
+        Ok(())
+    }
+
+    fn close(&mut self, target: Target, name: &str) {
+        match target {
+            Target::Statement => self.session.drop_statement(name),
+            Target::Portal => self.portals.remove(name),
+        }
+        backend::close_complete(&mut self.wire.output);
+    }
+
+    /// Runs a portal, or goes on with it. The portal is out of its map meanwhile; an error loses it.
+    async fn execute(&mut self, name: &str, rows_max: i32) -> Result<(), Failure> {
+        let rows_max = if rows_max <= 0 { usize::MAX } else { rows_max as usize };
+        let mut portal = self.portals.take(name)?;
+        let outcome = match portal.start()? {
+            PortalState::Bound(params) => {
+                let response = self.session.execute(&portal.prepared, params).await?;
+                self.answer(&mut portal, response, rows_max).await?
+            }
+            PortalState::Open(rows) => self.send_rows(&mut portal, rows, rows_max).await?,
+            PortalState::Done => Outcome::Completed("SELECT 0".to_owned()),
+        };
+        self.portals.insert(name, portal);
+        self.complete(outcome);
+        Ok(())
+    }
+
+    async fn sync(&mut self) -> Result<(), WireError> {
+        self.skipping = false;
+        self.ready().await
+    }
+
+    // Answers, for both protocols.
+
+    async fn answer(
+        &mut self,
+        portal: &mut Portal,
+        response: Response,
+        rows_max: usize,
+    ) -> Result<Outcome, Failure> {
+        match response {
+            Response::Rows(rows) => {
+                let rows = RowsInFlight::new(rows, &portal.formats);
+                self.send_rows(portal, rows, rows_max).await
+            }
+            Response::Done { tag } => Ok(Outcome::Completed(tag)),
+            Response::CopyIn(copy) => Ok(Outcome::Completed(self.copy_in(copy).await?)),
+            Response::CopyOut(copy) => Ok(Outcome::Completed(self.copy_out(copy).await?)),
+            Response::Empty => Ok(Outcome::Empty),
+        }
+    }
+
+    /// Sends up to `rows_max` rows. As in PostgreSQL, exactly that many leave the portal suspended, even when there
+    /// are no more.
+    async fn send_rows(
+        &mut self,
+        portal: &mut Portal,
+        mut rows: RowsInFlight,
+        rows_max: usize,
+    ) -> Result<Outcome, Failure> {
+        let mut left = rows_max;
+        loop {
+            if rows.is_drained() {
+                if left == 0 {
+                    portal.suspend(rows);
+                    return Ok(Outcome::Suspended);
+                }
+                self.cancel.check()?;
+                let next = tokio::select! {
+                    biased;
+                    next = rows.stream.next() => next,
+                    _ = self.cancel.wait() => Some(Err(self.cancel.error())),
+                };
+                match next {
+                    Some(batch) => rows.fill(batch?)?,
+                    None => return Ok(Outcome::Completed(rows.stream.tag())),
+                }
+            }
+            left -= rows.write(&mut self.wire.output, left)?;
+            if left == 0 {
+                portal.suspend(rows);
+                return Ok(Outcome::Suspended);
+            }
+            self.wire.flush_if_full().await?;
+        }
+    }
+}
+
+fn check_bind(bind: &Bind<'_>, prepared: &Prepared) -> Result<()> {
+    let violation = |message: String| Err(Error::new(SqlState::PROTOCOL_VIOLATION, message));
+    let (given, needed) = (bind.parameters.len(), prepared.param_types.len());
+    if given != needed {
+        return violation(format!(
+            "bind message supplies {given} parameters, but prepared statement \"{}\" requires {needed}",
+            bind.statement
+        ));
+    }
+    let columns = prepared.columns.as_ref().map_or(0, |columns| columns.len());
+    let formats = bind.result_formats.len();
+    if formats > 1 && formats != columns {
+        return violation(format!(
+            "bind message has {formats} result formats but query has {columns} columns"
+        ));
+    }
+    Ok(())
+}
+
+/// PostgreSQL's MaxTupleAttributeNumber; the wire's own limit is an i16.
+fn check_width(columns: usize) -> Result<()> {
+    const COLUMNS_MAX: usize = 1664;
+    if columns > COLUMNS_MAX {
+        return Err(Error::new(
+            SqlState("54011"),
+            format!("target lists can have at most {COLUMNS_MAX} entries"),
+        ));
+    }
+    Ok(())
+}
+
+/// Ends when the client has been silent for too long; never without a limit.
+async fn idle(limit: &Option<(Duration, Error)>) -> Error {
+    match limit {
+        Some((time, error)) => {
+            tokio::time::sleep(*time).await;
+            error.clone()
+        }
+        None => std::future::pending().await,
+    }
+}
+
+fn shutting_down() -> Error {
+    Error::new(SqlState::ADMIN_SHUTDOWN, "terminating connection due to administrator command")
+}

@@ -1,0 +1,132 @@
+//! Portals: bound statements, and the rows of those that are half sent.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+
+use crate::error::{Error, Result, SqlState};
+use crate::server::encode::{RowEncoder, RowSource};
+use crate::server::frontend::Format;
+use crate::sql::{Prepared, Rows};
+use crate::types::Value;
+
+/// A statement with its parameters. Ends with its transaction.
+pub struct Portal {
+    pub prepared: Arc<Prepared>,
+    pub formats: Vec<Format>,
+    state: PortalState,
+}
+
+/// How far a portal is.
+pub enum PortalState {
+    Bound(Vec<Value>),
+    Open(RowsInFlight),
+    Done,
+}
+
+impl Portal {
+    pub fn new(prepared: Arc<Prepared>, params: Vec<Value>, formats: Vec<Format>) -> Portal {
+        Portal { prepared, formats, state: PortalState::Bound(params) }
+    }
+
+    /// What there is to do; the portal counts as done until it is suspended. Statements without rows run once.
+    pub fn start(&mut self) -> Result<PortalState> {
+        let state = std::mem::replace(&mut self.state, PortalState::Done);
+        if matches!(state, PortalState::Done) && self.prepared.columns.is_none() {
+            return Err(Error::new(
+                SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
+                "portal cannot be run: it has already completed",
+            ));
+        }
+        Ok(state)
+    }
+
+    /// Keeps the rest of the rows for the next Execute.
+    pub fn suspend(&mut self, rows: RowsInFlight) {
+        self.state = PortalState::Open(rows);
+    }
+}
+
+/// Rows on their way to the client: the stream, and where in the current batch we are.
+pub struct RowsInFlight {
+    pub stream: Rows,
+    encoder: RowEncoder,
+    batch: Option<RowSource>,
+    sent: usize,
+}
+
+impl RowsInFlight {
+    pub fn new(stream: Rows, formats: &[Format]) -> RowsInFlight {
+        let encoder = RowEncoder::new(&stream.columns, formats);
+        RowsInFlight { stream, encoder, batch: None, sent: 0 }
+    }
+
+    /// Whether the next batch is needed.
+    pub fn is_drained(&self) -> bool {
+        self.batch.as_ref().is_none_or(|batch| self.sent == batch.len())
+    }
+
+    pub fn fill(&mut self, batch: RecordBatch) -> Result<()> {
+        self.batch = Some(self.encoder.open(batch)?);
+        self.sent = 0;
+        Ok(())
+    }
+
+    /// Appends DataRow messages: at most `rows_max`, and no more than fill a buffer. Returns how many.
+    pub fn write(&mut self, out: &mut Vec<u8>, rows_max: usize) -> Result<usize> {
+        let Some(batch) = &self.batch else { return Ok(0) };
+        let end = self.sent.saturating_add(rows_max).min(batch.len());
+        let written = self.encoder.write(batch, self.sent..end, out)?;
+        self.sent += written;
+        Ok(written)
+    }
+}
+
+/// The unnamed portal, which every prepared query uses, and the named ones.
+#[derive(Default)]
+pub struct Portals {
+    unnamed: Option<Portal>,
+    named: HashMap<String, Portal>,
+}
+
+impl Portals {
+    pub fn contains(&self, name: &str) -> bool {
+        self.get(name).is_ok()
+    }
+
+    pub fn get(&self, name: &str) -> Result<&Portal> {
+        let portal = if name.is_empty() { self.unnamed.as_ref() } else { self.named.get(name) };
+        portal.ok_or_else(|| missing(name))
+    }
+
+    pub fn take(&mut self, name: &str) -> Result<Portal> {
+        let portal = if name.is_empty() { self.unnamed.take() } else { self.named.remove(name) };
+        portal.ok_or_else(|| missing(name))
+    }
+
+    pub fn insert(&mut self, name: &str, portal: Portal) {
+        if name.is_empty() {
+            self.unnamed = Some(portal);
+        } else {
+            self.named.insert(name.to_owned(), portal);
+        }
+    }
+
+    pub fn remove(&mut self, name: &str) {
+        if name.is_empty() {
+            self.unnamed = None;
+        } else {
+            self.named.remove(name);
+        }
+    }
+
+    pub fn clear(&mut self) {
+        self.unnamed = None;
+        self.named.clear();
+    }
+}
+
+fn missing(name: &str) -> Error {
+    Error::new(SqlState::INVALID_CURSOR_NAME, format!("portal \"{name}\" does not exist"))
+}

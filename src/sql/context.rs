@@ -1,0 +1,190 @@
+//! Names in queries: tables by search_path, functions, types.
+//!
+//! DataFusion's SQL planner asks for every name it meets; here it finds the catalogue of the transaction. The tables
+//! that were found are noted, because each needs a snapshot when the plan runs.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, FieldRef, SchemaRef};
+use datafusion::common::config::ConfigOptions;
+use datafusion::common::{DFSchema, DataFusionError, Result, TableReference};
+use datafusion::datasource::cte_worktable::CteWorkTable;
+use datafusion::datasource::provider_as_source;
+use datafusion::logical_expr::planner::{ContextProvider, ExprPlanner, TypePlanner};
+use datafusion::logical_expr::simplify::SimplifyContext;
+use datafusion::logical_expr::{AggregateUDF, Expr, HigherOrderUDF, ScalarUDF, TableSource, WindowUDF};
+use datafusion::optimizer::simplify_expressions::ExprSimplifier;
+use datafusion::sql::sqlparser::ast;
+
+use crate::catalog::{Catalog, Oid};
+use crate::error::{Error, SqlState};
+use crate::planner::environment::Environment;
+use crate::planner::system::SystemProvider;
+use crate::sql::type_names;
+use crate::table::provider::TableSourceProvider;
+use crate::types::Type;
+use crate::types::arrow::errors::external;
+use crate::types::arrow::field;
+
+/// What a statement is planned against.
+pub struct PlanContext<'a> {
+    pub environment: &'a Arc<Environment>,
+    /// The transaction's, own DDL included.
+    pub catalog: &'a Arc<Catalog>,
+    /// Schemas in which unqualified names are looked for, after pg_catalog.
+    pub search_path: &'a [String],
+    pub database: &'a str,
+    /// Types of `$1`, `$2`, ... as far as they are known; the rest is inferred.
+    pub param_types: &'a [Option<Type>],
+    /// Gives tables the column `__slot` (UPDATE and DELETE ask for it). Not shown by `*`.
+    pub expose_slots: bool,
+}
+
+/// [`PlanContext`] as DataFusion's planner sees it.
+pub struct Names<'a> {
+    context: &'a PlanContext<'a>,
+    tables: RefCell<Vec<Oid>>,
+}
+
+impl<'a> Names<'a> {
+    pub fn new(context: &'a PlanContext<'a>) -> Names<'a> {
+        Names { context, tables: RefCell::default() }
+    }
+
+    /// The tables that were named, each once.
+    pub fn tables(&self) -> Vec<Oid> {
+        let mut tables = self.tables.borrow().clone();
+        tables.sort_unstable();
+        tables.dedup();
+        tables
+    }
+
+    fn find(&self, name: &TableReference) -> crate::error::Result<Arc<dyn TableSource>> {
+        if let Some(database) = name.catalog().filter(|name| *name != self.context.database) {
+            return Err(Error::unsupported(format!("a reference to another database (\"{database}\")")));
+        }
+        let found = match name.schema() {
+            Some(schema) => self.find_in(schema, name.table()),
+            None => std::iter::once("pg_catalog")
+                .chain(self.context.search_path.iter().map(String::as_str))
+                .find_map(|schema| self.find_in(schema, name.table())),
+        };
+        found.ok_or_else(|| self.missing(name))
+    }
+
+    fn find_in(&self, schema: &str, table: &str) -> Option<Arc<dyn TableSource>> {
+        if let Some(system) = self.context.environment.system().table(schema, table) {
+            return Some(provider_as_source(Arc::new(SystemProvider::new(system))));
+        }
+        let table = self.context.catalog.table(schema, table)?;
+        self.tables.borrow_mut().push(table.oid);
+        let provider = TableSourceProvider::new(
+            Arc::clone(self.context.catalog),
+            Arc::clone(table),
+            self.context.expose_slots,
+        );
+        Some(provider_as_source(Arc::new(provider)))
+    }
+
+    fn missing(&self, name: &TableReference) -> Error {
+        let shown = match name.schema() {
+            Some(schema) => format!("{schema}.{}", name.table()),
+            None => name.table().to_owned(),
+        };
+        Error::new(SqlState::UNDEFINED_TABLE, format!("relation \"{shown}\" does not exist"))
+    }
+}
+
+impl ContextProvider for Names<'_> {
+    fn get_table_source(&self, name: TableReference) -> Result<Arc<dyn TableSource>> {
+        self.find(&name).map_err(external)
+    }
+
+    fn get_table_function_source(&self, name: &str, args: Vec<Expr>) -> Result<Arc<dyn TableSource>> {
+        let state = self.context.environment.state();
+        let Some(function) = state.table_functions().get(name) else {
+            return Err(external(Error::new(
+                SqlState::UNDEFINED_FUNCTION,
+                format!("function {name} does not exist"),
+            )));
+        };
+        let simplify =
+            SimplifyContext::builder().with_config_options(Arc::clone(state.config_options())).build();
+        let simplifier = ExprSimplifier::new(simplify);
+        let schema = DFSchema::empty();
+        let constant = |arg: Expr| simplifier.coerce(arg, &schema).and_then(|arg| simplifier.simplify(arg));
+        let args = args.into_iter().map(constant).collect::<Result<Vec<_>>>()?;
+        if args.iter().any(|arg| !matches!(arg, Expr::Literal(_, _))) {
+            return Err(external(Error::unsupported(format!(
+                "{name} with arguments that are not constants"
+            ))));
+        }
+        let arguments = datafusion::catalog::TableFunctionArgs::new(&args, state);
+        Ok(provider_as_source(function.create_table_provider_with_args(arguments)?))
+    }
+
+    fn create_cte_work_table(&self, name: &str, schema: SchemaRef) -> Result<Arc<dyn TableSource>> {
+        Ok(provider_as_source(Arc::new(CteWorkTable::new(name, schema))))
+    }
+
+    fn get_expr_planners(&self) -> &[Arc<dyn ExprPlanner>] {
+        self.context.environment.state().expr_planners()
+    }
+
+    fn get_type_planner(&self) -> Option<Arc<dyn TypePlanner>> {
+        Some(Arc::new(PostgresTypes))
+    }
+
+    fn get_function_meta(&self, name: &str) -> Option<Arc<ScalarUDF>> {
+        self.context.environment.state().scalar_functions().get(name).cloned()
+    }
+
+    fn get_higher_order_meta(&self, name: &str) -> Option<Arc<HigherOrderUDF>> {
+        self.context.environment.state().higher_order_functions().get(name).cloned()
+    }
+
+    fn get_aggregate_meta(&self, name: &str) -> Option<Arc<AggregateUDF>> {
+        self.context.environment.state().aggregate_functions().get(name).cloned()
+    }
+
+    fn get_window_meta(&self, name: &str) -> Option<Arc<WindowUDF>> {
+        self.context.environment.state().window_functions().get(name).cloned()
+    }
+
+    fn get_variable_type(&self, _names: &[String]) -> Option<DataType> {
+        None
+    }
+
+    fn options(&self) -> &ConfigOptions {
+        self.context.environment.state().config_options()
+    }
+
+    // The lists are for suggestions in errors, which are worded differently here; they must not be empty.
+    fn udf_names(&self) -> Vec<String> {
+        vec!["now".to_owned()]
+    }
+
+    fn higher_order_function_names(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    fn udaf_names(&self) -> Vec<String> {
+        vec!["count".to_owned()]
+    }
+
+    fn udwf_names(&self) -> Vec<String> {
+        vec!["rank".to_owned()]
+    }
+}
+
+/// Type names in casts.
+#[derive(Debug)]
+struct PostgresTypes;
+
+impl TypePlanner for PostgresTypes {
+    fn plan_type_field(&self, name: &ast::DataType) -> Result<Option<FieldRef>, DataFusionError> {
+        let ty = type_names::resolve(name).map_err(external)?;
+        Ok(Some(Arc::new(field("", &ty, true))))
+    }
+}

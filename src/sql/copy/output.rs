@@ -1,0 +1,266 @@
+//! COPY TO: rows as text, CSV or binary, one message per row.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
+
+use arrow::array::RecordBatch;
+use datafusion::sql::sqlparser::ast;
+use futures::stream::{BoxStream, Stream, StreamExt};
+
+use crate::error::{Error, Result};
+use crate::sql::copy::binary::SIGNATURE;
+use crate::sql::copy::input::listed_columns;
+use crate::sql::copy::options::Options;
+use crate::sql::dialect;
+use crate::sql::query::{self, Query};
+use crate::sql::response::{CopyChunk, CopyFormat, CopyOut, Response};
+use crate::sql::session::{OutputColumn, Session, Timer};
+use crate::sql::statement::{Ast, CopyEncoding, CopyHeader, CopyOptions, Name};
+use crate::types::arrow::value_at;
+use crate::types::{Type, Value, binary, cast, text};
+
+impl Session {
+    pub(super) async fn copy_table_to(
+        &mut self,
+        name: &Name,
+        columns: &[String],
+        options: &CopyOptions,
+        timer: Option<Timer>,
+    ) -> Result<Response> {
+        let catalog = self.shared.current_catalog();
+        let table = self.shared.table(&catalog, name)?;
+        let quoted = |name: &str| format!("\"{}\"", name.replace('"', "\"\""));
+        let positions = listed_columns(&table, columns)?;
+        let list: Vec<String> = positions.iter().map(|&column| quoted(&table.columns[column].name)).collect();
+        let sql =
+            format!("SELECT {} FROM {}.{}", list.join(", "), quoted(&table.schema), quoted(&table.name));
+        match dialect::parse(&sql)?.pop().map(|statement| statement.ast) {
+            Some(Ast::Query(query)) => self.copy_query_to(&query, options, timer).await,
+            _ => Err(Error::internal("COPY's own query did not parse")),
+        }
+    }
+
+    pub(super) async fn copy_query_to(
+        &mut self,
+        query: &ast::Query,
+        options: &CopyOptions,
+        timer: Option<Timer>,
+    ) -> Result<Response> {
+        let query: Arc<Query> = {
+            let catalog = self.shared.current_catalog();
+            let schemas = self.shared.schemas(&catalog);
+            Arc::new(query::plan(query, &self.plan_context(&catalog, &schemas))?)
+        };
+        let names: Vec<String> = query.columns.iter().map(|column| column.name.clone()).collect();
+        let options = Options::new(options, false, &names)?;
+        let format = match options.format {
+            CopyEncoding::Binary => CopyFormat::Binary,
+            CopyEncoding::Text | CopyEncoding::Csv => CopyFormat::Text,
+        };
+        let rows = Arc::new(AtomicU64::new(0));
+        let input = self.query_stream(&query, &[], timer).await?;
+        let encoder = Encoder { columns: query.columns.clone(), options };
+        let stream = Encoded { input, encoder, rows: rows.clone(), begun: false, ended: false };
+        Ok(Response::CopyOut(CopyOut::new(format, query.columns.len(), stream.boxed(), rows)))
+    }
+}
+
+/// Batches of rows as batches of messages.
+struct Encoded {
+    input: BoxStream<'static, Result<RecordBatch>>,
+    encoder: Encoder,
+    rows: Arc<AtomicU64>,
+    begun: bool,
+    ended: bool,
+}
+
+impl Stream for Encoded {
+    type Item = Result<CopyChunk>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if self.ended {
+            return Poll::Ready(None);
+        }
+        let batch = match self.input.as_mut().poll_next(context) {
+            Poll::Pending => return Poll::Pending,
+            Poll::Ready(batch) => batch,
+        };
+        let mut out = Messages::default();
+        if !std::mem::replace(&mut self.begun, true) {
+            self.encoder.begin(&mut out);
+        }
+        match batch {
+            Some(Ok(batch)) => {
+                self.rows.fetch_add(batch.num_rows() as u64, Ordering::Relaxed);
+                Poll::Ready(Some(self.encoder.batch(&batch, &mut out).map(|()| out.finish())))
+            }
+            Some(Err(error)) => {
+                self.ended = true;
+                Poll::Ready(Some(Err(error)))
+            }
+            None => {
+                self.ended = true;
+                self.encoder.end(&mut out);
+                Poll::Ready(Some(Ok(out.finish())))
+            }
+        }
+    }
+}
+
+#[derive(Default)]
+struct Messages {
+    bytes: Vec<u8>,
+    ends: Vec<u32>,
+}
+
+impl Messages {
+    fn end_message(&mut self) {
+        self.ends.push(self.bytes.len() as u32);
+    }
+
+    fn finish(self) -> CopyChunk {
+        CopyChunk { bytes: self.bytes.into(), ends: self.ends }
+    }
+}
+
+struct Encoder {
+    columns: Arc<[OutputColumn]>,
+    options: Options,
+}
+
+impl Encoder {
+    /// The binary header has no message of its own: drivers expect it in front of the first row.
+    fn begin(&self, out: &mut Messages) {
+        if self.options.format == CopyEncoding::Binary {
+            out.bytes.extend_from_slice(SIGNATURE);
+            out.bytes.extend_from_slice(&[0; 8]);
+        } else if self.options.header == CopyHeader::Yes {
+            for (position, column) in self.columns.iter().enumerate() {
+                self.separate(position, &mut out.bytes);
+                self.cell(column.name.as_bytes(), position, false, &mut out.bytes);
+            }
+            out.bytes.push(b'\n');
+            out.end_message();
+        }
+    }
+
+    fn end(&self, out: &mut Messages) {
+        if self.options.format == CopyEncoding::Binary {
+            out.bytes.extend_from_slice(&(-1i16).to_be_bytes());
+            out.end_message();
+        }
+    }
+
+    fn batch(&self, batch: &RecordBatch, out: &mut Messages) -> Result<()> {
+        let mut scratch = Vec::new();
+        for row in 0..batch.num_rows() {
+            if self.options.format == CopyEncoding::Binary {
+                self.binary_row(batch, row, out)?;
+            } else {
+                self.text_row(batch, row, &mut scratch, out)?;
+            }
+            out.end_message();
+        }
+        Ok(())
+    }
+
+    fn binary_row(&self, batch: &RecordBatch, row: usize, out: &mut Messages) -> Result<()> {
+        out.bytes.extend_from_slice(&(self.columns.len() as i16).to_be_bytes());
+        for (position, column) in self.columns.iter().enumerate() {
+            let value = value_at(batch.column(position), row, &column.ty)?;
+            if value == Value::Null {
+                out.bytes.extend_from_slice(&(-1i32).to_be_bytes());
+                continue;
+            }
+            let start = out.bytes.len();
+            out.bytes.extend_from_slice(&[0; 4]);
+            binary::send(&value, &column.ty, &mut out.bytes);
+            let length = (out.bytes.len() - start - 4) as i32;
+            out.bytes[start..start + 4].copy_from_slice(&length.to_be_bytes());
+        }
+        Ok(())
+    }
+
+    fn text_row(
+        &self,
+        batch: &RecordBatch,
+        row: usize,
+        scratch: &mut Vec<u8>,
+        out: &mut Messages,
+    ) -> Result<()> {
+        for (position, column) in self.columns.iter().enumerate() {
+            self.separate(position, &mut out.bytes);
+            let value = value_at(batch.column(position), row, &column.ty)?;
+            if value == Value::Null {
+                out.bytes.extend_from_slice(self.options.null.as_bytes());
+                continue;
+            }
+            scratch.clear();
+            text::print(&value, scratch);
+            if let Type::Bpchar(Some(characters)) = column.ty {
+                cast::pad(0, characters, scratch);
+            }
+            self.cell(scratch, position, self.options.force_quote[position], &mut out.bytes);
+        }
+        out.bytes.push(b'\n');
+        Ok(())
+    }
+
+    fn separate(&self, position: usize, out: &mut Vec<u8>) {
+        if position > 0 {
+            out.push(self.options.delimiter);
+        }
+    }
+
+    fn cell(&self, cell: &[u8], position: usize, force_quote: bool, out: &mut Vec<u8>) {
+        match self.options.format {
+            CopyEncoding::Csv => self.csv_cell(cell, position, force_quote, out),
+            _ => self.text_cell(cell, out),
+        }
+    }
+
+    fn text_cell(&self, cell: &[u8], out: &mut Vec<u8>) {
+        for &byte in cell {
+            let code = match byte {
+                8 => b'b',
+                12 => b'f',
+                b'\n' => b'n',
+                b'\r' => b'r',
+                b'\t' => b't',
+                11 => b'v',
+                b'\\' => b'\\',
+                byte if byte == self.options.delimiter => byte,
+                byte => {
+                    out.push(byte);
+                    continue;
+                }
+            };
+            out.extend_from_slice(&[b'\\', code]);
+        }
+    }
+
+    fn csv_cell(&self, cell: &[u8], position: usize, force_quote: bool, out: &mut Vec<u8>) {
+        let options = &self.options;
+        let special =
+            |byte: &u8| *byte == options.delimiter || *byte == options.quote || matches!(byte, b'\n' | b'\r');
+        let alone = position == 0 && self.columns.len() == 1;
+        let quoted = force_quote
+            || cell == options.null.as_bytes()
+            || cell.iter().any(special)
+            || (alone && cell == b"\\.");
+        if !quoted {
+            out.extend_from_slice(cell);
+            return;
+        }
+        out.push(options.quote);
+        for &byte in cell {
+            if byte == options.quote || byte == options.escape {
+                out.push(options.escape);
+            }
+            out.push(byte);
+        }
+        out.push(options.quote);
+    }
+}

@@ -1,0 +1,574 @@
+//! ALTER TABLE and RENAME.
+
+use std::sync::Arc;
+
+use arrow::array::AsArray;
+use futures::StreamExt;
+
+use crate::catalog::{
+    Constraint, ConstraintKind as StoredKind, DefaultExpr, Edit, Index, IndexMethod, Object, Relation, Table,
+};
+use crate::error::{Error, Result, SqlState};
+use crate::sql::ddl::table::{Builder, check_identity, stored_identity};
+use crate::sql::dialect;
+use crate::sql::dml::defaults::sequence_text;
+use crate::sql::query;
+use crate::sql::response::{Response, Severity};
+use crate::sql::session::{Session, done};
+use crate::sql::shared::{parse_name, undefined_relation};
+use crate::sql::statement::{
+    AlterAction, AlterTable, Ast, ColumnDefinition, IdentityKind, Name, ObjectKind, SequenceOptions,
+    TableConstraint,
+};
+use crate::types::Value;
+
+impl Session {
+    pub(super) async fn alter_table(&mut self, alter: &AlterTable) -> Result<Response> {
+        let catalog = self.shared.current_catalog();
+        let table = match self.shared.relation(&catalog, &alter.name) {
+            None if alter.if_exists => {
+                let message = format!("relation \"{}\" does not exist, skipping", alter.name.name);
+                self.notice(Severity::Notice, Error::new(SqlState("00000"), message));
+                return Ok(done("ALTER TABLE"));
+            }
+            None => return Err(undefined_relation(&alter.name)),
+            Some(Relation::Table(table)) => table,
+            // pg_dump changes owners of sequences by ALTER TABLE in old versions.
+            Some(_) if alter.actions.iter().all(|action| matches!(action, AlterAction::OwnerTo(_))) => {
+                for action in &alter.actions {
+                    if let AlterAction::OwnerTo(owner) = action {
+                        self.check_owner(owner)?;
+                    }
+                }
+                return Ok(done("ALTER TABLE"));
+            }
+            Some(_) => {
+                let message = format!("\"{}\" is not a table", alter.name.name);
+                return Err(Error::new(SqlState::WRONG_OBJECT_TYPE, message));
+            }
+        };
+        // Locked before the definition is read that the actions change.
+        self.retry(|transaction| transaction.lock_table(table.oid)).await?;
+        for action in &alter.actions {
+            let catalog = self.shared.current_catalog();
+            let table =
+                catalog.table_by_oid(table.oid).cloned().ok_or_else(|| undefined_relation(&alter.name))?;
+            self.alter_one(&table, action).await?;
+        }
+        Ok(done("ALTER TABLE"))
+    }
+
+    async fn alter_one(&mut self, table: &Arc<Table>, action: &AlterAction) -> Result<()> {
+        match action {
+            AlterAction::OwnerTo(owner) => self.check_owner(owner),
+            AlterAction::Hint => Ok(()),
+            AlterAction::AddConstraint(constraint) => self.add_constraint(table, constraint).await,
+            AlterAction::DropConstraint { name, if_exists } => {
+                self.drop_constraint(table, name, *if_exists).await
+            }
+            AlterAction::AddColumn { definition, constraints, if_not_exists } => {
+                self.add_column(table, definition, constraints, *if_not_exists).await
+            }
+            AlterAction::DropColumn { name, if_exists } => {
+                if table.column(name).is_none() {
+                    return self.missing_column(table, name, *if_exists);
+                }
+                Err(Error::unsupported("DROP COLUMN"))
+            }
+            AlterAction::RenameColumn { name, to } => self.rename_column(table, name, to).await,
+            AlterAction::RenameConstraint { name, to } => self.rename_constraint(table, name, to).await,
+            AlterAction::SetDefault { column, default } => {
+                self.set_default(table, column, default.as_deref()).await
+            }
+            AlterAction::SetNotNull { column, not_null } => self.set_not_null(table, column, *not_null).await,
+            AlterAction::AddIdentity { column, kind, options } => {
+                self.add_identity(table, column, *kind, options).await
+            }
+            AlterAction::DropIdentity { column, if_exists } => {
+                self.drop_identity(table, column, *if_exists).await
+            }
+            AlterAction::SetType { .. } => Err(Error::unsupported("changing the type of a column")),
+        }
+    }
+
+    fn missing_column(&mut self, table: &Table, name: &str, if_exists: bool) -> Result<()> {
+        let message = format!("column \"{name}\" of relation \"{}\" does not exist", table.name);
+        if !if_exists {
+            return Err(Error::new(SqlState::UNDEFINED_COLUMN, message));
+        }
+        self.notice(Severity::Notice, Error::new(SqlState("00000"), format!("{message}, skipping")));
+        Ok(())
+    }
+
+    fn position(&mut self, table: &Table, name: &str) -> Result<usize> {
+        match table.columns.iter().position(|column| column.name == name) {
+            Some(position) => Ok(position),
+            None => self.missing_column(table, name, false).map(|()| 0),
+        }
+    }
+
+    async fn put(&mut self, table: Table) -> Result<()> {
+        self.edit(vec![Edit::Put(Object::Table(table))]).await
+    }
+
+    async fn add_constraint(&mut self, table: &Arc<Table>, constraint: &TableConstraint) -> Result<()> {
+        let catalog = self.shared.current_catalog();
+        let shared = self.shared.clone();
+        let new_oid = move || shared.with_transaction(|transaction| Ok(transaction.new_oid()));
+        let altered = {
+            let mut builder = Builder::of(&catalog, table, &new_oid);
+            builder.add_constraint(constraint)?;
+            builder.table
+        };
+        let Some(added) = altered.constraints.last().cloned() else {
+            return Err(Error::internal("a constraint was not added"));
+        };
+        match &added.kind {
+            StoredKind::PrimaryKey { columns } | StoredKind::Unique { columns } => {
+                if catalog.relation(&table.schema, &added.name).is_some() {
+                    let message = format!("relation \"{}\" already exists", added.name);
+                    return Err(Error::new(SqlState::DUPLICATE_TABLE, message));
+                }
+                for &number in columns {
+                    let (old, new) = (table.column_number(number), altered.column_number(number));
+                    if let (Some(old), Some(new)) = (old, new)
+                        && new.not_null
+                        && !old.not_null
+                    {
+                        self.verify_rows(table, &format!("{} IS NOT NULL", quoted(&new.name)), |table| {
+                            contains_nulls(table, &new.name)
+                        })
+                        .await?;
+                    }
+                }
+                self.put_with_index(altered, &added, columns.clone()).await
+            }
+            StoredKind::Check { sql } => {
+                self.check_definition(&altered, &[])?;
+                self.verify_rows(table, sql, |table| violated_by_some_row(table, &added.name)).await?;
+                self.put(altered).await
+            }
+            StoredKind::NotNull { .. } => self.put(altered).await,
+        }
+    }
+
+    /// A table with a new key constraint, and the unique index behind it.
+    async fn put_with_index(
+        &mut self,
+        table: Table,
+        constraint: &Constraint,
+        columns: Vec<u16>,
+    ) -> Result<()> {
+        let index = Index {
+            oid: self.new_oid()?,
+            name: constraint.name.clone(),
+            table: table.oid,
+            method: IndexMethod::Btree,
+            columns,
+            opclasses: Vec::new(),
+            unique: true,
+            constraint: Some(constraint.oid),
+            hnsw: None,
+        };
+        self.put(table).await?;
+        self.retry_blocking(move |transaction| transaction.create_index(index.clone())).await
+    }
+
+    /// Fails unless the condition is true or unknown for every row.
+    async fn verify_rows(
+        &mut self,
+        table: &Arc<Table>,
+        condition: &str,
+        violation: impl Fn(&Table) -> Error,
+    ) -> Result<()> {
+        let sql = format!(
+            "SELECT count(*) FROM {}.{} WHERE NOT ({condition})",
+            quoted(&table.schema),
+            quoted(&table.name)
+        );
+        if self.count(&sql).await? > 0 {
+            return Err(violation(table));
+        }
+        Ok(())
+    }
+
+    /// The number a query of one number answers.
+    async fn count(&mut self, sql: &str) -> Result<i64> {
+        let statement = dialect::parse(sql)?.pop();
+        let Some(Ast::Query(query)) = statement.map(|statement| statement.ast) else {
+            return Err(Error::internal("a count is no query"));
+        };
+        let query = {
+            let catalog = self.shared.current_catalog();
+            let schemas = self.shared.schemas(&catalog);
+            let context = self.plan_context(&catalog, &schemas);
+            Arc::new(query::plan(&query, &context)?)
+        };
+        let mut stream = self.query_stream(&query, &[], None).await?;
+        let mut total = 0;
+        while let Some(batch) = stream.next().await {
+            let batch = batch?;
+            if let Some(numbers) = batch.column(0).as_primitive_opt::<arrow::datatypes::Int64Type>() {
+                total += numbers.iter().flatten().sum::<i64>();
+            }
+        }
+        Ok(total)
+    }
+
+    async fn drop_constraint(&mut self, table: &Arc<Table>, name: &str, if_exists: bool) -> Result<()> {
+        let Some(found) = table.constraints.iter().find(|constraint| constraint.name == name) else {
+            let message = format!("constraint \"{name}\" of relation \"{}\" does not exist", table.name);
+            if !if_exists {
+                return Err(Error::new(SqlState::UNDEFINED_OBJECT, message));
+            }
+            self.notice(Severity::Notice, Error::new(SqlState("00000"), format!("{message}, skipping")));
+            return Ok(());
+        };
+        let index = self.shared.current_catalog().index_of_constraint(found.oid).map(|index| index.oid);
+        let mut altered = (**table).clone();
+        altered.constraints.retain(|constraint| constraint.name != name);
+        self.put(altered).await?;
+        match index {
+            Some(index) => self.retry(|transaction| transaction.drop_index(index)).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn add_column(
+        &mut self,
+        table: &Arc<Table>,
+        definition: &ColumnDefinition,
+        constraints: &[TableConstraint],
+        if_not_exists: bool,
+    ) -> Result<()> {
+        if table.column(&definition.name).is_some() {
+            let message =
+                format!("column \"{}\" of relation \"{}\" already exists", definition.name, table.name);
+            if !if_not_exists {
+                return Err(Error::new(SqlState::DUPLICATE_COLUMN, message));
+            }
+            let error = Error::new(SqlState::DUPLICATE_COLUMN, format!("{message}, skipping"));
+            self.notice(Severity::Notice, error);
+            return Ok(());
+        }
+        let is_empty = {
+            let sql = format!("SELECT count(*) FROM {}.{}", quoted(&table.schema), quoted(&table.name));
+            self.count(&sql).await? == 0
+        };
+        let fixed_vector = matches!(
+            definition.ty,
+            crate::sql::statement::ColumnType::Plain(crate::types::Type::Vector(Some(_)))
+        );
+        let computed = definition.identity.is_some()
+            || matches!(definition.ty, crate::sql::statement::ColumnType::Serial(_));
+        if !is_empty && (computed || (fixed_vector && definition.default.is_some())) {
+            return Err(Error::unsupported("ADD COLUMN that gives rows of a filled table computed values"));
+        }
+        let catalog = self.shared.current_catalog();
+        let shared = self.shared.clone();
+        let new_oid = move || shared.with_transaction(|transaction| Ok(transaction.new_oid()));
+        let (mut altered, sequences) = {
+            let mut builder = Builder::of(&catalog, table, &new_oid);
+            builder.add_column(definition)?;
+            (builder.table, builder.sequences)
+        };
+        self.check_definition(&altered, &sequences)?;
+        let value = self.constant_default(&altered)?;
+        if !is_empty {
+            match value {
+                None => {
+                    return Err(Error::unsupported("ADD COLUMN with a default that is not a constant"));
+                }
+                Some(Value::Null) if definition.not_null => {
+                    return Err(contains_nulls(table, &definition.name));
+                }
+                Some(Value::Null) => {}
+                Some(value) => set_missing(&mut altered, value)?,
+            }
+        }
+        let mut edits: Vec<Edit> =
+            sequences.into_iter().map(|sequence| Edit::Put(Object::Sequence(sequence))).collect();
+        edits.push(Edit::Put(Object::Table(altered)));
+        self.edit(edits).await?;
+        for constraint in constraints {
+            let catalog = self.shared.current_catalog();
+            if let Some(table) = catalog.table_by_oid(table.oid).cloned() {
+                Box::pin(self.add_constraint(&table, constraint)).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The value of the last column's default, when it is the same for all rows.
+    fn constant_default(&self, table: &Table) -> Result<Option<Value>> {
+        use crate::sql::dml::cells::{Target, constant};
+        let Some(column) = table.columns.last() else { return Ok(None) };
+        match &column.default {
+            None => Ok(Some(Value::Null)),
+            Some(default) => {
+                let expression = dialect::parse_expression(&default.sql)?;
+                constant(&expression, &Target { name: &column.name, ty: &column.ty })
+            }
+        }
+    }
+
+    async fn rename_column(&mut self, table: &Table, name: &str, to: &str) -> Result<()> {
+        let position = match table.columns.iter().position(|column| column.name == name) {
+            Some(position) => position,
+            None => {
+                let message = format!("column \"{name}\" does not exist");
+                return Err(Error::new(SqlState::UNDEFINED_COLUMN, message));
+            }
+        };
+        if table.column(to).is_some() {
+            let message = format!("column \"{to}\" of relation \"{}\" already exists", table.name);
+            return Err(Error::new(SqlState::DUPLICATE_COLUMN, message));
+        }
+        if table
+            .constraints
+            .iter()
+            .any(|c| matches!(&c.kind, StoredKind::Check { sql } if mentions(sql, name)))
+        {
+            return Err(Error::unsupported("renaming a column that a CHECK constraint names"));
+        }
+        let mut altered = table.clone();
+        altered.columns[position].name = to.into();
+        self.put(altered).await
+    }
+
+    async fn rename_constraint(&mut self, table: &Table, name: &str, to: &str) -> Result<()> {
+        let mut altered = table.clone();
+        let Some(constraint) = altered.constraints.iter_mut().find(|constraint| constraint.name == name)
+        else {
+            let message = format!("constraint \"{name}\" for table \"{}\" does not exist", table.name);
+            return Err(Error::new(SqlState::UNDEFINED_OBJECT, message));
+        };
+        constraint.name = to.into();
+        let catalog = self.shared.current_catalog();
+        let mut edits = Vec::new();
+        if let Some(index) = catalog.index_of_constraint(constraint.oid) {
+            edits.push(Edit::Put(Object::Index(Index { name: to.into(), ..(**index).clone() })));
+        }
+        edits.push(Edit::Put(Object::Table(altered)));
+        self.edit(edits).await
+    }
+
+    async fn set_default(&mut self, table: &Table, column: &str, default: Option<&str>) -> Result<()> {
+        let position = self.position(table, column)?;
+        let mut altered = table.clone();
+        let target = &mut altered.columns[position];
+        if target.identity.is_some() {
+            let message = format!("column \"{column}\" of relation \"{}\" is an identity column", table.name);
+            return Err(Error::new(SqlState::SYNTAX_ERROR, message));
+        }
+        target.default = default.map(|sql| DefaultExpr { sql: sql.to_string() });
+        target.sequence = match default {
+            None => None,
+            Some(sql) => self.sequence_of_default(sql)?,
+        };
+        self.check_definition(&altered, &[])?;
+        self.put(altered).await
+    }
+
+    /// The sequence that nextval('s') names.
+    fn sequence_of_default(&self, sql: &str) -> Result<Option<u32>> {
+        use datafusion::sql::sqlparser::ast::{Expr, FunctionArg, FunctionArgExpr, FunctionArguments};
+        let Expr::Function(function) = dialect::parse_expression(sql)? else { return Ok(None) };
+        let named_nextval = crate::sql::words::object_name("", &function.name).name == "nextval";
+        let (true, FunctionArguments::List(list)) = (named_nextval, &function.args) else { return Ok(None) };
+        let [FunctionArg::Unnamed(FunctionArgExpr::Expr(argument))] = list.args.as_slice() else {
+            return Ok(None);
+        };
+        let Some(text) = sequence_text(argument) else { return Ok(None) };
+        let catalog = self.shared.current_catalog();
+        Ok(Some(self.shared.sequence(&catalog, &parse_name(&text)?)?.oid))
+    }
+
+    async fn set_not_null(&mut self, table: &Arc<Table>, column: &str, not_null: bool) -> Result<()> {
+        let position = self.position(table, column)?;
+        let number = table.columns[position].number;
+        if !not_null && table.primary_key().is_some_and(|key| key.contains(&number)) {
+            let message = format!("column \"{column}\" is in a primary key");
+            return Err(Error::new(SqlState::INVALID_TABLE_DEFINITION, message));
+        }
+        if not_null && !table.columns[position].not_null {
+            let condition = format!("{} IS NOT NULL", quoted(column));
+            self.verify_rows(table, &condition, |table| contains_nulls(table, column)).await?;
+        }
+        let mut altered = (**table).clone();
+        altered.columns[position].not_null = not_null;
+        self.put(altered).await
+    }
+
+    async fn add_identity(
+        &mut self,
+        table: &Table,
+        column: &str,
+        kind: IdentityKind,
+        options: &SequenceOptions,
+    ) -> Result<()> {
+        let position = self.position(table, column)?;
+        let catalog = self.shared.current_catalog();
+        let mut target = table.columns[position].clone();
+        if target.identity.is_some() {
+            let message =
+                format!("column \"{column}\" of relation \"{}\" is already an identity column", table.name);
+            return Err(Error::new(SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE, message));
+        }
+        check_identity(&target)?;
+        if !target.not_null {
+            let message = format!(
+                "column \"{column}\" of relation \"{}\" must be declared NOT NULL before identity can be added",
+                table.name
+            );
+            return Err(Error::new(SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE, message));
+        }
+        let shared = self.shared.clone();
+        let new_oid = move || shared.with_transaction(|transaction| Ok(transaction.new_oid()));
+        let (mut altered, sequences) = {
+            let mut builder = Builder::of(&catalog, table, &new_oid);
+            let name = builder.add_sequence(&mut target, options)?;
+            if catalog.relation(&table.schema, &name).is_some() {
+                let message = format!("relation \"{name}\" already exists");
+                return Err(Error::new(SqlState::DUPLICATE_TABLE, message));
+            }
+            (builder.table, builder.sequences)
+        };
+        target.identity = Some(stored_identity(kind));
+        altered.columns[position] = target;
+        let mut edits: Vec<Edit> =
+            sequences.into_iter().map(|sequence| Edit::Put(Object::Sequence(sequence))).collect();
+        edits.push(Edit::Put(Object::Table(altered)));
+        self.edit(edits).await
+    }
+
+    async fn drop_identity(&mut self, table: &Table, column: &str, if_exists: bool) -> Result<()> {
+        let position = self.position(table, column)?;
+        let mut altered = table.clone();
+        let target = &mut altered.columns[position];
+        let (Some(_), sequence) = (target.identity.take(), target.sequence.take()) else {
+            let message =
+                format!("column \"{column}\" of relation \"{}\" is not an identity column", table.name);
+            if !if_exists {
+                return Err(Error::new(SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE, message));
+            }
+            self.notice(Severity::Notice, Error::new(SqlState("00000"), format!("{message}, skipping")));
+            return Ok(());
+        };
+        let mut edits = vec![Edit::Put(Object::Table(altered))];
+        edits.extend(sequence.map(Edit::Delete));
+        self.edit(edits).await
+    }
+
+    pub(super) async fn rename(
+        &mut self,
+        kind: ObjectKind,
+        name: &Name,
+        if_exists: bool,
+        to: &str,
+    ) -> Result<Response> {
+        let tag = Ast::Rename { kind, name: name.clone(), if_exists, to: to.into() }.command();
+        let catalog = self.shared.current_catalog();
+        let Some(found) = self.shared.relation(&catalog, name) else {
+            if !if_exists {
+                return Err(undefined_relation(name));
+            }
+            let message = format!("relation \"{}\" does not exist, skipping", name.name);
+            self.notice(Severity::Notice, Error::new(SqlState("00000"), message));
+            return Ok(done(tag));
+        };
+        let schema = match &found {
+            Relation::Table(table) => table.schema.clone(),
+            Relation::Sequence(sequence) => sequence.schema.clone(),
+            Relation::Index(index) => catalog.schema_of_index(index).to_string(),
+        };
+        if catalog.relation(&schema, to).is_some() {
+            let message = format!("relation \"{to}\" already exists");
+            return Err(Error::new(SqlState::DUPLICATE_TABLE, message));
+        }
+        let mut edits = Vec::new();
+        match found {
+            Relation::Table(table) => {
+                edits.push(Object::Table(Table { name: to.into(), ..(*table).clone() }))
+            }
+            Relation::Sequence(sequence) => {
+                edits.push(Object::Sequence(crate::catalog::Sequence {
+                    name: to.into(),
+                    ..(*sequence).clone()
+                }));
+                edits.extend(renamed_defaults(&catalog, sequence.oid, &schema, to));
+            }
+            Relation::Index(index) => {
+                if let Some(constraint) = index.constraint {
+                    edits.extend(renamed_constraint(&catalog, index.table, constraint, to));
+                }
+                edits.push(Object::Index(Index { name: to.into(), ..(*index).clone() }));
+            }
+        }
+        self.edit(edits.into_iter().map(Edit::Put).collect()).await?;
+        Ok(done(tag))
+    }
+}
+
+/// Tables whose defaults name a sequence, with its new name in them.
+fn renamed_defaults<'a>(
+    catalog: &'a crate::catalog::Catalog,
+    sequence: u32,
+    schema: &'a str,
+    to: &'a str,
+) -> impl Iterator<Item = Object> + 'a {
+    let uses =
+        move |table: &&Arc<Table>| table.columns.iter().any(|column| column.sequence == Some(sequence));
+    catalog.tables().filter(uses).map(move |table| {
+        let mut table = (**table).clone();
+        for column in table.columns.iter_mut().filter(|column| column.sequence == Some(sequence)) {
+            if column.default.is_some() {
+                let sql = format!("nextval('{}.{}'::regclass)", quoted(schema), quoted(to));
+                column.default = Some(DefaultExpr { sql });
+            }
+        }
+        Object::Table(table)
+    })
+}
+
+fn renamed_constraint(
+    catalog: &crate::catalog::Catalog,
+    table: u32,
+    constraint: u32,
+    to: &str,
+) -> Option<Object> {
+    let mut table = (**catalog.table_by_oid(table)?).clone();
+    table.constraints.iter_mut().find(|found| found.oid == constraint)?.name = to.into();
+    Some(Object::Table(table))
+}
+
+/// What rows of before ADD COLUMN hold in the last column.
+fn set_missing(table: &mut Table, value: Value) -> Result<()> {
+    if let Some(column) = table.columns.last_mut() {
+        let layout = crate::table::Layout::new(std::slice::from_ref(&column.ty));
+        let mut bytes = Vec::new();
+        layout.encode(&[value], &mut bytes)?;
+        column.missing = Some(bytes);
+    }
+    Ok(())
+}
+
+fn contains_nulls(table: &Table, column: &str) -> Error {
+    let message = format!("column \"{column}\" of relation \"{}\" contains null values", table.name);
+    Error::new(SqlState::NOT_NULL_VIOLATION, message).table(&table.schema, &table.name).column(column)
+}
+
+fn violated_by_some_row(table: &Table, constraint: &str) -> Error {
+    let message =
+        format!("check constraint \"{constraint}\" of relation \"{}\" is violated by some row", table.name);
+    Error::new(SqlState::CHECK_VIOLATION, message).table(&table.schema, &table.name).constraint(constraint)
+}
+
+/// Whether an expression's text has the word in it.
+fn mentions(sql: &str, name: &str) -> bool {
+    sql.split(|c: char| !(c.is_alphanumeric() || c == '_')).any(|word| word.eq_ignore_ascii_case(name))
+}
+
+fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}

@@ -1,0 +1,148 @@
+//! DROP.
+
+use crate::catalog::{Catalog, Edit, Relation, Sequence};
+use crate::error::{Error, Result, SqlState};
+use crate::sql::response::{Response, Severity};
+use crate::sql::session::{Session, done};
+use crate::sql::statement::{Ast, Drop, Name, ObjectKind};
+
+impl Session {
+    pub(super) async fn drop_objects(&mut self, drop: &Drop) -> Result<Response> {
+        if drop.concurrently {
+            self.refuse_in_block("DROP INDEX CONCURRENTLY")?;
+        }
+        for name in &drop.names {
+            self.drop_one(drop, name).await?;
+        }
+        Ok(done(Ast::Drop(drop.clone()).command()))
+    }
+
+    async fn drop_one(&mut self, drop: &Drop, name: &Name) -> Result<()> {
+        let catalog = self.shared.current_catalog();
+        match drop.kind {
+            ObjectKind::Extension => return self.drop_extension(name, drop),
+            ObjectKind::Schema => return self.drop_schema(&catalog, name, drop).await,
+            _ => {}
+        }
+        match (drop.kind, self.shared.relation(&catalog, name)) {
+            (ObjectKind::Table, Some(Relation::Table(table))) => {
+                self.retry(|transaction| transaction.drop_table(table.oid)).await
+            }
+            (ObjectKind::Index, Some(Relation::Index(index))) => {
+                if let Some(constraint) = index.constraint {
+                    return Err(needed_by_constraint(&catalog, &index.name, index.table, constraint));
+                }
+                self.retry(|transaction| transaction.drop_index(index.oid)).await
+            }
+            (ObjectKind::Sequence, Some(Relation::Sequence(sequence))) => {
+                self.drop_sequence(&catalog, &sequence, drop.cascade).await
+            }
+            (_, Some(found)) => Err(wrong_kind(drop.kind, name, &found)),
+            (_, None) => self.missing(drop, name),
+        }
+    }
+
+    fn missing(&mut self, drop: &Drop, name: &Name) -> Result<()> {
+        let noun = drop.kind.noun();
+        let state = match drop.kind {
+            ObjectKind::Index => SqlState::UNDEFINED_OBJECT,
+            ObjectKind::Schema => SqlState::INVALID_SCHEMA_NAME,
+            ObjectKind::Extension => SqlState::UNDEFINED_OBJECT,
+            _ => SqlState::UNDEFINED_TABLE,
+        };
+        if !drop.if_exists {
+            return Err(Error::new(state, format!("{noun} \"{name}\" does not exist")));
+        }
+        let message = format!("{noun} \"{}\" does not exist, skipping", name.name);
+        self.notice(Severity::Notice, Error::new(SqlState("00000"), message));
+        Ok(())
+    }
+
+    async fn drop_sequence(&mut self, catalog: &Catalog, sequence: &Sequence, cascade: bool) -> Result<()> {
+        let uses =
+            |table: &crate::catalog::Table| table.columns.iter().any(|c| c.sequence == Some(sequence.oid));
+        let users: Vec<_> = catalog.tables().filter(|table| uses(table)).cloned().collect();
+        if let (Some(table), false) = (users.first(), cascade) {
+            let message =
+                format!("cannot drop sequence {} because other objects depend on it", sequence.name);
+            return Err(Error::new(SqlState::DEPENDENT_OBJECTS_STILL_EXIST, message)
+                .detail(format!(
+                    "default value of a column of table {} depends on sequence {}",
+                    table.name, sequence.name
+                ))
+                .hint("Use DROP ... CASCADE to drop the dependent objects too."));
+        }
+        let mut edits = vec![Edit::Delete(sequence.oid)];
+        for table in users {
+            let mut table = (*table).clone();
+            for column in table.columns.iter_mut().filter(|column| column.sequence == Some(sequence.oid)) {
+                column.sequence = None;
+                column.default = None;
+                column.identity = None;
+            }
+            edits.push(Edit::Put(crate::catalog::Object::Table(table)));
+        }
+        self.edit(edits).await
+    }
+
+    /// The extension is built in: it cannot go, and it is not said that it went.
+    fn drop_extension(&mut self, name: &Name, drop: &Drop) -> Result<()> {
+        match name.name.as_str() {
+            "vector" | "plpgsql" => Err(Error::unsupported(format!(
+                "dropping the extension \"{}\", which is built in,",
+                name.name
+            ))),
+            _ => self.missing(drop, name),
+        }
+    }
+
+    async fn drop_schema(&mut self, catalog: &Catalog, name: &Name, drop: &Drop) -> Result<()> {
+        let Some(schema) = catalog.schema(&name.name).cloned() else { return self.missing(drop, name) };
+        let tables: Vec<_> = catalog.tables().filter(|table| table.schema == name.name).cloned().collect();
+        let sequences: Vec<_> = catalog.sequences().filter(|s| s.schema == name.name).cloned().collect();
+        let is_used = !tables.is_empty() || !sequences.is_empty();
+        if !drop.cascade && is_used {
+            let message = format!("cannot drop schema {} because other objects depend on it", name.name);
+            let first = tables.first().map(|table| format!("table {}.{}", name.name, table.name));
+            let first =
+                first.or_else(|| sequences.first().map(|s| format!("sequence {}.{}", name.name, s.name)));
+            return Err(Error::new(SqlState::DEPENDENT_OBJECTS_STILL_EXIST, message)
+                .detail(format!("{} depends on schema {}", first.unwrap_or_default(), name.name))
+                .hint("Use DROP ... CASCADE to drop the dependent objects too."));
+        }
+        for table in tables {
+            self.retry(|transaction| transaction.drop_table(table.oid)).await?;
+        }
+        let left = self.shared.current_catalog();
+        let mut edits: Vec<Edit> =
+            left.sequences().filter(|s| s.schema == name.name).map(|s| Edit::Delete(s.oid)).collect();
+        edits.push(Edit::Delete(schema.oid));
+        self.edit(edits).await
+    }
+}
+
+fn needed_by_constraint(catalog: &Catalog, index: &str, table: u32, constraint: u32) -> Error {
+    let table = catalog.table_by_oid(table);
+    let constraint = table.and_then(|table| table.constraint(constraint)).map_or("", |c| c.name.as_str());
+    let table = table.map_or("", |table| table.name.as_str());
+    let message =
+        format!("cannot drop index {index} because constraint {constraint} on table {table} requires it");
+    Error::new(SqlState::DEPENDENT_OBJECTS_STILL_EXIST, message)
+        .hint(format!("You can drop constraint {constraint} on table {table} instead."))
+}
+
+fn wrong_kind(wanted: ObjectKind, name: &Name, found: &Relation) -> Error {
+    let article = |noun: &str| if noun == "index" { "an" } else { "a" };
+    let found = match found {
+        Relation::Table(_) => "table",
+        Relation::Index(_) => "index",
+        Relation::Sequence(_) => "sequence",
+    };
+    let noun = wanted.noun();
+    let message = format!("\"{}\" is not {} {noun}", name.name, article(noun));
+    Error::new(SqlState::WRONG_OBJECT_TYPE, message).hint(format!(
+        "Use DROP {} to remove {} {found}.",
+        found.to_uppercase(),
+        article(found)
+    ))
+}

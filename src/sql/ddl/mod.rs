@@ -1,0 +1,51 @@
+//! Data definitions: what CREATE, ALTER and DROP change in the catalogue.
+//!
+//! Names are resolved and definitions are checked here; the core makes the change part of the transaction, so that
+//! all of it can be rolled back.
+
+// ALTER.
+mod alter;
+// COMMENT, CREATE EXTENSION, CREATE SCHEMA, owners.
+mod database;
+// DROP.
+mod drop;
+// CREATE INDEX, REINDEX.
+mod index;
+// Names of constraints, indexes and sequences that nobody named.
+mod names;
+// CREATE SEQUENCE and sequences of columns.
+mod sequence;
+// CREATE TABLE.
+mod table;
+
+use crate::error::{Error, Result};
+use crate::sql::response::Response;
+use crate::sql::session::Session;
+use crate::sql::statement::Ast;
+
+impl Session {
+    /// Carries out a data definition.
+    pub(crate) async fn define(&mut self, ast: &Ast) -> Result<Response> {
+        match ast {
+            Ast::CreateTable(create) => self.create_table(create).await,
+            Ast::CreateTableAs { name, if_not_exists, columns, query, .. } => {
+                self.create_table_as(name, *if_not_exists, columns, query).await
+            }
+            Ast::CreateIndex(create) => self.create_index(create).await,
+            Ast::CreateSequence(create) => self.create_sequence(create).await,
+            Ast::CreateSchema { name, if_not_exists } => self.create_schema(name, *if_not_exists).await,
+            Ast::CreateExtension { name, if_not_exists } => self.create_extension(name, *if_not_exists),
+            Ast::Drop(drop) => self.drop_objects(drop).await,
+            Ast::AlterTable(alter) => self.alter_table(alter).await,
+            Ast::AlterSequence(alter) => self.alter_sequence(alter).await,
+            Ast::AlterOwner { kind, name, owner, if_exists } => {
+                self.alter_owner(kind, name, owner, *if_exists)
+            }
+            Ast::Rename { kind, name, if_exists, to } => self.rename(*kind, name, *if_exists, to).await,
+            Ast::Comment { kind, name, column, text } => {
+                self.comment(kind, name, column.as_deref(), text.as_deref()).await
+            }
+            other => Err(Error::internal(format!("{} is no data definition", other.command()))),
+        }
+    }
+}

@@ -1,0 +1,350 @@
+//! CREATE TABLE.
+
+use std::sync::Arc;
+
+use datafusion::sql::sqlparser::ast;
+use futures::StreamExt;
+
+use crate::catalog::{
+    Catalog, Column, Constraint, ConstraintKind as StoredKind, DefaultExpr, Identity, Oid, Sequence, Table,
+    TableKind,
+};
+use crate::database::OnConflict;
+use crate::error::{Error, Result, SqlState};
+use crate::sql::ddl::names::Namer;
+use crate::sql::ddl::sequence::new_sequence;
+use crate::sql::dialect;
+use crate::sql::dml::defaults::DefaultValue;
+use crate::sql::dml::rows::Checks;
+use crate::sql::query;
+use crate::sql::response::Response;
+use crate::sql::session::{Session, done};
+use crate::sql::statement::{
+    ColumnDefinition, ColumnType, ConstraintKind, CreateTable, IdentityKind, Name, TableConstraint,
+};
+use crate::types::arrow::value_at;
+use crate::types::{Type, Value};
+
+/// Columns of a table at most, as in PostgreSQL.
+const COLUMNS_MAX: usize = 1_600;
+
+/// Makes a definition out of what a statement says.
+pub struct Builder<'a> {
+    pub table: Table,
+    pub sequences: Vec<Sequence>,
+    namer: Namer<'a>,
+    new_oid: &'a dyn Fn() -> Result<Oid>,
+}
+
+impl<'a> Builder<'a> {
+    pub fn new(
+        catalog: &'a Catalog,
+        schema: &'a str,
+        name: &str,
+        new_oid: &'a dyn Fn() -> Result<Oid>,
+    ) -> Result<Builder<'a>> {
+        let table = Table {
+            oid: new_oid()?,
+            schema: schema.into(),
+            name: name.into(),
+            storage: 0,
+            columns: Vec::new(),
+            constraints: Vec::new(),
+            kind: TableKind::Ordinary,
+            comment: None,
+        };
+        let mut namer = Namer::new(catalog, schema);
+        namer.reserve(name);
+        Ok(Builder { table, sequences: Vec::new(), namer, new_oid })
+    }
+
+    /// Goes on from a table that exists.
+    pub fn of(catalog: &'a Catalog, table: &'a Table, new_oid: &'a dyn Fn() -> Result<Oid>) -> Builder<'a> {
+        let namer = Namer::new(catalog, &table.schema);
+        Builder { table: table.clone(), sequences: Vec::new(), namer, new_oid }
+    }
+
+    pub fn add_column(&mut self, definition: &ColumnDefinition) -> Result<()> {
+        if self.table.columns.len() >= COLUMNS_MAX {
+            let message = format!("tables can have at most {COLUMNS_MAX} columns");
+            return Err(Error::new(SqlState("54011"), message));
+        }
+        if self.table.column(&definition.name).is_some() {
+            let message = format!("column \"{}\" specified more than once", definition.name);
+            return Err(Error::new(SqlState::DUPLICATE_COLUMN, message));
+        }
+        let (ColumnType::Plain(ty) | ColumnType::Serial(ty)) = &definition.ty;
+        check_column_type(&definition.name, ty)?;
+        let number = self.table.columns.len() as u16 + 1;
+        let mut column = Column {
+            name: definition.name.clone(),
+            number,
+            ty: ty.clone(),
+            not_null: definition.not_null,
+            default: definition.default.clone().map(|sql| DefaultExpr { sql }),
+            identity: None,
+            sequence: None,
+            missing: None,
+            metadata_index: true,
+        };
+        if let ColumnType::Serial(_) = definition.ty {
+            if column.default.is_some() {
+                let message = format!("multiple default values specified for column \"{}\"", column.name);
+                return Err(Error::new(SqlState::SYNTAX_ERROR, message));
+            }
+            let name = self.add_sequence(&mut column, &Default::default())?;
+            column.default = Some(DefaultExpr { sql: nextval_of(&name) });
+        }
+        if let Some((kind, options)) = &definition.identity {
+            check_identity(&column)?;
+            self.add_sequence(&mut column, options)?;
+            column.identity = Some(stored_identity(*kind));
+        }
+        self.table.columns.push(column);
+        Ok(())
+    }
+
+    /// A sequence of the column's own; its name.
+    pub fn add_sequence(
+        &mut self,
+        column: &mut Column,
+        options: &crate::sql::statement::SequenceOptions,
+    ) -> Result<String> {
+        let name = match &options.name {
+            Some(name) => name.name.clone(),
+            None => self.namer.relation(&self.table.name, &column.name, "seq"),
+        };
+        let oid = (self.new_oid)()?;
+        let mut sequence = new_sequence(oid, &self.table.schema, &name, column.ty.clone(), options)?;
+        sequence.owned_by = Some((self.table.oid, column.number));
+        column.sequence = Some(oid);
+        self.sequences.push(sequence);
+        Ok(name)
+    }
+
+    pub fn add_constraint(&mut self, constraint: &TableConstraint) -> Result<()> {
+        let kind = match &constraint.kind {
+            ConstraintKind::PrimaryKey(columns) => {
+                if self.table.primary_key().is_some() {
+                    let message =
+                        format!("multiple primary keys for table \"{}\" are not allowed", self.table.name);
+                    return Err(Error::new(SqlState::INVALID_TABLE_DEFINITION, message));
+                }
+                let columns = self.key_columns(columns)?;
+                for &number in &columns {
+                    self.table.columns[usize::from(number) - 1].not_null = true;
+                }
+                StoredKind::PrimaryKey { columns }
+            }
+            ConstraintKind::Unique(columns) => StoredKind::Unique { columns: self.key_columns(columns)? },
+            ConstraintKind::Check { sql, .. } => StoredKind::Check { sql: sql.clone() },
+        };
+        let name = match &constraint.name {
+            Some(name) => self.own_name(name, &kind)?,
+            None => self.generated_name(&constraint.kind),
+        };
+        let oid = (self.new_oid)()?;
+        self.table.constraints.push(Constraint { oid, name, kind });
+        Ok(())
+    }
+
+    fn own_name(&mut self, name: &str, _kind: &StoredKind) -> Result<String> {
+        if self.table.constraints.iter().any(|constraint| constraint.name == name) {
+            let message =
+                format!("constraint \"{name}\" for relation \"{}\" already exists", self.table.name);
+            return Err(Error::new(SqlState::DUPLICATE_OBJECT, message));
+        }
+        self.namer.reserve(name);
+        Ok(name.to_string())
+    }
+
+    fn generated_name(&mut self, kind: &ConstraintKind) -> String {
+        let table = self.table.name.clone();
+        match kind {
+            ConstraintKind::PrimaryKey(_) => self.namer.relation(&table, "", "pkey"),
+            ConstraintKind::Unique(columns) => self.namer.relation(&table, &columns.join("_"), "key"),
+            ConstraintKind::Check { sql, column } => {
+                let column = column.clone().or_else(|| only_column(sql, &self.table)).unwrap_or_default();
+                self.namer.constraint(&self.table, &table, &column, "check")
+            }
+        }
+    }
+
+    fn key_columns(&self, names: &[String]) -> Result<Vec<u16>> {
+        let mut numbers = Vec::with_capacity(names.len());
+        for name in names {
+            let column = self.table.column(name).ok_or_else(|| {
+                let message = format!("column \"{name}\" named in key does not exist");
+                Error::new(SqlState::UNDEFINED_COLUMN, message)
+            })?;
+            if matches!(column.ty, Type::Json) {
+                let message = "data type json has no default operator class for access method \"btree\"";
+                return Err(Error::new(SqlState::UNDEFINED_OBJECT, message));
+            }
+            if matches!(column.ty, Type::Vector(_) | Type::Array(_) | Type::Jsonb) {
+                return Err(Error::unsupported(format!("a key on type {}", column.ty)));
+            }
+            if numbers.contains(&column.number) {
+                let message = format!("column \"{name}\" appears twice in key");
+                return Err(Error::new(SqlState::DUPLICATE_COLUMN, message));
+            }
+            numbers.push(column.number);
+        }
+        Ok(numbers)
+    }
+}
+
+fn check_column_type(name: &str, ty: &Type) -> Result<()> {
+    let element = match ty {
+        Type::Array(element) => element,
+        other => other,
+    };
+    match element {
+        Type::Oid | Type::Name | Type::Char => {
+            Err(Error::unsupported(format!("type {ty} for the column \"{name}\"")))
+        }
+        _ => Ok(()),
+    }
+}
+
+pub fn check_identity(column: &Column) -> Result<()> {
+    if !matches!(column.ty, Type::Int2 | Type::Int4 | Type::Int8) {
+        let message = "identity column type must be smallint, integer, or bigint";
+        return Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, message));
+    }
+    if column.default.is_some() {
+        let message = format!("both default and identity specified for column \"{}\"", column.name);
+        return Err(Error::new(SqlState::SYNTAX_ERROR, message));
+    }
+    Ok(())
+}
+
+pub fn stored_identity(kind: IdentityKind) -> Identity {
+    match kind {
+        IdentityKind::Always => Identity::Always,
+        IdentityKind::ByDefault => Identity::ByDefault,
+    }
+}
+
+/// The default of a serial column.
+fn nextval_of(sequence: &str) -> String {
+    let plain = sequence.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+        && !sequence.starts_with(|c: char| c.is_ascii_digit());
+    let name = if plain { sequence.to_string() } else { format!("\"{}\"", sequence.replace('"', "\"\"")) };
+    format!("nextval('{}'::regclass)", name.replace('\'', "''"))
+}
+
+/// The column a CHECK is about, when it is about one only.
+fn only_column(sql: &str, table: &Table) -> Option<String> {
+    use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
+    let tokens = Tokenizer::new(&dialect::DIALECT, sql).tokenize().ok()?;
+    let mut names: Vec<String> = tokens
+        .into_iter()
+        .filter_map(|token| match token {
+            Token::Word(word) if word.quote_style.is_none() => Some(word.value.to_lowercase()),
+            Token::Word(word) => Some(word.value),
+            _ => None,
+        })
+        .filter(|name| table.column(name).is_some())
+        .collect();
+    names.sort();
+    names.dedup();
+    if names.len() == 1 { names.pop() } else { None }
+}
+
+impl Session {
+    pub(super) async fn create_table(&mut self, create: &CreateTable) -> Result<Response> {
+        let catalog = self.shared.current_catalog();
+        let schema = self.shared.creation_schema(&catalog, &create.name)?;
+        if catalog.relation(&schema, &create.name.name).is_some() {
+            return self.already_exists(&create.name.name, create.if_not_exists, "CREATE TABLE");
+        }
+        let shared = self.shared.clone();
+        let new_oid = move || shared.with_transaction(|transaction| Ok(transaction.new_oid()));
+        let (table, sequences) = {
+            let mut builder = Builder::new(&catalog, &schema, &create.name.name, &new_oid)?;
+            for column in &create.columns {
+                builder.add_column(column)?;
+            }
+            // Names that are given come first, so that generated ones avoid them.
+            for constraint in create.constraints.iter().filter(|constraint| constraint.name.is_some()) {
+                builder.add_constraint(constraint)?;
+            }
+            for constraint in create.constraints.iter().filter(|constraint| constraint.name.is_none()) {
+                builder.add_constraint(constraint)?;
+            }
+            (builder.table, builder.sequences)
+        };
+        self.check_definition(&table, &sequences)?;
+        self.retry(|transaction| transaction.create_table(table.clone(), sequences.clone())).await?;
+        Ok(done("CREATE TABLE"))
+    }
+
+    /// Compiles defaults and CHECKs, so that what cannot work is refused now.
+    pub(super) fn check_definition(&self, table: &Table, sequences: &[Sequence]) -> Result<()> {
+        let catalog = self.shared.current_catalog();
+        let schemas = self.shared.schemas(&catalog);
+        let context = self.plan_context(&catalog, &schemas);
+        for column in &table.columns {
+            let own = column.sequence.is_some_and(|oid| sequences.iter().any(|sequence| sequence.oid == oid));
+            if let (Some(default), false) = (&column.default, own) {
+                DefaultValue::compile(&default.sql, column, &context, &self.shared)?;
+            }
+        }
+        Checks::of(&Arc::new(table.clone()), &context)?;
+        Ok(())
+    }
+
+    pub(super) async fn create_table_as(
+        &mut self,
+        name: &Name,
+        if_not_exists: bool,
+        columns: &[String],
+        query: &ast::Query,
+    ) -> Result<Response> {
+        let catalog = self.shared.current_catalog();
+        let schema = self.shared.creation_schema(&catalog, name)?;
+        if catalog.relation(&schema, &name.name).is_some() {
+            return self.already_exists(&name.name, if_not_exists, "CREATE TABLE AS");
+        }
+        let query = {
+            let schemas = self.shared.schemas(&catalog);
+            let context = self.plan_context(&catalog, &schemas);
+            Arc::new(query::plan(query, &context)?)
+        };
+        if columns.len() > query.columns.len() {
+            return Err(Error::new(SqlState::SYNTAX_ERROR, "too many column names were specified"));
+        }
+        let shared = self.shared.clone();
+        let new_oid = move || shared.with_transaction(|transaction| Ok(transaction.new_oid()));
+        let table = {
+            let mut builder = Builder::new(&catalog, &schema, &name.name, &new_oid)?;
+            for (position, output) in query.columns.iter().enumerate() {
+                builder.add_column(&ColumnDefinition {
+                    name: columns.get(position).unwrap_or(&output.name).clone(),
+                    ty: ColumnType::Plain(output.ty.clone()),
+                    not_null: false,
+                    default: None,
+                    identity: None,
+                })?;
+            }
+            builder.table
+        };
+        self.retry(|transaction| transaction.create_table(table.clone(), Vec::new())).await?;
+        let types: Vec<Type> = query.columns.iter().map(|column| column.ty.clone()).collect();
+        let mut stream = self.query_stream(&query, &[], None).await?;
+        let mut count = 0;
+        while let Some(batch) = stream.next().await {
+            let batch = batch?;
+            let rows = (0..batch.num_rows()).map(|row| {
+                let cells =
+                    types.iter().enumerate().map(|(column, ty)| value_at(batch.column(column), row, ty));
+                cells.collect::<Result<Vec<Value>>>()
+            });
+            let rows = rows.collect::<Result<Vec<_>>>()?;
+            count += rows.len();
+            self.retry(|transaction| transaction.insert(table.oid, rows.clone(), OnConflict::Error)).await?;
+        }
+        Ok(done(format!("SELECT {count}")))
+    }
+}

@@ -1,0 +1,713 @@
+//! Reading data definitions: CREATE, DROP, ALTER, COMMENT.
+//!
+//! Everything that plain pg_dump output contains is read here; clauses that are PostgreSQL's but not built are refused
+//! by name.
+
+use datafusion::sql::sqlparser::ast::{self, ColumnOption, CreateTableOptions, GeneratedAs};
+use datafusion::sql::sqlparser::tokenizer::Token;
+
+use crate::error::{Error, Result, SqlState};
+use crate::sql::statement::*;
+use crate::sql::type_names;
+use crate::sql::words::{Parsed, Words, fold, object_name};
+use crate::types::Type;
+
+/// `CREATE` what is not built, `DROP` and `ALTER` alike.
+const UNSUPPORTED_OBJECTS: &[&str] = &[
+    "ACCESS METHOD",
+    "AGGREGATE",
+    "CAST",
+    "COLLATION",
+    "CONVERSION",
+    "DATABASE",
+    "DEFAULT PRIVILEGES",
+    "DOMAIN",
+    "EVENT TRIGGER",
+    "FOREIGN DATA WRAPPER",
+    "FOREIGN TABLE",
+    "FUNCTION",
+    "GROUP",
+    "LANGUAGE",
+    "LARGE OBJECT",
+    "MATERIALIZED VIEW",
+    "OPERATOR",
+    "OWNED",
+    "POLICY",
+    "PROCEDURE",
+    "PUBLICATION",
+    "ROLE",
+    "ROUTINE",
+    "RULE",
+    "SERVER",
+    "STATISTICS",
+    "SUBSCRIPTION",
+    "SYSTEM",
+    "TABLESPACE",
+    "TEXT SEARCH",
+    "TRANSFORM",
+    "TRIGGER",
+    "TYPE",
+    "USER",
+    "VIEW",
+];
+
+fn refuse_unsupported(w: &Words, verb: &str) -> Parsed<()> {
+    match UNSUPPORTED_OBJECTS.iter().find(|object| w.at(object)) {
+        Some(object) => Err(Error::unsupported(format!("{verb} {object}")).into()),
+        None => Ok(()),
+    }
+}
+
+// ---- CREATE ----
+
+pub fn create(w: &mut Words) -> Parsed<Ast> {
+    let at = |w: &Words, words: &str| w.at(&format!("CREATE {words}"));
+    if ["TEMP", "TEMPORARY", "GLOBAL", "LOCAL"].iter().any(|word| at(w, word)) {
+        return Err(Error::unsupported("a temporary table").into());
+    }
+    if at(w, "TABLE") {
+        return create_table(w);
+    }
+    w.expect("CREATE")?;
+    if w.at("UNLOGGED") {
+        return Err(Error::unsupported("an unlogged table").into());
+    }
+    w.accept("OR REPLACE");
+    refuse_unsupported(w, "CREATE")?;
+    if w.at("CONSTRAINT TRIGGER") || w.at("RECURSIVE VIEW") {
+        return Err(Error::unsupported("CREATE TRIGGER or VIEW").into());
+    }
+    if w.at("UNIQUE") || w.at("INDEX") {
+        return create_index(w);
+    }
+    if w.accept("SEQUENCE") {
+        let if_not_exists = w.accept("IF NOT EXISTS");
+        let name = w.name()?;
+        let options = sequence_options(w)?;
+        return Ok(Ast::CreateSequence(Box::new(CreateSequence { name, if_not_exists, options })));
+    }
+    if w.accept("EXTENSION") {
+        return create_extension(w);
+    }
+    if w.accept("SCHEMA") {
+        let if_not_exists = w.accept("IF NOT EXISTS");
+        let name = w.identifier()?;
+        if w.accept("AUTHORIZATION") {
+            w.identifier()?;
+        }
+        return Ok(Ast::CreateSchema { name, if_not_exists });
+    }
+    w.unexpected("an object")
+}
+
+fn create_extension(w: &mut Words) -> Parsed<Ast> {
+    let if_not_exists = w.accept("IF NOT EXISTS");
+    let name = w.identifier()?;
+    w.accept("WITH");
+    loop {
+        if w.accept("SCHEMA") || w.accept("VERSION") {
+            if matches!(w.peek(), Token::SingleQuotedString(_)) {
+                w.string()?;
+            } else {
+                w.identifier()?;
+            }
+        } else if !w.accept("CASCADE") {
+            return Ok(Ast::CreateExtension { name, if_not_exists });
+        }
+    }
+}
+
+fn create_index(w: &mut Words) -> Parsed<Ast> {
+    let unique = w.accept("UNIQUE");
+    w.expect("INDEX")?;
+    let concurrently = w.accept("CONCURRENTLY");
+    let if_not_exists = w.accept("IF NOT EXISTS");
+    let name = if w.at("ON") { None } else { Some(w.identifier()?) };
+    w.expect("ON")?;
+    w.accept("ONLY");
+    let table = w.name()?;
+    let method = if w.accept("USING") { w.identifier()? } else { "btree".to_string() };
+    let columns = w.parenthesised(index_column)?;
+    if w.at("INCLUDE") {
+        return Err(Error::unsupported("INCLUDE in an index").into());
+    }
+    if w.at("NULLS NOT DISTINCT") {
+        return Err(Error::unsupported("NULLS NOT DISTINCT").into());
+    }
+    w.accept("NULLS DISTINCT");
+    let options = if w.accept("WITH") { w.parenthesised(storage_option)? } else { Vec::new() };
+    if w.accept("TABLESPACE") {
+        default_tablespace(w)?;
+    }
+    if w.at("WHERE") {
+        return Err(Error::unsupported("a partial index").into());
+    }
+    let index = CreateIndex { name, table, unique, concurrently, if_not_exists, method, columns, options };
+    Ok(Ast::CreateIndex(Box::new(index)))
+}
+
+fn default_tablespace(w: &mut Words) -> Parsed<()> {
+    match w.identifier()?.as_str() {
+        "pg_default" => Ok(()),
+        _ => Err(Error::unsupported("a tablespace").into()),
+    }
+}
+
+/// `name = value` of WITH (...), value as text.
+fn storage_option(w: &mut Words) -> Parsed<(String, String)> {
+    let name = w.identifier()?.to_lowercase();
+    if !w.accept_token(&Token::Eq) {
+        return Ok((name, "true".into()));
+    }
+    let sign = if w.accept_token(&Token::Minus) { "-" } else { "" };
+    let value = match w.peek().clone() {
+        Token::Number(text, _) => text,
+        Token::Word(word) => word.value,
+        Token::SingleQuotedString(text) => text,
+        _ => return w.unexpected("a value"),
+    };
+    w.advance();
+    Ok((name, format!("{sign}{value}")))
+}
+
+fn index_column(w: &mut Words) -> Parsed<IndexColumn> {
+    if *w.peek() == Token::LParen || w.parser.peek_nth_token_ref(1).token == Token::LParen {
+        return Err(Error::unsupported("an index on an expression").into());
+    }
+    let column = w.identifier()?;
+    if w.accept("COLLATE") {
+        collation(&w.name()?.name)?;
+    }
+    let ordering = |w: &Words| w.at("ASC") || w.at("DESC") || w.at("NULLS");
+    let opclass = match w.peek() {
+        Token::Word(_) if !ordering(w) => Some(w.name()?.name),
+        _ => None,
+    };
+    // Metadata indexes keep no order of their own: both directions cost the same.
+    if !w.accept("ASC") {
+        w.accept("DESC");
+    }
+    if !w.accept("NULLS FIRST") {
+        w.accept("NULLS LAST");
+    }
+    Ok(IndexColumn { column, opclass })
+}
+
+fn collation(name: &str) -> Result<()> {
+    match name {
+        "default" | "C" | "POSIX" | "ucs_basic" => Ok(()),
+        _ => Err(Error::unsupported(format!("collation \"{name}\""))),
+    }
+}
+
+// ---- CREATE TABLE ----
+
+fn create_table(w: &mut Words) -> Parsed<Ast> {
+    let ast::Statement::CreateTable(table) = w.parser.parse_statement()? else {
+        return w.unexpected("CREATE TABLE");
+    };
+    let mut identities = Vec::new();
+    for tokens in std::mem::take(&mut w.identities) {
+        let mut parser = crate::sql::dialect::parser(tokens);
+        let mut options = Words { parser: &mut parser, source: w.source, identities: Default::default() };
+        identities.push(sequence_options(&mut options)?);
+        if !options.at_end() {
+            return options.unexpected("an option of a sequence");
+        }
+    }
+    Ok(convert_table(w, table, identities)?)
+}
+
+/// `identities` are the options of the identity columns in their order.
+fn convert_table(w: &Words, table: ast::CreateTable, identities: Vec<SequenceOptions>) -> Result<Ast> {
+    refuse_table_clauses(&table)?;
+    let name = object_name(w.source, &table.name);
+    if let Some(query) = table.query {
+        let columns = table.columns.iter().map(|column| fold(&column.name)).collect();
+        return Ok(Ast::CreateTableAs {
+            name,
+            if_not_exists: table.if_not_exists,
+            columns,
+            query,
+            with_data: true,
+        });
+    }
+    let mut constraints = Vec::new();
+    let mut columns = Vec::with_capacity(table.columns.len());
+    let mut identities = identities.into_iter();
+    for column in &table.columns {
+        let mut definition = column_definition(column, &mut constraints)?;
+        if let Some((_, options)) = &mut definition.identity {
+            *options = identities.next().unwrap_or_default();
+        }
+        columns.push(definition);
+    }
+    for constraint in &table.constraints {
+        constraints.push(table_constraint(constraint)?);
+    }
+    let if_not_exists = table.if_not_exists;
+    Ok(Ast::CreateTable(Box::new(CreateTable { name, if_not_exists, columns, constraints })))
+}
+
+fn refuse_table_clauses(table: &ast::CreateTable) -> Result<()> {
+    let refused = [
+        (table.or_replace, "CREATE OR REPLACE TABLE"),
+        (table.temporary, "a temporary table"),
+        (table.external, "an external table"),
+        (table.like.is_some(), "CREATE TABLE LIKE"),
+        (table.clone.is_some(), "CREATE TABLE CLONE"),
+        (table.on_commit.is_some(), "ON COMMIT"),
+        (table.inherits.is_some(), "table inheritance"),
+        (table.partition_by.is_some() || table.partition_of.is_some(), "table partitioning"),
+        (table.without_rowid || table.strict, "this form of CREATE TABLE"),
+        (table.location.is_some() || table.file_format.is_some(), "this form of CREATE TABLE"),
+    ];
+    if let Some((_, what)) = refused.iter().find(|(present, _)| *present) {
+        return Err(Error::unsupported(what));
+    }
+    match &table.table_options {
+        CreateTableOptions::None => Ok(()),
+        CreateTableOptions::With(options) if options.is_empty() => Ok(()),
+        _ => Err(Error::unsupported("a storage parameter of a table")),
+    }
+}
+
+fn column_definition(
+    column: &ast::ColumnDef,
+    constraints: &mut Vec<TableConstraint>,
+) -> Result<ColumnDefinition> {
+    let name = fold(&column.name);
+    let ty = type_names::column_type(&column.data_type)?;
+    let not_null = matches!(ty, ColumnType::Serial(_));
+    let mut definition = ColumnDefinition { name, ty, not_null, default: None, identity: None };
+    for option in &column.options {
+        column_option(&mut definition, option, constraints)?;
+    }
+    Ok(definition)
+}
+
+fn column_option(
+    definition: &mut ColumnDefinition,
+    option: &ast::ColumnOptionDef,
+    constraints: &mut Vec<TableConstraint>,
+) -> Result<()> {
+    let name = option.name.as_ref().map(fold);
+    let column = definition.name.clone();
+    let mut add = |kind| constraints.push(TableConstraint { name: name.clone(), kind });
+    match &option.option {
+        ColumnOption::Null => {}
+        ColumnOption::NotNull => definition.not_null = true,
+        ColumnOption::Default(expression) => {
+            if definition.default.is_some() {
+                let message = format!("multiple default values specified for column \"{column}\"");
+                return Err(Error::new(SqlState::SYNTAX_ERROR, message));
+            }
+            definition.default = Some(expression.to_string());
+        }
+        ColumnOption::PrimaryKey(_) => add(ConstraintKind::PrimaryKey(vec![column])),
+        ColumnOption::Unique(_) => add(ConstraintKind::Unique(vec![column])),
+        ColumnOption::Check(check) => {
+            add(ConstraintKind::Check { sql: check.expr.to_string(), column: Some(column) })
+        }
+        ColumnOption::Collation(collation_name) => collation(&object_name("", collation_name).name)?,
+        ColumnOption::Generated { generated_as, sequence_options, generation_expr: None, .. } => {
+            let kind = match generated_as {
+                GeneratedAs::Always => IdentityKind::Always,
+                GeneratedAs::ByDefault => IdentityKind::ByDefault,
+                GeneratedAs::ExpStored => return Err(Error::unsupported("a generated column")),
+            };
+            definition.identity =
+                Some((kind, converted_options(sequence_options.as_deref().unwrap_or(&[]))?));
+            definition.not_null = true;
+        }
+        ColumnOption::Generated { .. } => return Err(Error::unsupported("a generated column")),
+        ColumnOption::ForeignKey(_) => return Err(Error::unsupported("a foreign key")),
+        other => return Err(Error::unsupported(format!("column option {other}"))),
+    }
+    Ok(())
+}
+
+fn table_constraint(constraint: &ast::TableConstraint) -> Result<TableConstraint> {
+    let (name, kind) = match constraint {
+        ast::TableConstraint::PrimaryKey(key) => {
+            (&key.name, ConstraintKind::PrimaryKey(plain_columns(&key.columns)?))
+        }
+        ast::TableConstraint::Unique(unique) => {
+            if matches!(unique.nulls_distinct, ast::NullsDistinctOption::NotDistinct) {
+                return Err(Error::unsupported("NULLS NOT DISTINCT"));
+            }
+            (&unique.name, ConstraintKind::Unique(plain_columns(&unique.columns)?))
+        }
+        ast::TableConstraint::Check(check) => {
+            (&check.name, ConstraintKind::Check { sql: check.expr.to_string(), column: None })
+        }
+        ast::TableConstraint::ForeignKey(_) => return Err(Error::unsupported("a foreign key")),
+        other => return Err(Error::unsupported(format!("table constraint {other}"))),
+    };
+    Ok(TableConstraint { name: name.as_ref().map(fold), kind })
+}
+
+fn plain_columns(columns: &[ast::IndexColumn]) -> Result<Vec<String>> {
+    columns
+        .iter()
+        .map(|column| match &column.column.expr {
+            ast::Expr::Identifier(identifier) => Ok(fold(identifier)),
+            other => Err(Error::unsupported(format!("a constraint on the expression {other}"))),
+        })
+        .collect()
+}
+
+/// sqlparser's sequence options as ours.
+fn converted_options(options: &[ast::SequenceOptions]) -> Result<SequenceOptions> {
+    let mut converted = SequenceOptions::default();
+    for option in options {
+        match option {
+            ast::SequenceOptions::IncrementBy(value, _) => converted.increment = Some(integer(value)?),
+            ast::SequenceOptions::MinValue(value) => {
+                converted.min = Some(value.as_ref().map(integer).transpose()?)
+            }
+            ast::SequenceOptions::MaxValue(value) => {
+                converted.max = Some(value.as_ref().map(integer).transpose()?)
+            }
+            ast::SequenceOptions::StartWith(value, _) => converted.start = Some(integer(value)?),
+            ast::SequenceOptions::Cache(_) => {}
+            // sqlparser's field says whether NO stands before CYCLE.
+            ast::SequenceOptions::Cycle(no) => converted.cycle = Some(!no),
+        }
+    }
+    Ok(converted)
+}
+
+fn integer(expression: &ast::Expr) -> Result<i64> {
+    expression
+        .to_string()
+        .replace(' ', "")
+        .parse()
+        .map_err(|_| Error::new(SqlState::SYNTAX_ERROR, format!("syntax error at or near \"{expression}\"")))
+}
+
+/// The options of CREATE and ALTER SEQUENCE, and of an identity column in parentheses.
+fn sequence_options(w: &mut Words) -> Parsed<SequenceOptions> {
+    let mut options = SequenceOptions::default();
+    loop {
+        if w.accept("SEQUENCE NAME") {
+            options.name = Some(w.name()?);
+        } else if w.accept("AS") {
+            let ty = type_names::resolve(&w.parser.parse_data_type()?)?;
+            if !matches!(ty, Type::Int2 | Type::Int4 | Type::Int8) {
+                let message = "sequence type must be smallint, integer, or bigint";
+                return Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, message).into());
+            }
+            options.ty = Some(ty);
+        } else if w.accept("START") {
+            w.accept("WITH");
+            options.start = Some(w.integer()?);
+        } else if w.accept("RESTART") {
+            let with = w.accept("WITH") || matches!(w.peek(), Token::Number(..) | Token::Minus);
+            options.restart = Some(if with { Some(w.integer()?) } else { None });
+        } else if w.accept("INCREMENT") {
+            w.accept("BY");
+            options.increment = Some(w.integer()?);
+        } else if w.accept("NO MINVALUE") {
+            options.min = Some(None);
+        } else if w.accept("NO MAXVALUE") {
+            options.max = Some(None);
+        } else if w.accept("MINVALUE") {
+            options.min = Some(Some(w.integer()?));
+        } else if w.accept("MAXVALUE") {
+            options.max = Some(Some(w.integer()?));
+        } else if w.accept("CACHE") {
+            // Values are logged ahead for all sessions together; a cache per session would only lose more of them.
+            w.integer()?;
+        } else if w.accept("NO CYCLE") {
+            options.cycle = Some(false);
+        } else if w.accept("CYCLE") {
+            options.cycle = Some(true);
+        } else if w.accept("OWNED BY NONE") {
+            options.owned_by = Some(None);
+        } else if w.accept("OWNED BY") {
+            options.owned_by = Some(Some(qualified_column(w)?));
+        } else {
+            return Ok(options);
+        }
+    }
+}
+
+/// `[schema.]table.column`
+fn qualified_column(w: &mut Words) -> Parsed<(Name, String)> {
+    let position = crate::sql::dialect::position(w.source, w.location());
+    let mut parts = vec![w.identifier()?];
+    while w.accept_token(&Token::Period) {
+        parts.push(w.identifier()?);
+    }
+    let column = parts.pop().unwrap_or_default();
+    let Some(name) = parts.pop() else {
+        return Err(Error::new(SqlState::SYNTAX_ERROR, "invalid OWNED BY option")
+            .hint("Specify OWNED BY table.column or OWNED BY NONE.")
+            .into());
+    };
+    Ok((Name { schema: parts.pop(), name, position }, column))
+}
+
+// ---- DROP ----
+
+pub fn drop(w: &mut Words) -> Parsed<Ast> {
+    w.expect("DROP")?;
+    let kind = if w.accept("TABLE") {
+        ObjectKind::Table
+    } else if w.accept("INDEX") {
+        ObjectKind::Index
+    } else if w.accept("SEQUENCE") {
+        ObjectKind::Sequence
+    } else if w.accept("EXTENSION") {
+        ObjectKind::Extension
+    } else if w.accept("SCHEMA") {
+        ObjectKind::Schema
+    } else if w.accept("VIEW") {
+        ObjectKind::View
+    } else {
+        refuse_unsupported(w, "DROP")?;
+        return w.unexpected("an object");
+    };
+    let concurrently = kind == ObjectKind::Index && w.accept("CONCURRENTLY");
+    let if_exists = w.accept("IF EXISTS");
+    let names = w.names()?;
+    let cascade = w.accept("CASCADE");
+    if !cascade {
+        w.accept("RESTRICT");
+    }
+    Ok(Ast::Drop(Drop { kind, names, if_exists, cascade, concurrently }))
+}
+
+// ---- ALTER ----
+
+pub fn alter(w: &mut Words) -> Parsed<Ast> {
+    w.expect("ALTER")?;
+    if w.accept("TABLE") {
+        return alter_table(w);
+    }
+    if w.accept("SEQUENCE") {
+        return alter_sequence(w);
+    }
+    if w.accept("INDEX") {
+        let if_exists = w.accept("IF EXISTS");
+        let name = w.name()?;
+        if w.accept("RENAME TO") {
+            return Ok(Ast::Rename { kind: ObjectKind::Index, name, if_exists, to: w.identifier()? });
+        }
+        return Err(Error::unsupported("ALTER INDEX other than RENAME").into());
+    }
+    for (words, tag) in [
+        ("SCHEMA", "ALTER SCHEMA"),
+        ("EXTENSION", "ALTER EXTENSION"),
+        ("DATABASE", "ALTER DATABASE"),
+        ("TYPE", "ALTER TYPE"),
+        ("FUNCTION", "ALTER FUNCTION"),
+    ] {
+        if w.accept(words) {
+            let name = w.name()?;
+            if words != "FUNCTION" && w.accept("OWNER TO") {
+                let owner = w.identifier()?;
+                return Ok(Ast::AlterOwner { kind: tag, name, owner, if_exists: false });
+            }
+            return Err(Error::unsupported(format!("{tag} of this form")).into());
+        }
+    }
+    refuse_unsupported(w, "ALTER")?;
+    w.unexpected("an object")
+}
+
+fn alter_sequence(w: &mut Words) -> Parsed<Ast> {
+    let if_exists = w.accept("IF EXISTS");
+    let name = w.name()?;
+    if w.accept("OWNER TO") {
+        let owner = w.identifier()?;
+        return Ok(Ast::AlterOwner { kind: "ALTER SEQUENCE", name, owner, if_exists });
+    }
+    if w.accept("RENAME TO") {
+        return Ok(Ast::Rename { kind: ObjectKind::Sequence, name, if_exists, to: w.identifier()? });
+    }
+    if w.at("SET") {
+        return Err(Error::unsupported("ALTER SEQUENCE SET").into());
+    }
+    Ok(Ast::AlterSequence(AlterSequence { name, if_exists, options: sequence_options(w)? }))
+}
+
+fn alter_table(w: &mut Words) -> Parsed<Ast> {
+    let if_exists = w.accept("IF EXISTS");
+    w.accept("ONLY");
+    let name = w.name()?;
+    if w.accept("RENAME TO") {
+        return Ok(Ast::Rename { kind: ObjectKind::Table, name, if_exists, to: w.identifier()? });
+    }
+    let actions = w.list(|w| Ok(AlterActions(alter_action(w)?)))?;
+    let actions = actions.into_iter().map(|AlterActions(action)| action).collect();
+    Ok(Ast::AlterTable(AlterTable { name, if_exists, actions }))
+}
+
+/// Keeps `list` from flattening.
+struct AlterActions(AlterAction);
+
+fn alter_action(w: &mut Words) -> Parsed<AlterAction> {
+    if w.accept("RENAME CONSTRAINT") {
+        let name = w.identifier()?;
+        w.expect("TO")?;
+        return Ok(AlterAction::RenameConstraint { name, to: w.identifier()? });
+    }
+    if w.accept("RENAME") {
+        w.accept("COLUMN");
+        let name = w.identifier()?;
+        w.expect("TO")?;
+        return Ok(AlterAction::RenameColumn { name, to: w.identifier()? });
+    }
+    if w.accept("OWNER TO") {
+        return Ok(AlterAction::OwnerTo(w.identifier()?));
+    }
+    if w.accept("ADD") {
+        return add_action(w);
+    }
+    if w.accept("DROP CONSTRAINT") {
+        let if_exists = w.accept("IF EXISTS");
+        let name = w.identifier()?;
+        drop_behaviour(w);
+        return Ok(AlterAction::DropConstraint { name, if_exists });
+    }
+    if w.accept("DROP") {
+        w.accept("COLUMN");
+        let if_exists = w.accept("IF EXISTS");
+        let name = w.identifier()?;
+        drop_behaviour(w);
+        return Ok(AlterAction::DropColumn { name, if_exists });
+    }
+    if w.accept("ALTER") {
+        w.accept("COLUMN");
+        let column = w.identifier()?;
+        return alter_column(w, column);
+    }
+    if w.accept("REPLICA IDENTITY DEFAULT") || w.accept("SET WITHOUT CLUSTER") || w.accept("SET LOGGED") {
+        return Ok(AlterAction::Hint);
+    }
+    if w.accept("CLUSTER ON") {
+        w.identifier()?;
+        return Ok(AlterAction::Hint);
+    }
+    for what in [
+        "ENABLE",
+        "DISABLE",
+        "FORCE",
+        "NO FORCE",
+        "SET",
+        "RESET",
+        "INHERIT",
+        "NO INHERIT",
+        "ATTACH",
+        "DETACH",
+        "VALIDATE",
+        "OF",
+        "NOT OF",
+        "REPLICA IDENTITY",
+    ] {
+        if w.at(what) {
+            return Err(Error::unsupported(format!("ALTER TABLE {what}")).into());
+        }
+    }
+    w.unexpected("an action")
+}
+
+fn drop_behaviour(w: &mut Words) {
+    if !w.accept("CASCADE") {
+        w.accept("RESTRICT");
+    }
+}
+
+fn add_action(w: &mut Words) -> Parsed<AlterAction> {
+    let constraint = ["CONSTRAINT", "PRIMARY KEY", "UNIQUE", "CHECK", "FOREIGN KEY", "EXCLUDE"];
+    if constraint.iter().any(|words| w.at(words)) {
+        if w.at("EXCLUDE") {
+            return Err(Error::unsupported("an exclusion constraint").into());
+        }
+        let Some(parsed) = w.parser.parse_optional_table_constraint()? else {
+            return w.unexpected("a constraint");
+        };
+        if w.accept("NOT VALID") {
+            return Err(Error::unsupported("NOT VALID").into());
+        }
+        return Ok(AlterAction::AddConstraint(table_constraint(&parsed)?));
+    }
+    w.accept("COLUMN");
+    let if_not_exists = w.accept("IF NOT EXISTS");
+    let column = w.parser.parse_column_def()?;
+    let mut constraints = Vec::new();
+    let definition = Box::new(column_definition(&column, &mut constraints)?);
+    Ok(AlterAction::AddColumn { definition, constraints, if_not_exists })
+}
+
+fn alter_column(w: &mut Words, column: String) -> Parsed<AlterAction> {
+    if w.accept("SET DEFAULT") {
+        let start = w.location();
+        w.expression()?;
+        return Ok(AlterAction::SetDefault { column, default: Some(w.text_since(start)) });
+    }
+    if w.accept("DROP DEFAULT") {
+        return Ok(AlterAction::SetDefault { column, default: None });
+    }
+    if w.accept("SET NOT NULL") {
+        return Ok(AlterAction::SetNotNull { column, not_null: true });
+    }
+    if w.accept("DROP NOT NULL") {
+        return Ok(AlterAction::SetNotNull { column, not_null: false });
+    }
+    if w.accept("ADD GENERATED") {
+        let kind = if w.accept("ALWAYS") {
+            IdentityKind::Always
+        } else {
+            w.expect("BY DEFAULT")?;
+            IdentityKind::ByDefault
+        };
+        w.expect("AS IDENTITY")?;
+        let mut options = SequenceOptions::default();
+        if w.accept_token(&Token::LParen) {
+            options = sequence_options(w)?;
+            w.expect_token(&Token::RParen)?;
+        }
+        return Ok(AlterAction::AddIdentity { column, kind, options });
+    }
+    if w.accept("DROP IDENTITY") {
+        return Ok(AlterAction::DropIdentity { column, if_exists: w.accept("IF EXISTS") });
+    }
+    if w.accept("SET STATISTICS") {
+        w.integer()?;
+        return Ok(AlterAction::Hint);
+    }
+    if w.accept("SET STORAGE") || w.accept("SET COMPRESSION") {
+        w.identifier()?;
+        return Ok(AlterAction::Hint);
+    }
+    if w.at("TYPE") || w.at("SET DATA TYPE") {
+        return Err(Error::unsupported("changing the type of a column").into());
+    }
+    w.unexpected("an action")
+}
+
+// ---- COMMENT ----
+
+pub fn comment(w: &mut Words) -> Parsed<Ast> {
+    w.expect("COMMENT ON")?;
+    let Some(kind) = w.word() else { return w.unexpected("an object") };
+    let (name, column) = match kind.as_str() {
+        "TABLE" | "INDEX" | "SEQUENCE" | "SCHEMA" | "DATABASE" | "EXTENSION" => (w.name()?, None),
+        "COLUMN" => {
+            let (table, column) = qualified_column(w)?;
+            (table, Some(column))
+        }
+        "CONSTRAINT" => {
+            let constraint = w.identifier()?;
+            w.expect("ON")?;
+            (w.name()?, Some(constraint))
+        }
+        _ => return Err(Error::unsupported(format!("COMMENT ON {kind}")).into()),
+    };
+    w.expect("IS")?;
+    let text = if w.accept("NULL") { None } else { Some(w.string()?) };
+    Ok(Ast::Comment { kind, name, column, text })
+}

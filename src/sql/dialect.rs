@@ -1,0 +1,281 @@
+//! Text to statements.
+//!
+//! sqlparser's tokeniser and its parser for queries, INSERT, UPDATE, DELETE and CREATE TABLE, with three things of our
+//! own around them:
+//!
+//! 1. `<+>` does not tokenise: its three adjacent tokens are merged into one custom operator.
+//! 2. Statements are split at top-level semicolons here, and each is parsed from its own tokens; what sqlparser
+//!    does not know or knows differently than PostgreSQL goes to `crate::sql::utility`.
+//! 3. Errors become PostgreSQL's: 42601, `syntax error at or near "x"`, with the position in characters.
+
+use std::sync::Arc;
+
+use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
+use datafusion::sql::sqlparser::parser::{Parser, ParserError};
+use datafusion::sql::sqlparser::tokenizer::{
+    Location, Span, Token, TokenWithSpan, Tokenizer, TokenizerError, Whitespace,
+};
+
+use crate::error::{Error, Result, SqlState};
+use crate::sql::statement::Statement;
+use crate::sql::utility;
+use crate::sql::words::Fault;
+
+/// The dialect of everything we parse; without state.
+pub static DIALECT: PostgreSqlDialect = PostgreSqlDialect {};
+
+/// How deep expressions and queries may nest. sqlparser grows its stack on the heap (its feature
+/// `recursive-protection`), so the bound protects the passes behind it.
+const NESTING_MAX: usize = 250;
+
+/// Parses a query string into its statements; an empty string has none.
+pub fn parse(sql: &str) -> Result<Vec<Statement>> {
+    let source: Arc<str> = sql.into();
+    let tokens = tokenize(sql)?;
+    let mut statements = Vec::new();
+    for part in split(tokens) {
+        statements.push(parse_one(&source, part)?);
+    }
+    Ok(statements)
+}
+
+fn parse_one(source: &Arc<str>, tokens: Vec<TokenWithSpan>) -> Result<Statement> {
+    let first = tokens.iter().find(|token| !matches!(token.token, Token::Whitespace(_)));
+    let start = first.map_or(0, |token| byte_index(source, token.span.start));
+    let end = tokens.last().map_or(source.len(), |token| byte_index(source, token.span.end));
+    let (tokens, taken) = utility::take(tokens);
+    if let Some(token) = clause_after_from(&tokens) {
+        return Err(error_at(source, token));
+    }
+    let mut parser = parser(tokens);
+    let ast = match utility::statement(&mut parser, source, taken) {
+        Ok(ast) => ast,
+        Err(Fault::Refused(error)) => return Err(error),
+        Err(Fault::Syntax(error)) => return Err(syntax_error(source, &parser, error)),
+    };
+    if let Token::EOF = parser.peek_token_ref().token {
+        return Ok(Statement { ast, source: source.clone(), range: start..end.max(start) });
+    }
+    Err(error_at(source, &parser.peek_token()))
+}
+
+/// A word that begins a clause where FROM should name something: sqlparser would take it for a name.
+fn clause_after_from(tokens: &[TokenWithSpan]) -> Option<&TokenWithSpan> {
+    const CLAUSES: &[&str] = &["WHERE", "GROUP", "HAVING", "ORDER", "LIMIT", "OFFSET", "UNION", "FROM"];
+    let word = |token: &TokenWithSpan| match &token.token {
+        Token::Word(word) if word.quote_style.is_none() => word.value.to_uppercase(),
+        _ => String::new(),
+    };
+    let mut solid = tokens.iter().filter(|token| !is_white(&token.token)).peekable();
+    while let Some(token) = solid.next() {
+        let next =
+            solid.peek().filter(|next| word(token) == "FROM" && CLAUSES.contains(&word(next).as_str()));
+        if let Some(next) = next {
+            return Some(next);
+        }
+    }
+    None
+}
+
+/// A parser over tokens that were made elsewhere.
+pub fn parser(tokens: Vec<TokenWithSpan>) -> Parser<'static> {
+    Parser::new(&DIALECT).with_recursion_limit(NESTING_MAX).with_tokens_with_locations(tokens)
+}
+
+/// A parser over a text.
+pub fn parser_of(sql: &str) -> Result<Parser<'static>> {
+    Ok(parser(tokenize(sql)?))
+}
+
+/// Parses one expression, as stored for a DEFAULT or a CHECK.
+pub fn parse_expression(sql: &str) -> Result<datafusion::sql::sqlparser::ast::Expr> {
+    let mut parser = parser(tokenize(sql)?);
+    parser.parse_expr().map_err(|error| syntax_error(sql, &parser, error))
+}
+
+fn tokenize(sql: &str) -> Result<Vec<TokenWithSpan>> {
+    let tokens =
+        Tokenizer::new(&DIALECT, sql).tokenize_with_location().map_err(|error| token_error(sql, error))?;
+    Ok(merge_l1_operator(tokens))
+}
+
+/// `<`, `+`, `>` without anything between them are pgvector's L1 distance.
+fn merge_l1_operator(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
+    let mut merged: Vec<TokenWithSpan> = Vec::with_capacity(tokens.len());
+    for token in tokens {
+        if token.token == Token::Gt && ends_with_less_plus(&merged, token.span.start) {
+            let start = merged[merged.len() - 2].span.start;
+            merged.truncate(merged.len() - 2);
+            let operator = Token::CustomBinaryOperator("<+>".into());
+            merged.push(TokenWithSpan { token: operator, span: Span::new(start, token.span.end) });
+        } else {
+            merged.push(token);
+        }
+    }
+    merged
+}
+
+fn ends_with_less_plus(tokens: &[TokenWithSpan], next: Location) -> bool {
+    let adjacent = |a: &TokenWithSpan, b: Location| a.span.end == b;
+    match tokens {
+        [.., less, plus] => {
+            less.token == Token::Lt
+                && plus.token == Token::Plus
+                && adjacent(less, plus.span.start)
+                && adjacent(plus, next)
+        }
+        _ => false,
+    }
+}
+
+/// Splits at semicolons. Parts of nothing but white space and comments are dropped.
+fn split(tokens: Vec<TokenWithSpan>) -> Vec<Vec<TokenWithSpan>> {
+    let mut parts = vec![Vec::new()];
+    for token in tokens {
+        match token.token {
+            Token::SemiColon => parts.push(Vec::new()),
+            Token::EOF => {}
+            _ => parts.last_mut().expect("starts with one part").push(token),
+        }
+    }
+    parts.retain(|part| part.iter().any(|token| !is_white(&token.token)));
+    parts
+}
+
+fn is_white(token: &Token) -> bool {
+    matches!(
+        token,
+        Token::Whitespace(
+            Whitespace::Space
+                | Whitespace::Newline
+                | Whitespace::Tab
+                | Whitespace::SingleLineComment { .. }
+                | Whitespace::MultiLineComment(_)
+        )
+    )
+}
+
+/// PostgreSQL's words for what sqlparser found.
+fn syntax_error(sql: &str, parser: &Parser, error: ParserError) -> Error {
+    let message = match &error {
+        ParserError::RecursionLimitExceeded => {
+            return Error::new(SqlState("54001"), "stack depth limit exceeded")
+                .hint(format!("Expressions and queries may nest {NESTING_MAX} deep."));
+        }
+        ParserError::TokenizerError(message) | ParserError::ParserError(message) => message,
+    };
+    if message.ends_with("found: EOF") {
+        return end_of_input(sql);
+    }
+    match location_in(message) {
+        Some(location) => error_at_location(sql, location),
+        None => error_at(sql, &parser.peek_token()).detail(message.clone()),
+    }
+}
+
+/// sqlparser keeps the location of an error only in its text: " at Line: 1, Column: 5".
+fn location_in(message: &str) -> Option<Location> {
+    let (_, tail) = message.rsplit_once(" at Line: ")?;
+    let (line, column) = tail.split_once(", Column: ")?;
+    Some(Location { line: line.parse().ok()?, column: column.parse().ok()? })
+}
+
+fn error_at_location(sql: &str, location: Location) -> Error {
+    let tokens =
+        Tokenizer::new(&DIALECT, sql).tokenize_with_location().map(merge_l1_operator).unwrap_or_default();
+    match tokens.iter().find(|token| token.span.start == location) {
+        Some(token) => error_at(sql, token),
+        None => Error::new(SqlState::SYNTAX_ERROR, "syntax error").position(position(sql, location)),
+    }
+}
+
+/// The error for a token that may not stand where it stands.
+pub fn error_at(sql: &str, token: &TokenWithSpan) -> Error {
+    if token.token == Token::EOF || token.span.start.line == 0 {
+        return end_of_input(sql);
+    }
+    let text = &sql[byte_index(sql, token.span.start)..byte_index(sql, token.span.end)];
+    Error::new(SqlState::SYNTAX_ERROR, format!("syntax error at or near \"{text}\""))
+        .position(position(sql, token.span.start))
+}
+
+fn end_of_input(sql: &str) -> Error {
+    let position =
+        u32::try_from(sql.trim_end_matches([';', ' ', '\n']).chars().count() + 1).unwrap_or(u32::MAX);
+    Error::new(SqlState::SYNTAX_ERROR, "syntax error at end of input").position(position)
+}
+
+fn token_error(sql: &str, error: TokenizerError) -> Error {
+    let rest = &sql[byte_index(sql, error.location)..];
+    let what = match error.message.as_str() {
+        "Unterminated string literal" => "unterminated quoted string",
+        "Unterminated encoded string literal" => "unterminated quoted string",
+        "Unterminated dollar-quoted string" | "Unterminated dollar-quoted, expected $" => {
+            "unterminated dollar-quoted string"
+        }
+        message if message.starts_with("Expected close delimiter") => "unterminated quoted identifier",
+        message if message.contains("multi-line comment") => "unterminated /* comment",
+        _ => "syntax error",
+    };
+    Error::new(SqlState::SYNTAX_ERROR, format!("{what} at or near \"{rest}\""))
+        .position(position(sql, error.location))
+}
+
+/// The character position, from 1, of a location.
+pub fn position(sql: &str, location: Location) -> u32 {
+    let characters = sql[..byte_index(sql, location)].chars().count();
+    u32::try_from(characters + 1).unwrap_or(u32::MAX)
+}
+
+/// The byte at which a location lies; the end of the text when it lies behind it.
+pub fn byte_index(sql: &str, location: Location) -> usize {
+    let (mut line, mut column) = (1, 1);
+    for (index, character) in sql.char_indices() {
+        if (line, column) == (location.line, location.column) {
+            return index;
+        }
+        if character == '\n' {
+            (line, column) = (line + 1, 1);
+        } else {
+            column += 1;
+        }
+    }
+    sql.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(sql: &str) -> (String, Option<u32>) {
+        let error = parse(sql).expect_err("a syntax error");
+        (error.message().to_string(), error.fields().position)
+    }
+
+    #[test]
+    fn syntax_errors_read_as_postgresql() {
+        assert_eq!(error("SELEC 1"), ("syntax error at or near \"SELEC\"".into(), Some(1)));
+        assert_eq!(error("SELECT 1 +"), ("syntax error at end of input".into(), Some(11)));
+        assert_eq!(error("SELECT 1 1"), ("syntax error at or near \"1\"".into(), Some(10)));
+        assert_eq!(error("SELECT\n  'é' FROM FROM"), ("syntax error at or near \"FROM\"".into(), Some(19)));
+        assert_eq!(error("SELECT 'abc"), ("unterminated quoted string at or near \"'abc\"".into(), Some(8)));
+        assert_eq!(error("CREATE TABLE t (a int"), ("syntax error at end of input".into(), Some(22)));
+        assert_eq!(error("DROP TABLE"), ("syntax error at end of input".into(), Some(11)));
+    }
+
+    #[test]
+    fn all_four_operators_parse() {
+        for operator in ["<->", "<#>", "<=>", "<+>"] {
+            let sql = format!("SELECT id FROM t ORDER BY v {operator} '[1,2]' LIMIT 3");
+            assert_eq!(parse(&sql).map(|statements| statements.len()).map_err(|e| e.to_string()), Ok(1));
+        }
+        assert!(parse("SELECT 1 < + > 2").is_err());
+    }
+
+    #[test]
+    fn strings_of_statements_split() {
+        assert_eq!(parse("").unwrap().len(), 0);
+        assert_eq!(parse(" ; -- nothing\n ;").unwrap().len(), 0);
+        assert_eq!(parse("SELECT 1; SELECT ';' ;").unwrap().len(), 2);
+    }
+}

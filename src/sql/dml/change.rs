@@ -1,0 +1,368 @@
+//! UPDATE and DELETE.
+//!
+//! Both are queries first: `UPDATE t SET a = a + 1 FROM u WHERE ...` runs `SELECT a + 1, t.__slot FROM t, u WHERE ...`.
+//! The slots are locked; when a row has changed since the snapshot, the query runs again on a new one, before anything
+//! has been written. Then the rows are read, changed, verified and handed to the core.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use arrow::array::{AsArray, RecordBatch};
+use arrow::datatypes::UInt32Type;
+use datafusion::sql::sqlparser::ast::{
+    self, Expr, FromTable, Ident, SelectItem, SetExpr, TableFactor, TableWithJoins,
+};
+use futures::StreamExt;
+
+use crate::catalog::Table;
+use crate::database::{LockOutcome, RowUpdate, Stop};
+use crate::error::{Error, Result, SqlState};
+use crate::sql::context::PlanContext;
+use crate::sql::dialect;
+use crate::sql::dml::cells::{self, Cell, ParamTypes, Target};
+use crate::sql::dml::conflict::{Assignments, SetSource, assignments, outputs_of, vectors_differ};
+use crate::sql::dml::defaults::DefaultValue;
+use crate::sql::dml::insert::cell_value;
+use crate::sql::dml::returning::Returning;
+use crate::sql::dml::rows::{Checks, read};
+use crate::sql::query::{self, Query};
+use crate::sql::response::Response;
+use crate::sql::session::{OutputColumn, Session, done};
+use crate::sql::shared::Shared;
+use crate::sql::statement::{Ast, Truncate};
+use crate::sql::words::{fold, object_name};
+use crate::types::arrow::value_at;
+use crate::types::{Type, Value};
+
+/// The column that tells a row's slot.
+const SLOT: &str = "__slot";
+
+/// A planned UPDATE or DELETE.
+pub struct ChangePlan {
+    pub table: Arc<Table>,
+    pub param_types: Vec<Type>,
+    /// Outputs: the assigned expressions, then the slot.
+    pub query: Arc<Query>,
+    /// Empty for DELETE.
+    sets: Vec<(usize, SetSource)>,
+    /// For SET column = DEFAULT, by column.
+    defaults: Vec<DefaultValue>,
+    checks: Checks,
+    returning: Option<Returning>,
+}
+
+impl ChangePlan {
+    pub fn update(update: &ast::Update, context: &PlanContext, shared: &Shared) -> Result<ChangePlan> {
+        if update.or.is_some()
+            || update.output.is_some()
+            || !update.order_by.is_empty()
+            || update.limit.is_some()
+        {
+            return Err(Error::unsupported("this form of UPDATE"));
+        }
+        let (table, alias) = target_table(&update.table, context, shared)?;
+        let mut from = vec![update.table.clone()];
+        match &update.from {
+            Some(
+                ast::UpdateTableFromKind::AfterSet(tables) | ast::UpdateTableFromKind::BeforeSet(tables),
+            ) => {
+                from.extend(tables.iter().cloned());
+            }
+            None => {}
+        }
+        let mut params = ParamTypes::declared(context.param_types);
+        let Assignments { sets, expressions } = assignments(&update.assignments, &table, &mut params)?;
+        let parts = Parts { from, selection: update.selection.clone(), returning: &update.returning };
+        ChangePlan::new(table, &alias, sets, expressions, parts, context, shared, params)
+    }
+
+    pub fn delete(delete: &ast::Delete, context: &PlanContext, shared: &Shared) -> Result<ChangePlan> {
+        if !delete.tables.is_empty()
+            || delete.output.is_some()
+            || !delete.order_by.is_empty()
+            || delete.limit.is_some()
+        {
+            return Err(Error::unsupported("this form of DELETE"));
+        }
+        let (FromTable::WithFromKeyword(tables) | FromTable::WithoutKeyword(tables)) = &delete.from;
+        let [target] = tables.as_slice() else {
+            return Err(Error::new(SqlState::SYNTAX_ERROR, "DELETE names one table"));
+        };
+        let (table, alias) = target_table(target, context, shared)?;
+        let mut from = tables.clone();
+        from.extend(delete.using.iter().flatten().cloned());
+        let params = ParamTypes::declared(context.param_types);
+        let parts = Parts { from, selection: delete.selection.clone(), returning: &delete.returning };
+        ChangePlan::new(table, &alias, Vec::new(), Vec::new(), parts, context, shared, params)
+    }
+    fn new(
+        table: Arc<Table>,
+        alias: &str,
+        sets: Vec<(usize, SetSource)>,
+        expressions: Vec<Expr>,
+        parts: Parts,
+        context: &PlanContext,
+        shared: &Shared,
+        mut params: ParamTypes,
+    ) -> Result<ChangePlan> {
+        let select = slot_query(alias, expressions, parts.from, parts.selection)?;
+        let known = PlanContext { param_types: &params.0.clone(), expose_slots: true, ..*context };
+        let columns: Vec<usize> = outputs_of(&sets).collect();
+        check_outputs(&select, &columns, &table, &known)?;
+        let targets: Vec<Type> = columns.iter().map(|&column| table.columns[column].ty.clone()).collect();
+        let query = Arc::new(query::plan_for(&select, &known, &targets)?);
+        params.widen(&query.param_types);
+        let known = PlanContext { param_types: &params.0.clone(), expose_slots: false, ..*context };
+        let returning = Returning::new(parts.returning, &table, alias, &known)?;
+        if let Some(returning) = &returning {
+            params.widen(returning.param_types());
+        }
+        let defaults = table.columns.iter().map(|column| DefaultValue::of(column, context, shared));
+        Ok(ChangePlan {
+            defaults: if sets.is_empty() { Vec::new() } else { defaults.collect::<Result<_>>()? },
+            checks: Checks::of(&table, context)?,
+            param_types: params.finish(),
+            query,
+            sets,
+            returning,
+            table,
+        })
+    }
+
+    pub fn returning_columns(&self) -> Option<Arc<[OutputColumn]>> {
+        self.returning.as_ref().map(|returning| returning.columns.clone())
+    }
+
+    /// Whether cells of `vector(n)` columns must be read before the change.
+    fn needs_vectors(&self) -> bool {
+        let sets_vector = self.sets.iter().any(|(column, _)| self.table.columns[*column].is_slot_vector());
+        let returns_vector =
+            self.returning.as_ref().is_some_and(|returning| returning.needs_vectors(&self.table));
+        sets_vector || returns_vector || (self.checks.looks_at_rows() && !self.sets.is_empty())
+    }
+}
+
+/// What UPDATE and DELETE have in common.
+struct Parts<'a> {
+    from: Vec<TableWithJoins>,
+    selection: Option<Expr>,
+    returning: &'a Option<Vec<SelectItem>>,
+}
+
+fn target_table(
+    target: &TableWithJoins,
+    context: &PlanContext,
+    shared: &Shared,
+) -> Result<(Arc<Table>, String)> {
+    let TableFactor::Table { name, alias, .. } = &target.relation else {
+        return Err(Error::unsupported("changing something other than a table"));
+    };
+    if !target.joins.is_empty() {
+        return Err(Error::new(SqlState::SYNTAX_ERROR, "syntax error at or near \"JOIN\""));
+    }
+    let table = shared.table(context.catalog, &object_name("", name))?;
+    let alias = alias.as_ref().map_or_else(|| table.name.clone(), |alias| fold(&alias.name));
+    Ok((table, alias))
+}
+
+/// `SELECT <expressions>, alias.__slot FROM ... WHERE ...`
+fn slot_query(
+    alias: &str,
+    expressions: Vec<Expr>,
+    from: Vec<TableWithJoins>,
+    selection: Option<Expr>,
+) -> Result<ast::Query> {
+    let statements = dialect::parse("SELECT 1")?;
+    let Some(Ast::Query(query)) = statements.into_iter().next().map(|statement| statement.ast) else {
+        return Err(Error::internal("a fixed query did not parse"));
+    };
+    let mut query = *query;
+    let SetExpr::Select(select) = query.body.as_mut() else {
+        return Err(Error::internal("a fixed query is not a SELECT"));
+    };
+    let named = expressions.into_iter().enumerate().map(|(position, expr)| SelectItem::ExprWithAlias {
+        expr,
+        alias: Ident::new(format!("__set_{position}")),
+    });
+    select.projection = named.collect();
+    let slot = Expr::CompoundIdentifier(vec![Ident::with_quote('"', alias), Ident::new(SLOT)]);
+    select.projection.push(SelectItem::UnnamedExpr(slot));
+    select.from = from;
+    select.selection = selection;
+    Ok(query)
+}
+
+/// 42804 for expressions that their columns do not take.
+fn check_outputs(select: &ast::Query, columns: &[usize], table: &Table, context: &PlanContext) -> Result<()> {
+    if columns.is_empty() {
+        return Ok(());
+    }
+    let untyped = query::plan(select, context)?;
+    for (&column, output) in columns.iter().zip(untyped.columns.iter()) {
+        let column = &table.columns[column];
+        cells::check_assignable(&output.ty, &Target { name: &column.name, ty: &column.ty })?;
+    }
+    Ok(())
+}
+
+/// The rows a change is about: each slot once, with the values its SET expressions gave.
+#[derive(Default)]
+struct Found {
+    slots: Vec<u32>,
+    outputs: Vec<Vec<Value>>,
+}
+
+impl Session {
+    pub(crate) async fn update(&mut self, plan: &Arc<ChangePlan>, params: &[Value]) -> Result<Response> {
+        let found = self.find_and_lock(plan, params).await?;
+        let table = plan.table.oid;
+        let snapshot = self.shared.with_transaction(|transaction| transaction.snapshot(table))?;
+        let vectors = plan.needs_vectors();
+        let old = read(&snapshot, &found.slots, vectors)?;
+        let mut updates = Vec::with_capacity(found.slots.len());
+        for ((slot, outputs), old) in found.slots.into_iter().zip(found.outputs).zip(old) {
+            let old = old.ok_or_else(|| Error::internal("a locked row is not visible"))?;
+            let row = self.changed(plan, &old, &outputs, params)?;
+            let vectors_changed = vectors && vectors_differ(&plan.table, &old, &row);
+            updates.push(RowUpdate { slot, row, vectors_changed });
+        }
+        let rows: Vec<Vec<Value>> = match plan.returning.is_some() || plan.checks.looks_at_rows() {
+            true => updates.iter().map(|update| update.row.clone()).collect(),
+            false => Vec::new(),
+        };
+        if rows.is_empty() {
+            for update in &updates {
+                plan.checks
+                    .verify(std::slice::from_ref(&update.row), &mut || self.plain_execution(&[], &[]))?;
+            }
+        } else {
+            plan.checks.verify(&rows, &mut || self.plain_execution(params, &plan.param_types))?;
+        }
+        let count = updates.len();
+        if count > 0 {
+            self.retry(|transaction| transaction.update(table, updates.clone())).await?;
+        }
+        self.changed_response(plan, rows, format!("UPDATE {count}"), params)
+    }
+
+    pub(crate) async fn delete(&mut self, plan: &Arc<ChangePlan>, params: &[Value]) -> Result<Response> {
+        let found = self.find_and_lock(plan, params).await?;
+        let table = plan.table.oid;
+        let mut rows = Vec::new();
+        if plan.returning.is_some() {
+            let snapshot = self.shared.with_transaction(|transaction| transaction.snapshot(table))?;
+            rows = read(&snapshot, &found.slots, plan.needs_vectors())?.into_iter().flatten().collect();
+        }
+        let count = found.slots.len();
+        if count > 0 {
+            self.retry(|transaction| transaction.delete(table, &found.slots)).await?;
+        }
+        self.changed_response(plan, rows, format!("DELETE {count}"), params)
+    }
+
+    fn changed_response(
+        &self,
+        plan: &ChangePlan,
+        rows: Vec<Vec<Value>>,
+        tag: String,
+        params: &[Value],
+    ) -> Result<Response> {
+        match &plan.returning {
+            None => Ok(done(tag)),
+            Some(returning) => {
+                returning.response(&rows, tag, &mut || self.plain_execution(params, &plan.param_types))
+            }
+        }
+    }
+
+    /// Runs the query and locks its rows, again until nothing has changed in between.
+    async fn find_and_lock(&mut self, plan: &ChangePlan, params: &[Value]) -> Result<Found> {
+        let table = plan.table.oid;
+        loop {
+            let found = self.find(plan, params).await?;
+            if found.slots.is_empty() {
+                return Ok(found);
+            }
+            match self.attempt(|transaction| transaction.lock_rows(table, &found.slots)) {
+                Ok(LockOutcome::Locked) => return Ok(found),
+                Ok(LockOutcome::Restart) => {}
+                Err(Stop::Wait(waiter)) => self.wait(waiter).await?,
+                Err(Stop::Error(error)) => return Err(error),
+            }
+            self.cancel.check()?;
+            self.start_statement()?;
+        }
+    }
+
+    async fn find(&self, plan: &ChangePlan, params: &[Value]) -> Result<Found> {
+        let mut found = Found::default();
+        // A join may find a row several times; the first counts.
+        let mut seen = HashSet::new();
+        let types: Vec<&Type> = outputs_of(&plan.sets).map(|column| &plan.table.columns[column].ty).collect();
+        let mut stream = self.query_stream(&plan.query, params, None).await?;
+        while let Some(batch) = stream.next().await {
+            found.add(&batch?, &types, &mut seen)?;
+        }
+        Ok(found)
+    }
+
+    /// The row with SET's values in it.
+    fn changed(
+        &self,
+        plan: &ChangePlan,
+        old: &[Value],
+        outputs: &[Value],
+        params: &[Value],
+    ) -> Result<Vec<Value>> {
+        let mut row = old.to_vec();
+        for (column, source) in &plan.sets {
+            let ty = &plan.table.columns[*column].ty;
+            row[*column] = match source {
+                SetSource::Output(output) => cells::assign(outputs[*output].clone(), ty)?,
+                SetSource::Cell(cell) => {
+                    let execution = &mut || self.plain_execution(params, &plan.param_types);
+                    match cell {
+                        Cell::Default => plan.defaults[*column].take(ty, &self.shared, execution)?,
+                        cell => cell_value(cell, ty, params, execution)?,
+                    }
+                }
+            };
+        }
+        Ok(row)
+    }
+
+    pub(crate) async fn truncate(&mut self, truncate: &Truncate) -> Result<Response> {
+        self.start_statement()?;
+        let catalog = self.shared.current_catalog();
+        for name in &truncate.tables {
+            let table = self.shared.table(&catalog, name)?;
+            self.retry(|transaction| transaction.truncate(table.oid)).await?;
+            if truncate.restart_identity {
+                for sequence in catalog.sequences_owned_by(table.oid) {
+                    let (oid, start) = (sequence.oid, sequence.start);
+                    self.shared.with_transaction(|transaction| transaction.setval(oid, start, false))?;
+                }
+            }
+        }
+        Ok(done("TRUNCATE TABLE"))
+    }
+}
+
+impl Found {
+    fn add(&mut self, batch: &RecordBatch, types: &[&Type], seen: &mut HashSet<u32>) -> Result<()> {
+        let slots = batch.column(batch.num_columns() - 1);
+        let slots = slots
+            .as_primitive_opt::<UInt32Type>()
+            .ok_or_else(|| Error::internal(format!("slots came as {}", slots.data_type())))?;
+        for row in 0..batch.num_rows() {
+            let slot = slots.value(row);
+            if seen.insert(slot) {
+                self.slots.push(slot);
+                let values =
+                    types.iter().enumerate().map(|(output, ty)| value_at(batch.column(output), row, ty));
+                self.outputs.push(values.collect::<Result<_>>()?);
+            }
+        }
+        Ok(())
+    }
+}

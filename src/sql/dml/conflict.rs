@@ -1,0 +1,368 @@
+//! ON CONFLICT.
+//!
+//! DO UPDATE asks the core to report rows whose key exists. Each of those is locked, read as it is now, and updated;
+//! one that has meanwhile gone is inserted after all:
+//!
+//! ```text
+//!   rows ─> insert(Report) ─> inserted
+//!             │ existing slots
+//!             ├─> lock ─> changed since: new snapshot, again
+//!             ├─> read ─> gone: back to insert
+//!             └─> SET, WHERE, CHECK ─> update
+//! ```
+
+use std::sync::Arc;
+
+use arrow::array::{Array, AsArray};
+use datafusion::sql::sqlparser::ast::{
+    self, AssignmentTarget, ConflictTarget, Expr, OnConflictAction, OnInsert,
+};
+
+use crate::catalog::{Catalog, ConstraintKind, Oid, Table};
+use crate::database::{LockOutcome, OnConflict, RowUpdate};
+use crate::error::{Error, Result, SqlState};
+use crate::sql::context::PlanContext;
+use crate::sql::dml::cells::{self, Cell, ParamTypes, Target};
+use crate::sql::dml::insert::{InsertPlan, Written, cell_value, column_position};
+use crate::sql::dml::rows::read;
+use crate::sql::expressions::{self, Projection, Relation};
+use crate::sql::session::Session;
+use crate::sql::words::{fold, object_name};
+use crate::types::arrow::value_at;
+use crate::types::{Type, Value};
+
+/// What happens to a row whose key exists.
+pub enum Conflict {
+    Error,
+    /// With this unique index, or any.
+    Nothing(Option<Oid>),
+    Update(Box<ConflictUpdate>),
+}
+
+/// DO UPDATE SET ... WHERE ...
+pub struct ConflictUpdate {
+    index: Oid,
+    sets: Vec<(usize, SetSource)>,
+    projection: Option<Projection>,
+    filter: Option<Projection>,
+}
+
+/// Where the new value of a column comes from.
+pub enum SetSource {
+    Cell(Cell),
+    /// Of the projection's outputs.
+    Output(usize),
+}
+
+impl Conflict {
+    pub fn new(
+        on: &Option<OnInsert>,
+        table: &Arc<Table>,
+        alias: &str,
+        context: &PlanContext,
+        params: &mut ParamTypes,
+    ) -> Result<Conflict> {
+        let clause = match on {
+            None => return Ok(Conflict::Error),
+            Some(OnInsert::OnConflict(clause)) => clause,
+            Some(_) => return Err(Error::unsupported("ON DUPLICATE KEY")),
+        };
+        let index = match &clause.conflict_target {
+            None => None,
+            Some(target) => Some(arbiter(target, table, context.catalog)?),
+        };
+        match (&clause.action, index) {
+            (OnConflictAction::DoNothing, index) => Ok(Conflict::Nothing(index)),
+            (OnConflictAction::DoUpdate(_), None) => {
+                let message = "ON CONFLICT DO UPDATE requires inference specification or constraint name";
+                Err(Error::new(SqlState::SYNTAX_ERROR, message)
+                    .hint("For example, ON CONFLICT (column_name)."))
+            }
+            (OnConflictAction::DoUpdate(update), Some(index)) => {
+                let update = ConflictUpdate::new(update, index, table, alias, context, params)?;
+                Ok(Conflict::Update(Box::new(update)))
+            }
+        }
+    }
+}
+
+/// The unique index that decides.
+fn arbiter(target: &ConflictTarget, table: &Table, catalog: &Catalog) -> Result<Oid> {
+    match target {
+        ConflictTarget::OnConstraint(name) => {
+            let name = object_name("", name).name;
+            let constraint = table.constraints.iter().find(|constraint| {
+                constraint.name == name
+                    && matches!(
+                        constraint.kind,
+                        ConstraintKind::PrimaryKey { .. } | ConstraintKind::Unique { .. }
+                    )
+            });
+            let index = constraint.and_then(|constraint| catalog.index_of_constraint(constraint.oid));
+            index.map(|index| index.oid).ok_or_else(|| {
+                let message = format!("constraint \"{name}\" for table \"{}\" does not exist", table.name);
+                Error::new(SqlState::UNDEFINED_OBJECT, message)
+            })
+        }
+        ConflictTarget::Columns(names) => {
+            let mut wanted = Vec::with_capacity(names.len());
+            for name in names {
+                let name = fold(name);
+                let column = table.column(&name).ok_or_else(|| {
+                    Error::new(SqlState::UNDEFINED_COLUMN, format!("column \"{name}\" does not exist"))
+                })?;
+                wanted.push(column.number);
+            }
+            wanted.sort_unstable();
+            let matches = |columns: &[u16]| {
+                let mut columns = columns.to_vec();
+                columns.sort_unstable();
+                columns == wanted
+            };
+            let mut unique = catalog.indexes_of(table.oid).filter(|index| index.unique);
+            unique.find(|index| matches(&index.columns)).map(|index| index.oid).ok_or_else(|| {
+                let message =
+                    "there is no unique or exclusion constraint matching the ON CONFLICT specification";
+                Error::new(SqlState::INVALID_COLUMN_REFERENCE, message)
+            })
+        }
+    }
+}
+
+impl ConflictUpdate {
+    fn new(
+        update: &ast::DoUpdate,
+        index: Oid,
+        table: &Arc<Table>,
+        alias: &str,
+        context: &PlanContext,
+        params: &mut ParamTypes,
+    ) -> Result<ConflictUpdate> {
+        let relations = [Relation { alias, table }, Relation { alias: "excluded", table }];
+        let Assignments { sets, expressions } = assignments(&update.assignments, table, params)?;
+        let targets: Vec<Type> = outputs_of(&sets).map(|column| table.columns[column].ty.clone()).collect();
+        let projection = match expressions.is_empty() {
+            true => None,
+            false => {
+                let known = PlanContext { param_types: &params.0.clone(), ..*context };
+                Some(expressions::compile(&known, &relations, &expressions::items(expressions), &targets)?)
+            }
+        };
+        if let Some(projection) = &projection {
+            params.widen(&projection.param_types);
+        }
+        let filter = match &update.selection {
+            None => None,
+            Some(condition) => {
+                let known = PlanContext { param_types: &params.0.clone(), ..*context };
+                let items = expressions::items([condition.clone()]);
+                Some(expressions::compile(&known, &relations, &items, &[Type::Bool])?)
+            }
+        };
+        if let Some(filter) = &filter {
+            params.widen(&filter.param_types);
+        }
+        Ok(ConflictUpdate { index, sets, projection, filter })
+    }
+}
+
+/// SET's list: what each column gets, and the expressions among it.
+pub struct Assignments {
+    pub sets: Vec<(usize, SetSource)>,
+    pub expressions: Vec<Expr>,
+}
+
+/// Columns that get an output, in order of the outputs.
+pub fn outputs_of(sets: &[(usize, SetSource)]) -> impl Iterator<Item = usize> {
+    sets.iter().filter(|(_, source)| matches!(source, SetSource::Output(_))).map(|(column, _)| *column)
+}
+
+/// Reads SET's list.
+pub fn assignments(list: &[ast::Assignment], table: &Table, params: &mut ParamTypes) -> Result<Assignments> {
+    let mut read = Assignments { sets: Vec::new(), expressions: Vec::new() };
+    for assignment in list {
+        match (&assignment.target, &assignment.value) {
+            (AssignmentTarget::ColumnName(name), value) => {
+                read.add(&object_name("", name).name, value, table, params)?;
+            }
+            (AssignmentTarget::Tuple(names), Expr::Tuple(values)) if names.len() == values.len() => {
+                for (name, value) in names.iter().zip(values) {
+                    read.add(&object_name("", name).name, value, table, params)?;
+                }
+            }
+            (AssignmentTarget::Tuple(names), Expr::Nested(value)) if names.len() == 1 => {
+                read.add(&object_name("", &names[0]).name, value, table, params)?;
+            }
+            (AssignmentTarget::Tuple(_), Expr::Tuple(_)) => {
+                let message = "number of columns does not match number of values";
+                return Err(Error::new(SqlState::SYNTAX_ERROR, message));
+            }
+            (AssignmentTarget::Tuple(_), _) => {
+                return Err(Error::unsupported("SET of several columns from one expression"));
+            }
+        }
+    }
+    Ok(read)
+}
+
+impl Assignments {
+    fn add(&mut self, name: &str, value: &Expr, table: &Table, params: &mut ParamTypes) -> Result<()> {
+        let position = column_position(table, name)?;
+        if self.sets.iter().any(|(column, _)| *column == position) {
+            let message = format!("multiple assignments to same column \"{name}\"");
+            return Err(Error::new(SqlState::SYNTAX_ERROR, message));
+        }
+        let column = &table.columns[position];
+        let target = Target { name: &column.name, ty: &column.ty };
+        let source = match cells::cell(value, &target, params)? {
+            Some(cell) => SetSource::Cell(cell),
+            None => {
+                self.expressions.push(value.clone());
+                SetSource::Output(self.expressions.len() - 1)
+            }
+        };
+        if !matches!(source, SetSource::Cell(Cell::Default)) && super::defaults::is_generated_always(column) {
+            let message = format!("column \"{name}\" can only be updated to DEFAULT");
+            return Err(Error::new(SqlState::GENERATED_ALWAYS, message)
+                .detail(format!("Column \"{name}\" is an identity column defined as GENERATED ALWAYS.")));
+        }
+        self.sets.push((position, source));
+        Ok(())
+    }
+}
+
+impl Session {
+    /// Inserts rows, or updates those that exist.
+    pub(super) async fn write_or_update(
+        &mut self,
+        plan: &Arc<InsertPlan>,
+        rows: Vec<Vec<Value>>,
+        params: &[Value],
+        written: &mut Written,
+    ) -> Result<()> {
+        let Conflict::Update(update) = &plan.conflict else {
+            return Err(Error::internal("an upsert without its clause"));
+        };
+        let table = plan.table.oid;
+        let mut results: Vec<Option<Vec<Value>>> = vec![None; rows.len()];
+        let mut pending: Vec<usize> = (0..rows.len()).collect();
+        while !pending.is_empty() {
+            let batch: Vec<Vec<Value>> = pending.iter().map(|&row| rows[row].clone()).collect();
+            let mode = OnConflict::Report(update.index);
+            let outcome = self.retry(|transaction| transaction.insert(table, batch.clone(), mode)).await?;
+            for (&row, slot) in pending.iter().zip(&outcome.slots) {
+                if let Some(slot) = slot {
+                    written.touched.insert(*slot);
+                    results[row] = Some(rows[row].clone());
+                    written.count += 1;
+                }
+            }
+            let conflicts = outcome.conflicts.iter().map(|&(at, slot)| (pending[at], slot)).collect();
+            pending =
+                self.update_existing(plan, update, &rows, conflicts, params, written, &mut results).await?;
+        }
+        if self.keep_for_returning(plan) {
+            written.rows.extend(results.into_iter().flatten());
+        }
+        Ok(())
+    }
+
+    /// Updates the rows in these slots; returns the rows whose slot is gone.
+    async fn update_existing(
+        &mut self,
+        plan: &InsertPlan,
+        update: &ConflictUpdate,
+        rows: &[Vec<Value>],
+        conflicts: Vec<(usize, u32)>,
+        params: &[Value],
+        written: &mut Written,
+        results: &mut [Option<Vec<Value>>],
+    ) -> Result<Vec<usize>> {
+        if conflicts.is_empty() {
+            return Ok(Vec::new());
+        }
+        let slots: Vec<u32> = conflicts.iter().map(|&(_, slot)| slot).collect();
+        if slots.iter().any(|&slot| !written.touched.insert(slot)) {
+            let message = "ON CONFLICT DO UPDATE command cannot affect row a second time";
+            return Err(Error::new(SqlState::CARDINALITY_VIOLATION, message).hint(
+                "Ensure that no rows proposed for insertion within the same command have duplicate constrained values.",
+            ));
+        }
+        let table = plan.table.oid;
+        while self.retry(|transaction| transaction.lock_rows(table, &slots)).await? == LockOutcome::Restart {
+            self.start_statement()?;
+        }
+        let snapshot = self.shared.with_transaction(|transaction| transaction.snapshot(table))?;
+        let old = read(&snapshot, &slots, true)?;
+        let mut gone = Vec::new();
+        let mut present = Vec::new();
+        for ((row, slot), old) in conflicts.into_iter().zip(old) {
+            match old {
+                Some(old) => present.push((row, slot, old)),
+                None => {
+                    written.touched.remove(&slot);
+                    gone.push(row);
+                }
+            }
+        }
+        self.update_present(plan, update, rows, present, params, written, results).await?;
+        Ok(gone)
+    }
+    async fn update_present(
+        &mut self,
+        plan: &InsertPlan,
+        update: &ConflictUpdate,
+        rows: &[Vec<Value>],
+        present: Vec<(usize, u32, Vec<Value>)>,
+        params: &[Value],
+        written: &mut Written,
+        results: &mut [Option<Vec<Value>>],
+    ) -> Result<()> {
+        let pairs: Vec<Vec<Value>> =
+            present.iter().map(|(row, _, old)| old.iter().chain(&rows[*row]).cloned().collect()).collect();
+        let evaluate = |projection: &Projection| {
+            let batch = expressions::batch(projection.input(), &pairs)?;
+            projection.evaluate(&batch, self.plain_execution(params, &plan.param_types)?)
+        };
+        let filter = update.filter.as_ref().map(evaluate).transpose()?;
+        let outputs = update.projection.as_ref().map(evaluate).transpose()?.unwrap_or_default();
+        let passes = |position: usize| match &filter {
+            None => true,
+            Some(arrays) => arrays[0].is_valid(position) && arrays[0].as_boolean().value(position),
+        };
+        let mut updates = Vec::new();
+        let mut places = Vec::new();
+        for (position, (row, slot, old)) in present.into_iter().enumerate().filter(|(n, _)| passes(*n)) {
+            let mut new = old.clone();
+            for (column, source) in &update.sets {
+                let ty = &plan.table.columns[*column].ty;
+                new[*column] = match source {
+                    SetSource::Output(output) => value_at(&outputs[*output], position, ty)?,
+                    SetSource::Cell(Cell::Default) => self.default_of(plan, *column, params)?,
+                    SetSource::Cell(cell) => {
+                        cell_value(cell, ty, params, &mut || self.plain_execution(params, &plan.param_types))?
+                    }
+                };
+            }
+            let vectors_changed = vectors_differ(&plan.table, &old, &new);
+            places.push(row);
+            updates.push(RowUpdate { slot, row: new, vectors_changed });
+        }
+        let new_rows: Vec<Vec<Value>> = updates.iter().map(|update| update.row.clone()).collect();
+        self.verify_updated(plan, &new_rows, params)?;
+        let table = plan.table.oid;
+        let slots = self.retry(|transaction| transaction.update(table, updates.clone())).await?;
+        written.count += slots.len() as u64;
+        written.touched.extend(slots);
+        for (row, new) in places.into_iter().zip(new_rows) {
+            results[row] = Some(new);
+        }
+        Ok(())
+    }
+}
+
+/// Whether a cell of a `vector(n)` column is another one.
+pub fn vectors_differ(table: &Table, old: &[Value], new: &[Value]) -> bool {
+    let mut vectors = table.columns.iter().enumerate().filter(|(_, column)| column.is_slot_vector());
+    vectors.any(|(position, _)| old[position] != new[position])
+}

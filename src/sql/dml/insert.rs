@@ -1,0 +1,505 @@
+//! INSERT.
+//!
+//! The rows come from cells (literals and parameters, no planner involved), from a query, or from defaults alone. A
+//! query's rows are written batch by batch as they come, so that INSERT ... SELECT holds no more than one batch.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use datafusion::sql::sqlparser::ast::{self, Expr, SetExpr, TableObject};
+use futures::StreamExt;
+
+use crate::catalog::Table;
+use crate::database::OnConflict;
+use crate::error::{Error, Result, SqlState};
+use crate::planner::bindings::Execution;
+use crate::sql::context::PlanContext;
+use crate::sql::dml::cells::{self, Cell, ParamTypes, Target};
+use crate::sql::dml::conflict::Conflict;
+use crate::sql::dml::defaults::{DefaultValue, is_generated_always};
+use crate::sql::dml::returning::Returning;
+use crate::sql::dml::rows::Checks;
+use crate::sql::expressions;
+use crate::sql::query::{self, Query};
+use crate::sql::response::Response;
+use crate::sql::session::{OutputColumn, Session, done};
+use crate::sql::shared::Shared;
+use crate::sql::statement::Overriding;
+use crate::sql::words::{fold, object_name};
+use crate::types::arrow::value_at;
+use crate::types::{Type, Value};
+
+/// A planned INSERT.
+pub struct InsertPlan {
+    pub table: Arc<Table>,
+    pub param_types: Vec<Type>,
+    source: Source,
+    /// Per column of the table: the input's position, or its default.
+    fill: Vec<Option<usize>>,
+    defaults: Vec<DefaultValue>,
+    checks: Checks,
+    pub(super) conflict: Conflict,
+    returning: Option<Returning>,
+}
+
+enum Source {
+    Cells(Vec<Vec<Cell>>),
+    Query(Arc<Query>),
+    /// DEFAULT VALUES
+    Defaults,
+}
+
+impl InsertPlan {
+    pub fn new(
+        insert: &ast::Insert,
+        overriding: Overriding,
+        context: &PlanContext,
+        shared: &Shared,
+    ) -> Result<InsertPlan> {
+        refuse_clauses(insert)?;
+        let TableObject::TableName(name) = &insert.table else {
+            return Err(Error::unsupported("INSERT into something other than a table"));
+        };
+        let table = shared.table(context.catalog, &object_name("", name))?;
+        let alias =
+            insert.table_alias.as_ref().map_or_else(|| table.name.clone(), |alias| fold(&alias.alias));
+        let inputs = target_columns(&table, insert)?;
+        let mut params = ParamTypes::declared(context.param_types);
+        let (source, inputs) = source(insert, &table, inputs, overriding, context, &mut params)?;
+        let mut fill = vec![None; table.columns.len()];
+        for (input, &column) in inputs.iter().enumerate() {
+            if !(overriding == Overriding::User && table.columns[column].identity.is_some()) {
+                fill[column] = Some(input);
+            }
+        }
+        let known = PlanContext { param_types: &params.0.clone(), ..*context };
+        let conflict = Conflict::new(&insert.on, &table, &alias, &known, &mut params)?;
+        let known = PlanContext { param_types: &params.0.clone(), ..*context };
+        let returning = Returning::new(&insert.returning, &table, &alias, &known)?;
+        if let Some(returning) = &returning {
+            params.widen(returning.param_types());
+        }
+        let defaults = table.columns.iter().map(|column| DefaultValue::of(column, context, shared));
+        Ok(InsertPlan {
+            defaults: defaults.collect::<Result<_>>()?,
+            checks: Checks::of(&table, context)?,
+            param_types: params.finish(),
+            source,
+            fill,
+            conflict,
+            returning,
+            table,
+        })
+    }
+
+    pub fn returning_columns(&self) -> Option<Arc<[OutputColumn]>> {
+        self.returning.as_ref().map(|returning| returning.columns.clone())
+    }
+
+    /// Where the rows come from, if from a query.
+    pub fn query(&self) -> Option<&Arc<Query>> {
+        match &self.source {
+            Source::Query(query) => Some(query),
+            _ => None,
+        }
+    }
+}
+
+fn refuse_clauses(insert: &ast::Insert) -> Result<()> {
+    let refused = [
+        (insert.or.is_some() || insert.replace_into, "INSERT OR"),
+        (insert.ignore, "INSERT IGNORE"),
+        (insert.overwrite, "INSERT OVERWRITE"),
+        (insert.partitioned.is_some() || !insert.after_columns.is_empty(), "INSERT with partitions"),
+        (!insert.assignments.is_empty(), "INSERT SET"),
+        (insert.output.is_some(), "OUTPUT"),
+    ];
+    match refused.iter().find(|(present, _)| *present) {
+        Some((_, what)) => Err(Error::unsupported(what)),
+        None => Ok(()),
+    }
+}
+
+/// Positions of the columns that are listed; all when none are.
+fn target_columns(table: &Table, insert: &ast::Insert) -> Result<Vec<usize>> {
+    if insert.columns.is_empty() {
+        return Ok((0..table.columns.len()).collect());
+    }
+    let mut positions: Vec<usize> = Vec::with_capacity(insert.columns.len());
+    for column in &insert.columns {
+        let position = column_position(table, &object_name("", column).name)?;
+        if positions.contains(&position) {
+            let message = format!("column \"{}\" specified more than once", table.columns[position].name);
+            return Err(Error::new(SqlState::DUPLICATE_COLUMN, message));
+        }
+        positions.push(position);
+    }
+    Ok(positions)
+}
+
+/// 42703 when there is none.
+pub fn column_position(table: &Table, name: &str) -> Result<usize> {
+    table.columns.iter().position(|column| column.name == name).ok_or_else(|| {
+        let message = format!("column \"{name}\" of relation \"{}\" does not exist", table.name);
+        Error::new(SqlState::UNDEFINED_COLUMN, message)
+    })
+}
+
+fn source(
+    insert: &ast::Insert,
+    table: &Table,
+    inputs: Vec<usize>,
+    overriding: Overriding,
+    context: &PlanContext,
+    params: &mut ParamTypes,
+) -> Result<(Source, Vec<usize>)> {
+    let Some(query) = &insert.source else { return Ok((Source::Defaults, Vec::new())) };
+    if let Some(rows) = value_rows(query) {
+        let inputs = check_width(rows, insert, inputs)?;
+        check_identities(rows, table, &inputs, overriding)?;
+        let targets: Vec<Target> = inputs.iter().map(|&column| target(table, column)).collect();
+        match cells_of(rows, &targets, context, params) {
+            Ok(cells) => return Ok((Source::Cells(cells), inputs)),
+            // A subquery among the values: the whole list is the planner's.
+            Err(error) if error.state() == SqlState::FEATURE_NOT_SUPPORTED => {}
+            Err(error) => return Err(error),
+        }
+        let query = with_defaults_spelt(query, table, &inputs)?;
+        return planned(&query, table, insert, inputs, context, params);
+    }
+    let planned = planned(query, table, insert, inputs, context, params)?;
+    for &column in &planned.1 {
+        refuse_generated(table, column, overriding)?;
+    }
+    Ok(planned)
+}
+
+fn target(table: &Table, column: usize) -> Target<'_> {
+    Target { name: &table.columns[column].name, ty: &table.columns[column].ty }
+}
+
+/// The rows of a plain VALUES list.
+fn value_rows(query: &ast::Query) -> Option<&[ast::Parens<Vec<Expr>>]> {
+    if query.with.is_some()
+        || query.order_by.is_some()
+        || query.limit_clause.is_some()
+        || query.fetch.is_some()
+    {
+        return None;
+    }
+    match query.body.as_ref() {
+        SetExpr::Values(values) => Some(&values.rows),
+        _ => None,
+    }
+}
+
+/// The columns that rows of this width fill.
+fn check_width(
+    rows: &[ast::Parens<Vec<Expr>>],
+    insert: &ast::Insert,
+    mut inputs: Vec<usize>,
+) -> Result<Vec<usize>> {
+    let width = rows.first().map_or(0, |row| row.content.len());
+    if rows.iter().any(|row| row.content.len() != width) {
+        return Err(Error::new(SqlState::SYNTAX_ERROR, "VALUES lists must all be the same length"));
+    }
+    fit_width(width, insert, &mut inputs)?;
+    Ok(inputs)
+}
+
+fn fit_width(width: usize, insert: &ast::Insert, inputs: &mut Vec<usize>) -> Result<()> {
+    if width > inputs.len() {
+        return Err(Error::new(SqlState::SYNTAX_ERROR, "INSERT has more expressions than target columns"));
+    }
+    if width < inputs.len() && !insert.columns.is_empty() {
+        return Err(Error::new(SqlState::SYNTAX_ERROR, "INSERT has more target columns than expressions"));
+    }
+    inputs.truncate(width);
+    Ok(())
+}
+
+fn check_identities(
+    rows: &[ast::Parens<Vec<Expr>>],
+    table: &Table,
+    inputs: &[usize],
+    overriding: Overriding,
+) -> Result<()> {
+    for (input, &column) in inputs.iter().enumerate() {
+        if rows.iter().any(|row| !cells::is_default(&row.content[input])) {
+            refuse_generated(table, column, overriding)?;
+        }
+    }
+    Ok(())
+}
+
+fn refuse_generated(table: &Table, column: usize, overriding: Overriding) -> Result<()> {
+    let column = &table.columns[column];
+    if overriding != Overriding::None || !is_generated_always(column) {
+        return Ok(());
+    }
+    let message = format!("cannot insert a non-DEFAULT value into column \"{}\"", column.name);
+    Err(Error::new(SqlState::GENERATED_ALWAYS, message)
+        .detail(format!("Column \"{}\" is an identity column defined as GENERATED ALWAYS.", column.name))
+        .hint("Use OVERRIDING SYSTEM VALUE to override."))
+}
+
+/// The rows as cells.
+fn cells_of(
+    rows: &[ast::Parens<Vec<Expr>>],
+    targets: &[Target],
+    context: &PlanContext,
+    params: &mut ParamTypes,
+) -> Result<Vec<Vec<Cell>>> {
+    let mut row_cells = |row: &ast::Parens<Vec<Expr>>| {
+        let cells = row.content.iter().zip(targets);
+        cells.map(|(expression, target)| cells::any_cell(expression, target, context, params)).collect()
+    };
+    rows.iter().map(&mut row_cells).collect()
+}
+
+/// The VALUES list with each DEFAULT replaced by what it stands for, for the planner.
+fn with_defaults_spelt(query: &ast::Query, table: &Table, inputs: &[usize]) -> Result<ast::Query> {
+    let mut query = query.clone();
+    if let SetExpr::Values(values) = query.body.as_mut() {
+        for row in &mut values.rows {
+            for (expression, &column) in row.content.iter_mut().zip(inputs) {
+                if cells::is_default(expression) {
+                    let column = &table.columns[column];
+                    if column.identity.is_some() {
+                        return Err(Error::unsupported("DEFAULT of an identity column among expressions"));
+                    }
+                    let sql = column.default.as_ref().map_or("NULL", |default| default.sql.as_str());
+                    *expression = crate::sql::dialect::parse_expression(sql)?;
+                }
+            }
+        }
+    }
+    Ok(query)
+}
+
+fn planned(
+    query: &ast::Query,
+    table: &Table,
+    insert: &ast::Insert,
+    mut inputs: Vec<usize>,
+    context: &PlanContext,
+    params: &mut ParamTypes,
+) -> Result<(Source, Vec<usize>)> {
+    let known = PlanContext { param_types: &params.0.clone(), ..*context };
+    let types: Vec<Type> = inputs.iter().map(|&column| table.columns[column].ty.clone()).collect();
+    // The outputs' own types decide whether they may be assigned.
+    let untyped = query::plan(query, &known)?;
+    fit_width(untyped.columns.len(), insert, &mut inputs)?;
+    for (position, (&column, output)) in inputs.iter().zip(untyped.columns.iter()).enumerate() {
+        if !is_literal_output(query, position) {
+            cells::check_assignable(&output.ty, &target(table, column))?;
+        }
+    }
+    let query = query::plan_for(query, &known, &types[..inputs.len()])?;
+    params.widen(&query.param_types);
+    Ok((Source::Query(Arc::new(query)), inputs))
+}
+
+/// Whether an output is a string, NULL or parameter, whose type comes from the column.
+fn is_literal_output(query: &ast::Query, position: usize) -> bool {
+    is_literal_in(query.body.as_ref(), position)
+}
+
+fn is_literal_in(body: &SetExpr, position: usize) -> bool {
+    let literal = |expression: &Expr| match expression {
+        Expr::Value(value) => matches!(
+            value.value,
+            ast::Value::SingleQuotedString(_)
+                | ast::Value::EscapedStringLiteral(_)
+                | ast::Value::DollarQuotedString(_)
+                | ast::Value::Placeholder(_)
+                | ast::Value::Null
+        ),
+        _ => false,
+    };
+    match body {
+        SetExpr::Select(select) => match select.projection.get(position) {
+            Some(ast::SelectItem::UnnamedExpr(expr) | ast::SelectItem::ExprWithAlias { expr, .. }) => {
+                literal(expr)
+            }
+            _ => false,
+        },
+        // A column of a VALUES list is checked row by row when it is cast.
+        SetExpr::Values(values) => {
+            values.rows.iter().any(|row| row.content.get(position).is_some_and(literal))
+        }
+        SetExpr::Query(query) => is_literal_in(query.body.as_ref(), position),
+        _ => false,
+    }
+}
+
+/// The value of a cell other than DEFAULT.
+pub fn cell_value(
+    cell: &Cell,
+    ty: &Type,
+    params: &[Value],
+    execution: &mut dyn FnMut() -> Result<Arc<Execution>>,
+) -> Result<Value> {
+    match cell {
+        Cell::Constant(value) => Ok(value.clone()),
+        Cell::Param(index, _) => cells::assign(params.get(*index).cloned().unwrap_or(Value::Null), ty),
+        Cell::Computed(projection) => {
+            let row = expressions::batch(projection.input(), &[Vec::new()])?;
+            value_at(&projection.evaluate(&row, execution()?)?[0], 0, ty)
+        }
+        Cell::Default => Err(Error::internal("a default is not a cell's own")),
+    }
+}
+
+/// What an INSERT has written so far.
+#[derive(Default)]
+pub struct Written {
+    pub count: u64,
+    /// In order, for RETURNING.
+    pub rows: Vec<Vec<Value>>,
+    /// Slots this statement inserted or updated, which ON CONFLICT must not update again.
+    pub touched: HashSet<u32>,
+}
+
+impl Session {
+    pub(crate) async fn insert(&mut self, plan: &Arc<InsertPlan>, params: &[Value]) -> Result<Response> {
+        let mut written = Written::default();
+        match &plan.source {
+            Source::Cells(cells) => {
+                let rows = self.rows_of_cells(plan, cells, params)?;
+                self.write(plan, rows, params, &mut written).await?;
+            }
+            Source::Defaults => {
+                let rows = vec![self.full_row(plan, &mut |_| Value::Null, params)?];
+                self.write(plan, rows, params, &mut written).await?;
+            }
+            Source::Query(query) => {
+                let mut stream = self.query_stream(query, params, None).await?;
+                while let Some(batch) = stream.next().await {
+                    let rows = self.rows_of_batch(plan, &batch?, params)?;
+                    self.write(plan, rows, params, &mut written).await?;
+                }
+            }
+        }
+        let tag = format!("INSERT 0 {}", written.count);
+        match &plan.returning {
+            None => Ok(done(tag)),
+            Some(returning) => returning
+                .response(&written.rows, tag, &mut || self.plain_execution(params, &plan.param_types)),
+        }
+    }
+
+    /// An execution for expressions that look at no table.
+    pub(crate) fn plain_execution(&self, params: &[Value], types: &[Type]) -> Result<Arc<Execution>> {
+        Ok(Arc::new(self.execution(&[], params, types)?))
+    }
+
+    fn rows_of_cells(
+        &self,
+        plan: &InsertPlan,
+        cells: &[Vec<Cell>],
+        params: &[Value],
+    ) -> Result<Vec<Vec<Value>>> {
+        let mut rows = Vec::with_capacity(cells.len());
+        for row in cells {
+            let mut values = Vec::with_capacity(plan.table.columns.len());
+            for (position, column) in plan.table.columns.iter().enumerate() {
+                let execution = &mut || self.plain_execution(params, &plan.param_types);
+                values.push(match plan.fill[position].map(|input| &row[input]) {
+                    Some(Cell::Default) | None => self.default_of(plan, position, params)?,
+                    Some(cell) => cell_value(cell, &column.ty, params, execution)?,
+                });
+            }
+            rows.push(values);
+        }
+        Ok(rows)
+    }
+
+    fn rows_of_batch(
+        &self,
+        plan: &InsertPlan,
+        batch: &RecordBatch,
+        params: &[Value],
+    ) -> Result<Vec<Vec<Value>>> {
+        let rows = (0..batch.num_rows()).map(|row| {
+            let columns =
+                plan.table.columns.iter().enumerate().map(|(position, column)| match plan.fill[position] {
+                    Some(input) => {
+                        let value = value_at(batch.column(input), row, &column.ty)?;
+                        cells::assign(value, &column.ty)
+                    }
+                    None => self.default_of(plan, position, params),
+                });
+            columns.collect::<Result<Vec<Value>>>()
+        });
+        rows.collect()
+    }
+
+    fn full_row(
+        &self,
+        plan: &InsertPlan,
+        input: &mut dyn FnMut(usize) -> Value,
+        params: &[Value],
+    ) -> Result<Vec<Value>> {
+        let columns = (0..plan.table.columns.len()).map(|position| match plan.fill[position] {
+            Some(from) => Ok(input(from)),
+            None => self.default_of(plan, position, params),
+        });
+        columns.collect()
+    }
+
+    pub(super) fn default_of(&self, plan: &InsertPlan, position: usize, params: &[Value]) -> Result<Value> {
+        let ty = &plan.table.columns[position].ty;
+        plan.defaults[position]
+            .take(ty, &self.shared, &mut || self.plain_execution(params, &plan.param_types))
+    }
+
+    async fn write(
+        &mut self,
+        plan: &Arc<InsertPlan>,
+        rows: Vec<Vec<Value>>,
+        params: &[Value],
+        written: &mut Written,
+    ) -> Result<()> {
+        self.cancel.check()?;
+        plan.checks.verify(&rows, &mut || self.plain_execution(params, &plan.param_types))?;
+        match &plan.conflict {
+            Conflict::Error => self.write_new(plan, rows, OnConflict::Error, written).await,
+            Conflict::Nothing(index) => {
+                self.write_new(plan, rows, OnConflict::Nothing(*index), written).await
+            }
+            Conflict::Update(_) => self.write_or_update(plan, rows, params, written).await,
+        }
+    }
+
+    async fn write_new(
+        &mut self,
+        plan: &InsertPlan,
+        rows: Vec<Vec<Value>>,
+        on_conflict: OnConflict,
+        written: &mut Written,
+    ) -> Result<()> {
+        let table = plan.table.oid;
+        let outcome = self.retry(|transaction| transaction.insert(table, rows.clone(), on_conflict)).await?;
+        written.count += outcome.slots.iter().flatten().count() as u64;
+        if plan.returning.is_some() {
+            let kept = rows.into_iter().zip(&outcome.slots).filter(|(_, slot)| slot.is_some());
+            written.rows.extend(kept.map(|(row, _)| row));
+        }
+        Ok(())
+    }
+
+    pub(super) fn verify_updated(
+        &self,
+        plan: &InsertPlan,
+        rows: &[Vec<Value>],
+        params: &[Value],
+    ) -> Result<()> {
+        plan.checks.verify(rows, &mut || self.plain_execution(params, &plan.param_types))
+    }
+
+    pub(super) fn keep_for_returning(&self, plan: &InsertPlan) -> bool {
+        plan.returning.is_some()
+    }
+}

@@ -1,0 +1,23 @@
+//! Data changes: INSERT, UPDATE, DELETE, TRUNCATE.
+//!
+//! ```text
+//!   rows to write ─> defaults ─> casts ─> NOT NULL, CHECK ─> the core (keys, locks, own writes) ─> RETURNING
+//! ```
+//!
+//! INSERT ... VALUES of literals and parameters goes from cells to rows without the planner ([`cells`]); everything
+//! else is a query whose outputs are assigned to columns. UPDATE and DELETE are queries for slots.
+
+// Literals and parameters as values.
+pub mod cells;
+// UPDATE and DELETE.
+pub mod change;
+// ON CONFLICT.
+pub mod conflict;
+// What a column gets when nothing is said.
+pub mod defaults;
+// INSERT.
+pub mod insert;
+// RETURNING.
+pub mod returning;
+// Rows: NOT NULL, CHECK, reading them back.
+pub mod rows;

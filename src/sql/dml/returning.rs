@@ -1,0 +1,127 @@
+//! RETURNING: rows that were written, as the client asked for them.
+
+use std::sync::Arc;
+
+use arrow::array::ArrayRef;
+use datafusion::sql::sqlparser::ast::SelectItem;
+use futures::stream::{self, StreamExt};
+
+use crate::catalog::Table;
+use crate::error::Result;
+use crate::planner::bindings::Execution;
+use crate::sql::context::PlanContext;
+use crate::sql::expressions::{self, Projection, Relation, output_schema, record_batch};
+use crate::sql::response::{Response, Rows, RowsTag};
+use crate::sql::session::OutputColumn;
+use crate::sql::words::fold;
+use crate::types::Value;
+use crate::types::arrow as arrow_types;
+
+/// What RETURNING lists.
+pub struct Returning {
+    pub columns: Arc<[OutputColumn]>,
+    outputs: Outputs,
+}
+
+enum Outputs {
+    /// Positions of the table's columns: no expression is evaluated.
+    Columns(Vec<usize>),
+    Computed(Box<Projection>),
+}
+
+impl Returning {
+    pub fn new(
+        items: &Option<Vec<SelectItem>>,
+        table: &Arc<Table>,
+        alias: &str,
+        context: &PlanContext,
+    ) -> Result<Option<Returning>> {
+        let Some(items) = items else { return Ok(None) };
+        if let Some(positions) = plain_columns(items, table) {
+            let columns: Vec<OutputColumn> =
+                positions.iter().map(|&(position, ref name)| output(table, position, name)).collect();
+            let positions = positions.into_iter().map(|(position, _)| position).collect();
+            return Ok(Some(Returning { columns: columns.into(), outputs: Outputs::Columns(positions) }));
+        }
+        let projection = expressions::compile(context, &[Relation { alias, table }], items, &[])?;
+        Ok(Some(Returning {
+            columns: projection.columns.clone(),
+            outputs: Outputs::Computed(Box::new(projection)),
+        }))
+    }
+
+    /// Types of the parameters in its expressions.
+    pub fn param_types(&self) -> &[crate::types::Type] {
+        match &self.outputs {
+            Outputs::Columns(_) => &[],
+            Outputs::Computed(projection) => &projection.param_types,
+        }
+    }
+
+    /// Whether a `vector(n)` column of the table is looked at.
+    pub fn needs_vectors(&self, table: &Table) -> bool {
+        match &self.outputs {
+            Outputs::Columns(positions) => {
+                positions.iter().any(|&position| table.columns[position].is_slot_vector())
+            }
+            Outputs::Computed(_) => true,
+        }
+    }
+
+    /// The response with the rows' outputs.
+    pub fn response(
+        &self,
+        rows: &[Vec<Value>],
+        tag: String,
+        execution: &mut dyn FnMut() -> Result<Arc<Execution>>,
+    ) -> Result<Response> {
+        let arrays = match &self.outputs {
+            Outputs::Columns(positions) => self.copied(positions, rows)?,
+            Outputs::Computed(projection) => {
+                let batch = expressions::batch(projection.input(), rows)?;
+                projection.evaluate(&batch, execution()?)?
+            }
+        };
+        let batch = record_batch(output_schema(&self.columns), arrays, rows.len())?;
+        let stream = stream::iter([Ok(batch)]).boxed();
+        Ok(Response::Rows(Rows::new(self.columns.clone(), stream, RowsTag::Fixed(tag))))
+    }
+
+    fn copied(&self, positions: &[usize], rows: &[Vec<Value>]) -> Result<Vec<ArrayRef>> {
+        let arrays = positions.iter().zip(self.columns.iter()).map(|(&position, column)| {
+            let cells: Vec<&Value> = rows.iter().map(|row| &row[position]).collect();
+            arrow_types::array(&column.ty, cells.into_iter())
+        });
+        arrays.collect()
+    }
+}
+
+/// The items as columns of the table with their output names, if they are nothing else.
+fn plain_columns(items: &[SelectItem], table: &Table) -> Option<Vec<(usize, String)>> {
+    use datafusion::sql::sqlparser::ast::Expr;
+    let mut positions = Vec::new();
+    for item in items {
+        match item {
+            SelectItem::Wildcard(_) => {
+                positions
+                    .extend(table.columns.iter().enumerate().map(|(n, column)| (n, column.name.clone())));
+            }
+            SelectItem::UnnamedExpr(Expr::Identifier(identifier)) => {
+                let name = fold(identifier);
+                positions.push((table.columns.iter().position(|column| column.name == name)?, name));
+            }
+            SelectItem::ExprWithAlias { expr: Expr::Identifier(identifier), alias } => {
+                let name = fold(identifier);
+                let position = table.columns.iter().position(|column| column.name == name)?;
+                positions.push((position, fold(alias)));
+            }
+            _ => return None,
+        }
+    }
+    Some(positions)
+}
+
+fn output(table: &Table, position: usize, name: &str) -> OutputColumn {
+    let column = &table.columns[position];
+    OutputColumn { name: name.into(), ty: column.ty.clone(), table_oid: table.oid, attnum: column.number }
+}

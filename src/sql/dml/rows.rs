@@ -1,0 +1,159 @@
+//! Rows of a table: what they must satisfy, and how they are read back.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, AsArray};
+use datafusion::sql::sqlparser::ast::Expr;
+
+use crate::catalog::{ConstraintKind, Table};
+use crate::error::{Error, Result, SqlState};
+use crate::planner::bindings::Execution;
+use crate::sql::context::PlanContext;
+use crate::sql::dialect;
+use crate::sql::expressions::{self, Projection, Relation};
+use crate::table::Snapshot;
+use crate::types::{Type, Value, text};
+
+/// Bytes of a value shown in an error's detail, as in PostgreSQL.
+const SHOWN_BYTES_MAX: usize = 64;
+
+/// NOT NULL and CHECK of a table.
+pub struct Checks {
+    table: Arc<Table>,
+    names: Vec<String>,
+    compiled: Option<Projection>,
+}
+
+impl Checks {
+    pub fn of(table: &Arc<Table>, context: &PlanContext) -> Result<Checks> {
+        let checks = table.constraints.iter().filter_map(|constraint| match &constraint.kind {
+            ConstraintKind::Check { sql } => Some((constraint.name.clone(), sql)),
+            _ => None,
+        });
+        let (names, texts): (Vec<String>, Vec<&String>) = checks.unzip();
+        let parsed = texts.into_iter().map(|sql| dialect::parse_expression(sql));
+        let compiled = match names.is_empty() {
+            true => None,
+            false => Some(compile(table, parsed.collect::<Result<_>>()?, context)?),
+        };
+        Ok(Checks { table: table.clone(), names, compiled })
+    }
+
+    /// Whether CHECK conditions exist, which may look at any column.
+    pub fn looks_at_rows(&self) -> bool {
+        self.compiled.is_some()
+    }
+
+    /// 23502 and 23514.
+    pub fn verify(
+        &self,
+        rows: &[Vec<Value>],
+        execution: &mut dyn FnMut() -> Result<Arc<Execution>>,
+    ) -> Result<()> {
+        for row in rows {
+            self.verify_not_null(row)?;
+        }
+        let Some(compiled) = &self.compiled else { return Ok(()) };
+        let batch = expressions::batch(compiled.input(), rows)?;
+        let arrays = compiled.evaluate(&batch, execution()?)?;
+        for (array, name) in arrays.iter().zip(&self.names) {
+            let truths = array.as_boolean();
+            // NULL passes.
+            let failed = (0..rows.len()).find(|&row| truths.is_valid(row) && !truths.value(row));
+            if let Some(row) = failed {
+                return Err(self.check_violation(name, &rows[row]));
+            }
+        }
+        Ok(())
+    }
+
+    fn verify_not_null(&self, row: &[Value]) -> Result<()> {
+        let missing = self
+            .table
+            .columns
+            .iter()
+            .zip(row)
+            .find(|(column, value)| column.not_null && **value == Value::Null);
+        match missing {
+            None => Ok(()),
+            Some((column, _)) => {
+                let table = &self.table;
+                let message = format!(
+                    "null value in column \"{}\" of relation \"{}\" violates not-null constraint",
+                    column.name, table.name
+                );
+                Err(Error::new(SqlState::NOT_NULL_VIOLATION, message)
+                    .detail(failing_row(table, row))
+                    .table(&table.schema, &table.name)
+                    .column(&column.name))
+            }
+        }
+    }
+
+    fn check_violation(&self, name: &str, row: &[Value]) -> Error {
+        let table = &self.table;
+        let message = format!("new row for relation \"{}\" violates check constraint \"{name}\"", table.name);
+        Error::new(SqlState::CHECK_VIOLATION, message)
+            .detail(failing_row(table, row))
+            .table(&table.schema, &table.name)
+            .constraint(name)
+    }
+}
+
+fn compile(table: &Arc<Table>, expressions: Vec<Expr>, context: &PlanContext) -> Result<Projection> {
+    let targets = vec![Type::Bool; expressions.len()];
+    let plain = PlanContext { param_types: &[], ..*context };
+    expressions::compile(
+        &plain,
+        &[Relation { alias: &table.name, table }],
+        &expressions::items(expressions),
+        &targets,
+    )
+}
+
+fn failing_row(table: &Table, row: &[Value]) -> String {
+    let cells = table.columns.iter().zip(row).map(|(column, value)| shown(value, &column.ty));
+    format!("Failing row contains ({}).", cells.collect::<Vec<_>>().join(", "))
+}
+
+fn shown(value: &Value, ty: &Type) -> String {
+    if *value == Value::Null {
+        return "null".into();
+    }
+    let mut text = text::to_string(value);
+    if let (Type::Bpchar(Some(characters)), Value::Text(_)) = (ty, value) {
+        let missing = (*characters as usize).saturating_sub(text.chars().count());
+        text.extend(std::iter::repeat_n(' ', missing));
+    }
+    if text.len() > SHOWN_BYTES_MAX {
+        let end = (0..=SHOWN_BYTES_MAX).rev().find(|&end| text.is_char_boundary(end)).unwrap_or(0);
+        text.truncate(end);
+        text.push_str("...");
+    }
+    text
+}
+
+/// Full rows by slot; `None` where none is visible. With `vectors`, cells of `vector(n)` columns are read too.
+pub fn read(snapshot: &Snapshot, slots: &[u32], vectors: bool) -> Result<Vec<Option<Vec<Value>>>> {
+    let table = snapshot.definition();
+    let views = table.columns.iter().enumerate().filter(|(_, column)| vectors && column.is_slot_vector());
+    let views = views
+        .map(|(position, column)| Ok((position, snapshot.vector_view(column.number)?)))
+        .collect::<Result<Vec<_>>>()?;
+    let bytes = snapshot.rows(slots)?;
+    let mut rows = Vec::with_capacity(slots.len());
+    for (&slot, row) in slots.iter().zip(bytes) {
+        let Some(row) = row else {
+            rows.push(None);
+            continue;
+        };
+        let mut values = snapshot.layout().read(&row)?.values()?;
+        for (position, view) in &views {
+            if values[*position] != Value::Null {
+                values[*position] = Value::Vector(view.get(slot).to_vec());
+            }
+        }
+        rows.push(Some(values));
+    }
+    Ok(rows)
+}

@@ -1,0 +1,26 @@
+//! What all sessions of a server share: the database and the planner's state.
+
+use std::sync::Arc;
+
+use crate::database::Database;
+use crate::error::Result;
+use crate::planner::environment::Environment;
+use crate::sql::system::System;
+
+/// Made once per server; sessions hold it.
+pub struct Engine {
+    pub database: Arc<Database>,
+    pub environment: Arc<Environment>,
+    /// Settings of the server's configuration, in front of each session's own.
+    pub settings: Vec<(String, String)>,
+}
+
+/// Memory that sorts, joins and aggregates of all queries hold together, unless the configuration says otherwise.
+pub const QUERY_MEMORY_BYTES: usize = 1 << 30;
+
+impl Engine {
+    pub fn new(database: Arc<Database>, settings: Vec<(String, String)>) -> Result<Arc<Engine>> {
+        let environment = Environment::new(Arc::new(System), QUERY_MEMORY_BYTES)?;
+        Ok(Arc::new(Engine { database, environment, settings }))
+    }
+}

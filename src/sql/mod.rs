@@ -1,0 +1,72 @@
+//! What a statement means.
+//!
+//! Text comes in from the wire and leaves as rows, a command tag or an error with PostgreSQL's words. sqlparser is
+//! named in this folder and nowhere else. `dialect` turns text into statements, `session` owns the transaction and
+//! the settings of a connection and sends each statement to the file that knows it.
+
+// Cancel requests and statement timeouts, raised from elsewhere.
+pub mod cancel;
+// Names in queries.
+pub mod context;
+// COPY.
+pub mod copy;
+// Cursors.
+mod cursors;
+// Data definitions.
+mod ddl;
+// Data definitions, read word by word.
+pub(crate) mod ddl_words;
+// Text to statements, errors with positions.
+pub mod dialect;
+// Data changes.
+pub mod dml;
+// What all sessions share.
+pub mod engine;
+// Expressions evaluated outside of queries.
+pub mod expression;
+// Select lists evaluated outside of queries.
+pub mod expressions;
+// Positions for errors found far from the text.
+mod locate;
+// Finished plans of a statement.
+pub mod plan_cache;
+// Planning a statement, running what was planned.
+pub mod plans;
+// SELECT from tree to rows.
+pub mod query;
+#[cfg(test)]
+mod query_tests;
+// What executing a statement yields.
+pub mod response;
+// Changes to a query's tree, names of its columns.
+pub mod rewrite;
+// Parts of a transaction by name.
+mod savepoints;
+// A connection's state: transaction, settings, prepared statements.
+pub mod session;
+// The list of settings.
+pub mod setting_list;
+// Values of settings in a session.
+pub mod settings;
+// What a session shares with the plans it runs.
+pub mod shared;
+// Statements as the session sees them.
+pub mod statement;
+// pg_catalog and information_schema.
+pub mod system;
+// The transaction of a session.
+pub mod transactions;
+// Names of types in SQL text.
+pub(crate) mod type_names;
+// Utility statements, read word by word.
+pub(crate) mod utility;
+// SET, SHOW, and looking after the database.
+mod variables;
+// The cursor they are read with.
+pub(crate) mod words;
+
+pub use cancel::CancelFlag;
+pub use engine::Engine;
+pub use response::{CopyChunk, CopyFormat, CopyIn, CopyOut, Notice, Response, Rows, Severity};
+pub use session::{OutputColumn, Prepared, Session};
+pub use statement::Statement;

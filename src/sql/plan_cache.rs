@@ -1,0 +1,220 @@
+//! Finished plans of one statement, waiting to be run again.
+//!
+//! A plan is checked out for one execution and comes back when its stream is dropped, if all its nodes start afresh.
+//! DataFusion's nodes note metrics per execution, so a plan is retired after `USES_MAX` of them.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
+
+use arrow::array::RecordBatch;
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::physical_plan::{ExecutionPlan, execute_stream};
+use futures::stream::unfold;
+use futures::{Stream, StreamExt};
+use parking_lot::Mutex;
+
+use crate::error::{Error, Result};
+use crate::planner::bindings::{Bindings, Execution};
+use crate::planner::environment::Environment;
+use crate::planner::finish;
+use crate::sql::query::RowStream;
+use crate::table::knn::KnnScanExec;
+use crate::table::scan::ScanExec;
+use crate::types::arrow::errors::from_datafusion;
+
+/// Executions after which a plan is made anew, which costs about 100 us and frees some 100 bytes of metrics per
+/// execution and node.
+const USES_MAX: u32 = 1_000;
+/// Plans kept per statement: portals of one statement that are open at once are rare.
+const PLANS_MAX: usize = 4;
+
+/// Physical plans made since the server started; a statement that reuses its plan adds none.
+pub static PLANS_MADE: AtomicU64 = AtomicU64::new(0);
+
+/// The finished plans of one statement.
+#[derive(Clone, Default)]
+pub struct PlanPool(Arc<Mutex<Vec<FinishedPlan>>>);
+
+/// A physical plan and the cell its nodes read from.
+struct FinishedPlan {
+    plan: Arc<dyn ExecutionPlan>,
+    bindings: Arc<Bindings>,
+    uses: u32,
+}
+
+/// A plan out of its pool.
+pub struct CheckedOut {
+    plan: FinishedPlan,
+    pool: PlanPool,
+    keep: bool,
+}
+
+impl PlanPool {
+    pub fn len(&self) -> usize {
+        self.0.lock().len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// A plan that waits here, or a new one. DataFusion computes some of a plan while it makes it (the rows of VALUES),
+    /// so a new one has its bindings from the start.
+    pub async fn check_out(
+        &self,
+        logical: &LogicalPlan,
+        environment: &Environment,
+        execution: &Arc<Execution>,
+    ) -> Result<CheckedOut> {
+        let waiting = self.0.lock().pop();
+        if let Some(plan) = waiting {
+            return Ok(CheckedOut { plan, pool: self.clone(), keep: true });
+        }
+        let bindings = Bindings::new();
+        bindings.fill(execution.clone());
+        let bound = finish::bind(logical.clone(), &bindings).map_err(from_datafusion)?;
+        let plan = finish::physical(&bound, environment.state()).await.map_err(from_datafusion)?;
+        PLANS_MADE.fetch_add(1, Ordering::Relaxed);
+        let keep = finish::is_stateless(&plan);
+        Ok(CheckedOut { plan: FinishedPlan { plan, bindings, uses: 0 }, pool: self.clone(), keep })
+    }
+
+    fn give_back(&self, plan: FinishedPlan) {
+        let mut plans = self.0.lock();
+        if plan.uses < USES_MAX && plans.len() < PLANS_MAX {
+            plans.push(plan);
+        }
+    }
+}
+
+impl CheckedOut {
+    /// Starts an execution; the plan goes back to its pool when the stream is dropped.
+    pub fn start(mut self, execution: Arc<Execution>, task: Arc<TaskContext>) -> Result<PlanStream> {
+        let heavy = is_heavy(self.plan.plan.as_ref(), &execution);
+        self.plan.bindings.fill(execution);
+        self.plan.uses += 1;
+        let start = || execute_stream(Arc::clone(&self.plan.plan), task).map_err(from_datafusion);
+        let stream = if heavy { aside(start) } else { start() };
+        match stream {
+            Ok(stream) => Ok(PlanStream { stream: Some(stream), plan: Some(self), heavy }),
+            Err(error) => {
+                self.plan.bindings.clear();
+                Err(error)
+            }
+        }
+    }
+}
+
+/// The rows of one execution.
+pub struct PlanStream {
+    stream: Option<SendableRecordBatchStream>,
+    plan: Option<CheckedOut>,
+    heavy: bool,
+}
+
+/// Whether some leaf may compute for longer than 2 ms at a time.
+fn is_heavy(plan: &dyn ExecutionPlan, execution: &Execution) -> bool {
+    if let Some(scan) = plan.downcast_ref::<ScanExec>() {
+        return scan.is_heavy(execution);
+    }
+    if let Some(search) = plan.downcast_ref::<KnnScanExec>() {
+        return search.is_heavy(execution);
+    }
+    plan.children().into_iter().any(|child| is_heavy(child.as_ref(), execution))
+}
+
+/// Batches that a task apart may be ahead of its reader.
+const BATCHES_AHEAD: usize = 2;
+
+/// Runs a stream as a task of its own. A join or an aggregate may compute for seconds before its first row, and the
+/// connection must hear a cancel request meanwhile. Dropping the rows stops the task at its next pause.
+pub fn apart(mut rows: RowStream) -> RowStream {
+    if tokio::runtime::Handle::try_current().is_err() {
+        // Tests that poll by hand have nobody to cancel them.
+        return rows;
+    }
+    let (sender, receiver) = tokio::sync::mpsc::channel(BATCHES_AHEAD);
+    let task = tokio::spawn(async move {
+        while let Some(batch) = poll_fn(|context| aside(|| rows.poll_next_unpin(context))).await {
+            if sender.send(batch).await.is_err() {
+                return;
+            }
+        }
+    });
+    unfold(Apart { receiver, task: Some(task) }, |mut apart| async move {
+        match apart.receiver.recv().await {
+            Some(batch) => Some((batch, apart)),
+            None => apart.end().await.map(|error| (Err(error), apart)),
+        }
+    })
+    .boxed()
+}
+
+/// The reader's end of a task.
+struct Apart {
+    receiver: tokio::sync::mpsc::Receiver<Result<RecordBatch>>,
+    task: Option<tokio::task::JoinHandle<()>>,
+}
+
+impl Apart {
+    /// After the last batch: rows that ended because the task panicked are not all the rows.
+    async fn end(&mut self) -> Option<Error> {
+        let ended = self.task.take()?.await;
+        ended.err().map(|error| Error::internal(format!("a query failed: {error}")))
+    }
+}
+
+impl Drop for Apart {
+    fn drop(&mut self) {
+        if let Some(task) = &self.task {
+            task.abort();
+        }
+    }
+}
+
+/// Computes while another thread takes over this one's other tasks; that hand-over costs some ten microseconds, which
+/// short work does not pay.
+fn aside<T>(compute: impl FnOnce() -> T) -> T {
+    use tokio::runtime::{Handle, RuntimeFlavor};
+    match Handle::try_current().map(|runtime| runtime.runtime_flavor()) {
+        Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(compute),
+        _ => compute(),
+    }
+}
+
+impl PlanStream {
+    /// Whether it does more than scan, search, filter and project: those look at the cancel flag themselves.
+    pub fn may_be_long(&self) -> bool {
+        self.plan.as_ref().is_some_and(|plan| !plan.keep)
+    }
+}
+
+impl Stream for PlanStream {
+    type Item = datafusion::common::Result<RecordBatch>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let heavy = self.heavy;
+        match &mut self.stream {
+            Some(stream) if heavy => aside(|| stream.poll_next_unpin(context)),
+            Some(stream) => stream.poll_next_unpin(context),
+            None => Poll::Ready(None),
+        }
+    }
+}
+
+impl Drop for PlanStream {
+    fn drop(&mut self) {
+        // The nodes' streams go first: they may still read the cell.
+        self.stream = None;
+        if let Some(CheckedOut { plan, pool, keep }) = self.plan.take() {
+            plan.bindings.clear();
+            if keep {
+                pool.give_back(plan);
+            }
+        }
+    }
+}

@@ -1,0 +1,409 @@
+//! Planning a statement, and running what was planned.
+//!
+//! A plan belongs to a catalogue and a search_path; when either has changed by the time of an execution, the statement
+//! is planned again, and answers 0A000 if its columns are then different ones.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::task::{Context, Poll, ready};
+
+use arrow::array::RecordBatch;
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use futures::stream::{self, BoxStream, Stream, StreamExt};
+use parking_lot::Mutex;
+
+use crate::catalog::{Catalog, Oid};
+use crate::error::{Error, Result, SqlState};
+use crate::planner::bindings::{Counters, Execution, SearchSettings};
+use crate::sql::cancel::CancelFlag;
+use crate::sql::context::PlanContext;
+use crate::sql::dml::change::ChangePlan;
+use crate::sql::dml::insert::InsertPlan;
+use crate::sql::expressions::{output_schema, record_batch};
+use crate::sql::query::{self, ExplainOptions, Query};
+use crate::sql::response::{Response, Rows, RowsTag};
+use crate::sql::session::{OutputColumn, Planned, Prepared, Session, Timer};
+use crate::sql::settings::id;
+use crate::sql::statement::{Ast, Explain, Statement};
+use crate::sql::transactions::now;
+use crate::types::{Type, Value};
+
+/// What was planned.
+#[derive(Clone)]
+pub enum Plan {
+    Query(Arc<Query>),
+    Insert(Arc<InsertPlan>),
+    Update(Arc<ChangePlan>),
+    Delete(Arc<ChangePlan>),
+    /// Of a statement of its own, with these options.
+    Explain(Arc<Plan>, ExplainOptions),
+    /// Nothing to plan.
+    Utility,
+}
+
+/// A plan with what the client is told of it.
+pub struct Made {
+    pub plan: Plan,
+    pub param_types: Vec<Type>,
+    pub columns: Option<Arc<[OutputColumn]>>,
+}
+
+impl Session {
+    /// Plans a statement.
+    pub(crate) fn plan(
+        &mut self,
+        statement: Option<Statement>,
+        declared: &[Option<Type>],
+    ) -> Result<Arc<Prepared>> {
+        self.check_not_failed(statement.as_ref().map(|statement| &statement.ast))?;
+        let catalog = self.shared.current_catalog();
+        let search_path = self.shared.settings.lock().text(id::SEARCH_PATH);
+        let made = match &statement {
+            Some(statement) => self.make(&statement.ast, &catalog, declared)?,
+            None => Made { plan: Plan::Utility, param_types: Vec::new(), columns: None },
+        };
+        let Made { plan, param_types, columns } = made;
+        let plan = Mutex::new(Planned { plan, catalog, search_path });
+        Ok(Arc::new(Prepared { param_types, columns, statement, plan }))
+    }
+
+    /// What a statement of this session is planned against.
+    pub(crate) fn plan_context<'a>(
+        &'a self,
+        catalog: &'a Arc<Catalog>,
+        schemas: &'a [String],
+    ) -> PlanContext<'a> {
+        PlanContext {
+            environment: &self.shared.engine.environment,
+            catalog,
+            search_path: schemas,
+            database: &self.shared.database,
+            param_types: &[],
+            expose_slots: false,
+        }
+    }
+
+    fn make(&self, ast: &Ast, catalog: &Arc<Catalog>, declared: &[Option<Type>]) -> Result<Made> {
+        let schemas = self.shared.schemas(catalog);
+        let context = PlanContext { param_types: declared, ..self.plan_context(catalog, &schemas) };
+        match ast {
+            Ast::Query(query) => {
+                refuse_clauses(query)?;
+                let query = Arc::new(query::plan(query, &context)?);
+                Ok(Made {
+                    param_types: query.param_types.clone(),
+                    columns: Some(query.columns.clone()),
+                    plan: Plan::Query(query),
+                })
+            }
+            Ast::Insert(insert, overriding) => {
+                let plan = Arc::new(InsertPlan::new(insert, *overriding, &context, &self.shared)?);
+                Ok(Made {
+                    param_types: plan.param_types.clone(),
+                    columns: plan.returning_columns(),
+                    plan: Plan::Insert(plan),
+                })
+            }
+            Ast::Update(update) => {
+                let plan = Arc::new(ChangePlan::update(update, &context, &self.shared)?);
+                Ok(Made {
+                    param_types: plan.param_types.clone(),
+                    columns: plan.returning_columns(),
+                    plan: Plan::Update(plan),
+                })
+            }
+            Ast::Delete(delete) => {
+                let plan = Arc::new(ChangePlan::delete(delete, &context, &self.shared)?);
+                Ok(Made {
+                    param_types: plan.param_types.clone(),
+                    columns: plan.returning_columns(),
+                    plan: Plan::Delete(plan),
+                })
+            }
+            Ast::Explain(explain) => self.make_explain(explain, catalog, declared),
+            Ast::Execute { name, .. } => {
+                let columns = self.saved_statement(name)?.columns.clone();
+                Ok(Made { plan: Plan::Utility, param_types: Vec::new(), columns })
+            }
+            other => {
+                let columns = self.utility_columns(other);
+                Ok(Made { plan: Plan::Utility, param_types: Vec::new(), columns })
+            }
+        }
+    }
+
+    fn make_explain(
+        &self,
+        explain: &Explain,
+        catalog: &Arc<Catalog>,
+        declared: &[Option<Type>],
+    ) -> Result<Made> {
+        let inner = match &explain.statement {
+            Ast::Execute { name, .. } => {
+                let prepared = self.saved_statement(name)?;
+                let plan = prepared.plan.lock().plan.clone();
+                Made { plan, param_types: prepared.param_types.clone(), columns: None }
+            }
+            ast => self.make(ast, catalog, declared)?,
+        };
+        let options = ExplainOptions { analyze: explain.analyze, verbose: explain.verbose };
+        let ty = if explain.json { Type::Json } else { Type::Text };
+        let columns = [OutputColumn { name: "QUERY PLAN".into(), ty, table_oid: 0, attnum: 0 }];
+        Ok(Made {
+            plan: Plan::Explain(Arc::new(inner.plan), options),
+            param_types: inner.param_types,
+            columns: Some(columns.into()),
+        })
+    }
+
+    /// Runs a planned statement.
+    pub(crate) async fn execute_planned(
+        &mut self,
+        prepared: &Arc<Prepared>,
+        params: Vec<Value>,
+        timer: Option<Timer>,
+    ) -> Result<Response> {
+        self.start_statement()?;
+        check_count(prepared, &params)?;
+        let plan = self.fresh_plan(prepared)?;
+        match plan {
+            Plan::Query(query) => {
+                let stream = self.query_stream(&query, &params, timer).await?;
+                Ok(Response::Rows(Rows::new(query.columns.clone(), stream, RowsTag::Select)))
+            }
+            Plan::Insert(insert) => self.insert(&insert, &params).await,
+            Plan::Update(change) => self.update(&change, &params).await,
+            Plan::Delete(change) => self.delete(&change, &params).await,
+            Plan::Explain(plan, options) => self.explain(prepared, &plan, options, params).await,
+            Plan::Utility => Err(Error::internal("a statement without a plan was executed as one with")),
+        }
+    }
+
+    /// The plan, made again if it no longer fits.
+    fn fresh_plan(&self, prepared: &Prepared) -> Result<Plan> {
+        let planned = prepared.plan.lock().clone();
+        let catalog = self.shared.current_catalog();
+        let search_path = self.shared.settings.lock().text(id::SEARCH_PATH);
+        if Arc::ptr_eq(&planned.catalog, &catalog) && planned.search_path == search_path {
+            return Ok(planned.plan);
+        }
+        let Some(statement) = &prepared.statement else { return Ok(planned.plan) };
+        let types: Vec<Option<Type>> = prepared.param_types.iter().cloned().map(Some).collect();
+        let made = self.make(&statement.ast, &catalog, &types)?;
+        if !same_types(&made.columns, &prepared.columns) {
+            return Err(Error::unsupported("cached plan must not change result type").clone_text());
+        }
+        *prepared.plan.lock() = Planned { plan: made.plan.clone(), catalog, search_path };
+        Ok(made.plan)
+    }
+
+    /// The rows of a query of this statement.
+    pub(crate) async fn query_stream(
+        &self,
+        query: &Arc<Query>,
+        params: &[Value],
+        timer: Option<Timer>,
+    ) -> Result<BoxStream<'static, Result<RecordBatch>>> {
+        let execution = self.execution(query.tables(), params, &query.param_types)?;
+        let stream = query.execute(execution).await?;
+        let guarded = Guarded {
+            stream,
+            cancel: self.cancel.clone(),
+            cancelled: None,
+            _timer: timer,
+            _query: query.clone(),
+        };
+        // Cursors and portals ask again after the end, which the planner's streams do not take.
+        Ok(guarded.fuse().boxed())
+    }
+
+    /// What an execution of this statement is given.
+    pub(crate) fn execution(&self, tables: &[Oid], params: &[Value], types: &[Type]) -> Result<Execution> {
+        let scalars = params.iter().zip(types).map(|(value, ty)| crate::types::arrow::to_scalar(value, ty));
+        let params = scalars.collect::<Result<Vec<_>>>()?;
+        let snapshots = tables.iter().map(|&table| {
+            let snapshot = self.shared.with_transaction(|transaction| transaction.snapshot(table))?;
+            Ok((table, Arc::new(snapshot)))
+        });
+        let snapshots = snapshots.collect::<Result<_>>()?;
+        Ok(Execution {
+            params,
+            snapshots,
+            transaction_time: self.state.started_at,
+            statement_time: now(),
+            settings: self.search_settings(),
+            session: self.shared.clone(),
+            cancel: Arc::<AtomicBool>::clone(self.cancel.raised()),
+            counters: Arc::<Counters>::default(),
+        })
+    }
+
+    fn search_settings(&self) -> SearchSettings {
+        let settings = self.shared.settings.lock();
+        let count = |id| usize::try_from(settings.int(id)).unwrap_or(usize::MAX);
+        SearchSettings {
+            ef_search: count(id::EF_SEARCH),
+            max_scan_tuples: count(id::MAX_SCAN_TUPLES),
+            enable_indexscan: settings.bool(id::ENABLE_INDEXSCAN),
+            enable_seqscan: settings.bool(id::ENABLE_SEQSCAN),
+        }
+    }
+
+    async fn explain(
+        &mut self,
+        prepared: &Prepared,
+        plan: &Plan,
+        options: ExplainOptions,
+        params: Vec<Value>,
+    ) -> Result<Response> {
+        let mut lines = Vec::new();
+        let started = std::time::Instant::now();
+        match plan {
+            Plan::Query(query) => {
+                let execution = self.execution(query.tables(), &params, &query.param_types)?;
+                lines = query.explain(Some(execution), options).await?;
+            }
+            Plan::Insert(insert) => {
+                lines.push(format!("Insert on {}", insert.table.name));
+                if let Some(query) = insert.query() {
+                    lines.extend(self.explain_input(query, options, &params).await?);
+                } else {
+                    lines.push("  ->  Values".into());
+                }
+                if options.analyze {
+                    self.insert(insert, &params).await?;
+                }
+            }
+            Plan::Update(change) | Plan::Delete(change) => {
+                let verb = if matches!(plan, Plan::Update(_)) { "Update" } else { "Delete" };
+                lines.push(format!("{verb} on {}", change.table.name));
+                lines.extend(self.explain_input(&change.query, options, &params).await?);
+                if options.analyze && matches!(plan, Plan::Update(_)) {
+                    self.update(change, &params).await?;
+                } else if options.analyze {
+                    self.delete(change, &params).await?;
+                }
+            }
+            Plan::Explain(..) | Plan::Utility => return Err(Error::unsupported("EXPLAIN of this statement")),
+        }
+        if options.analyze && !matches!(plan, Plan::Query(_)) {
+            lines.push(format!("Execution Time: {:.3} ms", started.elapsed().as_secs_f64() * 1e3));
+        }
+        let columns = prepared.columns.clone().unwrap_or_else(|| Arc::from([]));
+        let json = columns.first().is_some_and(|column| column.ty == Type::Json);
+        let rows: Vec<Vec<Option<String>>> = if json {
+            let text = serde_json::json!([{ "Plan": lines }]);
+            vec![vec![Some(text.to_string())]]
+        } else {
+            lines.into_iter().map(|line| vec![Some(line)]).collect()
+        };
+        text_rows(columns, rows, "EXPLAIN")
+    }
+
+    /// The plan of a data change's query, indented under its first line. It is not run here: the change runs it.
+    async fn explain_input(
+        &self,
+        query: &Arc<Query>,
+        options: ExplainOptions,
+        params: &[Value],
+    ) -> Result<Vec<String>> {
+        let execution = self.execution(query.tables(), params, &query.param_types)?;
+        let options = ExplainOptions { analyze: false, ..options };
+        let lines = query.explain(Some(execution), options).await?;
+        let indent = |(number, line): (usize, String)| match number {
+            0 if !line.trim_start().starts_with("->") => format!("  ->  {line}"),
+            0 => format!("  {line}"),
+            _ => format!("      {line}"),
+        };
+        Ok(lines.into_iter().enumerate().map(indent).collect())
+    }
+}
+
+impl Error {
+    /// The message as it is, without "is not supported".
+    fn clone_text(self) -> Error {
+        let message = self.message().trim_end_matches(" is not supported").to_string();
+        Error::new(SqlState::FEATURE_NOT_SUPPORTED, message)
+    }
+}
+
+/// FOR UPDATE would promise locks that are not taken.
+fn refuse_clauses(query: &datafusion::sql::sqlparser::ast::Query) -> Result<()> {
+    match query.locks.first() {
+        Some(lock) => Err(Error::unsupported(format!("SELECT {lock}"))),
+        None => Ok(()),
+    }
+}
+
+fn check_count(prepared: &Prepared, params: &[Value]) -> Result<()> {
+    let (given, needed) = (params.len(), prepared.param_types.len());
+    if given == needed {
+        return Ok(());
+    }
+    let message =
+        format!("bind message supplies {given} parameters, but prepared statement requires {needed}");
+    Err(Error::new(SqlState::PROTOCOL_VIOLATION, message))
+}
+
+fn same_types(left: &Option<Arc<[OutputColumn]>>, right: &Option<Arc<[OutputColumn]>>) -> bool {
+    match (left, right) {
+        (Some(left), Some(right)) => {
+            left.len() == right.len()
+                && left.iter().zip(right.iter()).all(|(l, r)| l.ty == r.ty && l.name == r.name)
+        }
+        (None, None) => true,
+        _ => false,
+    }
+}
+
+/// Rows of text cells, for statements that tell rather than query.
+pub(crate) fn text_rows(
+    columns: Arc<[OutputColumn]>,
+    rows: Vec<Vec<Option<String>>>,
+    tag: &str,
+) -> Result<Response> {
+    let schema = output_schema(&columns);
+    let arrays = (0..columns.len()).map(|position| {
+        let cells = rows.iter().map(|row| row.get(position).cloned().flatten());
+        Arc::new(cells.collect::<arrow::array::StringArray>()) as arrow::array::ArrayRef
+    });
+    let batch = record_batch(schema, arrays.collect(), rows.len())?;
+    let stream = stream::iter([Ok(batch)]).boxed();
+    Ok(Response::Rows(Rows::new(columns, stream, RowsTag::Fixed(tag.into()))))
+}
+
+/// A row stream that ends when the statement is cancelled or out of time, with that reason's error.
+struct Guarded {
+    stream: BoxStream<'static, Result<RecordBatch>>,
+    cancel: Arc<CancelFlag>,
+    /// Wakes whoever waits for a row when the statement is cancelled; made at the first wait.
+    cancelled: Option<BoxFuture<'static, ()>>,
+    _timer: Option<Timer>,
+    /// Keeps its plans.
+    _query: Arc<Query>,
+}
+
+impl Stream for Guarded {
+    type Item = Result<RecordBatch>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if self.cancel.is_raised() {
+            return Poll::Ready(Some(Err(self.cancel.error())));
+        }
+        match self.stream.as_mut().poll_next(context) {
+            Poll::Ready(Some(Err(error))) if error.state() == SqlState::QUERY_CANCELED => {
+                Poll::Ready(Some(Err(self.cancel.error())))
+            }
+            Poll::Pending => {
+                let cancel = self.cancel.clone();
+                let cancelled =
+                    self.cancelled.get_or_insert_with(|| async move { cancel.wait().await }.boxed());
+                ready!(cancelled.poll_unpin(context));
+                Poll::Ready(Some(Err(self.cancel.error())))
+            }
+            next => next,
+        }
+    }
+}

@@ -1,0 +1,247 @@
+//! SELECT from tree to rows.
+//!
+//! ```text
+//!   plan()     tree -> [rewrite] -> SqlToRel -> parameter types -> SqlToRel with them -> prepare -> optimise
+//!              = Query, kept by the session's statement
+//!   execute()  Query -> a finished plan from its pool, or a new one -> fill its bindings -> run
+//! ```
+//!
+//! The second execution of a [`Query`] parses and plans nothing: it takes a finished plan out of the pool, fills the
+//! plan's cell with parameters and snapshots, and puts it back when its stream ends. Plans that keep state between
+//! executions are made anew from the optimised logical plan.
+
+use std::sync::Arc;
+
+use datafusion::common::DFSchema;
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
+use datafusion::sql::planner::{PlannerContext, SqlToRel};
+use datafusion::sql::sqlparser::ast;
+use futures::StreamExt;
+use futures::stream::BoxStream;
+
+use crate::catalog::Oid;
+use crate::error::{Error, Result, SqlState};
+use crate::planner::bindings::Execution;
+use crate::planner::environment::Environment;
+use crate::planner::knn;
+use crate::planner::prepare::{parameter_fields, parameter_types, prepare};
+use crate::sql::OutputColumn;
+use crate::sql::context::Names;
+use crate::sql::plan_cache::{PlanPool, apart};
+use crate::sql::rewrite;
+use crate::types::Type;
+use crate::types::arrow::errors::from_datafusion;
+use crate::types::arrow::{field, type_of, wire_type};
+
+pub use crate::sql::context::PlanContext;
+
+/// Rows as they leave a query.
+pub type RowStream = BoxStream<'static, Result<arrow::array::RecordBatch>>;
+
+/// A planned query; executed any number of times, by one statement at a time or several.
+pub struct Query {
+    pub param_types: Vec<Type>,
+    pub columns: Arc<[OutputColumn]>,
+    tables: Vec<Oid>,
+    logical: LogicalPlan,
+    environment: Arc<Environment>,
+    pool: PlanPool,
+}
+
+/// Plans a query.
+pub fn plan(query: &ast::Query, context: &PlanContext) -> Result<Query> {
+    plan_for(query, context, &[])
+}
+
+/// Plans a query whose outputs are assigned to columns of `targets`, position by position: texts and parameters take
+/// those types, everything else is cast as an assignment is. More outputs than targets stay as they are.
+pub fn plan_for(query: &ast::Query, context: &PlanContext, targets: &[Type]) -> Result<Query> {
+    let (query, names) = rewrite::query(query)?;
+    let statement = ast::Statement::Query(Box::new(query));
+    let resolver = Names::new(context);
+    let (raw, param_types) = with_parameter_types(&statement, &resolver, context, targets)?;
+    let plan = prepare(raw, &param_types).map_err(from_datafusion)?;
+    let plan = assign(plan, targets).map_err(from_datafusion)?;
+    let columns = output_columns(&plan, names);
+    let plan = to_wire_types(plan).map_err(from_datafusion)?;
+    let state = context.environment.state();
+    let optimised = state.optimize(&plan).map_err(from_datafusion)?;
+    let logical = knn::rewrite(optimised, state).map_err(from_datafusion)?;
+    Ok(Query {
+        param_types,
+        columns: columns.into(),
+        tables: resolver.tables(),
+        logical,
+        environment: Arc::clone(context.environment),
+        pool: PlanPool::default(),
+    })
+}
+
+/// Plans twice when the first pass found types of parameters: the second has them everywhere.
+fn with_parameter_types(
+    statement: &ast::Statement,
+    resolver: &Names,
+    context: &PlanContext,
+    targets: &[Type],
+) -> Result<(LogicalPlan, Vec<Type>)> {
+    let given = context.param_types;
+    let first = to_relation(statement, resolver, given)?;
+    let mut found = parameter_types(&first).map_err(from_datafusion)?;
+    note_target_types(&first, targets, &mut found);
+    let count = found.keys().last().copied().unwrap_or(0).max(given.len());
+    let known = |number: usize| given.get(number - 1).cloned().flatten();
+    let inferred = |number: usize| found.get(&number).cloned().flatten();
+    let types: Vec<Type> =
+        (1..=count).map(|number| known(number).or_else(|| inferred(number)).unwrap_or(Type::Text)).collect();
+    if count == 0 || given.len() == count && given.iter().all(Option::is_some) {
+        return Ok((first, types));
+    }
+    let all: Vec<Option<Type>> = types.iter().cloned().map(Some).collect();
+    Ok((to_relation(statement, resolver, &all)?, types))
+}
+
+fn to_relation(statement: &ast::Statement, resolver: &Names, types: &[Option<Type>]) -> Result<LogicalPlan> {
+    let mut planner_context = PlannerContext::new().with_prepare_param_data_types(parameter_fields(types));
+    SqlToRel::new(resolver)
+        .sql_statement_to_plan_with_context(statement.clone(), &mut planner_context)
+        .map_err(from_datafusion)
+}
+
+/// A parameter that is an output column of its own is of the type it is assigned to.
+fn note_target_types(
+    plan: &LogicalPlan,
+    targets: &[Type],
+    found: &mut std::collections::BTreeMap<usize, Option<Type>>,
+) {
+    let rows: Vec<Vec<&Expr>> = match plan {
+        LogicalPlan::Projection(projection) => vec![projection.expr.iter().collect()],
+        LogicalPlan::Values(values) => values.values.iter().map(|row| row.iter().collect()).collect(),
+        _ => return,
+    };
+    for row in rows {
+        for (expr, target) in row.into_iter().zip(targets) {
+            if let Expr::Placeholder(placeholder) = expr.clone().unalias()
+                && let Ok(number) = placeholder.id.trim_start_matches('$').parse::<usize>()
+            {
+                let entry = found.entry(number).or_default();
+                *entry = entry.take().or_else(|| Some(target.clone()));
+            }
+        }
+    }
+}
+
+/// The plan with its outputs cast to the types of the columns they go to.
+fn assign(plan: LogicalPlan, targets: &[Type]) -> datafusion::common::Result<LogicalPlan> {
+    if targets.is_empty() {
+        return Ok(plan);
+    }
+    let outputs = plan.schema().iter().enumerate().map(|(position, (qualifier, found))| {
+        let column = Expr::Column((qualifier, found).into());
+        match targets.get(position) {
+            Some(target) if type_of(found) != *target => {
+                let to = Arc::new(field("", target, true));
+                Expr::Cast(datafusion::logical_expr::Cast::new_from_field(Box::new(column), to))
+                    .alias_qualified(qualifier.cloned(), found.name())
+            }
+            _ => column,
+        }
+    });
+    let outputs: Vec<Expr> = outputs.collect();
+    LogicalPlanBuilder::from(plan).project(outputs)?.build()
+}
+
+/// Casts outputs of types that only exist inside plans (UInt64, Utf8View, ...) to the types the wire encodes.
+fn to_wire_types(plan: LogicalPlan) -> datafusion::common::Result<LogicalPlan> {
+    let schema = Arc::clone(plan.schema());
+    if schema.fields().iter().all(|field| wire_type(field) == *field.data_type()) {
+        return Ok(plan);
+    }
+    let outputs = schema.iter().map(|(qualifier, found)| {
+        let column = Expr::Column((qualifier, found).into());
+        let wanted = wire_type(found);
+        if wanted == *found.data_type() {
+            return column;
+        }
+        Expr::Cast(datafusion::logical_expr::Cast::new(Box::new(column), wanted))
+            .alias_qualified(qualifier.cloned(), found.name())
+    });
+    let outputs: Vec<Expr> = outputs.collect();
+    LogicalPlanBuilder::from(plan).project(outputs)?.build()
+}
+
+fn output_columns(plan: &LogicalPlan, names: Vec<Option<String>>) -> Vec<OutputColumn> {
+    let schema: &DFSchema = plan.schema();
+    let origins = crate::planner::origin::output_origins(plan);
+    schema
+        .fields()
+        .iter()
+        .enumerate()
+        .map(|(position, found)| {
+            let name = rewrite::output_name(&names, position, schema.fields().len());
+            let (table_oid, attnum) = origins.get(position).copied().flatten().unwrap_or_default();
+            OutputColumn {
+                name: name.unwrap_or_else(|| found.name().clone()),
+                ty: type_of(found),
+                table_oid,
+                attnum,
+            }
+        })
+        .collect()
+}
+
+impl Query {
+    /// The tables an [`Execution`] must bring snapshots of.
+    pub fn tables(&self) -> &[Oid] {
+        &self.tables
+    }
+
+    /// Runs it. Errors while rows are made come through the stream.
+    pub async fn execute(&self, execution: Execution) -> Result<RowStream> {
+        if execution.params.len() < self.param_types.len() {
+            let message = format!(
+                "bind message supplies {} parameters, but prepared statement requires {}",
+                execution.params.len(),
+                self.param_types.len()
+            );
+            return Err(Error::new(SqlState::PROTOCOL_VIOLATION, message));
+        }
+        let cancel = Arc::clone(&execution.cancel);
+        let execution = Arc::new(execution);
+        let plan = self.pool.check_out(&self.logical, &self.environment, &execution).await?;
+        let stream = plan.start(execution, self.environment.task())?;
+        let long = stream.may_be_long();
+        let rows = stream.map(move |batch| check(batch, &cancel)).boxed();
+        Ok(if long { apart(rows) } else { rows })
+    }
+
+    /// The lines of EXPLAIN; with `analyze` it runs first.
+    pub async fn explain(
+        &self,
+        execution: Option<Execution>,
+        options: ExplainOptions,
+    ) -> Result<Vec<String>> {
+        crate::planner::explain::explain(&self.logical, &self.environment, execution, options).await
+    }
+
+    /// The optimised plan.
+    pub fn logical_plan(&self) -> &LogicalPlan {
+        &self.logical
+    }
+
+    /// How many finished plans wait to be run again; for tests and views.
+    pub fn finished_plans(&self) -> usize {
+        self.pool.len()
+    }
+}
+
+pub use crate::planner::explain::ExplainOptions;
+
+fn check(
+    batch: datafusion::common::Result<arrow::array::RecordBatch>,
+    cancel: &std::sync::atomic::AtomicBool,
+) -> Result<arrow::array::RecordBatch> {
+    if cancel.load(std::sync::atomic::Ordering::Relaxed) {
+        return Err(Error::new(SqlState::QUERY_CANCELED, "canceling statement due to user request"));
+    }
+    batch.map_err(from_datafusion)
+}

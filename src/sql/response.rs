@@ -1,0 +1,161 @@
+//! What executing a statement yields: rows, a tag, a COPY in either direction, and notices beside them.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
+
+use arrow::array::RecordBatch;
+use bytes::Bytes;
+use futures::stream::{BoxStream, Stream};
+
+use crate::error::{Error, Result};
+use crate::sql::session::OutputColumn;
+
+/// The answer to one statement. Streams end with the first error.
+pub enum Response {
+    /// Rows to send; the tag is known after the last.
+    Rows(Rows),
+    /// No rows; CommandComplete carries the tag.
+    Done { tag: String },
+    /// The client is to send data: [`crate::sql::Session::copy_data`] and [`crate::sql::Session::copy_done`].
+    CopyIn(CopyIn),
+    /// Data for the client.
+    CopyOut(CopyOut),
+    /// An empty statement (EmptyQueryResponse).
+    Empty,
+}
+
+/// Rows of a statement. Poll it as a stream of batches whose columns match `columns`, then ask for the tag.
+pub struct Rows {
+    pub columns: Arc<[OutputColumn]>,
+    stream: BoxStream<'static, Result<RecordBatch>>,
+    tag: RowsTag,
+    rows: u64,
+}
+
+/// How the command tag of a statement with rows reads.
+#[derive(Clone, Debug)]
+pub enum RowsTag {
+    /// `SELECT n`, n being the rows sent.
+    Select,
+    /// A fixed text, such as `INSERT 0 3` (RETURNING) or `SHOW`.
+    Fixed(String),
+    /// `FETCH n`.
+    Fetch,
+}
+
+impl Rows {
+    pub fn new(
+        columns: Arc<[OutputColumn]>,
+        stream: BoxStream<'static, Result<RecordBatch>>,
+        tag: RowsTag,
+    ) -> Rows {
+        Rows { columns, stream, tag, rows: 0 }
+    }
+
+    /// The command tag; call it after the stream has ended.
+    pub fn tag(&self) -> String {
+        match &self.tag {
+            RowsTag::Select => format!("SELECT {}", self.rows),
+            RowsTag::Fetch => format!("FETCH {}", self.rows),
+            RowsTag::Fixed(text) => text.clone(),
+        }
+    }
+}
+
+impl Stream for Rows {
+    type Item = Result<RecordBatch>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let next = self.stream.as_mut().poll_next(context);
+        if let Poll::Ready(Some(Ok(batch))) = &next {
+            self.rows += batch.num_rows() as u64;
+        }
+        next
+    }
+}
+
+/// The formats of COPY as the protocol tells them apart; CSV is text on the wire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CopyFormat {
+    Text,
+    Binary,
+}
+
+/// What CopyInResponse says. The data goes to [`crate::sql::Session::copy_data`].
+#[derive(Clone, Copy, Debug)]
+pub struct CopyIn {
+    pub format: CopyFormat,
+    pub columns: usize,
+}
+
+/// What CopyOutResponse says, and the data.
+pub struct CopyOut {
+    pub format: CopyFormat,
+    pub columns: usize,
+    stream: BoxStream<'static, Result<CopyChunk>>,
+    rows: Arc<AtomicU64>,
+}
+
+/// Some rows of COPY TO. Each range of `bytes` between two `ends` is one CopyData message, because drivers take a
+/// message for a row.
+#[derive(Clone, Debug, Default)]
+pub struct CopyChunk {
+    pub bytes: Bytes,
+    /// Ascending; the last equals `bytes.len()`.
+    pub ends: Vec<u32>,
+}
+
+impl CopyOut {
+    pub fn new(
+        format: CopyFormat,
+        columns: usize,
+        stream: BoxStream<'static, Result<CopyChunk>>,
+        rows: Arc<AtomicU64>,
+    ) -> CopyOut {
+        CopyOut { format, columns, stream, rows }
+    }
+
+    /// `COPY n`; call it after the stream has ended.
+    pub fn tag(&self) -> String {
+        format!("COPY {}", self.rows.load(Ordering::Relaxed))
+    }
+}
+
+impl Stream for CopyOut {
+    type Item = Result<CopyChunk>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.stream.as_mut().poll_next(context)
+    }
+}
+
+/// How a notice is labelled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    Debug,
+    Log,
+    Notice,
+    Warning,
+    Info,
+}
+
+/// A NoticeResponse: the fields of an error that is none.
+#[derive(Clone, Debug)]
+pub struct Notice {
+    pub severity: Severity,
+    pub error: Error,
+}
+
+impl Severity {
+    pub fn name(self) -> &'static str {
+        match self {
+            Severity::Debug => "DEBUG",
+            Severity::Log => "LOG",
+            Severity::Notice => "NOTICE",
+            Severity::Warning => "WARNING",
+            Severity::Info => "INFO",
+        }
+    }
+}

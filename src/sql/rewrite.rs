@@ -1,0 +1,247 @@
+//! Small changes to a query's tree before it is planned, and the names of its columns.
+//!
+//! - `FROM generate_series(1, 3) g` names its column `g`, as PostgreSQL does.
+//! - Output columns of equal names are told apart for the planner; the client sees the names PostgreSQL gives.
+
+use std::collections::HashSet;
+use std::ops::ControlFlow;
+
+use datafusion::sql::sqlparser::ast::{
+    self, Expr, Ident, ObjectName, Query, SelectItem, SetExpr, TableAlias, TableAliasColumnDef, TableFactor,
+    VisitMut, VisitorMut,
+};
+
+use crate::error::Result;
+use crate::sql::system;
+
+/// The query as it is planned, and a name per item of its outermost select list; `None` stands for what keeps the
+/// planner's names, such as `*`.
+pub fn query(query: &Query) -> Result<(Query, Vec<Option<String>>)> {
+    let mut query = query.clone();
+    system::rewrite::query(&mut query);
+    let _ = query.visit(&mut Rewriter);
+    let names = select_list(&mut query.body).map(|items| name_items(items)).unwrap_or_default();
+    Ok((query, names))
+}
+
+/// The name of the column at `position` of `columns`, given the names of the items. Items before the first wildcard
+/// are counted from the left, those after the last from the right.
+pub fn output_name(names: &[Option<String>], position: usize, columns: usize) -> Option<String> {
+    let first_wildcard = names.iter().position(Option::is_none).unwrap_or(names.len());
+    if position < first_wildcard {
+        return names[position].clone();
+    }
+    let after_last = names.iter().rev().position(Option::is_none).unwrap_or(0);
+    let from_right = columns - 1 - position;
+    if from_right < after_last { names[names.len() - 1 - from_right].clone() } else { None }
+}
+
+struct Rewriter;
+
+impl VisitorMut for Rewriter {
+    type Break = ();
+
+    fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<()> {
+        if let TableFactor::Table { name, alias, args: Some(_), .. } = factor {
+            name_function_column(name, alias);
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        if let Expr::Identifier(ident) = expr
+            && ident.quote_style.is_none()
+            && KEYWORD_VALUES.contains(&ident.value.to_ascii_lowercase().as_str())
+        {
+            *expr = keyword_call(ident.clone());
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+/// Values PostgreSQL's grammar spells without parentheses and sqlparser takes for columns.
+const KEYWORD_VALUES: &[&str] = &["current_schema", "current_role"];
+
+fn keyword_call(name: Ident) -> Expr {
+    Expr::Function(ast::Function {
+        name: ObjectName(vec![ast::ObjectNamePart::Identifier(name)]),
+        uses_odbc_syntax: false,
+        parameters: ast::FunctionArguments::None,
+        args: ast::FunctionArguments::None,
+        filter: None,
+        null_treatment: None,
+        over: None,
+        within_group: Vec::new(),
+    })
+}
+
+/// A function in FROM that yields one column names it after itself or its alias.
+fn name_function_column(function: &ObjectName, alias: &mut Option<TableAlias>) {
+    let Some(name) = function.0.last().and_then(|part| part.as_ident()).cloned() else { return };
+    if !name.value.eq_ignore_ascii_case("generate_series") {
+        return;
+    }
+    let alias = alias.get_or_insert_with(|| TableAlias {
+        explicit: true,
+        name: name.clone(),
+        columns: Vec::new(),
+        at: None,
+    });
+    if alias.columns.is_empty() {
+        alias.columns.push(TableAliasColumnDef { name: alias.name.clone(), data_type: None });
+    }
+}
+
+fn select_list(body: &mut SetExpr) -> Option<&mut Vec<SelectItem>> {
+    match body {
+        SetExpr::Select(select) => Some(&mut select.projection),
+        SetExpr::Query(query) => select_list(&mut query.body),
+        SetExpr::SetOperation { left, .. } => select_list(left),
+        _ => None,
+    }
+}
+
+fn name_items(items: &mut [SelectItem]) -> Vec<Option<String>> {
+    let (mut seen, mut texts) = (HashSet::new(), HashSet::new());
+    // A wildcard may bring any column once more.
+    let is_plain =
+        |item: &SelectItem| matches!(item, SelectItem::UnnamedExpr(_) | SelectItem::ExprWithAlias { .. });
+    let has_wildcard = !items.iter().all(is_plain);
+    let mut names = Vec::with_capacity(items.len());
+    for (position, item) in items.iter_mut().enumerate() {
+        match item {
+            SelectItem::UnnamedExpr(expr) => {
+                let name = name_of(expr);
+                let is_column = is_column(expr);
+                // The planner calls every subquery by the same name, wherever it stands in an expression.
+                let again = !texts.insert(expr.to_string())
+                    || has_subquery(expr)
+                    || is_column && (has_wildcard || seen.contains(&name));
+                if again {
+                    let alias = Ident::with_quote('"', format!("{name} {position}"));
+                    *item = SelectItem::ExprWithAlias { expr: expr.clone(), alias };
+                }
+                seen.insert(name.clone());
+                names.push(Some(name));
+            }
+            SelectItem::ExprWithAlias { alias, .. } => {
+                let name = folded(alias);
+                if !seen.insert(name.clone()) {
+                    *alias = Ident::with_quote('"', format!("{name} {position}"));
+                }
+                names.push(Some(name));
+            }
+            _ => names.push(None),
+        }
+    }
+    names
+}
+
+fn has_subquery(expr: &Expr) -> bool {
+    let found = ast::visit_expressions(expr, |part| match part {
+        Expr::Subquery(_) | Expr::Exists { .. } | Expr::InSubquery { .. } => ControlFlow::Break(()),
+        _ => ControlFlow::Continue(()),
+    });
+    found.is_break()
+}
+
+/// A column; the planner calls a cast of one by the column's name too.
+fn is_column(expr: &Expr) -> bool {
+    match expr {
+        Expr::Identifier(_) | Expr::CompoundIdentifier(_) => true,
+        Expr::Cast { expr, .. } | Expr::Nested(expr) => is_column(expr),
+        _ => false,
+    }
+}
+
+/// An identifier as PostgreSQL reads it.
+fn folded(ident: &Ident) -> String {
+    if ident.quote_style.is_some() { ident.value.clone() } else { ident.value.to_lowercase() }
+}
+
+/// PostgreSQL's name for an output column without AS (FigureColname).
+pub fn name_of(expr: &Expr) -> String {
+    strong_name(expr).or_else(|| weak_name(expr)).unwrap_or_else(|| "?column?".to_owned())
+}
+
+fn strong_name(expr: &Expr) -> Option<String> {
+    Some(match expr {
+        Expr::Identifier(ident) => folded(ident),
+        Expr::CompoundIdentifier(idents) => folded(idents.last()?),
+        Expr::Function(function) => folded(function.name.0.last()?.as_ident()?),
+        Expr::Nested(inner) => return strong_name(inner),
+        Expr::Cast { expr, .. } | Expr::Collate { expr, .. } | Expr::AtTimeZone { timestamp: expr, .. } => {
+            return strong_name(expr);
+        }
+        Expr::CompoundFieldAccess { root, .. } => return strong_name(root),
+        Expr::Exists { .. } => "exists".to_owned(),
+        Expr::Array(_) => "array".to_owned(),
+        Expr::Extract { .. } => "extract".to_owned(),
+        Expr::Substring { .. } => "substring".to_owned(),
+        Expr::Position { .. } => "position".to_owned(),
+        Expr::Overlay { .. } => "overlay".to_owned(),
+        Expr::Ceil { .. } => "ceil".to_owned(),
+        Expr::Floor { .. } => "floor".to_owned(),
+        Expr::Trim { trim_where, .. } => match trim_where {
+            Some(ast::TrimWhereField::Leading) => "ltrim".to_owned(),
+            Some(ast::TrimWhereField::Trailing) => "rtrim".to_owned(),
+            _ => "btrim".to_owned(),
+        },
+        Expr::Subquery(query) => match query.body.as_ref() {
+            SetExpr::Select(select) => match select.projection.first()? {
+                SelectItem::UnnamedExpr(expr) => return strong_name(expr),
+                SelectItem::ExprWithAlias { alias, .. } => folded(alias),
+                _ => return None,
+            },
+            _ => return None,
+        },
+        _ => return None,
+    })
+}
+
+/// Names that an inner name would win over.
+fn weak_name(expr: &Expr) -> Option<String> {
+    Some(match expr {
+        Expr::Case { .. } => "case".to_owned(),
+        Expr::Interval(_) => "interval".to_owned(),
+        Expr::Nested(inner) => return weak_name(inner),
+        Expr::Cast { data_type, .. } => type_name(data_type),
+        Expr::TypedString(typed) => type_name(&typed.data_type),
+        Expr::Value(value) if matches!(value.value, ast::Value::Boolean(_)) => "bool".to_owned(),
+        _ => return None,
+    })
+}
+
+/// The catalogue's name of a type: `int4` for `integer`.
+fn type_name(data_type: &ast::DataType) -> String {
+    let text = data_type.to_string().to_lowercase();
+    let bare = text.split('(').next().unwrap_or(&text).trim().to_owned();
+    match bare.as_str() {
+        "int" | "integer" => "int4".to_owned(),
+        "smallint" => "int2".to_owned(),
+        "bigint" => "int8".to_owned(),
+        "real" => "float4".to_owned(),
+        "double precision" | "float" => "float8".to_owned(),
+        "boolean" => "bool".to_owned(),
+        "character varying" => "varchar".to_owned(),
+        "char" | "character" => "bpchar".to_owned(),
+        "decimal" => "numeric".to_owned(),
+        "timestamp with time zone" => "timestamptz".to_owned(),
+        "timestamp without time zone" => "timestamp".to_owned(),
+        _ => bare,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_around_a_wildcard_are_counted_from_both_ends() {
+        let names = [Some("a".to_owned()), None, Some("b".to_owned())];
+        let shown: Vec<Option<String>> = (0..5).map(|position| output_name(&names, position, 5)).collect();
+        assert_eq!(shown[0].as_deref(), Some("a"));
+        assert_eq!(shown[1..4], [None, None, None]);
+        assert_eq!(shown[4].as_deref(), Some("b"));
+    }
+}

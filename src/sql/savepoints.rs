@@ -1,0 +1,99 @@
+//! Savepoints: SAVEPOINT, RELEASE, ROLLBACK TO.
+//!
+//! The core's transaction goes back to where it was; names and nesting are kept here. A statement that fails under a
+//! savepoint leaves the core's transaction open, so that ROLLBACK TO can save what was done before. Settings are not
+//! part of a savepoint: going back across SET answers 0A000.
+
+use crate::database;
+use crate::error::{Error, Result, SqlState};
+use crate::sql::response::Response;
+use crate::sql::session::Session;
+use crate::sql::statement::{Ast, Savepoint};
+use crate::sql::transactions::Block;
+
+const INVALID_SAVEPOINT: SqlState = SqlState("3B001");
+
+/// The savepoints of a transaction, and what happened around them.
+#[derive(Debug, Default)]
+pub struct Savepoints {
+    stack: Vec<Mark>,
+    now: Counts,
+}
+
+#[derive(Debug)]
+struct Mark {
+    name: String,
+    core: database::Savepoint,
+    then: Counts,
+}
+
+/// What a rollback would have to undo.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct Counts {
+    /// Statements that change data or definitions.
+    writes: u64,
+    /// SET and RESET.
+    settings: u64,
+}
+
+impl Savepoints {
+    /// A statement is about to run.
+    pub fn observe(&mut self, ast: &Ast) {
+        self.now.writes += u64::from(ast.writes());
+        self.now.settings +=
+            u64::from(matches!(ast, Ast::Set { .. } | Ast::Reset(_) | Ast::SetTransaction { .. }));
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.stack.is_empty()
+    }
+
+    fn find(&self, name: &str) -> Result<usize> {
+        self.stack
+            .iter()
+            .rposition(|mark| mark.name == name)
+            .ok_or_else(|| Error::new(INVALID_SAVEPOINT, format!("savepoint \"{name}\" does not exist")))
+    }
+}
+
+impl Session {
+    /// SAVEPOINT, RELEASE, ROLLBACK TO.
+    pub(crate) fn savepoint(&mut self, savepoint: &Savepoint) -> Result<Response> {
+        if self.state.block != Block::Explicit && !self.state.several_statements {
+            let message = format!("{} can only be used in transaction blocks", savepoint.command());
+            return Err(Error::new(SqlState::NO_ACTIVE_SQL_TRANSACTION, message));
+        }
+        let savepoints = &mut self.state.savepoints;
+        match savepoint {
+            Savepoint::Define(name) => {
+                let transaction = self.shared.transaction.lock();
+                let core =
+                    transaction.as_ref().map(|transaction| transaction.savepoint()).unwrap_or_default();
+                savepoints.stack.push(Mark { name: name.clone(), core, then: savepoints.now });
+            }
+            Savepoint::Release(name) => savepoints.stack.truncate(savepoints.find(name)?),
+            Savepoint::RollBackTo(name) => self.roll_back_to(name)?,
+        }
+        Ok(Response::Done { tag: savepoint.tag().to_owned() })
+    }
+
+    fn roll_back_to(&mut self, name: &str) -> Result<()> {
+        let savepoints = &self.state.savepoints;
+        let index = savepoints.find(name)?;
+        let mark = &savepoints.stack[index];
+        if mark.then.settings != savepoints.now.settings {
+            return Err(Error::unsupported("ROLLBACK TO SAVEPOINT across SET"));
+        }
+        let (core, wrote_before) = (mark.core.clone(), mark.then.writes > 0);
+        self.stop_reading();
+        match self.shared.transaction.lock().as_mut() {
+            Some(transaction) => transaction.rollback_to(&core)?,
+            None if wrote_before => return Err(Error::internal("the transaction of the savepoint is gone")),
+            None => {}
+        }
+        self.state.failed = false;
+        // The savepoint itself stays, those after it are gone.
+        self.state.savepoints.stack.truncate(index + 1);
+        Ok(())
+    }
+}

@@ -1,0 +1,480 @@
+//! A connection's state and the way of a statement through it.
+//!
+//! The server calls, per statement: [`Session::parse`] and [`Session::prepare_statement`] (simple protocol) or
+//! [`Session::prepare`] (extended protocol), then [`Session::execute`], drains the response, then
+//! [`Session::end_implicit`] at the end of a simple query or at Sync, before ReadyForQuery (and, in the simple
+//! protocol, before the CommandComplete of the last statement). After each call it drains notices and
+//! parameter changes.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+
+use crate::catalog::Catalog;
+use crate::error::{Error, Result, SqlState};
+use crate::sql::cancel::{CancelFlag, Reason};
+use crate::sql::copy::CopyInState;
+use crate::sql::cursors::Cursor;
+use crate::sql::dialect;
+use crate::sql::engine::Engine;
+use crate::sql::locate::locate;
+use crate::sql::plans::Plan;
+use crate::sql::response::{Notice, Response, Severity};
+use crate::sql::settings::{Settings, Value as SettingValue, id, parse_bool};
+use crate::sql::shared::Shared;
+use crate::sql::statement::{Ast, Discard, Statement};
+use crate::sql::transactions::{Block, State};
+use crate::types::{Type, Value};
+
+/// The database every data directory has.
+pub const DATABASE: &str = "postgres";
+/// The role every data directory has.
+pub const SUPERUSER: &str = "postgres";
+
+/// A statement ready to be executed with parameters; reused between executions.
+pub struct Prepared {
+    /// Types of $1, $2, ...
+    pub param_types: Vec<Type>,
+    /// The columns of the rows it yields; `None` when it yields none.
+    pub columns: Option<Arc<[OutputColumn]>>,
+    /// `None` for an empty query string.
+    pub(crate) statement: Option<Statement>,
+    pub(crate) plan: Mutex<Planned>,
+}
+
+/// A plan with what it was made from.
+#[derive(Clone)]
+pub(crate) struct Planned {
+    pub plan: Plan,
+    pub catalog: Arc<Catalog>,
+    pub search_path: Arc<str>,
+}
+
+/// A column of a result.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OutputColumn {
+    pub name: String,
+    pub ty: Type,
+    /// The table it comes from, 0 when it is computed.
+    pub table_oid: u32,
+    /// Its number there, 0 when it is computed.
+    pub attnum: u16,
+}
+
+/// One client connection. One statement at a time.
+pub struct Session {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) cancel: Arc<CancelFlag>,
+    pub(crate) state: State,
+    pub(crate) statements: HashMap<String, Arc<Prepared>>,
+    pub(crate) cursors: HashMap<String, Cursor>,
+    pub(crate) copy: Option<Box<CopyInState>>,
+    notices: Vec<Notice>,
+}
+
+impl Session {
+    /// `options` are the startup packet's parameters other than user and database (names of settings, and `options`
+    /// with `-c name=value` inside).
+    pub fn new(
+        engine: Arc<Engine>,
+        user: &str,
+        database: &str,
+        options: &[(String, String)],
+    ) -> Result<Session> {
+        if user != SUPERUSER {
+            return Err(Error::new(SqlState("28000"), format!("role \"{user}\" does not exist")));
+        }
+        if database != DATABASE {
+            let message = format!("database \"{database}\" does not exist");
+            return Err(Error::new(SqlState::INVALID_CATALOG_NAME, message));
+        }
+        let mut settings = Settings::default();
+        for (name, value) in &engine.settings {
+            settings.set_startup(name, value)?;
+        }
+        settings.set_internal(id::SESSION_AUTHORIZATION, SettingValue::Text(user.into()));
+        for (name, value) in options {
+            startup_option(&mut settings, name, value)?;
+        }
+        Ok(Session {
+            shared: Shared::new(engine, user, database, settings),
+            cancel: Arc::default(),
+            state: State::default(),
+            statements: HashMap::new(),
+            cursors: HashMap::new(),
+            copy: None,
+            notices: Vec::new(),
+        })
+    }
+
+    /// Splits and parses a query string. A syntax error anywhere fails the whole string.
+    pub fn parse(&mut self, sql: &str) -> Result<Vec<Statement>> {
+        let parsed = dialect::parse(sql);
+        if parsed.is_err() {
+            self.fail();
+        }
+        parsed
+    }
+
+    /// Plans one statement of a simple query: no parameters.
+    pub fn prepare_statement(&mut self, statement: &Statement) -> Result<Arc<Prepared>> {
+        let planned = self.plan(Some(statement.clone()), &[]);
+        self.failing(planned, Some(statement))
+    }
+
+    /// Parses and plans for the extended protocol. `None` leaves a parameter's type to inference.
+    pub fn prepare(&mut self, sql: &str, param_types: &[Option<Type>]) -> Result<Arc<Prepared>> {
+        let mut statements = self.parse(sql)?;
+        if statements.len() > 1 {
+            self.fail();
+            let message = "cannot insert multiple commands into a prepared statement";
+            return Err(Error::new(SqlState::SYNTAX_ERROR, message));
+        }
+        let statement = statements.pop();
+        let planned = self.plan(statement.clone(), param_types);
+        self.failing(planned, statement.as_ref())
+    }
+
+    /// Runs it. An error leaves the transaction aborted (the session knows); the server still calls
+    /// [`Session::end_implicit`]. An error in a response's stream is reported with [`Session::fail`].
+    pub async fn execute(&mut self, prepared: &Arc<Prepared>, params: Vec<Value>) -> Result<Response> {
+        self.cancel.lower();
+        let timer = self.start_timer();
+        let outcome = self.run(prepared, params, timer).await;
+        self.failing(outcome, prepared.statement.as_ref())
+    }
+
+    /// A response's stream failed, or the client's message could not be read: the transaction is aborted.
+    pub fn fail(&mut self) {
+        if self.state.savepoints.is_empty() {
+            self.abandon();
+        } else {
+            // ROLLBACK TO may save what was done before.
+            self.stop_reading();
+        }
+        self.state.failed = self.state.block != Block::None;
+    }
+
+    /// Ends an implicit transaction, if one is open: commits when every statement went well (which waits for the
+    /// disk and may fail), else rolls back. Explicit transactions are left alone.
+    pub async fn end_implicit(&mut self) -> Result<()> {
+        self.state.several_statements = false;
+        if self.state.block != Block::Implicit {
+            return Ok(());
+        }
+        if self.state.failed {
+            self.roll_back();
+            return Ok(());
+        }
+        self.commit().await
+    }
+
+    /// Tells that a simple query of several statements begins: they run in one implicit transaction block.
+    pub fn begin_implicit_block(&mut self) {
+        self.state.several_statements = true;
+    }
+
+    /// `I`dle, in a `T`ransaction, or in a failed one (`E`).
+    pub fn transaction_status(&self) -> u8 {
+        match (self.state.block, self.state.failed) {
+            (Block::None, _) => b'I',
+            (_, true) => b'E',
+            (_, false) => b'T',
+        }
+    }
+
+    /// Statements named by the protocol's Parse or by PREPARE; one namespace, as in PostgreSQL. 42P05 if taken.
+    pub fn save_statement(&mut self, name: &str, prepared: Arc<Prepared>) -> Result<()> {
+        if !name.is_empty() && self.statements.contains_key(name) {
+            self.fail();
+            let message = format!("prepared statement \"{name}\" already exists");
+            return Err(Error::new(SqlState::DUPLICATE_PREPARED_STATEMENT, message));
+        }
+        self.statements.insert(name.to_string(), prepared);
+        Ok(())
+    }
+
+    /// 26000 if there is none.
+    pub fn saved_statement(&self, name: &str) -> Result<Arc<Prepared>> {
+        self.statements.get(name).cloned().ok_or_else(|| {
+            let message = match name {
+                "" => "unnamed prepared statement does not exist".to_string(),
+                _ => format!("prepared statement \"{name}\" does not exist"),
+            };
+            Error::new(SqlState::INVALID_SQL_STATEMENT_NAME, message)
+        })
+    }
+
+    /// Close of a statement; no error if there is none.
+    pub fn drop_statement(&mut self, name: &str) {
+        self.statements.remove(name);
+    }
+
+    /// Notices since the last call that client_min_messages lets through.
+    pub fn take_notices(&mut self) -> Vec<Notice> {
+        std::mem::take(&mut self.notices)
+    }
+
+    /// Settings to report by ParameterStatus since the last call; the first call gives all of them.
+    pub fn take_parameter_changes(&mut self) -> Vec<(String, String)> {
+        self.shared.settings.lock().take_changes()
+    }
+
+    /// Raised by a CancelRequest.
+    pub fn cancel_flag(&self) -> &Arc<CancelFlag> {
+        &self.cancel
+    }
+
+    /// What pg_backend_pid() answers: the number in BackendKeyData.
+    pub fn set_process_id(&mut self, process_id: i32) {
+        self.shared.process_id.store(process_id, Ordering::Relaxed);
+    }
+
+    /// How long the client may be idle now, and what it is then told.
+    pub fn idle_limit(&self) -> Option<(Duration, Error)> {
+        let settings = self.shared.settings.lock();
+        let (setting, state, what) = match self.state.block {
+            Block::Explicit => (
+                id::IDLE_IN_TRANSACTION_SESSION_TIMEOUT,
+                SqlState("25P03"),
+                "terminating connection due to idle-in-transaction timeout",
+            ),
+            _ => (
+                id::IDLE_SESSION_TIMEOUT,
+                SqlState("57P05"),
+                "terminating connection due to idle-session timeout",
+            ),
+        };
+        let limit = u64::try_from(settings.int(setting)).ok().filter(|&milliseconds| milliseconds > 0)?;
+        Some((Duration::from_millis(limit), Error::new(state, what)))
+    }
+
+    /// The value SHOW prints.
+    pub fn setting(&self, name: &str) -> Result<String> {
+        self.shared.settings.lock().show(name)
+    }
+
+    pub(crate) fn notice(&mut self, severity: Severity, error: Error) {
+        let least = match &*self.shared.settings.lock().text(id::CLIENT_MIN_MESSAGES) {
+            "error" => return,
+            "warning" => Severity::Warning,
+            "log" => Severity::Log,
+            level if level.starts_with("debug") => Severity::Debug,
+            _ => Severity::Notice,
+        };
+        if severity >= least {
+            self.notices.push(Notice { severity, error });
+        }
+    }
+
+    /// Aborts the transaction on an error, and gives the error its position.
+    fn failing<T>(&mut self, outcome: Result<T>, statement: Option<&Statement>) -> Result<T> {
+        outcome.map_err(|error| {
+            self.fail();
+            let error = match error.state() {
+                SqlState::QUERY_CANCELED if self.cancel.is_raised() => self.cancel.error(),
+                _ => error,
+            };
+            match statement {
+                Some(statement) => locate(error, statement),
+                None => error,
+            }
+        })
+    }
+
+    /// Raises the cancel flag when statement_timeout has passed; stops when dropped.
+    fn start_timer(&self) -> Option<Timer> {
+        let limit = u64::try_from(self.shared.settings.lock().int(id::STATEMENT_TIMEOUT)).unwrap_or(0);
+        (limit > 0).then(|| {
+            let cancel = self.cancel.clone();
+            Timer(tokio::spawn(async move {
+                tokio::time::sleep(Duration::from_millis(limit)).await;
+                cancel.raise(Reason::StatementTimeout);
+            }))
+        })
+    }
+
+    async fn run(
+        &mut self,
+        prepared: &Arc<Prepared>,
+        params: Vec<Value>,
+        timer: Option<Timer>,
+    ) -> Result<Response> {
+        let Some(statement) = &prepared.statement else { return Ok(Response::Empty) };
+        let ast = &statement.ast;
+        self.check_not_failed(Some(ast))?;
+        self.state.savepoints.observe(ast);
+        match ast {
+            Ast::Begin(modes) => return self.begin(*modes),
+            Ast::Commit { chain } => return self.commit_statement(*chain).await,
+            Ast::Rollback { chain } => return self.rollback_statement(*chain),
+            Ast::SetTransaction { modes, session } => return self.set_transaction(*modes, *session),
+            Ast::Savepoint(savepoint) => return self.savepoint(savepoint),
+            Ast::Deallocate(name) => return self.deallocate(name.as_deref()),
+            Ast::Discard(what) => return self.discard(*what),
+            Ast::Checkpoint => return self.checkpoint().await,
+            _ => self.ensure_block(),
+        }
+        if ast.writes() && self.is_read_only() {
+            let message = format!("cannot execute {} in a read-only transaction", ast.command());
+            return Err(Error::new(SqlState::READ_ONLY_SQL_TRANSACTION, message));
+        }
+        self.dispatch(prepared, statement, params, timer).await
+    }
+
+    async fn dispatch(
+        &mut self,
+        prepared: &Arc<Prepared>,
+        statement: &Statement,
+        params: Vec<Value>,
+        timer: Option<Timer>,
+    ) -> Result<Response> {
+        match &statement.ast {
+            Ast::Query(_) | Ast::Insert(..) | Ast::Update(_) | Ast::Delete(_) | Ast::Explain(_) => {
+                self.execute_planned(prepared, params, timer).await
+            }
+            Ast::Truncate(truncate) => self.truncate(truncate).await,
+            Ast::Copy(copy) => self.copy(copy, timer).await,
+            Ast::Set { local, name, value } => self.set(*local, name, value),
+            Ast::Reset(name) => self.reset(name.as_deref()),
+            Ast::Show(name) => self.show(name.as_deref()),
+            Ast::Prepare { name, types, statement: inner } => {
+                let types: Vec<Option<Type>> = types.iter().cloned().map(Some).collect();
+                let inner = Statement { ast: (**inner).clone(), ..statement.clone() };
+                let prepared = self.plan(Some(inner), &types)?;
+                self.save_statement(name, prepared)?;
+                Ok(done("PREPARE"))
+            }
+            Ast::Execute { name, arguments } => {
+                let prepared = self.saved_statement(name)?;
+                let params = self.arguments(name, &prepared, arguments)?;
+                Box::pin(self.run(&prepared, params, timer)).await
+            }
+            Ast::Declare { name, query, hold, binary } => {
+                self.declare(name, query, *hold, *binary, statement).await
+            }
+            Ast::Fetch { name, count, move_only } => self.fetch(name, *count, *move_only).await,
+            Ast::Close(name) => self.close_cursor(name.as_deref()),
+            Ast::Unlisten => Ok(done("UNLISTEN")),
+            Ast::Vacuum { tables, .. } => self.vacuum(tables).await,
+            Ast::Analyze(tables) => self.analyze(tables),
+            Ast::Reindex { kind, name } => self.reindex(*kind, name.as_ref()).await,
+            ddl => {
+                self.start_statement()?;
+                self.define(ddl).await
+            }
+        }
+    }
+
+    fn deallocate(&mut self, name: Option<&str>) -> Result<Response> {
+        match name {
+            None => {
+                self.statements.clear();
+                Ok(done("DEALLOCATE ALL"))
+            }
+            Some(name) => {
+                self.saved_statement(name)?;
+                self.statements.remove(name);
+                Ok(done("DEALLOCATE"))
+            }
+        }
+    }
+
+    fn discard(&mut self, what: Discard) -> Result<Response> {
+        match what {
+            Discard::All => {
+                self.refuse_in_block("DISCARD ALL")?;
+                self.cursors.clear();
+                self.statements.clear();
+                self.shared.forget_sequences();
+                self.shared.settings.lock().reset_all();
+                Ok(done("DISCARD ALL"))
+            }
+            Discard::Sequences => {
+                self.shared.forget_sequences();
+                Ok(done("DISCARD SEQUENCES"))
+            }
+            // Plans are checked against the catalogue at each execution, and there are no temporary tables.
+            Discard::Plans => Ok(done("DISCARD PLANS")),
+            Discard::Temp => Ok(done("DISCARD TEMP")),
+        }
+    }
+}
+
+/// Stops the statement timeout when dropped.
+pub(crate) struct Timer(tokio::task::JoinHandle<()>);
+
+impl Drop for Timer {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+fn startup_option(settings: &mut Settings, name: &str, value: &str) -> Result<()> {
+    match name {
+        "options" => {
+            for (name, value) in command_line_options(value)? {
+                settings.set_startup(&name, &value)?;
+            }
+            Ok(())
+        }
+        // A walsender's option; anything that means "no" is a plain session.
+        "replication" if parse_bool(value) == Some(false) => Ok(()),
+        "replication" => Err(Error::unsupported("the replication protocol")),
+        // Protocol extensions are negotiated by the server.
+        _ if name.starts_with("_pq_.") => Ok(()),
+        _ => settings.set_startup(name, value),
+    }
+}
+
+/// `-c name=value`, `-cname=value`, `--name=value`, with backslashes before spaces.
+fn command_line_options(text: &str) -> Result<Vec<(String, String)>> {
+    let mut words: Vec<String> = vec![String::new()];
+    let mut characters = text.chars();
+    while let Some(character) = characters.next() {
+        match character {
+            '\\' => words.last_mut().expect("starts with one word").extend(characters.next()),
+            c if c.is_whitespace() => words.push(String::new()),
+            c => words.last_mut().expect("starts with one word").push(c),
+        }
+    }
+    let mut options = Vec::new();
+    let mut words = words.into_iter().filter(|word| !word.is_empty());
+    while let Some(word) = words.next() {
+        let assignment = match (word.strip_prefix("--"), word.strip_prefix("-c")) {
+            (Some(rest), _) => rest.replace('-', "_"),
+            (None, Some("")) => words.next().unwrap_or_default(),
+            (None, Some(rest)) => rest.to_string(),
+            (None, None) => return Err(invalid_option(&word)),
+        };
+        let (name, value) = assignment.split_once('=').ok_or_else(|| invalid_option(&word))?;
+        options.push((name.to_string(), value.to_string()));
+    }
+    Ok(options)
+}
+
+fn invalid_option(word: &str) -> Error {
+    Error::new(SqlState::SYNTAX_ERROR, format!("invalid command-line argument for server process: {word}"))
+}
+
+pub(crate) fn done(tag: impl Into<String>) -> Response {
+    Response::Done { tag: tag.into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn command_lines_split() {
+        let options =
+            command_line_options("-c search_path=a\\ b -cwork_mem=1MB --statement-timeout=5").unwrap();
+        let expected = [("search_path", "a b"), ("work_mem", "1MB"), ("statement_timeout", "5")]
+            .map(|(n, v)| (n.into(), v.into()));
+        assert_eq!(options, expected);
+        assert!(command_line_options("nonsense").is_err());
+    }
+}

@@ -1,0 +1,690 @@
+//! The one list of settings: name, type, default, range, unit and what it does.
+//!
+//! Each entry says what it changes, or why it is accepted although nothing changes: drivers and pg_dump set it, and
+//! what they ask for is what this server does anyway.
+
+use crate::error::{Error, Result, SqlState};
+use crate::sql::settings::Id;
+
+/// What a setting is.
+#[derive(Debug)]
+pub struct Setting {
+    pub name: &'static str,
+    pub kind: Kind,
+    pub context: Context,
+    /// Reported to clients by ParameterStatus.
+    pub report: bool,
+    pub kept_by_reset_all: bool,
+    /// The heading of pg_settings.
+    pub category: &'static str,
+    /// What it does, in one sentence.
+    pub help: &'static str,
+}
+
+#[derive(Debug)]
+pub enum Kind {
+    Bool(bool),
+    Int {
+        default: i64,
+        min: i64,
+        max: i64,
+        unit: Unit,
+    },
+    Real {
+        default: f64,
+        min: f64,
+        max: f64,
+    },
+    /// `hidden` are further spellings and what they stand for.
+    Enum {
+        default: &'static str,
+        options: &'static [&'static str],
+        hidden: &'static [(&'static str, &'static str)],
+    },
+    /// `check` normalises, or refuses.
+    Text {
+        default: &'static str,
+        check: fn(&str) -> Result<String>,
+    },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unit {
+    None,
+    Milliseconds,
+    Seconds,
+    Kilobytes,
+}
+
+/// Who may change it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Context {
+    User,
+    /// Only at start of the server.
+    Server,
+    /// Nobody: it tells a fact.
+    Internal,
+}
+
+/// The PostgreSQL whose dialect this is.
+pub const SERVER_VERSION: &str = concat!("17.0 (Hither ", env!("CARGO_PKG_VERSION"), ")");
+
+const INT_MAX: i64 = i32::MAX as i64;
+
+const CLIENT: &str = "Client Connection Defaults";
+const PLANNER: &str = "Query Tuning";
+const RESOURCES: &str = "Resource Usage";
+const PRESET: &str = "Preset Options";
+const COMPATIBILITY: &str = "Version and Platform Compatibility";
+const SEARCH: &str = "Vector Search";
+const DURABILITY: &str = "Write-Ahead Log";
+const LOGGING: &str = "Reporting and Logging";
+const CONNECTIONS: &str = "Connections and Authentication";
+
+const fn setting(name: &'static str, category: &'static str, kind: Kind, help: &'static str) -> Setting {
+    Setting { name, kind, context: Context::User, report: false, kept_by_reset_all: false, category, help }
+}
+
+impl Setting {
+    const fn reported(mut self) -> Setting {
+        self.report = true;
+        self
+    }
+
+    const fn internal(mut self) -> Setting {
+        self.context = Context::Internal;
+        self
+    }
+
+    const fn server(mut self) -> Setting {
+        self.context = Context::Server;
+        self
+    }
+
+    const fn kept(mut self) -> Setting {
+        self.kept_by_reset_all = true;
+        self
+    }
+}
+
+const fn int(default: i64, min: i64, max: i64, unit: Unit) -> Kind {
+    Kind::Int { default, min, max, unit }
+}
+
+const fn real(default: f64, min: f64, max: f64) -> Kind {
+    Kind::Real { default, min, max }
+}
+
+const fn text(default: &'static str) -> Kind {
+    Kind::Text { default, check: any }
+}
+
+const fn checked(default: &'static str, check: fn(&str) -> Result<String>) -> Kind {
+    Kind::Text { default, check }
+}
+
+const fn choice(default: &'static str, options: &'static [&'static str]) -> Kind {
+    Kind::Enum { default, options, hidden: &[] }
+}
+
+const fn milliseconds(default: i64) -> Kind {
+    int(default, 0, INT_MAX, Unit::Milliseconds)
+}
+
+const MESSAGE_LEVELS: &[&str] =
+    &["debug5", "debug4", "debug3", "debug2", "debug1", "log", "notice", "warning", "error"];
+const ISOLATION_LEVELS: &[&str] = &["serializable", "repeatable read", "read committed", "read uncommitted"];
+/// Spellings of Booleans, for choices that may also be said as such.
+const AS_ON_OFF: &[(&str, &str)] =
+    &[("true", "on"), ("yes", "on"), ("1", "on"), ("false", "off"), ("no", "off"), ("0", "off")];
+
+/// Every setting there is, in order of its name.
+pub static LIST: &[Setting] = &[
+    setting(
+        "application_name",
+        CLIENT,
+        checked("", application_name),
+        "Names the client in pg_stat_activity.",
+    )
+    .reported(),
+    setting(
+        "array_nulls",
+        COMPATIBILITY,
+        Kind::Enum { default: "on", options: &["on"], hidden: AS_ON },
+        "An unquoted NULL in array input is NULL; only on is built.",
+    ),
+    setting(
+        "backslash_quote",
+        COMPATIBILITY,
+        choice("safe_encoding", &["safe_encoding"]),
+        "Whether \\' stands for a quote in escape strings; only PostgreSQL's default is built.",
+    ),
+    setting(
+        "block_size",
+        PRESET,
+        int(8192, 8192, 8192, Unit::None),
+        "PostgreSQL's page size; programs ask for it.",
+    )
+    .internal(),
+    setting("bytea_output", CLIENT, choice("hex", &["hex", "escape"]), "How bytea prints as text."),
+    setting(
+        "check_function_bodies",
+        CLIENT,
+        Kind::Bool(true),
+        "Checks bodies of functions at creation; set by pg_dump, and without effect because there are no user functions.",
+    ),
+    setting(
+        "client_encoding",
+        CLIENT,
+        checked("UTF8", client_encoding),
+        "The client's character set; UTF8 only.",
+    )
+    .reported(),
+    setting(
+        "client_min_messages",
+        CLIENT,
+        Kind::Enum {
+            default: "notice",
+            options: MESSAGE_LEVELS,
+            hidden: &[("info", "info"), ("fatal", "error"), ("panic", "error"), ("debug", "debug2")],
+        },
+        "The least severe message that is sent to the client.",
+    ),
+    setting(
+        "DateStyle",
+        CLIENT,
+        checked("ISO, MDY", date_style),
+        "How dates print, and the order of day, month and year in ambiguous input; output is ISO only.",
+    )
+    .reported(),
+    setting(
+        "default_table_access_method",
+        CLIENT,
+        choice("heap", &["heap"]),
+        "Set by pg_dump; there is one kind of table.",
+    ),
+    setting(
+        "default_tablespace",
+        CLIENT,
+        checked("", default_tablespace),
+        "Set by pg_dump; there are no tablespaces.",
+    ),
+    setting(
+        "default_text_search_config",
+        CLIENT,
+        text("pg_catalog.english"),
+        "Text search is not built; initialisation scripts set it.",
+    ),
+    setting(
+        "default_toast_compression",
+        CLIENT,
+        choice("pglz", &["pglz", "lz4"]),
+        "Tables compress their blocks on their own.",
+    ),
+    setting(
+        "default_transaction_deferrable",
+        CLIENT,
+        Kind::Bool(false),
+        "Deferrable transactions only differ under serializable isolation, which is not built.",
+    ),
+    setting(
+        "default_transaction_isolation",
+        CLIENT,
+        choice("read committed", ISOLATION_LEVELS),
+        "The isolation level of transactions that do not name one.",
+    ),
+    setting(
+        "default_transaction_read_only",
+        CLIENT,
+        Kind::Bool(false),
+        "Whether transactions refuse to write unless they say otherwise.",
+    )
+    .reported(),
+    setting(
+        "enable_bitmapscan",
+        PLANNER,
+        Kind::Bool(true),
+        "Accepted; filters choose their strategy by exact cardinality.",
+    ),
+    setting("enable_hashjoin", PLANNER, Kind::Bool(true), "Accepted; joins are chosen by the planner alone."),
+    setting(
+        "enable_indexonlyscan",
+        PLANNER,
+        Kind::Bool(true),
+        "Accepted; there are no index-only scans to forbid.",
+    ),
+    setting(
+        "enable_indexscan",
+        PLANNER,
+        Kind::Bool(true),
+        "Off: nearest neighbours are searched exactly, without graphs.",
+    ),
+    setting("enable_material", PLANNER, Kind::Bool(true), "Accepted; nothing is materialised on a choice."),
+    setting(
+        "enable_mergejoin",
+        PLANNER,
+        Kind::Bool(true),
+        "Accepted; joins are chosen by the planner alone.",
+    ),
+    setting("enable_nestloop", PLANNER, Kind::Bool(true), "Accepted; joins are chosen by the planner alone."),
+    setting(
+        "enable_seqscan",
+        PLANNER,
+        Kind::Bool(true),
+        "Off: a graph is preferred to an exact search where both are possible.",
+    ),
+    setting("enable_sort", PLANNER, Kind::Bool(true), "Accepted; sorts are planned where they are needed."),
+    setting(
+        "escape_string_warning",
+        COMPATIBILITY,
+        Kind::Bool(true),
+        "Accepted; backslashes in plain strings are plain characters and give no warning.",
+    ),
+    setting(
+        "extra_float_digits",
+        CLIENT,
+        int(1, -15, 3, Unit::None),
+        "Above 0: floats print with the digits that give the same value back, which is always so here.",
+    ),
+    setting(
+        "force_parallel_mode",
+        PLANNER,
+        choice("off", &["off", "on", "regress"]),
+        "Accepted; parallel work is chosen by its size.",
+    ),
+    setting(
+        "hnsw.ef_search",
+        SEARCH,
+        int(40, 1, 1000, Unit::None),
+        "Size of the candidate list of a graph search.",
+    ),
+    setting(
+        "hnsw.iterative_scan",
+        SEARCH,
+        Kind::Enum { default: "off", options: &["off", "relaxed_order", "strict_order"], hidden: &[] },
+        "Accepted: a filtered search here always goes on until it has the rows asked for, in strict order.",
+    ),
+    setting(
+        "hnsw.max_scan_tuples",
+        SEARCH,
+        int(20_000, 1, INT_MAX, Unit::None),
+        "Visited rows after which a filtered graph search becomes exact.",
+    ),
+    setting(
+        "hnsw.scan_mem_multiplier",
+        SEARCH,
+        real(1.0, 1.0, 1000.0),
+        "Accepted; memory of a search is bounded by hnsw.max_scan_tuples.",
+    ),
+    setting(
+        "idle_in_transaction_session_timeout",
+        CLIENT,
+        milliseconds(0),
+        "Ends a session that has been idle in a transaction for so long; 0 never.",
+    ),
+    setting(
+        "idle_session_timeout",
+        CLIENT,
+        milliseconds(0),
+        "Ends a session that has been idle for so long; 0 never.",
+    ),
+    setting("in_hot_standby", PRESET, Kind::Bool(false), "Whether this server is a replica.")
+        .internal()
+        .reported(),
+    setting("integer_datetimes", PRESET, Kind::Bool(true), "Times are integers on the wire.")
+        .internal()
+        .reported(),
+    setting(
+        "IntervalStyle",
+        CLIENT,
+        choice("postgres", &["postgres"]),
+        "How intervals print; PostgreSQL's own style only.",
+    )
+    .reported(),
+    setting("is_superuser", PRESET, Kind::Bool(true), "Whether the user may do everything.")
+        .internal()
+        .reported(),
+    setting("jit", PLANNER, Kind::Bool(false), "Accepted; expressions are vectorised, not compiled."),
+    setting("lc_collate", PRESET, text("C"), "Text is ordered by its bytes.").internal(),
+    setting("lc_ctype", PRESET, text("C.UTF-8"), "Letters are Unicode's.").internal(),
+    setting(
+        "lc_messages",
+        CLIENT,
+        choice("C", &["C", "C.UTF-8", "en_US.UTF-8"]),
+        "The language of messages: English.",
+    ),
+    setting(
+        "lc_monetary",
+        CLIENT,
+        choice("C", &["C", "C.UTF-8", "en_US.UTF-8"]),
+        "Accepted; there is no type money.",
+    ),
+    setting(
+        "lc_numeric",
+        CLIENT,
+        choice("C", &["C", "C.UTF-8", "en_US.UTF-8"]),
+        "Accepted; numbers print with a point.",
+    ),
+    setting(
+        "lc_time",
+        CLIENT,
+        choice("C", &["C", "C.UTF-8", "en_US.UTF-8"]),
+        "Accepted; names of days are English.",
+    ),
+    setting(
+        "lock_timeout",
+        CLIENT,
+        milliseconds(0),
+        "Ends a statement that has waited for one lock for so long; 0 never.",
+    ),
+    setting(
+        "log_min_duration_statement",
+        LOGGING,
+        int(-1, -1, INT_MAX, Unit::Milliseconds),
+        "Accepted; statements are not logged by duration yet.",
+    ),
+    setting(
+        "log_statement",
+        LOGGING,
+        choice("none", &["none", "ddl", "mod", "all"]),
+        "Accepted; statements are not logged yet.",
+    ),
+    setting(
+        "maintenance_work_mem",
+        RESOURCES,
+        int(65_536, 1024, 2_147_483_647, Unit::Kilobytes),
+        "Accepted; an index build keeps its graph in memory and needs no buffer beside it.",
+    ),
+    setting("max_connections", CONNECTIONS, int(100, 1, 262_143, Unit::None), "Most connections at a time.")
+        .server(),
+    setting("max_identifier_length", PRESET, int(63, 63, 63, Unit::None), "Bytes of a name.").internal(),
+    setting("max_index_keys", PRESET, int(32, 32, 32, Unit::None), "Columns of an index.").internal(),
+    setting(
+        "max_parallel_maintenance_workers",
+        RESOURCES,
+        int(2, 0, 1024, Unit::None),
+        "Accepted; an index build uses every core.",
+    ),
+    setting(
+        "max_parallel_workers",
+        RESOURCES,
+        int(8, 0, 1024, Unit::None),
+        "Accepted; workers are as many as cores.",
+    ),
+    setting(
+        "max_parallel_workers_per_gather",
+        RESOURCES,
+        int(2, 0, 1024, Unit::None),
+        "Accepted; a query uses the cores it is worth.",
+    ),
+    setting(
+        "password_encryption",
+        CONNECTIONS,
+        choice("scram-sha-256", &["scram-sha-256"]),
+        "How passwords are kept.",
+    ),
+    setting(
+        "plan_cache_mode",
+        PLANNER,
+        choice("auto", &["auto", "force_generic_plan", "force_custom_plan"]),
+        "Accepted; a plan is made once and its strategy is chosen at each execution.",
+    ),
+    setting("quote_all_identifiers", COMPATIBILITY, Kind::Bool(false), "Accepted; set by pg_dump."),
+    setting("random_page_cost", PLANNER, real(4.0, 0.0, f64::MAX), "Accepted; costs are measured, not set."),
+    setting("role", CONNECTIONS, checked("none", role), "The role in effect; there is one.").kept(),
+    setting("row_security", CLIENT, Kind::Bool(true), "Set by pg_dump; there are no row policies."),
+    setting(
+        "search_path",
+        CLIENT,
+        checked("\"$user\", public", search_path),
+        "Schemas in which names without one are looked up.",
+    )
+    .reported(),
+    setting("seq_page_cost", PLANNER, real(1.0, 0.0, f64::MAX), "Accepted; costs are measured, not set."),
+    setting("server_encoding", PRESET, text("UTF8"), "The character set of stored text.")
+        .internal()
+        .reported(),
+    setting(
+        "server_version",
+        PRESET,
+        text(SERVER_VERSION),
+        "The PostgreSQL whose dialect this is, and this program's version.",
+    )
+    .internal()
+    .reported(),
+    setting("server_version_num", PRESET, int(170_000, 0, INT_MAX, Unit::None), "The same as a number.")
+        .internal(),
+    setting(
+        "session_authorization",
+        CONNECTIONS,
+        checked("postgres", session_authorization),
+        "The user of the session.",
+    )
+    .reported()
+    .kept(),
+    setting(
+        "session_replication_role",
+        CLIENT,
+        choice("origin", &["origin", "local", "replica"]),
+        "Accepted; there are no triggers and foreign keys to switch off.",
+    ),
+    setting(
+        "standard_conforming_strings",
+        COMPATIBILITY,
+        Kind::Enum { default: "on", options: &["on"], hidden: AS_ON },
+        "Backslashes in plain strings are plain characters; only on is built.",
+    )
+    .reported(),
+    setting("statement_timeout", CLIENT, milliseconds(0), "Ends a statement that runs for so long; 0 never."),
+    setting(
+        "synchronize_seqscans",
+        COMPATIBILITY,
+        Kind::Bool(true),
+        "Set by pg_dump; scans are in order of slots anyway.",
+    ),
+    setting(
+        "synchronous_commit",
+        DURABILITY,
+        Kind::Enum {
+            default: "on",
+            options: &["local", "remote_write", "remote_apply", "on", "off"],
+            hidden: AS_ON_OFF,
+        },
+        "Accepted; a commit is always on disk before it is acknowledged.",
+    ),
+    setting(
+        "tcp_keepalives_count",
+        CONNECTIONS,
+        int(0, 0, INT_MAX, Unit::None),
+        "Accepted; the operating system's value is in effect.",
+    ),
+    setting(
+        "tcp_keepalives_idle",
+        CONNECTIONS,
+        int(0, 0, INT_MAX, Unit::Seconds),
+        "Accepted; the operating system's value is in effect.",
+    ),
+    setting(
+        "tcp_keepalives_interval",
+        CONNECTIONS,
+        int(0, 0, INT_MAX, Unit::Seconds),
+        "Accepted; the operating system's value is in effect.",
+    ),
+    setting(
+        "TimeZone",
+        CLIENT,
+        checked("UTC", time_zone),
+        "The zone in which timestamptz is read and printed; UTC only.",
+    )
+    .reported(),
+    setting("timezone_abbreviations", CLIENT, choice("Default", &["Default"]), "Names of zones in input."),
+    setting(
+        "track_activities",
+        LOGGING,
+        Kind::Bool(true),
+        "Accepted; sessions always show in pg_stat_activity.",
+    ),
+    setting("transaction_deferrable", CLIENT, Kind::Bool(false), "See default_transaction_deferrable.")
+        .kept(),
+    setting(
+        "transaction_isolation",
+        CLIENT,
+        choice("read committed", ISOLATION_LEVELS),
+        "The isolation level of this transaction.",
+    )
+    .kept(),
+    setting("transaction_read_only", CLIENT, Kind::Bool(false), "Whether this transaction refuses to write.")
+        .kept(),
+    setting(
+        "transaction_timeout",
+        CLIENT,
+        int(0, 0, 0, Unit::Milliseconds),
+        "Set by pg_dump to 0; other values are not built.",
+    ),
+    setting("wal_level", PRESET, text("replica"), "The log always holds whole rows.").internal(),
+    setting(
+        "work_mem",
+        RESOURCES,
+        int(4096, 64, 2_147_483_647, Unit::Kilobytes),
+        "Accepted; queries share one memory pool.",
+    ),
+    setting("xmlbinary", CLIENT, choice("base64", &["base64", "hex"]), "Accepted; there is no type xml."),
+    setting(
+        "xmloption",
+        CLIENT,
+        choice("content", &["content", "document"]),
+        "Set by pg_dump; there is no type xml.",
+    ),
+];
+
+const AS_ON: &[(&str, &str)] = &[("true", "on"), ("yes", "on"), ("1", "on")];
+
+/// Settings the program reads, found at compile time.
+pub mod id {
+    use super::{Id, id_of};
+
+    pub const APPLICATION_NAME: Id = id_of("application_name");
+    pub const BYTEA_OUTPUT: Id = id_of("bytea_output");
+    pub const CLIENT_MIN_MESSAGES: Id = id_of("client_min_messages");
+    pub const DATE_STYLE: Id = id_of("DateStyle");
+    pub const DEFAULT_TRANSACTION_ISOLATION: Id = id_of("default_transaction_isolation");
+    pub const DEFAULT_TRANSACTION_READ_ONLY: Id = id_of("default_transaction_read_only");
+    pub const ENABLE_INDEXSCAN: Id = id_of("enable_indexscan");
+    pub const ENABLE_SEQSCAN: Id = id_of("enable_seqscan");
+    pub const EF_SEARCH: Id = id_of("hnsw.ef_search");
+    pub const MAX_SCAN_TUPLES: Id = id_of("hnsw.max_scan_tuples");
+    pub const IDLE_IN_TRANSACTION_SESSION_TIMEOUT: Id = id_of("idle_in_transaction_session_timeout");
+    pub const IDLE_SESSION_TIMEOUT: Id = id_of("idle_session_timeout");
+    pub const LOCK_TIMEOUT: Id = id_of("lock_timeout");
+    pub const SEARCH_PATH: Id = id_of("search_path");
+    pub const SESSION_AUTHORIZATION: Id = id_of("session_authorization");
+    pub const STATEMENT_TIMEOUT: Id = id_of("statement_timeout");
+    pub const TIME_ZONE: Id = id_of("TimeZone");
+    pub const TRANSACTION_ISOLATION: Id = id_of("transaction_isolation");
+    pub const TRANSACTION_READ_ONLY: Id = id_of("transaction_read_only");
+}
+
+const fn id_of(name: &str) -> Id {
+    let mut index = 0;
+    while index < LIST.len() {
+        if same(LIST[index].name, name) {
+            return Id(index);
+        }
+        index += 1;
+    }
+    panic!("no setting of this name is in the list")
+}
+
+const fn same(left: &str, right: &str) -> bool {
+    let (left, right) = (left.as_bytes(), right.as_bytes());
+    if left.len() != right.len() {
+        return false;
+    }
+    let mut index = 0;
+    while index < left.len() {
+        if left[index] != right[index] {
+            return false;
+        }
+        index += 1;
+    }
+    true
+}
+
+fn any(text: &str) -> Result<String> {
+    Ok(text.to_string())
+}
+
+/// PostgreSQL keeps printable ASCII and 63 bytes.
+fn application_name(text: &str) -> Result<String> {
+    Ok(text.chars().map(|c| if (' '..='~').contains(&c) { c } else { '?' }).take(63).collect())
+}
+
+fn client_encoding(text: &str) -> Result<String> {
+    // As PostgreSQL's clean_encoding_name(): asyncpg sends "'utf-8'".
+    let letters: String = text.chars().filter(char::is_ascii_alphanumeric).collect();
+    match letters.to_uppercase().as_str() {
+        "UTF8" | "UNICODE" | "" => Ok("UTF8".into()),
+        // Bytes without a meaning; ours are UTF-8.
+        "SQLASCII" => Ok("SQL_ASCII".into()),
+        _ => Err(Error::unsupported(format!("client encoding \"{text}\", other than UTF8,"))),
+    }
+}
+
+fn date_style(text: &str) -> Result<String> {
+    let mut order = "MDY";
+    for word in text.split(',').map(|word| word.trim().to_uppercase()) {
+        match word.as_str() {
+            "ISO" | "" => {}
+            "MDY" | "US" | "NONEURO" | "NONEUROPEAN" => order = "MDY",
+            "DMY" | "EURO" | "EUROPEAN" => order = "DMY",
+            "YMD" => order = "YMD",
+            "SQL" | "POSTGRES" | "GERMAN" => {
+                return Err(Error::unsupported(format!("DateStyle \"{text}\", other than ISO,")));
+            }
+            _ => {
+                let message = format!("invalid value for parameter \"DateStyle\": \"{text}\"");
+                return Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, message)
+                    .detail(format!("Unrecognized key word: \"{}\".", word.to_lowercase())));
+            }
+        }
+    }
+    Ok(format!("ISO, {order}"))
+}
+
+fn default_tablespace(text: &str) -> Result<String> {
+    match text {
+        "" | "pg_default" => Ok(text.into()),
+        _ => Err(Error::unsupported("a tablespace")),
+    }
+}
+
+fn role(text: &str) -> Result<String> {
+    match text {
+        "none" | "postgres" | "default" => Ok(text.into()),
+        _ => Err(Error::new(SqlState::UNDEFINED_OBJECT, format!("role \"{text}\" does not exist"))),
+    }
+}
+
+fn session_authorization(text: &str) -> Result<String> {
+    match text {
+        "postgres" => Ok(text.into()),
+        _ => Err(Error::new(SqlState::UNDEFINED_OBJECT, format!("role \"{text}\" does not exist"))),
+    }
+}
+
+/// The list as SHOW prints it: names separated by ", ", quoted where they must be.
+fn search_path(text: &str) -> Result<String> {
+    Ok(text.split(',').map(str::trim).collect::<Vec<_>>().join(", "))
+}
+
+fn time_zone(text: &str) -> Result<String> {
+    match text.to_uppercase().as_str() {
+        "UTC" | "ETC/UTC" | "ETC/UCT" | "UCT" | "ZULU" | "ETC/ZULU" | "UNIVERSAL" | "ETC/UNIVERSAL"
+        | "DEFAULT" | "LOCAL" => {
+            Ok(if text.eq_ignore_ascii_case("Etc/UTC") { "Etc/UTC".into() } else { "UTC".into() })
+        }
+        "GMT" | "ETC/GMT" => Ok("GMT".into()),
+        "0" | "+00" | "+00:00" | "-00:00" | "00:00" => Ok("UTC".into()),
+        _ => Err(Error::unsupported(format!("time zone \"{text}\", other than UTC,"))),
+    }
+}

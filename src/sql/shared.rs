@@ -1,0 +1,289 @@
+//! What a session shares with the plans it runs.
+//!
+//! Functions such as nextval() and set_config() are called while rows stream to the client, after the statement's call
+//! has returned. So transaction and settings stand behind short locks here; nothing holds one across an await.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, Ordering};
+
+use parking_lot::Mutex;
+
+use crate::catalog::{Catalog, Oid, Relation, Sequence, Table};
+use crate::database::Transaction;
+use crate::error::{Error, Result, SqlState};
+use crate::planner::bindings::SessionContext;
+use crate::sql::dialect;
+use crate::sql::engine::Engine;
+use crate::sql::settings::{Settings, id};
+use crate::sql::statement::Name;
+use crate::sql::words::Words;
+
+/// Schemas that exist without being created.
+pub const SYSTEM_SCHEMAS: &[&str] = &["pg_catalog", "information_schema", "hither"];
+
+/// The part of a session that functions see.
+pub struct Shared {
+    pub engine: Arc<Engine>,
+    pub user: String,
+    pub database: String,
+    pub process_id: AtomicI32,
+    pub settings: Mutex<Settings>,
+    pub transaction: Mutex<Option<Transaction>>,
+    sequences: Mutex<SequencesUsed>,
+}
+
+/// What currval() and lastval() answer.
+#[derive(Default)]
+struct SequencesUsed {
+    values: HashMap<Oid, i64>,
+    last: Option<Oid>,
+}
+
+impl Shared {
+    pub fn new(engine: Arc<Engine>, user: &str, database: &str, settings: Settings) -> Arc<Shared> {
+        Arc::new(Shared {
+            engine,
+            user: user.to_string(),
+            database: database.to_string(),
+            process_id: AtomicI32::new(0),
+            settings: Mutex::new(settings),
+            transaction: Mutex::new(None),
+            sequences: Mutex::default(),
+        })
+    }
+
+    /// The schemas of search_path that exist, first one first.
+    pub fn schemas(&self, catalog: &Catalog) -> Vec<String> {
+        let path = self.settings.lock().text(id::SEARCH_PATH);
+        let names = split_path(&path).into_iter().map(|name| match name.as_str() {
+            "$user" => self.user.clone(),
+            _ => name,
+        });
+        names
+            .filter(|name| catalog.schema(name).is_some() || SYSTEM_SCHEMAS.contains(&name.as_str()))
+            .collect()
+    }
+
+    /// The relation a name means.
+    pub fn relation(&self, catalog: &Catalog, name: &Name) -> Option<Relation> {
+        match &name.schema {
+            Some(schema) => catalog.relation(schema, &name.name),
+            None => self.schemas(catalog).iter().find_map(|schema| catalog.relation(schema, &name.name)),
+        }
+    }
+
+    /// The table a name means; 42P01 when there is none, 42809 when it is something else.
+    pub fn table(&self, catalog: &Catalog, name: &Name) -> Result<Arc<Table>> {
+        match self.relation(catalog, name) {
+            Some(Relation::Table(table)) => Ok(table),
+            Some(_) => {
+                Err(Error::new(SqlState::WRONG_OBJECT_TYPE, format!("\"{}\" is not a table", name.name)))
+            }
+            None if name.schema.as_deref().is_some_and(|schema| SYSTEM_SCHEMAS.contains(&schema)) => {
+                let message = format!("permission denied: \"{}\" is a system catalog", name.name);
+                Err(Error::new(SqlState::INSUFFICIENT_PRIVILEGE, message))
+            }
+            None => Err(undefined_relation(name)),
+        }
+    }
+
+    pub fn sequence(&self, catalog: &Catalog, name: &Name) -> Result<Arc<Sequence>> {
+        match self.relation(catalog, name) {
+            Some(Relation::Sequence(sequence)) => Ok(sequence),
+            Some(_) => {
+                Err(Error::new(SqlState::WRONG_OBJECT_TYPE, format!("\"{}\" is not a sequence", name.name)))
+            }
+            None => Err(undefined_relation(name)),
+        }
+    }
+
+    /// The schema in which a new object of this name is made.
+    pub fn creation_schema(&self, catalog: &Catalog, name: &Name) -> Result<String> {
+        let missing = |message: String| Err(Error::new(SqlState::INVALID_SCHEMA_NAME, message));
+        match &name.schema {
+            Some(schema) if SYSTEM_SCHEMAS.contains(&schema.as_str()) => {
+                let message = format!("permission denied to create \"{schema}.{}\"", name.name);
+                Err(Error::new(SqlState::INSUFFICIENT_PRIVILEGE, message)
+                    .detail("System catalog modifications are currently disallowed."))
+            }
+            Some(schema) if catalog.schema(schema).is_none() => {
+                missing(format!("schema \"{schema}\" does not exist"))
+            }
+            Some(schema) => Ok(schema.clone()),
+            None => match self.schemas(catalog).into_iter().find(|s| !SYSTEM_SCHEMAS.contains(&s.as_str())) {
+                Some(schema) => Ok(schema),
+                None => missing("no schema has been selected to create in".into()),
+            },
+        }
+    }
+
+    /// The next value of a sequence, remembered for currval().
+    pub fn nextval_of(&self, sequence: Oid) -> Result<i64> {
+        let value = self.with_transaction(|transaction| transaction.nextval(sequence))?;
+        let mut used = self.sequences.lock();
+        used.values.insert(sequence, value);
+        used.last = Some(sequence);
+        Ok(value)
+    }
+
+    /// DISCARD SEQUENCES.
+    pub fn forget_sequences(&self) {
+        *self.sequences.lock() = SequencesUsed::default();
+    }
+
+    pub fn with_transaction<T>(&self, work: impl FnOnce(&mut Transaction) -> Result<T>) -> Result<T> {
+        match self.transaction.lock().as_mut() {
+            Some(transaction) => work(transaction),
+            None => Err(Error::internal("a statement runs outside a transaction")),
+        }
+    }
+
+    /// The catalogue as the present statement sees it.
+    pub fn current_catalog(&self) -> Arc<Catalog> {
+        match self.transaction.lock().as_ref() {
+            Some(transaction) => transaction.catalog(),
+            None => self.engine.database.catalog(),
+        }
+    }
+
+    /// A sequence by the text given to nextval() and its like.
+    fn sequence_by_text(&self, text: &str) -> Result<Arc<Sequence>> {
+        self.sequence(&self.current_catalog(), &parse_name(text)?)
+    }
+}
+
+impl SessionContext for Shared {
+    fn catalog(&self) -> Arc<Catalog> {
+        self.current_catalog()
+    }
+
+    fn current_user(&self) -> String {
+        self.user.clone()
+    }
+
+    fn session_user(&self) -> String {
+        self.user.clone()
+    }
+
+    fn database(&self) -> String {
+        self.database.clone()
+    }
+
+    fn search_path(&self) -> Vec<String> {
+        self.schemas(&self.current_catalog())
+    }
+
+    fn backend_pid(&self) -> i32 {
+        self.process_id.load(Ordering::Relaxed)
+    }
+
+    fn setting(&self, name: &str) -> Option<String> {
+        self.settings.lock().show(name).ok()
+    }
+
+    fn set_setting(&self, name: &str, value: &str, local: bool) -> Result<String> {
+        self.settings.lock().set(name, value, local)
+    }
+
+    fn nextval(&self, sequence: &str) -> Result<i64> {
+        self.nextval_of(self.sequence_by_text(sequence)?.oid)
+    }
+
+    fn currval(&self, sequence: &str) -> Result<i64> {
+        let sequence = self.sequence_by_text(sequence)?;
+        self.sequences.lock().values.get(&sequence.oid).copied().ok_or_else(|| {
+            let message =
+                format!("currval of sequence \"{}\" is not yet defined in this session", sequence.name);
+            Error::new(SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE, message)
+        })
+    }
+
+    fn setval(&self, sequence: &str, value: i64, called: bool) -> Result<i64> {
+        let sequence = self.sequence_by_text(sequence)?;
+        if value < sequence.min || value > sequence.max {
+            let message = format!(
+                "setval: value {value} is out of bounds for sequence \"{}\" ({}..{})",
+                sequence.name, sequence.min, sequence.max
+            );
+            return Err(Error::new(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, message));
+        }
+        self.with_transaction(|transaction| transaction.setval(sequence.oid, value, called))?;
+        if called {
+            self.sequences.lock().values.insert(sequence.oid, value);
+        }
+        Ok(value)
+    }
+
+    fn relation_bytes(&self, relation: Oid) -> Option<u64> {
+        self.engine.database.relation_bytes(relation)
+    }
+
+    fn database_bytes(&self) -> Option<u64> {
+        Some(self.engine.database.bytes_on_disk())
+    }
+
+    fn lastval(&self) -> Result<i64> {
+        let used = self.sequences.lock();
+        used.last.and_then(|last| used.values.get(&last).copied()).ok_or_else(|| {
+            let message = "lastval is not yet defined in this session";
+            Error::new(SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE, message)
+        })
+    }
+}
+
+/// 42P01 at the name's position.
+pub fn undefined_relation(name: &Name) -> Error {
+    let error = Error::new(SqlState::UNDEFINED_TABLE, format!("relation \"{name}\" does not exist"));
+    if name.position > 0 { error.position(name.position) } else { error }
+}
+
+/// A name as written in a string: `'s'`, `'schema.s'`, `'"S"'`.
+pub fn parse_name(text: &str) -> Result<Name> {
+    let invalid = || Error::new(SqlState::INVALID_NAME, "invalid name syntax");
+    let mut parser = dialect::parser_of(text).map_err(|_| invalid())?;
+    let mut words = Words { parser: &mut parser, source: text, identities: Default::default() };
+    let name = words.name().map_err(|_| invalid())?;
+    if words.at_end() { Ok(Name { position: 0, ..name }) } else { Err(invalid()) }
+}
+
+/// The names of a search_path.
+fn split_path(path: &str) -> Vec<String> {
+    let mut names = Vec::new();
+    let mut rest = path.trim();
+    while !rest.is_empty() {
+        let (name, tail) = match rest.strip_prefix('"') {
+            Some(quoted) => {
+                let end = quoted.find('"').unwrap_or(quoted.len());
+                (quoted[..end].to_string(), quoted.get(end + 1..).unwrap_or(""))
+            }
+            None => {
+                let end = rest.find(',').unwrap_or(rest.len());
+                (rest[..end].trim().to_lowercase(), &rest[end..])
+            }
+        };
+        names.push(name);
+        rest = tail.trim_start().strip_prefix(',').unwrap_or("").trim_start();
+    }
+    names
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_split() {
+        assert_eq!(split_path("\"$user\", public"), ["$user", "public"]);
+        assert_eq!(split_path("Public,\"A b\" , c"), ["public", "A b", "c"]);
+        assert_eq!(split_path(""), Vec::<String>::new());
+    }
+
+    #[test]
+    fn names_parse() {
+        let name = parse_name("public.\"S\"").unwrap();
+        assert_eq!((name.schema.as_deref(), name.name.as_str()), (Some("public"), "S"));
+        assert_eq!(parse_name("T").unwrap().name, "t");
+        assert!(parse_name("a b").is_err());
+    }
+}

@@ -1,0 +1,612 @@
+//! Statements as the session sees them.
+//!
+//! Queries and data changes stay sqlparser's trees. Everything else is reduced to the little that PostgreSQL's
+//! grammar says and we can do; what we cannot do is refused while parsing, by name, with 0A000.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use datafusion::sql::sqlparser::ast::{self, Expr};
+
+use crate::types::Type;
+
+/// One parsed statement of a query string.
+#[derive(Clone, Debug)]
+pub struct Statement {
+    pub(crate) ast: Ast,
+    /// The whole query string; positions count in it.
+    pub(crate) source: Arc<str>,
+    /// The bytes of `source` that are this statement.
+    pub(crate) range: Range<usize>,
+}
+
+impl Statement {
+    /// The statement's own text, without the semicolon.
+    pub fn text(&self) -> &str {
+        &self.source[self.range.clone()]
+    }
+}
+
+/// What a statement says.
+#[derive(Clone, Debug)]
+pub enum Ast {
+    Query(Box<ast::Query>),
+    Insert(Box<ast::Insert>, Overriding),
+    Update(Box<ast::Update>),
+    Delete(Box<ast::Delete>),
+    Truncate(Truncate),
+    Copy(Box<Copy>),
+    Explain(Box<Explain>),
+
+    Begin(Modes),
+    Commit {
+        chain: bool,
+    },
+    Rollback {
+        chain: bool,
+    },
+    Savepoint(Savepoint),
+    SetTransaction {
+        modes: Modes,
+        session: bool,
+    },
+    Unlisten,
+
+    Set {
+        local: bool,
+        name: String,
+        value: SetValue,
+    },
+    Reset(Option<String>),
+    Show(Option<String>),
+    Discard(Discard),
+
+    Prepare {
+        name: String,
+        types: Vec<Type>,
+        statement: Box<Ast>,
+    },
+    Execute {
+        name: String,
+        arguments: Vec<Expr>,
+    },
+    Deallocate(Option<String>),
+    Declare {
+        name: String,
+        query: Box<ast::Query>,
+        hold: bool,
+        binary: bool,
+    },
+    Fetch {
+        name: String,
+        count: FetchCount,
+        move_only: bool,
+    },
+    Close(Option<String>),
+
+    CreateTable(Box<CreateTable>),
+    CreateTableAs {
+        name: Name,
+        if_not_exists: bool,
+        columns: Vec<String>,
+        query: Box<ast::Query>,
+        with_data: bool,
+    },
+    CreateIndex(Box<CreateIndex>),
+    CreateSequence(Box<CreateSequence>),
+    CreateSchema {
+        name: String,
+        if_not_exists: bool,
+    },
+    CreateExtension {
+        name: String,
+        if_not_exists: bool,
+    },
+    Drop(Drop),
+    AlterTable(AlterTable),
+    AlterSequence(AlterSequence),
+    /// OWNER TO and its like on what has no owner here but the superuser.
+    AlterOwner {
+        kind: &'static str,
+        name: Name,
+        owner: String,
+        if_exists: bool,
+    },
+    Rename {
+        kind: ObjectKind,
+        name: Name,
+        if_exists: bool,
+        to: String,
+    },
+    Comment {
+        kind: String,
+        name: Name,
+        column: Option<String>,
+        text: Option<String>,
+    },
+
+    Vacuum {
+        analyze: bool,
+        full: bool,
+        tables: Vec<Name>,
+    },
+    Analyze(Vec<Name>),
+    Checkpoint,
+    Reindex {
+        kind: ReindexKind,
+        name: Option<Name>,
+    },
+}
+
+/// `[schema.]name`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Name {
+    pub schema: Option<String>,
+    pub name: String,
+    /// Character position in the query string, from 1; 0 when unknown.
+    pub position: u32,
+}
+
+impl std::fmt::Display for Name {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.schema {
+            Some(schema) => write!(f, "{schema}.{}", self.name),
+            None => f.write_str(&self.name),
+        }
+    }
+}
+
+/// What INSERT's OVERRIDING clause says about identity columns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Overriding {
+    None,
+    System,
+    User,
+}
+
+#[derive(Clone, Debug)]
+pub struct Truncate {
+    pub tables: Vec<Name>,
+    pub restart_identity: bool,
+}
+
+#[derive(Clone, Debug)]
+pub struct Explain {
+    pub analyze: bool,
+    pub verbose: bool,
+    pub json: bool,
+    pub statement: Ast,
+}
+
+/// Isolation level and access mode as far as the statement names them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Modes {
+    pub isolation: Option<IsolationLevel>,
+    pub read_only: Option<bool>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IsolationLevel {
+    ReadUncommitted,
+    ReadCommitted,
+    RepeatableRead,
+    Serializable,
+}
+
+impl IsolationLevel {
+    pub fn name(self) -> &'static str {
+        match self {
+            IsolationLevel::ReadUncommitted => "read uncommitted",
+            IsolationLevel::ReadCommitted => "read committed",
+            IsolationLevel::RepeatableRead => "repeatable read",
+            IsolationLevel::Serializable => "serializable",
+        }
+    }
+
+    pub fn by_name(name: &str) -> Option<IsolationLevel> {
+        use IsolationLevel::*;
+        [ReadUncommitted, ReadCommitted, RepeatableRead, Serializable]
+            .into_iter()
+            .find(|level| level.name().eq_ignore_ascii_case(name))
+    }
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum SetValue {
+    Default,
+    /// The values of the list, each as text.
+    Values(Vec<String>),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Discard {
+    All,
+    Plans,
+    Sequences,
+    Temp,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FetchCount {
+    Rows(u64),
+    All,
+}
+
+#[derive(Clone, Debug)]
+pub struct Copy {
+    pub source: CopySource,
+    /// FROM STDIN or TO STDOUT.
+    pub from: bool,
+    pub options: CopyOptions,
+}
+
+#[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "one per statement")]
+pub enum CopySource {
+    Table { name: Name, columns: Vec<String>, filter: Option<Expr> },
+    Query(Box<ast::Query>),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum CopyEncoding {
+    #[default]
+    Text,
+    Csv,
+    Binary,
+}
+
+/// Which columns a FORCE_ option names.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub enum ForcedColumns {
+    #[default]
+    None,
+    All,
+    Some(Vec<String>),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum CopyHeader {
+    #[default]
+    No,
+    Yes,
+    /// The names in the header must be those of the columns.
+    Match,
+}
+
+/// The options as written; what is absent takes the default of the format.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CopyOptions {
+    pub format: CopyEncoding,
+    pub delimiter: Option<String>,
+    pub null: Option<String>,
+    pub default: Option<String>,
+    pub header: CopyHeader,
+    pub quote: Option<String>,
+    pub escape: Option<String>,
+    pub force_quote: ForcedColumns,
+    pub force_not_null: ForcedColumns,
+    pub force_null: ForcedColumns,
+}
+
+#[derive(Clone, Debug)]
+pub struct CreateTable {
+    pub name: Name,
+    pub if_not_exists: bool,
+    pub columns: Vec<ColumnDefinition>,
+    pub constraints: Vec<TableConstraint>,
+}
+
+#[derive(Clone, Debug)]
+pub struct ColumnDefinition {
+    pub name: String,
+    pub ty: ColumnType,
+    pub not_null: bool,
+    /// Source text of the expression.
+    pub default: Option<String>,
+    pub identity: Option<(IdentityKind, SequenceOptions)>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum ColumnType {
+    Plain(Type),
+    /// smallserial, serial, bigserial: an integer with a sequence of its own.
+    Serial(Type),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IdentityKind {
+    Always,
+    ByDefault,
+}
+
+#[derive(Clone, Debug)]
+pub struct TableConstraint {
+    pub name: Option<String>,
+    pub kind: ConstraintKind,
+}
+
+#[derive(Clone, Debug)]
+pub enum ConstraintKind {
+    PrimaryKey(Vec<String>),
+    Unique(Vec<String>),
+    /// Source text of the condition, and the column it was written at.
+    Check {
+        sql: String,
+        column: Option<String>,
+    },
+}
+
+#[derive(Clone, Debug)]
+pub struct CreateIndex {
+    pub name: Option<String>,
+    pub table: Name,
+    pub unique: bool,
+    pub concurrently: bool,
+    pub if_not_exists: bool,
+    pub method: String,
+    pub columns: Vec<IndexColumn>,
+    /// WITH (name = value): names lower-case, values as text.
+    pub options: Vec<(String, String)>,
+}
+
+#[derive(Clone, Debug)]
+pub struct IndexColumn {
+    pub column: String,
+    pub opclass: Option<String>,
+}
+
+#[derive(Clone, Debug)]
+pub struct CreateSequence {
+    pub name: Name,
+    pub if_not_exists: bool,
+    pub options: SequenceOptions,
+}
+
+/// `None` is "not said"; `Some(None)` of a bound is NO MINVALUE / NO MAXVALUE.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SequenceOptions {
+    pub name: Option<Name>,
+    pub ty: Option<Type>,
+    pub start: Option<i64>,
+    pub restart: Option<Option<i64>>,
+    pub increment: Option<i64>,
+    pub min: Option<Option<i64>>,
+    pub max: Option<Option<i64>>,
+    pub cycle: Option<bool>,
+    /// OWNED BY table.column; `Some(None)` is OWNED BY NONE.
+    pub owned_by: Option<Option<(Name, String)>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ObjectKind {
+    Table,
+    Index,
+    Sequence,
+    Extension,
+    Schema,
+    View,
+    Column,
+    Constraint,
+}
+
+#[derive(Clone, Debug)]
+pub struct Drop {
+    pub kind: ObjectKind,
+    pub names: Vec<Name>,
+    pub if_exists: bool,
+    pub cascade: bool,
+    pub concurrently: bool,
+}
+
+#[derive(Clone, Debug)]
+pub struct AlterTable {
+    pub name: Name,
+    pub if_exists: bool,
+    pub actions: Vec<AlterAction>,
+}
+
+#[derive(Clone, Debug)]
+pub enum AlterAction {
+    AddConstraint(TableConstraint),
+    DropConstraint {
+        name: String,
+        if_exists: bool,
+    },
+    AddColumn {
+        definition: Box<ColumnDefinition>,
+        constraints: Vec<TableConstraint>,
+        if_not_exists: bool,
+    },
+    DropColumn {
+        name: String,
+        if_exists: bool,
+    },
+    RenameColumn {
+        name: String,
+        to: String,
+    },
+    RenameConstraint {
+        name: String,
+        to: String,
+    },
+    SetDefault {
+        column: String,
+        default: Option<String>,
+    },
+    SetNotNull {
+        column: String,
+        not_null: bool,
+    },
+    AddIdentity {
+        column: String,
+        kind: IdentityKind,
+        options: SequenceOptions,
+    },
+    DropIdentity {
+        column: String,
+        if_exists: bool,
+    },
+    SetType {
+        column: String,
+    },
+    OwnerTo(String),
+    /// Statistics targets, storage modes, cluster marks, replica identity: hints that mean nothing here and
+    /// change no answer.
+    Hint,
+}
+
+#[derive(Clone, Debug)]
+pub struct AlterSequence {
+    pub name: Name,
+    pub if_exists: bool,
+    pub options: SequenceOptions,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReindexKind {
+    Index,
+    Table,
+    Schema,
+    Database,
+}
+
+/// A part of a transaction, by name.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Savepoint {
+    Define(String),
+    Release(String),
+    RollBackTo(String),
+}
+
+impl Savepoint {
+    /// As PostgreSQL names the command in errors.
+    pub fn command(&self) -> &'static str {
+        match self {
+            Savepoint::Define(_) => "SAVEPOINT",
+            Savepoint::Release(_) => "RELEASE SAVEPOINT",
+            Savepoint::RollBackTo(_) => "ROLLBACK TO SAVEPOINT",
+        }
+    }
+
+    pub fn tag(&self) -> &'static str {
+        match self {
+            Savepoint::Define(_) => "SAVEPOINT",
+            Savepoint::Release(_) => "RELEASE",
+            Savepoint::RollBackTo(_) => "ROLLBACK",
+        }
+    }
+}
+
+impl Ast {
+    /// The command tag without counts, as PostgreSQL names the command in errors.
+    pub fn command(&self) -> &'static str {
+        match self {
+            Ast::Query(_) => "SELECT",
+            Ast::Insert(..) => "INSERT",
+            Ast::Update(_) => "UPDATE",
+            Ast::Delete(_) => "DELETE",
+            Ast::Truncate(_) => "TRUNCATE TABLE",
+            Ast::Copy(_) => "COPY",
+            Ast::Explain(_) => "EXPLAIN",
+            Ast::Begin(_) => "BEGIN",
+            Ast::Commit { .. } => "COMMIT",
+            Ast::Rollback { .. } => "ROLLBACK",
+            Ast::Savepoint(savepoint) => savepoint.command(),
+            Ast::Unlisten => "UNLISTEN",
+            Ast::SetTransaction { .. } | Ast::Set { .. } => "SET",
+            Ast::Reset(_) => "RESET",
+            Ast::Show(_) => "SHOW",
+            Ast::Discard(Discard::All) => "DISCARD ALL",
+            Ast::Discard(Discard::Plans) => "DISCARD PLANS",
+            Ast::Discard(Discard::Sequences) => "DISCARD SEQUENCES",
+            Ast::Discard(Discard::Temp) => "DISCARD TEMP",
+            Ast::Prepare { .. } => "PREPARE",
+            Ast::Execute { .. } => "EXECUTE",
+            Ast::Deallocate(Some(_)) => "DEALLOCATE",
+            Ast::Deallocate(None) => "DEALLOCATE ALL",
+            Ast::Declare { .. } => "DECLARE CURSOR",
+            Ast::Fetch { move_only: true, .. } => "MOVE",
+            Ast::Fetch { .. } => "FETCH",
+            Ast::Close(Some(_)) => "CLOSE CURSOR",
+            Ast::Close(None) => "CLOSE CURSOR ALL",
+            Ast::CreateTable(_) => "CREATE TABLE",
+            Ast::CreateTableAs { .. } => "CREATE TABLE AS",
+            Ast::CreateIndex(_) => "CREATE INDEX",
+            Ast::CreateSequence(_) => "CREATE SEQUENCE",
+            Ast::CreateSchema { .. } => "CREATE SCHEMA",
+            Ast::CreateExtension { .. } => "CREATE EXTENSION",
+            Ast::Drop(drop) => drop.kind.drop_command(),
+            Ast::AlterTable(_) => "ALTER TABLE",
+            Ast::AlterSequence(_) => "ALTER SEQUENCE",
+            Ast::AlterOwner { kind, .. } => kind,
+            Ast::Rename { kind, .. } => kind.alter_command(),
+            Ast::Comment { .. } => "COMMENT",
+            Ast::Vacuum { .. } => "VACUUM",
+            Ast::Analyze(_) => "ANALYZE",
+            Ast::Checkpoint => "CHECKPOINT",
+            Ast::Reindex { .. } => "REINDEX",
+        }
+    }
+
+    /// Whether a READ ONLY transaction refuses it.
+    pub fn writes(&self) -> bool {
+        match self {
+            Ast::Insert(..) | Ast::Update(_) | Ast::Delete(_) | Ast::Truncate(_) => true,
+            Ast::Copy(copy) => copy.from,
+            Ast::Explain(explain) => explain.analyze && explain.statement.writes(),
+            Ast::CreateTable(_)
+            | Ast::CreateTableAs { .. }
+            | Ast::CreateIndex(_)
+            | Ast::CreateSequence(_)
+            | Ast::CreateSchema { .. }
+            | Ast::CreateExtension { .. }
+            | Ast::Drop(_)
+            | Ast::AlterTable(_)
+            | Ast::AlterSequence(_)
+            | Ast::AlterOwner { .. }
+            | Ast::Rename { .. }
+            | Ast::Comment { .. } => true,
+            _ => false,
+        }
+    }
+
+    /// Whether it may run in an aborted transaction.
+    pub fn ends_transaction(&self) -> bool {
+        matches!(self, Ast::Commit { .. } | Ast::Rollback { .. } | Ast::Savepoint(Savepoint::RollBackTo(_)))
+    }
+}
+
+impl ObjectKind {
+    /// The noun of error texts.
+    pub fn noun(self) -> &'static str {
+        match self {
+            ObjectKind::Table => "table",
+            ObjectKind::Index => "index",
+            ObjectKind::Sequence => "sequence",
+            ObjectKind::Extension => "extension",
+            ObjectKind::Schema => "schema",
+            ObjectKind::View => "view",
+            ObjectKind::Column => "column",
+            ObjectKind::Constraint => "constraint",
+        }
+    }
+
+    fn drop_command(self) -> &'static str {
+        match self {
+            ObjectKind::Index => "DROP INDEX",
+            ObjectKind::Sequence => "DROP SEQUENCE",
+            ObjectKind::Extension => "DROP EXTENSION",
+            ObjectKind::Schema => "DROP SCHEMA",
+            ObjectKind::View => "DROP VIEW",
+            _ => "DROP TABLE",
+        }
+    }
+
+    fn alter_command(self) -> &'static str {
+        match self {
+            ObjectKind::Index => "ALTER INDEX",
+            ObjectKind::Sequence => "ALTER SEQUENCE",
+            _ => "ALTER TABLE",
+        }
+    }
+}

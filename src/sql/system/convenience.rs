@@ -1,0 +1,161 @@
+//! Views for people: pg_tables, pg_indexes, pg_sequences and the statistics of tables.
+
+use crate::error::Result;
+use crate::planner::bindings::Execution;
+use crate::sql::system::definitions::index_definition;
+use crate::sql::system::relation::{Relation, Rows, cells, none};
+use crate::sql::system::{OWNER, PG_CATALOG, VIEWS};
+
+pub const RELATIONS: &[Relation] = &[
+    Relation {
+        oid: 12_033,
+        schema: PG_CATALOG,
+        name: "pg_tables",
+        kind: 'v',
+        columns: "schemaname name, tablename name, tableowner name = postgres, tablespace name, hasindexes bool = f, \
+            hasrules bool = f, hastriggers bool = f, rowsecurity bool = f",
+        rows: tables,
+    },
+    Relation {
+        oid: 12_043,
+        schema: PG_CATALOG,
+        name: "pg_indexes",
+        kind: 'v',
+        columns: "schemaname name, tablename name, indexname name, tablespace name, indexdef text",
+        rows: indexes,
+    },
+    Relation {
+        oid: 12_048,
+        schema: PG_CATALOG,
+        name: "pg_sequences",
+        kind: 'v',
+        columns: "schemaname name, sequencename name, sequenceowner name = postgres, data_type oid, start_value int8, \
+            min_value int8, max_value int8, increment_by int8, cycle bool, cache_size int8 = 1, last_value int8",
+        rows: sequences,
+    },
+    Relation {
+        oid: 12_028,
+        schema: PG_CATALOG,
+        name: "pg_views",
+        kind: 'v',
+        columns: "schemaname name, viewname name, viewowner name = postgres, definition text",
+        rows: views,
+    },
+    Relation {
+        oid: 12_038,
+        schema: PG_CATALOG,
+        name: "pg_matviews",
+        kind: 'v',
+        columns: "schemaname name, matviewname name, matviewowner name, tablespace name, hasindexes bool, \
+            ispopulated bool, definition text",
+        rows: none,
+    },
+    Relation {
+        oid: 12_161,
+        schema: PG_CATALOG,
+        name: "pg_stat_user_tables",
+        kind: 'v',
+        columns: STAT_TABLES,
+        rows: table_statistics,
+    },
+    Relation {
+        oid: 12_152,
+        schema: PG_CATALOG,
+        name: "pg_stat_all_tables",
+        kind: 'v',
+        columns: STAT_TABLES,
+        rows: table_statistics,
+    },
+    Relation {
+        oid: 12_192,
+        schema: PG_CATALOG,
+        name: "pg_stat_user_indexes",
+        kind: 'v',
+        columns: STAT_INDEXES,
+        rows: index_statistics,
+    },
+    Relation {
+        oid: 12_183,
+        schema: PG_CATALOG,
+        name: "pg_stat_all_indexes",
+        kind: 'v',
+        columns: STAT_INDEXES,
+        rows: index_statistics,
+    },
+];
+
+/// What is not counted is NULL.
+const STAT_TABLES: &str = "relid oid, schemaname name, relname name, seq_scan int8, last_seq_scan timestamptz, \
+    seq_tup_read int8, idx_scan int8, last_idx_scan timestamptz, idx_tup_fetch int8, n_tup_ins int8, n_tup_upd int8, \
+    n_tup_del int8, n_tup_hot_upd int8, n_tup_newpage_upd int8, n_live_tup int8, n_dead_tup int8, \
+    n_mod_since_analyze int8, n_ins_since_vacuum int8, last_vacuum timestamptz, last_autovacuum timestamptz, \
+    last_analyze timestamptz, last_autoanalyze timestamptz, vacuum_count int8, autovacuum_count int8, \
+    analyze_count int8, autoanalyze_count int8";
+
+const STAT_INDEXES: &str = "relid oid, indexrelid oid, schemaname name, relname name, indexrelname name, idx_scan int8, \
+    last_idx_scan timestamptz, idx_tup_read int8, idx_tup_fetch int8";
+
+fn tables(execution: &Execution, rows: &mut Rows) -> Result<()> {
+    let catalog = execution.session.catalog();
+    for table in catalog.tables() {
+        rows.add(cells! {
+            schemaname: &table.schema, tablename: &table.name, tableowner: OWNER,
+            hasindexes: catalog.indexes_of(table.oid).next().is_some(),
+        });
+    }
+    for view in VIEWS.values().filter(|view| view.relation.kind == 'r') {
+        rows.add(
+            cells! { schemaname: view.relation.schema, tablename: view.relation.name, tableowner: OWNER },
+        );
+    }
+    Ok(())
+}
+
+fn indexes(execution: &Execution, rows: &mut Rows) -> Result<()> {
+    let catalog = execution.session.catalog();
+    for index in catalog.indexes() {
+        let Some(table) = catalog.table_by_oid(index.table) else { continue };
+        rows.add(cells! {
+            schemaname: &table.schema, tablename: &table.name, indexname: &index.name,
+            indexdef: index_definition(&catalog, index, false),
+        });
+    }
+    Ok(())
+}
+
+fn sequences(execution: &Execution, rows: &mut Rows) -> Result<()> {
+    for sequence in execution.session.catalog().sequences() {
+        rows.add(cells! {
+            schemaname: &sequence.schema, sequencename: &sequence.name, data_type: sequence.ty.oid(),
+            start_value: sequence.start, min_value: sequence.min, max_value: sequence.max,
+            increment_by: sequence.increment, cycle: sequence.cycle,
+        });
+    }
+    Ok(())
+}
+
+fn views(_execution: &Execution, rows: &mut Rows) -> Result<()> {
+    for view in VIEWS.values().filter(|view| view.relation.kind == 'v') {
+        rows.add(cells! { schemaname: view.relation.schema, viewname: view.relation.name });
+    }
+    Ok(())
+}
+
+fn table_statistics(execution: &Execution, rows: &mut Rows) -> Result<()> {
+    for table in execution.session.catalog().tables() {
+        rows.add(cells! { relid: table.oid, schemaname: &table.schema, relname: &table.name });
+    }
+    Ok(())
+}
+
+fn index_statistics(execution: &Execution, rows: &mut Rows) -> Result<()> {
+    let catalog = execution.session.catalog();
+    for index in catalog.indexes() {
+        let Some(table) = catalog.table_by_oid(index.table) else { continue };
+        rows.add(cells! {
+            relid: table.oid, indexrelid: index.oid, schemaname: &table.schema, relname: &table.name,
+            indexrelname: &index.name,
+        });
+    }
+    Ok(())
+}

@@ -1,0 +1,75 @@
+//! Indexes and constraints as the SQL that would make them.
+
+use crate::catalog::{Catalog, Constraint, ConstraintKind, Index, Table};
+use crate::sql::system::names::{qualified, quote_ident};
+use crate::sql::system::types::is_default_opclass;
+use crate::types::Value;
+
+/// pgvector's defaults, which a definition leaves out.
+const HNSW_M: u16 = 16;
+const HNSW_EF_CONSTRUCTION: u16 = 64;
+
+/// Options of an hnsw index that are not the defaults.
+pub fn hnsw_options(index: &Index) -> Vec<(&'static str, u16)> {
+    let Some(hnsw) = &index.hnsw else { return Vec::new() };
+    let all = [("m", hnsw.m, HNSW_M), ("ef_construction", hnsw.ef_construction, HNSW_EF_CONSTRUCTION)];
+    all.into_iter()
+        .filter(|(_, value, default)| value != default)
+        .map(|(name, value, _)| (name, value))
+        .collect()
+}
+
+/// `CREATE UNIQUE INDEX i ON public.t USING btree (a, b)`. `bare_table`: without the table's schema.
+pub fn index_definition(catalog: &Catalog, index: &Index, bare_table: bool) -> Option<String> {
+    let table = catalog.table_by_oid(index.table)?;
+    let unique = if index.unique { "UNIQUE " } else { "" };
+    let relation = match bare_table {
+        true => quote_ident(&table.name),
+        false => qualified(&table.schema, &table.name),
+    };
+    let columns: Vec<String> =
+        (0..index.columns.len()).filter_map(|place| index_column(table, index, place, true)).collect();
+    let options: Vec<String> =
+        hnsw_options(index).into_iter().map(|(name, value)| format!("{name}='{value}'")).collect();
+    let with = if options.is_empty() { String::new() } else { format!(" WITH ({})", options.join(", ")) };
+    Some(format!(
+        "CREATE {unique}INDEX {} ON {relation} USING {} ({}){with}",
+        quote_ident(&index.name),
+        index.method.name(),
+        columns.join(", ")
+    ))
+}
+
+/// One column of an index, with its operator class when that says something.
+pub fn index_column(table: &Table, index: &Index, place: usize, with_class: bool) -> Option<String> {
+    let column = table.column_number(*index.columns.get(place)?)?;
+    let name = quote_ident(&column.name);
+    let class = index.opclasses.get(place).filter(|class| {
+        with_class && !class.is_empty() && !is_default_opclass(index.method, class, &column.ty)
+    });
+    Some(match class {
+        Some(class) => format!("{name} {class}"),
+        None => name,
+    })
+}
+
+/// `PRIMARY KEY (a, b)`, `CHECK (a > 0)`.
+pub fn constraint_definition(table: &Table, constraint: &Constraint) -> String {
+    let list = |columns: &[u16]| {
+        let names = columns.iter().filter_map(|&number| table.column_number(number));
+        names.map(|column| quote_ident(&column.name)).collect::<Vec<_>>().join(", ")
+    };
+    match &constraint.kind {
+        ConstraintKind::PrimaryKey { columns } => format!("PRIMARY KEY ({})", list(columns)),
+        ConstraintKind::Unique { columns } => format!("UNIQUE ({})", list(columns)),
+        ConstraintKind::Check { sql } => format!("CHECK ({sql})"),
+        ConstraintKind::NotNull { column } => format!("NOT NULL {}", list(&[*column])),
+    }
+}
+
+/// Numbers of the table's columns whose names stand in an expression.
+pub fn columns_in(table: &Table, sql: &str) -> Vec<Value> {
+    let words: Vec<&str> = sql.split(|c: char| !(c.is_alphanumeric() || c == '_')).collect();
+    let named = table.columns.iter().filter(|column| words.contains(&column.name.as_str()));
+    named.map(|column| Value::Int2(column.number as i16)).collect()
+}

@@ -1,0 +1,583 @@
+//! Functions of the catalogue: what psql, drivers and ORMs call beside reading tables.
+//!
+//! Each is an ordinary function over [`Value`]s of one row, wrapped for DataFusion by [`each`]. They are called a few
+//! times per question of a person, so a value per call is cheap enough.
+
+use std::sync::Arc;
+
+use arrow::array::ArrayRef;
+use arrow::datatypes::DataType;
+use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF};
+
+use crate::catalog::Oid;
+use crate::error::{Error, Result, SqlState};
+use crate::planner::bindings::Execution;
+use crate::planner::bound::BoundFunction;
+use crate::sql::setting_list::SERVER_VERSION;
+use crate::sql::system::definitions::{constraint_definition, index_column, index_definition};
+use crate::sql::system::names::{self, quote_ident};
+use crate::sql::system::{OWNER, OWNER_OID, PG_CATALOG, relations, routines};
+use crate::types::arrow::errors::from_datafusion;
+use crate::types::arrow::{array, only_cell, type_of_data_type, value_at};
+use crate::types::{Type, Value, json, text};
+
+/// What a function does with the arguments of one row.
+type Call = fn(&Execution, &[Value]) -> Result<Value>;
+
+/// `"name" Type => function;`: a function of that name and result. `strict`: NULL for a NULL argument.
+macro_rules! functions {
+    ($($mode:ident $name:literal $returns:expr => $call:expr;)*) => {
+        vec![$(BoundFunction::new($name, any, $returns, |execution, args| {
+            each(execution, args, &$returns, stringify!($mode) == "strict", $call)
+        })),*]
+    };
+}
+
+/// All of them.
+pub fn all() -> Vec<Arc<ScalarUDF>> {
+    let mut all = named();
+    all.extend(descriptions());
+    all.extend(sizes());
+    all.extend(always());
+    all.extend(casts());
+    all
+}
+
+fn named() -> Vec<Arc<ScalarUDF>> {
+    functions! {
+        lenient "format_type" Type::Text => format_type;
+        strict "pg_get_userbyid" Type::Name => |_, args| Ok(match oid(&args[0])? {
+            OWNER_OID => Value::from(OWNER),
+            other => Value::from(format!("unknown (OID={other})")),
+        });
+        strict "pg_table_is_visible" Type::Bool => |execution, args| {
+            let found = names::relation_name(&execution.session.catalog(), oid(&args[0])?);
+            Ok(Value::from(found.map(|(schema, name)| names::is_visible(execution, &schema, &name))))
+        };
+        lenient "current_schemas" Type::Array(Box::new(Type::Name)) => |execution, args| {
+            let implicit = matches!(args.first(), Some(Value::Bool(true)));
+            let path = if implicit { names::search_path(execution) } else { execution.session.search_path() };
+            Ok(Value::Array(path.into_iter().map(Value::from).collect()))
+        };
+        strict "to_regclass" Type::Text => |execution, args| {
+            let found = names::find_relation(execution, &string(&args[0]));
+            Ok(Value::from(found.map(|oid| names::regclass_out(execution, oid))))
+        };
+        strict "to_regtype" Type::Oid => |_, args| Ok(Value::from(names::regtype_in(&string(&args[0])).ok()));
+        strict "to_regnamespace" Type::Oid => |execution, args| {
+            Ok(Value::from(names::schema_oid(&execution.session.catalog(), &string(&args[0]))))
+        };
+        strict "quote_ident" Type::Text => |_, args| Ok(Value::from(quote_ident(&string(&args[0]))));
+        strict "quote_literal" Type::Text => |_, args| Ok(Value::from(quote_literal(&string(&args[0]))));
+        lenient "quote_nullable" Type::Text => |_, args| Ok(Value::from(match &args[0] {
+            Value::Null => "NULL".to_owned(),
+            value => quote_literal(&string(value)),
+        }));
+        lenient "version" Type::Text => |_, _| {
+            // Tools look for this beginning, and for a number behind it.
+            Ok(Value::from(format!("PostgreSQL {SERVER_VERSION} on {}", std::env::consts::ARCH)))
+        };
+        strict "pg_encoding_to_char" Type::Name => |_, args| Ok(Value::from(match oid(&args[0])? {
+            6 => "UTF8",
+            0 => "SQL_ASCII",
+            _ => "",
+        }));
+        strict "pg_char_to_encoding" Type::Int4 => |_, args| {
+            let name = string(&args[0]).to_lowercase().replace('-', "");
+            Ok(Value::from(if name == "utf8" || name == "unicode" { 6i32 } else { -1 }))
+        };
+        lenient "pg_client_encoding" Type::Name => |_, _| Ok(Value::from("UTF8"));
+        lenient "getdatabaseencoding" Type::Name => |_, _| Ok(Value::from("UTF8"));
+        lenient "pg_typeof" Type::Text => |_, args| {
+            Ok(Value::from(crate::types::cast::type_of(&args[0]).to_string()))
+        };
+        lenient "format" Type::Text => format;
+        lenient "json_build_object" Type::Json => |_, args| json_object(args).map(Value::Json);
+        lenient "jsonb_build_object" Type::Jsonb => |_, args| {
+            json_object(args).and_then(|text| json::normalise(&text)).map(Value::Jsonb)
+        };
+        strict "array_upper" Type::Int4 => |_, args| Ok(match (&args[0], oid(&args[1])?) {
+            (Value::Array(items), 1) if !items.is_empty() => Value::from(items.len() as i32),
+            _ => Value::Null,
+        });
+        strict "array_lower" Type::Int4 => |_, args| Ok(match (&args[0], oid(&args[1])?) {
+            (Value::Array(items), 1) if !items.is_empty() => Value::from(1i32),
+            _ => Value::Null,
+        });
+    }
+}
+
+fn descriptions() -> Vec<Arc<ScalarUDF>> {
+    functions! {
+        strict "pg_get_indexdef" Type::Text => pg_get_indexdef;
+        strict "pg_get_constraintdef" Type::Text => |execution, args| {
+            let wanted = oid(&args[0])?;
+            let catalog = execution.session.catalog();
+            let found = catalog.tables().find_map(|table| Some((table, table.constraint(wanted)?)));
+            Ok(Value::from(found.map(|(table, constraint)| constraint_definition(table, constraint))))
+        };
+        // The catalogue keeps expressions as their text.
+        strict "pg_get_expr" Type::Text => |_, args| Ok(Value::from(string(&args[0])));
+        strict "pg_get_serial_sequence" Type::Text => pg_get_serial_sequence;
+        strict "pg_get_function_result" Type::Text => |_, args| {
+            Ok(Value::from(routines::by_oid(oid(&args[0])?).map(|(_, _, result)| result)))
+        };
+        strict "pg_get_function_arguments" Type::Text => |_, args| {
+            Ok(Value::from(routines::by_oid(oid(&args[0])?).map(|(_, arguments, _)| arguments)))
+        };
+        strict "pg_get_function_identity_arguments" Type::Text => |_, args| {
+            Ok(Value::from(routines::by_oid(oid(&args[0])?).map(|(_, arguments, _)| arguments)))
+        };
+        strict "obj_description" Type::Text => obj_description;
+        strict "col_description" Type::Text => |_, _| Ok(Value::Null);
+        strict "shobj_description" Type::Text => |_, _| Ok(Value::Null);
+        // Of things that do not exist here.
+        strict "pg_get_viewdef" Type::Text => |_, _| Ok(Value::Null);
+        strict "pg_get_ruledef" Type::Text => |_, _| Ok(Value::Null);
+        strict "pg_get_triggerdef" Type::Text => |_, _| Ok(Value::Null);
+        strict "pg_get_functiondef" Type::Text => |_, _| Ok(Value::Null);
+        strict "pg_get_partkeydef" Type::Text => |_, _| Ok(Value::Null);
+        strict "pg_get_statisticsobjdef" Type::Text => |_, _| Ok(Value::Null);
+        strict "pg_get_statisticsobjdef_columns" Type::Text => |_, _| Ok(Value::Null);
+        strict "pg_tablespace_location" Type::Text => |_, _| Ok(Value::from(""));
+    }
+}
+
+fn sizes() -> Vec<Arc<ScalarUDF>> {
+    functions! {
+        strict "pg_size_pretty" Type::Text => |_, args| Ok(Value::from(size_pretty(number(&args[0])?)));
+        strict "pg_relation_size" Type::Int8 => relation_size;
+        strict "pg_table_size" Type::Int8 => relation_size;
+        strict "pg_indexes_size" Type::Int8 => |execution, args| {
+            let table = relation(execution, &args[0])?;
+            Ok(Value::from(indexes_size(execution, table)))
+        };
+        strict "pg_total_relation_size" Type::Int8 => |execution, args| {
+            let table = relation(execution, &args[0])?;
+            let own = execution.session.relation_bytes(table);
+            Ok(Value::from(own.map(|own| own as i64 + indexes_size(execution, table).unwrap_or(0))))
+        };
+        strict "pg_database_size" Type::Int8 => |execution, _| {
+            Ok(Value::from(execution.session.database_bytes().map(|bytes| bytes as i64)))
+        };
+        strict "pg_relation_filenode" Type::Oid => |execution, args| {
+            let relation = relation(execution, &args[0])?;
+            Ok(Value::from(execution.session.catalog().relation_by_oid(relation).map(|_| relation)))
+        };
+    }
+}
+
+/// Answers that never change: there is one role, which may do everything, and one database, which is no replica.
+fn always() -> Vec<Arc<ScalarUDF>> {
+    functions! {
+        strict "pg_type_is_visible" Type::Bool => |_, args| Ok(Value::from(Type::from_oid(oid(&args[0])?).is_some()));
+        strict "pg_function_is_visible" Type::Bool => yes;
+        strict "pg_operator_is_visible" Type::Bool => yes;
+        strict "pg_opclass_is_visible" Type::Bool => yes;
+        strict "pg_opfamily_is_visible" Type::Bool => yes;
+        strict "pg_collation_is_visible" Type::Bool => yes;
+        strict "pg_conversion_is_visible" Type::Bool => yes;
+        strict "pg_statistics_obj_is_visible" Type::Bool => yes;
+        strict "pg_ts_config_is_visible" Type::Bool => yes;
+        strict "pg_ts_dict_is_visible" Type::Bool => yes;
+        strict "pg_ts_parser_is_visible" Type::Bool => yes;
+        strict "pg_ts_template_is_visible" Type::Bool => yes;
+        strict "pg_relation_is_publishable" Type::Bool => yes;
+        strict "has_any_column_privilege" Type::Bool => yes;
+        strict "has_column_privilege" Type::Bool => yes;
+        strict "has_database_privilege" Type::Bool => yes;
+        strict "has_function_privilege" Type::Bool => yes;
+        strict "has_language_privilege" Type::Bool => yes;
+        strict "has_schema_privilege" Type::Bool => yes;
+        strict "has_sequence_privilege" Type::Bool => yes;
+        strict "has_table_privilege" Type::Bool => yes;
+        strict "has_tablespace_privilege" Type::Bool => yes;
+        strict "has_type_privilege" Type::Bool => yes;
+        strict "pg_has_role" Type::Bool => yes;
+        lenient "pg_is_in_recovery" Type::Bool => |_, _| Ok(Value::from(false));
+        lenient "pg_is_other_temp_schema" Type::Bool => |_, _| Ok(Value::from(false));
+        lenient "pg_my_temp_schema" Type::Oid => |_, _| Ok(Value::from(0u32));
+        lenient "inet_server_addr" Type::Text => |_, _| Ok(Value::Null);
+        lenient "inet_client_addr" Type::Text => |_, _| Ok(Value::Null);
+    }
+}
+
+/// What `rewrite.rs` makes of casts to regclass and its like, and of array subqueries.
+fn casts() -> Vec<Arc<ScalarUDF>> {
+    functions! {
+        strict "hither_regclass_in" Type::Oid => |execution, args| relation(execution, &args[0]).map(Value::from);
+        strict "hither_regclass_out" Type::Text => |execution, args| {
+            let relation = relation(execution, &args[0])?;
+            Ok(Value::from(names::regclass_out(execution, relation)))
+        };
+        strict "hither_regtype_in" Type::Oid => |_, args| type_oid(&args[0]).map(Value::from);
+        strict "hither_regtype_out" Type::Text => |_, args| {
+            type_oid(&args[0]).map(|oid| Value::from(names::regtype_out(oid)))
+        };
+        strict "hither_regnamespace_in" Type::Oid => |execution, args| namespace(execution, &args[0]).map(Value::from);
+        strict "hither_regnamespace_out" Type::Text => |execution, args| {
+            let oid = namespace(execution, &args[0])?;
+            let name = names::schema_name(&execution.session.catalog(), oid);
+            Ok(Value::from(name.map_or_else(|| oid.to_string(), |name| quote_ident(&name))))
+        };
+        strict "hither_regrole_in" Type::Oid => |_, args| role(&args[0]).map(Value::from);
+        strict "hither_regrole_out" Type::Text => |_, args| Ok(Value::from(match role(&args[0])? {
+            OWNER_OID => OWNER.to_owned(),
+            other => other.to_string(),
+        }));
+        strict "hither_regproc_in" Type::Oid => |_, args| routine(&args[0]).map(Value::from);
+        strict "hither_regproc_out" Type::Text => |_, args| Ok(Value::from(match &args[0] {
+            // Columns of type regproc are text here.
+            Value::Text(name) => name.clone(),
+            value => {
+                let oid = oid(value)?;
+                routines::by_oid(oid).map_or_else(|| oid.to_string(), |(name, _, _)| name.to_owned())
+            }
+        }));
+        lenient "hither_array_or_empty" Type::Array(Box::new(Type::Text)) => |_, args| Ok(match &args[0] {
+            Value::Array(items) => Value::Array(items.iter().map(text_item).collect()),
+            _ => Value::Array(Vec::new()),
+        });
+        lenient "hither_array_prefix" Type::Array(Box::new(Type::Text)) => |_, args| Ok(match &args[1] {
+            Value::Array(items) => {
+                let prefix = string(&args[0]);
+                Value::Array(items.iter().map(|item| Value::from(format!("{prefix}{}", string(item)))).collect())
+            }
+            _ => Value::Array(Vec::new()),
+        });
+        strict "hither_subscripts" Type::Array(Box::new(Type::Int4)) => |_, args| Ok(match &args[0] {
+            Value::Array(items) => Value::Array((1..=items.len() as i32).map(Value::Int4).collect()),
+            _ => Value::Array(Vec::new()),
+        });
+    }
+}
+
+fn text_item(item: &Value) -> Value {
+    if *item == Value::Null { Value::Null } else { Value::from(string(item)) }
+}
+
+/// Any arguments, of types a [`Value`] can be read from.
+fn any(_name: &str, given: &[DataType]) -> datafusion::common::Result<Vec<DataType>> {
+    let readable = |ty: &DataType| match ty {
+        DataType::Null | DataType::Utf8View => DataType::Utf8,
+        DataType::Int8 | DataType::UInt8 => DataType::Int16,
+        DataType::UInt16 => DataType::Int32,
+        DataType::UInt64 => DataType::Int64,
+        DataType::BinaryView => DataType::Binary,
+        other => other.clone(),
+    };
+    Ok(given.iter().map(readable).collect())
+}
+
+/// Calls `call` for each row; only once when all arguments are constants.
+fn each(
+    execution: &Execution,
+    args: &ScalarFunctionArgs,
+    returns: &Type,
+    strict: bool,
+    call: Call,
+) -> Result<ColumnarValue> {
+    let constant = args.args.iter().all(|arg| matches!(arg, ColumnarValue::Scalar(_)));
+    let rows = if constant { 1 } else { args.number_rows };
+    let columns =
+        args.args.iter().map(|arg| arg.to_array(rows)).collect::<datafusion::common::Result<Vec<ArrayRef>>>();
+    let columns = columns.map_err(from_datafusion)?;
+    let types: Vec<Type> = columns.iter().map(|column| type_of_data_type(column.data_type())).collect();
+    let mut results = Vec::with_capacity(rows);
+    for row in 0..rows {
+        let values = columns.iter().zip(&types).map(|(column, ty)| value_at(column, row, ty));
+        let values = values.collect::<Result<Vec<Value>>>()?;
+        let null = strict && values.contains(&Value::Null);
+        results.push(if null { Value::Null } else { call(execution, &values)? });
+    }
+    let results = array(returns, results.iter())?;
+    Ok(match constant {
+        true => ColumnarValue::Scalar(only_cell(&results)?),
+        false => ColumnarValue::Array(results),
+    })
+}
+
+fn yes(_execution: &Execution, _args: &[Value]) -> Result<Value> {
+    Ok(Value::Bool(true))
+}
+
+fn string(value: &Value) -> String {
+    text::to_string(value)
+}
+
+fn number(value: &Value) -> Result<i64> {
+    match crate::types::cast::cast(value.clone(), &Type::Int8, true)? {
+        Value::Int8(number) => Ok(number),
+        other => Err(Error::internal(format!("expected a number, found {other:?}"))),
+    }
+}
+
+/// An argument that is an oid; PostgreSQL reads negative numbers as their two's complement.
+fn oid(value: &Value) -> Result<Oid> {
+    Ok(number(value)? as Oid)
+}
+
+/// An argument that stands for a relation: an oid, or a name.
+fn relation(execution: &Execution, value: &Value) -> Result<Oid> {
+    match value {
+        Value::Text(name) => names::regclass_in(execution, name),
+        other => oid(other),
+    }
+}
+
+fn type_oid(value: &Value) -> Result<Oid> {
+    match value {
+        Value::Text(name) => names::regtype_in(name),
+        other => oid(other),
+    }
+}
+
+fn namespace(execution: &Execution, value: &Value) -> Result<Oid> {
+    let Value::Text(name) = value else { return oid(value) };
+    if let Ok(oid) = name.parse() {
+        return Ok(oid);
+    }
+    let folded = names::split_name(name).and_then(|mut parts| parts.pop()).unwrap_or_else(|| name.clone());
+    names::schema_oid(&execution.session.catalog(), &folded).ok_or_else(|| {
+        Error::new(SqlState::INVALID_SCHEMA_NAME, format!("schema \"{folded}\" does not exist"))
+    })
+}
+
+fn routine(value: &Value) -> Result<Oid> {
+    let Value::Text(name) = value else { return oid(value) };
+    let bare = names::split_name(name).and_then(|mut parts| parts.pop()).unwrap_or_else(|| name.clone());
+    name.parse().ok().or_else(|| routines::by_name(&bare)).ok_or_else(|| {
+        Error::new(SqlState::UNDEFINED_FUNCTION, format!("function \"{name}\" does not exist"))
+    })
+}
+
+fn role(value: &Value) -> Result<Oid> {
+    match value {
+        Value::Text(name) if name == OWNER => Ok(OWNER_OID),
+        Value::Text(name) => name
+            .parse()
+            .map_err(|_| Error::new(SqlState::UNDEFINED_OBJECT, format!("role \"{name}\" does not exist"))),
+        other => oid(other),
+    }
+}
+
+fn format_type(_execution: &Execution, args: &[Value]) -> Result<Value> {
+    if args[0] == Value::Null {
+        return Ok(Value::Null);
+    }
+    let oid = oid(&args[0])?;
+    let typmod = match args.get(1) {
+        None | Some(Value::Null) => -1,
+        Some(value) => number(value)? as i32,
+    };
+    Ok(Value::from(match Type::from_oid(oid) {
+        // Without a modifier asked for, blank-padded text is called by its standard name.
+        Some(Type::Bpchar(_)) if matches!(args.get(1), None | Some(Value::Null)) => "character".to_owned(),
+        Some(ty) => ty.with_typmod(typmod).to_string(),
+        None => names::pseudo_type(oid).unwrap_or("???").to_owned(),
+    }))
+}
+
+/// format('%I.%I', schema, name): %s text, %I identifier, %L literal, %% a per cent sign, %1$s the first argument.
+fn format(_execution: &Execution, args: &[Value]) -> Result<Value> {
+    let Value::Text(template) = &args[0] else { return Ok(Value::Null) };
+    let invalid = |message: &str| Error::new(SqlState::INVALID_PARAMETER_VALUE, message);
+    let mut out = String::new();
+    let mut next = 1;
+    let mut rest = template.as_str();
+    while let Some(at) = rest.find('%') {
+        out.push_str(&rest[..at]);
+        rest = &rest[at + 1..];
+        if let Some(after) = rest.strip_prefix('%') {
+            out.push('%');
+            rest = after;
+            continue;
+        }
+        if let Some((number, after)) = rest.split_once('$')
+            && !number.is_empty()
+            && number.bytes().all(|b| b.is_ascii_digit())
+        {
+            next = number.parse().map_err(|_| invalid("number is out of range"))?;
+            rest = after;
+        }
+        let kind = rest.chars().next().ok_or_else(|| invalid("unterminated format() type specifier"))?;
+        rest = &rest[kind.len_utf8()..];
+        let value = args.get(next).ok_or_else(|| invalid("too few arguments for format()"))?;
+        next += 1;
+        match (kind, value) {
+            ('s', Value::Null) => {}
+            ('s', value) => out.push_str(&string(value)),
+            ('I', Value::Null) => {
+                return Err(invalid("null values cannot be formatted as an SQL identifier"));
+            }
+            ('I', value) => out.push_str(&quote_ident(&string(value))),
+            ('L', Value::Null) => out.push_str("NULL"),
+            ('L', value) => out.push_str(&quote_literal(&string(value))),
+            (other, _) => return Err(invalid(&format!("unrecognized format() type specifier \"{other}\""))),
+        }
+    }
+    out.push_str(rest);
+    Ok(Value::from(out))
+}
+
+/// `{"key" : value, ...}` of arguments in pairs, spaced as PostgreSQL does.
+fn json_object(args: &[Value]) -> Result<String> {
+    let (pairs, rest) = args.as_chunks::<2>();
+    if !rest.is_empty() {
+        let message = "argument list must have even number of elements";
+        return Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, message));
+    }
+    let mut out = String::from("{");
+    for (place, [key, value]) in pairs.iter().enumerate() {
+        if *key == Value::Null {
+            let message = format!("argument {} cannot be null", 2 * place + 1);
+            return Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, message));
+        }
+        if place > 0 {
+            out.push_str(", ");
+        }
+        json::print_string(&string(key), &mut out);
+        out.push_str(" : ");
+        json_value(value, &mut out);
+    }
+    out.push('}');
+    Ok(out)
+}
+
+fn json_value(value: &Value, out: &mut String) {
+    match value {
+        Value::Null => out.push_str("null"),
+        Value::Bool(value) => out.push_str(&value.to_string()),
+        Value::Int2(_)
+        | Value::Int4(_)
+        | Value::Int8(_)
+        | Value::Numeric(_)
+        | Value::Json(_)
+        | Value::Jsonb(_) => {
+            out.push_str(&string(value));
+        }
+        Value::Float4(number) if number.is_finite() => out.push_str(&string(value)),
+        Value::Float8(number) if number.is_finite() => out.push_str(&string(value)),
+        Value::Array(items) => {
+            out.push('[');
+            for (place, item) in items.iter().enumerate() {
+                if place > 0 {
+                    out.push(',');
+                }
+                json_value(item, out);
+            }
+            out.push(']');
+        }
+        other => json::print_string(&string(other), out),
+    }
+}
+
+fn quote_literal(text: &str) -> String {
+    let quoted = text.replace('\'', "''");
+    match quoted.contains('\\') {
+        true => format!("E'{}'", quoted.replace('\\', "\\\\")),
+        false => format!("'{quoted}'"),
+    }
+}
+
+/// pg_get_indexdef(index [, column, pretty]); column 0 is the whole definition.
+fn pg_get_indexdef(execution: &Execution, args: &[Value]) -> Result<Value> {
+    let catalog = execution.session.catalog();
+    let Some(index) = catalog.index_by_oid(oid(&args[0])?) else { return Ok(Value::Null) };
+    let Some(table) = catalog.table_by_oid(index.table) else { return Ok(Value::Null) };
+    let column = args.get(1).map_or(Ok(0), number)?;
+    let pretty = matches!(args.get(2), Some(Value::Bool(true)));
+    Ok(Value::from(match usize::try_from(column - 1) {
+        Ok(place) => index_column(table, index, place, false),
+        Err(_) => {
+            let bare = pretty && names::is_visible(execution, &table.schema, &table.name);
+            index_definition(&catalog, index, bare)
+        }
+    }))
+}
+
+/// The sequence of a serial or identity column, qualified.
+fn pg_get_serial_sequence(execution: &Execution, args: &[Value]) -> Result<Value> {
+    let table = relation(execution, &args[0])?;
+    let column = string(&args[1]);
+    let catalog = execution.session.catalog();
+    let Some(table) = catalog.table_by_oid(table) else { return Ok(Value::Null) };
+    let Some(found) = table.column(&column) else {
+        let message = format!("column \"{column}\" of relation \"{}\" does not exist", table.name);
+        return Err(Error::new(SqlState::UNDEFINED_COLUMN, message));
+    };
+    let owned = |owner: Option<(Oid, u16)>| owner == Some((table.oid, found.number));
+    let sequence = catalog.sequences().find(|s| Some(s.oid) == found.sequence || owned(s.owned_by));
+    Ok(Value::from(sequence.map(|sequence| names::qualified(&sequence.schema, &sequence.name))))
+}
+
+/// obj_description(oid [, catalogue]).
+fn obj_description(execution: &Execution, args: &[Value]) -> Result<Value> {
+    // Functions stand in the catalogue by name, and have no descriptions.
+    let Ok(wanted) = oid(&args[0]) else { return Ok(Value::Null) };
+    if let Some(catalogue) = args.get(1) {
+        let class = names::relation_oid(&execution.session.catalog(), PG_CATALOG, &string(catalogue));
+        if class != Some(relations::PG_CLASS_OID) {
+            return Ok(Value::Null);
+        }
+    }
+    let catalog = execution.session.catalog();
+    Ok(Value::from(catalog.table_by_oid(wanted).and_then(|table| table.comment.clone())))
+}
+
+fn relation_size(execution: &Execution, args: &[Value]) -> Result<Value> {
+    let relation = relation(execution, &args[0])?;
+    Ok(Value::from(execution.session.relation_bytes(relation).map(|bytes| bytes as i64)))
+}
+
+fn indexes_size(execution: &Execution, table: Oid) -> Option<i64> {
+    let catalog = execution.session.catalog();
+    let sizes = catalog.indexes_of(table).map(|index| execution.session.relation_bytes(index.oid));
+    sizes.map(|bytes| bytes.map(|bytes| bytes as i64)).sum()
+}
+
+/// `8192 bytes`, `97 MB`: below ten units of the next size, the smaller unit, rounded.
+fn size_pretty(bytes: i64) -> String {
+    const UNITS: [&str; 5] = ["kB", "MB", "GB", "TB", "PB"];
+    const STAY_BELOW: u64 = 10 * 1024;
+    let sign = if bytes < 0 { "-" } else { "" };
+    let magnitude = bytes.unsigned_abs();
+    if magnitude < STAY_BELOW {
+        return format!("{sign}{magnitude} bytes");
+    }
+    // Twice the size, so that halves are seen when rounding.
+    let mut twice = magnitude >> 9;
+    for (place, unit) in UNITS.iter().enumerate() {
+        if twice < 2 * STAY_BELOW - 1 || place == UNITS.len() - 1 {
+            return format!("{sign}{} {unit}", twice.div_ceil(2));
+        }
+        twice >>= 10;
+    }
+    unreachable!("the last unit takes every size")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_read_as_in_postgres() {
+        for (bytes, text) in [
+            (0, "0 bytes"),
+            (10_239, "10239 bytes"),
+            (10_240, "10 kB"),
+            (7_740_000, "7559 kB"),
+            (97 << 20, "97 MB"),
+            (-20_480, "-20 kB"),
+            (i64::MAX, "8192 PB"),
+        ] {
+            assert_eq!(size_pretty(bytes), text);
+        }
+    }
+
+    #[test]
+    fn literals_are_quoted() {
+        assert_eq!(quote_literal("it's"), "'it''s'");
+        assert_eq!(quote_literal("a\\b"), "E'a\\\\b'");
+    }
+}

@@ -1,0 +1,344 @@
+//! information_schema: the standard's view of tables, columns and constraints.
+
+use crate::catalog::{Column, ConstraintKind, Identity, Table};
+use crate::error::Result;
+use crate::planner::bindings::Execution;
+use crate::sql::system::relation::{Relation, Rows, cells, none};
+use crate::sql::system::{INFORMATION_SCHEMA, OWNER, VIEWS};
+use crate::types::names::{VECTOR_ARRAY_OID, VECTOR_OID};
+use crate::types::{Type, Value};
+
+macro_rules! relation {
+    ($oid:literal, $name:literal, $columns:literal, $rows:expr) => {
+        Relation {
+            oid: $oid,
+            schema: INFORMATION_SCHEMA,
+            name: $name,
+            kind: 'v',
+            columns: $columns,
+            rows: $rows,
+        }
+    };
+}
+
+pub const RELATIONS: &[Relation] = &[
+    relation!(
+        13_425,
+        "tables",
+        "table_catalog name, table_schema name, table_name name, table_type text, self_referencing_column_name name, \
+            reference_generation text, user_defined_type_catalog name, user_defined_type_schema name, \
+            user_defined_type_name name, is_insertable_into text, is_typed text = NO, commit_action text",
+        tables
+    ),
+    relation!(
+        13_295,
+        "columns",
+        "table_catalog name, table_schema name, table_name name, column_name name, ordinal_position int4, \
+            column_default text, is_nullable text, data_type text, character_maximum_length int4, \
+            character_octet_length int4, numeric_precision int4, numeric_precision_radix int4, numeric_scale int4, \
+            datetime_precision int4, interval_type text, interval_precision int4, character_set_catalog name, \
+            character_set_schema name, character_set_name name, collation_catalog name, collation_schema name, \
+            collation_name name, domain_catalog name, domain_schema name, domain_name name, udt_catalog name, \
+            udt_schema name, udt_name name, scope_catalog name, scope_schema name, scope_name name, \
+            maximum_cardinality int4, dtd_identifier name, is_self_referencing text = NO, is_identity text = NO, \
+            identity_generation text, identity_start text, identity_increment text, identity_maximum text, \
+            identity_minimum text, identity_cycle text = NO, is_generated text = NEVER, generation_expression text, \
+            is_updatable text = YES",
+        columns
+    ),
+    relation!(
+        13_382,
+        "schemata",
+        "catalog_name name, schema_name name, schema_owner name = postgres, default_character_set_catalog name, \
+            default_character_set_schema name, default_character_set_name name, sql_path text",
+        schemata
+    ),
+    relation!(
+        13_411,
+        "table_constraints",
+        "constraint_catalog name, constraint_schema name, constraint_name name, table_catalog name, \
+            table_schema name, table_name name, constraint_type text, is_deferrable text = NO, \
+            initially_deferred text = NO, enforced text = YES, nulls_distinct text",
+        table_constraints
+    ),
+    relation!(
+        13_329,
+        "key_column_usage",
+        "constraint_catalog name, constraint_schema name, constraint_name name, table_catalog name, \
+            table_schema name, table_name name, column_name name, ordinal_position int4, \
+            position_in_unique_constraint int4",
+        key_columns
+    ),
+    relation!(
+        13_300,
+        "constraint_column_usage",
+        "table_catalog name, table_schema name, table_name name, column_name name, constraint_catalog name, \
+            constraint_schema name, constraint_name name",
+        constraint_columns
+    ),
+    relation!(
+        13_260,
+        "check_constraints",
+        "constraint_catalog name, constraint_schema name, constraint_name name, check_clause text",
+        checks
+    ),
+    relation!(
+        13_386,
+        "sequences",
+        "sequence_catalog name, sequence_schema name, sequence_name name, data_type text, numeric_precision int4, \
+            numeric_precision_radix int4 = 2, numeric_scale int4 = 0, start_value text, minimum_value text, \
+            maximum_value text, increment text, cycle_option text",
+        sequences
+    ),
+    relation!(
+        13_339,
+        "referential_constraints",
+        "constraint_catalog name, constraint_schema name, constraint_name name, unique_constraint_catalog name, \
+            unique_constraint_schema name, unique_constraint_name name, match_option text, update_rule text, \
+            delete_rule text",
+        none
+    ),
+    relation!(
+        13_483,
+        "views",
+        "table_catalog name, table_schema name, table_name name, view_definition text, check_option text, \
+            is_updatable text, is_insertable_into text, is_trigger_updatable text, is_trigger_deletable text, \
+            is_trigger_insertable_into text",
+        none
+    ),
+    relation!(
+        13_377,
+        "routines",
+        "specific_catalog name, specific_schema name, specific_name name, routine_catalog name, routine_schema name, \
+            routine_name name, routine_type text, data_type text, routine_definition text, external_language text",
+        none
+    ),
+    relation!(
+        13_429,
+        "triggers",
+        "trigger_catalog name, trigger_schema name, trigger_name name, event_manipulation text, \
+            event_object_catalog name, event_object_schema name, event_object_table name, action_order int4, \
+            action_condition text, action_statement text, action_orientation text, action_timing text",
+        none
+    ),
+    relation!(13_246, "information_schema_catalog_name", "catalog_name name", catalog_name),
+];
+
+fn yes(value: bool) -> &'static str {
+    if value { "YES" } else { "NO" }
+}
+
+fn catalog_name(execution: &Execution, rows: &mut Rows) -> Result<()> {
+    rows.add(cells! { catalog_name: execution.session.database() });
+    Ok(())
+}
+
+fn tables(execution: &Execution, rows: &mut Rows) -> Result<()> {
+    let database = execution.session.database();
+    for table in execution.session.catalog().tables() {
+        rows.add(cells! {
+            table_catalog: &database, table_schema: &table.schema, table_name: &table.name,
+            table_type: "BASE TABLE", is_insertable_into: "YES",
+        });
+    }
+    for view in VIEWS.values() {
+        let kind = if view.relation.kind == 'r' { "BASE TABLE" } else { "VIEW" };
+        rows.add(cells! {
+            table_catalog: &database, table_schema: view.relation.schema, table_name: view.relation.name,
+            table_type: kind, is_insertable_into: "NO",
+        });
+    }
+    Ok(())
+}
+
+fn columns(execution: &Execution, rows: &mut Rows) -> Result<()> {
+    let database = execution.session.database();
+    for table in execution.session.catalog().tables() {
+        for column in &table.columns {
+            let (generation, default) = match column.identity {
+                Some(Identity::Always) => (Some("ALWAYS"), None),
+                Some(Identity::ByDefault) => (Some("BY DEFAULT"), None),
+                None => (None, column.default.as_ref().map(|default| default.sql.clone())),
+            };
+            let own = cells! {
+                table_schema: &table.schema, table_name: &table.name, column_name: &column.name,
+                ordinal_position: i32::from(column.number), column_default: default,
+                is_nullable: yes(!column.not_null), is_identity: yes(column.identity.is_some()),
+                identity_generation: generation,
+            };
+            rows.add(own.into_iter().chain(type_cells(&database, &column.ty, column.number)));
+        }
+    }
+    for view in VIEWS.values() {
+        for (place, column) in view.columns.iter().enumerate() {
+            let number = place as u16 + 1;
+            let own = cells! {
+                table_schema: view.relation.schema, table_name: view.relation.name, column_name: &column.name,
+                ordinal_position: i32::from(number), is_nullable: "YES", is_updatable: "NO",
+            };
+            rows.add(own.into_iter().chain(type_cells(&database, &column.ty, number)));
+        }
+    }
+    Ok(())
+}
+
+/// What columns say about their type, and the database they are in.
+fn type_cells(database: &str, ty: &Type, number: u16) -> Vec<(&'static str, Value)> {
+    let ours = matches!(ty.oid(), VECTOR_OID | VECTOR_ARRAY_OID);
+    let data_type = match ty {
+        Type::Array(_) => "ARRAY".to_owned(),
+        Type::Vector(_) => "USER-DEFINED".to_owned(),
+        other => other.bare().to_string(),
+    };
+    let data_type = if data_type == "bpchar" { "character".to_owned() } else { data_type };
+    let mut cells = cells! {
+        table_catalog: database, data_type: data_type, udt_catalog: database,
+        udt_schema: if ours { "public" } else { "pg_catalog" }, udt_name: ty.catalog_name(),
+        dtd_identifier: number.to_string(),
+    }
+    .to_vec();
+    cells.extend(match ty {
+        Type::Varchar(length) | Type::Bpchar(length) => cells! {
+            character_maximum_length: length.map(|n| n as i32),
+            character_octet_length: length.map_or(1 << 30, |n| 4 * n as i32),
+        }
+        .to_vec(),
+        Type::Text => cells! { character_octet_length: 1i32 << 30 }.to_vec(),
+        Type::Int2 => number_cells(16, 2, Some(0)),
+        Type::Int4 => number_cells(32, 2, Some(0)),
+        Type::Int8 => number_cells(64, 2, Some(0)),
+        Type::Float4 => number_cells(24, 2, None),
+        Type::Float8 => number_cells(53, 2, None),
+        Type::Numeric(Some((precision, scale))) => {
+            number_cells(i32::from(*precision), 10, Some(i32::from(*scale)))
+        }
+        Type::Numeric(None) => cells! { numeric_precision_radix: 10i32 }.to_vec(),
+        Type::Date => cells! { datetime_precision: 0i32 }.to_vec(),
+        Type::Time | Type::Timestamp | Type::Timestamptz | Type::Interval => {
+            cells! { datetime_precision: 6i32 }.to_vec()
+        }
+        _ => Vec::new(),
+    });
+    cells
+}
+
+fn number_cells(precision: i32, radix: i32, scale: Option<i32>) -> Vec<(&'static str, Value)> {
+    cells! { numeric_precision: precision, numeric_precision_radix: radix, numeric_scale: scale }.to_vec()
+}
+
+fn schemata(execution: &Execution, rows: &mut Rows) -> Result<()> {
+    let database = execution.session.database();
+    let catalog = execution.session.catalog();
+    let system = [INFORMATION_SCHEMA, super::PG_CATALOG].into_iter();
+    for name in system.chain(catalog.schemas().map(|schema| schema.name.as_str())) {
+        rows.add(cells! { catalog_name: &database, schema_name: name, schema_owner: OWNER });
+    }
+    Ok(())
+}
+
+fn table_constraints(execution: &Execution, rows: &mut Rows) -> Result<()> {
+    let database = execution.session.database();
+    for table in execution.session.catalog().tables() {
+        let mut add = |name: &str, kind: &str, distinct: Option<&str>| {
+            rows.add(cells! {
+                constraint_catalog: &database, constraint_schema: &table.schema, constraint_name: name,
+                table_catalog: &database, table_schema: &table.schema, table_name: &table.name,
+                constraint_type: kind, nulls_distinct: distinct,
+            });
+        };
+        for constraint in &table.constraints {
+            match constraint.kind {
+                ConstraintKind::PrimaryKey { .. } => add(&constraint.name, "PRIMARY KEY", None),
+                ConstraintKind::Unique { .. } => add(&constraint.name, "UNIQUE", Some("YES")),
+                ConstraintKind::Check { .. } => add(&constraint.name, "CHECK", None),
+                ConstraintKind::NotNull { .. } => {}
+            }
+        }
+        for column in table.columns.iter().filter(|column| column.not_null) {
+            add(&not_null_name(table, column), "CHECK", None);
+        }
+    }
+    Ok(())
+}
+
+/// PostgreSQL up to 17 makes up a name for each NOT NULL here.
+fn not_null_name(table: &Table, column: &Column) -> String {
+    format!("{}_{}_{}_not_null", crate::catalog::PUBLIC_SCHEMA_OID, table.oid, column.number)
+}
+
+/// Columns of primary keys and unique constraints: (constraint, column, place from 1).
+fn key_parts(table: &Table) -> Vec<(&str, &str, i32)> {
+    let mut parts = Vec::new();
+    for constraint in &table.constraints {
+        if let ConstraintKind::PrimaryKey { columns } | ConstraintKind::Unique { columns } = &constraint.kind
+        {
+            let named = columns.iter().filter_map(|&number| table.column_number(number));
+            parts.extend(
+                named.zip(1..).map(|(column, place)| (constraint.name.as_str(), column.name.as_str(), place)),
+            );
+        }
+    }
+    parts
+}
+
+fn key_columns(execution: &Execution, rows: &mut Rows) -> Result<()> {
+    let database = execution.session.database();
+    for table in execution.session.catalog().tables() {
+        for (constraint, column, place) in key_parts(table) {
+            rows.add(cells! {
+                constraint_catalog: &database, constraint_schema: &table.schema, constraint_name: constraint,
+                table_catalog: &database, table_schema: &table.schema, table_name: &table.name, column_name: column,
+                ordinal_position: place,
+            });
+        }
+    }
+    Ok(())
+}
+
+fn constraint_columns(execution: &Execution, rows: &mut Rows) -> Result<()> {
+    let database = execution.session.database();
+    for table in execution.session.catalog().tables() {
+        for (constraint, column, _) in key_parts(table) {
+            rows.add(cells! {
+                table_catalog: &database, table_schema: &table.schema, table_name: &table.name, column_name: column,
+                constraint_catalog: &database, constraint_schema: &table.schema, constraint_name: constraint,
+            });
+        }
+    }
+    Ok(())
+}
+
+fn checks(execution: &Execution, rows: &mut Rows) -> Result<()> {
+    let database = execution.session.database();
+    for table in execution.session.catalog().tables() {
+        let mut add = |name: &str, clause: String| {
+            rows.add(cells! {
+                constraint_catalog: &database, constraint_schema: &table.schema, constraint_name: name,
+                check_clause: clause,
+            });
+        };
+        for constraint in &table.constraints {
+            if let ConstraintKind::Check { sql } = &constraint.kind {
+                add(&constraint.name, format!("({sql})"));
+            }
+        }
+        for column in table.columns.iter().filter(|column| column.not_null) {
+            add(&not_null_name(table, column), format!("{} IS NOT NULL", column.name));
+        }
+    }
+    Ok(())
+}
+
+fn sequences(execution: &Execution, rows: &mut Rows) -> Result<()> {
+    let database = execution.session.database();
+    for sequence in execution.session.catalog().sequences() {
+        rows.add(cells! {
+            sequence_catalog: &database, sequence_schema: &sequence.schema, sequence_name: &sequence.name,
+            data_type: sequence.ty.to_string(), numeric_precision: i32::from(sequence.ty.size()) * 8,
+            start_value: sequence.start.to_string(), minimum_value: sequence.min.to_string(),
+            maximum_value: sequence.max.to_string(), increment: sequence.increment.to_string(),
+            cycle_option: yes(sequence.cycle),
+        });
+    }
+    Ok(())
+}

@@ -1,0 +1,86 @@
+//! The system catalogue: what clients ask about the database, as tables and functions.
+//!
+//! psql's backslash commands, drivers and ORMs read `pg_catalog` and `information_schema`; here both are computed
+//! from the catalogue of the running transaction, so a plan over them can be kept like any other.
+//!
+//! ```text
+//!   relation.rs      a system relation: columns as text, rows as a function of the execution
+//!   relations.rs     tables, columns, indexes, constraints, sequences, and how they depend on each other
+//!   types.rs         types, casts, operators, access methods
+//!   routines.rs      functions by name, for \df and tab completion
+//!   cluster.rs       databases, roles, schemas, extensions, settings, sessions
+//!   convenience.rs   pg_tables, pg_indexes, statistics views
+//!   information.rs   information_schema
+//!   empty.rs         relations of things that do not exist here: triggers, rules, publications ...
+//!   names.rs         objects by name and oid, visibility, quoting
+//!   definitions.rs   indexes and constraints as SQL text
+//!   functions.rs     format_type(), pg_get_indexdef(), pg_table_is_visible() ...
+//!   rewrite.rs       spellings of catalogue queries that the planner does not know
+//! ```
+//!
+//! Whatever PostgreSQL's catalogue says about features that are not here is said as their absence: no rows.
+
+mod cluster;
+mod convenience;
+mod definitions;
+mod empty;
+mod functions;
+mod information;
+mod names;
+mod relation;
+mod relations;
+pub mod rewrite;
+mod routines;
+#[cfg(test)]
+mod tests;
+mod types;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, LazyLock};
+
+use datafusion::logical_expr::ScalarUDF;
+
+use crate::planner::system::{SystemCatalog, SystemTable};
+use relation::{Relation, View};
+
+/// The role that owns everything; PostgreSQL's BOOTSTRAP_SUPERUSERID.
+const OWNER_OID: u32 = 10;
+const OWNER: &str = "postgres";
+/// Schemas that exist without being created.
+const PG_CATALOG_OID: u32 = 11;
+const PG_CATALOG: &str = "pg_catalog";
+const INFORMATION_SCHEMA_OID: u32 = 13_222;
+const INFORMATION_SCHEMA: &str = "information_schema";
+/// The one database, under the oid of PostgreSQL's `postgres`.
+const DATABASE_OID: u32 = 5;
+/// Our version of pgvector's dialect, as CREATE EXTENSION reports it.
+const VECTOR_VERSION: &str = "0.8.1";
+
+/// All system relations by schema and name.
+static VIEWS: LazyLock<BTreeMap<(&'static str, &'static str), Arc<View>>> = LazyLock::new(|| {
+    let lists: [&'static [Relation]; 7] = [
+        relations::RELATIONS,
+        types::RELATIONS,
+        routines::RELATIONS,
+        cluster::RELATIONS,
+        convenience::RELATIONS,
+        information::RELATIONS,
+        empty::RELATIONS,
+    ];
+    let all = lists.into_iter().flatten();
+    all.map(|relation| ((relation.schema, relation.name), Arc::new(View::new(relation)))).collect()
+});
+
+/// The system catalogue as the planner asks for it.
+pub struct System;
+
+impl SystemCatalog for System {
+    fn table(&self, schema: &str, name: &str) -> Option<Arc<dyn SystemTable>> {
+        let view = VIEWS.get(&(schema, name))?;
+        Some(Arc::clone(view) as Arc<dyn SystemTable>)
+    }
+
+    fn functions(&self) -> Vec<Arc<ScalarUDF>> {
+        functions::all()
+    }
+}

@@ -1,0 +1,358 @@
+//! Objects by name and by oid, as a session sees them.
+
+use crate::catalog::{self, Catalog, Oid};
+use crate::error::{Error, Result, SqlState};
+use crate::planner::bindings::Execution;
+use crate::sql::system::{INFORMATION_SCHEMA, INFORMATION_SCHEMA_OID, PG_CATALOG, PG_CATALOG_OID, VIEWS};
+use crate::types::Type;
+
+/// PostgreSQL's words that cannot be names without quotes (the reserved ones, and those reserved for functions and
+/// types, which is what quote_ident() quotes too).
+const KEYWORDS: &[&str] = &[
+    "all",
+    "analyse",
+    "analyze",
+    "and",
+    "any",
+    "array",
+    "as",
+    "asc",
+    "asymmetric",
+    "authorization",
+    "between",
+    "bigint",
+    "binary",
+    "bit",
+    "boolean",
+    "both",
+    "case",
+    "cast",
+    "char",
+    "character",
+    "check",
+    "coalesce",
+    "collate",
+    "collation",
+    "column",
+    "concurrently",
+    "constraint",
+    "create",
+    "cross",
+    "current_catalog",
+    "current_date",
+    "current_role",
+    "current_schema",
+    "current_time",
+    "current_timestamp",
+    "current_user",
+    "dec",
+    "decimal",
+    "default",
+    "deferrable",
+    "desc",
+    "distinct",
+    "do",
+    "else",
+    "end",
+    "except",
+    "exists",
+    "extract",
+    "false",
+    "fetch",
+    "float",
+    "for",
+    "foreign",
+    "freeze",
+    "from",
+    "full",
+    "grant",
+    "greatest",
+    "group",
+    "grouping",
+    "having",
+    "ilike",
+    "in",
+    "initially",
+    "inner",
+    "inout",
+    "int",
+    "integer",
+    "intersect",
+    "interval",
+    "into",
+    "is",
+    "isnull",
+    "join",
+    "lateral",
+    "leading",
+    "least",
+    "left",
+    "like",
+    "limit",
+    "localtime",
+    "localtimestamp",
+    "national",
+    "natural",
+    "nchar",
+    "none",
+    "normalize",
+    "not",
+    "notnull",
+    "null",
+    "nullif",
+    "numeric",
+    "offset",
+    "on",
+    "only",
+    "or",
+    "order",
+    "out",
+    "outer",
+    "overlaps",
+    "overlay",
+    "placing",
+    "position",
+    "precision",
+    "primary",
+    "real",
+    "references",
+    "returning",
+    "right",
+    "row",
+    "select",
+    "session_user",
+    "setof",
+    "similar",
+    "smallint",
+    "some",
+    "substring",
+    "symmetric",
+    "table",
+    "tablesample",
+    "then",
+    "time",
+    "timestamp",
+    "to",
+    "trailing",
+    "treat",
+    "trim",
+    "true",
+    "union",
+    "unique",
+    "user",
+    "using",
+    "values",
+    "varchar",
+    "variadic",
+    "verbose",
+    "when",
+    "where",
+    "window",
+    "with",
+];
+
+/// quote_ident(): in double quotes when it would not be read as itself.
+pub fn quote_ident(name: &str) -> String {
+    let plain = |c: char| c.is_ascii_lowercase() || c == '_' || c.is_ascii_digit();
+    let starts_well = name.starts_with(|c: char| c.is_ascii_lowercase() || c == '_');
+    if starts_well && name.chars().all(plain) && KEYWORDS.binary_search(&name).is_err() {
+        return name.to_owned();
+    }
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+/// `schema.name`, each quoted where needed.
+pub fn qualified(schema: &str, name: &str) -> String {
+    format!("{}.{}", quote_ident(schema), quote_ident(name))
+}
+
+/// The parts of a possibly quoted, possibly qualified name, folded as SQL folds them; `None` when it is not one.
+pub fn split_name(text: &str) -> Option<Vec<String>> {
+    let mut parts = Vec::new();
+    let mut rest = text.trim();
+    loop {
+        let (part, after) = match rest.strip_prefix('"') {
+            Some(quoted) => read_quoted(quoted)?,
+            None => {
+                let end = rest.find('.').unwrap_or(rest.len());
+                let word = rest[..end].trim();
+                let fits =
+                    !word.is_empty() && word.chars().all(|c| c.is_alphanumeric() || c == '_' || c == '$');
+                (fits.then(|| word.to_lowercase())?, &rest[end..])
+            }
+        };
+        parts.push(part);
+        match after.trim_start().strip_prefix('.') {
+            Some(after) => rest = after.trim_start(),
+            None if after.trim().is_empty() => return Some(parts),
+            None => return None,
+        }
+    }
+}
+
+fn read_quoted(quoted: &str) -> Option<(String, &str)> {
+    let mut name = String::new();
+    let mut rest = quoted;
+    loop {
+        let end = rest.find('"')?;
+        name.push_str(&rest[..end]);
+        rest = &rest[end + 1..];
+        match rest.strip_prefix('"') {
+            Some(after) => {
+                name.push('"');
+                rest = after;
+            }
+            None => return Some((name, rest)),
+        }
+    }
+}
+
+/// The schemas in which unqualified names are looked for, pg_catalog first.
+pub fn search_path(execution: &Execution) -> Vec<String> {
+    let path = execution.session.search_path();
+    let implicit = (!path.iter().any(|schema| schema == PG_CATALOG)).then(|| PG_CATALOG.to_owned());
+    implicit.into_iter().chain(path).collect()
+}
+
+pub fn schema_oid(catalog: &Catalog, name: &str) -> Option<Oid> {
+    match name {
+        PG_CATALOG => Some(PG_CATALOG_OID),
+        INFORMATION_SCHEMA => Some(INFORMATION_SCHEMA_OID),
+        other => catalog.schema(other).map(|schema| schema.oid),
+    }
+}
+
+pub fn schema_name(catalog: &Catalog, oid: Oid) -> Option<String> {
+    match oid {
+        PG_CATALOG_OID => Some(PG_CATALOG.to_owned()),
+        INFORMATION_SCHEMA_OID => Some(INFORMATION_SCHEMA.to_owned()),
+        other => catalog.schemas().find(|schema| schema.oid == other).map(|schema| schema.name.clone()),
+    }
+}
+
+/// Schema and name of a relation, of the system or the user's.
+pub fn relation_name(catalog: &Catalog, oid: Oid) -> Option<(String, String)> {
+    if let Some(view) = VIEWS.values().find(|view| view.relation.oid == oid) {
+        return Some((view.relation.schema.to_owned(), view.relation.name.to_owned()));
+    }
+    Some(match catalog.relation_by_oid(oid)? {
+        catalog::Relation::Table(table) => (table.schema.clone(), table.name.clone()),
+        catalog::Relation::Index(index) => (catalog.schema_of_index(&index).to_owned(), index.name.clone()),
+        catalog::Relation::Sequence(sequence) => (sequence.schema.clone(), sequence.name.clone()),
+    })
+}
+
+pub fn relation_oid(catalog: &Catalog, schema: &str, name: &str) -> Option<Oid> {
+    if let Some(view) = VIEWS.get(&(schema, name)) {
+        return Some(view.relation.oid);
+    }
+    Some(match catalog.relation(schema, name)? {
+        catalog::Relation::Table(table) => table.oid,
+        catalog::Relation::Index(index) => index.oid,
+        catalog::Relation::Sequence(sequence) => sequence.oid,
+    })
+}
+
+/// Whether the unqualified name finds this relation.
+pub fn is_visible(execution: &Execution, schema: &str, name: &str) -> bool {
+    let catalog = execution.session.catalog();
+    let path = search_path(execution);
+    let first = path.iter().find(|candidate| relation_oid(&catalog, candidate, name).is_some());
+    first.is_some_and(|first| first == schema)
+}
+
+/// What `oid::regclass` shows: the name, qualified where it would not be found without; digits for no relation.
+pub fn regclass_out(execution: &Execution, oid: Oid) -> String {
+    match relation_name(&execution.session.catalog(), oid) {
+        Some((schema, name)) if is_visible(execution, &schema, &name) => quote_ident(&name),
+        Some((schema, name)) => qualified(&schema, &name),
+        None if oid == 0 => "-".to_owned(),
+        None => oid.to_string(),
+    }
+}
+
+/// to_regclass(): the relation a name stands for.
+pub fn find_relation(execution: &Execution, text: &str) -> Option<Oid> {
+    let catalog = execution.session.catalog();
+    let parts = split_name(text)?;
+    match parts.as_slice() {
+        [name] => search_path(execution).iter().find_map(|schema| relation_oid(&catalog, schema, name)),
+        [schema, name] => relation_oid(&catalog, schema, name),
+        [database, schema, name] if *database == execution.session.database() => {
+            relation_oid(&catalog, schema, name)
+        }
+        _ => None,
+    }
+}
+
+/// `'t'::regclass`: digits are an oid.
+pub fn regclass_in(execution: &Execution, text: &str) -> Result<Oid> {
+    if let Ok(oid) = text.trim().parse() {
+        return Ok(oid);
+    }
+    if text.trim() == "-" {
+        return Ok(0);
+    }
+    find_relation(execution, text).ok_or_else(|| {
+        let shown = split_name(text).map_or_else(|| text.to_owned(), |parts| parts.join("."));
+        Error::new(SqlState::UNDEFINED_TABLE, format!("relation \"{shown}\" does not exist"))
+    })
+}
+
+/// `'int4'::regtype`.
+pub fn regtype_in(text: &str) -> Result<Oid> {
+    match text.trim() {
+        "-" => Ok(0),
+        "bit" | "pg_catalog.bit" => Ok(1560),
+        "varbit" | "bit varying" => Ok(1562),
+        digits if digits.parse::<Oid>().is_ok() => Ok(digits.parse().unwrap_or(0)),
+        name => Type::from_name(name).map(|ty| ty.oid()),
+    }
+}
+
+/// format_type() of a type without modifier, for an oid that may be none of ours.
+pub fn regtype_out(oid: Oid) -> String {
+    match Type::from_oid(oid) {
+        Some(ty) => ty.to_string(),
+        None if oid == 0 => "-".to_owned(),
+        None => pseudo_type(oid).map_or_else(|| oid.to_string(), str::to_owned),
+    }
+}
+
+/// Types that only functions have.
+pub fn pseudo_type(oid: Oid) -> Option<&'static str> {
+    Some(match oid {
+        1560 => "bit",
+        1562 => "bit varying",
+        705 => "unknown",
+        2249 => "record",
+        2276 => "\"any\"",
+        2277 => "anyarray",
+        2278 => "void",
+        2279 => "trigger",
+        2283 => "anyelement",
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_quoted_where_needed() {
+        assert!(KEYWORDS.is_sorted());
+        let quoted = ["items", "Items", "select", "a b", "1a", "a\"b"].map(quote_ident);
+        assert_eq!(quoted, ["items", "\"Items\"", "\"select\"", "\"a b\"", "\"1a\"", "\"a\"\"b\""]);
+    }
+
+    #[test]
+    fn names_are_taken_apart() {
+        let parts = |text: &str| split_name(text);
+        assert_eq!(parts("Public.Items"), Some(vec!["public".into(), "items".into()]));
+        assert_eq!(parts("\"My \"\"T\"\"\".x"), Some(vec!["My \"T\"".into(), "x".into()]));
+        assert_eq!(parts("a..b"), None);
+        assert_eq!(parts("a b"), None);
+        assert_eq!(parts("\"a"), None);
+    }
+}

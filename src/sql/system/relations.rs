@@ -1,0 +1,370 @@
+//! Tables, columns, defaults, indexes, constraints, sequences and what depends on what.
+
+use crate::catalog::{Catalog, Column, ConstraintKind, Identity, Index, Table};
+use crate::error::Result;
+use crate::planner::bindings::Execution;
+use crate::sql::system::names::{find_relation, schema_oid};
+use crate::sql::system::relation::{Relation, Rows, cells, none};
+use crate::sql::system::{PG_CATALOG, VIEWS, types};
+use crate::types::{Type, Value};
+
+/// pg_class's own oid, for columns that say which catalogue an object is in.
+pub const PG_CLASS_OID: u32 = 1259;
+pub const PG_ATTRDEF_OID: u32 = 2604;
+const PG_CONSTRAINT_OID: u32 = 2606;
+
+pub const RELATIONS: &[Relation] = &[
+    Relation {
+        oid: PG_CLASS_OID,
+        schema: PG_CATALOG,
+        name: "pg_class",
+        kind: 'r',
+        columns: "oid oid, relname name, relnamespace oid, reltype oid = 0, reloftype oid = 0, relowner oid = 10, \
+            relam oid = 0, relfilenode oid = 0, reltablespace oid = 0, relpages int4 = 0, reltuples float4 = -1, \
+            relallvisible int4 = 0, reltoastrelid oid = 0, relhasindex bool = f, relisshared bool = f, \
+            relpersistence char = p, relkind char, relnatts int2, relchecks int2 = 0, relhasrules bool = f, \
+            relhastriggers bool = f, relhassubclass bool = f, relrowsecurity bool = f, relforcerowsecurity bool = f, \
+            relispopulated bool = t, relreplident char = d, relispartition bool = f, relrewrite oid = 0, \
+            relfrozenxid int8 = 0, relminmxid int8 = 0, relacl text[], reloptions text[], relpartbound text",
+        rows: classes,
+    },
+    Relation {
+        oid: 1249,
+        schema: PG_CATALOG,
+        name: "pg_attribute",
+        kind: 'r',
+        columns: "attrelid oid, attname name, atttypid oid, attstattarget int4 = -1, attlen int2, attnum int2, \
+            attndims int4 = 0, attcacheoff int4 = -1, atttypmod int4 = -1, attbyval bool, attalign char, \
+            attstorage char, attcompression char = '', attnotnull bool = f, atthasdef bool = f, \
+            atthasmissing bool = f, attidentity char = '', attgenerated char = '', attisdropped bool = f, \
+            attislocal bool = t, attinhcount int4 = 0, attcollation oid = 0, attacl text[], attoptions text[], \
+            attfdwoptions text[], attmissingval text",
+        rows: attributes,
+    },
+    Relation {
+        oid: PG_ATTRDEF_OID,
+        schema: PG_CATALOG,
+        name: "pg_attrdef",
+        kind: 'r',
+        columns: "oid oid, adrelid oid, adnum int2, adbin text",
+        rows: defaults,
+    },
+    Relation {
+        oid: 2610,
+        schema: PG_CATALOG,
+        name: "pg_index",
+        kind: 'r',
+        columns: "indexrelid oid, indrelid oid, indnatts int2, indnkeyatts int2, indisunique bool, \
+            indnullsnotdistinct bool = f, indisprimary bool = f, indisexclusion bool = f, indimmediate bool = t, \
+            indisclustered bool = f, indisvalid bool = t, indcheckxmin bool = f, indisready bool = t, \
+            indislive bool = t, indisreplident bool = f, indkey int2[], indcollation oid[], indclass oid[], \
+            indoption int2[], indexprs text, indpred text",
+        rows: indexes,
+    },
+    Relation {
+        oid: PG_CONSTRAINT_OID,
+        schema: PG_CATALOG,
+        name: "pg_constraint",
+        kind: 'r',
+        columns: "oid oid, conname name, connamespace oid, contype char, condeferrable bool = f, condeferred bool = f, \
+            convalidated bool = t, conrelid oid, contypid oid = 0, conindid oid = 0, conparentid oid = 0, \
+            confrelid oid = 0, confupdtype char = '', confdeltype char = '', confmatchtype char = '', \
+            conislocal bool = t, coninhcount int4 = 0, connoinherit bool = t, conkey int2[], confkey int2[], \
+            conpfeqop oid[], conppeqop oid[], conffeqop oid[], confdelsetcols int2[], conexclop oid[], conbin text",
+        rows: constraints,
+    },
+    Relation {
+        oid: 2224,
+        schema: PG_CATALOG,
+        name: "pg_sequence",
+        kind: 'r',
+        columns: "seqrelid oid, seqtypid oid, seqstart int8, seqincrement int8, seqmax int8, seqmin int8, \
+            seqcache int8 = 1, seqcycle bool",
+        rows: sequences,
+    },
+    Relation {
+        oid: 2608,
+        schema: PG_CATALOG,
+        name: "pg_depend",
+        kind: 'r',
+        columns: "classid oid, objid oid, objsubid int4 = 0, refclassid oid, refobjid oid, refobjsubid int4 = 0, \
+            deptype char",
+        rows: dependencies,
+    },
+    Relation {
+        oid: 2609,
+        schema: PG_CATALOG,
+        name: "pg_description",
+        kind: 'r',
+        columns: "objoid oid, classoid oid, objsubid int4 = 0, description text",
+        rows: descriptions,
+    },
+    Relation {
+        oid: 2611,
+        schema: PG_CATALOG,
+        name: "pg_inherits",
+        kind: 'r',
+        columns: "inhrelid oid, inhparent oid, inhseqno int4, inhdetachpending bool",
+        rows: none,
+    },
+];
+
+fn classes(execution: &Execution, rows: &mut Rows) -> Result<()> {
+    let catalog = execution.session.catalog();
+    let namespace = |schema: &str| schema_oid(&catalog, schema);
+    for table in catalog.tables() {
+        let checks =
+            table.constraints.iter().filter(|c| matches!(c.kind, ConstraintKind::Check { .. })).count();
+        rows.add(cells! {
+            oid: table.oid, relname: &table.name, relnamespace: namespace(&table.schema), relam: types::HEAP_OID,
+            relfilenode: table.storage as u32, relhasindex: catalog.indexes_of(table.oid).next().is_some(), relkind: 'r',
+            relnatts: table.columns.len() as i16, relchecks: checks as i16,
+        });
+    }
+    for index in catalog.indexes() {
+        rows.add(cells! {
+            oid: index.oid, relname: &index.name, relnamespace: namespace(catalog.schema_of_index(index)),
+            relam: types::method_oid(index.method), relfilenode: index.oid, relkind: 'i',
+            relnatts: index.columns.len() as i16, relreplident: 'n', reloptions: options(index),
+        });
+    }
+    for sequence in catalog.sequences() {
+        rows.add(cells! {
+            oid: sequence.oid, relname: &sequence.name, relnamespace: namespace(&sequence.schema),
+            relfilenode: sequence.oid, relkind: 'S', relnatts: 3i16, relreplident: 'n',
+        });
+    }
+    for view in VIEWS.values() {
+        let relation = view.relation;
+        rows.add(cells! {
+            oid: relation.oid, relname: relation.name, relnamespace: namespace(relation.schema),
+            relkind: relation.kind, relnatts: view.columns.len() as i16, relreplident: 'n',
+        });
+    }
+    Ok(())
+}
+
+/// `{m=16,ef_construction=64}` as far as they are not the defaults.
+fn options(index: &Index) -> Option<Vec<Value>> {
+    let options: Vec<Value> = super::definitions::hnsw_options(index)
+        .into_iter()
+        .map(|(name, value)| Value::from(format!("{name}={value}")))
+        .collect();
+    (!options.is_empty()).then_some(options)
+}
+
+fn attributes(execution: &Execution, rows: &mut Rows) -> Result<()> {
+    let catalog = execution.session.catalog();
+    for table in catalog.tables() {
+        for column in &table.columns {
+            add_column(table, column, rows);
+        }
+    }
+    for index in catalog.indexes() {
+        let Some(table) = catalog.table_by_oid(index.table) else { continue };
+        for (place, number) in index.columns.iter().enumerate() {
+            let Some(column) = table.column_number(*number) else { continue };
+            add_attribute(index.oid, &column.name, &column.ty, place as i16 + 1, rows, cells! {});
+        }
+    }
+    for sequence in catalog.sequences() {
+        let columns = [("last_value", Type::Int8), ("log_cnt", Type::Int8), ("is_called", Type::Bool)];
+        for (place, (name, ty)) in columns.iter().enumerate() {
+            add_attribute(sequence.oid, name, ty, place as i16 + 1, rows, cells! { attnotnull: true });
+        }
+    }
+    for view in VIEWS.values() {
+        for (place, column) in view.columns.iter().enumerate() {
+            add_attribute(view.relation.oid, &column.name, &column.ty, place as i16 + 1, rows, cells! {});
+        }
+    }
+    Ok(())
+}
+
+fn add_column(table: &Table, column: &Column, rows: &mut Rows) {
+    let identity = match column.identity {
+        Some(Identity::Always) => "a",
+        Some(Identity::ByDefault) => "d",
+        None => "",
+    };
+    let number = column.number as i16;
+    let more = cells! {
+        attnotnull: column.not_null, atthasdef: has_default(column), attidentity: identity,
+        atthasmissing: column.missing.is_some(),
+    };
+    add_attribute(table.oid, &column.name, &column.ty, number, rows, more);
+}
+
+/// An identity column's default is its sequence, which PostgreSQL does not count as one.
+fn has_default(column: &Column) -> bool {
+    column.default.is_some() && column.identity.is_none()
+}
+
+fn add_attribute<const N: usize>(
+    relation: u32,
+    name: &str,
+    ty: &Type,
+    number: i16,
+    rows: &mut Rows,
+    more: [(&'static str, Value); N],
+) {
+    let dimensions = i32::from(matches!(ty, Type::Array(_)));
+    let base = cells! {
+        attrelid: relation, attname: name, atttypid: ty.oid(), attlen: ty.size(), attnum: number,
+        attndims: dimensions, atttypmod: ty.typmod(), attbyval: types::by_value(ty), attalign: types::alignment(ty),
+        attstorage: types::storage(ty), attcollation: types::collation(ty),
+    };
+    rows.add(base.into_iter().chain(more));
+}
+
+/// A default's own oid: its table's and its column's number together, out of the range of other objects.
+pub fn default_oid(table: u32, column: u16) -> u32 {
+    0x8000_0000 | (table & 0x0007_ffff) << 12 | u32::from(column) & 0xfff
+}
+
+fn defaults(execution: &Execution, rows: &mut Rows) -> Result<()> {
+    let catalog = execution.session.catalog();
+    for table in catalog.tables() {
+        for column in table.columns.iter().filter(|column| has_default(column)) {
+            let sql = column.default.as_ref().map(|default| default.sql.clone());
+            let number = column.number;
+            rows.add(cells! {
+                oid: default_oid(table.oid, number), adrelid: table.oid, adnum: number as i16, adbin: sql,
+            });
+        }
+    }
+    Ok(())
+}
+
+fn numbers(columns: &[u16]) -> Vec<Value> {
+    columns.iter().map(|&number| Value::Int2(number as i16)).collect()
+}
+
+fn indexes(execution: &Execution, rows: &mut Rows) -> Result<()> {
+    let catalog = execution.session.catalog();
+    for index in catalog.indexes() {
+        let Some(table) = catalog.table_by_oid(index.table) else { continue };
+        let column_types =
+            index.columns.iter().filter_map(|&number| table.column_number(number)).map(|c| &c.ty);
+        let classes = column_types.clone().enumerate().map(|(place, ty)| {
+            let named = index.opclasses.get(place).map(String::as_str);
+            Value::Oid(types::opclass_oid(index.method, named, ty))
+        });
+        let collations = column_types.clone().map(|ty| Value::Oid(types::collation(ty)));
+        let count = index.columns.len() as i16;
+        let primary = matches!(constraint_kind(&catalog, index), Some(ConstraintKind::PrimaryKey { .. }));
+        rows.add(cells! {
+            indexrelid: index.oid, indrelid: index.table, indnatts: count, indnkeyatts: count,
+            indisunique: index.unique, indisprimary: primary, indkey: numbers(&index.columns),
+            indcollation: collations.collect::<Vec<_>>(), indclass: classes.collect::<Vec<_>>(),
+            indoption: vec![Value::Int2(0); index.columns.len()],
+        });
+    }
+    Ok(())
+}
+
+fn constraint_kind<'a>(catalog: &'a Catalog, index: &Index) -> Option<&'a ConstraintKind> {
+    let table = catalog.table_by_oid(index.table)?;
+    Some(&table.constraint(index.constraint?)?.kind)
+}
+
+fn constraints(execution: &Execution, rows: &mut Rows) -> Result<()> {
+    let catalog = execution.session.catalog();
+    for table in catalog.tables() {
+        for constraint in &table.constraints {
+            let (kind, columns, check) = match &constraint.kind {
+                ConstraintKind::PrimaryKey { columns } => ('p', numbers(columns), None),
+                ConstraintKind::Unique { columns } => ('u', numbers(columns), None),
+                ConstraintKind::Check { sql } => {
+                    ('c', super::definitions::columns_in(table, sql), Some(sql.clone()))
+                }
+                // PostgreSQL up to 17 keeps NOT NULL with the column only.
+                ConstraintKind::NotNull { .. } => continue,
+            };
+            let index = catalog.index_of_constraint(constraint.oid).map_or(0, |index| index.oid);
+            rows.add(cells! {
+                oid: constraint.oid, conname: &constraint.name, connamespace: schema_oid(&catalog, &table.schema),
+                contype: kind, conrelid: table.oid, conindid: index, conkey: columns, conbin: check,
+                connoinherit: kind != 'c',
+            });
+        }
+    }
+    Ok(())
+}
+
+fn sequences(execution: &Execution, rows: &mut Rows) -> Result<()> {
+    for sequence in execution.session.catalog().sequences() {
+        rows.add(cells! {
+            seqrelid: sequence.oid, seqtypid: sequence.ty.oid(), seqstart: sequence.start,
+            seqincrement: sequence.increment, seqmax: sequence.max, seqmin: sequence.min, seqcycle: sequence.cycle,
+        });
+    }
+    Ok(())
+}
+
+/// Who goes when a table or column goes: sequences of serial and identity columns, indexes, constraints, defaults.
+fn dependencies(execution: &Execution, rows: &mut Rows) -> Result<()> {
+    let catalog = execution.session.catalog();
+    for sequence in catalog.sequences() {
+        let Some((table, number)) = sequence.owned_by else { continue };
+        let column = catalog.table_by_oid(table).and_then(|table| table.column_number(number));
+        let internal = column.is_some_and(|column| column.identity.is_some());
+        rows.add(cells! {
+            classid: PG_CLASS_OID, objid: sequence.oid, refclassid: PG_CLASS_OID, refobjid: table,
+            refobjsubid: i32::from(number), deptype: if internal { 'i' } else { 'a' },
+        });
+    }
+    for table in catalog.tables() {
+        for column in table.columns.iter().filter(|column| has_default(column)) {
+            let default = default_oid(table.oid, column.number);
+            rows.add(cells! {
+                classid: PG_ATTRDEF_OID, objid: default, refclassid: PG_CLASS_OID, refobjid: table.oid,
+                refobjsubid: i32::from(column.number), deptype: 'a',
+            });
+            if let Some(sequence) = default_sequence(execution, column) {
+                rows.add(cells! {
+                    classid: PG_ATTRDEF_OID, objid: default, refclassid: PG_CLASS_OID, refobjid: sequence, deptype: 'n',
+                });
+            }
+        }
+    }
+    for index in catalog.indexes() {
+        match index.constraint {
+            Some(constraint) => rows.add(cells! {
+                classid: PG_CLASS_OID, objid: index.oid, refclassid: PG_CONSTRAINT_OID, refobjid: constraint,
+                deptype: 'i',
+            }),
+            None => {
+                for number in &index.columns {
+                    rows.add(cells! {
+                        classid: PG_CLASS_OID, objid: index.oid, refclassid: PG_CLASS_OID, refobjid: index.table,
+                        refobjsubid: i32::from(*number), deptype: 'a',
+                    });
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The sequence that `nextval('s')` draws from.
+fn default_sequence(execution: &Execution, column: &Column) -> Option<u32> {
+    if column.sequence.is_some() {
+        return column.sequence;
+    }
+    let inside = column.default.as_ref()?.sql.strip_prefix("nextval('")?;
+    find_relation(execution, &inside[..inside.find('\'')?])
+}
+
+fn descriptions(execution: &Execution, rows: &mut Rows) -> Result<()> {
+    for table in execution.session.catalog().tables() {
+        if let Some(comment) = &table.comment {
+            rows.add(cells! { objoid: table.oid, classoid: PG_CLASS_OID, description: comment });
+        }
+    }
+    rows.add(cells! {
+        objoid: super::cluster::VECTOR_EXTENSION_OID, classoid: super::cluster::PG_EXTENSION_OID,
+        description: super::cluster::VECTOR_DESCRIPTION,
+    });
+    Ok(())
+}

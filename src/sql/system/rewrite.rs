@@ -1,0 +1,787 @@
+//! Spellings of catalogue queries that the planner does not know, as ones it does.
+//!
+//! psql, drivers and ORMs write for PostgreSQL's planner. What they write and DataFusion does not plan is said
+//! another way here, before planning; every rule keeps the meaning.
+//!
+//! | written                                        | planned                                            |
+//! |------------------------------------------------|----------------------------------------------------|
+//! | `pg_catalog.f(x)`                              | `f(x)`                                             |
+//! | `a OPERATOR(pg_catalog.~) b`                   | `a ~ b`                                            |
+//! | `x COLLATE pg_catalog.default`                 | `x`: all text is compared byte by byte             |
+//! | `'t'::regclass`                                | the oid; in a result column and as text, the name  |
+//! | `array(SELECT x FROM ...)`                     | `(SELECT array_agg(x) FROM ...)`, never NULL       |
+//! | `array(SELECT 'p' \|\| x FROM unnest(a) x)`    | each item of a with the prefix                     |
+//! | a correlated `(SELECT x FROM pg_... WHERE ...)`| `(SELECT min(x) ...)`: at most one row is there    |
+//! | `EXISTS (...)` in a result column              | `(SELECT count(*) ...) > 0`                        |
+//! | `x = ANY ('{a,b}')`                           | `x IN ('a', 'b')`                                  |
+//! | `generate_subscripts(a, 1)`                    | `unnest` of the subscripts                         |
+//! | `c.tableoid`                                   | the oid of the relation c stands for               |
+//! | joining a relation that never has rows         | WHERE false, and nothing to compute                |
+
+use std::collections::HashSet;
+use std::ops::ControlFlow;
+
+use datafusion::sql::sqlparser::ast::helpers::attached_token::AttachedToken;
+use datafusion::sql::sqlparser::ast::*;
+
+use crate::sql::rewrite::name_of;
+use crate::sql::system::empty::is_empty;
+use crate::sql::system::{INFORMATION_SCHEMA, PG_CATALOG, VIEWS};
+
+/// Rewrites a query in place. Result columns keep the names they had.
+pub fn query(query: &mut Query) {
+    let before: Vec<Option<String>> = items(&mut query.body).iter().map(unnamed).collect();
+    show_names(&mut query.body);
+    let _ = query.visit(&mut Rewriter);
+    for (item, name) in items(&mut query.body).iter_mut().zip(before) {
+        if let (SelectItem::UnnamedExpr(expr), Some(name)) = (&*item, name)
+            && name_of(expr) != name
+        {
+            *item = SelectItem::ExprWithAlias { expr: expr.clone(), alias: Ident::with_quote('"', name) };
+        }
+    }
+}
+
+/// Rewrites an expression outside a query, such as a column's default.
+pub fn expression(expr: &mut Expr) {
+    let _ = expr.visit(&mut Rewriter);
+}
+
+/// The outermost select list.
+fn items(body: &mut SetExpr) -> &mut [SelectItem] {
+    match body {
+        SetExpr::Select(select) => &mut select.projection,
+        SetExpr::Query(query) => items(&mut query.body),
+        SetExpr::SetOperation { left, .. } => items(left),
+        _ => &mut [],
+    }
+}
+
+fn unnamed(item: &SelectItem) -> Option<String> {
+    match item {
+        SelectItem::UnnamedExpr(expr) => Some(name_of(expr)),
+        _ => None,
+    }
+}
+
+/// Types whose values are oids that show as names.
+#[derive(Clone, Copy)]
+enum Reg {
+    Class,
+    Type,
+    Namespace,
+    Role,
+    Procedure,
+}
+
+impl Reg {
+    fn of(data_type: &DataType) -> Option<Reg> {
+        if *data_type == DataType::Regclass {
+            return Some(Reg::Class);
+        }
+        let DataType::Custom(name, _) = data_type else { return None };
+        Some(match unqualified(name)?.as_str() {
+            "regclass" => Reg::Class,
+            "regtype" => Reg::Type,
+            "regnamespace" => Reg::Namespace,
+            "regrole" => Reg::Role,
+            "regproc" | "regprocedure" => Reg::Procedure,
+            _ => return None,
+        })
+    }
+
+    /// The function that makes the oid.
+    fn reader(self) -> &'static str {
+        match self {
+            Reg::Class => "hither_regclass_in",
+            Reg::Type => "hither_regtype_in",
+            Reg::Namespace => "hither_regnamespace_in",
+            Reg::Role => "hither_regrole_in",
+            Reg::Procedure => "hither_regproc_in",
+        }
+    }
+
+    /// The function that makes the name.
+    fn printer(self) -> &'static str {
+        match self {
+            Reg::Class => "hither_regclass_out",
+            Reg::Type => "hither_regtype_out",
+            Reg::Namespace => "hither_regnamespace_out",
+            Reg::Role => "hither_regrole_out",
+            Reg::Procedure => "hither_regproc_out",
+        }
+    }
+}
+
+/// The last part of a name that has no schema or one of the system's; folded.
+fn unqualified(name: &ObjectName) -> Option<String> {
+    let parts: Vec<&Ident> = name.0.iter().filter_map(|part| part.as_ident()).collect();
+    match parts.as_slice() {
+        [name] => Some(name.value.to_lowercase()),
+        [schema, name] if schema.value.eq_ignore_ascii_case(PG_CATALOG) => Some(name.value.to_lowercase()),
+        _ => None,
+    }
+}
+
+/// `x::regclass` in the outermost select list is seen by people, and shows the name.
+fn show_names(body: &mut SetExpr) {
+    match body {
+        SetExpr::Select(select) => select.projection.iter_mut().for_each(show_name),
+        SetExpr::Query(query) => show_names(&mut query.body),
+        SetExpr::SetOperation { left, right, .. } => {
+            show_names(left);
+            show_names(right);
+        }
+        _ => {}
+    }
+}
+
+fn show_name(item: &mut SelectItem) {
+    let (SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. }) = item else { return };
+    let Expr::Cast { expr: inner, data_type, .. } = expr else { return };
+    if let Some(reg) = Reg::of(data_type) {
+        *expr = call(reg.printer(), vec![inner.as_ref().clone()]);
+    }
+}
+
+struct Rewriter;
+
+impl VisitorMut for Rewriter {
+    type Break = ();
+
+    fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
+        name_tables(select);
+        if joins_nothing(select) {
+            compute_nothing(select);
+        }
+        for item in &mut select.projection {
+            if let SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } = item {
+                let _ = expr.visit(&mut CountExists);
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
+    /// `pg_timezone_names()` is a relation here; other functions in FROM have no schema.
+    fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<()> {
+        if let TableFactor::Table { name, args, .. } = factor {
+            let bare = unqualified(name).filter(|_| args.is_some());
+            match bare.as_deref() {
+                Some("pg_timezone_names") => *args = None,
+                Some(function) if name.0.len() == 2 => *name = ObjectName::from(Ident::new(function)),
+                _ => {}
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        match expr {
+            Expr::Collate { expr: inner, collation } if compares_bytes(collation) => {
+                *expr = inner.as_ref().clone();
+                return self.pre_visit_expr(expr);
+            }
+            Expr::Cast { .. } => rewrite_cast(expr),
+            Expr::AnyOp { .. } => rewrite_any(expr),
+            Expr::Identifier(name) if name.quote_style.is_none() && is_session_value(&name.value) => {
+                *expr = call(&name.value.to_lowercase(), Vec::new());
+            }
+            Expr::BinaryOp { op, .. } => rewrite_operator(op),
+            Expr::Function(_) => rewrite_function(expr),
+            Expr::Subquery(query) if yields_nothing(query) => *expr = Expr::value(Value::Null),
+            Expr::Subquery(query) if is_system(query) => {
+                if let Some(rewritten) = one_row(query) {
+                    *expr = rewritten;
+                }
+            }
+            _ => {}
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+/// Words that are calls without parentheses.
+fn is_session_value(word: &str) -> bool {
+    word.eq_ignore_ascii_case("current_schema") || word.eq_ignore_ascii_case("current_role")
+}
+
+/// `x = ANY ('{a,b}')`
+fn rewrite_any(expr: &mut Expr) {
+    let Expr::AnyOp { left, compare_op: BinaryOperator::Eq, right, .. } = expr else { return };
+    let literal = match right.as_ref() {
+        Expr::Nested(inner) => inner.as_ref(),
+        other => other,
+    };
+    let Expr::Value(ValueWithSpan { value: Value::SingleQuotedString(text), .. }) = literal else { return };
+    let Ok(items) = crate::types::array::parse(text) else { return };
+    let item = |item: Option<String>| Expr::value(item.map_or(Value::Null, Value::SingleQuotedString));
+    let list: Vec<Expr> = items.into_iter().map(item).collect();
+    *expr = match list.is_empty() {
+        true => Expr::value(Value::Boolean(false)),
+        false => Expr::InList { expr: left.clone(), list, negated: false },
+    };
+}
+
+/// `tableoid` of the system's own relations is known.
+fn name_tables(select: &mut Select) {
+    let known: Vec<(String, u32)> = factors(select)
+        .filter_map(|factor| {
+            let TableFactor::Table { name, alias, .. } = factor else { return None };
+            let system = system_name(factor)?;
+            let view = VIEWS.get(&(PG_CATALOG, system.as_str()))?;
+            let called = match alias {
+                Some(alias) => alias.name.value.to_lowercase(),
+                None => name.0.last()?.as_ident()?.value.to_lowercase(),
+            };
+            Some((called, view.relation.oid))
+        })
+        .collect();
+    if known.is_empty() {
+        return;
+    }
+    let _ = visit_expressions_mut(select, |expr| {
+        if let Expr::CompoundIdentifier(parts) = &*expr
+            && let [.., table, column] = parts.as_slice()
+        {
+            let oid = known.iter().find(|(name, _)| table.value.eq_ignore_ascii_case(name));
+            if let (true, Some((_, oid))) = (column.value.eq_ignore_ascii_case("tableoid"), oid) {
+                *expr = Expr::value(Value::Number(oid.to_string(), false));
+            }
+        }
+        ControlFlow::<()>::Continue(())
+    });
+}
+
+fn compares_bytes(collation: &ObjectName) -> bool {
+    unqualified(collation)
+        .is_some_and(|name| matches!(name.as_str(), "default" | "c" | "posix" | "ucs_basic"))
+}
+
+fn rewrite_cast(expr: &mut Expr) {
+    let Expr::Cast { expr: inner, data_type, .. } = expr else { return };
+    if let Some(reg) = Reg::of(data_type) {
+        *expr = call(reg.reader(), vec![inner.as_ref().clone()]);
+        return;
+    }
+    // x::regclass::text is the name, x::regclass::oid the number.
+    let Expr::Cast { expr: innermost, data_type: between, .. } = inner.as_ref() else { return };
+    let Some(reg) = Reg::of(between) else { return };
+    let function = if is_text(data_type) { reg.printer() } else { reg.reader() };
+    **inner = call(function, vec![innermost.as_ref().clone()]);
+}
+
+fn is_text(data_type: &DataType) -> bool {
+    match data_type {
+        DataType::Text | DataType::Varchar(_) | DataType::CharacterVarying(_) | DataType::String(_) => true,
+        DataType::Custom(name, _) => {
+            unqualified(name).is_some_and(|name| matches!(name.as_str(), "text" | "varchar" | "name"))
+        }
+        _ => false,
+    }
+}
+
+fn rewrite_operator(op: &mut BinaryOperator) {
+    let BinaryOperator::PGCustomBinaryOperator(parts) = op else { return };
+    let symbol = match parts.as_slice() {
+        [symbol] => symbol.as_str(),
+        [schema, symbol] if schema.eq_ignore_ascii_case(PG_CATALOG) => symbol.as_str(),
+        _ => return,
+    };
+    *op = match symbol {
+        "=" => BinaryOperator::Eq,
+        "<>" => BinaryOperator::NotEq,
+        "<" => BinaryOperator::Lt,
+        "<=" => BinaryOperator::LtEq,
+        ">" => BinaryOperator::Gt,
+        ">=" => BinaryOperator::GtEq,
+        "+" => BinaryOperator::Plus,
+        "-" => BinaryOperator::Minus,
+        "*" => BinaryOperator::Multiply,
+        "/" => BinaryOperator::Divide,
+        "%" => BinaryOperator::Modulo,
+        "||" => BinaryOperator::StringConcat,
+        "~" => BinaryOperator::PGRegexMatch,
+        "~*" => BinaryOperator::PGRegexIMatch,
+        "!~" => BinaryOperator::PGRegexNotMatch,
+        "!~*" => BinaryOperator::PGRegexNotIMatch,
+        "~~" => BinaryOperator::PGLikeMatch,
+        "~~*" => BinaryOperator::PGILikeMatch,
+        "!~~" => BinaryOperator::PGNotLikeMatch,
+        "!~~*" => BinaryOperator::PGNotILikeMatch,
+        _ => return,
+    };
+}
+
+fn rewrite_function(expr: &mut Expr) {
+    let Expr::Function(function) = expr else { return };
+    if function.name.0.len() == 2
+        && let Some(name) = unqualified(&function.name)
+    {
+        function.name = ObjectName::from(Ident::new(name));
+    }
+    match function.name.to_string().to_lowercase().as_str() {
+        // Sequences are found by name.
+        "nextval" | "currval" | "setval" => bare_names(&mut function.args),
+        "generate_subscripts" => {
+            if let FunctionArguments::List(list) = &function.args
+                && let Some(FunctionArg::Unnamed(FunctionArgExpr::Expr(array))) = list.args.first()
+            {
+                *expr = call("unnest", vec![call("hither_subscripts", vec![array.clone()])]);
+            }
+        }
+        "array" => {
+            if let FunctionArguments::Subquery(query) = &function.args {
+                *expr = array_of(query);
+            }
+        }
+        _ => {}
+    }
+}
+
+fn bare_names(args: &mut FunctionArguments) {
+    let FunctionArguments::List(list) = args else { return };
+    for arg in &mut list.args {
+        if let FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) = arg
+            && let Expr::Cast { expr: inner, data_type, .. } = expr
+            && matches!(Reg::of(data_type), Some(Reg::Class))
+        {
+            *expr = inner.as_ref().clone();
+        }
+    }
+}
+
+/// `array(SELECT ...)` as an aggregate.
+fn array_of(query: &Query) -> Expr {
+    if yields_nothing(query) {
+        return call("hither_array_or_empty", vec![Expr::value(Value::Null)]);
+    }
+    if let Some(prefixed) = prefixed_items(query) {
+        return prefixed;
+    }
+    let mut query = query.clone();
+    let order = query.order_by.take();
+    let SetExpr::Select(select) = query.body.as_mut() else {
+        return call("hither_array_or_empty", vec![Expr::Subquery(Box::new(query))]);
+    };
+    if let Some(SelectItem::UnnamedExpr(item) | SelectItem::ExprWithAlias { expr: item, .. }) =
+        select.projection.first_mut()
+    {
+        let order = order.map(|order| by_place(order, item)).unwrap_or_default();
+        let mut aggregate = call("array_agg", vec![item.clone()]);
+        if let (Expr::Function(Function { args: FunctionArguments::List(list), .. }), false) =
+            (&mut aggregate, order.is_empty())
+        {
+            list.clauses.push(FunctionArgumentClause::OrderBy(order));
+        }
+        *item = aggregate;
+    }
+    call("hither_array_or_empty", vec![Expr::Subquery(Box::new(query))])
+}
+
+/// `ORDER BY 1` inside an aggregate names the expression itself.
+fn by_place(order: OrderBy, item: &Expr) -> Vec<OrderByExpr> {
+    let OrderByKind::Expressions(mut keys) = order.kind else { return Vec::new() };
+    for key in &mut keys {
+        if matches!(&key.expr, Expr::Value(value) if matches!(value.value, Value::Number(..))) {
+            key.expr = item.clone();
+        }
+    }
+    keys
+}
+
+/// `SELECT 'p' || x FROM unnest(a) x`: the prefix and the array.
+fn prefixed_items(query: &Query) -> Option<Expr> {
+    let SetExpr::Select(select) = query.body.as_ref() else { return None };
+    let ([SelectItem::UnnamedExpr(Expr::BinaryOp { left, op: BinaryOperator::StringConcat, right })], [from]) =
+        (select.projection.as_slice(), select.from.as_slice())
+    else {
+        return None;
+    };
+    let (array, alias) = unnested(&from.relation)?;
+    let is_item = matches!(right.as_ref(), Expr::Identifier(name) if name.value == alias);
+    let plain = select.selection.is_none() && from.joins.is_empty() && is_item;
+    plain.then(|| call("hither_array_prefix", vec![left.as_ref().clone(), array]))
+}
+
+fn unnested(factor: &TableFactor) -> Option<(Expr, String)> {
+    match factor {
+        TableFactor::Table { name, alias, args: Some(args), .. } if unqualified(name)? == "unnest" => {
+            let FunctionArg::Unnamed(FunctionArgExpr::Expr(array)) = args.args.first()? else { return None };
+            Some((array.clone(), alias.as_ref()?.name.value.clone()))
+        }
+        TableFactor::Function { name, args, alias, .. } if unqualified(name)? == "unnest" => {
+            let FunctionArg::Unnamed(FunctionArgExpr::Expr(array)) = args.first()? else { return None };
+            Some((array.clone(), alias.as_ref()?.name.value.clone()))
+        }
+        TableFactor::UNNEST { alias, array_exprs, .. } => {
+            Some((array_exprs.first()?.clone(), alias.as_ref()?.name.value.clone()))
+        }
+        _ => None,
+    }
+}
+
+/// EXISTS where a value is wanted.
+struct CountExists;
+
+impl VisitorMut for CountExists {
+    type Break = ();
+
+    fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        let Expr::Exists { subquery, negated } = expr else { return ControlFlow::Continue(()) };
+        let SetExpr::Select(select) = subquery.body.as_mut() else { return ControlFlow::Continue(()) };
+        if !is_plain(select) {
+            return ControlFlow::Continue(());
+        }
+        select.projection = vec![SelectItem::UnnamedExpr(count_rows())];
+        subquery.order_by = None;
+        let op = if *negated { BinaryOperator::Eq } else { BinaryOperator::Gt };
+        let zero = Expr::value(Value::Number("0".to_owned(), false));
+        let subquery = Expr::Subquery(subquery.clone());
+        *expr =
+            Expr::Nested(Box::new(Expr::BinaryOp { left: Box::new(subquery), op, right: Box::new(zero) }));
+        ControlFlow::Continue(())
+    }
+}
+
+/// No grouping, no DISTINCT: rows in, rows out.
+fn is_plain(select: &Select) -> bool {
+    let ungrouped = matches!(&select.group_by, GroupByExpr::Expressions(list, _) if list.is_empty());
+    ungrouped && select.having.is_none() && select.distinct.is_none()
+}
+
+/// Whether all a query reads is the system catalogue.
+fn is_system(query: &Query) -> bool {
+    let SetExpr::Select(select) = query.body.as_ref() else { return false };
+    !select.from.is_empty() && factors(select).all(|factor| system_name(factor).is_some())
+}
+
+fn factors(select: &Select) -> impl Iterator<Item = &TableFactor> {
+    select
+        .from
+        .iter()
+        .flat_map(|from| std::iter::once(&from.relation).chain(from.joins.iter().map(|join| &join.relation)))
+}
+
+/// The name of a relation of pg_catalog or information_schema.
+fn system_name(factor: &TableFactor) -> Option<String> {
+    let TableFactor::Table { name, args: None, .. } = factor else { return None };
+    let parts: Vec<String> =
+        name.0.iter().filter_map(|part| Some(part.as_ident()?.value.to_lowercase())).collect();
+    match parts.as_slice() {
+        [name] if name.starts_with("pg_") => Some(name.clone()),
+        [schema, name] if schema == PG_CATALOG || schema == INFORMATION_SCHEMA => Some(name.clone()),
+        _ => None,
+    }
+}
+
+/// Names by which a select's own relations are called.
+fn own_names(select: &Select) -> HashSet<String> {
+    let name = |factor: &TableFactor| match factor {
+        TableFactor::Table { alias: Some(alias), .. } => Some(alias.name.value.to_lowercase()),
+        TableFactor::Table { name, .. } => Some(name.0.last()?.as_ident()?.value.to_lowercase()),
+        _ => None,
+    };
+    factors(select).filter_map(name).collect()
+}
+
+/// Makes a correlated subquery an aggregate, which is what the planner takes. Conditions on outer columns alone, and
+/// outer columns in what is selected, move out of it, which may make it an expression around subqueries.
+fn one_row(query: &Query) -> Option<Expr> {
+    let SetExpr::Select(select) = query.body.as_ref() else { return None };
+    let own = own_names(select);
+    let condition = select.selection.as_ref()?;
+    let [SelectItem::UnnamedExpr(item) | SelectItem::ExprWithAlias { expr: item, .. }] =
+        select.projection.as_slice()
+    else {
+        return None;
+    };
+    let mixed = has_outer_columns(item, &own);
+    if !(mixed || has_outer_columns(condition, &own)) || query.limit_clause.is_some() || !is_plain(select) {
+        return None;
+    }
+    let (mut outer, mut inner): (Vec<Expr>, Vec<Expr>) =
+        conjuncts(condition).into_iter().partition(|conjunct| is_outer_only(conjunct, &own));
+    replace_equals(&mut inner, &own);
+    let inner = inner.into_iter().reduce(and);
+    let aggregate = |item: Expr| selecting(query, item, inner.clone());
+    let value = match mixed {
+        false if is_aggregate(item) => aggregate(item.clone()),
+        false => aggregate(call("min", vec![item.clone()])),
+        true => {
+            outer.push(Expr::BinaryOp {
+                left: Box::new(aggregate(count_rows())),
+                op: BinaryOperator::Gt,
+                right: Box::new(Expr::value(Value::Number("0".to_owned(), false))),
+            });
+            let mut value = item.clone();
+            let _ = visit_expressions_mut(&mut value, |expr| {
+                let column = matches!(expr, Expr::Identifier(_) | Expr::CompoundIdentifier(_));
+                if column && !is_outer_only(expr, &own) {
+                    *expr = aggregate(call("min", vec![expr.clone()]));
+                }
+                ControlFlow::<()>::Continue(())
+            });
+            value
+        }
+    };
+    Some(match outer.into_iter().reduce(and) {
+        Some(guard) => case(guard, value),
+        None => value,
+    })
+}
+
+/// The query with another item and condition, as an expression.
+fn selecting(query: &Query, item: Expr, condition: Option<Expr>) -> Expr {
+    let mut query = query.clone();
+    query.order_by = None;
+    if let SetExpr::Select(select) = query.body.as_mut() {
+        select.projection = vec![SelectItem::UnnamedExpr(item)];
+        select.selection = condition;
+    }
+    Expr::Subquery(Box::new(query))
+}
+
+/// `count(*)`
+fn count_rows() -> Expr {
+    let mut count = call("count", Vec::new());
+    if let Expr::Function(Function { args: FunctionArguments::List(list), .. }) = &mut count {
+        list.args.push(FunctionArg::Unnamed(FunctionArgExpr::Wildcard));
+    }
+    count
+}
+
+fn is_aggregate(expr: &Expr) -> bool {
+    let Expr::Function(function) = expr else { return false };
+    let name = function.name.to_string().to_lowercase();
+    matches!(
+        name.as_str(),
+        "min" | "max" | "count" | "sum" | "array_agg" | "string_agg" | "bool_or" | "bool_and"
+    )
+}
+
+fn conjuncts(expr: &Expr) -> Vec<Expr> {
+    match expr {
+        Expr::BinaryOp { left, op: BinaryOperator::And, right } => {
+            let mut all = conjuncts(left);
+            all.extend(conjuncts(right));
+            all
+        }
+        other => vec![other.clone()],
+    }
+}
+
+fn and(left: Expr, right: Expr) -> Expr {
+    Expr::BinaryOp { left: Box::new(left), op: BinaryOperator::And, right: Box::new(right) }
+}
+
+/// Columns of an expression, each as its parts; unqualified ones have one.
+fn columns(expr: &Expr) -> Vec<Vec<String>> {
+    let mut found = Vec::new();
+    let _ = visit_expressions(expr, |expr| {
+        match expr {
+            Expr::Identifier(name) => found.push(vec![name.value.to_lowercase()]),
+            Expr::CompoundIdentifier(parts) => {
+                found.push(parts.iter().map(|part| part.value.to_lowercase()).collect());
+            }
+            _ => {}
+        }
+        ControlFlow::<()>::Continue(())
+    });
+    found
+}
+
+fn is_outer(column: &[String], own: &HashSet<String>) -> bool {
+    column.len() >= 2 && !own.contains(&column[column.len() - 2])
+}
+
+fn has_outer_columns(expr: &Expr, own: &HashSet<String>) -> bool {
+    columns(expr).iter().any(|column| is_outer(column, own))
+}
+
+fn is_outer_only(expr: &Expr, own: &HashSet<String>) -> bool {
+    let columns = columns(expr);
+    !columns.is_empty() && columns.iter().all(|column| is_outer(column, own))
+}
+
+/// Where `inner = outer` is demanded, `outer` may be called `inner` in the other conditions, which then are no longer
+/// correlated.
+fn replace_equals(conjuncts: &mut [Expr], own: &HashSet<String>) {
+    let mut equal: Vec<(Expr, Expr)> = Vec::new();
+    for conjunct in conjuncts.iter() {
+        if let Expr::BinaryOp { left, op: BinaryOperator::Eq, right } = conjunct {
+            match (is_outer_only(left, own), is_outer_only(right, own)) {
+                (true, false) => equal.push((left.as_ref().clone(), right.as_ref().clone())),
+                (false, true) => equal.push((right.as_ref().clone(), left.as_ref().clone())),
+                _ => {}
+            }
+        }
+    }
+    for conjunct in conjuncts {
+        if matches!(conjunct, Expr::BinaryOp { op: BinaryOperator::Eq, .. }) {
+            continue;
+        }
+        let _ = visit_expressions_mut(conjunct, |expr| {
+            if let Some((_, inner)) = equal.iter().find(|(outer, _)| outer == expr) {
+                *expr = inner.clone();
+            }
+            ControlFlow::<()>::Continue(())
+        });
+    }
+}
+
+/// Whether a subquery has no rows whatever the tables hold.
+fn yields_nothing(query: &Query) -> bool {
+    matches!(query.body.as_ref(), SetExpr::Select(select) if joins_nothing(select))
+}
+
+/// Whether an inner join takes part with a relation that never has rows.
+fn joins_nothing(select: &Select) -> bool {
+    let empty = |factor: &TableFactor| system_name(factor).is_some_and(|name| is_empty(&name));
+    // Outer joins from the other side keep rows that an empty relation does not have.
+    let inner = |join: &Join| match &join.join_operator {
+        JoinOperator::Join(_) | JoinOperator::Inner(_) | JoinOperator::CrossJoin(_) => Some(true),
+        JoinOperator::Left(_) | JoinOperator::LeftOuter(_) => Some(false),
+        _ => None,
+    };
+    let yields_none = |from: &TableWithJoins| {
+        let known = from.joins.iter().all(|join| inner(join).is_some());
+        known
+            && (empty(&from.relation)
+                || from.joins.iter().any(|join| inner(join) == Some(true) && empty(&join.relation)))
+    };
+    is_plain(select) && select.from.iter().any(yields_none) && !select.projection.iter().any(has_aggregate)
+}
+
+fn has_aggregate(item: &SelectItem) -> bool {
+    match item {
+        SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => is_aggregate(expr),
+        _ => false,
+    }
+}
+
+/// No rows, so nothing of the select list but its columns is computed.
+fn compute_nothing(select: &mut Select) {
+    for item in &mut select.projection {
+        if let SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } = &*item
+            && matches!(expr, Expr::Identifier(_) | Expr::CompoundIdentifier(_) | Expr::Value(_))
+        {
+            continue;
+        }
+        *item = match &*item {
+            SelectItem::UnnamedExpr(expr) => {
+                SelectItem::ExprWithAlias { alias: Ident::with_quote('"', name_of(expr)), expr: null_text() }
+            }
+            SelectItem::ExprWithAlias { alias, .. } => {
+                SelectItem::ExprWithAlias { alias: alias.clone(), expr: null_text() }
+            }
+            other => other.clone(),
+        };
+    }
+    select.selection = Some(Expr::value(Value::Boolean(false)));
+}
+
+fn null_text() -> Expr {
+    Expr::Cast {
+        kind: CastKind::DoubleColon,
+        expr: Box::new(Expr::value(Value::Null)),
+        data_type: DataType::Text,
+        array: false,
+        format: None,
+    }
+}
+
+/// A call of a function by its bare name.
+fn call(name: &str, args: Vec<Expr>) -> Expr {
+    let args = args.into_iter().map(|arg| FunctionArg::Unnamed(FunctionArgExpr::Expr(arg))).collect();
+    Expr::Function(Function {
+        name: ObjectName::from(Ident::new(name)),
+        uses_odbc_syntax: false,
+        parameters: FunctionArguments::None,
+        args: FunctionArguments::List(FunctionArgumentList {
+            duplicate_treatment: None,
+            args,
+            clauses: Vec::new(),
+        }),
+        filter: None,
+        null_treatment: None,
+        over: None,
+        within_group: Vec::new(),
+    })
+}
+
+/// `CASE WHEN condition THEN value END`
+fn case(condition: Expr, result: Expr) -> Expr {
+    Expr::Case {
+        case_token: AttachedToken::empty(),
+        end_token: AttachedToken::empty(),
+        operand: None,
+        conditions: vec![CaseWhen { condition, result }],
+        else_result: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
+    use datafusion::sql::sqlparser::parser::Parser;
+
+    use super::*;
+
+    fn rewritten(sql: &str) -> String {
+        let mut statements = Parser::parse_sql(&PostgreSqlDialect {}, sql).unwrap();
+        let Statement::Query(query) = &mut statements[0] else { panic!("a query") };
+        super::query(query);
+        query.to_string()
+    }
+
+    #[test]
+    fn spellings_become_known_ones() {
+        for (written, planned) in [
+            (
+                "SELECT pg_catalog.quote_ident(x) FROM t WHERE a OPERATOR(pg_catalog.~) '^(b)$' COLLATE pg_catalog.default",
+                "SELECT quote_ident(x) FROM t WHERE a ~ '^(b)$'",
+            ),
+            ("SELECT 1 WHERE c = 'pg_class'::regclass", "SELECT 1 WHERE c = hither_regclass_in('pg_class')"),
+            ("SELECT oid::regclass FROM t", "SELECT hither_regclass_out(oid) AS \"oid\" FROM t"),
+            (
+                "SELECT x FROM t ORDER BY c::regclass::text",
+                "SELECT x FROM t ORDER BY hither_regclass_out(c)::TEXT",
+            ),
+            ("SELECT nextval('s'::regclass)", "SELECT nextval('s')"),
+            (
+                "SELECT array(SELECT a FROM t ORDER BY 1)",
+                "SELECT hither_array_or_empty((SELECT array_agg(a ORDER BY a) FROM t)) AS \"array\"",
+            ),
+            (
+                "SELECT array(select 'toast.' || x from pg_catalog.unnest(tc.o) x) FROM tc",
+                "SELECT hither_array_prefix('toast.', tc.o) AS \"array\" FROM tc",
+            ),
+            (
+                "SELECT (SELECT d.x FROM pg_attrdef d WHERE d.r = a.r AND a.h) FROM pg_attribute a",
+                "SELECT CASE WHEN a.h THEN (SELECT min(d.x) FROM pg_attrdef d WHERE d.r = a.r) END AS \"x\" FROM pg_attribute a",
+            ),
+            (
+                "SELECT EXISTS (SELECT 1 FROM pg_index WHERE q) FROM t",
+                "SELECT ((SELECT count(*) FROM pg_index WHERE q) > 0) AS \"exists\" FROM t",
+            ),
+            (
+                "SELECT p.polname, f(p.x) AS y FROM pg_catalog.pg_policy p WHERE p.z = '1'",
+                "SELECT p.polname, NULL::TEXT AS y FROM pg_catalog.pg_policy p WHERE false",
+            ),
+            ("SELECT 1 WHERE x = ANY ('{a,b}')", "SELECT 1 WHERE x IN ('a', 'b')"),
+            ("SELECT current_schema", "SELECT current_schema()"),
+            ("SELECT 1 FROM pg_catalog.generate_series(1, 2) s", "SELECT 1 FROM generate_series(1, 2) s"),
+            ("SELECT c.x FROM pg_class c WHERE c.tableoid = 1", "SELECT c.x FROM pg_class c WHERE 1259 = 1"),
+            ("SELECT a FROM t LEFT JOIN pg_trigger g ON b", "SELECT a FROM t LEFT JOIN pg_trigger g ON b"),
+        ] {
+            assert_eq!(rewritten(written), planned);
+        }
+    }
+
+    #[test]
+    fn outer_columns_take_the_name_of_their_equals() {
+        let written = "SELECT (SELECT c.n FROM pg_collation c, pg_type t \
+            WHERE c.oid = a.c AND t.oid = a.t AND a.c <> t.d) FROM pg_attribute a";
+        assert!(rewritten(written).contains("AND c.oid <> t.d)"), "{}", rewritten(written));
+    }
+}

@@ -1,0 +1,93 @@
+//! Functions by name: pgvector's, which \df lists.
+//!
+//! PostgreSQL's own functions are here as far as the planner knows them, but not as rows: nobody lists them, and a
+//! row would have to tell types that DataFusion decides per call.
+
+use crate::error::Result;
+use crate::planner::bindings::Execution;
+use crate::sql::system::PG_CATALOG;
+use crate::sql::system::relation::{Relation, Rows, cells};
+use crate::types::{Type, Value};
+
+pub const RELATIONS: &[Relation] = &[
+    Relation {
+        oid: 1255,
+        schema: PG_CATALOG,
+        name: "pg_proc",
+        kind: 'r',
+        columns: "oid oid, proname name, pronamespace oid = 2200, proowner oid = 10, prolang oid = 13, \
+            procost float4 = 1, prorows float4 = 0, provariadic oid = 0, prosupport text = -, prokind char = f, \
+            prosecdef bool = f, proleakproof bool = f, proisstrict bool = t, proretset bool = f, \
+            provolatile char = i, proparallel char = s, pronargs int2, pronargdefaults int2 = 0, prorettype oid, \
+            proargtypes oid[], proallargtypes oid[], proargmodes text[], proargnames text[], proargdefaults text, \
+            protrftypes oid[], prosrc text, probin text, prosqlbody text, proconfig text[], proacl text[]",
+        rows: routines,
+    },
+    Relation {
+        oid: 2600,
+        schema: PG_CATALOG,
+        name: "pg_aggregate",
+        kind: 'r',
+        columns: "aggfnoid text, aggkind char = n, aggnumdirectargs int2 = 0, aggtransfn text, aggfinalfn text = -, \
+            aggcombinefn text = -, aggserialfn text = -, aggdeserialfn text = -, aggmtransfn text = -, \
+            aggminvtransfn text = -, aggmfinalfn text = -, aggfinalextra bool = f, aggmfinalextra bool = f, \
+            aggfinalmodify char = r, aggmfinalmodify char = r, aggsortop oid = 0, aggtranstype oid, \
+            aggtransspace int4 = 0, aggmtranstype oid = 0, aggmtransspace int4 = 0, agginitval text, aggminitval text",
+        rows: super::relation::none,
+    },
+];
+
+/// Functions are numbered from here, in the order of the list.
+const FIRST_OID: u32 = 16_100;
+
+/// Name, arguments, result; aggregates are told by their name.
+const LIST: &[(&str, &str, &str)] = &[
+    ("avg", "vector", "vector"),
+    ("sum", "vector", "vector"),
+    ("cosine_distance", "vector, vector", "double precision"),
+    ("inner_product", "vector, vector", "double precision"),
+    ("l1_distance", "vector, vector", "double precision"),
+    ("l2_distance", "vector, vector", "double precision"),
+    ("l2_norm", "vector", "double precision"),
+    ("l2_normalize", "vector", "vector"),
+    ("subvector", "vector, integer, integer", "vector"),
+    ("vector_dims", "vector", "integer"),
+    ("vector_norm", "vector", "double precision"),
+    ("vector_add", "vector, vector", "vector"),
+    ("vector_sub", "vector, vector", "vector"),
+    ("vector_mul", "vector, vector", "vector"),
+    ("vector_concat", "vector, vector", "vector"),
+    ("vector_negative_inner_product", "vector, vector", "double precision"),
+    ("vector_eq", "vector, vector", "boolean"),
+    ("vector_ne", "vector, vector", "boolean"),
+    ("vector_lt", "vector, vector", "boolean"),
+    ("vector_le", "vector, vector", "boolean"),
+    ("vector_gt", "vector, vector", "boolean"),
+    ("vector_ge", "vector, vector", "boolean"),
+];
+
+/// A function of the list by its oid: name, arguments, result.
+pub fn by_oid(oid: u32) -> Option<(&'static str, &'static str, &'static str)> {
+    LIST.get(oid.checked_sub(FIRST_OID)? as usize).copied()
+}
+
+/// The oid of the first function of this name.
+pub fn by_name(name: &str) -> Option<u32> {
+    let place = LIST.iter().position(|(known, _, _)| *known == name)?;
+    Some(FIRST_OID + place as u32)
+}
+
+fn routines(_execution: &Execution, rows: &mut Rows) -> Result<()> {
+    for (place, (name, arguments, result)) in LIST.iter().enumerate() {
+        let arguments: Vec<Value> = arguments
+            .split(", ")
+            .map(|name| Type::from_name(name).map(|ty| Value::Oid(ty.oid())))
+            .collect::<Result<_>>()?;
+        rows.add(cells! {
+            oid: FIRST_OID + place as u32, proname: *name, prokind: if matches!(*name, "avg" | "sum") { 'a' } else { 'f' },
+            pronargs: arguments.len() as i16, prorettype: Type::from_name(result)?.oid(), proargtypes: arguments,
+            prosrc: *name,
+        });
+    }
+    Ok(())
+}

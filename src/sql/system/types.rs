@@ -1,0 +1,361 @@
+//! Types, casts, operators, access methods and operator classes.
+
+use crate::catalog::IndexMethod;
+use crate::distance::Metric;
+use crate::error::Result;
+use crate::planner::bindings::Execution;
+use crate::sql::system::relation::{Relation, Rows, cells, none};
+use crate::sql::system::{PG_CATALOG, PG_CATALOG_OID};
+use crate::types::cast::{Context, context};
+use crate::types::names::{ENTRIES, VECTOR_ARRAY_OID, VECTOR_OID};
+use crate::types::{Type, Value};
+
+/// PostgreSQL's oids of access methods; ours that it does not have are numbered above.
+pub const HEAP_OID: u32 = 2;
+const BTREE_OID: u32 = 403;
+const BITMAP_OID: u32 = 16_384;
+const HNSW_OID: u32 = 16_385;
+/// The collation of every text: bytes in order.
+const DEFAULT_COLLATION_OID: u32 = 100;
+/// Schema of pgvector's objects.
+const PUBLIC_OID: u32 = crate::catalog::PUBLIC_SCHEMA_OID;
+
+pub const RELATIONS: &[Relation] = &[
+    Relation {
+        oid: 1247,
+        schema: PG_CATALOG,
+        name: "pg_type",
+        kind: 'r',
+        columns: "oid oid, typname name, typnamespace oid = 11, typowner oid = 10, typlen int2, typbyval bool, \
+            typtype char = b, typcategory char, typispreferred bool = f, typisdefined bool = t, typdelim char, \
+            typrelid oid = 0, typsubscript text = -, typelem oid = 0, typarray oid = 0, typinput text, typoutput text, \
+            typreceive text, typsend text, typmodin text = -, typmodout text = -, typanalyze text = -, typalign char, \
+            typstorage char, typnotnull bool = f, typbasetype oid = 0, typtypmod int4 = -1, typndims int4 = 0, \
+            typcollation oid = 0, typdefaultbin text, typdefault text, typacl text[]",
+        rows: types,
+    },
+    Relation {
+        oid: 2605,
+        schema: PG_CATALOG,
+        name: "pg_cast",
+        kind: 'r',
+        columns: "oid oid, castsource oid, casttarget oid, castfunc oid = 0, castcontext char, castmethod char = i",
+        rows: casts,
+    },
+    Relation {
+        oid: 2617,
+        schema: PG_CATALOG,
+        name: "pg_operator",
+        kind: 'r',
+        columns: "oid oid, oprname name, oprnamespace oid, oprowner oid = 10, oprkind char = b, oprcanmerge bool = f, \
+            oprcanhash bool = f, oprleft oid, oprright oid, oprresult oid, oprcom oid = 0, oprnegate oid = 0, \
+            oprcode text, oprrest text = -, oprjoin text = -",
+        rows: operators,
+    },
+    Relation {
+        oid: 2601,
+        schema: PG_CATALOG,
+        name: "pg_am",
+        kind: 'r',
+        columns: "oid oid, amname name, amhandler text, amtype char",
+        rows: access_methods,
+    },
+    Relation {
+        oid: 2616,
+        schema: PG_CATALOG,
+        name: "pg_opclass",
+        kind: 'r',
+        columns: "oid oid, opcmethod oid, opcname name, opcnamespace oid, opcowner oid = 10, opcfamily oid, \
+            opcintype oid, opcdefault bool, opckeytype oid = 0",
+        rows: operator_classes,
+    },
+    Relation {
+        oid: 2753,
+        schema: PG_CATALOG,
+        name: "pg_opfamily",
+        kind: 'r',
+        columns: "oid oid, opfmethod oid, opfname name, opfnamespace oid, opfowner oid = 10",
+        rows: operator_families,
+    },
+    Relation {
+        oid: 3456,
+        schema: PG_CATALOG,
+        name: "pg_collation",
+        kind: 'r',
+        columns: "oid oid, collname name, collnamespace oid = 11, collowner oid = 10, collprovider char, \
+            collisdeterministic bool = t, collencoding int4 = -1, collcollate text, collctype text, \
+            colliculocale text, colllocale text, collicurules text, collversion text",
+        rows: collations,
+    },
+    Relation {
+        oid: 3501,
+        schema: PG_CATALOG,
+        name: "pg_enum",
+        kind: 'r',
+        columns: "oid oid, enumtypid oid, enumsortorder float4, enumlabel name",
+        rows: none,
+    },
+    Relation {
+        oid: 3541,
+        schema: PG_CATALOG,
+        name: "pg_range",
+        kind: 'r',
+        columns: "rngtypid oid, rngsubtype oid, rngmultitypid oid, rngcollation oid, rngsubopc oid, \
+            rngcanonical text, rngsubdiff text",
+        rows: none,
+    },
+];
+
+/// Whether PostgreSQL passes values of the type in a register.
+pub fn by_value(ty: &Type) -> bool {
+    matches!(ty.size(), 1..=8)
+}
+
+/// pg_type.typalign.
+pub fn alignment(ty: &Type) -> char {
+    match (ty, ty.size()) {
+        (Type::Interval, _) => 'd',
+        (Type::Uuid | Type::Name, _) => 'c',
+        (_, 8) => 'd',
+        (_, 2) => 's',
+        (_, 1) => 'c',
+        _ => 'i',
+    }
+}
+
+/// pg_type.typstorage.
+pub fn storage(ty: &Type) -> char {
+    match ty {
+        Type::Numeric(_) => 'm',
+        Type::Vector(_) => 'e',
+        _ if ty.size() == -1 => 'x',
+        _ => 'p',
+    }
+}
+
+/// The collation of a column of this type; 0 when it has none.
+pub fn collation(ty: &Type) -> u32 {
+    match ty {
+        Type::Text | Type::Varchar(_) | Type::Bpchar(_) => DEFAULT_COLLATION_OID,
+        Type::Name => 950,
+        Type::Array(item) => collation(item),
+        _ => 0,
+    }
+}
+
+fn namespace(oid: u32) -> u32 {
+    if oid == VECTOR_OID || oid == VECTOR_ARRAY_OID { PUBLIC_OID } else { PG_CATALOG_OID }
+}
+
+/// PostgreSQL names a type's functions after it, with an underscore for some.
+fn function_name(ty: &Type, suffix: &str) -> String {
+    let name = ty.entry().name;
+    match ty {
+        Type::Array(_) => format!("array_{suffix}"),
+        Type::Date
+        | Type::Json
+        | Type::Jsonb
+        | Type::Numeric(_)
+        | Type::Uuid
+        | Type::Time
+        | Type::Timestamp
+        | Type::Timestamptz
+        | Type::Interval
+        | Type::Vector(_) => format!("{name}_{suffix}"),
+        _ => format!("{name}{suffix}"),
+    }
+}
+
+fn types(_execution: &Execution, rows: &mut Rows) -> Result<()> {
+    for (ty, entry) in ENTRIES {
+        let preferred = matches!(
+            ty,
+            Type::Bool | Type::Text | Type::Float8 | Type::Oid | Type::Timestamptz | Type::Interval
+        );
+        add_type(ty, rows, cells! { typarray: entry.array_oid, typispreferred: preferred });
+        let array = Type::Array(Box::new(ty.clone()));
+        add_type(&array, rows, cells! { typelem: entry.oid, typsubscript: "array_subscript_handler" });
+    }
+    // No columns of these yet, but drivers look them up: pgvector's Python package asks for bit.
+    for (oid, array, name) in [(1560u32, 1561u32, "bit"), (1562, 1563, "varbit")] {
+        let more = cells! { typarray: array, typelem: 0u32 };
+        let base = cells! {
+            oid: oid, typname: name, typlen: -1i16, typbyval: false, typtype: 'b', typcategory: 'V',
+            typinput: format!("{name}_in"), typoutput: format!("{name}_out"), typreceive: format!("{name}_recv"),
+            typsend: format!("{name}_send"), typalign: 'i', typstorage: 'x', typdelim: ',',
+        };
+        rows.add(base.into_iter().chain(more));
+    }
+    for (oid, name) in [
+        (705u32, "unknown"),
+        (2249, "record"),
+        (2276, "any"),
+        (2277, "anyarray"),
+        (2278, "void"),
+        (2283, "anyelement"),
+    ] {
+        rows.add(cells! {
+            oid: oid, typname: name, typlen: -1i16, typbyval: false, typtype: 'p', typcategory: 'P',
+            typinput: format!("{name}_in"), typoutput: format!("{name}_out"), typreceive: "-", typsend: "-",
+            typalign: 'i', typstorage: 'p', typdelim: ',',
+        });
+    }
+    Ok(())
+}
+
+fn add_type<const N: usize>(ty: &Type, rows: &mut Rows, more: [(&'static str, Value); N]) {
+    let base = cells! {
+        oid: ty.oid(), typname: ty.catalog_name(), typnamespace: namespace(ty.oid()), typlen: ty.size(),
+        typbyval: by_value(ty), typcategory: ty.category(), typinput: function_name(ty, "in"),
+        typoutput: function_name(ty, "out"), typreceive: function_name(ty, "recv"), typsend: function_name(ty, "send"),
+        typalign: alignment(ty), typstorage: storage(ty), typcollation: collation(ty), typdelim: ',',
+    };
+    rows.add(base.into_iter().chain(more));
+}
+
+fn casts(_execution: &Execution, rows: &mut Rows) -> Result<()> {
+    let mut oid = 10_000u32;
+    for (from, _) in ENTRIES {
+        for (to, _) in ENTRIES {
+            let through_text = from.is_text() || to.is_text();
+            if from == to || through_text && !(from.is_text() && to.is_text()) {
+                continue;
+            }
+            let Some(context) = context(from, to) else { continue };
+            let letter = match context {
+                Context::Implicit => 'i',
+                Context::Assignment => 'a',
+                Context::Explicit => 'e',
+            };
+            oid += 1;
+            rows.add(cells! { oid: oid, castsource: from.oid(), casttarget: to.oid(), castcontext: letter });
+        }
+    }
+    Ok(())
+}
+
+/// pgvector's operators, which psql shows; PostgreSQL's own are too many to be of use to anybody who asks.
+fn operators(_execution: &Execution, rows: &mut Rows) -> Result<()> {
+    let bool_oid = Type::Bool.oid();
+    let distance = Type::Float8.oid();
+    let list = [
+        ("<->", distance, "l2_distance"),
+        ("<#>", distance, "vector_negative_inner_product"),
+        ("<=>", distance, "cosine_distance"),
+        ("<+>", distance, "l1_distance"),
+        ("+", VECTOR_OID, "vector_add"),
+        ("-", VECTOR_OID, "vector_sub"),
+        ("*", VECTOR_OID, "vector_mul"),
+        ("||", VECTOR_OID, "vector_concat"),
+        ("<", bool_oid, "vector_lt"),
+        ("<=", bool_oid, "vector_le"),
+        ("=", bool_oid, "vector_eq"),
+        ("<>", bool_oid, "vector_ne"),
+        (">=", bool_oid, "vector_ge"),
+        (">", bool_oid, "vector_gt"),
+    ];
+    for (place, (name, result, function)) in list.into_iter().enumerate() {
+        rows.add(cells! {
+            oid: 16_200 + place as u32, oprname: name, oprnamespace: PUBLIC_OID, oprleft: VECTOR_OID,
+            oprright: VECTOR_OID, oprresult: result, oprcode: function,
+        });
+    }
+    Ok(())
+}
+
+fn access_methods(_execution: &Execution, rows: &mut Rows) -> Result<()> {
+    rows.add(cells! { oid: HEAP_OID, amname: "heap", amhandler: "heap_tableam_handler", amtype: 't' });
+    for method in [IndexMethod::Btree, IndexMethod::Bitmap, IndexMethod::Hnsw] {
+        let name = method.name();
+        rows.add(cells! { oid: method_oid(method), amname: name, amhandler: format!("{name}handler"), amtype: 'i' });
+    }
+    Ok(())
+}
+
+pub fn method_oid(method: IndexMethod) -> u32 {
+    match method {
+        IndexMethod::Btree => BTREE_OID,
+        IndexMethod::Bitmap => BITMAP_OID,
+        IndexMethod::Hnsw => HNSW_OID,
+    }
+}
+
+/// An operator class: its oid, method, name, type, and whether it is the type's default.
+struct OperatorClass {
+    oid: u32,
+    method: IndexMethod,
+    name: String,
+    ty: Type,
+    default: bool,
+}
+
+/// `int4_ops` for btree and bitmap, `vector_l2_ops` for hnsw.
+fn classes() -> Vec<OperatorClass> {
+    let mut classes = Vec::new();
+    let mut oid = 16_300;
+    let mut add = |method, name: String, ty: &Type, default| {
+        classes.push(OperatorClass { oid, method, name, ty: ty.clone(), default });
+        oid += 1;
+    };
+    for (ty, entry) in ENTRIES {
+        for method in [IndexMethod::Btree, IndexMethod::Bitmap] {
+            if !matches!(ty, Type::Json | Type::Vector(_)) {
+                add(method, format!("{}_ops", entry.name), ty, true);
+            }
+        }
+    }
+    for metric in Metric::ALL {
+        add(IndexMethod::Hnsw, metric.opclass().to_owned(), &Type::Vector(None), false);
+    }
+    classes
+}
+
+/// The class an index column uses: the one it names, else its type's default; 0 when there is none.
+pub fn opclass_oid(method: IndexMethod, named: Option<&str>, ty: &Type) -> u32 {
+    let bare = ty.bare();
+    let fits = |class: &OperatorClass| match named {
+        Some(name) if !name.is_empty() => class.name == name,
+        _ => class.default && class.ty == bare,
+    };
+    classes().iter().find(|class| class.method == method && fits(class)).map_or(0, |class| class.oid)
+}
+
+/// Whether `named` says no more than the default would.
+pub fn is_default_opclass(method: IndexMethod, named: &str, ty: &Type) -> bool {
+    let bare = ty.bare();
+    classes()
+        .iter()
+        .any(|class| class.method == method && class.default && class.ty == bare && class.name == named)
+}
+
+fn operator_classes(_execution: &Execution, rows: &mut Rows) -> Result<()> {
+    for class in classes() {
+        rows.add(cells! {
+            oid: class.oid, opcmethod: method_oid(class.method), opcname: class.name,
+            opcnamespace: namespace(class.ty.oid()), opcfamily: class.oid, opcintype: class.ty.oid(),
+            opcdefault: class.default,
+        });
+    }
+    Ok(())
+}
+
+/// One family per class, under the class's oid.
+fn operator_families(_execution: &Execution, rows: &mut Rows) -> Result<()> {
+    for class in classes() {
+        rows.add(cells! {
+            oid: class.oid, opfmethod: method_oid(class.method), opfname: class.name,
+            opfnamespace: namespace(class.ty.oid()),
+        });
+    }
+    Ok(())
+}
+
+fn collations(_execution: &Execution, rows: &mut Rows) -> Result<()> {
+    rows.add(cells! { oid: DEFAULT_COLLATION_OID, collname: "default", collprovider: 'd' });
+    for (oid, name) in [(950u32, "C"), (951, "POSIX")] {
+        rows.add(cells! {
+            oid: oid, collname: name, collprovider: 'c', collcollate: name, collctype: name,
+        });
+    }
+    Ok(())
+}

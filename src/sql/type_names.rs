@@ -1,0 +1,164 @@
+//! Names of types in SQL text to [`Type`]s.
+
+use datafusion::sql::sqlparser::ast::{
+    ArrayElemTypeDef, CharacterLength, DataType, ExactNumberInfo, TimezoneInfo,
+};
+
+use crate::error::{Error, Result, SqlState};
+use crate::sql::statement::ColumnType;
+use crate::sql::words::object_name;
+use crate::types::Type;
+
+/// Most digits of a numeric here; PostgreSQL's limit is 1,000.
+const NUMERIC_DIGITS_MAX: u64 = 38;
+/// PostgreSQL's limit for varchar(n) and character(n).
+const CHARACTERS_MAX: u64 = 10_485_760;
+
+/// The type of a column definition: a plain one, or one of the serials.
+pub fn column_type(data_type: &DataType) -> Result<ColumnType> {
+    if let DataType::Custom(name, modifiers) = data_type {
+        let name = object_name("", name).name;
+        let serial = match name.as_str() {
+            "smallserial" | "serial2" => Some(Type::Int2),
+            "serial" | "serial4" => Some(Type::Int4),
+            "bigserial" | "serial8" => Some(Type::Int8),
+            _ => None,
+        };
+        if let (Some(ty), true) = (serial, modifiers.is_empty()) {
+            return Ok(ColumnType::Serial(ty));
+        }
+    }
+    Ok(ColumnType::Plain(resolve(data_type)?))
+}
+
+/// The type a name means; 42704 when there is none, 0A000 when it is PostgreSQL's but not ours.
+pub fn resolve(data_type: &DataType) -> Result<Type> {
+    Ok(match data_type {
+        DataType::Bool | DataType::Boolean => Type::Bool,
+        DataType::SmallInt(None) | DataType::Int2(None) => Type::Int2,
+        DataType::Int(None) | DataType::Integer(None) | DataType::Int4(None) => Type::Int4,
+        DataType::BigInt(None) | DataType::Int8(None) => Type::Int8,
+        DataType::Real | DataType::Float4 => Type::Float4,
+        DataType::Float8 | DataType::DoublePrecision | DataType::Double(ExactNumberInfo::None) => {
+            Type::Float8
+        }
+        DataType::Float(info) => float(info)?,
+        DataType::Numeric(info) | DataType::Decimal(info) | DataType::Dec(info) => numeric(info)?,
+        DataType::Text => Type::Text,
+        DataType::Varchar(length) | DataType::CharacterVarying(length) | DataType::CharVarying(length) => {
+            Type::Varchar(characters(length, "varchar")?)
+        }
+        DataType::Char(length) | DataType::Character(length) => {
+            Type::Bpchar(Some(characters(length, "char")?.unwrap_or(1)))
+        }
+        DataType::Bytea => Type::Bytea,
+        DataType::Date => Type::Date,
+        DataType::Time(precision, zone) => {
+            if matches!(zone, TimezoneInfo::WithTimeZone | TimezoneInfo::Tz) {
+                return Err(Error::unsupported("type time with time zone"));
+            }
+            microseconds(precision, "time")?;
+            Type::Time
+        }
+        DataType::Timestamp(precision, zone) => {
+            microseconds(precision, "timestamp")?;
+            match zone {
+                TimezoneInfo::WithTimeZone | TimezoneInfo::Tz => Type::Timestamptz,
+                TimezoneInfo::None | TimezoneInfo::WithoutTimeZone => Type::Timestamp,
+            }
+        }
+        DataType::Interval { fields: None, precision: None } => Type::Interval,
+        DataType::Uuid => Type::Uuid,
+        DataType::JSON => Type::Json,
+        DataType::JSONB => Type::Jsonb,
+        DataType::Array(
+            ArrayElemTypeDef::SquareBracket(element, _)
+            | ArrayElemTypeDef::AngleBracket(element)
+            | ArrayElemTypeDef::Parenthesis(element),
+        ) => array(resolve(element)?),
+        DataType::Custom(name, modifiers) => return custom(&object_name("", name).name, modifiers),
+        other => return Err(missing(&other.to_string().to_lowercase())),
+    })
+}
+
+/// PostgreSQL's arrays have no fixed number of dimensions: `int[][]` is `int[]`.
+fn array(element: Type) -> Type {
+    match element {
+        Type::Array(_) => element,
+        _ => Type::Array(Box::new(element)),
+    }
+}
+
+/// A type by a name that the grammar does not know: vector, qualified and quoted names.
+fn custom(name: &str, modifiers: &[String]) -> Result<Type> {
+    let numbers = modifiers.iter().map(|text| {
+        text.parse::<i64>().map_err(|_| {
+            let message = format!("invalid input syntax for type integer: \"{text}\"");
+            Error::new(SqlState::INVALID_TEXT_REPRESENTATION, message)
+        })
+    });
+    Type::named(name, true, &numbers.collect::<Result<Vec<_>>>()?)
+}
+
+fn missing(name: &str) -> Error {
+    let base = name.split(['(', ' ']).next().unwrap_or(name);
+    match Type::named(base, false, &[]) {
+        Err(error) if error.state() == SqlState::FEATURE_NOT_SUPPORTED => error,
+        _ => Error::new(SqlState::UNDEFINED_OBJECT, format!("type \"{name}\" does not exist")),
+    }
+}
+
+fn float(info: &ExactNumberInfo) -> Result<Type> {
+    let invalid = |message| Error::new(SqlState::INVALID_PARAMETER_VALUE, message);
+    match info {
+        ExactNumberInfo::None => Ok(Type::Float8),
+        ExactNumberInfo::Precision(0) => Err(invalid("precision for type float must be at least 1 bit")),
+        ExactNumberInfo::Precision(1..=24) => Ok(Type::Float4),
+        ExactNumberInfo::Precision(25..=53) => Ok(Type::Float8),
+        _ => Err(invalid("precision for type float must be less than 54 bits")),
+    }
+}
+
+fn numeric(info: &ExactNumberInfo) -> Result<Type> {
+    let (precision, scale) = match *info {
+        ExactNumberInfo::None => return Ok(Type::Numeric(None)),
+        ExactNumberInfo::Precision(precision) => (precision, 0),
+        ExactNumberInfo::PrecisionAndScale(precision, scale) => (precision, scale),
+    };
+    if !(1..=1000).contains(&precision) {
+        let message = format!("NUMERIC precision {precision} must be between 1 and 1000");
+        return Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, message));
+    }
+    if precision > NUMERIC_DIGITS_MAX {
+        return Err(Error::unsupported(format!("NUMERIC precision {precision} above {NUMERIC_DIGITS_MAX}")));
+    }
+    if scale < 0 || scale > precision as i64 {
+        return Err(Error::unsupported(format!("NUMERIC scale {scale} outside 0 to the precision")));
+    }
+    Ok(Type::Numeric(Some((precision as u8, scale as i8))))
+}
+
+fn characters(length: &Option<CharacterLength>, name: &str) -> Result<Option<u32>> {
+    match length {
+        None => Ok(None),
+        Some(CharacterLength::IntegerLength { length, .. }) => {
+            let invalid = |message| Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, message));
+            match *length {
+                0 => invalid(format!("length for type {name} must be at least 1")),
+                length if length > CHARACTERS_MAX => {
+                    invalid(format!("length for type {name} cannot exceed {CHARACTERS_MAX}"))
+                }
+                length => Ok(Some(length as u32)),
+            }
+        }
+        Some(CharacterLength::Max) => Err(missing(&format!("{name}(max)"))),
+    }
+}
+
+/// Times have microseconds; a column that rounds to fewer digits is not built.
+fn microseconds(precision: &Option<u64>, name: &str) -> Result<()> {
+    match precision {
+        None | Some(6) => Ok(()),
+        Some(digits) => Err(Error::unsupported(format!("type {name}({digits}), a precision other than 6"))),
+    }
+}

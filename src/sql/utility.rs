@@ -1,0 +1,831 @@
+//! Statements that are read word by word: everything but queries and data changes.
+//!
+//! [`statement`] looks at the first words and goes to the reader of that command; the readers of one family stand
+//! together. Transactions and settings come first, then prepared statements and cursors, COPY, maintenance. The
+//! readers of data definitions are in [`crate::sql::ddl_words`].
+
+use std::collections::VecDeque;
+
+use datafusion::sql::sqlparser::ast::{self, SetExpr};
+use datafusion::sql::sqlparser::parser::Parser;
+use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan};
+
+use crate::error::{Error, SqlState};
+use crate::sql::ddl_words;
+use crate::sql::statement::*;
+use crate::sql::type_names;
+use crate::sql::words::{Parsed, Words};
+
+/// Commands of PostgreSQL that are not built, by their first words.
+const UNSUPPORTED: &[&str] = &[
+    "CALL",
+    "CLUSTER",
+    "DO",
+    "GRANT",
+    "IMPORT FOREIGN SCHEMA",
+    "LISTEN",
+    "LOAD",
+    "LOCK",
+    "MERGE",
+    "NOTIFY",
+    "REASSIGN OWNED",
+    "REFRESH MATERIALIZED VIEW",
+    "REVOKE",
+    "SECURITY LABEL",
+    "PREPARE TRANSACTION",
+    "COMMIT PREPARED",
+    "ROLLBACK PREPARED",
+    "SET CONSTRAINTS",
+];
+
+/// Clauses that sqlparser does not read, taken out of the tokens beforehand.
+#[derive(Default)]
+pub struct Taken {
+    pub overriding: Option<Overriding>,
+    /// CREATE TABLE: per AS IDENTITY, the tokens of its options.
+    pub identities: VecDeque<Vec<TokenWithSpan>>,
+}
+
+/// Takes INSERT's OVERRIDING clause and the options of identity columns, whose order sqlparser fixes.
+pub fn take(mut tokens: Vec<TokenWithSpan>) -> (Vec<TokenWithSpan>, Taken) {
+    let mut taken = Taken::default();
+    let words = words_of(&tokens);
+    match words.first().map(|(_, word)| word.as_str()) {
+        Some("INSERT" | "WITH") => {
+            let clause = words.windows(3).find(|window| {
+                window[0].1 == "OVERRIDING"
+                    && matches!(window[1].1.as_str(), "SYSTEM" | "USER")
+                    && window[2].1 == "VALUE"
+            });
+            if let Some([first, which, last]) = clause {
+                taken.overriding =
+                    Some(if which.1 == "SYSTEM" { Overriding::System } else { Overriding::User });
+                tokens.drain(first.0..=last.0);
+            }
+        }
+        Some("CREATE") => take_identities(&mut tokens, &mut taken),
+        _ => {}
+    }
+    (tokens, taken)
+}
+
+/// Positions of what is not white space, with unquoted words in upper case; anything else is an empty word.
+fn words_of(tokens: &[TokenWithSpan]) -> Vec<(usize, String)> {
+    let word = |(index, token): (usize, &TokenWithSpan)| match &token.token {
+        Token::Whitespace(_) => None,
+        Token::Word(word) if word.quote_style.is_none() => Some((index, word.value.to_uppercase())),
+        _ => Some((index, String::new())),
+    };
+    tokens.iter().enumerate().filter_map(word).collect()
+}
+
+fn take_identities(tokens: &mut Vec<TokenWithSpan>, taken: &mut Taken) {
+    let mut from = 0;
+    loop {
+        let words = words_of(&tokens[from..]);
+        let Some(at) = words.windows(2).position(|pair| pair[0].1 == "AS" && pair[1].1 == "IDENTITY") else {
+            return;
+        };
+        let after = from + words[at + 1].0 + 1;
+        let open = words.get(at + 2).map(|(index, _)| from + index);
+        from = after;
+        let Some(open) = open.filter(|&open| tokens[open].token == Token::LParen) else {
+            taken.identities.push_back(Vec::new());
+            continue;
+        };
+        let close = tokens[open..].iter().position(|token| token.token == Token::RParen);
+        let Some(close) = close.map(|length| open + length) else { return };
+        let options: Vec<TokenWithSpan> = tokens.drain(open..=close).collect();
+        taken.identities.push_back(options[1..options.len() - 1].to_vec());
+    }
+}
+
+/// Reads one statement.
+pub fn statement(parser: &mut Parser<'static>, source: &str, taken: Taken) -> Parsed<Ast> {
+    let mut words = Words { parser, source, identities: taken.identities };
+    any(&mut words, taken.overriding.unwrap_or(Overriding::None))
+}
+
+fn any(w: &mut Words, overriding: Overriding) -> Parsed<Ast> {
+    if let Some(command) = UNSUPPORTED.iter().find(|command| w.at(command)) {
+        return Err(Error::unsupported(command).into());
+    }
+    let start = w.peek().clone();
+    let first = match &start {
+        Token::Word(word) if word.quote_style.is_none() => word.value.to_uppercase(),
+        Token::LParen => return query(w),
+        _ => return w.unexpected("a statement"),
+    };
+    match first.as_str() {
+        "SELECT" | "VALUES" | "WITH" | "TABLE" => query(w),
+        "INSERT" | "UPDATE" | "DELETE" => data_change(w, overriding),
+        "TRUNCATE" => truncate(w),
+        "EXPLAIN" => explain(w),
+        "COPY" => copy(w),
+        "BEGIN" | "START" | "COMMIT" | "END" | "ROLLBACK" | "ABORT" | "SAVEPOINT" | "RELEASE" => {
+            transaction(w)
+        }
+        "SET" => set(w),
+        "RESET" => reset(w),
+        "SHOW" => show(w),
+        "DISCARD" => discard(w),
+        "PREPARE" => prepare(w),
+        "EXECUTE" => execute(w),
+        "DEALLOCATE" => deallocate(w),
+        "DECLARE" => declare(w),
+        "FETCH" | "MOVE" => fetch(w),
+        "CLOSE" => close(w),
+        "UNLISTEN" => unlisten(w),
+        "VACUUM" => vacuum(w),
+        "ANALYZE" | "ANALYSE" => analyze(w),
+        "CHECKPOINT" => word_only(w, Ast::Checkpoint),
+        "REINDEX" => reindex(w),
+        "CREATE" => ddl_words::create(w),
+        "DROP" => ddl_words::drop(w),
+        "ALTER" => ddl_words::alter(w),
+        "COMMENT" => ddl_words::comment(w),
+        _ => w.unexpected("a statement"),
+    }
+}
+
+fn word_only(w: &mut Words, ast: Ast) -> Parsed<Ast> {
+    w.advance();
+    Ok(ast)
+}
+
+// ---- queries and data changes ----
+
+fn query(w: &mut Words) -> Parsed<Ast> {
+    let mut query = w.query()?;
+    match query.body.as_ref() {
+        SetExpr::Insert(_) | SetExpr::Update(_) | SetExpr::Delete(_) | SetExpr::Merge(_) => {}
+        _ => return Ok(Ast::Query(query)),
+    }
+    // WITH ... INSERT: the CTEs go to the query it inserts.
+    let body = std::mem::replace(query.body.as_mut(), SetExpr::Values(no_values()));
+    match body {
+        SetExpr::Insert(ast::Statement::Insert(mut insert)) => {
+            if let Some(source) = insert.source.as_mut().filter(|source| source.with.is_none()) {
+                source.with = query.with;
+                return Ok(Ast::Insert(Box::new(insert), Overriding::None));
+            }
+            Err(Error::unsupported("WITH before an INSERT of this form").into())
+        }
+        SetExpr::Update(_) => Err(Error::unsupported("WITH before UPDATE").into()),
+        SetExpr::Delete(_) => Err(Error::unsupported("WITH before DELETE").into()),
+        _ => Err(Error::unsupported("MERGE").into()),
+    }
+}
+
+fn no_values() -> ast::Values {
+    ast::Values { explicit_row: false, value_keyword: false, rows: Vec::new() }
+}
+
+fn data_change(w: &mut Words, overriding: Overriding) -> Parsed<Ast> {
+    match w.parser.parse_statement()? {
+        ast::Statement::Insert(insert) => Ok(Ast::Insert(Box::new(insert), overriding)),
+        ast::Statement::Update(update) => Ok(Ast::Update(Box::new(update))),
+        ast::Statement::Delete(delete) => Ok(Ast::Delete(Box::new(delete))),
+        _ => w.unexpected("a data change"),
+    }
+}
+
+fn truncate(w: &mut Words) -> Parsed<Ast> {
+    w.expect("TRUNCATE")?;
+    w.accept("TABLE");
+    w.accept("ONLY");
+    let tables = w.list(|w| {
+        let name = w.name()?;
+        w.accept_token(&Token::Mul);
+        Ok(name)
+    })?;
+    let restart_identity = w.accept("RESTART IDENTITY");
+    if !restart_identity {
+        w.accept("CONTINUE IDENTITY");
+    }
+    // No foreign keys exist, so that CASCADE has nothing to cascade to.
+    if !w.accept("CASCADE") {
+        w.accept("RESTRICT");
+    }
+    Ok(Ast::Truncate(Truncate { tables, restart_identity }))
+}
+
+fn explain(w: &mut Words) -> Parsed<Ast> {
+    w.expect("EXPLAIN")?;
+    let (mut analyze, mut verbose, mut json) = (false, false, false);
+    if *w.peek() == Token::LParen {
+        w.parenthesised(|w| {
+            let Some(option) = w.word() else { return w.unexpected("an option") };
+            match option.as_str() {
+                "ANALYZE" | "ANALYSE" => analyze = boolean_option(w, "analyze")?,
+                "VERBOSE" => verbose = boolean_option(w, "verbose")?,
+                "FORMAT" => match w.word().as_deref() {
+                    Some("TEXT") => json = false,
+                    Some("JSON") => json = true,
+                    _ => {
+                        return Err(Error::unsupported("EXPLAIN in a format other than TEXT and JSON").into());
+                    }
+                },
+                "COSTS" | "TIMING" | "SUMMARY" | "BUFFERS" | "WAL" | "SETTINGS" | "GENERIC_PLAN"
+                | "MEMORY" => {
+                    boolean_option(w, &option.to_lowercase())?;
+                }
+                _ => {
+                    let message = format!("unrecognized EXPLAIN option \"{}\"", option.to_lowercase());
+                    return Err(Error::new(SqlState::SYNTAX_ERROR, message).into());
+                }
+            }
+            Ok(())
+        })?;
+    } else {
+        analyze = w.accept("ANALYZE") || w.accept("ANALYSE");
+        verbose = w.accept("VERBOSE");
+    }
+    let statement = any(w, Overriding::None)?;
+    match statement {
+        Ast::Query(_) | Ast::Insert(..) | Ast::Update(_) | Ast::Delete(_) | Ast::Execute { .. } => {
+            Ok(Ast::Explain(Box::new(Explain { analyze, verbose, json, statement })))
+        }
+        other => Err(Error::unsupported(format!("EXPLAIN of {}", other.command())).into()),
+    }
+}
+
+/// `[true | on | 1 | false | off | 0]` after an option's name; nothing is true.
+fn boolean_option(w: &mut Words, name: &str) -> Parsed<bool> {
+    let text = match w.peek() {
+        Token::Comma | Token::RParen | Token::EOF => return Ok(true),
+        Token::Number(text, _) => text.clone(),
+        Token::Word(word) => word.value.clone(),
+        Token::SingleQuotedString(text) => text.clone(),
+        _ => return w.unexpected("a Boolean"),
+    };
+    w.advance();
+    match text.to_lowercase().as_str() {
+        "true" | "on" | "1" | "yes" => Ok(true),
+        "false" | "off" | "0" | "no" => Ok(false),
+        _ => Err(Error::new(SqlState::SYNTAX_ERROR, format!("{name} requires a Boolean value")).into()),
+    }
+}
+
+// ---- transactions ----
+
+fn transaction(w: &mut Words) -> Parsed<Ast> {
+    let first = w.word().unwrap_or_default();
+    let noise = |w: &mut Words| w.accept("WORK") || w.accept("TRANSACTION");
+    match first.as_str() {
+        "START" => {
+            w.expect("TRANSACTION")?;
+            Ok(Ast::Begin(modes(w)?))
+        }
+        "BEGIN" => {
+            noise(w);
+            Ok(Ast::Begin(modes(w)?))
+        }
+        "SAVEPOINT" => Ok(Ast::Savepoint(Savepoint::Define(w.identifier()?))),
+        "RELEASE" => {
+            w.accept("SAVEPOINT");
+            Ok(Ast::Savepoint(Savepoint::Release(w.identifier()?)))
+        }
+        "COMMIT" | "END" => {
+            noise(w);
+            Ok(Ast::Commit { chain: chain(w)? })
+        }
+        _ => {
+            noise(w);
+            if w.accept("TO") {
+                w.accept("SAVEPOINT");
+                return Ok(Ast::Savepoint(Savepoint::RollBackTo(w.identifier()?)));
+            }
+            Ok(Ast::Rollback { chain: chain(w)? })
+        }
+    }
+}
+
+fn chain(w: &mut Words) -> Parsed<bool> {
+    if w.accept("AND NO CHAIN") {
+        return Ok(false);
+    }
+    Ok(w.accept("AND CHAIN"))
+}
+
+fn modes(w: &mut Words) -> Parsed<Modes> {
+    let mut modes = Modes::default();
+    loop {
+        if w.accept("ISOLATION LEVEL") {
+            modes.isolation = Some(isolation_level(w)?);
+        } else if w.accept("READ ONLY") {
+            modes.read_only = Some(true);
+        } else if w.accept("READ WRITE") {
+            modes.read_only = Some(false);
+        } else if !(w.accept("NOT DEFERRABLE") || w.accept("DEFERRABLE")) {
+            return Ok(modes);
+        }
+        w.accept_token(&Token::Comma);
+    }
+}
+
+fn isolation_level(w: &mut Words) -> Parsed<IsolationLevel> {
+    use IsolationLevel::*;
+    for (text, level) in [
+        ("READ UNCOMMITTED", ReadUncommitted),
+        ("READ COMMITTED", ReadCommitted),
+        ("REPEATABLE READ", RepeatableRead),
+        ("SERIALIZABLE", Serializable),
+    ] {
+        if w.accept(text) {
+            return Ok(level);
+        }
+    }
+    w.unexpected("an isolation level")
+}
+
+// ---- settings ----
+
+fn set(w: &mut Words) -> Parsed<Ast> {
+    w.expect("SET")?;
+    if w.accept("SESSION CHARACTERISTICS AS TRANSACTION") {
+        return Ok(Ast::SetTransaction { modes: modes(w)?, session: true });
+    }
+    if w.at("TRANSACTION SNAPSHOT") {
+        return Err(Error::unsupported("SET TRANSACTION SNAPSHOT").into());
+    }
+    if w.accept("TRANSACTION") || w.accept("LOCAL TRANSACTION") {
+        return Ok(Ast::SetTransaction { modes: modes(w)?, session: false });
+    }
+    if w.at("SESSION AUTHORIZATION") || w.at("LOCAL SESSION AUTHORIZATION") {
+        return set_authorization(w);
+    }
+    let local = w.accept("LOCAL");
+    if !local && !w.at("SESSION =") && w.at("SESSION") && !next_is_assignment(w, 1) {
+        w.advance();
+    }
+    if w.accept("TIME ZONE") {
+        let value = if w.accept("LOCAL") || w.accept("DEFAULT") {
+            SetValue::Default
+        } else {
+            w.accept("INTERVAL");
+            SetValue::Values(vec![setting_value(w)?])
+        };
+        return Ok(Ast::Set { local, name: "timezone".into(), value });
+    }
+    if w.accept("NAMES") {
+        let value = if w.at_end() || w.accept("DEFAULT") {
+            SetValue::Default
+        } else {
+            SetValue::Values(vec![setting_value(w)?])
+        };
+        return Ok(Ast::Set { local, name: "client_encoding".into(), value });
+    }
+    if w.accept("ROLE") {
+        let value = SetValue::Values(vec![setting_value(w)?]);
+        return Ok(Ast::Set { local, name: "role".into(), value });
+    }
+    if w.accept("XML OPTION") {
+        return Ok(Ast::Set {
+            local,
+            name: "xmloption".into(),
+            value: SetValue::Values(vec![setting_value(w)?]),
+        });
+    }
+    let name = setting_name(w)?;
+    if !w.accept("TO") {
+        w.expect_token(&Token::Eq)?;
+    }
+    if w.accept("DEFAULT") {
+        return Ok(Ast::Set { local, name, value: SetValue::Default });
+    }
+    Ok(Ast::Set { local, name, value: SetValue::Values(w.list(setting_value)?) })
+}
+
+fn next_is_assignment(w: &Words, n: usize) -> bool {
+    match &w.parser.peek_nth_token_ref(n).token {
+        Token::Eq => true,
+        Token::Word(word) => word.value.eq_ignore_ascii_case("TO"),
+        _ => false,
+    }
+}
+
+fn set_authorization(w: &mut Words) -> Parsed<Ast> {
+    let local = w.accept("LOCAL");
+    w.expect("SESSION AUTHORIZATION")?;
+    let value =
+        if w.accept("DEFAULT") { SetValue::Default } else { SetValue::Values(vec![setting_value(w)?]) };
+    Ok(Ast::Set { local, name: "session_authorization".into(), value })
+}
+
+/// A setting's name, dots included, as written.
+fn setting_name(w: &mut Words) -> Parsed<String> {
+    let mut name = w.identifier()?;
+    while w.accept_token(&Token::Period) {
+        name.push('.');
+        name.push_str(&w.identifier()?);
+    }
+    Ok(name)
+}
+
+/// One value of a SET list as text.
+fn setting_value(w: &mut Words) -> Parsed<String> {
+    let sign = if w.accept_token(&Token::Minus) {
+        "-"
+    } else {
+        w.accept_token(&Token::Plus);
+        ""
+    };
+    let text = match w.peek().clone() {
+        Token::Number(text, _) => format!("{sign}{text}"),
+        Token::Word(word) if word.quote_style.is_none() => word.value.to_lowercase(),
+        Token::Word(word) => word.value,
+        _ => return w.string(),
+    };
+    w.advance();
+    Ok(text)
+}
+
+fn reset(w: &mut Words) -> Parsed<Ast> {
+    w.expect("RESET")?;
+    if w.accept("ALL") {
+        return Ok(Ast::Reset(None));
+    }
+    Ok(Ast::Reset(Some(special_setting_name(w)?)))
+}
+
+fn show(w: &mut Words) -> Parsed<Ast> {
+    w.expect("SHOW")?;
+    if w.accept("ALL") {
+        return Ok(Ast::Show(None));
+    }
+    Ok(Ast::Show(Some(special_setting_name(w)?)))
+}
+
+fn special_setting_name(w: &mut Words) -> Parsed<String> {
+    for (text, name) in [
+        ("TIME ZONE", "timezone"),
+        ("TRANSACTION ISOLATION LEVEL", "transaction_isolation"),
+        ("SESSION AUTHORIZATION", "session_authorization"),
+    ] {
+        if w.accept(text) {
+            return Ok(name.into());
+        }
+    }
+    setting_name(w)
+}
+
+fn discard(w: &mut Words) -> Parsed<Ast> {
+    w.expect("DISCARD")?;
+    let what = match w.word().as_deref() {
+        Some("ALL") => Discard::All,
+        Some("PLANS") => Discard::Plans,
+        Some("SEQUENCES") => Discard::Sequences,
+        Some("TEMP" | "TEMPORARY") => Discard::Temp,
+        _ => return w.unexpected("ALL, PLANS, SEQUENCES or TEMP"),
+    };
+    Ok(Ast::Discard(what))
+}
+
+fn unlisten(w: &mut Words) -> Parsed<Ast> {
+    w.expect("UNLISTEN")?;
+    if !w.accept_token(&Token::Mul) {
+        w.identifier()?;
+    }
+    Ok(Ast::Unlisten)
+}
+
+// ---- prepared statements and cursors ----
+
+fn prepare(w: &mut Words) -> Parsed<Ast> {
+    w.expect("PREPARE")?;
+    let name = w.identifier()?;
+    let types = if *w.peek() == Token::LParen {
+        w.parenthesised(|w| Ok(type_names::resolve(&w.parser.parse_data_type()?)?))?
+    } else {
+        Vec::new()
+    };
+    w.expect("AS")?;
+    let statement = any(w, Overriding::None)?;
+    match statement {
+        Ast::Query(_) | Ast::Insert(..) | Ast::Update(_) | Ast::Delete(_) => {
+            Ok(Ast::Prepare { name, types, statement: Box::new(statement) })
+        }
+        _ => w.unexpected("a query or a data change"),
+    }
+}
+
+fn execute(w: &mut Words) -> Parsed<Ast> {
+    w.expect("EXECUTE")?;
+    let name = w.identifier()?;
+    let arguments = if *w.peek() == Token::LParen { w.parenthesised(Words::expression)? } else { Vec::new() };
+    Ok(Ast::Execute { name, arguments })
+}
+
+fn deallocate(w: &mut Words) -> Parsed<Ast> {
+    w.expect("DEALLOCATE")?;
+    w.accept("PREPARE");
+    if w.accept("ALL") {
+        return Ok(Ast::Deallocate(None));
+    }
+    Ok(Ast::Deallocate(Some(w.identifier()?)))
+}
+
+fn declare(w: &mut Words) -> Parsed<Ast> {
+    w.expect("DECLARE")?;
+    let name = w.identifier()?;
+    let mut binary = false;
+    loop {
+        if w.accept("BINARY") {
+            binary = true;
+        } else if w.at("SCROLL") {
+            return Err(Error::unsupported("a SCROLL cursor").into());
+        } else if !(w.accept("NO SCROLL") || w.accept("INSENSITIVE") || w.accept("ASENSITIVE")) {
+            break;
+        }
+    }
+    w.expect("CURSOR")?;
+    let hold = w.accept("WITH HOLD");
+    if !hold {
+        w.accept("WITHOUT HOLD");
+    }
+    w.expect("FOR")?;
+    Ok(Ast::Declare { name, query: w.query()?, hold, binary })
+}
+
+fn fetch(w: &mut Words) -> Parsed<Ast> {
+    let move_only = w.word().as_deref() == Some("MOVE");
+    let count = if w.accept("NEXT") {
+        FetchCount::Rows(1)
+    } else if w.accept("FORWARD ALL") || w.accept("ALL") {
+        FetchCount::All
+    } else if ["PRIOR", "FIRST", "LAST", "ABSOLUTE", "RELATIVE", "BACKWARD"].iter().any(|word| w.at(word)) {
+        return Err(Error::unsupported("moving a cursor other than forward").into());
+    } else {
+        w.accept("FORWARD");
+        match w.peek() {
+            Token::Number(..) => FetchCount::Rows(w.integer()?.unsigned_abs()),
+            _ => FetchCount::Rows(1),
+        }
+    };
+    if !w.accept("FROM") {
+        w.accept("IN");
+    }
+    Ok(Ast::Fetch { name: w.identifier()?, count, move_only })
+}
+
+fn close(w: &mut Words) -> Parsed<Ast> {
+    w.expect("CLOSE")?;
+    if w.accept("ALL") {
+        return Ok(Ast::Close(None));
+    }
+    Ok(Ast::Close(Some(w.identifier()?)))
+}
+
+// ---- COPY ----
+
+fn copy(w: &mut Words) -> Parsed<Ast> {
+    w.expect("COPY")?;
+    let mut options = CopyOptions::default();
+    if w.accept("BINARY") {
+        options.format = CopyEncoding::Binary;
+    }
+    let mut source = if w.accept_token(&Token::LParen) {
+        let query = w.query()?;
+        w.expect_token(&Token::RParen)?;
+        CopySource::Query(query)
+    } else {
+        let name = w.name()?;
+        let columns =
+            if *w.peek() == Token::LParen { w.parenthesised(Words::identifier)? } else { Vec::new() };
+        CopySource::Table { name, columns, filter: None }
+    };
+    let from = match source {
+        CopySource::Table { .. } => w.accept("FROM"),
+        CopySource::Query(_) => false,
+    };
+    if !from {
+        w.expect("TO")?;
+    }
+    copy_endpoint(w, from)?;
+    w.accept("WITH");
+    if *w.peek() == Token::LParen {
+        w.parenthesised(|w| copy_option(w, &mut options))?;
+    } else {
+        old_copy_options(w, &mut options)?;
+    }
+    if let CopySource::Table { filter, .. } = &mut source
+        && from
+        && w.accept("WHERE")
+    {
+        *filter = Some(w.expression()?);
+    }
+    Ok(Ast::Copy(Box::new(Copy { source, from, options })))
+}
+
+fn copy_endpoint(w: &mut Words, from: bool) -> Parsed<()> {
+    if w.accept("STDIN") || w.accept("STDOUT") {
+        return Ok(());
+    }
+    let hint = "Anyone can COPY to stdout or from stdin. psql's \\copy command also works for anyone.";
+    let what = if w.at("PROGRAM") { "COPY with a program" } else { "COPY with a file of the server" };
+    match w.peek() {
+        Token::SingleQuotedString(_) | Token::Word(_) => Err(Error::unsupported(what).hint(hint).into()),
+        _ => w.unexpected(if from { "STDIN" } else { "STDOUT" }),
+    }
+}
+
+fn copy_option(w: &mut Words, options: &mut CopyOptions) -> Parsed<()> {
+    let Some(name) = w.word() else { return w.unexpected("an option") };
+    match name.as_str() {
+        "FORMAT" => options.format = copy_format(w)?,
+        "DELIMITER" => options.delimiter = Some(w.string()?),
+        "NULL" => options.null = Some(w.string()?),
+        "DEFAULT" => options.default = Some(w.string()?),
+        "HEADER" => {
+            options.header = if w.accept("MATCH") {
+                CopyHeader::Match
+            } else if boolean_option(w, "header")? {
+                CopyHeader::Yes
+            } else {
+                CopyHeader::No
+            }
+        }
+        "QUOTE" => options.quote = Some(w.string()?),
+        "ESCAPE" => options.escape = Some(w.string()?),
+        "FORCE_QUOTE" => options.force_quote = forced_columns(w)?,
+        "FORCE_NOT_NULL" => options.force_not_null = forced_columns(w)?,
+        "FORCE_NULL" => options.force_null = forced_columns(w)?,
+        "ENCODING" => copy_encoding(&w.string()?)?,
+        "FREEZE" => {
+            boolean_option(w, "freeze")?;
+        }
+        "ON_ERROR" => {
+            if !w.accept("STOP") {
+                return Err(Error::unsupported("COPY with ON_ERROR other than stop").into());
+            }
+        }
+        "LOG_VERBOSITY" => w.advance(),
+        _ => {
+            let message = format!("option \"{}\" not recognized", name.to_lowercase());
+            return Err(Error::new(SqlState::SYNTAX_ERROR, message).into());
+        }
+    }
+    Ok(())
+}
+
+fn copy_format(w: &mut Words) -> Parsed<CopyEncoding> {
+    let text = match w.peek().clone() {
+        Token::Word(word) => word.value.to_lowercase(),
+        Token::SingleQuotedString(text) => text,
+        _ => return w.unexpected("a format"),
+    };
+    w.advance();
+    match text.as_str() {
+        "text" => Ok(CopyEncoding::Text),
+        "csv" => Ok(CopyEncoding::Csv),
+        "binary" => Ok(CopyEncoding::Binary),
+        _ => {
+            let message = format!("COPY format \"{text}\" not recognized");
+            Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, message).into())
+        }
+    }
+}
+
+fn copy_encoding(name: &str) -> Parsed<()> {
+    match name.to_uppercase().replace('-', "").as_str() {
+        "UTF8" | "UNICODE" | "SQL_ASCII" => Ok(()),
+        _ => Err(Error::unsupported(format!("COPY with encoding \"{name}\", other than UTF8,")).into()),
+    }
+}
+
+fn forced_columns(w: &mut Words) -> Parsed<ForcedColumns> {
+    if w.accept_token(&Token::Mul) {
+        return Ok(ForcedColumns::All);
+    }
+    Ok(ForcedColumns::Some(w.parenthesised(Words::identifier)?))
+}
+
+/// The syntax of PostgreSQL 8 and older, still written by many programs: `CSV HEADER DELIMITER ';'`.
+fn old_copy_options(w: &mut Words, options: &mut CopyOptions) -> Parsed<()> {
+    loop {
+        if w.accept("BINARY") {
+            options.format = CopyEncoding::Binary;
+        } else if w.accept("CSV") {
+            options.format = CopyEncoding::Csv;
+        } else if w.accept("HEADER") {
+            options.header = CopyHeader::Yes;
+        } else if w.accept("DELIMITERS") || w.accept("DELIMITER") {
+            w.accept("AS");
+            options.delimiter = Some(w.string()?);
+        } else if w.accept("NULL") {
+            w.accept("AS");
+            options.null = Some(w.string()?);
+        } else if w.accept("QUOTE") {
+            w.accept("AS");
+            options.quote = Some(w.string()?);
+        } else if w.accept("ESCAPE") {
+            w.accept("AS");
+            options.escape = Some(w.string()?);
+        } else if w.accept("FORCE QUOTE") {
+            options.force_quote = old_forced_columns(w)?;
+        } else if w.accept("FORCE NOT NULL") {
+            options.force_not_null = old_forced_columns(w)?;
+        } else if w.accept("FORCE NULL") {
+            options.force_null = old_forced_columns(w)?;
+        } else if w.accept("ENCODING") {
+            copy_encoding(&w.string()?)?;
+        } else if !w.accept("FREEZE") {
+            return Ok(());
+        }
+    }
+}
+
+fn old_forced_columns(w: &mut Words) -> Parsed<ForcedColumns> {
+    if w.accept_token(&Token::Mul) {
+        return Ok(ForcedColumns::All);
+    }
+    Ok(ForcedColumns::Some(w.list(Words::identifier)?))
+}
+
+// ---- maintenance ----
+
+fn vacuum(w: &mut Words) -> Parsed<Ast> {
+    w.expect("VACUUM")?;
+    let (mut full, mut analyze) = (false, false);
+    if *w.peek() == Token::LParen {
+        w.parenthesised(|w| {
+            let Some(option) = w.word() else { return w.unexpected("an option") };
+            match option.as_str() {
+                "FULL" => full = boolean_option(w, "full")?,
+                "ANALYZE" | "ANALYSE" => analyze = boolean_option(w, "analyze")?,
+                "PARALLEL" => {
+                    w.integer()?;
+                }
+                "INDEX_CLEANUP" => w.advance(),
+                "FREEZE"
+                | "VERBOSE"
+                | "DISABLE_PAGE_SKIPPING"
+                | "SKIP_LOCKED"
+                | "PROCESS_TOAST"
+                | "PROCESS_MAIN"
+                | "TRUNCATE" => {
+                    boolean_option(w, &option.to_lowercase())?;
+                }
+                _ => {
+                    let message = format!("unrecognized VACUUM option \"{}\"", option.to_lowercase());
+                    return Err(Error::new(SqlState::SYNTAX_ERROR, message).into());
+                }
+            }
+            Ok(())
+        })?;
+    } else {
+        full = w.accept("FULL");
+        w.accept("FREEZE");
+        w.accept("VERBOSE");
+        analyze = w.accept("ANALYZE") || w.accept("ANALYSE");
+    }
+    Ok(Ast::Vacuum { analyze, full, tables: tables_with_columns(w)? })
+}
+
+fn analyze(w: &mut Words) -> Parsed<Ast> {
+    w.advance();
+    if *w.peek() == Token::LParen {
+        w.parenthesised(|w| {
+            w.advance();
+            boolean_option(w, "verbose")
+        })?;
+    } else {
+        w.accept("VERBOSE");
+    }
+    Ok(Ast::Analyze(tables_with_columns(w)?))
+}
+
+/// `[name [(column, ...)], ...]`; the columns only restrict what is gathered.
+fn tables_with_columns(w: &mut Words) -> Parsed<Vec<Name>> {
+    if w.at_end() {
+        return Ok(Vec::new());
+    }
+    w.list(|w| {
+        let name = w.name()?;
+        if *w.peek() == Token::LParen {
+            w.parenthesised(Words::identifier)?;
+        }
+        Ok(name)
+    })
+}
+
+fn reindex(w: &mut Words) -> Parsed<Ast> {
+    w.expect("REINDEX")?;
+    if *w.peek() == Token::LParen {
+        w.parenthesised(|w| {
+            w.advance();
+            boolean_option(w, "option")
+        })?;
+    }
+    let kind = match w.word().as_deref() {
+        Some("INDEX") => ReindexKind::Index,
+        Some("TABLE") => ReindexKind::Table,
+        Some("SCHEMA") => ReindexKind::Schema,
+        Some("DATABASE" | "SYSTEM") => ReindexKind::Database,
+        _ => return w.unexpected("INDEX, TABLE, SCHEMA or DATABASE"),
+    };
+    w.accept("CONCURRENTLY");
+    let name = if w.at_end() { None } else { Some(w.name()?) };
+    Ok(Ast::Reindex { kind, name })
+}

@@ -1,0 +1,145 @@
+//! Every invariant of the store, once. Tests, crash runs and `hither check` call this.
+//!
+//! - The manifest is whole and names tables that are there, with the length and properties they had.
+//! - Every block's checksum is right; its entries lie between the first and last key its index entry has.
+//! - A table's entries ascend strictly by (key, newest first); count, deletions, smallest and largest key
+//!   and sequence number are what the metadata says; the filter knows every key.
+//! - From level 1 on, the tables of a level are in order and share no key.
+//! - Of one key, the versions in a table of level 0 are not newer than those in later ones, and those in a
+//!   level not newer than those in the levels before: a reader may stop at the first it finds.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::context::Context;
+use super::manifest;
+use super::merge::Merge;
+use super::options::Options;
+use super::recovery;
+use super::slice::Slice;
+use super::sstable::{SEQ_MAX, Table};
+use super::version::Version;
+use crate::error::{Error, Result, SqlState};
+use crate::fs::Fs;
+use crate::log::Seq;
+
+/// What was looked at, and what is wrong with it.
+#[derive(Clone, Debug, Default)]
+pub struct Report {
+    pub trees: usize,
+    pub tables: usize,
+    pub entries: u64,
+    pub bytes: u64,
+    pub damage: Vec<Error>,
+}
+
+/// Checks the store in `dir`, which nobody has open, and changes nothing. An error is damage that hides the
+/// rest.
+pub fn check(fs: Arc<dyn Fs>, dir: &Path) -> Result<Report> {
+    let mut report = Report::default();
+    let Some((durable, _)) = manifest::read(&*fs, dir)? else { return Ok(report) };
+    let options = Options { cache_bytes_max: 0, ..Options::default() };
+    let context = Arc::new(Context::new(fs, dir, options));
+    for (id, levels) in &durable.trees {
+        match recovery::open_version(&context, *id, levels) {
+            Ok(version) => check_version(&version, &mut report),
+            Err(error) => report.damage.push(error),
+        }
+    }
+    Ok(report)
+}
+
+pub(super) fn check_version(version: &Version, report: &mut Report) {
+    report.trees += 1;
+    for (level, tables) in version.levels.iter().enumerate() {
+        for table in tables {
+            report.tables += 1;
+            report.entries += table.meta().entries;
+            report.bytes += table.meta().bytes;
+            report.damage.extend(check_table(table).err());
+        }
+        if level > 0 {
+            report.damage.extend(check_order(tables).err());
+        }
+    }
+    report.damage.extend(check_ages(version).err());
+}
+
+fn check_order(tables: &[Arc<Table>]) -> Result<()> {
+    for pair in tables.windows(2) {
+        let (end, start) = (&pair[0].meta().key_max, &pair[1].meta().key_min);
+        if end >= start {
+            let expected = format!("keys after \"{}\"", end.escape_ascii());
+            return Err(pair[1].damaged(0, expected, format_args!("\"{}\"", start.escape_ascii())));
+        }
+    }
+    Ok(())
+}
+
+fn check_table(table: &Table) -> Result<()> {
+    let meta = table.meta();
+    let mut last: Option<(Vec<u8>, Seq)> = None;
+    let (mut entries, mut deletions) = (0, 0);
+    let (mut seq_min, mut seq_max) = (Seq(u64::MAX), Seq(0));
+    for at in 0..table.blocks() {
+        let (block, first_key, last_key) = table.block_from_file(at)?;
+        for index in 0..block.len() {
+            let entry = table.entry(&block, index);
+            let after = last.as_ref().is_none_or(|(key, seq)| {
+                entry.key[..] > key[..] || (entry.key[..] == key[..] && entry.seq < *seq)
+            });
+            if !after || entry.seq.0 > SEQ_MAX {
+                let found = format!("\"{}\" at {}", entry.key.escape_ascii(), entry.seq.0);
+                return Err(table.damaged(at, format_args!("an entry after {last:?}"), found));
+            }
+            if !table.may_contain(&entry.key) {
+                let key = entry.key.escape_ascii().to_string();
+                return Err(table.damaged(
+                    at,
+                    format_args!("\"{key}\" in the filter"),
+                    "a filter without it",
+                ));
+            }
+            entries += 1;
+            deletions += u64::from(entry.value.is_none());
+            seq_min = seq_min.min(entry.seq);
+            seq_max = seq_max.max(entry.seq);
+            last = Some((entry.key.to_vec(), entry.seq));
+        }
+        let bounds = (block.len() > 0).then(|| (block.key(0), block.key(block.len() - 1)));
+        if bounds != Some((first_key, last_key)) {
+            return Err(table.damaged(at, "the keys the index has", "others"));
+        }
+    }
+    let key_max = last.map(|(key, _)| key).unwrap_or_default();
+    let key_min = if table.blocks() > 0 { table.block_from_file(0)?.1.to_vec() } else { Vec::new() };
+    let found = (entries, deletions, seq_min, seq_max, &key_min[..], &key_max[..]);
+    let expected =
+        (meta.entries, meta.deletions, meta.seq_min, meta.seq_max, &meta.key_min[..], &meta.key_max[..]);
+    if found != expected {
+        return Err(table.damaged(0, format_args!("{expected:?}"), format_args!("{found:?}")));
+    }
+    Ok(())
+}
+
+/// Walks over all parts at once. Versions of a key come newest first, so the parts they are from must come
+/// in order too.
+fn check_ages(version: &Version) -> Result<()> {
+    let mut merge = Merge::new(version.sources(false))?;
+    let mut last: Option<(Slice, usize)> = None;
+    while let Some((rank, entry)) = merge.next_ranked()? {
+        if let Some((key, newer)) = &last
+            && *key == entry.key
+            && rank < *newer
+        {
+            let key = key.escape_ascii();
+            let message = format!(
+                "version {} of \"{key}\" lies above a newer one (part {rank} of {newer})",
+                entry.seq.0
+            );
+            return Err(Error::new(SqlState::DATA_CORRUPTED, message));
+        }
+        last = Some((entry.key, rank));
+    }
+    Ok(())
+}

@@ -1,0 +1,76 @@
+//! What all trees of a store share.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use super::cache::Cache;
+use super::options::Options;
+use super::signal::Signal;
+use crate::error::{Error, Result, SqlState};
+use crate::fs::Fs;
+use crate::log::Seq;
+
+pub struct Context {
+    pub fs: Arc<dyn Fs>,
+    pub dir: PathBuf,
+    pub options: Options,
+    pub cache: Cache,
+    pub signal: Signal,
+    next_number: AtomicU64,
+    horizon: AtomicU64,
+}
+
+impl Context {
+    pub fn new(fs: Arc<dyn Fs>, dir: &Path, options: Options) -> Context {
+        Context {
+            fs,
+            dir: dir.to_owned(),
+            cache: Cache::new(options.cache_bytes_max),
+            options,
+            signal: Signal::default(),
+            next_number: AtomicU64::new(1),
+            horizon: AtomicU64::new(0),
+        }
+    }
+
+    /// A number no file has or had.
+    pub fn next_number(&self) -> u64 {
+        self.next_number.fetch_add(1, Relaxed)
+    }
+
+    /// The number [`Context::next_number`] will give.
+    pub fn peek_number(&self) -> u64 {
+        self.next_number.load(Relaxed)
+    }
+
+    /// `number` is taken.
+    pub fn skip_number(&self, number: u64) {
+        self.next_number.fetch_max(number + 1, Relaxed);
+    }
+
+    pub fn horizon(&self) -> Seq {
+        Seq(self.horizon.load(Relaxed))
+    }
+
+    pub fn raise_horizon(&self, horizon: Seq) {
+        self.horizon.fetch_max(horizon.0, Relaxed);
+    }
+
+    /// An error when the background threads shall end: long work ends at the next opportunity.
+    pub fn check_stopping(&self) -> Result<()> {
+        if self.signal.is_stopping() {
+            return Err(Error::new(SqlState::ADMIN_SHUTDOWN, "the store is closing"));
+        }
+        Ok(())
+    }
+
+    /// Removes a file nobody needs; what cannot be removed now is removed when the store is next opened.
+    pub fn remove_file(&self, path: &Path) {
+        if self.fs.exists(path)
+            && let Err(error) = self.fs.remove_file(path)
+        {
+            log::warn!("a file that is not needed stays: {error}");
+        }
+    }
+}

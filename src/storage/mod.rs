@@ -1,0 +1,45 @@
+//! The LSM tree: ordered keys with versions, in memory first, in immutable files later.
+//!
+//! A [`Store`] owns the data directory's trees, one [`Tree`] per [`StorageId`](crate::log::StorageId). A
+//! write goes into the tree's memtable; a full memtable is frozen, flushed to a sorted table, and compaction
+//! keeps the tables few. What is on disk is always exactly the state of the last checkpoint: everything
+//! later is replayed from the log.
+//!
+//! ```text
+//!   write(seq)                          get(key, snapshot), scan(range, snapshot)
+//!      |                                    newest source first, newest visible version wins
+//!      v
+//!   memtable -> pending (frozen memtables, ingested tables) -> level 0 -> level 1 -> ... -> level 6
+//!               \___________ replayed from the log ________/ \______ named by the manifest ______/
+//! ```
+
+mod background;
+mod cache;
+mod check;
+mod checkpoint;
+mod compaction;
+mod context;
+mod manifest;
+mod memtable;
+mod merge;
+mod options;
+mod recovery;
+mod scan;
+mod signal;
+mod slice;
+mod spill;
+mod sstable;
+mod store;
+#[cfg(test)]
+mod tests;
+mod tree;
+mod version;
+
+pub use check::{Report, check};
+pub use checkpoint::{Checkpoint, Extra, Frozen};
+pub use options::Options;
+pub use scan::Scan;
+pub use slice::Slice;
+pub use spill::{SpilledScan, SpilledTable};
+pub use store::{Stats, Store};
+pub use tree::Tree;

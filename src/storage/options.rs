@@ -1,0 +1,64 @@
+//! What can be tuned, with the reason for each default.
+
+/// Sizes and limits of a [`Store`](super::Store).
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// A memtable is frozen once it holds this many bytes. 16 MiB flushes in a fraction of a second and
+    /// keeps the skip list near the processor's caches.
+    pub memtable_bytes_max: usize,
+    /// All memtables together; beyond, the largest is frozen.
+    pub memtables_bytes_max: usize,
+    /// Writers of a tree wait while this many frozen memtables are not flushed.
+    pub frozen_memtables_max: usize,
+    /// Decoded blocks kept in memory.
+    pub cache_bytes_max: usize,
+    /// Decoded size at which a data block is closed: large enough to deflate well, small enough to inflate
+    /// in some 50 us.
+    pub block_bytes: usize,
+    /// Size in the file at which a sorted table is closed and the next one begun.
+    pub table_bytes_max: u64,
+    /// Number of tables in level 0 that makes a compaction due.
+    pub level0_tables_max: usize,
+    /// Bytes in level 1 that make a compaction due; each further level holds [`Options::level_factor`] times
+    /// more.
+    pub level1_bytes_max: u64,
+    pub level_factor: u64,
+    /// The manifest is rewritten once it is this long.
+    pub manifest_bytes_max: u64,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options {
+            memtable_bytes_max: 16 << 20,
+            memtables_bytes_max: 128 << 20,
+            frozen_memtables_max: 4,
+            cache_bytes_max: 256 << 20,
+            block_bytes: 16 << 10,
+            table_bytes_max: 32 << 20,
+            level0_tables_max: 8,
+            level1_bytes_max: 64 << 20,
+            level_factor: 10,
+            manifest_bytes_max: 1 << 20,
+        }
+    }
+}
+
+impl Options {
+    /// Sizes so small that a few hundred entries flush, fill blocks and compact.
+    #[cfg(test)]
+    pub fn tiny() -> Options {
+        Options {
+            memtable_bytes_max: 4 << 10,
+            memtables_bytes_max: 64 << 10,
+            frozen_memtables_max: 1000,
+            cache_bytes_max: 64 << 10,
+            block_bytes: 256,
+            table_bytes_max: 2 << 10,
+            level0_tables_max: 3,
+            level1_bytes_max: 8 << 10,
+            level_factor: 3,
+            manifest_bytes_max: 4 << 10,
+        }
+    }
+}

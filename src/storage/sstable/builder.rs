@@ -1,0 +1,195 @@
+//! Writes one sorted table.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::block::{BlockBuilder, SEQ_MAX};
+use super::footer::{Footer, TableMeta, TableName};
+use super::frame::{Encoder, Handle, Kind};
+use super::{ENTRY_BYTES_MAX, bloom};
+use crate::codec::{put_bytes, put_u32, put_u64};
+use crate::error::{Error, Result, SqlState};
+use crate::fs::{File, Fs, OpenMode};
+use crate::log::Seq;
+
+/// Blocks are gathered to this size before they are written.
+const WRITE_BYTES: usize = 1 << 20;
+
+/// Takes entries in order and leaves a durable file, or, dropped before [`Builder::finish`], none.
+pub struct Builder {
+    fs: Arc<dyn Fs>,
+    name: TableName,
+    path: PathBuf,
+    file: Arc<dyn File>,
+    finished: bool,
+    block_bytes: usize,
+    encoder: Encoder,
+    /// Frames not written yet; the first byte's offset is `written`.
+    buffer: Vec<u8>,
+    written: u64,
+    data: BlockBuilder,
+    first_key: Vec<u8>,
+    index: BlockBuilder,
+    hashes: Vec<u64>,
+    last_key: Vec<u8>,
+    last_seq: Seq,
+    meta: TableMeta,
+}
+
+impl Builder {
+    /// Creates the file; its folder exists.
+    pub fn create(fs: Arc<dyn Fs>, dir: &Path, name: TableName, block_bytes: usize) -> Result<Builder> {
+        let path = name.path(dir);
+        let file = fs.open(&path, OpenMode::Create)?;
+        Ok(Builder {
+            fs,
+            name,
+            path,
+            file,
+            finished: false,
+            block_bytes,
+            encoder: Encoder::new(),
+            buffer: Vec::new(),
+            written: 0,
+            data: BlockBuilder::default(),
+            first_key: Vec::new(),
+            index: BlockBuilder::default(),
+            hashes: Vec::new(),
+            last_key: Vec::new(),
+            last_seq: Seq(0),
+            meta: TableMeta {
+                number: name.number,
+                bytes: 0,
+                entries: 0,
+                deletions: 0,
+                key_min: Vec::new(),
+                key_max: Vec::new(),
+                seq_min: Seq(u64::MAX),
+                seq_max: Seq(0),
+                global_seq: None,
+            },
+        })
+    }
+
+    /// Entries come in order of keys, the newest version of a key first.
+    pub fn add(&mut self, key: &[u8], seq: Seq, value: Option<&[u8]>) -> Result<()> {
+        let value_len = value.map_or(0, <[u8]>::len);
+        if key.len() + value_len > ENTRY_BYTES_MAX {
+            let message =
+                format!("an entry of {} bytes is larger than {ENTRY_BYTES_MAX}", key.len() + value_len);
+            return Err(Error::new(SqlState::PROGRAM_LIMIT_EXCEEDED, message));
+        }
+        let first = self.meta.entries == 0;
+        let new_key = first || key != &self.last_key[..];
+        let in_order = first || key > &self.last_key[..] || (!new_key && seq < self.last_seq);
+        if !in_order || seq.0 > SEQ_MAX {
+            return Err(Error::internal(format!(
+                "entry \"{}\" at {} does not come after \"{}\" at {}",
+                key.escape_ascii(),
+                seq.0,
+                self.last_key.escape_ascii(),
+                self.last_seq.0
+            )));
+        }
+        if !self.data.is_empty() && self.data.bytes() + key.len() + value_len > self.block_bytes {
+            self.close_block()?;
+        }
+        if self.data.is_empty() {
+            self.first_key.clear();
+            self.first_key.extend_from_slice(key);
+        }
+        if first {
+            self.meta.key_min = key.to_vec();
+        }
+        if new_key {
+            self.hashes.push(bloom::hash(key));
+            self.last_key.clear();
+            self.last_key.extend_from_slice(key);
+        }
+        self.last_seq = seq;
+        self.data.add(key, seq, value);
+        self.meta.entries += 1;
+        self.meta.deletions += u64::from(value.is_none());
+        self.meta.seq_min = self.meta.seq_min.min(seq);
+        self.meta.seq_max = self.meta.seq_max.max(seq);
+        Ok(())
+    }
+
+    pub fn last_key(&self) -> &[u8] {
+        &self.last_key
+    }
+
+    /// Bytes in closed blocks.
+    pub fn bytes(&self) -> u64 {
+        self.written + self.buffer.len() as u64
+    }
+
+    /// Writes the rest; the contents are durable, the name is after a sync of the folder.
+    pub fn finish(mut self) -> Result<TableMeta> {
+        if !self.data.is_empty() {
+            self.close_block()?;
+        }
+        self.meta.key_max = self.last_key.clone();
+        let filter = self.frame(Kind::Filter, &bloom::build(&self.hashes))?;
+        let index = self.index.finish();
+        let index = self.frame(Kind::Index, &index)?;
+        let properties = self.frame(Kind::Properties, &properties(&self.meta))?;
+        let footer = Footer { filter, index, properties };
+        self.buffer.extend_from_slice(&footer.encode(self.name));
+        self.write()?;
+        self.file.sync_data()?;
+        self.finished = true;
+        self.meta.bytes = self.written;
+        Ok(self.meta.clone())
+    }
+
+    fn close_block(&mut self) -> Result<()> {
+        let raw = self.data.finish();
+        let handle = self.frame(Kind::Entries, &raw)?;
+        self.index.add(&self.last_key, self.last_seq, Some(&index_value(handle, &self.first_key)));
+        Ok(())
+    }
+
+    fn frame(&mut self, kind: Kind, raw: &[u8]) -> Result<Handle> {
+        let offset = self.bytes();
+        let len = self.encoder.encode(self.name, offset, kind, raw, &mut self.buffer);
+        if self.buffer.len() >= WRITE_BYTES {
+            self.write()?;
+        }
+        Ok(Handle { offset, len })
+    }
+
+    fn write(&mut self) -> Result<()> {
+        self.file.write_all_at(&self.buffer, self.written)?;
+        self.file.start_writeback(self.written, self.buffer.len() as u64);
+        self.written += self.buffer.len() as u64;
+        self.buffer.clear();
+        Ok(())
+    }
+}
+
+impl Drop for Builder {
+    fn drop(&mut self) {
+        if !self.finished
+            && let Err(error) = self.fs.remove_file(&self.path)
+        {
+            log::warn!("an unfinished table stays until the next start: {error}");
+        }
+    }
+}
+
+/// What the index says of a data block: its place and its first key (its last one is the index entry's key).
+fn index_value(handle: Handle, first_key: &[u8]) -> Vec<u8> {
+    let mut value = Vec::with_capacity(16 + first_key.len());
+    put_u64(&mut value, handle.offset);
+    put_u32(&mut value, handle.len);
+    put_bytes(&mut value, first_key);
+    value
+}
+
+/// The metadata as the file has it; its length is not known to itself yet and stands as 0.
+pub fn properties(meta: &TableMeta) -> Vec<u8> {
+    let mut out = Vec::new();
+    TableMeta { bytes: 0, ..meta.clone() }.encode(&mut out);
+    out
+}

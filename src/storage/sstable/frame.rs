@@ -1,0 +1,153 @@
+//! How a block lies in the file: a header with a checksum, then the bytes, deflated when that makes them
+//! smaller.
+//!
+//! ```text
+//!   stored_len u32 | raw_len u32 | crc32c u32 | kind u8 | codec u8 | zero u16 | stored bytes
+//! ```
+//!
+//! The checksum starts from the file's identity and the block's offset and covers the rest of the header and
+//! the stored bytes: a sound block in the wrong place is as wrong as a damaged one.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+
+use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
+
+use super::footer::TableName;
+use crate::codec::{put_u16, put_u32};
+use crate::error::{Error, Result};
+use crate::fs::File;
+
+pub const HEADER_BYTES: usize = 16;
+
+/// Of 9. On rows of words (`benches/storage.rs`) level 1 leaves 13 % more bytes and is hardly faster.
+const LEVEL: u32 = 2;
+
+/// Smaller blocks stay plain: there is little to gain, and setting up a compressor costs more than copying
+/// them.
+const DEFLATE_BYTES_MIN: usize = 512;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Kind {
+    /// Entries, as in `block.rs`. Blocks of columns will be another kind.
+    Entries = 1,
+    Index = 2,
+    Filter = 3,
+    Properties = 4,
+}
+
+const PLAIN: u8 = 0;
+const DEFLATE: u8 = 1;
+
+/// Where a frame is in the file, header included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Handle {
+    pub offset: u64,
+    pub len: u32,
+}
+
+/// Frames blocks; keeps the compressor's memory between them.
+pub struct Encoder {
+    compress: Compress,
+    deflated: Vec<u8>,
+}
+
+impl Encoder {
+    pub fn new() -> Encoder {
+        Encoder { compress: Compress::new(Compression::new(LEVEL), false), deflated: Vec::new() }
+    }
+
+    /// Appends the frame of `raw`, which will start at `offset` of the file, and says how long it is.
+    pub fn encode(&mut self, name: TableName, offset: u64, kind: Kind, raw: &[u8], out: &mut Vec<u8>) -> u32 {
+        let (codec, stored) = match self.deflate(raw) {
+            Some(deflated) => (DEFLATE, deflated),
+            None => (PLAIN, raw),
+        };
+        let start = out.len();
+        put_u32(out, stored.len() as u32);
+        put_u32(out, raw.len() as u32);
+        put_u32(out, 0);
+        out.extend_from_slice(&[kind as u8, codec]);
+        put_u16(out, 0);
+        out.extend_from_slice(stored);
+        let sum = checksum(name, offset, &out[start..]);
+        out[start + 8..start + 12].copy_from_slice(&sum.to_le_bytes());
+        (out.len() - start) as u32
+    }
+
+    /// `None` when at most one byte in sixteen would be saved: reading a plain block is cheaper.
+    fn deflate(&mut self, raw: &[u8]) -> Option<&[u8]> {
+        if raw.len() < DEFLATE_BYTES_MIN {
+            return None;
+        }
+        self.compress.reset();
+        self.deflated.resize(raw.len() - raw.len() / 16, 0);
+        let status = self.compress.compress(raw, &mut self.deflated, FlushCompress::Finish);
+        let len = self.compress.total_out() as usize;
+        matches!(status, Ok(Status::StreamEnd)).then(|| &self.deflated[..len])
+    }
+}
+
+/// Reads and checks a frame and gives the raw bytes.
+pub fn read(file: &dyn File, name: TableName, handle: Handle, kind: Kind) -> Result<Arc<[u8]>> {
+    let len = handle.len as usize;
+    let damaged = |at: u64, expected: String, found: String| {
+        Error::corrupt(file.path().display(), handle.offset + at, expected, found)
+    };
+    if len < HEADER_BYTES {
+        return Err(damaged(0, format!("a block of at least {HEADER_BYTES} bytes"), format!("{len}")));
+    }
+    let mut frame: Arc<[u8]> = zeroed(len);
+    let bytes = Arc::get_mut(&mut frame).expect("nobody else has the new allocation yet");
+    file.read_exact_at(bytes, handle.offset)?;
+    let word = |at: usize| u32::from_le_bytes(frame[at..at + 4].try_into().expect("four bytes"));
+    let (stored_len, raw_len, sum) = (word(0) as usize, word(4) as usize, word(8));
+    if stored_len != len - HEADER_BYTES {
+        return Err(damaged(0, format!("a block of {} bytes", len - HEADER_BYTES), format!("{stored_len}")));
+    }
+    let computed = checksum(name, handle.offset, &frame);
+    if computed != sum {
+        return Err(damaged(8, format!("checksum {computed:08x}"), format!("{sum:08x}")));
+    }
+    if frame[12] != kind as u8 {
+        return Err(damaged(12, format!("a block of kind {}", kind as u8), format!("{}", frame[12])));
+    }
+    let stored = &frame[HEADER_BYTES..];
+    match frame[13] {
+        PLAIN if raw_len == stored_len => Ok(Arc::from(stored)),
+        DEFLATE => inflate(stored, raw_len)
+            .ok_or_else(|| damaged(16, format!("{raw_len} deflated bytes"), "something else".to_owned())),
+        codec => Err(damaged(13, "a known codec".to_owned(), format!("{codec}, {raw_len} bytes"))),
+    }
+}
+
+fn zeroed(len: usize) -> Arc<[u8]> {
+    std::iter::repeat_n(0, len).collect()
+}
+
+fn inflate(stored: &[u8], raw_len: usize) -> Option<Arc<[u8]>> {
+    thread_local! {
+        static DECOMPRESS: RefCell<Decompress> = RefCell::new(Decompress::new(false));
+    }
+    let mut raw = zeroed(raw_len);
+    let bytes = Arc::get_mut(&mut raw).expect("nobody else has the new allocation yet");
+    DECOMPRESS
+        .with_borrow_mut(|decompress| {
+            decompress.reset(false);
+            let status = decompress.decompress(stored, bytes, FlushDecompress::Finish);
+            let whole =
+                decompress.total_out() == raw_len as u64 && decompress.total_in() == stored.len() as u64;
+            matches!(status, Ok(Status::StreamEnd)) && whole
+        })
+        .then_some(raw)
+}
+
+fn checksum(name: TableName, offset: u64, frame: &[u8]) -> u32 {
+    let mut place = [0; 24];
+    place[..8].copy_from_slice(&name.storage.0.to_le_bytes());
+    place[8..16].copy_from_slice(&name.number.to_le_bytes());
+    place[16..].copy_from_slice(&offset.to_le_bytes());
+    let sum = crc32c::crc32c_append(crc32c::crc32c(&place), &frame[..8]);
+    crc32c::crc32c_append(sum, &frame[12..])
+}

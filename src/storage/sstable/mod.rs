@@ -1,0 +1,34 @@
+//! Sorted tables: immutable files of entries in order of (key, newest first).
+//!
+//! ```text
+//!   +------------+------------+-----+--------+-------+------------+--------+
+//!   | data block | data block | ... | filter | index | properties | footer |
+//!   +------------+------------+-----+--------+-------+------------+--------+
+//!         ^            ^               bloom    |                   64 bytes: where filter, index
+//!         +------------+-- last key, place -----+                   and properties are
+//! ```
+//!
+//! A `Builder` writes one file, a `Writer` as many as the entries need, a `Table` reads one, a
+//! [`TableIter`] walks over it. Every block lies in a `frame` with a checksum that covers what it holds and
+//! where it belongs. Index and filter stay in memory while the table is open, so a read of a cached block is
+//! two binary searches. `docs/formats.md` has every field.
+
+mod block;
+mod bloom;
+mod builder;
+mod footer;
+mod frame;
+mod iter;
+mod reader;
+mod writer;
+
+pub use block::{Block, SEQ_MAX};
+pub use bloom::hash as bloom_hash;
+pub use footer::TableMeta;
+pub use iter::TableIter;
+pub use reader::Table;
+pub use writer::Writer;
+
+/// Key and value of one entry together, in bytes: offsets in a block are 32 bits wide, and a block holds at
+/// least one.
+pub const ENTRY_BYTES_MAX: usize = 1 << 30;

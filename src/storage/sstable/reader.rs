@@ -1,0 +1,253 @@
+//! Reads one sorted table.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+use super::block::Block;
+use super::bloom::Bloom;
+use super::builder::properties;
+use super::footer::{Footer, TableMeta, TableName};
+use super::frame::{self, Handle, Kind};
+use crate::codec::Reader;
+use crate::error::{Error, Result};
+use crate::fs::{File, OpenMode};
+use crate::log::{Seq, StorageId};
+use crate::storage::context::Context;
+use crate::storage::memtable::Entry;
+use crate::storage::slice::Slice;
+
+/// An open table. The file is removed with the last reference unless the manifest names it.
+pub struct Table {
+    context: Arc<Context>,
+    name: TableName,
+    path: PathBuf,
+    file: Arc<dyn File>,
+    meta: TableMeta,
+    index: Block,
+    filter: Bloom<Arc<[u8]>>,
+    keep: AtomicBool,
+}
+
+impl Table {
+    /// Opens the file and holds it against what is known of it.
+    pub fn open(context: &Arc<Context>, storage: StorageId, meta: TableMeta) -> Result<Table> {
+        let name = TableName { storage, number: meta.number };
+        let path = name.path(&context.dir);
+        let file = context.fs.open(&path, OpenMode::Read)?;
+        let bytes = file.len()?;
+        if bytes != meta.bytes {
+            return Err(Error::corrupt(
+                path.display(),
+                bytes,
+                format_args!("a file of {} bytes", meta.bytes),
+                bytes,
+            ));
+        }
+        let footer = Footer::read(&*file, name, bytes)?;
+        let data_end = footer.filter.offset;
+        let index = read_index(&*file, name, footer.index, data_end)?;
+        let filter =
+            Bloom::new(frame::read(&*file, name, footer.filter, Kind::Filter)?).ok_or_else(|| {
+                Error::corrupt(path.display(), data_end, "a filter of whole lines", "a broken one")
+            })?;
+        let stored = frame::read(&*file, name, footer.properties, Kind::Properties)?;
+        if stored[..] != properties(&as_written(&meta)) {
+            let at = footer.properties.offset;
+            return Err(Error::corrupt(path.display(), at, format_args!("{meta:?}"), "other properties"));
+        }
+        Ok(Table {
+            context: context.clone(),
+            name,
+            path,
+            file,
+            meta,
+            index,
+            filter,
+            keep: AtomicBool::new(false),
+        })
+    }
+
+    pub fn meta(&self) -> &TableMeta {
+        &self.meta
+    }
+
+    /// The same file as a table whose entries all count as written at `seq`; it takes the file over.
+    pub fn ingested(&self, seq: Seq) -> Table {
+        self.keep(true);
+        Table {
+            context: self.context.clone(),
+            name: self.name,
+            path: self.path.clone(),
+            file: self.file.clone(),
+            meta: TableMeta { seq_min: seq, seq_max: seq, global_seq: Some(seq), ..self.meta.clone() },
+            index: self.index.clone(),
+            filter: self.filter.clone(),
+            keep: AtomicBool::new(false),
+        }
+    }
+
+    /// Whether the file outlives this object: it does while the manifest names it.
+    pub fn keep(&self, keep: bool) {
+        self.keep.store(keep, Relaxed);
+    }
+
+    /// The newest version of `key` at or before `snapshot`: its sequence number and value (`None`: deleted).
+    pub fn get(&self, key: &[u8], key_hash: u64, snapshot: Seq) -> Result<Option<(Seq, Option<Slice>)>> {
+        if key < &self.meta.key_min[..] || key > &self.meta.key_max[..] || self.meta.seq_min > snapshot {
+            return Ok(None);
+        }
+        if !self.filter.may_contain_hash(key_hash) {
+            return Ok(None);
+        }
+        let snapshot = self.stored_seq(snapshot);
+        let at = self.index.seek(key, snapshot);
+        if at == self.index.len() {
+            return Ok(None);
+        }
+        self.with_block(at, |block| {
+            let index = block.seek(key, snapshot);
+            if index == block.len() || block.key(index) != key {
+                return None;
+            }
+            let seq = self.meta.global_seq.unwrap_or_else(|| block.seq(index));
+            Some((seq, block.value_slice(index)))
+        })
+    }
+
+    pub fn may_contain(&self, key: &[u8]) -> bool {
+        self.filter.may_contain(key)
+    }
+
+    /// Number of data blocks.
+    pub fn blocks(&self) -> usize {
+        self.index.len()
+    }
+
+    /// The first block that may hold version `seq` of `key` or anything after it; [`Table::blocks`] if none
+    /// does.
+    pub fn seek(&self, key: &[u8], seq: Seq) -> usize {
+        self.index.seek(key, seq)
+    }
+
+    /// Data block `at`, from the cache or the file; `cache` says whether it goes into the cache.
+    pub fn block(&self, at: usize, cache: bool) -> Result<Block> {
+        let handle = handle(&self.index, at).expect("checked when the table was opened");
+        let key = (self.name.number, handle.offset);
+        if let Some(block) = self.context.cache.get(key) {
+            return Ok(block);
+        }
+        let block = read_block(&*self.file, self.name, handle, Kind::Entries)?;
+        if cache {
+            self.context.cache.insert(key, block.clone());
+        }
+        Ok(block)
+    }
+
+    /// What `read` makes of data block `at`.
+    fn with_block<T>(&self, at: usize, read: impl Fn(&Block) -> T) -> Result<T> {
+        let handle = handle(&self.index, at).expect("checked when the table was opened");
+        let key = (self.name.number, handle.offset);
+        if let Some(found) = self.context.cache.with(key, &read) {
+            return Ok(found);
+        }
+        let block = read_block(&*self.file, self.name, handle, Kind::Entries)?;
+        let found = read(&block);
+        self.context.cache.insert(key, block);
+        Ok(found)
+    }
+
+    /// Data block `at` as it lies in the file now, and the first and last key the index has for it.
+    pub fn block_from_file(&self, at: usize) -> Result<(Block, &[u8], &[u8])> {
+        let handle = handle(&self.index, at).expect("checked when the table was opened");
+        let block = read_block(&*self.file, self.name, handle, Kind::Entries)?;
+        let first = Reader::new(&self.index.value(at)[12..]).bytes()?;
+        Ok((block, first, self.index.key(at)))
+    }
+
+    /// An entry of a block of this table, with the sequence number that counts.
+    pub fn entry(&self, block: &Block, index: usize) -> Entry {
+        let entry = block.entry(index);
+        Entry { seq: self.meta.global_seq.unwrap_or(entry.seq), ..entry }
+    }
+
+    /// `snapshot` in terms of what the file says.
+    pub fn stored_seq(&self, snapshot: Seq) -> Seq {
+        match self.meta.global_seq {
+            Some(global) if snapshot >= global => Seq(u64::MAX),
+            Some(_) => Seq(0),
+            None => snapshot,
+        }
+    }
+
+    /// Damage found where the checksums are right.
+    pub fn damaged(
+        &self,
+        at: usize,
+        expected: impl std::fmt::Display,
+        found: impl std::fmt::Display,
+    ) -> Error {
+        let offset =
+            if at < self.blocks() { handle(&self.index, at).map_or(0, |handle| handle.offset) } else { 0 };
+        Error::corrupt(self.path.display(), offset, expected, found)
+    }
+
+    /// Index and filter, in bytes.
+    pub fn memory_bytes(&self) -> usize {
+        self.index.bytes() + self.filter.bytes()
+    }
+}
+
+impl Drop for Table {
+    fn drop(&mut self) {
+        let offsets =
+            (0..self.index.len()).filter_map(|at| handle(&self.index, at)).map(|handle| handle.offset);
+        self.context.cache.forget(self.name.number, offsets);
+        if !self.keep.load(Relaxed) {
+            self.context.remove_file(&self.path);
+        }
+    }
+}
+
+/// The metadata without what was decided after the file was written.
+fn as_written(meta: &TableMeta) -> TableMeta {
+    match meta.global_seq {
+        Some(_) => TableMeta { seq_min: Seq(0), seq_max: Seq(0), global_seq: None, ..meta.clone() },
+        None => meta.clone(),
+    }
+}
+
+fn read_block(file: &dyn File, name: TableName, handle: Handle, kind: Kind) -> Result<Block> {
+    Block::parse(frame::read(file, name, handle, kind)?)
+        .map_err(|found| Error::corrupt(file.path().display(), handle.offset, "a block of entries", found))
+}
+
+/// Reads the index and checks that it names blocks one after the other up to `data_end`.
+fn read_index(file: &dyn File, name: TableName, at: Handle, data_end: u64) -> Result<Block> {
+    let index = read_block(file, name, at, Kind::Index)?;
+    let mut end = 0;
+    for block in 0..index.len() {
+        match handle(&index, block) {
+            Some(handle) if handle.offset == end => end += u64::from(handle.len),
+            found => {
+                return Err(Error::corrupt(
+                    file.path().display(),
+                    end,
+                    "the place of a block",
+                    format_args!("{found:?}"),
+                ));
+            }
+        }
+    }
+    if end != data_end {
+        return Err(Error::corrupt(file.path().display(), end, format_args!("blocks up to {data_end}"), end));
+    }
+    Ok(index)
+}
+
+fn handle(index: &Block, at: usize) -> Option<Handle> {
+    let value = index.value(at);
+    let offset = u64::from_le_bytes(*value.first_chunk()?);
+    let len = u32::from_le_bytes(*value[8..].first_chunk()?);
+    Some(Handle { offset, len })
+}

@@ -1,0 +1,192 @@
+//! All trees of a data directory.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use parking_lot::Mutex;
+
+use super::check::{self, Report};
+use super::checkpoint::Extra;
+use super::context::Context;
+use super::manifest::{Edit, Manifest};
+use super::options::Options;
+use super::recovery;
+use super::tree::Tree;
+use super::version::Version;
+use crate::error::Result;
+use crate::fs::Fs;
+use crate::log::{Position, Seq, StorageId};
+
+/// Cheap to clone; all clones are the same store.
+#[derive(Clone)]
+pub struct Store {
+    pub(super) shared: Arc<Shared>,
+}
+
+/// Locks are taken in the order of the fields.
+pub(super) struct Shared {
+    pub context: Arc<Context>,
+    /// Held during a checkpoint.
+    pub checkpointing: Mutex<()>,
+    /// Held during a compaction.
+    pub compacting: Mutex<()>,
+    pub manifest: Mutex<Manifest>,
+    pub trees: Mutex<Trees>,
+    pub background: Mutex<Vec<JoinHandle<()>>>,
+}
+
+#[derive(Default)]
+pub(super) struct Trees {
+    pub live: BTreeMap<StorageId, Arc<Tree>>,
+    /// Gone, but maybe still in the manifest.
+    pub dropped: Vec<Arc<Tree>>,
+}
+
+/// What the store holds at the moment.
+#[derive(Clone, Debug, Default)]
+pub struct Stats {
+    pub trees: usize,
+    pub memtable_bytes: usize,
+    pub table_count: usize,
+    pub table_bytes: u64,
+    /// Tables that no checkpoint has yet; many of them slow reads down, and a checkpoint lets them be
+    /// compacted.
+    pub pending_table_count: usize,
+    pub pending_table_bytes: u64,
+    /// Indexes and filters of open tables.
+    pub table_memory_bytes: usize,
+    pub cache_bytes: usize,
+    pub cache_hits: u64,
+    pub cache_misses: u64,
+}
+
+impl Store {
+    /// Opens the store in `dir` (creates it in a folder without one) as of its last checkpoint, and removes
+    /// files that belong to nothing.
+    pub fn open(fs: Arc<dyn Fs>, dir: &Path, options: Options) -> Result<Store> {
+        let (context, manifest, live) = recovery::open(fs, dir, options)?;
+        let shared = Shared {
+            context,
+            checkpointing: Mutex::default(),
+            compacting: Mutex::default(),
+            manifest: Mutex::new(manifest),
+            trees: Mutex::new(Trees { live, dropped: Vec::new() }),
+            background: Mutex::default(),
+        };
+        Ok(Store { shared: Arc::new(shared) })
+    }
+
+    pub fn tree(&self, id: StorageId) -> Option<Arc<Tree>> {
+        self.shared.trees.lock().live.get(&id).cloned()
+    }
+
+    /// The tree `id`, made when it is not there. Lasting from the next checkpoint on.
+    pub fn create_tree(&self, id: StorageId) -> Arc<Tree> {
+        let new = || Arc::new(Tree::new(id, self.shared.context.clone(), Version::default()));
+        self.shared.trees.lock().live.entry(id).or_insert_with(new).clone()
+    }
+
+    /// Forgets the tree. Its extras and files go with the next checkpoint, the files once the last reader is
+    /// gone.
+    pub fn drop_tree(&self, id: StorageId) {
+        let mut trees = self.shared.trees.lock();
+        if let Some(tree) = trees.live.remove(&id) {
+            tree.set_dropped();
+            trees.dropped.push(tree);
+        }
+    }
+
+    pub fn tree_ids(&self) -> Vec<StorageId> {
+        self.shared.trees.lock().live.keys().copied().collect()
+    }
+
+    /// The position of the last durable checkpoint: the log is replayed from here.
+    pub fn checkpoint_position(&self) -> Position {
+        self.shared.manifest.lock().durable().position
+    }
+
+    /// Sets and removes extras durably, apart from a checkpoint.
+    pub fn edit_extras(&self, extras: Vec<Extra>) -> Result<()> {
+        self.shared.manifest.lock().commit(extras.into_iter().map(Extra::into_edit).collect())
+    }
+
+    pub fn extra(&self, storage: StorageId, name: &str) -> Option<Vec<u8>> {
+        self.shared.manifest.lock().durable().extras.get(&(storage, name.to_owned())).cloned()
+    }
+
+    /// The extras of a tree, by name.
+    pub fn extras(&self, storage: StorageId) -> Vec<(String, Vec<u8>)> {
+        let manifest = self.shared.manifest.lock();
+        let from_first = manifest.durable().extras.range((storage, String::new())..);
+        let mine = from_first.take_while(|((id, _), _)| *id == storage);
+        mine.map(|((_, name), value)| (name.clone(), value.clone())).collect()
+    }
+
+    /// No present or future reader has a snapshot before `horizon`: what is older and overwritten may go.
+    pub fn set_horizon(&self, horizon: Seq) {
+        self.shared.context.raise_horizon(horizon);
+    }
+
+    /// To be asked before a write is logged: an error (53100, 58030) when flushing has failed and too much
+    /// is unflushed, so that taking in more would only fill memory. Flushing is tried again all the while.
+    pub fn admit(&self) -> Result<()> {
+        let context = &self.shared.context;
+        let Some(error) = context.signal.failure() else { return Ok(()) };
+        let allowed = context.options.frozen_memtables_max;
+        let full = self.shared.live_trees().iter().any(|tree| tree.unflushed() > allowed);
+        if full { Err(error) } else { Ok(()) }
+    }
+
+    /// Does one piece of background work, a flush or a compaction, and says whether there was any.
+    pub fn step(&self) -> Result<bool> {
+        Ok(self.shared.flush_step()? || self.shared.compact_step()?)
+    }
+
+    /// Merges all of a tree that a checkpoint has into one level, so that only versions that are needed are
+    /// left.
+    pub fn compact(&self, id: StorageId) -> Result<()> {
+        self.shared.compact_tree(id)
+    }
+
+    /// Reads all tables and holds them against every invariant.
+    pub fn check(&self) -> Result<Report> {
+        let mut report = Report::default();
+        for tree in self.shared.live_trees() {
+            check::check_version(&tree.version(), &mut report);
+        }
+        Ok(report)
+    }
+
+    pub fn stats(&self) -> Stats {
+        let context = &self.shared.context;
+        let (cache_hits, cache_misses) = context.cache.counts();
+        let mut stats =
+            Stats { cache_bytes: context.cache.bytes(), cache_hits, cache_misses, ..Stats::default() };
+        for tree in self.shared.live_trees() {
+            let (pending_count, pending_bytes) = tree.pending_size();
+            stats.trees += 1;
+            stats.memtable_bytes += tree.bytes_in_memory();
+            stats.pending_table_count += pending_count;
+            stats.pending_table_bytes += pending_bytes;
+            for table in tree.all_tables() {
+                stats.table_count += 1;
+                stats.table_bytes += table.meta().bytes;
+                stats.table_memory_bytes += table.memory_bytes();
+            }
+        }
+        stats
+    }
+}
+
+impl Shared {
+    pub fn live_trees(&self) -> Vec<Arc<Tree>> {
+        self.trees.lock().live.values().cloned().collect()
+    }
+
+    /// The file numbers in use are part of each commit, so that none is ever used again.
+    pub fn next_number_edit(&self) -> Edit {
+        Edit::NextNumber(self.context.peek_number())
+    }
+}

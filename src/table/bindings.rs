@@ -1,0 +1,156 @@
+//! What one execution of a finished plan is given: parameters, snapshots, the time, the settings.
+//!
+//! ```text
+//!   finished plan (kept between executions)              one execution
+//!   ---------------------------------------              -------------
+//!   KnnScanExec --+                                      params     $1, $2, ...
+//!   $1 (UDF)    --+--> Arc<Bindings> --- holds -->       snapshots  table oid -> Snapshot
+//!   now() (UDF) --+                                      now, settings, session, cancel
+//! ```
+//!
+//! All nodes and expressions of one plan share one cell. A plan is executed by one statement at a time: whoever
+//! checks it out fills the cell, runs it to the end and gives it back, so nothing below ever sees two executions.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use arc_swap::ArcSwapOption;
+use datafusion::common::ScalarValue;
+
+use crate::catalog::{Catalog, Oid};
+use crate::error::{Error, Result, SqlState};
+use crate::table::Snapshot;
+
+/// The cell a finished plan reads its execution from.
+#[derive(Default)]
+pub struct Bindings {
+    execution: ArcSwapOption<Execution>,
+}
+
+/// Everything that differs between two executions of one plan.
+pub struct Execution {
+    /// `$1` is `params[0]`, each of the Arrow type of its parameter's type.
+    pub params: Vec<ScalarValue>,
+    /// One per table of the plan, all of the same moment.
+    pub snapshots: HashMap<Oid, Arc<Snapshot>>,
+    /// Start of the transaction, microseconds since 1970 UTC: now().
+    pub transaction_time: i64,
+    /// Arrival of the statement, microseconds since 1970 UTC.
+    pub statement_time: i64,
+    pub settings: SearchSettings,
+    pub session: Arc<dyn SessionContext>,
+    /// Set when the statement is to end.
+    pub cancel: Arc<AtomicBool>,
+    pub counters: Arc<Counters>,
+}
+
+/// The settings that change how a search runs, never what a plan looks like.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SearchSettings {
+    /// `hnsw.ef_search`, 1 to 1000.
+    pub ef_search: usize,
+    /// `hnsw.max_scan_tuples`: bounds a traversal, after which the search is exact.
+    pub max_scan_tuples: usize,
+    /// `enable_indexscan`: off searches exactly.
+    pub enable_indexscan: bool,
+    /// `enable_seqscan`: off prefers the graph where it has the choice.
+    pub enable_seqscan: bool,
+}
+
+impl Default for SearchSettings {
+    fn default() -> Self {
+        SearchSettings {
+            ef_search: 40,
+            max_scan_tuples: 20_000,
+            enable_indexscan: true,
+            enable_seqscan: true,
+        }
+    }
+}
+
+/// Work done by an execution, for `hither.timings` and EXPLAIN ANALYZE.
+#[derive(Debug, Default)]
+pub struct Counters {
+    pub rows_read: AtomicU64,
+    pub distances: AtomicU64,
+}
+
+/// What functions need from the session they run in.
+pub trait SessionContext: Send + Sync {
+    /// The catalogue of the statement, own DDL included.
+    fn catalog(&self) -> Arc<Catalog>;
+    fn current_user(&self) -> String;
+    fn session_user(&self) -> String;
+    fn database(&self) -> String;
+    /// Existing schemas of the search_path, first one first; without the implicit pg_catalog.
+    fn search_path(&self) -> Vec<String>;
+    fn backend_pid(&self) -> i32;
+    /// The value SHOW prints; `None` if there is no such setting.
+    fn setting(&self, name: &str) -> Option<String>;
+    /// set_config(): the new value.
+    fn set_setting(&self, name: &str, value: &str, local: bool) -> Result<String>;
+    /// Sequences by name as given in the call: `'s'`, `'schema.s'`, `'"S"'`.
+    fn nextval(&self, sequence: &str) -> Result<i64>;
+    fn currval(&self, sequence: &str) -> Result<i64>;
+    fn setval(&self, sequence: &str, value: i64, called: bool) -> Result<i64>;
+    fn lastval(&self) -> Result<i64>;
+    /// Bytes on disk of a table's rows and vectors, or of an index; `None` when it is not known.
+    fn relation_bytes(&self, _relation: Oid) -> Option<u64> {
+        None
+    }
+    /// Bytes of the data directory.
+    fn database_bytes(&self) -> Option<u64> {
+        None
+    }
+}
+
+impl Bindings {
+    pub fn new() -> Arc<Bindings> {
+        Arc::default()
+    }
+
+    /// Fills the cell for an execution.
+    pub fn fill(&self, execution: Arc<Execution>) {
+        self.execution.store(Some(execution));
+    }
+
+    /// Empties the cell, so that a plan at rest holds no snapshot.
+    pub fn clear(&self) {
+        self.execution.store(None);
+    }
+
+    /// The execution under way.
+    pub fn execution(&self) -> Result<Arc<Execution>> {
+        self.execution.load_full().ok_or_else(|| Error::internal("a plan was run without its bindings"))
+    }
+}
+
+impl std::fmt::Debug for Bindings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Bindings")
+    }
+}
+
+impl Execution {
+    pub fn snapshot(&self, table: Oid) -> Result<&Arc<Snapshot>> {
+        self.snapshots
+            .get(&table)
+            .ok_or_else(|| Error::internal(format!("no snapshot was taken of the table with oid {table}")))
+    }
+
+    /// The value of `$number`, from 1.
+    pub fn param(&self, number: usize) -> Result<&ScalarValue> {
+        number.checked_sub(1).and_then(|index| self.params.get(index)).ok_or_else(|| {
+            Error::new(SqlState::UNDEFINED_PARAMETER, format!("there is no parameter ${number}"))
+        })
+    }
+
+    /// An error if the statement is to end; `sql` replaces the text by the reason's.
+    pub fn check_cancel(&self) -> Result<()> {
+        if self.cancel.load(Ordering::Relaxed) {
+            return Err(Error::new(SqlState::QUERY_CANCELED, "canceling statement due to user request"));
+        }
+        Ok(())
+    }
+}

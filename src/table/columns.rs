@@ -1,0 +1,124 @@
+//! Rows to Arrow columns.
+//!
+//! Only the columns that are asked for are decoded; cells of `vector(n)` columns are copied from their segments, after
+//! their checksums were compared.
+
+use std::sync::Arc;
+
+use arrow::array::{
+    ArrayRef, BooleanBuilder, Int16Builder, Int32Builder, Int64Builder, LargeBinaryBuilder, StringBuilder,
+    UInt32Array,
+};
+
+use crate::error::{Error, Result};
+use crate::storage::Slice;
+use crate::table::Snapshot;
+use crate::table::rows::RowReader;
+use crate::types::Type;
+use crate::types::arrow::Builder;
+use crate::vectors::View;
+
+/// Fixed-width little-endian cells, without a [`crate::types::Value`] in between.
+macro_rules! integers {
+    ($readers:expr, $column:expr, $builder:ident, $native:ident) => {{
+        let mut builder = $builder::with_capacity($readers.len());
+        for reader in $readers {
+            match reader.raw($column)? {
+                None => builder.append_null(),
+                Some(bytes) => builder.append_value($native::from_le_bytes(cell(bytes)?)),
+            }
+        }
+        Ok(Arc::new(builder.finish()) as ArrayRef)
+    }};
+}
+/// Decodes columns of rows of one snapshot.
+pub struct Decoder {
+    snapshot: Arc<Snapshot>,
+    /// By position of the column; only the vector columns that were asked for.
+    views: Vec<Option<View>>,
+}
+
+impl Decoder {
+    /// For columns at these positions; the position after the last column is the slot itself.
+    pub fn new(snapshot: Arc<Snapshot>, columns: &[usize]) -> Result<Decoder> {
+        let layout = snapshot.layout();
+        let mut views = vec![None; layout.columns()];
+        for &column in columns {
+            if column < layout.columns() && layout.is_slot_vector(column) {
+                views[column] = Some(snapshot.vector_view(column as u16 + 1)?);
+            }
+        }
+        Ok(Decoder { snapshot, views })
+    }
+
+    /// One array per column, one cell per row.
+    pub fn decode(&self, rows: &[(u32, Slice)], columns: &[usize]) -> Result<Vec<ArrayRef>> {
+        let layout = self.snapshot.layout();
+        let readers: Vec<RowReader> = rows.iter().map(|(_, row)| layout.read(row)).collect::<Result<_>>()?;
+        columns.iter().map(|&column| self.column(rows, &readers, column)).collect()
+    }
+
+    fn column(&self, rows: &[(u32, Slice)], readers: &[RowReader], column: usize) -> Result<ArrayRef> {
+        let layout = self.snapshot.layout();
+        if column == layout.columns() {
+            return Ok(Arc::new(UInt32Array::from_iter_values(rows.iter().map(|(slot, _)| *slot))));
+        }
+        if layout.is_slot_vector(column) {
+            let view = self.views[column].as_ref();
+            let view = view.ok_or_else(|| Error::internal("a vector column without its segments"))?;
+            return vectors(rows, readers, column, view);
+        }
+        match layout.column_type(column) {
+            Type::Int2 => integers!(readers, column, Int16Builder, i16),
+            Type::Int4 => integers!(readers, column, Int32Builder, i32),
+            Type::Int8 => integers!(readers, column, Int64Builder, i64),
+            Type::Bool => booleans(readers, column),
+            Type::Text | Type::Varchar(_) => texts(readers, column),
+            ty => values(readers, column, ty),
+        }
+    }
+}
+
+fn cell<const N: usize>(bytes: &[u8]) -> Result<[u8; N]> {
+    bytes.try_into().map_err(|_| Error::internal("a cell of another width than its type"))
+}
+
+fn booleans(readers: &[RowReader], column: usize) -> Result<ArrayRef> {
+    let mut builder = BooleanBuilder::with_capacity(readers.len());
+    for reader in readers {
+        builder.append_option(reader.raw(column)?.map(|bytes| bytes != [0]));
+    }
+    Ok(Arc::new(builder.finish()))
+}
+
+fn texts(readers: &[RowReader], column: usize) -> Result<ArrayRef> {
+    let mut builder = StringBuilder::with_capacity(readers.len(), readers.len() * 16);
+    for reader in readers {
+        match reader.raw(column)? {
+            None => builder.append_null(),
+            Some(bytes) => builder.append_value(crate::types::binary::utf8(bytes)?),
+        }
+    }
+    Ok(Arc::new(builder.finish()))
+}
+
+fn vectors(rows: &[(u32, Slice)], readers: &[RowReader], column: usize, view: &View) -> Result<ArrayRef> {
+    let mut builder = LargeBinaryBuilder::with_capacity(rows.len(), rows.len() * view.dimensions() * 4);
+    for ((slot, _), reader) in rows.iter().zip(readers) {
+        if reader.is_null(column)? {
+            builder.append_null();
+        } else {
+            view.verify(*slot)?;
+            builder.append_value(view.bytes(*slot));
+        }
+    }
+    Ok(Arc::new(builder.finish()))
+}
+
+fn values(readers: &[RowReader], column: usize, ty: &Type) -> Result<ArrayRef> {
+    let mut builder = Builder::new(ty, readers.len());
+    for reader in readers {
+        builder.append(&reader.value(column)?)?;
+    }
+    Ok(builder.finish())
+}

@@ -1,0 +1,99 @@
+//! Keys in a table's tree.
+//!
+//! ```text
+//!   [1][slot u32 BE]                          -> the row's bytes
+//!   [2][index oid u32 BE][memcomparable key]  -> slot u32 LE     (unique indexes)
+//! ```
+
+use std::ops::Bound;
+
+use crate::catalog;
+use crate::codec;
+use crate::error::{Error, Result, SqlState};
+use crate::types::Value;
+
+/// First byte of a row's key.
+pub const ROW: u8 = 1;
+/// First byte of a unique key's.
+pub const UNIQUE: u8 = 2;
+
+/// The key of a row.
+pub fn row_key(slot: u32) -> [u8; 5] {
+    let [a, b, c, d] = slot.to_be_bytes();
+    [ROW, a, b, c, d]
+}
+
+/// The slot in a row's key.
+pub fn slot_of_row_key(key: &[u8]) -> Result<u32> {
+    match key {
+        [ROW, a, b, c, d] => Ok(u32::from_be_bytes([*a, *b, *c, *d])),
+        _ => Err(Error::corrupt("table", 0, "the key of a row", key.escape_ascii())),
+    }
+}
+
+/// All rows.
+pub const ROWS: (Bound<&[u8]>, Bound<&[u8]>) = (Bound::Included(&[ROW]), Bound::Excluded(&[UNIQUE]));
+
+/// A unique index, as far as its keys go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UniqueKey {
+    pub index: catalog::Oid,
+    /// Positions in the row, from 0.
+    pub columns: Vec<usize>,
+}
+
+impl UniqueKey {
+    pub fn of(index: &catalog::Index) -> UniqueKey {
+        let columns = index.columns.iter().map(|number| usize::from(*number) - 1).collect();
+        UniqueKey { index: index.oid, columns }
+    }
+
+    /// The key of a row; `None` when a column is NULL, for NULLs are never equal.
+    pub fn key<'v>(&self, value: impl Fn(usize) -> &'v Value) -> Option<Vec<u8>> {
+        let mut key = Vec::with_capacity(5 + 9 * self.columns.len());
+        self.put_prefix(&mut key);
+        for &column in &self.columns {
+            match value(column) {
+                Value::Null => return None,
+                value => codec::key::encode_one(value, &mut key),
+            }
+        }
+        Some(key)
+    }
+
+    /// All keys of the index.
+    pub fn range(&self) -> (Vec<u8>, Vec<u8>) {
+        let mut from = Vec::with_capacity(5);
+        self.put_prefix(&mut from);
+        let mut to = from.clone();
+        // An oid is never u32::MAX: the catalogue counts up from 16,400 and refuses to wrap.
+        to[1..].copy_from_slice(&(self.index + 1).to_be_bytes());
+        (from, to)
+    }
+
+    fn put_prefix(&self, key: &mut Vec<u8>) {
+        key.push(UNIQUE);
+        key.extend_from_slice(&self.index.to_be_bytes());
+    }
+}
+
+/// Longest key of a unique index, in bytes as encoded. PostgreSQL's limit is 2,704; ours bounds what a commit has to
+/// write after it is durable.
+const KEY_BYTES_MAX: usize = 64 << 10;
+
+/// Refuses keys that are too long (54000), while the statement can still fail.
+pub fn check_length(key: &[u8]) -> Result<()> {
+    if key.len() <= KEY_BYTES_MAX {
+        return Ok(());
+    }
+    let message = format!("index row size {} exceeds maximum {KEY_BYTES_MAX}", key.len());
+    Err(Error::new(SqlState::PROGRAM_LIMIT_EXCEEDED, message).hint(
+        "Values larger than the maximum cannot be in a unique index; consider one on a hash of the value.",
+    ))
+}
+
+/// What a unique key's entry holds.
+pub fn slot_of_value(value: &[u8]) -> Result<u32> {
+    let bytes = value.try_into().map_err(|_| Error::corrupt("table", 0, "a slot", value.escape_ascii()))?;
+    Ok(u32::from_le_bytes(bytes))
+}

@@ -1,0 +1,638 @@
+//! The nearest rows of one table: ORDER BY v <-> q LIMIT k, with any predicate over the table.
+//!
+//! 1. The rows that may be returned. Metadata indexes answer the predicate with a bitmap; what is dirty (changed since
+//!    the snapshot, or written by the transaction itself) is tested row by row. So the set is known exactly, and its
+//!    size decides the strategy ([`crate::index::search()`]).
+//! 2. A predicate that indexes cannot answer is tested on hits: the search runs over a superset with a growing k
+//!    until k hits passed. When that gets long, every row is tested once and the search runs over exactly those.
+//! 3. The hits' distances are computed as SQL shows them, and sorted by them: ascending, then NaN, then NULL.
+//! 4. Their rows are read; vectors of returned rows have their checksums compared.
+//!
+//! The answer has min(k, matching rows) rows whatever the strategy. An index can make it faster, and approximate; the
+//! report says which.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use arrow::array::{ArrayRef, Float64Builder, RecordBatch};
+use arrow::datatypes::{Schema, SchemaRef};
+use async_trait::async_trait;
+use datafusion::catalog::{Session, TableProvider};
+use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::common::{DFSchema, Result, ScalarValue};
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::logical_expr::{BinaryExpr, Expr, Operator, TableProviderFilterPushDown, TableType};
+use datafusion::physical_plan::memory::MemoryStream;
+use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PhysicalExpr, PlanProperties};
+use parking_lot::Mutex;
+use roaring::RoaringBitmap;
+
+use crate::distance::{Metric, Query};
+use crate::error::{Error, SqlState};
+use crate::index::strategy::{Situation, costs};
+use crate::index::{Found, Request, Rows, Strategy, search};
+use crate::storage::Slice;
+use crate::table::bindings::{Bindings, Execution};
+use crate::table::columns::Decoder;
+use crate::table::predicate::{Clause, Filter, count_of, evaluate};
+use crate::table::provider::TableSourceProvider;
+use crate::table::scan::{HEAVY_ROWS, batch, leaf_properties, passing};
+use crate::table::{Snapshot, VectorIndexView};
+use crate::types::Type;
+use crate::types::arrow::errors::external;
+use crate::types::arrow::{field, vector_floats};
+use crate::vectors::View;
+
+/// The column a search adds to its table.
+pub const DISTANCE_COLUMN: &str = "__distance";
+/// Hits asked for per row wanted when hits are tested afterwards, at first.
+const OVERFETCH: usize = 4;
+/// Hits tested one by one before all rows are tested instead: about 2 ms of reading rows.
+const TESTED_HITS_MAX: usize = 2_000;
+
+/// What is searched for.
+#[derive(Clone, Debug)]
+pub struct Question {
+    /// Position of the vector column in the table.
+    pub column: usize,
+    pub metric: Metric,
+    /// The SQL function that computes it, to be recognised in predicates.
+    pub function: &'static str,
+    /// The query vector, without columns.
+    pub query: Expr,
+    /// Rows wanted: LIMIT, then OFFSET if there is one; each a constant or a parameter.
+    pub limit: Vec<Expr>,
+    /// Rows as far as the last one wanted are returned too: further sort keys choose among them.
+    pub with_ties: bool,
+}
+
+/// A table that is searched: its columns, and the distance.
+#[derive(Clone, Debug)]
+pub struct KnnProvider {
+    table: TableSourceProvider,
+    question: Question,
+    schema: SchemaRef,
+}
+
+impl KnnProvider {
+    pub fn new(table: TableSourceProvider, question: Question) -> KnnProvider {
+        let base = table.schema();
+        let mut fields: Vec<_> = base.fields().iter().map(|field| field.as_ref().clone()).collect();
+        fields.push(field(DISTANCE_COLUMN, &Type::Float8, true));
+        KnnProvider { table, question, schema: Arc::new(Schema::new(fields)) }
+    }
+
+    pub fn table(&self) -> &TableSourceProvider {
+        &self.table
+    }
+
+    pub fn question(&self) -> &Question {
+        &self.question
+    }
+
+    /// The provider of a plan that is about to be finished; `bind` makes expressions readers of the cell.
+    pub fn bind(&self, bindings: &Arc<Bindings>, bind: impl Fn(Expr) -> Result<Expr>) -> Result<KnnProvider> {
+        let question = Question {
+            query: bind(self.question.query.clone())?,
+            limit: self.question.limit.iter().cloned().map(bind).collect::<Result<_>>()?,
+            ..self.question.clone()
+        };
+        Ok(KnnProvider { table: self.table.bind(bindings), question, schema: Arc::clone(&self.schema) })
+    }
+}
+
+#[async_trait]
+impl TableProvider for KnnProvider {
+    fn schema(&self) -> SchemaRef {
+        Arc::clone(&self.schema)
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Base
+    }
+
+    fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>> {
+        self.table.supports_filters_pushdown(filters)
+    }
+
+    async fn scan(
+        &self,
+        session: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        filters: &[Expr],
+        _limit: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let columns = projection.cloned().unwrap_or_else(|| (0..self.schema.fields().len()).collect());
+        let constant = |expr: &Expr| session.create_physical_expr(expr.clone(), &DFSchema::empty());
+        let is_bound = |filter: &Expr| bounds_distance(filter, &self.question, &self.table);
+        let (bounds, filters): (Vec<Expr>, Vec<Expr>) = filters.iter().cloned().partition(is_bound);
+        Ok(Arc::new(KnnScanExec {
+            properties: leaf_properties(Arc::new(self.schema.project(&columns)?)),
+            bindings: self.table.bindings()?,
+            filter: Filter::new(&self.table, session, &filters)?,
+            bounds: Filter::new(&self.table, session, &bounds)?,
+            query: constant(&self.question.query)?,
+            limit: self.question.limit.iter().map(constant).collect::<Result<_>>()?,
+            distance: self.schema.fields().len() - 1,
+            columns,
+            provider: self.clone(),
+            report: Mutex::new(None),
+        }))
+    }
+}
+
+/// Whether a predicate says that the distance in question is below something.
+fn bounds_distance(filter: &Expr, question: &Question, table: &TableSourceProvider) -> bool {
+    let Expr::BinaryExpr(BinaryExpr { left, op, right }) = filter else { return false };
+    let (distance, bound) = match op {
+        Operator::Lt | Operator::LtEq => (left, right),
+        Operator::Gt | Operator::GtEq => (right, left),
+        _ => return false,
+    };
+    let Expr::ScalarFunction(call) = distance.as_ref() else { return false };
+    let column = &table.definition().columns[question.column].name;
+    let is_column = |expr: &Expr| matches!(expr, Expr::Column(found) if found.name == *column);
+    bound.column_refs().is_empty()
+        && call.func.name() == question.function
+        && call.args.len() == 2
+        && call.args.iter().any(is_column)
+        && call.args.contains(&question.query)
+}
+
+/// The physical node.
+pub struct KnnScanExec {
+    provider: KnnProvider,
+    bindings: Arc<Bindings>,
+    filter: Filter,
+    /// Upper bounds of the distance itself. Of rows in order, those that pass come first.
+    bounds: Filter,
+    query: Arc<dyn PhysicalExpr>,
+    limit: Vec<Arc<dyn PhysicalExpr>>,
+    /// Positions in the provider's schema, in output order; the distance's own.
+    columns: Vec<usize>,
+    distance: usize,
+    properties: Arc<PlanProperties>,
+    /// Of the last execution.
+    report: Mutex<Option<Report>>,
+}
+
+/// How an answer came about.
+#[derive(Clone, Debug)]
+struct Report {
+    found: Found,
+    index: Option<String>,
+    candidates: u64,
+    tested: usize,
+    microseconds: u128,
+}
+
+/// A row of the answer: its distance (`None` for NULL), slot and bytes.
+struct Answer {
+    distance: Option<f64>,
+    slot: u32,
+    row: Slice,
+}
+
+impl fmt::Debug for KnnScanExec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "KnnScanExec({})", self.provider.table.definition().name)
+    }
+}
+
+impl DisplayAs for KnnScanExec {
+    fn fmt_as(&self, _format: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.report.lock().clone(), self.outlook()) {
+            (Some(report), _) => self.describe(f, &report, true),
+            (None, Some(report)) => self.describe(f, &report, false),
+            (None, None) => write!(f, "KnnScan on {}", self.provider.table.definition().name),
+        }
+    }
+}
+
+impl KnnScanExec {
+    fn describe(&self, f: &mut fmt::Formatter<'_>, report: &Report, ran: bool) -> fmt::Result {
+        let Found { strategy, exact, counters, costs, fell_from, .. } = &report.found;
+        let table = &self.provider.table.definition().name;
+        match &report.index {
+            Some(index) if *strategy != Strategy::Exact => write!(f, "KnnScan using {index} on {table}")?,
+            _ => write!(f, "KnnScan on {table}")?,
+        }
+        let quality = if *exact { "exact" } else { "approximate" };
+        write!(f, "  (strategy: {}, {quality}, candidates: {})", strategy.name(), report.candidates)?;
+        let column = &self.provider.table.definition().columns[self.provider.question.column].name;
+        write!(f, "\nOrder By: ({column} {} query)", self.provider.question.metric.operator())?;
+        for filter in [&self.filter, &self.bounds].into_iter().filter_map(|filter| filter.text()) {
+            write!(f, "\nFilter: {filter}")?;
+        }
+        let cost = |(strategy, cost): (Strategy, f32)| match cost.is_finite() {
+            true => format!("{} {cost:.0}", strategy.name()),
+            false => format!("{} unusable", strategy.name()),
+        };
+        let rejected: Vec<String> = costs.iter().filter(|(other, _)| other != strategy).map(cost).collect();
+        write!(f, "\nCost: {:.0} comparisons; rejected: {}", costs.get(*strategy), rejected.join(", "))?;
+        if let Some(fell_from) = fell_from {
+            write!(f, "\nFell back from: {}", fell_from.name())?;
+        }
+        if ran {
+            write!(
+                f,
+                "\nVisited: {}  Distances: {}  Hops: {}  Tail: {}  Tested Rows: {}  Time: {:.3} ms",
+                counters.visited,
+                counters.distances,
+                counters.hops,
+                counters.tail,
+                report.tested,
+                report.microseconds as f64 / 1e3
+            )?;
+        }
+        Ok(())
+    }
+
+    /// What an execution would do, for EXPLAIN without ANALYZE.
+    fn outlook(&self) -> Option<Report> {
+        let execution = self.bindings.execution().ok()?;
+        let search = Search::new(self, &execution).ok()?;
+        let rows = search.superset().ok()?;
+        let index = search.usable_index();
+        let nodes = index.as_ref().map(|index| index.graph.nodes()).unwrap_or_default();
+        let outside = rows.rows().to_bitmap().as_ref() - nodes.as_ref();
+        let situation = Situation {
+            allowed: rows.rows().len(),
+            nodes: nodes.len(),
+            outside: outside.len(),
+            k: search.limit,
+            ef: execution.settings.ef_search,
+            m: index.as_ref().map_or(0, |index| index.graph.params().m),
+            dimensions: search.view.dimensions(),
+        };
+        let costs = costs(&situation);
+        let asked = search.asked_strategy(index.as_ref()).filter(|strategy| costs.get(*strategy).is_finite());
+        let strategy = asked.unwrap_or_else(|| costs.choice());
+        let exact = strategy == Strategy::Exact;
+        let found =
+            Found { hits: Vec::new(), strategy, fell_from: None, exact, counters: Default::default(), costs };
+        let name = index.map(|index| index.index.name.clone());
+        Some(Report { found, index: name, candidates: situation.allowed, tested: 0, microseconds: 0 })
+    }
+}
+
+impl KnnScanExec {
+    /// Whether an execution may take longer than 2 ms: without an index, or with a predicate that is tested on rows.
+    pub fn is_heavy(&self, execution: &Execution) -> bool {
+        let question = &self.provider.question;
+        let Ok(snapshot) = execution.snapshot(self.provider.table.definition().oid) else { return false };
+        let number = question.column as u16 + 1;
+        let indexed =
+            execution.settings.enable_indexscan && snapshot.vector_index(number, question.metric).is_some();
+        snapshot.live().len() > HEAVY_ROWS && (!indexed || !self.filter.is_answerable())
+    }
+}
+
+impl ExecutionPlan for KnnScanExec {
+    fn name(&self) -> &str {
+        "KnnScanExec"
+    }
+
+    fn properties(&self) -> &Arc<PlanProperties> {
+        &self.properties
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        Vec::new()
+    }
+
+    fn apply_expressions(
+        &self,
+        _f: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
+    ) -> Result<TreeNodeRecursion> {
+        Ok(TreeNodeRecursion::Continue)
+    }
+
+    fn with_new_children(
+        self: Arc<Self>,
+        _children: Vec<Arc<dyn ExecutionPlan>>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        Ok(self)
+    }
+
+    fn execute(&self, _partition: usize, _context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
+        let schema = Arc::clone(self.properties.eq_properties.schema());
+        let answer = self.answer(&schema).map_err(external)?;
+        Ok(Box::pin(MemoryStream::try_new(vec![answer], schema, None)?))
+    }
+}
+
+impl KnnScanExec {
+    fn answer(&self, schema: &SchemaRef) -> crate::error::Result<RecordBatch> {
+        let started = std::time::Instant::now();
+        let execution = self.bindings.execution()?;
+        let search = Search::new(self, &execution)?;
+        let (answers, mut report) = search.run()?;
+        if let Some(report) = &mut report {
+            report.microseconds = started.elapsed().as_micros();
+            execution.counters.distances.fetch_add(report.found.counters.distances, Ordering::Relaxed);
+        }
+        *self.report.lock() = report;
+        self.batch(schema, &search.snapshot, answers)
+    }
+
+    fn batch(
+        &self,
+        schema: &SchemaRef,
+        snapshot: &Arc<Snapshot>,
+        answers: Vec<Answer>,
+    ) -> crate::error::Result<RecordBatch> {
+        let stored: Vec<usize> =
+            self.columns.iter().copied().filter(|column| *column != self.distance).collect();
+        let mut distances = Float64Builder::with_capacity(answers.len());
+        let mut rows = Vec::with_capacity(answers.len());
+        for answer in answers {
+            distances.append_option(answer.distance);
+            rows.push((answer.slot, answer.row));
+        }
+        let distances: ArrayRef = Arc::new(distances.finish());
+        let mut decoded = Decoder::new(Arc::clone(snapshot), &stored)?.decode(&rows, &stored)?.into_iter();
+        let columns = self.columns.iter().map(|column| match *column == self.distance {
+            true => Some(Arc::clone(&distances)),
+            false => decoded.next(),
+        });
+        let columns: Option<Vec<ArrayRef>> = columns.collect();
+        let columns = columns.ok_or_else(|| Error::internal("a search lost a column"))?;
+        batch(schema, columns, rows.len())
+    }
+}
+
+/// One execution of a search.
+struct Search<'a> {
+    scan: &'a KnnScanExec,
+    execution: &'a Execution,
+    snapshot: Arc<Snapshot>,
+    /// `None` for a NULL query: no row has a distance.
+    query: Option<Vec<f32>>,
+    limit: usize,
+    view: View,
+}
+
+/// Slots in the parts that [`Rows`] borrows.
+struct RowSet {
+    base: Arc<RoaringBitmap>,
+    dirty: Arc<RoaringBitmap>,
+    visible: Arc<RoaringBitmap>,
+    /// Whether all of them pass the filter.
+    exact: bool,
+}
+
+impl RowSet {
+    fn rows(&self) -> Rows<'_> {
+        Rows::new(&self.base, &self.dirty, &self.visible)
+    }
+}
+
+impl<'a> Search<'a> {
+    fn new(scan: &'a KnnScanExec, execution: &'a Execution) -> crate::error::Result<Search<'a>> {
+        let table = scan.provider.table.definition();
+        let snapshot = Arc::clone(execution.snapshot(table.oid)?);
+        let view = snapshot.vector_view(scan.provider.question.column as u16 + 1)?;
+        let query = match evaluate(&scan.query)? {
+            ScalarValue::LargeBinary(bytes) => bytes.as_deref().map(vector_floats),
+            ScalarValue::Null => None,
+            other => return Err(Error::internal(format!("a query vector of type {}", other.data_type()))),
+        };
+        if let Some(query) = &query {
+            check_dimensions(view.dimensions(), query.len())?;
+        }
+        let mut limit = 0usize;
+        for (clause, part) in [Clause::Limit, Clause::Offset].into_iter().zip(&scan.limit) {
+            let none = if matches!(clause, Clause::Limit) { usize::MAX } else { 0 };
+            limit = limit.saturating_add(count_of(Some(part), clause)?.unwrap_or(none));
+        }
+        Ok(Search { scan, execution, snapshot, query, limit, view })
+    }
+
+    /// The answer in order, and how it came about.
+    fn run(&self) -> crate::error::Result<(Vec<Answer>, Option<Report>)> {
+        if self.limit == 0 {
+            return Ok((Vec::new(), None));
+        }
+        let superset = self.superset()?;
+        let mut wanted = self.limit;
+        loop {
+            let (mut answers, report) = self.bounded(&superset, wanted)?;
+            let Some(report) = report else { return Ok((answers, None)) };
+            if !self.scan.provider.question.with_ties {
+                answers.truncate(self.limit);
+                return Ok((answers, Some(report)));
+            }
+            // All rows at the distance of the last one wanted: some more, until a farther one shows.
+            let Some(last) = answers.get(self.limit - 1) else { return Ok((answers, Some(report))) };
+            let last = last.distance;
+            if answers.len() < wanted || answers.last().is_some_and(|row| !same(row.distance, last)) {
+                let ties = answers.iter().skip(self.limit).take_while(|row| same(row.distance, last)).count();
+                answers.truncate(self.limit + ties);
+                return Ok((answers, Some(report)));
+            }
+            wanted = wanted.saturating_mul(2).max(wanted.saturating_add(16));
+        }
+    }
+
+    /// Rows that contain all which pass the filter, exactly those if indexes can tell.
+    fn superset(&self) -> crate::error::Result<RowSet> {
+        let (snapshot, filter) = (&self.snapshot, &self.scan.filter);
+        let (dirty, mut visible) = (Arc::clone(snapshot.dirty()), snapshot.visible_dirty()?);
+        if filter.is_empty() {
+            return Ok(RowSet { base: Arc::clone(snapshot.live()), dirty, visible, exact: true });
+        }
+        if !visible.is_empty() {
+            visible = Arc::new(self.test_all(&visible)?);
+        }
+        Ok(match filter.answer(snapshot)? {
+            Some(answer) => RowSet { base: Arc::new(answer.slots), dirty, visible, exact: answer.exact },
+            None => RowSet { base: Arc::clone(snapshot.live()), dirty, visible, exact: false },
+        })
+    }
+
+    /// [`Search::search`] within the bounds of the distance. When they leave too few of an approximate answer, the
+    /// search is exact: then whatever is not in it is farther than some row out of bounds.
+    fn bounded(
+        &self,
+        superset: &RowSet,
+        wanted: usize,
+    ) -> crate::error::Result<(Vec<Answer>, Option<Report>)> {
+        let (answers, report) = self.search(superset, wanted, false)?;
+        if self.scan.bounds.is_empty() {
+            return Ok((answers, report));
+        }
+        let within = self.passing(&self.scan.bounds, answers)?;
+        if within.len() >= wanted || report.as_ref().is_none_or(|report| report.found.exact) {
+            return Ok((within, report));
+        }
+        let (answers, report) = self.search(superset, wanted, true)?;
+        Ok((self.passing(&self.scan.bounds, answers)?, report))
+    }
+
+    /// At least `wanted` of the nearest rows, in order, if there are as many.
+    fn search(
+        &self,
+        superset: &RowSet,
+        wanted: usize,
+        exactly: bool,
+    ) -> crate::error::Result<(Vec<Answer>, Option<Report>)> {
+        let Some(query) = &self.query else { return Ok((self.without_distance(superset, wanted)?, None)) };
+        let mut tested = 0;
+        if superset.exact {
+            let (found, index) = self.nearest(query, superset, wanted, exactly)?;
+            let answers = self.answers(query, &found)?;
+            return Ok((answers, Some(report(found, index, superset, tested))));
+        }
+        let candidates = superset.rows().len();
+        let mut hits_wanted = wanted.saturating_mul(OVERFETCH);
+        while hits_wanted <= TESTED_HITS_MAX {
+            let (found, index) = self.nearest(query, superset, hits_wanted, exactly)?;
+            let all = (found.hits.len() as u64) >= candidates;
+            let answers = self.answers(query, &found)?;
+            tested += answers.len();
+            let passing = self.passing(&self.scan.filter, answers)?;
+            if passing.len() >= wanted || all {
+                return Ok((passing, Some(report(found, index, superset, tested))));
+            }
+            hits_wanted *= OVERFETCH;
+        }
+        let all = superset.rows().to_bitmap();
+        let passing = Arc::new(self.test_all(&all)?);
+        let exact = RowSet { base: passing, dirty: Arc::default(), visible: Arc::default(), exact: true };
+        let (found, index) = self.nearest(query, &exact, wanted, exactly)?;
+        let answers = self.answers(query, &found)?;
+        Ok((answers, Some(report(found, index, &exact, tested + candidates as usize))))
+    }
+
+    /// The search proper: slots by rank.
+    fn nearest(
+        &self,
+        query: &[f32],
+        rows: &RowSet,
+        k: usize,
+        exactly: bool,
+    ) -> crate::error::Result<(Found, Option<String>)> {
+        let index = self.usable_index();
+        let tail = index.as_ref().map(|index| Arc::clone(&index.tail)).unwrap_or_default();
+        let found = search(&Request {
+            vectors: &self.view,
+            query: Query::new(self.scan.provider.question.metric, query),
+            rows: rows.rows(),
+            graph: index.as_ref().map(|index| index.graph.as_ref()),
+            tail: &tail,
+            k: k.min(rows.rows().len() as usize),
+            ef: self.execution.settings.ef_search,
+            strategy: if exactly { Some(Strategy::Exact) } else { self.asked_strategy(index.as_ref()) },
+            cancel: &self.execution.cancel,
+        })?;
+        Ok((found, index.map(|index| index.index.name.clone())))
+    }
+
+    fn usable_index(&self) -> Option<VectorIndexView> {
+        if !self.execution.settings.enable_indexscan {
+            return None;
+        }
+        let question = &self.scan.provider.question;
+        self.snapshot.vector_index(question.column as u16 + 1, question.metric)
+    }
+
+    /// Without `enable_seqscan` the graph is walked even where comparing everything is cheaper.
+    fn asked_strategy(&self, index: Option<&VectorIndexView>) -> Option<Strategy> {
+        index?;
+        match (self.execution.settings.enable_seqscan, self.scan.filter.is_empty()) {
+            (true, _) => None,
+            (false, true) => Some(Strategy::Graph),
+            (false, false) => Some(Strategy::FilteredGraph),
+        }
+    }
+
+    /// Hits as rows, in the order of the distances SQL shows.
+    fn answers(&self, query: &[f32], found: &Found) -> crate::error::Result<Vec<Answer>> {
+        let query = Query::new(self.scan.provider.question.metric, query);
+        let mut answers = Vec::with_capacity(found.hits.len());
+        for hit in &found.hits {
+            let slot = hit.slot;
+            let is_null = slot >= self.view.slots_end() || self.view.is_null(slot);
+            if !is_null {
+                self.view.verify(slot)?;
+            }
+            let distance = (!is_null).then(|| query.distance_to(self.view.get(slot)));
+            let row = self.snapshot.row(slot)?;
+            let row =
+                row.ok_or_else(|| Error::internal(format!("slot {slot} was found and is not visible")))?;
+            answers.push(Answer { distance, slot, row });
+        }
+        answers.sort_by(|a, b| order(a.distance, b.distance).then(a.slot.cmp(&b.slot)));
+        Ok(answers)
+    }
+
+    /// The query is NULL, so every distance is: any rows that match will do.
+    fn without_distance(&self, superset: &RowSet, wanted: usize) -> crate::error::Result<Vec<Answer>> {
+        let all = superset.rows().to_bitmap();
+        let all = if superset.exact { all.into_owned() } else { self.test_all(&all)? };
+        let mut answers = Vec::new();
+        for slot in all.iter().take(wanted) {
+            if let Some(row) = self.snapshot.row(slot)? {
+                answers.push(Answer { distance: None, slot, row });
+            }
+        }
+        Ok(answers)
+    }
+
+    fn passing(&self, filter: &Filter, answers: Vec<Answer>) -> crate::error::Result<Vec<Answer>> {
+        let decoder = Decoder::new(Arc::clone(&self.snapshot), filter.columns())?;
+        let rows: Vec<(u32, Slice)> =
+            answers.iter().map(|answer| (answer.slot, answer.row.clone())).collect();
+        let mask = filter.test(&decoder, &rows)?;
+        let Some(mask) = mask else { return Ok(answers) };
+        use arrow::array::Array;
+        let passes = |position: usize| mask.is_valid(position) && mask.value(position);
+        Ok(answers.into_iter().enumerate().filter_map(|(n, answer)| passes(n).then_some(answer)).collect())
+    }
+
+    /// Those of `slots` whose rows are visible and pass the filter.
+    fn test_all(&self, slots: &RoaringBitmap) -> crate::error::Result<RoaringBitmap> {
+        let decoder = Decoder::new(Arc::clone(&self.snapshot), self.scan.filter.columns())?;
+        let mut passed = RoaringBitmap::new();
+        let mut slots = slots.iter();
+        loop {
+            self.execution.check_cancel()?;
+            let block: Vec<u32> = slots.by_ref().take(2_048).collect();
+            if block.is_empty() {
+                return Ok(passed);
+            }
+            let rows = self.snapshot.rows(&block)?;
+            let rows = block.into_iter().zip(rows).filter_map(|(slot, row)| Some((slot, row?))).collect();
+            passed.extend(passing(&self.scan.filter, &decoder, rows)?.into_iter().map(|(slot, _)| slot));
+        }
+    }
+}
+
+fn report(found: Found, index: Option<String>, rows: &RowSet, tested: usize) -> Report {
+    Report { found, index, candidates: rows.rows().len(), tested, microseconds: 0 }
+}
+
+fn check_dimensions(column: usize, query: usize) -> crate::error::Result<()> {
+    if column == query {
+        return Ok(());
+    }
+    let message = format!("different vector dimensions {column} and {query}");
+    Err(Error::new(SqlState::DATA_EXCEPTION, message))
+}
+
+/// Ascending, NaN after all numbers, NULL after NaN: PostgreSQL's order.
+fn order(a: Option<f64>, b: Option<f64>) -> std::cmp::Ordering {
+    let rank = |distance: Option<f64>| match distance {
+        Some(distance) if distance.is_nan() => (1, 0.0),
+        Some(distance) => (0, distance),
+        None => (2, 0.0),
+    };
+    let ((a_class, a), (b_class, b)) = (rank(a), rank(b));
+    a_class.cmp(&b_class).then(a.total_cmp(&b))
+}
+
+fn same(a: Option<f64>, b: Option<f64>) -> bool {
+    order(a, b).is_eq()
+}

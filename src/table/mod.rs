@@ -1,0 +1,55 @@
+//! Rows as SQL sees them.
+//!
+//! A table's rows live in its tree by slot, their `vector(n)` cells in segments beside it, and everything that is
+//! searched — the live set, metadata indexes, graphs and their tails — in memory as of the newest commit. A
+//! [`Snapshot`] turns "newest" into "as of my statement": slots that changed since are *dirty* and are looked at one
+//! by one.
+//!
+//! ```text
+//!   state     newest:  live 1 2 3 _ 5 6      indexes, graph + tail
+//!   changes            ... (seq 80: slot 4 died, 6 was born)
+//!   snapshot  seq 70:  live 1 2 3 4 5 _      dirty {4, 6} + what the transaction itself wrote (overlay)
+//! ```
+
+// What one execution of a finished plan is given.
+#[cfg(feature = "server")]
+pub mod bindings;
+// Which slots changed when.
+mod changes;
+// Rows to Arrow columns.
+#[cfg(feature = "server")]
+pub mod columns;
+// Keys in a table's tree.
+pub mod keys;
+// The nearest rows of one table.
+#[cfg(feature = "server")]
+pub mod knn;
+// Metadata indexes, one per filterable column.
+pub mod metadata;
+// One transaction's own writes to one table.
+pub mod overlay;
+// Predicates, on rows and in indexes.
+#[cfg(feature = "server")]
+pub mod predicate;
+// A table in a plan.
+#[cfg(feature = "server")]
+pub mod provider;
+// Rows as bytes.
+pub mod rows;
+// Going back inside a transaction.
+pub mod savepoint;
+// Reading rows by key, by slots, or all of them.
+#[cfg(feature = "server")]
+pub mod scan;
+// Who gets which slot.
+mod slots;
+// What a statement sees of a table.
+pub mod snapshot;
+// A table as it is now.
+pub mod state;
+// Rows to changes, log bytes and overlay.
+pub mod write;
+
+pub use rows::{Layout, RowReader};
+pub use snapshot::{RowScan, Snapshot, VectorIndexView};
+pub use state::Table;

@@ -1,0 +1,306 @@
+//! One transaction's own writes to one table, while nobody else sees them.
+//!
+//! The statement fills it from the changes it logs, and recovery from the changes it reads, by the same
+//! [`Overlay::apply`]. Rows and keys are in memory until they are too many; then they move to a private sorted table
+//! and the memory starts over. Newer layers hide older ones:
+//!
+//! ```text
+//!   memory        slot 9 -> row     slot 4 -> deleted     key 'a' -> 9
+//!   spilled[1]    slot 7 -> row ...
+//!   spilled[0]    slot 4 -> row ...                        <- hidden by memory
+//! ```
+//!
+//! Vectors are not here: their slots belong to the transaction alone, so they are written where they stay.
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+use std::sync::Arc;
+
+use roaring::RoaringBitmap;
+
+use crate::error::Result;
+use crate::log::{Change, Seq};
+use crate::storage::{Slice, SpilledScan, SpilledTable, Tree};
+use crate::table::keys;
+
+/// The writes so far. Cloning it is cheap enough for a statement that reads what it writes: rows are shared.
+#[derive(Clone, Default)]
+pub struct Overlay {
+    /// `None`: deleted.
+    rows: BTreeMap<u32, Option<Slice>>,
+    /// Whole tree keys; `None`: removed.
+    keys: BTreeMap<KeyBytes, Option<u32>>,
+    inserted: RoaringBitmap,
+    updated: RoaringBitmap,
+    deleted: RoaringBitmap,
+    /// About what `rows` and `keys` take in memory.
+    bytes: usize,
+    /// Oldest first.
+    spilled: Vec<Arc<SpilledTable>>,
+}
+
+/// A key's bytes.
+type KeyBytes = Box<[u8]>;
+
+/// What an entry takes beside its bytes: its share of a B-tree node and an allocation's header.
+const ENTRY_BYTES: usize = 48;
+
+impl Overlay {
+    pub fn new() -> Overlay {
+        Overlay::default()
+    }
+
+    /// Takes in one change. Vectors are the caller's to write.
+    pub fn apply(&mut self, change: &Change) {
+        match change {
+            Change::Insert { slot, row, keys, .. } => {
+                self.inserted.insert(*slot);
+                self.deleted.remove(*slot);
+                self.put_row(*slot, Some(row));
+                keys.iter().for_each(|key| self.put_key(key, Some(*slot)));
+            }
+            Change::Update { slot, row, keys_removed, keys_added } => {
+                if !self.inserted.contains(*slot) {
+                    self.updated.insert(*slot);
+                }
+                self.deleted.remove(*slot);
+                self.put_row(*slot, Some(row));
+                keys_removed.iter().for_each(|key| self.remove_key(key, *slot));
+                keys_added.iter().for_each(|key| self.put_key(key, Some(*slot)));
+            }
+            Change::Delete { slot, keys } => {
+                self.inserted.remove(*slot);
+                self.updated.remove(*slot);
+                self.deleted.insert(*slot);
+                self.put_row(*slot, None);
+                keys.iter().for_each(|key| self.remove_key(key, *slot));
+            }
+        }
+    }
+
+    /// `None`: the overlay says nothing about the slot. `Some(None)`: it is deleted.
+    pub fn row(&self, slot: u32) -> Result<Option<Option<Slice>>> {
+        if let Some(row) = self.rows.get(&slot) {
+            return Ok(Some(row.clone()));
+        }
+        if !self.inserted.contains(slot) && !self.updated.contains(slot) {
+            return Ok(self.deleted.contains(slot).then_some(None));
+        }
+        for table in self.spilled.iter().rev() {
+            if let Some(row) = table.get(&keys::row_key(slot))? {
+                return Ok(Some(row));
+            }
+        }
+        Ok(None)
+    }
+
+    /// `None`: the overlay says nothing about the key. `Some(None)`: it is removed.
+    pub fn key(&self, key: &[u8]) -> Result<Option<Option<u32>>> {
+        if let Some(slot) = self.keys.get(key) {
+            return Ok(Some(*slot));
+        }
+        for table in self.spilled.iter().rev() {
+            if let Some(value) = table.get(key)? {
+                return value.map(|value| keys::slot_of_value(&value)).transpose().map(Some);
+            }
+        }
+        Ok(None)
+    }
+
+    pub fn inserted(&self) -> &RoaringBitmap {
+        &self.inserted
+    }
+
+    /// Slots born here or changed here, and alive.
+    pub fn alive(&self) -> RoaringBitmap {
+        &self.inserted | &self.updated
+    }
+
+    pub fn deleted(&self) -> &RoaringBitmap {
+        &self.deleted
+    }
+
+    /// Every slot this says something about.
+    pub fn touched(&self) -> RoaringBitmap {
+        self.alive() | &self.deleted
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty() && self.keys.is_empty() && self.spilled.is_empty()
+    }
+
+    pub fn has_spilled(&self) -> bool {
+        !self.spilled.is_empty()
+    }
+
+    /// About what it takes in memory.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Moves what is in memory to a private sorted table.
+    pub fn spill(&mut self, tree: &Tree) -> Result<()> {
+        if self.rows.is_empty() && self.keys.is_empty() {
+            return Ok(());
+        }
+        let table = tree.build_table(self.entries(&Buffers::of(self)))?;
+        self.spilled.push(Arc::new(table));
+        self.rows.clear();
+        self.keys.clear();
+        self.bytes = 0;
+        Ok(())
+    }
+
+    /// Does what may fail of [`Overlay::publish`], before the commit is logged: no file is made after it.
+    pub fn prepare(&mut self, tree: &Tree) -> Result<()> {
+        match self.spilled.is_empty() {
+            true => Ok(()),
+            false => self.spill(tree),
+        }
+    }
+
+    /// Makes rows and keys part of the tree, visible from `seq` on.
+    pub fn publish(mut self, tree: &Tree, seq: Seq) -> Result<()> {
+        if self.spilled.is_empty() {
+            return tree.write(seq, self.entries(&Buffers::of(&self)));
+        }
+        self.prepare(tree)?;
+        for table in self.spilled.drain(..) {
+            match Arc::try_unwrap(table) {
+                Ok(table) => tree.ingest(table, seq)?,
+                // A cursor still reads it: the tree gets a copy.
+                Err(shared) => copy(tree, &shared, seq)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// (slot, row or `None` when deleted) from `from` on, in order of slots.
+    pub fn rows_from(self: &Arc<Self>, from: u32) -> Rows {
+        let start = keys::row_key(from);
+        let range = (Bound::Included(&start[..]), keys::ROWS.1);
+        let spilled = self.spilled.iter().map(|table| table.scan(range.0, range.1).peekable()).collect();
+        Rows { overlay: self.clone(), memory: Vec::new().into_iter().peekable(), next: Some(from), spilled }
+    }
+
+    fn put_row(&mut self, slot: u32, row: Option<&[u8]>) {
+        let row = row.map(Slice::copy_of);
+        self.bytes += row.as_ref().map_or(0, |row| row.len()) + ENTRY_BYTES;
+        self.rows.insert(slot, row);
+    }
+
+    fn put_key(&mut self, key: &[u8], slot: Option<u32>) {
+        self.bytes += key.len() + ENTRY_BYTES;
+        self.keys.insert(key.into(), slot);
+    }
+
+    /// A key that another row of this transaction has taken over meanwhile stays that row's.
+    fn remove_key(&mut self, key: &[u8], slot: u32) {
+        let other = self.keys.get(key).is_some_and(|owner| owner.is_some_and(|owner| owner != slot));
+        if !other {
+            self.put_key(key, None);
+        }
+    }
+
+    /// The entries in memory, in order of tree keys.
+    fn entries<'a>(&'a self, buffers: &'a Buffers) -> impl Iterator<Item = (&'a [u8], Option<&'a [u8]>)> {
+        let rows = buffers.rows.iter().zip(self.rows.values()).map(|(key, row)| (&key[..], row.as_deref()));
+        let keys = self.keys.iter().zip(&buffers.slots);
+        let keys = keys.map(|((key, slot), bytes)| (&key[..], slot.is_some().then_some(&bytes[..])));
+        rows.chain(keys)
+    }
+}
+
+/// Bytes that the entries of an overlay borrow.
+struct Buffers {
+    /// Keys of rows.
+    rows: Vec<[u8; 5]>,
+    /// Values of unique keys.
+    slots: Vec<[u8; 4]>,
+}
+
+impl Buffers {
+    fn of(overlay: &Overlay) -> Buffers {
+        Buffers {
+            rows: overlay.rows.keys().map(|slot| keys::row_key(*slot)).collect(),
+            slots: overlay.keys.values().map(|slot| slot.unwrap_or(0).to_le_bytes()).collect(),
+        }
+    }
+}
+
+/// Writes a spilled table's entries into the memtable, some at a time.
+fn copy(tree: &Tree, table: &SpilledTable, seq: Seq) -> Result<()> {
+    let mut entries = table.scan(Bound::Unbounded, Bound::Unbounded).peekable();
+    while entries.peek().is_some() {
+        let piece: Vec<_> = entries.by_ref().take(BATCH).collect::<Result<_>>()?;
+        tree.write(seq, piece.iter().map(|(key, value)| (&key[..], value.as_deref())))?;
+    }
+    Ok(())
+}
+
+/// Iterates over an overlay's rows; see [`Overlay::rows_from`].
+pub struct Rows {
+    overlay: Arc<Overlay>,
+    memory: std::iter::Peekable<std::vec::IntoIter<(u32, Option<Slice>)>>,
+    /// Where the next batch of memory starts; `None` at its end.
+    next: Option<u32>,
+    spilled: Vec<std::iter::Peekable<SpilledScan>>,
+}
+
+/// Rows copied out of the B-tree at a time.
+const BATCH: usize = 256;
+
+impl Rows {
+    fn refill(&mut self) {
+        let Some(from) = self.next else { return };
+        if self.memory.peek().is_some() {
+            return;
+        }
+        let batch: Vec<_> =
+            self.overlay.rows.range(from..).take(BATCH).map(|(slot, row)| (*slot, row.clone())).collect();
+        self.next = batch.last().filter(|_| batch.len() == BATCH).and_then(|(slot, _)| slot.checked_add(1));
+        self.memory = batch.into_iter().peekable();
+    }
+
+    /// The smallest slot any layer is at.
+    fn smallest(&mut self) -> Result<Option<u32>> {
+        let mut smallest = self.memory.peek().map(|(slot, _)| *slot);
+        for table in &mut self.spilled {
+            match table.peek() {
+                None => {}
+                Some(Ok((key, _))) => {
+                    let slot = keys::slot_of_row_key(key)?;
+                    smallest = Some(smallest.map_or(slot, |other| other.min(slot)));
+                }
+                Some(Err(error)) => return Err(error.clone()),
+            }
+        }
+        Ok(smallest)
+    }
+
+    fn step(&mut self) -> Result<Option<(u32, Option<Slice>)>> {
+        self.refill();
+        let Some(slot) = self.smallest()? else { return Ok(None) };
+        let mut newest = None;
+        for table in &mut self.spilled {
+            let here = |entry: &Result<(Slice, _)>| {
+                entry.as_ref().is_ok_and(|(key, _)| key[..] == keys::row_key(slot))
+            };
+            if let Some(entry) = table.next_if(here) {
+                newest = Some(entry?.1);
+            }
+        }
+        if let Some((_, row)) = self.memory.next_if(|(other, _)| *other == slot) {
+            newest = Some(row);
+        }
+        Ok(newest.map(|row| (slot, row)))
+    }
+}
+
+impl Iterator for Rows {
+    type Item = Result<(u32, Option<Slice>)>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.step().transpose()
+    }
+}

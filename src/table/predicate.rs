@@ -1,0 +1,474 @@
+//! A predicate over one table: evaluated on rows, and as far as possible answered by indexes.
+//!
+//! A conjunction is kept twice: as one expression over the columns it needs, and as a `Formula` of the tests that a
+//! metadata index or a unique key answers. What no index answers is opaque and makes the set of slots a superset.
+//!
+//! ```text
+//!   category = $2 AND price < 10 AND title LIKE '%x'
+//!   And [ Eq(category, $2), Below(price, 10), Opaque ]       ->  bitmap of the first two, not exact
+//! ```
+//!
+//! Values may be parameters: they are evaluated when an execution asks, never when the plan is made.
+
+use std::ops::Bound;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions};
+use arrow::datatypes::{DataType, Schema, SchemaRef};
+use datafusion::catalog::{Session, TableProvider};
+use datafusion::common::{DFSchema, Result, ScalarValue};
+use datafusion::logical_expr::expr::InList;
+use datafusion::logical_expr::utils::{conjunction, split_conjunction};
+use datafusion::logical_expr::{BinaryExpr, ColumnarValue, Expr, Operator};
+use datafusion::physical_plan::PhysicalExpr;
+use roaring::RoaringBitmap;
+
+use crate::catalog::{self, Catalog};
+use crate::error::{Error, SqlState};
+use crate::index::bitmap::Predicate;
+use crate::storage::Slice;
+use crate::table::Snapshot;
+use crate::table::columns::Decoder;
+use crate::table::provider::TableSourceProvider;
+use crate::types::Value;
+use crate::types::arrow::errors::{from_arrow, from_datafusion};
+use crate::types::arrow::{data_type, from_scalar};
+
+/// The predicate of a scan or a search.
+pub struct Filter {
+    /// Over a batch of `columns`.
+    physical: Option<Arc<dyn PhysicalExpr>>,
+    columns: Vec<usize>,
+    schema: SchemaRef,
+    formula: Formula,
+    text: Option<String>,
+}
+
+/// What indexes can say about a predicate.
+enum Formula {
+    And(Vec<Formula>),
+    Or(Vec<Formula>),
+    Test {
+        /// Position in the table.
+        column: usize,
+        test: Test,
+    },
+    Opaque,
+}
+
+enum Test {
+    Eq(Constant),
+    NotEq(Constant),
+    In(Vec<Constant>),
+    Compare(Operator, Constant),
+    /// A LIKE pattern.
+    Prefix(Constant),
+    IsNull,
+    IsNotNull,
+}
+
+type Constant = Arc<dyn PhysicalExpr>;
+
+/// How the rows that may pass are found.
+pub enum Access {
+    /// At most one row, by a unique key.
+    Key {
+        index: String,
+        slot: Option<u32>,
+    },
+    /// Slots that indexes name, and those that indexes know nothing about.
+    Slots {
+        slots: RoaringBitmap,
+        indexes: Vec<String>,
+    },
+    All,
+}
+
+/// An answer of the metadata indexes: slots that are not dirty.
+pub struct Answer {
+    pub slots: RoaringBitmap,
+    /// Whether every one of `slots` passes the whole predicate.
+    pub exact: bool,
+}
+
+impl Filter {
+    pub fn new(provider: &TableSourceProvider, session: &dyn Session, filters: &[Expr]) -> Result<Filter> {
+        let table = provider.schema();
+        let Some(whole) = conjunction(filters.iter().cloned().map(unqualified)) else {
+            let schema = Arc::new(Schema::empty());
+            return Ok(Filter {
+                physical: None,
+                columns: Vec::new(),
+                schema,
+                formula: Formula::And(Vec::new()),
+                text: None,
+            });
+        };
+        let mut columns: Vec<usize> =
+            whole.column_refs().iter().filter_map(|column| table.index_of(&column.name).ok()).collect();
+        columns.sort_unstable();
+        let schema = Arc::new(table.project(&columns)?);
+        let described = DFSchema::try_from(schema.as_ref().clone())?;
+        let physical = session.create_physical_expr(whole.clone(), &described)?;
+        let formulas = split_conjunction(&whole).into_iter().map(|part| Formula::of(part, provider, session));
+        let formula = Formula::And(formulas.collect::<Result<_>>()?);
+        Ok(Filter { physical: Some(physical), columns, schema, formula, text: Some(shown(&whole)) })
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.physical.is_none()
+    }
+
+    /// Positions of the columns it reads.
+    pub fn columns(&self) -> &[usize] {
+        &self.columns
+    }
+
+    /// As SQL, for EXPLAIN.
+    pub fn text(&self) -> Option<&str> {
+        self.text.as_deref()
+    }
+
+    /// Which of the rows pass; `None` when there is nothing to test.
+    pub fn test(
+        &self,
+        decoder: &Decoder,
+        rows: &[(u32, Slice)],
+    ) -> crate::error::Result<Option<BooleanArray>> {
+        let Some(physical) = &self.physical else { return Ok(None) };
+        let arrays = decoder.decode(rows, &self.columns)?;
+        let options = RecordBatchOptions::new().with_row_count(Some(rows.len()));
+        let batch = RecordBatch::try_new_with_options(Arc::clone(&self.schema), arrays, &options);
+        let result = physical.evaluate(&batch.map_err(from_arrow)?).map_err(from_datafusion)?;
+        let result: ArrayRef = result.into_array(rows.len()).map_err(from_datafusion)?;
+        let mask = result.as_any().downcast_ref::<BooleanArray>();
+        mask.cloned()
+            .map(Some)
+            .ok_or_else(|| Error::new(SqlState::DATATYPE_MISMATCH, "argument of WHERE must be type boolean"))
+    }
+
+    /// The way to the rows that may pass, as of an execution.
+    pub fn access(&self, catalog: &Catalog, snapshot: &Snapshot) -> crate::error::Result<Access> {
+        if let Some((index, slot)) = self.by_key(catalog, snapshot)? {
+            return Ok(Access::Key { index, slot });
+        }
+        let mut used = Vec::new();
+        let Some(Answer { mut slots, .. }) = self.formula.answer(snapshot, &mut used)? else {
+            return Ok(Access::All);
+        };
+        slots |= &*snapshot.visible_dirty()?;
+        // Reading rows one by one costs several times what reading them in order does.
+        if slots.len() > snapshot.live().len() / 4 {
+            return Ok(Access::All);
+        }
+        let names = used.into_iter().map(|column| snapshot.definition().columns[column].name.clone());
+        Ok(Access::Slots { slots, indexes: names.collect() })
+    }
+
+    /// The metadata indexes' answer; `None` when they have none.
+    pub fn answer(&self, snapshot: &Snapshot) -> crate::error::Result<Option<Answer>> {
+        self.formula.answer(snapshot, &mut Vec::new())
+    }
+
+    /// Whether indexes of the kind every filterable column has answer all of it.
+    pub fn is_answerable(&self) -> bool {
+        self.formula.is_answerable()
+    }
+
+    /// Whether a unique key finds the row, if there is one.
+    pub fn is_by_key(&self, catalog: &Catalog, table: &catalog::Table) -> bool {
+        let Formula::And(parts) = &self.formula else { return false };
+        let mut unique = catalog.indexes_of(table.oid).filter(|index| index.unique);
+        unique.any(|index| key_of(&index.columns, parts).is_some())
+    }
+
+    fn by_key(
+        &self,
+        catalog: &Catalog,
+        snapshot: &Snapshot,
+    ) -> crate::error::Result<Option<(String, Option<u32>)>> {
+        let Formula::And(parts) = &self.formula else { return Ok(None) };
+        let table = snapshot.definition();
+        for index in catalog.indexes_of(table.oid).filter(|index| index.unique) {
+            let Some(values) = key_of(&index.columns, parts) else { continue };
+            let mut key = Vec::with_capacity(values.len());
+            for (number, constant) in index.columns.iter().zip(values) {
+                key.push(constant_value(constant, &table.columns[usize::from(*number) - 1])?);
+            }
+            let slot =
+                if key.contains(&Value::Null) { None } else { snapshot.lookup_key(index.oid, &key)? };
+            return Ok(Some((index.name.clone(), slot)));
+        }
+        Ok(None)
+    }
+}
+
+/// The constants that a conjunction sets all of `columns` equal to.
+fn key_of<'a>(columns: &[u16], parts: &'a [Formula]) -> Option<Vec<&'a Constant>> {
+    let equal_to = |number: &u16| {
+        parts.iter().find_map(|part| match part {
+            Formula::Test { column, test: Test::Eq(constant) } if column + 1 == usize::from(*number) => {
+                Some(constant)
+            }
+            _ => None,
+        })
+    };
+    if columns.is_empty() { None } else { columns.iter().map(equal_to).collect() }
+}
+
+impl Formula {
+    fn of(expr: &Expr, provider: &TableSourceProvider, session: &dyn Session) -> Result<Formula> {
+        let parts = |exprs: [&Expr; 2]| {
+            exprs.into_iter().map(|part| Formula::of(part, provider, session)).collect::<Result<Vec<_>>>()
+        };
+        let constant = |expr: &Expr| session.create_physical_expr(expr.clone(), &DFSchema::empty());
+        let test = |column, test| Ok(Formula::Test { column, test });
+        match expr {
+            Expr::BinaryExpr(BinaryExpr { left, op: Operator::And, right }) => {
+                Ok(Formula::And(parts([left, right])?))
+            }
+            Expr::BinaryExpr(BinaryExpr { left, op: Operator::Or, right }) => {
+                Ok(Formula::Or(parts([left, right])?))
+            }
+            Expr::BinaryExpr(BinaryExpr { left, op, right }) => {
+                let sides = [(left, *op, right), (right, op.swap().unwrap_or(*op), left)];
+                for (subject, op, value) in sides {
+                    let Some(column) = column_beside(subject, value, provider) else { continue };
+                    return match op {
+                        Operator::Eq => test(column, Test::Eq(constant(value)?)),
+                        Operator::NotEq => test(column, Test::NotEq(constant(value)?)),
+                        Operator::Lt | Operator::LtEq | Operator::Gt | Operator::GtEq => {
+                            test(column, Test::Compare(op, constant(value)?))
+                        }
+                        _ => Ok(Formula::Opaque),
+                    };
+                }
+                Ok(Formula::Opaque)
+            }
+            Expr::InList(InList { expr, list, negated: false }) => {
+                let column =
+                    list.iter().map(|item| column_beside(expr, item, provider)).collect::<Option<Vec<_>>>();
+                match column.and_then(|columns| columns.first().copied()) {
+                    Some(column) => test(column, Test::In(list.iter().map(constant).collect::<Result<_>>()?)),
+                    None => Ok(Formula::Opaque),
+                }
+            }
+            Expr::Between(between) if !between.negated => {
+                let (low, high) = (&between.low, &between.high);
+                match (
+                    column_beside(&between.expr, low, provider),
+                    column_beside(&between.expr, high, provider),
+                ) {
+                    (Some(column), Some(_)) => Ok(Formula::And(vec![
+                        Formula::Test { column, test: Test::Compare(Operator::GtEq, constant(low)?) },
+                        Formula::Test { column, test: Test::Compare(Operator::LtEq, constant(high)?) },
+                    ])),
+                    _ => Ok(Formula::Opaque),
+                }
+            }
+            Expr::Like(like) if !like.negated && !like.case_insensitive && like.escape_char.is_none() => {
+                match column_beside(&like.expr, &like.pattern, provider) {
+                    Some(column) => test(column, Test::Prefix(constant(&like.pattern)?)),
+                    None => Ok(Formula::Opaque),
+                }
+            }
+            Expr::IsNull(inner) => match column_of(inner, provider) {
+                Some(column) => test(column, Test::IsNull),
+                None => Ok(Formula::Opaque),
+            },
+            Expr::IsNotNull(inner) => match column_of(inner, provider) {
+                Some(column) => test(column, Test::IsNotNull),
+                None => Ok(Formula::Opaque),
+            },
+            // A bare boolean column, and its negation.
+            Expr::Column(_) => match column_of(expr, provider) {
+                Some(column) => {
+                    test(column, Test::Eq(constant(&Expr::Literal(ScalarValue::from(true), None))?))
+                }
+                None => Ok(Formula::Opaque),
+            },
+            Expr::Not(inner) => match column_of(inner, provider) {
+                Some(column) => {
+                    test(column, Test::Eq(constant(&Expr::Literal(ScalarValue::from(false), None))?))
+                }
+                None => Ok(Formula::Opaque),
+            },
+            _ => Ok(Formula::Opaque),
+        }
+    }
+
+    fn is_answerable(&self) -> bool {
+        match self {
+            Formula::And(parts) | Formula::Or(parts) => parts.iter().all(Formula::is_answerable),
+            Formula::Test { .. } => true,
+            Formula::Opaque => false,
+        }
+    }
+
+    /// The slots that pass, among those the indexes know; `None` when they cannot tell.
+    fn answer(&self, snapshot: &Snapshot, used: &mut Vec<usize>) -> crate::error::Result<Option<Answer>> {
+        match self {
+            Formula::And(parts) => {
+                let mut all: Option<Answer> = None;
+                let mut exact = true;
+                for part in parts {
+                    match (part.answer(snapshot, used)?, &mut all) {
+                        (None, _) => exact = false,
+                        (Some(found), Some(all)) => {
+                            all.slots &= found.slots;
+                            exact &= found.exact;
+                        }
+                        (Some(found), all) => {
+                            exact &= found.exact;
+                            *all = Some(found);
+                        }
+                    }
+                }
+                Ok(all.map(|answer| Answer { exact, ..answer }))
+            }
+            Formula::Or(parts) => {
+                let mut any = Answer { slots: RoaringBitmap::new(), exact: true };
+                for part in parts {
+                    let Some(found) = part.answer(snapshot, used)? else { return Ok(None) };
+                    any.slots |= found.slots;
+                    any.exact &= found.exact;
+                }
+                Ok(Some(any))
+            }
+            Formula::Test { column, test } => {
+                let definition = &snapshot.definition().columns[*column];
+                let slots = test.answer(snapshot, definition)?;
+                if slots.is_some() {
+                    used.push(*column);
+                }
+                Ok(slots.map(|slots| Answer { slots, exact: true }))
+            }
+            Formula::Opaque => Ok(None),
+        }
+    }
+}
+
+impl Test {
+    /// The slots for which the test is true; `None` when the column's index cannot tell.
+    fn answer(
+        &self,
+        snapshot: &Snapshot,
+        column: &catalog::Column,
+    ) -> crate::error::Result<Option<RoaringBitmap>> {
+        let value = |constant: &Constant| constant_value(constant, column);
+        let select = |predicate: Predicate| snapshot.select(column.number, &predicate);
+        Ok(match self {
+            Test::Eq(constant) => select(Predicate::Eq(value(constant)?)),
+            Test::In(constants) => {
+                select(Predicate::In(constants.iter().map(value).collect::<crate::error::Result<_>>()?))
+            }
+            Test::NotEq(constant) => {
+                let value = value(constant)?;
+                if value == Value::Null {
+                    return Ok(Some(RoaringBitmap::new()));
+                }
+                match (select(Predicate::IsNotNull), select(Predicate::Eq(value))) {
+                    (Some(all), Some(equal)) => Some(all - equal),
+                    _ => None,
+                }
+            }
+            Test::Compare(operator, constant) => {
+                let value = value(constant)?;
+                if value == Value::Null {
+                    return Ok(Some(RoaringBitmap::new()));
+                }
+                let (low, high) = match operator {
+                    Operator::Lt => (Bound::Unbounded, Bound::Excluded(value)),
+                    Operator::LtEq => (Bound::Unbounded, Bound::Included(value)),
+                    Operator::Gt => (Bound::Excluded(value), Bound::Unbounded),
+                    _ => (Bound::Included(value), Bound::Unbounded),
+                };
+                select(Predicate::Range { low, high })
+            }
+            Test::Prefix(constant) => match value(constant)? {
+                Value::Text(pattern) => {
+                    prefix_of(&pattern).and_then(|prefix| select(Predicate::Prefix(prefix)))
+                }
+                _ => None,
+            },
+            Test::IsNull => select(Predicate::IsNull),
+            Test::IsNotNull => select(Predicate::IsNotNull),
+        })
+    }
+}
+
+/// What a LIKE pattern asks texts to begin with, when it asks for nothing else.
+fn prefix_of(pattern: &str) -> Option<String> {
+    let prefix = pattern.strip_suffix('%')?;
+    (!prefix.contains(['%', '_', '\\'])).then(|| prefix.to_owned())
+}
+
+/// The column of `subject` when `value` is a constant of the column's own type: then an index compares as the
+/// expression does.
+fn column_beside(subject: &Expr, value: &Expr, provider: &TableSourceProvider) -> Option<usize> {
+    let column = column_of(subject, provider)?;
+    let ty = &provider.definition().columns.get(column)?.ty;
+    let found = constant_type(value)?;
+    (found == data_type(ty)).then_some(column)
+}
+
+fn column_of(expr: &Expr, provider: &TableSourceProvider) -> Option<usize> {
+    let Expr::Column(column) = expr else { return None };
+    let position = provider.schema().index_of(&column.name).ok()?;
+    (position < provider.definition().columns.len()).then_some(position)
+}
+
+/// The type of an expression without columns.
+fn constant_type(expr: &Expr) -> Option<DataType> {
+    use datafusion::logical_expr::ExprSchemable;
+    if !expr.column_refs().is_empty() {
+        return None;
+    }
+    expr.get_type(&DFSchema::empty()).ok()
+}
+
+fn constant_value(constant: &Constant, column: &catalog::Column) -> crate::error::Result<Value> {
+    from_scalar(&evaluate(constant)?, &column.ty)
+}
+
+/// The value of an expression without columns.
+pub fn evaluate(expr: &Arc<dyn PhysicalExpr>) -> crate::error::Result<ScalarValue> {
+    let options = RecordBatchOptions::new().with_row_count(Some(1));
+    let row = RecordBatch::try_new_with_options(Arc::new(Schema::empty()), Vec::new(), &options);
+    match expr.evaluate(&row.map_err(from_arrow)?).map_err(from_datafusion)? {
+        ColumnarValue::Scalar(value) => Ok(value),
+        ColumnarValue::Array(array) => ScalarValue::try_from_array(&array, 0).map_err(from_datafusion),
+    }
+}
+
+/// Which count is read, for its error.
+#[derive(Clone, Copy, Debug)]
+pub enum Clause {
+    Limit,
+    Offset,
+}
+
+/// The count an expression without columns gives; NULL is no limit, as in PostgreSQL.
+pub fn count_of(expr: Option<&Arc<dyn PhysicalExpr>>, clause: Clause) -> crate::error::Result<Option<usize>> {
+    let Some(expr) = expr else { return Ok(None) };
+    let value = evaluate(expr)?.cast_to(&DataType::Int64).map_err(from_datafusion)?;
+    match (value, clause) {
+        (ScalarValue::Int64(Some(value)), _) if value >= 0 => Ok(Some(value as usize)),
+        (ScalarValue::Int64(None), _) => Ok(None),
+        (_, Clause::Limit) => {
+            Err(Error::new(SqlState::INVALID_ROW_COUNT_IN_LIMIT, "LIMIT must not be negative"))
+        }
+        (_, Clause::Offset) => {
+            Err(Error::new(SqlState::INVALID_ROW_COUNT_IN_OFFSET, "OFFSET must not be negative"))
+        }
+    }
+}
+
+/// Scans know their columns by bare name.
+fn unqualified(expr: Expr) -> Expr {
+    datafusion::logical_expr::expr_rewriter::unnormalize_col(expr)
+}
+
+fn shown(expr: &Expr) -> String {
+    format!("({expr})")
+}

@@ -1,0 +1,119 @@
+//! A table in a plan.
+//!
+//! Planning needs its columns only, so one provider serves all snapshots: a finished plan's scans read the snapshot of
+//! the execution from the plan's [`Bindings`].
+
+use std::fmt;
+use std::sync::Arc;
+
+use arrow::datatypes::{Schema, SchemaRef};
+use async_trait::async_trait;
+use datafusion::catalog::{Session, TableProvider};
+use datafusion::common::Result;
+use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType, Volatility};
+use datafusion::physical_plan::ExecutionPlan;
+
+use crate::catalog::{self, Catalog};
+use crate::error::Error;
+use crate::table::bindings::Bindings;
+use crate::table::scan::ScanExec;
+use crate::types::Type;
+use crate::types::arrow::errors::external;
+use crate::types::arrow::field;
+
+/// The hidden column that names a row to UPDATE and DELETE.
+pub const SLOT_COLUMN: &str = "__slot";
+
+/// A table as the planner sees it.
+#[derive(Clone)]
+pub struct TableSourceProvider {
+    catalog: Arc<Catalog>,
+    definition: Arc<catalog::Table>,
+    schema: SchemaRef,
+    bindings: Option<Arc<Bindings>>,
+}
+
+impl TableSourceProvider {
+    /// With `expose_slots`, the last column is [`SLOT_COLUMN`].
+    pub fn new(
+        catalog: Arc<Catalog>,
+        definition: Arc<catalog::Table>,
+        expose_slots: bool,
+    ) -> TableSourceProvider {
+        let columns = definition.columns.iter();
+        let mut fields: Vec<_> =
+            columns.map(|column| field(&column.name, &column.ty, !column.not_null)).collect();
+        if expose_slots {
+            fields.push(field(SLOT_COLUMN, &Type::Oid, false));
+        }
+        TableSourceProvider { catalog, definition, schema: Arc::new(Schema::new(fields)), bindings: None }
+    }
+
+    pub fn definition(&self) -> &Arc<catalog::Table> {
+        &self.definition
+    }
+
+    pub fn catalog(&self) -> &Arc<Catalog> {
+        &self.catalog
+    }
+
+    /// The provider of a plan that is about to be finished.
+    pub fn bind(&self, bindings: &Arc<Bindings>) -> TableSourceProvider {
+        TableSourceProvider { bindings: Some(Arc::clone(bindings)), ..self.clone() }
+    }
+
+    pub fn bindings(&self) -> Result<Arc<Bindings>> {
+        let bindings = self.bindings.clone();
+        bindings.ok_or_else(|| external(Error::internal("a table was planned without bindings")))
+    }
+}
+
+impl fmt::Debug for TableSourceProvider {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Table({})", self.definition.name)
+    }
+}
+
+#[async_trait]
+impl TableProvider for TableSourceProvider {
+    fn schema(&self) -> SchemaRef {
+        Arc::clone(&self.schema)
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Base
+    }
+
+    /// Every predicate over this table alone is answered inside the scan.
+    fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>> {
+        let inside = |filter: &&Expr| match is_stable(filter) {
+            true => TableProviderFilterPushDown::Exact,
+            false => TableProviderFilterPushDown::Unsupported,
+        };
+        Ok(filters.iter().map(inside).collect())
+    }
+
+    async fn scan(
+        &self,
+        session: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        filters: &[Expr],
+        limit: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        Ok(Arc::new(ScanExec::new(self, session, projection, filters, limit)?))
+    }
+}
+
+/// Whether an expression gives the same answer for a row whenever it is asked, and asks no other table.
+pub fn is_stable(expr: &Expr) -> bool {
+    use datafusion::common::tree_node::TreeNode;
+    let unstable = expr.exists(|expr| {
+        Ok(match expr {
+            Expr::ScalarFunction(call) => call.func.signature().volatility == Volatility::Volatile,
+            Expr::ScalarSubquery(_) | Expr::InSubquery(_) | Expr::Exists(_) | Expr::SetComparison(_) => true,
+            Expr::OuterReferenceColumn(_, _) => true,
+            _ => false,
+        })
+    });
+    !unstable.unwrap_or(true)
+}

@@ -1,0 +1,405 @@
+//! Rows as bytes: one column decodes without the others.
+//!
+//! ```text
+//!   columns u16 | null bits | fixed-width cells, each at its place | var ends u32 ... | var-width cells
+//!   ^ as of the write: columns added since read as their `missing` value
+//! ```
+//!
+//! A NULL fixed-width cell keeps its place (zeroes), so places depend on the types alone; each var-width column has
+//! a u32 in the fixed area: where its bytes end, counted from the start of the var area. `vector(n)` cells are not here
+//! (see `vectors`): only their null bit is.
+
+use crate::catalog;
+use crate::error::{Error, Result};
+use crate::types::{Interval, Numeric, Type, Value};
+
+/// Longest row, `vector(n)` cells not counted: the storage takes entries of 1 GiB, and a log record has to hold it.
+const ROW_BYTES_MAX: usize = (1 << 30) - (1 << 16);
+
+/// Where each column lies, for rows of up to all columns of a table.
+#[derive(Clone, Debug)]
+pub struct Layout {
+    columns: Vec<Place>,
+}
+
+#[derive(Clone, Debug)]
+struct Place {
+    ty: Type,
+    kind: Kind,
+    /// Of the fixed cell or the var end, from the start of the fixed area.
+    offset: usize,
+    /// Fixed area's length up to and including this column.
+    fixed_end: usize,
+    missing: Option<Vec<u8>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Fixed(usize),
+    /// `previous`: offset of the var end before this one.
+    Var {
+        previous: Option<usize>,
+    },
+    /// Cells are in the vector segments.
+    Slot,
+}
+
+/// One encoded row.
+#[derive(Clone, Copy)]
+pub struct RowReader<'a> {
+    layout: &'a Layout,
+    row: &'a [u8],
+    /// Columns at the time of the write.
+    columns: usize,
+    /// Where the fixed area starts.
+    fixed: usize,
+    /// Where the var area starts.
+    var: usize,
+}
+
+impl Layout {
+    pub fn new(types: &[Type]) -> Layout {
+        let mut layout = Layout { columns: Vec::with_capacity(types.len()) };
+        let mut previous = None;
+        let mut end = 0;
+        for ty in types {
+            let offset = end;
+            let kind = match fixed_width(ty) {
+                _ if matches!(ty, Type::Vector(Some(_))) => Kind::Slot,
+                Some(width) => Kind::Fixed(width),
+                None => Kind::Var { previous: previous.replace(offset) },
+            };
+            end += match kind {
+                Kind::Fixed(width) => width,
+                Kind::Var { .. } => 4,
+                Kind::Slot => 0,
+            };
+            layout.columns.push(Place { ty: ty.clone(), kind, offset, fixed_end: end, missing: None });
+        }
+        layout
+    }
+
+    /// With what later columns read as in earlier rows.
+    pub fn of(table: &catalog::Table) -> Layout {
+        let types: Vec<Type> = table.columns.iter().map(|column| column.ty.clone()).collect();
+        let mut layout = Layout::new(&types);
+        for (place, column) in layout.columns.iter_mut().zip(&table.columns) {
+            place.missing.clone_from(&column.missing);
+        }
+        layout
+    }
+
+    pub fn columns(&self) -> usize {
+        self.columns.len()
+    }
+
+    pub fn column_type(&self, column: usize) -> &Type {
+        &self.columns[column].ty
+    }
+
+    /// Whether the column's cells are in the vector segments.
+    pub fn is_slot_vector(&self, column: usize) -> bool {
+        self.columns[column].kind == Kind::Slot
+    }
+
+    /// Appends the row's bytes. `values` are of the layout's types (the statement has cast them).
+    pub fn encode(&self, values: &[Value], out: &mut Vec<u8>) -> Result<()> {
+        assert_eq!(values.len(), self.columns.len(), "one value per column");
+        out.extend_from_slice(&(values.len() as u16).to_le_bytes());
+        let nulls = out.len();
+        out.resize(nulls + values.len().div_ceil(8), 0);
+        let fixed = out.len();
+        out.resize(fixed + self.columns.last().map_or(0, |place| place.fixed_end), 0);
+        let var = out.len();
+        for (index, (value, place)) in values.iter().zip(&self.columns).enumerate() {
+            let at = fixed + place.offset;
+            if *value == Value::Null {
+                out[nulls + index / 8] |= 1 << (index % 8);
+            } else {
+                match place.kind {
+                    Kind::Slot => {}
+                    Kind::Fixed(width) => encode_fixed(value, &place.ty, &mut out[at..at + width])?,
+                    Kind::Var { .. } => encode_var(value, &place.ty, out)?,
+                }
+            }
+            if matches!(place.kind, Kind::Var { .. }) {
+                let end = u32::try_from(out.len() - var).map_err(|_| row_too_long())?;
+                out[at..at + 4].copy_from_slice(&end.to_le_bytes());
+            }
+        }
+        if out.len() - nulls > ROW_BYTES_MAX {
+            return Err(row_too_long());
+        }
+        Ok(())
+    }
+
+    pub fn read<'a>(&'a self, row: &'a [u8]) -> Result<RowReader<'a>> {
+        let head: [u8; 2] = row.get(..2).and_then(|b| b.try_into().ok()).ok_or_else(|| damaged(row))?;
+        let columns = usize::from(u16::from_le_bytes(head));
+        if columns > self.columns.len() {
+            return Err(damaged(row));
+        }
+        let fixed = 2 + columns.div_ceil(8);
+        let var = fixed + columns.checked_sub(1).map_or(0, |last| self.columns[last].fixed_end);
+        if row.len() < var {
+            return Err(damaged(row));
+        }
+        Ok(RowReader { layout: self, row, columns, fixed, var })
+    }
+}
+
+impl<'a> RowReader<'a> {
+    /// By position in the table, from 0.
+    pub fn is_null(&self, column: usize) -> Result<bool> {
+        if column < self.columns {
+            return Ok(self.row[2 + column / 8] & (1 << (column % 8)) != 0);
+        }
+        match self.missing(column)? {
+            Some(reader) => Ok(reader.bits_null()),
+            None => Ok(true),
+        }
+    }
+
+    /// The cell's bytes as encoded, little-endian; `None` is NULL. Not for `vector(n)`.
+    pub fn raw(&self, column: usize) -> Result<Option<&'a [u8]>> {
+        if column >= self.columns {
+            return match self.missing(column)? {
+                Some(missing) => missing.raw(),
+                None => Ok(None),
+            };
+        }
+        if self.row[2 + column / 8] & (1 << (column % 8)) != 0 {
+            return Ok(None);
+        }
+        let place = &self.layout.columns[column];
+        let at = self.fixed + place.offset;
+        match place.kind {
+            Kind::Fixed(width) => Ok(Some(&self.row[at..at + width])),
+            Kind::Slot => Ok(Some(&[])),
+            Kind::Var { previous } => {
+                let start = previous.map_or(0, |offset| self.var_end(offset));
+                let end = self.var_end(place.offset);
+                self.row.get(self.var + start..self.var + end).map(Some).ok_or_else(|| damaged(self.row))
+            }
+        }
+    }
+
+    /// Decodes one cell. A `vector(n)` cell that is not NULL reads as an empty vector: its elements are in the
+    /// segments.
+    pub fn value(&self, column: usize) -> Result<Value> {
+        match self.raw(column)? {
+            None => Ok(Value::Null),
+            Some(bytes) => decode(bytes, &self.layout.columns[column].ty),
+        }
+    }
+
+    pub fn values(&self) -> Result<Vec<Value>> {
+        (0..self.layout.columns.len()).map(|column| self.value(column)).collect()
+    }
+
+    fn var_end(&self, offset: usize) -> usize {
+        let at = self.fixed + offset;
+        u32::from_le_bytes(self.row[at..at + 4].try_into().expect("four bytes of the fixed area")) as usize
+    }
+
+    fn missing(&self, column: usize) -> Result<Option<Missing<'a>>> {
+        let place = &self.layout.columns[column];
+        let Some(row) = &place.missing else { return Ok(None) };
+        if row.len() < 3 {
+            return Err(damaged(row));
+        }
+        Ok(Some(Missing { row, place }))
+    }
+}
+
+/// The one-column row a later column reads as in earlier rows.
+struct Missing<'a> {
+    row: &'a [u8],
+    place: &'a Place,
+}
+
+impl<'a> Missing<'a> {
+    fn bits_null(&self) -> bool {
+        self.row[2] & 1 != 0
+    }
+
+    fn raw(&self) -> Result<Option<&'a [u8]>> {
+        if self.bits_null() {
+            return Ok(None);
+        }
+        let bytes = match self.place.kind {
+            Kind::Fixed(width) => self.row.get(3..3 + width),
+            Kind::Var { .. } => self.row.get(7..),
+            Kind::Slot => Some(&[][..]),
+        };
+        bytes.map(Some).ok_or_else(|| damaged(self.row))
+    }
+}
+
+/// Width of the cells of types that have one.
+fn fixed_width(ty: &Type) -> Option<usize> {
+    Some(match ty {
+        Type::Bool => 1,
+        Type::Int2 => 2,
+        Type::Int4 | Type::Float4 | Type::Date | Type::Oid => 4,
+        Type::Int8 | Type::Float8 | Type::Time | Type::Timestamp | Type::Timestamptz => 8,
+        Type::Interval | Type::Uuid => 16,
+        Type::Numeric(_) => 17,
+        Type::Text | Type::Varchar(_) | Type::Bpchar(_) | Type::Bytea | Type::Json | Type::Jsonb => {
+            return None;
+        }
+        Type::Vector(_) | Type::Array(_) | Type::Name | Type::Char => return None,
+    })
+}
+
+fn encode_fixed(value: &Value, ty: &Type, cell: &mut [u8]) -> Result<()> {
+    match (value, ty) {
+        (Value::Bool(v), Type::Bool) => cell[0] = u8::from(*v),
+        (Value::Int2(v), Type::Int2) => cell.copy_from_slice(&v.to_le_bytes()),
+        (Value::Int4(v), Type::Int4) | (Value::Date(v), Type::Date) => cell.copy_from_slice(&v.to_le_bytes()),
+        (Value::Oid(v), Type::Oid) => cell.copy_from_slice(&v.to_le_bytes()),
+        (Value::Float4(v), Type::Float4) => cell.copy_from_slice(&v.to_le_bytes()),
+        (Value::Float8(v), Type::Float8) => cell.copy_from_slice(&v.to_le_bytes()),
+        (Value::Int8(v), Type::Int8)
+        | (Value::Time(v), Type::Time)
+        | (Value::Timestamp(v), Type::Timestamp)
+        | (Value::Timestamptz(v), Type::Timestamptz) => cell.copy_from_slice(&v.to_le_bytes()),
+        (Value::Uuid(v), Type::Uuid) => cell.copy_from_slice(v),
+        (Value::Interval(v), Type::Interval) => {
+            cell[..4].copy_from_slice(&v.months.to_le_bytes());
+            cell[4..8].copy_from_slice(&v.days.to_le_bytes());
+            cell[8..].copy_from_slice(&v.microseconds.to_le_bytes());
+        }
+        (Value::Numeric(v), Type::Numeric(_)) => {
+            cell[..16].copy_from_slice(&v.unscaled.to_le_bytes());
+            cell[16] = v.scale;
+        }
+        _ => return Err(mismatch(value, ty)),
+    }
+    Ok(())
+}
+
+fn encode_var(value: &Value, ty: &Type, out: &mut Vec<u8>) -> Result<()> {
+    match (value, ty) {
+        (Value::Text(text), Type::Text | Type::Varchar(_) | Type::Bpchar(_) | Type::Name | Type::Char)
+        | (Value::Json(text), Type::Json)
+        | (Value::Jsonb(text), Type::Jsonb) => out.extend_from_slice(text.as_bytes()),
+        (Value::Bytea(bytes), Type::Bytea) => out.extend_from_slice(bytes),
+        (Value::Vector(vector), Type::Vector(_)) => {
+            for element in vector {
+                out.extend_from_slice(&element.to_le_bytes());
+            }
+        }
+        (Value::Array(elements), Type::Array(element)) => encode_array(elements, element, out)?,
+        _ => return Err(mismatch(value, ty)),
+    }
+    Ok(())
+}
+
+/// Count, then per element its length (u32::MAX for NULL) and bytes.
+fn encode_array(elements: &[Value], ty: &Type, out: &mut Vec<u8>) -> Result<()> {
+    out.extend_from_slice(&(elements.len() as u32).to_le_bytes());
+    for element in elements {
+        if *element == Value::Null {
+            out.extend_from_slice(&u32::MAX.to_le_bytes());
+            continue;
+        }
+        let start = out.len();
+        out.extend_from_slice(&[0; 4]);
+        match fixed_width(ty) {
+            Some(width) => {
+                out.resize(start + 4 + width, 0);
+                encode_fixed(element, ty, &mut out[start + 4..])?;
+            }
+            None => encode_var(element, ty, out)?,
+        }
+        let len = u32::try_from(out.len() - start - 4).map_err(|_| row_too_long())?;
+        out[start..start + 4].copy_from_slice(&len.to_le_bytes());
+    }
+    Ok(())
+}
+
+/// Decodes the bytes of one cell of this type, as [`RowReader::raw`] gives them.
+pub fn decode(bytes: &[u8], ty: &Type) -> Result<Value> {
+    fn cell<const N: usize>(bytes: &[u8]) -> Result<[u8; N]> {
+        bytes.try_into().map_err(|_| damaged(bytes))
+    }
+    let text = || String::from_utf8(bytes.to_vec()).map_err(|_| damaged(bytes));
+    Ok(match ty {
+        Type::Bool => Value::Bool(cell::<1>(bytes)?[0] != 0),
+        Type::Int2 => Value::Int2(i16::from_le_bytes(cell(bytes)?)),
+        Type::Int4 => Value::Int4(i32::from_le_bytes(cell(bytes)?)),
+        Type::Int8 => Value::Int8(i64::from_le_bytes(cell(bytes)?)),
+        Type::Float4 => Value::Float4(f32::from_le_bytes(cell(bytes)?)),
+        Type::Float8 => Value::Float8(f64::from_le_bytes(cell(bytes)?)),
+        Type::Date => Value::Date(i32::from_le_bytes(cell(bytes)?)),
+        Type::Oid => Value::Oid(u32::from_le_bytes(cell(bytes)?)),
+        Type::Time => Value::Time(i64::from_le_bytes(cell(bytes)?)),
+        Type::Timestamp => Value::Timestamp(i64::from_le_bytes(cell(bytes)?)),
+        Type::Timestamptz => Value::Timestamptz(i64::from_le_bytes(cell(bytes)?)),
+        Type::Uuid => Value::Uuid(cell(bytes)?),
+        Type::Interval => {
+            let cell: [u8; 16] = cell(bytes)?;
+            Value::Interval(Interval {
+                months: i32::from_le_bytes(cell[..4].try_into().expect("four of sixteen bytes")),
+                days: i32::from_le_bytes(cell[4..8].try_into().expect("four of sixteen bytes")),
+                microseconds: i64::from_le_bytes(cell[8..].try_into().expect("eight of sixteen bytes")),
+            })
+        }
+        Type::Numeric(_) => {
+            let cell: [u8; 17] = cell(bytes)?;
+            let unscaled = i128::from_le_bytes(cell[..16].try_into().expect("sixteen of seventeen bytes"));
+            Value::Numeric(Numeric { unscaled, scale: cell[16] })
+        }
+        Type::Text | Type::Varchar(_) | Type::Bpchar(_) | Type::Name | Type::Char => Value::Text(text()?),
+        Type::Json => Value::Json(text()?),
+        Type::Jsonb => Value::Jsonb(text()?),
+        Type::Bytea => Value::Bytea(bytes.to_vec()),
+        Type::Vector(_) => {
+            let elements = bytes.chunks_exact(4);
+            Value::Vector(
+                elements.map(|e| f32::from_le_bytes(e.try_into().expect("chunks of four"))).collect(),
+            )
+        }
+        Type::Array(element) => Value::Array(decode_array(bytes, element)?),
+    })
+}
+
+fn decode_array(bytes: &[u8], ty: &Type) -> Result<Vec<Value>> {
+    let mut reader = crate::codec::Reader::new(bytes).named("array", 0);
+    let count = reader.u32()?;
+    let mut elements = Vec::with_capacity(count.min(1 << 16) as usize);
+    for _ in 0..count {
+        let len = reader.u32()?;
+        elements.push(match len {
+            u32::MAX => Value::Null,
+            len => decode(reader.take(len as usize)?, ty)?,
+        });
+    }
+    Ok(elements)
+}
+
+/// Elements of an array cell's bytes, NULL as `None`, without decoding them.
+pub fn array_elements(bytes: &[u8]) -> Result<Vec<Option<&[u8]>>> {
+    let mut reader = crate::codec::Reader::new(bytes).named("array", 0);
+    let count = reader.u32()?;
+    let mut elements = Vec::with_capacity(count.min(1 << 16) as usize);
+    for _ in 0..count {
+        let len = reader.u32()?;
+        elements.push(if len == u32::MAX { None } else { Some(reader.take(len as usize)?) });
+    }
+    Ok(elements)
+}
+
+fn mismatch(value: &Value, ty: &Type) -> Error {
+    Error::internal(format!("a column of type {ty:?} was given {value:?}"))
+}
+
+fn row_too_long() -> Error {
+    let message = format!("row is too big: maximum size {ROW_BYTES_MAX} bytes");
+    Error::new(crate::error::SqlState::PROGRAM_LIMIT_EXCEEDED, message)
+}
+
+fn damaged(bytes: &[u8]) -> Error {
+    Error::corrupt("row", 0, "cells of the table's types", format_args!("{} bytes that are not", bytes.len()))
+}

@@ -1,0 +1,314 @@
+//! What a statement sees of one table: the newest state, and the few slots where it must look closer.
+//!
+//! ```text
+//!   state     live set, metadata indexes, graphs with tails: as of the newest commit
+//!   dirty     slots that changed after the snapshot, or that the transaction wrote itself
+//!   rows      overlay first, then the tree at the snapshot
+//! ```
+//!
+//! With nothing dirty, which is the rule, a snapshot costs a few counted references.
+
+use std::iter::Peekable;
+use std::sync::{Arc, OnceLock};
+
+use roaring::RoaringBitmap;
+
+use crate::catalog;
+use crate::distance::Metric;
+use crate::error::{Error, Result};
+use crate::index::bitmap::Predicate;
+use crate::index::hnsw::Graph;
+use crate::log::Seq;
+use crate::storage::{self, Slice};
+use crate::table::keys;
+use crate::table::overlay::{self, Overlay};
+use crate::table::rows::Layout;
+use crate::table::state::{State, Table, VectorColumn};
+use crate::types::Value;
+use crate::vectors::View;
+
+/// One table as of one statement, the transaction's own writes included. Cheap to clone.
+#[derive(Clone)]
+pub struct Snapshot(Arc<Inner>);
+
+struct Inner {
+    table: Arc<Table>,
+    definition: Arc<catalog::Table>,
+    layout: Arc<Layout>,
+    state: Arc<State>,
+    seq: Seq,
+    overlay: Option<Arc<Overlay>>,
+    /// With columns the transaction itself added.
+    own_vectors: Option<Arc<[VectorColumn]>>,
+    dirty: Arc<RoaringBitmap>,
+    visible_dirty: OnceLock<Arc<RoaringBitmap>>,
+    /// Keeps row versions of this snapshot from being forgotten.
+    _guard: Arc<dyn std::any::Any + Send + Sync>,
+}
+
+/// What searches of one vector index need.
+#[derive(Clone)]
+pub struct VectorIndexView {
+    pub index: Arc<catalog::Index>,
+    pub graph: Arc<Graph>,
+    /// Alive and maybe not in the graph yet, as of the newest commit.
+    pub tail: Arc<RoaringBitmap>,
+}
+
+static EMPTY: std::sync::LazyLock<Arc<RoaringBitmap>> = std::sync::LazyLock::new(Arc::default);
+
+impl Snapshot {
+    /// `seq` was taken, and is held by `guard`, before this is called. `own_vectors` are given when the transaction has
+    /// added columns.
+    pub(crate) fn new(
+        table: Arc<Table>,
+        definition: Arc<catalog::Table>,
+        seq: Seq,
+        overlay: Option<Arc<Overlay>>,
+        own_vectors: Option<Arc<[VectorColumn]>>,
+        guard: Arc<dyn std::any::Any + Send + Sync>,
+    ) -> Snapshot {
+        let state = table.state();
+        let layout = match Arc::ptr_eq(&state.definition, &definition) {
+            true => state.layout.clone(),
+            false => Arc::new(Layout::of(&definition)),
+        };
+        let changed = state.changes.since(seq);
+        let dirty = match (changed, &overlay) {
+            (None, None) => EMPTY.clone(),
+            (Some(changed), None) => Arc::new(changed),
+            (None, Some(overlay)) => Arc::new(overlay.touched()),
+            (Some(changed), Some(overlay)) => Arc::new(changed | overlay.touched()),
+        };
+        let visible_dirty = OnceLock::new();
+        Snapshot(Arc::new(Inner {
+            table,
+            definition,
+            layout,
+            state,
+            seq,
+            overlay,
+            own_vectors,
+            dirty,
+            visible_dirty,
+            _guard: guard,
+        }))
+    }
+
+    /// As of the statement, the transaction's own DDL included.
+    pub fn definition(&self) -> &Arc<catalog::Table> {
+        &self.0.definition
+    }
+
+    /// Decodes rows.
+    pub fn layout(&self) -> &Arc<Layout> {
+        &self.0.layout
+    }
+
+    pub fn seq(&self) -> Seq {
+        self.0.seq
+    }
+
+    /// How many rows are visible.
+    pub fn row_count(&self) -> Result<u64> {
+        if self.0.dirty.is_empty() {
+            return Ok(self.live().len());
+        }
+        let clean = self.live().len() - self.live().intersection_len(self.dirty());
+        Ok(clean + self.visible_dirty()?.len())
+    }
+
+    /// Whether the slot holds a row visible here.
+    pub fn visible(&self, slot: u32) -> Result<bool> {
+        if !self.0.dirty.is_empty() && self.0.dirty.contains(slot) {
+            return Ok(self.visible_dirty()?.contains(slot));
+        }
+        Ok(self.live().contains(slot))
+    }
+
+    /// The newest live set; exact outside [`Snapshot::dirty`].
+    pub fn live(&self) -> &Arc<RoaringBitmap> {
+        &self.0.state.live
+    }
+
+    /// Slots that changed since the snapshot or that the transaction itself wrote: live set, metadata indexes and
+    /// tails say nothing about them.
+    pub fn dirty(&self) -> &Arc<RoaringBitmap> {
+        &self.0.dirty
+    }
+
+    /// Those of the dirty slots that hold a row visible here.
+    pub fn visible_dirty(&self) -> Result<Arc<RoaringBitmap>> {
+        if let Some(known) = self.0.visible_dirty.get() {
+            return Ok(known.clone());
+        }
+        let mut visible = RoaringBitmap::new();
+        let mut others = (*self.0.dirty).clone();
+        if let Some(overlay) = &self.0.overlay {
+            visible = overlay.alive();
+            others -= overlay.touched();
+        }
+        for slot in others {
+            if self.committed_row(slot)?.is_some() {
+                visible.insert(slot);
+            }
+        }
+        Ok(self.0.visible_dirty.get_or_init(|| Arc::new(visible)).clone())
+    }
+
+    /// All slots that hold a row visible here.
+    pub fn visible_set(&self) -> Result<Arc<RoaringBitmap>> {
+        if self.0.dirty.is_empty() {
+            return Ok(self.live().clone());
+        }
+        let mut visible = &**self.live() - &*self.0.dirty;
+        visible |= &*self.visible_dirty()?;
+        Ok(Arc::new(visible))
+    }
+
+    /// The slots this transaction inserted.
+    pub fn own_inserts(&self) -> RoaringBitmap {
+        self.0.overlay.as_ref().map(|overlay| overlay.inserted().clone()).unwrap_or_default()
+    }
+
+    /// The row's bytes for [`Layout::read`], if it is visible.
+    pub fn row(&self, slot: u32) -> Result<Option<Slice>> {
+        if let Some(overlay) = &self.0.overlay
+            && let Some(row) = overlay.row(slot)?
+        {
+            return Ok(row);
+        }
+        self.committed_row(slot)
+    }
+
+    fn committed_row(&self, slot: u32) -> Result<Option<Slice>> {
+        self.0.table.tree().get(&keys::row_key(slot), self.0.seq)
+    }
+
+    /// Like [`Snapshot::row`] for each slot.
+    pub fn rows(&self, slots: &[u32]) -> Result<Vec<Option<Slice>>> {
+        slots.iter().map(|&slot| self.row(slot)).collect()
+    }
+
+    /// All visible rows.
+    pub fn scan(&self) -> RowScan {
+        let committed = self.0.table.tree().scan(keys::ROWS.0, keys::ROWS.1, self.0.seq);
+        RowScan {
+            committed: committed.peekable(),
+            own: self.0.overlay.as_ref().map(|o| o.rows_from(0).peekable()),
+        }
+    }
+
+    /// Slots whose cell satisfies the predicate, by the column's metadata index: exact, except that dirty slots are left
+    /// out and are the caller's to test. `None`: no index can tell.
+    pub fn select(&self, column: u16, predicate: &Predicate) -> Option<RoaringBitmap> {
+        let mut selected = self.0.state.metadata.select(self.position(column)?, predicate)?;
+        if !self.0.dirty.is_empty() {
+            selected -= &*self.0.dirty;
+        }
+        Some(selected)
+    }
+
+    /// How many slots the column's metadata index finds, dirty ones as of the newest commit.
+    pub fn count(&self, column: u16, predicate: &Predicate) -> Option<u64> {
+        self.0.state.metadata.count(self.position(column)?, predicate)
+    }
+
+    /// Distinct values of a column, while they are few enough for its metadata index to keep them apart.
+    pub fn distinct(&self, column: u16) -> Option<u64> {
+        self.0.state.metadata.distinct(self.position(column)?)
+    }
+
+    /// The row with this key in a unique index, if it is visible. No column of a key is NULL.
+    pub fn lookup_key(&self, index: catalog::Oid, key: &[Value]) -> Result<Option<u32>> {
+        let unique = keys::UniqueKey { index, columns: (0..key.len()).collect() };
+        let Some(key) = unique.key(|column| &key[column]) else { return Ok(None) };
+        if let Some(overlay) = &self.0.overlay
+            && let Some(slot) = overlay.key(&key)?
+        {
+            return Ok(slot);
+        }
+        let value = self.0.table.tree().get(&key, self.0.seq)?;
+        value.map(|value| keys::slot_of_value(&value)).transpose()
+    }
+
+    /// Vectors of a `vector(n)` column by its number.
+    pub fn vector_view(&self, column: u16) -> Result<View> {
+        let position = self.position(column);
+        let columns = self.0.own_vectors.as_ref().unwrap_or(&self.0.state.vectors);
+        let column = columns.iter().find(|column| Some(column.position) == position);
+        column.map(|column| column.column.view()).ok_or_else(|| {
+            Error::internal(format!("table {} has no vector column {position:?}", self.0.definition.name))
+        })
+    }
+
+    /// A vector index of the column (by number) for the metric.
+    pub fn vector_index(&self, column: u16, metric: Metric) -> Option<VectorIndexView> {
+        let position = self.position(column)?;
+        let metric = metric.into();
+        let fits = |options: catalog::HnswOptions| options.metric == metric;
+        let mut indexes = self.0.state.vector_indexes.iter();
+        let found = indexes.rfind(|i| i.position == position && i.definition.hnsw.is_some_and(fits))?;
+        Some(VectorIndexView {
+            index: found.definition.clone(),
+            graph: found.graph.clone(),
+            tail: found.tail.clone(),
+        })
+    }
+
+    /// Position in the row, from 0.
+    fn position(&self, column: u16) -> Option<usize> {
+        usize::from(column).checked_sub(1)
+    }
+}
+
+/// Iterates over (slot, row) in order of slots.
+pub struct RowScan {
+    committed: Peekable<storage::Scan>,
+    own: Option<Peekable<overlay::Rows>>,
+}
+
+impl RowScan {
+    fn step(&mut self) -> Result<Option<(u32, Slice)>> {
+        let Some(own) = &mut self.own else { return self.committed.next().map(row_of_entry).transpose() };
+        loop {
+            let committed = match self.committed.peek() {
+                Some(Ok((key, ..))) => Some(keys::slot_of_row_key(key)?),
+                Some(Err(error)) => return Err(error.clone()),
+                None => None,
+            };
+            let mine = match own.peek() {
+                Some(Ok((slot, _))) => Some(*slot),
+                Some(Err(error)) => return Err(error.clone()),
+                None => None,
+            };
+            match (committed, mine) {
+                (None, None) => return Ok(None),
+                (Some(committed), mine) if mine.is_none_or(|mine| committed < mine) => {
+                    return self.committed.next().map(row_of_entry).transpose();
+                }
+                (committed, _) => {
+                    if committed == mine {
+                        self.committed.next();
+                    }
+                    if let Some((slot, Some(row))) = own.next().transpose()? {
+                        return Ok(Some((slot, row)));
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn row_of_entry(entry: Result<(Slice, Seq, Slice)>) -> Result<(u32, Slice)> {
+    let (key, _, row) = entry?;
+    Ok((keys::slot_of_row_key(&key)?, row))
+}
+
+impl Iterator for RowScan {
+    type Item = Result<(u32, Slice)>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.step().transpose()
+    }
+}

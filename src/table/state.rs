@@ -1,0 +1,546 @@
+//! A table as it is now: its tree, its vectors, and in memory what searches go through.
+//!
+//! Everything in memory sits in one immutable [`State`] behind an `Arc`. A reader takes the `Arc`; a commit changes
+//! the state in place when nobody holds it and a copy when somebody does. Copies are shallow: parts are `Arc`s of
+//! their own and are copied when they change.
+//!
+//! A commit writes the tree first, then adds its slots to the change list and changes the bitmaps in one step, and
+//! only then does the database let new snapshots see its sequence number. So a reader who takes its snapshot first
+//! and the state second finds every later change in the list.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use parking_lot::{Mutex, RwLock};
+use roaring::RoaringBitmap;
+
+use crate::catalog::{self, HnswOptions, IndexMethod, Oid};
+use crate::error::{Error, Result};
+use crate::fs::Fs;
+use crate::index::hnsw::{Graph, Params};
+use crate::log::{Seq, StorageId};
+use crate::storage::{Slice, Tree};
+use crate::table::changes::ChangeList;
+use crate::table::keys::{ROWS, UniqueKey, row_key, slot_of_row_key};
+use crate::table::metadata::{Cells, Metadata};
+use crate::table::overlay::Overlay;
+use crate::table::rows::Layout;
+use crate::table::slots::Slots;
+use crate::vectors;
+
+/// The files and the newest state behind one storage id.
+pub struct Table {
+    storage: StorageId,
+    /// Vector segments and bitmaps.
+    dir: PathBuf,
+    tree: Arc<Tree>,
+    state: RwLock<Arc<State>>,
+    /// Held by whoever makes the next state.
+    changing: Mutex<()>,
+    slots: Mutex<Slots>,
+}
+
+/// What is in memory, as of the newest commit.
+#[derive(Clone)]
+pub struct State {
+    pub definition: Arc<catalog::Table>,
+    pub layout: Arc<Layout>,
+    pub unique_keys: Arc<[UniqueKey]>,
+    /// One per `vector(n)` column, in order of columns.
+    pub vectors: Arc<[VectorColumn]>,
+    pub live: Arc<RoaringBitmap>,
+    pub changes: ChangeList,
+    pub metadata: Metadata,
+    pub vector_indexes: Vec<VectorIndex>,
+}
+
+/// The segments of a `vector(n)` column.
+#[derive(Clone)]
+pub struct VectorColumn {
+    /// Position in the row, from 0.
+    pub position: usize,
+    pub column: Arc<vectors::Column>,
+}
+
+/// A graph and what it does not hold yet.
+#[derive(Clone)]
+pub struct VectorIndex {
+    pub definition: Arc<catalog::Index>,
+    /// Position of the column in the row, from 0.
+    pub position: usize,
+    pub graph: Arc<Graph>,
+    /// Alive and not offered to the graph yet.
+    pub tail: Arc<RoaringBitmap>,
+    /// Nodes of its generations on disk, which a crash may bring back.
+    pub saved: Arc<RoaringBitmap>,
+}
+
+/// What a commit does to the state, worked out before the state is touched.
+struct Delta {
+    born: RoaringBitmap,
+    changed: RoaringBitmap,
+    died: RoaringBitmap,
+}
+
+/// Cells decoded at a time while indexes are built.
+const CELLS_MAX: usize = 1 << 16;
+
+/// Changing this many slots in a copy of the state keeps readers from waiting; below it, changing in place is cheaper.
+const IN_PLACE_MAX: u64 = 256;
+
+/// The `vector(n)` columns, their segments from `segments(column number, dimensions)`.
+fn vector_columns(
+    definition: &catalog::Table,
+    segments: impl Fn(u32, usize) -> Result<vectors::Column>,
+) -> Result<Vec<VectorColumn>> {
+    let mut columns = Vec::new();
+    for (position, column) in definition.columns.iter().enumerate() {
+        if let Some(dimensions) = column.dimensions() {
+            let column = Arc::new(segments(u32::from(column.number), dimensions)?);
+            columns.push(VectorColumn { position, column });
+        }
+    }
+    Ok(columns)
+}
+
+impl Table {
+    /// A table without rows. Makes its folder.
+    pub fn create(
+        fs: &Arc<dyn Fs>,
+        dir: &Path,
+        tree: Arc<Tree>,
+        definition: Arc<catalog::Table>,
+        indexes: &[Arc<catalog::Index>],
+    ) -> Result<Table> {
+        let columns = vector_columns(&definition, |number, dimensions| {
+            vectors::Column::create(fs.clone(), dir, number, dimensions)
+        })?;
+        Ok(Table::from_parts(dir, tree, definition, indexes, columns))
+    }
+
+    /// A table whose rows are in its files; [`Table::restore`] tells which live.
+    pub fn open(
+        fs: &Arc<dyn Fs>,
+        dir: &Path,
+        tree: Arc<Tree>,
+        definition: Arc<catalog::Table>,
+        indexes: &[Arc<catalog::Index>],
+    ) -> Result<Table> {
+        let columns = vector_columns(&definition, |number, dimensions| {
+            vectors::Column::open(fs.clone(), dir, number, dimensions)
+        })?;
+        Ok(Table::from_parts(dir, tree, definition, indexes, columns))
+    }
+
+    fn from_parts(
+        dir: &Path,
+        tree: Arc<Tree>,
+        definition: Arc<catalog::Table>,
+        indexes: &[Arc<catalog::Index>],
+        columns: Vec<VectorColumn>,
+    ) -> Table {
+        let state = State {
+            layout: Arc::new(Layout::of(&definition)),
+            unique_keys: unique_keys(indexes),
+            vectors: columns.into(),
+            live: Arc::default(),
+            changes: ChangeList::default(),
+            metadata: Metadata::new(&definition),
+            vector_indexes: indexes.iter().filter_map(VectorIndex::new).collect(),
+            definition,
+        };
+        Table {
+            storage: tree.id(),
+            dir: dir.to_path_buf(),
+            tree,
+            state: RwLock::new(Arc::new(state)),
+            changing: Mutex::new(()),
+            slots: Mutex::new(Slots::default()),
+        }
+    }
+
+    pub fn storage(&self) -> StorageId {
+        self.storage
+    }
+
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    pub fn tree(&self) -> &Arc<Tree> {
+        &self.tree
+    }
+
+    /// The newest state.
+    pub fn state(&self) -> Arc<State> {
+        self.state.read().clone()
+    }
+
+    /// Makes the next state. With `copy`, readers go on meanwhile.
+    fn change(&self, copy: bool, f: impl FnOnce(&mut State)) {
+        let _changing = self.changing.lock();
+        if copy {
+            let mut next = State::clone(&self.state.read());
+            f(&mut next);
+            *self.state.write() = Arc::new(next);
+        } else {
+            f(Arc::make_mut(&mut self.state.write()));
+        }
+    }
+
+    /// Makes a transaction's writes visible from `seq` on. No snapshot is older than `horizon`. One commit at a time.
+    pub fn publish(&self, seq: Seq, overlay: Arc<Overlay>, horizon: Seq) -> Result<()> {
+        let delta = Delta {
+            born: overlay.inserted().clone(),
+            changed: &overlay.alive() - overlay.inserted(),
+            died: overlay.deleted().clone(),
+        };
+        let copy = delta.len() > IN_PLACE_MAX;
+        let state = self.state();
+        let (bulk, cells) = match copy {
+            true => (Some(bulk_metadata(&state, &overlay, &delta)?), state.metadata.cells()),
+            false => (None, small_cells(&state, &overlay)?),
+        };
+        drop(state);
+        Arc::unwrap_or_clone(overlay).publish(&self.tree, seq)?;
+        if let Some(last) = delta.born.max() {
+            self.slots.lock().raise(last + 1);
+        }
+        self.change(copy, |state| {
+            state.changes.trim(horizon);
+            state.changes.push(seq, delta.all());
+            match bulk {
+                Some(metadata) => state.metadata = metadata,
+                None => state.metadata.change(&cells, &delta.died),
+            }
+            state.flip(&delta);
+        });
+        if !delta.died.is_empty() {
+            self.slots.lock().died(seq, delta.died);
+        }
+        Ok(())
+    }
+
+    /// Sets the live set and builds metadata indexes and tails from the tree, after the files were opened.
+    pub fn restore(&self, snapshot: Seq) -> Result<()> {
+        let state = self.state();
+        let mut live = RoaringBitmap::new();
+        let mut metadata = state.metadata.clone();
+        let none = RoaringBitmap::new();
+        let mut cells = metadata.cells();
+        for entry in self.tree.scan(ROWS.0, ROWS.1, snapshot) {
+            let (key, _, row) = entry?;
+            let slot = slot_of_row_key(&key)?;
+            live.insert(slot);
+            cells.add(slot, &state.layout.read(&row)?)?;
+            if cells.len() >= CELLS_MAX {
+                metadata.change(&std::mem::replace(&mut cells, metadata.cells()), &none);
+            }
+        }
+        metadata.change(&cells, &none);
+        self.check_room(&live)?;
+        drop(state);
+        self.change(false, |state| {
+            state.metadata = metadata;
+            for index in &mut state.vector_indexes {
+                index.tail = Arc::new(&live - &*index.graph.nodes());
+            }
+            state.live = Arc::new(live);
+        });
+        Ok(())
+    }
+
+    /// Every live slot has a place in every vector column.
+    fn check_room(&self, live: &RoaringBitmap) -> Result<()> {
+        let Some(last) = live.max() else { return Ok(()) };
+        for vector in self.state().vectors.iter() {
+            let end = vector.column.view().slots_end();
+            if last >= end {
+                let file = self.dir.join(format!("{}.*.vec", vector.position + 1));
+                let expected = format!("room for the vector of slot {last}");
+                return Err(Error::corrupt(file.display(), 0, expected, format!("room for {end} slots")));
+            }
+        }
+        Ok(())
+    }
+
+    /// After the log was replayed: which slots may be given out.
+    pub fn recover_slots(&self) {
+        let state = self.state();
+        let mut slots = self.slots.lock();
+        let next = slots.next().max(state.live.max().map_or(0, |last| last + 1));
+        *slots = Slots::recovered(next, &state.live, |slot| state.graph_knows(slot));
+    }
+
+    /// Slots for new rows, ascending.
+    pub fn take_slots(&self, count: usize, horizon: Seq) -> Result<Vec<u32>> {
+        let state = self.state();
+        let mut slots = self.slots.lock();
+        slots.reclaim(horizon, |slot| state.graph_knows(slot));
+        slots.take(count)
+    }
+
+    /// Slots of a transaction that was undone.
+    pub fn give_back_slots(&self, slots: impl IntoIterator<Item = u32>) {
+        self.slots.lock().give_back(slots);
+    }
+
+    /// Never hands out slots below `end` as new ones.
+    pub fn raise_slots(&self, end: u32) {
+        self.slots.lock().raise(end);
+    }
+
+    pub fn slots_end(&self) -> u32 {
+        self.slots.lock().next()
+    }
+
+    /// Takes on a new definition and its indexes: renames, new columns, indexes that came or went. `graphs` are those
+    /// of new vector indexes, built already.
+    pub fn redefine(
+        &self,
+        definition: Arc<catalog::Table>,
+        indexes: &[Arc<catalog::Index>],
+        graphs: &mut Vec<(Oid, Arc<Graph>)>,
+        vectors: Arc<[VectorColumn]>,
+    ) -> Result<()> {
+        let mut metadata = self.state().metadata.clone();
+        metadata.redefine(&definition, &self.state().live)?;
+        let unlinked = {
+            let state = self.state();
+            state.vector_indexes.iter().any(|old| indexes.iter().all(|new| new.oid != old.definition.oid))
+        };
+        self.change(false, |state| {
+            state.layout = Arc::new(Layout::of(&definition));
+            state.unique_keys = unique_keys(indexes);
+            state.vectors = vectors;
+            state.metadata = metadata;
+            state.redefine_vector_indexes(indexes, graphs);
+            state.definition = definition;
+        });
+        if unlinked {
+            let state = self.state();
+            self.slots.lock().unlink(|slot| state.graph_knows(slot));
+        }
+        Ok(())
+    }
+
+    /// The vector columns of a definition: those known, and new ones with every slot NULL.
+    pub fn vectors_of(
+        &self,
+        fs: &Arc<dyn Fs>,
+        definition: &catalog::Table,
+        known: &[VectorColumn],
+    ) -> Result<Arc<[VectorColumn]>> {
+        let mut all = Vec::new();
+        for (position, column) in definition.columns.iter().enumerate() {
+            let Some(dimensions) = column.dimensions() else { continue };
+            if let Some(known) = known.iter().find(|known| known.position == position) {
+                all.push(known.clone());
+                continue;
+            }
+            self.remove_segments(fs, column.number)?;
+            let column =
+                vectors::Column::create(fs.clone(), &self.dir, u32::from(column.number), dimensions)?;
+            let end = self.slots_end();
+            column.reserve(end)?;
+            const NULLS: [Option<&[u8]>; 1024] = [None; 1024];
+            for first in (0..end).step_by(NULLS.len()) {
+                column.write_run(first, &NULLS[..NULLS.len().min((end - first) as usize)])?;
+            }
+            all.push(VectorColumn { position, column: Arc::new(column) });
+        }
+        Ok(all.into())
+    }
+
+    /// Segments of a column that no definition has: left by a transaction that was undone.
+    fn remove_segments(&self, fs: &Arc<dyn Fs>, column: u16) -> Result<()> {
+        let prefix = format!("{column}.");
+        for name in fs.list(&self.dir)? {
+            let segment = name.extension().is_none_or(|extension| extension != "sst");
+            if segment && name.to_str().is_some_and(|name| name.starts_with(&prefix)) {
+                fs.remove_file(&self.dir.join(name))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Slots were offered to a graph: if it is still the index's, they leave its tail.
+    pub fn shorten_tail(&self, index: Oid, offered: &RoaringBitmap, graph: &Arc<Graph>) {
+        self.change(false, |state| {
+            if let Some(index) = state.vector_index_mut(index).filter(|i| Arc::ptr_eq(&i.graph, graph)) {
+                *Arc::make_mut(&mut index.tail) -= offered;
+            }
+        });
+    }
+
+    /// Puts another graph in the place of an index's; `offered` are the slots it was built over.
+    pub fn replace_graph(&self, index: Oid, graph: Arc<Graph>, offered: &RoaringBitmap) {
+        self.change(true, |state| {
+            let live = state.live.clone();
+            if let Some(index) = state.vector_index_mut(index) {
+                index.graph = graph;
+                index.tail = Arc::new(&*live - offered);
+            }
+        });
+    }
+
+    /// Installs a graph from disk, before the live set is restored. `saved`: nodes of all its generations there.
+    pub fn open_graph(&self, index: Oid, graph: Arc<Graph>, saved: Arc<RoaringBitmap>) {
+        self.change(false, |state| {
+            if let Some(index) = state.vector_index_mut(index) {
+                index.graph = graph;
+                index.saved = saved;
+            }
+        });
+    }
+
+    /// Generations were saved or forgotten.
+    pub fn set_saved(&self, index: Oid, saved: Arc<RoaringBitmap>) {
+        self.change(false, |state| {
+            if let Some(index) = state.vector_index_mut(index) {
+                index.saved = saved;
+            }
+        });
+        self.unlink_slots();
+    }
+
+    /// Looks again at the slots of dead rows, after graphs were rebuilt.
+    pub fn unlink_slots(&self) {
+        let state = self.state();
+        self.slots.lock().unlink(|slot| state.graph_knows(slot));
+    }
+
+    /// Dead rows that graphs still have nodes for.
+    pub fn linked_slots(&self) -> u64 {
+        self.slots.lock().linked()
+    }
+
+    /// Makes every vector written so far durable.
+    pub fn sync_vectors(&self) -> Result<()> {
+        self.state().vectors.iter().try_for_each(|vector| vector.column.sync())
+    }
+
+    /// The newest version of a row, whoever may see it.
+    pub fn newest_row(&self, slot: u32) -> Result<Option<Slice>> {
+        self.tree.get(&row_key(slot), Seq(u64::MAX))
+    }
+}
+
+impl Delta {
+    fn len(&self) -> u64 {
+        self.born.len() + self.changed.len() + self.died.len()
+    }
+
+    fn all(&self) -> RoaringBitmap {
+        &(&self.born | &self.changed) | &self.died
+    }
+}
+
+/// The cells of a few new row versions that metadata indexes want.
+fn small_cells(state: &State, overlay: &Arc<Overlay>) -> Result<Cells> {
+    let mut cells = state.metadata.cells();
+    if !cells.is_empty() {
+        for row in overlay.rows_from(0) {
+            if let (slot, Some(row)) = row? {
+                cells.add(slot, &state.layout.read(&row)?)?;
+            }
+        }
+    }
+    Ok(cells)
+}
+
+/// Metadata indexes with many new row versions taken in, a bounded number at a time.
+fn bulk_metadata(state: &State, overlay: &Arc<Overlay>, delta: &Delta) -> Result<Metadata> {
+    let mut metadata = state.metadata.clone();
+    let mut cells = metadata.cells();
+    if cells.is_empty() {
+        return Ok(metadata);
+    }
+    let none = RoaringBitmap::new();
+    for row in overlay.rows_from(0) {
+        if let (slot, Some(row)) = row? {
+            cells.add(slot, &state.layout.read(&row)?)?;
+        }
+        if cells.len() >= CELLS_MAX {
+            metadata.change(&std::mem::replace(&mut cells, metadata.cells()), &none);
+        }
+    }
+    metadata.change(&cells, &delta.died);
+    Ok(metadata)
+}
+
+impl State {
+    fn flip(&mut self, delta: &Delta) {
+        let live = Arc::make_mut(&mut self.live);
+        *live |= &delta.born;
+        *live -= &delta.died;
+        for index in &mut self.vector_indexes {
+            let tail = Arc::make_mut(&mut index.tail);
+            *tail |= &delta.born;
+            *tail -= &delta.died;
+        }
+    }
+
+    fn redefine_vector_indexes(
+        &mut self,
+        indexes: &[Arc<catalog::Index>],
+        graphs: &mut Vec<(Oid, Arc<Graph>)>,
+    ) {
+        let mut all = Vec::new();
+        for index in indexes {
+            let Some(mut new) = VectorIndex::new(index) else { continue };
+            match self.vector_indexes.iter().position(|known| known.definition.oid == index.oid) {
+                Some(known) => {
+                    let known = self.vector_indexes.swap_remove(known);
+                    new.graph = known.graph;
+                    new.tail = known.tail;
+                    new.saved = known.saved;
+                }
+                None => {
+                    if let Some(built) = graphs.iter().position(|(oid, _)| *oid == index.oid) {
+                        new.graph = graphs.swap_remove(built).1;
+                    }
+                    new.tail = Arc::new(&*self.live - &*new.graph.nodes());
+                }
+            }
+            all.push(new);
+        }
+        self.vector_indexes = all;
+    }
+
+    fn vector_index_mut(&mut self, index: Oid) -> Option<&mut VectorIndex> {
+        self.vector_indexes.iter_mut().find(|known| known.definition.oid == index)
+    }
+
+    /// Whether some graph, in memory or on disk, has a node for the slot.
+    fn graph_knows(&self, slot: u32) -> bool {
+        self.vector_indexes.iter().any(|index| index.graph.contains(slot) || index.saved.contains(slot))
+    }
+
+    pub fn vector_column(&self, position: usize) -> Option<&VectorColumn> {
+        self.vectors.iter().find(|column| column.position == position)
+    }
+}
+
+impl VectorIndex {
+    /// With an empty graph; `None` for indexes of another kind.
+    fn new(index: &Arc<catalog::Index>) -> Option<VectorIndex> {
+        let options = index.hnsw.filter(|_| index.method == IndexMethod::Hnsw)?;
+        Some(VectorIndex {
+            definition: index.clone(),
+            position: usize::from(*index.columns.first()?) - 1,
+            graph: Arc::new(Graph::new(params(&options))),
+            tail: Arc::default(),
+            saved: Arc::default(),
+        })
+    }
+}
+
+/// What a graph of this index is built with.
+pub fn params(options: &HnswOptions) -> Params {
+    Params { m: options.m, ef_construction: options.ef_construction, metric: options.metric.into() }
+}
+
+fn unique_keys(indexes: &[Arc<catalog::Index>]) -> Arc<[UniqueKey]> {
+    indexes.iter().filter(|index| index.unique).map(|index| UniqueKey::of(index)).collect()
+}

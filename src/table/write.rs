@@ -1,0 +1,337 @@
+//! A transaction's pen for one table: rows become changes, changes become log bytes and overlay.
+//!
+//! ```text
+//!   values ──> keys, row bytes, slot ──> vector segments (written now: the slot is ours alone)
+//!                                    ├─> chunk            (log bytes, handed to the log as they fill)
+//!                                    └─> overlay          (what the transaction itself sees)
+//! ```
+//!
+//! Recovery holds the same pen: [`Writer::replay`] takes the changes from the log instead of making them.
+
+use std::sync::Arc;
+
+use roaring::RoaringBitmap;
+
+use crate::catalog;
+use crate::error::{Error, Result, SqlState};
+use crate::log::{Change, Changes, Seq};
+use crate::storage::Slice;
+use crate::table::keys::{self, UniqueKey};
+use crate::table::overlay::Overlay;
+use crate::table::rows::Layout;
+use crate::table::state::{Table, VectorColumn};
+use crate::types::Value;
+
+/// What one transaction writes to one table.
+pub struct Writer {
+    pub(super) table: Arc<Table>,
+    definition: Arc<catalog::Table>,
+    pub(super) layout: Arc<Layout>,
+    unique_keys: Arc<[UniqueKey]>,
+    vectors: Arc<[VectorColumn]>,
+    pub(super) overlay: Arc<Overlay>,
+    /// Changes not yet handed to the log.
+    pub(super) chunk: Vec<u8>,
+    /// How often a chunk was handed out.
+    pub(super) chunks_taken: u64,
+    /// Slots taken from the table; given back when the transaction is undone.
+    pub(super) taken: RoaringBitmap,
+    /// The overlay moves to files once it takes this much memory.
+    overlay_bytes_max: usize,
+}
+
+/// The unique keys of one row, in the order of [`Writer::unique_keys`]; `None` where a column is NULL.
+pub type Keys = Vec<Option<Vec<u8>>>;
+
+/// A row to insert, with its keys.
+pub struct NewRow {
+    pub values: Vec<Value>,
+    pub keys: Keys,
+}
+
+/// A new version of a row.
+pub struct NewVersion {
+    pub slot: u32,
+    pub values: Vec<Value>,
+    pub old_keys: Keys,
+    pub new_keys: Keys,
+}
+
+impl Writer {
+    pub fn new(
+        table: Arc<Table>,
+        definition: Arc<catalog::Table>,
+        indexes: &[Arc<catalog::Index>],
+        vectors: Arc<[VectorColumn]>,
+        overlay_bytes_max: usize,
+    ) -> Writer {
+        let unique_keys =
+            indexes.iter().filter(|index| index.unique).map(|index| UniqueKey::of(index)).collect();
+        Writer {
+            layout: Arc::new(Layout::of(&definition)),
+            unique_keys,
+            vectors,
+            overlay: Arc::default(),
+            chunk: Vec::new(),
+            chunks_taken: 0,
+            taken: RoaringBitmap::new(),
+            table,
+            definition,
+            overlay_bytes_max,
+        }
+    }
+
+    pub fn table(&self) -> &Arc<Table> {
+        &self.table
+    }
+
+    pub fn definition(&self) -> &Arc<catalog::Table> {
+        &self.definition
+    }
+
+    pub fn unique_keys(&self) -> &Arc<[UniqueKey]> {
+        &self.unique_keys
+    }
+
+    pub fn overlay(&self) -> &Arc<Overlay> {
+        &self.overlay
+    }
+
+    pub fn into_overlay(self) -> Arc<Overlay> {
+        self.overlay
+    }
+
+    /// Goes on under another definition or other indexes, after the transaction's own DDL.
+    pub fn redefine(
+        &mut self,
+        definition: Arc<catalog::Table>,
+        indexes: &[Arc<catalog::Index>],
+        vectors: Arc<[VectorColumn]>,
+    ) {
+        self.layout = Arc::new(Layout::of(&definition));
+        self.unique_keys =
+            indexes.iter().filter(|index| index.unique).map(|index| UniqueKey::of(index)).collect();
+        self.vectors = vectors;
+        self.definition = definition;
+    }
+
+    pub fn keys_of(&self, values: &[Value]) -> Result<Keys> {
+        let keys: Keys = self.unique_keys.iter().map(|unique| unique.key(|column| &values[column])).collect();
+        keys.iter().flatten().try_for_each(|key| keys::check_length(key))?;
+        Ok(keys)
+    }
+
+    /// Does what may fail of publishing, before the commit is logged.
+    pub fn prepare(&mut self) -> Result<()> {
+        Arc::make_mut(&mut self.overlay).prepare(self.table.tree())
+    }
+
+    /// Whether rows have moved to files.
+    pub fn has_spilled(&self) -> bool {
+        self.overlay.has_spilled()
+    }
+
+    /// The newest version of a row that this transaction has locked or made: its values, `vector(n)` cells empty.
+    pub fn current_values(&self, slot: u32) -> Result<Option<Vec<Value>>> {
+        let row = match self.overlay.row(slot)? {
+            Some(row) => row,
+            None => self.table.newest_row(slot)?,
+        };
+        row.map(|row| self.layout.read(&row)?.values()).transpose()
+    }
+
+    /// The row that has the key now: by this transaction's writes, else by the newest commit.
+    pub fn owner(&self, key: &[u8]) -> Result<Option<u32>> {
+        if let Some(owner) = self.overlay.key(key)? {
+            return Ok(owner);
+        }
+        let value: Option<Slice> = self.table.tree().get(key, Seq(u64::MAX))?;
+        value.map(|value| keys::slot_of_value(&value)).transpose()
+    }
+
+    /// Inserts rows whose keys are free and locked; returns their slots.
+    pub fn insert(&mut self, rows: &[NewRow], horizon: Seq) -> Result<Vec<u32>> {
+        self.check_vectors(rows.iter().map(|row| &row.values[..]))?;
+        let slots = self.table.take_slots(rows.len(), horizon)?;
+        self.taken.extend(&slots);
+        let cells = self.write_vectors(rows, &slots)?;
+        let mut bytes = Vec::new();
+        let overlay = Arc::make_mut(&mut self.overlay);
+        for (number, (row, &slot)) in rows.iter().zip(&slots).enumerate() {
+            bytes.clear();
+            self.layout.encode(&row.values, &mut bytes)?;
+            let change = Change::Insert {
+                slot,
+                row: &bytes,
+                vectors: cells.iter().map(|column| column.cell(number)).collect(),
+                keys: row.keys.iter().flatten().map(Vec::as_slice).collect(),
+            };
+            change.encode(&mut self.chunk);
+            overlay.apply(&change);
+        }
+        self.bound_memory()?;
+        Ok(slots)
+    }
+
+    /// Gives rows other values; `vector(n)` cells stay what they are.
+    pub fn update(&mut self, versions: &mut [NewVersion]) -> Result<()> {
+        let mut bytes = Vec::new();
+        for version in versions {
+            self.keep_vector_nulls(version.slot, &mut version.values)?;
+            bytes.clear();
+            self.layout.encode(&version.values, &mut bytes)?;
+            let mut change =
+                Change::Update { slot: version.slot, row: &bytes, keys_removed: vec![], keys_added: vec![] };
+            if let Change::Update { keys_removed, keys_added, .. } = &mut change {
+                for (old, new) in
+                    version.old_keys.iter().zip(&version.new_keys).filter(|(old, new)| old != new)
+                {
+                    keys_removed.extend(old.as_deref());
+                    keys_added.extend(new.as_deref());
+                }
+            }
+            change.encode(&mut self.chunk);
+            Arc::make_mut(&mut self.overlay).apply(&change);
+        }
+        self.bound_memory()
+    }
+
+    /// Deletes rows, given with their keys.
+    pub fn delete(&mut self, rows: &[(u32, Keys)]) -> Result<()> {
+        let overlay = Arc::make_mut(&mut self.overlay);
+        for (slot, keys) in rows {
+            let keys = keys.iter().flatten().map(Vec::as_slice).collect();
+            let change = Change::Delete { slot: *slot, keys };
+            change.encode(&mut self.chunk);
+            overlay.apply(&change);
+        }
+        self.bound_memory()
+    }
+
+    /// Takes in changes that a log record holds: what [`Writer::insert`], [`Writer::update`] and [`Writer::delete`] made.
+    pub fn replay(&mut self, changes: &[u8]) -> Result<()> {
+        for change in Changes::new(changes) {
+            let change = change?;
+            if let Change::Insert { slot, vectors, .. } = &change {
+                self.table.raise_slots(slot + 1);
+                self.taken.insert(*slot);
+                for (column, vector) in self.vectors.iter().zip(vectors) {
+                    column.column.reserve(slot + 1)?;
+                    column.column.write_run(*slot, &[*vector])?;
+                }
+            }
+            Arc::make_mut(&mut self.overlay).apply(&change);
+        }
+        self.bound_memory()
+    }
+
+    /// Log bytes made since the last call.
+    pub fn take_chunk(&mut self) -> Vec<u8> {
+        if !self.chunk.is_empty() {
+            self.chunks_taken += 1;
+        }
+        std::mem::take(&mut self.chunk)
+    }
+
+    pub fn chunk_bytes(&self) -> usize {
+        self.chunk.len()
+    }
+
+    /// Undoes everything: its slots are free again, its vectors garbage that nobody reads.
+    pub fn undo(self) {
+        self.table.give_back_slots(self.taken);
+    }
+
+    fn bound_memory(&mut self) -> Result<()> {
+        if self.overlay.bytes() > self.overlay_bytes_max {
+            Arc::make_mut(&mut self.overlay).spill(self.table.tree())?;
+        }
+        Ok(())
+    }
+
+    fn check_vectors<'v>(&self, rows: impl Iterator<Item = &'v [Value]>) -> Result<()> {
+        for values in rows {
+            for column in self.vectors.iter() {
+                match &values[column.position] {
+                    Value::Null => {}
+                    Value::Vector(vector) if vector.len() == column.column.dimensions() => {}
+                    Value::Vector(vector) => {
+                        return Err(dimensions_differ(column.column.dimensions(), vector.len()));
+                    }
+                    other => return Err(Error::internal(format!("a vector column was given {other:?}"))),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes the vector cells of new rows, runs of consecutive slots at once, and returns them as bytes for the log.
+    fn write_vectors(&self, rows: &[NewRow], slots: &[u32]) -> Result<Vec<CellBytes>> {
+        let Some(last) = slots.last() else { return Ok(Vec::new()) };
+        let mut all = Vec::with_capacity(self.vectors.len());
+        for column in self.vectors.iter() {
+            column.column.reserve(last + 1)?;
+            let cells = CellBytes::of(rows, column.position);
+            let mut start = 0;
+            for run in slots.chunk_by(|a, b| a + 1 == *b) {
+                let vectors: Vec<Option<&[u8]>> =
+                    (start..start + run.len()).map(|number| cells.cell(number)).collect();
+                column.column.write_run(run[0], &vectors)?;
+                start += run.len();
+            }
+            all.push(cells);
+        }
+        Ok(all)
+    }
+
+    /// Row bytes carry the null bits of vector cells; an update that leaves vectors alone takes them from the old row.
+    fn keep_vector_nulls(&self, slot: u32, values: &mut [Value]) -> Result<()> {
+        if self.vectors.is_empty() {
+            return Ok(());
+        }
+        for column in self.vectors.iter() {
+            let null = column.column.view().norm(slot).is_nan();
+            values[column.position] = if null { Value::Null } else { Value::Vector(Vec::new()) };
+        }
+        Ok(())
+    }
+}
+
+/// The cells of one vector column of several rows, as little-endian bytes.
+struct CellBytes {
+    bytes: Vec<u8>,
+    /// Where each cell ends; a NULL one has no bytes.
+    ends: Vec<usize>,
+}
+
+impl CellBytes {
+    fn of(rows: &[NewRow], position: usize) -> CellBytes {
+        let mut cells = CellBytes { bytes: Vec::new(), ends: Vec::with_capacity(rows.len()) };
+        if let Some(Value::Vector(vector)) = rows.first().map(|row| &row.values[position]) {
+            cells.bytes.reserve(4 * vector.len() * rows.len());
+        }
+        for row in rows {
+            if let Value::Vector(vector) = &row.values[position] {
+                let start = cells.bytes.len();
+                cells.bytes.resize(start + 4 * vector.len(), 0);
+                // A loop over whole cells, which compiles to a copy; extending element by element does not.
+                for (bytes, element) in cells.bytes[start..].chunks_exact_mut(4).zip(vector) {
+                    bytes.copy_from_slice(&element.to_le_bytes());
+                }
+            }
+            cells.ends.push(cells.bytes.len());
+        }
+        cells
+    }
+
+    fn cell(&self, number: usize) -> Option<&[u8]> {
+        let start = number.checked_sub(1).map_or(0, |before| self.ends[before]);
+        let end = self.ends[number];
+        (start < end).then(|| &self.bytes[start..end])
+    }
+}
+
+/// pgvector's words.
+fn dimensions_differ(expected: usize, found: usize) -> Error {
+    Error::new(SqlState::DATA_EXCEPTION, format!("expected {expected} dimensions, not {found}"))
+}

@@ -1,0 +1,586 @@
+//! SQL types as Arrow types, and cells as Arrow arrays: the one bridge between the core and DataFusion.
+//!
+//! | SQL                                | Arrow                       |
+//! |------------------------------------|-----------------------------|
+//! | text, varchar, bpchar, json, name, char | Utf8 (the metadata tells which) |
+//! | jsonb                              | LargeUtf8                   |
+//! | bytea                              | Binary                      |
+//! | vector                             | LargeBinary, raw little-endian f32 |
+//! | uuid                               | FixedSizeBinary(16)         |
+//! | numeric                            | Decimal128                  |
+//! | date, time, timestamp, timestamptz | Date32, Time64(us), Timestamp(us, none or UTC) |
+//! | interval                           | IntervalMonthDayNano        |
+//! | arrays                             | List                        |
+//!
+//! The exact SQL type travels as field metadata under [`TYPE_KEY`]. Operators that lose metadata (UNION, CASE,
+//! aggregates) lose only modifiers and the kind of text, because vector, jsonb and uuid have Arrow types of
+//! their own.
+
+// Errors to and from DataFusion.
+pub mod errors;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arrow::array::*;
+use arrow::buffer::OffsetBuffer;
+use arrow::datatypes::*;
+use datafusion::common::ScalarValue;
+
+use crate::error::{Error, Result, SqlState};
+use crate::types::{Interval, Numeric, Type, Value};
+
+/// Field metadata key of the SQL type, whose value is the type as JSON.
+pub const TYPE_KEY: &str = "pg";
+/// Digits and digits after the point of a `numeric` without a modifier.
+const NUMERIC_DEFAULT: (u8, i8) = (38, 16);
+
+/// The Arrow type that holds cells of `ty`.
+pub fn data_type(ty: &Type) -> DataType {
+    match ty {
+        Type::Bool => DataType::Boolean,
+        Type::Int2 => DataType::Int16,
+        Type::Int4 => DataType::Int32,
+        Type::Int8 => DataType::Int64,
+        Type::Float4 => DataType::Float32,
+        Type::Float8 => DataType::Float64,
+        Type::Numeric(modifier) => {
+            let (precision, scale) = modifier.unwrap_or(NUMERIC_DEFAULT);
+            DataType::Decimal128(precision, scale)
+        }
+        Type::Text | Type::Varchar(_) | Type::Bpchar(_) | Type::Json | Type::Name | Type::Char => {
+            DataType::Utf8
+        }
+        Type::Jsonb => DataType::LargeUtf8,
+        Type::Bytea => DataType::Binary,
+        Type::Date => DataType::Date32,
+        Type::Time => DataType::Time64(TimeUnit::Microsecond),
+        Type::Timestamp => DataType::Timestamp(TimeUnit::Microsecond, None),
+        Type::Timestamptz => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
+        Type::Interval => DataType::Interval(IntervalUnit::MonthDayNano),
+        Type::Uuid => DataType::FixedSizeBinary(16),
+        Type::Vector(_) => DataType::LargeBinary,
+        Type::Array(item) => DataType::List(item_field(item)),
+        Type::Oid => DataType::UInt32,
+    }
+}
+
+/// A field named `name` that remembers its SQL type.
+pub fn field(name: impl Into<String>, ty: &Type, nullable: bool) -> Field {
+    Field::new(name, data_type(ty), nullable).with_metadata(metadata(ty))
+}
+
+/// What [`field`] puts beside the Arrow type.
+pub fn metadata(ty: &Type) -> HashMap<String, String> {
+    let json = serde_json::to_string(ty).expect("a Type is plain data, which always serialises");
+    HashMap::from([(TYPE_KEY.to_owned(), json)])
+}
+
+/// The SQL type of a field: from its metadata when they agree with its Arrow type, else from the Arrow type.
+pub fn type_of(field: &Field) -> Type {
+    let noted = field.metadata().get(TYPE_KEY).and_then(|json| serde_json::from_str::<Type>(json).ok());
+    match noted {
+        Some(ty) if same_storage(&data_type(&ty), field.data_type()) => ty,
+        _ => type_of_data_type(field.data_type()),
+    }
+}
+
+/// The SQL type that an expression of an Arrow type shows as. Types we never store map to the nearest one;
+/// [`wire_type`] says what their arrays are cast to on the way out.
+pub fn type_of_data_type(data_type: &DataType) -> Type {
+    match data_type {
+        DataType::Boolean => Type::Bool,
+        DataType::Int8 | DataType::Int16 | DataType::UInt8 => Type::Int2,
+        DataType::Int32 | DataType::UInt16 => Type::Int4,
+        DataType::UInt32 => Type::Oid,
+        DataType::Int64 | DataType::UInt64 => Type::Int8,
+        DataType::Float16 | DataType::Float32 => Type::Float4,
+        DataType::Float64 => Type::Float8,
+        DataType::Decimal32(p, s) | DataType::Decimal64(p, s) => Type::Numeric(Some((*p, *s))),
+        DataType::Decimal128(p, s) if (*p, *s) == NUMERIC_DEFAULT => Type::Numeric(None),
+        DataType::Decimal128(p, s) => Type::Numeric(Some((*p, *s))),
+        DataType::Decimal256(_, _) => Type::Numeric(None),
+        DataType::LargeUtf8 => Type::Jsonb,
+        DataType::Binary | DataType::BinaryView => Type::Bytea,
+        DataType::LargeBinary => Type::Vector(None),
+        DataType::FixedSizeBinary(16) => Type::Uuid,
+        DataType::FixedSizeBinary(_) => Type::Bytea,
+        DataType::Date32 | DataType::Date64 => Type::Date,
+        DataType::Time32(_) | DataType::Time64(_) => Type::Time,
+        DataType::Timestamp(_, None) => Type::Timestamp,
+        DataType::Timestamp(_, Some(_)) => Type::Timestamptz,
+        DataType::Interval(_) | DataType::Duration(_) => Type::Interval,
+        DataType::List(item) | DataType::LargeList(item) | DataType::FixedSizeList(item, _) => {
+            Type::Array(Box::new(type_of(item)))
+        }
+        DataType::Dictionary(_, values) => type_of_data_type(values),
+        _ => Type::Text,
+    }
+}
+
+/// The Arrow type in which an expression of `found` leaves the planner: exactly one per SQL type, so that the
+/// wire encodes as many array types as there are in the table above.
+pub fn wire_type(found: &Field) -> DataType {
+    data_type(&type_of(found))
+}
+
+/// The field of a list's items: plain, because kernels that make lists know no metadata.
+pub fn item_field(item: &Type) -> FieldRef {
+    Arc::new(Field::new("item", data_type(item), true))
+}
+
+fn same_storage(left: &DataType, right: &DataType) -> bool {
+    match (left, right) {
+        (DataType::List(left), DataType::List(right)) => same_storage(left.data_type(), right.data_type()),
+        _ => left == right,
+    }
+}
+
+/// A value as a DataFusion scalar of `ty`'s Arrow type. Integers and floats widen or narrow to `ty`.
+pub fn to_scalar(value: &Value, ty: &Type) -> Result<ScalarValue> {
+    if let (Value::Vector(vector), Type::Vector(_)) = (value, ty) {
+        return Ok(ScalarValue::LargeBinary(Some(vector_bytes(vector))));
+    }
+    let mut builder = Builder::new(ty, 1);
+    builder.append(value)?;
+    only_cell(&builder.finish())
+}
+
+/// The cell of a column of one row. DataFusion's own way would forget what the items of a list are.
+pub fn only_cell(column: &ArrayRef) -> Result<ScalarValue> {
+    if let Some(list) = column.as_any().downcast_ref::<ListArray>() {
+        return Ok(ScalarValue::List(Arc::new(list.slice(0, 1))));
+    }
+    ScalarValue::try_from_array(column, 0).map_err(|error| Error::internal(error.to_string()))
+}
+
+/// The value of a scalar, read as `ty`.
+pub fn from_scalar(scalar: &ScalarValue, ty: &Type) -> Result<Value> {
+    if scalar.is_null() {
+        return Ok(Value::Null);
+    }
+    let wanted = data_type(ty);
+    let array = if scalar.data_type() == wanted {
+        scalar.to_array()
+    } else {
+        scalar.cast_to(&wanted).and_then(|s| s.to_array())
+    };
+    value_at(&array.map_err(|error| Error::internal(error.to_string()))?, 0, ty)
+}
+
+/// One cell of an array whose type is `data_type(ty)`.
+pub fn value_at(array: &ArrayRef, row: usize, ty: &Type) -> Result<Value> {
+    if array.is_null(row) {
+        return Ok(Value::Null);
+    }
+    Ok(match ty {
+        Type::Bool => Value::Bool(downcast::<BooleanArray>(array)?.value(row)),
+        Type::Int2 => Value::Int2(downcast::<Int16Array>(array)?.value(row)),
+        Type::Int4 => Value::Int4(downcast::<Int32Array>(array)?.value(row)),
+        Type::Int8 => Value::Int8(downcast::<Int64Array>(array)?.value(row)),
+        Type::Float4 => Value::Float4(downcast::<Float32Array>(array)?.value(row)),
+        Type::Float8 => Value::Float8(downcast::<Float64Array>(array)?.value(row)),
+        Type::Numeric(modifier) => {
+            let array = downcast::<Decimal128Array>(array)?;
+            numeric_value(array.value(row), array.scale(), modifier.is_none())?
+        }
+        Type::Text | Type::Varchar(_) | Type::Bpchar(_) | Type::Name | Type::Char => {
+            Value::Text(downcast::<StringArray>(array)?.value(row).to_owned())
+        }
+        Type::Json => Value::Json(downcast::<StringArray>(array)?.value(row).to_owned()),
+        Type::Jsonb => Value::Jsonb(downcast::<LargeStringArray>(array)?.value(row).to_owned()),
+        Type::Bytea => Value::Bytea(downcast::<BinaryArray>(array)?.value(row).to_vec()),
+        Type::Date => Value::Date(downcast::<Date32Array>(array)?.value(row)),
+        Type::Time => Value::Time(downcast::<Time64MicrosecondArray>(array)?.value(row)),
+        Type::Timestamp => Value::Timestamp(downcast::<TimestampMicrosecondArray>(array)?.value(row)),
+        Type::Timestamptz => Value::Timestamptz(downcast::<TimestampMicrosecondArray>(array)?.value(row)),
+        Type::Interval => interval_value(downcast::<IntervalMonthDayNanoArray>(array)?.value(row)),
+        Type::Uuid => {
+            let bytes = downcast::<FixedSizeBinaryArray>(array)?.value(row);
+            Value::Uuid(bytes.try_into().map_err(|_| Error::internal("a uuid has 16 bytes"))?)
+        }
+        Type::Vector(_) => Value::Vector(vector_floats(downcast::<LargeBinaryArray>(array)?.value(row))),
+        Type::Array(item) => {
+            let items = downcast::<ListArray>(array)?.value(row);
+            Value::Array((0..items.len()).map(|i| value_at(&items, i, item)).collect::<Result<_>>()?)
+        }
+        Type::Oid => Value::Oid(downcast::<UInt32Array>(array)?.value(row)),
+    })
+}
+
+/// An array of `ty` from values, one per row.
+pub fn array<'a>(ty: &Type, values: impl ExactSizeIterator<Item = &'a Value>) -> Result<ArrayRef> {
+    let mut builder = Builder::new(ty, values.len());
+    for value in values {
+        builder.append(value)?;
+    }
+    Ok(builder.finish())
+}
+
+/// The bytes of a vector in its Arrow cell.
+pub fn vector_bytes(vector: &[f32]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(vector.len() * 4);
+    for component in vector {
+        bytes.extend_from_slice(&component.to_le_bytes());
+    }
+    bytes
+}
+
+/// The components of a vector's Arrow cell. Cells are not aligned, hence a copy.
+pub fn vector_floats(bytes: &[u8]) -> Vec<f32> {
+    let (chunks, _) = bytes.as_chunks::<4>();
+    chunks.iter().map(|chunk| f32::from_le_bytes(*chunk)).collect()
+}
+
+fn numeric_value(unscaled: i128, scale: i8, trim: bool) -> Result<Value> {
+    let mut number = match u8::try_from(scale) {
+        Ok(scale) => Numeric { unscaled, scale },
+        Err(_) => {
+            let factor =
+                10i128.checked_pow(u32::from(scale.unsigned_abs())).and_then(|f| unscaled.checked_mul(f));
+            Numeric { unscaled: factor.ok_or_else(numeric_overflow)?, scale: 0 }
+        }
+    };
+    while trim && number.scale > 0 && number.unscaled % 10 == 0 {
+        number = Numeric { unscaled: number.unscaled / 10, scale: number.scale - 1 };
+    }
+    Ok(Value::Numeric(number))
+}
+
+fn interval_value(interval: IntervalMonthDayNano) -> Value {
+    Value::Interval(Interval {
+        months: interval.months,
+        days: interval.days,
+        microseconds: interval.nanoseconds / 1_000,
+    })
+}
+
+fn downcast<T: Array + 'static>(array: &ArrayRef) -> Result<&T> {
+    array.as_any().downcast_ref::<T>().ok_or_else(|| {
+        Error::internal(format!("expected {}, found {}", std::any::type_name::<T>(), array.data_type()))
+    })
+}
+
+/// Builds the array of one column, cell by cell.
+pub struct Builder {
+    cells: Cells,
+}
+
+enum Cells {
+    Bool(BooleanBuilder),
+    Int2(Int16Builder),
+    Int4(Int32Builder),
+    Int8(Int64Builder),
+    Float4(Float32Builder),
+    Float8(Float64Builder),
+    Numeric { builder: Decimal128Builder, precision: u8, scale: i8 },
+    Text(StringBuilder),
+    Jsonb(LargeStringBuilder),
+    Bytea(BinaryBuilder),
+    Date(Date32Builder),
+    Time(Time64MicrosecondBuilder),
+    Timestamp(TimestampMicrosecondBuilder),
+    Interval(IntervalMonthDayNanoBuilder),
+    Uuid(FixedSizeBinaryBuilder),
+    Vector(LargeBinaryBuilder),
+    Oid(UInt32Builder),
+    List { item: Type, offsets: Vec<i32>, validity: NullBufferBuilder, items: Box<Builder> },
+}
+
+impl Builder {
+    /// `rows` is a guess of how many cells will come.
+    pub fn new(ty: &Type, rows: usize) -> Builder {
+        let cells = match ty {
+            Type::Bool => Cells::Bool(BooleanBuilder::with_capacity(rows)),
+            Type::Int2 => Cells::Int2(Int16Builder::with_capacity(rows)),
+            Type::Int4 => Cells::Int4(Int32Builder::with_capacity(rows)),
+            Type::Int8 => Cells::Int8(Int64Builder::with_capacity(rows)),
+            Type::Float4 => Cells::Float4(Float32Builder::with_capacity(rows)),
+            Type::Float8 => Cells::Float8(Float64Builder::with_capacity(rows)),
+            Type::Numeric(modifier) => {
+                let (precision, scale) = modifier.unwrap_or(NUMERIC_DEFAULT);
+                let builder = Decimal128Builder::with_capacity(rows).with_data_type(data_type(ty));
+                Cells::Numeric { builder, precision, scale }
+            }
+            Type::Text | Type::Varchar(_) | Type::Bpchar(_) | Type::Json | Type::Name | Type::Char => {
+                Cells::Text(StringBuilder::with_capacity(rows, rows * 16))
+            }
+            Type::Jsonb => Cells::Jsonb(LargeStringBuilder::with_capacity(rows, rows * 32)),
+            Type::Bytea => Cells::Bytea(BinaryBuilder::with_capacity(rows, rows * 16)),
+            Type::Date => Cells::Date(Date32Builder::with_capacity(rows)),
+            Type::Time => Cells::Time(Time64MicrosecondBuilder::with_capacity(rows)),
+            Type::Timestamp => Cells::Timestamp(TimestampMicrosecondBuilder::with_capacity(rows)),
+            Type::Timestamptz => {
+                let builder = TimestampMicrosecondBuilder::with_capacity(rows).with_data_type(data_type(ty));
+                Cells::Timestamp(builder)
+            }
+            Type::Interval => Cells::Interval(IntervalMonthDayNanoBuilder::with_capacity(rows)),
+            Type::Uuid => Cells::Uuid(FixedSizeBinaryBuilder::with_capacity(rows, 16)),
+            Type::Vector(dimensions) => {
+                let bytes = rows * usize::from(dimensions.unwrap_or(16)) * 4;
+                Cells::Vector(LargeBinaryBuilder::with_capacity(rows, bytes))
+            }
+            Type::Oid => Cells::Oid(UInt32Builder::with_capacity(rows)),
+            Type::Array(item) => Cells::List {
+                item: (**item).clone(),
+                offsets: vec![0],
+                validity: NullBufferBuilder::new(rows),
+                items: Box::new(Builder::new(item, rows)),
+            },
+        };
+        Builder { cells }
+    }
+
+    /// Appends one cell; numbers of another width are converted when they fit.
+    pub fn append(&mut self, value: &Value) -> Result<()> {
+        if let Value::Null = value {
+            self.append_null();
+            return Ok(());
+        }
+        match (&mut self.cells, value) {
+            (Cells::Bool(b), Value::Bool(v)) => b.append_value(*v),
+            (Cells::Int2(b), v) => b.append_value(integer(v, "smallint")?),
+            (Cells::Int4(b), v) => b.append_value(integer(v, "integer")?),
+            (Cells::Int8(b), v) => b.append_value(integer(v, "bigint")?),
+            (Cells::Oid(b), v) => b.append_value(integer(v, "oid")?),
+            (Cells::Float4(b), v) => b.append_value(float(v)? as f32),
+            (Cells::Float8(b), v) => b.append_value(float(v)?),
+            (Cells::Numeric { builder, precision, scale }, v) => {
+                builder.append_value(rescale(decimal(v)?, *precision, *scale)?);
+            }
+            (Cells::Text(b), Value::Text(v) | Value::Json(v) | Value::Jsonb(v)) => b.append_value(v),
+            (Cells::Jsonb(b), Value::Jsonb(v) | Value::Json(v) | Value::Text(v)) => b.append_value(v),
+            (Cells::Bytea(b), Value::Bytea(v)) => b.append_value(v),
+            (Cells::Date(b), Value::Date(v)) => b.append_value(*v),
+            (Cells::Time(b), Value::Time(v)) => b.append_value(*v),
+            (Cells::Timestamp(b), Value::Timestamp(v) | Value::Timestamptz(v)) => b.append_value(*v),
+            (Cells::Interval(b), Value::Interval(v)) => b.append_value(interval_cell(v)?),
+            (Cells::Uuid(b), Value::Uuid(v)) => {
+                b.append_value(v).map_err(|error| Error::internal(error.to_string()))?;
+            }
+            (Cells::Vector(b), Value::Vector(v)) => b.append_value(vector_bytes(v)),
+            (Cells::List { offsets, validity, items, .. }, Value::Array(values)) => {
+                for value in values {
+                    items.append(value)?;
+                }
+                offsets.push(items.len() as i32);
+                validity.append_non_null();
+            }
+            (_, value) => return Err(mismatch(value)),
+        }
+        Ok(())
+    }
+
+    /// Appends a vector without a [`Value`] in between.
+    pub fn append_vector(&mut self, vector: &[f32]) -> Result<()> {
+        match &mut self.cells {
+            Cells::Vector(builder) => {
+                builder.append_value(vector_bytes(vector));
+                Ok(())
+            }
+            _ => Err(Error::internal("a vector was appended to a column of another type")),
+        }
+    }
+
+    pub fn append_null(&mut self) {
+        match &mut self.cells {
+            Cells::Bool(b) => b.append_null(),
+            Cells::Int2(b) => b.append_null(),
+            Cells::Int4(b) => b.append_null(),
+            Cells::Int8(b) => b.append_null(),
+            Cells::Float4(b) => b.append_null(),
+            Cells::Float8(b) => b.append_null(),
+            Cells::Numeric { builder, .. } => builder.append_null(),
+            Cells::Text(b) => b.append_null(),
+            Cells::Jsonb(b) => b.append_null(),
+            Cells::Bytea(b) => b.append_null(),
+            Cells::Date(b) => b.append_null(),
+            Cells::Time(b) => b.append_null(),
+            Cells::Timestamp(b) => b.append_null(),
+            Cells::Interval(b) => b.append_null(),
+            Cells::Uuid(b) => b.append_null(),
+            Cells::Vector(b) => b.append_null(),
+            Cells::Oid(b) => b.append_null(),
+            Cells::List { offsets, validity, items, .. } => {
+                offsets.push(items.len() as i32);
+                validity.append_null();
+            }
+        }
+    }
+
+    pub fn len(&self) -> usize {
+        match &self.cells {
+            Cells::Bool(b) => b.len(),
+            Cells::Int2(b) => b.len(),
+            Cells::Int4(b) => b.len(),
+            Cells::Int8(b) => b.len(),
+            Cells::Float4(b) => b.len(),
+            Cells::Float8(b) => b.len(),
+            Cells::Numeric { builder, .. } => builder.len(),
+            Cells::Text(b) => b.len(),
+            Cells::Jsonb(b) => b.len(),
+            Cells::Bytea(b) => b.len(),
+            Cells::Date(b) => b.len(),
+            Cells::Time(b) => b.len(),
+            Cells::Timestamp(b) => b.len(),
+            Cells::Interval(b) => b.len(),
+            Cells::Uuid(b) => b.len(),
+            Cells::Vector(b) => b.len(),
+            Cells::Oid(b) => b.len(),
+            Cells::List { offsets, .. } => offsets.len() - 1,
+        }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    pub fn finish(&mut self) -> ArrayRef {
+        match &mut self.cells {
+            Cells::Bool(b) => Arc::new(b.finish()),
+            Cells::Int2(b) => Arc::new(b.finish()),
+            Cells::Int4(b) => Arc::new(b.finish()),
+            Cells::Int8(b) => Arc::new(b.finish()),
+            Cells::Float4(b) => Arc::new(b.finish()),
+            Cells::Float8(b) => Arc::new(b.finish()),
+            Cells::Numeric { builder, .. } => Arc::new(builder.finish()),
+            Cells::Text(b) => Arc::new(b.finish()),
+            Cells::Jsonb(b) => Arc::new(b.finish()),
+            Cells::Bytea(b) => Arc::new(b.finish()),
+            Cells::Date(b) => Arc::new(b.finish()),
+            Cells::Time(b) => Arc::new(b.finish()),
+            Cells::Timestamp(b) => Arc::new(b.finish()),
+            Cells::Interval(b) => Arc::new(b.finish()),
+            Cells::Uuid(b) => Arc::new(b.finish()),
+            Cells::Vector(b) => Arc::new(b.finish()),
+            Cells::Oid(b) => Arc::new(b.finish()),
+            Cells::List { item, offsets, validity, items } => {
+                let offsets = OffsetBuffer::new(std::mem::replace(offsets, vec![0]).into());
+                Arc::new(ListArray::new(item_field(item), offsets, items.finish(), validity.finish()))
+            }
+        }
+    }
+}
+
+fn integer<T: TryFrom<i128>>(value: &Value, name: &str) -> Result<T> {
+    let wide = match value {
+        Value::Int2(v) => i128::from(*v),
+        Value::Int4(v) => i128::from(*v),
+        Value::Int8(v) => i128::from(*v),
+        Value::Oid(v) => i128::from(*v),
+        value => return Err(mismatch(value)),
+    };
+    T::try_from(wide)
+        .map_err(|_| Error::new(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, format!("{name} out of range")))
+}
+
+fn float(value: &Value) -> Result<f64> {
+    Ok(match value {
+        Value::Float4(v) => f64::from(*v),
+        Value::Float8(v) => *v,
+        Value::Int2(v) => f64::from(*v),
+        Value::Int4(v) => f64::from(*v),
+        Value::Int8(v) => *v as f64,
+        Value::Numeric(v) => v.unscaled as f64 / 10f64.powi(i32::from(v.scale)),
+        value => return Err(mismatch(value)),
+    })
+}
+
+fn decimal(value: &Value) -> Result<Numeric> {
+    let unscaled = match value {
+        Value::Numeric(v) => return Ok(*v),
+        Value::Int2(v) => i128::from(*v),
+        Value::Int4(v) => i128::from(*v),
+        Value::Int8(v) => i128::from(*v),
+        value => return Err(mismatch(value)),
+    };
+    Ok(Numeric { unscaled, scale: 0 })
+}
+
+/// The unscaled integer of `number` at another scale, rounded half away from zero as PostgreSQL rounds.
+fn rescale(number: Numeric, precision: u8, scale: i8) -> Result<i128> {
+    let shift = i32::from(scale) - i32::from(number.scale);
+    let power = 10i128.checked_pow(shift.unsigned_abs()).ok_or_else(numeric_overflow)?;
+    let unscaled = if shift >= 0 {
+        number.unscaled.checked_mul(power).ok_or_else(numeric_overflow)?
+    } else {
+        let half = if number.unscaled < 0 { -(power / 2) } else { power / 2 };
+        number.unscaled.checked_add(half).ok_or_else(numeric_overflow)? / power
+    };
+    if unscaled.unsigned_abs() >= 10u128.pow(u32::from(precision.min(38))) {
+        return Err(numeric_overflow());
+    }
+    Ok(unscaled)
+}
+
+fn numeric_overflow() -> Error {
+    Error::new(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, "numeric field overflow")
+}
+
+fn interval_cell(interval: &Interval) -> Result<IntervalMonthDayNano> {
+    let nanoseconds = interval
+        .microseconds
+        .checked_mul(1_000)
+        .ok_or_else(|| Error::new(SqlState::DATETIME_FIELD_OVERFLOW, "interval out of range"))?;
+    Ok(IntervalMonthDayNano::new(interval.months, interval.days, nanoseconds))
+}
+
+fn mismatch(value: &Value) -> Error {
+    Error::internal(format!("a value of another type than its column: {value:?}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn samples() -> Vec<(Type, Value)> {
+        vec![
+            (Type::Bool, Value::Bool(true)),
+            (Type::Int2, Value::Int2(-7)),
+            (Type::Int4, Value::Int4(i32::MIN)),
+            (Type::Int8, Value::Int8(i64::MAX)),
+            (Type::Float4, Value::Float4(1.5)),
+            (Type::Float8, Value::Float8(-2.25)),
+            (Type::Numeric(None), Value::Numeric(Numeric { unscaled: 125, scale: 2 })),
+            (Type::Numeric(Some((10, 2))), Value::Numeric(Numeric { unscaled: 1200, scale: 2 })),
+            (Type::Text, Value::Text("a".into())),
+            (Type::Varchar(Some(3)), Value::Text("abc".into())),
+            (Type::Json, Value::Json("{}".into())),
+            (Type::Jsonb, Value::Jsonb("[1]".into())),
+            (Type::Bytea, Value::Bytea(vec![0, 255])),
+            (Type::Date, Value::Date(-1)),
+            (Type::Time, Value::Time(86_399_999_999)),
+            (Type::Timestamp, Value::Timestamp(-5)),
+            (Type::Timestamptz, Value::Timestamptz(1_700_000_000_000_000)),
+            (Type::Interval, Value::Interval(Interval { months: 1, days: -2, microseconds: 3 })),
+            (Type::Uuid, Value::Uuid([7; 16])),
+            (Type::Vector(Some(2)), Value::Vector(vec![1.0, -0.5])),
+            (Type::Array(Box::new(Type::Text)), Value::Array(vec![Value::Text("x".into()), Value::Null])),
+            (Type::Oid, Value::Oid(u32::MAX)),
+        ]
+    }
+
+    #[test]
+    fn every_type_comes_back_through_arrays_scalars_and_metadata() {
+        for (ty, value) in samples() {
+            let scalar = to_scalar(&value, &ty).unwrap();
+            assert_eq!(scalar.data_type(), data_type(&ty), "{ty:?}");
+            assert_eq!(from_scalar(&scalar, &ty).unwrap(), value);
+            let array = array(&ty, [value.clone(), Value::Null].iter()).unwrap();
+            assert_eq!(value_at(&array, 0, &ty).unwrap(), value);
+            assert_eq!(value_at(&array, 1, &ty).unwrap(), Value::Null);
+            assert_eq!(type_of(&field("c", &ty, true)), ty);
+        }
+    }
+
+    #[test]
+    fn numeric_rounds_half_away_from_zero_and_refuses_what_does_not_fit() {
+        let number = |unscaled, scale| Numeric { unscaled, scale };
+        assert_eq!(rescale(number(125, 2), 5, 1).unwrap(), 13);
+        assert_eq!(rescale(number(-125, 2), 5, 1).unwrap(), -13);
+        assert_eq!(
+            rescale(number(1_000, 0), 3, 0).unwrap_err().state(),
+            SqlState::NUMERIC_VALUE_OUT_OF_RANGE
+        );
+    }
+}

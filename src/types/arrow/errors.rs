@@ -1,0 +1,191 @@
+//! Errors across the border to DataFusion: ours go through it unchanged, its own become PostgreSQL's.
+//!
+//! DataFusion reports in prose what PostgreSQL reports in codes, so the second half reads the prose: the
+//! patterns below are the messages of DataFusion 55 that a client can provoke. What is not recognised keeps
+//! DataFusion's text under the code of its variant.
+
+use arrow::error::ArrowError;
+use datafusion::common::{DataFusionError, SchemaError};
+
+use crate::error::{Error, SqlState};
+
+/// Wraps an error of ours for a function that must return DataFusion's.
+pub fn external(error: Error) -> DataFusionError {
+    DataFusionError::External(Box::new(error))
+}
+
+/// Unwraps an error of ours, or finds the SQLSTATE and the words for one of DataFusion's.
+pub fn from_datafusion(error: DataFusionError) -> Error {
+    match error {
+        DataFusionError::External(inner) => match inner.downcast::<Error>() {
+            Ok(ours) => *ours,
+            Err(inner) => match inner.downcast::<DataFusionError>() {
+                Ok(nested) => from_datafusion(*nested),
+                Err(inner) => Error::internal(inner.to_string()),
+            },
+        },
+        DataFusionError::Context(_, inner) | DataFusionError::Diagnostic(_, inner) => from_datafusion(*inner),
+        DataFusionError::Collection(mut errors) if !errors.is_empty() => {
+            from_datafusion(errors.swap_remove(0))
+        }
+        DataFusionError::Shared(inner) => from_shared(&inner),
+        DataFusionError::ArrowError(inner, _) => from_arrow(*inner),
+        DataFusionError::SchemaError(inner, _) => from_schema(&inner),
+        DataFusionError::SQL(inner, _) => Error::new(SqlState::SYNTAX_ERROR, inner.to_string()),
+        DataFusionError::NotImplemented(text) => Error::new(SqlState::FEATURE_NOT_SUPPORTED, clean(&text)),
+        DataFusionError::ResourcesExhausted(text) => Error::new(SqlState::OUT_OF_MEMORY, clean(&text)),
+        DataFusionError::Plan(text) => from_plan(clean(&text)),
+        DataFusionError::Execution(text) => from_execution(clean(&text)),
+        other => Error::internal(clean(&other.to_string())),
+    }
+}
+
+/// A shared error cannot be taken apart, so ours is cloned out of it.
+fn from_shared(error: &DataFusionError) -> Error {
+    let mut error = error;
+    loop {
+        match error {
+            DataFusionError::External(inner) => {
+                return match inner.downcast_ref::<Error>() {
+                    Some(ours) => ours.clone(),
+                    None => Error::internal(inner.to_string()),
+                };
+            }
+            DataFusionError::Context(_, inner) | DataFusionError::Diagnostic(_, inner) => error = inner,
+            DataFusionError::Shared(inner) => error = inner,
+            DataFusionError::SchemaError(inner, _) => return from_schema(inner),
+            DataFusionError::Plan(text) => return from_plan(clean(text)),
+            DataFusionError::Execution(text) => return from_execution(clean(text)),
+            other => return Error::internal(clean(&other.to_string())),
+        }
+    }
+}
+
+/// Errors of Arrow's kernels.
+pub fn from_arrow(error: ArrowError) -> Error {
+    match error {
+        ArrowError::ExternalError(inner) => match inner.downcast::<Error>() {
+            Ok(ours) => *ours,
+            Err(inner) => match inner.downcast::<DataFusionError>() {
+                Ok(nested) => from_datafusion(*nested),
+                Err(inner) => Error::internal(inner.to_string()),
+            },
+        },
+        ArrowError::DivideByZero => Error::new(SqlState::DIVISION_BY_ZERO, "division by zero"),
+        ArrowError::ArithmeticOverflow(_) => overflow(),
+        ArrowError::ParseError(text) => Error::new(SqlState::INVALID_TEXT_REPRESENTATION, text),
+        ArrowError::CastError(text) => from_cast(text),
+        ArrowError::ComputeError(text) => from_execution(text),
+        ArrowError::InvalidArgumentError(text) => from_execution(text),
+        other => Error::internal(other.to_string()),
+    }
+}
+
+fn overflow() -> Error {
+    Error::new(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, "value out of range")
+}
+
+fn from_cast(text: String) -> Error {
+    let state =
+        if text.contains("out of range") || text.contains("overflow") || text.contains("Can't cast value") {
+            SqlState::NUMERIC_VALUE_OUT_OF_RANGE
+        } else {
+            SqlState::INVALID_TEXT_REPRESENTATION
+        };
+    Error::new(state, text)
+}
+
+fn from_schema(error: &SchemaError) -> Error {
+    match error {
+        SchemaError::AmbiguousReference { field } => Error::new(
+            SqlState::AMBIGUOUS_COLUMN,
+            format!("column reference \"{}\" is ambiguous", field.name),
+        ),
+        SchemaError::DuplicateQualifiedField { name, .. }
+        | SchemaError::DuplicateUnqualifiedField { name } => {
+            Error::new(SqlState::DUPLICATE_COLUMN, format!("column name \"{name}\" specified more than once"))
+        }
+        SchemaError::FieldNotFound { field, valid_fields } => match &field.relation {
+            Some(relation) if valid_fields.iter().all(|valid| valid.relation.as_ref() != Some(relation)) => {
+                let text = format!("missing FROM-clause entry for table \"{}\"", relation.table());
+                Error::new(SqlState::UNDEFINED_TABLE, text)
+            }
+            Some(relation) => Error::new(
+                SqlState::UNDEFINED_COLUMN,
+                format!("column {}.{} does not exist", relation.table(), field.name),
+            ),
+            None => {
+                Error::new(SqlState::UNDEFINED_COLUMN, format!("column \"{}\" does not exist", field.name))
+            }
+        },
+    }
+}
+
+fn from_plan(text: String) -> Error {
+    if let Some(rest) = text.strip_prefix("Invalid function '") {
+        let name = rest.split('\'').next().unwrap_or(rest);
+        return Error::new(SqlState::UNDEFINED_FUNCTION, format!("function {name} does not exist"))
+            .hint("No function matches the given name and argument types. You might need to add explicit type casts.");
+    }
+    let state = if text.contains("GROUP BY") || text.contains("aggregate") && text.contains("must appear") {
+        SqlState::GROUPING_ERROR
+    } else if text.contains("does not support zero arguments")
+        || text.contains("No function matches")
+        || text.contains("Cannot infer common argument type")
+        || text.contains("Cannot coerce")
+        || text.contains("coercion")
+        || text.contains("Invalid arithmetic operation")
+    {
+        SqlState::UNDEFINED_FUNCTION
+    } else if text.contains("same number of columns") || text.contains("Expected boolean") {
+        SqlState::DATATYPE_MISMATCH
+    } else if text.contains("Order by") || text.contains("ORDER BY") {
+        SqlState::INVALID_COLUMN_REFERENCE
+    } else {
+        SqlState::SYNTAX_ERROR
+    };
+    Error::new(state, text)
+}
+
+fn from_execution(text: String) -> Error {
+    let lower = text.to_lowercase();
+    if lower.contains("divide by zero") || lower.contains("division by zero") {
+        return Error::new(SqlState::DIVISION_BY_ZERO, "division by zero");
+    }
+    if lower.contains("overflow") {
+        return overflow();
+    }
+    if lower.contains("more than one row") {
+        return Error::new(
+            SqlState::CARDINALITY_VIOLATION,
+            "more than one row returned by a subquery used as an expression",
+        );
+    }
+    Error::new(SqlState::DATA_EXCEPTION, text)
+}
+
+/// Without the backtrace DataFusion appends when it has one.
+fn clean(text: &str) -> String {
+    text.split("\n\nbacktrace:").next().unwrap_or(text).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ours_come_back_unchanged_through_any_wrapping() {
+        let ours = Error::new(SqlState::UNIQUE_VIOLATION, "twice").constraint("t_pkey");
+        let wrapped = DataFusionError::Context("reading".into(), Box::new(external(ours)));
+        let shared = DataFusionError::Shared(std::sync::Arc::new(wrapped));
+        let back = from_datafusion(shared);
+        assert_eq!(back.state(), SqlState::UNIQUE_VIOLATION);
+        assert_eq!(back.fields().constraint.as_deref(), Some("t_pkey"));
+    }
+
+    #[test]
+    fn division_by_zero_has_its_code() {
+        let error = DataFusionError::ArrowError(Box::new(ArrowError::DivideByZero), None);
+        assert_eq!(from_datafusion(error).state(), SqlState::DIVISION_BY_ZERO);
+    }
+}

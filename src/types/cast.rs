@@ -1,0 +1,427 @@
+//! Values of one type as values of another: PostgreSQL's casts, their rounding and their errors.
+//!
+//! [`context`] says whether a cast exists and where it may stand unasked, [`cast`] carries it out. What an assignment
+//! refuses and an explicit cast does not is only the length of text: `'abc'::varchar(2)` is `ab`.
+
+use crate::error::{Error, Result, SqlState};
+use crate::types::datetime::{MICROSECONDS_PER_DAY, MICROSECONDS_PER_SECOND};
+use crate::types::{Interval, Numeric, Type, Value, json, text, vector};
+
+/// PostgreSQL's NAMEDATALEN - 1, in bytes.
+const NAME_BYTES_MAX: usize = 63;
+
+/// Where a cast may stand without being written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Context {
+    /// Anywhere.
+    Implicit,
+    /// When a value is stored into a column.
+    Assignment,
+    /// Nowhere: it must be written.
+    Explicit,
+}
+
+/// How freely `from` casts to `to`, as pg_cast says; `None` when it does not. Modifiers play no part.
+pub fn context(from: &Type, to: &Type) -> Option<Context> {
+    use Context::*;
+    let (from, to) = (&from.bare(), &to.bare());
+    if from == to {
+        return Some(Implicit);
+    }
+    let rank = |ty: &Type| match ty {
+        Type::Int2 => Some(0),
+        Type::Int4 => Some(1),
+        Type::Int8 => Some(2),
+        Type::Numeric(_) => Some(3),
+        Type::Float4 => Some(4),
+        Type::Float8 => Some(5),
+        _ => None,
+    };
+    if let (Some(narrow), Some(wide)) = (rank(from), rank(to)) {
+        return Some(if narrow < wide { Implicit } else { Assignment });
+    }
+    match (from, to) {
+        (Type::Array(from), Type::Array(to)) => context(from, to),
+        (Type::Int2 | Type::Int4 | Type::Int8, Type::Oid) => Some(Implicit),
+        (Type::Oid, Type::Int4 | Type::Int8) => Some(Assignment),
+        (Type::Int4, Type::Bool) | (Type::Bool, Type::Int4) => Some(Explicit),
+        (Type::Int4, Type::Char) | (Type::Char, Type::Int4) => Some(Explicit),
+        (Type::Date, Type::Timestamp | Type::Timestamptz) | (Type::Timestamp, Type::Timestamptz) => {
+            Some(Implicit)
+        }
+        (Type::Time, Type::Interval) => Some(Implicit),
+        (Type::Timestamp | Type::Timestamptz, Type::Date | Type::Time) => Some(Assignment),
+        (Type::Timestamptz, Type::Timestamp) | (Type::Interval, Type::Time) => Some(Assignment),
+        (Type::Json, Type::Jsonb) | (Type::Jsonb, Type::Json) => Some(Assignment),
+        (
+            Type::Jsonb,
+            Type::Bool
+            | Type::Int2
+            | Type::Int4
+            | Type::Int8
+            | Type::Float4
+            | Type::Float8
+            | Type::Numeric(_),
+        ) => Some(Explicit),
+        (Type::Vector(_), Type::Array(item)) if **item == Type::Float4 => Some(Implicit),
+        (Type::Array(item), Type::Vector(_)) => match **item {
+            Type::Int4 | Type::Float4 | Type::Float8 | Type::Numeric(_) => Some(Assignment),
+            _ => None,
+        },
+        (from, to) if from.is_text() && to.is_text() => Some(match to {
+            Type::Char | Type::Name => Assignment,
+            _ => Implicit,
+        }),
+        // Everything is written and read through its text.
+        (_, to) if to.is_text() => Some(Assignment),
+        (from, _) if from.is_text() => Some(Explicit),
+        _ => None,
+    }
+}
+
+/// `value` as a value of `to`. `explicit`: the statement says so, and text that is too long is cut.
+pub fn cast(value: Value, to: &Type, explicit: bool) -> Result<Value> {
+    Ok(match (value, to) {
+        (Value::Null, _) => Value::Null,
+        (value, to) if to.is_text() => Value::Text(fit_text(as_text(value), to, explicit)?),
+        // Text of no known type reads as anything.
+        (Value::Text(text), to) => return text::parse(to, &text),
+        (value, Type::Bool) => Value::Bool(as_bool(value)?),
+        (value, Type::Int2) => Value::Int2(integer(&value, to)?),
+        (value, Type::Int4) => Value::Int4(integer(&value, to)?),
+        (value, Type::Int8) => Value::Int8(integer(&value, to)?),
+        (value, Type::Oid) => Value::Oid(integer(&value, to)?),
+        (Value::Float4(value), Type::Float4) => Value::Float4(value),
+        (value, Type::Float4) => Value::Float4(narrow(float(&value, to)?)?),
+        (value, Type::Float8) => Value::Float8(float(&value, to)?),
+        (value, Type::Numeric(modifier)) => Value::Numeric(decimal(&value, to)?.fit(*modifier)?),
+        (value, Type::Date | Type::Time | Type::Timestamp | Type::Timestamptz | Type::Interval) => {
+            moment(value, to)?
+        }
+        (Value::Json(text), Type::Json) => Value::Json(text),
+        (Value::Jsonb(text), Type::Json) => Value::Json(text),
+        (Value::Json(text), Type::Jsonb) => Value::Jsonb(json::normalise(&text)?),
+        (Value::Jsonb(text), Type::Jsonb) => Value::Jsonb(text),
+        (Value::Bytea(bytes), Type::Bytea) => Value::Bytea(bytes),
+        (Value::Uuid(bytes), Type::Uuid) => Value::Uuid(bytes),
+        (Value::Vector(values), Type::Vector(dimensions)) => {
+            vector::check_expected(*dimensions, values.len())?;
+            Value::Vector(values)
+        }
+        (Value::Array(items), Type::Vector(dimensions)) => {
+            Value::Vector(array_to_vector(&items, *dimensions)?)
+        }
+        (Value::Vector(values), Type::Array(item)) if **item == Type::Float4 => {
+            Value::Array(values.into_iter().map(Value::Float4).collect())
+        }
+        (Value::Array(items), Type::Array(item)) => {
+            Value::Array(items.into_iter().map(|value| cast(value, item, explicit)).collect::<Result<_>>()?)
+        }
+        (value, to) => return Err(impossible(&value, to)),
+    })
+}
+
+/// Text as a column of `ty` holds it: cut or refused when longer than its modifier. Blank padding of `character(n)`
+/// means nothing and is not kept: [`pad`] puts it back when a value is shown.
+pub fn fit_text(mut text: String, ty: &Type, explicit: bool) -> Result<String> {
+    match ty {
+        Type::Varchar(Some(max)) => cut(&mut text, *max, explicit, ty)?,
+        Type::Bpchar(max) => {
+            text.truncate(text.trim_end_matches(' ').len());
+            if let Some(max) = max {
+                cut(&mut text, *max, explicit, ty)?;
+            }
+        }
+        Type::Name => text.truncate(text.floor_char_boundary(NAME_BYTES_MAX)),
+        Type::Char => text.truncate(text.chars().next().map_or(0, char::len_utf8)),
+        _ => {}
+    }
+    Ok(text)
+}
+
+fn cut(text: &mut String, max: u32, explicit: bool, ty: &Type) -> Result<()> {
+    let Some((end, _)) = text.char_indices().nth(max as usize) else { return Ok(()) };
+    // Blanks beyond the length are dropped without a word, as the standard wants.
+    if !explicit && text[end..].bytes().any(|b| b != b' ') {
+        let message = format!("value too long for type {ty}");
+        return Err(Error::new(SqlState::STRING_DATA_RIGHT_TRUNCATION, message));
+    }
+    text.truncate(end);
+    Ok(())
+}
+
+/// Fills what was printed from `start` on with blanks up to `characters`, as `character(n)` is shown.
+pub fn pad(start: usize, characters: u32, out: &mut Vec<u8>) {
+    // Bytes that do not continue a character begin one.
+    let shown = out[start..].iter().filter(|&&b| b & 0xC0 != 0x80).count();
+    out.extend(std::iter::repeat_n(b' ', (characters as usize).saturating_sub(shown)));
+}
+
+/// The type a value has by itself.
+pub fn type_of(value: &Value) -> Type {
+    match value {
+        Value::Null | Value::Text(_) => Type::Text,
+        Value::Bool(_) => Type::Bool,
+        Value::Int2(_) => Type::Int2,
+        Value::Int4(_) => Type::Int4,
+        Value::Int8(_) => Type::Int8,
+        Value::Float4(_) => Type::Float4,
+        Value::Float8(_) => Type::Float8,
+        Value::Numeric(_) => Type::Numeric(None),
+        Value::Bytea(_) => Type::Bytea,
+        Value::Date(_) => Type::Date,
+        Value::Time(_) => Type::Time,
+        Value::Timestamp(_) => Type::Timestamp,
+        Value::Timestamptz(_) => Type::Timestamptz,
+        Value::Interval(_) => Type::Interval,
+        Value::Uuid(_) => Type::Uuid,
+        Value::Json(_) => Type::Json,
+        Value::Jsonb(_) => Type::Jsonb,
+        Value::Vector(_) => Type::Vector(None),
+        Value::Array(items) => {
+            let item = items.iter().find(|item| **item != Value::Null);
+            Type::Array(Box::new(item.map_or(Type::Text, type_of)))
+        }
+        Value::Oid(_) => Type::Oid,
+    }
+}
+
+fn impossible(value: &Value, to: &Type) -> Error {
+    let message = format!("cannot cast type {} to {}", type_of(value), to.bare());
+    Error::new(SqlState::CANNOT_COERCE, message)
+}
+
+fn out_of_range(to: &Type) -> Error {
+    let name = if *to == Type::Oid { "OID".to_owned() } else { to.to_string() };
+    Error::new(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, format!("{name} out of range"))
+}
+
+fn as_text(value: Value) -> String {
+    match value {
+        Value::Text(text) | Value::Json(text) | Value::Jsonb(text) => text,
+        // The cast says true where the output function says t.
+        Value::Bool(value) => value.to_string(),
+        other => text::to_string(&other),
+    }
+}
+
+fn as_bool(value: Value) -> Result<bool> {
+    match value {
+        Value::Bool(value) => Ok(value),
+        Value::Int4(value) => Ok(value != 0),
+        Value::Jsonb(text) if text == "true" => Ok(true),
+        Value::Jsonb(text) if text == "false" => Ok(false),
+        Value::Jsonb(text) => Err(jsonb_mismatch(&text, &Type::Bool)),
+        other => Err(impossible(&other, &Type::Bool)),
+    }
+}
+
+fn integer<T: TryFrom<i64>>(value: &Value, to: &Type) -> Result<T> {
+    let wide = match value {
+        Value::Int2(value) => i64::from(*value),
+        Value::Int4(value) => i64::from(*value),
+        Value::Int8(value) => *value,
+        Value::Oid(value) => i64::from(*value),
+        Value::Float4(value) => whole(f64::from(*value), to)?,
+        Value::Float8(value) => whole(*value, to)?,
+        Value::Numeric(number) => number.to_i64().ok_or_else(|| out_of_range(to))?,
+        Value::Bool(value) if *to == Type::Int4 => i64::from(*value),
+        Value::Jsonb(text) => jsonb_number(text, to)?.to_i64().ok_or_else(|| out_of_range(to))?,
+        other => return Err(impossible(other, to)),
+    };
+    T::try_from(wide).map_err(|_| out_of_range(to))
+}
+
+/// Floats round half to even.
+fn whole(value: f64, to: &Type) -> Result<i64> {
+    let rounded = value.round_ties_even();
+    // 2^63 is a float, 2^63 - 1 is not.
+    match rounded >= i64::MIN as f64 && rounded < i64::MAX as f64 {
+        true => Ok(rounded as i64),
+        false => Err(out_of_range(to)),
+    }
+}
+
+fn float(value: &Value, to: &Type) -> Result<f64> {
+    Ok(match value {
+        Value::Int2(value) => f64::from(*value),
+        Value::Int4(value) => f64::from(*value),
+        Value::Int8(value) => *value as f64,
+        Value::Float4(value) => f64::from(*value),
+        Value::Float8(value) => *value,
+        Value::Numeric(number) => number.to_f64(),
+        Value::Jsonb(text) => jsonb_number(text, to)?.to_f64(),
+        other => return Err(impossible(other, to)),
+    })
+}
+
+fn narrow(value: f64) -> Result<f32> {
+    let narrow = value as f32;
+    let left = match () {
+        _ if narrow.is_infinite() && value.is_finite() => "overflow",
+        _ if narrow == 0.0 && value != 0.0 => "underflow",
+        _ => return Ok(narrow),
+    };
+    Err(Error::new(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, format!("value out of range: {left}")))
+}
+
+fn decimal(value: &Value, to: &Type) -> Result<Numeric> {
+    match value {
+        Value::Numeric(number) => Ok(*number),
+        Value::Int2(value) => Ok(Numeric::from_integer(i64::from(*value))),
+        Value::Int4(value) => Ok(Numeric::from_integer(i64::from(*value))),
+        Value::Int8(value) => Ok(Numeric::from_integer(*value)),
+        Value::Float4(value) => Numeric::from_float(f64::from(*value), 6),
+        Value::Float8(value) => Numeric::from_float(*value, 15),
+        Value::Jsonb(text) => jsonb_number(text, to),
+        other => Err(impossible(other, to)),
+    }
+}
+
+fn jsonb_number(text: &str, to: &Type) -> Result<Numeric> {
+    super::numeric::parse(text).map_err(|_| jsonb_mismatch(text, to))
+}
+
+fn jsonb_mismatch(text: &str, to: &Type) -> Error {
+    let kind = match text.as_bytes().first() {
+        Some(b'{') => "object",
+        Some(b'[') => "array",
+        Some(b'"') => "string",
+        Some(b't' | b'f') => "boolean",
+        Some(b'n') => "null",
+        _ => "numeric",
+    };
+    Error::new(SqlState("22023"), format!("cannot cast jsonb {kind} to type {to}"))
+}
+
+/// Dates, times and intervals among each other; the session's zone is UTC here.
+fn moment(value: Value, to: &Type) -> Result<Value> {
+    let midnight = |days: i32| match days {
+        i32::MAX => Ok(i64::MAX),
+        i32::MIN => Ok(i64::MIN),
+        _ => i64::from(days)
+            .checked_mul(MICROSECONDS_PER_DAY)
+            .ok_or_else(|| Error::new(SqlState::DATETIME_FIELD_OVERFLOW, "date out of range for timestamp")),
+    };
+    Ok(match (value, to) {
+        (Value::Date(days), Type::Date) => Value::Date(days),
+        (Value::Date(days), Type::Timestamp) => Value::Timestamp(midnight(days)?),
+        (Value::Date(days), Type::Timestamptz) => Value::Timestamptz(midnight(days)?),
+        (Value::Time(time), Type::Time) => Value::Time(time),
+        (Value::Time(microseconds), Type::Interval) => {
+            Value::Interval(Interval { months: 0, days: 0, microseconds })
+        }
+        (Value::Timestamp(at) | Value::Timestamptz(at), Type::Timestamp) => Value::Timestamp(at),
+        (Value::Timestamp(at) | Value::Timestamptz(at), Type::Timestamptz) => Value::Timestamptz(at),
+        (Value::Timestamp(at) | Value::Timestamptz(at), Type::Date) => Value::Date(match at {
+            i64::MAX => i32::MAX,
+            i64::MIN => i32::MIN,
+            _ => at.div_euclid(MICROSECONDS_PER_DAY) as i32,
+        }),
+        (Value::Timestamp(at) | Value::Timestamptz(at), Type::Time) => match at {
+            i64::MAX | i64::MIN => Value::Null,
+            _ => Value::Time(at.rem_euclid(MICROSECONDS_PER_DAY)),
+        },
+        (Value::Interval(interval), Type::Interval) => Value::Interval(interval),
+        (Value::Interval(interval), Type::Time) => {
+            Value::Time(interval.microseconds.rem_euclid(86_400 * MICROSECONDS_PER_SECOND))
+        }
+        (value, to) => return Err(impossible(&value, to)),
+    })
+}
+
+/// pgvector's array_to_vector.
+fn array_to_vector(items: &[Value], dimensions: Option<u16>) -> Result<Vec<f32>> {
+    if items.contains(&Value::Null) {
+        return Err(Error::new(SqlState("22004"), "array must not contain nulls"));
+    }
+    vector::check_dimensions(items.len())?;
+    vector::check_expected(dimensions, items.len())?;
+    let element = |item: &Value| {
+        let value = match item {
+            // Text reads as a float, so that '{1,2}' becomes a vector too.
+            Value::Text(text) => super::float::parse_f64(text)?,
+            other => float(other, &Type::Float4)?,
+        };
+        vector::check_element(value as f32).map(|()| value as f32)
+    };
+    items.iter().map(element).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ty(name: &str) -> Type {
+        Type::from_name(name).unwrap()
+    }
+
+    fn becomes(from: &str, text: &str, to: &str) -> std::result::Result<String, String> {
+        let value = text::parse(&ty(from), text).unwrap();
+        assert!(context(&ty(from), &ty(to)).is_some(), "{from} to {to}");
+        let result = cast(value, &ty(to), true);
+        result.map(|value| text::to_string(&value)).map_err(|error| error.message().to_owned())
+    }
+
+    #[test]
+    fn values_change_as_in_postgres() {
+        for (from, text, to, expected) in [
+            ("float8", "2.5", "int", "2"),
+            ("float8", "3.5", "int", "4"),
+            ("numeric", "2.5", "int", "3"),
+            ("int", "7", "numeric(5,2)", "7.00"),
+            ("float8", "0.1", "numeric", "0.1"),
+            ("float4", "0.1", "float8", "0.10000000149011612"),
+            ("bool", "t", "text", "true"),
+            ("int", "1", "bool", "t"),
+            ("text", "12", "int", "12"),
+            ("text", "abc", "varchar(2)", "ab"),
+            ("date", "2024-02-29", "timestamp", "2024-02-29 00:00:00"),
+            ("timestamptz", "2024-02-29 12:00:00+02", "date", "2024-02-29"),
+            ("timestamp", "2024-02-29 12:34:56", "time", "12:34:56"),
+            ("json", "{\"b\":1,\"a\":2}", "jsonb", "{\"a\": 2, \"b\": 1}"),
+            ("jsonb", "1.5", "numeric", "1.5"),
+            ("int[]", "{1,2,3}", "vector(3)", "[1,2,3]"),
+            ("vector", "[1,2.5]", "real[]", "{1,2.5}"),
+            ("int[]", "{1,NULL}", "text[]", "{1,NULL}"),
+            ("oid", "5", "bigint", "5"),
+        ] {
+            assert_eq!(becomes(from, text, to).as_deref(), Ok(expected), "{from} {text} to {to}");
+        }
+    }
+
+    #[test]
+    fn refusals() {
+        assert_eq!(becomes("bigint", "3000000000", "int"), Err("integer out of range".into()));
+        assert_eq!(becomes("float8", "1e30", "bigint"), Err("bigint out of range".into()));
+        assert_eq!(becomes("float8", "NaN", "int"), Err("integer out of range".into()));
+        assert_eq!(becomes("float8", "1e300", "real"), Err("value out of range: overflow".into()));
+        assert_eq!(becomes("int[]", "{1,NULL}", "vector"), Err("array must not contain nulls".into()));
+        assert_eq!(becomes("real[]", "{NaN}", "vector"), Err("NaN not allowed in vector".into()));
+        assert_eq!(becomes("int[]", "{1}", "vector(2)"), Err("expected 2 dimensions, not 1".into()));
+        assert_eq!(
+            cast(Value::Bool(true), &Type::Date, true).unwrap_err().message(),
+            "cannot cast type boolean to date"
+        );
+        let long = fit_text("abc".into(), &ty("varchar(2)"), false).unwrap_err();
+        assert_eq!(long.message(), "value too long for type character varying(2)");
+        assert_eq!(fit_text("ab   ".into(), &ty("varchar(2)"), false).unwrap(), "ab");
+    }
+
+    #[test]
+    fn contexts() {
+        assert_eq!(context(&Type::Int4, &Type::Int8), Some(Context::Implicit));
+        assert_eq!(context(&Type::Int8, &Type::Int4), Some(Context::Assignment));
+        assert_eq!(context(&Type::Text, &Type::Int4), Some(Context::Explicit));
+        assert_eq!(context(&Type::Int4, &Type::Text), Some(Context::Assignment));
+        assert_eq!(context(&Type::Bool, &Type::Date), None);
+        assert_eq!(context(&ty("varchar(3)"), &ty("varchar(5)")), Some(Context::Implicit));
+    }
+
+    #[test]
+    fn padding_counts_characters() {
+        let mut out = b"x\xc3\xa9".to_vec();
+        pad(1, 3, &mut out);
+        assert_eq!(out, b"x\xc3\xa9  ");
+    }
+}

@@ -1,0 +1,234 @@
+//! Floats as PostgreSQL prints and reads them.
+//!
+//! Printing gives the shortest decimal that reads back as the same value (extra_float_digits = 1), with an exponent
+//! once it leaves -4..15 (float8) or -4..6 (float4): `1e+15`, `0.0001`, `1e-05`.
+
+use std::io::Write;
+
+use crate::error::{Error, Result, SqlState};
+
+/// Decimal exponents from here up are written as such.
+const EXPONENT_MAX_F32: i32 = 6;
+const EXPONENT_MAX_F64: i32 = 15;
+
+pub fn print_f32(value: f32, out: &mut Vec<u8>) {
+    if value == value.trunc() && value.abs() < 1e6 {
+        return print_integral(f64::from(value), value.is_sign_negative(), out);
+    }
+    let mut scratch = Scratch::default();
+    let _ = write!(scratch, "{value:e}");
+    print_scientific(f64::from(value), scratch.bytes(), EXPONENT_MAX_F32, out);
+}
+
+pub fn print_f64(value: f64, out: &mut Vec<u8>) {
+    if value == value.trunc() && value.abs() < 1e15 {
+        return print_integral(value, value.is_sign_negative(), out);
+    }
+    let mut scratch = Scratch::default();
+    let _ = write!(scratch, "{value:e}");
+    print_scientific(value, scratch.bytes(), EXPONENT_MAX_F64, out);
+}
+
+/// Whole numbers below 10^15, minus zero included.
+fn print_integral(value: f64, negative: bool, out: &mut Vec<u8>) {
+    if negative {
+        out.push(b'-');
+    }
+    super::integer::print_u64(value.abs() as u64, out);
+}
+
+/// Lays out Rust's `d.ddde±x` as PostgreSQL does.
+fn print_scientific(value: f64, scientific: &[u8], exponent_max: i32, out: &mut Vec<u8>) {
+    if !value.is_finite() {
+        let name: &[u8] = match value {
+            _ if value.is_nan() => b"NaN",
+            _ if value > 0.0 => b"Infinity",
+            _ => b"-Infinity",
+        };
+        return out.extend_from_slice(name);
+    }
+    let split = scientific.iter().position(|&b| b == b'e').unwrap_or(scientific.len());
+    let (mantissa, exponent) =
+        (&scientific[..split], small_integer(scientific.get(split + 1..).unwrap_or(b"0")));
+    let mantissa = match mantissa.strip_prefix(b"-") {
+        Some(positive) => {
+            out.push(b'-');
+            positive
+        }
+        None => mantissa,
+    };
+    if !(-4..exponent_max).contains(&exponent) {
+        out.extend_from_slice(mantissa);
+        out.extend_from_slice(if exponent < 0 { b"e-" } else { b"e+" });
+        if exponent.abs() < 10 {
+            out.push(b'0');
+        }
+        return super::integer::print_u64(u64::from(exponent.unsigned_abs()), out);
+    }
+    let (first, rest) = (mantissa[0], mantissa.get(2..).unwrap_or(&[]));
+    if exponent < 0 {
+        out.extend_from_slice(b"0.");
+        out.extend(std::iter::repeat_n(b'0', (-exponent - 1) as usize));
+        out.push(first);
+        return out.extend_from_slice(rest);
+    }
+    let before = (exponent as usize).min(rest.len());
+    out.push(first);
+    out.extend_from_slice(&rest[..before]);
+    out.extend(std::iter::repeat_n(b'0', exponent as usize - before));
+    if before < rest.len() {
+        out.push(b'.');
+        out.extend_from_slice(&rest[before..]);
+    }
+}
+
+fn small_integer(digits: &[u8]) -> i32 {
+    let (negative, digits) = match digits.strip_prefix(b"-") {
+        Some(rest) => (true, rest),
+        None => (false, digits),
+    };
+    let value = digits.iter().fold(0, |value, &digit| value * 10 + i32::from(digit - b'0'));
+    if negative { -value } else { value }
+}
+
+/// Room for the longest shortest float: sign, 17 digits, point, `e-324`.
+#[derive(Default)]
+struct Scratch {
+    bytes: [u8; 32],
+    len: usize,
+}
+
+impl Scratch {
+    fn bytes(&self) -> &[u8] {
+        &self.bytes[..self.len]
+    }
+}
+
+impl Write for Scratch {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let count = bytes.len().min(self.bytes.len() - self.len);
+        self.bytes[self.len..self.len + count].copy_from_slice(&bytes[..count]);
+        self.len += count;
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// float4in: 22P02 for what is no number, 22003 for one that leaves the range (to infinity or to zero).
+pub fn parse_f32(text: &str) -> Result<f32> {
+    let token = text.trim_matches(super::text::is_space);
+    let value: f32 = token.parse().map_err(|_| invalid(text, "real"))?;
+    if (value.is_infinite() || value == 0.0) && left_range(token, value == 0.0) {
+        return Err(out_of_range(token, "real"));
+    }
+    Ok(value)
+}
+
+/// float8in.
+pub fn parse_f64(text: &str) -> Result<f64> {
+    let token = text.trim_matches(super::text::is_space);
+    let value: f64 = token.parse().map_err(|_| invalid(text, "double precision"))?;
+    if (value.is_infinite() || value == 0.0) && left_range(token, value == 0.0) {
+        return Err(out_of_range(token, "double precision"));
+    }
+    Ok(value)
+}
+
+/// Whether a number that reads as infinite or zero was written as something else.
+fn left_range(token: &str, zero: bool) -> bool {
+    let token = token.trim_start_matches(['+', '-']);
+    let mantissa = token.split(['e', 'E']).next().unwrap_or("");
+    match zero {
+        true => mantissa.bytes().any(|b| (b'1'..=b'9').contains(&b)),
+        false => token.starts_with(|c: char| c.is_ascii_digit() || c == '.'),
+    }
+}
+
+fn invalid(text: &str, name: &str) -> Error {
+    super::text::invalid(name, text)
+}
+
+fn out_of_range(token: &str, name: &str) -> Error {
+    let message = format!("\"{token}\" is out of range for type {name}");
+    Error::new(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn f64_text(value: f64) -> String {
+        let mut out = Vec::new();
+        print_f64(value, &mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    fn f32_text(value: f32) -> String {
+        let mut out = Vec::new();
+        print_f32(value, &mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn prints_as_postgres() {
+        for (value, text) in [
+            (0.0, "0"),
+            (-0.0, "-0"),
+            (1.0, "1"),
+            (0.1, "0.1"),
+            (-1234.5678, "-1234.5678"),
+            (1e14, "100000000000000"),
+            (1e15, "1e+15"),
+            (123456789012345.6, "123456789012345.6"),
+            (1.5e300, "1.5e+300"),
+            (0.0001, "0.0001"),
+            (0.00001, "1e-05"),
+            (0.00012345, "0.00012345"),
+            (5e-324, "5e-324"),
+            (f64::NAN, "NaN"),
+            (f64::NEG_INFINITY, "-Infinity"),
+        ] {
+            assert_eq!(f64_text(value), text);
+        }
+        for (value, text) in [
+            (1e5, "100000"),
+            (1e6, "1e+06"),
+            (123456.7, "123456.7"),
+            (1234567.0, "1.234567e+06"),
+            (0.1, "0.1"),
+            (f32::MAX, "3.4028235e+38"),
+        ] {
+            assert_eq!(f32_text(value), text);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn floats_survive(bits in any::<u64>(), narrow in any::<u32>()) {
+            let (wide, narrow) = (f64::from_bits(bits), f32::from_bits(narrow));
+            if !wide.is_nan() {
+                prop_assert_eq!(parse_f64(&f64_text(wide)).unwrap().to_bits(), wide.to_bits());
+            }
+            if !narrow.is_nan() {
+                prop_assert_eq!(parse_f32(&f32_text(narrow)).unwrap().to_bits(), narrow.to_bits());
+            }
+        }
+    }
+
+    #[test]
+    fn refuses_what_postgres_refuses() {
+        let message = |text: &str| parse_f64(text).unwrap_err().message().to_owned();
+        assert_eq!(message("x"), "invalid input syntax for type double precision: \"x\"");
+        assert_eq!(message("1e400"), "\"1e400\" is out of range for type double precision");
+        assert_eq!(message("1e-400"), "\"1e-400\" is out of range for type double precision");
+        assert_eq!(parse_f32("1e39").unwrap_err().message(), "\"1e39\" is out of range for type real");
+        assert_eq!(parse_f64(" -inf ").unwrap(), f64::NEG_INFINITY);
+        assert_eq!(parse_f64("0e400").unwrap(), 0.0);
+        assert!(parse_f64("").is_err());
+    }
+}

@@ -1,0 +1,149 @@
+//! The SQL types of columns and the values they hold, as the core sees them: no Arrow, no wire.
+//!
+//! [`Type`] is what a column is declared as, [`Value`] what a cell holds. `names.rs` has PostgreSQL's OIDs, names and
+//! modifiers; `text.rs` prints and parses its text formats, `binary.rs` its binary ones, `cast.rs` turns values of one
+//! type into another. Below them is a file per family: integers, floats, numeric, dates, intervals, json, arrays and
+//! pgvector's vector. `arrow.rs` (with the feature `server`) maps types and values to Arrow for DataFusion.
+
+pub mod array;
+#[cfg(feature = "server")]
+pub mod arrow;
+pub mod binary;
+pub mod cast;
+pub mod datetime;
+pub mod float;
+pub mod integer;
+pub mod interval;
+pub mod json;
+pub mod names;
+pub mod numeric;
+pub mod text;
+pub mod vector;
+
+/// A SQL type with its modifier, if it has one.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+pub enum Type {
+    Bool,
+    Int2,
+    Int4,
+    Int8,
+    Float4,
+    Float8,
+    /// `numeric(precision, scale)`; without a modifier, 38 digits of which 16 after the point.
+    Numeric(Option<(u8, i8)>),
+    Text,
+    /// `varchar(n)`, n in characters.
+    Varchar(Option<u32>),
+    /// `character(n)`, blank-padded; n in characters.
+    Bpchar(Option<u32>),
+    Bytea,
+    Date,
+    Time,
+    Timestamp,
+    Timestamptz,
+    Interval,
+    Uuid,
+    Json,
+    Jsonb,
+    /// pgvector's `vector(dimensions)`; `None` takes any dimension up to 16,000.
+    Vector(Option<u16>),
+    Array(Box<Type>),
+    /// The catalogue's own types; not for user columns.
+    Oid,
+    Name,
+    Char,
+}
+
+/// One cell. Text of every character type is `Text`, json text is `Json`.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Value {
+    Null,
+    Bool(bool),
+    Int2(i16),
+    Int4(i32),
+    Int8(i64),
+    Float4(f32),
+    Float8(f64),
+    Numeric(Numeric),
+    Text(String),
+    Bytea(Vec<u8>),
+    /// Days since 1970-01-01, as in Arrow; PostgreSQL's epoch of 2000-01-01 is met at the wire only.
+    Date(i32),
+    /// Microseconds since midnight.
+    Time(i64),
+    /// Microseconds since 1970-01-01 00:00, no zone.
+    Timestamp(i64),
+    /// Microseconds since 1970-01-01 00:00 UTC.
+    Timestamptz(i64),
+    Interval(Interval),
+    Uuid([u8; 16]),
+    /// Text as given.
+    Json(String),
+    /// Text in PostgreSQL's normalised jsonb form.
+    Jsonb(String),
+    Vector(Vec<f32>),
+    /// One-dimensional.
+    Array(Vec<Value>),
+    Oid(u32),
+}
+
+/// An exact decimal: `unscaled / 10^scale`, at most 38 digits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Numeric {
+    pub unscaled: i128,
+    pub scale: u8,
+}
+
+/// PostgreSQL's interval: three parts that do not convert into each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Interval {
+    pub months: i32,
+    pub days: i32,
+    pub microseconds: i64,
+}
+
+/// Most dimensions of a `vector` (pgvector's VECTOR_MAX_DIM).
+pub const VECTOR_DIMENSIONS_MAX: usize = 16_000;
+/// Most dimensions an hnsw index takes (pgvector's HNSW_MAX_DIM).
+pub const HNSW_DIMENSIONS_MAX: usize = 2_000;
+
+/// `From` for the types that a variant is made of and nothing else is.
+macro_rules! value_from {
+    ($($from:ty => $variant:ident),* $(,)?) => {
+        $(impl From<$from> for Value {
+            fn from(value: $from) -> Value {
+                Value::$variant(value)
+            }
+        })*
+    };
+}
+
+value_from! {
+    bool => Bool, i16 => Int2, i32 => Int4, i64 => Int8, u32 => Oid, f32 => Float4, f64 => Float8, String => Text,
+    Numeric => Numeric, Interval => Interval, Vec<Value> => Array,
+}
+
+impl From<&str> for Value {
+    fn from(text: &str) -> Value {
+        Value::Text(text.to_owned())
+    }
+}
+
+impl From<&String> for Value {
+    fn from(text: &String) -> Value {
+        Value::Text(text.clone())
+    }
+}
+
+/// A character of the catalogue's type `"char"`.
+impl From<char> for Value {
+    fn from(c: char) -> Value {
+        Value::Text(c.to_string())
+    }
+}
+
+impl<T: Into<Value>> From<Option<T>> for Value {
+    fn from(value: Option<T>) -> Value {
+        value.map_or(Value::Null, Into::into)
+    }
+}

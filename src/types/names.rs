@@ -1,0 +1,499 @@
+//! What types are called: PostgreSQL's OIDs, modifiers, sizes and names, and types from names.
+//!
+//! pgvector's types have no fixed OIDs in PostgreSQL, where `CREATE EXTENSION` numbers them; drivers look them up by
+//! name. Here they are [`VECTOR_OID`] and [`VECTOR_ARRAY_OID`], below the first OID of user objects.
+
+use std::fmt;
+
+use crate::error::{Error, Result, SqlState};
+use crate::types::{Type, vector};
+
+/// `vector`.
+pub const VECTOR_OID: u32 = 16_388;
+/// `vector[]`.
+pub const VECTOR_ARRAY_OID: u32 = 16_393;
+/// What PostgreSQL calls the type of a literal whose type is not known yet; parameters may be declared so.
+pub const UNKNOWN_OID: u32 = 705;
+
+/// PostgreSQL's MaxAttrSize in characters of varchar(n) and character(n).
+const CHARACTERS_MAX: i64 = 10_485_760;
+/// Digits that a [`super::Numeric`] holds.
+pub(super) const NUMERIC_PRECISION_MAX: u8 = 38;
+/// Bytes of a variable-length value's header, which PostgreSQL adds to some modifiers.
+const HEADER_BYTES: i32 = 4;
+
+/// What pg_type says about a type without modifier.
+#[derive(Clone, Copy, Debug)]
+pub struct Entry {
+    pub oid: u32,
+    pub array_oid: u32,
+    /// pg_type.typname
+    pub name: &'static str,
+    /// As format_type() prints it.
+    pub sql: &'static str,
+    /// pg_type.typlen: bytes, or -1 when they vary.
+    pub size: i16,
+    /// pg_type.typcategory
+    pub category: char,
+}
+
+const fn entry(
+    oid: u32,
+    array_oid: u32,
+    name: &'static str,
+    sql: &'static str,
+    size: i16,
+    category: char,
+) -> Entry {
+    Entry { oid, array_oid, name, sql, size, category }
+}
+
+/// Every type that is not an array, with its pg_type row.
+pub const ENTRIES: &[(Type, Entry)] = &[
+    (Type::Bool, entry(16, 1000, "bool", "boolean", 1, 'B')),
+    (Type::Bytea, entry(17, 1001, "bytea", "bytea", -1, 'U')),
+    (Type::Char, entry(18, 1002, "char", "\"char\"", 1, 'Z')),
+    (Type::Name, entry(19, 1003, "name", "name", 64, 'S')),
+    (Type::Int8, entry(20, 1016, "int8", "bigint", 8, 'N')),
+    (Type::Int2, entry(21, 1005, "int2", "smallint", 2, 'N')),
+    (Type::Int4, entry(23, 1007, "int4", "integer", 4, 'N')),
+    (Type::Text, entry(25, 1009, "text", "text", -1, 'S')),
+    (Type::Oid, entry(26, 1028, "oid", "oid", 4, 'N')),
+    (Type::Json, entry(114, 199, "json", "json", -1, 'U')),
+    (Type::Float4, entry(700, 1021, "float4", "real", 4, 'N')),
+    (Type::Float8, entry(701, 1022, "float8", "double precision", 8, 'N')),
+    (Type::Bpchar(None), entry(1042, 1014, "bpchar", "character", -1, 'S')),
+    (Type::Varchar(None), entry(1043, 1015, "varchar", "character varying", -1, 'S')),
+    (Type::Date, entry(1082, 1182, "date", "date", 4, 'D')),
+    (Type::Time, entry(1083, 1183, "time", "time without time zone", 8, 'D')),
+    (Type::Timestamp, entry(1114, 1115, "timestamp", "timestamp without time zone", 8, 'D')),
+    (Type::Timestamptz, entry(1184, 1185, "timestamptz", "timestamp with time zone", 8, 'D')),
+    (Type::Interval, entry(1186, 1187, "interval", "interval", 16, 'T')),
+    (Type::Numeric(None), entry(1700, 1231, "numeric", "numeric", -1, 'N')),
+    (Type::Uuid, entry(2950, 2951, "uuid", "uuid", 16, 'U')),
+    (Type::Jsonb, entry(3802, 3807, "jsonb", "jsonb", -1, 'U')),
+    (Type::Vector(None), entry(VECTOR_OID, VECTOR_ARRAY_OID, "vector", "vector", -1, 'U')),
+];
+
+/// Names that are types in PostgreSQL or pgvector and not here, so that they are refused by name instead of unknown.
+const UNSUPPORTED: &[&str] = &[
+    "bit",
+    "bit varying",
+    "varbit",
+    "box",
+    "cidr",
+    "circle",
+    "halfvec",
+    "hstore",
+    "inet",
+    "int4range",
+    "int8range",
+    "jsonpath",
+    "line",
+    "lseg",
+    "macaddr",
+    "macaddr8",
+    "money",
+    "numrange",
+    "path",
+    "pg_lsn",
+    "point",
+    "polygon",
+    "sparsevec",
+    "time with time zone",
+    "timetz",
+    "tsquery",
+    "tsrange",
+    "tstzrange",
+    "daterange",
+    "tsvector",
+    "txid_snapshot",
+    "xml",
+];
+
+impl Type {
+    /// The pg_type row; an array's is its item's.
+    pub fn entry(&self) -> &'static Entry {
+        let bare = match self {
+            Type::Array(item) => return item.entry(),
+            Type::Numeric(_) => Type::Numeric(None),
+            Type::Varchar(_) => Type::Varchar(None),
+            Type::Bpchar(_) => Type::Bpchar(None),
+            Type::Vector(_) => Type::Vector(None),
+            other => other.clone(),
+        };
+        let found = ENTRIES.iter().find(|(ty, _)| *ty == bare);
+        &found.expect("the table has every type that is not an array").1
+    }
+
+    /// PostgreSQL's OID of the type.
+    pub fn oid(&self) -> u32 {
+        match self {
+            Type::Array(_) => self.entry().array_oid,
+            // The table above is for lookups by name; these are asked for per row description.
+            Type::Text => 25,
+            Type::Int4 => 23,
+            Type::Int8 => 20,
+            _ => self.entry().oid,
+        }
+    }
+
+    /// The modifier as pg_attribute.atttypmod holds it; -1 for none. An array's is its item's.
+    pub fn typmod(&self) -> i32 {
+        match self {
+            Type::Array(item) => item.typmod(),
+            Type::Numeric(Some((precision, scale))) => {
+                (i32::from(*precision) << 16 | i32::from(*scale) & 0x7ff) + HEADER_BYTES
+            }
+            Type::Varchar(Some(n)) | Type::Bpchar(Some(n)) => *n as i32 + HEADER_BYTES,
+            Type::Vector(Some(dimensions)) => i32::from(*dimensions),
+            _ => -1,
+        }
+    }
+
+    /// Bytes of a value as PostgreSQL stores it (pg_type.typlen); -1 when they vary.
+    pub fn size(&self) -> i16 {
+        match self {
+            Type::Array(_) => -1,
+            _ => self.entry().size,
+        }
+    }
+
+    /// pg_type.typname: `int4`, `_int4`.
+    pub fn catalog_name(&self) -> String {
+        match self {
+            Type::Array(_) => format!("_{}", self.entry().name),
+            _ => self.entry().name.to_owned(),
+        }
+    }
+
+    /// pg_type.typcategory.
+    pub fn category(&self) -> char {
+        match self {
+            Type::Array(_) => 'A',
+            _ => self.entry().category,
+        }
+    }
+
+    /// The type without its modifier.
+    pub fn bare(&self) -> Type {
+        match self {
+            Type::Array(item) => Type::Array(Box::new(item.bare())),
+            Type::Numeric(_) => Type::Numeric(None),
+            Type::Varchar(_) => Type::Varchar(None),
+            Type::Bpchar(_) => Type::Bpchar(None),
+            Type::Vector(_) => Type::Vector(None),
+            other => other.clone(),
+        }
+    }
+
+    /// Text of any kind: its values are [`super::Value::Text`].
+    pub fn is_text(&self) -> bool {
+        matches!(self, Type::Text | Type::Varchar(_) | Type::Bpchar(_) | Type::Name | Type::Char)
+    }
+
+    /// The type with this OID, without modifier.
+    pub fn from_oid(oid: u32) -> Option<Type> {
+        ENTRIES.iter().find_map(|(ty, entry)| match oid {
+            _ if oid == entry.oid => Some(ty.clone()),
+            _ if oid == entry.array_oid => Some(Type::Array(Box::new(ty.clone()))),
+            _ => None,
+        })
+    }
+
+    /// The inverse of [`Type::typmod`]; a modifier that means nothing for the type is ignored.
+    pub fn with_typmod(self, typmod: i32) -> Type {
+        let plain = typmod - HEADER_BYTES;
+        match self {
+            Type::Array(item) => Type::Array(Box::new(item.with_typmod(typmod))),
+            Type::Numeric(_) if plain >= 0 => {
+                let scale = ((plain & 0x7ff) ^ 1024) - 1024;
+                Type::Numeric(Some(((plain >> 16) as u8, scale as i8)))
+            }
+            Type::Varchar(_) if plain > 0 => Type::Varchar(Some(plain as u32)),
+            Type::Bpchar(_) if plain > 0 => Type::Bpchar(Some(plain as u32)),
+            Type::Vector(_) if typmod > 0 => Type::Vector(u16::try_from(typmod).ok()),
+            other => other,
+        }
+    }
+
+    /// A type from a name as SQL writes it: `int`, `character varying(20)`, `pg_catalog.int4`, `numeric(10,2)[]`,
+    /// `timestamp(6) with time zone`, `"char"`. 42704 for a name nobody knows, 0A000 for one PostgreSQL knows.
+    pub fn from_name(name: &str) -> Result<Type> {
+        let spelled = Spelled::read(name)?;
+        let item = Type::named(&spelled.name, spelled.quoted, &spelled.modifiers)?;
+        Ok(if spelled.array { Type::Array(Box::new(item)) } else { item })
+    }
+
+    /// A type that is not an array, from its folded name and modifiers. `quoted`: the name stood in double quotes,
+    /// which matters for `"char"` only.
+    pub fn named(name: &str, quoted: bool, modifiers: &[i64]) -> Result<Type> {
+        if let (Some(item), []) = (name.strip_prefix('_'), modifiers) {
+            return Ok(Type::Array(Box::new(Type::named(item, true, &[])?)));
+        }
+        let ty = match name {
+            "char" if quoted => Type::Char,
+            "char" | "character" | "nchar" | "national character" | "national char" => {
+                return Ok(Type::Bpchar(Some(characters(modifiers, "char")?.unwrap_or(1))));
+            }
+            "bpchar" => return Ok(Type::Bpchar(characters(modifiers, "char")?)),
+            "varchar" | "character varying" | "char varying" | "national character varying" => {
+                return Ok(Type::Varchar(characters(modifiers, "varchar")?));
+            }
+            "numeric" | "decimal" | "dec" => return numeric(modifiers),
+            "float" => return float(modifiers),
+            "vector" => return vector::typmod_in(modifiers),
+            "time" | "time without time zone" => return with_precision(Type::Time, "time", modifiers),
+            "timestamp" | "timestamp without time zone" => {
+                return with_precision(Type::Timestamp, "timestamp", modifiers);
+            }
+            "timestamptz" | "timestamp with time zone" => {
+                return with_precision(Type::Timestamptz, "timestamptz", modifiers);
+            }
+            "interval" => return with_precision(Type::Interval, "interval", modifiers),
+            "bool" | "boolean" => Type::Bool,
+            "smallint" | "int2" => Type::Int2,
+            "integer" | "int" | "int4" => Type::Int4,
+            "bigint" | "int8" => Type::Int8,
+            "real" | "float4" => Type::Float4,
+            "double precision" | "float8" | "double" => Type::Float8,
+            "text" | "string" => Type::Text,
+            "bytea" => Type::Bytea,
+            "date" => Type::Date,
+            "uuid" => Type::Uuid,
+            "json" => Type::Json,
+            "jsonb" => Type::Jsonb,
+            "oid" => Type::Oid,
+            "name" => Type::Name,
+            other if UNSUPPORTED.contains(&other) => return Err(Error::unsupported(format!("type {other}"))),
+            other => {
+                let message = format!("type \"{other}\" does not exist");
+                return Err(Error::new(SqlState::UNDEFINED_OBJECT, message));
+            }
+        };
+        match modifiers {
+            [] => Ok(ty),
+            _ => {
+                let message = format!("type modifier is not allowed for type \"{}\"", ty.entry().name);
+                Err(Error::new(SqlState::SYNTAX_ERROR, message))
+            }
+        }
+    }
+}
+
+/// As format_type() prints it, modifier included.
+impl fmt::Display for Type {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Type::Array(item) => write!(f, "{item}[]"),
+            // Blank-padded without a length is not "character", which would mean one character.
+            Type::Bpchar(None) => f.write_str("bpchar"),
+            Type::Varchar(Some(n)) | Type::Bpchar(Some(n)) => write!(f, "{}({n})", self.entry().sql),
+            Type::Numeric(Some((precision, scale))) => write!(f, "numeric({precision},{scale})"),
+            Type::Vector(Some(dimensions)) => write!(f, "vector({dimensions})"),
+            _ => f.write_str(self.entry().sql),
+        }
+    }
+}
+
+fn invalid_parameter(message: impl Into<String>) -> Error {
+    Error::new(SqlState::INVALID_PARAMETER_VALUE, message)
+}
+
+fn characters(modifiers: &[i64], name: &str) -> Result<Option<u32>> {
+    match *modifiers {
+        [] => Ok(None),
+        [n] if n < 1 => Err(invalid_parameter(format!("length for type {name} must be at least 1"))),
+        [n] if n > CHARACTERS_MAX => {
+            Err(invalid_parameter(format!("length for type {name} cannot exceed {CHARACTERS_MAX}")))
+        }
+        [n] => Ok(Some(n as u32)),
+        _ => Err(invalid_parameter("invalid type modifier")),
+    }
+}
+
+fn numeric(modifiers: &[i64]) -> Result<Type> {
+    let (precision, scale) = match *modifiers {
+        [] => return Ok(Type::Numeric(None)),
+        [precision] => (precision, 0),
+        [precision, scale] => (precision, scale),
+        _ => return Err(invalid_parameter("invalid NUMERIC type modifier")),
+    };
+    if !(1..=1000).contains(&precision) {
+        return Err(invalid_parameter(format!("NUMERIC precision {precision} must be between 1 and 1000")));
+    }
+    if !(-1000..=1000).contains(&scale) {
+        return Err(invalid_parameter(format!("NUMERIC scale {scale} must be between -1000 and 1000")));
+    }
+    if precision > i64::from(NUMERIC_PRECISION_MAX) {
+        return Err(Error::unsupported(format!(
+            "NUMERIC precision {precision} (above {NUMERIC_PRECISION_MAX})"
+        )));
+    }
+    if !(0..=precision).contains(&scale) {
+        return Err(Error::unsupported(format!("NUMERIC scale {scale} outside 0 to the precision")));
+    }
+    Ok(Type::Numeric(Some((precision as u8, scale as i8))))
+}
+
+fn float(modifiers: &[i64]) -> Result<Type> {
+    match *modifiers {
+        [] | [25..=53] => Ok(Type::Float8),
+        [1..=24] => Ok(Type::Float4),
+        [n] if n < 1 => Err(invalid_parameter("precision for type float must be at least 1 bit")),
+        _ => Err(invalid_parameter("precision for type float must be less than 54 bits")),
+    }
+}
+
+/// Times have microseconds; asking for fewer digits is refused rather than ignored.
+fn with_precision(ty: Type, name: &str, modifiers: &[i64]) -> Result<Type> {
+    match *modifiers {
+        [] | [6] => Ok(ty),
+        [n] => Err(Error::unsupported(format!("type {name}({n})"))),
+        _ => Err(invalid_parameter("invalid type modifier")),
+    }
+}
+
+/// A type name taken apart.
+struct Spelled {
+    /// Folded to lower case unless quoted, words one space apart, without schema.
+    name: String,
+    quoted: bool,
+    modifiers: Vec<i64>,
+    array: bool,
+}
+
+impl Spelled {
+    fn read(text: &str) -> Result<Spelled> {
+        let syntax = || Error::new(SqlState::SYNTAX_ERROR, format!("invalid type name \"{text}\""));
+        let mut spelled = Spelled { name: String::new(), quoted: false, modifiers: Vec::new(), array: false };
+        let mut rest = text.trim();
+        while let Some(first) = rest.chars().next() {
+            match first {
+                '"' => {
+                    let end = rest[1..].find('"').ok_or_else(syntax)? + 1;
+                    spelled.word(&rest[1..end], true);
+                    rest = &rest[end + 1..];
+                }
+                '.' => {
+                    if !matches!(spelled.name.as_str(), "pg_catalog" | "public") {
+                        let message = format!("schema \"{}\" does not exist", spelled.name);
+                        return Err(Error::new(SqlState::INVALID_SCHEMA_NAME, message));
+                    }
+                    spelled.name.clear();
+                    spelled.quoted = true;
+                    rest = &rest[1..];
+                }
+                '(' => {
+                    let end = rest.find(')').ok_or_else(syntax)?;
+                    for modifier in rest[1..end].split(',') {
+                        let modifier = modifier
+                            .trim()
+                            .parse()
+                            .map_err(|_| invalid_parameter("invalid type modifier"))?;
+                        spelled.modifiers.push(modifier);
+                    }
+                    rest = &rest[end + 1..];
+                }
+                '[' => {
+                    let end = rest.find(']').ok_or_else(syntax)?;
+                    spelled.array = true;
+                    rest = &rest[end + 1..];
+                }
+                c if c.is_whitespace() => rest = rest.trim_start(),
+                c if c.is_alphanumeric() || c == '_' => {
+                    let end = rest.find(|c: char| !(c.is_alphanumeric() || c == '_' || c == '$'));
+                    let (word, after) = rest.split_at(end.unwrap_or(rest.len()));
+                    match word.to_lowercase().as_str() {
+                        "array" if !spelled.name.is_empty() => spelled.array = true,
+                        word => spelled.word(word, false),
+                    }
+                    rest = after;
+                }
+                _ => return Err(syntax()),
+            }
+        }
+        if spelled.name.is_empty() { Err(syntax()) } else { Ok(spelled) }
+    }
+
+    fn word(&mut self, word: &str, quoted: bool) {
+        if !self.name.is_empty() {
+            self.name.push(' ');
+        }
+        self.name.push_str(word);
+        self.quoted |= quoted;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_oids_lead_back() {
+        for (ty, entry) in ENTRIES {
+            assert_eq!(Type::from_oid(entry.oid).as_ref(), Some(ty));
+            let array = Type::Array(Box::new(ty.clone()));
+            assert_eq!(Type::from_oid(entry.array_oid).as_ref(), Some(&array));
+            assert_eq!(Type::from_name(&array.catalog_name()).unwrap().oid(), array.oid());
+            assert_eq!(Type::from_name(&ty.to_string()).unwrap(), *ty, "{ty}");
+            assert_eq!(Type::from_name(&array.to_string()).unwrap(), array, "{array}");
+        }
+    }
+
+    #[test]
+    fn modifiers_lead_back() {
+        for text in [
+            "numeric(10,2)",
+            "character varying(20)",
+            "character(7)",
+            "vector(384)",
+            "vector(3)[]",
+            "numeric(38,0)",
+        ] {
+            let ty = Type::from_name(text).unwrap();
+            assert_eq!(ty.to_string(), text);
+            assert_eq!(Type::from_oid(ty.oid()).unwrap().with_typmod(ty.typmod()), ty);
+        }
+        assert_eq!(Type::from_name("numeric(10,2)").unwrap().typmod(), (10 << 16 | 2) + 4);
+    }
+
+    #[test]
+    fn spellings() {
+        let same =
+            |text: &str, expected: Type| assert_eq!(Type::from_name(text).unwrap(), expected, "{text}");
+        same("INT", Type::Int4);
+        same("pg_catalog.int4", Type::Int4);
+        same("public.vector( 3 )", Type::Vector(Some(3)));
+        same("char", Type::Bpchar(Some(1)));
+        same("\"char\"", Type::Char);
+        same("pg_catalog.\"char\"", Type::Char);
+        same("pg_catalog.char", Type::Char);
+        same("timestamp(6) with time zone", Type::Timestamptz);
+        same("double  precision [] ", Type::Array(Box::new(Type::Float8)));
+        same("integer ARRAY", Type::Array(Box::new(Type::Int4)));
+        same("float(24)", Type::Float4);
+    }
+
+    #[test]
+    fn refusals() {
+        let fails = |text: &str, state: SqlState, message: &str| {
+            let error = Type::from_name(text).unwrap_err();
+            assert_eq!((error.state(), error.message()), (state, message));
+        };
+        fails("foo", SqlState::UNDEFINED_OBJECT, "type \"foo\" does not exist");
+        fails("inet", SqlState::FEATURE_NOT_SUPPORTED, "type inet is not supported");
+        fails("varchar(0)", SqlState::INVALID_PARAMETER_VALUE, "length for type varchar must be at least 1");
+        fails(
+            "vector(0)",
+            SqlState::INVALID_PARAMETER_VALUE,
+            "dimensions for type vector must be at least 1",
+        );
+        fails(
+            "vector(16001)",
+            SqlState::INVALID_PARAMETER_VALUE,
+            "dimensions for type vector cannot exceed 16000",
+        );
+        fails("text(3)", SqlState::SYNTAX_ERROR, "type modifier is not allowed for type \"text\"");
+    }
+}

@@ -1,0 +1,331 @@
+//! One vector column: its segments, written and grown.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use parking_lot::Mutex;
+
+use crate::error::{Error, Result};
+use crate::fs::Fs;
+use crate::types::vector::norm;
+use crate::vectors::segment::{GROUP_SLOTS, Layout, Segment, slot_sum};
+use crate::vectors::{SEGMENT_SLOTS, View};
+
+/// A fixed-width vector column. Any number of threads may write different slots and read at the same time.
+pub struct Column {
+    fs: Arc<dyn Fs>,
+    dir: PathBuf,
+    column: u32,
+    layout: Layout,
+    /// In order, without gaps; only ever grows.
+    segments: ArcSwap<Vec<Arc<Segment>>>,
+    /// Held while files are made or grown.
+    growth: Mutex<()>,
+}
+
+impl Column {
+    /// A column without rows. Makes the folder, not yet a file.
+    pub fn create(fs: Arc<dyn Fs>, dir: &Path, column: u32, dimensions: usize) -> Result<Column> {
+        fs.create_dir_all(dir)?;
+        Ok(Column {
+            fs,
+            dir: dir.to_path_buf(),
+            column,
+            layout: Layout::new(dimensions),
+            segments: ArcSwap::from_pointee(Vec::new()),
+            growth: Mutex::new(()),
+        })
+    }
+
+    /// The column as its files hold it; none are fine. Leftovers of a crash while a segment was made are removed.
+    pub fn open(fs: Arc<dyn Fs>, dir: &Path, column: u32, dimensions: usize) -> Result<Column> {
+        let opened = Column::create(fs, dir, column, dimensions)?;
+        let mut numbers = Vec::new();
+        for name in opened.fs.list(dir)? {
+            match opened.segment_number(&name) {
+                Some((number, true)) => numbers.push(number),
+                Some((_, false)) => opened.fs.remove_file(&dir.join(&name))?,
+                None => {}
+            }
+        }
+        numbers.sort_unstable();
+        let mut segments = Vec::with_capacity(numbers.len());
+        for (i, number) in numbers.into_iter().enumerate() {
+            if number != i as u32 {
+                let missing = opened.segment_path(i as u32);
+                return Err(Error::corrupt(missing.display(), 0, "a vector segment", "no file"));
+            }
+            segments.push(Arc::new(opened.open_segment(number)?));
+        }
+        // A crash may have forgotten growth that was not synced before the next segment was made.
+        for full in segments.iter().rev().skip(1) {
+            full.reserve(SEGMENT_SLOTS)?;
+        }
+        opened.segments.store(Arc::new(segments));
+        Ok(opened)
+    }
+
+    pub fn dimensions(&self) -> usize {
+        self.layout.dimensions
+    }
+
+    /// Makes room for every slot below `slots_end`, so that writing them cannot fail for want of space; 53100 when
+    /// there is none. Never gives room back.
+    pub fn reserve(&self, slots_end: u32) -> Result<()> {
+        if self.view().slots_end() >= slots_end {
+            return Ok(());
+        }
+        let _growing = self.growth.lock();
+        let mut segments = Vec::clone(&self.segments.load());
+        for number in 0..slots_end.div_ceil(SEGMENT_SLOTS) {
+            let wanted = (slots_end - number * SEGMENT_SLOTS).min(SEGMENT_SLOTS);
+            if number as usize == segments.len() {
+                segments.push(Arc::new(self.create_segment(number)?));
+                self.segments.store(Arc::new(segments.clone()));
+            }
+            segments[number as usize].reserve(wanted)?;
+        }
+        Ok(())
+    }
+
+    /// Writes one slot that was reserved. Not durable before [`Column::sync`].
+    pub fn write(&self, slot: u32, vector: Option<&[f32]>) -> Result<()> {
+        match vector {
+            None => self.write_run(slot, &[None]),
+            Some(vector) => {
+                let bytes: Vec<u8> = vector.iter().flat_map(|x| x.to_le_bytes()).collect();
+                self.write_run(slot, &[Some(&bytes)])
+            }
+        }
+    }
+
+    /// Writes consecutive slots from `first` on; vectors are little-endian bytes, as the log has them. Much cheaper
+    /// than one at a time: three system calls for each 256 slots.
+    pub fn write_run(&self, first: u32, vectors: &[Option<&[u8]>]) -> Result<()> {
+        let segments = self.segments.load();
+        let mut slot = first;
+        let mut rest = vectors;
+        while !rest.is_empty() {
+            let room = (GROUP_SLOTS - slot % GROUP_SLOTS) as usize;
+            let (run, after) = rest.split_at(room.min(rest.len()));
+            self.write_group(&segments, slot, run)?;
+            slot += run.len() as u32;
+            rest = after;
+        }
+        Ok(())
+    }
+
+    /// Writes slots that lie in one group.
+    fn write_group(&self, segments: &[Arc<Segment>], first: u32, vectors: &[Option<&[u8]>]) -> Result<()> {
+        let stride = 4 * self.layout.dimensions;
+        let mut bytes = vec![0; vectors.len() * stride];
+        let mut norms = Vec::with_capacity(vectors.len());
+        let mut sums = Vec::with_capacity(vectors.len());
+        for (i, vector) in vectors.iter().enumerate() {
+            let place = &mut bytes[i * stride..(i + 1) * stride];
+            let norm = match vector {
+                None => f32::NAN,
+                Some(vector) => {
+                    place.copy_from_slice(vector);
+                    norm_of(vector)
+                }
+            };
+            sums.push(slot_sum(first + i as u32, norm, place));
+            norms.push(norm);
+        }
+        let segment = &segments[(first / SEGMENT_SLOTS) as usize];
+        segment.write(first % SEGMENT_SLOTS, &bytes, &norms, &sums)
+    }
+
+    pub fn view(&self) -> View {
+        View::new(self.layout.dimensions, self.segments.load_full())
+    }
+
+    /// Makes everything written before this call durable.
+    pub fn sync(&self) -> Result<()> {
+        self.segments.load().iter().try_for_each(|segment| segment.sync())
+    }
+
+    /// Length of all files; reserved space counts.
+    pub fn bytes_on_disk(&self) -> u64 {
+        self.segments.load().iter().map(|segment| segment.file_bytes().unwrap_or(0)).sum()
+    }
+
+    /// Verifies the given slots against their checksums; the first bad one is the error.
+    pub fn check(&self, live: impl IntoIterator<Item = u32>) -> Result<()> {
+        let view = self.view();
+        let end = view.slots_end();
+        for slot in live {
+            if slot >= end {
+                let path = self.segment_path(slot / SEGMENT_SLOTS);
+                let expected = format!("the vector of slot {slot}");
+                return Err(Error::corrupt(path.display(), 0, expected, "no space for it"));
+            }
+            view.verify(slot)?;
+        }
+        Ok(())
+    }
+
+    fn segment_path(&self, number: u32) -> PathBuf {
+        self.dir.join(format!("{}.{number}.vec", self.column))
+    }
+
+    /// The segment a file name stands for, and whether it is a finished one.
+    fn segment_number(&self, name: &Path) -> Option<(u32, bool)> {
+        let rest = name.to_str()?.strip_prefix(&format!("{}.", self.column))?;
+        match rest.strip_suffix(".vec") {
+            Some(number) => Some((number.parse().ok()?, true)),
+            None => Some((rest.strip_suffix(".vec.new")?.parse().ok()?, false)),
+        }
+    }
+
+    fn create_segment(&self, number: u32) -> Result<Segment> {
+        Segment::create(&*self.fs, &self.segment_path(number), self.column, number, self.layout)
+    }
+
+    fn open_segment(&self, number: u32) -> Result<Segment> {
+        Segment::open(&*self.fs, &self.segment_path(number), self.column, number, self.layout)
+    }
+}
+
+fn norm_of(bytes: &[u8]) -> f32 {
+    let values: Vec<f32> = bytes.as_chunks::<4>().0.iter().map(|chunk| f32::from_le_bytes(*chunk)).collect();
+    norm(&values) as f32
+}
+
+#[cfg(test)]
+mod tests {
+    //! A column beside a plain map from slot to vector, on the strict in-memory file system, reopened at will.
+
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::error::SqlState;
+    use crate::fs::{MemoryFs, OpenMode};
+
+    const DIMENSIONS: usize = 5;
+
+    fn vector(seed: u32) -> Vec<f32> {
+        (0..DIMENSIONS as u32)
+            .map(|i| (seed.wrapping_mul(31).wrapping_add(i) % 1000) as f32 - 500.0)
+            .collect()
+    }
+
+    fn dir() -> &'static Path {
+        Path::new("/tables/7")
+    }
+
+    fn agree(column: &Column, model: &BTreeMap<u32, Option<Vec<f32>>>) {
+        let view = column.view();
+        for (&slot, expected) in model {
+            view.verify(slot).unwrap();
+            match expected {
+                Some(vector) => {
+                    assert_eq!(view.get(slot), vector.as_slice());
+                    assert_eq!(view.norm(slot), norm(vector) as f32);
+                }
+                None => assert!(view.is_null(slot)),
+            }
+        }
+    }
+
+    #[test]
+    fn holds_what_was_written_across_segments_and_reopening() {
+        let fs: Arc<dyn Fs> = Arc::new(MemoryFs::new());
+        let column = Column::create(fs.clone(), dir(), 3, DIMENSIONS).unwrap();
+        let mut model = BTreeMap::new();
+        let slots = (0..600).chain(65_530..65_550).chain([131_071, 131_072]);
+        for slot in slots {
+            let value = (slot % 7 != 0).then(|| vector(slot));
+            column.reserve(slot + 1).unwrap();
+            column.write(slot, value.as_deref()).unwrap();
+            model.insert(slot, value);
+        }
+        agree(&column, &model);
+        column.check(model.keys().copied()).unwrap();
+        column.sync().unwrap();
+        let reopened = Column::open(fs, dir(), 3, DIMENSIONS).unwrap();
+        agree(&reopened, &model);
+        assert_eq!(reopened.bytes_on_disk(), column.bytes_on_disk());
+    }
+
+    #[test]
+    fn runs_equal_single_writes() {
+        let fs: Arc<dyn Fs> = Arc::new(MemoryFs::new());
+        let column = Column::create(fs, dir(), 0, DIMENSIONS).unwrap();
+        let bytes: Vec<Option<Vec<u8>>> = (0..1000u32)
+            .map(|slot| (slot % 5 != 0).then(|| vector(slot).iter().flat_map(|x| x.to_le_bytes()).collect()))
+            .collect();
+        let run: Vec<Option<&[u8]>> = bytes.iter().map(Option::as_deref).collect();
+        let first = SEGMENT_SLOTS - 300;
+        column.reserve(first + 1000).unwrap();
+        column.write_run(first, &run).unwrap();
+        let model = (0..1000u32).map(|i| (first + i, (i % 5 != 0).then(|| vector(i)))).collect();
+        agree(&column, &model);
+    }
+
+    #[test]
+    fn a_small_table_is_small() {
+        let fs: Arc<dyn Fs> = Arc::new(MemoryFs::new());
+        let column = Column::create(fs, dir(), 0, 384).unwrap();
+        assert_eq!(column.bytes_on_disk(), 0);
+        column.reserve(10).unwrap();
+        assert_eq!(column.bytes_on_disk(), 4096 + 1024 * 386);
+        column.reserve(50_000).unwrap();
+        assert!(column.bytes_on_disk() < 50_000 * 386 * 4 + (5 << 20));
+    }
+
+    #[test]
+    fn synced_vectors_survive_a_crash_and_others_do_no_harm() {
+        let fs = MemoryFs::new();
+        let column = Column::create(Arc::new(fs.clone()), dir(), 0, DIMENSIONS).unwrap();
+        column.reserve(400).unwrap();
+        column.write(1, Some(&vector(1))).unwrap();
+        column.sync().unwrap();
+        column.write(300, Some(&vector(300))).unwrap();
+        let after = Column::open(Arc::new(fs.crash(9)), dir(), 0, DIMENSIONS).unwrap();
+        agree(&after, &BTreeMap::from([(1, Some(vector(1)))]));
+        // The log brings the other back.
+        after.reserve(400).unwrap();
+        after.write(300, Some(&vector(300))).unwrap();
+        agree(&after, &BTreeMap::from([(1, Some(vector(1))), (300, Some(vector(300)))]));
+    }
+
+    #[test]
+    fn damage_is_found_and_named() {
+        let fs: Arc<dyn Fs> = Arc::new(MemoryFs::new());
+        let column = Column::create(fs.clone(), dir(), 2, DIMENSIONS).unwrap();
+        column.reserve(10).unwrap();
+        for slot in 0..10 {
+            column.write(slot, Some(&vector(slot))).unwrap();
+        }
+        let path = dir().join("2.0.vec");
+        let file = fs.open(&path, OpenMode::ReadWrite).unwrap();
+        file.write_all_at(&[1], 4096 + 4 * 4 * DIMENSIONS as u64 + 3).unwrap();
+        let error = column.check(0..10).unwrap_err();
+        assert_eq!(error.state(), SqlState::DATA_CORRUPTED);
+        assert!(error.message().contains("2.0.vec"), "{error}");
+        assert!(error.message().contains("of slot 4"), "{error}");
+        assert!(column.check(100_000..100_001).is_err());
+        let damaged_header = |bytes: &[u8], offset, dimensions| {
+            let file = fs.open(&path, OpenMode::ReadWrite).unwrap();
+            file.write_all_at(bytes, offset).unwrap();
+            Column::open(fs.clone(), dir(), 2, dimensions).err().map(|e| e.message().to_string()).unwrap()
+        };
+        let message = damaged_header(&[], 0, 6);
+        assert!(message.contains("expected dimensions 6, found dimensions 5"), "{message}");
+        assert!(damaged_header(b"X", 0, DIMENSIONS).contains("a vector segment"));
+        file.truncate(100).unwrap();
+        assert!(Column::open(fs, dir(), 2, DIMENSIONS).is_err());
+    }
+
+    #[test]
+    #[should_panic(expected = "never reserved")]
+    fn a_slot_without_space_is_a_broken_invariant() {
+        let fs: Arc<dyn Fs> = Arc::new(MemoryFs::new());
+        let column = Column::create(fs, dir(), 0, DIMENSIONS).unwrap();
+        column.reserve(1).unwrap();
+        column.view().get(256);
+    }
+}

@@ -1,0 +1,23 @@
+//! Vectors by slot: where exact scans, graphs and rescoring read them, in place, without a copy.
+//!
+//! A [`Column`] is one fixed-width vector column of one table. It is cut into segments of 65,536 slots, each a
+//! file that grows a few groups at a time (`segment.rs` draws it). Space is reserved before the log record that
+//! fills it is written, bytes go in by `pwrite`, and a [`View`] reads them from a map.
+//!
+//! What is promised:
+//! - A slot that [`View::verify`] accepts holds the bytes that were written to that very slot.
+//! - After [`Column::sync`] everything written before survives a crash. Until then the log holds it.
+//! - A full disk is answered by [`Column::reserve`] (53100), never by [`Column::write`].
+//!
+//! What is not: a slot nobody wrote, or whose write was not synced before a crash, has no meaning until the log
+//! has been replayed over it. Slots are told apart by their readers, which know the live set.
+
+mod column;
+mod segment;
+mod view;
+
+pub use column::Column;
+pub use view::View;
+
+/// Slots of one segment, a power of two so that a slot splits into segment and place by shifting.
+pub const SEGMENT_SLOTS: u32 = 1 << 16;

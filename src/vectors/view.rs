@@ -1,0 +1,96 @@
+//! Reading vectors without locks.
+
+use std::sync::Arc;
+
+use crate::error::{Error, Result};
+use crate::fs::mapped::floats;
+use crate::vectors::SEGMENT_SLOTS;
+use crate::vectors::segment::{Segment, slot_sum};
+
+/// The vectors of a column as they lie in its files. Cheap to clone, valid for as long as it is held, even when the
+/// table is dropped meanwhile.
+///
+/// A view knows the segments that existed when it was taken; take a new one for each query or batch. Slots are
+/// those that were reserved and written: asking for another is a broken invariant and panics.
+#[derive(Clone)]
+pub struct View {
+    dimensions: usize,
+    segments: Arc<Vec<Arc<Segment>>>,
+}
+
+impl View {
+    pub(super) fn new(dimensions: usize, segments: Arc<Vec<Arc<Segment>>>) -> View {
+        View { dimensions, segments }
+    }
+
+    pub fn dimensions(&self) -> usize {
+        self.dimensions
+    }
+
+    /// Slots at and above this have no vector here.
+    pub fn slots_end(&self) -> u32 {
+        match self.segments.last() {
+            None => 0,
+            Some(last) => last.number.saturating_mul(SEGMENT_SLOTS).saturating_add(last.reserved()),
+        }
+    }
+
+    /// The vector of `slot`; zeros when it is NULL.
+    #[inline(always)]
+    pub fn get(&self, slot: u32) -> &[f32] {
+        floats(self.bytes(slot))
+    }
+
+    /// |vector|; NaN when the slot is NULL.
+    #[inline(always)]
+    pub fn norm(&self, slot: u32) -> f32 {
+        let (segment, place) = self.locate(slot);
+        let offset = segment.layout.norm(place) as usize;
+        floats(&segment.map[offset..offset + 4])[0]
+    }
+
+    pub fn is_null(&self, slot: u32) -> bool {
+        self.norm(slot).is_nan()
+    }
+
+    /// Starts loading `slot` into the processor's cache.
+    #[inline(always)]
+    pub fn prefetch(&self, slot: u32) {
+        crate::fs::mapped::prefetch(self.bytes(slot));
+    }
+
+    /// Whether the slot's bytes are the ones written to it (XX001 when not).
+    pub fn verify(&self, slot: u32) -> Result<()> {
+        let (segment, place) = self.locate(slot);
+        let offset = segment.layout.sum(place);
+        let stored = &segment.map[offset as usize..offset as usize + 4];
+        let expected = slot_sum(slot, self.norm(slot), self.bytes(slot));
+        if stored == expected.to_le_bytes() {
+            return Ok(());
+        }
+        let found = u32::from_le_bytes(stored.try_into().expect("a sum has four bytes"));
+        Err(Error::corrupt(
+            segment.path().display(),
+            offset,
+            format!("checksum {expected:08x} of slot {slot}"),
+            format!("{found:08x}"),
+        ))
+    }
+
+    /// The vector of `slot` as little-endian bytes.
+    #[inline(always)]
+    pub fn bytes(&self, slot: u32) -> &[u8] {
+        let (segment, place) = self.locate(slot);
+        let offset = segment.layout.vector(place) as usize;
+        &segment.map[offset..offset + 4 * self.dimensions]
+    }
+
+    #[inline(always)]
+    fn locate(&self, slot: u32) -> (&Segment, u32) {
+        let segment = &*self.segments[(slot / SEGMENT_SLOTS) as usize];
+        let place = slot % SEGMENT_SLOTS;
+        // Above `reserved` the map has no file behind it: reading there would kill the process.
+        assert!(place < segment.reserved(), "slot {slot} was never reserved");
+        (segment, place)
+    }
+}

@@ -1,0 +1,251 @@
+//! `kill -9` on the real server under four writing connections, again and again on one data directory.
+//!
+//! Each connection runs transactions of several statements: a batch of rows, sometimes the removal of an earlier batch,
+//! and an update of the connection's totals. What was acknowledged is written down here. After each kill the server
+//! is started again, and:
+//!
+//! - every acknowledged batch is there with all its rows, every batch removed with an acknowledgement is gone;
+//! - no batch is there in part, and the totals agree with the batches: no transaction is half there;
+//! - the newest acknowledged row is its own nearest neighbour.
+//!
+//! The page cache survives a kill, so this proves less than `crash.rs` about the disk, and more about the program: the
+//! wire, the threads, and the order of acknowledgement and log.
+//!
+//! Three rounds; `HITHER_KILL_ROUNDS=100 cargo test --release --test kill -- --nocapture` runs a hundred.
+
+#![cfg(feature = "server")]
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use tokio_postgres::{Client, NoTls};
+
+const CONNECTIONS: i32 = 4;
+
+type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
+
+/// A running server; killed when dropped.
+struct Server {
+    process: Child,
+    address: String,
+}
+
+impl Server {
+    fn start(data: &Path) -> Server {
+        let mut process = Command::new(env!("CARGO_BIN_EXE_hither"))
+            .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
+            .arg(data)
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the server starts");
+        let output = BufReader::new(process.stdout.take().expect("piped above"));
+        // "ready: postgres://postgres@127.0.0.1:40123/postgres"
+        let ready = output
+            .lines()
+            .map_while(Result::ok)
+            .find_map(|line| Some(line.split_once("ready: ")?.1.to_owned()));
+        Server { process, address: ready.expect("the server says that it is ready") }
+    }
+
+    async fn connect(&self) -> Outcome<Client> {
+        let (client, connection) = tokio_postgres::connect(&self.address, NoTls).await?;
+        tokio::spawn(connection);
+        Ok(client)
+    }
+
+    fn kill(mut self) {
+        self.stop();
+    }
+
+    fn stop(&mut self) {
+        // `Child::kill` is SIGKILL.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// What one connection was told, by batch: how many rows, none for a removed batch.
+#[derive(Clone, Default)]
+struct Told {
+    batches: BTreeMap<i64, i32>,
+    /// The batch on its way, and the one it removes.
+    in_doubt: Option<(i64, i32, Option<i64>)>,
+    next: i64,
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn kills_lose_nothing_acknowledged() {
+    let rounds = std::env::var("HITHER_KILL_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(3);
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = folder.path().join("data");
+    let server = Server::start(&data);
+    create(&server.connect().await.expect("a connection")).await.expect("tables");
+    drop(server);
+    let mut told: Vec<Told> = vec![Told::default(); CONNECTIONS as usize];
+    let (mut acknowledged, mut restart) = (0, Duration::ZERO);
+    for round in 0..rounds {
+        let server = Server::start(&data);
+        told = write_until_killed(server, told, round).await;
+        let start = Instant::now();
+        let server = Server::start(&data);
+        restart = restart.max(start.elapsed());
+        let client = server.connect().await.expect("a connection after the kill");
+        for (worker, told) in told.iter_mut().enumerate() {
+            verify(&client, worker as i32, told).await.unwrap_or_else(|said| panic!("round {round}: {said}"));
+        }
+        acknowledged = told.iter().map(|told| told.batches.len()).sum();
+        // Some rounds end in a kill of a server that has only recovered.
+        server.kill();
+    }
+    println!("{rounds} rounds, {acknowledged} batches present, slowest restart {} ms", restart.as_millis());
+    assert!(acknowledged > 0);
+}
+
+async fn create(client: &Client) -> Outcome<()> {
+    client
+        .batch_execute(
+            "CREATE EXTENSION IF NOT EXISTS vector;
+             CREATE TABLE batches (id bigint PRIMARY KEY, worker int NOT NULL, batch bigint NOT NULL, size int NOT NULL,
+                                   embedding vector(4));
+             CREATE TABLE totals (worker int PRIMARY KEY, batches bigint NOT NULL, row_count bigint NOT NULL);
+             CREATE INDEX ON batches USING hnsw (embedding vector_l2_ops);",
+        )
+        .await?;
+    for worker in 0..CONNECTIONS {
+        client.execute("INSERT INTO totals VALUES ($1, 0, 0)", &[&worker]).await?;
+    }
+    Ok(())
+}
+
+/// Four connections write until the server is killed under them.
+async fn write_until_killed(server: Server, told: Vec<Told>, round: u64) -> Vec<Told> {
+    let mut writers = Vec::new();
+    for (worker, told) in told.into_iter().enumerate() {
+        let mut client = server.connect().await.expect("a connection");
+        let told = Arc::new(Mutex::new(told));
+        let shared = told.clone();
+        let task = tokio::spawn(async move {
+            loop {
+                if let Err(error) = transaction(&mut client, worker as i32, &shared).await {
+                    return error;
+                }
+            }
+        });
+        writers.push((task, told));
+    }
+    // Somewhere between 30 and 430 ms, another moment each round.
+    tokio::time::sleep(Duration::from_millis(30 + (round * 137) % 400)).await;
+    server.kill();
+    let mut all = Vec::new();
+    for (task, told) in writers {
+        let error = task.await.expect("a writer does not panic");
+        assert!(lost_connection(&*error), "a writer failed before the kill: {error}");
+        let told = told.lock().expect("no writer panicked").clone();
+        all.push(told);
+    }
+    all
+}
+
+/// Without a SQLSTATE: the server is gone rather than displeased.
+fn lost_connection(error: &(dyn std::error::Error + 'static)) -> bool {
+    error.downcast_ref::<tokio_postgres::Error>().is_some_and(|error| error.code().is_none())
+}
+
+async fn transaction(client: &mut Client, worker: i32, told: &Mutex<Told>) -> Outcome<()> {
+    let (batch, size, removed) = {
+        let mut told = told.lock().expect("no writer panicked");
+        told.next += 1;
+        let batch = told.next;
+        let removed = told.batches.keys().next().copied().filter(|_| batch % 5 == 0);
+        let doubt = (batch, 1 + (batch % 7) as i32, removed);
+        told.in_doubt = Some(doubt);
+        doubt
+    };
+    let transaction = client.transaction().await?;
+    for row in 0..size {
+        let id = (batch * 10 + i64::from(row)) * i64::from(CONNECTIONS) + i64::from(worker);
+        let vector = format!("[{worker},{batch},{row},1]");
+        transaction
+            .execute(
+                "INSERT INTO batches VALUES ($1, $2, $3, $4, $5::text::vector)",
+                &[&id, &worker, &batch, &size, &vector],
+            )
+            .await?;
+    }
+    let mut rows = i64::from(size);
+    let mut batches = 1i64;
+    if let Some(removed) = removed {
+        let count = transaction
+            .execute("DELETE FROM batches WHERE worker = $1 AND batch = $2", &[&worker, &removed])
+            .await?;
+        rows -= count as i64;
+        batches -= 1;
+    }
+    let update = "UPDATE totals SET batches = batches + $2, row_count = row_count + $3 WHERE worker = $1";
+    transaction.execute(update, &[&worker, &batches, &rows]).await?;
+    transaction.commit().await?;
+    settle(&mut told.lock().expect("no writer panicked"));
+    Ok(())
+}
+
+/// What was in doubt has happened.
+fn settle(told: &mut Told) {
+    if let Some((batch, size, removed)) = told.in_doubt.take() {
+        told.batches.insert(batch, size);
+        if let Some(removed) = removed {
+            told.batches.remove(&removed);
+        }
+    }
+}
+
+/// Compares what is there with what was told, and settles what was in doubt.
+async fn verify(client: &Client, worker: i32, told: &mut Told) -> Outcome<()> {
+    let query =
+        "SELECT batch, size, count(*) FROM batches WHERE worker = $1 GROUP BY batch, size ORDER BY batch";
+    let mut found = BTreeMap::new();
+    for row in client.query(query, &[&worker]).await? {
+        let (batch, size, count): (i64, i32, i64) = (row.get(0), row.get(1), row.get(2));
+        if i64::from(size) != count {
+            return Err(format!("worker {worker}: {count} of {size} rows of batch {batch}").into());
+        }
+        found.insert(batch, size);
+    }
+    if let Some((batch, ..)) = told.in_doubt {
+        match found.contains_key(&batch) {
+            true => settle(told),
+            false => told.in_doubt = None,
+        }
+    }
+    if found != told.batches {
+        let lost: Vec<_> = told.batches.iter().filter(|batch| found.get(batch.0) != Some(batch.1)).collect();
+        let extra: Vec<_> = found.keys().filter(|batch| !told.batches.contains_key(batch)).collect();
+        return Err(format!("worker {worker}: lost {lost:?}, not expected {extra:?}").into());
+    }
+    let totals =
+        client.query_one("SELECT batches, row_count FROM totals WHERE worker = $1", &[&worker]).await?;
+    let (batches, rows): (i64, i64) = (totals.get(0), totals.get(1));
+    let expected = (found.len() as i64, found.values().map(|size| i64::from(*size)).sum::<i64>());
+    if (batches, rows) != expected {
+        return Err(format!("worker {worker}: totals {batches}, {rows}; expected {expected:?}").into());
+    }
+    let Some(newest) = found.keys().next_back() else { return Ok(()) };
+    let vector = format!("[{worker},{newest},0,1]");
+    let nearest = client
+        .query_one("SELECT batch, embedding <-> $1::text::vector FROM batches ORDER BY 2 LIMIT 1", &[&vector])
+        .await?;
+    let (batch, distance): (i64, f64) = (nearest.get(0), nearest.get(1));
+    if (batch, distance) != (*newest, 0.0) {
+        return Err(format!("worker {worker}: nearest to {vector} is batch {batch} at {distance}").into());
+    }
+    Ok(())
+}

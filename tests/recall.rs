@@ -1,0 +1,463 @@
+//! What searches find: the graph held against the exact search, on generated vectors and, where it is present, on
+//! the real data set.
+//!
+//! Shown here: recall for each metric, with duplicates, after concurrent inserts, after a trip to the disk; a
+//! filter never costs rows, whatever the strategy; a damaged file is refused or harmless.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU32};
+
+use hither::distance::{Metric, Query};
+use hither::fs::{Fs, MemoryFs, OpenMode};
+use hither::index::hnsw::{Expansion, Graph, Inserted, Params, Scratch};
+use hither::index::source::Flat;
+use hither::index::{Hit, Request, Rows, Strategy, Vectors, flat, search};
+use proptest::prelude::*;
+use roaring::RoaringBitmap;
+
+#[path = "../benches/data/mod.rs"]
+mod data;
+
+const K: usize = 10;
+static CANCEL: AtomicBool = AtomicBool::new(false);
+
+/// xorshift: tests must not depend on anybody's idea of randomness.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+
+    fn below(&mut self, n: u64) -> u64 {
+        (self.next() >> 11) % n
+    }
+
+    fn unit(&mut self) -> f32 {
+        (self.next() >> 40) as f32 / (1u32 << 24) as f32 - 0.5
+    }
+}
+
+/// Vectors around 50 centres, as embeddings are; `distinct` of them, each repeated evenly to make `rows`.
+fn clustered(rows: usize, distinct: usize, dimensions: usize, seed: u64) -> Flat {
+    let mut random = Random(seed | 1);
+    let centres: Vec<f32> = (0..50 * dimensions).map(|_| random.unit() * 2.0).collect();
+    let mut vectors: Vec<Vec<f32>> = Vec::new();
+    for _ in 0..distinct {
+        let centre = random.below(50) as usize * dimensions;
+        vectors.push((0..dimensions).map(|i| centres[centre + i] + random.unit()).collect());
+    }
+    let pick = |row: usize, random: &mut Random| {
+        if row < distinct { row } else { random.below(distinct as u64) as usize }
+    };
+    let values = (0..rows).flat_map(|row| vectors[pick(row, &mut random)].clone()).collect();
+    Flat::new(dimensions, values)
+}
+
+fn all(rows: u32) -> RoaringBitmap {
+    (0..rows).collect()
+}
+
+fn build(vectors: &Flat, metric: Metric, threads: usize) -> Graph {
+    let params = Params::new(8, 64, metric).unwrap();
+    let progress = AtomicU32::new(0);
+    let graph =
+        Graph::build(params, vectors, &all(vectors.slots_end()), threads, &progress, &CANCEL).unwrap();
+    assert_eq!(graph.check().damage, Vec::<String>::new());
+    graph
+}
+
+/// Recall by rank: a hit counts when it is no farther than the k-th exact one, so equal vectors are equal.
+fn recall(vectors: &Flat, graph: &Graph, metric: Metric, queries: &Flat, ef: usize) -> f64 {
+    let mut scratch = Scratch::new();
+    let mut right = 0;
+    for number in 0..queries.slots_end() {
+        let query = Query::new(metric, queries.get(number));
+        let (truth, _) = flat::search(vectors, &query, &all(vectors.slots_end()), K, &CANCEL).unwrap();
+        let (hits, _) = graph.search(vectors, &query, ef, &mut scratch);
+        assert_ordered(&hits);
+        right += hits.iter().take(K).filter(|hit| hit.rank <= truth[K - 1].rank).count();
+    }
+    right as f64 / f64::from(queries.slots_end()) / K as f64
+}
+
+fn assert_ordered(hits: &[Hit]) {
+    assert!(hits.windows(2).all(|pair| pair[0].key() < pair[1].key()), "ascending, no slot twice: {hits:?}");
+}
+
+#[test]
+fn recall_is_high_for_every_metric() {
+    let (vectors, queries) = (clustered(3_000, 3_000, 24, 1), clustered(100, 100, 24, 1));
+    for (metric, least) in
+        [(Metric::L2, 0.97), (Metric::Cosine, 0.97), (Metric::L1, 0.97), (Metric::InnerProduct, 0.90)]
+    {
+        let graph = build(&vectors, metric, 2);
+        let recall = recall(&vectors, &graph, metric, &queries, 80);
+        assert!(recall >= least, "{metric:?}: {recall}");
+        let report = graph.check();
+        assert!(report.unreachable <= 30 || metric == Metric::InnerProduct, "{metric:?}: {report:?}");
+    }
+}
+
+#[test]
+fn duplicates_break_neither_links_nor_recall() {
+    let queries = clustered(100, 100, 24, 2);
+    // 30 % repeated, 99 % repeated, one vector only.
+    for distinct in [2_100, 30, 1] {
+        let vectors = clustered(3_000, distinct, 24, 2);
+        let graph = build(&vectors, Metric::L2, 2);
+        let report = graph.check();
+        assert_eq!(report.nodes, 3_000);
+        assert!(report.twins as usize >= 3_000 - distinct - 2, "{distinct} distinct: {report:?}");
+        let recall = recall(&vectors, &graph, Metric::L2, &queries, 80);
+        assert!(recall >= 0.97, "{distinct} distinct: {recall}");
+    }
+}
+
+#[test]
+fn half_the_rows_in_one_place_do_not_fence_off_the_rest() {
+    let (mut values, spread) = (vec![0.25f32; 1_500 * 16], clustered(1_500, 1_500, 16, 3));
+    (0..1_500).for_each(|slot| values.extend_from_slice(spread.get(slot)));
+    let vectors = Flat::new(16, values);
+    let graph = build(&vectors, Metric::L2, 1);
+    let recall = recall(&vectors, &graph, Metric::L2, &clustered(100, 100, 16, 3), 80);
+    assert!(recall >= 0.97, "{recall}");
+}
+
+#[test]
+fn rows_without_a_distance_are_not_nodes() {
+    let mut vectors = clustered(100, 100, 8, 4);
+    vectors.set_null(7);
+    let graph = build(&vectors, Metric::L2, 1);
+    assert!(!graph.contains(7) && graph.len() == 99);
+    let zeros = Flat::new(2, vec![0.0, 0.0, 1.0, 0.0]);
+    let cosine = Graph::new(Params::new(2, 4, Metric::Cosine).unwrap());
+    let mut scratch = Scratch::new();
+    assert_eq!(cosine.insert(&zeros, 0, &mut scratch), Inserted::NoVector);
+    assert_eq!(cosine.insert(&zeros, 1, &mut scratch), Inserted::Linked);
+    assert_eq!(cosine.insert(&zeros, 1, &mut scratch), Inserted::Present);
+    assert_eq!(cosine.insert(&zeros, 2, &mut scratch), Inserted::NoVector);
+}
+
+#[test]
+fn inserts_and_searches_run_at_once() {
+    let vectors = clustered(4_000, 3_500, 16, 5);
+    let graph = Graph::new(Params::new(8, 64, Metric::L2).unwrap());
+    let next = AtomicU32::new(0);
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let writers: Vec<_> = (0..3)
+            .map(|_| {
+                scope.spawn(|| {
+                    let mut scratch = Scratch::new();
+                    loop {
+                        let slot = next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                        if slot >= 4_000 {
+                            return;
+                        }
+                        graph.insert(&vectors, slot, &mut scratch);
+                    }
+                })
+            })
+            .collect();
+        scope.spawn(|| {
+            let mut scratch = Scratch::new();
+            let mut number = 0;
+            while !done.load(std::sync::atomic::Ordering::Relaxed) {
+                let query = Query::new(Metric::L2, vectors.get(number % 4_000));
+                assert_ordered(&graph.search(&vectors, &query, 40, &mut scratch).0);
+                number += 17;
+            }
+        });
+        writers.into_iter().for_each(|writer| writer.join().unwrap());
+        done.store(true, std::sync::atomic::Ordering::Relaxed);
+    });
+    assert_eq!((graph.len(), graph.check().damage), (4_000, vec![]));
+    let recall = recall(&vectors, &graph, Metric::L2, &clustered(100, 100, 16, 5), 80);
+    assert!(recall >= 0.97, "{recall}");
+}
+
+#[test]
+fn a_cancelled_build_says_so() {
+    let vectors = clustered(500, 500, 8, 6);
+    let cancel = AtomicBool::new(true);
+    let params = Params::new(8, 64, Metric::L2).unwrap();
+    let built = Graph::build(params, &vectors, &all(500), 2, &AtomicU32::new(0), &cancel);
+    assert_eq!(built.err().unwrap().state().0, "57014");
+}
+
+fn request<'a>(
+    vectors: &'a Flat,
+    vector: &'a [f32],
+    rows: Rows<'a>,
+    graph: &'a Graph,
+    tail: &'a RoaringBitmap,
+    cancel: &'a AtomicBool,
+) -> Request<'a, Flat> {
+    let query = Query::new(graph.params().metric, vector);
+    Request { vectors, query, rows, graph: Some(graph), tail, k: K, ef: 40, strategy: None, cancel }
+}
+
+#[test]
+fn a_filter_never_costs_rows() {
+    let (vectors, queries) = (clustered(3_000, 2_500, 16, 7), clustered(20, 20, 16, 7));
+    let graph = build(&vectors, Metric::Cosine, 2);
+    let (tail, cancel) = (RoaringBitmap::new(), AtomicBool::new(false));
+    let strategies = Strategy::ALL.into_iter().map(Some).chain([None]);
+    for (strategy, one_in) in strategies.flat_map(|s| [1, 2, 10, 40, 150, 1_000].map(|n| (s, n))) {
+        let mut random = Random(one_in * 77 + 1);
+        let allowed: RoaringBitmap = (0..3_000).filter(|_| random.below(one_in) == 0).collect();
+        let mut right = 0;
+        let wanted = K.min(allowed.len() as usize);
+        for number in 0..20 {
+            let mut request =
+                request(&vectors, queries.get(number), Rows::exactly(&allowed), &graph, &tail, &cancel);
+            request.strategy = strategy;
+            let found = search(&request).unwrap();
+            assert_eq!(found.hits.len(), wanted, "{strategy:?}, one in {one_in}");
+            assert!(found.hits.iter().all(|hit| allowed.contains(hit.slot)));
+            assert_ordered(&found.hits);
+            let (truth, _) = flat::search(&vectors, &request.query, &allowed, K, &cancel).unwrap();
+            assert!(!found.exact || found.hits == truth);
+            let worst = truth.last().map_or(0.0, |hit| hit.rank);
+            right += found.hits.iter().filter(|hit| hit.rank <= worst).count();
+        }
+        // A strategy that was asked for against the costs has to be whole, not good.
+        let least = if strategy.is_some() && one_in > 2 { 0.3 } else { 0.9 };
+        let recall = right as f64 / (20 * wanted.max(1)) as f64;
+        assert!(recall >= least || wanted == 0, "{strategy:?}, one in {one_in}: {recall}");
+    }
+}
+
+#[test]
+fn a_search_goes_on_until_the_graph_is_empty() {
+    let vectors = clustered(2_000, 1_800, 16, 8);
+    let graph = build(&vectors, Metric::L2, 1);
+    let reachable = 2_000 - graph.check().unreachable;
+    for (expansion, share) in [(Expansion::OneHop, 3), (Expansion::TwoHop, 2), (Expansion::TwoHop, 1)] {
+        let mut scratch = Scratch::new();
+        let query = Query::new(Metric::L2, vectors.get(3));
+        let allowed = |slot: u32| slot.is_multiple_of(share);
+        let mut traversal = graph.traverse(&vectors, query, allowed, expansion, 50, u64::MAX, &mut scratch);
+        let mut seen = RoaringBitmap::new();
+        loop {
+            let batch = traversal.next_batch();
+            assert_ordered(&batch);
+            if batch.is_empty() {
+                break;
+            }
+            assert!(batch.iter().all(|hit| allowed(hit.slot) && seen.insert(hit.slot)), "a slot came twice");
+        }
+        assert!(traversal.is_exhausted());
+        let most = reachable / u64::from(share);
+        assert!(seen.len() + 20 >= most, "{expansion:?}: {} of {most}", seen.len());
+    }
+}
+
+#[test]
+fn the_tail_changed_rows_and_null_vectors_are_answered() {
+    let mut vectors = clustered(1_000, 1_000, 16, 9);
+    vectors.set_null(990);
+    let (tail, cancel) = ((900..1_000).collect(), AtomicBool::new(false));
+    let graph = Graph::new(Params::new(8, 64, Metric::L2).unwrap());
+    graph.add(&vectors, &all(900), 1, &AtomicU32::new(0), &cancel).unwrap();
+    let everything = all(1_000);
+    // The query is row 950, which is in the tail.
+    let mut walk = request(&vectors, vectors.get(950), Rows::exactly(&everything), &graph, &tail, &cancel);
+    walk.strategy = Some(Strategy::Graph);
+    let found = search(&walk).unwrap();
+    assert_eq!((found.hits[0].slot, found.strategy), (950, Strategy::Graph));
+    assert_eq!(found.counters.tail, 100);
+    // This snapshot sees neither 950 nor 3, but 951 once more.
+    let (dirty, visible) = ([3, 950, 951].into_iter().collect(), [951].into_iter().collect());
+    let rows = Rows::new(&everything, &dirty, &visible);
+    let found = search(&request(&vectors, vectors.get(3), rows, &graph, &tail, &cancel)).unwrap();
+    assert!(found.hits.iter().all(|hit| hit.slot != 3 && hit.slot != 950));
+    let found = search(&request(&vectors, vectors.get(951), rows, &graph, &tail, &cancel)).unwrap();
+    assert_eq!(found.hits[0].slot, 951);
+    // NULL vectors come last, and only when they are needed.
+    let few: RoaringBitmap = [5, 990, 7].into_iter().collect();
+    let found =
+        search(&request(&vectors, vectors.get(0), Rows::exactly(&few), &graph, &tail, &cancel)).unwrap();
+    assert_eq!((found.hits.len(), found.hits[2].slot), (3, 990));
+    assert!(found.hits[2].rank.is_nan() && found.exact);
+}
+
+#[test]
+fn different_dimensions_are_refused() {
+    let vectors = clustered(10, 10, 4, 10);
+    let graph = Graph::new(Params::new(8, 64, Metric::L2).unwrap());
+    let (rows, cancel) = (all(10), AtomicBool::new(false));
+    let error =
+        search(&request(&vectors, &[1.0; 3], Rows::exactly(&rows), &graph, &rows, &cancel)).unwrap_err();
+    assert_eq!((error.state().0, error.message()), ("22000", "different vector dimensions 4 and 3"));
+}
+
+fn saved(graph: &Graph) -> (MemoryFs, &'static Path) {
+    let (fs, path) = (MemoryFs::new(), Path::new("/g/1.hnsw"));
+    fs.create_dir_all(Path::new("/g")).unwrap();
+    graph.save(&fs, path, 16, 4_711).unwrap();
+    (fs, path)
+}
+
+#[test]
+fn a_generation_answers_as_before() {
+    let vectors = clustered(5_000, 4_000, 16, 11);
+    let graph = Graph::new(Params::new(8, 64, Metric::L2).unwrap());
+    graph.add(&vectors, &all(4_500), 2, &AtomicU32::new(0), &CANCEL).unwrap();
+    let (fs, path) = saved(&graph);
+    let (opened, position) = Graph::open(&fs, path).unwrap();
+    assert_eq!((position, opened.params()), (4_711, graph.params()));
+    assert_eq!(opened.nodes(), graph.nodes());
+    let mut scratch = Scratch::new();
+    for number in 0..100 {
+        let query = Query::new(Metric::L2, vectors.get(number * 40));
+        let before = graph.search(&vectors, &query, 40, &mut scratch);
+        assert_eq!(before, opened.search(&vectors, &query, 40, &mut scratch));
+    }
+    // It grows, in memory only.
+    opened.add(&vectors, &all(5_000), 2, &AtomicU32::new(0), &CANCEL).unwrap();
+    assert_eq!((opened.len(), opened.check().damage), (5_000, vec![]));
+    Graph::verify(&fs, path).unwrap();
+    let recall = recall(&vectors, &opened, Metric::L2, &clustered(100, 100, 16, 11), 80);
+    assert!(recall >= 0.97, "{recall}");
+}
+
+#[test]
+fn an_empty_graph_has_a_file_too() {
+    let (fs, path) = saved(&Graph::new(Params::new(16, 64, Metric::Cosine).unwrap()));
+    let (opened, _) = Graph::open(&fs, path).unwrap();
+    let vectors = clustered(10, 10, 16, 12);
+    assert_eq!(opened.insert(&vectors, 3, &mut Scratch::new()), Inserted::Linked);
+    assert_eq!(opened.check().damage, Vec::<String>::new());
+}
+
+#[test]
+fn saving_while_nodes_are_added_gives_a_sound_file() {
+    let vectors = clustered(4_000, 1_000, 16, 13);
+    let graph = Graph::new(Params::new(8, 64, Metric::L2).unwrap());
+    std::thread::scope(|scope| {
+        let writer = scope.spawn(|| {
+            // As the indexer does it: piece by piece, on several threads that end at different times.
+            for piece in 0..40 {
+                let slots = (piece * 100..piece * 100 + 100).collect();
+                graph.add(&vectors, &slots, 3, &AtomicU32::new(0), &CANCEL).unwrap();
+            }
+        });
+        while !writer.is_finished() {
+            let (fs, path) = saved(&graph); // save() verifies
+            let (opened, _) = Graph::open(&fs, path).unwrap();
+            opened.add(&vectors, &all(4_000), 1, &AtomicU32::new(0), &CANCEL).unwrap();
+            assert_eq!((opened.len(), opened.check().damage), (4_000, vec![]));
+        }
+    });
+}
+
+#[test]
+fn damage_is_found_or_harmless() {
+    let vectors = clustered(600, 500, 16, 14);
+    let graph = build(&vectors, Metric::L2, 1);
+    let (fs, path) = saved(&graph);
+    let file = fs.open(path, OpenMode::ReadWrite).unwrap();
+    let length = file.len().unwrap();
+    let mut random = Random(99);
+    for round in 0..400 {
+        let offset = if round % 4 == 0 { random.below(72) } else { 4_096 + random.below(length - 4_096) };
+        let mut byte = [0];
+        file.read_exact_at(&mut byte, offset).unwrap();
+        let broken = [byte[0] ^ (1 + random.below(255) as u8)];
+        file.write_all_at(&broken, offset).unwrap();
+        let verified = Graph::verify(&fs, path);
+        assert!(verified.is_err(), "byte {offset} changed and nobody noticed");
+        if let Ok((opened, _)) = Graph::open(&fs, path) {
+            let mut scratch = Scratch::new();
+            for number in 0..5 {
+                let query = Query::new(Metric::L2, vectors.get(number * 100));
+                assert_ordered(&opened.search(&vectors, &query, 40, &mut scratch).0);
+                let mut traversal = opened.traverse(
+                    &vectors,
+                    query,
+                    |slot| slot % 3 == 0,
+                    Expansion::TwoHop,
+                    40,
+                    u64::MAX,
+                    &mut scratch,
+                );
+                traversal.next_batch();
+            }
+        }
+        file.write_all_at(&byte, offset).unwrap();
+    }
+    Graph::verify(&fs, path).unwrap();
+    file.truncate(length - 1).unwrap();
+    assert!(Graph::open(&fs, path).is_err());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(60))]
+
+    /// Whatever rows, changes, tail, k and strategy: exactly min(k, allowed) rows, all allowed, in order, and an
+    /// answer called exact is.
+    #[test]
+    fn answers_are_whole(
+        seed in any::<u64>(),
+        rows in 1u32..400,
+        in_graph in 0.0f64..1.0,
+        one_in in 1u64..30,
+        dirty_in in 2u64..50,
+        k in 0usize..60,
+        ef in 1usize..60,
+        strategy in prop::option::of(0usize..4),
+    ) {
+        let mut vectors = clustered(rows as usize, (rows as usize).div_ceil(2), 6, seed);
+        let mut random = Random(seed | 1);
+        (0..rows).filter(|_| random.below(20) == 0).collect::<Vec<_>>().into_iter().for_each(|slot| vectors.set_null(slot));
+        let nodes = all((f64::from(rows) * in_graph) as u32);
+        let graph = Graph::new(Params::new(4, 16, Metric::Cosine).unwrap());
+        graph.add(&vectors, &nodes, 1, &AtomicU32::new(0), &CANCEL).unwrap();
+        prop_assert_eq!(graph.check().damage, Vec::<String>::new());
+        let tail = all(rows) - nodes;
+        let base: RoaringBitmap = (0..rows).filter(|_| random.below(one_in) == 0).collect();
+        let dirty: RoaringBitmap = (0..rows).filter(|_| random.below(dirty_in) == 0).collect();
+        let visible: RoaringBitmap = dirty.iter().filter(|slot| slot % 2 == 0).collect();
+        let allowed = Rows::new(&base, &dirty, &visible);
+        let cancel = AtomicBool::new(false);
+        let query = clustered(1, 1, 6, seed ^ 5);
+        let mut request = request(&vectors, query.get(0), allowed, &graph, &tail, &cancel);
+        (request.k, request.ef, request.strategy) = (k, ef, strategy.map(|n| Strategy::ALL[n]));
+        let found = search(&request).unwrap();
+        prop_assert_eq!(found.hits.len() as u64, allowed.len().min(k as u64));
+        assert_ordered(&found.hits);
+        prop_assert!(found.hits.iter().all(|hit| allowed.contains(hit.slot)));
+        if found.exact {
+            let (truth, _) = flat::search(&vectors, &request.query, &allowed.to_bitmap(), k, &cancel).unwrap();
+            let keys = |hits: &[Hit]| hits.iter().map(|hit| hit.key()).collect::<Vec<_>>();
+            prop_assert_eq!(keys(&found.hits), keys(&truth));
+        }
+    }
+}
+
+#[test]
+fn recall_on_sentence_embeddings() {
+    let Some(folder) = data::folder() else { return };
+    let base = data::npy(&folder.join("minilm/base.npy"));
+    let rows = 8_000;
+    let dimensions = base.columns();
+    let vectors = Flat::new(dimensions, base.floats()[..rows * dimensions].to_vec());
+    let queries = data::npy(&folder.join("minilm/queries.npy")).floats()[..100 * dimensions].to_vec();
+    let graph = Graph::build(
+        Params::new(16, 64, Metric::Cosine).unwrap(),
+        &vectors,
+        &all(rows as u32),
+        2,
+        &AtomicU32::new(0),
+        &CANCEL,
+    )
+    .unwrap();
+    let recall = recall(&vectors, &graph, Metric::Cosine, &Flat::new(dimensions, queries), 80);
+    assert!(recall >= 0.95, "{recall}");
+    assert!(graph.check().unreachable <= rows as u64 / 1_000, "{:?}", graph.check());
+}

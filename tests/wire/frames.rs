@@ -1,0 +1,306 @@
+//! The protocol byte by byte: startup, order of messages, skipping after errors, and what hostile clients send.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::Duration;
+
+use crate::House;
+
+/// A client that knows framing and nothing else.
+struct Raw(TcpStream);
+
+impl Raw {
+    fn open(house: &House) -> Raw {
+        let stream = TcpStream::connect(house.server.address()).expect("a connection");
+        stream.set_read_timeout(Some(Duration::from_secs(10))).expect("a timeout");
+        Raw(stream)
+    }
+
+    /// A session that is ready for queries.
+    fn session(house: &House) -> Raw {
+        let mut raw = Raw::open(house);
+        raw.send(&startup(3 << 16, b"user\0postgres\0\0"));
+        let kinds = raw.until(b'Z');
+        assert_eq!(kinds.first().map(|frame| frame.0), Some(b'R'));
+        raw
+    }
+
+    fn send(&mut self, bytes: &[u8]) {
+        self.0.write_all(bytes).expect("bytes sent");
+    }
+
+    /// The next message, or `None` when the server has closed.
+    fn next(&mut self) -> Option<(u8, Vec<u8>)> {
+        let mut head = [0u8; 5];
+        self.0.read_exact(&mut head).ok()?;
+        let length = u32::from_be_bytes([head[1], head[2], head[3], head[4]]) as usize;
+        let mut body = vec![0; length - 4];
+        self.0.read_exact(&mut body).expect("a whole message");
+        Some((head[0], body))
+    }
+
+    /// Messages up to and with the first of `kind`.
+    fn until(&mut self, kind: u8) -> Vec<(u8, Vec<u8>)> {
+        let mut frames = Vec::new();
+        loop {
+            let frame = self.next().unwrap_or_else(|| panic!("closed before {:?}: {frames:?}", kind as char));
+            let done = frame.0 == kind;
+            frames.push(frame);
+            if done {
+                return frames;
+            }
+        }
+    }
+
+    /// The kinds of messages up to ReadyForQuery, without notices and parameters.
+    fn kinds(&mut self) -> String {
+        let frames = self.until(b'Z');
+        frames.iter().map(|frame| frame.0 as char).filter(|kind| !matches!(kind, 'S' | 'N')).collect()
+    }
+}
+
+fn startup(version: u32, parameters: &[u8]) -> Vec<u8> {
+    let length = (8 + parameters.len()) as u32;
+    [&length.to_be_bytes()[..], &version.to_be_bytes(), parameters].concat()
+}
+
+fn frame(kind: u8, body: &[u8]) -> Vec<u8> {
+    let length = (4 + body.len()) as u32;
+    [&[kind][..], &length.to_be_bytes(), body].concat()
+}
+
+fn query(sql: &str) -> Vec<u8> {
+    frame(b'Q', &[sql.as_bytes(), b"\0"].concat())
+}
+
+fn parse(name: &str, sql: &str) -> Vec<u8> {
+    frame(b'P', &[name.as_bytes(), b"\0", sql.as_bytes(), b"\0\0\0"].concat())
+}
+
+/// Binds the unnamed portal to a statement without parameters, text results.
+fn bind(statement: &str) -> Vec<u8> {
+    frame(b'B', &[b"\0", statement.as_bytes(), b"\0\0\0\0\0\0\0"].concat())
+}
+
+fn execute(rows: u32) -> Vec<u8> {
+    frame(b'E', &[&b"\0"[..], &rows.to_be_bytes()].concat())
+}
+
+fn sync() -> Vec<u8> {
+    frame(b'S', b"")
+}
+
+/// A field of an ErrorResponse.
+fn field(body: &[u8], letter: u8) -> Option<String> {
+    let found = body.split(|byte| *byte == 0).find(|field| field.first() == Some(&letter))?;
+    Some(String::from_utf8_lossy(&found[1..]).into_owned())
+}
+
+#[test]
+fn encryption_is_declined_and_startup_goes_on() {
+    let house = House::new();
+    let mut raw = Raw::open(&house);
+    for code in [80_877_103u32, 80_877_104] {
+        raw.send(&[&8u32.to_be_bytes()[..], &code.to_be_bytes()].concat());
+        let mut answer = [0u8];
+        raw.0.read_exact(&mut answer).expect("one byte");
+        assert_eq!(answer, *b"N");
+    }
+    raw.send(&startup(3 << 16, b"user\0postgres\0\0"));
+    let frames = raw.until(b'Z');
+    let kinds: String = frames.iter().map(|frame| frame.0 as char).filter(|kind| *kind != 'S').collect();
+    assert_eq!(kinds, "RKZ");
+    assert_eq!(frames.last().map(|frame| frame.1.as_slice()), Some(&b"I"[..]));
+    house.run(async |_| {});
+}
+
+#[test]
+fn newer_protocols_are_negotiated_and_get_long_keys() {
+    let house = House::new();
+    let mut raw = Raw::open(&house);
+    raw.send(&startup(3 << 16 | 9999, b"user\0postgres\0_pq_.shiny\0on\0\0"));
+    let frames = raw.until(b'Z');
+    assert_eq!(frames[0].0, b'v');
+    assert_eq!(
+        frames[0].1,
+        [&(3u32 << 16 | 2).to_be_bytes()[..], &1u32.to_be_bytes(), b"_pq_.shiny\0"].concat()
+    );
+    let key = frames.iter().find(|frame| frame.0 == b'K').expect("a key");
+    assert_eq!(key.1.len(), 4 + 32);
+    let mut raw = Raw::open(&house);
+    raw.send(&startup(2 << 16, b"user\0postgres\0\0"));
+    let error = raw.until(b'E').pop().expect("an error");
+    assert_eq!(field(&error.1, b'C').as_deref(), Some("0A000"));
+    house.run(async |_| {});
+}
+
+#[test]
+fn the_order_of_messages_is_postgresqls() {
+    let house = House::new();
+    let mut raw = Raw::session(&house);
+    raw.send(&query("SELECT 1 AS a; SELECT 2 AS b"));
+    assert_eq!(raw.kinds(), "TDCTDCZ");
+    raw.send(&query(""));
+    assert_eq!(raw.kinds(), "IZ");
+    raw.send(&query(" ; -- nothing\n"));
+    assert_eq!(raw.kinds(), "IZ");
+    raw.send(
+        &[parse("s", "SELECT 1"), frame(b'D', b"Ss\0"), bind("s"), frame(b'D', b"P\0"), execute(0), sync()]
+            .concat(),
+    );
+    assert_eq!(raw.kinds(), "1tT2TDCZ");
+    raw.send(&[bind("s"), execute(0), frame(b'C', b"Ss\0"), sync()].concat());
+    assert_eq!(raw.kinds(), "2DC3Z");
+    raw.send(&[parse("", ""), bind(""), frame(b'D', b"P\0"), execute(0), sync()].concat());
+    assert_eq!(raw.kinds(), "12nIZ");
+    raw.send(
+        &[
+            parse("", "SELECT * FROM generate_series(1, 3)"),
+            bind(""),
+            execute(2),
+            execute(2),
+            execute(2),
+            sync(),
+        ]
+        .concat(),
+    );
+    assert_eq!(raw.kinds(), "12DDsDCCZ");
+    house.run(async |_| {});
+}
+
+#[test]
+fn after_an_error_everything_up_to_sync_is_skipped() {
+    let house = House::new();
+    let mut raw = Raw::session(&house);
+    raw.send(
+        &[
+            parse("", "SELECT 1/0"),
+            bind(""),
+            execute(0),
+            bind(""),
+            execute(0),
+            parse("x", "SELECT 1"),
+            sync(),
+        ]
+        .concat(),
+    );
+    let kinds = raw.kinds();
+    assert!(kinds == "12EZ" || kinds == "EZ", "{kinds}");
+    // The skipped Parse did not happen, and the session is well.
+    raw.send(&[bind("x"), sync()].concat());
+    let frames = raw.until(b'Z');
+    assert_eq!(field(&frames[0].1, b'C').as_deref(), Some("26000"));
+    raw.send(&[frame(b'E', b"nope\0\0\0\0\0"), sync()].concat());
+    let frames = raw.until(b'Z');
+    assert_eq!(field(&frames[0].1, b'C').as_deref(), Some("34000"));
+    raw.send(&query("SELECT 1"));
+    assert_eq!(raw.kinds(), "TDCZ");
+    house.run(async |_| {});
+}
+
+#[test]
+fn malformed_messages_are_errors_and_the_session_goes_on() {
+    let house = House::new();
+    let mut raw = Raw::session(&house);
+    raw.send(&frame(b'Q', b"SELECT 1"));
+    let frames = raw.until(b'Z');
+    assert_eq!(field(&frames[0].1, b'C').as_deref(), Some("08P01"));
+    raw.send(&frame(b'Q', b"SELECT '\xff'\0"));
+    let frames = raw.until(b'Z');
+    assert_eq!(field(&frames[0].1, b'C').as_deref(), Some("22021"));
+    for (kind, body) in [
+        (b'B', &b"\0\0\xff\xff"[..]),
+        (b'B', b"\0\0\0\0\0\x01\x7f\xff\xff\xff"),
+        (b'B', b"\0\0\0\x01\0\x07\0\0\0\0"),
+        (b'P', b"\0SELECT 1\0\xff\xff"),
+        (b'D', b"X\0"),
+        (b'E', b"\0"),
+        (b'C', b""),
+    ] {
+        raw.send(&[frame(kind, body), sync()].concat());
+        let frames = raw.until(b'Z');
+        assert_eq!(frames[0].0, b'E', "{}", kind as char);
+        let state = field(&frames[0].1, b'C');
+        assert!(matches!(state.as_deref(), Some("08P01" | "22023")), "{state:?}");
+    }
+    raw.send(&frame(b'F', b"\0\0\0\0"));
+    raw.send(&sync());
+    assert_eq!(field(&raw.until(b'Z')[0].1, b'C').as_deref(), Some("0A000"));
+    raw.send(&query("SELECT 1"));
+    assert_eq!(raw.kinds(), "TDCZ");
+    house.run(async |_| {});
+}
+
+#[test]
+fn lost_framing_ends_the_connection_with_a_reason() {
+    let house = House::new();
+    for bytes in [&b"Q\0\0\0\x01"[..], b"Q\xff\xff\xff\xff", b"?\0\0\0\x04", b"Q\x7f\xff\xff\xff"] {
+        let mut raw = Raw::session(&house);
+        raw.send(bytes);
+        let (kind, body) = raw.next().expect("an answer");
+        assert_eq!(kind, b'E');
+        assert_eq!(field(&body, b'S').as_deref(), Some("FATAL"));
+        assert_eq!(field(&body, b'C').as_deref(), Some("08P01"));
+        assert!(raw.next().is_none());
+    }
+    for bytes in [&b"\0\0\0\x04"[..], b"\xff\xff\xff\xff", b"GET / HTTP/1.1\r\n\r\n"] {
+        let mut raw = Raw::open(&house);
+        raw.send(bytes);
+        let (kind, body) = raw.next().expect("an answer");
+        assert_eq!((kind, field(&body, b'C').as_deref()), (b'E', Some("08P01")));
+        assert!(raw.next().is_none());
+    }
+    house.run(async |_| {});
+}
+
+#[test]
+fn a_message_over_the_limit_is_refused_and_read_past() {
+    let house = House::with(|options| options.message_bytes_max = 1 << 20);
+    let mut raw = Raw::session(&house);
+    raw.send(&query(&format!("SELECT '{}'", "x".repeat(2 << 20))));
+    let frames = raw.until(b'Z');
+    assert_eq!(field(&frames[0].1, b'C').as_deref(), Some("54000"));
+    raw.send(&[parse("", &format!("SELECT '{}'", "x".repeat(2 << 20))), bind(""), sync()].concat());
+    let frames = raw.until(b'Z');
+    assert_eq!((frames.len(), field(&frames[0].1, b'C').as_deref()), (2, Some("54000")));
+    raw.send(&query("SELECT 1"));
+    assert_eq!(raw.kinds(), "TDCZ");
+    house.run(async |_| {});
+}
+
+#[test]
+fn copy_ends_as_the_protocol_says() {
+    let house = House::new();
+    let mut raw = Raw::session(&house);
+    raw.send(&query("CREATE TABLE t (id int4)"));
+    raw.kinds();
+    raw.send(&query("COPY t FROM STDIN"));
+    assert_eq!(raw.next().expect("CopyInResponse"), (b'G', vec![0, 0, 1, 0, 0]));
+    raw.send(
+        &[frame(b'd', b"1\n2"), frame(b'd', b"\n"), frame(b'H', b""), frame(b'd', b"3\n"), frame(b'c', b"")]
+            .concat(),
+    );
+    let frames = raw.until(b'Z');
+    assert_eq!(frames[0], (b'C', b"COPY 3\0".to_vec()));
+    raw.send(&query("COPY t FROM STDIN"));
+    raw.until(b'G');
+    raw.send(&frame(b'f', b"no more\0"));
+    let frames = raw.until(b'Z');
+    assert_eq!(field(&frames[0].1, b'C').as_deref(), Some("57014"));
+    assert_eq!(field(&frames[0].1, b'M').as_deref(), Some("COPY from stdin failed: no more"));
+    // An error in the middle: what the client still sends is skipped.
+    raw.send(&query("COPY t FROM STDIN"));
+    raw.until(b'G');
+    raw.send(&[frame(b'd', b"x\n"), frame(b'd', b"4\n"), frame(b'c', b"")].concat());
+    let frames = raw.until(b'Z');
+    assert_eq!(field(&frames[0].1, b'C').as_deref(), Some("22P02"));
+    raw.send(&query("COPY t FROM STDIN"));
+    raw.until(b'G');
+    raw.send(&query("SELECT 1"));
+    let frames = raw.until(b'Z');
+    assert_eq!(field(&frames[0].1, b'C').as_deref(), Some("08P01"));
+    raw.send(&query("SELECT count(*) FROM t"));
+    let frames = raw.until(b'Z');
+    assert_eq!(frames[1], (b'D', b"\0\x01\0\0\0\x013".to_vec()));
+    house.run(async |_| {});
+}

@@ -1,0 +1,79 @@
+//! The wire as clients see it: a real server on a socket, in this process, over an in-memory file system.
+//!
+//! `queries` and `copies` use tokio-postgres, as an application would; `frames` speaks raw bytes, also wrong ones;
+//! `process` runs the binary itself.
+
+#![cfg(feature = "server")]
+
+mod copies;
+mod frames;
+mod process;
+mod queries;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hither::database::{self, Database};
+use hither::fs::memory::MemoryFs;
+use hither::server::{Options, Server};
+use hither::sql::Engine;
+use tokio_postgres::{Client, NoTls};
+
+/// A server with an empty database.
+struct House {
+    server: Server,
+    database: Arc<Database>,
+    runtime: tokio::runtime::Runtime,
+}
+
+impl House {
+    fn new() -> House {
+        House::with(|_| {})
+    }
+
+    fn with(change: impl FnOnce(&mut Options)) -> House {
+        let mut options = Options { listen: "127.0.0.1:0".to_owned(), ..Options::default() };
+        change(&mut options);
+        let fs = Arc::new(MemoryFs::new());
+        let database =
+            Database::open(fs, "/data".as_ref(), database::Options::default()).expect("an empty database");
+        let engine = Engine::new(database.clone(), Vec::new()).expect("an engine");
+        let runtime = hither::server::runtime().expect("a runtime");
+        let server = Server::start(engine, options, runtime.handle().clone()).expect("a server");
+        House { server, database, runtime }
+    }
+
+    fn url(&self) -> String {
+        format!("postgres://postgres@{}/postgres", self.server.address())
+    }
+
+    async fn connect(&self) -> Client {
+        let (client, driver) = tokio_postgres::connect(&self.url(), NoTls).await.expect("a connection");
+        tokio::spawn(driver);
+        client
+    }
+
+    /// Runs a test against the server, then stops it.
+    fn run<F: Future<Output = ()>>(self, test: impl FnOnce(Arc<House>) -> F) {
+        let house = Arc::new(self);
+        house
+            .runtime
+            .block_on(async { tokio::time::timeout(Duration::from_secs(60), test(house.clone())).await })
+            .expect("the test ends within a minute");
+        let house = Arc::into_inner(house).expect("nobody else holds the server");
+        house.runtime.block_on(house.server.stop(Duration::from_secs(5)));
+        house.database.close().expect("a clean close");
+        // A cancelled join may still be computing; nobody waits for it.
+        house.runtime.shutdown_background();
+    }
+}
+
+/// The SQLSTATE of an error from the server.
+fn state(error: &tokio_postgres::Error) -> &str {
+    error.code().map_or("no SQLSTATE", |code| code.code())
+}
+
+/// The message of an error from the server.
+fn message(error: &tokio_postgres::Error) -> &str {
+    error.as_db_error().map_or("no message", |error| error.message())
+}
