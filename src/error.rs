@@ -180,10 +180,21 @@ impl Error {
         )
     }
 
-    /// A failed system call on a file. A full disk is a refusal of its own (53100).
+    /// A failed system call on a file. A full disk is a refusal of its own (53100), in PostgreSQL's words.
     pub fn io(operation: &str, path: impl fmt::Display, error: &std::io::Error) -> Error {
+        if matches!(error.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded) {
+            let done = match operation {
+                "allocate" | "allocate space for" | "write" => "extend",
+                other => other,
+            };
+            let why = match error.kind() {
+                std::io::ErrorKind::QuotaExceeded => "Disk quota exceeded",
+                _ => "No space left on device",
+            };
+            return Error::new(SqlState::DISK_FULL, format!("could not {done} file \"{path}\": {why}"))
+                .hint("Check free disk space.");
+        }
         let state = match error.kind() {
-            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => SqlState::DISK_FULL,
             std::io::ErrorKind::NotFound => SqlState::UNDEFINED_FILE,
             _ => SqlState::IO_ERROR,
         };

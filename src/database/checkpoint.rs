@@ -41,12 +41,12 @@ impl Database {
         let _one = core.checkpointing.lock();
         let tables: Vec<Arc<Table>> = core.version.load().tables.values().cloned().collect();
         let mut extras = core.generations.save(core, closing)?;
-        tables.iter().try_for_each(|table| table.sync_vectors())?;
+        core.sync_vectors(&tables)?;
         let retired = std::mem::take(&mut *core.retired.lock());
         let moment = self.moment(closing);
         // Vectors of commits between the first sync and the moment: few, and the log before the moment goes.
         let tables: Vec<Arc<Table>> = core.version.load().tables.values().cloned().collect();
-        tables.iter().try_for_each(|table| table.sync_vectors())?;
+        core.sync_vectors(&tables)?;
         core.log.sync()?;
         let catalog = StorageId(CATALOG_STORAGE);
         let applied = moment.applied.0.to_le_bytes().to_vec();
@@ -90,6 +90,12 @@ struct Moment {
 }
 
 impl Core {
+    /// A sync that fails may have lost what it was asked for, and the next one would not say so. The log still has it, and
+    /// must keep it: there are no checkpoints any more.
+    fn sync_vectors(&self, tables: &[Arc<Table>]) -> Result<()> {
+        tables.iter().try_for_each(|table| table.sync_vectors()).inspect_err(|error| self.poison(error))
+    }
+
     /// Commits before this are in the trees as the last checkpoint has them.
     pub fn applied_position(&self) -> Result<Position> {
         let Some(bytes) = self.store.extra(StorageId(CATALOG_STORAGE), APPLIED) else {

@@ -156,6 +156,13 @@ impl Core {
         self.poison.lock().get_or_insert_with(|| error.clone());
     }
 
+    /// Asked before rows are taken in and before they are logged: refuses them after a failure, and while what was
+    /// committed cannot be flushed (53100 on a full disk), for then taking in more would only fill memory.
+    pub fn admit(&self) -> Result<()> {
+        self.healthy()?;
+        self.store.admit()
+    }
+
     /// Refuses work after a failure.
     pub fn healthy(&self) -> Result<()> {
         match &*self.poison.lock() {

@@ -260,7 +260,7 @@ impl Transaction {
         rows: Vec<Vec<Value>>,
         on_conflict: OnConflict,
     ) -> Result<InsertOutcome, Stop> {
-        self.core.healthy()?;
+        self.core.admit()?;
         let writer = self.writer(table)?;
         let unique = writer.unique_keys().clone();
         let keyed = |values: Vec<Value>| Ok(NewRow { keys: writer.keys_of(&values)?, values });
@@ -349,7 +349,7 @@ impl Transaction {
 
     /// Replaces rows that [`Transaction::lock_rows`] locked; returns their slots afterwards, in order.
     pub fn update(&mut self, table: Oid, rows: Vec<RowUpdate>) -> Result<Vec<u32>, Stop> {
-        self.core.healthy()?;
+        self.core.admit()?;
         let versions = self.new_versions(table, &rows)?;
         self.lock_changed_keys(table, &versions)?;
         self.check_new_keys(table, &versions)?;
@@ -434,7 +434,7 @@ impl Transaction {
 
     /// Deletes rows that [`Transaction::lock_rows`] locked.
     pub fn delete(&mut self, table: Oid, slots: &[u32]) -> Result<(), Stop> {
-        self.core.healthy()?;
+        self.core.admit()?;
         let writer = self.writer(table)?;
         let unique = writer.unique_keys().clone();
         let mut rows = Vec::with_capacity(slots.len());
@@ -503,7 +503,9 @@ impl Transaction {
             self.undo(work);
             return Commit::Done(self.snapshot.seq());
         }
-        if let Err(error) = self.core.healthy().and_then(|()| work.prepare()) {
+        // Definitions alone are let through on a full disk: DROP TABLE is how room is made.
+        let admitted = if work.writers.is_empty() { self.core.healthy() } else { self.core.admit() };
+        if let Err(error) = admitted.and_then(|()| work.prepare()) {
             self.undo(work);
             return Commit::Failed(error);
         }

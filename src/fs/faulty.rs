@@ -23,7 +23,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use super::{File, Fs, Map, OpenMode, WordMap};
+use super::{File, Fs, Map, MemoryFs, OpenMode, WordMap};
 use crate::error::{Error, Result};
 
 /// Kinds of operations, as bits: [`Fault::on`] is a set of them.
@@ -96,6 +96,7 @@ pub struct Fault {
 pub struct Faults {
     plan: Mutex<Plan>,
     observer: Mutex<Option<(Op, Observer)>>,
+    forgetful: Mutex<Option<MemoryFs>>,
 }
 
 type Observer = Arc<dyn Fn(Op, &Path) + Send + Sync>;
@@ -104,6 +105,8 @@ type Observer = Arc<dyn Fn(Op, &Path) + Send + Sync>;
 struct Plan {
     counts: [u64; 16],
     fault: Option<Fault>,
+    /// The fault meets only paths that contain this.
+    within: String,
     met: u64,
     crashed: bool,
     recent: VecDeque<String>,
@@ -119,9 +122,19 @@ impl Faults {
         plan.met = 0;
     }
 
+    /// From now on faults meet, and count, only operations on paths that contain `part`.
+    pub fn within(&self, part: &str) {
+        self.plan.lock().within = part.to_owned();
+    }
+
     /// Calls `observer` before every operation of the kinds in `on`, while the caller may hold locks of its own.
     pub fn observe(&self, on: Op, observer: impl Fn(Op, &Path) + Send + Sync + 'static) {
         *self.observer.lock() = Some((on, Arc::new(observer)));
+    }
+
+    /// A sync that fails also loses what it should have made durable, as Linux does it: `memory` is the file system below.
+    pub fn lose_at_failed_syncs(&self, memory: &MemoryFs) {
+        *self.forgetful.lock() = Some(memory.clone());
     }
 
     /// No more failures. A crash stays a crash.
@@ -133,6 +146,11 @@ impl Faults {
     pub fn count(&self, on: Op) -> u64 {
         let plan = self.plan.lock();
         plan.counts.iter().enumerate().filter(|(bit, _)| on.0 & (1 << bit) != 0).map(|(_, count)| count).sum()
+    }
+
+    /// Operations that the armed fault has looked at.
+    pub fn met(&self) -> u64 {
+        self.plan.lock().met
     }
 
     pub fn crashed(&self) -> bool {
@@ -161,7 +179,10 @@ impl Faults {
             plan.recent.pop_front();
         }
         plan.recent.push_back(format!("{} {}", op.name(), path.display()));
-        let Some(fault) = plan.fault.filter(|fault| fault.on.meets(op)) else { return Verdict::Works };
+        let inside = path.to_string_lossy().contains(&plan.within);
+        let Some(fault) = plan.fault.filter(|fault| inside && fault.on.meets(op)) else {
+            return Verdict::Works;
+        };
         plan.met += 1;
         match fault.what {
             What::Fail(kind) if plan.met == fault.at => Verdict::Fails(injected(op, path, kind)),
@@ -318,7 +339,12 @@ impl File for FaultyFile {
     }
 
     fn sync_data(&self) -> Result<()> {
-        self.faults.pass(Op::SYNC, self.path())?;
+        if let Err(error) = self.faults.pass(Op::SYNC, self.path()) {
+            if let Some(memory) = self.faults.forgetful.lock().as_ref().filter(|_| !self.faults.crashed()) {
+                memory.lose_unsynced(self.path());
+            }
+            return Err(error);
+        }
         self.inner.sync_data()
     }
 

@@ -96,6 +96,14 @@ impl MemoryFs {
         MemoryFs(Arc::new(Mutex::new(State { synced: names.clone(), names, folders, ..State::default() })))
     }
 
+    /// What a kernel may do after a failed sync (the "fsyncgate" of 2018): it drops what it could not write and calls the
+    /// pages clean. Readers still see the bytes, and no later sync makes them durable.
+    pub fn lose_unsynced(&self, path: &Path) {
+        if let Some(inode) = self.0.lock().names.get(path) {
+            inode.0.lock().lose_unsynced();
+        }
+    }
+
     /// Bytes of all files that have a name.
     pub fn bytes(&self) -> u64 {
         let state = self.0.lock();
@@ -312,6 +320,12 @@ impl Contents {
                 self.synced[offset..offset + bytes.len()].copy_from_slice(&bytes);
             }
         }
+    }
+
+    fn lose_unsynced(&mut self) {
+        self.pending.clear();
+        // The length is metadata, which the journal keeps.
+        self.synced.resize(self.bytes.len(), 0);
     }
 
     /// The bytes a restart finds.

@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::hash::{BuildHasherDefault, Hasher};
+use std::hash::{BuildHasherDefault, DefaultHasher, Hasher};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -29,8 +29,9 @@ pub enum Resource {
 impl Resource {
     /// The lock of one key of one unique index.
     pub fn key(index: u32, key: &[u8]) -> Resource {
-        // The hash is taken per process, in memory only.
-        let mut hasher = Mix::default();
+        // A strong hash: keys are of anybody's making and differ in few bits, and two that collide wait for each other,
+        // or even stand in each other's way for good (40P01). In memory only, so it may change with the compiler.
+        let mut hasher = DefaultHasher::new();
         hasher.write(key);
         Resource::Key(index, hasher.finish())
     }
@@ -271,6 +272,20 @@ impl Hasher for Mix {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Keys as tables have them: a prefix of the index, then numbers or texts that count up.
+    #[test]
+    fn keys_that_differ_little_do_not_wait_for_each_other() {
+        let mut hashes = HashMap::new();
+        for n in 0..100_000_u32 {
+            let text = format!("\u{2}\0\0@\u{10}\u{1}tag {n}\0\0");
+            let number = [&[2, 0, 0, 64, 17, 128][..], &n.to_be_bytes()].concat();
+            for key in [text.as_bytes(), &number] {
+                let Resource::Key(_, hash) = Resource::key(7, key) else { panic!("a key's lock") };
+                assert_eq!(hashes.insert(hash, n), None, "{key:?} collides");
+            }
+        }
+    }
 
     fn key(n: u64) -> [Resource; 1] {
         [Resource::Key(1, n)]

@@ -135,7 +135,10 @@ impl Store {
         let context = &self.shared.context;
         let Some(error) = context.signal.failure() else { return Ok(()) };
         let allowed = context.options.frozen_memtables_max;
-        let full = self.shared.live_trees().iter().any(|tree| tree.unflushed() > allowed);
+        let trees = self.shared.live_trees();
+        let bytes: usize = trees.iter().map(|tree| tree.bytes_in_memory()).sum();
+        let full = bytes > context.options.memtables_bytes_max
+            || trees.iter().any(|tree| tree.unflushed() > allowed);
         if full { Err(error) } else { Ok(()) }
     }
 

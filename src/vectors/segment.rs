@@ -123,6 +123,10 @@ impl Segment {
     /// always has a header.
     pub fn create(fs: &dyn Fs, path: &Path, column: u32, number: u32, layout: Layout) -> Result<Segment> {
         let unfinished = path.with_extension("vec.new");
+        // Left by an attempt that found the disk full.
+        if fs.exists(&unfinished) {
+            fs.remove_file(&unfinished)?;
+        }
         let file = fs.open(&unfinished, OpenMode::Create)?;
         file.allocate(HEADER_BYTES)?;
         file.write_all_at(&header(column, number, layout), 0)?;

@@ -241,6 +241,7 @@ fn run_with(fault: Fault, steps: u64) -> Result<(), String> {
     let memory = MemoryFs::new();
     let known: Arc<Mutex<Known>> = Arc::default();
     let (fs, faults) = FaultyFs::new(memory.clone());
+    faults.lose_at_failed_syncs(&memory);
     if let Ok(db) = open(fs) {
         faults.arm(fault);
         let mut worker = Worker::new(db, known.clone(), 7, 0);

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 use hither::database::{Database, Isolation, LockOutcome, OnConflict, RowUpdate, Transaction};
-use hither::error::{Result, SqlState};
+use hither::error::{Error, Result, SqlState};
 use hither::types::Value;
 
 use crate::client::{DIMENSIONS, create_index, create_table, index_name, lock, now, oid_of, primary_key};
@@ -104,9 +104,10 @@ impl Worker {
                 known.acknowledged = known.in_flight.take().expect("set above");
                 Ok(())
             }
-            // Refused before the log: certainly not committed. After any other failure nobody knows.
+            // Failed before the log: certainly not committed. After a failure of the log nobody knows.
             Err(error) => {
-                if doubt.is_some() || error.state() == SqlState::DISK_FULL {
+                let refused = error.state() == SqlState::DISK_FULL || !is_of_the_log(&error);
+                if doubt.is_some() || refused {
                     known.in_flight = doubt;
                 }
                 Err(error)
@@ -351,6 +352,13 @@ impl Worker {
         let picked: BTreeSet<i64> = (0..count).filter_map(|_| self.chance.pick(&ids)).collect();
         picked.into_iter().collect()
     }
+}
+
+/// Whether the log failed: only then a commit may be there although nobody was told so.
+fn is_of_the_log(error: &Error) -> bool {
+    ["the log has stopped", "stopped writing", "durable but"]
+        .iter()
+        .any(|said| error.message().contains(said))
 }
 
 pub fn remember(state: &mut State, table: &str, rows: Vec<Row>) {
