@@ -51,7 +51,7 @@ fn main() {
 
 fn fdatasync_time(path: &Path) -> Duration {
     let file = DiskFs.open(path, OpenMode::Create).expect("a probe file");
-    file.write_all_at(&vec![0; 4 << 20], 0).expect("room");
+    file.write_all_at(&[0; 4 << 20], 0).expect("room");
     file.sync_data().expect("a sync");
     median((0..500).map(|i| {
         let start = Instant::now();
@@ -130,7 +130,7 @@ fn bulk(database: &Arc<Database>, table: Oid, what: &str, dimensions: usize, row
     let (start, cpu) = (Instant::now(), cpu_time());
     let mut txn = database.begin(Isolation::ReadCommitted);
     for batch in batches {
-        done(txn.insert(table, batch, OnConflict::Error));
+        done(txn.insert(table, &batch, OnConflict::Error));
     }
     let inserted = start.elapsed();
     txn.commit().expect("a commit");
@@ -152,7 +152,7 @@ fn single(database: &Arc<Database>, table: Oid, sync: Duration) {
         let start = Instant::now();
         let mut txn = database.begin(Isolation::ReadCommitted);
         txn.start_statement();
-        done(txn.insert(table, vec![row], OnConflict::Error));
+        done(txn.insert(table, &[row], OnConflict::Error));
         txn.commit().expect("a commit");
         start.elapsed()
     });

@@ -8,6 +8,7 @@
 //! Writes check the newest state, not the snapshot: a key is locked, then looked up as of the newest commit. Locks
 //! are given back after the commit is published, so who gets a lock sees what its last holder did.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
@@ -257,14 +258,14 @@ impl Transaction {
     pub fn insert(
         &mut self,
         table: Oid,
-        rows: Vec<Vec<Value>>,
+        rows: &[Vec<Value>],
         on_conflict: OnConflict,
     ) -> Result<InsertOutcome, Stop> {
         self.core.admit()?;
         let writer = self.writer(table)?;
         let unique = writer.unique_keys().clone();
-        let keyed = |values: Vec<Value>| Ok(NewRow { keys: writer.keys_of(&values)?, values });
-        let rows: Vec<NewRow> = rows.into_iter().map(keyed).collect::<Result<_>>()?;
+        let keyed = |values| Ok(NewRow { keys: writer.keys_of(values)?, values: Cow::Borrowed(values) });
+        let rows: Vec<NewRow> = rows.iter().map(Vec::as_slice).map(keyed).collect::<Result<_>>()?;
         let keys = rows.iter().flat_map(|row| row.keys.iter().zip(unique.iter()));
         self.lock(keys.filter_map(|(key, unique)| Some(Resource::key(unique.index, key.as_ref()?))))?;
         let (outcome, kept) = self.judge(table, rows, on_conflict)?;
@@ -276,12 +277,12 @@ impl Transaction {
 
     /// Which rows may be inserted: their keys are locked, so nobody else decides meanwhile. In the outcome, `Some(0)`
     /// stands for a slot to come.
-    fn judge(
+    fn judge<'v>(
         &mut self,
         table: Oid,
-        rows: Vec<NewRow>,
+        rows: Vec<NewRow<'v>>,
         on_conflict: OnConflict,
-    ) -> Result<(InsertOutcome, Vec<NewRow>), Stop> {
+    ) -> Result<(InsertOutcome, Vec<NewRow<'v>>), Stop> {
         let writer = self.writer(table)?;
         let unique = writer.unique_keys().clone();
         let mut outcome = InsertOutcome { slots: Vec::with_capacity(rows.len()), conflicts: Vec::new() };
@@ -359,7 +360,7 @@ impl Transaction {
             if row.vectors_changed {
                 slots.push(None);
                 leave.push((version.slot, version.old_keys));
-                arrive.push(NewRow { values: version.values, keys: version.new_keys });
+                arrive.push(NewRow { values: version.values.into(), keys: version.new_keys });
             } else {
                 slots.push(Some(version.slot));
                 stay.push(version);

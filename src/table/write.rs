@@ -8,6 +8,7 @@
 //!
 //! Recovery holds the same pen: [`Writer::replay`] takes the changes from the log instead of making them.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use roaring::RoaringBitmap;
@@ -44,8 +45,8 @@ pub struct Writer {
 pub type Keys = Vec<Option<Vec<u8>>>;
 
 /// A row to insert, with its keys.
-pub struct NewRow {
-    pub values: Vec<Value>,
+pub struct NewRow<'v> {
+    pub values: Cow<'v, [Value]>,
     pub keys: Keys,
 }
 

@@ -128,7 +128,7 @@ impl Worker {
         let (mut txn, mut written) = self.other.take().unwrap_or_else(begin);
         txn.start_statement();
         let oid = oid_of(&txn, &table);
-        now(txn.insert(oid, rows.clone(), OnConflict::Error))?;
+        now(txn.insert(oid, &rows, OnConflict::Error))?;
         written.push((table, rows));
         self.other = Some((txn, written));
         Ok(())
@@ -238,7 +238,7 @@ impl Worker {
         self.did("insert");
         let count = if self.chance.one_in(10) { 40 } else { 1 + self.chance.below(5) };
         let rows = self.new_rows(count);
-        let outcome = now(txn.insert(oid_of(txn, table), rows.clone(), OnConflict::Error))?;
+        let outcome = now(txn.insert(oid_of(txn, table), &rows, OnConflict::Error))?;
         assert!(outcome.slots.iter().all(Option::is_some));
         remember(state, table, rows);
         Ok(())
@@ -254,13 +254,13 @@ impl Worker {
         let key = primary_key(txn, oid);
         if self.chance.one_in(3) {
             self.did("insert or nothing");
-            let outcome = now(txn.insert(oid, rows.clone(), OnConflict::Nothing(Some(key))))?;
+            let outcome = now(txn.insert(oid, &rows, OnConflict::Nothing(Some(key))))?;
             let inserted = rows.into_iter().zip(outcome.slots).filter(|(_, slot)| slot.is_some());
             remember(state, table, inserted.map(|(row, _)| row).collect());
             return Ok(());
         }
         self.did("upsert");
-        let outcome = now(txn.insert(oid, rows.clone(), OnConflict::Report(key)))?;
+        let outcome = now(txn.insert(oid, &rows, OnConflict::Report(key)))?;
         assert_eq!(outcome.conflicts.len(), rows.len() - 2);
         let slots: Vec<u32> = outcome.conflicts.iter().map(|(_, slot)| *slot).collect();
         assert_eq!(now(txn.lock_rows(oid, &slots))?, LockOutcome::Locked);
@@ -338,7 +338,7 @@ impl Worker {
         self.insert(&mut txn, &table, &mut state)?;
         let row = self.row(id);
         txn.start_statement();
-        let error = now(txn.insert(oid_of(&txn, &table), vec![row], OnConflict::Error)).err();
+        let error = now(txn.insert(oid_of(&txn, &table), &[row], OnConflict::Error)).err();
         match error.map(|error| error.state()) {
             Some(SqlState::UNIQUE_VIOLATION) => txn.rollback(),
             other => panic!("a duplicate key was answered by {other:?}"),

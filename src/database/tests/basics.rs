@@ -40,16 +40,16 @@ fn duplicate_keys_have_postgresqls_words() {
     let t = create_t(&database);
     let mut txn = database.begin(Isolation::ReadCommitted);
     insert(&mut txn, t, &[(1, "one")]);
-    let error = error_of(txn.insert(t, vec![row(1, "uno")], OnConflict::Error));
+    let error = error_of(txn.insert(t, &[row(1, "uno")], OnConflict::Error));
     assert_eq!(error.state(), SqlState::UNIQUE_VIOLATION);
     assert_eq!(error.message(), "duplicate key value violates unique constraint \"t_pkey\"");
     assert_eq!(error.fields().detail.as_deref(), Some("Key (id)=(1) already exists."));
     assert_eq!(error.fields().table.as_deref(), Some("t"));
     let outcome =
-        done(txn.insert(t, vec![row(1, "uno"), row(2, "dos"), row(2, "x")], OnConflict::Nothing(None)));
+        done(txn.insert(t, &[row(1, "uno"), row(2, "dos"), row(2, "x")], OnConflict::Nothing(None)));
     assert_eq!(outcome.slots.iter().map(Option::is_some).collect::<Vec<_>>(), [false, true, false]);
     let index = txn.catalog().indexes_of(t).next().unwrap().oid;
-    let outcome = done(txn.insert(t, vec![row(2, "deux")], OnConflict::Report(index)));
+    let outcome = done(txn.insert(t, &[row(2, "deux")], OnConflict::Report(index)));
     assert_eq!(outcome.conflicts.len(), 1);
     txn.start_statement();
     let slot = txn.snapshot(t).unwrap().lookup_key(index, &[Value::Int8(2)]).unwrap();
@@ -98,13 +98,13 @@ fn a_writer_waits_for_the_holder_of_the_row_or_key() {
     let mut first = database.begin(Isolation::ReadCommitted);
     insert(&mut first, t, &[(1, "a")]);
     let mut second = database.begin(Isolation::ReadCommitted);
-    let Err(Stop::Wait(waiter)) = second.insert(t, vec![row(1, "b")], OnConflict::Error) else {
+    let Err(Stop::Wait(waiter)) = second.insert(t, &[row(1, "b")], OnConflict::Error) else {
         panic!("no wait")
     };
     let committing = std::thread::spawn(move || first.commit().unwrap());
     waiter.wait();
     committing.join().unwrap();
-    let error = error_of(second.insert(t, vec![row(1, "b")], OnConflict::Error));
+    let error = error_of(second.insert(t, &[row(1, "b")], OnConflict::Error));
     assert_eq!(error.state(), SqlState::UNIQUE_VIOLATION);
     drop(second);
 

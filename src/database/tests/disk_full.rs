@@ -44,7 +44,7 @@ impl Load {
         let mut txn = self.database.begin(Isolation::ReadCommitted);
         txn.start_statement();
         let name = "x".repeat(200);
-        match txn.insert(self.table, vec![row(id, &name)], OnConflict::Error) {
+        match txn.insert(self.table, &[row(id, &name)], OnConflict::Error) {
             Ok(_) => {}
             Err(Stop::Error(error)) => return Err(error),
             Err(Stop::Wait(waiter)) => panic!("{waiter:?}"),

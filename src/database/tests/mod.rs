@@ -102,8 +102,8 @@ pub fn row(id: i64, name: &str) -> Vec<Value> {
 }
 
 pub fn insert(txn: &mut Transaction, table: Oid, rows: &[(i64, &str)]) -> InsertOutcome {
-    let rows = rows.iter().map(|(id, name)| row(*id, name)).collect();
-    done(txn.insert(table, rows, OnConflict::Error))
+    let rows: Vec<_> = rows.iter().map(|(id, name)| row(*id, name)).collect();
+    done(txn.insert(table, &rows, OnConflict::Error))
 }
 
 /// (id, name) of all rows, each checked against its vector.

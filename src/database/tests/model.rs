@@ -257,12 +257,12 @@ impl World {
         let open = self.begin(number);
         let mut ids = ids.to_vec();
         ids.sort_unstable();
-        let rows = ids.iter().map(|id| row(*id, "new")).collect();
+        let rows: Vec<_> = ids.iter().map(|id| row(*id, "new")).collect();
         // Uniqueness is judged on the newest committed rows, whatever the snapshot.
         let exists = |id: &i64| open.own.get(id).map_or(newest.contains_key(id), Option::is_some);
         let twice = ids.windows(2).any(|pair| pair[0] == pair[1]);
         let duplicate = twice || ids.iter().any(exists);
-        match open.txn.insert(t, rows, OnConflict::Error) {
+        match open.txn.insert(t, &rows, OnConflict::Error) {
             Ok(_) => {
                 assert!(!duplicate, "inserted {ids:?}");
                 open.own.extend(ids.iter().map(|id| (*id, Some("new".into()))));
@@ -411,13 +411,13 @@ fn spilled_transactions_are_like_others() {
     let t = create_t(&database);
     let mut txn = database.begin(Isolation::ReadCommitted);
     for first in (0..600).step_by(60) {
-        let rows = (first..first + 60).map(|id| row(id, "bulk")).collect();
-        done(txn.insert(t, rows, OnConflict::Error));
+        let rows: Vec<_> = (first..first + 60).map(|id| row(id, "bulk")).collect();
+        done(txn.insert(t, &rows, OnConflict::Error));
     }
     txn.start_statement();
     let snapshot = txn.snapshot(t).unwrap();
     assert_eq!(rows(&snapshot).len(), 600);
-    let duplicate = error_of(txn.insert(t, vec![row(17, "again")], OnConflict::Error));
+    let duplicate = error_of(txn.insert(t, &[row(17, "again")], OnConflict::Error));
     assert_eq!(duplicate.state(), crate::error::SqlState::UNIQUE_VIOLATION);
     let slots: Vec<u32> = (100..200).collect();
     assert_eq!(done(txn.lock_rows(t, &slots)), LockOutcome::Locked);
@@ -448,7 +448,7 @@ fn a_new_column_has_its_missing_value_in_old_rows() {
     done(txn.edit_catalog(vec![Edit::Put(Object::Table(definition))]));
     let mut three = row(3, "c");
     three.extend([Value::Int4(8), Value::Vector(vec![1.0, 2.0])]);
-    done(txn.insert(t, vec![three], OnConflict::Error));
+    done(txn.insert(t, &[three], OnConflict::Error));
     txn.commit().unwrap();
     for database in [&database, &open(&Arc::new(fs.crash(1)))] {
         let mut txn = database.begin(Isolation::ReadCommitted);
@@ -483,7 +483,7 @@ fn definitions_go_back_to_a_savepoint() {
         done(txn.edit_catalog(vec![Edit::Put(Object::Table(definition))]));
         let mut three = row(3, "c");
         three.push(Value::Vector(vec![1.0, 2.0]));
-        done(txn.insert(t, vec![three], OnConflict::Error));
+        done(txn.insert(t, &[three], OnConflict::Error));
         done(txn.truncate(t));
         txn.rollback_to(&savepoint).unwrap();
         txn.start_statement();

@@ -294,8 +294,7 @@ impl Session {
         }
         copy.count += rows.len() as u64;
         let table = copy.table.oid;
-        let outcome =
-            self.retry(|transaction| transaction.insert(table, rows.clone(), OnConflict::Error)).await;
+        let outcome = self.retry(|transaction| transaction.insert(table, &rows, OnConflict::Error)).await;
         outcome.map(drop).map_err(|error| {
             let line = self.line_of_duplicate(&copy.table, &error, &rows, &lines);
             error.context(match line {

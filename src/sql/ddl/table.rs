@@ -343,7 +343,7 @@ impl Session {
             });
             let rows = rows.collect::<Result<Vec<_>>>()?;
             count += rows.len();
-            self.retry(|transaction| transaction.insert(table.oid, rows.clone(), OnConflict::Error)).await?;
+            self.retry(|transaction| transaction.insert(table.oid, &rows, OnConflict::Error)).await?;
         }
         Ok(done(format!("SELECT {count}")))
     }

@@ -249,7 +249,7 @@ impl Session {
         while !pending.is_empty() {
             let batch: Vec<Vec<Value>> = pending.iter().map(|&row| rows[row].clone()).collect();
             let mode = OnConflict::Report(update.index);
-            let outcome = self.retry(|transaction| transaction.insert(table, batch.clone(), mode)).await?;
+            let outcome = self.retry(|transaction| transaction.insert(table, &batch, mode)).await?;
             for (&row, slot) in pending.iter().zip(&outcome.slots) {
                 if let Some(slot) = slot {
                     written.touched.insert(*slot);

@@ -481,7 +481,7 @@ impl Session {
         written: &mut Written,
     ) -> Result<()> {
         let table = plan.table.oid;
-        let outcome = self.retry(|transaction| transaction.insert(table, rows.clone(), on_conflict)).await?;
+        let outcome = self.retry(|transaction| transaction.insert(table, &rows, on_conflict)).await?;
         written.count += outcome.slots.iter().flatten().count() as u64;
         if plan.returning.is_some() {
             let kept = rows.into_iter().zip(&outcome.slots).filter(|(_, slot)| slot.is_some());

@@ -134,7 +134,7 @@ impl World {
     }
 
     pub fn insert(&self, txn: &mut Transaction, rows: Vec<Vec<Value>>) {
-        done(txn.insert(self.table, rows, OnConflict::Error));
+        done(txn.insert(self.table, &rows, OnConflict::Error));
     }
 
     pub fn plan(&self, txn: &Transaction, sql: &str) -> Result<Query> {
@@ -165,7 +165,6 @@ impl World {
             settings: self.settings.clone(),
             session: Arc::new(NoSession(txn.catalog())),
             cancel: Arc::default(),
-            counters: Arc::default(),
         }
     }
 
