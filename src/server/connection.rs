@@ -11,7 +11,7 @@
 //! statement means, the transaction and the named statements are the session's.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::StreamExt;
 use tokio_util::sync::CancellationToken;
@@ -246,11 +246,13 @@ impl Connection {
             if let Some(columns) = &prepared.columns {
                 check_width(columns.len())?;
             }
+            let mut portal = Portal::new(Arc::clone(&prepared), Vec::new(), Vec::new());
+            let started = Instant::now();
             let response = self.session.execute(&prepared, Vec::new()).await?;
+            portal.spent.execute = started.elapsed();
             if let Response::Rows(rows) = &response {
                 backend::row_description(&mut self.wire.output, &rows.columns, &[]);
             }
-            let mut portal = Portal::new(prepared, Vec::new(), Vec::new());
             let outcome = self.answer(&mut portal, response, usize::MAX).await?;
             drop(portal);
             if index == last {
@@ -321,8 +323,11 @@ impl Connection {
                 format!("cursor \"{}\" already exists", bind.portal),
             ));
         }
+        let started = Instant::now();
         let params = decode::parameters(&prepared.param_types, &bind)?;
-        self.portals.insert(bind.portal, Portal::new(prepared, params, bind.result_formats));
+        let mut portal = Portal::new(prepared, params, bind.result_formats);
+        portal.spent.bind = started.elapsed();
+        self.portals.insert(bind.portal, portal);
         backend::bind_complete(&mut self.wire.output);
         Ok(())
     }
@@ -362,7 +367,9 @@ impl Connection {
         let mut portal = self.portals.take(name)?;
         let outcome = match portal.start()? {
             PortalState::Bound(params) => {
+                let started = Instant::now();
                 let response = self.session.execute(&portal.prepared, params).await?;
+                portal.spent.execute = started.elapsed();
                 self.answer(&mut portal, response, rows_max).await?
             }
             PortalState::Open(rows) => self.send_rows(&mut portal, rows, rows_max).await?,
@@ -386,16 +393,18 @@ impl Connection {
         response: Response,
         rows_max: usize,
     ) -> Result<Outcome, Failure> {
-        match response {
+        let tag = match response {
             Response::Rows(rows) => {
                 let rows = RowsInFlight::new(rows, &portal.formats);
-                self.send_rows(portal, rows, rows_max).await
+                return self.send_rows(portal, rows, rows_max).await;
             }
-            Response::Done { tag } => Ok(Outcome::Completed(tag)),
-            Response::CopyIn(copy) => Ok(Outcome::Completed(self.copy_in(copy).await?)),
-            Response::CopyOut(copy) => Ok(Outcome::Completed(self.copy_out(copy).await?)),
-            Response::Empty => Ok(Outcome::Empty),
-        }
+            Response::Done { tag } => tag,
+            Response::CopyIn(copy) => self.copy_in(copy).await?,
+            Response::CopyOut(copy) => self.copy_out(copy).await?,
+            Response::Empty => return Ok(Outcome::Empty),
+        };
+        self.session.note_timing(&portal.prepared, portal.spent);
+        Ok(Outcome::Completed(tag))
     }
 
     /// Sends up to `rows_max` rows. As in PostgreSQL, exactly that many leave the portal suspended, even when there
@@ -414,17 +423,24 @@ impl Connection {
                     return Ok(Outcome::Suspended);
                 }
                 self.cancel.check()?;
+                let started = Instant::now();
                 let next = tokio::select! {
                     biased;
                     next = rows.stream.next() => next,
                     _ = self.cancel.wait() => Some(Err(self.cancel.error())),
                 };
+                portal.spent.execute += started.elapsed();
                 match next {
                     Some(batch) => rows.fill(batch?)?,
-                    None => return Ok(Outcome::Completed(rows.stream.tag())),
+                    None => {
+                        self.session.note_timing(&portal.prepared, portal.spent);
+                        return Ok(Outcome::Completed(rows.stream.tag()));
+                    }
                 }
             }
+            let started = Instant::now();
             left -= rows.write(&mut self.wire.output, left)?;
+            portal.spent.encode += started.elapsed();
             if left == 0 {
                 portal.suspend(rows);
                 return Ok(Outcome::Suspended);

@@ -8,13 +8,15 @@ use arrow::array::RecordBatch;
 use crate::error::{Error, Result, SqlState};
 use crate::server::encode::{RowEncoder, RowSource};
 use crate::server::frontend::Format;
-use crate::sql::{Prepared, Rows};
+use crate::sql::{Prepared, Rows, Spent};
 use crate::types::Value;
 
 /// A statement with its parameters. Ends with its transaction.
 pub struct Portal {
     pub prepared: Arc<Prepared>,
     pub formats: Vec<Format>,
+    /// For `hither.timings`.
+    pub spent: Spent,
     state: PortalState,
 }
 
@@ -27,7 +29,7 @@ pub enum PortalState {
 
 impl Portal {
     pub fn new(prepared: Arc<Prepared>, params: Vec<Value>, formats: Vec<Format>) -> Portal {
-        Portal { prepared, formats, state: PortalState::Bound(params) }
+        Portal { prepared, formats, spent: Spent::default(), state: PortalState::Bound(params) }
     }
 
     /// What there is to do; the portal counts as done until it is suspended. Statements without rows run once.

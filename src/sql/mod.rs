@@ -54,6 +54,8 @@ pub mod shared;
 pub mod statement;
 // pg_catalog and information_schema.
 pub mod system;
+// Where the time of statements goes: hither.timings.
+pub mod timings;
 // The transaction of a session.
 pub mod transactions;
 // Names of types in SQL text.
@@ -70,3 +72,4 @@ pub use engine::Engine;
 pub use response::{CopyChunk, CopyFormat, CopyIn, CopyOut, Notice, Response, Rows, Severity};
 pub use session::{OutputColumn, Prepared, Session};
 pub use statement::Statement;
+pub use timings::Spent;

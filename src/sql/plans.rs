@@ -7,6 +7,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::task::{Context, Poll, ready};
+use std::time::Instant;
 
 use arrow::array::RecordBatch;
 use futures::FutureExt;
@@ -16,7 +17,7 @@ use parking_lot::Mutex;
 
 use crate::catalog::{Catalog, Oid};
 use crate::error::{Error, Result, SqlState};
-use crate::planner::bindings::{Counters, Execution, SearchSettings};
+use crate::planner::bindings::{Execution, SearchSettings};
 use crate::sql::cancel::CancelFlag;
 use crate::sql::context::PlanContext;
 use crate::sql::dml::change::ChangePlan;
@@ -27,6 +28,7 @@ use crate::sql::response::{Response, Rows, RowsTag};
 use crate::sql::session::{OutputColumn, Planned, Prepared, Session, Timer};
 use crate::sql::settings::id;
 use crate::sql::statement::{Ast, Explain, Statement};
+use crate::sql::timings::Spent;
 use crate::sql::transactions::now;
 use crate::types::{Type, Value};
 
@@ -58,6 +60,7 @@ impl Session {
         declared: &[Option<Type>],
     ) -> Result<Arc<Prepared>> {
         self.check_not_failed(statement.as_ref().map(|statement| &statement.ast))?;
+        let started = Instant::now();
         let catalog = self.shared.current_catalog();
         let search_path = self.shared.settings.lock().text(id::SEARCH_PATH);
         let made = match &statement {
@@ -65,8 +68,10 @@ impl Session {
             None => Made { plan: Plan::Utility, param_types: Vec::new(), columns: None },
         };
         let Made { plan, param_types, columns } = made;
+        let parse = std::mem::take(&mut self.parse_time);
+        let making = Mutex::new(Spent { parse, plan: started.elapsed(), ..Spent::default() });
         let plan = Mutex::new(Planned { plan, catalog, search_path });
-        Ok(Arc::new(Prepared { param_types, columns, statement, plan }))
+        Ok(Arc::new(Prepared { param_types, columns, statement, plan, making }))
     }
 
     /// What a statement of this session is planned against.
@@ -190,12 +195,14 @@ impl Session {
             return Ok(planned.plan);
         }
         let Some(statement) = &prepared.statement else { return Ok(planned.plan) };
+        let started = Instant::now();
         let types: Vec<Option<Type>> = prepared.param_types.iter().cloned().map(Some).collect();
         let made = self.make(&statement.ast, &catalog, &types)?;
         if !same_types(&made.columns, &prepared.columns) {
             return Err(Error::unsupported("cached plan must not change result type").clone_text());
         }
         *prepared.plan.lock() = Planned { plan: made.plan.clone(), catalog, search_path };
+        prepared.making.lock().plan += started.elapsed();
         Ok(made.plan)
     }
 
@@ -236,7 +243,6 @@ impl Session {
             settings: self.search_settings(),
             session: self.shared.clone(),
             cancel: Arc::<AtomicBool>::clone(self.cancel.raised()),
-            counters: Arc::<Counters>::default(),
         })
     }
 
@@ -259,7 +265,7 @@ impl Session {
         params: Vec<Value>,
     ) -> Result<Response> {
         let mut lines = Vec::new();
-        let started = std::time::Instant::now();
+        let started = Instant::now();
         match plan {
             Plan::Query(query) => {
                 let execution = self.execution(query.tables(), &params, &query.param_types)?;

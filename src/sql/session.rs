@@ -9,7 +9,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
@@ -26,6 +26,7 @@ use crate::sql::response::{Notice, Response, Severity};
 use crate::sql::settings::{Settings, Value as SettingValue, id, parse_bool};
 use crate::sql::shared::Shared;
 use crate::sql::statement::{Ast, Discard, Statement};
+use crate::sql::timings::Spent;
 use crate::sql::transactions::{Block, State};
 use crate::types::{Type, Value};
 
@@ -43,6 +44,8 @@ pub struct Prepared {
     /// `None` for an empty query string.
     pub(crate) statement: Option<Statement>,
     pub(crate) plan: Mutex<Planned>,
+    /// Time spent on parsing and planning that no execution has answered for yet.
+    pub(crate) making: Mutex<Spent>,
 }
 
 /// A plan with what it was made from.
@@ -73,6 +76,8 @@ pub struct Session {
     pub(crate) cursors: HashMap<String, Cursor>,
     pub(crate) copy: Option<Box<CopyInState>>,
     notices: Vec<Notice>,
+    /// Of the query string that was parsed last, until a statement of it is planned.
+    pub(crate) parse_time: Duration,
 }
 
 impl Session {
@@ -107,12 +112,15 @@ impl Session {
             cursors: HashMap::new(),
             copy: None,
             notices: Vec::new(),
+            parse_time: Duration::ZERO,
         })
     }
 
     /// Splits and parses a query string. A syntax error anywhere fails the whole string.
     pub fn parse(&mut self, sql: &str) -> Result<Vec<Statement>> {
+        let started = Instant::now();
         let parsed = dialect::parse(sql);
+        self.parse_time = started.elapsed();
         if parsed.is_err() {
             self.fail();
         }

@@ -12,15 +12,17 @@ use parking_lot::Mutex;
 use crate::catalog::{Catalog, Oid, Relation, Sequence, Table};
 use crate::database::Transaction;
 use crate::error::{Error, Result, SqlState};
-use crate::planner::bindings::SessionContext;
+use crate::planner::bindings::{SessionContext, Timing};
 use crate::sql::dialect;
 use crate::sql::engine::Engine;
 use crate::sql::settings::{Settings, id};
 use crate::sql::statement::Name;
+use crate::sql::system::{HITHER, INFORMATION_SCHEMA, PG_CATALOG};
+use crate::sql::timings::Timings;
 use crate::sql::words::Words;
 
 /// Schemas that exist without being created.
-pub const SYSTEM_SCHEMAS: &[&str] = &["pg_catalog", "information_schema", "hither"];
+pub const SYSTEM_SCHEMAS: &[&str] = &[PG_CATALOG, INFORMATION_SCHEMA, HITHER];
 
 /// The part of a session that functions see.
 pub struct Shared {
@@ -30,6 +32,7 @@ pub struct Shared {
     pub process_id: AtomicI32,
     pub settings: Mutex<Settings>,
     pub transaction: Mutex<Option<Transaction>>,
+    pub timings: Mutex<Timings>,
     sequences: Mutex<SequencesUsed>,
 }
 
@@ -49,6 +52,7 @@ impl Shared {
             process_id: AtomicI32::new(0),
             settings: Mutex::new(settings),
             transaction: Mutex::new(None),
+            timings: Mutex::default(),
             sequences: Mutex::default(),
         })
     }
@@ -172,6 +176,10 @@ impl SessionContext for Shared {
 
     fn search_path(&self) -> Vec<String> {
         self.schemas(&self.current_catalog())
+    }
+
+    fn timings(&self) -> Vec<Timing> {
+        self.timings.lock().recent()
     }
 
     fn backend_pid(&self) -> i32 {

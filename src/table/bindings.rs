@@ -13,7 +13,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwapOption;
 use datafusion::common::ScalarValue;
@@ -42,7 +42,6 @@ pub struct Execution {
     pub session: Arc<dyn SessionContext>,
     /// Set when the statement is to end.
     pub cancel: Arc<AtomicBool>,
-    pub counters: Arc<Counters>,
 }
 
 /// The settings that change how a search runs, never what a plan looks like.
@@ -69,11 +68,14 @@ impl Default for SearchSettings {
     }
 }
 
-/// Work done by an execution, for `hither.timings` and EXPLAIN ANALYZE.
-#[derive(Debug, Default)]
-pub struct Counters {
-    pub rows_read: AtomicU64,
-    pub distances: AtomicU64,
+/// Where the time of one statement of a session went: a row of `hither.timings`.
+#[derive(Clone, Debug)]
+pub struct Timing {
+    /// Counts the session's statements, from 1.
+    pub number: i64,
+    pub statement: String,
+    /// Parse, plan, bind, execute, encode.
+    pub microseconds: [f64; 5],
 }
 
 /// What functions need from the session they run in.
@@ -102,6 +104,10 @@ pub trait SessionContext: Send + Sync {
     /// Bytes of the data directory.
     fn database_bytes(&self) -> Option<u64> {
         None
+    }
+    /// The session's latest statements, oldest first.
+    fn timings(&self) -> Vec<Timing> {
+        Vec::new()
     }
 }
 

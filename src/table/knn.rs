@@ -13,7 +13,6 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use arrow::array::{ArrayRef, Float64Builder, RecordBatch};
 use arrow::datatypes::{Schema, SchemaRef};
@@ -331,7 +330,6 @@ impl KnnScanExec {
         let (answers, mut report) = search.run()?;
         if let Some(report) = &mut report {
             report.microseconds = started.elapsed().as_micros();
-            execution.counters.distances.fetch_add(report.found.counters.distances, Ordering::Relaxed);
         }
         *self.report.lock() = report;
         self.batch(schema, &search.snapshot, answers)

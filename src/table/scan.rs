@@ -12,7 +12,6 @@
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 
 use arrow::array::{Array, ArrayRef, RecordBatch, RecordBatchOptions};
@@ -239,7 +238,6 @@ impl Reader {
             if rows.is_empty() {
                 return Ok(None);
             }
-            self.execution.counters.rows_read.fetch_add(rows.len() as u64, Ordering::Relaxed);
             let mut rows = passing(&self.filter, &self.filter_decoder, rows)?;
             rows.truncate(self.limit);
             if !rows.is_empty() {

@@ -203,6 +203,49 @@ fn errors_carry_their_fields() {
 }
 
 #[test]
+fn a_prepared_query_is_parsed_and_planned_once() {
+    House::new().run(async |house| {
+        let client = house.connect().await;
+        client
+            .batch_execute(
+                "CREATE TABLE t (id int PRIMARY KEY, kind text, e vector(2)); \
+                 INSERT INTO t VALUES (1, 'a', '[1,0]'), (2, 'b', '[2,0]'), (3, 'a', '[3,0]'); \
+                 CREATE INDEX ON t USING hnsw (e vector_l2_ops)",
+            )
+            .await
+            .expect("a table");
+        let sql = "SELECT id FROM t WHERE kind = $1 ORDER BY e <-> $2 LIMIT $3";
+        let statement = client.prepare(sql).await.expect("a statement");
+        let nearest = async |limit: i64| {
+            let query = Vector(vec![3.1, 0.0]);
+            let rows = client.query(&statement, &[&"a", &query, &limit]).await.expect("an answer");
+            rows.iter().map(|row| row.get(0)).collect::<Vec<i32>>()
+        };
+        assert_eq!(nearest(1).await, [3]);
+        assert_eq!(nearest(2).await, [3, 1]);
+        // Rows are fresh after DML, and the plan still stands.
+        client.batch_execute("DELETE FROM t WHERE id = 3").await.expect("a delete");
+        assert_eq!(nearest(2).await, [1]);
+        // DDL makes the plan anew.
+        client.batch_execute("ALTER TABLE t ADD COLUMN more int").await.expect("a column");
+        assert_eq!(nearest(2).await, [1]);
+
+        let timings = "SELECT parse_us > 0, plan_us > 0, bind_us > 0, execute_us > 0, encode_us > 0 \
+                       FROM hither.timings WHERE statement LIKE 'SELECT id FROM t %' ORDER BY number";
+        let said = |cells: [&str; 5]| cells.map(|cell| Some(cell.to_owned())).to_vec();
+        assert_eq!(
+            texts(&client, timings).await,
+            [
+                said(["t", "t", "t", "t", "t"]),
+                said(["f", "f", "t", "t", "t"]),
+                said(["f", "f", "t", "t", "t"]),
+                said(["f", "t", "t", "t", "t"]),
+            ]
+        );
+    });
+}
+
+#[test]
 fn a_failed_transaction_refuses_until_rollback() {
     House::new().run(async |house| {
         let client = house.connect().await;

@@ -3,6 +3,7 @@
 use crate::catalog::{Column, ConstraintKind, Identity, Table};
 use crate::error::Result;
 use crate::planner::bindings::Execution;
+use crate::sql::shared::SYSTEM_SCHEMAS;
 use crate::sql::system::relation::{Relation, Rows, cells, none};
 use crate::sql::system::{INFORMATION_SCHEMA, OWNER, VIEWS};
 use crate::types::names::{VECTOR_ARRAY_OID, VECTOR_OID};
@@ -229,7 +230,7 @@ fn number_cells(precision: i32, radix: i32, scale: Option<i32>) -> Vec<(&'static
 fn schemata(execution: &Execution, rows: &mut Rows) -> Result<()> {
     let database = execution.session.database();
     let catalog = execution.session.catalog();
-    let system = [INFORMATION_SCHEMA, super::PG_CATALOG].into_iter();
+    let system = SYSTEM_SCHEMAS.iter().copied();
     for name in system.chain(catalog.schemas().map(|schema| schema.name.as_str())) {
         rows.add(cells! { catalog_name: &database, schema_name: name, schema_owner: OWNER });
     }

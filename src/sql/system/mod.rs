@@ -27,7 +27,7 @@ mod empty;
 mod functions;
 mod information;
 mod names;
-mod relation;
+pub mod relation;
 mod relations;
 pub mod rewrite;
 mod routines;
@@ -41,6 +41,7 @@ use std::sync::{Arc, LazyLock};
 use datafusion::logical_expr::ScalarUDF;
 
 use crate::planner::system::{SystemCatalog, SystemTable};
+use crate::sql::timings;
 use relation::{Relation, View};
 
 /// The role that owns everything; PostgreSQL's BOOTSTRAP_SUPERUSERID.
@@ -48,9 +49,12 @@ const OWNER_OID: u32 = 10;
 const OWNER: &str = "postgres";
 /// Schemas that exist without being created.
 const PG_CATALOG_OID: u32 = 11;
-const PG_CATALOG: &str = "pg_catalog";
+pub const PG_CATALOG: &str = "pg_catalog";
 const INFORMATION_SCHEMA_OID: u32 = 13_222;
-const INFORMATION_SCHEMA: &str = "information_schema";
+pub const INFORMATION_SCHEMA: &str = "information_schema";
+/// What only Hither can tell: `hither.timings` and its like.
+const HITHER_OID: u32 = 13_300;
+pub const HITHER: &str = "hither";
 /// The one database, under the oid of PostgreSQL's `postgres`.
 const DATABASE_OID: u32 = 5;
 /// Our version of pgvector's dialect, as CREATE EXTENSION reports it.
@@ -58,7 +62,7 @@ const VECTOR_VERSION: &str = "0.8.1";
 
 /// All system relations by schema and name.
 static VIEWS: LazyLock<BTreeMap<(&'static str, &'static str), Arc<View>>> = LazyLock::new(|| {
-    let lists: [&'static [Relation]; 7] = [
+    let lists: [&'static [Relation]; 8] = [
         relations::RELATIONS,
         types::RELATIONS,
         routines::RELATIONS,
@@ -66,6 +70,7 @@ static VIEWS: LazyLock<BTreeMap<(&'static str, &'static str), Arc<View>>> = Lazy
         convenience::RELATIONS,
         information::RELATIONS,
         empty::RELATIONS,
+        timings::RELATIONS,
     ];
     let all = lists.into_iter().flatten();
     all.map(|relation| ((relation.schema, relation.name), Arc::new(View::new(relation)))).collect()

@@ -121,4 +121,4 @@ macro_rules! cells {
         [$((stringify!($name), $crate::types::Value::from($value))),*]
     };
 }
-pub(super) use cells;
+pub(crate) use cells;

@@ -189,7 +189,6 @@ impl Runner {
             settings: SearchSettings::default(),
             session: Arc::new(Session(Arc::clone(&self.catalog))),
             cancel: Arc::default(),
-            counters: Arc::default(),
         };
         let batches: Vec<Result<RecordBatch>> = self
             .runtime
