@@ -41,6 +41,9 @@ pub mod savepoint;
 // Reading rows by key, by slots, or all of them.
 #[cfg(feature = "server")]
 pub mod scan;
+// Predicates as SQL text.
+#[cfg(feature = "server")]
+mod shown;
 // Who gets which slot.
 mod slots;
 // What a statement sees of a table.

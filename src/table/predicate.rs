@@ -30,6 +30,7 @@ use crate::storage::Slice;
 use crate::table::Snapshot;
 use crate::table::columns::Decoder;
 use crate::table::provider::TableSourceProvider;
+use crate::table::shown::shown;
 use crate::types::Value;
 use crate::types::arrow::errors::{from_arrow, from_datafusion};
 use crate::types::arrow::{data_type, from_scalar};
@@ -467,8 +468,4 @@ pub fn count_of(expr: Option<&Arc<dyn PhysicalExpr>>, clause: Clause) -> crate::
 /// Scans know their columns by bare name.
 fn unqualified(expr: Expr) -> Expr {
     datafusion::logical_expr::expr_rewriter::unnormalize_col(expr)
-}
-
-fn shown(expr: &Expr) -> String {
-    format!("({expr})")
 }

@@ -5,8 +5,8 @@ use crate::planner::bindings::Execution;
 use crate::sql::setting_list::{Context, Kind, LIST, Setting, Unit};
 use crate::sql::system::relation::{Relation, Rows, cells, none};
 use crate::sql::system::{
-    DATABASE_OID, HITHER, HITHER_OID, INFORMATION_SCHEMA, INFORMATION_SCHEMA_OID, OWNER, OWNER_OID,
-    PG_CATALOG, PG_CATALOG_OID, VECTOR_VERSION,
+    DATABASE_OID, INFORMATION_SCHEMA, INFORMATION_SCHEMA_OID, OWNER, OWNER_OID, PG_CATALOG, PG_CATALOG_OID,
+    VECTOR_VERSION,
 };
 use crate::types::{Interval, Value};
 
@@ -164,7 +164,6 @@ pub const RELATIONS: &[Relation] = &[
 fn namespaces(execution: &Execution, rows: &mut Rows) -> Result<()> {
     rows.add(cells! { oid: PG_CATALOG_OID, nspname: PG_CATALOG });
     rows.add(cells! { oid: INFORMATION_SCHEMA_OID, nspname: INFORMATION_SCHEMA });
-    rows.add(cells! { oid: HITHER_OID, nspname: HITHER });
     for schema in execution.session.catalog().schemas() {
         rows.add(cells! { oid: schema.oid, nspname: &schema.name });
     }

@@ -4,7 +4,7 @@ use crate::error::Result;
 use crate::planner::bindings::Execution;
 use crate::sql::system::definitions::index_definition;
 use crate::sql::system::relation::{Relation, Rows, cells, none};
-use crate::sql::system::{OWNER, PG_CATALOG, VIEWS};
+use crate::sql::system::{OWNER, PG_CATALOG, listed_views};
 
 pub const RELATIONS: &[Relation] = &[
     Relation {
@@ -103,7 +103,7 @@ fn tables(execution: &Execution, rows: &mut Rows) -> Result<()> {
             hasindexes: catalog.indexes_of(table.oid).next().is_some(),
         });
     }
-    for view in VIEWS.values().filter(|view| view.relation.kind == 'r') {
+    for view in listed_views().filter(|view| view.relation.kind == 'r') {
         rows.add(
             cells! { schemaname: view.relation.schema, tablename: view.relation.name, tableowner: OWNER },
         );
@@ -135,7 +135,7 @@ fn sequences(execution: &Execution, rows: &mut Rows) -> Result<()> {
 }
 
 fn views(_execution: &Execution, rows: &mut Rows) -> Result<()> {
-    for view in VIEWS.values().filter(|view| view.relation.kind == 'v') {
+    for view in listed_views().filter(|view| view.relation.kind == 'v') {
         rows.add(cells! { schemaname: view.relation.schema, viewname: view.relation.name });
     }
     Ok(())

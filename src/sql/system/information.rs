@@ -3,9 +3,8 @@
 use crate::catalog::{Column, ConstraintKind, Identity, Table};
 use crate::error::Result;
 use crate::planner::bindings::Execution;
-use crate::sql::shared::SYSTEM_SCHEMAS;
 use crate::sql::system::relation::{Relation, Rows, cells, none};
-use crate::sql::system::{INFORMATION_SCHEMA, OWNER, VIEWS};
+use crate::sql::system::{INFORMATION_SCHEMA, OWNER, PG_CATALOG, listed_views};
 use crate::types::names::{VECTOR_ARRAY_OID, VECTOR_OID};
 use crate::types::{Type, Value};
 
@@ -142,7 +141,7 @@ fn tables(execution: &Execution, rows: &mut Rows) -> Result<()> {
             table_type: "BASE TABLE", is_insertable_into: "YES",
         });
     }
-    for view in VIEWS.values() {
+    for view in listed_views() {
         let kind = if view.relation.kind == 'r' { "BASE TABLE" } else { "VIEW" };
         rows.add(cells! {
             table_catalog: &database, table_schema: view.relation.schema, table_name: view.relation.name,
@@ -170,7 +169,7 @@ fn columns(execution: &Execution, rows: &mut Rows) -> Result<()> {
             rows.add(own.into_iter().chain(type_cells(&database, &column.ty, column.number)));
         }
     }
-    for view in VIEWS.values() {
+    for view in listed_views() {
         for (place, column) in view.columns.iter().enumerate() {
             let number = place as u16 + 1;
             let own = cells! {
@@ -230,7 +229,7 @@ fn number_cells(precision: i32, radix: i32, scale: Option<i32>) -> Vec<(&'static
 fn schemata(execution: &Execution, rows: &mut Rows) -> Result<()> {
     let database = execution.session.database();
     let catalog = execution.session.catalog();
-    let system = SYSTEM_SCHEMAS.iter().copied();
+    let system = [INFORMATION_SCHEMA, PG_CATALOG].into_iter();
     for name in system.chain(catalog.schemas().map(|schema| schema.name.as_str())) {
         rows.add(cells! { catalog_name: &database, schema_name: name, schema_owner: OWNER });
     }

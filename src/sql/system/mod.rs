@@ -52,8 +52,8 @@ const PG_CATALOG_OID: u32 = 11;
 pub const PG_CATALOG: &str = "pg_catalog";
 const INFORMATION_SCHEMA_OID: u32 = 13_222;
 pub const INFORMATION_SCHEMA: &str = "information_schema";
-/// What only Hither can tell: `hither.timings` and its like.
-const HITHER_OID: u32 = 13_300;
+/// What only Hither can tell: `hither.timings` and its like. Catalogues do not list this schema, so that dumps and
+/// schema comparisons see nothing that PostgreSQL would not have.
 pub const HITHER: &str = "hither";
 /// The one database, under the oid of PostgreSQL's `postgres`.
 const DATABASE_OID: u32 = 5;
@@ -75,6 +75,11 @@ static VIEWS: LazyLock<BTreeMap<(&'static str, &'static str), Arc<View>>> = Lazy
     let all = lists.into_iter().flatten();
     all.map(|relation| ((relation.schema, relation.name), Arc::new(View::new(relation)))).collect()
 });
+
+/// The system relations that catalogues list.
+fn listed_views() -> impl Iterator<Item = &'static Arc<View>> {
+    VIEWS.values().filter(|view| view.relation.schema != HITHER)
+}
 
 /// The system catalogue as the planner asks for it.
 pub struct System;

@@ -3,9 +3,7 @@
 use crate::catalog::{self, Catalog, Oid};
 use crate::error::{Error, Result, SqlState};
 use crate::planner::bindings::Execution;
-use crate::sql::system::{
-    HITHER, HITHER_OID, INFORMATION_SCHEMA, INFORMATION_SCHEMA_OID, PG_CATALOG, PG_CATALOG_OID, VIEWS,
-};
+use crate::sql::system::{INFORMATION_SCHEMA, INFORMATION_SCHEMA_OID, PG_CATALOG, PG_CATALOG_OID, VIEWS};
 use crate::types::Type;
 
 /// PostgreSQL's words that cannot be names without quotes (the reserved ones, and those reserved for functions and
@@ -220,7 +218,6 @@ pub fn schema_oid(catalog: &Catalog, name: &str) -> Option<Oid> {
     match name {
         PG_CATALOG => Some(PG_CATALOG_OID),
         INFORMATION_SCHEMA => Some(INFORMATION_SCHEMA_OID),
-        HITHER => Some(HITHER_OID),
         other => catalog.schema(other).map(|schema| schema.oid),
     }
 }
@@ -229,7 +226,6 @@ pub fn schema_name(catalog: &Catalog, oid: Oid) -> Option<String> {
     match oid {
         PG_CATALOG_OID => Some(PG_CATALOG.to_owned()),
         INFORMATION_SCHEMA_OID => Some(INFORMATION_SCHEMA.to_owned()),
-        HITHER_OID => Some(HITHER.to_owned()),
         other => catalog.schemas().find(|schema| schema.oid == other).map(|schema| schema.name.clone()),
     }
 }

@@ -5,7 +5,7 @@ use crate::error::Result;
 use crate::planner::bindings::Execution;
 use crate::sql::system::names::{find_relation, schema_oid};
 use crate::sql::system::relation::{Relation, Rows, cells, none};
-use crate::sql::system::{PG_CATALOG, VIEWS, types};
+use crate::sql::system::{PG_CATALOG, listed_views, types};
 use crate::types::{Type, Value};
 
 /// pg_class's own oid, for columns that say which catalogue an object is in.
@@ -134,7 +134,7 @@ fn classes(execution: &Execution, rows: &mut Rows) -> Result<()> {
             relfilenode: sequence.oid, relkind: 'S', relnatts: 3i16, relreplident: 'n',
         });
     }
-    for view in VIEWS.values() {
+    for view in listed_views() {
         let relation = view.relation;
         rows.add(cells! {
             oid: relation.oid, relname: relation.name, relnamespace: namespace(relation.schema),
@@ -173,7 +173,7 @@ fn attributes(execution: &Execution, rows: &mut Rows) -> Result<()> {
             add_attribute(sequence.oid, name, ty, place as i16 + 1, rows, cells! { attnotnull: true });
         }
     }
-    for view in VIEWS.values() {
+    for view in listed_views() {
         for (place, column) in view.columns.iter().enumerate() {
             add_attribute(view.relation.oid, &column.name, &column.ty, place as i16 + 1, rows, cells! {});
         }
