@@ -16,6 +16,7 @@
 //! | `x = ANY ('{a,b}')`                           | `x IN ('a', 'b')`                                  |
 //! | `generate_subscripts(a, 1)`                    | `unnest` of the subscripts                         |
 //! | `c.tableoid`                                   | the oid of the relation c stands for               |
+//! | a recursion along `pg_type.typbasetype`        | its first step: no domain is over a domain         |
 //! | joining a relation that never has rows         | WHERE false, and nothing to compute                |
 
 use std::collections::HashSet;
@@ -189,7 +190,10 @@ impl VisitorMut for Rewriter {
             Expr::BinaryOp { op, .. } => rewrite_operator(op),
             Expr::Function(_) => rewrite_function(expr),
             Expr::Subquery(query) if yields_nothing(query) => *expr = Expr::value(Value::Null),
-            Expr::Subquery(query) if is_system(query) => {
+            Expr::Subquery(query) if is_system(query) || base_type(query).is_some() => {
+                if let Some(first) = base_type(query) {
+                    *query = Box::new(first);
+                }
                 if let Some(rewritten) = one_row(query) {
                     *expr = rewritten;
                 }
@@ -482,6 +486,24 @@ fn own_names(select: &Select) -> HashSet<String> {
         _ => None,
     };
     factors(select).filter_map(name).collect()
+}
+
+/// asyncpg's way from a domain to its base type, `WITH RECURSIVE typebases(oid, depth) AS (...)`: the first arm alone.
+fn base_type(query: &Query) -> Option<Query> {
+    let [cte] = query.with.as_ref().filter(|with| with.recursive)?.cte_tables.as_slice() else { return None };
+    let SetExpr::SetOperation { left, .. } = cte.query.body.as_ref() else { return None };
+    let SetExpr::Select(select) = left.as_ref() else { return None };
+    let item @ SelectItem::ExprWithAlias { expr: Expr::CompoundIdentifier(column), .. } =
+        select.projection.first()?
+    else {
+        return None;
+    };
+    if column.last()?.value != "typbasetype" {
+        return None;
+    }
+    let mut select = select.clone();
+    select.projection = vec![item.clone()];
+    Some(Query { body: Box::new(SetExpr::Select(select)), ..cte.query.as_ref().clone() })
 }
 
 /// Makes a correlated subquery an aggregate, which is what the planner takes. Conditions on outer columns alone, and
