@@ -21,6 +21,7 @@ use crate::catalog::{Catalog, Oid};
 use crate::error::{Error, SqlState};
 use crate::planner::environment::Environment;
 use crate::planner::system::SystemProvider;
+use crate::sql::rewrite::called_function;
 use crate::sql::type_names;
 use crate::table::provider::TableSourceProvider;
 use crate::types::Type;
@@ -103,6 +104,7 @@ impl ContextProvider for Names<'_> {
 
     fn get_table_function_source(&self, name: &str, args: Vec<Expr>) -> Result<Arc<dyn TableSource>> {
         let state = self.context.environment.state();
+        let name = called_function(name);
         let Some(function) = state.table_functions().get(name) else {
             return Err(external(Error::new(
                 SqlState::UNDEFINED_FUNCTION,

@@ -1,6 +1,8 @@
 //! Small changes to a query's tree before it is planned, and the names of its columns.
 //!
 //! - `FROM generate_series(1, 3) g` names its column `g`, as PostgreSQL does.
+//! - The planner takes calls of one function in FROM for the same scan, whatever their arguments, so each gets a number:
+//!   `generate_series$2`. [`called_function`] is the way back.
 //! - Output columns of equal names are told apart for the planner; the client sees the names PostgreSQL gives.
 
 use std::collections::HashSet;
@@ -19,7 +21,7 @@ use crate::sql::system;
 pub fn query(query: &Query) -> Result<(Query, Vec<Option<String>>)> {
     let mut query = query.clone();
     system::rewrite::query(&mut query);
-    let _ = query.visit(&mut Rewriter);
+    let _ = query.visit(&mut Rewriter::default());
     let names = select_list(&mut query.body).map(|items| name_items(items)).unwrap_or_default();
     Ok((query, names))
 }
@@ -36,7 +38,11 @@ pub fn output_name(names: &[Option<String>], position: usize, columns: usize) ->
     if from_right < after_last { names[names.len() - 1 - from_right].clone() } else { None }
 }
 
-struct Rewriter;
+#[derive(Default)]
+struct Rewriter {
+    /// Calls of functions in FROM so far.
+    calls: usize,
+}
 
 impl VisitorMut for Rewriter {
     type Break = ();
@@ -44,6 +50,8 @@ impl VisitorMut for Rewriter {
     fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<()> {
         if let TableFactor::Table { name, alias, args: Some(_), .. } = factor {
             name_function_column(name, alias);
+            self.calls += 1;
+            number_call(name, self.calls);
         }
         ControlFlow::Continue(())
     }
@@ -75,21 +83,33 @@ fn keyword_call(name: Ident) -> Expr {
     })
 }
 
-/// A function in FROM that yields one column names it after itself or its alias.
+/// A call in FROM has the function's name for an alias if no other; one that yields one column names it so too.
 fn name_function_column(function: &ObjectName, alias: &mut Option<TableAlias>) {
     let Some(name) = function.0.last().and_then(|part| part.as_ident()).cloned() else { return };
-    if !name.value.eq_ignore_ascii_case("generate_series") {
-        return;
-    }
+    let is_series = name.value.eq_ignore_ascii_case("generate_series");
     let alias = alias.get_or_insert_with(|| TableAlias {
         explicit: true,
         name: name.clone(),
         columns: Vec::new(),
         at: None,
     });
-    if alias.columns.is_empty() {
+    if is_series && alias.columns.is_empty() {
         alias.columns.push(TableAliasColumnDef { name: alias.name.clone(), data_type: None });
     }
+}
+
+/// Makes a call in FROM another scan than the query's other calls of the function.
+fn number_call(function: &mut ObjectName, number: usize) {
+    if let Some(name) = function.0.last().and_then(|part| part.as_ident()) {
+        let function_name =
+            if name.quote_style.is_none() { name.value.to_lowercase() } else { name.value.clone() };
+        *function = ObjectName::from(Ident::new(format!("{function_name}${number}")));
+    }
+}
+
+/// The function that a name made by this module calls.
+pub fn called_function(name: &str) -> &str {
+    name.rsplit_once('$').map_or(name, |(function, _)| function)
 }
 
 fn select_list(body: &mut SetExpr) -> Option<&mut Vec<SelectItem>> {
