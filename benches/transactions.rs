@@ -86,6 +86,7 @@ fn create(database: &Arc<Database>, name: &str, dimensions: usize) -> Oid {
             column(2, "category", Type::Int4),
             column(3, "embedding", Type::Vector(Some(dimensions as u16))),
         ],
+        dropped: Vec::new(),
         constraints: vec![Constraint { oid: txn.new_oid(), name: format!("{name}_pkey"), kind: key }],
         kind: TableKind::Ordinary,
         comment: None,

@@ -32,8 +32,12 @@ pub struct Table {
     pub name: String,
     /// Names the files that hold the rows; see [`crate::log::StorageId`].
     pub storage: u64,
-    /// In order of `number`, without gaps: `columns[i].number == i + 1`.
+    /// In order of `number`; numbers of dropped columns are missing. Positions count in this list, everywhere: in
+    /// rows as statements see them, in schemas of plans.
     pub columns: Vec<Column>,
+    /// Dropped columns, whose cells still have their place in the bytes of rows.
+    #[serde(default)]
+    pub dropped: Vec<DroppedColumn>,
     pub constraints: Vec<Constraint>,
     pub kind: TableKind,
     /// COMMENT ON TABLE.
@@ -66,6 +70,13 @@ pub struct Column {
     /// Whether the metadata index that every filterable column has by default is kept.
     #[serde(default = "yes")]
     pub metadata_index: bool,
+}
+
+/// What is left of a column after DROP COLUMN.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DroppedColumn {
+    pub number: u16,
+    pub ty: Type,
 }
 
 fn yes() -> bool {
@@ -191,7 +202,27 @@ impl Table {
 
     /// By attnum, from 1.
     pub fn column_number(&self, number: u16) -> Option<&Column> {
-        self.columns.get(usize::from(number).checked_sub(1)?)
+        self.columns.get(self.position(number)?)
+    }
+
+    /// Where in `columns` the column of this number is.
+    pub fn position(&self, number: u16) -> Option<usize> {
+        self.columns.binary_search_by_key(&number, |column| column.number).ok()
+    }
+
+    /// The number of the next column: numbers of dropped ones are not used again.
+    pub fn next_number(&self) -> u16 {
+        let last = self.columns.last().map_or(0, |column| column.number);
+        self.dropped.iter().map(|column| column.number).fold(last, u16::max) + 1
+    }
+
+    /// Types of all columns there ever were, in order of `number` without gaps, with the positions of those still there.
+    pub fn physical_columns(&self) -> Vec<(&Type, Option<usize>)> {
+        let live = self.columns.iter().enumerate().map(|(position, c)| (c.number, &c.ty, Some(position)));
+        let dropped = self.dropped.iter().map(|column| (column.number, &column.ty, None));
+        let mut all: Vec<_> = live.chain(dropped).collect();
+        all.sort_unstable_by_key(|(number, ..)| *number);
+        all.into_iter().map(|(_, ty, position)| (ty, position)).collect()
     }
 
     /// Numbers of the primary key's columns.

@@ -158,10 +158,11 @@ const KEYS_PIECE: usize = 4096;
 /// Writes the keys of unique indexes that are new, from the rows as of `seq`. The statement has checked that there
 /// are no duplicates.
 fn build_unique_keys(table: &Table, seq: Seq, old: &Version, catalog: &Catalog, oid: Oid) -> Result<()> {
+    let definition = table.state().definition.clone();
     let new: Vec<UniqueKey> = catalog
         .indexes_of(oid)
         .filter(|index| index.unique && old.catalog.index_by_oid(index.oid).is_none())
-        .map(|index| UniqueKey::of(index))
+        .map(|index| UniqueKey::of(index, &definition))
         .collect();
     if new.is_empty() || table.state().live.is_empty() {
         return Ok(());

@@ -23,6 +23,7 @@ use crate::error::{Error, Result, SqlState};
 use crate::log::{Position, StorageId};
 use crate::storage::{Checkpoint, Extra, Frozen};
 use crate::table::Table;
+use crate::types::Type;
 
 /// Names of the catalogue's extras in the manifest.
 const APPLIED: &str = "applied";
@@ -47,6 +48,8 @@ impl Database {
         // Vectors of commits between the first sync and the moment: few, and the log before the moment goes.
         let tables: Vec<Arc<Table>> = core.version.load().tables.values().cloned().collect();
         core.sync_vectors(&tables)?;
+        let without_columns: Vec<_> =
+            tables.iter().map(|t| (t.clone(), t.state().definition.dropped.clone())).collect();
         core.log.sync()?;
         let catalog = StorageId(CATALOG_STORAGE);
         let applied = moment.applied.0.to_le_bytes().to_vec();
@@ -60,6 +63,12 @@ impl Database {
                 // A table without fixed-width vectors or sorted tables never had a folder, or the store was first.
                 Err(error) if error.state() == SqlState::UNDEFINED_FILE => {}
                 outcome => outcome?,
+            }
+        }
+        // Recovery no longer meets a definition that has them.
+        for (table, dropped) in without_columns {
+            for column in dropped.iter().filter(|column| matches!(column.ty, Type::Vector(Some(_)))) {
+                table.remove_segments(&core.fs, column.number)?;
             }
         }
         core.checkpointed(moment.position);

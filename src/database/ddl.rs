@@ -62,7 +62,9 @@ impl Transaction {
         let index = constraint_index(&definition, &constraint, self.core.new_oid());
         if let ConstraintKind::PrimaryKey { columns } = &constraint.kind {
             for number in columns {
-                definition.columns[usize::from(*number) - 1].not_null = true;
+                if let Some(position) = definition.position(*number) {
+                    definition.columns[position].not_null = true;
+                }
             }
         }
         definition.constraints.push(constraint);
@@ -128,6 +130,19 @@ impl Transaction {
     pub fn truncate(&mut self, table: Oid) -> Result<(), Stop> {
         self.lock_table(table)?;
         let mut definition = Table::clone(self.table_definition(table)?);
+        definition.storage = self.core.new_storage().0;
+        Ok(self.edit(&[Edit::Put(Object::Table(definition))])?)
+    }
+
+    /// Puts the table under another definition with new files, which are empty; the caller fills them with what the old
+    /// ones held. Under REPEATABLE READ that is the newest state or nothing: 40001.
+    pub fn rewrite_table(&mut self, mut definition: Table) -> Result<(), Stop> {
+        self.lock_table(definition.oid)?;
+        let files = self.files(definition.oid)?;
+        if files.state().changes.since(self.snapshot_seq()).is_some() {
+            let message = "could not serialize access due to concurrent update";
+            return Err(Error::new(SqlState::SERIALIZATION_FAILURE, message).into());
+        }
         definition.storage = self.core.new_storage().0;
         Ok(self.edit(&[Edit::Put(Object::Table(definition))])?)
     }
@@ -235,7 +250,7 @@ impl Transaction {
     /// Whether the rows this transaction sees have no key twice.
     fn check_unique(&mut self, index: &Index) -> Result<()> {
         let snapshot = self.newest_snapshot(index.table)?;
-        let unique = UniqueKey::of(index);
+        let unique = UniqueKey::of(index, snapshot.definition());
         let mut seen = HashSet::new();
         for entry in snapshot.scan() {
             let (_, row) = entry?;

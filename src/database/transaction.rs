@@ -556,7 +556,7 @@ pub(super) fn duplicate_key(table: &catalog::Table, catalog: &Catalog, index: Oi
     let index = catalog.index_by_oid(index);
     let name = index.map_or("", |index| index.name.as_str());
     let columns: Vec<usize> =
-        index.map(|i| i.columns.iter().map(|n| usize::from(*n) - 1).collect()).unwrap_or_default();
+        index.map(|i| i.columns.iter().filter_map(|n| table.position(*n)).collect()).unwrap_or_default();
     let names: Vec<&str> = columns.iter().map(|column| table.columns[*column].name.as_str()).collect();
     let values: Vec<String> = columns.iter().map(|column| shown(&row[*column])).collect();
     Error::new(

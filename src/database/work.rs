@@ -22,7 +22,7 @@ pub struct Work {
     pub edits: Vec<Edit>,
     /// Tables whose files this transaction made.
     pub created: BTreeMap<StorageId, Arc<Table>>,
-    /// Vector columns of tables to which this transaction added some.
+    /// Vector columns of tables whose columns this transaction changed.
     pub vectors: BTreeMap<StorageId, Arc<[VectorColumn]>>,
     /// Graphs of indexes this transaction made, where they are built already.
     pub graphs: Vec<(Oid, Arc<Graph>)>,
@@ -90,14 +90,17 @@ impl Work {
         Ok(())
     }
 
-    /// Makes the segments of `vector(n)` columns that the table's files do not have yet.
+    /// Makes the segments of `vector(n)` columns that the table's files do not have yet, and leaves out those that were
+    /// dropped.
     fn add_vector_columns(&mut self, core: &Core, definition: &catalog::Table) -> Result<()> {
         let storage = StorageId(definition.storage);
         let committed = core.version.load().tables.get(&definition.oid).cloned();
         let Some(table) = self.created.get(&storage).cloned().or(committed) else { return Ok(()) };
-        let count = definition.columns.iter().filter(|column| column.is_slot_vector()).count();
         let known = self.vectors_of(&table);
-        if table.storage() == storage && count > known.len() {
+        let wanted = definition.columns.iter().enumerate().filter(|(_, column)| column.is_slot_vector());
+        let wanted = wanted.map(|(position, column)| (position, column.number));
+        let same = wanted.eq(known.iter().map(|vector| (vector.position, vector.number)));
+        if table.storage() == storage && !same {
             self.vectors.insert(storage, table.vectors_of(&core.fs, definition, &known)?);
         }
         Ok(())

@@ -472,10 +472,7 @@ pub fn drop(w: &mut Words) -> Parsed<Ast> {
     let concurrently = kind == ObjectKind::Index && w.accept("CONCURRENTLY");
     let if_exists = w.accept("IF EXISTS");
     let names = w.names()?;
-    let cascade = w.accept("CASCADE");
-    if !cascade {
-        w.accept("RESTRICT");
-    }
+    let cascade = cascade(w);
     Ok(Ast::Drop(Drop { kind, names, if_exists, cascade, concurrently }))
 }
 
@@ -506,6 +503,10 @@ pub fn alter(w: &mut Words) -> Parsed<Ast> {
     ] {
         if w.accept(words) {
             let name = w.name()?;
+            if words == "SCHEMA" && w.accept("RENAME TO") {
+                let to = w.identifier()?;
+                return Ok(Ast::Rename { kind: ObjectKind::Schema, name, if_exists: false, to });
+            }
             if words != "FUNCTION" && w.accept("OWNER TO") {
                 let owner = w.identifier()?;
                 return Ok(Ast::AlterOwner { kind: tag, name, owner, if_exists: false });
@@ -527,6 +528,9 @@ fn alter_sequence(w: &mut Words) -> Parsed<Ast> {
     if w.accept("RENAME TO") {
         return Ok(Ast::Rename { kind: ObjectKind::Sequence, name, if_exists, to: w.identifier()? });
     }
+    if w.accept("SET SCHEMA") {
+        return Ok(Ast::SetSchema { kind: ObjectKind::Sequence, name, if_exists, schema: w.identifier()? });
+    }
     if w.at("SET") {
         return Err(Error::unsupported("ALTER SEQUENCE SET").into());
     }
@@ -539,6 +543,9 @@ fn alter_table(w: &mut Words) -> Parsed<Ast> {
     let name = w.name()?;
     if w.accept("RENAME TO") {
         return Ok(Ast::Rename { kind: ObjectKind::Table, name, if_exists, to: w.identifier()? });
+    }
+    if w.accept("SET SCHEMA") {
+        return Ok(Ast::SetSchema { kind: ObjectKind::Table, name, if_exists, schema: w.identifier()? });
     }
     let actions = w.list(|w| Ok(AlterActions(alter_action(w)?)))?;
     let actions = actions.into_iter().map(|AlterActions(action)| action).collect();
@@ -569,15 +576,13 @@ fn alter_action(w: &mut Words) -> Parsed<AlterAction> {
     if w.accept("DROP CONSTRAINT") {
         let if_exists = w.accept("IF EXISTS");
         let name = w.identifier()?;
-        drop_behaviour(w);
-        return Ok(AlterAction::DropConstraint { name, if_exists });
+        return Ok(AlterAction::DropConstraint { name, if_exists, cascade: cascade(w) });
     }
     if w.accept("DROP") {
         w.accept("COLUMN");
         let if_exists = w.accept("IF EXISTS");
         let name = w.identifier()?;
-        drop_behaviour(w);
-        return Ok(AlterAction::DropColumn { name, if_exists });
+        return Ok(AlterAction::DropColumn { name, if_exists, cascade: cascade(w) });
     }
     if w.accept("ALTER") {
         w.accept("COLUMN");
@@ -614,10 +619,13 @@ fn alter_action(w: &mut Words) -> Parsed<AlterAction> {
     w.unexpected("an action")
 }
 
-fn drop_behaviour(w: &mut Words) {
-    if !w.accept("CASCADE") {
+/// `[CASCADE | RESTRICT]`
+fn cascade(w: &mut Words) -> bool {
+    let cascade = w.accept("CASCADE");
+    if !cascade {
         w.accept("RESTRICT");
     }
+    cascade
 }
 
 fn add_action(w: &mut Words) -> Parsed<AlterAction> {
@@ -683,8 +691,13 @@ fn alter_column(w: &mut Words, column: String) -> Parsed<AlterAction> {
         w.identifier()?;
         return Ok(AlterAction::Hint);
     }
-    if w.at("TYPE") || w.at("SET DATA TYPE") {
-        return Err(Error::unsupported("changing the type of a column").into());
+    if w.accept("TYPE") || w.accept("SET DATA TYPE") {
+        let ty = type_names::resolve(&w.parser.parse_data_type()?)?;
+        if w.accept("COLLATE") {
+            collation(&w.name()?.name)?;
+        }
+        let using = if w.accept("USING") { Some(w.expression()?.to_string()) } else { None };
+        return Ok(AlterAction::SetType { column, ty, using });
     }
     w.unexpected("an action")
 }

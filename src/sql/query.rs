@@ -56,6 +56,8 @@ pub fn plan(query: &ast::Query, context: &PlanContext) -> Result<Query> {
 /// Plans a query whose outputs are assigned to columns of `targets`, position by position: texts and parameters take
 /// those types, everything else is cast as an assignment is. More outputs than targets stay as they are.
 pub fn plan_for(query: &ast::Query, context: &PlanContext, targets: &[Type]) -> Result<Query> {
+    let targets: Vec<Type> = targets.iter().map(without_length).collect();
+    let targets = targets.as_slice();
     let (query, names) = rewrite::query(query)?;
     let statement = ast::Statement::Query(Box::new(query));
     let resolver = Names::new(context);
@@ -75,6 +77,14 @@ pub fn plan_for(query: &ast::Query, context: &PlanContext, targets: &[Type]) -> 
         environment: Arc::clone(context.environment),
         pool: PlanPool::default(),
     })
+}
+
+/// Lengths are checked when the value is stored: a cast would cut what is too long, an assignment refuses it.
+fn without_length(ty: &Type) -> Type {
+    match ty {
+        Type::Varchar(_) | Type::Bpchar(_) => Type::Text,
+        other => other.clone(),
+    }
 }
 
 /// Plans twice when the first pass found types of parameters: the second has them everywhere.

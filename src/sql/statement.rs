@@ -118,6 +118,12 @@ pub enum Ast {
         if_exists: bool,
         to: String,
     },
+    SetSchema {
+        kind: ObjectKind,
+        name: Name,
+        if_exists: bool,
+        schema: String,
+    },
     Comment {
         kind: String,
         name: Name,
@@ -411,6 +417,7 @@ pub enum AlterAction {
     DropConstraint {
         name: String,
         if_exists: bool,
+        cascade: bool,
     },
     AddColumn {
         definition: Box<ColumnDefinition>,
@@ -420,6 +427,7 @@ pub enum AlterAction {
     DropColumn {
         name: String,
         if_exists: bool,
+        cascade: bool,
     },
     RenameColumn {
         name: String,
@@ -448,6 +456,9 @@ pub enum AlterAction {
     },
     SetType {
         column: String,
+        ty: Type,
+        /// Source text of USING.
+        using: Option<String>,
     },
     OwnerTo(String),
     /// Statistics targets, storage modes, cluster marks, replica identity: hints that mean nothing here and
@@ -539,7 +550,7 @@ impl Ast {
             Ast::AlterTable(_) => "ALTER TABLE",
             Ast::AlterSequence(_) => "ALTER SEQUENCE",
             Ast::AlterOwner { kind, .. } => kind,
-            Ast::Rename { kind, .. } => kind.alter_command(),
+            Ast::Rename { kind, .. } | Ast::SetSchema { kind, .. } => kind.alter_command(),
             Ast::Comment { .. } => "COMMENT",
             Ast::Vacuum { .. } => "VACUUM",
             Ast::Analyze(_) => "ANALYZE",
@@ -565,6 +576,7 @@ impl Ast {
             | Ast::AlterSequence(_)
             | Ast::AlterOwner { .. }
             | Ast::Rename { .. }
+            | Ast::SetSchema { .. }
             | Ast::Comment { .. } => true,
             _ => false,
         }
@@ -606,6 +618,7 @@ impl ObjectKind {
         match self {
             ObjectKind::Index => "ALTER INDEX",
             ObjectKind::Sequence => "ALTER SEQUENCE",
+            ObjectKind::Schema => "ALTER SCHEMA",
             _ => "ALTER TABLE",
         }
     }

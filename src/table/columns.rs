@@ -45,7 +45,7 @@ impl Decoder {
         let mut views = vec![None; layout.columns()];
         for &column in columns {
             if column < layout.columns() && layout.is_slot_vector(column) {
-                views[column] = Some(snapshot.vector_view(column as u16 + 1)?);
+                views[column] = Some(snapshot.vector_view(snapshot.definition().columns[column].number)?);
             }
         }
         Ok(Decoder { snapshot, views })

@@ -43,9 +43,9 @@ pub struct UniqueKey {
 }
 
 impl UniqueKey {
-    pub fn of(index: &catalog::Index) -> UniqueKey {
-        let columns = index.columns.iter().map(|number| usize::from(*number) - 1).collect();
-        UniqueKey { index: index.oid, columns }
+    pub fn of(index: &catalog::Index, table: &catalog::Table) -> UniqueKey {
+        let position = |number: &u16| table.position(*number).expect("an index names columns of its table");
+        UniqueKey { index: index.oid, columns: index.columns.iter().map(position).collect() }
     }
 
     /// The key of a row; `None` when a column is NULL, for NULLs are never equal.

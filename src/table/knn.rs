@@ -99,6 +99,11 @@ impl KnnProvider {
         };
         Ok(KnnProvider { table: self.table.bind(bindings), question, schema: Arc::clone(&self.schema) })
     }
+
+    /// The number of the column that is searched.
+    fn column_number(&self) -> u16 {
+        self.table.definition().columns[self.question.column].number
+    }
 }
 
 #[async_trait]
@@ -281,7 +286,7 @@ impl KnnScanExec {
     pub fn is_heavy(&self, execution: &Execution) -> bool {
         let question = &self.provider.question;
         let Ok(snapshot) = execution.snapshot(self.provider.table.definition().oid) else { return false };
-        let number = question.column as u16 + 1;
+        let number = self.provider.column_number();
         let indexed =
             execution.settings.enable_indexscan && snapshot.vector_index(number, question.metric).is_some();
         snapshot.live().len() > HEAVY_ROWS && (!indexed || !self.filter.is_answerable())
@@ -391,7 +396,7 @@ impl<'a> Search<'a> {
     fn new(scan: &'a KnnScanExec, execution: &'a Execution) -> crate::error::Result<Search<'a>> {
         let table = scan.provider.table.definition();
         let snapshot = Arc::clone(execution.snapshot(table.oid)?);
-        let view = snapshot.vector_view(scan.provider.question.column as u16 + 1)?;
+        let view = snapshot.vector_view(scan.provider.column_number())?;
         let query = match evaluate(&scan.query)? {
             ScalarValue::LargeBinary(bytes) => bytes.as_deref().map(vector_floats),
             ScalarValue::Null => None,
@@ -533,7 +538,7 @@ impl<'a> Search<'a> {
             return None;
         }
         let question = &self.scan.provider.question;
-        self.snapshot.vector_index(question.column as u16 + 1, question.metric)
+        self.snapshot.vector_index(self.scan.provider.column_number(), question.metric)
     }
 
     /// Without `enable_seqscan` the graph is walked even where comparing everything is cheaper.

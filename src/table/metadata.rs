@@ -10,10 +10,10 @@ use crate::index::bitmap::{ColumnIndex, Predicate};
 use crate::table::rows::{Layout, RowReader};
 use crate::types::Value;
 
-/// One index per column, by position; columns without one are `None`.
+/// One index per column, in order of the table's columns; columns without one are `None`.
 #[derive(Clone, Default)]
 pub struct Metadata {
-    columns: Vec<Option<Arc<ColumnIndex>>>,
+    columns: Vec<(u16, Option<Arc<ColumnIndex>>)>,
 }
 
 /// Cells of row versions, decoded before the indexes are touched.
@@ -27,19 +27,19 @@ pub struct Cells {
 
 impl Metadata {
     pub fn new(definition: &catalog::Table) -> Metadata {
-        let columns = definition.columns.iter().map(|column| new_index(column).map(Arc::new));
+        let columns = definition.columns.iter().map(|c| (c.number, new_index(c).map(Arc::new)));
         Metadata { columns: columns.collect() }
     }
 
     /// Takes on another definition of the table: new columns at the end, for which every live row has the column's
-    /// `missing` value, and indexes switched off or on. Switched on, an index of an old column stays absent until the
+    /// `missing` value, dropped columns, and indexes switched off or on. Switched on, an index of an old column stays absent until the
     /// table is opened anew: its values are in the rows.
     pub fn redefine(&mut self, definition: &catalog::Table, live: &RoaringBitmap) -> Result<()> {
+        let mut known = std::mem::take(&mut self.columns).into_iter().peekable();
         for (position, column) in definition.columns.iter().enumerate() {
-            if position < self.columns.len() {
-                if !column.metadata_index {
-                    self.columns[position] = None;
-                }
+            while known.next_if(|(number, _)| *number < column.number).is_some() {}
+            if let Some((number, index)) = known.next_if(|(number, _)| *number == column.number) {
+                self.columns.push((number, index.filter(|_| column.metadata_index)));
                 continue;
             }
             let mut index = new_index(column);
@@ -47,14 +47,14 @@ impl Metadata {
                 let missing = missing_value(definition, position)?;
                 live.iter().for_each(|slot| index.set(slot, &missing));
             }
-            self.columns.push(index.map(Arc::new));
+            self.columns.push((column.number, index.map(Arc::new)));
         }
         Ok(())
     }
 
     /// An empty collection of what these indexes want.
     pub fn cells(&self) -> Cells {
-        let indexed = self.columns.iter().enumerate().filter(|(_, index)| index.is_some());
+        let indexed = self.columns.iter().enumerate().filter(|(_, (_, index))| index.is_some());
         Cells {
             positions: indexed.map(|(position, _)| position).collect(),
             slots: Vec::new(),
@@ -66,7 +66,7 @@ impl Metadata {
     pub fn change(&mut self, cells: &Cells, died: &RoaringBitmap) {
         let width = cells.positions.len();
         for (number, &position) in cells.positions.iter().enumerate() {
-            let Some(index) = &mut self.columns[position] else { continue };
+            let Some(index) = &mut self.columns[position].1 else { continue };
             let index = Arc::make_mut(index);
             let values = cells.values.iter().skip(number).step_by(width);
             for (&slot, value) in cells.slots.iter().zip(values) {
@@ -76,24 +76,30 @@ impl Metadata {
         }
     }
 
-    /// Exactly the slots whose newest cell satisfies the predicate; `None` when no index can tell.
-    pub fn select(&self, position: usize, predicate: &Predicate) -> Option<RoaringBitmap> {
-        self.columns.get(position)?.as_ref()?.select(predicate)
+    /// Exactly the slots whose newest cell of the column (by number) satisfies the predicate; `None` when no index can
+    /// tell.
+    pub fn select(&self, column: u16, predicate: &Predicate) -> Option<RoaringBitmap> {
+        self.index(column)?.select(predicate)
+    }
+
+    fn index(&self, column: u16) -> Option<&ColumnIndex> {
+        let place = self.columns.binary_search_by_key(&column, |(number, _)| *number).ok()?;
+        self.columns[place].1.as_deref()
     }
 
     /// How many slots [`Metadata::select`] finds.
-    pub fn count(&self, position: usize, predicate: &Predicate) -> Option<u64> {
-        self.columns.get(position)?.as_ref()?.count(predicate)
+    pub fn count(&self, column: u16, predicate: &Predicate) -> Option<u64> {
+        self.index(column)?.count(predicate)
     }
 
     /// Distinct values of a column, while they are few.
-    pub fn distinct(&self, position: usize) -> Option<u64> {
-        self.columns.get(position)?.as_ref()?.distinct()
+    pub fn distinct(&self, column: u16) -> Option<u64> {
+        self.index(column)?.distinct()
     }
 
     /// Bytes of memory, about.
     pub fn bytes(&self) -> u64 {
-        self.columns.iter().flatten().map(|index| index.bytes()).sum()
+        self.columns.iter().filter_map(|(_, index)| index.as_ref()).map(|index| index.bytes()).sum()
     }
 }
 

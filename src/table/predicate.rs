@@ -29,6 +29,7 @@ use crate::index::bitmap::Predicate;
 use crate::storage::Slice;
 use crate::table::Snapshot;
 use crate::table::columns::Decoder;
+use crate::table::keys::UniqueKey;
 use crate::table::provider::TableSourceProvider;
 use crate::table::shown::shown;
 use crate::types::Value;
@@ -180,7 +181,7 @@ impl Filter {
     pub fn is_by_key(&self, catalog: &Catalog, table: &catalog::Table) -> bool {
         let Formula::And(parts) = &self.formula else { return false };
         let mut unique = catalog.indexes_of(table.oid).filter(|index| index.unique);
-        unique.any(|index| key_of(&index.columns, parts).is_some())
+        unique.any(|index| key_of(&UniqueKey::of(index, table), parts).is_some())
     }
 
     fn by_key(
@@ -191,10 +192,11 @@ impl Filter {
         let Formula::And(parts) = &self.formula else { return Ok(None) };
         let table = snapshot.definition();
         for index in catalog.indexes_of(table.oid).filter(|index| index.unique) {
-            let Some(values) = key_of(&index.columns, parts) else { continue };
+            let unique = UniqueKey::of(index, table);
+            let Some(values) = key_of(&unique, parts) else { continue };
             let mut key = Vec::with_capacity(values.len());
-            for (number, constant) in index.columns.iter().zip(values) {
-                key.push(constant_value(constant, &table.columns[usize::from(*number) - 1])?);
+            for (&column, constant) in unique.columns.iter().zip(values) {
+                key.push(constant_value(constant, &table.columns[column])?);
             }
             let slot =
                 if key.contains(&Value::Null) { None } else { snapshot.lookup_key(index.oid, &key)? };
@@ -204,13 +206,12 @@ impl Filter {
     }
 }
 
-/// The constants that a conjunction sets all of `columns` equal to.
-fn key_of<'a>(columns: &[u16], parts: &'a [Formula]) -> Option<Vec<&'a Constant>> {
-    let equal_to = |number: &u16| {
+/// The constants that a conjunction sets all columns of the key equal to.
+fn key_of<'a>(unique: &UniqueKey, parts: &'a [Formula]) -> Option<Vec<&'a Constant>> {
+    let columns = &unique.columns;
+    let equal_to = |wanted: &usize| {
         parts.iter().find_map(|part| match part {
-            Formula::Test { column, test: Test::Eq(constant) } if column + 1 == usize::from(*number) => {
-                Some(constant)
-            }
+            Formula::Test { column, test: Test::Eq(constant) } if column == wanted => Some(constant),
             _ => None,
         })
     };

@@ -8,6 +8,9 @@
 //! A NULL fixed-width cell keeps its place (zeroes), so places depend on the types alone; each var-width column has
 //! a u32 in the fixed area: where its bytes end, counted from the start of the var area. `vector(n)` cells are not here
 //! (see `vectors`): only their null bit is.
+//!
+//! Dropped columns keep their place, and are written as NULL: columns are given and asked for by their position among
+//! those the table has, and the layout knows where each lies.
 
 use crate::catalog;
 use crate::error::{Error, Result};
@@ -19,7 +22,10 @@ const ROW_BYTES_MAX: usize = (1 << 30) - (1 << 16);
 /// Where each column lies, for rows of up to all columns of a table.
 #[derive(Clone, Debug)]
 pub struct Layout {
-    columns: Vec<Place>,
+    /// All places, those of dropped columns too.
+    places: Vec<Place>,
+    /// The place of each column, ascending.
+    columns: Vec<usize>,
 }
 
 #[derive(Clone, Debug)]
@@ -49,7 +55,7 @@ enum Kind {
 pub struct RowReader<'a> {
     layout: &'a Layout,
     row: &'a [u8],
-    /// Columns at the time of the write.
+    /// Places at the time of the write.
     columns: usize,
     /// Where the fixed area starts.
     fixed: usize,
@@ -59,34 +65,22 @@ pub struct RowReader<'a> {
 
 impl Layout {
     pub fn new(types: &[Type]) -> Layout {
-        let mut layout = Layout { columns: Vec::with_capacity(types.len()) };
-        let mut previous = None;
-        let mut end = 0;
-        for ty in types {
-            let offset = end;
-            let kind = match fixed_width(ty) {
-                _ if matches!(ty, Type::Vector(Some(_))) => Kind::Slot,
-                Some(width) => Kind::Fixed(width),
-                None => Kind::Var { previous: previous.replace(offset) },
-            };
-            end += match kind {
-                Kind::Fixed(width) => width,
-                Kind::Var { .. } => 4,
-                Kind::Slot => 0,
-            };
-            layout.columns.push(Place { ty: ty.clone(), kind, offset, fixed_end: end, missing: None });
-        }
-        layout
+        let columns = (0..types.len()).collect();
+        Layout { places: places(types.iter()), columns }
     }
 
     /// With what later columns read as in earlier rows.
     pub fn of(table: &catalog::Table) -> Layout {
-        let types: Vec<Type> = table.columns.iter().map(|column| column.ty.clone()).collect();
-        let mut layout = Layout::new(&types);
-        for (place, column) in layout.columns.iter_mut().zip(&table.columns) {
-            place.missing.clone_from(&column.missing);
+        let physical = table.physical_columns();
+        let mut places = places(physical.iter().map(|(ty, _)| *ty));
+        let mut columns = Vec::with_capacity(table.columns.len());
+        for (place, (_, position)) in physical.iter().enumerate() {
+            if let Some(column) = position.and_then(|position| table.columns.get(position)) {
+                places[place].missing.clone_from(&column.missing);
+                columns.push(place);
+            }
         }
-        layout
+        Layout { places, columns }
     }
 
     pub fn columns(&self) -> usize {
@@ -94,24 +88,30 @@ impl Layout {
     }
 
     pub fn column_type(&self, column: usize) -> &Type {
-        &self.columns[column].ty
+        &self.place(column).ty
+    }
+
+    fn place(&self, column: usize) -> &Place {
+        &self.places[self.columns[column]]
     }
 
     /// Whether the column's cells are in the vector segments.
     pub fn is_slot_vector(&self, column: usize) -> bool {
-        self.columns[column].kind == Kind::Slot
+        self.place(column).kind == Kind::Slot
     }
 
     /// Appends the row's bytes. `values` are of the layout's types (the statement has cast them).
     pub fn encode(&self, values: &[Value], out: &mut Vec<u8>) -> Result<()> {
         assert_eq!(values.len(), self.columns.len(), "one value per column");
-        out.extend_from_slice(&(values.len() as u16).to_le_bytes());
+        out.extend_from_slice(&(self.places.len() as u16).to_le_bytes());
         let nulls = out.len();
-        out.resize(nulls + values.len().div_ceil(8), 0);
+        out.resize(nulls + self.places.len().div_ceil(8), 0);
         let fixed = out.len();
-        out.resize(fixed + self.columns.last().map_or(0, |place| place.fixed_end), 0);
+        out.resize(fixed + self.places.last().map_or(0, |place| place.fixed_end), 0);
         let var = out.len();
-        for (index, (value, place)) in values.iter().zip(&self.columns).enumerate() {
+        let mut given = self.columns.iter().zip(values).peekable();
+        for (index, place) in self.places.iter().enumerate() {
+            let value = given.next_if(|(place, _)| **place == index).map_or(&Value::Null, |(_, value)| value);
             let at = fixed + place.offset;
             if *value == Value::Null {
                 out[nulls + index / 8] |= 1 << (index % 8);
@@ -136,11 +136,11 @@ impl Layout {
     pub fn read<'a>(&'a self, row: &'a [u8]) -> Result<RowReader<'a>> {
         let head: [u8; 2] = row.get(..2).and_then(|b| b.try_into().ok()).ok_or_else(|| damaged(row))?;
         let columns = usize::from(u16::from_le_bytes(head));
-        if columns > self.columns.len() {
+        if columns > self.places.len() {
             return Err(damaged(row));
         }
         let fixed = 2 + columns.div_ceil(8);
-        let var = fixed + columns.checked_sub(1).map_or(0, |last| self.columns[last].fixed_end);
+        let var = fixed + columns.checked_sub(1).map_or(0, |last| self.places[last].fixed_end);
         if row.len() < var {
             return Err(damaged(row));
         }
@@ -151,6 +151,7 @@ impl Layout {
 impl<'a> RowReader<'a> {
     /// By position in the table, from 0.
     pub fn is_null(&self, column: usize) -> Result<bool> {
+        let column = self.layout.columns[column];
         if column < self.columns {
             return Ok(self.row[2 + column / 8] & (1 << (column % 8)) != 0);
         }
@@ -162,6 +163,7 @@ impl<'a> RowReader<'a> {
 
     /// The cell's bytes as encoded, little-endian; `None` is NULL. Not for `vector(n)`.
     pub fn raw(&self, column: usize) -> Result<Option<&'a [u8]>> {
+        let column = self.layout.columns[column];
         if column >= self.columns {
             return match self.missing(column)? {
                 Some(missing) => missing.raw(),
@@ -171,7 +173,7 @@ impl<'a> RowReader<'a> {
         if self.row[2 + column / 8] & (1 << (column % 8)) != 0 {
             return Ok(None);
         }
-        let place = &self.layout.columns[column];
+        let place = &self.layout.places[column];
         let at = self.fixed + place.offset;
         match place.kind {
             Kind::Fixed(width) => Ok(Some(&self.row[at..at + width])),
@@ -189,7 +191,7 @@ impl<'a> RowReader<'a> {
     pub fn value(&self, column: usize) -> Result<Value> {
         match self.raw(column)? {
             None => Ok(Value::Null),
-            Some(bytes) => decode(bytes, &self.layout.columns[column].ty),
+            Some(bytes) => decode(bytes, self.layout.column_type(column)),
         }
     }
 
@@ -202,14 +204,36 @@ impl<'a> RowReader<'a> {
         u32::from_le_bytes(self.row[at..at + 4].try_into().expect("four bytes of the fixed area")) as usize
     }
 
-    fn missing(&self, column: usize) -> Result<Option<Missing<'a>>> {
-        let place = &self.layout.columns[column];
+    /// By place.
+    fn missing(&self, place: usize) -> Result<Option<Missing<'a>>> {
+        let place = &self.layout.places[place];
         let Some(row) = &place.missing else { return Ok(None) };
         if row.len() < 3 {
             return Err(damaged(row));
         }
         Ok(Some(Missing { row, place }))
     }
+}
+
+fn places<'t>(types: impl Iterator<Item = &'t Type>) -> Vec<Place> {
+    let mut places = Vec::new();
+    let mut previous = None;
+    let mut end = 0;
+    for ty in types {
+        let offset = end;
+        let kind = match fixed_width(ty) {
+            _ if matches!(ty, Type::Vector(Some(_))) => Kind::Slot,
+            Some(width) => Kind::Fixed(width),
+            None => Kind::Var { previous: previous.replace(offset) },
+        };
+        end += match kind {
+            Kind::Fixed(width) => width,
+            Kind::Var { .. } => 4,
+            Kind::Slot => 0,
+        };
+        places.push(Place { ty: ty.clone(), kind, offset, fixed_end: end, missing: None });
+    }
+    places
 }
 
 /// The one-column row a later column reads as in earlier rows.

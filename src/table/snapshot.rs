@@ -15,7 +15,7 @@ use roaring::RoaringBitmap;
 
 use crate::catalog;
 use crate::distance::Metric;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, SqlState};
 use crate::index::bitmap::Predicate;
 use crate::index::hnsw::Graph;
 use crate::log::Seq;
@@ -202,7 +202,7 @@ impl Snapshot {
     /// Slots whose cell satisfies the predicate, by the column's metadata index: exact, except that dirty slots are left
     /// out and are the caller's to test. `None`: no index can tell.
     pub fn select(&self, column: u16, predicate: &Predicate) -> Option<RoaringBitmap> {
-        let mut selected = self.0.state.metadata.select(self.position(column)?, predicate)?;
+        let mut selected = self.0.state.metadata.select(column, predicate)?;
         if !self.0.dirty.is_empty() {
             selected -= &*self.0.dirty;
         }
@@ -211,12 +211,12 @@ impl Snapshot {
 
     /// How many slots the column's metadata index finds, dirty ones as of the newest commit.
     pub fn count(&self, column: u16, predicate: &Predicate) -> Option<u64> {
-        self.0.state.metadata.count(self.position(column)?, predicate)
+        self.0.state.metadata.count(column, predicate)
     }
 
     /// Distinct values of a column, while they are few enough for its metadata index to keep them apart.
     pub fn distinct(&self, column: u16) -> Option<u64> {
-        self.0.state.metadata.distinct(self.position(column)?)
+        self.0.state.metadata.distinct(column)
     }
 
     /// The row with this key in a unique index, if it is visible. No column of a key is NULL.
@@ -234,31 +234,28 @@ impl Snapshot {
 
     /// Vectors of a `vector(n)` column by its number.
     pub fn vector_view(&self, column: u16) -> Result<View> {
-        let position = self.position(column);
         let columns = self.0.own_vectors.as_ref().unwrap_or(&self.0.state.vectors);
-        let column = columns.iter().find(|column| Some(column.position) == position);
-        column.map(|column| column.column.view()).ok_or_else(|| {
-            Error::internal(format!("table {} has no vector column {position:?}", self.0.definition.name))
+        let found = columns.iter().find(|known| known.number == column);
+        found.map(|found| found.column.view()).ok_or_else(|| {
+            // Dropped between the taking of the statement's definitions and now.
+            let message = "could not serialize access due to concurrent update";
+            Error::new(SqlState::SERIALIZATION_FAILURE, message)
+                .detail(format!("Column {column} of table \"{}\" was dropped.", self.0.definition.name))
         })
     }
 
     /// A vector index of the column (by number) for the metric.
     pub fn vector_index(&self, column: u16, metric: Metric) -> Option<VectorIndexView> {
-        let position = self.position(column)?;
         let metric = metric.into();
         let fits = |options: catalog::HnswOptions| options.metric == metric;
         let mut indexes = self.0.state.vector_indexes.iter();
-        let found = indexes.rfind(|i| i.position == position && i.definition.hnsw.is_some_and(fits))?;
+        let found =
+            indexes.rfind(|i| i.definition.columns == [column] && i.definition.hnsw.is_some_and(fits))?;
         Some(VectorIndexView {
             index: found.definition.clone(),
             graph: found.graph.clone(),
             tail: found.tail.clone(),
         })
-    }
-
-    /// Position in the row, from 0.
-    fn position(&self, column: u16) -> Option<usize> {
-        usize::from(column).checked_sub(1)
     }
 }
 

@@ -59,6 +59,8 @@ pub struct State {
 pub struct VectorColumn {
     /// Position in the row, from 0.
     pub position: usize,
+    /// The column's number, which names the segments.
+    pub number: u16,
     pub column: Arc<vectors::Column>,
 }
 
@@ -96,8 +98,9 @@ fn vector_columns(
     let mut columns = Vec::new();
     for (position, column) in definition.columns.iter().enumerate() {
         if let Some(dimensions) = column.dimensions() {
-            let column = Arc::new(segments(u32::from(column.number), dimensions)?);
-            columns.push(VectorColumn { position, column });
+            let number = column.number;
+            let column = Arc::new(segments(u32::from(number), dimensions)?);
+            columns.push(VectorColumn { position, number, column });
         }
     }
     Ok(columns)
@@ -141,12 +144,12 @@ impl Table {
     ) -> Table {
         let state = State {
             layout: Arc::new(Layout::of(&definition)),
-            unique_keys: unique_keys(indexes),
+            unique_keys: unique_keys(indexes, &definition),
             vectors: columns.into(),
             live: Arc::default(),
             changes: ChangeList::default(),
             metadata: Metadata::new(&definition),
-            vector_indexes: indexes.iter().filter_map(VectorIndex::new).collect(),
+            vector_indexes: indexes.iter().filter_map(|index| VectorIndex::new(index, &definition)).collect(),
             definition,
         };
         Table {
@@ -256,7 +259,7 @@ impl Table {
         for vector in self.state().vectors.iter() {
             let end = vector.column.view().slots_end();
             if last >= end {
-                let file = self.dir.join(format!("{}.*.vec", vector.position + 1));
+                let file = self.dir.join(format!("{}.*.vec", vector.number));
                 let expected = format!("room for the vector of slot {last}");
                 return Err(Error::corrupt(file.display(), 0, expected, format!("room for {end} slots")));
             }
@@ -311,10 +314,10 @@ impl Table {
         };
         self.change(false, |state| {
             state.layout = Arc::new(Layout::of(&definition));
-            state.unique_keys = unique_keys(indexes);
+            state.unique_keys = unique_keys(indexes, &definition);
             state.vectors = vectors;
             state.metadata = metadata;
-            state.redefine_vector_indexes(indexes, graphs);
+            state.redefine_vector_indexes(indexes, graphs, &definition);
             state.definition = definition;
         });
         if unlinked {
@@ -334,26 +337,26 @@ impl Table {
         let mut all = Vec::new();
         for (position, column) in definition.columns.iter().enumerate() {
             let Some(dimensions) = column.dimensions() else { continue };
-            if let Some(known) = known.iter().find(|known| known.position == position) {
-                all.push(known.clone());
+            let number = column.number;
+            if let Some(known) = known.iter().find(|known| known.number == number) {
+                all.push(VectorColumn { position, ..known.clone() });
                 continue;
             }
-            self.remove_segments(fs, column.number)?;
-            let column =
-                vectors::Column::create(fs.clone(), &self.dir, u32::from(column.number), dimensions)?;
+            self.remove_segments(fs, number)?;
+            let column = vectors::Column::create(fs.clone(), &self.dir, u32::from(number), dimensions)?;
             let end = self.slots_end();
             column.reserve(end)?;
             const NULLS: [Option<&[u8]>; 1024] = [None; 1024];
             for first in (0..end).step_by(NULLS.len()) {
                 column.write_run(first, &NULLS[..NULLS.len().min((end - first) as usize)])?;
             }
-            all.push(VectorColumn { position, column: Arc::new(column) });
+            all.push(VectorColumn { position, number, column: Arc::new(column) });
         }
         Ok(all.into())
     }
 
-    /// Segments of a column that no definition has: left by a transaction that was undone.
-    fn remove_segments(&self, fs: &Arc<dyn Fs>, column: u16) -> Result<()> {
+    /// Removes segments of a column that no definition has: it was dropped, or its transaction was undone.
+    pub fn remove_segments(&self, fs: &Arc<dyn Fs>, column: u16) -> Result<()> {
         let prefix = format!("{column}.");
         for name in fs.list(&self.dir)? {
             let segment = name.extension().is_none_or(|extension| extension != "sst");
@@ -485,10 +488,11 @@ impl State {
         &mut self,
         indexes: &[Arc<catalog::Index>],
         graphs: &mut Vec<(Oid, Arc<Graph>)>,
+        table: &catalog::Table,
     ) {
         let mut all = Vec::new();
         for index in indexes {
-            let Some(mut new) = VectorIndex::new(index) else { continue };
+            let Some(mut new) = VectorIndex::new(index, table) else { continue };
             match self.vector_indexes.iter().position(|known| known.definition.oid == index.oid) {
                 Some(known) => {
                     let known = self.vector_indexes.swap_remove(known);
@@ -524,11 +528,11 @@ impl State {
 
 impl VectorIndex {
     /// With an empty graph; `None` for indexes of another kind.
-    fn new(index: &Arc<catalog::Index>) -> Option<VectorIndex> {
+    fn new(index: &Arc<catalog::Index>, table: &catalog::Table) -> Option<VectorIndex> {
         let options = index.hnsw.filter(|_| index.method == IndexMethod::Hnsw)?;
         Some(VectorIndex {
             definition: index.clone(),
-            position: usize::from(*index.columns.first()?) - 1,
+            position: table.position(*index.columns.first()?)?,
             graph: Arc::new(Graph::new(params(&options))),
             tail: Arc::default(),
             saved: Arc::default(),
@@ -541,6 +545,7 @@ pub fn params(options: &HnswOptions) -> Params {
     Params { m: options.m, ef_construction: options.ef_construction, metric: options.metric.into() }
 }
 
-fn unique_keys(indexes: &[Arc<catalog::Index>]) -> Arc<[UniqueKey]> {
-    indexes.iter().filter(|index| index.unique).map(|index| UniqueKey::of(index)).collect()
+/// The keys of those of a table's indexes that are unique.
+pub fn unique_keys(indexes: &[Arc<catalog::Index>], table: &catalog::Table) -> Arc<[UniqueKey]> {
+    indexes.iter().filter(|index| index.unique).map(|index| UniqueKey::of(index, table)).collect()
 }

@@ -20,7 +20,7 @@ use crate::storage::Slice;
 use crate::table::keys::{self, UniqueKey};
 use crate::table::overlay::Overlay;
 use crate::table::rows::Layout;
-use crate::table::state::{Table, VectorColumn};
+use crate::table::state::{Table, VectorColumn, unique_keys};
 use crate::types::Value;
 
 /// What one transaction writes to one table.
@@ -30,6 +30,9 @@ pub struct Writer {
     pub(super) layout: Arc<Layout>,
     unique_keys: Arc<[UniqueKey]>,
     vectors: Arc<[VectorColumn]>,
+    /// Per vector column there ever was, in order of numbers: which of `vectors` it is, none when it was dropped. This
+    /// is how the log has them, so that a record means the same before and after a column is dropped.
+    logged_vectors: Vec<Option<usize>>,
     pub(super) overlay: Arc<Overlay>,
     /// Changes not yet handed to the log.
     pub(super) chunk: Vec<u8>,
@@ -66,11 +69,10 @@ impl Writer {
         vectors: Arc<[VectorColumn]>,
         overlay_bytes_max: usize,
     ) -> Writer {
-        let unique_keys =
-            indexes.iter().filter(|index| index.unique).map(|index| UniqueKey::of(index)).collect();
         Writer {
             layout: Arc::new(Layout::of(&definition)),
-            unique_keys,
+            unique_keys: unique_keys(indexes, &definition),
+            logged_vectors: logged_vectors(&definition, &vectors),
             vectors,
             overlay: Arc::default(),
             chunk: Vec::new(),
@@ -110,8 +112,8 @@ impl Writer {
         vectors: Arc<[VectorColumn]>,
     ) {
         self.layout = Arc::new(Layout::of(&definition));
-        self.unique_keys =
-            indexes.iter().filter(|index| index.unique).map(|index| UniqueKey::of(index)).collect();
+        self.unique_keys = unique_keys(indexes, &definition);
+        self.logged_vectors = logged_vectors(&definition, &vectors);
         self.vectors = vectors;
         self.definition = definition;
     }
@@ -164,7 +166,11 @@ impl Writer {
             let change = Change::Insert {
                 slot,
                 row: &bytes,
-                vectors: cells.iter().map(|column| column.cell(number)).collect(),
+                vectors: self
+                    .logged_vectors
+                    .iter()
+                    .map(|column| column.and_then(|column| cells[column].cell(number)))
+                    .collect(),
                 keys: row.keys.iter().flatten().map(Vec::as_slice).collect(),
             };
             change.encode(&mut self.chunk);
@@ -216,7 +222,9 @@ impl Writer {
             if let Change::Insert { slot, vectors, .. } = &change {
                 self.table.raise_slots(slot + 1);
                 self.taken.insert(*slot);
-                for (column, vector) in self.vectors.iter().zip(vectors) {
+                let known = self.logged_vectors.iter().map(|column| Some(&self.vectors[(*column)?]));
+                for (column, vector) in known.zip(vectors) {
+                    let Some(column) = column else { continue };
                     column.column.reserve(slot + 1)?;
                     column.column.write_run(*slot, &[*vector])?;
                 }
@@ -296,6 +304,12 @@ impl Writer {
         }
         Ok(())
     }
+}
+
+fn logged_vectors(definition: &catalog::Table, vectors: &[VectorColumn]) -> Vec<Option<usize>> {
+    let all = definition.physical_columns().into_iter();
+    let all = all.filter(|(ty, _)| matches!(ty, crate::types::Type::Vector(Some(_))));
+    all.map(|(_, position)| vectors.iter().position(|vector| Some(vector.position) == position)).collect()
 }
 
 /// The cells of one vector column of several rows, as little-endian bytes.

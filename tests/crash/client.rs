@@ -98,6 +98,7 @@ pub fn create_table(txn: &mut Transaction, name: &str) -> Result<()> {
         name: name.into(),
         storage: 0,
         columns,
+        dropped: Vec::new(),
         constraints: vec![Constraint { oid: txn.new_oid(), name: format!("{name}_pkey"), kind }],
         kind: TableKind::Ordinary,
         comment: None,

@@ -70,6 +70,7 @@ pub fn create_t(database: &Arc<Database>) -> Oid {
             column(2, "name", Type::Text),
             column(3, "v", Type::Vector(Some(3))),
         ],
+        dropped: Vec::new(),
         constraints: vec![constraint],
         kind: TableKind::Ordinary,
         comment: None,

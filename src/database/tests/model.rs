@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::prelude::*;
 
 use super::*;
-use crate::catalog::{Edit, HnswOptions, Index, IndexMethod, IndexMetric, Object};
+use crate::catalog::{DroppedColumn, Edit, HnswOptions, Index, IndexMethod, IndexMetric, Object};
 use crate::database::{LockOutcome, RowUpdate, Savepoint};
 use crate::distance::{Metric, Query};
 use crate::index::bitmap::Predicate;
@@ -465,6 +465,59 @@ fn a_new_column_has_its_missing_value_in_old_rows() {
             assert_eq!((view.is_null(slot), reader.is_null(4).unwrap()), (old, old));
         }
     }
+}
+
+#[test]
+fn a_dropped_column_leaves_the_others_readable() {
+    let (fs, database) = fresh();
+    let t = create_t(&database);
+    let mut txn = database.begin(Isolation::ReadCommitted);
+    let mut definition = crate::catalog::Table::clone(txn.catalog().table_by_oid(t).unwrap());
+    definition.columns.push(column(4, "w", Type::Vector(Some(2))));
+    definition.columns.push(column(5, "n", Type::Int4));
+    done(txn.edit_catalog(vec![Edit::Put(Object::Table(definition.clone()))]));
+    let wide = |id: i64| {
+        let mut wide = row(id, "a");
+        wide.extend([Value::Vector(vec![id as f32, 2.0]), Value::Int4(id as i32)]);
+        wide
+    };
+    done(txn.insert(t, vec![wide(1), wide(2)], OnConflict::Error));
+    txn.commit().unwrap();
+    let mut txn = database.begin(Isolation::ReadCommitted);
+    done(txn.insert(t, vec![wide(3)], OnConflict::Error));
+    // Name and first vector go; the insert above is logged after the definition that no longer has them.
+    for position in [2, 1] {
+        let gone = definition.columns.remove(position);
+        definition.dropped.push(DroppedColumn { number: gone.number, ty: gone.ty });
+    }
+    done(txn.edit_catalog(vec![Edit::Put(Object::Table(definition))]));
+    let narrow = |id: i64| vec![Value::Int8(id), Value::Vector(vec![id as f32, 2.0]), Value::Int4(id as i32)];
+    done(txn.insert(t, vec![narrow(4)], OnConflict::Error));
+    txn.commit().unwrap();
+    let check = |database: &Arc<Database>| {
+        database.check().unwrap();
+        let mut txn = database.begin(Isolation::ReadCommitted);
+        txn.start_statement();
+        let snapshot = txn.snapshot(t).unwrap();
+        let view = snapshot.vector_view(4).unwrap();
+        assert_eq!(snapshot.select(5, &Predicate::Eq(Value::Int4(3))).unwrap().len(), 1);
+        assert!(snapshot.vector_view(3).is_err());
+        let mut found = Vec::new();
+        for entry in snapshot.scan() {
+            let (slot, row) = entry.unwrap();
+            let values = snapshot.layout().read(&row).unwrap().values().unwrap();
+            let Value::Int8(id) = values[0] else { panic!("{values:?}") };
+            assert_eq!((view.get(slot), &values[2]), (&[id as f32, 2.0][..], &Value::Int4(id as i32)));
+            found.push(id);
+        }
+        found.sort_unstable();
+        assert_eq!(found, [1, 2, 3, 4]);
+    };
+    check(&database);
+    check(&open(&Arc::new(fs.crash(1))));
+    database.checkpoint().unwrap();
+    check(&database);
+    check(&open(&Arc::new(fs.crash(2))));
 }
 
 #[test]

@@ -333,7 +333,8 @@ impl Session {
         let index = catalog.indexes_of(table.oid).find(|index| index.name == name)?;
         let detail = error.fields().detail.as_deref()?;
         let key = |row: &Vec<Value>| {
-            let cells = index.columns.iter().map(|&number| text::to_string(&row[usize::from(number) - 1]));
+            let positions = index.columns.iter().filter_map(|&number| table.position(number));
+            let cells = positions.map(|position| text::to_string(&row[position]));
             format!("=({}) ", cells.collect::<Vec<_>>().join(", "))
         };
         let mut found = rows.iter().zip(lines).filter(|(row, _)| detail.contains(&key(row)));

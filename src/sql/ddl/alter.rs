@@ -6,11 +6,15 @@ use arrow::array::AsArray;
 use futures::StreamExt;
 
 use crate::catalog::{
-    Constraint, ConstraintKind as StoredKind, DefaultExpr, Edit, Index, IndexMethod, Object, Relation, Table,
+    Catalog, Constraint, ConstraintKind as StoredKind, DefaultExpr, DroppedColumn, Edit, Index, IndexMethod,
+    Object, Relation, Schema, Sequence, Table,
 };
 use crate::error::{Error, Result, SqlState};
+use crate::sql::ddl::references::with_renamed_column;
+use crate::sql::ddl::retype::{Source, names_column};
 use crate::sql::ddl::table::{Builder, check_identity, stored_identity};
 use crate::sql::dialect;
+use crate::sql::dml::cells::{self, Target};
 use crate::sql::dml::defaults::sequence_text;
 use crate::sql::query;
 use crate::sql::response::{Response, Severity};
@@ -20,6 +24,7 @@ use crate::sql::statement::{
     AlterAction, AlterTable, Ast, ColumnDefinition, IdentityKind, Name, ObjectKind, SequenceOptions,
     TableConstraint,
 };
+use crate::sql::system::qualified;
 use crate::types::Value;
 
 impl Session {
@@ -49,7 +54,9 @@ impl Session {
         };
         // Locked before the definition is read that the actions change.
         self.retry(|transaction| transaction.lock_table(table.oid)).await?;
-        for action in &alter.actions {
+        let mut actions: Vec<&AlterAction> = alter.actions.iter().collect();
+        actions.sort_by_key(|action| pass(action));
+        for action in actions {
             let catalog = self.shared.current_catalog();
             let table =
                 catalog.table_by_oid(table.oid).cloned().ok_or_else(|| undefined_relation(&alter.name))?;
@@ -63,17 +70,14 @@ impl Session {
             AlterAction::OwnerTo(owner) => self.check_owner(owner),
             AlterAction::Hint => Ok(()),
             AlterAction::AddConstraint(constraint) => self.add_constraint(table, constraint).await,
-            AlterAction::DropConstraint { name, if_exists } => {
-                self.drop_constraint(table, name, *if_exists).await
+            AlterAction::DropConstraint { name, if_exists, cascade } => {
+                self.drop_constraint(table, name, *if_exists, *cascade).await
             }
             AlterAction::AddColumn { definition, constraints, if_not_exists } => {
                 self.add_column(table, definition, constraints, *if_not_exists).await
             }
-            AlterAction::DropColumn { name, if_exists } => {
-                if table.column(name).is_none() {
-                    return self.missing_column(table, name, *if_exists);
-                }
-                Err(Error::unsupported("DROP COLUMN"))
+            AlterAction::DropColumn { name, if_exists, cascade } => {
+                self.drop_column(table, name, *if_exists, *cascade).await
             }
             AlterAction::RenameColumn { name, to } => self.rename_column(table, name, to).await,
             AlterAction::RenameConstraint { name, to } => self.rename_constraint(table, name, to).await,
@@ -87,7 +91,9 @@ impl Session {
             AlterAction::DropIdentity { column, if_exists } => {
                 self.drop_identity(table, column, *if_exists).await
             }
-            AlterAction::SetType { .. } => Err(Error::unsupported("changing the type of a column")),
+            AlterAction::SetType { column, ty, using } => {
+                self.alter_type(table, column, ty, using.as_deref()).await
+            }
         }
     }
 
@@ -100,14 +106,14 @@ impl Session {
         Ok(())
     }
 
-    fn position(&mut self, table: &Table, name: &str) -> Result<usize> {
+    pub(super) fn position(&mut self, table: &Table, name: &str) -> Result<usize> {
         match table.columns.iter().position(|column| column.name == name) {
             Some(position) => Ok(position),
             None => self.missing_column(table, name, false).map(|()| 0),
         }
     }
 
-    async fn put(&mut self, table: Table) -> Result<()> {
+    pub(super) async fn put(&mut self, table: Table) -> Result<()> {
         self.edit(vec![Edit::Put(Object::Table(table))]).await
     }
 
@@ -215,7 +221,52 @@ impl Session {
         Ok(total)
     }
 
-    async fn drop_constraint(&mut self, table: &Arc<Table>, name: &str, if_exists: bool) -> Result<()> {
+    /// Drops a column with what is about it alone or among others: constraints, indexes, sequences.
+    async fn drop_column(
+        &mut self,
+        table: &Arc<Table>,
+        name: &str,
+        if_exists: bool,
+        _cascade: bool,
+    ) -> Result<()> {
+        let Some(position) = table.columns.iter().position(|column| column.name == name) else {
+            return self.missing_column(table, name, if_exists);
+        };
+        let catalog = self.shared.current_catalog();
+        let mut altered = (**table).clone();
+        let column = altered.columns.remove(position);
+        let number = column.number;
+        altered.dropped.push(DroppedColumn { number, ty: column.ty });
+        let mut constraints = Vec::with_capacity(table.constraints.len());
+        for constraint in &table.constraints {
+            let about = match &constraint.kind {
+                StoredKind::PrimaryKey { columns } | StoredKind::Unique { columns } => {
+                    columns.contains(&number)
+                }
+                StoredKind::Check { sql } => names_column(sql, table, number)?,
+                StoredKind::NotNull { column } => *column == number,
+            };
+            if !about {
+                constraints.push(constraint.clone());
+            }
+        }
+        altered.constraints = constraints;
+        let indexes = catalog.indexes_of(table.oid).filter(|index| index.columns.contains(&number));
+        let mut edits: Vec<Edit> = indexes.map(|index| Edit::Delete(index.oid)).collect();
+        edits.push(Edit::Put(Object::Table(altered)));
+        let sequences = catalog.sequences_owned_by(table.oid);
+        let sequences = sequences.filter(|sequence| sequence.owned_by == Some((table.oid, number)));
+        edits.extend(sequences.map(|sequence| Edit::Delete(sequence.oid)));
+        self.edit(edits).await
+    }
+
+    async fn drop_constraint(
+        &mut self,
+        table: &Arc<Table>,
+        name: &str,
+        if_exists: bool,
+        _cascade: bool,
+    ) -> Result<()> {
         let Some(found) = table.constraints.iter().find(|constraint| constraint.name == name) else {
             let message = format!("constraint \"{name}\" of relation \"{}\" does not exist", table.name);
             if !if_exists {
@@ -255,15 +306,6 @@ impl Session {
             let sql = format!("SELECT count(*) FROM {}.{}", quoted(&table.schema), quoted(&table.name));
             self.count(&sql).await? == 0
         };
-        let fixed_vector = matches!(
-            definition.ty,
-            crate::sql::statement::ColumnType::Plain(crate::types::Type::Vector(Some(_)))
-        );
-        let computed = definition.identity.is_some()
-            || matches!(definition.ty, crate::sql::statement::ColumnType::Serial(_));
-        if !is_empty && (computed || (fixed_vector && definition.default.is_some())) {
-            return Err(Error::unsupported("ADD COLUMN that gives rows of a filled table computed values"));
-        }
         let catalog = self.shared.current_catalog();
         let shared = self.shared.clone();
         let new_oid = move || shared.with_transaction(|transaction| Ok(transaction.new_oid()));
@@ -273,23 +315,19 @@ impl Session {
             (builder.table, builder.sequences)
         };
         self.check_definition(&altered, &sequences)?;
-        let value = self.constant_default(&altered)?;
-        if !is_empty {
-            match value {
-                None => {
-                    return Err(Error::unsupported("ADD COLUMN with a default that is not a constant"));
-                }
-                Some(Value::Null) if definition.not_null => {
-                    return Err(contains_nulls(table, &definition.name));
-                }
-                Some(Value::Null) => {}
-                Some(value) => set_missing(&mut altered, value)?,
-            }
-        }
         let mut edits: Vec<Edit> =
             sequences.into_iter().map(|sequence| Edit::Put(Object::Sequence(sequence))).collect();
-        edits.push(Edit::Put(Object::Table(altered)));
-        self.edit(edits).await?;
+        if is_empty || self.set_missing(&mut altered)? {
+            edits.push(Edit::Put(Object::Table(altered)));
+            self.edit(edits).await?;
+        } else {
+            if !edits.is_empty() {
+                self.edit(edits).await?;
+            }
+            let mut sources: Vec<Source> = table.columns.iter().map(|c| Source::column(&c.name)).collect();
+            sources.push(Source::Default);
+            self.copy_rows(table, altered, sources).await?;
+        }
         for constraint in constraints {
             let catalog = self.shared.current_catalog();
             if let Some(table) = catalog.table_by_oid(table.oid).cloned() {
@@ -299,15 +337,29 @@ impl Session {
         Ok(())
     }
 
-    /// The value of the last column's default, when it is the same for all rows.
-    fn constant_default(&self, table: &Table) -> Result<Option<Value>> {
-        use crate::sql::dml::cells::{Target, constant};
-        let Some(column) = table.columns.last() else { return Ok(None) };
-        match &column.default {
-            None => Ok(Some(Value::Null)),
-            Some(default) => {
+    /// Whether all old rows can read the new last column as one value, without being written anew; notes the value.
+    fn set_missing(&self, table: &mut Table) -> Result<bool> {
+        let named = table.clone();
+        let Some(column) = table.columns.last_mut() else { return Ok(false) };
+        let value = match (&column.default, column.identity) {
+            (_, Some(_)) => None,
+            (None, None) => Some(Value::Null),
+            (Some(default), None) => {
                 let expression = dialect::parse_expression(&default.sql)?;
-                constant(&expression, &Target { name: &column.name, ty: &column.ty })
+                cells::constant(&expression, &Target { name: &column.name, ty: &column.ty })?
+            }
+        };
+        match value {
+            None => Ok(false),
+            Some(Value::Null) if column.not_null => Err(contains_nulls(&named, &column.name)),
+            Some(Value::Null) => Ok(true),
+            Some(_) if column.is_slot_vector() => Ok(false),
+            Some(value) => {
+                let layout = crate::table::Layout::new(std::slice::from_ref(&column.ty));
+                let mut bytes = Vec::new();
+                layout.encode(&[value], &mut bytes)?;
+                column.missing = Some(bytes);
+                Ok(true)
             }
         }
     }
@@ -324,15 +376,13 @@ impl Session {
             let message = format!("column \"{to}\" of relation \"{}\" already exists", table.name);
             return Err(Error::new(SqlState::DUPLICATE_COLUMN, message));
         }
-        if table
-            .constraints
-            .iter()
-            .any(|c| matches!(&c.kind, StoredKind::Check { sql } if mentions(sql, name)))
-        {
-            return Err(Error::unsupported("renaming a column that a CHECK constraint names"));
-        }
         let mut altered = table.clone();
         altered.columns[position].name = to.into();
+        for constraint in &mut altered.constraints {
+            if let StoredKind::Check { sql } = &mut constraint.kind {
+                *sql = with_renamed_column(sql, name, to)?;
+            }
+        }
         self.put(altered).await
     }
 
@@ -469,6 +519,9 @@ impl Session {
     ) -> Result<Response> {
         let tag = Ast::Rename { kind, name: name.clone(), if_exists, to: to.into() }.command();
         let catalog = self.shared.current_catalog();
+        if kind == ObjectKind::Schema {
+            return self.rename_schema(&catalog, &name.name, to).await;
+        }
         let Some(found) = self.shared.relation(&catalog, name) else {
             if !if_exists {
                 return Err(undefined_relation(name));
@@ -510,6 +563,118 @@ impl Session {
     }
 }
 
+impl Session {
+    async fn rename_schema(&mut self, catalog: &Catalog, name: &str, to: &str) -> Result<Response> {
+        let Some(schema) = catalog.schema(name) else {
+            let message = format!("schema \"{name}\" does not exist");
+            return Err(Error::new(SqlState::INVALID_SCHEMA_NAME, message));
+        };
+        self.check_new_schema(catalog, to)?;
+        let mut edits = vec![Object::Schema(Schema { oid: schema.oid, name: to.into() })];
+        for table in catalog.tables().filter(|table| table.schema == name) {
+            edits.push(Object::Table(Table { schema: to.into(), ..(**table).clone() }));
+        }
+        let moved: Vec<&Arc<Sequence>> = catalog.sequences().filter(|s| s.schema == name).collect();
+        for sequence in &moved {
+            edits.push(Object::Sequence(Sequence { schema: to.into(), ..(***sequence).clone() }));
+        }
+        self.move_defaults(catalog, &moved, to, &mut edits);
+        self.edit(edits.into_iter().map(Edit::Put).collect()).await?;
+        Ok(done("ALTER SCHEMA"))
+    }
+
+    /// Defaults that draw from sequences which move to another schema.
+    fn move_defaults(&self, catalog: &Catalog, moved: &[&Arc<Sequence>], to: &str, edits: &mut Vec<Object>) {
+        for sequence in moved {
+            for object in renamed_defaults(catalog, sequence.oid, to, &sequence.name) {
+                let Object::Table(renamed) = object else { continue };
+                let known = edits.iter_mut().find_map(|edit| match edit {
+                    Object::Table(table) if table.oid == renamed.oid => Some(table),
+                    _ => None,
+                });
+                match known {
+                    Some(table) => {
+                        for (column, new) in table.columns.iter_mut().zip(renamed.columns) {
+                            if column.sequence == Some(sequence.oid) {
+                                column.default = new.default;
+                            }
+                        }
+                    }
+                    None => edits.push(Object::Table(renamed)),
+                }
+            }
+        }
+    }
+
+    /// ALTER ... SET SCHEMA: indexes and owned sequences go along.
+    pub(super) async fn set_schema(
+        &mut self,
+        kind: ObjectKind,
+        name: &Name,
+        if_exists: bool,
+        schema: &str,
+    ) -> Result<Response> {
+        let statement = Ast::SetSchema { kind, name: name.clone(), if_exists, schema: schema.into() };
+        let tag = statement.command();
+        let catalog = self.shared.current_catalog();
+        let Some(found) = self.shared.relation(&catalog, name) else {
+            if !if_exists {
+                return Err(undefined_relation(name));
+            }
+            let message = format!("relation \"{}\" does not exist, skipping", name.name);
+            self.notice(Severity::Notice, Error::new(SqlState("00000"), message));
+            return Ok(done(tag));
+        };
+        if catalog.schema(schema).is_none() {
+            let message = format!("schema \"{schema}\" does not exist");
+            return Err(Error::new(SqlState::INVALID_SCHEMA_NAME, message));
+        }
+        let mut edits = Vec::new();
+        let mut moved: Vec<&Arc<Sequence>> = Vec::new();
+        let sequence;
+        match found {
+            Relation::Table(table) if table.schema == schema => return Ok(done(tag)),
+            Relation::Table(table) => {
+                let indexes = catalog.indexes_of(table.oid).map(|index| &index.name);
+                moved.extend(catalog.sequences_owned_by(table.oid));
+                let names = indexes.chain(moved.iter().map(|sequence| &sequence.name)).chain([&table.name]);
+                for name in names {
+                    refuse_taken(&catalog, schema, name)?;
+                }
+                edits.push(Object::Table(Table { schema: schema.into(), ..(*table).clone() }));
+            }
+            Relation::Sequence(found) if found.schema == schema => return Ok(done(tag)),
+            Relation::Sequence(found) => {
+                if found.owned_by.is_some() {
+                    let message = "cannot move an owned sequence into another schema";
+                    return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message));
+                }
+                refuse_taken(&catalog, schema, &found.name)?;
+                sequence = found;
+                moved.push(&sequence);
+            }
+            Relation::Index(index) => {
+                let message = format!("\"{}\" is an index", index.name);
+                return Err(Error::new(SqlState::WRONG_OBJECT_TYPE, message));
+            }
+        }
+        for sequence in &moved {
+            edits.push(Object::Sequence(Sequence { schema: schema.into(), ..(***sequence).clone() }));
+        }
+        self.move_defaults(&catalog, &moved, schema, &mut edits);
+        self.edit(edits.into_iter().map(Edit::Put).collect()).await?;
+        Ok(done(tag))
+    }
+}
+
+fn refuse_taken(catalog: &Catalog, schema: &str, name: &str) -> Result<()> {
+    if catalog.relation(schema, name).is_none() {
+        return Ok(());
+    }
+    let message = format!("relation \"{name}\" already exists in schema \"{schema}\"");
+    Err(Error::new(SqlState::DUPLICATE_TABLE, message))
+}
+
 /// Tables whose defaults name a sequence, with its new name in them.
 fn renamed_defaults<'a>(
     catalog: &'a crate::catalog::Catalog,
@@ -523,7 +688,7 @@ fn renamed_defaults<'a>(
         let mut table = (**table).clone();
         for column in table.columns.iter_mut().filter(|column| column.sequence == Some(sequence)) {
             if column.default.is_some() {
-                let sql = format!("nextval('{}.{}'::regclass)", quoted(schema), quoted(to));
+                let sql = format!("nextval('{}'::regclass)", qualified(schema, to).replace('\'', "''"));
                 column.default = Some(DefaultExpr { sql });
             }
         }
@@ -542,31 +707,35 @@ fn renamed_constraint(
     Some(Object::Table(table))
 }
 
-/// What rows of before ADD COLUMN hold in the last column.
-fn set_missing(table: &mut Table, value: Value) -> Result<()> {
-    if let Some(column) = table.columns.last_mut() {
-        let layout = crate::table::Layout::new(std::slice::from_ref(&column.ty));
-        let mut bytes = Vec::new();
-        layout.encode(&[value], &mut bytes)?;
-        column.missing = Some(bytes);
-    }
-    Ok(())
-}
-
-fn contains_nulls(table: &Table, column: &str) -> Error {
+pub fn contains_nulls(table: &Table, column: &str) -> Error {
     let message = format!("column \"{column}\" of relation \"{}\" contains null values", table.name);
     Error::new(SqlState::NOT_NULL_VIOLATION, message).table(&table.schema, &table.name).column(column)
 }
 
-fn violated_by_some_row(table: &Table, constraint: &str) -> Error {
+pub fn violated_by_some_row(table: &Table, constraint: &str) -> Error {
     let message =
         format!("check constraint \"{constraint}\" of relation \"{}\" is violated by some row", table.name);
     Error::new(SqlState::CHECK_VIOLATION, message).table(&table.schema, &table.name).constraint(constraint)
 }
 
-/// Whether an expression's text has the word in it.
-fn mentions(sql: &str, name: &str) -> bool {
-    sql.split(|c: char| !(c.is_alphanumeric() || c == '_')).any(|word| word.eq_ignore_ascii_case(name))
+/// PostgreSQL's order of the actions of one statement: what goes, types, new columns, constraints, the rest.
+fn pass(action: &AlterAction) -> u8 {
+    match action {
+        AlterAction::DropColumn { .. }
+        | AlterAction::DropConstraint { .. }
+        | AlterAction::SetDefault { default: None, .. }
+        | AlterAction::SetNotNull { not_null: false, .. }
+        | AlterAction::DropIdentity { .. } => 0,
+        AlterAction::SetType { .. } => 1,
+        AlterAction::AddColumn { .. } => 2,
+        AlterAction::SetNotNull { .. } | AlterAction::AddIdentity { .. } => 3,
+        AlterAction::AddConstraint(_) => 4,
+        AlterAction::SetDefault { .. } => 5,
+        AlterAction::RenameColumn { .. }
+        | AlterAction::RenameConstraint { .. }
+        | AlterAction::OwnerTo(_)
+        | AlterAction::Hint => 6,
+    }
 }
 
 fn quoted(name: &str) -> String {

@@ -31,21 +31,29 @@ impl Session {
         Ok(done("CREATE EXTENSION"))
     }
 
-    pub(super) async fn create_schema(&mut self, name: &str, if_not_exists: bool) -> Result<Response> {
+    /// Whether a schema may be called this: 42939 and 42P06.
+    pub(super) fn check_new_schema(&self, catalog: &crate::catalog::Catalog, name: &str) -> Result<()> {
         if name.starts_with("pg_") {
             return Err(Error::new(SqlState("42939"), format!("unacceptable schema name \"{name}\""))
                 .detail("The prefix \"pg_\" is reserved for system schemas."));
         }
+        if catalog.schema(name).is_some() || SYSTEM_SCHEMAS.contains(&name) {
+            return Err(Error::new(SqlState::DUPLICATE_SCHEMA, format!("schema \"{name}\" already exists")));
+        }
+        Ok(())
+    }
+
+    pub(super) async fn create_schema(&mut self, name: &str, if_not_exists: bool) -> Result<Response> {
         let catalog = self.shared.current_catalog();
         if catalog.schema(name).is_some() || SYSTEM_SCHEMAS.contains(&name) {
             if !if_not_exists {
-                let message = format!("schema \"{name}\" already exists");
-                return Err(Error::new(SqlState::DUPLICATE_SCHEMA, message));
+                self.check_new_schema(&catalog, name)?;
             }
             let message = format!("schema \"{name}\" already exists, skipping");
             self.notice(Severity::Notice, Error::new(SqlState::DUPLICATE_SCHEMA, message));
             return Ok(done("CREATE SCHEMA"));
         }
+        self.check_new_schema(&catalog, name)?;
         let oid = self.new_oid()?;
         self.edit(vec![Edit::Put(Object::Schema(Schema { oid, name: name.into() }))]).await?;
         Ok(done("CREATE SCHEMA"))

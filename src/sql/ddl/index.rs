@@ -110,7 +110,9 @@ fn hnsw(create: &CreateIndex, table: &Table, index: &mut Index) -> Result<()> {
         let message = "access method \"hnsw\" does not support multicolumn indexes";
         return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message));
     };
-    let found = &table.columns[usize::from(index.columns[0]) - 1];
+    let Some(found) = index.columns.first().and_then(|&number| table.column_number(number)) else {
+        return Err(Error::internal("an index without its column"));
+    };
     let (metric, opclass) = operator_class(column, &found.ty)?;
     match found.ty {
         Type::Vector(None) => {
@@ -192,7 +194,7 @@ fn metadata(create: &CreateIndex, table: &Table, index: &mut Index, method: Inde
         return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message));
     }
     for (column, &number) in create.columns.iter().zip(&index.columns) {
-        let found = &table.columns[usize::from(number) - 1];
+        let Some(found) = table.column_number(number) else { continue };
         match &found.ty {
             Type::Json => {
                 let message = format!(

@@ -15,6 +15,10 @@ mod index;
 mod names;
 // CREATE SEQUENCE and sequences of columns.
 mod sequence;
+// Columns that stored expressions name.
+mod references;
+// Changes that give every row new bytes.
+mod retype;
 // CREATE TABLE.
 mod table;
 
@@ -42,6 +46,9 @@ impl Session {
                 self.alter_owner(kind, name, owner, *if_exists)
             }
             Ast::Rename { kind, name, if_exists, to } => self.rename(*kind, name, *if_exists, to).await,
+            Ast::SetSchema { kind, name, if_exists, schema } => {
+                self.set_schema(*kind, name, *if_exists, schema).await
+            }
             Ast::Comment { kind, name, column, text } => {
                 self.comment(kind, name, column.as_deref(), text.as_deref()).await
             }

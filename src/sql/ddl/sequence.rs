@@ -45,6 +45,16 @@ pub fn new_sequence(
     with_options(blank, &defaults, true)
 }
 
+/// The sequence under another type; a bound that was the old type's becomes the new one's.
+pub fn with_type(sequence: &Sequence, ty: &Type) -> Sequence {
+    let ((old_min, old_max), (min, max)) = (type_range(&sequence.ty), type_range(ty));
+    let mut sequence = sequence.clone();
+    sequence.ty = ty.clone();
+    sequence.min = if sequence.min == old_min { min } else { sequence.min };
+    sequence.max = if sequence.max == old_max { max } else { sequence.max };
+    sequence
+}
+
 /// A sequence with some options changed.
 fn with_options(mut sequence: Sequence, options: &SequenceOptions, new: bool) -> Result<Sequence> {
     let invalid = |message: String| Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, message));

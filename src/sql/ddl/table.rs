@@ -49,6 +49,7 @@ impl<'a> Builder<'a> {
             name: name.into(),
             storage: 0,
             columns: Vec::new(),
+            dropped: Vec::new(),
             constraints: Vec::new(),
             kind: TableKind::Ordinary,
             comment: None,
@@ -65,7 +66,7 @@ impl<'a> Builder<'a> {
     }
 
     pub fn add_column(&mut self, definition: &ColumnDefinition) -> Result<()> {
-        if self.table.columns.len() >= COLUMNS_MAX {
+        if usize::from(self.table.next_number()) > COLUMNS_MAX {
             let message = format!("tables can have at most {COLUMNS_MAX} columns");
             return Err(Error::new(SqlState("54011"), message));
         }
@@ -75,7 +76,7 @@ impl<'a> Builder<'a> {
         }
         let (ColumnType::Plain(ty) | ColumnType::Serial(ty)) = &definition.ty;
         check_column_type(&definition.name, ty)?;
-        let number = self.table.columns.len() as u16 + 1;
+        let number = self.table.next_number();
         let mut column = Column {
             name: definition.name.clone(),
             number,
@@ -132,7 +133,9 @@ impl<'a> Builder<'a> {
                 }
                 let columns = self.key_columns(columns)?;
                 for &number in &columns {
-                    self.table.columns[usize::from(number) - 1].not_null = true;
+                    if let Some(position) = self.table.position(number) {
+                        self.table.columns[position].not_null = true;
+                    }
                 }
                 StoredKind::PrimaryKey { columns }
             }
@@ -194,7 +197,7 @@ impl<'a> Builder<'a> {
     }
 }
 
-fn check_column_type(name: &str, ty: &Type) -> Result<()> {
+pub fn check_column_type(name: &str, ty: &Type) -> Result<()> {
     let element = match ty {
         Type::Array(element) => element,
         other => other,

@@ -117,6 +117,7 @@ impl World {
                 .enumerate()
                 .map(|(n, (name, ty))| column(n as u16 + 1, name, ty))
                 .collect(),
+            dropped: Vec::new(),
             constraints: vec![key],
             kind: TableKind::Ordinary,
             comment: None,

@@ -35,6 +35,8 @@ mod routines;
 mod tests;
 mod types;
 
+pub(crate) use names::{qualified, quote_ident};
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 

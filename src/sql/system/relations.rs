@@ -118,7 +118,7 @@ fn classes(execution: &Execution, rows: &mut Rows) -> Result<()> {
         rows.add(cells! {
             oid: table.oid, relname: &table.name, relnamespace: namespace(&table.schema), relam: types::HEAP_OID,
             relfilenode: table.storage as u32, relhasindex: catalog.indexes_of(table.oid).next().is_some(), relkind: 'r',
-            relnatts: table.columns.len() as i16, relchecks: checks as i16,
+            relnatts: (table.next_number() - 1) as i16, relchecks: checks as i16,
         });
     }
     for index in catalog.indexes() {
@@ -158,6 +158,14 @@ fn attributes(execution: &Execution, rows: &mut Rows) -> Result<()> {
     for table in catalog.tables() {
         for column in &table.columns {
             add_column(table, column, rows);
+        }
+        for column in &table.dropped {
+            rows.add(cells! {
+                attrelid: table.oid, attname: format!("........pg.dropped.{}........", column.number),
+                atttypid: 0u32, attlen: column.ty.size(), attnum: column.number as i16,
+                attbyval: types::by_value(&column.ty), attalign: types::alignment(&column.ty),
+                attstorage: types::storage(&column.ty), attisdropped: true,
+            });
         }
     }
     for index in catalog.indexes() {

@@ -95,6 +95,7 @@ fn catalog() -> Arc<Catalog> {
             column(3, "embedding", Type::Vector(Some(3)), false, None),
             column(4, "tags", Type::Array(Box::new(Type::Text)), false, None),
         ],
+        dropped: Vec::new(),
         constraints: vec![
             Constraint {
                 oid: 16_403,
