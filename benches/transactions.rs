@@ -173,11 +173,7 @@ fn single(database: &Arc<Database>, table: Oid, sync: Duration) {
                 for id in 0..SINGLE / 4 {
                     let mut txn = database.begin(Isolation::ReadCommitted);
                     txn.start_statement();
-                    done(txn.insert(
-                        table,
-                        vec![row(writer * 1_000_000 + id, DIMENSIONS)],
-                        OnConflict::Error,
-                    ));
+                    done(txn.insert(table, &[row(writer * 1_000_000 + id, DIMENSIONS)], OnConflict::Error));
                     txn.commit().expect("a commit");
                 }
             });

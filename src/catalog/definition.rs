@@ -120,6 +120,27 @@ pub enum ConstraintKind {
     NotNull {
         column: u16,
     },
+    ForeignKey(ForeignKey),
+}
+
+/// `columns` are NULL, or a row of `table` has them in `referenced`, which a unique index is on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ForeignKey {
+    pub columns: Vec<u16>,
+    pub table: Oid,
+    pub referenced: Vec<u16>,
+    pub on_delete: ReferentialAction,
+    pub on_update: ReferentialAction,
+}
+
+/// What becomes of rows whose referenced row goes or changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ReferentialAction {
+    NoAction,
+    Restrict,
+    Cascade,
+    SetNull,
+    SetDefault,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -233,6 +254,14 @@ impl Table {
         })
     }
 
+    /// The foreign keys with the constraints they are.
+    pub fn foreign_keys(&self) -> impl Iterator<Item = (&Constraint, &ForeignKey)> {
+        self.constraints.iter().filter_map(|constraint| match &constraint.kind {
+            ConstraintKind::ForeignKey(key) => Some((constraint, key)),
+            _ => None,
+        })
+    }
+
     pub fn constraint(&self, oid: Oid) -> Option<&Constraint> {
         self.constraints.iter().find(|constraint| constraint.oid == oid)
     }
@@ -254,6 +283,30 @@ impl Column {
         match self.ty {
             Type::Vector(Some(dimensions)) => Some(usize::from(dimensions)),
             _ => None,
+        }
+    }
+}
+
+impl ReferentialAction {
+    /// As written after ON DELETE and ON UPDATE.
+    pub fn sql(self) -> &'static str {
+        match self {
+            ReferentialAction::NoAction => "NO ACTION",
+            ReferentialAction::Restrict => "RESTRICT",
+            ReferentialAction::Cascade => "CASCADE",
+            ReferentialAction::SetNull => "SET NULL",
+            ReferentialAction::SetDefault => "SET DEFAULT",
+        }
+    }
+
+    /// As pg_constraint has it.
+    pub fn letter(self) -> &'static str {
+        match self {
+            ReferentialAction::NoAction => "a",
+            ReferentialAction::Restrict => "r",
+            ReferentialAction::Cascade => "c",
+            ReferentialAction::SetNull => "n",
+            ReferentialAction::SetDefault => "d",
         }
     }
 }

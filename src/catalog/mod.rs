@@ -17,8 +17,8 @@ pub mod edit;
 mod version;
 
 pub use definition::{
-    Column, Constraint, ConstraintKind, DefaultExpr, DroppedColumn, HnswOptions, Identity, Index,
-    IndexMethod, IndexMetric, Object, Oid, Schema, Sequence, Table, TableKind,
+    Column, Constraint, ConstraintKind, DefaultExpr, DroppedColumn, ForeignKey, HnswOptions, Identity, Index,
+    IndexMethod, IndexMetric, Object, Oid, ReferentialAction, Schema, Sequence, Table, TableKind,
 };
 pub use edit::Edit;
 pub use version::{Catalog, Relation};

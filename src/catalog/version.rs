@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::catalog::definition::{Index, Object, Oid, Schema, Sequence, Table};
+use crate::catalog::definition::{Constraint, ForeignKey, Index, Object, Oid, Schema, Sequence, Table};
 use crate::catalog::{Edit, PUBLIC_SCHEMA, PUBLIC_SCHEMA_OID};
 
 /// All definitions as of one commit (or inside one transaction, with its own DDL).
@@ -119,6 +119,23 @@ impl Catalog {
     /// The index that backs a PRIMARY KEY or UNIQUE constraint.
     pub fn index_of_constraint(&self, constraint: Oid) -> Option<&Arc<Index>> {
         self.indexes.values().find(|index| index.constraint == Some(constraint))
+    }
+
+    /// Foreign keys of any table that refer to this one: (table, constraint), in order of tables.
+    pub fn references_to(&self, table: Oid) -> impl Iterator<Item = (&Arc<Table>, &Constraint, &ForeignKey)> {
+        let all = self.tables.values();
+        let all =
+            all.flat_map(|from| from.foreign_keys().map(move |(constraint, key)| (from, constraint, key)));
+        all.filter(move |(_, _, key)| key.table == table)
+    }
+
+    /// The unique index on exactly these columns, in any order.
+    pub fn unique_index_on(&self, table: Oid, columns: &[u16]) -> Option<&Arc<Index>> {
+        let same = |index: &Index| {
+            index.columns.len() == columns.len() && columns.iter().all(|c| index.columns.contains(c))
+        };
+        let mut unique = self.indexes_of(table).filter(|index| index.unique && same(index));
+        unique.next()
     }
 
     /// Sequences that go with the table.

@@ -200,6 +200,17 @@ impl Transaction {
         Ok(())
     }
 
+    /// Keeps everybody else from changing the table's definition, not its rows, until this transaction ends.
+    pub fn share_table(&mut self, table: Oid) -> Result<(), Stop> {
+        let txn = self.work().txn;
+        if let Some(waiter) = self.core.locks.table(txn, table, Mode::Shared)? {
+            return Err(Stop::Wait(waiter));
+        }
+        self.start_ddl();
+        self.table_definition(table)?;
+        Ok(())
+    }
+
     /// Refuses edits that were made from definitions somebody changed before the lock was ours. Who takes
     /// [`Transaction::lock_table`] before reading the definition never meets this.
     fn check_current(&self, known: &Catalog, edits: &[Edit]) -> Result<()> {
@@ -290,7 +301,9 @@ impl Transaction {
 fn constraint_index(table: &Table, constraint: &catalog::Constraint, oid: Oid) -> Option<Index> {
     let columns = match &constraint.kind {
         ConstraintKind::PrimaryKey { columns } | ConstraintKind::Unique { columns } => columns.clone(),
-        ConstraintKind::Check { .. } | ConstraintKind::NotNull { .. } => return None,
+        ConstraintKind::Check { .. } | ConstraintKind::NotNull { .. } | ConstraintKind::ForeignKey(_) => {
+            return None;
+        }
     };
     Some(Index {
         oid,

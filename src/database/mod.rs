@@ -23,6 +23,8 @@ mod ddl;
 mod generations;
 // Opening a data directory.
 mod open;
+// Foreign keys.
+mod references;
 // Going back inside a transaction.
 mod savepoint;
 // Sequences.

@@ -1,7 +1,7 @@
 //! The lock table and the wait-for graph.
 //!
-//! Row and key locks are exclusive and by far the most (a bulk load holds one per key), so they are sixteen bytes of
-//! resource and eight of holder. Keys are locked by a 64-bit hash: two keys of one hash wait for each other without
+//! Exclusive row and key locks are by far the most (a bulk load holds one per key), so they are sixteen bytes of
+//! resource and eight of holder; shared ones, which foreign keys take on what they refer to, have lists of holders. Keys are locked by a 64-bit hash: two keys of one hash wait for each other without
 //! need, which costs time and never correctness.
 
 use std::collections::HashMap;
@@ -40,7 +40,7 @@ impl Resource {
 /// How much a lock excludes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
-    /// Compatible with itself; tables only: statements that change rows.
+    /// Compatible with itself.
     Shared,
     Exclusive,
 }
@@ -56,6 +56,8 @@ pub struct Locks {
 struct Held {
     /// Rows and keys.
     exclusive: HashMap<Resource, TxnId, BuildHasherDefault<Mix>>,
+    /// Keys that rows of other tables refer to, and rows: whoever holds one keeps others from changing it.
+    shared: HashMap<Resource, Vec<TxnId>, BuildHasherDefault<Mix>>,
     tables: HashMap<u32, TableLock>,
     by_transaction: HashMap<TxnId, Vec<Resource>>,
 }
@@ -115,6 +117,9 @@ impl Locks {
         let held = &mut *guard;
         let mine = held.by_transaction.entry(txn).or_default();
         for resource in resources {
+            if let Some(holder) = other_holder(&held.shared, resource, txn) {
+                return self.wait(txn, holder).map(Some);
+            }
             match held.exclusive.entry(resource) {
                 Entry::Vacant(free) => {
                     free.insert(txn);
@@ -125,6 +130,35 @@ impl Locks {
                     let holder = *taken.get();
                     return self.wait(txn, holder).map(Some);
                 }
+            }
+        }
+        Ok(None)
+    }
+
+    /// Takes all of these row and key locks so that others may hold them too, but nobody exclusively. Waits as
+    /// [`Locks::exclusive`] does.
+    pub fn shared(
+        &self,
+        txn: TxnId,
+        resources: impl IntoIterator<Item = Resource>,
+    ) -> Result<Option<Waiter>> {
+        let mut guard = self.held.lock();
+        let held = &mut *guard;
+        let mine = held.by_transaction.entry(txn).or_default();
+        for resource in resources {
+            match held.exclusive.get(&resource) {
+                Some(holder) if *holder != txn => {
+                    let holder = *holder;
+                    return self.wait(txn, holder).map(Some);
+                }
+                // What is held exclusively need not be shared.
+                Some(_) => continue,
+                None => {}
+            }
+            let holders = held.shared.entry(resource).or_default();
+            if !holders.contains(&txn) {
+                holders.push(txn);
+                mine.push(resource);
             }
         }
         Ok(None)
@@ -161,10 +195,29 @@ impl Locks {
     }
 }
 
+fn other_holder(
+    shared: &HashMap<Resource, Vec<TxnId>, BuildHasherDefault<Mix>>,
+    resource: Resource,
+    txn: TxnId,
+) -> Option<TxnId> {
+    if shared.is_empty() {
+        return None;
+    }
+    shared.get(&resource)?.iter().copied().find(|&holder| holder != txn)
+}
+
 impl Held {
     fn release(&mut self, txn: TxnId, resource: Resource) {
         let Resource::Table(table) = resource else {
-            self.exclusive.remove(&resource);
+            if self.exclusive.get(&resource) == Some(&txn) {
+                self.exclusive.remove(&resource);
+            }
+            if let Some(holders) = self.shared.get_mut(&resource) {
+                holders.retain(|&holder| holder != txn);
+                if holders.is_empty() {
+                    self.shared.remove(&resource);
+                }
+            }
             return;
         };
         if let Some(lock) = self.tables.get_mut(&table) {
@@ -302,6 +355,22 @@ mod tests {
         thread.join().unwrap();
         assert!(locks.exclusive(TxnId(2), key(5)).unwrap().is_none());
         locks.release(TxnId(2));
+        assert!(locks.is_empty());
+    }
+
+    #[test]
+    fn shared_keys_exclude_the_exclusive_ones_of_others() {
+        let locks = Locks::new();
+        assert!(locks.shared(TxnId(1), key(5)).unwrap().is_none());
+        assert!(locks.shared(TxnId(2), key(5)).unwrap().is_none());
+        assert!(locks.exclusive(TxnId(3), key(5)).unwrap().is_some());
+        locks.release(TxnId(2));
+        assert!(locks.exclusive(TxnId(1), key(5)).unwrap().is_none(), "nobody else shares it any more");
+        assert!(locks.shared(TxnId(3), key(5)).unwrap().is_some());
+        assert!(locks.shared(TxnId(1), key(5)).unwrap().is_none());
+        locks.release(TxnId(1));
+        assert!(locks.shared(TxnId(3), key(5)).unwrap().is_none());
+        locks.release(TxnId(3));
         assert!(locks.is_empty());
     }
 

@@ -6,6 +6,7 @@
 use datafusion::sql::sqlparser::ast::{self, ColumnOption, CreateTableOptions, GeneratedAs};
 use datafusion::sql::sqlparser::tokenizer::Token;
 
+use crate::catalog::ReferentialAction;
 use crate::error::{Error, Result, SqlState};
 use crate::sql::statement::*;
 use crate::sql::type_names;
@@ -321,7 +322,7 @@ fn column_option(
             definition.not_null = true;
         }
         ColumnOption::Generated { .. } => return Err(Error::unsupported("a generated column")),
-        ColumnOption::ForeignKey(_) => return Err(Error::unsupported("a foreign key")),
+        ColumnOption::ForeignKey(key) => add(ConstraintKind::ForeignKey(foreign_key(key, vec![column])?)),
         other => return Err(Error::unsupported(format!("column option {other}"))),
     }
     Ok(())
@@ -341,10 +342,44 @@ fn table_constraint(constraint: &ast::TableConstraint) -> Result<TableConstraint
         ast::TableConstraint::Check(check) => {
             (&check.name, ConstraintKind::Check { sql: check.expr.to_string(), column: None })
         }
-        ast::TableConstraint::ForeignKey(_) => return Err(Error::unsupported("a foreign key")),
+        ast::TableConstraint::ForeignKey(key) => {
+            let columns = key.columns.iter().map(fold).collect();
+            (&key.name, ConstraintKind::ForeignKey(foreign_key(key, columns)?))
+        }
         other => return Err(Error::unsupported(format!("table constraint {other}"))),
     };
     Ok(TableConstraint { name: name.as_ref().map(fold), kind })
+}
+
+fn foreign_key(key: &ast::ForeignKeyConstraint, columns: Vec<String>) -> Result<ForeignKeyDefinition> {
+    if let Some(characteristics) = &key.characteristics {
+        let deferred = matches!(characteristics.initially, Some(ast::DeferrableInitial::Deferred));
+        if characteristics.deferrable == Some(true) || deferred {
+            return Err(Error::unsupported("a deferrable constraint"));
+        }
+        if characteristics.enforced == Some(false) {
+            return Err(Error::unsupported("NOT ENFORCED"));
+        }
+    }
+    match key.match_kind {
+        None | Some(ast::ConstraintReferenceMatchKind::Simple) => {}
+        Some(ast::ConstraintReferenceMatchKind::Full) => return Err(Error::unsupported("MATCH FULL")),
+        Some(ast::ConstraintReferenceMatchKind::Partial) => return Err(Error::unsupported("MATCH PARTIAL")),
+    }
+    let action = |action: &Option<ast::ReferentialAction>| match action {
+        None | Some(ast::ReferentialAction::NoAction) => ReferentialAction::NoAction,
+        Some(ast::ReferentialAction::Restrict) => ReferentialAction::Restrict,
+        Some(ast::ReferentialAction::Cascade) => ReferentialAction::Cascade,
+        Some(ast::ReferentialAction::SetNull) => ReferentialAction::SetNull,
+        Some(ast::ReferentialAction::SetDefault) => ReferentialAction::SetDefault,
+    };
+    Ok(ForeignKeyDefinition {
+        columns,
+        table: object_name("", &key.foreign_table),
+        referenced: key.referred_columns.iter().map(fold).collect(),
+        on_delete: action(&key.on_delete),
+        on_update: action(&key.on_update),
+    })
 }
 
 fn plain_columns(columns: &[ast::IndexColumn]) -> Result<Vec<String>> {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use datafusion::sql::sqlparser::ast::{self, Expr};
 
+use crate::catalog::ReferentialAction;
 use crate::types::Type;
 
 /// One parsed statement of a query string.
@@ -174,6 +175,7 @@ pub enum Overriding {
 pub struct Truncate {
     pub tables: Vec<Name>,
     pub restart_identity: bool,
+    pub cascade: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -335,11 +337,22 @@ pub struct TableConstraint {
 pub enum ConstraintKind {
     PrimaryKey(Vec<String>),
     Unique(Vec<String>),
+    ForeignKey(ForeignKeyDefinition),
     /// Source text of the condition, and the column it was written at.
     Check {
         sql: String,
         column: Option<String>,
     },
+}
+
+/// `[FOREIGN KEY (columns)] REFERENCES table [(referenced)]`; without `referenced`, its primary key.
+#[derive(Clone, Debug)]
+pub struct ForeignKeyDefinition {
+    pub columns: Vec<String>,
+    pub table: Name,
+    pub referenced: Vec<String>,
+    pub on_delete: ReferentialAction,
+    pub on_update: ReferentialAction,
 }
 
 #[derive(Clone, Debug)]

@@ -203,11 +203,11 @@ fn truncate(w: &mut Words) -> Parsed<Ast> {
     if !restart_identity {
         w.accept("CONTINUE IDENTITY");
     }
-    // No foreign keys exist, so that CASCADE has nothing to cascade to.
-    if !w.accept("CASCADE") {
+    let cascade = w.accept("CASCADE");
+    if !cascade {
         w.accept("RESTRICT");
     }
-    Ok(Ast::Truncate(Truncate { tables, restart_identity }))
+    Ok(Ast::Truncate(Truncate { tables, restart_identity, cascade }))
 }
 
 fn explain(w: &mut Words) -> Parsed<Ast> {

@@ -481,10 +481,10 @@ fn a_dropped_column_leaves_the_others_readable() {
         wide.extend([Value::Vector(vec![id as f32, 2.0]), Value::Int4(id as i32)]);
         wide
     };
-    done(txn.insert(t, vec![wide(1), wide(2)], OnConflict::Error));
+    done(txn.insert(t, &[wide(1), wide(2)], OnConflict::Error));
     txn.commit().unwrap();
     let mut txn = database.begin(Isolation::ReadCommitted);
-    done(txn.insert(t, vec![wide(3)], OnConflict::Error));
+    done(txn.insert(t, &[wide(3)], OnConflict::Error));
     // Name and first vector go; the insert above is logged after the definition that no longer has them.
     for position in [2, 1] {
         let gone = definition.columns.remove(position);
@@ -492,7 +492,7 @@ fn a_dropped_column_leaves_the_others_readable() {
     }
     done(txn.edit_catalog(vec![Edit::Put(Object::Table(definition))]));
     let narrow = |id: i64| vec![Value::Int8(id), Value::Vector(vec![id as f32, 2.0]), Value::Int4(id as i32)];
-    done(txn.insert(t, vec![narrow(4)], OnConflict::Error));
+    done(txn.insert(t, &[narrow(4)], OnConflict::Error));
     txn.commit().unwrap();
     let check = |database: &Arc<Database>| {
         database.check().unwrap();

@@ -43,6 +43,8 @@ pub struct CopyInState {
     fields: Fields,
     header_done: bool,
     batch: Vec<Vec<Value>>,
+    /// Rows of a table that refers to itself, whose foreign keys are checked when all are there.
+    unchecked: Vec<Vec<Value>>,
     /// Line of each row of the batch.
     lines: Vec<u64>,
     batch_bytes: usize,
@@ -241,6 +243,7 @@ impl Session {
             decoder,
             fields: Fields::default(),
             batch: Vec::new(),
+            unchecked: Vec::new(),
             lines: Vec::new(),
             batch_bytes: 0,
             count: 0,
@@ -257,6 +260,8 @@ impl Session {
     pub(super) async fn finish(&mut self, copy: &mut CopyInState) -> Result<u64> {
         self.take_rows(copy, true).await?;
         self.write_batch(copy).await?;
+        let deferred = std::mem::take(&mut copy.unchecked);
+        self.check_references(&copy.table, &deferred).await?;
         Ok(copy.count)
     }
 
@@ -295,7 +300,15 @@ impl Session {
         copy.count += rows.len() as u64;
         let table = copy.table.oid;
         let outcome = self.retry(|transaction| transaction.insert(table, &rows, OnConflict::Error)).await;
-        outcome.map(drop).map_err(|error| {
+        let outcome = match outcome {
+            Err(error) => Err(error),
+            Ok(_) if copy.table.foreign_keys().any(|(_, key)| key.table == table) => {
+                copy.unchecked.extend(rows.iter().cloned());
+                Ok(())
+            }
+            Ok(_) => self.check_references(&copy.table, &rows).await,
+        };
+        outcome.map_err(|error| {
             let line = self.line_of_duplicate(&copy.table, &error, &rows, &lines);
             error.context(match line {
                 Some(line) => format!("COPY {}, line {line}", copy.table.name),

@@ -6,12 +6,12 @@ use arrow::array::AsArray;
 use futures::StreamExt;
 
 use crate::catalog::{
-    Catalog, Constraint, ConstraintKind as StoredKind, DefaultExpr, DroppedColumn, Edit, Index, IndexMethod,
-    Object, Relation, Schema, Sequence, Table,
+    Catalog, Constraint, ConstraintKind as StoredKind, DefaultExpr, DroppedColumn, Edit, ForeignKey, Index,
+    IndexMethod, Object, Relation, Schema, Sequence, Table,
 };
 use crate::error::{Error, Result, SqlState};
 use crate::sql::ddl::references::with_renamed_column;
-use crate::sql::ddl::retype::{Source, names_column};
+use crate::sql::ddl::retype::{Source, names_column, parse_query};
 use crate::sql::ddl::table::{Builder, check_identity, stored_identity};
 use crate::sql::dialect;
 use crate::sql::dml::cells::{self, Target};
@@ -25,7 +25,8 @@ use crate::sql::statement::{
     TableConstraint,
 };
 use crate::sql::system::qualified;
-use crate::types::Value;
+use crate::types::arrow::value_at;
+use crate::types::{Type, Value};
 
 impl Session {
     pub(super) async fn alter_table(&mut self, alter: &AlterTable) -> Result<Response> {
@@ -119,10 +120,11 @@ impl Session {
 
     async fn add_constraint(&mut self, table: &Arc<Table>, constraint: &TableConstraint) -> Result<()> {
         let catalog = self.shared.current_catalog();
+        let path = self.shared.schemas(&catalog);
         let shared = self.shared.clone();
         let new_oid = move || shared.with_transaction(|transaction| Ok(transaction.new_oid()));
         let altered = {
-            let mut builder = Builder::of(&catalog, table, &new_oid);
+            let mut builder = Builder::of(&catalog, table, &path, &new_oid);
             builder.add_constraint(constraint)?;
             builder.table
         };
@@ -155,7 +157,78 @@ impl Session {
                 self.put(altered).await
             }
             StoredKind::NotNull { .. } => self.put(altered).await,
+            StoredKind::ForeignKey(key) => {
+                self.share_referenced(&altered).await?;
+                self.start_statement()?;
+                self.verify_references(table, &added.name, key).await?;
+                self.put(altered).await
+            }
         }
+    }
+
+    /// Whether every row's reference leads somewhere: by one query, so that it costs a join.
+    async fn verify_references(&mut self, table: &Table, name: &str, key: &ForeignKey) -> Result<()> {
+        let catalog = self.shared.current_catalog();
+        let Some(parent) = catalog.table_by_oid(key.table) else { return Ok(()) };
+        let names = |table: &Table, numbers: &[u16]| -> Vec<String> {
+            let columns = numbers.iter().filter_map(|number| table.column_number(*number));
+            columns.map(|column| quoted(&column.name)).collect()
+        };
+        let (own, other) = (names(table, &key.columns), names(parent, &key.referenced));
+        let present: Vec<String> = own.iter().map(|name| format!("c.{name} IS NOT NULL")).collect();
+        let equal: Vec<String> = own.iter().zip(&other).map(|(c, p)| format!("c.{c} = p.{p}")).collect();
+        let missing = format!("p.{} IS NULL", other.first().map_or("", String::as_str));
+        let from = format!(
+            "FROM {}.{} c LEFT JOIN {}.{} p ON {} WHERE {} AND {missing}",
+            quoted(&table.schema),
+            quoted(&table.name),
+            quoted(&parent.schema),
+            quoted(&parent.name),
+            equal.join(" AND "),
+            present.join(" AND "),
+        );
+        if self.count(&format!("SELECT count(*) {from}")).await? == 0 {
+            return Ok(());
+        }
+        let cells = own.iter().map(|name| format!("c.{name}::text")).collect::<Vec<_>>().join(", ");
+        let values = self.first_row(&format!("SELECT {cells} {from} LIMIT 1")).await?;
+        let plain = |numbers: &[u16]| -> Vec<&str> {
+            let columns = numbers.iter().filter_map(|number| table.column_number(*number));
+            columns.map(|column| column.name.as_str()).collect()
+        };
+        let message = format!(
+            "insert or update on table \"{}\" violates foreign key constraint \"{name}\"",
+            table.name
+        );
+        Err(Error::new(SqlState::FOREIGN_KEY_VIOLATION, message)
+            .detail(format!(
+                "Key ({})=({}) is not present in table \"{}\".",
+                plain(&key.columns).join(", "),
+                values.join(", "),
+                parent.name
+            ))
+            .table(&table.schema, &table.name)
+            .constraint(name))
+    }
+
+    /// The texts of the first row of a query of texts.
+    async fn first_row(&mut self, sql: &str) -> Result<Vec<String>> {
+        let query = parse_query(sql)?;
+        let query = {
+            let catalog = self.shared.current_catalog();
+            let schemas = self.shared.schemas(&catalog);
+            Arc::new(query::plan(&query, &self.plan_context(&catalog, &schemas))?)
+        };
+        let mut stream = self.query_stream(&query, &[], None).await?;
+        while let Some(batch) = stream.next().await {
+            let batch = batch?;
+            if batch.num_rows() > 0 {
+                let cells = batch.columns().iter().map(|column| value_at(column, 0, &Type::Text));
+                let texts = cells.map(|cell| Ok(crate::types::text::to_string(&cell?)));
+                return texts.collect();
+            }
+        }
+        Ok(Vec::new())
     }
 
     /// A table with a new key constraint, and the unique index behind it.
@@ -221,21 +294,62 @@ impl Session {
         Ok(total)
     }
 
+    /// Drops the foreign keys that need something of a table which goes: 2BP01 unless CASCADE was said.
+    pub(super) async fn drop_references(
+        &mut self,
+        table: &Table,
+        what: &str,
+        cascade: bool,
+        needs: impl Fn(&ForeignKey) -> bool,
+    ) -> Result<()> {
+        let catalog = self.shared.current_catalog();
+        let all = catalog.references_to(table.oid).filter(|(_, _, key)| needs(key));
+        for (child, constraint, _) in all {
+            if !cascade && (child.oid != table.oid || what.starts_with("constraint")) {
+                let needed = match what.strip_prefix("constraint ").and_then(|rest| rest.split(' ').next()) {
+                    Some(index) => format!("index {index}"),
+                    None => what.to_string(),
+                };
+                let message = format!("cannot drop {what} because other objects depend on it");
+                let detail =
+                    format!("constraint {} on table {} depends on {needed}", constraint.name, child.name);
+                return Err(Error::new(SqlState::DEPENDENT_OBJECTS_STILL_EXIST, message)
+                    .detail(detail)
+                    .hint("Use DROP ... CASCADE to drop the dependent objects too."));
+            }
+            if cascade {
+                let message =
+                    format!("drop cascades to constraint {} on table {}", constraint.name, child.name);
+                self.notice(Severity::Notice, Error::new(SqlState("00000"), message));
+            }
+            let now = self.shared.current_catalog();
+            if let Some(child) = now.table_by_oid(child.oid) {
+                let mut altered = (**child).clone();
+                altered.constraints.retain(|known| known.oid != constraint.oid);
+                self.put(altered).await?;
+            }
+        }
+        Ok(())
+    }
+
     /// Drops a column with what is about it alone or among others: constraints, indexes, sequences.
     async fn drop_column(
         &mut self,
         table: &Arc<Table>,
         name: &str,
         if_exists: bool,
-        _cascade: bool,
+        cascade: bool,
     ) -> Result<()> {
         let Some(position) = table.columns.iter().position(|column| column.name == name) else {
             return self.missing_column(table, name, if_exists);
         };
+        let number = table.columns[position].number;
+        let what = format!("column {name} of table {}", table.name);
+        self.drop_references(table, &what, cascade, |key| key.referenced.contains(&number)).await?;
         let catalog = self.shared.current_catalog();
+        let table = catalog.table_by_oid(table.oid).unwrap_or(table);
         let mut altered = (**table).clone();
         let column = altered.columns.remove(position);
-        let number = column.number;
         altered.dropped.push(DroppedColumn { number, ty: column.ty });
         let mut constraints = Vec::with_capacity(table.constraints.len());
         for constraint in &table.constraints {
@@ -245,6 +359,7 @@ impl Session {
                 }
                 StoredKind::Check { sql } => names_column(sql, table, number)?,
                 StoredKind::NotNull { column } => *column == number,
+                StoredKind::ForeignKey(key) => key.columns.contains(&number),
             };
             if !about {
                 constraints.push(constraint.clone());
@@ -265,7 +380,7 @@ impl Session {
         table: &Arc<Table>,
         name: &str,
         if_exists: bool,
-        _cascade: bool,
+        cascade: bool,
     ) -> Result<()> {
         let Some(found) = table.constraints.iter().find(|constraint| constraint.name == name) else {
             let message = format!("constraint \"{name}\" of relation \"{}\" does not exist", table.name);
@@ -275,7 +390,16 @@ impl Session {
             self.notice(Severity::Notice, Error::new(SqlState("00000"), format!("{message}, skipping")));
             return Ok(());
         };
-        let index = self.shared.current_catalog().index_of_constraint(found.oid).map(|index| index.oid);
+        if let StoredKind::PrimaryKey { columns } | StoredKind::Unique { columns } = &found.kind {
+            let same = |key: &ForeignKey| {
+                key.referenced.len() == columns.len() && columns.iter().all(|c| key.referenced.contains(c))
+            };
+            let what = format!("constraint {name} on table {}", table.name);
+            self.drop_references(table, &what, cascade, same).await?;
+        }
+        let catalog = self.shared.current_catalog();
+        let index = catalog.index_of_constraint(found.oid).map(|index| index.oid);
+        let table = catalog.table_by_oid(table.oid).unwrap_or(table);
         let mut altered = (**table).clone();
         altered.constraints.retain(|constraint| constraint.name != name);
         self.put(altered).await?;
@@ -307,10 +431,11 @@ impl Session {
             self.count(&sql).await? == 0
         };
         let catalog = self.shared.current_catalog();
+        let path = self.shared.schemas(&catalog);
         let shared = self.shared.clone();
         let new_oid = move || shared.with_transaction(|transaction| Ok(transaction.new_oid()));
         let (mut altered, sequences) = {
-            let mut builder = Builder::of(&catalog, table, &new_oid);
+            let mut builder = Builder::of(&catalog, table, &path, &new_oid);
             builder.add_column(definition)?;
             (builder.table, builder.sequences)
         };
@@ -473,10 +598,11 @@ impl Session {
             );
             return Err(Error::new(SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE, message));
         }
+        let path = self.shared.schemas(&catalog);
         let shared = self.shared.clone();
         let new_oid = move || shared.with_transaction(|transaction| Ok(transaction.new_oid()));
         let (mut altered, sequences) = {
-            let mut builder = Builder::of(&catalog, table, &new_oid);
+            let mut builder = Builder::of(&catalog, table, &path, &new_oid);
             let name = builder.add_sequence(&mut target, options)?;
             if catalog.relation(&table.schema, &name).is_some() {
                 let message = format!("relation \"{name}\" already exists");

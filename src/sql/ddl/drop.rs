@@ -1,5 +1,7 @@
 //! DROP.
 
+use std::sync::Arc;
+
 use crate::catalog::{Catalog, Edit, Relation, Sequence};
 use crate::error::{Error, Result, SqlState};
 use crate::sql::response::{Response, Severity};
@@ -11,10 +13,39 @@ impl Session {
         if drop.concurrently {
             self.refuse_in_block("DROP INDEX CONCURRENTLY")?;
         }
+        if drop.kind == ObjectKind::Table {
+            self.drop_keys_to_tables(drop).await?;
+        }
         for name in &drop.names {
             self.drop_one(drop, name).await?;
         }
         Ok(done(Ast::Drop(drop.clone()).command()))
+    }
+
+    /// Foreign keys of tables that stay and refer to tables that go.
+    async fn drop_keys_to_tables(&mut self, drop: &Drop) -> Result<()> {
+        let catalog = self.shared.current_catalog();
+        let tables: Vec<_> = drop
+            .names
+            .iter()
+            .filter_map(|name| match self.shared.relation(&catalog, name) {
+                Some(Relation::Table(table)) => Some(table),
+                _ => None,
+            })
+            .collect();
+        self.drop_keys_to(&tables, drop.cascade).await
+    }
+
+    async fn drop_keys_to(&mut self, tables: &[Arc<crate::catalog::Table>], cascade: bool) -> Result<()> {
+        for table in tables {
+            let catalog = self.shared.current_catalog();
+            let stays = |oid: u32| tables.iter().all(|going| going.oid != oid);
+            let keys = catalog.references_to(table.oid).filter(|(child, ..)| stays(child.oid));
+            let keys: Vec<_> = keys.map(|(_, _, key)| key.clone()).collect();
+            let what = format!("table {}", table.name);
+            self.drop_references(table, &what, cascade, |key| keys.contains(key)).await?;
+        }
+        Ok(())
     }
 
     async fn drop_one(&mut self, drop: &Drop, name: &Name) -> Result<()> {
@@ -110,6 +141,7 @@ impl Session {
                 .detail(format!("{} depends on schema {}", first.unwrap_or_default(), name.name))
                 .hint("Use DROP ... CASCADE to drop the dependent objects too."));
         }
+        self.drop_keys_to(&tables, drop.cascade).await?;
         for table in tables {
             self.retry(|transaction| transaction.drop_table(table.oid)).await?;
         }

@@ -240,7 +240,7 @@ impl Session {
                 .verify(&rows, &mut || self.plain_execution(&[], &[]))
                 .map_err(|error| some_row(error, &altered))?;
             let oid = altered.oid;
-            self.retry(|transaction| transaction.insert(oid, rows.clone(), OnConflict::Error))
+            self.retry(|transaction| transaction.insert(oid, &rows, OnConflict::Error))
                 .await
                 .map_err(|error| some_row(error, &altered))?;
         }

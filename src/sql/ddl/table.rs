@@ -6,8 +6,8 @@ use datafusion::sql::sqlparser::ast;
 use futures::StreamExt;
 
 use crate::catalog::{
-    Catalog, Column, Constraint, ConstraintKind as StoredKind, DefaultExpr, Identity, Oid, Sequence, Table,
-    TableKind,
+    Catalog, Column, Constraint, ConstraintKind as StoredKind, DefaultExpr, ForeignKey, Identity, Oid,
+    Relation, Sequence, Table, TableKind,
 };
 use crate::database::OnConflict;
 use crate::error::{Error, Result, SqlState};
@@ -19,8 +19,10 @@ use crate::sql::dml::rows::Checks;
 use crate::sql::query;
 use crate::sql::response::Response;
 use crate::sql::session::{Session, done};
+use crate::sql::shared::undefined_relation;
 use crate::sql::statement::{
-    ColumnDefinition, ColumnType, ConstraintKind, CreateTable, IdentityKind, Name, TableConstraint,
+    ColumnDefinition, ColumnType, ConstraintKind, CreateTable, ForeignKeyDefinition, IdentityKind, Name,
+    TableConstraint,
 };
 use crate::types::arrow::value_at;
 use crate::types::{Type, Value};
@@ -34,6 +36,9 @@ pub struct Builder<'a> {
     pub sequences: Vec<Sequence>,
     namer: Namer<'a>,
     new_oid: &'a dyn Fn() -> Result<Oid>,
+    catalog: &'a Catalog,
+    /// Where referenced tables are looked for.
+    search_path: &'a [String],
 }
 
 impl<'a> Builder<'a> {
@@ -41,6 +46,7 @@ impl<'a> Builder<'a> {
         catalog: &'a Catalog,
         schema: &'a str,
         name: &str,
+        search_path: &'a [String],
         new_oid: &'a dyn Fn() -> Result<Oid>,
     ) -> Result<Builder<'a>> {
         let table = Table {
@@ -56,13 +62,18 @@ impl<'a> Builder<'a> {
         };
         let mut namer = Namer::new(catalog, schema);
         namer.reserve(name);
-        Ok(Builder { table, sequences: Vec::new(), namer, new_oid })
+        Ok(Builder { table, sequences: Vec::new(), namer, new_oid, catalog, search_path })
     }
 
     /// Goes on from a table that exists.
-    pub fn of(catalog: &'a Catalog, table: &'a Table, new_oid: &'a dyn Fn() -> Result<Oid>) -> Builder<'a> {
+    pub fn of(
+        catalog: &'a Catalog,
+        table: &'a Table,
+        search_path: &'a [String],
+        new_oid: &'a dyn Fn() -> Result<Oid>,
+    ) -> Builder<'a> {
         let namer = Namer::new(catalog, &table.schema);
-        Builder { table: table.clone(), sequences: Vec::new(), namer, new_oid }
+        Builder { table: table.clone(), sequences: Vec::new(), namer, new_oid, catalog, search_path }
     }
 
     pub fn add_column(&mut self, definition: &ColumnDefinition) -> Result<()> {
@@ -141,6 +152,9 @@ impl<'a> Builder<'a> {
             }
             ConstraintKind::Unique(columns) => StoredKind::Unique { columns: self.key_columns(columns)? },
             ConstraintKind::Check { sql, .. } => StoredKind::Check { sql: sql.clone() },
+            ConstraintKind::ForeignKey(definition) => {
+                StoredKind::ForeignKey(self.foreign_key(definition, constraint.name.as_deref())?)
+            }
         };
         let name = match &constraint.name {
             Some(name) => self.own_name(name, &kind)?,
@@ -166,10 +180,87 @@ impl<'a> Builder<'a> {
         match kind {
             ConstraintKind::PrimaryKey(_) => self.namer.relation(&table, "", "pkey"),
             ConstraintKind::Unique(columns) => self.namer.relation(&table, &columns.join("_"), "key"),
+            ConstraintKind::ForeignKey(definition) => {
+                self.namer.constraint(&self.table, &table, &definition.columns.join("_"), "fkey")
+            }
             ConstraintKind::Check { sql, column } => {
                 let column = column.clone().or_else(|| only_column(sql, &self.table)).unwrap_or_default();
                 self.namer.constraint(&self.table, &table, &column, "check")
             }
+        }
+    }
+
+    fn foreign_key(&self, definition: &ForeignKeyDefinition, name: Option<&str>) -> Result<ForeignKey> {
+        let own = definition.table.name == self.table.name
+            && definition.table.schema.as_ref().is_none_or(|schema| *schema == self.table.schema);
+        let found = match own {
+            true => Some(Arc::new(self.table.clone())),
+            false => match self.find(&definition.table) {
+                Some(Relation::Table(table)) => Some(table),
+                Some(_) => {
+                    let message = format!("referenced relation \"{}\" is not a table", definition.table.name);
+                    return Err(Error::new(SqlState::WRONG_OBJECT_TYPE, message));
+                }
+                None => None,
+            },
+        };
+        let parent = found.ok_or_else(|| undefined_relation(&definition.table))?;
+        let columns = columns_named(&self.table, &definition.columns)?;
+        let referenced = match definition.referenced.as_slice() {
+            [] => parent.primary_key().map(<[u16]>::to_vec).ok_or_else(|| {
+                let message = format!("there is no primary key for referenced table \"{}\"", parent.name);
+                Error::new(SqlState::UNDEFINED_OBJECT, message)
+            })?,
+            names => columns_named(&parent, names)?,
+        };
+        if columns.len() != referenced.len() {
+            let message = "number of referencing and referenced columns for foreign key disagree";
+            return Err(Error::new(SqlState::INVALID_FOREIGN_KEY, message));
+        }
+        let same = |key: &[u16]| key.len() == referenced.len() && key.iter().all(|c| referenced.contains(c));
+        let unique = parent.constraints.iter().any(|constraint| match &constraint.kind {
+            StoredKind::PrimaryKey { columns } | StoredKind::Unique { columns } => same(columns),
+            _ => false,
+        });
+        if !unique && self.catalog.unique_index_on(parent.oid, &referenced).is_none() {
+            let message = format!(
+                "there is no unique constraint matching given keys for referenced table \"{}\"",
+                parent.name
+            );
+            return Err(Error::new(SqlState::INVALID_FOREIGN_KEY, message));
+        }
+        for (own, other) in columns.iter().zip(&referenced) {
+            let (Some(own), Some(other)) = (self.table.column_number(*own), parent.column_number(*other))
+            else {
+                continue;
+            };
+            if !comparable(&own.ty, &other.ty) {
+                let joined = definition.columns.join("_");
+                let made_up = format!("{}_{joined}_fkey", self.table.name);
+                let message =
+                    format!("foreign key constraint \"{}\" cannot be implemented", name.unwrap_or(&made_up));
+                return Err(Error::new(SqlState::DATATYPE_MISMATCH, message).detail(format!(
+                    "Key columns \"{}\" and \"{}\" are of incompatible types: {} and {}.",
+                    own.name,
+                    other.name,
+                    own.ty.bare(),
+                    other.ty.bare()
+                )));
+            }
+        }
+        Ok(ForeignKey {
+            columns,
+            table: parent.oid,
+            referenced,
+            on_delete: definition.on_delete,
+            on_update: definition.on_update,
+        })
+    }
+
+    fn find(&self, name: &Name) -> Option<Relation> {
+        match &name.schema {
+            Some(schema) => self.catalog.relation(schema, &name.name),
+            None => self.search_path.iter().find_map(|schema| self.catalog.relation(schema, &name.name)),
         }
     }
 
@@ -229,6 +320,28 @@ pub fn stored_identity(kind: IdentityKind) -> Identity {
     }
 }
 
+fn columns_named(table: &Table, names: &[String]) -> Result<Vec<u16>> {
+    let number = |name: &String| {
+        table.column(name).map(|column| column.number).ok_or_else(|| {
+            let message = format!("column \"{name}\" referenced in foreign key constraint does not exist");
+            Error::new(SqlState::UNDEFINED_COLUMN, message)
+        })
+    };
+    names.iter().map(number).collect()
+}
+
+/// Whether PostgreSQL compares values of these types by an operator that indexes know.
+fn comparable(own: &Type, other: &Type) -> bool {
+    let number = |ty: &Type| {
+        matches!(ty, Type::Int2 | Type::Int4 | Type::Int8 | Type::Numeric(_) | Type::Float4 | Type::Float8)
+    };
+    let stamp = |ty: &Type| matches!(ty, Type::Date | Type::Timestamp | Type::Timestamptz);
+    own.bare() == other.bare()
+        || number(own) && number(other)
+        || own.is_text() && other.is_text()
+        || stamp(own) && stamp(other)
+}
+
 /// The default of a serial column.
 fn nextval_of(sequence: &str) -> String {
     let plain = sequence.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
@@ -262,25 +375,37 @@ impl Session {
         if catalog.relation(&schema, &create.name.name).is_some() {
             return self.already_exists(&create.name.name, create.if_not_exists, "CREATE TABLE");
         }
+        let path = self.shared.schemas(&catalog);
         let shared = self.shared.clone();
         let new_oid = move || shared.with_transaction(|transaction| Ok(transaction.new_oid()));
         let (table, sequences) = {
-            let mut builder = Builder::new(&catalog, &schema, &create.name.name, &new_oid)?;
+            let mut builder = Builder::new(&catalog, &schema, &create.name.name, &path, &new_oid)?;
             for column in &create.columns {
                 builder.add_column(column)?;
             }
-            // Names that are given come first, so that generated ones avoid them.
-            for constraint in create.constraints.iter().filter(|constraint| constraint.name.is_some()) {
-                builder.add_constraint(constraint)?;
-            }
-            for constraint in create.constraints.iter().filter(|constraint| constraint.name.is_none()) {
+            // Names that are given come first, so that generated ones avoid them; foreign keys last, for they may
+            // refer to keys of this table.
+            let mut constraints: Vec<&TableConstraint> = create.constraints.iter().collect();
+            constraints.sort_by_key(|constraint| {
+                (matches!(constraint.kind, ConstraintKind::ForeignKey(_)), constraint.name.is_none())
+            });
+            for constraint in constraints {
                 builder.add_constraint(constraint)?;
             }
             (builder.table, builder.sequences)
         };
         self.check_definition(&table, &sequences)?;
+        self.share_referenced(&table).await?;
         self.retry(|transaction| transaction.create_table(table.clone(), sequences.clone())).await?;
         Ok(done("CREATE TABLE"))
+    }
+
+    /// Keeps the tables that foreign keys refer to as they are until this transaction ends.
+    pub(super) async fn share_referenced(&mut self, table: &Table) -> Result<()> {
+        for (_, key) in table.foreign_keys().filter(|(_, key)| key.table != table.oid) {
+            self.retry(|transaction| transaction.share_table(key.table)).await?;
+        }
+        Ok(())
     }
 
     /// Compiles defaults and CHECKs, so that what cannot work is refused now.
@@ -318,10 +443,11 @@ impl Session {
         if columns.len() > query.columns.len() {
             return Err(Error::new(SqlState::SYNTAX_ERROR, "too many column names were specified"));
         }
+        let path = self.shared.schemas(&catalog);
         let shared = self.shared.clone();
         let new_oid = move || shared.with_transaction(|transaction| Ok(transaction.new_oid()));
         let table = {
-            let mut builder = Builder::new(&catalog, &schema, &name.name, &new_oid)?;
+            let mut builder = Builder::new(&catalog, &schema, &name.name, &path, &new_oid)?;
             for (position, output) in query.columns.iter().enumerate() {
                 builder.add_column(&ColumnDefinition {
                     name: columns.get(position).unwrap_or(&output.name).clone(),

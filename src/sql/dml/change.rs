@@ -23,10 +23,11 @@ use crate::sql::dml::cells::{self, Cell, ParamTypes, Target};
 use crate::sql::dml::conflict::{Assignments, SetSource, assignments, outputs_of, vectors_differ};
 use crate::sql::dml::defaults::DefaultValue;
 use crate::sql::dml::insert::cell_value;
+use crate::sql::dml::references::Change;
 use crate::sql::dml::returning::Returning;
 use crate::sql::dml::rows::{Checks, read};
 use crate::sql::query::{self, Query};
-use crate::sql::response::Response;
+use crate::sql::response::{Response, Severity};
 use crate::sql::session::{OutputColumn, Session, done};
 use crate::sql::shared::Shared;
 use crate::sql::statement::{Ast, Truncate};
@@ -133,6 +134,15 @@ impl ChangePlan {
         self.returning.as_ref().map(|returning| returning.columns.clone())
     }
 
+    /// Whether a column of a foreign key is assigned to.
+    fn sets_foreign_key(&self) -> bool {
+        let set = |number: &u16| {
+            let position = self.table.position(*number);
+            self.sets.iter().any(|(column, _)| Some(*column) == position)
+        };
+        self.table.foreign_keys().any(|(_, key)| key.columns.iter().any(set))
+    }
+
     /// Whether cells of `vector(n)` columns must be read before the change.
     fn needs_vectors(&self) -> bool {
         let sets_vector = self.sets.iter().any(|(column, _)| self.table.columns[*column].is_slot_vector());
@@ -219,11 +229,16 @@ impl Session {
         let snapshot = self.shared.with_transaction(|transaction| transaction.snapshot(table))?;
         let vectors = plan.needs_vectors();
         let old = read(&snapshot, &found.slots, vectors)?;
+        let referenced = self.is_referenced(&plan.table);
+        let mut changes = Vec::new();
         let mut updates = Vec::with_capacity(found.slots.len());
         for ((slot, outputs), old) in found.slots.into_iter().zip(found.outputs).zip(old) {
             let old = old.ok_or_else(|| Error::internal("a locked row is not visible"))?;
             let row = self.changed(plan, &old, &outputs, params)?;
             let vectors_changed = vectors && vectors_differ(&plan.table, &old, &row);
+            if referenced {
+                changes.push(Change { old, new: Some(row.clone()) });
+            }
             updates.push(RowUpdate { slot, row, vectors_changed });
         }
         let rows: Vec<Vec<Value>> = match plan.returning.is_some() || plan.checks.looks_at_rows() {
@@ -241,6 +256,13 @@ impl Session {
         let count = updates.len();
         if count > 0 {
             self.retry(|transaction| transaction.update(table, updates.clone())).await?;
+            if plan.sets_foreign_key() {
+                let rows: Vec<Vec<Value>> = updates.into_iter().map(|update| update.row).collect();
+                self.check_references(&plan.table, &rows).await?;
+            }
+            if referenced {
+                self.follow_references(&plan.table, &changes).await?;
+            }
         }
         self.changed_response(plan, rows, format!("UPDATE {count}"), params)
     }
@@ -249,13 +271,19 @@ impl Session {
         let found = self.find_and_lock(plan, params).await?;
         let table = plan.table.oid;
         let mut rows = Vec::new();
-        if plan.returning.is_some() {
+        let referenced = self.is_referenced(&plan.table);
+        if plan.returning.is_some() || referenced {
             let snapshot = self.shared.with_transaction(|transaction| transaction.snapshot(table))?;
             rows = read(&snapshot, &found.slots, plan.needs_vectors())?.into_iter().flatten().collect();
         }
         let count = found.slots.len();
         if count > 0 {
             self.retry(|transaction| transaction.delete(table, &found.slots)).await?;
+            if referenced {
+                let changes: Vec<Change> =
+                    rows.iter().map(|old| Change { old: old.clone(), new: None }).collect();
+                self.follow_references(&plan.table, &changes).await?;
+            }
         }
         self.changed_response(plan, rows, format!("DELETE {count}"), params)
     }
@@ -334,8 +362,33 @@ impl Session {
     pub(crate) async fn truncate(&mut self, truncate: &Truncate) -> Result<Response> {
         self.start_statement()?;
         let catalog = self.shared.current_catalog();
+        let mut tables: Vec<Arc<Table>> = Vec::new();
         for name in &truncate.tables {
-            let table = self.shared.table(&catalog, name)?;
+            tables.push(self.shared.table(&catalog, name)?);
+        }
+        let mut next = 0;
+        while let Some(table) = tables.get(next).cloned() {
+            next += 1;
+            for (child, ..) in catalog.references_to(table.oid) {
+                if tables.iter().any(|known| known.oid == child.oid) {
+                    continue;
+                }
+                if !truncate.cascade {
+                    let message = "cannot truncate a table referenced in a foreign key constraint";
+                    let hint = format!(
+                        "Truncate table \"{}\" at the same time, or use TRUNCATE ... CASCADE.",
+                        child.name
+                    );
+                    return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message)
+                        .detail(format!("Table \"{}\" references \"{}\".", child.name, table.name))
+                        .hint(hint));
+                }
+                let message = format!("truncate cascades to table \"{}\"", child.name);
+                self.notice(Severity::Notice, Error::new(SqlState("00000"), message));
+                tables.push(child.clone());
+            }
+        }
+        for table in tables {
             self.retry(|transaction| transaction.truncate(table.oid)).await?;
             if truncate.restart_identity {
                 for sequence in catalog.sequences_owned_by(table.oid) {

@@ -24,6 +24,7 @@ use crate::error::{Error, Result, SqlState};
 use crate::sql::context::PlanContext;
 use crate::sql::dml::cells::{self, Cell, ParamTypes, Target};
 use crate::sql::dml::insert::{InsertPlan, Written, cell_value, column_position};
+use crate::sql::dml::references::Change;
 use crate::sql::dml::rows::read;
 use crate::sql::expressions::{self, Projection, Relation};
 use crate::sql::session::Session;
@@ -261,6 +262,10 @@ impl Session {
             pending =
                 self.update_existing(plan, update, &rows, conflicts, params, written, &mut results).await?;
         }
+        if plan.table.foreign_keys().next().is_some() {
+            let rows: Vec<Vec<Value>> = results.iter().flatten().cloned().collect();
+            self.check_or_defer(plan, rows, written).await?;
+        }
         if self.keep_for_returning(plan) {
             written.rows.extend(results.into_iter().flatten());
         }
@@ -330,6 +335,8 @@ impl Session {
             None => true,
             Some(arrays) => arrays[0].is_valid(position) && arrays[0].as_boolean().value(position),
         };
+        let referenced = self.is_referenced(&plan.table);
+        let mut changes = Vec::new();
         let mut updates = Vec::new();
         let mut places = Vec::new();
         for (position, (row, slot, old)) in present.into_iter().enumerate().filter(|(n, _)| passes(*n)) {
@@ -345,6 +352,9 @@ impl Session {
                 };
             }
             let vectors_changed = vectors_differ(&plan.table, &old, &new);
+            if referenced {
+                changes.push(Change { old, new: Some(new.clone()) });
+            }
             places.push(row);
             updates.push(RowUpdate { slot, row: new, vectors_changed });
         }
@@ -354,6 +364,9 @@ impl Session {
         let slots = self.retry(|transaction| transaction.update(table, updates.clone())).await?;
         written.count += slots.len() as u64;
         written.touched.extend(slots);
+        if referenced {
+            self.follow_references(&plan.table, &changes).await?;
+        }
         for (row, new) in places.into_iter().zip(new_rows) {
             results[row] = Some(new);
         }

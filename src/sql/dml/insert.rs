@@ -360,6 +360,8 @@ pub struct Written {
     pub rows: Vec<Vec<Value>>,
     /// Slots this statement inserted or updated, which ON CONFLICT must not update again.
     pub touched: HashSet<u32>,
+    /// Rows whose foreign keys are checked when the statement is done.
+    pub unchecked: Vec<Vec<Value>>,
 }
 
 impl Session {
@@ -382,6 +384,8 @@ impl Session {
                 }
             }
         }
+        let deferred = std::mem::take(&mut written.unchecked);
+        self.check_references(&plan.table, &deferred).await?;
         let tag = format!("INSERT 0 {}", written.count);
         match &plan.returning {
             None => Ok(done(tag)),
@@ -483,11 +487,30 @@ impl Session {
         let table = plan.table.oid;
         let outcome = self.retry(|transaction| transaction.insert(table, &rows, on_conflict)).await?;
         written.count += outcome.slots.iter().flatten().count() as u64;
+        if plan.table.foreign_keys().next().is_some() {
+            let kept = rows.iter().zip(&outcome.slots).filter(|(_, slot)| slot.is_some());
+            let kept: Vec<Vec<Value>> = kept.map(|(row, _)| row.clone()).collect();
+            self.check_or_defer(plan, kept, written).await?;
+        }
         if plan.returning.is_some() {
             let kept = rows.into_iter().zip(&outcome.slots).filter(|(_, slot)| slot.is_some());
             written.rows.extend(kept.map(|(row, _)| row));
         }
         Ok(())
+    }
+
+    /// Checks the foreign keys of written rows; those of a table that refers to itself when all rows are there.
+    pub(super) async fn check_or_defer(
+        &mut self,
+        plan: &InsertPlan,
+        rows: Vec<Vec<Value>>,
+        written: &mut Written,
+    ) -> Result<()> {
+        if plan.table.foreign_keys().any(|(_, key)| key.table == plan.table.oid) {
+            written.unchecked.extend(rows);
+            return Ok(());
+        }
+        self.check_references(&plan.table, &rows).await
     }
 
     pub(super) fn verify_updated(

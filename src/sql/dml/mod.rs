@@ -17,6 +17,8 @@ pub mod conflict;
 pub mod defaults;
 // INSERT.
 pub mod insert;
+// What rows that refer to others do when those go.
+pub mod references;
 // RETURNING.
 pub mod returning;
 // Rows: NOT NULL, CHECK, reading them back.

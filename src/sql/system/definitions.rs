@@ -1,7 +1,8 @@
 //! Indexes and constraints as the SQL that would make them.
 
-use crate::catalog::{Catalog, Constraint, ConstraintKind, Index, Table};
-use crate::sql::system::names::{qualified, quote_ident};
+use crate::catalog::{Catalog, Constraint, ConstraintKind, Index, ReferentialAction, Table};
+use crate::planner::bindings::Execution;
+use crate::sql::system::names::{qualified, quote_ident, regclass_out};
 use crate::sql::system::types::is_default_opclass;
 use crate::types::Value;
 
@@ -54,7 +55,7 @@ pub fn index_column(table: &Table, index: &Index, place: usize, with_class: bool
 }
 
 /// `PRIMARY KEY (a, b)`, `CHECK (a > 0)`.
-pub fn constraint_definition(table: &Table, constraint: &Constraint) -> String {
+pub fn constraint_definition(execution: &Execution, table: &Table, constraint: &Constraint) -> String {
     let list = |columns: &[u16]| {
         let names = columns.iter().filter_map(|&number| table.column_number(number));
         names.map(|column| quote_ident(&column.name)).collect::<Vec<_>>().join(", ")
@@ -64,6 +65,25 @@ pub fn constraint_definition(table: &Table, constraint: &Constraint) -> String {
         ConstraintKind::Unique { columns } => format!("UNIQUE ({})", list(columns)),
         ConstraintKind::Check { sql } => format!("CHECK ({sql})"),
         ConstraintKind::NotNull { column } => format!("NOT NULL {}", list(&[*column])),
+        ConstraintKind::ForeignKey(key) => {
+            let parent = execution.session.catalog().table_by_oid(key.table).cloned();
+            let names = key.referenced.iter();
+            let names = names.filter_map(|&number| parent.as_ref()?.column_number(number));
+            let names: Vec<String> = names.map(|column| quote_ident(&column.name)).collect();
+            let mut sql = format!(
+                "FOREIGN KEY ({}) REFERENCES {}({})",
+                list(&key.columns),
+                regclass_out(execution, key.table),
+                names.join(", ")
+            );
+            let actions = [(" ON UPDATE ", key.on_update), (" ON DELETE ", key.on_delete)];
+            for (words, action) in actions.iter().filter(|(_, action)| *action != ReferentialAction::NoAction)
+            {
+                sql.push_str(words);
+                sql.push_str(action.sql());
+            }
+            sql
+        }
     }
 }
 

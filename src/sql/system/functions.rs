@@ -114,7 +114,7 @@ fn descriptions() -> Vec<Arc<ScalarUDF>> {
             let wanted = oid(&args[0])?;
             let catalog = execution.session.catalog();
             let found = catalog.tables().find_map(|table| Some((table, table.constraint(wanted)?)));
-            Ok(Value::from(found.map(|(table, constraint)| constraint_definition(table, constraint))))
+            Ok(Value::from(found.map(|(table, constraint)| constraint_definition(execution, table, constraint))))
         };
         // The catalogue keeps expressions as their text.
         strict "pg_get_expr" Type::Text => |_, args| Ok(Value::from(string(&args[0])));

@@ -96,7 +96,7 @@ pub const RELATIONS: &[Relation] = &[
         "constraint_catalog name, constraint_schema name, constraint_name name, unique_constraint_catalog name, \
             unique_constraint_schema name, unique_constraint_name name, match_option text, update_rule text, \
             delete_rule text",
-        none
+        references
     ),
     relation!(
         13_483,
@@ -251,6 +251,7 @@ fn table_constraints(execution: &Execution, rows: &mut Rows) -> Result<()> {
                 ConstraintKind::PrimaryKey { .. } => add(&constraint.name, "PRIMARY KEY", None),
                 ConstraintKind::Unique { .. } => add(&constraint.name, "UNIQUE", Some("YES")),
                 ConstraintKind::Check { .. } => add(&constraint.name, "CHECK", None),
+                ConstraintKind::ForeignKey(_) => add(&constraint.name, "FOREIGN KEY", None),
                 ConstraintKind::NotNull { .. } => {}
             }
         }
@@ -264,6 +265,26 @@ fn table_constraints(execution: &Execution, rows: &mut Rows) -> Result<()> {
 /// PostgreSQL up to 17 makes up a name for each NOT NULL here.
 fn not_null_name(table: &Table, column: &Column) -> String {
     format!("{}_{}_{}_not_null", crate::catalog::PUBLIC_SCHEMA_OID, table.oid, column.number)
+}
+
+fn references(execution: &Execution, rows: &mut Rows) -> Result<()> {
+    let database = execution.session.database();
+    let catalog = execution.session.catalog();
+    for table in catalog.tables() {
+        for (constraint, key) in table.foreign_keys() {
+            let index = catalog.unique_index_on(key.table, &key.referenced);
+            let parent = catalog.table_by_oid(key.table);
+            let unique = index.and_then(|index| Some(parent?.constraint(index.constraint?)?.name.as_str()));
+            rows.add(cells! {
+                constraint_catalog: &database, constraint_schema: &table.schema, constraint_name: &constraint.name,
+                unique_constraint_catalog: unique.map(|_| database.clone()),
+                unique_constraint_schema: unique.and(parent).map(|parent| parent.schema.clone()),
+                unique_constraint_name: unique.map(str::to_owned), match_option: "NONE",
+                update_rule: key.on_update.sql(), delete_rule: key.on_delete.sql(),
+            });
+        }
+    }
+    Ok(())
 }
 
 /// Columns of primary keys and unique constraints: (constraint, column, place from 1).
@@ -283,7 +304,8 @@ fn key_parts(table: &Table) -> Vec<(&str, &str, i32)> {
 
 fn key_columns(execution: &Execution, rows: &mut Rows) -> Result<()> {
     let database = execution.session.database();
-    for table in execution.session.catalog().tables() {
+    let catalog = execution.session.catalog();
+    for table in catalog.tables() {
         for (constraint, column, place) in key_parts(table) {
             rows.add(cells! {
                 constraint_catalog: &database, constraint_schema: &table.schema, constraint_name: constraint,
@@ -291,18 +313,42 @@ fn key_columns(execution: &Execution, rows: &mut Rows) -> Result<()> {
                 ordinal_position: place,
             });
         }
+        for (constraint, key) in table.foreign_keys() {
+            let index = catalog.unique_index_on(key.table, &key.referenced);
+            for (place, (number, referenced)) in key.columns.iter().zip(&key.referenced).enumerate() {
+                let Some(column) = table.column_number(*number) else { continue };
+                let unique = index.and_then(|index| index.columns.iter().position(|c| c == referenced));
+                rows.add(cells! {
+                    constraint_catalog: &database, constraint_schema: &table.schema,
+                    constraint_name: &constraint.name, table_catalog: &database, table_schema: &table.schema,
+                    table_name: &table.name, column_name: &column.name, ordinal_position: place as i32 + 1,
+                    position_in_unique_constraint: unique.map(|place| place as i32 + 1),
+                });
+            }
+        }
     }
     Ok(())
 }
 
 fn constraint_columns(execution: &Execution, rows: &mut Rows) -> Result<()> {
     let database = execution.session.database();
-    for table in execution.session.catalog().tables() {
+    let catalog = execution.session.catalog();
+    for table in catalog.tables() {
         for (constraint, column, _) in key_parts(table) {
             rows.add(cells! {
                 table_catalog: &database, table_schema: &table.schema, table_name: &table.name, column_name: column,
                 constraint_catalog: &database, constraint_schema: &table.schema, constraint_name: constraint,
             });
+        }
+        for (constraint, key) in table.foreign_keys() {
+            let Some(parent) = catalog.table_by_oid(key.table) else { continue };
+            for column in key.referenced.iter().filter_map(|&number| parent.column_number(number)) {
+                rows.add(cells! {
+                    table_catalog: &database, table_schema: &parent.schema, table_name: &parent.name,
+                    column_name: &column.name, constraint_catalog: &database, constraint_schema: &table.schema,
+                    constraint_name: &constraint.name,
+                });
+            }
         }
     }
     Ok(())

@@ -1,6 +1,6 @@
 //! Tables, columns, defaults, indexes, constraints, sequences and what depends on what.
 
-use crate::catalog::{Catalog, Column, ConstraintKind, Identity, Index, Table};
+use crate::catalog::{Catalog, Column, Constraint, ConstraintKind, ForeignKey, Identity, Index, Table};
 use crate::error::Result;
 use crate::planner::bindings::Execution;
 use crate::sql::system::names::{find_relation, schema_oid};
@@ -119,6 +119,9 @@ fn classes(execution: &Execution, rows: &mut Rows) -> Result<()> {
             oid: table.oid, relname: &table.name, relnamespace: namespace(&table.schema), relam: types::HEAP_OID,
             relfilenode: table.storage as u32, relhasindex: catalog.indexes_of(table.oid).next().is_some(), relkind: 'r',
             relnatts: (table.next_number() - 1) as i16, relchecks: checks as i16,
+            // psql looks for foreign keys only where this is set: PostgreSQL enforces them by triggers.
+            relhastriggers: table.foreign_keys().next().is_some()
+                || catalog.references_to(table.oid).next().is_some(),
         });
     }
     for index in catalog.indexes() {
@@ -288,16 +291,36 @@ fn constraints(execution: &Execution, rows: &mut Rows) -> Result<()> {
                 }
                 // PostgreSQL up to 17 keeps NOT NULL with the column only.
                 ConstraintKind::NotNull { .. } => continue,
+                ConstraintKind::ForeignKey(key) => {
+                    add_foreign_key(&catalog, table, constraint, key, rows);
+                    continue;
+                }
             };
             let index = catalog.index_of_constraint(constraint.oid).map_or(0, |index| index.oid);
             rows.add(cells! {
                 oid: constraint.oid, conname: &constraint.name, connamespace: schema_oid(&catalog, &table.schema),
-                contype: kind, conrelid: table.oid, conindid: index, conkey: columns, conbin: check,
+                contype: kind, confupdtype: ' ', confdeltype: ' ', confmatchtype: ' ', conrelid: table.oid, conindid: index, conkey: columns, conbin: check,
                 connoinherit: kind != 'c',
             });
         }
     }
     Ok(())
+}
+
+fn add_foreign_key(
+    catalog: &Catalog,
+    table: &Table,
+    constraint: &Constraint,
+    key: &ForeignKey,
+    rows: &mut Rows,
+) {
+    let index = catalog.unique_index_on(key.table, &key.referenced).map_or(0, |index| index.oid);
+    rows.add(cells! {
+        oid: constraint.oid, conname: &constraint.name, connamespace: schema_oid(catalog, &table.schema),
+        contype: 'f', conrelid: table.oid, conindid: index, conkey: numbers(&key.columns), confrelid: key.table,
+        confkey: numbers(&key.referenced), confupdtype: key.on_update.letter(),
+        confdeltype: key.on_delete.letter(), confmatchtype: "s", connoinherit: true,
+    });
 }
 
 fn sequences(execution: &Execution, rows: &mut Rows) -> Result<()> {
