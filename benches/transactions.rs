@@ -87,6 +87,7 @@ fn create(database: &Arc<Database>, name: &str, dimensions: usize) -> Oid {
             column(3, "embedding", Type::Vector(Some(dimensions as u16))),
         ],
         dropped: Vec::new(),
+        materialized: None,
         constraints: vec![Constraint { oid: txn.new_oid(), name: format!("{name}_pkey"), kind: key }],
         kind: TableKind::Ordinary,
         comment: None,

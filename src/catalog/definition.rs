@@ -17,6 +17,7 @@ pub enum Object {
     Table(Table),
     Index(Index),
     Sequence(Sequence),
+    View(View),
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -43,6 +44,47 @@ pub struct Table {
     /// COMMENT ON TABLE.
     #[serde(default)]
     pub comment: Option<String>,
+    /// For a materialized view: what its rows are the result of.
+    #[serde(default)]
+    pub materialized: Option<Materialized>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Materialized {
+    pub query: StoredQuery,
+    /// Whether the query has run since WITH NO DATA.
+    pub populated: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct View {
+    pub oid: Oid,
+    pub schema: String,
+    pub name: String,
+    pub columns: Vec<ViewColumn>,
+    pub query: StoredQuery,
+    #[serde(default)]
+    pub comment: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ViewColumn {
+    pub name: String,
+    pub ty: Type,
+}
+
+/// A query as SQL text in which every relation is named with its schema and no outer `*` is left.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StoredQuery {
+    pub sql: String,
+    pub uses: Vec<Use>,
+}
+
+/// A relation that a stored query reads, and the numbers of the columns it needs there (none for a view).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Use {
+    pub relation: Oid,
+    pub columns: Vec<u16>,
 }
 
 /// What kind of relation a [`Table`] is.
@@ -212,6 +254,7 @@ impl Object {
             Object::Table(table) => table.oid,
             Object::Index(index) => index.oid,
             Object::Sequence(sequence) => sequence.oid,
+            Object::View(view) => view.oid,
         }
     }
 }
@@ -269,6 +312,14 @@ impl Table {
     /// `schema.name`, unquoted, for messages of the operator.
     pub fn qualified_name(&self) -> String {
         format!("{}.{}", self.schema, self.name)
+    }
+}
+
+impl StoredQuery {
+    /// Whether it reads the relation, or the column of it.
+    pub fn uses(&self, relation: Oid, column: Option<u16>) -> bool {
+        let about = |found: &&Use| found.relation == relation;
+        self.uses.iter().find(about).is_some_and(|found| column.is_none_or(|c| found.columns.contains(&c)))
     }
 }
 

@@ -1,4 +1,4 @@
-//! What exists: schemas, tables, columns, constraints, indexes and sequences.
+//! What exists: schemas, tables, columns, constraints, indexes, sequences and views.
 //!
 //! The catalogue is rows: every object is one JSON document under its oid in the tree of storage 0, written by the
 //! same log records and the same commit as rows are, which is what makes DDL transactional. In memory it is an
@@ -18,7 +18,8 @@ mod version;
 
 pub use definition::{
     Column, Constraint, ConstraintKind, DefaultExpr, DroppedColumn, ForeignKey, HnswOptions, Identity, Index,
-    IndexMethod, IndexMetric, Object, Oid, ReferentialAction, Schema, Sequence, Table, TableKind,
+    IndexMethod, IndexMetric, Materialized, Object, Oid, ReferentialAction, Schema, Sequence, StoredQuery,
+    Table, TableKind, Use, View, ViewColumn,
 };
 pub use edit::Edit;
 pub use version::{Catalog, Relation};

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::catalog::definition::{Constraint, ForeignKey, Index, Object, Oid, Schema, Sequence, Table};
+use crate::catalog::definition::{
+    Constraint, ForeignKey, Index, Object, Oid, Schema, Sequence, StoredQuery, Table, View,
+};
 use crate::catalog::{Edit, PUBLIC_SCHEMA, PUBLIC_SCHEMA_OID};
 
 /// All definitions as of one commit (or inside one transaction, with its own DDL).
@@ -15,7 +17,8 @@ pub struct Catalog {
     tables: BTreeMap<Oid, Arc<Table>>,
     indexes: BTreeMap<Oid, Arc<Index>>,
     sequences: BTreeMap<Oid, Arc<Sequence>>,
-    /// (schema, name) of tables, indexes and sequences, which share one name space, as in PostgreSQL.
+    views: BTreeMap<Oid, Arc<View>>,
+    /// (schema, name) of tables, indexes, sequences and views, which share one name space, as in PostgreSQL.
     names: BTreeMap<(String, String), Oid>,
 }
 
@@ -25,6 +28,7 @@ pub enum Relation {
     Table(Arc<Table>),
     Index(Arc<Index>),
     Sequence(Arc<Sequence>),
+    View(Arc<View>),
 }
 
 impl Default for Catalog {
@@ -43,6 +47,7 @@ impl Catalog {
             tables: BTreeMap::new(),
             indexes: BTreeMap::new(),
             sequences: BTreeMap::new(),
+            views: BTreeMap::new(),
             names: BTreeMap::new(),
         }
     }
@@ -67,6 +72,9 @@ impl Catalog {
         }
         if let Some(index) = self.indexes.get(&oid) {
             return Some(Relation::Index(index.clone()));
+        }
+        if let Some(view) = self.views.get(&oid) {
+            return Some(Relation::View(view.clone()));
         }
         self.sequences.get(&oid).cloned().map(Relation::Sequence)
     }
@@ -93,6 +101,26 @@ impl Catalog {
 
     pub fn sequence_by_oid(&self, oid: Oid) -> Option<&Arc<Sequence>> {
         self.sequences.get(&oid)
+    }
+
+    pub fn view(&self, schema: &str, name: &str) -> Option<&Arc<View>> {
+        self.views.get(self.names.get(&(schema.to_owned(), name.to_owned()))?)
+    }
+
+    pub fn view_by_oid(&self, oid: Oid) -> Option<&Arc<View>> {
+        self.views.get(&oid)
+    }
+
+    pub fn views(&self) -> impl Iterator<Item = &Arc<View>> {
+        self.views.values()
+    }
+
+    /// All views, materialized ones too: oid and query.
+    pub fn stored_queries(&self) -> impl Iterator<Item = (Oid, &StoredQuery)> {
+        let views = self.views.values().map(|view| (view.oid, &view.query));
+        let materialized = self.tables.values();
+        let materialized = materialized.filter_map(|t| Some((t.oid, &t.materialized.as_ref()?.query)));
+        views.chain(materialized)
     }
 
     pub fn schemas(&self) -> impl Iterator<Item = &Arc<Schema>> {
@@ -156,6 +184,7 @@ impl Catalog {
             .max(last(self.tables.keys().next_back()))
             .max(last(self.indexes.keys().next_back()))
             .max(last(self.sequences.keys().next_back()))
+            .max(last(self.views.keys().next_back()))
             .max(constraints.unwrap_or(0))
     }
 
@@ -179,6 +208,7 @@ impl Catalog {
         self.tables.remove(&oid);
         self.indexes.remove(&oid);
         self.sequences.remove(&oid);
+        self.views.remove(&oid);
     }
 
     fn put(&mut self, object: Object) {
@@ -187,6 +217,7 @@ impl Catalog {
             Object::Table(table) => drop(self.tables.insert(table.oid, Arc::new(table))),
             Object::Index(index) => drop(self.indexes.insert(index.oid, Arc::new(index))),
             Object::Sequence(sequence) => drop(self.sequences.insert(sequence.oid, Arc::new(sequence))),
+            Object::View(view) => drop(self.views.insert(view.oid, Arc::new(view))),
         }
     }
 
@@ -197,6 +228,7 @@ impl Catalog {
         let sequences = self.sequences.values().map(|s| ((s.schema.clone(), s.name.clone()), s.oid));
         let indexes =
             self.indexes.values().map(|i| ((self.schema_of_index(i).to_owned(), i.name.clone()), i.oid));
-        self.names = tables.chain(sequences).chain(indexes).collect();
+        let views = self.views.values().map(|v| ((v.schema.clone(), v.name.clone()), v.oid));
+        self.names = tables.chain(sequences).chain(indexes).chain(views).collect();
     }
 }

@@ -155,7 +155,7 @@ impl Transaction {
             match edit {
                 Edit::Put(Object::Table(table)) => self.lock_table(table.oid)?,
                 Edit::Put(Object::Index(index)) => self.lock_table(index.table)?,
-                Edit::Put(Object::Sequence(_) | Object::Schema(_)) | Edit::Delete(_) => {}
+                Edit::Put(Object::Sequence(_) | Object::Schema(_) | Object::View(_)) | Edit::Delete(_) => {}
             }
         }
         self.check_current(&known, &edits)?;
@@ -324,6 +324,7 @@ fn name_of(object: &Object, catalog: &Catalog) -> Option<(String, String)> {
         Object::Table(table) => Some((table.schema.clone(), table.name.clone())),
         Object::Sequence(sequence) => Some((sequence.schema.clone(), sequence.name.clone())),
         Object::Index(index) => Some((catalog.schema_of_index(index).to_owned(), index.name.clone())),
+        Object::View(view) => Some((view.schema.clone(), view.name.clone())),
         Object::Schema(_) => None,
     }
 }
@@ -332,6 +333,7 @@ fn name_of_oid(catalog: &Catalog, oid: Oid) -> Option<(String, String)> {
     match catalog.relation_by_oid(oid)? {
         Relation::Table(table) => Some((table.schema.clone(), table.name.clone())),
         Relation::Sequence(sequence) => Some((sequence.schema.clone(), sequence.name.clone())),
+        Relation::View(view) => Some((view.schema.clone(), view.name.clone())),
         Relation::Index(index) => Some((catalog.schema_of_index(&index).to_owned(), index.name.clone())),
     }
 }

@@ -108,5 +108,6 @@ fn object(catalog: &Catalog, oid: Oid) -> Option<Object> {
         Relation::Table(table) => Object::Table((*table).clone()),
         Relation::Index(index) => Object::Index((*index).clone()),
         Relation::Sequence(sequence) => Object::Sequence((*sequence).clone()),
+        Relation::View(view) => Object::View((*view).clone()),
     })
 }

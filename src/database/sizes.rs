@@ -27,7 +27,7 @@ impl Database {
                     saved.unwrap_or_else(|| known.graph.bytes())
                 }))
             }
-            Relation::Sequence(_) => Some(0),
+            Relation::Sequence(_) | Relation::View(_) => Some(0),
         }
     }
 

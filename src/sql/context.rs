@@ -3,6 +3,7 @@
 //! DataFusion's SQL planner asks for every name it meets; here it finds the catalogue of the transaction. The tables
 //! that were found are noted, because each needs a snapshot when the plan runs.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::sync::Arc;
 
@@ -13,11 +14,13 @@ use datafusion::datasource::cte_worktable::CteWorkTable;
 use datafusion::datasource::provider_as_source;
 use datafusion::logical_expr::planner::{ContextProvider, ExprPlanner, TypePlanner};
 use datafusion::logical_expr::simplify::SimplifyContext;
-use datafusion::logical_expr::{AggregateUDF, Expr, HigherOrderUDF, ScalarUDF, TableSource, WindowUDF};
+use datafusion::logical_expr::{
+    AggregateUDF, Expr, HigherOrderUDF, LogicalPlan, ScalarUDF, TableSource, TableType, WindowUDF,
+};
 use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use datafusion::sql::sqlparser::ast;
 
-use crate::catalog::{Catalog, Oid};
+use crate::catalog::{Catalog, Oid, View};
 use crate::error::{Error, SqlState};
 use crate::planner::environment::Environment;
 use crate::planner::system::SystemProvider;
@@ -46,11 +49,13 @@ pub struct PlanContext<'a> {
 pub struct Names<'a> {
     context: &'a PlanContext<'a>,
     tables: RefCell<Vec<Oid>>,
+    /// Views that are being expanded.
+    depth: std::cell::Cell<usize>,
 }
 
 impl<'a> Names<'a> {
     pub fn new(context: &'a PlanContext<'a>) -> Names<'a> {
-        Names { context, tables: RefCell::default() }
+        Names { context, tables: RefCell::default(), depth: std::cell::Cell::new(0) }
     }
 
     /// The tables that were named, each once.
@@ -71,21 +76,44 @@ impl<'a> Names<'a> {
                 .chain(self.context.search_path.iter().map(String::as_str))
                 .find_map(|schema| self.find_in(schema, name.table())),
         };
-        found.ok_or_else(|| self.missing(name))
+        found.unwrap_or_else(|| Err(self.missing(name)))
     }
 
-    fn find_in(&self, schema: &str, table: &str) -> Option<Arc<dyn TableSource>> {
+    fn find_in(&self, schema: &str, table: &str) -> Option<crate::error::Result<Arc<dyn TableSource>>> {
         if let Some(system) = self.context.environment.system().table(schema, table) {
-            return Some(provider_as_source(Arc::new(SystemProvider::new(system))));
+            return Some(Ok(provider_as_source(Arc::new(SystemProvider::new(system)))));
+        }
+        if let Some(view) = self.context.catalog.view(schema, table) {
+            return Some(self.expand(view));
         }
         let table = self.context.catalog.table(schema, table)?;
+        if table.materialized.as_ref().is_some_and(|materialized| !materialized.populated) {
+            let message = format!("materialized view \"{}\" has not been populated", table.name);
+            return Some(Err(Error::new(SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE, message)
+                .hint("Use the REFRESH MATERIALIZED VIEW command.")));
+        }
         self.tables.borrow_mut().push(table.oid);
         let provider = TableSourceProvider::new(
             Arc::clone(self.context.catalog),
             Arc::clone(table),
             self.context.expose_slots,
         );
-        Some(provider_as_source(Arc::new(provider)))
+        Some(Ok(provider_as_source(Arc::new(provider))))
+    }
+
+    /// A view's query in the place of its name.
+    fn expand(&self, view: &View) -> crate::error::Result<Arc<dyn TableSource>> {
+        let depth = self.depth.get() + 1;
+        if depth > VIEWS_NESTED_MAX {
+            let message = format!("infinite recursion detected in rules for relation \"{}\"", view.name);
+            return Err(Error::new(SqlState("42P17"), message));
+        }
+        let context = PlanContext { expose_slots: false, param_types: &[], ..*self.context };
+        let inner = Names::new(&context);
+        inner.depth.set(depth);
+        let plan = crate::sql::query::view_plan(view, &inner)?;
+        self.tables.borrow_mut().extend(inner.tables());
+        Ok(Arc::new(ViewSource { schema: Arc::clone(plan.schema().inner()), plan }))
     }
 
     fn missing(&self, name: &TableReference) -> Error {
@@ -177,6 +205,30 @@ impl ContextProvider for Names<'_> {
 
     fn udwf_names(&self) -> Vec<String> {
         vec!["rank".to_owned()]
+    }
+}
+
+/// Views that read views that read views: deeper than people go.
+const VIEWS_NESTED_MAX: usize = 100;
+
+/// A view's plan, which the planner puts where the name stands.
+#[derive(Debug)]
+struct ViewSource {
+    schema: SchemaRef,
+    plan: LogicalPlan,
+}
+
+impl TableSource for ViewSource {
+    fn schema(&self) -> SchemaRef {
+        Arc::clone(&self.schema)
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::View
+    }
+
+    fn get_logical_plan(&self) -> Option<Cow<'_, LogicalPlan>> {
+        Some(Cow::Borrowed(&self.plan))
     }
 }
 

@@ -30,7 +30,6 @@ const UNSUPPORTED_OBJECTS: &[&str] = &[
     "GROUP",
     "LANGUAGE",
     "LARGE OBJECT",
-    "MATERIALIZED VIEW",
     "OPERATOR",
     "OWNED",
     "POLICY",
@@ -49,7 +48,6 @@ const UNSUPPORTED_OBJECTS: &[&str] = &[
     "TRIGGER",
     "TYPE",
     "USER",
-    "VIEW",
 ];
 
 fn refuse_unsupported(w: &Words, verb: &str) -> Parsed<()> {
@@ -73,10 +71,16 @@ pub fn create(w: &mut Words) -> Parsed<Ast> {
     if w.at("UNLOGGED") {
         return Err(Error::unsupported("an unlogged table").into());
     }
-    w.accept("OR REPLACE");
+    let replace = w.accept("OR REPLACE");
     refuse_unsupported(w, "CREATE")?;
     if w.at("CONSTRAINT TRIGGER") || w.at("RECURSIVE VIEW") {
-        return Err(Error::unsupported("CREATE TRIGGER or VIEW").into());
+        return Err(Error::unsupported("CREATE TRIGGER or RECURSIVE VIEW").into());
+    }
+    if w.accept("VIEW") {
+        return create_view(w, replace, false);
+    }
+    if w.accept("MATERIALIZED VIEW") {
+        return create_view(w, false, true);
     }
     if w.at("UNIQUE") || w.at("INDEX") {
         return create_index(w);
@@ -99,6 +103,35 @@ pub fn create(w: &mut Words) -> Parsed<Ast> {
         return Ok(Ast::CreateSchema { name, if_not_exists });
     }
     w.unexpected("an object")
+}
+
+fn create_view(w: &mut Words, replace: bool, materialized: bool) -> Parsed<Ast> {
+    let if_not_exists = materialized && w.accept("IF NOT EXISTS");
+    let name = w.name()?;
+    let columns = if *w.peek() == Token::LParen { w.parenthesised(Words::identifier)? } else { Vec::new() };
+    if w.at("USING") || w.at("WITH") {
+        return Err(Error::unsupported("an option of a view").into());
+    }
+    w.expect("AS")?;
+    let query = w.query()?;
+    let mut with_data = true;
+    if materialized {
+        with_data = !w.accept("WITH NO DATA");
+        w.accept("WITH DATA");
+    } else if w.at("WITH") {
+        return Err(Error::unsupported("WITH CHECK OPTION").into());
+    }
+    let materialized = materialized.then_some(with_data);
+    Ok(Ast::CreateView(Box::new(CreateView { name, replace, if_not_exists, columns, query, materialized })))
+}
+
+pub fn refresh(w: &mut Words) -> Parsed<Ast> {
+    w.expect("REFRESH MATERIALIZED VIEW")?;
+    let concurrently = w.accept("CONCURRENTLY");
+    let name = w.name()?;
+    let with_data = !w.accept("WITH NO DATA");
+    w.accept("WITH DATA");
+    Ok(Ast::Refresh { name, concurrently, with_data })
 }
 
 fn create_extension(w: &mut Words) -> Parsed<Ast> {
@@ -216,7 +249,12 @@ fn create_table(w: &mut Words) -> Parsed<Ast> {
             return options.unexpected("an option of a sequence");
         }
     }
-    Ok(convert_table(w, table, identities)?)
+    let mut ast = convert_table(w, table, identities)?;
+    if let Ast::CreateTableAs { with_data, .. } = &mut ast {
+        *with_data = !w.accept("WITH NO DATA");
+        w.accept("WITH DATA");
+    }
+    Ok(ast)
 }
 
 /// `identities` are the options of the identity columns in their order.
@@ -500,6 +538,8 @@ pub fn drop(w: &mut Words) -> Parsed<Ast> {
         ObjectKind::Schema
     } else if w.accept("VIEW") {
         ObjectKind::View
+    } else if w.accept("MATERIALIZED VIEW") {
+        ObjectKind::MaterializedView
     } else {
         refuse_unsupported(w, "DROP")?;
         return w.unexpected("an object");
@@ -520,6 +560,12 @@ pub fn alter(w: &mut Words) -> Parsed<Ast> {
     }
     if w.accept("SEQUENCE") {
         return alter_sequence(w);
+    }
+    if w.accept("VIEW") {
+        return alter_view(w, ObjectKind::View);
+    }
+    if w.accept("MATERIALIZED VIEW") {
+        return alter_view(w, ObjectKind::MaterializedView);
     }
     if w.accept("INDEX") {
         let if_exists = w.accept("IF EXISTS");
@@ -551,6 +597,23 @@ pub fn alter(w: &mut Words) -> Parsed<Ast> {
     }
     refuse_unsupported(w, "ALTER")?;
     w.unexpected("an object")
+}
+
+fn alter_view(w: &mut Words, kind: ObjectKind) -> Parsed<Ast> {
+    let if_exists = w.accept("IF EXISTS");
+    let name = w.name()?;
+    if w.accept("RENAME TO") {
+        return Ok(Ast::Rename { kind, name, if_exists, to: w.identifier()? });
+    }
+    if w.accept("SET SCHEMA") {
+        return Ok(Ast::SetSchema { kind, name, if_exists, schema: w.identifier()? });
+    }
+    if w.accept("OWNER TO") {
+        let owner = w.identifier()?;
+        let tag = if kind == ObjectKind::View { "ALTER VIEW" } else { "ALTER MATERIALIZED VIEW" };
+        return Ok(Ast::AlterOwner { kind: tag, name, owner, if_exists });
+    }
+    Err(Error::unsupported("ALTER VIEW of this form").into())
 }
 
 fn alter_sequence(w: &mut Words) -> Parsed<Ast> {
@@ -743,7 +806,7 @@ pub fn comment(w: &mut Words) -> Parsed<Ast> {
     w.expect("COMMENT ON")?;
     let Some(kind) = w.word() else { return w.unexpected("an object") };
     let (name, column) = match kind.as_str() {
-        "TABLE" | "INDEX" | "SEQUENCE" | "SCHEMA" | "DATABASE" | "EXTENSION" => (w.name()?, None),
+        "TABLE" | "INDEX" | "SEQUENCE" | "SCHEMA" | "DATABASE" | "EXTENSION" | "VIEW" => (w.name()?, None),
         "COLUMN" => {
             let (table, column) = qualified_column(w)?;
             (table, Some(column))

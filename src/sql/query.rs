@@ -44,6 +44,8 @@ pub struct Query {
     pub columns: Arc<[OutputColumn]>,
     tables: Vec<Oid>,
     logical: LogicalPlan,
+    /// As planned, before the optimiser.
+    outputs: Arc<DFSchema>,
     environment: Arc<Environment>,
     pool: PlanPool,
 }
@@ -65,6 +67,7 @@ pub fn plan_for(query: &ast::Query, context: &PlanContext, targets: &[Type]) -> 
     let plan = prepare(raw, &param_types).map_err(from_datafusion)?;
     let plan = assign(plan, targets).map_err(from_datafusion)?;
     let columns = output_columns(&plan, names);
+    let outputs = Arc::clone(plan.schema());
     let plan = to_wire_types(plan).map_err(from_datafusion)?;
     let state = context.environment.state();
     let optimised = state.optimize(&plan).map_err(from_datafusion)?;
@@ -74,6 +77,7 @@ pub fn plan_for(query: &ast::Query, context: &PlanContext, targets: &[Type]) -> 
         columns: columns.into(),
         tables: resolver.tables(),
         logical,
+        outputs,
         environment: Arc::clone(context.environment),
         pool: PlanPool::default(),
     })
@@ -108,6 +112,22 @@ fn with_parameter_types(
     }
     let all: Vec<Option<Type>> = types.iter().cloned().map(Some).collect();
     Ok((to_relation(statement, resolver, &all)?, types))
+}
+
+/// The plan of a stored query, with the view's columns; planned where a query names the view.
+pub fn view_plan(view: &crate::catalog::View, resolver: &Names) -> Result<LogicalPlan> {
+    let parsed = crate::sql::dialect::parse(&view.query.sql)?.pop().map(|statement| statement.ast);
+    let Some(crate::sql::statement::Ast::Query(query)) = parsed else {
+        return Err(Error::internal(format!("view {} is no query", view.name)));
+    };
+    let (query, _) = rewrite::query(&query)?;
+    let plan = to_relation(&ast::Statement::Query(Box::new(query)), resolver, &[])?;
+    let outputs = plan.schema().columns();
+    let outputs = outputs.into_iter().zip(&view.columns);
+    let outputs = outputs.map(|(output, column)| Expr::Column(output).alias(&column.name));
+    let outputs: Vec<Expr> = outputs.collect();
+    let plan = LogicalPlanBuilder::from(plan).project(outputs).and_then(|builder| builder.build());
+    plan.map_err(from_datafusion)
 }
 
 fn to_relation(statement: &ast::Statement, resolver: &Names, types: &[Option<Type>]) -> Result<LogicalPlan> {
@@ -231,6 +251,14 @@ impl Query {
         options: ExplainOptions,
     ) -> Result<Vec<String>> {
         crate::planner::explain::explain(&self.logical, &self.environment, execution, options).await
+    }
+
+    /// Per output the relation it is of, by alias, and its name there.
+    pub fn qualified_outputs(&self) -> Vec<(Option<String>, String)> {
+        let schema = self.outputs.iter();
+        schema
+            .map(|(qualifier, field)| (qualifier.map(|q| q.table().to_owned()), field.name().clone()))
+            .collect()
     }
 
     /// The optimised plan.

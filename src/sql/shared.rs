@@ -81,6 +81,10 @@ impl Shared {
     pub fn table(&self, catalog: &Catalog, name: &Name) -> Result<Arc<Table>> {
         match self.relation(catalog, name) {
             Some(Relation::Table(table)) => Ok(table),
+            Some(Relation::View(_)) => Err(Error::unsupported(format!(
+                "changing rows or the definition of a view (\"{}\")",
+                name.name
+            ))),
             Some(_) => {
                 Err(Error::new(SqlState::WRONG_OBJECT_TYPE, format!("\"{}\" is not a table", name.name)))
             }
@@ -90,6 +94,16 @@ impl Shared {
             }
             None => Err(undefined_relation(name)),
         }
+    }
+
+    /// The table whose rows a statement changes: [`Shared::table`], and 42809 for a materialized view.
+    pub fn writable_table(&self, catalog: &Catalog, name: &Name) -> Result<Arc<Table>> {
+        let table = self.table(catalog, name)?;
+        if table.materialized.is_some() {
+            let message = format!("cannot change materialized view \"{}\"", table.name);
+            return Err(Error::new(SqlState::WRONG_OBJECT_TYPE, message));
+        }
+        Ok(table)
     }
 
     pub fn sequence(&self, catalog: &Catalog, name: &Name) -> Result<Arc<Sequence>> {

@@ -93,6 +93,12 @@ pub enum Ast {
         query: Box<ast::Query>,
         with_data: bool,
     },
+    CreateView(Box<CreateView>),
+    Refresh {
+        name: Name,
+        concurrently: bool,
+        with_data: bool,
+    },
     CreateIndex(Box<CreateIndex>),
     CreateSequence(Box<CreateSequence>),
     CreateSchema {
@@ -304,6 +310,18 @@ pub struct CreateTable {
     pub constraints: Vec<TableConstraint>,
 }
 
+/// CREATE VIEW and CREATE MATERIALIZED VIEW.
+#[derive(Clone, Debug)]
+pub struct CreateView {
+    pub name: Name,
+    pub replace: bool,
+    pub if_not_exists: bool,
+    pub columns: Vec<String>,
+    pub query: Box<ast::Query>,
+    /// None for a plain view; else WITH [NO] DATA.
+    pub materialized: Option<bool>,
+}
+
 #[derive(Clone, Debug)]
 pub struct ColumnDefinition {
     pub name: String,
@@ -404,6 +422,7 @@ pub enum ObjectKind {
     Extension,
     Schema,
     View,
+    MaterializedView,
     Column,
     Constraint,
 }
@@ -555,6 +574,9 @@ impl Ast {
             Ast::Close(None) => "CLOSE CURSOR ALL",
             Ast::CreateTable(_) => "CREATE TABLE",
             Ast::CreateTableAs { .. } => "CREATE TABLE AS",
+            Ast::CreateView(view) if view.materialized.is_some() => "CREATE MATERIALIZED VIEW",
+            Ast::CreateView(_) => "CREATE VIEW",
+            Ast::Refresh { .. } => "REFRESH MATERIALIZED VIEW",
             Ast::CreateIndex(_) => "CREATE INDEX",
             Ast::CreateSequence(_) => "CREATE SEQUENCE",
             Ast::CreateSchema { .. } => "CREATE SCHEMA",
@@ -580,6 +602,8 @@ impl Ast {
             Ast::Explain(explain) => explain.analyze && explain.statement.writes(),
             Ast::CreateTable(_)
             | Ast::CreateTableAs { .. }
+            | Ast::CreateView(_)
+            | Ast::Refresh { .. }
             | Ast::CreateIndex(_)
             | Ast::CreateSequence(_)
             | Ast::CreateSchema { .. }
@@ -611,6 +635,7 @@ impl ObjectKind {
             ObjectKind::Extension => "extension",
             ObjectKind::Schema => "schema",
             ObjectKind::View => "view",
+            ObjectKind::MaterializedView => "materialized view",
             ObjectKind::Column => "column",
             ObjectKind::Constraint => "constraint",
         }
@@ -623,6 +648,7 @@ impl ObjectKind {
             ObjectKind::Extension => "DROP EXTENSION",
             ObjectKind::Schema => "DROP SCHEMA",
             ObjectKind::View => "DROP VIEW",
+            ObjectKind::MaterializedView => "DROP MATERIALIZED VIEW",
             _ => "DROP TABLE",
         }
     }
@@ -632,6 +658,8 @@ impl ObjectKind {
             ObjectKind::Index => "ALTER INDEX",
             ObjectKind::Sequence => "ALTER SEQUENCE",
             ObjectKind::Schema => "ALTER SCHEMA",
+            ObjectKind::View => "ALTER VIEW",
+            ObjectKind::MaterializedView => "ALTER MATERIALIZED VIEW",
             _ => "ALTER TABLE",
         }
     }

@@ -101,7 +101,7 @@ impl KnnProvider {
     }
 
     /// The number of the column that is searched.
-    fn column_number(&self) -> u16 {
+    pub fn column_number(&self) -> u16 {
         self.table.definition().columns[self.question.column].number
     }
 }

@@ -102,6 +102,7 @@ pub fn create_table(txn: &mut Transaction, name: &str) -> Result<()> {
         constraints: vec![Constraint { oid: txn.new_oid(), name: format!("{name}_pkey"), kind }],
         kind: TableKind::Ordinary,
         comment: None,
+        materialized: None,
     };
     now(txn.create_table(table, Vec::new()))
 }

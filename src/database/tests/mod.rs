@@ -74,6 +74,7 @@ pub fn create_t(database: &Arc<Database>) -> Oid {
         constraints: vec![constraint],
         kind: TableKind::Ordinary,
         comment: None,
+        materialized: None,
     };
     done(txn.create_table(table, Vec::new()));
     txn.commit().unwrap();

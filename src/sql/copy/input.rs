@@ -209,7 +209,7 @@ impl Session {
         options: &CopyOptions,
     ) -> Result<Response> {
         let catalog = self.shared.current_catalog();
-        let table = self.shared.table(&catalog, name)?;
+        let table = self.shared.writable_table(&catalog, name)?;
         let columns = listed_columns(&table, columns)?;
         let names: Vec<String> = columns.iter().map(|&column| table.columns[column].name.clone()).collect();
         let options = Options::new(options, true, &names)?;

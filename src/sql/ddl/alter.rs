@@ -7,7 +7,7 @@ use futures::StreamExt;
 
 use crate::catalog::{
     Catalog, Constraint, ConstraintKind as StoredKind, DefaultExpr, DroppedColumn, Edit, ForeignKey, Index,
-    IndexMethod, Object, Relation, Schema, Sequence, Table,
+    IndexMethod, Object, Relation, Schema, Sequence, Table, View,
 };
 use crate::error::{Error, Result, SqlState};
 use crate::sql::ddl::references::with_renamed_column;
@@ -344,6 +344,7 @@ impl Session {
             return self.missing_column(table, name, if_exists);
         };
         let number = table.columns[position].number;
+        self.drop_readers(&[table.oid], Some(number), cascade).await?;
         let what = format!("column {name} of table {}", table.name);
         self.drop_references(table, &what, cascade, |key| key.referenced.contains(&number)).await?;
         let catalog = self.shared.current_catalog();
@@ -501,6 +502,8 @@ impl Session {
             let message = format!("column \"{to}\" of relation \"{}\" already exists", table.name);
             return Err(Error::new(SqlState::DUPLICATE_COLUMN, message));
         }
+        let number = table.columns[position].number;
+        self.refuse_read(table.oid, Some(number), "renaming a column")?;
         let mut altered = table.clone();
         altered.columns[position].name = to.into();
         for constraint in &mut altered.constraints {
@@ -660,7 +663,11 @@ impl Session {
             Relation::Table(table) => table.schema.clone(),
             Relation::Sequence(sequence) => sequence.schema.clone(),
             Relation::Index(index) => catalog.schema_of_index(index).to_string(),
+            Relation::View(view) => view.schema.clone(),
         };
+        if let Relation::Table(table) = &found {
+            self.refuse_read(table.oid, None, "renaming a table")?;
+        }
         if catalog.relation(&schema, to).is_some() {
             let message = format!("relation \"{to}\" already exists");
             return Err(Error::new(SqlState::DUPLICATE_TABLE, message));
@@ -676,6 +683,10 @@ impl Session {
                     ..(*sequence).clone()
                 }));
                 edits.extend(renamed_defaults(&catalog, sequence.oid, &schema, to));
+            }
+            Relation::View(view) => {
+                self.refuse_read(view.oid, None, "renaming a view")?;
+                edits.push(Object::View(View { name: to.into(), ..(*view).clone() }));
             }
             Relation::Index(index) => {
                 if let Some(constraint) = index.constraint {
@@ -696,7 +707,14 @@ impl Session {
             return Err(Error::new(SqlState::INVALID_SCHEMA_NAME, message));
         };
         self.check_new_schema(catalog, to)?;
+        for table in catalog.tables().filter(|table| table.schema == name) {
+            self.refuse_read(table.oid, None, "renaming the schema of a table")?;
+        }
         let mut edits = vec![Object::Schema(Schema { oid: schema.oid, name: to.into() })];
+        for view in catalog.views().filter(|view| view.schema == name) {
+            self.refuse_read(view.oid, None, "renaming the schema of a view")?;
+            edits.push(Object::View(View { schema: to.into(), ..(**view).clone() }));
+        }
         for table in catalog.tables().filter(|table| table.schema == name) {
             edits.push(Object::Table(Table { schema: to.into(), ..(**table).clone() }));
         }
@@ -759,8 +777,15 @@ impl Session {
         let mut moved: Vec<&Arc<Sequence>> = Vec::new();
         let sequence;
         match found {
+            Relation::View(view) if view.schema == schema => return Ok(done(tag)),
+            Relation::View(view) => {
+                self.refuse_read(view.oid, None, "moving a view")?;
+                refuse_taken(&catalog, schema, &view.name)?;
+                edits.push(Object::View(View { schema: schema.into(), ..(*view).clone() }));
+            }
             Relation::Table(table) if table.schema == schema => return Ok(done(tag)),
             Relation::Table(table) => {
+                self.refuse_read(table.oid, None, "moving a table")?;
                 let indexes = catalog.indexes_of(table.oid).map(|index| &index.name);
                 moved.extend(catalog.sequences_owned_by(table.oid));
                 let names = indexes.chain(moved.iter().map(|sequence| &sequence.name)).chain([&table.name]);

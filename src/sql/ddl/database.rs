@@ -103,6 +103,20 @@ impl Session {
                 let message = format!("extension \"{}\" does not exist", name.name);
                 return Err(Error::new(SqlState::UNDEFINED_OBJECT, message));
             }
+            "VIEW" => {
+                let catalog = self.shared.current_catalog();
+                let view = match self.shared.relation(&catalog, name) {
+                    Some(crate::catalog::Relation::View(view)) => view,
+                    Some(_) => {
+                        let message = format!("\"{}\" is not a view", name.name);
+                        return Err(Error::new(SqlState::WRONG_OBJECT_TYPE, message));
+                    }
+                    None => return Err(undefined_relation(name)),
+                };
+                let mut view = (*view).clone();
+                view.comment = text.filter(|text| !text.is_empty()).map(str::to_string);
+                self.edit(vec![Edit::Put(Object::View(view))]).await?;
+            }
             "TABLE" => {
                 let catalog = self.shared.current_catalog();
                 let mut table = (*self.shared.table(&catalog, name)?).clone();

@@ -13,6 +13,10 @@ impl Session {
         if drop.concurrently {
             self.refuse_in_block("DROP INDEX CONCURRENTLY")?;
         }
+        if matches!(drop.kind, ObjectKind::View | ObjectKind::MaterializedView) {
+            self.drop_views(drop).await?;
+            return Ok(done(Ast::Drop(drop.clone()).command()));
+        }
         if drop.kind == ObjectKind::Table {
             self.drop_keys_to_tables(drop).await?;
         }
@@ -33,6 +37,8 @@ impl Session {
                 _ => None,
             })
             .collect();
+        let oids: Vec<u32> = tables.iter().map(|table| table.oid).collect();
+        self.drop_readers(&oids, None, drop.cascade).await?;
         self.drop_keys_to(&tables, drop.cascade).await
     }
 
@@ -56,7 +62,7 @@ impl Session {
             _ => {}
         }
         match (drop.kind, self.shared.relation(&catalog, name)) {
-            (ObjectKind::Table, Some(Relation::Table(table))) => {
+            (ObjectKind::Table, Some(Relation::Table(table))) if table.materialized.is_none() => {
                 self.retry(|transaction| transaction.drop_table(table.oid)).await
             }
             (ObjectKind::Index, Some(Relation::Index(index))) => {
@@ -73,7 +79,7 @@ impl Session {
         }
     }
 
-    fn missing(&mut self, drop: &Drop, name: &Name) -> Result<()> {
+    pub(super) fn missing(&mut self, drop: &Drop, name: &Name) -> Result<()> {
         let noun = drop.kind.noun();
         let state = match drop.kind {
             ObjectKind::Index => SqlState::UNDEFINED_OBJECT,
@@ -131,17 +137,25 @@ impl Session {
         let Some(schema) = catalog.schema(&name.name).cloned() else { return self.missing(drop, name) };
         let tables: Vec<_> = catalog.tables().filter(|table| table.schema == name.name).cloned().collect();
         let sequences: Vec<_> = catalog.sequences().filter(|s| s.schema == name.name).cloned().collect();
-        let is_used = !tables.is_empty() || !sequences.is_empty();
+        let views: Vec<_> = catalog.views().filter(|view| view.schema == name.name).cloned().collect();
+        let is_used = !tables.is_empty() || !sequences.is_empty() || !views.is_empty();
         if !drop.cascade && is_used {
             let message = format!("cannot drop schema {} because other objects depend on it", name.name);
             let first = tables.first().map(|table| format!("table {}.{}", name.name, table.name));
             let first =
                 first.or_else(|| sequences.first().map(|s| format!("sequence {}.{}", name.name, s.name)));
+            let first =
+                first.or_else(|| views.first().map(|view| format!("view {}.{}", name.name, view.name)));
             return Err(Error::new(SqlState::DEPENDENT_OBJECTS_STILL_EXIST, message)
                 .detail(format!("{} depends on schema {}", first.unwrap_or_default(), name.name))
                 .hint("Use DROP ... CASCADE to drop the dependent objects too."));
         }
+        let going = views.iter().map(|view| view.oid).chain(tables.iter().map(|table| table.oid));
+        self.drop_readers(&going.collect::<Vec<_>>(), None, drop.cascade).await?;
         self.drop_keys_to(&tables, drop.cascade).await?;
+        for view in views {
+            self.edit(vec![Edit::Delete(view.oid)]).await?;
+        }
         for table in tables {
             self.retry(|transaction| transaction.drop_table(table.oid)).await?;
         }
@@ -163,10 +177,12 @@ fn needed_by_constraint(catalog: &Catalog, index: &str, table: u32, constraint: 
         .hint(format!("You can drop constraint {constraint} on table {table} instead."))
 }
 
-fn wrong_kind(wanted: ObjectKind, name: &Name, found: &Relation) -> Error {
+pub fn wrong_kind(wanted: ObjectKind, name: &Name, found: &Relation) -> Error {
     let article = |noun: &str| if noun == "index" { "an" } else { "a" };
     let found = match found {
+        Relation::Table(table) if table.materialized.is_some() => "materialized view",
         Relation::Table(_) => "table",
+        Relation::View(_) => "view",
         Relation::Index(_) => "index",
         Relation::Sequence(_) => "sequence",
     };

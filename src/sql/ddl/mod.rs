@@ -21,6 +21,8 @@ mod references;
 mod retype;
 // CREATE TABLE.
 mod table;
+// Views, materialized ones too.
+mod view;
 
 use crate::error::{Error, Result};
 use crate::sql::response::Response;
@@ -32,8 +34,12 @@ impl Session {
     pub(crate) async fn define(&mut self, ast: &Ast) -> Result<Response> {
         match ast {
             Ast::CreateTable(create) => self.create_table(create).await,
-            Ast::CreateTableAs { name, if_not_exists, columns, query, .. } => {
-                self.create_table_as(name, *if_not_exists, columns, query).await
+            Ast::CreateTableAs { name, if_not_exists, columns, query, with_data } => {
+                self.create_table_as(name, *if_not_exists, columns, query, *with_data).await
+            }
+            Ast::CreateView(create) => self.create_view(create).await,
+            Ast::Refresh { name, concurrently, with_data } => {
+                self.refresh(name, *concurrently, *with_data).await
             }
             Ast::CreateIndex(create) => self.create_index(create).await,
             Ast::CreateSequence(create) => self.create_sequence(create).await,

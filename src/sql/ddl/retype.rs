@@ -53,6 +53,7 @@ impl Session {
     ) -> Result<()> {
         let position = self.position(table, name)?;
         let old = &table.columns[position];
+        self.refuse_retype(table, name, old.number)?;
         self.refuse_type(table, position, ty)?;
         if old.ty == *ty && using.is_none() {
             return Ok(());

@@ -16,7 +16,7 @@ use crate::sql::ddl::sequence::new_sequence;
 use crate::sql::dialect;
 use crate::sql::dml::defaults::DefaultValue;
 use crate::sql::dml::rows::Checks;
-use crate::sql::query;
+use crate::sql::query::{self, Query};
 use crate::sql::response::Response;
 use crate::sql::session::{Session, done};
 use crate::sql::shared::undefined_relation;
@@ -59,6 +59,7 @@ impl<'a> Builder<'a> {
             constraints: Vec::new(),
             kind: TableKind::Ordinary,
             comment: None,
+            materialized: None,
         };
         let mut namer = Namer::new(catalog, schema);
         namer.reserve(name);
@@ -429,6 +430,7 @@ impl Session {
         if_not_exists: bool,
         columns: &[String],
         query: &ast::Query,
+        with_data: bool,
     ) -> Result<Response> {
         let catalog = self.shared.current_catalog();
         let schema = self.shared.creation_schema(&catalog, name)?;
@@ -440,28 +442,47 @@ impl Session {
             let context = self.plan_context(&catalog, &schemas);
             Arc::new(query::plan(query, &context)?)
         };
+        let table = self.table_of_query(&schema, &name.name, columns, &query)?;
+        self.retry(|transaction| transaction.create_table(table.clone(), Vec::new())).await?;
+        if !with_data {
+            return Ok(done("CREATE TABLE AS"));
+        }
+        let count = self.fill(table.oid, &query).await?;
+        Ok(done(format!("SELECT {count}")))
+    }
+
+    /// A table with the columns of a query.
+    pub(super) fn table_of_query(
+        &self,
+        schema: &str,
+        name: &str,
+        columns: &[String],
+        query: &Query,
+    ) -> Result<Table> {
         if columns.len() > query.columns.len() {
             return Err(Error::new(SqlState::SYNTAX_ERROR, "too many column names were specified"));
         }
+        let catalog = self.shared.current_catalog();
         let path = self.shared.schemas(&catalog);
         let shared = self.shared.clone();
         let new_oid = move || shared.with_transaction(|transaction| Ok(transaction.new_oid()));
-        let table = {
-            let mut builder = Builder::new(&catalog, &schema, &name.name, &path, &new_oid)?;
-            for (position, output) in query.columns.iter().enumerate() {
-                builder.add_column(&ColumnDefinition {
-                    name: columns.get(position).unwrap_or(&output.name).clone(),
-                    ty: ColumnType::Plain(output.ty.clone()),
-                    not_null: false,
-                    default: None,
-                    identity: None,
-                })?;
-            }
-            builder.table
-        };
-        self.retry(|transaction| transaction.create_table(table.clone(), Vec::new())).await?;
+        let mut builder = Builder::new(&catalog, schema, name, &path, &new_oid)?;
+        for (position, output) in query.columns.iter().enumerate() {
+            builder.add_column(&ColumnDefinition {
+                name: columns.get(position).unwrap_or(&output.name).clone(),
+                ty: ColumnType::Plain(output.ty.clone()),
+                not_null: false,
+                default: None,
+                identity: None,
+            })?;
+        }
+        Ok(builder.table)
+    }
+
+    /// Inserts the rows of a query; how many there were.
+    pub(super) async fn fill(&mut self, table: Oid, query: &Arc<Query>) -> Result<usize> {
         let types: Vec<Type> = query.columns.iter().map(|column| column.ty.clone()).collect();
-        let mut stream = self.query_stream(&query, &[], None).await?;
+        let mut stream = self.query_stream(query, &[], None).await?;
         let mut count = 0;
         while let Some(batch) = stream.next().await {
             let batch = batch?;
@@ -472,8 +493,8 @@ impl Session {
             });
             let rows = rows.collect::<Result<Vec<_>>>()?;
             count += rows.len();
-            self.retry(|transaction| transaction.insert(table.oid, &rows, OnConflict::Error)).await?;
+            self.retry(|transaction| transaction.insert(table, &rows, OnConflict::Error)).await?;
         }
-        Ok(done(format!("SELECT {count}")))
+        Ok(count)
     }
 }

@@ -170,7 +170,7 @@ fn target_table(
     if !target.joins.is_empty() {
         return Err(Error::new(SqlState::SYNTAX_ERROR, "syntax error at or near \"JOIN\""));
     }
-    let table = shared.table(context.catalog, &object_name("", name))?;
+    let table = shared.writable_table(context.catalog, &object_name("", name))?;
     let alias = alias.as_ref().map_or_else(|| table.name.clone(), |alias| fold(&alias.name));
     Ok((table, alias))
 }
@@ -364,7 +364,7 @@ impl Session {
         let catalog = self.shared.current_catalog();
         let mut tables: Vec<Arc<Table>> = Vec::new();
         for name in &truncate.tables {
-            tables.push(self.shared.table(&catalog, name)?);
+            tables.push(self.shared.writable_table(&catalog, name)?);
         }
         let mut next = 0;
         while let Some(table) = tables.get(next).cloned() {

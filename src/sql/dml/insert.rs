@@ -61,7 +61,7 @@ impl InsertPlan {
         let TableObject::TableName(name) = &insert.table else {
             return Err(Error::unsupported("INSERT into something other than a table"));
         };
-        let table = shared.table(context.catalog, &object_name("", name))?;
+        let table = shared.writable_table(context.catalog, &object_name("", name))?;
         let alias =
             insert.table_alias.as_ref().map_or_else(|| table.name.clone(), |alias| fold(&alias.alias));
         let inputs = target_columns(&table, insert)?;

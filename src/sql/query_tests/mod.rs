@@ -118,6 +118,7 @@ impl World {
                 .map(|(n, (name, ty))| column(n as u16 + 1, name, ty))
                 .collect(),
             dropped: Vec::new(),
+            materialized: None,
             constraints: vec![key],
             kind: TableKind::Ordinary,
             comment: None,

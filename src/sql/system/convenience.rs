@@ -2,8 +2,8 @@
 
 use crate::error::Result;
 use crate::planner::bindings::Execution;
-use crate::sql::system::definitions::index_definition;
-use crate::sql::system::relation::{Relation, Rows, cells, none};
+use crate::sql::system::definitions::{index_definition, view_definition};
+use crate::sql::system::relation::{Relation, Rows, cells};
 use crate::sql::system::{OWNER, PG_CATALOG, listed_views};
 
 pub const RELATIONS: &[Relation] = &[
@@ -48,7 +48,7 @@ pub const RELATIONS: &[Relation] = &[
         kind: 'v',
         columns: "schemaname name, matviewname name, matviewowner name, tablespace name, hasindexes bool, \
             ispopulated bool, definition text",
-        rows: none,
+        rows: materialized_views,
     },
     Relation {
         oid: 12_161,
@@ -97,7 +97,7 @@ const STAT_INDEXES: &str = "relid oid, indexrelid oid, schemaname name, relname 
 
 fn tables(execution: &Execution, rows: &mut Rows) -> Result<()> {
     let catalog = execution.session.catalog();
-    for table in catalog.tables() {
+    for table in catalog.tables().filter(|table| table.materialized.is_none()) {
         rows.add(cells! {
             schemaname: &table.schema, tablename: &table.name, tableowner: OWNER,
             hasindexes: catalog.indexes_of(table.oid).next().is_some(),
@@ -134,7 +134,25 @@ fn sequences(execution: &Execution, rows: &mut Rows) -> Result<()> {
     Ok(())
 }
 
-fn views(_execution: &Execution, rows: &mut Rows) -> Result<()> {
+fn materialized_views(execution: &Execution, rows: &mut Rows) -> Result<()> {
+    let catalog = execution.session.catalog();
+    for table in catalog.tables() {
+        let Some(materialized) = &table.materialized else { continue };
+        rows.add(cells! {
+            schemaname: &table.schema, matviewname: &table.name, matviewowner: OWNER,
+            hasindexes: catalog.indexes_of(table.oid).next().is_some(), ispopulated: materialized.populated,
+            definition: view_definition(&materialized.query),
+        });
+    }
+    Ok(())
+}
+
+fn views(execution: &Execution, rows: &mut Rows) -> Result<()> {
+    for view in execution.session.catalog().views() {
+        rows.add(cells! {
+            schemaname: &view.schema, viewname: &view.name, definition: view_definition(&view.query),
+        });
+    }
     for view in listed_views().filter(|view| view.relation.kind == 'v') {
         rows.add(cells! { schemaname: view.relation.schema, viewname: view.relation.name });
     }

@@ -1,6 +1,6 @@
 //! Indexes and constraints as the SQL that would make them.
 
-use crate::catalog::{Catalog, Constraint, ConstraintKind, Index, ReferentialAction, Table};
+use crate::catalog::{Catalog, Constraint, ConstraintKind, Index, ReferentialAction, StoredQuery, Table};
 use crate::planner::bindings::Execution;
 use crate::sql::system::names::{qualified, quote_ident, regclass_out};
 use crate::sql::system::types::is_default_opclass;
@@ -18,6 +18,11 @@ pub fn hnsw_options(index: &Index) -> Vec<(&'static str, u16)> {
         .filter(|(_, value, default)| value != default)
         .map(|(name, value, _)| (name, value))
         .collect()
+}
+
+/// The query of a view as pg_get_viewdef() shows it: indented by one, a clause a line, with a semicolon.
+pub fn view_definition(query: &StoredQuery) -> String {
+    format!(" {};", query.sql)
 }
 
 /// `CREATE UNIQUE INDEX i ON public.t USING btree (a, b)`. `bare_table`: without the table's schema.

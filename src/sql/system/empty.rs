@@ -76,9 +76,6 @@ empty! {
         "slot_name name, plugin name, slot_type text, datoid oid, database name, temporary bool, active bool, \
         active_pid int4, xmin int8, catalog_xmin int8, restart_lsn text, confirmed_flush_lsn text, \
         wal_status text, safe_wal_size int8, two_phase bool";
-    2618 'r' "pg_rewrite":
-        "oid oid, rulename name, ev_class oid, ev_type char, ev_enabled char, is_instead bool, ev_qual text, \
-        ev_action text";
     12023 'v' "pg_rules":
         "schemaname name, tablename name, rulename name, definition text";
     3596 'r' "pg_seclabel":

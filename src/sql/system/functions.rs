@@ -14,7 +14,9 @@ use crate::error::{Error, Result, SqlState};
 use crate::planner::bindings::Execution;
 use crate::planner::bound::BoundFunction;
 use crate::sql::setting_list::SERVER_VERSION;
-use crate::sql::system::definitions::{constraint_definition, index_column, index_definition};
+use crate::sql::system::definitions::{
+    constraint_definition, index_column, index_definition, view_definition,
+};
 use crate::sql::system::names::{self, quote_ident};
 use crate::sql::system::{OWNER, OWNER_OID, PG_CATALOG, relations, routines};
 use crate::types::arrow::errors::from_datafusion;
@@ -132,7 +134,12 @@ fn descriptions() -> Vec<Arc<ScalarUDF>> {
         strict "col_description" Type::Text => |_, _| Ok(Value::Null);
         strict "shobj_description" Type::Text => |_, _| Ok(Value::Null);
         // Of things that do not exist here.
-        strict "pg_get_viewdef" Type::Text => |_, _| Ok(Value::Null);
+        strict "pg_get_viewdef" Type::Text => |execution, args| {
+            let view = relation(execution, &args[0])?;
+            let catalog = execution.session.catalog();
+            let found = catalog.stored_queries().find(|(oid, _)| *oid == view);
+            Ok(Value::from(found.map(|(_, query)| view_definition(query))))
+        };
         strict "pg_get_ruledef" Type::Text => |_, _| Ok(Value::Null);
         strict "pg_get_triggerdef" Type::Text => |_, _| Ok(Value::Null);
         strict "pg_get_functiondef" Type::Text => |_, _| Ok(Value::Null);

@@ -104,7 +104,7 @@ pub const RELATIONS: &[Relation] = &[
         "table_catalog name, table_schema name, table_name name, view_definition text, check_option text, \
             is_updatable text, is_insertable_into text, is_trigger_updatable text, is_trigger_deletable text, \
             is_trigger_insertable_into text",
-        none
+        views
     ),
     relation!(
         13_377,
@@ -135,10 +135,16 @@ fn catalog_name(execution: &Execution, rows: &mut Rows) -> Result<()> {
 
 fn tables(execution: &Execution, rows: &mut Rows) -> Result<()> {
     let database = execution.session.database();
-    for table in execution.session.catalog().tables() {
+    for table in execution.session.catalog().tables().filter(|table| table.materialized.is_none()) {
         rows.add(cells! {
             table_catalog: &database, table_schema: &table.schema, table_name: &table.name,
             table_type: "BASE TABLE", is_insertable_into: "YES",
+        });
+    }
+    for view in execution.session.catalog().views() {
+        rows.add(cells! {
+            table_catalog: &database, table_schema: &view.schema, table_name: &view.name, table_type: "VIEW",
+            is_insertable_into: "NO",
         });
     }
     for view in listed_views() {
@@ -153,7 +159,7 @@ fn tables(execution: &Execution, rows: &mut Rows) -> Result<()> {
 
 fn columns(execution: &Execution, rows: &mut Rows) -> Result<()> {
     let database = execution.session.database();
-    for table in execution.session.catalog().tables() {
+    for table in execution.session.catalog().tables().filter(|table| table.materialized.is_none()) {
         for column in &table.columns {
             let (generation, default) = match column.identity {
                 Some(Identity::Always) => (Some("ALWAYS"), None),
@@ -167,6 +173,16 @@ fn columns(execution: &Execution, rows: &mut Rows) -> Result<()> {
                 identity_generation: generation,
             };
             rows.add(own.into_iter().chain(type_cells(&database, &column.ty, column.number)));
+        }
+    }
+    for view in execution.session.catalog().views() {
+        for (place, column) in view.columns.iter().enumerate() {
+            let number = place as u16 + 1;
+            let own = cells! {
+                table_schema: &view.schema, table_name: &view.name, column_name: &column.name,
+                ordinal_position: i32::from(number), is_nullable: "YES", is_updatable: "NO",
+            };
+            rows.add(own.into_iter().chain(type_cells(&database, &column.ty, number)));
         }
     }
     for view in listed_views() {
@@ -224,6 +240,19 @@ fn type_cells(database: &str, ty: &Type, number: u16) -> Vec<(&'static str, Valu
 
 fn number_cells(precision: i32, radix: i32, scale: Option<i32>) -> Vec<(&'static str, Value)> {
     cells! { numeric_precision: precision, numeric_precision_radix: radix, numeric_scale: scale }.to_vec()
+}
+
+fn views(execution: &Execution, rows: &mut Rows) -> Result<()> {
+    let database = execution.session.database();
+    for view in execution.session.catalog().views() {
+        rows.add(cells! {
+            table_catalog: &database, table_schema: &view.schema, table_name: &view.name,
+            view_definition: super::definitions::view_definition(&view.query), check_option: "NONE",
+            is_updatable: "NO", is_insertable_into: "NO", is_trigger_updatable: "NO", is_trigger_deletable: "NO",
+            is_trigger_insertable_into: "NO",
+        });
+    }
+    Ok(())
 }
 
 fn schemata(execution: &Execution, rows: &mut Rows) -> Result<()> {

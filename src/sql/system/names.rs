@@ -239,6 +239,7 @@ pub fn relation_name(catalog: &Catalog, oid: Oid) -> Option<(String, String)> {
         catalog::Relation::Table(table) => (table.schema.clone(), table.name.clone()),
         catalog::Relation::Index(index) => (catalog.schema_of_index(&index).to_owned(), index.name.clone()),
         catalog::Relation::Sequence(sequence) => (sequence.schema.clone(), sequence.name.clone()),
+        catalog::Relation::View(view) => (view.schema.clone(), view.name.clone()),
     })
 }
 
@@ -250,6 +251,7 @@ pub fn relation_oid(catalog: &Catalog, schema: &str, name: &str) -> Option<Oid> 
         catalog::Relation::Table(table) => table.oid,
         catalog::Relation::Index(index) => index.oid,
         catalog::Relation::Sequence(sequence) => sequence.oid,
+        catalog::Relation::View(view) => view.oid,
     })
 }
 

@@ -12,6 +12,7 @@ use crate::types::{Type, Value};
 pub const PG_CLASS_OID: u32 = 1259;
 pub const PG_ATTRDEF_OID: u32 = 2604;
 const PG_CONSTRAINT_OID: u32 = 2606;
+const PG_REWRITE_OID: u32 = 2618;
 
 pub const RELATIONS: &[Relation] = &[
     Relation {
@@ -100,6 +101,15 @@ pub const RELATIONS: &[Relation] = &[
         rows: descriptions,
     },
     Relation {
+        oid: PG_REWRITE_OID,
+        schema: PG_CATALOG,
+        name: "pg_rewrite",
+        kind: 'r',
+        columns: "oid oid, rulename name, ev_class oid, ev_type char, ev_enabled char, is_instead bool, ev_qual text, \
+            ev_action text",
+        rows: rules,
+    },
+    Relation {
         oid: 2611,
         schema: PG_CATALOG,
         name: "pg_inherits",
@@ -117,7 +127,10 @@ fn classes(execution: &Execution, rows: &mut Rows) -> Result<()> {
             table.constraints.iter().filter(|c| matches!(c.kind, ConstraintKind::Check { .. })).count();
         rows.add(cells! {
             oid: table.oid, relname: &table.name, relnamespace: namespace(&table.schema), relam: types::HEAP_OID,
-            relfilenode: table.storage as u32, relhasindex: catalog.indexes_of(table.oid).next().is_some(), relkind: 'r',
+            relfilenode: table.storage as u32, relhasindex: catalog.indexes_of(table.oid).next().is_some(),
+            relkind: if table.materialized.is_some() { 'm' } else { 'r' },
+            relispopulated: table.materialized.as_ref().is_none_or(|m| m.populated),
+            relhasrules: table.materialized.is_some(),
             relnatts: (table.next_number() - 1) as i16, relchecks: checks as i16,
             // psql looks for foreign keys only where this is set: PostgreSQL enforces them by triggers.
             relhastriggers: table.foreign_keys().next().is_some()
@@ -135,6 +148,12 @@ fn classes(execution: &Execution, rows: &mut Rows) -> Result<()> {
         rows.add(cells! {
             oid: sequence.oid, relname: &sequence.name, relnamespace: namespace(&sequence.schema),
             relfilenode: sequence.oid, relkind: 'S', relnatts: 3i16, relreplident: 'n',
+        });
+    }
+    for view in catalog.views() {
+        rows.add(cells! {
+            oid: view.oid, relname: &view.name, relnamespace: namespace(&view.schema), relkind: 'v',
+            relnatts: view.columns.len() as i16, relhasrules: true, relreplident: 'n',
         });
     }
     for view in listed_views() {
@@ -169,6 +188,11 @@ fn attributes(execution: &Execution, rows: &mut Rows) -> Result<()> {
                 attbyval: types::by_value(&column.ty), attalign: types::alignment(&column.ty),
                 attstorage: types::storage(&column.ty), attisdropped: true,
             });
+        }
+    }
+    for view in catalog.views() {
+        for (place, column) in view.columns.iter().enumerate() {
+            add_attribute(view.oid, &column.name, &column.ty, place as i16 + 1, rows, cells! {});
         }
     }
     for index in catalog.indexes() {
@@ -359,6 +383,19 @@ fn dependencies(execution: &Execution, rows: &mut Rows) -> Result<()> {
             }
         }
     }
+    for (view, query) in catalog.stored_queries() {
+        rows.add(cells! {
+            classid: PG_REWRITE_OID, objid: rule_oid(view), refclassid: PG_CLASS_OID, refobjid: view, deptype: 'i',
+        });
+        for used in &query.uses {
+            for number in used.columns.iter().copied().chain(used.columns.is_empty().then_some(0)) {
+                rows.add(cells! {
+                    classid: PG_REWRITE_OID, objid: rule_oid(view), refclassid: PG_CLASS_OID,
+                    refobjid: used.relation, refobjsubid: i32::from(number), deptype: 'n',
+                });
+            }
+        }
+    }
     for index in catalog.indexes() {
         match index.constraint {
             Some(constraint) => rows.add(cells! {
@@ -378,6 +415,21 @@ fn dependencies(execution: &Execution, rows: &mut Rows) -> Result<()> {
     Ok(())
 }
 
+/// The rule behind a view: PostgreSQL keeps its query there, and says with it what the view reads.
+fn rule_oid(view: u32) -> u32 {
+    0x4000_0000 | view & 0x3fff_ffff
+}
+
+fn rules(execution: &Execution, rows: &mut Rows) -> Result<()> {
+    for (view, query) in execution.session.catalog().stored_queries() {
+        rows.add(cells! {
+            oid: rule_oid(view), rulename: "_RETURN", ev_class: view, ev_type: '1', ev_enabled: 'O', is_instead: true,
+            ev_action: &query.sql,
+        });
+    }
+    Ok(())
+}
+
 /// The sequence that `nextval('s')` draws from.
 fn default_sequence(execution: &Execution, column: &Column) -> Option<u32> {
     if column.sequence.is_some() {
@@ -391,6 +443,11 @@ fn descriptions(execution: &Execution, rows: &mut Rows) -> Result<()> {
     for table in execution.session.catalog().tables() {
         if let Some(comment) = &table.comment {
             rows.add(cells! { objoid: table.oid, classoid: PG_CLASS_OID, description: comment });
+        }
+    }
+    for view in execution.session.catalog().views() {
+        if let Some(comment) = &view.comment {
+            rows.add(cells! { objoid: view.oid, classoid: PG_CLASS_OID, description: comment });
         }
     }
     rows.add(cells! {

@@ -96,6 +96,7 @@ fn catalog() -> Arc<Catalog> {
             column(4, "tags", Type::Array(Box::new(Type::Text)), false, None),
         ],
         dropped: Vec::new(),
+        materialized: None,
         constraints: vec![
             Constraint {
                 oid: 16_403,
