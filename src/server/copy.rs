@@ -18,6 +18,14 @@ impl Connection {
     pub(super) async fn copy_in(&mut self, copy: CopyIn) -> Result<String, Failure> {
         backend::copy_in(&mut self.wire.output, copy.format, copy.columns);
         self.wire.flush().await?;
+        let outcome = self.copy_rows_in().await;
+        if outcome.is_err() {
+            self.session.copy_abandon().await;
+        }
+        outcome
+    }
+
+    async fn copy_rows_in(&mut self) -> Result<String, Failure> {
         loop {
             let piece = tokio::select! {
                 biased;
@@ -36,7 +44,7 @@ impl Connection {
             };
             match Message::read(frame.kind, &frame.body)? {
                 Message::CopyDone => return Ok(self.session.copy_done().await?),
-                Message::CopyFail(reason) => return Err(self.session.copy_fail(reason).into()),
+                Message::CopyFail(reason) => return Err(self.session.copy_fail(reason).await.into()),
                 // Clients that do not know COPY send these behind their Execute.
                 Message::Flush | Message::Sync => {}
                 _ => return Err(unexpected_in_copy(frame.kind).into()),

@@ -162,7 +162,7 @@ impl Overlay {
     /// Makes rows and keys part of the tree, visible from `seq` on.
     pub fn publish(mut self, tree: &Tree, seq: Seq) -> Result<()> {
         if self.spilled.is_empty() {
-            return tree.write(seq, self.entries(&Buffers::of(&self)));
+            return self.write(tree, seq);
         }
         self.prepare(tree)?;
         for table in self.spilled.drain(..) {
@@ -173,6 +173,11 @@ impl Overlay {
             }
         }
         Ok(())
+    }
+
+    /// [`Overlay::publish`] of one that has not spilled.
+    pub fn write(&self, tree: &Tree, seq: Seq) -> Result<()> {
+        tree.write(seq, self.entries(&Buffers::of(self)))
     }
 
     /// (slot, row or `None` when deleted) from `from` on, in order of slots.

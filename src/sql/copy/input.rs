@@ -1,13 +1,24 @@
 //! COPY FROM: fields to values to batches.
+//!
+//! ```text
+//!   this task           | decode batch 1 | decode batch 2 | decode batch 3 |
+//!   a blocking thread                    | write batch 1  | write batch 2  | write batch 3 |
+//! ```
+//!
+//! While a batch is written its thread has the transaction, and the session has none; [`Session::settle`] waits for the
+//! batch and takes the transaction back. Tables whose rows need the session to be made (defaults, CHECK, WHERE, foreign keys) are
+//! written batch by batch instead.
 
 use std::sync::Arc;
 
 use arrow::array::{Array, AsArray};
 use datafusion::sql::sqlparser::ast::Expr;
+use tokio::task::JoinHandle;
 
-use crate::catalog::Table;
-use crate::database::OnConflict;
+use crate::catalog::{Oid, Table};
+use crate::database::{OnConflict, Stop, Transaction};
 use crate::error::{Error, Result, SqlState};
+use crate::locks::Waiter;
 use crate::sql::copy::binary::BinaryDecoder;
 use crate::sql::copy::csv::CsvDecoder;
 use crate::sql::copy::fields::{Fields, bad_format, utf8};
@@ -42,13 +53,26 @@ pub struct CopyInState {
     decoder: Decoder,
     fields: Fields,
     header_done: bool,
-    batch: Vec<Vec<Value>>,
+    batch: Batch,
     /// Rows of a table that refers to itself, whose foreign keys are checked when all are there.
     unchecked: Vec<Vec<Value>>,
-    /// Line of each row of the batch.
-    lines: Vec<u64>,
+    writing: Option<Writing>,
     batch_bytes: usize,
     count: u64,
+}
+
+/// Rows to write together.
+#[derive(Default)]
+struct Batch {
+    rows: Vec<Vec<Value>>,
+    /// Line of each row.
+    lines: Vec<u64>,
+}
+
+/// A batch on its way into the transaction, which is with it.
+struct Writing {
+    batch: Arc<Batch>,
+    task: JoinHandle<(Transaction, Result<(), Stop>)>,
 }
 
 enum Decoder {
@@ -175,6 +199,18 @@ impl CopyInState {
         Err(error.context(self.line_context()))
     }
 
+    /// Whether making rows takes the session's transaction.
+    fn needs_session(&self) -> bool {
+        !self.defaults.is_empty()
+            || self.checks.have_expressions()
+            || self.filter.is_some()
+            || self.table.foreign_keys().next().is_some()
+    }
+
+    fn refers_to_itself(&self) -> bool {
+        self.table.foreign_keys().any(|(_, key)| key.table == self.table.oid)
+    }
+
     /// Puts the fields into a row.
     fn fill(&mut self, row: &mut [Value]) -> Result<()> {
         self.check_width()?;
@@ -242,9 +278,9 @@ impl Session {
             options,
             decoder,
             fields: Fields::default(),
-            batch: Vec::new(),
+            batch: Batch::default(),
             unchecked: Vec::new(),
-            lines: Vec::new(),
+            writing: None,
             batch_bytes: 0,
             count: 0,
         }));
@@ -253,13 +289,20 @@ impl Session {
 
     pub(super) async fn feed(&mut self, copy: &mut CopyInState, data: &[u8]) -> Result<()> {
         copy.decoder.push(data);
-        self.take_rows(copy, false).await
+        match self.take_rows(copy, false).await {
+            Ok(()) => Ok(()),
+            // Earlier rows' errors come first, and the transaction must be back before it can be aborted.
+            Err(error) => self.settle(copy).await.and(Err(error)),
+        }
     }
 
     /// The rest of the data; the number of rows.
     pub(super) async fn finish(&mut self, copy: &mut CopyInState) -> Result<u64> {
-        self.take_rows(copy, true).await?;
-        self.write_batch(copy).await?;
+        let taken = match self.take_rows(copy, true).await {
+            Ok(()) => self.write_batch(copy).await,
+            Err(error) => Err(error),
+        };
+        self.settle(copy).await.and(taken)?;
         let deferred = std::mem::take(&mut copy.unchecked);
         self.check_references(&copy.table, &deferred).await?;
         Ok(copy.count)
@@ -277,9 +320,9 @@ impl Session {
                 copy.checks.verify(std::slice::from_ref(&row), &mut || self.plain_execution(&[], &[]));
             verified.map_err(|error| error.context(copy.line_context()))?;
             copy.batch_bytes += copy.fields.bytes.len();
-            copy.batch.push(row);
-            copy.lines.push(copy.decoder.line_number());
-            if copy.batch.len() >= BATCH_ROWS || copy.batch_bytes >= BATCH_BYTES {
+            copy.batch.rows.push(row);
+            copy.batch.lines.push(copy.decoder.line_number());
+            if copy.batch.rows.len() >= BATCH_ROWS || copy.batch_bytes >= BATCH_BYTES {
                 self.write_batch(copy).await?;
             }
         }
@@ -287,34 +330,67 @@ impl Session {
     }
 
     async fn write_batch(&mut self, copy: &mut CopyInState) -> Result<()> {
+        self.settle(copy).await?;
         self.cancel.check()?;
         copy.batch_bytes = 0;
-        let mut rows = std::mem::take(&mut copy.batch);
-        let lines = std::mem::take(&mut copy.lines);
+        let mut batch = std::mem::take(&mut copy.batch);
         if let Some(filter) = &copy.filter {
-            rows = self.filtered(filter, rows)?;
+            batch.rows = self.filtered(filter, batch.rows)?;
         }
-        if rows.is_empty() {
+        if batch.rows.is_empty() {
             return Ok(());
         }
-        copy.count += rows.len() as u64;
-        let table = copy.table.oid;
-        let outcome = self.retry(|transaction| transaction.insert(table, &rows, OnConflict::Error)).await;
+        copy.count += batch.rows.len() as u64;
+        let taken = self.shared.transaction.lock().take();
+        let Some(mut transaction) = taken else {
+            return Err(Error::internal("a statement runs outside a transaction"));
+        };
+        let (table, batch) = (copy.table.oid, Arc::new(batch));
+        let rows = Arc::clone(&batch);
+        let task = tokio::task::spawn_blocking(move || {
+            let outcome = transaction.insert(table, &rows.rows, OnConflict::Error).map(drop);
+            (transaction, outcome)
+        });
+        copy.writing = Some(Writing { batch, task });
+        match copy.needs_session() {
+            true => self.settle(copy).await,
+            false => Ok(()),
+        }
+    }
+
+    /// Waits for the batch that is being written, if one is.
+    pub(super) async fn settle(&mut self, copy: &mut CopyInState) -> Result<()> {
+        let Some(Writing { batch, task }) = copy.writing.take() else { return Ok(()) };
+        let joined = task.await;
+        let (transaction, outcome) =
+            joined.map_err(|error| Error::internal(format!("writing a batch failed: {error}")))?;
+        *self.shared.transaction.lock() = Some(transaction);
+        let outcome = match outcome {
+            Ok(()) => Ok(()),
+            Err(Stop::Error(error)) => Err(error),
+            Err(Stop::Wait(waiter)) => self.insert_after(waiter, copy.table.oid, &batch).await,
+        };
         let outcome = match outcome {
             Err(error) => Err(error),
-            Ok(_) if copy.table.foreign_keys().any(|(_, key)| key.table == table) => {
-                copy.unchecked.extend(rows.iter().cloned());
+            Ok(()) if copy.refers_to_itself() => {
+                copy.unchecked.extend(batch.rows.iter().cloned());
                 Ok(())
             }
-            Ok(_) => self.check_references(&copy.table, &rows).await,
+            Ok(()) => self.check_references(&copy.table, &batch.rows).await,
         };
         outcome.map_err(|error| {
-            let line = self.line_of_duplicate(&copy.table, &error, &rows, &lines);
+            let line = self.line_of_duplicate(&copy.table, &error, &batch);
             error.context(match line {
                 Some(line) => format!("COPY {}, line {line}", copy.table.name),
                 None => format!("COPY {}", copy.table.name),
             })
         })
+    }
+
+    async fn insert_after(&mut self, waiter: Waiter, table: Oid, batch: &Batch) -> Result<()> {
+        self.wait(waiter).await?;
+        self.start_statement()?;
+        self.retry(|transaction| transaction.insert(table, &batch.rows, OnConflict::Error).map(drop)).await
     }
 
     fn filtered(&self, filter: &Projection, rows: Vec<Vec<Value>>) -> Result<Vec<Vec<Value>>> {
@@ -331,13 +407,7 @@ impl Session {
     }
 
     /// The line a 23505 is about: the row whose key the error names, the second one if the batch holds it twice.
-    fn line_of_duplicate(
-        &self,
-        table: &Table,
-        error: &Error,
-        rows: &[Vec<Value>],
-        lines: &[u64],
-    ) -> Option<u64> {
+    fn line_of_duplicate(&self, table: &Table, error: &Error, Batch { rows, lines }: &Batch) -> Option<u64> {
         if error.state() != SqlState::UNIQUE_VIOLATION || lines.len() != rows.len() {
             return None;
         }

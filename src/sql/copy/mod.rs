@@ -73,14 +73,22 @@ impl Session {
     }
 
     /// CopyFail with the client's message: the error to answer with.
-    pub fn copy_fail(&mut self, message: &str) -> Error {
-        let context = self.copy.take().map(|copy| copy.context());
+    pub async fn copy_fail(&mut self, message: &str) -> Error {
+        let context = self.copy_abandon().await;
         self.fail();
         let error = Error::new(SqlState::QUERY_CANCELED, format!("COPY from stdin failed: {message}"));
         match context {
             Some(context) => error.context(context),
             None => error,
         }
+    }
+
+    /// Gives up a COPY FROM, if one is under way: where it was. The transaction is the session's again.
+    pub async fn copy_abandon(&mut self) -> Option<String> {
+        let mut copy = self.copy.take()?;
+        // Whatever becomes of the rows, nobody wants them any more.
+        let _ = self.settle(&mut copy).await;
+        Some(copy.context())
     }
 }
 

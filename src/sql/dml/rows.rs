@@ -25,6 +25,11 @@ pub struct Checks {
 }
 
 impl Checks {
+    /// Whether verifying a row evaluates expressions; NOT NULL is none.
+    pub fn have_expressions(&self) -> bool {
+        self.compiled.is_some()
+    }
+
     pub fn of(table: &Arc<Table>, context: &PlanContext) -> Result<Checks> {
         let checks = table.constraints.iter().filter_map(|constraint| match &constraint.kind {
             ConstraintKind::Check { sql } => Some((constraint.name.clone(), sql)),
