@@ -450,7 +450,7 @@ impl<'a> Search<'a> {
             visible = Arc::new(self.test_all(&visible)?);
         }
         Ok(match filter.answer(snapshot)? {
-            Some(answer) => RowSet { base: Arc::new(answer.slots), dirty, visible, exact: answer.exact },
+            Some(answer) => RowSet { base: answer.slots, dirty, visible, exact: answer.exact },
             None => RowSet { base: Arc::clone(snapshot.live()), dirty, visible, exact: false },
         })
     }

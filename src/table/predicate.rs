@@ -21,11 +21,13 @@ use datafusion::logical_expr::expr::InList;
 use datafusion::logical_expr::utils::{conjunction, split_conjunction};
 use datafusion::logical_expr::{BinaryExpr, ColumnarValue, Expr, Operator};
 use datafusion::physical_plan::PhysicalExpr;
+use parking_lot::Mutex;
 use roaring::RoaringBitmap;
 
 use crate::catalog::{self, Catalog};
 use crate::error::{Error, SqlState};
 use crate::index::bitmap::Predicate;
+use crate::log::StorageId;
 use crate::storage::Slice;
 use crate::table::Snapshot;
 use crate::table::columns::Decoder;
@@ -44,6 +46,7 @@ pub struct Filter {
     schema: SchemaRef,
     formula: Formula,
     text: Option<String>,
+    last: Mutex<Option<Last>>,
 }
 
 /// What indexes can say about a predicate.
@@ -87,10 +90,18 @@ pub enum Access {
 }
 
 /// An answer of the metadata indexes: slots that are not dirty.
+#[derive(Clone)]
 pub struct Answer {
-    pub slots: RoaringBitmap,
+    pub slots: Arc<RoaringBitmap>,
     /// Whether every one of `slots` passes the whole predicate.
     pub exact: bool,
+}
+
+/// An answer, and what it depends on.
+struct Last {
+    version: (StorageId, u64),
+    constants: Vec<ScalarValue>,
+    answer: Option<Answer>,
 }
 
 impl Filter {
@@ -104,6 +115,7 @@ impl Filter {
                 schema,
                 formula: Formula::And(Vec::new()),
                 text: None,
+                last: Mutex::default(),
             });
         };
         let mut columns: Vec<usize> =
@@ -114,7 +126,14 @@ impl Filter {
         let physical = session.create_physical_expr(whole.clone(), &described)?;
         let formulas = split_conjunction(&whole).into_iter().map(|part| Formula::of(part, provider, session));
         let formula = Formula::And(formulas.collect::<Result<_>>()?);
-        Ok(Filter { physical: Some(physical), columns, schema, formula, text: Some(shown(&whole)) })
+        Ok(Filter {
+            physical: Some(physical),
+            columns,
+            schema,
+            formula,
+            text: Some(shown(&whole)),
+            last: Mutex::default(),
+        })
     }
 
     pub fn is_empty(&self) -> bool {
@@ -155,9 +174,10 @@ impl Filter {
             return Ok(Access::Key { index, slot });
         }
         let mut used = Vec::new();
-        let Some(Answer { mut slots, .. }) = self.formula.answer(snapshot, &mut used)? else {
+        let Some(Answer { slots, .. }) = self.formula.answer(snapshot, &mut used)? else {
             return Ok(Access::All);
         };
+        let mut slots = Arc::unwrap_or_clone(slots);
         slots |= &*snapshot.visible_dirty()?;
         // Reading rows one by one costs several times what reading them in order does.
         if slots.len() > snapshot.live().len() / 4 {
@@ -167,9 +187,24 @@ impl Filter {
         Ok(Access::Slots { slots, indexes: names.collect() })
     }
 
-    /// The metadata indexes' answer; `None` when they have none.
+    /// The metadata indexes' answer; `None` when they have none. A prepared statement that comes again with the same
+    /// constants, before the table has changed, gets the last one.
     pub fn answer(&self, snapshot: &Snapshot) -> crate::error::Result<Option<Answer>> {
-        self.formula.answer(snapshot, &mut Vec::new())
+        if !snapshot.dirty().is_empty() {
+            return self.formula.answer(snapshot, &mut Vec::new());
+        }
+        let mut constants = Vec::new();
+        self.formula.constants(&mut constants)?;
+        let version = snapshot.version();
+        if let Some(last) = &*self.last.lock()
+            && last.version == version
+            && last.constants == constants
+        {
+            return Ok(last.answer.clone());
+        }
+        let answer = self.formula.answer(snapshot, &mut Vec::new())?;
+        *self.last.lock() = Some(Last { version, constants, answer: answer.clone() });
+        Ok(answer)
     }
 
     /// Whether indexes of the kind every filterable column has answer all of it.
@@ -307,6 +342,28 @@ impl Formula {
         }
     }
 
+    /// Appends what the tests compare with.
+    fn constants(&self, all: &mut Vec<ScalarValue>) -> crate::error::Result<()> {
+        match self {
+            Formula::And(parts) | Formula::Or(parts) => parts.iter().try_for_each(|part| part.constants(all)),
+            Formula::Opaque => Ok(()),
+            Formula::Test { test, .. } => {
+                let constants = match test {
+                    Test::Eq(constant)
+                    | Test::NotEq(constant)
+                    | Test::Compare(_, constant)
+                    | Test::Prefix(constant) => std::slice::from_ref(constant),
+                    Test::In(constants) => constants,
+                    Test::IsNull | Test::IsNotNull => &[],
+                };
+                constants.iter().try_for_each(|constant| {
+                    all.push(evaluate(constant)?);
+                    Ok(())
+                })
+            }
+        }
+    }
+
     /// The slots that pass, among those the indexes know; `None` when they cannot tell.
     fn answer(&self, snapshot: &Snapshot, used: &mut Vec<usize>) -> crate::error::Result<Option<Answer>> {
         match self {
@@ -317,7 +374,7 @@ impl Formula {
                     match (part.answer(snapshot, used)?, &mut all) {
                         (None, _) => exact = false,
                         (Some(found), Some(all)) => {
-                            all.slots &= found.slots;
+                            *Arc::make_mut(&mut all.slots) &= &*found.slots;
                             exact &= found.exact;
                         }
                         (Some(found), all) => {
@@ -329,10 +386,10 @@ impl Formula {
                 Ok(all.map(|answer| Answer { exact, ..answer }))
             }
             Formula::Or(parts) => {
-                let mut any = Answer { slots: RoaringBitmap::new(), exact: true };
+                let mut any = Answer { slots: Arc::default(), exact: true };
                 for part in parts {
                     let Some(found) = part.answer(snapshot, used)? else { return Ok(None) };
-                    any.slots |= found.slots;
+                    *Arc::make_mut(&mut any.slots) |= &*found.slots;
                     any.exact &= found.exact;
                 }
                 Ok(Some(any))
@@ -343,7 +400,7 @@ impl Formula {
                 if slots.is_some() {
                     used.push(*column);
                 }
-                Ok(slots.map(|slots| Answer { slots, exact: true }))
+                Ok(slots.map(|slots| Answer { slots: Arc::new(slots), exact: true }))
             }
             Formula::Opaque => Ok(None),
         }

@@ -18,7 +18,7 @@ use crate::distance::Metric;
 use crate::error::{Error, Result, SqlState};
 use crate::index::bitmap::Predicate;
 use crate::index::hnsw::Graph;
-use crate::log::Seq;
+use crate::log::{Seq, StorageId};
 use crate::storage::{self, Slice};
 use crate::table::keys;
 use crate::table::overlay::{self, Overlay};
@@ -129,6 +129,11 @@ impl Snapshot {
     /// The newest live set; exact outside [`Snapshot::dirty`].
     pub fn live(&self) -> &Arc<RoaringBitmap> {
         &self.0.state.live
+    }
+
+    /// Which state of the table indexes answer for: equal numbers of one storage are equal states.
+    pub fn version(&self) -> (StorageId, u64) {
+        (self.0.table.storage(), self.0.state.version)
     }
 
     /// Slots that changed since the snapshot or that the transaction itself wrote: live set, metadata indexes and

@@ -49,6 +49,8 @@ pub struct State {
     /// One per `vector(n)` column, in order of columns.
     pub vectors: Arc<[VectorColumn]>,
     pub live: Arc<RoaringBitmap>,
+    /// Another one after each change, never twice for one table.
+    pub version: u64,
     pub changes: ChangeList,
     pub metadata: Metadata,
     pub vector_indexes: Vec<VectorIndex>,
@@ -147,6 +149,7 @@ impl Table {
             unique_keys: unique_keys(indexes, &definition),
             vectors: columns.into(),
             live: Arc::default(),
+            version: 0,
             changes: ChangeList::default(),
             metadata: Metadata::new(&definition),
             vector_indexes: indexes.iter().filter_map(|index| VectorIndex::new(index, &definition)).collect(),
@@ -185,9 +188,13 @@ impl Table {
         if copy {
             let mut next = State::clone(&self.state.read());
             f(&mut next);
+            next.version += 1;
             *self.state.write() = Arc::new(next);
         } else {
-            f(Arc::make_mut(&mut self.state.write()));
+            let mut state = self.state.write();
+            let state = Arc::make_mut(&mut state);
+            f(state);
+            state.version += 1;
         }
     }
 
