@@ -88,6 +88,8 @@ fn create(database: &Arc<Database>, name: &str, dimensions: usize) -> Oid {
         ],
         dropped: Vec::new(),
         materialized: None,
+        temporary: None,
+        unlogged: false,
         constraints: vec![Constraint { oid: txn.new_oid(), name: format!("{name}_pkey"), kind: key }],
         kind: TableKind::Ordinary,
         comment: None,

@@ -44,9 +44,23 @@ pub struct Table {
     /// COMMENT ON TABLE.
     #[serde(default)]
     pub comment: Option<String>,
+    /// For a temporary table: what COMMIT does to it.
+    #[serde(default)]
+    pub temporary: Option<OnCommit>,
+    /// CREATE UNLOGGED TABLE. It is logged all the same: that promises more than was asked for.
+    #[serde(default)]
+    pub unlogged: bool,
     /// For a materialized view: what its rows are the result of.
     #[serde(default)]
     pub materialized: Option<Materialized>,
+}
+
+/// ON COMMIT of a temporary table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum OnCommit {
+    PreserveRows,
+    DeleteRows,
+    Drop,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

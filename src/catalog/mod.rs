@@ -18,8 +18,8 @@ mod version;
 
 pub use definition::{
     Column, Constraint, ConstraintKind, DefaultExpr, DroppedColumn, ForeignKey, HnswOptions, Identity, Index,
-    IndexMethod, IndexMetric, Materialized, Object, Oid, ReferentialAction, Schema, Sequence, StoredQuery,
-    Table, TableKind, Use, View, ViewColumn,
+    IndexMethod, IndexMetric, Materialized, Object, Oid, OnCommit, ReferentialAction, Schema, Sequence,
+    StoredQuery, Table, TableKind, Use, View, ViewColumn,
 };
 pub use edit::Edit;
 pub use version::{Catalog, Relation};
@@ -33,3 +33,6 @@ pub const PUBLIC_SCHEMA_OID: Oid = 2200;
 pub const PUBLIC_SCHEMA: &str = "public";
 /// The storage that holds the catalogue itself.
 pub const CATALOG_STORAGE: u64 = 0;
+
+/// Schemas of sessions' temporary tables are called this and the session's number.
+pub const TEMPORARY_SCHEMA: &str = "pg_temp_";

@@ -327,12 +327,38 @@ impl Transaction {
     /// Locks rows of this statement's snapshot before they are updated or deleted (or for SELECT FOR UPDATE). Under
     /// REPEATABLE READ a row that changed since is 40001.
     pub fn lock_rows(&mut self, table: Oid, slots: &[u32]) -> Result<LockOutcome, Stop> {
+        self.lock_rows_as(table, slots, Mode::Exclusive)
+    }
+
+    /// Those of the rows whose lock is to be had without waiting, now locked.
+    pub fn lock_free_rows(&mut self, table: Oid, slots: &[u32], mode: Mode) -> Result<Vec<u32>, Stop> {
+        let writer = self.writer(table)?;
+        let storage = writer.table().storage().0;
+        let overlay = writer.overlay().clone();
+        let txn = self.work().txn;
+        let core = self.core.clone();
+        let own = |slot: u32| overlay.inserted().contains(slot);
+        let free = |slot: u32| core.locks.try_one(txn, Resource::Row(storage, slot), mode);
+        Ok(slots.iter().copied().filter(|&slot| own(slot) || free(slot)).collect())
+    }
+
+    /// [`Transaction::lock_rows`], so that others may hold the locks too when the mode says so.
+    pub fn lock_rows_as(&mut self, table: Oid, slots: &[u32], mode: Mode) -> Result<LockOutcome, Stop> {
         let writer = self.writer(table)?;
         let files = writer.table().clone();
         let storage = files.storage().0;
         let overlay = writer.overlay().clone();
         let foreign = slots.iter().filter(|slot| !overlay.inserted().contains(**slot));
-        self.lock(foreign.clone().map(|slot| Resource::Row(storage, *slot)))?;
+        let resources = foreign.clone().map(|slot| Resource::Row(storage, *slot));
+        match mode {
+            Mode::Exclusive => self.lock(resources)?,
+            Mode::Shared => {
+                let txn = self.work().txn;
+                if let Some(waiter) = self.core.locks.shared(txn, resources)? {
+                    return Err(Stop::Wait(waiter));
+                }
+            }
+        }
         let Some(changed) = files.state().changes.since(self.snapshot.seq()) else {
             return Ok(LockOutcome::Locked);
         };

@@ -135,6 +135,33 @@ impl Locks {
         Ok(None)
     }
 
+    /// Takes a row or key lock if nobody stands in the way; whether it did. Nobody is waited for.
+    pub fn try_one(&self, txn: TxnId, resource: Resource, mode: Mode) -> bool {
+        let mut guard = self.held.lock();
+        let held = &mut *guard;
+        let exclusive = held.exclusive.get(&resource).copied();
+        let free = exclusive.is_none_or(|holder| holder == txn)
+            && (mode == Mode::Shared || other_holder(&held.shared, resource, txn).is_none());
+        if !free || exclusive.is_some() {
+            return free;
+        }
+        let mine = held.by_transaction.entry(txn).or_default();
+        match mode {
+            Mode::Exclusive => {
+                held.exclusive.insert(resource, txn);
+                mine.push(resource);
+            }
+            Mode::Shared => {
+                let holders = held.shared.entry(resource).or_default();
+                if !holders.contains(&txn) {
+                    holders.push(txn);
+                    mine.push(resource);
+                }
+            }
+        }
+        true
+    }
+
     /// Takes all of these row and key locks so that others may hold them too, but nobody exclusively. Waits as
     /// [`Locks::exclusive`] does.
     pub fn shared(
@@ -367,6 +394,13 @@ mod tests {
         locks.release(TxnId(2));
         assert!(locks.exclusive(TxnId(1), key(5)).unwrap().is_none(), "nobody else shares it any more");
         assert!(locks.shared(TxnId(3), key(5)).unwrap().is_some());
+        assert!(!locks.try_one(TxnId(3), key(5)[0], Mode::Shared));
+        assert!(locks.try_one(TxnId(3), key(6)[0], Mode::Shared));
+        assert!(locks.try_one(TxnId(4), key(6)[0], Mode::Shared));
+        assert!(!locks.try_one(TxnId(4), key(6)[0], Mode::Exclusive));
+        locks.release(TxnId(3));
+        assert!(locks.try_one(TxnId(4), key(6)[0], Mode::Exclusive));
+        locks.release(TxnId(4));
         assert!(locks.shared(TxnId(1), key(5)).unwrap().is_none());
         locks.release(TxnId(1));
         assert!(locks.shared(TxnId(3), key(5)).unwrap().is_none());

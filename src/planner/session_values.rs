@@ -82,7 +82,15 @@ pub const SESSION_VALUES: &[SessionValue] = &[
     SessionValue {
         names: &["current_schema"],
         ty: Type::Name,
-        read: |execution| Ok(ScalarValue::Utf8(execution.session.search_path().into_iter().next())),
+        read: |execution| {
+            Ok(ScalarValue::Utf8(
+                execution
+                    .session
+                    .search_path()
+                    .into_iter()
+                    .find(|schema| !schema.starts_with(crate::catalog::TEMPORARY_SCHEMA)),
+            ))
+        },
     },
     SessionValue {
         names: &["pg_backend_pid"],

@@ -20,10 +20,11 @@ use datafusion::logical_expr::{
 use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use datafusion::sql::sqlparser::ast;
 
-use crate::catalog::{Catalog, Oid, View};
+use crate::catalog::{Catalog, Oid, TEMPORARY_SCHEMA, View};
 use crate::error::{Error, SqlState};
 use crate::planner::environment::Environment;
 use crate::planner::system::SystemProvider;
+use crate::sql::ddl::TEMPORARY_ALIAS;
 use crate::sql::rewrite::called_function;
 use crate::sql::type_names;
 use crate::table::provider::TableSourceProvider;
@@ -70,7 +71,9 @@ impl<'a> Names<'a> {
         if let Some(database) = name.catalog().filter(|name| *name != self.context.database) {
             return Err(Error::unsupported(format!("a reference to another database (\"{database}\")")));
         }
+        let own = || self.context.search_path.first().filter(|schema| schema.starts_with(TEMPORARY_SCHEMA));
         let found = match name.schema() {
+            Some(TEMPORARY_ALIAS) => own().and_then(|schema| self.find_in(schema, name.table())),
             Some(schema) => self.find_in(schema, name.table()),
             None => std::iter::once("pg_catalog")
                 .chain(self.context.search_path.iter().map(String::as_str))

@@ -62,14 +62,14 @@ fn refuse_unsupported(w: &Words, verb: &str) -> Parsed<()> {
 pub fn create(w: &mut Words) -> Parsed<Ast> {
     let at = |w: &Words, words: &str| w.at(&format!("CREATE {words}"));
     if ["TEMP", "TEMPORARY", "GLOBAL", "LOCAL"].iter().any(|word| at(w, word)) {
-        return Err(Error::unsupported("a temporary table").into());
+        return Err(Error::unsupported("a temporary view or sequence").into());
     }
     if at(w, "TABLE") {
         return create_table(w);
     }
     w.expect("CREATE")?;
     if w.at("UNLOGGED") {
-        return Err(Error::unsupported("an unlogged table").into());
+        return Err(Error::unsupported("an unlogged sequence").into());
     }
     let replace = w.accept("OR REPLACE");
     refuse_unsupported(w, "CREATE")?;
@@ -237,13 +237,36 @@ fn collation(name: &str) -> Result<()> {
 // ---- CREATE TABLE ----
 
 fn create_table(w: &mut Words) -> Parsed<Ast> {
+    if names_columns_of_query(w) {
+        w.expect("CREATE TABLE")?;
+        let if_not_exists = w.accept("IF NOT EXISTS");
+        let name = w.name()?;
+        let columns = w.parenthesised(Words::identifier)?;
+        w.expect("AS")?;
+        let query = w.query()?;
+        let with_data = !w.accept("WITH NO DATA");
+        w.accept("WITH DATA");
+        return Ok(Ast::CreateTableAs {
+            persistence: w.persistence,
+            name,
+            if_not_exists,
+            columns,
+            query,
+            with_data,
+        });
+    }
     let ast::Statement::CreateTable(table) = w.parser.parse_statement()? else {
         return w.unexpected("CREATE TABLE");
     };
     let mut identities = Vec::new();
     for tokens in std::mem::take(&mut w.identities) {
         let mut parser = crate::sql::dialect::parser(tokens);
-        let mut options = Words { parser: &mut parser, source: w.source, identities: Default::default() };
+        let mut options = Words {
+            parser: &mut parser,
+            source: w.source,
+            identities: Default::default(),
+            persistence: Persistence::Permanent,
+        };
         identities.push(sequence_options(&mut options)?);
         if !options.at_end() {
             return options.unexpected("an option of a sequence");
@@ -257,6 +280,29 @@ fn create_table(w: &mut Words) -> Parsed<Ast> {
     Ok(ast)
 }
 
+/// Whether `CREATE TABLE t (a, b) AS` is next, which sqlparser reads as columns without types.
+fn names_columns_of_query(w: &Words) -> bool {
+    let token = |n: usize| &w.parser.peek_nth_token_ref(n).token;
+    let mut at = if w.at("CREATE TABLE IF NOT EXISTS") { 5 } else { 2 };
+    at += 1;
+    while *token(at) == Token::Period {
+        at += 2;
+    }
+    if *token(at) != Token::LParen {
+        return false;
+    }
+    while matches!(token(at + 1), Token::Word(_)) {
+        match token(at + 2) {
+            Token::Comma => at += 2,
+            Token::RParen => {
+                return matches!(token(at + 3), Token::Word(word) if word.value.eq_ignore_ascii_case("AS"));
+            }
+            _ => return false,
+        }
+    }
+    false
+}
+
 /// `identities` are the options of the identity columns in their order.
 fn convert_table(w: &Words, table: ast::CreateTable, identities: Vec<SequenceOptions>) -> Result<Ast> {
     refuse_table_clauses(&table)?;
@@ -264,6 +310,7 @@ fn convert_table(w: &Words, table: ast::CreateTable, identities: Vec<SequenceOpt
     if let Some(query) = table.query {
         let columns = table.columns.iter().map(|column| fold(&column.name)).collect();
         return Ok(Ast::CreateTableAs {
+            persistence: w.persistence,
             name,
             if_not_exists: table.if_not_exists,
             columns,
@@ -285,7 +332,13 @@ fn convert_table(w: &Words, table: ast::CreateTable, identities: Vec<SequenceOpt
         constraints.push(table_constraint(constraint)?);
     }
     let if_not_exists = table.if_not_exists;
-    Ok(Ast::CreateTable(Box::new(CreateTable { name, if_not_exists, columns, constraints })))
+    Ok(Ast::CreateTable(Box::new(CreateTable {
+        name,
+        if_not_exists,
+        persistence: w.persistence,
+        columns,
+        constraints,
+    })))
 }
 
 fn refuse_table_clauses(table: &ast::CreateTable) -> Result<()> {

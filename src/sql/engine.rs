@@ -20,6 +20,7 @@ pub const QUERY_MEMORY_BYTES: usize = 1 << 30;
 
 impl Engine {
     pub fn new(database: Arc<Database>, settings: Vec<(String, String)>) -> Result<Arc<Engine>> {
+        crate::sql::ddl::drop_temporary(&database, None)?;
         let environment = Environment::new(Arc::new(System), QUERY_MEMORY_BYTES)?;
         Ok(Arc::new(Engine { database, environment, settings }))
     }

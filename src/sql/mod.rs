@@ -28,6 +28,8 @@ pub mod expression;
 pub mod expressions;
 // Positions for errors found far from the text.
 mod locate;
+// SELECT ... FOR UPDATE.
+mod locking;
 // Finished plans of a statement.
 pub mod plan_cache;
 // Planning a statement, running what was planned.

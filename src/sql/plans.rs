@@ -23,6 +23,7 @@ use crate::sql::context::PlanContext;
 use crate::sql::dml::change::ChangePlan;
 use crate::sql::dml::insert::InsertPlan;
 use crate::sql::expressions::{output_schema, record_batch};
+use crate::sql::locking::LockingPlan;
 use crate::sql::query::{self, ExplainOptions, Query};
 use crate::sql::response::{Response, Rows, RowsTag};
 use crate::sql::session::{OutputColumn, Planned, Prepared, Session, Timer};
@@ -36,6 +37,7 @@ use crate::types::{Type, Value};
 #[derive(Clone)]
 pub enum Plan {
     Query(Arc<Query>),
+    Locking(Arc<LockingPlan>),
     Insert(Arc<InsertPlan>),
     Update(Arc<ChangePlan>),
     Delete(Arc<ChangePlan>),
@@ -95,7 +97,14 @@ impl Session {
         let context = PlanContext { param_types: declared, ..self.plan_context(catalog, &schemas) };
         match ast {
             Ast::Query(query) => {
-                refuse_clauses(query)?;
+                if !query.locks.is_empty() {
+                    let plan = Arc::new(LockingPlan::new(query, &context, &self.shared)?);
+                    return Ok(Made {
+                        param_types: plan.param_types.clone(),
+                        columns: Some(plan.columns.clone()),
+                        plan: Plan::Locking(plan),
+                    });
+                }
                 let query = Arc::new(query::plan(query, &context)?);
                 Ok(Made {
                     param_types: query.param_types.clone(),
@@ -178,6 +187,7 @@ impl Session {
                 let stream = self.query_stream(&query, &params, timer).await?;
                 Ok(Response::Rows(Rows::new(query.columns.clone(), stream, RowsTag::Select)))
             }
+            Plan::Locking(locking) => self.select_locking(&locking, &params).await,
             Plan::Insert(insert) => self.insert(&insert, &params).await,
             Plan::Update(change) => self.update(&change, &params).await,
             Plan::Delete(change) => self.delete(&change, &params).await,
@@ -292,6 +302,7 @@ impl Session {
                     self.delete(change, &params).await?;
                 }
             }
+            Plan::Locking(_) => return Err(Error::unsupported("EXPLAIN of SELECT FOR UPDATE")),
             Plan::Explain(..) | Plan::Utility => return Err(Error::unsupported("EXPLAIN of this statement")),
         }
         if options.analyze && !matches!(plan, Plan::Query(_)) {
@@ -332,14 +343,6 @@ impl Error {
     fn clone_text(self) -> Error {
         let message = self.message().trim_end_matches(" is not supported").to_string();
         Error::new(SqlState::FEATURE_NOT_SUPPORTED, message)
-    }
-}
-
-/// FOR UPDATE would promise locks that are not taken.
-fn refuse_clauses(query: &datafusion::sql::sqlparser::ast::Query) -> Result<()> {
-    match query.locks.first() {
-        Some(lock) => Err(Error::unsupported(format!("SELECT {lock}"))),
-        None => Ok(()),
     }
 }
 

@@ -13,6 +13,7 @@
 use std::sync::Arc;
 
 use datafusion::common::DFSchema;
+use datafusion::common::tree_node::TreeNode;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
 use datafusion::sql::planner::{PlannerContext, SqlToRel};
 use datafusion::sql::sqlparser::ast;
@@ -58,6 +59,7 @@ pub fn plan(query: &ast::Query, context: &PlanContext) -> Result<Query> {
 /// Plans a query whose outputs are assigned to columns of `targets`, position by position: texts and parameters take
 /// those types, everything else is cast as an assignment is. More outputs than targets stay as they are.
 pub fn plan_for(query: &ast::Query, context: &PlanContext, targets: &[Type]) -> Result<Query> {
+    refuse_locks(query)?;
     let targets: Vec<Type> = targets.iter().map(without_length).collect();
     let targets = targets.as_slice();
     let (query, names) = rewrite::query(query)?;
@@ -81,6 +83,24 @@ pub fn plan_for(query: &ast::Query, context: &PlanContext, targets: &[Type]) -> 
         environment: Arc::clone(context.environment),
         pool: PlanPool::default(),
     })
+}
+
+/// FOR UPDATE inside a query would promise locks that are not taken; the outermost one is taken out before.
+fn refuse_locks(query: &ast::Query) -> Result<()> {
+    struct Locks;
+    impl ast::Visitor for Locks {
+        type Break = String;
+        fn pre_visit_query(&mut self, query: &ast::Query) -> std::ops::ControlFlow<String> {
+            match query.locks.first() {
+                Some(lock) => std::ops::ControlFlow::Break(lock.to_string()),
+                None => std::ops::ControlFlow::Continue(()),
+            }
+        }
+    }
+    match ast::Visit::visit(query, &mut Locks) {
+        std::ops::ControlFlow::Break(lock) => Err(Error::unsupported(format!("{lock} in a subquery"))),
+        std::ops::ControlFlow::Continue(()) => Ok(()),
+    }
 }
 
 /// Lengths are checked when the value is stored: a cast would cut what is too long, an assignment refuses it.
@@ -259,6 +279,12 @@ impl Query {
         schema
             .map(|(qualifier, field)| (qualifier.map(|q| q.table().to_owned()), field.name().clone()))
             .collect()
+    }
+
+    /// Whether it aggregates somewhere.
+    pub fn aggregates(&self) -> bool {
+        let is_aggregate = |node: &LogicalPlan| Ok(matches!(node, LogicalPlan::Aggregate(_)));
+        self.logical.exists(is_aggregate).unwrap_or(false)
     }
 
     /// The optimised plan.

@@ -18,6 +18,7 @@ use crate::error::{Error, Result, SqlState};
 use crate::sql::cancel::{CancelFlag, Reason};
 use crate::sql::copy::CopyInState;
 use crate::sql::cursors::Cursor;
+use crate::sql::ddl::drop_temporary;
 use crate::sql::dialect;
 use crate::sql::engine::Engine;
 use crate::sql::locate::locate;
@@ -398,6 +399,7 @@ impl Session {
                 self.cursors.clear();
                 self.statements.clear();
                 self.shared.forget_sequences();
+                drop_temporary(&self.shared.engine.database, Some(&self.shared.temporary_schema()))?;
                 self.shared.settings.lock().reset_all();
                 Ok(done("DISCARD ALL"))
             }
@@ -405,9 +407,24 @@ impl Session {
                 self.shared.forget_sequences();
                 Ok(done("DISCARD SEQUENCES"))
             }
-            // Plans are checked against the catalogue at each execution, and there are no temporary tables.
+            // Plans are checked against the catalogue at each execution.
             Discard::Plans => Ok(done("DISCARD PLANS")),
-            Discard::Temp => Ok(done("DISCARD TEMP")),
+            Discard::Temp => {
+                self.refuse_in_block("DISCARD TEMP")?;
+                drop_temporary(&self.shared.engine.database, Some(&self.shared.temporary_schema()))?;
+                Ok(done("DISCARD TEMP"))
+            }
+        }
+    }
+}
+
+impl Drop for Session {
+    /// Temporary tables go with the session, once it holds no locks.
+    fn drop(&mut self) {
+        self.abandon();
+        let schema = self.shared.temporary_schema();
+        if let Err(error) = drop_temporary(&self.shared.engine.database, Some(&schema)) {
+            log::warn!("temporary tables of a session stay until the next start: {error}");
         }
     }
 }

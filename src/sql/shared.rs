@@ -9,10 +9,11 @@ use std::sync::atomic::{AtomicI32, Ordering};
 
 use parking_lot::Mutex;
 
-use crate::catalog::{Catalog, Oid, Relation, Sequence, Table};
+use crate::catalog::{Catalog, Oid, Relation, Sequence, TEMPORARY_SCHEMA, Table};
 use crate::database::Transaction;
 use crate::error::{Error, Result, SqlState};
 use crate::planner::bindings::{SessionContext, Timing};
+use crate::sql::ddl::TEMPORARY_ALIAS;
 use crate::sql::dialect;
 use crate::sql::engine::Engine;
 use crate::sql::settings::{Settings, id};
@@ -57,21 +58,30 @@ impl Shared {
         })
     }
 
-    /// The schemas of search_path that exist, first one first.
+    /// The schemas in which names are looked for: that of temporary tables, then those of search_path that exist.
     pub fn schemas(&self, catalog: &Catalog) -> Vec<String> {
         let path = self.settings.lock().text(id::SEARCH_PATH);
         let names = split_path(&path).into_iter().map(|name| match name.as_str() {
             "$user" => self.user.clone(),
             _ => name,
         });
-        names
-            .filter(|name| catalog.schema(name).is_some() || SYSTEM_SCHEMAS.contains(&name.as_str()))
-            .collect()
+        let named =
+            names.filter(|name| catalog.schema(name).is_some() || SYSTEM_SCHEMAS.contains(&name.as_str()));
+        let own = Some(self.temporary_schema()).filter(|own| catalog.schema(own).is_some());
+        own.into_iter().chain(named).collect()
+    }
+
+    /// The schema of this session's temporary tables, once it is made.
+    pub fn temporary_schema(&self) -> String {
+        format!("{TEMPORARY_SCHEMA}{}", self.process_id.load(Ordering::Relaxed))
     }
 
     /// The relation a name means.
     pub fn relation(&self, catalog: &Catalog, name: &Name) -> Option<Relation> {
         match &name.schema {
+            Some(schema) if schema == TEMPORARY_ALIAS => {
+                catalog.relation(&self.temporary_schema(), &name.name)
+            }
             Some(schema) => catalog.relation(schema, &name.name),
             None => self.schemas(catalog).iter().find_map(|schema| catalog.relation(schema, &name.name)),
         }
@@ -129,7 +139,11 @@ impl Shared {
                 missing(format!("schema \"{schema}\" does not exist"))
             }
             Some(schema) => Ok(schema.clone()),
-            None => match self.schemas(catalog).into_iter().find(|s| !SYSTEM_SCHEMAS.contains(&s.as_str())) {
+            None => match self
+                .schemas(catalog)
+                .into_iter()
+                .find(|s| !SYSTEM_SCHEMAS.contains(&s.as_str()) && !s.starts_with(TEMPORARY_SCHEMA))
+            {
                 Some(schema) => Ok(schema),
                 None => missing("no schema has been selected to create in".into()),
             },
@@ -264,7 +278,12 @@ pub fn undefined_relation(name: &Name) -> Error {
 pub fn parse_name(text: &str) -> Result<Name> {
     let invalid = || Error::new(SqlState::INVALID_NAME, "invalid name syntax");
     let mut parser = dialect::parser_of(text).map_err(|_| invalid())?;
-    let mut words = Words { parser: &mut parser, source: text, identities: Default::default() };
+    let mut words = Words {
+        parser: &mut parser,
+        source: text,
+        identities: Default::default(),
+        persistence: Default::default(),
+    };
     let name = words.name().map_err(|_| invalid())?;
     if words.at_end() { Ok(Name { position: 0, ..name }) } else { Err(invalid()) }
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use datafusion::sql::sqlparser::ast::{self, Expr};
 
-use crate::catalog::ReferentialAction;
+use crate::catalog::{OnCommit, ReferentialAction};
 use crate::types::Type;
 
 /// One parsed statement of a query string.
@@ -87,6 +87,7 @@ pub enum Ast {
 
     CreateTable(Box<CreateTable>),
     CreateTableAs {
+        persistence: Persistence,
         name: Name,
         if_not_exists: bool,
         columns: Vec<String>,
@@ -306,8 +307,18 @@ pub struct CopyOptions {
 pub struct CreateTable {
     pub name: Name,
     pub if_not_exists: bool,
+    pub persistence: Persistence,
     pub columns: Vec<ColumnDefinition>,
     pub constraints: Vec<TableConstraint>,
+}
+
+/// How long a table lasts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Persistence {
+    #[default]
+    Permanent,
+    Unlogged,
+    Temporary(OnCommit),
 }
 
 /// CREATE VIEW and CREATE MATERIALIZED VIEW.
@@ -544,6 +555,7 @@ impl Ast {
     /// The command tag without counts, as PostgreSQL names the command in errors.
     pub fn command(&self) -> &'static str {
         match self {
+            Ast::Query(query) if !query.locks.is_empty() => "SELECT FOR UPDATE",
             Ast::Query(_) => "SELECT",
             Ast::Insert(..) => "INSERT",
             Ast::Update(_) => "UPDATE",
@@ -598,6 +610,7 @@ impl Ast {
     pub fn writes(&self) -> bool {
         match self {
             Ast::Insert(..) | Ast::Update(_) | Ast::Delete(_) | Ast::Truncate(_) => true,
+            Ast::Query(query) => !query.locks.is_empty(),
             Ast::Copy(copy) => copy.from,
             Ast::Explain(explain) => explain.analyze && explain.statement.writes(),
             Ast::CreateTable(_)

@@ -244,6 +244,10 @@ impl Session {
 
     /// Commits what is open; on failure everything is rolled back.
     pub(crate) async fn commit(&mut self) -> Result<()> {
+        if let Err(error) = self.clear_temporary().await {
+            self.roll_back();
+            return Err(error);
+        }
         let transaction = self.shared.transaction.lock().take();
         self.close_cursors();
         // They hold on to what the commit hands over.

@@ -5,16 +5,18 @@
 //! readers of data definitions are in [`crate::sql::ddl_words`].
 
 use std::collections::VecDeque;
+use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{self, SetExpr};
 use datafusion::sql::sqlparser::parser::Parser;
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan};
 
+use crate::catalog::OnCommit;
 use crate::error::{Error, SqlState};
 use crate::sql::ddl_words;
 use crate::sql::statement::*;
 use crate::sql::type_names;
-use crate::sql::words::{Parsed, Words};
+use crate::sql::words::{Parsed, Words, fold, object_name};
 
 /// Commands of PostgreSQL that are not built, by their first words.
 const UNSUPPORTED: &[&str] = &[
@@ -41,6 +43,8 @@ const UNSUPPORTED: &[&str] = &[
 #[derive(Default)]
 pub struct Taken {
     pub overriding: Option<Overriding>,
+    /// CREATE UNLOGGED TABLE, and CREATE TEMP TABLE without its LOCAL or GLOBAL.
+    pub persistence: Persistence,
     /// CREATE TABLE: per AS IDENTITY, the tokens of its options.
     pub identities: VecDeque<Vec<TokenWithSpan>>,
 }
@@ -62,9 +66,13 @@ pub fn take(mut tokens: Vec<TokenWithSpan>) -> (Vec<TokenWithSpan>, Taken) {
                 tokens.drain(first.0..=last.0);
             }
         }
-        Some("CREATE") => take_identities(&mut tokens, &mut taken),
+        Some("CREATE") => {
+            take_persistence(&mut tokens, &mut taken);
+            take_identities(&mut tokens, &mut taken);
+        }
         _ => {}
     }
+    take_lock_strengths(&mut tokens);
     (tokens, taken)
 }
 
@@ -76,6 +84,63 @@ fn words_of(tokens: &[TokenWithSpan]) -> Vec<(usize, String)> {
         _ => Some((index, String::new())),
     };
     tokens.iter().enumerate().filter_map(word).collect()
+}
+
+/// Takes UNLOGGED, [LOCAL | GLOBAL] TEMP and ON COMMIT out of CREATE TABLE.
+fn take_persistence(tokens: &mut Vec<TokenWithSpan>, taken: &mut Taken) {
+    let words = words_of(tokens);
+    let word = |place: usize| words.get(place).map_or("", |(_, word)| word.as_str());
+    let mut end = 1;
+    if matches!(word(end), "LOCAL" | "GLOBAL") {
+        end += 1;
+    }
+    let temporary = matches!(word(end), "TEMP" | "TEMPORARY");
+    if !(temporary || word(1) == "UNLOGGED") || word(end + 1) != "TABLE" {
+        return;
+    }
+    taken.persistence = match temporary {
+        true => Persistence::Temporary(OnCommit::PreserveRows),
+        false => Persistence::Unlogged,
+    };
+    let mut gone: Vec<usize> = (1..=end).map(|place| words[place].0).collect();
+    for place in end..words.len() {
+        let (action, length) = match (word(place), word(place + 1), word(place + 2), word(place + 3)) {
+            ("ON", "COMMIT", "DROP", _) => (OnCommit::Drop, 3),
+            ("ON", "COMMIT", "DELETE", "ROWS") => (OnCommit::DeleteRows, 4),
+            ("ON", "COMMIT", "PRESERVE", "ROWS") => (OnCommit::PreserveRows, 4),
+            _ => continue,
+        };
+        if temporary {
+            taken.persistence = Persistence::Temporary(action);
+            gone.extend((place..place + length).map(|place| words[place].0));
+        }
+        break;
+    }
+    for index in gone.into_iter().rev() {
+        tokens.remove(index);
+    }
+}
+
+/// FOR NO KEY UPDATE and FOR KEY SHARE lock as FOR UPDATE and FOR SHARE do, which is more than they ask for.
+fn take_lock_strengths(tokens: &mut Vec<TokenWithSpan>) {
+    let is_for =
+        |token: &TokenWithSpan| matches!(&token.token, Token::Word(w) if w.value.eq_ignore_ascii_case("for"));
+    if !tokens.iter().any(is_for) {
+        return;
+    }
+    let words = words_of(tokens);
+    let mut gone = Vec::new();
+    for place in (0..words.len()).filter(|&place| words[place].1 == "FOR") {
+        let next: Vec<&str> = words[place + 1..].iter().take(3).map(|(_, word)| word.as_str()).collect();
+        match next.as_slice() {
+            ["NO", "KEY", "UPDATE"] => gone.extend([words[place + 1].0, words[place + 2].0]),
+            ["KEY", "SHARE", ..] => gone.push(words[place + 1].0),
+            _ => {}
+        }
+    }
+    for index in gone.into_iter().rev() {
+        tokens.remove(index);
+    }
 }
 
 fn take_identities(tokens: &mut Vec<TokenWithSpan>, taken: &mut Taken) {
@@ -101,7 +166,7 @@ fn take_identities(tokens: &mut Vec<TokenWithSpan>, taken: &mut Taken) {
 
 /// Reads one statement.
 pub fn statement(parser: &mut Parser<'static>, source: &str, taken: Taken) -> Parsed<Ast> {
-    let mut words = Words { parser, source, identities: taken.identities };
+    let mut words = Words { parser, source, identities: taken.identities, persistence: taken.persistence };
     any(&mut words, taken.overriding.unwrap_or(Overriding::None))
 }
 
@@ -159,7 +224,7 @@ fn query(w: &mut Words) -> Parsed<Ast> {
     let mut query = w.query()?;
     match query.body.as_ref() {
         SetExpr::Insert(_) | SetExpr::Update(_) | SetExpr::Delete(_) | SetExpr::Merge(_) => {}
-        _ => return Ok(Ast::Query(query)),
+        _ => return Ok(into_table(query)?),
     }
     // WITH ... INSERT: the CTEs go to the query it inserts.
     let body = std::mem::replace(query.body.as_mut(), SetExpr::Values(no_values()));
@@ -171,9 +236,88 @@ fn query(w: &mut Words) -> Parsed<Ast> {
             }
             Err(Error::unsupported("WITH before an INSERT of this form").into())
         }
-        SetExpr::Update(_) => Err(Error::unsupported("WITH before UPDATE").into()),
-        SetExpr::Delete(_) => Err(Error::unsupported("WITH before DELETE").into()),
+        SetExpr::Update(ast::Statement::Update(mut update)) => {
+            inline_ctes(query.with, &mut update)?;
+            Ok(Ast::Update(Box::new(update)))
+        }
+        SetExpr::Delete(ast::Statement::Delete(mut delete)) => {
+            inline_ctes(query.with, &mut delete)?;
+            Ok(Ast::Delete(Box::new(delete)))
+        }
         _ => Err(Error::unsupported("MERGE").into()),
+    }
+}
+
+/// SELECT ... INTO makes a table; anything else is a query.
+fn into_table(mut query: Box<ast::Query>) -> Result<Ast, Error> {
+    let SetExpr::Select(select) = query.body.as_mut() else { return Ok(Ast::Query(query)) };
+    let Some(into) = select.into.take() else { return Ok(Ast::Query(query)) };
+    let persistence = match (into.temporary, into.unlogged) {
+        (true, _) => Persistence::Temporary(OnCommit::PreserveRows),
+        (_, true) => Persistence::Unlogged,
+        _ => Persistence::Permanent,
+    };
+    let name = object_name("", &into.name);
+    Ok(Ast::CreateTableAs {
+        persistence,
+        name,
+        if_not_exists: false,
+        columns: Vec::new(),
+        query,
+        with_data: true,
+    })
+}
+
+/// WITH before UPDATE and DELETE: each CTE stands where its name does.
+fn inline_ctes(with: Option<ast::With>, statement: &mut impl ast::VisitMut) -> Result<(), Error> {
+    let Some(with) = with else { return Ok(()) };
+    if with.recursive {
+        return Err(Error::unsupported("WITH RECURSIVE before UPDATE and DELETE"));
+    }
+    let mut inliner = Inliner { known: Vec::new() };
+    for mut cte in with.cte_tables {
+        if matches!(
+            cte.query.body.as_ref(),
+            SetExpr::Insert(_) | SetExpr::Update(_) | SetExpr::Delete(_) | SetExpr::Merge(_)
+        ) {
+            return Err(Error::unsupported("a data-modifying statement in WITH"));
+        }
+        let _ = ast::VisitMut::visit(&mut cte.query, &mut inliner);
+        inliner.known.push(cte);
+    }
+    let _ = statement.visit(&mut inliner);
+    Ok(())
+}
+
+struct Inliner {
+    known: Vec<ast::Cte>,
+}
+
+impl ast::VisitorMut for Inliner {
+    type Break = ();
+
+    fn post_visit_table_factor(&mut self, factor: &mut ast::TableFactor) -> ControlFlow<()> {
+        let ast::TableFactor::Table { name, alias, args: None, .. } = factor else {
+            return ControlFlow::Continue(());
+        };
+        let read = object_name("", name);
+        let found = self.known.iter().rev().find(|cte| fold(&cte.alias.name) == read.name);
+        if let (Some(cte), None) = (found, &read.schema) {
+            let mut named = cte.alias.clone();
+            if let Some(alias) = alias {
+                named.name = alias.name.clone();
+                if !alias.columns.is_empty() {
+                    named.columns = alias.columns.clone();
+                }
+            }
+            *factor = ast::TableFactor::Derived {
+                lateral: false,
+                subquery: cte.query.clone(),
+                alias: Some(named),
+                sample: None,
+            };
+        }
+        ControlFlow::Continue(())
     }
 }
 

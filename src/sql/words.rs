@@ -11,7 +11,7 @@ use datafusion::sql::sqlparser::tokenizer::{Location, Token, TokenWithSpan};
 
 use crate::error::Error;
 use crate::sql::dialect;
-use crate::sql::statement::Name;
+use crate::sql::statement::{Name, Persistence};
 
 /// PostgreSQL's NAMEDATALEN - 1, in bytes.
 const IDENTIFIER_BYTES_MAX: usize = 63;
@@ -44,6 +44,8 @@ pub struct Words<'a> {
     pub source: &'a str,
     /// Options of identity columns, in order; see [`crate::sql::utility::take`].
     pub identities: VecDeque<Vec<TokenWithSpan>>,
+    /// What CREATE TABLE says of it; see [`crate::sql::utility::take`].
+    pub persistence: Persistence,
 }
 
 impl Words<'_> {

@@ -103,6 +103,8 @@ pub fn create_table(txn: &mut Transaction, name: &str) -> Result<()> {
         kind: TableKind::Ordinary,
         comment: None,
         materialized: None,
+        temporary: None,
+        unlogged: false,
     };
     now(txn.create_table(table, Vec::new()))
 }

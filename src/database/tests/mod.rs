@@ -75,6 +75,8 @@ pub fn create_t(database: &Arc<Database>) -> Oid {
         kind: TableKind::Ordinary,
         comment: None,
         materialized: None,
+        temporary: None,
+        unlogged: false,
     };
     done(txn.create_table(table, Vec::new()));
     txn.commit().unwrap();

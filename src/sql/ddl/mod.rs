@@ -21,8 +21,13 @@ mod references;
 mod retype;
 // CREATE TABLE.
 mod table;
+// Temporary tables.
+mod temporary;
 // Views, materialized ones too.
 mod view;
+
+pub(crate) use temporary::{ALIAS as TEMPORARY_ALIAS, drop_temporary};
+pub(crate) use view::spell_out_wildcards;
 
 use crate::error::{Error, Result};
 use crate::sql::response::Response;
@@ -34,8 +39,8 @@ impl Session {
     pub(crate) async fn define(&mut self, ast: &Ast) -> Result<Response> {
         match ast {
             Ast::CreateTable(create) => self.create_table(create).await,
-            Ast::CreateTableAs { name, if_not_exists, columns, query, with_data } => {
-                self.create_table_as(name, *if_not_exists, columns, query, *with_data).await
+            Ast::CreateTableAs { persistence, name, if_not_exists, columns, query, with_data } => {
+                self.create_table_as(*persistence, name, *if_not_exists, columns, query, *with_data).await
             }
             Ast::CreateView(create) => self.create_view(create).await,
             Ast::Refresh { name, concurrently, with_data } => {

@@ -13,6 +13,7 @@ use crate::database::OnConflict;
 use crate::error::{Error, Result, SqlState};
 use crate::sql::ddl::names::Namer;
 use crate::sql::ddl::sequence::new_sequence;
+use crate::sql::ddl::temporary::set_persistence;
 use crate::sql::dialect;
 use crate::sql::dml::defaults::DefaultValue;
 use crate::sql::dml::rows::Checks;
@@ -22,7 +23,7 @@ use crate::sql::session::{Session, done};
 use crate::sql::shared::undefined_relation;
 use crate::sql::statement::{
     ColumnDefinition, ColumnType, ConstraintKind, CreateTable, ForeignKeyDefinition, IdentityKind, Name,
-    TableConstraint,
+    Persistence, TableConstraint,
 };
 use crate::types::arrow::value_at;
 use crate::types::{Type, Value};
@@ -60,6 +61,8 @@ impl<'a> Builder<'a> {
             kind: TableKind::Ordinary,
             comment: None,
             materialized: None,
+            temporary: None,
+            unlogged: false,
         };
         let mut namer = Namer::new(catalog, schema);
         namer.reserve(name);
@@ -371,15 +374,15 @@ fn only_column(sql: &str, table: &Table) -> Option<String> {
 
 impl Session {
     pub(super) async fn create_table(&mut self, create: &CreateTable) -> Result<Response> {
+        let schema = self.schema_for(create.persistence, &create.name).await?;
         let catalog = self.shared.current_catalog();
-        let schema = self.shared.creation_schema(&catalog, &create.name)?;
         if catalog.relation(&schema, &create.name.name).is_some() {
             return self.already_exists(&create.name.name, create.if_not_exists, "CREATE TABLE");
         }
         let path = self.shared.schemas(&catalog);
         let shared = self.shared.clone();
         let new_oid = move || shared.with_transaction(|transaction| Ok(transaction.new_oid()));
-        let (table, sequences) = {
+        let (mut table, sequences) = {
             let mut builder = Builder::new(&catalog, &schema, &create.name.name, &path, &new_oid)?;
             for column in &create.columns {
                 builder.add_column(column)?;
@@ -395,6 +398,7 @@ impl Session {
             }
             (builder.table, builder.sequences)
         };
+        set_persistence(&mut table, create.persistence);
         self.check_definition(&table, &sequences)?;
         self.share_referenced(&table).await?;
         self.retry(|transaction| transaction.create_table(table.clone(), sequences.clone())).await?;
@@ -426,14 +430,15 @@ impl Session {
 
     pub(super) async fn create_table_as(
         &mut self,
+        persistence: Persistence,
         name: &Name,
         if_not_exists: bool,
         columns: &[String],
         query: &ast::Query,
         with_data: bool,
     ) -> Result<Response> {
+        let schema = self.schema_for(persistence, name).await?;
         let catalog = self.shared.current_catalog();
-        let schema = self.shared.creation_schema(&catalog, name)?;
         if catalog.relation(&schema, &name.name).is_some() {
             return self.already_exists(&name.name, if_not_exists, "CREATE TABLE AS");
         }
@@ -442,7 +447,8 @@ impl Session {
             let context = self.plan_context(&catalog, &schemas);
             Arc::new(query::plan(query, &context)?)
         };
-        let table = self.table_of_query(&schema, &name.name, columns, &query)?;
+        let mut table = self.table_of_query(&schema, &name.name, columns, &query)?;
+        set_persistence(&mut table, persistence);
         self.retry(|transaction| transaction.create_table(table.clone(), Vec::new())).await?;
         if !with_data {
             return Ok(done("CREATE TABLE AS"));

@@ -329,7 +329,7 @@ fn identifier(name: &str) -> Ident {
 }
 
 /// Puts columns in the place of the outermost select list's `*` and `t.*`.
-fn spell_out_wildcards(query: &mut ast::Query, planned: &Query) {
+pub(crate) fn spell_out_wildcards(query: &mut ast::Query, planned: &Query) {
     let SetExpr::Select(select) = query.body.as_mut() else { return };
     let is_wildcard =
         |item: &SelectItem| matches!(item, SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..));

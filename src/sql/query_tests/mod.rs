@@ -119,6 +119,8 @@ impl World {
                 .collect(),
             dropped: Vec::new(),
             materialized: None,
+            temporary: None,
+            unlogged: false,
             constraints: vec![key],
             kind: TableKind::Ordinary,
             comment: None,

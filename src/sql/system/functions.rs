@@ -58,7 +58,7 @@ fn named() -> Vec<Arc<ScalarUDF>> {
         };
         lenient "current_schemas" Type::Array(Box::new(Type::Name)) => |execution, args| {
             let implicit = matches!(args.first(), Some(Value::Bool(true)));
-            let path = if implicit { names::search_path(execution) } else { execution.session.search_path() };
+            let path = if implicit { names::search_path(execution) } else { names::named_path(execution) };
             Ok(Value::Array(path.into_iter().map(Value::from).collect()))
         };
         strict "to_regclass" Type::Text => |execution, args| {

@@ -138,7 +138,8 @@ fn tables(execution: &Execution, rows: &mut Rows) -> Result<()> {
     for table in execution.session.catalog().tables().filter(|table| table.materialized.is_none()) {
         rows.add(cells! {
             table_catalog: &database, table_schema: &table.schema, table_name: &table.name,
-            table_type: "BASE TABLE", is_insertable_into: "YES",
+            table_type: if table.temporary.is_some() { "LOCAL TEMPORARY" } else { "BASE TABLE" },
+            is_insertable_into: "YES",
         });
     }
     for view in execution.session.catalog().views() {

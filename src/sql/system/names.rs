@@ -214,6 +214,12 @@ pub fn search_path(execution: &Execution) -> Vec<String> {
     implicit.into_iter().chain(path).collect()
 }
 
+/// search_path without the schema of temporary tables, which is not named in it.
+pub fn named_path(execution: &Execution) -> Vec<String> {
+    let path = execution.session.search_path().into_iter();
+    path.filter(|schema| !schema.starts_with(catalog::TEMPORARY_SCHEMA)).collect()
+}
+
 pub fn schema_oid(catalog: &Catalog, name: &str) -> Option<Oid> {
     match name {
         PG_CATALOG => Some(PG_CATALOG_OID),

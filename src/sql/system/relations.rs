@@ -129,6 +129,11 @@ fn classes(execution: &Execution, rows: &mut Rows) -> Result<()> {
             oid: table.oid, relname: &table.name, relnamespace: namespace(&table.schema), relam: types::HEAP_OID,
             relfilenode: table.storage as u32, relhasindex: catalog.indexes_of(table.oid).next().is_some(),
             relkind: if table.materialized.is_some() { 'm' } else { 'r' },
+            relpersistence: match (table.temporary, table.unlogged) {
+                (Some(_), _) => 't',
+                (None, true) => 'u',
+                (None, false) => 'p',
+            },
             relispopulated: table.materialized.as_ref().is_none_or(|m| m.populated),
             relhasrules: table.materialized.is_some(),
             relnatts: (table.next_number() - 1) as i16, relchecks: checks as i16,

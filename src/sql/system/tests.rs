@@ -97,6 +97,8 @@ fn catalog() -> Arc<Catalog> {
         ],
         dropped: Vec::new(),
         materialized: None,
+        temporary: None,
+        unlogged: false,
         constraints: vec![
             Constraint {
                 oid: 16_403,

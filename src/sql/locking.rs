@@ -1,0 +1,289 @@
+//! SELECT ... FOR UPDATE and FOR SHARE.
+//!
+//! The query also returns the slots of the rows behind each row of its result. Those are locked as UPDATE locks what
+//! it finds; when a row has changed since the snapshot, the query runs again on a new one, keeping the locks. Nothing
+//! is returned before all of it is locked. With SKIP LOCKED the LIMIT counts rows that were to be had.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, AsArray, BooleanArray, RecordBatch};
+use arrow::datatypes::UInt32Type;
+use datafusion::sql::sqlparser::ast::{
+    self, Expr, GroupByExpr, Ident, LimitClause, LockType, NonBlock, SelectItem, SetExpr, TableFactor,
+};
+use futures::stream::{self, StreamExt};
+
+use crate::catalog::{Catalog, Oid, Relation};
+use crate::database::{LockOutcome, Stop};
+use crate::error::{Error, Result, SqlState};
+use crate::locks::Mode;
+use crate::sql::context::PlanContext;
+use crate::sql::ddl::spell_out_wildcards;
+use crate::sql::dml::cells::{self, Constant};
+use crate::sql::query::{self, Query};
+use crate::sql::response::{Response, Rows, RowsTag};
+use crate::sql::session::{OutputColumn, Session};
+use crate::sql::shared::Shared;
+use crate::sql::words::{fold, object_name};
+use crate::table::provider::SLOT_COLUMN;
+use crate::types::{Type, Value};
+
+/// A planned SELECT that locks.
+pub struct LockingPlan {
+    pub columns: Arc<[OutputColumn]>,
+    pub param_types: Vec<Type>,
+    /// The columns, then the slot of each of `tables`.
+    query: Arc<Query>,
+    tables: Vec<(Oid, String)>,
+    mode: Mode,
+    waiting: Option<NonBlock>,
+    /// LIMIT and OFFSET, where rows that are locked are passed over.
+    limit: Option<Expr>,
+    offset: Option<Expr>,
+}
+
+/// What became of the rows of one batch.
+enum Locked {
+    /// Which of them are locked now.
+    Rows(BooleanArray),
+    /// The query has to run again.
+    Again,
+}
+
+impl LockingPlan {
+    pub fn new(query: &ast::Query, context: &PlanContext, shared: &Shared) -> Result<LockingPlan> {
+        let mut query = query.clone();
+        let locks = std::mem::take(&mut query.locks);
+        let Some(first) = locks.first() else { return Err(Error::internal("a SELECT without locks")) };
+        let (kind, waiting) = (first.lock_type.clone(), first.nonblock.clone());
+        let clause = format!("FOR {kind}");
+        if locks.iter().any(|lock| lock.lock_type != kind || lock.nonblock != waiting) {
+            return Err(Error::unsupported("several different locking clauses"));
+        }
+        let plain = query::plan(&query, context)?;
+        refuse_shapes(&query, &plain, &clause)?;
+        let (mut limit, mut offset) = (None, None);
+        if waiting == Some(NonBlock::SkipLocked) {
+            (limit, offset) = take_limit(&mut query)?;
+        }
+        spell_out_wildcards(&mut query, &plain);
+        let SetExpr::Select(select) = query.body.as_mut() else {
+            return Err(Error::internal("a shape that was refused"));
+        };
+        let ctes: Vec<String> =
+            query.with.iter().flat_map(|with| &with.cte_tables).map(|c| fold(&c.alias.name)).collect();
+        let mut known = Vec::new();
+        for from in &select.from {
+            let factors = std::iter::once(&from.relation).chain(from.joins.iter().map(|join| &join.relation));
+            for factor in factors {
+                known.extend(locked_table(factor, &ctes, context.catalog, shared)?);
+            }
+        }
+        let wanted: Vec<String> =
+            locks.iter().filter_map(|lock| lock.of.as_ref()).map(|name| object_name("", name).name).collect();
+        if let Some(missing) = wanted.iter().find(|name| known.iter().all(|(_, alias)| alias != *name)) {
+            let message = format!("relation \"{missing}\" in {clause} clause not found in FROM clause");
+            return Err(Error::new(SqlState::UNDEFINED_TABLE, message));
+        }
+        let tables: Vec<(Oid, String)> =
+            known.into_iter().filter(|(_, alias)| wanted.is_empty() || wanted.contains(alias)).collect();
+        for (number, (_, alias)) in tables.iter().enumerate() {
+            let slot = Expr::CompoundIdentifier(vec![Ident::with_quote('"', alias), Ident::new(SLOT_COLUMN)]);
+            let alias = Ident::new(format!("__lock_{number}"));
+            select.projection.push(SelectItem::ExprWithAlias { expr: slot, alias });
+        }
+        let types: Vec<Option<Type>> = plain.param_types.iter().cloned().map(Some).collect();
+        let context = PlanContext { param_types: &types, expose_slots: true, ..*context };
+        let locking = query::plan(&query, &context)?;
+        if locking.columns.len() != plain.columns.len() + tables.len() {
+            return Err(Error::internal("a locking query with other columns"));
+        }
+        Ok(LockingPlan {
+            columns: plain.columns.clone(),
+            param_types: plain.param_types.clone(),
+            query: Arc::new(locking),
+            tables,
+            mode: if kind == LockType::Update { Mode::Exclusive } else { Mode::Shared },
+            waiting,
+            limit,
+            offset,
+        })
+    }
+}
+
+/// The table behind an item of FROM, with the name it has there.
+fn locked_table(
+    factor: &TableFactor,
+    ctes: &[String],
+    catalog: &Catalog,
+    shared: &Shared,
+) -> Result<Option<(Oid, String)>> {
+    let TableFactor::Table { name, alias, args: None, .. } = factor else { return Ok(None) };
+    let read = object_name("", name);
+    if read.schema.is_none() && ctes.contains(&read.name) {
+        return Ok(None);
+    }
+    match shared.relation(catalog, &read) {
+        Some(Relation::Table(table)) => {
+            let alias = alias.as_ref().map_or_else(|| table.name.clone(), |alias| fold(&alias.name));
+            Ok(Some((table.oid, alias)))
+        }
+        Some(Relation::View(_)) => Err(Error::unsupported("locking the rows of a view")),
+        _ => Ok(None),
+    }
+}
+
+/// Results whose rows are not rows of tables.
+fn refuse_shapes(query: &ast::Query, plain: &Query, clause: &str) -> Result<()> {
+    let refused = |what: &str| {
+        let message = format!("{clause} is not allowed with {what}");
+        Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message))
+    };
+    let SetExpr::Select(select) = query.body.as_ref() else { return refused("UNION/INTERSECT/EXCEPT") };
+    if select.distinct.is_some() {
+        return refused("DISTINCT clause");
+    }
+    if !matches!(&select.group_by, GroupByExpr::Expressions(list, _) if list.is_empty()) {
+        return refused("GROUP BY clause");
+    }
+    if select.having.is_some() {
+        return refused("HAVING clause");
+    }
+    if plain.aggregates() {
+        return refused("aggregate functions");
+    }
+    Ok(())
+}
+
+/// Takes LIMIT and OFFSET out of a query.
+fn take_limit(query: &mut ast::Query) -> Result<(Option<Expr>, Option<Expr>)> {
+    if query.fetch.is_some() {
+        return Err(Error::unsupported("FETCH FIRST with SKIP LOCKED"));
+    }
+    match query.limit_clause.take() {
+        None => Ok((None, None)),
+        Some(LimitClause::LimitOffset { limit, offset, limit_by }) if limit_by.is_empty() => {
+            Ok((limit, offset.map(|offset| offset.value)))
+        }
+        Some(_) => Err(Error::unsupported("this form of LIMIT")),
+    }
+}
+
+impl Session {
+    pub(crate) async fn select_locking(
+        &mut self,
+        plan: &Arc<LockingPlan>,
+        params: &[Value],
+    ) -> Result<Response> {
+        let limit = self.counted(plan.limit.as_ref(), params)?.unwrap_or(usize::MAX);
+        let offset = self.counted(plan.offset.as_ref(), params)?.unwrap_or(0);
+        let width = plan.columns.len();
+        let batches = 'run: loop {
+            let mut batches: Vec<RecordBatch> = Vec::new();
+            let (mut skip, mut left) = (offset, limit);
+            let mut stream = self.query_stream(&plan.query, params, None).await?;
+            while left > 0
+                && let Some(batch) = stream.next().await
+            {
+                let mut batch = batch?;
+                // One by one, when rows are passed over: no more may be locked than are returned.
+                let step = if plan.waiting == Some(NonBlock::SkipLocked) && limit != usize::MAX {
+                    1
+                } else {
+                    usize::MAX
+                };
+                while batch.num_rows() > 0 && left > 0 {
+                    let rows = step.min(batch.num_rows());
+                    let piece = batch.slice(0, rows);
+                    batch = batch.slice(rows, batch.num_rows() - rows);
+                    let kept = match self.lock_batch(plan, &piece, width).await? {
+                        Locked::Rows(kept) => kept,
+                        Locked::Again => {
+                            drop(stream);
+                            self.cancel.check()?;
+                            self.start_statement()?;
+                            continue 'run;
+                        }
+                    };
+                    let columns: Vec<usize> = (0..width).collect();
+                    let kept =
+                        arrow::compute::filter_record_batch(&piece, &kept).and_then(|b| b.project(&columns));
+                    let mut kept = kept.map_err(crate::types::arrow::errors::from_arrow)?;
+                    let skipped = skip.min(kept.num_rows());
+                    skip -= skipped;
+                    kept = kept.slice(skipped, kept.num_rows() - skipped);
+                    let taken = left.min(kept.num_rows());
+                    left = left.saturating_sub(taken);
+                    batches.push(kept.slice(0, taken));
+                }
+            }
+            break batches;
+        };
+        let stream = stream::iter(batches.into_iter().map(Ok)).boxed();
+        Ok(Response::Rows(Rows::new(plan.columns.clone(), stream, RowsTag::Select)))
+    }
+
+    /// Locks the rows behind a batch.
+    async fn lock_batch(&mut self, plan: &LockingPlan, batch: &RecordBatch, width: usize) -> Result<Locked> {
+        let mut kept = vec![true; batch.num_rows()];
+        for (number, (table, alias)) in plan.tables.iter().enumerate() {
+            let column = batch.column(width + number);
+            let Some(column) = column.as_primitive_opt::<UInt32Type>() else {
+                return Err(Error::internal("slots of another type"));
+            };
+            let slot = |row: usize| column.is_valid(row).then(|| column.value(row));
+            let mut slots: Vec<u32> =
+                (0..batch.num_rows()).filter(|&row| kept[row]).filter_map(slot).collect();
+            slots.sort_unstable();
+            slots.dedup();
+            if plan.waiting == Some(NonBlock::SkipLocked) {
+                let (table, mode) = (*table, plan.mode);
+                slots = self.retry(|transaction| transaction.lock_free_rows(table, &slots, mode)).await?;
+                for (row, kept) in kept.iter_mut().enumerate() {
+                    *kept &= slot(row).is_none_or(|slot| slots.binary_search(&slot).is_ok());
+                }
+            }
+            match self.attempt(|transaction| transaction.lock_rows_as(*table, &slots, plan.mode)) {
+                Ok(LockOutcome::Locked) => {}
+                Ok(LockOutcome::Restart) => return Ok(Locked::Again),
+                Err(Stop::Wait(_)) if plan.waiting == Some(NonBlock::Nowait) => {
+                    let message = format!("could not obtain lock on row in relation \"{alias}\"");
+                    return Err(Error::new(SqlState::LOCK_NOT_AVAILABLE, message));
+                }
+                Err(Stop::Wait(waiter)) => {
+                    self.wait(waiter).await?;
+                    return Ok(Locked::Again);
+                }
+                Err(Stop::Error(error)) => return Err(error),
+            }
+        }
+        Ok(Locked::Rows(BooleanArray::from(kept)))
+    }
+
+    /// The number LIMIT or OFFSET says: a literal or a parameter.
+    fn counted(&self, expr: Option<&Expr>, params: &[Value]) -> Result<Option<usize>> {
+        let Some(expr) = expr else { return Ok(None) };
+        let value = match cells::literal(expr)? {
+            Some(Constant::Typed(value, _)) => value,
+            Some(Constant::Null) => return Ok(None),
+            Some(Constant::Unknown(text)) => crate::types::text::parse(&Type::Int8, &text)?,
+            None => match expr {
+                Expr::Value(found) => match &found.value {
+                    ast::Value::Placeholder(name) => {
+                        let number = name.trim_start_matches('$').parse::<usize>().unwrap_or(0);
+                        params.get(number.wrapping_sub(1)).cloned().unwrap_or(Value::Null)
+                    }
+                    _ => return Err(Error::unsupported("a computed LIMIT with SKIP LOCKED")),
+                },
+                _ => return Err(Error::unsupported("a computed LIMIT with SKIP LOCKED")),
+            },
+        };
+        match crate::types::cast::cast(value, &Type::Int8, false)? {
+            Value::Null => Ok(None),
+            Value::Int8(number) => usize::try_from(number)
+                .map(Some)
+                .map_err(|_| Error::new(SqlState("2201W"), "LIMIT must not be negative")),
+            _ => Err(Error::internal("a count that is no number")),
+        }
+    }
+}
