@@ -11,10 +11,13 @@
 //! Waiting is handed out as a [`Waiter`]: the shell awaits its callback, tests block on it. Nothing is queued; after
 //! the release everyone who waited tries again.
 
+// Locks on numbers.
+mod advisory;
 // Who holds what, and who waits for whom.
 mod manager;
 // Waiting for the end of a transaction.
 mod waiter;
 
+pub use advisory::{AdvisoryKey, AdvisoryLocks, Span};
 pub use manager::{Locks, Mode, Resource};
 pub use waiter::Waiter;

@@ -52,6 +52,9 @@ impl Session {
         let inner = Statement { ast: Ast::Query(Box::new(query.clone())), ..statement.clone() };
         let prepared = self.plan(Some(inner), &[])?;
         let plan = prepared.plan.lock().plan.clone();
+        if let Plan::Locking(_) = plan {
+            return Err(Error::unsupported("a cursor FOR UPDATE"));
+        }
         let Plan::Query(query) = plan else { return Err(Error::internal("a cursor without a query")) };
         let stream = self.query_stream(&query, &[], None).await?;
         self.cursors.insert(

@@ -1,9 +1,11 @@
 //! What all sessions of a server share: the database and the planner's state.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use crate::database::Database;
 use crate::error::Result;
+use crate::locks::AdvisoryLocks;
 use crate::planner::environment::Environment;
 use crate::sql::system::System;
 
@@ -11,6 +13,9 @@ use crate::sql::system::System;
 pub struct Engine {
     pub database: Arc<Database>,
     pub environment: Arc<Environment>,
+    pub advisory: AdvisoryLocks,
+    /// Numbers of sessions, as holders of advisory locks.
+    pub sessions: AtomicU64,
     /// Settings of the server's configuration, in front of each session's own.
     pub settings: Vec<(String, String)>,
 }
@@ -22,6 +27,12 @@ impl Engine {
     pub fn new(database: Arc<Database>, settings: Vec<(String, String)>) -> Result<Arc<Engine>> {
         crate::sql::ddl::drop_temporary(&database, None)?;
         let environment = Environment::new(Arc::new(System), QUERY_MEMORY_BYTES)?;
-        Ok(Arc::new(Engine { database, environment, settings }))
+        Ok(Arc::new(Engine {
+            database,
+            environment,
+            advisory: AdvisoryLocks::default(),
+            sessions: AtomicU64::new(0),
+            settings,
+        }))
     }
 }

@@ -47,6 +47,17 @@ pub enum Plan {
     Utility,
 }
 
+impl Plan {
+    /// The table whose rows it changes.
+    fn written_table(&self) -> Option<Oid> {
+        match self {
+            Plan::Insert(insert) => Some(insert.table.oid),
+            Plan::Update(change) | Plan::Delete(change) => Some(change.table.oid),
+            _ => None,
+        }
+    }
+}
+
 /// A plan with what the client is told of it.
 pub struct Made {
     pub plan: Plan,
@@ -181,7 +192,7 @@ impl Session {
     ) -> Result<Response> {
         self.start_statement()?;
         check_count(prepared, &params)?;
-        let plan = self.fresh_plan(prepared)?;
+        let plan = self.plan_to_run(prepared).await?;
         match plan {
             Plan::Query(query) => {
                 let stream = self.query_stream(&query, &params, timer).await?;
@@ -193,6 +204,23 @@ impl Session {
             Plan::Delete(change) => self.delete(&change, &params).await,
             Plan::Explain(plan, options) => self.explain(prepared, &plan, options, params).await,
             Plan::Utility => Err(Error::internal("a statement without a plan was executed as one with")),
+        }
+    }
+
+    /// The plan, with the definition of the table it writes held as it was planned.
+    async fn plan_to_run(&mut self, prepared: &Prepared) -> Result<Plan> {
+        let mut held = None;
+        loop {
+            let plan = self.fresh_plan(prepared)?;
+            let written = plan.written_table();
+            if written == held {
+                return Ok(plan);
+            }
+            if let Some(table) = written {
+                // Whoever was changing it is waited for, and the plan is looked at again.
+                self.retry(|transaction| transaction.share_table(table)).await?;
+            }
+            held = written;
         }
     }
 

@@ -15,6 +15,7 @@ use parking_lot::Mutex;
 
 use crate::catalog::Catalog;
 use crate::error::{Error, Result, SqlState};
+use crate::locks::Span;
 use crate::sql::cancel::{CancelFlag, Reason};
 use crate::sql::copy::CopyInState;
 use crate::sql::cursors::Cursor;
@@ -399,6 +400,7 @@ impl Session {
                 self.cursors.clear();
                 self.statements.clear();
                 self.shared.forget_sequences();
+                self.shared.release_advisory(Span::Session);
                 drop_temporary(&self.shared.engine.database, Some(&self.shared.temporary_schema()))?;
                 self.shared.settings.lock().reset_all();
                 Ok(done("DISCARD ALL"))
@@ -422,6 +424,7 @@ impl Drop for Session {
     /// Temporary tables go with the session, once it holds no locks.
     fn drop(&mut self) {
         self.abandon();
+        self.shared.release_advisory(Span::Session);
         let schema = self.shared.temporary_schema();
         if let Err(error) = drop_temporary(&self.shared.engine.database, Some(&schema)) {
             log::warn!("temporary tables of a session stay until the next start: {error}");

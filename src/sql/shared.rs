@@ -6,12 +6,14 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
 use crate::catalog::{Catalog, Oid, Relation, Sequence, TEMPORARY_SCHEMA, Table};
 use crate::database::Transaction;
 use crate::error::{Error, Result, SqlState};
+use crate::locks::{AdvisoryKey, Mode, Span};
 use crate::planner::bindings::{SessionContext, Timing};
 use crate::sql::ddl::TEMPORARY_ALIAS;
 use crate::sql::dialect;
@@ -35,6 +37,8 @@ pub struct Shared {
     pub transaction: Mutex<Option<Transaction>>,
     pub timings: Mutex<Timings>,
     sequences: Mutex<SequencesUsed>,
+    /// This session as a holder of advisory locks.
+    holder: u64,
 }
 
 /// What currval() and lastval() answer.
@@ -46,7 +50,9 @@ struct SequencesUsed {
 
 impl Shared {
     pub fn new(engine: Arc<Engine>, user: &str, database: &str, settings: Settings) -> Arc<Shared> {
+        let holder = engine.sessions.fetch_add(1, Ordering::Relaxed);
         Arc::new(Shared {
+            holder,
             engine,
             user: user.to_string(),
             database: database.to_string(),
@@ -164,6 +170,11 @@ impl Shared {
         *self.sequences.lock() = SequencesUsed::default();
     }
 
+    /// Gives back the session's advisory locks of this span.
+    pub fn release_advisory(&self, span: Span) {
+        self.engine.advisory.release(self.holder, span);
+    }
+
     pub fn with_transaction<T>(&self, work: impl FnOnce(&mut Transaction) -> Result<T>) -> Result<T> {
         match self.transaction.lock().as_mut() {
             Some(transaction) => work(transaction),
@@ -186,6 +197,48 @@ impl Shared {
 }
 
 impl SessionContext for Shared {
+    fn advisory_lock(
+        &self,
+        key: AdvisoryKey,
+        mode: Mode,
+        span: Span,
+        wait: bool,
+        check: &dyn Fn() -> Result<()>,
+    ) -> Result<bool> {
+        let locks = &self.engine.advisory;
+        if locks.try_lock(self.holder, key, mode, span) {
+            return Ok(true);
+        }
+        if !wait {
+            return Ok(false);
+        }
+        let limit = u64::try_from(self.settings.lock().int(id::LOCK_TIMEOUT)).unwrap_or(0);
+        let started = Instant::now();
+        let go_on = || {
+            check()?;
+            if limit > 0 && started.elapsed() >= Duration::from_millis(limit) {
+                let message = "canceling statement due to lock timeout";
+                return Err(Error::new(SqlState::LOCK_NOT_AVAILABLE, message));
+            }
+            Ok(())
+        };
+        let waiting = || locks.lock(self.holder, key, mode, span, &go_on);
+        // Functions are called on threads that serve other sessions too: those go elsewhere meanwhile.
+        match tokio::runtime::Handle::try_current().map(|handle| handle.runtime_flavor()) {
+            Ok(tokio::runtime::RuntimeFlavor::MultiThread) => tokio::task::block_in_place(waiting)?,
+            _ => waiting()?,
+        }
+        Ok(true)
+    }
+
+    fn advisory_unlock(&self, key: AdvisoryKey, mode: Mode) -> bool {
+        self.engine.advisory.unlock(self.holder, key, mode)
+    }
+
+    fn advisory_unlock_all(&self) {
+        self.release_advisory(Span::Session);
+    }
+
     fn catalog(&self) -> Arc<Catalog> {
         self.current_catalog()
     }

@@ -17,7 +17,7 @@ use tokio::sync::oneshot;
 
 use crate::database::{Commit, Follower, Isolation, Pending, Stop, Transaction};
 use crate::error::{Error, Result, SqlState};
-use crate::locks::Waiter;
+use crate::locks::{Span, Waiter};
 use crate::sql::response::{Response, Severity};
 use crate::sql::savepoints::Savepoints;
 use crate::sql::session::Session;
@@ -256,6 +256,7 @@ impl Session {
             Some(transaction) => commit(transaction).await,
             None => Ok(()),
         };
+        self.shared.release_advisory(Span::Transaction);
         self.state.block = Block::None;
         self.state.failed = false;
         let mut settings = self.shared.settings.lock();
@@ -281,6 +282,7 @@ impl Session {
         if let Some(transaction) = self.shared.transaction.lock().take() {
             transaction.rollback();
         }
+        self.shared.release_advisory(Span::Transaction);
     }
 
     /// Gives up what still reads from the transaction or writes to it.

@@ -20,6 +20,7 @@ use datafusion::common::ScalarValue;
 
 use crate::catalog::{Catalog, Oid};
 use crate::error::{Error, Result, SqlState};
+use crate::locks::{AdvisoryKey, Mode, Span};
 use crate::table::Snapshot;
 
 /// The cell a finished plan reads its execution from.
@@ -101,6 +102,22 @@ pub trait SessionContext: Send + Sync {
     fn relation_bytes(&self, _relation: Oid) -> Option<u64> {
         None
     }
+    /// Takes an advisory lock, waiting unless `wait` is false; whether it did.
+    fn advisory_lock(
+        &self,
+        _key: AdvisoryKey,
+        _mode: Mode,
+        _span: Span,
+        _wait: bool,
+        _check: &dyn Fn() -> Result<()>,
+    ) -> Result<bool> {
+        Err(Error::unsupported("an advisory lock here"))
+    }
+    /// Gives an advisory lock back; whether it was held.
+    fn advisory_unlock(&self, _key: AdvisoryKey, _mode: Mode) -> bool {
+        false
+    }
+    fn advisory_unlock_all(&self) {}
     /// Bytes of the data directory.
     fn database_bytes(&self) -> Option<u64> {
         None

@@ -41,6 +41,7 @@ pub fn all() -> Vec<Arc<ScalarUDF>> {
     all.extend(descriptions());
     all.extend(sizes());
     all.extend(always());
+    all.extend(advisory_locks());
     all.extend(casts());
     all
 }
@@ -208,6 +209,58 @@ fn always() -> Vec<Arc<ScalarUDF>> {
         lenient "pg_my_temp_schema" Type::Oid => |_, _| Ok(Value::from(0u32));
         lenient "inet_server_addr" Type::Text => |_, _| Ok(Value::Null);
         lenient "inet_client_addr" Type::Text => |_, _| Ok(Value::Null);
+    }
+}
+
+/// Locks on numbers. What PostgreSQL answers as void is an empty text here.
+fn advisory_locks() -> Vec<Arc<ScalarUDF>> {
+    use crate::locks::{Mode, Span};
+    functions! {
+        strict "pg_advisory_lock" Type::Text => |e, a| lock(e, a, Mode::Exclusive, Span::Session, true);
+        strict "pg_advisory_lock_shared" Type::Text => |e, a| lock(e, a, Mode::Shared, Span::Session, true);
+        strict "pg_advisory_xact_lock" Type::Text => |e, a| lock(e, a, Mode::Exclusive, Span::Transaction, true);
+        strict "pg_advisory_xact_lock_shared" Type::Text => |e, a| lock(e, a, Mode::Shared, Span::Transaction, true);
+        strict "pg_try_advisory_lock" Type::Bool => |e, a| lock(e, a, Mode::Exclusive, Span::Session, false);
+        strict "pg_try_advisory_lock_shared" Type::Bool => |e, a| lock(e, a, Mode::Shared, Span::Session, false);
+        strict "pg_try_advisory_xact_lock" Type::Bool => |e, a| lock(e, a, Mode::Exclusive, Span::Transaction, false);
+        strict "pg_try_advisory_xact_lock_shared" Type::Bool => |e, a| {
+            lock(e, a, Mode::Shared, Span::Transaction, false)
+        };
+        strict "pg_advisory_unlock" Type::Bool => |execution, args| {
+            Ok(Value::from(execution.session.advisory_unlock(advisory_key(args)?, Mode::Exclusive)))
+        };
+        strict "pg_advisory_unlock_shared" Type::Bool => |execution, args| {
+            Ok(Value::from(execution.session.advisory_unlock(advisory_key(args)?, Mode::Shared)))
+        };
+        lenient "pg_advisory_unlock_all" Type::Text => |execution, _| {
+            execution.session.advisory_unlock_all();
+            Ok(Value::from(""))
+        };
+    }
+}
+
+fn lock(
+    execution: &Execution,
+    args: &[Value],
+    mode: crate::locks::Mode,
+    span: crate::locks::Span,
+    wait: bool,
+) -> Result<Value> {
+    let check = || execution.check_cancel();
+    let done = execution.session.advisory_lock(advisory_key(args)?, mode, span, wait, &check)?;
+    Ok(if wait { Value::from("") } else { Value::from(done) })
+}
+
+fn advisory_key(args: &[Value]) -> Result<crate::locks::AdvisoryKey> {
+    use crate::locks::AdvisoryKey;
+    let half = |value: &Value| {
+        i32::try_from(number(value)?)
+            .map_err(|_| Error::new(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, "integer out of range"))
+    };
+    match args {
+        [key] => Ok(AdvisoryKey::One(number(key)?)),
+        [first, second] => Ok(AdvisoryKey::Two(half(first)?, half(second)?)),
+        _ => Err(Error::new(SqlState::UNDEFINED_FUNCTION, "an advisory lock is on one number or two")),
     }
 }
 
