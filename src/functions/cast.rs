@@ -25,6 +25,16 @@ pub fn differs(source: &Type, target: &Type) -> bool {
         (source, _) if is_text(source) => true,
         (_, target) if is_text(target) => true,
         (Type::Float4 | Type::Float8 | Type::Numeric(_), Type::Int2 | Type::Int4 | Type::Int8) => true,
+        (Type::Int8, Type::Int4 | Type::Int2) | (Type::Int4, Type::Int2) | (Type::Float8, Type::Float4) => {
+            true
+        }
+        (Type::Float4 | Type::Float8, Type::Numeric(_)) | (Type::Numeric(_), Type::Float4 | Type::Float8) => {
+            true
+        }
+        // Every integer fits, and Arrow is as exact as we are.
+        (Type::Int2, Type::Numeric(Some((5.., 0))))
+        | (Type::Int4, Type::Numeric(Some((10.., 0))))
+        | (Type::Int8, Type::Numeric(Some((19.., 0)))) => false,
         (_, Type::Numeric(Some(_))) => source != target,
         (Type::Numeric(_), Type::Numeric(None)) => false,
         (Type::Vector(_), Type::Vector(Some(_))) => source != target,

@@ -4,14 +4,34 @@
 //! what DataFusion lacks or names otherwise. Functions that need the session (nextval, current_setting) are bound in
 //! `planner`, because this layer knows nothing above values.
 
+// + - * / % of numbers.
+pub mod arithmetic;
+// avg of integers and numeric.
+pub mod average;
 // Casts with PostgreSQL's rules and texts.
 pub mod cast;
+// Dates, times and intervals.
+pub mod dates;
+// json and jsonb made, changed and taken apart.
+pub mod documents;
+// to_char and its like.
+pub mod formatting;
+// The digits of numeric.
+pub mod decimal;
 // Operators of json and jsonb.
 pub mod json;
 // Functions DataFusion lacks or names otherwise.
 pub mod postgres;
+// round, trunc, ceil, floor, sign.
+pub mod rounding;
 // The shape all our scalar functions share.
 pub mod scalar;
+// Functions on text.
+pub mod strings;
+// Functions that do not exist.
+pub mod unknown;
+// Functions over single values.
+pub mod value;
 // pgvector's functions on vectors.
 pub mod vector;
 // avg and sum of vectors.
@@ -19,14 +39,30 @@ pub mod vector_aggregate;
 
 use std::sync::Arc;
 
+use datafusion::functions_aggregate::{bool_and_or, variance};
 use datafusion::logical_expr::{AggregateUDF, ScalarUDF};
 
 /// Our scalar functions; a name that DataFusion also has is ours.
 pub fn scalar_functions() -> Vec<Arc<ScalarUDF>> {
-    vector::functions().into_iter().chain(json::functions()).chain(postgres::functions()).collect()
+    let families = [
+        vector::functions(),
+        json::functions(),
+        postgres::functions(),
+        arithmetic::functions(),
+        rounding::functions(),
+        dates::functions(),
+        formatting::functions(),
+        strings::functions(),
+        documents::functions(),
+    ];
+    families.into_iter().flatten().collect()
 }
 
 /// Our aggregates, tried on vectors before DataFusion's of the same name.
 pub fn aggregate_functions() -> Vec<Arc<AggregateUDF>> {
-    vector_aggregate::functions()
+    let also = |function: Arc<AggregateUDF>, name| Arc::new((*function).clone().with_aliases([name]));
+    let mut functions = vector_aggregate::functions();
+    functions.push(also(bool_and_or::bool_and_udaf(), "every"));
+    functions.push(also(variance::var_samp_udaf(), "variance"));
+    functions
 }

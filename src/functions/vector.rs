@@ -112,7 +112,8 @@ fn vector_and_two_integers(name: &str, given: &[DataType]) -> Result<Vec<DataTyp
 fn distances(args: &ScalarFunctionArgs, metric: Metric) -> Result<ColumnarValue> {
     let (rows, constant) = rows_of(args);
     let (left, right) = (Vectors::new(&args.args[0])?, Vectors::new(&args.args[1])?);
-    let (fixed, varying) = if left.is_constant() { (left, right) } else { (right, left) };
+    let swapped = left.is_constant();
+    let (fixed, varying) = if swapped { (left, right) } else { (right, left) };
     if !fixed.is_constant() {
         return pairs(args, |a, b| Ok(metric.distance(a, b)));
     }
@@ -125,7 +126,11 @@ fn distances(args: &ScalarFunctionArgs, metric: Metric) -> Result<ColumnarValue>
     for row in 0..rows {
         match varying.bytes(row)?.map(vector_floats) {
             Some(vector) => {
-                same_dimensions(&vector, &fixed)?;
+                // The message names the left operand first.
+                match swapped {
+                    true => same_dimensions(&fixed, &vector)?,
+                    false => same_dimensions(&vector, &fixed)?,
+                }
                 result.append_value(query.distance_to(&vector));
             }
             None => result.append_null(),

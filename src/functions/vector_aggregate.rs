@@ -1,4 +1,4 @@
-//! `avg` and `sum` of vectors, under the names DataFusion's numeric aggregates already have.
+//! `avg` and `sum` of vectors and exact numbers, under the names DataFusion's numeric aggregates already have.
 //!
 //! SQL finds an aggregate by name before the types of its arguments are known, so each of these stands in front
 //! of DataFusion's: it answers for vectors and passes everything else on.
@@ -21,6 +21,7 @@ use datafusion::logical_expr::{
 
 use crate::error::{Error, SqlState};
 use crate::functions::vector::dimensions_differ;
+use crate::functions::{average as exact, decimal};
 use crate::types::arrow::errors::external;
 use crate::types::arrow::{vector_bytes, vector_floats};
 
@@ -32,7 +33,7 @@ pub fn functions() -> Vec<Arc<AggregateUDF>> {
     vec![in_front(average::avg_udaf(), true), in_front(sum::sum_udaf(), false)]
 }
 
-/// DataFusion's aggregate, with vectors added.
+/// DataFusion's aggregate, with vectors and PostgreSQL's result types added.
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct VectorAggregate {
     inner: Arc<AggregateUDF>,
@@ -48,6 +49,13 @@ fn of_vectors(args: &AccumulatorArgs) -> bool {
     is_vector(args.expr_fields.first().map(|field| field.data_type()))
 }
 
+impl VectorAggregate {
+    fn is_exact_average(&self, args: &AccumulatorArgs) -> bool {
+        let input = args.expr_fields.first().map(|field| field.data_type());
+        self.average && input.is_some_and(exact::is_exact)
+    }
+}
+
 impl AggregateUDFImpl for VectorAggregate {
     fn name(&self) -> &str {
         self.inner.name()
@@ -61,6 +69,15 @@ impl AggregateUDFImpl for VectorAggregate {
         if is_vector(given.first()) && given.len() == 1 {
             return Ok(given.to_vec());
         }
+        if self.average && given.len() == 1 && exact::is_exact(&given[0]) {
+            return Ok(given.to_vec());
+        }
+        // The sum of bigint is numeric.
+        let exact = |ty: &DataType| match ty {
+            DataType::Int64 if !self.average => decimal::of_integer(ty).unwrap_or(DataType::Int64),
+            ty => ty.clone(),
+        };
+        let given: Vec<DataType> = given.iter().map(exact).collect();
         let fields: Vec<FieldRef> =
             given.iter().map(|ty| Arc::new(Field::new("", ty.clone(), true))).collect();
         let coerced = datafusion::logical_expr::type_coercion::functions::fields_with_udf(
@@ -71,10 +88,17 @@ impl AggregateUDFImpl for VectorAggregate {
     }
 
     fn return_type(&self, given: &[DataType]) -> Result<DataType> {
-        if is_vector(given.first()) { Ok(DataType::LargeBinary) } else { self.inner.return_type(given) }
+        match given {
+            [vectors, ..] if is_vector(Some(vectors)) => Ok(DataType::LargeBinary),
+            [numbers] if self.average && exact::is_exact(numbers) => Ok(decimal::quotient()),
+            given => self.inner.return_type(given),
+        }
     }
 
     fn accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
+        if self.is_exact_average(&args) {
+            return Ok(exact::accumulator(&args));
+        }
         if !of_vectors(&args) {
             return self.inner.accumulator(args);
         }
@@ -85,7 +109,11 @@ impl AggregateUDFImpl for VectorAggregate {
     }
 
     fn state_fields(&self, args: StateFieldsArgs) -> Result<Vec<FieldRef>> {
-        if !is_vector(args.input_fields.first().map(|field| field.data_type())) {
+        let input = args.input_fields.first().map(|field| field.data_type());
+        if self.average && input.is_some_and(exact::is_exact) {
+            return Ok(exact::state_fields(&args));
+        }
+        if !is_vector(input) {
             return self.inner.state_fields(args);
         }
         let sums = DataType::List(Arc::new(Field::new("item", DataType::Float64, true)));
@@ -96,7 +124,7 @@ impl AggregateUDFImpl for VectorAggregate {
     }
 
     fn groups_accumulator_supported(&self, args: AccumulatorArgs) -> bool {
-        !of_vectors(&args) && self.inner.groups_accumulator_supported(args)
+        !of_vectors(&args) && !self.is_exact_average(&args) && self.inner.groups_accumulator_supported(args)
     }
 
     fn create_groups_accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn GroupsAccumulator>> {
@@ -104,7 +132,10 @@ impl AggregateUDFImpl for VectorAggregate {
     }
 
     fn create_sliding_accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
-        if of_vectors(&args) { self.accumulator(args) } else { self.inner.create_sliding_accumulator(args) }
+        match of_vectors(&args) || self.is_exact_average(&args) {
+            true => self.accumulator(args),
+            false => self.inner.create_sliding_accumulator(args),
+        }
     }
 
     fn order_sensitivity(&self) -> AggregateOrderSensitivity {

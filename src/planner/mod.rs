@@ -15,6 +15,8 @@ pub mod bindings;
 pub mod bound;
 // Casts with PostgreSQL's rules.
 pub mod casts;
+// The one type of several alternatives.
+pub mod common;
 // What all plans share: functions, rules, memory.
 pub mod environment;
 // EXPLAIN.

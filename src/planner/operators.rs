@@ -21,7 +21,7 @@ use crate::error::{Error, SqlState};
 use crate::functions::cast::parse_text;
 use crate::functions::scalar::type_name;
 use crate::functions::vector::distance_function;
-use crate::functions::{json, vector};
+use crate::functions::{dates, documents, json, vector};
 use crate::types::Type;
 use crate::types::arrow::errors::external;
 use crate::types::arrow::{data_type, field, metadata, to_scalar, type_of};
@@ -61,7 +61,28 @@ impl ExprPlanner for OperatorPlanner {
             let right = json::right_operand(&operator, expr.right, matches!(right, Operand::Parameter(_)));
             return Ok(PlannerResult::Planned(call(function, vec![expr.left, right])));
         }
+        let is_document = |operand: &Operand| operand.is(&DataType::LargeUtf8);
+        if (is_document(&left) || operator == "<@" && is_document(&right))
+            && let Some(function) = documents::function_of_operator(&operator, is_document(&right))
+        {
+            return Ok(PlannerResult::Planned(call(function, vec![expr.left, expr.right])));
+        }
         plan_text_literals(expr, &operator, &left, &right)
+    }
+
+    fn plan_extract(&self, args: Vec<Expr>) -> Result<PlannerResult<Vec<Expr>>> {
+        Ok(match field_of(&args).map(dates::extract_function) {
+            Some(function) => PlannerResult::Planned(call(function, args)),
+            None => PlannerResult::Original(args),
+        })
+    }
+}
+
+/// The field of `extract(field FROM ...)`.
+fn field_of(args: &[Expr]) -> Option<&str> {
+    match args {
+        [Expr::Literal(ScalarValue::Utf8(Some(field)), _), _] => Some(field),
+        _ => None,
     }
 }
 
@@ -179,7 +200,8 @@ fn vector_function(operator: &str) -> Option<&'static str> {
 pub fn call(function: &str, arguments: Vec<Expr>) -> Expr {
     static FUNCTIONS: OnceLock<HashMap<String, Arc<ScalarUDF>>> = OnceLock::new();
     let functions = FUNCTIONS.get_or_init(|| {
-        let all = vector::functions().into_iter().chain(json::functions());
+        let all = vector::functions().into_iter().chain(json::functions()).chain(dates::functions());
+        let all = all.chain(documents::functions());
         all.map(|function| (function.name().to_owned(), function)).collect()
     });
     let udf = functions.get(function).expect("operators name functions of these files only");
@@ -192,21 +214,40 @@ fn plan_text_literals(
     left: &Operand,
     right: &Operand,
 ) -> Result<PlannerResult<RawBinaryExpr>> {
+    if let (Some(one), Some(other)) = (left.field(), right.field())
+        && !is_defined(operator, &type_of(one), &type_of(other))
+    {
+        return Err(no_operator(operator, left, right));
+    }
     let RawBinaryExpr { op, left: a, right: b } = expr;
     let a_type = right.field().and_then(|field| type_beside(operator, field));
     let b_type = left.field().and_then(|field| type_beside(operator, field));
-    let a = match a_type {
-        Some(ty) => typed(a, left, &ty)?,
+    let a = match &a_type {
+        Some(ty) => typed(a, left, ty)?,
         None => a,
     };
-    let b = match b_type {
-        Some(ty) => typed(b, right, &ty)?,
+    let b = match &b_type {
+        Some(ty) => typed(b, right, ty)?,
         None => b,
     };
+    if let (Some(one), Some(other)) = (left.type_or(a_type), right.type_or(b_type))
+        && let Some(function) = dates::function_of_operator(operator, &one, &other)
+    {
+        return Ok(PlannerResult::Planned(call(function, vec![a, b])));
+    }
     Ok(PlannerResult::Original(RawBinaryExpr { op, left: a, right: b }))
 }
 
 impl Operand {
+    /// The type it has, or takes as a literal or parameter beside the other operand.
+    fn type_or(&self, taken: Option<Type>) -> Option<Type> {
+        match self {
+            Operand::Typed(field) => Some(without_modifier(type_of(field))),
+            Operand::Unknown(_) | Operand::Parameter(_) => taken,
+            Operand::Other => None,
+        }
+    }
+
     fn field(&self) -> Option<&Field> {
         match self {
             Operand::Typed(field) => Some(field),
@@ -225,9 +266,83 @@ fn type_beside(operator: &str, other: &Field) -> Option<Type> {
     match operator {
         "=" | "<>" | "!=" | "<" | "<=" | ">" | ">=" => Some(ty),
         "+" if is_moment => Some(Type::Interval),
+        "*" | "/" if ty == Type::Interval => Some(Type::Float8),
         "+" | "-" | "*" | "/" | "%" => Some(ty),
         _ => None,
     }
+}
+
+/// Types whose operators this file knows completely, by what they compare with.
+#[derive(Clone, Copy, PartialEq)]
+enum Kind {
+    Bool,
+    Number,
+    Text,
+    Date,
+    Timestamp,
+    Time,
+    Interval,
+    Uuid,
+}
+
+fn kind_of(ty: &Type) -> Option<Kind> {
+    Some(match ty {
+        Type::Bool => Kind::Bool,
+        Type::Int2 | Type::Int4 | Type::Int8 | Type::Float4 | Type::Float8 | Type::Numeric(_) => Kind::Number,
+        Type::Text | Type::Varchar(_) | Type::Bpchar(_) => Kind::Text,
+        Type::Date => Kind::Date,
+        Type::Timestamp | Type::Timestamptz => Kind::Timestamp,
+        Type::Time => Kind::Time,
+        Type::Interval => Kind::Interval,
+        Type::Uuid => Kind::Uuid,
+        _ => return None,
+    })
+}
+
+/// Whether PostgreSQL has the operator between two types; what is not known here is left to DataFusion.
+fn is_defined(operator: &str, left: &Type, right: &Type) -> bool {
+    let (Some(one), Some(other)) = (kind_of(left), kind_of(right)) else { return true };
+    let pair = (one, other);
+    match operator {
+        "=" | "<>" | "!=" | "<" | "<=" | ">" | ">=" => {
+            one == other
+                || matches!(pair, (Kind::Date, Kind::Timestamp) | (Kind::Timestamp, Kind::Date))
+                || matches!(pair, (Kind::Time, Kind::Interval) | (Kind::Interval, Kind::Time))
+        }
+        "+" => match pair {
+            (Kind::Number, Kind::Number) | (Kind::Interval, Kind::Interval) => true,
+            (Kind::Date, Kind::Number) => is_integer(right),
+            (Kind::Number, Kind::Date) => is_integer(left),
+            (Kind::Date | Kind::Timestamp | Kind::Time, Kind::Interval) => true,
+            (Kind::Interval, Kind::Date | Kind::Timestamp | Kind::Time) => true,
+            (Kind::Date, Kind::Time) | (Kind::Time, Kind::Date) => true,
+            _ => false,
+        },
+        "-" => match pair {
+            (Kind::Number, Kind::Number) => true,
+            (Kind::Date, Kind::Number) => is_integer(right),
+            (Kind::Date | Kind::Timestamp, Kind::Date | Kind::Timestamp) => true,
+            (Kind::Time, Kind::Time) => true,
+            (Kind::Date | Kind::Timestamp | Kind::Time | Kind::Interval, Kind::Interval) => true,
+            _ => false,
+        },
+        "*" => matches!(
+            pair,
+            (Kind::Number, Kind::Number) | (Kind::Interval, Kind::Number) | (Kind::Number, Kind::Interval)
+        ),
+        "/" => matches!(pair, (Kind::Number, Kind::Number) | (Kind::Interval, Kind::Number)),
+        "%" => {
+            let is_float = |ty: &Type| matches!(ty, Type::Float4 | Type::Float8);
+            pair == (Kind::Number, Kind::Number) && !is_float(left) && !is_float(right)
+        }
+        "||" => one == Kind::Text || other == Kind::Text,
+        _ => true,
+    }
+}
+
+/// Integers that date arithmetic takes; literals are `bigint` until `prepare` has seen them.
+fn is_integer(ty: &Type) -> bool {
+    matches!(ty, Type::Int2 | Type::Int4 | Type::Int8)
 }
 
 /// Text literals stay text beside text and json.

@@ -13,13 +13,18 @@ use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{DFSchema, Result, ScalarValue};
 use datafusion::logical_expr::expr::{InList, Placeholder};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
-use datafusion::logical_expr::{Between, Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder};
+use datafusion::logical_expr::{
+    Between, BinaryExpr, Cast, Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder,
+};
 
 use crate::functions::vector::metric_of_function;
+use crate::functions::{arithmetic, decimal, rounding, unknown};
 use crate::planner::casts::input_schema;
-use crate::planner::operators::{literal, parameter, without_modifier};
+use crate::planner::common;
+use crate::planner::operators::{call, literal, parameter, without_modifier};
 use crate::planner::session_values;
 use crate::types::Type;
+use crate::types::arrow::errors::external;
 use crate::types::arrow::{field, type_of};
 
 /// The plan with PostgreSQL's types; `params` are the types of `$1`, `$2`, ...
@@ -56,6 +61,11 @@ pub fn prepare_expr(
     integers: bool,
 ) -> Result<Transformed<Expr>> {
     expr.transform_up(|expr| {
+        if let Expr::ScalarFunction(call) = &expr
+            && let Some(complaint) = unknown::complaint(call, schema)
+        {
+            return Err(complaint);
+        }
         Ok(match expr {
             Expr::Literal(ScalarValue::Int64(Some(number)), None) if integers => {
                 match i32::try_from(number) {
@@ -63,11 +73,47 @@ pub fn prepare_expr(
                     Err(_) => Transformed::no(Expr::Literal(ScalarValue::Int64(Some(number)), None)),
                 }
             }
+            Expr::Literal(ScalarValue::UInt64(Some(number)), None) => Transformed::yes(Expr::Literal(
+                ScalarValue::Decimal128(Some(i128::from(number)), 20, 0),
+                None,
+            )),
+            // 1e3 has a negative scale in Arrow and none in SQL.
+            Expr::Literal(ScalarValue::Decimal128(Some(number), precision, scale), None) if scale < 0 => {
+                Transformed::yes(Expr::Literal(whole_decimal(number, precision, scale), None))
+            }
+            Expr::BinaryExpr(BinaryExpr { left, op, right }) => {
+                let number = |expr: &Expr| is_number(expr, schema);
+                if number(&left) && number(&right) {
+                    match arithmetic::binary(op, *left, *right) {
+                        Ok(call) => Transformed::yes(call),
+                        Err((left, right)) => Transformed::no(Expr::BinaryExpr(BinaryExpr::new(
+                            Box::new(left),
+                            op,
+                            Box::new(right),
+                        ))),
+                    }
+                } else {
+                    Transformed::no(Expr::BinaryExpr(BinaryExpr { left, op, right }))
+                }
+            }
+            Expr::Cast(cast) if type_of(&cast.field) == Type::Numeric(None) => prepare_numeric(cast, schema)?,
+            Expr::Negative(operand) if is_number(&operand, schema) => {
+                Transformed::yes(arithmetic::negative(*operand))
+            }
+            Expr::Negative(operand) if is_interval(&operand, schema) => {
+                Transformed::yes(call("interval_um", vec![*operand]))
+            }
             Expr::Placeholder(placeholder) => Transformed::yes(prepare_parameter(placeholder, params)),
             Expr::ScalarFunction(call) if call.args.is_empty() => {
                 match session_values::by_function(call.func.name()) {
                     Some((name, value)) => Transformed::yes(parameter(name, &value.ty)),
                     None => Transformed::no(Expr::ScalarFunction(call)),
+                }
+            }
+            Expr::ScalarFunction(call) if call.args.len() == 2 => {
+                match rounding::with_constant_digits(call) {
+                    Ok(call) => Transformed::yes(call),
+                    Err(call) => Transformed::no(Expr::ScalarFunction(call)),
                 }
             }
             Expr::InList(InList { expr, list, negated }) => {
@@ -86,11 +132,60 @@ pub fn prepare_expr(
                         **when = take_type(std::mem::take(when.as_mut()), subject, schema)?;
                     }
                 }
+                let results = case.when_then_expr.iter_mut().map(|(_, then)| then.as_mut());
+                common::unify(results.chain(case.else_expr.iter_mut().map(Box::as_mut)).collect(), schema)?;
                 Transformed::yes(Expr::Case(case))
+            }
+            Expr::ScalarFunction(mut call) if common::is_choice(call.func.name()) => {
+                common::unify(call.args.iter_mut().collect(), schema)?;
+                Transformed::yes(Expr::ScalarFunction(call))
             }
             expr => Transformed::no(expr),
         })
     })
+}
+
+fn is_number(expr: &Expr, schema: &DFSchema) -> bool {
+    expr.to_field(schema).is_ok_and(|(_, field)| arithmetic::is_number(field.data_type()))
+}
+
+fn is_interval(expr: &Expr, schema: &DFSchema) -> bool {
+    expr.to_field(schema).is_ok_and(|(_, field)| matches!(field.data_type(), DataType::Interval(_)))
+}
+
+/// A cast to numeric without modifier keeps the digits of what it is given.
+fn prepare_numeric(cast: Cast, schema: &DFSchema) -> Result<Transformed<Expr>> {
+    if let Expr::Literal(ScalarValue::Utf8(Some(text)), None) = cast.expr.as_ref() {
+        let number = crate::types::numeric::parse(text).map_err(external)?;
+        let digits = number.unscaled.unsigned_abs().checked_ilog10().map_or(1, |digits| digits as u8 + 1);
+        let (precision, scale) = (digits.max(number.scale), number.scale as i8);
+        return Ok(Transformed::yes(match decimal::with_scale(precision, scale) {
+            DataType::Decimal128(precision, scale) => {
+                Expr::Literal(ScalarValue::Decimal128(Some(number.unscaled), precision, scale), None)
+            }
+            _ => Expr::Cast(cast),
+        }));
+    }
+    let Ok((_, found)) = cast.expr.to_field(schema) else { return Ok(Transformed::no(Expr::Cast(cast))) };
+    if decimal::digits(found.data_type()).is_some() {
+        return Ok(Transformed::yes(*cast.expr));
+    }
+    Ok(match decimal::of_integer(found.data_type()) {
+        Some(exact) => Transformed::yes(Expr::Cast(Cast::new(cast.expr, exact))),
+        None => Transformed::no(Expr::Cast(cast)),
+    })
+}
+
+/// A literal with zeros behind its digits, written out; what does not fit stays as it is.
+fn whole_decimal(number: i128, precision: u8, scale: i8) -> ScalarValue {
+    let zeros = scale.unsigned_abs();
+    let written = 10i128.checked_pow(u32::from(zeros)).and_then(|power| number.checked_mul(power));
+    match written {
+        Some(number) if precision + zeros <= 38 => {
+            ScalarValue::Decimal128(Some(number), precision + zeros, 0)
+        }
+        _ => ScalarValue::Decimal128(Some(number), precision, scale),
+    }
 }
 
 fn prepare_parameter(placeholder: Placeholder, params: &[Type]) -> Expr {

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, FieldRef, SchemaRef};
+use arrow::datatypes::{DataType, Field, FieldRef, SchemaRef};
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::{DFSchema, DataFusionError, Result, TableReference};
 use datafusion::datasource::cte_worktable::CteWorkTable;
@@ -30,7 +30,7 @@ use crate::sql::type_names;
 use crate::table::provider::TableSourceProvider;
 use crate::types::Type;
 use crate::types::arrow::errors::external;
-use crate::types::arrow::field;
+use crate::types::arrow::{data_type, field, type_of_data_type};
 
 /// What a statement is planned against.
 pub struct PlanContext<'a> {
@@ -170,7 +170,14 @@ impl ContextProvider for Names<'_> {
     }
 
     fn get_function_meta(&self, name: &str) -> Option<Arc<ScalarUDF>> {
-        self.context.environment.state().scalar_functions().get(name).cloned()
+        let state = self.context.environment.state();
+        // SqlToRel itself knows these.
+        let is_known = matches!(name, "unnest" | "unnest_outer")
+            || state.aggregate_functions().contains_key(name)
+            || state.window_functions().contains_key(name)
+            || state.higher_order_functions().contains_key(name);
+        let unknown = || (!is_known).then(|| crate::functions::unknown::function(name));
+        state.scalar_functions().get(name).cloned().or_else(unknown)
     }
 
     fn get_higher_order_meta(&self, name: &str) -> Option<Arc<HigherOrderUDF>> {
@@ -242,6 +249,9 @@ struct PostgresTypes;
 impl TypePlanner for PostgresTypes {
     fn plan_type_field(&self, name: &ast::DataType) -> Result<Option<FieldRef>, DataFusionError> {
         let ty = type_names::resolve(name).map_err(external)?;
-        Ok(Some(Arc::new(field("", &ty, true))))
+        let arrow = data_type(&ty);
+        // Without the note of the type where the Arrow type tells it: VALUES refuse rows whose notes differ.
+        let tells = type_of_data_type(&arrow) == ty;
+        Ok(Some(Arc::new(if tells { Field::new("", arrow, true) } else { field("", &ty, true) })))
     }
 }

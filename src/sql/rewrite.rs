@@ -63,8 +63,188 @@ impl VisitorMut for Rewriter {
         {
             *expr = keyword_call(ident.clone());
         }
+        respell(expr);
         ControlFlow::Continue(())
     }
+
+    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        expand_function(expr);
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<()> {
+        expand_table_function(factor);
+        ControlFlow::Continue(())
+    }
+}
+
+/// Functions that return sets. They are defined as functions that return arrays, and unnested.
+const SETS: &[&str] = &[
+    "jsonb_array_elements",
+    "jsonb_array_elements_text",
+    "json_array_elements_text",
+    "jsonb_object_keys",
+    "json_object_keys",
+    "regexp_split_to_table",
+    "string_to_table",
+];
+
+/// Aggregates that are made of array_agg, and the functions that make them.
+const OF_ARRAYS: &[(&str, &str)] = &[
+    ("jsonb_agg", "jsonb_agg_items"),
+    ("json_agg", "json_agg_items"),
+    ("jsonb_object_agg", "object_agg_items"),
+];
+
+/// The name of a plain function.
+fn plain_name(function: &ast::Function) -> Option<String> {
+    match function.name.0.as_slice() {
+        [name] => name.as_ident().map(folded),
+        _ => None,
+    }
+}
+
+/// Set-returning functions and aggregates of documents, by the functions they are made of.
+fn expand_function(expr: &mut Expr) {
+    let Expr::Function(function) = expr else { return };
+    let Some(name) = plain_name(function) else { return };
+    if SETS.contains(&name.as_str()) || name == "generate_series" {
+        *expr = function_call("unnest", vec![expr.clone()]);
+        return;
+    }
+    let Some((_, items)) = OF_ARRAYS.iter().find(|(aggregate, _)| *aggregate == name) else { return };
+    let array_of = |arguments: Vec<ast::FunctionArg>| {
+        let mut inner = function.clone();
+        inner.name = ObjectName(vec![ast::ObjectNamePart::Identifier(Ident::new("array_agg"))]);
+        if let ast::FunctionArguments::List(list) = &mut inner.args {
+            list.args = arguments;
+        }
+        Expr::Function(inner)
+    };
+    let ast::FunctionArguments::List(list) = &function.args else { return };
+    let arrays = list.args.iter().map(|argument| array_of(vec![argument.clone()])).collect();
+    *expr = function_call(items, arrays);
+}
+
+/// The name under which a function that was expanded is known.
+fn expanded_name(function: &ast::Function) -> Option<String> {
+    let name = plain_name(function)?;
+    if let Some((aggregate, _)) = OF_ARRAYS.iter().find(|(_, items)| *items == name) {
+        return Some((*aggregate).to_owned());
+    }
+    let ast::FunctionArguments::List(list) = &function.args else { return None };
+    match list.args.as_slice() {
+        [ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(Expr::Function(inner)))]
+            if name == "unnest" =>
+        {
+            plain_name(inner).filter(|name| SETS.contains(&name.as_str()) || name == "generate_series")
+        }
+        _ => None,
+    }
+}
+
+/// `FROM jsonb_array_elements(x) AS e` is an unnested array; its column is named as PostgreSQL names it.
+fn expand_table_function(factor: &mut TableFactor) {
+    let TableFactor::Table { name, alias, args: Some(args), with_ordinality, .. } = factor else { return };
+    let [part] = name.0.as_slice() else { return };
+    let Some(function) = part.as_ident().map(folded).filter(|name| SETS.contains(&name.as_str())) else {
+        return;
+    };
+    let arguments = args.args.iter().filter_map(|argument| match argument {
+        ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(expr)) => Some(expr.clone()),
+        _ => None,
+    });
+    let call = function_call(&function, arguments.collect());
+    let mut alias = alias.clone().unwrap_or_else(|| TableAlias {
+        explicit: true,
+        name: Ident::new(&function),
+        columns: Vec::new(),
+        at: None,
+    });
+    if alias.columns.is_empty() {
+        let column = if function.contains("elements") { Ident::new("value") } else { alias.name.clone() };
+        alias.columns.push(TableAliasColumnDef { name: column, data_type: None });
+    }
+    *factor = TableFactor::UNNEST {
+        alias: Some(alias),
+        array_exprs: vec![call],
+        with_offset: false,
+        with_offset_alias: None,
+        with_ordinality: *with_ordinality,
+    };
+}
+
+/// What the planner would read in its own way, in words that it leaves to us.
+fn respell(expr: &mut Expr) {
+    let text = |value: &Expr| match value {
+        Expr::Value(value) => match &value.value {
+            ast::Value::SingleQuotedString(text) => Some(text.clone()),
+            _ => None,
+        },
+        _ => None,
+    };
+    match expr {
+        // A number too large for a decimal is none too large for a float.
+        Expr::Cast { expr: inner, data_type, .. } if is_float_type(data_type) => {
+            if let Expr::Value(value) = inner.as_mut()
+                && let ast::Value::Number(number, _) = &value.value
+            {
+                value.value = ast::Value::SingleQuotedString(number.clone());
+            }
+        }
+        Expr::Interval(interval)
+            if interval.leading_field.is_none()
+                && interval.last_field.is_none()
+                && text(&interval.value).is_some() =>
+        {
+            *expr = Expr::Cast {
+                kind: ast::CastKind::Cast,
+                expr: interval.value.clone(),
+                data_type: ast::DataType::Interval { fields: None, precision: None },
+                array: false,
+                format: None,
+            };
+        }
+        Expr::AtTimeZone { timestamp, time_zone } => {
+            *expr = function_call("timezone", vec![(**time_zone).clone(), (**timestamp).clone()]);
+        }
+        _ => {}
+    }
+}
+
+fn is_float_type(data_type: &ast::DataType) -> bool {
+    matches!(type_name(data_type).as_str(), "float8" | "float4")
+}
+
+/// A plain call.
+fn function_call(name: &str, arguments: Vec<Expr>) -> Expr {
+    let args = arguments.into_iter().map(|arg| ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(arg)));
+    Expr::Function(ast::Function {
+        name: ObjectName(vec![ast::ObjectNamePart::Identifier(Ident::new(name))]),
+        uses_odbc_syntax: false,
+        parameters: ast::FunctionArguments::None,
+        args: ast::FunctionArguments::List(ast::FunctionArgumentList {
+            duplicate_treatment: None,
+            args: args.collect(),
+            clauses: Vec::new(),
+        }),
+        filter: None,
+        null_treatment: None,
+        over: None,
+        within_group: Vec::new(),
+    })
+}
+
+/// The text of an expression without its casts, which the planner leaves out of names.
+fn bare_text(expr: &Expr) -> String {
+    let mut bare = expr.clone();
+    let _ = ast::visit_expressions_mut(&mut bare, |part| {
+        while let Expr::Cast { expr: inner, .. } = part {
+            *part = (**inner).clone();
+        }
+        ControlFlow::<()>::Continue(())
+    });
+    bare.to_string()
 }
 
 /// Values PostgreSQL's grammar spells without parentheses and sqlparser takes for columns.
@@ -134,7 +314,7 @@ fn name_items(items: &mut [SelectItem]) -> Vec<Option<String>> {
                 let name = name_of(expr);
                 let is_column = is_column(expr);
                 // The planner calls every subquery by the same name, wherever it stands in an expression.
-                let again = !texts.insert(expr.to_string())
+                let again = !texts.insert(bare_text(expr))
                     || has_subquery(expr)
                     || is_column && (has_wildcard || seen.contains(&name));
                 if again {
@@ -188,7 +368,10 @@ fn strong_name(expr: &Expr) -> Option<String> {
     Some(match expr {
         Expr::Identifier(ident) => folded(ident),
         Expr::CompoundIdentifier(idents) => folded(idents.last()?),
-        Expr::Function(function) => folded(function.name.0.last()?.as_ident()?),
+        Expr::Function(function) => match expanded_name(function) {
+            Some(name) => name,
+            None => folded(function.name.0.last()?.as_ident()?),
+        },
         Expr::Nested(inner) => return strong_name(inner),
         Expr::Cast { expr, .. } | Expr::Collate { expr, .. } | Expr::AtTimeZone { timestamp: expr, .. } => {
             return strong_name(expr);

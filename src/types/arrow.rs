@@ -7,7 +7,7 @@
 //! | bytea                              | Binary                      |
 //! | vector                             | LargeBinary, raw little-endian f32 |
 //! | uuid                               | FixedSizeBinary(16)         |
-//! | numeric                            | Decimal128                  |
+//! | numeric                            | Decimal128; inside plans also Decimal256 |
 //! | date, time, timestamp, timestamptz | Date32, Time64(us), Timestamp(us, none or UTC) |
 //! | interval                           | IntervalMonthDayNano        |
 //! | arrays                             | List                        |
@@ -32,8 +32,10 @@ use crate::types::{Interval, Numeric, Type, Value};
 
 /// Field metadata key of the SQL type, whose value is the type as JSON.
 pub const TYPE_KEY: &str = "pg";
-/// Digits and digits after the point of a `numeric` without a modifier.
-const NUMERIC_DEFAULT: (u8, i8) = (38, 16);
+/// Digits and digits after the point of a `numeric` column without a modifier.
+pub const NUMERIC_COLUMN: (u8, i8) = (38, 16);
+/// Those of quotients and averages, in 256 bits.
+pub const NUMERIC_QUOTIENT: (u8, i8) = (76, 38);
 
 /// The Arrow type that holds cells of `ty`.
 pub fn data_type(ty: &Type) -> DataType {
@@ -45,7 +47,7 @@ pub fn data_type(ty: &Type) -> DataType {
         Type::Float4 => DataType::Float32,
         Type::Float8 => DataType::Float64,
         Type::Numeric(modifier) => {
-            let (precision, scale) = modifier.unwrap_or(NUMERIC_DEFAULT);
+            let (precision, scale) = modifier.unwrap_or(NUMERIC_COLUMN);
             DataType::Decimal128(precision, scale)
         }
         Type::Text | Type::Varchar(_) | Type::Bpchar(_) | Type::Json | Type::Name | Type::Char => {
@@ -97,7 +99,7 @@ pub fn type_of_data_type(data_type: &DataType) -> Type {
         DataType::Float16 | DataType::Float32 => Type::Float4,
         DataType::Float64 => Type::Float8,
         DataType::Decimal32(p, s) | DataType::Decimal64(p, s) => Type::Numeric(Some((*p, *s))),
-        DataType::Decimal128(p, s) if (*p, *s) == NUMERIC_DEFAULT => Type::Numeric(None),
+        DataType::Decimal128(p, s) if (*p, *s) == NUMERIC_COLUMN => Type::Numeric(None),
         DataType::Decimal128(p, s) => Type::Numeric(Some((*p, *s))),
         DataType::Decimal256(_, _) => Type::Numeric(None),
         DataType::LargeUtf8 => Type::Jsonb,
@@ -121,7 +123,11 @@ pub fn type_of_data_type(data_type: &DataType) -> Type {
 /// The Arrow type in which an expression of `found` leaves the planner: exactly one per SQL type, so that the
 /// wire encodes as many array types as there are in the table above.
 pub fn wire_type(found: &Field) -> DataType {
-    data_type(&type_of(found))
+    match found.data_type() {
+        // Its scale says how it is shown.
+        wide @ DataType::Decimal256(_, _) => wide.clone(),
+        _ => data_type(&type_of(found)),
+    }
 }
 
 /// The field of a list's items: plain, because kernels that make lists know no metadata.
@@ -160,7 +166,8 @@ pub fn from_scalar(scalar: &ScalarValue, ty: &Type) -> Result<Value> {
         return Ok(Value::Null);
     }
     let wanted = data_type(ty);
-    let array = if scalar.data_type() == wanted {
+    let is_wide = matches!((scalar, ty), (ScalarValue::Decimal256(..), Type::Numeric(_)));
+    let array = if is_wide || scalar.data_type() == wanted {
         scalar.to_array()
     } else {
         scalar.cast_to(&wanted).and_then(|s| s.to_array())
@@ -180,10 +187,13 @@ pub fn value_at(array: &ArrayRef, row: usize, ty: &Type) -> Result<Value> {
         Type::Int8 => Value::Int8(downcast::<Int64Array>(array)?.value(row)),
         Type::Float4 => Value::Float4(downcast::<Float32Array>(array)?.value(row)),
         Type::Float8 => Value::Float8(downcast::<Float64Array>(array)?.value(row)),
-        Type::Numeric(modifier) => {
-            let array = downcast::<Decimal128Array>(array)?;
-            numeric_value(array.value(row), array.scale(), modifier.is_none())?
-        }
+        Type::Numeric(modifier) => match array.as_any().downcast_ref::<Decimal256Array>() {
+            Some(wide) => wide_numeric(wide.value(row), wide.scale())?,
+            None => {
+                let array = downcast::<Decimal128Array>(array)?;
+                numeric_value(array.value(row), array.scale(), modifier.is_none())?
+            }
+        },
         Type::Text | Type::Varchar(_) | Type::Bpchar(_) | Type::Name | Type::Char => {
             Value::Text(downcast::<StringArray>(array)?.value(row).to_owned())
         }
@@ -247,6 +257,24 @@ fn numeric_value(unscaled: i128, scale: i8, trim: bool) -> Result<Value> {
     Ok(Value::Numeric(number))
 }
 
+/// A number of 256 bits within the 38 digits of a value: digits behind the point are rounded away when there are more.
+fn wide_numeric(unscaled: i256, scale: i8) -> Result<Value> {
+    let (mut rest, mut left) = (unscaled, scale);
+    let ten = i256::from_i128(10);
+    while left > 0 && rest.wrapping_rem(ten) == i256::ZERO {
+        (rest, left) = (rest.wrapping_div(ten), left - 1);
+    }
+    let fits = |value: i256| value.to_i128().filter(|value| value.unsigned_abs() < 10u128.pow(38));
+    while left > 0 && (fits(rest).is_none() || left > 38) {
+        let last = rest.wrapping_rem(ten).to_i128().unwrap_or(0);
+        rest = rest.wrapping_div(ten).wrapping_add(i256::from_i128(i128::from(last / 5)));
+        left -= 1;
+    }
+    let unscaled = fits(rest).ok_or_else(numeric_overflow)?;
+    let number = Numeric { unscaled, scale: u8::try_from(left).map_err(|_| numeric_overflow())? };
+    Ok(Value::Numeric(if scale == NUMERIC_QUOTIENT.1 { number.as_quotient() } else { number }))
+}
+
 fn interval_value(interval: IntervalMonthDayNano) -> Value {
     Value::Interval(Interval {
         months: interval.months,
@@ -298,7 +326,7 @@ impl Builder {
             Type::Float4 => Cells::Float4(Float32Builder::with_capacity(rows)),
             Type::Float8 => Cells::Float8(Float64Builder::with_capacity(rows)),
             Type::Numeric(modifier) => {
-                let (precision, scale) = modifier.unwrap_or(NUMERIC_DEFAULT);
+                let (precision, scale) = modifier.unwrap_or(NUMERIC_COLUMN);
                 let builder = Decimal128Builder::with_capacity(rows).with_data_type(data_type(ty));
                 Cells::Numeric { builder, precision, scale }
             }

@@ -26,7 +26,9 @@ pub fn normalise(text: &str) -> Result<String> {
     Ok(out)
 }
 
-enum Node {
+/// A document taken apart.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Node {
     /// true, false, null and numbers, as they print.
     Plain(String),
     Text(String),
@@ -35,13 +37,38 @@ enum Node {
 }
 
 /// Ordered as jsonb orders keys.
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
-struct Key {
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Key {
     bytes: usize,
-    text: String,
+    pub text: String,
+}
+
+impl Key {
+    pub fn new(text: &str) -> Key {
+        Key { bytes: text.len(), text: text.to_owned() }
+    }
 }
 
 impl Node {
+    pub fn parse(text: &str) -> Result<Node> {
+        Reader::new(text).document()
+    }
+
+    pub fn null() -> Node {
+        Node::Plain("null".to_owned())
+    }
+
+    pub fn is_null(&self) -> bool {
+        *self == Node::null()
+    }
+
+    /// jsonb's normal form.
+    pub fn to_text(&self) -> String {
+        let mut out = String::new();
+        self.print(&mut out);
+        out
+    }
+
     fn print(&self, out: &mut String) {
         match self {
             Node::Plain(text) => out.push_str(text),

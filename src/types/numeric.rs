@@ -12,6 +12,12 @@ pub const SCALE_DEFAULT: u8 = 16;
 /// What a modifier-less `numeric` is bound to.
 pub const MODIFIER_DEFAULT: (u8, i8) = (NUMERIC_PRECISION_MAX, SCALE_DEFAULT as i8);
 
+/// Digits after the point of a quotient whose first digit in base 10,000 has this weight: with them it has at least 16
+/// significant ones (PostgreSQL's NUMERIC_MIN_SIG_DIGITS).
+pub fn significant_scale(weight: i32) -> i32 {
+    (16 - 4 * weight).max(0)
+}
+
 /// 10^exponent, exponent at most 38.
 fn power(exponent: u8) -> i128 {
     10i128.pow(u32::from(exponent))
@@ -62,6 +68,21 @@ impl Numeric {
             self.scale -= 1;
         }
         self
+    }
+
+    /// With the zeros PostgreSQL shows behind a quotient of this value. It looks at the operands' leading digits, of
+    /// which only the quotient is known here: zero and the powers of 10,000 come from operands with the same ones.
+    pub fn as_quotient(self) -> Numeric {
+        let number = self.trimmed();
+        let exponent = number.unscaled.unsigned_abs().checked_ilog10().map(|e| e as i32);
+        let weight = exponent.map_or(0, |exponent| (exponent - i32::from(number.scale)).div_euclid(4));
+        let place = 4 * weight + i32::from(number.scale);
+        let is_power = u8::try_from(place)
+            .is_ok_and(|place| place <= NUMERIC_PRECISION_MAX && number.unscaled.abs() == power(place));
+        let weight = if is_power || number.unscaled == 0 { weight - 1 } else { weight };
+        let scale =
+            significant_scale(weight).max(i32::from(number.scale)).min(i32::from(NUMERIC_PRECISION_MAX));
+        number.rescaled(scale as u8).unwrap_or(number)
     }
 
     /// As a column of `numeric(precision, scale)` stores it; 22003 when it does not fit.
@@ -311,6 +332,19 @@ mod tests {
         }
         assert_eq!(parse("1e38").unwrap_err().state(), SqlState::NUMERIC_VALUE_OUT_OF_RANGE);
         assert_eq!(parse("NaN").unwrap_err().state(), SqlState::FEATURE_NOT_SUPPORTED);
+    }
+
+    #[test]
+    fn quotients_show_significant_digits() {
+        let shown = |input: &str| text(parse(input).unwrap().as_quotient());
+        // From avg() over integers in PostgreSQL 16.
+        assert_eq!(shown("5.5"), "5.5000000000000000");
+        assert_eq!(shown("0"), "0.00000000000000000000");
+        assert_eq!(shown("1"), "1.00000000000000000000");
+        assert_eq!(shown("-2"), "-2.0000000000000000");
+        assert_eq!(shown("0.5"), "0.50000000000000000000");
+        assert_eq!(shown("12345.5"), "12345.500000000000");
+        assert_eq!(shown("10000"), "10000.0000000000000000");
     }
 
     #[test]

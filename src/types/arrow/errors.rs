@@ -127,6 +127,9 @@ fn from_plan(text: String) -> Error {
         return Error::new(SqlState::UNDEFINED_FUNCTION, format!("function {name} does not exist"))
             .hint("No function matches the given name and argument types. You might need to add explicit type casts.");
     }
+    if let Some(error) = known_plan_error(&text) {
+        return error;
+    }
     let state = if text.contains("GROUP BY") || text.contains("aggregate") && text.contains("must appear") {
         SqlState::GROUPING_ERROR
     } else if text.contains("does not support zero arguments")
@@ -145,6 +148,68 @@ fn from_plan(text: String) -> Error {
         SqlState::SYNTAX_ERROR
     };
     Error::new(state, text)
+}
+
+/// What DataFusion reports in words of its own and PostgreSQL has words for.
+fn known_plan_error(text: &str) -> Option<Error> {
+    let quoted = |start: &str, end: char| Some(text.split_once(start)?.1.split_once(end)?.0);
+    if text.starts_with("LIMIT must be") {
+        return Some(Error::new(SqlState::INVALID_ROW_COUNT_IN_LIMIT, "LIMIT must not be negative"));
+    }
+    if text.starts_with("OFFSET must be") {
+        return Some(Error::new(SqlState::INVALID_ROW_COUNT_IN_OFFSET, "OFFSET must not be negative"));
+    }
+    if text.starts_with("Inconsistent data length across values list") {
+        return Some(Error::new(SqlState::SYNTAX_ERROR, "VALUES lists must all be the same length"));
+    }
+    if let Some(column) = quoted("While expanding wildcard, column \"", '"') {
+        let message = format!(
+            "column \"{column}\" must appear in the GROUP BY clause or be used in an aggregate function"
+        );
+        return Some(Error::new(SqlState::GROUPING_ERROR, message));
+    }
+    if text.starts_with("Projections require unique expression names") {
+        let column = quoted(" AS ", '"')?;
+        let message = format!("column reference \"{column}\" is ambiguous");
+        return Some(Error::new(SqlState::AMBIGUOUS_COLUMN, message));
+    }
+    if let Some((name, rest)) =
+        quoted("given name and argument types '", '\'').and_then(|call| call.split_once('('))
+    {
+        let types: Vec<&str> = rest.trim_end_matches(')').split(", ").map(sql_type).collect();
+        let message = match types.as_slice() {
+            [left, right] if !name.contains(char::is_alphabetic) => {
+                format!("operator does not exist: {left} {name} {right}")
+            }
+            types => format!("function {name}({}) does not exist", types.join(", ")),
+        };
+        return Some(Error::new(SqlState::UNDEFINED_FUNCTION, message).hint(
+            "No function matches the given name and argument types. You might need to add explicit type casts.",
+        ));
+    }
+    None
+}
+
+/// The SQL name of an Arrow type in one of DataFusion's messages; it does not tell integer literals from bigint.
+fn sql_type(arrow: &str) -> &str {
+    match arrow {
+        "Int16" => "smallint",
+        "Int32" | "Int64" => "integer",
+        "Float32" => "real",
+        "Float64" => "double precision",
+        "Utf8" => "text",
+        "LargeUtf8" => "jsonb",
+        "LargeBinary" => "vector",
+        "Binary" => "bytea",
+        "Boolean" => "boolean",
+        "Date32" => "date",
+        "Null" => "unknown",
+        ty if ty.starts_with("Decimal") => "numeric",
+        ty if ty.starts_with("Timestamp") && ty.contains("UTC") => "timestamp with time zone",
+        ty if ty.starts_with("Timestamp") => "timestamp without time zone",
+        ty if ty.starts_with("Interval") => "interval",
+        ty => ty,
+    }
 }
 
 fn from_execution(text: String) -> Error {

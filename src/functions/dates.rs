@@ -1,0 +1,679 @@
+//! Dates, times and intervals: their arithmetic, extract, date_trunc, age, make_date and what belongs to them.
+//!
+//! The session's zone is UTC, so that `timestamptz` and `timestamp` compute alike.
+
+use std::sync::Arc;
+
+use datafusion::logical_expr::ScalarUDF;
+
+use crate::error::{Error, Result, SqlState};
+use crate::functions::value::{Definition, functions as build, strict};
+use crate::types::datetime::{MICROSECONDS_PER_DAY, civil_from_days, days_from_civil, days_in_month};
+use crate::types::{Interval, Numeric, Type, Value};
+
+const SECOND: i64 = 1_000_000;
+const MINUTE: i64 = 60 * SECOND;
+const HOUR: i64 = 60 * MINUTE;
+
+pub fn functions() -> Vec<Arc<ScalarUDF>> {
+    build(definitions())
+}
+
+/// The function behind an operator on dates, times and intervals, by the types of its operands.
+pub fn function_of_operator(operator: &str, left: &Type, right: &Type) -> Option<&'static str> {
+    let is_date = |ty: &Type| *ty == Type::Date;
+    let is_moment = |ty: &Type| matches!(ty, Type::Date | Type::Timestamp | Type::Timestamptz);
+    let is_number = |ty: &Type| {
+        matches!(ty, Type::Int2 | Type::Int4 | Type::Int8 | Type::Float4 | Type::Float8 | Type::Numeric(_))
+    };
+    let is_integer = |ty: &Type| matches!(ty, Type::Int2 | Type::Int4 | Type::Int8);
+    use Type::{Interval, Time};
+    Some(match (operator, left, right) {
+        ("+", date, days) if is_date(date) && is_integer(days) => "date_pli",
+        ("+", days, date) if is_date(date) && is_integer(days) => "integer_pl_date",
+        ("-", date, days) if is_date(date) && is_integer(days) => "date_mii",
+        ("-", one, other) if is_date(one) && is_date(other) => "date_mi",
+        ("-", one, other) if is_moment(one) && is_moment(other) => "timestamp_mi",
+        ("+", moment, Interval) if is_moment(moment) => "timestamp_pl_interval",
+        ("+", Interval, moment) if is_moment(moment) => "interval_pl_timestamp",
+        ("-", moment, Interval) if is_moment(moment) => "timestamp_mi_interval",
+        ("+", date, Time) if is_date(date) => "datetime_pl",
+        ("+", Time, date) if is_date(date) => "timedate_pl",
+        ("+", Time, Interval) => "time_pl_interval",
+        ("+", Interval, Time) => "interval_pl_time",
+        ("-", Time, Interval) => "time_mi_interval",
+        ("-", Time, Time) => "time_mi_time",
+        ("+", Interval, Interval) => "interval_pl",
+        ("-", Interval, Interval) => "interval_mi",
+        ("*", Interval, number) if is_number(number) => "interval_mul",
+        ("*", number, Interval) if is_number(number) => "mul_d_interval",
+        ("/", Interval, number) if is_number(number) => "interval_div",
+        _ => return None,
+    })
+}
+
+/// The function of `extract(field FROM ...)`: its result has as many digits as the field.
+pub fn extract_function(field: &str) -> &'static str {
+    match field.to_ascii_lowercase().as_str() {
+        "second" | "seconds" | "epoch" => "extract_6",
+        "millisecond" | "milliseconds" => "extract_3",
+        "julian" => "extract_any",
+        _ => "extract_0",
+    }
+}
+
+fn definitions() -> Vec<Definition> {
+    vec![
+        strict("date_pli(date, int4) date", |v| add_days(day(&v[0]), integer(&v[1]))),
+        strict("integer_pl_date(int4, date) date", |v| add_days(day(&v[1]), integer(&v[0]))),
+        strict("date_mii(date, int4) date", |v| add_days(day(&v[0]), -integer(&v[1]))),
+        strict("date_mi(date, date) int4", |v| {
+            Ok(Value::Int4((i64::from(day(&v[0])) - i64::from(day(&v[1]))) as i32))
+        }),
+        strict("timestamp_mi(timestamp, timestamp) interval", |v| difference(moment(&v[0]), moment(&v[1]))),
+        strict("timestamp_mi(timestamptz, timestamptz) interval", |v| {
+            difference(moment(&v[0]), moment(&v[1]))
+        }),
+        strict("timestamp_pl_interval(timestamp, interval) timestamp", |v| shifted(&v[0], span(&v[1]), 1)),
+        strict("timestamp_pl_interval(timestamptz, interval) timestamptz", |v| {
+            shifted(&v[0], span(&v[1]), 1)
+        }),
+        strict("timestamp_pl_interval(date, interval) timestamp", |v| shifted(&v[0], span(&v[1]), 1)),
+        strict("interval_pl_timestamp(interval, timestamp) timestamp", |v| shifted(&v[1], span(&v[0]), 1)),
+        strict("interval_pl_timestamp(interval, timestamptz) timestamptz", |v| {
+            shifted(&v[1], span(&v[0]), 1)
+        }),
+        strict("interval_pl_timestamp(interval, date) timestamp", |v| shifted(&v[1], span(&v[0]), 1)),
+        strict("timestamp_mi_interval(timestamp, interval) timestamp", |v| shifted(&v[0], span(&v[1]), -1)),
+        strict("timestamp_mi_interval(timestamptz, interval) timestamptz", |v| {
+            shifted(&v[0], span(&v[1]), -1)
+        }),
+        strict("timestamp_mi_interval(date, interval) timestamp", |v| shifted(&v[0], span(&v[1]), -1)),
+        strict("datetime_pl(date, time) timestamp", |v| Ok(Value::Timestamp(moment(&v[0]) + time(&v[1])))),
+        strict("timedate_pl(time, date) timestamp", |v| Ok(Value::Timestamp(moment(&v[1]) + time(&v[0])))),
+        strict("time_pl_interval(time, interval) time", |v| {
+            Ok(around(time(&v[0]) + span(&v[1]).microseconds))
+        }),
+        strict("interval_pl_time(interval, time) time", |v| {
+            Ok(around(time(&v[1]) + span(&v[0]).microseconds))
+        }),
+        strict("time_mi_interval(time, interval) time", |v| {
+            Ok(around(time(&v[0]) - span(&v[1]).microseconds))
+        }),
+        strict("time_mi_time(time, time) interval", |v| {
+            Ok(Value::Interval(Interval { months: 0, days: 0, microseconds: time(&v[0]) - time(&v[1]) }))
+        }),
+        strict("interval_pl(interval, interval) interval", |v| interval_sum(span(&v[0]), span(&v[1]), 1)),
+        strict("interval_mi(interval, interval) interval", |v| interval_sum(span(&v[0]), span(&v[1]), -1)),
+        strict("interval_mul(interval, float8) interval", |v| scaled(span(&v[0]), float(&v[1]))),
+        strict("mul_d_interval(float8, interval) interval", |v| scaled(span(&v[1]), float(&v[0]))),
+        strict("interval_div(interval, float8) interval", |v| match float(&v[1]) {
+            0.0 => Err(Error::new(SqlState::DIVISION_BY_ZERO, "division by zero")),
+            divisor => divided(span(&v[0]), divisor),
+        }),
+        strict("interval_um(interval) interval", |v| {
+            interval_sum(Interval { months: 0, days: 0, microseconds: 0 }, span(&v[0]), -1)
+        }),
+        strict("age(timestamptz, timestamptz) interval", |v| Ok(age(moment(&v[0]), moment(&v[1])))),
+        strict("age(timestamp, timestamp) interval", |v| Ok(age(moment(&v[0]), moment(&v[1])))),
+        strict("extract_0(text, timestamptz) numeric(20,0)", extract),
+        strict("extract_0(text, timestamp) numeric(20,0)", extract),
+        strict("extract_0(text, date) numeric(20,0)", extract),
+        strict("extract_0(text, time) numeric(20,0)", extract),
+        strict("extract_0(text, interval) numeric(20,0)", extract),
+        strict("extract_3(text, timestamptz) numeric(20,3)", extract),
+        strict("extract_3(text, timestamp) numeric(20,3)", extract),
+        strict("extract_3(text, date) numeric(20,3)", extract),
+        strict("extract_3(text, time) numeric(20,3)", extract),
+        strict("extract_3(text, interval) numeric(20,3)", extract),
+        strict("extract_6(text, timestamptz) numeric(26,6)", extract),
+        strict("extract_6(text, timestamp) numeric(26,6)", extract),
+        strict("extract_6(text, date) numeric(26,6)", extract),
+        strict("extract_6(text, time) numeric(26,6)", extract),
+        strict("extract_6(text, interval) numeric(26,6)", extract),
+        strict("extract_any(text, timestamptz) numeric", extract),
+        strict("extract_any(text, timestamp) numeric", extract),
+        strict("extract_any(text, date) numeric(20,0)", extract),
+        strict("date_part(text, timestamptz) float8", date_part),
+        strict("date_part(text, timestamp) float8", date_part),
+        strict("date_part(text, date) float8", date_part),
+        strict("date_part(text, time) float8", date_part),
+        strict("date_part(text, interval) float8", date_part),
+        strict("date_trunc(text, timestamp) timestamp", |v| {
+            Ok(Value::Timestamp(truncated(text(&v[0]), moment(&v[1]))?))
+        }),
+        strict("date_trunc(text, timestamptz) timestamptz", |v| {
+            Ok(Value::Timestamptz(truncated(text(&v[0]), moment(&v[1]))?))
+        }),
+        strict("date_trunc(text, interval) interval", |v| truncated_interval(text(&v[0]), span(&v[1]))),
+        strict("make_date(int4, int4, int4) date", |v| {
+            make_date(integer(&v[0]), integer(&v[1]), integer(&v[2])).map(Value::Date)
+        }),
+        strict("make_time(int4, int4, float8) time", |v| {
+            make_time(integer(&v[0]), integer(&v[1]), float(&v[2])).map(Value::Time)
+        }),
+        strict("make_timestamp(int4, int4, int4, int4, int4, float8) timestamp", |v| {
+            Ok(Value::Timestamp(make_timestamp(v)?))
+        }),
+        strict("make_timestamptz(int4, int4, int4, int4, int4, float8) timestamptz", |v| {
+            Ok(Value::Timestamptz(make_timestamp(v)?))
+        }),
+        strict("make_interval() interval", make_interval),
+        strict("make_interval(int4) interval", make_interval),
+        strict("make_interval(int4, int4) interval", make_interval),
+        strict("make_interval(int4, int4, int4) interval", make_interval),
+        strict("make_interval(int4, int4, int4, int4) interval", make_interval),
+        strict("make_interval(int4, int4, int4, int4, int4) interval", make_interval),
+        strict("make_interval(int4, int4, int4, int4, int4, int4) interval", make_interval),
+        strict("make_interval(int4, int4, int4, int4, int4, int4, float8) interval", make_interval),
+        strict("justify_hours(interval) interval", |v| Ok(Value::Interval(justify_hours(span(&v[0]))))),
+        strict("justify_days(interval) interval", |v| Ok(Value::Interval(justify_days(span(&v[0]))))),
+        strict("justify_interval(interval) interval", |v| Ok(Value::Interval(justify(span(&v[0]))))),
+        strict("isfinite(date) bool", |v| Ok(Value::Bool(!matches!(day(&v[0]), i32::MIN | i32::MAX)))),
+        strict("isfinite(timestamp) bool", |v| Ok(Value::Bool(is_finite(moment(&v[0]))))),
+        strict("isfinite(timestamptz) bool", |v| Ok(Value::Bool(is_finite(moment(&v[0]))))),
+        strict("isfinite(interval) bool", |_| Ok(Value::Bool(true))),
+        strict("to_timestamp(float8) timestamptz", |v| {
+            let microseconds = (float(&v[0]) * 1e6).round_ties_even();
+            match microseconds.is_finite() && microseconds.abs() < 9.2e18 {
+                true => Ok(Value::Timestamptz(microseconds as i64)),
+                false => Err(out_of_range("timestamp")),
+            }
+        }),
+        strict("timezone(text, timestamptz) timestamp", |v| {
+            let offset = zone(text(&v[0]))?;
+            Ok(Value::Timestamp(moment(&v[1]) + offset))
+        }),
+        strict("timezone(text, timestamp) timestamptz", |v| {
+            let offset = zone(text(&v[0]))?;
+            Ok(Value::Timestamptz(moment(&v[1]) - offset))
+        }),
+    ]
+}
+
+fn out_of_range(what: &str) -> Error {
+    Error::new(SqlState::DATETIME_FIELD_OVERFLOW, format!("{what} out of range"))
+}
+
+fn day(value: &Value) -> i32 {
+    if let Value::Date(days) = value { *days } else { 0 }
+}
+
+fn integer(value: &Value) -> i64 {
+    match value {
+        Value::Int2(value) => i64::from(*value),
+        Value::Int4(value) => i64::from(*value),
+        Value::Int8(value) => *value,
+        _ => 0,
+    }
+}
+
+fn float(value: &Value) -> f64 {
+    if let Value::Float8(value) = value { *value } else { 0.0 }
+}
+
+fn text(value: &Value) -> &str {
+    if let Value::Text(text) = value { text } else { "" }
+}
+
+fn time(value: &Value) -> i64 {
+    if let Value::Time(time) = value { *time } else { 0 }
+}
+
+fn span(value: &Value) -> Interval {
+    if let Value::Interval(interval) = value {
+        *interval
+    } else {
+        Interval { months: 0, days: 0, microseconds: 0 }
+    }
+}
+
+/// Microseconds since 1970; infinities are the ends of the range.
+fn moment(value: &Value) -> i64 {
+    match value {
+        Value::Timestamp(at) | Value::Timestamptz(at) => *at,
+        Value::Date(i32::MAX) => i64::MAX,
+        Value::Date(i32::MIN) => i64::MIN,
+        Value::Date(days) => i64::from(*days).saturating_mul(MICROSECONDS_PER_DAY),
+        _ => 0,
+    }
+}
+
+fn is_finite(at: i64) -> bool {
+    at != i64::MAX && at != i64::MIN
+}
+
+fn add_days(day: i32, days: i64) -> Result<Value> {
+    if matches!(day, i32::MIN | i32::MAX) {
+        return Ok(Value::Date(day));
+    }
+    let sum = i32::try_from(i64::from(day) + days).ok();
+    sum.filter(|day| (DATE_MIN..DATE_END).contains(&i64::from(*day)))
+        .map(Value::Date)
+        .ok_or_else(|| out_of_range("date"))
+}
+
+/// 4713-11-24 BC and the day after 5874897-12-31, as PostgreSQL bounds dates.
+const DATE_MIN: i64 = -2_440_588;
+const DATE_END: i64 = 2_145_042_541;
+
+fn around(microseconds: i64) -> Value {
+    Value::Time(microseconds.rem_euclid(MICROSECONDS_PER_DAY))
+}
+
+fn difference(left: i64, right: i64) -> Result<Value> {
+    if !is_finite(left) || !is_finite(right) {
+        return Err(Error::unsupported("infinite intervals"));
+    }
+    let microseconds = left.checked_sub(right).ok_or_else(|| out_of_range("interval"))?;
+    Ok(Value::Interval(justify_hours(Interval { months: 0, days: 0, microseconds })))
+}
+
+/// `interval` added `sign` times, months first, then days, then time.
+fn shifted(value: &Value, interval: Interval, sign: i64) -> Result<Value> {
+    let at = moment(value);
+    let result =
+        if is_finite(at) { shift(at, interval, sign).ok_or_else(|| out_of_range("timestamp"))? } else { at };
+    Ok(match value {
+        Value::Timestamptz(_) => Value::Timestamptz(result),
+        _ => Value::Timestamp(result),
+    })
+}
+
+fn shift(at: i64, interval: Interval, sign: i64) -> Option<i64> {
+    let (mut days, clock) = (at.div_euclid(MICROSECONDS_PER_DAY), at.rem_euclid(MICROSECONDS_PER_DAY));
+    if interval.months != 0 {
+        let (year, month, day) = civil_from_days(days);
+        let months = year * 12 + i64::from(month) - 1 + sign * i64::from(interval.months);
+        let (year, month) = (months.div_euclid(12), (months.rem_euclid(12) + 1) as u32);
+        days = days_from_civil(year, month, day.min(days_in_month(year, month)));
+    }
+    days = days.checked_add(sign * i64::from(interval.days))?;
+    let result = days
+        .checked_mul(MICROSECONDS_PER_DAY)?
+        .checked_add(clock)?
+        .checked_add(interval.microseconds.checked_mul(sign)?)?;
+    (TIMESTAMP_MIN..TIMESTAMP_END).contains(&result).then_some(result)
+}
+
+/// 4713-11-24 BC and the end of 294276, as PostgreSQL bounds timestamps.
+const TIMESTAMP_MIN: i64 = -2_440_588 * MICROSECONDS_PER_DAY;
+const TIMESTAMP_END: i64 = 106_751_991 * MICROSECONDS_PER_DAY;
+
+fn interval_sum(left: Interval, right: Interval, sign: i32) -> Result<Value> {
+    let error = || out_of_range("interval");
+    let add = |a: i32, b: i32| b.checked_mul(sign).and_then(|b| a.checked_add(b)).ok_or_else(error);
+    let microseconds =
+        right.microseconds.checked_mul(i64::from(sign)).and_then(|b| left.microseconds.checked_add(b));
+    Ok(Value::Interval(Interval {
+        months: add(left.months, right.months)?,
+        days: add(left.days, right.days)?,
+        microseconds: microseconds.ok_or_else(error)?,
+    }))
+}
+
+/// interval_mul: what months and days lose by being whole goes on to days and seconds.
+fn scaled(interval: Interval, factor: f64) -> Result<Value> {
+    spread(interval, f64::from(interval.months) * factor, f64::from(interval.days) * factor, |microseconds| {
+        microseconds * factor
+    })
+}
+
+fn divided(interval: Interval, divisor: f64) -> Result<Value> {
+    spread(
+        interval,
+        f64::from(interval.months) / divisor,
+        f64::from(interval.days) / divisor,
+        |microseconds| microseconds / divisor,
+    )
+}
+
+fn spread(interval: Interval, months: f64, days: f64, time: impl Fn(f64) -> f64) -> Result<Value> {
+    let error = || out_of_range("interval");
+    let whole = |value: f64| match value.is_finite() && value.abs() < f64::from(i32::MAX) {
+        true => Ok(value.trunc() as i32),
+        false => Err(error()),
+    };
+    let to_microseconds = |value: f64| (value * 1e6).round() / 1e6;
+    let (whole_months, whole_days) = (whole(months)?, whole(days)?);
+    let month_rest = to_microseconds((months - f64::from(whole_months)) * 30.0);
+    let mut seconds = (days - f64::from(whole_days) + month_rest - month_rest.trunc()) * 86_400.0;
+    seconds = to_microseconds(seconds);
+    let mut extra_days = month_rest.trunc();
+    if seconds.abs() >= 86_400.0 {
+        extra_days += (seconds / 86_400.0).trunc();
+        seconds -= (seconds / 86_400.0).trunc() * 86_400.0;
+    }
+    let microseconds = (time(interval.microseconds as f64) + seconds * 1e6).round_ties_even();
+    if !microseconds.is_finite() || microseconds.abs() > 9.2e18 {
+        return Err(error());
+    }
+    Ok(Value::Interval(Interval {
+        months: whole_months,
+        days: whole_days.checked_add(extra_days as i32).ok_or_else(error)?,
+        microseconds: microseconds as i64,
+    }))
+}
+
+fn justify_hours(interval: Interval) -> Interval {
+    let Interval { months, mut days, mut microseconds } = interval;
+    days = days.saturating_add((microseconds / MICROSECONDS_PER_DAY) as i32);
+    microseconds %= MICROSECONDS_PER_DAY;
+    if days > 0 && microseconds < 0 {
+        (days, microseconds) = (days - 1, microseconds + MICROSECONDS_PER_DAY);
+    } else if days < 0 && microseconds > 0 {
+        (days, microseconds) = (days + 1, microseconds - MICROSECONDS_PER_DAY);
+    }
+    Interval { months, days, microseconds }
+}
+
+fn justify_days(interval: Interval) -> Interval {
+    let Interval { mut months, mut days, microseconds } = interval;
+    months = months.saturating_add(days / 30);
+    days %= 30;
+    if months > 0 && days < 0 {
+        (months, days) = (months - 1, days + 30);
+    } else if months < 0 && days > 0 {
+        (months, days) = (months + 1, days - 30);
+    }
+    Interval { months, days, microseconds }
+}
+
+fn justify(interval: Interval) -> Interval {
+    let Interval { months, days, microseconds } = justify_days(justify_hours(interval));
+    let (mut months, mut days, mut microseconds) = (months, days, microseconds);
+    if months > 0 && (days < 0 || days == 0 && microseconds < 0) {
+        (months, days) = (months - 1, days + 30);
+    } else if months < 0 && (days > 0 || days == 0 && microseconds > 0) {
+        (months, days) = (months + 1, days - 30);
+    }
+    if days > 0 && microseconds < 0 {
+        (days, microseconds) = (days - 1, microseconds + MICROSECONDS_PER_DAY);
+    } else if days < 0 && microseconds > 0 {
+        (days, microseconds) = (days + 1, microseconds - MICROSECONDS_PER_DAY);
+    }
+    Interval { months, days, microseconds }
+}
+
+/// Years, months and days as people count them: whole months first, borrowed from the earlier one's month.
+fn age(left: i64, right: i64) -> Value {
+    let negative = left < right;
+    let (later, earlier) = if negative { (right, left) } else { (left, right) };
+    let split = |at: i64| {
+        let (year, month, day) = civil_from_days(at.div_euclid(MICROSECONDS_PER_DAY));
+        (year, i64::from(month), i64::from(day), at.rem_euclid(MICROSECONDS_PER_DAY))
+    };
+    let (y1, m1, d1, t1) = split(later);
+    let (y2, m2, d2, t2) = split(earlier);
+    let (mut months, mut days, mut microseconds) = ((y1 - y2) * 12 + m1 - m2, d1 - d2, t1 - t2);
+    if microseconds < 0 {
+        (days, microseconds) = (days - 1, microseconds + MICROSECONDS_PER_DAY);
+    }
+    // PostgreSQL borrows the days of the earlier month, or of the later one when the sign is turned.
+    let borrowed = match negative {
+        true => days_in_month(y1, m1 as u32),
+        false => days_in_month(y2, m2 as u32),
+    };
+    while days < 0 {
+        (months, days) = (months - 1, days + i64::from(borrowed));
+    }
+    let sign = if negative { -1 } else { 1 };
+    Value::Interval(Interval {
+        months: (sign * months) as i32,
+        days: (sign * days) as i32,
+        microseconds: sign * microseconds,
+    })
+}
+
+/// A field of a value, exactly.
+fn field(name: &str, value: &Value) -> Result<Numeric> {
+    let lower = name.to_ascii_lowercase();
+    let whole = |number: i64| Ok(Numeric { unscaled: i128::from(number), scale: 0 });
+    let scaled = |number: i128, scale: u8| Ok(Numeric { unscaled: number, scale });
+    let unsupported = |ty: &str| {
+        Error::new(SqlState::FEATURE_NOT_SUPPORTED, format!("unit \"{lower}\" not supported for type {ty}"))
+    };
+    let unknown = |ty: &str| {
+        Error::new(
+            SqlState::INVALID_PARAMETER_VALUE,
+            format!("unit \"{lower}\" not recognized for type {ty}"),
+        )
+    };
+    let of_clock = |clock: i64| match lower.as_str() {
+        "microsecond" | "microseconds" => Some(whole(clock % MINUTE)),
+        "millisecond" | "milliseconds" => Some(scaled(i128::from(clock % MINUTE), 3)),
+        "second" | "seconds" => Some(scaled(i128::from(clock % MINUTE), 6)),
+        "minute" | "minutes" => Some(whole(clock / MINUTE % 60)),
+        _ => None,
+    };
+    if let Value::Interval(interval) = value {
+        let months = i64::from(interval.months);
+        if let Some(part) = of_clock(interval.microseconds) {
+            return part;
+        }
+        return match lower.as_str() {
+            "hour" | "hours" => whole(interval.microseconds / HOUR),
+            "day" | "days" => whole(i64::from(interval.days)),
+            "month" | "months" => whole(months % 12),
+            "quarter" => whole(months % 12 / 3 + 1),
+            "year" | "years" => whole(months / 12),
+            "decade" | "decades" => whole(months / 120),
+            "century" | "centuries" => whole(months / 1_200),
+            "millennium" => whole(months / 12_000),
+            "epoch" => {
+                // A year counts 365.25 days here, a month 30.
+                let days = months / 12 * 36_525 + months % 12 * 3_000 + i64::from(interval.days) * 100;
+                scaled(i128::from(days) * 864_000_000 + i128::from(interval.microseconds), 6)
+            }
+            "week" | "weeks" | "dow" | "isodow" | "doy" | "isoyear" | "julian" | "timezone" => {
+                Err(unsupported("interval"))
+            }
+            _ => Err(unknown("interval")),
+        };
+    }
+    if let Value::Time(clock) = value {
+        if let Some(part) = of_clock(*clock) {
+            return part;
+        }
+        let ty = "time without time zone";
+        return match lower.as_str() {
+            "hour" | "hours" => whole(clock / HOUR),
+            "epoch" => scaled(i128::from(*clock), 6),
+            "day" | "month" | "quarter" | "year" | "decade" | "century" | "millennium" | "week" | "dow"
+            | "doy" | "isodow" | "isoyear" | "julian" | "timezone" => Err(unsupported(ty)),
+            _ => Err(unknown(ty)),
+        };
+    }
+    let ty = match value {
+        Value::Date(_) => "date",
+        Value::Timestamptz(_) => "timestamp with time zone",
+        _ => "timestamp without time zone",
+    };
+    let at = moment(value);
+    if !is_finite(at) {
+        return Err(Error::unsupported("extract from infinity"));
+    }
+    let (days, clock) = (at.div_euclid(MICROSECONDS_PER_DAY), at.rem_euclid(MICROSECONDS_PER_DAY));
+    let is_date = matches!(value, Value::Date(_));
+    if let Some(part) = of_clock(clock) {
+        return if is_date { Err(unsupported(ty)) } else { part };
+    }
+    let (year, month, day) = civil_from_days(days);
+    // There is no year 0: 1 BC is -1.
+    let shown_year = if year > 0 { year } else { year - 1 };
+    match lower.as_str() {
+        "hour" | "hours" if is_date => Err(unsupported(ty)),
+        "hour" | "hours" => whole(clock / HOUR),
+        "day" | "days" => whole(i64::from(day)),
+        "month" | "months" => whole(i64::from(month)),
+        "quarter" => whole(i64::from(month - 1) / 3 + 1),
+        "year" | "years" => whole(shown_year),
+        "decade" | "decades" => whole(year.div_euclid(10)),
+        "century" | "centuries" => {
+            whole(if year > 0 { (year + 99) / 100 } else { -((99 - (year - 1)) / 100) })
+        }
+        "millennium" => whole(if year > 0 { (year + 999) / 1_000 } else { -((999 - (year - 1)) / 1_000) }),
+        "week" | "weeks" => whole(iso_week(days).1),
+        "isoyear" => {
+            let year = iso_week(days).0;
+            whole(if year > 0 { year } else { year - 1 })
+        }
+        "dow" => whole((days + 4).rem_euclid(7)),
+        "isodow" => whole((days + 3).rem_euclid(7) + 1),
+        "doy" => whole(days - days_from_civil(year, 1, 1) + 1),
+        "epoch" => scaled(i128::from(at), 6),
+        "julian" if is_date => whole(days + 2_440_588),
+        "julian" => {
+            // A fraction of a day to 16 digits is more than a microsecond needs.
+            let fraction = i128::from(clock) * 10i128.pow(16) / i128::from(MICROSECONDS_PER_DAY);
+            scaled(i128::from(days + 2_440_588) * 10i128.pow(16) + fraction, 16)
+        }
+        "timezone" | "timezone_hour" | "timezone_minute" if matches!(value, Value::Timestamptz(_)) => {
+            whole(0)
+        }
+        "timezone" | "timezone_hour" | "timezone_minute" => Err(unsupported(ty)),
+        _ => Err(unknown(ty)),
+    }
+}
+
+/// ISO 8601's year and week of a day.
+fn iso_week(days: i64) -> (i64, i64) {
+    let thursday = days - (days + 3).rem_euclid(7) + 3;
+    let (year, _, _) = civil_from_days(thursday);
+    (year, (thursday - days_from_civil(year, 1, 1)) / 7 + 1)
+}
+
+fn extract(v: &[Value]) -> Result<Value> {
+    field(text(&v[0]), &v[1]).map(Value::Numeric)
+}
+
+fn date_part(v: &[Value]) -> Result<Value> {
+    Ok(Value::Float8(field(text(&v[0]), &v[1])?.to_f64()))
+}
+
+fn truncated(unit: &str, at: i64) -> Result<i64> {
+    let lower = unit.to_ascii_lowercase();
+    if !is_finite(at) {
+        return Ok(at);
+    }
+    let floor = |step: i64| Ok(at - at.rem_euclid(step));
+    let days = at.div_euclid(MICROSECONDS_PER_DAY);
+    let (year, month, _) = civil_from_days(days);
+    let begin = |year: i64, month: u32| Ok(days_from_civil(year, month, 1) * MICROSECONDS_PER_DAY);
+    // Centuries and millennia begin with year 1.
+    let era = |years: i64| begin((year - 1).div_euclid(years) * years + 1, 1);
+    match lower.as_str() {
+        "microsecond" | "microseconds" => Ok(at),
+        "millisecond" | "milliseconds" => floor(1_000),
+        "second" | "seconds" => floor(SECOND),
+        "minute" | "minutes" => floor(MINUTE),
+        "hour" | "hours" => floor(HOUR),
+        "day" | "days" => floor(MICROSECONDS_PER_DAY),
+        "week" | "weeks" => Ok((days - (days + 3).rem_euclid(7)) * MICROSECONDS_PER_DAY),
+        "month" | "months" => begin(year, month),
+        "quarter" => begin(year, (month - 1) / 3 * 3 + 1),
+        "year" | "years" => begin(year, 1),
+        "decade" | "decades" => begin(year.div_euclid(10) * 10, 1),
+        "century" | "centuries" => era(100),
+        "millennium" => era(1_000),
+        _ => Err(Error::new(
+            SqlState::INVALID_PARAMETER_VALUE,
+            format!("unit \"{lower}\" not recognized for type timestamp without time zone"),
+        )),
+    }
+}
+
+fn truncated_interval(unit: &str, interval: Interval) -> Result<Value> {
+    let lower = unit.to_ascii_lowercase();
+    let Interval { months, days, microseconds } = interval;
+    let of_months = |step: i32| Interval { months: months - months % step, days: 0, microseconds: 0 };
+    let of_time = |step: i64| Interval { months, days, microseconds: microseconds - microseconds % step };
+    Ok(Value::Interval(match lower.as_str() {
+        "microsecond" | "microseconds" => interval,
+        "millisecond" | "milliseconds" => of_time(1_000),
+        "second" | "seconds" => of_time(SECOND),
+        "minute" | "minutes" => of_time(MINUTE),
+        "hour" | "hours" => of_time(HOUR),
+        "day" | "days" => Interval { months, days, microseconds: 0 },
+        "month" | "months" => of_months(1),
+        "quarter" => of_months(3),
+        "year" | "years" => of_months(12),
+        "decade" | "decades" => of_months(120),
+        "century" | "centuries" => of_months(1_200),
+        "millennium" => of_months(12_000),
+        _ => {
+            return Err(Error::new(
+                SqlState::INVALID_PARAMETER_VALUE,
+                format!("unit \"{lower}\" not recognized for type interval"),
+            ));
+        }
+    }))
+}
+
+fn make_date(year: i64, month: i64, day: i64) -> Result<i32> {
+    let error = || {
+        let message = format!("date field value out of range: {year}-{month:02}-{day:02}");
+        Error::new(SqlState::DATETIME_FIELD_OVERFLOW, message)
+    };
+    // Negative years are BC.
+    let civil = if year < 0 { year + 1 } else { year };
+    if year == 0
+        || !(1..=12).contains(&month)
+        || day < 1
+        || day > i64::from(days_in_month(civil, month as u32))
+    {
+        return Err(error());
+    }
+    let days = days_from_civil(civil, month as u32, day as u32);
+    match (DATE_MIN..DATE_END).contains(&days) {
+        true => Ok(days as i32),
+        false => Err(out_of_range("date")),
+    }
+}
+
+fn make_time(hour: i64, minute: i64, second: f64) -> Result<i64> {
+    let microseconds = (second * 1e6).round_ties_even();
+    let is_midnight = hour == 24 && minute == 0 && second == 0.0;
+    let is_valid = (0..24).contains(&hour) && (0..60).contains(&minute) && (0.0..=60.0).contains(&second);
+    if !is_valid && !is_midnight {
+        let message = format!("time field value out of range: {hour}:{minute:02}:{second:02}");
+        return Err(Error::new(SqlState::DATETIME_FIELD_OVERFLOW, message));
+    }
+    Ok(hour * HOUR + minute * MINUTE + microseconds as i64)
+}
+
+fn make_timestamp(v: &[Value]) -> Result<i64> {
+    let date = make_date(integer(&v[0]), integer(&v[1]), integer(&v[2]))?;
+    Ok(i64::from(date) * MICROSECONDS_PER_DAY + make_time(integer(&v[3]), integer(&v[4]), float(&v[5]))?)
+}
+
+/// Years, months, weeks, days, hours, minutes and seconds.
+fn make_interval(v: &[Value]) -> Result<Value> {
+    let part = |index: usize| v.get(index).map_or(0, integer);
+    let error = || out_of_range("interval");
+    let small = |value: i64| i32::try_from(value).map_err(|_| error());
+    let seconds = (v.get(6).map_or(0.0, float) * 1e6).round_ties_even();
+    if !seconds.is_finite() || seconds.abs() > 9.0e18 {
+        return Err(error());
+    }
+    let clock = part(4).checked_mul(HOUR).and_then(|hours| hours.checked_add(part(5) * MINUTE));
+    Ok(Value::Interval(Interval {
+        months: small(part(0) * 12 + part(1))?,
+        days: small(part(2) * 7 + part(3))?,
+        microseconds: clock.and_then(|clock| clock.checked_add(seconds as i64)).ok_or_else(error)?,
+    }))
+}
+
+/// The offset of a zone in microseconds east of UTC; names of places need a database of zones.
+fn zone(name: &str) -> Result<i64> {
+    let offset = match name.to_ascii_lowercase().as_str() {
+        "utc" | "gmt" | "z" | "zulu" | "etc/utc" | "uct" => Some(0),
+        _ => crate::types::datetime::parse_offset(name),
+    };
+    // A bare offset counts west of Greenwich, as POSIX has it.
+    match offset {
+        Some(0) => Ok(0),
+        Some(seconds) => Ok(-i64::from(seconds) * SECOND),
+        None => Err(Error::unsupported(format!("the time zone \"{name}\""))),
+    }
+}

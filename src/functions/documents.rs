@@ -1,0 +1,559 @@
+//! Functions that make, change and take apart json and jsonb.
+//!
+//! jsonb is changed as a tree of `types::json`, which keeps numbers as they are written and keys in jsonb's order.
+//! json made from values keeps the spaces PostgreSQL puts there.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use datafusion::logical_expr::ScalarUDF;
+
+use crate::error::{Error, Result, SqlState};
+use crate::functions::value::{Definition, functions as build, lenient, strict};
+use crate::types::json::{Key, Node, print_string};
+use crate::types::{Value, text as texts};
+
+pub fn functions() -> Vec<Arc<ScalarUDF>> {
+    build(definitions())
+}
+
+/// The function behind an operator on jsonb, by whether its right operand is a document, an array or an integer.
+pub fn function_of_operator(operator: &str, right_is_document: bool) -> Option<&'static str> {
+    Some(match operator {
+        "||" => "jsonb_concat",
+        "-" if !right_is_document => "jsonb_delete",
+        "#-" => "jsonb_delete_path",
+        "?|" => "jsonb_exists_any",
+        "?&" => "jsonb_exists_all",
+        "<@" => "jsonb_contained",
+        _ => return None,
+    })
+}
+
+fn definitions() -> Vec<Definition> {
+    vec![
+        strict("to_jsonb(any) jsonb", |v| Ok(Value::Jsonb(node_of(&v[0])?.to_text()))),
+        strict("to_json(any) json", |v| Ok(Value::Json(json_text(&v[0])))),
+        lenient("jsonb_build_object() jsonb", |_| Ok(Value::Jsonb("{}".to_owned()))),
+        lenient("jsonb_build_object(any...) jsonb", |v| {
+            let mut entries = BTreeMap::new();
+            for (key, value) in pairs(v)? {
+                entries.insert(Key::new(&key), node_of(value)?);
+            }
+            Ok(Value::Jsonb(Node::Object(entries).to_text()))
+        }),
+        lenient("json_build_object() json", |_| Ok(Value::Json("{}".to_owned()))),
+        lenient("json_build_object(any...) json", |v| {
+            let entries = pairs(v)?.into_iter().map(|(key, value)| {
+                let mut out = String::new();
+                print_string(&key, &mut out);
+                format!("{out} : {}", json_text(value))
+            });
+            Ok(Value::Json(format!("{{{}}}", entries.collect::<Vec<_>>().join(", "))))
+        }),
+        lenient("jsonb_build_array() jsonb", |_| Ok(Value::Jsonb("[]".to_owned()))),
+        lenient("jsonb_build_array(any...) jsonb", |v| {
+            let items = v.iter().map(node_of).collect::<Result<_>>()?;
+            Ok(Value::Jsonb(Node::Array(items).to_text()))
+        }),
+        lenient("json_build_array() json", |_| Ok(Value::Json("[]".to_owned()))),
+        lenient("json_build_array(any...) json", |v| {
+            let items: Vec<String> = v.iter().map(json_text).collect();
+            Ok(Value::Json(format!("[{}]", items.join(", "))))
+        }),
+        // What json_agg, jsonb_agg and jsonb_object_agg make of array_agg.
+        strict("jsonb_agg_items(any) jsonb", |v| Ok(Value::Jsonb(node_of(&v[0])?.to_text()))),
+        strict("json_agg_items(any) json", |v| match &v[0] {
+            Value::Array(items) => {
+                let items: Vec<String> = items.iter().map(json_text).collect();
+                Ok(Value::Json(format!("[{}]", items.join(", "))))
+            }
+            _ => Ok(Value::Null),
+        }),
+        strict("object_agg_items(any, any) jsonb", |v| match (&v[0], &v[1]) {
+            (Value::Array(keys), Value::Array(values)) => {
+                let mut entries = BTreeMap::new();
+                for (key, value) in keys.iter().zip(values) {
+                    if *key == Value::Null {
+                        let message = "field name must not be null";
+                        return Err(Error::new(SqlState("22023"), message));
+                    }
+                    entries.insert(Key::new(&texts::to_string(key)), node_of(value)?);
+                }
+                Ok(Value::Jsonb(Node::Object(entries).to_text()))
+            }
+            _ => Ok(Value::Null),
+        }),
+        strict("jsonb_set(jsonb, text[], jsonb) jsonb", |v| set(v, true)),
+        strict("jsonb_set(jsonb, text[], jsonb, bool) jsonb", |v| set(v, v[3] == Value::Bool(true))),
+        strict("jsonb_insert(jsonb, text[], jsonb) jsonb", |v| insert(v, false)),
+        strict("jsonb_insert(jsonb, text[], jsonb, bool) jsonb", |v| insert(v, v[3] == Value::Bool(true))),
+        strict("jsonb_strip_nulls(jsonb) jsonb", |v| Ok(document(stripped(node(&v[0])?)))),
+        strict("jsonb_pretty(jsonb) text", |v| {
+            let mut out = String::new();
+            pretty(&node(&v[0])?, 0, &mut out);
+            Ok(Value::Text(out))
+        }),
+        strict("jsonb_concat(jsonb, jsonb) jsonb", |v| {
+            Ok(document(concatenated(node(&v[0])?, node(&v[1])?)))
+        }),
+        strict("jsonb_delete(jsonb, text) jsonb", |v| without_keys(node(&v[0])?, &[text(&v[1])])),
+        strict("jsonb_delete(jsonb, int4) jsonb", |v| without_index(node(&v[0])?, &v[1])),
+        strict("jsonb_delete(jsonb, text[]) jsonb", |v| without_keys(node(&v[0])?, &path(&v[1])?)),
+        strict("jsonb_delete_path(jsonb, text[]) jsonb", |v| {
+            let mut document_ = node(&v[0])?;
+            delete_path(&mut document_, &path(&v[1])?)?;
+            Ok(document(document_))
+        }),
+        strict("jsonb_exists_any(jsonb, text[]) bool", |v| {
+            let (document, keys) = (node(&v[0])?, path(&v[1])?);
+            Ok(Value::Bool(keys.iter().any(|key| has(&document, key))))
+        }),
+        strict("jsonb_exists_all(jsonb, text[]) bool", |v| {
+            let (document, keys) = (node(&v[0])?, path(&v[1])?);
+            Ok(Value::Bool(keys.iter().all(|key| has(&document, key))))
+        }),
+        strict("jsonb_contained(jsonb, jsonb) bool", |v| {
+            Ok(Value::Bool(contains(&node(&v[1])?, &node(&v[0])?, true)))
+        }),
+        strict("jsonb_extract_path(jsonb, text...) jsonb", |v| Ok(found(v)?.map_or(Value::Null, document))),
+        strict("jsonb_extract_path_text(jsonb, text...) text", |v| {
+            Ok(found(v)?.map_or(Value::Null, |node| plain_text(&node)))
+        }),
+        strict("json_extract_path_text(json, text...) text", |v| {
+            Ok(found(v)?.map_or(Value::Null, |node| plain_text(&node)))
+        }),
+        strict("json_typeof(json) text", |v| Ok(Value::Text(type_name(&node(&v[0])?).to_owned()))),
+        strict("json_array_length(json) int4", |v| {
+            Ok(Value::Int4(items(node(&v[0])?, "json_array_length")?.len() as i32))
+        }),
+        // Set-returning functions are unnested arrays.
+        strict("jsonb_array_elements(jsonb) jsonb[]", |v| {
+            let items = items(node(&v[0])?, "jsonb_array_elements")?;
+            Ok(Value::Array(items.into_iter().map(document).collect()))
+        }),
+        strict("jsonb_array_elements_text(jsonb) text[]", |v| {
+            let items = items(node(&v[0])?, "jsonb_array_elements_text")?;
+            Ok(Value::Array(items.iter().map(plain_text).collect()))
+        }),
+        strict("json_array_elements_text(json) text[]", |v| {
+            let items = items(node(&v[0])?, "json_array_elements_text")?;
+            Ok(Value::Array(items.iter().map(plain_text).collect()))
+        }),
+        strict("jsonb_object_keys(jsonb) text[]", |v| keys(node(&v[0])?, "jsonb_object_keys")),
+        strict("json_object_keys(json) text[]", |v| keys(node(&v[0])?, "json_object_keys")),
+    ]
+}
+
+fn text(value: &Value) -> &str {
+    match value {
+        Value::Text(text) | Value::Json(text) | Value::Jsonb(text) => text,
+        _ => "",
+    }
+}
+
+fn node(value: &Value) -> Result<Node> {
+    Node::parse(text(value))
+}
+
+fn document(node: Node) -> Value {
+    Value::Jsonb(node.to_text())
+}
+
+/// A value as a part of a jsonb document.
+fn node_of(value: &Value) -> Result<Node> {
+    Ok(match value {
+        Value::Null => Node::null(),
+        Value::Bool(value) => Node::Plain(value.to_string()),
+        Value::Float8(number) if !number.is_finite() => Node::Text(texts::to_string(value)),
+        Value::Float4(number) if !number.is_finite() => Node::Text(texts::to_string(value)),
+        Value::Int2(_)
+        | Value::Int4(_)
+        | Value::Int8(_)
+        | Value::Float4(_)
+        | Value::Float8(_)
+        | Value::Numeric(_) => Node::parse(&texts::to_string(value))?,
+        Value::Json(text) | Value::Jsonb(text) => Node::parse(text)?,
+        Value::Array(items) => Node::Array(items.iter().map(node_of).collect::<Result<_>>()?),
+        value => Node::Text(moment_text(value)),
+    })
+}
+
+/// A value as json text.
+fn json_text(value: &Value) -> String {
+    match value {
+        Value::Null => "null".to_owned(),
+        Value::Bool(value) => value.to_string(),
+        Value::Int2(_) | Value::Int4(_) | Value::Int8(_) | Value::Numeric(_) => texts::to_string(value),
+        Value::Float8(number) if number.is_finite() => texts::to_string(value),
+        Value::Float4(number) if number.is_finite() => texts::to_string(value),
+        Value::Json(text) | Value::Jsonb(text) => text.clone(),
+        Value::Array(items) => {
+            let items: Vec<String> = items.iter().map(json_text).collect();
+            format!("[{}]", items.join(","))
+        }
+        value => {
+            let mut out = String::new();
+            print_string(&moment_text(value), &mut out);
+            out
+        }
+    }
+}
+
+/// Moments have a T between date and time, and a zone with minutes.
+fn moment_text(value: &Value) -> String {
+    let text = texts::to_string(value);
+    match value {
+        Value::Timestamp(_) => text.replacen(' ', "T", 1),
+        Value::Timestamptz(_) => {
+            let text = text.replacen(' ', "T", 1);
+            if text.ends_with("+00") { format!("{text}:00") } else { text }
+        }
+        _ => text,
+    }
+}
+
+/// Arguments as keys and values.
+fn pairs(arguments: &[Value]) -> Result<Vec<(String, &Value)>> {
+    if arguments.len() % 2 != 0 {
+        let error = Error::new(SqlState("22023"), "argument list must have even number of elements");
+        return Err(
+            error.hint("The arguments of jsonb_build_object() must consist of alternating keys and values.")
+        );
+    }
+    let pair = |(index, pair): (usize, &'_ [Value])| match pair {
+        [Value::Null, _] => {
+            Err(Error::new(SqlState("22023"), format!("argument {}: key must not be null", index * 2 + 1)))
+        }
+        _ => Ok(texts::to_string(&pair[0])),
+    };
+    arguments
+        .chunks_exact(2)
+        .enumerate()
+        .map(|(index, chunk)| Ok((pair((index, chunk))?, &chunk[1])))
+        .collect()
+}
+
+fn path(value: &Value) -> Result<Vec<&str>> {
+    let Value::Array(steps) = value else { return Ok(Vec::new()) };
+    let step = |(index, step): (usize, &'_ Value)| match step {
+        Value::Null => {
+            let message = format!("path element at position {} is null", index + 1);
+            Some(Error::new(SqlState("22004"), message))
+        }
+        _ => None,
+    };
+    if let Some(error) = steps.iter().enumerate().find_map(step) {
+        return Err(error);
+    }
+    Ok(steps.iter().map(text).collect())
+}
+
+/// The position an index means in an array; negative ones count from its end.
+fn position(step: &str, length: usize) -> Option<i64> {
+    let index: i64 = step.parse().ok()?;
+    Some(if index < 0 { index + length as i64 } else { index })
+}
+
+fn step_in<'a>(node: &'a mut Node, step: &str) -> Option<&'a mut Node> {
+    match node {
+        Node::Object(entries) => entries.get_mut(&Key::new(step)),
+        Node::Array(items) => {
+            let at = usize::try_from(position(step, items.len())?).ok()?;
+            items.get_mut(at)
+        }
+        _ => None,
+    }
+}
+
+fn found(v: &[Value]) -> Result<Option<Node>> {
+    let mut document = node(&v[0])?;
+    let mut at = &mut document;
+    for step in &v[1..] {
+        match step_in(at, text(step)) {
+            Some(next) => at = next,
+            None => return Ok(None),
+        }
+    }
+    Ok(Some(at.clone()))
+}
+
+fn plain_text(node: &Node) -> Value {
+    match node {
+        Node::Text(text) => Value::Text(text.clone()),
+        node if node.is_null() => Value::Null,
+        node => Value::Text(node.to_text()),
+    }
+}
+
+fn no_integer(step: &str, at: usize) -> Error {
+    let message = format!("path element at position {at} is not an integer: \"{step}\"");
+    Error::new(SqlState::INVALID_TEXT_REPRESENTATION, message)
+}
+
+fn set(v: &[Value], create: bool) -> Result<Value> {
+    let mut target = node(&v[0])?;
+    if matches!(target, Node::Plain(_) | Node::Text(_)) {
+        return Err(Error::new(SqlState("22023"), "cannot set path in scalar"));
+    }
+    let (steps, value) = (path(&v[1])?, node(&v[2])?);
+    let Some((last, before)) = steps.split_last() else { return Ok(document(target)) };
+    let mut at = &mut target;
+    for step in before {
+        match step_in(at, step) {
+            Some(next) => at = next,
+            None => return Ok(document(target)),
+        }
+    }
+    match at {
+        Node::Object(entries) => {
+            let key = Key::new(last);
+            if create || entries.contains_key(&key) {
+                entries.insert(key, value);
+            }
+        }
+        Node::Array(items) => {
+            let at = position(last, items.len()).ok_or_else(|| no_integer(last, steps.len()))?;
+            match usize::try_from(at) {
+                Ok(at) if at < items.len() => items[at] = value,
+                Ok(_) if create => items.push(value),
+                Err(_) if create => items.insert(0, value),
+                _ => {}
+            }
+        }
+        _ => {}
+    }
+    Ok(document(target))
+}
+
+fn insert(v: &[Value], after: bool) -> Result<Value> {
+    let mut target = node(&v[0])?;
+    let (steps, value) = (path(&v[1])?, node(&v[2])?);
+    let Some((last, before)) = steps.split_last() else { return Ok(document(target)) };
+    let mut at = &mut target;
+    for step in before {
+        match step_in(at, step) {
+            Some(next) => at = next,
+            None => return Ok(document(target)),
+        }
+    }
+    match at {
+        Node::Object(entries) => {
+            let key = Key::new(last);
+            if entries.contains_key(&key) {
+                let error = Error::new(SqlState("22023"), "cannot replace existing key");
+                return Err(error.hint("Try using the function jsonb_set to replace key value."));
+            }
+            entries.insert(key, value);
+        }
+        Node::Array(items) => {
+            let at = position(last, items.len()).ok_or_else(|| no_integer(last, steps.len()))?;
+            let at = at + i64::from(after);
+            items.insert(at.clamp(0, items.len() as i64) as usize, value);
+        }
+        _ => {}
+    }
+    Ok(document(target))
+}
+
+fn stripped(node: Node) -> Node {
+    match node {
+        Node::Object(entries) => Node::Object(
+            entries
+                .into_iter()
+                .filter(|(_, value)| !value.is_null())
+                .map(|(key, value)| (key, stripped(value)))
+                .collect(),
+        ),
+        Node::Array(items) => Node::Array(items.into_iter().map(stripped).collect()),
+        node => node,
+    }
+}
+
+fn pretty(node: &Node, depth: usize, out: &mut String) {
+    let line = |depth: usize, out: &mut String| {
+        out.push('\n');
+        out.extend(std::iter::repeat_n(' ', depth * 4));
+    };
+    match node {
+        Node::Object(entries) => {
+            out.push('{');
+            for (index, (key, value)) in entries.iter().enumerate() {
+                if index > 0 {
+                    out.push(',');
+                }
+                line(depth + 1, out);
+                print_string(&key.text, out);
+                out.push_str(": ");
+                pretty(value, depth + 1, out);
+            }
+            line(depth, out);
+            out.push('}');
+        }
+        Node::Array(items) => {
+            out.push('[');
+            for (index, item) in items.iter().enumerate() {
+                if index > 0 {
+                    out.push(',');
+                }
+                line(depth + 1, out);
+                pretty(item, depth + 1, out);
+            }
+            line(depth, out);
+            out.push(']');
+        }
+        node => out.push_str(&node.to_text()),
+    }
+}
+
+fn concatenated(left: Node, right: Node) -> Node {
+    match (left, right) {
+        (Node::Object(mut left), Node::Object(right)) => {
+            left.extend(right);
+            Node::Object(left)
+        }
+        (Node::Array(mut left), Node::Array(right)) => {
+            left.extend(right);
+            Node::Array(left)
+        }
+        (Node::Array(mut left), right) => {
+            left.push(right);
+            Node::Array(left)
+        }
+        (left, Node::Array(mut right)) => {
+            right.insert(0, left);
+            Node::Array(right)
+        }
+        (left, right) => Node::Array(vec![left, right]),
+    }
+}
+
+fn without_keys(node: Node, keys: &[&str]) -> Result<Value> {
+    Ok(document(match node {
+        Node::Object(mut entries) => {
+            entries.retain(|key, _| !keys.contains(&key.text.as_str()));
+            Node::Object(entries)
+        }
+        Node::Array(mut items) => {
+            items.retain(|item| !matches!(item, Node::Text(text) if keys.contains(&text.as_str())));
+            Node::Array(items)
+        }
+        _ => return Err(Error::new(SqlState("22023"), "cannot delete from scalar")),
+    }))
+}
+
+fn without_index(node: Node, index: &Value) -> Result<Value> {
+    let Value::Int4(index) = index else { return Ok(Value::Null) };
+    match node {
+        Node::Array(mut items) => {
+            let at = if *index < 0 { i64::from(*index) + items.len() as i64 } else { i64::from(*index) };
+            if let Some(at) = usize::try_from(at).ok().filter(|at| *at < items.len()) {
+                items.remove(at);
+            }
+            Ok(document(Node::Array(items)))
+        }
+        Node::Object(_) => {
+            Err(Error::new(SqlState("22023"), "cannot delete from object using integer index"))
+        }
+        _ => Err(Error::new(SqlState("22023"), "cannot delete from scalar")),
+    }
+}
+
+fn delete_path(node: &mut Node, steps: &[&str]) -> Result<()> {
+    if matches!(node, Node::Plain(_) | Node::Text(_)) {
+        return Err(Error::new(SqlState("22023"), "cannot delete path in scalar"));
+    }
+    let Some((last, before)) = steps.split_last() else { return Ok(()) };
+    let mut at = node;
+    for step in before {
+        match step_in(at, step) {
+            Some(next) => at = next,
+            None => return Ok(()),
+        }
+    }
+    match at {
+        Node::Object(entries) => {
+            entries.remove(&Key::new(last));
+        }
+        Node::Array(items) => {
+            let at = position(last, items.len()).ok_or_else(|| no_integer(last, steps.len()))?;
+            if let Some(at) = usize::try_from(at).ok().filter(|at| *at < items.len()) {
+                items.remove(at);
+            }
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+fn has(document: &Node, key: &str) -> bool {
+    match document {
+        Node::Object(entries) => entries.contains_key(&Key::new(key)),
+        Node::Array(items) => items.iter().any(|item| matches!(item, Node::Text(text) if text == key)),
+        Node::Text(text) => text == key,
+        Node::Plain(_) => false,
+    }
+}
+
+/// jsonb containment; at the top an array also contains a bare scalar.
+fn contains(outer: &Node, inner: &Node, top: bool) -> bool {
+    match (outer, inner) {
+        (Node::Object(outer), Node::Object(inner)) => {
+            inner.iter().all(|(key, value)| outer.get(key).is_some_and(|found| contains(found, value, false)))
+        }
+        (Node::Array(outer), Node::Array(inner)) => {
+            inner.iter().all(|item| outer.iter().any(|found| contains(found, item, false)))
+        }
+        (Node::Array(outer), inner @ (Node::Plain(_) | Node::Text(_))) if top => {
+            outer.iter().any(|item| equal(item, inner))
+        }
+        (outer, inner) => equal(outer, inner),
+    }
+}
+
+/// Numbers are equal by value: 1 and 1.0.
+fn equal(left: &Node, right: &Node) -> bool {
+    match (left, right) {
+        (Node::Plain(a), Node::Plain(b)) => {
+            let number = |text: &str| crate::types::numeric::parse(text).ok().map(|number| number.trimmed());
+            a == b || number(a).is_some() && number(a) == number(b)
+        }
+        (left, right) => left == right,
+    }
+}
+
+fn type_name(node: &Node) -> &'static str {
+    match node {
+        Node::Object(_) => "object",
+        Node::Array(_) => "array",
+        Node::Text(_) => "string",
+        Node::Plain(text) if text == "null" => "null",
+        Node::Plain(text) if text == "true" || text == "false" => "boolean",
+        Node::Plain(_) => "number",
+    }
+}
+
+fn items(node: Node, function: &str) -> Result<Vec<Node>> {
+    match node {
+        Node::Array(items) => Ok(items),
+        node => {
+            let message = match (function.ends_with("length"), &node) {
+                (true, Node::Object(_)) => "cannot get array length of a non-array",
+                (true, _) => "cannot get array length of a scalar",
+                (false, Node::Object(_)) => "cannot extract elements from an object",
+                (false, _) => "cannot extract elements from a scalar",
+            };
+            Err(Error::new(SqlState("22023"), message))
+        }
+    }
+}
+
+fn keys(node: Node, function: &str) -> Result<Value> {
+    match node {
+        Node::Object(entries) => {
+            Ok(Value::Array(entries.into_keys().map(|key| Value::Text(key.text)).collect()))
+        }
+        Node::Array(_) => Err(Error::new(SqlState("22023"), format!("cannot call {function} on an array"))),
+        _ => Err(Error::new(SqlState("22023"), format!("cannot call {function} on a scalar"))),
+    }
+}

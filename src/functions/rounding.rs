@@ -1,0 +1,206 @@
+//! round, trunc, ceil, floor and sign, with PostgreSQL's halves and digits.
+//!
+//! Floats round half to even, numeric half away from zero; integers are taken as floats, as PostgreSQL's preferred
+//! type wins. `round(x, 2)` has two digits after the point by its type: [`with_constant_digits`] moves a constant
+//! second argument into the function, because a type must not change when the optimiser finds a constant.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, AsArray, Float64Array};
+use arrow::datatypes::{DataType, Float64Type, i256};
+use datafusion::common::{Result, ScalarValue};
+use datafusion::logical_expr::expr::ScalarFunction;
+use datafusion::logical_expr::{
+    ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
+};
+
+use crate::functions::decimal::{self, Builder, Decimal, Decimals};
+use crate::functions::scalar::{answer, no_such_function, rows_of};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Op {
+    Round,
+    Trunc,
+    Ceil,
+    Floor,
+    Sign,
+}
+
+const NAMES: [(&str, Op); 6] = [
+    ("round", Op::Round),
+    ("trunc", Op::Trunc),
+    ("ceil", Op::Ceil),
+    ("ceiling", Op::Ceil),
+    ("floor", Op::Floor),
+    ("sign", Op::Sign),
+];
+
+pub fn functions() -> Vec<Arc<ScalarUDF>> {
+    NAMES.iter().map(|(name, op)| Arc::new(ScalarUDF::from(Rounding::new(name, *op, None)))).collect()
+}
+
+/// `round(x, 2)` and `trunc(x, 2)` with their digits inside the function.
+pub fn with_constant_digits(call: ScalarFunction) -> std::result::Result<Expr, ScalarFunction> {
+    let Some(rounding) = call.func.inner().downcast_ref::<Rounding>() else { return Err(call) };
+    let (name, op) = (rounding.name, rounding.op);
+    let digits = match call.args.as_slice() {
+        [_, Expr::Literal(ScalarValue::Int32(Some(digits)), _)] => i64::from(*digits),
+        [_, Expr::Literal(ScalarValue::Int64(Some(digits)), _)] => *digits,
+        _ => return Err(call),
+    };
+    // PostgreSQL bounds them by 2,000; here 38 are all there are.
+    let digits = digits.clamp(-38, 38) as i8;
+    let function = Arc::new(ScalarUDF::from(Rounding::new(name, op, Some(digits))));
+    let arguments = call.args.into_iter().take(1).collect();
+    Ok(Expr::ScalarFunction(ScalarFunction::new_udf(function, arguments)))
+}
+
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Rounding {
+    name: &'static str,
+    op: Op,
+    /// Digits after the point, when they are constant.
+    digits: Option<i8>,
+    signature: Signature,
+}
+
+impl Rounding {
+    fn new(name: &'static str, op: Op, digits: Option<i8>) -> Rounding {
+        Rounding { name, op, digits, signature: Signature::user_defined(Volatility::Immutable) }
+    }
+
+    fn shown(&self, arguments: String) -> String {
+        match self.digits {
+            Some(digits) => format!("{}({arguments},{digits})", self.name),
+            None => format!("{}({arguments})", self.name),
+        }
+    }
+}
+
+impl ScalarUDFImpl for Rounding {
+    fn name(&self) -> &str {
+        self.name
+    }
+
+    fn display_name(&self, args: &[Expr]) -> Result<String> {
+        let shown: Vec<String> = args.iter().map(Expr::to_string).collect();
+        Ok(self.shown(shown.join(",")))
+    }
+
+    fn schema_name(&self, args: &[Expr]) -> Result<String> {
+        let shown: Vec<String> = args.iter().map(|arg| arg.schema_name().to_string()).collect();
+        Ok(self.shown(shown.join(",")))
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn coerce_types(&self, given: &[DataType]) -> Result<Vec<DataType>> {
+        let exact =
+            |ty: &DataType| decimal::digits(ty).map(|_| ty.clone()).or_else(|| decimal::of_integer(ty));
+        let with_digits = matches!(self.op, Op::Round | Op::Trunc);
+        match given {
+            [operand] if self.digits.is_some() => exact(operand).map(|ty| vec![ty]),
+            [operand] if decimal::digits(operand).is_some() => Some(vec![operand.clone()]),
+            [operand] if operand.is_numeric() || operand.is_null() => Some(vec![DataType::Float64]),
+            [operand, places] if with_digits && (places.is_integer() || places.is_null()) => {
+                let operand = if operand.is_null() { Some(decimal::column()) } else { exact(operand) };
+                operand.map(|ty| vec![ty, DataType::Int32])
+            }
+            _ => None,
+        }
+        .ok_or_else(|| {
+            let mut given = given.to_vec();
+            given.extend(self.digits.map(|_| DataType::Int32));
+            no_such_function(self.name, &given)
+        })
+    }
+
+    fn return_type(&self, given: &[DataType]) -> Result<DataType> {
+        let Some((precision, scale)) = decimal::digits(&given[0]) else { return Ok(DataType::Float64) };
+        // One digit more than the operand has, for a carry.
+        let whole = i16::from(precision) - i16::from(scale) + 1;
+        let of_scale = |scale: i8| decimal::with_scale((whole + i16::from(scale)).clamp(1, 38) as u8, scale);
+        Ok(match (self.op, self.digits) {
+            (Op::Sign, _) => DataType::Decimal128(1, 0),
+            (Op::Round | Op::Trunc, Some(digits)) => of_scale(digits.max(0)),
+            (Op::Round | Op::Trunc, None) if given.len() == 2 => decimal::column(),
+            _ => of_scale(0),
+        })
+    }
+
+    fn is_strict(&self) -> bool {
+        true
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let (rows, constant) = rows_of(&args);
+        let operand = args.args[0].to_array(rows)?;
+        let result = match args.return_field.data_type() {
+            DataType::Float64 => self.floats(&operand),
+            ty => {
+                let places = args.args.get(1).map(|places| places.to_array(rows)).transpose()?;
+                self.decimals(&operand, places.as_ref(), ty, rows)?
+            }
+        };
+        answer(result, constant)
+    }
+}
+
+impl Rounding {
+    fn floats(&self, operand: &ArrayRef) -> ArrayRef {
+        let round = match self.op {
+            Op::Round => f64::round_ties_even,
+            Op::Trunc => f64::trunc,
+            Op::Ceil => f64::ceil,
+            Op::Floor => f64::floor,
+            Op::Sign => |value: f64| match value {
+                value if value > 0.0 => 1.0,
+                value if value < 0.0 => -1.0,
+                // NaN stays one.
+                value => value,
+            },
+        };
+        let result: Float64Array = operand.as_primitive::<Float64Type>().unary(round);
+        Arc::new(result)
+    }
+
+    fn decimals(
+        &self,
+        operand: &ArrayRef,
+        places: Option<&ArrayRef>,
+        ty: &DataType,
+        rows: usize,
+    ) -> Result<ArrayRef> {
+        let operand = Decimals::new(operand)?;
+        let places = places.map(|places| places.as_primitive::<arrow::datatypes::Int32Type>());
+        let mut result = Builder::new(ty, rows);
+        for row in 0..rows {
+            let places = match places {
+                Some(places) if arrow::array::Array::is_null(places, row) => None,
+                Some(places) => Some(places.value(row).clamp(-38, 38) as i8),
+                None => Some(self.digits.unwrap_or(0)),
+            };
+            let value = match (operand.get(row), places) {
+                (Some(value), Some(places)) => {
+                    Some(self.decimal(value, places).ok_or_else(decimal::overflow)?)
+                }
+                _ => None,
+            };
+            result.append(value)?;
+        }
+        result.finish()
+    }
+
+    fn decimal(&self, value: Decimal, places: i8) -> Option<Decimal> {
+        match self.op {
+            Op::Round => value.rescaled(places),
+            Op::Trunc => value.truncated(places),
+            Op::Ceil => value.whole(true),
+            Op::Floor => value.whole(false),
+            Op::Sign => Some(Decimal { unscaled: value.unscaled.signum(), scale: 0 }),
+        }
+        .map(|value| if value.unscaled == i256::ZERO { Decimal { scale: 0, ..value } } else { value })
+    }
+}

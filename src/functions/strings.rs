@@ -1,0 +1,540 @@
+//! Functions on text that DataFusion lacks or answers differently, and those that take values of any type.
+
+use std::sync::Arc;
+
+use datafusion::logical_expr::ScalarUDF;
+use regex::{Regex, RegexBuilder};
+
+use crate::error::{Error, Result, SqlState};
+use crate::functions::value::{Definition, functions as build, lenient, strict};
+use crate::types::{Value, text as texts};
+
+/// The longest text a function makes, as PostgreSQL bounds its allocations.
+const TEXT_BYTES_MAX: usize = 0x3fff_ffff;
+
+pub fn functions() -> Vec<Arc<ScalarUDF>> {
+    build(definitions())
+}
+
+fn definitions() -> Vec<Definition> {
+    vec![
+        lenient("concat(any...) text", |v| {
+            Ok(Value::Text(v.iter().filter(|value| **value != Value::Null).map(texts::to_string).collect()))
+        }),
+        lenient("concat_ws(text, any...) text", |v| {
+            if v[0] == Value::Null {
+                return Ok(Value::Null);
+            }
+            let parts: Vec<String> =
+                v[1..].iter().filter(|value| **value != Value::Null).map(texts::to_string).collect();
+            Ok(Value::Text(parts.join(text(&v[0]))))
+        }),
+        lenient("format(text) text", format),
+        lenient("format(text, any...) text", format),
+        strict("quote_literal(text) text", |v| Ok(Value::Text(quoted_literal(text(&v[0]))))),
+        strict("quote_literal(any) text", |v| Ok(Value::Text(quoted_literal(&texts::to_string(&v[0]))))),
+        lenient("quote_nullable(any) text", |v| match &v[0] {
+            Value::Null => Ok("NULL".into()),
+            value => Ok(Value::Text(quoted_literal(&texts::to_string(value)))),
+        }),
+        strict("quote_ident(text) text", |v| Ok(Value::Text(quoted_ident(text(&v[0]))))),
+        lenient("num_nulls(any...) int4", |v| {
+            Ok(Value::Int4(v.iter().filter(|value| **value == Value::Null).count() as i32))
+        }),
+        lenient("num_nonnulls(any...) int4", |v| {
+            Ok(Value::Int4(v.iter().filter(|value| **value != Value::Null).count() as i32))
+        }),
+        strict("left(text, int4) text", |v| {
+            let (text, count) = (text(&v[0]), number(&v[1]));
+            let length = text.chars().count() as i64;
+            let kept = if count < 0 { (length + count).max(0) } else { count };
+            Ok(Value::Text(text.chars().take(kept as usize).collect()))
+        }),
+        strict("right(text, int4) text", |v| {
+            let (text, count) = (text(&v[0]), number(&v[1]));
+            let length = text.chars().count() as i64;
+            let kept = if count < 0 { (length + count).max(0) } else { count.min(length) };
+            Ok(Value::Text(text.chars().skip((length - kept) as usize).collect()))
+        }),
+        strict("lpad(text, int4) text", |v| pad(text(&v[0]), number(&v[1]), " ", true)),
+        strict("lpad(text, int4, text) text", |v| pad(text(&v[0]), number(&v[1]), text(&v[2]), true)),
+        strict("rpad(text, int4) text", |v| pad(text(&v[0]), number(&v[1]), " ", false)),
+        strict("rpad(text, int4, text) text", |v| pad(text(&v[0]), number(&v[1]), text(&v[2]), false)),
+        strict("repeat(text, int4) text", |v| {
+            let (text, count) = (text(&v[0]), number(&v[1]).max(0) as usize);
+            match text.len().checked_mul(count) {
+                Some(bytes) if bytes <= TEXT_BYTES_MAX => Ok(Value::Text(text.repeat(count))),
+                _ => Err(too_long()),
+            }
+        }),
+        strict("initcap(text) text", |v| {
+            let mut inside = false;
+            let mut out = String::new();
+            for c in text(&v[0]).chars() {
+                if inside {
+                    out.extend(c.to_lowercase())
+                } else {
+                    out.extend(c.to_uppercase())
+                }
+                inside = c.is_alphanumeric();
+            }
+            Ok(Value::Text(out))
+        }),
+        strict("split_part(text, text, int4) text", |v| split_part(text(&v[0]), text(&v[1]), number(&v[2]))),
+        strict("strpos(text, text) int4", |v| {
+            let found = text(&v[0]).find(text(&v[1]));
+            Ok(Value::Int4(found.map_or(0, |at| text(&v[0])[..at].chars().count() as i32 + 1)))
+        }),
+        strict("ascii(text) int4", |v| Ok(Value::Int4(text(&v[0]).chars().next().map_or(0, |c| c as i32)))),
+        strict("chr(int4) text", |v| match number(&v[0]) {
+            0 => Err(Error::new(SqlState::PROGRAM_LIMIT_EXCEEDED, "null character not permitted")),
+            code => match u32::try_from(code).ok().and_then(char::from_u32) {
+                Some(c) => Ok(Value::Text(c.to_string())),
+                None => Err(Error::new(
+                    SqlState::PROGRAM_LIMIT_EXCEEDED,
+                    format!("requested character not valid for encoding: {code}"),
+                )),
+            },
+        }),
+        strict("to_hex(int4) text", |v| Ok(Value::Text(format!("{:x}", number(&v[0]) as i32)))),
+        strict("to_hex(int8) text", |v| Ok(Value::Text(format!("{:x}", number(&v[0]))))),
+        strict("substring(text, text) text", |v| {
+            let regex = pattern(text(&v[1]), "")?;
+            Ok(regex.captures(text(&v[0])).map_or(Value::Null, |found| {
+                // The first group when there is one, else everything.
+                let part = if regex.captures_len() > 1 { found.get(1) } else { found.get(0) };
+                part.map_or(Value::Null, |part| part.as_str().into())
+            }))
+        }),
+        strict("substring(text, int4) text", |v| substring(text(&v[0]), number(&v[1]), None)),
+        strict("substring(text, int4, int4) text", |v| {
+            substring(text(&v[0]), number(&v[1]), Some(number(&v[2])))
+        }),
+        strict("substr(text, int4) text", |v| substring(text(&v[0]), number(&v[1]), None)),
+        strict("substr(text, int4, int4) text", |v| {
+            substring(text(&v[0]), number(&v[1]), Some(number(&v[2])))
+        }),
+        strict("regexp_replace(text, text, text) text", |v| replace(v, "")),
+        strict("regexp_replace(text, text, text, text) text", |v| replace(v, text(&v[3]))),
+        strict("regexp_match(text, text) text[]", |v| first_match(v, "")),
+        strict("regexp_match(text, text, text) text[]", |v| first_match(v, text(&v[2]))),
+        strict("regexp_like(text, text) bool", |v| {
+            Ok(Value::Bool(pattern(text(&v[1]), "")?.is_match(text(&v[0]))))
+        }),
+        strict("regexp_like(text, text, text) bool", |v| {
+            Ok(Value::Bool(pattern(text(&v[1]), text(&v[2]))?.is_match(text(&v[0]))))
+        }),
+        strict("regexp_count(text, text) int4", |v| {
+            Ok(Value::Int4(pattern(text(&v[1]), "")?.find_iter(text(&v[0])).count() as i32))
+        }),
+        strict("regexp_substr(text, text) text", |v| {
+            Ok(pattern(text(&v[1]), "")?.find(text(&v[0])).map_or(Value::Null, |found| found.as_str().into()))
+        }),
+        strict("regexp_split_to_array(text, text) text[]", |v| split(text(&v[0]), text(&v[1]), "")),
+        strict("regexp_split_to_array(text, text, text) text[]", |v| {
+            split(text(&v[0]), text(&v[1]), text(&v[2]))
+        }),
+        strict("regexp_split_to_table(text, text) text[]", |v| split(text(&v[0]), text(&v[1]), "")),
+        lenient("string_to_table(text, text) text[]", |v| Ok(string_to_array(&v[0], &v[1], &Value::Null))),
+        lenient("string_to_array(text, text) text[]", |v| Ok(string_to_array(&v[0], &v[1], &Value::Null))),
+        lenient("string_to_array(text, text, text) text[]", |v| Ok(string_to_array(&v[0], &v[1], &v[2]))),
+    ]
+}
+
+fn text(value: &Value) -> &str {
+    if let Value::Text(text) = value { text } else { "" }
+}
+
+fn number(value: &Value) -> i64 {
+    match value {
+        Value::Int4(number) => i64::from(*number),
+        Value::Int8(number) => *number,
+        _ => 0,
+    }
+}
+
+fn too_long() -> Error {
+    Error::new(SqlState::PROGRAM_LIMIT_EXCEEDED, "requested length too large")
+}
+
+/// `%s`, `%I`, `%L` and `%%`, with positions (`%1$s`) and widths (`%-10s`).
+fn format(v: &[Value]) -> Result<Value> {
+    if v[0] == Value::Null {
+        return Ok(Value::Null);
+    }
+    let (mut out, mut next) = (String::new(), 1usize);
+    let mut rest = text(&v[0]).chars().peekable();
+    while let Some(c) = rest.next() {
+        if c != '%' {
+            out.push(c);
+            continue;
+        }
+        if rest.peek() == Some(&'%') {
+            rest.next();
+            out.push('%');
+            continue;
+        }
+        let mut digits = String::new();
+        let (mut left, mut width) = (false, 0usize);
+        let mut read_digits = |rest: &mut std::iter::Peekable<std::str::Chars>| {
+            digits.clear();
+            while let Some(digit) = rest.next_if(char::is_ascii_digit) {
+                digits.push(digit);
+            }
+            digits.parse::<usize>().ok()
+        };
+        let mut first = read_digits(&mut rest);
+        if rest.next_if_eq(&'$').is_some() {
+            match first.take() {
+                Some(0) | None => {
+                    let message = "format specifies argument 0, but arguments are numbered from 1";
+                    return Err(Error::new(SqlState("22023"), message));
+                }
+                Some(position) => next = position,
+            }
+        }
+        while rest.next_if_eq(&'-').is_some() {
+            left = true;
+        }
+        if let Some(found) = first.or_else(|| read_digits(&mut rest)) {
+            width = found.min(TEXT_BYTES_MAX / 64);
+        }
+        let Some(kind) = rest.next() else {
+            let error = Error::new(SqlState("22023"), "unterminated format() type specifier");
+            return Err(error.hint("For a single \"%\" use \"%%\"."));
+        };
+        if !matches!(kind, 's' | 'I' | 'L') {
+            let message = format!("unrecognized format() type specifier \"{kind}\"");
+            return Err(Error::new(SqlState("22023"), message).hint("For a single \"%\" use \"%%\"."));
+        }
+        let Some(value) = v.get(next) else {
+            return Err(Error::new(SqlState("22023"), "too few arguments for format()"));
+        };
+        next += 1;
+        let shown = match (kind, value) {
+            ('s', Value::Null) => String::new(),
+            ('I', Value::Null) => {
+                return Err(Error::new(
+                    SqlState("22004"),
+                    "null values cannot be formatted as an SQL identifier",
+                ));
+            }
+            (_, Value::Null) => "NULL".to_owned(),
+            ('I', value) => quoted_ident(&texts::to_string(value)),
+            ('L', value) => quoted_literal(&texts::to_string(value)),
+            (_, value) => texts::to_string(value),
+        };
+        let padded = if left { format!("{shown:<width$}") } else { format!("{shown:>width$}") };
+        out.push_str(&padded);
+    }
+    Ok(Value::Text(out))
+}
+
+fn quoted_literal(text: &str) -> String {
+    let doubled = text.replace('\'', "''");
+    match doubled.contains('\\') {
+        true => format!("E'{}'", doubled.replace('\\', "\\\\")),
+        false => format!("'{doubled}'"),
+    }
+}
+
+fn quoted_ident(text: &str) -> String {
+    let is_plain = text.starts_with(|c: char| c.is_ascii_lowercase() || c == '_')
+        && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
+    match is_plain && !is_reserved(text) {
+        true => text.to_owned(),
+        false => format!("\"{}\"", text.replace('"', "\"\"")),
+    }
+}
+
+/// PostgreSQL's reserved words.
+fn is_reserved(word: &str) -> bool {
+    const RESERVED: &[&str] = &[
+        "all",
+        "analyse",
+        "analyze",
+        "and",
+        "any",
+        "array",
+        "as",
+        "asc",
+        "asymmetric",
+        "authorization",
+        "between",
+        "bigint",
+        "binary",
+        "bit",
+        "boolean",
+        "both",
+        "case",
+        "cast",
+        "char",
+        "character",
+        "check",
+        "coalesce",
+        "collate",
+        "collation",
+        "column",
+        "concurrently",
+        "constraint",
+        "create",
+        "cross",
+        "current_catalog",
+        "current_date",
+        "current_role",
+        "current_schema",
+        "current_time",
+        "current_timestamp",
+        "current_user",
+        "dec",
+        "decimal",
+        "default",
+        "deferrable",
+        "desc",
+        "distinct",
+        "do",
+        "else",
+        "end",
+        "except",
+        "exists",
+        "extract",
+        "false",
+        "fetch",
+        "float",
+        "for",
+        "foreign",
+        "freeze",
+        "from",
+        "full",
+        "grant",
+        "greatest",
+        "group",
+        "grouping",
+        "having",
+        "ilike",
+        "in",
+        "initially",
+        "inner",
+        "inout",
+        "int",
+        "integer",
+        "intersect",
+        "interval",
+        "into",
+        "is",
+        "isnull",
+        "join",
+        "lateral",
+        "leading",
+        "least",
+        "left",
+        "like",
+        "limit",
+        "localtime",
+        "localtimestamp",
+        "national",
+        "natural",
+        "nchar",
+        "none",
+        "not",
+        "notnull",
+        "null",
+        "nullif",
+        "numeric",
+        "offset",
+        "on",
+        "only",
+        "or",
+        "order",
+        "out",
+        "outer",
+        "overlaps",
+        "overlay",
+        "placing",
+        "position",
+        "precision",
+        "primary",
+        "real",
+        "references",
+        "returning",
+        "right",
+        "row",
+        "select",
+        "session_user",
+        "setof",
+        "similar",
+        "smallint",
+        "some",
+        "substring",
+        "symmetric",
+        "table",
+        "tablesample",
+        "then",
+        "time",
+        "timestamp",
+        "to",
+        "trailing",
+        "treat",
+        "trim",
+        "true",
+        "union",
+        "unique",
+        "user",
+        "using",
+        "values",
+        "varchar",
+        "variadic",
+        "verbose",
+        "when",
+        "where",
+        "window",
+        "with",
+    ];
+    RESERVED.binary_search(&word).is_ok()
+}
+
+fn pad(text: &str, length: i64, fill: &str, before: bool) -> Result<Value> {
+    let length = length.max(0) as usize;
+    if length.saturating_mul(4) > TEXT_BYTES_MAX {
+        return Err(too_long());
+    }
+    let count = text.chars().count();
+    if count >= length || fill.is_empty() {
+        return Ok(Value::Text(text.chars().take(length).collect()));
+    }
+    let filling = fill.chars().cycle().take(length - count);
+    Ok(Value::Text(match before {
+        true => filling.chain(text.chars()).collect(),
+        false => text.chars().chain(filling).collect(),
+    }))
+}
+
+fn split_part(text: &str, separator: &str, field: i64) -> Result<Value> {
+    if field == 0 {
+        return Err(Error::new(SqlState("22023"), "field position must not be zero"));
+    }
+    let parts: Vec<&str> = if separator.is_empty() { vec![text] } else { text.split(separator).collect() };
+    let index = if field > 0 { field - 1 } else { parts.len() as i64 + field };
+    let part = usize::try_from(index).ok().and_then(|index| parts.get(index));
+    Ok(part.copied().unwrap_or("").into())
+}
+
+fn substring(text: &str, start: i64, length: Option<i64>) -> Result<Value> {
+    let end = match length {
+        Some(length) if length < 0 => {
+            return Err(Error::new(SqlState("22011"), "negative substring length not allowed"));
+        }
+        Some(length) => start.saturating_add(length),
+        None => i64::MAX,
+    };
+    let from = start.max(1);
+    let count = (end.max(from) - from) as usize;
+    Ok(Value::Text(text.chars().skip((from - 1) as usize).take(count).collect()))
+}
+
+/// A pattern with PostgreSQL's flags. Its syntax is Rust's: no back references or look-around.
+fn pattern(pattern: &str, flags: &str) -> Result<Regex> {
+    let mut builder = RegexBuilder::new(pattern);
+    // In PostgreSQL a dot matches a newline too, unless a flag says otherwise.
+    builder.dot_matches_new_line(true).size_limit(10 << 20);
+    for flag in flags.chars() {
+        match flag {
+            'g' | 'c' | 's' | 't' => {}
+            'i' => _ = builder.case_insensitive(true),
+            'n' | 'm' => _ = builder.multi_line(true).dot_matches_new_line(false),
+            'w' => _ = builder.multi_line(true),
+            'p' => _ = builder.dot_matches_new_line(false),
+            'x' => _ = builder.ignore_whitespace(true),
+            other => {
+                let message = format!("invalid regular expression option: \"{other}\"");
+                return Err(Error::new(SqlState("22023"), message));
+            }
+        }
+    }
+    builder.build().map_err(|error| {
+        Error::new(SqlState("2201B"), "invalid regular expression").detail(error.to_string())
+    })
+}
+
+fn replace(v: &[Value], flags: &str) -> Result<Value> {
+    let regex = pattern(text(&v[1]), flags)?;
+    let replacement = text(&v[2]);
+    let with = |found: &regex::Captures| {
+        let mut out = String::new();
+        let mut rest = replacement.chars();
+        while let Some(c) = rest.next() {
+            if c != '\\' {
+                out.push(c);
+                continue;
+            }
+            match rest.next() {
+                Some('&') => out.push_str(&found[0]),
+                Some(digit) if digit.is_ascii_digit() => {
+                    let group = found.get(digit as usize - '0' as usize);
+                    out.push_str(group.map_or("", |group| group.as_str()));
+                }
+                Some('\\') => out.push('\\'),
+                Some(other) => out.extend(['\\', other]),
+                None => out.push('\\'),
+            }
+        }
+        out
+    };
+    let limit = if flags.contains('g') { 0 } else { 1 };
+    Ok(Value::Text(regex.replacen(text(&v[0]), limit, with).into_owned()))
+}
+
+fn first_match(v: &[Value], flags: &str) -> Result<Value> {
+    if flags.contains('g') {
+        let error = Error::new(SqlState("22023"), "regexp_match() does not support the \"global\" option");
+        return Err(error.hint("Use the regexp_matches function instead."));
+    }
+    let regex = pattern(text(&v[1]), flags)?;
+    Ok(regex.captures(text(&v[0])).map_or(Value::Null, |found| {
+        let groups = if regex.captures_len() > 1 { 1..regex.captures_len() } else { 0..1 };
+        let group = |group| found.get(group).map_or(Value::Null, |part| part.as_str().into());
+        Value::Array(groups.map(group).collect())
+    }))
+}
+
+fn split(input: &str, by: &str, flags: &str) -> Result<Value> {
+    let regex = pattern(by, flags)?;
+    let (mut parts, mut start) = (Vec::new(), 0);
+    for found in regex.find_iter(input) {
+        // An empty match at either end, or right behind another, splits nothing off.
+        if found.is_empty() && (found.start() == start && found.start() == 0 || found.start() >= input.len())
+        {
+            continue;
+        }
+        parts.push(Value::from(&input[start..found.start()]));
+        start = found.end();
+    }
+    parts.push(Value::from(&input[start..]));
+    Ok(Value::Array(parts))
+}
+
+fn string_to_array(input: &Value, separator: &Value, null: &Value) -> Value {
+    let Value::Text(input) = input else { return Value::Null };
+    if input.is_empty() {
+        return Value::Array(Vec::new());
+    }
+    let parts: Vec<String> = match separator {
+        Value::Null => input.chars().map(|c| c.to_string()).collect(),
+        separator if text(separator).is_empty() => vec![input.clone()],
+        separator => input.split(text(separator)).map(str::to_owned).collect(),
+    };
+    let is_null = |part: &String| matches!(null, Value::Text(null) if null == part);
+    let item = |part: String| if is_null(&part) { Value::Null } else { Value::Text(part) };
+    Value::Array(parts.into_iter().map(item).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reserved_words_are_in_order() {
+        assert!(is_reserved("all") && is_reserved("select") && is_reserved("with") && is_reserved("table"));
+        assert!(!is_reserved("id") && !is_reserved("name"));
+    }
+}

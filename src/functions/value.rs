@@ -1,0 +1,258 @@
+//! Functions over single values: a signature as PostgreSQL writes it, and what it computes.
+//!
+//! ```text
+//!   strict("make_date(int4, int4, int4) date", |v| ...)
+//! ```
+//!
+//! Most functions are not worth a kernel over columns; they are written here as functions of `types::Value`s, and this
+//! file finds the overload, converts the arguments and calls them row by row. A name may be defined several times;
+//! of the definitions that take the arguments, the one with the fewest conversions is called, the first of equals.
+//! `any` takes a value of any type as it is, and `any...` any number of them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow::array::ArrayRef;
+use arrow::datatypes::{DataType, FieldRef};
+use datafusion::common::Result;
+use datafusion::logical_expr::{
+    ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
+};
+
+use crate::functions::decimal;
+use crate::functions::scalar::{answer, no_such_function, rows_of};
+use crate::types::arrow::errors::external;
+use crate::types::arrow::{Builder, data_type, field, type_of, value_at};
+use crate::types::{Type, Value};
+
+/// What a function computes from one row's arguments.
+pub type Call = fn(&[Value]) -> crate::error::Result<Value>;
+
+/// One definition of a function.
+pub struct Definition {
+    signature: &'static str,
+    call: Call,
+    strict: bool,
+}
+
+/// A function that is NULL when an argument is.
+pub fn strict(signature: &'static str, call: Call) -> Definition {
+    Definition { signature, call, strict: true }
+}
+
+/// A function that sees NULLs.
+pub fn lenient(signature: &'static str, call: Call) -> Definition {
+    Definition { signature, call, strict: false }
+}
+
+/// The functions of some definitions, those of one name together.
+pub fn functions(definitions: Vec<Definition>) -> Vec<Arc<ScalarUDF>> {
+    let mut named: BTreeMap<String, Vec<Overload>> = BTreeMap::new();
+    for definition in definitions {
+        let (name, overload) = Overload::read(definition);
+        named.entry(name).or_default().push(overload);
+    }
+    let function = |(name, overloads)| {
+        let signature = Signature::user_defined(Volatility::Immutable);
+        Arc::new(ScalarUDF::from(ValueFunction { name, overloads, signature }))
+    };
+    named.into_iter().map(function).collect()
+}
+
+#[derive(Debug)]
+struct Overload {
+    /// `None` takes any type.
+    parameters: Vec<Option<Type>>,
+    variadic: bool,
+    returns: Type,
+    strict: bool,
+    call: Call,
+}
+
+impl Overload {
+    /// Reads `name(type, type) type`.
+    fn read(definition: Definition) -> (String, Overload) {
+        let read = |name: &str| match name {
+            "any" | "any..." => None,
+            name => Some(
+                Type::from_name(name.trim_end_matches("..."))
+                    .expect("signatures of this crate name types it has"),
+            ),
+        };
+        let (name, rest) = definition.signature.split_once('(').expect("a signature has parentheses");
+        let (parameters, returns) = rest.rsplit_once(") ").expect("a signature ends with its result type");
+        let variadic = parameters.ends_with("...");
+        let parameters: Vec<Option<Type>> =
+            parameters.split(", ").filter(|name| !name.is_empty()).map(read).collect();
+        let returns = read(returns).expect("a result has a type");
+        let (strict, call) = (definition.strict, definition.call);
+        (name.to_owned(), Overload { parameters, variadic, returns, strict, call })
+    }
+
+    fn parameter(&self, index: usize) -> Option<&Type> {
+        self.parameters[index.min(self.parameters.len() - 1)].as_ref()
+    }
+
+    fn takes(&self, count: usize) -> bool {
+        match self.variadic {
+            true => count + 1 >= self.parameters.len(),
+            false => count == self.parameters.len(),
+        }
+    }
+
+    /// What converting the arguments costs; `None` when they cannot be.
+    fn cost(&self, given: &[DataType]) -> Option<u32> {
+        if !self.takes(given.len()) {
+            return None;
+        }
+        let costs = given.iter().enumerate().map(|(index, given)| match self.parameter(index) {
+            Some(parameter) => conversion_cost(given, parameter),
+            None => Some(0),
+        });
+        costs.sum()
+    }
+
+    /// The type an argument is converted to.
+    fn coerced(&self, index: usize, given: &DataType) -> DataType {
+        match self.parameter(index) {
+            None => given.clone(),
+            Some(Type::Numeric(_)) if decimal::digits(given).is_some() => given.clone(),
+            Some(Type::Numeric(_)) => decimal::of_integer(given).unwrap_or_else(decimal::column),
+            Some(parameter) => data_type(parameter),
+        }
+    }
+}
+
+/// How far an argument is from a parameter. Literals are `bigint` and text until the statement's types are settled,
+/// so that narrowing and reading text are possible, though dear.
+fn conversion_cost(given: &DataType, parameter: &Type) -> Option<u32> {
+    let wanted = data_type(parameter);
+    if *given == wanted || given.is_null() {
+        return Some(0);
+    }
+    let rank = |ty: &DataType| match ty {
+        DataType::Int16 => Some(0),
+        DataType::Int32 => Some(1),
+        DataType::Int64 => Some(2),
+        ty if decimal::digits(ty).is_some() => Some(4),
+        DataType::Float32 => Some(5),
+        DataType::Float64 => Some(3),
+        _ => None,
+    };
+    match (given, &wanted) {
+        (DataType::Utf8View, DataType::Utf8) => Some(0),
+        (DataType::Utf8 | DataType::Utf8View, DataType::LargeUtf8) => Some(20),
+        (DataType::Utf8 | DataType::Utf8View, _) => Some(20),
+        (DataType::Date32, DataType::Timestamp(_, Some(_))) => Some(1),
+        (DataType::Date32, DataType::Timestamp(_, None)) => Some(2),
+        (DataType::Timestamp(_, None), DataType::Timestamp(_, Some(_))) => Some(1),
+        (DataType::Timestamp(_, Some(_)), DataType::Timestamp(_, None)) => None,
+        (DataType::Time64(_), DataType::Interval(_)) => Some(1),
+        (DataType::Float64, DataType::Float32) => Some(10),
+        (DataType::Int32 | DataType::Int64, DataType::Int16) | (DataType::Int64, DataType::Int32) => Some(10),
+        (given, wanted) => {
+            let (from, to) = (rank(given)?, rank(wanted)?);
+            if decimal::digits(given).is_some() {
+                return match wanted {
+                    DataType::Float64 => Some(1),
+                    DataType::Float32 => Some(2),
+                    wanted => decimal::digits(wanted).map(|_| 0),
+                };
+            }
+            (from < to).then_some(to - from)
+        }
+    }
+}
+
+#[derive(Debug)]
+struct ValueFunction {
+    name: String,
+    overloads: Vec<Overload>,
+    signature: Signature,
+}
+
+impl PartialEq for ValueFunction {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+    }
+}
+
+impl Eq for ValueFunction {}
+
+impl std::hash::Hash for ValueFunction {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.name.hash(state);
+    }
+}
+
+impl ValueFunction {
+    fn choose(&self, given: &[DataType]) -> Result<&Overload> {
+        let costs = self.overloads.iter().filter_map(|overload| Some((overload.cost(given)?, overload)));
+        let best = costs.min_by_key(|(cost, _)| *cost);
+        best.map(|(_, overload)| overload).ok_or_else(|| no_such_function(&self.name, given))
+    }
+}
+
+impl ScalarUDFImpl for ValueFunction {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, given: &[DataType]) -> Result<DataType> {
+        Ok(data_type(&self.choose(given)?.returns))
+    }
+
+    fn return_field_from_args(&self, args: ReturnFieldArgs) -> Result<FieldRef> {
+        let given: Vec<DataType> = args.arg_fields.iter().map(|field| field.data_type().clone()).collect();
+        Ok(Arc::new(field(&self.name, &self.choose(&given)?.returns, true)))
+    }
+
+    fn coerce_types(&self, given: &[DataType]) -> Result<Vec<DataType>> {
+        let overload = self.choose(given)?;
+        Ok(given.iter().enumerate().map(|(index, given)| overload.coerced(index, given)).collect())
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let given: Vec<DataType> = args.arg_fields.iter().map(|field| field.data_type().clone()).collect();
+        let overload = self.choose(&given)?;
+        let (rows, constant) = rows_of(&args);
+        let columns = args.args.iter().map(|arg| arg.to_array(rows)).collect::<Result<Vec<ArrayRef>>>()?;
+        let types: Vec<Type> = args
+            .arg_fields
+            .iter()
+            .enumerate()
+            .map(|(index, field)| match overload.parameter(index) {
+                Some(ty) if !matches!(ty, Type::Numeric(_)) => ty.clone(),
+                _ => type_of(field),
+            })
+            .collect();
+        let result = evaluate(overload, &columns, &types, rows).map_err(external)?;
+        answer(result, constant)
+    }
+}
+
+fn evaluate(
+    overload: &Overload,
+    columns: &[ArrayRef],
+    types: &[Type],
+    rows: usize,
+) -> crate::error::Result<ArrayRef> {
+    let mut result = Builder::new(&overload.returns, rows);
+    let mut values = Vec::with_capacity(columns.len());
+    for row in 0..rows {
+        values.clear();
+        for (column, ty) in columns.iter().zip(types) {
+            values.push(match column.data_type() {
+                DataType::Null => Value::Null,
+                _ => value_at(column, row, ty)?,
+            });
+        }
+        let is_null = overload.strict && values.contains(&Value::Null);
+        result.append(&if is_null { Value::Null } else { (overload.call)(&values)? })?;
+    }
+    Ok(result.finish())
+}

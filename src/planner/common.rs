@@ -1,0 +1,109 @@
+//! The one type of several alternatives: the branches of CASE, the arguments of COALESCE and its like.
+//!
+//! PostgreSQL's rule (select_common_type): literals without a type take the type of the others, numbers the widest.
+//! DataFusion decides this late, after the types of a query's columns have been told to the client.
+
+use arrow::datatypes::DataType;
+use datafusion::common::{DFSchema, Result, ScalarValue};
+use datafusion::logical_expr::{Cast, Expr, ExprSchemable};
+
+use crate::functions::decimal;
+use crate::planner::operators::literal;
+use crate::types::arrow::type_of_data_type;
+
+/// Functions that answer with one of their arguments.
+pub fn is_choice(function: &str) -> bool {
+    matches!(function, "coalesce" | "greatest" | "least")
+}
+
+/// Gives all alternatives one type.
+pub fn unify(mut alternatives: Vec<&mut Expr>, schema: &DFSchema) -> Result<()> {
+    let mut common: Option<DataType> = None;
+    let mut is_known = true;
+    for alternative in &alternatives {
+        if is_unknown(alternative) {
+            continue;
+        }
+        let Ok((_, found)) = alternative.to_field(schema) else { return Ok(()) };
+        let found = found.data_type();
+        if found.is_null() {
+            continue;
+        }
+        common = match common {
+            None => Some(found.clone()),
+            Some(common) => match wider(&common, found, is_whole_literal(alternative)) {
+                Some(wider) => Some(wider),
+                None => {
+                    is_known = false;
+                    Some(common)
+                }
+            },
+        };
+    }
+    let Some(common) = common.filter(|_| is_known) else { return Ok(()) };
+    let ty = type_of_data_type(&common);
+    for alternative in &mut alternatives {
+        if let Expr::Literal(ScalarValue::Utf8(Some(text)), None) = &**alternative {
+            if common != DataType::Utf8 {
+                **alternative = literal(text, &ty)?;
+            }
+            continue;
+        }
+        let found = alternative.get_type(schema)?;
+        if found != common {
+            let inner = Box::new(std::mem::take(*alternative));
+            **alternative = Expr::Cast(Cast::new(inner, common.clone()));
+        }
+    }
+    Ok(())
+}
+
+fn is_unknown(expr: &Expr) -> bool {
+    matches!(expr, Expr::Literal(ScalarValue::Utf8(Some(_)), None) | Expr::Placeholder(_))
+        || matches!(expr, Expr::Literal(value, _) if value.is_null())
+}
+
+fn is_whole_literal(expr: &Expr) -> bool {
+    matches!(expr, Expr::Literal(ScalarValue::Int32(_) | ScalarValue::Int64(_), _))
+}
+
+/// The type both convert to; `None` leaves the decision, or the complaint, to DataFusion.
+fn wider(left: &DataType, right: &DataType, right_is_whole_literal: bool) -> Option<DataType> {
+    if left == right {
+        return Some(left.clone());
+    }
+    let rank = |ty: &DataType| match ty {
+        DataType::Int16 => Some(0),
+        DataType::Int32 => Some(1),
+        DataType::Int64 => Some(2),
+        ty if decimal::digits(ty).is_some() => Some(3),
+        DataType::Float32 => Some(4),
+        DataType::Float64 => Some(5),
+        _ => None,
+    };
+    let (one, other) = (rank(left)?, rank(right)?);
+    if one != 3 && other != 3 || one.max(other) > 3 {
+        return Some(if one > other { left.clone() } else { right.clone() });
+    }
+    let exact = |ty: &DataType| decimal::of_integer(ty).unwrap_or_else(|| ty.clone());
+    let whole_beside = right_is_whole_literal && one == 3;
+    mixed(&exact(left), &exact(right), whole_beside || other == 3 && one < 3)
+}
+
+/// Numeric values of different scales: shown without zeros at the end, but beside an integer with the scale of the
+/// numeric, which is what a sum of them shows.
+fn mixed(left: &DataType, right: &DataType, beside_whole: bool) -> Option<DataType> {
+    let ((p, s), (q, t)) = (decimal::digits(left)?, decimal::digits(right)?);
+    if left == right {
+        return Some(left.clone());
+    }
+    if decimal::quotient() == *left || decimal::quotient() == *right {
+        return Some(decimal::quotient());
+    }
+    let column = decimal::column();
+    if *left == column || *right == column || s != t && !beside_whole {
+        return Some(if s.max(t) <= 16 { column } else { DataType::Decimal256(76, s.max(t)) });
+    }
+    let whole = (i16::from(p) - i16::from(s)).max(i16::from(q) - i16::from(t));
+    Some(decimal::with_scale((whole + i16::from(s.max(t))).clamp(1, 76) as u8, s.max(t)))
+}
