@@ -173,13 +173,6 @@ fn definitions() -> Vec<Definition> {
         strict("isfinite(timestamp) bool", |v| Ok(Value::Bool(is_finite(moment(&v[0]))))),
         strict("isfinite(timestamptz) bool", |v| Ok(Value::Bool(is_finite(moment(&v[0]))))),
         strict("isfinite(interval) bool", |_| Ok(Value::Bool(true))),
-        strict("to_timestamp(float8) timestamptz", |v| {
-            let microseconds = (float(&v[0]) * 1e6).round_ties_even();
-            match microseconds.is_finite() && microseconds.abs() < 9.2e18 {
-                true => Ok(Value::Timestamptz(microseconds as i64)),
-                false => Err(out_of_range("timestamp")),
-            }
-        }),
         strict("timezone(text, timestamptz) timestamp", |v| {
             let offset = zone(text(&v[0]))?;
             Ok(Value::Timestamp(moment(&v[1]) + offset))

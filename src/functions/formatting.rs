@@ -26,6 +26,12 @@ fn definitions() -> Vec<Definition> {
         strict("to_char(int8, text) text", print_number),
         strict("to_char(numeric, text) text", print_number),
         strict("to_char(float8, text) text", print_number),
+        strict("to_timestamp(float8) timestamptz", |v| match &v[0] {
+            Value::Float8(seconds) if seconds.is_finite() && (seconds * 1e6).abs() < 9.2e18 => {
+                Ok(Value::Timestamptz((seconds * 1e6).round_ties_even() as i64))
+            }
+            _ => Err(Error::new(SqlState::DATETIME_FIELD_OVERFLOW, "timestamp out of range")),
+        }),
         strict("to_date(text, text) date", |v| {
             let at = read_moment(text(&v[0]), text(&v[1]))?;
             Ok(Value::Date(at.div_euclid(MICROSECONDS_PER_DAY) as i32))
@@ -392,7 +398,9 @@ fn read_moment(input: &str, template: &str) -> Result<i64> {
                 digits(2)?;
             }
             other => {
-                return Err(Error::unsupported(format!("the format \"{other}\" in to_date and to_timestamp")));
+                return Err(Error::unsupported(format!(
+                    "the format \"{other}\" in to_date and to_timestamp"
+                )));
             }
         }
     }
@@ -527,6 +535,8 @@ fn print_number(v: &[Value]) -> Result<Value> {
     let digits = format!("{:0>width$}", rounded.unscaled.unsigned_abs(), width = format.behind + 1);
     let (whole, behind) = digits.split_at(digits.len() - format.behind);
     let whole = whole.trim_start_matches('0');
+    // A format without a fraction shows at least a 0.
+    let whole = if whole.is_empty() && format.behind == 0 { "0" } else { whole };
     let overflows = whole.len() > format.whole;
     let mut places: Vec<char> = format!("{whole:>width$}", width = format.whole).chars().collect();
     if overflows {
@@ -563,6 +573,8 @@ fn print_number(v: &[Value]) -> Result<Value> {
         let upper = word.to_ascii_uppercase();
         match upper.as_str() {
             "FM" | "TH" => {}
+            // The currency of the locale C is nothing.
+            "L" => out.push_str(if format.fill { " " } else { "" }),
             "S" if sign_is_last => out.extend(pending_sign.take()),
             "S" => {}
             "MI" => match (negative, format.fill) {

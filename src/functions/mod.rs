@@ -20,6 +20,8 @@ pub mod formatting;
 pub mod decimal;
 // Operators of json and jsonb.
 pub mod json;
+// Functions on numbers.
+pub mod math;
 // Functions DataFusion lacks or names otherwise.
 pub mod postgres;
 // round, trunc, ceil, floor, sign.
@@ -53,6 +55,7 @@ pub fn scalar_functions() -> Vec<Arc<ScalarUDF>> {
         dates::functions(),
         formatting::functions(),
         strings::functions(),
+        math::functions(),
         documents::functions(),
     ];
     families.into_iter().flatten().collect()

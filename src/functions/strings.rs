@@ -114,6 +114,29 @@ fn definitions() -> Vec<Definition> {
         strict("substr(text, int4, int4) text", |v| {
             substring(text(&v[0]), number(&v[1]), Some(number(&v[2])))
         }),
+        strict("length(text) int4", |v| Ok(Value::Int4(text(&v[0]).chars().count() as i32))),
+        strict("length(bytea) int4", |v| Ok(Value::Int4(bytes(&v[0]).len() as i32))),
+        strict("char_length(text) int4", |v| Ok(Value::Int4(text(&v[0]).chars().count() as i32))),
+        strict("character_length(text) int4", |v| Ok(Value::Int4(text(&v[0]).chars().count() as i32))),
+        strict("octet_length(text) int4", |v| Ok(Value::Int4(text(&v[0]).len() as i32))),
+        strict("octet_length(bytea) int4", |v| Ok(Value::Int4(bytes(&v[0]).len() as i32))),
+        strict("bit_length(text) int4", |v| Ok(Value::Int4(text(&v[0]).len() as i32 * 8))),
+        strict("get_byte(bytea, int4) int4", |v| {
+            let (bytes, at) = (bytes(&v[0]), number(&v[1]));
+            match usize::try_from(at).ok().and_then(|at| bytes.get(at)) {
+                Some(byte) => Ok(Value::Int4(i32::from(*byte))),
+                None => {
+                    let message = format!("index {at} out of valid range, 0..{}", bytes.len() as i64 - 1);
+                    Err(Error::new(SqlState("2202E"), message))
+                }
+            }
+        }),
+        strict("similar_to(text, text) bool", |v| {
+            Ok(Value::Bool(similar(text(&v[0]), text(&v[1]), Some('\\'))?))
+        }),
+        strict("similar_to(text, text, text) bool", |v| {
+            Ok(Value::Bool(similar(text(&v[0]), text(&v[1]), text(&v[2]).chars().next())?))
+        }),
         strict("regexp_replace(text, text, text) text", |v| replace(v, "")),
         strict("regexp_replace(text, text, text, text) text", |v| replace(v, text(&v[3]))),
         strict("regexp_match(text, text) text[]", |v| first_match(v, "")),
@@ -143,6 +166,39 @@ fn definitions() -> Vec<Definition> {
 
 fn text(value: &Value) -> &str {
     if let Value::Text(text) = value { text } else { "" }
+}
+
+fn bytes(value: &Value) -> &[u8] {
+    if let Value::Bytea(bytes) = value { bytes } else { &[] }
+}
+
+/// SIMILAR TO: `%` and `_` of LIKE, the rest a regular expression over the whole text.
+fn similar(input: &str, wanted: &str, escape: Option<char>) -> Result<bool> {
+    let mut regex = String::from("^(?:");
+    let mut rest = wanted.chars();
+    let mut in_class = false;
+    while let Some(c) = rest.next() {
+        match c {
+            c if Some(c) == escape => {
+                let Some(next) = rest.next() else {
+                    return Err(Error::new(SqlState("22025"), "invalid escape sequence"));
+                };
+                regex.push_str(&regex::escape(&next.to_string()));
+            }
+            '[' | ']' => {
+                in_class = c == '[';
+                regex.push(c);
+            }
+            c if in_class => regex.push(c),
+            '%' => regex.push_str(".*"),
+            '_' => regex.push('.'),
+            '.' | '^' | '$' | '\\' => regex.extend(['\\', c]),
+            '(' => regex.push_str("(?:"),
+            c => regex.push(c),
+        }
+    }
+    regex.push_str(")$");
+    Ok(pattern(&regex, "")?.is_match(input))
 }
 
 fn number(value: &Value) -> i64 {

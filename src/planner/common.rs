@@ -3,9 +3,11 @@
 //! PostgreSQL's rule (select_common_type): literals without a type take the type of the others, numbers the widest.
 //! DataFusion decides this late, after the types of a query's columns have been told to the client.
 
+use std::sync::Arc;
+
 use arrow::datatypes::DataType;
 use datafusion::common::{DFSchema, Result, ScalarValue};
-use datafusion::logical_expr::{Cast, Expr, ExprSchemable};
+use datafusion::logical_expr::{Cast, Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder};
 
 use crate::functions::decimal;
 use crate::planner::operators::literal;
@@ -56,6 +58,52 @@ pub fn unify(mut alternatives: Vec<&mut Expr>, schema: &DFSchema) -> Result<()> 
         }
     }
     Ok(())
+}
+
+/// The inputs of a UNION with the columns of each cast to the types they have in common.
+pub fn unify_inputs(inputs: Vec<Arc<LogicalPlan>>) -> Result<Vec<Arc<LogicalPlan>>> {
+    let width = inputs.first().map_or(0, |input| input.schema().fields().len());
+    if inputs.iter().any(|input| input.schema().fields().len() != width) {
+        return Ok(inputs);
+    }
+    let mut common: Vec<Option<DataType>> = Vec::with_capacity(width);
+    for column in 0..width {
+        let mut types = inputs
+            .iter()
+            .filter(|input| !is_unknown_output(input, column))
+            .map(|input| input.schema().field(column).data_type())
+            .filter(|ty| !ty.is_null());
+        let first = types.next().cloned();
+        common.push(types.fold(first, |common, ty| wider(&common?, ty, false)));
+    }
+    let cast = |input: Arc<LogicalPlan>| {
+        let outputs = input.schema().iter().zip(&common).map(|((qualifier, found), common)| {
+            let column = Expr::Column((qualifier, found).into());
+            match common {
+                Some(common) if common != found.data_type() => {
+                    Expr::Cast(Cast::new(Box::new(column), common.clone()))
+                        .alias_qualified(qualifier.cloned(), found.name())
+                }
+                _ => column,
+            }
+        });
+        let outputs: Vec<Expr> = outputs.collect();
+        if outputs.iter().all(|output| matches!(output, Expr::Column(_))) {
+            return Ok(input);
+        }
+        Ok(Arc::new(LogicalPlanBuilder::from(Arc::unwrap_or_clone(input)).project(outputs)?.build()?))
+    };
+    inputs.into_iter().map(cast).collect()
+}
+
+/// Whether an output is a text literal or NULL, which take the type of the others.
+fn is_unknown_output(input: &LogicalPlan, column: usize) -> bool {
+    match input {
+        LogicalPlan::Projection(projection) => {
+            projection.expr.get(column).is_some_and(|expr| is_unknown(&expr.clone().unalias()))
+        }
+        _ => false,
+    }
 }
 
 fn is_unknown(expr: &Expr) -> bool {

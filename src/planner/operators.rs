@@ -21,7 +21,7 @@ use crate::error::{Error, SqlState};
 use crate::functions::cast::parse_text;
 use crate::functions::scalar::type_name;
 use crate::functions::vector::distance_function;
-use crate::functions::{dates, documents, json, vector};
+use crate::functions::{dates, documents, json, strings, vector};
 use crate::types::Type;
 use crate::types::arrow::errors::external;
 use crate::types::arrow::{data_type, field, metadata, to_scalar, type_of};
@@ -68,6 +68,10 @@ impl ExprPlanner for OperatorPlanner {
             return Ok(PlannerResult::Planned(call(function, vec![expr.left, expr.right])));
         }
         plan_text_literals(expr, &operator, &left, &right)
+    }
+
+    fn plan_substring(&self, args: Vec<Expr>) -> Result<PlannerResult<Vec<Expr>>> {
+        Ok(PlannerResult::Planned(call("substring", args)))
     }
 
     fn plan_extract(&self, args: Vec<Expr>) -> Result<PlannerResult<Vec<Expr>>> {
@@ -201,7 +205,7 @@ pub fn call(function: &str, arguments: Vec<Expr>) -> Expr {
     static FUNCTIONS: OnceLock<HashMap<String, Arc<ScalarUDF>>> = OnceLock::new();
     let functions = FUNCTIONS.get_or_init(|| {
         let all = vector::functions().into_iter().chain(json::functions()).chain(dates::functions());
-        let all = all.chain(documents::functions());
+        let all = all.chain(documents::functions()).chain(strings::functions());
         all.map(|function| (function.name().to_owned(), function)).collect()
     });
     let udf = functions.get(function).expect("operators name functions of these files only");

@@ -14,9 +14,10 @@ use datafusion::common::{DFSchema, Result, ScalarValue};
 use datafusion::logical_expr::expr::{InList, Placeholder};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::{
-    Between, BinaryExpr, Cast, Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder,
+    Between, BinaryExpr, Cast, Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, Union,
 };
 
+use crate::error::{Error, SqlState};
 use crate::functions::vector::metric_of_function;
 use crate::functions::{arithmetic, decimal, rounding, unknown};
 use crate::planner::casts::input_schema;
@@ -48,7 +49,18 @@ pub fn prepare(plan: LogicalPlan, params: &[Type]) -> Result<LogicalPlan> {
 /// VALUES take their types from their expressions, which the general recomputation leaves out.
 fn recompute(node: LogicalPlan) -> Result<LogicalPlan> {
     match node {
-        LogicalPlan::Values(values) => LogicalPlanBuilder::values(values.values)?.build(),
+        LogicalPlan::Values(mut values) => {
+            let width = values.values.first().map_or(0, Vec::len);
+            for column in 0..width {
+                let cells = values.values.iter_mut().filter_map(|row| row.get_mut(column));
+                common::unify(cells.collect(), &DFSchema::empty())?;
+            }
+            LogicalPlanBuilder::values(values.values)?.build()
+        }
+        LogicalPlan::Union(union) => {
+            let inputs = common::unify_inputs(union.inputs)?;
+            Ok(LogicalPlan::Union(Union::try_new_with_loose_types(inputs)?))
+        }
         node => node.recompute_schema(),
     }
 }
@@ -132,6 +144,9 @@ pub fn prepare_expr(
                         **when = take_type(std::mem::take(when.as_mut()), subject, schema)?;
                     }
                 }
+                if case.expr.is_none() {
+                    case.when_then_expr.iter().try_for_each(|(when, _)| check_condition(when, schema))?;
+                }
                 let results = case.when_then_expr.iter_mut().map(|(_, then)| then.as_mut());
                 common::unify(results.chain(case.else_expr.iter_mut().map(Box::as_mut)).collect(), schema)?;
                 Transformed::yes(Expr::Case(case))
@@ -147,6 +162,16 @@ pub fn prepare_expr(
 
 fn is_number(expr: &Expr, schema: &DFSchema) -> bool {
     expr.to_field(schema).is_ok_and(|(_, field)| arithmetic::is_number(field.data_type()))
+}
+
+/// 42804 for a condition of CASE that is none.
+fn check_condition(when: &Expr, schema: &DFSchema) -> Result<()> {
+    let Ok((_, found)) = when.to_field(schema) else { return Ok(()) };
+    if matches!(found.data_type(), DataType::Boolean | DataType::Null | DataType::Utf8) {
+        return Ok(());
+    }
+    let message = format!("argument of CASE/WHEN must be type boolean, not type {}", type_of(&found).bare());
+    Err(external(Error::new(SqlState::DATATYPE_MISMATCH, message)))
 }
 
 fn is_interval(expr: &Expr, schema: &DFSchema) -> bool {

@@ -138,6 +138,7 @@ fn logical(
     let types = context.param_types;
     let mut expr = expr.clone();
     crate::sql::system::rewrite::expression(&mut expr);
+    rewrite::expression(&mut expr);
     let mut planner = PlannerContext::new().with_prepare_param_data_types(prepare::parameter_fields(types));
     let raw = SqlToRel::new(&names).sql_to_expr(expr, schema, &mut planner).map_err(from_datafusion)?;
     if raw

@@ -62,7 +62,22 @@ pub fn plan_for(query: &ast::Query, context: &PlanContext, targets: &[Type]) -> 
     refuse_locks(query)?;
     let targets: Vec<Type> = targets.iter().map(without_length).collect();
     let targets = targets.as_slice();
-    let (query, names) = rewrite::query(query)?;
+    match plan_named(query, context, targets, false) {
+        // The planner called two outputs alike, which PostgreSQL lets stand side by side.
+        Err(error) if error.message().starts_with("Projections require unique expression names") => {
+            plan_named(query, context, targets, true).map_err(|again| {
+                match again.message() == error.message() {
+                    true => rewrite::ambiguous(error),
+                    false => again,
+                }
+            })
+        }
+        planned => planned,
+    }
+}
+
+fn plan_named(query: &ast::Query, context: &PlanContext, targets: &[Type], alias_all: bool) -> Result<Query> {
+    let (query, names) = rewrite::query(query, alias_all)?;
     let statement = ast::Statement::Query(Box::new(query));
     let resolver = Names::new(context);
     let (raw, param_types) = with_parameter_types(&statement, &resolver, context, targets)?;

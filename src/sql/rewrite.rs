@@ -9,21 +9,38 @@ use std::collections::HashSet;
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    self, Expr, Ident, ObjectName, Query, SelectItem, SetExpr, TableAlias, TableAliasColumnDef, TableFactor,
-    VisitMut, VisitorMut,
+    self, BinaryOperator, Expr, Ident, ObjectName, Query, SelectItem, SetExpr, TableAlias,
+    TableAliasColumnDef, TableFactor, UnaryOperator, VisitMut, VisitorMut,
 };
 
-use crate::error::Result;
+use crate::error::{Error, Result, SqlState};
 use crate::sql::system;
 
 /// The query as it is planned, and a name per item of its outermost select list; `None` stands for what keeps the
 /// planner's names, such as `*`.
-pub fn query(query: &Query) -> Result<(Query, Vec<Option<String>>)> {
+/// With `alias_all` every output of the outermost list gets a name of its own, for lists whose expressions the planner
+/// calls alike.
+pub fn query(query: &Query, alias_all: bool) -> Result<(Query, Vec<Option<String>>)> {
     let mut query = query.clone();
     system::rewrite::query(&mut query);
     let _ = query.visit(&mut Rewriter::default());
-    let names = select_list(&mut query.body).map(|items| name_items(items)).unwrap_or_default();
+    let names = select_list(&mut query.body).map(|items| name_items(items, alias_all)).unwrap_or_default();
     Ok((query, names))
+}
+
+/// An expression as it is planned.
+pub fn expression(expr: &mut Expr) {
+    let _ = expr.visit(&mut Rewriter { calls: 0 });
+}
+
+/// PostgreSQL's words for equal names in a subquery, which are an error once one of them is named.
+pub fn ambiguous(error: Error) -> Error {
+    match error.message().split_once(" AS ").and_then(|(_, rest)| rest.split('"').next()) {
+        Some(column) => {
+            Error::new(SqlState::AMBIGUOUS_COLUMN, format!("column reference \"{column}\" is ambiguous"))
+        }
+        None => error,
+    }
 }
 
 /// The name of the column at `position` of `columns`, given the names of the items. Items before the first wildcard
@@ -205,6 +222,28 @@ fn respell(expr: &mut Expr) {
                 format: None,
             };
         }
+        Expr::SimilarTo { negated, expr: subject, pattern, escape_char } => {
+            let mut arguments = vec![(**subject).clone(), (**pattern).clone()];
+            arguments.extend(escape_char.clone().map(Expr::Value));
+            let call = function_call("similar_to", arguments);
+            *expr = match negated {
+                true => Expr::UnaryOp { op: UnaryOperator::Not, expr: Box::new(call) },
+                false => call,
+            };
+        }
+        Expr::BinaryOp { left, op: BinaryOperator::PGOverlap, right } => {
+            *expr = function_call("array_has_any", vec![(**left).clone(), (**right).clone()]);
+        }
+        Expr::UnaryOp { op, expr: operand } => {
+            let name = match op {
+                UnaryOperator::BitwiseNot => "bitnot",
+                UnaryOperator::PGAbs => "abs",
+                UnaryOperator::PGSquareRoot => "sqrt",
+                UnaryOperator::PGCubeRoot => "cbrt",
+                _ => return,
+            };
+            *expr = function_call(name, vec![(**operand).clone()]);
+        }
         Expr::AtTimeZone { timestamp, time_zone } => {
             *expr = function_call("timezone", vec![(**time_zone).clone(), (**timestamp).clone()]);
         }
@@ -301,7 +340,7 @@ fn select_list(body: &mut SetExpr) -> Option<&mut Vec<SelectItem>> {
     }
 }
 
-fn name_items(items: &mut [SelectItem]) -> Vec<Option<String>> {
+fn name_items(items: &mut [SelectItem], alias_all: bool) -> Vec<Option<String>> {
     let (mut seen, mut texts) = (HashSet::new(), HashSet::new());
     // A wildcard may bring any column once more.
     let is_plain =
@@ -314,7 +353,8 @@ fn name_items(items: &mut [SelectItem]) -> Vec<Option<String>> {
                 let name = name_of(expr);
                 let is_column = is_column(expr);
                 // The planner calls every subquery by the same name, wherever it stands in an expression.
-                let again = !texts.insert(bare_text(expr))
+                let again = alias_all
+                    || !texts.insert(bare_text(expr))
                     || has_subquery(expr)
                     || is_column && (has_wildcard || seen.contains(&name));
                 if again {

@@ -21,7 +21,7 @@ use crate::sql::system::names::{self, quote_ident};
 use crate::sql::system::{OWNER, OWNER_OID, PG_CATALOG, relations, routines};
 use crate::types::arrow::errors::from_datafusion;
 use crate::types::arrow::{array, only_cell, type_of_data_type, value_at};
-use crate::types::{Type, Value, json, text};
+use crate::types::{Type, Value, text};
 
 /// What a function does with the arguments of one row.
 type Call = fn(&Execution, &[Value]) -> Result<Value>;
@@ -70,12 +70,6 @@ fn named() -> Vec<Arc<ScalarUDF>> {
         strict "to_regnamespace" Type::Oid => |execution, args| {
             Ok(Value::from(names::schema_oid(&execution.session.catalog(), &string(&args[0]))))
         };
-        strict "quote_ident" Type::Text => |_, args| Ok(Value::from(quote_ident(&string(&args[0]))));
-        strict "quote_literal" Type::Text => |_, args| Ok(Value::from(quote_literal(&string(&args[0]))));
-        lenient "quote_nullable" Type::Text => |_, args| Ok(Value::from(match &args[0] {
-            Value::Null => "NULL".to_owned(),
-            value => quote_literal(&string(value)),
-        }));
         lenient "version" Type::Text => |_, _| {
             // Tools look for this beginning, and for a number behind it.
             Ok(Value::from(format!("PostgreSQL {SERVER_VERSION} on {}", std::env::consts::ARCH)))
@@ -94,19 +88,6 @@ fn named() -> Vec<Arc<ScalarUDF>> {
         lenient "pg_typeof" Type::Text => |_, args| {
             Ok(Value::from(crate::types::cast::type_of(&args[0]).to_string()))
         };
-        lenient "format" Type::Text => format;
-        lenient "json_build_object" Type::Json => |_, args| json_object(args).map(Value::Json);
-        lenient "jsonb_build_object" Type::Jsonb => |_, args| {
-            json_object(args).and_then(|text| json::normalise(&text)).map(Value::Jsonb)
-        };
-        strict "array_upper" Type::Int4 => |_, args| Ok(match (&args[0], oid(&args[1])?) {
-            (Value::Array(items), 1) if !items.is_empty() => Value::from(items.len() as i32),
-            _ => Value::Null,
-        });
-        strict "array_lower" Type::Int4 => |_, args| Ok(match (&args[0], oid(&args[1])?) {
-            (Value::Array(items), 1) if !items.is_empty() => Value::from(1i32),
-            _ => Value::Null,
-        });
     }
 }
 
@@ -440,108 +421,6 @@ fn format_type(_execution: &Execution, args: &[Value]) -> Result<Value> {
     }))
 }
 
-/// format('%I.%I', schema, name): %s text, %I identifier, %L literal, %% a per cent sign, %1$s the first argument.
-fn format(_execution: &Execution, args: &[Value]) -> Result<Value> {
-    let Value::Text(template) = &args[0] else { return Ok(Value::Null) };
-    let invalid = |message: &str| Error::new(SqlState::INVALID_PARAMETER_VALUE, message);
-    let mut out = String::new();
-    let mut next = 1;
-    let mut rest = template.as_str();
-    while let Some(at) = rest.find('%') {
-        out.push_str(&rest[..at]);
-        rest = &rest[at + 1..];
-        if let Some(after) = rest.strip_prefix('%') {
-            out.push('%');
-            rest = after;
-            continue;
-        }
-        if let Some((number, after)) = rest.split_once('$')
-            && !number.is_empty()
-            && number.bytes().all(|b| b.is_ascii_digit())
-        {
-            next = number.parse().map_err(|_| invalid("number is out of range"))?;
-            rest = after;
-        }
-        let kind = rest.chars().next().ok_or_else(|| invalid("unterminated format() type specifier"))?;
-        rest = &rest[kind.len_utf8()..];
-        let value = args.get(next).ok_or_else(|| invalid("too few arguments for format()"))?;
-        next += 1;
-        match (kind, value) {
-            ('s', Value::Null) => {}
-            ('s', value) => out.push_str(&string(value)),
-            ('I', Value::Null) => {
-                return Err(invalid("null values cannot be formatted as an SQL identifier"));
-            }
-            ('I', value) => out.push_str(&quote_ident(&string(value))),
-            ('L', Value::Null) => out.push_str("NULL"),
-            ('L', value) => out.push_str(&quote_literal(&string(value))),
-            (other, _) => return Err(invalid(&format!("unrecognized format() type specifier \"{other}\""))),
-        }
-    }
-    out.push_str(rest);
-    Ok(Value::from(out))
-}
-
-/// `{"key" : value, ...}` of arguments in pairs, spaced as PostgreSQL does.
-fn json_object(args: &[Value]) -> Result<String> {
-    let (pairs, rest) = args.as_chunks::<2>();
-    if !rest.is_empty() {
-        let message = "argument list must have even number of elements";
-        return Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, message));
-    }
-    let mut out = String::from("{");
-    for (place, [key, value]) in pairs.iter().enumerate() {
-        if *key == Value::Null {
-            let message = format!("argument {} cannot be null", 2 * place + 1);
-            return Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, message));
-        }
-        if place > 0 {
-            out.push_str(", ");
-        }
-        json::print_string(&string(key), &mut out);
-        out.push_str(" : ");
-        json_value(value, &mut out);
-    }
-    out.push('}');
-    Ok(out)
-}
-
-fn json_value(value: &Value, out: &mut String) {
-    match value {
-        Value::Null => out.push_str("null"),
-        Value::Bool(value) => out.push_str(&value.to_string()),
-        Value::Int2(_)
-        | Value::Int4(_)
-        | Value::Int8(_)
-        | Value::Numeric(_)
-        | Value::Json(_)
-        | Value::Jsonb(_) => {
-            out.push_str(&string(value));
-        }
-        Value::Float4(number) if number.is_finite() => out.push_str(&string(value)),
-        Value::Float8(number) if number.is_finite() => out.push_str(&string(value)),
-        Value::Array(items) => {
-            out.push('[');
-            for (place, item) in items.iter().enumerate() {
-                if place > 0 {
-                    out.push(',');
-                }
-                json_value(item, out);
-            }
-            out.push(']');
-        }
-        other => json::print_string(&string(other), out),
-    }
-}
-
-fn quote_literal(text: &str) -> String {
-    let quoted = text.replace('\'', "''");
-    match quoted.contains('\\') {
-        true => format!("E'{}'", quoted.replace('\\', "\\\\")),
-        false => format!("'{quoted}'"),
-    }
-}
-
 /// pg_get_indexdef(index [, column, pretty]); column 0 is the whole definition.
 fn pg_get_indexdef(execution: &Execution, args: &[Value]) -> Result<Value> {
     let catalog = execution.session.catalog();
@@ -635,11 +514,5 @@ mod tests {
         ] {
             assert_eq!(size_pretty(bytes), text);
         }
-    }
-
-    #[test]
-    fn literals_are_quoted() {
-        assert_eq!(quote_literal("it's"), "'it''s'");
-        assert_eq!(quote_literal("a\\b"), "E'a\\\\b'");
     }
 }

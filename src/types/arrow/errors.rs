@@ -168,10 +168,34 @@ fn known_plan_error(text: &str) -> Option<Error> {
         );
         return Some(Error::new(SqlState::GROUPING_ERROR, message));
     }
-    if text.starts_with("Projections require unique expression names") {
-        let column = quoted(" AS ", '"')?;
-        let message = format!("column reference \"{column}\" is ambiguous");
-        return Some(Error::new(SqlState::AMBIGUOUS_COLUMN, message));
+    if let Some(types) = text.strip_prefix("Cannot infer common argument type for logical boolean operation ")
+    {
+        let (left, rest) = types.split_once(' ')?;
+        let (operator, right) = rest.split_once(' ')?;
+        let wrong = if left == "Boolean" { right } else { left };
+        return Some(not_boolean(operator, wrong));
+    }
+    if let Some((_, found)) = text.split_once("'NOT' requires a boolean expression, got ") {
+        return Some(not_boolean("NOT", found));
+    }
+    if let Some((_, found)) = text.split_once("Cannot create filter with non-boolean predicate ") {
+        return Some(not_boolean("WHERE", found.rsplit_once("returning ")?.1));
+    }
+    if text.starts_with("Aggregate functions are not allowed in the WHERE clause") {
+        return Some(Error::new(SqlState::GROUPING_ERROR, "aggregate functions are not allowed in WHERE"));
+    }
+    if text.starts_with("Aggregate function calls cannot be nested") {
+        return Some(Error::new(SqlState::GROUPING_ERROR, "aggregate function calls cannot be nested"));
+    }
+    if text.starts_with("Order by column out of bounds") {
+        let position = quoted("specified: ", ',')?;
+        let message = format!("ORDER BY position {position} is not in select list");
+        return Some(Error::new(SqlState::INVALID_COLUMN_REFERENCE, message));
+    }
+    if text.contains("queries have different number of columns") {
+        let operation = text.split(' ').next()?;
+        let message = format!("each {operation} query must have the same number of columns");
+        return Some(Error::new(SqlState::SYNTAX_ERROR, message));
     }
     if let Some((name, rest)) =
         quoted("given name and argument types '", '\'').and_then(|call| call.split_once('('))
@@ -188,6 +212,11 @@ fn known_plan_error(text: &str) -> Option<Error> {
         ));
     }
     None
+}
+
+fn not_boolean(place: &str, arrow: &str) -> Error {
+    let message = format!("argument of {place} must be type boolean, not type {}", sql_type(arrow));
+    Error::new(SqlState::DATATYPE_MISMATCH, message)
 }
 
 /// The SQL name of an Arrow type in one of DataFusion's messages; it does not tell integer literals from bigint.
