@@ -13,7 +13,7 @@ use datafusion::logical_expr::{
 };
 
 use crate::types::arrow::errors::external;
-use crate::types::arrow::{Builder, data_type, field, from_scalar, to_scalar, value_at};
+use crate::types::arrow::{Builder, data_type, from_scalar, plain_field, to_scalar, value_at};
 use crate::types::{self, Type, Value};
 
 /// Whether a cast is ours to do.
@@ -54,7 +54,7 @@ fn is_text(ty: &Type) -> bool {
 /// An explicit one cuts text that is too long, an assignment refuses it.
 pub fn function(source: Type, target: Type, explicit: bool) -> Arc<ScalarUDF> {
     let signature = Signature::user_defined(Volatility::Immutable);
-    let returns = Arc::new(field("cast", &target, true));
+    let returns = Arc::new(plain_field("cast", &target));
     Arc::new(ScalarUDF::from(Cast { source, target, explicit, returns, signature }))
 }
 

@@ -45,6 +45,12 @@ pub fn function_of_operator(operator: &str, left: &Type, right: &Type) -> Option
         ("-", Time, Time) => "time_mi_time",
         ("+", Interval, Interval) => "interval_pl",
         ("-", Interval, Interval) => "interval_mi",
+        ("=", Interval, Interval) => "interval_eq",
+        ("<>" | "!=", Interval, Interval) => "interval_ne",
+        ("<", Interval, Interval) => "interval_lt",
+        ("<=", Interval, Interval) => "interval_le",
+        (">", Interval, Interval) => "interval_gt",
+        (">=", Interval, Interval) => "interval_ge",
         ("*", Interval, number) if is_number(number) => "interval_mul",
         ("*", number, Interval) if is_number(number) => "mul_d_interval",
         ("/", Interval, number) if is_number(number) => "interval_div",
@@ -111,6 +117,12 @@ fn definitions() -> Vec<Definition> {
             0.0 => Err(Error::new(SqlState::DIVISION_BY_ZERO, "division by zero")),
             divisor => divided(span(&v[0]), divisor),
         }),
+        strict("interval_eq(interval, interval) bool", |v| Ok(Value::Bool(length(&v[0]) == length(&v[1])))),
+        strict("interval_ne(interval, interval) bool", |v| Ok(Value::Bool(length(&v[0]) != length(&v[1])))),
+        strict("interval_lt(interval, interval) bool", |v| Ok(Value::Bool(length(&v[0]) < length(&v[1])))),
+        strict("interval_le(interval, interval) bool", |v| Ok(Value::Bool(length(&v[0]) <= length(&v[1])))),
+        strict("interval_gt(interval, interval) bool", |v| Ok(Value::Bool(length(&v[0]) > length(&v[1])))),
+        strict("interval_ge(interval, interval) bool", |v| Ok(Value::Bool(length(&v[0]) >= length(&v[1])))),
         strict("interval_um(interval) interval", |v| {
             interval_sum(Interval { months: 0, days: 0, microseconds: 0 }, span(&v[0]), -1)
         }),
@@ -219,6 +231,12 @@ fn span(value: &Value) -> Interval {
     } else {
         Interval { months: 0, days: 0, microseconds: 0 }
     }
+}
+
+/// How long an interval is when intervals are compared: a month has 30 days and a day 24 hours.
+fn length(value: &Value) -> i128 {
+    let Interval { months, days, microseconds } = span(value);
+    (i128::from(months) * 30 + i128::from(days)) * i128::from(MICROSECONDS_PER_DAY) + i128::from(microseconds)
 }
 
 /// Microseconds since 1970; infinities are the ends of the range.
@@ -402,11 +420,7 @@ fn age(left: i64, right: i64) -> Value {
     if microseconds < 0 {
         (days, microseconds) = (days - 1, microseconds + MICROSECONDS_PER_DAY);
     }
-    // PostgreSQL borrows the days of the earlier month, or of the later one when the sign is turned.
-    let borrowed = match negative {
-        true => days_in_month(y1, m1 as u32),
-        false => days_in_month(y2, m2 as u32),
-    };
+    let borrowed = days_in_month(y2, m2 as u32);
     while days < 0 {
         (months, days) = (months - 1, days + i64::from(borrowed));
     }

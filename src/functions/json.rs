@@ -14,6 +14,7 @@ use serde_json::Value as Json;
 use crate::error::{Error, SqlState};
 use crate::functions::scalar::{Function, answer, no_such_function, rows_of};
 use crate::types::arrow::errors::external;
+use crate::types::json::{self, Node};
 
 pub fn functions() -> Vec<Arc<ScalarUDF>> {
     vec![
@@ -108,12 +109,12 @@ enum Key<'a> {
     Index(i64),
 }
 
-type Find = for<'a> fn(&'a Json, Key) -> Option<&'a Json>;
+type Find = for<'a> fn(&'a Node, Key) -> Option<&'a Node>;
 
-fn step<'a>(document: &'a Json, key: Key) -> Option<&'a Json> {
+fn step<'a>(document: &'a Node, key: Key) -> Option<&'a Node> {
     match (document, key) {
-        (Json::Object(fields), Key::Name(name)) => fields.get(name),
-        (Json::Array(items), Key::Index(index)) => {
+        (Node::Object(fields), Key::Name(name)) => fields.get(&json::Key::new(name)),
+        (Node::Array(items), Key::Index(index)) => {
             let index = if index < 0 { index + items.len() as i64 } else { index };
             items.get(usize::try_from(index).ok()?)
         }
@@ -122,13 +123,13 @@ fn step<'a>(document: &'a Json, key: Key) -> Option<&'a Json> {
 }
 
 /// A path is an array literal: `{a,0,b}`.
-fn walk<'a>(document: &'a Json, path: Key) -> Option<&'a Json> {
+fn walk<'a>(document: &'a Node, path: Key) -> Option<&'a Node> {
     let Key::Name(path) = path else { return None };
     let steps = path.trim().strip_prefix('{')?.strip_suffix('}')?;
     steps.split(',').filter(|step| !step.is_empty()).try_fold(document, |found, name| {
         let name = name.trim().trim_matches('"');
         match found {
-            Json::Array(_) => step(found, Key::Index(name.parse().ok()?)),
+            Node::Array(_) => step(found, Key::Index(name.parse().ok()?)),
             _ => step(found, Key::Name(name)),
         }
     })
@@ -145,18 +146,25 @@ fn select(
     let names = keys.as_any().downcast_ref::<StringArray>();
     let indexes = keys.as_any().downcast_ref::<Int64Array>();
     let as_text = args.return_field.data_type() == &DataType::Utf8;
+    let is_jsonb = args.args[0].data_type() == DataType::LargeUtf8;
     let mut found = Vec::with_capacity(rows);
     for row in 0..rows {
         if documents.is_null(row) || keys.is_null(row) {
             found.push(None);
             continue;
         }
-        let document = parse(documents.value(row))?;
+        let document = Node::parse(documents.value(row)).map_err(external)?;
         let key = match (names, indexes) {
             (Some(names), _) => Key::Name(names.value(row)),
             (None, Some(indexes)) => Key::Index(indexes.value(row)),
             (None, None) => return Err(no_such_function("->", &[keys.data_type().clone()])),
         };
+        // jsonb takes a scalar for an array of one.
+        let is_scalar = matches!(document, Node::Plain(_) | Node::Text(_));
+        if is_jsonb && is_scalar && matches!(key, Key::Index(0 | -1)) {
+            found.push(print(&document, as_text));
+            continue;
+        }
         found.push(find(&document, key).and_then(|json| print(json, as_text)));
     }
     answer(build(found, constant), constant)
@@ -175,26 +183,11 @@ fn as_text(found: Vec<Option<String>>, _constant: bool) -> ArrayRef {
 }
 
 /// As text, a string loses its quotes and null becomes NULL.
-fn print(json: &Json, as_text: bool) -> Option<String> {
+fn print(json: &Node, as_text: bool) -> Option<String> {
     match json {
-        Json::Null if as_text => None,
-        Json::String(text) if as_text => Some(text.clone()),
-        json => Some(spaced(json)),
-    }
-}
-
-/// jsonb's text form: a space after each colon and comma.
-fn spaced(json: &Json) -> String {
-    match json {
-        Json::Array(items) => format!("[{}]", items.iter().map(spaced).collect::<Vec<_>>().join(", ")),
-        Json::Object(fields) => {
-            let fields: Vec<String> = fields
-                .iter()
-                .map(|(name, value)| format!("{}: {}", Json::String(name.clone()), spaced(value)))
-                .collect();
-            format!("{{{}}}", fields.join(", "))
-        }
-        json => json.to_string(),
+        json if as_text && json.is_null() => None,
+        Node::Text(text) if as_text => Some(text.clone()),
+        json => Some(json.to_text()),
     }
 }
 

@@ -6,6 +6,8 @@
 
 // + - * / % of numbers.
 pub mod arithmetic;
+// Arrays.
+pub mod arrays;
 // avg of integers and numeric.
 pub mod average;
 // Casts with PostgreSQL's rules and texts.
@@ -56,6 +58,7 @@ pub fn scalar_functions() -> Vec<Arc<ScalarUDF>> {
         formatting::functions(),
         strings::functions(),
         math::functions(),
+        arrays::functions(),
         documents::functions(),
     ];
     families.into_iter().flatten().collect()

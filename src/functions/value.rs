@@ -7,7 +7,8 @@
 //! Most functions are not worth a kernel over columns; they are written here as functions of `types::Value`s, and this
 //! file finds the overload, converts the arguments and calls them row by row. A name may be defined several times;
 //! of the definitions that take the arguments, the one with the fewest conversions is called, the first of equals.
-//! `any` takes a value of any type as it is, and `any...` any number of them.
+//! `any` takes a value of any type as it is, and `any...` any number of them; a result `$1` has the type of the first
+//! argument.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,7 +23,7 @@ use datafusion::logical_expr::{
 use crate::functions::decimal;
 use crate::functions::scalar::{answer, no_such_function, rows_of};
 use crate::types::arrow::errors::external;
-use crate::types::arrow::{Builder, data_type, field, type_of, value_at};
+use crate::types::arrow::{Builder, data_type, plain_field, type_of, type_of_data_type, value_at};
 use crate::types::{Type, Value};
 
 /// What a function computes from one row's arguments.
@@ -64,9 +65,26 @@ struct Overload {
     /// `None` takes any type.
     parameters: Vec<Option<Type>>,
     variadic: bool,
-    returns: Type,
+    returns: Returns,
     strict: bool,
     call: Call,
+}
+
+/// The type of a result.
+#[derive(Clone, Debug)]
+enum Returns {
+    Fixed(Type),
+    /// That of an argument, counted from 0.
+    Argument(usize),
+}
+
+impl Returns {
+    fn of(&self, fields: &[FieldRef]) -> Type {
+        match self {
+            Returns::Fixed(ty) => ty.clone(),
+            Returns::Argument(index) => fields.get(*index).map_or(Type::Text, |field| type_of(field)),
+        }
+    }
 }
 
 impl Overload {
@@ -84,7 +102,10 @@ impl Overload {
         let variadic = parameters.ends_with("...");
         let parameters: Vec<Option<Type>> =
             parameters.split(", ").filter(|name| !name.is_empty()).map(read).collect();
-        let returns = read(returns).expect("a result has a type");
+        let returns = match returns.strip_prefix('$').and_then(|number| number.parse::<usize>().ok()) {
+            Some(number) => Returns::Argument(number - 1),
+            None => Returns::Fixed(read(returns).expect("a result has a type")),
+        };
         let (strict, call) = (definition.strict, definition.call);
         (name.to_owned(), Overload { parameters, variadic, returns, strict, call })
     }
@@ -115,11 +136,22 @@ impl Overload {
     /// The type an argument is converted to.
     fn coerced(&self, index: usize, given: &DataType) -> DataType {
         match self.parameter(index) {
-            None => given.clone(),
+            // Types that exist inside plans only.
+            None => data_type_of_value(given),
             Some(Type::Numeric(_)) if decimal::digits(given).is_some() => given.clone(),
             Some(Type::Numeric(_)) => decimal::of_integer(given).unwrap_or_else(decimal::column),
             Some(parameter) => data_type(parameter),
         }
+    }
+}
+
+/// The type an argument of any type is read as.
+fn data_type_of_value(given: &DataType) -> DataType {
+    match given {
+        DataType::Null | DataType::Decimal128(_, _) | DataType::Decimal256(_, _) | DataType::List(_) => {
+            given.clone()
+        }
+        given => data_type(&type_of_data_type(given)),
     }
 }
 
@@ -203,12 +235,16 @@ impl ScalarUDFImpl for ValueFunction {
     }
 
     fn return_type(&self, given: &[DataType]) -> Result<DataType> {
-        Ok(data_type(&self.choose(given)?.returns))
+        Ok(match &self.choose(given)?.returns {
+            Returns::Fixed(ty) => data_type(ty),
+            Returns::Argument(index) => given.get(*index).cloned().unwrap_or(DataType::Null),
+        })
     }
 
     fn return_field_from_args(&self, args: ReturnFieldArgs) -> Result<FieldRef> {
         let given: Vec<DataType> = args.arg_fields.iter().map(|field| field.data_type().clone()).collect();
-        Ok(Arc::new(field(&self.name, &self.choose(&given)?.returns, true)))
+        let returns = self.choose(&given)?.returns.of(args.arg_fields);
+        Ok(Arc::new(plain_field(&self.name, &returns)))
     }
 
     fn coerce_types(&self, given: &[DataType]) -> Result<Vec<DataType>> {
@@ -230,18 +266,20 @@ impl ScalarUDFImpl for ValueFunction {
                 _ => type_of(field),
             })
             .collect();
-        let result = evaluate(overload, &columns, &types, rows).map_err(external)?;
+        let returns = overload.returns.of(&args.arg_fields);
+        let result = evaluate(overload, &returns, &columns, &types, rows).map_err(external)?;
         answer(result, constant)
     }
 }
 
 fn evaluate(
     overload: &Overload,
+    returns: &Type,
     columns: &[ArrayRef],
     types: &[Type],
     rows: usize,
 ) -> crate::error::Result<ArrayRef> {
-    let mut result = Builder::new(&overload.returns, rows);
+    let mut result = Builder::new(returns, rows);
     let mut values = Vec::with_capacity(columns.len());
     for row in 0..rows {
         values.clear();

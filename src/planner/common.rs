@@ -18,8 +18,8 @@ pub fn is_choice(function: &str) -> bool {
     matches!(function, "coalesce" | "greatest" | "least")
 }
 
-/// Gives all alternatives one type.
-pub fn unify(mut alternatives: Vec<&mut Expr>, schema: &DFSchema) -> Result<()> {
+/// Gives all alternatives one type. `rows`: they are shown below each other, as the rows of VALUES are.
+pub fn unify(mut alternatives: Vec<&mut Expr>, schema: &DFSchema, rows: bool) -> Result<()> {
     let mut common: Option<DataType> = None;
     let mut is_known = true;
     for alternative in &alternatives {
@@ -33,7 +33,7 @@ pub fn unify(mut alternatives: Vec<&mut Expr>, schema: &DFSchema) -> Result<()> 
         }
         common = match common {
             None => Some(found.clone()),
-            Some(common) => match wider(&common, found, is_whole_literal(alternative)) {
+            Some(common) => match wider(&common, found, rows) {
                 Some(wider) => Some(wider),
                 None => {
                     is_known = false;
@@ -74,7 +74,7 @@ pub fn unify_inputs(inputs: Vec<Arc<LogicalPlan>>) -> Result<Vec<Arc<LogicalPlan
             .map(|input| input.schema().field(column).data_type())
             .filter(|ty| !ty.is_null());
         let first = types.next().cloned();
-        common.push(types.fold(first, |common, ty| wider(&common?, ty, false)));
+        common.push(types.fold(first, |common, ty| wider(&common?, ty, true)));
     }
     let cast = |input: Arc<LogicalPlan>| {
         let outputs = input.schema().iter().zip(&common).map(|((qualifier, found), common)| {
@@ -111,14 +111,14 @@ fn is_unknown(expr: &Expr) -> bool {
         || matches!(expr, Expr::Literal(value, _) if value.is_null())
 }
 
-fn is_whole_literal(expr: &Expr) -> bool {
-    matches!(expr, Expr::Literal(ScalarValue::Int32(_) | ScalarValue::Int64(_), _))
-}
-
 /// The type both convert to; `None` leaves the decision, or the complaint, to DataFusion.
-fn wider(left: &DataType, right: &DataType, right_is_whole_literal: bool) -> Option<DataType> {
+fn wider(left: &DataType, right: &DataType, rows: bool) -> Option<DataType> {
     if left == right {
         return Some(left.clone());
+    }
+    let is_text = |ty: &DataType| matches!(ty, DataType::Utf8 | DataType::Utf8View);
+    if is_text(left) && is_text(right) {
+        return Some(DataType::Utf8);
     }
     let rank = |ty: &DataType| match ty {
         DataType::Int16 => Some(0),
@@ -134,12 +134,11 @@ fn wider(left: &DataType, right: &DataType, right_is_whole_literal: bool) -> Opt
         return Some(if one > other { left.clone() } else { right.clone() });
     }
     let exact = |ty: &DataType| decimal::of_integer(ty).unwrap_or_else(|| ty.clone());
-    let whole_beside = right_is_whole_literal && one == 3;
-    mixed(&exact(left), &exact(right), whole_beside || other == 3 && one < 3)
+    mixed(&exact(left), &exact(right), !rows && (one < 3 || other < 3))
 }
 
-/// Numeric values of different scales: shown without zeros at the end, but beside an integer with the scale of the
-/// numeric, which is what a sum of them shows.
+/// Numeric values of different scales: shown without zeros at the end, but in an expression beside an integer with the
+/// scale of the numeric, which is what a sum of them shows.
 fn mixed(left: &DataType, right: &DataType, beside_whole: bool) -> Option<DataType> {
     let ((p, s), (q, t)) = (decimal::digits(left)?, decimal::digits(right)?);
     if left == right {

@@ -21,7 +21,7 @@ use crate::error::{Error, SqlState};
 use crate::functions::cast::parse_text;
 use crate::functions::scalar::type_name;
 use crate::functions::vector::distance_function;
-use crate::functions::{dates, documents, json, strings, vector};
+use crate::functions::{arrays, dates, documents, json, strings, vector};
 use crate::types::Type;
 use crate::types::arrow::errors::external;
 use crate::types::arrow::{data_type, field, metadata, to_scalar, type_of};
@@ -60,6 +60,15 @@ impl ExprPlanner for OperatorPlanner {
         {
             let right = json::right_operand(&operator, expr.right, matches!(right, Operand::Parameter(_)));
             return Ok(PlannerResult::Planned(call(function, vec![expr.left, right])));
+        }
+        if let Some((function, swapped)) =
+            arrays::function_of_operator(&operator, left.takes_array(&right), right.takes_array(&left))
+            && (left.array().is_some() || right.array().is_some())
+        {
+            let a = array_operand(expr.left, &left, &right)?;
+            let b = array_operand(expr.right, &right, &left)?;
+            let arguments = if swapped { vec![b, a] } else { vec![a, b] };
+            return Ok(PlannerResult::Planned(call(function, arguments)));
         }
         let is_document = |operand: &Operand| operand.is(&DataType::LargeUtf8);
         if (is_document(&left) || operator == "<@" && is_document(&right))
@@ -205,7 +214,7 @@ pub fn call(function: &str, arguments: Vec<Expr>) -> Expr {
     static FUNCTIONS: OnceLock<HashMap<String, Arc<ScalarUDF>>> = OnceLock::new();
     let functions = FUNCTIONS.get_or_init(|| {
         let all = vector::functions().into_iter().chain(json::functions()).chain(dates::functions());
-        let all = all.chain(documents::functions()).chain(strings::functions());
+        let all = all.chain(documents::functions()).chain(strings::functions()).chain(arrays::functions());
         all.map(|function| (function.name().to_owned(), function)).collect()
     });
     let udf = functions.get(function).expect("operators name functions of these files only");
@@ -242,7 +251,32 @@ fn plan_text_literals(
     Ok(PlannerResult::Original(RawBinaryExpr { op, left: a, right: b }))
 }
 
+/// A literal or parameter beside an array is one; a number beside one of numbers has its elements' type.
+fn array_operand(expr: Expr, operand: &Operand, other: &Operand) -> Result<Expr> {
+    match other.array() {
+        Some(ty) => typed(expr, operand, &ty),
+        None => Ok(expr),
+    }
+}
+
 impl Operand {
+    /// The type of an array.
+    fn array(&self) -> Option<Type> {
+        match self {
+            Operand::Typed(field) => match type_of(field) {
+                ty @ Type::Array(_) => Some(ty),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    /// Whether it is an array, or becomes one beside `other`.
+    fn takes_array(&self, other: &Operand) -> bool {
+        self.array().is_some()
+            || matches!(self, Operand::Unknown(_) | Operand::Parameter(_)) && other.array().is_some()
+    }
+
     /// The type it has, or takes as a literal or parameter beside the other operand.
     fn type_or(&self, taken: Option<Type>) -> Option<Type> {
         match self {

@@ -53,7 +53,7 @@ fn recompute(node: LogicalPlan) -> Result<LogicalPlan> {
             let width = values.values.first().map_or(0, Vec::len);
             for column in 0..width {
                 let cells = values.values.iter_mut().filter_map(|row| row.get_mut(column));
-                common::unify(cells.collect(), &DFSchema::empty())?;
+                common::unify(cells.collect(), &DFSchema::empty(), true)?;
             }
             LogicalPlanBuilder::values(values.values)?.build()
         }
@@ -148,11 +148,15 @@ pub fn prepare_expr(
                     case.when_then_expr.iter().try_for_each(|(when, _)| check_condition(when, schema))?;
                 }
                 let results = case.when_then_expr.iter_mut().map(|(_, then)| then.as_mut());
-                common::unify(results.chain(case.else_expr.iter_mut().map(Box::as_mut)).collect(), schema)?;
+                common::unify(
+                    results.chain(case.else_expr.iter_mut().map(Box::as_mut)).collect(),
+                    schema,
+                    false,
+                )?;
                 Transformed::yes(Expr::Case(case))
             }
             Expr::ScalarFunction(mut call) if common::is_choice(call.func.name()) => {
-                common::unify(call.args.iter_mut().collect(), schema)?;
+                common::unify(call.args.iter_mut().collect(), schema, false)?;
                 Transformed::yes(Expr::ScalarFunction(call))
             }
             expr => Transformed::no(expr),

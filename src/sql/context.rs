@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, Field, FieldRef, SchemaRef};
+use arrow::datatypes::{DataType, FieldRef, SchemaRef};
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::{DFSchema, DataFusionError, Result, TableReference};
 use datafusion::datasource::cte_worktable::CteWorkTable;
@@ -30,7 +30,7 @@ use crate::sql::type_names;
 use crate::table::provider::TableSourceProvider;
 use crate::types::Type;
 use crate::types::arrow::errors::external;
-use crate::types::arrow::{data_type, field, type_of_data_type};
+use crate::types::arrow::plain_field;
 
 /// What a statement is planned against.
 pub struct PlanContext<'a> {
@@ -249,9 +249,6 @@ struct PostgresTypes;
 impl TypePlanner for PostgresTypes {
     fn plan_type_field(&self, name: &ast::DataType) -> Result<Option<FieldRef>, DataFusionError> {
         let ty = type_names::resolve(name).map_err(external)?;
-        let arrow = data_type(&ty);
-        // Without the note of the type where the Arrow type tells it: VALUES refuse rows whose notes differ.
-        let tells = type_of_data_type(&arrow) == ty;
-        Ok(Some(Arc::new(if tells { Field::new("", arrow, true) } else { field("", &ty, true) })))
+        Ok(Some(Arc::new(plain_field("", &ty))))
     }
 }

@@ -65,7 +65,9 @@ impl VisitorMut for Rewriter {
     type Break = ();
 
     fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<()> {
-        if let TableFactor::Table { name, alias, args: Some(_), .. } = factor {
+        if let TableFactor::Table { name, alias, args: Some(_), .. } = factor
+            && !is_set(name)
+        {
             name_function_column(name, alias);
             self.calls += 1;
             number_call(name, self.calls);
@@ -105,6 +107,13 @@ const SETS: &[&str] = &[
     "regexp_split_to_table",
     "string_to_table",
 ];
+
+fn is_set(function: &ObjectName) -> bool {
+    match function.0.as_slice() {
+        [name] => name.as_ident().is_some_and(|name| SETS.contains(&folded(name).as_str())),
+        _ => false,
+    }
+}
 
 /// Aggregates that are made of array_agg, and the functions that make them.
 const OF_ARRAYS: &[(&str, &str)] = &[
@@ -232,7 +241,14 @@ fn respell(expr: &mut Expr) {
             };
         }
         Expr::BinaryOp { left, op: BinaryOperator::PGOverlap, right } => {
-            *expr = function_call("array_has_any", vec![(**left).clone(), (**right).clone()]);
+            *expr = function_call("array_overlap", vec![(**left).clone(), (**right).clone()]);
+        }
+        Expr::BinaryOp { left, op, right } => {
+            if let (Expr::Tuple(one), Expr::Tuple(other)) = (left.as_ref(), right.as_ref())
+                && let Some(compared) = compare_rows(op, one, other)
+            {
+                *expr = compared;
+            }
         }
         Expr::UnaryOp { op, expr: operand } => {
             let name = match op {
@@ -249,6 +265,32 @@ fn respell(expr: &mut Expr) {
         }
         _ => {}
     }
+}
+
+/// `(a, b) = (c, d)` and its like, column by column; `None` for rows of different lengths and other operators.
+fn compare_rows(op: &BinaryOperator, one: &[Expr], other: &[Expr]) -> Option<Expr> {
+    use BinaryOperator::{And, Eq, Gt, GtEq, Lt, LtEq, NotEq, Or};
+    let binary = |left: Expr, op: BinaryOperator, right: Expr| {
+        Expr::Nested(Box::new(Expr::BinaryOp { left: Box::new(left), op, right: Box::new(right) }))
+    };
+    let mut pairs: Vec<(Expr, Expr)> = one.iter().cloned().zip(other.iter().cloned()).collect();
+    let last = pairs.pop().filter(|_| one.len() == other.len())?;
+    Some(match op {
+        Eq => pairs.into_iter().rfold(binary(last.0, Eq, last.1), |rest, (left, right)| {
+            binary(binary(left, Eq, right), And, rest)
+        }),
+        NotEq => pairs.into_iter().rfold(binary(last.0, NotEq, last.1), |rest, (left, right)| {
+            binary(binary(left, NotEq, right), Or, rest)
+        }),
+        Lt | LtEq | Gt | GtEq => {
+            let strict = if matches!(op, Lt | LtEq) { Lt } else { Gt };
+            pairs.into_iter().rfold(binary(last.0, op.clone(), last.1), |rest, (left, right)| {
+                let decided = binary(left.clone(), strict.clone(), right.clone());
+                binary(decided, Or, binary(binary(left, Eq, right), And, rest))
+            })
+        }
+        _ => return None,
+    })
 }
 
 fn is_float_type(data_type: &ast::DataType) -> bool {

@@ -72,6 +72,13 @@ pub fn field(name: impl Into<String>, ty: &Type, nullable: bool) -> Field {
     Field::new(name, data_type(ty), nullable).with_metadata(metadata(ty))
 }
 
+/// A field of an expression: with a note of its SQL type only where the Arrow type does not tell it, because VALUES and
+/// UNION refuse columns whose notes differ.
+pub fn plain_field(name: impl Into<String>, ty: &Type) -> Field {
+    let arrow = data_type(ty);
+    if type_of_data_type(&arrow) == *ty { Field::new(name, arrow, true) } else { field(name, ty, true) }
+}
+
 /// What [`field`] puts beside the Arrow type.
 pub fn metadata(ty: &Type) -> HashMap<String, String> {
     let json = serde_json::to_string(ty).expect("a Type is plain data, which always serialises");

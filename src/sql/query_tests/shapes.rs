@@ -101,7 +101,7 @@ fn errors_have_postgres_codes() {
         ("SELECT * FROM nowhere", "42P01 relation \"nowhere\" does not exist"),
         ("SELECT nothing FROM t", "42703 column \"nothing\" does not exist"),
         ("SELECT x.id FROM t", "42P01 missing FROM-clause entry for table \"x\""),
-        ("SELECT nofunction(1)", "42883 function nofunction does not exist"),
+        ("SELECT nofunction(1)", "42883 function nofunction(integer) does not exist"),
         ("SELECT 1 / 0", "22012 division by zero"),
         ("SELECT 'x'::int", "22P02 invalid input syntax for type integer: \"x\""),
         ("SELECT id FROM t WHERE id = 'x'", "22P02 invalid input syntax for type bigint: \"x\""),

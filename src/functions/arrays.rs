@@ -1,0 +1,145 @@
+//! Functions and operators of arrays: one dimension, counted from 1.
+//!
+//! Elements are compared as values, and NULL as PostgreSQL does it: to remove, replace or find a NULL it counts as
+//! equal to itself, to contain or overlap it does not.
+
+use std::sync::Arc;
+
+use datafusion::logical_expr::ScalarUDF;
+
+use crate::error::{Error, SqlState};
+use crate::functions::value::{Definition, functions as build, lenient, strict};
+use crate::types::{Value, text as texts};
+
+pub fn functions() -> Vec<Arc<ScalarUDF>> {
+    build(definitions())
+}
+
+/// The function behind an operator, by which of its operands are arrays, and whether they change places.
+pub fn function_of_operator(operator: &str, left: bool, right: bool) -> Option<(&'static str, bool)> {
+    Some(match (operator, left, right) {
+        ("||", true, true) => ("array_cat", false),
+        ("||", true, false) => ("array_append", false),
+        ("||", false, true) => ("array_prepend", false),
+        ("@>", true, true) => ("array_contains_all", false),
+        ("<@", true, true) => ("array_contains_all", true),
+        _ => return None,
+    })
+}
+
+fn definitions() -> Vec<Definition> {
+    vec![
+        lenient("array_append(any, any) $1", |v| {
+            let mut items = items(&v[0]).to_vec();
+            items.push(v[1].clone());
+            Ok(Value::Array(items))
+        }),
+        lenient("array_prepend(any, any) $2", |v| {
+            let mut items = items(&v[1]).to_vec();
+            items.insert(0, v[0].clone());
+            Ok(Value::Array(items))
+        }),
+        lenient("array_cat(any, any) $1", |v| {
+            Ok(match (&v[0], &v[1]) {
+                (Value::Null, other) | (other, Value::Null) => other.clone(),
+                (left, right) => Value::Array([items(left), items(right)].concat()),
+            })
+        }),
+        lenient("array_remove(any, any) $1", |v| match &v[0] {
+            Value::Null => Ok(Value::Null),
+            array => {
+                Ok(Value::Array(items(array).iter().filter(|item| !same(item, &v[1])).cloned().collect()))
+            }
+        }),
+        lenient("array_replace(any, any, any) $1", |v| match &v[0] {
+            Value::Null => Ok(Value::Null),
+            array => {
+                let replaced = |item: &Value| if same(item, &v[1]) { v[2].clone() } else { item.clone() };
+                Ok(Value::Array(items(array).iter().map(replaced).collect()))
+            }
+        }),
+        lenient("array_position(any, any) int4", |v| {
+            let found = items(&v[0]).iter().position(|item| same(item, &v[1]));
+            Ok(found.map_or(Value::Null, |at| Value::Int4(at as i32 + 1)))
+        }),
+        lenient("array_positions(any, any) int4[]", |v| match &v[0] {
+            Value::Null => Ok(Value::Null),
+            array => {
+                let found = items(array).iter().enumerate().filter(|(_, item)| same(item, &v[1]));
+                Ok(Value::Array(found.map(|(at, _)| Value::Int4(at as i32 + 1)).collect()))
+            }
+        }),
+        strict("array_contains_all(any, any) bool", |v| {
+            let (outer, inner) = (items(&v[0]), items(&v[1]));
+            Ok(Value::Bool(inner.iter().all(|item| outer.iter().any(|other| equal(item, other)))))
+        }),
+        strict("array_overlap(any, any) bool", |v| {
+            let (left, right) = (items(&v[0]), items(&v[1]));
+            Ok(Value::Bool(left.iter().any(|item| right.iter().any(|other| equal(item, other)))))
+        }),
+        strict("array_length(any, int4) int4", |v| {
+            let length = items(&v[0]).len() as i32;
+            Ok(if v[1] == Value::Int4(1) && length > 0 { Value::Int4(length) } else { Value::Null })
+        }),
+        strict("cardinality(any) int4", |v| Ok(Value::Int4(items(&v[0]).len() as i32))),
+        strict("array_ndims(any) int4", |v| {
+            Ok(if items(&v[0]).is_empty() { Value::Null } else { Value::Int4(1) })
+        }),
+        strict("array_dims(any) text", |v| match items(&v[0]).len() {
+            0 => Ok(Value::Null),
+            length => Ok(Value::Text(format!("[1:{length}]"))),
+        }),
+        strict("trim_array(any, int4) $1", |v| {
+            let (items, Value::Int4(count)) = (items(&v[0]), &v[1]) else { return Ok(Value::Null) };
+            match usize::try_from(*count).ok().filter(|count| *count <= items.len()) {
+                Some(count) => Ok(Value::Array(items[..items.len() - count].to_vec())),
+                None => {
+                    let message = format!("number of elements to trim must be between 0 and {}", items.len());
+                    Err(Error::new(SqlState("2202E"), message))
+                }
+            }
+        }),
+        strict("array_to_string(any, text) text", |v| Ok(joined(&v[0], &v[1], None))),
+        lenient("array_to_string(any, text, text) text", |v| match (&v[0], &v[1], &v[2]) {
+            (Value::Null, ..) | (_, Value::Null, _) => Ok(Value::Null),
+            (array, separator, Value::Text(null)) => Ok(joined(array, separator, Some(null))),
+            (array, separator, _) => Ok(joined(array, separator, None)),
+        }),
+    ]
+}
+
+fn items(value: &Value) -> &[Value] {
+    if let Value::Array(items) = value { items } else { &[] }
+}
+
+/// Equal, as IS NOT DISTINCT FROM says it.
+fn same(left: &Value, right: &Value) -> bool {
+    *left == Value::Null && *right == Value::Null || equal(left, right)
+}
+
+/// Equal and not NULL, whichever of the integer types they have.
+fn equal(left: &Value, right: &Value) -> bool {
+    let whole = |value: &Value| match value {
+        Value::Int2(value) => Some(i64::from(*value)),
+        Value::Int4(value) => Some(i64::from(*value)),
+        Value::Int8(value) => Some(*value),
+        _ => None,
+    };
+    match (left, right) {
+        (Value::Null, _) | (_, Value::Null) => false,
+        (Value::Numeric(a), Value::Numeric(b)) => a.trimmed() == b.trimmed(),
+        (left, right) => match (whole(left), whole(right)) {
+            (Some(left), Some(right)) => left == right,
+            _ => left == right,
+        },
+    }
+}
+
+fn joined(array: &Value, separator: &Value, null: Option<&str>) -> Value {
+    let Value::Text(separator) = separator else { return Value::Null };
+    let shown = items(array).iter().filter_map(|item| match item {
+        Value::Null => null.map(str::to_owned),
+        item => Some(texts::to_string(item)),
+    });
+    Value::Text(shown.collect::<Vec<_>>().join(separator))
+}
