@@ -155,7 +155,7 @@ pub fn view_plan(view: &crate::catalog::View, resolver: &Names) -> Result<Logica
     let Some(crate::sql::statement::Ast::Query(query)) = parsed else {
         return Err(Error::internal(format!("view {} is no query", view.name)));
     };
-    let (query, _) = rewrite::query(&query)?;
+    let (query, _) = rewrite::query(&query, false)?;
     let plan = to_relation(&ast::Statement::Query(Box::new(query)), resolver, &[])?;
     let outputs = plan.schema().columns();
     let outputs = outputs.into_iter().zip(&view.columns);
