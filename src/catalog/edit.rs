@@ -7,6 +7,7 @@ use crate::error::{Error, Result};
 
 /// One change. A transaction's DDL is a list of them, in order.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[expect(clippy::large_enum_variant, reason = "edits are few and short-lived")]
 pub enum Edit {
     /// Creates the object or replaces the one of the same oid.
     Put(Object),

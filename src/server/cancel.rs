@@ -1,6 +1,6 @@
 //! Who may cancel what: a process number and a secret per connection.
 //!
-//! A CancelRequest arrives on a connection of its own, which the listener's thread answers even while every worker
+//! A CancelRequest arrives on a connection of its own, which the listener's thread answers while the session's own
 //! computes; it raises the session's flag, which loops look at and waits listen to.
 
 use std::collections::HashMap;

@@ -1,7 +1,9 @@
 //! What all sessions of a server share: the database and the planner's state.
 
-use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, OnceLock};
+
+use tokio::runtime::Handle;
 
 use crate::database::Database;
 use crate::error::Result;
@@ -18,6 +20,7 @@ pub struct Engine {
     pub sessions: AtomicU64,
     /// Settings of the server's configuration, in front of each session's own.
     pub settings: Vec<(String, String)>,
+    workers: OnceLock<Handle>,
 }
 
 /// Memory that sorts, joins and aggregates of all queries hold together, unless the configuration says otherwise.
@@ -33,6 +36,17 @@ impl Engine {
             advisory: AdvisoryLocks::default(),
             sessions: AtomicU64::new(0),
             settings,
+            workers: OnceLock::new(),
         }))
+    }
+
+    /// Gives the threads for what must go on while a connection's own thread computes or listens; the first call counts.
+    pub fn set_workers(&self, workers: Handle) {
+        let _ = self.workers.set(workers);
+    }
+
+    /// Those threads. Sessions that no server runs have the runtime they are in.
+    pub fn workers(&self) -> Option<Handle> {
+        self.workers.get().cloned().or_else(|| Handle::try_current().ok())
     }
 }

@@ -16,6 +16,7 @@ use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use futures::stream::unfold;
 use futures::{Stream, StreamExt};
 use parking_lot::Mutex;
+use tokio::runtime::{Handle, RuntimeFlavor};
 
 use crate::error::{Error, Result};
 use crate::planner::bindings::{Bindings, Execution};
@@ -132,13 +133,9 @@ const BATCHES_AHEAD: usize = 2;
 
 /// Runs a stream as a task of its own. A join or an aggregate may compute for seconds before its first row, and the
 /// connection must hear a cancel request meanwhile. Dropping the rows stops the task at its next pause.
-pub fn apart(mut rows: RowStream) -> RowStream {
-    if tokio::runtime::Handle::try_current().is_err() {
-        // Tests that poll by hand have nobody to cancel them.
-        return rows;
-    }
+pub fn apart(mut rows: RowStream, workers: &Handle) -> RowStream {
     let (sender, receiver) = tokio::sync::mpsc::channel(BATCHES_AHEAD);
-    let task = tokio::spawn(async move {
+    let task = workers.spawn(async move {
         while let Some(batch) = poll_fn(|context| aside(|| rows.poll_next_unpin(context))).await {
             if sender.send(batch).await.is_err() {
                 return;
@@ -179,7 +176,6 @@ impl Drop for Apart {
 /// Computes while another thread takes over this one's other tasks; that hand-over costs some ten microseconds, which
 /// short work does not pay.
 fn aside<T>(compute: impl FnOnce() -> T) -> T {
-    use tokio::runtime::{Handle, RuntimeFlavor};
     match Handle::try_current().map(|runtime| runtime.runtime_flavor()) {
         Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(compute),
         _ => compute(),

@@ -252,7 +252,8 @@ impl Session {
         timer: Option<Timer>,
     ) -> Result<BoxStream<'static, Result<RecordBatch>>> {
         let execution = self.execution(query.tables(), params, &query.param_types)?;
-        let stream = query.execute(execution).await?;
+        let workers = self.shared.engine.workers();
+        let stream = query.execute(execution, workers.as_ref()).await?;
         let guarded = Guarded {
             stream,
             cancel: self.cancel.clone(),

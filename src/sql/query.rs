@@ -19,6 +19,7 @@ use datafusion::sql::planner::{PlannerContext, SqlToRel};
 use datafusion::sql::sqlparser::ast;
 use futures::StreamExt;
 use futures::stream::BoxStream;
+use tokio::runtime::Handle;
 
 use crate::catalog::Oid;
 use crate::error::{Error, Result, SqlState};
@@ -260,8 +261,8 @@ impl Query {
         &self.tables
     }
 
-    /// Runs it. Errors while rows are made come through the stream.
-    pub async fn execute(&self, execution: Execution) -> Result<RowStream> {
+    /// Runs it, on `workers` if it may take long. Errors while rows are made come through the stream.
+    pub async fn execute(&self, execution: Execution, workers: Option<&Handle>) -> Result<RowStream> {
         if execution.params.len() < self.param_types.len() {
             let message = format!(
                 "bind message supplies {} parameters, but prepared statement requires {}",
@@ -276,7 +277,10 @@ impl Query {
         let stream = plan.start(execution, self.environment.task())?;
         let long = stream.may_be_long();
         let rows = stream.map(move |batch| check(batch, &cancel)).boxed();
-        Ok(if long { apart(rows) } else { rows })
+        Ok(match workers {
+            Some(workers) if long => apart(rows, workers),
+            _ => rows,
+        })
     }
 
     /// The lines of EXPLAIN; with `analyze` it runs first.

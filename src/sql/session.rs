@@ -298,13 +298,12 @@ impl Session {
     /// Raises the cancel flag when statement_timeout has passed; stops when dropped.
     fn start_timer(&self) -> Option<Timer> {
         let limit = u64::try_from(self.shared.settings.lock().int(id::STATEMENT_TIMEOUT)).unwrap_or(0);
-        (limit > 0).then(|| {
-            let cancel = self.cancel.clone();
-            Timer(tokio::spawn(async move {
-                tokio::time::sleep(Duration::from_millis(limit)).await;
-                cancel.raise(Reason::StatementTimeout);
-            }))
-        })
+        let workers = self.shared.engine.workers().filter(|_| limit > 0)?;
+        let cancel = self.cancel.clone();
+        Some(Timer(workers.spawn(async move {
+            tokio::time::sleep(Duration::from_millis(limit)).await;
+            cancel.raise(Reason::StatementTimeout);
+        })))
     }
 
     async fn run(

@@ -176,7 +176,7 @@ impl World {
     pub fn run(&self, txn: &Transaction, query: &Query, params: &[Value]) -> Result<Vec<Vec<String>>> {
         let execution = self.execution(txn, query, params);
         block_on(async {
-            let mut stream = query.execute(execution).await?;
+            let mut stream = query.execute(execution, None).await?;
             let mut rows = Vec::new();
             while let Some(batch) = stream.next().await {
                 rows.extend(texts(&batch?, query));

@@ -79,7 +79,7 @@ fn an_execution_of_a_kept_plan_is_cheap() {
         let execution = w.execution(&txn, &query, &params);
         let started = std::time::Instant::now();
         let rows = runtime.block_on(async {
-            let mut stream = query.execute(execution).await.unwrap();
+            let mut stream = query.execute(execution, None).await.unwrap();
             let mut rows = 0;
             while let Some(batch) = stream.next().await {
                 rows += batch.unwrap().num_rows();

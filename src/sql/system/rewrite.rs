@@ -192,7 +192,7 @@ impl VisitorMut for Rewriter {
             Expr::Subquery(query) if yields_nothing(query) => *expr = Expr::value(Value::Null),
             Expr::Subquery(query) if is_system(query) || base_type(query).is_some() => {
                 if let Some(first) = base_type(query) {
-                    *query = Box::new(first);
+                    **query = first;
                 }
                 if let Some(rewritten) = one_row(query) {
                     *expr = rewritten;

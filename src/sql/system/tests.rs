@@ -196,7 +196,7 @@ impl Runner {
         };
         let batches: Vec<Result<RecordBatch>> = self
             .runtime
-            .block_on(async { Ok::<_, Error>(planned.execute(execution).await?.collect().await) })?;
+            .block_on(async { Ok::<_, Error>(planned.execute(execution, None).await?.collect().await) })?;
         let mut rows = Vec::new();
         for batch in batches {
             let batch = batch?;
