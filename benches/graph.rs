@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32};
 use std::time::Instant;
 
-use hither::distance::{Metric, Query};
+use hither::distance::{Element, Metric, Query};
 use hither::fs::DiskFs;
 use hither::index::hnsw::{Graph, Params, Scratch};
 use hither::index::{Request, Rows, Strategy, search};
@@ -66,10 +66,12 @@ fn load(folder: &Path, name: &'static str, metric: Metric, temporary: &Path) -> 
     let base = data::npy(&folder.join("base.npy"));
     let (rows, dimensions) = (base.rows() as u32, base.columns());
     let values = base.floats();
-    let column = Column::create(Arc::new(DiskFs), &temporary.join(name), 1, dimensions).expect("a column");
+    let shape = (Element::F32, dimensions);
+    let column = Column::create(Arc::new(DiskFs), &temporary.join(name), 1, shape).expect("a column");
     column.reserve(rows).expect("room");
     for (slot, vector) in values.chunks_exact(dimensions).enumerate() {
-        column.write(slot as u32, Some(vector)).expect("a write");
+        let bytes: Vec<u8> = vector.iter().flat_map(|x| x.to_le_bytes()).collect();
+        column.write_run(slot as u32, &[Some(&bytes)]).expect("a write");
     }
     let queries = data::npy(&folder.join("queries.npy")).floats();
     println!("{name}: {rows} x {dimensions}, {metric:?}");

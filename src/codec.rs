@@ -189,6 +189,7 @@ impl<'a> Reader<'a> {
 ///   text, bytea      00 as 00 FF, closed by 00 00
 ///   interval         16 bytes                        microseconds, a month taken as 30 days
 ///   uuid             16 bytes
+///   bits             bytes as in bytea, then how many bits
 ///   array, vector    01 before each element, closed by 00
 /// ```
 ///
@@ -239,6 +240,13 @@ pub mod key {
             Value::Uuid(bytes) => out.extend_from_slice(bytes),
             Value::Vector(elements) => {
                 list(elements, out, |element, out| float(f64::from(*element), out));
+            }
+            Value::Halfvec(elements) => {
+                list(elements, out, |element, out| float(f64::from(element.to_f32()), out));
+            }
+            Value::Bits(bits) => {
+                escaped(bits.bytes(), out);
+                out.extend_from_slice(&bits.len().to_be_bytes());
             }
             Value::Array(elements) => list(elements, out, encode_one),
             Value::Null
@@ -336,7 +344,7 @@ mod tests {
 
     use super::*;
     use crate::error::SqlState;
-    use crate::types::{Interval, Numeric, Value};
+    use crate::types::{Bits, Interval, Numeric, Value};
 
     #[test]
     fn reads_are_checked() {
@@ -393,7 +401,7 @@ mod tests {
 
     /// Two rows of the same column types, often with equal leading values.
     fn row_pairs() -> impl Strategy<Value = (Vec<Value>, Vec<Value>)> {
-        let pair = (0..13u8).prop_flat_map(|kind| (values(kind), values(kind)));
+        let pair = (0..15u8).prop_flat_map(|kind| (values(kind), values(kind)));
         let pair =
             (pair, any::<bool>()).prop_map(|((a, b), same)| if same { (a.clone(), a) } else { (a, b) });
         vec(pair, 1..4).prop_map(|pairs| pairs.into_iter().unzip())
@@ -417,6 +425,8 @@ mod tests {
             9 => intervals().prop_map(Value::Interval).boxed(),
             10 => any::<[u8; 16]>().prop_map(Value::Uuid).boxed(),
             11 => vec(floats().prop_map(|value| value as f32), 0..4).prop_map(Value::Vector).boxed(),
+            12 => vec(floats().prop_map(crate::types::f16::from_f64), 0..4).prop_map(Value::Halfvec).boxed(),
+            13 => vec(any::<bool>(), 0..20).prop_map(|bits| Value::Bits(Bits::from_iter(bits))).boxed(),
             _ => vec(values(1), 0..4).prop_map(Value::Array).boxed(),
         };
         prop_oneof![1 => Just(Value::Null), 6 => value].boxed()
@@ -477,6 +487,11 @@ mod tests {
                 let pairs = a.iter().zip(b).map(|(a, b)| naive_floats(f64::from(*a), f64::from(*b)));
                 pairs.chain([a.len().cmp(&b.len())]).find(|order| order.is_ne()).unwrap_or(Ordering::Equal)
             }
+            (Value::Halfvec(a), Value::Halfvec(b)) => {
+                let pairs = a.iter().zip(b).map(|(a, b)| naive_floats(a.to_f64(), b.to_f64()));
+                pairs.chain([a.len().cmp(&b.len())]).find(|order| order.is_ne()).unwrap_or(Ordering::Equal)
+            }
+            (Value::Bits(a), Value::Bits(b)) => a.iter().cmp(b.iter()),
             (Value::Array(a), Value::Array(b)) => naive_rows(a, b).then(a.len().cmp(&b.len())),
             (a, b) => whole(a).cmp(&whole(b)),
         }

@@ -7,7 +7,7 @@
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU32};
 
-use hither::distance::{Metric, Query};
+use hither::distance::{Element, Metric, Query, Vector};
 use hither::fs::{Fs, MemoryFs, OpenMode};
 use hither::index::hnsw::{Expansion, Graph, Inserted, Params, Scratch};
 use hither::index::source::Flat;
@@ -102,6 +102,36 @@ fn recall_is_high_for_every_metric() {
     }
 }
 
+/// The same vectors as halves, and their signs as bits.
+fn as_element(vectors: &Flat, element: Element) -> Flat {
+    let rows: Vec<&[f32]> = (0..vectors.slots_end()).map(|slot| vectors.get(slot).as_f32()).collect();
+    let dimensions = vectors.dimensions();
+    match element {
+        Element::F32 => Flat::new(dimensions, rows.concat()),
+        Element::F16 => {
+            Flat::halves(dimensions, rows.concat().into_iter().map(hither::types::f16::from_f32).collect())
+        }
+        Element::Bit => {
+            let bits = |row: &[f32]| hither::types::Bits::from_iter(row.iter().map(|&x| x > 0.0));
+            Flat::bits(dimensions, rows.iter().flat_map(|row| bits(row).bytes().to_vec()).collect())
+        }
+    }
+}
+
+#[test]
+fn recall_is_high_for_halves_and_bits() {
+    for (element, dimensions) in [(Element::F16, 24), (Element::Bit, 129)] {
+        let vectors = as_element(&clustered(3_000, 3_000, dimensions, 1), element);
+        let queries = as_element(&clustered(100, 100, dimensions, 1), element);
+        for &metric in Metric::of(element) {
+            let graph = build(&vectors, metric, 2);
+            let least = if metric == Metric::InnerProduct { 0.90 } else { 0.95 };
+            let recall = recall(&vectors, &graph, metric, &queries, 80);
+            assert!(recall >= least, "{element:?}, {metric:?}: {recall}");
+        }
+    }
+}
+
 #[test]
 fn duplicates_break_neither_links_nor_recall() {
     let queries = clustered(100, 100, 24, 2);
@@ -120,7 +150,7 @@ fn duplicates_break_neither_links_nor_recall() {
 #[test]
 fn half_the_rows_in_one_place_do_not_fence_off_the_rest() {
     let (mut values, spread) = (vec![0.25f32; 1_500 * 16], clustered(1_500, 1_500, 16, 3));
-    (0..1_500).for_each(|slot| values.extend_from_slice(spread.get(slot)));
+    (0..1_500).for_each(|slot| values.extend_from_slice(spread.get(slot).as_f32()));
     let vectors = Flat::new(16, values);
     let graph = build(&vectors, Metric::L2, 1);
     let recall = recall(&vectors, &graph, Metric::L2, &clustered(100, 100, 16, 3), 80);
@@ -191,7 +221,7 @@ fn a_cancelled_build_says_so() {
 
 fn request<'a>(
     vectors: &'a Flat,
-    vector: &'a [f32],
+    vector: Vector<'a>,
     rows: Rows<'a>,
     graph: &'a Graph,
     tail: &'a RoaringBitmap,
@@ -292,7 +322,8 @@ fn different_dimensions_are_refused() {
     let graph = Graph::new(Params::new(8, 64, Metric::L2).unwrap());
     let (rows, cancel) = (all(10), AtomicBool::new(false));
     let error =
-        search(&request(&vectors, &[1.0; 3], Rows::exactly(&rows), &graph, &rows, &cancel)).unwrap_err();
+        search(&request(&vectors, Vector::F32(&[1.0; 3]), Rows::exactly(&rows), &graph, &rows, &cancel))
+            .unwrap_err();
     assert_eq!((error.state().0, error.message()), ("22000", "different vector dimensions 4 and 3"));
 }
 

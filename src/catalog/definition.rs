@@ -243,6 +243,8 @@ pub enum IndexMetric {
     InnerProduct,
     Cosine,
     L1,
+    Hamming,
+    Jaccard,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -338,17 +340,9 @@ impl StoredQuery {
 }
 
 impl Column {
-    /// Whether cells live in the slot-addressed vector segments instead of in the row: `vector(n)`.
+    /// Whether cells live in the slot-addressed vector segments instead of in the row: `vector(n)` and its like.
     pub fn is_slot_vector(&self) -> bool {
-        matches!(self.ty, Type::Vector(Some(_)))
-    }
-
-    /// Of a `vector(n)`.
-    pub fn dimensions(&self) -> Option<usize> {
-        match self.ty {
-            Type::Vector(Some(dimensions)) => Some(usize::from(dimensions)),
-            _ => None,
-        }
+        self.ty.is_slot_vector()
     }
 }
 
@@ -394,6 +388,8 @@ impl From<IndexMetric> for Metric {
             IndexMetric::InnerProduct => Metric::InnerProduct,
             IndexMetric::Cosine => Metric::Cosine,
             IndexMetric::L1 => Metric::L1,
+            IndexMetric::Hamming => Metric::Hamming,
+            IndexMetric::Jaccard => Metric::Jaccard,
         }
     }
 }
@@ -405,6 +401,8 @@ impl From<Metric> for IndexMetric {
             Metric::InnerProduct => IndexMetric::InnerProduct,
             Metric::Cosine => IndexMetric::Cosine,
             Metric::L1 => IndexMetric::L1,
+            Metric::Hamming => IndexMetric::Hamming,
+            Metric::Jaccard => IndexMetric::Jaccard,
         }
     }
 }

@@ -23,7 +23,6 @@ use crate::error::{Error, Result, SqlState};
 use crate::log::{Position, StorageId};
 use crate::storage::{Checkpoint, Extra, Frozen};
 use crate::table::Table;
-use crate::types::Type;
 
 /// Names of the catalogue's extras in the manifest.
 const APPLIED: &str = "applied";
@@ -67,7 +66,7 @@ impl Database {
         }
         // Recovery no longer meets a definition that has them.
         for (table, dropped) in without_columns {
-            for column in dropped.iter().filter(|column| matches!(column.ty, Type::Vector(Some(_)))) {
+            for column in dropped.iter().filter(|column| column.ty.is_slot_vector()) {
                 table.remove_segments(&core.fs, column.number)?;
             }
         }

@@ -1,6 +1,6 @@
 //! How far apart two vectors are: the kernels everything else spends its time in.
 //!
-//! Three sums carry all four of pgvector's metrics:
+//! Three sums carry pgvector's metrics of numbers, two counts those of bits:
 //!
 //! ```text
 //!   metric         sum        rank (ascending = nearer)      what SQL shows
@@ -8,21 +8,28 @@
 //!   <#>  inner     Σ a·b      its negative                   the rank
 //!   <=>  cosine    Σ a·b      1 - sum / (|a| |b|)            the rank
 //!   <+>  L1        Σ|a-b|     the sum                        the rank
+//!   <~>  Hamming   #(a^b)     the count                      the rank
+//!   <%>  Jaccard   #(a&b)     1 - count / #(a|b)             the rank
 //! ```
 //!
-//! `kernels.rs` computes the sums with the widest instructions the machine has, `scalar.rs` defines them in
-//! plain arithmetic and is what tests hold the kernels against, `query.rs` ranks candidates.
+//! Vectors are read where they lie, as [`Vector`]s of one of three [`Element`]s. `kernels.rs` computes the sums of
+//! f32 with the widest instructions the machine has, `half.rs` those of f16, `bits.rs` the counts; `scalar.rs` defines
+//! the sums in plain arithmetic and is what tests hold the kernels against, `query.rs` ranks candidates.
 //!
 //! **Accuracy.** Kernels add in f32, in an order of their own. For n dimensions and terms tᵢ the result is
 //! within `(n + 3) · 2⁻²⁴ · Σ|tᵢ|` of the exact sum, whatever the order and the lane count (Higham, *Accuracy
 //! and Stability of Numerical Algorithms*, section 3.1); with 16 lanes 2.4e-7 · Σ|tᵢ| was the most seen. Sums
 //! that leave the range of f32 become infinite and their metrics infinite or NaN, as in pgvector.
 
+pub mod bits;
+pub mod half;
 mod kernels;
 mod query;
 pub mod scalar;
+mod vector;
 
 pub use kernels::{dot, l1, l2_squared};
 pub use query::{Metric, Query};
+pub use vector::{Element, Vector};
 
 pub use crate::fs::mapped::prefetch;

@@ -1,6 +1,6 @@
 //! One query vector against many candidates.
 
-use super::{dot, l1, l2_squared, scalar};
+use super::{Element, Vector, bits, dot, half, l1, l2_squared};
 
 /// pgvector's distances.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
@@ -13,103 +13,187 @@ pub enum Metric {
     Cosine,
     /// `<+>`
     L1,
+    /// `<~>`, of bits.
+    Hamming,
+    /// `<%>`, of bits.
+    Jaccard,
 }
 
 impl Metric {
-    pub const ALL: [Metric; 4] = [Metric::L2, Metric::InnerProduct, Metric::Cosine, Metric::L1];
+    pub const ALL: [Metric; 6] =
+        [Metric::L2, Metric::InnerProduct, Metric::Cosine, Metric::L1, Metric::Hamming, Metric::Jaccard];
+    /// Those of numbers.
+    pub const OF_NUMBERS: [Metric; 4] = [Metric::L2, Metric::InnerProduct, Metric::Cosine, Metric::L1];
+    /// Those of bits.
+    pub const OF_BITS: [Metric; 2] = [Metric::Hamming, Metric::Jaccard];
+
+    /// The metrics of vectors made of `element`.
+    pub const fn of(element: Element) -> &'static [Metric] {
+        match element {
+            Element::F32 | Element::F16 => &Metric::OF_NUMBERS,
+            Element::Bit => &Metric::OF_BITS,
+        }
+    }
 
     /// The operator in SQL.
-    pub fn operator(self) -> &'static str {
+    pub const fn operator(self) -> &'static str {
         match self {
             Metric::L2 => "<->",
             Metric::InnerProduct => "<#>",
             Metric::Cosine => "<=>",
             Metric::L1 => "<+>",
+            Metric::Hamming => "<~>",
+            Metric::Jaccard => "<%>",
         }
     }
 
-    /// The operator class an hnsw index names it by.
-    pub fn opclass(self) -> &'static str {
+    /// What operator classes call it: `vector_l2_ops`, `bit_jaccard_ops`.
+    pub const fn name(self) -> &'static str {
         match self {
-            Metric::L2 => "vector_l2_ops",
-            Metric::InnerProduct => "vector_ip_ops",
-            Metric::Cosine => "vector_cosine_ops",
-            Metric::L1 => "vector_l1_ops",
+            Metric::L2 => "l2",
+            Metric::InnerProduct => "ip",
+            Metric::Cosine => "cosine",
+            Metric::L1 => "l1",
+            Metric::Hamming => "hamming",
+            Metric::Jaccard => "jaccard",
         }
+    }
+
+    /// The operator class an index over a type names it by.
+    pub fn opclass(self, type_name: &str) -> String {
+        format!("{type_name}_{}_ops", self.name())
     }
 
     pub fn from_operator(operator: &str) -> Option<Metric> {
         Metric::ALL.into_iter().find(|metric| metric.operator() == operator)
     }
 
-    pub fn from_opclass(opclass: &str) -> Option<Metric> {
-        Metric::ALL.into_iter().find(|metric| metric.opclass() == opclass)
+    /// What the SQL operator returns for two vectors of one element and dimension: pgvector's formulas, which add in
+    /// f32 and finish in f64.
+    pub fn distance<'a>(self, a: impl Into<Vector<'a>>, b: impl Into<Vector<'a>>) -> f64 {
+        match (a.into(), b.into()) {
+            (Vector::F32(a), Vector::F32(b)) => self.distance_of_numbers(a, b, dot, l2_squared, l1),
+            (Vector::F16(a), Vector::F16(b)) => {
+                self.distance_of_numbers(a, b, half::dot, half::l2_squared, half::l1)
+            }
+            (Vector::Bits { bytes: a, .. }, Vector::Bits { bytes: b, .. }) => match self {
+                Metric::Hamming => f64::from(bits::hamming(a, b)),
+                Metric::Jaccard => jaccard(bits::common(a, b), bits::ones(a), bits::ones(b)),
+                metric => undefined(metric, Element::Bit),
+            },
+            (a, b) => differ(a.element(), b.element()),
+        }
     }
 
-    /// What the SQL operator returns for two vectors of one dimension: pgvector's formulas, which add in f32 and
-    /// finish in f64.
-    pub fn distance(self, a: &[f32], b: &[f32]) -> f64 {
+    fn distance_of_numbers<T>(
+        self,
+        a: &[T],
+        b: &[T],
+        dot: impl Fn(&[T], &[T]) -> f32,
+        l2_squared: impl Fn(&[T], &[T]) -> f32,
+        l1: impl Fn(&[T], &[T]) -> f32,
+    ) -> f64 {
         match self {
             Metric::L2 => f64::from(l2_squared(a, b)).sqrt(),
             Metric::InnerProduct => -f64::from(dot(a, b)),
-            Metric::Cosine => cosine(a, b),
+            Metric::Cosine => {
+                // 1 - a·b / (|a| |b|), NaN when either norm is zero: clamp() keeps NaN.
+                let norms = (f64::from(dot(a, a)) * f64::from(dot(b, b))).sqrt();
+                1.0 - (f64::from(dot(a, b)) / norms).clamp(-1.0, 1.0)
+            }
             Metric::L1 => f64::from(l1(a, b)),
+            Metric::Hamming | Metric::Jaccard => undefined(self, Element::F32),
         }
     }
 }
 
-/// 1 - a·b / (|a| |b|), NaN when either norm is zero.
-fn cosine(a: &[f32], b: &[f32]) -> f64 {
-    let norms = (f64::from(dot(a, a)) * f64::from(dot(b, b))).sqrt();
-    // clamp() keeps NaN.
-    1.0 - (f64::from(dot(a, b)) / norms).clamp(-1.0, 1.0)
+/// 1 - #(a&b) / #(a|b); 1 when nothing is common, as in pgvector, even of two empty sets.
+fn jaccard(common: u32, a: u32, b: u32) -> f64 {
+    match common {
+        0 => 1.0,
+        common => 1.0 - f64::from(common) / f64::from(a + b - common),
+    }
+}
+
+#[cold]
+fn undefined(metric: Metric, element: Element) -> ! {
+    panic!("{} is no metric of {element:?}", metric.operator())
+}
+
+#[cold]
+fn differ(a: Element, b: Element) -> ! {
+    panic!("a vector of {a:?} beside one of {b:?}")
 }
 
 /// A query vector and what can be computed about it once.
 #[derive(Clone, Copy, Debug)]
 pub struct Query<'a> {
     metric: Metric,
-    vector: &'a [f32],
-    /// 1/|vector|: infinite for the zero vector, whose cosine ranks are NaN.
-    inverse_norm: f32,
+    vector: Vector<'a>,
+    /// For cosine 1/|vector|: infinite for the zero vector, whose cosine ranks are NaN. For Jaccard |vector|.
+    factor: f32,
 }
 
 impl<'a> Query<'a> {
-    pub fn new(metric: Metric, vector: &'a [f32]) -> Query<'a> {
-        let inverse_norm = match metric {
-            Metric::Cosine => (1.0 / scalar::norm(vector)) as f32,
+    pub fn new(metric: Metric, vector: impl Into<Vector<'a>>) -> Query<'a> {
+        let vector = vector.into();
+        let factor = match metric {
+            Metric::Cosine => (1.0 / vector.norm()) as f32,
+            Metric::Jaccard => vector.norm() as f32,
             _ => 1.0,
         };
-        Query { metric, vector, inverse_norm }
+        Query { metric, vector, factor }
     }
 
     /// A query that is itself a stored vector, with its stored norm.
     #[inline]
-    pub fn stored(metric: Metric, vector: &'a [f32], norm: f32) -> Query<'a> {
-        Query { metric, vector, inverse_norm: 1.0 / norm }
+    pub fn stored(metric: Metric, vector: Vector<'a>, norm: f32) -> Query<'a> {
+        let factor = if matches!(metric, Metric::Jaccard) { norm } else { 1.0 / norm };
+        Query { metric, vector, factor }
     }
 
     pub fn metric(&self) -> Metric {
         self.metric
     }
 
-    pub fn vector(&self) -> &'a [f32] {
+    pub fn vector(&self) -> Vector<'a> {
         self.vector
     }
 
     /// Ascending: smaller is nearer. NaN for cosine when either vector is zero, or when a sum left f32's range.
-    /// `candidate_norm` is |candidate|, used by cosine only.
+    /// `candidate_norm` is |candidate|, used by cosine and Jaccard only.
     #[inline]
-    pub fn rank(&self, candidate: &[f32], candidate_norm: f32) -> f32 {
-        match self.metric {
-            Metric::L2 => l2_squared(self.vector, candidate),
-            Metric::InnerProduct => -dot(self.vector, candidate),
-            Metric::Cosine => {
-                let cosine = dot(self.vector, candidate) * self.inverse_norm / candidate_norm;
-                1.0 - cosine.clamp(-1.0, 1.0)
-            }
-            Metric::L1 => l1(self.vector, candidate),
+    pub fn rank(&self, candidate: Vector, candidate_norm: f32) -> f32 {
+        match (self.vector, candidate) {
+            (Vector::F32(query), Vector::F32(candidate)) => match self.metric {
+                Metric::L2 => l2_squared(query, candidate),
+                Metric::InnerProduct => -dot(query, candidate),
+                Metric::Cosine => self.cosine(dot(query, candidate), candidate_norm),
+                Metric::L1 => l1(query, candidate),
+                metric => undefined(metric, Element::F32),
+            },
+            (Vector::F16(query), Vector::F16(candidate)) => match self.metric {
+                Metric::L2 => half::l2_squared(query, candidate),
+                Metric::InnerProduct => -half::dot(query, candidate),
+                Metric::Cosine => self.cosine(half::dot(query, candidate), candidate_norm),
+                Metric::L1 => half::l1(query, candidate),
+                metric => undefined(metric, Element::F16),
+            },
+            (Vector::Bits { bytes: query, .. }, Vector::Bits { bytes: candidate, .. }) => match self.metric {
+                Metric::Hamming => bits::hamming(query, candidate) as f32,
+                Metric::Jaccard => {
+                    let common = bits::common(query, candidate);
+                    jaccard(common, self.factor as u32, candidate_norm as u32) as f32
+                }
+                metric => undefined(metric, Element::Bit),
+            },
+            (query, candidate) => differ(query.element(), candidate.element()),
         }
+    }
+
+    #[inline(always)]
+    fn cosine(&self, dot: f32, candidate_norm: f32) -> f32 {
+        1.0 - (dot * self.factor / candidate_norm).clamp(-1.0, 1.0)
     }
 
     /// The distance SQL shows for a rank, to f32's accuracy. [`Metric::distance`] gives pgvector's digits.
@@ -121,7 +205,7 @@ impl<'a> Query<'a> {
     }
 
     /// What the SQL operator returns for this query and `candidate`.
-    pub fn distance_to(&self, candidate: &[f32]) -> f64 {
+    pub fn distance_to<'b>(&'b self, candidate: impl Into<Vector<'b>>) -> f64 {
         self.metric.distance(self.vector, candidate)
     }
 }
@@ -129,6 +213,8 @@ impl<'a> Query<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::distance::scalar;
+    use crate::types::f16;
 
     #[test]
     fn ranks_and_distances_agree_with_pgvector() {
@@ -136,7 +222,7 @@ mod tests {
         let norm = scalar::norm(&b) as f32;
         let shown = |metric: Metric| {
             let query = Query::new(metric, &a);
-            let (by_rank, exact) = (query.distance(query.rank(&b, norm)), query.distance_to(&b));
+            let (by_rank, exact) = (query.distance(query.rank((&b).into(), norm)), query.distance_to(&b));
             assert!((by_rank - exact).abs() < 1e-6, "{metric:?}: {by_rank} and {exact}");
             exact
         };
@@ -149,8 +235,8 @@ mod tests {
     #[test]
     fn cosine_of_a_zero_vector_is_nan() {
         let (zero, one) = ([0.0f32; 3], [1.0f32; 3]);
-        assert!(Query::new(Metric::Cosine, &zero).rank(&one, 1.732).is_nan());
-        assert!(Query::new(Metric::Cosine, &one).rank(&zero, 0.0).is_nan());
+        assert!(Query::new(Metric::Cosine, &zero).rank((&one).into(), 1.732).is_nan());
+        assert!(Query::new(Metric::Cosine, &one).rank((&zero).into(), 0.0).is_nan());
         assert!(Metric::Cosine.distance(&zero, &one).is_nan());
     }
 
@@ -159,17 +245,41 @@ mod tests {
         let a: Vec<f32> = (0..384).map(|i| (i as f32).sin()).collect();
         let negative: Vec<f32> = a.iter().map(|x| -x).collect();
         let norm = scalar::norm(&a) as f32;
-        let query = Query::stored(Metric::Cosine, &a, norm);
-        assert!((0.0..1e-6).contains(&query.rank(&a, norm)));
-        assert!((2.0 - 1e-6..=2.0).contains(&query.rank(&negative, norm)));
+        let query = Query::stored(Metric::Cosine, (&a).into(), norm);
+        assert!((0.0..1e-6).contains(&query.rank((&a).into(), norm)));
+        assert!((2.0 - 1e-6..=2.0).contains(&query.rank((&negative).into(), norm)));
+    }
+
+    #[test]
+    fn halves_and_bits_have_the_same_ranks_as_their_distances() {
+        let a: Vec<f16> = (0..40).map(|i| f16::from_f32((i as f32).sin())).collect();
+        let b: Vec<f16> = (0..40).map(|i| f16::from_f32((i as f32).cos())).collect();
+        let bits = |bytes| Vector::Bits { bytes, length: 21 };
+        let pairs = [
+            (Vector::F16(&a), Vector::F16(&b)),
+            (bits(&[0b1110_0001, 0xFF, 0b1111_1000]), bits(&[0b1011_0000, 0x0F, 0b1000_1000])),
+            (bits(&[0; 3]), bits(&[0; 3])),
+        ];
+        for (a, b) in pairs {
+            for &metric in Metric::of(a.element()) {
+                let norm = b.norm() as f32;
+                for query in [Query::new(metric, a), Query::stored(metric, a, a.norm() as f32)] {
+                    let (by_rank, exact) = (query.distance(query.rank(b, norm)), query.distance_to(b));
+                    assert!((by_rank - exact).abs() < 1e-5, "{metric:?}: {by_rank} and {exact}");
+                }
+            }
+        }
+        assert_eq!(Metric::Hamming.distance(pairs[1].0, pairs[1].1), 10.0);
+        assert_eq!(Metric::Jaccard.distance(pairs[1].0, pairs[1].1), 1.0 - 8.0 / 18.0);
+        assert_eq!(Metric::Jaccard.distance(pairs[2].0, pairs[2].1), 1.0);
     }
 
     #[test]
     fn names_lead_back() {
         for metric in Metric::ALL {
             assert_eq!(Metric::from_operator(metric.operator()), Some(metric));
-            assert_eq!(Metric::from_opclass(metric.opclass()), Some(metric));
         }
-        assert_eq!(Metric::from_operator("<~>"), None);
+        assert_eq!(Metric::from_operator("<!>"), None);
+        assert_eq!(Metric::InnerProduct.opclass("halfvec"), "halfvec_ip_ops");
     }
 }

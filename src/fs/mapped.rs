@@ -23,6 +23,7 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use half::f16;
 use memmap2::{Advice, MmapMut, MmapOptions, MmapRaw};
 
 /// Bytes of a file, read-only.
@@ -207,12 +208,21 @@ pub(super) fn start_writeback(file: &File, offset: u64, len: u64) {
     // does not matter: `sync_data` reports what goes wrong.
     unsafe { libc::sync_file_range(file.as_raw_fd(), offset, len, libc::SYNC_FILE_RANGE_WRITE) };
 }
+
 /// Bytes as the little-endian f32 values they hold, in place.
 #[inline(always)]
 pub fn floats(bytes: &[u8]) -> &[f32] {
     assert!(bytes.as_ptr().cast::<f32>().is_aligned(), "vectors lie on multiples of four bytes");
     // Sound: aligned as just checked, whole values within `bytes`, and every bit pattern is an f32.
     unsafe { std::slice::from_raw_parts(bytes.as_ptr().cast::<f32>(), bytes.len() / size_of::<f32>()) }
+}
+
+/// Bytes as the little-endian half-precision values they hold, in place.
+#[inline(always)]
+pub fn halves(bytes: &[u8]) -> &[f16] {
+    assert!(bytes.as_ptr().cast::<f16>().is_aligned(), "vectors lie on multiples of two bytes");
+    // Sound: aligned as just checked, whole values within `bytes`, and every bit pattern is an f16.
+    unsafe { std::slice::from_raw_parts(bytes.as_ptr().cast::<f16>(), bytes.len() / size_of::<f16>()) }
 }
 
 /// How many bytes [`prefetch`] asks for: all of a vector of up to 512 dimensions. Loading 1,536 bytes whole was as

@@ -78,15 +78,6 @@ fn definitions() -> Vec<Definition> {
             };
             Ok(Value::Int4(bucket as i32))
         }),
-        strict("bitnot(int2) int2", |v| {
-            if let Value::Int2(x) = v[0] { Ok(Value::Int2(!x)) } else { Ok(Value::Null) }
-        }),
-        strict("bitnot(int4) int4", |v| {
-            if let Value::Int4(x) = v[0] { Ok(Value::Int4(!x)) } else { Ok(Value::Null) }
-        }),
-        strict("bitnot(int8) int8", |v| {
-            if let Value::Int8(x) = v[0] { Ok(Value::Int8(!x)) } else { Ok(Value::Null) }
-        }),
         strict("sind(float8) float8", |v| Ok(Value::Float8(degrees(float(&v[0]), f64::sin)))),
         strict("cosd(float8) float8", |v| Ok(Value::Float8(degrees(float(&v[0]) + 90.0, f64::sin)))),
     ]

@@ -24,6 +24,10 @@ pub mod decimal;
 pub mod json;
 // Functions on numbers.
 pub mod math;
+// Functions of bit strings.
+pub mod bits;
+// Arguments that are vectors.
+pub mod cells;
 // Functions DataFusion lacks or names otherwise.
 pub mod postgres;
 // round, trunc, ceil, floor, sign.
@@ -50,6 +54,7 @@ use datafusion::logical_expr::{AggregateUDF, ScalarUDF};
 pub fn scalar_functions() -> Vec<Arc<ScalarUDF>> {
     let families = [
         vector::functions(),
+        bits::functions(),
         json::functions(),
         postgres::functions(),
         arithmetic::functions(),

@@ -3,15 +3,20 @@
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, LargeBinaryArray};
-use arrow::datatypes::DataType;
+use arrow::array::ArrayRef;
+use arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::{DataFusionError, Result};
 use datafusion::logical_expr::{
-    ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
+    ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
+
+use crate::types::Type;
+use crate::types::arrow::{data_type, field, lists};
 
 /// What the arguments are converted to before the call, or why they cannot be.
 pub type Coerce = fn(name: &str, given: &[DataType]) -> Result<Vec<DataType>>;
+/// The SQL type of the result, by the arguments'.
+pub type Answers = fn(given: &[DataType]) -> Type;
 /// The function itself; all arguments have the types [`Coerce`] answered.
 pub type Evaluate = fn(&ScalarFunctionArgs) -> Result<ColumnarValue>;
 
@@ -21,8 +26,14 @@ pub struct Function {
     name: &'static str,
     signature: Signature,
     coerce: Coerce,
-    returns: DataType,
+    returns: Returns,
     evaluate: Evaluate,
+}
+
+#[derive(Clone, Debug)]
+enum Returns {
+    Always(DataType),
+    By(Answers),
 }
 
 impl Function {
@@ -35,6 +46,12 @@ impl Function {
         Function::with_volatility(name, Volatility::Immutable, coerce, returns, evaluate)
     }
 
+    /// An immutable function whose result depends on its arguments, or has a type that its Arrow type does not tell.
+    pub fn typed(name: &'static str, coerce: Coerce, returns: Answers, evaluate: Evaluate) -> Arc<ScalarUDF> {
+        let (signature, returns) = (Signature::user_defined(Volatility::Immutable), Returns::By(returns));
+        Arc::new(ScalarUDF::from(Function { name, signature, coerce, returns, evaluate }))
+    }
+
     pub fn with_volatility(
         name: &'static str,
         volatility: Volatility,
@@ -42,14 +59,14 @@ impl Function {
         returns: DataType,
         evaluate: Evaluate,
     ) -> Arc<ScalarUDF> {
-        let signature = Signature::user_defined(volatility);
+        let (signature, returns) = (Signature::user_defined(volatility), Returns::Always(returns));
         Arc::new(ScalarUDF::from(Function { name, signature, coerce, returns, evaluate }))
     }
 }
 
 impl PartialEq for Function {
     fn eq(&self, other: &Self) -> bool {
-        self.name == other.name && self.returns == other.returns
+        self.name == other.name
     }
 }
 
@@ -70,8 +87,19 @@ impl ScalarUDFImpl for Function {
         &self.signature
     }
 
-    fn return_type(&self, _given: &[DataType]) -> Result<DataType> {
-        Ok(self.returns.clone())
+    fn return_type(&self, given: &[DataType]) -> Result<DataType> {
+        Ok(match &self.returns {
+            Returns::Always(ty) => ty.clone(),
+            Returns::By(answers) => data_type(&answers(given)),
+        })
+    }
+
+    fn return_field_from_args(&self, args: ReturnFieldArgs) -> Result<FieldRef> {
+        let given: Vec<DataType> = args.arg_fields.iter().map(|field| field.data_type().clone()).collect();
+        Ok(Arc::new(match &self.returns {
+            Returns::Always(ty) => Field::new(self.name, ty.clone(), true),
+            Returns::By(answers) => field(self.name, &answers(&given), true),
+        }))
     }
 
     fn coerce_types(&self, given: &[DataType]) -> Result<Vec<DataType>> {
@@ -118,36 +146,10 @@ pub fn type_name(ty: &DataType) -> &'static str {
         DataType::Timestamp(_, Some(_)) => "timestamp with time zone",
         DataType::Interval(_) => "interval",
         DataType::UInt32 => "oid",
+        ty if lists::is_halfvec(ty) => "halfvec",
+        ty if lists::is_bit(ty) => "bit",
         DataType::List(_) => "array",
         _ => "unknown",
-    }
-}
-
-/// An argument as a column of vectors that can be read row by row; a constant is a column of one row.
-pub struct Vectors {
-    array: ArrayRef,
-    constant: bool,
-}
-
-impl Vectors {
-    pub fn new(argument: &ColumnarValue) -> Result<Vectors> {
-        Ok(match argument {
-            ColumnarValue::Array(array) => Vectors { array: Arc::clone(array), constant: false },
-            ColumnarValue::Scalar(scalar) => Vectors { array: scalar.to_array()?, constant: true },
-        })
-    }
-
-    /// The raw bytes of the vector in `row`; `None` for NULL.
-    pub fn bytes(&self, row: usize) -> Result<Option<&[u8]>> {
-        let row = if self.constant { 0 } else { row };
-        let array = self.array.as_any().downcast_ref::<LargeBinaryArray>().ok_or_else(|| {
-            DataFusionError::Internal(format!("expected vectors, found {}", self.array.data_type()))
-        })?;
-        Ok((!array.is_null(row)).then(|| array.value(row)))
-    }
-
-    pub fn is_constant(&self) -> bool {
-        self.constant
     }
 }
 

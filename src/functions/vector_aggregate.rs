@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, LargeBinaryArray, LargeBinaryBuilder};
+use arrow::array::{Array, ArrayRef};
 use arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::cast::{as_int64_array, as_list_array};
 use datafusion::common::{DataFusionError, Result, ScalarValue};
@@ -19,11 +19,14 @@ use datafusion::logical_expr::{
     SetMonotonicity, Signature, Volatility,
 };
 
+use crate::distance::Element;
 use crate::error::{Error, SqlState};
-use crate::functions::vector::dimensions_differ;
+use crate::functions::cells::{Output, element_of, read, type_of_element};
 use crate::functions::{average as exact, decimal};
+use crate::types::arrow::data_type;
 use crate::types::arrow::errors::external;
-use crate::types::arrow::{vector_bytes, vector_floats};
+use crate::types::f16;
+use crate::types::vector::Kind;
 
 pub fn functions() -> Vec<Arc<AggregateUDF>> {
     let in_front = |inner: Arc<AggregateUDF>, average: bool| {
@@ -41,12 +44,17 @@ struct VectorAggregate {
     average: bool,
 }
 
-fn is_vector(ty: Option<&DataType>) -> bool {
-    ty == Some(&DataType::LargeBinary)
+/// What the vectors of an Arrow type are made of, if they are of numbers.
+fn numbers(ty: Option<&DataType>) -> Option<Element> {
+    ty.and_then(element_of).filter(|element| *element != Element::Bit)
 }
 
-fn of_vectors(args: &AccumulatorArgs) -> bool {
-    is_vector(args.expr_fields.first().map(|field| field.data_type()))
+fn is_vector(ty: Option<&DataType>) -> bool {
+    numbers(ty).is_some()
+}
+
+fn vectors_of(args: &AccumulatorArgs) -> Option<Element> {
+    numbers(args.expr_fields.first().map(|field| field.data_type()))
 }
 
 impl VectorAggregate {
@@ -88,8 +96,10 @@ impl AggregateUDFImpl for VectorAggregate {
     }
 
     fn return_type(&self, given: &[DataType]) -> Result<DataType> {
+        if let Some(element) = numbers(given.first()) {
+            return Ok(data_type(&type_of_element(element)));
+        }
         match given {
-            [vectors, ..] if is_vector(Some(vectors)) => Ok(DataType::LargeBinary),
             [numbers] if self.average && exact::is_exact(numbers) => Ok(decimal::quotient()),
             given => self.inner.return_type(given),
         }
@@ -99,13 +109,11 @@ impl AggregateUDFImpl for VectorAggregate {
         if self.is_exact_average(&args) {
             return Ok(exact::accumulator(&args));
         }
-        if !of_vectors(&args) {
-            return self.inner.accumulator(args);
-        }
+        let Some(element) = vectors_of(&args) else { return self.inner.accumulator(args) };
         if args.is_distinct {
             return Err(external(Error::unsupported("DISTINCT in an aggregate of vectors")));
         }
-        Ok(Box::new(VectorSums { sums: Vec::new(), count: 0, average: self.average }))
+        Ok(Box::new(VectorSums { sums: Vec::new(), count: 0, average: self.average, element }))
     }
 
     fn state_fields(&self, args: StateFieldsArgs) -> Result<Vec<FieldRef>> {
@@ -124,7 +132,9 @@ impl AggregateUDFImpl for VectorAggregate {
     }
 
     fn groups_accumulator_supported(&self, args: AccumulatorArgs) -> bool {
-        !of_vectors(&args) && !self.is_exact_average(&args) && self.inner.groups_accumulator_supported(args)
+        vectors_of(&args).is_none()
+            && !self.is_exact_average(&args)
+            && self.inner.groups_accumulator_supported(args)
     }
 
     fn create_groups_accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn GroupsAccumulator>> {
@@ -132,7 +142,7 @@ impl AggregateUDFImpl for VectorAggregate {
     }
 
     fn create_sliding_accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
-        match of_vectors(&args) || self.is_exact_average(&args) {
+        match vectors_of(&args).is_some() || self.is_exact_average(&args) {
             true => self.accumulator(args),
             false => self.inner.create_sliding_accumulator(args),
         }
@@ -162,22 +172,27 @@ impl AggregateUDFImpl for VectorAggregate {
     }
 
     fn set_monotonicity(&self, data_type: &DataType) -> SetMonotonicity {
-        match data_type {
-            DataType::LargeBinary => SetMonotonicity::NotMonotonic,
-            _ => self.inner.inner().set_monotonicity(data_type),
+        match is_vector(Some(data_type)) {
+            true => SetMonotonicity::NotMonotonic,
+            false => self.inner.inner().set_monotonicity(data_type),
         }
     }
 }
 
-/// Sums in f64, as pgvector keeps them.
+/// Sums: those of `avg` in f64 and those of `sum` in the vectors' own elements, as pgvector keeps them.
 #[derive(Debug)]
 struct VectorSums {
     sums: Vec<f64>,
     count: i64,
     average: bool,
+    element: Element,
 }
 
 impl VectorSums {
+    fn kind(&self) -> Kind {
+        if self.element == Element::F16 { Kind::Halfvec } else { Kind::Vector }
+    }
+
     fn add(&mut self, vector: impl ExactSizeIterator<Item = f64>, count: i64) -> Result<()> {
         if self.count == 0 {
             self.sums = vec![0.0; vector.len()];
@@ -187,11 +202,16 @@ impl VectorSums {
                     SqlState::DATA_EXCEPTION,
                     format!("expected {} dimensions, not {}", self.sums.len(), vector.len()),
                 ),
-                false => dimensions_differ(self.sums.len(), vector.len()),
+                false => return self.kind().check_same(self.sums.len(), vector.len()).map_err(external),
             };
             return Err(external(error));
         }
-        self.sums.iter_mut().zip(vector).for_each(|(sum, component)| *sum += component);
+        let round: fn(f64) -> f64 = match (self.average, self.element) {
+            (true, _) => |sum| sum,
+            (false, Element::F16) => |sum| f16::from_f32(sum as f32).to_f64(),
+            (false, _) => |sum| f64::from(sum as f32),
+        };
+        self.sums.iter_mut().zip(vector).for_each(|(sum, component)| *sum = round(*sum + component));
         self.count += count;
         Ok(())
     }
@@ -199,11 +219,12 @@ impl VectorSums {
 
 impl Accumulator for VectorSums {
     fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
-        let Some(vectors) = values[0].as_any().downcast_ref::<LargeBinaryArray>() else {
-            return Err(DataFusionError::Internal("an aggregate of vectors got another type".into()));
+        let Some(vectors) = values.first() else {
+            return Err(DataFusionError::Internal("an aggregate of vectors got nothing".into()));
         };
-        for bytes in vectors.iter().flatten() {
-            self.add(vector_floats(bytes).into_iter().map(f64::from), 1)?;
+        for row in (0..vectors.len()).filter(|&row| !vectors.is_null(row)) {
+            let cell = read(vectors, row)?;
+            self.add(cell.numbers().iter().map(|&number| f64::from(number)), 1)?;
         }
         Ok(())
     }
@@ -228,18 +249,15 @@ impl Accumulator for VectorSums {
     }
 
     fn evaluate(&mut self) -> Result<ScalarValue> {
+        let mut cell = Output::new(self.element, 1);
         if self.count == 0 {
-            return Ok(ScalarValue::LargeBinary(None));
+            cell.append_null();
+            return crate::types::arrow::only_cell(&cell.finish()).map_err(external);
         }
         let divisor = if self.average { self.count as f64 } else { 1.0 };
         let vector: Vec<f32> = self.sums.iter().map(|sum| (sum / divisor) as f32).collect();
-        if vector.iter().any(|component| component.is_infinite()) {
-            let error = Error::new(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, "value out of range: overflow");
-            return Err(external(error));
-        }
-        let mut cell = LargeBinaryBuilder::new();
-        cell.append_value(vector_bytes(&vector));
-        ScalarValue::try_from_array(&(Arc::new(cell.finish()) as ArrayRef), 0)
+        cell.append(&vector).map_err(external)?;
+        crate::types::arrow::only_cell(&cell.finish()).map_err(external)
     }
 
     fn size(&self) -> usize {

@@ -85,7 +85,7 @@ pub fn search<V: Vectors>(request: &Request<V>) -> Result<Found> {
 
 /// pgvector's refusal of vectors that cannot be compared.
 fn check_dimensions<V: Vectors>(request: &Request<V>) -> Result<()> {
-    let (left, right) = (request.vectors.dimensions(), request.query.vector().len());
+    let (left, right) = (request.vectors.dimensions(), request.query.vector().dimensions());
     if left == right {
         return Ok(());
     }

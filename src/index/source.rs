@@ -1,5 +1,7 @@
 //! Where searches read vectors: the column's mapped segments, or a plain list in tests and benches.
 
+use crate::distance::{Element, Vector};
+use crate::types::f16;
 use crate::vectors::View;
 
 /// Vectors by slot. Monomorphised: the search loops are compiled once per source.
@@ -8,8 +10,8 @@ pub trait Vectors: Sync {
     /// Slots from here on cannot be read.
     fn slots_end(&self) -> u32;
     /// `slot` is below [`Vectors::slots_end`]. The contents of a NULL slot are unspecified.
-    fn get(&self, slot: u32) -> &[f32];
-    /// L2 norm, NaN when the slot is NULL.
+    fn get(&self, slot: u32) -> Vector<'_>;
+    /// L2 norm, of bits how many are set; NaN when the slot is NULL.
     fn norm(&self, slot: u32) -> f32;
     /// Starts loading the vector into the cache.
     fn prefetch(&self, slot: u32);
@@ -18,8 +20,14 @@ pub trait Vectors: Sync {
 /// Vectors one after the other, in memory.
 pub struct Flat {
     dimensions: usize,
-    values: Vec<f32>,
+    values: Values,
     norms: Vec<f32>,
+}
+
+enum Values {
+    F32(Vec<f32>),
+    F16(Vec<f16>),
+    Bits(Vec<u8>),
 }
 
 impl Flat {
@@ -30,11 +38,25 @@ impl Flat {
             "{} values of {dimensions}",
             values.len()
         );
-        let norms = values
-            .chunks_exact(dimensions)
-            .map(|vector| crate::distance::scalar::norm(vector) as f32)
-            .collect();
-        Flat { dimensions, values, norms }
+        let count = values.len() / dimensions;
+        Flat { dimensions, values: Values::F32(values), norms: Vec::new() }.with_norms(count)
+    }
+
+    /// Halves, vector after vector.
+    pub fn halves(dimensions: usize, values: Vec<f16>) -> Flat {
+        let count = values.len() / dimensions;
+        Flat { dimensions, values: Values::F16(values), norms: Vec::new() }.with_norms(count)
+    }
+
+    /// Bit strings of `dimensions` bits, each beginning with a byte.
+    pub fn bits(dimensions: usize, bytes: Vec<u8>) -> Flat {
+        let count = bytes.len() / Element::Bit.bytes(dimensions);
+        Flat { dimensions, values: Values::Bits(bytes), norms: Vec::new() }.with_norms(count)
+    }
+
+    fn with_norms(mut self, count: usize) -> Flat {
+        self.norms = (0..count as u32).map(|slot| Vectors::get(&self, slot).norm() as f32).collect();
+        self
     }
 
     /// Makes the slot NULL.
@@ -53,9 +75,17 @@ impl Vectors for Flat {
     }
 
     #[inline]
-    fn get(&self, slot: u32) -> &[f32] {
+    fn get(&self, slot: u32) -> Vector<'_> {
         let start = slot as usize * self.dimensions;
-        &self.values[start..start + self.dimensions]
+        match &self.values {
+            Values::F32(values) => Vector::F32(&values[start..start + self.dimensions]),
+            Values::F16(values) => Vector::F16(&values[start..start + self.dimensions]),
+            Values::Bits(bytes) => {
+                let stride = Element::Bit.bytes(self.dimensions);
+                let start = slot as usize * stride;
+                Vector::Bits { bytes: &bytes[start..start + stride], length: self.dimensions as u32 }
+            }
+        }
     }
 
     #[inline]
@@ -65,7 +95,7 @@ impl Vectors for Flat {
 
     #[inline]
     fn prefetch(&self, slot: u32) {
-        crate::distance::prefetch(self.get(slot));
+        self.get(slot).prefetch();
     }
 }
 
@@ -79,7 +109,7 @@ impl Vectors for View {
     }
 
     #[inline(always)]
-    fn get(&self, slot: u32) -> &[f32] {
+    fn get(&self, slot: u32) -> Vector<'_> {
         self.get(slot)
     }
 

@@ -9,26 +9,28 @@
 //! ```
 //!
 //! or the same with LIMIT $n above. The first sort key must be a distance, ascending, NULLs last, between a
-//! `vector(n)` column and an expression without columns. Rows come out of the search in order, so the sort goes, unless
+//! `vector(n)`, `halfvec(n)` or `bit(n)` column and an expression without columns. Rows come out of the search in order, so the sort goes, unless
 //! it has further keys: then the search also returns all rows as far as the last one, and the sort stays above it.
 //! Any other shape keeps its exact plan.
 
 use std::sync::Arc;
 
 use datafusion::common::tree_node::{Transformed, TreeNode};
-use datafusion::common::{Column, Result};
+use datafusion::common::{Column, DFSchema, Result};
 use datafusion::datasource::{DefaultTableSource, provider_as_source};
 use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::logical_plan::{SubqueryAlias, TableScanBuilder};
-use datafusion::logical_expr::{Expr, LogicalPlan, Projection, Sort, TableScan, lit};
+use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, Projection, Sort, TableScan, lit};
 use datafusion::optimizer::optimize_projections::OptimizeProjections;
 use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
 
-use crate::functions::vector::{distance_function, metric_of_function};
+use crate::distance::{Element, Metric};
+use crate::functions::cells::element_of;
+use crate::functions::vector::{SORT_KEY, distance_function, metric_of_function, wants_sort_key};
+use crate::planner::operators::call;
 use crate::table::knn::{DISTANCE_COLUMN, KnnProvider, Question};
 use crate::table::provider::{TableSourceProvider, is_stable};
-use crate::types::Type;
 
 /// The plan with its searches. `config` is that of the optimiser which ran before.
 pub fn rewrite(plan: LogicalPlan, config: &dyn OptimizerConfig) -> Result<LogicalPlan> {
@@ -55,11 +57,28 @@ pub fn rewrite(plan: LogicalPlan, config: &dyn OptimizerConfig) -> Result<Logica
         }
         node => Ok(Transformed::no(node)),
     })?;
+    let plan = sort_by_keys(rewritten.data)?;
     if !rewritten.transformed {
-        return Ok(rewritten.data);
+        return Ok(plan);
     }
     // Vectors that only the sort needed are not read any more.
-    Ok(OptimizeProjections::new().rewrite(rewritten.data, config)?.data)
+    Ok(OptimizeProjections::new().rewrite(plan, config)?.data)
+}
+
+/// Sorts by vectors become sorts by keys whose bytes order as the vectors do.
+fn sort_by_keys(plan: LogicalPlan) -> Result<LogicalPlan> {
+    let keyed = plan.transform_up_with_subqueries(|node| {
+        let LogicalPlan::Sort(mut sort) = node else { return Ok(Transformed::no(node)) };
+        let mut changed = false;
+        for key in &mut sort.expr {
+            if wants_sort_key(&key.expr.get_type(sort.input.schema())?) {
+                key.expr = call(SORT_KEY, vec![key.expr.clone()]);
+                changed = true;
+            }
+        }
+        Ok(Transformed::new_transformed(LogicalPlan::Sort(sort), changed))
+    })?;
+    Ok(keyed.data)
 }
 
 /// A limit whose counts are not constants stands above the projections that stand above the sort.
@@ -82,7 +101,10 @@ fn search(sort: &Sort, limit: Vec<Expr>) -> Result<Option<LogicalPlan>> {
     let Some(table) = table_of(scan) else { return Ok(None) };
     let Some((column, metric, query)) = question_of(&distance, table) else { return Ok(None) };
     let with_ties = sort.expr.len() > 1;
-    let question = Question { column, metric, function: distance_function(metric), query, limit, with_ties };
+    let element =
+        Element::of(&table.definition().columns[column].ty).map_or(Element::F32, |(element, _)| element);
+    let function = distance_function(metric, element);
+    let question = Question { column, metric, function, query, limit, with_ties };
     let provider = KnnProvider::new(table.clone(), question);
     let Some(input) = rebuild(&sort.input, &distance, provider)? else { return Ok(None) };
     let input = without_distance(input, &sort.input)?;
@@ -144,22 +166,26 @@ fn table_of(scan: &TableScan) -> Option<&TableSourceProvider> {
 }
 
 /// The column, metric and query vector of a distance.
-fn question_of(
-    distance: &Expr,
-    table: &TableSourceProvider,
-) -> Option<(usize, crate::distance::Metric, Expr)> {
+fn question_of(distance: &Expr, table: &TableSourceProvider) -> Option<(usize, Metric, Expr)> {
     let Expr::ScalarFunction(ScalarFunction { func, args }) = distance else { return None };
     let metric = metric_of_function(func.name())?;
     let [left, right] = args.as_slice() else { return None };
     let column_of = |expr: &Expr| {
         let Expr::Column(Column { name, .. }) = expr else { return None };
         let columns = &table.definition().columns;
-        columns.iter().position(|column| column.name == *name && matches!(column.ty, Type::Vector(Some(_))))
+        columns.iter().position(|column| column.name == *name && column.is_slot_vector())
     };
     let is_query = |expr: &Expr| expr.column_refs().is_empty() && is_stable(expr);
+    // A vector becomes a halfvec by itself; a halfvec beside a vector makes the column one, which no index is of.
+    let meet = |column: usize, query: &Expr| {
+        let (element, _) = Element::of(&table.definition().columns[column].ty)?;
+        let found = query.get_type(&DFSchema::empty()).ok().and_then(|ty| element_of(&ty));
+        let fits = found.is_none_or(|found| found == element || found.number() < element.number());
+        (fits && Metric::of(element).contains(&metric)).then_some(column)
+    };
     match (column_of(left), column_of(right)) {
-        (Some(column), None) if is_query(right) => Some((column, metric, right.clone())),
-        (None, Some(column)) if is_query(left) => Some((column, metric, left.clone())),
+        (Some(column), None) if is_query(right) => Some((meet(column, right)?, metric, right.clone())),
+        (None, Some(column)) if is_query(left) => Some((meet(column, left)?, metric, left.clone())),
         _ => None,
     }
 }

@@ -2,8 +2,8 @@
 //!
 //! Two things PostgreSQL does that DataFusion does not:
 //!
-//! 1. `<->`, `<#>`, `<=>`, `<+>` and the comparisons and arithmetic of vectors are functions of
-//!    [`crate::functions::vector`].
+//! 1. `<->`, `<#>`, `<=>`, `<+>`, `<~>`, `<%>` and the comparisons and arithmetic of vectors and bit strings are
+//!    functions of [`crate::functions::vector`] and [`crate::functions::bits`].
 //! 2. A text literal has no type until it meets an operand that has one: `id = '5'`, `v <-> '[1,2]'`,
 //!    `created > '2024-01-01'`. It is read as a value of that type here, with that type's error messages.
 
@@ -16,12 +16,13 @@ use datafusion::logical_expr::expr::{Placeholder, ScalarFunction};
 use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr};
 use datafusion::logical_expr::{Expr, ExprSchemable, ScalarUDF};
 
-use crate::distance::Metric;
+use crate::distance::{Element, Metric};
 use crate::error::{Error, SqlState};
 use crate::functions::cast::parse_text;
+use crate::functions::cells::{common_element, element_of, type_of_element};
 use crate::functions::scalar::type_name;
-use crate::functions::vector::distance_function;
-use crate::functions::{arrays, dates, documents, json, strings, vector};
+use crate::functions::vector::{distance_function, operator_function};
+use crate::functions::{arrays, bits, dates, documents, json, strings, vector};
 use crate::types::Type;
 use crate::types::arrow::errors::external;
 use crate::types::arrow::{data_type, field, metadata, to_scalar, type_of};
@@ -49,10 +50,15 @@ impl ExprPlanner for OperatorPlanner {
             let RawBinaryExpr { left: a, right: b, .. } = expr;
             return distance(metric, (a, left), (b, right)).map(PlannerResult::Planned);
         }
-        if (left.is(&DataType::LargeBinary) || right.is(&DataType::LargeBinary))
-            && let Some(function) = vector_function(&operator)
+        if let Some(element) = common(&left, &right)
+            && let Some(function) = operator_function(&operator, element)
         {
-            let arguments = vec![as_vector(expr.left, &left)?, as_vector(expr.right, &right)?];
+            if !meets(&left, element, &operator) || !meets(&right, element, &operator) {
+                return Err(no_operator(&operator, &left, &right));
+            }
+            let vector = type_of_element(element);
+            let ty = if matches!(operator.as_str(), "<<" | ">>") { &Type::Int4 } else { &vector };
+            let arguments = vec![typed(expr.left, &left, &vector)?, typed(expr.right, &right, ty)?];
             return Ok(PlannerResult::Planned(call(function, arguments)));
         }
         if let Some(function) = json::function_of_operator(&operator)
@@ -77,6 +83,15 @@ impl ExprPlanner for OperatorPlanner {
             return Ok(PlannerResult::Planned(call(function, vec![expr.left, expr.right])));
         }
         plan_text_literals(expr, &operator, &left, &right)
+    }
+
+    fn plan_array_literal(&self, exprs: Vec<Expr>, schema: &DFSchema) -> Result<PlannerResult<Vec<Expr>>> {
+        let operands: Vec<Operand> = exprs.iter().map(|expr| operand(expr, schema)).collect();
+        let types = operands.iter().filter_map(Operand::field).map(Field::data_type);
+        let Some(element) = common_element(types) else { return Ok(PlannerResult::Original(exprs)) };
+        let ty = type_of_element(element);
+        let typed = exprs.into_iter().zip(&operands).map(|(expr, operand)| typed(expr, operand, &ty));
+        Ok(PlannerResult::Original(typed.collect::<Result<_>>()?))
     }
 
     fn plan_substring(&self, args: Vec<Expr>) -> Result<PlannerResult<Vec<Expr>>> {
@@ -141,16 +156,31 @@ fn operand(expr: &Expr, schema: &DFSchema) -> Operand {
     }
 }
 
+/// The element in which two operands meet, when one is a vector.
+fn common(left: &Operand, right: &Operand) -> Option<Element> {
+    common_element([left, right].into_iter().filter_map(Operand::field).map(Field::data_type))
+}
+
+/// Whether an operand is a vector of `element`, becomes one by itself, or has no type of its own.
+fn meets(operand: &Operand, element: Element, operator: &str) -> bool {
+    let Operand::Typed(field) = operand else { return true };
+    match element_of(field.data_type()) {
+        Some(found) => (found == Element::Bit) == (element == Element::Bit),
+        None => matches!(operator, "<<" | ">>") && field.data_type().is_integer(),
+    }
+}
+
 fn distance(metric: Metric, left: (Expr, Operand), right: (Expr, Operand)) -> Result<Expr> {
-    let (Operand::Typed(_), Operand::Typed(_)) = (&left.1, &right.1) else {
-        let arguments = vec![as_vector(left.0, &left.1)?, as_vector(right.0, &right.1)?];
-        return Ok(call(distance_function(metric), arguments));
-    };
-    let fits = |operand: &Operand| operand.is(&DataType::LargeBinary) || operand.is(&DataType::Utf8);
-    if !fits(&left.1) || !fits(&right.1) {
+    let of_bits = Metric::OF_BITS.contains(&metric);
+    let otherwise = if of_bits { Element::Bit } else { Element::F32 };
+    let element = common(&left.1, &right.1).unwrap_or(otherwise);
+    let fits = |operand: &Operand| operand.is(&DataType::Utf8) || meets(operand, element, metric.operator());
+    if !Metric::of(element).contains(&metric) || !fits(&left.1) || !fits(&right.1) {
         return Err(no_operator(metric.operator(), &left.1, &right.1));
     }
-    Ok(call(distance_function(metric), vec![left.0, right.0]))
+    let ty = type_of_element(element);
+    let arguments = vec![typed(left.0, &left.1, &ty)?, typed(right.0, &right.1, &ty)?];
+    Ok(call(distance_function(metric, element), arguments))
 }
 
 fn no_operator(operator: &str, left: &Operand, right: &Operand) -> datafusion::common::DataFusionError {
@@ -162,11 +192,6 @@ fn no_operator(operator: &str, left: &Operand, right: &Operand) -> datafusion::c
         "No operator matches the given name and argument types. You might need to add explicit type casts.",
     );
     external(error)
-}
-
-/// A literal or a parameter that stands beside a vector is one.
-fn as_vector(expr: Expr, operand: &Operand) -> Result<Expr> {
-    typed(expr, operand, &Type::Vector(None))
 }
 
 /// The expression as `ty` when it has no type of its own.
@@ -193,27 +218,15 @@ pub fn literal(text: &str, ty: &Type) -> Result<Expr> {
     Ok(Expr::Literal(scalar, Some(metadata)))
 }
 
-fn vector_function(operator: &str) -> Option<&'static str> {
-    Some(match operator {
-        "=" => "vector_eq",
-        "<>" | "!=" => "vector_ne",
-        "<" => "vector_lt",
-        "<=" => "vector_le",
-        ">" => "vector_gt",
-        ">=" => "vector_ge",
-        "+" => "vector_add",
-        "-" => "vector_sub",
-        "*" => "vector_mul",
-        "||" => "vector_concat",
-        _ => return None,
-    })
-}
-
 /// A call of one of our functions.
 pub fn call(function: &str, arguments: Vec<Expr>) -> Expr {
     static FUNCTIONS: OnceLock<HashMap<String, Arc<ScalarUDF>>> = OnceLock::new();
     let functions = FUNCTIONS.get_or_init(|| {
-        let all = vector::functions().into_iter().chain(json::functions()).chain(dates::functions());
+        let all = vector::functions()
+            .into_iter()
+            .chain(bits::functions())
+            .chain(json::functions())
+            .chain(dates::functions());
         let all = all.chain(documents::functions()).chain(strings::functions()).chain(arrays::functions());
         all.map(|function| (function.name().to_owned(), function)).collect()
     });

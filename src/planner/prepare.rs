@@ -17,7 +17,9 @@ use datafusion::logical_expr::{
     Between, BinaryExpr, Cast, Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, Union,
 };
 
+use crate::distance::{Element, Metric};
 use crate::error::{Error, SqlState};
+use crate::functions::cells::{element_of, type_of_element};
 use crate::functions::vector::metric_of_function;
 use crate::functions::{arithmetic, decimal, rounding, unknown};
 use crate::planner::casts::input_schema;
@@ -296,13 +298,21 @@ fn note(placeholder: &Placeholder, ty: Option<Type>, types: &mut BTreeMap<usize,
 
 /// The type a function takes at a position, for the functions whose parameters are worth knowing.
 fn argument_type(function: &str, position: usize, arguments: &[Expr], schema: &DFSchema) -> Option<Type> {
-    if metric_of_function(function).is_some() {
-        return Some(Type::Vector(None));
+    if let Some(metric) = metric_of_function(function) {
+        // As the vector it is compared with.
+        let known = |argument: &Expr| match argument {
+            Expr::Placeholder(_) => None,
+            argument => argument.to_field(schema).ok().and_then(|(_, field)| element_of(field.data_type())),
+        };
+        let otherwise = if Metric::OF_BITS.contains(&metric) { Element::Bit } else { Element::F32 };
+        let element = arguments.iter().find_map(known).unwrap_or(otherwise);
+        return Some(type_of_element(element));
     }
     match (function, position) {
-        ("inner_product" | "vector_dims" | "vector_norm" | "l2_norm" | "l2_normalize", _) => {
-            Some(Type::Vector(None))
-        }
+        (
+            "inner_product" | "vector_dims" | "vector_norm" | "l2_norm" | "l2_normalize" | "binary_quantize",
+            _,
+        ) => Some(Type::Vector(None)),
         ("subvector", 0) => Some(Type::Vector(None)),
         ("subvector", _) => Some(Type::Int4),
         // x = ANY ($1)

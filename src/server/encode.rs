@@ -16,7 +16,8 @@ use bytes::BufMut;
 use crate::error::{Error, Result, SqlState};
 use crate::server::frontend::{Format, format_of};
 use crate::sql::OutputColumn;
-use crate::types::{Type, arrow as arrow_cells, binary, cast, float, integer, text, vector};
+use crate::types::arrow::lists;
+use crate::types::{Type, arrow as arrow_cells, binary, cast, float, halfvec, integer, text, vector};
 
 /// Rows are handed on to the socket when this many bytes have gathered.
 const BUFFER_BYTES: usize = 64 << 10;
@@ -56,6 +57,7 @@ enum Cells {
     /// `character(n)`, kept without its blanks and shown with them; n in characters.
     Padded(StringArray, u32),
     Vector(LargeBinaryArray),
+    Halfvec(LargeListArray),
     Other(ArrayRef, Type),
 }
 
@@ -136,6 +138,7 @@ impl Cells {
                 Cells::Text(downcast(array, ty)?)
             }
             Type::Vector(_) => Cells::Vector(downcast(array, ty)?),
+            Type::Halfvec(_) => Cells::Halfvec(downcast(array, ty)?),
             _ => Cells::Other(Arc::clone(array), ty.clone()),
         })
     }
@@ -151,6 +154,7 @@ impl Cells {
             Cells::Float8(array) => array.is_null(row),
             Cells::Text(array) | Cells::Padded(array, _) => array.is_null(row),
             Cells::Vector(array) => array.is_null(row),
+            Cells::Halfvec(array) => array.is_null(row),
             Cells::Other(array, _) => array.is_null(row),
         }
     }
@@ -192,6 +196,7 @@ impl Column {
             Cells::Text(array) => out.put_slice(array.value(row).as_bytes()),
             Cells::Padded(array, characters) => padded(array.value(row), *characters, out),
             Cells::Vector(array) => binary_vector(array.value(row), out),
+            Cells::Halfvec(array) => halfvec::send(lists::halves(array, row)?, out),
             Cells::Other(array, ty) => binary::send(&arrow_cells::value_at(array, row, ty)?, ty, out),
         }
         Ok(())
@@ -209,6 +214,7 @@ impl Column {
             Cells::Float4(array) => float::print_f32(array.value(row), out),
             Cells::Float8(array) => float::print_f64(array.value(row), out),
             Cells::Vector(array) => vector::print(&arrow_cells::vector_floats(array.value(row)), out),
+            Cells::Halfvec(array) => halfvec::print(lists::halves(array, row)?, out),
             Cells::Other(array, ty) => text::print(&arrow_cells::value_at(array, row, ty)?, out),
         }
         Ok(())

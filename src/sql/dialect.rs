@@ -3,7 +3,8 @@
 //! sqlparser's tokeniser and its parser for queries, INSERT, UPDATE, DELETE and CREATE TABLE, with three things of our
 //! own around them:
 //!
-//! 1. `<+>` does not tokenise: its three adjacent tokens are merged into one custom operator.
+//! 1. `<+>` does not tokenise: its three adjacent tokens are merged into one custom operator. `B'101'` and `X'1F'`,
+//!    bit strings in PostgreSQL, become casts.
 //! 2. Statements are split at top-level semicolons here, and each is parsed from its own tokens; what sqlparser
 //!    does not know or knows differently than PostgreSQL goes to `crate::sql::utility`.
 //! 3. Errors become PostgreSQL's: 42601, `syntax error at or near "x"`, with the position in characters.
@@ -96,7 +97,28 @@ pub fn parse_expression(sql: &str) -> Result<datafusion::sql::sqlparser::ast::Ex
 fn tokenize(sql: &str) -> Result<Vec<TokenWithSpan>> {
     let tokens =
         Tokenizer::new(&DIALECT, sql).tokenize_with_location().map_err(|error| token_error(sql, error))?;
-    Ok(merge_l1_operator(tokens))
+    Ok(cast_bit_strings(merge_l1_operator(tokens)))
+}
+
+/// `B'101'` is `'b101'::"bit"`: the type of any length.
+fn cast_bit_strings(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
+    let is_bits = |token: &TokenWithSpan| {
+        matches!(token.token, Token::SingleQuotedByteStringLiteral(_) | Token::HexStringLiteral(_))
+    };
+    if !tokens.iter().any(is_bits) {
+        return tokens;
+    }
+    let cast = |token: TokenWithSpan| {
+        let text = match token.token {
+            Token::SingleQuotedByteStringLiteral(text) => format!("b{text}"),
+            Token::HexStringLiteral(text) => format!("x{text}"),
+            other => return vec![TokenWithSpan { token: other, span: token.span }],
+        };
+        let tokens =
+            [Token::SingleQuotedString(text), Token::DoubleColon, Token::make_word("bit", Some('"'))];
+        tokens.into_iter().map(|part| TokenWithSpan { token: part, span: token.span }).collect()
+    };
+    tokens.into_iter().flat_map(cast).collect()
 }
 
 /// `<`, `+`, `>` without anything between them are pgvector's L1 distance.

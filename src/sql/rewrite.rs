@@ -80,7 +80,7 @@ impl VisitorMut for Rewriter {
             && ident.quote_style.is_none()
             && KEYWORD_VALUES.contains(&ident.value.to_ascii_lowercase().as_str())
         {
-            *expr = keyword_call(ident.clone());
+            *expr = call(ident.clone(), ast::FunctionArguments::None);
         }
         respell(expr);
         ControlFlow::Continue(())
@@ -320,7 +320,7 @@ fn function_call(name: &str, arguments: Vec<Expr>) -> Expr {
 fn bare_text(expr: &Expr) -> String {
     let mut bare = expr.clone();
     let _ = ast::visit_expressions_mut(&mut bare, |part| {
-        while let Expr::Cast { expr: inner, .. } = part {
+        while let Expr::Cast { expr: inner, .. } | Expr::Nested(inner) = part {
             *part = (**inner).clone();
         }
         ControlFlow::<()>::Continue(())
@@ -331,12 +331,12 @@ fn bare_text(expr: &Expr) -> String {
 /// Values PostgreSQL's grammar spells without parentheses and sqlparser takes for columns.
 const KEYWORD_VALUES: &[&str] = &["current_schema", "current_role"];
 
-fn keyword_call(name: Ident) -> Expr {
+fn call(name: Ident, args: ast::FunctionArguments) -> Expr {
     Expr::Function(ast::Function {
         name: ObjectName(vec![ast::ObjectNamePart::Identifier(name)]),
         uses_odbc_syntax: false,
         parameters: ast::FunctionArguments::None,
-        args: ast::FunctionArguments::None,
+        args,
         filter: None,
         null_treatment: None,
         over: None,
@@ -490,6 +490,10 @@ fn weak_name(expr: &Expr) -> Option<String> {
         Expr::Case { .. } => "case".to_owned(),
         Expr::Interval(_) => "interval".to_owned(),
         Expr::Nested(inner) => return weak_name(inner),
+        // A bit string literal, which is no cast in PostgreSQL.
+        Expr::Cast { data_type: ast::DataType::Custom(name, _), .. } if name.to_string() == "\"bit\"" => {
+            return None;
+        }
         Expr::Cast { data_type, .. } => type_name(data_type),
         Expr::TypedString(typed) => type_name(&typed.data_type),
         Expr::Value(value) if matches!(value.value, ast::Value::Boolean(_)) => "bool".to_owned(),

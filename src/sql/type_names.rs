@@ -76,6 +76,8 @@ pub fn resolve(data_type: &DataType) -> Result<Type> {
             | ArrayElemTypeDef::AngleBracket(element)
             | ArrayElemTypeDef::Parenthesis(element),
         ) => array(resolve(element)?),
+        DataType::Bit(length) => Type::Bit(Some(bits(length, "bit")?.unwrap_or(1))),
+        DataType::BitVarying(length) | DataType::VarBit(length) => Type::Varbit(bits(length, "varbit")?),
         DataType::Custom(name, modifiers) => return custom(&object_name("", name).name, modifiers),
         other => return Err(missing(&other.to_string().to_lowercase())),
     })
@@ -153,6 +155,12 @@ fn characters(length: &Option<CharacterLength>, name: &str) -> Result<Option<u32
         }
         Some(CharacterLength::Max) => Err(missing(&format!("{name}(max)"))),
     }
+}
+
+fn bits(length: &Option<u64>, name: &str) -> Result<Option<u32>> {
+    let modifiers: Vec<i64> =
+        length.iter().map(|&length| i64::try_from(length).unwrap_or(i64::MAX)).collect();
+    crate::types::bits::typmod_in(&modifiers, name)
 }
 
 /// Times have microseconds; a column that rounds to fewer digits is not built.

@@ -1,6 +1,6 @@
 //! Rows to Arrow columns.
 //!
-//! Only the columns that are asked for are decoded; cells of `vector(n)` columns are copied from their segments, after
+//! Only the columns that are asked for are decoded; cells of vector columns are copied from their segments, after
 //! their checksums were compared.
 
 use std::sync::Arc;
@@ -10,12 +10,14 @@ use arrow::array::{
     UInt32Array,
 };
 
+use crate::distance::{Element, Vector};
 use crate::error::{Error, Result};
 use crate::storage::Slice;
 use crate::table::Snapshot;
 use crate::table::rows::RowReader;
-use crate::types::Type;
 use crate::types::arrow::Builder;
+use crate::types::arrow::lists::{BitBuilder, HalfvecBuilder};
+use crate::types::{Bits, Type};
 use crate::vectors::View;
 
 /// Fixed-width little-endian cells, without a [`crate::types::Value`] in between.
@@ -103,16 +105,42 @@ fn texts(readers: &[RowReader], column: usize) -> Result<ArrayRef> {
 }
 
 fn vectors(rows: &[(u32, Slice)], readers: &[RowReader], column: usize, view: &View) -> Result<ArrayRef> {
-    let mut builder = LargeBinaryBuilder::with_capacity(rows.len(), rows.len() * view.dimensions() * 4);
-    for ((slot, _), reader) in rows.iter().zip(readers) {
-        if reader.is_null(column)? {
-            builder.append_null();
-        } else {
-            view.verify(*slot)?;
-            builder.append_value(view.bytes(*slot));
+    let each = |f: &mut dyn FnMut(Option<u32>)| -> Result<()> {
+        for ((slot, _), reader) in rows.iter().zip(readers) {
+            if reader.is_null(column)? {
+                f(None);
+            } else {
+                view.verify(*slot)?;
+                f(Some(*slot));
+            }
         }
-    }
-    Ok(Arc::new(builder.finish()))
+        Ok(())
+    };
+    Ok(match view.element() {
+        Element::F32 => {
+            let bytes = rows.len() * view.dimensions() * 4;
+            let mut builder = LargeBinaryBuilder::with_capacity(rows.len(), bytes);
+            each(&mut |slot| builder.append_option(slot.map(|slot| view.bytes(slot))))?;
+            Arc::new(builder.finish())
+        }
+        Element::F16 => {
+            let mut builder = HalfvecBuilder::new(rows.len());
+            each(&mut |slot| match slot.map(|slot| view.get(slot)) {
+                Some(Vector::F16(vector)) => builder.append(vector),
+                _ => builder.append_null(),
+            })?;
+            builder.finish()
+        }
+        Element::Bit => {
+            let mut builder = BitBuilder::new(rows.len());
+            let length = view.dimensions() as u32;
+            each(&mut |slot| match slot {
+                Some(slot) => builder.append(&Bits::new(view.bytes(slot).to_vec(), length)),
+                None => builder.append_null(),
+            })?;
+            builder.finish()
+        }
+    })
 }
 
 fn values(readers: &[RowReader], column: usize, ty: &Type) -> Result<ArrayRef> {

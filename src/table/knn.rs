@@ -27,8 +27,9 @@ use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, Phy
 use parking_lot::Mutex;
 use roaring::RoaringBitmap;
 
-use crate::distance::{Metric, Query};
-use crate::error::{Error, SqlState};
+use crate::distance::{Element, Metric, Query, Vector};
+use crate::error::Error;
+use crate::functions::cells::{Cell, check_same_dimensions, read};
 use crate::index::strategy::{Situation, costs};
 use crate::index::{Found, Request, Rows, Strategy, search};
 use crate::storage::Slice;
@@ -40,7 +41,7 @@ use crate::table::scan::{HEAVY_ROWS, batch, leaf_properties, passing};
 use crate::table::{Snapshot, VectorIndexView};
 use crate::types::Type;
 use crate::types::arrow::errors::external;
-use crate::types::arrow::{field, vector_floats};
+use crate::types::arrow::field;
 use crate::vectors::View;
 
 /// The column a search adds to its table.
@@ -372,7 +373,7 @@ struct Search<'a> {
     execution: &'a Execution,
     snapshot: Arc<Snapshot>,
     /// `None` for a NULL query: no row has a distance.
-    query: Option<Vec<f32>>,
+    query: Option<Cell<'static>>,
     limit: usize,
     view: View,
 }
@@ -397,13 +398,9 @@ impl<'a> Search<'a> {
         let table = scan.provider.table.definition();
         let snapshot = Arc::clone(execution.snapshot(table.oid)?);
         let view = snapshot.vector_view(scan.provider.column_number())?;
-        let query = match evaluate(&scan.query)? {
-            ScalarValue::LargeBinary(bytes) => bytes.as_deref().map(vector_floats),
-            ScalarValue::Null => None,
-            other => return Err(Error::internal(format!("a query vector of type {}", other.data_type()))),
-        };
+        let query = query_vector(&evaluate(&scan.query)?, view.element())?;
         if let Some(query) = &query {
-            check_dimensions(view.dimensions(), query.len())?;
+            check_dimensions(&view, query.vector())?;
         }
         let mut limit = 0usize;
         for (clause, part) in [Clause::Limit, Clause::Offset].into_iter().zip(&scan.limit) {
@@ -481,7 +478,9 @@ impl<'a> Search<'a> {
         wanted: usize,
         exactly: bool,
     ) -> crate::error::Result<(Vec<Answer>, Option<Report>)> {
-        let Some(query) = &self.query else { return Ok((self.without_distance(superset, wanted)?, None)) };
+        let Some(query) = self.query.as_ref().map(Cell::vector) else {
+            return Ok((self.without_distance(superset, wanted)?, None));
+        };
         let mut tested = 0;
         if superset.exact {
             let (found, index) = self.nearest(query, superset, wanted, exactly)?;
@@ -512,7 +511,7 @@ impl<'a> Search<'a> {
     /// The search proper: slots by rank.
     fn nearest(
         &self,
-        query: &[f32],
+        query: Vector<'_>,
         rows: &RowSet,
         k: usize,
         exactly: bool,
@@ -552,7 +551,7 @@ impl<'a> Search<'a> {
     }
 
     /// Hits as rows, in the order of the distances SQL shows.
-    fn answers(&self, query: &[f32], found: &Found) -> crate::error::Result<Vec<Answer>> {
+    fn answers(&self, query: Vector<'_>, found: &Found) -> crate::error::Result<Vec<Answer>> {
         let query = Query::new(self.scan.provider.question.metric, query);
         let mut answers = Vec::with_capacity(found.hits.len());
         for hit in &found.hits {
@@ -617,12 +616,19 @@ fn report(found: Found, index: Option<String>, rows: &RowSet, tested: usize) -> 
     Report { found, index, candidates: rows.rows().len(), tested, microseconds: 0 }
 }
 
-fn check_dimensions(column: usize, query: usize) -> crate::error::Result<()> {
-    if column == query {
-        return Ok(());
+/// The query as a vector of the column's element.
+fn query_vector(query: &ScalarValue, element: Element) -> crate::error::Result<Option<Cell<'static>>> {
+    if query.is_null() {
+        return Ok(None);
     }
-    let message = format!("different vector dimensions {column} and {query}");
-    Err(Error::new(SqlState::DATA_EXCEPTION, message))
+    let array = query.to_array().map_err(|error| Error::internal(error.to_string()))?;
+    let cell = read(&array, 0).map_err(crate::types::arrow::errors::from_datafusion)?;
+    cell.into(element).map(|cell| Some(cell.into_owned()))
+}
+
+/// pgvector's refusal of a query that the column's vectors cannot be compared with.
+fn check_dimensions(view: &View, query: Vector) -> crate::error::Result<()> {
+    check_same_dimensions(view.element(), view.dimensions(), query.dimensions())
 }
 
 /// Ascending, NaN after all numbers, NULL after NaN: PostgreSQL's order.

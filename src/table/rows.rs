@@ -6,15 +6,15 @@
 //! ```
 //!
 //! A NULL fixed-width cell keeps its place (zeroes), so places depend on the types alone; each var-width column has
-//! a u32 in the fixed area: where its bytes end, counted from the start of the var area. `vector(n)` cells are not here
-//! (see `vectors`): only their null bit is.
+//! a u32 in the fixed area: where its bytes end, counted from the start of the var area. Cells of `vector(n)`,
+//! `halfvec(n)` and `bit(n)` are not here (see `vectors`): only their null bit is.
 //!
 //! Dropped columns keep their place, and are written as NULL: columns are given and asked for by their position among
 //! those the table has, and the layout knows where each lies.
 
 use crate::catalog;
 use crate::error::{Error, Result};
-use crate::types::{Interval, Numeric, Type, Value};
+use crate::types::{Bits, Interval, Numeric, Type, Value, halfvec};
 
 /// Longest row, `vector(n)` cells not counted: the storage takes entries of 1 GiB, and a log record has to hold it.
 const ROW_BYTES_MAX: usize = (1 << 30) - (1 << 16);
@@ -186,11 +186,12 @@ impl<'a> RowReader<'a> {
         }
     }
 
-    /// Decodes one cell. A `vector(n)` cell that is not NULL reads as an empty vector: its elements are in the
-    /// segments.
+    /// Decodes one cell. A `vector(n)` cell (or one of its like) that is not NULL reads as an empty vector: its
+    /// elements are in the segments.
     pub fn value(&self, column: usize) -> Result<Value> {
         match self.raw(column)? {
             None => Ok(Value::Null),
+            Some(_) if self.layout.is_slot_vector(column) => Ok(Value::Vector(Vec::new())),
             Some(bytes) => decode(bytes, self.layout.column_type(column)),
         }
     }
@@ -222,7 +223,7 @@ fn places<'t>(types: impl Iterator<Item = &'t Type>) -> Vec<Place> {
     for ty in types {
         let offset = end;
         let kind = match fixed_width(ty) {
-            _ if matches!(ty, Type::Vector(Some(_))) => Kind::Slot,
+            _ if ty.is_slot_vector() => Kind::Slot,
             Some(width) => Kind::Fixed(width),
             None => Kind::Var { previous: previous.replace(offset) },
         };
@@ -272,7 +273,8 @@ fn fixed_width(ty: &Type) -> Option<usize> {
         Type::Text | Type::Varchar(_) | Type::Bpchar(_) | Type::Bytea | Type::Json | Type::Jsonb => {
             return None;
         }
-        Type::Vector(_) | Type::Array(_) | Type::Name | Type::Char => return None,
+        Type::Vector(_) | Type::Halfvec(_) | Type::Bit(_) | Type::Varbit(_) => return None,
+        Type::Array(_) | Type::Name | Type::Char => return None,
     })
 }
 
@@ -309,15 +311,47 @@ fn encode_var(value: &Value, ty: &Type, out: &mut Vec<u8>) -> Result<()> {
         | (Value::Json(text), Type::Json)
         | (Value::Jsonb(text), Type::Jsonb) => out.extend_from_slice(text.as_bytes()),
         (Value::Bytea(bytes), Type::Bytea) => out.extend_from_slice(bytes),
-        (Value::Vector(vector), Type::Vector(_)) => {
-            for element in vector {
-                out.extend_from_slice(&element.to_le_bytes());
-            }
+        (Value::Vector(_), Type::Vector(_)) | (Value::Halfvec(_), Type::Halfvec(_)) => {
+            encode_vector(value, out);
+        }
+        (Value::Bits(bits), Type::Bit(_) | Type::Varbit(_)) => {
+            out.extend_from_slice(&bits.len().to_le_bytes());
+            out.extend_from_slice(bits.bytes());
         }
         (Value::Array(elements), Type::Array(element)) => encode_array(elements, element, out)?,
         _ => return Err(mismatch(value, ty)),
     }
     Ok(())
+}
+
+/// The bytes of a vector as its segment holds them; nothing for other values.
+pub fn encode_vector(value: &Value, out: &mut Vec<u8>) {
+    let start = out.len();
+    match value {
+        Value::Vector(vector) => {
+            out.resize(start + 4 * vector.len(), 0);
+            // A loop over whole cells, which compiles to a copy; extending element by element does not.
+            for (bytes, element) in out[start..].chunks_exact_mut(4).zip(vector) {
+                bytes.copy_from_slice(&element.to_le_bytes());
+            }
+        }
+        Value::Halfvec(vector) => {
+            out.resize(start + 2 * vector.len(), 0);
+            for (bytes, element) in out[start..].chunks_exact_mut(2).zip(vector) {
+                bytes.copy_from_slice(&element.to_bits().to_le_bytes());
+            }
+        }
+        Value::Bits(bits) => out.extend_from_slice(bits.bytes()),
+        _ => {}
+    }
+}
+
+/// The inverse of [`encode_vector`] for a column of type `ty`.
+pub fn decode_vector(bytes: &[u8], ty: &Type) -> Result<Value> {
+    match *ty {
+        Type::Bit(Some(length)) => Ok(Value::Bits(Bits::new(bytes.to_vec(), length))),
+        _ => decode(bytes, ty),
+    }
 }
 
 /// Count, then per element its length (u32::MAX for NULL) and bytes.
@@ -384,6 +418,15 @@ pub fn decode(bytes: &[u8], ty: &Type) -> Result<Value> {
             Value::Vector(
                 elements.map(|e| f32::from_le_bytes(e.try_into().expect("chunks of four"))).collect(),
             )
+        }
+        Type::Halfvec(_) => Value::Halfvec(halfvec::from_bytes(bytes)),
+        Type::Bit(_) | Type::Varbit(_) => {
+            let (length, bits) = bytes.split_first_chunk::<4>().ok_or_else(|| damaged(bytes))?;
+            let length = u32::from_le_bytes(*length);
+            if bits.len() != length.div_ceil(8) as usize {
+                return Err(damaged(bytes));
+            }
+            Value::Bits(Bits::new(bits.to_vec(), length))
         }
         Type::Array(element) => Value::Array(decode_array(bytes, element)?),
     })

@@ -15,6 +15,7 @@ use parking_lot::{Mutex, RwLock};
 use roaring::RoaringBitmap;
 
 use crate::catalog::{self, HnswOptions, IndexMethod, Oid};
+use crate::distance::Element;
 use crate::error::{Error, Result};
 use crate::fs::Fs;
 use crate::index::hnsw::{Graph, Params};
@@ -46,7 +47,7 @@ pub struct State {
     pub definition: Arc<catalog::Table>,
     pub layout: Arc<Layout>,
     pub unique_keys: Arc<[UniqueKey]>,
-    /// One per `vector(n)` column, in order of columns.
+    /// One per column whose cells are in segments, in order of columns.
     pub vectors: Arc<[VectorColumn]>,
     pub live: Arc<RoaringBitmap>,
     /// Another one after each change, never twice for one table.
@@ -56,7 +57,7 @@ pub struct State {
     pub vector_indexes: Vec<VectorIndex>,
 }
 
-/// The segments of a `vector(n)` column.
+/// The segments of a `vector(n)` column, or of one of its like.
 #[derive(Clone)]
 pub struct VectorColumn {
     /// Position in the row, from 0.
@@ -92,16 +93,16 @@ const CELLS_MAX: usize = 1 << 16;
 /// Changing this many slots in a copy of the state keeps readers from waiting; below it, changing in place is cheaper.
 const IN_PLACE_MAX: u64 = 256;
 
-/// The `vector(n)` columns, their segments from `segments(column number, dimensions)`.
+/// The columns whose cells are in segments, their segments from `segments(column number, element and dimensions)`.
 fn vector_columns(
     definition: &catalog::Table,
-    segments: impl Fn(u32, usize) -> Result<vectors::Column>,
+    segments: impl Fn(u32, (Element, usize)) -> Result<vectors::Column>,
 ) -> Result<Vec<VectorColumn>> {
     let mut columns = Vec::new();
     for (position, column) in definition.columns.iter().enumerate() {
-        if let Some(dimensions) = column.dimensions() {
+        if let Some(shape) = Element::of(&column.ty) {
             let number = column.number;
-            let column = Arc::new(segments(u32::from(number), dimensions)?);
+            let column = Arc::new(segments(u32::from(number), shape)?);
             columns.push(VectorColumn { position, number, column });
         }
     }
@@ -117,8 +118,8 @@ impl Table {
         definition: Arc<catalog::Table>,
         indexes: &[Arc<catalog::Index>],
     ) -> Result<Table> {
-        let columns = vector_columns(&definition, |number, dimensions| {
-            vectors::Column::create(fs.clone(), dir, number, dimensions)
+        let columns = vector_columns(&definition, |number, shape| {
+            vectors::Column::create(fs.clone(), dir, number, shape)
         })?;
         Ok(Table::from_parts(dir, tree, definition, indexes, columns))
     }
@@ -131,8 +132,8 @@ impl Table {
         definition: Arc<catalog::Table>,
         indexes: &[Arc<catalog::Index>],
     ) -> Result<Table> {
-        let columns = vector_columns(&definition, |number, dimensions| {
-            vectors::Column::open(fs.clone(), dir, number, dimensions)
+        let columns = vector_columns(&definition, |number, shape| {
+            vectors::Column::open(fs.clone(), dir, number, shape)
         })?;
         Ok(Table::from_parts(dir, tree, definition, indexes, columns))
     }
@@ -368,14 +369,14 @@ impl Table {
     ) -> Result<Arc<[VectorColumn]>> {
         let mut all = Vec::new();
         for (position, column) in definition.columns.iter().enumerate() {
-            let Some(dimensions) = column.dimensions() else { continue };
+            let Some(shape) = Element::of(&column.ty) else { continue };
             let number = column.number;
             if let Some(known) = known.iter().find(|known| known.number == number) {
                 all.push(VectorColumn { position, ..known.clone() });
                 continue;
             }
             self.remove_segments(fs, number)?;
-            let column = vectors::Column::create(fs.clone(), &self.dir, u32::from(number), dimensions)?;
+            let column = vectors::Column::create(fs.clone(), &self.dir, u32::from(number), shape)?;
             let end = self.slots_end();
             column.reserve(end)?;
             const NULLS: [Option<&[u8]>; 1024] = [None; 1024];

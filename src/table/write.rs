@@ -14,12 +14,13 @@ use std::sync::Arc;
 use roaring::RoaringBitmap;
 
 use crate::catalog;
+use crate::distance::Element;
 use crate::error::{Error, Result, SqlState};
 use crate::log::{Change, Changes, Seq};
 use crate::storage::Slice;
 use crate::table::keys::{self, UniqueKey};
 use crate::table::overlay::Overlay;
-use crate::table::rows::Layout;
+use crate::table::rows::{Layout, encode_vector};
 use crate::table::state::{Table, VectorColumn, unique_keys};
 use crate::types::Value;
 
@@ -261,13 +262,20 @@ impl Writer {
     fn check_vectors<'v>(&self, rows: impl Iterator<Item = &'v [Value]>) -> Result<()> {
         for values in rows {
             for column in self.vectors.iter() {
-                match &values[column.position] {
-                    Value::Null => {}
-                    Value::Vector(vector) if vector.len() == column.column.dimensions() => {}
-                    Value::Vector(vector) => {
-                        return Err(dimensions_differ(column.column.dimensions(), vector.len()));
-                    }
+                let expected = (column.column.element(), column.column.dimensions());
+                let (element, dimensions) = match &values[column.position] {
+                    Value::Null => continue,
+                    Value::Vector(vector) => (Element::F32, vector.len()),
+                    Value::Halfvec(vector) => (Element::F16, vector.len()),
+                    Value::Bits(bits) => (Element::Bit, bits.len() as usize),
                     other => return Err(Error::internal(format!("a vector column was given {other:?}"))),
+                };
+                if element != expected.0 {
+                    let (wanted, given) = (expected.0.type_name(), element.type_name());
+                    return Err(Error::internal(format!("a column of {wanted} was given a {given}")));
+                }
+                if dimensions != expected.1 {
+                    return Err(dimensions_differ(element, expected.1, dimensions));
                 }
             }
         }
@@ -300,6 +308,7 @@ impl Writer {
         }
         for column in self.vectors.iter() {
             let null = column.column.view().norm(slot).is_nan();
+            // Of a value in a segment the row has the null bit only.
             values[column.position] = if null { Value::Null } else { Value::Vector(Vec::new()) };
         }
         Ok(())
@@ -308,7 +317,7 @@ impl Writer {
 
 fn logged_vectors(definition: &catalog::Table, vectors: &[VectorColumn]) -> Vec<Option<usize>> {
     let all = definition.physical_columns().into_iter();
-    let all = all.filter(|(ty, _)| matches!(ty, crate::types::Type::Vector(Some(_))));
+    let all = all.filter(|(ty, _)| ty.is_slot_vector());
     all.map(|(_, position)| vectors.iter().position(|vector| Some(vector.position) == position)).collect()
 }
 
@@ -322,17 +331,10 @@ struct CellBytes {
 impl CellBytes {
     fn of(rows: &[NewRow], position: usize) -> CellBytes {
         let mut cells = CellBytes { bytes: Vec::new(), ends: Vec::with_capacity(rows.len()) };
-        if let Some(Value::Vector(vector)) = rows.first().map(|row| &row.values[position]) {
-            cells.bytes.reserve(4 * vector.len() * rows.len());
-        }
-        for row in rows {
-            if let Value::Vector(vector) = &row.values[position] {
-                let start = cells.bytes.len();
-                cells.bytes.resize(start + 4 * vector.len(), 0);
-                // A loop over whole cells, which compiles to a copy; extending element by element does not.
-                for (bytes, element) in cells.bytes[start..].chunks_exact_mut(4).zip(vector) {
-                    bytes.copy_from_slice(&element.to_le_bytes());
-                }
+        for (number, row) in rows.iter().enumerate() {
+            encode_vector(&row.values[position], &mut cells.bytes);
+            if number == 0 {
+                cells.bytes.reserve(cells.bytes.len() * (rows.len() - 1));
             }
             cells.ends.push(cells.bytes.len());
         }
@@ -346,7 +348,15 @@ impl CellBytes {
     }
 }
 
-/// pgvector's words.
-fn dimensions_differ(expected: usize, found: usize) -> Error {
-    Error::new(SqlState::DATA_EXCEPTION, format!("expected {expected} dimensions, not {found}"))
+/// pgvector's words, and PostgreSQL's for bits.
+fn dimensions_differ(element: Element, expected: usize, found: usize) -> Error {
+    match element {
+        Element::F32 | Element::F16 => {
+            Error::new(SqlState::DATA_EXCEPTION, format!("expected {expected} dimensions, not {found}"))
+        }
+        Element::Bit => {
+            let message = format!("bit string length {found} does not match type bit({expected})");
+            Error::new(SqlState::STRING_DATA_LENGTH_MISMATCH, message)
+        }
+    }
 }

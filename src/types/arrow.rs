@@ -6,6 +6,8 @@
 //! | jsonb                              | LargeUtf8                   |
 //! | bytea                              | Binary                      |
 //! | vector                             | LargeBinary, raw little-endian f32 |
+//! | halfvec                            | LargeList of Float16        |
+//! | bit, bit varying                   | LargeList of Boolean (the metadata tells which) |
 //! | uuid                               | FixedSizeBinary(16)         |
 //! | numeric                            | Decimal128; inside plans also Decimal256 |
 //! | date, time, timestamp, timestamptz | Date32, Time64(us), Timestamp(us, none or UTC) |
@@ -13,8 +15,11 @@
 //! | arrays                             | List                        |
 //!
 //! The exact SQL type travels as field metadata under [`TYPE_KEY`]. Operators that lose metadata (UNION, CASE,
-//! aggregates) lose only modifiers and the kind of text, because vector, jsonb and uuid have Arrow types of
+//! aggregates) lose only modifiers and the kind of text, because vectors, bits, jsonb and uuid have Arrow types of
 //! their own.
+
+// Cells of halfvec and of bit strings.
+pub mod lists;
 
 // Errors to and from DataFusion.
 pub mod errors;
@@ -62,6 +67,8 @@ pub fn data_type(ty: &Type) -> DataType {
         Type::Interval => DataType::Interval(IntervalUnit::MonthDayNano),
         Type::Uuid => DataType::FixedSizeBinary(16),
         Type::Vector(_) => DataType::LargeBinary,
+        Type::Halfvec(_) => lists::halfvec_type(),
+        Type::Bit(_) | Type::Varbit(_) => lists::bit_type(),
         Type::Array(item) => DataType::List(item_field(item)),
         Type::Oid => DataType::UInt32,
     }
@@ -119,6 +126,8 @@ pub fn type_of_data_type(data_type: &DataType) -> Type {
         DataType::Timestamp(_, None) => Type::Timestamp,
         DataType::Timestamp(_, Some(_)) => Type::Timestamptz,
         DataType::Interval(_) | DataType::Duration(_) => Type::Interval,
+        DataType::LargeList(item) if *item.data_type() == DataType::Float16 => Type::Halfvec(None),
+        DataType::LargeList(item) if *item.data_type() == DataType::Boolean => Type::Bit(None),
         DataType::List(item) | DataType::LargeList(item) | DataType::FixedSizeList(item, _) => {
             Type::Array(Box::new(type_of(item)))
         }
@@ -163,6 +172,9 @@ pub fn to_scalar(value: &Value, ty: &Type) -> Result<ScalarValue> {
 pub fn only_cell(column: &ArrayRef) -> Result<ScalarValue> {
     if let Some(list) = column.as_any().downcast_ref::<ListArray>() {
         return Ok(ScalarValue::List(Arc::new(list.slice(0, 1))));
+    }
+    if let Some(list) = column.as_any().downcast_ref::<LargeListArray>() {
+        return Ok(ScalarValue::LargeList(Arc::new(list.slice(0, 1))));
     }
     ScalarValue::try_from_array(column, 0).map_err(|error| Error::internal(error.to_string()))
 }
@@ -217,6 +229,8 @@ pub fn value_at(array: &ArrayRef, row: usize, ty: &Type) -> Result<Value> {
             Value::Uuid(bytes.try_into().map_err(|_| Error::internal("a uuid has 16 bytes"))?)
         }
         Type::Vector(_) => Value::Vector(vector_floats(downcast::<LargeBinaryArray>(array)?.value(row))),
+        Type::Halfvec(_) => Value::Halfvec(lists::halves(downcast(array)?, row)?.to_vec()),
+        Type::Bit(_) | Type::Varbit(_) => Value::Bits(lists::bits(downcast(array)?, row)?),
         Type::Array(item) => {
             let items = downcast::<ListArray>(array)?.value(row);
             Value::Array((0..items.len()).map(|i| value_at(&items, i, item)).collect::<Result<_>>()?)
@@ -318,6 +332,8 @@ enum Cells {
     Interval(IntervalMonthDayNanoBuilder),
     Uuid(FixedSizeBinaryBuilder),
     Vector(LargeBinaryBuilder),
+    Halfvec(lists::HalfvecBuilder),
+    Bits(lists::BitBuilder),
     Oid(UInt32Builder),
     List { item: Type, offsets: Vec<i32>, validity: NullBufferBuilder, items: Box<Builder> },
 }
@@ -355,6 +371,8 @@ impl Builder {
                 let bytes = rows * usize::from(dimensions.unwrap_or(16)) * 4;
                 Cells::Vector(LargeBinaryBuilder::with_capacity(rows, bytes))
             }
+            Type::Halfvec(_) => Cells::Halfvec(lists::HalfvecBuilder::new(rows)),
+            Type::Bit(_) | Type::Varbit(_) => Cells::Bits(lists::BitBuilder::new(rows)),
             Type::Oid => Cells::Oid(UInt32Builder::with_capacity(rows)),
             Type::Array(item) => Cells::List {
                 item: (**item).clone(),
@@ -394,6 +412,8 @@ impl Builder {
                 b.append_value(v).map_err(|error| Error::internal(error.to_string()))?;
             }
             (Cells::Vector(b), Value::Vector(v)) => b.append_value(vector_bytes(v)),
+            (Cells::Halfvec(b), Value::Halfvec(v)) => b.append(v),
+            (Cells::Bits(b), Value::Bits(v)) => b.append(v),
             (Cells::List { offsets, validity, items, .. }, Value::Array(values)) => {
                 for value in values {
                     items.append(value)?;
@@ -404,17 +424,6 @@ impl Builder {
             (_, value) => return Err(mismatch(value)),
         }
         Ok(())
-    }
-
-    /// Appends a vector without a [`Value`] in between.
-    pub fn append_vector(&mut self, vector: &[f32]) -> Result<()> {
-        match &mut self.cells {
-            Cells::Vector(builder) => {
-                builder.append_value(vector_bytes(vector));
-                Ok(())
-            }
-            _ => Err(Error::internal("a vector was appended to a column of another type")),
-        }
     }
 
     pub fn append_null(&mut self) {
@@ -435,6 +444,8 @@ impl Builder {
             Cells::Interval(b) => b.append_null(),
             Cells::Uuid(b) => b.append_null(),
             Cells::Vector(b) => b.append_null(),
+            Cells::Halfvec(b) => b.append_null(),
+            Cells::Bits(b) => b.append_null(),
             Cells::Oid(b) => b.append_null(),
             Cells::List { offsets, validity, items, .. } => {
                 offsets.push(items.len() as i32);
@@ -461,6 +472,8 @@ impl Builder {
             Cells::Interval(b) => b.len(),
             Cells::Uuid(b) => b.len(),
             Cells::Vector(b) => b.len(),
+            Cells::Halfvec(b) => b.len(),
+            Cells::Bits(b) => b.len(),
             Cells::Oid(b) => b.len(),
             Cells::List { offsets, .. } => offsets.len() - 1,
         }
@@ -488,6 +501,8 @@ impl Builder {
             Cells::Interval(b) => Arc::new(b.finish()),
             Cells::Uuid(b) => Arc::new(b.finish()),
             Cells::Vector(b) => Arc::new(b.finish()),
+            Cells::Halfvec(b) => b.finish(),
+            Cells::Bits(b) => b.finish(),
             Cells::Oid(b) => Arc::new(b.finish()),
             Cells::List { item, offsets, validity, items } => {
                 let offsets = OffsetBuffer::new(std::mem::replace(offsets, vec![0]).into());
@@ -590,6 +605,9 @@ mod tests {
             (Type::Interval, Value::Interval(Interval { months: 1, days: -2, microseconds: 3 })),
             (Type::Uuid, Value::Uuid([7; 16])),
             (Type::Vector(Some(2)), Value::Vector(vec![1.0, -0.5])),
+            (Type::Halfvec(Some(2)), Value::Halfvec(vec![crate::types::f16::ONE, crate::types::f16::MIN])),
+            (Type::Bit(Some(3)), Value::Bits(crate::types::bits::parse("101").unwrap())),
+            (Type::Varbit(None), Value::Bits(crate::types::bits::parse("x1F0A5").unwrap())),
             (Type::Array(Box::new(Type::Text)), Value::Array(vec![Value::Text("x".into()), Value::Null])),
             (Type::Oid, Value::Oid(u32::MAX)),
         ]

@@ -5,13 +5,15 @@
 //!   interval      i64 microseconds, i32 days, i32 months
 //!   numeric       digits of base 10,000, see numeric.rs
 //!   jsonb         a version byte 1, then text
-//!   vector        u16 dimensions, u16 unused, f32 each
+//!   vector        u16 dimensions, u16 unused, f32 each; halfvec the same with f16
+//!   bit, varbit   i32 bits, then eight to a byte
 //!   array         i32 dimensions (0 or 1), i32 has nulls, u32 item oid, [i32 length, i32 first index = 1],
 //!                 then per item i32 bytes (-1 for NULL) and the item
 //! ```
 
 use crate::error::{Error, Result, SqlState};
-use crate::types::{Interval, Type, Value, cast, json, numeric, vector};
+use crate::types::vector::{self, Kind};
+use crate::types::{Interval, Type, Value, bits, cast, f16, halfvec, json, numeric};
 
 /// 2000-01-01 in days since 1970-01-01.
 pub const EPOCH_DAYS: i32 = 10_957;
@@ -48,6 +50,8 @@ pub fn send(value: &Value, ty: &Type, out: &mut Vec<u8>) {
         }
         Value::Uuid(bytes) => out.extend_from_slice(bytes),
         Value::Vector(values) => send_vector(values, out),
+        Value::Halfvec(values) => halfvec::send(values, out),
+        Value::Bits(value) => bits::send(value, out),
         Value::Array(items) => send_array(items, ty, out),
     }
 }
@@ -159,6 +163,8 @@ pub fn receive(ty: &Type, bytes: &[u8]) -> Result<Value> {
             [] => return Err(short()),
         },
         Type::Vector(dimensions) => Value::Vector(receive_vector(bytes, *dimensions)?),
+        Type::Halfvec(dimensions) => Value::Halfvec(receive_halfvec(bytes, *dimensions)?),
+        Type::Bit(_) | Type::Varbit(_) => Value::Bits(bits::receive(bytes)?.fit(ty, false)?),
         Type::Array(item) => Value::Array(receive_array(item, bytes)?),
     })
 }
@@ -192,25 +198,41 @@ pub fn receive_vector(bytes: &[u8], expected: Option<u16>) -> Result<Vec<f32>> {
 
 /// Appends to `values`, which saves COPY an allocation per row. On an error `values` holds a part.
 pub fn receive_vector_into(bytes: &[u8], expected: Option<u16>, values: &mut Vec<f32>) -> Result<()> {
+    let start = values.len();
+    let elements = elements_of(bytes, expected, Kind::Vector, 4)?;
+    let (words, _) = elements.as_chunks::<4>();
+    values.extend(words.iter().map(|word| f32::from_be_bytes(*word)));
+    // One pass over all before looking for the culprit: nearly always there is none.
+    match values[start..].iter().all(|value| value.is_finite()) {
+        true => Ok(()),
+        false => values[start..].iter().try_for_each(|&value| Kind::Vector.check_element(value)),
+    }
+}
+
+/// halfvec_recv
+fn receive_halfvec(bytes: &[u8], expected: Option<u16>) -> Result<Vec<f16>> {
+    let elements = elements_of(bytes, expected, Kind::Halfvec, 2)?;
+    let (words, _) = elements.as_chunks::<2>();
+    let values: Vec<f16> = words.iter().map(|word| f16::from_bits(u16::from_be_bytes(*word))).collect();
+    values.iter().try_for_each(|value| Kind::Halfvec.check_element(value.to_f32()))?;
+    Ok(values)
+}
+
+/// The elements' bytes, behind a header that is right about them.
+fn elements_of(bytes: &[u8], expected: Option<u16>, kind: Kind, width: usize) -> Result<&[u8]> {
     let mut parts = Parts(bytes);
     let dimensions = usize::from(u16::from_be_bytes(parts.take()?));
     let unused = u16::from_be_bytes(parts.take()?);
-    vector::check_dimensions(dimensions)?;
+    kind.check_dimensions(dimensions)?;
     vector::check_expected(expected, dimensions)?;
     if unused != 0 {
         let message = format!("expected unused to be 0, not {unused}");
         return Err(Error::new(SqlState::DATA_EXCEPTION, message));
     }
-    if parts.0.len() != 4 * dimensions {
-        return Err(if parts.0.len() < 4 * dimensions { short() } else { trailing() });
-    }
-    let start = values.len();
-    let (words, _) = parts.0.as_chunks::<4>();
-    values.extend(words.iter().map(|word| f32::from_be_bytes(*word)));
-    // One pass over all before looking for the culprit: nearly always there is none.
-    match values[start..].iter().all(|value| value.is_finite()) {
-        true => Ok(()),
-        false => values[start..].iter().try_for_each(|&value| vector::check_element(value)),
+    match parts.0.len().cmp(&(width * dimensions)) {
+        std::cmp::Ordering::Less => Err(short()),
+        std::cmp::Ordering::Equal => Ok(parts.0),
+        std::cmp::Ordering::Greater => Err(trailing()),
     }
 }
 

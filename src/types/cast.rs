@@ -5,7 +5,8 @@
 
 use crate::error::{Error, Result, SqlState};
 use crate::types::datetime::{MICROSECONDS_PER_DAY, MICROSECONDS_PER_SECOND};
-use crate::types::{Interval, Numeric, Type, Value, json, text, vector};
+use crate::types::vector::{self, Kind};
+use crate::types::{Bits, Interval, Numeric, Type, Value, bits, halfvec, json, text};
 
 /// PostgreSQL's NAMEDATALEN - 1, in bytes.
 const NAME_BYTES_MAX: usize = 63;
@@ -64,7 +65,12 @@ pub fn context(from: &Type, to: &Type) -> Option<Context> {
             | Type::Numeric(_),
         ) => Some(Explicit),
         (Type::Vector(_), Type::Array(item)) if **item == Type::Float4 => Some(Implicit),
-        (Type::Array(item), Type::Vector(_)) => match **item {
+        (Type::Vector(_), Type::Halfvec(_)) => Some(Implicit),
+        (Type::Halfvec(_), Type::Vector(_)) => Some(Assignment),
+        (Type::Halfvec(_), Type::Array(item)) if **item == Type::Float4 => Some(Assignment),
+        (Type::Bit(_), Type::Varbit(_)) | (Type::Varbit(_), Type::Bit(_)) => Some(Implicit),
+        (Type::Int4 | Type::Int8, Type::Bit(_)) | (Type::Bit(_), Type::Int4 | Type::Int8) => Some(Explicit),
+        (Type::Array(item), Type::Vector(_) | Type::Halfvec(_)) => match **item {
             Type::Int4 | Type::Float4 | Type::Float8 | Type::Numeric(_) => Some(Assignment),
             _ => None,
         },
@@ -84,6 +90,9 @@ pub fn cast(value: Value, to: &Type, explicit: bool) -> Result<Value> {
     Ok(match (value, to) {
         (Value::Null, _) => Value::Null,
         (value, to) if to.is_text() => Value::Text(fit_text(as_text(value), to, explicit)?),
+        (Value::Text(text), to @ (Type::Bit(_) | Type::Varbit(_))) => {
+            Value::Bits(bits::parse(&text)?.fit(to, explicit)?)
+        }
         // Text of no known type reads as anything.
         (Value::Text(text), to) => return text::parse(to, &text),
         (value, Type::Bool) => Value::Bool(as_bool(value)?),
@@ -108,8 +117,34 @@ pub fn cast(value: Value, to: &Type, explicit: bool) -> Result<Value> {
             vector::check_expected(*dimensions, values.len())?;
             Value::Vector(values)
         }
+        (Value::Halfvec(values), Type::Vector(dimensions)) => {
+            vector::check_expected(*dimensions, values.len())?;
+            Value::Vector(halfvec::to_vector(&values))
+        }
+        (Value::Vector(values), Type::Halfvec(dimensions)) => {
+            vector::check_expected(*dimensions, values.len())?;
+            Value::Halfvec(halfvec::from_vector(&values)?)
+        }
+        (Value::Halfvec(values), Type::Halfvec(dimensions)) => {
+            vector::check_expected(*dimensions, values.len())?;
+            Value::Halfvec(values)
+        }
         (Value::Array(items), Type::Vector(dimensions)) => {
-            Value::Vector(array_to_vector(&items, *dimensions)?)
+            Value::Vector(array_to_vector(&items, *dimensions, Kind::Vector)?)
+        }
+        (Value::Array(items), Type::Halfvec(dimensions)) => {
+            let values = array_to_vector(&items, *dimensions, Kind::Halfvec)?;
+            Value::Halfvec(halfvec::from_vector(&values)?)
+        }
+        (Value::Halfvec(values), Type::Array(item)) if **item == Type::Float4 => {
+            Value::Array(values.iter().map(|value| Value::Float4(value.to_f32())).collect())
+        }
+        (Value::Bits(value), Type::Bit(_) | Type::Varbit(_)) => Value::Bits(value.fit(to, explicit)?),
+        (Value::Int4(number), Type::Bit(length)) => {
+            Value::Bits(Bits::of_integer(i64::from(number), length.unwrap_or(1)))
+        }
+        (Value::Int8(number), Type::Bit(length)) => {
+            Value::Bits(Bits::of_integer(number, length.unwrap_or(1)))
         }
         (Value::Vector(values), Type::Array(item)) if **item == Type::Float4 => {
             Value::Array(values.into_iter().map(Value::Float4).collect())
@@ -178,6 +213,8 @@ pub fn type_of(value: &Value) -> Type {
         Value::Json(_) => Type::Json,
         Value::Jsonb(_) => Type::Jsonb,
         Value::Vector(_) => Type::Vector(None),
+        Value::Halfvec(_) => Type::Halfvec(None),
+        Value::Bits(_) => Type::Bit(None),
         Value::Array(items) => {
             let item = items.iter().find(|item| **item != Value::Null);
             Type::Array(Box::new(item.map_or(Type::Text, type_of)))
@@ -227,6 +264,10 @@ fn integer<T: TryFrom<i64>>(value: &Value, to: &Type) -> Result<T> {
         Value::Numeric(number) => number.to_i64().ok_or_else(|| out_of_range(to))?,
         Value::Bool(value) if *to == Type::Int4 => i64::from(*value),
         Value::Jsonb(text) => jsonb_number(text, to)?.to_i64().ok_or_else(|| out_of_range(to))?,
+        Value::Bits(bits) if matches!(to, Type::Int4 | Type::Int8) => {
+            let width = if *to == Type::Int4 { 32 } else { 64 };
+            bits.to_integer(width).ok_or_else(|| out_of_range(to))?
+        }
         other => return Err(impossible(other, to)),
     };
     T::try_from(wide).map_err(|_| out_of_range(to))
@@ -330,12 +371,12 @@ fn moment(value: Value, to: &Type) -> Result<Value> {
     })
 }
 
-/// pgvector's array_to_vector.
-fn array_to_vector(items: &[Value], dimensions: Option<u16>) -> Result<Vec<f32>> {
+/// pgvector's array_to_vector and array_to_halfvec.
+fn array_to_vector(items: &[Value], dimensions: Option<u16>, kind: Kind) -> Result<Vec<f32>> {
     if items.contains(&Value::Null) {
         return Err(Error::new(SqlState("22004"), "array must not contain nulls"));
     }
-    vector::check_dimensions(items.len())?;
+    kind.check_dimensions(items.len())?;
     vector::check_expected(dimensions, items.len())?;
     let element = |item: &Value| {
         let value = match item {
@@ -343,7 +384,7 @@ fn array_to_vector(items: &[Value], dimensions: Option<u16>) -> Result<Vec<f32>>
             Value::Text(text) => super::float::parse_f64(text)?,
             other => float(other, &Type::Float4)?,
         };
-        vector::check_element(value as f32).map(|()| value as f32)
+        kind.check_element(value as f32).map(|()| value as f32)
     };
     items.iter().map(element).collect()
 }
@@ -383,6 +424,16 @@ mod tests {
             ("jsonb", "1.5", "numeric", "1.5"),
             ("int[]", "{1,2,3}", "vector(3)", "[1,2,3]"),
             ("vector", "[1,2.5]", "real[]", "{1,2.5}"),
+            ("vector", "[1,0.1]", "halfvec(2)", "[1,0.099975586]"),
+            ("halfvec", "[1,0.1]", "vector", "[1,0.099975586]"),
+            ("halfvec", "[1,2.5]", "real[]", "{1,2.5}"),
+            ("numeric[]", "{1,2.5}", "halfvec", "[1,2.5]"),
+            ("bit(3)", "101", "bit(5)", "10100"),
+            ("bit(3)", "101", "bit varying(2)", "10"),
+            ("bit(3)", "101", "int", "5"),
+            ("int", "5", "bit(4)", "0101"),
+            ("bigint", "-1", "bit(3)", "111"),
+            ("text", "x1F", "bit(4)", "0001"),
             ("int[]", "{1,NULL}", "text[]", "{1,NULL}"),
             ("oid", "5", "bigint", "5"),
         ] {
@@ -399,6 +450,9 @@ mod tests {
         assert_eq!(becomes("int[]", "{1,NULL}", "vector"), Err("array must not contain nulls".into()));
         assert_eq!(becomes("real[]", "{NaN}", "vector"), Err("NaN not allowed in vector".into()));
         assert_eq!(becomes("int[]", "{1}", "vector(2)"), Err("expected 2 dimensions, not 1".into()));
+        let too_large = "\"70000\" is out of range for type halfvec";
+        assert_eq!(becomes("vector", "[70000]", "halfvec"), Err(too_large.into()));
+        assert_eq!(becomes("real[]", "{70000}", "halfvec"), Err(too_large.into()));
         assert_eq!(
             cast(Value::Bool(true), &Type::Date, true).unwrap_err().message(),
             "cannot cast type boolean to date"

@@ -2,16 +2,18 @@
 //!
 //! [`Type`] is what a column is declared as, [`Value`] what a cell holds. `names.rs` has PostgreSQL's OIDs, names and
 //! modifiers; `text.rs` prints and parses its text formats, `binary.rs` its binary ones, `cast.rs` turns values of one
-//! type into another. Below them is a file per family: integers, floats, numeric, dates, intervals, json, arrays and
-//! pgvector's vector. `arrow.rs` (with the feature `server`) maps types and values to Arrow for DataFusion.
+//! type into another. Below them is a file per family: integers, floats, numeric, dates, intervals, json, arrays, bit
+//! strings and pgvector's vectors. `arrow.rs` (with the feature `server`) maps types and values to Arrow for DataFusion.
 
 pub mod array;
 #[cfg(feature = "server")]
 pub mod arrow;
 pub mod binary;
+pub mod bits;
 pub mod cast;
 pub mod datetime;
 pub mod float;
+pub mod halfvec;
 pub mod integer;
 pub mod interval;
 pub mod json;
@@ -19,6 +21,9 @@ pub mod names;
 pub mod numeric;
 pub mod text;
 pub mod vector;
+
+pub use bits::Bits;
+pub use half::f16;
 
 /// A SQL type with its modifier, if it has one.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
@@ -47,6 +52,12 @@ pub enum Type {
     Jsonb,
     /// pgvector's `vector(dimensions)`; `None` takes any dimension up to 16,000.
     Vector(Option<u16>),
+    /// pgvector's `halfvec(dimensions)`; `None` takes any dimension up to 16,000.
+    Halfvec(Option<u16>),
+    /// `bit(n)`; `None`, which no column has, is any length.
+    Bit(Option<u32>),
+    /// `bit varying(n)`
+    Varbit(Option<u32>),
     Array(Box<Type>),
     /// The catalogue's own types; not for user columns.
     Oid,
@@ -82,6 +93,8 @@ pub enum Value {
     /// Text in PostgreSQL's normalised jsonb form.
     Jsonb(String),
     Vector(Vec<f32>),
+    Halfvec(Vec<f16>),
+    Bits(Bits),
     /// One-dimensional.
     Array(Vec<Value>),
     Oid(u32),
@@ -104,8 +117,23 @@ pub struct Interval {
 
 /// Most dimensions of a `vector` (pgvector's VECTOR_MAX_DIM).
 pub const VECTOR_DIMENSIONS_MAX: usize = 16_000;
-/// Most dimensions an hnsw index takes (pgvector's HNSW_MAX_DIM).
+/// Most dimensions of a `vector` that an hnsw index takes (pgvector's HNSW_MAX_DIM).
 pub const HNSW_DIMENSIONS_MAX: usize = 2_000;
+
+/// Most bits of a `bit(n)` that an hnsw index takes; longer ones are kept in the row.
+pub const BIT_DIMENSIONS_MAX: u32 = 64_000;
+
+impl Type {
+    /// Whether cells of a column live in slot-addressed vector segments instead of in the row: they all have one
+    /// size, and an index may want them.
+    pub fn is_slot_vector(&self) -> bool {
+        match self {
+            Type::Vector(dimensions) | Type::Halfvec(dimensions) => dimensions.is_some(),
+            Type::Bit(length) => length.is_some_and(|length| length <= BIT_DIMENSIONS_MAX),
+            _ => false,
+        }
+    }
+}
 
 /// `From` for the types that a variant is made of and nothing else is.
 macro_rules! value_from {
@@ -120,7 +148,7 @@ macro_rules! value_from {
 
 value_from! {
     bool => Bool, i16 => Int2, i32 => Int4, i64 => Int8, u32 => Oid, f32 => Float4, f64 => Float8, String => Text,
-    Numeric => Numeric, Interval => Interval, Vec<Value> => Array,
+    Numeric => Numeric, Interval => Interval, Vec<Value> => Array, Bits => Bits,
 }
 
 impl From<&str> for Value {

@@ -6,12 +6,17 @@
 use std::fmt;
 
 use crate::error::{Error, Result, SqlState};
-use crate::types::{Type, vector};
+use crate::types::vector::Kind;
+use crate::types::{Type, bits, vector};
 
 /// `vector`.
 pub const VECTOR_OID: u32 = 16_388;
 /// `vector[]`.
 pub const VECTOR_ARRAY_OID: u32 = 16_393;
+/// `halfvec`.
+pub const HALFVEC_OID: u32 = 16_389;
+/// `halfvec[]`.
+pub const HALFVEC_ARRAY_OID: u32 = 16_394;
 /// What PostgreSQL calls the type of a literal whose type is not known yet; parameters may be declared so.
 pub const UNKNOWN_OID: u32 = 705;
 
@@ -72,18 +77,17 @@ pub const ENTRIES: &[(Type, Entry)] = &[
     (Type::Numeric(None), entry(1700, 1231, "numeric", "numeric", -1, 'N')),
     (Type::Uuid, entry(2950, 2951, "uuid", "uuid", 16, 'U')),
     (Type::Jsonb, entry(3802, 3807, "jsonb", "jsonb", -1, 'U')),
+    (Type::Bit(None), entry(1560, 1561, "bit", "bit", -1, 'V')),
+    (Type::Varbit(None), entry(1562, 1563, "varbit", "bit varying", -1, 'V')),
     (Type::Vector(None), entry(VECTOR_OID, VECTOR_ARRAY_OID, "vector", "vector", -1, 'U')),
+    (Type::Halfvec(None), entry(HALFVEC_OID, HALFVEC_ARRAY_OID, "halfvec", "halfvec", -1, 'U')),
 ];
 
 /// Names that are types in PostgreSQL or pgvector and not here, so that they are refused by name instead of unknown.
 const UNSUPPORTED: &[&str] = &[
-    "bit",
-    "bit varying",
-    "varbit",
     "box",
     "cidr",
     "circle",
-    "halfvec",
     "hstore",
     "inet",
     "int4range",
@@ -120,6 +124,9 @@ impl Type {
             Type::Varchar(_) => Type::Varchar(None),
             Type::Bpchar(_) => Type::Bpchar(None),
             Type::Vector(_) => Type::Vector(None),
+            Type::Halfvec(_) => Type::Halfvec(None),
+            Type::Bit(_) => Type::Bit(None),
+            Type::Varbit(_) => Type::Varbit(None),
             other => other.clone(),
         };
         let found = ENTRIES.iter().find(|(ty, _)| *ty == bare);
@@ -146,7 +153,8 @@ impl Type {
                 (i32::from(*precision) << 16 | i32::from(*scale) & 0x7ff) + HEADER_BYTES
             }
             Type::Varchar(Some(n)) | Type::Bpchar(Some(n)) => *n as i32 + HEADER_BYTES,
-            Type::Vector(Some(dimensions)) => i32::from(*dimensions),
+            Type::Vector(Some(dimensions)) | Type::Halfvec(Some(dimensions)) => i32::from(*dimensions),
+            Type::Bit(Some(length)) | Type::Varbit(Some(length)) => *length as i32,
             _ => -1,
         }
     }
@@ -183,7 +191,19 @@ impl Type {
             Type::Varchar(_) => Type::Varchar(None),
             Type::Bpchar(_) => Type::Bpchar(None),
             Type::Vector(_) => Type::Vector(None),
+            Type::Halfvec(_) => Type::Halfvec(None),
+            Type::Bit(_) => Type::Bit(None),
+            Type::Varbit(_) => Type::Varbit(None),
             other => other.clone(),
+        }
+    }
+
+    /// Whether it is one of pgvector's own types, which live in its schema.
+    pub fn is_pgvectors(&self) -> bool {
+        match self {
+            Type::Array(item) => item.is_pgvectors(),
+            Type::Vector(_) | Type::Halfvec(_) => true,
+            _ => false,
         }
     }
 
@@ -213,6 +233,9 @@ impl Type {
             Type::Varchar(_) if plain > 0 => Type::Varchar(Some(plain as u32)),
             Type::Bpchar(_) if plain > 0 => Type::Bpchar(Some(plain as u32)),
             Type::Vector(_) if typmod > 0 => Type::Vector(u16::try_from(typmod).ok()),
+            Type::Halfvec(_) if typmod > 0 => Type::Halfvec(u16::try_from(typmod).ok()),
+            Type::Bit(_) if typmod > 0 => Type::Bit(u32::try_from(typmod).ok()),
+            Type::Varbit(_) if typmod > 0 => Type::Varbit(u32::try_from(typmod).ok()),
             other => other,
         }
     }
@@ -243,6 +266,11 @@ impl Type {
             "numeric" | "decimal" | "dec" => return numeric(modifiers),
             "float" => return float(modifiers),
             "vector" => return vector::typmod_in(modifiers),
+            "halfvec" => return Ok(Type::Halfvec(Kind::Halfvec.typmod_in(modifiers)?)),
+            // In quotes it is the type of any length, as `"char"` is another type than char.
+            "bit" if quoted && modifiers.is_empty() => Type::Bit(None),
+            "bit" => return Ok(Type::Bit(Some(bits::typmod_in(modifiers, "bit")?.unwrap_or(1)))),
+            "varbit" | "bit varying" => return Ok(Type::Varbit(bits::typmod_in(modifiers, "varbit")?)),
             "time" | "time without time zone" => return with_precision(Type::Time, "time", modifiers),
             "timestamp" | "timestamp without time zone" => {
                 return with_precision(Type::Timestamp, "timestamp", modifiers);
@@ -288,9 +316,12 @@ impl fmt::Display for Type {
             Type::Array(item) => write!(f, "{item}[]"),
             // Blank-padded without a length is not "character", which would mean one character.
             Type::Bpchar(None) => f.write_str("bpchar"),
-            Type::Varchar(Some(n)) | Type::Bpchar(Some(n)) => write!(f, "{}({n})", self.entry().sql),
+            Type::Varchar(Some(n)) | Type::Bpchar(Some(n)) | Type::Bit(Some(n)) | Type::Varbit(Some(n)) => {
+                write!(f, "{}({n})", self.entry().sql)
+            }
             Type::Numeric(Some((precision, scale))) => write!(f, "numeric({precision},{scale})"),
             Type::Vector(Some(dimensions)) => write!(f, "vector({dimensions})"),
+            Type::Halfvec(Some(dimensions)) => write!(f, "halfvec({dimensions})"),
             _ => f.write_str(self.entry().sql),
         }
     }
@@ -436,8 +467,11 @@ mod tests {
             let array = Type::Array(Box::new(ty.clone()));
             assert_eq!(Type::from_oid(entry.array_oid).as_ref(), Some(&array));
             assert_eq!(Type::from_name(&array.catalog_name()).unwrap().oid(), array.oid());
-            assert_eq!(Type::from_name(&ty.to_string()).unwrap(), *ty, "{ty}");
-            assert_eq!(Type::from_name(&array.to_string()).unwrap(), array, "{array}");
+            // `bit` alone is bit(1); the type of any length is written in quotes.
+            let quoted =
+                |name: String| if entry.name == "bit" { name.replacen("bit", "\"bit\"", 1) } else { name };
+            assert_eq!(Type::from_name(&quoted(ty.to_string())).unwrap(), *ty, "{ty}");
+            assert_eq!(Type::from_name(&quoted(array.to_string())).unwrap(), array, "{array}");
         }
     }
 
@@ -449,6 +483,9 @@ mod tests {
             "character(7)",
             "vector(384)",
             "vector(3)[]",
+            "halfvec(4000)",
+            "bit(3)",
+            "bit varying(64)[]",
             "numeric(38,0)",
         ] {
             let ty = Type::from_name(text).unwrap();
@@ -473,6 +510,9 @@ mod tests {
         same("double  precision [] ", Type::Array(Box::new(Type::Float8)));
         same("integer ARRAY", Type::Array(Box::new(Type::Int4)));
         same("float(24)", Type::Float4);
+        same("bit", Type::Bit(Some(1)));
+        same("varbit(7)", Type::Varbit(Some(7)));
+        same("public.halfvec(3)", Type::Halfvec(Some(3)));
     }
 
     #[test]

@@ -4,7 +4,9 @@
 //! without going through a `Value`: [`super::integer`], [`super::float`], [`super::datetime`], [`super::vector`].
 
 use crate::error::{Error, Result, SqlState};
-use crate::types::{Type, Value, array, cast, datetime, float, integer, interval, json, numeric, vector};
+use crate::types::{
+    Type, Value, array, bits, cast, datetime, float, halfvec, integer, interval, json, numeric, vector,
+};
 
 /// White space as C's isspace() knows it.
 pub fn is_space(c: char) -> bool {
@@ -49,6 +51,8 @@ pub fn print_in_zone(value: &Value, offset_seconds: i32, out: &mut Vec<u8>) {
         Value::Interval(value) => interval::print(*value, out),
         Value::Uuid(bytes) => print_uuid(bytes, out),
         Value::Vector(values) => vector::print(values, out),
+        Value::Halfvec(values) => halfvec::print(values, out),
+        Value::Bits(value) => bits::print(value, out),
         Value::Array(items) => {
             let item = |item: &Value, out: &mut Vec<u8>| {
                 print_in_zone(item, offset_seconds, out);
@@ -104,6 +108,12 @@ pub fn parse_in_zone(ty: &Type, text: &str, offset_seconds: i32) -> Result<Value
             vector::check_expected(*dimensions, values.len())?;
             Value::Vector(values)
         }
+        Type::Halfvec(dimensions) => {
+            let values = halfvec::parse(text)?;
+            vector::check_expected(*dimensions, values.len())?;
+            Value::Halfvec(values)
+        }
+        Type::Bit(_) | Type::Varbit(_) => Value::Bits(bits::parse(text)?.fit(ty, false)?),
         Type::Array(item) => {
             let items = array::parse(text)?.into_iter().map(|part| match part {
                 None => Ok(Value::Null),
@@ -263,6 +273,10 @@ mod tests {
             ("json", "{ \"a\" : 1.0 }"),
             ("jsonb", "{\"a\": 1.0}"),
             ("vector(3)", "[1,0.5,-2e+20]"),
+            ("halfvec(3)", "[1,0.5,-65504]"),
+            ("bit(3)", "101"),
+            ("bit varying(9)", "10"),
+            ("bit(2)[]", "{10,01}"),
             ("integer[]", "{1,NULL,-3}"),
             ("text[]", "{a,\"b,c\",NULL,\"\"}"),
             ("timestamp[]", "{\"2024-02-29 12:00:00\"}"),

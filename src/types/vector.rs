@@ -20,25 +20,85 @@ pub fn norm(values: &[f32]) -> f64 {
     sums.iter().sum::<f64>().sqrt()
 }
 
+/// Which of pgvector's dense types: their limits are the same, their messages name them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Vector,
+    Halfvec,
+}
+
+impl Kind {
+    pub const fn name(self) -> &'static str {
+        match self {
+            Kind::Vector => "vector",
+            Kind::Halfvec => "halfvec",
+        }
+    }
+
+    /// The dimensions in `vector(n)`.
+    pub fn typmod_in(self, modifiers: &[i64]) -> Result<Option<u16>> {
+        let name = self.name();
+        let refused = |message: String| Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, message));
+        match *modifiers {
+            [] => Ok(None),
+            [n] if n < 1 => refused(format!("dimensions for type {name} must be at least 1")),
+            [n] if n > VECTOR_DIMENSIONS_MAX as i64 => {
+                refused(format!("dimensions for type {name} cannot exceed {VECTOR_DIMENSIONS_MAX}"))
+            }
+            [n] => Ok(Some(n as u16)),
+            _ => refused("invalid type modifier".into()),
+        }
+    }
+
+    /// NaN and infinity are no elements (22000).
+    pub fn check_element(self, value: f32) -> Result<()> {
+        if value.is_finite() {
+            return Ok(());
+        }
+        let what = if value.is_nan() { "NaN" } else { "infinite value" };
+        Err(Error::new(SqlState::DATA_EXCEPTION, format!("{what} not allowed in {}", self.name())))
+    }
+
+    /// At least one dimension (22000) and at most 16,000 (54000).
+    pub fn check_dimensions(self, dimensions: usize) -> Result<()> {
+        let name = self.name();
+        match dimensions {
+            0 => {
+                let message = format!("{name} must have at least 1 dimension");
+                Err(Error::new(SqlState::DATA_EXCEPTION, message))
+            }
+            n if n > VECTOR_DIMENSIONS_MAX => {
+                let message = format!("{name} cannot have more than {VECTOR_DIMENSIONS_MAX} dimensions");
+                Err(Error::new(SqlState::PROGRAM_LIMIT_EXCEEDED, message))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Operators take two vectors of one dimension (22000).
+    pub fn check_same(self, left: usize, right: usize) -> Result<()> {
+        if left == right {
+            return Ok(());
+        }
+        let message = format!("different {} dimensions {left} and {right}", self.name());
+        Err(Error::new(SqlState::DATA_EXCEPTION, message))
+    }
+}
+
 /// `vector`, `vector(n)`.
 pub fn typmod_in(modifiers: &[i64]) -> Result<Type> {
-    let refused = |message: String| Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, message));
-    match *modifiers {
-        [] => Ok(Type::Vector(None)),
-        [n] if n < 1 => refused("dimensions for type vector must be at least 1".into()),
-        [n] if n > VECTOR_DIMENSIONS_MAX as i64 => {
-            refused(format!("dimensions for type vector cannot exceed {VECTOR_DIMENSIONS_MAX}"))
-        }
-        [n] => Ok(Type::Vector(Some(n as u16))),
-        _ => refused("invalid type modifier".into()),
-    }
+    Ok(Type::Vector(Kind::Vector.typmod_in(modifiers)?))
 }
 
 /// `[1,2.5,-3e+10]`
 pub fn print(values: &[f32], out: &mut Vec<u8>) {
+    print_elements(values.iter().copied(), out);
+}
+
+pub(super) fn print_elements(values: impl ExactSizeIterator<Item = f32>, out: &mut Vec<u8>) {
     out.reserve(2 + 10 * values.len());
     out.push(b'[');
-    for (i, &value) in values.iter().enumerate() {
+    for (i, value) in values.enumerate() {
         if i > 0 {
             out.push(b',');
         }
@@ -50,51 +110,56 @@ pub fn print(values: &[f32], out: &mut Vec<u8>) {
 /// The inverse of [`print()`], with white space anywhere between the parts.
 pub fn parse(text: &str) -> Result<Vec<f32>> {
     let mut values = Vec::with_capacity(text.len() / 8);
-    parse_into(text, &mut values)?;
+    parse_elements(text, Kind::Vector, &mut values, |value, _| Ok(value))?;
     Ok(values)
 }
 
-/// Appends the values to `values`, which saves COPY an allocation per row. On an error `values` holds a part.
-pub fn parse_into(text: &str, values: &mut Vec<f32>) -> Result<()> {
-    let start = values.len();
+/// Appends elements made by `element` of a finite number and its text. On an error `values` holds a part.
+#[inline(always)]
+pub(super) fn parse_elements<T>(
+    text: &str,
+    kind: Kind,
+    values: &mut Vec<T>,
+    element: impl Fn(f32, &str) -> Result<T>,
+) -> Result<()> {
     let bytes = text.as_bytes();
     let mut at = skip_space(bytes, 0);
     if bytes.get(at) != Some(&b'[') {
-        return Err(invalid(text).detail("Vector contents must start with \"[\"."));
+        return Err(invalid(text, kind).detail("Vector contents must start with \"[\"."));
     }
     at = skip_space(bytes, at + 1);
     if bytes.get(at) == Some(&b']') {
-        return Err(no_dimension());
+        return kind.check_dimensions(0);
     }
     loop {
-        if values.len() - start == VECTOR_DIMENSIONS_MAX {
-            return Err(too_many_dimensions());
+        if values.len() == VECTOR_DIMENSIONS_MAX {
+            return kind.check_dimensions(VECTOR_DIMENSIONS_MAX + 1);
         }
         at = skip_space(bytes, at);
         let end = token_end(bytes, at);
-        values.push(element(text, &text[at..end])?);
+        let token = &text[at..end];
+        values.push(element(number(text, token, kind)?, token)?);
         at = skip_space(bytes, end);
         match bytes.get(at) {
             Some(b',') => at += 1,
             Some(b']') => break,
-            _ => return Err(invalid(text)),
+            _ => return Err(invalid(text, kind)),
         }
     }
     match skip_space(bytes, at + 1) == bytes.len() {
         true => Ok(()),
-        false => Err(invalid(text).detail("Junk after closing right brace.")),
+        false => Err(invalid(text, kind).detail("Junk after closing right brace.")),
     }
 }
 
-fn element(text: &str, token: &str) -> Result<f32> {
-    let value: f32 = token.parse().map_err(|_| invalid(text))?;
+fn number(text: &str, token: &str, kind: Kind) -> Result<f32> {
+    let value: f32 = token.parse().map_err(|_| invalid(text, kind))?;
     if !value.is_finite() {
         let spelled_out = token.trim_start_matches(['+', '-']).starts_with(|c: char| c.is_ascii_alphabetic());
         if value.is_infinite() && !spelled_out {
-            let message = format!("\"{token}\" is out of range for type vector");
-            return Err(Error::new(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, message));
+            return Err(out_of_range(token, kind));
         }
-        check_element(value)?;
+        kind.check_element(value)?;
     }
     Ok(value)
 }
@@ -113,38 +178,14 @@ fn token_end(bytes: &[u8], at: usize) -> usize {
     at + bytes[at..].iter().position(ends).unwrap_or(bytes.len() - at)
 }
 
-fn invalid(text: &str) -> Error {
-    let message = format!("invalid input syntax for type vector: \"{text}\"");
+fn invalid(text: &str, kind: Kind) -> Error {
+    let message = format!("invalid input syntax for type {}: \"{text}\"", kind.name());
     Error::new(SqlState::INVALID_TEXT_REPRESENTATION, message)
 }
 
-fn no_dimension() -> Error {
-    Error::new(SqlState::DATA_EXCEPTION, "vector must have at least 1 dimension")
-}
-
-fn too_many_dimensions() -> Error {
-    let message = format!("vector cannot have more than {VECTOR_DIMENSIONS_MAX} dimensions");
-    Error::new(SqlState::PROGRAM_LIMIT_EXCEEDED, message)
-}
-
-/// NaN and infinity are no elements (22000).
-pub fn check_element(value: f32) -> Result<()> {
-    if value.is_nan() {
-        return Err(Error::new(SqlState::DATA_EXCEPTION, "NaN not allowed in vector"));
-    }
-    if value.is_infinite() {
-        return Err(Error::new(SqlState::DATA_EXCEPTION, "infinite value not allowed in vector"));
-    }
-    Ok(())
-}
-
-/// A vector has at least one dimension (22000) and at most 16,000 (54000).
-pub fn check_dimensions(dimensions: usize) -> Result<()> {
-    match dimensions {
-        0 => Err(no_dimension()),
-        n if n > VECTOR_DIMENSIONS_MAX => Err(too_many_dimensions()),
-        _ => Ok(()),
-    }
+pub(super) fn out_of_range(token: &str, kind: Kind) -> Error {
+    let message = format!("\"{token}\" is out of range for type {}", kind.name());
+    Error::new(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, message)
 }
 
 /// `vector(n)` takes n dimensions only (22000).
@@ -156,22 +197,6 @@ pub fn check_expected(expected: Option<u16>, dimensions: usize) -> Result<()> {
         }
         _ => Ok(()),
     }
-}
-
-/// Operators take two vectors of one dimension (22000).
-pub fn check_same(left: usize, right: usize) -> Result<()> {
-    if left == right {
-        return Ok(());
-    }
-    let message = format!("different vector dimensions {left} and {right}");
-    Err(Error::new(SqlState::DATA_EXCEPTION, message))
-}
-
-/// All of a vector that arrives as numbers rather than text.
-pub fn check(values: &[f32], expected: Option<u16>) -> Result<()> {
-    check_dimensions(values.len())?;
-    values.iter().try_for_each(|&value| check_element(value))?;
-    check_expected(expected, values.len())
 }
 
 #[cfg(test)]

@@ -6,8 +6,10 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 
+use crate::distance::Element;
 use crate::error::{Error, Result};
 use crate::fs::Fs;
+use crate::types::halfvec;
 use crate::types::vector::norm;
 use crate::vectors::segment::{GROUP_SLOTS, Layout, Segment, slot_sum};
 use crate::vectors::{SEGMENT_SLOTS, View};
@@ -26,21 +28,26 @@ pub struct Column {
 
 impl Column {
     /// A column without rows. Makes the folder, not yet a file.
-    pub fn create(fs: Arc<dyn Fs>, dir: &Path, column: u32, dimensions: usize) -> Result<Column> {
+    pub fn create(
+        fs: Arc<dyn Fs>,
+        dir: &Path,
+        column: u32,
+        (element, dimensions): (Element, usize),
+    ) -> Result<Column> {
         fs.create_dir_all(dir)?;
         Ok(Column {
             fs,
             dir: dir.to_path_buf(),
             column,
-            layout: Layout::new(dimensions),
+            layout: Layout::new(element, dimensions),
             segments: ArcSwap::from_pointee(Vec::new()),
             growth: Mutex::new(()),
         })
     }
 
     /// The column as its files hold it; none are fine. Leftovers of a crash while a segment was made are removed.
-    pub fn open(fs: Arc<dyn Fs>, dir: &Path, column: u32, dimensions: usize) -> Result<Column> {
-        let opened = Column::create(fs, dir, column, dimensions)?;
+    pub fn open(fs: Arc<dyn Fs>, dir: &Path, column: u32, shape: (Element, usize)) -> Result<Column> {
+        let opened = Column::create(fs, dir, column, shape)?;
         let mut numbers = Vec::new();
         for name in opened.fs.list(dir)? {
             match opened.segment_number(&name) {
@@ -66,6 +73,10 @@ impl Column {
         Ok(opened)
     }
 
+    pub fn element(&self) -> Element {
+        self.layout.element
+    }
+
     pub fn dimensions(&self) -> usize {
         self.layout.dimensions
     }
@@ -89,19 +100,9 @@ impl Column {
         Ok(())
     }
 
-    /// Writes one slot that was reserved. Not durable before [`Column::sync`].
-    pub fn write(&self, slot: u32, vector: Option<&[f32]>) -> Result<()> {
-        match vector {
-            None => self.write_run(slot, &[None]),
-            Some(vector) => {
-                let bytes: Vec<u8> = vector.iter().flat_map(|x| x.to_le_bytes()).collect();
-                self.write_run(slot, &[Some(&bytes)])
-            }
-        }
-    }
-
-    /// Writes consecutive slots from `first` on; vectors are little-endian bytes, as the log has them. Much cheaper
-    /// than one at a time: three system calls for each 256 slots.
+    /// Writes consecutive slots from `first` on, which were reserved; vectors are little-endian bytes, as the log has
+    /// them. Not durable before [`Column::sync`]. Many at once are much cheaper than one at a time: three system calls
+    /// for each 256 slots.
     pub fn write_run(&self, first: u32, vectors: &[Option<&[u8]>]) -> Result<()> {
         let segments = self.segments.load();
         let mut slot = first;
@@ -118,7 +119,7 @@ impl Column {
 
     /// Writes slots that lie in one group.
     fn write_group(&self, segments: &[Arc<Segment>], first: u32, vectors: &[Option<&[u8]>]) -> Result<()> {
-        let stride = 4 * self.layout.dimensions;
+        let stride = self.layout.stride;
         let mut bytes = vec![0; vectors.len() * stride];
         let mut norms = Vec::with_capacity(vectors.len());
         let mut sums = Vec::with_capacity(vectors.len());
@@ -128,7 +129,7 @@ impl Column {
                 None => f32::NAN,
                 Some(vector) => {
                     place.copy_from_slice(vector);
-                    norm_of(vector)
+                    norm_of(self.layout, vector)
                 }
             };
             sums.push(slot_sum(first + i as u32, norm, place));
@@ -139,7 +140,7 @@ impl Column {
     }
 
     pub fn view(&self) -> View {
-        View::new(self.layout.dimensions, self.segments.load_full())
+        View::new(self.layout.element, self.layout.dimensions, self.segments.load_full())
     }
 
     /// Makes everything written before this call durable.
@@ -189,9 +190,16 @@ impl Column {
     }
 }
 
-fn norm_of(bytes: &[u8]) -> f32 {
-    let values: Vec<f32> = bytes.as_chunks::<4>().0.iter().map(|chunk| f32::from_le_bytes(*chunk)).collect();
-    norm(&values) as f32
+fn norm_of(layout: Layout, bytes: &[u8]) -> f32 {
+    match layout.element {
+        Element::F32 => {
+            let chunks = bytes.as_chunks::<4>().0;
+            let values: Vec<f32> = chunks.iter().map(|chunk| f32::from_le_bytes(*chunk)).collect();
+            norm(&values) as f32
+        }
+        Element::F16 => norm(&halfvec::to_vector(&halfvec::from_bytes(bytes))) as f32,
+        Element::Bit => layout.element.read(bytes, layout.dimensions).norm() as f32,
+    }
 }
 
 #[cfg(test)]
@@ -205,6 +213,7 @@ mod tests {
     use crate::fs::{MemoryFs, OpenMode};
 
     const DIMENSIONS: usize = 5;
+    const SHAPE: (Element, usize) = (Element::F32, DIMENSIONS);
 
     fn vector(seed: u32) -> Vec<f32> {
         (0..DIMENSIONS as u32)
@@ -216,13 +225,18 @@ mod tests {
         Path::new("/tables/7")
     }
 
+    fn write(column: &Column, slot: u32, vector: Option<&[f32]>) {
+        let bytes: Option<Vec<u8>> = vector.map(|v| v.iter().flat_map(|x| x.to_le_bytes()).collect());
+        column.write_run(slot, &[bytes.as_deref()]).unwrap();
+    }
+
     fn agree(column: &Column, model: &BTreeMap<u32, Option<Vec<f32>>>) {
         let view = column.view();
         for (&slot, expected) in model {
             view.verify(slot).unwrap();
             match expected {
                 Some(vector) => {
-                    assert_eq!(view.get(slot), vector.as_slice());
+                    assert_eq!(view.get(slot), vector.into());
                     assert_eq!(view.norm(slot), norm(vector) as f32);
                 }
                 None => assert!(view.is_null(slot)),
@@ -233,19 +247,19 @@ mod tests {
     #[test]
     fn holds_what_was_written_across_segments_and_reopening() {
         let fs: Arc<dyn Fs> = Arc::new(MemoryFs::new());
-        let column = Column::create(fs.clone(), dir(), 3, DIMENSIONS).unwrap();
+        let column = Column::create(fs.clone(), dir(), 3, SHAPE).unwrap();
         let mut model = BTreeMap::new();
         let slots = (0..600).chain(65_530..65_550).chain([131_071, 131_072]);
         for slot in slots {
             let value = (slot % 7 != 0).then(|| vector(slot));
             column.reserve(slot + 1).unwrap();
-            column.write(slot, value.as_deref()).unwrap();
+            write(&column, slot, value.as_deref());
             model.insert(slot, value);
         }
         agree(&column, &model);
         column.check(model.keys().copied()).unwrap();
         column.sync().unwrap();
-        let reopened = Column::open(fs, dir(), 3, DIMENSIONS).unwrap();
+        let reopened = Column::open(fs, dir(), 3, SHAPE).unwrap();
         agree(&reopened, &model);
         assert_eq!(reopened.bytes_on_disk(), column.bytes_on_disk());
     }
@@ -253,7 +267,7 @@ mod tests {
     #[test]
     fn runs_equal_single_writes() {
         let fs: Arc<dyn Fs> = Arc::new(MemoryFs::new());
-        let column = Column::create(fs, dir(), 0, DIMENSIONS).unwrap();
+        let column = Column::create(fs, dir(), 0, SHAPE).unwrap();
         let bytes: Vec<Option<Vec<u8>>> = (0..1000u32)
             .map(|slot| (slot % 5 != 0).then(|| vector(slot).iter().flat_map(|x| x.to_le_bytes()).collect()))
             .collect();
@@ -266,9 +280,35 @@ mod tests {
     }
 
     #[test]
+    fn halves_and_bits_take_less_room_and_come_back() {
+        let fs: Arc<dyn Fs> = Arc::new(MemoryFs::new());
+        for (number, shape) in
+            [(Element::F16, 7), (Element::Bit, 21), (Element::Bit, 3)].into_iter().enumerate()
+        {
+            let column = Column::create(fs.clone(), dir(), number as u32, shape).unwrap();
+            let stride = shape.0.bytes(shape.1);
+            column.reserve(1_000).unwrap();
+            assert_eq!(column.bytes_on_disk(), 4096 + 4 * 256 * (stride as u64 + 8));
+            let cells: Vec<Vec<u8>> = (0..1_000u32)
+                .map(|slot| (0..stride as u32).map(|at| (slot * 31 + at * 7) as u8 & 0x3F).collect())
+                .collect();
+            let run: Vec<Option<&[u8]>> = cells.iter().map(|cell| Some(&cell[..])).collect();
+            column.write_run(0, &run).unwrap();
+            column.check(0..1_000).unwrap();
+            let view = Column::open(fs.clone(), dir(), number as u32, shape).unwrap().view();
+            for slot in 0..1_000u32 {
+                assert_eq!(view.bytes(slot), cells[slot as usize]);
+                assert_eq!(view.norm(slot), view.get(slot).norm() as f32, "{shape:?}");
+            }
+            let other = Column::open(fs.clone(), dir(), number as u32, (Element::F32, shape.1));
+            assert!(other.is_err());
+        }
+    }
+
+    #[test]
     fn a_small_table_is_small() {
         let fs: Arc<dyn Fs> = Arc::new(MemoryFs::new());
-        let column = Column::create(fs, dir(), 0, 384).unwrap();
+        let column = Column::create(fs, dir(), 0, (Element::F32, 384)).unwrap();
         assert_eq!(column.bytes_on_disk(), 0);
         column.reserve(10).unwrap();
         assert_eq!(column.bytes_on_disk(), 4096 + 1024 * 386);
@@ -279,26 +319,26 @@ mod tests {
     #[test]
     fn synced_vectors_survive_a_crash_and_others_do_no_harm() {
         let fs = MemoryFs::new();
-        let column = Column::create(Arc::new(fs.clone()), dir(), 0, DIMENSIONS).unwrap();
+        let column = Column::create(Arc::new(fs.clone()), dir(), 0, SHAPE).unwrap();
         column.reserve(400).unwrap();
-        column.write(1, Some(&vector(1))).unwrap();
+        write(&column, 1, Some(&vector(1)));
         column.sync().unwrap();
-        column.write(300, Some(&vector(300))).unwrap();
-        let after = Column::open(Arc::new(fs.crash(9)), dir(), 0, DIMENSIONS).unwrap();
+        write(&column, 300, Some(&vector(300)));
+        let after = Column::open(Arc::new(fs.crash(9)), dir(), 0, SHAPE).unwrap();
         agree(&after, &BTreeMap::from([(1, Some(vector(1)))]));
         // The log brings the other back.
         after.reserve(400).unwrap();
-        after.write(300, Some(&vector(300))).unwrap();
+        write(&after, 300, Some(&vector(300)));
         agree(&after, &BTreeMap::from([(1, Some(vector(1))), (300, Some(vector(300)))]));
     }
 
     #[test]
     fn damage_is_found_and_named() {
         let fs: Arc<dyn Fs> = Arc::new(MemoryFs::new());
-        let column = Column::create(fs.clone(), dir(), 2, DIMENSIONS).unwrap();
+        let column = Column::create(fs.clone(), dir(), 2, SHAPE).unwrap();
         column.reserve(10).unwrap();
         for slot in 0..10 {
-            column.write(slot, Some(&vector(slot))).unwrap();
+            write(&column, slot, Some(&vector(slot)));
         }
         let path = dir().join("2.0.vec");
         let file = fs.open(&path, OpenMode::ReadWrite).unwrap();
@@ -311,20 +351,23 @@ mod tests {
         let damaged_header = |bytes: &[u8], offset, dimensions| {
             let file = fs.open(&path, OpenMode::ReadWrite).unwrap();
             file.write_all_at(bytes, offset).unwrap();
-            Column::open(fs.clone(), dir(), 2, dimensions).err().map(|e| e.message().to_string()).unwrap()
+            Column::open(fs.clone(), dir(), 2, (Element::F32, dimensions))
+                .err()
+                .map(|e| e.message().to_string())
+                .unwrap()
         };
         let message = damaged_header(&[], 0, 6);
         assert!(message.contains("expected dimensions 6, found dimensions 5"), "{message}");
         assert!(damaged_header(b"X", 0, DIMENSIONS).contains("a vector segment"));
         file.truncate(100).unwrap();
-        assert!(Column::open(fs, dir(), 2, DIMENSIONS).is_err());
+        assert!(Column::open(fs, dir(), 2, SHAPE).is_err());
     }
 
     #[test]
     #[should_panic(expected = "never reserved")]
     fn a_slot_without_space_is_a_broken_invariant() {
         let fs: Arc<dyn Fs> = Arc::new(MemoryFs::new());
-        let column = Column::create(fs, dir(), 0, DIMENSIONS).unwrap();
+        let column = Column::create(fs, dir(), 0, SHAPE).unwrap();
         column.reserve(1).unwrap();
         column.view().get(256);
     }

@@ -1,18 +1,19 @@
 //! One segment: the file of 65,536 consecutive slots.
 //!
 //! ```text
-//!   0        4,096                                   one group = 1,024 * (dimensions + 2) bytes
+//!   0        4,096                                   one group = 256 * (bytes of a vector + 8) bytes
 //!   +--------+-----------------------------+---------+--------+---------------------------
 //!   | header | vectors of slots 0..256     | 256     | 256    | vectors of slots 256..512   ...
-//!   |        | f32 each, little-endian     | norms   | sums   |
+//!   |        | little-endian               | norms   | sums   |
 //!   +--------+-----------------------------+---------+--------+---------------------------
 //!
-//!   header:  0  magic "HITHRVEC"     norm:  f32, |vector|; NaN when the slot's vector is NULL (its
-//!            8  format version u32          bytes are then zero)
+//!   header:  0  magic "HITHRVEC"     norm:  f32, |vector|, of bits how many are set; NaN when the
+//!            8  format version u32          slot's vector is NULL (its bytes are then zero)
 //!           12  column u32           sum:   crc32c over slot u32, norm, vector
 //!           16  dimensions u32
-//!           20  segment number u32
-//!           24  crc32c of the 24 bytes before
+//!           20  element u32: f32, f16 or bit (eight to a byte, the first highest)
+//!           24  segment number u32
+//!           28  crc32c of the 28 bytes before
 //! ```
 //!
 //! Groups keep a small table small (384 dimensions: 395 KB for 256 rows) while each group holds everything about
@@ -26,15 +27,16 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
+use crate::distance::Element;
 use crate::error::{Error, Result};
 use crate::fs::{File, Fs, Map, OpenMode};
 use crate::vectors::SEGMENT_SLOTS;
 
 const MAGIC: &[u8; 8] = b"HITHRVEC";
-const FORMAT_VERSION: u32 = 1;
+const FORMAT_VERSION: u32 = 2;
 const HEADER_BYTES: u64 = 4096;
 /// Bytes of the header that its checksum covers.
-const HEADER_SUMMED: usize = 24;
+const HEADER_SUMMED: usize = 28;
 
 /// Slots whose vectors, norms and sums lie together.
 pub(super) const GROUP_SLOTS: u32 = 256;
@@ -44,21 +46,27 @@ const GROWTH_BYTES_MAX: u64 = 4 << 20;
 const _: () = assert!(SEGMENT_SLOTS.is_multiple_of(GROUP_SLOTS));
 const _: () = assert!(cfg!(target_endian = "little"), "vectors are read in place, little-endian");
 
-/// Byte offsets within a segment, from the dimension alone.
+/// Byte offsets within a segment, from the element and the dimension alone.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Layout {
+    pub element: Element,
     pub dimensions: usize,
+    /// Bytes of a vector.
+    pub stride: usize,
     group_bytes: u64,
     norms_offset: u64,
     sums_offset: u64,
 }
 
 impl Layout {
-    pub fn new(dimensions: usize) -> Layout {
-        let vectors = u64::from(GROUP_SLOTS) * 4 * dimensions as u64;
+    pub fn new(element: Element, dimensions: usize) -> Layout {
+        let stride = element.bytes(dimensions);
+        let vectors = u64::from(GROUP_SLOTS) * stride as u64;
         let side = u64::from(GROUP_SLOTS) * 4;
         Layout {
+            element,
             dimensions,
+            stride,
             group_bytes: vectors + 2 * side,
             norms_offset: vectors,
             sums_offset: vectors + side,
@@ -72,7 +80,7 @@ impl Layout {
     /// Where the vector of the segment's slot number `place` begins.
     #[inline(always)]
     pub fn vector(&self, place: u32) -> u64 {
-        self.group(place) + u64::from(place % GROUP_SLOTS) * 4 * self.dimensions as u64
+        self.group(place) + u64::from(place % GROUP_SLOTS) * self.stride as u64
     }
 
     #[inline(always)]
@@ -191,7 +199,7 @@ impl Segment {
         let end = place + slots;
         assert!(end <= self.reserved(), "slots {place}..{end} written, {} reserved", self.reserved());
         assert!(place / GROUP_SLOTS == (end - 1) / GROUP_SLOTS, "slots {place}..{end} cross a group");
-        assert_eq!(vectors.len(), slots as usize * 4 * self.layout.dimensions, "bytes of {slots} vectors");
+        assert_eq!(vectors.len(), slots as usize * self.layout.stride, "bytes of {slots} vectors");
         let norms: Vec<u8> = norms.iter().flat_map(|norm| norm.to_bits().to_le_bytes()).collect();
         let sums: Vec<u8> = sums.iter().flat_map(|sum| sum.to_le_bytes()).collect();
         self.file.write_all_at(vectors, self.layout.vector(place))?;
@@ -215,7 +223,7 @@ impl Segment {
 fn header(column: u32, number: u32, layout: Layout) -> [u8; HEADER_SUMMED + 4] {
     let mut bytes = [0; HEADER_SUMMED + 4];
     bytes[..8].copy_from_slice(MAGIC);
-    let fields = [FORMAT_VERSION, column, layout.dimensions as u32, number];
+    let fields = [FORMAT_VERSION, column, layout.dimensions as u32, layout.element.number(), number];
     for (i, field) in fields.into_iter().enumerate() {
         bytes[8 + 4 * i..12 + 4 * i].copy_from_slice(&field.to_le_bytes());
     }
@@ -243,8 +251,9 @@ fn check_header(file: &dyn File, column: u32, number: u32, layout: Layout) -> Re
         Some(i) if i < 8 => Err(Error::corrupt(path, 0, "a vector segment", format!("{:02x?}", &found[..8]))),
         Some(i) => {
             let field = i / 4 * 4;
-            let name = ["format version", "column", "dimensions", "segment number", "header checksum"]
-                [field / 4 - 2];
+            let name =
+                ["format version", "column", "dimensions", "element", "segment number", "header checksum"]
+                    [field / 4 - 2];
             let value = |bytes: &[u8]| {
                 let word = bytes[field..field + 4].try_into().expect("a word has four bytes");
                 format!("{name} {}", u32::from_le_bytes(word))

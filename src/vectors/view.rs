@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::distance::{Element, Vector};
 use crate::error::{Error, Result};
 use crate::fs::mapped::floats;
 use crate::vectors::SEGMENT_SLOTS;
@@ -14,13 +15,20 @@ use crate::vectors::segment::{Segment, slot_sum};
 /// those that were reserved and written: asking for another is a broken invariant and panics.
 #[derive(Clone)]
 pub struct View {
+    element: Element,
     dimensions: usize,
+    /// Bytes of a vector.
+    stride: usize,
     segments: Arc<Vec<Arc<Segment>>>,
 }
 
 impl View {
-    pub(super) fn new(dimensions: usize, segments: Arc<Vec<Arc<Segment>>>) -> View {
-        View { dimensions, segments }
+    pub(super) fn new(element: Element, dimensions: usize, segments: Arc<Vec<Arc<Segment>>>) -> View {
+        View { element, dimensions, stride: element.bytes(dimensions), segments }
+    }
+
+    pub fn element(&self) -> Element {
+        self.element
     }
 
     pub fn dimensions(&self) -> usize {
@@ -37,11 +45,11 @@ impl View {
 
     /// The vector of `slot`; zeros when it is NULL.
     #[inline(always)]
-    pub fn get(&self, slot: u32) -> &[f32] {
-        floats(self.bytes(slot))
+    pub fn get(&self, slot: u32) -> Vector<'_> {
+        self.element.read(self.bytes(slot), self.dimensions)
     }
 
-    /// |vector|; NaN when the slot is NULL.
+    /// |vector|, of bits how many are set; NaN when the slot is NULL.
     #[inline(always)]
     pub fn norm(&self, slot: u32) -> f32 {
         let (segment, place) = self.locate(slot);
@@ -82,7 +90,7 @@ impl View {
     pub fn bytes(&self, slot: u32) -> &[u8] {
         let (segment, place) = self.locate(slot);
         let offset = segment.layout.vector(place) as usize;
-        &segment.map[offset..offset + 4 * self.dimensions]
+        &segment.map[offset..offset + self.stride]
     }
 
     #[inline(always)]

@@ -160,7 +160,7 @@ pub fn read_rows(txn: &Transaction, table: Oid) -> Result<BTreeMap<i64, Row>> {
         let mut row = snapshot.layout().read(&bytes)?.values()?;
         if row[3] != Value::Null {
             vectors.verify(slot)?;
-            row[3] = Value::Vector(vectors.get(slot).to_vec());
+            row[3] = Value::Vector(vectors.get(slot).as_f32().to_vec());
         }
         let Value::Int8(id) = row[0] else { return Err(Error::internal(format!("id is {:?}", row[0]))) };
         if snapshot.lookup_key(key, &[Value::Int8(id)])? != Some(slot) {

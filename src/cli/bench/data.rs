@@ -161,7 +161,7 @@ impl Data {
     /// The rank of an answer: ascending is nearer.
     fn ranks<'a>(&'a self, metric: Metric, query: &'a [f32]) -> impl Fn(usize) -> f32 + 'a {
         let query = Query::new(metric, query);
-        move |row| query.rank(self.vector(row), norm(self.vector(row)))
+        move |row| query.rank(self.vector(row).into(), norm(self.vector(row)))
     }
 
     /// Exact answers by looking at every row, for all queries, unfiltered and for each filter.
@@ -194,7 +194,8 @@ impl Data {
 
     fn bounds(&self, metric: Metric, index: usize, norms: &[f32]) -> Vec<Bound> {
         let query = Query::new(metric, self.query(index));
-        let ranks: Vec<f32> = (0..self.rows()).map(|row| query.rank(self.vector(row), norms[row])).collect();
+        let ranks: Vec<f32> =
+            (0..self.rows()).map(|row| query.rank(self.vector(row).into(), norms[row])).collect();
         let mut bounds = vec![Bound::of(ranks.clone())];
         for filter in &self.filters {
             let matching = ranks.iter().zip(&filter.rows).filter(|(_, row)| **row);

@@ -196,7 +196,7 @@ impl Bench {
         let start = Instant::now();
         self.control.run(&format!(
             "CREATE INDEX {name} ON {table} USING hnsw (embedding {}) WITH (m = {m}, ef_construction = {ef_construction})",
-            metric.opclass()
+            metric.opclass("vector")
         ))?;
         let seconds = start.elapsed().as_secs_f64();
         progress.end();

@@ -125,7 +125,7 @@ pub fn rows(snapshot: &Snapshot) -> Vec<(i64, String)> {
         };
         if !reader.is_null(2).unwrap() {
             view.verify(slot).unwrap();
-            assert_eq!(view.get(slot)[1..], [1.0, -1.0]);
+            assert_eq!(view.get(slot).as_f32()[1..], [1.0, -1.0]);
         }
         found.push((id, name));
     }

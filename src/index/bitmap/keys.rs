@@ -82,6 +82,9 @@ impl Family {
             | Type::Json
             | Type::Jsonb
             | Type::Vector(_)
+            | Type::Halfvec(_)
+            | Type::Bit(_)
+            | Type::Varbit(_)
             | Type::Array(_)
             | Type::Char => return None,
         })

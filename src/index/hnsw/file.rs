@@ -402,6 +402,8 @@ fn metric_number(metric: Metric) -> u32 {
         Metric::InnerProduct => 1,
         Metric::Cosine => 2,
         Metric::L1 => 3,
+        Metric::Hamming => 4,
+        Metric::Jaccard => 5,
     }
 }
 

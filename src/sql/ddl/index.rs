@@ -4,12 +4,14 @@
 //! name to the catalogue and little else; a unique one adds keys, an hnsw one a graph.
 
 use crate::catalog::{HnswOptions, Index, IndexMethod, IndexMetric, Table};
+use crate::distance::{Element, Metric};
 use crate::error::{Error, Result, SqlState};
+use crate::functions::cells::type_of_element;
 use crate::sql::ddl::names::Namer;
 use crate::sql::response::Response;
 use crate::sql::session::{Session, done};
 use crate::sql::statement::{CreateIndex, IndexColumn, Name, ReindexKind};
-use crate::types::{HNSW_DIMENSIONS_MAX, Type};
+use crate::types::{BIT_DIMENSIONS_MAX, HNSW_DIMENSIONS_MAX, Type};
 
 /// pgvector's ranges and defaults.
 const M: (u16, u16, u16) = (16, 2, 100);
@@ -114,17 +116,7 @@ fn hnsw(create: &CreateIndex, table: &Table, index: &mut Index) -> Result<()> {
         return Err(Error::internal("an index without its column"));
     };
     let (metric, opclass) = operator_class(column, &found.ty)?;
-    match found.ty {
-        Type::Vector(None) => {
-            return Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, "column does not have dimensions"));
-        }
-        Type::Vector(Some(dimensions)) if usize::from(dimensions) > HNSW_DIMENSIONS_MAX => {
-            let message =
-                format!("column cannot have more than {HNSW_DIMENSIONS_MAX} dimensions for hnsw index");
-            return Err(Error::new(SqlState::PROGRAM_LIMIT_EXCEEDED, message));
-        }
-        _ => {}
-    }
+    check_dimensions(&found.ty)?;
     let (mut m, mut ef_construction) = (M.0, EF_CONSTRUCTION.0);
     for (name, value) in &create.options {
         match name.as_str() {
@@ -137,37 +129,68 @@ fn hnsw(create: &CreateIndex, table: &Table, index: &mut Index) -> Result<()> {
         let message = "ef_construction must be greater than or equal to 2 * m";
         return Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, message));
     }
-    index.opclasses = vec![opclass.into()];
+    index.opclasses = vec![opclass];
     index.hnsw = Some(HnswOptions { metric, m, ef_construction });
     Ok(())
 }
 
-fn operator_class(column: &IndexColumn, ty: &Type) -> Result<(IndexMetric, &'static str)> {
-    if !matches!(ty, Type::Vector(_)) {
-        if let Some(opclass) = &column.opclass {
-            let message = format!("operator class \"{opclass}\" does not accept data type {}", ty.bare());
-            return Err(Error::new(SqlState::DATATYPE_MISMATCH, message));
-        }
+/// pgvector's limits of what an hnsw index is over.
+fn check_dimensions(ty: &Type) -> Result<()> {
+    let (dimensions, max) = match *ty {
+        Type::Vector(dimensions) => (dimensions.map(u32::from), HNSW_DIMENSIONS_MAX as u32),
+        Type::Halfvec(dimensions) => (dimensions.map(u32::from), 2 * HNSW_DIMENSIONS_MAX as u32),
+        Type::Bit(length) => (length, BIT_DIMENSIONS_MAX),
+        _ => return Ok(()),
+    };
+    let Some(dimensions) = dimensions else {
+        return Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, "column does not have dimensions"));
+    };
+    if dimensions > max {
+        let message = format!("column cannot have more than {max} dimensions for hnsw index");
+        return Err(Error::new(SqlState::PROGRAM_LIMIT_EXCEEDED, message));
+    }
+    Ok(())
+}
+
+/// Whether an hnsw index by this operator class can be over a column of this type.
+pub(super) fn hnsw_accepts(opclass: &str, ty: &Type) -> Result<bool> {
+    let accepts = |element: Element| {
+        type_of_element(element) == ty.bare()
+            && Metric::of(element).iter().any(|metric| metric.opclass(element.type_name()) == opclass)
+    };
+    if !Element::ALL.into_iter().any(accepts) {
+        return Ok(false);
+    }
+    check_dimensions(ty).map(|()| true)
+}
+
+/// The metric that the column's operator class names, for a type it is of.
+fn operator_class(column: &IndexColumn, ty: &Type) -> Result<(IndexMetric, String)> {
+    let undefined = |message: String| Error::new(SqlState::UNDEFINED_OBJECT, message);
+    let Some(opclass) = column.opclass.as_deref() else {
         let message =
-            format!("data type {} has no default operator class for access method \"hnsw\"", ty.bare());
-        return Err(Error::new(SqlState::UNDEFINED_OBJECT, message)
-            .hint("You must specify an operator class for the index or define a default operator class for the data type."));
+            format!("data type {} has no default operator class for access method \"hnsw\"", ty.entry().sql);
+        return Err(undefined(message).hint(
+            "You must specify an operator class for the index or define a default operator class for the data type.",
+        ));
+    };
+    let classes = Element::ALL
+        .into_iter()
+        .flat_map(|element| Metric::of(element).iter().map(move |&metric| (element, metric)));
+    let named = classes.into_iter().find(|(element, metric)| metric.opclass(element.type_name()) == opclass);
+    let Some((element, metric)) = named else {
+        return Err(undefined(format!(
+            "operator class \"{opclass}\" does not exist for access method \"hnsw\""
+        )));
+    };
+    if element == Element::Bit && matches!(ty, Type::Varbit(_)) {
+        return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, "type not supported for hnsw index"));
     }
-    match column.opclass.as_deref() {
-        Some("vector_l2_ops") => Ok((IndexMetric::L2, "vector_l2_ops")),
-        Some("vector_ip_ops") => Ok((IndexMetric::InnerProduct, "vector_ip_ops")),
-        Some("vector_cosine_ops") => Ok((IndexMetric::Cosine, "vector_cosine_ops")),
-        Some("vector_l1_ops") => Ok((IndexMetric::L1, "vector_l1_ops")),
-        Some(other) => {
-            let message = format!("operator class \"{other}\" does not exist for access method \"hnsw\"");
-            Err(Error::new(SqlState::UNDEFINED_OBJECT, message))
-        }
-        None => {
-            let message = "data type vector has no default operator class for access method \"hnsw\"";
-            Err(Error::new(SqlState::UNDEFINED_OBJECT, message)
-                .hint("You must specify an operator class for the index or define a default operator class for the data type."))
-        }
+    if type_of_element(element) != ty.bare() {
+        let message = format!("operator class \"{opclass}\" does not accept data type {}", ty.entry().sql);
+        return Err(Error::new(SqlState::DATATYPE_MISMATCH, message));
     }
+    Ok((metric.into(), opclass.to_owned()))
 }
 
 /// An option of WITH in its range.
@@ -204,7 +227,12 @@ fn metadata(create: &CreateIndex, table: &Table, index: &mut Index, method: Inde
                 return Err(Error::new(SqlState::UNDEFINED_OBJECT, message)
                     .hint("You must specify an operator class for the index or define a default operator class for the data type."));
             }
-            Type::Vector(_) | Type::Array(_) | Type::Jsonb => {
+            Type::Vector(_)
+            | Type::Halfvec(_)
+            | Type::Bit(_)
+            | Type::Varbit(_)
+            | Type::Array(_)
+            | Type::Jsonb => {
                 return Err(Error::unsupported(format!(
                     "a {} index on type {}",
                     create.method,

@@ -92,13 +92,12 @@ impl Session {
         let catalog = self.shared.current_catalog();
         for index in catalog.indexes_of(table.oid).filter(|index| index.columns.contains(&column.number)) {
             let fits = match (index.method, ty) {
-                (IndexMethod::Hnsw, Type::Vector(Some(_))) => true,
-                (IndexMethod::Hnsw, Type::Vector(None)) => {
-                    let message = "column does not have dimensions";
-                    return Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, message));
+                (IndexMethod::Hnsw, ty) => {
+                    let class = index.opclasses.first().map_or("", String::as_str);
+                    crate::sql::ddl::index::hnsw_accepts(class, ty)?
                 }
-                (IndexMethod::Hnsw, _) => false,
-                (_, ty) => !matches!(ty, Type::Vector(_) | Type::Array(_) | Type::Json | Type::Jsonb),
+                (_, Type::Bit(_) | Type::Varbit(_) | Type::Array(_) | Type::Json | Type::Jsonb) => false,
+                (_, ty) => !ty.is_pgvectors(),
             };
             if !fits {
                 let message = match index.opclasses.first() {

@@ -279,7 +279,9 @@ impl<'a> Builder<'a> {
                 let message = "data type json has no default operator class for access method \"btree\"";
                 return Err(Error::new(SqlState::UNDEFINED_OBJECT, message));
             }
-            if matches!(column.ty, Type::Vector(_) | Type::Array(_) | Type::Jsonb) {
+            if column.ty.is_pgvectors()
+                || matches!(column.ty, Type::Bit(_) | Type::Varbit(_) | Type::Array(_) | Type::Jsonb)
+            {
                 return Err(Error::unsupported(format!("a key on type {}", column.ty)));
             }
             if numbers.contains(&column.number) {

@@ -241,7 +241,9 @@ pub fn literal(expression: &Expr) -> Result<Option<Constant>> {
 /// `'text'::type`: too long text is cut, as an explicit cast does.
 fn explicit(ty: &Type, text: &str) -> Result<Value> {
     match ty {
-        Type::Varchar(_) | Type::Bpchar(_) => cast::cast(Value::Text(text.to_string()), ty, true),
+        Type::Varchar(_) | Type::Bpchar(_) | Type::Bit(_) | Type::Varbit(_) => {
+            cast::cast(Value::Text(text.to_string()), ty, true)
+        }
         _ => text::parse(ty, text),
     }
 }

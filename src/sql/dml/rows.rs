@@ -12,6 +12,7 @@ use crate::sql::context::PlanContext;
 use crate::sql::dialect;
 use crate::sql::expressions::{self, Projection, Relation};
 use crate::table::Snapshot;
+use crate::table::rows::decode_vector;
 use crate::types::{Type, Value, text};
 
 /// Bytes of a value shown in an error's detail, as in PostgreSQL.
@@ -155,7 +156,7 @@ pub fn read(snapshot: &Snapshot, slots: &[u32], vectors: bool) -> Result<Vec<Opt
         let mut values = snapshot.layout().read(&row)?.values()?;
         for (position, view) in &views {
             if values[*position] != Value::Null {
-                values[*position] = Value::Vector(view.get(slot).to_vec());
+                values[*position] = decode_vector(view.bytes(slot), &table.columns[*position].ty)?;
             }
         }
         rows.push(Some(values));

@@ -62,7 +62,7 @@ fn every_metric_filter_and_limit_agrees_with_the_naive_answer() {
     let (w, naive) = world(300);
     let txn = w.begin();
     let mut random = Random(5);
-    for metric in Metric::ALL {
+    for metric in Metric::OF_NUMBERS {
         for filter in [
             "true",
             "category = 2",

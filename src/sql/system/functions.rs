@@ -416,6 +416,9 @@ fn format_type(_execution: &Execution, args: &[Value]) -> Result<Value> {
     Ok(Value::from(match Type::from_oid(oid) {
         // Without a modifier asked for, blank-padded text is called by its standard name.
         Some(Type::Bpchar(_)) if matches!(args.get(1), None | Some(Value::Null)) => "character".to_owned(),
+        Some(Type::Bit(_)) if typmod < 0 && !matches!(args.get(1), None | Some(Value::Null)) => {
+            "\"bit\"".to_owned()
+        }
         Some(ty) => ty.with_typmod(typmod).to_string(),
         None => names::pseudo_type(oid).unwrap_or("???").to_owned(),
     }))

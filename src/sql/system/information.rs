@@ -5,7 +5,6 @@ use crate::error::Result;
 use crate::planner::bindings::Execution;
 use crate::sql::system::relation::{Relation, Rows, cells, none};
 use crate::sql::system::{INFORMATION_SCHEMA, OWNER, PG_CATALOG, listed_views};
-use crate::types::names::{VECTOR_ARRAY_OID, VECTOR_OID};
 use crate::types::{Type, Value};
 
 macro_rules! relation {
@@ -201,10 +200,11 @@ fn columns(execution: &Execution, rows: &mut Rows) -> Result<()> {
 
 /// What columns say about their type, and the database they are in.
 fn type_cells(database: &str, ty: &Type, number: u16) -> Vec<(&'static str, Value)> {
-    let ours = matches!(ty.oid(), VECTOR_OID | VECTOR_ARRAY_OID);
+    let ours = ty.is_pgvectors();
     let data_type = match ty {
         Type::Array(_) => "ARRAY".to_owned(),
-        Type::Vector(_) => "USER-DEFINED".to_owned(),
+        Type::Vector(_) | Type::Halfvec(_) => "USER-DEFINED".to_owned(),
+        Type::Bit(_) => "bit".to_owned(),
         other => other.bare().to_string(),
     };
     let data_type = if data_type == "bpchar" { "character".to_owned() } else { data_type };
@@ -220,6 +220,9 @@ fn type_cells(database: &str, ty: &Type, number: u16) -> Vec<(&'static str, Valu
             character_octet_length: length.map_or(1 << 30, |n| 4 * n as i32),
         }
         .to_vec(),
+        Type::Bit(length) | Type::Varbit(length) => {
+            cells! { character_maximum_length: length.map(|n| n as i32) }.to_vec()
+        }
         Type::Text => cells! { character_octet_length: 1i32 << 30 }.to_vec(),
         Type::Int2 => number_cells(16, 2, Some(0)),
         Type::Int4 => number_cells(32, 2, Some(0)),

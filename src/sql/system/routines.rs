@@ -38,7 +38,7 @@ pub const RELATIONS: &[Relation] = &[
 ];
 
 /// Functions are numbered from here, in the order of the list.
-const FIRST_OID: u32 = 16_100;
+const FIRST_OID: u32 = 15_000;
 
 /// Name, arguments, result; aggregates are told by their name.
 const LIST: &[(&str, &str, &str)] = &[
@@ -52,18 +52,49 @@ const LIST: &[(&str, &str, &str)] = &[
     ("l2_normalize", "vector", "vector"),
     ("subvector", "vector, integer, integer", "vector"),
     ("vector_dims", "vector", "integer"),
+    ("binary_quantize", "vector", "bit"),
     ("vector_norm", "vector", "double precision"),
     ("vector_add", "vector, vector", "vector"),
     ("vector_sub", "vector, vector", "vector"),
     ("vector_mul", "vector, vector", "vector"),
     ("vector_concat", "vector, vector", "vector"),
     ("vector_negative_inner_product", "vector, vector", "double precision"),
+    ("vector_l2_squared_distance", "vector, vector", "double precision"),
+    ("vector_spherical_distance", "vector, vector", "double precision"),
     ("vector_eq", "vector, vector", "boolean"),
     ("vector_ne", "vector, vector", "boolean"),
     ("vector_lt", "vector, vector", "boolean"),
     ("vector_le", "vector, vector", "boolean"),
     ("vector_gt", "vector, vector", "boolean"),
     ("vector_ge", "vector, vector", "boolean"),
+    ("vector_cmp", "vector, vector", "integer"),
+    ("avg", "halfvec", "halfvec"),
+    ("sum", "halfvec", "halfvec"),
+    ("cosine_distance", "halfvec, halfvec", "double precision"),
+    ("inner_product", "halfvec, halfvec", "double precision"),
+    ("l1_distance", "halfvec, halfvec", "double precision"),
+    ("l2_distance", "halfvec, halfvec", "double precision"),
+    ("l2_norm", "halfvec", "double precision"),
+    ("l2_normalize", "halfvec", "halfvec"),
+    ("subvector", "halfvec, integer, integer", "halfvec"),
+    ("vector_dims", "halfvec", "integer"),
+    ("binary_quantize", "halfvec", "bit"),
+    ("halfvec_add", "halfvec, halfvec", "halfvec"),
+    ("halfvec_sub", "halfvec, halfvec", "halfvec"),
+    ("halfvec_mul", "halfvec, halfvec", "halfvec"),
+    ("halfvec_concat", "halfvec, halfvec", "halfvec"),
+    ("halfvec_negative_inner_product", "halfvec, halfvec", "double precision"),
+    ("halfvec_l2_squared_distance", "halfvec, halfvec", "double precision"),
+    ("halfvec_spherical_distance", "halfvec, halfvec", "double precision"),
+    ("halfvec_eq", "halfvec, halfvec", "boolean"),
+    ("halfvec_ne", "halfvec, halfvec", "boolean"),
+    ("halfvec_lt", "halfvec, halfvec", "boolean"),
+    ("halfvec_le", "halfvec, halfvec", "boolean"),
+    ("halfvec_gt", "halfvec, halfvec", "boolean"),
+    ("halfvec_ge", "halfvec, halfvec", "boolean"),
+    ("halfvec_cmp", "halfvec, halfvec", "integer"),
+    ("hamming_distance", "bit, bit", "double precision"),
+    ("jaccard_distance", "bit, bit", "double precision"),
 ];
 
 /// A function of the list by its oid: name, arguments, result.

@@ -1,13 +1,15 @@
 //! Types, casts, operators, access methods and operator classes.
 
 use crate::catalog::IndexMethod;
-use crate::distance::Metric;
+use crate::distance::{Element, Metric};
 use crate::error::Result;
+use crate::functions::cells::type_of_element;
+use crate::functions::vector::{distance_function, operator_function};
 use crate::planner::bindings::Execution;
 use crate::sql::system::relation::{Relation, Rows, cells, none};
 use crate::sql::system::{PG_CATALOG, PG_CATALOG_OID};
 use crate::types::cast::{Context, context};
-use crate::types::names::{ENTRIES, VECTOR_ARRAY_OID, VECTOR_OID};
+use crate::types::names::ENTRIES;
 use crate::types::{Type, Value};
 
 /// PostgreSQL's oids of access methods; ours that it does not have are numbered above.
@@ -127,7 +129,7 @@ pub fn alignment(ty: &Type) -> char {
 pub fn storage(ty: &Type) -> char {
     match ty {
         Type::Numeric(_) => 'm',
-        Type::Vector(_) => 'e',
+        Type::Vector(_) | Type::Halfvec(_) => 'e',
         _ if ty.size() == -1 => 'x',
         _ => 'p',
     }
@@ -143,8 +145,8 @@ pub fn collation(ty: &Type) -> u32 {
     }
 }
 
-fn namespace(oid: u32) -> u32 {
-    if oid == VECTOR_OID || oid == VECTOR_ARRAY_OID { PUBLIC_OID } else { PG_CATALOG_OID }
+fn namespace(ty: &Type) -> u32 {
+    if ty.is_pgvectors() { PUBLIC_OID } else { PG_CATALOG_OID }
 }
 
 /// PostgreSQL names a type's functions after it, with an underscore for some.
@@ -161,6 +163,9 @@ fn function_name(ty: &Type, suffix: &str) -> String {
         | Type::Timestamp
         | Type::Timestamptz
         | Type::Interval
+        | Type::Bit(_)
+        | Type::Varbit(_)
+        | Type::Halfvec(_)
         | Type::Vector(_) => format!("{name}_{suffix}"),
         _ => format!("{name}{suffix}"),
     }
@@ -170,21 +175,17 @@ fn types(_execution: &Execution, rows: &mut Rows) -> Result<()> {
     for (ty, entry) in ENTRIES {
         let preferred = matches!(
             ty,
-            Type::Bool | Type::Text | Type::Float8 | Type::Oid | Type::Timestamptz | Type::Interval
+            Type::Bool
+                | Type::Text
+                | Type::Float8
+                | Type::Oid
+                | Type::Timestamptz
+                | Type::Interval
+                | Type::Varbit(_)
         );
         add_type(ty, rows, cells! { typarray: entry.array_oid, typispreferred: preferred });
         let array = Type::Array(Box::new(ty.clone()));
         add_type(&array, rows, cells! { typelem: entry.oid, typsubscript: "array_subscript_handler" });
-    }
-    // No columns of these yet, but drivers look them up: pgvector's Python package asks for bit.
-    for (oid, array, name) in [(1560u32, 1561u32, "bit"), (1562, 1563, "varbit")] {
-        let more = cells! { typarray: array, typelem: 0u32 };
-        let base = cells! {
-            oid: oid, typname: name, typlen: -1i16, typbyval: false, typtype: 'b', typcategory: 'V',
-            typinput: format!("{name}_in"), typoutput: format!("{name}_out"), typreceive: format!("{name}_recv"),
-            typsend: format!("{name}_send"), typalign: 'i', typstorage: 'x', typdelim: ',',
-        };
-        rows.add(base.into_iter().chain(more));
     }
     for (oid, name) in [
         (705u32, "unknown"),
@@ -205,7 +206,7 @@ fn types(_execution: &Execution, rows: &mut Rows) -> Result<()> {
 
 fn add_type<const N: usize>(ty: &Type, rows: &mut Rows, more: [(&'static str, Value); N]) {
     let base = cells! {
-        oid: ty.oid(), typname: ty.catalog_name(), typnamespace: namespace(ty.oid()), typlen: ty.size(),
+        oid: ty.oid(), typname: ty.catalog_name(), typnamespace: namespace(ty), typlen: ty.size(),
         typbyval: by_value(ty), typcategory: ty.category(), typinput: function_name(ty, "in"),
         typoutput: function_name(ty, "out"), typreceive: function_name(ty, "recv"), typsend: function_name(ty, "send"),
         typalign: alignment(ty), typstorage: storage(ty), typcollation: collation(ty), typdelim: ',',
@@ -236,29 +237,25 @@ fn casts(_execution: &Execution, rows: &mut Rows) -> Result<()> {
 
 /// pgvector's operators, which psql shows; PostgreSQL's own are too many to be of use to anybody who asks.
 fn operators(_execution: &Execution, rows: &mut Rows) -> Result<()> {
-    let bool_oid = Type::Bool.oid();
-    let distance = Type::Float8.oid();
-    let list = [
-        ("<->", distance, "l2_distance"),
-        ("<#>", distance, "vector_negative_inner_product"),
-        ("<=>", distance, "cosine_distance"),
-        ("<+>", distance, "l1_distance"),
-        ("+", VECTOR_OID, "vector_add"),
-        ("-", VECTOR_OID, "vector_sub"),
-        ("*", VECTOR_OID, "vector_mul"),
-        ("||", VECTOR_OID, "vector_concat"),
-        ("<", bool_oid, "vector_lt"),
-        ("<=", bool_oid, "vector_le"),
-        ("=", bool_oid, "vector_eq"),
-        ("<>", bool_oid, "vector_ne"),
-        (">=", bool_oid, "vector_ge"),
-        (">", bool_oid, "vector_gt"),
-    ];
-    for (place, (name, result, function)) in list.into_iter().enumerate() {
-        rows.add(cells! {
-            oid: 16_200 + place as u32, oprname: name, oprnamespace: PUBLIC_OID, oprleft: VECTOR_OID,
-            oprright: VECTOR_OID, oprresult: result, oprcode: function,
+    const OTHERS: [&str; 10] = ["+", "-", "*", "||", "<", "<=", "=", "<>", ">=", ">"];
+    let mut oid = 16_200u32;
+    for element in Element::ALL {
+        let ty = type_of_element(element);
+        let distances = Metric::of(element)
+            .iter()
+            .map(|&metric| (metric.operator(), Type::Float8.oid(), Some(distance_function(metric, element))));
+        let own = if element == Element::Bit { &[][..] } else { &OTHERS[..] };
+        let others = own.iter().enumerate().map(|(place, &name)| {
+            let result = if place < 4 { ty.oid() } else { Type::Bool.oid() };
+            (name, result, operator_function(name, element))
         });
+        for (name, result, function) in distances.chain(others) {
+            rows.add(cells! {
+                oid: oid, oprname: name, oprnamespace: PUBLIC_OID, oprleft: ty.oid(), oprright: ty.oid(),
+                oprresult: result, oprcode: function.unwrap_or("-"),
+            });
+            oid += 1;
+        }
     }
     Ok(())
 }
@@ -299,13 +296,15 @@ fn classes() -> Vec<OperatorClass> {
     };
     for (ty, entry) in ENTRIES {
         for method in [IndexMethod::Btree, IndexMethod::Bitmap] {
-            if !matches!(ty, Type::Json | Type::Vector(_)) {
+            if *ty != Type::Json && !ty.is_pgvectors() {
                 add(method, format!("{}_ops", entry.name), ty, true);
             }
         }
     }
-    for metric in Metric::ALL {
-        add(IndexMethod::Hnsw, metric.opclass().to_owned(), &Type::Vector(None), false);
+    for element in Element::ALL {
+        for metric in Metric::of(element) {
+            add(IndexMethod::Hnsw, metric.opclass(element.type_name()), &type_of_element(element), false);
+        }
     }
     classes
 }
@@ -331,20 +330,25 @@ pub fn is_default_opclass(method: IndexMethod, named: &str, ty: &Type) -> bool {
 fn operator_classes(_execution: &Execution, rows: &mut Rows) -> Result<()> {
     for class in classes() {
         rows.add(cells! {
-            oid: class.oid, opcmethod: method_oid(class.method), opcname: class.name,
-            opcnamespace: namespace(class.ty.oid()), opcfamily: class.oid, opcintype: class.ty.oid(),
+            oid: class.oid, opcmethod: method_oid(class.method), opcname: class.name.clone(),
+            opcnamespace: class_namespace(&class), opcfamily: class.oid, opcintype: class.ty.oid(),
             opcdefault: class.default,
         });
     }
     Ok(())
 }
 
+/// pgvector's classes of bits are in its schema, though the type is not.
+fn class_namespace(class: &OperatorClass) -> u32 {
+    if class.method == IndexMethod::Hnsw { PUBLIC_OID } else { namespace(&class.ty) }
+}
+
 /// One family per class, under the class's oid.
 fn operator_families(_execution: &Execution, rows: &mut Rows) -> Result<()> {
     for class in classes() {
         rows.add(cells! {
-            oid: class.oid, opfmethod: method_oid(class.method), opfname: class.name,
-            opfnamespace: namespace(class.ty.oid()),
+            oid: class.oid, opfmethod: method_oid(class.method), opfname: class.name.clone(),
+            opfnamespace: class_namespace(&class),
         });
     }
     Ok(())

@@ -40,6 +40,15 @@ pub fn from_datafusion(error: DataFusionError) -> Error {
     }
 }
 
+/// DataFusion makes text of what a function of ours says about its arguments. Ours ends with its SQLSTATE.
+fn coercion_failed(text: &str) -> Option<Error> {
+    let (_, ours) = text.split_once("user-defined coercion failed with: External error: ")?;
+    let (message, _) = ours.split_once(&format!(" ({})", SqlState::UNDEFINED_FUNCTION.0))?;
+    Some(Error::new(SqlState::UNDEFINED_FUNCTION, message).hint(
+        "No function matches the given name and argument types. You might need to add explicit type casts.",
+    ))
+}
+
 /// A shared error cannot be taken apart, so ours is cloned out of it.
 fn from_shared(error: &DataFusionError) -> Error {
     let mut error = error;
@@ -122,6 +131,9 @@ fn from_schema(error: &SchemaError) -> Error {
 }
 
 fn from_plan(text: String) -> Error {
+    if let Some(ours) = coercion_failed(&text) {
+        return ours;
+    }
     if let Some(rest) = text.strip_prefix("Invalid function '") {
         let name = rest.split('\'').next().unwrap_or(rest);
         return Error::new(SqlState::UNDEFINED_FUNCTION, format!("function {name} does not exist"))

@@ -1,0 +1,267 @@
+//! PostgreSQL's functions of bit strings; the operators are among them under other names.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, Int32Builder, Int64Builder};
+use arrow::datatypes::{DataType, Field, FieldRef, Int16Type, Int32Type, Int64Type};
+use datafusion::common::Result;
+use datafusion::common::cast::as_int32_array;
+use datafusion::functions::{string, unicode};
+use datafusion::logical_expr::type_coercion::functions::fields_with_udf;
+use datafusion::logical_expr::{
+    ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
+};
+
+use crate::distance::Element;
+use crate::functions::cells::{Cell, Cells, Output, each, each_pair};
+use crate::functions::scalar::{Function, answer, no_such_function, rows_of};
+use crate::types::arrow::errors::external;
+use crate::types::arrow::lists::{bit_type, is_bit};
+use crate::types::{Bits, Type};
+
+pub fn functions() -> Vec<Arc<ScalarUDF>> {
+    let bit = |_: &[DataType]| Type::Bit(None);
+    vec![
+        Function::typed("bitand", two_bits, bit, |args| combine(args, "AND", |a, b| a & b)),
+        Function::typed("bitor", two_bits, bit, |args| combine(args, "OR", |a, b| a | b)),
+        Function::typed("bitxor", two_bits, bit, |args| combine(args, "XOR", |a, b| a ^ b)),
+        Function::typed("bitcat", two_bits, |_| Type::Varbit(None), concat),
+        Function::typed("bitnot", bits_or_integer, not_type, not),
+        Function::typed("bitshiftleft", bits_and_integer, bit, |args| shift(args, 1)),
+        Function::typed("bitshiftright", bits_and_integer, bit, |args| shift(args, -1)),
+        Function::typed("set_bit", bits_and_two_integers, bit, set_bit),
+        Function::new("get_bit", bits_and_integer, DataType::Int32, get_bit),
+        Function::new("bit_count", one_bit_string, DataType::Int64, bit_count),
+        in_front("length", unicode::character_length(), |bits| bits.len() as i32),
+        in_front("bit_length", string::bit_length(), |bits| bits.len() as i32),
+        in_front("octet_length", string::octet_length(), |bits| bits.bytes().len() as i32),
+    ]
+}
+
+fn is_open(given: &DataType) -> bool {
+    is_bit(given) || matches!(given, DataType::Utf8 | DataType::Utf8View | DataType::Null)
+}
+
+fn is_integer(given: &DataType) -> bool {
+    given.is_integer() || given.is_null()
+}
+
+fn one_bit_string(name: &str, given: &[DataType]) -> Result<Vec<DataType>> {
+    match given {
+        [bits] if is_bit(bits) || bits.is_null() => Ok(vec![bit_type()]),
+        _ => Err(no_such_function(name, given)),
+    }
+}
+
+/// `~` is of numbers too.
+fn bits_or_integer(name: &str, given: &[DataType]) -> Result<Vec<DataType>> {
+    match given {
+        [DataType::Int16 | DataType::Int32 | DataType::Int64] => Ok(given.to_vec()),
+        _ => one_bit_string(name, given),
+    }
+}
+
+fn not_type(given: &[DataType]) -> Type {
+    match given {
+        [DataType::Int16] => Type::Int2,
+        [DataType::Int32] => Type::Int4,
+        [DataType::Int64] => Type::Int8,
+        _ => Type::Bit(None),
+    }
+}
+
+fn two_bits(name: &str, given: &[DataType]) -> Result<Vec<DataType>> {
+    match given {
+        [left, right] if is_open(left) && is_open(right) => Ok(vec![bit_type(); 2]),
+        _ => Err(no_such_function(name, given)),
+    }
+}
+
+fn bits_and_integer(name: &str, given: &[DataType]) -> Result<Vec<DataType>> {
+    match given {
+        [bits, number] if is_bit(bits) && is_integer(number) => Ok(vec![bit_type(), DataType::Int32]),
+        _ => Err(no_such_function(name, given)),
+    }
+}
+
+fn bits_and_two_integers(name: &str, given: &[DataType]) -> Result<Vec<DataType>> {
+    match given {
+        [bits, at, bit] if is_bit(bits) && is_integer(at) && is_integer(bit) => {
+            Ok(vec![bit_type(), DataType::Int32, DataType::Int32])
+        }
+        _ => Err(no_such_function(name, given)),
+    }
+}
+
+fn bits_of(cell: Cell<'_>) -> Bits {
+    match cell {
+        Cell::Bits(bits) => bits,
+        _ => Bits::default(),
+    }
+}
+
+fn append(result: &mut Output, bits: Option<Bits>) -> Result<()> {
+    match bits {
+        Some(bits) => result.append_bits(&bits).map_err(external),
+        None => {
+            result.append_null();
+            Ok(())
+        }
+    }
+}
+
+fn combine(args: &ScalarFunctionArgs, verb: &str, f: fn(u8, u8) -> u8) -> Result<ColumnarValue> {
+    let mut result = Output::new(Element::Bit, args.number_rows);
+    let constant = each_pair(args, |pair| {
+        let bits = pair.map(|(a, b)| bits_of(a).combine(&bits_of(b), verb, f));
+        append(&mut result, bits.transpose().map_err(external)?)
+    })?;
+    answer(result.finish(), constant)
+}
+
+fn concat(args: &ScalarFunctionArgs) -> Result<ColumnarValue> {
+    let mut result = Output::new(Element::Bit, args.number_rows);
+    let constant = each_pair(args, |pair| {
+        let bits = pair.map(|(a, b)| bits_of(a).concat(&bits_of(b)));
+        append(&mut result, bits.transpose().map_err(external)?)
+    })?;
+    answer(result.finish(), constant)
+}
+
+fn not(args: &ScalarFunctionArgs) -> Result<ColumnarValue> {
+    let (rows, constant) = rows_of(args);
+    if args.args[0].data_type().is_integer() {
+        let numbers = args.args[0].to_array(rows)?;
+        let numbers: ArrayRef = match numbers.data_type() {
+            DataType::Int16 => Arc::new(numbers.as_primitive::<Int16Type>().unary::<_, Int16Type>(|n| !n)),
+            DataType::Int32 => Arc::new(numbers.as_primitive::<Int32Type>().unary::<_, Int32Type>(|n| !n)),
+            _ => Arc::new(numbers.as_primitive::<Int64Type>().unary::<_, Int64Type>(|n| !n)),
+        };
+        return answer(numbers, constant);
+    }
+    let mut result = Output::new(Element::Bit, args.number_rows);
+    let constant = each(args, |cell| append(&mut result, cell.map(|cell| bits_of(cell).not())))?;
+    answer(result.finish(), constant)
+}
+
+fn bit_count(args: &ScalarFunctionArgs) -> Result<ColumnarValue> {
+    let mut result = Int64Builder::with_capacity(args.number_rows);
+    let constant = each(args, |cell| {
+        let count = |cell| i64::from(crate::distance::bits::ones(bits_of(cell).bytes()));
+        result.append_option(cell.map(count));
+        Ok(())
+    })?;
+    answer(Arc::new(result.finish()), constant)
+}
+
+/// Calls `f` with the bits and the integers of each row, `None` where any is NULL.
+fn with_integers(
+    args: &ScalarFunctionArgs,
+    mut f: impl FnMut(Option<(Bits, &[i32])>) -> Result<()>,
+) -> Result<bool> {
+    let (rows, constant) = rows_of(args);
+    let cells = Cells::new(&args.args[0], Element::Bit)?;
+    let arrays = args.args[1..].iter().map(|argument| argument.to_array(rows)).collect::<Result<Vec<_>>>()?;
+    let integers = arrays.iter().map(|array| as_int32_array(array)).collect::<Result<Vec<_>>>()?;
+    for row in 0..rows {
+        let present = integers.iter().all(|array| !array.is_null(row));
+        let numbers: Vec<i32> = integers.iter().map(|array| array.value(row)).collect();
+        let cell = cells.get(row)?.filter(|_| present);
+        f(cell.map(|cell| (bits_of(cell), numbers.as_slice())))?;
+    }
+    Ok(constant)
+}
+
+fn shift(args: &ScalarFunctionArgs, direction: i64) -> Result<ColumnarValue> {
+    let mut result = Output::new(Element::Bit, args.number_rows);
+    let constant = with_integers(args, |row| {
+        let shifted = row.map(|(bits, numbers)| bits.shifted(direction * i64::from(numbers[0])));
+        append(&mut result, shifted)
+    })?;
+    answer(result.finish(), constant)
+}
+
+fn set_bit(args: &ScalarFunctionArgs) -> Result<ColumnarValue> {
+    let mut result = Output::new(Element::Bit, args.number_rows);
+    let constant = with_integers(args, |row| {
+        let changed = row.map(|(bits, numbers)| bits.with(numbers[0], numbers[1]));
+        append(&mut result, changed.transpose().map_err(external)?)
+    })?;
+    answer(result.finish(), constant)
+}
+
+fn get_bit(args: &ScalarFunctionArgs) -> Result<ColumnarValue> {
+    let mut result = Int32Builder::with_capacity(args.number_rows);
+    let constant = with_integers(args, |row| {
+        let bit = row.map(|(bits, numbers)| bits.checked_get(numbers[0])).transpose().map_err(external)?;
+        result.append_option(bit.map(i32::from));
+        Ok(())
+    })?;
+    answer(Arc::new(result.finish()), constant)
+}
+
+/// DataFusion's function, with bit strings added.
+fn in_front(name: &'static str, inner: Arc<ScalarUDF>, of_bits: fn(&Bits) -> i32) -> Arc<ScalarUDF> {
+    let signature = Signature::user_defined(Volatility::Immutable);
+    Arc::new(ScalarUDF::from(OrBits { name, inner, of_bits, signature }))
+}
+
+#[derive(Debug)]
+struct OrBits {
+    name: &'static str,
+    inner: Arc<ScalarUDF>,
+    of_bits: fn(&Bits) -> i32,
+    signature: Signature,
+}
+
+impl PartialEq for OrBits {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+    }
+}
+
+impl Eq for OrBits {}
+
+impl std::hash::Hash for OrBits {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.name.hash(state);
+    }
+}
+
+impl ScalarUDFImpl for OrBits {
+    fn name(&self) -> &str {
+        self.name
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn coerce_types(&self, given: &[DataType]) -> Result<Vec<DataType>> {
+        if let [bits] = given
+            && is_bit(bits)
+        {
+            return Ok(given.to_vec());
+        }
+        let fields: Vec<FieldRef> =
+            given.iter().map(|ty| Arc::new(Field::new("", ty.clone(), true))).collect();
+        let coerced = fields_with_udf(&fields, self.inner.as_ref())?;
+        Ok(coerced.iter().map(|field| field.data_type().clone()).collect())
+    }
+
+    fn return_type(&self, given: &[DataType]) -> Result<DataType> {
+        if given.first().is_some_and(is_bit) { Ok(DataType::Int32) } else { self.inner.return_type(given) }
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        if !is_bit(&args.args[0].data_type()) {
+            return self.inner.invoke_with_args(args);
+        }
+        let mut result = Int32Builder::with_capacity(args.number_rows);
+        let constant = each(&args, |cell| {
+            result.append_option(cell.map(|cell| (self.of_bits)(&bits_of(cell))));
+            Ok(())
+        })?;
+        answer(Arc::new(result.finish()), constant)
+    }
+}

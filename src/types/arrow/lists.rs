@@ -1,0 +1,151 @@
+//! Cells of `halfvec` and of bit strings: lists of halves and of booleans, which no SQL array is.
+//!
+//! A plan's operators copy, hash and compare lists element by element as PostgreSQL compares these types, and the
+//! Arrow type alone tells what they are.
+
+use std::sync::Arc;
+
+use arrow::array::{
+    Array, ArrayRef, BooleanArray, BooleanBufferBuilder, Float16Array, LargeListArray, NullBufferBuilder,
+};
+use arrow::buffer::OffsetBuffer;
+use arrow::datatypes::{DataType, Field};
+
+use crate::error::{Error, Result};
+use crate::types::{Bits, f16};
+
+pub fn halfvec_type() -> DataType {
+    DataType::LargeList(Arc::new(Field::new("item", DataType::Float16, true)))
+}
+
+pub fn bit_type() -> DataType {
+    DataType::LargeList(Arc::new(Field::new("item", DataType::Boolean, true)))
+}
+
+pub fn is_halfvec(ty: &DataType) -> bool {
+    matches!(ty, DataType::LargeList(item) if *item.data_type() == DataType::Float16)
+}
+
+pub fn is_bit(ty: &DataType) -> bool {
+    matches!(ty, DataType::LargeList(item) if *item.data_type() == DataType::Boolean)
+}
+
+/// The elements in `row`, which is not NULL.
+pub fn halves(array: &LargeListArray, row: usize) -> Result<&[f16]> {
+    let items = array.values().as_any().downcast_ref::<Float16Array>().ok_or_else(|| other(array))?;
+    let (start, end) = place(array, row);
+    Ok(&items.values()[start..end])
+}
+
+/// The bits in `row`, which is not NULL.
+pub fn bits(array: &LargeListArray, row: usize) -> Result<Bits> {
+    let items = array.values().as_any().downcast_ref::<BooleanArray>().ok_or_else(|| other(array))?;
+    let (start, end) = place(array, row);
+    // Arrow has the first bit lowest.
+    let lowest_first = items.values().slice(start, end - start).sliced();
+    let bytes = lowest_first.iter().map(|byte| byte.reverse_bits()).collect();
+    Ok(Bits::new(bytes, (end - start) as u32))
+}
+
+fn place(array: &LargeListArray, row: usize) -> (usize, usize) {
+    let offsets = array.value_offsets();
+    (offsets[row] as usize, offsets[row + 1] as usize)
+}
+
+fn other(array: &LargeListArray) -> Error {
+    Error::internal(format!("a list of {} is no vector", array.value_type()))
+}
+
+/// Builds a column of `halfvec`.
+pub struct HalfvecBuilder {
+    items: Vec<f16>,
+    lists: Lists,
+}
+
+/// Builds a column of bit strings.
+pub struct BitBuilder {
+    items: BooleanBufferBuilder,
+    lists: Lists,
+}
+
+/// Where lists end and which are NULL.
+struct Lists {
+    offsets: Vec<i64>,
+    validity: NullBufferBuilder,
+}
+
+impl Lists {
+    fn new(rows: usize) -> Lists {
+        Lists { offsets: vec![0], validity: NullBufferBuilder::new(rows) }
+    }
+
+    fn end(&mut self, items: usize, valid: bool) {
+        self.offsets.push(items as i64);
+        self.validity.append(valid);
+    }
+
+    fn finish(&mut self, item: DataType, items: ArrayRef) -> ArrayRef {
+        let offsets = OffsetBuffer::new(std::mem::replace(&mut self.offsets, vec![0]).into());
+        let item = Arc::new(Field::new("item", item, true));
+        Arc::new(LargeListArray::new(item, offsets, items, self.validity.finish()))
+    }
+}
+
+impl HalfvecBuilder {
+    /// `rows` is a guess of how many cells will come.
+    pub fn new(rows: usize) -> HalfvecBuilder {
+        HalfvecBuilder { items: Vec::new(), lists: Lists::new(rows) }
+    }
+
+    pub fn append(&mut self, vector: &[f16]) {
+        self.items.extend_from_slice(vector);
+        self.lists.end(self.items.len(), true);
+    }
+
+    pub fn append_null(&mut self) {
+        self.lists.end(self.items.len(), false);
+    }
+
+    pub fn len(&self) -> usize {
+        self.lists.offsets.len() - 1
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    pub fn finish(&mut self) -> ArrayRef {
+        let items = Float16Array::from(std::mem::take(&mut self.items));
+        self.lists.finish(DataType::Float16, Arc::new(items))
+    }
+}
+
+impl BitBuilder {
+    /// `rows` is a guess of how many cells will come.
+    pub fn new(rows: usize) -> BitBuilder {
+        BitBuilder { items: BooleanBufferBuilder::new(rows * 64), lists: Lists::new(rows) }
+    }
+
+    pub fn append(&mut self, bits: &Bits) {
+        let lowest_first: Vec<u8> = bits.bytes().iter().map(|byte| byte.reverse_bits()).collect();
+        self.items.append_packed_range(0..bits.len() as usize, &lowest_first);
+        self.lists.end(self.items.len(), true);
+    }
+
+    pub fn append_null(&mut self) {
+        self.lists.end(self.items.len(), false);
+    }
+
+    pub fn len(&self) -> usize {
+        self.lists.offsets.len() - 1
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    pub fn finish(&mut self) -> ArrayRef {
+        let items = BooleanArray::new(self.items.finish(), None);
+        self.lists.finish(DataType::Boolean, Arc::new(items))
+    }
+}
