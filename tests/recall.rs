@@ -72,13 +72,26 @@ fn build(vectors: &Flat, metric: Metric, threads: usize) -> Graph {
 
 /// Recall by rank: a hit counts when it is no farther than the k-th exact one, so equal vectors are equal.
 fn recall(vectors: &Flat, graph: &Graph, metric: Metric, queries: &Flat, ef: usize) -> f64 {
+    recall_among(vectors, &all(vectors.slots_end()), graph, metric, queries, ef)
+}
+
+/// The same when only some slots are nodes.
+fn recall_among(
+    vectors: &Flat,
+    live: &RoaringBitmap,
+    graph: &Graph,
+    metric: Metric,
+    queries: &Flat,
+    ef: usize,
+) -> f64 {
     let mut scratch = Scratch::new();
     let mut right = 0;
     for number in 0..queries.slots_end() {
         let query = Query::new(metric, queries.get(number));
-        let (truth, _) = flat::search(vectors, &query, &all(vectors.slots_end()), K, &CANCEL).unwrap();
+        let (truth, _) = flat::search(vectors, &query, live, K, &CANCEL).unwrap();
         let (hits, _) = graph.search(vectors, &query, ef, &mut scratch);
         assert_ordered(&hits);
+        assert!(hits.iter().all(|hit| live.contains(hit.slot)), "a slot that was taken out is found");
         right += hits.iter().take(K).filter(|hit| hit.rank <= truth[K - 1].rank).count();
     }
     right as f64 / f64::from(queries.slots_end()) / K as f64
@@ -207,6 +220,112 @@ fn inserts_and_searches_run_at_once() {
     });
     assert_eq!((graph.len(), graph.check().damage), (4_000, vec![]));
     let recall = recall(&vectors, &graph, Metric::L2, &clustered(100, 100, 16, 5), 80);
+    assert!(recall >= 0.97, "{recall}");
+}
+
+fn take_out(graph: &Graph, vectors: &Flat, slots: &RoaringBitmap) -> u64 {
+    graph.remove(vectors, slots, 2, &CANCEL).unwrap()
+}
+
+/// Twenty times a tenth of the rows is replaced, as vacuum and the indexer do it.
+#[test]
+fn a_graph_that_was_repaired_finds_what_a_new_one_finds() {
+    const LIVE: u32 = 3_000;
+    const TENTH: u32 = LIVE / 10;
+    for (metric, seed) in [(Metric::L2, 11), (Metric::Cosine, 12), (Metric::InnerProduct, 13)] {
+        let rows = LIVE + 20 * TENTH;
+        let (vectors, queries) =
+            (clustered(rows as usize, rows as usize, 24, seed), clustered(200, 200, 24, seed));
+        let params = Params::new(8, 64, metric).unwrap();
+        let build = |slots: &RoaringBitmap| {
+            Graph::build(params, &vectors, slots, 2, &AtomicU32::new(0), &CANCEL).unwrap()
+        };
+        let mut live = all(LIVE);
+        let graph = build(&live);
+        let mut random = Random(seed);
+        for cycle in 0..20 {
+            let mut going = RoaringBitmap::new();
+            while going.len() < u64::from(TENTH) {
+                going.extend(live.select(random.below(live.len()) as u32));
+            }
+            assert_eq!(take_out(&graph, &vectors, &going), u64::from(TENTH));
+            live -= &going;
+            assert_eq!(*graph.nodes(), live);
+            assert_eq!(graph.check().damage, Vec::<String>::new(), "cycle {cycle}");
+            let coming: RoaringBitmap = (0..TENTH).map(|n| LIVE + cycle * TENTH + n).collect();
+            graph.add(&vectors, &coming, 2, &AtomicU32::new(0), &CANCEL).unwrap();
+            live |= coming;
+        }
+        let fresh = build(&live);
+        for ef in [20, 40, 80] {
+            let recall = |graph| recall_among(&vectors, &live, graph, metric, &queries, ef);
+            let (repaired, fresh) = (recall(&graph), recall(&fresh));
+            println!("{metric:?}, ef {ef}: repaired {repaired:.4}, built anew {fresh:.4}");
+            assert!(
+                repaired >= fresh - 0.01,
+                "{metric:?}, ef {ef}: {repaired} where a new graph has {fresh}"
+            );
+        }
+        let (repaired, fresh) = (graph.check(), fresh.check());
+        assert!(repaired.unreachable <= fresh.unreachable + 10, "{repaired:?} and {fresh:?}");
+    }
+}
+
+#[test]
+fn twins_outlive_their_first() {
+    for distinct in [1, 30, 1_000] {
+        let vectors = clustered(3_000, distinct, 16, 14);
+        let graph = build(&vectors, Metric::L2, 2);
+        let mut live = all(3_000);
+        let mut random = Random(15);
+        while !live.is_empty() {
+            // Firsts are the lowest slots, mostly.
+            let lowest = live.iter().take(live.len() as usize / 6 + 1);
+            let drawn = (0..live.len() / 6).filter_map(|_| live.select(random.below(live.len()) as u32));
+            let going: RoaringBitmap = lowest.chain(drawn).collect();
+            take_out(&graph, &vectors, &going);
+            live -= &going;
+            let report = graph.check();
+            assert_eq!((report.damage, report.nodes), (vec![], live.len()), "{distinct} distinct");
+            if live.len() > 100 {
+                let recall =
+                    recall_among(&vectors, &live, &graph, Metric::L2, &clustered(50, 50, 16, 14), 80);
+                assert!(recall >= 0.97, "{distinct} distinct, {} left: {recall}", live.len());
+            }
+        }
+        let mut scratch = Scratch::new();
+        assert!(
+            graph.search(&vectors, &Query::new(Metric::L2, vectors.get(0)), 40, &mut scratch).0.is_empty()
+        );
+        graph.add(&vectors, &all(500), 2, &AtomicU32::new(0), &CANCEL).unwrap();
+        assert_eq!((graph.len(), graph.check().damage), (500, vec![]));
+    }
+}
+
+#[test]
+fn nodes_are_taken_out_and_put_in_while_others_search() {
+    let vectors = clustered(4_000, 3_000, 16, 16);
+    let graph = build(&vectors, Metric::L2, 2);
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut scratch = Scratch::new();
+            let mut number = 0;
+            while !done.load(std::sync::atomic::Ordering::Relaxed) {
+                let query = Query::new(Metric::L2, vectors.get(number % 4_000));
+                assert_ordered(&graph.search(&vectors, &query, 40, &mut scratch).0);
+                number += 17;
+            }
+        });
+        for step in 0..8 {
+            let piece: RoaringBitmap = (0..4_000).filter(|slot| slot % 8 == step).collect();
+            take_out(&graph, &vectors, &piece);
+            graph.add(&vectors, &piece, 2, &AtomicU32::new(0), &CANCEL).unwrap();
+        }
+        done.store(true, std::sync::atomic::Ordering::Relaxed);
+    });
+    assert_eq!((graph.len(), graph.check().damage), (4_000, vec![]));
+    let recall = recall(&vectors, &graph, Metric::L2, &clustered(100, 100, 16, 16), 80);
     assert!(recall >= 0.97, "{recall}");
 }
 

@@ -2,7 +2,8 @@
 //!
 //! Commits do not wait for graphs, so a new row is in the tail of its vector indexes, where it is found exactly. The
 //! indexer takes the tail piece by piece, inserts the piece into the graph, and shortens the tail. A graph with more
-//! dead nodes than half its live ones is built anew.
+//! dead nodes than half its live ones is built anew; fewer are taken out by vacuum (`vacuum.rs`), for which a third
+//! thread looks whether it is due.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Weak};
@@ -65,7 +66,12 @@ impl Background {
             Ok(false)
         };
         self.spawn("indexer", database, INDEXER_REST, indexer)?;
-        self.spawn("checkpointer", database, CHECKPOINTER_REST, checkpointer)
+        self.spawn("checkpointer", database, CHECKPOINTER_REST, checkpointer)?;
+        let options = &database.core().options.autovacuum;
+        if options.enabled {
+            self.spawn("autovacuum", database, options.naptime, |database| database.step_autovacuum())?;
+        }
+        Ok(())
     }
 
     /// A thread that does steps while there are any and rests otherwise. It does not keep the database open.
@@ -96,6 +102,11 @@ impl Background {
         let thread = thread.map_err(|e| Error::io("start the thread", name, &e))?;
         self.threads.lock().push(thread);
         Ok(())
+    }
+
+    /// Raised when the threads shall stop.
+    pub fn cancel(&self) -> &AtomicBool {
+        &self.stop.cancel
     }
 
     /// Asks the threads to stop.
@@ -178,7 +189,7 @@ fn has_died(table: &Table, index: &VectorIndex) -> bool {
 }
 
 /// Builds the graph anew over what lives.
-fn rebuild(core: &Core, table: &Table, index: &VectorIndex, cancel: &AtomicBool) -> Result<bool> {
+pub(super) fn rebuild(core: &Core, table: &Table, index: &VectorIndex, cancel: &AtomicBool) -> Result<bool> {
     let _held = core.snapshots.take();
     let state = table.state();
     let Some(column) = state.vector_column(index.position) else { return Ok(false) };

@@ -19,6 +19,7 @@ use std::sync::Arc;
 use crate::catalog::CATALOG_STORAGE;
 use crate::database::Database;
 use crate::database::core::Core;
+use crate::database::generations::Due;
 use crate::error::{Error, Result, SqlState};
 use crate::log::{Position, StorageId};
 use crate::storage::{Checkpoint, Extra, Frozen};
@@ -31,16 +32,17 @@ const SEQUENCES: &str = "sequences";
 impl Database {
     /// Makes the present state the one recovery starts from, and drops log that nothing needs.
     pub fn checkpoint(&self) -> Result<()> {
-        self.checkpoint_as(false)
+        self.checkpoint_as(Due::Grown)
     }
 
-    /// `closing`: no transaction is left; sequences are kept to the value and graphs however little they grew.
-    pub(super) fn checkpoint_as(&self, closing: bool) -> Result<()> {
+    /// With [`Due::Closing`] no transaction is left, and sequences are kept to the value.
+    pub(super) fn checkpoint_as(&self, due: Due) -> Result<()> {
+        let closing = matches!(due, Due::Closing);
         let core = self.core();
         core.healthy()?;
         let _one = core.checkpointing.lock();
         let tables: Vec<Arc<Table>> = core.version.load().tables.values().cloned().collect();
-        let mut extras = core.generations.save(core, closing)?;
+        let (mut extras, saved) = core.generations.save(core, due)?;
         core.sync_vectors(&tables)?;
         let retired = std::mem::take(&mut *core.retired.lock());
         let moment = self.moment(closing);
@@ -55,6 +57,7 @@ impl Database {
         extras.push(Extra { storage: catalog, name: APPLIED.into(), value: Some(applied) });
         extras.push(Extra { storage: catalog, name: SEQUENCES.into(), value: Some(moment.sequences) });
         core.store.checkpoint_frozen(moment.frozen, Checkpoint { position: moment.position, extras })?;
+        core.generations.saved(saved);
         core.log.truncate_before(moment.position)?;
         core.generations.remove_old(core)?;
         for dir in retired {

@@ -34,6 +34,8 @@ pub struct Core {
     pub generations: Generations,
     /// Held while graphs are added to or replaced.
     pub indexing: Mutex<()>,
+    /// Held during a vacuum.
+    pub vacuuming: Mutex<()>,
     /// Held during a checkpoint.
     pub checkpointing: Mutex<()>,
     /// From where recovery would replay the log.
@@ -84,6 +86,7 @@ impl Core {
             sequences: Sequences::default(),
             generations,
             indexing: Mutex::default(),
+            vacuuming: Mutex::default(),
             checkpointing: Mutex::default(),
             checkpoint: AtomicU64::new(0),
             active: Mutex::default(),

@@ -32,14 +32,31 @@ const KEPT: usize = 2;
 /// ten thousand rows exactly after a restart costs about a millisecond per query until the graph has caught up.
 const NEW_NODES_MIN: u64 = 10_000;
 
+/// Which graphs a checkpoint saves.
+pub enum Due {
+    /// Those that have changed by much.
+    Grown,
+    /// Those that have changed at all.
+    Closing,
+    /// As with `Grown`, and those of these indexes that a vacuum has changed.
+    Vacuumed(Vec<Oid>),
+}
+
+/// Generations that are written, and count once a checkpoint names them.
+#[derive(Default)]
+pub struct Saved(Vec<(Arc<Table>, Oid, Kept)>);
+
 /// What is on disk of each vector index.
 #[derive(Default)]
 pub struct Generations {
     indexes: Mutex<HashMap<Oid, Kept>>,
 }
 
+#[derive(Clone)]
 struct Kept {
     storage: StorageId,
+    /// The greatest number a file was ever begun under: one that a failed checkpoint may have named is not written again.
+    last: u64,
     /// Oldest first.
     generations: BTreeMap<u64, Arc<RoaringBitmap>>,
     /// The graph that the newest generation is of.
@@ -64,7 +81,8 @@ impl Generations {
             let numbers = decode(&value)?;
             let path = |number| path_of(dir, table.storage(), oid, number);
             let mut kept =
-                Kept { storage: table.storage(), generations: BTreeMap::new(), graph: Weak::new() };
+                Kept { storage: table.storage(), last: 0, generations: BTreeMap::new(), graph: Weak::new() };
+            kept.last = numbers.iter().copied().max().unwrap_or(0);
             let mut current = None;
             for &number in numbers.iter().rev() {
                 match open_one(fs, &path(number), &options, verify) {
@@ -88,18 +106,33 @@ impl Generations {
         Ok(())
     }
 
-    /// Saves graphs that have grown; the extras name the files that count.
-    pub fn save(&self, core: &Core, closing: bool) -> Result<Vec<Extra>> {
+    /// Saves graphs that have changed enough. What the extras name counts once [`Generations::saved`] is told that a
+    /// checkpoint has them.
+    pub fn save(&self, core: &Core, due: Due) -> Result<(Vec<Extra>, Saved)> {
         let tables: Vec<Arc<Table>> = core.version.load().tables.values().cloned().collect();
         let mut extras = self.forget_dropped(&tables);
+        let mut saved = Saved::default();
         for table in &tables {
             for index in table.state().vector_indexes.clone() {
-                if self.is_due(&index, closing) {
-                    extras.push(self.save_one(core, table, &index)?);
+                if self.is_due(&index, &due) {
+                    let kept = self.save_one(core, table, &index, &due)?;
+                    let numbers: Vec<u64> = kept.generations.keys().copied().collect();
+                    let (oid, storage) = (index.definition.oid, table.storage());
+                    extras.push(Extra { storage, name: extra_name(oid), value: Some(encode(&numbers)) });
+                    saved.0.push((table.clone(), oid, kept));
                 }
             }
         }
-        Ok(extras)
+        Ok((extras, saved))
+    }
+
+    /// A checkpoint names these generations: older ones go, and the slots only they knew are free.
+    pub fn saved(&self, saved: Saved) {
+        for (table, oid, kept) in saved.0 {
+            let union = kept.union();
+            self.indexes.lock().insert(oid, kept);
+            table.set_saved(oid, union);
+        }
     }
 
     /// Indexes that are gone, or whose table was truncated and has a new storage id.
@@ -120,23 +153,36 @@ impl Generations {
         extras
     }
 
-    fn is_due(&self, index: &VectorIndex, closing: bool) -> bool {
-        let nodes = index.graph.len();
+    fn is_due(&self, index: &VectorIndex, due: &Due) -> bool {
+        let nodes = index.graph.nodes();
         let indexes = self.indexes.lock();
-        let Some(kept) = indexes.get(&index.definition.oid) else { return nodes > 0 };
+        let Some(kept) = indexes.get(&index.definition.oid) else { return !nodes.is_empty() };
         if !std::ptr::eq(kept.graph.as_ptr(), Arc::as_ptr(&index.graph)) {
-            return nodes > 0;
+            return !nodes.is_empty();
         }
-        let saved = kept.generations.values().next_back().map_or(0, |nodes| nodes.len());
-        let new = nodes.saturating_sub(saved);
-        new >= NEW_NODES_MIN.max(saved / 20) || (closing && new > 0)
+        let none = Arc::default();
+        let saved = kept.generations.values().next_back().unwrap_or(&none);
+        let different = saved.symmetric_difference_len(&nodes);
+        match due {
+            Due::Grown => different >= NEW_NODES_MIN.max(saved.len() / 20),
+            Due::Closing => different > 0,
+            // Also when only the generation before knows dead slots: it goes.
+            Due::Vacuumed(vacuumed) if vacuumed.contains(&index.definition.oid) => {
+                different > 0 || !kept.union().is_subset(&nodes)
+            }
+            Due::Vacuumed(_) => different >= NEW_NODES_MIN.max(saved.len() / 20),
+        }
     }
 
-    fn save_one(&self, core: &Core, table: &Table, index: &VectorIndex) -> Result<Extra> {
+    fn save_one(&self, core: &Core, table: &Table, index: &VectorIndex, due: &Due) -> Result<Kept> {
         let (oid, storage) = (index.definition.oid, table.storage());
-        let newest =
-            self.indexes.lock().get(&oid).and_then(|kept| kept.generations.keys().next_back().copied());
-        let number = newest.unwrap_or(0) + 1;
+        let (number, mut kept) = {
+            let mut indexes = self.indexes.lock();
+            let empty = Kept { storage, last: 0, generations: BTreeMap::new(), graph: Weak::new() };
+            let kept = indexes.entry(oid).or_insert(empty);
+            kept.last += 1;
+            (kept.last, kept.clone())
+        };
         let path = path_of(&core.dir, storage, oid, number);
         let folder = path.parent().expect("generations lie in a folder").to_path_buf();
         core.fs.create_dir_all(&folder)?;
@@ -145,24 +191,23 @@ impl Generations {
         }
         let state = table.state();
         let dimensions = state.vector_column(index.position).map_or(0, |column| column.column.dimensions());
+        // What the file holds is at most what the graph has before or after; a superset keeps too many slots back, no
+        // harm. Nodes go only in a vacuum, and that is who waits here, or holds its checkpoint.
+        let before = index.graph.nodes();
         index.graph.save(&*core.fs, &path, dimensions, core.snapshots.published().0)?;
         core.fs.sync_dir(&folder)?;
-        // What the file holds is at most what the graph has now; a superset keeps too many slots back, no harm.
-        let nodes = index.graph.nodes();
-        let mut indexes = self.indexes.lock();
-        let kept = indexes.entry(oid).or_insert_with(|| Kept {
-            storage,
-            generations: BTreeMap::new(),
-            graph: Weak::new(),
-        });
+        let nodes = Arc::new(&*before | &*index.graph.nodes());
         kept.generations.insert(number, nodes);
         kept.graph = Arc::downgrade(&index.graph);
-        while kept.generations.len() > KEPT {
+        let count = match due {
+            // The one before holds back the slots that the vacuum is about. The new one has been read back.
+            Due::Vacuumed(vacuumed) if vacuumed.contains(&oid) => 1,
+            _ => KEPT,
+        };
+        while kept.generations.len() > count {
             kept.generations.pop_first();
         }
-        table.set_saved(oid, kept.union());
-        let numbers: Vec<u64> = kept.generations.keys().copied().collect();
-        Ok(Extra { storage, name: extra_name(oid), value: Some(encode(&numbers)) })
+        Ok(kept)
     }
 
     /// Removes files that the last checkpoint does not name.

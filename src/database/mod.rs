@@ -35,6 +35,8 @@ mod sizes;
 mod snapshots;
 // What a transaction may do, and how it ends.
 pub mod transaction;
+// Space of what is dead.
+mod vacuum;
 // What one transaction has written so far.
 mod work;
 
@@ -42,10 +44,12 @@ mod work;
 mod tests;
 
 pub use savepoint::Savepoint;
+pub use snapshots::HeldSnapshot;
 pub use transaction::{
     Commit, Follower, InsertOutcome, Isolation, Leader, LockOutcome, OnConflict, Pending, RowUpdate, Stop,
     Transaction,
 };
+pub use vacuum::{AutovacuumOptions, TableGarbage, Vacuumed};
 pub use work::LiveWork;
 
 use std::sync::Arc;
@@ -56,6 +60,7 @@ use self::background::Background;
 use self::commit::Commits;
 use self::control::Control;
 use self::core::Core;
+use self::generations::Due;
 use crate::catalog::Catalog;
 use crate::error::Result;
 
@@ -72,6 +77,7 @@ pub struct Options {
     pub log_segment_bytes: u64,
     /// A checkpoint is due once the log has grown by this many bytes.
     pub checkpoint_log_bytes: u64,
+    pub autovacuum: AutovacuumOptions,
     /// A transaction's writes to one table move to private files once they take this much memory.
     pub overlay_bytes_max: usize,
 }
@@ -84,6 +90,7 @@ impl Default for Options {
             storage: crate::storage::Options::default(),
             log_segment_bytes: 64 << 20,
             checkpoint_log_bytes: 512 << 20,
+            autovacuum: AutovacuumOptions::default(),
             overlay_bytes_max: 64 << 20,
         }
     }
@@ -133,7 +140,7 @@ impl Database {
     /// Stops background work, checkpoints and marks the directory as cleanly closed.
     pub fn close(&self) -> Result<()> {
         self.background.stop();
-        self.checkpoint_as(true)?;
+        self.checkpoint_as(Due::Closing)?;
         self.core.store.stop_background();
         self.control.lock().mark_clean()
     }

@@ -43,10 +43,10 @@ fn folder_bytes(fs: &dyn Fs, folder: &Path) -> u64 {
     names.iter().map(|name| bytes_of(fs, &folder.join(name))).sum()
 }
 
-/// Bytes of a file or of a folder with all in it. What goes while it is counted counts nothing.
+/// Space of a file or of a folder with all in it; holes take none. What goes while it is counted counts nothing.
 fn bytes_of(fs: &dyn Fs, path: &Path) -> u64 {
     match fs.list(path) {
         Ok(names) if !names.is_empty() => folder_bytes(fs, path),
-        _ => fs.open(path, OpenMode::Read).and_then(|file| file.len()).unwrap_or(0),
+        _ => fs.open(path, OpenMode::Read).and_then(|file| file.space()).unwrap_or(0),
     }
 }

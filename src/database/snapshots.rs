@@ -49,11 +49,24 @@ impl Snapshots {
         self.registry.lock().published
     }
 
+    /// All that are held, oldest first. The first holds back the space of everything that died since.
+    pub fn held(&self) -> Vec<HeldSnapshot> {
+        let registry = self.registry.lock();
+        registry.held.iter().map(|(&seq, &holders)| HeldSnapshot { seq, holders }).collect()
+    }
+
     /// No snapshot is older, nor will be.
     pub fn horizon(&self) -> Seq {
         let registry = self.registry.lock();
         registry.held.keys().next().copied().unwrap_or(registry.published)
     }
+}
+
+/// A moment that is looked at, and by how many.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HeldSnapshot {
+    pub seq: Seq,
+    pub holders: usize,
 }
 
 impl Held {

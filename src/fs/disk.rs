@@ -3,7 +3,7 @@
 use std::any::Any;
 use std::fs;
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -142,6 +142,31 @@ impl File for DiskFile {
         .map_err(failed("allocate space for", &self.path))
     }
 
+    fn refill(&self, offset: u64, len: u64) -> Result<()> {
+        match mapped::allocate_range(&self.file, offset, len) {
+            Err(error) if error.kind() == ErrorKind::Unsupported => Ok(()),
+            result => result,
+        }
+        .map_err(failed("allocate space for", &self.path))
+    }
+
+    fn punch(&self, offset: u64, len: u64) -> Result<()> {
+        let (from, to) = whole_pages(offset, len);
+        if from >= to {
+            return Ok(());
+        }
+        match mapped::punch(&self.file, from, to - from) {
+            Err(error) if error.kind() == ErrorKind::Unsupported => Ok(()),
+            result => result,
+        }
+        .map_err(failed("give back space of", &self.path))
+    }
+
+    fn space(&self) -> Result<u64> {
+        let metadata = self.file.metadata().map_err(failed("stat", &self.path))?;
+        Ok(metadata.blocks() * 512)
+    }
+
     fn truncate(&self, len: u64) -> Result<()> {
         self.file.set_len(len).map_err(failed("truncate", &self.path))
     }
@@ -161,6 +186,12 @@ impl File for DiskFile {
     fn map_words(&self) -> Result<WordMap> {
         WordMap::of_file(&self.file).map_err(failed("map", &self.path))
     }
+}
+
+/// The pages that lie wholly in a range: start and end.
+pub(super) fn whole_pages(offset: u64, len: u64) -> (u64, u64) {
+    const PAGE: u64 = 4096;
+    (offset.next_multiple_of(PAGE), (offset + len) / PAGE * PAGE)
 }
 
 /// What every file system says of a file that is shorter than its reader knows it must be.

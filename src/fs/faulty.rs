@@ -333,6 +333,20 @@ impl File for FaultyFile {
         self.inner.allocate(len)
     }
 
+    fn refill(&self, offset: u64, len: u64) -> Result<()> {
+        self.faults.pass(Op::ALLOCATE, self.path())?;
+        self.inner.refill(offset, len)
+    }
+
+    fn punch(&self, offset: u64, len: u64) -> Result<()> {
+        self.faults.pass(Op::TRUNCATE, self.path())?;
+        self.inner.punch(offset, len)
+    }
+
+    fn space(&self) -> Result<u64> {
+        self.inner.space()
+    }
+
     fn truncate(&self, len: u64) -> Result<()> {
         self.faults.pass(Op::TRUNCATE, self.path())?;
         self.inner.truncate(len)

@@ -193,9 +193,24 @@ impl Drop for Region {
 
 /// Reserves blocks for the file up to `len`, which becomes its length if it was shorter.
 pub(super) fn allocate(file: &File, len: u64) -> io::Result<()> {
-    let len = i64::try_from(len).map_err(|_| io::Error::from(io::ErrorKind::FileTooLarge))?;
+    fallocate(file, 0, 0, len)
+}
+
+/// Reserves blocks for a range inside the file.
+pub(super) fn allocate_range(file: &File, offset: u64, len: u64) -> io::Result<()> {
+    fallocate(file, libc::FALLOC_FL_KEEP_SIZE, offset, len)
+}
+
+/// Gives the blocks of a range back; it reads as zero afterwards.
+pub(super) fn punch(file: &File, offset: u64, len: u64) -> io::Result<()> {
+    fallocate(file, libc::FALLOC_FL_KEEP_SIZE | libc::FALLOC_FL_PUNCH_HOLE, offset, len)
+}
+
+fn fallocate(file: &File, mode: libc::c_int, offset: u64, len: u64) -> io::Result<()> {
+    let too_large = |_| io::Error::from(io::ErrorKind::FileTooLarge);
+    let (offset, len) = (i64::try_from(offset).map_err(too_large)?, i64::try_from(len).map_err(too_large)?);
     // Sound: the descriptor is open as long as `file`; the call takes no pointers.
-    match unsafe { libc::fallocate(file.as_raw_fd(), 0, 0, len) } {
+    match unsafe { libc::fallocate(file.as_raw_fd(), mode, offset, len) } {
         0 => Ok(()),
         _ => Err(io::Error::last_os_error()),
     }

@@ -24,7 +24,7 @@ use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
 
-use super::disk::{ends_early, locked};
+use super::disk::{ends_early, locked, whole_pages};
 use super::mapped::Region;
 use super::{File, Fs, Map, OpenMode, WordMap};
 use crate::error::{Error, Result};
@@ -104,10 +104,10 @@ impl MemoryFs {
         }
     }
 
-    /// Bytes of all files that have a name.
+    /// Bytes of all files that have a name, without holes.
     pub fn bytes(&self) -> u64 {
         let state = self.0.lock();
-        state.names.values().map(|inode| inode.0.lock().bytes.len() as u64).sum()
+        state.names.values().map(|inode| inode.0.lock().space()).sum()
     }
 }
 
@@ -238,6 +238,8 @@ fn failed(operation: &str, path: &Path, kind: ErrorKind) -> Error {
     Error::io(operation, path.display(), &io::Error::from(kind))
 }
 
+const PAGE: u64 = 4096;
+
 /// A file's contents; its names are elsewhere.
 #[derive(Default)]
 struct Inode(Mutex<Contents>);
@@ -247,6 +249,8 @@ struct Contents {
     bytes: Vec<u8>,
     synced: Vec<u8>,
     pending: Vec<ContentChange>,
+    /// Pages that were punched and not written since.
+    holes: BTreeSet<u64>,
     /// Live maps, each with a copy of the bytes that follows every write.
     maps: Vec<Weak<Region>>,
 }
@@ -295,11 +299,20 @@ impl Contents {
             self.bytes.resize(end, 0);
         }
         self.bytes[offset..end].copy_from_slice(bytes);
+        if !self.holes.is_empty() {
+            let written = offset as u64 / PAGE..(end as u64).div_ceil(PAGE);
+            self.holes.retain(|page| !written.contains(page));
+        }
         self.each_map(|map| map.write(bytes, offset as u64));
         self.pending.push(ContentChange::Write { offset, bytes: bytes.to_vec() });
     }
 
+    fn space(&self) -> u64 {
+        self.bytes.len() as u64 - self.holes.len() as u64 * PAGE
+    }
+
     fn set_length(&mut self, len: usize) {
+        self.holes.retain(|page| (page + 1) * PAGE <= len as u64);
         if let Some(lost) = self.bytes.len().checked_sub(len) {
             let zeros = vec![0; lost];
             self.each_map(|map| map.write(&zeros, len as u64));
@@ -419,6 +432,29 @@ impl File for MemoryFile {
             contents.set_length(len);
         }
         Ok(())
+    }
+
+    fn refill(&self, offset: u64, len: u64) -> Result<()> {
+        self.to_write(offset)?;
+        let (from, to) = (offset / PAGE, (offset + len).div_ceil(PAGE));
+        self.inode.0.lock().holes.retain(|page| !(from..to).contains(page));
+        Ok(())
+    }
+
+    fn punch(&self, offset: u64, len: u64) -> Result<()> {
+        let (from, to) = whole_pages(offset, len);
+        let mut contents = self.inode.0.lock();
+        let to = to.min(contents.bytes.len() as u64);
+        if from < to {
+            let from = self.to_write(from)?;
+            contents.write(&vec![0; to as usize - from], from);
+            contents.holes.extend(from as u64 / PAGE..to / PAGE);
+        }
+        Ok(())
+    }
+
+    fn space(&self) -> Result<u64> {
+        Ok(self.inode.0.lock().space())
     }
 
     fn truncate(&self, len: u64) -> Result<()> {

@@ -67,6 +67,13 @@ pub trait File: Send + Sync {
     /// Reserves space so that later writes in `..len` cannot fail for want of it (53100 now instead), and makes the
     /// file at least `len` long; new bytes read as zero.
     fn allocate(&self, len: u64) -> Result<()>;
+    /// Reserves space again for bytes that [`File::punch`] gave back (53100 when there is none).
+    fn refill(&self, offset: u64, len: u64) -> Result<()>;
+    /// Gives back the space of the whole pages in a range; they read as zero. The length stays. Where the file system
+    /// cannot, nothing happens.
+    fn punch(&self, offset: u64, len: u64) -> Result<()>;
+    /// Bytes of disk the file takes, which holes do not.
+    fn space(&self) -> Result<u64>;
     fn truncate(&self, len: u64) -> Result<()>;
     /// Durable when this returns: contents and length.
     fn sync_data(&self) -> Result<()>;

@@ -324,6 +324,19 @@ impl File for TrialFile {
         Ok(())
     }
 
+    fn refill(&self, _offset: u64, _len: u64) -> Result<()> {
+        self.check_writable()
+    }
+
+    /// Nothing is gained by it here.
+    fn punch(&self, _offset: u64, _len: u64) -> Result<()> {
+        self.check_writable()
+    }
+
+    fn space(&self) -> Result<u64> {
+        self.len()
+    }
+
     fn truncate(&self, len: u64) -> Result<()> {
         self.check_writable()?;
         self.body.set_length(&mut self.body.contents.lock(), len)

@@ -2,8 +2,8 @@
 //!
 //! ```text
 //!   next ──> 0 1 2 3 4 5 | never used
-//!            a row's death: dead (seq) ──no snapshot sees it──> free ──> the next small insert
-//!                                      └─a graph knows it─────> linked ──graph rebuilt─> free
+//!            a row's death: dead (seq) ──no snapshot sees it──> free ──> the next insert
+//!                                      └─a graph knows it─────> linked ──vacuum────────> free
 //! ```
 //!
 //! A slot that some graph has a node for is not given out again: the node's links would be those of another vector.
@@ -18,15 +18,11 @@ use crate::log::Seq;
 /// Slots are below this: the last are left unused, so that ends of ranges fit in a u32 whatever the segment size.
 pub const SLOTS_MAX: u32 = u32::MAX - (1 << 17);
 
-/// From this many rows on, an insert takes slots that were never used: they are consecutive, and runs of vectors are
-/// written at once.
-const BULK: usize = 64;
-
 /// A table's slots, apart from those that live rows hold.
 #[derive(Debug, Default)]
 pub struct Slots {
     next: u32,
-    free: Vec<u32>,
+    free: RoaringBitmap,
     dead: VecDeque<(Seq, u32)>,
     linked: RoaringBitmap,
 }
@@ -55,18 +51,17 @@ impl Slots {
     /// `count` slots, ascending; 54000 when the table has none left.
     pub fn take(&mut self, count: usize) -> Result<Vec<u32>> {
         let unused = (SLOTS_MAX - self.next) as usize;
-        let from_free = match count {
-            count if count < BULK => count.min(self.free.len()),
-            count => count.saturating_sub(unused),
-        };
-        if from_free > self.free.len() || count - from_free > unused {
+        let from_free = count.min(self.free.len() as usize);
+        if count - from_free > unused {
             return Err(out_of_slots());
         }
-        let mut slots = self.free.split_off(self.free.len() - from_free);
-        slots.sort_unstable();
+        // The lowest first: they lie together, and the highest may stay unused and their space be given back.
+        let mut slots: Vec<u32> = self.free.iter().take(from_free).collect();
+        self.free.remove_smallest(from_free as u64);
         let new = (count - from_free) as u32;
         slots.extend(self.next..self.next + new);
         self.next += new;
+        slots.sort_unstable();
         Ok(slots)
     }
 
@@ -88,7 +83,7 @@ impl Slots {
             if known(slot) {
                 self.linked.insert(slot);
             } else {
-                self.free.push(slot);
+                self.free.insert(slot);
             }
         }
     }
@@ -101,8 +96,35 @@ impl Slots {
     }
 
     /// Slots of dead rows that graphs still have nodes for.
-    pub fn linked(&self) -> u64 {
-        self.linked.len()
+    pub fn linked(&self) -> &RoaringBitmap {
+        &self.linked
+    }
+
+    /// Slots of dead rows, whoever may still see them or have nodes for them.
+    pub fn dead(&self) -> u64 {
+        self.dead.len() as u64 + self.linked.len()
+    }
+
+    pub fn free(&self) -> u64 {
+        self.free.len()
+    }
+
+    /// Takes the whole groups of `size` consecutive slots out of the free ones, and answers the first slot of each;
+    /// [`Slots::give_back`] brings them back.
+    pub fn take_groups(&mut self, size: u32) -> Vec<u32> {
+        let mut groups = Vec::new();
+        let mut slots = self.free.iter();
+        while let Some(slot) = slots.next() {
+            let start = slot.next_multiple_of(size);
+            if start == slot && self.free.range_cardinality(slot..slot + size) == u64::from(size) {
+                groups.push(slot);
+            }
+            slots.advance_to(if start == slot { slot + size } else { start });
+        }
+        for &first in &groups {
+            self.free.remove_range(first..first + size);
+        }
+        groups
     }
 }
 

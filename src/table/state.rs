@@ -10,6 +10,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::{Mutex, RwLock};
 use roaring::RoaringBitmap;
@@ -39,6 +40,10 @@ pub struct Table {
     /// Held by whoever makes the next state.
     changing: Mutex<()>,
     slots: Mutex<Slots>,
+    /// Row versions that died or were replaced since the last vacuum.
+    obsolete: AtomicU64,
+    /// The horizon of the last vacuum: until it moves, another one finds nothing.
+    vacuumed: AtomicU64,
 }
 
 /// What is in memory, as of the newest commit.
@@ -163,6 +168,8 @@ impl Table {
             state: RwLock::new(Arc::new(state)),
             changing: Mutex::new(()),
             slots: Mutex::new(Slots::default()),
+            obsolete: AtomicU64::new(0),
+            vacuumed: AtomicU64::new(0),
         }
     }
 
@@ -229,6 +236,7 @@ impl Table {
             }
             state.flip(&delta);
         });
+        self.obsolete.fetch_add(delta.changed.len() + delta.died.len(), Ordering::Relaxed);
         if !delta.died.is_empty() {
             self.slots.lock().died(seq, delta.died);
         }
@@ -306,6 +314,11 @@ impl Table {
         let mut slots = self.slots.lock();
         let next = slots.next().max(state.live.max().map_or(0, |last| last + 1));
         *slots = Slots::recovered(next, &state.live, |slot| state.graph_knows(slot));
+        // Replaced versions are not counted on disk; what a vacuum before the stop would have found is about this.
+        self.obsolete.fetch_max(slots.dead(), Ordering::Relaxed);
+        for vector in state.vectors.iter() {
+            vector.column.assume_holes(|slots| state.live.range_cardinality(slots) > 0);
+        }
     }
 
     /// Slots for new rows, ascending.
@@ -446,9 +459,45 @@ impl Table {
         self.slots.lock().unlink(|slot| state.graph_knows(slot));
     }
 
-    /// Dead rows that graphs still have nodes for.
-    pub fn linked_slots(&self) -> u64 {
-        self.slots.lock().linked()
+    /// Slots of dead rows that no snapshot from `horizon` on sees and that graphs still have nodes for.
+    pub fn linked_slots(&self, horizon: Seq) -> RoaringBitmap {
+        let state = self.state();
+        let mut slots = self.slots.lock();
+        slots.reclaim(horizon, |slot| state.graph_knows(slot));
+        slots.linked().clone()
+    }
+
+    /// Row versions that a vacuum may find obsolete.
+    pub fn obsolete(&self) -> u64 {
+        self.obsolete.load(Ordering::Relaxed)
+    }
+
+    /// A vacuum has dealt with `obsolete` of them, as far as the horizon let it.
+    pub fn vacuumed(&self, obsolete: u64, horizon: Seq) {
+        self.obsolete.fetch_sub(obsolete, Ordering::Relaxed);
+        self.vacuumed.store(horizon.0, Ordering::Relaxed);
+    }
+
+    /// Whether the horizon has moved since the last vacuum.
+    pub fn may_vacuum(&self, horizon: Seq) -> bool {
+        self.vacuumed.load(Ordering::Relaxed) < horizon.0
+    }
+
+    /// Slots that are free, and those of dead rows.
+    pub fn slot_counts(&self) -> (u64, u64) {
+        let slots = self.slots.lock();
+        (slots.free(), slots.dead())
+    }
+
+    /// Gives back the space of vectors that nobody needs.
+    pub fn release_vectors(&self) -> Result<()> {
+        let vectors = self.state().vectors.clone();
+        // Nobody is given these slots meanwhile.
+        let groups = self.slots.lock().take_groups(vectors::GROUP_SLOTS);
+        let outcome = vectors.iter().try_for_each(|vector| vector.column.punch(groups.iter().copied()));
+        let slots = groups.iter().flat_map(|&first| first..first + vectors::GROUP_SLOTS);
+        self.slots.lock().give_back(slots);
+        outcome
     }
 
     /// Makes every vector written so far durable.

@@ -284,10 +284,9 @@ impl Writer {
 
     /// Writes the vector cells of new rows, runs of consecutive slots at once, and returns them as bytes for the log.
     fn write_vectors(&self, rows: &[NewRow], slots: &[u32]) -> Result<Vec<CellBytes>> {
-        let Some(last) = slots.last() else { return Ok(Vec::new()) };
         let mut all = Vec::with_capacity(self.vectors.len());
         for column in self.vectors.iter() {
-            column.column.reserve(last + 1)?;
+            column.column.reserve_slots(slots)?;
             let cells = CellBytes::of(rows, column.position);
             let mut start = 0;
             for run in slots.chunk_by(|a, b| a + 1 == *b) {

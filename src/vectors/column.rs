@@ -1,5 +1,6 @@
 //! One vector column: its segments, written and grown.
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -100,6 +101,37 @@ impl Column {
         Ok(())
     }
 
+    /// [`Column::reserve`] for slots, ascending, some of which may lie where space was given back.
+    pub fn reserve_slots(&self, slots: &[u32]) -> Result<()> {
+        let Some(last) = slots.last() else { return Ok(()) };
+        self.reserve(last + 1)?;
+        let segments = self.segments.load();
+        for group in slots.chunk_by(|a, b| a / GROUP_SLOTS == b / GROUP_SLOTS) {
+            let first = group[0];
+            segments[(first / SEGMENT_SLOTS) as usize].refill(first % SEGMENT_SLOTS / GROUP_SLOTS)?;
+        }
+        Ok(())
+    }
+
+    /// Gives back the space of groups of [`GROUP_SLOTS`] slots that nobody reads, named by their first slots.
+    pub fn punch(&self, groups: impl IntoIterator<Item = u32>) -> Result<()> {
+        let segments = self.segments.load();
+        for first in groups {
+            if let Some(segment) = segments.get((first / SEGMENT_SLOTS) as usize) {
+                segment.punch(first % SEGMENT_SLOTS / GROUP_SLOTS)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// After an open: groups may be holes unless `live` says that one of their slots is.
+    pub fn assume_holes(&self, live: impl Fn(Range<u32>) -> bool) {
+        for segment in self.segments.load().iter() {
+            let start = |group: u32| segment.number * SEGMENT_SLOTS + group * GROUP_SLOTS;
+            segment.assume_holes(|group| live(start(group)..start(group) + GROUP_SLOTS));
+        }
+    }
+
     /// Writes consecutive slots from `first` on, which were reserved; vectors are little-endian bytes, as the log has
     /// them. Not durable before [`Column::sync`]. Many at once are much cheaper than one at a time: three system calls
     /// for each 256 slots.
@@ -148,9 +180,9 @@ impl Column {
         self.segments.load().iter().try_for_each(|segment| segment.sync())
     }
 
-    /// Length of all files; reserved space counts.
+    /// Space of all files; what is reserved counts, holes do not.
     pub fn bytes_on_disk(&self) -> u64 {
-        self.segments.load().iter().map(|segment| segment.file_bytes().unwrap_or(0)).sum()
+        self.segments.load().iter().map(|segment| segment.space().unwrap_or(0)).sum()
     }
 
     /// Verifies the given slots against their checksums; the first bad one is the error.

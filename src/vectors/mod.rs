@@ -9,6 +9,8 @@
 //! - After [`Column::sync`] everything written before survives a crash. Until then the log holds it.
 //! - A full disk is answered by [`Column::reserve`] (53100), never by [`Column::write`].
 //!
+//! - Space of whole groups that nobody needs is given back ([`Column::punch`]) and reserved again before it is used.
+//!
 //! What is not: a slot nobody wrote, or whose write was not synced before a crash, has no meaning until the log
 //! has been replayed over it. Slots are told apart by their readers, which know the live set.
 
@@ -17,6 +19,7 @@ mod segment;
 mod view;
 
 pub use column::Column;
+pub use segment::GROUP_SLOTS;
 pub use view::View;
 
 /// Slots of one segment, a power of two so that a slot splits into segment and place by shifting.

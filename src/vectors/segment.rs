@@ -23,9 +23,12 @@
 //!
 //! The checksum covers the slot: bytes written to the wrong place do not verify.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
+use parking_lot::Mutex;
 
 use crate::distance::Element;
 use crate::error::{Error, Result};
@@ -39,7 +42,7 @@ const HEADER_BYTES: u64 = 4096;
 const HEADER_SUMMED: usize = 28;
 
 /// Slots whose vectors, norms and sums lie together.
-pub(super) const GROUP_SLOTS: u32 = 256;
+pub const GROUP_SLOTS: u32 = 256;
 /// A file grows by an eighth of itself, but not more than this at once: few system calls, little waste.
 const GROWTH_BYTES_MAX: u64 = 4 << 20;
 
@@ -124,6 +127,8 @@ pub(super) struct Segment {
     reserved: AtomicU32,
     /// Written since the last sync.
     dirty: AtomicBool,
+    /// Groups whose space may have been given back, by number.
+    holes: Mutex<BTreeSet<u32>>,
 }
 
 impl Segment {
@@ -159,6 +164,7 @@ impl Segment {
             map,
             reserved: AtomicU32::new(reserved),
             dirty: AtomicBool::new(false),
+            holes: Mutex::default(),
         })
     }
 
@@ -171,10 +177,6 @@ impl Segment {
         self.file.path()
     }
 
-    pub fn file_bytes(&self) -> Result<u64> {
-        self.file.len()
-    }
-
     /// Makes room for the first `slots` slots. The caller holds the column's growth lock.
     pub fn reserve(&self, slots: u32) -> Result<()> {
         if slots <= self.reserved() {
@@ -184,6 +186,37 @@ impl Segment {
         self.file.allocate(self.layout.file_bytes(slots))?;
         self.reserved.store(slots, Ordering::Release);
         Ok(())
+    }
+
+    /// Gives back the space of a group that holds nothing anybody needs.
+    pub fn punch(&self, group: u32) -> Result<()> {
+        if group * GROUP_SLOTS >= self.reserved() || !self.holes.lock().insert(group) {
+            return Ok(());
+        }
+        // A page that a neighbouring group shares stays.
+        self.file.punch(self.layout.group(group * GROUP_SLOTS), self.layout.group_bytes)?;
+        self.dirty.store(true, Ordering::Release);
+        Ok(())
+    }
+
+    /// Makes sure of space for a group that is about to be written again.
+    pub fn refill(&self, group: u32) -> Result<()> {
+        let mut holes = self.holes.lock();
+        if holes.contains(&group) {
+            self.file.refill(self.layout.group(group * GROUP_SLOTS), self.layout.group_bytes)?;
+            holes.remove(&group);
+        }
+        Ok(())
+    }
+
+    /// After an open nobody knows which groups are holes; those without live slots may be.
+    pub fn assume_holes(&self, live: impl Fn(u32) -> bool) {
+        let groups = self.reserved() / GROUP_SLOTS;
+        *self.holes.lock() = (0..groups).filter(|group| !live(*group)).collect();
+    }
+
+    pub fn space(&self) -> Result<u64> {
+        self.file.space()
     }
 
     /// `slots` and some more, in whole groups.

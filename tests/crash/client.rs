@@ -25,6 +25,7 @@ pub fn options() -> Options {
         log_segment_bytes: 32 << 10,
         checkpoint_log_bytes: u64::MAX,
         overlay_bytes_max: 8 << 10,
+        autovacuum: Default::default(),
         storage: hither::storage::Options {
             memtable_bytes_max: 8 << 10,
             memtables_bytes_max: usize::MAX,

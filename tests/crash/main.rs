@@ -215,6 +215,7 @@ fn power_failures_lose_nothing_acknowledged() {
         "checkpoint",
         "compact",
         "index tails",
+        "vacuum",
         "rollback",
         "commit",
         "create table",

@@ -1,6 +1,7 @@
 //! The workload: steps of a session, of a second one beside it, and of what runs in the background.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 
 use hither::database::{Database, Isolation, LockOutcome, OnConflict, RowUpdate, Transaction};
@@ -43,7 +44,8 @@ impl Worker {
             0..4 => self.checkpoint(),
             4..8 => self.compact(),
             8..11 => self.index_tails(),
-            11..21 => {
+            11..14 => self.vacuum(),
+            14..21 => {
                 self.finish_other()?;
                 self.transaction(Worker::ddl)
             }
@@ -66,6 +68,11 @@ impl Worker {
     fn index_tails(&mut self) -> Result<()> {
         self.did("index tails");
         self.db.step_indexer().map(drop)
+    }
+
+    fn vacuum(&mut self) -> Result<()> {
+        self.did("vacuum");
+        self.db.vacuum(&[], &AtomicBool::new(false)).map(drop)
     }
 
     /// Runs statements, then commits, or one time in six rolls back.

@@ -3,6 +3,7 @@
 mod basics;
 mod disk_full;
 mod model;
+mod vacuum;
 
 use std::path::Path;
 use std::sync::Arc;

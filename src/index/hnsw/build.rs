@@ -42,6 +42,7 @@ impl Graph {
         progress: &AtomicU32,
         cancel: &AtomicBool,
     ) -> Result<()> {
+        let _shape = self.shape.read();
         let list: Vec<u32> = (slots - &*self.nodes()).into_iter().collect();
         let Some(last) = list.last() else { return Ok(()) };
         self.base.grow(u64::from(*last).min(u64::from(vectors.slots_end())) + 1);

@@ -65,7 +65,9 @@ impl Graph {
     /// Writes a generation that contains everything up to log position `position`, durably, and verifies it.
     /// The file must not exist. Returns its bytes.
     pub fn save(&self, fs: &dyn Fs, path: &Path, dimensions: usize, position: u64) -> Result<u64> {
+        let shape = self.shape.read();
         let bytes = self.write(fs, path, dimensions, position)?;
+        drop(shape);
         Graph::verify(fs, path)?;
         Ok(bytes)
     }

@@ -85,11 +85,15 @@ pub struct Graph {
     pub(super) upper: Links,
     /// Upper blocks given out, counting block 0, which nobody gets.
     pub(super) upper_next: AtomicU64,
+    /// Upper blocks of nodes that were taken out.
+    pub(super) upper_free: Mutex<Vec<u32>>,
     /// An [`Entry`], packed.
     pub(super) entry: AtomicU64,
     /// Held while the entry point changes.
     pub(super) entry_change: Mutex<()>,
     stripes: Box<[Mutex<()>]>,
+    /// Shared by whoever adds nodes or saves them, exclusive for taking some out.
+    pub(super) shape: RwLock<()>,
     /// Slots that are nodes: everything else is the caller's to search exactly.
     nodes: RwLock<Arc<RoaringBitmap>>,
 }
@@ -113,9 +117,11 @@ impl Graph {
             base,
             upper,
             upper_next: AtomicU64::new(upper_next),
+            upper_free: Mutex::default(),
             entry: AtomicU64::new(Entry::pack(entry)),
             entry_change: Mutex::new(()),
             stripes: (0..STRIPES).map(|_| Mutex::new(())).collect(),
+            shape: RwLock::new(()),
             nodes: RwLock::new(Arc::new(nodes)),
         }
     }

@@ -81,21 +81,36 @@ impl Graph {
     /// Gives the node its upper blocks and returns its level, which is lower than `wanted` when no more block
     /// numbers are left.
     fn reserve(&self, slot: u32, wanted: u32) -> u32 {
-        let first = self.upper_next.fetch_add(u64::from(wanted), Ordering::Relaxed);
-        let end = first + u64::from(wanted);
-        let fits = end <= u64::from(Header::UP_MAX);
-        let height = if fits { wanted } else { 0 };
-        if height > 0 {
-            self.upper.grow(end);
-        }
-        let up = |above: u32| if above < height { first as u32 + above } else { 0 };
+        let numbers = self.upper_numbers(wanted as usize);
         let (base, upper) = (self.base.view(), self.upper.view());
-        for number in 0..height {
-            let block = upper.block(first as u32 + number).expect("grown above");
-            block.set_header(Header::new(0, up(number + 1)));
+        let mut up = 0;
+        for &number in numbers.iter().rev() {
+            upper.block(number).expect("grown before it is given out").set_header(Header::new(0, up));
+            up = number;
         }
-        base.block(slot).expect("grown before").set_header(Header::new(0, up(0)));
-        height
+        base.block(slot).expect("grown before").set_header(Header::new(0, up));
+        numbers.len() as u32
+    }
+
+    /// So many numbers of upper blocks, those of former nodes first; none when not as many are left.
+    fn upper_numbers(&self, wanted: usize) -> Vec<u32> {
+        if wanted == 0 {
+            return Vec::new();
+        }
+        let mut free = self.upper_free.lock();
+        let kept = free.len().saturating_sub(wanted);
+        let mut numbers = free.split_off(kept);
+        drop(free);
+        let missing = (wanted - numbers.len()) as u64;
+        if missing > 0 {
+            let first = self.upper_next.fetch_add(missing, Ordering::Relaxed);
+            if first + missing > u64::from(Header::UP_MAX) {
+                return Vec::new();
+            }
+            self.upper.grow(first + missing);
+            numbers.extend(first as u32..(first + missing) as u32);
+        }
+        numbers
     }
 
     /// The entry point; `None` when the graph was empty and the node has become it.
@@ -159,7 +174,7 @@ impl Graph {
     }
 
     /// Adds a link from `node` to `slot`; a full block keeps the best choice among all.
-    fn link_back<V: Vectors>(&self, reader: &Reader<V>, node: u32, level: u32, slot: u32) {
+    pub(super) fn link_back<V: Vectors>(&self, reader: &Reader<V>, node: u32, level: u32, slot: u32) {
         let _stripe = self.stripe(node).lock();
         // A node that was replaced or is damaged has no such block; then there is no way back.
         let Some(block) = reader.block(node, level) else { return };

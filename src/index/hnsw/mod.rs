@@ -9,7 +9,7 @@
 //! ```
 //!
 //! A node is a slot. `graph` holds the words and says what concurrent readers may see; `insert` and
-//! `build` add nodes; `search` walks without a filter, `filtered` with one; `file` is a generation on
+//! `build` add nodes, `repair` takes them out; `search` walks without a filter, `filtered` with one; `file` is a generation on
 //! disk; `check` states the invariants.
 //!
 //! Where we differ from the paper and from hnswlib:
@@ -29,6 +29,7 @@ mod graph;
 mod insert;
 mod level;
 mod links;
+mod repair;
 mod scratch;
 mod search;
 

@@ -1,0 +1,220 @@
+//! Vacuum: what it frees, what it must not touch, and that a crash at any moment of it loses nothing.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::AtomicBool;
+
+use super::*;
+use crate::catalog::{HnswOptions, Index, IndexMethod, IndexMetric};
+use crate::database::{AutovacuumOptions, RowUpdate};
+use crate::fs::FaultyFs;
+use crate::fs::faulty::Op;
+
+static CANCEL: AtomicBool = AtomicBool::new(false);
+
+pub fn create_index(database: &Arc<Database>, table: Oid) {
+    let mut txn = database.begin(Isolation::ReadCommitted);
+    txn.start_statement();
+    let index = Index {
+        oid: txn.new_oid(),
+        name: "t_v".into(),
+        table,
+        method: IndexMethod::Hnsw,
+        columns: vec![3],
+        opclasses: Vec::new(),
+        unique: false,
+        constraint: None,
+        hnsw: Some(HnswOptions { metric: IndexMetric::L2, m: 4, ef_construction: 16 }),
+    };
+    done(txn.create_index(index));
+    txn.commit().unwrap();
+}
+
+pub fn load(database: &Arc<Database>, table: Oid, ids: std::ops::Range<i64>, name: &str) {
+    let rows: Vec<(i64, &str)> = ids.map(|id| (id, name)).collect();
+    let mut txn = database.begin(Isolation::ReadCommitted);
+    insert(&mut txn, table, &rows);
+    txn.commit().unwrap();
+    while database.step_indexer().unwrap() {}
+}
+
+fn slots(txn: &Transaction, table: Oid) -> BTreeMap<i64, u32> {
+    let snapshot = txn.snapshot(table).unwrap();
+    let id = |row: &[u8]| match snapshot.layout().read(row).unwrap().value(0).unwrap() {
+        Value::Int8(id) => id,
+        other => panic!("{other:?}"),
+    };
+    snapshot.scan().map(|entry| entry.unwrap()).map(|(slot, row)| (id(&row), slot)).collect()
+}
+
+/// Updates rows; with `moved`, their vectors too, which gives them other slots.
+pub fn update(database: &Arc<Database>, table: Oid, ids: std::ops::Range<i64>, name: &str, moved: bool) {
+    let mut txn = database.begin(Isolation::ReadCommitted);
+    txn.start_statement();
+    let slots = slots(&txn, table);
+    let chosen: Vec<(i64, u32)> = ids.map(|id| (id, slots[&id])).collect();
+    done(txn.lock_rows(table, &chosen.iter().map(|(_, slot)| *slot).collect::<Vec<_>>()));
+    let new =
+        |(id, slot): &(i64, u32)| RowUpdate { slot: *slot, row: row(*id, name), vectors_changed: moved };
+    done(txn.update(table, chosen.iter().map(new).collect()));
+    txn.commit().unwrap();
+    while database.step_indexer().unwrap() {}
+}
+
+fn delete(database: &Arc<Database>, table: Oid, ids: std::ops::Range<i64>) {
+    let mut txn = database.begin(Isolation::ReadCommitted);
+    txn.start_statement();
+    let slots = slots(&txn, table);
+    let chosen: Vec<u32> = ids.map(|id| slots[&id]).collect();
+    done(txn.lock_rows(table, &chosen));
+    done(txn.delete(table, &chosen));
+    txn.commit().unwrap();
+}
+
+fn vacuum(database: &Arc<Database>) -> crate::database::Vacuumed {
+    let mut done = database.vacuum(&[], &CANCEL).unwrap();
+    assert_eq!(done.len(), 1);
+    database.check().unwrap();
+    done.remove(0)
+}
+
+/// Bytes of the data directory without the log, whose size is bounded by its segments.
+fn bytes(database: &Arc<Database>) -> u64 {
+    database.bytes_on_disk() - database.core().log.bytes()
+}
+
+fn setup(rows: i64) -> (Arc<MemoryFs>, Arc<Database>, Oid) {
+    let (fs, database) = fresh();
+    let table = create_t(&database);
+    create_index(&database, table);
+    load(&database, table, 0..rows, &"x".repeat(100));
+    (fs, database, table)
+}
+
+#[test]
+fn slots_of_dead_rows_are_used_again() {
+    let (fs, database, table) = setup(3_000);
+    for round in 0..5 {
+        let first = 3_000 + 300 * round;
+        delete(&database, table, 300 * round..300 * round + 300);
+        let done = vacuum(&database);
+        assert_eq!((done.nodes, done.slots_free, done.slots_held), (300, 300, 0), "round {round}");
+        load(&database, table, first..first + 300, "y");
+        let version = database.core().version.load_full();
+        assert_eq!(version.tables[&table].slots_end(), 3_000, "round {round}: no new slot is needed");
+    }
+    let expected = all(&database, table);
+    assert_eq!(expected.len(), 3_000);
+    let reopened = open(&Arc::new(fs.crash(0)));
+    assert_eq!(all(&reopened, table), expected);
+    reopened.check().unwrap();
+}
+
+/// The promise: after every row was updated five times and a vacuum, at most 1.3 times what the rows take when they are
+/// written once.
+#[test]
+fn a_vacuum_gives_space_back() {
+    for moved in [false, true] {
+        let (_fs, once, table) = setup(1_600);
+        update(&once, table, 0..1_600, &"z".repeat(100), false);
+        vacuum(&once);
+        let live = bytes(&once);
+        let (fs, database, table) = setup(1_600);
+        for round in 0..5 {
+            for piece in 0..4 {
+                update(&database, table, piece * 400..piece * 400 + 400, &"z".repeat(100), moved);
+            }
+            if round == 2 {
+                database.checkpoint().unwrap();
+            }
+        }
+        let before = bytes(&database);
+        let done = vacuum(&database);
+        assert_eq!(done.obsolete, 8_000);
+        let after = bytes(&database);
+        println!("vectors {moved}: live {live}, before the vacuum {before}, after it {after}");
+        assert!(after <= live + live * 3 / 10, "vectors {moved}: {after} bytes, {live} when written once");
+        assert_eq!(all(&database, table).len(), 1_600);
+        assert_eq!(all(&open(&Arc::new(fs.crash(3))), table).len(), 1_600);
+    }
+}
+
+#[test]
+fn an_open_snapshot_keeps_what_it_sees_and_is_named() {
+    let (_fs, database, table) = setup(1_000);
+    let mut old = database.begin(Isolation::RepeatableRead);
+    old.start_statement();
+    let before = old.snapshot(table).unwrap();
+    let expected = rows(&before);
+    update(&database, table, 0..500, "new", true);
+    delete(&database, table, 500..1_000);
+    let done = vacuum(&database);
+    assert_eq!((done.slots_held, done.slots_free, done.nodes), (1_000, 0, 0));
+    load(&database, table, 2_000..2_600, "fresh");
+    vacuum(&database);
+    assert_eq!(rows(&before), expected);
+    assert_eq!(rows(&old.snapshot(table).unwrap()), expected);
+    let held = database.snapshots();
+    assert_eq!(held[0].seq, old.snapshot_seq());
+    assert!(held[0].seq < database.published());
+    drop((before, old));
+    assert!(database.snapshots().is_empty());
+    let done = vacuum(&database);
+    assert_eq!((done.slots_held, done.slots_free, done.nodes), (0, 1_000, 1_000));
+}
+
+#[test]
+fn autovacuum_follows_postgresqls_rule() {
+    let (fs, database, table) = setup(1_000);
+    drop(database);
+    let autovacuum = AutovacuumOptions { threshold: 50, scale_factor: 0.2, ..AutovacuumOptions::default() };
+    let options = Options { autovacuum, ..options() };
+    let fs: Arc<dyn Fs> = fs;
+    let database = Database::open(fs, Path::new("/db"), options).unwrap();
+    update(&database, table, 0..250, "a", false);
+    database.step_autovacuum().unwrap();
+    assert_eq!(database.garbage(table).unwrap().obsolete, 250, "50 + 0.2 * 1000 is not passed");
+    update(&database, table, 0..1, "b", false);
+    database.step_autovacuum().unwrap();
+    assert_eq!(database.garbage(table).unwrap().obsolete, 0);
+}
+
+/// The power fails before every change of a file while a vacuum runs, and while rows are written afterwards.
+#[test]
+fn a_crash_during_a_vacuum_loses_nothing() {
+    let memory = MemoryFs::new();
+    let (fs, faults) = FaultyFs::new(memory.clone());
+    let database = Database::open(fs, Path::new("/db"), options()).unwrap();
+    let table = create_t(&database);
+    create_index(&database, table);
+    load(&database, table, 0..600, "x");
+    database.checkpoint().unwrap();
+    update(&database, table, 0..300, "y", true);
+    delete(&database, table, 300..450);
+    let survivors: Arc<parking_lot::Mutex<Vec<MemoryFs>>> = Arc::default();
+    let (taken, inner) = (survivors.clone(), memory.clone());
+    faults.observe(Op::CHANGES, move |_, _| {
+        let mut taken = taken.lock();
+        let seed = taken.len() as u64 % 7;
+        taken.push(inner.crash(seed));
+    });
+    let expected = all(&database, table);
+    vacuum(&database);
+    let during = survivors.lock().len();
+    load(&database, table, 1_000..1_100, "z");
+    let later = all(&database, table);
+    faults.observe(Op(0), |_, _| ());
+    let survivors = std::mem::take(&mut *survivors.lock());
+    assert!(during > 20, "{during} operations");
+    let count = survivors.len();
+    for (number, fs) in survivors.into_iter().enumerate() {
+        let database = open(&Arc::new(fs));
+        let found = all(&database, table);
+        assert!(
+            found == expected || number >= during && found == later,
+            "before operation {number} of {count}"
+        );
+        database.check().unwrap_or_else(|error| panic!("before operation {number} of {count}: {error}"));
+        vacuum(&database);
+        assert_eq!(all(&database, table), found);
+    }
+}

@@ -1,0 +1,197 @@
+//! Vacuum: space of row versions, vectors and graph nodes that nobody needs.
+//!
+//! 1. The horizon is fixed: what died before it is seen by no snapshot.
+//! 2. Dead nodes are taken out of graphs, whose other nodes are linked anew around them (`index::hnsw`, repair).
+//! 3. A checkpoint saves those graphs. Only when it is durable that no generation on disk knows the dead slots any more
+//!    are they free for other rows: a crash before brings the former graphs back.
+//! 4. The tree is merged into one level: replaced versions and deletions go.
+//! 5. Groups of vectors that are wholly free give their space back.
+//!
+//! Statements go on meanwhile. A snapshot that stays open keeps what it sees, and holds back everything that died since:
+//! [`Database::snapshots`] names it.
+//!
+//! Autovacuum does the same by itself, with PostgreSQL's rule: when a table has more obsolete versions than
+//! `threshold + scale_factor * rows`.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use crate::catalog::{CATALOG_STORAGE, Oid};
+use crate::database::background::rebuild;
+use crate::database::core::Core;
+use crate::database::generations::Due;
+use crate::database::{Database, HeldSnapshot};
+use crate::error::{Result, SqlState};
+use crate::log::{Seq, StorageId};
+use crate::table::Table;
+
+/// When tables are vacuumed without being asked; the names and defaults are PostgreSQL's.
+#[derive(Clone, Debug)]
+pub struct AutovacuumOptions {
+    pub enabled: bool,
+    pub threshold: u64,
+    /// Share of a table's rows.
+    pub scale_factor: f64,
+    /// Between two looks.
+    pub naptime: Duration,
+}
+
+impl Default for AutovacuumOptions {
+    fn default() -> AutovacuumOptions {
+        AutovacuumOptions {
+            enabled: true,
+            threshold: 50,
+            scale_factor: 0.2,
+            naptime: Duration::from_secs(60),
+        }
+    }
+}
+
+/// What a vacuum did to a table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Vacuumed {
+    pub table: Oid,
+    pub name: String,
+    pub rows: u64,
+    /// Versions that had died or been replaced since the last vacuum, those held back included.
+    pub obsolete: u64,
+    /// Nodes taken out of graphs, all indexes together.
+    pub nodes: u64,
+    /// Slots that other rows may take.
+    pub slots_free: u64,
+    /// Slots of dead rows that a snapshot may still see.
+    pub slots_held: u64,
+    /// On disk, without indexes.
+    pub bytes_before: u64,
+    pub bytes_after: u64,
+    /// What died before was dealt with.
+    pub horizon: Seq,
+}
+
+/// What is obsolete in a table.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TableGarbage {
+    pub rows: u64,
+    /// Row versions.
+    pub obsolete: u64,
+}
+
+impl Database {
+    /// Vacuums the given tables, or all when none are given. `cancel` ends it early with 57014; what was done stays.
+    pub fn vacuum(&self, tables: &[Oid], cancel: &AtomicBool) -> Result<Vec<Vacuumed>> {
+        let core = self.core();
+        core.healthy()?;
+        let _one = core.vacuuming.lock();
+        let version = core.version.load_full();
+        let wanted =
+            |table: &&Arc<Table>| tables.is_empty() || tables.contains(&table.state().definition.oid);
+        let chosen: Vec<Arc<Table>> = version.tables.values().filter(wanted).cloned().collect();
+        let horizon = core.snapshots.horizon();
+        core.store.set_horizon(horizon);
+        let mut done = Vec::new();
+        let mut indexes = Vec::new();
+        for table in &chosen {
+            let state = table.state();
+            indexes.extend(state.vector_indexes.iter().map(|index| index.definition.oid));
+            done.push(Vacuumed {
+                table: state.definition.oid,
+                name: state.definition.qualified_name(),
+                rows: state.live.len(),
+                obsolete: table.obsolete(),
+                nodes: unlink(core, table, horizon, cancel)?,
+                slots_free: 0,
+                slots_held: 0,
+                bytes_before: self.relation_bytes(state.definition.oid).unwrap_or(0),
+                bytes_after: 0,
+                horizon,
+            });
+        }
+        self.checkpoint_as(Due::Vacuumed(indexes))?;
+        if tables.is_empty() {
+            core.store.compact(StorageId(CATALOG_STORAGE))?;
+        }
+        for (table, done) in chosen.iter().zip(&mut done) {
+            core.store.compact(table.storage())?;
+            table.release_vectors()?;
+            (done.slots_free, done.slots_held) = table.slot_counts();
+            table.vacuumed(done.obsolete.saturating_sub(done.slots_held), horizon);
+            done.bytes_after = self.relation_bytes(done.table).unwrap_or(0);
+        }
+        Ok(done)
+    }
+
+    /// Vacuums the tables that are due; whether there were any.
+    pub fn step_autovacuum(&self) -> Result<bool> {
+        let core = self.core();
+        let options = &core.options.autovacuum;
+        let horizon = core.snapshots.horizon();
+        let due = |table: &&Arc<Table>| {
+            let rows = table.state().live.len() as f64;
+            table.may_vacuum(horizon)
+                && table.obsolete() as f64 > options.threshold as f64 + options.scale_factor * rows
+        };
+        let version = core.version.load_full();
+        let due: Vec<Oid> =
+            version.tables.values().filter(due).map(|table| table.state().definition.oid).collect();
+        for table in &due {
+            let done = match self.vacuum(&[*table], self.background().cancel()) {
+                // The server stops.
+                Err(error) if error.state() == SqlState::QUERY_CANCELED => return Ok(false),
+                done => done?,
+            };
+            for done in done {
+                log::info!(
+                    "automatic vacuum of table \"{}\": {} obsolete row versions, {} held back, {} graph nodes, {} to {} bytes",
+                    done.name,
+                    done.obsolete,
+                    done.slots_held,
+                    done.nodes,
+                    done.bytes_before,
+                    done.bytes_after,
+                );
+            }
+        }
+        Ok(false)
+    }
+
+    /// Snapshots that are held, oldest first. The first holds back the space of everything that died since.
+    pub fn snapshots(&self) -> Vec<HeldSnapshot> {
+        self.core().snapshots.held()
+    }
+
+    /// The newest commit that snapshots see.
+    pub fn published(&self) -> Seq {
+        self.core().snapshots.published()
+    }
+
+    /// Live rows and obsolete versions of a table.
+    pub fn garbage(&self, table: Oid) -> Option<TableGarbage> {
+        let version = self.core().version.load();
+        let table = version.tables.get(&table)?;
+        Some(TableGarbage { rows: table.state().live.len(), obsolete: table.obsolete() })
+    }
+}
+
+/// Takes dead nodes out of a table's graphs; answers how many.
+fn unlink(core: &Core, table: &Table, horizon: Seq, cancel: &AtomicBool) -> Result<u64> {
+    let _one = core.indexing.lock();
+    let dead = table.linked_slots(horizon);
+    let mut nodes = 0;
+    for index in table.state().vector_indexes.clone() {
+        let state = table.state();
+        let Some(column) = state.vector_column(index.position) else { continue };
+        let going = dead.intersection_len(&index.graph.nodes());
+        if going > state.live.len() / 2 {
+            // Cheaper than repairing nearly everything, and better.
+            drop(state);
+            rebuild(core, table, &index, cancel)?;
+            nodes += going;
+        } else {
+            let view = column.column.view();
+            drop(state);
+            nodes += index.graph.remove(&view, &dead, core.options.build_threads, cancel)?;
+        }
+    }
+    Ok(nodes)
+}
