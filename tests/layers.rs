@@ -10,10 +10,12 @@ use std::path::{Path, PathBuf};
 /// From the ground up. A line may use only the lines before it.
 const LAYERS: &[&[&str]] = &[
     &["types", "codec", "fs", "clock", "config", "error", "metrics"],
-    &["distance", "vectors", "log"],
+    &["distance", "log"],
+    &["vectors"],
     &["index", "storage"],
     &["catalog", "locks"],
-    &["functions", "table"],
+    &["functions"],
+    &["table"],
     &["planner", "database"],
     &["sql"],
     &["server"],

@@ -14,6 +14,8 @@ pub mod copy;
 mod cursors;
 // Data definitions.
 mod ddl;
+// COPY, read word by word.
+pub(crate) mod copy_words;
 // Data definitions, read word by word.
 pub(crate) mod ddl_words;
 // Text to statements, errors with positions.

@@ -1,8 +1,8 @@
 //! Statements that are read word by word: everything but queries and data changes.
 //!
 //! [`statement`] looks at the first words and goes to the reader of that command; the readers of one family stand
-//! together. Transactions and settings come first, then prepared statements and cursors, COPY, maintenance. The
-//! readers of data definitions are in [`crate::sql::ddl_words`].
+//! together. Transactions and settings come first, then prepared statements and cursors, maintenance. The
+//! readers of data definitions are in [`crate::sql::ddl_words`], that of COPY in [`crate::sql::copy_words`].
 
 use std::collections::VecDeque;
 use std::ops::ControlFlow;
@@ -13,10 +13,10 @@ use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan};
 
 use crate::catalog::OnCommit;
 use crate::error::{Error, SqlState};
-use crate::sql::ddl_words;
 use crate::sql::statement::*;
 use crate::sql::type_names;
 use crate::sql::words::{Parsed, Words, fold, object_name};
+use crate::sql::{copy_words, ddl_words};
 
 /// Commands of PostgreSQL that are not built, by their first words.
 const UNSUPPORTED: &[&str] = &[
@@ -185,7 +185,7 @@ fn any(w: &mut Words, overriding: Overriding) -> Parsed<Ast> {
         "INSERT" | "UPDATE" | "DELETE" => data_change(w, overriding),
         "TRUNCATE" => truncate(w),
         "EXPLAIN" => explain(w),
-        "COPY" => copy(w),
+        "COPY" => copy_words::copy(w),
         "BEGIN" | "START" | "COMMIT" | "END" | "ROLLBACK" | "ABORT" | "SAVEPOINT" | "RELEASE" => {
             transaction(w)
         }
@@ -395,7 +395,7 @@ fn explain(w: &mut Words) -> Parsed<Ast> {
 }
 
 /// `[true | on | 1 | false | off | 0]` after an option's name; nothing is true.
-fn boolean_option(w: &mut Words, name: &str) -> Parsed<bool> {
+pub(super) fn boolean_option(w: &mut Words, name: &str) -> Parsed<bool> {
     let text = match w.peek() {
         Token::Comma | Token::RParen | Token::EOF => return Ok(true),
         Token::Number(text, _) => text.clone(),
@@ -719,172 +719,6 @@ fn close(w: &mut Words) -> Parsed<Ast> {
         return Ok(Ast::Close(None));
     }
     Ok(Ast::Close(Some(w.identifier()?)))
-}
-
-// ---- COPY ----
-
-fn copy(w: &mut Words) -> Parsed<Ast> {
-    w.expect("COPY")?;
-    let mut options = CopyOptions::default();
-    if w.accept("BINARY") {
-        options.format = CopyEncoding::Binary;
-    }
-    let mut source = if w.accept_token(&Token::LParen) {
-        let query = w.query()?;
-        w.expect_token(&Token::RParen)?;
-        CopySource::Query(query)
-    } else {
-        let name = w.name()?;
-        let columns =
-            if *w.peek() == Token::LParen { w.parenthesised(Words::identifier)? } else { Vec::new() };
-        CopySource::Table { name, columns, filter: None }
-    };
-    let from = match source {
-        CopySource::Table { .. } => w.accept("FROM"),
-        CopySource::Query(_) => false,
-    };
-    if !from {
-        w.expect("TO")?;
-    }
-    copy_endpoint(w, from)?;
-    w.accept("WITH");
-    if *w.peek() == Token::LParen {
-        w.parenthesised(|w| copy_option(w, &mut options))?;
-    } else {
-        old_copy_options(w, &mut options)?;
-    }
-    if let CopySource::Table { filter, .. } = &mut source
-        && from
-        && w.accept("WHERE")
-    {
-        *filter = Some(w.expression()?);
-    }
-    Ok(Ast::Copy(Box::new(Copy { source, from, options })))
-}
-
-fn copy_endpoint(w: &mut Words, from: bool) -> Parsed<()> {
-    if w.accept("STDIN") || w.accept("STDOUT") {
-        return Ok(());
-    }
-    let hint = "Anyone can COPY to stdout or from stdin. psql's \\copy command also works for anyone.";
-    let what = if w.at("PROGRAM") { "COPY with a program" } else { "COPY with a file of the server" };
-    match w.peek() {
-        Token::SingleQuotedString(_) | Token::Word(_) => Err(Error::unsupported(what).hint(hint).into()),
-        _ => w.unexpected(if from { "STDIN" } else { "STDOUT" }),
-    }
-}
-
-fn copy_option(w: &mut Words, options: &mut CopyOptions) -> Parsed<()> {
-    let Some(name) = w.word() else { return w.unexpected("an option") };
-    match name.as_str() {
-        "FORMAT" => options.format = copy_format(w)?,
-        "DELIMITER" => options.delimiter = Some(w.string()?),
-        "NULL" => options.null = Some(w.string()?),
-        "DEFAULT" => options.default = Some(w.string()?),
-        "HEADER" => {
-            options.header = if w.accept("MATCH") {
-                CopyHeader::Match
-            } else if boolean_option(w, "header")? {
-                CopyHeader::Yes
-            } else {
-                CopyHeader::No
-            }
-        }
-        "QUOTE" => options.quote = Some(w.string()?),
-        "ESCAPE" => options.escape = Some(w.string()?),
-        "FORCE_QUOTE" => options.force_quote = forced_columns(w)?,
-        "FORCE_NOT_NULL" => options.force_not_null = forced_columns(w)?,
-        "FORCE_NULL" => options.force_null = forced_columns(w)?,
-        "ENCODING" => copy_encoding(&w.string()?)?,
-        "FREEZE" => {
-            boolean_option(w, "freeze")?;
-        }
-        "ON_ERROR" => {
-            if !w.accept("STOP") {
-                return Err(Error::unsupported("COPY with ON_ERROR other than stop").into());
-            }
-        }
-        "LOG_VERBOSITY" => w.advance(),
-        _ => {
-            let message = format!("option \"{}\" not recognized", name.to_lowercase());
-            return Err(Error::new(SqlState::SYNTAX_ERROR, message).into());
-        }
-    }
-    Ok(())
-}
-
-fn copy_format(w: &mut Words) -> Parsed<CopyEncoding> {
-    let text = match w.peek().clone() {
-        Token::Word(word) => word.value.to_lowercase(),
-        Token::SingleQuotedString(text) => text,
-        _ => return w.unexpected("a format"),
-    };
-    w.advance();
-    match text.as_str() {
-        "text" => Ok(CopyEncoding::Text),
-        "csv" => Ok(CopyEncoding::Csv),
-        "binary" => Ok(CopyEncoding::Binary),
-        _ => {
-            let message = format!("COPY format \"{text}\" not recognized");
-            Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, message).into())
-        }
-    }
-}
-
-fn copy_encoding(name: &str) -> Parsed<()> {
-    match name.to_uppercase().replace('-', "").as_str() {
-        "UTF8" | "UNICODE" | "SQL_ASCII" => Ok(()),
-        _ => Err(Error::unsupported(format!("COPY with encoding \"{name}\", other than UTF8,")).into()),
-    }
-}
-
-fn forced_columns(w: &mut Words) -> Parsed<ForcedColumns> {
-    if w.accept_token(&Token::Mul) {
-        return Ok(ForcedColumns::All);
-    }
-    Ok(ForcedColumns::Some(w.parenthesised(Words::identifier)?))
-}
-
-/// The syntax of PostgreSQL 8 and older, still written by many programs: `CSV HEADER DELIMITER ';'`.
-fn old_copy_options(w: &mut Words, options: &mut CopyOptions) -> Parsed<()> {
-    loop {
-        if w.accept("BINARY") {
-            options.format = CopyEncoding::Binary;
-        } else if w.accept("CSV") {
-            options.format = CopyEncoding::Csv;
-        } else if w.accept("HEADER") {
-            options.header = CopyHeader::Yes;
-        } else if w.accept("DELIMITERS") || w.accept("DELIMITER") {
-            w.accept("AS");
-            options.delimiter = Some(w.string()?);
-        } else if w.accept("NULL") {
-            w.accept("AS");
-            options.null = Some(w.string()?);
-        } else if w.accept("QUOTE") {
-            w.accept("AS");
-            options.quote = Some(w.string()?);
-        } else if w.accept("ESCAPE") {
-            w.accept("AS");
-            options.escape = Some(w.string()?);
-        } else if w.accept("FORCE QUOTE") {
-            options.force_quote = old_forced_columns(w)?;
-        } else if w.accept("FORCE NOT NULL") {
-            options.force_not_null = old_forced_columns(w)?;
-        } else if w.accept("FORCE NULL") {
-            options.force_null = old_forced_columns(w)?;
-        } else if w.accept("ENCODING") {
-            copy_encoding(&w.string()?)?;
-        } else if !w.accept("FREEZE") {
-            return Ok(());
-        }
-    }
-}
-
-fn old_forced_columns(w: &mut Words) -> Parsed<ForcedColumns> {
-    if w.accept_token(&Token::Mul) {
-        return Ok(ForcedColumns::All);
-    }
-    Ok(ForcedColumns::Some(w.list(Words::identifier)?))
 }
 
 // ---- maintenance ----

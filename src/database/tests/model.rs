@@ -507,7 +507,10 @@ fn a_dropped_column_leaves_the_others_readable() {
             let (slot, row) = entry.unwrap();
             let values = snapshot.layout().read(&row).unwrap().values().unwrap();
             let Value::Int8(id) = values[0] else { panic!("{values:?}") };
-            assert_eq!((view.get(slot).as_f32(), &values[2]), (&[id as f32, 2.0][..], &Value::Int4(id as i32)));
+            assert_eq!(
+                (view.get(slot).as_f32(), &values[2]),
+                (&[id as f32, 2.0][..], &Value::Int4(id as i32))
+            );
             found.push(id);
         }
         found.sort_unstable();
