@@ -51,6 +51,7 @@ pub fn functions() -> Vec<Arc<ScalarUDF>> {
 }
 
 /// The operator over numbers as a call; `None` when it is none of ours.
+#[expect(clippy::result_large_err, reason = "the operands go back to where they came from")]
 pub fn binary(op: Operator, left: Expr, right: Expr) -> std::result::Result<Expr, (Expr, Expr)> {
     let op = match op {
         Operator::Plus => Op::Add,
@@ -284,9 +285,7 @@ impl Arithmetic {
         let (rows, constant) = rows_of(args);
         let operands = args.args.iter().map(|arg| arg.to_array(rows)).collect::<Result<Vec<_>>>()?;
         let result = match args.return_field.data_type() {
-            DataType::Float32 => {
-                float_result::<Float32Type>(self.op, &operands, |a| f64::from(a), |a| a as f32)?
-            }
+            DataType::Float32 => float_result::<Float32Type>(self.op, &operands, f64::from, |a| a as f32)?,
             _ => float_result::<Float64Type>(self.op, &operands, |a| a, |a| a)?,
         };
         answer(result, constant)

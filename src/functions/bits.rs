@@ -3,14 +3,10 @@
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, Int32Builder, Int64Builder};
-use arrow::datatypes::{DataType, Field, FieldRef, Int16Type, Int32Type, Int64Type};
+use arrow::datatypes::{DataType, Int16Type, Int32Type, Int64Type};
 use datafusion::common::Result;
 use datafusion::common::cast::as_int32_array;
-use datafusion::functions::{string, unicode};
-use datafusion::logical_expr::type_coercion::functions::fields_with_udf;
-use datafusion::logical_expr::{
-    ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
-};
+use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF};
 
 use crate::distance::Element;
 use crate::functions::cells::{Cell, Cells, Output, each, each_pair};
@@ -32,9 +28,6 @@ pub fn functions() -> Vec<Arc<ScalarUDF>> {
         Function::typed("set_bit", bits_and_two_integers, bit, set_bit),
         Function::new("get_bit", bits_and_integer, DataType::Int32, get_bit),
         Function::new("bit_count", one_bit_string, DataType::Int64, bit_count),
-        in_front("length", unicode::character_length(), |bits| bits.len() as i32),
-        in_front("bit_length", string::bit_length(), |bits| bits.len() as i32),
-        in_front("octet_length", string::octet_length(), |bits| bits.bytes().len() as i32),
     ]
 }
 
@@ -198,70 +191,4 @@ fn get_bit(args: &ScalarFunctionArgs) -> Result<ColumnarValue> {
         Ok(())
     })?;
     answer(Arc::new(result.finish()), constant)
-}
-
-/// DataFusion's function, with bit strings added.
-fn in_front(name: &'static str, inner: Arc<ScalarUDF>, of_bits: fn(&Bits) -> i32) -> Arc<ScalarUDF> {
-    let signature = Signature::user_defined(Volatility::Immutable);
-    Arc::new(ScalarUDF::from(OrBits { name, inner, of_bits, signature }))
-}
-
-#[derive(Debug)]
-struct OrBits {
-    name: &'static str,
-    inner: Arc<ScalarUDF>,
-    of_bits: fn(&Bits) -> i32,
-    signature: Signature,
-}
-
-impl PartialEq for OrBits {
-    fn eq(&self, other: &Self) -> bool {
-        self.name == other.name
-    }
-}
-
-impl Eq for OrBits {}
-
-impl std::hash::Hash for OrBits {
-    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
-        self.name.hash(state);
-    }
-}
-
-impl ScalarUDFImpl for OrBits {
-    fn name(&self) -> &str {
-        self.name
-    }
-
-    fn signature(&self) -> &Signature {
-        &self.signature
-    }
-
-    fn coerce_types(&self, given: &[DataType]) -> Result<Vec<DataType>> {
-        if let [bits] = given
-            && is_bit(bits)
-        {
-            return Ok(given.to_vec());
-        }
-        let fields: Vec<FieldRef> =
-            given.iter().map(|ty| Arc::new(Field::new("", ty.clone(), true))).collect();
-        let coerced = fields_with_udf(&fields, self.inner.as_ref())?;
-        Ok(coerced.iter().map(|field| field.data_type().clone()).collect())
-    }
-
-    fn return_type(&self, given: &[DataType]) -> Result<DataType> {
-        if given.first().is_some_and(is_bit) { Ok(DataType::Int32) } else { self.inner.return_type(given) }
-    }
-
-    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        if !is_bit(&args.args[0].data_type()) {
-            return self.inner.invoke_with_args(args);
-        }
-        let mut result = Int32Builder::with_capacity(args.number_rows);
-        let constant = each(&args, |cell| {
-            result.append_option(cell.map(|cell| (self.of_bits)(&bits_of(cell))));
-            Ok(())
-        })?;
-        answer(Arc::new(result.finish()), constant)
-    }
 }

@@ -215,7 +215,7 @@ fn moment_text(value: &Value) -> String {
 
 /// Arguments as keys and values.
 fn pairs(arguments: &[Value]) -> Result<Vec<(String, &Value)>> {
-    if arguments.len() % 2 != 0 {
+    if !arguments.len().is_multiple_of(2) {
         let error = Error::new(SqlState("22023"), "argument list must have even number of elements");
         return Err(
             error.hint("The arguments of jsonb_build_object() must consist of alternating keys and values.")

@@ -320,7 +320,7 @@ fn read_moment(input: &str, template: &str) -> Result<i64> {
                 let next = rest.chars().next();
                 match next {
                     Some(next)
-                        if !c.is_alphanumeric() && !next.is_alphanumeric() && !(next == '-' && *c == ' ') =>
+                        if !(c.is_alphanumeric() || next.is_alphanumeric() || next == '-' && *c == ' ') =>
                     {
                         rest = &rest[next.len_utf8()..];
                     }

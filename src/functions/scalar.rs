@@ -113,7 +113,9 @@ impl ScalarUDFImpl for Function {
 
 /// PostgreSQL's complaint about arguments that no function of the name takes.
 pub fn no_such_function(name: &str, given: &[DataType]) -> DataFusionError {
-    let types: Vec<String> = given.iter().map(|ty| type_name(ty).to_owned()).collect();
+    // Literals are bigint until the planner has looked at their sizes, and are what is passed wrongly most often.
+    let shown = |ty: &DataType| if *ty == DataType::Int64 { "integer" } else { type_name(ty) };
+    let types: Vec<&str> = given.iter().map(shown).collect();
     let error = crate::error::Error::new(
         crate::error::SqlState::UNDEFINED_FUNCTION,
         format!("function {name}({}) does not exist", types.join(", ")),

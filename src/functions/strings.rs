@@ -7,7 +7,7 @@ use regex::{Regex, RegexBuilder};
 
 use crate::error::{Error, Result, SqlState};
 use crate::functions::value::{Definition, functions as build, lenient, strict};
-use crate::types::{Value, text as texts};
+use crate::types::{Bits, Value, text as texts};
 
 /// The longest text a function makes, as PostgreSQL bounds its allocations.
 const TEXT_BYTES_MAX: usize = 0x3fff_ffff;
@@ -120,6 +120,9 @@ fn definitions() -> Vec<Definition> {
         strict("character_length(text) int4", |v| Ok(Value::Int4(text(&v[0]).chars().count() as i32))),
         strict("octet_length(text) int4", |v| Ok(Value::Int4(text(&v[0]).len() as i32))),
         strict("octet_length(bytea) int4", |v| Ok(Value::Int4(bytes(&v[0]).len() as i32))),
+        strict("length(bit) int4", |v| Ok(Value::Int4(bits(&v[0]).len() as i32))),
+        strict("octet_length(bit) int4", |v| Ok(Value::Int4(bits(&v[0]).bytes().len() as i32))),
+        strict("bit_length(bit) int4", |v| Ok(Value::Int4(bits(&v[0]).len() as i32))),
         strict("bit_length(text) int4", |v| Ok(Value::Int4(text(&v[0]).len() as i32 * 8))),
         strict("get_byte(bytea, int4) int4", |v| {
             let (bytes, at) = (bytes(&v[0]), number(&v[1]));
@@ -170,6 +173,10 @@ fn text(value: &Value) -> &str {
 
 fn bytes(value: &Value) -> &[u8] {
     if let Value::Bytea(bytes) = value { bytes } else { &[] }
+}
+
+fn bits(value: &Value) -> Bits {
+    if let Value::Bits(bits) = value { bits.clone() } else { Bits::default() }
 }
 
 /// SIMILAR TO: `%` and `_` of LIKE, the rest a regular expression over the whole text.

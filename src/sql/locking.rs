@@ -55,7 +55,7 @@ impl LockingPlan {
         let mut query = query.clone();
         let locks = std::mem::take(&mut query.locks);
         let Some(first) = locks.first() else { return Err(Error::internal("a SELECT without locks")) };
-        let (kind, waiting) = (first.lock_type.clone(), first.nonblock.clone());
+        let (kind, waiting) = (first.lock_type, first.nonblock);
         let clause = format!("FOR {kind}");
         if locks.iter().any(|lock| lock.lock_type != kind || lock.nonblock != waiting) {
             return Err(Error::unsupported("several different locking clauses"));

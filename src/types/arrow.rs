@@ -288,7 +288,7 @@ fn wide_numeric(unscaled: i256, scale: i8) -> Result<Value> {
     let fits = |value: i256| value.to_i128().filter(|value| value.unsigned_abs() < 10u128.pow(38));
     while left > 0 && (fits(rest).is_none() || left > 38) {
         let last = rest.wrapping_rem(ten).to_i128().unwrap_or(0);
-        rest = rest.wrapping_div(ten).wrapping_add(i256::from_i128(i128::from(last / 5)));
+        rest = rest.wrapping_div(ten).wrapping_add(i256::from_i128(last / 5));
         left -= 1;
     }
     let unscaled = fits(rest).ok_or_else(numeric_overflow)?;
