@@ -8,13 +8,13 @@ use std::time::{Duration, Instant};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::config::{Config, Given};
-use crate::database::Database;
+use crate::database::{self, AutovacuumOptions, Database};
 use crate::error::{Error, Result};
 use crate::fs::Fs;
 use crate::fs::disk::DiskFs;
 use crate::server::{self, Server};
 use crate::sql::Engine;
-use crate::sql::settings::Settings;
+use crate::sql::settings::{Settings, id};
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -58,7 +58,14 @@ impl House {
         let mut trial = Settings::default();
         settings.iter().try_for_each(|(name, value)| trial.set_startup(name, value))?;
         let fs: Arc<dyn Fs> = Arc::new(DiskFs);
-        let database = Database::open(fs, &config.data_dir, Default::default())?;
+        let autovacuum = AutovacuumOptions {
+            enabled: trial.bool(id::AUTOVACUUM),
+            threshold: trial.int(id::AUTOVACUUM_VACUUM_THRESHOLD) as u64,
+            scale_factor: trial.real(id::AUTOVACUUM_VACUUM_SCALE_FACTOR),
+            naptime: Duration::from_secs(trial.int(id::AUTOVACUUM_NAPTIME) as u64),
+        };
+        let options = database::Options { autovacuum, ..database::Options::default() };
+        let database = Database::open(fs, &config.data_dir, options)?;
         let engine = Engine::new(database.clone(), settings)?;
         let runtime = server::runtime()?;
         let options = server::Options {

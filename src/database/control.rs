@@ -118,7 +118,7 @@ fn read(fs: &dyn Fs, path: &Path) -> Result<(u128, bool)> {
     if version > FORMAT_VERSION {
         return Err(Error::new(
             SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
-            format!("the data directory has format {version}, and this program knows formats up to {FORMAT_VERSION}"),
+            format!("{name}: the data directory has format {version}, and this program knows formats up to {FORMAT_VERSION}"),
         )
         .hint("Open it with the version of Hither that wrote it, or a newer one."));
     }

@@ -368,7 +368,7 @@ impl Session {
             Ast::Fetch { name, count, move_only } => self.fetch(name, *count, *move_only).await,
             Ast::Close(name) => self.close_cursor(name.as_deref()),
             Ast::Unlisten => Ok(done("UNLISTEN")),
-            Ast::Vacuum { tables, .. } => self.vacuum(tables).await,
+            Ast::Vacuum { tables, verbose, .. } => self.vacuum(tables, *verbose).await,
             Ast::Analyze(tables) => self.analyze(tables),
             Ast::Reindex { kind, name } => self.reindex(*kind, name.as_ref()).await,
             ddl => {

@@ -79,6 +79,7 @@ const COMPATIBILITY: &str = "Version and Platform Compatibility";
 const SEARCH: &str = "Vector Search";
 const DURABILITY: &str = "Write-Ahead Log";
 const LOGGING: &str = "Reporting and Logging";
+const AUTOVACUUM: &str = "Autovacuum";
 const CONNECTIONS: &str = "Connections and Authentication";
 
 const fn setting(name: &'static str, category: &'static str, kind: Kind, help: &'static str) -> Setting {
@@ -153,6 +154,34 @@ pub static LIST: &[Setting] = &[
         Kind::Enum { default: "on", options: &["on"], hidden: AS_ON },
         "An unquoted NULL in array input is NULL; only on is built.",
     ),
+    setting(
+        "autovacuum",
+        AUTOVACUUM,
+        Kind::Bool(true),
+        "Vacuums tables with many obsolete row versions in the background.",
+    )
+    .server(),
+    setting(
+        "autovacuum_naptime",
+        AUTOVACUUM,
+        int(60, 1, 2_147_483, Unit::Seconds),
+        "Time between two looks for tables that need a vacuum.",
+    )
+    .server(),
+    setting(
+        "autovacuum_vacuum_scale_factor",
+        AUTOVACUUM,
+        real(0.2, 0.0, 100.0),
+        "Share of a table's rows that may be obsolete before it is vacuumed.",
+    )
+    .server(),
+    setting(
+        "autovacuum_vacuum_threshold",
+        AUTOVACUUM,
+        int(50, 0, INT_MAX, Unit::None),
+        "Obsolete row versions that a table may have beside that share.",
+    )
+    .server(),
     setting(
         "backslash_quote",
         COMPATIBILITY,
@@ -564,6 +593,10 @@ pub mod id {
     use super::{Id, id_of};
 
     pub const APPLICATION_NAME: Id = id_of("application_name");
+    pub const AUTOVACUUM: Id = id_of("autovacuum");
+    pub const AUTOVACUUM_NAPTIME: Id = id_of("autovacuum_naptime");
+    pub const AUTOVACUUM_VACUUM_SCALE_FACTOR: Id = id_of("autovacuum_vacuum_scale_factor");
+    pub const AUTOVACUUM_VACUUM_THRESHOLD: Id = id_of("autovacuum_vacuum_threshold");
     pub const BYTEA_OUTPUT: Id = id_of("bytea_output");
     pub const CLIENT_MIN_MESSAGES: Id = id_of("client_min_messages");
     pub const DATE_STYLE: Id = id_of("DateStyle");

@@ -263,6 +263,16 @@ impl SessionContext for Shared {
         self.timings.lock().recent()
     }
 
+    fn snapshots(&self) -> (u64, Vec<(u64, usize)>) {
+        let database = &self.engine.database;
+        let held = database.snapshots();
+        (database.published().0, held.into_iter().map(|held| (held.seq.0, held.holders)).collect())
+    }
+
+    fn garbage(&self, table: Oid) -> Option<(u64, u64)> {
+        self.engine.database.garbage(table).map(|garbage| (garbage.rows, garbage.obsolete))
+    }
+
     fn backend_pid(&self) -> i32 {
         self.process_id.load(Ordering::Relaxed)
     }

@@ -142,6 +142,7 @@ pub enum Ast {
     Vacuum {
         analyze: bool,
         full: bool,
+        verbose: bool,
         tables: Vec<Name>,
     },
     Analyze(Vec<Name>),

@@ -725,11 +725,12 @@ fn close(w: &mut Words) -> Parsed<Ast> {
 
 fn vacuum(w: &mut Words) -> Parsed<Ast> {
     w.expect("VACUUM")?;
-    let (mut full, mut analyze) = (false, false);
+    let (mut full, mut analyze, mut verbose) = (false, false, false);
     if *w.peek() == Token::LParen {
         w.parenthesised(|w| {
             let Some(option) = w.word() else { return w.unexpected("an option") };
             match option.as_str() {
+                "VERBOSE" => verbose = boolean_option(w, "verbose")?,
                 "FULL" => full = boolean_option(w, "full")?,
                 "ANALYZE" | "ANALYSE" => analyze = boolean_option(w, "analyze")?,
                 "PARALLEL" => {
@@ -737,7 +738,6 @@ fn vacuum(w: &mut Words) -> Parsed<Ast> {
                 }
                 "INDEX_CLEANUP" => w.advance(),
                 "FREEZE"
-                | "VERBOSE"
                 | "DISABLE_PAGE_SKIPPING"
                 | "SKIP_LOCKED"
                 | "PROCESS_TOAST"
@@ -755,10 +755,10 @@ fn vacuum(w: &mut Words) -> Parsed<Ast> {
     } else {
         full = w.accept("FULL");
         w.accept("FREEZE");
-        w.accept("VERBOSE");
+        verbose = w.accept("VERBOSE");
         analyze = w.accept("ANALYZE") || w.accept("ANALYSE");
     }
-    Ok(Ast::Vacuum { analyze, full, tables: tables_with_columns(w)? })
+    Ok(Ast::Vacuum { analyze, full, verbose, tables: tables_with_columns(w)? })
 }
 
 fn analyze(w: &mut Words) -> Parsed<Ast> {

@@ -1,6 +1,7 @@
 //! SET, RESET, SHOW, and statements that look after the database: VACUUM, ANALYZE, CHECKPOINT.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use crate::error::{Error, Result, SqlState};
 use crate::sql::dml::cells::{Constant, Target, constant, literal};
@@ -156,12 +157,33 @@ impl Session {
         value_at(&arrays[0], 0, ty)
     }
 
-    /// Rows that nobody can see any more are dropped by compaction, in the background; what can be done on demand is a
-    /// checkpoint.
-    pub(crate) async fn vacuum(&mut self, tables: &[Name]) -> Result<Response> {
+    /// FULL asks for nothing more: space goes back to the system anyway.
+    pub(crate) async fn vacuum(&mut self, tables: &[Name], verbose: bool) -> Result<Response> {
         self.refuse_in_block("VACUUM")?;
-        self.check_tables(tables)?;
-        self.run_checkpoint().await?;
+        let catalog = self.shared.current_catalog();
+        let oid = |name: &Name| self.shared.table(&catalog, name).map(|table| table.oid);
+        let oids: Vec<_> = tables.iter().map(oid).collect::<Result<_>>()?;
+        let database = self.shared.engine.database.clone();
+        // A vacuum that nobody waits for any more goes on to its end.
+        let work = move || database.vacuum(&oids, &AtomicBool::new(false));
+        let task = tokio::task::spawn_blocking(work);
+        let vacuumed = task.await.map_err(|error| Error::internal(format!("a vacuum failed: {error}")))??;
+        for table in vacuumed.iter().filter(|_| verbose) {
+            let message = format!("finished vacuuming \"{}.{}\"", self.shared.database, table.name);
+            let detail = format!(
+                "{} rows, {} obsolete row versions, {} of them in view of an open snapshot; {} nodes left graphs; {} to {} \
+                 bytes; {} slots are free; removable cutoff: {}",
+                table.rows,
+                table.obsolete,
+                table.slots_held,
+                table.nodes,
+                table.bytes_before,
+                table.bytes_after,
+                table.slots_free,
+                table.horizon.0,
+            );
+            self.notice(Severity::Info, Error::new(SqlState("00000"), message).detail(detail));
+        }
         Ok(done("VACUUM"))
     }
 

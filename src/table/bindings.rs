@@ -126,6 +126,14 @@ pub trait SessionContext: Send + Sync {
     fn timings(&self) -> Vec<Timing> {
         Vec::new()
     }
+    /// The newest commit's position, and each snapshot that somebody holds with the number of holders, oldest first.
+    fn snapshots(&self) -> (u64, Vec<(u64, usize)>) {
+        Default::default()
+    }
+    /// Live rows and obsolete row versions of a table.
+    fn garbage(&self, _table: Oid) -> Option<(u64, u64)> {
+        None
+    }
 }
 
 impl Bindings {

@@ -1,6 +1,7 @@
 //! The database without SQL: transactions on a strict in-memory file system, with crashes between.
 
 mod basics;
+mod damage;
 mod disk_full;
 mod model;
 mod vacuum;

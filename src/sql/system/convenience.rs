@@ -4,7 +4,7 @@ use crate::error::Result;
 use crate::planner::bindings::Execution;
 use crate::sql::system::definitions::{index_definition, view_definition};
 use crate::sql::system::relation::{Relation, Rows, cells};
-use crate::sql::system::{OWNER, PG_CATALOG, listed_views};
+use crate::sql::system::{HITHER, OWNER, PG_CATALOG, listed_views};
 
 pub const RELATIONS: &[Relation] = &[
     Relation {
@@ -73,6 +73,14 @@ pub const RELATIONS: &[Relation] = &[
         kind: 'v',
         columns: STAT_INDEXES,
         rows: index_statistics,
+    },
+    Relation {
+        oid: 13_302,
+        schema: HITHER,
+        name: "snapshots",
+        kind: 'v',
+        columns: "position int8, holders int8, log_bytes_behind int8, holds_back_space bool",
+        rows: snapshots,
     },
     Relation {
         oid: 12_183,
@@ -161,7 +169,23 @@ fn views(execution: &Execution, rows: &mut Rows) -> Result<()> {
 
 fn table_statistics(execution: &Execution, rows: &mut Rows) -> Result<()> {
     for table in execution.session.catalog().tables() {
-        rows.add(cells! { relid: table.oid, schemaname: &table.schema, relname: &table.name });
+        let (live, dead) = execution.session.garbage(table.oid).unwrap_or_default();
+        rows.add(cells! {
+            relid: table.oid, schemaname: &table.schema, relname: &table.name, n_live_tup: live as i64,
+            n_dead_tup: dead as i64,
+        });
+    }
+    Ok(())
+}
+
+/// Each moment that somebody looks at. The first holds back the space of all that died since, unless it is the newest.
+fn snapshots(execution: &Execution, rows: &mut Rows) -> Result<()> {
+    let (newest, held) = execution.session.snapshots();
+    for (number, (position, holders)) in held.into_iter().enumerate() {
+        rows.add(cells! {
+            position: position as i64, holders: holders as i64, log_bytes_behind: newest.saturating_sub(position) as i64,
+            holds_back_space: number == 0 && position < newest,
+        });
     }
     Ok(())
 }

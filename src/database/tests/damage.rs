@@ -1,0 +1,138 @@
+//! A small database with every kind of file, damaged: a byte flipped, a file cut, a file gone.
+//!
+//! What is read afterwards is right, or an error that names the file, never a wrong row and never a panic. The quick
+//! form takes some hundred places; `HITHER_DAMAGE=full cargo test --release --no-default-features --lib damage` takes
+//! every byte and every length.
+
+use std::path::PathBuf;
+
+use super::vacuum::{create_index, load, update};
+use super::*;
+use crate::error::{Result, SqlState};
+use crate::fs::OpenMode;
+
+type Answer = Vec<(i64, String)>;
+
+/// Rows in sorted tables, in the log, in segments and graph generations; the process was killed.
+fn sample() -> (MemoryFs, Oid, Answer) {
+    let fs = Arc::new(MemoryFs::new());
+    let options = Options { log_segment_bytes: 8 << 10, ..options() };
+    let database = Database::open(fs.clone(), Path::new("/db"), options).unwrap();
+    let table = create_t(&database);
+    create_index(&database, table);
+    load(&database, table, 0..60, "first");
+    database.close().unwrap();
+    drop(database);
+    let database = open(&fs);
+    update(&database, table, 0..10, "second", false);
+    load(&database, table, 100..110, "third");
+    let answer = all(&database, table);
+    assert_eq!(answer.len(), 70);
+    (fs.crash(1), table, answer)
+}
+
+fn files(fs: &MemoryFs, folder: &Path) -> Vec<PathBuf> {
+    let mut all = Vec::new();
+    for name in fs.list(folder).unwrap() {
+        let path = folder.join(name);
+        match fs.open(&path, OpenMode::Read) {
+            Ok(_) => all.push(path),
+            Err(_) => all.extend(files(fs, &path)),
+        }
+    }
+    all
+}
+
+/// Opens and reads everything: rows, their vectors, keys.
+fn read(fs: MemoryFs, table: Oid) -> Result<Answer> {
+    let database = Database::open(Arc::new(fs), Path::new("/db"), options())?;
+    let mut txn = database.begin(Isolation::ReadCommitted);
+    txn.start_statement();
+    let snapshot = txn.snapshot(table)?;
+    let view = snapshot.vector_view(3)?;
+    let key = txn.catalog().indexes_of(table).find(|index| index.unique).unwrap().oid;
+    let mut found = Vec::new();
+    for entry in snapshot.scan() {
+        let (slot, row) = entry?;
+        let values = snapshot.layout().read(&row)?.values()?;
+        view.verify(slot)?;
+        let (Value::Int8(id), Value::Text(name)) = (&values[0], &values[1]) else { panic!("{values:?}") };
+        assert_eq!(view.get(slot).as_f32(), [*id as f32, 1.0, -1.0]);
+        assert_eq!(snapshot.lookup_key(key, &[Value::Int8(*id)])?, Some(slot), "the key of {id}");
+        found.push((*id, name.clone()));
+    }
+    found.sort_unstable();
+    Ok(found)
+}
+
+#[derive(Debug, Default)]
+struct Tally {
+    tried: u64,
+    detected: u64,
+    harmless: u64,
+}
+
+impl Tally {
+    fn judge(&mut self, case: &str, found: Result<Answer>, expected: &Answer) {
+        self.tried += 1;
+        match found {
+            Ok(found) => {
+                assert!(found == *expected, "{case}: a wrong answer");
+                self.harmless += 1;
+            }
+            Err(error) => {
+                let state = error.state();
+                let known = [SqlState::DATA_CORRUPTED, SqlState::UNDEFINED_FILE, SqlState("55000")];
+                assert!(known.contains(&state), "{case}: {error}");
+                assert!(error.message().contains("/db"), "{case}: no file is named: {error}");
+                self.detected += 1;
+            }
+        }
+    }
+}
+
+fn steps(len: u64, quick: u64) -> impl Iterator<Item = u64> {
+    let full = std::env::var("HITHER_DAMAGE").as_deref() == Ok("full");
+    let step = if full { 1 } else { (len / quick).max(1) };
+    // An odd step meets every place of a record sooner or later.
+    (0..len).step_by(step as usize | 1)
+}
+
+/// The tail of the log may be torn by a crash, so what is cut there is no damage: the answer is an earlier one.
+fn is_log(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "log")
+}
+
+#[test]
+fn a_flipped_byte_gives_no_wrong_answer() {
+    let (fs, table, expected) = sample();
+    for path in files(&fs, Path::new("/db")).iter().filter(|path| !is_log(path)) {
+        let mut tally = Tally::default();
+        for at in steps(fs.open(path, OpenMode::Read).unwrap().len().unwrap(), 24) {
+            let copy = fs.crash(1);
+            let file = copy.open(path, OpenMode::ReadWrite).unwrap();
+            let mut byte = [0];
+            file.read_exact_at(&mut byte, at).unwrap();
+            file.write_all_at(&[byte[0] ^ (1 << (at % 8))], at).unwrap();
+            tally.judge(&format!("byte {at} of {}", path.display()), read(copy, table), &expected);
+        }
+        println!("{}: {tally:?}", path.display());
+    }
+}
+
+#[test]
+fn a_file_that_is_gone_or_cut_gives_no_wrong_answer() {
+    let (fs, table, expected) = sample();
+    for path in files(&fs, Path::new("/db")).iter().filter(|path| !is_log(path)) {
+        let mut tally = Tally::default();
+        let copy = fs.crash(1);
+        copy.remove_file(path).unwrap();
+        tally.judge(&format!("{} is gone", path.display()), read(copy, table), &expected);
+        for len in steps(fs.open(path, OpenMode::Read).unwrap().len().unwrap(), 8) {
+            let copy = fs.crash(1);
+            copy.open(path, OpenMode::ReadWrite).unwrap().truncate(len).unwrap();
+            tally.judge(&format!("{} cut to {len}", path.display()), read(copy, table), &expected);
+        }
+        println!("{}: {tally:?}", path.display());
+    }
+}
