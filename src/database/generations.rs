@@ -158,7 +158,8 @@ impl Generations {
         let indexes = self.indexes.lock();
         let Some(kept) = indexes.get(&index.definition.oid) else { return !nodes.is_empty() };
         if !std::ptr::eq(kept.graph.as_ptr(), Arc::as_ptr(&index.graph)) {
-            return !nodes.is_empty();
+            // Also an empty one, in place of one whose rows are gone.
+            return !nodes.is_empty() || !kept.union().is_empty();
         }
         let none = Arc::default();
         let saved = kept.generations.values().next_back().unwrap_or(&none);
@@ -191,12 +192,17 @@ impl Generations {
         }
         let state = table.state();
         let dimensions = state.vector_column(index.position).map_or(0, |column| column.column.dimensions());
-        // What the file holds is at most what the graph has before or after; a superset keeps too many slots back, no
-        // harm. Nodes go only in a vacuum, and that is who waits here, or holds its checkpoint.
+        // A crash may bring this generation back as soon as a checkpoint names it, so from here on its slots are not given
+        // out, even if the graph is replaced meanwhile: those it has now are known to the table, and those that it gets
+        // while it is written stay held by the snapshot until they are. A superset keeps too many slots back, no harm.
+        let _held = core.snapshots.take();
         let before = index.graph.nodes();
+        let union = kept.union();
+        table.set_saved(oid, Arc::new(&*union | &*before));
         index.graph.save(&*core.fs, &path, dimensions, core.snapshots.published().0)?;
         core.fs.sync_dir(&folder)?;
         let nodes = Arc::new(&*before | &*index.graph.nodes());
+        table.set_saved(oid, Arc::new(&*union | &*nodes));
         kept.generations.insert(number, nodes);
         kept.graph = Arc::downgrade(&index.graph);
         let count = match due {

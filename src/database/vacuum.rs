@@ -87,7 +87,11 @@ impl Database {
         let wanted =
             |table: &&Arc<Table>| tables.is_empty() || tables.contains(&table.state().definition.oid);
         let chosen: Vec<Arc<Table>> = version.tables.values().filter(wanted).cloned().collect();
-        let horizon = core.snapshots.horizon();
+        // The indexer holds a snapshot while it works; it is not to keep alive what died before this call.
+        let horizon = {
+            let _between = core.indexing.lock();
+            core.snapshots.horizon()
+        };
         core.store.set_horizon(horizon);
         let mut done = Vec::new();
         let mut indexes = Vec::new();
@@ -121,7 +125,7 @@ impl Database {
         Ok(done)
     }
 
-    /// Vacuums the tables that are due; whether there were any.
+    /// Vacuums the tables that are due.
     pub fn step_autovacuum(&self) -> Result<bool> {
         let core = self.core();
         let options = &core.options.autovacuum;

@@ -7,6 +7,7 @@ use regex::{Regex, RegexBuilder};
 
 use crate::error::{Error, Result, SqlState};
 use crate::functions::value::{Definition, functions as build, lenient, strict};
+use crate::types::identifiers::quote_ident;
 use crate::types::{Bits, Value, text as texts};
 
 /// The longest text a function makes, as PostgreSQL bounds its allocations.
@@ -37,7 +38,7 @@ fn definitions() -> Vec<Definition> {
             Value::Null => Ok("NULL".into()),
             value => Ok(Value::Text(quoted_literal(&texts::to_string(value)))),
         }),
-        strict("quote_ident(text) text", |v| Ok(Value::Text(quoted_ident(text(&v[0]))))),
+        strict("quote_ident(text) text", |v| Ok(Value::Text(quote_ident(text(&v[0]))))),
         lenient("num_nulls(any...) int4", |v| {
             Ok(Value::Int4(v.iter().filter(|value| **value == Value::Null).count() as i32))
         }),
@@ -283,7 +284,7 @@ fn format(v: &[Value]) -> Result<Value> {
                 ));
             }
             (_, Value::Null) => "NULL".to_owned(),
-            ('I', value) => quoted_ident(&texts::to_string(value)),
+            ('I', value) => quote_ident(&texts::to_string(value)),
             ('L', value) => quoted_literal(&texts::to_string(value)),
             (_, value) => texts::to_string(value),
         };
@@ -299,161 +300,6 @@ fn quoted_literal(text: &str) -> String {
         true => format!("E'{}'", doubled.replace('\\', "\\\\")),
         false => format!("'{doubled}'"),
     }
-}
-
-fn quoted_ident(text: &str) -> String {
-    let is_plain = text.starts_with(|c: char| c.is_ascii_lowercase() || c == '_')
-        && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
-    match is_plain && !is_reserved(text) {
-        true => text.to_owned(),
-        false => format!("\"{}\"", text.replace('"', "\"\"")),
-    }
-}
-
-/// PostgreSQL's reserved words.
-fn is_reserved(word: &str) -> bool {
-    const RESERVED: &[&str] = &[
-        "all",
-        "analyse",
-        "analyze",
-        "and",
-        "any",
-        "array",
-        "as",
-        "asc",
-        "asymmetric",
-        "authorization",
-        "between",
-        "bigint",
-        "binary",
-        "bit",
-        "boolean",
-        "both",
-        "case",
-        "cast",
-        "char",
-        "character",
-        "check",
-        "coalesce",
-        "collate",
-        "collation",
-        "column",
-        "concurrently",
-        "constraint",
-        "create",
-        "cross",
-        "current_catalog",
-        "current_date",
-        "current_role",
-        "current_schema",
-        "current_time",
-        "current_timestamp",
-        "current_user",
-        "dec",
-        "decimal",
-        "default",
-        "deferrable",
-        "desc",
-        "distinct",
-        "do",
-        "else",
-        "end",
-        "except",
-        "exists",
-        "extract",
-        "false",
-        "fetch",
-        "float",
-        "for",
-        "foreign",
-        "freeze",
-        "from",
-        "full",
-        "grant",
-        "greatest",
-        "group",
-        "grouping",
-        "having",
-        "ilike",
-        "in",
-        "initially",
-        "inner",
-        "inout",
-        "int",
-        "integer",
-        "intersect",
-        "interval",
-        "into",
-        "is",
-        "isnull",
-        "join",
-        "lateral",
-        "leading",
-        "least",
-        "left",
-        "like",
-        "limit",
-        "localtime",
-        "localtimestamp",
-        "national",
-        "natural",
-        "nchar",
-        "none",
-        "not",
-        "notnull",
-        "null",
-        "nullif",
-        "numeric",
-        "offset",
-        "on",
-        "only",
-        "or",
-        "order",
-        "out",
-        "outer",
-        "overlaps",
-        "overlay",
-        "placing",
-        "position",
-        "precision",
-        "primary",
-        "real",
-        "references",
-        "returning",
-        "right",
-        "row",
-        "select",
-        "session_user",
-        "setof",
-        "similar",
-        "smallint",
-        "some",
-        "substring",
-        "symmetric",
-        "table",
-        "tablesample",
-        "then",
-        "time",
-        "timestamp",
-        "to",
-        "trailing",
-        "treat",
-        "trim",
-        "true",
-        "union",
-        "unique",
-        "user",
-        "using",
-        "values",
-        "varchar",
-        "variadic",
-        "verbose",
-        "when",
-        "where",
-        "window",
-        "with",
-    ];
-    RESERVED.binary_search(&word).is_ok()
 }
 
 fn pad(text: &str, length: i64, fill: &str, before: bool) -> Result<Value> {
@@ -589,15 +435,4 @@ fn string_to_array(input: &Value, separator: &Value, null: &Value) -> Value {
     let is_null = |part: &String| matches!(null, Value::Text(null) if null == part);
     let item = |part: String| if is_null(&part) { Value::Null } else { Value::Text(part) };
     Value::Array(parts.into_iter().map(item).collect())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn reserved_words_are_in_order() {
-        assert!(is_reserved("all") && is_reserved("select") && is_reserved("with") && is_reserved("table"));
-        assert!(!is_reserved("id") && !is_reserved("name"));
-    }
 }

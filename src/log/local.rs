@@ -121,7 +121,10 @@ impl LocalLog {
     fn find_end(&self) -> Result<()> {
         let mut state = self.state.lock();
         match state.segments.last() {
-            None => state.segments.push(self.begin_segment(FIRST, self.segment_bytes)?),
+            None => {
+                let spare = self.prepare_segment(FIRST, self.segment_bytes)?;
+                state.segments.push(self.name_segment(FIRST, &spare)?);
+            }
             Some(segment) => {
                 let tail = segment::find_tail(segment)?;
                 for ghost in &tail.ghosts {
@@ -138,16 +141,22 @@ impl LocalLog {
         Ok(())
     }
 
-    /// A segment that begins at `first`, a file of `bytes` at least, durably named.
-    fn begin_segment(&self, first: Position, bytes: u64) -> Result<Segment> {
+    /// A spare of `bytes` at least, with the header of a segment that begins at `first`. Nothing has happened if it fails.
+    fn prepare_segment(&self, first: Position, bytes: u64) -> Result<PathBuf> {
         let mut spares = self.spares.lock();
         let at = self.find_or_make_spare(&mut spares, bytes, Fill::Zeros)?;
         let spare = &spares.files[at];
         let file = self.fs.open(&spare.path, OpenMode::ReadWrite)?;
         file.write_all_at(&segment::encode_file_header(first, spare.bytes - FILE_HEADER_BYTES), 0)?;
         file.sync_data()?;
-        self.fs.rename(&spare.path, &self.dir.join(segment::file_name(first)))?;
-        spares.files.remove(at);
+        Ok(spare.path.clone())
+    }
+
+    /// Gives a prepared spare its name, durably. If it fails nobody knows whether the segment is there.
+    fn name_segment(&self, first: Position, spare: &Path) -> Result<Segment> {
+        let mut spares = self.spares.lock();
+        self.fs.rename(spare, &self.dir.join(segment::file_name(first)))?;
+        spares.files.retain(|file| file.path != spare);
         self.fs.sync_dir(&self.dir)?;
         Segment::open(&*self.fs, &self.dir, first)
     }
@@ -212,10 +221,11 @@ impl LocalLog {
         }
         state.current().file.sync_data().map_err(|error| state.fail(error))?;
         state.durable = state.end;
-        let segment = match self.begin_segment(state.end, file_bytes) {
-            Ok(segment) => segment,
+        let spare = match self.prepare_segment(state.end, file_bytes) {
+            Ok(spare) => spare,
             Err(error) => return Err(refusal(state, error)),
         };
+        let segment = self.name_segment(state.end, &spare).map_err(|error| state.fail(error))?;
         state.segments.push(segment);
         state.begun = Instant::now();
         state.writeback = FILE_HEADER_BYTES;
@@ -676,6 +686,26 @@ mod tests {
             assert_eq!(numbers(&log, FIRST).unwrap(), count_to(count));
             large().unwrap();
             log.sync().unwrap();
+            open(&memory.crash(0)).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_full_disk_after_a_segment_has_its_name_stops_the_log() {
+        for on in [Op::RENAME, Op::SYNC_DIR] {
+            let (memory, faults, log) = faulty();
+            append(&log, 0..1).unwrap();
+            // A spare is there, so the first rename is the segment's.
+            log.find_or_make_spare(&mut log.spares.lock(), SMALL, Fill::Zeros).unwrap();
+            while log.state.lock().current().limit().0 - log.end().0 > 6000 {
+                append(&log, 0..1).unwrap();
+            }
+            faults.arm(Fault { at: 1, on, what: What::FailFromHere(ErrorKind::StorageFull) });
+            let large = log.append(&[Record::Catalog { txn: TxnId(0), edits: &[1; 7000] }]);
+            assert_eq!(large.unwrap_err().state(), SqlState::IO_ERROR);
+            faults.disarm();
+            // What fits into the old segment would lie before the new one, and be lost.
+            assert_eq!(append(&log, 0..1).unwrap_err().state(), SqlState::IO_ERROR);
             open(&memory.crash(0)).unwrap();
         }
     }

@@ -330,7 +330,7 @@ pub struct CreateView {
     pub if_not_exists: bool,
     pub columns: Vec<String>,
     pub query: Box<ast::Query>,
-    /// None for a plain view; else WITH [NO] DATA.
+    /// None for a plain view; else `WITH [NO] DATA`.
     pub materialized: Option<bool>,
 }
 

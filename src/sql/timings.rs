@@ -44,7 +44,7 @@ pub struct Spent {
     pub encode: Duration,
 }
 
-/// The last [`KEPT`] statements of a session, oldest first.
+/// The last `KEPT` statements of a session, oldest first.
 #[derive(Debug, Default)]
 pub struct Timings {
     recent: VecDeque<Timing>,

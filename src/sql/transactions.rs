@@ -355,8 +355,14 @@ impl Session {
                 let outcome = work(&mut transaction);
                 (transaction, work, outcome)
             });
-            let (transaction, again, outcome) =
-                task.await.map_err(|error| Error::internal(format!("background work failed: {error}")))?;
+            let (transaction, again, outcome) = match task.await {
+                Ok(done) => done,
+                Err(error) => {
+                    // The transaction went with the thread.
+                    self.abandon();
+                    return Err(Error::internal(format!("background work failed: {error}")));
+                }
+            };
             work = again;
             *self.shared.transaction.lock() = Some(transaction);
             match outcome {

@@ -164,8 +164,8 @@ impl Session {
         let oid = |name: &Name| self.shared.table(&catalog, name).map(|table| table.oid);
         let oids: Vec<_> = tables.iter().map(oid).collect::<Result<_>>()?;
         let database = self.shared.engine.database.clone();
-        // A vacuum that nobody waits for any more goes on to its end.
-        let work = move || database.vacuum(&oids, &AtomicBool::new(false));
+        let cancel = Arc::<AtomicBool>::clone(self.cancel.raised());
+        let work = move || database.vacuum(&oids, &cancel);
         let task = tokio::task::spawn_blocking(work);
         let vacuumed = task.await.map_err(|error| Error::internal(format!("a vacuum failed: {error}")))??;
         for table in vacuumed.iter().filter(|_| verbose) {

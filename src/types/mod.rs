@@ -14,6 +14,7 @@ pub mod cast;
 pub mod datetime;
 pub mod float;
 pub mod halfvec;
+pub mod identifiers;
 pub mod integer;
 pub mod interval;
 pub mod json;

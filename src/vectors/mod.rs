@@ -7,7 +7,7 @@
 //! What is promised:
 //! - A slot that [`View::verify`] accepts holds the bytes that were written to that very slot.
 //! - After [`Column::sync`] everything written before survives a crash. Until then the log holds it.
-//! - A full disk is answered by [`Column::reserve`] (53100), never by [`Column::write`].
+//! - A full disk is answered by [`Column::reserve`] (53100), never by [`Column::write_run`].
 //!
 //! - Space of whole groups that nobody needs is given back ([`Column::punch`]) and reserved again before it is used.
 //!

@@ -190,9 +190,12 @@ impl Segment {
 
     /// Gives back the space of a group that holds nothing anybody needs.
     pub fn punch(&self, group: u32) -> Result<()> {
-        if group * GROUP_SLOTS >= self.reserved() || !self.holes.lock().insert(group) {
+        if group * GROUP_SLOTS >= self.reserved() {
             return Ok(());
         }
+        // Before the call, so that a writer finds it; and again where it may be a hole already: nobody remembers after a
+        // restart, or after a call that failed.
+        self.holes.lock().insert(group);
         // A page that a neighbouring group shares stays.
         self.file.punch(self.layout.group(group * GROUP_SLOTS), self.layout.group_bytes)?;
         self.dirty.store(true, Ordering::Release);

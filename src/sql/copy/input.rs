@@ -63,7 +63,7 @@ pub struct CopyInState {
 
 /// Rows to write together.
 #[derive(Default)]
-struct Batch {
+pub(super) struct Batch {
     rows: Vec<Vec<Value>>,
     /// Line of each row.
     lines: Vec<u64>,
@@ -360,11 +360,7 @@ impl Session {
 
     /// Waits for the batch that is being written, if one is.
     pub(super) async fn settle(&mut self, copy: &mut CopyInState) -> Result<()> {
-        let Some(Writing { batch, task }) = copy.writing.take() else { return Ok(()) };
-        let joined = task.await;
-        let (transaction, outcome) =
-            joined.map_err(|error| Error::internal(format!("writing a batch failed: {error}")))?;
-        *self.shared.transaction.lock() = Some(transaction);
+        let Some((batch, outcome)) = self.take_back(copy).await? else { return Ok(()) };
         let outcome = match outcome {
             Ok(()) => Ok(()),
             Err(Stop::Error(error)) => Err(error),
@@ -385,6 +381,24 @@ impl Session {
                 None => format!("COPY {}", copy.table.name),
             })
         })
+    }
+
+    /// Waits for the batch's thread, and takes the transaction back. If the thread panicked there is none any more.
+    pub(super) async fn take_back(
+        &mut self,
+        copy: &mut CopyInState,
+    ) -> Result<Option<(Arc<Batch>, Result<(), Stop>)>> {
+        let Some(Writing { batch, task }) = copy.writing.take() else { return Ok(None) };
+        match task.await {
+            Ok((transaction, outcome)) => {
+                *self.shared.transaction.lock() = Some(transaction);
+                Ok(Some((batch, outcome)))
+            }
+            Err(error) => {
+                self.abandon();
+                Err(Error::internal(format!("writing a batch failed: {error}")))
+            }
+        }
     }
 
     async fn insert_after(&mut self, waiter: Waiter, table: Oid, batch: &Batch) -> Result<()> {

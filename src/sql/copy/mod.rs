@@ -86,8 +86,8 @@ impl Session {
     /// Gives up a COPY FROM, if one is under way: where it was. The transaction is the session's again.
     pub async fn copy_abandon(&mut self) -> Option<String> {
         let mut copy = self.copy.take()?;
-        // Whatever becomes of the rows, nobody wants them any more.
-        let _ = self.settle(&mut copy).await;
+        // Whatever became of the rows, nobody wants them any more: no waiting for locks, no checks.
+        let _ = self.take_back(&mut copy).await;
         Some(copy.context())
     }
 }

@@ -1,165 +1,12 @@
 //! Objects by name and by oid, as a session sees them.
 
+pub use crate::types::identifiers::quote_ident;
+
 use crate::catalog::{self, Catalog, Oid};
 use crate::error::{Error, Result, SqlState};
 use crate::planner::bindings::Execution;
 use crate::sql::system::{INFORMATION_SCHEMA, INFORMATION_SCHEMA_OID, PG_CATALOG, PG_CATALOG_OID, VIEWS};
 use crate::types::Type;
-
-/// PostgreSQL's words that cannot be names without quotes (the reserved ones, and those reserved for functions and
-/// types, which is what quote_ident() quotes too).
-const KEYWORDS: &[&str] = &[
-    "all",
-    "analyse",
-    "analyze",
-    "and",
-    "any",
-    "array",
-    "as",
-    "asc",
-    "asymmetric",
-    "authorization",
-    "between",
-    "bigint",
-    "binary",
-    "bit",
-    "boolean",
-    "both",
-    "case",
-    "cast",
-    "char",
-    "character",
-    "check",
-    "coalesce",
-    "collate",
-    "collation",
-    "column",
-    "concurrently",
-    "constraint",
-    "create",
-    "cross",
-    "current_catalog",
-    "current_date",
-    "current_role",
-    "current_schema",
-    "current_time",
-    "current_timestamp",
-    "current_user",
-    "dec",
-    "decimal",
-    "default",
-    "deferrable",
-    "desc",
-    "distinct",
-    "do",
-    "else",
-    "end",
-    "except",
-    "exists",
-    "extract",
-    "false",
-    "fetch",
-    "float",
-    "for",
-    "foreign",
-    "freeze",
-    "from",
-    "full",
-    "grant",
-    "greatest",
-    "group",
-    "grouping",
-    "having",
-    "ilike",
-    "in",
-    "initially",
-    "inner",
-    "inout",
-    "int",
-    "integer",
-    "intersect",
-    "interval",
-    "into",
-    "is",
-    "isnull",
-    "join",
-    "lateral",
-    "leading",
-    "least",
-    "left",
-    "like",
-    "limit",
-    "localtime",
-    "localtimestamp",
-    "national",
-    "natural",
-    "nchar",
-    "none",
-    "normalize",
-    "not",
-    "notnull",
-    "null",
-    "nullif",
-    "numeric",
-    "offset",
-    "on",
-    "only",
-    "or",
-    "order",
-    "out",
-    "outer",
-    "overlaps",
-    "overlay",
-    "placing",
-    "position",
-    "precision",
-    "primary",
-    "real",
-    "references",
-    "returning",
-    "right",
-    "row",
-    "select",
-    "session_user",
-    "setof",
-    "similar",
-    "smallint",
-    "some",
-    "substring",
-    "symmetric",
-    "table",
-    "tablesample",
-    "then",
-    "time",
-    "timestamp",
-    "to",
-    "trailing",
-    "treat",
-    "trim",
-    "true",
-    "union",
-    "unique",
-    "user",
-    "using",
-    "values",
-    "varchar",
-    "variadic",
-    "verbose",
-    "when",
-    "where",
-    "window",
-    "with",
-];
-
-/// quote_ident(): in double quotes when it would not be read as itself.
-pub fn quote_ident(name: &str) -> String {
-    let plain = |c: char| c.is_ascii_lowercase() || c == '_' || c.is_ascii_digit();
-    let starts_well = name.starts_with(|c: char| c.is_ascii_lowercase() || c == '_');
-    if starts_well && name.chars().all(plain) && KEYWORDS.binary_search(&name).is_err() {
-        return name.to_owned();
-    }
-    format!("\"{}\"", name.replace('"', "\"\""))
-}
 
 /// `schema.name`, each quoted where needed.
 pub fn qualified(schema: &str, name: &str) -> String {
@@ -346,13 +193,6 @@ pub fn pseudo_type(oid: Oid) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn names_are_quoted_where_needed() {
-        assert!(KEYWORDS.is_sorted());
-        let quoted = ["items", "Items", "select", "a b", "1a", "a\"b"].map(quote_ident);
-        assert_eq!(quoted, ["items", "\"Items\"", "\"select\"", "\"a b\"", "\"1a\"", "\"a\"\"b\""]);
-    }
 
     #[test]
     fn names_are_taken_apart() {

@@ -102,7 +102,7 @@ pub struct Rows<'a> {
 }
 
 impl Rows<'_> {
-    /// Adds a row: the named cells, and defaults for the rest. [`cells!`](super::relation::cells) writes them.
+    /// Adds a row: the named cells, and defaults for the rest. `cells!` writes them.
     pub fn add(&mut self, given: impl IntoIterator<Item = (&'static str, Value)>) {
         for (column, cells) in self.columns.iter().zip(&mut self.cells) {
             cells.push(column.default.clone());
