@@ -223,7 +223,7 @@ impl SessionContext for Shared {
             Ok(())
         };
         let waiting = || locks.lock(self.holder, key, mode, span, &go_on);
-        // Functions are called on threads that serve other sessions too: those go elsewhere meanwhile.
+        // A long query runs on a worker, which serves other sessions too: those go elsewhere meanwhile.
         match tokio::runtime::Handle::try_current().map(|handle| handle.runtime_flavor()) {
             Ok(tokio::runtime::RuntimeFlavor::MultiThread) => tokio::task::block_in_place(waiting)?,
             _ => waiting()?,
