@@ -298,13 +298,8 @@ fn set(v: &[Value], create: bool) -> Result<Value> {
     }
     let (steps, value) = (path(&v[1])?, node(&v[2])?);
     let Some((last, before)) = steps.split_last() else { return Ok(document(target)) };
-    let mut at = &mut target;
-    for step in before {
-        match step_in(at, step) {
-            Some(next) => at = next,
-            None => return Ok(document(target)),
-        }
-    }
+    let found = before.iter().try_fold(&mut target, |at, step| step_in(at, step));
+    let Some(at) = found else { return Ok(document(target)) };
     match at {
         Node::Object(entries) => {
             let key = Key::new(last);
@@ -330,13 +325,8 @@ fn insert(v: &[Value], after: bool) -> Result<Value> {
     let mut target = node(&v[0])?;
     let (steps, value) = (path(&v[1])?, node(&v[2])?);
     let Some((last, before)) = steps.split_last() else { return Ok(document(target)) };
-    let mut at = &mut target;
-    for step in before {
-        match step_in(at, step) {
-            Some(next) => at = next,
-            None => return Ok(document(target)),
-        }
-    }
+    let found = before.iter().try_fold(&mut target, |at, step| step_in(at, step));
+    let Some(at) = found else { return Ok(document(target)) };
     match at {
         Node::Object(entries) => {
             let key = Key::new(last);

@@ -300,20 +300,9 @@ fn is_float_type(data_type: &ast::DataType) -> bool {
 /// A plain call.
 fn function_call(name: &str, arguments: Vec<Expr>) -> Expr {
     let args = arguments.into_iter().map(|arg| ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(arg)));
-    Expr::Function(ast::Function {
-        name: ObjectName(vec![ast::ObjectNamePart::Identifier(Ident::new(name))]),
-        uses_odbc_syntax: false,
-        parameters: ast::FunctionArguments::None,
-        args: ast::FunctionArguments::List(ast::FunctionArgumentList {
-            duplicate_treatment: None,
-            args: args.collect(),
-            clauses: Vec::new(),
-        }),
-        filter: None,
-        null_treatment: None,
-        over: None,
-        within_group: Vec::new(),
-    })
+    let list =
+        ast::FunctionArgumentList { duplicate_treatment: None, args: args.collect(), clauses: Vec::new() };
+    call(Ident::new(name), ast::FunctionArguments::List(list))
 }
 
 /// The text of an expression without its casts, which the planner leaves out of names.
