@@ -1,7 +1,7 @@
 //! What the graph costs and what it finds: build time, recall and CPU microseconds per query at several ef, plain
-//! and filtered, on real embeddings in a mapped vector column.
+//! and filtered, on real embeddings in a mapped vector column, walked through the vectors and through codes.
 //!
-//! `cargo bench --no-default-features --bench graph -- [minilm|sift] [build] [plain] [filtered]`
+//! `cargo bench --no-default-features --bench graph -- [minilm|sift] [none|sq8] [build] [plain] [filtered]`
 //!
 //! Every figure is given with its recall against the data's own ground truth, computed elsewhere. CPU time is the
 //! thread's, so other work on the machine disturbs only through the caches.
@@ -13,7 +13,8 @@ use std::time::Instant;
 
 use hither::distance::{Element, Metric, Query};
 use hither::fs::DiskFs;
-use hither::index::hnsw::{Graph, Params, Scratch};
+use hither::index::hnsw::{Graph, Params};
+use hither::index::quantizer::Quantization;
 use hither::index::{Request, Rows, Strategy, search};
 use hither::vectors::{Column, View};
 use roaring::RoaringBitmap;
@@ -51,12 +52,19 @@ fn main() {
             continue;
         }
         let set = load(&folder, name, metric, temporary.path());
-        let graph = build(&set, wants("build", &parts));
-        if wants("plain", &parts) {
-            plain(&set, &graph);
-        }
-        if wants("filtered", &parts) {
-            filtered(&set, &graph);
+        for quantization in [None, Some(Quantization::Sq8)] {
+            let name = quantization.map_or("none", Quantization::name);
+            if !wants(name, &["none", "sq8"]) {
+                continue;
+            }
+            println!("  quantization: {name}");
+            let graph = build(&set, quantization, wants("build", &parts));
+            if wants("plain", &parts) {
+                plain(&set, &graph);
+            }
+            if wants("filtered", &parts) {
+                filtered(&set, &graph);
+            }
         }
     }
 }
@@ -78,8 +86,8 @@ fn load(folder: &Path, name: &'static str, metric: Metric, temporary: &Path) -> 
     Set { metric, dimensions, queries, view: column.view(), rows, folder }
 }
 
-fn build(set: &Set, both: bool) -> Graph {
-    let params = Params::new(16, 64, set.metric).expect("defaults");
+fn build(set: &Set, quantization: Option<Quantization>, both: bool) -> Graph {
+    let params = Params::new(16, 64, set.metric).expect("defaults").quantized(quantization);
     let slots: RoaringBitmap = (0..set.rows).collect();
     let mut graph = None;
     for threads in if both { vec![1, 2] } else { vec![2] } {
@@ -93,31 +101,9 @@ fn build(set: &Set, both: bool) -> Graph {
 }
 
 fn plain(set: &Set, graph: &Graph) {
-    let truth = truth(set, "all");
-    let mut scratch = Scratch::new();
-    for ef in [10, 20, 40, 80, 120, 200, 400] {
-        let mut best = f64::INFINITY;
-        let (mut recall, mut distances, mut hops) = (0.0, 0, 0);
-        for _round in 0..5 {
-            (recall, distances, hops) = (0.0, 0, 0);
-            let cpu = thread_cpu();
-            for (number, vector) in set.queries.chunks_exact(set.dimensions).enumerate() {
-                let query = Query::new(set.metric, vector);
-                let (hits, counters) = graph.search(&set.view, &query, ef, &mut scratch);
-                distances += counters.distances;
-                hops += counters.hops;
-                recall += recall_of(hits.iter().take(K).map(|hit| hit.slot), &truth[number]);
-            }
-            best = best.min(thread_cpu() - cpu);
-        }
-        let n = truth.len() as f64;
-        println!(
-            "  ef {ef:>3}: recall {:.4}, {:6.1} us CPU, {:.0} distances, {:.0} hops",
-            recall / n,
-            best / n * 1e6,
-            distances as f64 / n,
-            hops as f64 / n
-        );
+    let (all, truth) = ((0..set.rows).collect(), truth(set, "all"));
+    for ef in [10, 20, 40, 60, 80, 120, 200, 400] {
+        measure(set, graph, &all, &truth, Some(Strategy::Graph), ef);
     }
 }
 
@@ -154,7 +140,7 @@ fn measure(
     let (mut recall, mut distances, mut visited, mut fell) = (0.0, 0, 0, 0);
     let mut chosen = None;
     let mut best = f64::INFINITY;
-    for _round in 0..2 {
+    for _round in 0..3 {
         (recall, distances, visited, fell) = (0.0, 0, 0, 0);
         let cpu = thread_cpu();
         for (number, vector) in set.queries.chunks_exact(set.dimensions).enumerate() {
@@ -166,6 +152,7 @@ fn measure(
                 tail: &tail,
                 k: K,
                 ef,
+                distances_max: u64::MAX,
                 strategy,
                 cancel: &cancel,
             };

@@ -110,7 +110,12 @@ fn hnsw(database: &Arc<Database>, table: Oid) {
         opclasses: Vec::new(),
         unique: false,
         constraint: None,
-        hnsw: Some(HnswOptions { metric: IndexMetric::Cosine, m: 16, ef_construction: 64 }),
+        hnsw: Some(HnswOptions {
+            metric: IndexMetric::Cosine,
+            m: 16,
+            ef_construction: 64,
+            quantization: None,
+        }),
     };
     done(txn.create_index(index));
     txn.commit().expect("a commit");

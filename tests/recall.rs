@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32};
 use hither::distance::{Element, Metric, Query, Vector};
 use hither::fs::{Fs, MemoryFs, OpenMode};
 use hither::index::hnsw::{Expansion, Graph, Inserted, Params, Scratch};
+use hither::index::quantizer::Quantization;
 use hither::index::source::Flat;
 use hither::index::{Hit, Request, Rows, Strategy, Vectors, flat, search};
 use proptest::prelude::*;
@@ -112,6 +113,54 @@ fn recall_is_high_for_every_metric() {
         assert!(recall >= least, "{metric:?}: {recall}");
         let report = graph.check();
         assert!(report.unreachable <= 30 || metric == Metric::InnerProduct, "{metric:?}: {report:?}");
+    }
+}
+
+/// Recall of whole searches, which rank what a walk through codes ends with by the vectors.
+fn searched_recall(vectors: &Flat, graph: &Graph, queries: &Flat, ef: usize) -> f64 {
+    let (rows, none) = (all(vectors.slots_end()), RoaringBitmap::new());
+    let mut right = 0;
+    for number in 0..queries.slots_end() {
+        let request = Request {
+            ef,
+            strategy: Some(Strategy::Graph),
+            ..request(vectors, queries.get(number), Rows::exactly(&rows), graph, &none, &CANCEL)
+        };
+        let found = search(&request).unwrap();
+        let (truth, _) = flat::search(vectors, &request.query, &rows, K, &CANCEL).unwrap();
+        assert_ordered(&found.hits);
+        assert!(found.counters.rescored >= K as u64, "{:?}", found.counters);
+        right += found.hits.iter().filter(|hit| hit.rank <= truth[K - 1].rank).count();
+    }
+    right as f64 / f64::from(queries.slots_end()) / K as f64
+}
+
+#[test]
+fn codes_find_what_vectors_find() {
+    let mut random = Random(7);
+    let plain = clustered(3_000, 3_000, 24, 1);
+    // Too near each other for codes to tell them apart: 30 heaps of 100.
+    let heaps = {
+        let centres = clustered(30, 30, 24, 3);
+        let near = |row: u32, random: &mut Random| -> Vec<f32> {
+            centres.get(row % 30).as_f32().iter().map(|x| x + random.unit() * 1e-5).collect()
+        };
+        Flat::new(24, (0..3_000).flat_map(|row| near(row, &mut random)).collect())
+    };
+    let (repeated, low) = (clustered(3_000, 300, 24, 5), clustered(3_000, 3_000, 3, 9));
+    let sets =
+        [("plain", &plain, 0.97), ("repeated", &repeated, 0.97), ("heaps", &heaps, 0.9), ("low", &low, 0.97)];
+    for (name, vectors, least) in sets {
+        for metric in [Metric::L2, Metric::Cosine, Metric::InnerProduct] {
+            let params = Params::new(8, 64, metric).unwrap().quantized(Some(Quantization::Sq8));
+            let progress = AtomicU32::new(0);
+            let graph = Graph::build(params, vectors, &all(3_000), 2, &progress, &CANCEL).unwrap();
+            assert_eq!(graph.check().damage, Vec::<String>::new());
+            let queries = clustered(100, 100, vectors.dimensions(), 1);
+            let recall = searched_recall(vectors, &graph, &queries, 100);
+            let least = if metric == Metric::InnerProduct { 0.85 } else { least };
+            assert!(recall >= least, "{name}, {metric:?}: {recall}");
+        }
     }
 }
 
@@ -347,7 +396,18 @@ fn request<'a>(
     cancel: &'a AtomicBool,
 ) -> Request<'a, Flat> {
     let query = Query::new(graph.params().metric, vector);
-    Request { vectors, query, rows, graph: Some(graph), tail, k: K, ef: 40, strategy: None, cancel }
+    Request {
+        vectors,
+        query,
+        rows,
+        graph: Some(graph),
+        tail,
+        k: K,
+        ef: 40,
+        distances_max: u64::MAX,
+        strategy: None,
+        cancel,
+    }
 }
 
 #[test]

@@ -5,6 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::distance::Metric;
+use crate::index::quantizer::Quantization;
 use crate::types::Type;
 
 /// PostgreSQL's object identifier.
@@ -228,12 +229,14 @@ pub enum IndexMethod {
     Hnsw,
 }
 
-/// CREATE INDEX ... USING hnsw (...) WITH (m, ef_construction).
+/// CREATE INDEX ... USING hnsw (...) WITH (m, ef_construction, quantization).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HnswOptions {
     pub metric: IndexMetric,
     pub m: u16,
     pub ef_construction: u16,
+    #[serde(default)]
+    pub quantization: Option<Quantization>,
 }
 
 /// The metric of a vector index, as stored.

@@ -12,8 +12,8 @@
 //!   <%>  Jaccard   #(a&b)     1 - count / #(a|b)             the rank
 //! ```
 //!
-//! Vectors are read where they lie, as [`Vector`]s of one of three [`Element`]s. `kernels.rs` computes the sums of
-//! f32 with the widest instructions the machine has, `half.rs` those of f16, `bits.rs` the counts; `scalar.rs` defines
+//! Vectors are read where they lie, as [`Vector`]s of one of three [`Element`]s (and codes of quantised indexes). `kernels.rs` computes the sums of
+//! f32 with the widest instructions the machine has, `half.rs` those of f16, `codes.rs` those of codes, `bits.rs` the counts; `scalar.rs` defines
 //! the sums in plain arithmetic and is what tests hold the kernels against, `query.rs` ranks candidates.
 //!
 //! **Accuracy.** Kernels add in f32, in an order of their own. For n dimensions and terms tᵢ the result is
@@ -22,6 +22,7 @@
 //! that leave the range of f32 become infinite and their metrics infinite or NaN, as in pgvector.
 
 pub mod bits;
+pub mod codes;
 pub mod half;
 mod kernels;
 mod query;

@@ -1,6 +1,6 @@
 //! One query vector against many candidates.
 
-use super::{Element, Vector, bits, dot, half, l1, l2_squared};
+use super::{Element, Vector, bits, codes, dot, half, l1, l2_squared};
 
 /// pgvector's distances.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
@@ -130,7 +130,8 @@ fn differ(a: Element, b: Element) -> ! {
 pub struct Query<'a> {
     metric: Metric,
     vector: Vector<'a>,
-    /// For cosine 1/|vector|: infinite for the zero vector, whose cosine ranks are NaN. For Jaccard |vector|.
+    /// For cosine 1/|vector|: infinite for the zero vector, whose cosine ranks are NaN. For Jaccard, and for L2 of
+    /// codes, |vector|.
     factor: f32,
 }
 
@@ -140,6 +141,7 @@ impl<'a> Query<'a> {
         let factor = match metric {
             Metric::Cosine => (1.0 / vector.norm()) as f32,
             Metric::Jaccard => vector.norm() as f32,
+            Metric::L2 if matches!(vector, Vector::Code { .. }) => vector.norm() as f32,
             _ => 1.0,
         };
         Query { metric, vector, factor }
@@ -148,7 +150,7 @@ impl<'a> Query<'a> {
     /// A query that is itself a stored vector, with its stored norm.
     #[inline]
     pub fn stored(metric: Metric, vector: Vector<'a>, norm: f32) -> Query<'a> {
-        let factor = if matches!(metric, Metric::Jaccard) { norm } else { 1.0 / norm };
+        let factor = if matches!(metric, Metric::Jaccard | Metric::L2) { norm } else { 1.0 / norm };
         Query { metric, vector, factor }
     }
 
@@ -161,7 +163,7 @@ impl<'a> Query<'a> {
     }
 
     /// Ascending: smaller is nearer. NaN for cosine when either vector is zero, or when a sum left f32's range.
-    /// `candidate_norm` is |candidate|, used by cosine and Jaccard only.
+    /// `candidate_norm` is |candidate|, used by cosine and Jaccard, and by L2 of codes.
     #[inline]
     pub fn rank(&self, candidate: Vector, candidate_norm: f32) -> f32 {
         match (self.vector, candidate) {
@@ -187,6 +189,18 @@ impl<'a> Query<'a> {
                 }
                 metric => undefined(metric, Element::Bit),
             },
+            (Vector::Code { codes: query, scale: query_scale }, Vector::Code { codes: candidate, scale }) => {
+                let dot = codes::dot(query, candidate) as f32 * (query_scale * scale);
+                match self.metric {
+                    Metric::L2 => {
+                        let squares = self.factor * self.factor + candidate_norm * candidate_norm;
+                        (squares - 2.0 * dot).max(0.0)
+                    }
+                    Metric::InnerProduct => -dot,
+                    Metric::Cosine => self.cosine(dot, candidate_norm),
+                    metric => panic!("codes have no {}", metric.operator()),
+                }
+            }
             (query, candidate) => differ(query.element(), candidate.element()),
         }
     }

@@ -1,6 +1,6 @@
 //! Vectors of any element type, where they lie.
 
-use super::{bits, scalar};
+use super::{bits, codes, scalar};
 use crate::fs::mapped::{floats, halves};
 use crate::types::{Type, f16};
 
@@ -20,7 +20,15 @@ pub enum Element {
 pub enum Vector<'a> {
     F32(&'a [f32]),
     F16(&'a [f16]),
-    Bits { bytes: &'a [u8], length: u32 },
+    Bits {
+        bytes: &'a [u8],
+        length: u32,
+    },
+    /// What a quantised index has in place of a vector: a byte per dimension, in steps of `scale`.
+    Code {
+        codes: &'a [i8],
+        scale: f32,
+    },
 }
 
 impl Element {
@@ -80,9 +88,10 @@ impl Element {
 }
 
 impl<'a> Vector<'a> {
+    /// A code stands for numbers, like F32.
     pub fn element(self) -> Element {
         match self {
-            Vector::F32(_) => Element::F32,
+            Vector::F32(_) | Vector::Code { .. } => Element::F32,
             Vector::F16(_) => Element::F16,
             Vector::Bits { .. } => Element::Bit,
         }
@@ -93,6 +102,7 @@ impl<'a> Vector<'a> {
             Vector::F32(values) => values.len(),
             Vector::F16(values) => values.len(),
             Vector::Bits { length, .. } => length as usize,
+            Vector::Code { codes, .. } => codes.len(),
         }
     }
 
@@ -102,6 +112,7 @@ impl<'a> Vector<'a> {
             Vector::F32(values) => scalar::norm(values),
             Vector::F16(values) => values.iter().map(|x| f64::from(x.to_f32()).powi(2)).sum::<f64>().sqrt(),
             Vector::Bits { bytes, .. } => f64::from(bits::ones(bytes)),
+            Vector::Code { codes, scale } => f64::from(scale) * f64::from(codes::dot(codes, codes)).sqrt(),
         }
     }
 
@@ -120,6 +131,7 @@ impl<'a> Vector<'a> {
             Vector::F32(values) => super::prefetch(values),
             Vector::F16(values) => super::prefetch(values),
             Vector::Bits { bytes, .. } => super::prefetch(bytes),
+            Vector::Code { codes, .. } => super::prefetch(codes),
         }
     }
 }

@@ -240,6 +240,14 @@ pub fn halves(bytes: &[u8]) -> &[f16] {
     unsafe { std::slice::from_raw_parts(bytes.as_ptr().cast::<f16>(), bytes.len() / size_of::<f16>()) }
 }
 
+/// Words as the signed bytes they hold, in place. By the rule at the head of this file, of words that hold still.
+#[inline(always)]
+pub fn words_as_codes(words: &[AtomicU32]) -> &[i8] {
+    // Sound: initialised bytes within `words`, which live as long, and every bit pattern is an i8. Nobody stores to
+    // them meanwhile: the caller's rule.
+    unsafe { std::slice::from_raw_parts(words.as_ptr().cast::<i8>(), size_of_val(words)) }
+}
+
 /// How many bytes [`prefetch`] asks for: all of a vector of up to 512 dimensions. Loading 1,536 bytes whole was as
 /// fast as or faster than its first 512, and what lies beyond 2 KiB the hardware's stream prefetcher follows up.
 const PREFETCH_BYTES_MAX: usize = 2048;

@@ -50,6 +50,8 @@ pub struct Counters {
     pub visited: u64,
     /// Of the distances, those to rows outside the graph.
     pub tail: u64,
+    /// Candidates of a walk through codes that were compared again by their vectors.
+    pub rescored: u64,
 }
 
 impl std::ops::AddAssign for Counters {
@@ -58,6 +60,7 @@ impl std::ops::AddAssign for Counters {
         self.hops += other.hops;
         self.visited += other.visited;
         self.tail += other.tail;
+        self.rescored += other.rescored;
     }
 }
 

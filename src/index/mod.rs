@@ -9,6 +9,7 @@ pub mod bitmap;
 pub mod flat;
 pub mod found;
 pub mod hnsw;
+pub mod quantizer;
 pub mod rows;
 pub mod search;
 pub mod source;

@@ -16,6 +16,7 @@ use roaring::RoaringBitmap;
 use super::flat;
 use super::found::{Counters, Found, Hit};
 use super::hnsw::{Expansion, Graph, Scratch};
+use super::quantizer::sq8::Code;
 use super::rows::Rows;
 use super::source::Vectors;
 use super::strategy::{Costs, Situation, Strategy, candidates, costs};
@@ -36,6 +37,8 @@ pub struct Request<'a, V> {
     pub k: usize,
     /// Candidates of a graph search; raised to `k`.
     pub ef: usize,
+    /// Vectors that a filtered walk compares at most before everything allowed is compared; hnsw.max_scan_tuples.
+    pub distances_max: u64,
     /// Asks for a strategy; one that cannot be used leaves the choice to the costs.
     pub strategy: Option<Strategy>,
     pub cancel: &'a AtomicBool,
@@ -60,6 +63,7 @@ pub fn search<V: Vectors>(request: &Request<V>) -> Result<Found> {
         ef: request.ef,
         m: graph.map_or(0, |graph| graph.params().m),
         dimensions: request.vectors.dimensions(),
+        distances_max: request.distances_max,
     };
     let costs = costs(&situation);
     let strategy = choose(request, &costs);
@@ -67,7 +71,7 @@ pub fn search<V: Vectors>(request: &Request<V>) -> Result<Found> {
         return exact(request, costs, Counters::default(), None);
     };
     let mut counters = Counters::default();
-    let work_max = costs.get(Strategy::Exact) as u64 + 1;
+    let work_max = request.distances_max.min(costs.get(Strategy::Exact) as u64 + 1);
     let mut hits = by_graph(request, graph, strategy, work_max, &mut counters);
     let (others, other_counters) =
         flat::search(request.vectors, &request.query, &outside, request.k, request.cancel)?;
@@ -119,7 +123,8 @@ fn exact<V: Vectors>(
 }
 
 /// Allowed nodes near the query. Fewer than `ef` mean that the graph had no more to offer, or that the search
-/// would have cost more than comparing everything.
+/// would have cost more than comparing everything. A quantised graph is walked through its codes, and what the walk
+/// ends with is ranked by the vectors.
 fn by_graph<V: Vectors>(
     request: &Request<V>,
     graph: &Graph,
@@ -127,9 +132,29 @@ fn by_graph<V: Vectors>(
     work_max: u64,
     counters: &mut Counters,
 ) -> Vec<Hit> {
+    let Some(coded) = graph.coded(request.vectors) else {
+        return walk(request, graph, (request.vectors, &request.query), strategy, work_max, counters);
+    };
+    let code = Code::of(request.query.vector());
+    let query = Query::new(request.query.metric(), code.vector());
+    let mut hits = walk(request, graph, (&coded, &query), strategy, work_max, counters);
+    rescore(request, &mut hits);
+    counters.rescored += hits.len() as u64;
+    hits
+}
+
+/// One walk, through vectors or what stands for them.
+fn walk<V, W: Vectors>(
+    request: &Request<V>,
+    graph: &Graph,
+    (vectors, query): (&W, &Query),
+    strategy: Strategy,
+    work_max: u64,
+    counters: &mut Counters,
+) -> Vec<Hit> {
     let mut scratch = SCRATCH.take().unwrap_or_default();
     let ef = candidates(strategy, request.ef.max(request.k));
-    let (vectors, rows) = (request.vectors, request.rows);
+    let rows = request.rows;
     let expansion = match strategy {
         Strategy::FilteredGraph => Some(Expansion::TwoHop),
         Strategy::TestedGraph => Some(Expansion::OneHop),
@@ -137,7 +162,7 @@ fn by_graph<V: Vectors>(
     };
     let hits = match expansion {
         None => {
-            let (mut hits, work) = graph.search(vectors, &request.query, ef, &mut scratch);
+            let (mut hits, work) = graph.search(vectors, query, ef, &mut scratch);
             *counters += work;
             hits.retain(|hit| rows.contains(hit.slot));
             hits
@@ -145,7 +170,7 @@ fn by_graph<V: Vectors>(
         Some(expansion) => {
             let filter = |slot| rows.contains(slot);
             let mut traversal =
-                graph.traverse(vectors, request.query, filter, expansion, ef, work_max, &mut scratch);
+                graph.traverse(vectors, *query, filter, expansion, ef, work_max, &mut scratch);
             let hits = traversal.next_batch();
             *counters += traversal.finish(&mut scratch);
             hits
@@ -153,4 +178,18 @@ fn by_graph<V: Vectors>(
     };
     SCRATCH.set(Some(scratch));
     hits
+}
+
+/// Ranks hits by their vectors, of which the next ones are loading while one is compared.
+fn rescore<V: Vectors>(request: &Request<V>, hits: &mut [Hit]) {
+    const AHEAD: usize = 4;
+    let slots: Vec<u32> = hits.iter().map(|hit| hit.slot).collect();
+    slots.iter().take(AHEAD).for_each(|&slot| request.vectors.prefetch(slot));
+    for (position, hit) in hits.iter_mut().enumerate() {
+        if let Some(&next) = slots.get(position + AHEAD) {
+            request.vectors.prefetch(next);
+        }
+        hit.rank = request.query.rank(request.vectors.get(hit.slot), request.vectors.norm(hit.slot));
+    }
+    hits.sort_unstable_by_key(|hit| hit.key());
 }

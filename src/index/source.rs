@@ -15,6 +15,10 @@ pub trait Vectors: Sync {
     fn norm(&self, slot: u32) -> f32;
     /// Starts loading the vector into the cache.
     fn prefetch(&self, slot: u32);
+    /// Whether two slots hold the very same vector, or what cannot be told apart here.
+    fn same(&self, a: u32, b: u32) -> bool {
+        self.get(a) == self.get(b)
+    }
 }
 
 /// Vectors one after the other, in memory.

@@ -49,6 +49,8 @@ pub struct Situation {
     /// Links per node of the graph.
     pub m: u16,
     pub dimensions: usize,
+    /// Vectors that a filtered walk may compare; one that is expected to want more is not begun.
+    pub distances_max: u64,
 }
 
 /// Expected comparisons per strategy; infinite where one cannot be used.
@@ -132,10 +134,11 @@ pub fn costs(s: &Situation) -> Costs {
         costs.0[Strategy::Graph as usize] = outside + walk(ef);
         return costs;
     }
-    if share > 0.0 {
+    let affordable = |distances: f32| distances <= s.distances_max as f32;
+    if share > 0.0 && affordable(compared(ef / share)) {
         costs.0[Strategy::TestedGraph as usize] = outside + compared(ef / share) * list(ef) * TESTED_OVERHEAD;
     }
-    if share >= FILTERED_SHARE_MIN {
+    if share >= FILTERED_SHARE_MIN && affordable(compared(ef * FILTERED_EF)) {
         let (ef, links) = (ef * FILTERED_EF, 2.0 * f32::from(s.m));
         let tests = ef * (1.0 - share) * links * links * FILTERED_NEW_LINKS;
         costs.0[Strategy::FilteredGraph as usize] =
@@ -148,8 +151,19 @@ pub fn costs(s: &Situation) -> Costs {
 mod tests {
     use super::*;
 
+    const SITUATION: Situation = Situation {
+        allowed: 0,
+        nodes: 0,
+        outside: 0,
+        k: 10,
+        ef: 40,
+        m: 16,
+        dimensions: 384,
+        distances_max: 20_000,
+    };
+
     fn choice(allowed: u64, nodes: u64, ef: usize) -> Strategy {
-        let situation = Situation { allowed, nodes, outside: 0, k: 10, ef, m: 16, dimensions: 384 };
+        let situation = Situation { allowed, nodes, k: 10, ef, ..SITUATION };
         costs(&situation).choice()
     }
 
@@ -168,11 +182,18 @@ mod tests {
 
     #[test]
     fn without_a_graph_only_the_exact_search_is_left() {
-        let situation =
-            Situation { allowed: 1_000, nodes: 0, outside: 1_000, k: 10, ef: 40, m: 0, dimensions: 3 };
+        let situation = Situation { allowed: 1_000, outside: 1_000, m: 0, dimensions: 3, ..SITUATION };
         let costs = costs(&situation);
         assert_eq!(costs.choice(), Strategy::Exact);
         assert_eq!(costs.iter().filter(|(_, cost)| cost.is_finite()).count(), 1);
+    }
+
+    #[test]
+    fn a_walk_over_the_bound_is_not_begun() {
+        let situation = Situation { allowed: 500_000, nodes: 1_000_000, ..SITUATION };
+        assert_eq!(costs(&situation).choice(), Strategy::TestedGraph);
+        let bounded = Situation { distances_max: 100, ..situation };
+        assert_eq!(costs(&bounded).choice(), Strategy::Exact);
     }
 
     #[test]

@@ -1,7 +1,7 @@
-//! EXPLAIN: the physical plan as indented text, in PostgreSQL's style.
+//! EXPLAIN: the physical plan as a tree of nodes in PostgreSQL's words, shown as indented text or as JSON.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use datafusion::logical_expr::{JoinType, LogicalPlan};
 use datafusion::physical_plan::aggregates::AggregateExec;
@@ -13,75 +13,193 @@ use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::sorts::sort::SortExec;
 use datafusion::physical_plan::{ExecutionPlan, displayable, execute_stream};
 use futures::StreamExt;
+use serde_json::{Map, Value, json};
 
 use crate::error::Result;
 use crate::planner::bindings::{Bindings, Execution};
 use crate::planner::environment::Environment;
 use crate::planner::finish;
+use crate::table::explained::Explained;
+use crate::table::knn::KnnScanExec;
+use crate::table::scan::ScanExec;
 use crate::types::arrow::errors::from_datafusion;
 
 /// What EXPLAIN was asked for.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ExplainOptions {
     /// Run it, and show what it took.
     pub analyze: bool,
     pub verbose: bool,
+    /// What strategies cost.
+    pub costs: bool,
+    /// How long nodes took.
+    pub timing: bool,
+    /// How long planning and execution took.
+    pub summary: bool,
+    /// Repeat each search exactly, and show what the answer lacks.
+    pub recall: bool,
+    /// Which settings are not as they come.
+    pub settings: bool,
+    pub json: bool,
 }
 
-/// The lines of an explained plan. Without an execution, what depends on parameters and snapshots is not shown.
+impl Default for ExplainOptions {
+    /// Those of a plain EXPLAIN.
+    fn default() -> Self {
+        ExplainOptions {
+            analyze: false,
+            verbose: false,
+            costs: true,
+            timing: false,
+            summary: false,
+            recall: false,
+            settings: false,
+            json: false,
+        }
+    }
+}
+
+/// An explained plan.
+#[derive(Debug)]
+pub struct Explanation {
+    pub root: Node,
+    pub planning: Duration,
+    /// When it was run.
+    pub execution: Option<Duration>,
+    /// Settings that shaped it, with their values.
+    pub settings: Vec<(String, String)>,
+}
+
+/// A node of the plan.
+#[derive(Debug)]
+pub struct Node {
+    shown: Explained,
+    /// Rows it gave, where that is known.
+    rows: Option<usize>,
+    children: Vec<Node>,
+}
+
+/// Explains a plan, and runs it when asked. Without an execution, what depends on parameters and snapshots is not
+/// shown.
 pub async fn explain(
     logical: &LogicalPlan,
     environment: &Arc<Environment>,
     execution: Option<Execution>,
     options: ExplainOptions,
-) -> Result<Vec<String>> {
+) -> Result<Explanation> {
     let planning = Instant::now();
     let bindings = Bindings::new();
     let bound = finish::bind(logical.clone(), &bindings).map_err(from_datafusion)?;
     let plan = finish::physical(&bound, environment.state()).await.map_err(from_datafusion)?;
     let planning = planning.elapsed();
-    if let Some(execution) = execution {
+    if let Some(mut execution) = execution {
+        execution.settings.measure_recall = options.recall;
         bindings.fill(Arc::new(execution));
     }
-    let mut rows = 0;
-    let started = Instant::now();
-    if options.analyze {
-        let mut stream = execute_stream(Arc::clone(&plan), environment.task()).map_err(from_datafusion)?;
-        while let Some(batch) = stream.next().await {
-            rows += batch.map_err(from_datafusion)?.num_rows();
-        }
-    }
-    let elapsed = started.elapsed();
-    let mut lines = Vec::new();
-    render(&plan, 0, &mut lines);
-    if options.analyze {
-        lines.push(format!("Actual Rows: {rows}"));
-        lines.push(format!("Planning Time: {:.3} ms", planning.as_secs_f64() * 1e3));
-        lines.push(format!("Execution Time: {:.3} ms", elapsed.as_secs_f64() * 1e3));
-    }
+    let ran = if options.analyze { Some(run(&plan, environment).await?) } else { None };
+    let mut root = Node::of(&plan);
+    root.rows = ran.map(|(rows, _)| rows);
     bindings.clear();
-    Ok(lines)
+    Ok(Explanation { root, planning, execution: ran.map(|(_, time)| time), settings: Vec::new() })
 }
 
-/// One node: its first line with an arrow, further lines below it. Nodes that PostgreSQL has no word for are passed
-/// over.
-fn render(plan: &Arc<dyn ExecutionPlan>, depth: usize, lines: &mut Vec<String>) {
-    let node = plan.as_ref();
-    if let ([child], true) = (plan.children().as_slice(), is_silent(node)) {
-        return render(child, depth, lines);
+/// How many rows, and how long it took.
+async fn run(plan: &Arc<dyn ExecutionPlan>, environment: &Arc<Environment>) -> Result<(usize, Duration)> {
+    let started = Instant::now();
+    let mut rows = 0;
+    let mut stream = execute_stream(Arc::clone(plan), environment.task()).map_err(from_datafusion)?;
+    while let Some(batch) = stream.next().await {
+        rows += batch.map_err(from_datafusion)?.num_rows();
     }
-    let text = describe(node);
-    let mut parts = text.trim_end().lines();
-    let indent = " ".repeat(depth.saturating_sub(1) * 6);
-    let arrow = if depth == 0 { "" } else { "  ->  " };
-    let rows = plan.metrics().and_then(|metrics| metrics.output_rows());
-    let actual =
-        rows.filter(|rows| *rows > 0).map(|rows| format!("  (actual rows={rows})")).unwrap_or_default();
-    lines.push(format!("{indent}{arrow}{}{actual}", parts.next().unwrap_or_default()));
-    let inner = " ".repeat(depth * 6 + 2);
-    lines.extend(parts.map(|part| format!("{inner}{part}")));
-    for child in plan.children() {
-        render(child, depth + 1, lines);
+    Ok((rows, started.elapsed()))
+}
+
+impl Explanation {
+    /// Of a node that took no planning.
+    pub fn of(root: Node) -> Explanation {
+        Explanation { root, planning: Duration::ZERO, execution: None, settings: Vec::new() }
+    }
+
+    /// One string per line of output: the text line by line, or all of the JSON.
+    pub fn lines(&self, options: ExplainOptions) -> Vec<String> {
+        let milliseconds = |time: Duration| (time.as_secs_f64() * 1e6).round() / 1e3;
+        let planning = Some(self.planning).filter(|_| options.summary);
+        let execution = self.execution.filter(|_| options.summary);
+        if options.json {
+            let mut all = Map::new();
+            all.insert("Plan".into(), self.root.json(options));
+            if !self.settings.is_empty() {
+                let settings = self.settings.iter().map(|(name, value)| (name.clone(), value.clone().into()));
+                all.insert("Settings".into(), Value::Object(settings.collect()));
+            }
+            for (name, time) in [("Planning Time", planning), ("Execution Time", execution)] {
+                all.extend(time.map(|time| (name.to_owned(), json!(milliseconds(time)))));
+            }
+            // What cannot fail: the keys are strings.
+            return vec![serde_json::to_string_pretty(&json!([all])).unwrap_or_default()];
+        }
+        let mut lines = Vec::new();
+        self.root.text(0, options, &mut lines);
+        if !self.settings.is_empty() {
+            let settings = self.settings.iter().map(|(name, value)| format!("{name} = '{value}'"));
+            lines.push(format!("Settings: {}", settings.collect::<Vec<_>>().join(", ")));
+        }
+        for (name, time) in [("Planning Time", planning), ("Execution Time", execution)] {
+            lines.extend(time.map(|time| format!("{name}: {:.3} ms", milliseconds(time))));
+        }
+        lines
+    }
+}
+
+impl Node {
+    /// A node above another, for what statements do with a query's rows.
+    pub fn above(shown: Explained, children: Vec<Node>) -> Node {
+        Node { shown, rows: None, children }
+    }
+
+    /// The tree of a plan. Nodes that PostgreSQL has no word for are passed over.
+    fn of(plan: &Arc<dyn ExecutionPlan>) -> Node {
+        if let ([child], true) = (plan.children().as_slice(), is_silent(plan.as_ref())) {
+            return Node::of(child);
+        }
+        Node {
+            shown: describe(plan.as_ref()),
+            rows: plan.metrics().and_then(|metrics| metrics.output_rows()).filter(|rows| *rows > 0),
+            children: plan.children().into_iter().map(Node::of).collect(),
+        }
+    }
+
+    fn shown(&self, options: ExplainOptions) -> Explained {
+        let unwanted = |name: &str| match name {
+            "Cost" => !options.costs,
+            "Time" => !options.timing,
+            _ => false,
+        };
+        self.shown.clone().without(unwanted)
+    }
+
+    /// The first line with an arrow, further lines below it.
+    fn text(&self, depth: usize, options: ExplainOptions, lines: &mut Vec<String>) {
+        let shown = self.shown(options);
+        let indent = " ".repeat(depth.saturating_sub(1) * 6);
+        let arrow = if depth == 0 { "" } else { "  ->  " };
+        let actual = self.rows.map(|rows| format!("  (actual rows={rows})")).unwrap_or_default();
+        lines.push(format!("{indent}{arrow}{}{actual}", shown.heading));
+        let inner = " ".repeat(depth * 6 + 2);
+        lines.extend(shown.text().map(|line| format!("{inner}{line}")));
+        for child in &self.children {
+            child.text(depth + 1, options, lines);
+        }
+    }
+
+    fn json(&self, options: ExplainOptions) -> Value {
+        let mut all = self.shown(options).json();
+        all.extend(self.rows.map(|rows| ("Actual Rows".to_owned(), json!(rows))));
+        if !self.children.is_empty() {
+            let children: Vec<Value> = self.children.iter().map(|child| child.json(options)).collect();
+            all.insert("Plans".into(), children.into());
+        }
+        all.into()
     }
 }
 
@@ -89,49 +207,61 @@ fn is_silent(node: &dyn ExecutionPlan) -> bool {
     node.is::<ProjectionExec>() || node.is::<CooperativeExec>() || node.is::<CoalescePartitionsExec>()
 }
 
-/// A node in PostgreSQL's words, properties on lines of their own.
-fn describe(node: &dyn ExecutionPlan) -> String {
+/// A node in PostgreSQL's words.
+fn describe(node: &dyn ExecutionPlan) -> Explained {
+    if let Some(scan) = node.downcast_ref::<ScanExec>() {
+        return scan.explained();
+    }
+    if let Some(search) = node.downcast_ref::<KnnScanExec>() {
+        return search.explained();
+    }
     if let Some(sort) = node.downcast_ref::<SortExec>() {
         let keys: Vec<String> = sort.expr().iter().map(|key| key.to_string()).collect();
         let top = sort.fetch().map(|fetch| format!("  (top {fetch})")).unwrap_or_default();
-        return format!("Sort{top}\nSort Key: {}", keys.join(", "));
+        return Explained::new("Sort").heading(format!("Sort{top}")).line("Sort Key", keys.join(", "));
     }
     if let Some(filter) = node.downcast_ref::<FilterExec>() {
-        return format!("Result\nFilter: {}", filter.predicate());
+        return Explained::new("Result").line("Filter", filter.predicate().to_string());
     }
     if let Some(aggregate) = node.downcast_ref::<AggregateExec>() {
-        let keys: Vec<String> =
-            aggregate.group_expr().expr().iter().map(|(key, _)| key.to_string()).collect();
-        return match keys.is_empty() {
-            true => "Aggregate".to_owned(),
-            false => format!("HashAggregate\nGroup Key: {}", keys.join(", ")),
-        };
+        return aggregation(aggregate);
     }
     if let Some(join) = node.downcast_ref::<HashJoinExec>() {
         let on: Vec<String> = join.on().iter().map(|(left, right)| format!("({left} = {right})")).collect();
-        let kind = if *join.join_type() == JoinType::Inner {
-            String::new()
-        } else {
-            format!(" {}", join.join_type())
-        };
-        return format!("Hash Join{kind}\nHash Cond: {}", on.join(" AND "));
+        return joined("Hash Join", join.join_type()).line("Hash Cond", on.join(" AND "));
     }
     if let Some(join) = node.downcast_ref::<NestedLoopJoinExec>() {
-        let kind = if *join.join_type() == JoinType::Inner {
-            String::new()
-        } else {
-            format!(" {}", join.join_type())
-        };
+        let node = joined("Nested Loop", join.join_type());
         return match join.filter() {
-            Some(filter) => format!("Nested Loop{kind}\nJoin Filter: {}", filter.expression()),
-            None => format!("Nested Loop{kind}"),
+            Some(filter) => node.line("Join Filter", filter.expression().to_string()),
+            None => node,
         };
     }
     match node.name() {
-        "GlobalLimitExec" | "LocalLimitExec" => "Limit".to_owned(),
-        "PlaceholderRowExec" | "EmptyExec" => "Result".to_owned(),
-        "UnionExec" => "Append".to_owned(),
-        "CrossJoinExec" => "Nested Loop".to_owned(),
-        _ => displayable(node).one_line().to_string(),
+        "GlobalLimitExec" | "LocalLimitExec" => Explained::new("Limit"),
+        "PlaceholderRowExec" | "EmptyExec" => Explained::new("Result"),
+        "UnionExec" => Explained::new("Append"),
+        "CrossJoinExec" => Explained::new("Nested Loop"),
+        _ => other(&displayable(node).one_line().to_string()),
     }
+}
+
+fn aggregation(aggregate: &AggregateExec) -> Explained {
+    let keys: Vec<String> = aggregate.group_expr().expr().iter().map(|(key, _)| key.to_string()).collect();
+    match keys.is_empty() {
+        true => Explained::new("Aggregate"),
+        false => Explained::new("Aggregate").heading("HashAggregate").line("Group Key", keys.join(", ")),
+    }
+}
+
+fn joined(node_type: &str, kind: &JoinType) -> Explained {
+    let kind = if *kind == JoinType::Inner { String::new() } else { format!(" {kind}") };
+    Explained::new(node_type).heading(format!("{node_type}{kind}"))
+}
+
+/// A node as it describes itself: its first word is its type.
+fn other(text: &str) -> Explained {
+    let text = text.trim_end();
+    let node_type = text.split([':', '(']).next().unwrap_or(text).trim_end_matches("Exec").trim();
+    Explained::new(node_type).heading(text)
 }

@@ -24,6 +24,8 @@ pub mod dialect;
 pub mod dml;
 // What all sessions share.
 pub mod engine;
+// EXPLAIN.
+mod explain;
 // Expressions evaluated outside of queries.
 pub mod expression;
 // Select lists evaluated outside of queries.

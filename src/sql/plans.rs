@@ -28,7 +28,7 @@ use crate::sql::query::{self, ExplainOptions, Query};
 use crate::sql::response::{Response, Rows, RowsTag};
 use crate::sql::session::{OutputColumn, Planned, Prepared, Session, Timer};
 use crate::sql::settings::id;
-use crate::sql::statement::{Ast, Explain, Statement};
+use crate::sql::statement::{Ast, Statement};
 use crate::sql::timings::Spent;
 use crate::sql::transactions::now;
 use crate::types::{Type, Value};
@@ -103,7 +103,7 @@ impl Session {
         }
     }
 
-    fn make(&self, ast: &Ast, catalog: &Arc<Catalog>, declared: &[Option<Type>]) -> Result<Made> {
+    pub(super) fn make(&self, ast: &Ast, catalog: &Arc<Catalog>, declared: &[Option<Type>]) -> Result<Made> {
         let schemas = self.shared.schemas(catalog);
         let context = PlanContext { param_types: declared, ..self.plan_context(catalog, &schemas) };
         match ast {
@@ -157,30 +157,6 @@ impl Session {
                 Ok(Made { plan: Plan::Utility, param_types: Vec::new(), columns })
             }
         }
-    }
-
-    fn make_explain(
-        &self,
-        explain: &Explain,
-        catalog: &Arc<Catalog>,
-        declared: &[Option<Type>],
-    ) -> Result<Made> {
-        let inner = match &explain.statement {
-            Ast::Execute { name, .. } => {
-                let prepared = self.saved_statement(name)?;
-                let plan = prepared.plan.lock().plan.clone();
-                Made { plan, param_types: prepared.param_types.clone(), columns: None }
-            }
-            ast => self.make(ast, catalog, declared)?,
-        };
-        let options = ExplainOptions { analyze: explain.analyze, verbose: explain.verbose };
-        let ty = if explain.json { Type::Json } else { Type::Text };
-        let columns = [OutputColumn { name: "QUERY PLAN".into(), ty, table_oid: 0, attnum: 0 }];
-        Ok(Made {
-            plan: Plan::Explain(Arc::new(inner.plan), options),
-            param_types: inner.param_types,
-            columns: Some(columns.into()),
-        })
     }
 
     /// Runs a planned statement.
@@ -293,77 +269,9 @@ impl Session {
             max_scan_tuples: count(id::MAX_SCAN_TUPLES),
             enable_indexscan: settings.bool(id::ENABLE_INDEXSCAN),
             enable_seqscan: settings.bool(id::ENABLE_SEQSCAN),
+            require_exact: settings.bool(id::REQUIRE_EXACT),
+            measure_recall: false,
         }
-    }
-
-    async fn explain(
-        &mut self,
-        prepared: &Prepared,
-        plan: &Plan,
-        options: ExplainOptions,
-        params: Vec<Value>,
-    ) -> Result<Response> {
-        let mut lines = Vec::new();
-        let started = Instant::now();
-        match plan {
-            Plan::Query(query) => {
-                let execution = self.execution(query.tables(), &params, &query.param_types)?;
-                lines = query.explain(Some(execution), options).await?;
-            }
-            Plan::Insert(insert) => {
-                lines.push(format!("Insert on {}", insert.table.name));
-                if let Some(query) = insert.query() {
-                    lines.extend(self.explain_input(query, options, &params).await?);
-                } else {
-                    lines.push("  ->  Values".into());
-                }
-                if options.analyze {
-                    self.insert(insert, &params).await?;
-                }
-            }
-            Plan::Update(change) | Plan::Delete(change) => {
-                let verb = if matches!(plan, Plan::Update(_)) { "Update" } else { "Delete" };
-                lines.push(format!("{verb} on {}", change.table.name));
-                lines.extend(self.explain_input(&change.query, options, &params).await?);
-                if options.analyze && matches!(plan, Plan::Update(_)) {
-                    self.update(change, &params).await?;
-                } else if options.analyze {
-                    self.delete(change, &params).await?;
-                }
-            }
-            Plan::Locking(_) => return Err(Error::unsupported("EXPLAIN of SELECT FOR UPDATE")),
-            Plan::Explain(..) | Plan::Utility => return Err(Error::unsupported("EXPLAIN of this statement")),
-        }
-        if options.analyze && !matches!(plan, Plan::Query(_)) {
-            lines.push(format!("Execution Time: {:.3} ms", started.elapsed().as_secs_f64() * 1e3));
-        }
-        let columns = prepared.columns.clone().unwrap_or_else(|| Arc::from([]));
-        let json = columns.first().is_some_and(|column| column.ty == Type::Json);
-        let rows: Vec<Vec<Option<String>>> = if json {
-            let text = serde_json::json!([{ "Plan": lines }]);
-            vec![vec![Some(text.to_string())]]
-        } else {
-            lines.into_iter().map(|line| vec![Some(line)]).collect()
-        };
-        text_rows(columns, rows, "EXPLAIN")
-    }
-
-    /// The plan of a data change's query, indented under its first line. It is not run here: the change runs it.
-    async fn explain_input(
-        &self,
-        query: &Arc<Query>,
-        options: ExplainOptions,
-        params: &[Value],
-    ) -> Result<Vec<String>> {
-        let execution = self.execution(query.tables(), params, &query.param_types)?;
-        let options = ExplainOptions { analyze: false, ..options };
-        let lines = query.explain(Some(execution), options).await?;
-        let indent = |(number, line): (usize, String)| match number {
-            0 if !line.trim_start().starts_with("->") => format!("  ->  {line}"),
-            0 => format!("  {line}"),
-            _ => format!("      {line}"),
-        };
-        Ok(lines.into_iter().enumerate().map(indent).collect())
     }
 }
 

@@ -283,12 +283,12 @@ impl Query {
         })
     }
 
-    /// The lines of EXPLAIN; with `analyze` it runs first.
+    /// What EXPLAIN shows; with `analyze` it runs first.
     pub async fn explain(
         &self,
         execution: Option<Execution>,
         options: ExplainOptions,
-    ) -> Result<Vec<String>> {
+    ) -> Result<Explanation> {
         crate::planner::explain::explain(&self.logical, &self.environment, execution, options).await
     }
 
@@ -317,7 +317,7 @@ impl Query {
     }
 }
 
-pub use crate::planner::explain::ExplainOptions;
+pub use crate::planner::explain::{ExplainOptions, Explanation};
 
 fn check(
     batch: datafusion::common::Result<arrow::array::RecordBatch>,

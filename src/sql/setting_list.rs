@@ -72,11 +72,11 @@ pub const SERVER_VERSION: &str = concat!("17.0 (Hither ", env!("CARGO_PKG_VERSIO
 const INT_MAX: i64 = i32::MAX as i64;
 
 const CLIENT: &str = "Client Connection Defaults";
-const PLANNER: &str = "Query Tuning";
+pub const PLANNER: &str = "Query Tuning";
 const RESOURCES: &str = "Resource Usage";
 const PRESET: &str = "Preset Options";
 const COMPATIBILITY: &str = "Version and Platform Compatibility";
-const SEARCH: &str = "Vector Search";
+pub const SEARCH: &str = "Vector Search";
 const DURABILITY: &str = "Write-Ahead Log";
 const LOGGING: &str = "Reporting and Logging";
 const AUTOVACUUM: &str = "Autovacuum";
@@ -322,6 +322,12 @@ pub static LIST: &[Setting] = &[
         "Accepted; parallel work is chosen by its size.",
     ),
     setting(
+        "hither.require_exact",
+        SEARCH,
+        Kind::Bool(false),
+        "On: every nearest-neighbour search compares all rows that may be in its answer.",
+    ),
+    setting(
         "hnsw.ef_search",
         SEARCH,
         int(40, 1, 1000, Unit::None),
@@ -337,7 +343,7 @@ pub static LIST: &[Setting] = &[
         "hnsw.max_scan_tuples",
         SEARCH,
         int(20_000, 1, INT_MAX, Unit::None),
-        "Visited rows after which a filtered graph search becomes exact.",
+        "Vectors compared after which a filtered graph search becomes exact.",
     ),
     setting(
         "hnsw.scan_mem_multiplier",
@@ -603,6 +609,7 @@ pub mod id {
     pub const DEFAULT_TRANSACTION_ISOLATION: Id = id_of("default_transaction_isolation");
     pub const DEFAULT_TRANSACTION_READ_ONLY: Id = id_of("default_transaction_read_only");
     pub const ENABLE_INDEXSCAN: Id = id_of("enable_indexscan");
+    pub const REQUIRE_EXACT: Id = id_of("hither.require_exact");
     pub const ENABLE_SEQSCAN: Id = id_of("enable_seqscan");
     pub const EF_SEARCH: Id = id_of("hnsw.ef_search");
     pub const MAX_SCAN_TUPLES: Id = id_of("hnsw.max_scan_tuples");

@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::error::{Error, Result, SqlState};
-use crate::sql::setting_list::{Context, Kind, LIST, Setting, Unit};
+use crate::sql::setting_list::{Context, Kind, LIST, PLANNER, SEARCH, Setting, Unit};
 
 pub use crate::sql::setting_list::id;
 
@@ -176,6 +176,16 @@ impl Settings {
     }
 
     /// A transaction begins: what is set from here on can be undone.
+    /// Those that change plans and searches and are not as they come, for EXPLAIN.
+    pub fn planning_changes(&self) -> Vec<Shown> {
+        let changed = |shown: &Shown| {
+            let Setting { category, .. } = shown.setting;
+            [PLANNER, SEARCH].contains(category)
+                && shown.value != shown.setting.print(&shown.setting.default_value())
+        };
+        self.show_all().into_iter().filter(changed).collect()
+    }
+
     pub fn begin(&mut self) {
         self.in_transaction = true;
     }

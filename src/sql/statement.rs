@@ -9,6 +9,7 @@ use std::sync::Arc;
 use datafusion::sql::sqlparser::ast::{self, Expr};
 
 use crate::catalog::{OnCommit, ReferentialAction};
+use crate::planner::explain::ExplainOptions;
 use crate::types::Type;
 
 /// One parsed statement of a query string.
@@ -188,9 +189,7 @@ pub struct Truncate {
 
 #[derive(Clone, Debug)]
 pub struct Explain {
-    pub analyze: bool,
-    pub verbose: bool,
-    pub json: bool,
+    pub options: ExplainOptions,
     pub statement: Ast,
 }
 
@@ -613,7 +612,7 @@ impl Ast {
             Ast::Insert(..) | Ast::Update(_) | Ast::Delete(_) | Ast::Truncate(_) => true,
             Ast::Query(query) => !query.locks.is_empty(),
             Ast::Copy(copy) => copy.from,
-            Ast::Explain(explain) => explain.analyze && explain.statement.writes(),
+            Ast::Explain(explain) => explain.options.analyze && explain.statement.writes(),
             Ast::CreateTable(_)
             | Ast::CreateTableAs { .. }
             | Ast::CreateView(_)

@@ -13,6 +13,7 @@ use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan};
 
 use crate::catalog::OnCommit;
 use crate::error::{Error, SqlState};
+use crate::planner::explain::ExplainOptions;
 use crate::sql::statement::*;
 use crate::sql::type_names;
 use crate::sql::words::{Parsed, Words, fold, object_name};
@@ -356,42 +357,71 @@ fn truncate(w: &mut Words) -> Parsed<Ast> {
 
 fn explain(w: &mut Words) -> Parsed<Ast> {
     w.expect("EXPLAIN")?;
-    let (mut analyze, mut verbose, mut json) = (false, false, false);
-    if *w.peek() == Token::LParen {
-        w.parenthesised(|w| {
-            let Some(option) = w.word() else { return w.unexpected("an option") };
-            match option.as_str() {
-                "ANALYZE" | "ANALYSE" => analyze = boolean_option(w, "analyze")?,
-                "VERBOSE" => verbose = boolean_option(w, "verbose")?,
-                "FORMAT" => match w.word().as_deref() {
-                    Some("TEXT") => json = false,
-                    Some("JSON") => json = true,
-                    _ => {
-                        return Err(Error::unsupported("EXPLAIN in a format other than TEXT and JSON").into());
-                    }
-                },
-                "COSTS" | "TIMING" | "SUMMARY" | "BUFFERS" | "WAL" | "SETTINGS" | "GENERIC_PLAN"
-                | "MEMORY" => {
-                    boolean_option(w, &option.to_lowercase())?;
-                }
-                _ => {
-                    let message = format!("unrecognized EXPLAIN option \"{}\"", option.to_lowercase());
-                    return Err(Error::new(SqlState::SYNTAX_ERROR, message).into());
-                }
-            }
-            Ok(())
-        })?;
+    let options = if *w.peek() == Token::LParen {
+        explain_options(w)?
     } else {
-        analyze = w.accept("ANALYZE") || w.accept("ANALYSE");
-        verbose = w.accept("VERBOSE");
-    }
+        let analyze = w.accept("ANALYZE") || w.accept("ANALYSE");
+        let verbose = w.accept("VERBOSE");
+        ExplainOptions { analyze, verbose, timing: analyze, summary: analyze, ..ExplainOptions::default() }
+    };
     let statement = any(w, Overriding::None)?;
     match statement {
         Ast::Query(_) | Ast::Insert(..) | Ast::Update(_) | Ast::Delete(_) | Ast::Execute { .. } => {
-            Ok(Ast::Explain(Box::new(Explain { analyze, verbose, json, statement })))
+            Ok(Ast::Explain(Box::new(Explain { options, statement })))
         }
         other => Err(Error::unsupported(format!("EXPLAIN of {}", other.command())).into()),
     }
+}
+
+/// `(ANALYZE, FORMAT JSON, ...)`: PostgreSQL's options, and RECALL. There are no shared buffers to count, so BUFFERS
+/// and WAL add no lines, as in PostgreSQL when nothing was touched.
+fn explain_options(w: &mut Words) -> Parsed<ExplainOptions> {
+    let mut options = ExplainOptions::default();
+    let (mut timing, mut summary) = (None, None);
+    let (mut generic, mut wal) = (false, false);
+    w.parenthesised(|w| {
+        let Some(option) = w.word() else { return w.unexpected("an option") };
+        match option.as_str() {
+            "ANALYZE" | "ANALYSE" => options.analyze = boolean_option(w, "analyze")?,
+            "VERBOSE" => options.verbose = boolean_option(w, "verbose")?,
+            "COSTS" => options.costs = boolean_option(w, "costs")?,
+            "TIMING" => timing = Some(boolean_option(w, "timing")?),
+            "SUMMARY" => summary = Some(boolean_option(w, "summary")?),
+            "RECALL" => options.recall = boolean_option(w, "recall")?,
+            "GENERIC_PLAN" => generic = boolean_option(w, "generic_plan")?,
+            "WAL" => wal = boolean_option(w, "wal")?,
+            "SETTINGS" => options.settings = boolean_option(w, "settings")?,
+            "BUFFERS" => {
+                boolean_option(w, "buffers")?;
+            }
+            "MEMORY" if boolean_option(w, "memory")? => {
+                return Err(Error::unsupported("EXPLAIN (MEMORY)").into());
+            }
+            "MEMORY" => {}
+            "FORMAT" => match w.word().as_deref() {
+                Some("TEXT") => options.json = false,
+                Some("JSON") => options.json = true,
+                _ => return Err(Error::unsupported("EXPLAIN in a format other than TEXT and JSON").into()),
+            },
+            _ => {
+                let message = format!("unrecognized EXPLAIN option \"{}\"", option.to_lowercase());
+                return Err(Error::new(SqlState::SYNTAX_ERROR, message).into());
+            }
+        }
+        Ok(())
+    })?;
+    let needs_analyze = [("TIMING", timing == Some(true)), ("WAL", wal), ("RECALL", options.recall)];
+    if let Some((name, _)) = needs_analyze.iter().find(|(_, asked)| *asked && !options.analyze) {
+        let message = format!("EXPLAIN option {name} requires ANALYZE");
+        return Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, message).into());
+    }
+    if generic && options.analyze {
+        let message = "EXPLAIN options ANALYZE and GENERIC_PLAN cannot be used together";
+        return Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, message).into());
+    }
+    options.timing = timing.unwrap_or(options.analyze);
+    options.summary = summary.unwrap_or(options.analyze);
+    Ok(options)
 }
 
 /// `[true | on | 1 | false | off | 0]` after an option's name; nothing is true.

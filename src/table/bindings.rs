@@ -50,12 +50,16 @@ pub struct Execution {
 pub struct SearchSettings {
     /// `hnsw.ef_search`, 1 to 1000.
     pub ef_search: usize,
-    /// `hnsw.max_scan_tuples`: bounds a traversal, after which the search is exact.
+    /// `hnsw.max_scan_tuples`: vectors that a filtered traversal compares before the search becomes exact.
     pub max_scan_tuples: usize,
     /// `enable_indexscan`: off searches exactly.
     pub enable_indexscan: bool,
     /// `enable_seqscan`: off prefers the graph where it has the choice.
     pub enable_seqscan: bool,
+    /// `hither.require_exact`: every search compares all that may be in its answer.
+    pub require_exact: bool,
+    /// EXPLAIN (ANALYZE, RECALL): a search is followed by the exact one.
+    pub measure_recall: bool,
 }
 
 impl Default for SearchSettings {
@@ -65,6 +69,8 @@ impl Default for SearchSettings {
             max_scan_tuples: 20_000,
             enable_indexscan: true,
             enable_seqscan: true,
+            require_exact: false,
+            measure_recall: false,
         }
     }
 }

@@ -11,6 +11,9 @@
 //! The answer has min(k, matching rows) rows whatever the strategy. An index can make it faster, and approximate; the
 //! report says which.
 
+// What EXPLAIN tells of a search.
+mod report;
+
 use std::fmt;
 use std::sync::Arc;
 
@@ -35,6 +38,7 @@ use crate::index::{Found, Request, Rows, Strategy, search};
 use crate::storage::Slice;
 use crate::table::bindings::{Bindings, Execution};
 use crate::table::columns::Decoder;
+use crate::table::explained::Explained;
 use crate::table::predicate::{Clause, Filter, count_of, evaluate};
 use crate::table::provider::TableSourceProvider;
 use crate::table::scan::{HEAVY_ROWS, batch, leaf_properties, passing};
@@ -43,6 +47,8 @@ use crate::types::Type;
 use crate::types::arrow::errors::external;
 use crate::types::arrow::field;
 use crate::vectors::View;
+
+use report::{Recall, Report, shown_costs};
 
 /// The column a search adds to its table.
 pub const DISTANCE_COLUMN: &str = "__distance";
@@ -182,16 +188,6 @@ pub struct KnnScanExec {
     report: Mutex<Option<Report>>,
 }
 
-/// How an answer came about.
-#[derive(Clone, Debug)]
-struct Report {
-    found: Found,
-    index: Option<String>,
-    candidates: u64,
-    tested: usize,
-    microseconds: u128,
-}
-
 /// A row of the answer: its distance (`None` for NULL), slot and bytes.
 struct Answer {
     distance: Option<f64>,
@@ -207,51 +203,55 @@ impl fmt::Debug for KnnScanExec {
 
 impl DisplayAs for KnnScanExec {
     fn fmt_as(&self, _format: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (self.report.lock().clone(), self.outlook()) {
-            (Some(report), _) => self.describe(f, &report, true),
-            (None, Some(report)) => self.describe(f, &report, false),
-            (None, None) => write!(f, "KnnScan on {}", self.provider.table.definition().name),
-        }
+        f.write_str(&self.explained().heading)
     }
 }
 
 impl KnnScanExec {
-    fn describe(&self, f: &mut fmt::Formatter<'_>, report: &Report, ran: bool) -> fmt::Result {
-        let Found { strategy, exact, counters, costs, fell_from, .. } = &report.found;
-        let table = &self.provider.table.definition().name;
-        match &report.index {
-            Some(index) if *strategy != Strategy::Exact => write!(f, "KnnScan using {index} on {table}")?,
-            _ => write!(f, "KnnScan on {table}")?,
+    /// What EXPLAIN shows: how the last execution went, or how one would go.
+    pub fn explained(&self) -> Explained {
+        let ran = self.report.lock().clone();
+        match (&ran, self.outlook()) {
+            (Some(report), _) => self.describe(report, true),
+            (None, Some(report)) => self.describe(&report, false),
+            (None, None) => self.heading(None),
         }
+    }
+
+    /// As PostgreSQL calls it when an index answers, which scripts look for.
+    fn heading(&self, index: Option<&str>) -> Explained {
+        let table = self.provider.table.definition().name.as_str();
+        match index {
+            Some(index) => Explained::new("Index Scan")
+                .heading(format!("Index Scan using {index} on {table}"))
+                .fact("Index Name", index),
+            None => Explained::new("KnnScan").heading(format!("KnnScan on {table}")),
+        }
+        .fact("Relation Name", table)
+    }
+
+    fn describe(&self, report: &Report, ran: bool) -> Explained {
+        let Found { strategy, exact, costs, fell_from, .. } = &report.found;
+        let index = report.index.as_deref().filter(|_| *strategy != Strategy::Exact);
         let quality = if *exact { "exact" } else { "approximate" };
-        write!(f, "  (strategy: {}, {quality}, candidates: {})", strategy.name(), report.candidates)?;
-        let column = &self.provider.table.definition().columns[self.provider.question.column].name;
-        write!(f, "\nOrder By: ({column} {} query)", self.provider.question.metric.operator())?;
+        let question = &self.provider.question;
+        let column = &self.provider.table.definition().columns[question.column].name;
+        let mut node = self.heading(index);
+        node.heading +=
+            &format!("  (strategy: {}, {quality}, candidates: {})", strategy.name(), report.candidates);
+        node = node
+            .fact("Strategy", strategy.name())
+            .fact("Exact", *exact)
+            .fact("Candidates", report.candidates)
+            .line("Order By", format!("({column} {} query)", question.metric.operator()));
         for filter in [&self.filter, &self.bounds].into_iter().filter_map(|filter| filter.text()) {
-            write!(f, "\nFilter: {filter}")?;
+            node = node.line("Filter", filter);
         }
-        let cost = |(strategy, cost): (Strategy, f32)| match cost.is_finite() {
-            true => format!("{} {cost:.0}", strategy.name()),
-            false => format!("{} unusable", strategy.name()),
-        };
-        let rejected: Vec<String> = costs.iter().filter(|(other, _)| other != strategy).map(cost).collect();
-        write!(f, "\nCost: {:.0} comparisons; rejected: {}", costs.get(*strategy), rejected.join(", "))?;
+        node = node.line("Cost", shown_costs(costs, *strategy));
         if let Some(fell_from) = fell_from {
-            write!(f, "\nFell back from: {}", fell_from.name())?;
+            node = node.line("Fell back from", fell_from.name());
         }
-        if ran {
-            write!(
-                f,
-                "\nVisited: {}  Distances: {}  Hops: {}  Tail: {}  Tested Rows: {}  Time: {:.3} ms",
-                counters.visited,
-                counters.distances,
-                counters.hops,
-                counters.tail,
-                report.tested,
-                report.microseconds as f64 / 1e3
-            )?;
-        }
-        Ok(())
+        if ran { report.explain(node) } else { node }
     }
 
     /// What an execution would do, for EXPLAIN without ANALYZE.
@@ -270,6 +270,7 @@ impl KnnScanExec {
             ef: execution.settings.ef_search,
             m: index.as_ref().map_or(0, |index| index.graph.params().m),
             dimensions: search.view.dimensions(),
+            distances_max: execution.settings.max_scan_tuples as u64,
         };
         let costs = costs(&situation);
         let asked = search.asked_strategy(index.as_ref()).filter(|strategy| costs.get(*strategy).is_finite());
@@ -278,7 +279,7 @@ impl KnnScanExec {
         let found =
             Found { hits: Vec::new(), strategy, fell_from: None, exact, counters: Default::default(), costs };
         let name = index.map(|index| index.index.name.clone());
-        Some(Report { found, index: name, candidates: situation.allowed, tested: 0, microseconds: 0 })
+        Some(Report { index: name, ..report(found, None, &rows, 0) })
     }
 }
 
@@ -336,6 +337,9 @@ impl KnnScanExec {
         let (answers, mut report) = search.run()?;
         if let Some(report) = &mut report {
             report.microseconds = started.elapsed().as_micros();
+            if execution.settings.measure_recall {
+                report.recall = Some(search.recall(&answers)?);
+            }
         }
         *self.report.lock() = report;
         self.batch(schema, &search.snapshot, answers)
@@ -436,6 +440,15 @@ impl<'a> Search<'a> {
         }
     }
 
+    /// Compares an answer with what the exact search finds in the same snapshot.
+    fn recall(&self, answers: &[Answer]) -> crate::error::Result<Recall> {
+        let (mut exact, _) = self.search(&self.superset()?, answers.len(), true)?;
+        exact.truncate(answers.len());
+        let exact = self.passing(&self.scan.bounds, exact)?;
+        let rows = |rows: &[Answer]| rows.iter().map(|row| (row.distance, row.slot)).collect::<Vec<_>>();
+        Ok(Recall::of(&rows(answers), &rows(&exact)))
+    }
+
     /// Rows that contain all which pass the filter, exactly those if indexes can tell.
     fn superset(&self) -> crate::error::Result<RowSet> {
         let (snapshot, filter) = (&self.snapshot, &self.scan.filter);
@@ -527,6 +540,7 @@ impl<'a> Search<'a> {
             k: k.min(rows.rows().len() as usize),
             ef: self.execution.settings.ef_search,
             strategy: if exactly { Some(Strategy::Exact) } else { self.asked_strategy(index.as_ref()) },
+            distances_max: self.execution.settings.max_scan_tuples as u64,
             cancel: &self.execution.cancel,
         })?;
         Ok((found, index.map(|index| index.index.name.clone())))
@@ -540,8 +554,12 @@ impl<'a> Search<'a> {
         self.snapshot.vector_index(self.scan.provider.column_number(), question.metric)
     }
 
-    /// Without `enable_seqscan` the graph is walked even where comparing everything is cheaper.
+    /// With `hither.require_exact` everything is compared. Without `enable_seqscan` the graph is walked even where
+    /// comparing everything is cheaper.
     fn asked_strategy(&self, index: Option<&VectorIndexView>) -> Option<Strategy> {
+        if self.execution.settings.require_exact {
+            return Some(Strategy::Exact);
+        }
         index?;
         match (self.execution.settings.enable_seqscan, self.scan.filter.is_empty()) {
             (true, _) => None,
@@ -613,7 +631,7 @@ impl<'a> Search<'a> {
 }
 
 fn report(found: Found, index: Option<String>, rows: &RowSet, tested: usize) -> Report {
-    Report { found, index, candidates: rows.rows().len(), tested, microseconds: 0 }
+    Report { found, index, candidates: rows.rows().len(), tested, microseconds: 0, recall: None }
 }
 
 /// The query as a vector of the column's element.

@@ -21,6 +21,9 @@ mod changes;
 pub mod columns;
 // Keys in a table's tree.
 pub mod keys;
+// Nodes as EXPLAIN shows them.
+#[cfg(feature = "server")]
+pub mod explained;
 // The nearest rows of one table.
 #[cfg(feature = "server")]
 pub mod knn;

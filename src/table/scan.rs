@@ -33,6 +33,7 @@ use crate::storage::Slice;
 use crate::table::Snapshot;
 use crate::table::bindings::{Bindings, Execution};
 use crate::table::columns::Decoder;
+use crate::table::explained::Explained;
 use crate::table::predicate::{Access, Filter};
 use crate::table::provider::TableSourceProvider;
 use crate::table::snapshot::RowScan;
@@ -100,22 +101,36 @@ impl fmt::Debug for ScanExec {
 
 impl DisplayAs for ScanExec {
     fn fmt_as(&self, _format: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = &self.provider.definition().name;
+        f.write_str(&self.explained().heading)
+    }
+}
+
+impl ScanExec {
+    /// What EXPLAIN shows; the way to the rows only while the plan is bound to an execution.
+    pub fn explained(&self) -> Explained {
+        let name = self.provider.definition().name.as_str();
         let access = self.bindings.execution().ok().and_then(|execution| {
             let snapshot = execution.snapshot(self.provider.definition().oid).ok()?;
             self.filter.access(self.provider.catalog(), snapshot).ok()
         });
-        match access {
-            Some(Access::Key { index, .. }) => write!(f, "Index Scan using {index} on {name}")?,
+        let node = match access {
+            Some(Access::Key { index, .. }) => Explained::new("Index Scan")
+                .heading(format!("Index Scan using {index} on {name}"))
+                .fact("Index Name", index),
             Some(Access::Slots { indexes, slots, .. }) => {
-                write!(f, "Bitmap Scan on {name}  ({} of slots by {})", slots.len(), indexes.join(", "))?;
+                let indexes = indexes.join(", ");
+                Explained::new("Bitmap Scan")
+                    .heading(format!("Bitmap Scan on {name}  ({} of slots by {indexes})", slots.len()))
+                    .fact("Slots", slots.len())
+                    .fact("Bitmaps", indexes)
             }
-            _ => write!(f, "Seq Scan on {name}")?,
+            _ => Explained::new("Seq Scan").heading(format!("Seq Scan on {name}")),
+        };
+        let node = node.fact("Relation Name", name);
+        match self.filter.text() {
+            Some(filter) => node.line("Filter", filter),
+            None => node,
         }
-        if let Some(filter) = self.filter.text() {
-            write!(f, "\nFilter: {filter}")?;
-        }
-        Ok(())
     }
 }
 

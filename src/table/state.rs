@@ -624,7 +624,8 @@ impl VectorIndex {
 
 /// What a graph of this index is built with.
 pub fn params(options: &HnswOptions) -> Params {
-    Params { m: options.m, ef_construction: options.ef_construction, metric: options.metric.into() }
+    let HnswOptions { metric, m, ef_construction, quantization } = *options;
+    Params { m, ef_construction, metric: metric.into(), quantization }
 }
 
 /// The keys of those of a table's indexes that are unique.

@@ -116,7 +116,7 @@ pub fn create_index(txn: &mut Transaction, table: &str, kind: &str) -> Result<()
         "unique" => (IndexMethod::Btree, 2, true),
         _ => (IndexMethod::Bitmap, 3, false),
     };
-    let hnsw = HnswOptions { metric: IndexMetric::L2, m: 4, ef_construction: 16 };
+    let hnsw = HnswOptions { metric: IndexMetric::L2, m: 4, ef_construction: 16, quantization: None };
     let index = Index {
         oid: txn.new_oid(),
         name: index_name(table, kind),

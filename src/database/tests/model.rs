@@ -13,6 +13,7 @@ use crate::catalog::{DroppedColumn, Edit, HnswOptions, Index, IndexMethod, Index
 use crate::database::{LockOutcome, RowUpdate, Savepoint};
 use crate::distance::{Metric, Query};
 use crate::index::bitmap::Predicate;
+use crate::index::quantizer::Quantization;
 
 /// What happens next. Transactions are three; a step for one that is not open begins it.
 #[derive(Clone, Debug)]
@@ -364,6 +365,7 @@ fn check_nearest(snapshot: &Snapshot, expected: usize) {
         tail: &index.tail,
         k: 100,
         ef: 100,
+        distances_max: u64::MAX,
         strategy: None,
         cancel: &std::sync::atomic::AtomicBool::new(false),
     };
@@ -385,7 +387,12 @@ fn create_hnsw(database: &Arc<Database>, table: Oid) {
         opclasses: vec!["vector_l2_ops".into()],
         unique: false,
         constraint: None,
-        hnsw: Some(HnswOptions { metric: IndexMetric::L2, m: 4, ef_construction: 16 }),
+        hnsw: Some(HnswOptions {
+            metric: IndexMetric::L2,
+            m: 4,
+            ef_construction: 16,
+            quantization: Some(Quantization::Sq8),
+        }),
     };
     done(txn.create_index(index));
     txn.commit().unwrap();

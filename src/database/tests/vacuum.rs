@@ -23,7 +23,7 @@ pub fn create_index(database: &Arc<Database>, table: Oid) {
         opclasses: Vec::new(),
         unique: false,
         constraint: None,
-        hnsw: Some(HnswOptions { metric: IndexMetric::L2, m: 4, ef_construction: 16 }),
+        hnsw: Some(HnswOptions { metric: IndexMetric::L2, m: 4, ef_construction: 16, quantization: None }),
     };
     done(txn.create_index(index));
     txn.commit().unwrap();

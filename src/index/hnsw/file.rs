@@ -3,18 +3,21 @@
 //! ```text
 //!   0       header, 4,096 bytes            all numbers little-endian
 //!           0  magic "HITHRGRF"           40  nodes: bytes u64
-//!           8  format version u32         48  entry: slot u32
+//!           8  format version u32, 2      48  entry: slot u32
 //!          12  m u16                      52  entry: level u32, all ones when the graph is empty
 //!          14  ef_construction u16        56  crc32c of the level-0 words
 //!          16  metric u32                 60  crc32c of the upper words
 //!          20  dimensions u32             64  crc32c of the nodes
-//!          24  log position u64           68  crc32c of the 68 bytes before
-//!          32  level-0 blocks u32
-//!          36  upper blocks u32
+//!          24  log position u64           68  quantization u32: 0 none, 1 sq8
+//!          32  level-0 blocks u32         72  crc32c of the code words
+//!          36  upper blocks u32           76  crc32c of the 76 bytes before
 //!   4,096   level-0 words                  blocks as in links.rs, (1 + 2m) words each, by slot
 //!   ...     upper words                    (1 + m) words each, by block number; block 0 is unused
+//!   ...     code words                     blocks as in codes.rs, by slot; none without quantisation
 //!   ...     nodes                          the node set, a roaring bitmap in its portable format
 //! ```
+//!
+//! Version 1 ends its header at 68, with the checksum of the bytes before, and has no codes; it is still read.
 //!
 //! A graph is saved while nodes are added. The file holds exactly the nodes of one moment: the set is taken
 //! first, and links and twins that are not in it are left out as the words are written.
@@ -26,21 +29,25 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use roaring::RoaringBitmap;
 
+use super::codes::{self, Codes};
 use super::graph::{Entry, Graph, Params};
 use super::links::{Block, Header, Links, LinksView, NONE};
 use crate::codec::{self, Reader};
 use crate::distance::Metric;
 use crate::error::{Error, Result};
 use crate::fs::{File, Fs, OpenMode};
+use crate::index::quantizer::Quantization;
 
 const MAGIC: &[u8; 8] = b"HITHRGRF";
-const FORMAT_VERSION: u32 = 1;
+const FORMAT_VERSION: u32 = 2;
 const HEADER_BYTES: u64 = 4096;
-/// Bytes of the header its checksum covers.
-const HEADER_SUMMED: usize = 68;
+/// Bytes of the header its checksum covers, by format version.
+const HEADER_SUMMED: usize = 76;
+const HEADER_SUMMED_V1: usize = 68;
 /// Bytes per write.
 const WRITE_BYTES: usize = 1 << 20;
 
@@ -59,6 +66,7 @@ struct Head {
     base_sum: u32,
     upper_sum: u32,
     nodes_sum: u32,
+    codes_sum: u32,
 }
 
 impl Graph {
@@ -83,7 +91,14 @@ impl Graph {
         let upper_start = base_start + head.base_bytes() / 4;
         let upper = Links::mapped(head.params.capacity(1), &map, upper_start as usize, head.upper_blocks);
         let next = u64::from(head.upper_blocks).max(1);
-        Ok((Graph::from_parts(head.params, base, upper, next, head.entry, nodes), head.position))
+        let graph = Graph::from_parts(head.params, base, upper, next, head.entry, nodes);
+        if head.code_bytes() > 0 {
+            let start = (head.codes_start() / 4) as usize;
+            let codes = Codes::mapped(head.dimensions as usize, &map, start, head.base_blocks);
+            // The graph is new, so nobody has made codes for it.
+            let _ = graph.codes.set(codes);
+        }
+        Ok((graph, head.position))
     }
 
     /// Reads the whole file and holds it against its checksums and the graph's invariants (XX001 when damaged).
@@ -93,6 +108,7 @@ impl Graph {
         let upper_start = HEADER_BYTES + head.base_bytes();
         verify_region(&*file, HEADER_BYTES, head.base_bytes(), head.base_sum)?;
         verify_region(&*file, upper_start, head.upper_bytes(), head.upper_sum)?;
+        verify_region(&*file, head.codes_start(), head.code_bytes(), head.codes_sum)?;
         drop(file);
         let (graph, _) = Graph::open(fs, path)?;
         match graph.inspect().damage.first() {
@@ -117,6 +133,7 @@ impl Graph {
             base_sum: 0,
             upper_sum: 0,
             nodes_sum: crc32c::crc32c(&set),
+            codes_sum: 0,
         };
         let file = fs.open(path, OpenMode::Create)?;
         file.allocate(head.file_bytes())?;
@@ -130,6 +147,10 @@ impl Graph {
             out.upper_block(&upper, number, &nodes)?;
         }
         head.upper_sum = out.finish()?;
+        if let Some(codes) = self.codes.get().map(Codes::view).filter(|_| head.code_bytes() > 0) {
+            (0..head.base_blocks).try_for_each(|slot| out.code_block(&codes, slot, &nodes))?;
+            head.codes_sum = out.finish()?;
+        }
         file.write_all_at(&set, out.offset)?;
         file.write_all_at(&head.encode(), 0)?;
         file.sync_data()?;
@@ -140,7 +161,7 @@ impl Graph {
     }
 
     fn upper_blocks(&self) -> u32 {
-        let given = self.upper_next.load(std::sync::atomic::Ordering::Relaxed);
+        let given = self.upper_next.load(Ordering::Relaxed);
         given.min(u64::from(Header::UP_MAX)) as u32
     }
 }
@@ -214,6 +235,15 @@ impl Writer<'_> {
         self.pad(start, upper.stride())
     }
 
+    fn code_block(&mut self, codes: &LinksView, slot: u32, nodes: &RoaringBitmap) -> Result<()> {
+        let start = self.buffer.len();
+        if nodes.contains(slot) && slot < codes.end() {
+            let words = codes.words(slot).iter().map(|word| word.load(Ordering::Relaxed));
+            words.for_each(|word| codec::put_u32(&mut self.buffer, word));
+        }
+        self.pad(start, codes.stride())
+    }
+
     fn node(&mut self, base: &LinksView, block: Block, nodes: &RoaringBitmap) {
         let header = block.header();
         let twin = saved_twin(base, block, header, nodes);
@@ -276,8 +306,21 @@ impl Head {
         u64::from(self.upper_blocks) * (self.params.capacity(1) as u64 + 1) * 4
     }
 
+    fn codes_start(&self) -> u64 {
+        HEADER_BYTES + self.base_bytes() + self.upper_bytes()
+    }
+
+    fn code_bytes(&self) -> u64 {
+        match self.params.quantization {
+            None => 0,
+            Some(Quantization::Sq8) => {
+                u64::from(self.base_blocks) * codes::stride(self.dimensions as usize) as u64 * 4
+            }
+        }
+    }
+
     fn file_bytes(&self) -> u64 {
-        HEADER_BYTES + self.base_bytes() + self.upper_bytes() + self.nodes_bytes
+        self.codes_start() + self.code_bytes() + self.nodes_bytes
     }
 
     fn encode(&self) -> Vec<u8> {
@@ -301,6 +344,8 @@ impl Head {
         for sum in [self.base_sum, self.upper_sum, self.nodes_sum] {
             codec::put_u32(&mut out, sum);
         }
+        codec::put_u32(&mut out, quantization_number(self.params.quantization));
+        codec::put_u32(&mut out, self.codes_sum);
         assert_eq!(out.len(), HEADER_SUMMED, "the layout drawn above");
         let sum = crc32c::crc32c(&out);
         codec::put_u32(&mut out, sum);
@@ -316,12 +361,13 @@ fn read_head(file: &dyn File) -> Result<(Head, RoaringBitmap)> {
     if &bytes[..8] != MAGIC {
         return Err(Error::corrupt(&name, 0, "a graph generation", format!("{:02x?}", &bytes[..8])));
     }
-    let (expected, found) = (crc32c::crc32c(&bytes[..HEADER_SUMMED]), sum_at(&bytes, HEADER_SUMMED));
+    let summed = if sum_at(&bytes, 8) == 1 { HEADER_SUMMED_V1 } else { HEADER_SUMMED };
+    let (expected, found) = (crc32c::crc32c(&bytes[..summed]), sum_at(&bytes, summed));
     if expected != found {
         let (expected, found) = (format!("header checksum {expected:08x}"), format!("{found:08x}"));
-        return Err(Error::corrupt(&name, HEADER_SUMMED as u64, expected, found));
+        return Err(Error::corrupt(&name, summed as u64, expected, found));
     }
-    let head = decode_head(&bytes[8..HEADER_SUMMED], &name)?;
+    let head = decode_head(&bytes[8..summed], &name)?;
     let length = file.len()?;
     if length != head.file_bytes() {
         return Err(Error::corrupt(&name, length, format!("{} bytes", head.file_bytes()), length));
@@ -350,8 +396,8 @@ fn sum_at(bytes: &[u8], at: usize) -> u32 {
 fn decode_head(bytes: &[u8], name: &str) -> Result<Head> {
     let mut reader = Reader::new(bytes).named(name, 8);
     let version = reader.u32()?;
-    if version != FORMAT_VERSION {
-        return Err(Error::corrupt(name, 8, format!("graph format {FORMAT_VERSION}"), version));
+    if !(1..=FORMAT_VERSION).contains(&version) {
+        return Err(Error::corrupt(name, 8, format!("graph format 1 to {FORMAT_VERSION}"), version));
     }
     let (m, ef_construction) = (reader.u16()?, reader.u16()?);
     let metric = metric_of(reader.u32()?).ok_or_else(|| reader.corrupt("a metric", "another number"))?;
@@ -362,8 +408,11 @@ fn decode_head(bytes: &[u8], name: &str) -> Result<Head> {
     let entry = reader.u64()?;
     let entry = (entry != u64::MAX).then_some(Entry { slot: entry as u32, level: (entry >> 32) as u32 });
     let (base_sum, upper_sum, nodes_sum) = (reader.u32()?, reader.u32()?, reader.u32()?);
+    let (quantization, codes_sum) = if version == 1 { (0, 0) } else { (reader.u32()?, reader.u32()?) };
+    let quantization =
+        quantization_of(quantization).ok_or_else(|| reader.corrupt("a quantization", quantization))?;
     Ok(Head {
-        params,
+        params: params.quantized(quantization),
         dimensions,
         position,
         base_blocks,
@@ -373,6 +422,7 @@ fn decode_head(bytes: &[u8], name: &str) -> Result<Head> {
         base_sum,
         upper_sum,
         nodes_sum,
+        codes_sum,
     })
 }
 
@@ -398,6 +448,18 @@ fn verify_region(file: &dyn File, start: u64, bytes: u64, expected: u32) -> Resu
     ))
 }
 
+fn quantization_number(quantization: Option<Quantization>) -> u32 {
+    match quantization {
+        None => 0,
+        Some(Quantization::Sq8) => 1,
+    }
+}
+
+fn quantization_of(number: u32) -> Option<Option<Quantization>> {
+    let mut all = std::iter::once(None).chain(Quantization::ALL.map(Some));
+    all.find(|&quantization| quantization_number(quantization) == number)
+}
+
 fn metric_number(metric: Metric) -> u32 {
     match metric {
         Metric::L2 => 0,
@@ -419,7 +481,30 @@ mod tests {
     use super::super::scratch::Scratch;
     use super::*;
     use crate::fs::MemoryFs;
-    use crate::index::source::Flat;
+    use crate::index::source::{Flat, Vectors};
+
+    #[test]
+    fn a_quantised_graph_comes_back_with_its_codes() {
+        let values: Vec<f32> = (0..300).map(|i| ((i * 7919) % 1000) as f32 / 500.0 - 1.0).collect();
+        let vectors = Flat::new(3, values);
+        let params = Params::new(2, 4, Metric::L2).expect("in range").quantized(Some(Quantization::Sq8));
+        let graph = Graph::new(params);
+        let mut scratch = Scratch::new();
+        for slot in 0..100 {
+            assert_eq!(graph.insert(&vectors, slot, &mut scratch), Inserted::Linked);
+        }
+        let (fs, path) = (MemoryFs::new(), Path::new("/g/1.hnsw"));
+        fs.create_dir_all(Path::new("/g")).expect("a folder");
+        graph.save(&fs, path, 3, 7).expect("a sound file");
+        let (opened, _) = Graph::open(&fs, path).expect("the file just written");
+        assert_eq!(opened.params(), params);
+        let (before, after) = (graph.coded(&vectors), opened.coded(&vectors));
+        let (before, after) = (before.expect("codes"), after.expect("codes"));
+        for slot in 0..100 {
+            assert_eq!(before.get(slot), after.get(slot));
+            assert_eq!(before.norm(slot), after.norm(slot));
+        }
+    }
 
     /// The moment between a node's links and its place in the set, at which a twin of it is already saved.
     #[test]

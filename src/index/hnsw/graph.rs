@@ -1,14 +1,16 @@
 //! The graph in memory: parameters, words, entry point, and the view a reader walks.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use parking_lot::{Mutex, RwLock};
 use roaring::RoaringBitmap;
 
+use super::codes::{Coded, Codes};
 use super::links::{Block, Links, LinksView};
 use crate::distance::{Metric, Query};
 use crate::error::{Error, Result, SqlState};
+use crate::index::quantizer::Quantization;
 use crate::index::source::Vectors;
 
 /// Locks for writers; a block's is found by its node. Two writers meet on one of 1,024 once in a thousand.
@@ -22,6 +24,8 @@ pub struct Params {
     /// Candidates held while a node's neighbours are searched.
     pub ef_construction: u16,
     pub metric: Metric,
+    /// Walk through codes instead of vectors.
+    pub quantization: Option<Quantization>,
 }
 
 impl Params {
@@ -48,7 +52,11 @@ impl Params {
             let message = "ef_construction must be greater than or equal to 2 * m";
             return Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, message));
         }
-        Ok(Params { m, ef_construction, metric })
+        Ok(Params { m, ef_construction, metric, quantization: None })
+    }
+
+    pub fn quantized(self, quantization: Option<Quantization>) -> Params {
+        Params { quantization, ..self }
     }
 
     /// Most links of a node on `level`.
@@ -83,6 +91,8 @@ pub struct Graph {
     pub(super) base: Links,
     /// The levels above, a block per node and level, found through the block below.
     pub(super) upper: Links,
+    /// With quantisation, from the first node on.
+    pub(super) codes: OnceLock<Codes>,
     /// Upper blocks given out, counting block 0, which nobody gets.
     pub(super) upper_next: AtomicU64,
     /// Upper blocks of nodes that were taken out.
@@ -116,6 +126,7 @@ impl Graph {
             params,
             base,
             upper,
+            codes: OnceLock::new(),
             upper_next: AtomicU64::new(upper_next),
             upper_free: Mutex::default(),
             entry: AtomicU64::new(Entry::pack(entry)),
@@ -147,9 +158,19 @@ impl Graph {
         self.nodes.read().is_empty()
     }
 
-    /// Bytes of links, in memory or mapped.
+    /// Bytes of links and codes, in memory or mapped.
     pub fn bytes(&self) -> u64 {
-        self.base.bytes() + self.upper.bytes()
+        self.base.bytes() + self.upper.bytes() + self.codes.get().map_or(0, Codes::bytes)
+    }
+
+    /// What a quantised graph is walked through; `None` for any other graph, and for one without nodes.
+    pub fn coded<'a, V: Vectors>(&self, vectors: &'a V) -> Option<Coded<'a, V>> {
+        self.codes.get().map(|codes| codes.over(vectors))
+    }
+
+    /// The codes that new nodes of so many dimensions get, if any.
+    pub(super) fn codes_for(&self, dimensions: usize) -> Option<&Codes> {
+        self.params.quantization.map(|Quantization::Sq8| self.codes.get_or_init(|| Codes::new(dimensions)))
     }
 
     /// Whether a vector of this norm has a place in the graph: not NULL, and under cosine not zero.

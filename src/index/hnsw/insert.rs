@@ -56,6 +56,17 @@ impl Graph {
         if slot == NONE || slot >= vectors.slots_end() || !self.takes(vectors.norm(slot)) {
             return Inserted::NoVector;
         }
+        match self.codes_for(vectors.dimensions()) {
+            None => self.link_in(vectors, slot, scratch),
+            Some(codes) => {
+                codes.write(slot, vectors.get(slot));
+                self.link_in(&codes.over(vectors), slot, scratch)
+            }
+        }
+    }
+
+    /// Links a slot whose vector has a place, as `vectors` has it.
+    fn link_in<V: Vectors>(&self, vectors: &V, slot: u32, scratch: &mut Scratch) -> Inserted {
         self.base.grow(u64::from(slot) + 1);
         let height = self.reserve(slot, level(slot, self.params.m));
         let Some(entry) = self.entry_or_become(slot, height) else { return Inserted::Linked };
@@ -210,12 +221,13 @@ enum Choice {
     Neighbours(Vec<Neighbours>),
 }
 
-/// A candidate with exactly the vector of `slot`. Equal vectors have equal ranks, so few are compared in full.
+/// A candidate with exactly the vector of `slot`. Equal vectors have equal ranks, and what counts as equal among codes
+/// nearly the least one, so few are compared in full.
 fn same_vector<V: Vectors>(reader: &Reader<V>, query: &Query, slot: u32, candidates: &[u64]) -> Option<u32> {
+    const NEAREST: usize = 4;
     let rank = key(reader.rank(query, slot), 0) >> 32;
-    let vector = reader.vectors.get(slot);
-    let same = |key: &&u64| **key >> 32 == rank && reader.vectors.get(**key as u32) == vector;
-    candidates.iter().find(same).map(|&key| key as u32)
+    let near = candidates.iter().enumerate().filter(|(place, key)| *place < NEAREST || **key >> 32 == rank);
+    near.map(|(_, &key)| key as u32).find(|&other| reader.vectors.same(other, slot))
 }
 
 /// At most `max` of the candidates (ascending keys), nearest first, none of which is nearer to an earlier choice

@@ -152,6 +152,13 @@ impl<'a> Block<'a> {
         self.0[0].store(header.with_count(kept).with_twins().0, Ordering::Release);
     }
 
+    /// Replaces the words, whatever they mean; those left over stay.
+    pub fn store(self, words: impl Iterator<Item = u32>) {
+        for (to, word) in self.0.iter().zip(words) {
+            to.store(word, Ordering::Relaxed);
+        }
+    }
+
     pub fn set_header(self, header: Header) {
         self.0[0].store(header.0, Ordering::Release);
     }
@@ -270,9 +277,20 @@ impl LinksView {
     /// `None` beyond the view's end.
     #[inline]
     pub fn block(&self, number: u32) -> Option<Block<'_>> {
-        let words = self.chunks.get((number >> CHUNK_BITS) as usize)?.words();
+        let chunk = self.chunks.get((number >> CHUNK_BITS) as usize)?;
+        Some(Block(self.words_of(chunk, number)))
+    }
+
+    /// The words of a block below the view's end.
+    #[inline]
+    pub fn words(&self, number: u32) -> &[AtomicU32] {
+        self.words_of(&self.chunks[(number >> CHUNK_BITS) as usize], number)
+    }
+
+    #[inline]
+    fn words_of<'a>(&self, chunk: &'a Chunk, number: u32) -> &'a [AtomicU32] {
         let start = (number & (CHUNK_BLOCKS - 1)) as usize * self.stride;
-        Some(Block(&words[start..start + self.stride]))
+        &chunk.words()[start..start + self.stride]
     }
 }
 

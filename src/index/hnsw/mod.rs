@@ -10,7 +10,8 @@
 //!
 //! A node is a slot. `graph` holds the words and says what concurrent readers may see; `insert` and
 //! `build` add nodes, `repair` takes them out; `search` walks without a filter, `filtered` with one; `file` is a generation on
-//! disk; `check` states the invariants.
+//! disk; `check` states the invariants. With quantisation `codes` stands between
+//! a walk and the vectors.
 //!
 //! Where we differ from the paper and from hnswlib:
 //!
@@ -23,6 +24,7 @@
 
 mod build;
 mod check;
+mod codes;
 mod file;
 mod filtered;
 mod graph;
@@ -34,6 +36,7 @@ mod scratch;
 mod search;
 
 pub use check::Report;
+pub use codes::Coded;
 pub use filtered::{Expansion, Traversal};
 pub use graph::{Graph, Params};
 pub use insert::Inserted;

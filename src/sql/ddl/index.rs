@@ -7,6 +7,7 @@ use crate::catalog::{HnswOptions, Index, IndexMethod, IndexMetric, Table};
 use crate::distance::{Element, Metric};
 use crate::error::{Error, Result, SqlState};
 use crate::functions::cells::type_of_element;
+use crate::index::quantizer::Quantization;
 use crate::sql::ddl::names::Namer;
 use crate::sql::response::Response;
 use crate::sql::session::{Session, done};
@@ -117,11 +118,12 @@ fn hnsw(create: &CreateIndex, table: &Table, index: &mut Index) -> Result<()> {
     };
     let (metric, opclass) = operator_class(column, &found.ty)?;
     check_dimensions(&found.ty)?;
-    let (mut m, mut ef_construction) = (M.0, EF_CONSTRUCTION.0);
+    let (mut m, mut ef_construction, mut quantization) = (M.0, EF_CONSTRUCTION.0, None);
     for (name, value) in &create.options {
         match name.as_str() {
             "m" => m = option(name, value, M.1, M.2)?,
             "ef_construction" => ef_construction = option(name, value, EF_CONSTRUCTION.1, EF_CONSTRUCTION.2)?,
+            "quantization" => quantization = quantization_option(value, metric, &found.ty)?,
             _ => return Err(unknown_option(name)),
         }
     }
@@ -130,7 +132,7 @@ fn hnsw(create: &CreateIndex, table: &Table, index: &mut Index) -> Result<()> {
         return Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, message));
     }
     index.opclasses = vec![opclass];
-    index.hnsw = Some(HnswOptions { metric, m, ef_construction });
+    index.hnsw = Some(HnswOptions { metric, m, ef_construction, quantization });
     Ok(())
 }
 
@@ -191,6 +193,25 @@ fn operator_class(column: &IndexColumn, ty: &Type) -> Result<(IndexMetric, Strin
         return Err(Error::new(SqlState::DATATYPE_MISMATCH, message));
     }
     Ok((metric.into(), opclass.to_owned()))
+}
+
+/// `quantization = 'sq8'`, of numbers and by distances that a product tells.
+fn quantization_option(value: &str, metric: IndexMetric, ty: &Type) -> Result<Option<Quantization>> {
+    let name = value.to_lowercase();
+    if name == "none" {
+        return Ok(None);
+    }
+    let Some(quantization) = Quantization::from_name(&name) else {
+        let names: Vec<&str> = Quantization::ALL.iter().map(|quantization| quantization.name()).collect();
+        let message = format!("invalid value for enum option \"quantization\": {value}");
+        return Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, message)
+            .detail(format!("Valid values are \"none\" and \"{}\".", names.join("\", \""))));
+    };
+    match (metric, ty) {
+        (IndexMetric::L1, _) => Err(Error::unsupported("quantization of an index by taxicab distance")),
+        (_, Type::Vector(_) | Type::Halfvec(_)) => Ok(Some(quantization)),
+        _ => Err(Error::unsupported(format!("quantization of an index on type {}", ty.bare()))),
+    }
 }
 
 /// An option of WITH in its range.

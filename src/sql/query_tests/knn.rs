@@ -195,7 +195,7 @@ fn with_an_index_answers_are_full_and_fresh() {
         opclasses: vec!["vector_l2_ops".into()],
         unique: false,
         constraint: None,
-        hnsw: Some(HnswOptions { metric: Metric::L2.into(), m: 16, ef_construction: 64 }),
+        hnsw: Some(HnswOptions { metric: Metric::L2.into(), m: 16, ef_construction: 64, quantization: None }),
     };
     done(txn.create_index(index));
     txn.commit().unwrap();
@@ -210,7 +210,14 @@ fn with_an_index_answers_are_full_and_fresh() {
     settings.enable_seqscan = false;
     let w = World { settings, ..w };
     let plan = w.explain(sql, &query, false);
-    assert!(plan.contains("t_v_idx"), "{plan}");
+    assert!(plan.contains("Index Scan using t_v_idx on t"), "{plan}");
+    let options = ExplainOptions { analyze: true, recall: true, json: true, ..ExplainOptions::default() };
+    let plan: serde_json::Value = serde_json::from_str(&w.explain_as(sql, &query, options)).unwrap();
+    let node = &plan[0]["Plan"];
+    assert_eq!(node["Node Type"], "Index Scan", "{plan}");
+    assert_eq!((&node["Index Name"], &node["Exact"]), (&"t_v_idx".into(), &false.into()), "{plan}");
+    assert_eq!((&node["Actual Rows"], &node["Wanted"]), (&10.into(), &10.into()), "{plan}");
+    assert!(node["Found"].as_u64() >= Some(9), "{plan}");
     let few = "SELECT id, v <-> $1 FROM t WHERE category IS NULL AND id % 5 = 0 ORDER BY v <-> $1 LIMIT 10";
     let expected = naive.nearest(Metric::L2, &[0.3; 4], 10, |id, category| category.is_none() && id % 5 == 0);
     assert_eq!(w.query(&txn, few, &query).unwrap().len(), expected.len());

@@ -200,11 +200,14 @@ impl World {
     }
 
     pub fn explain(&self, sql: &str, params: &[Value], analyze: bool) -> String {
+        self.explain_as(sql, params, ExplainOptions { analyze, ..ExplainOptions::default() })
+    }
+
+    pub fn explain_as(&self, sql: &str, params: &[Value], options: ExplainOptions) -> String {
         let txn = self.begin();
         let query = self.plan(&txn, sql).unwrap();
         let execution = self.execution(&txn, &query, params);
-        let options = ExplainOptions { analyze, verbose: false };
-        block_on(query.explain(Some(execution), options)).unwrap().join("\n")
+        block_on(query.explain(Some(execution), options)).unwrap().lines(options).join("\n")
     }
 }
 

@@ -11,13 +11,12 @@ const HNSW_M: u16 = 16;
 const HNSW_EF_CONSTRUCTION: u16 = 64;
 
 /// Options of an hnsw index that are not the defaults.
-pub fn hnsw_options(index: &Index) -> Vec<(&'static str, u16)> {
+pub fn hnsw_options(index: &Index) -> Vec<(&'static str, String)> {
     let Some(hnsw) = &index.hnsw else { return Vec::new() };
-    let all = [("m", hnsw.m, HNSW_M), ("ef_construction", hnsw.ef_construction, HNSW_EF_CONSTRUCTION)];
-    all.into_iter()
-        .filter(|(_, value, default)| value != default)
-        .map(|(name, value, _)| (name, value))
-        .collect()
+    let numbers = [("m", hnsw.m, HNSW_M), ("ef_construction", hnsw.ef_construction, HNSW_EF_CONSTRUCTION)];
+    let numbers = numbers.into_iter().filter(|(_, value, default)| value != default);
+    let quantization = hnsw.quantization.map(|quantization| ("quantization", quantization.name().to_owned()));
+    numbers.map(|(name, value, _)| (name, value.to_string())).chain(quantization).collect()
 }
 
 /// The query of a view as pg_get_viewdef() shows it: indented by one, a clause a line, with a semicolon.

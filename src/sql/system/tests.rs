@@ -132,7 +132,7 @@ fn catalog() -> Arc<Catalog> {
     };
     let hnsw = Index {
         opclasses: vec!["vector_l2_ops".into()],
-        hnsw: Some(HnswOptions { metric: IndexMetric::L2, m: 8, ef_construction: 64 }),
+        hnsw: Some(HnswOptions { metric: IndexMetric::L2, m: 8, ef_construction: 64, quantization: None }),
         ..index(HNSW, "items_embedding_idx", IndexMethod::Hnsw, 3)
     };
     let sequence = Sequence {

@@ -1,0 +1,129 @@
+//! EXPLAIN of a statement: the plan of its query, below what the statement does with the rows.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::catalog::Catalog;
+use crate::error::{Error, Result};
+use crate::planner::explain::{ExplainOptions, Explanation, Node};
+use crate::sql::plans::{Made, Plan, text_rows};
+use crate::sql::query::Query;
+use crate::sql::response::Response;
+use crate::sql::session::{OutputColumn, Prepared, Session};
+use crate::sql::statement::{Ast, Explain};
+use crate::table::explained::Explained;
+use crate::types::{Type, Value};
+
+impl Session {
+    pub(super) fn make_explain(
+        &self,
+        explain: &Explain,
+        catalog: &Arc<Catalog>,
+        declared: &[Option<Type>],
+    ) -> Result<Made> {
+        let inner = match &explain.statement {
+            Ast::Execute { name, .. } => {
+                let prepared = self.saved_statement(name)?;
+                let plan = prepared.plan.lock().plan.clone();
+                Made { plan, param_types: prepared.param_types.clone(), columns: None }
+            }
+            ast => self.make(ast, catalog, declared)?,
+        };
+        let ty = if explain.options.json { Type::Json } else { Type::Text };
+        let columns = [OutputColumn { name: "QUERY PLAN".into(), ty, table_oid: 0, attnum: 0 }];
+        Ok(Made {
+            plan: Plan::Explain(Arc::new(inner.plan), explain.options),
+            param_types: inner.param_types,
+            columns: Some(columns.into()),
+        })
+    }
+
+    pub(super) async fn explain(
+        &mut self,
+        prepared: &Prepared,
+        plan: &Plan,
+        options: ExplainOptions,
+        params: Vec<Value>,
+    ) -> Result<Response> {
+        let mut explanation = match plan {
+            Plan::Query(query) => self.explain_query(query, options, &params).await?,
+            Plan::Insert(insert) => {
+                let input = match insert.query() {
+                    Some(query) => self.explain_input(query, options, &params).await?,
+                    None => Explanation::of(Node::above(Explained::new("Values"), Vec::new())),
+                };
+                let started = Instant::now();
+                if options.analyze {
+                    self.insert(insert, &params).await?;
+                }
+                above("Insert", &insert.table.name, input, started.elapsed(), options)
+            }
+            Plan::Update(change) => {
+                let input = self.explain_input(&change.query, options, &params).await?;
+                let started = Instant::now();
+                if options.analyze {
+                    self.update(change, &params).await?;
+                }
+                above("Update", &change.table.name, input, started.elapsed(), options)
+            }
+            Plan::Delete(change) => {
+                let input = self.explain_input(&change.query, options, &params).await?;
+                let started = Instant::now();
+                if options.analyze {
+                    self.delete(change, &params).await?;
+                }
+                above("Delete", &change.table.name, input, started.elapsed(), options)
+            }
+            Plan::Locking(_) => return Err(Error::unsupported("EXPLAIN of SELECT FOR UPDATE")),
+            Plan::Explain(..) | Plan::Utility => return Err(Error::unsupported("EXPLAIN of this statement")),
+        };
+        if options.settings {
+            let changed = self.shared.settings.lock().planning_changes();
+            explanation.settings =
+                changed.into_iter().map(|shown| (shown.setting.name.to_owned(), shown.value)).collect();
+        }
+        let columns = prepared.columns.clone().unwrap_or_else(|| Arc::from([]));
+        let rows = explanation.lines(options).into_iter().map(|line| vec![Some(line)]).collect();
+        text_rows(columns, rows, "EXPLAIN")
+    }
+
+    async fn explain_query(
+        &self,
+        query: &Arc<Query>,
+        options: ExplainOptions,
+        params: &[Value],
+    ) -> Result<Explanation> {
+        let execution = self.execution(query.tables(), params, &query.param_types)?;
+        query.explain(Some(execution), options).await
+    }
+
+    /// The plan of a data change's query. It is not run here: the change runs it.
+    async fn explain_input(
+        &self,
+        query: &Arc<Query>,
+        options: ExplainOptions,
+        params: &[Value],
+    ) -> Result<Explanation> {
+        self.explain_query(query, ExplainOptions { analyze: false, ..options }, params).await
+    }
+}
+
+/// A data change above the plan of its rows.
+fn above(
+    verb: &str,
+    table: &str,
+    input: Explanation,
+    time: Duration,
+    options: ExplainOptions,
+) -> Explanation {
+    let shown = Explained::new("ModifyTable")
+        .heading(format!("{verb} on {table}"))
+        .fact("Operation", verb)
+        .fact("Relation Name", table);
+    Explanation {
+        root: Node::above(shown, vec![input.root]),
+        planning: input.planning,
+        execution: options.analyze.then_some(time),
+        settings: Vec::new(),
+    }
+}
