@@ -190,13 +190,17 @@ impl<'a> Reader<'a> {
 ///   interval         16 bytes                        microseconds, a month taken as 30 days
 ///   uuid             16 bytes
 ///   bits             bytes as in bytea, then how many bits
+///   sparsevec        the next thing that is not zero, until the end:
+///                      10 index 00          the end, the index being the dimensions
+///                      10 index 01 value    an element below zero
+///                      20 ~index value      one above, which comes the later the farther on it is
 ///   array, vector    01 before each element, closed by 00
 /// ```
 ///
 /// Each encoding ends itself and none is the beginning of another, so keys of several columns are just joined,
 /// and the encoding of the first columns is the prefix of all keys that agree on them.
 pub mod key {
-    use crate::types::{Interval, Numeric, Value};
+    use crate::types::{Interval, Numeric, Sparse, Value};
 
     const NULL: u8 = 0xFF;
     const PRESENT: u8 = 0x01;
@@ -244,6 +248,7 @@ pub mod key {
             Value::Halfvec(elements) => {
                 list(elements, out, |element, out| float(f64::from(element.to_f32()), out));
             }
+            Value::Sparsevec(vector) => sparse(vector.as_sparse(), out),
             Value::Bits(bits) => {
                 escaped(bits.bytes(), out);
                 out.extend_from_slice(&bits.len().to_be_bytes());
@@ -259,6 +264,27 @@ pub mod key {
             | Value::Timestamptz(_)
             | Value::Oid(_) => unreachable!("answered above"),
         }
+    }
+
+    /// Of two vectors that agree up to here, the one that goes on with an end or an element below zero is the smaller,
+    /// the more so the sooner that comes; an element above zero makes it the greater.
+    fn sparse(vector: Sparse, out: &mut Vec<u8>) {
+        const LOW: u8 = 0x10;
+        const HIGH: u8 = 0x20;
+        for (index, value) in vector.elements() {
+            if value < 0.0 {
+                out.push(LOW);
+                out.extend_from_slice(&index.to_be_bytes());
+                out.push(MORE);
+            } else {
+                out.push(HIGH);
+                out.extend_from_slice(&(!index).to_be_bytes());
+            }
+            float(f64::from(value), out);
+        }
+        out.push(LOW);
+        out.extend_from_slice(&vector.dimensions().to_be_bytes());
+        out.push(END);
     }
 
     /// Header (sign and count of significant bytes), then those bytes, highest first. Of two negative numbers of one
@@ -401,7 +427,7 @@ mod tests {
 
     /// Two rows of the same column types, often with equal leading values.
     fn row_pairs() -> impl Strategy<Value = (Vec<Value>, Vec<Value>)> {
-        let pair = (0..15u8).prop_flat_map(|kind| (values(kind), values(kind)));
+        let pair = (0..16u8).prop_flat_map(|kind| (values(kind), values(kind)));
         let pair =
             (pair, any::<bool>()).prop_map(|((a, b), same)| if same { (a.clone(), a) } else { (a, b) });
         vec(pair, 1..4).prop_map(|pairs| pairs.into_iter().unzip())
@@ -426,6 +452,9 @@ mod tests {
             10 => any::<[u8; 16]>().prop_map(Value::Uuid).boxed(),
             11 => vec(floats().prop_map(|value| value as f32), 0..4).prop_map(Value::Vector).boxed(),
             12 => vec(floats().prop_map(crate::types::f16::from_f64), 0..4).prop_map(Value::Halfvec).boxed(),
+            15 => vec(prop_oneof![2 => Just(0.0f32), 1 => -2.0f32..2.0, 1 => Just(1.0)], 1..6)
+                .prop_map(|values| Value::Sparsevec(crate::types::Sparsevec::of_dense(&values).unwrap()))
+                .boxed(),
             13 => vec(any::<bool>(), 0..20).prop_map(|bits| Value::Bits(Bits::from_iter(bits))).boxed(),
             _ => vec(values(1), 0..4).prop_map(Value::Array).boxed(),
         };
@@ -491,6 +520,7 @@ mod tests {
                 let pairs = a.iter().zip(b).map(|(a, b)| naive_floats(a.to_f64(), b.to_f64()));
                 pairs.chain([a.len().cmp(&b.len())]).find(|order| order.is_ne()).unwrap_or(Ordering::Equal)
             }
+            (Value::Sparsevec(a), Value::Sparsevec(b)) => a.as_sparse().order(b.as_sparse()),
             (Value::Bits(a), Value::Bits(b)) => a.iter().cmp(b.iter()),
             (Value::Array(a), Value::Array(b)) => naive_rows(a, b).then(a.len().cmp(&b.len())),
             (a, b) => whole(a).cmp(&whole(b)),

@@ -177,6 +177,10 @@ fn as_element(vectors: &Flat, element: Element) -> Flat {
             let bits = |row: &[f32]| hither::types::Bits::from_iter(row.iter().map(|&x| x > 0.0));
             Flat::bits(dimensions, rows.iter().flat_map(|row| bits(row).bytes().to_vec()).collect())
         }
+        Element::Sparse => {
+            let sparse = |row: &&[f32]| hither::types::Sparsevec::of_dense(row).unwrap();
+            Flat::sparse(dimensions, rows.iter().map(sparse).collect())
+        }
     }
 }
 
@@ -191,6 +195,36 @@ fn recall_is_high_for_halves_and_bits() {
             let recall = recall(&vectors, &graph, metric, &queries, 80);
             assert!(recall >= least, "{element:?}, {metric:?}: {recall}");
         }
+    }
+}
+
+/// Documents of about 30 of 2,000 words: most of a topic's 60, some of anybody's.
+fn documents(rows: usize, seed: u64) -> Flat {
+    let mut random = Random(seed | 1);
+    let words = |random: &mut Random| {
+        let topic = random.below(40) as u32 * 60;
+        let mut words: Vec<u32> = (0..24).map(|_| (topic * 7 + random.below(60) as u32) % 2_000).collect();
+        words.extend((0..8).map(|_| random.below(2_000) as u32));
+        words.sort_unstable();
+        words.dedup();
+        words
+    };
+    let vectors = (0..rows).map(|_| {
+        let words = words(&mut random);
+        let elements: Vec<(u32, f32)> = words.iter().map(|&word| (word, 1.0 + random.unit())).collect();
+        hither::types::Sparsevec::new(2_000, elements.into_iter())
+    });
+    Flat::sparse(2_000, vectors.collect())
+}
+
+#[test]
+fn recall_is_high_for_sparse_vectors() {
+    let (vectors, queries) = (documents(3_000, 5), documents(100, 6));
+    for &metric in Metric::of(Element::Sparse) {
+        let graph = build(&vectors, metric, 2);
+        let least = if metric == Metric::InnerProduct { 0.85 } else { 0.95 };
+        let recall = recall(&vectors, &graph, metric, &queries, 80);
+        assert!(recall >= least, "{metric:?}: {recall}");
     }
 }
 

@@ -14,8 +14,9 @@ use crate::catalog::{
 use crate::database::apply::unique_key;
 use crate::database::transaction::{Stop, Transaction, duplicate_key};
 use crate::database::work::no_table;
+use crate::distance::Element;
 use crate::error::{Error, Result, SqlState};
-use crate::index::hnsw::Graph;
+use crate::index::hnsw::{Graph, check_elements};
 use crate::locks::{Mode, Resource};
 use crate::table::keys::{UniqueKey, check_length};
 use crate::table::state::params;
@@ -293,6 +294,10 @@ impl Transaction {
         let snapshot = self.newest_snapshot(index.table)?;
         let slots = snapshot.visible_set()?;
         let view = snapshot.vector_view(column)?;
+        if view.element() == Element::Sparse {
+            let mut filled = slots.iter().filter(|slot| !view.is_null(*slot));
+            filled.try_for_each(|slot| check_elements(view.get(slot)))?;
+        }
         Graph::build(params(&options), &view, &slots, self.core.options.build_threads, progress, cancel)
     }
 }

@@ -12,8 +12,9 @@
 //!   <%>  Jaccard   #(a&b)     1 - count / #(a|b)             the rank
 //! ```
 //!
-//! Vectors are read where they lie, as [`Vector`]s of one of three [`Element`]s (and codes of quantised indexes). `kernels.rs` computes the sums of
-//! f32 with the widest instructions the machine has, `half.rs` those of f16, `codes.rs` those of codes, `bits.rs` the counts; `scalar.rs` defines
+//! Vectors are read where they lie, as [`Vector`]s of one of four [`Element`]s (and codes of quantised indexes).
+//! `kernels.rs` computes the sums of f32 with the widest instructions the machine has, `half.rs` those of f16, `sparse.rs`
+//! those of vectors that are mostly zero, `codes.rs` those of codes, `bits.rs` the counts; `scalar.rs` defines
 //! the sums in plain arithmetic and is what tests hold the kernels against, `query.rs` ranks candidates.
 //!
 //! **Accuracy.** Kernels add in f32, in an order of their own. For n dimensions and terms tᵢ the result is
@@ -27,6 +28,7 @@ pub mod half;
 mod kernels;
 mod query;
 pub mod scalar;
+pub mod sparse;
 mod vector;
 
 pub use kernels::{dot, l1, l2_squared};

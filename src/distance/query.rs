@@ -1,6 +1,6 @@
 //! One query vector against many candidates.
 
-use super::{Element, Vector, bits, codes, dot, half, l1, l2_squared};
+use super::{Element, Vector, bits, codes, dot, half, l1, l2_squared, sparse};
 
 /// pgvector's distances.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
@@ -30,7 +30,7 @@ impl Metric {
     /// The metrics of vectors made of `element`.
     pub const fn of(element: Element) -> &'static [Metric] {
         match element {
-            Element::F32 | Element::F16 => &Metric::OF_NUMBERS,
+            Element::F32 | Element::F16 | Element::Sparse => &Metric::OF_NUMBERS,
             Element::Bit => &Metric::OF_BITS,
         }
     }
@@ -81,17 +81,20 @@ impl Metric {
                 Metric::Jaccard => jaccard(bits::common(a, b), bits::ones(a), bits::ones(b)),
                 metric => undefined(metric, Element::Bit),
             },
+            (Vector::Sparse(a), Vector::Sparse(b)) => {
+                self.distance_of_numbers(a, b, sparse::dot, sparse::l2_squared, sparse::l1)
+            }
             (a, b) => differ(a.element(), b.element()),
         }
     }
 
-    fn distance_of_numbers<T>(
+    fn distance_of_numbers<V: Copy>(
         self,
-        a: &[T],
-        b: &[T],
-        dot: impl Fn(&[T], &[T]) -> f32,
-        l2_squared: impl Fn(&[T], &[T]) -> f32,
-        l1: impl Fn(&[T], &[T]) -> f32,
+        a: V,
+        b: V,
+        dot: impl Fn(V, V) -> f32,
+        l2_squared: impl Fn(V, V) -> f32,
+        l1: impl Fn(V, V) -> f32,
     ) -> f64 {
         match self {
             Metric::L2 => f64::from(l2_squared(a, b)).sqrt(),
@@ -162,6 +165,15 @@ impl<'a> Query<'a> {
         self.vector
     }
 
+    /// Dimensions of a `vector` that takes as long to compare with its like.
+    pub fn work(&self) -> usize {
+        match self.vector {
+            // As many steps through the candidate, if it is like the query, as through the query itself.
+            Vector::Sparse(vector) => 2 * vector.count() * sparse::STEP_DIMENSIONS,
+            vector => vector.dimensions(),
+        }
+    }
+
     /// Ascending: smaller is nearer. NaN for cosine when either vector is zero, or when a sum left f32's range.
     /// `candidate_norm` is |candidate|, used by cosine and Jaccard, and by L2 of codes.
     #[inline]
@@ -201,6 +213,13 @@ impl<'a> Query<'a> {
                     metric => panic!("codes have no {}", metric.operator()),
                 }
             }
+            (Vector::Sparse(query), Vector::Sparse(candidate)) => match self.metric {
+                Metric::L2 => sparse::l2_squared(query, candidate),
+                Metric::InnerProduct => -sparse::dot(query, candidate),
+                Metric::Cosine => self.cosine(sparse::dot(query, candidate), candidate_norm),
+                Metric::L1 => sparse::l1(query, candidate),
+                metric => undefined(metric, Element::Sparse),
+            },
             (query, candidate) => differ(query.element(), candidate.element()),
         }
     }
@@ -268,11 +287,18 @@ mod tests {
     fn halves_and_bits_have_the_same_ranks_as_their_distances() {
         let a: Vec<f16> = (0..40).map(|i| f16::from_f32((i as f32).sin())).collect();
         let b: Vec<f16> = (0..40).map(|i| f16::from_f32((i as f32).cos())).collect();
+        let sparse = |step: usize| {
+            let values: Vec<f32> =
+                (0..90).map(|i| if i % step == 0 { (i as f32).cos() } else { 0.0 }).collect();
+            crate::types::Sparsevec::of_dense(&values).unwrap()
+        };
+        let (thin, thick) = (sparse(3), sparse(2));
         let bits = |bytes| Vector::Bits { bytes, length: 21 };
         let pairs = [
             (Vector::F16(&a), Vector::F16(&b)),
             (bits(&[0b1110_0001, 0xFF, 0b1111_1000]), bits(&[0b1011_0000, 0x0F, 0b1000_1000])),
             (bits(&[0; 3]), bits(&[0; 3])),
+            ((&thin).into(), (&thick).into()),
         ];
         for (a, b) in pairs {
             for &metric in Metric::of(a.element()) {

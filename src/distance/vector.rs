@@ -2,7 +2,7 @@
 
 use super::{bits, codes, scalar};
 use crate::fs::mapped::{floats, halves};
-use crate::types::{Type, f16};
+use crate::types::{Sparse, Sparsevec, Type, f16};
 
 /// What a stored vector is made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -13,6 +13,8 @@ pub enum Element {
     F16,
     /// `bit`, packed eight to a byte, the first in the highest bit.
     Bit,
+    /// `sparsevec`: the elements that are not zero, and where they are.
+    Sparse,
 }
 
 /// One vector in place. The bits a bit string leaves of its last byte are zero.
@@ -29,10 +31,11 @@ pub enum Vector<'a> {
         codes: &'a [i8],
         scale: f32,
     },
+    Sparse(Sparse<'a>),
 }
 
 impl Element {
-    pub const ALL: [Element; 3] = [Element::F32, Element::F16, Element::Bit];
+    pub const ALL: [Element; 4] = [Element::F32, Element::F16, Element::Bit, Element::Sparse];
 
     /// What vectors of a column of this type are made of, and their dimensions; `None` when its cells are not in
     /// vector segments.
@@ -44,17 +47,19 @@ impl Element {
             Type::Vector(Some(dimensions)) => Some((Element::F32, usize::from(dimensions))),
             Type::Halfvec(Some(dimensions)) => Some((Element::F16, usize::from(dimensions))),
             Type::Bit(Some(length)) => Some((Element::Bit, length as usize)),
+            Type::Sparsevec(Some(dimensions)) => Some((Element::Sparse, dimensions as usize)),
             _ => None,
         }
     }
 
-    /// Bytes of a vector of so many dimensions.
+    /// Bytes of a vector of so many dimensions in its segment: of a sparse one, those that say where it lies.
     #[inline(always)]
     pub const fn bytes(self, dimensions: usize) -> usize {
         match self {
             Element::F32 => 4 * dimensions,
             Element::F16 => 2 * dimensions,
             Element::Bit => dimensions.div_ceil(8),
+            Element::Sparse => 16,
         }
     }
 
@@ -64,6 +69,7 @@ impl Element {
             Element::F32 => 0,
             Element::F16 => 1,
             Element::Bit => 2,
+            Element::Sparse => 3,
         }
     }
 
@@ -73,6 +79,7 @@ impl Element {
             Element::F32 => "vector",
             Element::F16 => "halfvec",
             Element::Bit => "bit",
+            Element::Sparse => "sparsevec",
         }
     }
 
@@ -83,6 +90,7 @@ impl Element {
             Element::F32 => Vector::F32(floats(bytes)),
             Element::F16 => Vector::F16(halves(bytes)),
             Element::Bit => Vector::Bits { bytes, length: dimensions as u32 },
+            Element::Sparse => Vector::Sparse(Sparse::of_bytes(bytes)),
         }
     }
 }
@@ -94,6 +102,7 @@ impl<'a> Vector<'a> {
             Vector::F32(_) | Vector::Code { .. } => Element::F32,
             Vector::F16(_) => Element::F16,
             Vector::Bits { .. } => Element::Bit,
+            Vector::Sparse(_) => Element::Sparse,
         }
     }
 
@@ -103,6 +112,7 @@ impl<'a> Vector<'a> {
             Vector::F16(values) => values.len(),
             Vector::Bits { length, .. } => length as usize,
             Vector::Code { codes, .. } => codes.len(),
+            Vector::Sparse(vector) => vector.dimensions() as usize,
         }
     }
 
@@ -113,6 +123,7 @@ impl<'a> Vector<'a> {
             Vector::F16(values) => values.iter().map(|x| f64::from(x.to_f32()).powi(2)).sum::<f64>().sqrt(),
             Vector::Bits { bytes, .. } => f64::from(bits::ones(bytes)),
             Vector::Code { codes, scale } => f64::from(scale) * f64::from(codes::dot(codes, codes)).sqrt(),
+            Vector::Sparse(vector) => crate::types::vector::norm(vector.values()),
         }
     }
 
@@ -132,6 +143,7 @@ impl<'a> Vector<'a> {
             Vector::F16(values) => super::prefetch(values),
             Vector::Bits { bytes, .. } => super::prefetch(bytes),
             Vector::Code { codes, .. } => super::prefetch(codes),
+            Vector::Sparse(vector) => super::prefetch(vector.words()),
         }
     }
 }
@@ -157,5 +169,11 @@ impl<'a> From<&'a Vec<f32>> for Vector<'a> {
 impl<'a> From<&'a [f16]> for Vector<'a> {
     fn from(values: &'a [f16]) -> Vector<'a> {
         Vector::F16(values)
+    }
+}
+
+impl<'a> From<&'a Sparsevec> for Vector<'a> {
+    fn from(vector: &'a Sparsevec) -> Vector<'a> {
+        Vector::Sparse(vector.as_sparse())
     }
 }

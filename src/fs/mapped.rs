@@ -232,6 +232,21 @@ pub fn floats(bytes: &[u8]) -> &[f32] {
     unsafe { std::slice::from_raw_parts(bytes.as_ptr().cast::<f32>(), bytes.len() / size_of::<f32>()) }
 }
 
+/// Bytes as the little-endian words they hold, in place.
+#[inline(always)]
+pub fn words(bytes: &[u8]) -> &[u32] {
+    assert!(bytes.as_ptr().cast::<u32>().is_aligned(), "words lie on multiples of four bytes");
+    // Sound: aligned as just checked, whole values within `bytes`, and every bit pattern is a u32.
+    unsafe { std::slice::from_raw_parts(bytes.as_ptr().cast::<u32>(), bytes.len() / size_of::<u32>()) }
+}
+
+/// Words as the f32 values whose bits they are, in place.
+#[inline(always)]
+pub fn floats_of_words(words: &[u32]) -> &[f32] {
+    // Sound: u32 and f32 have one size and alignment, and every bit pattern is an f32.
+    unsafe { std::slice::from_raw_parts(words.as_ptr().cast::<f32>(), words.len()) }
+}
+
 /// Bytes as the little-endian half-precision values they hold, in place.
 #[inline(always)]
 pub fn halves(bytes: &[u8]) -> &[f16] {

@@ -37,14 +37,13 @@ pub fn differs(source: &Type, target: &Type) -> bool {
         | (Type::Int8, Type::Numeric(Some((19.., 0)))) => false,
         (_, Type::Numeric(Some(_))) => source != target,
         (Type::Numeric(_), Type::Numeric(None)) => false,
-        (Type::Vector(_), Type::Vector(Some(_))) | (Type::Halfvec(_), Type::Halfvec(Some(_))) => {
-            source != target
-        }
+        (Type::Vector(_), Type::Vector(Some(_)))
+        | (Type::Halfvec(_), Type::Halfvec(Some(_)))
+        | (Type::Sparsevec(_), Type::Sparsevec(Some(_))) => source != target,
         (Type::Bit(_) | Type::Varbit(_), _) | (_, Type::Bit(_) | Type::Varbit(_)) => source != target,
         (Type::Array(source), Type::Array(target)) => differs(source, target),
-        (Type::Vector(_) | Type::Halfvec(_), _) | (_, Type::Vector(_) | Type::Halfvec(_)) => {
-            source.bare() != target.bare()
-        }
+        (Type::Vector(_) | Type::Halfvec(_) | Type::Sparsevec(_), _)
+        | (_, Type::Vector(_) | Type::Halfvec(_) | Type::Sparsevec(_)) => source.bare() != target.bare(),
         (Type::Json | Type::Jsonb, _) | (_, Type::Json | Type::Jsonb) => source != target,
         (Type::Interval, Type::Time) | (Type::Time, Type::Interval) => true,
         _ => false,

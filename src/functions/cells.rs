@@ -1,6 +1,7 @@
-//! Arguments that are vectors: of numbers, of halves, of bits, read row by row.
+//! Arguments that are vectors: of numbers, of halves, of bits, or sparse, read row by row.
 //!
-//! A call mixes `vector` and `halfvec` as PostgreSQL's overloads do: where one is a halfvec, the other becomes one.
+//! A call mixes `vector`, `halfvec` and `sparsevec` as PostgreSQL's overloads do: where one is a sparsevec, the others
+//! become one, else where one is a halfvec.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -14,10 +15,10 @@ use crate::distance::{Element, Vector};
 use crate::error::{Error, SqlState};
 use crate::functions::scalar::rows_of;
 use crate::types::arrow::errors::external;
-use crate::types::arrow::lists::{self, BitBuilder, HalfvecBuilder};
+use crate::types::arrow::lists::{self, BitBuilder, HalfvecBuilder, SparsevecBuilder};
 use crate::types::arrow::{vector_bytes, vector_floats};
 use crate::types::vector::Kind;
-use crate::types::{Bits, Type, f16, halfvec};
+use crate::types::{Bits, Sparse, Sparsevec, Type, f16, halfvec};
 
 /// What vectors of an Arrow type are made of; `None` when they are none.
 pub fn element_of(ty: &DataType) -> Option<Element> {
@@ -25,11 +26,12 @@ pub fn element_of(ty: &DataType) -> Option<Element> {
         DataType::LargeBinary => Some(Element::F32),
         ty if lists::is_halfvec(ty) => Some(Element::F16),
         ty if lists::is_bit(ty) => Some(Element::Bit),
+        ty if lists::is_sparsevec(ty) => Some(Element::Sparse),
         _ => None,
     }
 }
 
-/// The element that arguments of these types meet in: `vector` casts to `halfvec` by itself.
+/// The element that arguments of these types meet in: `vector` casts to `halfvec` by itself, and both to `sparsevec`.
 pub fn common_element<'a>(types: impl IntoIterator<Item = &'a DataType>) -> Option<Element> {
     types.into_iter().filter_map(element_of).max_by_key(|element| element.number())
 }
@@ -40,6 +42,7 @@ pub fn type_of_element(element: Element) -> Type {
         Element::F32 => Type::Vector(None),
         Element::F16 => Type::Halfvec(None),
         Element::Bit => Type::Bit(None),
+        Element::Sparse => Type::Sparsevec(None),
     }
 }
 
@@ -49,6 +52,7 @@ pub enum Cell<'a> {
     F32(Vec<f32>),
     F16(Cow<'a, [f16]>),
     Bits(Bits),
+    Sparse(Cow<'a, [u32]>),
 }
 
 impl Cell<'_> {
@@ -57,15 +61,16 @@ impl Cell<'_> {
             Cell::F32(values) => Vector::F32(values),
             Cell::F16(values) => Vector::F16(values),
             Cell::Bits(bits) => Vector::Bits { bytes: bits.bytes(), length: bits.len() },
+            Cell::Sparse(words) => Vector::Sparse(Sparse::new(words)),
         }
     }
 
-    /// The numbers; none of bits.
+    /// All numbers; none of bits and of sparse vectors.
     pub fn numbers(&self) -> Cow<'_, [f32]> {
         match self {
             Cell::F32(values) => Cow::Borrowed(values),
             Cell::F16(values) => Cow::Owned(halfvec::to_vector(values)),
-            Cell::Bits(_) => Cow::Borrowed(&[]),
+            Cell::Bits(_) | Cell::Sparse(_) => Cow::Borrowed(&[]),
         }
     }
 
@@ -73,6 +78,10 @@ impl Cell<'_> {
     pub fn into(self, element: Element) -> crate::error::Result<Self> {
         Ok(match (self, element) {
             (Cell::F32(values), Element::F16) => Cell::F16(Cow::Owned(halfvec::from_vector(&values)?)),
+            (cell @ (Cell::F32(_) | Cell::F16(_)), Element::Sparse) => {
+                let vector = Sparsevec::of_dense(&cell.numbers())?;
+                Cell::Sparse(Cow::Owned(vector.as_sparse().words().to_vec()))
+            }
             (cell, _) => cell,
         })
     }
@@ -82,6 +91,7 @@ impl Cell<'_> {
             Cell::F32(values) => Cell::F32(values),
             Cell::F16(values) => Cell::F16(Cow::Owned(values.into_owned())),
             Cell::Bits(bits) => Cell::Bits(bits),
+            Cell::Sparse(words) => Cell::Sparse(Cow::Owned(words.into_owned())),
         }
     }
 }
@@ -133,6 +143,10 @@ pub fn read(array: &ArrayRef, row: usize) -> Result<Cell<'_>> {
             let array = array.as_any().downcast_ref::<LargeListArray>().ok_or_else(other)?;
             Ok(Cell::Bits(lists::bits(array, row).map_err(external)?))
         }
+        Element::Sparse => {
+            let array = array.as_any().downcast_ref::<LargeListArray>().ok_or_else(other)?;
+            Ok(Cell::Sparse(Cow::Borrowed(lists::sparse(array, row).map_err(external)?.words())))
+        }
     }
 }
 
@@ -177,6 +191,7 @@ pub fn check_same_dimensions(element: Element, left: usize, right: usize) -> cra
     match element {
         Element::F32 => Kind::Vector.check_same(left, right),
         Element::F16 => Kind::Halfvec.check_same(left, right),
+        Element::Sparse => Kind::Sparsevec.check_same(left, right),
         Element::Bit if left == right => Ok(()),
         Element::Bit => {
             let message = format!("different bit lengths {left} and {right}");
@@ -190,6 +205,7 @@ pub enum Output {
     F32(LargeBinaryBuilder),
     F16(HalfvecBuilder),
     Bits(BitBuilder),
+    Sparse(SparsevecBuilder),
 }
 
 impl Output {
@@ -198,10 +214,11 @@ impl Output {
             Element::F32 => Output::F32(LargeBinaryBuilder::new()),
             Element::F16 => Output::F16(HalfvecBuilder::new(rows)),
             Element::Bit => Output::Bits(BitBuilder::new(rows)),
+            Element::Sparse => Output::Sparse(SparsevecBuilder::new(rows)),
         }
     }
 
-    /// Appends numbers, as halves if the column is of those (22003 when one is out of range).
+    /// Appends all numbers of a vector, as halves if the column is of those (22003 when one is out of range).
     pub fn append(&mut self, numbers: &[f32]) -> crate::error::Result<()> {
         match self {
             Output::F32(builder) => {
@@ -212,6 +229,10 @@ impl Output {
                 let halves: Vec<f16> = numbers.iter().map(|&number| f16::from_f32(number)).collect();
                 check_overflow(halves.iter().any(|half| half.is_infinite()))?;
                 builder.append(&halves);
+            }
+            Output::Sparse(builder) => {
+                check_overflow(numbers.iter().any(|x| x.is_infinite()))?;
+                builder.append(Sparsevec::of_dense(numbers)?.as_sparse());
             }
             Output::Bits(_) => return Err(Error::internal("numbers in a column of bits")),
         }
@@ -224,11 +245,19 @@ impl Output {
         Ok(())
     }
 
+    pub fn append_sparse(&mut self, vector: Sparse) -> crate::error::Result<()> {
+        let Output::Sparse(builder) = self else { return Err(Error::internal("a column of other vectors")) };
+        check_overflow(vector.values().iter().any(|x| x.is_infinite()))?;
+        builder.append(vector);
+        Ok(())
+    }
+
     pub fn append_null(&mut self) {
         match self {
             Output::F32(builder) => builder.append_null(),
             Output::F16(builder) => builder.append_null(),
             Output::Bits(builder) => builder.append_null(),
+            Output::Sparse(builder) => builder.append_null(),
         }
     }
 
@@ -237,6 +266,7 @@ impl Output {
             Output::F32(builder) => Arc::new(builder.finish()),
             Output::F16(builder) => builder.finish(),
             Output::Bits(builder) => builder.finish(),
+            Output::Sparse(builder) => builder.finish(),
         }
     }
 }

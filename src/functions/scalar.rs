@@ -150,6 +150,7 @@ pub fn type_name(ty: &DataType) -> &'static str {
         DataType::UInt32 => "oid",
         ty if lists::is_halfvec(ty) => "halfvec",
         ty if lists::is_bit(ty) => "bit",
+        ty if lists::is_sparsevec(ty) => "sparsevec",
         DataType::List(_) => "array",
         _ => "unknown",
     }

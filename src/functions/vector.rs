@@ -1,4 +1,4 @@
-//! pgvector's functions on `vector`, `halfvec` and `bit`. The operators `<->`, `<#>`, `<=>`, `<+>`, `<~>`, `<%>` and the
+//! pgvector's functions on `vector`, `halfvec`, `sparsevec` and `bit`. The operators `<->`, `<#>`, `<=>`, `<+>`, `<~>`, `<%>` and the
 //! comparisons are these functions under other names: the planner turns the one into the other.
 
 use std::cmp::Ordering;
@@ -23,13 +23,14 @@ use crate::functions::scalar::{Function, answer, no_such_function, rows_of};
 use crate::types::arrow::errors::external;
 use crate::types::arrow::{data_type, lists};
 use crate::types::vector::Kind;
-use crate::types::{Bits, Type, Value};
+use crate::types::{Bits, Sparse, Sparsevec, Type, Value};
 
 /// The function behind a distance operator over vectors of `element`.
 pub fn distance_function(metric: Metric, element: Element) -> &'static str {
     match (metric, element) {
         (Metric::L2, _) => "l2_distance",
         (Metric::InnerProduct, Element::F16) => "halfvec_negative_inner_product",
+        (Metric::InnerProduct, Element::Sparse) => "sparsevec_negative_inner_product",
         (Metric::InnerProduct, _) => "vector_negative_inner_product",
         (Metric::Cosine, _) => "cosine_distance",
         (Metric::L1, _) => "l1_distance",
@@ -68,6 +69,12 @@ pub fn operator_function(operator: &str, element: Element) -> Option<&'static st
         ("-", Element::F16) => "halfvec_sub",
         ("*", Element::F16) => "halfvec_mul",
         ("||", Element::F16) => "halfvec_concat",
+        ("=", Element::Sparse) => "sparsevec_eq",
+        ("<>" | "!=", Element::Sparse) => "sparsevec_ne",
+        ("<", Element::Sparse) => "sparsevec_lt",
+        ("<=", Element::Sparse) => "sparsevec_le",
+        (">", Element::Sparse) => "sparsevec_gt",
+        (">=", Element::Sparse) => "sparsevec_ge",
         ("=", Element::Bit) => "biteq",
         ("<>" | "!=", Element::Bit) => "bitne",
         ("<", Element::Bit) => "bitlt",
@@ -90,18 +97,18 @@ pub const SORT_KEY: &str = "vector_sort_key";
 pub fn functions() -> Vec<Arc<ScalarUDF>> {
     use DataType::{Binary, Boolean, Float64, Int32};
     let mut all = vec![
-        Function::new("l2_distance", two_vectors, Float64, |args| distances(args, Metric::L2)),
-        Function::new("cosine_distance", two_vectors, Float64, |args| distances(args, Metric::Cosine)),
-        Function::new("l1_distance", two_vectors, Float64, |args| distances(args, Metric::L1)),
+        Function::new("l2_distance", two_of_any, Float64, |args| distances(args, Metric::L2)),
+        Function::new("cosine_distance", two_of_any, Float64, |args| distances(args, Metric::Cosine)),
+        Function::new("l1_distance", two_of_any, Float64, |args| distances(args, Metric::L1)),
         Function::new("hamming_distance", two_bits, Float64, |args| distances(args, Metric::Hamming)),
         Function::new("jaccard_distance", two_bits, Float64, |args| distances(args, Metric::Jaccard)),
-        Function::new("inner_product", two_vectors, Float64, |args| {
+        Function::new("inner_product", two_of_any, Float64, |args| {
             pairs(args, |a, b| -Metric::InnerProduct.distance(a, b))
         }),
         Function::new("vector_dims", one_vector, Int32, vector_dims),
         Function::new("vector_norm", one_f32, Float64, vector_norm),
-        Function::new("l2_norm", one_vector, Float64, vector_norm),
-        Function::typed("l2_normalize", one_vector, as_given, l2_normalize),
+        Function::new("l2_norm", one_of_any, Float64, vector_norm),
+        Function::typed("l2_normalize", one_of_any, as_given, l2_normalize),
         Function::typed("subvector", vector_and_two_integers, as_given, subvector),
         Function::typed("binary_quantize", one_vector, |_| Type::Bit(None), binary_quantize),
         Function::new(SORT_KEY, anything, Binary, sort_key),
@@ -112,6 +119,12 @@ pub fn functions() -> Vec<Arc<ScalarUDF>> {
     for name in ["vector_l2_squared_distance", "halfvec_l2_squared_distance"] {
         all.push(Function::new(name, two_vectors, Float64, |args| pairs(args, l2_squared)));
     }
+    all.push(Function::new("sparsevec_negative_inner_product", two_sparse, Float64, |args| {
+        distances(args, Metric::InnerProduct)
+    }));
+    all.push(Function::new("sparsevec_l2_squared_distance", two_sparse, Float64, |args| {
+        pairs(args, l2_squared)
+    }));
     for name in ["vector_spherical_distance", "halfvec_spherical_distance"] {
         all.push(Function::new(name, two_vectors, Float64, |args| pairs(args, spherical)));
     }
@@ -148,6 +161,13 @@ pub fn functions() -> Vec<Arc<ScalarUDF>> {
     for name in ["vector_cmp", "halfvec_cmp", "bitcmp"] {
         all.push(Function::new(name, two_alike, Int32, vector_cmp));
     }
+    all.push(Function::new("sparsevec_eq", two_sparse, Boolean, |args| compare(args, Ordering::is_eq)));
+    all.push(Function::new("sparsevec_ne", two_sparse, Boolean, |args| compare(args, Ordering::is_ne)));
+    all.push(Function::new("sparsevec_lt", two_sparse, Boolean, |args| compare(args, Ordering::is_lt)));
+    all.push(Function::new("sparsevec_le", two_sparse, Boolean, |args| compare(args, Ordering::is_le)));
+    all.push(Function::new("sparsevec_gt", two_sparse, Boolean, |args| compare(args, Ordering::is_gt)));
+    all.push(Function::new("sparsevec_ge", two_sparse, Boolean, |args| compare(args, Ordering::is_ge)));
+    all.push(Function::new("sparsevec_cmp", two_sparse, Int32, vector_cmp));
     all
 }
 
@@ -168,9 +188,8 @@ fn vectors(
         return Err(no_such_function(name, given));
     }
     let element = common_element(given).unwrap_or(otherwise);
-    let bits_and_numbers = element == Element::Bit
-        && given.iter().any(|ty| element_of(ty).is_some_and(|found| found != Element::Bit));
-    if bits_and_numbers {
+    let found = |wanted: bool| given.iter().filter_map(element_of).any(|e| (e == Element::Bit) == wanted);
+    if found(true) && found(false) {
         return Err(no_such_function(name, given));
     }
     let open = data_type(&type_of_element(element));
@@ -196,6 +215,31 @@ fn one_f32(name: &str, given: &[DataType]) -> Result<Vec<DataType>> {
 fn two_vectors(name: &str, given: &[DataType]) -> Result<Vec<DataType>> {
     match given {
         [_, _] => vectors(name, given, NUMBERS, Element::F32),
+        _ => Err(no_such_function(name, given)),
+    }
+}
+
+/// As functions take them that are for sparse vectors too.
+const ANY_NUMBERS: &[Element] = &[Element::F32, Element::F16, Element::Sparse];
+
+fn one_of_any(name: &str, given: &[DataType]) -> Result<Vec<DataType>> {
+    match given {
+        [_] => vectors(name, given, ANY_NUMBERS, Element::F32),
+        _ => Err(no_such_function(name, given)),
+    }
+}
+
+fn two_of_any(name: &str, given: &[DataType]) -> Result<Vec<DataType>> {
+    match given {
+        [_, _] => vectors(name, given, ANY_NUMBERS, Element::F32),
+        _ => Err(no_such_function(name, given)),
+    }
+}
+
+/// Vectors that become sparse.
+fn two_sparse(name: &str, given: &[DataType]) -> Result<Vec<DataType>> {
+    match given {
+        [_, _] => vectors(name, given, ANY_NUMBERS, Element::Sparse),
         _ => Err(no_such_function(name, given)),
     }
 }
@@ -226,7 +270,8 @@ fn vector_and_two_integers(name: &str, given: &[DataType]) -> Result<Vec<DataTyp
         [vector, start, count]
             if (start.is_integer() || start.is_null()) && (count.is_integer() || count.is_null()) =>
         {
-            let mut types = vectors(name, std::slice::from_ref(vector), NUMBERS, Element::F32)?;
+            let types = vectors(name, std::slice::from_ref(vector), NUMBERS, Element::F32);
+            let mut types = types.map_err(|_| no_such_function(name, given))?;
             types.extend([DataType::Int32, DataType::Int32]);
             Ok(types)
         }
@@ -296,6 +341,7 @@ fn l2_squared(a: Vector, b: Vector) -> f64 {
     match (a, b) {
         (Vector::F32(a), Vector::F32(b)) => f64::from(distance::l2_squared(a, b)),
         (Vector::F16(a), Vector::F16(b)) => f64::from(distance::half::l2_squared(a, b)),
+        (Vector::Sparse(a), Vector::Sparse(b)) => f64::from(distance::sparse::l2_squared(a, b)),
         (a, b) => Metric::L2.distance(a, b).powi(2),
     }
 }
@@ -327,6 +373,10 @@ fn l2_normalize(args: &ScalarFunctionArgs) -> Result<ColumnarValue> {
     let mut result = Output::new(element_of_call(args), args.number_rows);
     let constant = each(args, |cell| {
         match cell {
+            Some(Cell::Sparse(words)) => {
+                let vector = normalized_sparse(Sparse::new(&words));
+                result.append_sparse(vector.as_sparse()).map_err(external)?;
+            }
             Some(cell) => result.append(&normalized(&cell.numbers())).map_err(external)?,
             None => result.append_null(),
         }
@@ -339,6 +389,12 @@ fn normalized(vector: &[f32]) -> Vec<f32> {
     let norm = Vector::F32(vector).norm();
     let scale = |component: &f32| if norm > 0.0 { (f64::from(*component) / norm) as f32 } else { 0.0 };
     vector.iter().map(scale).collect()
+}
+
+/// Elements that become zero are left out.
+fn normalized_sparse(vector: Sparse) -> Sparsevec {
+    let values = normalized(vector.values());
+    Sparsevec::new(vector.dimensions(), vector.indices().iter().copied().zip(values.iter().copied()))
 }
 
 /// One bit per element: whether it is above zero.
@@ -443,6 +499,9 @@ fn order(a: &Cell, b: &Cell) -> Ordering {
     if let (Cell::Bits(a), Cell::Bits(b)) = (a, b) {
         return a.cmp(b);
     }
+    if let (Cell::Sparse(a), Cell::Sparse(b)) = (a, b) {
+        return Sparse::new(a).order(Sparse::new(b));
+    }
     let (a, b) = (a.numbers(), b.numbers());
     let components = a.iter().zip(b.iter());
     let differing = components.map(|(a, b)| a.partial_cmp(b).unwrap_or(Ordering::Equal)).find(|o| o.is_ne());
@@ -469,7 +528,7 @@ fn vector_cmp(args: &ScalarFunctionArgs) -> Result<ColumnarValue> {
 
 /// Whether columns of an Arrow type are sorted by [`SORT_KEY`]s: their own bytes order otherwise than PostgreSQL does.
 pub fn wants_sort_key(ty: &DataType) -> bool {
-    *ty == DataType::LargeBinary || lists::is_halfvec(ty)
+    *ty == DataType::LargeBinary || lists::is_halfvec(ty) || lists::is_sparsevec(ty)
 }
 
 fn sort_key(args: &ScalarFunctionArgs) -> Result<ColumnarValue> {
@@ -479,6 +538,7 @@ fn sort_key(args: &ScalarFunctionArgs) -> Result<ColumnarValue> {
             Cell::F32(values) => Value::Vector(values),
             Cell::F16(values) => Value::Halfvec(values.into_owned()),
             Cell::Bits(bits) => Value::Bits(bits),
+            Cell::Sparse(words) => Value::Sparsevec(Sparse::new(&words).to_owned()),
         });
         result.append_option(value.map(|value| key::of(&[value])));
         Ok(())

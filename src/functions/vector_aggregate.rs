@@ -22,9 +22,11 @@ use datafusion::logical_expr::{
 use crate::distance::Element;
 use crate::error::{Error, SqlState};
 use crate::functions::cells::{Output, element_of, read, type_of_element};
+use crate::functions::scalar::no_such_function;
 use crate::functions::{average as exact, decimal};
 use crate::types::arrow::data_type;
 use crate::types::arrow::errors::external;
+use crate::types::arrow::lists::is_sparsevec;
 use crate::types::f16;
 use crate::types::vector::Kind;
 
@@ -46,7 +48,7 @@ struct VectorAggregate {
 
 /// What the vectors of an Arrow type are made of, if they are of numbers.
 fn numbers(ty: Option<&DataType>) -> Option<Element> {
-    ty.and_then(element_of).filter(|element| *element != Element::Bit)
+    ty.and_then(element_of).filter(|element| matches!(element, Element::F32 | Element::F16))
 }
 
 fn is_vector(ty: Option<&DataType>) -> bool {
@@ -74,6 +76,9 @@ impl AggregateUDFImpl for VectorAggregate {
     }
 
     fn coerce_types(&self, given: &[DataType]) -> Result<Vec<DataType>> {
+        if given.first().is_some_and(is_sparsevec) {
+            return Err(no_such_function(self.name(), given));
+        }
         if is_vector(given.first()) && given.len() == 1 {
             return Ok(given.to_vec());
         }

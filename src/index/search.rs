@@ -62,7 +62,7 @@ pub fn search<V: Vectors>(request: &Request<V>) -> Result<Found> {
         k: request.k,
         ef: request.ef,
         m: graph.map_or(0, |graph| graph.params().m),
-        dimensions: request.vectors.dimensions(),
+        dimensions: request.query.work(),
         distances_max: request.distances_max,
     };
     let costs = costs(&situation);

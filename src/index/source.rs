@@ -1,7 +1,7 @@
 //! Where searches read vectors: the column's mapped segments, or a plain list in tests and benches.
 
 use crate::distance::{Element, Vector};
-use crate::types::f16;
+use crate::types::{Sparsevec, f16};
 use crate::vectors::View;
 
 /// Vectors by slot. Monomorphised: the search loops are compiled once per source.
@@ -32,6 +32,7 @@ enum Values {
     F32(Vec<f32>),
     F16(Vec<f16>),
     Bits(Vec<u8>),
+    Sparse(Vec<Sparsevec>),
 }
 
 impl Flat {
@@ -58,6 +59,12 @@ impl Flat {
         Flat { dimensions, values: Values::Bits(bytes), norms: Vec::new() }.with_norms(count)
     }
 
+    /// Sparse vectors of `dimensions` dimensions.
+    pub fn sparse(dimensions: usize, vectors: Vec<Sparsevec>) -> Flat {
+        let count = vectors.len();
+        Flat { dimensions, values: Values::Sparse(vectors), norms: Vec::new() }.with_norms(count)
+    }
+
     fn with_norms(mut self, count: usize) -> Flat {
         self.norms = (0..count as u32).map(|slot| Vectors::get(&self, slot).norm() as f32).collect();
         self
@@ -82,6 +89,7 @@ impl Vectors for Flat {
     fn get(&self, slot: u32) -> Vector<'_> {
         let start = slot as usize * self.dimensions;
         match &self.values {
+            Values::Sparse(vectors) => (&vectors[slot as usize]).into(),
             Values::F32(values) => Vector::F32(&values[start..start + self.dimensions]),
             Values::F16(values) => Vector::F16(&values[start..start + self.dimensions]),
             Values::Bits(bytes) => {

@@ -18,7 +18,7 @@ use datafusion::logical_expr::{Expr, ExprSchemable, ScalarUDF};
 
 use crate::distance::{Element, Metric};
 use crate::error::{Error, SqlState};
-use crate::functions::cast::parse_text;
+use crate::functions::cast::{self, parse_text};
 use crate::functions::cells::{common_element, element_of, type_of_element};
 use crate::functions::scalar::type_name;
 use crate::functions::vector::{distance_function, operator_function};
@@ -61,6 +61,14 @@ impl ExprPlanner for OperatorPlanner {
             let arguments = vec![typed(expr.left, &left, &vector)?, typed(expr.right, &right, ty)?];
             return Ok(PlannerResult::Planned(call(function, arguments)));
         }
+        let is_text = |operand: &Operand| operand.is(&DataType::Utf8);
+        if common(&left, &right) == Some(Element::Sparse)
+            && is_of_numbers(&operator)
+            && !is_text(&left)
+            && !is_text(&right)
+        {
+            return Err(no_operator(&operator, &left, &right));
+        }
         if let Some(function) = json::function_of_operator(&operator)
             && (left.is(&DataType::LargeUtf8) || left.is_json())
         {
@@ -90,7 +98,13 @@ impl ExprPlanner for OperatorPlanner {
         let types = operands.iter().filter_map(Operand::field).map(Field::data_type);
         let Some(element) = common_element(types) else { return Ok(PlannerResult::Original(exprs)) };
         let ty = type_of_element(element);
-        let typed = exprs.into_iter().zip(&operands).map(|(expr, operand)| typed(expr, operand, &ty));
+        let typed = exprs.into_iter().zip(&operands).map(|(expr, operand)| match operand.field() {
+            Some(field) if element_of(field.data_type()).is_some_and(|found| found != element) => {
+                let function = cast::function(type_of(field), ty.clone(), false);
+                Ok(Expr::ScalarFunction(ScalarFunction::new_udf(function, vec![expr])))
+            }
+            _ => typed(expr, operand, &ty),
+        });
         Ok(PlannerResult::Original(typed.collect::<Result<_>>()?))
     }
 
@@ -168,6 +182,11 @@ fn meets(operand: &Operand, element: Element, operator: &str) -> bool {
         Some(found) => (found == Element::Bit) == (element == Element::Bit),
         None => matches!(operator, "<<" | ">>") && field.data_type().is_integer(),
     }
+}
+
+/// Operators that dense vectors have, or might be thought to, and sparse ones have not.
+fn is_of_numbers(operator: &str) -> bool {
+    matches!(operator, "+" | "-" | "*" | "/" | "%" | "||")
 }
 
 fn distance(metric: Metric, left: (Expr, Operand), right: (Expr, Operand)) -> Result<Expr> {

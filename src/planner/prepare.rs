@@ -298,21 +298,25 @@ fn note(placeholder: &Placeholder, ty: Option<Type>, types: &mut BTreeMap<usize,
 
 /// The type a function takes at a position, for the functions whose parameters are worth knowing.
 fn argument_type(function: &str, position: usize, arguments: &[Expr], schema: &DFSchema) -> Option<Type> {
-    if let Some(metric) = metric_of_function(function) {
-        // As the vector it is compared with.
+    // As the vector it is compared with.
+    let beside = |otherwise: Element| {
         let known = |argument: &Expr| match argument {
             Expr::Placeholder(_) => None,
             argument => argument.to_field(schema).ok().and_then(|(_, field)| element_of(field.data_type())),
         };
-        let otherwise = if Metric::OF_BITS.contains(&metric) { Element::Bit } else { Element::F32 };
-        let element = arguments.iter().find_map(known).unwrap_or(otherwise);
-        return Some(type_of_element(element));
+        Some(type_of_element(arguments.iter().find_map(known).unwrap_or(otherwise)))
+    };
+    if function.starts_with("sparsevec_") {
+        return beside(Element::Sparse);
+    }
+    if let Some(metric) = metric_of_function(function) {
+        return beside(if Metric::OF_BITS.contains(&metric) { Element::Bit } else { Element::F32 });
     }
     match (function, position) {
-        (
-            "inner_product" | "vector_dims" | "vector_norm" | "l2_norm" | "l2_normalize" | "binary_quantize",
-            _,
-        ) => Some(Type::Vector(None)),
+        ("inner_product", _) => beside(Element::F32),
+        ("vector_dims" | "vector_norm" | "l2_norm" | "l2_normalize" | "binary_quantize", _) => {
+            Some(Type::Vector(None))
+        }
         ("subvector", 0) => Some(Type::Vector(None)),
         ("subvector", _) => Some(Type::Int4),
         // x = ANY ($1)

@@ -17,7 +17,9 @@ use crate::error::{Error, Result, SqlState};
 use crate::server::frontend::{Format, format_of};
 use crate::sql::OutputColumn;
 use crate::types::arrow::lists;
-use crate::types::{Type, arrow as arrow_cells, binary, cast, float, halfvec, integer, text, vector};
+use crate::types::{
+    Type, arrow as arrow_cells, binary, cast, float, halfvec, integer, sparsevec, text, vector,
+};
 
 /// Rows are handed on to the socket when this many bytes have gathered.
 const BUFFER_BYTES: usize = 64 << 10;
@@ -58,6 +60,7 @@ enum Cells {
     Padded(StringArray, u32),
     Vector(LargeBinaryArray),
     Halfvec(LargeListArray),
+    Sparsevec(LargeListArray),
     Other(ArrayRef, Type),
 }
 
@@ -139,6 +142,7 @@ impl Cells {
             }
             Type::Vector(_) => Cells::Vector(downcast(array, ty)?),
             Type::Halfvec(_) => Cells::Halfvec(downcast(array, ty)?),
+            Type::Sparsevec(_) => Cells::Sparsevec(downcast(array, ty)?),
             _ => Cells::Other(Arc::clone(array), ty.clone()),
         })
     }
@@ -154,7 +158,7 @@ impl Cells {
             Cells::Float8(array) => array.is_null(row),
             Cells::Text(array) | Cells::Padded(array, _) => array.is_null(row),
             Cells::Vector(array) => array.is_null(row),
-            Cells::Halfvec(array) => array.is_null(row),
+            Cells::Halfvec(array) | Cells::Sparsevec(array) => array.is_null(row),
             Cells::Other(array, _) => array.is_null(row),
         }
     }
@@ -197,6 +201,7 @@ impl Column {
             Cells::Padded(array, characters) => padded(array.value(row), *characters, out),
             Cells::Vector(array) => binary_vector(array.value(row), out),
             Cells::Halfvec(array) => halfvec::send(lists::halves(array, row)?, out),
+            Cells::Sparsevec(array) => sparsevec::send(lists::sparse(array, row)?, out),
             Cells::Other(array, ty) => binary::send(&arrow_cells::value_at(array, row, ty)?, ty, out),
         }
         Ok(())
@@ -215,6 +220,7 @@ impl Column {
             Cells::Float8(array) => float::print_f64(array.value(row), out),
             Cells::Vector(array) => vector::print(&arrow_cells::vector_floats(array.value(row)), out),
             Cells::Halfvec(array) => halfvec::print(lists::halves(array, row)?, out),
+            Cells::Sparsevec(array) => sparsevec::print(lists::sparse(array, row)?, out),
             Cells::Other(array, ty) => text::print(&arrow_cells::value_at(array, row, ty)?, out),
         }
         Ok(())

@@ -16,7 +16,7 @@ use crate::storage::Slice;
 use crate::table::Snapshot;
 use crate::table::rows::RowReader;
 use crate::types::arrow::Builder;
-use crate::types::arrow::lists::{BitBuilder, HalfvecBuilder};
+use crate::types::arrow::lists::{BitBuilder, HalfvecBuilder, SparsevecBuilder};
 use crate::types::{Bits, Type};
 use crate::vectors::View;
 
@@ -127,6 +127,14 @@ fn vectors(rows: &[(u32, Slice)], readers: &[RowReader], column: usize, view: &V
             let mut builder = HalfvecBuilder::new(rows.len());
             each(&mut |slot| match slot.map(|slot| view.get(slot)) {
                 Some(Vector::F16(vector)) => builder.append(vector),
+                _ => builder.append_null(),
+            })?;
+            builder.finish()
+        }
+        Element::Sparse => {
+            let mut builder = SparsevecBuilder::new(rows.len());
+            each(&mut |slot| match slot.map(|slot| view.get(slot)) {
+                Some(Vector::Sparse(vector)) => builder.append(vector),
                 _ => builder.append_null(),
             })?;
             builder.finish()

@@ -269,7 +269,7 @@ impl KnnScanExec {
             k: search.limit,
             ef: execution.settings.ef_search,
             m: index.as_ref().map_or(0, |index| index.graph.params().m),
-            dimensions: search.view.dimensions(),
+            dimensions: search.work(),
             distances_max: execution.settings.max_scan_tuples as u64,
         };
         let costs = costs(&situation);
@@ -412,6 +412,13 @@ impl<'a> Search<'a> {
             limit = limit.saturating_add(count_of(Some(part), clause)?.unwrap_or(none));
         }
         Ok(Search { scan, execution, snapshot, query, limit, view })
+    }
+
+    /// What a comparison costs, in dimensions.
+    fn work(&self) -> usize {
+        let metric = self.scan.provider.question.metric;
+        let work = |query: &Cell| Query::new(metric, query.vector()).work();
+        self.query.as_ref().map_or(self.view.dimensions(), work)
     }
 
     /// The answer in order, and how it came about.

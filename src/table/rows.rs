@@ -14,7 +14,7 @@
 
 use crate::catalog;
 use crate::error::{Error, Result};
-use crate::types::{Bits, Interval, Numeric, Type, Value, halfvec};
+use crate::types::{Bits, Interval, Numeric, Sparsevec, Type, Value, halfvec};
 
 /// Longest row, `vector(n)` cells not counted: the storage takes entries of 1 GiB, and a log record has to hold it.
 const ROW_BYTES_MAX: usize = (1 << 30) - (1 << 16);
@@ -273,7 +273,8 @@ fn fixed_width(ty: &Type) -> Option<usize> {
         Type::Text | Type::Varchar(_) | Type::Bpchar(_) | Type::Bytea | Type::Json | Type::Jsonb => {
             return None;
         }
-        Type::Vector(_) | Type::Halfvec(_) | Type::Bit(_) | Type::Varbit(_) => return None,
+        Type::Vector(_) | Type::Halfvec(_) | Type::Sparsevec(_) => return None,
+        Type::Bit(_) | Type::Varbit(_) => return None,
         Type::Array(_) | Type::Name | Type::Char => return None,
     })
 }
@@ -311,9 +312,9 @@ fn encode_var(value: &Value, ty: &Type, out: &mut Vec<u8>) -> Result<()> {
         | (Value::Json(text), Type::Json)
         | (Value::Jsonb(text), Type::Jsonb) => out.extend_from_slice(text.as_bytes()),
         (Value::Bytea(bytes), Type::Bytea) => out.extend_from_slice(bytes),
-        (Value::Vector(_), Type::Vector(_)) | (Value::Halfvec(_), Type::Halfvec(_)) => {
-            encode_vector(value, out);
-        }
+        (Value::Vector(_), Type::Vector(_))
+        | (Value::Halfvec(_), Type::Halfvec(_))
+        | (Value::Sparsevec(_), Type::Sparsevec(_)) => encode_vector(value, out),
         (Value::Bits(bits), Type::Bit(_) | Type::Varbit(_)) => {
             out.extend_from_slice(&bits.len().to_le_bytes());
             out.extend_from_slice(bits.bytes());
@@ -341,6 +342,7 @@ pub fn encode_vector(value: &Value, out: &mut Vec<u8>) {
                 bytes.copy_from_slice(&element.to_bits().to_le_bytes());
             }
         }
+        Value::Sparsevec(vector) => vector.bytes(out),
         Value::Bits(bits) => out.extend_from_slice(bits.bytes()),
         _ => {}
     }
@@ -420,6 +422,7 @@ pub fn decode(bytes: &[u8], ty: &Type) -> Result<Value> {
             )
         }
         Type::Halfvec(_) => Value::Halfvec(halfvec::from_bytes(bytes)),
+        Type::Sparsevec(_) => Value::Sparsevec(Sparsevec::from_bytes(bytes).ok_or_else(|| damaged(bytes))?),
         Type::Bit(_) | Type::Varbit(_) => {
             let (length, bits) = bytes.split_first_chunk::<4>().ok_or_else(|| damaged(bytes))?;
             let length = u32::from_le_bytes(*length);

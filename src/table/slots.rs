@@ -109,6 +109,18 @@ impl Slots {
         self.free.len()
     }
 
+    /// Takes every free slot; [`Slots::give_back`] brings them back.
+    pub fn take_free(&mut self) -> RoaringBitmap {
+        std::mem::take(&mut self.free)
+    }
+
+    /// Slots that are not free, below the next new one.
+    pub fn held(&self) -> RoaringBitmap {
+        let mut held: RoaringBitmap = (0..self.next).collect();
+        held -= &self.free;
+        held
+    }
+
     /// Takes the whole groups of `size` consecutive slots out of the free ones, and answers the first slot of each;
     /// [`Slots::give_back`] brings them back.
     pub fn take_groups(&mut self, size: u32) -> Vec<u32> {

@@ -316,8 +316,14 @@ impl Table {
         *slots = Slots::recovered(next, &state.live, |slot| state.graph_knows(slot));
         // Replaced versions are not counted on disk; what a vacuum before the stop would have found is about this.
         self.obsolete.fetch_max(slots.dead(), Ordering::Relaxed);
+        let kept = if state.vectors.iter().any(|vector| vector.column.has_heap()) {
+            &slots.held() - &*state.live
+        } else {
+            RoaringBitmap::new()
+        };
         for vector in state.vectors.iter() {
             vector.column.assume_holes(|slots| state.live.range_cardinality(slots) > 0);
+            vector.column.recover(state.live.iter(), kept.iter());
         }
     }
 
@@ -492,6 +498,11 @@ impl Table {
     /// Gives back the space of vectors that nobody needs.
     pub fn release_vectors(&self) -> Result<()> {
         let vectors = self.state().vectors.clone();
+        if vectors.iter().any(|vector| vector.column.has_heap()) {
+            let free = self.slots.lock().take_free();
+            vectors.iter().for_each(|vector| vector.column.release(free.iter()));
+            self.slots.lock().give_back(free);
+        }
         // Nobody is given these slots meanwhile.
         let groups = self.slots.lock().take_groups(vectors::GROUP_SLOTS);
         let outcome = vectors.iter().try_for_each(|vector| vector.column.punch(groups.iter().copied()));

@@ -16,6 +16,7 @@ use roaring::RoaringBitmap;
 use crate::catalog;
 use crate::distance::Element;
 use crate::error::{Error, Result, SqlState};
+use crate::index::hnsw::check_elements;
 use crate::log::{Change, Changes, Seq};
 use crate::storage::Slice;
 use crate::table::keys::{self, UniqueKey};
@@ -31,6 +32,8 @@ pub struct Writer {
     pub(super) layout: Arc<Layout>,
     unique_keys: Arc<[UniqueKey]>,
     vectors: Arc<[VectorColumn]>,
+    /// Per vector column: whether an index is over it, which takes fewer elements of sparse vectors than the type.
+    indexed: Vec<bool>,
     /// Per vector column there ever was, in order of numbers: which of `vectors` it is, none when it was dropped. This
     /// is how the log has them, so that a record means the same before and after a column is dropped.
     logged_vectors: Vec<Option<usize>>,
@@ -74,6 +77,7 @@ impl Writer {
             layout: Arc::new(Layout::of(&definition)),
             unique_keys: unique_keys(indexes, &definition),
             logged_vectors: logged_vectors(&definition, &vectors),
+            indexed: indexed(indexes, &vectors),
             vectors,
             overlay: Arc::default(),
             chunk: Vec::new(),
@@ -115,6 +119,7 @@ impl Writer {
         self.layout = Arc::new(Layout::of(&definition));
         self.unique_keys = unique_keys(indexes, &definition);
         self.logged_vectors = logged_vectors(&definition, &vectors);
+        self.indexed = indexed(indexes, &vectors);
         self.vectors = vectors;
         self.definition = definition;
     }
@@ -261,12 +266,13 @@ impl Writer {
 
     fn check_vectors<'v>(&self, rows: impl Iterator<Item = &'v [Value]>) -> Result<()> {
         for values in rows {
-            for column in self.vectors.iter() {
+            for (column, indexed) in self.vectors.iter().zip(&self.indexed) {
                 let expected = (column.column.element(), column.column.dimensions());
                 let (element, dimensions) = match &values[column.position] {
                     Value::Null => continue,
                     Value::Vector(vector) => (Element::F32, vector.len()),
                     Value::Halfvec(vector) => (Element::F16, vector.len()),
+                    Value::Sparsevec(vector) => (Element::Sparse, vector.dimensions() as usize),
                     Value::Bits(bits) => (Element::Bit, bits.len() as usize),
                     other => return Err(Error::internal(format!("a vector column was given {other:?}"))),
                 };
@@ -276,6 +282,9 @@ impl Writer {
                 }
                 if dimensions != expected.1 {
                     return Err(dimensions_differ(element, expected.1, dimensions));
+                }
+                if let (Value::Sparsevec(vector), true) = (&values[column.position], indexed) {
+                    check_elements(vector.into())?;
                 }
             }
         }
@@ -314,6 +323,11 @@ impl Writer {
     }
 }
 
+fn indexed(indexes: &[Arc<catalog::Index>], vectors: &[VectorColumn]) -> Vec<bool> {
+    let over = |number| indexes.iter().any(|i| i.hnsw.is_some() && i.columns.contains(&number));
+    vectors.iter().map(|vector| over(vector.number)).collect()
+}
+
 fn logged_vectors(definition: &catalog::Table, vectors: &[VectorColumn]) -> Vec<Option<usize>> {
     let all = definition.physical_columns().into_iter();
     let all = all.filter(|(ty, _)| ty.is_slot_vector());
@@ -350,7 +364,7 @@ impl CellBytes {
 /// pgvector's words, and PostgreSQL's for bits.
 fn dimensions_differ(element: Element, expected: usize, found: usize) -> Error {
     match element {
-        Element::F32 | Element::F16 => {
+        Element::F32 | Element::F16 | Element::Sparse => {
             Error::new(SqlState::DATA_EXCEPTION, format!("expected {expected} dimensions, not {found}"))
         }
         Element::Bit => {

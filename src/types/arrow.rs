@@ -7,6 +7,7 @@
 //! | bytea                              | Binary                      |
 //! | vector                             | LargeBinary, raw little-endian f32 |
 //! | halfvec                            | LargeList of Float16        |
+//! | sparsevec                          | LargeList of UInt32, the words of `types::sparsevec` |
 //! | bit, bit varying                   | LargeList of Boolean (the metadata tells which) |
 //! | uuid                               | FixedSizeBinary(16)         |
 //! | numeric                            | Decimal128; inside plans also Decimal256 |
@@ -18,7 +19,7 @@
 //! aggregates) lose only modifiers and the kind of text, because vectors, bits, jsonb and uuid have Arrow types of
 //! their own.
 
-// Cells of halfvec and of bit strings.
+// Cells of halfvec, of sparsevec and of bit strings.
 pub mod lists;
 
 // Errors to and from DataFusion.
@@ -68,6 +69,7 @@ pub fn data_type(ty: &Type) -> DataType {
         Type::Uuid => DataType::FixedSizeBinary(16),
         Type::Vector(_) => DataType::LargeBinary,
         Type::Halfvec(_) => lists::halfvec_type(),
+        Type::Sparsevec(_) => lists::sparsevec_type(),
         Type::Bit(_) | Type::Varbit(_) => lists::bit_type(),
         Type::Array(item) => DataType::List(item_field(item)),
         Type::Oid => DataType::UInt32,
@@ -127,6 +129,7 @@ pub fn type_of_data_type(data_type: &DataType) -> Type {
         DataType::Timestamp(_, Some(_)) => Type::Timestamptz,
         DataType::Interval(_) | DataType::Duration(_) => Type::Interval,
         DataType::LargeList(item) if *item.data_type() == DataType::Float16 => Type::Halfvec(None),
+        DataType::LargeList(item) if *item.data_type() == DataType::UInt32 => Type::Sparsevec(None),
         DataType::LargeList(item) if *item.data_type() == DataType::Boolean => Type::Bit(None),
         DataType::List(item) | DataType::LargeList(item) | DataType::FixedSizeList(item, _) => {
             Type::Array(Box::new(type_of(item)))
@@ -230,6 +233,7 @@ pub fn value_at(array: &ArrayRef, row: usize, ty: &Type) -> Result<Value> {
         }
         Type::Vector(_) => Value::Vector(vector_floats(downcast::<LargeBinaryArray>(array)?.value(row))),
         Type::Halfvec(_) => Value::Halfvec(lists::halves(downcast(array)?, row)?.to_vec()),
+        Type::Sparsevec(_) => Value::Sparsevec(lists::sparse(downcast(array)?, row)?.to_owned()),
         Type::Bit(_) | Type::Varbit(_) => Value::Bits(lists::bits(downcast(array)?, row)?),
         Type::Array(item) => {
             let items = downcast::<ListArray>(array)?.value(row);
@@ -333,6 +337,7 @@ enum Cells {
     Uuid(FixedSizeBinaryBuilder),
     Vector(LargeBinaryBuilder),
     Halfvec(lists::HalfvecBuilder),
+    Sparsevec(lists::SparsevecBuilder),
     Bits(lists::BitBuilder),
     Oid(UInt32Builder),
     List { item: Type, offsets: Vec<i32>, validity: NullBufferBuilder, items: Box<Builder> },
@@ -372,6 +377,7 @@ impl Builder {
                 Cells::Vector(LargeBinaryBuilder::with_capacity(rows, bytes))
             }
             Type::Halfvec(_) => Cells::Halfvec(lists::HalfvecBuilder::new(rows)),
+            Type::Sparsevec(_) => Cells::Sparsevec(lists::SparsevecBuilder::new(rows)),
             Type::Bit(_) | Type::Varbit(_) => Cells::Bits(lists::BitBuilder::new(rows)),
             Type::Oid => Cells::Oid(UInt32Builder::with_capacity(rows)),
             Type::Array(item) => Cells::List {
@@ -413,6 +419,7 @@ impl Builder {
             }
             (Cells::Vector(b), Value::Vector(v)) => b.append_value(vector_bytes(v)),
             (Cells::Halfvec(b), Value::Halfvec(v)) => b.append(v),
+            (Cells::Sparsevec(b), Value::Sparsevec(v)) => b.append(v.as_sparse()),
             (Cells::Bits(b), Value::Bits(v)) => b.append(v),
             (Cells::List { offsets, validity, items, .. }, Value::Array(values)) => {
                 for value in values {
@@ -445,6 +452,7 @@ impl Builder {
             Cells::Uuid(b) => b.append_null(),
             Cells::Vector(b) => b.append_null(),
             Cells::Halfvec(b) => b.append_null(),
+            Cells::Sparsevec(b) => b.append_null(),
             Cells::Bits(b) => b.append_null(),
             Cells::Oid(b) => b.append_null(),
             Cells::List { offsets, validity, items, .. } => {
@@ -473,6 +481,7 @@ impl Builder {
             Cells::Uuid(b) => b.len(),
             Cells::Vector(b) => b.len(),
             Cells::Halfvec(b) => b.len(),
+            Cells::Sparsevec(b) => b.len(),
             Cells::Bits(b) => b.len(),
             Cells::Oid(b) => b.len(),
             Cells::List { offsets, .. } => offsets.len() - 1,
@@ -502,6 +511,7 @@ impl Builder {
             Cells::Uuid(b) => Arc::new(b.finish()),
             Cells::Vector(b) => Arc::new(b.finish()),
             Cells::Halfvec(b) => b.finish(),
+            Cells::Sparsevec(b) => b.finish(),
             Cells::Bits(b) => b.finish(),
             Cells::Oid(b) => Arc::new(b.finish()),
             Cells::List { item, offsets, validity, items } => {
@@ -605,6 +615,10 @@ mod tests {
             (Type::Interval, Value::Interval(Interval { months: 1, days: -2, microseconds: 3 })),
             (Type::Uuid, Value::Uuid([7; 16])),
             (Type::Vector(Some(2)), Value::Vector(vec![1.0, -0.5])),
+            (
+                Type::Sparsevec(Some(3)),
+                Value::Sparsevec(crate::types::Sparsevec::of_dense(&[0.0, 2.0, -1.0]).unwrap()),
+            ),
             (Type::Halfvec(Some(2)), Value::Halfvec(vec![crate::types::f16::ONE, crate::types::f16::MIN])),
             (Type::Bit(Some(3)), Value::Bits(crate::types::bits::parse("101").unwrap())),
             (Type::Varbit(None), Value::Bits(crate::types::bits::parse("x1F0A5").unwrap())),

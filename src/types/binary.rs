@@ -6,6 +6,7 @@
 //!   numeric       digits of base 10,000, see numeric.rs
 //!   jsonb         a version byte 1, then text
 //!   vector        u16 dimensions, u16 unused, f32 each; halfvec the same with f16
+//!   sparsevec     i32 dimensions, i32 elements, i32 unused, i32 index each, f32 each
 //!   bit, varbit   i32 bits, then eight to a byte
 //!   array         i32 dimensions (0 or 1), i32 has nulls, u32 item oid, [i32 length, i32 first index = 1],
 //!                 then per item i32 bytes (-1 for NULL) and the item
@@ -13,7 +14,7 @@
 
 use crate::error::{Error, Result, SqlState};
 use crate::types::vector::{self, Kind};
-use crate::types::{Interval, Type, Value, bits, cast, f16, halfvec, json, numeric};
+use crate::types::{Interval, Type, Value, bits, cast, f16, halfvec, json, numeric, sparsevec};
 
 /// 2000-01-01 in days since 1970-01-01.
 pub const EPOCH_DAYS: i32 = 10_957;
@@ -51,6 +52,7 @@ pub fn send(value: &Value, ty: &Type, out: &mut Vec<u8>) {
         Value::Uuid(bytes) => out.extend_from_slice(bytes),
         Value::Vector(values) => send_vector(values, out),
         Value::Halfvec(values) => halfvec::send(values, out),
+        Value::Sparsevec(vector) => sparsevec::send(vector.as_sparse(), out),
         Value::Bits(value) => bits::send(value, out),
         Value::Array(items) => send_array(items, ty, out),
     }
@@ -164,6 +166,7 @@ pub fn receive(ty: &Type, bytes: &[u8]) -> Result<Value> {
         },
         Type::Vector(dimensions) => Value::Vector(receive_vector(bytes, *dimensions)?),
         Type::Halfvec(dimensions) => Value::Halfvec(receive_halfvec(bytes, *dimensions)?),
+        Type::Sparsevec(dimensions) => Value::Sparsevec(sparsevec::receive(bytes, *dimensions)?),
         Type::Bit(_) | Type::Varbit(_) => Value::Bits(bits::receive(bytes)?.fit(ty, false)?),
         Type::Array(item) => Value::Array(receive_array(item, bytes)?),
     })
@@ -303,11 +306,11 @@ pub fn utf8(bytes: &[u8]) -> Result<&str> {
     if bytes.contains(&0) { Err(bad(&[0])) } else { Ok(text) }
 }
 
-fn short() -> Error {
+pub(super) fn short() -> Error {
     Error::new(SqlState::PROTOCOL_VIOLATION, "insufficient data left in message")
 }
 
-fn trailing() -> Error {
+pub(super) fn trailing() -> Error {
     malformed("incorrect binary data format")
 }
 
@@ -364,6 +367,7 @@ mod tests {
             ("json", "{ }"),
             ("jsonb", "{\"a\": 1}"),
             ("vector(3)", "[1,0.5,-2e+20]"),
+            ("sparsevec(3)", "{1:1,3:-2e+20}/3"),
             ("integer[]", "{1,NULL,-3}"),
             ("text[]", "{}"),
             ("vector(2)[]", "{\"[1,2]\",NULL}"),

@@ -6,7 +6,7 @@
 use crate::error::{Error, Result, SqlState};
 use crate::types::datetime::{MICROSECONDS_PER_DAY, MICROSECONDS_PER_SECOND};
 use crate::types::vector::{self, Kind};
-use crate::types::{Bits, Interval, Numeric, Type, Value, bits, halfvec, json, text};
+use crate::types::{Bits, Interval, Numeric, Sparsevec, Type, Value, bits, halfvec, json, text};
 
 /// PostgreSQL's NAMEDATALEN - 1, in bytes.
 const NAME_BYTES_MAX: usize = 63;
@@ -67,10 +67,12 @@ pub fn context(from: &Type, to: &Type) -> Option<Context> {
         (Type::Vector(_), Type::Array(item)) if **item == Type::Float4 => Some(Implicit),
         (Type::Vector(_), Type::Halfvec(_)) => Some(Implicit),
         (Type::Halfvec(_), Type::Vector(_)) => Some(Assignment),
+        (Type::Vector(_) | Type::Halfvec(_), Type::Sparsevec(_)) => Some(Implicit),
+        (Type::Sparsevec(_), Type::Vector(_) | Type::Halfvec(_)) => Some(Assignment),
         (Type::Halfvec(_), Type::Array(item)) if **item == Type::Float4 => Some(Assignment),
         (Type::Bit(_), Type::Varbit(_)) | (Type::Varbit(_), Type::Bit(_)) => Some(Implicit),
         (Type::Int4 | Type::Int8, Type::Bit(_)) | (Type::Bit(_), Type::Int4 | Type::Int8) => Some(Explicit),
-        (Type::Array(item), Type::Vector(_) | Type::Halfvec(_)) => match **item {
+        (Type::Array(item), Type::Vector(_) | Type::Halfvec(_) | Type::Sparsevec(_)) => match **item {
             Type::Int4 | Type::Float4 | Type::Float8 | Type::Numeric(_) => Some(Assignment),
             _ => None,
         },
@@ -128,6 +130,31 @@ pub fn cast(value: Value, to: &Type, explicit: bool) -> Result<Value> {
         (Value::Halfvec(values), Type::Halfvec(dimensions)) => {
             vector::check_expected(*dimensions, values.len())?;
             Value::Halfvec(values)
+        }
+        (Value::Sparsevec(vector), Type::Sparsevec(dimensions)) => {
+            vector::check_expected(*dimensions, vector.dimensions() as usize)?;
+            Value::Sparsevec(vector)
+        }
+        (Value::Sparsevec(vector), Type::Vector(dimensions)) => {
+            let values = vector.to_dense(Kind::Vector)?;
+            vector::check_expected(*dimensions, values.len())?;
+            Value::Vector(values)
+        }
+        (Value::Sparsevec(vector), Type::Halfvec(dimensions)) => {
+            let values = vector.to_dense(Kind::Halfvec)?;
+            vector::check_expected(*dimensions, values.len())?;
+            Value::Halfvec(halfvec::from_vector(&values)?)
+        }
+        (Value::Vector(values), Type::Sparsevec(dimensions)) => {
+            vector::check_expected(*dimensions, values.len())?;
+            Value::Sparsevec(Sparsevec::of_dense(&values)?)
+        }
+        (Value::Halfvec(values), Type::Sparsevec(dimensions)) => {
+            vector::check_expected(*dimensions, values.len())?;
+            Value::Sparsevec(Sparsevec::of_dense(&halfvec::to_vector(&values))?)
+        }
+        (Value::Array(items), Type::Sparsevec(dimensions)) => {
+            Value::Sparsevec(Sparsevec::of_dense(&array_to_vector(&items, *dimensions, Kind::Sparsevec)?)?)
         }
         (Value::Array(items), Type::Vector(dimensions)) => {
             Value::Vector(array_to_vector(&items, *dimensions, Kind::Vector)?)
@@ -214,6 +241,7 @@ pub fn type_of(value: &Value) -> Type {
         Value::Jsonb(_) => Type::Jsonb,
         Value::Vector(_) => Type::Vector(None),
         Value::Halfvec(_) => Type::Halfvec(None),
+        Value::Sparsevec(_) => Type::Sparsevec(None),
         Value::Bits(_) => Type::Bit(None),
         Value::Array(items) => {
             let item = items.iter().find(|item| **item != Value::Null);
@@ -371,8 +399,8 @@ fn moment(value: Value, to: &Type) -> Result<Value> {
     })
 }
 
-/// pgvector's array_to_vector and array_to_halfvec.
-fn array_to_vector(items: &[Value], dimensions: Option<u16>, kind: Kind) -> Result<Vec<f32>> {
+/// pgvector's array_to_vector and its like: all elements, checked.
+fn array_to_vector(items: &[Value], dimensions: Option<impl Into<u32>>, kind: Kind) -> Result<Vec<f32>> {
     if items.contains(&Value::Null) {
         return Err(Error::new(SqlState("22004"), "array must not contain nulls"));
     }
@@ -428,6 +456,12 @@ mod tests {
             ("halfvec", "[1,0.1]", "vector", "[1,0.099975586]"),
             ("halfvec", "[1,2.5]", "real[]", "{1,2.5}"),
             ("numeric[]", "{1,2.5}", "halfvec", "[1,2.5]"),
+            ("vector", "[0,1.5]", "sparsevec(2)", "{2:1.5}/2"),
+            ("halfvec", "[0,1.5]", "sparsevec", "{2:1.5}/2"),
+            ("sparsevec", "{2:1.5}/3", "vector(3)", "[0,1.5,0]"),
+            ("sparsevec", "{2:1.5}/3", "halfvec", "[0,1.5,0]"),
+            ("int[]", "{1,0,2}", "sparsevec", "{1:1,3:2}/3"),
+            ("double precision[]", "{1e-300}", "sparsevec", "{}/1"),
             ("bit(3)", "101", "bit(5)", "10100"),
             ("bit(3)", "101", "bit varying(2)", "10"),
             ("bit(3)", "101", "int", "5"),
@@ -450,6 +484,9 @@ mod tests {
         assert_eq!(becomes("int[]", "{1,NULL}", "vector"), Err("array must not contain nulls".into()));
         assert_eq!(becomes("real[]", "{NaN}", "vector"), Err("NaN not allowed in vector".into()));
         assert_eq!(becomes("int[]", "{1}", "vector(2)"), Err("expected 2 dimensions, not 1".into()));
+        let long = "vector cannot have more than 16000 dimensions";
+        assert_eq!(becomes("sparsevec", "{2:1}/16001", "vector"), Err(long.into()));
+        assert_eq!(becomes("sparsevec", "{}/3", "sparsevec(2)"), Err("expected 2 dimensions, not 3".into()));
         let too_large = "\"70000\" is out of range for type halfvec";
         assert_eq!(becomes("vector", "[70000]", "halfvec"), Err(too_large.into()));
         assert_eq!(becomes("real[]", "{70000}", "halfvec"), Err(too_large.into()));

@@ -20,11 +20,13 @@ pub mod interval;
 pub mod json;
 pub mod names;
 pub mod numeric;
+pub mod sparsevec;
 pub mod text;
 pub mod vector;
 
 pub use bits::Bits;
 pub use half::f16;
+pub use sparsevec::{Sparse, Sparsevec};
 
 /// A SQL type with its modifier, if it has one.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
@@ -55,6 +57,8 @@ pub enum Type {
     Vector(Option<u16>),
     /// pgvector's `halfvec(dimensions)`; `None` takes any dimension up to 16,000.
     Halfvec(Option<u16>),
+    /// pgvector's `sparsevec(dimensions)`; `None` takes any dimension up to 1,000,000,000.
+    Sparsevec(Option<u32>),
     /// `bit(n)`; `None`, which no column has, is any length.
     Bit(Option<u32>),
     /// `bit varying(n)`
@@ -95,6 +99,7 @@ pub enum Value {
     Jsonb(String),
     Vector(Vec<f32>),
     Halfvec(Vec<f16>),
+    Sparsevec(Sparsevec),
     Bits(Bits),
     /// One-dimensional.
     Array(Vec<Value>),
@@ -118,18 +123,24 @@ pub struct Interval {
 
 /// Most dimensions of a `vector` (pgvector's VECTOR_MAX_DIM).
 pub const VECTOR_DIMENSIONS_MAX: usize = 16_000;
+/// Most dimensions of a `sparsevec` (pgvector's SPARSEVEC_MAX_DIM).
+pub const SPARSEVEC_DIMENSIONS_MAX: usize = 1_000_000_000;
 /// Most dimensions of a `vector` that an hnsw index takes (pgvector's HNSW_MAX_DIM).
 pub const HNSW_DIMENSIONS_MAX: usize = 2_000;
+
+/// Most elements of a `sparsevec` that an hnsw index takes (pgvector's HNSW_MAX_NNZ).
+pub const HNSW_ELEMENTS_MAX: usize = 1_000;
 
 /// Most bits of a `bit(n)` that an hnsw index takes; longer ones are kept in the row.
 pub const BIT_DIMENSIONS_MAX: u32 = 64_000;
 
 impl Type {
-    /// Whether cells of a column live in slot-addressed vector segments instead of in the row: they all have one
-    /// size, and an index may want them.
+    /// Whether cells of a column live in slot-addressed vector segments instead of in the row: an index may want
+    /// them.
     pub fn is_slot_vector(&self) -> bool {
         match self {
             Type::Vector(dimensions) | Type::Halfvec(dimensions) => dimensions.is_some(),
+            Type::Sparsevec(dimensions) => dimensions.is_some(),
             Type::Bit(length) => length.is_some_and(|length| length <= BIT_DIMENSIONS_MAX),
             _ => false,
         }
@@ -150,6 +161,7 @@ macro_rules! value_from {
 value_from! {
     bool => Bool, i16 => Int2, i32 => Int4, i64 => Int8, u32 => Oid, f32 => Float4, f64 => Float8, String => Text,
     Numeric => Numeric, Interval => Interval, Vec<Value> => Array, Bits => Bits,
+    Sparsevec => Sparsevec,
 }
 
 impl From<&str> for Value {

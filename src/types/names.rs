@@ -17,6 +17,10 @@ pub const VECTOR_ARRAY_OID: u32 = 16_393;
 pub const HALFVEC_OID: u32 = 16_389;
 /// `halfvec[]`.
 pub const HALFVEC_ARRAY_OID: u32 = 16_394;
+/// `sparsevec`.
+pub const SPARSEVEC_OID: u32 = 16_390;
+/// `sparsevec[]`.
+pub const SPARSEVEC_ARRAY_OID: u32 = 16_395;
 /// What PostgreSQL calls the type of a literal whose type is not known yet; parameters may be declared so.
 pub const UNKNOWN_OID: u32 = 705;
 
@@ -81,6 +85,7 @@ pub const ENTRIES: &[(Type, Entry)] = &[
     (Type::Varbit(None), entry(1562, 1563, "varbit", "bit varying", -1, 'V')),
     (Type::Vector(None), entry(VECTOR_OID, VECTOR_ARRAY_OID, "vector", "vector", -1, 'U')),
     (Type::Halfvec(None), entry(HALFVEC_OID, HALFVEC_ARRAY_OID, "halfvec", "halfvec", -1, 'U')),
+    (Type::Sparsevec(None), entry(SPARSEVEC_OID, SPARSEVEC_ARRAY_OID, "sparsevec", "sparsevec", -1, 'U')),
 ];
 
 /// Names that are types in PostgreSQL or pgvector and not here, so that they are refused by name instead of unknown.
@@ -103,7 +108,6 @@ const UNSUPPORTED: &[&str] = &[
     "pg_lsn",
     "point",
     "polygon",
-    "sparsevec",
     "time with time zone",
     "timetz",
     "tsquery",
@@ -125,6 +129,7 @@ impl Type {
             Type::Bpchar(_) => Type::Bpchar(None),
             Type::Vector(_) => Type::Vector(None),
             Type::Halfvec(_) => Type::Halfvec(None),
+            Type::Sparsevec(_) => Type::Sparsevec(None),
             Type::Bit(_) => Type::Bit(None),
             Type::Varbit(_) => Type::Varbit(None),
             other => other.clone(),
@@ -154,6 +159,7 @@ impl Type {
             }
             Type::Varchar(Some(n)) | Type::Bpchar(Some(n)) => *n as i32 + HEADER_BYTES,
             Type::Vector(Some(dimensions)) | Type::Halfvec(Some(dimensions)) => i32::from(*dimensions),
+            Type::Sparsevec(Some(dimensions)) => *dimensions as i32,
             Type::Bit(Some(length)) | Type::Varbit(Some(length)) => *length as i32,
             _ => -1,
         }
@@ -192,6 +198,7 @@ impl Type {
             Type::Bpchar(_) => Type::Bpchar(None),
             Type::Vector(_) => Type::Vector(None),
             Type::Halfvec(_) => Type::Halfvec(None),
+            Type::Sparsevec(_) => Type::Sparsevec(None),
             Type::Bit(_) => Type::Bit(None),
             Type::Varbit(_) => Type::Varbit(None),
             other => other.clone(),
@@ -202,7 +209,7 @@ impl Type {
     pub fn is_pgvectors(&self) -> bool {
         match self {
             Type::Array(item) => item.is_pgvectors(),
-            Type::Vector(_) | Type::Halfvec(_) => true,
+            Type::Vector(_) | Type::Halfvec(_) | Type::Sparsevec(_) => true,
             _ => false,
         }
     }
@@ -234,6 +241,7 @@ impl Type {
             Type::Bpchar(_) if plain > 0 => Type::Bpchar(Some(plain as u32)),
             Type::Vector(_) if typmod > 0 => Type::Vector(u16::try_from(typmod).ok()),
             Type::Halfvec(_) if typmod > 0 => Type::Halfvec(u16::try_from(typmod).ok()),
+            Type::Sparsevec(_) if typmod > 0 => Type::Sparsevec(u32::try_from(typmod).ok()),
             Type::Bit(_) if typmod > 0 => Type::Bit(u32::try_from(typmod).ok()),
             Type::Varbit(_) if typmod > 0 => Type::Varbit(u32::try_from(typmod).ok()),
             other => other,
@@ -266,7 +274,11 @@ impl Type {
             "numeric" | "decimal" | "dec" => return numeric(modifiers),
             "float" => return float(modifiers),
             "vector" => return vector::typmod_in(modifiers),
-            "halfvec" => return Ok(Type::Halfvec(Kind::Halfvec.typmod_in(modifiers)?)),
+            "halfvec" => {
+                let dimensions = Kind::Halfvec.typmod_in(modifiers)?;
+                return Ok(Type::Halfvec(dimensions.map(|dimensions| dimensions as u16)));
+            }
+            "sparsevec" => return Ok(Type::Sparsevec(Kind::Sparsevec.typmod_in(modifiers)?)),
             // In quotes it is the type of any length, as `"char"` is another type than char.
             "bit" if quoted && modifiers.is_empty() => Type::Bit(None),
             "bit" => return Ok(Type::Bit(Some(bits::typmod_in(modifiers, "bit")?.unwrap_or(1)))),
@@ -322,6 +334,7 @@ impl fmt::Display for Type {
             Type::Numeric(Some((precision, scale))) => write!(f, "numeric({precision},{scale})"),
             Type::Vector(Some(dimensions)) => write!(f, "vector({dimensions})"),
             Type::Halfvec(Some(dimensions)) => write!(f, "halfvec({dimensions})"),
+            Type::Sparsevec(Some(dimensions)) => write!(f, "sparsevec({dimensions})"),
             _ => f.write_str(self.entry().sql),
         }
     }
@@ -484,6 +497,7 @@ mod tests {
             "vector(384)",
             "vector(3)[]",
             "halfvec(4000)",
+            "sparsevec(1000000000)",
             "bit(3)",
             "bit varying(64)[]",
             "numeric(38,0)",

@@ -5,7 +5,8 @@
 
 use crate::error::{Error, Result, SqlState};
 use crate::types::{
-    Type, Value, array, bits, cast, datetime, float, halfvec, integer, interval, json, numeric, vector,
+    Type, Value, array, bits, cast, datetime, float, halfvec, integer, interval, json, numeric, sparsevec,
+    vector,
 };
 
 /// White space as C's isspace() knows it.
@@ -52,6 +53,7 @@ pub fn print_in_zone(value: &Value, offset_seconds: i32, out: &mut Vec<u8>) {
         Value::Uuid(bytes) => print_uuid(bytes, out),
         Value::Vector(values) => vector::print(values, out),
         Value::Halfvec(values) => halfvec::print(values, out),
+        Value::Sparsevec(vector) => sparsevec::print(vector.as_sparse(), out),
         Value::Bits(value) => bits::print(value, out),
         Value::Array(items) => {
             let item = |item: &Value, out: &mut Vec<u8>| {
@@ -113,6 +115,7 @@ pub fn parse_in_zone(ty: &Type, text: &str, offset_seconds: i32) -> Result<Value
             vector::check_expected(*dimensions, values.len())?;
             Value::Halfvec(values)
         }
+        Type::Sparsevec(dimensions) => Value::Sparsevec(sparsevec::parse(text, *dimensions)?),
         Type::Bit(_) | Type::Varbit(_) => Value::Bits(bits::parse(text)?.fit(ty, false)?),
         Type::Array(item) => {
             let items = array::parse(text)?.into_iter().map(|part| match part {
@@ -274,6 +277,8 @@ mod tests {
             ("jsonb", "{\"a\": 1.0}"),
             ("vector(3)", "[1,0.5,-2e+20]"),
             ("halfvec(3)", "[1,0.5,-65504]"),
+            ("sparsevec(3)", "{1:1,3:-2e+20}/3"),
+            ("sparsevec(2)[]", "{\"{1:1,2:2}/2\",\"{}/2\"}"),
             ("bit(3)", "101"),
             ("bit varying(9)", "10"),
             ("bit(2)[]", "{10,01}"),

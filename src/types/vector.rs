@@ -3,7 +3,7 @@
 //! Parsing and printing are hot: COPY of 384 dimensions passes 4 KB of text per row through here.
 
 use crate::error::{Error, Result, SqlState};
-use crate::types::{Type, VECTOR_DIMENSIONS_MAX, float};
+use crate::types::{SPARSEVEC_DIMENSIONS_MAX, Type, VECTOR_DIMENSIONS_MAX, float};
 
 /// |values|, added in f64.
 pub fn norm(values: &[f32]) -> f64 {
@@ -20,11 +20,12 @@ pub fn norm(values: &[f32]) -> f64 {
     sums.iter().sum::<f64>().sqrt()
 }
 
-/// Which of pgvector's dense types: their limits are the same, their messages name them.
+/// Which of pgvector's types of numbers: messages name them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     Vector,
     Halfvec,
+    Sparsevec,
 }
 
 impl Kind {
@@ -32,20 +33,26 @@ impl Kind {
         match self {
             Kind::Vector => "vector",
             Kind::Halfvec => "halfvec",
+            Kind::Sparsevec => "sparsevec",
+        }
+    }
+
+    pub const fn dimensions_max(self) -> usize {
+        match self {
+            Kind::Vector | Kind::Halfvec => VECTOR_DIMENSIONS_MAX,
+            Kind::Sparsevec => SPARSEVEC_DIMENSIONS_MAX,
         }
     }
 
     /// The dimensions in `vector(n)`.
-    pub fn typmod_in(self, modifiers: &[i64]) -> Result<Option<u16>> {
-        let name = self.name();
+    pub fn typmod_in(self, modifiers: &[i64]) -> Result<Option<u32>> {
+        let (name, max) = (self.name(), self.dimensions_max());
         let refused = |message: String| Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, message));
         match *modifiers {
             [] => Ok(None),
             [n] if n < 1 => refused(format!("dimensions for type {name} must be at least 1")),
-            [n] if n > VECTOR_DIMENSIONS_MAX as i64 => {
-                refused(format!("dimensions for type {name} cannot exceed {VECTOR_DIMENSIONS_MAX}"))
-            }
-            [n] => Ok(Some(n as u16)),
+            [n] if n > max as i64 => refused(format!("dimensions for type {name} cannot exceed {max}")),
+            [n] => Ok(Some(n as u32)),
             _ => refused("invalid type modifier".into()),
         }
     }
@@ -59,16 +66,16 @@ impl Kind {
         Err(Error::new(SqlState::DATA_EXCEPTION, format!("{what} not allowed in {}", self.name())))
     }
 
-    /// At least one dimension (22000) and at most 16,000 (54000).
+    /// At least one dimension (22000) and not too many (54000).
     pub fn check_dimensions(self, dimensions: usize) -> Result<()> {
-        let name = self.name();
+        let (name, max) = (self.name(), self.dimensions_max());
         match dimensions {
             0 => {
                 let message = format!("{name} must have at least 1 dimension");
                 Err(Error::new(SqlState::DATA_EXCEPTION, message))
             }
-            n if n > VECTOR_DIMENSIONS_MAX => {
-                let message = format!("{name} cannot have more than {VECTOR_DIMENSIONS_MAX} dimensions");
+            n if n > max => {
+                let message = format!("{name} cannot have more than {max} dimensions");
                 Err(Error::new(SqlState::PROGRAM_LIMIT_EXCEEDED, message))
             }
             _ => Ok(()),
@@ -87,7 +94,7 @@ impl Kind {
 
 /// `vector`, `vector(n)`.
 pub fn typmod_in(modifiers: &[i64]) -> Result<Type> {
-    Ok(Type::Vector(Kind::Vector.typmod_in(modifiers)?))
+    Ok(Type::Vector(Kind::Vector.typmod_in(modifiers)?.map(|dimensions| dimensions as u16)))
 }
 
 /// `[1,2.5,-3e+10]`
@@ -189,9 +196,9 @@ pub(super) fn out_of_range(token: &str, kind: Kind) -> Error {
 }
 
 /// `vector(n)` takes n dimensions only (22000).
-pub fn check_expected(expected: Option<u16>, dimensions: usize) -> Result<()> {
-    match expected {
-        Some(expected) if usize::from(expected) != dimensions => {
+pub fn check_expected(expected: Option<impl Into<u32>>, dimensions: usize) -> Result<()> {
+    match expected.map(Into::into) {
+        Some(expected) if expected as usize != dimensions => {
             let message = format!("expected {expected} dimensions, not {dimensions}");
             Err(Error::new(SqlState::DATA_EXCEPTION, message))
         }

@@ -10,12 +10,13 @@ use parking_lot::Mutex;
 use crate::distance::Element;
 use crate::error::{Error, Result};
 use crate::fs::Fs;
-use crate::types::halfvec;
 use crate::types::vector::norm;
+use crate::types::{Sparsevec, halfvec};
+use crate::vectors::heap::{Heap, PLACE_BYTES, Place};
 use crate::vectors::segment::{GROUP_SLOTS, Layout, Segment, slot_sum};
 use crate::vectors::{SEGMENT_SLOTS, View};
 
-/// A fixed-width vector column. Any number of threads may write different slots and read at the same time.
+/// A vector column. Any number of threads may write different slots and read at the same time.
 pub struct Column {
     fs: Arc<dyn Fs>,
     dir: PathBuf,
@@ -25,6 +26,8 @@ pub struct Column {
     segments: ArcSwap<Vec<Arc<Segment>>>,
     /// Held while files are made or grown.
     growth: Mutex<()>,
+    /// The cells of sparse vectors, whose segments have places.
+    heap: Option<Heap>,
 }
 
 impl Column {
@@ -36,7 +39,9 @@ impl Column {
         (element, dimensions): (Element, usize),
     ) -> Result<Column> {
         fs.create_dir_all(dir)?;
+        let heap = (element == Element::Sparse).then(|| Heap::create(fs.clone(), dir, column));
         Ok(Column {
+            heap,
             fs,
             dir: dir.to_path_buf(),
             column,
@@ -48,7 +53,10 @@ impl Column {
 
     /// The column as its files hold it; none are fine. Leftovers of a crash while a segment was made are removed.
     pub fn open(fs: Arc<dyn Fs>, dir: &Path, column: u32, shape: (Element, usize)) -> Result<Column> {
-        let opened = Column::create(fs, dir, column, shape)?;
+        let mut opened = Column::create(fs.clone(), dir, column, shape)?;
+        if opened.heap.is_some() {
+            opened.heap = Some(Heap::open(fs, dir, column)?);
+        }
         let mut numbers = Vec::new();
         for name in opened.fs.list(dir)? {
             match opened.segment_number(&name) {
@@ -115,6 +123,9 @@ impl Column {
 
     /// Gives back the space of groups of [`GROUP_SLOTS`] slots that nobody reads, named by their first slots.
     pub fn punch(&self, groups: impl IntoIterator<Item = u32>) -> Result<()> {
+        if let Some(heap) = &self.heap {
+            heap.punch()?;
+        }
         let segments = self.segments.load();
         for first in groups {
             if let Some(segment) = segments.get((first / SEGMENT_SLOTS) as usize) {
@@ -122,6 +133,27 @@ impl Column {
             }
         }
         Ok(())
+    }
+
+    /// Whether cells take space of their own, which [`Column::release`] gives back.
+    pub fn has_heap(&self) -> bool {
+        self.heap.is_some()
+    }
+
+    /// Nobody will read the vectors of these slots any more: the next [`Column::punch`] gives back what only they took.
+    pub fn release(&self, slots: impl Iterator<Item = u32>) {
+        if let Some(heap) = &self.heap {
+            let view = self.view();
+            heap.release(places(&view, slots));
+        }
+    }
+
+    /// After replay: which slots live, and which of the others graphs still read.
+    pub fn recover(&self, live: impl Iterator<Item = u32>, kept: impl Iterator<Item = u32>) {
+        if let Some(heap) = &self.heap {
+            let view = self.view();
+            heap.recover(places(&view, live), places(&view, kept));
+        }
     }
 
     /// After an open: groups may be holes unless `live` says that one of their slots is.
@@ -151,6 +183,9 @@ impl Column {
 
     /// Writes slots that lie in one group.
     fn write_group(&self, segments: &[Arc<Segment>], first: u32, vectors: &[Option<&[u8]>]) -> Result<()> {
+        if let Some(heap) = &self.heap {
+            return self.write_places(heap, segments, first, vectors);
+        }
         let stride = self.layout.stride;
         let mut bytes = vec![0; vectors.len() * stride];
         let mut norms = Vec::with_capacity(vectors.len());
@@ -171,25 +206,58 @@ impl Column {
         segment.write(first % SEGMENT_SLOTS, &bytes, &norms, &sums)
     }
 
+    /// The same of sparse vectors: cells to the heap, places to the segment.
+    fn write_places(
+        &self,
+        heap: &Heap,
+        segments: &[Arc<Segment>],
+        first: u32,
+        vectors: &[Option<&[u8]>],
+    ) -> Result<()> {
+        let view = self.view();
+        let slots = first..first + vectors.len() as u32;
+        let cells: Vec<_> =
+            slots.zip(vectors).map(|(slot, vector)| (slot, view.place(slot), *vector)).collect();
+        let places = heap.write(&cells)?;
+        let bytes: Vec<u8> = places.iter().flat_map(|place| place.write()).collect();
+        debug_assert_eq!(bytes.len(), PLACE_BYTES * vectors.len());
+        let norms: Vec<f32> =
+            vectors.iter().map(|cell| cell.map_or(f32::NAN, |cell| norm_of(self.layout, cell))).collect();
+        let summed = cells.iter().zip(&norms);
+        let sums: Vec<u32> =
+            summed.map(|((slot, _, cell), norm)| slot_sum(*slot, *norm, cell.unwrap_or(&[]))).collect();
+        let segment = &segments[(first / SEGMENT_SLOTS) as usize];
+        segment.write(first % SEGMENT_SLOTS, &bytes, &norms, &sums)?;
+        heap.placed(cells.iter().filter(|(_, _, cell)| cell.is_some()).map(|(slot, ..)| *slot));
+        Ok(())
+    }
+
     pub fn view(&self) -> View {
-        View::new(self.layout.element, self.layout.dimensions, self.segments.load_full())
+        // Segments first: what they say then has its extent.
+        let segments = self.segments.load_full();
+        let extents = self.heap.as_ref().map(Heap::extents).unwrap_or_default();
+        View::new(self.layout.element, self.layout.dimensions, segments, extents)
     }
 
     /// Makes everything written before this call durable.
     pub fn sync(&self) -> Result<()> {
+        if let Some(heap) = &self.heap {
+            heap.sync()?;
+        }
         self.segments.load().iter().try_for_each(|segment| segment.sync())
     }
 
     /// Space of all files; what is reserved counts, holes do not.
     pub fn bytes_on_disk(&self) -> u64 {
-        self.segments.load().iter().map(|segment| segment.space().unwrap_or(0)).sum()
+        let segments: u64 = self.segments.load().iter().map(|segment| segment.space().unwrap_or(0)).sum();
+        segments + self.heap.as_ref().map_or(0, Heap::bytes_on_disk)
     }
 
     /// Verifies the given slots against their checksums; the first bad one is the error.
-    pub fn check(&self, live: impl IntoIterator<Item = u32>) -> Result<()> {
+    pub fn check(&self, live: impl IntoIterator<Item = u32> + Clone) -> Result<()> {
         let view = self.view();
         let end = view.slots_end();
-        for slot in live {
+        for slot in live.clone() {
             if slot >= end {
                 let path = self.segment_path(slot / SEGMENT_SLOTS);
                 let expected = format!("the vector of slot {slot}");
@@ -197,7 +265,10 @@ impl Column {
             }
             view.verify(slot)?;
         }
-        Ok(())
+        match &self.heap {
+            Some(heap) => heap.check(places(&view, live.into_iter())),
+            None => Ok(()),
+        }
     }
 
     fn segment_path(&self, number: u32) -> PathBuf {
@@ -222,6 +293,13 @@ impl Column {
     }
 }
 
+/// Where the cells of slots lie, those that have one.
+fn places(view: &View, slots: impl Iterator<Item = u32>) -> impl Iterator<Item = (u32, Place)> {
+    let end = view.slots_end();
+    let present = slots.filter(move |&slot| slot < end && !view.is_null(slot));
+    present.map(|slot| (slot, view.place(slot)))
+}
+
 fn norm_of(layout: Layout, bytes: &[u8]) -> f32 {
     match layout.element {
         Element::F32 => {
@@ -231,6 +309,11 @@ fn norm_of(layout: Layout, bytes: &[u8]) -> f32 {
         }
         Element::F16 => norm(&halfvec::to_vector(&halfvec::from_bytes(bytes))) as f32,
         Element::Bit => layout.element.read(bytes, layout.dimensions).norm() as f32,
+        // Bytes of the log are not aligned.
+        Element::Sparse => match Sparsevec::from_bytes(bytes) {
+            Some(vector) => norm(vector.as_sparse().values()) as f32,
+            None => 0.0,
+        },
     }
 }
 

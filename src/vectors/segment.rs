@@ -11,7 +11,8 @@
 //!            8  format version u32          slot's vector is NULL (its bytes are then zero)
 //!           12  column u32           sum:   crc32c over slot u32, norm, vector
 //!           16  dimensions u32
-//!           20  element u32: f32, f16 or bit (eight to a byte, the first highest)
+//!           20  element u32: f32, f16, bit (eight to a byte, the first highest) or sparse (the place of a
+//!               cell in the heap instead of the vector)
 //!           24  segment number u32
 //!           28  crc32c of the 28 bytes before
 //! ```

@@ -6,6 +6,7 @@ use crate::distance::{Element, Vector};
 use crate::error::{Error, Result};
 use crate::fs::mapped::floats;
 use crate::vectors::SEGMENT_SLOTS;
+use crate::vectors::heap::{self, Extent, Place};
 use crate::vectors::segment::{Segment, slot_sum};
 
 /// The vectors of a column as they lie in its files. Cheap to clone, valid for as long as it is held, even when the
@@ -20,11 +21,18 @@ pub struct View {
     /// Bytes of a vector.
     stride: usize,
     segments: Arc<Vec<Arc<Segment>>>,
+    /// Where sparse vectors lie.
+    extents: Arc<Vec<Arc<Extent>>>,
 }
 
 impl View {
-    pub(super) fn new(element: Element, dimensions: usize, segments: Arc<Vec<Arc<Segment>>>) -> View {
-        View { element, dimensions, stride: element.bytes(dimensions), segments }
+    pub(super) fn new(
+        element: Element,
+        dimensions: usize,
+        segments: Arc<Vec<Arc<Segment>>>,
+        extents: Arc<Vec<Arc<Extent>>>,
+    ) -> View {
+        View { element, dimensions, stride: element.bytes(dimensions), segments, extents }
     }
 
     pub fn element(&self) -> Element {
@@ -43,7 +51,7 @@ impl View {
         }
     }
 
-    /// The vector of `slot`; zeros when it is NULL.
+    /// The vector of `slot`; zeros when it is NULL, and no elements of a sparse one.
     #[inline(always)]
     pub fn get(&self, slot: u32) -> Vector<'_> {
         self.element.read(self.bytes(slot), self.dimensions)
@@ -77,6 +85,10 @@ impl View {
             return Ok(());
         }
         let found = u32::from_le_bytes(stored.try_into().expect("a sum has four bytes"));
+        if let Some((path, offset)) = self.cell_location(slot) {
+            let stored = format!("checksum {found:08x} of the cell of slot {slot}");
+            return Err(Error::corrupt(path.display(), offset, stored, format!("{expected:08x}")));
+        }
         Err(Error::corrupt(
             segment.path().display(),
             offset,
@@ -85,9 +97,29 @@ impl View {
         ))
     }
 
+    /// Where the heap has the cell of a sparse vector, for messages.
+    fn cell_location(&self, slot: u32) -> Option<(&std::path::Path, u64)> {
+        let place = self.place(slot);
+        (self.element == Element::Sparse).then(|| heap::locate(&self.extents, place)).flatten()
+    }
+
+    /// Where the cell of a sparse vector lies.
+    pub(super) fn place(&self, slot: u32) -> Place {
+        Place::read(self.fixed(slot))
+    }
+
     /// The vector of `slot` as little-endian bytes.
     #[inline(always)]
     pub fn bytes(&self, slot: u32) -> &[u8] {
+        match self.element {
+            Element::Sparse => heap::read(&self.extents, self.place(slot)),
+            _ => self.fixed(slot),
+        }
+    }
+
+    /// What the segment has of `slot`: the vector, or its place.
+    #[inline(always)]
+    fn fixed(&self, slot: u32) -> &[u8] {
         let (segment, place) = self.locate(slot);
         let offset = segment.layout.vector(place) as usize;
         &segment.map[offset..offset + self.stride]

@@ -83,6 +83,7 @@ impl Family {
             | Type::Jsonb
             | Type::Vector(_)
             | Type::Halfvec(_)
+            | Type::Sparsevec(_)
             | Type::Bit(_)
             | Type::Varbit(_)
             | Type::Array(_)

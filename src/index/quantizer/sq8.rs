@@ -38,7 +38,9 @@ impl Code {
                 self.codes.extend_from_slice(codes);
                 scale
             }
-            Vector::Bits { .. } => panic!("bits have no codes: an index on them is not quantised"),
+            Vector::Bits { .. } | Vector::Sparse(_) => {
+                panic!("bits and sparse vectors have no codes: an index on them is not quantised")
+            }
         };
     }
 

@@ -12,7 +12,7 @@ use crate::sql::ddl::names::Namer;
 use crate::sql::response::Response;
 use crate::sql::session::{Session, done};
 use crate::sql::statement::{CreateIndex, IndexColumn, Name, ReindexKind};
-use crate::types::{BIT_DIMENSIONS_MAX, HNSW_DIMENSIONS_MAX, Type};
+use crate::types::{BIT_DIMENSIONS_MAX, HNSW_DIMENSIONS_MAX, SPARSEVEC_DIMENSIONS_MAX, Type};
 
 /// pgvector's ranges and defaults.
 const M: (u16, u16, u16) = (16, 2, 100);
@@ -141,6 +141,7 @@ fn check_dimensions(ty: &Type) -> Result<()> {
     let (dimensions, max) = match *ty {
         Type::Vector(dimensions) => (dimensions.map(u32::from), HNSW_DIMENSIONS_MAX as u32),
         Type::Halfvec(dimensions) => (dimensions.map(u32::from), 2 * HNSW_DIMENSIONS_MAX as u32),
+        Type::Sparsevec(dimensions) => (dimensions, SPARSEVEC_DIMENSIONS_MAX as u32),
         Type::Bit(length) => (length, BIT_DIMENSIONS_MAX),
         _ => return Ok(()),
     };
@@ -250,6 +251,7 @@ fn metadata(create: &CreateIndex, table: &Table, index: &mut Index, method: Inde
             }
             Type::Vector(_)
             | Type::Halfvec(_)
+            | Type::Sparsevec(_)
             | Type::Bit(_)
             | Type::Varbit(_)
             | Type::Array(_)

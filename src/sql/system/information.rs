@@ -203,7 +203,7 @@ fn type_cells(database: &str, ty: &Type, number: u16) -> Vec<(&'static str, Valu
     let ours = ty.is_pgvectors();
     let data_type = match ty {
         Type::Array(_) => "ARRAY".to_owned(),
-        Type::Vector(_) | Type::Halfvec(_) => "USER-DEFINED".to_owned(),
+        Type::Vector(_) | Type::Halfvec(_) | Type::Sparsevec(_) => "USER-DEFINED".to_owned(),
         Type::Bit(_) => "bit".to_owned(),
         other => other.bare().to_string(),
     };

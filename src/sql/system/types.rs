@@ -129,7 +129,7 @@ pub fn alignment(ty: &Type) -> char {
 pub fn storage(ty: &Type) -> char {
     match ty {
         Type::Numeric(_) => 'm',
-        Type::Vector(_) | Type::Halfvec(_) => 'e',
+        Type::Vector(_) | Type::Halfvec(_) | Type::Sparsevec(_) => 'e',
         _ if ty.size() == -1 => 'x',
         _ => 'p',
     }
@@ -166,6 +166,7 @@ fn function_name(ty: &Type, suffix: &str) -> String {
         | Type::Bit(_)
         | Type::Varbit(_)
         | Type::Halfvec(_)
+        | Type::Sparsevec(_)
         | Type::Vector(_) => format!("{name}_{suffix}"),
         _ => format!("{name}{suffix}"),
     }
@@ -238,15 +239,20 @@ fn casts(_execution: &Execution, rows: &mut Rows) -> Result<()> {
 /// pgvector's operators, which psql shows; PostgreSQL's own are too many to be of use to anybody who asks.
 fn operators(_execution: &Execution, rows: &mut Rows) -> Result<()> {
     const OTHERS: [&str; 10] = ["+", "-", "*", "||", "<", "<=", "=", "<>", ">=", ">"];
+    const ARITHMETIC: usize = 4;
     let mut oid = 16_200u32;
     for element in Element::ALL {
         let ty = type_of_element(element);
         let distances = Metric::of(element)
             .iter()
             .map(|&metric| (metric.operator(), Type::Float8.oid(), Some(distance_function(metric, element))));
-        let own = if element == Element::Bit { &[][..] } else { &OTHERS[..] };
-        let others = own.iter().enumerate().map(|(place, &name)| {
-            let result = if place < 4 { ty.oid() } else { Type::Bool.oid() };
+        let own = match element {
+            Element::Bit => &[][..],
+            Element::Sparse => &OTHERS[ARITHMETIC..],
+            Element::F32 | Element::F16 => &OTHERS[..],
+        };
+        let others = own.iter().map(|&name| {
+            let result = if OTHERS[..ARITHMETIC].contains(&name) { ty.oid() } else { Type::Bool.oid() };
             (name, result, operator_function(name, element))
         });
         for (name, result, function) in distances.chain(others) {

@@ -1,4 +1,4 @@
-//! Cells of `halfvec` and of bit strings: lists of halves and of booleans, which no SQL array is.
+//! Cells of `halfvec`, `sparsevec` and of bit strings: lists of halves, of words and of booleans, which no SQL array is.
 //!
 //! A plan's operators copy, hash and compare lists element by element as PostgreSQL compares these types, and the
 //! Arrow type alone tells what they are.
@@ -7,15 +7,20 @@ use std::sync::Arc;
 
 use arrow::array::{
     Array, ArrayRef, BooleanArray, BooleanBufferBuilder, Float16Array, LargeListArray, NullBufferBuilder,
+    UInt32Array,
 };
 use arrow::buffer::OffsetBuffer;
 use arrow::datatypes::{DataType, Field};
 
 use crate::error::{Error, Result};
-use crate::types::{Bits, f16};
+use crate::types::{Bits, Sparse, f16};
 
 pub fn halfvec_type() -> DataType {
     DataType::LargeList(Arc::new(Field::new("item", DataType::Float16, true)))
+}
+
+pub fn sparsevec_type() -> DataType {
+    DataType::LargeList(Arc::new(Field::new("item", DataType::UInt32, true)))
 }
 
 pub fn bit_type() -> DataType {
@@ -24,6 +29,10 @@ pub fn bit_type() -> DataType {
 
 pub fn is_halfvec(ty: &DataType) -> bool {
     matches!(ty, DataType::LargeList(item) if *item.data_type() == DataType::Float16)
+}
+
+pub fn is_sparsevec(ty: &DataType) -> bool {
+    matches!(ty, DataType::LargeList(item) if *item.data_type() == DataType::UInt32)
 }
 
 pub fn is_bit(ty: &DataType) -> bool {
@@ -35,6 +44,13 @@ pub fn halves(array: &LargeListArray, row: usize) -> Result<&[f16]> {
     let items = array.values().as_any().downcast_ref::<Float16Array>().ok_or_else(|| other(array))?;
     let (start, end) = place(array, row);
     Ok(&items.values()[start..end])
+}
+
+/// The vector in `row`, which is not NULL.
+pub fn sparse(array: &LargeListArray, row: usize) -> Result<Sparse<'_>> {
+    let items = array.values().as_any().downcast_ref::<UInt32Array>().ok_or_else(|| other(array))?;
+    let (start, end) = place(array, row);
+    Ok(Sparse::new(&items.values()[start..end]))
 }
 
 /// The bits in `row`, which is not NULL.
@@ -59,6 +75,12 @@ fn other(array: &LargeListArray) -> Error {
 /// Builds a column of `halfvec`.
 pub struct HalfvecBuilder {
     items: Vec<f16>,
+    lists: Lists,
+}
+
+/// Builds a column of `sparsevec`.
+pub struct SparsevecBuilder {
+    items: Vec<u32>,
     lists: Lists,
 }
 
@@ -117,6 +139,35 @@ impl HalfvecBuilder {
     pub fn finish(&mut self) -> ArrayRef {
         let items = Float16Array::from(std::mem::take(&mut self.items));
         self.lists.finish(DataType::Float16, Arc::new(items))
+    }
+}
+
+impl SparsevecBuilder {
+    /// `rows` is a guess of how many cells will come.
+    pub fn new(rows: usize) -> SparsevecBuilder {
+        SparsevecBuilder { items: Vec::new(), lists: Lists::new(rows) }
+    }
+
+    pub fn append(&mut self, vector: Sparse) {
+        self.items.extend_from_slice(vector.words());
+        self.lists.end(self.items.len(), true);
+    }
+
+    pub fn append_null(&mut self) {
+        self.lists.end(self.items.len(), false);
+    }
+
+    pub fn len(&self) -> usize {
+        self.lists.offsets.len() - 1
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    pub fn finish(&mut self) -> ArrayRef {
+        let items = UInt32Array::from(std::mem::take(&mut self.items));
+        self.lists.finish(DataType::UInt32, Arc::new(items))
     }
 }
 
