@@ -74,6 +74,7 @@ fn create(database: &Arc<Database>, name: &str, dimensions: usize) -> Oid {
         sequence: None,
         missing: None,
         metadata_index: true,
+        generated: None,
     };
     let key = ConstraintKind::PrimaryKey { columns: vec![1] };
     let table = Table {
@@ -87,6 +88,7 @@ fn create(database: &Arc<Database>, name: &str, dimensions: usize) -> Oid {
             column(3, "embedding", Type::Vector(Some(dimensions as u16))),
         ],
         dropped: Vec::new(),
+        hidden: Vec::new(),
         materialized: None,
         temporary: None,
         unlogged: false,
@@ -116,6 +118,7 @@ fn hnsw(database: &Arc<Database>, table: Oid) {
             ef_construction: 64,
             quantization: None,
         }),
+        predicate: None,
     };
     done(txn.create_index(index));
     txn.commit().expect("a commit");

@@ -37,6 +37,10 @@ pub struct Table {
     /// In order of `number`; numbers of dropped columns are missing. Positions count in this list, everywhere: in
     /// rows as statements see them, in schemas of plans.
     pub columns: Vec<Column>,
+    /// Columns that indexes are on and statements do not see: what an expression index is over, and whether a row is in
+    /// a partial index. In order of `number`. In rows as they are stored they come after `columns`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hidden: Vec<Column>,
     /// Dropped columns, whose cells still have their place in the bytes of rows.
     #[serde(default)]
     pub dropped: Vec<DroppedColumn>,
@@ -127,6 +131,20 @@ pub struct Column {
     /// Whether the metadata index that every filterable column has by default is kept.
     #[serde(default = "yes")]
     pub metadata_index: bool,
+    /// GENERATED ALWAYS AS (...) STORED. Every hidden column is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generated: Option<Generated>,
+}
+
+/// What the values of a column are computed from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Generated {
+    /// An expression over the table's columns, as SQL text.
+    pub sql: String,
+    /// Computed only for rows in which this hidden column (by number) is true, NULL for the others: an index with a
+    /// WHERE does not look at rows outside of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub guard: Option<u16>,
 }
 
 /// What is left of a column after DROP COLUMN.
@@ -207,7 +225,7 @@ pub struct Index {
     pub name: String,
     pub table: Oid,
     pub method: IndexMethod,
-    /// Column numbers.
+    /// Column numbers; of an expression, its hidden column's.
     pub columns: Vec<u16>,
     /// One per column or empty: "vector_l2_ops", "int4_ops", ...
     #[serde(default)]
@@ -218,6 +236,19 @@ pub struct Index {
     /// For `hnsw`.
     #[serde(default)]
     pub hnsw: Option<HnswOptions>,
+    /// WHERE: the index is of the rows for which this is true.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub predicate: Option<IndexPredicate>,
+}
+
+/// WHERE of a partial index.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IndexPredicate {
+    /// Over the table's columns, as SQL text.
+    pub sql: String,
+    /// The hidden column that holds its value. None where the index has no entries of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub column: Option<u16>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -283,25 +314,67 @@ impl Table {
         self.columns.iter().find(|column| column.name == name)
     }
 
-    /// By attnum, from 1.
+    /// By attnum, from 1; hidden ones too.
     pub fn column_number(&self, number: u16) -> Option<&Column> {
-        self.columns.get(self.position(number)?)
+        self.stored_column(self.position(number)?)
     }
 
-    /// Where in `columns` the column of this number is.
+    /// Where in a stored row the column of this number is: where in `columns`, or behind those for a hidden one.
     pub fn position(&self, number: u16) -> Option<usize> {
-        self.columns.binary_search_by_key(&number, |column| column.number).ok()
+        let place = |columns: &[Column]| columns.binary_search_by_key(&number, |column| column.number).ok();
+        place(&self.columns).or_else(|| place(&self.hidden).map(|place| self.columns.len() + place))
+    }
+
+    /// The columns of a stored row in their order: those that statements see, then the hidden ones.
+    pub fn stored_columns(&self) -> impl Iterator<Item = &Column> {
+        self.columns.iter().chain(&self.hidden)
+    }
+
+    /// By position in a stored row.
+    pub fn stored_column(&self, position: usize) -> Option<&Column> {
+        self.columns.get(position).or_else(|| self.hidden.get(position.checked_sub(self.columns.len())?))
+    }
+
+    /// How messages and plans name the column at a position of a stored row: a hidden one by its expression.
+    pub fn title(&self, position: usize) -> &str {
+        match self.stored_column(position) {
+            Some(Column { generated: Some(generated), .. }) if position >= self.columns.len() => {
+                &generated.sql
+            }
+            Some(column) => &column.name,
+            None => "",
+        }
+    }
+
+    /// Columns of a stored row.
+    pub fn stored_width(&self) -> usize {
+        self.columns.len() + self.hidden.len()
     }
 
     /// The number of the next column: numbers of dropped ones are not used again.
     pub fn next_number(&self) -> u16 {
-        let last = self.columns.last().map_or(0, |column| column.number);
-        self.dropped.iter().map(|column| column.number).fold(last, u16::max) + 1
+        let live = self.stored_columns().map(|column| column.number);
+        live.chain(self.dropped.iter().map(|column| column.number)).fold(0, u16::max) + 1
+    }
+
+    /// Drops the hidden columns that none of these indexes is on; whether there were any.
+    pub fn drop_unused_hidden<'i>(&mut self, indexes: impl Iterator<Item = &'i Index>) -> bool {
+        let mut used: Vec<u16> = Vec::new();
+        for index in indexes {
+            used.extend(&index.columns);
+            used.extend(index.predicate.as_ref().and_then(|predicate| predicate.column));
+        }
+        let (kept, dropped): (Vec<Column>, Vec<Column>) =
+            std::mem::take(&mut self.hidden).into_iter().partition(|column| used.contains(&column.number));
+        self.hidden = kept;
+        let any = !dropped.is_empty();
+        self.dropped.extend(dropped.into_iter().map(|c| DroppedColumn { number: c.number, ty: c.ty }));
+        any
     }
 
     /// Types of all columns there ever were, in order of `number` without gaps, with the positions of those still there.
     pub fn physical_columns(&self) -> Vec<(&Type, Option<usize>)> {
-        let live = self.columns.iter().enumerate().map(|(position, c)| (c.number, &c.ty, Some(position)));
+        let live = self.stored_columns().enumerate().map(|(position, c)| (c.number, &c.ty, Some(position)));
         let dropped = self.dropped.iter().map(|column| (column.number, &column.ty, None));
         let mut all: Vec<_> = live.chain(dropped).collect();
         all.sort_unstable_by_key(|(number, ..)| *number);
@@ -339,6 +412,13 @@ impl StoredQuery {
     pub fn uses(&self, relation: Oid, column: Option<u16>) -> bool {
         let about = |found: &&Use| found.relation == relation;
         self.uses.iter().find(about).is_some_and(|found| column.is_none_or(|c| found.columns.contains(&c)))
+    }
+}
+
+impl Index {
+    /// The hidden column (by number) that says which rows a partial index holds.
+    pub fn guard(&self) -> Option<u16> {
+        self.predicate.as_ref()?.column
     }
 }
 

@@ -17,9 +17,9 @@ pub mod edit;
 mod version;
 
 pub use definition::{
-    Column, Constraint, ConstraintKind, DefaultExpr, DroppedColumn, ForeignKey, HnswOptions, Identity, Index,
-    IndexMethod, IndexMetric, Materialized, Object, Oid, OnCommit, ReferentialAction, Schema, Sequence,
-    StoredQuery, Table, TableKind, Use, View, ViewColumn,
+    Column, Constraint, ConstraintKind, DefaultExpr, DroppedColumn, ForeignKey, Generated, HnswOptions,
+    Identity, Index, IndexMethod, IndexMetric, IndexPredicate, Materialized, Object, Oid, OnCommit,
+    ReferentialAction, Schema, Sequence, StoredQuery, Table, TableKind, Use, View, ViewColumn,
 };
 pub use edit::Edit;
 pub use version::{Catalog, Relation};

@@ -157,12 +157,12 @@ impl Catalog {
         all.filter(move |(_, _, key)| key.table == table)
     }
 
-    /// The unique index on exactly these columns, in any order.
+    /// The unique index of all rows on exactly these columns, in any order.
     pub fn unique_index_on(&self, table: Oid, columns: &[u16]) -> Option<&Arc<Index>> {
         let same = |index: &Index| {
             index.columns.len() == columns.len() && columns.iter().all(|c| index.columns.contains(c))
         };
-        let mut unique = self.indexes_of(table).filter(|index| index.unique && same(index));
+        let mut unique = self.indexes_of(table).filter(|i| i.unique && i.predicate.is_none() && same(i));
         unique.next()
     }
 

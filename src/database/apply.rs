@@ -67,7 +67,7 @@ impl Core {
         let mut retired = Vec::new();
         let touched = touched_tables(edits, &old.catalog);
         for &oid in &touched {
-            self.place_table(oid, &catalog, &mut tables, &mut work, &mut retired)?;
+            self.place_table(seq, oid, &catalog, &mut tables, &mut work, &mut retired)?;
         }
         for (storage, writer) in work.writers {
             if tables.values().any(|table| table.storage() == storage) {
@@ -93,6 +93,7 @@ impl Core {
     /// Gives one table its new definition, or its place among the tables, or takes it away.
     fn place_table(
         &self,
+        seq: Seq,
         oid: Oid,
         catalog: &Catalog,
         tables: &mut HashMap<Oid, Arc<Table>>,
@@ -111,7 +112,7 @@ impl Core {
         let indexes: Vec<_> = catalog.indexes_of(oid).cloned().collect();
         let table = &tables[&oid];
         let vectors = work.vectors_of(table);
-        table.redefine(definition.clone(), &indexes, &mut work.graphs, vectors)
+        table.redefine(definition.clone(), &indexes, &mut work.graphs, vectors, seq)
     }
 
     fn store_edits(&self, seq: Seq, edits: &[Edit]) -> Result<()> {
@@ -186,10 +187,14 @@ fn build_unique_keys(table: &Table, seq: Seq, old: &Version, catalog: &Catalog, 
 
 /// The key of an encoded row.
 pub fn unique_key(unique: &UniqueKey, row: &crate::table::RowReader) -> Result<Option<Vec<u8>>> {
+    if let Some(guard) = unique.guard
+        && row.value(guard)? != Value::Bool(true)
+    {
+        return Ok(None);
+    }
     let columns = unique.columns.iter();
     let values: Vec<Value> = columns.map(|&column| row.value(column)).collect::<Result<_>>()?;
-    let by_order = UniqueKey { index: unique.index, columns: (0..values.len()).collect() };
-    Ok(by_order.key(|column| &values[column]))
+    Ok(UniqueKey::of_values(unique.index, values.len()).key(|column| &values[column]))
 }
 
 fn no_files(name: &str, storage: StorageId) -> Error {

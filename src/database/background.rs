@@ -162,7 +162,7 @@ fn insert_piece(core: &Core, table: &Table, index: &VectorIndex, cancel: &Atomic
     let Some(index) = state.vector_indexes.iter().find(|i| i.definition.oid == index.definition.oid) else {
         return Ok(false);
     };
-    let Some(column) = state.vector_column(index.position) else { return Ok(false) };
+    let Some(column) = state.vectors_of(index) else { return Ok(false) };
     if index.tail.is_empty() {
         return Ok(false);
     }
@@ -183,24 +183,24 @@ fn insert_piece(core: &Core, table: &Table, index: &VectorIndex, cancel: &Atomic
 
 fn has_died(table: &Table, index: &VectorIndex) -> bool {
     let nodes = index.graph.nodes();
-    let live = table.state().live.clone();
-    let dead = nodes.len() - nodes.intersection_len(&live);
-    dead > DEAD_MIN.max(live.len() / 2)
+    let members = table.state().members(index);
+    let dead = nodes.len() - nodes.intersection_len(&members);
+    dead > DEAD_MIN.max(members.len() / 2)
 }
 
-/// Builds the graph anew over what lives.
+/// Builds the graph anew over what lives in its index.
 pub(super) fn rebuild(core: &Core, table: &Table, index: &VectorIndex, cancel: &AtomicBool) -> Result<bool> {
     let _held = core.snapshots.take();
     let state = table.state();
-    let Some(column) = state.vector_column(index.position) else { return Ok(false) };
+    let Some(column) = state.vectors_of(index) else { return Ok(false) };
     let view = column.column.view();
-    let (live, params) = (state.live.clone(), index.graph.params());
+    let (members, params) = (state.members(index), index.graph.params());
     drop(state);
-    let built = Graph::build(params, &view, &live, core.options.build_threads, &AtomicU32::new(0), cancel);
+    let built = Graph::build(params, &view, &members, core.options.build_threads, &AtomicU32::new(0), cancel);
     if cancel.load(Ordering::Relaxed) {
         return Ok(false);
     }
-    table.replace_graph(index.definition.oid, Arc::new(built?), &live);
+    table.replace_graph(index.definition.oid, Arc::new(built?), &members);
     table.unlink_slots();
     Ok(true)
 }

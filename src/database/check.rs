@@ -208,7 +208,9 @@ impl Check<'_> {
                 }
             }
             for (vectors, nulls) in state.vectors.iter().zip(&mut rows.vector_nulls) {
-                if row.is_null(vectors.position)? {
+                // Rows from before a hidden column do not say whether it is NULL.
+                let hidden = vectors.position >= definition.columns.len();
+                if if hidden { vectors.column.view().is_null(slot) } else { row.is_null(vectors.position)? } {
                     nulls.insert(slot);
                 }
             }
@@ -226,7 +228,7 @@ impl Check<'_> {
                 continue;
             };
             let view = state.vectors[number].column.view();
-            let filled = &rows.live - &rows.vector_nulls[number];
+            let filled = &*state.members(index) - &rows.vector_nulls[number];
             let missing = (&filled - &known).iter().find(|slot| index.graph.takes(view.norm(*slot)));
             if let Some(slot) = missing {
                 let expected =

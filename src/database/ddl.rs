@@ -8,18 +8,22 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32};
 
+use roaring::RoaringBitmap;
+
 use crate::catalog::{
     self, Catalog, ConstraintKind, Edit, Index, IndexMethod, Object, Oid, Relation, Sequence, Table,
 };
 use crate::database::apply::unique_key;
 use crate::database::transaction::{Stop, Transaction, duplicate_key};
-use crate::database::work::no_table;
+use crate::database::work::{CHUNK_BYTES, no_table};
 use crate::distance::Element;
 use crate::error::{Error, Result, SqlState};
 use crate::index::hnsw::{Graph, check_elements};
 use crate::locks::{Mode, Resource};
+use crate::table::Snapshot;
 use crate::table::keys::{UniqueKey, check_length};
 use crate::table::state::params;
+use crate::types::Value;
 
 /// Key locks of names are those of an index no table has.
 const NAMES: Oid = 0;
@@ -109,11 +113,61 @@ impl Transaction {
         Ok(())
     }
 
+    /// Drops an index with the hidden columns that no other one is on.
     pub fn drop_index(&mut self, index: Oid) -> Result<(), Stop> {
         let catalog = self.catalog();
         let definition = catalog.index_by_oid(index).ok_or_else(|| no_table(index))?;
         self.lock_table(definition.table)?;
-        Ok(self.edit(&[Edit::Delete(index)])?)
+        let mut table = Table::clone(self.table_definition(definition.table)?);
+        let catalog = self.catalog();
+        let others = catalog.indexes_of(table.oid).filter(|other| other.oid != index);
+        let mut edits = vec![Edit::Delete(index)];
+        if table.drop_unused_hidden(others.map(|other| &**other)) {
+            edits.push(Edit::Put(Object::Table(table)));
+        }
+        Ok(self.edit(&edits)?)
+    }
+
+    /// Builds an index anew: `new` is `old` under another oid, and its graph takes the old one's place when the
+    /// transaction commits. Keys of a unique index are part of each commit; they are verified, and stay.
+    pub fn rebuild_index(&mut self, old: Oid, new: Index) -> Result<(), Stop> {
+        self.lock_table(new.table)?;
+        if self.catalog_ref().index_by_oid(old).is_none() {
+            return Err(no_table(old).into());
+        }
+        if new.method != IndexMethod::Hnsw {
+            return if new.unique { Ok(self.check_unique(&new)?) } else { Ok(()) };
+        }
+        let graph = self.build_graph(&new, &AtomicU32::new(0), &AtomicBool::new(false))?;
+        let oid = new.oid;
+        self.edit(&[Edit::Delete(old), Edit::Put(Object::Index(new))])?;
+        self.work().graphs.push((oid, Arc::new(graph)));
+        Ok(())
+    }
+
+    /// Gives rows their values in hidden columns (by number) that this transaction has added to the table, which it has
+    /// locked: (slot, values in order of `columns`). The rows are those of the statement's snapshot; under REPEATABLE
+    /// READ that is the newest state or nothing: 40001.
+    pub fn fill(&mut self, table: Oid, columns: &[u16], rows: &[(u32, Vec<Value>)]) -> Result<(), Stop> {
+        self.core.admit()?;
+        self.check_newest(table)?;
+        let definition = self.table_definition(table)?;
+        let positions: Vec<usize> =
+            columns.iter().filter_map(|number| definition.position(*number)).collect();
+        if positions.len() != columns.len() {
+            return Err(Error::internal("columns to fill that the table does not have").into());
+        }
+        self.writer(table)?.fill(&positions, rows)?;
+        Ok(self.log_chunks(CHUNK_BYTES)?)
+    }
+
+    /// 40001 when somebody has changed the table's rows since this statement's snapshot.
+    fn check_newest(&self, table: Oid) -> Result<()> {
+        if self.files(table)?.state().changes.since(self.snapshot_seq()).is_none() {
+            return Ok(());
+        }
+        let message = "could not serialize access due to concurrent update";
+        Err(Error::new(SqlState::SERIALIZATION_FAILURE, message))
     }
 
     /// Drops a constraint and the index that backs it.
@@ -139,11 +193,7 @@ impl Transaction {
     /// ones held. Under REPEATABLE READ that is the newest state or nothing: 40001.
     pub fn rewrite_table(&mut self, mut definition: Table) -> Result<(), Stop> {
         self.lock_table(definition.oid)?;
-        let files = self.files(definition.oid)?;
-        if files.state().changes.since(self.snapshot_seq()).is_some() {
-            let message = "could not serialize access due to concurrent update";
-            return Err(Error::new(SqlState::SERIALIZATION_FAILURE, message).into());
-        }
+        self.check_newest(definition.oid)?;
         definition.storage = self.core.new_storage().0;
         Ok(self.edit(&[Edit::Put(Object::Table(definition))])?)
     }
@@ -292,7 +342,10 @@ impl Transaction {
             return Err(Error::unsupported("an hnsw index of several columns"));
         };
         let snapshot = self.newest_snapshot(index.table)?;
-        let slots = snapshot.visible_set()?;
+        let slots = match index.guard() {
+            None => snapshot.visible_set()?,
+            Some(guard) => Arc::new(members(&snapshot, guard)?),
+        };
         let view = snapshot.vector_view(column)?;
         if view.element() == Element::Sparse {
             let mut filled = slots.iter().filter(|slot| !view.is_null(*slot));
@@ -300,6 +353,20 @@ impl Transaction {
         }
         Graph::build(params(&options), &view, &slots, self.core.options.build_threads, progress, cancel)
     }
+}
+
+/// The visible rows in which a boolean column (by number) is true.
+fn members(snapshot: &Snapshot, guard: u16) -> Result<RoaringBitmap> {
+    let position = snapshot.definition().position(guard);
+    let position = position.ok_or_else(|| Error::internal("a partial index without its column"))?;
+    let mut members = RoaringBitmap::new();
+    for entry in snapshot.scan() {
+        let (slot, row) = entry?;
+        if snapshot.layout().read(&row)?.value(position)? == Value::Bool(true) {
+            members.insert(slot);
+        }
+    }
+    Ok(members)
 }
 
 /// The index that backs a PRIMARY KEY or UNIQUE constraint.
@@ -320,6 +387,7 @@ fn constraint_index(table: &Table, constraint: &catalog::Constraint, oid: Oid) -
         unique: true,
         constraint: Some(constraint.oid),
         hnsw: None,
+        predicate: None,
     })
 }
 

@@ -191,7 +191,7 @@ impl Generations {
             core.fs.remove_file(&path)?;
         }
         let state = table.state();
-        let dimensions = state.vector_column(index.position).map_or(0, |column| column.column.dimensions());
+        let dimensions = state.vectors_of(index).map_or(0, |column| column.column.dimensions());
         // A crash may bring this generation back as soon as a checkpoint names it, so from here on its slots are not given
         // out, even if the graph is replaced meanwhile: those it has now are known to the table, and those that it gets
         // while it is written stay held by the snapshot until they are. A superset keeps too many slots back, no harm.

@@ -163,7 +163,7 @@ fn key_bytes(index: &Index, parent: &Table, key: &ForeignKey, values: &[Value]) 
         };
         ordered.push(cast::cast(values[place].clone(), &column.ty, false)?);
     }
-    let unique = UniqueKey { index: index.oid, columns: (0..ordered.len()).collect() };
+    let unique = UniqueKey::of_values(index.oid, ordered.len());
     Ok(unique.key(|column| &ordered[column]))
 }
 

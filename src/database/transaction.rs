@@ -81,7 +81,7 @@ pub enum LockOutcome {
 #[derive(Clone, Debug)]
 pub struct RowUpdate {
     pub slot: u32,
-    /// All columns in order. Where `vectors_changed` is false, `vector(n)` cells are not looked at.
+    /// All stored columns in order. Where `vectors_changed` is false, `vector(n)` cells are not looked at.
     pub row: Vec<Value>,
     /// Whether a `vector(n)` cell changed: then the row moves to a new slot, and all such cells are given.
     pub vectors_changed: bool,
@@ -230,7 +230,7 @@ impl Transaction {
     }
 
     /// Locks the table for changes of its rows, and returns the pen for it.
-    fn writer(&mut self, table: Oid) -> Result<&mut Writer, Stop> {
+    pub(super) fn writer(&mut self, table: Oid) -> Result<&mut Writer, Stop> {
         let txn = self.work().txn;
         let files = self.files(table)?;
         let known = self.work.as_ref().is_some_and(|work| work.writers.contains_key(&files.storage()));
@@ -254,7 +254,8 @@ impl Transaction {
         }
     }
 
-    /// Inserts full rows in column order; defaults are filled in, NOT NULL and CHECK are verified by the caller.
+    /// Inserts full rows in the order of [`catalog::Table::stored_columns`]; defaults and generated columns are filled in,
+    /// NOT NULL and CHECK are verified by the caller.
     pub fn insert(
         &mut self,
         table: Oid,
@@ -263,6 +264,7 @@ impl Transaction {
     ) -> Result<InsertOutcome, Stop> {
         self.core.admit()?;
         let writer = self.writer(table)?;
+        check_width(writer, rows.iter().map(Vec::len))?;
         let unique = writer.unique_keys().clone();
         let keyed = |values| Ok(NewRow { keys: writer.keys_of(values)?, values: Cow::Borrowed(values) });
         let rows: Vec<NewRow> = rows.iter().map(Vec::as_slice).map(keyed).collect::<Result<_>>()?;
@@ -407,6 +409,7 @@ impl Transaction {
 
     fn new_versions(&mut self, table: Oid, rows: &[RowUpdate]) -> Result<Vec<NewVersion>, Stop> {
         let writer = self.writer(table)?;
+        check_width(writer, rows.iter().map(|row| row.row.len()))?;
         let mut versions = Vec::with_capacity(rows.len());
         for row in rows {
             let old_keys = keys_of_current(writer, row.slot)?;
@@ -497,6 +500,8 @@ impl Transaction {
     /// Logs edits and goes on with them.
     pub(super) fn edit(&mut self, edits: &[Edit]) -> Result<()> {
         self.core.healthy()?;
+        // Changes made before stand before the edits in the log: a slot that a new column has place for is known by then.
+        self.log_chunks(1)?;
         let core = self.core.clone();
         let txn = self.work().txn;
         core.append_for(txn, &[Record::Catalog { txn, edits: &Edit::encode_list(edits) }])?;
@@ -560,6 +565,15 @@ impl Drop for Transaction {
     }
 }
 
+/// Rows come with their hidden columns: without them an index would miss rows.
+fn check_width(writer: &Writer, mut widths: impl Iterator<Item = usize>) -> Result<()> {
+    let expected = writer.definition().stored_width();
+    match widths.find(|width| *width != expected) {
+        None => Ok(()),
+        Some(width) => Err(Error::internal(format!("a row of {width} values for {expected} stored columns"))),
+    }
+}
+
 fn keys_of_current(writer: &Writer, slot: u32) -> Result<Keys> {
     if writer.unique_keys().is_empty() {
         return Ok(Keys::new());
@@ -583,7 +597,7 @@ pub(super) fn duplicate_key(table: &catalog::Table, catalog: &Catalog, index: Oi
     let name = index.map_or("", |index| index.name.as_str());
     let columns: Vec<usize> =
         index.map(|i| i.columns.iter().filter_map(|n| table.position(*n)).collect()).unwrap_or_default();
-    let names: Vec<&str> = columns.iter().map(|column| table.columns[*column].name.as_str()).collect();
+    let names: Vec<&str> = columns.iter().map(|column| table.title(*column)).collect();
     let values: Vec<String> = columns.iter().map(|column| shown(&row[*column])).collect();
     Error::new(
         SqlState::UNIQUE_VIOLATION,

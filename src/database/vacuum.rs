@@ -184,9 +184,9 @@ fn unlink(core: &Core, table: &Table, horizon: Seq, cancel: &AtomicBool) -> Resu
     let mut nodes = 0;
     for index in table.state().vector_indexes.clone() {
         let state = table.state();
-        let Some(column) = state.vector_column(index.position) else { continue };
+        let Some(column) = state.vectors_of(&index) else { continue };
         let going = dead.intersection_len(&index.graph.nodes());
-        if going > state.live.len() / 2 {
+        if going > state.members(&index).len() / 2 {
             // Cheaper than repairing nearly everything, and better.
             drop(state);
             rebuild(core, table, &index, cancel)?;

@@ -97,7 +97,7 @@ impl Work {
         let committed = core.version.load().tables.get(&definition.oid).cloned();
         let Some(table) = self.created.get(&storage).cloned().or(committed) else { return Ok(()) };
         let known = self.vectors_of(&table);
-        let wanted = definition.columns.iter().enumerate().filter(|(_, column)| column.is_slot_vector());
+        let wanted = definition.stored_columns().enumerate().filter(|(_, column)| column.is_slot_vector());
         let wanted = wanted.map(|(position, column)| (position, column.number));
         let same = wanted.eq(known.iter().map(|vector| (vector.position, vector.number)));
         if table.storage() == storage && !same {

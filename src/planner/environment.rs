@@ -3,19 +3,23 @@
 //! DataFusion would make most of this anew for each query (its `SessionContext::state()` and `task_ctx()` cost 20 us
 //! each); here it is made once, and an execution clones one `Arc`.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
 use datafusion::execution::{SessionStateDefaults, TaskContext};
 use datafusion::prelude::SessionConfig;
+use parking_lot::Mutex;
 
+use crate::catalog::{Oid, Table};
 use crate::error::Result;
 use crate::functions;
 use crate::planner::casts::PostgresCasts;
 use crate::planner::operators::OperatorPlanner;
 use crate::planner::session_values;
 use crate::planner::system::SystemCatalog;
+use crate::table::provider::Shapes;
 use crate::types::arrow::errors::from_datafusion;
 
 /// Rows per batch: DataFusion's default, at which its kernels were tuned.
@@ -26,6 +30,30 @@ pub struct Environment {
     state: SessionState,
     task: Arc<TaskContext>,
     system: Arc<dyn SystemCatalog>,
+    shapes: KnownShapes,
+}
+
+/// Shapes of hidden columns by table, planned once per definition.
+#[derive(Default)]
+pub struct KnownShapes(Mutex<HashMap<Oid, (Arc<Table>, Shapes)>>);
+
+/// Tables remembered at most: the next one starts over. A table takes about a kilobyte.
+const SHAPES_MAX: usize = 10_000;
+
+impl KnownShapes {
+    /// What is known of exactly this definition.
+    pub fn get(&self, table: &Arc<Table>) -> Option<Shapes> {
+        let known = self.0.lock();
+        known.get(&table.oid).filter(|(of, _)| Arc::ptr_eq(of, table)).map(|(_, shapes)| shapes.clone())
+    }
+
+    pub fn put(&self, table: &Arc<Table>, shapes: &Shapes) {
+        let mut known = self.0.lock();
+        if known.len() >= SHAPES_MAX {
+            known.clear();
+        }
+        known.insert(table.oid, (table.clone(), shapes.clone()));
+    }
 }
 
 impl Environment {
@@ -43,7 +71,7 @@ impl Environment {
             Default::default(),
             Arc::clone(state.runtime_env()),
         ));
-        Ok(Arc::new(Environment { state, task, system }))
+        Ok(Arc::new(Environment { state, task, system, shapes: KnownShapes::default() }))
     }
 
     pub fn state(&self) -> &SessionState {
@@ -53,6 +81,10 @@ impl Environment {
     /// The context every execution runs in.
     pub fn task(&self) -> Arc<TaskContext> {
         Arc::clone(&self.task)
+    }
+
+    pub fn shapes(&self) -> &KnownShapes {
+        &self.shapes
     }
 
     pub fn system(&self) -> &Arc<dyn SystemCatalog> {

@@ -9,7 +9,8 @@
 //! ```
 //!
 //! or the same with LIMIT $n above. The first sort key must be a distance, ascending, NULLs last, between a
-//! `vector(n)`, `halfvec(n)` or `bit(n)` column and an expression without columns. Rows come out of the search in order, so the sort goes, unless
+//! `vector(n)`, `halfvec(n)` or `bit(n)` column (or an expression that an index is on: its values are in a hidden column)
+//! and an expression without columns. Rows come out of the search in order, so the sort goes, unless
 //! it has further keys: then the search also returns all rows as far as the last one, and the sort stays above it.
 //! Any other shape keeps its exact plan.
 
@@ -21,15 +22,18 @@ use datafusion::datasource::{DefaultTableSource, provider_as_source};
 use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::logical_plan::{SubqueryAlias, TableScanBuilder};
+use datafusion::logical_expr::utils::split_conjunction;
 use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, Projection, Sort, TableScan, lit};
 use datafusion::optimizer::optimize_projections::OptimizeProjections;
 use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
 
+use crate::catalog::Index;
 use crate::distance::{Element, Metric};
 use crate::functions::cells::element_of;
 use crate::functions::vector::{SORT_KEY, distance_function, metric_of_function, wants_sort_key};
 use crate::planner::operators::call;
 use crate::table::knn::{DISTANCE_COLUMN, KnnProvider, Question};
+use crate::table::predicate::{implies, unqualified};
 use crate::table::provider::{TableSourceProvider, is_stable};
 
 /// The plan with its searches. `config` is that of the optimiser which ran before.
@@ -99,12 +103,13 @@ fn search(sort: &Sort, limit: Vec<Expr>) -> Result<Option<LogicalPlan>> {
     let Some(key) = sort.expr.first().filter(|key| key.asc && !key.nulls_first) else { return Ok(None) };
     let Some((distance, scan)) = resolve(key.expr.clone().unalias(), &sort.input) else { return Ok(None) };
     let Some(table) = table_of(scan) else { return Ok(None) };
-    let Some((column, metric, query)) = question_of(&distance, table) else { return Ok(None) };
+    let Some(Asked { column, subject, metric, query }) = question_of(&distance, table, &scan.filters) else {
+        return Ok(None);
+    };
     let with_ties = sort.expr.len() > 1;
-    let element =
-        Element::of(&table.definition().columns[column].ty).map_or(Element::F32, |(element, _)| element);
+    let element = element_at(table, column).unwrap_or(Element::F32);
     let function = distance_function(metric, element);
-    let question = Question { column, metric, function, query, limit, with_ties };
+    let question = Question { column, subject, metric, function, query, limit, with_ties };
     let provider = KnnProvider::new(table.clone(), question);
     let Some(input) = rebuild(&sort.input, &distance, provider)? else { return Ok(None) };
     let input = without_distance(input, &sort.input)?;
@@ -157,6 +162,22 @@ fn substitute(expr: Expr, node: &LogicalPlan, column: &dyn Fn(usize) -> Option<E
     replaced.ok().filter(|_| complete).map(|replaced| replaced.data)
 }
 
+/// The first output of a plan in terms of the scan it is over.
+pub fn output_over_scan(plan: &LogicalPlan) -> Option<Expr> {
+    let output = Expr::Column(plan.schema().columns().into_iter().next()?);
+    resolve(output, plan).map(|(expr, _)| expr)
+}
+
+/// The filters of the scan that a plan is over, when nothing above it filters.
+pub fn filters_of_scan(plan: &LogicalPlan) -> Option<Vec<Expr>> {
+    match plan {
+        LogicalPlan::TableScan(scan) => Some(scan.filters.clone()),
+        LogicalPlan::Projection(projection) => filters_of_scan(&projection.input),
+        LogicalPlan::SubqueryAlias(alias) => filters_of_scan(&alias.input),
+        _ => None,
+    }
+}
+
 fn table_of(scan: &TableScan) -> Option<&TableSourceProvider> {
     if scan.fetch.is_some() {
         return None;
@@ -165,29 +186,68 @@ fn table_of(scan: &TableScan) -> Option<&TableSourceProvider> {
     source.table_provider.downcast_ref::<TableSourceProvider>()
 }
 
-/// The column, metric and query vector of a distance.
-fn question_of(distance: &Expr, table: &TableSourceProvider) -> Option<(usize, Metric, Expr)> {
+/// What a distance asks for: the nearest of a column to a query vector.
+struct Asked {
+    /// Position in stored rows.
+    column: usize,
+    /// The column, or the expression that a hidden one holds.
+    subject: Expr,
+    metric: Metric,
+    query: Expr,
+}
+
+fn question_of(distance: &Expr, table: &TableSourceProvider, filters: &[Expr]) -> Option<Asked> {
     let Expr::ScalarFunction(ScalarFunction { func, args }) = distance else { return None };
     let metric = metric_of_function(func.name())?;
     let [left, right] = args.as_slice() else { return None };
-    let column_of = |expr: &Expr| {
-        let Expr::Column(Column { name, .. }) = expr else { return None };
-        let columns = &table.definition().columns;
-        columns.iter().position(|column| column.name == *name && column.is_slot_vector())
-    };
     let is_query = |expr: &Expr| expr.column_refs().is_empty() && is_stable(expr);
-    // A vector becomes a halfvec by itself; a halfvec beside a vector makes the column one, which no index is of.
-    let meet = |column: usize, query: &Expr| {
-        let (element, _) = Element::of(&table.definition().columns[column].ty)?;
-        let found = query.get_type(&DFSchema::empty()).ok().and_then(|ty| element_of(&ty));
-        let fits = found.is_none_or(|found| found == element || found.number() < element.number());
-        (fits && Metric::of(element).contains(&metric)).then_some(column)
+    let (subject, query) = match (is_query(left), is_query(right)) {
+        (false, true) => (left, right),
+        (true, false) => (right, left),
+        _ => return None,
     };
-    match (column_of(left), column_of(right)) {
-        (Some(column), None) if is_query(right) => Some((meet(column, right)?, metric, right.clone())),
-        (None, Some(column)) if is_query(left) => Some((meet(column, left)?, metric, left.clone())),
-        _ => None,
+    let column = column_of(subject, table, filters, metric)?;
+    // A vector becomes a halfvec by itself; a halfvec beside a vector makes the column one, which no index is of.
+    let element = element_at(table, column)?;
+    let found = query.get_type(&DFSchema::empty()).ok().and_then(|ty| element_of(&ty));
+    let fits = found.is_none_or(|found| found == element || found.number() < element.number());
+    let asked = Asked { column, subject: subject.clone(), metric, query: query.clone() };
+    (fits && Metric::of(element).contains(&metric)).then_some(asked)
+}
+
+/// The slot-addressed vector column that a distance is from: a column of the table, or a hidden one that holds the
+/// expression, if the filters keep to the rows it is filled for.
+fn column_of(subject: &Expr, table: &TableSourceProvider, filters: &[Expr], metric: Metric) -> Option<usize> {
+    if let Expr::Column(Column { name, .. }) = subject {
+        let columns = &table.definition().columns;
+        return columns.iter().position(|column| column.name == *name && column.is_slot_vector());
     }
+    let filters: Vec<Expr> = filters.iter().cloned().map(unqualified).collect();
+    let conjuncts: Vec<&Expr> = filters.iter().flat_map(split_conjunction).collect();
+    let guard = |position: usize| table.definition().stored_column(position)?.generated.as_ref()?.guard;
+    let is_implied = |guard: u16| {
+        let position = table.definition().position(guard);
+        table
+            .conditions()
+            .any(|(column, condition)| Some(column) == position && implies(&conjuncts, condition))
+    };
+    let subject = unqualified(subject.clone());
+    let found = table.columns_holding(&subject).filter(|position| element_at(table, *position).is_some());
+    let found = found.filter(|position| is_searched(table, *position, metric));
+    // One of fewer rows before one of all.
+    found.filter(|position| guard(*position).is_none_or(is_implied)).min_by_key(|p| guard(*p).is_none())
+}
+
+/// Whether an index by the metric is on the column.
+fn is_searched(table: &TableSourceProvider, position: usize, metric: Metric) -> bool {
+    let Some(column) = table.definition().stored_column(position) else { return false };
+    let by_metric = |index: &Index| index.hnsw.is_some_and(|options| options.metric == metric.into());
+    let mut indexes = table.catalog().indexes_of(table.definition().oid);
+    indexes.any(|index| index.columns == [column.number] && by_metric(index))
+}
+
+fn element_at(table: &TableSourceProvider, position: usize) -> Option<Element> {
+    Element::of(&table.definition().stored_column(position)?.ty).map(|(element, _)| element)
 }
 
 /// The nodes below the sort, over the search instead of the scan.

@@ -44,6 +44,8 @@ pub struct PlanContext<'a> {
     pub param_types: &'a [Option<Type>],
     /// Gives tables the column `__slot` (UPDATE and DELETE ask for it). Not shown by `*`.
     pub expose_slots: bool,
+    /// Shows the planner what hidden columns hold, so that it uses the indexes on them.
+    pub shapes: bool,
 }
 
 /// [`PlanContext`] as DataFusion's planner sees it.
@@ -101,6 +103,10 @@ impl<'a> Names<'a> {
             Arc::clone(table),
             self.context.expose_slots,
         );
+        let provider = match self.context.shapes && !table.hidden.is_empty() {
+            true => provider.with_shapes(crate::sql::shapes::of(table, self.context)),
+            false => provider,
+        };
         Some(Ok(provider_as_source(Arc::new(provider))))
     }
 

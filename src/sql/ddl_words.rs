@@ -173,10 +173,9 @@ fn create_index(w: &mut Words) -> Parsed<Ast> {
     if w.accept("TABLESPACE") {
         default_tablespace(w)?;
     }
-    if w.at("WHERE") {
-        return Err(Error::unsupported("a partial index").into());
-    }
-    let index = CreateIndex { name, table, unique, concurrently, if_not_exists, method, columns, options };
+    let predicate = if w.accept("WHERE") { Some(w.expression()?) } else { None };
+    let index =
+        CreateIndex { name, table, unique, concurrently, if_not_exists, method, columns, options, predicate };
     Ok(Ast::CreateIndex(Box::new(index)))
 }
 
@@ -205,10 +204,11 @@ fn storage_option(w: &mut Words) -> Parsed<(String, String)> {
 }
 
 fn index_column(w: &mut Words) -> Parsed<IndexColumn> {
-    if *w.peek() == Token::LParen || w.parser.peek_nth_token_ref(1).token == Token::LParen {
-        return Err(Error::unsupported("an index on an expression").into());
-    }
-    let column = w.identifier()?;
+    let subject = if *w.peek() == Token::LParen || w.parser.peek_nth_token_ref(1).token == Token::LParen {
+        index_expression(w.parser.parse_prefix()?)
+    } else {
+        IndexSubject::Column(w.identifier()?)
+    };
     if w.accept("COLLATE") {
         collation(&w.name()?.name)?;
     }
@@ -224,7 +224,54 @@ fn index_column(w: &mut Words) -> Parsed<IndexColumn> {
     if !w.accept("NULLS FIRST") {
         w.accept("NULLS LAST");
     }
-    Ok(IndexColumn { column, opclass })
+    Ok(IndexColumn { subject, opclass })
+}
+
+/// A column in parentheses is the column.
+fn index_expression(expression: ast::Expr) -> IndexSubject {
+    match expression {
+        ast::Expr::Nested(inner) => index_expression(*inner),
+        ast::Expr::Identifier(name) => IndexSubject::Column(fold(&name)),
+        other => IndexSubject::Expression(Box::new(other)),
+    }
+}
+
+/// Without quotes where they are needless.
+fn fold_name(name: &mut ast::Ident) {
+    let folded = fold(name);
+    *name = match crate::sql::system::quote_ident(&folded) == folded {
+        true => ast::Ident::new(folded),
+        false => ast::Ident::with_quote('"', folded),
+    };
+}
+
+/// An expression over a table's columns as it is kept: without the table's name, which may change, and with names as the
+/// catalogue has them.
+pub fn kept_expression(expression: &ast::Expr) -> String {
+    let mut kept = expression.clone();
+    while let ast::Expr::Nested(inner) = kept {
+        kept = *inner;
+    }
+    let _ = ast::visit_expressions_mut(&mut kept, |part| {
+        if let ast::Expr::CompoundIdentifier(parts) = part
+            && let Some(name) = parts.pop()
+        {
+            *part = ast::Expr::Identifier(name);
+        }
+        match part {
+            ast::Expr::Identifier(name) => fold_name(name),
+            ast::Expr::Function(function) => {
+                function.name.0.iter_mut().for_each(|part| {
+                    if let ast::ObjectNamePart::Identifier(name) = part {
+                        fold_name(name);
+                    }
+                });
+            }
+            _ => {}
+        }
+        std::ops::ControlFlow::<()>::Continue(())
+    });
+    kept.to_string()
 }
 
 fn collation(name: &str) -> Result<()> {
@@ -371,7 +418,8 @@ fn column_definition(
     let name = fold(&column.name);
     let ty = type_names::column_type(&column.data_type)?;
     let not_null = matches!(ty, ColumnType::Serial(_));
-    let mut definition = ColumnDefinition { name, ty, not_null, default: None, identity: None };
+    let mut definition =
+        ColumnDefinition { name, ty, not_null, default: None, identity: None, generated: None };
     for option in &column.options {
         column_option(&mut definition, option, constraints)?;
     }
@@ -412,7 +460,18 @@ fn column_option(
                 Some((kind, converted_options(sequence_options.as_deref().unwrap_or(&[]))?));
             definition.not_null = true;
         }
-        ColumnOption::Generated { .. } => return Err(Error::unsupported("a generated column")),
+        ColumnOption::Generated {
+            generation_expr: Some(expression),
+            generation_expr_mode,
+            generated_as,
+            ..
+        } => {
+            let is_virtual = matches!(generation_expr_mode, Some(ast::GeneratedExpressionMode::Virtual));
+            if is_virtual || !matches!(generated_as, GeneratedAs::ExpStored | GeneratedAs::Always) {
+                return Err(Error::unsupported("a generated column that is not stored"));
+            }
+            definition.generated = Some(kept_expression(expression));
+        }
         ColumnOption::ForeignKey(key) => add(ConstraintKind::ForeignKey(foreign_key(key, vec![column])?)),
         other => return Err(Error::unsupported(format!("column option {other}"))),
     }
@@ -833,6 +892,15 @@ fn alter_column(w: &mut Words, column: String) -> Parsed<AlterAction> {
     }
     if w.accept("DROP IDENTITY") {
         return Ok(AlterAction::DropIdentity { column, if_exists: w.accept("IF EXISTS") });
+    }
+    if w.accept("DROP EXPRESSION") {
+        return Ok(AlterAction::DropExpression { column, if_exists: w.accept("IF EXISTS") });
+    }
+    if w.accept("SET EXPRESSION AS") {
+        w.expect_token(&Token::LParen)?;
+        let sql = kept_expression(&w.expression()?);
+        w.expect_token(&Token::RParen)?;
+        return Ok(AlterAction::SetExpression { column, sql });
     }
     if w.accept("SET STATISTICS") {
         w.integer()?;

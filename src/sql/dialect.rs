@@ -18,6 +18,7 @@ use datafusion::sql::sqlparser::tokenizer::{
 };
 
 use crate::error::{Error, Result, SqlState};
+use crate::sql::conflict_target;
 use crate::sql::statement::Statement;
 use crate::sql::utility;
 use crate::sql::words::Fault;
@@ -44,7 +45,7 @@ fn parse_one(source: &Arc<str>, tokens: Vec<TokenWithSpan>) -> Result<Statement>
     let first = tokens.iter().find(|token| !matches!(token.token, Token::Whitespace(_)));
     let start = first.map_or(0, |token| byte_index(source, token.span.start));
     let end = tokens.last().map_or(source.len(), |token| byte_index(source, token.span.end));
-    let (tokens, taken) = utility::take(tokens);
+    let (tokens, taken) = utility::take(conflict_target::wrap(source, tokens));
     if let Some(token) = clause_after_from(&tokens) {
         return Err(error_at(source, token));
     }

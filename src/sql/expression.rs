@@ -12,7 +12,7 @@ use datafusion::common::tree_node::TreeNode;
 use datafusion::common::{DFSchema, TableReference};
 use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::simplify::SimplifyContext;
-use datafusion::logical_expr::{Expr, ExprSchemable};
+use datafusion::logical_expr::{Expr, ExprSchemable, Volatility};
 use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use datafusion::physical_plan::PhysicalExpr;
 use datafusion::sql::planner::{PlannerContext, SqlToRel};
@@ -95,6 +95,8 @@ pub struct Expressions {
     bindings: Mutex<Arc<Bindings>>,
     /// The parameters met, by number; `None` where the surroundings do not tell the type.
     pub param_types: BTreeMap<usize, Option<Type>>,
+    /// Whether the same columns give the same values at all times.
+    pub is_immutable: bool,
 }
 
 /// Compiles expressions. A target is the type of the column the expression is assigned to.
@@ -113,17 +115,31 @@ pub fn compile(
         scope: scope.columns.iter().map(|column| column.ty.clone()).collect(),
         bindings: Mutex::new(Arc::clone(&bindings)),
         param_types: BTreeMap::new(),
+        is_immutable: true,
     };
     for (expr, target) in exprs {
         compiled.names.push(rewrite::name_of(expr));
         let expr = logical(expr, &described, context, *target, &mut compiled.param_types)?;
         let (_, found) = expr.to_field(&described).map_err(from_datafusion)?;
         compiled.types.push(type_of(&found));
+        compiled.is_immutable &= is_immutable(&expr);
         let bound = finish::bind_expr(expr, &bindings).map_err(from_datafusion)?.data;
         let physical = context.environment.state().create_physical_expr(bound, &described);
         compiled.exprs.push(physical.map_err(from_datafusion)?);
     }
     Ok(compiled)
+}
+
+/// Of the session's values (now(), current_user) pseudo-parameters are left.
+fn is_immutable(expr: &Expr) -> bool {
+    let changes = expr.exists(|expr| {
+        Ok(match expr {
+            Expr::Placeholder(_) => true,
+            Expr::ScalarFunction(call) => call.func.signature().volatility != Volatility::Immutable,
+            _ => false,
+        })
+    });
+    !changes.unwrap_or(true)
 }
 
 /// The expression with its types settled, before its parameters are bound.

@@ -80,6 +80,11 @@ impl Projection {
         &self.schema
     }
 
+    /// Whether the same row gives the same outputs at all times.
+    pub fn is_immutable(&self) -> bool {
+        self.compiled.is_immutable
+    }
+
     /// The outputs for each row of `batch`.
     pub fn evaluate(&self, batch: &RecordBatch, execution: Arc<Execution>) -> Result<Vec<ArrayRef>> {
         self.compiled.evaluate(batch, &execution)

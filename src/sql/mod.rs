@@ -8,6 +8,8 @@
 pub mod cancel;
 // Names in queries.
 pub mod context;
+// ON CONFLICT's target.
+mod conflict_target;
 // COPY.
 pub mod copy;
 // Cursors.
@@ -54,6 +56,8 @@ pub mod session;
 pub mod setting_list;
 // Values of settings in a session.
 pub mod settings;
+// What hidden columns hold, for the planner.
+mod shapes;
 // What a session shares with the plans it runs.
 pub mod shared;
 // Statements as the session sees them.

@@ -100,6 +100,7 @@ impl Session {
             database: &self.shared.database,
             param_types: &[],
             expose_slots: false,
+            shapes: true,
         }
     }
 

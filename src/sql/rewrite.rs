@@ -408,7 +408,8 @@ fn name_items(items: &mut [SelectItem], alias_all: bool) -> Vec<Option<String>> 
     names
 }
 
-fn has_subquery(expr: &Expr) -> bool {
+/// Whether a query stands in the expression.
+pub fn has_subquery(expr: &Expr) -> bool {
     let found = ast::visit_expressions(expr, |part| match part {
         Expr::Subquery(_) | Expr::Exists { .. } | Expr::InSubquery { .. } => ControlFlow::Break(()),
         _ => ControlFlow::Continue(()),

@@ -370,7 +370,9 @@ impl Session {
             Ast::Unlisten => Ok(done("UNLISTEN")),
             Ast::Vacuum { tables, verbose, .. } => self.vacuum(tables, *verbose).await,
             Ast::Analyze(tables) => self.analyze(tables),
-            Ast::Reindex { kind, name } => self.reindex(*kind, name.as_ref()).await,
+            Ast::Reindex { kind, name, concurrently } => {
+                self.reindex(*kind, name.as_ref(), *concurrently).await
+            }
             ddl => {
                 self.start_statement()?;
                 self.define(ddl).await

@@ -151,6 +151,7 @@ pub enum Ast {
     Reindex {
         kind: ReindexKind,
         name: Option<Name>,
+        concurrently: bool,
     },
 }
 
@@ -341,6 +342,8 @@ pub struct ColumnDefinition {
     /// Source text of the expression.
     pub default: Option<String>,
     pub identity: Option<(IdentityKind, SequenceOptions)>,
+    /// GENERATED ALWAYS AS (...) STORED.
+    pub generated: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -395,12 +398,21 @@ pub struct CreateIndex {
     pub columns: Vec<IndexColumn>,
     /// WITH (name = value): names lower-case, values as text.
     pub options: Vec<(String, String)>,
+    /// WHERE.
+    pub predicate: Option<Expr>,
 }
 
 #[derive(Clone, Debug)]
 pub struct IndexColumn {
-    pub column: String,
+    pub subject: IndexSubject,
     pub opclass: Option<String>,
+}
+
+/// What an index is on.
+#[derive(Clone, Debug)]
+pub enum IndexSubject {
+    Column(String),
+    Expression(Box<Expr>),
 }
 
 #[derive(Clone, Debug)]
@@ -494,6 +506,15 @@ pub enum AlterAction {
         options: SequenceOptions,
     },
     DropIdentity {
+        column: String,
+        if_exists: bool,
+    },
+    /// GENERATED ALWAYS AS (...) STORED with another expression.
+    SetExpression {
+        column: String,
+        sql: String,
+    },
+    DropExpression {
         column: String,
         if_exists: bool,
     },

@@ -820,10 +820,13 @@ fn tables_with_columns(w: &mut Words) -> Parsed<Vec<Name>> {
 
 fn reindex(w: &mut Words) -> Parsed<Ast> {
     w.expect("REINDEX")?;
+    let mut concurrently = false;
     if *w.peek() == Token::LParen {
         w.parenthesised(|w| {
+            let is_concurrently = w.at("CONCURRENTLY");
             w.advance();
-            boolean_option(w, "option")
+            concurrently |= boolean_option(w, "option")? && is_concurrently;
+            Ok(())
         })?;
     }
     let kind = match w.word().as_deref() {
@@ -833,7 +836,7 @@ fn reindex(w: &mut Words) -> Parsed<Ast> {
         Some("DATABASE" | "SYSTEM") => ReindexKind::Database,
         _ => return w.unexpected("INDEX, TABLE, SCHEMA or DATABASE"),
     };
-    w.accept("CONCURRENTLY");
+    concurrently |= w.accept("CONCURRENTLY");
     let name = if w.at_end() { None } else { Some(w.name()?) };
-    Ok(Ast::Reindex { kind, name })
+    Ok(Ast::Reindex { kind, name, concurrently })
 }

@@ -38,19 +38,22 @@ pub struct Decoder {
     snapshot: Arc<Snapshot>,
     /// By position of the column; only the vector columns that were asked for.
     views: Vec<Option<View>>,
+    /// Columns that statements see; the position behind them is the slot.
+    visible: usize,
 }
 
 impl Decoder {
     /// For columns at these positions; the position after the last column is the slot itself.
     pub fn new(snapshot: Arc<Snapshot>, columns: &[usize]) -> Result<Decoder> {
         let layout = snapshot.layout();
-        let mut views = vec![None; layout.columns()];
+        let visible = snapshot.definition().columns.len();
+        let mut views = vec![None; visible];
         for &column in columns {
-            if column < layout.columns() && layout.is_slot_vector(column) {
+            if column < visible && layout.is_slot_vector(column) {
                 views[column] = Some(snapshot.vector_view(snapshot.definition().columns[column].number)?);
             }
         }
-        Ok(Decoder { snapshot, views })
+        Ok(Decoder { snapshot, views, visible })
     }
 
     /// One array per column, one cell per row.
@@ -62,7 +65,7 @@ impl Decoder {
 
     fn column(&self, rows: &[(u32, Slice)], readers: &[RowReader], column: usize) -> Result<ArrayRef> {
         let layout = self.snapshot.layout();
-        if column == layout.columns() {
+        if column == self.visible {
             return Ok(Arc::new(UInt32Array::from_iter_values(rows.iter().map(|(slot, _)| *slot))));
         }
         if layout.is_slot_vector(column) {

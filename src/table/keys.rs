@@ -40,16 +40,30 @@ pub struct UniqueKey {
     pub index: catalog::Oid,
     /// Positions in the row, from 0.
     pub columns: Vec<usize>,
+    /// Position of the hidden column that is true in the rows which have a key, for a partial index.
+    pub guard: Option<usize>,
 }
 
 impl UniqueKey {
     pub fn of(index: &catalog::Index, table: &catalog::Table) -> UniqueKey {
-        let position = |number: &u16| table.position(*number).expect("an index names columns of its table");
-        UniqueKey { index: index.oid, columns: index.columns.iter().map(position).collect() }
+        let position = |number: u16| table.position(number).expect("an index names columns of its table");
+        UniqueKey {
+            index: index.oid,
+            columns: index.columns.iter().copied().map(position).collect(),
+            guard: index.guard().map(position),
+        }
     }
 
-    /// The key of a row; `None` when a column is NULL, for NULLs are never equal.
+    /// For values that are given in the order of the index's columns, and nothing else.
+    pub fn of_values(index: catalog::Oid, columns: usize) -> UniqueKey {
+        UniqueKey { index, columns: (0..columns).collect(), guard: None }
+    }
+
+    /// The key of a row; `None` when a column is NULL, for NULLs are never equal, and for rows outside of the index.
     pub fn key<'v>(&self, value: impl Fn(usize) -> &'v Value) -> Option<Vec<u8>> {
+        if self.guard.is_some_and(|guard| *value(guard) != Value::Bool(true)) {
+            return None;
+        }
         let mut key = Vec::with_capacity(5 + 9 * self.columns.len());
         self.put_prefix(&mut key);
         for &column in &self.columns {

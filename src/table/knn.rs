@@ -39,7 +39,7 @@ use crate::storage::Slice;
 use crate::table::bindings::{Bindings, Execution};
 use crate::table::columns::Decoder;
 use crate::table::explained::Explained;
-use crate::table::predicate::{Clause, Filter, count_of, evaluate};
+use crate::table::predicate::{Clause, Filter, count_of, evaluate, unqualified};
 use crate::table::provider::TableSourceProvider;
 use crate::table::scan::{HEAVY_ROWS, batch, leaf_properties, passing};
 use crate::table::{Snapshot, VectorIndexView};
@@ -60,8 +60,10 @@ const TESTED_HITS_MAX: usize = 2_000;
 /// What is searched for.
 #[derive(Clone, Debug)]
 pub struct Question {
-    /// Position of the vector column in the table.
+    /// Position of the vector column in the table's stored rows.
     pub column: usize,
+    /// The column, or the expression whose values a hidden column holds.
+    pub subject: Expr,
     pub metric: Metric,
     /// The SQL function that computes it, to be recognised in predicates.
     pub function: &'static str,
@@ -109,7 +111,12 @@ impl KnnProvider {
 
     /// The number of the column that is searched.
     pub fn column_number(&self) -> u16 {
-        self.table.definition().columns[self.question.column].number
+        self.table.definition().stored_column(self.question.column).map_or(0, |column| column.number)
+    }
+
+    /// Whether the column is one that statements do not see.
+    fn is_hidden(&self) -> bool {
+        self.question.column >= self.table.definition().columns.len()
     }
 }
 
@@ -136,7 +143,7 @@ impl TableProvider for KnnProvider {
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let columns = projection.cloned().unwrap_or_else(|| (0..self.schema.fields().len()).collect());
         let constant = |expr: &Expr| session.create_physical_expr(expr.clone(), &DFSchema::empty());
-        let is_bound = |filter: &Expr| bounds_distance(filter, &self.question, &self.table);
+        let is_bound = |filter: &Expr| bounds_distance(filter, &self.question);
         let (bounds, filters): (Vec<Expr>, Vec<Expr>) = filters.iter().cloned().partition(is_bound);
         Ok(Arc::new(KnnScanExec {
             properties: leaf_properties(Arc::new(self.schema.project(&columns)?)),
@@ -154,7 +161,7 @@ impl TableProvider for KnnProvider {
 }
 
 /// Whether a predicate says that the distance in question is below something.
-fn bounds_distance(filter: &Expr, question: &Question, table: &TableSourceProvider) -> bool {
+fn bounds_distance(filter: &Expr, question: &Question) -> bool {
     let Expr::BinaryExpr(BinaryExpr { left, op, right }) = filter else { return false };
     let (distance, bound) = match op {
         Operator::Lt | Operator::LtEq => (left, right),
@@ -162,12 +169,12 @@ fn bounds_distance(filter: &Expr, question: &Question, table: &TableSourceProvid
         _ => return false,
     };
     let Expr::ScalarFunction(call) = distance.as_ref() else { return false };
-    let column = &table.definition().columns[question.column].name;
-    let is_column = |expr: &Expr| matches!(expr, Expr::Column(found) if found.name == *column);
+    let subject = unqualified(question.subject.clone());
+    let is_subject = |expr: &Expr| unqualified(expr.clone()) == subject;
     bound.column_refs().is_empty()
         && call.func.name() == question.function
         && call.args.len() == 2
-        && call.args.iter().any(is_column)
+        && call.args.iter().any(is_subject)
         && call.args.contains(&question.query)
 }
 
@@ -235,7 +242,7 @@ impl KnnScanExec {
         let index = report.index.as_deref().filter(|_| *strategy != Strategy::Exact);
         let quality = if *exact { "exact" } else { "approximate" };
         let question = &self.provider.question;
-        let column = &self.provider.table.definition().columns[question.column].name;
+        let column = self.provider.table.definition().title(question.column);
         let mut node = self.heading(index);
         node.heading +=
             &format!("  (strategy: {}, {quality}, candidates: {})", strategy.name(), report.candidates);
@@ -259,7 +266,7 @@ impl KnnScanExec {
         let execution = self.bindings.execution().ok()?;
         let search = Search::new(self, &execution).ok()?;
         let rows = search.superset().ok()?;
-        let index = search.usable_index();
+        let index = search.usable_index(&rows);
         let nodes = index.as_ref().map(|index| index.graph.nodes()).unwrap_or_default();
         let outside = rows.rows().to_bitmap().as_ref() - nodes.as_ref();
         let situation = Situation {
@@ -273,7 +280,8 @@ impl KnnScanExec {
             distances_max: execution.settings.max_scan_tuples as u64,
         };
         let costs = costs(&situation);
-        let asked = search.asked_strategy(index.as_ref()).filter(|strategy| costs.get(*strategy).is_finite());
+        let asked =
+            search.asked_strategy(index.as_ref(), &rows).filter(|strategy| costs.get(*strategy).is_finite());
         let strategy = asked.unwrap_or_else(|| costs.choice());
         let exact = strategy == Strategy::Exact;
         let found =
@@ -290,7 +298,7 @@ impl KnnScanExec {
         let Ok(snapshot) = execution.snapshot(self.provider.table.definition().oid) else { return false };
         let number = self.provider.column_number();
         let indexed =
-            execution.settings.enable_indexscan && snapshot.vector_index(number, question.metric).is_some();
+            execution.settings.enable_indexscan && snapshot.has_vector_index(number, question.metric);
         snapshot.live().len() > HEAVY_ROWS && (!indexed || !self.filter.is_answerable())
     }
 }
@@ -401,7 +409,11 @@ impl<'a> Search<'a> {
     fn new(scan: &'a KnnScanExec, execution: &'a Execution) -> crate::error::Result<Search<'a>> {
         let table = scan.provider.table.definition();
         let snapshot = Arc::clone(execution.snapshot(table.oid)?);
-        let view = snapshot.vector_view(scan.provider.column_number())?;
+        let number = scan.provider.column_number();
+        let view = match scan.provider.is_hidden() {
+            true => snapshot.hidden_view(number)?,
+            false => snapshot.vector_view(number)?,
+        };
         let query = query_vector(&evaluate(&scan.query)?, view.element())?;
         if let Some(query) = &query {
             check_dimensions(&view, query.vector())?;
@@ -536,7 +548,7 @@ impl<'a> Search<'a> {
         k: usize,
         exactly: bool,
     ) -> crate::error::Result<(Found, Option<String>)> {
-        let index = self.usable_index();
+        let index = self.usable_index(rows);
         let tail = index.as_ref().map(|index| Arc::clone(&index.tail)).unwrap_or_default();
         let found = search(&Request {
             vectors: &self.view,
@@ -546,33 +558,34 @@ impl<'a> Search<'a> {
             tail: &tail,
             k: k.min(rows.rows().len() as usize),
             ef: self.execution.settings.ef_search,
-            strategy: if exactly { Some(Strategy::Exact) } else { self.asked_strategy(index.as_ref()) },
+            strategy: if exactly { Some(Strategy::Exact) } else { self.asked_strategy(index.as_ref(), rows) },
             distances_max: self.execution.settings.max_scan_tuples as u64,
             cancel: &self.execution.cancel,
         })?;
         Ok((found, index.map(|index| index.index.name.clone())))
     }
 
-    fn usable_index(&self) -> Option<VectorIndexView> {
+    /// The index to search `rows` with.
+    fn usable_index(&self, rows: &RowSet) -> Option<VectorIndexView> {
         if !self.execution.settings.enable_indexscan {
             return None;
         }
         let question = &self.scan.provider.question;
-        self.snapshot.vector_index(self.scan.provider.column_number(), question.metric)
+        self.snapshot.vector_index(self.scan.provider.column_number(), question.metric, &rows.base)
     }
 
     /// With `hither.require_exact` everything is compared. Without `enable_seqscan` the graph is walked even where
     /// comparing everything is cheaper.
-    fn asked_strategy(&self, index: Option<&VectorIndexView>) -> Option<Strategy> {
+    fn asked_strategy(&self, index: Option<&VectorIndexView>, rows: &RowSet) -> Option<Strategy> {
         if self.execution.settings.require_exact {
             return Some(Strategy::Exact);
         }
-        index?;
-        match (self.execution.settings.enable_seqscan, self.scan.filter.is_empty()) {
-            (true, _) => None,
-            (false, true) => Some(Strategy::Graph),
-            (false, false) => Some(Strategy::FilteredGraph),
+        if self.execution.settings.enable_seqscan {
+            return None;
         }
+        // A filter may leave all that a partial index has.
+        let all = rows.rows().len() >= index?.graph.len();
+        Some(if all || self.scan.filter.is_empty() { Strategy::Graph } else { Strategy::FilteredGraph })
     }
 
     /// Hits as rows, in the order of the distances SQL shows.

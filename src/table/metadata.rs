@@ -10,36 +10,52 @@ use crate::index::bitmap::{ColumnIndex, Predicate};
 use crate::table::rows::{Layout, RowReader};
 use crate::types::Value;
 
-/// One index per column, in order of the table's columns; columns without one are `None`.
+/// One entry per column, in order of their numbers.
 #[derive(Clone, Default)]
 pub struct Metadata {
-    columns: Vec<(u16, Option<Arc<ColumnIndex>>)>,
+    columns: Vec<Entry>,
+}
+
+#[derive(Clone)]
+struct Entry {
+    number: u16,
+    /// In the row, from 0.
+    position: usize,
+    /// None where the column has no index.
+    index: Option<Arc<ColumnIndex>>,
 }
 
 /// Cells of row versions, decoded before the indexes are touched.
 pub struct Cells {
-    /// Positions of the columns that have an index.
-    positions: Vec<usize>,
+    /// Entries that have an index, and the positions of their columns in the row.
+    indexed: Vec<(usize, usize)>,
     slots: Vec<u32>,
-    /// Per slot, a value per position.
+    /// Per slot, a value per entry.
     values: Vec<Value>,
 }
 
 impl Metadata {
     pub fn new(definition: &catalog::Table) -> Metadata {
-        let columns = definition.columns.iter().map(|c| (c.number, new_index(c).map(Arc::new)));
-        Metadata { columns: columns.collect() }
+        let entry = |(position, column): (usize, &catalog::Column)| Entry {
+            number: column.number,
+            position,
+            index: new_index(column).map(Arc::new),
+        };
+        let mut columns: Vec<Entry> = definition.stored_columns().enumerate().map(entry).collect();
+        columns.sort_unstable_by_key(|entry| entry.number);
+        Metadata { columns }
     }
 
-    /// Takes on another definition of the table: new columns at the end, for which every live row has the column's
-    /// `missing` value, dropped columns, and indexes switched off or on. Switched on, an index of an old column stays absent until the
+    /// Takes on another definition of the table: new columns, for which every live row has the column's `missing` value
+    /// until it is written anew, dropped columns, and indexes switched off or on. Switched on, an index of an old column stays absent until the
     /// table is opened anew: its values are in the rows.
     pub fn redefine(&mut self, definition: &catalog::Table, live: &RoaringBitmap) -> Result<()> {
-        let mut known = std::mem::take(&mut self.columns).into_iter().peekable();
-        for (position, column) in definition.columns.iter().enumerate() {
-            while known.next_if(|(number, _)| *number < column.number).is_some() {}
-            if let Some((number, index)) = known.next_if(|(number, _)| *number == column.number) {
-                self.columns.push((number, index.filter(|_| column.metadata_index)));
+        let known = std::mem::take(self);
+        for (position, column) in definition.stored_columns().enumerate() {
+            let number = column.number;
+            if let Some(entry) = known.entry(number) {
+                let index = entry.index.clone().filter(|_| column.metadata_index);
+                self.columns.push(Entry { number, position, index });
                 continue;
             }
             let mut index = new_index(column);
@@ -47,16 +63,17 @@ impl Metadata {
                 let missing = missing_value(definition, position)?;
                 live.iter().for_each(|slot| index.set(slot, &missing));
             }
-            self.columns.push((column.number, index.map(Arc::new)));
+            self.columns.push(Entry { number, position, index: index.map(Arc::new) });
         }
+        self.columns.sort_unstable_by_key(|entry| entry.number);
         Ok(())
     }
 
     /// An empty collection of what these indexes want.
     pub fn cells(&self) -> Cells {
-        let indexed = self.columns.iter().enumerate().filter(|(_, (_, index))| index.is_some());
+        let indexed = self.columns.iter().enumerate().filter(|(_, entry)| entry.index.is_some());
         Cells {
-            positions: indexed.map(|(position, _)| position).collect(),
+            indexed: indexed.map(|(place, entry)| (place, entry.position)).collect(),
             slots: Vec::new(),
             values: Vec::new(),
         }
@@ -64,9 +81,9 @@ impl Metadata {
 
     /// Takes in new versions and deaths.
     pub fn change(&mut self, cells: &Cells, died: &RoaringBitmap) {
-        let width = cells.positions.len();
-        for (number, &position) in cells.positions.iter().enumerate() {
-            let Some(index) = &mut self.columns[position].1 else { continue };
+        let width = cells.indexed.len();
+        for (number, &(place, _)) in cells.indexed.iter().enumerate() {
+            let Some(index) = &mut self.columns[place].index else { continue };
             let index = Arc::make_mut(index);
             let values = cells.values.iter().skip(number).step_by(width);
             for (&slot, value) in cells.slots.iter().zip(values) {
@@ -83,8 +100,17 @@ impl Metadata {
     }
 
     fn index(&self, column: u16) -> Option<&ColumnIndex> {
-        let place = self.columns.binary_search_by_key(&column, |(number, _)| *number).ok()?;
-        self.columns[place].1.as_deref()
+        self.entry(column)?.index.as_deref()
+    }
+
+    fn entry(&self, column: u16) -> Option<&Entry> {
+        let place = self.columns.binary_search_by_key(&column, |entry| entry.number).ok()?;
+        Some(&self.columns[place])
+    }
+
+    /// The slots in which a boolean column (by number) is true; none when it has no index.
+    pub fn true_in(&self, column: u16) -> RoaringBitmap {
+        self.select(column, &Predicate::Eq(Value::Bool(true))).unwrap_or_default()
     }
 
     /// How many slots [`Metadata::select`] finds.
@@ -99,7 +125,7 @@ impl Metadata {
 
     /// Bytes of memory, about.
     pub fn bytes(&self) -> u64 {
-        self.columns.iter().filter_map(|(_, index)| index.as_ref()).map(|index| index.bytes()).sum()
+        self.columns.iter().filter_map(|entry| entry.index.as_ref()).map(|index| index.bytes()).sum()
     }
 }
 
@@ -117,12 +143,12 @@ fn missing_value(definition: &catalog::Table, position: usize) -> Result<Value> 
 impl Cells {
     /// Whether no column has an index.
     pub fn is_empty(&self) -> bool {
-        self.positions.is_empty()
+        self.indexed.is_empty()
     }
 
     pub fn add(&mut self, slot: u32, row: &RowReader) -> Result<()> {
         self.slots.push(slot);
-        for &position in &self.positions {
+        for &(_, position) in &self.indexed {
             self.values.push(row.value(position)?);
         }
         Ok(())

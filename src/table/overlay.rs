@@ -75,6 +75,8 @@ impl Overlay {
                 self.put_row(*slot, None);
                 keys.iter().for_each(|key| self.remove_key(key, *slot));
             }
+            // Of vectors alone.
+            Change::Fill { .. } => {}
         }
     }
 

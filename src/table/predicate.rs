@@ -124,8 +124,18 @@ impl Filter {
         let schema = Arc::new(table.project(&columns)?);
         let described = DFSchema::try_from(schema.as_ref().clone())?;
         let physical = session.create_physical_expr(whole.clone(), &described)?;
-        let formulas = split_conjunction(&whole).into_iter().map(|part| Formula::of(part, provider, session));
-        let formula = Formula::And(formulas.collect::<Result<_>>()?);
+        let parts = split_conjunction(&whole);
+        let implied: Vec<(usize, &[Expr])> =
+            provider.conditions().filter(|(_, condition)| implies(&parts, condition)).collect();
+        // What a partial index says by itself need not be asked again.
+        let said = |part: &Expr| implied.iter().any(|(_, condition)| condition.contains(part));
+        let formulas = parts.iter().filter(|part| !said(part));
+        let formulas = formulas.map(|part| Formula::of(part, provider, session));
+        let mut formulas = formulas.collect::<Result<Vec<_>>>()?;
+        for (column, _) in implied {
+            formulas.push(Formula::is_true(column, session)?);
+        }
+        let formula = Formula::And(formulas);
         Ok(Filter {
             physical: Some(physical),
             columns,
@@ -183,7 +193,7 @@ impl Filter {
         if slots.len() > snapshot.live().len() / 4 {
             return Ok(Access::All);
         }
-        let names = used.into_iter().map(|column| snapshot.definition().columns[column].name.clone());
+        let names = used.into_iter().map(|column| snapshot.definition().title(column).to_owned());
         Ok(Access::Slots { slots, indexes: names.collect() })
     }
 
@@ -215,7 +225,7 @@ impl Filter {
     /// Whether a unique key finds the row, if there is one.
     pub fn is_by_key(&self, catalog: &Catalog, table: &catalog::Table) -> bool {
         let Formula::And(parts) = &self.formula else { return false };
-        let mut unique = catalog.indexes_of(table.oid).filter(|index| index.unique);
+        let mut unique = catalog.indexes_of(table.oid).filter(|index| finds_rows(index));
         unique.any(|index| key_of(&UniqueKey::of(index, table), parts).is_some())
     }
 
@@ -226,12 +236,14 @@ impl Filter {
     ) -> crate::error::Result<Option<(String, Option<u32>)>> {
         let Formula::And(parts) = &self.formula else { return Ok(None) };
         let table = snapshot.definition();
-        for index in catalog.indexes_of(table.oid).filter(|index| index.unique) {
+        for index in catalog.indexes_of(table.oid).filter(|index| finds_rows(index)) {
             let unique = UniqueKey::of(index, table);
             let Some(values) = key_of(&unique, parts) else { continue };
             let mut key = Vec::with_capacity(values.len());
             for (&column, constant) in unique.columns.iter().zip(values) {
-                key.push(constant_value(constant, &table.columns[column])?);
+                let column = table.stored_column(column);
+                let column = column.ok_or_else(|| Error::internal("a key of no column"))?;
+                key.push(constant_value(constant, column)?);
             }
             let slot =
                 if key.contains(&Value::Null) { None } else { snapshot.lookup_key(index.oid, &key)? };
@@ -239,6 +251,11 @@ impl Filter {
         }
         Ok(None)
     }
+}
+
+/// Whether the index has a key for each row without NULLs.
+fn finds_rows(index: &catalog::Index) -> bool {
+    index.unique && index.predicate.is_none()
 }
 
 /// The constants that a conjunction sets all columns of the key equal to.
@@ -319,9 +336,7 @@ impl Formula {
             },
             // A bare boolean column, and its negation.
             Expr::Column(_) => match column_of(expr, provider) {
-                Some(column) => {
-                    test(column, Test::Eq(constant(&Expr::Literal(ScalarValue::from(true), None))?))
-                }
+                Some(column) => Formula::is_true(column, session),
                 None => Ok(Formula::Opaque),
             },
             Expr::Not(inner) => match column_of(inner, provider) {
@@ -332,6 +347,12 @@ impl Formula {
             },
             _ => Ok(Formula::Opaque),
         }
+    }
+
+    fn is_true(column: usize, session: &dyn Session) -> Result<Formula> {
+        let constant = Expr::Literal(ScalarValue::from(true), None);
+        let constant = session.create_physical_expr(constant, &DFSchema::empty())?;
+        Ok(Formula::Test { column, test: Test::Eq(constant) })
     }
 
     fn is_answerable(&self) -> bool {
@@ -395,7 +416,8 @@ impl Formula {
                 Ok(Some(any))
             }
             Formula::Test { column, test } => {
-                let definition = &snapshot.definition().columns[*column];
+                let definition = snapshot.definition().stored_column(*column);
+                let definition = definition.ok_or_else(|| Error::internal("a test of no column"))?;
                 let slots = test.answer(snapshot, definition)?;
                 if slots.is_some() {
                     used.push(*column);
@@ -466,13 +488,21 @@ fn prefix_of(pattern: &str) -> Option<String> {
 /// expression does.
 fn column_beside(subject: &Expr, value: &Expr, provider: &TableSourceProvider) -> Option<usize> {
     let column = column_of(subject, provider)?;
-    let ty = &provider.definition().columns.get(column)?.ty;
+    let ty = &provider.definition().stored_column(column)?.ty;
     let found = constant_type(value)?;
     (found == data_type(ty)).then_some(column)
 }
 
+/// The column that holds the value of the expression: the one it names, or one that an index on it has.
 fn column_of(expr: &Expr, provider: &TableSourceProvider) -> Option<usize> {
-    let Expr::Column(column) = expr else { return None };
+    let Expr::Column(column) = expr else {
+        let hidden = &provider.definition().hidden;
+        let of_all_rows = |position: &usize| {
+            let hidden = hidden.get(position - provider.definition().columns.len());
+            hidden.is_some_and(|c| c.generated.as_ref().is_some_and(|generated| generated.guard.is_none()))
+        };
+        return provider.columns_holding(expr).find(of_all_rows);
+    };
     let position = provider.schema().index_of(&column.name).ok()?;
     (position < provider.definition().columns.len()).then_some(position)
 }
@@ -500,6 +530,76 @@ pub fn evaluate(expr: &Arc<dyn PhysicalExpr>) -> crate::error::Result<ScalarValu
     }
 }
 
+/// Whether the conjuncts of a predicate make sure that all of a condition's hold.
+pub fn implies(predicate: &[&Expr], condition: &[Expr]) -> bool {
+    condition.iter().all(|wanted| predicate.iter().any(|given| implies_one(given, wanted)))
+}
+
+/// The same test, or one of the same column that lets fewer values through.
+fn implies_one(given: &Expr, wanted: &Expr) -> bool {
+    if given == wanted {
+        return true;
+    }
+    match (Comparison::of(given), wanted) {
+        // A comparison is true of no NULL.
+        (Some(given), Expr::IsNotNull(subject)) => given.subject == subject.as_ref(),
+        (Some(given), wanted) => Comparison::of(wanted).is_some_and(|wanted| given.implies(&wanted)),
+        (None, _) => false,
+    }
+}
+
+/// An expression beside a constant.
+struct Comparison<'a> {
+    subject: &'a Expr,
+    op: Operator,
+    value: &'a ScalarValue,
+}
+
+impl<'a> Comparison<'a> {
+    fn of(expr: &'a Expr) -> Option<Comparison<'a>> {
+        let Expr::BinaryExpr(BinaryExpr { left, op, right }) = expr else { return None };
+        let (subject, op, value) = match (left.as_ref(), right.as_ref()) {
+            (subject, Expr::Literal(value, _)) => (subject, *op, value),
+            (Expr::Literal(value, _), subject) => (subject, op.swap()?, value),
+            _ => return None,
+        };
+        let known = matches!(
+            op,
+            Operator::Eq | Operator::NotEq | Operator::Lt | Operator::LtEq | Operator::Gt | Operator::GtEq
+        );
+        (known && !value.is_null()).then_some(Comparison { subject, op, value })
+    }
+
+    /// Whether every value of the subject that passes this comparison passes `other`.
+    fn implies(&self, other: &Comparison) -> bool {
+        use std::cmp::Ordering::{Equal, Greater, Less};
+        if self.subject != other.subject || self.value.data_type() != other.value.data_type() {
+            return false;
+        }
+        let Some(order) = self.value.partial_cmp(other.value) else { return false };
+        match (self.op, other.op) {
+            (Operator::Eq, Operator::Eq) => order == Equal,
+            (Operator::Eq, Operator::NotEq) => order != Equal,
+            (Operator::Eq | Operator::Lt, Operator::Lt) => {
+                order == Less || self.op == Operator::Lt && order == Equal
+            }
+            (Operator::Eq | Operator::Lt | Operator::LtEq, Operator::LtEq) => order != Greater,
+            (Operator::LtEq, Operator::Lt) => order == Less,
+            (Operator::Eq | Operator::Gt, Operator::Gt) => {
+                order == Greater || self.op == Operator::Gt && order == Equal
+            }
+            (Operator::Eq | Operator::Gt | Operator::GtEq, Operator::GtEq) => order != Less,
+            (Operator::GtEq, Operator::Gt) => order == Greater,
+            (Operator::Lt, Operator::NotEq) => order != Greater,
+            (Operator::Gt, Operator::NotEq) => order != Less,
+            (Operator::LtEq, Operator::NotEq) => order == Less,
+            (Operator::GtEq, Operator::NotEq) => order == Greater,
+            (Operator::NotEq, Operator::NotEq) => order == Equal,
+            _ => false,
+        }
+    }
+}
+
 /// Which count is read, for its error.
 #[derive(Clone, Copy, Debug)]
 pub enum Clause {
@@ -524,6 +624,6 @@ pub fn count_of(expr: Option<&Arc<dyn PhysicalExpr>>, clause: Clause) -> crate::
 }
 
 /// Scans know their columns by bare name.
-fn unqualified(expr: Expr) -> Expr {
+pub fn unqualified(expr: Expr) -> Expr {
     datafusion::logical_expr::expr_rewriter::unnormalize_col(expr)
 }

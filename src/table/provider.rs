@@ -24,12 +24,25 @@ use crate::types::arrow::field;
 /// The hidden column that names a row to UPDATE and DELETE.
 pub const SLOT_COLUMN: &str = "__slot";
 
+/// What a hidden column holds, as the planner meets it in queries: optimised, columns by their bare names.
+#[derive(Clone, Debug)]
+pub enum Shape {
+    /// The value of an expression.
+    Value(Expr),
+    /// Whether all of these hold: WHERE of a partial index.
+    Condition(Vec<Expr>),
+}
+
+/// The shapes of a table's hidden columns, by number.
+pub type Shapes = Arc<[(u16, Shape)]>;
+
 /// A table as the planner sees it.
 #[derive(Clone)]
 pub struct TableSourceProvider {
     catalog: Arc<Catalog>,
     definition: Arc<catalog::Table>,
     schema: SchemaRef,
+    shapes: Shapes,
     bindings: Option<Arc<Bindings>>,
 }
 
@@ -46,7 +59,32 @@ impl TableSourceProvider {
         if expose_slots {
             fields.push(field(SLOT_COLUMN, &Type::Oid, false));
         }
-        TableSourceProvider { catalog, definition, schema: Arc::new(Schema::new(fields)), bindings: None }
+        let schema = Arc::new(Schema::new(fields));
+        TableSourceProvider { catalog, definition, schema, shapes: Arc::from([]), bindings: None }
+    }
+
+    /// With what its hidden columns hold, so that queries can use them.
+    pub fn with_shapes(self, shapes: Shapes) -> TableSourceProvider {
+        TableSourceProvider { shapes, ..self }
+    }
+
+    pub fn shapes(&self) -> &Shapes {
+        &self.shapes
+    }
+
+    /// Positions in stored rows of the hidden columns that hold the value of this expression.
+    pub fn columns_holding<'s>(&'s self, expr: &'s Expr) -> impl Iterator<Item = usize> + 's {
+        let holds = move |shape: &Shape| matches!(shape, Shape::Value(value) if value == expr);
+        let found = self.shapes.iter().filter(move |(_, shape)| holds(shape));
+        found.filter_map(|(number, _)| self.definition.position(*number))
+    }
+
+    /// The position of a condition's column, and the condition.
+    pub fn conditions(&self) -> impl Iterator<Item = (usize, &[Expr])> {
+        self.shapes.iter().filter_map(|(number, shape)| match shape {
+            Shape::Condition(conjuncts) => Some((self.definition.position(*number)?, conjuncts.as_slice())),
+            Shape::Value(_) => None,
+        })
     }
 
     pub fn definition(&self) -> &Arc<catalog::Table> {

@@ -24,8 +24,10 @@ const ROW_BYTES_MAX: usize = (1 << 30) - (1 << 16);
 pub struct Layout {
     /// All places, those of dropped columns too.
     places: Vec<Place>,
-    /// The place of each column, ascending.
+    /// The place of each column.
     columns: Vec<usize>,
+    /// The column at each place; none where it was dropped.
+    values: Vec<Option<usize>>,
 }
 
 #[derive(Clone, Debug)]
@@ -65,8 +67,9 @@ pub struct RowReader<'a> {
 
 impl Layout {
     pub fn new(types: &[Type]) -> Layout {
-        let columns = (0..types.len()).collect();
-        Layout { places: places(types.iter()), columns }
+        let places = places(types.iter());
+        let values = (0..types.len()).map(Some).collect();
+        Layout { places, columns: (0..types.len()).collect(), values }
     }
 
     /// With what later columns read as in earlier rows.
@@ -75,12 +78,16 @@ impl Layout {
         let mut places = places(physical.iter().map(|(ty, _)| *ty));
         let mut columns = Vec::with_capacity(table.columns.len());
         for (place, (_, position)) in physical.iter().enumerate() {
-            if let Some(column) = position.and_then(|position| table.columns.get(position)) {
+            if let Some(column) = position.and_then(|position| table.stored_column(position)) {
                 places[place].missing.clone_from(&column.missing);
-                columns.push(place);
+                columns.push((*position, place));
             }
         }
-        Layout { places, columns }
+        // Hidden columns come after all others, whatever their numbers.
+        columns.sort_unstable();
+        let columns = columns.into_iter().map(|(_, place)| place).collect();
+        let values = physical.iter().map(|(_, position)| *position).collect();
+        Layout { places, columns, values }
     }
 
     pub fn columns(&self) -> usize {
@@ -109,9 +116,8 @@ impl Layout {
         let fixed = out.len();
         out.resize(fixed + self.places.last().map_or(0, |place| place.fixed_end), 0);
         let var = out.len();
-        let mut given = self.columns.iter().zip(values).peekable();
         for (index, place) in self.places.iter().enumerate() {
-            let value = given.next_if(|(place, _)| **place == index).map_or(&Value::Null, |(_, value)| value);
+            let value = self.values[index].map_or(&Value::Null, |column| &values[column]);
             let at = fixed + place.offset;
             if *value == Value::Null {
                 out[nulls + index / 8] |= 1 << (index % 8);

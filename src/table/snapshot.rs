@@ -23,7 +23,7 @@ use crate::storage::{self, Slice};
 use crate::table::keys;
 use crate::table::overlay::{self, Overlay};
 use crate::table::rows::Layout;
-use crate::table::state::{State, Table, VectorColumn};
+use crate::table::state::{State, Table, VectorColumn, VectorIndex};
 use crate::types::Value;
 use crate::vectors::View;
 
@@ -226,7 +226,7 @@ impl Snapshot {
 
     /// The row with this key in a unique index, if it is visible. No column of a key is NULL.
     pub fn lookup_key(&self, index: catalog::Oid, key: &[Value]) -> Result<Option<u32>> {
-        let unique = keys::UniqueKey { index, columns: (0..key.len()).collect() };
+        let unique = keys::UniqueKey::of_values(index, key.len());
         let Some(key) = unique.key(|column| &key[column]) else { return Ok(None) };
         if let Some(overlay) = &self.0.overlay
             && let Some(slot) = overlay.key(&key)?
@@ -249,18 +249,51 @@ impl Snapshot {
         })
     }
 
-    /// A vector index of the column (by number) for the metric.
-    pub fn vector_index(&self, column: u16, metric: Metric) -> Option<VectorIndexView> {
-        let metric = metric.into();
-        let fits = |options: catalog::HnswOptions| options.metric == metric;
-        let mut indexes = self.0.state.vector_indexes.iter();
-        let found =
-            indexes.rfind(|i| i.definition.columns == [column] && i.definition.hnsw.is_some_and(fits))?;
+    /// [`Snapshot::vector_view`] of a hidden column, whose cells are what an expression made of the rows. A snapshot from
+    /// before the column may see other versions of them: 40001.
+    pub fn hidden_view(&self, column: u16) -> Result<View> {
+        let view = self.vector_view(column)?;
+        let added = self.0.state.vectors.iter().find(|known| known.number == column);
+        // Where nothing has changed since, there are no other versions.
+        if !self.0.dirty.is_empty() && added.is_some_and(|added| added.since > self.0.seq) {
+            let message = "could not serialize access due to concurrent update";
+            return Err(Error::new(SqlState::SERIALIZATION_FAILURE, message)
+                .detail("An index on an expression is newer than the transaction's snapshot."));
+        }
+        Ok(view)
+    }
+
+    /// The vector index of the column (by number) for the metric that is of the fewest rows and holds all of `rows`,
+    /// dirty ones excepted.
+    pub fn vector_index(&self, column: u16, metric: Metric, rows: &RoaringBitmap) -> Option<VectorIndexView> {
+        let candidates = self.vector_indexes(column, metric).filter_map(|index| {
+            let members = self.0.state.members(index);
+            let covered = match (index.definition.guard(), self.0.dirty.is_empty()) {
+                (None, _) => true,
+                (Some(_), true) => rows.is_subset(&members),
+                (Some(_), false) => (rows - &*self.0.dirty).is_subset(&members),
+            };
+            covered.then(|| (members.len(), index))
+        });
+        let (_, found) = candidates.min_by_key(|(members, _)| *members)?;
         Some(VectorIndexView {
             index: found.definition.clone(),
             graph: found.graph.clone(),
             tail: found.tail.clone(),
         })
+    }
+
+    /// Whether an index of all rows is there for the column (by number) and the metric.
+    pub fn has_vector_index(&self, column: u16, metric: Metric) -> bool {
+        self.vector_indexes(column, metric).any(|index| index.definition.predicate.is_none())
+    }
+
+    /// Newest first.
+    fn vector_indexes(&self, column: u16, metric: Metric) -> impl Iterator<Item = &VectorIndex> {
+        let metric = metric.into();
+        let fits = move |options: catalog::HnswOptions| options.metric == metric;
+        let indexes = self.0.state.vector_indexes.iter().rev();
+        indexes.filter(move |i| i.definition.columns == [column] && i.definition.hnsw.is_some_and(fits))
     }
 }
 

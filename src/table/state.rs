@@ -69,6 +69,8 @@ pub struct VectorColumn {
     pub position: usize,
     /// The column's number, which names the segments.
     pub number: u16,
+    /// The commit that added the column, while the server runs. Earlier snapshots may see other rows in its slots.
+    pub since: Seq,
     pub column: Arc<vectors::Column>,
 }
 
@@ -104,11 +106,11 @@ fn vector_columns(
     segments: impl Fn(u32, (Element, usize)) -> Result<vectors::Column>,
 ) -> Result<Vec<VectorColumn>> {
     let mut columns = Vec::new();
-    for (position, column) in definition.columns.iter().enumerate() {
+    for (position, column) in definition.stored_columns().enumerate() {
         if let Some(shape) = Element::of(&column.ty) {
             let number = column.number;
             let column = Arc::new(segments(u32::from(number), shape)?);
-            columns.push(VectorColumn { position, number, column });
+            columns.push(VectorColumn { position, number, since: Seq(0), column });
         }
     }
     Ok(columns)
@@ -286,10 +288,8 @@ impl Table {
         drop(state);
         self.change(false, |state| {
             state.metadata = metadata;
-            for index in &mut state.vector_indexes {
-                index.tail = Arc::new(&live - &*index.graph.nodes());
-            }
             state.live = Arc::new(live);
+            state.renew_tails();
         });
         Ok(())
     }
@@ -350,14 +350,20 @@ impl Table {
     }
 
     /// Takes on a new definition and its indexes: renames, new columns, indexes that came or went. `graphs` are those
-    /// of new vector indexes, built already.
+    /// of new vector indexes, built already; `seq` is the commit.
     pub fn redefine(
         &self,
         definition: Arc<catalog::Table>,
         indexes: &[Arc<catalog::Index>],
         graphs: &mut Vec<(Oid, Arc<Graph>)>,
         vectors: Arc<[VectorColumn]>,
+        seq: Seq,
     ) -> Result<()> {
+        let known = self.state().vectors.clone();
+        let is_known = |number: u16| known.iter().any(|known| known.number == number);
+        let since = |column: &VectorColumn| if is_known(column.number) { column.since } else { seq };
+        let vectors = vectors.iter().map(|column| VectorColumn { since: since(column), ..column.clone() });
+        let vectors: Arc<[VectorColumn]> = vectors.collect();
         let mut metadata = self.state().metadata.clone();
         metadata.redefine(&definition, &self.state().live)?;
         let unlinked = {
@@ -387,7 +393,7 @@ impl Table {
         known: &[VectorColumn],
     ) -> Result<Arc<[VectorColumn]>> {
         let mut all = Vec::new();
-        for (position, column) in definition.columns.iter().enumerate() {
+        for (position, column) in definition.stored_columns().enumerate() {
             let Some(shape) = Element::of(&column.ty) else { continue };
             let number = column.number;
             if let Some(known) = known.iter().find(|known| known.number == number) {
@@ -402,7 +408,7 @@ impl Table {
             for first in (0..end).step_by(NULLS.len()) {
                 column.write_run(first, &NULLS[..NULLS.len().min((end - first) as usize)])?;
             }
-            all.push(VectorColumn { position, number, column: Arc::new(column) });
+            all.push(VectorColumn { position, number, since: Seq(0), column: Arc::new(column) });
         }
         Ok(all.into())
     }
@@ -431,10 +437,10 @@ impl Table {
     /// Puts another graph in the place of an index's; `offered` are the slots it was built over.
     pub fn replace_graph(&self, index: Oid, graph: Arc<Graph>, offered: &RoaringBitmap) {
         self.change(true, |state| {
-            let live = state.live.clone();
+            let Some(members) = state.vector_index(index).map(|index| state.members(index)) else { return };
             if let Some(index) = state.vector_index_mut(index) {
                 index.graph = graph;
-                index.tail = Arc::new(&*live - offered);
+                index.tail = Arc::new(&*members - offered);
             }
         });
     }
@@ -572,8 +578,28 @@ impl State {
         *live -= &delta.died;
         for index in &mut self.vector_indexes {
             let tail = Arc::make_mut(&mut index.tail);
-            *tail |= &delta.born;
+            match index.definition.guard() {
+                None => *tail |= &delta.born,
+                Some(guard) => follow_guard(tail, &index.graph, &self.metadata.true_in(guard), delta),
+            }
             *tail -= &delta.died;
+        }
+    }
+
+    /// The rows an index is of: all that live, or those for which a partial one's WHERE is true.
+    pub fn members(&self, index: &VectorIndex) -> Arc<RoaringBitmap> {
+        match index.definition.guard() {
+            None => self.live.clone(),
+            Some(guard) => Arc::new(&*self.live & self.metadata.true_in(guard)),
+        }
+    }
+
+    /// Tails of what the graphs do not hold.
+    fn renew_tails(&mut self) {
+        let tails: Vec<RoaringBitmap> =
+            self.vector_indexes.iter().map(|index| &*self.members(index) - &*index.graph.nodes()).collect();
+        for (index, tail) in self.vector_indexes.iter_mut().zip(tails) {
+            index.tail = Arc::new(tail);
         }
     }
 
@@ -597,12 +623,16 @@ impl State {
                     if let Some(built) = graphs.iter().position(|(oid, _)| *oid == index.oid) {
                         new.graph = graphs.swap_remove(built).1;
                     }
-                    new.tail = Arc::new(&*self.live - &*new.graph.nodes());
+                    new.tail = Arc::new(&*self.members(&new) - &*new.graph.nodes());
                 }
             }
             all.push(new);
         }
         self.vector_indexes = all;
+    }
+
+    fn vector_index(&self, index: Oid) -> Option<&VectorIndex> {
+        self.vector_indexes.iter().find(|known| known.definition.oid == index)
     }
 
     fn vector_index_mut(&mut self, index: Oid) -> Option<&mut VectorIndex> {
@@ -614,9 +644,18 @@ impl State {
         self.vector_indexes.iter().any(|index| index.graph.contains(slot) || index.saved.contains(slot))
     }
 
-    pub fn vector_column(&self, position: usize) -> Option<&VectorColumn> {
-        self.vectors.iter().find(|column| column.position == position)
+    /// The segments an index is over. Positions change with the definition; the column's number does not.
+    pub fn vectors_of(&self, index: &VectorIndex) -> Option<&VectorColumn> {
+        self.vectors.iter().find(|column| index.definition.columns == [column.number])
     }
+}
+
+/// A partial index's tail after a commit: rows come into the index when they are born or changed, and leave it when they
+/// are changed. Nodes of rows that left stay in the graph, where no search that may use it meets them.
+fn follow_guard(tail: &mut RoaringBitmap, graph: &Graph, members: &RoaringBitmap, delta: &Delta) {
+    *tail |= &delta.born & members;
+    *tail -= &delta.changed;
+    tail.extend((&delta.changed & members).iter().filter(|slot| !graph.contains(*slot)));
 }
 
 impl VectorIndex {

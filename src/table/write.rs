@@ -209,6 +209,62 @@ impl Writer {
         self.bound_memory()
     }
 
+    /// Gives rows their values in columns (by position) which this transaction has added to the table: (slot, values in
+    /// order of `columns`). Cells in segments are written there, where nobody else reads yet; the rows themselves are
+    /// written anew only for other cells.
+    pub fn fill(&mut self, columns: &[usize], rows: &[(u32, Vec<Value>)]) -> Result<()> {
+        let place = |column: &VectorColumn| {
+            let known =
+                |logged: &Option<usize>| logged.is_some_and(|n| self.vectors[n].number == column.number);
+            self.logged_vectors.iter().position(known)
+        };
+        let mut vectors = Vec::new();
+        let mut cells = Vec::new();
+        for (number, position) in columns.iter().enumerate() {
+            match self.vectors.iter().find(|column| column.position == *position) {
+                Some(column) => {
+                    let place =
+                        place(column).ok_or_else(|| Error::internal("a vector column without a place"))?;
+                    vectors.push((number, place as u32, column.clone()));
+                }
+                None => cells.push((number, *position)),
+            }
+        }
+        let mut bytes = Vec::new();
+        for (slot, values) in rows {
+            for (number, place, column) in &vectors {
+                check_vector(column, &values[*number], false)?;
+                bytes.clear();
+                encode_vector(&values[*number], &mut bytes);
+                column.column.reserve(slot + 1)?;
+                // NULL is logged too: replay may meet another column's values, under a number that was rolled back.
+                let vector = (values[*number] != Value::Null).then_some(&bytes[..]);
+                column.column.write_run(*slot, &[vector])?;
+                Change::Fill { slot: *slot, place: *place, vector }.encode(&mut self.chunk);
+            }
+            if !cells.is_empty() {
+                self.fill_cells(*slot, &cells, values)?;
+            }
+        }
+        self.bound_memory()
+    }
+
+    fn fill_cells(&mut self, slot: u32, cells: &[(usize, usize)], values: &[Value]) -> Result<()> {
+        let row = self.current_values(slot)?;
+        let mut row =
+            row.ok_or_else(|| Error::internal(format!("slot {slot} is filled and holds no row")))?;
+        for (number, position) in cells {
+            row[*position] = values[*number].clone();
+        }
+        self.keep_vector_nulls(slot, &mut row)?;
+        let mut bytes = Vec::new();
+        self.layout.encode(&row, &mut bytes)?;
+        let change = Change::Update { slot, row: &bytes, keys_removed: vec![], keys_added: vec![] };
+        change.encode(&mut self.chunk);
+        Arc::make_mut(&mut self.overlay).apply(&change);
+        Ok(())
+    }
+
     /// Deletes rows, given with their keys.
     pub fn delete(&mut self, rows: &[(u32, Keys)]) -> Result<()> {
         let overlay = Arc::make_mut(&mut self.overlay);
@@ -225,19 +281,33 @@ impl Writer {
     pub fn replay(&mut self, changes: &[u8]) -> Result<()> {
         for change in Changes::new(changes) {
             let change = change?;
-            if let Change::Insert { slot, vectors, .. } = &change {
-                self.table.raise_slots(slot + 1);
-                self.taken.insert(*slot);
-                let known = self.logged_vectors.iter().map(|column| Some(&self.vectors[(*column)?]));
-                for (column, vector) in known.zip(vectors) {
-                    let Some(column) = column else { continue };
-                    column.column.reserve(slot + 1)?;
-                    column.column.write_run(*slot, &[*vector])?;
+            match &change {
+                Change::Insert { slot, vectors, .. } => {
+                    self.table.raise_slots(slot + 1);
+                    self.taken.insert(*slot);
+                    for (place, vector) in vectors.iter().enumerate() {
+                        self.replay_vector(place, *slot, *vector)?;
+                    }
                 }
+                Change::Fill { slot, place, vector } => {
+                    self.replay_vector(*place as usize, *slot, *vector)?
+                }
+                Change::Update { .. } | Change::Delete { .. } => {}
             }
             Arc::make_mut(&mut self.overlay).apply(&change);
         }
         self.bound_memory()
+    }
+
+    /// One of another shape is of a column that was rolled back, before the one that is there got its number.
+    fn replay_vector(&self, place: usize, slot: u32, vector: Option<&[u8]>) -> Result<()> {
+        let Some(Some(number)) = self.logged_vectors.get(place) else { return Ok(()) };
+        let column = &self.vectors[*number].column;
+        if vector.is_some_and(|vector| !column.takes(vector)) {
+            return Ok(());
+        }
+        column.reserve(slot + 1)?;
+        column.write_run(slot, &[vector])
     }
 
     /// Log bytes made since the last call.
@@ -267,25 +337,7 @@ impl Writer {
     fn check_vectors<'v>(&self, rows: impl Iterator<Item = &'v [Value]>) -> Result<()> {
         for values in rows {
             for (column, indexed) in self.vectors.iter().zip(&self.indexed) {
-                let expected = (column.column.element(), column.column.dimensions());
-                let (element, dimensions) = match &values[column.position] {
-                    Value::Null => continue,
-                    Value::Vector(vector) => (Element::F32, vector.len()),
-                    Value::Halfvec(vector) => (Element::F16, vector.len()),
-                    Value::Sparsevec(vector) => (Element::Sparse, vector.dimensions() as usize),
-                    Value::Bits(bits) => (Element::Bit, bits.len() as usize),
-                    other => return Err(Error::internal(format!("a vector column was given {other:?}"))),
-                };
-                if element != expected.0 {
-                    let (wanted, given) = (expected.0.type_name(), element.type_name());
-                    return Err(Error::internal(format!("a column of {wanted} was given a {given}")));
-                }
-                if dimensions != expected.1 {
-                    return Err(dimensions_differ(element, expected.1, dimensions));
-                }
-                if let (Value::Sparsevec(vector), true) = (&values[column.position], indexed) {
-                    check_elements(vector.into())?;
-                }
+                check_vector(column, &values[column.position], *indexed)?;
             }
         }
         Ok(())
@@ -326,6 +378,30 @@ impl Writer {
 fn indexed(indexes: &[Arc<catalog::Index>], vectors: &[VectorColumn]) -> Vec<bool> {
     let over = |number| indexes.iter().any(|i| i.hnsw.is_some() && i.columns.contains(&number));
     vectors.iter().map(|vector| over(vector.number)).collect()
+}
+
+/// Whether the value fits into the column's segments, and into the graphs over it.
+fn check_vector(column: &VectorColumn, value: &Value, indexed: bool) -> Result<()> {
+    let expected = (column.column.element(), column.column.dimensions());
+    let (element, dimensions) = match value {
+        Value::Null => return Ok(()),
+        Value::Vector(vector) => (Element::F32, vector.len()),
+        Value::Halfvec(vector) => (Element::F16, vector.len()),
+        Value::Sparsevec(vector) => (Element::Sparse, vector.dimensions() as usize),
+        Value::Bits(bits) => (Element::Bit, bits.len() as usize),
+        other => return Err(Error::internal(format!("a vector column was given {other:?}"))),
+    };
+    if element != expected.0 {
+        let (wanted, given) = (expected.0.type_name(), element.type_name());
+        return Err(Error::internal(format!("a column of {wanted} was given a {given}")));
+    }
+    if dimensions != expected.1 {
+        return Err(dimensions_differ(element, expected.1, dimensions));
+    }
+    if let (Value::Sparsevec(vector), true) = (value, indexed) {
+        check_elements(vector.into())?;
+    }
+    Ok(())
 }
 
 fn logged_vectors(definition: &catalog::Table, vectors: &[VectorColumn]) -> Vec<Option<usize>> {

@@ -90,6 +90,15 @@ impl Column {
         self.layout.dimensions
     }
 
+    /// Whether these bytes, from the log, are a vector of this column's shape.
+    pub fn takes(&self, vector: &[u8]) -> bool {
+        match self.layout.element {
+            Element::Sparse => Sparsevec::from_bytes(vector)
+                .is_some_and(|vector| vector.dimensions() as usize == self.layout.dimensions),
+            _ => vector.len() == self.layout.stride,
+        }
+    }
+
     /// Makes room for every slot below `slots_end`, so that writing them cannot fail for want of space; 53100 when
     /// there is none. Never gives room back.
     pub fn reserve(&self, slots_end: u32) -> Result<()> {

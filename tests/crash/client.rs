@@ -84,6 +84,7 @@ pub fn create_table(txn: &mut Transaction, name: &str) -> Result<()> {
         sequence: None,
         missing: None,
         metadata_index: true,
+        generated: None,
     };
     let columns = vec![
         column(1, "id", Type::Int8),
@@ -100,6 +101,7 @@ pub fn create_table(txn: &mut Transaction, name: &str) -> Result<()> {
         storage: 0,
         columns,
         dropped: Vec::new(),
+        hidden: Vec::new(),
         constraints: vec![Constraint { oid: txn.new_oid(), name: format!("{name}_pkey"), kind }],
         kind: TableKind::Ordinary,
         comment: None,
@@ -127,6 +129,7 @@ pub fn create_index(txn: &mut Transaction, table: &str, kind: &str) -> Result<()
         unique,
         constraint: None,
         hnsw: (kind == "hnsw").then_some(hnsw),
+        predicate: None,
     };
     now(txn.create_index(index))
 }

@@ -3,6 +3,7 @@
 mod basics;
 mod damage;
 mod disk_full;
+mod hidden;
 mod model;
 mod vacuum;
 
@@ -50,6 +51,7 @@ pub fn column(number: u16, name: &str, ty: Type) -> Column {
         sequence: None,
         missing: None,
         metadata_index: true,
+        generated: None,
     }
 }
 
@@ -73,6 +75,7 @@ pub fn create_t(database: &Arc<Database>) -> Oid {
             column(3, "v", Type::Vector(Some(3))),
         ],
         dropped: Vec::new(),
+        hidden: Vec::new(),
         constraints: vec![constraint],
         kind: TableKind::Ordinary,
         comment: None,

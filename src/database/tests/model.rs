@@ -354,7 +354,7 @@ fn check_snapshot(snapshot: &Snapshot, expected: &[(i64, String)]) {
 
 /// Every visible row is in the graph, in the tail or dirty.
 fn check_nearest(snapshot: &Snapshot, expected: usize) {
-    let Some(index) = snapshot.vector_index(3, Metric::L2) else { return };
+    let Some(index) = snapshot.vector_index(3, Metric::L2, snapshot.live()) else { return };
     let view = snapshot.vector_view(3).unwrap();
     let visible_dirty = snapshot.visible_dirty().unwrap();
     let request = crate::index::Request {
@@ -393,6 +393,7 @@ fn create_hnsw(database: &Arc<Database>, table: Oid) {
             ef_construction: 16,
             quantization: Some(Quantization::Sq8),
         }),
+        predicate: None,
     };
     done(txn.create_index(index));
     txn.commit().unwrap();

@@ -24,6 +24,7 @@ pub fn create_index(database: &Arc<Database>, table: Oid) {
         unique: false,
         constraint: None,
         hnsw: Some(HnswOptions { metric: IndexMetric::L2, m: 4, ef_construction: 16, quantization: None }),
+        predicate: None,
     };
     done(txn.create_index(index));
     txn.commit().unwrap();

@@ -251,7 +251,8 @@ impl Session {
         let options = Options::new(options, true, &names)?;
         let schemas = self.shared.schemas(&catalog);
         let context = self.plan_context(&catalog, &schemas);
-        let missing = table.columns.iter().enumerate().filter(|(position, _)| !columns.contains(position));
+        let missing = table.columns.iter().enumerate();
+        let missing = missing.filter(|(position, c)| !columns.contains(position) && c.generated.is_none());
         let defaults = missing
             .map(|(position, column)| Ok((position, DefaultValue::of(column, &context, &self.shared)?)));
         let filter = match filter {
@@ -316,8 +317,9 @@ impl Session {
                 let ty = &copy.table.columns[*column].ty;
                 row[*column] = default.take(ty, &self.shared, &mut || self.plain_execution(&[], &[]))?;
             }
+            let checks = &copy.checks;
             let verified =
-                copy.checks.verify(std::slice::from_ref(&row), &mut || self.plain_execution(&[], &[]));
+                checks.verify_visible(std::slice::from_mut(&mut row), &mut || self.plain_execution(&[], &[]));
             verified.map_err(|error| error.context(copy.line_context()))?;
             copy.batch_bytes += copy.fields.bytes.len();
             copy.batch.rows.push(row);
@@ -340,6 +342,8 @@ impl Session {
         if batch.rows.is_empty() {
             return Ok(());
         }
+        let hidden = copy.checks.add_hidden(&mut batch.rows, &mut || self.plain_execution(&[], &[]));
+        hidden.map_err(|error| error.context(format!("COPY {}", copy.table.name)))?;
         copy.count += batch.rows.len() as u64;
         let taken = self.shared.transaction.lock().take();
         let Some(mut transaction) = taken else {
@@ -440,11 +444,12 @@ impl Session {
     }
 }
 
-/// Positions of the columns a COPY lists; all when it lists none. GENERATED ALWAYS does not keep COPY out, as in
+/// Positions of the columns a COPY lists; all but generated ones when it lists none. GENERATED ALWAYS AS IDENTITY does not keep COPY out, as in
 /// PostgreSQL.
 pub fn listed_columns(table: &Table, names: &[String]) -> Result<Vec<usize>> {
     if names.is_empty() {
-        return Ok((0..table.columns.len()).collect());
+        let given = table.columns.iter().enumerate().filter(|(_, column)| column.generated.is_none());
+        return Ok(given.map(|(position, _)| position).collect());
     }
     let mut positions = Vec::with_capacity(names.len());
     for name in names {
@@ -452,6 +457,11 @@ pub fn listed_columns(table: &Table, names: &[String]) -> Result<Vec<usize>> {
         if positions.contains(&position) {
             let message = format!("column \"{name}\" specified more than once");
             return Err(Error::new(SqlState::DUPLICATE_COLUMN, message));
+        }
+        if table.columns[position].generated.is_some() {
+            let message = format!("column \"{name}\" is a generated column");
+            return Err(Error::new(SqlState::INVALID_COLUMN_REFERENCE, message)
+                .detail("Generated columns cannot be used in COPY."));
         }
         positions.push(position);
     }

@@ -6,8 +6,8 @@ use arrow::array::AsArray;
 use futures::StreamExt;
 
 use crate::catalog::{
-    Catalog, Constraint, ConstraintKind as StoredKind, DefaultExpr, DroppedColumn, Edit, ForeignKey, Index,
-    IndexMethod, Object, Relation, Schema, Sequence, Table, View,
+    Catalog, Constraint, ConstraintKind as StoredKind, DefaultExpr, DroppedColumn, Edit, ForeignKey,
+    Generated, Index, IndexMethod, Object, Relation, Schema, Sequence, Table, View,
 };
 use crate::error::{Error, Result, SqlState};
 use crate::sql::ddl::references::with_renamed_column;
@@ -95,7 +95,39 @@ impl Session {
             AlterAction::SetType { column, ty, using } => {
                 self.alter_type(table, column, ty, using.as_deref()).await
             }
+            AlterAction::SetExpression { column, sql } => {
+                self.set_expression(table, column, Some(sql.as_str()), false).await
+            }
+            AlterAction::DropExpression { column, if_exists } => {
+                self.set_expression(table, column, None, *if_exists).await
+            }
         }
+    }
+
+    /// SET EXPRESSION computes the column anew; DROP EXPRESSION leaves it with what it holds.
+    async fn set_expression(
+        &mut self,
+        table: &Arc<Table>,
+        column: &str,
+        sql: Option<&str>,
+        if_exists: bool,
+    ) -> Result<()> {
+        let position = self.position(table, column)?;
+        let mut altered = (**table).clone();
+        let Some(generated) = altered.columns[position].generated.take() else {
+            let message =
+                format!("column \"{column}\" of relation \"{}\" is not a generated column", table.name);
+            if !if_exists {
+                return Err(Error::new(SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE, message));
+            }
+            self.notice(Severity::Notice, Error::new(SqlState("00000"), format!("{message}, skipping")));
+            return Ok(());
+        };
+        let Some(sql) = sql else { return self.put(altered).await };
+        altered.columns[position].generated = Some(Generated { sql: sql.to_owned(), ..generated });
+        self.check_definition(&altered, &[])?;
+        let sources = table.columns.iter().map(|column| Source::column(&column.name)).collect();
+        self.copy_rows(table, altered, sources).await
     }
 
     fn missing_column(&mut self, table: &Table, name: &str, if_exists: bool) -> Result<()> {
@@ -248,6 +280,7 @@ impl Session {
             unique: true,
             constraint: Some(constraint.oid),
             hnsw: None,
+            predicate: None,
         };
         self.put(table).await?;
         self.retry_blocking(move |transaction| transaction.create_index(index.clone())).await
@@ -344,12 +377,14 @@ impl Session {
             return self.missing_column(table, name, if_exists);
         };
         let number = table.columns[position].number;
+        self.drop_generated_from(table, number, name, cascade).await?;
         self.drop_readers(&[table.oid], Some(number), cascade).await?;
         let what = format!("column {name} of table {}", table.name);
         self.drop_references(table, &what, cascade, |key| key.referenced.contains(&number)).await?;
         let catalog = self.shared.current_catalog();
         let table = catalog.table_by_oid(table.oid).unwrap_or(table);
         let mut altered = (**table).clone();
+        let position = self.position(table, name)?;
         let column = altered.columns.remove(position);
         altered.dropped.push(DroppedColumn { number, ty: column.ty });
         let mut constraints = Vec::with_capacity(table.constraints.len());
@@ -367,13 +402,49 @@ impl Session {
             }
         }
         altered.constraints = constraints;
-        let indexes = catalog.indexes_of(table.oid).filter(|index| index.columns.contains(&number));
-        let mut edits: Vec<Edit> = indexes.map(|index| Edit::Delete(index.oid)).collect();
+        let mut edits: Vec<Edit> = Vec::new();
+        let mut kept: Vec<&Index> = Vec::new();
+        for index in catalog.indexes_of(table.oid) {
+            match reads_column(index, table, number)? {
+                true => edits.push(Edit::Delete(index.oid)),
+                false => kept.push(index),
+            }
+        }
+        altered.drop_unused_hidden(kept.into_iter());
         edits.push(Edit::Put(Object::Table(altered)));
         let sequences = catalog.sequences_owned_by(table.oid);
         let sequences = sequences.filter(|sequence| sequence.owned_by == Some((table.oid, number)));
         edits.extend(sequences.map(|sequence| Edit::Delete(sequence.oid)));
         self.edit(edits).await
+    }
+
+    /// Drops the columns that are generated from one which goes: 2BP01 unless CASCADE was said.
+    async fn drop_generated_from(
+        &mut self,
+        table: &Arc<Table>,
+        number: u16,
+        name: &str,
+        cascade: bool,
+    ) -> Result<()> {
+        for column in table.columns.iter().filter(|column| column.number != number) {
+            let Some(generated) = &column.generated else { continue };
+            if !names_column(&generated.sql, table, number)? {
+                continue;
+            }
+            let what = format!("column {} of table {}", column.name, table.name);
+            if !cascade {
+                let going = format!("column {name} of table {}", table.name);
+                let message = format!("cannot drop {going} because other objects depend on it");
+                return Err(Error::new(SqlState::DEPENDENT_OBJECTS_STILL_EXIST, message)
+                    .detail(format!("{what} depends on {going}"))
+                    .hint("Use DROP ... CASCADE to drop the dependent objects too."));
+            }
+            self.notice(Severity::Notice, Error::new(SqlState("00000"), format!("drop cascades to {what}")));
+            let catalog = self.shared.current_catalog();
+            let now = catalog.table_by_oid(table.oid).unwrap_or(table).clone();
+            Box::pin(self.drop_column(&now, &column.name, false, true)).await?;
+        }
+        Ok(())
     }
 
     async fn drop_constraint(
@@ -469,6 +540,7 @@ impl Session {
         let Some(column) = table.columns.last_mut() else { return Ok(false) };
         let value = match (&column.default, column.identity) {
             (_, Some(_)) => None,
+            (None, None) if column.generated.is_some() => None,
             (None, None) => Some(Value::Null),
             (Some(default), None) => {
                 let expression = dialect::parse_expression(&default.sql)?;
@@ -511,7 +583,22 @@ impl Session {
                 *sql = with_renamed_column(sql, name, to)?;
             }
         }
-        self.put(altered).await
+        for column in altered.columns.iter_mut().chain(&mut altered.hidden) {
+            if let Some(generated) = &mut column.generated {
+                generated.sql = with_renamed_column(&generated.sql, name, to)?;
+            }
+        }
+        let mut edits = Vec::new();
+        let catalog = self.shared.current_catalog();
+        for index in catalog.indexes_of(table.oid) {
+            let mut index = (**index).clone();
+            if let Some(predicate) = &mut index.predicate {
+                predicate.sql = with_renamed_column(&predicate.sql, name, to)?;
+                edits.push(Edit::Put(Object::Index(index)));
+            }
+        }
+        edits.push(Edit::Put(Object::Table(altered)));
+        self.edit(edits).await
     }
 
     async fn rename_constraint(&mut self, table: &Table, name: &str, to: &str) -> Result<()> {
@@ -538,6 +625,14 @@ impl Session {
         if target.identity.is_some() {
             let message = format!("column \"{column}\" of relation \"{}\" is an identity column", table.name);
             return Err(Error::new(SqlState::SYNTAX_ERROR, message));
+        }
+        if target.generated.is_some() {
+            let message = format!("column \"{column}\" of relation \"{}\" is a generated column", table.name);
+            let error = Error::new(SqlState::SYNTAX_ERROR, message);
+            return Err(match default {
+                Some(_) => error,
+                None => error.hint("Use ALTER TABLE ... ALTER COLUMN ... DROP EXPRESSION instead."),
+            });
         }
         target.default = default.map(|sql| DefaultExpr { sql: sql.to_string() });
         target.sequence = match default {
@@ -818,6 +913,21 @@ impl Session {
     }
 }
 
+/// Whether an index is on a column, in an expression or in its WHERE.
+fn reads_column(index: &Index, table: &Table, number: u16) -> Result<bool> {
+    if index.columns.contains(&number) {
+        return Ok(true);
+    }
+    let hidden = index.columns.iter().filter_map(|column| table.column_number(*column)?.generated.as_ref());
+    let expressions = hidden.map(|generated| &generated.sql);
+    for sql in expressions.chain(index.predicate.as_ref().map(|predicate| &predicate.sql)) {
+        if names_column(sql, table, number)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 fn refuse_taken(catalog: &Catalog, schema: &str, name: &str) -> Result<()> {
     if catalog.relation(schema, name).is_none() {
         return Ok(());
@@ -877,7 +987,9 @@ fn pass(action: &AlterAction) -> u8 {
         | AlterAction::SetDefault { default: None, .. }
         | AlterAction::SetNotNull { not_null: false, .. }
         | AlterAction::DropIdentity { .. } => 0,
-        AlterAction::SetType { .. } => 1,
+        AlterAction::SetType { .. }
+        | AlterAction::SetExpression { .. }
+        | AlterAction::DropExpression { .. } => 1,
         AlterAction::AddColumn { .. } => 2,
         AlterAction::SetNotNull { .. } | AlterAction::AddIdentity { .. } => 3,
         AlterAction::AddConstraint(_) => 4,

@@ -1,17 +1,28 @@
 //! CREATE INDEX and REINDEX.
 //!
 //! Every filterable column has a metadata index by default, so that a btree or bitmap index that is not unique adds a
-//! name to the catalogue and little else; a unique one adds keys, an hnsw one a graph.
+//! name to the catalogue and little else; a unique one adds keys, an hnsw one a graph. What an index on an expression is
+//! over, and which rows a partial one holds, is in hidden columns (`hidden.rs`).
 
-use crate::catalog::{HnswOptions, Index, IndexMethod, IndexMetric, Table};
+use std::sync::Arc;
+
+use crate::catalog::{
+    Generated, HnswOptions, Index, IndexMethod, IndexMetric, IndexPredicate, Relation, Table,
+};
 use crate::distance::{Element, Metric};
 use crate::error::{Error, Result, SqlState};
 use crate::functions::cells::type_of_element;
 use crate::index::quantizer::Quantization;
+use crate::sql::context::PlanContext;
+use crate::sql::ddl::hidden::hidden_column;
 use crate::sql::ddl::names::Namer;
+use crate::sql::ddl_words::kept_expression;
+use crate::sql::dml::generated::{Place, check_kept};
 use crate::sql::response::Response;
+use crate::sql::rewrite;
 use crate::sql::session::{Session, done};
-use crate::sql::statement::{CreateIndex, IndexColumn, Name, ReindexKind};
+use crate::sql::shared::undefined_relation;
+use crate::sql::statement::{CreateIndex, IndexColumn, IndexSubject, Name, ReindexKind};
 use crate::types::{BIT_DIMENSIONS_MAX, HNSW_DIMENSIONS_MAX, SPARSEVEC_DIMENSIONS_MAX, Type};
 
 /// pgvector's ranges and defaults.
@@ -30,47 +41,121 @@ impl Session {
         {
             return self.already_exists(name, create.if_not_exists, "CREATE INDEX");
         }
+        // Locked before the definition is read that hidden columns are added to.
+        self.retry(|transaction| transaction.lock_table(table.oid)).await?;
+        let catalog = self.shared.current_catalog();
+        let table = catalog.table_by_oid(table.oid).ok_or_else(|| undefined_relation(&create.table))?;
+        let mut altered = (**table).clone();
         let oid = self.new_oid()?;
-        let mut index = definition(create, &table, oid)?;
+        let mut index = {
+            let schemas = self.shared.schemas(&catalog);
+            definition(create, &mut altered, oid, &self.plan_context(&catalog, &schemas))?
+        };
         index.name = match &create.name {
             Some(name) => name.clone(),
             None => {
-                let columns: Vec<&str> = create.columns.iter().map(|column| column.column.as_str()).collect();
-                Namer::new(&catalog, &table.schema).relation(&table.name, &columns.join("_"), "idx")
+                let names = column_names(create).join("_");
+                Namer::new(&catalog, &table.schema).relation(&table.name, &names, "idx")
             }
         };
+        let is_new = |number: &u16| table.column_number(*number).is_none();
+        let added: Vec<u16> = altered.hidden.iter().map(|column| column.number).filter(is_new).collect();
+        if !added.is_empty() {
+            // What committed before the lock was ours is seen from here on.
+            self.start_statement()?;
+            self.put(altered).await?;
+            self.fill_hidden(index.table, &added).await?;
+        }
         self.retry_blocking(move |transaction| transaction.create_index(index.clone())).await?;
         Ok(done("CREATE INDEX"))
     }
 
-    pub(crate) async fn reindex(&mut self, kind: ReindexKind, name: Option<&Name>) -> Result<Response> {
-        let (ReindexKind::Index, Some(name)) = (kind, name) else {
-            return Err(Error::unsupported("REINDEX of more than one index"));
-        };
-        self.start_statement()?;
-        let catalog = self.shared.current_catalog();
-        let index = match self.shared.relation(&catalog, name) {
-            Some(crate::catalog::Relation::Index(index)) => index,
-            Some(_) => {
-                let message = format!("\"{}\" is not an index", name.name);
-                return Err(Error::new(SqlState::WRONG_OBJECT_TYPE, message));
-            }
-            None => return Err(crate::sql::shared::undefined_relation(name)),
-        };
-        if index.constraint.is_some() {
-            return Err(Error::unsupported("REINDEX of a constraint's index"));
+    /// Builds graphs anew, and compares unique keys with the rows. Metadata indexes are made when the server starts.
+    pub(crate) async fn reindex(
+        &mut self,
+        kind: ReindexKind,
+        name: Option<&Name>,
+        concurrently: bool,
+    ) -> Result<Response> {
+        match (concurrently, kind) {
+            (true, _) => self.refuse_in_block("REINDEX CONCURRENTLY")?,
+            (false, ReindexKind::Schema) => self.refuse_in_block("REINDEX SCHEMA")?,
+            (false, ReindexKind::Database) => self.refuse_in_block("REINDEX DATABASE")?,
+            (false, ReindexKind::Index | ReindexKind::Table) => {}
         }
-        // A new index of the same definition takes the old one's place when the transaction commits.
-        let mut new = (*index).clone();
-        new.oid = self.new_oid()?;
-        let old = index.oid;
-        self.retry(|transaction| transaction.drop_index(old)).await?;
-        self.retry_blocking(move |transaction| transaction.create_index(new.clone())).await?;
+        self.start_statement()?;
+        for index in self.indexes_to_rebuild(kind, name)? {
+            let mut new = (*index).clone();
+            new.oid = self.new_oid()?;
+            let old = index.oid;
+            self.retry_blocking(move |transaction| transaction.rebuild_index(old, new.clone())).await?;
+        }
         Ok(done("REINDEX"))
+    }
+
+    fn indexes_to_rebuild(&self, kind: ReindexKind, name: Option<&Name>) -> Result<Vec<Arc<Index>>> {
+        let catalog = self.shared.current_catalog();
+        let Some(name) = name else {
+            return match kind {
+                ReindexKind::Database => Ok(catalog.indexes().cloned().collect()),
+                _ => Err(Error::new(SqlState::SYNTAX_ERROR, "syntax error at end of input")),
+            };
+        };
+        let wrong = |what: &str| {
+            Err(Error::new(SqlState::WRONG_OBJECT_TYPE, format!("\"{}\" is not {what}", name.name)))
+        };
+        match (kind, self.shared.relation(&catalog, name)) {
+            (ReindexKind::Schema, _) if catalog.schema(&name.name).is_some() => {
+                let inside = |index: &&Arc<Index>| catalog.schema_of_index(index) == name.name;
+                Ok(catalog.indexes().filter(inside).cloned().collect())
+            }
+            (ReindexKind::Schema, _) => {
+                let message = format!("schema \"{}\" does not exist", name.name);
+                Err(Error::new(SqlState::INVALID_SCHEMA_NAME, message))
+            }
+            (ReindexKind::Database, _) if name.name == self.shared.database => {
+                Ok(catalog.indexes().cloned().collect())
+            }
+            (ReindexKind::Database, _) => Err(Error::unsupported("REINDEX of a database that is not open")),
+            (_, None) => Err(undefined_relation(name)),
+            (ReindexKind::Index, Some(Relation::Index(index))) => Ok(vec![index]),
+            (ReindexKind::Index, Some(_)) => wrong("an index"),
+            (ReindexKind::Table, Some(Relation::Table(table))) => {
+                Ok(catalog.indexes_of(table.oid).cloned().collect())
+            }
+            (ReindexKind::Table, Some(_)) => wrong("a table or materialized view"),
+        }
     }
 }
 
-fn definition(create: &CreateIndex, table: &Table, oid: u32) -> Result<Index> {
+/// What the columns of an index are called where it has no name of its own, as in PostgreSQL.
+fn column_names(create: &CreateIndex) -> Vec<String> {
+    let mut names: Vec<String> = Vec::with_capacity(create.columns.len());
+    for column in &create.columns {
+        let base = column_name(&column.subject);
+        let mut name = base.clone();
+        let mut number = 0;
+        while names.contains(&name) {
+            number += 1;
+            name = format!("{base}{number}");
+        }
+        names.push(name);
+    }
+    names
+}
+
+fn column_name(subject: &IndexSubject) -> String {
+    match subject {
+        IndexSubject::Column(name) => name.clone(),
+        IndexSubject::Expression(expression) => match rewrite::name_of(expression).as_str() {
+            "?column?" => "expr".to_owned(),
+            name => name.to_owned(),
+        },
+    }
+}
+
+/// The index, and in the table the hidden columns it needs.
+fn definition(create: &CreateIndex, table: &mut Table, oid: u32, context: &PlanContext) -> Result<Index> {
     let mut index = Index {
         oid,
         name: String::new(),
@@ -81,12 +166,23 @@ fn definition(create: &CreateIndex, table: &Table, oid: u32) -> Result<Index> {
         unique: create.unique,
         constraint: None,
         hnsw: None,
+        predicate: predicate(create, table, context)?,
     };
     for column in &create.columns {
-        let found = table.column(&column.column).ok_or_else(|| {
-            Error::new(SqlState::UNDEFINED_COLUMN, format!("column \"{}\" does not exist", column.column))
-        })?;
-        index.columns.push(found.number);
+        index.columns.push(match &column.subject {
+            IndexSubject::Column(name) => {
+                let found = table.column(name).ok_or_else(|| {
+                    Error::new(SqlState::UNDEFINED_COLUMN, format!("column \"{name}\" does not exist"))
+                })?;
+                found.number
+            }
+            IndexSubject::Expression(expression) => {
+                let sql = kept_expression(expression);
+                let ty = check_kept(table, &sql, None, Place::Index, context)?;
+                let generated = Generated { sql, guard: index.guard() };
+                hidden_column(table, &column_name(&column.subject), generated, ty)
+            }
+        });
     }
     match create.method.as_str() {
         "hnsw" => hnsw(create, table, &mut index)?,
@@ -101,6 +197,26 @@ fn definition(create: &CreateIndex, table: &Table, oid: u32) -> Result<Index> {
         }
     }
     Ok(index)
+}
+
+/// WHERE. Indexes with entries of their own have its value in a hidden column.
+fn predicate(
+    create: &CreateIndex,
+    table: &mut Table,
+    context: &PlanContext,
+) -> Result<Option<IndexPredicate>> {
+    let Some(predicate) = &create.predicate else { return Ok(None) };
+    let sql = kept_expression(predicate);
+    let ty = check_kept(table, &sql, None, Place::IndexPredicate, context)?;
+    if ty != Type::Bool {
+        let message = format!("argument of WHERE must be type boolean, not type {}", ty.bare());
+        return Err(Error::new(SqlState::DATATYPE_MISMATCH, message));
+    }
+    let on_expression = |column: &IndexColumn| matches!(column.subject, IndexSubject::Expression(_));
+    let has_entries = create.unique || create.method == "hnsw" || create.columns.iter().any(on_expression);
+    let column = has_entries
+        .then(|| hidden_column(table, "predicate", Generated { sql: sql.clone(), guard: None }, Type::Bool));
+    Ok(Some(IndexPredicate { sql, column }))
 }
 
 fn hnsw(create: &CreateIndex, table: &Table, index: &mut Index) -> Result<()> {

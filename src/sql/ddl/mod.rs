@@ -9,6 +9,8 @@ mod alter;
 mod database;
 // DROP.
 mod drop;
+// Columns that indexes are on and nobody sees.
+mod hidden;
 // CREATE INDEX, REINDEX.
 mod index;
 // Names of constraints, indexes and sequences that nobody named.
@@ -26,6 +28,8 @@ mod temporary;
 // Views, materialized ones too.
 mod view;
 
+pub(crate) use references::columns_of;
+pub(crate) use retype::parse_query;
 pub(crate) use temporary::{ALIAS as TEMPORARY_ALIAS, drop_temporary};
 pub(crate) use view::spell_out_wildcards;
 

@@ -54,6 +54,7 @@ impl Session {
         let position = self.position(table, name)?;
         let old = &table.columns[position];
         self.refuse_retype(table, name, old.number)?;
+        self.refuse_generated(table, position, using.is_some())?;
         self.refuse_type(table, position, ty)?;
         if old.ty == *ty && using.is_none() {
             return Ok(());
@@ -62,7 +63,10 @@ impl Session {
         let column = &mut altered.columns[position];
         column.ty = ty.clone();
         column.missing = None;
-        if using.is_none() && same_bytes(&old.ty, ty) {
+        let hidden_changed = self.retype_hidden(&mut altered)?;
+        self.refuse_hidden_types(&altered)?;
+        let column = &mut altered.columns[position];
+        if using.is_none() && same_bytes(&old.ty, ty) && !hidden_changed {
             column.missing.clone_from(&old.missing);
             self.check_default(table, &altered, position)?;
             return self.put(altered).await;
@@ -79,6 +83,44 @@ impl Session {
             self.edit(vec![Edit::Put(Object::Sequence(sequence))]).await?;
         }
         self.copy_rows(table, altered, sources).await
+    }
+
+    /// What is generated from the column would change with it, and a generated column makes its values itself.
+    fn refuse_generated(&self, table: &Table, position: usize, using: bool) -> Result<()> {
+        let column = &table.columns[position];
+        if column.generated.is_some() && using {
+            let message = "cannot specify USING when altering type of generated column";
+            return Err(Error::new(SqlState("42611"), message)
+                .detail(format!("Column \"{}\" is a generated column.", column.name)));
+        }
+        for other in &table.columns {
+            let Some(generated) = &other.generated else { continue };
+            if names_column(&generated.sql, table, column.number)? {
+                let message = "cannot alter type of a column used by a generated column";
+                return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message).detail(format!(
+                    "Column \"{}\" is used by generated column \"{}\".",
+                    column.name, other.name
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// Hidden columns whose new types the indexes on them do not take.
+    fn refuse_hidden_types(&self, altered: &Table) -> Result<()> {
+        let catalog = self.shared.current_catalog();
+        for index in catalog.indexes_of(altered.oid).filter(|index| index.method == IndexMethod::Hnsw) {
+            let class = index.opclasses.first().map_or("", String::as_str);
+            let hidden = altered.hidden.iter().filter(|column| index.columns.contains(&column.number));
+            for column in hidden {
+                if !crate::sql::ddl::index::hnsw_accepts(class, &column.ty)? {
+                    let message =
+                        format!("operator class \"{class}\" does not accept data type {}", column.ty.bare());
+                    return Err(Error::new(SqlState::DATATYPE_MISMATCH, message));
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Types that something else about the column does not take.
@@ -237,7 +279,7 @@ impl Session {
             }
             self.cancel.check()?;
             checks
-                .verify(&rows, &mut || self.plain_execution(&[], &[]))
+                .verify(&mut rows, &mut || self.plain_execution(&[], &[]))
                 .map_err(|error| some_row(error, &altered))?;
             let oid = altered.oid;
             self.retry(|transaction| transaction.insert(oid, &rows, OnConflict::Error))

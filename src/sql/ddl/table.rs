@@ -6,16 +6,18 @@ use datafusion::sql::sqlparser::ast;
 use futures::StreamExt;
 
 use crate::catalog::{
-    Catalog, Column, Constraint, ConstraintKind as StoredKind, DefaultExpr, ForeignKey, Identity, Oid,
-    Relation, Sequence, Table, TableKind,
+    Catalog, Column, Constraint, ConstraintKind as StoredKind, DefaultExpr, ForeignKey, Generated, Identity,
+    Oid, Relation, Sequence, Table, TableKind,
 };
 use crate::database::OnConflict;
 use crate::error::{Error, Result, SqlState};
 use crate::sql::ddl::names::Namer;
+use crate::sql::ddl::references::columns_of;
 use crate::sql::ddl::sequence::new_sequence;
 use crate::sql::ddl::temporary::set_persistence;
 use crate::sql::dialect;
 use crate::sql::dml::defaults::DefaultValue;
+use crate::sql::dml::generated::{Place, check_kept};
 use crate::sql::dml::rows::Checks;
 use crate::sql::query::{self, Query};
 use crate::sql::response::Response;
@@ -56,6 +58,7 @@ impl<'a> Builder<'a> {
             name: name.into(),
             storage: 0,
             columns: Vec::new(),
+            hidden: Vec::new(),
             dropped: Vec::new(),
             constraints: Vec::new(),
             kind: TableKind::Ordinary,
@@ -102,7 +105,9 @@ impl<'a> Builder<'a> {
             sequence: None,
             missing: None,
             metadata_index: true,
+            generated: definition.generated.clone().map(|sql| Generated { sql, guard: None }),
         };
+        check_generated(&column, definition, &self.table.name)?;
         if let ColumnType::Serial(_) = definition.ty {
             if column.default.is_some() {
                 let message = format!("multiple default values specified for column \"{}\"", column.name);
@@ -294,6 +299,35 @@ impl<'a> Builder<'a> {
     }
 }
 
+/// A column has one source of values.
+fn check_generated(column: &Column, definition: &ColumnDefinition, table: &str) -> Result<()> {
+    let other = match (&column.generated, &column.default, &definition.identity) {
+        (Some(_), Some(_), _) => "default",
+        (Some(_), None, Some(_)) => "identity",
+        _ => return Ok(()),
+    };
+    let message = format!(
+        "both {other} and generation expression specified for column \"{}\" of table \"{table}\"",
+        column.name
+    );
+    Err(Error::new(SqlState::SYNTAX_ERROR, message))
+}
+
+/// What is generated is computed at once, not in an order.
+fn refuse_generated_names(table: &Table, sql: &str) -> Result<()> {
+    let named = columns_of(sql, table)?;
+    let mut named = named.iter().filter_map(|number| table.column_number(*number));
+    match named.find(|column| column.generated.is_some()) {
+        None => Ok(()),
+        Some(column) => {
+            let message =
+                format!("cannot use generated column \"{}\" in column generation expression", column.name);
+            Err(Error::new(SqlState("42P17"), message)
+                .detail("A generated column cannot reference another generated column."))
+        }
+    }
+}
+
 pub fn check_column_type(name: &str, ty: &Type) -> Result<()> {
     let element = match ty {
         Type::Array(element) => element,
@@ -426,6 +460,12 @@ impl Session {
                 DefaultValue::compile(&default.sql, column, &context, &self.shared)?;
             }
         }
+        for column in &table.columns {
+            if let Some(generated) = &column.generated {
+                check_kept(table, &generated.sql, Some(&column.ty), Place::GeneratedColumn, &context)?;
+                refuse_generated_names(table, &generated.sql)?;
+            }
+        }
         Checks::of(&Arc::new(table.clone()), &context)?;
         Ok(())
     }
@@ -482,6 +522,7 @@ impl Session {
                 not_null: false,
                 default: None,
                 identity: None,
+                generated: None,
             })?;
         }
         Ok(builder.table)
@@ -490,6 +531,14 @@ impl Session {
     /// Inserts the rows of a query; how many there were.
     pub(super) async fn fill(&mut self, table: Oid, query: &Arc<Query>) -> Result<usize> {
         let types: Vec<Type> = query.columns.iter().map(|column| column.ty.clone()).collect();
+        let checks = {
+            let catalog = self.shared.current_catalog();
+            let schemas = self.shared.schemas(&catalog);
+            let definition = catalog.table_by_oid(table);
+            let definition =
+                definition.ok_or_else(|| Error::internal("a table to fill that is not there"))?;
+            Checks::of(definition, &self.plan_context(&catalog, &schemas))?
+        };
         let mut stream = self.query_stream(query, &[], None).await?;
         let mut count = 0;
         while let Some(batch) = stream.next().await {
@@ -499,7 +548,8 @@ impl Session {
                     types.iter().enumerate().map(|(column, ty)| value_at(batch.column(column), row, ty));
                 cells.collect::<Result<Vec<Value>>>()
             });
-            let rows = rows.collect::<Result<Vec<_>>>()?;
+            let mut rows = rows.collect::<Result<Vec<_>>>()?;
+            checks.verify(&mut rows, &mut || self.plain_execution(&[], &[]))?;
             count += rows.len();
             self.retry(|transaction| transaction.insert(table, &rows, OnConflict::Error)).await?;
         }

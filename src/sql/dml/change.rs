@@ -121,7 +121,7 @@ impl ChangePlan {
         let defaults = table.columns.iter().map(|column| DefaultValue::of(column, context, shared));
         Ok(ChangePlan {
             defaults: if sets.is_empty() { Vec::new() } else { defaults.collect::<Result<_>>()? },
-            checks: Checks::of(&table, context)?,
+            checks: Checks::after_set(&table, &sets.iter().map(|(c, _)| *c).collect::<Vec<_>>(), context)?,
             param_types: params.finish(),
             query,
             sets,
@@ -148,7 +148,7 @@ impl ChangePlan {
         let sets_vector = self.sets.iter().any(|(column, _)| self.table.columns[*column].is_slot_vector());
         let returns_vector =
             self.returning.as_ref().is_some_and(|returning| returning.needs_vectors(&self.table));
-        sets_vector || returns_vector || (self.checks.looks_at_rows() && !self.sets.is_empty())
+        sets_vector || returns_vector || (self.checks.need_vectors() && !self.sets.is_empty())
     }
 }
 
@@ -230,29 +230,27 @@ impl Session {
         let vectors = plan.needs_vectors();
         let old = read(&snapshot, &found.slots, vectors)?;
         let referenced = self.is_referenced(&plan.table);
+        let old =
+            old.into_iter().map(|old| old.ok_or_else(|| Error::internal("a locked row is not visible")));
+        let old = old.collect::<Result<Vec<_>>>()?;
+        let rows = old.iter().zip(&found.outputs);
+        let mut rows = rows
+            .map(|(old, outputs)| self.changed(plan, old, outputs, params))
+            .collect::<Result<Vec<_>>>()?;
+        plan.checks.verify(&mut rows, &mut || self.plain_execution(params, &plan.param_types))?;
         let mut changes = Vec::new();
         let mut updates = Vec::with_capacity(found.slots.len());
-        for ((slot, outputs), old) in found.slots.into_iter().zip(found.outputs).zip(old) {
-            let old = old.ok_or_else(|| Error::internal("a locked row is not visible"))?;
-            let row = self.changed(plan, &old, &outputs, params)?;
+        for ((slot, row), old) in found.slots.into_iter().zip(rows).zip(old) {
             let vectors_changed = vectors && vectors_differ(&plan.table, &old, &row);
             if referenced {
                 changes.push(Change { old, new: Some(row.clone()) });
             }
             updates.push(RowUpdate { slot, row, vectors_changed });
         }
-        let rows: Vec<Vec<Value>> = match plan.returning.is_some() || plan.checks.looks_at_rows() {
+        let rows: Vec<Vec<Value>> = match plan.returning.is_some() {
             true => updates.iter().map(|update| update.row.clone()).collect(),
             false => Vec::new(),
         };
-        if rows.is_empty() {
-            for update in &updates {
-                plan.checks
-                    .verify(std::slice::from_ref(&update.row), &mut || self.plain_execution(&[], &[]))?;
-            }
-        } else {
-            plan.checks.verify(&rows, &mut || self.plain_execution(params, &plan.param_types))?;
-        }
         let count = updates.len();
         if count > 0 {
             self.retry(|transaction| transaction.update(table, updates.clone())).await?;

@@ -21,13 +21,17 @@ use datafusion::sql::sqlparser::ast::{
 use crate::catalog::{Catalog, ConstraintKind, Oid, Table};
 use crate::database::{LockOutcome, OnConflict, RowUpdate};
 use crate::error::{Error, Result, SqlState};
+use crate::sql::conflict_target;
 use crate::sql::context::PlanContext;
+use crate::sql::ddl_words::kept_expression;
+use crate::sql::dialect;
 use crate::sql::dml::cells::{self, Cell, ParamTypes, Target};
 use crate::sql::dml::insert::{InsertPlan, Written, cell_value, column_position};
 use crate::sql::dml::references::Change;
 use crate::sql::dml::rows::read;
 use crate::sql::expressions::{self, Projection, Relation};
 use crate::sql::session::Session;
+use crate::sql::system::quote_ident;
 use crate::sql::words::{fold, object_name};
 use crate::types::arrow::value_at;
 use crate::types::{Type, Value};
@@ -106,6 +110,11 @@ fn arbiter(target: &ConflictTarget, table: &Table, catalog: &Catalog) -> Result<
             })
         }
         ConflictTarget::Columns(names) => {
+            if let [name] = names.as_slice()
+                && let Some(target) = conflict_target::unwrap(name)?
+            {
+                return arbiter_on(&target, table, catalog);
+            }
             let mut wanted = Vec::with_capacity(names.len());
             for name in names {
                 let name = fold(name);
@@ -120,13 +129,69 @@ fn arbiter(target: &ConflictTarget, table: &Table, catalog: &Catalog) -> Result<
                 columns.sort_unstable();
                 columns == wanted
             };
-            let mut unique = catalog.indexes_of(table.oid).filter(|index| index.unique);
-            unique.find(|index| matches(&index.columns)).map(|index| index.oid).ok_or_else(|| {
-                let message =
-                    "there is no unique or exclusion constraint matching the ON CONFLICT specification";
-                Error::new(SqlState::INVALID_COLUMN_REFERENCE, message)
-            })
+            let mut unique =
+                catalog.indexes_of(table.oid).filter(|index| index.unique && index.predicate.is_none());
+            unique.find(|index| matches(&index.columns)).map(|index| index.oid).ok_or_else(no_arbiter)
         }
+    }
+}
+
+fn no_arbiter() -> Error {
+    let message = "there is no unique or exclusion constraint matching the ON CONFLICT specification";
+    Error::new(SqlState::INVALID_COLUMN_REFERENCE, message)
+}
+
+/// The unique index on exactly these columns and expressions: one of all rows, or a partial one whose WHERE the target's
+/// makes sure of.
+fn arbiter_on(target: &conflict_target::Target, table: &Table, catalog: &Catalog) -> Result<Oid> {
+    let mut wanted = Vec::with_capacity(target.subjects.len());
+    for subject in &target.subjects {
+        wanted.push(kept_expression(subject));
+        if let Expr::Identifier(name) = subject {
+            column_position(table, &fold(name))?;
+        }
+    }
+    wanted.sort_unstable();
+    let given = target.predicate.as_ref().map(conjuncts).unwrap_or_default();
+    let mut found = None;
+    for index in catalog.indexes_of(table.oid).filter(|index| index.unique) {
+        let subjects = index.columns.iter().filter_map(|number| table.position(*number));
+        let mut subjects: Vec<String> = subjects.map(|position| subject_at(table, position)).collect();
+        subjects.sort_unstable();
+        if subjects != wanted {
+            continue;
+        }
+        match &index.predicate {
+            None => return Ok(index.oid),
+            Some(predicate) => {
+                let asked = conjuncts(&dialect::parse_expression(&predicate.sql)?);
+                if asked.iter().all(|conjunct| given.contains(conjunct)) {
+                    found = found.or(Some(index.oid));
+                }
+            }
+        }
+    }
+    found.ok_or_else(no_arbiter)
+}
+
+/// What an index is on, as text to compare.
+fn subject_at(table: &Table, position: usize) -> String {
+    match position < table.columns.len() {
+        true => quote_ident(table.title(position)),
+        false => table.title(position).to_owned(),
+    }
+}
+
+/// The parts of a conjunction, as text to compare.
+fn conjuncts(expr: &Expr) -> Vec<String> {
+    match expr {
+        Expr::Nested(inner) => conjuncts(inner),
+        Expr::BinaryOp { left, op: ast::BinaryOperator::And, right } => {
+            let mut all = conjuncts(left);
+            all.extend(conjuncts(right));
+            all
+        }
+        other => vec![kept_expression(other)],
     }
 }
 
@@ -224,8 +289,12 @@ impl Assignments {
         };
         if !matches!(source, SetSource::Cell(Cell::Default)) && super::defaults::is_generated_always(column) {
             let message = format!("column \"{name}\" can only be updated to DEFAULT");
+            let what = match column.generated {
+                Some(_) => "a generated column",
+                None => "an identity column defined as GENERATED ALWAYS",
+            };
             return Err(Error::new(SqlState::GENERATED_ALWAYS, message)
-                .detail(format!("Column \"{name}\" is an identity column defined as GENERATED ALWAYS.")));
+                .detail(format!("Column \"{name}\" is {what}.")));
         }
         self.sets.push((position, source));
         Ok(())
@@ -323,8 +392,10 @@ impl Session {
         written: &mut Written,
         results: &mut [Option<Vec<Value>>],
     ) -> Result<()> {
-        let pairs: Vec<Vec<Value>> =
-            present.iter().map(|(row, _, old)| old.iter().chain(&rows[*row]).cloned().collect()).collect();
+        // Expressions see what statements see.
+        let width = plan.table.columns.len();
+        let pair = |old: &[Value], new: &[Value]| old[..width].iter().chain(&new[..width]).cloned().collect();
+        let pairs: Vec<Vec<Value>> = present.iter().map(|(row, _, old)| pair(old, &rows[*row])).collect();
         let evaluate = |projection: &Projection| {
             let batch = expressions::batch(projection.input(), &pairs)?;
             projection.evaluate(&batch, self.plain_execution(params, &plan.param_types)?)
@@ -335,9 +406,7 @@ impl Session {
             None => true,
             Some(arrays) => arrays[0].is_valid(position) && arrays[0].as_boolean().value(position),
         };
-        let referenced = self.is_referenced(&plan.table);
-        let mut changes = Vec::new();
-        let mut updates = Vec::new();
+        let mut new_rows: Vec<Vec<Value>> = Vec::new();
         let mut places = Vec::new();
         for (position, (row, slot, old)) in present.into_iter().enumerate().filter(|(n, _)| passes(*n)) {
             let mut new = old.clone();
@@ -351,31 +420,34 @@ impl Session {
                     }
                 };
             }
-            let vectors_changed = vectors_differ(&plan.table, &old, &new);
-            if referenced {
-                changes.push(Change { old, new: Some(new.clone()) });
-            }
-            places.push(row);
-            updates.push(RowUpdate { slot, row: new, vectors_changed });
+            new_rows.push(new);
+            places.push((row, slot, old));
         }
-        let new_rows: Vec<Vec<Value>> = updates.iter().map(|update| update.row.clone()).collect();
-        self.verify_updated(plan, &new_rows, params)?;
+        self.verify_updated(plan, &mut new_rows, params)?;
+        let updates = places.iter().zip(&new_rows).map(|((_, slot, old), new)| RowUpdate {
+            slot: *slot,
+            row: new.clone(),
+            vectors_changed: vectors_differ(&plan.table, old, new),
+        });
+        let updates: Vec<RowUpdate> = updates.collect();
         let table = plan.table.oid;
         let slots = self.retry(|transaction| transaction.update(table, updates.clone())).await?;
         written.count += slots.len() as u64;
         written.touched.extend(slots);
-        if referenced {
-            self.follow_references(&plan.table, &changes).await?;
+        if self.is_referenced(&plan.table) {
+            let changes = places.iter().zip(&new_rows);
+            let changes = changes.map(|((.., old), new)| Change { old: old.clone(), new: Some(new.clone()) });
+            self.follow_references(&plan.table, &changes.collect::<Vec<_>>()).await?;
         }
-        for (row, new) in places.into_iter().zip(new_rows) {
+        for ((row, ..), new) in places.into_iter().zip(new_rows) {
             results[row] = Some(new);
         }
         Ok(())
     }
 }
 
-/// Whether a cell of a `vector(n)` column is another one.
+/// Whether a cell of a `vector(n)` column is another one, in a hidden column too.
 pub fn vectors_differ(table: &Table, old: &[Value], new: &[Value]) -> bool {
-    let mut vectors = table.columns.iter().enumerate().filter(|(_, column)| column.is_slot_vector());
+    let mut vectors = table.stored_columns().enumerate().filter(|(_, column)| column.is_slot_vector());
     vectors.any(|(position, _)| old[position] != new[position])
 }

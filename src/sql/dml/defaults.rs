@@ -86,7 +86,7 @@ impl DefaultValue {
 
 /// Whether INSERT may give the column a value of its own.
 pub fn is_generated_always(column: &Column) -> bool {
-    column.identity == Some(Identity::Always)
+    column.identity == Some(Identity::Always) || column.generated.is_some()
 }
 
 /// nextval('s'), now(), CURRENT_TIMESTAMP, gen_random_uuid().

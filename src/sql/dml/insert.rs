@@ -235,10 +235,14 @@ fn check_identities(
 
 fn refuse_generated(table: &Table, column: usize, overriding: Overriding) -> Result<()> {
     let column = &table.columns[column];
+    let message = format!("cannot insert a non-DEFAULT value into column \"{}\"", column.name);
+    if column.generated.is_some() {
+        let detail = format!("Column \"{}\" is a generated column.", column.name);
+        return Err(Error::new(SqlState::GENERATED_ALWAYS, message).detail(detail));
+    }
     if overriding != Overriding::None || !is_generated_always(column) {
         return Ok(());
     }
-    let message = format!("cannot insert a non-DEFAULT value into column \"{}\"", column.name);
     Err(Error::new(SqlState::GENERATED_ALWAYS, message)
         .detail(format!("Column \"{}\" is an identity column defined as GENERATED ALWAYS.", column.name))
         .hint("Use OVERRIDING SYSTEM VALUE to override."))
@@ -462,12 +466,12 @@ impl Session {
     async fn write(
         &mut self,
         plan: &Arc<InsertPlan>,
-        rows: Vec<Vec<Value>>,
+        mut rows: Vec<Vec<Value>>,
         params: &[Value],
         written: &mut Written,
     ) -> Result<()> {
         self.cancel.check()?;
-        plan.checks.verify(&rows, &mut || self.plain_execution(params, &plan.param_types))?;
+        plan.checks.verify(&mut rows, &mut || self.plain_execution(params, &plan.param_types))?;
         match &plan.conflict {
             Conflict::Error => self.write_new(plan, rows, OnConflict::Error, written).await,
             Conflict::Nothing(index) => {
@@ -516,7 +520,7 @@ impl Session {
     pub(super) fn verify_updated(
         &self,
         plan: &InsertPlan,
-        rows: &[Vec<Value>],
+        rows: &mut [Vec<Value>],
         params: &[Value],
     ) -> Result<()> {
         plan.checks.verify(rows, &mut || self.plain_execution(params, &plan.param_types))

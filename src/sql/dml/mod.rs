@@ -1,7 +1,8 @@
 //! Data changes: INSERT, UPDATE, DELETE, TRUNCATE.
 //!
 //! ```text
-//!   rows to write ─> defaults ─> casts ─> NOT NULL, CHECK ─> the core (keys, locks, own writes) ─> RETURNING
+//!   rows to write ─> defaults ─> casts ─> generated columns ─> NOT NULL, CHECK ─> hidden columns
+//!                 ─> the core (keys, locks, own writes) ─> RETURNING
 //! ```
 //!
 //! INSERT ... VALUES of literals and parameters goes from cells to rows without the planner ([`cells`]); everything
@@ -15,11 +16,13 @@ pub mod change;
 pub mod conflict;
 // What a column gets when nothing is said.
 pub mod defaults;
+// Columns that are computed from others.
+pub mod generated;
 // INSERT.
 pub mod insert;
 // What rows that refer to others do when those go.
 pub mod references;
 // RETURNING.
 pub mod returning;
-// Rows: NOT NULL, CHECK, reading them back.
+// Rows: computed columns, NOT NULL, CHECK, reading them back.
 pub mod rows;

@@ -12,6 +12,7 @@ use futures::future::BoxFuture;
 use crate::catalog::{ForeignKey, ReferentialAction, Table};
 use crate::database::{LockOutcome, RowUpdate};
 use crate::error::{Error, Result, SqlState};
+use crate::sql::dml::conflict::vectors_differ;
 use crate::sql::dml::defaults::DefaultValue;
 use crate::sql::dml::rows::{Checks, read};
 use crate::sql::session::Session;
@@ -137,7 +138,7 @@ impl Session {
         }
         let defaults = self.defaults_of(child, &reference.key)?;
         let mut updates = Vec::with_capacity(rows.len());
-        let mut changes = Vec::with_capacity(rows.len());
+        let mut changes: Vec<(Vec<Value>, Vec<Value>)> = Vec::with_capacity(rows.len());
         for (referring, old) in found.iter().zip(rows) {
             let mut new = old.clone();
             for (place, number) in reference.key.columns.iter().enumerate() {
@@ -157,11 +158,16 @@ impl Session {
                 // The default is the key that goes.
                 return Err(still_referenced(table, reference, &keys[referring.key].0));
             }
-            updates.push(RowUpdate { slot: referring.slot, row: new.clone(), vectors_changed: false });
-            changes.push(Change { old, new: Some(new) });
+            changes.push((old, new));
         }
-        let new: Vec<Vec<Value>> = updates.iter().map(|update| update.row.clone()).collect();
-        self.checks_of(child)?.verify(&new, &mut || self.plain_execution(&[], &[]))?;
+        let (old, mut new): (Vec<_>, Vec<_>) = changes.into_iter().unzip();
+        self.checks_of(child)?.verify(&mut new, &mut || self.plain_execution(&[], &[]))?;
+        let mut changes = Vec::with_capacity(new.len());
+        for ((slot, old), new) in slots.iter().zip(old).zip(&new) {
+            let vectors_changed = vectors_differ(child, &old, new);
+            updates.push(RowUpdate { slot: *slot, row: new.clone(), vectors_changed });
+            changes.push(Change { old, new: Some(new.clone()) });
+        }
         self.retry(|transaction| transaction.update(child.oid, updates.clone())).await?;
         self.check_references(child, &new).await?;
         self.follow_references(child, &changes).await

@@ -1,4 +1,4 @@
-//! Rows of a table: what they must satisfy, and how they are read back.
+//! Rows of a table: what is computed of them, what they must satisfy, and how they are read back.
 
 use std::sync::Arc;
 
@@ -10,6 +10,7 @@ use crate::error::{Error, Result, SqlState};
 use crate::planner::bindings::Execution;
 use crate::sql::context::PlanContext;
 use crate::sql::dialect;
+use crate::sql::dml::generated::{self, Computed};
 use crate::sql::expressions::{self, Projection, Relation};
 use crate::table::Snapshot;
 use crate::table::rows::decode_vector;
@@ -18,20 +19,37 @@ use crate::types::{Type, Value, text};
 /// Bytes of a value shown in an error's detail, as in PostgreSQL.
 const SHOWN_BYTES_MAX: usize = 64;
 
-/// NOT NULL and CHECK of a table.
+/// What a table computes and asks of its rows: generated columns, NOT NULL, CHECK, hidden columns.
 pub struct Checks {
     table: Arc<Table>,
     names: Vec<String>,
     compiled: Option<Projection>,
+    generated: Computed,
+    hidden: Computed,
 }
 
 impl Checks {
     /// Whether verifying a row evaluates expressions; NOT NULL is none.
     pub fn have_expressions(&self) -> bool {
-        self.compiled.is_some()
+        self.compiled.is_some() || !self.generated.is_empty() || !self.hidden.is_empty()
     }
 
+    /// For new rows.
     pub fn of(table: &Arc<Table>, context: &PlanContext) -> Result<Checks> {
+        Checks::computing(table, generated::all(table), context)
+    }
+
+    /// For rows of which the columns at these positions are set: what does not depend on them stays as it is.
+    pub fn after_set(table: &Arc<Table>, set: &[usize], context: &PlanContext) -> Result<Checks> {
+        Checks::computing(table, generated::affected(table, set)?, context)
+    }
+
+    /// With the computed columns at these positions, visible and hidden ones.
+    fn computing(
+        table: &Arc<Table>,
+        (generated, hidden): (Vec<usize>, Vec<usize>),
+        context: &PlanContext,
+    ) -> Result<Checks> {
         let checks = table.constraints.iter().filter_map(|constraint| match &constraint.kind {
             ConstraintKind::Check { sql } => Some((constraint.name.clone(), sql)),
             _ => None,
@@ -42,21 +60,47 @@ impl Checks {
             true => None,
             false => Some(compile(table, parsed.collect::<Result<_>>()?, context)?),
         };
-        Ok(Checks { table: table.clone(), names, compiled })
+        let generated = Computed::compile(table, &generated, context)?;
+        let hidden = Computed::compile(table, &hidden, context)?;
+        Ok(Checks { table: table.clone(), names, compiled, generated, hidden })
     }
 
-    /// Whether CHECK conditions exist, which may look at any column.
-    pub fn looks_at_rows(&self) -> bool {
+    /// Whether vectors are looked at or computed; CHECK conditions may look at any column.
+    pub fn need_vectors(&self) -> bool {
         self.compiled.is_some()
+            || self.generated.touches_vectors(&self.table)
+            || self.hidden.touches_vectors(&self.table)
     }
 
-    /// 23502 and 23514.
+    /// Makes rows ready to be stored: computes what is generated, verifies the rest (23502 and 23514), and adds what
+    /// indexes are on.
     pub fn verify(
         &self,
-        rows: &[Vec<Value>],
+        rows: &mut [Vec<Value>],
         execution: &mut dyn FnMut() -> Result<Arc<Execution>>,
     ) -> Result<()> {
-        for row in rows {
+        self.verify_visible(rows, execution)?;
+        self.add_hidden(rows, execution)
+    }
+
+    /// The last step of [`Checks::verify`].
+    pub fn add_hidden(
+        &self,
+        rows: &mut [Vec<Value>],
+        execution: &mut dyn FnMut() -> Result<Arc<Execution>>,
+    ) -> Result<()> {
+        rows.iter_mut().for_each(|row| row.resize(self.table.stored_width(), Value::Null));
+        self.hidden.fill(rows, execution)
+    }
+
+    /// [`Checks::verify`] without its last step.
+    pub fn verify_visible(
+        &self,
+        rows: &mut [Vec<Value>],
+        execution: &mut dyn FnMut() -> Result<Arc<Execution>>,
+    ) -> Result<()> {
+        self.generated.fill(rows, execution)?;
+        for row in rows.iter() {
             self.verify_not_null(row)?;
         }
         let Some(compiled) = &self.compiled else { return Ok(()) };
@@ -139,12 +183,14 @@ fn shown(value: &Value, ty: &Type) -> String {
     text
 }
 
-/// Full rows by slot; `None` where none is visible. With `vectors`, cells of `vector(n)` columns are read too.
+/// Stored rows by slot, hidden columns too; `None` where none is visible. With `vectors`, cells of `vector(n)` columns
+/// are read.
 pub fn read(snapshot: &Snapshot, slots: &[u32], vectors: bool) -> Result<Vec<Option<Vec<Value>>>> {
     let table = snapshot.definition();
-    let views = table.columns.iter().enumerate().filter(|(_, column)| vectors && column.is_slot_vector());
+    let views = table.stored_columns().enumerate();
     let views = views
-        .map(|(position, column)| Ok((position, snapshot.vector_view(column.number)?)))
+        .filter(|(_, column)| vectors && column.is_slot_vector())
+        .map(|(position, column)| Ok((position, &column.ty, snapshot.vector_view(column.number)?)))
         .collect::<Result<Vec<_>>>()?;
     let bytes = snapshot.rows(slots)?;
     let mut rows = Vec::with_capacity(slots.len());
@@ -154,10 +200,13 @@ pub fn read(snapshot: &Snapshot, slots: &[u32], vectors: bool) -> Result<Vec<Opt
             continue;
         };
         let mut values = snapshot.layout().read(&row)?.values()?;
-        for (position, view) in &views {
-            if values[*position] != Value::Null {
-                values[*position] = decode_vector(view.bytes(slot), &table.columns[*position].ty)?;
-            }
+        for (position, ty, view) in &views {
+            // Rows from before a hidden column do not say whether it is NULL.
+            let is_null = match *position < table.columns.len() {
+                true => values[*position] == Value::Null,
+                false => slot >= view.slots_end() || view.is_null(slot),
+            };
+            values[*position] = if is_null { Value::Null } else { decode_vector(view.bytes(slot), ty)? };
         }
         rows.push(Some(values));
     }

@@ -196,6 +196,7 @@ fn with_an_index_answers_are_full_and_fresh() {
         unique: false,
         constraint: None,
         hnsw: Some(HnswOptions { metric: Metric::L2.into(), m: 16, ef_construction: 64, quantization: None }),
+        predicate: None,
     };
     done(txn.create_index(index));
     txn.commit().unwrap();

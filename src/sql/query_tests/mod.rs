@@ -118,6 +118,7 @@ impl World {
                 .map(|(n, (name, ty))| column(n as u16 + 1, name, ty))
                 .collect(),
             dropped: Vec::new(),
+            hidden: Vec::new(),
             materialized: None,
             temporary: None,
             unlogged: false,
@@ -153,6 +154,7 @@ impl World {
             database: "postgres",
             param_types: &[],
             expose_slots: false,
+            shapes: true,
         };
         plan(&query, &context)
     }
@@ -222,6 +224,7 @@ fn column(number: u16, name: &str, ty: Type) -> catalog::Column {
         sequence: None,
         missing: None,
         metadata_index: true,
+        generated: None,
     }
 }
 

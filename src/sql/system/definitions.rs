@@ -2,6 +2,7 @@
 
 use crate::catalog::{Catalog, Constraint, ConstraintKind, Index, ReferentialAction, StoredQuery, Table};
 use crate::planner::bindings::Execution;
+use crate::sql::system::deparse;
 use crate::sql::system::names::{qualified, quote_ident, regclass_out};
 use crate::sql::system::types::is_default_opclass;
 use crate::types::Value;
@@ -24,7 +25,8 @@ pub fn view_definition(query: &StoredQuery) -> String {
     format!(" {};", query.sql)
 }
 
-/// `CREATE UNIQUE INDEX i ON public.t USING btree (a, b)`. `bare_table`: without the table's schema.
+/// `CREATE UNIQUE INDEX i ON public.t USING btree (a, b) WHERE (c > 0)`. `bare_table`: without the table's schema, and
+/// expressions without needless parentheses.
 pub fn index_definition(catalog: &Catalog, index: &Index, bare_table: bool) -> Option<String> {
     let table = catalog.table_by_oid(index.table)?;
     let unique = if index.unique { "UNIQUE " } else { "" };
@@ -32,23 +34,42 @@ pub fn index_definition(catalog: &Catalog, index: &Index, bare_table: bool) -> O
         true => quote_ident(&table.name),
         false => qualified(&table.schema, &table.name),
     };
-    let columns: Vec<String> =
-        (0..index.columns.len()).filter_map(|place| index_column(table, index, place, true)).collect();
+    let columns: Vec<String> = (0..index.columns.len())
+        .filter_map(|place| index_column(table, index, place, true, bare_table))
+        .collect();
     let options: Vec<String> =
         hnsw_options(index).into_iter().map(|(name, value)| format!("{name}='{value}'")).collect();
     let with = if options.is_empty() { String::new() } else { format!(" WITH ({})", options.join(", ")) };
+    let predicate = index.predicate.as_ref();
+    let predicate = predicate.map(|predicate| deparse::expression(&predicate.sql, table, bare_table));
+    let condition = predicate.map_or_else(String::new, |predicate| format!(" WHERE {predicate}"));
     Some(format!(
-        "CREATE {unique}INDEX {} ON {relation} USING {} ({}){with}",
+        "CREATE {unique}INDEX {} ON {relation} USING {} ({}){with}{condition}",
         quote_ident(&index.name),
         index.method.name(),
         columns.join(", ")
     ))
 }
 
+/// Whether a column (by number) is one that an index is on and nobody sees.
+pub fn is_hidden(table: &Table, number: u16) -> bool {
+    table.hidden.iter().any(|column| column.number == number)
+}
+
 /// One column of an index, with its operator class when that says something.
-pub fn index_column(table: &Table, index: &Index, place: usize, with_class: bool) -> Option<String> {
-    let column = table.column_number(*index.columns.get(place)?)?;
-    let name = quote_ident(&column.name);
+pub fn index_column(
+    table: &Table,
+    index: &Index,
+    place: usize,
+    with_class: bool,
+    pretty: bool,
+) -> Option<String> {
+    let number = *index.columns.get(place)?;
+    let column = table.column_number(number)?;
+    let name = match (&column.generated, is_hidden(table, number)) {
+        (Some(generated), true) => deparse::index_expression(&generated.sql, table, pretty),
+        _ => quote_ident(&column.name),
+    };
     let class = index.opclasses.get(place).filter(|class| {
         with_class && !class.is_empty() && !is_default_opclass(index.method, class, &column.ty)
     });

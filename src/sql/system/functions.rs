@@ -18,7 +18,7 @@ use crate::sql::system::definitions::{
     constraint_definition, index_column, index_definition, view_definition,
 };
 use crate::sql::system::names::{self, quote_ident};
-use crate::sql::system::{OWNER, OWNER_OID, PG_CATALOG, relations, routines};
+use crate::sql::system::{OWNER, OWNER_OID, PG_CATALOG, deparse, relations, routines};
 use crate::types::arrow::errors::from_datafusion;
 use crate::types::arrow::{array, only_cell, type_of_data_type, value_at};
 use crate::types::{Type, Value, text};
@@ -100,8 +100,7 @@ fn descriptions() -> Vec<Arc<ScalarUDF>> {
             let found = catalog.tables().find_map(|table| Some((table, table.constraint(wanted)?)));
             Ok(Value::from(found.map(|(table, constraint)| constraint_definition(execution, table, constraint))))
         };
-        // The catalogue keeps expressions as their text.
-        strict "pg_get_expr" Type::Text => |_, args| Ok(Value::from(string(&args[0])));
+        strict "pg_get_expr" Type::Text => pg_get_expr;
         // There are no partitions: no ancestors, which the one query that asks takes NULL for.
         strict "pg_partition_ancestors" Type::Oid => |_, _| Ok(Value::Null);
         strict "pg_get_serial_sequence" Type::Text => pg_get_serial_sequence;
@@ -424,6 +423,23 @@ fn format_type(_execution: &Execution, args: &[Value]) -> Result<Value> {
     }))
 }
 
+/// pg_get_expr(text, relation [, pretty]). The catalogue keeps expressions as their text; generated columns and WHERE of
+/// indexes are shown as PostgreSQL writes them.
+fn pg_get_expr(execution: &Execution, args: &[Value]) -> Result<Value> {
+    let sql = string(&args[0]);
+    let catalog = execution.session.catalog();
+    let Some(table) = catalog.table_by_oid(oid(&args[1])?) else { return Ok(Value::from(sql)) };
+    let pretty = matches!(args.get(2), Some(Value::Bool(true)));
+    let generated = table.columns.iter().filter_map(|column| column.generated.as_ref());
+    let generated = generated.map(|generated| generated.sql.as_str());
+    let predicates = catalog.indexes_of(table.oid).filter_map(|index| index.predicate.as_ref());
+    let mut kept = generated.chain(predicates.map(|predicate| predicate.sql.as_str()));
+    match kept.any(|known| known == sql) {
+        true => Ok(Value::from(deparse::expression(&sql, table, pretty))),
+        false => Ok(Value::from(sql)),
+    }
+}
+
 /// pg_get_indexdef(index [, column, pretty]); column 0 is the whole definition.
 fn pg_get_indexdef(execution: &Execution, args: &[Value]) -> Result<Value> {
     let catalog = execution.session.catalog();
@@ -432,7 +448,7 @@ fn pg_get_indexdef(execution: &Execution, args: &[Value]) -> Result<Value> {
     let column = args.get(1).map_or(Ok(0), number)?;
     let pretty = matches!(args.get(2), Some(Value::Bool(true)));
     Ok(Value::from(match usize::try_from(column - 1) {
-        Ok(place) => index_column(table, index, place, false),
+        Ok(place) => index_column(table, index, place, false, pretty),
         Err(_) => {
             let bare = pretty && names::is_visible(execution, &table.schema, &table.name);
             index_definition(&catalog, index, bare)

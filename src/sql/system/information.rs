@@ -171,6 +171,10 @@ fn columns(execution: &Execution, rows: &mut Rows) -> Result<()> {
                 ordinal_position: i32::from(column.number), column_default: default,
                 is_nullable: yes(!column.not_null), is_identity: yes(column.identity.is_some()),
                 identity_generation: generation,
+                is_generated: if column.generated.is_some() { "ALWAYS" } else { "NEVER" },
+                generation_expression: column.generated.as_ref().map(|generated| {
+                    super::deparse::expression(&generated.sql, table, false)
+                }),
             };
             rows.add(own.into_iter().chain(type_cells(&database, &column.ty, column.number)));
         }

@@ -14,6 +14,7 @@
 //!   empty.rs         relations of things that do not exist here: triggers, rules, publications ...
 //!   names.rs         objects by name and oid, visibility, quoting
 //!   definitions.rs   indexes and constraints as SQL text
+//!   deparse.rs       expressions as PostgreSQL shows them
 //!   functions.rs     format_type(), pg_get_indexdef(), pg_table_is_visible() ...
 //!   rewrite.rs       spellings of catalogue queries that the planner does not know
 //! ```
@@ -23,6 +24,7 @@
 mod cluster;
 mod convenience;
 mod definitions;
+mod deparse;
 mod empty;
 mod functions;
 mod information;

@@ -3,6 +3,7 @@
 use crate::catalog::{Catalog, Column, Constraint, ConstraintKind, ForeignKey, Identity, Index, Table};
 use crate::error::Result;
 use crate::planner::bindings::Execution;
+use crate::sql::system::definitions::is_hidden;
 use crate::sql::system::names::{find_relation, schema_oid};
 use crate::sql::system::relation::{Relation, Rows, cells, none};
 use crate::sql::system::{PG_CATALOG, listed_views, types};
@@ -228,8 +229,10 @@ fn add_column(table: &Table, column: &Column, rows: &mut Rows) {
         None => "",
     };
     let number = column.number as i16;
+    let generated = if column.generated.is_some() { "s" } else { "" };
     let more = cells! {
         attnotnull: column.not_null, atthasdef: has_default(column), attidentity: identity,
+        attgenerated: generated,
         atthasmissing: column.missing.is_some(),
     };
     add_attribute(table.oid, &column.name, &column.ty, number, rows, more);
@@ -237,7 +240,7 @@ fn add_column(table: &Table, column: &Column, rows: &mut Rows) {
 
 /// An identity column's default is its sequence, which PostgreSQL does not count as one.
 fn has_default(column: &Column) -> bool {
-    column.default.is_some() && column.identity.is_none()
+    column.generated.is_some() || column.default.is_some() && column.identity.is_none()
 }
 
 fn add_attribute<const N: usize>(
@@ -266,7 +269,8 @@ fn defaults(execution: &Execution, rows: &mut Rows) -> Result<()> {
     let catalog = execution.session.catalog();
     for table in catalog.tables() {
         for column in table.columns.iter().filter(|column| has_default(column)) {
-            let sql = column.default.as_ref().map(|default| default.sql.clone());
+            let generated = column.generated.as_ref().map(|generated| generated.sql.clone());
+            let sql = generated.or_else(|| Some(column.default.as_ref()?.sql.clone()));
             let number = column.number;
             rows.add(cells! {
                 oid: default_oid(table.oid, number), adrelid: table.oid, adnum: number as i16, adbin: sql,
@@ -295,12 +299,27 @@ fn indexes(execution: &Execution, rows: &mut Rows) -> Result<()> {
         let primary = matches!(constraint_kind(&catalog, index), Some(ConstraintKind::PrimaryKey { .. }));
         rows.add(cells! {
             indexrelid: index.oid, indrelid: index.table, indnatts: count, indnkeyatts: count,
-            indisunique: index.unique, indisprimary: primary, indkey: numbers(&index.columns),
+            indisunique: index.unique, indisprimary: primary, indkey: key_numbers(table, index),
+            indexprs: expressions(table, index), indpred: index.predicate.as_ref().map(|p| p.sql.clone()),
             indcollation: collations.collect::<Vec<_>>(), indclass: classes.collect::<Vec<_>>(),
             indoption: vec![Value::Int2(0); index.columns.len()],
         });
     }
     Ok(())
+}
+
+/// The columns of an index by number, 0 for an expression.
+fn key_numbers(table: &Table, index: &Index) -> Vec<Value> {
+    let shown = |&number: &u16| if is_hidden(table, number) { 0 } else { number };
+    numbers(&index.columns.iter().map(shown).collect::<Vec<_>>())
+}
+
+/// The expressions an index is on.
+fn expressions(table: &Table, index: &Index) -> Option<String> {
+    let hidden = index.columns.iter().filter(|number| is_hidden(table, **number));
+    let sql = hidden.filter_map(|number| Some(table.column_number(*number)?.generated.as_ref()?.sql.clone()));
+    let sql: Vec<String> = sql.collect();
+    (!sql.is_empty()).then(|| sql.join(", "))
 }
 
 fn constraint_kind<'a>(catalog: &'a Catalog, index: &Index) -> Option<&'a ConstraintKind> {
@@ -408,7 +427,8 @@ fn dependencies(execution: &Execution, rows: &mut Rows) -> Result<()> {
                 deptype: 'i',
             }),
             None => {
-                for number in &index.columns {
+                let visible = catalog.table_by_oid(index.table).map(|table| key_columns(table, index));
+                for number in visible.iter().flatten() {
                     rows.add(cells! {
                         classid: PG_CLASS_OID, objid: index.oid, refclassid: PG_CLASS_OID, refobjid: index.table,
                         refobjsubid: i32::from(*number), deptype: 'a',
@@ -418,6 +438,20 @@ fn dependencies(execution: &Execution, rows: &mut Rows) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Numbers of the columns an index is on or reads in its expressions, ascending.
+fn key_columns(table: &Table, index: &Index) -> Vec<u16> {
+    let (hidden, mut numbers): (Vec<u16>, Vec<u16>) =
+        index.columns.iter().partition(|number| is_hidden(table, **number));
+    let hidden = hidden.iter().filter_map(|number| table.column_number(*number)?.generated.as_ref());
+    let expressions = hidden.map(|generated| &generated.sql);
+    for sql in expressions.chain(index.predicate.as_ref().map(|predicate| &predicate.sql)) {
+        numbers.extend(crate::sql::ddl::columns_of(sql, table).unwrap_or_default());
+    }
+    numbers.sort_unstable();
+    numbers.dedup();
+    numbers
 }
 
 /// The rule behind a view: PostgreSQL keeps its query there, and says with it what the view reads.

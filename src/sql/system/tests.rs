@@ -83,6 +83,7 @@ fn catalog() -> Arc<Catalog> {
         sequence: default.filter(|sql| sql.starts_with("nextval")).map(|_| SEQUENCE),
         missing: None,
         metadata_index: true,
+        generated: None,
     };
     let table = Table {
         oid: ITEMS,
@@ -96,6 +97,7 @@ fn catalog() -> Arc<Catalog> {
             column(4, "tags", Type::Array(Box::new(Type::Text)), false, None),
         ],
         dropped: Vec::new(),
+        hidden: Vec::new(),
         materialized: None,
         temporary: None,
         unlogged: false,
@@ -124,6 +126,7 @@ fn catalog() -> Arc<Catalog> {
         unique: false,
         constraint: None,
         hnsw: None,
+        predicate: None,
     };
     let primary = Index {
         unique: true,
@@ -183,6 +186,7 @@ impl Runner {
             database: "postgres",
             param_types: &[],
             expose_slots: false,
+            shapes: true,
         };
         let planned = query::plan(&tree, &context)?;
         let execution = Execution {

@@ -1,0 +1,369 @@
+//! Kept expressions as PostgreSQL shows them: pg_get_expr(), pg_get_indexdef(), psql's \d.
+//!
+//! PostgreSQL keeps trees and writes them out again, with parentheses around every operation and a type on every text;
+//! `pretty` leaves out the parentheses that precedence makes needless. Names of columns say what type a text beside them
+//! has. What is not known here is shown as it was written.
+
+use datafusion::sql::sqlparser::ast::{BinaryOperator, Expr, FunctionArg, FunctionArgExpr};
+use datafusion::sql::sqlparser::ast::{CastKind, FunctionArguments, UnaryOperator, Value as Literal};
+
+use crate::catalog::Table;
+use crate::sql::dialect;
+use crate::sql::system::names::quote_ident;
+use crate::sql::type_names;
+use crate::sql::words::{fold, object_name};
+use crate::types::Type;
+
+/// An expression over a table's columns.
+pub fn expression(sql: &str, table: &Table, pretty: bool) -> String {
+    match dialect::parse_expression(sql) {
+        Ok(parsed) => Deparser { table, pretty }.whole(&parsed),
+        Err(_) => sql.to_owned(),
+    }
+}
+
+/// An expression as a column of an index: in parentheses unless it is a function's call.
+pub fn index_expression(sql: &str, table: &Table, pretty: bool) -> String {
+    let shown = expression(sql, table, pretty);
+    match dialect::parse_expression(sql) {
+        Ok(Expr::Function(_)) => shown,
+        _ => format!("({shown})"),
+    }
+}
+
+struct Deparser<'a> {
+    table: &'a Table,
+    pretty: bool,
+}
+
+impl Deparser<'_> {
+    fn whole(&self, expr: &Expr) -> String {
+        let shown = self.part(expr, None);
+        if self.pretty { shown } else { self.around(expr, shown) }
+    }
+
+    /// An operation in parentheses; everything else as it is.
+    fn around(&self, expr: &Expr, shown: String) -> String {
+        if is_operation(expr) { format!("({shown})") } else { shown }
+    }
+
+    /// As an operand of `above`.
+    fn operand(&self, expr: &Expr, above: &Expr, left: bool, beside: Option<&Type>) -> String {
+        let shown = self.part(expr, beside);
+        match self.pretty && !needs_parentheses(expr, above, left) {
+            true => shown,
+            false => self.around(expr, shown),
+        }
+    }
+
+    /// Without parentheses around it. `beside`: the type of what it is compared with.
+    fn part(&self, expr: &Expr, beside: Option<&Type>) -> String {
+        match expr {
+            Expr::Nested(inner) => self.part(inner, beside),
+            Expr::Identifier(name) => quote_ident(&fold(name)),
+            Expr::BinaryOp { op: BinaryOperator::And, .. } => self.chain(expr, &BinaryOperator::And),
+            Expr::BinaryOp { op: BinaryOperator::Or, .. } => self.chain(expr, &BinaryOperator::Or),
+            Expr::BinaryOp { left, op, right } => {
+                let (left, right) = (unnested(left), unnested(right));
+                let (of_left, of_right) = (self.type_of(left), self.type_of(right));
+                let shown_left = self.side(left, expr, true, of_right.as_ref());
+                let shown_right = self.side(right, expr, false, of_left.as_ref());
+                format!("{shown_left} {op} {shown_right}")
+            }
+            Expr::Between { expr: inner, negated: false, low, high } => {
+                let inner = unnested(inner);
+                let of_inner = self.type_of(inner);
+                let bound = |op: &str, bound: &Expr| {
+                    let bound = self.side(unnested(bound), expr, false, of_inner.as_ref());
+                    let shown = format!("{} {op} {bound}", self.side(inner, expr, true, None));
+                    if self.pretty { shown } else { format!("({shown})") }
+                };
+                format!("{} AND {}", bound(">=", low), bound("<=", high))
+            }
+            Expr::InList { expr: inner, list, negated } if !self.is_varchar(inner) => {
+                let inner = unnested(inner);
+                let of_inner = self.type_of(inner);
+                let items = list.iter().map(|item| self.part(unnested(item), of_inner.as_ref()));
+                let items = items.collect::<Vec<_>>().join(", ");
+                let (op, which) = if *negated { ("<>", "ALL") } else { ("=", "ANY") };
+                format!("{} {op} {which} (ARRAY[{items}])", self.operand(inner, expr, true, None))
+            }
+            Expr::Like { expr: inner, negated, pattern, any: false, escape_char: None } => {
+                let (inner, pattern) = (unnested(inner), unnested(pattern));
+                let op = if *negated { "!~~" } else { "~~" };
+                let shown = self.side(inner, expr, true, None);
+                format!("{shown} {op} {}", self.operand(pattern, expr, false, None))
+            }
+            Expr::UnaryOp { op: UnaryOperator::Not, expr: inner } => {
+                format!("NOT {}", self.operand(unnested(inner), expr, false, None))
+            }
+            Expr::UnaryOp { op: UnaryOperator::Minus, expr: inner } if is_number(inner) => {
+                format!("'-{inner}'::{}", number_type(&inner.to_string()))
+            }
+            Expr::IsNull(inner) => format!("{} IS NULL", self.operand(unnested(inner), expr, true, None)),
+            Expr::IsNotNull(inner) => {
+                format!("{} IS NOT NULL", self.operand(unnested(inner), expr, true, None))
+            }
+            Expr::IsTrue(inner) => format!("{} IS TRUE", self.operand(unnested(inner), expr, true, None)),
+            Expr::IsFalse(inner) => format!("{} IS FALSE", self.operand(unnested(inner), expr, true, None)),
+            Expr::Cast { kind: CastKind::Cast | CastKind::DoubleColon, expr: inner, data_type, .. } => {
+                let ty = type_names::resolve(data_type)
+                    .map_or_else(|_| data_type.to_string(), |ty| ty.to_string());
+                self.cast(unnested(inner), &ty)
+            }
+            Expr::Function(function) => match &function.args {
+                FunctionArguments::List(list)
+                    if list.duplicate_treatment.is_none() && list.clauses.is_empty() =>
+                {
+                    let arguments = list.args.iter().map(|argument| match argument {
+                        FunctionArg::Unnamed(FunctionArgExpr::Expr(inner)) => self.argument(inner),
+                        other => other.to_string(),
+                    });
+                    let name = match object_name("", &function.name).name.as_str() {
+                        name @ ("coalesce" | "nullif" | "greatest" | "least") => name.to_uppercase(),
+                        name => quote_ident(name),
+                    };
+                    format!("{name}({})", arguments.collect::<Vec<_>>().join(", "))
+                }
+                _ => expr.to_string(),
+            },
+            Expr::Value(value) => match &value.value {
+                Literal::SingleQuotedString(text) => {
+                    let ty = beside.map_or_else(|| "text".to_owned(), shown_type);
+                    format!("'{}'::{ty}", text.replace('\'', "''"))
+                }
+                Literal::Boolean(value) => value.to_string(),
+                _ => expr.to_string(),
+            },
+            other => other.to_string(),
+        }
+    }
+
+    /// AND and OR take any number of operands.
+    fn chain(&self, expr: &Expr, op: &BinaryOperator) -> String {
+        let mut parts = Vec::new();
+        operands(expr, op, &mut parts);
+        let parts = parts.into_iter().map(|part| self.operand(part, expr, true, None));
+        parts.collect::<Vec<_>>().join(&format!(" {op} "))
+    }
+
+    /// A side of an operation: varchar is taken as text, and numbers as the wider type of the two.
+    fn side(&self, expr: &Expr, above: &Expr, left: bool, beside: Option<&Type>) -> String {
+        if self.is_varchar(expr) {
+            return self.cast(expr, "text");
+        }
+        match (self.type_of(expr).map(|ty| width(&ty)), beside.map(width)) {
+            (Some(Some(own)), Some(Some(other))) if own < other => self.cast(expr, NUMBERS[other]),
+            _ => self.operand(expr, above, left, beside),
+        }
+    }
+
+    fn is_varchar(&self, expr: &Expr) -> bool {
+        matches!(self.type_of(expr), Some(Type::Varchar(_)))
+    }
+
+    fn argument(&self, expr: &Expr) -> String {
+        let expr = unnested(expr);
+        match self.type_of(expr) {
+            Some(Type::Varchar(_)) => self.cast(expr, "text"),
+            _ if self.pretty => self.part(expr, None),
+            _ => self.around(expr, self.part(expr, None)),
+        }
+    }
+
+    fn cast(&self, inner: &Expr, ty: &str) -> String {
+        match inner {
+            Expr::Value(value) if matches!(value.value, Literal::SingleQuotedString(_)) => {
+                format!("{inner}::{ty}")
+            }
+            _ if self.pretty && !is_operation(inner) => format!("{}::{ty}", self.part(inner, None)),
+            _ => {
+                let shown = self.part(inner, None);
+                let shown = if self.pretty { shown } else { self.around(inner, shown) };
+                format!("({shown})::{ty}")
+            }
+        }
+    }
+
+    /// Of columns and casts.
+    fn type_of(&self, expr: &Expr) -> Option<Type> {
+        match expr {
+            Expr::Nested(inner) => self.type_of(inner),
+            Expr::Identifier(name) => Some(self.table.column(&fold(name))?.ty.clone()),
+            Expr::Cast { data_type, .. } => type_names::resolve(data_type).ok(),
+            Expr::Value(value) => match &value.value {
+                Literal::Number(digits, _) if digits.parse::<i64>().is_ok() => Some(Type::Int4),
+                Literal::Number(..) => Some(Type::Numeric(None)),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+}
+
+/// The type a text beside a column of this type has: varchar is compared as text, and lengths do not matter.
+fn shown_type(ty: &Type) -> String {
+    match ty {
+        Type::Varchar(_) => "text".to_owned(),
+        other => other.bare().to_string(),
+    }
+}
+
+fn unnested(expr: &Expr) -> &Expr {
+    match expr {
+        Expr::Nested(inner) => unnested(inner),
+        other => other,
+    }
+}
+
+fn is_operation(expr: &Expr) -> bool {
+    match expr {
+        Expr::UnaryOp { op: UnaryOperator::Minus, expr } => !is_number(expr),
+        Expr::Nested(inner) => is_operation(inner),
+        _ => matches!(
+            expr,
+            Expr::BinaryOp { .. }
+                | Expr::UnaryOp { .. }
+                | Expr::IsNull(_)
+                | Expr::IsNotNull(_)
+                | Expr::IsTrue(_)
+                | Expr::IsFalse(_)
+                | Expr::InList { .. }
+                | Expr::Between { .. }
+                | Expr::Like { .. }
+                | Expr::ILike { .. }
+        ),
+    }
+}
+
+/// PostgreSQL's isSimpleNode: which operands stand without parentheses.
+fn needs_parentheses(expr: &Expr, above: &Expr, left: bool) -> bool {
+    if !is_operation(expr) {
+        return false;
+    }
+    use BinaryOperator::{And, Divide, Minus, Modulo, Multiply, Or, Plus};
+    match (expr, above) {
+        (Expr::BinaryOp { op: inner, .. }, Expr::BinaryOp { op: outer, .. }) => match (inner, outer) {
+            (And | Or, And | Or) => inner != outer && !(*inner == And && *outer == Or),
+            (_, And | Or) => false,
+            (Multiply | Divide | Modulo, Plus | Minus) => false,
+            (Multiply | Divide | Modulo, Multiply | Divide | Modulo) | (Plus | Minus, Plus | Minus) => !left,
+            _ => true,
+        },
+        (_, Expr::BinaryOp { op: And | Or, .. }) => false,
+        _ => true,
+    }
+}
+
+/// The operands of an AND or OR, those of the same inside it too.
+fn operands<'e>(expr: &'e Expr, wanted: &BinaryOperator, all: &mut Vec<&'e Expr>) {
+    match unnested(expr) {
+        Expr::BinaryOp { left, op, right } if op == wanted => {
+            operands(left, wanted, all);
+            operands(right, wanted, all);
+        }
+        other => all.push(other),
+    }
+}
+
+/// Numbers that meet become the later one of these.
+const NUMBERS: [&str; 3] = ["integer", "numeric", "double precision"];
+
+fn width(ty: &Type) -> Option<usize> {
+    match ty {
+        Type::Int2 | Type::Int4 | Type::Int8 => Some(0),
+        Type::Numeric(_) => Some(1),
+        Type::Float4 | Type::Float8 => Some(2),
+        _ => None,
+    }
+}
+
+fn is_number(expr: &Expr) -> bool {
+    matches!(expr, Expr::Value(value) if matches!(value.value, Literal::Number(..)))
+}
+
+fn number_type(digits: &str) -> &'static str {
+    match digits.parse::<i64>() {
+        Ok(number) if i32::try_from(-number).is_ok() => "integer",
+        Ok(_) => "bigint",
+        Err(_) => "numeric",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::{Column, TableKind};
+
+    fn table() -> Table {
+        let column = |number, name: &str, ty| Column {
+            name: name.into(),
+            number,
+            ty,
+            not_null: false,
+            default: None,
+            identity: None,
+            sequence: None,
+            missing: None,
+            metadata_index: true,
+            generated: None,
+        };
+        Table {
+            oid: 1,
+            schema: "public".into(),
+            name: "t".into(),
+            storage: 0,
+            columns: vec![
+                column(1, "a", Type::Int4),
+                column(2, "b", Type::Int4),
+                column(3, "s", Type::Text),
+                column(4, "v", Type::Varchar(Some(10))),
+                column(5, "e", Type::Vector(None)),
+                column(6, "d", Type::Date),
+            ],
+            hidden: Vec::new(),
+            dropped: Vec::new(),
+            constraints: Vec::new(),
+            kind: TableKind::Ordinary,
+            comment: None,
+            temporary: None,
+            unlogged: false,
+            materialized: None,
+        }
+    }
+
+    /// Written by PostgreSQL: the expression, as pg_get_expr shows it, and pretty.
+    #[test]
+    fn expressions_are_shown_as_postgresql_shows_them() {
+        let cases = [
+            ("a+b", "(a + b)", "a + b"),
+            ("a + b * 2", "(a + (b * 2))", "a + b * 2"),
+            ("(a + b) * 2", "((a + b) * 2)", "(a + b) * 2"),
+            ("a = 1 AND b = 2", "((a = 1) AND (b = 2))", "a = 1 AND b = 2"),
+            ("s = 'x'", "(s = 'x'::text)", "s = 'x'::text"),
+            ("v = 'x'", "((v)::text = 'x'::text)", "v::text = 'x'::text"),
+            ("d > '2020-01-01'", "(d > '2020-01-01'::date)", "d > '2020-01-01'::date"),
+            ("s IS NOT NULL", "(s IS NOT NULL)", "s IS NOT NULL"),
+            ("lower(s)", "lower(s)", "lower(s)"),
+            ("lower(v)", "lower((v)::text)", "lower(v::text)"),
+            ("e::halfvec(3)", "(e)::halfvec(3)", "e::halfvec(3)"),
+            (
+                "a > 1 AND b = 1 AND s LIKE 'a%'",
+                "((a > 1) AND (b = 1) AND (s ~~ 'a%'::text))",
+                "a > 1 AND b = 1 AND s ~~ 'a%'::text",
+            ),
+            ("a BETWEEN 1 AND 5", "((a >= 1) AND (a <= 5))", "a >= 1 AND a <= 5"),
+            ("a IN (1, 2)", "(a = ANY (ARRAY[1, 2]))", "a = ANY (ARRAY[1, 2])"),
+            ("a * 2.5", "((a)::numeric * 2.5)", "a::numeric * 2.5"),
+            ("coalesce(s, 'x')", "COALESCE(s, 'x'::text)", "COALESCE(s, 'x'::text)"),
+            ("NOT (a = 1)", "(NOT (a = 1))", "NOT a = 1"),
+            ("a > -1", "(a > '-1'::integer)", "a > '-1'::integer"),
+        ];
+        for (sql, full, pretty) in cases {
+            assert_eq!(expression(sql, &table(), false), full, "{sql}");
+            assert_eq!(expression(sql, &table(), true), pretty, "{sql}");
+        }
+        assert_eq!(index_expression("e::halfvec(3)", &table(), false), "((e)::halfvec(3))");
+        assert_eq!(index_expression("lower(s)", &table(), false), "lower(s)");
+    }
+}
