@@ -253,6 +253,9 @@ pub mod key {
                 escaped(bits.bytes(), out);
                 out.extend_from_slice(&bits.len().to_be_bytes());
             }
+            // Their bytes sort as they do.
+            Value::TsVector(vector) => escaped(vector.bytes(), out),
+            Value::TsQuery(query) => escaped(&query.bytes(), out),
             Value::Array(elements) => list(elements, out, encode_one),
             Value::Null
             | Value::Int2(_)

@@ -22,6 +22,8 @@ pub mod distance;
 pub mod error;
 // Files.
 pub mod fs;
+// PostgreSQL's text search: text to lexemes, matching, ranks, headlines.
+pub mod fulltext;
 // Scalar and aggregate functions.
 #[cfg(feature = "server")]
 pub mod functions;

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 /// From the ground up. A line may use only the lines before it.
 const LAYERS: &[&[&str]] = &[
     &["types", "codec", "fs", "clock", "config", "error", "metrics"],
-    &["distance", "log"],
+    &["distance", "fulltext", "log"],
     &["vectors"],
     &["index", "storage"],
     &["catalog", "locks"],
@@ -31,6 +31,8 @@ const FOREIGN: &[(&str, &[&str])] = &[
     ("memmap2", &["fs/"]),
     ("roaring", &["index/", "table/", "database/", "planner/"]),
     ("simsimd", &["distance/"]),
+    ("rust_stemmers", &["fulltext/"]),
+    ("unicode_properties", &["fulltext/"]),
     ("tokio", &["server/", "sql/", "cli/"]),
     ("tokio_postgres", &["cli/"]),
     ("tokio_util", &["server/", "sql/", "cli/"]),

@@ -258,6 +258,10 @@ pub enum IndexMethod {
     /// Answered by the metadata index of the column.
     Bitmap,
     Hnsw,
+    /// Answered by an inverted index of each column.
+    Gin,
+    /// The same as `Gin`, by the name it was asked for.
+    Gist,
 }
 
 /// CREATE INDEX ... USING hnsw (...) WITH (m, ef_construction, quantization).
@@ -460,7 +464,14 @@ impl IndexMethod {
             IndexMethod::Btree => "btree",
             IndexMethod::Bitmap => "bitmap",
             IndexMethod::Hnsw => "hnsw",
+            IndexMethod::Gin => "gin",
+            IndexMethod::Gist => "gist",
         }
+    }
+
+    /// Whether inverted indexes of its columns answer it.
+    pub fn is_inverted(self) -> bool {
+        matches!(self, IndexMethod::Gin | IndexMethod::Gist)
     }
 }
 

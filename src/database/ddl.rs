@@ -86,7 +86,8 @@ impl Transaction {
     }
 
     /// Creates and builds an index over what this transaction sees: hnsw graphs with all build threads, unique keys
-    /// with a check for duplicates (23505). Other methods are answered by metadata indexes.
+    /// with a check for duplicates (23505). Inverted indexes are built when the transaction is published; other methods are
+    /// answered by metadata indexes.
     pub fn create_index(&mut self, index: Index) -> Result<(), Stop> {
         self.create_index_with(index, &AtomicU32::new(0), &AtomicBool::new(false))
     }
@@ -106,7 +107,7 @@ impl Transaction {
         }
         let graph = match index.method {
             IndexMethod::Hnsw => Some(self.build_graph(&index, progress, cancel)?),
-            IndexMethod::Btree | IndexMethod::Bitmap => None,
+            IndexMethod::Btree | IndexMethod::Bitmap | IndexMethod::Gin | IndexMethod::Gist => None,
         };
         self.edit(&edits)?;
         self.work().graphs.extend(graph.map(|graph| (index.oid, Arc::new(graph))));

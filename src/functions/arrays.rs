@@ -23,6 +23,7 @@ pub fn function_of_operator(operator: &str, left: bool, right: bool) -> Option<(
         ("||", false, true) => ("array_prepend", false),
         ("@>", true, true) => ("array_contains_all", false),
         ("<@", true, true) => ("array_contains_all", true),
+        ("&&", true, true) => ("array_overlap", false),
         _ => return None,
     })
 }

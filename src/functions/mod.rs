@@ -36,6 +36,8 @@ pub mod rounding;
 pub mod scalar;
 // Functions on text.
 pub mod strings;
+// Functions and operators of text search.
+pub mod text_search;
 // Functions that do not exist.
 pub mod unknown;
 // Functions over single values.
@@ -65,6 +67,7 @@ pub fn scalar_functions() -> Vec<Arc<ScalarUDF>> {
         math::functions(),
         arrays::functions(),
         documents::functions(),
+        text_search::functions(),
     ];
     families.into_iter().flatten().collect()
 }

@@ -151,6 +151,8 @@ pub fn type_name(ty: &DataType) -> &'static str {
         ty if lists::is_halfvec(ty) => "halfvec",
         ty if lists::is_bit(ty) => "bit",
         ty if lists::is_sparsevec(ty) => "sparsevec",
+        ty if *ty == lists::tsvector_type() => "tsvector",
+        ty if *ty == lists::tsquery_type() => "tsquery",
         DataType::List(_) => "array",
         _ => "unknown",
     }

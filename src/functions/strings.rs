@@ -117,6 +117,10 @@ fn definitions() -> Vec<Definition> {
         }),
         strict("length(text) int4", |v| Ok(Value::Int4(text(&v[0]).chars().count() as i32))),
         strict("length(bytea) int4", |v| Ok(Value::Int4(bytes(&v[0]).len() as i32))),
+        strict("length(tsvector) int4", |v| match &v[0] {
+            Value::TsVector(vector) => Ok(Value::Int4(vector.len() as i32)),
+            _ => Ok(Value::Null),
+        }),
         strict("char_length(text) int4", |v| Ok(Value::Int4(text(&v[0]).chars().count() as i32))),
         strict("character_length(text) int4", |v| Ok(Value::Int4(text(&v[0]).chars().count() as i32))),
         strict("octet_length(text) int4", |v| Ok(Value::Int4(text(&v[0]).len() as i32))),

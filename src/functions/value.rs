@@ -181,6 +181,12 @@ fn conversion_cost(given: &DataType, parameter: &Type) -> Option<u32> {
         (DataType::Timestamp(_, Some(_)), DataType::Timestamp(_, None)) => None,
         (DataType::Time64(_), DataType::Interval(_)) => Some(1),
         (DataType::Float64, DataType::Float32) => Some(10),
+        // ARRAY[0.1, 1] for a parameter of type real[]
+        (DataType::List(from), DataType::List(to))
+            if *to.data_type() == DataType::Float32 && is_number(from.data_type()) =>
+        {
+            Some(10)
+        }
         (DataType::Int32 | DataType::Int64, DataType::Int16) | (DataType::Int64, DataType::Int32) => Some(10),
         (given, wanted) => {
             let (from, to) = (rank(given)?, rank(wanted)?);
@@ -194,6 +200,10 @@ fn conversion_cost(given: &DataType, parameter: &Type) -> Option<u32> {
             (from < to).then_some(to - from)
         }
     }
+}
+
+fn is_number(ty: &DataType) -> bool {
+    ty.is_integer() || ty.is_floating() || decimal::digits(ty).is_some()
 }
 
 #[derive(Debug)]

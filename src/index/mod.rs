@@ -2,13 +2,15 @@
 //!
 //! A question about vectors goes to [`search()`]: it picks a strategy by cost ([`strategy`]), asks the graph
 //! ([`hnsw`]) or every allowed vector ([`flat`]), adds what the graph does not hold yet, and never returns
-//! fewer rows than there are. A question about metadata goes to a column's [`bitmap::ColumnIndex`].
+//! fewer rows than there are. A question about metadata goes to a column's [`bitmap::ColumnIndex`], one about the terms in
+//! texts, arrays and documents to an [`inverted::InvertedIndex`].
 //! Nothing here knows rows, transactions or SQL: in go slots and vectors, out come slots.
 
 pub mod bitmap;
 pub mod flat;
 pub mod found;
 pub mod hnsw;
+pub mod inverted;
 pub mod quantizer;
 pub mod rows;
 pub mod search;

@@ -22,9 +22,11 @@ use crate::functions::cast::{self, parse_text};
 use crate::functions::cells::{common_element, element_of, type_of_element};
 use crate::functions::scalar::type_name;
 use crate::functions::vector::{distance_function, operator_function};
-use crate::functions::{arrays, bits, dates, documents, json, strings, vector};
+use crate::functions::{arrays, bits, dates, documents, json, strings, text_search, vector};
+use crate::planner::prepare::configuration;
 use crate::types::Type;
 use crate::types::arrow::errors::external;
+use crate::types::arrow::lists::{tsquery_type, tsvector_type};
 use crate::types::arrow::{data_type, field, metadata, to_scalar, type_of};
 
 /// Our part of planning binary operators; what it leaves alone is DataFusion's.
@@ -46,6 +48,9 @@ impl ExprPlanner for OperatorPlanner {
     fn plan_binary_op(&self, expr: RawBinaryExpr, schema: &DFSchema) -> Result<PlannerResult<RawBinaryExpr>> {
         let operator = operator_name(&expr.op.to_string());
         let (left, right) = (operand(&expr.left, schema), operand(&expr.right, schema));
+        if let Some(planned) = text_search_operator(&operator, &expr, &left, &right)? {
+            return Ok(PlannerResult::Planned(planned));
+        }
         if let Some(metric) = Metric::from_operator(&operator) {
             let RawBinaryExpr { left: a, right: b, .. } = expr;
             return distance(metric, (a, left), (b, right)).map(PlannerResult::Planned);
@@ -189,6 +194,62 @@ fn is_of_numbers(operator: &str) -> bool {
     matches!(operator, "+" | "-" | "*" | "/" | "%" | "||")
 }
 
+/// The operators of text search: `@@`, and what they share with arrays, text and vectors.
+fn text_search_operator(
+    operator: &str,
+    expr: &RawBinaryExpr,
+    left: &Operand,
+    right: &Operand,
+) -> Result<Option<Expr>> {
+    let is_vector = |operand: &Operand| operand.is(&tsvector_type());
+    let is_query = |operand: &Operand| operand.is(&tsquery_type());
+    let is_open =
+        |operand: &Operand| matches!(operand, Operand::Unknown(_) | Operand::Parameter(_) | Operand::Other);
+    let is_text = |operand: &Operand| operand.is(&DataType::Utf8);
+    let (a, b) = (expr.left.clone(), expr.right.clone());
+    let both = |function: &str, ty: &Type| {
+        let arguments = vec![typed(a.clone(), left, ty)?, typed(b.clone(), right, ty)?];
+        Ok(Some(call(function, arguments)))
+    };
+    if operator == "@@" {
+        let matched = |vector: Expr, query: Expr| Ok(Some(call("ts_match", vec![vector, query])));
+        let document = |text: Expr| call("to_tsvector", vec![configuration(), text]);
+        return match () {
+            _ if is_vector(left) && (is_query(right) || is_open(right)) => {
+                matched(a, typed(b, right, &Type::TsQuery)?)
+            }
+            _ if is_vector(right) && (is_query(left) || is_open(left)) => {
+                matched(b, typed(a, left, &Type::TsQuery)?)
+            }
+            _ if is_query(right) && is_text(left) => matched(document(a), b),
+            _ if is_query(right) && is_open(left) => matched(typed(a, left, &Type::TsVector)?, b),
+            _ if is_query(left) && is_open(right) => matched(typed(b, right, &Type::TsVector)?, a),
+            _ if (is_text(left) || is_open(left)) && (is_text(right) || is_open(right)) => {
+                let query = call("plainto_tsquery", vec![configuration(), typed(b, right, &Type::Text)?]);
+                matched(document(typed(a, left, &Type::Text)?), query)
+            }
+            _ => Err(no_operator(operator, left, right)),
+        };
+    }
+    let meets = |is: &dyn Fn(&Operand) -> bool| {
+        is(left) && (is(right) || is_open(right)) || is(right) && is_open(left)
+    };
+    if operator == "||" && meets(&is_vector) {
+        return both("tsvector_concat", &Type::TsVector);
+    }
+    if !meets(&is_query) {
+        return Ok(None);
+    }
+    match operator {
+        "&&" => both("tsquery_and", &Type::TsQuery),
+        "||" => both("tsquery_or", &Type::TsQuery),
+        "<->" => both("tsquery_phrase", &Type::TsQuery),
+        "@>" => both("tsq_mcontains", &Type::TsQuery),
+        "<@" => both("tsq_mcontained", &Type::TsQuery),
+        _ => Ok(None),
+    }
+}
+
 fn distance(metric: Metric, left: (Expr, Operand), right: (Expr, Operand)) -> Result<Expr> {
     let of_bits = Metric::OF_BITS.contains(&metric);
     let otherwise = if of_bits { Element::Bit } else { Element::F32 };
@@ -247,6 +308,7 @@ pub fn call(function: &str, arguments: Vec<Expr>) -> Expr {
             .chain(json::functions())
             .chain(dates::functions());
         let all = all.chain(documents::functions()).chain(strings::functions()).chain(arrays::functions());
+        let all = all.chain(text_search::functions());
         all.map(|function| (function.name().to_owned(), function)).collect()
     });
     let udf = functions.get(function).expect("operators name functions of these files only");

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use arrow::datatypes::DataType;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{DFSchema, Result, ScalarValue};
-use datafusion::logical_expr::expr::{InList, Placeholder};
+use datafusion::logical_expr::expr::{InList, Placeholder, ScalarFunction};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::{
     Between, BinaryExpr, Cast, Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, Union,
@@ -21,7 +21,7 @@ use crate::distance::{Element, Metric};
 use crate::error::{Error, SqlState};
 use crate::functions::cells::{element_of, type_of_element};
 use crate::functions::vector::metric_of_function;
-use crate::functions::{arithmetic, decimal, rounding, unknown};
+use crate::functions::{arithmetic, decimal, rounding, text_search, unknown};
 use crate::planner::casts::input_schema;
 use crate::planner::common;
 use crate::planner::operators::{call, literal, parameter, without_modifier};
@@ -124,6 +124,10 @@ pub fn prepare_expr(
                     None => Transformed::no(Expr::ScalarFunction(call)),
                 }
             }
+            Expr::ScalarFunction(mut call) if needs_configuration(&call, schema) => {
+                call.args.insert(0, configuration());
+                Transformed::yes(Expr::ScalarFunction(call))
+            }
             Expr::ScalarFunction(call) if call.args.len() == 2 => {
                 match rounding::with_constant_digits(call) {
                     Ok(call) => Transformed::yes(call),
@@ -168,6 +172,21 @@ pub fn prepare_expr(
 
 fn is_number(expr: &Expr, schema: &DFSchema) -> bool {
     expr.to_field(schema).is_ok_and(|(_, field)| arithmetic::is_number(field.data_type()))
+}
+
+/// Whether a function of text search was called without a configuration.
+fn needs_configuration(call: &ScalarFunction, schema: &DFSchema) -> bool {
+    let ty = |arg: &Expr| arg.to_field(schema).map_or(DataType::Null, |(_, field)| field.data_type().clone());
+    let given: Vec<DataType> = call.args.iter().map(ty).collect();
+    text_search::takes_configuration(call.func.name(), &given)
+}
+
+/// The session's text search configuration.
+pub fn configuration() -> Expr {
+    match session_values::by_function("get_current_ts_config") {
+        Some((name, value)) => parameter(name, &value.ty),
+        None => Expr::Literal(ScalarValue::Null, None),
+    }
 }
 
 /// 42804 for a condition of CASE that is none.

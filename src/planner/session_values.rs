@@ -93,6 +93,15 @@ pub const SESSION_VALUES: &[SessionValue] = &[
         },
     },
     SessionValue {
+        names: &["get_current_ts_config"],
+        ty: Type::Text,
+        read: |execution| {
+            let setting = execution.session.setting("default_text_search_config").unwrap_or_default();
+            let name = setting.strip_prefix("pg_catalog.").unwrap_or(&setting);
+            Ok(ScalarValue::Utf8(Some(name.to_owned())))
+        },
+    },
+    SessionValue {
         names: &["pg_backend_pid"],
         ty: Type::Int4,
         read: |execution| Ok(ScalarValue::Int32(Some(execution.session.backend_pid()))),

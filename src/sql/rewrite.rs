@@ -240,9 +240,6 @@ fn respell(expr: &mut Expr) {
                 false => call,
             };
         }
-        Expr::BinaryOp { left, op: BinaryOperator::PGOverlap, right } => {
-            *expr = function_call("array_overlap", vec![(**left).clone(), (**right).clone()]);
-        }
         Expr::BinaryOp { left, op, right } => {
             if let (Expr::Tuple(one), Expr::Tuple(other)) = (left.as_ref(), right.as_ref())
                 && let Some(compared) = compare_rows(op, one, other)
@@ -254,6 +251,8 @@ fn respell(expr: &mut Expr) {
             let name = match op {
                 UnaryOperator::BitwiseNot => "bitnot",
                 UnaryOperator::PGAbs => "abs",
+                // !!query
+                UnaryOperator::PGPrefixFactorial => "tsquery_not",
                 UnaryOperator::PGSquareRoot => "sqrt",
                 UnaryOperator::PGCubeRoot => "cbrt",
                 _ => return,

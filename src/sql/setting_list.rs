@@ -4,6 +4,7 @@
 //! what they ask for is what this server does anyway.
 
 use crate::error::{Error, Result, SqlState};
+use crate::fulltext::Config;
 use crate::sql::settings::Id;
 
 /// What a setting is.
@@ -241,8 +242,8 @@ pub static LIST: &[Setting] = &[
     setting(
         "default_text_search_config",
         CLIENT,
-        text("pg_catalog.english"),
-        "Text search is not built; initialisation scripts set it.",
+        checked("pg_catalog.english", text_search_config),
+        "The configuration of text search where none is named: english or simple.",
     ),
     setting(
         "default_toast_compression",
@@ -715,6 +716,18 @@ fn session_authorization(text: &str) -> Result<String> {
 /// The list as SHOW prints it: names separated by ", ", quoted where they must be.
 fn search_path(text: &str) -> Result<String> {
     Ok(text.split(',').map(str::trim).collect::<Vec<_>>().join(", "))
+}
+
+/// With its schema, as PostgreSQL shows it.
+fn text_search_config(text: &str) -> Result<String> {
+    let known = Config::from_name(text).map_err(|error| match error.state() {
+        SqlState::FEATURE_NOT_SUPPORTED => error,
+        _ => {
+            let message = format!("invalid value for parameter \"default_text_search_config\": \"{text}\"");
+            Error::new(SqlState::INVALID_PARAMETER_VALUE, message)
+        }
+    });
+    known.map(|config| format!("pg_catalog.{}", config.name()))
 }
 
 fn time_zone(text: &str) -> Result<String> {

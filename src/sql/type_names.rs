@@ -52,6 +52,8 @@ pub fn resolve(data_type: &DataType) -> Result<Type> {
             Type::Bpchar(Some(characters(length, "char")?.unwrap_or(1)))
         }
         DataType::Bytea => Type::Bytea,
+        DataType::TsVector => Type::TsVector,
+        DataType::TsQuery => Type::TsQuery,
         DataType::Date => Type::Date,
         DataType::Time(precision, zone) => {
             if matches!(zone, TimezoneInfo::WithTimeZone | TimezoneInfo::Tz) {

@@ -1,12 +1,14 @@
-//! The metadata indexes of a table: one per filterable column, kept unless the column says otherwise.
+//! The metadata indexes of a table: one per filterable column, kept unless the column says otherwise, and the inverted
+//! indexes that were asked for.
 
 use std::sync::Arc;
 
 use roaring::RoaringBitmap;
 
-use crate::catalog;
+use crate::catalog::{self, Oid};
 use crate::error::Result;
 use crate::index::bitmap::{ColumnIndex, Predicate};
+use crate::index::inverted::{self, InvertedIndex, Question};
 use crate::table::rows::{Layout, RowReader};
 use crate::types::Value;
 
@@ -14,6 +16,7 @@ use crate::types::Value;
 #[derive(Clone, Default)]
 pub struct Metadata {
     columns: Vec<Entry>,
+    inverted: Vec<Inverted>,
 }
 
 #[derive(Clone)]
@@ -25,17 +28,34 @@ struct Entry {
     index: Option<Arc<ColumnIndex>>,
 }
 
+/// The inverted index of a column, made for one index of the catalogue.
+#[derive(Clone)]
+struct Inverted {
+    /// The index's, and the column's number.
+    key: (Oid, u16),
+    /// In the row, from 0.
+    position: usize,
+    index: Arc<InvertedIndex>,
+}
+
+/// An entry of a [`Metadata`].
+#[derive(Clone, Copy)]
+enum Place {
+    Column(usize),
+    Inverted(usize),
+}
+
 /// Cells of row versions, decoded before the indexes are touched.
 pub struct Cells {
-    /// Entries that have an index, and the positions of their columns in the row.
-    indexed: Vec<(usize, usize)>,
+    /// What has an index, and the positions of the columns in the row.
+    indexed: Vec<(Place, usize)>,
     slots: Vec<u32>,
     /// Per slot, a value per entry.
     values: Vec<Value>,
 }
 
 impl Metadata {
-    pub fn new(definition: &catalog::Table) -> Metadata {
+    pub fn new(definition: &catalog::Table, indexes: &[Arc<catalog::Index>]) -> Metadata {
         let entry = |(position, column): (usize, &catalog::Column)| Entry {
             number: column.number,
             position,
@@ -43,14 +63,16 @@ impl Metadata {
         };
         let mut columns: Vec<Entry> = definition.stored_columns().enumerate().map(entry).collect();
         columns.sort_unstable_by_key(|entry| entry.number);
-        Metadata { columns }
+        let inverted = inverted_columns(definition, indexes).map(Inverted::new).collect();
+        Metadata { columns, inverted }
     }
 
     /// Takes on another definition of the table: new columns, for which every live row has the column's `missing` value
     /// until it is written anew, dropped columns, and indexes switched off or on. Switched on, an index of an old column stays absent until the
     /// table is opened anew: its values are in the rows.
     pub fn redefine(&mut self, definition: &catalog::Table, live: &RoaringBitmap) -> Result<()> {
-        let known = std::mem::take(self);
+        let inverted = std::mem::take(&mut self.inverted);
+        let known = std::mem::replace(self, Metadata { columns: Vec::new(), inverted });
         for (position, column) in definition.stored_columns().enumerate() {
             let number = column.number;
             if let Some(entry) = known.entry(number) {
@@ -69,27 +91,62 @@ impl Metadata {
         Ok(())
     }
 
+    /// Takes on other indexes of the table. What is new is empty, and its columns are answered, whose rows
+    /// [`Metadata::fill`] wants.
+    pub fn redefine_inverted(
+        &mut self,
+        definition: &catalog::Table,
+        indexes: &[Arc<catalog::Index>],
+    ) -> Vec<usize> {
+        let known = std::mem::take(&mut self.inverted);
+        let mut new = Vec::new();
+        for (key, position, kind) in inverted_columns(definition, indexes) {
+            let same = known.iter().find(|known| known.key == key).map(|known| known.index.clone());
+            let index = same.unwrap_or_else(|| {
+                new.push(position);
+                Arc::new(InvertedIndex::new(kind))
+            });
+            self.inverted.push(Inverted { key, position, index });
+        }
+        new
+    }
+
+    /// Takes a row into the inverted indexes of the columns at `positions`.
+    pub fn fill(&mut self, positions: &[usize], slot: u32, row: &RowReader) -> Result<()> {
+        for inverted in self.inverted.iter_mut().filter(|inverted| positions.contains(&inverted.position)) {
+            Arc::make_mut(&mut inverted.index).set(slot, &row.value(inverted.position)?);
+        }
+        Ok(())
+    }
+
     /// An empty collection of what these indexes want.
     pub fn cells(&self) -> Cells {
-        let indexed = self.columns.iter().enumerate().filter(|(_, entry)| entry.index.is_some());
-        Cells {
-            indexed: indexed.map(|(place, entry)| (place, entry.position)).collect(),
-            slots: Vec::new(),
-            values: Vec::new(),
-        }
+        let columns = self.columns.iter().enumerate().filter(|(_, entry)| entry.index.is_some());
+        let columns = columns.map(|(place, entry)| (Place::Column(place), entry.position));
+        let inverted = self.inverted.iter().enumerate();
+        let inverted = inverted.map(|(place, inverted)| (Place::Inverted(place), inverted.position));
+        Cells { indexed: columns.chain(inverted).collect(), slots: Vec::new(), values: Vec::new() }
     }
 
     /// Takes in new versions and deaths.
     pub fn change(&mut self, cells: &Cells, died: &RoaringBitmap) {
         let width = cells.indexed.len();
         for (number, &(place, _)) in cells.indexed.iter().enumerate() {
-            let Some(index) = &mut self.columns[place].index else { continue };
-            let index = Arc::make_mut(index);
             let values = cells.values.iter().skip(number).step_by(width);
-            for (&slot, value) in cells.slots.iter().zip(values) {
-                index.set(slot, value);
+            let cells = cells.slots.iter().copied().zip(values);
+            match place {
+                Place::Column(place) => {
+                    let Some(index) = &mut self.columns[place].index else { continue };
+                    let index = Arc::make_mut(index);
+                    cells.for_each(|(slot, value)| index.set(slot, value));
+                    died.iter().for_each(|slot| index.remove(slot));
+                }
+                Place::Inverted(place) => {
+                    let index = Arc::make_mut(&mut self.inverted[place].index);
+                    cells.for_each(|(slot, value)| index.set(slot, value));
+                    died.iter().for_each(|slot| index.remove(slot));
+                }
             }
-            died.iter().for_each(|slot| index.remove(slot));
         }
     }
 
@@ -97,6 +154,22 @@ impl Metadata {
     /// tell.
     pub fn select(&self, column: u16, predicate: &Predicate) -> Option<RoaringBitmap> {
         self.index(column)?.select(predicate)
+    }
+
+    /// The slots whose newest cell of the column answers the question; `None` when no inverted index can tell.
+    pub fn search(&self, column: u16, question: &Question) -> Option<inverted::Found> {
+        let mut indexes = self.inverted.iter().filter(|inverted| inverted.key.1 == column);
+        indexes.find_map(|inverted| inverted.index.search(question))
+    }
+
+    /// The column (by its place) in whose inverted index the row is not as it should be.
+    pub fn disagreement(&self, slot: u32, row: &RowReader) -> Result<Option<usize>> {
+        for inverted in &self.inverted {
+            if !inverted.index.agrees(slot, &row.value(inverted.position)?) {
+                return Ok(Some(inverted.position));
+            }
+        }
+        Ok(None)
     }
 
     fn index(&self, column: u16) -> Option<&ColumnIndex> {
@@ -125,8 +198,31 @@ impl Metadata {
 
     /// Bytes of memory, about.
     pub fn bytes(&self) -> u64 {
-        self.columns.iter().filter_map(|entry| entry.index.as_ref()).map(|index| index.bytes()).sum()
+        let columns = self.columns.iter().filter_map(|entry| entry.index.as_ref()).map(|index| index.bytes());
+        columns.chain(self.inverted.iter().map(|inverted| inverted.index.bytes())).sum()
     }
+}
+
+impl Inverted {
+    fn new((key, position, kind): ((Oid, u16), usize, inverted::Kind)) -> Inverted {
+        Inverted { key, position, index: Arc::new(InvertedIndex::new(kind)) }
+    }
+}
+
+/// The columns of inverted indexes: index and column number, place in the table, and what the index holds.
+fn inverted_columns<'a>(
+    definition: &'a catalog::Table,
+    indexes: &'a [Arc<catalog::Index>],
+) -> impl Iterator<Item = ((Oid, u16), usize, inverted::Kind)> + 'a {
+    let inverted = indexes.iter().filter(|index| index.method.is_inverted());
+    inverted.flat_map(move |index| {
+        index.columns.iter().enumerate().filter_map(move |(place, &number)| {
+            let position = definition.position(number)?;
+            let opclass = index.opclasses.get(place).map(String::as_str);
+            let kind = inverted::Kind::of(opclass, &definition.stored_column(position)?.ty)?;
+            Some(((index.oid, number), position, kind))
+        })
+    })
 }
 
 fn new_index(column: &catalog::Column) -> Option<ColumnIndex> {

@@ -27,7 +27,7 @@ pub mod explained;
 // The nearest rows of one table.
 #[cfg(feature = "server")]
 pub mod knn;
-// Metadata indexes, one per filterable column.
+// Metadata indexes, one per filterable column, and inverted indexes.
 pub mod metadata;
 // One transaction's own writes to one table.
 pub mod overlay;
@@ -37,6 +37,9 @@ pub mod predicate;
 // A table in a plan.
 #[cfg(feature = "server")]
 pub mod provider;
+// Calls that an inverted index answers.
+#[cfg(feature = "server")]
+mod question;
 // Rows as bytes.
 pub mod rows;
 // Going back inside a transaction.

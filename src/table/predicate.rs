@@ -27,12 +27,14 @@ use roaring::RoaringBitmap;
 use crate::catalog::{self, Catalog};
 use crate::error::{Error, SqlState};
 use crate::index::bitmap::Predicate;
+use crate::index::inverted::Found;
 use crate::log::StorageId;
 use crate::storage::Slice;
 use crate::table::Snapshot;
 use crate::table::columns::Decoder;
 use crate::table::keys::UniqueKey;
 use crate::table::provider::TableSourceProvider;
+use crate::table::question::{self, Ask};
 use crate::table::shown::shown;
 use crate::types::Value;
 use crate::types::arrow::errors::{from_arrow, from_datafusion};
@@ -57,6 +59,12 @@ enum Formula {
         /// Position in the table.
         column: usize,
         test: Test,
+    },
+    /// What an inverted index answers, if the column has one.
+    Search {
+        column: usize,
+        ask: Ask,
+        constant: Constant,
     },
     Opaque,
 }
@@ -345,6 +353,13 @@ impl Formula {
                 }
                 None => Ok(Formula::Opaque),
             },
+            Expr::ScalarFunction(call) => {
+                let Some((subject, ask, value)) = question::of_call(call) else { return Ok(Formula::Opaque) };
+                match column_of(subject, provider).filter(|_| constant_type(value).is_some()) {
+                    Some(column) => Ok(Formula::Search { column, ask, constant: constant(value)? }),
+                    None => Ok(Formula::Opaque),
+                }
+            }
             _ => Ok(Formula::Opaque),
         }
     }
@@ -359,7 +374,7 @@ impl Formula {
         match self {
             Formula::And(parts) | Formula::Or(parts) => parts.iter().all(Formula::is_answerable),
             Formula::Test { .. } => true,
-            Formula::Opaque => false,
+            Formula::Search { .. } | Formula::Opaque => false,
         }
     }
 
@@ -368,6 +383,10 @@ impl Formula {
         match self {
             Formula::And(parts) | Formula::Or(parts) => parts.iter().try_for_each(|part| part.constants(all)),
             Formula::Opaque => Ok(()),
+            Formula::Search { constant, .. } => {
+                all.push(evaluate(constant)?);
+                Ok(())
+            }
             Formula::Test { test, .. } => {
                 let constants = match test {
                     Test::Eq(constant)
@@ -423,6 +442,18 @@ impl Formula {
                     used.push(*column);
                 }
                 Ok(slots.map(|slots| Answer { slots: Arc::new(slots), exact: true }))
+            }
+            Formula::Search { column, ask, constant } => {
+                let Some(definition) = snapshot.definition().stored_column(*column) else { return Ok(None) };
+                let found = match ask.question(&evaluate(constant)?)? {
+                    // NULL on one side is NULL.
+                    None => Some(Found { slots: RoaringBitmap::new(), exact: true }),
+                    Some(question) => snapshot.search(definition.number, &question),
+                };
+                if found.is_some() {
+                    used.push(*column);
+                }
+                Ok(found.map(|Found { slots, exact }| Answer { slots: Arc::new(slots), exact }))
             }
             Formula::Opaque => Ok(None),
         }

@@ -18,6 +18,7 @@ use crate::distance::Metric;
 use crate::error::{Error, Result, SqlState};
 use crate::index::bitmap::Predicate;
 use crate::index::hnsw::Graph;
+use crate::index::inverted::{Found, Question};
 use crate::log::{Seq, StorageId};
 use crate::storage::{self, Slice};
 use crate::table::keys;
@@ -212,6 +213,16 @@ impl Snapshot {
             selected -= &*self.0.dirty;
         }
         Some(selected)
+    }
+
+    /// Slots whose cell answers a question, by an inverted index of the column; dirty slots are left out and are the
+    /// caller's to test. `None`: no index can tell.
+    pub fn search(&self, column: u16, question: &Question) -> Option<Found> {
+        let mut found = self.0.state.metadata.search(column, question)?;
+        if !self.0.dirty.is_empty() {
+            found.slots -= &*self.0.dirty;
+        }
+        Some(found)
     }
 
     /// How many slots the column's metadata index finds, dirty ones as of the newest commit.

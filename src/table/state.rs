@@ -159,7 +159,7 @@ impl Table {
             live: Arc::default(),
             version: 0,
             changes: ChangeList::default(),
-            metadata: Metadata::new(&definition),
+            metadata: Metadata::new(&definition, indexes),
             vector_indexes: indexes.iter().filter_map(|index| VectorIndex::new(index, &definition)).collect(),
             definition,
         };
@@ -366,6 +366,8 @@ impl Table {
         let vectors: Arc<[VectorColumn]> = vectors.collect();
         let mut metadata = self.state().metadata.clone();
         metadata.redefine(&definition, &self.state().live)?;
+        let new = metadata.redefine_inverted(&definition, indexes);
+        self.fill_inverted(&mut metadata, &new, &Layout::of(&definition))?;
         let unlinked = {
             let state = self.state();
             state.vector_indexes.iter().any(|old| indexes.iter().all(|new| new.oid != old.definition.oid))
@@ -381,6 +383,18 @@ impl Table {
         if unlinked {
             let state = self.state();
             self.slots.lock().unlink(|slot| state.graph_knows(slot));
+        }
+        Ok(())
+    }
+
+    /// Takes the rows there are into new inverted indexes of the columns at `positions`.
+    fn fill_inverted(&self, metadata: &mut Metadata, positions: &[usize], layout: &Layout) -> Result<()> {
+        if positions.is_empty() {
+            return Ok(());
+        }
+        for entry in self.tree.scan(ROWS.0, ROWS.1, Seq(u64::MAX)) {
+            let (key, _, row) = entry?;
+            metadata.fill(positions, slot_of_row_key(&key)?, &layout.read(&row)?)?;
         }
         Ok(())
     }

@@ -9,6 +9,7 @@
 //! | halfvec                            | LargeList of Float16        |
 //! | sparsevec                          | LargeList of UInt32, the words of `types::sparsevec` |
 //! | bit, bit varying                   | LargeList of Boolean (the metadata tells which) |
+//! | tsvector, tsquery                  | LargeList of UInt8, of UInt16 |
 //! | uuid                               | FixedSizeBinary(16)         |
 //! | numeric                            | Decimal128; inside plans also Decimal256 |
 //! | date, time, timestamp, timestamptz | Date32, Time64(us), Timestamp(us, none or UTC) |
@@ -19,7 +20,7 @@
 //! aggregates) lose only modifiers and the kind of text, because vectors, bits, jsonb and uuid have Arrow types of
 //! their own.
 
-// Cells of halfvec, of sparsevec and of bit strings.
+// Cells of halfvec, of sparsevec, of bit strings and of text search's types.
 pub mod lists;
 
 // Errors to and from DataFusion.
@@ -34,7 +35,7 @@ use arrow::datatypes::*;
 use datafusion::common::ScalarValue;
 
 use crate::error::{Error, Result, SqlState};
-use crate::types::{Interval, Numeric, Type, Value};
+use crate::types::{Interval, Numeric, TsVector, Type, Value};
 
 /// Field metadata key of the SQL type, whose value is the type as JSON.
 pub const TYPE_KEY: &str = "pg";
@@ -71,6 +72,8 @@ pub fn data_type(ty: &Type) -> DataType {
         Type::Halfvec(_) => lists::halfvec_type(),
         Type::Sparsevec(_) => lists::sparsevec_type(),
         Type::Bit(_) | Type::Varbit(_) => lists::bit_type(),
+        Type::TsVector => lists::tsvector_type(),
+        Type::TsQuery => lists::tsquery_type(),
         Type::Array(item) => DataType::List(item_field(item)),
         Type::Oid => DataType::UInt32,
     }
@@ -131,6 +134,8 @@ pub fn type_of_data_type(data_type: &DataType) -> Type {
         DataType::LargeList(item) if *item.data_type() == DataType::Float16 => Type::Halfvec(None),
         DataType::LargeList(item) if *item.data_type() == DataType::UInt32 => Type::Sparsevec(None),
         DataType::LargeList(item) if *item.data_type() == DataType::Boolean => Type::Bit(None),
+        DataType::LargeList(item) if *item.data_type() == DataType::UInt8 => Type::TsVector,
+        DataType::LargeList(item) if *item.data_type() == DataType::UInt16 => Type::TsQuery,
         DataType::List(item) | DataType::LargeList(item) | DataType::FixedSizeList(item, _) => {
             Type::Array(Box::new(type_of(item)))
         }
@@ -235,6 +240,8 @@ pub fn value_at(array: &ArrayRef, row: usize, ty: &Type) -> Result<Value> {
         Type::Halfvec(_) => Value::Halfvec(lists::halves(downcast(array)?, row)?.to_vec()),
         Type::Sparsevec(_) => Value::Sparsevec(lists::sparse(downcast(array)?, row)?.to_owned()),
         Type::Bit(_) | Type::Varbit(_) => Value::Bits(lists::bits(downcast(array)?, row)?),
+        Type::TsVector => Value::TsVector(TsVector::from_bytes(lists::tsvector(downcast(array)?, row)?)),
+        Type::TsQuery => Value::TsQuery(lists::tsquery(downcast(array)?, row)?),
         Type::Array(item) => {
             let items = downcast::<ListArray>(array)?.value(row);
             Value::Array((0..items.len()).map(|i| value_at(&items, i, item)).collect::<Result<_>>()?)
@@ -339,6 +346,8 @@ enum Cells {
     Halfvec(lists::HalfvecBuilder),
     Sparsevec(lists::SparsevecBuilder),
     Bits(lists::BitBuilder),
+    TsVector(lists::BytesBuilder<UInt8Type>),
+    TsQuery(lists::BytesBuilder<UInt16Type>),
     Oid(UInt32Builder),
     List { item: Type, offsets: Vec<i32>, validity: NullBufferBuilder, items: Box<Builder> },
 }
@@ -379,6 +388,8 @@ impl Builder {
             Type::Halfvec(_) => Cells::Halfvec(lists::HalfvecBuilder::new(rows)),
             Type::Sparsevec(_) => Cells::Sparsevec(lists::SparsevecBuilder::new(rows)),
             Type::Bit(_) | Type::Varbit(_) => Cells::Bits(lists::BitBuilder::new(rows)),
+            Type::TsVector => Cells::TsVector(lists::BytesBuilder::new(rows)),
+            Type::TsQuery => Cells::TsQuery(lists::BytesBuilder::new(rows)),
             Type::Oid => Cells::Oid(UInt32Builder::with_capacity(rows)),
             Type::Array(item) => Cells::List {
                 item: (**item).clone(),
@@ -421,6 +432,8 @@ impl Builder {
             (Cells::Halfvec(b), Value::Halfvec(v)) => b.append(v),
             (Cells::Sparsevec(b), Value::Sparsevec(v)) => b.append(v.as_sparse()),
             (Cells::Bits(b), Value::Bits(v)) => b.append(v),
+            (Cells::TsVector(b), Value::TsVector(v)) => b.append(v.bytes()),
+            (Cells::TsQuery(b), Value::TsQuery(v)) => b.append(&v.bytes()),
             (Cells::List { offsets, validity, items, .. }, Value::Array(values)) => {
                 for value in values {
                     items.append(value)?;
@@ -454,6 +467,8 @@ impl Builder {
             Cells::Halfvec(b) => b.append_null(),
             Cells::Sparsevec(b) => b.append_null(),
             Cells::Bits(b) => b.append_null(),
+            Cells::TsVector(b) => b.append_null(),
+            Cells::TsQuery(b) => b.append_null(),
             Cells::Oid(b) => b.append_null(),
             Cells::List { offsets, validity, items, .. } => {
                 offsets.push(items.len() as i32);
@@ -483,6 +498,8 @@ impl Builder {
             Cells::Halfvec(b) => b.len(),
             Cells::Sparsevec(b) => b.len(),
             Cells::Bits(b) => b.len(),
+            Cells::TsVector(b) => b.len(),
+            Cells::TsQuery(b) => b.len(),
             Cells::Oid(b) => b.len(),
             Cells::List { offsets, .. } => offsets.len() - 1,
         }
@@ -513,6 +530,8 @@ impl Builder {
             Cells::Halfvec(b) => b.finish(),
             Cells::Sparsevec(b) => b.finish(),
             Cells::Bits(b) => b.finish(),
+            Cells::TsVector(b) => b.finish(),
+            Cells::TsQuery(b) => b.finish(),
             Cells::Oid(b) => Arc::new(b.finish()),
             Cells::List { item, offsets, validity, items } => {
                 let offsets = OffsetBuffer::new(std::mem::replace(offsets, vec![0]).into());

@@ -14,7 +14,9 @@
 
 use crate::error::{Error, Result, SqlState};
 use crate::types::vector::{self, Kind};
-use crate::types::{Interval, Type, Value, bits, cast, f16, halfvec, json, numeric, sparsevec};
+use crate::types::{
+    Interval, Type, Value, bits, cast, f16, halfvec, json, numeric, sparsevec, tsquery, tsvector,
+};
 
 /// 2000-01-01 in days since 1970-01-01.
 pub const EPOCH_DAYS: i32 = 10_957;
@@ -54,6 +56,8 @@ pub fn send(value: &Value, ty: &Type, out: &mut Vec<u8>) {
         Value::Halfvec(values) => halfvec::send(values, out),
         Value::Sparsevec(vector) => sparsevec::send(vector.as_sparse(), out),
         Value::Bits(value) => bits::send(value, out),
+        Value::TsVector(value) => tsvector::send(value, out),
+        Value::TsQuery(value) => tsquery::send(value, out),
         Value::Array(items) => send_array(items, ty, out),
     }
 }
@@ -168,6 +172,8 @@ pub fn receive(ty: &Type, bytes: &[u8]) -> Result<Value> {
         Type::Halfvec(dimensions) => Value::Halfvec(receive_halfvec(bytes, *dimensions)?),
         Type::Sparsevec(dimensions) => Value::Sparsevec(sparsevec::receive(bytes, *dimensions)?),
         Type::Bit(_) | Type::Varbit(_) => Value::Bits(bits::receive(bytes)?.fit(ty, false)?),
+        Type::TsVector => Value::TsVector(tsvector::receive(bytes)?),
+        Type::TsQuery => Value::TsQuery(tsquery::receive(bytes)?),
         Type::Array(item) => Value::Array(receive_array(item, bytes)?),
     })
 }

@@ -115,6 +115,8 @@ pub fn cast(value: Value, to: &Type, explicit: bool) -> Result<Value> {
         (Value::Jsonb(text), Type::Jsonb) => Value::Jsonb(text),
         (Value::Bytea(bytes), Type::Bytea) => Value::Bytea(bytes),
         (Value::Uuid(bytes), Type::Uuid) => Value::Uuid(bytes),
+        (Value::TsVector(vector), Type::TsVector) => Value::TsVector(vector),
+        (Value::TsQuery(query), Type::TsQuery) => Value::TsQuery(query),
         (Value::Vector(values), Type::Vector(dimensions)) => {
             vector::check_expected(*dimensions, values.len())?;
             Value::Vector(values)
@@ -243,6 +245,8 @@ pub fn type_of(value: &Value) -> Type {
         Value::Halfvec(_) => Type::Halfvec(None),
         Value::Sparsevec(_) => Type::Sparsevec(None),
         Value::Bits(_) => Type::Bit(None),
+        Value::TsVector(_) => Type::TsVector,
+        Value::TsQuery(_) => Type::TsQuery,
         Value::Array(items) => {
             let item = items.iter().find(|item| **item != Value::Null);
             Type::Array(Box::new(item.map_or(Type::Text, type_of)))

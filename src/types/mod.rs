@@ -3,7 +3,7 @@
 //! [`Type`] is what a column is declared as, [`Value`] what a cell holds. `names.rs` has PostgreSQL's OIDs, names and
 //! modifiers; `text.rs` prints and parses its text formats, `binary.rs` its binary ones, `cast.rs` turns values of one
 //! type into another. Below them is a file per family: integers, floats, numeric, dates, intervals, json, arrays, bit
-//! strings and pgvector's vectors. `arrow.rs` (with the feature `server`) maps types and values to Arrow for DataFusion.
+//! strings, text search's documents and queries, and pgvector's vectors. `arrow.rs` (with the feature `server`) maps types and values to Arrow for DataFusion.
 
 pub mod array;
 #[cfg(feature = "server")]
@@ -22,11 +22,15 @@ pub mod names;
 pub mod numeric;
 pub mod sparsevec;
 pub mod text;
+pub mod tsquery;
+pub mod tsvector;
 pub mod vector;
 
 pub use bits::Bits;
 pub use half::f16;
 pub use sparsevec::{Sparse, Sparsevec};
+pub use tsquery::TsQuery;
+pub use tsvector::TsVector;
 
 /// A SQL type with its modifier, if it has one.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
@@ -63,6 +67,10 @@ pub enum Type {
     Bit(Option<u32>),
     /// `bit varying(n)`
     Varbit(Option<u32>),
+    /// A document as sorted lexemes.
+    TsVector,
+    /// A text search query.
+    TsQuery,
     Array(Box<Type>),
     /// The catalogue's own types; not for user columns.
     Oid,
@@ -101,6 +109,8 @@ pub enum Value {
     Halfvec(Vec<f16>),
     Sparsevec(Sparsevec),
     Bits(Bits),
+    TsVector(TsVector),
+    TsQuery(TsQuery),
     /// One-dimensional.
     Array(Vec<Value>),
     Oid(u32),
@@ -162,6 +172,7 @@ value_from! {
     bool => Bool, i16 => Int2, i32 => Int4, i64 => Int8, u32 => Oid, f32 => Float4, f64 => Float8, String => Text,
     Numeric => Numeric, Interval => Interval, Vec<Value> => Array, Bits => Bits,
     Sparsevec => Sparsevec,
+    TsVector => TsVector, TsQuery => TsQuery,
 }
 
 impl From<&str> for Value {

@@ -6,7 +6,7 @@
 use crate::error::{Error, Result, SqlState};
 use crate::types::{
     Type, Value, array, bits, cast, datetime, float, halfvec, integer, interval, json, numeric, sparsevec,
-    vector,
+    tsquery, tsvector, vector,
 };
 
 /// White space as C's isspace() knows it.
@@ -55,6 +55,8 @@ pub fn print_in_zone(value: &Value, offset_seconds: i32, out: &mut Vec<u8>) {
         Value::Halfvec(values) => halfvec::print(values, out),
         Value::Sparsevec(vector) => sparsevec::print(vector.as_sparse(), out),
         Value::Bits(value) => bits::print(value, out),
+        Value::TsVector(value) => tsvector::print(value, out),
+        Value::TsQuery(value) => tsquery::print(value, out),
         Value::Array(items) => {
             let item = |item: &Value, out: &mut Vec<u8>| {
                 print_in_zone(item, offset_seconds, out);
@@ -117,6 +119,8 @@ pub fn parse_in_zone(ty: &Type, text: &str, offset_seconds: i32) -> Result<Value
         }
         Type::Sparsevec(dimensions) => Value::Sparsevec(sparsevec::parse(text, *dimensions)?),
         Type::Bit(_) | Type::Varbit(_) => Value::Bits(bits::parse(text)?.fit(ty, false)?),
+        Type::TsVector => Value::TsVector(tsvector::parse(text)?),
+        Type::TsQuery => Value::TsQuery(tsquery::parse(text)?),
         Type::Array(item) => {
             let items = array::parse(text)?.into_iter().map(|part| match part {
                 None => Ok(Value::Null),

@@ -86,6 +86,8 @@ impl Family {
             | Type::Sparsevec(_)
             | Type::Bit(_)
             | Type::Varbit(_)
+            | Type::TsVector
+            | Type::TsQuery
             | Type::Array(_)
             | Type::Char => return None,
         })
@@ -187,4 +189,28 @@ fn float8(value: f64) -> u128 {
     }
     let bits = (value + 0.0).to_bits();
     u128::from(bits ^ ((bits as i64 >> 63) as u64 | 1 << 63))
+}
+
+/// Bytes that equal elements of an array share and no others do; `None` for types whose elements have none, and inside
+/// for NULL.
+pub fn key_of_element(ty: &Type, value: Option<&Value>) -> Option<Option<Vec<u8>>> {
+    let family = Family::of(ty);
+    let key = |value: &Value| match (family, value) {
+        (Some(family), value) if family.key_bytes().is_some() => {
+            family.key(value).map(|key| key.to_be_bytes().to_vec())
+        }
+        (Some(family), value) => family.text(value).map(|text| text.as_bytes().to_vec()),
+        (None, Value::Numeric(number)) => {
+            let (mut unscaled, mut scale) = (number.unscaled, number.scale);
+            while scale > 0 && unscaled % 10 == 0 {
+                (unscaled, scale) = (unscaled / 10, scale - 1);
+            }
+            Some([&unscaled.to_be_bytes()[..], &[scale]].concat())
+        }
+        _ => None,
+    };
+    match (family, ty) {
+        (Some(_), _) | (None, Type::Numeric(_)) => Some(value.and_then(key)),
+        _ => None,
+    }
 }

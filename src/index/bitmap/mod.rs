@@ -28,6 +28,7 @@ use roaring::RoaringBitmap;
 
 use crate::types::{Type, Value};
 use fixed::Fixed;
+pub use keys::key_of_element;
 use keys::{Family, Key};
 pub use predicate::Predicate;
 use predicate::Ranges;

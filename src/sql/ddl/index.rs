@@ -15,6 +15,7 @@ use crate::functions::cells::type_of_element;
 use crate::index::quantizer::Quantization;
 use crate::sql::context::PlanContext;
 use crate::sql::ddl::hidden::hidden_column;
+use crate::sql::ddl::inverted::inverted;
 use crate::sql::ddl::names::Namer;
 use crate::sql::ddl_words::kept_expression;
 use crate::sql::dml::generated::{Place, check_kept};
@@ -188,7 +189,9 @@ fn definition(create: &CreateIndex, table: &mut Table, oid: u32, context: &PlanC
         "hnsw" => hnsw(create, table, &mut index)?,
         "btree" => metadata(create, table, &mut index, IndexMethod::Btree)?,
         "bitmap" | "hash" => metadata(create, table, &mut index, IndexMethod::Bitmap)?,
-        method @ ("ivfflat" | "gin" | "gist" | "brin" | "spgist") => {
+        "gin" => inverted(create, table, &mut index, IndexMethod::Gin)?,
+        "gist" => inverted(create, table, &mut index, IndexMethod::Gist)?,
+        method @ ("ivfflat" | "brin" | "spgist") => {
             return Err(Error::unsupported(format!("access method \"{method}\"")));
         }
         method => {
@@ -344,7 +347,7 @@ fn option(name: &str, value: &str, min: u16, max: u16) -> Result<u16> {
     }
 }
 
-fn unknown_option(name: &str) -> Error {
+pub(super) fn unknown_option(name: &str) -> Error {
     Error::new(SqlState::INVALID_PARAMETER_VALUE, format!("unrecognized parameter \"{name}\""))
 }
 
@@ -370,6 +373,8 @@ fn metadata(create: &CreateIndex, table: &Table, index: &mut Index, method: Inde
             | Type::Sparsevec(_)
             | Type::Bit(_)
             | Type::Varbit(_)
+            | Type::TsVector
+            | Type::TsQuery
             | Type::Array(_)
             | Type::Jsonb => {
                 return Err(Error::unsupported(format!(

@@ -13,6 +13,8 @@ mod drop;
 mod hidden;
 // CREATE INDEX, REINDEX.
 mod index;
+// CREATE INDEX USING gin and gist.
+mod inverted;
 // Names of constraints, indexes and sequences that nobody named.
 mod names;
 // CREATE SEQUENCE and sequences of columns.

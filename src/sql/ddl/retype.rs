@@ -138,7 +138,13 @@ impl Session {
                     let class = index.opclasses.first().map_or("", String::as_str);
                     crate::sql::ddl::index::hnsw_accepts(class, ty)?
                 }
+                (IndexMethod::Gin | IndexMethod::Gist, ty) => {
+                    let place = index.columns.iter().position(|&number| number == column.number);
+                    let class = place.and_then(|place| index.opclasses.get(place)).map_or("", String::as_str);
+                    crate::sql::ddl::inverted::accepts(class, ty)
+                }
                 (_, Type::Bit(_) | Type::Varbit(_) | Type::Array(_) | Type::Json | Type::Jsonb) => false,
+                (_, Type::TsVector | Type::TsQuery) => false,
                 (_, ty) => !ty.is_pgvectors(),
             };
             if !fits {

@@ -9,6 +9,7 @@
 //! | `a OPERATOR(pg_catalog.~) b`                   | `a ~ b`                                            |
 //! | `x COLLATE pg_catalog.default`                 | `x`: all text is compared byte by byte             |
 //! | `'t'::regclass`                                | the oid; in a result column and as text, the name  |
+//! | `'english'::regconfig`                         | the name                                           |
 //! | `array(SELECT x FROM ...)`                     | `(SELECT array_agg(x) FROM ...)`, never NULL       |
 //! | `array(SELECT 'p' \|\| x FROM unnest(a) x)`    | each item of a with the prefix                     |
 //! | a correlated `(SELECT x FROM pg_... WHERE ...)`| `(SELECT min(x) ...)`: at most one row is there    |
@@ -73,6 +74,8 @@ enum Reg {
     Namespace,
     Role,
     Procedure,
+    /// Shown and kept as its name.
+    Configuration,
 }
 
 impl Reg {
@@ -87,6 +90,7 @@ impl Reg {
             "regnamespace" => Reg::Namespace,
             "regrole" => Reg::Role,
             "regproc" | "regprocedure" => Reg::Procedure,
+            "regconfig" => Reg::Configuration,
             _ => return None,
         })
     }
@@ -99,6 +103,7 @@ impl Reg {
             Reg::Namespace => "hither_regnamespace_in",
             Reg::Role => "hither_regrole_in",
             Reg::Procedure => "hither_regproc_in",
+            Reg::Configuration => "hither_regconfig_in",
         }
     }
 
@@ -110,6 +115,7 @@ impl Reg {
             Reg::Namespace => "hither_regnamespace_out",
             Reg::Role => "hither_regrole_out",
             Reg::Procedure => "hither_regproc_out",
+            Reg::Configuration => "hither_regconfig_in",
         }
     }
 }

@@ -268,7 +268,9 @@ fn operators(_execution: &Execution, rows: &mut Rows) -> Result<()> {
 
 fn access_methods(_execution: &Execution, rows: &mut Rows) -> Result<()> {
     rows.add(cells! { oid: HEAP_OID, amname: "heap", amhandler: "heap_tableam_handler", amtype: 't' });
-    for method in [IndexMethod::Btree, IndexMethod::Bitmap, IndexMethod::Hnsw] {
+    let methods =
+        [IndexMethod::Btree, IndexMethod::Bitmap, IndexMethod::Hnsw, IndexMethod::Gin, IndexMethod::Gist];
+    for method in methods {
         let name = method.name();
         rows.add(cells! { oid: method_oid(method), amname: name, amhandler: format!("{name}handler"), amtype: 'i' });
     }
@@ -280,6 +282,8 @@ pub fn method_oid(method: IndexMethod) -> u32 {
         IndexMethod::Btree => BTREE_OID,
         IndexMethod::Bitmap => BITMAP_OID,
         IndexMethod::Hnsw => HNSW_OID,
+        IndexMethod::Gin => 2742,
+        IndexMethod::Gist => 783,
     }
 }
 
@@ -312,7 +316,23 @@ fn classes() -> Vec<OperatorClass> {
             add(IndexMethod::Hnsw, metric.opclass(element.type_name()), &type_of_element(element), false);
         }
     }
+    // array_ops is of any array.
+    let array = Type::Array(Box::new(Type::Text));
+    for (method, name, ty, default) in [
+        (IndexMethod::Gin, "tsvector_ops", &Type::TsVector, true),
+        (IndexMethod::Gin, "array_ops", &array, true),
+        (IndexMethod::Gin, "jsonb_ops", &Type::Jsonb, true),
+        (IndexMethod::Gin, "jsonb_path_ops", &Type::Jsonb, false),
+        (IndexMethod::Gist, "tsvector_ops", &Type::TsVector, true),
+    ] {
+        add(method, name.to_owned(), ty, default);
+    }
     classes
+}
+
+/// Whether a class is of a type without modifier.
+fn is_of(class: &OperatorClass, bare: &Type) -> bool {
+    class.ty == *bare || matches!((&class.ty, bare), (Type::Array(_), Type::Array(_)))
 }
 
 /// The class an index column uses: the one it names, else its type's default; 0 when there is none.
@@ -320,7 +340,7 @@ pub fn opclass_oid(method: IndexMethod, named: Option<&str>, ty: &Type) -> u32 {
     let bare = ty.bare();
     let fits = |class: &OperatorClass| match named {
         Some(name) if !name.is_empty() => class.name == name,
-        _ => class.default && class.ty == bare,
+        _ => class.default && is_of(class, &bare),
     };
     classes().iter().find(|class| class.method == method && fits(class)).map_or(0, |class| class.oid)
 }
@@ -330,14 +350,16 @@ pub fn is_default_opclass(method: IndexMethod, named: &str, ty: &Type) -> bool {
     let bare = ty.bare();
     classes()
         .iter()
-        .any(|class| class.method == method && class.default && class.ty == bare && class.name == named)
+        .any(|class| class.method == method && class.default && is_of(class, &bare) && class.name == named)
 }
 
 fn operator_classes(_execution: &Execution, rows: &mut Rows) -> Result<()> {
     for class in classes() {
         rows.add(cells! {
             oid: class.oid, opcmethod: method_oid(class.method), opcname: class.name.clone(),
-            opcnamespace: class_namespace(&class), opcfamily: class.oid, opcintype: class.ty.oid(),
+            opcnamespace: class_namespace(&class), opcfamily: class.oid,
+            // anyarray
+            opcintype: if let Type::Array(_) = class.ty { 2277 } else { class.ty.oid() },
             opcdefault: class.default,
         });
     }

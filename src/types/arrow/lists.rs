@@ -1,4 +1,5 @@
-//! Cells of `halfvec`, `sparsevec` and of bit strings: lists of halves, of words and of booleans, which no SQL array is.
+//! Cells of `halfvec`, `sparsevec`, of bit strings and of text search's types: lists of halves, of words, of booleans, of
+//! bytes and of bytes in two, which no SQL array is.
 //!
 //! A plan's operators copy, hash and compare lists element by element as PostgreSQL compares these types, and the
 //! Arrow type alone tells what they are.
@@ -7,13 +8,13 @@ use std::sync::Arc;
 
 use arrow::array::{
     Array, ArrayRef, BooleanArray, BooleanBufferBuilder, Float16Array, LargeListArray, NullBufferBuilder,
-    UInt32Array,
+    PrimitiveArray, UInt8Array, UInt16Array, UInt32Array,
 };
 use arrow::buffer::OffsetBuffer;
-use arrow::datatypes::{DataType, Field};
+use arrow::datatypes::{ArrowPrimitiveType, DataType, Field};
 
 use crate::error::{Error, Result};
-use crate::types::{Bits, Sparse, f16};
+use crate::types::{Bits, Sparse, TsQuery, f16};
 
 pub fn halfvec_type() -> DataType {
     DataType::LargeList(Arc::new(Field::new("item", DataType::Float16, true)))
@@ -25,6 +26,15 @@ pub fn sparsevec_type() -> DataType {
 
 pub fn bit_type() -> DataType {
     DataType::LargeList(Arc::new(Field::new("item", DataType::Boolean, true)))
+}
+
+pub fn tsvector_type() -> DataType {
+    DataType::LargeList(Arc::new(Field::new("item", DataType::UInt8, true)))
+}
+
+/// Its bytes are two wide only to be another type than a tsvector's.
+pub fn tsquery_type() -> DataType {
+    DataType::LargeList(Arc::new(Field::new("item", DataType::UInt16, true)))
 }
 
 pub fn is_halfvec(ty: &DataType) -> bool {
@@ -63,6 +73,21 @@ pub fn bits(array: &LargeListArray, row: usize) -> Result<Bits> {
     Ok(Bits::new(bytes, (end - start) as u32))
 }
 
+/// The bytes of the tsvector in `row`, which is not NULL.
+pub fn tsvector(array: &LargeListArray, row: usize) -> Result<&[u8]> {
+    let items = array.values().as_any().downcast_ref::<UInt8Array>().ok_or_else(|| other(array))?;
+    let (start, end) = place(array, row);
+    Ok(&items.values()[start..end])
+}
+
+/// The query in `row`, which is not NULL.
+pub fn tsquery(array: &LargeListArray, row: usize) -> Result<TsQuery> {
+    let items = array.values().as_any().downcast_ref::<UInt16Array>().ok_or_else(|| other(array))?;
+    let (start, end) = place(array, row);
+    let bytes: Vec<u8> = items.values()[start..end].iter().map(|&byte| byte as u8).collect();
+    TsQuery::from_bytes(&bytes)
+}
+
 fn place(array: &LargeListArray, row: usize) -> (usize, usize) {
     let offsets = array.value_offsets();
     (offsets[row] as usize, offsets[row + 1] as usize)
@@ -87,6 +112,12 @@ pub struct SparsevecBuilder {
 /// Builds a column of bit strings.
 pub struct BitBuilder {
     items: BooleanBufferBuilder,
+    lists: Lists,
+}
+
+/// Builds a column of `tsvector` or of `tsquery`, whose bytes are `T`s.
+pub struct BytesBuilder<T: ArrowPrimitiveType> {
+    items: Vec<T::Native>,
     lists: Lists,
 }
 
@@ -198,5 +229,37 @@ impl BitBuilder {
     pub fn finish(&mut self) -> ArrayRef {
         let items = BooleanArray::new(self.items.finish(), None);
         self.lists.finish(DataType::Boolean, Arc::new(items))
+    }
+}
+
+impl<T: ArrowPrimitiveType> BytesBuilder<T>
+where
+    T::Native: From<u8>,
+{
+    /// `rows` is a guess of how many cells will come.
+    pub fn new(rows: usize) -> BytesBuilder<T> {
+        BytesBuilder { items: Vec::new(), lists: Lists::new(rows) }
+    }
+
+    pub fn append(&mut self, bytes: &[u8]) {
+        self.items.extend(bytes.iter().map(|&byte| T::Native::from(byte)));
+        self.lists.end(self.items.len(), true);
+    }
+
+    pub fn append_null(&mut self) {
+        self.lists.end(self.items.len(), false);
+    }
+
+    pub fn len(&self) -> usize {
+        self.lists.offsets.len() - 1
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    pub fn finish(&mut self) -> ArrayRef {
+        let items = PrimitiveArray::<T>::new(std::mem::take(&mut self.items).into(), None);
+        self.lists.finish(T::DATA_TYPE, Arc::new(items))
     }
 }

@@ -1,0 +1,128 @@
+//! What a cell is found by.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use crate::index::bitmap::key_of_element;
+use crate::types::json::Node;
+use crate::types::{Type, Value};
+
+/// A term, as bytes.
+pub type Term = Vec<u8>;
+
+/// What the terms of a column are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// The lexemes of a tsvector.
+    Lexemes,
+    /// The elements of an array.
+    Elements(Type),
+    /// Values of a jsonb with the path of keys to them; with `keys`, its keys at the top too.
+    Document { keys: bool },
+}
+
+/// Before the bytes of a term of a document.
+const PATH: u8 = b'p';
+const KEY: u8 = b'k';
+
+impl Kind {
+    /// What an index by this operator class (or the default one) on a column of `ty` holds; `None` when there is none.
+    pub fn of(opclass: Option<&str>, ty: &Type) -> Option<Kind> {
+        match (ty, opclass) {
+            (Type::TsVector, None | Some("tsvector_ops")) => Some(Kind::Lexemes),
+            (Type::Jsonb, None | Some("jsonb_ops")) => Some(Kind::Document { keys: true }),
+            (Type::Jsonb, Some("jsonb_path_ops")) => Some(Kind::Document { keys: false }),
+            (Type::Array(item), None | Some("array_ops")) if key_of_element(item, None).is_some() => {
+                Some(Kind::Elements((**item).clone()))
+            }
+            _ => None,
+        }
+    }
+
+    /// The operator class that is taken when none is named.
+    pub fn default_opclass(&self) -> &'static str {
+        match self {
+            Kind::Lexemes => "tsvector_ops",
+            Kind::Elements(_) => "array_ops",
+            Kind::Document { .. } => "jsonb_ops",
+        }
+    }
+
+    /// The terms of a cell, maybe some of them twice; `None` for NULL.
+    pub fn terms(&self, value: &Value) -> Option<Vec<Term>> {
+        match (self, value) {
+            (Kind::Lexemes, Value::TsVector(vector)) => {
+                Some(vector.lexemes().iter().map(|lexeme| lexeme.word.as_bytes().to_vec()).collect())
+            }
+            (Kind::Elements(ty), Value::Array(items)) => {
+                Some(items.iter().filter_map(|item| element(ty, item)).collect())
+            }
+            (Kind::Document { keys }, Value::Jsonb(text)) => {
+                let mut terms = Vec::new();
+                // A stored document reads as one.
+                if let Ok(node) = Node::parse(text) {
+                    paths(&node, 0, &mut terms);
+                    if *keys {
+                        terms.extend(top_keys(&node).map(key));
+                    }
+                }
+                Some(terms)
+            }
+            _ => None,
+        }
+    }
+}
+
+/// The term of an array's element; `None` for NULL, which nothing finds.
+pub fn element(ty: &Type, value: &Value) -> Option<Term> {
+    key_of_element(ty, Some(value)).flatten()
+}
+
+/// The term of a key at the top of a document.
+pub fn key(key: &str) -> Term {
+    [&[KEY], key.as_bytes()].concat()
+}
+
+/// What `?` finds: keys of an object, strings in an array, a string.
+fn top_keys(node: &Node) -> Box<dyn Iterator<Item = &str> + '_> {
+    let text = |node| match node {
+        &Node::Text(ref text) => Some(text.as_str()),
+        _ => None,
+    };
+    match node {
+        Node::Object(entries) => Box::new(entries.keys().map(|key| key.text.as_str())),
+        Node::Array(items) => Box::new(items.iter().filter_map(text)),
+        Node::Text(text) => Box::new(std::iter::once(text.as_str())),
+        Node::Plain(_) => Box::new(std::iter::empty()),
+    }
+}
+
+/// A term for each value in the document: a hash of the keys on the way to it and of itself. Places in arrays do not
+/// count. What contains a document has all of its terms; the other way round is for whoever looks at the rows.
+pub fn paths(node: &Node, path: u64, terms: &mut Vec<Term>) {
+    match node {
+        Node::Object(entries) => {
+            entries.iter().for_each(|(key, value)| paths(value, hash((path, &key.text)), terms));
+        }
+        Node::Array(items) => items.iter().for_each(|item| paths(item, path, terms)),
+        Node::Text(text) => terms.push(path_term(hash((path, 't', text)))),
+        Node::Plain(text) => terms.push(path_term(hash((path, 'p', same_number(text))))),
+    }
+}
+
+fn path_term(hash: u64) -> Term {
+    [&[PATH][..], &hash.to_be_bytes()].concat()
+}
+
+fn hash(value: impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    value.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// 1.50 and 1.5 are the same number.
+fn same_number(text: &str) -> &str {
+    match text.contains('.') {
+        true => text.trim_end_matches('0').trim_end_matches('.'),
+        false => text,
+    }
+}

@@ -1,0 +1,86 @@
+//! CREATE INDEX USING gin and gist: inverted indexes over texts, arrays and documents.
+
+use crate::catalog::{Index, IndexMethod, Table};
+use crate::error::{Error, Result, SqlState};
+use crate::index::inverted::Kind;
+use crate::sql::ddl::index::unknown_option;
+use crate::sql::statement::{CreateIndex, IndexColumn};
+use crate::types::Type;
+
+/// Operator classes of PostgreSQL's two methods, and whether a column's type is one they are for.
+const CLASSES: &[(IndexMethod, &str, fn(&Type) -> bool)] = &[
+    (IndexMethod::Gin, "tsvector_ops", |ty| *ty == Type::TsVector),
+    (IndexMethod::Gin, "array_ops", |ty| matches!(ty, Type::Array(_))),
+    (IndexMethod::Gin, "jsonb_ops", |ty| *ty == Type::Jsonb),
+    (IndexMethod::Gin, "jsonb_path_ops", |ty| *ty == Type::Jsonb),
+    (IndexMethod::Gist, "tsvector_ops", |ty| *ty == Type::TsVector),
+];
+
+/// Completes the definition of an index by one of these methods.
+pub(super) fn inverted(
+    create: &CreateIndex,
+    table: &Table,
+    index: &mut Index,
+    method: IndexMethod,
+) -> Result<()> {
+    index.method = method;
+    if create.unique {
+        let message = format!("access method \"{}\" does not support unique indexes", method.name());
+        return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message));
+    }
+    if index.predicate.is_some() {
+        return Err(Error::unsupported(format!("a partial {} index", method.name())));
+    }
+    for (column, &number) in create.columns.iter().zip(&index.columns) {
+        let Some(found) = table.column_number(number) else { continue };
+        index.opclasses.push(operator_class(column, &found.ty, method)?.to_owned());
+    }
+    for (name, _) in &create.options {
+        // How PostgreSQL fills pages and puts off writing them; there are neither here.
+        let known = match method {
+            IndexMethod::Gin => matches!(name.as_str(), "fastupdate" | "gin_pending_list_limit"),
+            _ => matches!(name.as_str(), "fillfactor" | "buffering"),
+        };
+        if !known {
+            return Err(unknown_option(name));
+        }
+    }
+    Ok(())
+}
+
+/// The operator class that the column names, or the one its type has by default.
+fn operator_class(column: &IndexColumn, ty: &Type, method: IndexMethod) -> Result<&'static str> {
+    let mut classes = CLASSES.iter().filter(|(known, ..)| *known == method);
+    let shown = if let Type::Array(_) = ty { ty.bare().to_string() } else { ty.entry().sql.to_owned() };
+    let undefined = |message: String| Error::new(SqlState::UNDEFINED_OBJECT, message);
+    let (_, class, accepts) = match column.opclass.as_deref() {
+        Some(name) => classes.find(|(_, class, _)| *class == name).ok_or_else(|| {
+            undefined(format!(
+                "operator class \"{name}\" does not exist for access method \"{}\"",
+                method.name()
+            ))
+        })?,
+        None => classes.find(|(_, _, accepts)| accepts(ty)).ok_or_else(|| {
+            undefined(format!(
+                "data type {shown} has no default operator class for access method \"{}\"",
+                method.name()
+            ))
+            .hint(
+                "You must specify an operator class for the index or define a default operator class for the data type.",
+            )
+        })?,
+    };
+    if !accepts(ty) {
+        let message = format!("operator class \"{class}\" does not accept data type {shown}");
+        return Err(Error::new(SqlState::DATATYPE_MISMATCH, message));
+    }
+    if Kind::of(Some(class), ty).is_none() {
+        return Err(Error::unsupported(format!("a {} index on type {shown}", method.name())));
+    }
+    Ok(class)
+}
+
+/// Whether an index by this operator class can be over a column of this type.
+pub(super) fn accepts(opclass: &str, ty: &Type) -> bool {
+    Kind::of(Some(opclass), ty).is_some()
+}
