@@ -74,16 +74,16 @@ impl Options {
     fn check(&self) -> Result<()> {
         if !self.highlight_all {
             if self.min_words >= self.max_words {
-                return Err(invalid("MinWords must be less than MaxWords"));
+                return Err(invalid("MinWords should be less than MaxWords"));
             }
             if self.min_words <= 0 {
-                return Err(invalid("MinWords must be positive"));
+                return Err(invalid("MinWords should be positive"));
             }
             if self.short_word < 0 {
-                return Err(invalid("ShortWord must be >= 0"));
+                return Err(invalid("ShortWord should be >= 0"));
             }
             if self.max_fragments < 0 {
-                return Err(invalid("MaxFragments must be >= 0"));
+                return Err(invalid("MaxFragments should be >= 0"));
             }
         }
         for (name, value) in
@@ -594,7 +594,7 @@ mod tests {
         assert_eq!(message("MaxWords"), "invalid parameter list format: \"MaxWords\"");
         assert_eq!(message("Foo=1"), "unrecognized headline parameter: \"Foo\"");
         assert_eq!(message("MaxWords=x"), "invalid input syntax for type integer: \"x\"");
-        assert_eq!(message("MaxWords=2"), "MinWords must be less than MaxWords");
+        assert_eq!(message("MaxWords=2"), "MinWords should be less than MaxWords");
         assert_eq!(message("StartSel='x"), "invalid parameter list format: \"StartSel='x\"");
         let read = parse_list("a = b,\"c\"=\"d \"\"e\", f='g\\\\''h'").unwrap();
         let expected = [("a", "b"), ("c", "d \"e"), ("f", "g\\'h")];

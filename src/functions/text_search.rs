@@ -25,13 +25,14 @@ pub fn functions() -> Vec<Arc<ScalarUDF>> {
     build(definitions())
 }
 
-/// Whether a call with arguments of these types has to be given the session's configuration first.
-pub fn takes_configuration(name: &str, given: &[DataType]) -> bool {
+/// Whether a call with so many arguments, the second of type `second`, has to be given the session's configuration
+/// first.
+pub fn takes_configuration(name: &str, count: usize, second: impl FnOnce() -> DataType) -> bool {
     match name {
         "to_tsvector" | "to_tsquery" | "plainto_tsquery" | "phraseto_tsquery" | "websearch_to_tsquery" => {
-            given.len() == 1
+            count == 1
         }
-        "ts_headline" => given.len() == 2 || given.len() == 3 && given[1] == tsquery_type(),
+        "ts_headline" => count == 2 || count == 3 && second() == tsquery_type(),
         _ => false,
     }
 }

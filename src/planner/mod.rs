@@ -23,6 +23,8 @@ pub mod environment;
 pub mod explain;
 // From a logical plan to one that can be run again and again.
 pub mod finish;
+// One row of constants beside a table.
+pub mod inline;
 // ORDER BY distance LIMIT k becomes a search.
 pub mod knn;
 // LIMIT and OFFSET whose counts are parameters.

@@ -177,8 +177,8 @@ fn is_number(expr: &Expr, schema: &DFSchema) -> bool {
 /// Whether a function of text search was called without a configuration.
 fn needs_configuration(call: &ScalarFunction, schema: &DFSchema) -> bool {
     let ty = |arg: &Expr| arg.to_field(schema).map_or(DataType::Null, |(_, field)| field.data_type().clone());
-    let given: Vec<DataType> = call.args.iter().map(ty).collect();
-    text_search::takes_configuration(call.func.name(), &given)
+    let second = || call.args.get(1).map_or(DataType::Null, ty);
+    text_search::takes_configuration(call.func.name(), call.args.len(), second)
 }
 
 /// The session's text search configuration.

@@ -25,6 +25,7 @@ use crate::catalog::Oid;
 use crate::error::{Error, Result, SqlState};
 use crate::planner::bindings::Execution;
 use crate::planner::environment::Environment;
+use crate::planner::inline::inline;
 use crate::planner::knn;
 use crate::planner::prepare::{parameter_fields, parameter_types, prepare};
 use crate::sql::OutputColumn;
@@ -82,7 +83,7 @@ fn plan_named(query: &ast::Query, context: &PlanContext, targets: &[Type], alias
     let statement = ast::Statement::Query(Box::new(query));
     let resolver = Names::new(context);
     let (raw, param_types) = with_parameter_types(&statement, &resolver, context, targets)?;
-    let plan = prepare(raw, &param_types).map_err(from_datafusion)?;
+    let plan = prepare(raw, &param_types).and_then(inline).map_err(from_datafusion)?;
     let plan = assign(plan, targets).map_err(from_datafusion)?;
     let columns = output_columns(&plan, names);
     let outputs = Arc::clone(plan.schema());

@@ -12,6 +12,8 @@ use datafusion::sql::sqlparser::ast::{
     self, BinaryOperator, Expr, Ident, ObjectName, Query, SelectItem, SetExpr, TableAlias,
     TableAliasColumnDef, TableFactor, UnaryOperator, VisitMut, VisitorMut,
 };
+use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
+use datafusion::sql::sqlparser::parser::Parser;
 
 use crate::error::{Error, Result, SqlState};
 use crate::sql::system;
@@ -64,6 +66,18 @@ struct Rewriter {
 impl VisitorMut for Rewriter {
     type Break = ();
 
+    fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
+        if let SetExpr::Values(values) = query.body.as_mut() {
+            spread_types(values);
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_select(&mut self, select: &mut ast::Select) -> ControlFlow<()> {
+        name_window_columns(&mut select.projection);
+        ControlFlow::Continue(())
+    }
+
     fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<()> {
         if let TableFactor::Table { name, alias, args: Some(_), .. } = factor
             && !is_set(name)
@@ -108,9 +122,16 @@ const SETS: &[&str] = &[
     "string_to_table",
 ];
 
+/// Functions of one value that are useful in FROM.
+const ONE_ROW: &[&str] =
+    &["to_tsvector", "to_tsquery", "plainto_tsquery", "phraseto_tsquery", "websearch_to_tsquery"];
+
 fn is_set(function: &ObjectName) -> bool {
     match function.0.as_slice() {
-        [name] => name.as_ident().is_some_and(|name| SETS.contains(&folded(name).as_str())),
+        [name] => name
+            .as_ident()
+            .map(folded)
+            .is_some_and(|name| SETS.contains(&name.as_str()) || ONE_ROW.contains(&name.as_str())),
         _ => false,
     }
 }
@@ -173,14 +194,15 @@ fn expanded_name(function: &ast::Function) -> Option<String> {
 fn expand_table_function(factor: &mut TableFactor) {
     let TableFactor::Table { name, alias, args: Some(args), with_ordinality, .. } = factor else { return };
     let [part] = name.0.as_slice() else { return };
+    if let Some(function) = part.as_ident().filter(|name| ONE_ROW.contains(&folded(name).as_str())) {
+        let call = function_call(&folded(function), unnamed_arguments(args));
+        *factor = one_row(call, alias.clone(), function);
+        return;
+    }
     let Some(function) = part.as_ident().map(folded).filter(|name| SETS.contains(&name.as_str())) else {
         return;
     };
-    let arguments = args.args.iter().filter_map(|argument| match argument {
-        ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(expr)) => Some(expr.clone()),
-        _ => None,
-    });
-    let call = function_call(&function, arguments.collect());
+    let call = function_call(&function, unnamed_arguments(args));
     let mut alias = alias.clone().unwrap_or_else(|| TableAlias {
         explicit: true,
         name: Ident::new(&function),
@@ -198,6 +220,100 @@ fn expand_table_function(factor: &mut TableFactor) {
         with_offset_alias: None,
         with_ordinality: *with_ordinality,
     };
+}
+
+/// `VALUES ('a'::tsvector), ('b')`: a text takes the type that another row's cast gives the column, where the planner
+/// would not unify them.
+fn spread_types(values: &mut ast::Values) {
+    let width = values.rows.first().map_or(0, |row| row.len());
+    for column in 0..width {
+        let cells = values.rows.iter().filter_map(|row| row.get(column));
+        let types = cells.filter_map(|cell| match cell {
+            Expr::Cast { data_type, .. } => Some(data_type),
+            _ => None,
+        });
+        let ours = |ty: &&ast::DataType| {
+            matches!(ty, ast::DataType::TsVector | ast::DataType::TsQuery | ast::DataType::Custom(..))
+        };
+        let bare = |ty: &ast::DataType| match ty {
+            ast::DataType::Custom(name, _) => ast::DataType::Custom(name.clone(), Vec::new()),
+            ty => ty.clone(),
+        };
+        let Some(data_type) = types.into_iter().find(ours).map(bare) else { continue };
+        for cell in values.rows.iter_mut().filter_map(|row| row.get_mut(column)) {
+            if matches!(cell, Expr::Value(value) if matches!(value.value, ast::Value::SingleQuotedString(_)))
+            {
+                *cell = Expr::Cast {
+                    kind: ast::CastKind::DoubleColon,
+                    expr: Box::new(cell.clone()),
+                    data_type: data_type.clone(),
+                    array: false,
+                    format: None,
+                };
+            }
+        }
+    }
+}
+
+/// `rank() OVER (...)` without a name is called `rank`, which queries around it may say.
+fn name_window_columns(items: &mut [SelectItem]) {
+    let names: Vec<Option<String>> = items
+        .iter()
+        .map(|item| match item {
+            SelectItem::UnnamedExpr(expr) => Some(name_of(expr)),
+            SelectItem::ExprWithAlias { alias, .. } => Some(alias.value.clone()),
+            _ => None,
+        })
+        .collect();
+    for (place, item) in items.iter_mut().enumerate() {
+        let SelectItem::UnnamedExpr(Expr::Function(function)) = &*item else { continue };
+        let is_only = names.iter().filter(|name| **name == names[place]).count() == 1;
+        if let (Some(_), true, Some(name)) = (&function.over, is_only, &names[place]) {
+            let expr = Expr::Function(function.clone());
+            *item = SelectItem::ExprWithAlias { expr, alias: Ident::with_quote('"', name) };
+        }
+    }
+}
+
+fn unnamed_arguments(args: &ast::TableFunctionArgs) -> Vec<Expr> {
+    let expression = |argument: &ast::FunctionArg| match argument {
+        ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(expr)) => Some(expr.clone()),
+        _ => None,
+    };
+    args.args.iter().filter_map(expression).collect()
+}
+
+/// `f(x) alias` in FROM, where f returns one value: `(SELECT f(x) AS alias) alias`. What its arguments name stands
+/// before it.
+fn one_row(call: Expr, alias: Option<TableAlias>, function: &Ident) -> TableFactor {
+    let alias = alias.unwrap_or_else(|| TableAlias {
+        explicit: true,
+        name: function.clone(),
+        columns: Vec::new(),
+        at: None,
+    });
+    let column = alias.columns.first().map_or_else(|| alias.name.clone(), |column| column.name.clone());
+    let names = ast::visit_expressions(&call, |expr| match expr {
+        Expr::Identifier(_) | Expr::CompoundIdentifier(_) => ControlFlow::Break(()),
+        _ => ControlFlow::Continue(()),
+    });
+    let item = SelectItem::ExprWithAlias { expr: call, alias: column };
+    TableFactor::Derived {
+        lateral: names.is_break(),
+        subquery: Box::new(query_of(item)),
+        alias: Some(alias),
+        sample: None,
+    }
+}
+
+/// `SELECT item`
+fn query_of(item: SelectItem) -> Query {
+    let parsed = Parser::parse_sql(&PostgreSqlDialect {}, "SELECT 0").ok().and_then(|mut all| all.pop());
+    let Some(ast::Statement::Query(mut query)) = parsed else { unreachable!("SELECT 0 is a query") };
+    if let SetExpr::Select(select) = query.body.as_mut() {
+        select.projection = vec![item];
+    }
+    *query
 }
 
 /// What the planner would read in its own way, in words that it leaves to us.
