@@ -11,6 +11,8 @@ pub mod catalog;
 pub mod cli;
 // Integers, strings and ordered keys as bytes.
 pub mod codec;
+// The time of day.
+pub mod clock;
 // What an operator sets before the server starts.
 #[cfg(feature = "server")]
 pub mod config;

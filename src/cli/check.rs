@@ -24,6 +24,10 @@ pub fn run(args: Args) -> Result<()> {
         "{} tables, {} rows, {} unique keys, {} vectors, {} graph nodes",
         checked.tables, checked.rows, checked.keys, checked.vectors, checked.graph_nodes
     );
+    if !checked.affected.is_empty() {
+        let names: Vec<&str> = checked.affected.iter().map(String::as_str).collect();
+        println!("affected: {}", names.join(", "));
+    }
     match checked.problems {
         0 => {
             println!("no problems");

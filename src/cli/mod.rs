@@ -1,10 +1,13 @@
-//! The command line: `hither serve`, `demo`, `check`, `bench`.
+//! The command line: `hither serve`, `demo`, `check`, `backup`, `restore`, `dump`, `bench`.
 //!
 //! Every command ends with exit code 0, or with one line on standard error (and its detail and hint) and code 1.
 
+mod backup;
 mod bench;
 mod check;
 mod demo;
+mod dump;
+mod restore;
 mod serve;
 
 use std::io::Write;
@@ -30,6 +33,12 @@ enum Command {
     Demo(demo::Args),
     /// Verify a data directory that no server is using
     Check(check::Args),
+    /// Ask a running server for a backup
+    Backup(backup::Args),
+    /// Make a data directory from a backup, as of any commit
+    Restore(restore::Args),
+    /// Tell a file of a data directory or a backup as lines
+    Dump(dump::Args),
     /// Measure any server that speaks pgvector's SQL: load, index, recall, speed
     Bench(bench::Args),
 }
@@ -40,6 +49,9 @@ pub fn main() -> ExitCode {
         Command::Serve(args) => serve::run(args),
         Command::Demo(args) => demo::run(args),
         Command::Check(args) => check::run(args),
+        Command::Backup(args) => backup::run(args),
+        Command::Restore(args) => restore::run(args),
+        Command::Dump(args) => dump::run(args),
         Command::Bench(args) => bench::run(args),
     };
     match done {

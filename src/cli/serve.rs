@@ -1,15 +1,15 @@
 //! `hither serve`: open the database, listen, and on SIGTERM or SIGINT finish, checkpoint and leave.
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::config::{Config, Given};
-use crate::database::{self, AutovacuumOptions, Database};
-use crate::error::{Error, Result};
+use crate::database::{self, ArchiveOptions, AutovacuumOptions, Database, ScrubOptions};
+use crate::error::{Error, Result, SqlState};
 use crate::fs::Fs;
 use crate::fs::disk::DiskFs;
 use crate::server::{self, Server};
@@ -64,7 +64,16 @@ impl House {
             scale_factor: trial.real(id::AUTOVACUUM_VACUUM_SCALE_FACTOR),
             naptime: Duration::from_secs(trial.int(id::AUTOVACUUM_NAPTIME) as u64),
         };
-        let options = database::Options { autovacuum, ..database::Options::default() };
+        let options = database::Options {
+            autovacuum,
+            archive: archive(&trial)?,
+            scrub: ScrubOptions {
+                enabled: trial.bool(id::SCRUB),
+                interval: Duration::from_secs(trial.int(id::SCRUB_INTERVAL) as u64),
+                bytes_per_second_max: trial.int(id::SCRUB_RATE) as u64 * 1024,
+            },
+            ..database::Options::default()
+        };
         let database = Database::open(fs, &config.data_dir, options)?;
         let engine = Engine::new(database.clone(), settings)?;
         let runtime = server::runtime()?;
@@ -112,6 +121,19 @@ impl House {
         log::info!("closed in {} ms", start.elapsed().as_millis());
         Ok(())
     }
+}
+
+/// A relative folder is one of the data directory's neighbours on no two days.
+fn archive(settings: &Settings) -> Result<ArchiveOptions> {
+    let dir = settings.text(id::ARCHIVE_DIR);
+    if !dir.is_empty() && !Path::new(&*dir).is_absolute() {
+        let message = format!("invalid value for parameter \"archive_dir\": \"{dir}\"");
+        return Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, message).hint("Name an absolute path."));
+    }
+    Ok(ArchiveOptions {
+        dir: (!dir.is_empty()).then(|| PathBuf::from(&*dir)),
+        timeout: Duration::from_secs(settings.int(id::ARCHIVE_TIMEOUT) as u64),
+    })
 }
 
 struct Signals {

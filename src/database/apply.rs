@@ -25,6 +25,7 @@ use crate::error::{Error, Result, SqlState};
 use crate::log::{Position, Record, Seq, StorageId, TxnId};
 use crate::table::Table;
 use crate::table::keys::{ROWS, UniqueKey, slot_of_row_key};
+use crate::table::write::Writer;
 use crate::types::Value;
 
 impl Publish<LiveWork> for Core {
@@ -49,8 +50,7 @@ impl Core {
         let edits = std::mem::take(&mut work.edits);
         if edits.is_empty() {
             for writer in work.writers.into_values() {
-                let table = writer.table().clone();
-                table.publish(seq, writer.into_overlay(), horizon)?;
+                publish_writer(writer, seq, horizon)?;
             }
         } else {
             self.publish_with_edits(seq, horizon, &edits, work)?;
@@ -71,8 +71,7 @@ impl Core {
         }
         for (storage, writer) in work.writers {
             if tables.values().any(|table| table.storage() == storage) {
-                let table = writer.table().clone();
-                table.publish(seq, writer.into_overlay(), horizon)?;
+                publish_writer(writer, seq, horizon)?;
             }
         }
         for &oid in &touched {
@@ -128,6 +127,14 @@ impl Core {
         }
         Ok(())
     }
+}
+
+fn publish_writer(writer: Writer, seq: Seq, horizon: Seq) -> Result<()> {
+    let table = writer.table().clone();
+    let (overlay, unborn) = writer.into_overlay();
+    table.publish(seq, overlay, horizon)?;
+    table.give_back_slots(unborn);
+    Ok(())
 }
 
 /// Whatever the cause, a full disk too, this is no refusal: recovery will find the commit.
@@ -230,7 +237,10 @@ impl<'a> Replay<'a> {
         match record {
             Record::Data { txn, storage, changes } => self.data(txn, storage, changes),
             Record::Catalog { txn, edits } => self.catalog(txn, edits),
-            Record::Commit { txn } => self.commit(Seq(position.0), txn),
+            Record::Commit { txn, time } => {
+                time.into_iter().for_each(|time| self.core.saw_time(time));
+                self.commit(Seq(position.0), txn)
+            }
             Record::Abort { txn } => {
                 self.saw(txn);
                 self.end(txn);

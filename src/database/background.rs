@@ -26,6 +26,10 @@ const PIECE_MAX: u64 = 8192;
 /// How long the indexer rests when all tails are empty. A tail of what arrives meanwhile costs queries microseconds.
 const INDEXER_REST: Duration = Duration::from_millis(20);
 const CHECKPOINTER_REST: Duration = Duration::from_millis(500);
+/// How often the archiver looks for a whole segment.
+const ARCHIVER_REST: Duration = Duration::from_millis(500);
+/// How often the scrub looks whether it is due.
+const SCRUB_REST: Duration = Duration::from_secs(1);
 /// Dead nodes below this are not worth a rebuild.
 const DEAD_MIN: u64 = 1_000;
 
@@ -67,6 +71,12 @@ impl Background {
         };
         self.spawn("indexer", database, INDEXER_REST, indexer)?;
         self.spawn("checkpointer", database, CHECKPOINTER_REST, checkpointer)?;
+        if database.core().options.archive.dir.is_some() {
+            self.spawn("archiver", database, ARCHIVER_REST, |database| database.step_archiver())?;
+        }
+        if database.core().options.scrub.enabled {
+            self.spawn("scrub", database, SCRUB_REST, |database| database.step_scrub())?;
+        }
         let options = &database.core().options.autovacuum;
         if options.enabled {
             self.spawn("autovacuum", database, options.naptime, |database| database.step_autovacuum())?;
@@ -107,6 +117,11 @@ impl Background {
     /// Raised when the threads shall stop.
     pub fn cancel(&self) -> &AtomicBool {
         &self.stop.cancel
+    }
+
+    /// Rests, unless the threads shall stop.
+    pub fn rest(&self, time: Duration) {
+        self.stop.rest(time);
     }
 
     /// Asks the threads to stop.

@@ -13,24 +13,27 @@
 //! The log has been checked by being replayed. Nobody may write meanwhile: the check compares what is in memory with
 //! what is on disk.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
 use roaring::RoaringBitmap;
 
 use crate::catalog::edit::{OBJECT_KEY, decode_object, object_key};
-use crate::catalog::{CATALOG_STORAGE, Object};
+use crate::catalog::{CATALOG_STORAGE, Catalog, Object};
 use crate::database::apply::unique_key;
+use crate::database::open::load_catalog;
 use crate::database::{Database, Options};
 use crate::error::{Error, Result, SqlState};
 use crate::fs::{Fs, TrialFs};
 use crate::log::{Seq, StorageId};
+use crate::storage::Store;
 use crate::table::Table;
 use crate::table::keys::{ROWS, UniqueKey, slot_of_row_key, slot_of_value};
 use crate::table::state::State;
 
 /// How much a check has looked at.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Checked {
     pub tables: u64,
     pub rows: u64,
@@ -38,6 +41,8 @@ pub struct Checked {
     pub vectors: u64,
     pub graph_nodes: u64,
     pub problems: u64,
+    /// Tables of which something is damaged.
+    pub affected: BTreeSet<String>,
 }
 
 /// Checks a data directory as a restart would find it, without changing it. Tells every problem; fails when the
@@ -48,8 +53,41 @@ pub fn check_directory(fs: Arc<dyn Fs>, dir: &Path, tell: &mut dyn FnMut(Error))
         return Err(Error::new(SqlState::UNDEFINED_FILE, message).detail("It has no file CONTROL."));
     }
     let options = Options { background: false, ..Options::default() };
-    let database = Database::open(Arc::new(TrialFs::new(fs)), dir, options)?;
-    Ok(database.check_all(tell))
+    match Database::open(Arc::new(TrialFs::new(fs.clone())), dir, options) {
+        Ok(database) => Ok(database.check_all(tell)),
+        Err(error) => {
+            let error = error.context("The directory does not open; its files were checked one by one.");
+            check_files(fs, dir, error, tell)
+        }
+    }
+}
+
+/// What can be said of a directory that does not open for this reason: which of its sorted tables are damaged.
+fn check_files(fs: Arc<dyn Fs>, dir: &Path, reason: Error, tell: &mut dyn FnMut(Error)) -> Result<Checked> {
+    let trial: Arc<dyn Fs> = Arc::new(TrialFs::new(fs.clone()));
+    let store = Store::open(trial, dir, crate::storage::Options::default());
+    // Without names, numbers must do.
+    let catalog = store.and_then(|store| load_catalog(&store)).unwrap_or_default();
+    let Ok(report) = crate::storage::check(fs, dir) else { return Err(reason) };
+    let mut check = Check { tell, done: Checked::default() };
+    let said = reason.message().to_owned();
+    check.note_file(Err(reason), &catalog);
+    for error in report.damage.into_iter().filter(|error| error.message() != said) {
+        check.note_file(Err(error), &catalog);
+    }
+    Ok(check.done)
+}
+
+/// The table whose files lie in the folder that a report of damage names.
+fn affected(error: &Error, catalog: &Catalog) -> Option<String> {
+    let (_, rest) =
+        error.message().split_once("/tables/").or_else(|| error.message().split_once("/indexes/"))?;
+    let storage: u64 = rest.split('/').next()?.parse().ok()?;
+    if storage == CATALOG_STORAGE {
+        return Some("the catalogue, and with it all tables".into());
+    }
+    let table = catalog.tables().find(|table| table.storage == storage);
+    Some(table.map_or_else(|| format!("the table of storage {storage}"), |table| table.qualified_name()))
 }
 
 impl Database {
@@ -64,7 +102,10 @@ impl Database {
     pub fn check_all(&self, tell: &mut dyn FnMut(Error)) -> Checked {
         let mut check = Check { tell, done: Checked::default() };
         match self.core().store.check() {
-            Ok(report) => report.damage.into_iter().for_each(|error| check.note(Err(error))),
+            Ok(report) => {
+                let catalog = self.catalog();
+                report.damage.into_iter().for_each(|error| check.note_file(Err(error), &catalog));
+            }
             Err(error) => check.note(Err(error)),
         }
         let outcome = self.check_catalog();
@@ -142,8 +183,24 @@ impl Check<'_> {
         }
     }
 
-    /// Rows first; what is compared with them makes no sense when they cannot be read.
+    /// [`Check::note`], of a file that belongs to a table.
+    fn note_file(&mut self, outcome: Result<()>, catalog: &Catalog) {
+        if let Err(error) = &outcome {
+            self.done.affected.extend(affected(error, catalog));
+        }
+        self.note(outcome);
+    }
+
     fn table(&mut self, table: &Table) {
+        let before = self.done.problems;
+        self.contents(table);
+        if self.done.problems > before {
+            self.done.affected.insert(table.state().definition.qualified_name());
+        }
+    }
+
+    /// Rows first; what is compared with them makes no sense when they cannot be read.
+    fn contents(&mut self, table: &Table) {
         let state = table.state();
         let rows = match self.rows(table, &state) {
             Ok(rows) => rows,

@@ -17,17 +17,20 @@
 use std::sync::Arc;
 
 use crate::catalog::CATALOG_STORAGE;
+use crate::clock::Timestamp;
 use crate::database::Database;
 use crate::database::core::Core;
 use crate::database::generations::Due;
 use crate::error::{Error, Result, SqlState};
-use crate::log::{Position, StorageId};
+use crate::log::{Position, Seq, StorageId};
 use crate::storage::{Checkpoint, Extra, Frozen};
 use crate::table::Table;
 
 /// Names of the catalogue's extras in the manifest.
 const APPLIED: &str = "applied";
 const SEQUENCES: &str = "sequences";
+const LAST: &str = "last";
+const TIME: &str = "time";
 
 impl Database {
     /// Makes the present state the one recovery starts from, and drops log that nothing needs.
@@ -37,6 +40,11 @@ impl Database {
 
     /// With [`Due::Closing`] no transaction is left, and sequences are kept to the value.
     pub(super) fn checkpoint_as(&self, due: Due) -> Result<()> {
+        self.checkpoint_then(due, |_| Ok(()))
+    }
+
+    /// A checkpoint, and `then` before there can be another.
+    pub(super) fn checkpoint_then<R>(&self, due: Due, then: impl FnOnce(&Core) -> Result<R>) -> Result<R> {
         let closing = matches!(due, Due::Closing);
         let core = self.core();
         core.healthy()?;
@@ -56,9 +64,13 @@ impl Database {
         let applied = moment.applied.0.to_le_bytes().to_vec();
         extras.push(Extra { storage: catalog, name: APPLIED.into(), value: Some(applied) });
         extras.push(Extra { storage: catalog, name: SEQUENCES.into(), value: Some(moment.sequences) });
+        let last = moment.last.0.to_le_bytes().to_vec();
+        extras.push(Extra { storage: catalog, name: LAST.into(), value: Some(last) });
+        let time = moment.time.0.to_le_bytes().to_vec();
+        extras.push(Extra { storage: catalog, name: TIME.into(), value: Some(time) });
         core.store.checkpoint_frozen(moment.frozen, Checkpoint { position: moment.position, extras })?;
         core.generations.saved(saved);
-        core.log.truncate_before(moment.position)?;
+        core.log.truncate_before(moment.position.min(core.log_floor()))?;
         core.generations.remove_old(core)?;
         for dir in retired {
             match core.fs.remove_dir_all(&dir) {
@@ -74,7 +86,7 @@ impl Database {
             }
         }
         core.checkpointed(moment.position);
-        Ok(())
+        then(core)
     }
 
     /// Fixes what belongs to the checkpoint. Commits wait meanwhile, for microseconds.
@@ -87,6 +99,8 @@ impl Database {
             frozen: core.store.freeze(),
             position: core.replay_position(),
             applied: core.log.end(),
+            last: core.last_commit(),
+            time: core.last_time(),
             sequences,
         })
     }
@@ -97,6 +111,10 @@ struct Moment {
     frozen: Frozen,
     position: Position,
     applied: Position,
+    /// The newest commit.
+    last: Seq,
+    /// When that was.
+    time: Timestamp,
     sequences: Vec<u8>,
 }
 
@@ -115,6 +133,19 @@ impl Core {
         let bytes: [u8; 8] =
             bytes.try_into().map_err(|_| Error::corrupt("manifest", 0, "a position", "other bytes"))?;
         Ok(Position(u64::from_le_bytes(bytes)))
+    }
+
+    /// The newest commit that the last checkpoint has; of format 1 only that it is before the applied position.
+    pub fn checkpoint_last(&self) -> Result<Seq> {
+        let bytes = self.store.extra(StorageId(CATALOG_STORAGE), LAST);
+        let last = bytes.and_then(|bytes| Some(Seq(u64::from_le_bytes(bytes.try_into().ok()?))));
+        last.map_or_else(|| self.applied_position().map(|applied| Seq(applied.0)), Ok)
+    }
+
+    /// The time of the newest commit that the last checkpoint has; those of format 1 do not tell.
+    pub fn checkpoint_time(&self) -> Option<Timestamp> {
+        let bytes = self.store.extra(StorageId(CATALOG_STORAGE), TIME)?;
+        Some(Timestamp(i64::from_le_bytes(bytes.try_into().ok()?)))
     }
 
     pub fn restore_sequences(&self) -> Result<()> {

@@ -251,7 +251,7 @@ mod tests {
 
     impl Work for Note {
         fn records<'a>(&'a self, records: &mut Vec<Record<'a>>) {
-            records.push(Record::Commit { txn: TxnId(self.0) });
+            records.push(Record::Commit { txn: TxnId(self.0), time: None });
         }
     }
 

@@ -14,10 +14,10 @@ use std::sync::Arc;
 
 use crate::codec::{Reader, put_u32};
 use crate::error::{Error, Result, SqlState};
-use crate::fs::{Fs, OpenMode};
+use crate::fs::{Fs, Lines, OpenMode};
 
 /// The format that this program writes. `docs/formats.md` has the history.
-pub const FORMAT_VERSION: u32 = 1;
+pub const FORMAT_VERSION: u32 = 2;
 
 const MAGIC: &[u8; 8] = b"HITHERDB";
 const LENGTH: usize = 8 + 4 + 16 + 1 + 4;
@@ -76,6 +76,16 @@ impl Control {
     }
 }
 
+/// Writes CONTROL into a directory that has none: the last act of making it.
+pub fn install(fs: &dyn Fs, dir: &Path, cluster: u128) -> Result<()> {
+    let beside = dir.join("CONTROL.new");
+    let file = fs.open(&beside, OpenMode::Create)?;
+    file.write_all_at(&encode(cluster, false), 0)?;
+    file.sync_data()?;
+    fs.rename(&beside, &dir.join("CONTROL"))?;
+    fs.sync_dir(dir)
+}
+
 /// An existing directory without CONTROL may hold nothing but what a crash during its making leaves.
 fn refuse_foreign(fs: &dyn Fs, dir: &Path) -> Result<()> {
     let foreign = fs
@@ -100,6 +110,23 @@ fn encode(cluster: u128, clean: bool) -> Vec<u8> {
     let checksum = crc32c::crc32c(&bytes);
     put_u32(&mut bytes, checksum);
     bytes
+}
+
+/// Whether a file is CONTROL, and then what it says.
+pub fn describe(fs: &dyn Fs, path: &Path, out: &mut Lines) -> Result<bool> {
+    let file = fs.open(path, OpenMode::Read)?;
+    let mut magic = [0; 8];
+    if file.len()? < 8 {
+        return Ok(false);
+    }
+    file.read_exact_at(&mut magic, 0)?;
+    if &magic != MAGIC {
+        return Ok(false);
+    }
+    let (cluster, clean) = read(fs, path)?;
+    let state = if clean { "closed in order" } else { "in use, or not closed in order" };
+    out(format!("data directory of database {cluster:032x}, {state}"))?;
+    Ok(true)
 }
 
 /// (cluster id, clean). The version is looked at before the checksum: a newer format may be laid out otherwise.

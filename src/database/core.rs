@@ -3,20 +3,23 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 
 use crate::catalog::{Catalog, Oid};
+use crate::clock::Timestamp;
 use crate::database::Options;
+use crate::database::backup::archive::Archive;
 use crate::database::generations::Generations;
+use crate::database::scrub::Scrubs;
 use crate::database::sequences::Sequences;
 use crate::database::snapshots::Snapshots;
 use crate::error::{Error, Result, SqlState};
 use crate::fs::Fs;
 use crate::locks::Locks;
-use crate::log::{Log, Position, Record, StorageId, TxnId};
+use crate::log::{Log, Position, Record, Seq, StorageId, TxnId};
 use crate::storage::Store;
 use crate::table::Table;
 
@@ -36,6 +39,8 @@ pub struct Core {
     pub indexing: Mutex<()>,
     /// Held during a vacuum.
     pub vacuuming: Mutex<()>,
+    pub scrubs: Scrubs,
+    pub archive: Archive,
     /// Held during a checkpoint.
     pub checkpointing: Mutex<()>,
     /// From where recovery would replay the log.
@@ -45,6 +50,12 @@ pub struct Core {
     /// Folders of dropped tables: they go once a checkpoint no longer names them.
     pub retired: Mutex<Vec<PathBuf>>,
     poison: Mutex<Option<Error>>,
+    /// Of the newest commit in the log, in microseconds since 1970; 0 when none told it.
+    last_time: AtomicI64,
+    /// The newest commit that the checkpoint had when this was opened.
+    opened_at: AtomicU64,
+    /// From where on the log is kept, whatever checkpoints need: for backups under way and what is not archived yet.
+    log_holds: Mutex<BTreeMap<u64, Position>>,
     next_txn: AtomicU64,
     next_oid: AtomicU32,
     next_storage: AtomicU64,
@@ -87,11 +98,16 @@ impl Core {
             generations,
             indexing: Mutex::default(),
             vacuuming: Mutex::default(),
+            scrubs: Scrubs::default(),
+            archive: Archive::default(),
             checkpointing: Mutex::default(),
             checkpoint: AtomicU64::new(0),
             active: Mutex::default(),
             retired: Mutex::default(),
             poison: Mutex::default(),
+            last_time: AtomicI64::new(0),
+            opened_at: AtomicU64::new(0),
+            log_holds: Mutex::default(),
             next_txn: AtomicU64::new(counters.txn.0),
             next_oid: AtomicU32::new(counters.oid),
             next_storage: AtomicU64::new(counters.storage.0),
@@ -153,6 +169,47 @@ impl Core {
         self.log.end().0.saturating_sub(self.checkpoint.load(Ordering::Relaxed))
     }
 
+    /// The time for a commit record, never less than in one before. Called in the order of the log.
+    pub fn commit_time(&self) -> Timestamp {
+        let now = self.options.clock.now().0;
+        Timestamp(self.last_time.fetch_max(now, Ordering::Relaxed).max(now))
+    }
+
+    /// A commit of this time is in the log or in the checkpoint.
+    pub fn saw_time(&self, time: Timestamp) {
+        self.last_time.fetch_max(time.0, Ordering::Relaxed);
+    }
+
+    /// Of the newest commit.
+    pub fn last_time(&self) -> Timestamp {
+        Timestamp(self.last_time.load(Ordering::Relaxed))
+    }
+
+    /// The newest published commit. What is published when the directory was opened is a position, not a commit.
+    pub fn last_commit(&self) -> Seq {
+        let published = self.snapshots.published();
+        let opened = self.snapshots.opened();
+        if published == opened { Seq(self.opened_at.load(Ordering::Relaxed)) } else { published }
+    }
+
+    /// The checkpoint's newest commit, told at open.
+    pub fn opened_at(&self, last: Seq) {
+        self.opened_at.store(last.0, Ordering::Relaxed);
+    }
+
+    /// From now on the log is kept from `position` on, until the guard goes.
+    pub fn hold_log(self: &Arc<Self>, position: Position) -> LogHold {
+        let mut holds = self.log_holds.lock();
+        let number = holds.keys().next_back().map_or(0, |last| last + 1);
+        holds.insert(number, position);
+        LogHold { core: self.clone(), number }
+    }
+
+    /// The log before this is nobody's but the checkpoint's.
+    pub fn log_floor(&self) -> Position {
+        self.log_holds.lock().values().copied().min().unwrap_or(Position(u64::MAX))
+    }
+
     /// After a failure that leaves memory and log apart, nothing more is written.
     pub fn poison(&self, error: &Error) {
         log::error!("nothing more will be written: {error}");
@@ -176,5 +233,24 @@ impl Core {
             )
             .hint("Restart the server; it recovers every acknowledged commit from the log.")),
         }
+    }
+}
+
+/// Keeps log that checkpoints do not need.
+pub struct LogHold {
+    core: Arc<Core>,
+    number: u64,
+}
+
+impl LogHold {
+    /// What is before `position` is not needed any more.
+    pub fn advance(&self, position: Position) {
+        self.core.log_holds.lock().insert(self.number, position);
+    }
+}
+
+impl Drop for LogHold {
+    fn drop(&mut self) {
+        self.core.log_holds.lock().remove(&self.number);
     }
 }

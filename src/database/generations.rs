@@ -9,7 +9,7 @@
 //! edit on. At open the newest that verifies is taken; what lives and is not in it is tail. Slots that either
 //! generation knows are not given to other rows, for a crash may bring that generation back.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 
@@ -61,6 +61,8 @@ struct Kept {
     generations: BTreeMap<u64, Arc<RoaringBitmap>>,
     /// The graph that the newest generation is of.
     graph: Weak<Graph>,
+    /// Generations that a scrub found damaged: the next checkpoint saves the graph anew and lets go of them.
+    damaged: BTreeSet<u64>,
 }
 
 impl Generations {
@@ -80,8 +82,13 @@ impl Generations {
             let Some(options) = catalog.index_by_oid(oid).and_then(|index| index.hnsw) else { continue };
             let numbers = decode(&value)?;
             let path = |number| path_of(dir, table.storage(), oid, number);
-            let mut kept =
-                Kept { storage: table.storage(), last: 0, generations: BTreeMap::new(), graph: Weak::new() };
+            let mut kept = Kept {
+                storage: table.storage(),
+                last: 0,
+                generations: BTreeMap::new(),
+                graph: Weak::new(),
+                damaged: BTreeSet::new(),
+            };
             kept.last = numbers.iter().copied().max().unwrap_or(0);
             let mut current = None;
             for &number in numbers.iter().rev() {
@@ -157,6 +164,9 @@ impl Generations {
         let nodes = index.graph.nodes();
         let indexes = self.indexes.lock();
         let Some(kept) = indexes.get(&index.definition.oid) else { return !nodes.is_empty() };
+        if !kept.damaged.is_empty() {
+            return true;
+        }
         if !std::ptr::eq(kept.graph.as_ptr(), Arc::as_ptr(&index.graph)) {
             // Also an empty one, in place of one whose rows are gone.
             return !nodes.is_empty() || !kept.union().is_empty();
@@ -179,7 +189,13 @@ impl Generations {
         let (oid, storage) = (index.definition.oid, table.storage());
         let (number, mut kept) = {
             let mut indexes = self.indexes.lock();
-            let empty = Kept { storage, last: 0, generations: BTreeMap::new(), graph: Weak::new() };
+            let empty = Kept {
+                storage,
+                last: 0,
+                generations: BTreeMap::new(),
+                graph: Weak::new(),
+                damaged: BTreeSet::new(),
+            };
             let kept = indexes.entry(oid).or_insert(empty);
             kept.last += 1;
             (kept.last, kept.clone())
@@ -210,6 +226,8 @@ impl Generations {
             Due::Vacuumed(vacuumed) if vacuumed.contains(&oid) => 1,
             _ => KEPT,
         };
+        kept.generations.retain(|number, _| !kept.damaged.contains(number));
+        kept.damaged.clear();
         while kept.generations.len() > count {
             kept.generations.pop_first();
         }
@@ -247,10 +265,30 @@ impl Generations {
 
     /// Files of an index, newest last.
     pub fn files(&self, core: &Core, index: Oid) -> Vec<PathBuf> {
+        self.numbered_files(core, index).into_iter().map(|(_, path)| path).collect()
+    }
+
+    /// The generations of an index with their files, newest last.
+    pub fn numbered_files(&self, core: &Core, index: Oid) -> Vec<(u64, PathBuf)> {
         let indexes = self.indexes.lock();
         let kept = indexes.get(&index).into_iter();
-        kept.flat_map(|kept| kept.generations.keys().map(|n| path_of(&core.dir, kept.storage, index, *n)))
-            .collect()
+        let numbered = |kept: &Kept, number: u64| (number, path_of(&core.dir, kept.storage, index, number));
+        kept.flat_map(|kept| kept.generations.keys().map(|number| numbered(kept, *number))).collect()
+    }
+
+    /// The files of all generations that the last checkpoint names.
+    pub fn all_files(&self, core: &Core) -> Vec<PathBuf> {
+        let indexes: Vec<Oid> = self.indexes.lock().keys().copied().collect();
+        indexes.into_iter().flat_map(|index| self.files(core, index)).collect()
+    }
+
+    /// Notes that a generation is damaged; whether `graph`, the index's present one, stands on its file.
+    pub fn note_damaged(&self, index: Oid, number: u64, graph: &Arc<Graph>) -> bool {
+        let mut indexes = self.indexes.lock();
+        let Some(kept) = indexes.get_mut(&index) else { return false };
+        kept.damaged.insert(number);
+        let newest = kept.generations.keys().next_back() == Some(&number);
+        newest && std::ptr::eq(kept.graph.as_ptr(), Arc::as_ptr(graph))
     }
 }
 

@@ -5,6 +5,8 @@
 
 // From durable to visible, live and in recovery.
 mod apply;
+// Backups, archived log, and the way back.
+pub mod backup;
 // Index maintenance and checkpoints behind the queries.
 mod background;
 // Every invariant, for tests and operators.
@@ -19,6 +21,8 @@ pub mod control;
 mod core;
 // Tables, indexes, sequences come and go.
 mod ddl;
+// Files as lines.
+pub mod describe;
 // Graphs on disk.
 mod generations;
 // Opening a data directory.
@@ -27,6 +31,8 @@ mod open;
 mod references;
 // Going back inside a transaction.
 mod savepoint;
+// Rot is found before it is met.
+pub mod scrub;
 // Sequences.
 mod sequences;
 // Room on disk.
@@ -43,6 +49,7 @@ mod work;
 #[cfg(test)]
 mod tests;
 
+pub use open::new_cluster;
 pub use savepoint::Savepoint;
 pub use snapshots::HeldSnapshot;
 pub use transaction::{
@@ -57,12 +64,16 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use self::background::Background;
+pub use self::backup::{ArchiveOptions, Archived, Restored, Taken, Target};
 use self::commit::Commits;
 use self::control::Control;
 use self::core::Core;
 use self::generations::Due;
+pub use self::scrub::ScrubOptions;
 use crate::catalog::Catalog;
+use crate::clock::Clock;
 use crate::error::Result;
+use crate::log::Position;
 
 /// How a [`Database`] is opened.
 #[derive(Clone, Debug)]
@@ -78,6 +89,9 @@ pub struct Options {
     /// A checkpoint is due once the log has grown by this many bytes.
     pub checkpoint_log_bytes: u64,
     pub autovacuum: AutovacuumOptions,
+    pub scrub: ScrubOptions,
+    pub archive: ArchiveOptions,
+    pub clock: Clock,
     /// A transaction's writes to one table move to private files once they take this much memory.
     pub overlay_bytes_max: usize,
 }
@@ -91,6 +105,9 @@ impl Default for Options {
             log_segment_bytes: 64 << 20,
             checkpoint_log_bytes: 512 << 20,
             autovacuum: AutovacuumOptions::default(),
+            scrub: ScrubOptions::default(),
+            archive: ArchiveOptions::default(),
+            clock: Clock::default(),
             overlay_bytes_max: 64 << 20,
         }
     }
@@ -106,6 +123,9 @@ pub struct Database {
 
 impl Database {
     fn start(core: Arc<Core>, control: Control) -> Result<Arc<Database>> {
+        if core.options.archive.dir.is_some() {
+            core.archive.begin(core.hold_log(Position(0)));
+        }
         let commits = Commits::new(core.log.clone(), core.clone());
         let (control, background) = (Mutex::new(control), Background::default());
         let database = Arc::new(Database { core, commits, control, background });
@@ -140,6 +160,9 @@ impl Database {
     /// Stops background work, checkpoints and marks the directory as cleanly closed.
     pub fn close(&self) -> Result<()> {
         self.background.stop();
+        if let Err(error) = self.step_archiver() {
+            log::error!("archiver: {error}; the log keeps what is not archived");
+        }
         self.checkpoint_as(Due::Closing)?;
         self.core.store.stop_background();
         self.control.lock().mark_clean()

@@ -32,7 +32,7 @@ const LOG_START: Position = Position(8);
 impl Database {
     /// Opens or creates the data directory.
     pub fn open(fs: Arc<dyn Fs>, dir: &Path, options: Options) -> Result<Arc<Database>> {
-        let control = Control::open(fs.clone(), dir, random_cluster())?;
+        let control = Control::open(fs.clone(), dir, new_cluster())?;
         let store = Store::open(fs.clone(), dir, options.storage.clone())?;
         let log: Arc<dyn Log> =
             Arc::new(LocalLog::open(fs.clone(), &dir.join("log"), options.log_segment_bytes)?);
@@ -53,12 +53,12 @@ impl Database {
 }
 
 /// Sixteen bytes that no other directory has: from the standard library's per-process random hash keys.
-fn random_cluster() -> u128 {
+pub fn new_cluster() -> u128 {
     let word = || RandomState::new().build_hasher().finish();
     (u128::from(word()) << 64) | u128::from(word())
 }
 
-fn load_catalog(store: &Store) -> Result<Catalog> {
+pub(super) fn load_catalog(store: &Store) -> Result<Catalog> {
     let tree = store.create_tree(StorageId(CATALOG_STORAGE));
     let range = (Bound::Included(&[OBJECT_KEY][..]), Bound::Excluded(&[SEQUENCE_KEY][..]));
     let mut edits = Vec::new();
@@ -136,7 +136,9 @@ fn replay(core: &Core) -> Result<()> {
     let applied = core.applied_position()?;
     let from = core.store.checkpoint_position().max(LOG_START);
     core.snapshots.publish(Seq(applied.0));
+    core.opened_at(core.checkpoint_last()?);
     core.checkpointed(from);
+    core.checkpoint_time().into_iter().for_each(|time| core.saw_time(time));
     let mut replay = Replay::new(core, applied);
     core.log.replay(from, &mut |position, record| replay.apply(position, record))?;
     replay.finish();

@@ -31,6 +31,16 @@ impl Database {
         }
     }
 
+    /// How the sorted tables fare.
+    pub fn storage_stats(&self) -> crate::storage::Stats {
+        self.core.store.stats()
+    }
+
+    /// Bytes of the log, spares included.
+    pub fn log_bytes(&self) -> u64 {
+        self.core.log.bytes()
+    }
+
     /// Bytes of the data directory, the log included.
     pub fn bytes_on_disk(&self) -> u64 {
         folder_bytes(&*self.core.fs, &self.core.dir)

@@ -19,6 +19,8 @@ pub struct Snapshots {
 #[derive(Default)]
 struct Registry {
     published: Seq,
+    /// What was published first, at open.
+    opened: Option<Seq>,
     /// How many hold each.
     held: BTreeMap<Seq, usize>,
 }
@@ -43,6 +45,12 @@ impl Snapshots {
         let mut registry = self.registry.lock();
         assert!(seq >= registry.published, "published {} after {}", seq.0, registry.published.0);
         registry.published = seq;
+        registry.opened.get_or_insert(seq);
+    }
+
+    /// What was published first: the position up to which the checkpoint had all commits.
+    pub fn opened(&self) -> Seq {
+        self.registry.lock().opened.unwrap_or_default()
     }
 
     pub fn published(&self) -> Seq {

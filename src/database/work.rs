@@ -171,7 +171,10 @@ fn remove_vectors(core: &Core, storage: StorageId) -> Result<()> {
     let dir = core.table_dir(storage);
     core.retired.lock().retain(|retired| *retired != dir);
     for name in core.fs.list(&dir)? {
-        if name.extension().is_some_and(|extension| extension == "vec" || extension == "new") {
+        if name
+            .extension()
+            .is_some_and(|extension| ["vec", "heap", "new"].iter().any(|own| extension == *own))
+        {
             core.fs.remove_file(&dir.join(name))?;
         }
     }
@@ -216,7 +219,7 @@ impl commit::Work for LiveWork {
         for (storage, changes) in &self.chunks {
             records.push(Record::Data { txn, storage: *storage, changes });
         }
-        records.push(Record::Commit { txn });
+        records.push(Record::Commit { txn, time: Some(self.core.commit_time()) });
     }
 }
 

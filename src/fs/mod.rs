@@ -23,6 +23,17 @@ pub use mapped::{Map, WordMap};
 pub use memory::MemoryFs;
 pub use trial::TrialFs;
 
+/// Told of the bytes of every piece that a long reading has read: it may wait, and its error ends the reading.
+pub type Pace<'a> = dyn FnMut(u64) -> Result<()> + 'a;
+
+/// For readings that nothing slows down.
+pub fn unpaced(_bytes: u64) -> Result<()> {
+    Ok(())
+}
+
+/// Where a readable export of a file goes, line by line.
+pub type Lines<'a> = dyn FnMut(String) -> Result<()> + 'a;
+
 /// How [`Fs::open`] treats the name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OpenMode {

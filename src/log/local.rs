@@ -23,8 +23,7 @@
 //! **What it costs.** On a 2-core virtual machine with an ext4 disk: 2 KiB append and sync 139 us (p99 250 us), where a
 //! plain growing file takes 154 us (p99 274 us); the append alone 3 us; 1 GiB in records of 1 MiB at 390 MB/s into new
 //! segments and 770 to 1,470 MB/s into used ones, of which the last sync takes 2 ms; a new log 33 ms; opening one, which
-//! reads the last segment, 10 ms. Printed by
-//! `cargo test --release --no-default-features --lib log::local::tests::measure -- --ignored --nocapture`.
+//! reads the last segment, 10 ms. Printed by `cargo bench --no-default-features --bench log`.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -34,10 +33,10 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 
 use super::segment::{self, Batch, FILE_HEADER_BYTES, RECORD_HEADER_BYTES, Scanner, Segment};
-use super::{Log, Position, Record};
+use super::{Log, Part, Position, Record};
 use crate::codec::Reader;
 use crate::error::{Error, Result, SqlState};
-use crate::fs::{Fs, OpenMode};
+use crate::fs::{Fs, OpenMode, Pace};
 
 /// Default for the size of a segment: 64 MiB is some seconds of a bulk load, and little to keep on a small disk.
 pub const SEGMENT_BYTES: u64 = 64 << 20;
@@ -208,6 +207,11 @@ impl LocalLog {
         if state.current().limit().0 - state.end.0 >= bytes {
             return Ok(());
         }
+        self.next_segment(state, bytes)
+    }
+
+    /// Ends the current segment and begins one with room for `bytes`.
+    fn next_segment(&self, state: &mut State, bytes: u64) -> Result<()> {
         // A spare before the sync: if there is no space, nothing has happened.
         let needed = (FILE_HEADER_BYTES + bytes).next_multiple_of(FILE_HEADER_BYTES);
         let file_bytes = self.segment_bytes.max(needed);
@@ -226,6 +230,10 @@ impl LocalLog {
             Err(error) => return Err(refusal(state, error)),
         };
         let segment = self.name_segment(state.end, &spare).map_err(|error| state.fail(error))?;
+        // One without records begins where this one does, and so had its name: it is replaced.
+        if state.current().first == state.end {
+            state.segments.pop();
+        }
         state.segments.push(segment);
         state.begun = Instant::now();
         state.writeback = FILE_HEADER_BYTES;
@@ -406,11 +414,64 @@ impl Log for LocalLog {
         self.find_or_make_spare(&mut self.spares.lock(), self.segment_bytes, fill).map(drop)
     }
 
+    fn parts(&self) -> Vec<Part> {
+        let state = self.state.lock();
+        let last = state.segments.len() - 1;
+        let numbered = state.segments_from(FIRST).into_iter().enumerate();
+        numbered.map(|(at, (segment, end))| Part { first: segment.first, end, whole: at < last }).collect()
+    }
+
+    fn read(&self, part: &Part) -> Result<Vec<u8>> {
+        let segment = self.state.lock().segments.iter().find(|known| known.first == part.first).cloned();
+        let Some(segment) = segment else {
+            return Err(Error::internal(format!("the log has let go of position {:x}", part.first.0)));
+        };
+        let mut records = vec![0; (part.end.0 - part.first.0) as usize];
+        segment.file.read_exact_at(&mut records, segment.offset(part.first))?;
+        Ok(records)
+    }
+
+    fn rotate(&self) -> Result<()> {
+        let mut state = self.state.lock();
+        state.working()?;
+        if state.current().first == state.end { Ok(()) } else { self.next_segment(&mut state, 0) }
+    }
+
+    fn verify(&self, pace: &mut Pace) -> Result<u64> {
+        let (segments, end) = {
+            let state = self.state.lock();
+            (state.segments_from(FIRST), state.end)
+        };
+        let first = segments.first().map_or(end, |(segment, _)| segment.first);
+        for (segment, end) in &segments {
+            let outcome = verify_segment(segment, *end, pace);
+            // One that was let go meanwhile may hold other bytes by now.
+            let kept = self.state.lock().segments.iter().any(|known| known.first == segment.first);
+            if kept {
+                outcome?;
+            }
+        }
+        Ok(end.0 - first.0)
+    }
+
     fn bytes(&self) -> u64 {
         let segments: u64 =
             self.state.lock().segments.iter().map(|segment| FILE_HEADER_BYTES + segment.capacity).sum();
         segments + self.spares.lock().files.iter().map(|spare| spare.bytes).sum::<u64>()
     }
+}
+
+/// Reads the records of a segment up to `end`, and its header.
+fn verify_segment(segment: &Segment, end: Position, pace: &mut Pace) -> Result<()> {
+    segment::check_header(&*segment.file, segment.first)?;
+    let mut scanner = Scanner::new(segment);
+    let mut position = segment.first;
+    while position < end {
+        let found = scanner.record_at(position)?.map_err(|bad| segment::damaged(segment, &bad))?;
+        pace(found.next.0 - position.0)?;
+        position = found.next;
+    }
+    Ok(())
 }
 
 fn replay_segment(
@@ -442,7 +503,7 @@ mod tests {
 
     use super::*;
     use crate::fs::faulty::{Fault, Faults, Op, What};
-    use crate::fs::{DiskFs, FaultyFs, MemoryFs};
+    use crate::fs::{FaultyFs, MemoryFs};
     use crate::log::TxnId;
 
     const DIR: &str = "/log";
@@ -708,69 +769,5 @@ mod tests {
             assert_eq!(append(&log, 0..1).unwrap_err().state(), SqlState::IO_ERROR);
             open(&memory.crash(0)).unwrap();
         }
-    }
-
-    /// Figures for the head of this file.
-    #[test]
-    #[ignore = "a measurement of the disk"]
-    fn measure() {
-        use std::io::Write;
-        use std::time::Instant;
-        let folder = tempfile::tempdir_in(".").unwrap();
-        let report = |what: &str, mut times: Vec<u128>| {
-            times.sort();
-            let at = |share: usize| times[times.len() * share / 100];
-            println!("{what}: p50 {} us, p99 {} us", at(50), at(99));
-        };
-        let mut file = std::fs::File::create(folder.path().join("plain")).unwrap();
-        let timed = |f: &mut dyn FnMut()| {
-            let start = Instant::now();
-            f();
-            start.elapsed().as_micros()
-        };
-        let plain = (0..2000).map(|_| {
-            timed(&mut || {
-                file.write_all(&[7; 2048]).unwrap();
-                file.sync_data().unwrap();
-            })
-        });
-        report("2 KiB append to a plain file + fdatasync", plain.collect());
-        let started = Instant::now();
-        let log = LocalLog::open(Arc::new(DiskFs), &folder.path().join("log"), SEGMENT_BYTES).unwrap();
-        println!("a new log: {} ms", started.elapsed().as_millis());
-        fn record(edits: &[u8]) -> Record<'_> {
-            Record::Catalog { txn: TxnId(1), edits }
-        }
-        let ours = (0..2000).map(|_| {
-            timed(&mut || {
-                log.append(&[record(&[7; 2048])]).unwrap();
-                log.sync().unwrap();
-            })
-        });
-        report("2 KiB append to the log + sync", ours.collect());
-        let only = (0..2000).map(|_| timed(&mut || drop(log.append(&[record(&[7; 2048])]).unwrap())));
-        report("2 KiB append alone", only.collect());
-        log.sync().unwrap();
-        for round in 0..3 {
-            let chunk: Vec<u8> = (0..1 << 20).map(|i: u32| (i * 31 + round) as u8).collect();
-            let started = Instant::now();
-            for _ in 0..1024 {
-                log.append(&[record(&chunk)]).unwrap();
-            }
-            let appended = started.elapsed();
-            log.sync().unwrap();
-            let all = started.elapsed();
-            let what = if round == 0 { "new segments" } else { "segments used again" };
-            println!(
-                "1 GiB in 1 MiB records, {what}: {:.0} MB/s, of it the last sync {} ms",
-                1073.7 / all.as_secs_f64(),
-                (all - appended).as_millis()
-            );
-            log.truncate_before(log.end()).unwrap();
-        }
-        let started = Instant::now();
-        drop(log);
-        LocalLog::open(Arc::new(DiskFs), &folder.path().join("log"), SEGMENT_BYTES).unwrap();
-        println!("opening: {} ms", started.elapsed().as_millis());
     }
 }

@@ -8,6 +8,7 @@
 //!   4 Free       storage, count, count slots: varints
 //!   5 Catalog    txn; edits: the rest
 //!   6 Sequence   id: varint; value: i64
+//!   7 Commit     txn; time: i64                 since format 2; microseconds since 1970
 //!
 //! change   kind u8, slot varint, then
 //!   1 Insert     row; vectors: count, each 0 for NULL or its length + 1 and its bytes; keys: count, each as bytes
@@ -19,6 +20,7 @@
 //! Numbers are varints unless stated, and byte strings carry their length. What is decoded borrows from the record.
 
 use super::{StorageId, TxnId};
+use crate::clock::Timestamp;
 use crate::codec::{Reader, put_bytes, put_i64, put_varint};
 use crate::error::Result;
 
@@ -27,8 +29,9 @@ use crate::error::Result;
 pub enum Record<'a> {
     /// A piece of what a transaction does to one table; `changes` is a list made by [`Change::encode`].
     Data { txn: TxnId, storage: StorageId, changes: &'a [u8] },
-    /// The transaction's records count, as of this position.
-    Commit { txn: TxnId },
+    /// The transaction's records count, as of this position. `time` is what the clock said, never less than in a commit
+    /// before; records of format 1 have none. Nothing but a restore to a point in time asks for it.
+    Commit { txn: TxnId, time: Option<Timestamp> },
     /// The transaction's records never count.
     Abort { txn: TxnId },
     /// Slots that new rows may take.
@@ -45,6 +48,7 @@ const ABORT: u8 = 3;
 const FREE: u8 = 4;
 const CATALOG: u8 = 5;
 const SEQUENCE: u8 = 6;
+const TIMED_COMMIT: u8 = 7;
 
 impl<'a> Record<'a> {
     pub fn encode(&self, out: &mut Vec<u8>) {
@@ -55,9 +59,14 @@ impl<'a> Record<'a> {
                 put_varint(out, storage.0);
                 out.extend_from_slice(changes);
             }
-            Record::Commit { txn } => {
+            Record::Commit { txn, time: None } => {
                 out.push(COMMIT);
                 put_varint(out, txn.0);
+            }
+            Record::Commit { txn, time: Some(time) } => {
+                out.push(TIMED_COMMIT);
+                put_varint(out, txn.0);
+                put_i64(out, time.0);
             }
             Record::Abort { txn } => {
                 out.push(ABORT);
@@ -91,7 +100,10 @@ impl<'a> Record<'a> {
                 storage: StorageId(reader.varint()?),
                 changes: reader.rest(),
             },
-            COMMIT => Record::Commit { txn: TxnId(reader.varint()?) },
+            COMMIT => Record::Commit { txn: TxnId(reader.varint()?), time: None },
+            TIMED_COMMIT => {
+                Record::Commit { txn: TxnId(reader.varint()?), time: Some(Timestamp(reader.i64()?)) }
+            }
             ABORT => Record::Abort { txn: TxnId(reader.varint()?) },
             FREE => {
                 let storage = StorageId(reader.varint()?);
@@ -297,7 +309,8 @@ mod tests {
     fn records_come_back() {
         let records = [
             Record::Data { txn: TxnId(300), storage: StorageId(7), changes: b"abc" },
-            Record::Commit { txn: TxnId(u64::MAX) },
+            Record::Commit { txn: TxnId(u64::MAX), time: None },
+            Record::Commit { txn: TxnId(5), time: Some(Timestamp(-1)) },
             Record::Abort { txn: TxnId(0) },
             Record::Free { storage: StorageId(1), slots: vec![0, 5, u32::MAX] },
             Record::Catalog { txn: TxnId(1), edits: b"" },

@@ -83,45 +83,14 @@ impl Segment {
     /// Opens a file that has its name, and so must have a valid header.
     pub fn open(fs: &dyn Fs, dir: &Path, first: Position) -> Result<Segment> {
         let file = fs.open(&dir.join(file_name(first)), OpenMode::ReadWrite)?;
-        let name = file.path().display().to_string();
-        let mut bytes = [0; 28];
-        file.read_exact_at(&mut bytes, 0)?;
-        if &bytes[..8] != MAGIC {
-            return Err(Error::corrupt(
-                name,
-                0,
-                "the beginning of a log segment",
-                format_args!("{:x?}", &bytes[..8]),
-            ));
-        }
-        let mut reader = Reader::new(&bytes[8..]).named(&name, 8);
-        let (found, capacity, checksum) = (Position(reader.u64()?), reader.u64()?, reader.u32()?);
-        let expected = crc32c::crc32c(&bytes[..24]);
-        if checksum != expected {
-            return Err(Error::corrupt(
-                &name,
-                24,
-                format_args!("checksum {expected:08x}"),
-                format_args!("{checksum:08x}"),
-            ));
-        }
-        if found != first {
-            return Err(Error::corrupt(
-                &name,
-                8,
-                format_args!("first position {:x}", first.0),
-                format_args!("{:x}", found.0),
-            ));
-        }
-        let len = file.len()?;
-        if len.checked_sub(FILE_HEADER_BYTES) != Some(capacity) {
-            return Err(Error::corrupt(
-                &name,
-                16,
-                format_args!("{capacity} bytes for records"),
-                format_args!("a file of {len}"),
-            ));
-        }
+        let capacity = check_header(&*file, first)?;
+        Ok(Segment { first, capacity, file })
+    }
+
+    /// [`Segment::open`], to look at it.
+    pub fn open_to_read(fs: &dyn Fs, dir: &Path, first: Position) -> Result<Segment> {
+        let file = fs.open(&dir.join(file_name(first)), OpenMode::Read)?;
+        let capacity = check_header(&*file, first)?;
         Ok(Segment { first, capacity, file })
     }
 
@@ -141,6 +110,50 @@ impl Segment {
     pub fn limit(&self) -> Position {
         Position(self.first.0 + self.capacity)
     }
+}
+
+/// Checks the header of the segment that begins at `first`; answers its capacity.
+pub(super) fn check_header(file: &dyn File, first: Position) -> Result<u64> {
+    let name = file.path().display().to_string();
+    let mut bytes = [0; 28];
+    file.read_exact_at(&mut bytes, 0)?;
+    if &bytes[..8] != MAGIC {
+        return Err(Error::corrupt(
+            name,
+            0,
+            "the beginning of a log segment",
+            format_args!("{:x?}", &bytes[..8]),
+        ));
+    }
+    let mut reader = Reader::new(&bytes[8..]).named(&name, 8);
+    let (found, capacity, checksum) = (Position(reader.u64()?), reader.u64()?, reader.u32()?);
+    let expected = crc32c::crc32c(&bytes[..24]);
+    if checksum != expected {
+        return Err(Error::corrupt(
+            &name,
+            24,
+            format_args!("checksum {expected:08x}"),
+            format_args!("{checksum:08x}"),
+        ));
+    }
+    if found != first {
+        return Err(Error::corrupt(
+            &name,
+            8,
+            format_args!("first position {:x}", first.0),
+            format_args!("{:x}", found.0),
+        ));
+    }
+    let len = file.len()?;
+    if len.checked_sub(FILE_HEADER_BYTES) != Some(capacity) {
+        return Err(Error::corrupt(
+            &name,
+            16,
+            format_args!("{capacity} bytes for records"),
+            format_args!("a file of {len}"),
+        ));
+    }
+    Ok(capacity)
 }
 
 /// Records on their way into a segment: encoded and checksummed, but not yet at a position.
@@ -304,6 +317,16 @@ impl<'a> Scanner<'a> {
         }
         Ok(None)
     }
+}
+
+/// Length of the payload of the record that `bytes` begin with, and where the next one is; `None` when there is no whole
+/// record of this position.
+pub(super) fn record_in(bytes: &[u8], position: Position) -> Option<(usize, Position)> {
+    let header = bytes.get(..RECORD_HEADER_BYTES)?;
+    let (len, _, checksum) = parse_header(position, bytes.len() as u64, header)?;
+    let payload = bytes.get(RECORD_HEADER_BYTES..RECORD_HEADER_BYTES + len)?;
+    let next = (position.0 + (RECORD_HEADER_BYTES + len) as u64).next_multiple_of(ALIGNMENT);
+    (crc32c::crc32c(payload) == checksum).then_some((len, Position(next)))
 }
 
 /// Length, lag and payload checksum, if this is the header of a record at `position` with `left` bytes to the end.

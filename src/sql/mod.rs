@@ -36,6 +36,8 @@ pub mod expressions;
 mod locate;
 // SELECT ... FOR UPDATE.
 mod locking;
+// BACKUP and SCRUB.
+pub mod maintenance;
 // Finished plans of a statement.
 pub mod plan_cache;
 // Planning a statement, running what was planned.
@@ -44,6 +46,8 @@ pub mod plans;
 pub mod query;
 #[cfg(test)]
 mod query_tests;
+// Rows of the views about the server's state.
+pub(crate) mod reports;
 // What executing a statement yields.
 pub mod response;
 // Changes to a query's tree, names of its columns.
@@ -79,6 +83,7 @@ pub(crate) mod words;
 
 pub use cancel::CancelFlag;
 pub use engine::Engine;
+pub use maintenance::time_text;
 pub use response::{CopyChunk, CopyFormat, CopyIn, CopyOut, Notice, Response, Rows, Severity};
 pub use session::{OutputColumn, Prepared, Session};
 pub use statement::Statement;

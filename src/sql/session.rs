@@ -325,6 +325,8 @@ impl Session {
             Ast::Deallocate(name) => return self.deallocate(name.as_deref()),
             Ast::Discard(what) => return self.discard(*what),
             Ast::Checkpoint => return self.checkpoint().await,
+            Ast::Backup(to) => return self.backup(to).await,
+            Ast::Scrub => return self.scrub().await,
             _ => self.ensure_block(),
         }
         if ast.writes() && self.is_read_only() {

@@ -81,6 +81,7 @@ pub const SEARCH: &str = "Vector Search";
 const DURABILITY: &str = "Write-Ahead Log";
 const LOGGING: &str = "Reporting and Logging";
 const AUTOVACUUM: &str = "Autovacuum";
+const SCRUB: &str = "Scrub";
 const CONNECTIONS: &str = "Connections and Authentication";
 
 const fn setting(name: &'static str, category: &'static str, kind: Kind, help: &'static str) -> Setting {
@@ -149,6 +150,20 @@ pub static LIST: &[Setting] = &[
         "Names the client in pg_stat_activity.",
     )
     .reported(),
+    setting(
+        "archive_dir",
+        DURABILITY,
+        text(""),
+        "Folder for whole segments of the log; empty: they are not archived.",
+    )
+    .server(),
+    setting(
+        "archive_timeout",
+        DURABILITY,
+        int(0, 0, 1_073_741_823, Unit::Seconds),
+        "Time after which a log segment with records is ended and archived; 0: when it is full.",
+    )
+    .server(),
     setting(
         "array_nulls",
         COMPATIBILITY,
@@ -328,6 +343,27 @@ pub static LIST: &[Setting] = &[
         Kind::Bool(false),
         "On: every nearest-neighbour search compares all rows that may be in its answer.",
     ),
+    setting(
+        "hither.scrub",
+        SCRUB,
+        Kind::Bool(true),
+        "Reads every file in the background and compares checksums.",
+    )
+    .server(),
+    setting(
+        "hither.scrub_interval",
+        SCRUB,
+        int(86_400, 0, INT_MAX, Unit::Seconds),
+        "Time between the end of a scrub and the start of the next.",
+    )
+    .server(),
+    setting(
+        "hither.scrub_rate",
+        SCRUB,
+        int(32 << 10, 0, INT_MAX, Unit::Kilobytes),
+        "What a scrub reads per second at most; 0: no bound.",
+    )
+    .server(),
     setting(
         "hnsw.ef_search",
         SEARCH,
@@ -600,6 +636,8 @@ pub mod id {
     use super::{Id, id_of};
 
     pub const APPLICATION_NAME: Id = id_of("application_name");
+    pub const ARCHIVE_DIR: Id = id_of("archive_dir");
+    pub const ARCHIVE_TIMEOUT: Id = id_of("archive_timeout");
     pub const AUTOVACUUM: Id = id_of("autovacuum");
     pub const AUTOVACUUM_NAPTIME: Id = id_of("autovacuum_naptime");
     pub const AUTOVACUUM_VACUUM_SCALE_FACTOR: Id = id_of("autovacuum_vacuum_scale_factor");
@@ -612,6 +650,9 @@ pub mod id {
     pub const ENABLE_INDEXSCAN: Id = id_of("enable_indexscan");
     pub const REQUIRE_EXACT: Id = id_of("hither.require_exact");
     pub const ENABLE_SEQSCAN: Id = id_of("enable_seqscan");
+    pub const SCRUB: Id = id_of("hither.scrub");
+    pub const SCRUB_INTERVAL: Id = id_of("hither.scrub_interval");
+    pub const SCRUB_RATE: Id = id_of("hither.scrub_rate");
     pub const EF_SEARCH: Id = id_of("hnsw.ef_search");
     pub const MAX_SCAN_TUPLES: Id = id_of("hnsw.max_scan_tuples");
     pub const IDLE_IN_TRANSACTION_SESSION_TIMEOUT: Id = id_of("idle_in_transaction_session_timeout");

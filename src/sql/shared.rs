@@ -269,6 +269,10 @@ impl SessionContext for Shared {
         (database.published().0, held.into_iter().map(|held| (held.seq.0, held.holders)).collect())
     }
 
+    fn report(&self, view: &str) -> Vec<crate::table::bindings::ReportRow> {
+        crate::sql::reports::rows(&self.engine.database, view)
+    }
+
     fn garbage(&self, table: Oid) -> Option<(u64, u64)> {
         self.engine.database.garbage(table).map(|garbage| (garbage.rows, garbage.obsolete))
     }

@@ -148,6 +148,9 @@ pub enum Ast {
     },
     Analyze(Vec<Name>),
     Checkpoint,
+    /// Into this folder.
+    Backup(String),
+    Scrub,
     Reindex {
         kind: ReindexKind,
         name: Option<Name>,
@@ -623,6 +626,8 @@ impl Ast {
             Ast::Vacuum { .. } => "VACUUM",
             Ast::Analyze(_) => "ANALYZE",
             Ast::Checkpoint => "CHECKPOINT",
+            Ast::Backup(_) => "BACKUP",
+            Ast::Scrub => "SCRUB",
             Ast::Reindex { .. } => "REINDEX",
         }
     }

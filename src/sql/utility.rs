@@ -204,6 +204,8 @@ fn any(w: &mut Words, overriding: Overriding) -> Parsed<Ast> {
         "VACUUM" => vacuum(w),
         "ANALYZE" | "ANALYSE" => analyze(w),
         "CHECKPOINT" => word_only(w, Ast::Checkpoint),
+        "BACKUP" => backup(w),
+        "SCRUB" => word_only(w, Ast::Scrub),
         "REINDEX" => reindex(w),
         "CREATE" => ddl_words::create(w),
         "REFRESH" => ddl_words::refresh(w),
@@ -789,6 +791,13 @@ fn vacuum(w: &mut Words) -> Parsed<Ast> {
         analyze = w.accept("ANALYZE") || w.accept("ANALYSE");
     }
     Ok(Ast::Vacuum { analyze, full, verbose, tables: tables_with_columns(w)? })
+}
+
+/// `BACKUP TO 'folder'`
+fn backup(w: &mut Words) -> Parsed<Ast> {
+    w.expect("BACKUP")?;
+    w.expect("TO")?;
+    Ok(Ast::Backup(w.string()?))
 }
 
 fn analyze(w: &mut Words) -> Parsed<Ast> {

@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicBool;
 use crate::error::{Error, Result, SqlState};
 use crate::sql::dml::cells::{Constant, Target, constant, literal};
 use crate::sql::expressions;
+use crate::sql::maintenance::{BACKUP_COLUMNS, SCRUB_COLUMNS};
 use crate::sql::plans::text_rows;
 use crate::sql::response::{Response, Severity};
 use crate::sql::session::{OutputColumn, Prepared, Session, done};
@@ -97,6 +98,8 @@ impl Session {
             Ast::Fetch { name, move_only: false, .. } => {
                 self.cursors.get(name).map(|cursor| cursor.columns.clone())
             }
+            Ast::Backup(_) => Some(BACKUP_COLUMNS.iter().map(|name| text(name)).collect()),
+            Ast::Scrub => Some(SCRUB_COLUMNS.iter().map(|name| text(name)).collect()),
             _ => None,
         }
     }

@@ -135,7 +135,7 @@ impl Shared {
 
     /// Exchanges the tables in the manifest and for the readers. The version may have got new tables in
     /// level 0 meanwhile, but none of those merged can have gone: one compaction runs at a time.
-    fn commit_compaction(&self, tree: &Tree, job: &compaction::Job) -> Result<()> {
+    pub(super) fn commit_compaction(&self, tree: &Tree, job: &compaction::Job) -> Result<()> {
         let mut manifest = self.manifest.lock();
         if tree.is_dropped() {
             return Ok(());

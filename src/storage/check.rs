@@ -20,7 +20,7 @@ use super::slice::Slice;
 use super::sstable::{SEQ_MAX, Table};
 use super::version::Version;
 use crate::error::{Error, Result, SqlState};
-use crate::fs::Fs;
+use crate::fs::{Fs, Pace, unpaced};
 use crate::log::Seq;
 
 /// What was looked at, and what is wrong with it.
@@ -56,7 +56,8 @@ pub(super) fn check_version(version: &Version, report: &mut Report) {
             report.tables += 1;
             report.entries += table.meta().entries;
             report.bytes += table.meta().bytes;
-            report.damage.extend(check_table(table).err());
+            report.damage.extend(check_table(table, &mut unpaced).err());
+            report.damage.extend(table.check_filter().err());
         }
         if level > 0 {
             report.damage.extend(check_order(tables).err());
@@ -76,13 +77,16 @@ fn check_order(tables: &[Arc<Table>]) -> Result<()> {
     Ok(())
 }
 
-fn check_table(table: &Table) -> Result<()> {
+/// Reads a table's file from end to end, as fast as `pace` lets it; of its filter only what is in memory.
+pub(super) fn check_table(table: &Table, pace: &mut Pace) -> Result<()> {
+    table.check_frame()?;
     let meta = table.meta();
     let mut last: Option<(Vec<u8>, Seq)> = None;
     let (mut entries, mut deletions) = (0, 0);
     let (mut seq_min, mut seq_max) = (Seq(u64::MAX), Seq(0));
     for at in 0..table.blocks() {
         let (block, first_key, last_key) = table.block_from_file(at)?;
+        pace(table.block_bytes(at))?;
         for index in 0..block.len() {
             let entry = table.entry(&block, index);
             let after = last.as_ref().is_none_or(|(key, seq)| {

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use super::cache::Cache;
 use super::options::Options;
 use super::signal::Signal;
+use super::sstable::Table;
 use crate::error::{Error, Result, SqlState};
 use crate::fs::Fs;
 use crate::log::Seq;
@@ -17,8 +18,29 @@ pub struct Context {
     pub options: Options,
     pub cache: Cache,
     pub signal: Signal,
+    pub traffic: Traffic,
     next_number: AtomicU64,
     horizon: AtomicU64,
+}
+
+/// What was written to sorted tables, and how long writers waited for it, since the store was opened. Nothing on the way
+/// of reads is counted.
+#[derive(Default)]
+pub struct Traffic {
+    /// By flushes and by transactions too large for memory: what arrived.
+    pub arrived_bytes: AtomicU64,
+    /// By compactions.
+    pub merged_bytes: AtomicU64,
+    /// Waits of writers for flushes, and their microseconds.
+    pub stalls: AtomicU64,
+    pub stall_micros: AtomicU64,
+}
+
+impl Traffic {
+    /// Adds the bytes of new tables.
+    pub fn add(counter: &AtomicU64, tables: &[Arc<Table>]) {
+        counter.fetch_add(tables.iter().map(|table| table.meta().bytes).sum(), Relaxed);
+    }
 }
 
 impl Context {
@@ -29,6 +51,7 @@ impl Context {
             cache: Cache::new(options.cache_bytes_max),
             options,
             signal: Signal::default(),
+            traffic: Traffic::default(),
             next_number: AtomicU64::new(1),
             horizon: AtomicU64::new(0),
         }

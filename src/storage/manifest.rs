@@ -22,7 +22,7 @@ use std::sync::Arc;
 use super::sstable::TableMeta;
 use crate::codec::{Reader, put_bytes, put_str, put_u32, put_u64, put_varint};
 use crate::error::{Error, Result};
-use crate::fs::{File, Fs, OpenMode};
+use crate::fs::{File, Fs, Lines, OpenMode};
 use crate::log::{Position, StorageId};
 
 /// Level 0 and six more: with a factor of ten and 64 MiB in level 1, room for 6 TB.
@@ -233,6 +233,27 @@ impl Manifest {
         Ok(())
     }
 
+    /// Reads the file and compares it with the state in memory. After a failed commit the file may have either state,
+    /// and the next one writes another: then there is nothing to compare.
+    pub fn verify(&self) -> Result<()> {
+        if self.file.is_none() {
+            return Ok(());
+        }
+        let found = read(&*self.fs, &self.dir)?;
+        let text = path(&self.dir, self.number);
+        let found = found.ok_or_else(|| Error::corrupt(text.display(), 0, "a manifest", "none"))?;
+        match found == (self.durable.clone(), self.number) {
+            true => Ok(()),
+            false => Err(Error::corrupt(text.display(), 0, "the state in memory", "another")),
+        }
+    }
+
+    /// Writes the state in memory to a new manifest.
+    pub fn renew(&mut self) -> Result<()> {
+        self.file = None;
+        self.commit(Vec::new())
+    }
+
     fn append(&mut self, file: &dyn File, edits: &[Edit]) -> Result<()> {
         let record = encode_record(self.number, self.end, edits);
         file.write_all_at(&record, self.end)?;
@@ -271,6 +292,24 @@ impl Manifest {
     }
 }
 
+/// A manifest and CURRENT that say this state and nothing else: names and contents.
+pub fn written(state: &Durable) -> Vec<(String, Vec<u8>)> {
+    let mut bytes = MAGIC.to_vec();
+    put_u32(&mut bytes, VERSION);
+    bytes.extend(encode_record(1, FILE_HEADER_BYTES, &state.edits()));
+    put_u64(&mut bytes, MARK ^ FILE_HEADER_BYTES);
+    vec![(name_of(1), bytes), (CURRENT.into(), current_text(1).into_bytes())]
+}
+
+fn name_of(number: u64) -> String {
+    format!("{PREFIX}{number:06}")
+}
+
+fn current_text(number: u64) -> String {
+    let name = name_of(number);
+    format!("{name} {:08x}\n", crc32c::crc32c(name.as_bytes()))
+}
+
 fn encode_record(number: u64, offset: u64, edits: &[Edit]) -> Vec<u8> {
     let mut payload = Vec::new();
     put_varint(&mut payload, edits.len() as u64);
@@ -293,7 +332,7 @@ fn checksum(number: u64, offset: u64, payload: &[u8]) -> u32 {
 }
 
 fn path(dir: &Path, number: u64) -> PathBuf {
-    dir.join(format!("{PREFIX}{number:06}"))
+    dir.join(name_of(number))
 }
 
 fn switch_current(fs: &dyn Fs, dir: &Path, number: u64) -> Result<()> {
@@ -301,9 +340,8 @@ fn switch_current(fs: &dyn Fs, dir: &Path, number: u64) -> Result<()> {
     if fs.exists(&new) {
         fs.remove_file(&new)?;
     }
-    let name = format!("{PREFIX}{number:06}");
     let file = fs.open(&new, OpenMode::Create)?;
-    file.write_all_at(format!("{name} {:08x}\n", crc32c::crc32c(name.as_bytes())).as_bytes(), 0)?;
+    file.write_all_at(current_text(number).as_bytes(), 0)?;
     file.sync_data()?;
     fs.rename(&new, &dir.join(CURRENT))?;
     fs.sync_dir(dir)
@@ -383,6 +421,33 @@ fn marked(bytes: &[u8], at: u64) -> bool {
     let Some(last) = bytes.last_chunk::<8>() else { return false };
     let start = u64::from_le_bytes(*last) ^ MARK;
     (at..bytes.len() as u64).contains(&start)
+}
+
+/// The records of a manifest, edit by edit.
+pub fn describe(file: &dyn File, out: &mut Lines) -> Result<()> {
+    let text = file.path().display().to_string();
+    let mut bytes = vec![0; file.len()? as usize];
+    file.read_exact_at(&mut bytes, 0)?;
+    // A backup has it as `<position>.MANIFEST-<n>`.
+    let number = text.rsplit_once(PREFIX).and_then(|(_, digits)| digits.parse().ok()).unwrap_or(1);
+    out(format!("manifest {number}"))?;
+    let mut at = FILE_HEADER_BYTES;
+    while at < bytes.len() as u64 {
+        let Some((edits, end)) = record(&bytes, &text, number, at)? else {
+            return out(format!("at {at}: no whole record"));
+        };
+        out(format!("record at {at}: {} edits", edits.len()))?;
+        for edit in edits {
+            out(match edit {
+                Edit::SetExtra(id, name, value) => {
+                    format!("  extra {name} of storage {}: \"{}\"", id.0, value.escape_ascii())
+                }
+                edit => format!("  {edit:?}"),
+            })?;
+        }
+        at = end + MARK_BYTES;
+    }
+    Ok(())
 }
 
 fn read_current(fs: &dyn Fs, current: &Path) -> Result<u64> {

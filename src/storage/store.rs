@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::thread::JoinHandle;
 
 use parking_lot::Mutex;
@@ -60,6 +61,33 @@ pub struct Stats {
     pub cache_bytes: usize,
     pub cache_hits: u64,
     pub cache_misses: u64,
+    /// Written to sorted tables since the store was opened, by flushes and large transactions, and by compactions.
+    pub arrived_bytes: u64,
+    pub merged_bytes: u64,
+    /// Waits of writers for flushes.
+    pub stalls: u64,
+    pub stall_micros: u64,
+    /// Bytes in the lowest level in use of each tree: what there would be if all were merged, or more.
+    pub lowest_bytes: u64,
+    /// Tables a read of one key may have to ask in the tree that has most of them to ask.
+    pub runs_max: usize,
+}
+
+impl Stats {
+    /// How often a byte that arrived was written to sorted tables.
+    pub fn write_amplification(&self) -> f64 {
+        ratio(self.arrived_bytes + self.merged_bytes, self.arrived_bytes)
+    }
+
+    /// Bytes on disk for each byte there would be if all were merged.
+    pub fn space_amplification(&self) -> f64 {
+        ratio(self.table_bytes, self.lowest_bytes)
+    }
+}
+
+/// One when nothing is there to compare.
+fn ratio(all: u64, part: u64) -> f64 {
+    if part == 0 { 1.0 } else { all as f64 / part as f64 }
 }
 
 impl Store {
@@ -167,7 +195,20 @@ impl Store {
         let (cache_hits, cache_misses) = context.cache.counts();
         let mut stats =
             Stats { cache_bytes: context.cache.bytes(), cache_hits, cache_misses, ..Stats::default() };
+        let traffic = &context.traffic;
+        stats.arrived_bytes = traffic.arrived_bytes.load(Relaxed);
+        stats.merged_bytes = traffic.merged_bytes.load(Relaxed);
+        stats.stalls = traffic.stalls.load(Relaxed);
+        stats.stall_micros = traffic.stall_micros.load(Relaxed);
         for tree in self.shared.live_trees() {
+            let version = tree.version();
+            let lowest = version.levels.iter().rev().find(|tables| !tables.is_empty());
+            let lowest = lowest.into_iter().flatten().map(|table| table.meta().bytes);
+            // A tree that has only pending tables is as small as they are.
+            stats.lowest_bytes +=
+                if version.tables().next().is_some() { lowest.sum() } else { tree.bytes_on_disk() };
+            let levels = version.levels[1..].iter().filter(|tables| !tables.is_empty()).count();
+            stats.runs_max = stats.runs_max.max(version.levels[0].len() + levels + tree.pending_size().0);
             let (pending_count, pending_bytes) = tree.pending_size();
             stats.trees += 1;
             stats.memtable_bytes += tree.bytes_in_memory();

@@ -13,12 +13,13 @@
 use std::ops::Bound;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 
 use super::compaction::Retain;
-use super::context::Context;
+use super::context::{Context, Traffic};
 use super::memtable::Memtable;
 use super::merge::{LevelSource, MemtableSource, Merge, Source};
 use super::scan::Scan;
@@ -194,6 +195,7 @@ impl Tree {
         if tables.is_empty() {
             return Ok(());
         }
+        Traffic::add(&self.context.traffic.arrived_bytes, &tables);
         let _guard = self.writing.lock();
         self.rotate();
         self.replace(|state, counters| {
@@ -328,7 +330,9 @@ impl Tree {
         while let Some(entry) = kept.next()? {
             writer.add(&entry.key, entry.seq, entry.value.as_deref())?;
         }
-        Ok(writer.finish()?.into())
+        let tables = writer.finish()?;
+        Traffic::add(&self.context.traffic.arrived_bytes, &tables);
+        Ok(tables.into())
     }
 
     /// Makes the active memtable pending, unless it is empty. The caller holds `writing`.
@@ -355,7 +359,12 @@ impl Tree {
         let allowed = self.context.options.frozen_memtables_max;
         while self.unflushed() > allowed {
             if self.context.signal.has_worker() {
-                if !self.context.signal.wait_for_progress() {
+                let began = Instant::now();
+                let goes_on = self.context.signal.wait_for_progress();
+                let traffic = &self.context.traffic;
+                traffic.stalls.fetch_add(1, Relaxed);
+                traffic.stall_micros.fetch_add(began.elapsed().as_micros() as u64, Relaxed);
+                if !goes_on {
                     return;
                 }
             } else if let Err(error) = self.flush_one(u64::MAX) {

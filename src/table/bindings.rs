@@ -85,6 +85,9 @@ pub struct Timing {
     pub microseconds: [f64; 5],
 }
 
+/// Cells of a view's row, by column.
+pub type ReportRow = Vec<(&'static str, crate::types::Value)>;
+
 /// What functions need from the session they run in.
 pub trait SessionContext: Send + Sync {
     /// The catalogue of the statement, own DDL included.
@@ -135,6 +138,10 @@ pub trait SessionContext: Send + Sync {
     /// The newest commit's position, and each snapshot that somebody holds with the number of holders, oldest first.
     fn snapshots(&self) -> (u64, Vec<(u64, usize)>) {
         Default::default()
+    }
+    /// The rows of a view of the server's state, by its name.
+    fn report(&self, _view: &str) -> Vec<ReportRow> {
+        Vec::new()
     }
     /// Live rows and obsolete row versions of a table.
     fn garbage(&self, _table: Oid) -> Option<(u64, u64)> {

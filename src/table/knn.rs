@@ -414,6 +414,7 @@ impl<'a> Search<'a> {
             true => snapshot.hidden_view(number)?,
             false => snapshot.vector_view(number)?,
         };
+        snapshot.refuse_damaged(&view)?;
         let query = query_vector(&evaluate(&scan.query)?, view.element())?;
         if let Some(query) = &query {
             check_dimensions(&view, query.vector())?;

@@ -10,7 +10,8 @@
 //!   changed, deleted    Update to the marked row (Insert without vectors, if the row was born in this transaction)
 //! ```
 //!
-//! Vectors need nothing: a slot's vector is written once, at its birth.
+//! Vectors need nothing: a slot's vector is written once, at its birth. Slots whose insertion was logged stay with the
+//! transaction until it ends, since another one's insertion into them could come before the way back in the log.
 
 use std::sync::Arc;
 

@@ -260,6 +260,24 @@ impl Snapshot {
         })
     }
 
+    /// Refuses a search over vectors of which a visible one is known to be damaged (XX001): its distance would be wrong,
+    /// and its row perhaps not among the nearest.
+    pub fn refuse_damaged(&self, view: &View) -> Result<()> {
+        for &slot in view.damaged() {
+            if self.visible(slot)? {
+                view.verify(slot).map_err(|error| self.explain_damage(error, slot))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn explain_damage(&self, error: Error, slot: u32) -> Error {
+        let table = self.0.definition.qualified_name();
+        error.detail(format!("It belongs to a row of table \"{table}\", slot {slot}.")).hint(
+            "Update the row's vector or delete the row; the view hither.scrub_findings lists all damage.",
+        )
+    }
+
     /// [`Snapshot::vector_view`] of a hidden column, whose cells are what an expression made of the rows. A snapshot from
     /// before the column may see other versions of them: 40001.
     pub fn hidden_view(&self, column: u16) -> Result<View> {

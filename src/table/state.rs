@@ -525,7 +525,7 @@ impl Table {
         }
         // Nobody is given these slots meanwhile.
         let groups = self.slots.lock().take_groups(vectors::GROUP_SLOTS);
-        let outcome = vectors.iter().try_for_each(|vector| vector.column.punch(groups.iter().copied()));
+        let outcome = vectors.iter().try_for_each(|vector| vector.column.punch(&groups));
         let slots = groups.iter().flat_map(|&first| first..first + vectors::GROUP_SLOTS);
         self.slots.lock().give_back(slots);
         outcome

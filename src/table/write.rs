@@ -105,8 +105,12 @@ impl Writer {
         &self.overlay
     }
 
-    pub fn into_overlay(self) -> Arc<Overlay> {
-        self.overlay
+    /// What a commit publishes, and the slots that were taken for rows it does not have: their insertion was logged
+    /// and then undone by ROLLBACK TO. They are free once the commit is published, and not before: until then the
+    /// log may still get this transaction's changes to them.
+    pub fn into_overlay(self) -> (Arc<Overlay>, RoaringBitmap) {
+        let unborn = &(&self.taken - self.overlay.inserted()) - self.overlay.deleted();
+        (self.overlay, unborn)
     }
 
     /// Goes on under another definition or other indexes, after the transaction's own DDL.
@@ -306,7 +310,8 @@ impl Writer {
         if vector.is_some_and(|vector| !column.takes(vector)) {
             return Ok(());
         }
-        column.reserve(slot + 1)?;
+        // Also where space was given back before the crash: a full disk is a refusal here, not a failed write.
+        column.reserve_slots(&[slot])?;
         column.write_run(slot, &[vector])
     }
 

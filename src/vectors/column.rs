@@ -1,5 +1,6 @@
 //! One vector column: its segments, written and grown.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,7 +10,7 @@ use parking_lot::Mutex;
 
 use crate::distance::Element;
 use crate::error::{Error, Result};
-use crate::fs::Fs;
+use crate::fs::{Fs, Pace};
 use crate::types::vector::norm;
 use crate::types::{Sparsevec, halfvec};
 use crate::vectors::heap::{Heap, PLACE_BYTES, Place};
@@ -28,7 +29,12 @@ pub struct Column {
     growth: Mutex<()>,
     /// The cells of sparse vectors, whose segments have places.
     heap: Option<Heap>,
+    /// Slots that a verification found damaged and that nobody has written since.
+    damaged: ArcSwap<BTreeSet<u32>>,
 }
+
+/// Slots whose checksums are compared between two calls of the pace.
+const VERIFIED_AT_ONCE: usize = GROUP_SLOTS as usize;
 
 impl Column {
     /// A column without rows. Makes the folder, not yet a file.
@@ -48,6 +54,7 @@ impl Column {
             layout: Layout::new(element, dimensions),
             segments: ArcSwap::from_pointee(Vec::new()),
             growth: Mutex::new(()),
+            damaged: ArcSwap::default(),
         })
     }
 
@@ -130,15 +137,17 @@ impl Column {
         Ok(())
     }
 
-    /// Gives back the space of groups of [`GROUP_SLOTS`] slots that nobody reads, named by their first slots.
-    pub fn punch(&self, groups: impl IntoIterator<Item = u32>) -> Result<()> {
+    /// Gives back the space of groups of [`GROUP_SLOTS`] slots that nobody reads, named by their first slots, ascending.
+    pub fn punch(&self, groups: &[u32]) -> Result<()> {
         if let Some(heap) = &self.heap {
             heap.punch()?;
         }
         let segments = self.segments.load();
-        for first in groups {
-            if let Some(segment) = segments.get((first / SEGMENT_SLOTS) as usize) {
-                segment.punch(first % SEGMENT_SLOTS / GROUP_SLOTS)?;
+        // Together where they lie together: pages that two of them share go as well.
+        let follows = |a: &u32, b: &u32| a + GROUP_SLOTS == *b && a / SEGMENT_SLOTS == b / SEGMENT_SLOTS;
+        for run in groups.chunk_by(follows) {
+            if let Some(segment) = segments.get((run[0] / SEGMENT_SLOTS) as usize) {
+                segment.punch(run[0] % SEGMENT_SLOTS / GROUP_SLOTS, run.len() as u32)?;
             }
         }
         Ok(())
@@ -165,7 +174,7 @@ impl Column {
         }
     }
 
-    /// After an open: groups may be holes unless `live` says that one of their slots is.
+    /// After an open every group may be a hole; after replay only those of which `live` says that none of their slots is.
     pub fn assume_holes(&self, live: impl Fn(Range<u32>) -> bool) {
         for segment in self.segments.load().iter() {
             let start = |group: u32| segment.number * SEGMENT_SLOTS + group * GROUP_SLOTS;
@@ -245,7 +254,7 @@ impl Column {
         // Segments first: what they say then has its extent.
         let segments = self.segments.load_full();
         let extents = self.heap.as_ref().map(Heap::extents).unwrap_or_default();
-        View::new(self.layout.element, self.layout.dimensions, segments, extents)
+        View::new(self.layout, segments, extents, self.damaged.load_full())
     }
 
     /// Makes everything written before this call durable.
@@ -278,6 +287,42 @@ impl Column {
             Some(heap) => heap.check(places(&view, live.into_iter())),
             None => Ok(()),
         }
+    }
+
+    /// Verifies slots, ascending, that nobody writes meanwhile, and remembers which are damaged: searches ask
+    /// ([`View::damaged`]). Answers what is wrong with each of those.
+    pub fn scrub(&self, slots: &[u32], pace: &mut Pace) -> Result<Vec<Error>> {
+        let view = self.view();
+        let end = view.slots_end();
+        let slot_bytes = self.slot_bytes();
+        let mut found = Vec::new();
+        let mut damaged = BTreeSet::new();
+        for piece in slots.chunks(VERIFIED_AT_ONCE) {
+            for &slot in piece.iter().filter(|slot| **slot < end) {
+                if let Err(error) = view.verify(slot) {
+                    damaged.insert(slot);
+                    found.push(error);
+                }
+            }
+            pace(piece.len() as u64 * slot_bytes)?;
+        }
+        if let (Some(first), Some(last)) = (slots.first(), slots.last()) {
+            self.damaged.rcu(|known| {
+                let outside = known.iter().filter(|slot| *slot < first || *slot > last);
+                outside.chain(&damaged).copied().collect::<BTreeSet<u32>>()
+            });
+        }
+        Ok(found)
+    }
+
+    /// Bytes of a slot's vector, norm and checksum.
+    pub fn slot_bytes(&self) -> u64 {
+        self.layout.stride as u64 + 8
+    }
+
+    /// How many segment files there are.
+    pub fn files(&self) -> u64 {
+        self.segments.load().len() as u64
     }
 
     fn segment_path(&self, number: u32) -> PathBuf {

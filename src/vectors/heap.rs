@@ -607,7 +607,7 @@ mod tests {
                         }
                     }
                     Step::Punch => {
-                        column.punch([]).unwrap();
+                        column.punch(&[]).unwrap();
                         column.sync().unwrap();
                         log.clear();
                     }
@@ -633,7 +633,7 @@ mod tests {
             }
             if round % 5 == 4 {
                 column.release(0..100);
-                column.punch([]).unwrap();
+                column.punch(&[]).unwrap();
             }
         }
         let live = 100 * (4 + 8 * 2_600);
@@ -649,7 +649,7 @@ mod tests {
         let column = Column::open(fs, dir(), 0, SHAPE).unwrap();
         // Slots 0 to 19 are dead, and a graph has nodes for 10 to 19.
         column.recover(20..40, 10..20);
-        column.punch([]).unwrap();
+        column.punch(&[]).unwrap();
         (40..60).for_each(|slot| write(&column, slot, Some(&vector(10_000, slot))));
         let model: Model = (10..60).map(|slot| (slot, Some(vector(10_000, slot)))).collect();
         agree(&column, &model);

@@ -17,11 +17,13 @@
 //! has been replayed over it. Slots are told apart by their readers, which know the live set.
 
 mod column;
+mod describe;
 mod heap;
 mod segment;
 mod view;
 
 pub use column::Column;
+pub use describe::describe;
 pub use segment::GROUP_SLOTS;
 pub use view::View;
 

@@ -103,7 +103,7 @@ impl Layout {
     }
 
     /// Slots for which a file of `bytes` has room.
-    fn slots_of(&self, bytes: u64) -> u32 {
+    pub fn slots_of(&self, bytes: u64) -> u32 {
         let groups = bytes.saturating_sub(HEADER_BYTES) / self.group_bytes;
         (groups.min(u64::from(SEGMENT_SLOTS / GROUP_SLOTS)) as u32) * GROUP_SLOTS
     }
@@ -165,7 +165,8 @@ impl Segment {
             map,
             reserved: AtomicU32::new(reserved),
             dirty: AtomicBool::new(false),
-            holes: Mutex::default(),
+            // Nobody knows yet which groups are holes; replay is the first to write to some.
+            holes: Mutex::new((0..reserved / GROUP_SLOTS).collect()),
         })
     }
 
@@ -189,16 +190,18 @@ impl Segment {
         Ok(())
     }
 
-    /// Gives back the space of a group that holds nothing anybody needs.
-    pub fn punch(&self, group: u32) -> Result<()> {
-        if group * GROUP_SLOTS >= self.reserved() {
+    /// Gives back the space of consecutive groups that hold nothing anybody needs.
+    pub fn punch(&self, group: u32, count: u32) -> Result<()> {
+        let count = count.min((self.reserved() / GROUP_SLOTS).saturating_sub(group));
+        if count == 0 {
             return Ok(());
         }
         // Before the call, so that a writer finds it; and again where it may be a hole already: nobody remembers after a
         // restart, or after a call that failed.
-        self.holes.lock().insert(group);
+        self.holes.lock().extend(group..group + count);
         // A page that a neighbouring group shares stays.
-        self.file.punch(self.layout.group(group * GROUP_SLOTS), self.layout.group_bytes)?;
+        let bytes = u64::from(count) * self.layout.group_bytes;
+        self.file.punch(self.layout.group(group * GROUP_SLOTS), bytes)?;
         self.dirty.store(true, Ordering::Release);
         Ok(())
     }
@@ -213,7 +216,7 @@ impl Segment {
         Ok(())
     }
 
-    /// After an open nobody knows which groups are holes; those without live slots may be.
+    /// After an open and the replay of the log: only groups without live slots may be holes.
     pub fn assume_holes(&self, live: impl Fn(u32) -> bool) {
         let groups = self.reserved() / GROUP_SLOTS;
         *self.holes.lock() = (0..groups).filter(|group| !live(*group)).collect();

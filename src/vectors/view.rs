@@ -1,5 +1,6 @@
 //! Reading vectors without locks.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::distance::{Element, Vector};
@@ -7,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::fs::mapped::floats;
 use crate::vectors::SEGMENT_SLOTS;
 use crate::vectors::heap::{self, Extent, Place};
-use crate::vectors::segment::{Segment, slot_sum};
+use crate::vectors::segment::{Layout, Segment, slot_sum};
 
 /// The vectors of a column as they lie in its files. Cheap to clone, valid for as long as it is held, even when the
 /// table is dropped meanwhile.
@@ -23,16 +24,23 @@ pub struct View {
     segments: Arc<Vec<Arc<Segment>>>,
     /// Where sparse vectors lie.
     extents: Arc<Vec<Arc<Extent>>>,
+    damaged: Arc<BTreeSet<u32>>,
 }
 
 impl View {
     pub(super) fn new(
-        element: Element,
-        dimensions: usize,
+        layout: Layout,
         segments: Arc<Vec<Arc<Segment>>>,
         extents: Arc<Vec<Arc<Extent>>>,
+        damaged: Arc<BTreeSet<u32>>,
     ) -> View {
-        View { element, dimensions, stride: element.bytes(dimensions), segments, extents }
+        let Layout { element, dimensions, stride, .. } = layout;
+        View { element, dimensions, stride, segments, extents, damaged }
+    }
+
+    /// Slots that a scrub found damaged. Those that were written since are not any more; [`View::verify`] knows.
+    pub fn damaged(&self) -> &BTreeSet<u32> {
+        &self.damaged
     }
 
     pub fn element(&self) -> Element {

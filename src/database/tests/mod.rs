@@ -3,9 +3,11 @@
 mod basics;
 mod damage;
 mod disk_full;
+mod formats;
 mod hidden;
 mod model;
-mod vacuum;
+mod scrub;
+pub mod vacuum;
 
 use std::path::Path;
 use std::sync::Arc;

@@ -39,7 +39,7 @@ use super::links::{Block, Header, Links, LinksView, NONE};
 use crate::codec::{self, Reader};
 use crate::distance::Metric;
 use crate::error::{Error, Result};
-use crate::fs::{File, Fs, OpenMode};
+use crate::fs::{File, Fs, OpenMode, Pace, unpaced};
 use crate::index::quantizer::Quantization;
 
 const MAGIC: &[u8; 8] = b"HITHRGRF";
@@ -103,12 +103,17 @@ impl Graph {
 
     /// Reads the whole file and holds it against its checksums and the graph's invariants (XX001 when damaged).
     pub fn verify(fs: &dyn Fs, path: &Path) -> Result<()> {
+        Graph::verify_paced(fs, path, &mut unpaced)
+    }
+
+    /// [`Graph::verify`], as fast as `pace` lets it.
+    pub fn verify_paced(fs: &dyn Fs, path: &Path, pace: &mut Pace) -> Result<()> {
         let file = fs.open(path, OpenMode::Read)?;
         let (head, _) = read_head(&*file)?;
         let upper_start = HEADER_BYTES + head.base_bytes();
-        verify_region(&*file, HEADER_BYTES, head.base_bytes(), head.base_sum)?;
-        verify_region(&*file, upper_start, head.upper_bytes(), head.upper_sum)?;
-        verify_region(&*file, head.codes_start(), head.code_bytes(), head.codes_sum)?;
+        verify_region(&*file, HEADER_BYTES, head.base_bytes(), head.base_sum, pace)?;
+        verify_region(&*file, upper_start, head.upper_bytes(), head.upper_sum, pace)?;
+        verify_region(&*file, head.codes_start(), head.code_bytes(), head.codes_sum, pace)?;
         drop(file);
         let (graph, _) = Graph::open(fs, path)?;
         match graph.inspect().damage.first() {
@@ -426,7 +431,7 @@ fn decode_head(bytes: &[u8], name: &str) -> Result<Head> {
     })
 }
 
-fn verify_region(file: &dyn File, start: u64, bytes: u64, expected: u32) -> Result<()> {
+fn verify_region(file: &dyn File, start: u64, bytes: u64, expected: u32, pace: &mut Pace) -> Result<()> {
     let mut sum = 0;
     let mut buffer = vec![0; WRITE_BYTES];
     let mut done = 0;
@@ -435,6 +440,7 @@ fn verify_region(file: &dyn File, start: u64, bytes: u64, expected: u32) -> Resu
         file.read_exact_at(part, start + done)?;
         sum = crc32c::crc32c_append(sum, part);
         done += part.len() as u64;
+        pace(part.len() as u64)?;
     }
     if sum == expected {
         return Ok(());

@@ -146,6 +146,17 @@ impl Graph {
         self.nodes.read().clone()
     }
 
+    /// Each node with its links on level 0; of a twin its first.
+    pub fn base_links(&self) -> Vec<(u32, Vec<u32>)> {
+        let base = self.base.view();
+        let links = |slot: u32| {
+            let block = base.block(slot)?;
+            let header = block.header();
+            Some(if header.is_twin() { vec![block.link(0)] } else { block.links(header).collect() })
+        };
+        self.nodes().iter().map(|slot| (slot, links(slot).unwrap_or_default())).collect()
+    }
+
     pub fn contains(&self, slot: u32) -> bool {
         self.nodes.read().contains(slot)
     }

@@ -25,6 +25,7 @@
 mod build;
 mod check;
 mod codes;
+mod describe;
 mod file;
 mod filtered;
 mod graph;
@@ -38,6 +39,7 @@ mod search;
 
 pub use check::Report;
 pub use codes::Coded;
+pub use describe::describe;
 pub use filtered::{Expansion, Traversal};
 pub use graph::{Graph, Params};
 pub use insert::Inserted;

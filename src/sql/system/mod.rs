@@ -10,6 +10,7 @@
 //!   routines.rs      functions by name, for \df and tab completion
 //!   cluster.rs       databases, roles, schemas, extensions, settings, sessions
 //!   convenience.rs   pg_tables, pg_indexes, statistics views
+//!   server.rs        the server's scrub, archive and storage
 //!   information.rs   information_schema
 //!   empty.rs         relations of things that do not exist here: triggers, rules, publications ...
 //!   names.rs         objects by name and oid, visibility, quoting
@@ -33,6 +34,7 @@ pub mod relation;
 mod relations;
 pub mod rewrite;
 mod routines;
+mod server;
 #[cfg(test)]
 mod tests;
 mod types;
@@ -66,7 +68,7 @@ const VECTOR_VERSION: &str = "0.8.1";
 
 /// All system relations by schema and name.
 static VIEWS: LazyLock<BTreeMap<(&'static str, &'static str), Arc<View>>> = LazyLock::new(|| {
-    let lists: [&'static [Relation]; 8] = [
+    let lists: [&'static [Relation]; 9] = [
         relations::RELATIONS,
         types::RELATIONS,
         routines::RELATIONS,
@@ -74,6 +76,7 @@ static VIEWS: LazyLock<BTreeMap<(&'static str, &'static str), Arc<View>>> = Lazy
         convenience::RELATIONS,
         information::RELATIONS,
         empty::RELATIONS,
+        server::RELATIONS,
         timings::RELATIONS,
     ];
     let all = lists.into_iter().flatten();

@@ -15,6 +15,6 @@ mod policy;
 mod retain;
 mod worker;
 
-pub use policy::choose;
+pub use policy::{Choice, How, choose};
 pub use retain::Retain;
 pub use worker::{Job, everything, run, shape};

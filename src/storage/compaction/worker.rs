@@ -12,7 +12,7 @@ use super::policy::{Choice, How, Shape, TableShape};
 use super::retain::Retain;
 use crate::error::Result;
 use crate::log::StorageId;
-use crate::storage::context::Context;
+use crate::storage::context::{Context, Traffic};
 use crate::storage::manifest::{Edit, LEVELS};
 use crate::storage::merge::Merge;
 use crate::storage::sstable::{Table, Writer};
@@ -77,7 +77,9 @@ pub fn run(context: &Arc<Context>, id: StorageId, version: &Version, choice: &Ch
             context.check_stopping()?;
         }
     }
-    Ok(Job { removed, level: choice.into, added: writer.finish()? })
+    let added = writer.finish()?;
+    Traffic::add(&context.traffic.merged_bytes, &added);
+    Ok(Job { removed, level: choice.into, added })
 }
 
 fn nothing_below(version: &Version, level: usize, key: &[u8]) -> bool {

@@ -25,6 +25,11 @@ impl TableName {
     }
 }
 
+/// The file of a table.
+pub fn path_of(dir: &Path, storage: StorageId, number: u64) -> PathBuf {
+    TableName { storage, number }.path(dir)
+}
+
 /// The folder of a tree's tables.
 pub fn folder(dir: &Path, storage: StorageId) -> PathBuf {
     dir.join("tables").join(storage.0.to_string())

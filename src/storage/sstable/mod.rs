@@ -16,6 +16,7 @@
 mod block;
 mod bloom;
 mod builder;
+mod describe;
 mod footer;
 mod frame;
 mod iter;
@@ -24,7 +25,8 @@ mod writer;
 
 pub use block::{Block, SEQ_MAX};
 pub use bloom::hash as bloom_hash;
-pub use footer::TableMeta;
+pub use describe::describe_table;
+pub use footer::{TableMeta, path_of};
 pub use iter::TableIter;
 pub use reader::Table;
 pub use writer::Writer;

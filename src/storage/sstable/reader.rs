@@ -1,6 +1,6 @@
 //! Reads one sorted table.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
@@ -10,7 +10,7 @@ use super::builder::properties;
 use super::footer::{Footer, TableMeta, TableName};
 use super::frame::{self, Handle, Kind};
 use crate::codec::Reader;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, SqlState};
 use crate::fs::{File, OpenMode};
 use crate::log::{Seq, StorageId};
 use crate::storage::context::Context;
@@ -25,7 +25,8 @@ pub struct Table {
     file: Arc<dyn File>,
     meta: TableMeta,
     index: Block,
-    filter: Bloom<Arc<[u8]>>,
+    /// `None`: it is damaged, and every question is answered by a block until the table is written anew.
+    filter: Option<Bloom<Arc<[u8]>>>,
     keep: AtomicBool,
 }
 
@@ -47,10 +48,15 @@ impl Table {
         let footer = Footer::read(&*file, name, bytes)?;
         let data_end = footer.filter.offset;
         let index = read_index(&*file, name, footer.index, data_end)?;
-        let filter =
-            Bloom::new(frame::read(&*file, name, footer.filter, Kind::Filter)?).ok_or_else(|| {
-                Error::corrupt(path.display(), data_end, "a filter of whole lines", "a broken one")
-            })?;
+        let filter = match read_filter(&*file, name, footer.filter) {
+            Ok(filter) => Some(filter),
+            // It only saves reading; the rows are there without it.
+            Err(error) if error.state() == SqlState::DATA_CORRUPTED => {
+                log::warn!("a filter is not used: {error}");
+                None
+            }
+            Err(error) => return Err(error),
+        };
         let stored = frame::read(&*file, name, footer.properties, Kind::Properties)?;
         if stored[..] != properties(&as_written(&meta)) {
             let at = footer.properties.offset;
@@ -97,7 +103,7 @@ impl Table {
         if key < &self.meta.key_min[..] || key > &self.meta.key_max[..] || self.meta.seq_min > snapshot {
             return Ok(None);
         }
-        if !self.filter.may_contain_hash(key_hash) {
+        if self.filter.as_ref().is_some_and(|filter| !filter.may_contain_hash(key_hash)) {
             return Ok(None);
         }
         let snapshot = self.stored_seq(snapshot);
@@ -116,7 +122,29 @@ impl Table {
     }
 
     pub fn may_contain(&self, key: &[u8]) -> bool {
-        self.filter.may_contain(key)
+        self.filter.as_ref().is_none_or(|filter| filter.may_contain(key))
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether the filter, as it lies in the file now, is sound.
+    pub fn check_filter(&self) -> Result<()> {
+        let footer = Footer::read(&*self.file, self.name, self.meta.bytes)?;
+        read_filter(&*self.file, self.name, footer.filter).map(drop)
+    }
+
+    /// Whether the parts that lead to the blocks, as they lie in the file now, are sound.
+    pub fn check_frame(&self) -> Result<()> {
+        let footer = Footer::read(&*self.file, self.name, self.meta.bytes)?;
+        read_index(&*self.file, self.name, footer.index, footer.filter.offset)?;
+        frame::read(&*self.file, self.name, footer.properties, Kind::Properties).map(drop)
+    }
+
+    /// Bytes of data block `at` in the file.
+    pub fn block_bytes(&self, at: usize) -> u64 {
+        handle(&self.index, at).map_or(0, |handle| u64::from(handle.len))
     }
 
     /// Number of data blocks.
@@ -194,7 +222,7 @@ impl Table {
 
     /// Index and filter, in bytes.
     pub fn memory_bytes(&self) -> usize {
-        self.index.bytes() + self.filter.bytes()
+        self.index.bytes() + self.filter.as_ref().map_or(0, Bloom::bytes)
     }
 }
 
@@ -209,6 +237,12 @@ impl Drop for Table {
     }
 }
 
+fn read_filter(file: &dyn File, name: TableName, at: Handle) -> Result<Bloom<Arc<[u8]>>> {
+    Bloom::new(frame::read(file, name, at, Kind::Filter)?).ok_or_else(|| {
+        Error::corrupt(file.path().display(), at.offset, "a filter of whole lines", "a broken one")
+    })
+}
+
 /// The metadata without what was decided after the file was written.
 fn as_written(meta: &TableMeta) -> TableMeta {
     match meta.global_seq {
@@ -217,7 +251,7 @@ fn as_written(meta: &TableMeta) -> TableMeta {
     }
 }
 
-fn read_block(file: &dyn File, name: TableName, handle: Handle, kind: Kind) -> Result<Block> {
+pub(super) fn read_block(file: &dyn File, name: TableName, handle: Handle, kind: Kind) -> Result<Block> {
     Block::parse(frame::read(file, name, handle, kind)?)
         .map_err(|found| Error::corrupt(file.path().display(), handle.offset, "a block of entries", found))
 }
@@ -245,7 +279,7 @@ fn read_index(file: &dyn File, name: TableName, at: Handle, data_end: u64) -> Re
     Ok(index)
 }
 
-fn handle(index: &Block, at: usize) -> Option<Handle> {
+pub(super) fn handle(index: &Block, at: usize) -> Option<Handle> {
     let value = index.value(at);
     let offset = u64::from_le_bytes(*value.first_chunk()?);
     let len = u32::from_le_bytes(*value[8..].first_chunk()?);

@@ -1,0 +1,360 @@
+//! The folder of backups.
+//!
+//! Every file is written beside its place, synced, read back against its checksum and renamed; its folder is synced before
+//! a base names it. So what a base names is whole, and a crash leaves at most files that nobody names: the next backup
+//! writes over them or uses them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result, SqlState};
+use crate::fs::{File, Fs, OpenMode};
+use crate::log::Position;
+
+/// The format of bases that this program writes.
+const FORMAT: u32 = 1;
+/// Read and written at a time.
+const PIECE_BYTES: usize = 1 << 20;
+/// The end of a sorted table: footer, properties and most of the index, which no two tables have in common.
+const TAIL_BYTES: u64 = 4096;
+
+/// One backup: what it consists of.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Base {
+    pub format: u32,
+    /// Of the database, 32 hex digits.
+    pub cluster: String,
+    /// Program that took it.
+    pub program: String,
+    /// The log is replayed from here.
+    pub position: u64,
+    /// Commits before this are in the files.
+    pub applied: u64,
+    /// Where the newest commit in the files is; no commit is between that and `applied`.
+    pub last: u64,
+    /// Of the newest commit in the files, microseconds since 1970; commits of format 1 have none.
+    pub time: Option<i64>,
+    pub started: i64,
+    /// Every commit that was acknowledged before is in the files or in the log up to `log_end`.
+    pub log_time: i64,
+    pub log_end: u64,
+    pub files: Vec<Stored>,
+}
+
+/// A file of a base.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stored {
+    /// In the data directory.
+    pub path: String,
+    /// In the folder of backups.
+    pub stored: String,
+    pub bytes: u64,
+    /// CRC-32C and CRC-32, 16 hex digits.
+    pub sum: String,
+}
+
+/// Two checksums of unrelated polynomials: equal for different bytes once in 2^64.
+#[derive(Default)]
+pub struct Sum {
+    crc32c: u32,
+    crc32: flate2::Crc,
+}
+
+impl Sum {
+    pub fn add(&mut self, bytes: &[u8]) {
+        self.crc32c = crc32c::crc32c_append(self.crc32c, bytes);
+        self.crc32.update(bytes);
+    }
+
+    pub fn hex(&self) -> String {
+        format!("{:08x}{:08x}", self.crc32c, self.crc32.sum())
+    }
+
+    pub fn of(bytes: &[u8]) -> String {
+        let mut sum = Sum::default();
+        sum.add(bytes);
+        sum.hex()
+    }
+}
+
+/// How much a backup has looked at and written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Copied {
+    pub files: u64,
+    pub files_new: u64,
+    pub bytes: u64,
+    pub bytes_new: u64,
+}
+
+/// An open folder of backups.
+pub struct Repository {
+    fs: Arc<dyn Fs>,
+    dir: PathBuf,
+    cluster: u128,
+    /// Stored files that some base names, with their sums.
+    known: BTreeMap<String, (u64, String)>,
+    /// Folders with names that are not durable yet.
+    unsynced: BTreeSet<PathBuf>,
+    pub copied: Copied,
+    _lock: Box<dyn std::any::Any + Send + Sync>,
+}
+
+impl Repository {
+    /// Opens or makes the folder. One that holds backups of another database, or anything else, is refused (55000).
+    pub fn open(fs: Arc<dyn Fs>, dir: &Path, cluster: u128) -> Result<Repository> {
+        fs.create_dir_all(dir)?;
+        refuse_foreign(&*fs, dir)?;
+        let lock = fs.lock(&dir.join("LOCK"))?;
+        for folder in ["bases", "files", "log"] {
+            fs.create_dir_all(&dir.join(folder))?;
+        }
+        let mut known = BTreeMap::new();
+        for base in bases(&*fs, dir)? {
+            if base.cluster != format!("{cluster:032x}") {
+                return Err(of_another(dir, &base.cluster));
+            }
+            known.extend(base.files.into_iter().map(|file| (file.stored, (file.bytes, file.sum))));
+        }
+        let (unsynced, copied) = (BTreeSet::new(), Copied::default());
+        Ok(Repository { fs, dir: dir.to_owned(), cluster, known, unsynced, copied, _lock: lock })
+    }
+
+    pub fn cluster(&self) -> u128 {
+        self.cluster
+    }
+
+    pub fn log_folder(&self) -> PathBuf {
+        self.dir.join("log")
+    }
+
+    /// Stores a file that never changes under a name that is never used twice.
+    pub fn keep_immutable(&mut self, path: &str, source: &dyn File) -> Result<Stored> {
+        let stored = format!("files/{path}");
+        let bytes = source.len()?;
+        if let Some((known_bytes, sum)) = self.known.get(&stored).cloned()
+            && known_bytes == bytes
+            && self.has(&stored, bytes)
+            && self.same_tail(&stored, source, bytes)?
+        {
+            return Ok(self.counted(Stored { path: path.into(), stored, bytes, sum }, false));
+        }
+        let sum = self.copy(source, bytes, &stored)?;
+        Ok(self.counted(Stored { path: path.into(), stored, bytes, sum }, true))
+    }
+
+    /// Stores a file under its content: once for as long as that stays the same.
+    pub fn keep_content(&mut self, path: &str, source: &dyn File, bytes: u64) -> Result<Stored> {
+        let sum = sum_of(source, bytes)?;
+        let stored = format!("files/{path}.{sum}");
+        let known = self.known.get(&stored).is_some_and(|(known, _)| *known == bytes);
+        if known && self.has(&stored, bytes) {
+            return Ok(self.counted(Stored { path: path.into(), stored, bytes, sum }, false));
+        }
+        // Somebody may have written to it since: what was copied gives it the name.
+        let beside = format!("files/{path}.copy");
+        let sum = self.copy(source, bytes, &beside)?;
+        let stored = format!("files/{path}.{sum}");
+        self.fs.rename(&self.dir.join(&beside), &self.dir.join(&stored))?;
+        Ok(self.counted(Stored { path: path.into(), stored, bytes, sum }, true))
+    }
+
+    /// Stores bytes made for the backup.
+    pub fn keep_bytes(&mut self, path: &str, stored: &str, bytes: &[u8]) -> Result<Stored> {
+        let sum = self.write_new(stored, &mut |file| file.write_all_at(bytes, 0), bytes.len() as u64)?;
+        let stored = Stored { path: path.into(), stored: stored.into(), bytes: bytes.len() as u64, sum };
+        Ok(self.counted(stored, true))
+    }
+
+    /// Makes a backup count: everything it names is durable before.
+    pub fn finish(&mut self, base: &Base) -> Result<()> {
+        self.sync_names()?;
+        let text = serde_json::to_string_pretty(base).expect("strings and numbers are JSON");
+        let text = format!("{text}\n{:08x}\n", crc32c::crc32c(text.as_bytes()));
+        let stored = format!("bases/{:016x}.base", base.applied);
+        self.write_new(&stored, &mut |file| file.write_all_at(text.as_bytes(), 0), text.len() as u64)?;
+        self.sync_names()
+    }
+
+    fn sync_names(&mut self) -> Result<()> {
+        for folder in std::mem::take(&mut self.unsynced) {
+            self.fs.sync_dir(&folder)?;
+        }
+        Ok(())
+    }
+
+    fn counted(&mut self, stored: Stored, new: bool) -> Stored {
+        self.copied.files += 1;
+        self.copied.bytes += stored.bytes;
+        if new {
+            self.copied.files_new += 1;
+            self.copied.bytes_new += stored.bytes;
+        }
+        stored
+    }
+
+    fn has(&self, stored: &str, bytes: u64) -> bool {
+        let file = self.fs.open(&self.dir.join(stored), OpenMode::Read);
+        file.and_then(|file| file.len()).is_ok_and(|len| len == bytes)
+    }
+
+    /// A data directory that somebody copied has the same cluster id and numbers of its own.
+    fn same_tail(&self, stored: &str, source: &dyn File, bytes: u64) -> Result<bool> {
+        let len = bytes.min(TAIL_BYTES);
+        let (mut ours, mut theirs) = (vec![0; len as usize], vec![0; len as usize]);
+        self.fs.open(&self.dir.join(stored), OpenMode::Read)?.read_exact_at(&mut ours, bytes - len)?;
+        source.read_exact_at(&mut theirs, bytes - len)?;
+        Ok(ours == theirs)
+    }
+
+    fn copy(&mut self, source: &dyn File, bytes: u64, stored: &str) -> Result<String> {
+        let mut sum = Sum::default();
+        let mut fill = |file: &dyn File| {
+            sum = Sum::default();
+            copy_bytes(source, file, bytes, &mut sum)
+        };
+        let read_back = self.write_new(stored, &mut fill, bytes)?;
+        let copied = sum.hex();
+        if read_back != copied {
+            let path = self.dir.join(stored);
+            return Err(Error::corrupt(path.display(), 0, format!("checksum {copied}"), read_back));
+        }
+        Ok(copied)
+    }
+
+    /// A durable file of the name; answers the checksum of what is read back.
+    fn write_new(
+        &mut self,
+        stored: &str,
+        fill: &mut dyn FnMut(&dyn File) -> Result<()>,
+        bytes: u64,
+    ) -> Result<String> {
+        let path = self.dir.join(stored);
+        let folder = path.parent().expect("stored files lie in a folder").to_path_buf();
+        self.fs.create_dir_all(&folder)?;
+        let sum = write_beside(&*self.fs, &path, fill, bytes)?;
+        self.unsynced.insert(folder);
+        Ok(sum)
+    }
+}
+
+/// Writes a file beside its place, syncs it, reads it back and gives it its name, which is durable once the folder is
+/// synced. Answers the checksum of what was read.
+pub fn write_beside(
+    fs: &dyn Fs,
+    path: &Path,
+    fill: &mut dyn FnMut(&dyn File) -> Result<()>,
+    bytes: u64,
+) -> Result<String> {
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(".new");
+    let beside = PathBuf::from(beside);
+    if fs.exists(&beside) {
+        fs.remove_file(&beside)?;
+    }
+    let file = fs.open(&beside, OpenMode::Create)?;
+    fill(&*file)?;
+    file.sync_data()?;
+    let sum = sum_of(&*file, bytes)?;
+    fs.rename(&beside, path)?;
+    Ok(sum)
+}
+
+/// Copies the first `bytes` of a file; pieces of zeros stay holes.
+pub fn copy_bytes(source: &dyn File, target: &dyn File, bytes: u64, sum: &mut Sum) -> Result<()> {
+    target.truncate(bytes)?;
+    each_piece(source, bytes, &mut |at, piece| {
+        sum.add(piece);
+        if piece.iter().any(|byte| *byte != 0) { target.write_all_at(piece, at) } else { Ok(()) }
+    })
+}
+
+/// The checksum of the first `bytes` of a file.
+pub fn sum_of(file: &dyn File, bytes: u64) -> Result<String> {
+    let mut sum = Sum::default();
+    each_piece(file, bytes, &mut |_, piece| {
+        sum.add(piece);
+        Ok(())
+    })?;
+    Ok(sum.hex())
+}
+
+fn each_piece(file: &dyn File, bytes: u64, f: &mut dyn FnMut(u64, &[u8]) -> Result<()>) -> Result<()> {
+    let mut buffer = vec![0; PIECE_BYTES.min(bytes as usize)];
+    let mut at = 0;
+    while at < bytes {
+        let piece = &mut buffer[..(bytes - at).min(PIECE_BYTES as u64) as usize];
+        file.read_exact_at(piece, at)?;
+        f(at, piece)?;
+        at += piece.len() as u64;
+    }
+    Ok(())
+}
+
+/// All backups in a folder, oldest first.
+pub fn bases(fs: &dyn Fs, dir: &Path) -> Result<Vec<Base>> {
+    let folder = dir.join("bases");
+    let mut found = Vec::new();
+    for name in fs.list(&folder)?.iter().filter(|name| name.extension().is_some_and(|e| e == "base")) {
+        found.push(read_base(fs, &folder.join(name))?);
+    }
+    found.sort_by_key(|base| base.applied);
+    Ok(found)
+}
+
+fn read_base(fs: &dyn Fs, path: &Path) -> Result<Base> {
+    let file = fs.open(path, OpenMode::Read)?;
+    let mut bytes = vec![0; file.len()? as usize];
+    file.read_exact_at(&mut bytes, 0)?;
+    let damaged = |found: String| Error::corrupt(path.display(), 0, "the description of a backup", found);
+    let text = String::from_utf8(bytes).map_err(|error| damaged(error.to_string()))?;
+    let (text, sum) = text
+        .strip_suffix('\n')
+        .and_then(|text| text.rsplit_once('\n'))
+        .ok_or_else(|| damaged("no checksum".into()))?;
+    let expected = format!("{:08x}", crc32c::crc32c(text.as_bytes()));
+    if sum != expected {
+        return Err(damaged(format!("checksum {sum} instead of {expected}")));
+    }
+    let format = serde_json::from_str::<serde_json::Value>(text)
+        .ok()
+        .and_then(|value| value.get("format")?.as_u64())
+        .ok_or_else(|| damaged("no format".into()))?;
+    if format > u64::from(FORMAT) {
+        let message = format!(
+            "{}: the backup has format {format}, and this program knows formats up to {FORMAT}",
+            path.display()
+        );
+        return Err(Error::new(SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE, message));
+    }
+    serde_json::from_str(text).map_err(|error| damaged(error.to_string()))
+}
+
+impl Base {
+    pub fn format() -> u32 {
+        FORMAT
+    }
+
+    pub fn applied(&self) -> Position {
+        Position(self.applied)
+    }
+}
+
+fn refuse_foreign(fs: &dyn Fs, dir: &Path) -> Result<()> {
+    let own = ["LOCK", "bases", "files", "log", "lost+found"];
+    let foreign = fs.list(dir)?.into_iter().find(|name| !own.iter().any(|own| name.as_os_str() == *own));
+    let Some(foreign) = foreign else { return Ok(()) };
+    let message = format!("\"{}\" is not a folder of backups", dir.display());
+    Err(Error::new(SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE, message)
+        .detail(format!("It contains \"{}\".", foreign.display()))
+        .hint("Name an empty or a new folder."))
+}
+
+pub fn of_another(dir: &Path, cluster: &str) -> Error {
+    let message = format!("\"{}\" has backups of another database", dir.display());
+    Error::new(SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE, message)
+        .detail(format!("They are of the database with the id {cluster}."))
+        .hint("Name another folder. A restored directory is a database of its own.")
+}

@@ -1,0 +1,239 @@
+//! A backup of a running database.
+//!
+//! 1. The log is kept from now on, and a snapshot is held: no slot that lives is given to another row.
+//! 2. A checkpoint, and before there can be another: its files are opened. Open files stay readable when they lose their
+//!    names, so checkpoints, compactions and vacuums go on meanwhile.
+//! 3. The files are copied: those that never change only when they are not there yet.
+//! 4. Segments of the log, from where the checkpoint is replayed, as pieces.
+//! 5. The copies of tables that are new are checked block by block.
+//! 6. The base is written, which makes the backup count.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::clock::Timestamp;
+use crate::database::Database;
+use crate::database::backup::repository::{Base, Copied, Repository, Stored, write_beside};
+use crate::database::core::Core;
+use crate::database::generations::Due;
+use crate::error::{Error, Result, SqlState};
+use crate::fs::{File, Fs, OpenMode};
+use crate::log::{Log, Piece, PieceName, Position, Seq};
+use crate::storage::Image;
+
+/// What a backup has done.
+#[derive(Clone, Debug)]
+pub struct Taken {
+    /// The newest commit in its files.
+    pub last: Seq,
+    /// When that was.
+    pub time: Option<Timestamp>,
+    /// It can be restored up to here.
+    pub log_end: Position,
+    pub copied: Copied,
+    /// Of the log.
+    pub pieces: u64,
+    pub pieces_new: u64,
+}
+
+/// The files of one checkpoint, open.
+struct Pinned {
+    image: Image,
+    applied: Position,
+    last: Seq,
+    time: Option<Timestamp>,
+    /// Name in the data directory, and its length at that moment.
+    vectors: Vec<(String, Arc<dyn File>, u64)>,
+    graphs: Vec<(String, Arc<dyn File>)>,
+}
+
+impl Database {
+    /// Takes a backup into a folder of backups, made when it is not there. `cancel` ends it with 57014; what was copied is
+    /// used by the next one.
+    pub fn backup(&self, to: &Path, cancel: &AtomicBool) -> Result<Taken> {
+        let core = self.core();
+        core.healthy()?;
+        if to.starts_with(&core.dir) || core.dir.starts_with(to) {
+            let message = format!("\"{}\" and the data directory contain one another", to.display());
+            return Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, message).hint("Name another folder."));
+        }
+        let mut repository = Repository::open(core.fs.clone(), to, self.cluster())?;
+        let started = core.options.clock.now();
+        let hold = core.hold_log(Position(0));
+        let held = core.snapshots.take();
+        let pinned = self.checkpoint_then(Due::Grown, Pinned::of)?;
+        let mut copy =
+            Copy { repository: &mut repository, cancel, files: Vec::new(), new_tables: Vec::new() };
+        copy.all(&pinned)?;
+        let Copy { files, new_tables, .. } = copy;
+        drop(held);
+        let log = copy_log(core, &repository, pinned.image.position, cancel)?;
+        drop(hold);
+        crate::storage::check_copies(core.fs.clone(), &to.join("files"), &pinned.image, &new_tables)?;
+        repository.finish(&Base {
+            format: Base::format(),
+            cluster: format!("{:032x}", repository.cluster()),
+            program: env!("CARGO_PKG_VERSION").into(),
+            position: pinned.image.position.0,
+            applied: pinned.applied.0,
+            last: pinned.last.0,
+            time: pinned.time.map(|time| time.0),
+            started: started.0,
+            log_time: log.time.0,
+            log_end: log.end.0,
+            files,
+        })?;
+        remove_shorter(&*core.fs, &repository.log_folder())?;
+        Ok(Taken {
+            last: pinned.last,
+            time: pinned.time,
+            log_end: log.end,
+            copied: repository.copied,
+            pieces: log.pieces,
+            pieces_new: log.pieces_new,
+        })
+    }
+
+    /// Tells this database from others.
+    pub fn cluster(&self) -> u128 {
+        self.control.lock().cluster()
+    }
+}
+
+impl Pinned {
+    /// Called between two checkpoints.
+    fn of(core: &Core) -> Result<Pinned> {
+        let image = core.store.image()?;
+        let mut vectors = Vec::new();
+        for storage in &image.trees {
+            let folder = core.table_dir(*storage);
+            for name in core.fs.list(&folder)?.into_iter().filter(|name| is_segment(name)) {
+                let file = core.fs.open(&folder.join(&name), OpenMode::Read)?;
+                let bytes = file.len()?;
+                vectors.push((format!("tables/{}/{}", storage.0, name.display()), file, bytes));
+            }
+        }
+        let mut graphs = Vec::new();
+        for path in core.generations.all_files(core) {
+            let name = path.strip_prefix(&core.dir).unwrap_or(&path).display().to_string();
+            graphs.push((name, core.fs.open(&path, OpenMode::Read)?));
+        }
+        let (applied, time) = (core.applied_position()?, core.checkpoint_time().filter(|time| time.0 != 0));
+        let last = core.checkpoint_last()?;
+        Ok(Pinned { image, applied, last, time, vectors, graphs })
+    }
+}
+
+/// Vectors, or the cells of sparse ones.
+fn is_segment(name: &Path) -> bool {
+    name.extension().is_some_and(|extension| extension == "vec" || extension == "heap")
+}
+
+/// Copies the files of a checkpoint.
+struct Copy<'a> {
+    repository: &'a mut Repository,
+    cancel: &'a AtomicBool,
+    files: Vec<Stored>,
+    /// Numbers of sorted tables that were copied now.
+    new_tables: Vec<u64>,
+}
+
+impl Copy<'_> {
+    fn all(&mut self, pinned: &Pinned) -> Result<()> {
+        for table in &pinned.image.tables {
+            self.go_on()?;
+            let before = self.repository.copied.files_new;
+            let path = format!("tables/{}/{}.sst", table.storage.0, table.number);
+            let stored = self.repository.keep_immutable(&path, &*table.file)?;
+            self.files.push(stored);
+            if self.repository.copied.files_new > before {
+                self.new_tables.push(table.number);
+            }
+        }
+        for (path, file, bytes) in &pinned.vectors {
+            self.go_on()?;
+            self.files.push(self.repository.keep_content(path, &**file, *bytes)?);
+        }
+        for (path, file) in &pinned.graphs {
+            self.go_on()?;
+            self.files.push(self.repository.keep_content(path, &**file, file.len()?)?);
+        }
+        for (path, bytes) in &pinned.image.manifest {
+            let stored = format!("files/manifests/{:016x}.{path}", pinned.applied.0);
+            self.files.push(self.repository.keep_bytes(path, &stored, bytes)?);
+        }
+        Ok(())
+    }
+
+    fn go_on(&self) -> Result<()> {
+        unless_canceled(self.cancel)
+    }
+}
+
+fn unless_canceled(cancel: &AtomicBool) -> Result<()> {
+    match cancel.load(Ordering::Relaxed) {
+        false => Ok(()),
+        true => Err(Error::new(SqlState::QUERY_CANCELED, "canceling statement due to user request")),
+    }
+}
+
+/// The log of a backup.
+struct CopiedLog {
+    end: Position,
+    /// Commits acknowledged before are in it.
+    time: Timestamp,
+    pieces: u64,
+    pieces_new: u64,
+}
+
+/// Stores the log from where a checkpoint is replayed to its present end.
+fn copy_log(core: &Core, repository: &Repository, from: Position, cancel: &AtomicBool) -> Result<CopiedLog> {
+    let folder = repository.log_folder();
+    let time = core.options.clock.now();
+    let end = core.log.sync()?;
+    let mut done = CopiedLog { end, time, pieces: 0, pieces_new: 0 };
+    let known = PieceName::list(&*core.fs, &folder)?;
+    for part in core.log.parts().into_iter().filter(|part| part.end > from && part.first < end) {
+        unless_canceled(cancel)?;
+        // What was appended since the sync is not durable yet.
+        let part = crate::log::Part { end: part.end.min(end), ..part };
+        done.pieces += 1;
+        let name = PieceName { first: part.first, end: part.end };
+        if !known.contains(&name) {
+            store_piece(&*core.fs, &folder, &*core.log, &part, repository.cluster())?;
+            done.pieces_new += 1;
+        }
+    }
+    core.fs.sync_dir(&folder)?;
+    Ok(done)
+}
+
+/// Writes a part of the log into a folder of pieces, and reads it back; the name is durable once the folder is synced.
+pub fn store_piece(
+    fs: &dyn Fs,
+    folder: &Path,
+    log: &dyn Log,
+    part: &crate::log::Part,
+    cluster: u128,
+) -> Result<PathBuf> {
+    let piece = Piece { cluster, first: part.first, end: part.end, records: log.read(part)? };
+    // Damage in the log is not carried on.
+    piece.each(&mut |_, _| Ok(true))?;
+    let bytes = piece.encode()?;
+    let path = folder.join(piece.name().file_name());
+    write_beside(fs, &path, &mut |file| file.write_all_at(&bytes, 0), bytes.len() as u64)?;
+    match Piece::read(fs, folder, &piece.name())? == piece {
+        true => Ok(path),
+        false => Err(Error::corrupt(path.display(), 0, "the records that were written", "others")),
+    }
+}
+
+/// Of pieces that begin at one place the longest has all of the others.
+fn remove_shorter(fs: &dyn Fs, folder: &Path) -> Result<()> {
+    let names = PieceName::list(fs, folder)?;
+    for pair in names.windows(2).filter(|pair| pair[0].first == pair[1].first) {
+        fs.remove_file(&folder.join(pair[0].file_name()))?;
+    }
+    Ok(())
+}

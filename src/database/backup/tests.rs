@@ -1,0 +1,484 @@
+//! What a restore makes is what the model had at that commit, whatever happened between: checkpoints, vacuums, crashes, other
+//! backups. And a crash in the middle of a backup or a restore loses nothing and leaves no half of one that passes for whole.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::clock::{Clock, Timestamp};
+use crate::database::tests::vacuum::create_index;
+use crate::database::tests::*;
+use crate::database::{ArchiveOptions, Database, Isolation, Options, RowUpdate, ScrubOptions};
+use crate::error::SqlState;
+use crate::fs::faulty::{Fault, Op, What};
+use crate::fs::{FaultyFs, Fs, MemoryFs, OpenMode};
+use crate::log::Position;
+use crate::types::Value;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+static CANCEL: AtomicBool = AtomicBool::new(false);
+const DB: &str = "/db";
+const BACKUPS: &str = "/backups";
+const ARCHIVE: &str = "/archive";
+
+/// Every look at it is a millisecond later.
+fn clock() -> Clock {
+    let time = Arc::new(AtomicI64::new(1_000_000_000));
+    Clock::new(move || Timestamp(time.fetch_add(1_000, Ordering::Relaxed)))
+}
+
+fn with_archive(clock: &Clock) -> Options {
+    Options {
+        log_segment_bytes: 16 << 10,
+        clock: clock.clone(),
+        archive: ArchiveOptions { dir: Some(PathBuf::from(ARCHIVE)), ..Default::default() },
+        scrub: ScrubOptions { bytes_per_second_max: 0, ..Default::default() },
+        ..options()
+    }
+}
+
+type Rows = BTreeMap<i64, String>;
+
+/// A database and every state it ever had.
+struct World {
+    fs: Arc<MemoryFs>,
+    database: Arc<Database>,
+    table: crate::catalog::Oid,
+    clock: Clock,
+    rows: Rows,
+    /// By commit: its position, a moment not before it and before the next one, and the rows.
+    history: Vec<(Position, Timestamp, Rows)>,
+    /// Commits before the first backup cannot be had.
+    restorable_from: Option<usize>,
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Insert(i64, u8),
+    /// Vectors of what was deleted are overwritten, which backups under way must not see.
+    Delete(i64, u8),
+    Update(i64),
+    Move(i64),
+    Undone(i64),
+    Checkpoint,
+    Vacuum,
+    Storage,
+    Indexer,
+    Backup,
+    Archive,
+    Crash(u64),
+    Close,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let id = 0..40_i64;
+    prop_oneof![
+        6 => (id.clone(), 1..6_u8).prop_map(|(id, count)| Step::Insert(id, count)),
+        2 => (id.clone(), 1..6_u8).prop_map(|(id, count)| Step::Delete(id, count)),
+        2 => id.clone().prop_map(Step::Update),
+        2 => id.clone().prop_map(Step::Move),
+        1 => id.prop_map(Step::Undone),
+        1 => Just(Step::Checkpoint),
+        1 => Just(Step::Vacuum),
+        1 => Just(Step::Storage),
+        1 => Just(Step::Indexer),
+        2 => Just(Step::Backup),
+        2 => Just(Step::Archive),
+        1 => any::<u64>().prop_map(Step::Crash),
+        1 => Just(Step::Close),
+    ]
+}
+
+impl World {
+    fn new() -> World {
+        let (fs, clock) = (Arc::new(MemoryFs::new()), clock());
+        let database = Database::open(fs.clone(), Path::new(DB), with_archive(&clock)).unwrap();
+        let table = create_t(&database);
+        create_index(&database, table);
+        let history = Vec::new();
+        World { fs, database, table, clock, rows: Rows::new(), history, restorable_from: None }
+    }
+
+    fn reopen(&mut self, fs: Arc<MemoryFs>) {
+        self.fs = fs;
+        self.database = Database::open(self.fs.clone(), Path::new(DB), with_archive(&self.clock)).unwrap();
+    }
+
+    fn slot(&self, txn: &crate::database::Transaction, id: i64) -> u32 {
+        let index = txn.catalog().indexes_of(self.table).find(|index| index.unique).unwrap().oid;
+        let snapshot = txn.snapshot(self.table).unwrap();
+        snapshot.lookup_key(index, &[Value::Int8(id)]).unwrap().expect("the model has the row")
+    }
+
+    fn committed(&mut self, txn: crate::database::Transaction) {
+        let seq = txn.commit().unwrap();
+        self.history.push((Position(seq.0), self.clock.now(), self.rows.clone()));
+    }
+
+    fn run(&mut self, step: Step) {
+        let (database, table) = (self.database.clone(), self.table);
+        let mut txn = database.begin(Isolation::ReadCommitted);
+        txn.start_statement();
+        match step {
+            Step::Insert(first, count) => {
+                let new: Vec<i64> =
+                    (first..first + i64::from(count)).filter(|id| !self.rows.contains_key(id)).collect();
+                if new.is_empty() {
+                    return;
+                }
+                let name = format!("row {} of {}", first, self.history.len()).repeat(9);
+                insert(&mut txn, table, &new.iter().map(|id| (*id, &name[..])).collect::<Vec<_>>());
+                self.rows.extend(new.into_iter().map(|id| (id, name.clone())));
+                self.committed(txn);
+            }
+            Step::Delete(first, count) => {
+                let gone: Vec<i64> =
+                    self.rows.range(first..first + i64::from(count)).map(|(id, _)| *id).collect();
+                if gone.is_empty() {
+                    return;
+                }
+                let slots: Vec<u32> = gone.iter().map(|id| self.slot(&txn, *id)).collect();
+                done(txn.lock_rows(table, &slots));
+                done(txn.delete(table, &slots));
+                gone.iter().for_each(|id| drop(self.rows.remove(id)));
+                self.committed(txn);
+            }
+            Step::Update(id) => self.change(txn, id, id),
+            Step::Move(id) => self.change(txn, id, id + 100),
+            Step::Undone(id) => {
+                insert(&mut txn, table, &[(id + 1_000, "undone")]);
+                txn.log_chunks(0).unwrap();
+            }
+            Step::Checkpoint => database.checkpoint().unwrap(),
+            Step::Vacuum => drop(database.vacuum(&[], &CANCEL).unwrap()),
+            Step::Storage => drop(database.step_storage().unwrap()),
+            Step::Indexer => drop(database.step_indexer().unwrap()),
+            Step::Backup => self.backup(txn),
+            Step::Archive => drop(database.step_archiver().unwrap()),
+            Step::Crash(seed) => {
+                drop((txn, database));
+                let crashed = Arc::new(self.fs.crash(seed));
+                self.reopen(crashed);
+            }
+            Step::Close => {
+                drop(txn);
+                database.close().unwrap();
+                drop(database);
+                let fs = self.fs.clone();
+                // The directory's lock goes with the last reference.
+                self.database = fresh().1;
+                self.reopen(fs);
+            }
+        }
+    }
+
+    fn change(&mut self, mut txn: crate::database::Transaction, id: i64, to: i64) {
+        if !self.rows.contains_key(&id) || (to != id && self.rows.contains_key(&to)) {
+            return;
+        }
+        let slot = self.slot(&txn, id);
+        done(txn.lock_rows(self.table, &[slot]));
+        let name = format!("changed {}", self.history.len());
+        done(
+            txn.update(self.table, vec![RowUpdate { slot, row: row(to, &name), vectors_changed: to != id }]),
+        );
+        self.rows.remove(&id);
+        self.rows.insert(to, name);
+        self.committed(txn);
+    }
+
+    /// With a transaction open, whose records begin before the checkpoint.
+    fn backup(&mut self, mut open: crate::database::Transaction) {
+        insert(&mut open, self.table, &[(5_000, "never")]);
+        open.log_chunks(0).unwrap();
+        let taken = self.database.backup(Path::new(BACKUPS), &CANCEL).unwrap();
+        assert!(taken.log_end >= Position(taken.last.0));
+        if let Some((position, ..)) = self.history.last() {
+            assert_eq!(position.0, taken.last.0, "the newest commit is in the files");
+        }
+        self.restorable_from.get_or_insert(self.history.len().saturating_sub(1));
+    }
+
+    fn restore(&self, target: Target) -> crate::error::Result<(Restored, Rows)> {
+        let to = PathBuf::from(format!("/restored/{target:?}"));
+        let archive = self.fs.exists(Path::new(ARCHIVE)).then(|| Path::new(ARCHIVE));
+        let fs = self.fs.crash(1);
+        let done = restore(&fs, Path::new(BACKUPS), archive, &to, target, 99)?;
+        // Durable, all of it.
+        let fs: Arc<dyn Fs> = Arc::new(fs.crash(0));
+        let options = Options { archive: ArchiveOptions::default(), ..with_archive(&self.clock) };
+        let database = Database::open(fs, &to, options)?;
+        database.check().unwrap();
+        assert!(database.scrub(&CANCEL).unwrap().findings.is_empty());
+        let rows = all(&database, self.table).into_iter().collect();
+        // It goes on.
+        let mut txn = database.begin(Isolation::ReadCommitted);
+        insert(&mut txn, self.table, &[(9_999, "after")]);
+        txn.commit().unwrap();
+        database.checkpoint().unwrap();
+        Ok((done, rows))
+    }
+
+    fn compare(&self, number: usize) {
+        let (position, time, rows) = &self.history[number];
+        let (done, found) = self.restore(Target::Position(*position)).unwrap();
+        assert_eq!(found, *rows, "commit {number} by position {position:?}");
+        assert_eq!(done.last, Some(*position));
+        let (_, found) = self.restore(Target::Time(*time)).unwrap();
+        assert_eq!(found, *rows, "commit {number} by time {time:?}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { max_shrink_iters: 64, failure_persistence: None, ..ProptestConfig::with_cases(16) })]
+    #[test]
+    fn a_restore_is_the_model_at_that_commit(steps in proptest::collection::vec(step(), 10..40), pick in any::<u64>()) {
+        let mut world = World::new();
+        for step in steps {
+            world.run(step);
+        }
+        let txn = world.database.begin(Isolation::ReadCommitted);
+        world.backup(txn);
+        let first = world.restorable_from.unwrap_or(0);
+        let Some(last) = world.history.len().checked_sub(1) else { return Ok(()) };
+        let between = first + (pick as usize) % (last - first + 1);
+        for number in [first, between, last] {
+            world.compare(number);
+        }
+        prop_assert_eq!(&world.restore(Target::Latest).unwrap().1, &world.rows);
+        if let Some((position, ..)) = first.checked_sub(1).map(|before| &world.history[before]) {
+            let error = world.restore(Target::Position(*position)).unwrap_err();
+            prop_assert!(error.message().contains("before the oldest backup"), "{}", error);
+        }
+    }
+}
+
+/// Some commits, a backup, more of them in the archive.
+fn lived() -> World {
+    let mut world = World::new();
+    for round in 0..6 {
+        world.run(Step::Insert(round * 10, 5));
+    }
+    world.run(Step::Indexer);
+    world.run(Step::Backup);
+    for round in 0..6 {
+        world.run(Step::Delete(round * 10, 2));
+        world.run(Step::Insert(round * 10 + 300, 5));
+    }
+    world
+}
+
+#[test]
+fn a_second_backup_copies_only_what_is_new() {
+    let mut world = lived();
+    let second = world.database.backup(Path::new(BACKUPS), &CANCEL).unwrap();
+    assert!(second.copied.files_new < second.copied.files, "{second:?}");
+    let third = world.database.backup(Path::new(BACKUPS), &CANCEL).unwrap();
+    // The manifest and CURRENT: nothing was written since.
+    assert_eq!((third.copied.files, third.copied.files_new), (second.copied.files, 2), "{third:?}");
+    world.run(Step::Insert(700, 1));
+    let fourth = world.database.backup(Path::new(BACKUPS), &CANCEL).unwrap();
+    assert!(fourth.copied.files_new > 2 && fourth.copied.bytes_new < fourth.copied.bytes, "{fourth:?}");
+    assert_eq!(world.restore(Target::Latest).unwrap().1, world.rows);
+}
+
+#[test]
+fn targets_that_cannot_be_reached_are_refused_in_postgresqls_words() {
+    let world = lived();
+    let (position, time, _) = world.history.last().unwrap().clone();
+    for target in
+        [Target::Position(Position(position.0 + 8)), Target::Time(Timestamp(time.0 + 1_000_000_000))]
+    {
+        let error = world.restore(target).unwrap_err();
+        assert_eq!(error.message(), "recovery ended before configured recovery target was reached");
+        assert!(error.fields().detail.is_some());
+    }
+    let error = world.restore(Target::Time(Timestamp(5))).unwrap_err();
+    assert_eq!(error.message(), "the recovery target is before the oldest backup");
+    let fs = MemoryFs::new();
+    let error = restore(&fs, Path::new("/nothing"), None, Path::new("/to"), Target::Latest, 1).unwrap_err();
+    assert_eq!(error.state(), SqlState::UNDEFINED_FILE);
+    let error = restore(&*world.fs, Path::new(BACKUPS), None, Path::new(DB), Target::Latest, 1).unwrap_err();
+    assert!(error.message().ends_with("is not empty"), "{error}");
+}
+
+#[test]
+fn folders_of_others_are_refused() {
+    let world = lived();
+    let other = Database::open(world.fs.clone(), Path::new("/other"), options()).unwrap();
+    let error = other.backup(Path::new(BACKUPS), &CANCEL).unwrap_err();
+    assert!(error.message().contains("of another database"), "{error}");
+    let error = world.database.backup(Path::new("/db/backups"), &CANCEL).unwrap_err();
+    assert_eq!(error.state(), SqlState::INVALID_PARAMETER_VALUE);
+    world.fs.create_dir_all(Path::new("/home")).unwrap();
+    world.fs.open(Path::new("/home/thesis.tex"), OpenMode::Create).unwrap();
+    let error = world.database.backup(Path::new("/home"), &CANCEL).unwrap_err();
+    assert!(error.message().contains("not a folder of backups"), "{error}");
+    let canceled = AtomicBool::new(true);
+    assert_eq!(
+        world.database.backup(Path::new("/new"), &canceled).unwrap_err().state(),
+        SqlState::QUERY_CANCELED
+    );
+}
+
+/// The log is not let go of while the archive cannot be written, and nothing is missing afterwards.
+#[test]
+fn an_archive_that_fails_keeps_the_log() {
+    let memory = MemoryFs::new();
+    let (fs, faults) = FaultyFs::new(memory.clone());
+    let clock = clock();
+    let database = Database::open(fs.clone(), Path::new(DB), with_archive(&clock)).unwrap();
+    let table = create_t(&database);
+    database.backup(Path::new(BACKUPS), &CANCEL).unwrap();
+    faults.within(ARCHIVE);
+    faults.arm(Fault { at: 1, on: Op::CHANGES, what: What::FailFromHere(std::io::ErrorKind::Other) });
+    let name = "x".repeat(2_000);
+    for id in 0..40 {
+        let mut txn = database.begin(Isolation::ReadCommitted);
+        insert(&mut txn, table, &[(id, &name)]);
+        txn.commit().unwrap();
+        if id % 10 == 9 {
+            database.step_archiver().unwrap_err();
+            database.checkpoint().unwrap();
+        }
+    }
+    assert!(database.archived().failures == 4 && database.archived().count == 0);
+    let kept = database.core().log.parts().len();
+    assert!(kept > 3, "{kept} segments");
+    faults.disarm();
+    database.step_archiver().unwrap();
+    database.checkpoint().unwrap();
+    assert!(database.archived().count >= 3, "{:?}", database.archived());
+    assert!(database.core().log.parts().len() < kept);
+    database.core().log.rotate().unwrap();
+    database.step_archiver().unwrap();
+    let expected = all(&database, table);
+    let done =
+        restore(&*fs, Path::new(BACKUPS), Some(Path::new(ARCHIVE)), Path::new("/r"), Target::Latest, 3);
+    done.unwrap();
+    let restored = Database::open(fs, Path::new("/r"), options()).unwrap();
+    assert_eq!(all(&restored, table), expected);
+}
+
+/// Each operation of a backup, and of the archiver, is the last one before a crash.
+#[test]
+fn a_crash_during_a_backup_leaves_whole_backups_and_a_whole_database() {
+    let count = crash_at(u64::MAX, 0);
+    assert!(count > 60, "{count} operations");
+    for at in (1..=count).step_by(3) {
+        crash_at(at, at % 5);
+    }
+}
+
+/// Answers the operations there were.
+fn crash_at(at: u64, seed: u64) -> u64 {
+    let mut world = lived();
+    let memory = world.fs.crash(1);
+    let (fs, faults) = FaultyFs::new(memory.clone());
+    let database = Database::open(fs, Path::new(DB), with_archive(&world.clock)).unwrap();
+    let before = faults.count(Op::CHANGES);
+    faults.arm(Fault { at, on: Op::CHANGES, what: What::Crash });
+    let outcome = database.step_archiver().and_then(|_| database.backup(Path::new(BACKUPS), &CANCEL));
+    assert_eq!(outcome.is_ok(), at == u64::MAX);
+    let count = faults.count(Op::CHANGES) - before;
+    drop(database);
+    let case = format!("operation {at}, seed {seed}");
+    world.reopen(Arc::new(memory.crash(seed)));
+    assert_eq!(all(&world.database, world.table).into_iter().collect::<Rows>(), world.rows, "{case}");
+    world.database.check().unwrap();
+    if outcome.is_ok() {
+        assert_eq!(world.restore(Target::Latest).unwrap().1, world.rows, "{case}: the backup is durable");
+    }
+    // What is there can be restored, to the first backup's commit at least.
+    let first = world.restorable_from.unwrap();
+    let (position, _, rows) = world.history[first].clone();
+    assert_eq!(world.restore(Target::Position(position)).unwrap().1, rows, "{case}");
+    // And the next backup is whole.
+    world.database.step_archiver().unwrap();
+    world.database.backup(Path::new(BACKUPS), &CANCEL).unwrap();
+    assert_eq!(world.restore(Target::Latest).unwrap().1, world.rows, "{case}");
+    count
+}
+
+#[test]
+fn a_crash_during_a_restore_leaves_nothing_that_opens() {
+    let world = lived();
+    let target = Target::Position(world.history.last().unwrap().0);
+    world.database.backup(Path::new(BACKUPS), &CANCEL).unwrap();
+    let run = |at: u64| {
+        let memory = world.fs.crash(1);
+        let (fs, faults) = FaultyFs::new(memory.clone());
+        faults.arm(Fault { at, on: Op::CHANGES, what: What::Crash });
+        let outcome = restore(&*fs, Path::new(BACKUPS), None, Path::new("/r"), target, 5);
+        (memory, outcome, faults.count(Op::CHANGES))
+    };
+    let (_, outcome, count) = run(u64::MAX);
+    outcome.unwrap();
+    for at in 1..=count {
+        for seed in [0, 1, 7] {
+            let (memory, outcome, _) = run(at);
+            assert!(outcome.is_err());
+            let crashed = memory.crash(seed);
+            let there = crashed.exists(Path::new("/r/CONTROL"));
+            match Database::open(Arc::new(crashed), Path::new("/r"), options()) {
+                // Only the answer was missing.
+                Ok(database) if there => {
+                    assert_eq!(all(&database, world.table).into_iter().collect::<Rows>(), world.rows)
+                }
+                // Nothing of it was left, and a new directory was made.
+                Ok(database) => {
+                    assert!(database.catalog().tables().next().is_none(), "operation {at}, seed {seed}")
+                }
+                Err(error) => assert_eq!(error.state(), SqlState("55000"), "operation {at}: {error}"),
+            }
+        }
+    }
+}
+
+/// Every file of a folder of backups, damaged: the restore says so, or is right.
+#[test]
+fn a_damaged_backup_is_no_wrong_database() {
+    let world = lived();
+    world.database.backup(Path::new(BACKUPS), &CANCEL).unwrap();
+    let mut detected = 0;
+    for path in files(&world.fs, Path::new(BACKUPS)) {
+        let len = world.fs.open(&path, OpenMode::Read).unwrap().len().unwrap();
+        for at in (0..len).step_by((len as usize / 12).max(1) | 1) {
+            let fs = world.fs.crash(1);
+            let file = fs.open(&path, OpenMode::ReadWrite).unwrap();
+            let mut byte = [0];
+            file.read_exact_at(&mut byte, at).unwrap();
+            file.write_all_at(&[byte[0] ^ 4], at).unwrap();
+            match restore(&fs, Path::new(BACKUPS), None, Path::new("/r"), Target::Latest, 5) {
+                Err(error) => {
+                    assert!(
+                        [SqlState::DATA_CORRUPTED, SqlState("55000")].contains(&error.state()),
+                        "{error}"
+                    );
+                    detected += 1;
+                }
+                Ok(_) => {
+                    let database = Database::open(Arc::new(fs), Path::new("/r"), options()).unwrap();
+                    let found: Rows = all(&database, world.table).into_iter().collect();
+                    assert_eq!(found, world.rows, "byte {at} of {}", path.display());
+                }
+            }
+        }
+    }
+    assert!(detected > 50, "{detected} detected");
+}
+
+fn files(fs: &MemoryFs, folder: &Path) -> Vec<PathBuf> {
+    let mut all = Vec::new();
+    for name in fs.list(folder).unwrap() {
+        let path = folder.join(name);
+        match fs.open(&path, OpenMode::Read) {
+            Ok(_) => all.push(path),
+            Err(_) => all.extend(files(fs, &path)),
+        }
+    }
+    all
+}

@@ -1,0 +1,333 @@
+//! Reading every file in the background, so that rot is found while there is a backup, and before a query misses a row.
+//!
+//! ```text
+//!   tables     every block of every sorted table       rows: named            filter: the table is written anew
+//!   vectors    every live slot                         named; searches of the column refuse until the row is changed
+//!   graphs     every generation                        exact search, and the graph is built anew
+//!   log        every record                            a new segment and a checkpoint let go of it
+//!   manifest   against the state in memory             written anew
+//! ```
+//!
+//! The first run begins when the database is opened: vectors of rows that a query returns are verified there and then,
+//! but a damaged vector that only seems far away is not returned, and only this reading finds it. `hither.scrub` says
+//! whether it is through. Runs follow one another at an interval; each keeps below a number of bytes per second, and takes
+//! a snapshot for a piece of a table only, so that vacuum is not held back.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+
+use crate::clock::Timestamp;
+use crate::database::Database;
+use crate::database::background::rebuild;
+use crate::error::{Error, Result, SqlState};
+use crate::index::hnsw::Graph;
+use crate::log::StorageId;
+use crate::storage::Part;
+use crate::table::Table;
+use crate::table::state::VectorIndex;
+
+/// How files are read in the background.
+#[derive(Clone, Debug)]
+pub struct ScrubOptions {
+    pub enabled: bool,
+    /// From the end of a run to the start of the next.
+    pub interval: Duration,
+    /// 0: as fast as it goes.
+    pub bytes_per_second_max: u64,
+}
+
+impl Default for ScrubOptions {
+    fn default() -> ScrubOptions {
+        ScrubOptions {
+            enabled: true,
+            interval: Duration::from_secs(24 * 60 * 60),
+            // A hundredth of a core for the checksums, and a third of what a slow disk reads.
+            bytes_per_second_max: 32 << 20,
+        }
+    }
+}
+
+/// Slots of one table verified under one snapshot.
+const SLOTS_AT_ONCE: usize = 1 << 14;
+/// Findings that are kept; more of the same say nothing new.
+const FINDINGS_MAX: usize = 1_000;
+
+/// The state of scrubbing.
+#[derive(Clone, Debug, Default)]
+pub struct Scrub {
+    pub running: bool,
+    /// Runs that came to their end since the database was opened.
+    pub runs: u64,
+    /// Of the present run, or else of the last one.
+    pub started: Option<Timestamp>,
+    pub finished: Option<Timestamp>,
+    pub files: u64,
+    pub bytes: u64,
+    pub findings: Vec<Finding>,
+}
+
+/// Damage.
+#[derive(Clone, Debug)]
+pub struct Finding {
+    pub found: Timestamp,
+    /// The table that is affected.
+    pub table: Option<String>,
+    pub kind: Kind,
+    pub file: String,
+    pub message: String,
+    /// What was done about it, or is left to do.
+    pub action: &'static str,
+}
+
+/// What is damaged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Rows,
+    Filter,
+    Vector,
+    Graph,
+    Log,
+    Manifest,
+}
+
+impl Kind {
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::Rows => "rows",
+            Kind::Filter => "filter",
+            Kind::Vector => "vector",
+            Kind::Graph => "graph",
+            Kind::Log => "log",
+            Kind::Manifest => "manifest",
+        }
+    }
+}
+
+const RESTORE: &str = "restore the table from a backup";
+const REPLACE_VECTOR: &str = "searches of the column are refused until the row is updated or deleted";
+const WRITTEN_ANEW: &str = "written anew";
+const BUILT_ANEW: &str = "built anew; queries are answered exactly until then";
+const LET_GO: &str = "a checkpoint has let go of it";
+
+/// The one place of [`Scrub`], and when the next run is due.
+#[derive(Default)]
+pub struct Scrubs {
+    state: Mutex<Scrub>,
+    /// Held during a run.
+    running: Mutex<()>,
+    ended: Mutex<Option<Instant>>,
+}
+
+impl Database {
+    pub fn scrub_state(&self) -> Scrub {
+        self.core().scrubs.state.lock().clone()
+    }
+
+    /// Starts a run when one is due.
+    pub fn step_scrub(&self) -> Result<bool> {
+        let interval = self.core().options.scrub.interval;
+        let due = self.core().scrubs.ended.lock().is_none_or(|ended| ended.elapsed() >= interval);
+        if due {
+            match self.scrub(self.background().cancel()) {
+                Err(error) if error.state() == SqlState::QUERY_CANCELED => {}
+                outcome => drop(outcome?),
+            }
+        }
+        Ok(false)
+    }
+
+    /// Reads every file and holds it against its checksums; `cancel` ends it with 57014. Answers the state afterwards.
+    pub fn scrub(&self, cancel: &AtomicBool) -> Result<Scrub> {
+        let core = self.core();
+        let _one = core.scrubs.running.lock();
+        {
+            let mut state = core.scrubs.state.lock();
+            let runs = state.runs;
+            *state =
+                Scrub { running: true, runs, started: Some(core.options.clock.now()), ..Scrub::default() };
+        }
+        let mut run = Run { database: self, cancel, began: Instant::now(), read: 0 };
+        let outcome = run.everything();
+        *core.scrubs.ended.lock() = Some(Instant::now());
+        let mut state = core.scrubs.state.lock();
+        state.running = false;
+        outcome?;
+        state.finished = Some(core.options.clock.now());
+        state.runs += 1;
+        log::info!("scrub: {} files, {} bytes, {} findings", state.files, state.bytes, state.findings.len());
+        Ok(state.clone())
+    }
+}
+
+/// One run.
+struct Run<'a> {
+    database: &'a Database,
+    cancel: &'a AtomicBool,
+    began: Instant,
+    /// Bytes so far.
+    read: u64,
+}
+
+impl Run<'_> {
+    fn everything(&mut self) -> Result<()> {
+        let core = self.database.core().clone();
+        if let Some(error) = core.store.scrub_manifest()? {
+            self.found(None, Kind::Manifest, "", &error, WRITTEN_ANEW);
+        }
+        self.catalog_rows()?;
+        let tables: Vec<Arc<Table>> = core.version.load().tables.values().cloned().collect();
+        for table in &tables {
+            let name = table.state().definition.qualified_name();
+            self.tree(table.storage(), &name)?;
+            self.vectors(table, &name)?;
+            self.graphs(table, &name)?;
+        }
+        self.log()
+    }
+
+    fn catalog_rows(&mut self) -> Result<()> {
+        self.tree(StorageId(crate::catalog::CATALOG_STORAGE), "the catalogue")
+    }
+
+    fn tree(&mut self, storage: StorageId, name: &str) -> Result<()> {
+        let store = self.database.core().store.clone();
+        let done = store.scrub(storage, &mut |bytes| self.pace(bytes))?;
+        self.looked_at(done.files, done.bytes);
+        for damage in done.damage {
+            let file = damage.file.display().to_string();
+            match damage.part {
+                Part::Rows => self.found(Some(name), Kind::Rows, &file, &damage.error, RESTORE),
+                Part::Filter(number) => {
+                    self.found(Some(name), Kind::Filter, &file, &damage.error, WRITTEN_ANEW);
+                    store.rewrite(storage, number)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn vectors(&mut self, table: &Table, name: &str) -> Result<()> {
+        let core = self.database.core().clone();
+        for vectors in table.state().vectors.iter() {
+            let mut from = 0;
+            loop {
+                // What lives now is not given to another row while this is held.
+                let _held = core.snapshots.take();
+                let live = table.state().live.clone();
+                let slots: Vec<u32> = live.range(from..).take(SLOTS_AT_ONCE).collect();
+                let Some(&last) = slots.last() else { break };
+                let damage = vectors.column.scrub(&slots, &mut |bytes| self.pace(bytes))?;
+                self.looked_at(0, slots.len() as u64 * vectors.column.slot_bytes());
+                for error in damage {
+                    let file = file_of(&error);
+                    self.found(Some(name), Kind::Vector, &file, &error, REPLACE_VECTOR);
+                }
+                from = last + 1;
+            }
+            self.looked_at(vectors.column.files(), 0);
+        }
+        Ok(())
+    }
+
+    fn graphs(&mut self, table: &Table, name: &str) -> Result<()> {
+        let core = self.database.core().clone();
+        for index in table.state().vector_indexes.clone() {
+            let oid = index.definition.oid;
+            for (number, path) in core.generations.numbered_files(&core, oid) {
+                let outcome = Graph::verify_paced(&*core.fs, &path, &mut |bytes| self.pace(bytes));
+                let bytes = core.fs.open(&path, crate::fs::OpenMode::Read).and_then(|file| file.len());
+                self.looked_at(1, bytes.unwrap_or(0));
+                match outcome {
+                    // Removed by a checkpoint meanwhile.
+                    Ok(()) => {}
+                    Err(error) if error.state() == SqlState::UNDEFINED_FILE => {}
+                    Err(error) if error.state() == SqlState::DATA_CORRUPTED => {
+                        let file = path.display().to_string();
+                        let place = format!("{name}, index {}", index.definition.name);
+                        self.found(Some(&place), Kind::Graph, &file, &error, BUILT_ANEW);
+                        if core.generations.note_damaged(oid, number, &index.graph) {
+                            self.build_anew(table, &index)?;
+                        }
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The graph in memory stands on the damaged file: it goes at once, and every row is compared exactly.
+    fn build_anew(&self, table: &Table, index: &VectorIndex) -> Result<()> {
+        let core = self.database.core();
+        let _one = core.indexing.lock();
+        let empty = Arc::new(Graph::new(index.graph.params()));
+        table.replace_graph(index.definition.oid, empty, &roaring::RoaringBitmap::new());
+        rebuild(core, table, index, self.cancel).map(drop)
+    }
+
+    fn log(&mut self) -> Result<()> {
+        let core = self.database.core().clone();
+        match core.log.verify(&mut |bytes| self.pace(bytes)) {
+            Ok(bytes) => {
+                self.looked_at(1, bytes);
+                Ok(())
+            }
+            Err(error) if error.state() == SqlState::DATA_CORRUPTED => {
+                let file = file_of(&error);
+                self.found(None, Kind::Log, &file, &error, LET_GO);
+                core.log.rotate()?;
+                self.database.checkpoint()
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn looked_at(&self, files: u64, bytes: u64) {
+        let mut state = self.database.core().scrubs.state.lock();
+        state.files += files;
+        state.bytes += bytes;
+    }
+
+    fn found(&self, table: Option<&str>, kind: Kind, file: &str, error: &Error, action: &'static str) {
+        let core = self.database.core();
+        log::error!("scrub: {}{error}; {action}", table.map(|name| format!("{name}: ")).unwrap_or_default());
+        let mut state = core.scrubs.state.lock();
+        if state.findings.len() < FINDINGS_MAX {
+            state.findings.push(Finding {
+                found: core.options.clock.now(),
+                table: table.map(str::to_owned),
+                kind,
+                file: PathBuf::from(file).display().to_string(),
+                message: error.message().to_owned(),
+                action,
+            });
+        }
+    }
+
+    /// Waits as long as the bound on bytes per second asks for.
+    fn pace(&mut self, bytes: u64) -> Result<()> {
+        self.read += bytes;
+        let rate = self.database.core().options.scrub.bytes_per_second_max;
+        if rate > 0 {
+            let wanted = Duration::from_secs_f64(self.read as f64 / rate as f64);
+            let ahead = wanted.saturating_sub(self.began.elapsed());
+            // Shorter waits are not worth a system call.
+            if ahead > Duration::from_millis(5) {
+                self.database.background().rest(ahead);
+            }
+        }
+        match self.cancel.load(Ordering::Relaxed) {
+            false => Ok(()),
+            true => Err(Error::new(SqlState::QUERY_CANCELED, "canceling statement due to user request")),
+        }
+    }
+}
+
+/// The file that a report of damage names first.
+fn file_of(error: &Error) -> String {
+    error.message().split(" is damaged").next().unwrap_or_default().to_owned()
+}

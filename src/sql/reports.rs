@@ -1,0 +1,88 @@
+//! What the views of the server are made of: hither.scrub, hither.scrub_findings, hither.storage, pg_stat_archiver.
+
+use crate::clock::Timestamp;
+use crate::database::Database;
+use crate::table::bindings::ReportRow;
+use crate::types::Value;
+
+/// The rows of a view.
+pub fn rows(database: &Database, view: &str) -> Vec<ReportRow> {
+    match view {
+        "scrub" => scrub(database),
+        "scrub_findings" => scrub_findings(database),
+        "archiver" => archiver(database),
+        "storage" => storage(database),
+        _ => Vec::new(),
+    }
+}
+
+fn time(moment: Option<Timestamp>) -> Value {
+    moment.map_or(Value::Null, |moment| Value::Timestamptz(moment.0))
+}
+
+fn count(number: u64) -> Value {
+    Value::Int8(i64::try_from(number).unwrap_or(i64::MAX))
+}
+
+fn storage(database: &Database) -> Vec<ReportRow> {
+    let stats = database.storage_stats();
+    vec![vec![
+        ("tables", count(stats.table_count as u64)),
+        ("table_bytes", count(stats.table_bytes)),
+        ("memtable_bytes", count(stats.memtable_bytes as u64)),
+        ("log_bytes", count(database.log_bytes())),
+        ("arrived_bytes", count(stats.arrived_bytes)),
+        ("merged_bytes", count(stats.merged_bytes)),
+        ("write_amplification", Value::Float8(stats.write_amplification())),
+        ("read_amplification", count(stats.runs_max as u64)),
+        ("space_amplification", Value::Float8(stats.space_amplification())),
+        ("stalls", count(stats.stalls)),
+        ("stall_ms", Value::Float8(stats.stall_micros as f64 / 1e3)),
+        ("cache_bytes", count(stats.cache_bytes as u64)),
+        ("cache_hits", count(stats.cache_hits)),
+        ("cache_misses", count(stats.cache_misses)),
+    ]]
+}
+
+fn scrub(database: &Database) -> Vec<ReportRow> {
+    let scrub = database.scrub_state();
+    vec![vec![
+        ("running", Value::Bool(scrub.running)),
+        ("runs", count(scrub.runs)),
+        ("started", time(scrub.started)),
+        ("finished", time(scrub.finished)),
+        ("files", count(scrub.files)),
+        ("bytes", count(scrub.bytes)),
+        ("findings", count(scrub.findings.len() as u64)),
+    ]]
+}
+
+fn scrub_findings(database: &Database) -> Vec<ReportRow> {
+    let finding = |finding: crate::database::scrub::Finding| {
+        vec![
+            ("found", time(Some(finding.found))),
+            ("relation", finding.table.map_or(Value::Null, Value::Text)),
+            ("kind", Value::Text(finding.kind.name().into())),
+            ("file", Value::Text(finding.file)),
+            ("message", Value::Text(finding.message)),
+            ("action", Value::Text(finding.action.into())),
+        ]
+    };
+    database.scrub_state().findings.into_iter().map(finding).collect()
+}
+
+fn archiver(database: &Database) -> Vec<ReportRow> {
+    let archived = database.archived();
+    let text = |last: &Option<(String, Timestamp)>| {
+        last.as_ref().map_or(Value::Null, |(text, _)| Value::Text(text.clone()))
+    };
+    let moment = |last: &Option<(String, Timestamp)>| time(last.as_ref().map(|(_, moment)| *moment));
+    vec![vec![
+        ("archived_count", count(archived.count)),
+        ("last_archived_wal", text(&archived.last)),
+        ("last_archived_time", moment(&archived.last)),
+        ("failed_count", count(archived.failures)),
+        ("last_failed_wal", text(&archived.last_failure)),
+        ("last_failed_time", moment(&archived.last_failure)),
+    ]]
+}

@@ -1,0 +1,102 @@
+//! Reading everything once in a while: a disk that forgets says so to whoever asks, and nobody asks for cold rows.
+//!
+//! What is damaged and can be made again from the rest is: a table whose filter is damaged is written anew by a
+//! compaction of it alone, a damaged manifest from the state in memory. Rows cannot, and are named.
+
+use std::path::PathBuf;
+
+use super::check::check_table;
+use super::compaction::{self, Choice, How};
+use super::store::{Shared, Store};
+use crate::error::{Error, Result, SqlState};
+use crate::fs::Pace;
+use crate::log::StorageId;
+
+/// What is wrong with one file.
+#[derive(Debug)]
+pub struct Damage {
+    pub file: PathBuf,
+    pub part: Part,
+    pub error: Error,
+}
+
+/// Which part of a sorted table is damaged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    Rows,
+    /// Of the table with this number.
+    Filter(u64),
+}
+
+/// What was looked at, and what is wrong with it.
+#[derive(Debug, Default)]
+pub struct Scrubbed {
+    pub files: u64,
+    pub bytes: u64,
+    pub damage: Vec<Damage>,
+}
+
+impl Store {
+    /// Reads every table of a tree from its file, past the cache.
+    pub fn scrub(&self, id: StorageId, pace: &mut Pace) -> Result<Scrubbed> {
+        let mut done = Scrubbed::default();
+        let Some(tree) = self.tree(id) else { return Ok(done) };
+        for table in tree.all_tables() {
+            let rows = check_table(&table, pace);
+            let filter = table.check_filter();
+            done.files += 1;
+            done.bytes += table.meta().bytes;
+            let parts = [(Part::Rows, rows), (Part::Filter(table.meta().number), filter)];
+            for (part, outcome) in parts {
+                match outcome {
+                    Ok(()) => {}
+                    Err(error) if error.state() == SqlState::DATA_CORRUPTED => {
+                        done.damage.push(Damage { file: table.path().to_owned(), part, error });
+                        // Without its footer nothing else of the file can be judged.
+                        break;
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+        Ok(done)
+    }
+
+    /// Writes a table that a checkpoint has anew, from its entries.
+    pub fn rewrite(&self, id: StorageId, number: u64) -> Result<()> {
+        self.shared.rewrite(id, number)
+    }
+
+    /// Reads the manifest and holds it against the state in memory; a damaged one is replaced, and the error says what
+    /// was wrong with it.
+    pub fn scrub_manifest(&self) -> Result<Option<Error>> {
+        let mut manifest = self.shared.manifest.lock();
+        match manifest.verify() {
+            Err(error) if error.state() == SqlState::DATA_CORRUPTED => {
+                manifest.renew()?;
+                Ok(Some(error))
+            }
+            outcome => outcome.map(|()| None),
+        }
+    }
+}
+
+impl Shared {
+    fn rewrite(&self, id: StorageId, number: u64) -> Result<()> {
+        let _guard = self.compacting.lock();
+        let tree = self.trees.lock().live.get(&id).cloned();
+        let Some(tree) = tree else { return Ok(()) };
+        let version = tree.version();
+        let here = |level: &usize| version.levels[*level].iter().any(|table| table.meta().number == number);
+        let choice = match (0..version.levels.len()).find(here) {
+            // The next checkpoint has it.
+            None => return Ok(()),
+            // Tables of level 0 overlap, and their order tells which is newer: none may be taken out of it alone.
+            Some(0) => compaction::everything(&version),
+            Some(into) => Some(Choice { how: How::Merge, into, upper: Vec::new(), lower: vec![number] }),
+        };
+        let Some(choice) = choice else { return Ok(()) };
+        let job = compaction::run(&self.context, id, &version, &choice)?;
+        self.commit_compaction(&tree, &job)
+    }
+}

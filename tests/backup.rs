@@ -1,0 +1,152 @@
+//! Backup, archive and point in time, with the real binary: a server is backed up while it is written to, killed, and
+//! restored to a commit in the past and to the newest.
+
+#![cfg(feature = "server")]
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use tokio_postgres::{Client, NoTls};
+
+const HITHER: &str = env!("CARGO_BIN_EXE_hither");
+
+/// A running server; killed when dropped.
+struct Server {
+    process: Child,
+    address: String,
+}
+
+impl Server {
+    fn start(data: &Path, config: Option<&Path>) -> Server {
+        let mut command = Command::new(HITHER);
+        command.args(["serve", "--listen", "127.0.0.1:0", "--data-dir"]).arg(data);
+        command.args(config.iter().flat_map(|file| [Path::new("--config"), *file]));
+        let mut process = command.stdout(Stdio::piped()).spawn().expect("the server starts");
+        let output = BufReader::new(process.stdout.take().expect("piped above"));
+        let ready = output
+            .lines()
+            .map_while(Result::ok)
+            .find_map(|line| Some(line.split_once("ready: ")?.1.to_owned()));
+        Server { process, address: ready.expect("the server says that it is ready") }
+    }
+
+    async fn connect(&self) -> Client {
+        let (client, connection) = tokio_postgres::connect(&self.address, NoTls).await.expect("a connection");
+        tokio::spawn(connection);
+        client
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // `Child::kill` is SIGKILL.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+fn hither(arguments: &[&str]) -> Output {
+    Command::new(HITHER).args(arguments).output().expect("the program runs")
+}
+
+fn text(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+async fn count(client: &Client) -> i64 {
+    client.query_one("SELECT count(*) FROM items", &[]).await.expect("a count").get(0)
+}
+
+async fn insert(client: &Client, ids: std::ops::Range<i64>) {
+    let rows: Vec<String> = ids.map(|id| format!("({id}, 'item {id}', '[{id},1,0]')")).collect();
+    client.batch_execute(&format!("INSERT INTO items VALUES {}", rows.join(","))).await.expect("an insert");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_killed_server_comes_back_as_of_any_commit() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = |name: &str| folder.path().join(name);
+    let shown = |name: &str| at(name).display().to_string();
+    let config = at("hither.toml");
+    let settings = format!("[settings]\narchive_dir = \"{}\"\narchive_timeout = 1\n", shown("archive"));
+    std::fs::write(&config, settings).expect("a configuration file");
+    let server = Server::start(&at("data"), Some(&config));
+    let client = server.connect().await;
+    client
+        .batch_execute(
+            "CREATE EXTENSION IF NOT EXISTS vector;
+             CREATE TABLE items (id bigint PRIMARY KEY, name text, embedding vector(3));
+             CREATE INDEX ON items USING hnsw (embedding vector_l2_ops)",
+        )
+        .await
+        .expect("tables");
+    insert(&client, 0..500).await;
+
+    let taken = hither(&["backup", &server.address, "--to", &shown("backups")]);
+    assert!(taken.status.success(), "{}", text(&taken));
+    insert(&client, 500..600).await;
+    let before: String = client.query_one("SELECT now()::text", &[]).await.expect("the time").get(0);
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    // The mistake.
+    client.batch_execute("DELETE FROM items WHERE id < 300").await.expect("a delete");
+    assert_eq!(count(&client).await, 300);
+
+    let again = hither(&["backup", &server.address, "--to", &shown("backups")]);
+    assert!(again.status.success(), "{}", text(&again));
+    insert(&client, 1_000..1_010).await;
+    archived_all(&client).await;
+    let scrub = client.query_one("SELECT running, findings FROM hither.scrub", &[]).await.expect("the view");
+    assert_eq!(scrub.get::<_, i64>(1), 0);
+    drop(server);
+
+    let restore = |to: &str, target: Option<&str>| {
+        let (backups, archive, data) = (shown("backups"), shown("archive"), shown(to));
+        let mut arguments =
+            vec!["restore", "--from", &backups, "--archive", &archive, "--data-dir", &data, "--check"];
+        arguments.extend(target.iter().flat_map(|target| ["--to", *target]));
+        hither(&arguments)
+    };
+    let past = restore("past", Some(&before));
+    assert!(past.status.success(), "{}", text(&past));
+    let server = Server::start(&at("past"), None);
+    let client = server.connect().await;
+    assert_eq!(count(&client).await, 600, "before the mistake");
+    let nearest = "SELECT id FROM items ORDER BY embedding <-> '[7,1,0]' LIMIT 1";
+    assert_eq!(client.query_one(nearest, &[]).await.expect("a search").get::<_, i64>(0), 7);
+    insert(&client, 5_000..5_001).await;
+    drop(server);
+
+    let newest = restore("newest", None);
+    assert!(newest.status.success(), "{}", text(&newest));
+    let server = Server::start(&at("newest"), None);
+    assert_eq!(count(&server.connect().await).await, 310, "what was archived after the last backup too");
+    drop(server);
+
+    let refused = restore("past", Some(&before));
+    assert!(!refused.status.success() && text(&refused).contains("is not empty"), "{}", text(&refused));
+    let future = restore("future", Some("2999-01-01"));
+    assert!(text(&future).contains("before configured recovery target was reached"), "{}", text(&future));
+}
+
+/// Waits until the archive has everything that was committed before the call: half a second later is after whatever the
+/// archiver was at.
+async fn archived_all(client: &Client) {
+    let start = Instant::now();
+    let asked: String = client.query_one("SELECT now()::text", &[]).await.expect("the time").get(0);
+    let wait = format!(
+        "SELECT coalesce(last_archived_time > '{asked}'::timestamptz + interval '500 ms', false), failed_count,
+                last_failed_wal FROM pg_stat_archiver"
+    );
+    loop {
+        let row = client.query_one(&wait, &[]).await.expect("the view");
+        let (archived, failed): (bool, i64) = (row.get(0), row.get(1));
+        assert_eq!(failed, 0, "{:?}", row.get::<_, Option<String>>(2));
+        if archived {
+            return;
+        }
+        assert!(start.elapsed() < Duration::from_secs(60), "nothing was archived for a minute");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
