@@ -25,6 +25,9 @@ pub enum Object {
 pub struct Schema {
     pub oid: Oid,
     pub name: String,
+    /// COMMENT ON SCHEMA.
+    #[serde(default)]
+    pub comment: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -49,6 +52,10 @@ pub struct Table {
     /// COMMENT ON TABLE.
     #[serde(default)]
     pub comment: Option<String>,
+    /// COMMENT ON what belongs to the table. One whose part was dropped is never found again: numbers and oids are
+    /// not used twice.
+    #[serde(default)]
+    pub comments: Vec<PartComment>,
     /// For a temporary table: what COMMIT does to it.
     #[serde(default)]
     pub temporary: Option<OnCommit>,
@@ -58,6 +65,21 @@ pub struct Table {
     /// For a materialized view: what its rows are the result of.
     #[serde(default)]
     pub materialized: Option<Materialized>,
+}
+
+/// What is said about a part of a table or view.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PartComment {
+    pub part: Part,
+    pub text: String,
+}
+
+/// What belongs to a table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Part {
+    Column(u16),
+    Constraint(Oid),
+    Index(Oid),
 }
 
 /// ON COMMIT of a temporary table.
@@ -84,6 +106,9 @@ pub struct View {
     pub query: StoredQuery,
     #[serde(default)]
     pub comment: Option<String>,
+    /// COMMENT ON its columns.
+    #[serde(default)]
+    pub comments: Vec<PartComment>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -299,6 +324,9 @@ pub struct Sequence {
     pub cycle: bool,
     /// Dropped with this table's column (oid, number).
     pub owned_by: Option<(Oid, u16)>,
+    /// COMMENT ON SEQUENCE.
+    #[serde(default)]
+    pub comment: Option<String>,
 }
 
 impl Object {

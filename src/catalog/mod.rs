@@ -18,8 +18,8 @@ mod version;
 
 pub use definition::{
     Column, Constraint, ConstraintKind, DefaultExpr, DroppedColumn, ForeignKey, Generated, HnswOptions,
-    Identity, Index, IndexMethod, IndexMetric, IndexPredicate, Materialized, Object, Oid, OnCommit,
-    ReferentialAction, Schema, Sequence, StoredQuery, Table, TableKind, Use, View, ViewColumn,
+    Identity, Index, IndexMethod, IndexMetric, IndexPredicate, Materialized, Object, Oid, OnCommit, Part,
+    PartComment, ReferentialAction, Schema, Sequence, StoredQuery, Table, TableKind, Use, View, ViewColumn,
 };
 pub use edit::Edit;
 pub use version::{Catalog, Relation};

@@ -40,7 +40,11 @@ impl Default for Catalog {
 impl Catalog {
     /// A fresh database: the schema "public" and nothing else.
     pub fn new() -> Catalog {
-        let public = Schema { oid: PUBLIC_SCHEMA_OID, name: PUBLIC_SCHEMA.into() };
+        let public = Schema {
+            oid: PUBLIC_SCHEMA_OID,
+            name: PUBLIC_SCHEMA.into(),
+            comment: Some("standard public schema".into()),
+        };
         Catalog {
             version: 1,
             schemas: BTreeMap::from([(public.oid, Arc::new(public))]),

@@ -157,7 +157,19 @@ mod tests {
     fn sequence(increment: i64, min: i64, max: i64, cycle: bool) -> Sequence {
         let start = if increment > 0 { min } else { max };
         let (schema, name) = ("public".into(), "s".into());
-        Sequence { oid: 1, schema, name, ty: Type::Int8, start, increment, min, max, cycle, owned_by: None }
+        Sequence {
+            oid: 1,
+            schema,
+            name,
+            ty: Type::Int8,
+            start,
+            increment,
+            min,
+            max,
+            cycle,
+            owned_by: None,
+            comment: None,
+        }
     }
 
     fn recovered(log: &MemoryLog) -> Sequences {

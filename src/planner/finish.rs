@@ -30,6 +30,7 @@ use datafusion::physical_planner::{DefaultPhysicalPlanner, ExtensionPlanner, Phy
 use crate::error::{Error, SqlState};
 use crate::planner::bindings::Bindings;
 use crate::planner::bound::{BoundValue, Source, bind as bind_function};
+use crate::planner::by_row;
 use crate::planner::limit::{BoundLimit, BoundLimitExec};
 use crate::planner::session_values;
 use crate::planner::system::{SystemExec, SystemProvider};
@@ -61,10 +62,14 @@ pub fn bind(plan: LogicalPlan, bindings: &Arc<Bindings>) -> Result<LogicalPlan> 
 pub fn bind_expr(expr: Expr, bindings: &Arc<Bindings>) -> Result<Transformed<Expr>> {
     expr.transform_up(|expr| match expr {
         Expr::Placeholder(placeholder) => Ok(Transformed::yes(bind_placeholder(placeholder, bindings)?)),
-        Expr::ScalarFunction(call) => Ok(match bind_function(&call.func, bindings) {
-            Some(func) => Transformed::yes(Expr::ScalarFunction(ScalarFunction { func, args: call.args })),
-            None => Transformed::no(Expr::ScalarFunction(call)),
-        }),
+        Expr::ScalarFunction(call) => {
+            Ok(match bind_function(&call.func, bindings).or_else(|| by_row::bind(&call.func, bindings)) {
+                Some(func) => {
+                    Transformed::yes(Expr::ScalarFunction(ScalarFunction { func, args: call.args }))
+                }
+                None => Transformed::no(Expr::ScalarFunction(call)),
+            })
+        }
         expr => Ok(Transformed::no(expr)),
     })
 }

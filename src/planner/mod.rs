@@ -13,6 +13,8 @@
 pub mod bindings;
 // Functions that read the execution they run in.
 pub mod bound;
+// Subqueries that no join can stand for.
+pub mod by_row;
 // Casts with PostgreSQL's rules.
 pub mod casts;
 // The one type of several alternatives.

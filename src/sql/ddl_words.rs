@@ -926,8 +926,11 @@ fn alter_column(w: &mut Words, column: String) -> Parsed<AlterAction> {
 pub fn comment(w: &mut Words) -> Parsed<Ast> {
     w.expect("COMMENT ON")?;
     let Some(kind) = w.word() else { return w.unexpected("an object") };
+    let kind = if kind == "MATERIALIZED" && w.accept("VIEW") { "MATERIALIZED VIEW".into() } else { kind };
     let (name, column) = match kind.as_str() {
-        "TABLE" | "INDEX" | "SEQUENCE" | "SCHEMA" | "DATABASE" | "EXTENSION" | "VIEW" => (w.name()?, None),
+        "TABLE" | "MATERIALIZED VIEW" | "INDEX" | "SEQUENCE" | "SCHEMA" | "EXTENSION" | "VIEW" => {
+            (w.name()?, None)
+        }
         "COLUMN" => {
             let (table, column) = qualified_column(w)?;
             (table, Some(column))

@@ -4,6 +4,8 @@
 //! named in this folder and nowhere else. `dialect` turns text into statements, `session` owns the transaction and
 //! the settings of a connection and sends each statement to the file that knows it.
 
+// Parameters of DECLARE.
+mod arguments;
 // Cancel requests and statement timeouts, raised from elsewhere.
 pub mod cancel;
 // Names in queries.
@@ -74,6 +76,8 @@ pub mod timings;
 pub mod transactions;
 // Names of types in SQL text.
 pub(crate) mod type_names;
+// Columns of JOIN ... USING, by their bare names.
+mod using;
 // Utility statements, read word by word.
 pub(crate) mod utility;
 // SET, SHOW, and looking after the database.

@@ -18,6 +18,7 @@ use parking_lot::Mutex;
 use crate::catalog::{Catalog, Oid};
 use crate::error::{Error, Result, SqlState};
 use crate::planner::bindings::{Execution, SearchSettings};
+use crate::sql::arguments;
 use crate::sql::cancel::CancelFlag;
 use crate::sql::context::PlanContext;
 use crate::sql::dml::change::ChangePlan;
@@ -149,6 +150,11 @@ impl Session {
                 })
             }
             Ast::Explain(explain) => self.make_explain(explain, catalog, declared),
+            // The parameters are known when the cursor is declared; the query is planned again with them.
+            Ast::Declare { query, .. } if arguments::has_parameters(query) => {
+                let param_types = query::plan(query, &context)?.param_types;
+                Ok(Made { plan: Plan::Utility, param_types, columns: None })
+            }
             Ast::Execute { name, .. } => {
                 let columns = self.saved_statement(name)?.columns.clone();
                 Ok(Made { plan: Plan::Utility, param_types: Vec::new(), columns })

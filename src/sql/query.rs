@@ -26,8 +26,8 @@ use crate::error::{Error, Result, SqlState};
 use crate::planner::bindings::Execution;
 use crate::planner::environment::Environment;
 use crate::planner::inline::inline;
-use crate::planner::knn;
 use crate::planner::prepare::{parameter_fields, parameter_types, prepare};
+use crate::planner::{by_row, knn};
 use crate::sql::OutputColumn;
 use crate::sql::context::Names;
 use crate::sql::plan_cache::{PlanPool, apart};
@@ -89,7 +89,7 @@ fn plan_named(query: &ast::Query, context: &PlanContext, targets: &[Type], alias
     let outputs = Arc::clone(plan.schema());
     let plan = to_wire_types(plan).map_err(from_datafusion)?;
     let state = context.environment.state();
-    let optimised = state.optimize(&plan).map_err(from_datafusion)?;
+    let optimised = optimise(plan, param_types.len(), context.environment).map_err(from_datafusion)?;
     let logical = knn::rewrite(optimised, state).map_err(from_datafusion)?;
     Ok(Query {
         param_types,
@@ -100,6 +100,23 @@ fn plan_named(query: &ast::Query, context: &PlanContext, targets: &[Type], alias
         environment: Arc::clone(context.environment),
         pool: PlanPool::default(),
     })
+}
+
+/// The optimised plan. Where subqueries stay that DataFusion has no join for, they are run row by row.
+fn optimise(
+    plan: LogicalPlan,
+    parameters: usize,
+    environment: &Arc<Environment>,
+) -> datafusion::common::Result<LogicalPlan> {
+    let state = environment.state();
+    match state.optimize(&plan) {
+        Ok(optimised) if !by_row::remains(&optimised)? => Ok(optimised),
+        refused => {
+            let rewritten = by_row::rewrite(plan.clone(), parameters, environment)?;
+            // Nothing was rewritten: the refusal stands.
+            if rewritten == plan { refused } else { state.optimize(&rewritten) }
+        }
+    }
 }
 
 /// FOR UPDATE inside a query would promise locks that are not taken; the outermost one is taken out before.

@@ -16,7 +16,7 @@ use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::parser::Parser;
 
 use crate::error::{Error, Result, SqlState};
-use crate::sql::system;
+use crate::sql::{system, using};
 
 /// The query as it is planned, and a name per item of its outermost select list; `None` stands for what keeps the
 /// planner's names, such as `*`.
@@ -25,14 +25,18 @@ use crate::sql::system;
 pub fn query(query: &Query, alias_all: bool) -> Result<(Query, Vec<Option<String>>)> {
     let mut query = query.clone();
     system::rewrite::query(&mut query);
-    let _ = query.visit(&mut Rewriter::default());
+    let mut rewriter = Rewriter::default();
+    let _ = query.visit(&mut rewriter);
+    if let Some(refused) = rewriter.refused {
+        return Err(refused);
+    }
     let names = select_list(&mut query.body).map(|items| name_items(items, alias_all)).unwrap_or_default();
     Ok((query, names))
 }
 
 /// An expression as it is planned.
 pub fn expression(expr: &mut Expr) {
-    let _ = expr.visit(&mut Rewriter { calls: 0 });
+    let _ = expr.visit(&mut Rewriter::default());
 }
 
 /// PostgreSQL's words for equal names in a subquery, which are an error once one of them is named.
@@ -61,6 +65,8 @@ pub fn output_name(names: &[Option<String>], position: usize, columns: usize) ->
 struct Rewriter {
     /// Calls of functions in FROM so far.
     calls: usize,
+    /// What cannot be planned as it was meant.
+    refused: Option<Error>,
 }
 
 impl VisitorMut for Rewriter {
@@ -75,10 +81,16 @@ impl VisitorMut for Rewriter {
 
     fn pre_visit_select(&mut self, select: &mut ast::Select) -> ControlFlow<()> {
         name_window_columns(&mut select.projection);
+        if let Err(error) = using::qualify(select) {
+            self.refused = Some(error);
+        }
         ControlFlow::Continue(())
     }
 
     fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<()> {
+        if is_computed_series(factor) {
+            return ControlFlow::Continue(());
+        }
         if let TableFactor::Table { name, alias, args: Some(_), .. } = factor
             && !is_set(name)
         {
@@ -190,8 +202,27 @@ fn expanded_name(function: &ast::Function) -> Option<String> {
     }
 }
 
+/// Whether it is generate_series() of parameters, columns or calls; that of constants is a scan of its own.
+fn is_computed_series(factor: &TableFactor) -> bool {
+    let TableFactor::Table { name, args: Some(args), .. } = factor else { return false };
+    let [part] = name.0.as_slice() else { return false };
+    if part.as_ident().map(folded).as_deref() != Some("generate_series") {
+        return false;
+    }
+    let is_given = |expr: &Expr| {
+        matches!(expr, Expr::Identifier(_) | Expr::CompoundIdentifier(_) | Expr::Function(_))
+            || matches!(expr, Expr::Value(value) if matches!(value.value, ast::Value::Placeholder(_)))
+    };
+    let found = ast::visit_expressions(&args.args, |expr| match is_given(expr) {
+        true => ControlFlow::Break(()),
+        false => ControlFlow::Continue(()),
+    });
+    found.is_break()
+}
+
 /// `FROM jsonb_array_elements(x) AS e` is an unnested array; its column is named as PostgreSQL names it.
 fn expand_table_function(factor: &mut TableFactor) {
+    let series = is_computed_series(factor);
     let TableFactor::Table { name, alias, args: Some(args), with_ordinality, .. } = factor else { return };
     let [part] = name.0.as_slice() else { return };
     if let Some(function) = part.as_ident().filter(|name| ONE_ROW.contains(&folded(name).as_str())) {
@@ -199,9 +230,8 @@ fn expand_table_function(factor: &mut TableFactor) {
         *factor = one_row(call, alias.clone(), function);
         return;
     }
-    let Some(function) = part.as_ident().map(folded).filter(|name| SETS.contains(&name.as_str())) else {
-        return;
-    };
+    let is_expanded = |name: &String| SETS.contains(&name.as_str()) || series;
+    let Some(function) = part.as_ident().map(folded).filter(is_expanded) else { return };
     let call = function_call(&function, unnamed_arguments(args));
     let mut alias = alias.clone().unwrap_or_else(|| TableAlias {
         explicit: true,
@@ -413,7 +443,7 @@ fn is_float_type(data_type: &ast::DataType) -> bool {
 }
 
 /// A plain call.
-fn function_call(name: &str, arguments: Vec<Expr>) -> Expr {
+pub(crate) fn function_call(name: &str, arguments: Vec<Expr>) -> Expr {
     let args = arguments.into_iter().map(|arg| ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(arg)));
     let list =
         ast::FunctionArgumentList { duplicate_treatment: None, args: args.collect(), clauses: Vec::new() };
@@ -609,6 +639,7 @@ fn weak_name(expr: &Expr) -> Option<String> {
 /// The catalogue's name of a type: `int4` for `integer`.
 fn type_name(data_type: &ast::DataType) -> String {
     let text = data_type.to_string().to_lowercase();
+    let text = text.strip_prefix("pg_catalog.").map(str::to_owned).unwrap_or(text);
     let bare = text.split('(').next().unwrap_or(&text).trim().to_owned();
     match bare.as_str() {
         "int" | "integer" => "int4".to_owned(),

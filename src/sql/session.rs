@@ -16,6 +16,7 @@ use parking_lot::Mutex;
 use crate::catalog::Catalog;
 use crate::error::{Error, Result, SqlState};
 use crate::locks::Span;
+use crate::sql::arguments;
 use crate::sql::cancel::{CancelFlag, Reason};
 use crate::sql::copy::CopyInState;
 use crate::sql::cursors::Cursor;
@@ -343,6 +344,14 @@ impl Session {
         params: Vec<Value>,
         timer: Option<Timer>,
     ) -> Result<Response> {
+        let bound;
+        let statement = match &statement.ast {
+            Ast::Declare { .. } if !params.is_empty() => {
+                bound = arguments::with_constants(statement, &prepared.param_types, &params)?;
+                &bound
+            }
+            _ => statement,
+        };
         match &statement.ast {
             Ast::Query(_) | Ast::Insert(..) | Ast::Update(_) | Ast::Delete(_) | Ast::Explain(_) => {
                 self.execute_planned(prepared, params, timer).await

@@ -539,8 +539,12 @@ fn set(w: &mut Words) -> Parsed<Ast> {
         let value = if w.accept("LOCAL") || w.accept("DEFAULT") {
             SetValue::Default
         } else {
-            w.accept("INTERVAL");
-            SetValue::Values(vec![setting_value(w)?])
+            let interval = w.accept("INTERVAL");
+            let zone = setting_value(w)?;
+            if interval {
+                w.accept("HOUR TO MINUTE");
+            }
+            SetValue::Values(vec![zone])
         };
         return Ok(Ast::Set { local, name: "timezone".into(), value });
     }

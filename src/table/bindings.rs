@@ -177,6 +177,19 @@ impl std::fmt::Debug for Bindings {
 }
 
 impl Execution {
+    /// The same with other parameters.
+    pub fn with_params(&self, params: Vec<ScalarValue>) -> Execution {
+        Execution {
+            params,
+            snapshots: self.snapshots.clone(),
+            transaction_time: self.transaction_time,
+            statement_time: self.statement_time,
+            settings: self.settings.clone(),
+            session: Arc::clone(&self.session),
+            cancel: Arc::clone(&self.cancel),
+        }
+    }
+
     pub fn snapshot(&self, table: Oid) -> Result<&Arc<Snapshot>> {
         self.snapshots
             .get(&table)

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+import unittest
 from urllib.parse import urlparse
 
 _url = os.environ.get("HITHER_URL")
@@ -24,6 +25,23 @@ def dsn():
     """The same in libpq's words."""
     parts = urlparse(url())
     return f"host={parts.hostname} port={parts.port} user={parts.username} dbname={parts.path[1:]}"
+
+
+def address():
+    """The same as keyword arguments."""
+    parts = urlparse(url())
+    return {"user": parts.username, "host": parts.hostname, "port": parts.port, "database": parts.path[1:]}
+
+
+def skip_if_refused(script):
+    """Skips what needs a feature that is not there yet: one that answers 0A000. Every other error is an error."""
+    done = subprocess.run(["psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-v", "VERBOSITY=verbose", "-d", url()],
+                          input=f"BEGIN; {script}; ROLLBACK;", capture_output=True, text=True, timeout=60)
+    if done.returncode == 0:
+        return
+    if "0A000" not in done.stderr:
+        raise RuntimeError(done.stderr)
+    raise unittest.SkipTest(done.stderr.strip().splitlines()[0])
 
 
 def _start(binary):

@@ -50,6 +50,33 @@ class Psql(unittest.TestCase):
         for command in ["\\d", "\\d+ books", "\\dn", "\\du", "\\dx", "\\ds", "\\dT", "\\df", "\\conninfo", "\\dv"]:
             psql("-c", command)
 
+    def test_every_backslash_command_that_reads_the_catalogue(self):
+        psql("-c", "CREATE OR REPLACE VIEW recent AS SELECT id, title FROM books WHERE year > 2000")
+        commands = """\\d \\d+ \\dS \\d|books \\d+|books \\d+|recent \\d|books_id_seq \\d|books_embedding \\d|b* \\da \\dA \\dA+ \\dAc \\dAc|hnsw
+            \\dAf \\dAo \\dAp \\db \\db+ \\dc \\dconfig|hnsw* \\dC \\dd \\dD \\ddp \\dE \\des \\det \\deu \\dew \\df \\df|l2* \\dfn|lower \\dft \\dF
+            \\dFd \\dFp \\dFt \\dg \\di \\di+ \\dl \\dL \\dm \\dn \\dn+ \\do|<-> \\dO \\dp \\dp|books \\dP \\drds \\dRp \\dRs \\ds \\ds+ \\dt \\dt+ \\dtS
+            \\dT \\dT+ \\dT|vector \\du \\du+ \\dv \\dv+ \\dx \\dx+|vector \\dX \\dy \\l \\l+ \\z \\z|books \\sv|recent \\sv+|recent \\conninfo \\encoding"""
+        for command in commands.replace("|", " ").split("\\")[1:]:
+            with self.subTest(command):
+                done = psql(script="\\" + command.strip() + "\n")
+                self.assertNotIn("ERROR", done.stdout + done.stderr)
+        psql("-c", "DROP VIEW recent")
+
+    def test_commands_around_queries(self):
+        done = psql("-At", script="""
+            SELECT title, year FROM books WHERE id = 1 \\gset
+            \\echo :title :year
+            SELECT 1 AS a, embedding FROM books \\gdesc
+            SELECT title, year, count(*) FROM books GROUP BY 1, 2 ORDER BY 1 \\crosstabview
+            SELECT format('SELECT %s', i) FROM generate_series(7, 8) AS g(i) \\gexec
+            \\timing on
+            SELECT title FROM books WHERE id = 2;
+        """).stdout
+        for line in ["one 1990", "a|integer", "embedding|vector(3)", "one|1||\nthree||1|\ntwo|||1\n", "7\n8\n", "two\nTime: "]:
+            self.assertIn(line, done)
+        done = psql("-v", "ON_ERROR_STOP=0", script="SELECT 1/0;\n\\errverbose\n", check=False)
+        self.assertIn("22012: division by zero", done.stderr)
+
     def test_errors_point_at_their_place(self):
         done = psql("-c", "SELECT nothing FROM books", check=False)
         self.assertEqual(done.returncode, 1)

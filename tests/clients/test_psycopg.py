@@ -1,4 +1,5 @@
-"""psycopg 3, with and without pgvector's adapter: text and binary, pipelines, server cursors, COPY, transactions."""
+"""psycopg 3, with and without pgvector's adapter: text and binary, pipelines, server cursors, COPY, transactions; and asynchronous."""
+import asyncio
 import datetime
 import decimal
 import unittest
@@ -6,7 +7,8 @@ import uuid
 
 import numpy as np
 import psycopg
-from pgvector.psycopg import register_vector
+import psycopg.types
+from pgvector.psycopg import register_vector, register_vector_async
 from psycopg.types.json import Jsonb
 
 import server
@@ -91,6 +93,110 @@ class Psycopg(unittest.TestCase):
         with self.conn.cursor() as cur, cur.copy("COPY (SELECT 1 AS a, 'x' AS b) TO STDOUT") as copy:
             self.assertEqual([bytes(row) for row in copy], [b"1\tx\n"])
 
+    def test_server_side_cursors(self):
+        with self.conn.cursor() as cur:
+            cur.executemany("INSERT INTO items (kind, embedding) VALUES (%s, %s)",
+                            [("ab"[i % 2], np.array([i, 0, 0])) for i in range(500)])
+        with self.conn.transaction(), self.conn.cursor(name="walk") as cur:
+            cur.execute("SELECT id, embedding FROM items WHERE kind = %s ORDER BY embedding <-> %s", ("a", np.array([0, 0, 0])))
+            self.assertEqual([column.name for column in cur.description], ["id", "embedding"])
+            self.assertEqual([row[0] for row in cur.fetchmany(3)], [1, 3, 5])
+            self.assertEqual(cur.fetchone()[0], 7)
+            cur.itersize = 50
+            self.assertEqual(len(list(cur)), 246)
+
+    def test_executemany_returning(self):
+        with self.conn.cursor() as cur:
+            cur.executemany("INSERT INTO items (kind) VALUES (%s) RETURNING id, kind", [("a",), ("b",), ("c",)],
+                            returning=True)
+            rows = []
+            while True:
+                rows.append(cur.fetchone())
+                if not cur.nextset():
+                    break
+        self.assertEqual(rows, [(1, "a"), (2, "b"), (3, "c")])
+
+    def test_nested_transactions_are_savepoints(self):
+        with self.conn.transaction():
+            self.conn.execute("INSERT INTO items (kind) VALUES ('kept')")
+            with self.assertRaises(psycopg.errors.DivisionByZero), self.conn.transaction():
+                self.conn.execute("INSERT INTO items (kind) VALUES ('lost')")
+                self.conn.execute("SELECT 1/0")
+            with self.conn.transaction(force_rollback=True):
+                self.conn.execute("INSERT INTO items (kind) VALUES ('lost too')")
+        self.assertEqual(self.conn.execute("SELECT kind FROM items").fetchall(), [("kept",)])
+
+    def test_a_failure_within_a_pipeline(self):
+        with self.conn.pipeline() as pipeline:
+            first = self.conn.execute("INSERT INTO items (kind) VALUES ('a') RETURNING id")
+            pipeline.sync()
+            with self.assertRaises(psycopg.errors.NotNullViolation):
+                self.conn.execute("INSERT INTO items (id) VALUES (NULL)")
+                pipeline.sync()
+            self.assertEqual(first.fetchone(), (1,))
+        self.assertEqual(self.conn.execute("SELECT count(*) FROM items").fetchone(), (1,))
+
+    def test_copy_in_text_and_out_again(self):
+        with self.conn.cursor() as cur:
+            with cur.copy("COPY items (kind, embedding) FROM STDIN") as copy:
+                copy.write_row(("tab\tand\nline", "[1,2,3]"))
+                copy.write_row((None, None))
+            self.assertEqual(cur.rowcount, 2)
+            with cur.copy("COPY items (kind, embedding) TO STDOUT (FORMAT BINARY)") as copy:
+                copy.set_types(["text", "vector"])
+                rows = list(copy.rows())
+            self.assertEqual((rows[0][0], rows[0][1].to_list()), ("tab\tand\nline", [1, 2, 3]))
+            self.assertEqual(rows[1], (None, None))
+            with self.assertRaises(psycopg.errors.DataException):
+                with cur.copy("COPY items (kind, embedding) FROM STDIN") as copy:
+                    copy.write_row(("bad", "[1,2]"))
+            with self.assertRaises(psycopg.errors.QueryCanceled):
+                with cur.copy("COPY items (kind) FROM STDIN") as copy:
+                    copy.write_row(("half",))
+                    raise psycopg.errors.QueryCanceled("given up")
+        self.assertEqual(self.conn.execute("SELECT count(*) FROM items").fetchone(), (2,))
+
+    def test_type_lookup_and_connection_info(self):
+        for name in ("vector", "halfvec", "jsonb", "public.vector", "int4"):
+            info = psycopg.types.TypeInfo.fetch(self.conn, name)
+            self.assertIsNotNone(info, name)
+            self.assertGreater(info.oid, 0)
+        self.assertIsNone(psycopg.types.TypeInfo.fetch(self.conn, "no_such_type"))
+        info = self.conn.info
+        self.assertGreaterEqual(info.server_version, 160000)
+        self.assertEqual((info.encoding, info.user, info.dbname), ("utf-8", "postgres", "postgres"))
+        self.assertEqual(info.parameter_status("standard_conforming_strings"), "on")
+
+    def test_update_delete_upsert(self):
+        with self.conn.cursor() as cur:
+            cur.execute("INSERT INTO items (id, kind) VALUES (1, 'a'), (2, 'b')")
+            self.assertEqual(cur.rowcount, 2)
+            cur.execute("UPDATE items SET kind = %s, embedding = %s WHERE id = %s RETURNING *", ("c", np.array([1, 2, 3]), 2))
+            row = cur.fetchone()
+            self.assertEqual((row[:2], row[2].to_list()), ((2, "c"), [1, 2, 3]))
+            cur.execute("INSERT INTO items (id, kind) VALUES (1, 'z') ON CONFLICT (id) DO UPDATE SET kind = excluded.kind")
+            cur.execute("DELETE FROM items WHERE kind = ANY(%s)", (["z", "y"],))
+            self.assertEqual((cur.rowcount, cur.statusmessage), (1, "DELETE 1"))
+
+    def test_the_parts_of_an_error(self):
+        with self.assertRaises(psycopg.errors.UniqueViolation) as caught:
+            self.conn.execute("INSERT INTO items (id) VALUES (1), (1)")
+        diag = caught.exception.diag
+        self.assertEqual((diag.sqlstate, diag.severity, diag.constraint_name, diag.table_name, diag.schema_name),
+                         ("23505", "ERROR", "items_pkey", "items", "public"))
+        self.assertEqual(diag.message_primary, 'duplicate key value violates unique constraint "items_pkey"')
+        self.assertEqual(diag.message_detail, "Key (id)=(1) already exists.")
+
+    def test_notices_and_cancel(self):
+        notices = []
+        self.conn.add_notice_handler(lambda diag: notices.append((diag.severity, diag.message_primary)))
+        self.conn.execute("DROP TABLE IF EXISTS not_there")
+        self.assertEqual(notices, [("NOTICE", 'table "not_there" does not exist, skipping')])
+        self.conn.execute("SET statement_timeout = 50")
+        with self.assertRaises(psycopg.errors.QueryCanceled):
+            self.conn.execute("SELECT count(*) FROM generate_series(1, 100000) a, generate_series(1, 100000) b")
+        self.conn.execute("RESET statement_timeout")
+
     def test_errors_have_sqlstates(self):
         for sql, error in [
             ("SELECT * FROM nowhere", psycopg.errors.UndefinedTable),
@@ -100,6 +206,37 @@ class Psycopg(unittest.TestCase):
         ]:
             with self.assertRaises(error, msg=sql):
                 self.conn.execute(sql)
+
+
+class AsyncPsycopg(unittest.IsolatedAsyncioTestCase):
+    async def asyncSetUp(self):
+        self.conn = await psycopg.AsyncConnection.connect(server.dsn(), autocommit=True)
+        await self.conn.execute("CREATE EXTENSION IF NOT EXISTS vector")
+        await self.conn.execute("DROP TABLE IF EXISTS async_psycopg")
+        await self.conn.execute("CREATE TABLE async_psycopg (id bigserial PRIMARY KEY, kind text, embedding vector(3))")
+        await register_vector_async(self.conn)
+
+    async def asyncTearDown(self):
+        await self.conn.execute("DROP TABLE async_psycopg")
+        await self.conn.close()
+
+    async def test_a_tour(self):
+        async with self.conn.cursor() as cur:
+            await cur.executemany("INSERT INTO async_psycopg (kind, embedding) VALUES (%s, %s)",
+                                  [("ab"[i % 2], np.array([i, 0, 0])) for i in range(100)])
+            async with cur.copy("COPY async_psycopg (kind, embedding) FROM STDIN (FORMAT BINARY)") as copy:
+                copy.set_types(["text", "vector"])
+                await copy.write_row(["c", np.array([1000, 0, 0])])
+        async with self.conn.transaction(), self.conn.cursor(name="walk") as cur:
+            await cur.execute("SELECT id FROM async_psycopg WHERE kind = 'a' ORDER BY embedding <-> %s LIMIT 20",
+                              (np.array([0, 0, 0]),))
+            self.assertEqual([row[0] for row in await cur.fetchmany(3)], [1, 3, 5])
+        async with self.conn.pipeline():
+            cursors = [await self.conn.execute("SELECT %s::int4 + 1", (i,)) for i in range(20)]
+            await asyncio.sleep(0)
+        self.assertEqual([(await cur.fetchone())[0] for cur in cursors], list(range(1, 21)))
+        with self.assertRaises(psycopg.errors.UndefinedColumn):
+            await self.conn.execute("SELECT nothing FROM async_psycopg")
 
 
 if __name__ == "__main__":

@@ -81,6 +81,7 @@ pub fn create_t(database: &Arc<Database>) -> Oid {
         constraints: vec![constraint],
         kind: TableKind::Ordinary,
         comment: None,
+        comments: Vec::new(),
         materialized: None,
         temporary: None,
         unlogged: false,

@@ -805,7 +805,7 @@ impl Session {
         for table in catalog.tables().filter(|table| table.schema == name) {
             self.refuse_read(table.oid, None, "renaming the schema of a table")?;
         }
-        let mut edits = vec![Object::Schema(Schema { oid: schema.oid, name: to.into() })];
+        let mut edits = vec![Object::Schema(Schema { name: to.into(), ..(**schema).clone() })];
         for view in catalog.views().filter(|view| view.schema == name) {
             self.refuse_read(view.oid, None, "renaming the schema of a view")?;
             edits.push(Object::View(View { schema: to.into(), ..(**view).clone() }));

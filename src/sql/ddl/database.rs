@@ -1,4 +1,4 @@
-//! What concerns more than one table: extensions, schemas, owners, comments.
+//! What concerns more than one table: extensions, schemas, owners.
 
 use crate::catalog::{Edit, Object, Schema};
 use crate::error::{Error, Result, SqlState};
@@ -55,7 +55,7 @@ impl Session {
         }
         self.check_new_schema(&catalog, name)?;
         let oid = self.new_oid()?;
-        self.edit(vec![Edit::Put(Object::Schema(Schema { oid, name: name.into() }))]).await?;
+        self.edit(vec![Edit::Put(Object::Schema(Schema { oid, name: name.into(), comment: None }))]).await?;
         Ok(done("CREATE SCHEMA"))
     }
 
@@ -87,49 +87,5 @@ impl Session {
             SUPERUSER | "current_user" | "session_user" | "current_role" => Ok(()),
             _ => Err(Error::new(SqlState::UNDEFINED_OBJECT, format!("role \"{owner}\" does not exist"))),
         }
-    }
-
-    pub(super) async fn comment(
-        &mut self,
-        kind: &str,
-        name: &Name,
-        column: Option<&str>,
-        text: Option<&str>,
-    ) -> Result<Response> {
-        match kind {
-            // The comment that pg_dump writes is the one the extension brings.
-            "EXTENSION" if matches!(name.name.as_str(), "vector" | "plpgsql") => {}
-            "EXTENSION" => {
-                let message = format!("extension \"{}\" does not exist", name.name);
-                return Err(Error::new(SqlState::UNDEFINED_OBJECT, message));
-            }
-            "VIEW" => {
-                let catalog = self.shared.current_catalog();
-                let view = match self.shared.relation(&catalog, name) {
-                    Some(crate::catalog::Relation::View(view)) => view,
-                    Some(_) => {
-                        let message = format!("\"{}\" is not a view", name.name);
-                        return Err(Error::new(SqlState::WRONG_OBJECT_TYPE, message));
-                    }
-                    None => return Err(undefined_relation(name)),
-                };
-                let mut view = (*view).clone();
-                view.comment = text.filter(|text| !text.is_empty()).map(str::to_string);
-                self.edit(vec![Edit::Put(Object::View(view))]).await?;
-            }
-            "TABLE" => {
-                let catalog = self.shared.current_catalog();
-                let mut table = (*self.shared.table(&catalog, name)?).clone();
-                table.comment = text.filter(|text| !text.is_empty()).map(str::to_string);
-                self.edit(vec![Edit::Put(Object::Table(table))]).await?;
-            }
-            // pg_dump writes it for the schema every database is born with.
-            "SCHEMA" if name.name == "public" => {}
-            _ if column.is_some() => {
-                return Err(Error::unsupported(format!("COMMENT ON {kind}")));
-            }
-            _ => return Err(Error::unsupported(format!("COMMENT ON {kind}"))),
-        }
-        Ok(done("COMMENT"))
     }
 }

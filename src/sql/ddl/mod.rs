@@ -5,7 +5,9 @@
 
 // ALTER.
 mod alter;
-// COMMENT, CREATE EXTENSION, CREATE SCHEMA, owners.
+// COMMENT ON.
+mod comment;
+// CREATE EXTENSION, CREATE SCHEMA, owners.
 mod database;
 // DROP.
 mod drop;

@@ -36,6 +36,7 @@ pub fn new_sequence(
         max: 0,
         cycle: false,
         owned_by: None,
+        comment: None,
     };
     let defaults = SequenceOptions {
         min: Some(options.min.flatten()),

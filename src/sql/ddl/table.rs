@@ -63,6 +63,7 @@ impl<'a> Builder<'a> {
             constraints: Vec::new(),
             kind: TableKind::Ordinary,
             comment: None,
+            comments: Vec::new(),
             materialized: None,
             temporary: None,
             unlogged: false,

@@ -35,7 +35,8 @@ impl Session {
         }
         if catalog.schema(&own).is_none() {
             let oid = self.new_oid()?;
-            self.edit(vec![Edit::Put(Object::Schema(Schema { oid, name: own.clone() }))]).await?;
+            self.edit(vec![Edit::Put(Object::Schema(Schema { oid, name: own.clone(), comment: None }))])
+                .await?;
         }
         Ok(own)
     }

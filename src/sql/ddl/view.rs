@@ -68,8 +68,10 @@ impl Session {
             }
             None => self.new_oid()?,
         };
-        let comment = old.and_then(|old| old.comment.clone());
-        let view = View { oid, schema, name: create.name.name.clone(), columns, query: stored, comment };
+        let (comment, comments) =
+            old.map(|old| (old.comment.clone(), old.comments.clone())).unwrap_or_default();
+        let name = create.name.name.clone();
+        let view = View { oid, schema, name, columns, query: stored, comment, comments };
         self.edit(vec![Edit::Put(Object::View(view))]).await?;
         Ok(done(tag))
     }

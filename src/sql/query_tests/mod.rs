@@ -125,6 +125,7 @@ impl World {
             constraints: vec![key],
             kind: TableKind::Ordinary,
             comment: None,
+            comments: Vec::new(),
         };
         done(txn.create_table(definition, Vec::new()));
         txn.commit().unwrap();

@@ -14,7 +14,7 @@ pub const PG_EXTENSION_OID: u32 = 3079;
 /// The extension `vector`, which is always there.
 pub const VECTOR_EXTENSION_OID: u32 = 16_386;
 pub const VECTOR_DESCRIPTION: &str = "vector data type and hnsw access method";
-const DEFAULT_TABLESPACE_OID: u32 = 1663;
+pub const DEFAULT_TABLESPACE_OID: u32 = 1663;
 /// pg_enc of UTF8.
 const UTF8: i32 = 6;
 /// Text is compared byte by byte.

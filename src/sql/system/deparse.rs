@@ -326,6 +326,7 @@ mod tests {
             constraints: Vec::new(),
             kind: TableKind::Ordinary,
             comment: None,
+            comments: Vec::new(),
             temporary: None,
             unlogged: false,
             materialized: None,

@@ -21,7 +21,7 @@ pub fn is_empty(name: &str) -> bool {
 
 empty! {
     1261 'r' "pg_auth_members":
-        "roleid oid, member oid, grantor oid, admin_option bool";
+        "oid oid, roleid oid, member oid, grantor oid, admin_option bool, inherit_option bool, set_option bool";
     2607 'r' "pg_conversion":
         "oid oid, conname name, connamespace oid, conowner oid, conforencoding int4, contoencoding int4, \
         conproc text, condefault bool";

@@ -9,16 +9,17 @@ use arrow::array::ArrayRef;
 use arrow::datatypes::DataType;
 use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF};
 
-use crate::catalog::Oid;
+use crate::catalog::{Oid, Relation};
 use crate::error::{Error, Result, SqlState};
 use crate::planner::bindings::Execution;
 use crate::planner::bound::BoundFunction;
 use crate::sql::setting_list::SERVER_VERSION;
+use crate::sql::system::cluster::DEFAULT_TABLESPACE_OID;
 use crate::sql::system::definitions::{
     constraint_definition, index_column, index_definition, view_definition,
 };
 use crate::sql::system::names::{self, quote_ident};
-use crate::sql::system::{OWNER, OWNER_OID, PG_CATALOG, deparse, relations, routines};
+use crate::sql::system::{OWNER, OWNER_OID, PG_CATALOG, deparse, descriptions, relations, routines};
 use crate::types::arrow::errors::from_datafusion;
 use crate::types::arrow::{array, only_cell, type_of_data_type, value_at};
 use crate::types::{Type, Value, text};
@@ -114,7 +115,7 @@ fn descriptions() -> Vec<Arc<ScalarUDF>> {
             Ok(Value::from(routines::by_oid(oid(&args[0])?).map(|(_, arguments, _)| arguments)))
         };
         strict "obj_description" Type::Text => obj_description;
-        strict "col_description" Type::Text => |_, _| Ok(Value::Null);
+        strict "col_description" Type::Text => col_description;
         strict "shobj_description" Type::Text => |_, _| Ok(Value::Null);
         // Of things that do not exist here.
         strict "pg_get_viewdef" Type::Text => |execution, args| {
@@ -130,6 +131,14 @@ fn descriptions() -> Vec<Arc<ScalarUDF>> {
         strict "pg_get_statisticsobjdef" Type::Text => |_, _| Ok(Value::Null);
         strict "pg_get_statisticsobjdef_columns" Type::Text => |_, _| Ok(Value::Null);
         strict "pg_tablespace_location" Type::Text => |_, _| Ok(Value::from(""));
+        strict "oidvectortypes" Type::Text => |execution, args| {
+            let Value::Array(types) = &args[0] else { return Ok(Value::Null) };
+            let names = types.iter().map(|ty| Ok(string(&format_type(execution, std::slice::from_ref(ty))?)));
+            Ok(Value::from(names.collect::<Result<Vec<String>>>()?.join(", ")))
+        };
+        strict "pg_describe_object" Type::Text => describe_object;
+        // Scans of indexes are not counted.
+        strict "pg_stat_get_numscans" Type::Int8 => |_, _| Ok(Value::Null);
     }
 }
 
@@ -150,6 +159,11 @@ fn sizes() -> Vec<Arc<ScalarUDF>> {
         strict "pg_database_size" Type::Int8 => |execution, _| {
             Ok(Value::from(execution.session.database_bytes().map(|bytes| bytes as i64)))
         };
+        // All but the cluster's own relations is in pg_default.
+        strict "pg_tablespace_size" Type::Int8 => |execution, args| Ok(match oid(&args[0])? {
+            DEFAULT_TABLESPACE_OID => Value::from(execution.session.database_bytes().map(|bytes| bytes as i64)),
+            _ => Value::Int8(0),
+        });
         strict "pg_relation_filenode" Type::Oid => |execution, args| {
             let relation = relation(execution, &args[0])?;
             Ok(Value::from(execution.session.catalog().relation_by_oid(relation).map(|_| relation)))
@@ -185,6 +199,10 @@ fn always() -> Vec<Arc<ScalarUDF>> {
         strict "has_type_privilege" Type::Bool => yes;
         strict "pg_has_role" Type::Bool => yes;
         lenient "pg_is_in_recovery" Type::Bool => |_, _| Ok(Value::from(false));
+        lenient "pg_is_wal_replay_paused" Type::Bool => |_, _| {
+            let error = Error::new(SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE, "recovery is not in progress");
+            Err(error.hint("Recovery control functions can only be executed during recovery."))
+        };
         lenient "pg_is_other_temp_schema" Type::Bool => |_, _| Ok(Value::from(false));
         lenient "pg_my_temp_schema" Type::Oid => |_, _| Ok(Value::from(0u32));
         lenient "inet_server_addr" Type::Text => |_, _| Ok(Value::Null);
@@ -287,11 +305,46 @@ fn casts() -> Vec<Arc<ScalarUDF>> {
             }
             _ => Value::Array(Vec::new()),
         });
+        strict "hither_vector_out" Type::Text => |_, args| Ok(match &args[0] {
+            Value::Array(items) => Value::from(items.iter().map(string).collect::<Vec<String>>().join(" ")),
+            other => Value::from(string(other)),
+        });
+        strict "hither_like_pattern" Type::Text => |_, args| {
+            Ok(Value::from(with_backslashes(&string(&args[0]), &string(&args[1]))?))
+        };
         strict "hither_subscripts" Type::Array(Box::new(Type::Int4)) => |_, args| Ok(match &args[0] {
-            Value::Array(items) => Value::Array((1..=items.len() as i32).map(Value::Int4).collect()),
+            Value::Array(items) => {
+                let first = number(&args[1])? as i32;
+                Value::Array((first..first + items.len() as i32).map(Value::Int4).collect())
+            }
             _ => Value::Array(Vec::new()),
         });
     }
+}
+
+/// A pattern of LIKE whose escapes are of another character, or of none, with backslashes.
+fn with_backslashes(pattern: &str, escape: &str) -> Result<String> {
+    let mut given = escape.chars();
+    let escape = given.next();
+    if given.next().is_some() {
+        return Err(Error::new(SqlState("22025"), "invalid escape string")
+            .hint("Escape string must be empty or one character."));
+    }
+    let mut rewritten = String::with_capacity(pattern.len() + 2);
+    let mut characters = pattern.chars();
+    while let Some(character) = characters.next() {
+        if Some(character) == escape {
+            let Some(escaped) = characters.next() else {
+                return Err(Error::new(SqlState("22025"), "LIKE pattern must not end with escape character"));
+            };
+            rewritten.extend(['\\', escaped]);
+        } else if character == '\\' {
+            rewritten.push_str("\\\\");
+        } else {
+            rewritten.push(character);
+        }
+    }
+    Ok(rewritten)
 }
 
 fn text_item(item: &Value) -> Value {
@@ -471,18 +524,53 @@ fn pg_get_serial_sequence(execution: &Execution, args: &[Value]) -> Result<Value
     Ok(Value::from(sequence.map(|sequence| names::qualified(&sequence.schema, &sequence.name))))
 }
 
+/// pg_describe_object(catalogue, oid, column): relations in words; nothing else has any.
+fn describe_object(execution: &Execution, args: &[Value]) -> Result<Value> {
+    let (class, object, part) = (oid(&args[0])?, oid(&args[1])?, number(&args[2])?);
+    let catalog = execution.session.catalog();
+    if class != relations::PG_CLASS_OID {
+        return Ok(Value::Null);
+    }
+    let kind = match catalog.relation_by_oid(object) {
+        Some(Relation::Table(table)) if table.materialized.is_some() => "materialized view",
+        Some(Relation::Table(_)) => "table",
+        Some(Relation::Index(_)) => "index",
+        Some(Relation::Sequence(_)) => "sequence",
+        Some(Relation::View(_)) => "view",
+        None => return Ok(Value::Null),
+    };
+    let name = names::regclass_out(execution, object);
+    let column = catalog
+        .table_by_oid(object)
+        .and_then(|table| table.column_number(u16::try_from(part).ok()?).cloned());
+    Ok(Value::from(match column {
+        Some(column) => format!("column {} of {kind} {name}", quote_ident(&column.name)),
+        None => format!("{kind} {name}"),
+    }))
+}
+
 /// obj_description(oid [, catalogue]).
 fn obj_description(execution: &Execution, args: &[Value]) -> Result<Value> {
     // Functions stand in the catalogue by name, and have no descriptions.
     let Ok(wanted) = oid(&args[0]) else { return Ok(Value::Null) };
-    if let Some(catalogue) = args.get(1) {
-        let class = names::relation_oid(&execution.session.catalog(), PG_CATALOG, &string(catalogue));
-        if class != Some(relations::PG_CLASS_OID) {
-            return Ok(Value::Null);
-        }
-    }
     let catalog = execution.session.catalog();
-    Ok(Value::from(catalog.table_by_oid(wanted).and_then(|table| table.comment.clone())))
+    let class = match args.get(1) {
+        None => None,
+        Some(name) => match names::relation_oid(&catalog, PG_CATALOG, &string(name)) {
+            Some(class) => Some(class),
+            None => return Ok(Value::Null),
+        },
+    };
+    Ok(Value::from(descriptions::find(&catalog, wanted, class, 0)))
+}
+
+/// col_description(table, column).
+fn col_description(execution: &Execution, args: &[Value]) -> Result<Value> {
+    let table = relation(execution, &args[0])?;
+    let Ok(column) = u16::try_from(number(&args[1])?) else { return Ok(Value::Null) };
+    let found =
+        descriptions::find(&execution.session.catalog(), table, Some(relations::PG_CLASS_OID), column);
+    Ok(Value::from(found))
 }
 
 fn relation_size(execution: &Execution, args: &[Value]) -> Result<Value> {
@@ -519,6 +607,20 @@ fn size_pretty(bytes: i64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn patterns_take_backslashes() {
+        for (pattern, escape, rewritten) in [
+            ("a/%b", "/", "a\\%b"),
+            ("a//b%", "/", "a\\/b%"),
+            ("a\\b", "/", "a\\\\b"),
+            ("a\\b_", "", "a\\\\b_"),
+        ] {
+            assert_eq!(with_backslashes(pattern, escape).unwrap(), rewritten);
+        }
+        assert!(with_backslashes("a/", "/").is_err());
+        assert!(with_backslashes("a", "ab").is_err());
+    }
 
     #[test]
     fn sizes_read_as_in_postgres() {

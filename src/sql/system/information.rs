@@ -106,6 +106,20 @@ pub const RELATIONS: &[Relation] = &[
         views
     ),
     relation!(
+        13_382,
+        "role_table_grants",
+        "grantor name, grantee name, table_catalog name, table_schema name, table_name name, privilege_type text, \
+            is_grantable text = YES, with_hierarchy text",
+        table_grants
+    ),
+    relation!(
+        13_407,
+        "table_privileges",
+        "grantor name, grantee name, table_catalog name, table_schema name, table_name name, privilege_type text, \
+            is_grantable text = YES, with_hierarchy text",
+        table_grants
+    ),
+    relation!(
         13_377,
         "routines",
         "specific_catalog name, specific_schema name, specific_name name, routine_catalog name, routine_schema name, \
@@ -302,6 +316,23 @@ fn table_constraints(execution: &Execution, rows: &mut Rows) -> Result<()> {
 /// PostgreSQL up to 17 makes up a name for each NOT NULL here.
 fn not_null_name(table: &Table, column: &Column) -> String {
     format!("{}_{}_{}_not_null", crate::catalog::PUBLIC_SCHEMA_OID, table.oid, column.number)
+}
+
+/// What the owner of a relation may do with it.
+fn table_grants(execution: &Execution, rows: &mut Rows) -> Result<()> {
+    let database = execution.session.database();
+    let catalog = execution.session.catalog();
+    let tables = catalog.tables().filter(|table| table.materialized.is_none());
+    let tables = tables.map(|table| (&table.schema, &table.name));
+    for (schema, name) in tables.chain(catalog.views().map(|view| (&view.schema, &view.name))) {
+        for privilege in ["INSERT", "SELECT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER"] {
+            rows.add(cells! {
+                grantor: OWNER, grantee: OWNER, table_catalog: &database, table_schema: schema, table_name: name,
+                privilege_type: privilege, with_hierarchy: yes(privilege == "SELECT"),
+            });
+        }
+    }
+    Ok(())
 }
 
 fn references(execution: &Execution, rows: &mut Rows) -> Result<()> {

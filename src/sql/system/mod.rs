@@ -16,6 +16,7 @@
 //!   names.rs         objects by name and oid, visibility, quoting
 //!   definitions.rs   indexes and constraints as SQL text
 //!   deparse.rs       expressions as PostgreSQL shows them
+//!   descriptions.rs  what COMMENT ON said
 //!   functions.rs     format_type(), pg_get_indexdef(), pg_table_is_visible() ...
 //!   rewrite.rs       spellings of catalogue queries that the planner does not know
 //! ```
@@ -26,6 +27,7 @@ mod cluster;
 mod convenience;
 mod definitions;
 mod deparse;
+mod descriptions;
 mod empty;
 mod functions;
 mod information;

@@ -161,7 +161,13 @@ pub fn regtype_in(text: &str) -> Result<Oid> {
         "bit" | "pg_catalog.bit" => Ok(1560),
         "varbit" | "bit varying" => Ok(1562),
         digits if digits.parse::<Oid>().is_ok() => Ok(digits.parse().unwrap_or(0)),
-        name => Type::from_name(name).map(|ty| ty.oid()),
+        name => {
+            let bare = name.strip_prefix("pg_catalog.").unwrap_or(name);
+            match PSEUDO_TYPES.iter().find(|(_, pseudo)| *pseudo == bare) {
+                Some((oid, _)) => Ok(*oid),
+                None => Type::from_name(name).map(|ty| ty.oid()),
+            }
+        }
     }
 }
 
@@ -174,20 +180,25 @@ pub fn regtype_out(oid: Oid) -> String {
     }
 }
 
-/// Types that only functions have.
+/// Types that only functions have, and bit strings without a length.
+const PSEUDO_TYPES: &[(Oid, &str)] = &[
+    (705, "unknown"),
+    (1560, "bit"),
+    (1562, "bit varying"),
+    (2249, "record"),
+    (2275, "cstring"),
+    (2276, "\"any\""),
+    (2277, "anyarray"),
+    (2278, "void"),
+    (2279, "trigger"),
+    (2281, "internal"),
+    (2283, "anyelement"),
+    (3838, "event_trigger"),
+];
+
+/// The name of one of them.
 pub fn pseudo_type(oid: Oid) -> Option<&'static str> {
-    Some(match oid {
-        1560 => "bit",
-        1562 => "bit varying",
-        705 => "unknown",
-        2249 => "record",
-        2276 => "\"any\"",
-        2277 => "anyarray",
-        2278 => "void",
-        2279 => "trigger",
-        2283 => "anyelement",
-        _ => return None,
-    })
+    PSEUDO_TYPES.iter().find(|(known, _)| *known == oid).map(|(_, name)| *name)
 }
 
 #[cfg(test)]

@@ -6,13 +6,14 @@ use crate::planner::bindings::Execution;
 use crate::sql::system::definitions::is_hidden;
 use crate::sql::system::names::{find_relation, schema_oid};
 use crate::sql::system::relation::{Relation, Rows, cells, none};
-use crate::sql::system::{PG_CATALOG, listed_views, types};
+use crate::sql::system::{PG_CATALOG, descriptions, listed_views, types};
 use crate::types::{Type, Value};
 
 /// pg_class's own oid, for columns that say which catalogue an object is in.
 pub const PG_CLASS_OID: u32 = 1259;
 pub const PG_ATTRDEF_OID: u32 = 2604;
-const PG_CONSTRAINT_OID: u32 = 2606;
+pub const PG_CONSTRAINT_OID: u32 = 2606;
+pub const PG_NAMESPACE_OID: u32 = 2615;
 const PG_REWRITE_OID: u32 = 2618;
 
 pub const RELATIONS: &[Relation] = &[
@@ -99,7 +100,7 @@ pub const RELATIONS: &[Relation] = &[
         name: "pg_description",
         kind: 'r',
         columns: "objoid oid, classoid oid, objsubid int4 = 0, description text",
-        rows: descriptions,
+        rows: descriptions::descriptions,
     },
     Relation {
         oid: PG_REWRITE_OID,
@@ -476,22 +477,4 @@ fn default_sequence(execution: &Execution, column: &Column) -> Option<u32> {
     }
     let inside = column.default.as_ref()?.sql.strip_prefix("nextval('")?;
     find_relation(execution, &inside[..inside.find('\'')?])
-}
-
-fn descriptions(execution: &Execution, rows: &mut Rows) -> Result<()> {
-    for table in execution.session.catalog().tables() {
-        if let Some(comment) = &table.comment {
-            rows.add(cells! { objoid: table.oid, classoid: PG_CLASS_OID, description: comment });
-        }
-    }
-    for view in execution.session.catalog().views() {
-        if let Some(comment) = &view.comment {
-            rows.add(cells! { objoid: view.oid, classoid: PG_CLASS_OID, description: comment });
-        }
-    }
-    rows.add(cells! {
-        objoid: super::cluster::VECTOR_EXTENSION_OID, classoid: super::cluster::PG_EXTENSION_OID,
-        description: super::cluster::VECTOR_DESCRIPTION,
-    });
-    Ok(())
 }

@@ -16,6 +16,9 @@
 //! | `EXISTS (...)` in a result column              | `(SELECT count(*) ...) > 0`                        |
 //! | `x = ANY ('{a,b}')`                           | `x IN ('a', 'b')`                                  |
 //! | `generate_subscripts(a, 1)`                    | `unnest` of the subscripts                         |
+//! | `i.indkey[0]`                                  | `i.indkey[1]`: arrays count from 1                 |
+//! | `i.indkey` in a result column                  | `1 2`, as int2vector and oidvector are shown       |
+//! | `a LIKE b ESCAPE 'c'`                          | LIKE with backslashes in the pattern               |
 //! | `c.tableoid`                                   | the oid of the relation c stands for               |
 //! | a recursion along `pg_type.typbasetype`        | its first step: no domain is over a domain         |
 //! | joining a relation that never has rows         | WHERE false, and nothing to compute                |
@@ -145,6 +148,10 @@ fn show_names(body: &mut SetExpr) {
 
 fn show_name(item: &mut SelectItem) {
     let (SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. }) = item else { return };
+    if is_vector(expr) {
+        *expr = call("hither_vector_out", vec![expr.clone()]);
+        return;
+    }
     let Expr::Cast { expr: inner, data_type, .. } = expr else { return };
     if let Some(reg) = Reg::of(data_type) {
         *expr = call(reg.printer(), vec![inner.as_ref().clone()]);
@@ -175,6 +182,11 @@ impl VisitorMut for Rewriter {
             let bare = unqualified(name).filter(|_| args.is_some());
             match bare.as_deref() {
                 Some("pg_timezone_names") => *args = None,
+                Some("pg_show_all_settings") => {
+                    *args = None;
+                    *name = ObjectName::from(vec![Ident::new(PG_CATALOG), Ident::new("pg_settings")]);
+                }
+                Some("generate_subscripts") => *factor = subscripts(factor),
                 Some(function) if name.0.len() == 2 => *name = ObjectName::from(Ident::new(function)),
                 _ => {}
             }
@@ -193,7 +205,20 @@ impl VisitorMut for Rewriter {
             Expr::Identifier(name) if name.quote_style.is_none() && is_session_value(&name.value) => {
                 *expr = call(&name.value.to_lowercase(), Vec::new());
             }
-            Expr::BinaryOp { op, .. } => rewrite_operator(op),
+            Expr::BinaryOp { left, op, right } => {
+                rewrite_operator(op);
+                if *op == BinaryOperator::StringConcat {
+                    concatenate_name(left);
+                    concatenate_name(right);
+                }
+            }
+            Expr::Like { pattern, escape_char, .. } | Expr::ILike { pattern, escape_char, .. } => {
+                if let Some(escape) = escape_char.take() {
+                    let escape = Expr::Value(escape);
+                    **pattern = call("hither_like_pattern", vec![pattern.as_ref().clone(), escape]);
+                }
+            }
+            Expr::CompoundFieldAccess { root, access_chain } => count_from_one(root, access_chain),
             Expr::Function(_) => rewrite_function(expr),
             Expr::Subquery(query) if yields_nothing(query) => *expr = Expr::value(Value::Null),
             Expr::Subquery(query) if is_system(query) || base_type(query).is_some() => {
@@ -210,21 +235,101 @@ impl VisitorMut for Rewriter {
     }
 }
 
+/// `FROM generate_subscripts(a, 1) AS k` as the unnested subscripts.
+fn subscripts(factor: &TableFactor) -> TableFactor {
+    let TableFactor::Table { alias, args: Some(args), with_ordinality, .. } = factor else {
+        return factor.clone();
+    };
+    let Some(FunctionArg::Unnamed(FunctionArgExpr::Expr(array))) = args.args.first() else {
+        return factor.clone();
+    };
+    let mut alias = alias.clone().unwrap_or_else(|| TableAlias {
+        explicit: true,
+        name: Ident::new("generate_subscripts"),
+        columns: Vec::new(),
+        at: None,
+    });
+    if alias.columns.is_empty() {
+        alias.columns.push(TableAliasColumnDef { name: alias.name.clone(), data_type: None });
+    }
+    TableFactor::UNNEST {
+        alias: Some(alias),
+        array_exprs: vec![subscripts_of(array)],
+        with_offset: false,
+        with_offset_alias: None,
+        with_ordinality: *with_ordinality,
+    }
+}
+
+/// The subscripts of an array; those of the catalogue's vectors begin at 0.
+fn subscripts_of(array: &Expr) -> Expr {
+    let first = Value::Number(if is_vector(array) { "0" } else { "1" }.to_owned(), false);
+    call("hither_subscripts", vec![array.clone(), Expr::value(first)])
+}
+
+/// Whether it is a column of type int2vector or oidvector, an array here like any other.
+fn is_vector(expr: &Expr) -> bool {
+    let name = match expr {
+        Expr::Identifier(name) => name,
+        Expr::CompoundIdentifier(parts) => match parts.last() {
+            Some(name) => name,
+            None => return false,
+        },
+        _ => return false,
+    };
+    matches!(name.value.as_str(), "indkey" | "indclass" | "indoption" | "indcollation" | "proargtypes")
+}
+
+/// `i.indkey[0]` is the first element.
+fn count_from_one(root: &Expr, chain: &mut [AccessExpr]) {
+    if let ([AccessExpr::Subscript(Subscript::Index { index })], true) = (chain, is_vector(root)) {
+        *index = Expr::BinaryOp {
+            left: Box::new(Expr::Nested(Box::new(index.clone()))),
+            op: BinaryOperator::Plus,
+            right: Box::new(Expr::value(Value::Number("1".to_owned(), false))),
+        };
+    }
+}
+
 /// Words that are calls without parentheses.
 fn is_session_value(word: &str) -> bool {
     word.eq_ignore_ascii_case("current_schema") || word.eq_ignore_ascii_case("current_role")
 }
 
-/// `x = ANY ('{a,b}')`
+/// `'...' || x::regclass` concatenates the name.
+fn concatenate_name(operand: &mut Expr) {
+    if let Expr::Cast { expr: inner, data_type, .. } = operand
+        && let Some(reg) = Reg::of(data_type)
+    {
+        *operand = call(reg.printer(), vec![inner.as_ref().clone()]);
+    }
+}
+
+/// `x = ANY ('{a,b}')`, and of names of types `x = ANY ('{int4,text}'::regtype[])`
 fn rewrite_any(expr: &mut Expr) {
     let Expr::AnyOp { left, compare_op: BinaryOperator::Eq, right, .. } = expr else { return };
     let literal = match right.as_ref() {
         Expr::Nested(inner) => inner.as_ref(),
         other => other,
     };
+    let (literal, reg) = match literal {
+        Expr::Cast {
+            expr, data_type: DataType::Array(ArrayElemTypeDef::SquareBracket(element, _)), ..
+        } => match Reg::of(element) {
+            Some(reg) => (expr.as_ref(), Some(reg)),
+            None => return,
+        },
+        other => (other, None),
+    };
     let Expr::Value(ValueWithSpan { value: Value::SingleQuotedString(text), .. }) = literal else { return };
     let Ok(items) = crate::types::array::parse(text) else { return };
-    let item = |item: Option<String>| Expr::value(item.map_or(Value::Null, Value::SingleQuotedString));
+    let item = |item: Option<String>| {
+        let item = Expr::value(item.map_or(Value::Null, Value::SingleQuotedString));
+        match reg {
+            Some(reg) => call(reg.reader(), vec![item]),
+            None => item,
+        }
+    };
     let list: Vec<Expr> = items.into_iter().map(item).collect();
     *expr = match list.is_empty() {
         true => Expr::value(Value::Boolean(false)),
@@ -336,7 +441,7 @@ fn rewrite_function(expr: &mut Expr) {
             if let FunctionArguments::List(list) = &function.args
                 && let Some(FunctionArg::Unnamed(FunctionArgExpr::Expr(array))) = list.args.first()
             {
-                *expr = call("unnest", vec![call("hither_subscripts", vec![array.clone()])]);
+                *expr = call("unnest", vec![subscripts_of(array)]);
             }
         }
         "array" => {
@@ -580,7 +685,7 @@ fn count_rows() -> Expr {
 
 fn is_aggregate(expr: &Expr) -> bool {
     let Expr::Function(function) = expr else { return false };
-    let name = function.name.to_string().to_lowercase();
+    let name = unqualified(&function.name).unwrap_or_default();
     matches!(
         name.as_str(),
         "min" | "max" | "count" | "sum" | "array_agg" | "string_agg" | "bool_or" | "bool_and"

@@ -115,6 +115,7 @@ fn catalog() -> Arc<Catalog> {
         ],
         kind: TableKind::Ordinary,
         comment: Some("things".into()),
+        comments: Vec::new(),
     };
     let index = |oid, name: &str, method, column| Index {
         oid,
@@ -149,6 +150,7 @@ fn catalog() -> Arc<Catalog> {
         max: i64::MAX,
         cycle: false,
         owned_by: Some((ITEMS, 1)),
+        comment: None,
     };
     Arc::new(Catalog::new().apply(&[
         Edit::Put(Object::Table(table)),
