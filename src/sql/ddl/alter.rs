@@ -688,6 +688,11 @@ impl Session {
                 format!("column \"{column}\" of relation \"{}\" is already an identity column", table.name);
             return Err(Error::new(SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE, message));
         }
+        if target.generated.is_some() {
+            let message =
+                format!("column \"{column}\" of relation \"{}\" already has a default value", table.name);
+            return Err(Error::new(SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE, message));
+        }
         check_identity(&target)?;
         if !target.not_null {
             let message = format!(

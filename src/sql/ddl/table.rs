@@ -216,6 +216,7 @@ impl<'a> Builder<'a> {
         };
         let parent = found.ok_or_else(|| undefined_relation(&definition.table))?;
         let columns = columns_named(&self.table, &definition.columns)?;
+        refuse_actions_on_generated(&self.table, &columns, definition)?;
         let referenced = match definition.referenced.as_slice() {
             [] => parent.primary_key().map(<[u16]>::to_vec).ok_or_else(|| {
                 let message = format!("there is no primary key for referenced table \"{}\"", parent.name);
@@ -298,6 +299,24 @@ impl<'a> Builder<'a> {
         }
         Ok(numbers)
     }
+}
+
+/// What a foreign key would write to its columns, nobody can write to a generated one.
+fn refuse_actions_on_generated(
+    table: &Table,
+    columns: &[u16],
+    definition: &ForeignKeyDefinition,
+) -> Result<()> {
+    use crate::catalog::ReferentialAction::{Cascade, SetDefault, SetNull};
+    let is_generated = |number: &u16| table.column_number(*number).is_some_and(|c| c.generated.is_some());
+    let refused = match (definition.on_update, definition.on_delete) {
+        _ if !columns.iter().any(is_generated) => return Ok(()),
+        (SetNull | SetDefault | Cascade, _) => "ON UPDATE",
+        (_, SetNull | SetDefault) => "ON DELETE",
+        _ => return Ok(()),
+    };
+    let message = format!("invalid {refused} action for foreign key constraint containing generated column");
+    Err(Error::new(SqlState::SYNTAX_ERROR, message))
 }
 
 /// A column has one source of values.
