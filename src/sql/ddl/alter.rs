@@ -6,10 +6,11 @@ use arrow::array::AsArray;
 use futures::StreamExt;
 
 use crate::catalog::{
-    Catalog, Constraint, ConstraintKind as StoredKind, DefaultExpr, DroppedColumn, Edit, ForeignKey,
-    Generated, Index, IndexMethod, Object, Relation, Schema, Sequence, Table, View,
+    Catalog, Constraint, ConstraintKind as StoredKind, DefaultExpr, DroppedColumn, Edit, ForeignKey, Index,
+    IndexMethod, Object, Relation, Schema, Sequence, Table, View,
 };
 use crate::error::{Error, Result, SqlState};
+use crate::sql::ddl::generated::reads_column;
 use crate::sql::ddl::references::with_renamed_column;
 use crate::sql::ddl::retype::{Source, names_column, parse_query};
 use crate::sql::ddl::table::{Builder, check_identity, stored_identity};
@@ -102,32 +103,6 @@ impl Session {
                 self.set_expression(table, column, None, *if_exists).await
             }
         }
-    }
-
-    /// SET EXPRESSION computes the column anew; DROP EXPRESSION leaves it with what it holds.
-    async fn set_expression(
-        &mut self,
-        table: &Arc<Table>,
-        column: &str,
-        sql: Option<&str>,
-        if_exists: bool,
-    ) -> Result<()> {
-        let position = self.position(table, column)?;
-        let mut altered = (**table).clone();
-        let Some(generated) = altered.columns[position].generated.take() else {
-            let message =
-                format!("column \"{column}\" of relation \"{}\" is not a generated column", table.name);
-            if !if_exists {
-                return Err(Error::new(SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE, message));
-            }
-            self.notice(Severity::Notice, Error::new(SqlState("00000"), format!("{message}, skipping")));
-            return Ok(());
-        };
-        let Some(sql) = sql else { return self.put(altered).await };
-        altered.columns[position].generated = Some(Generated { sql: sql.to_owned(), ..generated });
-        self.check_definition(&altered, &[])?;
-        let sources = table.columns.iter().map(|column| Source::column(&column.name)).collect();
-        self.copy_rows(table, altered, sources).await
     }
 
     fn missing_column(&mut self, table: &Table, name: &str, if_exists: bool) -> Result<()> {
@@ -366,7 +341,7 @@ impl Session {
     }
 
     /// Drops a column with what is about it alone or among others: constraints, indexes, sequences.
-    async fn drop_column(
+    pub(super) async fn drop_column(
         &mut self,
         table: &Arc<Table>,
         name: &str,
@@ -416,35 +391,6 @@ impl Session {
         let sequences = sequences.filter(|sequence| sequence.owned_by == Some((table.oid, number)));
         edits.extend(sequences.map(|sequence| Edit::Delete(sequence.oid)));
         self.edit(edits).await
-    }
-
-    /// Drops the columns that are generated from one which goes: 2BP01 unless CASCADE was said.
-    async fn drop_generated_from(
-        &mut self,
-        table: &Arc<Table>,
-        number: u16,
-        name: &str,
-        cascade: bool,
-    ) -> Result<()> {
-        for column in table.columns.iter().filter(|column| column.number != number) {
-            let Some(generated) = &column.generated else { continue };
-            if !names_column(&generated.sql, table, number)? {
-                continue;
-            }
-            let what = format!("column {} of table {}", column.name, table.name);
-            if !cascade {
-                let going = format!("column {name} of table {}", table.name);
-                let message = format!("cannot drop {going} because other objects depend on it");
-                return Err(Error::new(SqlState::DEPENDENT_OBJECTS_STILL_EXIST, message)
-                    .detail(format!("{what} depends on {going}"))
-                    .hint("Use DROP ... CASCADE to drop the dependent objects too."));
-            }
-            self.notice(Severity::Notice, Error::new(SqlState("00000"), format!("drop cascades to {what}")));
-            let catalog = self.shared.current_catalog();
-            let now = catalog.table_by_oid(table.oid).unwrap_or(table).clone();
-            Box::pin(self.drop_column(&now, &column.name, false, true)).await?;
-        }
-        Ok(())
     }
 
     async fn drop_constraint(
@@ -916,21 +862,6 @@ impl Session {
         self.edit(edits.into_iter().map(Edit::Put).collect()).await?;
         Ok(done(tag))
     }
-}
-
-/// Whether an index is on a column, in an expression or in its WHERE.
-fn reads_column(index: &Index, table: &Table, number: u16) -> Result<bool> {
-    if index.columns.contains(&number) {
-        return Ok(true);
-    }
-    let hidden = index.columns.iter().filter_map(|column| table.column_number(*column)?.generated.as_ref());
-    let expressions = hidden.map(|generated| &generated.sql);
-    for sql in expressions.chain(index.predicate.as_ref().map(|predicate| &predicate.sql)) {
-        if names_column(sql, table, number)? {
-            return Ok(true);
-        }
-    }
-    Ok(false)
 }
 
 fn refuse_taken(catalog: &Catalog, schema: &str, name: &str) -> Result<()> {

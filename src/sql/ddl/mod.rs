@@ -11,6 +11,8 @@ mod comment;
 mod database;
 // DROP.
 mod drop;
+// Generated columns in ALTER TABLE.
+mod generated;
 // Columns that indexes are on and nobody sees.
 mod hidden;
 // CREATE INDEX, REINDEX.
