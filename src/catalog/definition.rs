@@ -4,6 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::catalog::function::Function;
 use crate::distance::Metric;
 use crate::index::quantizer::Quantization;
 use crate::types::Type;
@@ -19,6 +20,7 @@ pub enum Object {
     Index(Index),
     Sequence(Sequence),
     View(View),
+    Function(Function),
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -231,6 +233,20 @@ pub struct ForeignKey {
     pub referenced: Vec<u16>,
     pub on_delete: ReferentialAction,
     pub on_update: ReferentialAction,
+    #[serde(default)]
+    pub deferral: Deferral,
+}
+
+/// When a constraint is checked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Deferral {
+    /// NOT DEFERRABLE: when the statement is done.
+    #[default]
+    Never,
+    /// DEFERRABLE INITIALLY IMMEDIATE: the same, unless SET CONSTRAINTS says otherwise.
+    Possible,
+    /// DEFERRABLE INITIALLY DEFERRED: when the transaction commits, unless SET CONSTRAINTS says otherwise.
+    Initially,
 }
 
 /// What becomes of rows whose referenced row goes or changes.
@@ -337,6 +353,7 @@ impl Object {
             Object::Index(index) => index.oid,
             Object::Sequence(sequence) => sequence.oid,
             Object::View(view) => view.oid,
+            Object::Function(function) => function.oid,
         }
     }
 }
@@ -458,6 +475,17 @@ impl Column {
     /// Whether cells live in the slot-addressed vector segments instead of in the row: `vector(n)` and its like.
     pub fn is_slot_vector(&self) -> bool {
         self.ty.is_slot_vector()
+    }
+}
+
+impl Deferral {
+    /// As written behind a constraint, with a space before it.
+    pub fn sql(self) -> &'static str {
+        match self {
+            Deferral::Never => "",
+            Deferral::Possible => " DEFERRABLE",
+            Deferral::Initially => " DEFERRABLE INITIALLY DEFERRED",
+        }
     }
 }
 

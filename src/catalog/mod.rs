@@ -11,17 +11,21 @@
 
 // The definitions: what a table, a column, an index is.
 pub mod definition;
+// Functions written in SQL.
+pub mod function;
 // Changes, as they are logged and stored.
 pub mod edit;
 // One version of all definitions, and how to find one.
 mod version;
 
 pub use definition::{
-    Column, Constraint, ConstraintKind, DefaultExpr, DroppedColumn, ForeignKey, Generated, HnswOptions,
-    Identity, Index, IndexMethod, IndexMetric, IndexPredicate, Materialized, Object, Oid, OnCommit, Part,
-    PartComment, ReferentialAction, Schema, Sequence, StoredQuery, Table, TableKind, Use, View, ViewColumn,
+    Column, Constraint, ConstraintKind, DefaultExpr, Deferral, DroppedColumn, ForeignKey, Generated,
+    HnswOptions, Identity, Index, IndexMethod, IndexMetric, IndexPredicate, Materialized, Object, Oid,
+    OnCommit, Part, PartComment, ReferentialAction, Schema, Sequence, StoredQuery, Table, TableKind, Use,
+    View, ViewColumn,
 };
 pub use edit::Edit;
+pub use function::{Argument, Body, Function, Parallel, Returns, Volatility};
 pub use version::{Catalog, Relation};
 
 /// User objects are numbered from here up, as PostgreSQL numbers them from 16384; the first few stay free for what

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::catalog::definition::{
     Constraint, ForeignKey, Index, Object, Oid, Schema, Sequence, StoredQuery, Table, View,
 };
+use crate::catalog::function::Function;
 use crate::catalog::{Edit, PUBLIC_SCHEMA, PUBLIC_SCHEMA_OID};
 
 /// All definitions as of one commit (or inside one transaction, with its own DDL).
@@ -18,6 +19,7 @@ pub struct Catalog {
     indexes: BTreeMap<Oid, Arc<Index>>,
     sequences: BTreeMap<Oid, Arc<Sequence>>,
     views: BTreeMap<Oid, Arc<View>>,
+    functions: BTreeMap<Oid, Arc<Function>>,
     /// (schema, name) of tables, indexes, sequences and views, which share one name space, as in PostgreSQL.
     names: BTreeMap<(String, String), Oid>,
 }
@@ -52,6 +54,7 @@ impl Catalog {
             indexes: BTreeMap::new(),
             sequences: BTreeMap::new(),
             views: BTreeMap::new(),
+            functions: BTreeMap::new(),
             names: BTreeMap::new(),
         }
     }
@@ -117,6 +120,24 @@ impl Catalog {
 
     pub fn views(&self) -> impl Iterator<Item = &Arc<View>> {
         self.views.values()
+    }
+
+    pub fn function_by_oid(&self, oid: Oid) -> Option<&Arc<Function>> {
+        self.functions.get(&oid)
+    }
+
+    /// In order of oid.
+    pub fn functions(&self) -> impl Iterator<Item = &Arc<Function>> {
+        self.functions.values()
+    }
+
+    /// The functions of a name in a schema; they differ in their arguments.
+    pub fn functions_named<'c, 'n>(
+        &'c self,
+        schema: &'n str,
+        name: &'n str,
+    ) -> impl Iterator<Item = &'c Arc<Function>> {
+        self.functions.values().filter(move |function| function.schema == schema && function.name == name)
     }
 
     /// All views, materialized ones too: oid and query.
@@ -189,6 +210,7 @@ impl Catalog {
             .max(last(self.indexes.keys().next_back()))
             .max(last(self.sequences.keys().next_back()))
             .max(last(self.views.keys().next_back()))
+            .max(last(self.functions.keys().next_back()))
             .max(constraints.unwrap_or(0))
     }
 
@@ -213,6 +235,7 @@ impl Catalog {
         self.indexes.remove(&oid);
         self.sequences.remove(&oid);
         self.views.remove(&oid);
+        self.functions.remove(&oid);
     }
 
     fn put(&mut self, object: Object) {
@@ -222,6 +245,7 @@ impl Catalog {
             Object::Index(index) => drop(self.indexes.insert(index.oid, Arc::new(index))),
             Object::Sequence(sequence) => drop(self.sequences.insert(sequence.oid, Arc::new(sequence))),
             Object::View(view) => drop(self.views.insert(view.oid, Arc::new(view))),
+            Object::Function(function) => drop(self.functions.insert(function.oid, Arc::new(function))),
         }
     }
 

@@ -145,6 +145,9 @@ impl Database {
                     catalog.index_by_oid(index.oid).is_some_and(|known| **known == *index)
                 }
                 Object::View(view) => catalog.view_by_oid(view.oid).is_some_and(|known| **known == *view),
+                Object::Function(function) => {
+                    catalog.function_by_oid(function.oid).is_some_and(|known| **known == *function)
+                }
                 Object::Sequence(known) => catalog.sequence_by_oid(known.oid).is_some_and(|s| **s == *known),
             };
             if !same || key[..] != object_key(object.oid())[..] {
@@ -153,7 +156,7 @@ impl Database {
             count += u64::from(!matches!(object, Object::Schema(_)));
         }
         let known = catalog.tables().count() + catalog.indexes().count() + catalog.sequences().count();
-        let known = known + catalog.views().count();
+        let known = known + catalog.views().count() + catalog.functions().count();
         if count != known as u64 {
             return Err(broken("catalogue", format_args!("{known} stored definitions"), count));
         }

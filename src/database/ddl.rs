@@ -207,7 +207,10 @@ impl Transaction {
             match edit {
                 Edit::Put(Object::Table(table)) => self.lock_table(table.oid)?,
                 Edit::Put(Object::Index(index)) => self.lock_table(index.table)?,
-                Edit::Put(Object::Sequence(_) | Object::Schema(_) | Object::View(_)) | Edit::Delete(_) => {}
+                Edit::Put(
+                    Object::Sequence(_) | Object::Schema(_) | Object::View(_) | Object::Function(_),
+                )
+                | Edit::Delete(_) => {}
             }
         }
         self.check_current(&known, &edits)?;
@@ -306,6 +309,12 @@ impl Transaction {
                 let message = format!("relation \"{name}\" already exists");
                 return Err(Error::new(SqlState::DUPLICATE_TABLE, message).into());
             }
+            let mut functions = self.catalog_ref().functions().filter(|known| known.schema == *schema);
+            if let Some(function) = functions.find(|function| function.signature() == *name) {
+                let message =
+                    format!("function \"{}\" already exists with same argument types", function.name);
+                return Err(Error::new(SqlState("42723"), message).into());
+            }
         }
         Ok(())
     }
@@ -399,11 +408,16 @@ fn name_of(object: &Object, catalog: &Catalog) -> Option<(String, String)> {
         Object::Sequence(sequence) => Some((sequence.schema.clone(), sequence.name.clone())),
         Object::Index(index) => Some((catalog.schema_of_index(index).to_owned(), index.name.clone())),
         Object::View(view) => Some((view.schema.clone(), view.name.clone())),
+        // Functions differ in their arguments.
+        Object::Function(function) => Some((function.schema.clone(), function.signature())),
         Object::Schema(_) => None,
     }
 }
 
 fn name_of_oid(catalog: &Catalog, oid: Oid) -> Option<(String, String)> {
+    if let Some(function) = catalog.function_by_oid(oid) {
+        return Some((function.schema.clone(), function.signature()));
+    }
     match catalog.relation_by_oid(oid)? {
         Relation::Table(table) => Some((table.schema.clone(), table.name.clone())),
         Relation::Sequence(sequence) => Some((sequence.schema.clone(), sequence.name.clone())),

@@ -30,11 +30,16 @@ pub struct Referring {
 
 impl Transaction {
     /// Checks the foreign keys of new rows of a table: what they refer to exists and cannot go before this transaction
-    /// ends.
-    pub fn check_references(&mut self, table: Oid, rows: &[Vec<Value>]) -> Result<(), Stop> {
+    /// ends. Only those constraints that are `wanted`, by oid.
+    pub fn check_references(
+        &mut self,
+        table: Oid,
+        rows: &[Vec<Value>],
+        wanted: &dyn Fn(Oid) -> bool,
+    ) -> Result<(), Stop> {
         let catalog = self.catalog();
         let definition = catalog.table_by_oid(table).ok_or_else(|| no_table(table))?.clone();
-        for (constraint, key) in definition.foreign_keys() {
+        for (constraint, key) in definition.foreign_keys().filter(|(constraint, _)| wanted(constraint.oid)) {
             let wanted = wanted_keys(&catalog, &definition, key, rows)?;
             if wanted.is_empty() {
                 continue;

@@ -104,6 +104,9 @@ fn object(catalog: &Catalog, oid: Oid) -> Option<Object> {
     if let Some(schema) = catalog.schemas().find(|schema| schema.oid == oid) {
         return Some(Object::Schema((**schema).clone()));
     }
+    if let Some(function) = catalog.function_by_oid(oid) {
+        return Some(Object::Function((**function).clone()));
+    }
     Some(match catalog.relation_by_oid(oid)? {
         Relation::Table(table) => Object::Table((*table).clone()),
         Relation::Index(index) => Object::Index((*index).clone()),

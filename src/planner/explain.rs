@@ -157,6 +157,12 @@ impl Node {
         Node { shown, rows: None, children }
     }
 
+    /// The node with others in front of its children.
+    pub fn after(mut self, others: Vec<Node>) -> Node {
+        self.children.splice(0..0, others);
+        self
+    }
+
     /// The tree of a plan. Nodes that PostgreSQL has no word for are passed over.
     fn of(plan: &Arc<dyn ExecutionPlan>) -> Node {
         if let ([child], true) = (plan.children().as_slice(), is_silent(plan.as_ref())) {

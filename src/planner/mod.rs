@@ -9,6 +9,8 @@
 //! 4. `knn`: ORDER BY distance LIMIT k becomes a search.
 //! 5. `finish`: parameters become readers of one [`bindings::Bindings`] cell, and the plan can be kept.
 
+// Arguments of functions written in SQL.
+pub mod argument;
 // The cell an execution's parameters, snapshots and settings are read from.
 pub mod bindings;
 // Functions that read the execution they run in.

@@ -22,6 +22,7 @@ use crate::error::{Error, SqlState};
 use crate::functions::cells::{element_of, type_of_element};
 use crate::functions::vector::metric_of_function;
 use crate::functions::{arithmetic, decimal, rounding, text_search, unknown};
+use crate::planner::argument;
 use crate::planner::casts::input_schema;
 use crate::planner::common;
 use crate::planner::operators::{call, literal, parameter, without_modifier};
@@ -79,6 +80,11 @@ pub fn prepare_expr(
             && let Some(complaint) = unknown::complaint(call, schema)
         {
             return Err(complaint);
+        }
+        if let Expr::ScalarFunction(call) = &expr
+            && let Some(settled) = argument::settle(call, schema)?
+        {
+            return Ok(Transformed::yes(settled));
         }
         Ok(match expr {
             Expr::Literal(ScalarValue::Int64(Some(number)), None) if integers => {
@@ -294,7 +300,9 @@ pub fn note_types(
             Expr::ScalarFunction(call) => {
                 for (position, argument) in call.args.iter().enumerate() {
                     if let Expr::Placeholder(placeholder) = argument {
-                        let ty = argument_type(call.func.name(), position, &call.args, schema);
+                        let given = argument::type_given(call).cloned();
+                        let ty =
+                            given.or_else(|| argument_type(call.func.name(), position, &call.args, schema));
                         note(placeholder, ty, types);
                     }
                 }

@@ -38,6 +38,10 @@ pub trait SystemCatalog: Send + Sync {
 pub trait SystemTable: Send + Sync {
     fn oid(&self) -> Oid;
     fn name(&self) -> &str;
+    /// How EXPLAIN calls reading it.
+    fn scan_name(&self) -> &'static str {
+        "Seq Scan"
+    }
     /// Fields made by [`crate::types::arrow::field`].
     fn schema(&self) -> SchemaRef;
     fn rows(&self, execution: &Execution) -> crate::error::Result<RecordBatch>;
@@ -137,7 +141,7 @@ impl fmt::Debug for SystemExec {
 
 impl DisplayAs for SystemExec {
     fn fmt_as(&self, _format: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Seq Scan on {}", self.table.name())
+        write!(f, "{} on {}", self.table.scan_name(), self.table.name())
     }
 }
 

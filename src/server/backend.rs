@@ -8,7 +8,8 @@ use pgwire::messages::copy::{CopyDone, CopyInResponse, CopyOutResponse};
 use pgwire::messages::data::{FieldDescription, NoData, ParameterDescription, RowDescription};
 use pgwire::messages::extendedquery::{BindComplete, CloseComplete, ParseComplete, PortalSuspended};
 use pgwire::messages::response::{
-    CommandComplete, EmptyQueryResponse, ErrorResponse, NoticeResponse, ReadyForQuery, TransactionStatus,
+    CommandComplete, EmptyQueryResponse, ErrorResponse, NoticeResponse, NotificationResponse, ReadyForQuery,
+    TransactionStatus,
 };
 use pgwire::messages::startup::{
     Authentication, BackendKeyData, NegotiateProtocolVersion, ParameterStatus, SecretKey,
@@ -16,7 +17,7 @@ use pgwire::messages::startup::{
 
 use crate::error::{Error, Fields};
 use crate::server::frontend::{Format, format_of};
-use crate::sql::{CopyFormat, Notice, OutputColumn};
+use crate::sql::{CopyFormat, Notice, Notification, OutputColumn};
 use crate::types::Type;
 
 /// How bad an ErrorResponse is: FATAL ends the connection.
@@ -55,6 +56,11 @@ pub fn backend_key(out: &mut Vec<u8>, process: i32, secret: Bytes) {
 pub fn ready(out: &mut Vec<u8>, status: u8) {
     let status = TransactionStatus::try_from(status).unwrap_or(TransactionStatus::Error);
     put(out, &ReadyForQuery::new(status));
+}
+
+pub fn notification(out: &mut Vec<u8>, message: &Notification) {
+    let (channel, payload) = (clean(&message.channel), clean(&message.payload));
+    put(out, &NotificationResponse::new(message.process_id, channel, payload));
 }
 
 pub fn parse_complete(out: &mut Vec<u8>) {

@@ -106,10 +106,17 @@ impl Connection {
 
     async fn converse(&mut self) -> Result<(), WireError> {
         self.ready().await?;
+        let mailbox = self.session.mailbox();
         loop {
+            let idle_now = self.session.transaction_status() == b'I';
             let incoming = tokio::select! {
                 biased;
                 incoming = self.wire.next() => incoming?,
+                () = mailbox.wait(), if idle_now => {
+                    self.report();
+                    self.wire.flush().await?;
+                    continue;
+                }
                 _ = self.shutdown.cancelled() => return Err(WireError::Protocol(shutting_down())),
                 error = idle(&self.idle_limit) => return Err(WireError::Protocol(error)),
             };
@@ -209,8 +216,11 @@ impl Connection {
         Ok(())
     }
 
-    /// Notices and changed parameters since the last time.
+    /// Notices, notifications and changed parameters since the last time.
     fn report(&mut self) {
+        for message in self.session.take_notifications() {
+            backend::notification(&mut self.wire.output, &message);
+        }
         for notice in self.session.take_notices() {
             backend::notice(&mut self.wire.output, &notice);
         }

@@ -81,25 +81,47 @@ pub struct Wire {
     message_bytes_max: usize,
     /// What is still to come of a CopyData frame that is being handed out in pieces.
     copy_remaining: usize,
+    skipping: Option<TooLong>,
+}
+
+/// A message that is dropped as it comes, because it is longer than its kind may be.
+#[derive(Clone, Copy)]
+struct TooLong {
+    kind: u8,
+    length: usize,
+    /// Bytes still to be dropped.
+    remaining: usize,
 }
 
 impl Wire {
     /// `input` holds bytes that arrived behind the startup packet.
     pub fn new(stream: TcpStream, input: BytesMut, message_bytes_max: usize) -> Wire {
-        Wire { stream, input, output: Vec::with_capacity(4096), message_bytes_max, copy_remaining: 0 }
+        Wire {
+            stream,
+            input,
+            output: Vec::with_capacity(4096),
+            message_bytes_max,
+            copy_remaining: 0,
+            skipping: None,
+        }
     }
 
     /// The next message, as soon as all of it is here. Cancellation-safe: what has been read stays in the buffer.
     pub async fn next(&mut self) -> Result<Incoming, WireError> {
         loop {
-            if self.copy_remaining > 0 {
+            if let Some(long) = self.skipping {
+                if let Some(skipped) = self.skip(long) {
+                    return Ok(skipped);
+                }
+            } else if self.copy_remaining > 0 {
                 // COPY ended early, with an error: the rest of its last message means nothing.
                 let bytes = self.copy_remaining.min(self.input.len());
                 self.copy_remaining -= bytes;
                 self.input.advance(bytes);
             } else if let Some((kind, length)) = self.header()? {
                 if length > self.limit(kind) {
-                    return self.skip(kind, length).await;
+                    self.skipping = Some(TooLong { kind, length, remaining: length + 1 });
+                    continue;
                 }
                 if self.input.len() > length {
                     return Ok(Incoming::Frame(self.take(kind, length)));
@@ -165,19 +187,17 @@ impl Wire {
         Frame { kind, body: self.input.split_to(length - 4) }
     }
 
-    async fn skip(&mut self, kind: u8, length: usize) -> Result<Incoming, WireError> {
-        let mut remaining = length + 1;
-        loop {
-            let bytes = remaining.min(self.input.len());
-            self.input.advance(bytes);
-            remaining -= bytes;
-            if remaining == 0 {
-                return Ok(Incoming::TooLong { kind, bytes: length });
-            }
-            if self.fill(COPY_READ_BYTES).await? == 0 {
-                return Ok(Incoming::Closed);
-            }
+    /// Drops what is here of a message that is too long; the message, once all of it is gone.
+    fn skip(&mut self, mut long: TooLong) -> Option<Incoming> {
+        let bytes = long.remaining.min(self.input.len());
+        self.input.advance(bytes);
+        long.remaining -= bytes;
+        if long.remaining > 0 {
+            self.skipping = Some(long);
+            return None;
         }
+        self.skipping = None;
+        Some(Incoming::TooLong { kind: long.kind, bytes: long.length })
     }
 
     async fn fill(&mut self, room: usize) -> io::Result<usize> {

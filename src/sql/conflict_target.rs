@@ -85,6 +85,7 @@ pub fn unwrap(name: &Ident) -> Result<Option<Target>> {
         source: text,
         identities: Default::default(),
         persistence: Default::default(),
+        locks: false,
     };
     match read(&mut words) {
         Ok(target) => Ok(Some(target)),

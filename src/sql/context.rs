@@ -23,9 +23,11 @@ use datafusion::sql::sqlparser::ast;
 use crate::catalog::{Catalog, Oid, TEMPORARY_SCHEMA, View};
 use crate::error::{Error, SqlState};
 use crate::planner::environment::Environment;
-use crate::planner::system::SystemProvider;
+use crate::planner::system::{SystemProvider, SystemTable};
 use crate::sql::ddl::TEMPORARY_ALIAS;
 use crate::sql::rewrite::called_function;
+use crate::sql::routines;
+use crate::sql::staged::StagedTable;
 use crate::sql::type_names;
 use crate::table::provider::TableSourceProvider;
 use crate::types::Type;
@@ -46,6 +48,8 @@ pub struct PlanContext<'a> {
     pub expose_slots: bool,
     /// Shows the planner what hidden columns hold, so that it uses the indexes on them.
     pub shapes: bool,
+    /// Parts of the statement that have run before; their names come first.
+    pub staged: &'a [Arc<StagedTable>],
 }
 
 /// [`PlanContext`] as DataFusion's planner sees it.
@@ -70,6 +74,13 @@ impl<'a> Names<'a> {
     }
 
     fn find(&self, name: &TableReference) -> crate::error::Result<Arc<dyn TableSource>> {
+        if name.schema().is_none()
+            && let Some(part) = self.context.staged.iter().find(|part| part.name == name.table())
+        {
+            part.check()?;
+            let rows: Arc<dyn SystemTable> = part.clone();
+            return Ok(provider_as_source(Arc::new(SystemProvider::new(rows))));
+        }
         if let Some(database) = name.catalog().filter(|name| *name != self.context.database) {
             return Err(Error::unsupported(format!("a reference to another database (\"{database}\")")));
         }
@@ -112,16 +123,36 @@ impl<'a> Names<'a> {
 
     /// A view's query in the place of its name.
     fn expand(&self, view: &View) -> crate::error::Result<Arc<dyn TableSource>> {
-        let depth = self.depth.get() + 1;
-        if depth > VIEWS_NESTED_MAX {
+        if self.depth.get() >= VIEWS_NESTED_MAX {
             let message = format!("infinite recursion detected in rules for relation \"{}\"", view.name);
             return Err(Error::new(SqlState("42P17"), message));
         }
-        let context = PlanContext { expose_slots: false, param_types: &[], ..*self.context };
-        let inner = Names::new(&context);
-        inner.depth.set(depth);
-        let plan = crate::sql::query::view_plan(view, &inner)?;
+        let context = PlanContext { expose_slots: false, param_types: &[], staged: &[], ..*self.context };
+        let plan = self.inside(&context, |inner| crate::sql::query::view_plan(view, inner, &context))?;
+        Ok(Arc::new(ViewSource { schema: Arc::clone(plan.schema().inner()), plan }))
+    }
+
+    /// Plans what stands inside: the query of a view or of a function.
+    pub fn inside(
+        &self,
+        context: &PlanContext,
+        plan: impl FnOnce(&Names) -> crate::error::Result<LogicalPlan>,
+    ) -> crate::error::Result<LogicalPlan> {
+        let inner = Names::new(context);
+        inner.depth.set(self.depth.get() + 1);
+        let plan = plan(&inner)?;
         self.tables.borrow_mut().extend(inner.tables());
+        Ok(plan)
+    }
+
+    /// The query of a SQL function in the place of its call.
+    fn call(&self, function: Oid, arguments: Vec<Expr>) -> crate::error::Result<Arc<dyn TableSource>> {
+        if self.depth.get() >= routines::NESTED_MAX {
+            return Err(Error::new(SqlState("54001"), "stack depth limit exceeded"));
+        }
+        let function = self.context.catalog.function_by_oid(function);
+        let function = function.ok_or_else(|| Error::internal("a call of a function that is gone"))?;
+        let plan = routines::source(function, arguments, self.context, self)?;
         Ok(Arc::new(ViewSource { schema: Arc::clone(plan.schema().inner()), plan }))
     }
 
@@ -142,6 +173,9 @@ impl ContextProvider for Names<'_> {
     fn get_table_function_source(&self, name: &str, args: Vec<Expr>) -> Result<Arc<dyn TableSource>> {
         let state = self.context.environment.state();
         let name = called_function(name);
+        if let Some(function) = routines::oid_of_name(name) {
+            return self.call(function, args).map_err(external);
+        }
         let Some(function) = state.table_functions().get(name) else {
             return Err(external(Error::new(
                 SqlState::UNDEFINED_FUNCTION,
@@ -176,6 +210,9 @@ impl ContextProvider for Names<'_> {
     }
 
     fn get_function_meta(&self, name: &str) -> Option<Arc<ScalarUDF>> {
+        if let Some(carrier) = routines::argument_function(self.context.catalog, name) {
+            return Some(carrier);
+        }
         let state = self.context.environment.state();
         // SqlToRel itself knows these.
         let is_known = matches!(name, "unnest" | "unnest_outer")

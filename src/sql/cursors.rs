@@ -1,7 +1,15 @@
 //! DECLARE, FETCH, MOVE, CLOSE: a query whose rows are asked for in portions.
 //!
-//! A cursor is the query's stream and what is left of the batch last taken from it. Its snapshot is that of DECLARE, as
-//! in PostgreSQL. It ends with its transaction.
+//! A cursor is the query's stream and a place in its rows:
+//!
+//! ```text
+//!   place        0          1 2 3 ... n          n + 1
+//!            before the first   on a row     after the last
+//!   kept         NO SCROLL: the rest of the batch under way      SCROLL: every row that was read
+//! ```
+//!
+//! Its snapshot is that of DECLARE, as in PostgreSQL. It ends with its transaction, unless it was declared WITH HOLD: then
+//! COMMIT reads it to the end, and the session keeps the rows.
 
 use std::sync::Arc;
 
@@ -11,18 +19,27 @@ use futures::stream::{self, BoxStream, StreamExt};
 use parking_lot::Mutex;
 
 use crate::error::{Error, Result, SqlState};
-use crate::sql::plans::Plan;
 use crate::sql::response::{Response, Rows, RowsTag};
 use crate::sql::session::{OutputColumn, Session, done};
-use crate::sql::statement::{Ast, FetchCount, Statement};
+use crate::sql::statement::{Ast, DeclareOptions, Direction, Statement};
 use crate::sql::transactions::Block;
+use crate::types::arrow::errors::from_arrow;
 
 /// An open cursor.
 pub struct Cursor {
     pub columns: Arc<[OutputColumn]>,
-    /// Only ever reached through `&mut`; the lock lets a session be shared between threads.
-    stream: Mutex<BoxStream<'static, Result<RecordBatch>>>,
-    rest: Option<RecordBatch>,
+    /// Only ever reached through `&mut`; the lock lets a session be shared between threads. None after its end.
+    stream: Mutex<Option<BoxStream<'static, Result<RecordBatch>>>>,
+    /// The rows after `forgotten`, as far as they were read.
+    read: Vec<RecordBatch>,
+    /// Rows before those of `read`, which cannot be fetched again.
+    forgotten: usize,
+    /// See the drawing above.
+    place: usize,
+    scroll: bool,
+    hold: bool,
+    /// Its transaction has committed.
+    kept: bool,
 }
 
 impl Session {
@@ -30,17 +47,13 @@ impl Session {
         &mut self,
         name: &str,
         query: &ast::Query,
-        hold: bool,
-        binary: bool,
+        options: DeclareOptions,
         statement: &Statement,
     ) -> Result<Response> {
-        if hold {
-            return Err(Error::unsupported("a cursor WITH HOLD"));
-        }
-        if binary {
+        if options.binary {
             return Err(Error::unsupported("a BINARY cursor"));
         }
-        if self.state.block != Block::Explicit && !self.state.several_statements {
+        if self.state.block != Block::Explicit && !self.state.several_statements && !options.hold {
             let message = "DECLARE CURSOR can only be used in transaction blocks";
             return Err(Error::new(SqlState::NO_ACTIVE_SQL_TRANSACTION, message));
         }
@@ -48,29 +61,39 @@ impl Session {
             let message = format!("cursor \"{name}\" already exists");
             return Err(Error::new(SqlState::DUPLICATE_CURSOR, message));
         }
+        if !query.locks.is_empty() && (options.hold || options.scroll) {
+            let which = if options.hold { "CURSOR WITH HOLD" } else { "SCROLL CURSOR" };
+            return Err(Error::unsupported(format!("DECLARE {which} ... {}", query.locks[0])));
+        }
         self.start_statement()?;
         let inner = Statement { ast: Ast::Query(Box::new(query.clone())), ..statement.clone() };
         let prepared = self.plan(Some(inner), &[])?;
         let plan = prepared.plan.lock().plan.clone();
-        if let Plan::Locking(_) = plan {
-            return Err(Error::unsupported("a cursor FOR UPDATE"));
-        }
-        let Plan::Query(query) = plan else { return Err(Error::internal("a cursor without a query")) };
-        let stream = self.query_stream(&query, &[], None).await?;
-        self.cursors.insert(
-            name.to_string(),
-            Cursor { columns: query.columns.clone(), stream: Mutex::new(stream), rest: None },
-        );
+        let Response::Rows(rows) = self.run_plan(&plan, &[], None).await? else {
+            return Err(Error::internal("a cursor without a query"));
+        };
+        let cursor = Cursor {
+            columns: rows.columns.clone(),
+            stream: Mutex::new(Some(rows.boxed())),
+            read: Vec::new(),
+            forgotten: 0,
+            place: 0,
+            scroll: options.scroll,
+            hold: options.hold,
+            kept: false,
+        };
+        self.cursors.insert(name.to_string(), cursor);
         Ok(done("DECLARE CURSOR"))
     }
 
-    pub(crate) async fn fetch(&mut self, name: &str, count: FetchCount, move_only: bool) -> Result<Response> {
+    pub(crate) async fn fetch(
+        &mut self,
+        name: &str,
+        direction: Direction,
+        move_only: bool,
+    ) -> Result<Response> {
         let cursor = self.cursors.get_mut(name).ok_or_else(|| missing(name))?;
-        let wanted = match count {
-            FetchCount::Rows(rows) => usize::try_from(rows).unwrap_or(usize::MAX),
-            FetchCount::All => usize::MAX,
-        };
-        let batches = cursor.take(wanted).await?;
+        let batches = cursor.fetch(direction).await?;
         if move_only {
             let moved: usize = batches.iter().map(RecordBatch::num_rows).sum();
             return Ok(done(format!("MOVE {moved}")));
@@ -92,32 +115,143 @@ impl Session {
         }
     }
 
+    /// The transaction ends: its cursors do, but not those that are kept.
     pub(crate) fn close_cursors(&mut self) {
-        self.cursors.clear();
+        self.cursors.retain(|_, cursor| cursor.kept);
+    }
+
+    /// The transaction is about to commit: reads cursors WITH HOLD to their end.
+    pub(crate) async fn keep_cursors(&mut self) -> Result<()> {
+        for cursor in self.cursors.values_mut().filter(|cursor| cursor.hold && !cursor.kept) {
+            while cursor.read_more().await? {}
+            cursor.kept = true;
+        }
+        Ok(())
     }
 }
 
 impl Cursor {
-    /// The next `wanted` rows.
-    async fn take(&mut self, wanted: usize) -> Result<Vec<RecordBatch>> {
-        let mut batches = Vec::new();
-        let mut missing = wanted;
-        while missing > 0 {
-            let batch = match self.rest.take() {
-                Some(rest) => rest,
-                None => match self.stream.get_mut().next().await {
-                    Some(batch) => batch?,
-                    None => break,
-                },
-            };
-            let taken = batch.num_rows().min(missing);
-            if taken < batch.num_rows() {
-                self.rest = Some(batch.slice(taken, batch.num_rows() - taken));
+    /// Moves, and returns the rows that are passed on the way, in the order in which they are.
+    async fn fetch(&mut self, direction: Direction) -> Result<Vec<RecordBatch>> {
+        match direction {
+            Direction::Forward(Some(0)) | Direction::Backward(Some(0)) | Direction::Relative(0) => {
+                self.rows(self.place, self.place)
             }
-            missing -= taken;
-            batches.push(batch.slice(0, taken));
+            Direction::Forward(count) => {
+                let first = self.place.saturating_add(1);
+                let last = self.place.saturating_add(count.unwrap_or(usize::MAX));
+                self.forward(first, last).await
+            }
+            Direction::Backward(count) => {
+                self.refuse_backward()?;
+                let last = self.place.saturating_sub(1);
+                let first = self.place.saturating_sub(count.unwrap_or(self.place));
+                self.place = first;
+                let mut rows = self.rows(first.max(1), last)?;
+                let singles = rows.drain(..).flat_map(|b| (0..b.num_rows()).map(move |row| b.slice(row, 1)));
+                let mut singles: Vec<RecordBatch> = singles.collect();
+                singles.reverse();
+                Ok(singles)
+            }
+            Direction::Relative(distance) => {
+                let place = i128::try_from(self.place).unwrap_or(i128::MAX) + i128::from(distance);
+                self.jump(place).await
+            }
+            Direction::Absolute(number) if number < 0 => {
+                self.refuse_backward()?;
+                while self.read_more().await? {}
+                let behind = i128::try_from(self.known() + 1).unwrap_or(i128::MAX);
+                self.jump(behind + i128::from(number)).await
+            }
+            Direction::Absolute(number) => self.jump(i128::from(number)).await,
         }
-        Ok(batches)
+    }
+
+    /// Goes to one place, and returns the row there, if there is one.
+    async fn jump(&mut self, place: i128) -> Result<Vec<RecordBatch>> {
+        let place = usize::try_from(place.max(0)).unwrap_or(usize::MAX - 1);
+        if place <= self.place && place < self.place.max(1) {
+            self.refuse_backward()?;
+            self.place = place;
+            return self.rows(place, place);
+        }
+        if place == self.place {
+            return self.rows(place, place);
+        }
+        self.forward(place, place).await
+    }
+
+    /// The rows between two places after the present one; goes to the last, or behind all rows.
+    async fn forward(&mut self, first: usize, last: usize) -> Result<Vec<RecordBatch>> {
+        while self.known() < last && self.read_more().await? {
+            self.forget(first);
+        }
+        let ended = self.known() < last;
+        let rows = self.rows(first, last.min(self.known()))?;
+        self.place = if ended { self.known() + 1 } else { last };
+        self.forget(self.place);
+        Ok(rows)
+    }
+
+    fn refuse_backward(&self) -> Result<()> {
+        match self.scroll {
+            true => Ok(()),
+            false => {
+                Err(Error::new(SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE, "cursor can only scan forward")
+                    .hint("Declare it with SCROLL option to enable backward scan."))
+            }
+        }
+    }
+
+    /// How many rows are known to be there.
+    fn known(&self) -> usize {
+        self.forgotten + self.read.iter().map(RecordBatch::num_rows).sum::<usize>()
+    }
+
+    /// Reads a batch; false when there is none left.
+    async fn read_more(&mut self) -> Result<bool> {
+        let stream = self.stream.get_mut();
+        let Some(rows) = stream else { return Ok(false) };
+        match rows.next().await {
+            Some(batch) => {
+                self.read.push(batch?);
+                Ok(true)
+            }
+            None => {
+                // It gives back its plan, and the snapshots under it.
+                *stream = None;
+                Ok(false)
+            }
+        }
+    }
+
+    /// Lets go of what lies before a place, when nobody can go back to it. The row under the cursor may be fetched again.
+    fn forget(&mut self, place: usize) {
+        while let Some(first) = self.read.first()
+            && !self.scroll
+            && self.forgotten + first.num_rows() < place
+        {
+            self.forgotten += first.num_rows();
+            self.read.remove(0);
+        }
+    }
+
+    /// The rows from one place to another, both included.
+    fn rows(&self, first: usize, last: usize) -> Result<Vec<RecordBatch>> {
+        let mut rows = Vec::new();
+        let mut before = self.forgotten;
+        for batch in &self.read {
+            let (from, to) = (first.max(before + 1), last.min(before + batch.num_rows()));
+            if from <= to {
+                rows.push(batch.slice(from - before - 1, to - from + 1));
+            }
+            before += batch.num_rows();
+        }
+        // A client sees one portion, however the batches lay.
+        if rows.len() > 1 {
+            rows = vec![arrow::compute::concat_batches(&rows[0].schema(), &rows).map_err(from_arrow)?];
+        }
+        Ok(rows)
     }
 }
 

@@ -6,11 +6,12 @@
 use datafusion::sql::sqlparser::ast::{self, ColumnOption, CreateTableOptions, GeneratedAs};
 use datafusion::sql::sqlparser::tokenizer::Token;
 
-use crate::catalog::ReferentialAction;
 use crate::error::{Error, Result, SqlState};
+use crate::sql::foreign_key_words::{deferrable_key, foreign_key, is_deferrable};
 use crate::sql::statement::*;
 use crate::sql::type_names;
 use crate::sql::words::{Parsed, Words, fold, object_name};
+use crate::sql::{function_words, index_words};
 use crate::types::Type;
 
 /// `CREATE` what is not built, `DROP` and `ALTER` alike.
@@ -26,7 +27,6 @@ const UNSUPPORTED_OBJECTS: &[&str] = &[
     "EVENT TRIGGER",
     "FOREIGN DATA WRAPPER",
     "FOREIGN TABLE",
-    "FUNCTION",
     "GROUP",
     "LANGUAGE",
     "LARGE OBJECT",
@@ -68,6 +68,9 @@ pub fn create(w: &mut Words) -> Parsed<Ast> {
         return create_table(w);
     }
     w.expect("CREATE")?;
+    if w.at("FUNCTION") || w.at("OR REPLACE FUNCTION") {
+        return function_words::create(w);
+    }
     if w.at("UNLOGGED") {
         return Err(Error::unsupported("an unlogged sequence").into());
     }
@@ -83,7 +86,7 @@ pub fn create(w: &mut Words) -> Parsed<Ast> {
         return create_view(w, false, true);
     }
     if w.at("UNIQUE") || w.at("INDEX") {
-        return create_index(w);
+        return index_words::create_index(w);
     }
     if w.accept("SEQUENCE") {
         let if_not_exists = w.accept("IF NOT EXISTS");
@@ -151,91 +154,6 @@ fn create_extension(w: &mut Words) -> Parsed<Ast> {
     }
 }
 
-fn create_index(w: &mut Words) -> Parsed<Ast> {
-    let unique = w.accept("UNIQUE");
-    w.expect("INDEX")?;
-    let concurrently = w.accept("CONCURRENTLY");
-    let if_not_exists = w.accept("IF NOT EXISTS");
-    let name = if w.at("ON") { None } else { Some(w.identifier()?) };
-    w.expect("ON")?;
-    w.accept("ONLY");
-    let table = w.name()?;
-    let method = if w.accept("USING") { w.identifier()? } else { "btree".to_string() };
-    let columns = w.parenthesised(index_column)?;
-    if w.at("INCLUDE") {
-        return Err(Error::unsupported("INCLUDE in an index").into());
-    }
-    if w.at("NULLS NOT DISTINCT") {
-        return Err(Error::unsupported("NULLS NOT DISTINCT").into());
-    }
-    w.accept("NULLS DISTINCT");
-    let options = if w.accept("WITH") { w.parenthesised(storage_option)? } else { Vec::new() };
-    if w.accept("TABLESPACE") {
-        default_tablespace(w)?;
-    }
-    let predicate = if w.accept("WHERE") { Some(w.expression()?) } else { None };
-    let index =
-        CreateIndex { name, table, unique, concurrently, if_not_exists, method, columns, options, predicate };
-    Ok(Ast::CreateIndex(Box::new(index)))
-}
-
-fn default_tablespace(w: &mut Words) -> Parsed<()> {
-    match w.identifier()?.as_str() {
-        "pg_default" => Ok(()),
-        _ => Err(Error::unsupported("a tablespace").into()),
-    }
-}
-
-/// `name = value` of WITH (...), value as text.
-fn storage_option(w: &mut Words) -> Parsed<(String, String)> {
-    let name = w.identifier()?.to_lowercase();
-    if !w.accept_token(&Token::Eq) {
-        return Ok((name, "true".into()));
-    }
-    let sign = if w.accept_token(&Token::Minus) { "-" } else { "" };
-    let value = match w.peek().clone() {
-        Token::Number(text, _) => text,
-        Token::Word(word) => word.value,
-        Token::SingleQuotedString(text) => text,
-        _ => return w.unexpected("a value"),
-    };
-    w.advance();
-    Ok((name, format!("{sign}{value}")))
-}
-
-fn index_column(w: &mut Words) -> Parsed<IndexColumn> {
-    let subject = if *w.peek() == Token::LParen || w.parser.peek_nth_token_ref(1).token == Token::LParen {
-        index_expression(w.parser.parse_prefix()?)
-    } else {
-        IndexSubject::Column(w.identifier()?)
-    };
-    if w.accept("COLLATE") {
-        collation(&w.name()?.name)?;
-    }
-    let ordering = |w: &Words| w.at("ASC") || w.at("DESC") || w.at("NULLS");
-    let opclass = match w.peek() {
-        Token::Word(_) if !ordering(w) => Some(w.name()?.name),
-        _ => None,
-    };
-    // Metadata indexes keep no order of their own: both directions cost the same.
-    if !w.accept("ASC") {
-        w.accept("DESC");
-    }
-    if !w.accept("NULLS FIRST") {
-        w.accept("NULLS LAST");
-    }
-    Ok(IndexColumn { subject, opclass })
-}
-
-/// A column in parentheses is the column.
-fn index_expression(expression: ast::Expr) -> IndexSubject {
-    match expression {
-        ast::Expr::Nested(inner) => index_expression(*inner),
-        ast::Expr::Identifier(name) => IndexSubject::Column(fold(&name)),
-        other => IndexSubject::Expression(Box::new(other)),
-    }
-}
-
 /// Without quotes where they are needless.
 fn fold_name(name: &mut ast::Ident) {
     let folded = fold(name);
@@ -274,7 +192,7 @@ pub fn kept_expression(expression: &ast::Expr) -> String {
     kept.to_string()
 }
 
-fn collation(name: &str) -> Result<()> {
+pub fn collation(name: &str) -> Result<()> {
     match name {
         "default" | "C" | "POSIX" | "ucs_basic" => Ok(()),
         _ => Err(Error::unsupported(format!("collation \"{name}\""))),
@@ -313,6 +231,7 @@ fn create_table(w: &mut Words) -> Parsed<Ast> {
             source: w.source,
             identities: Default::default(),
             persistence: Persistence::Permanent,
+            locks: false,
         };
         identities.push(sequence_options(&mut options)?);
         if !options.at_end() {
@@ -444,6 +363,8 @@ fn column_option(
             }
             definition.default = Some(expression.to_string());
         }
+        ColumnOption::PrimaryKey(key) if is_deferrable(&key.characteristics) => return Err(deferrable_key()),
+        ColumnOption::Unique(key) if is_deferrable(&key.characteristics) => return Err(deferrable_key()),
         ColumnOption::PrimaryKey(_) => add(ConstraintKind::PrimaryKey(vec![column])),
         ColumnOption::Unique(_) => add(ConstraintKind::Unique(vec![column])),
         ColumnOption::Check(check) => {
@@ -480,6 +401,12 @@ fn column_option(
 
 fn table_constraint(constraint: &ast::TableConstraint) -> Result<TableConstraint> {
     let (name, kind) = match constraint {
+        ast::TableConstraint::PrimaryKey(key) if is_deferrable(&key.characteristics) => {
+            return Err(deferrable_key());
+        }
+        ast::TableConstraint::Unique(key) if is_deferrable(&key.characteristics) => {
+            return Err(deferrable_key());
+        }
         ast::TableConstraint::PrimaryKey(key) => {
             (&key.name, ConstraintKind::PrimaryKey(plain_columns(&key.columns)?))
         }
@@ -499,37 +426,6 @@ fn table_constraint(constraint: &ast::TableConstraint) -> Result<TableConstraint
         other => return Err(Error::unsupported(format!("table constraint {other}"))),
     };
     Ok(TableConstraint { name: name.as_ref().map(fold), kind })
-}
-
-fn foreign_key(key: &ast::ForeignKeyConstraint, columns: Vec<String>) -> Result<ForeignKeyDefinition> {
-    if let Some(characteristics) = &key.characteristics {
-        let deferred = matches!(characteristics.initially, Some(ast::DeferrableInitial::Deferred));
-        if characteristics.deferrable == Some(true) || deferred {
-            return Err(Error::unsupported("a deferrable constraint"));
-        }
-        if characteristics.enforced == Some(false) {
-            return Err(Error::unsupported("NOT ENFORCED"));
-        }
-    }
-    match key.match_kind {
-        None | Some(ast::ConstraintReferenceMatchKind::Simple) => {}
-        Some(ast::ConstraintReferenceMatchKind::Full) => return Err(Error::unsupported("MATCH FULL")),
-        Some(ast::ConstraintReferenceMatchKind::Partial) => return Err(Error::unsupported("MATCH PARTIAL")),
-    }
-    let action = |action: &Option<ast::ReferentialAction>| match action {
-        None | Some(ast::ReferentialAction::NoAction) => ReferentialAction::NoAction,
-        Some(ast::ReferentialAction::Restrict) => ReferentialAction::Restrict,
-        Some(ast::ReferentialAction::Cascade) => ReferentialAction::Cascade,
-        Some(ast::ReferentialAction::SetNull) => ReferentialAction::SetNull,
-        Some(ast::ReferentialAction::SetDefault) => ReferentialAction::SetDefault,
-    };
-    Ok(ForeignKeyDefinition {
-        columns,
-        table: object_name("", &key.foreign_table),
-        referenced: key.referred_columns.iter().map(fold).collect(),
-        on_delete: action(&key.on_delete),
-        on_update: action(&key.on_update),
-    })
 }
 
 fn plain_columns(columns: &[ast::IndexColumn]) -> Result<Vec<String>> {
@@ -638,6 +534,9 @@ fn qualified_column(w: &mut Words) -> Parsed<(Name, String)> {
 
 pub fn drop(w: &mut Words) -> Parsed<Ast> {
     w.expect("DROP")?;
+    if w.at("FUNCTION") || w.at("ROUTINE") {
+        return function_words::drop(w);
+    }
     let kind = if w.accept("TABLE") {
         ObjectKind::Table
     } else if w.accept("INDEX") {
@@ -667,6 +566,9 @@ pub fn drop(w: &mut Words) -> Parsed<Ast> {
 
 pub fn alter(w: &mut Words) -> Parsed<Ast> {
     w.expect("ALTER")?;
+    if w.at("FUNCTION") || w.at("ROUTINE") {
+        return function_words::alter(w);
+    }
     if w.accept("TABLE") {
         return alter_table(w);
     }
@@ -692,7 +594,6 @@ pub fn alter(w: &mut Words) -> Parsed<Ast> {
         ("EXTENSION", "ALTER EXTENSION"),
         ("DATABASE", "ALTER DATABASE"),
         ("TYPE", "ALTER TYPE"),
-        ("FUNCTION", "ALTER FUNCTION"),
     ] {
         if w.accept(words) {
             let name = w.name()?;
@@ -700,7 +601,7 @@ pub fn alter(w: &mut Words) -> Parsed<Ast> {
                 let to = w.identifier()?;
                 return Ok(Ast::Rename { kind: ObjectKind::Schema, name, if_exists: false, to });
             }
-            if words != "FUNCTION" && w.accept("OWNER TO") {
+            if w.accept("OWNER TO") {
                 let owner = w.identifier()?;
                 return Ok(Ast::AlterOwner { kind: tag, name, owner, if_exists: false });
             }
@@ -925,6 +826,9 @@ fn alter_column(w: &mut Words, column: String) -> Parsed<AlterAction> {
 
 pub fn comment(w: &mut Words) -> Parsed<Ast> {
     w.expect("COMMENT ON")?;
+    if w.at("FUNCTION") {
+        return function_words::comment(w);
+    }
     let Some(kind) = w.word() else { return w.unexpected("an object") };
     let kind = if kind == "MATERIALIZED" && w.accept("VIEW") { "MATERIALIZED VIEW".into() } else { kind };
     let (name, column) = match kind.as_str() {

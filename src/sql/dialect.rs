@@ -19,7 +19,7 @@ use datafusion::sql::sqlparser::tokenizer::{
 
 use crate::error::{Error, Result, SqlState};
 use crate::sql::conflict_target;
-use crate::sql::statement::Statement;
+use crate::sql::statement::{Ast, Statement};
 use crate::sql::utility;
 use crate::sql::words::Fault;
 
@@ -89,6 +89,14 @@ pub fn parser_of(sql: &str) -> Result<Parser<'static>> {
     Ok(parser(tokenize(sql)?))
 }
 
+/// Parses one query, as stored or made here.
+pub fn parse_query(sql: &str) -> Result<Box<datafusion::sql::sqlparser::ast::Query>> {
+    match parse(sql)?.pop().map(|statement| statement.ast) {
+        Some(Ast::Query(query)) => Ok(query),
+        _ => Err(Error::internal(format!("this is no query: {sql}"))),
+    }
+}
+
 /// Parses one expression, as stored for a DEFAULT or a CHECK.
 pub fn parse_expression(sql: &str) -> Result<datafusion::sql::sqlparser::ast::Expr> {
     let mut parser = parser(tokenize(sql)?);
@@ -154,15 +162,57 @@ fn ends_with_less_plus(tokens: &[TokenWithSpan], next: Location) -> bool {
 /// Splits at semicolons. Parts of nothing but white space and comments are dropped.
 fn split(tokens: Vec<TokenWithSpan>) -> Vec<Vec<TokenWithSpan>> {
     let mut parts = vec![Vec::new()];
+    let mut body = FunctionBody::default();
     for token in tokens {
         match token.token {
-            Token::SemiColon => parts.push(Vec::new()),
+            Token::SemiColon if !body.is_open() => {
+                body = FunctionBody::default();
+                parts.push(Vec::new());
+            }
             Token::EOF => {}
-            _ => parts.last_mut().expect("starts with one part").push(token),
+            _ => {
+                body.note(&token.token);
+                parts.last_mut().expect("starts with one part").push(token);
+            }
         }
     }
     parts.retain(|part| part.iter().any(|token| !is_white(&token.token)));
     parts
+}
+
+/// Whether a statement is in the body of a function, whose semicolons do not end it: CREATE FUNCTION ... BEGIN ATOMIC ...
+/// END, in which CASE has an END of its own.
+#[derive(Default)]
+struct FunctionBody {
+    /// The statement's first words, as far as they matter.
+    words: Vec<String>,
+    depth: usize,
+}
+
+impl FunctionBody {
+    fn is_open(&self) -> bool {
+        self.depth > 0
+    }
+
+    fn note(&mut self, token: &Token) {
+        let Token::Word(word) = token else { return };
+        let word = word.value.to_uppercase();
+        let is_function = || {
+            let first: Vec<&str> = self.words.iter().take(4).map(String::as_str).collect();
+            matches!(first.as_slice(), ["CREATE", "FUNCTION", ..] | ["CREATE", "OR", "REPLACE", "FUNCTION"])
+        };
+        match word.as_str() {
+            "ATOMIC" if self.words.last().is_some_and(|last| last == "BEGIN") && is_function() => {
+                self.depth = 1;
+            }
+            "CASE" if self.depth > 0 => self.depth += 1,
+            "END" if self.depth > 0 => self.depth -= 1,
+            _ => {}
+        }
+        // The first four, and the one before the next.
+        self.words.truncate(4);
+        self.words.push(word);
+    }
 }
 
 fn is_white(token: &Token) -> bool {

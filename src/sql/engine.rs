@@ -9,6 +9,7 @@ use crate::database::Database;
 use crate::error::Result;
 use crate::locks::AdvisoryLocks;
 use crate::planner::environment::Environment;
+use crate::sql::notifications::Exchange;
 use crate::sql::system::System;
 
 /// Made once per server; sessions hold it.
@@ -16,6 +17,7 @@ pub struct Engine {
     pub database: Arc<Database>,
     pub environment: Arc<Environment>,
     pub advisory: AdvisoryLocks,
+    pub notifications: Exchange,
     /// Numbers of sessions, as holders of advisory locks.
     pub sessions: AtomicU64,
     /// Settings of the server's configuration, in front of each session's own.
@@ -34,6 +36,7 @@ impl Engine {
             database,
             environment,
             advisory: AdvisoryLocks::default(),
+            notifications: Exchange::default(),
             sessions: AtomicU64::new(0),
             settings,
             workers: OnceLock::new(),

@@ -10,6 +10,7 @@ use crate::sql::plans::{Made, Plan, text_rows};
 use crate::sql::query::Query;
 use crate::sql::response::Response;
 use crate::sql::session::{OutputColumn, Prepared, Session};
+use crate::sql::staged::StagedPlan;
 use crate::sql::statement::{Ast, Explain};
 use crate::table::explained::Explained;
 use crate::types::{Type, Value};
@@ -46,36 +47,8 @@ impl Session {
         params: Vec<Value>,
     ) -> Result<Response> {
         let mut explanation = match plan {
-            Plan::Query(query) => self.explain_query(query, options, &params).await?,
-            Plan::Insert(insert) => {
-                let input = match insert.query() {
-                    Some(query) => self.explain_input(query, options, &params).await?,
-                    None => Explanation::of(Node::above(Explained::new("Values"), Vec::new())),
-                };
-                let started = Instant::now();
-                if options.analyze {
-                    self.insert(insert, &params).await?;
-                }
-                above("Insert", &insert.table.name, input, started.elapsed(), options)
-            }
-            Plan::Update(change) => {
-                let input = self.explain_input(&change.query, options, &params).await?;
-                let started = Instant::now();
-                if options.analyze {
-                    self.update(change, &params).await?;
-                }
-                above("Update", &change.table.name, input, started.elapsed(), options)
-            }
-            Plan::Delete(change) => {
-                let input = self.explain_input(&change.query, options, &params).await?;
-                let started = Instant::now();
-                if options.analyze {
-                    self.delete(change, &params).await?;
-                }
-                above("Delete", &change.table.name, input, started.elapsed(), options)
-            }
-            Plan::Locking(_) => return Err(Error::unsupported("EXPLAIN of SELECT FOR UPDATE")),
-            Plan::Explain(..) | Plan::Utility => return Err(Error::unsupported("EXPLAIN of this statement")),
+            Plan::Staged(staged) => self.explain_staged(staged, options, &params).await?,
+            plan => self.explain_one(plan, options, &params).await?,
         };
         if options.settings {
             let changed = self.shared.settings.lock().planning_changes();
@@ -85,6 +58,84 @@ impl Session {
         let columns = prepared.columns.clone().unwrap_or_else(|| Arc::from([]));
         let rows = explanation.lines(options).into_iter().map(|line| vec![Some(line)]).collect();
         text_rows(columns, rows, "EXPLAIN")
+    }
+
+    /// The main statement's plan, with those of the parts before it as its first children.
+    async fn explain_staged(
+        &mut self,
+        staged: &StagedPlan,
+        options: ExplainOptions,
+        params: &[Value],
+    ) -> Result<Explanation> {
+        if options.analyze {
+            return Err(Error::unsupported(
+                "EXPLAIN ANALYZE of a statement whose WITH changes or locks rows",
+            ));
+        }
+        let mut main = self.explain_one(&staged.main, options, params).await?;
+        let mut parts = Vec::with_capacity(staged.parts.len());
+        for part in &staged.parts {
+            let plan = self.explain_one(&part.plan, options, params).await?;
+            let shown = Explained::new("CTE").heading(format!("CTE {}", part.name));
+            parts.push(Node::above(shown, vec![plan.root]));
+        }
+        main.root = main.root.after(parts);
+        Ok(main)
+    }
+
+    async fn explain_one(
+        &mut self,
+        plan: &Plan,
+        options: ExplainOptions,
+        params: &[Value],
+    ) -> Result<Explanation> {
+        Ok(match plan {
+            Plan::Query(query) => self.explain_query(query, options, params).await?,
+            Plan::Insert(insert) => {
+                let input = match insert.query() {
+                    Some(query) => self.explain_input(query, options, params).await?,
+                    None => Explanation::of(Node::above(Explained::new("Values"), Vec::new())),
+                };
+                let started = Instant::now();
+                if options.analyze {
+                    self.insert(insert, params).await?;
+                }
+                above("Insert", &insert.table.name, input, started.elapsed(), options)
+            }
+            Plan::Update(change) => {
+                let input = self.explain_input(&change.query, options, params).await?;
+                let started = Instant::now();
+                if options.analyze {
+                    self.update(change, params).await?;
+                }
+                above("Update", &change.table.name, input, started.elapsed(), options)
+            }
+            Plan::Delete(change) => {
+                let input = self.explain_input(&change.query, options, params).await?;
+                let started = Instant::now();
+                if options.analyze {
+                    self.delete(change, params).await?;
+                }
+                above("Delete", &change.table.name, input, started.elapsed(), options)
+            }
+            Plan::Merge(merge) => {
+                let input = self.explain_input(&merge.query, options, params).await?;
+                let started = Instant::now();
+                if options.analyze {
+                    self.merge(merge, params).await?;
+                }
+                above("Merge", &merge.table.name, input, started.elapsed(), options)
+            }
+            // The query locks while it runs; its plan is that of the rows.
+            Plan::Locking(locking) if !options.analyze => {
+                let input = self.explain_query(locking.query(), options, params).await?;
+                Explanation { root: Node::above(Explained::new("LockRows"), vec![input.root]), ..input }
+            }
+            Plan::Locking(_) => return Err(Error::unsupported("EXPLAIN ANALYZE of SELECT FOR UPDATE")),
+            Plan::Staged(_) | Plan::Explain(..) | Plan::Utility => {
+                return Err(Error::unsupported("EXPLAIN of this statement"));
+            }
+        })
     }
 
     async fn explain_query(

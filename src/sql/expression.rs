@@ -153,6 +153,7 @@ fn logical(
     let names = Names::new(context);
     let types = context.param_types;
     let mut expr = expr.clone();
+    crate::sql::routines::expand(&mut expr, context)?;
     crate::sql::system::rewrite::expression(&mut expr);
     rewrite::expression(&mut expr);
     let mut planner = PlannerContext::new().with_prepare_param_data_types(prepare::parameter_fields(types));

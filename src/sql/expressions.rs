@@ -9,7 +9,7 @@ use arrow::array::{ArrayRef, RecordBatch};
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use datafusion::sql::sqlparser::ast::{self, SelectItem, SelectItemQualifiedWildcardKind};
 
-use crate::catalog::Table;
+use crate::catalog::{self, Table};
 use crate::error::{Error, Result, SqlState};
 use crate::planner::bindings::Execution;
 use crate::sql::context::PlanContext;
@@ -67,6 +67,38 @@ pub fn compile(
         schema: Arc::new(Schema::new(fields)),
         compiled,
     })
+}
+
+/// Columns that are in no table, as expressions name them.
+pub fn row_type(columns: impl IntoIterator<Item = (String, Type)>) -> Table {
+    let column = |(name, ty): (String, Type)| catalog::Column {
+        name,
+        number: 0,
+        ty,
+        not_null: false,
+        default: None,
+        identity: None,
+        sequence: None,
+        missing: None,
+        metadata_index: false,
+        generated: None,
+    };
+    Table {
+        oid: 0,
+        schema: String::new(),
+        name: String::new(),
+        storage: 0,
+        columns: columns.into_iter().map(column).collect(),
+        hidden: Vec::new(),
+        dropped: Vec::new(),
+        constraints: Vec::new(),
+        kind: catalog::TableKind::Ordinary,
+        comment: None,
+        temporary: None,
+        unlogged: false,
+        materialized: None,
+        comments: Vec::new(),
+    }
 }
 
 /// Select items that are expressions alone.

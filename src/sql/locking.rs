@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use arrow::array::{Array, AsArray, BooleanArray, RecordBatch};
-use arrow::datatypes::UInt32Type;
+use arrow::datatypes::{SchemaRef, UInt32Type};
 use datafusion::sql::sqlparser::ast::{
     self, Expr, GroupByExpr, Ident, LimitClause, LockType, NonBlock, SelectItem, SetExpr, TableFactor,
 };
@@ -46,11 +46,27 @@ pub struct LockingPlan {
 enum Locked {
     /// Which of them are locked now.
     Rows(BooleanArray),
-    /// The query has to run again.
+    /// The query has to run again, on the snapshot that was taken meanwhile.
     Again,
 }
 
 impl LockingPlan {
+    /// Of the columns it returns.
+    pub fn schema(&self) -> SchemaRef {
+        let columns: Vec<usize> = (0..self.columns.len()).collect();
+        let projected = self.query.schema().project(&columns);
+        Arc::new(projected.expect("the slots come after the columns"))
+    }
+
+    /// The query that finds the rows.
+    pub fn query(&self) -> &Arc<Query> {
+        &self.query
+    }
+
+    pub fn tables_read(&self) -> &[Oid] {
+        self.query.tables()
+    }
+
     pub fn new(query: &ast::Query, context: &PlanContext, shared: &Shared) -> Result<LockingPlan> {
         let mut query = query.clone();
         let locks = std::mem::take(&mut query.locks);
@@ -70,8 +86,8 @@ impl LockingPlan {
         let SetExpr::Select(select) = query.body.as_mut() else {
             return Err(Error::internal("a shape that was refused"));
         };
-        let ctes: Vec<String> =
-            query.with.iter().flat_map(|with| &with.cte_tables).map(|c| fold(&c.alias.name)).collect();
+        let ctes = query.with.iter().flat_map(|with| &with.cte_tables).map(|c| fold(&c.alias.name));
+        let ctes: Vec<String> = ctes.chain(context.staged.iter().map(|part| part.name.clone())).collect();
         let mut known = Vec::new();
         for from in &select.from {
             let factors = std::iter::once(&from.relation).chain(from.joins.iter().map(|join| &join.relation));
@@ -201,7 +217,6 @@ impl Session {
                         Locked::Again => {
                             drop(stream);
                             self.cancel.check()?;
-                            self.start_statement()?;
                             continue 'run;
                         }
                     };
@@ -245,13 +260,17 @@ impl Session {
             }
             match self.attempt(|transaction| transaction.lock_rows_as(*table, &slots, plan.mode)) {
                 Ok(LockOutcome::Locked) => {}
-                Ok(LockOutcome::Restart) => return Ok(Locked::Again),
+                Ok(LockOutcome::Restart) => {
+                    self.restart_statement()?;
+                    return Ok(Locked::Again);
+                }
                 Err(Stop::Wait(_)) if plan.waiting == Some(NonBlock::Nowait) => {
                     let message = format!("could not obtain lock on row in relation \"{alias}\"");
                     return Err(Error::new(SqlState::LOCK_NOT_AVAILABLE, message));
                 }
                 Err(Stop::Wait(waiter)) => {
                     self.wait(waiter).await?;
+                    self.start_statement()?;
                     return Ok(Locked::Again);
                 }
                 Err(Stop::Error(error)) => return Err(error),

@@ -22,6 +22,12 @@ mod ddl;
 pub(crate) mod copy_words;
 // Data definitions, read word by word.
 pub(crate) mod ddl_words;
+// Foreign keys, read from the parser's tree.
+pub(crate) mod foreign_key_words;
+// CREATE FUNCTION and its like, read word by word.
+pub(crate) mod function_words;
+// CREATE INDEX, read word by word.
+pub(crate) mod index_words;
 // Text to statements, errors with positions.
 pub mod dialect;
 // Data changes.
@@ -40,6 +46,10 @@ mod locate;
 mod locking;
 // BACKUP and SCRUB.
 pub mod maintenance;
+// MERGE as the parser reads it.
+pub(crate) mod merge_words;
+// LISTEN and NOTIFY.
+pub mod notifications;
 // Finished plans of a statement.
 pub mod plan_cache;
 // Planning a statement, running what was planned.
@@ -54,6 +64,8 @@ pub(crate) mod reports;
 pub mod response;
 // Changes to a query's tree, names of its columns.
 pub mod rewrite;
+// Functions written in SQL, where they are called.
+mod routines;
 // Parts of a transaction by name.
 mod savepoints;
 // A connection's state: transaction, settings, prepared statements.
@@ -66,6 +78,8 @@ pub mod settings;
 mod shapes;
 // What a session shares with the plans it runs.
 pub mod shared;
+// Statements in parts: data-modifying WITH, locking subqueries.
+pub mod staged;
 // Statements as the session sees them.
 pub mod statement;
 // pg_catalog and information_schema.
@@ -88,6 +102,7 @@ pub(crate) mod words;
 pub use cancel::CancelFlag;
 pub use engine::Engine;
 pub use maintenance::time_text;
+pub use notifications::Notification;
 pub use response::{CopyChunk, CopyFormat, CopyIn, CopyOut, Notice, Response, Rows, Severity};
 pub use session::{OutputColumn, Prepared, Session};
 pub use statement::Statement;

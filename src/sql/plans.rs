@@ -23,12 +23,14 @@ use crate::sql::cancel::CancelFlag;
 use crate::sql::context::PlanContext;
 use crate::sql::dml::change::ChangePlan;
 use crate::sql::dml::insert::InsertPlan;
+use crate::sql::dml::merge::MergePlan;
 use crate::sql::expressions::{output_schema, record_batch};
 use crate::sql::locking::LockingPlan;
 use crate::sql::query::{self, ExplainOptions, Query};
 use crate::sql::response::{Response, Rows, RowsTag};
 use crate::sql::session::{OutputColumn, Planned, Prepared, Session, Timer};
 use crate::sql::settings::id;
+use crate::sql::staged::{StagedPlan, View};
 use crate::sql::statement::{Ast, Statement};
 use crate::sql::timings::Spent;
 use crate::sql::transactions::now;
@@ -42,6 +44,8 @@ pub enum Plan {
     Insert(Arc<InsertPlan>),
     Update(Arc<ChangePlan>),
     Delete(Arc<ChangePlan>),
+    Merge(Arc<MergePlan>),
+    Staged(Arc<StagedPlan>),
     /// Of a statement of its own, with these options.
     Explain(Arc<Plan>, ExplainOptions),
     /// Nothing to plan.
@@ -49,12 +53,31 @@ pub enum Plan {
 }
 
 impl Plan {
-    /// The table whose rows it changes.
-    fn written_table(&self) -> Option<Oid> {
+    /// The tables whose rows it changes, in order of oid.
+    fn written_tables(&self) -> Vec<Oid> {
         match self {
-            Plan::Insert(insert) => Some(insert.table.oid),
-            Plan::Update(change) | Plan::Delete(change) => Some(change.table.oid),
-            _ => None,
+            Plan::Insert(insert) => vec![insert.table.oid],
+            Plan::Update(change) | Plan::Delete(change) => vec![change.table.oid],
+            Plan::Merge(merge) => vec![merge.table.oid],
+            Plan::Staged(staged) => {
+                let mut tables: Vec<Oid> = staged.plans().flat_map(Plan::written_tables).collect();
+                tables.sort_unstable();
+                tables.dedup();
+                tables
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// The tables whose rows its queries read.
+    pub fn tables_read(&self) -> Vec<Oid> {
+        match self {
+            Plan::Query(query) => query.tables().to_vec(),
+            Plan::Locking(locking) => locking.tables_read().to_vec(),
+            Plan::Insert(insert) => insert.query().map(|query| query.tables().to_vec()).unwrap_or_default(),
+            Plan::Update(change) | Plan::Delete(change) => change.query.tables().to_vec(),
+            Plan::Merge(merge) => merge.query.tables().to_vec(),
+            _ => Vec::new(),
         }
     }
 }
@@ -102,6 +125,7 @@ impl Session {
             param_types: &[],
             expose_slots: false,
             shapes: true,
+            staged: &[],
         }
     }
 
@@ -109,16 +133,34 @@ impl Session {
         let schemas = self.shared.schemas(catalog);
         let context = PlanContext { param_types: declared, ..self.plan_context(catalog, &schemas) };
         match ast {
+            Ast::Staged(staged) => self.make_staged(staged, &context),
+            Ast::Explain(explain) => self.make_explain(explain, catalog, declared),
+            Ast::Execute { name, .. } => {
+                let columns = self.saved_statement(name)?.columns.clone();
+                Ok(Made { plan: Plan::Utility, param_types: Vec::new(), columns })
+            }
+            // The parameters are known when the cursor is declared; the query is planned again with them.
+            Ast::Declare { query, .. } if arguments::has_parameters(query) => {
+                let param_types = query::plan(query, &context)?.param_types;
+                Ok(Made { plan: Plan::Utility, param_types, columns: None })
+            }
+            ast => self.make_one(ast, &context),
+        }
+    }
+
+    /// Plans a statement that is in one part.
+    pub(crate) fn make_one(&self, ast: &Ast, context: &PlanContext) -> Result<Made> {
+        match ast {
             Ast::Query(query) => {
                 if !query.locks.is_empty() {
-                    let plan = Arc::new(LockingPlan::new(query, &context, &self.shared)?);
+                    let plan = Arc::new(LockingPlan::new(query, context, &self.shared)?);
                     return Ok(Made {
                         param_types: plan.param_types.clone(),
                         columns: Some(plan.columns.clone()),
                         plan: Plan::Locking(plan),
                     });
                 }
-                let query = Arc::new(query::plan(query, &context)?);
+                let query = Arc::new(query::plan(query, context)?);
                 Ok(Made {
                     param_types: query.param_types.clone(),
                     columns: Some(query.columns.clone()),
@@ -126,7 +168,7 @@ impl Session {
                 })
             }
             Ast::Insert(insert, overriding) => {
-                let plan = Arc::new(InsertPlan::new(insert, *overriding, &context, &self.shared)?);
+                let plan = Arc::new(InsertPlan::new(insert, *overriding, context, &self.shared)?);
                 Ok(Made {
                     param_types: plan.param_types.clone(),
                     columns: plan.returning_columns(),
@@ -134,7 +176,7 @@ impl Session {
                 })
             }
             Ast::Update(update) => {
-                let plan = Arc::new(ChangePlan::update(update, &context, &self.shared)?);
+                let plan = Arc::new(ChangePlan::update(update, context, &self.shared)?);
                 Ok(Made {
                     param_types: plan.param_types.clone(),
                     columns: plan.returning_columns(),
@@ -142,22 +184,20 @@ impl Session {
                 })
             }
             Ast::Delete(delete) => {
-                let plan = Arc::new(ChangePlan::delete(delete, &context, &self.shared)?);
+                let plan = Arc::new(ChangePlan::delete(delete, context, &self.shared)?);
                 Ok(Made {
                     param_types: plan.param_types.clone(),
                     columns: plan.returning_columns(),
                     plan: Plan::Delete(plan),
                 })
             }
-            Ast::Explain(explain) => self.make_explain(explain, catalog, declared),
-            // The parameters are known when the cursor is declared; the query is planned again with them.
-            Ast::Declare { query, .. } if arguments::has_parameters(query) => {
-                let param_types = query::plan(query, &context)?.param_types;
-                Ok(Made { plan: Plan::Utility, param_types, columns: None })
-            }
-            Ast::Execute { name, .. } => {
-                let columns = self.saved_statement(name)?.columns.clone();
-                Ok(Made { plan: Plan::Utility, param_types: Vec::new(), columns })
+            Ast::Merge(merge) => {
+                let plan = Arc::new(MergePlan::new(merge, context, &self.shared)?);
+                Ok(Made {
+                    param_types: plan.param_types.clone(),
+                    columns: plan.returning_columns(),
+                    plan: Plan::Merge(plan),
+                })
             }
             other => {
                 let columns = self.utility_columns(other);
@@ -177,29 +217,45 @@ impl Session {
         check_count(prepared, &params)?;
         let plan = self.plan_to_run(prepared).await?;
         match plan {
-            Plan::Query(query) => {
-                let stream = self.query_stream(&query, &params, timer).await?;
-                Ok(Response::Rows(Rows::new(query.columns.clone(), stream, RowsTag::Select)))
-            }
-            Plan::Locking(locking) => self.select_locking(&locking, &params).await,
-            Plan::Insert(insert) => self.insert(&insert, &params).await,
-            Plan::Update(change) => self.update(&change, &params).await,
-            Plan::Delete(change) => self.delete(&change, &params).await,
+            Plan::Staged(staged) => self.run_staged(&staged, &params, timer).await,
             Plan::Explain(plan, options) => self.explain(prepared, &plan, options, params).await,
-            Plan::Utility => Err(Error::internal("a statement without a plan was executed as one with")),
+            plan => self.run_plan(&plan, &params, timer).await,
         }
     }
 
-    /// The plan, with the definition of the table it writes held as it was planned.
+    /// Runs the plan of a statement that is in one part.
+    pub(crate) async fn run_plan(
+        &mut self,
+        plan: &Plan,
+        params: &[Value],
+        timer: Option<Timer>,
+    ) -> Result<Response> {
+        match plan {
+            Plan::Query(query) => {
+                let stream = self.query_stream(query, params, timer).await?;
+                Ok(Response::Rows(Rows::new(query.columns.clone(), stream, RowsTag::Select)))
+            }
+            Plan::Locking(locking) => self.select_locking(locking, params).await,
+            Plan::Insert(insert) => self.insert(insert, params).await,
+            Plan::Update(change) => self.update(change, params).await,
+            Plan::Delete(change) => self.delete(change, params).await,
+            Plan::Merge(merge) => self.merge(merge, params).await,
+            Plan::Staged(_) | Plan::Explain(..) | Plan::Utility => {
+                Err(Error::internal("a statement without a plan was executed as one with"))
+            }
+        }
+    }
+
+    /// The plan, with the definitions of the tables it writes held as they were planned.
     async fn plan_to_run(&mut self, prepared: &Prepared) -> Result<Plan> {
-        let mut held = None;
+        let mut held = Vec::new();
         loop {
             let plan = self.fresh_plan(prepared)?;
-            let written = plan.written_table();
+            let written = plan.written_tables();
             if written == held {
                 return Ok(plan);
             }
-            if let Some(table) = written {
+            for &table in &written {
                 // Whoever was changing it is waited for, and the plan is looked at again.
                 self.retry(|transaction| transaction.share_table(table)).await?;
             }
@@ -252,9 +308,13 @@ impl Session {
     pub(crate) fn execution(&self, tables: &[Oid], params: &[Value], types: &[Type]) -> Result<Execution> {
         let scalars = params.iter().zip(types).map(|(value, ty)| crate::types::arrow::to_scalar(value, ty));
         let params = scalars.collect::<Result<Vec<_>>>()?;
+        let view = self.state.view.as_ref();
         let snapshots = tables.iter().map(|&table| {
-            let snapshot = self.shared.with_transaction(|transaction| transaction.snapshot(table))?;
-            Ok((table, Arc::new(snapshot)))
+            let snapshot = match view.and_then(|view| view.pinned(table)) {
+                Some(pinned) => pinned,
+                None => Arc::new(self.shared.with_transaction(|transaction| transaction.snapshot(table))?),
+            };
+            Ok((table, snapshot))
         });
         let snapshots = snapshots.collect::<Result<_>>()?;
         Ok(Execution {
@@ -263,6 +323,7 @@ impl Session {
             transaction_time: self.state.started_at,
             statement_time: now(),
             settings: self.search_settings(),
+            staged: view.map(View::results).unwrap_or_default(),
             session: self.shared.clone(),
             cancel: Arc::<AtomicBool>::clone(self.cancel.raised()),
         })

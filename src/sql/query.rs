@@ -10,8 +10,10 @@
 //! plan's cell with parameters and snapshots, and puts it back when its stream ends. Plans that keep state between
 //! executions are made anew from the optimised logical plan.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
+use arrow::datatypes::SchemaRef;
 use datafusion::common::DFSchema;
 use datafusion::common::tree_node::TreeNode;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
@@ -32,6 +34,7 @@ use crate::sql::OutputColumn;
 use crate::sql::context::Names;
 use crate::sql::plan_cache::{PlanPool, apart};
 use crate::sql::rewrite;
+use crate::sql::routines;
 use crate::types::Type;
 use crate::types::arrow::errors::from_datafusion;
 use crate::types::arrow::{field, type_of, wire_type};
@@ -61,7 +64,9 @@ pub fn plan(query: &ast::Query, context: &PlanContext) -> Result<Query> {
 /// Plans a query whose outputs are assigned to columns of `targets`, position by position: texts and parameters take
 /// those types, everything else is cast as an assignment is. More outputs than targets stay as they are.
 pub fn plan_for(query: &ast::Query, context: &PlanContext, targets: &[Type]) -> Result<Query> {
-    refuse_locks(query)?;
+    refuse_parts(query)?;
+    let expanded = expanded(query, context)?;
+    let query = expanded.as_ref();
     let targets: Vec<Type> = targets.iter().map(without_length).collect();
     let targets = targets.as_slice();
     match plan_named(query, context, targets, false) {
@@ -76,6 +81,16 @@ pub fn plan_for(query: &ast::Query, context: &PlanContext, targets: &[Type]) -> 
         }
         planned => planned,
     }
+}
+
+/// The query with SQL functions inlined.
+fn expanded<'q>(query: &'q ast::Query, context: &PlanContext) -> Result<Cow<'q, ast::Query>> {
+    if context.catalog.functions().next().is_none() {
+        return Ok(Cow::Borrowed(query));
+    }
+    let mut query = query.clone();
+    routines::expand(&mut query, context)?;
+    Ok(Cow::Owned(query))
 }
 
 fn plan_named(query: &ast::Query, context: &PlanContext, targets: &[Type], alias_all: bool) -> Result<Query> {
@@ -119,21 +134,27 @@ fn optimise(
     }
 }
 
-/// FOR UPDATE inside a query would promise locks that are not taken; the outermost one is taken out before.
-fn refuse_locks(query: &ast::Query) -> Result<()> {
-    struct Locks;
-    impl ast::Visitor for Locks {
-        type Break = String;
-        fn pre_visit_query(&mut self, query: &ast::Query) -> std::ops::ControlFlow<String> {
-            match query.locks.first() {
-                Some(lock) => std::ops::ControlFlow::Break(lock.to_string()),
-                None => std::ops::ControlFlow::Continue(()),
+/// What runs before a query does not belong into it: where it stood first, it was taken out (see [`crate::sql::staged`]).
+fn refuse_parts(query: &ast::Query) -> Result<()> {
+    use std::ops::ControlFlow::{Break, Continue};
+    struct Parts;
+    impl ast::Visitor for Parts {
+        type Break = Error;
+        fn pre_visit_query(&mut self, query: &ast::Query) -> std::ops::ControlFlow<Error> {
+            use ast::SetExpr::{Delete, Insert, Merge, Update};
+            if let Some(lock) = query.locks.first() {
+                return Break(Error::unsupported(format!("{lock} in this subquery")));
             }
+            if matches!(query.body.as_ref(), Insert(_) | Update(_) | Delete(_) | Merge(_)) {
+                let message = "WITH clause containing a data-modifying statement must be at the top level";
+                return Break(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message));
+            }
+            Continue(())
         }
     }
-    match ast::Visit::visit(query, &mut Locks) {
-        std::ops::ControlFlow::Break(lock) => Err(Error::unsupported(format!("{lock} in a subquery"))),
-        std::ops::ControlFlow::Continue(()) => Ok(()),
+    match ast::Visit::visit(query, &mut Parts) {
+        Break(error) => Err(error),
+        Continue(()) => Ok(()),
     }
 }
 
@@ -169,19 +190,28 @@ fn with_parameter_types(
 }
 
 /// The plan of a stored query, with the view's columns; planned where a query names the view.
-pub fn view_plan(view: &crate::catalog::View, resolver: &Names) -> Result<LogicalPlan> {
+pub fn view_plan(
+    view: &crate::catalog::View,
+    resolver: &Names,
+    context: &PlanContext,
+) -> Result<LogicalPlan> {
     let parsed = crate::sql::dialect::parse(&view.query.sql)?.pop().map(|statement| statement.ast);
     let Some(crate::sql::statement::Ast::Query(query)) = parsed else {
         return Err(Error::internal(format!("view {} is no query", view.name)));
     };
-    let (query, _) = rewrite::query(&query, false)?;
-    let plan = to_relation(&ast::Statement::Query(Box::new(query)), resolver, &[])?;
+    let plan = inner_plan(&query, resolver, context)?;
     let outputs = plan.schema().columns();
     let outputs = outputs.into_iter().zip(&view.columns);
     let outputs = outputs.map(|(output, column)| Expr::Column(output).alias(&column.name));
     let outputs: Vec<Expr> = outputs.collect();
     let plan = LogicalPlanBuilder::from(plan).project(outputs).and_then(|builder| builder.build());
     plan.map_err(from_datafusion)
+}
+
+/// The plan of a query inside another, as the planner makes it: types are settled with the whole.
+pub fn inner_plan(query: &ast::Query, resolver: &Names, context: &PlanContext) -> Result<LogicalPlan> {
+    let (query, _) = rewrite::query(expanded(query, context)?.as_ref(), false)?;
+    to_relation(&ast::Statement::Query(Box::new(query)), resolver, context.param_types)
 }
 
 fn to_relation(statement: &ast::Statement, resolver: &Names, types: &[Option<Type>]) -> Result<LogicalPlan> {
@@ -322,6 +352,11 @@ impl Query {
     pub fn aggregates(&self) -> bool {
         let is_aggregate = |node: &LogicalPlan| Ok(matches!(node, LogicalPlan::Aggregate(_)));
         self.logical.exists(is_aggregate).unwrap_or(false)
+    }
+
+    /// Of its batches.
+    pub fn schema(&self) -> SchemaRef {
+        Arc::clone(self.logical.schema().inner())
     }
 
     /// The optimised plan.

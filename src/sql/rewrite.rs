@@ -132,6 +132,7 @@ const SETS: &[&str] = &[
     "json_object_keys",
     "regexp_split_to_table",
     "string_to_table",
+    "pg_listening_channels",
 ];
 
 /// Functions of one value that are useful in FROM.
@@ -443,7 +444,7 @@ fn is_float_type(data_type: &ast::DataType) -> bool {
 }
 
 /// A plain call.
-pub(crate) fn function_call(name: &str, arguments: Vec<Expr>) -> Expr {
+pub fn function_call(name: &str, arguments: Vec<Expr>) -> Expr {
     let args = arguments.into_iter().map(|arg| ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(arg)));
     let list =
         ast::FunctionArgumentList { duplicate_treatment: None, args: args.collect(), clauses: Vec::new() };

@@ -6,6 +6,7 @@
 
 use crate::database;
 use crate::error::{Error, Result, SqlState};
+use crate::sql::notifications;
 use crate::sql::response::Response;
 use crate::sql::session::Session;
 use crate::sql::statement::{Ast, Savepoint};
@@ -24,6 +25,7 @@ pub struct Savepoints {
 struct Mark {
     name: String,
     core: database::Savepoint,
+    outbox: notifications::Mark,
     then: Counts,
 }
 
@@ -69,7 +71,8 @@ impl Session {
                 let transaction = self.shared.transaction.lock();
                 let core =
                     transaction.as_ref().map(|transaction| transaction.savepoint()).unwrap_or_default();
-                savepoints.stack.push(Mark { name: name.clone(), core, then: savepoints.now });
+                let outbox = self.shared.outbox.lock().mark();
+                savepoints.stack.push(Mark { name: name.clone(), core, outbox, then: savepoints.now });
             }
             Savepoint::Release(name) => savepoints.stack.truncate(savepoints.find(name)?),
             Savepoint::RollBackTo(name) => self.roll_back_to(name)?,
@@ -84,13 +87,14 @@ impl Session {
         if mark.then.settings != savepoints.now.settings {
             return Err(Error::unsupported("ROLLBACK TO SAVEPOINT across SET"));
         }
-        let (core, wrote_before) = (mark.core.clone(), mark.then.writes > 0);
+        let (core, outbox, wrote_before) = (mark.core.clone(), mark.outbox, mark.then.writes > 0);
         self.stop_reading();
         match self.shared.transaction.lock().as_mut() {
             Some(transaction) => transaction.rollback_to(&core)?,
             None if wrote_before => return Err(Error::internal("the transaction of the savepoint is gone")),
             None => {}
         }
+        self.shared.outbox.lock().back_to(outbox);
         self.state.failed = false;
         // The savepoint itself stays, those after it are gone.
         self.state.savepoints.stack.truncate(index + 1);

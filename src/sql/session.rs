@@ -24,6 +24,7 @@ use crate::sql::ddl::drop_temporary;
 use crate::sql::dialect;
 use crate::sql::engine::Engine;
 use crate::sql::locate::locate;
+use crate::sql::notifications::{Mailbox, Notification};
 use crate::sql::plans::Plan;
 use crate::sql::response::{Notice, Response, Severity};
 use crate::sql::settings::{Settings, Value as SettingValue, id, parse_bool};
@@ -229,6 +230,19 @@ impl Session {
         std::mem::take(&mut self.notices)
     }
 
+    /// Messages of NOTIFY to tell the client; none within a transaction.
+    pub fn take_notifications(&mut self) -> Vec<Notification> {
+        match self.state.block {
+            Block::None => self.shared.mailbox.take(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// Where they come in.
+    pub fn mailbox(&self) -> Arc<Mailbox> {
+        Arc::clone(&self.shared.mailbox)
+    }
+
     /// Settings to report by ParameterStatus since the last call; the first call gives all of them.
     pub fn take_parameter_changes(&mut self) -> Vec<(String, String)> {
         self.shared.settings.lock().take_changes()
@@ -353,9 +367,13 @@ impl Session {
             _ => statement,
         };
         match &statement.ast {
-            Ast::Query(_) | Ast::Insert(..) | Ast::Update(_) | Ast::Delete(_) | Ast::Explain(_) => {
-                self.execute_planned(prepared, params, timer).await
-            }
+            Ast::Query(_)
+            | Ast::Insert(..)
+            | Ast::Update(_)
+            | Ast::Delete(_)
+            | Ast::Merge(_)
+            | Ast::Staged(_)
+            | Ast::Explain(_) => self.execute_planned(prepared, params, timer).await,
             Ast::Truncate(truncate) => self.truncate(truncate).await,
             Ast::Copy(copy) => self.copy(copy, timer).await,
             Ast::Set { local, name, value } => self.set(*local, name, value),
@@ -373,12 +391,20 @@ impl Session {
                 let params = self.arguments(name, &prepared, arguments)?;
                 Box::pin(self.run(&prepared, params, timer)).await
             }
-            Ast::Declare { name, query, hold, binary } => {
-                self.declare(name, query, *hold, *binary, statement).await
-            }
-            Ast::Fetch { name, count, move_only } => self.fetch(name, *count, *move_only).await,
+            Ast::Declare { name, query, options } => self.declare(name, query, *options, statement).await,
+            Ast::Fetch { name, direction, move_only } => self.fetch(name, *direction, *move_only).await,
             Ast::Close(name) => self.close_cursor(name.as_deref()),
-            Ast::Unlisten => Ok(done("UNLISTEN")),
+            Ast::SetConstraints { names, deferred } => self.set_constraints(names, *deferred).await,
+            Ast::Listen(listening) => {
+                self.start_statement()?;
+                self.shared.outbox.lock().listen(listening.clone());
+                Ok(done(statement.ast.command()))
+            }
+            Ast::Notify { channel, payload } => {
+                self.start_statement()?;
+                self.shared.notify(channel, payload)?;
+                Ok(done("NOTIFY"))
+            }
             Ast::Vacuum { tables, verbose, .. } => self.vacuum(tables, *verbose).await,
             Ast::Analyze(tables) => self.analyze(tables),
             Ast::Reindex { kind, name, concurrently } => {
@@ -415,6 +441,7 @@ impl Session {
                 self.shared.release_advisory(Span::Session);
                 drop_temporary(&self.shared.engine.database, Some(&self.shared.temporary_schema()))?;
                 self.shared.settings.lock().reset_all();
+                self.shared.engine.notifications.leave(&self.shared.mailbox);
                 Ok(done("DISCARD ALL"))
             }
             Discard::Sequences => {
@@ -436,6 +463,7 @@ impl Drop for Session {
     /// Temporary tables go with the session, once it holds no locks.
     fn drop(&mut self) {
         self.abandon();
+        self.shared.engine.notifications.leave(&self.shared.mailbox);
         self.shared.release_advisory(Span::Session);
         let schema = self.shared.temporary_schema();
         if let Err(error) = drop_temporary(&self.shared.engine.database, Some(&schema)) {

@@ -216,7 +216,7 @@ pub static LIST: &[Setting] = &[
         "check_function_bodies",
         CLIENT,
         Kind::Bool(true),
-        "Checks bodies of functions at creation; set by pg_dump, and without effect because there are no user functions.",
+        "Plans the body of a function when it is created, so that what is wrong with it is said at once.",
     ),
     setting(
         "client_encoding",
@@ -643,6 +643,7 @@ pub mod id {
     pub const AUTOVACUUM_VACUUM_SCALE_FACTOR: Id = id_of("autovacuum_vacuum_scale_factor");
     pub const AUTOVACUUM_VACUUM_THRESHOLD: Id = id_of("autovacuum_vacuum_threshold");
     pub const BYTEA_OUTPUT: Id = id_of("bytea_output");
+    pub const CHECK_FUNCTION_BODIES: Id = id_of("check_function_bodies");
     pub const CLIENT_MIN_MESSAGES: Id = id_of("client_min_messages");
     pub const DATE_STYLE: Id = id_of("DateStyle");
     pub const DEFAULT_TRANSACTION_ISOLATION: Id = id_of("default_transaction_isolation");

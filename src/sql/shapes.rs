@@ -17,7 +17,7 @@ use crate::catalog::{Catalog, Column, Table};
 use crate::error::Result;
 use crate::planner::knn;
 use crate::sql::context::PlanContext;
-use crate::sql::ddl::parse_query;
+use crate::sql::dialect::parse_query;
 use crate::sql::query;
 use crate::sql::system::quote_ident;
 use crate::table::predicate::unqualified;

@@ -18,6 +18,7 @@ use crate::planner::bindings::{SessionContext, Timing};
 use crate::sql::ddl::TEMPORARY_ALIAS;
 use crate::sql::dialect;
 use crate::sql::engine::Engine;
+use crate::sql::notifications::{Mailbox, Notification, Outbox};
 use crate::sql::settings::{Settings, id};
 use crate::sql::statement::Name;
 use crate::sql::system::{HITHER, INFORMATION_SCHEMA, PG_CATALOG};
@@ -37,6 +38,10 @@ pub struct Shared {
     pub transaction: Mutex<Option<Transaction>>,
     pub timings: Mutex<Timings>,
     sequences: Mutex<SequencesUsed>,
+    /// What the transaction notifies and listens to once it has committed.
+    pub outbox: Mutex<Outbox>,
+    /// What it hears.
+    pub mailbox: Arc<Mailbox>,
     /// This session as a holder of advisory locks.
     holder: u64,
 }
@@ -61,6 +66,8 @@ impl Shared {
             transaction: Mutex::new(None),
             timings: Mutex::default(),
             sequences: Mutex::default(),
+            outbox: Mutex::default(),
+            mailbox: Arc::default(),
         })
     }
 
@@ -156,6 +163,13 @@ impl Shared {
         }
     }
 
+    /// Says something to who listens to the channel, when the transaction commits.
+    pub fn notify(&self, channel: &str, payload: &str) -> Result<()> {
+        let process_id = self.process_id.load(Ordering::Relaxed);
+        let message = Notification { process_id, channel: channel.to_owned(), payload: payload.to_owned() };
+        self.outbox.lock().notify(message)
+    }
+
     /// The next value of a sequence, remembered for currval().
     pub fn nextval_of(&self, sequence: Oid) -> Result<i64> {
         let value = self.with_transaction(|transaction| transaction.nextval(sequence))?;
@@ -233,6 +247,14 @@ impl SessionContext for Shared {
 
     fn advisory_unlock(&self, key: AdvisoryKey, mode: Mode) -> bool {
         self.engine.advisory.unlock(self.holder, key, mode)
+    }
+
+    fn notify(&self, channel: &str, payload: &str) -> Result<()> {
+        Shared::notify(self, channel, payload)
+    }
+
+    fn channels(&self) -> Vec<String> {
+        self.engine.notifications.channels(&self.mailbox)
     }
 
     fn advisory_unlock_all(&self) {
@@ -350,6 +372,7 @@ pub fn parse_name(text: &str) -> Result<Name> {
         source: text,
         identities: Default::default(),
         persistence: Default::default(),
+        locks: false,
     };
     let name = words.name().map_err(|_| invalid())?;
     if words.at_end() { Ok(Name { position: 0, ..name }) } else { Err(invalid()) }

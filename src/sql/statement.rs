@@ -8,8 +8,12 @@ use std::sync::Arc;
 
 use datafusion::sql::sqlparser::ast::{self, Expr};
 
-use crate::catalog::{OnCommit, ReferentialAction};
+use crate::catalog::{
+    Argument, Body, Deferral, OnCommit, Parallel, ReferentialAction, ViewColumn, Volatility,
+};
 use crate::planner::explain::ExplainOptions;
+use crate::sql::notifications::Listening;
+use crate::sql::staged::Staged;
 use crate::types::Type;
 
 /// One parsed statement of a query string.
@@ -36,6 +40,9 @@ pub enum Ast {
     Insert(Box<ast::Insert>, Overriding),
     Update(Box<ast::Update>),
     Delete(Box<ast::Delete>),
+    Merge(Box<ast::Merge>),
+    /// A query or a data change after others that run before it.
+    Staged(Box<Staged>),
     Truncate(Truncate),
     Copy(Box<Copy>),
     Explain(Box<Explain>),
@@ -52,7 +59,17 @@ pub enum Ast {
         modes: Modes,
         session: bool,
     },
-    Unlisten,
+    /// SET CONSTRAINTS; no names are ALL.
+    SetConstraints {
+        names: Vec<Name>,
+        deferred: bool,
+    },
+    /// LISTEN and UNLISTEN.
+    Listen(Listening),
+    Notify {
+        channel: String,
+        payload: String,
+    },
 
     Set {
         local: bool,
@@ -76,12 +93,11 @@ pub enum Ast {
     Declare {
         name: String,
         query: Box<ast::Query>,
-        hold: bool,
-        binary: bool,
+        options: DeclareOptions,
     },
     Fetch {
         name: String,
-        count: FetchCount,
+        direction: Direction,
         move_only: bool,
     },
     Close(Option<String>),
@@ -96,6 +112,8 @@ pub enum Ast {
         with_data: bool,
     },
     CreateView(Box<CreateView>),
+    CreateFunction(Box<CreateFunction>),
+    DropFunction(DropFunction),
     Refresh {
         name: Name,
         concurrently: bool,
@@ -113,6 +131,7 @@ pub enum Ast {
     },
     Drop(Drop),
     AlterTable(AlterTable),
+    AlterFunction(AlterFunction),
     AlterSequence(AlterSequence),
     /// OWNER TO and its like on what has no owner here but the superuser.
     AlterOwner {
@@ -245,10 +264,23 @@ pub enum Discard {
     Temp,
 }
 
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DeclareOptions {
+    pub binary: bool,
+    pub scroll: bool,
+    /// WITH HOLD
+    pub hold: bool,
+}
+
+/// Where FETCH and MOVE go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FetchCount {
-    Rows(u64),
-    All,
+pub enum Direction {
+    /// This many rows; none is ALL.
+    Forward(Option<usize>),
+    Backward(Option<usize>),
+    /// To a row, counted from 1, or from the end with negative numbers.
+    Absolute(i64),
+    Relative(i64),
 }
 
 #[derive(Clone, Debug)]
@@ -337,6 +369,71 @@ pub struct CreateView {
     pub materialized: Option<bool>,
 }
 
+/// CREATE FUNCTION ... LANGUAGE sql.
+#[derive(Clone, Debug)]
+pub struct CreateFunction {
+    pub name: Name,
+    pub replace: bool,
+    pub arguments: Vec<Argument>,
+    pub returns: ReturnsClause,
+    pub body: Body,
+    pub options: FunctionOptions,
+}
+
+/// What stands after RETURNS.
+#[derive(Clone, Debug)]
+pub enum ReturnsClause {
+    /// A type, or a relation whose rows they are; `set` is SETOF.
+    Named {
+        data_type: ast::DataType,
+        set: bool,
+    },
+    Table(Vec<ViewColumn>),
+}
+
+/// The clauses of CREATE and ALTER FUNCTION; `None` is "not said".
+#[derive(Clone, Debug, Default)]
+pub struct FunctionOptions {
+    pub volatility: Option<Volatility>,
+    pub strict: Option<bool>,
+    pub security_definer: Option<bool>,
+    pub leakproof: Option<bool>,
+    pub parallel: Option<Parallel>,
+    pub cost: Option<f64>,
+    pub rows: Option<f64>,
+    /// SET search_path, and RESET.
+    pub search_path: Option<Option<String>>,
+}
+
+/// `name [(types)]`: a function, by its arguments where the name alone does not tell.
+#[derive(Clone, Debug)]
+pub struct FunctionName {
+    pub name: Name,
+    pub types: Option<Vec<Type>>,
+}
+
+#[derive(Clone, Debug)]
+pub struct DropFunction {
+    pub functions: Vec<FunctionName>,
+    pub if_exists: bool,
+    pub cascade: bool,
+}
+
+#[derive(Clone, Debug)]
+pub struct AlterFunction {
+    pub function: FunctionName,
+    pub action: FunctionAction,
+}
+
+#[derive(Clone, Debug)]
+pub enum FunctionAction {
+    Rename(String),
+    SetSchema(String),
+    OwnerTo(String),
+    Options(Box<FunctionOptions>),
+    Comment(Option<String>),
+}
+
 #[derive(Clone, Debug)]
 pub struct ColumnDefinition {
     pub name: String,
@@ -388,6 +485,7 @@ pub struct ForeignKeyDefinition {
     pub referenced: Vec<String>,
     pub on_delete: ReferentialAction,
     pub on_update: ReferentialAction,
+    pub deferral: Deferral,
 }
 
 #[derive(Clone, Debug)]
@@ -584,6 +682,8 @@ impl Ast {
             Ast::Insert(..) => "INSERT",
             Ast::Update(_) => "UPDATE",
             Ast::Delete(_) => "DELETE",
+            Ast::Merge(_) => "MERGE",
+            Ast::Staged(staged) => staged.main.command(),
             Ast::Truncate(_) => "TRUNCATE TABLE",
             Ast::Copy(_) => "COPY",
             Ast::Explain(_) => "EXPLAIN",
@@ -591,7 +691,10 @@ impl Ast {
             Ast::Commit { .. } => "COMMIT",
             Ast::Rollback { .. } => "ROLLBACK",
             Ast::Savepoint(savepoint) => savepoint.command(),
-            Ast::Unlisten => "UNLISTEN",
+            Ast::SetConstraints { .. } => "SET CONSTRAINTS",
+            Ast::Listen(Listening::Start(_)) => "LISTEN",
+            Ast::Listen(_) => "UNLISTEN",
+            Ast::Notify { .. } => "NOTIFY",
             Ast::SetTransaction { .. } | Ast::Set { .. } => "SET",
             Ast::Reset(_) => "RESET",
             Ast::Show(_) => "SHOW",
@@ -612,6 +715,9 @@ impl Ast {
             Ast::CreateTableAs { .. } => "CREATE TABLE AS",
             Ast::CreateView(view) if view.materialized.is_some() => "CREATE MATERIALIZED VIEW",
             Ast::CreateView(_) => "CREATE VIEW",
+            Ast::CreateFunction(_) => "CREATE FUNCTION",
+            Ast::DropFunction(_) => "DROP FUNCTION",
+            Ast::AlterFunction(_) => "ALTER FUNCTION",
             Ast::Refresh { .. } => "REFRESH MATERIALIZED VIEW",
             Ast::CreateIndex(_) => "CREATE INDEX",
             Ast::CreateSequence(_) => "CREATE SEQUENCE",
@@ -635,13 +741,19 @@ impl Ast {
     /// Whether a READ ONLY transaction refuses it.
     pub fn writes(&self) -> bool {
         match self {
-            Ast::Insert(..) | Ast::Update(_) | Ast::Delete(_) | Ast::Truncate(_) => true,
+            Ast::Insert(..) | Ast::Update(_) | Ast::Delete(_) | Ast::Merge(_) | Ast::Truncate(_) => true,
             Ast::Query(query) => !query.locks.is_empty(),
+            Ast::Staged(staged) => {
+                staged.main.writes() || staged.parts.iter().any(|part| part.statement.writes())
+            }
             Ast::Copy(copy) => copy.from,
             Ast::Explain(explain) => explain.options.analyze && explain.statement.writes(),
             Ast::CreateTable(_)
             | Ast::CreateTableAs { .. }
             | Ast::CreateView(_)
+            | Ast::CreateFunction(_)
+            | Ast::DropFunction(_)
+            | Ast::AlterFunction(_)
             | Ast::Refresh { .. }
             | Ast::CreateIndex(_)
             | Ast::CreateSequence(_)

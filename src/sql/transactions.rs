@@ -18,10 +18,13 @@ use tokio::sync::oneshot;
 use crate::database::{Commit, Follower, Isolation, Pending, Stop, Transaction};
 use crate::error::{Error, Result, SqlState};
 use crate::locks::{Span, Waiter};
+use crate::sql::dml::deferred::Constraints;
+use crate::sql::notifications::Outbox;
 use crate::sql::response::{Response, Severity};
 use crate::sql::savepoints::Savepoints;
 use crate::sql::session::Session;
 use crate::sql::settings::{Value, id};
+use crate::sql::staged::View;
 use crate::sql::statement::{Ast, IsolationLevel, Modes};
 
 /// What kind of transaction is open.
@@ -45,6 +48,10 @@ pub struct State {
     /// A query string of several statements is being run.
     pub several_statements: bool,
     pub savepoints: Savepoints,
+    /// SET CONSTRAINTS, and what is checked at COMMIT.
+    pub constraints: Constraints,
+    /// While a statement in parts runs.
+    pub view: Option<View>,
 }
 
 impl Default for State {
@@ -56,6 +63,8 @@ impl Default for State {
             used: false,
             several_statements: false,
             savepoints: Savepoints::default(),
+            constraints: Constraints::default(),
+            view: None,
         }
     }
 }
@@ -73,6 +82,7 @@ impl Session {
         self.state.failed = false;
         self.state.used = false;
         self.state.savepoints = Savepoints::default();
+        self.state.constraints = Constraints::default();
         self.state.started_at = now();
         let mut settings = self.shared.settings.lock();
         let isolation = settings.text(id::DEFAULT_TRANSACTION_ISOLATION);
@@ -91,13 +101,17 @@ impl Session {
 
     /// The core's transaction, with a new statement begun in it.
     pub(crate) fn start_statement(&mut self) -> Result<()> {
+        if self.keeps_snapshot() {
+            return Ok(());
+        }
         self.ensure_block();
         self.state.used = true;
         let isolation = self.isolation()?;
         let mut transaction = self.shared.transaction.lock();
         let database = &self.shared.engine.database;
         transaction.get_or_insert_with(|| database.begin(isolation)).start_statement();
-        Ok(())
+        drop(transaction);
+        self.pin()
     }
 
     fn isolation(&self) -> Result<Isolation> {
@@ -244,7 +258,14 @@ impl Session {
 
     /// Commits what is open; on failure everything is rolled back.
     pub(crate) async fn commit(&mut self) -> Result<()> {
-        if let Err(error) = self.clear_temporary().await {
+        let ready = match self.check_deferred(false).await {
+            Ok(()) => match self.keep_cursors().await {
+                Ok(()) => self.clear_temporary().await,
+                Err(error) => Err(error),
+            },
+            Err(error) => Err(error),
+        };
+        if let Err(error) = ready {
             self.roll_back();
             return Err(error);
         }
@@ -252,10 +273,17 @@ impl Session {
         self.close_cursors();
         // They hold on to what the commit hands over.
         self.state.savepoints = Savepoints::default();
+        let outbox = std::mem::take(&mut *self.shared.outbox.lock());
+        let exchange = &self.shared.engine.notifications;
+        // Messages are heard in the order of commits.
+        let _turn = if outbox.notifies() { Some(exchange.turn().await) } else { None };
         let committed = match transaction {
             Some(transaction) => commit(transaction).await,
             None => Ok(()),
         };
+        if committed.is_ok() && !outbox.is_empty() {
+            exchange.deliver(outbox, &self.shared.mailbox);
+        }
         self.shared.release_advisory(Span::Transaction);
         self.state.block = Block::None;
         self.state.failed = false;
@@ -278,6 +306,9 @@ impl Session {
     /// Gives up the core's transaction, and with it all locks, while the block goes on as failed.
     pub(crate) fn abandon(&mut self) {
         self.stop_reading();
+        self.state.view = None;
+        self.state.constraints = Constraints::default();
+        *self.shared.outbox.lock() = Outbox::default();
         self.state.savepoints = Savepoints::default();
         if let Some(transaction) = self.shared.transaction.lock().take() {
             transaction.rollback();

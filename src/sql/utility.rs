@@ -5,7 +5,6 @@
 //! readers of data definitions are in [`crate::sql::ddl_words`], that of COPY in [`crate::sql::copy_words`].
 
 use std::collections::VecDeque;
-use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{self, SetExpr};
 use datafusion::sql::sqlparser::parser::Parser;
@@ -14,10 +13,12 @@ use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan};
 use crate::catalog::OnCommit;
 use crate::error::{Error, SqlState};
 use crate::planner::explain::ExplainOptions;
+use crate::sql::notifications::Listening;
+use crate::sql::staged;
 use crate::sql::statement::*;
 use crate::sql::type_names;
-use crate::sql::words::{Parsed, Words, fold, object_name};
-use crate::sql::{copy_words, ddl_words};
+use crate::sql::words::{Parsed, Words, object_name};
+use crate::sql::{copy_words, ddl_words, merge_words};
 
 /// Commands of PostgreSQL that are not built, by their first words.
 const UNSUPPORTED: &[&str] = &[
@@ -26,18 +27,14 @@ const UNSUPPORTED: &[&str] = &[
     "DO",
     "GRANT",
     "IMPORT FOREIGN SCHEMA",
-    "LISTEN",
     "LOAD",
     "LOCK",
-    "MERGE",
-    "NOTIFY",
     "REASSIGN OWNED",
     "REVOKE",
     "SECURITY LABEL",
     "PREPARE TRANSACTION",
     "COMMIT PREPARED",
     "ROLLBACK PREPARED",
-    "SET CONSTRAINTS",
 ];
 
 /// Clauses that sqlparser does not read, taken out of the tokens beforehand.
@@ -48,6 +45,8 @@ pub struct Taken {
     pub persistence: Persistence,
     /// CREATE TABLE: per AS IDENTITY, the tokens of its options.
     pub identities: VecDeque<Vec<TokenWithSpan>>,
+    /// Whether FOR UPDATE or FOR SHARE stands anywhere.
+    pub locks: bool,
 }
 
 /// Takes INSERT's OVERRIDING clause and the options of identity columns, whose order sqlparser fixes.
@@ -73,7 +72,11 @@ pub fn take(mut tokens: Vec<TokenWithSpan>) -> (Vec<TokenWithSpan>, Taken) {
         }
         _ => {}
     }
-    take_lock_strengths(&mut tokens);
+    if words.iter().any(|(_, word)| word == "MERGE") {
+        let words = words_of(&tokens);
+        merge_words::spell(&mut tokens, &words);
+    }
+    taken.locks = take_lock_strengths(&mut tokens);
     (tokens, taken)
 }
 
@@ -122,17 +125,23 @@ fn take_persistence(tokens: &mut Vec<TokenWithSpan>, taken: &mut Taken) {
     }
 }
 
-/// FOR NO KEY UPDATE and FOR KEY SHARE lock as FOR UPDATE and FOR SHARE do, which is more than they ask for.
-fn take_lock_strengths(tokens: &mut Vec<TokenWithSpan>) {
+/// FOR NO KEY UPDATE and FOR KEY SHARE lock as FOR UPDATE and FOR SHARE do, which is more than they ask for. Returns
+/// whether a locking clause of any strength stands there.
+fn take_lock_strengths(tokens: &mut Vec<TokenWithSpan>) -> bool {
     let is_for =
         |token: &TokenWithSpan| matches!(&token.token, Token::Word(w) if w.value.eq_ignore_ascii_case("for"));
     if !tokens.iter().any(is_for) {
-        return;
+        return false;
     }
     let words = words_of(tokens);
     let mut gone = Vec::new();
+    let mut locks = false;
     for place in (0..words.len()).filter(|&place| words[place].1 == "FOR") {
         let next: Vec<&str> = words[place + 1..].iter().take(3).map(|(_, word)| word.as_str()).collect();
+        locks |= matches!(
+            next.as_slice(),
+            ["UPDATE" | "SHARE", ..] | ["NO", "KEY", "UPDATE"] | ["KEY", "SHARE", ..]
+        );
         match next.as_slice() {
             ["NO", "KEY", "UPDATE"] => gone.extend([words[place + 1].0, words[place + 2].0]),
             ["KEY", "SHARE", ..] => gone.push(words[place + 1].0),
@@ -142,6 +151,7 @@ fn take_lock_strengths(tokens: &mut Vec<TokenWithSpan>) {
     for index in gone.into_iter().rev() {
         tokens.remove(index);
     }
+    locks
 }
 
 fn take_identities(tokens: &mut Vec<TokenWithSpan>, taken: &mut Taken) {
@@ -167,8 +177,9 @@ fn take_identities(tokens: &mut Vec<TokenWithSpan>, taken: &mut Taken) {
 
 /// Reads one statement.
 pub fn statement(parser: &mut Parser<'static>, source: &str, taken: Taken) -> Parsed<Ast> {
-    let mut words = Words { parser, source, identities: taken.identities, persistence: taken.persistence };
-    any(&mut words, taken.overriding.unwrap_or(Overriding::None))
+    let Taken { overriding, persistence, identities, locks } = taken;
+    let mut words = Words { parser, source, identities, persistence, locks };
+    any(&mut words, overriding.unwrap_or(Overriding::None))
 }
 
 fn any(w: &mut Words, overriding: Overriding) -> Parsed<Ast> {
@@ -178,11 +189,11 @@ fn any(w: &mut Words, overriding: Overriding) -> Parsed<Ast> {
     let start = w.peek().clone();
     let first = match &start {
         Token::Word(word) if word.quote_style.is_none() => word.value.to_uppercase(),
-        Token::LParen => return query(w),
+        Token::LParen => return query(w, overriding),
         _ => return w.unexpected("a statement"),
     };
     match first.as_str() {
-        "SELECT" | "VALUES" | "WITH" | "TABLE" => query(w),
+        "SELECT" | "VALUES" | "WITH" | "TABLE" | "MERGE" => query(w, overriding),
         "INSERT" | "UPDATE" | "DELETE" => data_change(w, overriding),
         "TRUNCATE" => truncate(w),
         "EXPLAIN" => explain(w),
@@ -200,7 +211,9 @@ fn any(w: &mut Words, overriding: Overriding) -> Parsed<Ast> {
         "DECLARE" => declare(w),
         "FETCH" | "MOVE" => fetch(w),
         "CLOSE" => close(w),
+        "LISTEN" => listen(w),
         "UNLISTEN" => unlisten(w),
+        "NOTIFY" => notify(w),
         "VACUUM" => vacuum(w),
         "ANALYZE" | "ANALYSE" => analyze(w),
         "CHECKPOINT" => word_only(w, Ast::Checkpoint),
@@ -223,32 +236,29 @@ fn word_only(w: &mut Words, ast: Ast) -> Parsed<Ast> {
 
 // ---- queries and data changes ----
 
-fn query(w: &mut Words) -> Parsed<Ast> {
+fn query(w: &mut Words, overriding: Overriding) -> Parsed<Ast> {
     let mut query = w.query()?;
-    match query.body.as_ref() {
-        SetExpr::Insert(_) | SetExpr::Update(_) | SetExpr::Delete(_) | SetExpr::Merge(_) => {}
-        _ => return Ok(into_table(query)?),
-    }
-    // WITH ... INSERT: the CTEs go to the query it inserts.
-    let body = std::mem::replace(query.body.as_mut(), SetExpr::Values(no_values()));
-    match body {
-        SetExpr::Insert(ast::Statement::Insert(mut insert)) => {
-            if let Some(source) = insert.source.as_mut().filter(|source| source.with.is_none()) {
-                source.with = query.with;
-                return Ok(Ast::Insert(Box::new(insert), Overriding::None));
+    if !matches!(
+        query.body.as_ref(),
+        SetExpr::Insert(_) | SetExpr::Update(_) | SetExpr::Delete(_) | SetExpr::Merge(_)
+    ) {
+        let with = query.with.take();
+        return match into_table(query)? {
+            Ast::CreateTableAs { persistence, name, if_not_exists, columns, mut query, with_data } => {
+                query.with = with;
+                Ok(Ast::CreateTableAs { persistence, name, if_not_exists, columns, query, with_data })
             }
-            Err(Error::unsupported("WITH before an INSERT of this form").into())
-        }
-        SetExpr::Update(ast::Statement::Update(mut update)) => {
-            inline_ctes(query.with, &mut update)?;
-            Ok(Ast::Update(Box::new(update)))
-        }
-        SetExpr::Delete(ast::Statement::Delete(mut delete)) => {
-            inline_ctes(query.with, &mut delete)?;
-            Ok(Ast::Delete(Box::new(delete)))
-        }
-        _ => Err(Error::unsupported("MERGE").into()),
+            main => Ok(staged::arrange(with, main, w.locks)?),
+        };
     }
+    let main = match *query.body {
+        SetExpr::Insert(ast::Statement::Insert(insert)) => Ast::Insert(Box::new(insert), overriding),
+        SetExpr::Update(ast::Statement::Update(update)) => Ast::Update(Box::new(update)),
+        SetExpr::Delete(ast::Statement::Delete(delete)) => Ast::Delete(Box::new(delete)),
+        SetExpr::Merge(ast::Statement::Merge(merge)) => Ast::Merge(Box::new(merge)),
+        _ => return w.unexpected("a data change"),
+    };
+    Ok(staged::arrange(query.with, main, w.locks)?)
 }
 
 /// SELECT ... INTO makes a table; anything else is a query.
@@ -271,70 +281,14 @@ fn into_table(mut query: Box<ast::Query>) -> Result<Ast, Error> {
     })
 }
 
-/// WITH before UPDATE and DELETE: each CTE stands where its name does.
-fn inline_ctes(with: Option<ast::With>, statement: &mut impl ast::VisitMut) -> Result<(), Error> {
-    let Some(with) = with else { return Ok(()) };
-    if with.recursive {
-        return Err(Error::unsupported("WITH RECURSIVE before UPDATE and DELETE"));
-    }
-    let mut inliner = Inliner { known: Vec::new() };
-    for mut cte in with.cte_tables {
-        if matches!(
-            cte.query.body.as_ref(),
-            SetExpr::Insert(_) | SetExpr::Update(_) | SetExpr::Delete(_) | SetExpr::Merge(_)
-        ) {
-            return Err(Error::unsupported("a data-modifying statement in WITH"));
-        }
-        let _ = ast::VisitMut::visit(&mut cte.query, &mut inliner);
-        inliner.known.push(cte);
-    }
-    let _ = statement.visit(&mut inliner);
-    Ok(())
-}
-
-struct Inliner {
-    known: Vec<ast::Cte>,
-}
-
-impl ast::VisitorMut for Inliner {
-    type Break = ();
-
-    fn post_visit_table_factor(&mut self, factor: &mut ast::TableFactor) -> ControlFlow<()> {
-        let ast::TableFactor::Table { name, alias, args: None, .. } = factor else {
-            return ControlFlow::Continue(());
-        };
-        let read = object_name("", name);
-        let found = self.known.iter().rev().find(|cte| fold(&cte.alias.name) == read.name);
-        if let (Some(cte), None) = (found, &read.schema) {
-            let mut named = cte.alias.clone();
-            if let Some(alias) = alias {
-                named.name = alias.name.clone();
-                if !alias.columns.is_empty() {
-                    named.columns = alias.columns.clone();
-                }
-            }
-            *factor = ast::TableFactor::Derived {
-                lateral: false,
-                subquery: cte.query.clone(),
-                alias: Some(named),
-                sample: None,
-            };
-        }
-        ControlFlow::Continue(())
-    }
-}
-
-fn no_values() -> ast::Values {
-    ast::Values { explicit_row: false, value_keyword: false, rows: Vec::new() }
-}
-
 fn data_change(w: &mut Words, overriding: Overriding) -> Parsed<Ast> {
-    match w.parser.parse_statement()? {
-        ast::Statement::Insert(insert) => Ok(Ast::Insert(Box::new(insert), overriding)),
-        ast::Statement::Update(update) => Ok(Ast::Update(Box::new(update))),
-        ast::Statement::Delete(delete) => Ok(Ast::Delete(Box::new(delete))),
-        _ => w.unexpected("a data change"),
-    }
+    let main = match w.parser.parse_statement()? {
+        ast::Statement::Insert(insert) => Ast::Insert(Box::new(insert), overriding),
+        ast::Statement::Update(update) => Ast::Update(Box::new(update)),
+        ast::Statement::Delete(delete) => Ast::Delete(Box::new(delete)),
+        _ => return w.unexpected("a data change"),
+    };
+    Ok(staged::arrange(None, main, w.locks)?)
 }
 
 fn truncate(w: &mut Words) -> Parsed<Ast> {
@@ -368,9 +322,13 @@ fn explain(w: &mut Words) -> Parsed<Ast> {
     };
     let statement = any(w, Overriding::None)?;
     match statement {
-        Ast::Query(_) | Ast::Insert(..) | Ast::Update(_) | Ast::Delete(_) | Ast::Execute { .. } => {
-            Ok(Ast::Explain(Box::new(Explain { options, statement })))
-        }
+        Ast::Query(_)
+        | Ast::Insert(..)
+        | Ast::Update(_)
+        | Ast::Delete(_)
+        | Ast::Merge(_)
+        | Ast::Staged(_)
+        | Ast::Execute { .. } => Ok(Ast::Explain(Box::new(Explain { options, statement }))),
         other => Err(Error::unsupported(format!("EXPLAIN of {}", other.command())).into()),
     }
 }
@@ -522,6 +480,14 @@ fn set(w: &mut Words) -> Parsed<Ast> {
     if w.accept("SESSION CHARACTERISTICS AS TRANSACTION") {
         return Ok(Ast::SetTransaction { modes: modes(w)?, session: true });
     }
+    if w.accept("CONSTRAINTS") {
+        let names = if w.accept("ALL") { Vec::new() } else { w.names()? };
+        let deferred = w.accept("DEFERRED");
+        if !deferred {
+            w.expect("IMMEDIATE")?;
+        }
+        return Ok(Ast::SetConstraints { names, deferred });
+    }
     if w.at("TRANSACTION SNAPSHOT") {
         return Err(Error::unsupported("SET TRANSACTION SNAPSHOT").into());
     }
@@ -662,12 +628,24 @@ fn discard(w: &mut Words) -> Parsed<Ast> {
     Ok(Ast::Discard(what))
 }
 
+fn listen(w: &mut Words) -> Parsed<Ast> {
+    w.expect("LISTEN")?;
+    Ok(Ast::Listen(Listening::Start(w.identifier()?)))
+}
+
 fn unlisten(w: &mut Words) -> Parsed<Ast> {
     w.expect("UNLISTEN")?;
-    if !w.accept_token(&Token::Mul) {
-        w.identifier()?;
+    if w.accept_token(&Token::Mul) {
+        return Ok(Ast::Listen(Listening::StopAll));
     }
-    Ok(Ast::Unlisten)
+    Ok(Ast::Listen(Listening::Stop(w.identifier()?)))
+}
+
+fn notify(w: &mut Words) -> Parsed<Ast> {
+    w.expect("NOTIFY")?;
+    let channel = w.identifier()?;
+    let payload = if w.accept_token(&Token::Comma) { w.string()? } else { String::new() };
+    Ok(Ast::Notify { channel, payload })
 }
 
 // ---- prepared statements and cursors ----
@@ -683,9 +661,12 @@ fn prepare(w: &mut Words) -> Parsed<Ast> {
     w.expect("AS")?;
     let statement = any(w, Overriding::None)?;
     match statement {
-        Ast::Query(_) | Ast::Insert(..) | Ast::Update(_) | Ast::Delete(_) => {
-            Ok(Ast::Prepare { name, types, statement: Box::new(statement) })
-        }
+        Ast::Query(_)
+        | Ast::Insert(..)
+        | Ast::Update(_)
+        | Ast::Delete(_)
+        | Ast::Merge(_)
+        | Ast::Staged(_) => Ok(Ast::Prepare { name, types, statement: Box::new(statement) }),
         _ => w.unexpected("a query or a data change"),
     }
 }
@@ -709,44 +690,68 @@ fn deallocate(w: &mut Words) -> Parsed<Ast> {
 fn declare(w: &mut Words) -> Parsed<Ast> {
     w.expect("DECLARE")?;
     let name = w.identifier()?;
-    let mut binary = false;
+    let mut options = DeclareOptions::default();
     loop {
         if w.accept("BINARY") {
-            binary = true;
-        } else if w.at("SCROLL") {
-            return Err(Error::unsupported("a SCROLL cursor").into());
+            options.binary = true;
+        } else if w.accept("SCROLL") {
+            options.scroll = true;
         } else if !(w.accept("NO SCROLL") || w.accept("INSENSITIVE") || w.accept("ASENSITIVE")) {
             break;
         }
     }
     w.expect("CURSOR")?;
-    let hold = w.accept("WITH HOLD");
-    if !hold {
+    options.hold = w.accept("WITH HOLD");
+    if !options.hold {
         w.accept("WITHOUT HOLD");
     }
     w.expect("FOR")?;
-    Ok(Ast::Declare { name, query: w.query()?, hold, binary })
+    let query = w.query()?;
+    staged::refuse_changes(&query, "DECLARE CURSOR")?;
+    Ok(Ast::Declare { name, query, options })
 }
 
 fn fetch(w: &mut Words) -> Parsed<Ast> {
     let move_only = w.word().as_deref() == Some("MOVE");
-    let count = if w.accept("NEXT") {
-        FetchCount::Rows(1)
-    } else if w.accept("FORWARD ALL") || w.accept("ALL") {
-        FetchCount::All
-    } else if ["PRIOR", "FIRST", "LAST", "ABSOLUTE", "RELATIVE", "BACKWARD"].iter().any(|word| w.at(word)) {
-        return Err(Error::unsupported("moving a cursor other than forward").into());
-    } else {
-        w.accept("FORWARD");
-        match w.peek() {
-            Token::Number(..) => FetchCount::Rows(w.integer()?.unsigned_abs()),
-            _ => FetchCount::Rows(1),
-        }
-    };
+    let direction = direction(w)?;
     if !w.accept("FROM") {
         w.accept("IN");
     }
-    Ok(Ast::Fetch { name: w.identifier()?, count, move_only })
+    Ok(Ast::Fetch { name: w.identifier()?, direction, move_only })
+}
+
+fn direction(w: &mut Words) -> Parsed<Direction> {
+    let fixed = [
+        ("NEXT", Direction::Forward(Some(1))),
+        ("PRIOR", Direction::Backward(Some(1))),
+        ("FIRST", Direction::Absolute(1)),
+        ("LAST", Direction::Absolute(-1)),
+        ("ALL", Direction::Forward(None)),
+        ("FORWARD ALL", Direction::Forward(None)),
+        ("BACKWARD ALL", Direction::Backward(None)),
+    ];
+    if let Some((_, direction)) = fixed.iter().find(|(words, _)| w.accept(words)) {
+        return Ok(*direction);
+    }
+    if w.accept("ABSOLUTE") {
+        return Ok(Direction::Absolute(w.integer()?));
+    }
+    if w.accept("RELATIVE") {
+        return Ok(Direction::Relative(w.integer()?));
+    }
+    let backward = w.accept("BACKWARD");
+    let forward = !backward && w.accept("FORWARD");
+    let count = match w.peek() {
+        Token::Number(..) | Token::Minus | Token::Plus => w.integer()?,
+        _ if backward || forward => 1,
+        // FETCH FROM c, FETCH c
+        _ => return Ok(Direction::Forward(Some(1))),
+    };
+    let rows = usize::try_from(count.unsigned_abs()).unwrap_or(usize::MAX);
+    Ok(match backward != (count < 0) {
+        true => Direction::Backward(Some(rows)),
+        false => Direction::Forward(Some(rows)),
+    })
 }
 
 fn close(w: &mut Words) -> Parsed<Ast> {

@@ -46,6 +46,8 @@ pub struct Words<'a> {
     pub identities: VecDeque<Vec<TokenWithSpan>>,
     /// What CREATE TABLE says of it; see [`crate::sql::utility::take`].
     pub persistence: Persistence,
+    /// Whether a locking clause stands anywhere in the statement.
+    pub locks: bool,
 }
 
 impl Words<'_> {
@@ -83,6 +85,10 @@ impl Words<'_> {
 
     pub fn peek(&self) -> &Token {
         &self.parser.peek_token_ref().token
+    }
+
+    pub fn at_token(&self, token: &Token) -> bool {
+        self.peek() == token
     }
 
     pub fn at_end(&self) -> bool {

@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwapOption;
+use arrow::array::RecordBatch;
 use datafusion::common::ScalarValue;
 
 use crate::catalog::{Catalog, Oid};
@@ -40,6 +41,8 @@ pub struct Execution {
     /// Arrival of the statement, microseconds since 1970 UTC.
     pub statement_time: i64,
     pub settings: SearchSettings,
+    /// Rows of the parts of the statement that ran before this plan, by number.
+    pub staged: Vec<RecordBatch>,
     pub session: Arc<dyn SessionContext>,
     /// Set when the statement is to end.
     pub cancel: Arc<AtomicBool>,
@@ -127,6 +130,14 @@ pub trait SessionContext: Send + Sync {
         false
     }
     fn advisory_unlock_all(&self) {}
+    /// pg_notify(): a message for who listens to the channel, when the transaction commits.
+    fn notify(&self, _channel: &str, _payload: &str) -> Result<()> {
+        Err(Error::unsupported("a notification here"))
+    }
+    /// The channels the session listens to.
+    fn channels(&self) -> Vec<String> {
+        Vec::new()
+    }
     /// Bytes of the data directory.
     fn database_bytes(&self) -> Option<u64> {
         None
@@ -185,6 +196,7 @@ impl Execution {
             transaction_time: self.transaction_time,
             statement_time: self.statement_time,
             settings: self.settings.clone(),
+            staged: self.staged.clone(),
             session: Arc::clone(&self.session),
             cancel: Arc::clone(&self.cancel),
         }

@@ -1,12 +1,13 @@
 //! The wire as clients see it: a real server on a socket, in this process, over an in-memory file system.
 //!
 //! `queries` and `copies` use tokio-postgres, as an application would; `frames` speaks raw bytes, also wrong ones;
-//! `process` runs the binary itself.
+//! `notifications` has several clients at once; `process` runs the binary itself.
 
 #![cfg(feature = "server")]
 
 mod copies;
 mod frames;
+mod notifications;
 mod process;
 mod queries;
 

@@ -138,7 +138,9 @@ impl Session {
         let tables: Vec<_> = catalog.tables().filter(|table| table.schema == name.name).cloned().collect();
         let sequences: Vec<_> = catalog.sequences().filter(|s| s.schema == name.name).cloned().collect();
         let views: Vec<_> = catalog.views().filter(|view| view.schema == name.name).cloned().collect();
-        let is_used = !tables.is_empty() || !sequences.is_empty() || !views.is_empty();
+        let functions: Vec<_> = catalog.functions().filter(|f| f.schema == name.name).cloned().collect();
+        let is_used =
+            !tables.is_empty() || !sequences.is_empty() || !views.is_empty() || !functions.is_empty();
         if !drop.cascade && is_used {
             let message = format!("cannot drop schema {} because other objects depend on it", name.name);
             let first = tables.first().map(|table| format!("table {}.{}", name.name, table.name));
@@ -146,11 +148,14 @@ impl Session {
                 first.or_else(|| sequences.first().map(|s| format!("sequence {}.{}", name.name, s.name)));
             let first =
                 first.or_else(|| views.first().map(|view| format!("view {}.{}", name.name, view.name)));
+            let first = first
+                .or_else(|| functions.first().map(|f| format!("function {}.{}", name.name, f.signature())));
             return Err(Error::new(SqlState::DEPENDENT_OBJECTS_STILL_EXIST, message)
                 .detail(format!("{} depends on schema {}", first.unwrap_or_default(), name.name))
                 .hint("Use DROP ... CASCADE to drop the dependent objects too."));
         }
         let going = views.iter().map(|view| view.oid).chain(tables.iter().map(|table| table.oid));
+        let going = going.chain(functions.iter().map(|function| function.oid));
         self.drop_readers(&going.collect::<Vec<_>>(), None, drop.cascade).await?;
         self.drop_keys_to(&tables, drop.cascade).await?;
         for view in views {
@@ -162,6 +167,7 @@ impl Session {
         let left = self.shared.current_catalog();
         let mut edits: Vec<Edit> =
             left.sequences().filter(|s| s.schema == name.name).map(|s| Edit::Delete(s.oid)).collect();
+        edits.extend(functions.iter().map(|function| Edit::Delete(function.oid)));
         edits.push(Edit::Delete(schema.oid));
         self.edit(edits).await
     }

@@ -13,7 +13,7 @@ use futures::StreamExt;
 use crate::catalog::{Column, Generated, Oid, Table};
 use crate::error::{Error, Result};
 use crate::sql::context::PlanContext;
-use crate::sql::ddl::retype::parse_query;
+use crate::sql::dialect::parse_query;
 use crate::sql::dml::generated::{Computed, Place, check_kept};
 use crate::sql::query;
 use crate::sql::session::Session;

@@ -15,6 +15,8 @@ mod drop;
 mod generated;
 // Columns that indexes are on and nobody sees.
 mod hidden;
+// Functions written in SQL.
+mod function;
 // CREATE INDEX, REINDEX.
 mod index;
 // CREATE INDEX USING gin and gist.
@@ -23,6 +25,8 @@ mod inverted;
 mod names;
 // CREATE SEQUENCE and sequences of columns.
 mod sequence;
+// RENAME TO, SET SCHEMA.
+mod rename;
 // Columns that stored expressions name.
 mod references;
 // Changes that give every row new bytes.
@@ -35,7 +39,6 @@ mod temporary;
 mod view;
 
 pub(crate) use references::columns_of;
-pub(crate) use retype::parse_query;
 pub(crate) use temporary::{ALIAS as TEMPORARY_ALIAS, drop_temporary};
 pub(crate) use view::spell_out_wildcards;
 
@@ -53,6 +56,9 @@ impl Session {
                 self.create_table_as(*persistence, name, *if_not_exists, columns, query, *with_data).await
             }
             Ast::CreateView(create) => self.create_view(create).await,
+            Ast::CreateFunction(create) => self.create_function(create).await,
+            Ast::DropFunction(drop) => self.drop_functions(drop).await,
+            Ast::AlterFunction(alter) => self.alter_function(alter).await,
             Ast::Refresh { name, concurrently, with_data } => {
                 self.refresh(name, *concurrently, *with_data).await
             }

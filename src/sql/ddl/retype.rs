@@ -17,13 +17,12 @@ use crate::catalog::{Edit, IndexMethod, Object, Sequence, Table};
 use crate::database::OnConflict;
 use crate::error::{Error, Result, SqlState};
 use crate::sql::ddl::references::columns_of;
-use crate::sql::dialect;
+use crate::sql::dialect::{self, parse_query};
 use crate::sql::dml::cells::{self, Target};
 use crate::sql::dml::defaults::DefaultValue;
 use crate::sql::dml::rows::Checks;
 use crate::sql::query;
 use crate::sql::session::Session;
-use crate::sql::statement::Ast;
 use crate::sql::system::quote_ident;
 use crate::types::Type;
 use crate::types::arrow::value_at;
@@ -344,13 +343,6 @@ fn select<'a>(table: &Table, expressions: impl IntoIterator<Item = &'a str>) -> 
     let list: Vec<String> =
         expressions.into_iter().enumerate().map(|(n, sql)| format!("{sql} AS c{n}")).collect();
     format!("SELECT {} FROM {}.{}", list.join(", "), quote_ident(&table.schema), quote_ident(&table.name))
-}
-
-pub fn parse_query(sql: &str) -> Result<Box<datafusion::sql::sqlparser::ast::Query>> {
-    match dialect::parse(sql)?.pop().map(|statement| statement.ast) {
-        Some(Ast::Query(query)) => Ok(query),
-        _ => Err(Error::internal("a query of our own is none")),
-    }
 }
 
 /// Whether a table's stored expression names the column.

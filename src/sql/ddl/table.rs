@@ -265,6 +265,7 @@ impl<'a> Builder<'a> {
             referenced,
             on_delete: definition.on_delete,
             on_update: definition.on_update,
+            deferral: definition.deferral,
         })
     }
 

@@ -15,11 +15,13 @@ use crate::catalog::{
 };
 use crate::error::{Error, Result, SqlState};
 use crate::planner::origin::columns_read;
-use crate::sql::ddl::retype::parse_query;
+use crate::sql::dialect::parse_query;
 use crate::sql::query::{self, Query};
 use crate::sql::response::{Response, Severity};
+use crate::sql::routines;
 use crate::sql::session::{Session, done};
 use crate::sql::shared::undefined_relation;
+use crate::sql::staged;
 use crate::sql::statement::{CreateView, Drop, Name, ObjectKind};
 use crate::sql::system::quote_ident;
 use crate::sql::words::{fold, object_name};
@@ -28,6 +30,8 @@ impl Session {
     pub(super) async fn create_view(&mut self, create: &CreateView) -> Result<Response> {
         let materialized = create.materialized.is_some();
         let tag = if materialized { "CREATE MATERIALIZED VIEW" } else { "CREATE VIEW" };
+        let plural = if materialized { "materialized views" } else { "views" };
+        staged::refuse_changes(&create.query, plural)?;
         let catalog = self.shared.current_catalog();
         let schema = self.shared.creation_schema(&catalog, &create.name)?;
         let old = match catalog.relation(&schema, &create.name.name) {
@@ -88,6 +92,7 @@ impl Session {
         spell_out_wildcards(&mut query, &planned);
         let mut direct = BTreeSet::new();
         self.qualify(catalog, &mut query, &mut direct);
+        direct.extend(routines::qualify(&mut query, &context)?);
         let mut uses: BTreeMap<Oid, BTreeSet<u16>> = columns_read(planned.logical_plan());
         for oid in direct {
             uses.entry(oid).or_default();
@@ -270,7 +275,10 @@ pub fn described(catalog: &Catalog, oid: Oid) -> String {
             format!("materialized view {}", table.name)
         }
         Some(Relation::Table(table)) => format!("table {}", table.name),
-        _ => format!("relation {oid}"),
+        _ => match catalog.function_by_oid(oid) {
+            Some(function) => format!("function {}", function.signature()),
+            None => format!("relation {oid}"),
+        },
     }
 }
 

@@ -10,7 +10,8 @@ use std::sync::Arc;
 use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::UInt32Type;
 use datafusion::sql::sqlparser::ast::{
-    self, Expr, FromTable, Ident, SelectItem, SetExpr, TableFactor, TableWithJoins,
+    self, Expr, FromTable, Ident, SelectItem, SelectItemQualifiedWildcardKind, SetExpr, TableFactor,
+    TableWithJoins,
 };
 use futures::StreamExt;
 
@@ -26,6 +27,7 @@ use crate::sql::dml::insert::cell_value;
 use crate::sql::dml::references::Change;
 use crate::sql::dml::returning::Returning;
 use crate::sql::dml::rows::{Checks, read};
+use crate::sql::expressions::{self, Relation};
 use crate::sql::query::{self, Query};
 use crate::sql::response::{Response, Severity};
 use crate::sql::session::{OutputColumn, Session, done};
@@ -42,7 +44,7 @@ const SLOT: &str = "__slot";
 pub struct ChangePlan {
     pub table: Arc<Table>,
     pub param_types: Vec<Type>,
-    /// Outputs: the assigned expressions, then the slot.
+    /// Outputs: the assigned expressions, for RETURNING the columns of FROM and USING, then the slot.
     pub query: Arc<Query>,
     /// Empty for DELETE.
     sets: Vec<(usize, SetSource)>,
@@ -50,6 +52,8 @@ pub struct ChangePlan {
     defaults: Vec<DefaultValue>,
     checks: Checks,
     returning: Option<Returning>,
+    /// Of the columns of FROM and USING that RETURNING may name.
+    others: Vec<Type>,
 }
 
 impl ChangePlan {
@@ -62,7 +66,7 @@ impl ChangePlan {
             return Err(Error::unsupported("this form of UPDATE"));
         }
         let (table, alias) = target_table(&update.table, context, shared)?;
-        let mut from = vec![update.table.clone()];
+        let mut from = vec![named_target(&update.table, &table, &alias, context)];
         match &update.from {
             Some(
                 ast::UpdateTableFromKind::AfterSet(tables) | ast::UpdateTableFromKind::BeforeSet(tables),
@@ -90,12 +94,13 @@ impl ChangePlan {
             return Err(Error::new(SqlState::SYNTAX_ERROR, "DELETE names one table"));
         };
         let (table, alias) = target_table(target, context, shared)?;
-        let mut from = tables.clone();
+        let mut from = vec![named_target(target, &table, &alias, context)];
         from.extend(delete.using.iter().flatten().cloned());
         let params = ParamTypes::declared(context.param_types);
         let parts = Parts { from, selection: delete.selection.clone(), returning: &delete.returning };
         ChangePlan::new(table, &alias, Vec::new(), Vec::new(), parts, context, shared, params)
     }
+
     fn new(
         table: Arc<Table>,
         alias: &str,
@@ -106,7 +111,11 @@ impl ChangePlan {
         shared: &Shared,
         mut params: ParamTypes,
     ) -> Result<ChangePlan> {
-        let select = slot_query(alias, expressions, parts.from, parts.selection)?;
+        let others = match parts.returning {
+            Some(_) => aliases(&parts.from),
+            None => Vec::new(),
+        };
+        let select = slot_query(alias, expressions, &others, parts.from, parts.selection)?;
         let known = PlanContext { param_types: &params.0.clone(), expose_slots: true, ..*context };
         let columns: Vec<usize> = outputs_of(&sets).collect();
         check_outputs(&select, &columns, &table, &known)?;
@@ -114,7 +123,15 @@ impl ChangePlan {
         let query = Arc::new(query::plan_for(&select, &known, &targets)?);
         params.widen(&query.param_types);
         let known = PlanContext { param_types: &params.0.clone(), expose_slots: false, ..*context };
-        let returning = Returning::new(parts.returning, &table, alias, &known)?;
+        let names = query.qualified_outputs();
+        let read = columns.len()..query.columns.len() - 1;
+        let returning = match parts.returning {
+            Some(items) if !read.is_empty() => {
+                let found = names[read.clone()].iter().zip(&query.columns[read.clone()]);
+                Some(returning_with(items, found, &table, alias, &known)?)
+            }
+            items => Returning::new(items, &table, alias, &known)?,
+        };
         if let Some(returning) = &returning {
             params.widen(returning.param_types());
         }
@@ -123,6 +140,7 @@ impl ChangePlan {
             defaults: if sets.is_empty() { Vec::new() } else { defaults.collect::<Result<_>>()? },
             checks: Checks::after_set(&table, &sets.iter().map(|(c, _)| *c).collect::<Vec<_>>(), context)?,
             param_types: params.finish(),
+            others: query.columns[read].iter().map(|column| column.ty.clone()).collect(),
             query,
             sets,
             returning,
@@ -159,7 +177,7 @@ struct Parts<'a> {
     returning: &'a Option<Vec<SelectItem>>,
 }
 
-fn target_table(
+pub fn target_table(
     target: &TableWithJoins,
     context: &PlanContext,
     shared: &Shared,
@@ -175,10 +193,30 @@ fn target_table(
     Ok((table, alias))
 }
 
+/// The target as its query names it: with its schema where a WITH query has the same name.
+pub fn named_target(
+    target: &TableWithJoins,
+    table: &Table,
+    alias: &str,
+    context: &PlanContext,
+) -> TableWithJoins {
+    let mut named = target.clone();
+    if let TableFactor::Table { name, alias: shown, .. } = &mut named.relation
+        && context.staged.iter().any(|part| part.name == table.name)
+    {
+        let quoted = |text: &str| Ident::with_quote('"', text);
+        *name = ast::ObjectName::from(vec![quoted(&table.schema), quoted(&table.name)]);
+        let columns = Vec::new();
+        shown.get_or_insert(ast::TableAlias { explicit: true, name: quoted(alias), columns, at: None });
+    }
+    named
+}
+
 /// `SELECT <expressions>, alias.__slot FROM ... WHERE ...`
 fn slot_query(
     alias: &str,
     expressions: Vec<Expr>,
+    others: &[String],
     from: Vec<TableWithJoins>,
     selection: Option<Expr>,
 ) -> Result<ast::Query> {
@@ -195,6 +233,7 @@ fn slot_query(
         alias: Ident::new(format!("__set_{position}")),
     });
     select.projection = named.collect();
+    select.projection.extend(others.iter().map(|other| all_of(other)));
     let slot = Expr::CompoundIdentifier(vec![Ident::with_quote('"', alias), Ident::new(SLOT)]);
     select.projection.push(SelectItem::UnnamedExpr(slot));
     select.from = from;
@@ -202,8 +241,67 @@ fn slot_query(
     Ok(query)
 }
 
+/// `name.*`
+pub fn all_of(name: &str) -> SelectItem {
+    let name = ast::ObjectName::from(vec![Ident::with_quote('"', name)]);
+    SelectItem::QualifiedWildcard(SelectItemQualifiedWildcardKind::ObjectName(name), Default::default())
+}
+
+/// What FROM and USING name beside the target, which comes first.
+fn aliases(from: &[TableWithJoins]) -> Vec<String> {
+    let others = from.iter().skip(1);
+    let factors =
+        others.flat_map(|from| std::iter::once(&from.relation).chain(from.joins.iter().map(|j| &j.relation)));
+    let alias = |factor: &TableFactor| match factor {
+        TableFactor::Table { alias: Some(alias), .. }
+        | TableFactor::Derived { alias: Some(alias), .. }
+        | TableFactor::UNNEST { alias: Some(alias), .. } => Some(fold(&alias.name)),
+        TableFactor::Table { name, .. } if name.0.len() == 1 => Some(object_name("", name).name),
+        _ => None,
+    };
+    factors.filter_map(alias).collect()
+}
+
+/// RETURNING over a row of the target and those of FROM or USING that it was joined with; `*` is all of them.
+fn returning_with<'q>(
+    items: &[SelectItem],
+    found: impl Iterator<Item = (&'q (Option<String>, String), &'q OutputColumn)>,
+    table: &Table,
+    alias: &str,
+    context: &PlanContext,
+) -> Result<Returning> {
+    let mut others: Vec<(String, Vec<(String, Type)>)> = Vec::new();
+    for ((qualifier, name), column) in found {
+        let qualifier = qualifier.clone().unwrap_or_default();
+        if others.last().is_none_or(|(last, _)| *last != qualifier) {
+            others.push((qualifier, Vec::new()));
+        }
+        if let Some((_, columns)) = others.last_mut() {
+            columns.push((name.clone(), column.ty.clone()));
+        }
+    }
+    let others: Vec<(String, Table)> =
+        others.into_iter().map(|(alias, columns)| (alias, expressions::row_type(columns))).collect();
+    let mut relations = vec![Relation { alias, table }];
+    relations.extend(others.iter().map(|(alias, table)| Relation { alias, table }));
+    let all: Vec<SelectItem> = relations.iter().map(|relation| all_of(relation.alias)).collect();
+    let mut expanded = Vec::with_capacity(items.len());
+    for item in items {
+        match item {
+            SelectItem::Wildcard(_) => expanded.extend(all.iter().cloned()),
+            other => expanded.push(other.clone()),
+        }
+    }
+    Returning::over(&expanded, &relations, context)
+}
+
 /// 42804 for expressions that their columns do not take.
-fn check_outputs(select: &ast::Query, columns: &[usize], table: &Table, context: &PlanContext) -> Result<()> {
+pub fn check_outputs(
+    select: &ast::Query,
+    columns: &[usize],
+    table: &Table,
+    context: &PlanContext,
+) -> Result<()> {
     if columns.is_empty() {
         return Ok(());
     }
@@ -220,6 +318,8 @@ fn check_outputs(select: &ast::Query, columns: &[usize], table: &Table, context:
 struct Found {
     slots: Vec<u32>,
     outputs: Vec<Vec<Value>>,
+    /// What RETURNING may name beside the target.
+    others: Vec<Vec<Value>>,
 }
 
 impl Session {
@@ -240,6 +340,7 @@ impl Session {
         plan.checks.verify(&mut rows, &mut || self.plain_execution(params, &plan.param_types))?;
         let mut changes = Vec::new();
         let mut updates = Vec::with_capacity(found.slots.len());
+        let others = found.others;
         for ((slot, row), old) in found.slots.into_iter().zip(rows).zip(old) {
             let vectors_changed = vectors && vectors_differ(&plan.table, &old, &row);
             if referenced {
@@ -262,6 +363,7 @@ impl Session {
                 self.follow_references(&plan.table, &changes).await?;
             }
         }
+        let rows = with_others(rows, others, &plan.table);
         self.changed_response(plan, rows, format!("UPDATE {count}"), params)
     }
 
@@ -283,6 +385,7 @@ impl Session {
                 self.follow_references(&plan.table, &changes).await?;
             }
         }
+        let rows = with_others(rows, found.others, &plan.table);
         self.changed_response(plan, rows, format!("DELETE {count}"), params)
     }
 
@@ -310,13 +413,19 @@ impl Session {
                 return Ok(found);
             }
             match self.attempt(|transaction| transaction.lock_rows(table, &found.slots)) {
-                Ok(LockOutcome::Locked) => return Ok(found),
-                Ok(LockOutcome::Restart) => {}
-                Err(Stop::Wait(waiter)) => self.wait(waiter).await?,
+                Ok(LockOutcome::Locked) => {
+                    let kept = self.untouched(table, &found.slots)?;
+                    self.begin_writing();
+                    return Ok(found.only(kept));
+                }
+                Ok(LockOutcome::Restart) => self.restart_statement()?,
+                Err(Stop::Wait(waiter)) => {
+                    self.wait(waiter).await?;
+                    self.start_statement()?;
+                }
                 Err(Stop::Error(error)) => return Err(error),
             }
             self.cancel.check()?;
-            self.start_statement()?;
         }
     }
 
@@ -327,7 +436,7 @@ impl Session {
         let types: Vec<&Type> = outputs_of(&plan.sets).map(|column| &plan.table.columns[column].ty).collect();
         let mut stream = self.query_stream(&plan.query, params, None).await?;
         while let Some(batch) = stream.next().await {
-            found.add(&batch?, &types, &mut seen)?;
+            found.add(&batch?, &types, &plan.others, &mut seen)?;
         }
         Ok(found)
     }
@@ -399,8 +508,35 @@ impl Session {
     }
 }
 
+/// Rows of the target, each with what it was joined with behind the columns that statements see.
+fn with_others(rows: Vec<Vec<Value>>, others: Vec<Vec<Value>>, table: &Table) -> Vec<Vec<Value>> {
+    if others.iter().all(Vec::is_empty) {
+        return rows;
+    }
+    let width = table.columns.len();
+    let rows = rows.into_iter().zip(others);
+    rows.map(|(row, others)| row.into_iter().take(width).chain(others).collect()).collect()
+}
+
 impl Found {
-    fn add(&mut self, batch: &RecordBatch, types: &[&Type], seen: &mut HashSet<u32>) -> Result<()> {
+    /// Those of the rows that are marked.
+    fn only(mut self, kept: Vec<bool>) -> Found {
+        let mut marks = kept.iter();
+        self.slots.retain(|_| marks.next() == Some(&true));
+        for rows in [&mut self.outputs, &mut self.others] {
+            let mut marks = kept.iter();
+            rows.retain(|_| marks.next() == Some(&true));
+        }
+        self
+    }
+
+    fn add(
+        &mut self,
+        batch: &RecordBatch,
+        types: &[&Type],
+        others: &[Type],
+        seen: &mut HashSet<u32>,
+    ) -> Result<()> {
         let slots = batch.column(batch.num_columns() - 1);
         let slots = slots
             .as_primitive_opt::<UInt32Type>()
@@ -412,6 +548,9 @@ impl Found {
                 let values =
                     types.iter().enumerate().map(|(output, ty)| value_at(batch.column(output), row, ty));
                 self.outputs.push(values.collect::<Result<_>>()?);
+                let values =
+                    others.iter().enumerate().map(|(n, ty)| value_at(batch.column(types.len() + n), row, ty));
+                self.others.push(values.collect::<Result<_>>()?);
             }
         }
         Ok(())

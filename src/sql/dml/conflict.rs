@@ -364,7 +364,7 @@ impl Session {
         }
         let table = plan.table.oid;
         while self.retry(|transaction| transaction.lock_rows(table, &slots)).await? == LockOutcome::Restart {
-            self.start_statement()?;
+            self.restart_statement()?;
         }
         let snapshot = self.shared.with_transaction(|transaction| transaction.snapshot(table))?;
         let old = read(&snapshot, &slots, true)?;

@@ -233,7 +233,7 @@ fn check_identities(
     Ok(())
 }
 
-fn refuse_generated(table: &Table, column: usize, overriding: Overriding) -> Result<()> {
+pub fn refuse_generated(table: &Table, column: usize, overriding: Overriding) -> Result<()> {
     let column = &table.columns[column];
     let message = format!("cannot insert a non-DEFAULT value into column \"{}\"", column.name);
     if column.generated.is_some() {
@@ -306,7 +306,7 @@ fn planned(
 }
 
 /// Whether an output is a string, NULL or parameter, whose type comes from the column.
-fn is_literal_output(query: &ast::Query, position: usize) -> bool {
+pub fn is_literal_output(query: &ast::Query, position: usize) -> bool {
     is_literal_in(query.body.as_ref(), position)
 }
 
@@ -471,6 +471,7 @@ impl Session {
         written: &mut Written,
     ) -> Result<()> {
         self.cancel.check()?;
+        self.begin_writing();
         plan.checks.verify(&mut rows, &mut || self.plain_execution(params, &plan.param_types))?;
         match &plan.conflict {
             Conflict::Error => self.write_new(plan, rows, OnConflict::Error, written).await,

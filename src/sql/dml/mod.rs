@@ -1,4 +1,4 @@
-//! Data changes: INSERT, UPDATE, DELETE, TRUNCATE.
+//! Data changes: INSERT, UPDATE, DELETE, MERGE, TRUNCATE.
 //!
 //! ```text
 //!   rows to write ─> defaults ─> casts ─> generated columns ─> NOT NULL, CHECK ─> hidden columns
@@ -18,10 +18,14 @@ pub mod conflict;
 pub mod defaults;
 // Columns that are computed from others.
 pub mod generated;
+// Foreign keys that are checked at COMMIT.
+pub mod deferred;
 // INSERT.
 pub mod insert;
 // What rows that refer to others do when those go.
 pub mod references;
+// MERGE.
+pub mod merge;
 // RETURNING.
 pub mod returning;
 // Rows: computed columns, NOT NULL, CHECK, reading them back.

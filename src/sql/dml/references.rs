@@ -9,7 +9,7 @@ use std::sync::Arc;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 
-use crate::catalog::{ForeignKey, ReferentialAction, Table};
+use crate::catalog::{ForeignKey, Oid, ReferentialAction, Table};
 use crate::database::{LockOutcome, RowUpdate};
 use crate::error::{Error, Result, SqlState};
 use crate::sql::dml::conflict::vectors_differ;
@@ -25,7 +25,14 @@ struct Reference {
     key: ForeignKey,
 }
 
+impl Reference {
+    fn still_referenced(&self, table: &Table, values: &[Value]) -> Error {
+        still_referenced(table, &self.child, &self.constraint, &self.key, values)
+    }
+}
+
 /// Old values of a row, and the new ones unless it is gone.
+#[derive(Clone)]
 pub struct Change {
     pub old: Vec<Value>,
     pub new: Option<Vec<Value>>,
@@ -38,12 +45,17 @@ impl Session {
     }
 
     /// Checks the foreign keys of rows that were written.
-    pub(crate) async fn check_references(&mut self, table: &Table, rows: &[Vec<Value>]) -> Result<()> {
+    pub(crate) async fn check_references(&mut self, table: &Arc<Table>, rows: &[Vec<Value>]) -> Result<()> {
         if rows.is_empty() || table.foreign_keys().next().is_none() {
             return Ok(());
         }
+        if self.check_later(table, rows) {
+            return Ok(());
+        }
+        let deferred = self.defer_written(table, rows);
         let oid = table.oid;
-        self.retry(|transaction| transaction.check_references(oid, rows)).await
+        let now = |constraint: Oid| !deferred.contains(&constraint);
+        self.retry(|transaction| transaction.check_references(oid, rows, &now)).await
     }
 
     /// Does what foreign keys say about rows of the table that were deleted or changed.
@@ -53,6 +65,9 @@ impl Session {
         changes: &'s [Change],
     ) -> BoxFuture<'s, Result<()>> {
         async move {
+            if self.follow_later(table, changes) {
+                return Ok(());
+            }
             let catalog = self.shared.current_catalog();
             let references = catalog.references_to(table.oid).map(|(child, constraint, key)| Reference {
                 child: child.clone(),
@@ -112,13 +127,19 @@ impl Session {
             return Ok(());
         }
         let child = &reference.child;
+        if action == ReferentialAction::NoAction {
+            let gone = keys.iter().map(|(old, _)| old.clone()).collect();
+            if self.defer_gone(child, &reference.constraint, &reference.key, gone) {
+                return Ok(());
+            }
+        }
         let old: Vec<Vec<Value>> = keys.iter().map(|(old, _)| old.clone()).collect();
         let found = loop {
             let columns = &reference.key.columns;
             let found = self.shared.with_transaction(|t| t.referring(child.oid, columns, &old))?;
             let Some(first) = found.first() else { return Ok(()) };
             if matches!(action, ReferentialAction::NoAction | ReferentialAction::Restrict) {
-                return Err(still_referenced(table, reference, &old[first.key]));
+                return Err(reference.still_referenced(table, &old[first.key]));
             }
             let slots: Vec<u32> = found.iter().map(|row| row.slot).collect();
             match self.retry(|transaction| transaction.lock_rows(child.oid, &slots)).await? {
@@ -156,7 +177,7 @@ impl Session {
             }
             if new == old {
                 // The default is the key that goes.
-                return Err(still_referenced(table, reference, &keys[referring.key].0));
+                return Err(reference.still_referenced(table, &keys[referring.key].0));
             }
             changes.push((old, new));
         }
@@ -190,13 +211,18 @@ impl Session {
 }
 
 /// PostgreSQL's words.
-fn still_referenced(table: &Table, reference: &Reference, values: &[Value]) -> Error {
-    let child = &reference.child;
+pub fn still_referenced(
+    table: &Table,
+    child: &Table,
+    constraint: &str,
+    key: &ForeignKey,
+    values: &[Value],
+) -> Error {
     let message = format!(
-        "update or delete on table \"{}\" violates foreign key constraint \"{}\" on table \"{}\"",
-        table.name, reference.constraint, child.name
+        "update or delete on table \"{}\" violates foreign key constraint \"{constraint}\" on table \"{}\"",
+        table.name, child.name
     );
-    let columns = reference.key.referenced.iter().filter_map(|number| table.column_number(*number));
+    let columns = key.referenced.iter().filter_map(|number| table.column_number(*number));
     let names: Vec<&str> = columns.map(|column| column.name.as_str()).collect();
     let values: Vec<String> = values.iter().map(text::to_string).collect();
     Error::new(SqlState::FOREIGN_KEY_VIOLATION, message)
@@ -207,5 +233,5 @@ fn still_referenced(table: &Table, reference: &Reference, values: &[Value]) -> E
             child.name
         ))
         .table(&child.schema, &child.name)
-        .constraint(&reference.constraint)
+        .constraint(constraint)
 }

@@ -50,6 +50,15 @@ impl Returning {
         }))
     }
 
+    /// A list over rows that hold the columns of these relations side by side.
+    pub fn over(items: &[SelectItem], relations: &[Relation], context: &PlanContext) -> Result<Returning> {
+        let projection = expressions::compile(context, relations, items, &[])?;
+        Ok(Returning {
+            columns: projection.columns.clone(),
+            outputs: Outputs::Computed(Box::new(projection)),
+        })
+    }
+
     /// Types of the parameters in its expressions.
     pub fn param_types(&self) -> &[crate::types::Type] {
         match &self.outputs {

@@ -156,6 +156,7 @@ impl World {
             param_types: &[],
             expose_slots: false,
             shapes: true,
+            staged: &[],
         };
         plan(&query, &context)
     }
@@ -170,6 +171,7 @@ impl World {
             transaction_time: 1_700_000_000_000_000,
             statement_time: 1_700_000_000_000_000,
             settings: self.settings.clone(),
+            staged: Vec::new(),
             session: Arc::new(NoSession(txn.catalog())),
             cancel: Arc::default(),
         }

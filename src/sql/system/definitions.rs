@@ -107,6 +107,7 @@ pub fn constraint_definition(execution: &Execution, table: &Table, constraint: &
                 sql.push_str(words);
                 sql.push_str(action.sql());
             }
+            sql.push_str(key.deferral.sql());
             sql
         }
     }

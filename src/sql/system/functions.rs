@@ -19,7 +19,9 @@ use crate::sql::system::definitions::{
     constraint_definition, index_column, index_definition, view_definition,
 };
 use crate::sql::system::names::{self, quote_ident};
-use crate::sql::system::{OWNER, OWNER_OID, PG_CATALOG, deparse, descriptions, relations, routines};
+use crate::sql::system::{
+    OWNER, OWNER_OID, PG_CATALOG, deparse, descriptions, own_functions, relations, routines,
+};
 use crate::types::arrow::errors::from_datafusion;
 use crate::types::arrow::{array, only_cell, type_of_data_type, value_at};
 use crate::types::{Type, Value, text};
@@ -105,14 +107,28 @@ fn descriptions() -> Vec<Arc<ScalarUDF>> {
         // There are no partitions: no ancestors, which the one query that asks takes NULL for.
         strict "pg_partition_ancestors" Type::Oid => |_, _| Ok(Value::Null);
         strict "pg_get_serial_sequence" Type::Text => pg_get_serial_sequence;
-        strict "pg_get_function_result" Type::Text => |_, args| {
-            Ok(Value::from(routines::by_oid(oid(&args[0])?).map(|(_, _, result)| result)))
+        strict "pg_get_function_result" Type::Text => |execution, args| {
+            let oid = oid(&args[0])?;
+            if let Some(function) = own_functions::by_oid(execution, oid) {
+                return Ok(Value::from(own_functions::result(&function, &execution.session.catalog())));
+            }
+            Ok(Value::from(routines::by_oid(oid).map(|(_, _, result)| result)))
         };
-        strict "pg_get_function_arguments" Type::Text => |_, args| {
-            Ok(Value::from(routines::by_oid(oid(&args[0])?).map(|(_, arguments, _)| arguments)))
+        strict "pg_get_function_arguments" Type::Text => |execution, args| {
+            function_arguments(execution, &args[0], true)
         };
-        strict "pg_get_function_identity_arguments" Type::Text => |_, args| {
-            Ok(Value::from(routines::by_oid(oid(&args[0])?).map(|(_, arguments, _)| arguments)))
+        strict "pg_get_function_identity_arguments" Type::Text => |execution, args| {
+            function_arguments(execution, &args[0], false)
+        };
+        strict "pg_get_function_sqlbody" Type::Text => |execution, args| {
+            let function = own_functions::by_oid(execution, oid(&args[0])?);
+            let function = function.filter(|f| !matches!(f.body, crate::catalog::Body::Text(_)));
+            Ok(Value::from(function.map(|function| own_functions::body(&function))))
+        };
+        strict "pg_get_functiondef" Type::Text => |execution, args| {
+            let function = own_functions::by_oid(execution, oid(&args[0])?);
+            let catalog = execution.session.catalog();
+            Ok(Value::from(function.map(|function| own_functions::definition(&function, &catalog))))
         };
         strict "obj_description" Type::Text => obj_description;
         strict "col_description" Type::Text => col_description;
@@ -126,7 +142,6 @@ fn descriptions() -> Vec<Arc<ScalarUDF>> {
         };
         strict "pg_get_ruledef" Type::Text => |_, _| Ok(Value::Null);
         strict "pg_get_triggerdef" Type::Text => |_, _| Ok(Value::Null);
-        strict "pg_get_functiondef" Type::Text => |_, _| Ok(Value::Null);
         strict "pg_get_partkeydef" Type::Text => |_, _| Ok(Value::Null);
         strict "pg_get_statisticsobjdef" Type::Text => |_, _| Ok(Value::Null);
         strict "pg_get_statisticsobjdef_columns" Type::Text => |_, _| Ok(Value::Null);
@@ -230,6 +245,14 @@ fn advisory_locks() -> Vec<Arc<ScalarUDF>> {
         strict "pg_advisory_unlock_shared" Type::Bool => |execution, args| {
             Ok(Value::from(execution.session.advisory_unlock(advisory_key(args)?, Mode::Shared)))
         };
+        lenient "pg_listening_channels" Type::Array(Box::new(Type::Text)) => |execution, _| {
+            Ok(Value::Array(execution.session.channels().into_iter().map(Value::from).collect()))
+        };
+        lenient "pg_notify" Type::Text => |execution, args| {
+            let text = |value: Option<&Value>| value.filter(|v| **v != Value::Null).map(string).unwrap_or_default();
+            execution.session.notify(&text(args.first()), &text(args.get(1)))?;
+            Ok(Value::from(""))
+        };
         lenient "pg_advisory_unlock_all" Type::Text => |execution, _| {
             execution.session.advisory_unlock_all();
             Ok(Value::from(""))
@@ -285,13 +308,16 @@ fn casts() -> Vec<Arc<ScalarUDF>> {
             OWNER_OID => OWNER.to_owned(),
             other => other.to_string(),
         }));
-        strict "hither_regproc_in" Type::Oid => |_, args| routine(&args[0]).map(Value::from);
-        strict "hither_regproc_out" Type::Text => |_, args| Ok(Value::from(match &args[0] {
+        strict "hither_regproc_in" Type::Oid => |execution, args| routine(execution, &args[0]).map(Value::from);
+        strict "hither_regproc_out" Type::Text => |execution, args| Ok(Value::from(match &args[0] {
             // Columns of type regproc are text here.
             Value::Text(name) => name.clone(),
             value => {
                 let oid = oid(value)?;
-                routines::by_oid(oid).map_or_else(|| oid.to_string(), |(name, _, _)| name.to_owned())
+                match own_functions::by_oid(execution, oid) {
+                    Some(function) => quote_ident(&function.name),
+                    None => routines::by_oid(oid).map_or_else(|| oid.to_string(), |(name, _, _)| name.to_owned()),
+                }
             }
         }));
         lenient "hither_array_or_empty" Type::Array(Box::new(Type::Text)) => |_, args| Ok(match &args[0] {
@@ -438,8 +464,19 @@ fn namespace(execution: &Execution, value: &Value) -> Result<Oid> {
     })
 }
 
-fn routine(value: &Value) -> Result<Oid> {
+fn function_arguments(execution: &Execution, function: &Value, defaults: bool) -> Result<Value> {
+    let oid = oid(function)?;
+    if let Some(function) = own_functions::by_oid(execution, oid) {
+        return Ok(Value::from(own_functions::arguments(&function, defaults)));
+    }
+    Ok(Value::from(routines::by_oid(oid).map(|(_, arguments, _)| arguments)))
+}
+
+fn routine(execution: &Execution, value: &Value) -> Result<Oid> {
     let Value::Text(name) = value else { return oid(value) };
+    if let Some(own) = own_functions::by_name(execution, name) {
+        return Ok(own);
+    }
     let bare = names::split_name(name).and_then(|mut parts| parts.pop()).unwrap_or_else(|| name.clone());
     name.parse().ok().or_else(|| routines::by_name(&bare)).ok_or_else(|| {
         Error::new(SqlState::UNDEFINED_FUNCTION, format!("function \"{name}\" does not exist"))
@@ -551,7 +588,6 @@ fn describe_object(execution: &Execution, args: &[Value]) -> Result<Value> {
 
 /// obj_description(oid [, catalogue]).
 fn obj_description(execution: &Execution, args: &[Value]) -> Result<Value> {
-    // Functions stand in the catalogue by name, and have no descriptions.
     let Ok(wanted) = oid(&args[0]) else { return Ok(Value::Null) };
     let catalog = execution.session.catalog();
     let class = match args.get(1) {
@@ -561,6 +597,10 @@ fn obj_description(execution: &Execution, args: &[Value]) -> Result<Value> {
             None => return Ok(Value::Null),
         },
     };
+    if class == Some(routines::PG_PROC_OID) {
+        let function = own_functions::by_oid(execution, wanted);
+        return Ok(Value::from(function.and_then(|function| function.comment.clone())));
+    }
     Ok(Value::from(descriptions::find(&catalog, wanted, class, 0)))
 }
 

@@ -1,6 +1,6 @@
 //! information_schema: the standard's view of tables, columns and constraints.
 
-use crate::catalog::{Column, ConstraintKind, Identity, Table};
+use crate::catalog::{Column, ConstraintKind, Deferral, Identity, Table};
 use crate::error::Result;
 use crate::planner::bindings::Execution;
 use crate::sql::system::relation::{Relation, Rows, cells, none};
@@ -290,8 +290,10 @@ fn schemata(execution: &Execution, rows: &mut Rows) -> Result<()> {
 fn table_constraints(execution: &Execution, rows: &mut Rows) -> Result<()> {
     let database = execution.session.database();
     for table in execution.session.catalog().tables() {
-        let mut add = |name: &str, kind: &str, distinct: Option<&str>| {
+        let mut add = |name: &str, kind: &str, distinct: Option<&str>, deferral: Deferral| {
             rows.add(cells! {
+                is_deferrable: yes(deferral != Deferral::Never),
+                initially_deferred: yes(deferral == Deferral::Initially),
                 constraint_catalog: &database, constraint_schema: &table.schema, constraint_name: name,
                 table_catalog: &database, table_schema: &table.schema, table_name: &table.name,
                 constraint_type: kind, nulls_distinct: distinct,
@@ -299,15 +301,21 @@ fn table_constraints(execution: &Execution, rows: &mut Rows) -> Result<()> {
         };
         for constraint in &table.constraints {
             match constraint.kind {
-                ConstraintKind::PrimaryKey { .. } => add(&constraint.name, "PRIMARY KEY", None),
-                ConstraintKind::Unique { .. } => add(&constraint.name, "UNIQUE", Some("YES")),
-                ConstraintKind::Check { .. } => add(&constraint.name, "CHECK", None),
-                ConstraintKind::ForeignKey(_) => add(&constraint.name, "FOREIGN KEY", None),
+                ConstraintKind::PrimaryKey { .. } => {
+                    add(&constraint.name, "PRIMARY KEY", None, Deferral::Never)
+                }
+                ConstraintKind::Unique { .. } => {
+                    add(&constraint.name, "UNIQUE", Some("YES"), Deferral::Never)
+                }
+                ConstraintKind::Check { .. } => add(&constraint.name, "CHECK", None, Deferral::Never),
+                ConstraintKind::ForeignKey(ref key) => {
+                    add(&constraint.name, "FOREIGN KEY", None, key.deferral)
+                }
                 ConstraintKind::NotNull { .. } => {}
             }
         }
         for column in table.columns.iter().filter(|column| column.not_null) {
-            add(&not_null_name(table, column), "CHECK", None);
+            add(&not_null_name(table, column), "CHECK", None, Deferral::Never);
         }
     }
     Ok(())

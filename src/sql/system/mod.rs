@@ -8,6 +8,7 @@
 //!   relations.rs     tables, columns, indexes, constraints, sequences, and how they depend on each other
 //!   types.rs         types, casts, operators, access methods
 //!   routines.rs      functions by name, for \df and tab completion
+//!   own_functions.rs those that CREATE FUNCTION made
 //!   cluster.rs       databases, roles, schemas, extensions, settings, sessions
 //!   convenience.rs   pg_tables, pg_indexes, statistics views
 //!   server.rs        the server's scrub, archive and storage
@@ -32,6 +33,7 @@ mod empty;
 mod functions;
 mod information;
 mod names;
+mod own_functions;
 pub mod relation;
 mod relations;
 pub mod rewrite;

@@ -1,6 +1,8 @@
 //! Tables, columns, defaults, indexes, constraints, sequences and what depends on what.
 
-use crate::catalog::{Catalog, Column, Constraint, ConstraintKind, ForeignKey, Identity, Index, Table};
+use crate::catalog::{
+    Catalog, Column, Constraint, ConstraintKind, Deferral, ForeignKey, Identity, Index, Table,
+};
 use crate::error::Result;
 use crate::planner::bindings::Execution;
 use crate::sql::system::definitions::is_hidden;
@@ -369,6 +371,7 @@ fn add_foreign_key(
         contype: 'f', conrelid: table.oid, conindid: index, conkey: numbers(&key.columns), confrelid: key.table,
         confkey: numbers(&key.referenced), confupdtype: key.on_update.letter(),
         confdeltype: key.on_delete.letter(), confmatchtype: "s", connoinherit: true,
+        condeferrable: key.deferral != Deferral::Never, condeferred: key.deferral == Deferral::Initially,
     });
 }
 

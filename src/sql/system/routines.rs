@@ -6,12 +6,15 @@
 use crate::error::Result;
 use crate::planner::bindings::Execution;
 use crate::sql::system::PG_CATALOG;
+use crate::sql::system::own_functions;
 use crate::sql::system::relation::{Relation, Rows, cells};
 use crate::types::{Type, Value};
 
+pub const PG_PROC_OID: u32 = 1255;
+
 pub const RELATIONS: &[Relation] = &[
     Relation {
-        oid: 1255,
+        oid: PG_PROC_OID,
         schema: PG_CATALOG,
         name: "pg_proc",
         kind: 'r',
@@ -123,7 +126,7 @@ pub fn by_name(name: &str) -> Option<u32> {
     Some(FIRST_OID + place as u32)
 }
 
-fn routines(_execution: &Execution, rows: &mut Rows) -> Result<()> {
+fn routines(execution: &Execution, rows: &mut Rows) -> Result<()> {
     for (place, (name, arguments, result)) in LIST.iter().enumerate() {
         let arguments: Vec<Value> = arguments
             .split(", ")
@@ -135,5 +138,5 @@ fn routines(_execution: &Execution, rows: &mut Rows) -> Result<()> {
             prosrc: *name,
         });
     }
-    Ok(())
+    own_functions::routines(execution, rows)
 }

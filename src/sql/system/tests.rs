@@ -189,6 +189,7 @@ impl Runner {
             param_types: &[],
             expose_slots: false,
             shapes: true,
+            staged: &[],
         };
         let planned = query::plan(&tree, &context)?;
         let execution = Execution {
@@ -197,6 +198,7 @@ impl Runner {
             transaction_time: 0,
             statement_time: 0,
             settings: SearchSettings::default(),
+            staged: Vec::new(),
             session: Arc::new(Session(Arc::clone(&self.catalog))),
             cancel: Arc::default(),
         };

@@ -1,0 +1,284 @@
+//! CREATE, ALTER, DROP and COMMENT ON FUNCTION.
+//!
+//! A function is stored as it was written: names in its body mean what they mean when it is called. At its creation the
+//! body is planned once, so that what is wrong with it is said at once, unless check_function_bodies is off.
+
+use std::sync::Arc;
+
+use datafusion::sql::sqlparser::ast::DataType;
+
+use crate::catalog::{
+    Catalog, ConstraintKind, Edit, Function, Object, Oid, Parallel, Relation, Returns, Volatility,
+};
+use crate::error::{Error, Result, SqlState};
+use crate::sql::response::{Response, Severity};
+use crate::sql::routines;
+use crate::sql::session::{Session, done};
+use crate::sql::settings::id;
+use crate::sql::statement::{
+    AlterFunction, CreateFunction, DropFunction, FunctionAction, FunctionName, FunctionOptions, ReturnsClause,
+};
+use crate::sql::type_names;
+use crate::sql::words::object_name;
+
+const INVALID_FUNCTION_DEFINITION: SqlState = SqlState("42P13");
+
+impl Session {
+    pub(super) async fn create_function(&mut self, create: &CreateFunction) -> Result<Response> {
+        let catalog = self.shared.current_catalog();
+        let schema = self.shared.creation_schema(&catalog, &create.name)?;
+        refuse_equal_names(create)?;
+        let mut function = Function {
+            oid: 0,
+            schema,
+            name: create.name.name.clone(),
+            arguments: create.arguments.clone(),
+            returns: self.returns_of(&catalog, &create.returns)?,
+            body: create.body.clone(),
+            volatility: Volatility::Volatile,
+            strict: false,
+            security_definer: false,
+            leakproof: false,
+            parallel: Parallel::Unsafe,
+            cost: None,
+            rows: None,
+            search_path: None,
+            comment: None,
+        };
+        apply(&create.options, &mut function)?;
+        let same = |known: &&Arc<Function>| known.argument_types() == function.argument_types();
+        let old = catalog.functions_named(&function.schema, &function.name).find(same).cloned();
+        match old {
+            Some(old) if create.replace => {
+                check_replacement(&old, &function)?;
+                (function.oid, function.comment) = (old.oid, old.comment.clone());
+            }
+            Some(_) => {
+                let message =
+                    format!("function \"{}\" already exists with same argument types", function.name);
+                return Err(Error::new(SqlState("42723"), message));
+            }
+            None => function.oid = self.new_oid()?,
+        }
+        self.check_function(&catalog, &function)?;
+        self.edit(vec![Edit::Put(Object::Function(function))]).await?;
+        Ok(done("CREATE FUNCTION"))
+    }
+
+    fn check_function(&self, catalog: &Arc<Catalog>, function: &Function) -> Result<()> {
+        let schemas = self.shared.schemas(catalog);
+        let context = self.plan_context(catalog, &schemas);
+        for argument in &function.arguments {
+            if let Some(default) = &argument.default {
+                let expression = crate::sql::dialect::parse_expression(default)?;
+                let items = crate::sql::expressions::items([expression]);
+                crate::sql::expressions::compile(&context, &[], &items, std::slice::from_ref(&argument.ty))?;
+            }
+        }
+        if !self.shared.settings.lock().bool(id::CHECK_FUNCTION_BODIES) {
+            return Ok(());
+        }
+        routines::check(function, &context)
+    }
+
+    fn returns_of(&self, catalog: &Catalog, clause: &ReturnsClause) -> Result<Returns> {
+        let (data_type, set) = match clause {
+            ReturnsClause::Table(columns) => return Ok(Returns::Table(columns.clone())),
+            ReturnsClause::Named { data_type, set } => (data_type, *set),
+        };
+        match (type_names::resolve(data_type), data_type) {
+            (Ok(ty), _) if set => Ok(Returns::SetOf(ty.bare())),
+            (Ok(ty), _) => Ok(Returns::Scalar(ty.bare())),
+            (Err(error), DataType::Custom(name, _)) if error.state() == SqlState::UNDEFINED_OBJECT => {
+                match self.shared.relation(catalog, &object_name("", name)) {
+                    Some(Relation::Table(table)) if set => Ok(Returns::SetOfRows(table.oid)),
+                    Some(_) => Err(Error::unsupported("a function that returns one row of a table")),
+                    None => Err(error),
+                }
+            }
+            (Err(error), _) => Err(error),
+        }
+    }
+
+    pub(super) async fn alter_function(&mut self, alter: &AlterFunction) -> Result<Response> {
+        let catalog = self.shared.current_catalog();
+        let old = self.function(&catalog, &alter.function)?;
+        let mut function = (*old).clone();
+        let mut tag = "ALTER FUNCTION";
+        match &alter.action {
+            FunctionAction::Rename(name) => function.name.clone_from(name),
+            FunctionAction::SetSchema(schema) => {
+                if catalog.schema(schema).is_none() {
+                    let message = format!("schema \"{schema}\" does not exist");
+                    return Err(Error::new(SqlState::INVALID_SCHEMA_NAME, message));
+                }
+                function.schema.clone_from(schema);
+            }
+            FunctionAction::OwnerTo(owner) => self.check_owner(owner)?,
+            FunctionAction::Options(options) => apply(options, &mut function)?,
+            FunctionAction::Comment(text) => {
+                function.comment = text.clone().filter(|text| !text.is_empty());
+                tag = "COMMENT";
+            }
+        }
+        let moves = function.name != old.name || function.schema != old.schema;
+        if moves && catalog.stored_queries().any(|(_, query)| query.uses(old.oid, None)) {
+            return Err(Error::unsupported("moving or renaming a function that a view calls"));
+        }
+        if function != *old {
+            self.edit(vec![Edit::Put(Object::Function(function))]).await?;
+        }
+        Ok(done(tag))
+    }
+
+    pub(super) async fn drop_functions(&mut self, drop: &DropFunction) -> Result<Response> {
+        let catalog = self.shared.current_catalog();
+        let mut going: Vec<Oid> = Vec::new();
+        for name in &drop.functions {
+            match self.function(&catalog, name) {
+                Ok(function) => going.push(function.oid),
+                Err(error) if drop.if_exists && error.state() == SqlState::UNDEFINED_FUNCTION => {
+                    let types: Vec<String> = name.types.iter().flatten().map(|ty| ty.to_string()).collect();
+                    let message =
+                        format!("function {}({}) does not exist, skipping", name.name, types.join(","));
+                    self.notice(Severity::Notice, Error::new(SqlState("00000"), message));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        self.refuse_called(&catalog, &going, drop.cascade)?;
+        self.drop_readers(&going, None, drop.cascade).await?;
+        self.edit(going.into_iter().map(Edit::Delete).collect()).await?;
+        Ok(done("DROP FUNCTION"))
+    }
+
+    /// Defaults and checks that call a function keep it.
+    fn refuse_called(&self, catalog: &Catalog, going: &[Oid], cascade: bool) -> Result<()> {
+        let schemas = self.shared.schemas(catalog);
+        for table in catalog.tables() {
+            let defaults = table.columns.iter().filter_map(|column| {
+                let default = column.default.as_ref()?;
+                Some((default.sql.as_str(), format!("default value for column {}", column.name)))
+            });
+            let checks = table.constraints.iter().filter_map(|constraint| match &constraint.kind {
+                ConstraintKind::Check { sql } => {
+                    Some((sql.as_str(), format!("constraint {}", constraint.name)))
+                }
+                _ => None,
+            });
+            let generated = table.columns.iter().chain(&table.hidden).filter_map(|column| {
+                let generated = column.generated.as_ref()?;
+                Some((generated.sql.as_str(), format!("column {}", column.name)))
+            });
+            for (sql, what) in defaults.chain(checks).chain(generated) {
+                let called = routines::called_in(sql, catalog, &schemas)?;
+                let Some(function) = called.iter().find(|function| going.contains(&function.oid)) else {
+                    continue;
+                };
+                if cascade {
+                    return Err(Error::unsupported(
+                        "DROP FUNCTION CASCADE of what a default or a check calls",
+                    ));
+                }
+                let shown = match going {
+                    [_] => format!("function {}", function.signature()),
+                    _ => "desired object(s)".to_owned(),
+                };
+                let them = if going.len() == 1 { "it" } else { "them" };
+                let message = format!("cannot drop {shown} because other objects depend on {them}");
+                return Err(Error::new(SqlState::DEPENDENT_OBJECTS_STILL_EXIST, message)
+                    .detail(format!(
+                        "{what} of table {} depends on function {}",
+                        table.name,
+                        function.signature()
+                    ))
+                    .hint("Use DROP ... CASCADE to drop the dependent objects too."));
+            }
+        }
+        Ok(())
+    }
+
+    /// The function of a name and argument types; 42883 when there is none, 42725 when the name is not enough.
+    fn function(&self, catalog: &Catalog, name: &FunctionName) -> Result<Arc<Function>> {
+        let schemas = match &name.name.schema {
+            Some(schema) => vec![schema.clone()],
+            None => self.shared.schemas(catalog),
+        };
+        let named = schemas.iter().flat_map(|schema| catalog.functions_named(schema, &name.name.name));
+        let fits = |function: &&Arc<Function>| {
+            name.types.as_ref().is_none_or(|types| *types == function.argument_types())
+        };
+        let found: Vec<&Arc<Function>> = named.filter(fits).collect();
+        match (found.as_slice(), &name.types) {
+            ([], Some(types)) => {
+                let types: Vec<String> = types.iter().map(|ty| ty.to_string()).collect();
+                let message = format!("function {}({}) does not exist", name.name, types.join(", "));
+                Err(Error::new(SqlState::UNDEFINED_FUNCTION, message))
+            }
+            ([], None) => {
+                let message = format!("could not find a function named \"{}\"", name.name);
+                Err(Error::new(SqlState::UNDEFINED_FUNCTION, message))
+            }
+            ([one], _) | ([one, ..], Some(_)) => Ok(Arc::clone(one)),
+            _ => Err(Error::new(SqlState("42725"), format!("function name \"{}\" is not unique", name.name))
+                .hint("Specify the argument list to select the function unambiguously.")),
+        }
+    }
+}
+
+fn refuse_equal_names(create: &CreateFunction) -> Result<()> {
+    let arguments = create.arguments.iter().filter_map(|argument| argument.name.as_ref());
+    let columns: &[crate::catalog::ViewColumn] = match &create.returns {
+        ReturnsClause::Table(columns) => columns,
+        ReturnsClause::Named { .. } => &[],
+    };
+    let mut seen = std::collections::HashSet::new();
+    let mut all = arguments.chain(columns.iter().map(|column| &column.name));
+    match all.find(|name| !seen.insert((*name).clone())) {
+        None => Ok(()),
+        Some(name) => {
+            let message = format!("parameter name \"{name}\" used more than once");
+            Err(Error::new(INVALID_FUNCTION_DEFINITION, message))
+        }
+    }
+}
+
+fn apply(options: &FunctionOptions, function: &mut Function) -> Result<()> {
+    function.volatility = options.volatility.unwrap_or(function.volatility);
+    function.strict = options.strict.unwrap_or(function.strict);
+    function.security_definer = options.security_definer.unwrap_or(function.security_definer);
+    function.leakproof = options.leakproof.unwrap_or(function.leakproof);
+    function.parallel = options.parallel.unwrap_or(function.parallel);
+    function.cost = options.cost.or(function.cost);
+    function.rows = options.rows.or(function.rows);
+    if let Some(path) = &options.search_path {
+        function.search_path.clone_from(path);
+    }
+    if function.rows.is_some() && !function.returns_set() {
+        let message = "ROWS is not applicable when function does not return a set";
+        return Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, message));
+    }
+    Ok(())
+}
+
+/// What CREATE OR REPLACE may not change.
+fn check_replacement(old: &Function, new: &Function) -> Result<()> {
+    let drop_first = format!("Use DROP FUNCTION {} first.", old.signature());
+    if old.returns != new.returns {
+        let message = "cannot change return type of existing function";
+        return Err(Error::new(INVALID_FUNCTION_DEFINITION, message).hint(drop_first));
+    }
+    for (old, new) in old.arguments.iter().zip(&new.arguments) {
+        if let Some(name) = &old.name
+            && old.name != new.name
+        {
+            let message = format!("cannot change name of input parameter \"{name}\"");
+            return Err(Error::new(INVALID_FUNCTION_DEFINITION, message).hint(drop_first));
+        }
+        if old.default.is_some() && new.default.is_none() {
+            let message = "cannot remove parameter defaults from existing function";
+            return Err(Error::new(INVALID_FUNCTION_DEFINITION, message).hint(drop_first));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,60 @@
+//! Reading foreign keys, and when constraints are checked.
+
+use datafusion::sql::sqlparser::ast;
+
+use crate::catalog::{Deferral, ReferentialAction};
+use crate::error::{Error, Result, SqlState};
+use crate::sql::statement::ForeignKeyDefinition;
+use crate::sql::words::{fold, object_name};
+
+/// `REFERENCES ...` of these columns.
+pub fn foreign_key(key: &ast::ForeignKeyConstraint, columns: Vec<String>) -> Result<ForeignKeyDefinition> {
+    let mut deferral = Deferral::Never;
+    if let Some(characteristics) = &key.characteristics {
+        let deferred = matches!(characteristics.initially, Some(ast::DeferrableInitial::Deferred));
+        deferral = match (characteristics.deferrable, deferred) {
+            (Some(false), true) => {
+                let message = "constraint declared INITIALLY DEFERRED must be DEFERRABLE";
+                return Err(Error::new(SqlState::SYNTAX_ERROR, message));
+            }
+            (_, true) => Deferral::Initially,
+            (Some(true), false) => Deferral::Possible,
+            _ => Deferral::Never,
+        };
+        if characteristics.enforced == Some(false) {
+            return Err(Error::unsupported("NOT ENFORCED"));
+        }
+    }
+    match key.match_kind {
+        None | Some(ast::ConstraintReferenceMatchKind::Simple) => {}
+        Some(ast::ConstraintReferenceMatchKind::Full) => return Err(Error::unsupported("MATCH FULL")),
+        Some(ast::ConstraintReferenceMatchKind::Partial) => return Err(Error::unsupported("MATCH PARTIAL")),
+    }
+    let action = |action: &Option<ast::ReferentialAction>| match action {
+        None | Some(ast::ReferentialAction::NoAction) => ReferentialAction::NoAction,
+        Some(ast::ReferentialAction::Restrict) => ReferentialAction::Restrict,
+        Some(ast::ReferentialAction::Cascade) => ReferentialAction::Cascade,
+        Some(ast::ReferentialAction::SetNull) => ReferentialAction::SetNull,
+        Some(ast::ReferentialAction::SetDefault) => ReferentialAction::SetDefault,
+    };
+    Ok(ForeignKeyDefinition {
+        columns,
+        table: object_name("", &key.foreign_table),
+        referenced: key.referred_columns.iter().map(fold).collect(),
+        on_delete: action(&key.on_delete),
+        on_update: action(&key.on_update),
+        deferral,
+    })
+}
+
+/// Whether a constraint is checked at COMMIT, or can be.
+pub fn is_deferrable(characteristics: &Option<ast::ConstraintCharacteristics>) -> bool {
+    characteristics.as_ref().is_some_and(|c| {
+        c.deferrable == Some(true) || matches!(c.initially, Some(ast::DeferrableInitial::Deferred))
+    })
+}
+
+/// Keys are checked row by row.
+pub fn deferrable_key() -> Error {
+    Error::unsupported("a deferrable PRIMARY KEY or UNIQUE constraint")
+}

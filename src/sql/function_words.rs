@@ -1,0 +1,333 @@
+//! Reading CREATE, DROP, ALTER and COMMENT ON FUNCTION.
+
+use datafusion::sql::sqlparser::ast::DataType;
+use datafusion::sql::sqlparser::tokenizer::Token;
+
+use crate::catalog::{Argument, Body, Parallel, ViewColumn, Volatility};
+use crate::error::{Error, SqlState};
+use crate::sql::statement::*;
+use crate::sql::type_names;
+use crate::sql::words::{Parsed, Words};
+use crate::types::Type;
+
+/// What is said only once.
+#[derive(Default)]
+struct Clauses {
+    language: Option<String>,
+    body: Option<Body>,
+    options: FunctionOptions,
+}
+
+/// From FUNCTION on.
+pub fn create(w: &mut Words) -> Parsed<Ast> {
+    let replace = w.accept("OR REPLACE");
+    w.expect("FUNCTION")?;
+    let name = w.name()?;
+    let arguments = arguments(w)?;
+    let returns = match w.accept("RETURNS") {
+        true => Some(returns(w)?),
+        false => None,
+    };
+    let mut clauses = Clauses::default();
+    while clause(w, &mut clauses)? {}
+    let language = clauses.language.as_deref();
+    match language.map(str::to_lowercase).as_deref() {
+        Some("sql") => {}
+        // RETURN and BEGIN ATOMIC are SQL's own.
+        None if matches!(clauses.body, Some(Body::Return(_) | Body::Atomic(_))) => {}
+        None => return Err(Error::new(SqlState("42P13"), "no language specified").into()),
+        Some(other) => {
+            return Err(Error::unsupported(format!("CREATE FUNCTION with LANGUAGE {other}")).into());
+        }
+    }
+    let Some(body) = clauses.body else {
+        return Err(Error::new(SqlState("42P13"), "no function body specified").into());
+    };
+    let Some(returns) = returns else {
+        return Err(Error::new(SqlState("42P13"), "function result type must be specified").into());
+    };
+    let options = clauses.options;
+    Ok(Ast::CreateFunction(Box::new(CreateFunction { name, replace, arguments, returns, body, options })))
+}
+
+fn arguments(w: &mut Words) -> Parsed<Vec<Argument>> {
+    w.expect_token(&Token::LParen)?;
+    if w.accept_token(&Token::RParen) {
+        return Ok(Vec::new());
+    }
+    let arguments = w.list(argument)?;
+    w.expect_token(&Token::RParen)?;
+    if let Some(place) = arguments.iter().position(|argument| argument.default.is_some())
+        && arguments[place..].iter().any(|argument| argument.default.is_none())
+    {
+        let message = "input parameters after one with a default value must also have defaults";
+        return Err(Error::new(SqlState("42P13"), message).into());
+    }
+    Ok(arguments)
+}
+
+/// `[IN] [name] type [{DEFAULT | =} expression]`
+fn argument(w: &mut Words) -> Parsed<Argument> {
+    for mode in ["OUT", "INOUT", "VARIADIC"] {
+        if w.at(mode) && !ends_argument(w, 1) {
+            return Err(Error::unsupported(format!("a function with {mode} parameters")).into());
+        }
+    }
+    if w.at("IN") {
+        w.advance();
+    }
+    let name = if starts_with_type(w) { None } else { Some(w.identifier()?) };
+    let ty = type_of(w)?;
+    let default = if w.accept("DEFAULT") || w.accept_token(&Token::Eq) {
+        let start = w.location();
+        w.expression()?;
+        Some(w.text_since(start))
+    } else {
+        None
+    };
+    Ok(Argument { name, ty: ty.bare(), default })
+}
+
+/// Whether the argument has no name: its first word is its type, or the first word of it.
+fn starts_with_type(w: &Words) -> bool {
+    const LONG: &[&str] = &[
+        "DOUBLE PRECISION",
+        "CHARACTER VARYING",
+        "CHAR VARYING",
+        "BIT VARYING",
+        "TIMESTAMP WITH",
+        "TIMESTAMP WITHOUT",
+        "TIME WITH",
+        "TIME WITHOUT",
+        "NATIONAL CHARACTER",
+    ];
+    ends_argument(w, 1)
+        || matches!(w.parser.peek_nth_token_ref(1).token, Token::LParen | Token::LBracket | Token::Period)
+        || LONG.iter().any(|words| w.at(words))
+}
+
+fn ends_argument(w: &Words, place: usize) -> bool {
+    match &w.parser.peek_nth_token_ref(place).token {
+        Token::Comma | Token::RParen | Token::Eq => true,
+        Token::Word(word) => word.value.eq_ignore_ascii_case("DEFAULT"),
+        _ => false,
+    }
+}
+
+fn type_of(w: &mut Words) -> Parsed<Type> {
+    Ok(type_names::resolve(&w.parser.parse_data_type()?)?)
+}
+
+fn returns(w: &mut Words) -> Parsed<ReturnsClause> {
+    if w.accept("TABLE") {
+        let columns = w.parenthesised(|w| {
+            let name = w.identifier()?;
+            Ok(ViewColumn { name, ty: type_of(w)?.bare() })
+        })?;
+        return Ok(ReturnsClause::Table(columns));
+    }
+    let set = w.accept("SETOF");
+    for (word, what) in [
+        ("TRIGGER", "a trigger function"),
+        ("EVENT_TRIGGER", "a trigger function"),
+        ("VOID", "a function that returns void"),
+        ("RECORD", "a function that returns record"),
+    ] {
+        if w.at(word) {
+            return Err(Error::unsupported(what).into());
+        }
+    }
+    let data_type: DataType = w.parser.parse_data_type()?;
+    if w.at_token(&Token::Mod) {
+        return Err(Error::unsupported("%TYPE").into());
+    }
+    Ok(ReturnsClause::Named { data_type, set })
+}
+
+/// One clause after RETURNS; false when there is none.
+fn clause(w: &mut Words, clauses: &mut Clauses) -> Parsed<bool> {
+    if w.accept("LANGUAGE") {
+        let name = match w.peek() {
+            Token::SingleQuotedString(_) => w.string()?,
+            _ => w.identifier()?,
+        };
+        clauses.language = Some(name);
+    } else if w.accept("AS") {
+        let text = body_text(w)?;
+        if w.at_token(&Token::Comma) {
+            return Err(Error::unsupported("a function in C").into());
+        }
+        clauses.body = Some(Body::Text(text));
+    } else if w.accept("RETURN") {
+        let start = w.location();
+        w.expression()?;
+        clauses.body = Some(Body::Return(w.text_since(start)));
+    } else if w.accept("BEGIN ATOMIC") {
+        clauses.body = Some(Body::Atomic(atomic(w)?));
+    } else {
+        return option(w, &mut clauses.options);
+    }
+    Ok(true)
+}
+
+/// A string in any quotes.
+fn body_text(w: &mut Words) -> Parsed<String> {
+    let text = match w.peek() {
+        Token::SingleQuotedString(text) | Token::EscapedStringLiteral(text) => text.clone(),
+        Token::DollarQuotedString(text) => text.value.clone(),
+        _ => return w.unexpected("a string"),
+    };
+    w.advance();
+    Ok(text)
+}
+
+/// What stands between BEGIN ATOMIC and its END.
+fn atomic(w: &mut Words) -> Parsed<String> {
+    let start = w.location();
+    let mut text = String::new();
+    let mut depth = 1;
+    loop {
+        if w.at("END") {
+            depth -= 1;
+        } else if w.at("CASE") {
+            depth += 1;
+        }
+        if depth == 0 {
+            w.advance();
+            return Ok(text);
+        }
+        if w.at_end() {
+            return w.unexpected("END");
+        }
+        w.advance();
+        text = w.text_since(start);
+    }
+}
+
+fn option(w: &mut Words, options: &mut FunctionOptions) -> Parsed<bool> {
+    if w.accept("IMMUTABLE") {
+        options.volatility = Some(Volatility::Immutable);
+    } else if w.accept("STABLE") {
+        options.volatility = Some(Volatility::Stable);
+    } else if w.accept("VOLATILE") {
+        options.volatility = Some(Volatility::Volatile);
+    } else if w.accept("STRICT") || w.accept("RETURNS NULL ON NULL INPUT") {
+        options.strict = Some(true);
+    } else if w.accept("CALLED ON NULL INPUT") {
+        options.strict = Some(false);
+    } else if w.accept("LEAKPROOF") {
+        options.leakproof = Some(true);
+    } else if w.accept("NOT LEAKPROOF") {
+        options.leakproof = Some(false);
+    } else if w.accept("SECURITY DEFINER") || w.accept("EXTERNAL SECURITY DEFINER") {
+        options.security_definer = Some(true);
+    } else if w.accept("SECURITY INVOKER") || w.accept("EXTERNAL SECURITY INVOKER") {
+        options.security_definer = Some(false);
+    } else if w.accept("PARALLEL") {
+        options.parallel = Some(match w.word().as_deref() {
+            Some("SAFE") => Parallel::Safe,
+            Some("RESTRICTED") => Parallel::Restricted,
+            Some("UNSAFE") => Parallel::Unsafe,
+            _ => {
+                let message = "parameter \"parallel\" must be SAFE, RESTRICTED, or UNSAFE";
+                return Err(Error::new(SqlState::SYNTAX_ERROR, message).into());
+            }
+        });
+    } else if w.accept("COST") {
+        options.cost = Some(positive(w, "COST")?);
+    } else if w.accept("ROWS") {
+        options.rows = Some(positive(w, "ROWS")?);
+    } else if w.accept("SET") {
+        options.search_path = Some(Some(search_path(w)?));
+    } else if w.accept("RESET SEARCH_PATH") || w.accept("RESET ALL") {
+        options.search_path = Some(None);
+    } else if ["WINDOW", "SUPPORT", "TRANSFORM"].iter().any(|word| w.at(word)) {
+        let what = w.word().unwrap_or_default();
+        return Err(Error::unsupported(format!("{what} of a function")).into());
+    } else {
+        return Ok(false);
+    }
+    Ok(true)
+}
+
+fn positive(w: &mut Words, clause: &str) -> Parsed<f64> {
+    let text = match w.peek() {
+        Token::Number(text, _) => text.clone(),
+        _ => return w.unexpected("a number"),
+    };
+    w.advance();
+    match text.parse::<f64>() {
+        Ok(number) if number > 0.0 => Ok(number),
+        _ => Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, format!("{clause} must be positive")).into()),
+    }
+}
+
+/// SET search_path { TO | = } value [, ...]; the one setting that a function may bring.
+fn search_path(w: &mut Words) -> Parsed<String> {
+    let name = w.identifier()?;
+    if name != "search_path" {
+        return Err(Error::unsupported(format!("SET {name} of a function")).into());
+    }
+    if w.accept("FROM CURRENT") {
+        return Err(Error::unsupported("SET ... FROM CURRENT of a function").into());
+    }
+    if !w.accept("TO") {
+        w.expect_token(&Token::Eq)?;
+    }
+    let schemas = w.list(|w| match w.peek() {
+        Token::Word(_) => w.identifier(),
+        _ => w.string(),
+    })?;
+    let quoted: Vec<String> = schemas.iter().map(|schema| format!("\"{schema}\"")).collect();
+    Ok(quoted.join(", "))
+}
+
+/// From FUNCTION on.
+pub fn drop(w: &mut Words) -> Parsed<Ast> {
+    w.advance();
+    let if_exists = w.accept("IF EXISTS");
+    let functions = w.list(function_name)?;
+    let cascade = w.accept("CASCADE");
+    if !cascade {
+        w.accept("RESTRICT");
+    }
+    Ok(Ast::DropFunction(DropFunction { functions, if_exists, cascade }))
+}
+
+/// `name [([IN] [argname] type, ...)]`
+fn function_name(w: &mut Words) -> Parsed<FunctionName> {
+    let name = w.name()?;
+    if !w.at_token(&Token::LParen) {
+        return Ok(FunctionName { name, types: None });
+    }
+    let arguments = arguments(w)?;
+    Ok(FunctionName { name, types: Some(arguments.into_iter().map(|argument| argument.ty).collect()) })
+}
+
+/// From FUNCTION on.
+pub fn alter(w: &mut Words) -> Parsed<Ast> {
+    w.advance();
+    let function = function_name(w)?;
+    let action = if w.accept("RENAME TO") {
+        FunctionAction::Rename(w.identifier()?)
+    } else if w.accept("SET SCHEMA") {
+        FunctionAction::SetSchema(w.identifier()?)
+    } else if w.accept("OWNER TO") {
+        FunctionAction::OwnerTo(w.identifier()?)
+    } else {
+        let mut options = FunctionOptions::default();
+        while option(w, &mut options)? {}
+        w.accept("RESTRICT");
+        FunctionAction::Options(Box::new(options))
+    };
+    Ok(Ast::AlterFunction(AlterFunction { function, action }))
+}
+
+/// From FUNCTION on.
+pub fn comment(w: &mut Words) -> Parsed<Ast> {
+    w.advance();
+    let function = function_name(w)?;
+    w.expect("IS")?;
+    let text = if w.accept("NULL") { None } else { Some(w.string()?) };
+    Ok(Ast::AlterFunction(AlterFunction { function, action: FunctionAction::Comment(text) }))
+}

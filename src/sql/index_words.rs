@@ -1,0 +1,95 @@
+//! Reading CREATE INDEX.
+
+use datafusion::sql::sqlparser::ast;
+use datafusion::sql::sqlparser::tokenizer::Token;
+
+use crate::error::Error;
+use crate::sql::ddl_words::collation;
+use crate::sql::statement::*;
+use crate::sql::words::{Parsed, Words, fold};
+
+/// From UNIQUE or INDEX on.
+pub fn create_index(w: &mut Words) -> Parsed<Ast> {
+    let unique = w.accept("UNIQUE");
+    w.expect("INDEX")?;
+    let concurrently = w.accept("CONCURRENTLY");
+    let if_not_exists = w.accept("IF NOT EXISTS");
+    let name = if w.at("ON") { None } else { Some(w.identifier()?) };
+    w.expect("ON")?;
+    w.accept("ONLY");
+    let table = w.name()?;
+    let method = if w.accept("USING") { w.identifier()? } else { "btree".to_string() };
+    let columns = w.parenthesised(index_column)?;
+    if w.at("INCLUDE") {
+        return Err(Error::unsupported("INCLUDE in an index").into());
+    }
+    if w.at("NULLS NOT DISTINCT") {
+        return Err(Error::unsupported("NULLS NOT DISTINCT").into());
+    }
+    w.accept("NULLS DISTINCT");
+    let options = if w.accept("WITH") { w.parenthesised(storage_option)? } else { Vec::new() };
+    if w.accept("TABLESPACE") {
+        default_tablespace(w)?;
+    }
+    let predicate = if w.accept("WHERE") { Some(w.expression()?) } else { None };
+    let index =
+        CreateIndex { name, table, unique, concurrently, if_not_exists, method, columns, options, predicate };
+    Ok(Ast::CreateIndex(Box::new(index)))
+}
+
+fn default_tablespace(w: &mut Words) -> Parsed<()> {
+    match w.identifier()?.as_str() {
+        "pg_default" => Ok(()),
+        _ => Err(Error::unsupported("a tablespace").into()),
+    }
+}
+
+/// `name = value` of WITH (...), value as text.
+fn storage_option(w: &mut Words) -> Parsed<(String, String)> {
+    let name = w.identifier()?.to_lowercase();
+    if !w.accept_token(&Token::Eq) {
+        return Ok((name, "true".into()));
+    }
+    let sign = if w.accept_token(&Token::Minus) { "-" } else { "" };
+    let value = match w.peek().clone() {
+        Token::Number(text, _) => text,
+        Token::Word(word) => word.value,
+        Token::SingleQuotedString(text) => text,
+        _ => return w.unexpected("a value"),
+    };
+    w.advance();
+    Ok((name, format!("{sign}{value}")))
+}
+
+fn index_column(w: &mut Words) -> Parsed<IndexColumn> {
+    let subject = if *w.peek() == Token::LParen || w.parser.peek_nth_token_ref(1).token == Token::LParen {
+        index_expression(w.parser.parse_prefix()?)
+    } else {
+        IndexSubject::Column(w.identifier()?)
+    };
+    if w.accept("COLLATE") {
+        collation(&w.name()?.name)?;
+    }
+    let ordering = |w: &Words| w.at("ASC") || w.at("DESC") || w.at("NULLS");
+    let opclass = match w.peek() {
+        Token::Word(_) if !ordering(w) => Some(w.name()?.name),
+        _ => None,
+    };
+    // Metadata indexes keep no order of their own: both directions cost the same.
+    if !w.accept("ASC") {
+        w.accept("DESC");
+    }
+    if !w.accept("NULLS FIRST") {
+        w.accept("NULLS LAST");
+    }
+    Ok(IndexColumn { subject, opclass })
+}
+
+/// A column in parentheses is the column.
+fn index_expression(expression: ast::Expr) -> IndexSubject {
+    match expression {
+        ast::Expr::Nested(inner) => index_expression(*inner),
+        ast::Expr::Identifier(name) => IndexSubject::Column(fold(&name)),
+        other => IndexSubject::Expression(Box::new(other)),
+    }
+}

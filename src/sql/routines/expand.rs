@@ -1,0 +1,394 @@
+//! Calls of SQL functions in a statement's tree.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use datafusion::logical_expr::{ScalarUDF, Volatility};
+use datafusion::sql::sqlparser::ast::{
+    self, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, ObjectName, SelectItem, SetExpr,
+    TableAlias, TableAliasColumnDef, TableFactor, VisitMut, VisitorMut,
+};
+
+use crate::catalog::{Catalog, Function, Oid, Returns};
+use crate::error::{Error, Result, SqlState};
+use crate::planner::argument;
+use crate::sql::context::PlanContext;
+use crate::sql::dialect;
+use crate::sql::rewrite::name_of;
+use crate::sql::routines::{AMBIGUOUS_FUNCTION, NESTED_MAX, body, find};
+use crate::types::Type;
+
+/// A function of this oid, as FROM names it to the planner.
+const FUNCTION: &str = "__function_";
+/// An argument of a function, by oid and position, and how many the call gave.
+const ARGUMENT: &str = "__argument_";
+
+/// Puts the bodies of SQL functions in the place of their calls.
+pub fn expand(tree: &mut impl VisitMut, context: &PlanContext) -> Result<()> {
+    if context.catalog.functions().next().is_none() {
+        return Ok(());
+    }
+    expand_in(tree, context, 0)
+}
+
+fn expand_in(tree: &mut impl VisitMut, context: &PlanContext, depth: usize) -> Result<()> {
+    if depth > NESTED_MAX {
+        return Err(Error::new(SqlState("54001"), "stack depth limit exceeded"));
+    }
+    match tree.visit(&mut Expander { context, depth }) {
+        ControlFlow::Break(error) => Err(error),
+        ControlFlow::Continue(()) => Ok(()),
+    }
+}
+
+/// Gives the SQL functions that a query calls their schemas; their oids.
+pub fn qualify(query: &mut ast::Query, context: &PlanContext) -> Result<Vec<Oid>> {
+    let mut qualifier = Qualifier { context, found: Vec::new() };
+    match query.visit(&mut qualifier) {
+        ControlFlow::Break(error) => Err(error),
+        ControlFlow::Continue(()) => Ok(qualifier.found),
+    }
+}
+
+struct Qualifier<'a> {
+    context: &'a PlanContext<'a>,
+    found: Vec<Oid>,
+}
+
+impl Qualifier<'_> {
+    fn name(&mut self, name: &mut ObjectName, args: &[FunctionArg]) -> Result<()> {
+        if let Some((function, _)) = find(self.context.catalog, self.context.search_path, &[], name, args)? {
+            self.found.push(function.oid);
+            let quoted = |text: &str| Ident::with_quote('"', text);
+            *name = ObjectName::from(vec![quoted(&function.schema), quoted(&function.name)]);
+        }
+        Ok(())
+    }
+}
+
+impl VisitorMut for Qualifier<'_> {
+    type Break = Error;
+
+    fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<Error> {
+        control(match factor {
+            TableFactor::Table { name, args: Some(args), .. } => self.name(name, &args.args),
+            TableFactor::Function { name, args, .. } => self.name(name, args),
+            _ => Ok(()),
+        })
+    }
+
+    fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<Error> {
+        let Expr::Function(call) = expr else { return ControlFlow::Continue(()) };
+        let args = match &call.args {
+            FunctionArguments::List(list) => list.args.clone(),
+            _ => Vec::new(),
+        };
+        control(self.name(&mut call.name, &args))
+    }
+}
+
+/// The oid in a name that FROM has of a function.
+pub fn oid_of_name(name: &str) -> Option<Oid> {
+    name.strip_prefix(FUNCTION)?.parse().ok()
+}
+
+/// The function that carries an argument's type, by the name made here.
+pub fn argument_function(catalog: &Catalog, name: &str) -> Option<Arc<ScalarUDF>> {
+    let numbers = name.strip_prefix(ARGUMENT)?.split('_').map(|number| number.parse::<usize>().ok());
+    let numbers: Vec<usize> = numbers.collect::<Option<_>>()?;
+    let &[oid, position, given] = numbers.as_slice() else { return None };
+    let function = catalog.function_by_oid(Oid::try_from(oid).ok()?)?;
+    let mut types = function.argument_types();
+    let ty = types.get(position)?.clone();
+    // Defaults are not part of what the call says.
+    types.truncate(given.max(position + 1));
+    Some(argument::function(ty, &function.name, types, position))
+}
+
+struct Expander<'a> {
+    context: &'a PlanContext<'a>,
+    depth: usize,
+}
+
+impl Expander<'_> {
+    fn find(&self, name: &ObjectName, args: &[FunctionArg]) -> Result<Option<(Arc<Function>, Vec<Expr>)>> {
+        let context = self.context;
+        find(context.catalog, context.search_path, context.param_types, name, args)
+    }
+
+    /// The call's value as an expression.
+    fn inline(&self, function: &Function, arguments: Vec<Expr>, given: usize) -> Result<Expr> {
+        let Returns::Scalar(returns) = &function.returns else {
+            return Err(Error::unsupported("a set-returning SQL function outside of FROM"));
+        };
+        let query = body::query(function, self.context.catalog, &path(function, self.context))?;
+        let is_null = |argument: &Expr| Expr::IsNull(Box::new(argument.clone()));
+        let nulls = arguments.iter().enumerate();
+        let nulls: Vec<Expr> =
+            nulls.map(|(n, argument)| is_null(&typed(function, n, given, argument))).collect();
+        let value = match body::expression(&query) {
+            Some(expr) => self.substituted(function, expr, &arguments, given)?,
+            None => self.subquery(function, arguments)?,
+        };
+        let value = match nulls.into_iter().reduce(or) {
+            Some(any) if function.strict => case_when_not(any, value),
+            _ => value,
+        };
+        cast(value, returns)
+    }
+
+    /// The expression with arguments in the places of parameters.
+    fn substituted(
+        &self,
+        function: &Function,
+        expr: &Expr,
+        arguments: &[Expr],
+        given: usize,
+    ) -> Result<Expr> {
+        let mut expr = Expr::Nested(Box::new(expr.clone()));
+        let types: Vec<Option<Type>> = function.argument_types().into_iter().map(Some).collect();
+        let search_path = path(function, self.context);
+        let context = PlanContext { search_path: &search_path, param_types: &types, ..*self.context };
+        expand_in(&mut expr, &context, self.depth + 1)?;
+        let mut uses = vec![0; arguments.len()];
+        let _ = ast::visit_expressions_mut(&mut expr, |part| {
+            if let Some(number) = body::parameter(part)
+                && let Some(argument) = arguments.get(number.wrapping_sub(1))
+            {
+                uses[number - 1] += 1;
+                *part = typed(function, number - 1, given, argument);
+            }
+            ControlFlow::<()>::Continue(())
+        });
+        let twice =
+            arguments.iter().zip(&uses).any(|(argument, &uses)| uses > 1 && self.is_volatile(argument));
+        match twice {
+            true => Err(Error::unsupported("a volatile argument that a SQL function uses more than once")),
+            false => Ok(expr),
+        }
+    }
+
+    /// A function that reads tables, as a subquery.
+    fn subquery(&self, function: &Function, arguments: Vec<Expr>) -> Result<Expr> {
+        if arguments.iter().any(names_columns) {
+            return Err(Error::unsupported("a SQL function that reads tables, called with columns,"));
+        }
+        let mut query = dialect::parse_query("SELECT * FROM f() LIMIT 1")?;
+        if let SetExpr::Select(select) = query.body.as_mut()
+            && let Some(TableFactor::Table { name, args: Some(args), alias, .. }) =
+                select.from.first_mut().map(|from| &mut from.relation)
+        {
+            *name = function_name(function);
+            args.args = arguments.into_iter().map(unnamed).collect();
+            *alias = Some(alias_of(&function.name));
+        }
+        Ok(Expr::Subquery(query))
+    }
+
+    fn is_volatile(&self, argument: &Expr) -> bool {
+        let functions = self.context.environment.state().scalar_functions();
+        let found = ast::visit_expressions(argument, |part| match part {
+            Expr::Function(_) => {
+                let known = functions.get(&name_of(part));
+                match known.is_some_and(|f| f.signature().volatility == Volatility::Volatile) {
+                    true => ControlFlow::Break(()),
+                    false => ControlFlow::Continue(()),
+                }
+            }
+            _ => ControlFlow::Continue(()),
+        });
+        found.is_break()
+    }
+
+    fn expand_factor(&self, factor: &mut TableFactor) -> Result<()> {
+        if let TableFactor::Function { name, args, alias, .. } = factor
+            && self.find(name, args)?.is_some()
+        {
+            *factor = call_in_from(name.clone(), args.clone(), alias.take())?;
+        }
+        let TableFactor::Table { name, alias, args: Some(args), with_ordinality, .. } = factor else {
+            return Ok(());
+        };
+        let Some((function, arguments)) = self.find(name, &args.args)? else { return Ok(()) };
+        if *with_ordinality {
+            return Err(Error::unsupported("WITH ORDINALITY of a SQL function"));
+        }
+        let alias = alias.get_or_insert_with(|| alias_of(&function.name));
+        if let Returns::Scalar(_) | Returns::SetOf(_) = function.returns
+            && alias.columns.is_empty()
+        {
+            // The column of a function that returns values is named as the function is.
+            alias.columns.push(TableAliasColumnDef { name: alias.name.clone(), data_type: None });
+        }
+        if function.returns_set() {
+            *name = function_name(&function);
+            args.args = arguments.into_iter().map(unnamed).collect();
+            return Ok(());
+        }
+        let mut subquery = dialect::parse_query("SELECT f()")?;
+        if let SetExpr::Select(select) = subquery.body.as_mut()
+            && let Some(SelectItem::UnnamedExpr(Expr::Function(call))) = select.projection.first_mut()
+        {
+            call.name = name.clone();
+            if let FunctionArguments::List(list) = &mut call.args {
+                list.args = args.args.clone();
+            }
+        }
+        *factor = TableFactor::Derived { lateral: false, subquery, alias: Some(alias.clone()), sample: None };
+        Ok(())
+    }
+
+    fn expand_call(&self, expr: &mut Expr) -> Result<()> {
+        let Expr::Function(call) = expr else { return Ok(()) };
+        let args = match &call.args {
+            FunctionArguments::List(list) => list.args.as_slice(),
+            FunctionArguments::None => &[],
+            FunctionArguments::Subquery(_) => return Ok(()),
+        };
+        let Some((function, arguments)) = self.find(&call.name, args)? else { return Ok(()) };
+        if call.over.is_some() || call.filter.is_some() {
+            let message = format!("{} is not an aggregate function", function.signature());
+            return Err(Error::new(SqlState::WRONG_OBJECT_TYPE, message));
+        }
+        let given = args.len();
+        *expr = self.inline(&function, arguments, given)?;
+        Ok(())
+    }
+
+    /// Output columns keep the names that calls gave them.
+    fn name_outputs(&self, body: &mut SetExpr) -> Result<()> {
+        match body {
+            SetExpr::SetOperation { left, right, .. } => {
+                self.name_outputs(left)?;
+                self.name_outputs(right)
+            }
+            SetExpr::Select(select) => {
+                for item in &mut select.projection {
+                    if let SelectItem::UnnamedExpr(expr) = item
+                        && self.calls(expr)?
+                    {
+                        let alias = Ident::with_quote('"', name_of(expr));
+                        *item = SelectItem::ExprWithAlias { expr: expr.clone(), alias };
+                    }
+                }
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether one of our functions is called in an expression.
+    fn calls(&self, expr: &Expr) -> Result<bool> {
+        let found = ast::visit_expressions(expr, |part| {
+            let Expr::Function(call) = part else { return ControlFlow::Continue(()) };
+            let FunctionArguments::List(list) = &call.args else { return ControlFlow::Continue(()) };
+            match self.find(&call.name, &list.args) {
+                Ok(None) => ControlFlow::Continue(()),
+                Ok(Some(_)) => ControlFlow::Break(Ok(true)),
+                // More is known once the calls among its arguments are expanded.
+                Err(error) if error.state() == AMBIGUOUS_FUNCTION => ControlFlow::Break(Ok(true)),
+                Err(error) => ControlFlow::Break(Err(error)),
+            }
+        });
+        found.break_value().unwrap_or(Ok(false))
+    }
+}
+
+impl VisitorMut for Expander<'_> {
+    type Break = Error;
+
+    fn pre_visit_query(&mut self, query: &mut ast::Query) -> ControlFlow<Error> {
+        control(self.name_outputs(&mut query.body))
+    }
+
+    fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<Error> {
+        control(self.expand_factor(factor))
+    }
+
+    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<Error> {
+        control(self.expand_call(expr))
+    }
+}
+
+fn control(outcome: Result<()>) -> ControlFlow<Error> {
+    match outcome {
+        Ok(()) => ControlFlow::Continue(()),
+        Err(error) => ControlFlow::Break(error),
+    }
+}
+
+/// The schemas in which a function's body looks for names.
+pub fn path(function: &Function, context: &PlanContext) -> Vec<String> {
+    match &function.search_path {
+        None => context.search_path.to_vec(),
+        Some(path) => path.split(',').map(|name| name.trim().trim_matches('"').to_owned()).collect(),
+    }
+}
+
+/// `LATERAL f(...)` as a call in FROM like any other.
+fn call_in_from(name: ObjectName, args: Vec<FunctionArg>, alias: Option<TableAlias>) -> Result<TableFactor> {
+    let mut query = dialect::parse_query("SELECT * FROM f()")?;
+    if let SetExpr::Select(select) = query.body.as_mut()
+        && let Some(from) = select.from.pop()
+    {
+        let mut factor = from.relation;
+        if let TableFactor::Table { name: called, args: Some(given), alias: shown, .. } = &mut factor {
+            *called = name;
+            given.args = args;
+            *shown = alias;
+        }
+        return Ok(factor);
+    }
+    Err(Error::internal("a fixed query has no FROM"))
+}
+
+fn function_name(function: &Function) -> ObjectName {
+    ObjectName::from(vec![Ident::new(format!("{FUNCTION}{}", function.oid))])
+}
+
+fn alias_of(name: &str) -> TableAlias {
+    TableAlias { explicit: true, name: Ident::with_quote('"', name), columns: Vec::new(), at: None }
+}
+
+fn unnamed(expr: Expr) -> FunctionArg {
+    FunctionArg::Unnamed(FunctionArgExpr::Expr(expr))
+}
+
+/// The argument with its parameter's type; see [`argument`].
+fn typed(function: &Function, position: usize, given: usize, argument: &Expr) -> Expr {
+    let name = format!("{ARGUMENT}{}_{position}_{given}", function.oid);
+    crate::sql::rewrite::function_call(&name, vec![argument.clone()])
+}
+
+fn names_columns(expr: &Expr) -> bool {
+    let found = ast::visit_expressions(expr, |part| match part {
+        Expr::Identifier(_) | Expr::CompoundIdentifier(_) => ControlFlow::Break(()),
+        _ => ControlFlow::Continue(()),
+    });
+    found.is_break()
+}
+
+fn or(left: Expr, right: Expr) -> Expr {
+    Expr::BinaryOp { left: Box::new(left), op: ast::BinaryOperator::Or, right: Box::new(right) }
+}
+
+/// `CASE WHEN NOT condition THEN value END`
+fn case_when_not(condition: Expr, value: Expr) -> Expr {
+    let not =
+        Expr::UnaryOp { op: ast::UnaryOperator::Not, expr: Box::new(Expr::Nested(Box::new(condition))) };
+    Expr::Case {
+        case_token: ast::helpers::attached_token::AttachedToken::empty(),
+        end_token: ast::helpers::attached_token::AttachedToken::empty(),
+        operand: None,
+        conditions: vec![ast::CaseWhen { condition: not, result: value }],
+        else_result: None,
+    }
+}
+
+fn cast(value: Expr, ty: &Type) -> Result<Expr> {
+    let mut cast = dialect::parse_expression(&format!("CAST(NULL AS {ty})"))?;
+    if let Expr::Cast { expr, .. } = &mut cast {
+        **expr = value;
+    }
+    Ok(Expr::Nested(Box::new(cast)))
+}

@@ -1,0 +1,189 @@
+//! Running a statement in parts.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use futures::StreamExt;
+
+use crate::catalog::{Oid, Table};
+use crate::error::{Error, Result, SqlState};
+use crate::sql::dml::references::Change;
+use crate::sql::response::Response;
+use crate::sql::session::{Session, Timer};
+use crate::sql::staged::StagedPlan;
+use crate::sql::staged::plan::batch_of;
+use crate::table::Snapshot;
+use crate::types::Value;
+
+/// What the parts of a statement have in common while it runs.
+#[derive(Default)]
+pub struct View {
+    /// The tables that are read.
+    tables: Vec<Oid>,
+    pinned: HashMap<Oid, Arc<Snapshot>>,
+    /// The rows of the parts that are done.
+    results: Vec<RecordBatch>,
+    /// Something was written.
+    written: bool,
+    /// The statement must be undone and run again.
+    restart: bool,
+    /// What foreign keys are to be asked about when all parts are done.
+    unchecked: Vec<Unchecked>,
+    /// All parts are done.
+    settling: bool,
+}
+
+/// Rows that foreign keys have not seen.
+enum Unchecked {
+    Written(Arc<Table>, Vec<Vec<Value>>),
+    Changed(Arc<Table>, Vec<Change>),
+}
+
+impl View {
+    /// Whether a new snapshot would show later parts something else than earlier ones saw.
+    fn is_fixed(&self) -> bool {
+        (self.written || !self.results.is_empty()) && !self.settling
+    }
+
+    pub fn results(&self) -> Vec<RecordBatch> {
+        self.results.clone()
+    }
+
+    pub fn pinned(&self, table: Oid) -> Option<Arc<Snapshot>> {
+        self.pinned.get(&table).cloned()
+    }
+}
+
+impl Session {
+    pub(crate) async fn run_staged(
+        &mut self,
+        plan: &Arc<StagedPlan>,
+        params: &[Value],
+        timer: Option<Timer>,
+    ) -> Result<Response> {
+        let before = self.shared.with_transaction(|transaction| Ok(transaction.savepoint()))?;
+        let tables = plan.tables_read();
+        let mut timer = timer;
+        loop {
+            self.state.view = Some(View { tables: tables.clone(), ..View::default() });
+            let outcome = self.run_parts(plan, params, &mut timer).await;
+            let again = self.state.view.take().is_some_and(|view| view.restart);
+            match outcome {
+                Err(_) if again => {
+                    self.cancel.check()?;
+                    self.shared.with_transaction(|transaction| transaction.rollback_to(&before))?;
+                    self.start_statement()?;
+                }
+                outcome => return outcome,
+            }
+        }
+    }
+
+    async fn run_parts(
+        &mut self,
+        plan: &StagedPlan,
+        params: &[Value],
+        timer: &mut Option<Timer>,
+    ) -> Result<Response> {
+        self.pin()?;
+        for part in &plan.parts {
+            let response = self.run_plan(&part.plan, params, None).await?;
+            let mut batches = Vec::new();
+            if let Response::Rows(mut rows) = response {
+                while let Some(batch) = rows.next().await {
+                    batches.push(batch?);
+                }
+            }
+            let rows = batch_of(&part.schema, &batches)?;
+            if let Some(view) = &mut self.state.view {
+                view.results.push(rows);
+            }
+        }
+        let response = self.run_plan(&plan.main, params, timer.take()).await?;
+        self.check_all_parts().await?;
+        Ok(response)
+    }
+
+    /// Takes the snapshots that all parts look at.
+    pub(crate) fn pin(&mut self) -> Result<()> {
+        let Some(view) = &mut self.state.view else { return Ok(()) };
+        view.pinned.clear();
+        for &table in &view.tables {
+            let snapshot = self.shared.with_transaction(|transaction| transaction.snapshot(table))?;
+            view.pinned.insert(table, Arc::new(snapshot));
+        }
+        Ok(())
+    }
+
+    /// Whether this statement keeps the snapshot it has.
+    pub(crate) fn keeps_snapshot(&self) -> bool {
+        self.state.view.as_ref().is_some_and(View::is_fixed)
+    }
+
+    /// Rows are about to be written.
+    pub(crate) fn begin_writing(&mut self) {
+        if let Some(view) = &mut self.state.view {
+            view.written = true;
+        }
+    }
+
+    /// A row has changed since the snapshot: goes on with a new one, or gives the statement up to be run again.
+    pub(crate) fn restart_statement(&mut self) -> Result<()> {
+        match &mut self.state.view {
+            Some(view) if view.is_fixed() => {
+                view.restart = true;
+                let message = "could not serialize access due to concurrent update";
+                Err(Error::new(SqlState::SERIALIZATION_FAILURE, message))
+            }
+            _ => self.start_statement(),
+        }
+    }
+
+    /// Which of these rows no earlier part of the statement has changed.
+    pub(crate) fn untouched(&self, table: Oid, slots: &[u32]) -> Result<Vec<bool>> {
+        let written = self.state.view.as_ref().filter(|view| view.written);
+        let Some(then) = written.and_then(|view| view.pinned(table)) else {
+            return Ok(vec![true; slots.len()]);
+        };
+        let now = self.shared.with_transaction(|transaction| transaction.snapshot(table))?;
+        let (then, now) = (then.rows(slots)?, now.rows(slots)?);
+        let same = then.iter().zip(&now).map(|(then, now)| then.as_deref() == now.as_deref());
+        Ok(same.collect())
+    }
+
+    /// Keeps written rows for the end of the statement; whether it does.
+    pub(crate) fn check_later(&mut self, table: &Arc<Table>, rows: &[Vec<Value>]) -> bool {
+        match &mut self.state.view {
+            Some(view) if !view.settling => {
+                view.unchecked.push(Unchecked::Written(table.clone(), rows.to_vec()));
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Keeps changed rows for the end of the statement; whether it does.
+    pub(crate) fn follow_later(&mut self, table: &Arc<Table>, changes: &[Change]) -> bool {
+        match &mut self.state.view {
+            Some(view) if !view.settling => {
+                view.unchecked.push(Unchecked::Changed(table.clone(), changes.to_vec()));
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// All parts are done: asks foreign keys.
+    async fn check_all_parts(&mut self) -> Result<()> {
+        let Some(view) = &mut self.state.view else { return Ok(()) };
+        view.settling = true;
+        for unchecked in std::mem::take(&mut view.unchecked) {
+            match unchecked {
+                Unchecked::Written(table, rows) => self.check_references(&table, &rows).await?,
+                Unchecked::Changed(table, changes) => self.follow_references(&table, &changes).await?,
+            }
+        }
+        Ok(())
+    }
+}
