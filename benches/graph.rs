@@ -15,7 +15,7 @@ use hither::distance::{Element, Metric, Query};
 use hither::fs::DiskFs;
 use hither::index::hnsw::{Graph, Params};
 use hither::index::quantizer::Quantization;
-use hither::index::{Request, Rows, Strategy, search};
+use hither::index::{Finder, Probes, Request, Rows, Strategy, search};
 use hither::vectors::{Column, View};
 use roaring::RoaringBitmap;
 
@@ -63,7 +63,7 @@ fn main() {
                 plain(&set, &graph);
             }
             if wants("filtered", &parts) {
-                filtered(&set, &graph);
+                filtered(&set, &Finder::Graph(graph));
             }
         }
     }
@@ -107,7 +107,7 @@ fn plain(set: &Set, graph: &Graph) {
     }
 }
 
-fn filtered(set: &Set, graph: &Graph) {
+fn filtered(set: &Set, graph: &Finder) {
     for (name, allowed) in filters(set) {
         let truth = truth(set, &name);
         println!(
@@ -130,7 +130,7 @@ fn filtered(set: &Set, graph: &Graph) {
 
 fn measure(
     set: &Set,
-    graph: &Graph,
+    graph: &Finder,
     allowed: &RoaringBitmap,
     truth: &[Vec<u32>],
     strategy: Option<Strategy>,
@@ -148,7 +148,8 @@ fn measure(
                 vectors: &set.view,
                 query: Query::new(set.metric, vector),
                 rows: Rows::exactly(allowed),
-                graph: Some(graph),
+                finder: Some(graph),
+                probes: Probes { first: 1, most: 1 },
                 tail: &tail,
                 k: K,
                 ef,

@@ -118,6 +118,7 @@ fn hnsw(database: &Arc<Database>, table: Oid) {
             ef_construction: 64,
             quantization: None,
         }),
+        ivfflat: None,
         predicate: None,
     };
     done(txn.create_index(index));

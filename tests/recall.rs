@@ -1,7 +1,7 @@
 //! What searches find: the graph held against the exact search, on generated vectors and, where it is present, on
 //! the real data set.
 //!
-//! Shown here: recall for each metric, with duplicates, after concurrent inserts, after a trip to the disk; a
+//! Lists stand beside graphs. Shown here: recall for each metric, with duplicates, after concurrent inserts, after a trip to the disk; a
 //! filter never costs rows, whatever the strategy; a damaged file is refused or harmless.
 
 use std::path::Path;
@@ -10,9 +10,10 @@ use std::sync::atomic::{AtomicBool, AtomicU32};
 use hither::distance::{Element, Metric, Query, Vector};
 use hither::fs::{Fs, MemoryFs, OpenMode};
 use hither::index::hnsw::{Expansion, Graph, Inserted, Params, Scratch};
+use hither::index::ivf::{self, Lists};
 use hither::index::quantizer::Quantization;
 use hither::index::source::Flat;
-use hither::index::{Hit, Request, Rows, Strategy, Vectors, flat, search};
+use hither::index::{Finder, Hit, Probes, Request, Rows, Strategy, Vectors, flat, search};
 use proptest::prelude::*;
 use roaring::RoaringBitmap;
 
@@ -117,7 +118,7 @@ fn recall_is_high_for_every_metric() {
 }
 
 /// Recall of whole searches, which rank what a walk through codes ends with by the vectors.
-fn searched_recall(vectors: &Flat, graph: &Graph, queries: &Flat, ef: usize) -> f64 {
+fn searched_recall(vectors: &Flat, graph: &Finder, queries: &Flat, ef: usize) -> f64 {
     let (rows, none) = (all(vectors.slots_end()), RoaringBitmap::new());
     let mut right = 0;
     for number in 0..queries.slots_end() {
@@ -157,7 +158,7 @@ fn codes_find_what_vectors_find() {
             let graph = Graph::build(params, vectors, &all(3_000), 2, &progress, &CANCEL).unwrap();
             assert_eq!(graph.check().damage, Vec::<String>::new());
             let queries = clustered(100, 100, vectors.dimensions(), 1);
-            let recall = searched_recall(vectors, &graph, &queries, 100);
+            let recall = searched_recall(vectors, &Finder::Graph(graph), &queries, 100);
             let least = if metric == Metric::InnerProduct { 0.85 } else { least };
             assert!(recall >= least, "{name}, {metric:?}: {recall}");
         }
@@ -425,20 +426,21 @@ fn request<'a>(
     vectors: &'a Flat,
     vector: Vector<'a>,
     rows: Rows<'a>,
-    graph: &'a Graph,
+    finder: &'a Finder,
     tail: &'a RoaringBitmap,
     cancel: &'a AtomicBool,
 ) -> Request<'a, Flat> {
-    let query = Query::new(graph.params().metric, vector);
+    let query = Query::new(finder.metric(), vector);
     Request {
         vectors,
         query,
         rows,
-        graph: Some(graph),
+        finder: Some(finder),
         tail,
         k: K,
         ef: 40,
         distances_max: u64::MAX,
+        probes: Probes { first: 2, most: 2 },
         strategy: None,
         cancel,
     }
@@ -447,7 +449,7 @@ fn request<'a>(
 #[test]
 fn a_filter_never_costs_rows() {
     let (vectors, queries) = (clustered(3_000, 2_500, 16, 7), clustered(20, 20, 16, 7));
-    let graph = build(&vectors, Metric::Cosine, 2);
+    let graph = Finder::Graph(build(&vectors, Metric::Cosine, 2));
     let (tail, cancel) = (RoaringBitmap::new(), AtomicBool::new(false));
     let strategies = Strategy::ALL.into_iter().map(Some).chain([None]);
     for (strategy, one_in) in strategies.flat_map(|s| [1, 2, 10, 40, 150, 1_000].map(|n| (s, n))) {
@@ -505,7 +507,7 @@ fn the_tail_changed_rows_and_null_vectors_are_answered() {
     let mut vectors = clustered(1_000, 1_000, 16, 9);
     vectors.set_null(990);
     let (tail, cancel) = ((900..1_000).collect(), AtomicBool::new(false));
-    let graph = Graph::new(Params::new(8, 64, Metric::L2).unwrap());
+    let graph = Finder::Graph(Graph::new(Params::new(8, 64, Metric::L2).unwrap()));
     graph.add(&vectors, &all(900), 1, &AtomicU32::new(0), &cancel).unwrap();
     let everything = all(1_000);
     // The query is row 950, which is in the tail.
@@ -532,12 +534,140 @@ fn the_tail_changed_rows_and_null_vectors_are_answered() {
 #[test]
 fn different_dimensions_are_refused() {
     let vectors = clustered(10, 10, 4, 10);
-    let graph = Graph::new(Params::new(8, 64, Metric::L2).unwrap());
+    let graph = Finder::Graph(Graph::new(Params::new(8, 64, Metric::L2).unwrap()));
     let (rows, cancel) = (all(10), AtomicBool::new(false));
     let error =
         search(&request(&vectors, Vector::F32(&[1.0; 3]), Rows::exactly(&rows), &graph, &rows, &cancel))
             .unwrap_err();
     assert_eq!((error.state().0, error.message()), ("22000", "different vector dimensions 4 and 3"));
+}
+
+fn lists(vectors: &Flat, lists: u32, metric: Metric, threads: usize) -> Lists {
+    let (params, progress) = (ivf::Params::new(lists, metric).unwrap(), AtomicU32::new(0));
+    let lists =
+        Lists::build(params, vectors, &all(vectors.slots_end()), threads, &progress, &CANCEL).unwrap();
+    assert_eq!(lists.check(), Vec::<String>::new());
+    lists
+}
+
+/// By rank, as above.
+fn recall_of_lists(vectors: &Flat, lists: &Lists, queries: &Flat, probes: u32) -> f64 {
+    let everything = all(vectors.slots_end());
+    let mut right = 0;
+    for number in 0..queries.slots_end() {
+        let query = Query::new(lists.params().metric, queries.get(number));
+        let (truth, _) = flat::search(vectors, &query, &everything, K, &CANCEL).unwrap();
+        let (rows, probes) = (Rows::exactly(&everything), Probes { first: probes, most: probes });
+        let (hits, _) = lists.search(vectors, &query, rows, K, probes, &CANCEL).unwrap();
+        assert_ordered(&hits);
+        right += hits.iter().filter(|hit| hit.rank <= truth[K - 1].rank).count();
+    }
+    right as f64 / f64::from(queries.slots_end()) / K as f64
+}
+
+#[test]
+fn lists_find_what_is_near() {
+    let dense = [Metric::L2, Metric::InnerProduct, Metric::Cosine];
+    for (element, dimensions, metrics) in
+        [(Element::F32, 24, &dense[..]), (Element::F16, 24, &dense), (Element::Bit, 129, &[Metric::Hamming])]
+    {
+        let vectors = as_element(&clustered(3_000, 3_000, dimensions, 1), element);
+        let queries = as_element(&clustered(100, 100, dimensions, 1), element);
+        for &metric in metrics {
+            let lists = lists(&vectors, 60, metric, 2);
+            let few = recall_of_lists(&vectors, &lists, &queries, 6);
+            // The vectors lie around 50 centres; inner products do not go with any.
+            let least = if metric == Metric::InnerProduct { 0.6 } else { 0.9 };
+            assert!(few >= least, "{element:?}, {metric:?}: {few}");
+            assert_eq!(recall_of_lists(&vectors, &lists, &queries, 60), 1.0, "{element:?}, {metric:?}");
+        }
+    }
+}
+
+#[test]
+fn lists_with_a_filter_never_cost_rows_and_iterate_when_asked() {
+    let (vectors, queries) = (clustered(3_000, 2_500, 16, 7), clustered(20, 20, 16, 7));
+    let finder = Finder::Lists(lists(&vectors, 40, Metric::L2, 2));
+    let (tail, cancel) = (RoaringBitmap::new(), AtomicBool::new(false));
+    for (one_in, most) in [1, 3, 30, 300].into_iter().flat_map(|n| [(n, 2), (n, 40)]) {
+        let mut random = Random(one_in * 77 + 1);
+        let allowed: RoaringBitmap = (0..3_000).filter(|_| random.below(one_in) == 0).collect();
+        for number in 0..20 {
+            let rows = Rows::exactly(&allowed);
+            let mut request = request(&vectors, queries.get(number), rows, &finder, &tail, &cancel);
+            request.strategy = Some(Strategy::Lists);
+            request.probes.most = most;
+            let found = search(&request).unwrap();
+            assert_eq!(found.hits.len(), K.min(allowed.len() as usize), "one in {one_in}, {most} lists");
+            assert!(found.hits.iter().all(|hit| allowed.contains(hit.slot)));
+            // Who may look into all lists does not fall back, but where there are too few rows.
+            assert!(most == 2 || found.strategy == Strategy::Lists || allowed.len() <= K as u64);
+        }
+    }
+}
+
+#[test]
+fn lists_are_filled_and_emptied_while_others_search() {
+    let vectors = clustered(4_000, 3_000, 16, 16);
+    let lists = lists(&vectors, 50, Metric::L2, 2);
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let (everything, probes) = (all(4_000), Probes { first: 3, most: 50 });
+            let mut number = 0;
+            while !done.load(std::sync::atomic::Ordering::Relaxed) {
+                let query = Query::new(Metric::L2, vectors.get(number % 4_000));
+                let rows = Rows::exactly(&everything);
+                assert_ordered(&lists.search(&vectors, &query, rows, K, probes, &CANCEL).unwrap().0);
+                number += 17;
+            }
+        });
+        for step in 0..8 {
+            let piece: RoaringBitmap = (0..4_000).filter(|slot| slot % 8 == step).collect();
+            assert_eq!((lists.remove(&piece), lists.remove(&piece)), (500, 0));
+            lists.add(&vectors, &piece, 2, &AtomicU32::new(0), &CANCEL).unwrap();
+        }
+        done.store(true, std::sync::atomic::Ordering::Relaxed);
+    });
+    assert_eq!((lists.nodes().len(), lists.check()), (4_000, vec![]));
+}
+
+#[test]
+fn lists_come_back_from_the_disk_and_damage_is_found() {
+    for (element, metric) in [(Element::F16, Metric::Cosine), (Element::Bit, Metric::Hamming)] {
+        let vectors = as_element(&clustered(300, 300, 8, 3), element);
+        let lists = lists(&vectors, 7, metric, 1);
+        let (fs, path) = (MemoryFs::new(), Path::new("/g/1.ivfflat"));
+        fs.create_dir_all(Path::new("/g")).unwrap();
+        let bytes = lists.save(&fs, path, 77).unwrap();
+        let (opened, position) = Lists::open(&fs, path).unwrap();
+        assert_eq!((opened.params(), opened.nodes(), position), (lists.params(), lists.nodes(), 77));
+        assert_eq!(
+            recall_of_lists(&vectors, &opened, &vectors, 2),
+            recall_of_lists(&vectors, &lists, &vectors, 2)
+        );
+        let file = fs.open(path, OpenMode::ReadWrite).unwrap();
+        for offset in 0..bytes {
+            let mut byte = [0];
+            file.read_exact_at(&mut byte, offset).unwrap();
+            file.write_all_at(&[byte[0] ^ 0x20], offset).unwrap();
+            assert_eq!(Lists::open(&fs, path).err().unwrap().state().0, "XX001", "byte {offset}");
+            file.write_all_at(&byte, offset).unwrap();
+        }
+        file.truncate(bytes - 1).unwrap();
+        assert!(Lists::open(&fs, path).is_err());
+    }
+}
+
+#[test]
+fn lists_are_outgrown_while_their_sample_was_small() {
+    let vectors = clustered(300, 300, 8, 4);
+    let params = ivf::Params::new(10, Metric::L2).unwrap();
+    let lists = Lists::new(params);
+    assert!(!lists.wants_training(0) && lists.wants_training(1));
+    lists.add(&vectors, &all(100), 1, &AtomicU32::new(0), &CANCEL).unwrap();
+    assert!(!lists.wants_training(199) && lists.wants_training(200));
+    assert_eq!((lists.count(), lists.nodes().len()), (10, 100));
 }
 
 fn saved(graph: &Graph) -> (MemoryFs, &'static Path) {
@@ -654,15 +784,19 @@ proptest! {
         dirty_in in 2u64..50,
         k in 0usize..60,
         ef in 1usize..60,
-        strategy in prop::option::of(0usize..4),
+        strategy in prop::option::of(0usize..5),
+        as_lists in any::<bool>(),
     ) {
         let mut vectors = clustered(rows as usize, (rows as usize).div_ceil(2), 6, seed);
         let mut random = Random(seed | 1);
         (0..rows).filter(|_| random.below(20) == 0).collect::<Vec<_>>().into_iter().for_each(|slot| vectors.set_null(slot));
         let nodes = all((f64::from(rows) * in_graph) as u32);
-        let graph = Graph::new(Params::new(4, 16, Metric::Cosine).unwrap());
+        let graph = match as_lists {
+            true => Finder::Lists(Lists::new(ivf::Params::new(5, Metric::Cosine).unwrap())),
+            false => Finder::Graph(Graph::new(Params::new(4, 16, Metric::Cosine).unwrap())),
+        };
         graph.add(&vectors, &nodes, 1, &AtomicU32::new(0), &CANCEL).unwrap();
-        prop_assert_eq!(graph.check().damage, Vec::<String>::new());
+        prop_assert_eq!(graph.check(), Vec::<String>::new());
         let tail = all(rows) - nodes;
         let base: RoaringBitmap = (0..rows).filter(|_| random.below(one_in) == 0).collect();
         let dirty: RoaringBitmap = (0..rows).filter(|_| random.below(dirty_in) == 0).collect();

@@ -277,6 +277,9 @@ pub struct Index {
     /// For `hnsw`.
     #[serde(default)]
     pub hnsw: Option<HnswOptions>,
+    /// For `ivfflat`.
+    #[serde(default)]
+    pub ivfflat: Option<IvfflatOptions>,
     /// WHERE: the index is of the rows for which this is true.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub predicate: Option<IndexPredicate>,
@@ -303,6 +306,7 @@ pub enum IndexMethod {
     Gin,
     /// The same as `Gin`, by the name it was asked for.
     Gist,
+    Ivfflat,
 }
 
 /// CREATE INDEX ... USING hnsw (...) WITH (m, ef_construction, quantization).
@@ -313,6 +317,13 @@ pub struct HnswOptions {
     pub ef_construction: u16,
     #[serde(default)]
     pub quantization: Option<Quantization>,
+}
+
+/// CREATE INDEX ... USING ivfflat (...) WITH (lists).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IvfflatOptions {
+    pub metric: IndexMetric,
+    pub lists: u32,
 }
 
 /// The metric of a vector index, as stored.
@@ -469,6 +480,11 @@ impl Index {
     pub fn guard(&self) -> Option<u16> {
         self.predicate.as_ref()?.column
     }
+
+    /// What the distances of a vector index are by; `None` for indexes of another kind.
+    pub fn vector_metric(&self) -> Option<IndexMetric> {
+        self.hnsw.map(|options| options.metric).or(self.ivfflat.map(|options| options.metric))
+    }
 }
 
 impl Column {
@@ -522,6 +538,7 @@ impl IndexMethod {
             IndexMethod::Hnsw => "hnsw",
             IndexMethod::Gin => "gin",
             IndexMethod::Gist => "gist",
+            IndexMethod::Ivfflat => "ivfflat",
         }
     }
 

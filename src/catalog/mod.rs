@@ -20,9 +20,9 @@ mod version;
 
 pub use definition::{
     Column, Constraint, ConstraintKind, DefaultExpr, Deferral, DroppedColumn, ForeignKey, Generated,
-    HnswOptions, Identity, Index, IndexMethod, IndexMetric, IndexPredicate, Materialized, Object, Oid,
-    OnCommit, Part, PartComment, ReferentialAction, Schema, Sequence, StoredQuery, Table, TableKind, Use,
-    View, ViewColumn,
+    HnswOptions, Identity, Index, IndexMethod, IndexMetric, IndexPredicate, IvfflatOptions, Materialized,
+    Object, Oid, OnCommit, Part, PartComment, ReferentialAction, Schema, Sequence, StoredQuery, Table,
+    TableKind, Use, View, ViewColumn,
 };
 pub use edit::Edit;
 pub use function::{Argument, Body, Function, Parallel, Returns, Volatility};

@@ -2,7 +2,7 @@
 //!
 //! Commits do not wait for graphs, so a new row is in the tail of its vector indexes, where it is found exactly. The
 //! indexer takes the tail piece by piece, inserts the piece into the graph, and shortens the tail. A graph with more
-//! dead nodes than half its live ones is built anew; fewer are taken out by vacuum (`vacuum.rs`), for which a third
+//! dead nodes than half its live ones is built anew, and so are lists that the table has outgrown; fewer are taken out by vacuum (`vacuum.rs`), for which a third
 //! thread looks whether it is due.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -16,7 +16,7 @@ use roaring::RoaringBitmap;
 use crate::database::Database;
 use crate::database::core::Core;
 use crate::error::{Error, Result};
-use crate::index::hnsw::Graph;
+use crate::index::Finder;
 use crate::table::Table;
 use crate::table::state::VectorIndex;
 
@@ -153,7 +153,7 @@ impl Database {
         let mut worked = false;
         for table in tables {
             for index in table.state().vector_indexes.clone() {
-                worked |= if has_died(&table, &index) {
+                worked |= if is_stale(&table, &index) {
                     rebuild(core, &table, &index, cancel)?
                 } else {
                     insert_piece(core, &table, &index, cancel)?
@@ -184,34 +184,36 @@ fn insert_piece(core: &Core, table: &Table, index: &VectorIndex, cancel: &Atomic
     let size = (index.tail.len() / 4).clamp(PIECE_MIN, PIECE_MAX);
     let piece: RoaringBitmap = index.tail.iter().take(size as usize).collect();
     let threads = if piece.len() <= PIECE_MIN { 1 } else { core.options.build_threads };
-    let (graph, oid) = (index.graph.clone(), index.definition.oid);
+    let (finder, oid) = (index.finder.clone(), index.definition.oid);
     let view = column.column.view();
     drop(state);
-    let built = graph.add(&view, &piece, threads, &AtomicU32::new(0), cancel);
+    let built = finder.add(&view, &piece, threads, &AtomicU32::new(0), cancel);
     if cancel.load(Ordering::Relaxed) {
         return Ok(false);
     }
     built?;
-    table.shorten_tail(oid, &piece, &graph);
+    table.shorten_tail(oid, &piece, &finder);
     Ok(true)
 }
 
-fn has_died(table: &Table, index: &VectorIndex) -> bool {
-    let nodes = index.graph.nodes();
+/// Most of it is dead, or it was built when the table was small.
+fn is_stale(table: &Table, index: &VectorIndex) -> bool {
+    let nodes = index.finder.nodes();
     let members = table.state().members(index);
     let dead = nodes.len() - nodes.intersection_len(&members);
-    dead > DEAD_MIN.max(members.len() / 2)
+    dead > DEAD_MIN.max(members.len() / 2) || index.finder.is_outgrown(members.len())
 }
 
-/// Builds the graph anew over what lives in its index.
+/// Builds the graph or the lists anew over what lives in the index.
 pub(super) fn rebuild(core: &Core, table: &Table, index: &VectorIndex, cancel: &AtomicBool) -> Result<bool> {
     let _held = core.snapshots.take();
     let state = table.state();
     let Some(column) = state.vectors_of(index) else { return Ok(false) };
     let view = column.column.view();
-    let (members, params) = (state.members(index), index.graph.params());
+    let (members, params) = (state.members(index), index.finder.params());
     drop(state);
-    let built = Graph::build(params, &view, &members, core.options.build_threads, &AtomicU32::new(0), cancel);
+    let built =
+        Finder::build(params, &view, &members, core.options.build_threads, &AtomicU32::new(0), cancel);
     if cancel.load(Ordering::Relaxed) {
         return Ok(false);
     }

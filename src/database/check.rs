@@ -280,8 +280,8 @@ impl Check<'_> {
 
     fn graphs(&mut self, state: &State, name: &str, rows: &Rows) {
         for index in &state.vector_indexes {
-            self.done.graph_nodes += index.graph.len();
-            let known = &*index.graph.nodes() | &*index.tail;
+            self.done.graph_nodes += index.finder.nodes().len();
+            let known = &*index.finder.nodes() | &*index.tail;
             let Some(number) = state.vectors.iter().position(|vectors| vectors.position == index.position)
             else {
                 self.note(Err(broken(name, "the column of a vector index", &index.definition.name)));
@@ -289,16 +289,15 @@ impl Check<'_> {
             };
             let view = state.vectors[number].column.view();
             let filled = &*state.members(index) - &rows.vector_nulls[number];
-            let missing = (&filled - &known).iter().find(|slot| index.graph.takes(view.norm(*slot)));
+            let missing = (&filled - &known).iter().find(|slot| index.finder.takes(view.norm(*slot)));
             if let Some(slot) = missing {
-                let expected =
-                    format_args!("slot {slot} in the graph of {} or in its tail", index.definition.name);
+                let expected = format_args!("slot {slot} in index {} or in its tail", index.definition.name);
                 self.note(Err(broken(name, expected, "neither")));
             }
-            for damage in index.graph.check().damage {
+            for damage in index.finder.check() {
                 self.note(Err(broken(
                     format_args!("{name}, index {}", index.definition.name),
-                    "a sound graph",
+                    "a sound index",
                     damage,
                 )));
             }

@@ -18,7 +18,8 @@ use crate::database::transaction::{Stop, Transaction, duplicate_key};
 use crate::database::work::{CHUNK_BYTES, no_table};
 use crate::distance::Element;
 use crate::error::{Error, Result, SqlState};
-use crate::index::hnsw::{Graph, check_elements};
+use crate::index::Finder;
+use crate::index::hnsw::check_elements;
 use crate::locks::{Mode, Resource};
 use crate::table::Snapshot;
 use crate::table::keys::{UniqueKey, check_length};
@@ -85,7 +86,7 @@ impl Transaction {
         }
     }
 
-    /// Creates and builds an index over what this transaction sees: hnsw graphs with all build threads, unique keys
+    /// Creates and builds an index over what this transaction sees: graphs and lists with all build threads, unique keys
     /// with a check for duplicates (23505). Inverted indexes are built when the transaction is published; other methods are
     /// answered by metadata indexes.
     pub fn create_index(&mut self, index: Index) -> Result<(), Stop> {
@@ -106,7 +107,7 @@ impl Transaction {
             self.check_unique(&index)?;
         }
         let graph = match index.method {
-            IndexMethod::Hnsw => Some(self.build_graph(&index, progress, cancel)?),
+            IndexMethod::Hnsw | IndexMethod::Ivfflat => Some(self.build_finder(&index, progress, cancel)?),
             IndexMethod::Btree | IndexMethod::Bitmap | IndexMethod::Gin | IndexMethod::Gist => None,
         };
         self.edit(&edits)?;
@@ -129,17 +130,17 @@ impl Transaction {
         Ok(self.edit(&edits)?)
     }
 
-    /// Builds an index anew: `new` is `old` under another oid, and its graph takes the old one's place when the
+    /// Builds an index anew: `new` is `old` under another oid, and its graph or lists take the old one's place when the
     /// transaction commits. Keys of a unique index are part of each commit; they are verified, and stay.
     pub fn rebuild_index(&mut self, old: Oid, new: Index) -> Result<(), Stop> {
         self.lock_table(new.table)?;
         if self.catalog_ref().index_by_oid(old).is_none() {
             return Err(no_table(old).into());
         }
-        if new.method != IndexMethod::Hnsw {
+        if new.vector_metric().is_none() {
             return if new.unique { Ok(self.check_unique(&new)?) } else { Ok(()) };
         }
-        let graph = self.build_graph(&new, &AtomicU32::new(0), &AtomicBool::new(false))?;
+        let graph = self.build_finder(&new, &AtomicU32::new(0), &AtomicBool::new(false))?;
         let oid = new.oid;
         self.edit(&[Edit::Delete(old), Edit::Put(Object::Index(new))])?;
         self.work().graphs.push((oid, Arc::new(graph)));
@@ -346,10 +347,10 @@ impl Transaction {
         Ok(())
     }
 
-    fn build_graph(&mut self, index: &Index, progress: &AtomicU32, cancel: &AtomicBool) -> Result<Graph> {
-        let options = index.hnsw.ok_or_else(|| Error::internal("an hnsw index without options"))?;
+    fn build_finder(&mut self, index: &Index, progress: &AtomicU32, cancel: &AtomicBool) -> Result<Finder> {
+        let params = params(index).ok_or_else(|| Error::internal("a vector index without options"))?;
         let [column] = index.columns[..] else {
-            return Err(Error::unsupported("an hnsw index of several columns"));
+            return Err(Error::unsupported("a vector index of several columns"));
         };
         let snapshot = self.newest_snapshot(index.table)?;
         let slots = match index.guard() {
@@ -361,7 +362,7 @@ impl Transaction {
             let mut filled = slots.iter().filter(|slot| !view.is_null(*slot));
             filled.try_for_each(|slot| check_elements(view.get(slot)))?;
         }
-        Graph::build(params(&options), &view, &slots, self.core.options.build_threads, progress, cancel)
+        Finder::build(params, &view, &slots, self.core.options.build_threads, progress, cancel)
     }
 }
 
@@ -398,6 +399,7 @@ fn constraint_index(table: &Table, constraint: &catalog::Constraint, oid: Oid) -
         constraint: Some(constraint.oid),
         hnsw: None,
         predicate: None,
+        ivfflat: None,
     })
 }
 

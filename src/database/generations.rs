@@ -1,7 +1,7 @@
 //! Graph generations on disk: the current one of each vector index, and the one before.
 //!
 //! ```text
-//!   indexes/<storage id>/<index oid>.<generation>.hnsw
+//!   indexes/<storage id>/<index oid>.<generation>.hnsw      or .ivfflat
 //!   manifest: "graph.<index oid>" -> [4, 5]               newest last
 //! ```
 //!
@@ -16,11 +16,11 @@ use std::sync::{Arc, Weak};
 use parking_lot::Mutex;
 use roaring::RoaringBitmap;
 
-use crate::catalog::{Catalog, HnswOptions, Oid};
+use crate::catalog::{Catalog, Oid};
 use crate::database::core::Core;
 use crate::error::{Error, Result};
 use crate::fs::Fs;
-use crate::index::hnsw::Graph;
+use crate::index::finder::{Finder, Params};
 use crate::log::StorageId;
 use crate::storage::{Extra, Store};
 use crate::table::Table;
@@ -55,12 +55,13 @@ pub struct Generations {
 #[derive(Clone)]
 struct Kept {
     storage: StorageId,
+    params: Params,
     /// The greatest number a file was ever begun under: one that a failed checkpoint may have named is not written again.
     last: u64,
     /// Oldest first.
     generations: BTreeMap<u64, Arc<RoaringBitmap>>,
     /// The graph that the newest generation is of.
-    graph: Weak<Graph>,
+    graph: Weak<Finder>,
     /// Generations that a scrub found damaged: the next checkpoint saves the graph anew and lets go of them.
     damaged: BTreeSet<u64>,
 }
@@ -79,20 +80,14 @@ impl Generations {
         for index in table.state().vector_indexes.clone() {
             let oid = index.definition.oid;
             let Some(value) = store.extra(table.storage(), &extra_name(oid)) else { continue };
-            let Some(options) = catalog.index_by_oid(oid).and_then(|index| index.hnsw) else { continue };
+            let Some(options) = catalog.index_by_oid(oid).and_then(|index| params(index)) else { continue };
             let numbers = decode(&value)?;
-            let path = |number| path_of(dir, table.storage(), oid, number);
-            let mut kept = Kept {
-                storage: table.storage(),
-                last: 0,
-                generations: BTreeMap::new(),
-                graph: Weak::new(),
-                damaged: BTreeSet::new(),
-            };
+            let path = |number| path_of(dir, table.storage(), oid, number, options);
+            let mut kept = Kept::none(table.storage(), options);
             kept.last = numbers.iter().copied().max().unwrap_or(0);
             let mut current = None;
             for &number in numbers.iter().rev() {
-                match open_one(fs, &path(number), &options, verify) {
+                match open_one(fs, &path(number), options, verify) {
                     Ok(graph) => {
                         kept.generations.insert(number, graph.nodes());
                         current.get_or_insert((number, Arc::new(graph)));
@@ -161,13 +156,13 @@ impl Generations {
     }
 
     fn is_due(&self, index: &VectorIndex, due: &Due) -> bool {
-        let nodes = index.graph.nodes();
+        let nodes = index.finder.nodes();
         let indexes = self.indexes.lock();
         let Some(kept) = indexes.get(&index.definition.oid) else { return !nodes.is_empty() };
         if !kept.damaged.is_empty() {
             return true;
         }
-        if !std::ptr::eq(kept.graph.as_ptr(), Arc::as_ptr(&index.graph)) {
+        if !std::ptr::eq(kept.graph.as_ptr(), Arc::as_ptr(&index.finder)) {
             // Also an empty one, in place of one whose rows are gone.
             return !nodes.is_empty() || !kept.union().is_empty();
         }
@@ -189,18 +184,11 @@ impl Generations {
         let (oid, storage) = (index.definition.oid, table.storage());
         let (number, mut kept) = {
             let mut indexes = self.indexes.lock();
-            let empty = Kept {
-                storage,
-                last: 0,
-                generations: BTreeMap::new(),
-                graph: Weak::new(),
-                damaged: BTreeSet::new(),
-            };
-            let kept = indexes.entry(oid).or_insert(empty);
+            let kept = indexes.entry(oid).or_insert(Kept::none(storage, index.finder.params()));
             kept.last += 1;
             (kept.last, kept.clone())
         };
-        let path = path_of(&core.dir, storage, oid, number);
+        let path = path_of(&core.dir, storage, oid, number, kept.params);
         let folder = path.parent().expect("generations lie in a folder").to_path_buf();
         core.fs.create_dir_all(&folder)?;
         if core.fs.exists(&path) {
@@ -212,15 +200,15 @@ impl Generations {
         // out, even if the graph is replaced meanwhile: those it has now are known to the table, and those that it gets
         // while it is written stay held by the snapshot until they are. A superset keeps too many slots back, no harm.
         let _held = core.snapshots.take();
-        let before = index.graph.nodes();
+        let before = index.finder.nodes();
         let union = kept.union();
         table.set_saved(oid, Arc::new(&*union | &*before));
-        index.graph.save(&*core.fs, &path, dimensions, core.snapshots.published().0)?;
+        index.finder.save(&*core.fs, &path, dimensions, core.snapshots.published().0)?;
         core.fs.sync_dir(&folder)?;
-        let nodes = Arc::new(&*before | &*index.graph.nodes());
+        let nodes = Arc::new(&*before | &*index.finder.nodes());
         table.set_saved(oid, Arc::new(&*union | &*nodes));
         kept.generations.insert(number, nodes);
-        kept.graph = Arc::downgrade(&index.graph);
+        kept.graph = Arc::downgrade(&index.finder);
         let count = match due {
             // The one before holds back the slots that the vacuum is about. The new one has been read back.
             Due::Vacuumed(vacuumed) if vacuumed.contains(&oid) => 1,
@@ -255,11 +243,12 @@ impl Generations {
 
     fn counts(&self, folder: &Path, name: &Path) -> bool {
         let storage = folder.to_str().and_then(|name| name.parse().ok()).map(StorageId);
-        let parts = name.to_str().and_then(|name| name.strip_suffix(".hnsw")?.split_once('.'));
-        let Some((oid, number)) = parts else { return false };
+        let parts: Vec<&str> = name.to_str().map(|name| name.split('.').collect()).unwrap_or_default();
+        let [oid, number, extension] = parts[..] else { return false };
         let (Ok(oid), Ok(number)) = (oid.parse::<Oid>(), number.parse::<u64>()) else { return false };
         let indexes = self.indexes.lock();
-        let kept = indexes.get(&oid).filter(|kept| Some(kept.storage) == storage);
+        let is_its = |kept: &&Kept| Some(kept.storage) == storage && kept.params.extension() == extension;
+        let kept = indexes.get(&oid).filter(is_its);
         kept.is_some_and(|kept| kept.generations.contains_key(&number))
     }
 
@@ -272,7 +261,8 @@ impl Generations {
     pub fn numbered_files(&self, core: &Core, index: Oid) -> Vec<(u64, PathBuf)> {
         let indexes = self.indexes.lock();
         let kept = indexes.get(&index).into_iter();
-        let numbered = |kept: &Kept, number: u64| (number, path_of(&core.dir, kept.storage, index, number));
+        let numbered =
+            |kept: &Kept, number: u64| (number, path_of(&core.dir, kept.storage, index, number, kept.params));
         kept.flat_map(|kept| kept.generations.keys().map(|number| numbered(kept, *number))).collect()
     }
 
@@ -283,7 +273,7 @@ impl Generations {
     }
 
     /// Notes that a generation is damaged; whether `graph`, the index's present one, stands on its file.
-    pub fn note_damaged(&self, index: Oid, number: u64, graph: &Arc<Graph>) -> bool {
+    pub fn note_damaged(&self, index: Oid, number: u64, graph: &Arc<Finder>) -> bool {
         let mut indexes = self.indexes.lock();
         let Some(kept) = indexes.get_mut(&index) else { return false };
         kept.damaged.insert(number);
@@ -293,6 +283,17 @@ impl Generations {
 }
 
 impl Kept {
+    fn none(storage: StorageId, params: Params) -> Kept {
+        Kept {
+            storage,
+            params,
+            last: 0,
+            generations: BTreeMap::new(),
+            graph: Weak::new(),
+            damaged: BTreeSet::new(),
+        }
+    }
+
     fn union(&self) -> Arc<RoaringBitmap> {
         let mut all = RoaringBitmap::new();
         self.generations.values().for_each(|nodes| all |= &**nodes);
@@ -300,24 +301,18 @@ impl Kept {
     }
 }
 
-fn open_one(fs: &dyn Fs, path: &Path, options: &HnswOptions, verify: bool) -> Result<Graph> {
-    if verify {
-        Graph::verify(fs, path)?;
+fn open_one(fs: &dyn Fs, path: &Path, params: Params, verify: bool) -> Result<Finder> {
+    let finder = Finder::open(fs, path, params, verify)?;
+    if finder.params() != params {
+        let expected = format!("the options of its index, {params:?}");
+        return Err(Error::corrupt(path.display(), 8, expected, format!("{:?}", finder.params())));
     }
-    let (graph, _) = Graph::open(fs, path)?;
-    if graph.params() != params(options) {
-        return Err(Error::corrupt(
-            path.display(),
-            8,
-            format!("the options of its index, {options:?}"),
-            format!("{:?}", graph.params()),
-        ));
-    }
-    Ok(graph)
+    Ok(finder)
 }
 
-fn path_of(dir: &Path, storage: StorageId, index: Oid, number: u64) -> PathBuf {
-    dir.join("indexes").join(storage.0.to_string()).join(format!("{index}.{number}.hnsw"))
+fn path_of(dir: &Path, storage: StorageId, index: Oid, number: u64, params: Params) -> PathBuf {
+    let name = format!("{index}.{number}.{}", params.extension());
+    dir.join("indexes").join(storage.0.to_string()).join(name)
 }
 
 fn extra_name(index: Oid) -> String {

@@ -24,7 +24,7 @@ use crate::clock::Timestamp;
 use crate::database::Database;
 use crate::database::background::rebuild;
 use crate::error::{Error, Result, SqlState};
-use crate::index::hnsw::Graph;
+use crate::index::Finder;
 use crate::log::StorageId;
 use crate::storage::Part;
 use crate::table::Table;
@@ -238,7 +238,9 @@ impl Run<'_> {
         for index in table.state().vector_indexes.clone() {
             let oid = index.definition.oid;
             for (number, path) in core.generations.numbered_files(&core, oid) {
-                let outcome = Graph::verify_paced(&*core.fs, &path, &mut |bytes| self.pace(bytes));
+                let outcome = Finder::verify_paced(&*core.fs, &path, index.finder.params(), &mut |bytes| {
+                    self.pace(bytes)
+                });
                 let bytes = core.fs.open(&path, crate::fs::OpenMode::Read).and_then(|file| file.len());
                 self.looked_at(1, bytes.unwrap_or(0));
                 match outcome {
@@ -249,7 +251,7 @@ impl Run<'_> {
                         let file = path.display().to_string();
                         let place = format!("{name}, index {}", index.definition.name);
                         self.found(Some(&place), Kind::Graph, &file, &error, BUILT_ANEW);
-                        if core.generations.note_damaged(oid, number, &index.graph) {
+                        if core.generations.note_damaged(oid, number, &index.finder) {
                             self.build_anew(table, &index)?;
                         }
                     }
@@ -264,7 +266,7 @@ impl Run<'_> {
     fn build_anew(&self, table: &Table, index: &VectorIndex) -> Result<()> {
         let core = self.database.core();
         let _one = core.indexing.lock();
-        let empty = Arc::new(Graph::new(index.graph.params()));
+        let empty = Arc::new(Finder::new(index.finder.params()));
         table.replace_graph(index.definition.oid, empty, &roaring::RoaringBitmap::new());
         rebuild(core, table, index, self.cancel).map(drop)
     }

@@ -8,7 +8,7 @@ use crate::fs::{Fs, OpenMode};
 
 impl Database {
     /// Bytes on disk of a table (sorted tables, vectors, bitmaps) or of an index; `None` when there is no such
-    /// relation. An hnsw index counts its newest generation, or its links in memory until one is saved; other
+    /// relation. A vector index counts its newest generation, or what it has in memory until one is saved; other
     /// indexes count nothing of their own, for their keys lie in the table's files.
     pub fn relation_bytes(&self, oid: Oid) -> Option<u64> {
         let version = self.core.version.load();
@@ -24,7 +24,7 @@ impl Database {
                 Some(graph.map_or(0, |known| {
                     let saved = self.core.generations.files(&self.core, oid).pop();
                     let saved = saved.map(|path| bytes_of(&*self.core.fs, &path));
-                    saved.unwrap_or_else(|| known.graph.bytes())
+                    saved.unwrap_or_else(|| known.finder.bytes())
                 }))
             }
             Relation::Sequence(_) | Relation::View(_) => Some(0),

@@ -185,7 +185,7 @@ fn unlink(core: &Core, table: &Table, horizon: Seq, cancel: &AtomicBool) -> Resu
     for index in table.state().vector_indexes.clone() {
         let state = table.state();
         let Some(column) = state.vectors_of(&index) else { continue };
-        let going = dead.intersection_len(&index.graph.nodes());
+        let going = dead.intersection_len(&index.finder.nodes());
         if going > state.members(&index).len() / 2 {
             // Cheaper than repairing nearly everything, and better.
             drop(state);
@@ -194,7 +194,7 @@ fn unlink(core: &Core, table: &Table, horizon: Seq, cancel: &AtomicBool) -> Resu
         } else {
             let view = column.column.view();
             drop(state);
-            nodes += index.graph.remove(&view, &dead, core.options.build_threads, cancel)?;
+            nodes += index.finder.remove(&view, &dead, core.options.build_threads, cancel)?;
         }
     }
     Ok(nodes)

@@ -9,7 +9,7 @@ use crate::catalog::{self, Catalog, Edit, Object, Oid};
 use crate::database::commit;
 use crate::database::core::Core;
 use crate::error::{Error, Result};
-use crate::index::hnsw::Graph;
+use crate::index::Finder;
 use crate::log::{Record, StorageId, TxnId};
 use crate::table::Table;
 use crate::table::state::VectorColumn;
@@ -25,7 +25,7 @@ pub struct Work {
     /// Vector columns of tables whose columns this transaction changed.
     pub vectors: BTreeMap<StorageId, Arc<[VectorColumn]>>,
     /// Graphs of indexes this transaction made, where they are built already.
-    pub graphs: Vec<(Oid, Arc<Graph>)>,
+    pub graphs: Vec<(Oid, Arc<Finder>)>,
     /// Whether the log has records of it.
     pub logged: bool,
 }

@@ -29,18 +29,31 @@ pub fn search<V: Vectors>(
 ) -> Result<(Vec<Hit>, Counters)> {
     let mut nearest = Nearest::new(k);
     let mut counters = Counters::default();
+    offer_all(vectors, query, slots, &mut nearest, &mut counters, cancel)?;
+    Ok((nearest.into_sorted(), counters))
+}
+
+/// Offers all of `slots`.
+pub(super) fn offer_all<V: Vectors>(
+    vectors: &V,
+    query: &Query,
+    slots: &RoaringBitmap,
+    nearest: &mut Nearest,
+    counters: &mut Counters,
+    cancel: &AtomicBool,
+) -> Result<()> {
     // Slots are read in blocks so that the one to prefetch is at hand.
     let mut block = [0u32; CANCEL_INTERVAL];
     let mut iterator = slots.iter();
     loop {
         let block = iterator.next_many(&mut block);
         if block.is_empty() {
-            return Ok((nearest.into_sorted(), counters));
+            return Ok(());
         }
         check_cancel(cancel)?;
         counters.distances += block.len() as u64;
         counters.visited += block.len() as u64;
-        scan(vectors, query, block, &mut nearest);
+        scan(vectors, query, block, nearest);
     }
 }
 
@@ -83,6 +96,10 @@ impl Nearest {
     pub fn new(k: usize) -> Nearest {
         // The capacity is a hint: k may be a client's LIMIT of billions.
         Nearest { k, heap: std::collections::BinaryHeap::with_capacity(k.min(1024)) }
+    }
+
+    pub fn len(&self) -> usize {
+        self.heap.len()
     }
 
     #[inline]

@@ -61,6 +61,16 @@ impl<'a> Rows<'a> {
         self.visible
     }
 
+    /// Those in a list.
+    pub fn among(&self, list: &RoaringBitmap) -> RoaringBitmap {
+        let mut among = list & self.base;
+        if !self.dirty.is_empty() {
+            among -= self.dirty;
+            among |= list & self.visible;
+        }
+        among
+    }
+
     /// As one bitmap; borrowed when nothing is dirty.
     pub fn to_bitmap(&self) -> std::borrow::Cow<'a, RoaringBitmap> {
         if self.dirty.is_empty() {
@@ -86,5 +96,7 @@ mod tests {
         assert_eq!((0..30).filter(|&slot| rows.contains(slot)).collect::<Vec<_>>(), expected);
         assert_eq!(rows.to_bitmap().iter().collect::<Vec<_>>(), expected);
         assert_eq!(rows.len(), expected.len() as u64);
+        let list: RoaringBitmap = [2, 3, 4, 20, 21, 30].into_iter().collect();
+        assert_eq!(rows.among(&list).iter().collect::<Vec<_>>(), [2, 4, 21]);
     }
 }

@@ -1,8 +1,8 @@
-//! One question, one answer: the nearest allowed rows, from the graph and from everything beside it.
+//! One question, one answer: the nearest allowed rows, from the graph or lists and from everything beside them.
 //!
 //! 1. Count what is allowed, price the strategies, take the cheapest (or the one asked for).
 //! 2. Exact: compare every allowed vector. Done.
-//! 3. Otherwise search the graph with the filter, compare the allowed rows that are not in it (the tail, and
+//! 3. Otherwise search the graph or the lists with the filter, compare the allowed rows that are not in it (the tail, and
 //!    rows the snapshot sees differently), and merge.
 //! 4. Short of min(k, allowed) rows, or over the work bound: compare every allowed vector after all.
 //!
@@ -13,13 +13,15 @@ use std::sync::atomic::AtomicBool;
 
 use roaring::RoaringBitmap;
 
+use super::finder::Finder;
 use super::flat;
 use super::found::{Counters, Found, Hit};
 use super::hnsw::{Expansion, Graph, Scratch};
+use super::ivf::Probes;
 use super::quantizer::sq8::Code;
 use super::rows::Rows;
 use super::source::Vectors;
-use super::strategy::{Costs, Situation, Strategy, candidates, costs};
+use super::strategy::{Costs, Shape, Situation, Strategy, candidates, costs};
 use crate::distance::Query;
 use crate::error::{Error, Result, SqlState};
 
@@ -29,16 +31,18 @@ pub struct Request<'a, V> {
     pub query: Query<'a>,
     /// The rows that may be returned, exactly.
     pub rows: Rows<'a>,
-    /// Used when it was built for the query's metric.
-    pub graph: Option<&'a Graph>,
-    /// Rows with a vector that may be missing from the graph; more than those does no harm. Taken before the
-    /// graph gets newer nodes.
+    /// A graph or lists; used when they were built for the query's metric.
+    pub finder: Option<&'a Finder>,
+    /// Rows with a vector that may be missing from the finder; more than those does no harm. Taken before it gets newer
+    /// nodes.
     pub tail: &'a RoaringBitmap,
     pub k: usize,
     /// Candidates of a graph search; raised to `k`.
     pub ef: usize,
     /// Vectors that a filtered walk compares at most before everything allowed is compared; hnsw.max_scan_tuples.
     pub distances_max: u64,
+    /// Lists that are looked into.
+    pub probes: Probes,
     /// Asks for a strategy; one that cannot be used leaves the choice to the costs.
     pub strategy: Option<Strategy>,
     pub cancel: &'a AtomicBool,
@@ -52,8 +56,8 @@ thread_local! {
 /// Answers with exactly min(k, allowed) hits.
 pub fn search<V: Vectors>(request: &Request<V>) -> Result<Found> {
     check_dimensions(request)?;
-    let graph = request.graph.filter(|graph| graph.params().metric == request.query.metric());
-    let nodes = graph.map(Graph::nodes).unwrap_or_default();
+    let finder = request.finder.filter(|finder| finder.metric() == request.query.metric());
+    let nodes = finder.map(Finder::nodes).unwrap_or_default();
     let outside = outside(request, &nodes);
     let situation = Situation {
         allowed: request.rows.len(),
@@ -61,18 +65,27 @@ pub fn search<V: Vectors>(request: &Request<V>) -> Result<Found> {
         outside: outside.len(),
         k: request.k,
         ef: request.ef,
-        m: graph.map_or(0, |graph| graph.params().m),
+        shape: finder.map_or(Shape::Nothing, |finder| Shape::of(finder, request.probes)),
         dimensions: request.query.work(),
         distances_max: request.distances_max,
     };
     let costs = costs(&situation);
     let strategy = choose(request, &costs);
-    let (Some(graph), true) = (graph, strategy != Strategy::Exact) else {
+    let (Some(finder), true) = (finder, strategy != Strategy::Exact) else {
         return exact(request, costs, Counters::default(), None);
     };
     let mut counters = Counters::default();
     let work_max = request.distances_max.min(costs.get(Strategy::Exact) as u64 + 1);
-    let mut hits = by_graph(request, graph, strategy, work_max, &mut counters);
+    let mut hits = match finder {
+        Finder::Graph(graph) => by_graph(request, graph, strategy, work_max, &mut counters),
+        Finder::Lists(lists) => {
+            let (vectors, rows) = (request.vectors, request.rows);
+            let (hits, work) =
+                lists.search(vectors, &request.query, rows, request.k, request.probes, request.cancel)?;
+            counters += work;
+            hits
+        }
+    };
     let (others, other_counters) =
         flat::search(request.vectors, &request.query, &outside, request.k, request.cancel)?;
     counters += other_counters;
@@ -158,7 +171,7 @@ fn walk<V, W: Vectors>(
     let expansion = match strategy {
         Strategy::FilteredGraph => Some(Expansion::TwoHop),
         Strategy::TestedGraph => Some(Expansion::OneHop),
-        Strategy::Graph | Strategy::Exact => None,
+        Strategy::Graph | Strategy::Lists | Strategy::Exact => None,
     };
     let hits = match expansion {
         None => {

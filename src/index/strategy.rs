@@ -3,6 +3,9 @@
 //! The constants were measured (docs/design/0002-search-strategies.md); being off by a factor of two moves a
 //! query to a strategy that is slower by less than that, never to a wrong answer.
 
+use super::finder::Finder;
+use super::ivf::Probes;
+
 /// A way to find the nearest rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Strategy {
@@ -14,11 +17,13 @@ pub enum Strategy {
     TestedGraph,
     /// Walks the whole graph and tests its answer: nearly every node is allowed.
     Graph,
+    /// Compares what is allowed in the lists around the nearest centres.
+    Lists,
 }
 
 impl Strategy {
-    pub const ALL: [Strategy; 4] =
-        [Strategy::Exact, Strategy::FilteredGraph, Strategy::TestedGraph, Strategy::Graph];
+    pub const ALL: [Strategy; 5] =
+        [Strategy::Exact, Strategy::FilteredGraph, Strategy::TestedGraph, Strategy::Graph, Strategy::Lists];
 
     /// As EXPLAIN and the settings name it.
     pub fn name(self) -> &'static str {
@@ -27,6 +32,7 @@ impl Strategy {
             Strategy::FilteredGraph => "filtered graph",
             Strategy::TestedGraph => "tested graph",
             Strategy::Graph => "graph",
+            Strategy::Lists => "lists",
         }
     }
 
@@ -40,22 +46,54 @@ impl Strategy {
 pub struct Situation {
     /// Rows that may be returned.
     pub allowed: u64,
-    /// Nodes of the graph, dead ones included; 0 without a graph.
+    /// Nodes of the graph or slots in lists, dead ones included; 0 without either.
     pub nodes: u64,
-    /// Allowed rows outside the graph, which every graph strategy compares besides.
+    /// Allowed rows outside, which every strategy but the exact one compares besides.
     pub outside: u64,
     pub k: usize,
     pub ef: usize,
-    /// Links per node of the graph.
-    pub m: u16,
+    pub shape: Shape,
     pub dimensions: usize,
     /// Vectors that a filtered walk may compare; one that is expected to want more is not begun.
     pub distances_max: u64,
 }
 
+/// What there is to search with.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Shape {
+    Nothing,
+    /// Of so many links per node.
+    Graph {
+        m: u16,
+    },
+    /// So many lists, of which so many are looked into.
+    Lists {
+        lists: u32,
+        probes: u32,
+    },
+}
+
+impl Shape {
+    pub fn of(finder: &Finder, probes: Probes) -> Shape {
+        match finder {
+            Finder::Graph(graph) => Shape::Graph { m: graph.params().m },
+            Finder::Lists(lists) => Shape::Lists { lists: lists.count() as u32, probes: probes.first },
+        }
+    }
+
+    /// Whether a strategy is one for it, usable or not.
+    pub fn suits(self, strategy: Strategy) -> bool {
+        match (self, strategy) {
+            (_, Strategy::Exact) => true,
+            (Shape::Lists { .. }, strategy) => strategy == Strategy::Lists,
+            (_, strategy) => strategy != Strategy::Lists,
+        }
+    }
+}
+
 /// Expected comparisons per strategy; infinite where one cannot be used.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Costs([f32; 4]);
+pub struct Costs([f32; 5]);
 
 impl Costs {
     pub fn get(&self, strategy: Strategy) -> f32 {
@@ -83,6 +121,8 @@ const EXACT_WORTH: f32 = 1.5;
 /// vector is anywhere in memory, a scan's a little further on.
 const WALK_NS: f32 = 170.0;
 const EXACT_NS: f32 = 30.0;
+/// A list's vectors are spread over the column, but known beforehand and loaded ahead.
+const LIST_NS: f32 = 60.0;
 const DIMENSION_NS: f32 = 0.15;
 /// A test of a slot against the filter, with the look at the link that led to it.
 const TEST_NS: f32 = 8.0;
@@ -118,13 +158,25 @@ pub fn costs(s: &Situation) -> Costs {
     let dimensions_ns = DIMENSION_NS * s.dimensions as f32;
     let walk_ns = WALK_NS + dimensions_ns;
     let scan = |rows: u64| rows as f32 * (EXACT_NS + dimensions_ns) / walk_ns;
-    let mut costs = Costs([scan(s.allowed), f32::INFINITY, f32::INFINITY, f32::INFINITY]);
+    let mut costs = Costs([f32::INFINITY; 5]);
+    costs.0[Strategy::Exact as usize] = scan(s.allowed);
     if s.nodes == 0 || s.allowed <= s.k as u64 {
         return costs;
     }
-    let share = ((s.allowed - s.outside.min(s.allowed)) as f32 / s.nodes as f32).min(1.0);
+    let inside = s.allowed - s.outside.min(s.allowed);
+    let m = match s.shape {
+        Shape::Nothing => return costs,
+        Shape::Graph { m } => m,
+        Shape::Lists { lists, probes } => {
+            let looked_at = inside as f32 * (probes as f32 / lists.max(1) as f32).min(1.0);
+            let in_lists = looked_at * (LIST_NS + dimensions_ns) / walk_ns;
+            costs.0[Strategy::Lists as usize] = scan(s.outside + u64::from(lists)) + in_lists;
+            return costs;
+        }
+    };
+    let share = (inside as f32 / s.nodes as f32).min(1.0);
     let ef = s.ef.max(s.k) as f32;
-    let per_ef = WALK_PER_EF * (f32::from(s.m) / 16.0).sqrt();
+    let per_ef = WALK_PER_EF * (f32::from(m) / 16.0).sqrt();
     // No walk compares more than every node.
     let compared = |ef: f32| (WALK_START + per_ef * ef).min(s.nodes as f32);
     let list = |ef: f32| 1.0 + ef / LIST_PER_COMPARISON;
@@ -139,7 +191,7 @@ pub fn costs(s: &Situation) -> Costs {
         costs.0[Strategy::TestedGraph as usize] = outside + compared(ef / share) * list(ef) * TESTED_OVERHEAD;
     }
     if share >= FILTERED_SHARE_MIN && affordable(compared(ef * FILTERED_EF)) {
-        let (ef, links) = (ef * FILTERED_EF, 2.0 * f32::from(s.m));
+        let (ef, links) = (ef * FILTERED_EF, 2.0 * f32::from(m));
         let tests = ef * (1.0 - share) * links * links * FILTERED_NEW_LINKS;
         costs.0[Strategy::FilteredGraph as usize] =
             outside + walk(ef) * FILTERED_OVERHEAD + tests * TEST_NS / walk_ns;
@@ -157,7 +209,7 @@ mod tests {
         outside: 0,
         k: 10,
         ef: 40,
-        m: 16,
+        shape: Shape::Graph { m: 16 },
         dimensions: 384,
         distances_max: 20_000,
     };
@@ -181,8 +233,22 @@ mod tests {
     }
 
     #[test]
+    fn lists_are_taken_while_few_are_looked_into() {
+        let choice = |allowed, probes| {
+            let shape = Shape::Lists { lists: 100, probes };
+            let situation = Situation { allowed, nodes: 100_000, shape, ..SITUATION };
+            costs(&situation).choice()
+        };
+        assert_eq!(choice(100_000, 1), Strategy::Lists);
+        assert_eq!(choice(100_000, 20), Strategy::Lists);
+        assert_eq!(choice(100_000, 100), Strategy::Exact);
+        assert_eq!(choice(20, 1), Strategy::Exact);
+    }
+
+    #[test]
     fn without_a_graph_only_the_exact_search_is_left() {
-        let situation = Situation { allowed: 1_000, outside: 1_000, m: 0, dimensions: 3, ..SITUATION };
+        let situation =
+            Situation { allowed: 1_000, outside: 1_000, shape: Shape::Nothing, dimensions: 3, ..SITUATION };
         let costs = costs(&situation);
         assert_eq!(costs.choice(), Strategy::Exact);
         assert_eq!(costs.iter().filter(|(_, cost)| cost.is_finite()).count(), 1);

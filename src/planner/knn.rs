@@ -241,7 +241,7 @@ fn column_of(subject: &Expr, table: &TableSourceProvider, filters: &[Expr], metr
 /// Whether an index by the metric is on the column.
 fn is_searched(table: &TableSourceProvider, position: usize, metric: Metric) -> bool {
     let Some(column) = table.definition().stored_column(position) else { return false };
-    let by_metric = |index: &Index| index.hnsw.is_some_and(|options| options.metric == metric.into());
+    let by_metric = |index: &Index| index.vector_metric() == Some(metric.into());
     let mut indexes = table.catalog().indexes_of(table.definition().oid);
     indexes.any(|index| index.columns == [column.number] && by_metric(index))
 }

@@ -80,6 +80,8 @@ mod shapes;
 pub mod shared;
 // Statements in parts: data-modifying WITH, locking subqueries.
 pub mod staged;
+// pgvector's operator classes.
+pub(crate) mod operator_classes;
 // Statements as the session sees them.
 pub mod statement;
 // pg_catalog and information_schema.

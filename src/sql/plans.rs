@@ -17,6 +17,7 @@ use parking_lot::Mutex;
 
 use crate::catalog::{Catalog, Oid};
 use crate::error::{Error, Result, SqlState};
+use crate::index::Probes;
 use crate::planner::bindings::{Execution, SearchSettings};
 use crate::sql::arguments;
 use crate::sql::cancel::CancelFlag;
@@ -332,7 +333,13 @@ impl Session {
     fn search_settings(&self) -> SearchSettings {
         let settings = self.shared.settings.lock();
         let count = |id| usize::try_from(settings.int(id)).unwrap_or(usize::MAX);
+        let probes = u32::try_from(settings.int(id::PROBES)).unwrap_or(u32::MAX);
+        let most = match &*settings.text(id::ITERATIVE_SCAN) == "off" {
+            true => probes,
+            false => u32::try_from(settings.int(id::MAX_PROBES)).unwrap_or(u32::MAX),
+        };
         SearchSettings {
+            probes: Probes { first: probes, most },
             ef_search: count(id::EF_SEARCH),
             max_scan_tuples: count(id::MAX_SCAN_TUPLES),
             enable_indexscan: settings.bool(id::ENABLE_INDEXSCAN),

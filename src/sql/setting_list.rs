@@ -416,6 +416,19 @@ pub static LIST: &[Setting] = &[
     setting("is_superuser", PRESET, Kind::Bool(true), "Whether the user may do everything.")
         .internal()
         .reported(),
+    setting(
+        "ivfflat.iterative_scan",
+        SEARCH,
+        choice("off", &["off", "relaxed_order"]),
+        "Relaxed order: a search that is short of rows looks into more lists before it becomes exact.",
+    ),
+    setting(
+        "ivfflat.max_probes",
+        SEARCH,
+        int(32_768, 1, 32_768, Unit::None),
+        "Lists that an iterative scan looks into at most.",
+    ),
+    setting("ivfflat.probes", SEARCH, int(1, 1, 32_768, Unit::None), "Lists that a search looks into."),
     setting("jit", PLANNER, Kind::Bool(false), "Accepted; expressions are vectorised, not compiled."),
     setting("lc_collate", PRESET, text("C"), "Text is ordered by its bytes.").internal(),
     setting("lc_ctype", PRESET, text("C.UTF-8"), "Letters are Unicode's.").internal(),
@@ -656,6 +669,9 @@ pub mod id {
     pub const SCRUB_RATE: Id = id_of("hither.scrub_rate");
     pub const EF_SEARCH: Id = id_of("hnsw.ef_search");
     pub const MAX_SCAN_TUPLES: Id = id_of("hnsw.max_scan_tuples");
+    pub const ITERATIVE_SCAN: Id = id_of("ivfflat.iterative_scan");
+    pub const MAX_PROBES: Id = id_of("ivfflat.max_probes");
+    pub const PROBES: Id = id_of("ivfflat.probes");
     pub const IDLE_IN_TRANSACTION_SESSION_TIMEOUT: Id = id_of("idle_in_transaction_session_timeout");
     pub const IDLE_SESSION_TIMEOUT: Id = id_of("idle_session_timeout");
     pub const LOCK_TIMEOUT: Id = id_of("lock_timeout");

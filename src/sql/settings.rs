@@ -65,7 +65,7 @@ pub struct Shown {
 }
 
 /// Prefixes whose names are ours alone.
-const RESERVED_PREFIXES: &[&str] = &["hnsw", "hither"];
+const RESERVED_PREFIXES: &[&str] = &["hnsw", "ivfflat", "hither"];
 
 impl Default for Settings {
     fn default() -> Settings {

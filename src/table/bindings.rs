@@ -21,6 +21,7 @@ use datafusion::common::ScalarValue;
 
 use crate::catalog::{Catalog, Oid};
 use crate::error::{Error, Result, SqlState};
+use crate::index::Probes;
 use crate::locks::{AdvisoryKey, Mode, Span};
 use crate::table::Snapshot;
 
@@ -53,6 +54,8 @@ pub struct Execution {
 pub struct SearchSettings {
     /// `hnsw.ef_search`, 1 to 1000.
     pub ef_search: usize,
+    /// `ivfflat.probes`, and `ivfflat.max_probes` if `ivfflat.iterative_scan` is on.
+    pub probes: Probes,
     /// `hnsw.max_scan_tuples`: vectors that a filtered traversal compares before the search becomes exact.
     pub max_scan_tuples: usize,
     /// `enable_indexscan`: off searches exactly.
@@ -69,6 +72,7 @@ impl Default for SearchSettings {
     fn default() -> Self {
         SearchSettings {
             ef_search: 40,
+            probes: Probes { first: 1, most: 1 },
             max_scan_tuples: 20_000,
             enable_indexscan: true,
             enable_seqscan: true,

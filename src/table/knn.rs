@@ -33,8 +33,8 @@ use roaring::RoaringBitmap;
 use crate::distance::{Element, Metric, Query, Vector};
 use crate::error::Error;
 use crate::functions::cells::{Cell, check_same_dimensions, read};
-use crate::index::strategy::{Situation, costs};
-use crate::index::{Found, Request, Rows, Strategy, search};
+use crate::index::strategy::{Shape, Situation, costs};
+use crate::index::{Finder, Found, Probes, Request, Rows, Strategy, search};
 use crate::storage::Slice;
 use crate::table::bindings::{Bindings, Execution};
 use crate::table::columns::Decoder;
@@ -249,12 +249,15 @@ impl KnnScanExec {
         node = node
             .fact("Strategy", strategy.name())
             .fact("Exact", *exact)
-            .fact("Candidates", report.candidates)
-            .line("Order By", format!("({column} {} query)", question.metric.operator()));
+            .fact("Candidates", report.candidates);
+        if let (Shape::Lists { lists, probes }, Strategy::Lists) = (report.shape, *strategy) {
+            node = node.line("Probes", format!("{} of {lists} lists", probes.min(lists)));
+        }
+        node = node.line("Order By", format!("({column} {} query)", question.metric.operator()));
         for filter in [&self.filter, &self.bounds].into_iter().filter_map(|filter| filter.text()) {
             node = node.line("Filter", filter);
         }
-        node = node.line("Cost", shown_costs(costs, *strategy));
+        node = node.line("Cost", shown_costs(costs, *strategy, report.shape));
         if let Some(fell_from) = fell_from {
             node = node.line("Fell back from", fell_from.name());
         }
@@ -267,7 +270,8 @@ impl KnnScanExec {
         let search = Search::new(self, &execution).ok()?;
         let rows = search.superset().ok()?;
         let index = search.usable_index(&rows);
-        let nodes = index.as_ref().map(|index| index.graph.nodes()).unwrap_or_default();
+        let nodes = index.as_ref().map(|index| index.finder.nodes()).unwrap_or_default();
+        let shape = search.shape(index.as_ref());
         let outside = rows.rows().to_bitmap().as_ref() - nodes.as_ref();
         let situation = Situation {
             allowed: rows.rows().len(),
@@ -275,7 +279,7 @@ impl KnnScanExec {
             outside: outside.len(),
             k: search.limit,
             ef: execution.settings.ef_search,
-            m: index.as_ref().map_or(0, |index| index.graph.params().m),
+            shape,
             dimensions: search.work(),
             distances_max: execution.settings.max_scan_tuples as u64,
         };
@@ -287,7 +291,7 @@ impl KnnScanExec {
         let found =
             Found { hits: Vec::new(), strategy, fell_from: None, exact, counters: Default::default(), costs };
         let name = index.map(|index| index.index.name.clone());
-        Some(Report { index: name, ..report(found, None, &rows, 0) })
+        Some(Report { index: name, shape, ..search.report(found, None, &rows, 0) })
     }
 }
 
@@ -518,7 +522,7 @@ impl<'a> Search<'a> {
         if superset.exact {
             let (found, index) = self.nearest(query, superset, wanted, exactly)?;
             let answers = self.answers(query, &found)?;
-            return Ok((answers, Some(report(found, index, superset, tested))));
+            return Ok((answers, Some(self.report(found, index, superset, tested))));
         }
         let candidates = superset.rows().len();
         let mut hits_wanted = wanted.saturating_mul(OVERFETCH);
@@ -529,7 +533,7 @@ impl<'a> Search<'a> {
             tested += answers.len();
             let passing = self.passing(&self.scan.filter, answers)?;
             if passing.len() >= wanted || all {
-                return Ok((passing, Some(report(found, index, superset, tested))));
+                return Ok((passing, Some(self.report(found, index, superset, tested))));
             }
             hits_wanted *= OVERFETCH;
         }
@@ -538,7 +542,7 @@ impl<'a> Search<'a> {
         let exact = RowSet { base: passing, dirty: Arc::default(), visible: Arc::default(), exact: true };
         let (found, index) = self.nearest(query, &exact, wanted, exactly)?;
         let answers = self.answers(query, &found)?;
-        Ok((answers, Some(report(found, index, &exact, tested + candidates as usize))))
+        Ok((answers, Some(self.report(found, index, &exact, tested + candidates as usize))))
     }
 
     /// The search proper: slots by rank.
@@ -548,22 +552,23 @@ impl<'a> Search<'a> {
         rows: &RowSet,
         k: usize,
         exactly: bool,
-    ) -> crate::error::Result<(Found, Option<String>)> {
+    ) -> crate::error::Result<(Found, Option<VectorIndexView>)> {
         let index = self.usable_index(rows);
         let tail = index.as_ref().map(|index| Arc::clone(&index.tail)).unwrap_or_default();
         let found = search(&Request {
             vectors: &self.view,
             query: Query::new(self.scan.provider.question.metric, query),
             rows: rows.rows(),
-            graph: index.as_ref().map(|index| index.graph.as_ref()),
+            finder: index.as_ref().map(|index| index.finder.as_ref()),
             tail: &tail,
             k: k.min(rows.rows().len() as usize),
             ef: self.execution.settings.ef_search,
+            probes: self.probes(),
             strategy: if exactly { Some(Strategy::Exact) } else { self.asked_strategy(index.as_ref(), rows) },
             distances_max: self.execution.settings.max_scan_tuples as u64,
             cancel: &self.execution.cancel,
         })?;
-        Ok((found, index.map(|index| index.index.name.clone())))
+        Ok((found, index))
     }
 
     /// The index to search `rows` with.
@@ -575,6 +580,21 @@ impl<'a> Search<'a> {
         self.snapshot.vector_index(self.scan.provider.column_number(), question.metric, &rows.base)
     }
 
+    fn probes(&self) -> Probes {
+        self.execution.settings.probes
+    }
+
+    fn shape(&self, index: Option<&VectorIndexView>) -> Shape {
+        index.map_or(Shape::Nothing, |index| Shape::of(&index.finder, self.probes()))
+    }
+
+    fn report(&self, found: Found, index: Option<VectorIndexView>, rows: &RowSet, tested: usize) -> Report {
+        let shape = self.shape(index.as_ref());
+        let index = index.map(|index| index.index.name.clone());
+        let candidates = rows.rows().len();
+        Report { found, index, shape, candidates, tested, microseconds: 0, recall: None }
+    }
+
     /// With `hither.require_exact` everything is compared. Without `enable_seqscan` the graph is walked even where
     /// comparing everything is cheaper.
     fn asked_strategy(&self, index: Option<&VectorIndexView>, rows: &RowSet) -> Option<Strategy> {
@@ -584,8 +604,12 @@ impl<'a> Search<'a> {
         if self.execution.settings.enable_seqscan {
             return None;
         }
+        let finder = &index?.finder;
+        if let Finder::Lists(_) = **finder {
+            return Some(Strategy::Lists);
+        }
         // A filter may leave all that a partial index has.
-        let all = rows.rows().len() >= index?.graph.len();
+        let all = rows.rows().len() >= finder.nodes().len();
         Some(if all || self.scan.filter.is_empty() { Strategy::Graph } else { Strategy::FilteredGraph })
     }
 
@@ -649,10 +673,6 @@ impl<'a> Search<'a> {
             passed.extend(passing(&self.scan.filter, &decoder, rows)?.into_iter().map(|(slot, _)| slot));
         }
     }
-}
-
-fn report(found: Found, index: Option<String>, rows: &RowSet, tested: usize) -> Report {
-    Report { found, index, candidates: rows.rows().len(), tested, microseconds: 0, recall: None }
 }
 
 /// The query as a vector of the column's element.

@@ -16,8 +16,8 @@ use roaring::RoaringBitmap;
 use crate::catalog;
 use crate::distance::Metric;
 use crate::error::{Error, Result, SqlState};
+use crate::index::Finder;
 use crate::index::bitmap::Predicate;
-use crate::index::hnsw::Graph;
 use crate::index::inverted::{Found, Question};
 use crate::log::{Seq, StorageId};
 use crate::storage::{self, Slice};
@@ -51,8 +51,8 @@ struct Inner {
 #[derive(Clone)]
 pub struct VectorIndexView {
     pub index: Arc<catalog::Index>,
-    pub graph: Arc<Graph>,
-    /// Alive and maybe not in the graph yet, as of the newest commit.
+    pub finder: Arc<Finder>,
+    /// Alive and maybe not in it yet, as of the newest commit.
     pub tail: Arc<RoaringBitmap>,
 }
 
@@ -302,12 +302,13 @@ impl Snapshot {
                 (Some(_), true) => rows.is_subset(&members),
                 (Some(_), false) => (rows - &*self.0.dirty).is_subset(&members),
             };
-            covered.then(|| (members.len(), index))
+            // A graph rather than lists.
+            covered.then(|| ((members.len(), index.definition.hnsw.is_none()), index))
         });
-        let (_, found) = candidates.min_by_key(|(members, _)| *members)?;
+        let (_, found) = candidates.min_by_key(|(rank, _)| *rank)?;
         Some(VectorIndexView {
             index: found.definition.clone(),
-            graph: found.graph.clone(),
+            finder: found.finder.clone(),
             tail: found.tail.clone(),
         })
     }
@@ -319,10 +320,8 @@ impl Snapshot {
 
     /// Newest first.
     fn vector_indexes(&self, column: u16, metric: Metric) -> impl Iterator<Item = &VectorIndex> {
-        let metric = metric.into();
-        let fits = move |options: catalog::HnswOptions| options.metric == metric;
         let indexes = self.0.state.vector_indexes.iter().rev();
-        indexes.filter(move |i| i.definition.columns == [column] && i.definition.hnsw.is_some_and(fits))
+        indexes.filter(move |i| i.definition.columns == [column] && i.finder.metric() == metric)
     }
 }
 

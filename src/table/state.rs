@@ -15,11 +15,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use parking_lot::{Mutex, RwLock};
 use roaring::RoaringBitmap;
 
-use crate::catalog::{self, HnswOptions, IndexMethod, Oid};
+use crate::catalog::{self, IndexMethod, Oid};
 use crate::distance::Element;
 use crate::error::{Error, Result};
 use crate::fs::Fs;
-use crate::index::hnsw::{Graph, Params};
+use crate::index::finder::{Finder, Params};
+use crate::index::{hnsw, ivf};
 use crate::log::{Seq, StorageId};
 use crate::storage::{Slice, Tree};
 use crate::table::changes::ChangeList;
@@ -74,13 +75,13 @@ pub struct VectorColumn {
     pub column: Arc<vectors::Column>,
 }
 
-/// A graph and what it does not hold yet.
+/// A graph or lists, and what they do not hold yet.
 #[derive(Clone)]
 pub struct VectorIndex {
     pub definition: Arc<catalog::Index>,
     /// Position of the column in the row, from 0.
     pub position: usize,
-    pub graph: Arc<Graph>,
+    pub finder: Arc<Finder>,
     /// Alive and not offered to the graph yet.
     pub tail: Arc<RoaringBitmap>,
     /// Nodes of its generations on disk, which a crash may bring back.
@@ -355,7 +356,7 @@ impl Table {
         &self,
         definition: Arc<catalog::Table>,
         indexes: &[Arc<catalog::Index>],
-        graphs: &mut Vec<(Oid, Arc<Graph>)>,
+        graphs: &mut Vec<(Oid, Arc<Finder>)>,
         vectors: Arc<[VectorColumn]>,
         seq: Seq,
     ) -> Result<()> {
@@ -440,30 +441,30 @@ impl Table {
     }
 
     /// Slots were offered to a graph: if it is still the index's, they leave its tail.
-    pub fn shorten_tail(&self, index: Oid, offered: &RoaringBitmap, graph: &Arc<Graph>) {
+    pub fn shorten_tail(&self, index: Oid, offered: &RoaringBitmap, graph: &Arc<Finder>) {
         self.change(false, |state| {
-            if let Some(index) = state.vector_index_mut(index).filter(|i| Arc::ptr_eq(&i.graph, graph)) {
+            if let Some(index) = state.vector_index_mut(index).filter(|i| Arc::ptr_eq(&i.finder, graph)) {
                 *Arc::make_mut(&mut index.tail) -= offered;
             }
         });
     }
 
     /// Puts another graph in the place of an index's; `offered` are the slots it was built over.
-    pub fn replace_graph(&self, index: Oid, graph: Arc<Graph>, offered: &RoaringBitmap) {
+    pub fn replace_graph(&self, index: Oid, graph: Arc<Finder>, offered: &RoaringBitmap) {
         self.change(true, |state| {
             let Some(members) = state.vector_index(index).map(|index| state.members(index)) else { return };
             if let Some(index) = state.vector_index_mut(index) {
-                index.graph = graph;
+                index.finder = graph;
                 index.tail = Arc::new(&*members - offered);
             }
         });
     }
 
     /// Installs a graph from disk, before the live set is restored. `saved`: nodes of all its generations there.
-    pub fn open_graph(&self, index: Oid, graph: Arc<Graph>, saved: Arc<RoaringBitmap>) {
+    pub fn open_graph(&self, index: Oid, graph: Arc<Finder>, saved: Arc<RoaringBitmap>) {
         self.change(false, |state| {
             if let Some(index) = state.vector_index_mut(index) {
-                index.graph = graph;
+                index.finder = graph;
                 index.saved = saved;
             }
         });
@@ -594,7 +595,7 @@ impl State {
             let tail = Arc::make_mut(&mut index.tail);
             match index.definition.guard() {
                 None => *tail |= &delta.born,
-                Some(guard) => follow_guard(tail, &index.graph, &self.metadata.true_in(guard), delta),
+                Some(guard) => follow_guard(tail, &index.finder, &self.metadata.true_in(guard), delta),
             }
             *tail -= &delta.died;
         }
@@ -611,7 +612,7 @@ impl State {
     /// Tails of what the graphs do not hold.
     fn renew_tails(&mut self) {
         let tails: Vec<RoaringBitmap> =
-            self.vector_indexes.iter().map(|index| &*self.members(index) - &*index.graph.nodes()).collect();
+            self.vector_indexes.iter().map(|index| &*self.members(index) - &*index.finder.nodes()).collect();
         for (index, tail) in self.vector_indexes.iter_mut().zip(tails) {
             index.tail = Arc::new(tail);
         }
@@ -620,7 +621,7 @@ impl State {
     fn redefine_vector_indexes(
         &mut self,
         indexes: &[Arc<catalog::Index>],
-        graphs: &mut Vec<(Oid, Arc<Graph>)>,
+        graphs: &mut Vec<(Oid, Arc<Finder>)>,
         table: &catalog::Table,
     ) {
         let mut all = Vec::new();
@@ -629,15 +630,15 @@ impl State {
             match self.vector_indexes.iter().position(|known| known.definition.oid == index.oid) {
                 Some(known) => {
                     let known = self.vector_indexes.swap_remove(known);
-                    new.graph = known.graph;
+                    new.finder = known.finder;
                     new.tail = known.tail;
                     new.saved = known.saved;
                 }
                 None => {
                     if let Some(built) = graphs.iter().position(|(oid, _)| *oid == index.oid) {
-                        new.graph = graphs.swap_remove(built).1;
+                        new.finder = graphs.swap_remove(built).1;
                     }
-                    new.tail = Arc::new(&*self.members(&new) - &*new.graph.nodes());
+                    new.tail = Arc::new(&*self.members(&new) - &*new.finder.nodes());
                 }
             }
             all.push(new);
@@ -655,7 +656,7 @@ impl State {
 
     /// Whether some graph, in memory or on disk, has a node for the slot.
     fn graph_knows(&self, slot: u32) -> bool {
-        self.vector_indexes.iter().any(|index| index.graph.contains(slot) || index.saved.contains(slot))
+        self.vector_indexes.iter().any(|index| index.finder.contains(slot) || index.saved.contains(slot))
     }
 
     /// The segments an index is over. Positions change with the definition; the column's number does not.
@@ -666,30 +667,38 @@ impl State {
 
 /// A partial index's tail after a commit: rows come into the index when they are born or changed, and leave it when they
 /// are changed. Nodes of rows that left stay in the graph, where no search that may use it meets them.
-fn follow_guard(tail: &mut RoaringBitmap, graph: &Graph, members: &RoaringBitmap, delta: &Delta) {
+fn follow_guard(tail: &mut RoaringBitmap, finder: &Finder, members: &RoaringBitmap, delta: &Delta) {
     *tail |= &delta.born & members;
     *tail -= &delta.changed;
-    tail.extend((&delta.changed & members).iter().filter(|slot| !graph.contains(*slot)));
+    tail.extend((&delta.changed & members).iter().filter(|slot| !finder.contains(*slot)));
 }
 
 impl VectorIndex {
-    /// With an empty graph; `None` for indexes of another kind.
+    /// With nothing in it; `None` for indexes of another kind.
     fn new(index: &Arc<catalog::Index>, table: &catalog::Table) -> Option<VectorIndex> {
-        let options = index.hnsw.filter(|_| index.method == IndexMethod::Hnsw)?;
+        let params = params(index)?;
         Some(VectorIndex {
             definition: index.clone(),
             position: table.position(*index.columns.first()?)?,
-            graph: Arc::new(Graph::new(params(&options))),
+            finder: Arc::new(Finder::new(params)),
             tail: Arc::default(),
             saved: Arc::default(),
         })
     }
 }
 
-/// What a graph of this index is built with.
-pub fn params(options: &HnswOptions) -> Params {
-    let HnswOptions { metric, m, ef_construction, quantization } = *options;
-    Params { m, ef_construction, metric: metric.into(), quantization }
+/// What the graph or lists of an index are built with; `None` for indexes of another kind.
+pub fn params(index: &catalog::Index) -> Option<Params> {
+    match index.method {
+        IndexMethod::Hnsw => index.hnsw.map(|options| {
+            let catalog::HnswOptions { metric, m, ef_construction, quantization } = options;
+            Params::Graph(hnsw::Params { m, ef_construction, metric: metric.into(), quantization })
+        }),
+        IndexMethod::Ivfflat => index.ivfflat.map(|options| {
+            Params::Lists(ivf::Params { lists: options.lists, metric: options.metric.into() })
+        }),
+        IndexMethod::Btree | IndexMethod::Bitmap | IndexMethod::Gin | IndexMethod::Gist => None,
+    }
 }
 
 /// The keys of those of a table's indexes that are unique.

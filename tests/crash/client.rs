@@ -129,6 +129,7 @@ pub fn create_index(txn: &mut Transaction, table: &str, kind: &str) -> Result<()
         unique,
         constraint: None,
         hnsw: (kind == "hnsw").then_some(hnsw),
+        ivfflat: None,
         predicate: None,
     };
     now(txn.create_index(index))

@@ -69,6 +69,7 @@ fn add_indexes(txn: &mut Transaction, table: Oid) {
                 ef_construction: 16,
                 quantization: None,
             }),
+            ivfflat: None,
             predicate: guard.map(|guard| IndexPredicate { sql: "name = 'in'".into(), column: Some(guard) }),
         };
         done(txn.create_index(index));
@@ -98,7 +99,7 @@ fn check(database: &Arc<Database>, table: Oid, expected: usize) {
     }
     let index = snapshot.vector_index(3, Metric::L2, &inside).expect("it holds all of these");
     assert_eq!(index.index.name, "partial");
-    let known = &*index.graph.nodes() | &*index.tail;
+    let known = &*index.finder.nodes() | &*index.tail;
     assert!(inside.is_subset(&known), "{inside:?} in {known:?}");
     assert!(snapshot.vector_index(3, Metric::L2, snapshot.live()).is_none());
     assert_eq!(snapshot.vector_index(4, Metric::L2, snapshot.live()).unwrap().index.name, "whole");

@@ -5,6 +5,7 @@ mod damage;
 mod disk_full;
 mod formats;
 mod hidden;
+mod lists;
 mod model;
 mod scrub;
 pub mod vacuum;

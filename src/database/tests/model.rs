@@ -361,17 +361,18 @@ fn check_nearest(snapshot: &Snapshot, expected: usize) {
         vectors: &view,
         query: Query::new(Metric::L2, &[5.0, 1.0, -1.0]),
         rows: crate::index::Rows::new(snapshot.live(), snapshot.dirty(), &visible_dirty),
-        graph: Some(&index.graph),
+        finder: Some(&index.finder),
         tail: &index.tail,
         k: 100,
         ef: 100,
         distances_max: u64::MAX,
+        probes: crate::index::Probes { first: 1, most: 1 },
         strategy: None,
         cancel: &std::sync::atomic::AtomicBool::new(false),
     };
     let found = crate::index::search(&request).unwrap();
     assert_eq!(found.hits.len(), expected.min(100));
-    let nodes = index.graph.nodes();
+    let nodes = index.finder.nodes();
     let live = &**snapshot.live() - &**snapshot.dirty();
     assert!((&(&live - &*nodes) - &*index.tail).is_empty(), "a row is neither in the graph nor in the tail");
 }
@@ -394,6 +395,7 @@ fn create_hnsw(database: &Arc<Database>, table: Oid) {
             quantization: Some(Quantization::Sq8),
         }),
         predicate: None,
+        ivfflat: None,
     };
     done(txn.create_index(index));
     txn.commit().unwrap();

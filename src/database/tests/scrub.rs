@@ -144,7 +144,7 @@ fn a_damaged_graph_is_built_anew_behind_exact_answers() {
     flip(&fs, &path, 4096 + 40);
     assert_eq!(kinds(&database), [Kind::Graph]);
     let state = database.core().version.load().tables[&table].state();
-    assert_eq!(state.vector_indexes[0].graph.len() + state.vector_indexes[0].tail.len(), 400);
+    assert_eq!(state.vector_indexes[0].finder.nodes().len() + state.vector_indexes[0].tail.len(), 400);
     drop(state);
     database.check().unwrap();
     // The next checkpoint saves the graph and lets go of the damaged file.

@@ -28,6 +28,7 @@ pub fn create_index(database: &Arc<Database>, table: Oid) {
         constraint: None,
         hnsw: Some(HnswOptions { metric: IndexMetric::L2, m: 4, ef_construction: 16, quantization: None }),
         predicate: None,
+        ivfflat: None,
     };
     done(txn.create_index(index));
     txn.commit().unwrap();

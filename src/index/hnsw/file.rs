@@ -466,7 +466,8 @@ fn quantization_of(number: u32) -> Option<Option<Quantization>> {
     all.find(|&quantization| quantization_number(quantization) == number)
 }
 
-fn metric_number(metric: Metric) -> u32 {
+/// A metric as files number it.
+pub(in crate::index) fn metric_number(metric: Metric) -> u32 {
     match metric {
         Metric::L2 => 0,
         Metric::InnerProduct => 1,
@@ -477,7 +478,8 @@ fn metric_number(metric: Metric) -> u32 {
     }
 }
 
-fn metric_of(number: u32) -> Option<Metric> {
+/// The inverse of [`metric_number`].
+pub(in crate::index) fn metric_of(number: u32) -> Option<Metric> {
     Metric::ALL.into_iter().find(|&metric| metric_number(metric) == number)
 }
 

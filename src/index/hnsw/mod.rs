@@ -40,6 +40,7 @@ mod search;
 pub use check::Report;
 pub use codes::Coded;
 pub use describe::describe;
+pub(in crate::index) use file::{metric_number, metric_of};
 pub use filtered::{Expansion, Traversal};
 pub use graph::{Graph, Params};
 pub use insert::Inserted;

@@ -255,6 +255,7 @@ impl Session {
             constraint: Some(constraint.oid),
             hnsw: None,
             predicate: None,
+            ivfflat: None,
         };
         self.put(table).await?;
         self.retry_blocking(move |transaction| transaction.create_index(index.clone())).await

@@ -7,11 +7,12 @@
 use std::sync::Arc;
 
 use crate::catalog::{
-    Generated, HnswOptions, Index, IndexMethod, IndexMetric, IndexPredicate, Relation, Table,
+    Generated, HnswOptions, Index, IndexMethod, IndexMetric, IndexPredicate, IvfflatOptions, Relation, Table,
 };
 use crate::distance::{Element, Metric};
 use crate::error::{Error, Result, SqlState};
 use crate::functions::cells::type_of_element;
+use crate::index::ivf;
 use crate::index::quantizer::Quantization;
 use crate::sql::context::PlanContext;
 use crate::sql::ddl::hidden::hidden_column;
@@ -19,6 +20,7 @@ use crate::sql::ddl::inverted::inverted;
 use crate::sql::ddl::names::Namer;
 use crate::sql::ddl_words::kept_expression;
 use crate::sql::dml::generated::{Place, check_kept};
+use crate::sql::operator_classes::{is_default, vector_classes};
 use crate::sql::response::Response;
 use crate::sql::rewrite;
 use crate::sql::session::{Session, done};
@@ -168,6 +170,7 @@ fn definition(create: &CreateIndex, table: &mut Table, oid: u32, context: &PlanC
         constraint: None,
         hnsw: None,
         predicate: predicate(create, table, context)?,
+        ivfflat: None,
     };
     for column in &create.columns {
         index.columns.push(match &column.subject {
@@ -187,11 +190,12 @@ fn definition(create: &CreateIndex, table: &mut Table, oid: u32, context: &PlanC
     }
     match create.method.as_str() {
         "hnsw" => hnsw(create, table, &mut index)?,
+        "ivfflat" => ivfflat(create, table, &mut index)?,
         "btree" => metadata(create, table, &mut index, IndexMethod::Btree)?,
         "bitmap" | "hash" => metadata(create, table, &mut index, IndexMethod::Bitmap)?,
         "gin" => inverted(create, table, &mut index, IndexMethod::Gin)?,
         "gist" => inverted(create, table, &mut index, IndexMethod::Gist)?,
-        method @ ("ivfflat" | "brin" | "spgist") => {
+        method @ ("brin" | "spgist") => {
             return Err(Error::unsupported(format!("access method \"{method}\"")));
         }
         method => {
@@ -216,33 +220,62 @@ fn predicate(
         return Err(Error::new(SqlState::DATATYPE_MISMATCH, message));
     }
     let on_expression = |column: &IndexColumn| matches!(column.subject, IndexSubject::Expression(_));
-    let has_entries = create.unique || create.method == "hnsw" || create.columns.iter().any(on_expression);
+    let has_entries = create.unique
+        || matches!(create.method.as_str(), "hnsw" | "ivfflat")
+        || create.columns.iter().any(on_expression);
     let column = has_entries
         .then(|| hidden_column(table, "predicate", Generated { sql: sql.clone(), guard: None }, Type::Bool));
     Ok(Some(IndexPredicate { sql, column }))
 }
 
-fn hnsw(create: &CreateIndex, table: &Table, index: &mut Index) -> Result<()> {
-    index.method = IndexMethod::Hnsw;
+/// What hnsw and ivfflat have in common: one column, of a type that the operator class is of. Answers its metric and
+/// that type.
+fn vector_index(
+    create: &CreateIndex,
+    table: &Table,
+    index: &mut Index,
+    method: IndexMethod,
+) -> Result<(IndexMetric, Type)> {
+    index.method = method;
+    let name = method.name();
     if create.unique {
-        let message = "access method \"hnsw\" does not support unique indexes";
+        let message = format!("access method \"{name}\" does not support unique indexes");
         return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message));
     }
     let [column] = create.columns.as_slice() else {
-        let message = "access method \"hnsw\" does not support multicolumn indexes";
+        let message = format!("access method \"{name}\" does not support multicolumn indexes");
         return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message));
     };
     let Some(found) = index.columns.first().and_then(|&number| table.column_number(number)) else {
         return Err(Error::internal("an index without its column"));
     };
-    let (metric, opclass) = operator_class(column, &found.ty)?;
-    check_dimensions(&found.ty)?;
+    let (metric, opclass) = operator_class(column, &found.ty, method)?;
+    check_dimensions(&found.ty, method)?;
+    index.opclasses = vec![opclass];
+    Ok((metric, found.ty.clone()))
+}
+
+fn ivfflat(create: &CreateIndex, table: &Table, index: &mut Index) -> Result<()> {
+    let (metric, _) = vector_index(create, table, index, IndexMethod::Ivfflat)?;
+    let mut lists = ivf::Params::LISTS_DEFAULT;
+    for (name, value) in &create.options {
+        match name.as_str() {
+            "lists" => lists = u32::from(option(name, value, 1, ivf::Params::LISTS_MAX as u16)?),
+            _ => return Err(unknown_option(name)),
+        }
+    }
+    index.ivfflat = Some(IvfflatOptions { metric, lists });
+    Ok(())
+}
+
+fn hnsw(create: &CreateIndex, table: &Table, index: &mut Index) -> Result<()> {
+    let (metric, ty) = vector_index(create, table, index, IndexMethod::Hnsw)?;
     let (mut m, mut ef_construction, mut quantization) = (M.0, EF_CONSTRUCTION.0, None);
     for (name, value) in &create.options {
         match name.as_str() {
             "m" => m = option(name, value, M.1, M.2)?,
             "ef_construction" => ef_construction = option(name, value, EF_CONSTRUCTION.1, EF_CONSTRUCTION.2)?,
-            "quantization" => quantization = quantization_option(value, metric, &found.ty)?,
+            "quantization" => quantization = quantization_option(value, metric, &ty)?,
             _ => return Err(unknown_option(name)),
         }
     }
@@ -250,13 +283,12 @@ fn hnsw(create: &CreateIndex, table: &Table, index: &mut Index) -> Result<()> {
         let message = "ef_construction must be greater than or equal to 2 * m";
         return Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, message));
     }
-    index.opclasses = vec![opclass];
     index.hnsw = Some(HnswOptions { metric, m, ef_construction, quantization });
     Ok(())
 }
 
-/// pgvector's limits of what an hnsw index is over.
-fn check_dimensions(ty: &Type) -> Result<()> {
+/// pgvector's limits of what a vector index is over.
+fn check_dimensions(ty: &Type, method: IndexMethod) -> Result<()> {
     let (dimensions, max) = match *ty {
         Type::Vector(dimensions) => (dimensions.map(u32::from), HNSW_DIMENSIONS_MAX as u32),
         Type::Halfvec(dimensions) => (dimensions.map(u32::from), 2 * HNSW_DIMENSIONS_MAX as u32),
@@ -268,51 +300,59 @@ fn check_dimensions(ty: &Type) -> Result<()> {
         return Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, "column does not have dimensions"));
     };
     if dimensions > max {
-        let message = format!("column cannot have more than {max} dimensions for hnsw index");
+        let message = format!("column cannot have more than {max} dimensions for {} index", method.name());
         return Err(Error::new(SqlState::PROGRAM_LIMIT_EXCEEDED, message));
     }
     Ok(())
 }
 
-/// Whether an hnsw index by this operator class can be over a column of this type.
-pub(super) fn hnsw_accepts(opclass: &str, ty: &Type) -> Result<bool> {
-    let accepts = |element: Element| {
-        type_of_element(element) == ty.bare()
-            && Metric::of(element).iter().any(|metric| metric.opclass(element.type_name()) == opclass)
+/// Whether a vector index by this operator class can be over a column of this type.
+pub(super) fn vector_index_accepts(method: IndexMethod, opclass: &str, ty: &Type) -> Result<bool> {
+    let accepts = |(element, metric): (Element, Metric)| {
+        type_of_element(element) == ty.bare() && metric.opclass(element.type_name()) == opclass
     };
-    if !Element::ALL.into_iter().any(accepts) {
+    if !vector_classes(method).any(accepts) {
         return Ok(false);
     }
-    check_dimensions(ty).map(|()| true)
+    check_dimensions(ty, method).map(|()| true)
 }
 
-/// The metric that the column's operator class names, for a type it is of.
-fn operator_class(column: &IndexColumn, ty: &Type) -> Result<(IndexMetric, String)> {
+/// The metric that the column's operator class names, or the default one is for, of a type it is of.
+fn operator_class(column: &IndexColumn, ty: &Type, method: IndexMethod) -> Result<(IndexMetric, String)> {
     let undefined = |message: String| Error::new(SqlState::UNDEFINED_OBJECT, message);
-    let Some(opclass) = column.opclass.as_deref() else {
-        let message =
-            format!("data type {} has no default operator class for access method \"hnsw\"", ty.entry().sql);
+    let mut classes = vector_classes(method);
+    let default = || {
+        let is_for = |&(element, _): &(Element, Metric)| type_of_element(element) == ty.bare();
+        let mut classes = vector_classes(method).filter(is_for);
+        let (element, metric) = classes.find(|&(element, metric)| is_default(method, element, metric))?;
+        Some(metric.opclass(element.type_name()))
+    };
+    let Some(opclass) = column.opclass.clone().or_else(default) else {
+        let message = format!(
+            "data type {} has no default operator class for access method \"{}\"",
+            ty.entry().sql,
+            method.name()
+        );
         return Err(undefined(message).hint(
             "You must specify an operator class for the index or define a default operator class for the data type.",
         ));
     };
-    let classes = Element::ALL
-        .into_iter()
-        .flat_map(|element| Metric::of(element).iter().map(move |&metric| (element, metric)));
-    let named = classes.into_iter().find(|(element, metric)| metric.opclass(element.type_name()) == opclass);
+    let named = classes.find(|(element, metric)| metric.opclass(element.type_name()) == opclass);
     let Some((element, metric)) = named else {
         return Err(undefined(format!(
-            "operator class \"{opclass}\" does not exist for access method \"hnsw\""
+            "operator class \"{opclass}\" does not exist for access method \"{}\"",
+            method.name()
         )));
     };
     if element == Element::Bit && matches!(ty, Type::Varbit(_)) {
-        return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, "type not supported for hnsw index"));
+        let message = format!("type not supported for {} index", method.name());
+        return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message));
     }
     if type_of_element(element) != ty.bare() {
         let message = format!("operator class \"{opclass}\" does not accept data type {}", ty.entry().sql);
         return Err(Error::new(SqlState::DATATYPE_MISMATCH, message));
     }
-    Ok((metric.into(), opclass.to_owned()))
+    Ok((metric.into(), opclass))
 }
 
 /// `quantization = 'sq8'`, of numbers and by distances that a product tells.

@@ -108,11 +108,11 @@ impl Session {
     /// Hidden columns whose new types the indexes on them do not take.
     fn refuse_hidden_types(&self, altered: &Table) -> Result<()> {
         let catalog = self.shared.current_catalog();
-        for index in catalog.indexes_of(altered.oid).filter(|index| index.method == IndexMethod::Hnsw) {
+        for index in catalog.indexes_of(altered.oid).filter(|index| index.vector_metric().is_some()) {
             let class = index.opclasses.first().map_or("", String::as_str);
             let hidden = altered.hidden.iter().filter(|column| index.columns.contains(&column.number));
             for column in hidden {
-                if !crate::sql::ddl::index::hnsw_accepts(class, &column.ty)? {
+                if !crate::sql::ddl::index::vector_index_accepts(index.method, class, &column.ty)? {
                     let message =
                         format!("operator class \"{class}\" does not accept data type {}", column.ty.bare());
                     return Err(Error::new(SqlState::DATATYPE_MISMATCH, message));
@@ -133,9 +133,9 @@ impl Session {
         let catalog = self.shared.current_catalog();
         for index in catalog.indexes_of(table.oid).filter(|index| index.columns.contains(&column.number)) {
             let fits = match (index.method, ty) {
-                (IndexMethod::Hnsw, ty) => {
+                (IndexMethod::Hnsw | IndexMethod::Ivfflat, ty) => {
                     let class = index.opclasses.first().map_or("", String::as_str);
-                    crate::sql::ddl::index::hnsw_accepts(class, ty)?
+                    crate::sql::ddl::index::vector_index_accepts(index.method, class, ty)?
                 }
                 (IndexMethod::Gin | IndexMethod::Gist, ty) => {
                     let place = index.columns.iter().position(|&number| number == column.number);

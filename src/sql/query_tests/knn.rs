@@ -1,8 +1,9 @@
 //! Nearest neighbours against a naive sort of everything.
 
 use super::*;
-use crate::catalog::{HnswOptions, Index, IndexMethod};
+use crate::catalog::{HnswOptions, Index, IndexMethod, IvfflatOptions};
 use crate::distance::Metric;
+use crate::index::Probes;
 
 /// The naive twin: rows as plain values.
 #[derive(Clone)]
@@ -197,6 +198,7 @@ fn with_an_index_answers_are_full_and_fresh() {
         constraint: None,
         hnsw: Some(HnswOptions { metric: Metric::L2.into(), m: 16, ef_construction: 64, quantization: None }),
         predicate: None,
+        ivfflat: None,
     };
     done(txn.create_index(index));
     txn.commit().unwrap();
@@ -222,6 +224,43 @@ fn with_an_index_answers_are_full_and_fresh() {
     let few = "SELECT id, v <-> $1 FROM t WHERE category IS NULL AND id % 5 = 0 ORDER BY v <-> $1 LIMIT 10";
     let expected = naive.nearest(Metric::L2, &[0.3; 4], 10, |id, category| category.is_none() && id % 5 == 0);
     assert_eq!(w.query(&txn, few, &query).unwrap().len(), expected.len());
+}
+
+#[test]
+fn lists_answer_in_full_and_say_how_many_were_looked_into() {
+    let (mut w, naive) = world(400);
+    let mut txn = w.begin();
+    let index = Index {
+        oid: txn.new_oid(),
+        name: "t_v_idx".into(),
+        table: w.table,
+        method: IndexMethod::Ivfflat,
+        columns: vec![4],
+        opclasses: vec!["vector_l2_ops".into()],
+        unique: false,
+        constraint: None,
+        hnsw: None,
+        predicate: None,
+        ivfflat: Some(IvfflatOptions { metric: Metric::L2.into(), lists: 10 }),
+    };
+    done(txn.create_index(index));
+    txn.commit().unwrap();
+    let query = [Value::Vector(vec![0.3; 4])];
+    let sql = "SELECT id, v <-> $1 FROM t ORDER BY v <-> $1 LIMIT 10";
+    let expected = naive.nearest(Metric::L2, &[0.3; 4], 10, |_, _| true);
+    for (probes, least) in [(1, 1), (10, 10)] {
+        w.settings.enable_seqscan = false;
+        w.settings.probes = Probes { first: probes, most: probes };
+        let rows = w.query(&w.begin(), sql, &query).unwrap();
+        let hits = distances(&rows).iter().filter(|distance| expected.contains(distance)).count();
+        assert!(rows.len() == 10 && hits >= least, "{probes} probes: {rows:?} {expected:?}");
+        let plan = w.explain(sql, &query, false);
+        assert!(plan.contains("Index Scan using t_v_idx on t") && plan.contains("strategy: lists"), "{plan}");
+        assert!(plan.contains(&format!("Probes: {probes} of 10 lists")), "{plan}");
+    }
+    let few = "SELECT id, v <-> $1 FROM t WHERE category IS NULL AND id % 5 = 0 ORDER BY v <-> $1 LIMIT 10";
+    let expected = naive.nearest(Metric::L2, &[0.3; 4], 10, |id, category| category.is_none() && id % 5 == 0);
+    assert_eq!(w.query(&w.begin(), few, &query).unwrap().len(), expected.len());
 }
 
 #[test]

@@ -8,15 +8,21 @@ use crate::sql::system::types::is_default_opclass;
 use crate::types::Value;
 
 /// pgvector's defaults, which a definition leaves out.
-const HNSW_M: u16 = 16;
-const HNSW_EF_CONSTRUCTION: u16 = 64;
+const HNSW_M: u32 = 16;
+const HNSW_EF_CONSTRUCTION: u32 = 64;
+const IVFFLAT_LISTS: u32 = 100;
 
-/// Options of an hnsw index that are not the defaults.
-pub fn hnsw_options(index: &Index) -> Vec<(&'static str, String)> {
-    let Some(hnsw) = &index.hnsw else { return Vec::new() };
-    let numbers = [("m", hnsw.m, HNSW_M), ("ef_construction", hnsw.ef_construction, HNSW_EF_CONSTRUCTION)];
+/// Options of a vector index that are not the defaults.
+pub fn vector_options(index: &Index) -> Vec<(&'static str, String)> {
+    let mut numbers = Vec::new();
+    if let Some(hnsw) = &index.hnsw {
+        numbers.push(("m", u32::from(hnsw.m), HNSW_M));
+        numbers.push(("ef_construction", hnsw.ef_construction.into(), HNSW_EF_CONSTRUCTION));
+    }
+    numbers.extend(index.ivfflat.iter().map(|ivfflat| ("lists", ivfflat.lists, IVFFLAT_LISTS)));
     let numbers = numbers.into_iter().filter(|(_, value, default)| value != default);
-    let quantization = hnsw.quantization.map(|quantization| ("quantization", quantization.name().to_owned()));
+    let quantization = index.hnsw.and_then(|hnsw| hnsw.quantization);
+    let quantization = quantization.map(|quantization| ("quantization", quantization.name().to_owned()));
     numbers.map(|(name, value, _)| (name, value.to_string())).chain(quantization).collect()
 }
 
@@ -38,7 +44,7 @@ pub fn index_definition(catalog: &Catalog, index: &Index, bare_table: bool) -> O
         .filter_map(|place| index_column(table, index, place, true, bare_table))
         .collect();
     let options: Vec<String> =
-        hnsw_options(index).into_iter().map(|(name, value)| format!("{name}='{value}'")).collect();
+        vector_options(index).into_iter().map(|(name, value)| format!("{name}='{value}'")).collect();
     let with = if options.is_empty() { String::new() } else { format!(" WITH ({})", options.join(", ")) };
     let predicate = index.predicate.as_ref();
     let predicate = predicate.map(|predicate| deparse::expression(&predicate.sql, table, bare_table));

@@ -177,7 +177,7 @@ fn classes(execution: &Execution, rows: &mut Rows) -> Result<()> {
 
 /// `{m=16,ef_construction=64}` as far as they are not the defaults.
 fn options(index: &Index) -> Option<Vec<Value>> {
-    let options: Vec<Value> = super::definitions::hnsw_options(index)
+    let options: Vec<Value> = super::definitions::vector_options(index)
         .into_iter()
         .map(|(name, value)| Value::from(format!("{name}={value}")))
         .collect();

@@ -128,6 +128,7 @@ fn catalog() -> Arc<Catalog> {
         constraint: None,
         hnsw: None,
         predicate: None,
+        ivfflat: None,
     };
     let primary = Index {
         unique: true,

@@ -6,6 +6,7 @@ use crate::error::Result;
 use crate::functions::cells::type_of_element;
 use crate::functions::vector::{distance_function, operator_function};
 use crate::planner::bindings::Execution;
+use crate::sql::operator_classes::{is_default, vector_classes};
 use crate::sql::system::relation::{Relation, Rows, cells, none};
 use crate::sql::system::{PG_CATALOG, PG_CATALOG_OID};
 use crate::types::cast::{Context, context};
@@ -17,6 +18,7 @@ pub const HEAP_OID: u32 = 2;
 const BTREE_OID: u32 = 403;
 const BITMAP_OID: u32 = 16_384;
 const HNSW_OID: u32 = 16_385;
+const IVFFLAT_OID: u32 = 16_386;
 /// The collation of every text: bytes in order.
 const DEFAULT_COLLATION_OID: u32 = 100;
 /// Schema of pgvector's objects.
@@ -268,8 +270,14 @@ fn operators(_execution: &Execution, rows: &mut Rows) -> Result<()> {
 
 fn access_methods(_execution: &Execution, rows: &mut Rows) -> Result<()> {
     rows.add(cells! { oid: HEAP_OID, amname: "heap", amhandler: "heap_tableam_handler", amtype: 't' });
-    let methods =
-        [IndexMethod::Btree, IndexMethod::Bitmap, IndexMethod::Hnsw, IndexMethod::Gin, IndexMethod::Gist];
+    let methods = [
+        IndexMethod::Btree,
+        IndexMethod::Bitmap,
+        IndexMethod::Hnsw,
+        IndexMethod::Ivfflat,
+        IndexMethod::Gin,
+        IndexMethod::Gist,
+    ];
     for method in methods {
         let name = method.name();
         rows.add(cells! { oid: method_oid(method), amname: name, amhandler: format!("{name}handler"), amtype: 'i' });
@@ -284,6 +292,7 @@ pub fn method_oid(method: IndexMethod) -> u32 {
         IndexMethod::Hnsw => HNSW_OID,
         IndexMethod::Gin => 2742,
         IndexMethod::Gist => 783,
+        IndexMethod::Ivfflat => IVFFLAT_OID,
     }
 }
 
@@ -296,7 +305,7 @@ struct OperatorClass {
     default: bool,
 }
 
-/// `int4_ops` for btree and bitmap, `vector_l2_ops` for hnsw.
+/// `int4_ops` for btree and bitmap, `vector_l2_ops` for hnsw and ivfflat.
 fn classes() -> Vec<OperatorClass> {
     let mut classes = Vec::new();
     let mut oid = 16_300;
@@ -311,9 +320,10 @@ fn classes() -> Vec<OperatorClass> {
             }
         }
     }
-    for element in Element::ALL {
-        for metric in Metric::of(element) {
-            add(IndexMethod::Hnsw, metric.opclass(element.type_name()), &type_of_element(element), false);
+    for method in [IndexMethod::Hnsw, IndexMethod::Ivfflat] {
+        for (element, metric) in vector_classes(method) {
+            let (name, ty) = (metric.opclass(element.type_name()), type_of_element(element));
+            add(method, name, &ty, is_default(method, element, metric));
         }
     }
     // array_ops is of any array.
@@ -368,7 +378,11 @@ fn operator_classes(_execution: &Execution, rows: &mut Rows) -> Result<()> {
 
 /// pgvector's classes of bits are in its schema, though the type is not.
 fn class_namespace(class: &OperatorClass) -> u32 {
-    if class.method == IndexMethod::Hnsw { PUBLIC_OID } else { namespace(&class.ty) }
+    if matches!(class.method, IndexMethod::Hnsw | IndexMethod::Ivfflat) {
+        PUBLIC_OID
+    } else {
+        namespace(&class.ty)
+    }
 }
 
 /// One family per class, under the class's oid.

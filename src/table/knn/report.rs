@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::order;
-use crate::index::strategy::Costs;
+use crate::index::strategy::{Costs, Shape};
 use crate::index::{Found, Strategy};
 use crate::table::explained::Explained;
 
@@ -16,6 +16,8 @@ pub struct Report {
     pub found: Found,
     /// The index that could be used, by name.
     pub index: Option<String>,
+    /// What that index searches with.
+    pub shape: Shape,
     /// Rows that may be in the answer.
     pub candidates: u64,
     /// Rows read to test the predicate on them.
@@ -95,12 +97,13 @@ impl Recall {
 }
 
 /// The chosen strategy's cost, then those of the rejected ones.
-pub fn shown_costs(costs: &Costs, chosen: Strategy) -> String {
+pub fn shown_costs(costs: &Costs, chosen: Strategy, shape: Shape) -> String {
     let cost = |(strategy, cost): (Strategy, f32)| match cost.is_finite() {
         true => format!("{} {cost:.0}", strategy.name()),
         false => format!("{} unusable", strategy.name()),
     };
-    let rejected: Vec<String> = costs.iter().filter(|(other, _)| *other != chosen).map(cost).collect();
+    let others = costs.iter().filter(|(other, _)| *other != chosen && shape.suits(*other));
+    let rejected: Vec<String> = others.map(cost).collect();
     format!("{:.0} comparisons; rejected: {}", costs.get(chosen), rejected.join(", "))
 }
 
