@@ -78,7 +78,9 @@ async fn a_killed_server_comes_back_as_of_any_commit() {
         .batch_execute(
             "CREATE EXTENSION IF NOT EXISTS vector;
              CREATE TABLE items (id bigint PRIMARY KEY, name text, embedding vector(3));
-             CREATE INDEX ON items USING hnsw (embedding vector_l2_ops)",
+             CREATE INDEX ON items USING hnsw (embedding vector_l2_ops);
+             CREATE TABLE terms (id int PRIMARY KEY, weights sparsevec(1000));
+             INSERT INTO terms VALUES (1, '{1:1.5,999:2}/1000'), (2, '{500:1}/1000'), (3, NULL)",
         )
         .await
         .expect("tables");
@@ -116,6 +118,10 @@ async fn a_killed_server_comes_back_as_of_any_commit() {
     let nearest = "SELECT id FROM items ORDER BY embedding <-> '[7,1,0]' LIMIT 1";
     assert_eq!(client.query_one(nearest, &[]).await.expect("a search").get::<_, i64>(0), 7);
     insert(&client, 5_000..5_001).await;
+    let terms = "SELECT weights::text FROM terms WHERE id < 3 ORDER BY id";
+    let terms = client.query(terms, &[]).await.expect("sparse vectors");
+    let terms: Vec<String> = terms.iter().map(|row| row.get(0)).collect();
+    assert_eq!(terms, ["{1:1.5,999:2}/1000", "{500:1}/1000"]);
     drop(server);
 
     let newest = restore("newest", None);

@@ -26,7 +26,7 @@ use crate::database::background::rebuild;
 use crate::error::{Error, Result, SqlState};
 use crate::index::Finder;
 use crate::log::StorageId;
-use crate::storage::Part;
+use crate::storage::{Part, is_rot};
 use crate::table::Table;
 use crate::table::state::VectorIndex;
 
@@ -203,7 +203,11 @@ impl Run<'_> {
                 Part::Rows => self.found(Some(name), Kind::Rows, &file, &damage.error, RESTORE),
                 Part::Filter(number) => {
                     self.found(Some(name), Kind::Filter, &file, &damage.error, WRITTEN_ANEW);
-                    store.rewrite(storage, number)?;
+                    // One that was flushed since the last checkpoint can be exchanged after the next.
+                    if !store.rewrite(storage, number)? {
+                        self.database.checkpoint()?;
+                        store.rewrite(storage, number)?;
+                    }
                 }
             }
         }
@@ -247,7 +251,7 @@ impl Run<'_> {
                     // Removed by a checkpoint meanwhile.
                     Ok(()) => {}
                     Err(error) if error.state() == SqlState::UNDEFINED_FILE => {}
-                    Err(error) if error.state() == SqlState::DATA_CORRUPTED => {
+                    Err(error) if is_rot(&error) => {
                         let file = path.display().to_string();
                         let place = format!("{name}, index {}", index.definition.name);
                         self.found(Some(&place), Kind::Graph, &file, &error, BUILT_ANEW);
@@ -278,7 +282,7 @@ impl Run<'_> {
                 self.looked_at(1, bytes);
                 Ok(())
             }
-            Err(error) if error.state() == SqlState::DATA_CORRUPTED => {
+            Err(error) if is_rot(&error) => {
                 let file = file_of(&error);
                 self.found(None, Kind::Log, &file, &error, LET_GO);
                 core.log.rotate()?;

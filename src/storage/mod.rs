@@ -44,7 +44,7 @@ pub use describe::describe;
 pub use image::{Image, TableFile, check_copies};
 pub use options::Options;
 pub use scan::Scan;
-pub use scrub::{Damage, Part, Scrubbed};
+pub use scrub::{Damage, Part, Scrubbed, is_rot};
 pub use slice::Slice;
 pub use spill::{SpilledScan, SpilledTable};
 pub use store::{Stats, Store};

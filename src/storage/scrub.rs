@@ -50,7 +50,7 @@ impl Store {
             for (part, outcome) in parts {
                 match outcome {
                     Ok(()) => {}
-                    Err(error) if error.state() == SqlState::DATA_CORRUPTED => {
+                    Err(error) if is_rot(&error) => {
                         done.damage.push(Damage { file: table.path().to_owned(), part, error });
                         // Without its footer nothing else of the file can be judged.
                         break;
@@ -62,8 +62,8 @@ impl Store {
         Ok(done)
     }
 
-    /// Writes a table that a checkpoint has anew, from its entries.
-    pub fn rewrite(&self, id: StorageId, number: u64) -> Result<()> {
+    /// Writes a table that a checkpoint has anew, from its entries; false when none has it.
+    pub fn rewrite(&self, id: StorageId, number: u64) -> Result<bool> {
         self.shared.rewrite(id, number)
     }
 
@@ -81,22 +81,26 @@ impl Store {
     }
 }
 
+/// Bytes that are others than were written, or that the disk does not give any more.
+pub fn is_rot(error: &Error) -> bool {
+    [SqlState::DATA_CORRUPTED, SqlState::IO_ERROR].contains(&error.state())
+}
+
 impl Shared {
-    fn rewrite(&self, id: StorageId, number: u64) -> Result<()> {
+    fn rewrite(&self, id: StorageId, number: u64) -> Result<bool> {
         let _guard = self.compacting.lock();
         let tree = self.trees.lock().live.get(&id).cloned();
-        let Some(tree) = tree else { return Ok(()) };
+        let Some(tree) = tree else { return Ok(false) };
         let version = tree.version();
         let here = |level: &usize| version.levels[*level].iter().any(|table| table.meta().number == number);
         let choice = match (0..version.levels.len()).find(here) {
-            // The next checkpoint has it.
-            None => return Ok(()),
+            None => return Ok(false),
             // Tables of level 0 overlap, and their order tells which is newer: none may be taken out of it alone.
             Some(0) => compaction::everything(&version),
             Some(into) => Some(Choice { how: How::Merge, into, upper: Vec::new(), lower: vec![number] }),
         };
-        let Some(choice) = choice else { return Ok(()) };
+        let Some(choice) = choice else { return Ok(false) };
         let job = compaction::run(&self.context, id, &version, &choice)?;
-        self.commit_compaction(&tree, &job)
+        self.commit_compaction(&tree, &job).map(|()| true)
     }
 }

@@ -7,7 +7,8 @@ use super::vacuum::{create_index, load};
 use super::*;
 use crate::database::scrub::{Finding, Kind};
 use crate::error::SqlState;
-use crate::fs::OpenMode;
+use crate::fs::faulty::{Fault, Op, What};
+use crate::fs::{FaultyFs, OpenMode};
 
 static CANCEL: AtomicBool = AtomicBool::new(false);
 
@@ -228,4 +229,17 @@ fn a_check_says_which_tables_are_affected() {
         assert_eq!(checked.affected.into_iter().collect::<Vec<_>>(), ["public.t"], "{ending}: {told:?}");
         assert!(told[0].message().contains(&path.display().to_string()), "{told:?}");
     }
+}
+
+#[test]
+fn a_file_that_the_disk_does_not_give_is_a_finding() {
+    let (fs, database, _) = sample();
+    drop(database);
+    let (faulty, faults) = FaultyFs::new(fs.crash(1));
+    let database = Database::open(faulty, Path::new("/db"), options()).unwrap();
+    faults.within(".sst");
+    let what = What::Fail(std::io::ErrorKind::Other);
+    faults.arm(Fault { at: 1, on: Op::READ, what });
+    assert_eq!(kinds(&database), [Kind::Rows]);
+    assert!(found(&database).is_empty(), "it was one read that failed");
 }
