@@ -26,6 +26,9 @@ pub fn options() -> Options {
         checkpoint_log_bytes: u64::MAX,
         overlay_bytes_max: 8 << 10,
         autovacuum: Default::default(),
+        scrub: Default::default(),
+        archive: Default::default(),
+        clock: Default::default(),
         storage: hither::storage::Options {
             memtable_bytes_max: 8 << 10,
             memtables_bytes_max: usize::MAX,
@@ -105,6 +108,7 @@ pub fn create_table(txn: &mut Transaction, name: &str) -> Result<()> {
         constraints: vec![Constraint { oid: txn.new_oid(), name: format!("{name}_pkey"), kind }],
         kind: TableKind::Ordinary,
         comment: None,
+        comments: Vec::new(),
         materialized: None,
         temporary: None,
         unlogged: false,
