@@ -245,10 +245,11 @@ fn lists_answer_in_full_and_say_how_many_were_looked_into() {
     };
     done(txn.create_index(index));
     txn.commit().unwrap();
-    let query = [Value::Vector(vec![0.3; 4])];
+    let query = [Value::Vector(vec![0.0; 4])];
     let sql = "SELECT id, v <-> $1 FROM t ORDER BY v <-> $1 LIMIT 10";
-    let expected = naive.nearest(Metric::L2, &[0.3; 4], 10, |_, _| true);
-    for (probes, least) in [(1, 1), (10, 10)] {
+    let expected = naive.nearest(Metric::L2, &[0.0; 4], 10, |_, _| true);
+    // Rows with the query's own vector are in the list of the centre nearest to both.
+    for (probes, least) in [(1, 10), (10, 10)] {
         w.settings.enable_seqscan = false;
         w.settings.probes = Probes { first: probes, most: probes };
         let rows = w.query(&w.begin(), sql, &query).unwrap();
@@ -259,7 +260,7 @@ fn lists_answer_in_full_and_say_how_many_were_looked_into() {
         assert!(plan.contains(&format!("Probes: {probes} of 10 lists")), "{plan}");
     }
     let few = "SELECT id, v <-> $1 FROM t WHERE category IS NULL AND id % 5 = 0 ORDER BY v <-> $1 LIMIT 10";
-    let expected = naive.nearest(Metric::L2, &[0.3; 4], 10, |id, category| category.is_none() && id % 5 == 0);
+    let expected = naive.nearest(Metric::L2, &[0.0; 4], 10, |id, category| category.is_none() && id % 5 == 0);
     assert_eq!(w.query(&w.begin(), few, &query).unwrap().len(), expected.len());
 }
 

@@ -251,6 +251,9 @@ fn needs_parentheses(expr: &Expr, above: &Expr, left: bool) -> bool {
             _ => true,
         },
         (_, Expr::BinaryOp { op: And | Or, .. }) => false,
+        (Expr::BinaryOp { op, .. }, Expr::UnaryOp { op: UnaryOperator::Not, .. }) => matches!(op, And | Or),
+        (Expr::UnaryOp { op: UnaryOperator::Not, .. }, Expr::UnaryOp { op: UnaryOperator::Not, .. }) => true,
+        (_, Expr::UnaryOp { op: UnaryOperator::Not, .. }) => false,
         _ => true,
     }
 }
@@ -358,6 +361,8 @@ mod tests {
             ("a * 2.5", "((a)::numeric * 2.5)", "a::numeric * 2.5"),
             ("coalesce(s, 'x')", "COALESCE(s, 'x'::text)", "COALESCE(s, 'x'::text)"),
             ("NOT (a = 1)", "(NOT (a = 1))", "NOT a = 1"),
+            ("NOT (a = 1 AND b = 2)", "(NOT ((a = 1) AND (b = 2)))", "NOT (a = 1 AND b = 2)"),
+            ("NOT (s IS NULL)", "(NOT (s IS NULL))", "NOT s IS NULL"),
             ("a > -1", "(a > '-1'::integer)", "a > '-1'::integer"),
         ];
         for (sql, full, pretty) in cases {

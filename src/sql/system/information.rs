@@ -106,7 +106,7 @@ pub const RELATIONS: &[Relation] = &[
         views
     ),
     relation!(
-        13_382,
+        13_421,
         "role_table_grants",
         "grantor name, grantee name, table_catalog name, table_schema name, table_name name, privilege_type text, \
             is_grantable text = YES, with_hierarchy text",
