@@ -82,15 +82,18 @@ pub fn key(key: &str) -> Term {
     [&[KEY], key.as_bytes()].concat()
 }
 
+fn text_of(node: &Node) -> Option<&str> {
+    match node {
+        Node::Text(text) => Some(text.as_str()),
+        _ => None,
+    }
+}
+
 /// What `?` finds: keys of an object, strings in an array, a string.
 fn top_keys(node: &Node) -> Box<dyn Iterator<Item = &str> + '_> {
-    let text = |node| match node {
-        &Node::Text(ref text) => Some(text.as_str()),
-        _ => None,
-    };
     match node {
         Node::Object(entries) => Box::new(entries.keys().map(|key| key.text.as_str())),
-        Node::Array(items) => Box::new(items.iter().filter_map(text)),
+        Node::Array(items) => Box::new(items.iter().filter_map(text_of)),
         Node::Text(text) => Box::new(std::iter::once(text.as_str())),
         Node::Plain(_) => Box::new(std::iter::empty()),
     }

@@ -7,8 +7,11 @@ use crate::sql::ddl::index::unknown_option;
 use crate::sql::statement::{CreateIndex, IndexColumn};
 use crate::types::Type;
 
+/// An access method, an operator class of it, and the types it takes.
+type Class = (IndexMethod, &'static str, fn(&Type) -> bool);
+
 /// Operator classes of PostgreSQL's two methods, and whether a column's type is one they are for.
-const CLASSES: &[(IndexMethod, &str, fn(&Type) -> bool)] = &[
+const CLASSES: &[Class] = &[
     (IndexMethod::Gin, "tsvector_ops", |ty| *ty == Type::TsVector),
     (IndexMethod::Gin, "array_ops", |ty| matches!(ty, Type::Array(_))),
     (IndexMethod::Gin, "jsonb_ops", |ty| *ty == Type::Jsonb),
