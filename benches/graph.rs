@@ -58,12 +58,12 @@ fn main() {
                 continue;
             }
             println!("  quantization: {name}");
-            let graph = build(&set, quantization, wants("build", &parts));
+            let graph = Finder::Graph(build(&set, quantization, wants("build", &parts)));
             if wants("plain", &parts) {
                 plain(&set, &graph);
             }
             if wants("filtered", &parts) {
-                filtered(&set, &Finder::Graph(graph));
+                filtered(&set, &graph);
             }
         }
     }
@@ -100,7 +100,7 @@ fn build(set: &Set, quantization: Option<Quantization>, both: bool) -> Graph {
     graph.expect("at least one build")
 }
 
-fn plain(set: &Set, graph: &Graph) {
+fn plain(set: &Set, graph: &Finder) {
     let (all, truth) = ((0..set.rows).collect(), truth(set, "all"));
     for ef in [10, 20, 40, 60, 80, 120, 200, 400] {
         measure(set, graph, &all, &truth, Some(Strategy::Graph), ef);

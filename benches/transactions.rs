@@ -95,6 +95,7 @@ fn create(database: &Arc<Database>, name: &str, dimensions: usize) -> Oid {
         constraints: vec![Constraint { oid: txn.new_oid(), name: format!("{name}_pkey"), kind: key }],
         kind: TableKind::Ordinary,
         comment: None,
+        comments: Vec::new(),
     };
     done(txn.create_table(table, Vec::new()));
     txn.commit().expect("a commit");

@@ -20,6 +20,8 @@ pub mod document;
 pub mod headline;
 // Whether a document matches.
 pub mod matching;
+// The vocabulary of the parser's rules.
+mod machine;
 // Text to tokens.
 pub mod parser;
 // to_tsquery and its like.

@@ -4,9 +4,10 @@
 //! has of a token; positions that may be gone back to are kept on a stack.
 
 use crate::fulltext::characters::{is_letter, is_letter_or_digit, is_space, is_special, is_url};
-use crate::fulltext::states::{Move, Rule, Special, State, Test, rules};
+use crate::fulltext::machine::{Move, Rule, Special, State, Test};
+use crate::fulltext::states::rules;
 
-pub use crate::fulltext::states::Kind;
+pub use crate::fulltext::machine::Kind;
 
 /// A piece of the text. Hyphenated words come whole and then in parts, and so do URLs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -73,7 +73,9 @@ impl Place {
 
     fn is_whole(self) -> bool {
         let end = u64::from(self.offset) + u64::from(self.room);
-        self.bytes <= self.room && end <= u64::from(BLOCK_BYTES) && (self.offset | self.bytes).is_multiple_of(4)
+        self.bytes <= self.room
+            && end <= u64::from(BLOCK_BYTES)
+            && (self.offset | self.bytes).is_multiple_of(4)
     }
 
     fn is_before(self, next: Place) -> bool {
