@@ -179,11 +179,11 @@ pub struct Rule {
 }
 
 impl Rule {
-    const fn new(test: Test, step: Move, to: Option<State>) -> Rule {
+    pub(super) const fn new(test: Test, step: Move, to: Option<State>) -> Rule {
         Rule { test, step, to, found: None, special: Special::Nothing }
     }
 
-    const fn with(self, special: Special) -> Rule {
+    pub(super) const fn with(self, special: Special) -> Rule {
         Rule { special, ..self }
     }
 }
@@ -213,7 +213,7 @@ pub(super) const fn again(test: Test, to: State) -> Rule {
 }
 
 pub(super) const fn found(test: Test, kind: Kind) -> Rule {
-    Rule { found: Some(kind), ..go(test, Base) }
+    Rule { found: Some(kind), ..go(test, State::Base) }
 }
 
 pub(super) const fn found_clear(test: Test, kind: Kind, to: State) -> Rule {
@@ -228,9 +228,3 @@ pub(super) const fn found_all(test: Test, kind: Kind, to: State) -> Rule {
 pub(super) const fn part(test: Test, kind: Kind) -> Rule {
     Rule { found: Some(kind), ..go(test, State::Hyphen) }
 }
-
-use State::Base;
-use Test::{
-    Any, AsciiLetter, Digit, End, HexDigit, HostHere, Ignored, Is, Letter, LetterOrDigit,
-    NeitherLetterNorDigit, PathHere, Space, StopHost, Url,
-};

@@ -6,6 +6,11 @@
 //! text.
 
 use super::machine::*;
+use State::Base;
+use Test::{
+    Any, AsciiLetter, Digit, End, HexDigit, HostHere, Ignored, Is, Letter, LetterOrDigit,
+    NeitherLetterNorDigit, PathHere, Space, StopHost, Url,
+};
 
 /// The rules of a state; the first whose test holds is followed, and the last ones always hold.
 pub fn rules(state: State) -> &'static [Rule] {
