@@ -14,6 +14,8 @@ pub mod average;
 pub mod cast;
 // Dates, times and intervals.
 pub mod dates;
+// sum of smallint and integer.
+mod integer_sum;
 // json and jsonb made, changed and taken apart.
 pub mod documents;
 // to_char and its like.

@@ -22,6 +22,7 @@ use datafusion::logical_expr::{
 use crate::distance::Element;
 use crate::error::{Error, SqlState};
 use crate::functions::cells::{Output, element_of, read, type_of_element};
+use crate::functions::integer_sum::{Widened, is_narrow};
 use crate::functions::scalar::no_such_function;
 use crate::functions::{average as exact, decimal};
 use crate::types::arrow::data_type;
@@ -60,6 +61,15 @@ fn vectors_of(args: &AccumulatorArgs) -> Option<Element> {
 }
 
 impl VectorAggregate {
+    /// Whether it is a sum of integers that are narrower than the sum.
+    fn is_narrow_sum(&self, input: Option<&DataType>) -> bool {
+        !self.average && input.is_some_and(is_narrow)
+    }
+
+    fn is_narrow(&self, args: &AccumulatorArgs) -> bool {
+        self.is_narrow_sum(args.expr_fields.first().map(|field| field.data_type()))
+    }
+
     fn is_exact_average(&self, args: &AccumulatorArgs) -> bool {
         let input = args.expr_fields.first().map(|field| field.data_type());
         self.average && input.is_some_and(exact::is_exact)
@@ -85,6 +95,9 @@ impl AggregateUDFImpl for VectorAggregate {
         if self.average && given.len() == 1 && exact::is_exact(&given[0]) {
             return Ok(given.to_vec());
         }
+        if given.len() == 1 && self.is_narrow_sum(given.first()) {
+            return Ok(given.to_vec());
+        }
         // The sum of bigint is numeric.
         let exact = |ty: &DataType| match ty {
             DataType::Int64 if !self.average => decimal::of_integer(ty).unwrap_or(DataType::Int64),
@@ -106,6 +119,7 @@ impl AggregateUDFImpl for VectorAggregate {
         }
         match given {
             [numbers] if self.average && exact::is_exact(numbers) => Ok(decimal::quotient()),
+            [numbers] if self.is_narrow_sum(Some(numbers)) => Ok(DataType::Int64),
             given => self.inner.return_type(given),
         }
     }
@@ -114,7 +128,11 @@ impl AggregateUDFImpl for VectorAggregate {
         if self.is_exact_average(&args) {
             return Ok(exact::accumulator(&args));
         }
-        let Some(element) = vectors_of(&args) else { return self.inner.accumulator(args) };
+        let Some(element) = vectors_of(&args) else {
+            let narrow = self.is_narrow(&args);
+            let inner = self.inner.accumulator(args)?;
+            return Ok(if narrow { Box::new(Widened(inner)) } else { inner });
+        };
         if args.is_distinct {
             return Err(external(Error::unsupported("DISTINCT in an aggregate of vectors")));
         }
@@ -143,13 +161,19 @@ impl AggregateUDFImpl for VectorAggregate {
     }
 
     fn create_groups_accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn GroupsAccumulator>> {
-        self.inner.create_groups_accumulator(args)
+        let narrow = self.is_narrow(&args);
+        let inner = self.inner.create_groups_accumulator(args)?;
+        Ok(if narrow { Box::new(Widened(inner)) } else { inner })
     }
 
     fn create_sliding_accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
         match vectors_of(&args).is_some() || self.is_exact_average(&args) {
             true => self.accumulator(args),
-            false => self.inner.create_sliding_accumulator(args),
+            false => {
+                let narrow = self.is_narrow(&args);
+                let inner = self.inner.create_sliding_accumulator(args)?;
+                Ok(if narrow { Box::new(Widened(inner)) } else { inner })
+            }
         }
     }
 

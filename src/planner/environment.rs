@@ -9,6 +9,7 @@ use std::sync::Arc;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
 use datafusion::execution::{SessionStateDefaults, TaskContext};
+use datafusion::optimizer::{Optimizer, OptimizerRule};
 use datafusion::prelude::SessionConfig;
 use parking_lot::Mutex;
 
@@ -112,7 +113,16 @@ fn session_state(system: &dyn SystemCatalog, runtime: Arc<RuntimeEnv>) -> Sessio
         .with_window_functions(SessionStateDefaults::default_window_functions())
         .with_table_function_list(SessionStateDefaults::default_table_functions())
         .with_analyzer_rule(Arc::new(PostgresCasts))
+        .with_optimizer_rules(optimizer_rules())
         .build()
+}
+
+/// DataFusion's, but for one: it computes aggregates beside a DISTINCT one in two steps, sums as sums of sums. A sum of
+/// bigint is numeric, so what was bigint would become numeric between the two.
+fn optimizer_rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
+    let mut rules = Optimizer::new().rules;
+    rules.retain(|rule| rule.name() != "single_distinct_aggregation_to_group_by");
+    rules
 }
 
 /// Options in which PostgreSQL and DataFusion differ, and those that would keep state between executions.

@@ -353,7 +353,12 @@ impl Connection {
         Ok(())
     }
 
+    /// Cursors are portals too: psycopg asks what the rows of one that DECLARE opened will be.
     fn describe_portal(&mut self, name: &str) -> Result<()> {
+        if let Some(columns) = self.session.cursor_columns(name) {
+            backend::row_description(&mut self.wire.output, &columns, &[]);
+            return Ok(());
+        }
         let portal = self.portals.get(name)?;
         let out = &mut self.wire.output;
         match &portal.prepared.columns {

@@ -43,6 +43,11 @@ pub struct Cursor {
 }
 
 impl Session {
+    /// The columns of an open cursor.
+    pub fn cursor_columns(&self, name: &str) -> Option<Arc<[OutputColumn]>> {
+        self.cursors.get(name).map(|cursor| cursor.columns.clone())
+    }
+
     pub(crate) async fn declare(
         &mut self,
         name: &str,

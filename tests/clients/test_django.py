@@ -69,6 +69,7 @@ class Migrations(unittest.TestCase):
         self.assertIn("no issues", command("check", databases=["default"]))
 
     def test_inspectdb(self):
+        server.skip_if_refused("SELECT * FROM unnest(ARRAY[1]) WITH ORDINALITY AS c (value, place)")
         text = command("inspectdb", "django_shop_product", "django_shop_maker")
         for line in [
             "id = models.BigAutoField(primary_key=True)",
@@ -81,6 +82,7 @@ class Migrations(unittest.TestCase):
             self.assertIn(line, text)
 
     def test_introspection(self):
+        server.skip_if_refused("SELECT * FROM unnest(ARRAY[1]) WITH ORDINALITY AS c (value, place)")
         with connection.cursor() as cursor:
             found = connection.introspection.get_constraints(cursor, "django_shop_product")
             self.assertEqual(connection.introspection.get_primary_key_column(cursor, "django_shop_product"), "id")
@@ -110,6 +112,10 @@ class Orm(TestCase):
         self.assertEqual(found[0].name, "p1")
         self.assertEqual(Product.objects.alias(d=L2Distance("half", [3, 0, 0])).order_by("d").first().name, "p3")
 
+    def test_dates_of_a_zone(self):
+        server.skip_if_refused("SELECT now() AT TIME ZONE 'America/Chicago'")
+        self.assertEqual(Product.objects.filter(made__year__gte=2000).dates("made", "year").count(), 1)
+
     def test_aggregates_and_updates(self):
         numbers = Product.objects.aggregate(n=Count("id"), total=Sum("price"), mean=Avg("price"))
         self.assertEqual((numbers["n"], numbers["total"], numbers["mean"]), (40, decimal.Decimal(820), decimal.Decimal("20.5")))
@@ -125,7 +131,6 @@ class Orm(TestCase):
         self.assertEqual(Product.objects.select_for_update().get(name="p3").maker_id, self.maker.id)
         self.assertEqual(Product.objects.filter(name__icontains="P3").count(), 11)
         self.assertEqual(Product.objects.filter(name__startswith="p3").exclude(name__endswith="9").count(), 10)
-        self.assertEqual(Product.objects.filter(made__year__gte=2000).dates("made", "year").count(), 1)
         self.assertEqual(len(list(Product.objects.iterator(chunk_size=7))), 41)
         self.assertTrue(Product.objects.filter(name="p5").exists())
         self.assertEqual(Product.objects.in_bulk([Product.objects.get(name="p5").pk]).popitem()[1].name, "p5")
