@@ -88,6 +88,11 @@ impl VisitorMut for Rewriter {
     }
 
     fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<()> {
+        // The planner would read the whole table.
+        if let TableFactor::Table { sample: Some(_), .. } = factor {
+            self.refused = Some(Error::unsupported("TABLESAMPLE"));
+            return ControlFlow::Break(());
+        }
         if is_computed_series(factor) {
             return ControlFlow::Continue(());
         }
