@@ -217,11 +217,12 @@ impl DisplayAs for KnnScanExec {
 impl KnnScanExec {
     /// What EXPLAIN shows: how the last execution went, or how one would go.
     pub fn explained(&self) -> Explained {
-        let ran = self.report.lock().clone();
-        match (&ran, self.outlook()) {
-            (Some(report), _) => self.describe(report, true),
-            (None, Some(report)) => self.describe(&report, false),
-            (None, None) => self.heading(None),
+        if let Some(report) = self.report.lock().clone() {
+            return self.describe(&report, true);
+        }
+        match self.outlook() {
+            Some(report) => self.describe(&report, false),
+            None => self.heading(None),
         }
     }
 
