@@ -3,6 +3,9 @@
 //!
 //! `cargo bench --no-default-features --bench graph -- [minilm|sift] [none|sq8] [build] [plain] [filtered]`
 //!
+//! `... --bench graph -- minilm serve` builds and searches as `benches/peers.py` tells it line by line, so that it takes
+//! turns with other libraries.
+//!
 //! Every figure is given with its recall against the data's own ground truth, computed elsewhere. CPU time is the
 //! thread's, so other work on the machine disturbs only through the caches.
 
@@ -52,6 +55,10 @@ fn main() {
             continue;
         }
         let set = load(&folder, name, metric, temporary.path());
+        if arguments.iter().any(|argument| argument == "serve") {
+            serve(&set);
+            return;
+        }
         for quantization in [None, Some(Quantization::Sq8)] {
             let name = quantization.map_or("none", Quantization::name);
             if !wants(name, &["none", "sq8"]) {
@@ -87,17 +94,51 @@ fn load(folder: &Path, name: &'static str, metric: Metric, temporary: &Path) -> 
 }
 
 fn build(set: &Set, quantization: Option<Quantization>, both: bool) -> Graph {
-    let params = Params::new(16, 64, set.metric).expect("defaults").quantized(quantization);
-    let slots: RoaringBitmap = (0..set.rows).collect();
     let mut graph = None;
     for threads in if both { vec![1, 2] } else { vec![2] } {
-        let (start, cpu) = (Instant::now(), process_cpu());
-        let (progress, cancel) = (AtomicU32::new(0), AtomicBool::new(false));
-        graph = Some(Graph::build(params, &set.view, &slots, threads, &progress, &cancel).expect("a build"));
-        let (wall, cpu) = (start.elapsed().as_secs_f64(), process_cpu() - cpu);
+        let (built, wall, cpu) = build_on(set, quantization, threads);
+        graph = Some(built);
         println!("  build, {threads} thread(s): {wall:.2} s wall, {cpu:.2} s CPU");
     }
     graph.expect("at least one build")
+}
+
+/// A graph, and the seconds of wall and processor time it took.
+fn build_on(set: &Set, quantization: Option<Quantization>, threads: usize) -> (Graph, f64, f64) {
+    let params = Params::new(16, 64, set.metric).expect("defaults").quantized(quantization);
+    let slots: RoaringBitmap = (0..set.rows).collect();
+    let (start, cpu) = (Instant::now(), process_cpu());
+    let (progress, cancel) = (AtomicU32::new(0), AtomicBool::new(false));
+    let graph = Graph::build(params, &set.view, &slots, threads, &progress, &cancel).expect("a build");
+    (graph, start.elapsed().as_secs_f64(), process_cpu() - cpu)
+}
+
+/// Answers `build QUANTIZATION` with seconds of wall and processor time on two threads, and `search QUANTIZATION EF` with
+/// the recall and the processor's microseconds per query of one pass over all queries.
+fn serve(set: &Set) {
+    let (all, truth) = ((0..set.rows).collect(), truth(set, "all"));
+    let mut graphs: Vec<(String, Finder)> = Vec::new();
+    for line in std::io::stdin().lines() {
+        let line = line.expect("a line of text");
+        match line.split_whitespace().collect::<Vec<_>>()[..] {
+            ["build", name] => {
+                graphs.retain(|(other, _)| other != name);
+                let quantization = Quantization::from_name(name);
+                assert!(quantization.is_some() || name == "none", "no quantization {name}");
+                let (graph, wall, cpu) = build_on(set, quantization, 2);
+                graphs.push((name.to_owned(), Finder::Graph(graph)));
+                println!("{wall} {cpu}");
+            }
+            ["search", name, ef] => {
+                let ef = ef.parse().expect("a number of candidates");
+                let (_, graph) =
+                    graphs.iter().find(|(other, _)| other == name).expect("a graph built before");
+                let pass = pass(set, graph, &all, &truth, Some(Strategy::Graph), ef);
+                println!("{} {}", pass.recall, pass.cpu * 1e6);
+            }
+            _ => panic!("not understood: {line}"),
+        }
+    }
 }
 
 fn plain(set: &Set, graph: &Finder) {
@@ -136,49 +177,75 @@ fn measure(
     strategy: Option<Strategy>,
     ef: usize,
 ) {
-    let (tail, cancel) = (RoaringBitmap::new(), AtomicBool::new(false));
-    let (mut recall, mut distances, mut visited, mut fell) = (0.0, 0, 0, 0);
-    let mut chosen = None;
-    let mut best = f64::INFINITY;
-    for _round in 0..3 {
-        (recall, distances, visited, fell) = (0.0, 0, 0, 0);
-        let cpu = thread_cpu();
-        for (number, vector) in set.queries.chunks_exact(set.dimensions).enumerate() {
-            let request = Request {
-                vectors: &set.view,
-                query: Query::new(set.metric, vector),
-                rows: Rows::exactly(allowed),
-                finder: Some(graph),
-                probes: Probes { first: 1, most: 1 },
-                tail: &tail,
-                k: K,
-                ef,
-                distances_max: u64::MAX,
-                strategy,
-                cancel: &cancel,
-            };
-            let found = search(&request).expect("an answer");
-            assert_eq!(found.hits.len(), K.min(allowed.len() as usize), "a filter never costs rows");
-            assert!(found.hits.iter().all(|hit| allowed.contains(hit.slot)));
-            distances += found.counters.distances;
-            visited += found.counters.visited;
-            fell += usize::from(found.fell_from.is_some());
-            chosen = Some((found.strategy, found.costs.get(found.strategy)));
-            recall += recall_of(found.hits.iter().map(|hit| hit.slot), &truth[number]);
-        }
-        best = best.min(thread_cpu() - cpu);
-    }
+    let passes = || (0..3).map(|_| pass(set, graph, allowed, truth, strategy, ef));
+    let best = passes().min_by(|a, b| a.cpu.total_cmp(&b.cpu)).expect("three passes");
     let n = truth.len() as f64;
-    let (used, cost) = chosen.expect("at least one query");
     println!(
-        "    {:<16} ef {ef:>3}: recall {:.4}, {:7.1} us CPU, {:.0} distances, {:.0} visited, {fell} fell{}",
+        "    {:<16} ef {ef:>3}: recall {:.4}, {:7.1} us CPU, {:.0} distances, {:.0} visited, {} fell{}",
         strategy.map_or("chosen", Strategy::name),
-        recall / n,
-        best / n * 1e6,
-        distances as f64 / n,
-        visited as f64 / n,
-        if strategy.is_none() { format!(" -> {} (cost {cost:.0})", used.name()) } else { String::new() }
+        best.recall,
+        best.cpu * 1e6,
+        best.distances as f64 / n,
+        best.visited as f64 / n,
+        best.fell,
+        if strategy.is_none() {
+            format!(" -> {} (cost {:.0})", best.used.name(), best.cost)
+        } else {
+            String::new()
+        }
     );
+}
+
+/// One search for every query.
+struct Pass {
+    recall: f64,
+    /// Seconds of this thread per query.
+    cpu: f64,
+    distances: u64,
+    visited: u64,
+    fell: usize,
+    used: Strategy,
+    cost: f32,
+}
+
+fn pass(
+    set: &Set,
+    graph: &Finder,
+    allowed: &RoaringBitmap,
+    truth: &[Vec<u32>],
+    strategy: Option<Strategy>,
+    ef: usize,
+) -> Pass {
+    let (tail, cancel) = (RoaringBitmap::new(), AtomicBool::new(false));
+    let mut pass =
+        Pass { recall: 0.0, cpu: 0.0, distances: 0, visited: 0, fell: 0, used: Strategy::Exact, cost: 0.0 };
+    let cpu = thread_cpu();
+    for (number, vector) in set.queries.chunks_exact(set.dimensions).enumerate() {
+        let request = Request {
+            vectors: &set.view,
+            query: Query::new(set.metric, vector),
+            rows: Rows::exactly(allowed),
+            finder: Some(graph),
+            probes: Probes { first: 1, most: 1 },
+            tail: &tail,
+            k: K,
+            ef,
+            distances_max: u64::MAX,
+            strategy,
+            cancel: &cancel,
+        };
+        let found = search(&request).expect("an answer");
+        assert_eq!(found.hits.len(), K.min(allowed.len() as usize), "a filter never costs rows");
+        assert!(found.hits.iter().all(|hit| allowed.contains(hit.slot)));
+        pass.distances += found.counters.distances;
+        pass.visited += found.counters.visited;
+        pass.fell += usize::from(found.fell_from.is_some());
+        (pass.used, pass.cost) = (found.strategy, found.costs.get(found.strategy));
+        pass.recall += recall_of(found.hits.iter().map(|hit| hit.slot), &truth[number]);
+    }
+    pass.cpu = (thread_cpu() - cpu) / truth.len() as f64;
+    pass.recall /= truth.len() as f64;
+    pass
 }
 
 fn truth(set: &Set, name: &str) -> Vec<Vec<u32>> {

@@ -134,12 +134,6 @@ impl Pool {
         self.entries[self.cursor - 1].twin = twin;
     }
 
-    /// The entry at the cursor: the next to be expanded, when it has not been already.
-    #[inline]
-    pub fn peek(&self) -> Option<u64> {
-        self.entries.get(self.cursor).map(|entry| entry.key)
-    }
-
     /// Keys in ascending order.
     pub fn keys(&self) -> impl Iterator<Item = u64> + '_ {
         self.entries.iter().map(|entry| entry.key)
