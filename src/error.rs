@@ -5,6 +5,15 @@
 //! fix the input, retry, free resources, or stop trusting the file.
 
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// An error once the flag is raised.
+pub fn check_cancel(cancel: &AtomicBool) -> Result<()> {
+    match cancel.load(Ordering::Relaxed) {
+        false => Ok(()),
+        true => Err(Error::canceled()),
+    }
+}
 
 /// A five-character SQLSTATE (PostgreSQL, appendix A).
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -168,6 +177,19 @@ impl Error {
 
     pub fn internal(message: impl Into<String>) -> Error {
         Error::new(SqlState::INTERNAL_ERROR, message)
+    }
+
+    /// The statement ends early because somebody asked for it; `sql` puts another reason in its place.
+    pub fn canceled() -> Error {
+        Error::new(SqlState::QUERY_CANCELED, "canceling statement due to user request")
+    }
+
+    /// A panic that was caught: what it said.
+    pub fn panicked(what: &str, panic: &(dyn std::any::Any + Send)) -> Error {
+        let text = panic.downcast_ref::<&str>().copied();
+        let said =
+            text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message");
+        Error::internal(format!("{what} panicked: {said}"))
     }
 
     /// A damaged file: which, where, what was expected and what is there.

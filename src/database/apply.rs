@@ -15,6 +15,7 @@
 //! 5. the sequence number is published: from here on snapshots see the transaction.
 
 use std::collections::{BTreeSet, HashMap};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use crate::catalog::{CATALOG_STORAGE, Catalog, Edit, Object, Oid};
@@ -32,7 +33,11 @@ impl Publish<LiveWork> for Core {
     fn publish(&self, commit: Position, work: LiveWork) -> Result<()> {
         let work = work.into_work();
         let txn = work.txn;
-        let outcome = self.healthy().and_then(|()| Core::publish(self, Seq(commit.0), work));
+        let publish =
+            AssertUnwindSafe(|| self.healthy().and_then(|()| Core::publish(self, Seq(commit.0), work)));
+        // Whoever waits for the commit must hear of a panic, and nobody may build on half of it.
+        let outcome =
+            catch_unwind(publish).unwrap_or_else(|panic| Err(Error::panicked("publishing", &*panic)));
         let outcome = outcome.map_err(|error| {
             // It is durable and not visible: nothing that followed would be right.
             self.poison(&error);
@@ -80,7 +85,7 @@ impl Core {
             }
         }
         self.store_edits(seq, edits)?;
-        self.version.store(Arc::new(Version { catalog: Arc::new(catalog), tables }));
+        self.version.store(Arc::new(Version { seq, catalog: Arc::new(catalog), tables }));
         retired.extend(work.created.into_values());
         for table in retired {
             self.store.drop_tree(table.storage());
@@ -106,7 +111,10 @@ impl Core {
         let storage = StorageId(definition.storage);
         if tables.get(&oid).is_none_or(|table| table.storage() != storage) {
             let created = work.created.remove(&storage).ok_or_else(|| no_files(&definition.name, storage))?;
-            retired.extend(tables.insert(oid, created));
+            if let Some(former) = tables.insert(oid, created.clone()) {
+                created.replaces_at(seq);
+                retired.push(former);
+            }
         }
         let indexes: Vec<_> = catalog.indexes_of(oid).cloned().collect();
         let table = &tables[&oid];
@@ -256,10 +264,18 @@ impl<'a> Replay<'a> {
         }
     }
 
-    /// Transactions without an end never count.
-    pub fn finish(&mut self) {
-        let open: Vec<TxnId> = self.open.keys().copied().collect();
-        open.into_iter().for_each(|txn| self.end(txn));
+    /// Transactions without an end never count. The log says so from here on: a restore reads it from further back, past
+    /// this moment, and must not take what they did for that of a later transaction.
+    pub fn finish(&mut self) -> Result<()> {
+        let mut open: Vec<TxnId> = self.open.keys().copied().collect();
+        open.sort_unstable();
+        open.iter().for_each(|&txn| self.end(txn));
+        if open.is_empty() {
+            return Ok(());
+        }
+        let records: Vec<Record> = open.into_iter().map(|txn| Record::Abort { txn }).collect();
+        self.core.log.append(&records)?;
+        self.core.log.sync().map(drop)
     }
 
     fn saw(&mut self, txn: TxnId) {

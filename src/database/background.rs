@@ -1,38 +1,32 @@
-//! What goes on behind the queries: rows move from tails into graphs, and checkpoints keep the log short.
+//! The threads behind the queries: each does steps while there are any and rests otherwise.
 //!
-//! Commits do not wait for graphs, so a new row is in the tail of its vector indexes, where it is found exactly. The
-//! indexer takes the tail piece by piece, inserts the piece into the graph, and shortens the tail. A graph with more
-//! dead nodes than half its live ones is built anew, and so are lists that the table has outgrown; fewer are taken out by vacuum (`vacuum.rs`), for which a third
-//! thread looks whether it is due.
+//! ```text
+//! indexer       moves rows from tails into graphs and lists (indexer.rs)
+//! checkpointer  saves generations and lets go of old log (checkpoint.rs)
+//! archiver      copies whole segments of the log (backup/)
+//! scrub         reads everything again, slowly (scrub.rs)
+//! autovacuum    takes out what died (vacuum.rs)
+//! ```
 
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
-use roaring::RoaringBitmap;
 
 use crate::database::Database;
-use crate::database::core::Core;
+use crate::database::indexer::{self, INDEXER_REST};
 use crate::error::{Error, Result};
-use crate::index::Finder;
-use crate::table::Table;
-use crate::table::state::VectorIndex;
 
-/// Rows offered to a graph at a time: enough to occupy all threads, few enough that tails shrink steadily.
-const PIECE_MIN: u64 = 256;
-const PIECE_MAX: u64 = 8192;
-/// How long the indexer rests when all tails are empty. A tail of what arrives meanwhile costs queries microseconds.
-const INDEXER_REST: Duration = Duration::from_millis(20);
 const CHECKPOINTER_REST: Duration = Duration::from_millis(500);
+/// Files of dropped tables go within this time, and with all that were dropped meanwhile.
+const DROPPED_REST: Duration = Duration::from_secs(10);
 /// How often the archiver looks for a whole segment.
 const ARCHIVER_REST: Duration = Duration::from_millis(500);
 /// How often the scrub looks whether it is due.
 const SCRUB_REST: Duration = Duration::from_secs(1);
-/// Dead nodes below this are not worth a rebuild.
-const DEAD_MIN: u64 = 1_000;
-
 /// The threads, while they run.
 #[derive(Default)]
 pub struct Background {
@@ -61,15 +55,10 @@ impl Stop {
 
 impl Background {
     pub fn start(&self, database: &Arc<Database>) -> Result<()> {
-        let indexer = |database: &Database| database.step_indexer();
-        let checkpointer = |database: &Database| {
-            database.core().log.prepare()?;
-            if database.core().log_lag() >= database.core().options.checkpoint_log_bytes {
-                database.checkpoint()?;
-            }
-            Ok(false)
-        };
+        let indexer = |database: &Database| database.index_tails(indexer::is_due);
         self.spawn("indexer", database, INDEXER_REST, indexer)?;
+        let mut last = Instant::now();
+        let checkpointer = move |database: &Database| database.step_checkpointer(&mut last);
         self.spawn("checkpointer", database, CHECKPOINTER_REST, checkpointer)?;
         if database.core().options.archive.dir.is_some() {
             self.spawn("archiver", database, ARCHIVER_REST, |database| database.step_archiver())?;
@@ -90,14 +79,17 @@ impl Background {
         name: &'static str,
         database: &Arc<Database>,
         rest: Duration,
-        step: impl Fn(&Database) -> Result<bool> + Send + 'static,
+        mut step: impl FnMut(&Database) -> Result<bool> + Send + 'static,
     ) -> Result<()> {
         let (weak, stop): (Weak<Database>, _) = (Arc::downgrade(database), self.stop.clone());
         let body = move || {
             let mut pause = Duration::ZERO;
             while stop.rest(pause) {
                 let Some(database) = weak.upgrade() else { return };
-                pause = match step(&database) {
+                let done = catch_unwind(AssertUnwindSafe(|| step(&database)));
+                // Nothing else would take up its work.
+                let done = done.unwrap_or_else(|panic| Err(Error::panicked(name, &*panic)));
+                pause = match done {
                     Ok(true) => Duration::ZERO,
                     Ok(false) => rest,
                     Err(error) => {
@@ -144,80 +136,22 @@ impl Background {
 }
 
 impl Database {
-    /// Does one piece of index maintenance, and says whether there was any.
-    pub fn step_indexer(&self) -> Result<bool> {
+    /// Prepares the log's next segment, and makes a checkpoint when enough log has gathered, when dropped tables still take
+    /// up the disk, or when there is no room for the segment: what a checkpoint lets go may be the room that is lacking.
+    /// `last` is when the latest was made.
+    pub(super) fn step_checkpointer(&self, last: &mut Instant) -> Result<bool> {
         let core = self.core();
-        let _one = core.indexing.lock();
-        let cancel = &self.background().stop.cancel;
-        let tables: Vec<Arc<Table>> = core.version.load().tables.values().cloned().collect();
-        let mut worked = false;
-        for table in tables {
-            for index in table.state().vector_indexes.clone() {
-                worked |= if is_stale(&table, &index) {
-                    rebuild(core, &table, &index, cancel)?
-                } else {
-                    insert_piece(core, &table, &index, cancel)?
-                };
-            }
+        let prepared = core.log.prepare();
+        let dropped = !core.retired.lock().is_empty() && last.elapsed() >= DROPPED_REST;
+        if core.log_lag() >= core.options.checkpoint_log_bytes || dropped || prepared.is_err() {
+            self.checkpoint()?;
+            *last = Instant::now();
         }
-        Ok(worked)
+        prepared.map(|()| false)
     }
 
     /// Does one piece of the store's background work, and says whether there was any.
     pub fn step_storage(&self) -> Result<bool> {
         self.core().store.step()
     }
-}
-
-/// Moves a piece of the tail into the graph.
-fn insert_piece(core: &Core, table: &Table, index: &VectorIndex, cancel: &AtomicBool) -> Result<bool> {
-    // Slots of rows that die from here on are not given out again before the piece is done.
-    let _held = core.snapshots.take();
-    let state = table.state();
-    let Some(index) = state.vector_indexes.iter().find(|i| i.definition.oid == index.definition.oid) else {
-        return Ok(false);
-    };
-    let Some(column) = state.vectors_of(index) else { return Ok(false) };
-    if index.tail.is_empty() {
-        return Ok(false);
-    }
-    let size = (index.tail.len() / 4).clamp(PIECE_MIN, PIECE_MAX);
-    let piece: RoaringBitmap = index.tail.iter().take(size as usize).collect();
-    let threads = if piece.len() <= PIECE_MIN { 1 } else { core.options.build_threads };
-    let (finder, oid) = (index.finder.clone(), index.definition.oid);
-    let view = column.column.view();
-    drop(state);
-    let built = finder.add(&view, &piece, threads, &AtomicU32::new(0), cancel);
-    if cancel.load(Ordering::Relaxed) {
-        return Ok(false);
-    }
-    built?;
-    table.shorten_tail(oid, &piece, &finder);
-    Ok(true)
-}
-
-/// Most of it is dead, or it was built when the table was small.
-fn is_stale(table: &Table, index: &VectorIndex) -> bool {
-    let nodes = index.finder.nodes();
-    let members = table.state().members(index);
-    let dead = nodes.len() - nodes.intersection_len(&members);
-    dead > DEAD_MIN.max(members.len() / 2) || index.finder.is_outgrown(members.len())
-}
-
-/// Builds the graph or the lists anew over what lives in the index.
-pub(super) fn rebuild(core: &Core, table: &Table, index: &VectorIndex, cancel: &AtomicBool) -> Result<bool> {
-    let _held = core.snapshots.take();
-    let state = table.state();
-    let Some(column) = state.vectors_of(index) else { return Ok(false) };
-    let view = column.column.view();
-    let (members, params) = (state.members(index), index.finder.params());
-    drop(state);
-    let built =
-        Finder::build(params, &view, &members, core.options.build_threads, &AtomicU32::new(0), cancel);
-    if cancel.load(Ordering::Relaxed) {
-        return Ok(false);
-    }
-    table.replace_graph(index.definition.oid, Arc::new(built?), &members);
-    table.unlink_slots();
-    Ok(true)
 }

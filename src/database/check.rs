@@ -7,7 +7,8 @@
 //!   keys       every row's unique key leads to its slot, and there are no other keys
 //!   vectors    checksums of live slots; NULL where the row says NULL
 //!   metadata   every indexed cell is found under its value
-//!   graphs     links and levels; every live row is in the graph or in its tail
+//!   graphs     links and levels; every live row is in the graph or in its tail, and only live ones in the tail
+//!   slots      those to be given to new rows hold no row, and no graph or generation of one knows them
 //! ```
 //!
 //! The log has been checked by being replayed. Nobody may write meanwhile: the check compares what is in memory with
@@ -232,6 +233,12 @@ impl Check<'_> {
             }
         }
         self.graphs(&state, &name, &rows);
+        let known = state.vector_indexes.iter().map(|index| &*index.finder.nodes() | &*index.saved);
+        let known = known.fold(state.live.as_ref().clone(), |all, of_one| all | of_one);
+        if let Some(slot) = table.slots_to_give(&known).min() {
+            let found = format_args!("slot {slot}, which is to be given to the next row");
+            self.note(Err(broken(&name, "no row and no node of an index in slots that are free", found)));
+        }
     }
 
     /// Reads every row.
@@ -257,6 +264,11 @@ impl Check<'_> {
                         "one",
                     ));
                 }
+            }
+            if let Some(position) = state.metadata.disagreement(slot, &row)? {
+                let column = definition.stored_columns().nth(position).map_or("", |column| &column.name);
+                let expected = format_args!("the row in the indexes of column {column}");
+                return Err(broken(at(definition, slot), expected, "another value, or none"));
             }
             for (unique, count) in state.unique_keys.iter().zip(&mut rows.keys) {
                 let Some(key) = unique_key(unique, &row)? else { continue };
@@ -289,6 +301,10 @@ impl Check<'_> {
             };
             let view = state.vectors[number].column.view();
             let filled = &*state.members(index) - &rows.vector_nulls[number];
+            if let Some(slot) = (&*index.tail - &*state.live).min() {
+                let expected = format_args!("live rows in the tail of index {}", index.definition.name);
+                self.note(Err(broken(name, expected, format_args!("slot {slot}"))));
+            }
             let missing = (&filled - &known).iter().find(|slot| index.finder.takes(view.norm(*slot)));
             if let Some(slot) = missing {
                 let expected = format_args!("slot {slot} in index {} or in its tail", index.definition.name);

@@ -16,14 +16,15 @@
 
 use std::sync::Arc;
 
-use crate::catalog::CATALOG_STORAGE;
+use crate::catalog::{CATALOG_STORAGE, Oid};
 use crate::clock::Timestamp;
+use crate::codec::Reader;
 use crate::database::Database;
 use crate::database::core::Core;
 use crate::database::generations::Due;
 use crate::error::{Error, Result, SqlState};
 use crate::log::{Position, Seq, StorageId};
-use crate::storage::{Checkpoint, Extra, Frozen};
+use crate::storage::{Checkpoint, Extra, Frozen, Store};
 use crate::table::Table;
 
 /// Names of the catalogue's extras in the manifest.
@@ -31,6 +32,7 @@ const APPLIED: &str = "applied";
 const SEQUENCES: &str = "sequences";
 const LAST: &str = "last";
 const TIME: &str = "time";
+const COUNTERS: &str = "counters";
 
 impl Database {
     /// Makes the present state the one recovery starts from, and drops log that nothing needs.
@@ -52,7 +54,7 @@ impl Database {
         let tables: Vec<Arc<Table>> = core.version.load().tables.values().cloned().collect();
         let (mut extras, saved) = core.generations.save(core, due)?;
         core.sync_vectors(&tables)?;
-        let retired = std::mem::take(&mut *core.retired.lock());
+        let retired = core.retired.lock().clone();
         let moment = self.moment(closing);
         // Vectors of commits between the first sync and the moment: few, and the log before the moment goes.
         let tables: Vec<Arc<Table>> = core.version.load().tables.values().cloned().collect();
@@ -66,6 +68,7 @@ impl Database {
         extras.push(Extra { storage: catalog, name: SEQUENCES.into(), value: Some(moment.sequences) });
         let last = moment.last.0.to_le_bytes().to_vec();
         extras.push(Extra { storage: catalog, name: LAST.into(), value: Some(last) });
+        extras.push(Extra { storage: catalog, name: COUNTERS.into(), value: Some(core.counters()) });
         let time = moment.time.0.to_le_bytes().to_vec();
         extras.push(Extra { storage: catalog, name: TIME.into(), value: Some(time) });
         core.store.checkpoint_frozen(moment.frozen, Checkpoint { position: moment.position, extras })?;
@@ -78,6 +81,7 @@ impl Database {
                 Err(error) if error.state() == SqlState::UNDEFINED_FILE => {}
                 outcome => outcome?,
             }
+            core.retired.lock().retain(|known| *known != dir);
         }
         // Recovery no longer meets a definition that has them.
         for (table, dropped) in without_columns {
@@ -118,7 +122,28 @@ struct Moment {
     sequences: Vec<u8>,
 }
 
+/// The next oid and the next storage id as of the last checkpoint; zeros if it does not tell (formats 1 and 2).
+pub fn checkpoint_counters(store: &Store) -> Result<(Oid, u64)> {
+    let Some(bytes) = store.extra(StorageId(CATALOG_STORAGE), COUNTERS) else { return Ok((0, 0)) };
+    let mut reader = Reader::new(&bytes);
+    match (reader.u32(), reader.u64()) {
+        (Ok(oid), Ok(storage)) => Ok((oid, storage)),
+        _ => Err(Error::corrupt(
+            "manifest",
+            0,
+            "the next oid and storage id",
+            format!("{} bytes", bytes.len()),
+        )),
+    }
+}
+
 impl Core {
+    /// The next oid and the next storage id: four and eight bytes.
+    fn counters(&self) -> Vec<u8> {
+        let (oid, storage) = self.next_numbers();
+        [&oid.to_le_bytes()[..], &storage.to_le_bytes()].concat()
+    }
+
     /// A sync that fails may have lost what it was asked for, and the next one would not say so. The log still has it, and
     /// must keep it: there are no checkpoints any more.
     fn sync_vectors(&self, tables: &[Arc<Table>]) -> Result<()> {

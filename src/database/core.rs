@@ -63,6 +63,8 @@ pub struct Core {
 
 /// The committed definitions with the tables behind them.
 pub struct Version {
+    /// The commit that made it; snapshots from there on fit it.
+    pub seq: Seq,
     pub catalog: Arc<Catalog>,
     pub tables: HashMap<Oid, Arc<Table>>,
 }
@@ -124,6 +126,11 @@ impl Core {
 
     pub fn new_storage(&self) -> StorageId {
         StorageId(self.next_storage.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// The oid and the storage id that are given out next.
+    pub fn next_numbers(&self) -> (Oid, u64) {
+        (self.next_oid.load(Ordering::Relaxed), self.next_storage.load(Ordering::Relaxed))
     }
 
     /// Numbers found in the log are not given out again.

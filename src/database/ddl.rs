@@ -222,6 +222,7 @@ impl Transaction {
     /// The sequence's next value; never rolled back. 2200H when it is exhausted.
     pub fn nextval(&mut self, sequence: Oid) -> Result<i64> {
         self.core.healthy()?;
+        self.used_sequence = true;
         self.core.sequences.next(self.sequence(sequence)?, &*self.core.log)
     }
 
@@ -233,6 +234,7 @@ impl Transaction {
     /// `is_called`: whether the next nextval returns the value after this one.
     pub fn setval(&mut self, sequence: Oid, value: i64, is_called: bool) -> Result<()> {
         self.core.healthy()?;
+        self.used_sequence = true;
         self.core.sequences.set(self.sequence(sequence)?, value, is_called, &*self.core.log)
     }
 
@@ -262,7 +264,7 @@ impl Transaction {
         if let Some(waiter) = self.core.locks.table(txn, table, Mode::Shared)? {
             return Err(Stop::Wait(waiter));
         }
-        self.start_ddl();
+        self.start_locked();
         self.table_definition(table)?;
         Ok(())
     }

@@ -203,7 +203,10 @@ impl Generations {
         let before = index.finder.nodes();
         let union = kept.union();
         table.set_saved(oid, Arc::new(&*union | &*before));
-        index.finder.save(&*core.fs, &path, dimensions, core.snapshots.published().0)?;
+        index.finder.save(&*core.fs, &path, dimensions, core.snapshots.published().0).inspect_err(|_| {
+            // On a full disk it would take what room there is. If it cannot be removed, the next that succeeds does it.
+            let _ = core.fs.remove_file(&path);
+        })?;
         core.fs.sync_dir(&folder)?;
         let nodes = Arc::new(&*before | &*index.finder.nodes());
         table.set_saved(oid, Arc::new(&*union | &*nodes));

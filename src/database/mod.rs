@@ -25,6 +25,8 @@ mod ddl;
 pub mod describe;
 // Graphs on disk.
 mod generations;
+// Rows move from tails into graphs.
+mod indexer;
 // Opening a data directory.
 mod open;
 // Foreign keys.

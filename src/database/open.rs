@@ -16,11 +16,12 @@ use std::sync::Arc;
 use crate::catalog::edit::{OBJECT_KEY, SEQUENCE_KEY, decode_object};
 use crate::catalog::{CATALOG_STORAGE, Catalog, Edit, FIRST_USER_OID};
 use crate::database::apply::Replay;
+use crate::database::checkpoint::checkpoint_counters;
 use crate::database::control::Control;
 use crate::database::core::{Core, Counters, Version};
 use crate::database::generations::Generations;
 use crate::database::{Database, Options};
-use crate::error::Result;
+use crate::error::{Result, SqlState};
 use crate::fs::Fs;
 use crate::log::{LocalLog, Log, Position, Seq, StorageId, TxnId};
 use crate::storage::Store;
@@ -40,8 +41,8 @@ impl Database {
         remove_strangers(&*fs, dir, &store, &catalog)?;
         let generations = Generations::default();
         let tables = open_tables(&fs, dir, &store, &catalog, &generations, !control.was_clean)?;
-        let counters = counters(&catalog);
-        let version = Version { catalog: Arc::new(catalog), tables };
+        let counters = counters(&store, &catalog)?;
+        let version = Version { seq: Seq::default(), catalog: Arc::new(catalog), tables };
         let core = Core::new(fs, dir.to_path_buf(), options, log, store, version, generations, &counters);
         core.restore_sequences()?;
         replay(&core)?;
@@ -123,13 +124,15 @@ fn number(name: &Path) -> Option<u64> {
     name.to_str()?.parse().ok()
 }
 
-fn counters(catalog: &Catalog) -> Counters {
+/// Where they stood at the checkpoint; at least past everything that there is.
+fn counters(store: &Store, catalog: &Catalog) -> Result<Counters> {
+    let known = checkpoint_counters(store)?;
     let storage = catalog.tables().map(|table| table.storage).max().unwrap_or(CATALOG_STORAGE);
-    Counters {
+    Ok(Counters {
         txn: TxnId(1),
-        oid: FIRST_USER_OID.max(catalog.max_oid() + 1),
-        storage: StorageId(storage + 1),
-    }
+        oid: FIRST_USER_OID.max(catalog.max_oid() + 1).max(known.0),
+        storage: StorageId((storage + 1).max(known.1)),
+    })
 }
 
 fn replay(core: &Core) -> Result<()> {
@@ -141,11 +144,17 @@ fn replay(core: &Core) -> Result<()> {
     core.checkpoint_time().into_iter().for_each(|time| core.saw_time(time));
     let mut replay = Replay::new(core, applied);
     core.log.replay(from, &mut |position, record| replay.apply(position, record))?;
-    replay.finish();
+    match replay.finish() {
+        // Numbers of transactions do not come again, so nothing depends on it.
+        Err(error) if error.state() == SqlState::DISK_FULL => log::warn!("{error}"),
+        outcome => outcome?,
+    }
     let catalog = core.version.load().catalog.clone();
     core.sequences.retain(|oid| catalog.sequence_by_oid(oid).is_some());
     core.skip(&Counters {
-        txn: TxnId(replay.last_txn.0 + 1),
+        // Positions grow by more than one per transaction that the log knows of, so these are new for ever, also to who
+        // reads the log from further back than this replay did.
+        txn: TxnId((replay.last_txn.0 + 1).max(core.log.end().0)),
         oid: replay.last_oid.saturating_add(1),
         storage: StorageId(replay.last_storage.0 + 1),
     });

@@ -15,15 +15,15 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
 use crate::clock::Timestamp;
 use crate::database::Database;
-use crate::database::background::rebuild;
-use crate::error::{Error, Result, SqlState};
+use crate::database::indexer::rebuild;
+use crate::error::{Error, Result, SqlState, check_cancel};
 use crate::index::Finder;
 use crate::log::StorageId;
 use crate::storage::{Part, is_rot};
@@ -326,10 +326,7 @@ impl Run<'_> {
                 self.database.background().rest(ahead);
             }
         }
-        match self.cancel.load(Ordering::Relaxed) {
-            false => Ok(()),
-            true => Err(Error::new(SqlState::QUERY_CANCELED, "canceling statement due to user request")),
-        }
+        check_cancel(self.cancel)
     }
 }
 

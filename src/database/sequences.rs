@@ -1,8 +1,8 @@
 //! Sequences: counters that no rollback turns back.
 //!
 //! The log says how far a sequence *may* have come: one record covers the next 32 values, so a crash skips at most
-//! that many and never gives one out twice. The record needs no sync of its own: a transaction that uses a value
-//! commits after it in the same log.
+//! that many and never gives one out twice. The record is synced with the commit of the transaction that asked for the
+//! value, also when it has nothing else to commit.
 
 use std::collections::HashMap;
 

@@ -119,17 +119,27 @@ pub struct Transaction {
     pub(super) work: Option<Work>,
     /// Whether a statement has started.
     started: bool,
+    /// Whether it was told values of sequences, which it must not be told twice.
+    pub(super) used_sequence: bool,
 }
 
 impl Transaction {
     pub(super) fn new(database: &Database, isolation: Isolation) -> Transaction {
         let core = database.core().clone();
-        // The snapshot first: then the definitions are at least as new as the rows.
-        let snapshot = core.snapshots.take();
-        let version = core.version.load_full();
+        let (version, snapshot) = newest(&core);
         let catalog = version.catalog.clone();
         let commits = database.commits().clone();
-        Transaction { core, commits, isolation, snapshot, version, catalog, work: None, started: false }
+        Transaction {
+            core,
+            commits,
+            isolation,
+            snapshot,
+            version,
+            catalog,
+            work: None,
+            started: false,
+            used_sequence: false,
+        }
     }
 
     /// Assigned at the first write or lock.
@@ -159,17 +169,36 @@ impl Transaction {
     /// Starts a statement: under READ COMMITTED it sees everything committed by now.
     pub fn start_statement(&mut self) {
         if self.isolation == Isolation::ReadCommitted || !self.started {
-            self.snapshot = self.core.snapshots.take();
+            self.start_again();
+        } else {
+            self.load_version();
         }
         self.started = true;
-        self.load_version();
+    }
+
+    fn start_again(&mut self) {
+        let (version, snapshot) = newest(&self.core);
+        self.snapshot = snapshot;
+        self.take_version(version);
     }
 
     fn load_version(&mut self) {
-        let version = self.core.version.load_full();
+        self.take_version(self.core.version.load_full());
+    }
+
+    fn take_version(&mut self, version: Arc<Version>) {
         if !Arc::ptr_eq(&version, &self.version) {
             self.version = version;
             self.refresh_catalog();
+        }
+    }
+
+    /// After a table was locked and before anything of it was read: under READ COMMITTED the statement sees what was
+    /// committed by then.
+    pub(super) fn start_locked(&mut self) {
+        self.load_version();
+        if self.isolation == Isolation::ReadCommitted && self.version.seq > self.snapshot.seq() {
+            self.start_again();
         }
     }
 
@@ -207,6 +236,13 @@ impl Transaction {
     fn snapshot_at(&self, table: Oid, held: Arc<Held>) -> Result<Snapshot> {
         let definition = self.catalog.table_by_oid(table).ok_or_else(|| no_table(table))?.clone();
         let files = self.files(table)?;
+        if held.seq() < files.rows_since() {
+            // Its rows as the snapshot has them are gone.
+            let message = "could not serialize access due to concurrent update";
+            return Err(Error::new(SqlState::SERIALIZATION_FAILURE, message)
+                .detail(format!("Another transaction has rewritten the table \"{}\".", definition.name))
+                .hint("Run the transaction again."));
+        }
         let writer = self.work.as_ref().and_then(|work| work.writers.get(&files.storage()));
         let overlay = writer.map(Writer::overlay).filter(|overlay| !overlay.is_empty()).cloned();
         let vectors = self.work.as_ref().and_then(|work| work.vectors.get(&files.storage()).cloned());
@@ -530,10 +566,10 @@ impl Transaction {
 
     /// Queues the commit. The locks are given back once it is visible.
     pub fn commit_start(mut self) -> Commit {
-        let Some(mut work) = self.work.take() else { return Commit::Done(self.snapshot.seq()) };
+        let Some(mut work) = self.work.take() else { return self.commit_nothing() };
         if work.is_empty() {
             self.undo(work);
-            return Commit::Done(self.snapshot.seq());
+            return self.commit_nothing();
         }
         // Definitions alone are let through on a full disk: DROP TABLE is how room is made.
         let admitted = if work.writers.is_empty() { self.core.healthy() } else { self.core.admit() };
@@ -544,6 +580,14 @@ impl Transaction {
         match self.commits.submit(LiveWork::new(self.core.clone(), work)) {
             Submitted::Lead(leader) => Commit::Lead(leader),
             Submitted::Follow(pending) => Commit::Follow(pending),
+        }
+    }
+
+    /// Without changes of rows or definitions there is no record of its own to sync for, but maybe one of a sequence.
+    fn commit_nothing(&self) -> Commit {
+        match self.used_sequence.then(|| self.core.log.sync()).transpose() {
+            Ok(_) => Commit::Done(self.snapshot.seq()),
+            Err(error) => Commit::Failed(error),
         }
     }
 
@@ -562,6 +606,20 @@ impl Drop for Transaction {
         if let Some(work) = self.work.take() {
             self.undo(work);
         }
+    }
+}
+
+/// Definitions and a snapshot that fits them: while a commit with new definitions is being published, they are there
+/// before its rows can be seen.
+fn newest(core: &Core) -> (Arc<Version>, Arc<Held>) {
+    loop {
+        let version = core.version.load_full();
+        let snapshot = core.snapshots.take();
+        if version.seq <= snapshot.seq() || core.healthy().is_err() {
+            return (version, snapshot);
+        }
+        drop(snapshot);
+        std::thread::yield_now();
     }
 }
 

@@ -17,12 +17,14 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use parking_lot::MutexGuard;
+
 use crate::catalog::{CATALOG_STORAGE, Oid};
-use crate::database::background::rebuild;
 use crate::database::core::Core;
 use crate::database::generations::Due;
+use crate::database::indexer::rebuild;
 use crate::database::{Database, HeldSnapshot};
-use crate::error::{Result, SqlState};
+use crate::error::{Result, SqlState, check_cancel};
 use crate::log::{Seq, StorageId};
 use crate::table::Table;
 
@@ -89,15 +91,17 @@ impl Database {
         let chosen: Vec<Arc<Table>> = version.tables.values().filter(wanted).cloned().collect();
         // The indexer holds a snapshot while it works; it is not to keep alive what died before this call.
         let horizon = {
-            let _between = core.indexing.lock();
+            let _between = beside_the_indexer(core, cancel)?;
             core.snapshots.horizon()
         };
         core.store.set_horizon(horizon);
         let mut done = Vec::new();
+        let mut obsolete = Vec::new();
         let mut indexes = Vec::new();
         for table in &chosen {
             let state = table.state();
             indexes.extend(state.vector_indexes.iter().map(|index| index.definition.oid));
+            obsolete.push(table.obsolete_before(horizon));
             done.push(Vacuumed {
                 table: state.definition.oid,
                 name: state.definition.qualified_name(),
@@ -115,11 +119,11 @@ impl Database {
         if tables.is_empty() {
             core.store.compact(StorageId(CATALOG_STORAGE))?;
         }
-        for (table, done) in chosen.iter().zip(&mut done) {
+        for ((table, done), obsolete) in chosen.iter().zip(&mut done).zip(obsolete) {
             core.store.compact(table.storage())?;
             table.release_vectors()?;
             (done.slots_free, done.slots_held) = table.slot_counts();
-            table.vacuumed(done.obsolete.saturating_sub(done.slots_held), horizon);
+            table.vacuumed(obsolete.min(done.obsolete.saturating_sub(done.slots_held)), horizon);
             done.bytes_after = self.relation_bytes(done.table).unwrap_or(0);
         }
         Ok(done)
@@ -177,9 +181,21 @@ impl Database {
     }
 }
 
+/// Keeps the indexer from its next piece, once it has done this one: building a large index anew takes minutes.
+fn beside_the_indexer<'a>(core: &'a Core, cancel: &AtomicBool) -> Result<MutexGuard<'a, ()>> {
+    // How soon a cancel is noticed.
+    const PATIENCE: Duration = Duration::from_millis(50);
+    loop {
+        if let Some(guard) = core.indexing.try_lock_for(PATIENCE) {
+            return Ok(guard);
+        }
+        check_cancel(cancel)?;
+    }
+}
+
 /// Takes dead nodes out of a table's graphs; answers how many.
 fn unlink(core: &Core, table: &Table, horizon: Seq, cancel: &AtomicBool) -> Result<u64> {
-    let _one = core.indexing.lock();
+    let _one = beside_the_indexer(core, cancel)?;
     let dead = table.linked_slots(horizon);
     let mut nodes = 0;
     for index in table.state().vector_indexes.clone() {

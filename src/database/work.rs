@@ -160,6 +160,10 @@ impl Work {
             }
         }
         for storage in self.created.into_keys() {
+            // Recovery may meet a creation that the checkpoint has already.
+            if core.version.load().tables.values().any(|table| table.storage() == storage) {
+                continue;
+            }
             core.store.drop_tree(storage);
             core.retired.lock().push(core.table_dir(storage));
         }

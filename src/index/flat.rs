@@ -4,14 +4,14 @@
 //! ascending order, so the reads run forward through the mapped segments; the vector `AHEAD` places further
 //! on is prefetched because a sparse set defeats the hardware's own.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 
 use roaring::RoaringBitmap;
 
 use super::found::{Counters, Hit, key};
 use super::source::Vectors;
 use crate::distance::Query;
-use crate::error::{Error, Result, SqlState};
+use crate::error::{Result, check_cancel};
 
 /// Vectors between the one compared and the one being loaded: at 384 dimensions one comparison takes about
 /// 35 ns in cache and a load from memory about 100 ns.
@@ -77,13 +77,6 @@ pub fn rank<V: Vectors>(vectors: &V, query: &Query, slot: u32) -> f32 {
     }
     let norm = vectors.norm(slot);
     if norm.is_nan() { f32::NAN } else { query.rank(vectors.get(slot), norm) }
-}
-
-pub(super) fn check_cancel(cancel: &AtomicBool) -> Result<()> {
-    if cancel.load(Ordering::Relaxed) {
-        return Err(Error::new(SqlState::QUERY_CANCELED, "canceling statement due to user request"));
-    }
-    Ok(())
 }
 
 /// The k smallest keys seen: a max-heap that is full from then on.

@@ -90,6 +90,8 @@ pub fn search<V: Vectors>(request: &Request<V>) -> Result<Found> {
         flat::search(request.vectors, &request.query, &outside, request.k, request.cancel)?;
     counters += other_counters;
     counters.tail += other_counters.distances;
+    // The indexer may be linking some of these; the walk met them then, and they were compared here too.
+    hits.retain(|hit| !outside.contains(hit.slot));
     hits.extend(others);
     hits.sort_unstable_by_key(|hit| hit.key());
     hits.truncate(request.k);

@@ -1,13 +1,18 @@
 //! The lock table and the wait-for graph.
 //!
 //! Exclusive row and key locks are by far the most (a bulk load holds one per key), so they are sixteen bytes of
-//! resource and eight of holder; shared ones, which foreign keys take on what they refer to, have lists of holders. Keys are locked by a 64-bit hash: two keys of one hash wait for each other without
-//! need, which costs time and never correctness.
+//! resource and eight of holder; shared ones, which foreign keys take on what they refer to, have lists of holders. Keys
+//! are locked by a 64-bit hash: two keys of one hash wait for each other without need, which costs time and never
+//! correctness.
+//!
+//! A table's lock is shared by everybody who writes its rows, so whoever wants it alone would wait for ever if others
+//! could go on coming. They wait behind it, unless that would close a circle: the one in front may wait for something
+//! that they hold.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::hash::{BuildHasherDefault, DefaultHasher, Hasher};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
 
@@ -66,6 +71,17 @@ struct Held {
 struct TableLock {
     shared: Vec<TxnId>,
     exclusive: Option<TxnId>,
+    /// Who wants it exclusively; gone once it no longer waits.
+    waiting: Vec<(TxnId, Weak<Cell>)>,
+}
+
+impl TableLock {
+    /// Who waits to have it alone, other than `txn`.
+    fn first_in_line(&self, txn: TxnId) -> Option<TxnId> {
+        let mut waiting =
+            self.waiting.iter().filter(|(waiter, cell)| *waiter != txn && cell.strong_count() > 0);
+        waiting.next().map(|(waiter, _)| *waiter)
+    }
 }
 
 /// The wait-for graph: whom each waiting transaction waits for.
@@ -73,6 +89,8 @@ struct TableLock {
 pub(super) struct Edges {
     waits_for: HashMap<TxnId, (TxnId, Arc<Cell>)>,
     waiters: HashMap<TxnId, Vec<Arc<Cell>>>,
+    /// Of these, those who wait behind somebody who itself waits: until it stops, one way or the other.
+    behind: HashMap<TxnId, Vec<Arc<Cell>>>,
 }
 
 impl Locks {
@@ -90,7 +108,20 @@ impl Locks {
             Mode::Exclusive => lock.exclusive.filter(|&holder| holder != txn).or_else(other_shared),
         };
         if let Some(holder) = blocker {
-            return self.wait(txn, holder).map(Some);
+            let waiter = self.wait(txn, holder, Resource::Table(table))?;
+            if mode == Mode::Exclusive {
+                lock.waiting.retain(|(_, cell)| cell.strong_count() > 0);
+                lock.waiting.push((txn, waiter.cell()));
+            }
+            return Ok(Some(waiter));
+        }
+        if mode == Mode::Shared && !lock.shared.contains(&txn) && lock.exclusive.is_none() {
+            let waiter = lock
+                .first_in_line(txn)
+                .and_then(|first| self.wait_behind(txn, first, Resource::Table(table)));
+            if waiter.is_some() {
+                return Ok(waiter);
+            }
         }
         let new = match mode {
             Mode::Shared if lock.shared.contains(&txn) => false,
@@ -118,7 +149,7 @@ impl Locks {
         let mine = held.by_transaction.entry(txn).or_default();
         for resource in resources {
             if let Some(holder) = other_holder(&held.shared, resource, txn) {
-                return self.wait(txn, holder).map(Some);
+                return self.wait(txn, holder, resource).map(Some);
             }
             match held.exclusive.entry(resource) {
                 Entry::Vacant(free) => {
@@ -128,7 +159,7 @@ impl Locks {
                 Entry::Occupied(taken) if *taken.get() == txn => {}
                 Entry::Occupied(taken) => {
                     let holder = *taken.get();
-                    return self.wait(txn, holder).map(Some);
+                    return self.wait(txn, holder, resource).map(Some);
                 }
             }
         }
@@ -176,7 +207,7 @@ impl Locks {
             match held.exclusive.get(&resource) {
                 Some(holder) if *holder != txn => {
                     let holder = *holder;
-                    return self.wait(txn, holder).map(Some);
+                    return self.wait(txn, holder, resource).map(Some);
                 }
                 // What is held exclusively need not be shared.
                 Some(_) => continue,
@@ -216,9 +247,18 @@ impl Locks {
     }
 
     /// Called with `held` locked, so the holder cannot end before the waiter is known.
-    fn wait(&self, txn: TxnId, holder: TxnId) -> Result<Waiter> {
+    fn wait(&self, txn: TxnId, holder: TxnId, wanted: Resource) -> Result<Waiter> {
         let cell = self.edges.lock().add(txn, holder)?;
-        Ok(Waiter::new(cell, self.edges.clone(), txn))
+        Ok(Waiter::new(cell, self.edges.clone(), txn, wanted))
+    }
+
+    /// Waits until another stops waiting; `None` if that one waits, however indirectly, for this one.
+    fn wait_behind(&self, txn: TxnId, first: TxnId, wanted: Resource) -> Option<Waiter> {
+        let mut edges = self.edges.lock();
+        let cell = edges.add(txn, first).ok()?;
+        edges.behind.entry(first).or_default().push(cell.clone());
+        drop(edges);
+        Some(Waiter::new(cell, self.edges.clone(), txn, wanted))
     }
 }
 
@@ -250,7 +290,8 @@ impl Held {
         if let Some(lock) = self.tables.get_mut(&table) {
             lock.shared.retain(|&holder| holder != txn);
             lock.exclusive = lock.exclusive.filter(|&holder| holder != txn);
-            if lock.shared.is_empty() && lock.exclusive.is_none() {
+            lock.waiting.retain(|(waiter, cell)| *waiter != txn && cell.strong_count() > 0);
+            if lock.shared.is_empty() && lock.exclusive.is_none() && lock.waiting.is_empty() {
                 self.tables.remove(&table);
             }
         }
@@ -275,8 +316,21 @@ impl Edges {
         Ok(cell)
     }
 
-    /// The waiter gave up or is done.
-    pub(super) fn remove(&mut self, txn: TxnId, cell: &Arc<Cell>) {
+    /// The waiter gave up or is done. Returns those who waited behind it.
+    pub(super) fn remove(&mut self, txn: TxnId, cell: &Arc<Cell>) -> Vec<Arc<Cell>> {
+        self.remove_edge(txn, cell);
+        let behind = self.behind.remove(&txn).unwrap_or_default();
+        if !behind.is_empty() {
+            let stays = |cell: &Arc<Cell>| behind.iter().all(|other| !Arc::ptr_eq(other, cell));
+            self.waits_for.retain(|_, (_, cell)| stays(cell));
+            if let Some(cells) = self.waiters.get_mut(&txn) {
+                cells.retain(stays);
+            }
+        }
+        behind
+    }
+
+    fn remove_edge(&mut self, txn: TxnId, cell: &Arc<Cell>) {
         let Some((holder, current)) = self.waits_for.get(&txn) else { return };
         if !Arc::ptr_eq(current, cell) {
             return;
@@ -289,10 +343,17 @@ impl Edges {
                 self.waiters.remove(&holder);
             }
         }
+        if let Some(cells) = self.behind.get_mut(&holder) {
+            cells.retain(|other| !Arc::ptr_eq(other, cell));
+            if cells.is_empty() {
+                self.behind.remove(&holder);
+            }
+        }
     }
 
     fn ended(&mut self, holder: TxnId) -> Vec<Arc<Cell>> {
         let cells = self.waiters.remove(&holder).unwrap_or_default();
+        self.behind.remove(&holder);
         if !cells.is_empty() {
             self.waits_for.retain(|_, (waited_for, _)| *waited_for != holder);
         }
@@ -352,6 +413,55 @@ impl Hasher for Mix {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn waits(outcome: Result<Option<Waiter>>) -> Waiter {
+        outcome.unwrap().expect("somebody is in the way")
+    }
+
+    /// Sharers come and go without a gap; whoever wants the table alone gets it all the same.
+    #[test]
+    fn later_sharers_wait_behind_who_wants_the_table_alone() {
+        let locks = Locks::new();
+        let shared = |txn| locks.table(TxnId(txn), 9, Mode::Shared);
+        assert!(shared(1).unwrap().is_none());
+        let alone = waits(locks.table(TxnId(2), 9, Mode::Exclusive));
+        let later = waits(shared(3));
+        assert!(shared(1).unwrap().is_none(), "who has it goes on");
+        locks.release(TxnId(1));
+        alone.wait();
+        assert!(locks.table(TxnId(2), 9, Mode::Exclusive).unwrap().is_none());
+        locks.release(TxnId(2));
+        later.wait();
+        assert!(shared(3).unwrap().is_none());
+    }
+
+    #[test]
+    fn who_gives_up_waiting_keeps_nobody_waiting() {
+        let locks = Locks::new();
+        assert!(locks.table(TxnId(1), 9, Mode::Shared).unwrap().is_none());
+        let alone = waits(locks.table(TxnId(2), 9, Mode::Exclusive));
+        let later = waits(locks.table(TxnId(3), 9, Mode::Shared));
+        drop(alone);
+        later.wait();
+        assert!(locks.table(TxnId(3), 9, Mode::Shared).unwrap().is_none());
+        assert!(locks.table(TxnId(4), 9, Mode::Shared).unwrap().is_none());
+        for txn in 1..5 {
+            locks.release(TxnId(txn));
+        }
+        assert!(locks.is_empty());
+    }
+
+    /// The one in front waits for a transaction that now wants to share: it is let through.
+    #[test]
+    fn nobody_waits_behind_who_waits_for_it() {
+        let locks = Locks::new();
+        assert!(locks.exclusive(TxnId(1), [Resource::Row(1, 1)]).unwrap().is_none());
+        assert!(locks.table(TxnId(3), 9, Mode::Shared).unwrap().is_none());
+        let _alone = waits(locks.table(TxnId(2), 9, Mode::Exclusive));
+        let _row = waits(locks.exclusive(TxnId(3), [Resource::Row(1, 1)]));
+        // 2 waits for 3, which waits for 1.
+        assert!(locks.table(TxnId(1), 9, Mode::Shared).unwrap().is_none());
+    }
 
     /// Keys as tables have them: a prefix of the index, then numbers or texts that count up.
     #[test]

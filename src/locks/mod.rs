@@ -8,8 +8,8 @@
 //!   txn 7 ──waits for──> txn 3 ──waits for──> txn 9        txn 9 wants what txn 7 holds: deadlock, 9 gives up
 //! ```
 //!
-//! Waiting is handed out as a [`Waiter`]: the shell awaits its callback, tests block on it. Nothing is queued; after
-//! the release everyone who waited tries again.
+//! Waiting is handed out as a [`Waiter`]: the shell awaits its callback, tests block on it. After the release
+//! everyone who waited tries again; only who wants a whole table alone has others wait behind it.
 
 // Locks on numbers.
 mod advisory;

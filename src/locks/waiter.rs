@@ -1,10 +1,10 @@
 //! Waiting for the end of a transaction, blocking or by callback.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use parking_lot::{Condvar, Mutex};
 
-use crate::locks::manager::Edges;
+use crate::locks::manager::{Edges, Resource};
 use crate::log::TxnId;
 
 /// Waits until the transaction that holds the wanted lock has ended; then the statement is tried again. Dropping it
@@ -13,6 +13,7 @@ pub struct Waiter {
     cell: Arc<Cell>,
     edges: Arc<Mutex<Edges>>,
     waiting: TxnId,
+    wanted: Resource,
 }
 
 /// Shared between a waiter and the transaction it waits for.
@@ -29,8 +30,18 @@ struct State {
 }
 
 impl Waiter {
-    pub(super) fn new(cell: Arc<Cell>, edges: Arc<Mutex<Edges>>, waiting: TxnId) -> Waiter {
-        Waiter { cell, edges, waiting }
+    pub(super) fn new(cell: Arc<Cell>, edges: Arc<Mutex<Edges>>, waiting: TxnId, wanted: Resource) -> Waiter {
+        Waiter { cell, edges, waiting, wanted }
+    }
+
+    /// What it waits for: each wait for one lock may be as long as lock_timeout, whoever holds it meanwhile.
+    pub fn wanted(&self) -> Resource {
+        self.wanted
+    }
+
+    /// There as long as somebody waits.
+    pub(super) fn cell(&self) -> Weak<Cell> {
+        Arc::downgrade(&self.cell)
     }
 
     /// Calls back once the lock may be free: at once when it already is, else from the thread that ends the holder,
@@ -56,7 +67,8 @@ impl Waiter {
 
 impl Drop for Waiter {
     fn drop(&mut self) {
-        self.edges.lock().remove(self.waiting, &self.cell);
+        let behind = self.edges.lock().remove(self.waiting, &self.cell);
+        behind.iter().for_each(|cell| cell.release());
     }
 }
 

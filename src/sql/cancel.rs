@@ -74,7 +74,7 @@ impl CancelFlag {
         } else if reason == Reason::Shutdown as u8 {
             Error::new(SqlState::ADMIN_SHUTDOWN, "terminating connection due to administrator command")
         } else {
-            Error::new(SqlState::QUERY_CANCELED, "canceling statement due to user request")
+            Error::canceled()
         }
     }
 }

@@ -24,6 +24,7 @@ use crate::sql::query::{self, Query};
 use crate::sql::response::{Response, Rows, RowsTag};
 use crate::sql::session::{OutputColumn, Session};
 use crate::sql::shared::Shared;
+use crate::sql::transactions::Waited;
 use crate::sql::words::{fold, object_name};
 use crate::table::provider::SLOT_COLUMN;
 use crate::types::{Type, Value};
@@ -269,7 +270,7 @@ impl Session {
                     return Err(Error::new(SqlState::LOCK_NOT_AVAILABLE, message));
                 }
                 Err(Stop::Wait(waiter)) => {
-                    self.wait(waiter).await?;
+                    self.wait(waiter, &mut Waited::default()).await?;
                     self.start_statement()?;
                     return Ok(Locked::Again);
                 }

@@ -24,7 +24,7 @@ use futures::stream::BoxStream;
 use tokio::runtime::Handle;
 
 use crate::catalog::Oid;
-use crate::error::{Error, Result, SqlState};
+use crate::error::{Error, Result, SqlState, check_cancel};
 use crate::planner::bindings::Execution;
 use crate::planner::environment::Environment;
 use crate::planner::inline::inline;
@@ -376,8 +376,6 @@ fn check(
     batch: datafusion::common::Result<arrow::array::RecordBatch>,
     cancel: &std::sync::atomic::AtomicBool,
 ) -> Result<arrow::array::RecordBatch> {
-    if cancel.load(std::sync::atomic::Ordering::Relaxed) {
-        return Err(Error::new(SqlState::QUERY_CANCELED, "canceling statement due to user request"));
-    }
+    check_cancel(cancel)?;
     batch.map_err(from_datafusion)
 }

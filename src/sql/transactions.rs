@@ -11,13 +11,13 @@
 //! The core's transaction is begun by the first statement that needs one, so that BEGIN and SET TRANSACTION cost
 //! nothing, and is given up at the first error, so that a failed transaction holds no locks.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::oneshot;
 
 use crate::database::{Commit, Follower, Isolation, Pending, Stop, Transaction};
 use crate::error::{Error, Result, SqlState};
-use crate::locks::{Span, Waiter};
+use crate::locks::{Resource, Span, Waiter};
 use crate::sql::dml::deferred::Constraints;
 use crate::sql::notifications::Outbox;
 use crate::sql::response::{Response, Severity};
@@ -322,8 +322,9 @@ impl Session {
         self.copy = None;
     }
 
-    /// Waits for a lock, as long as lock_timeout and cancel requests allow.
-    pub(crate) async fn wait(&mut self, waiter: Waiter) -> Result<()> {
+    /// Waits for a lock, as long as lock_timeout and cancel requests allow. `waited` is kept from one wait of a statement
+    /// to the next: a lock may have many holders, one after the other.
+    pub(crate) async fn wait(&mut self, waiter: Waiter, waited: &mut Waited) -> Result<()> {
         let (sender, receiver) = oneshot::channel();
         waiter.on_release(Box::new(move || {
             // Nobody waits any more: the statement was cancelled.
@@ -332,7 +333,10 @@ impl Session {
         let limit = self.shared.settings.lock().int(id::LOCK_TIMEOUT);
         let timeout = async {
             match u64::try_from(limit) {
-                Ok(milliseconds @ 1..) => tokio::time::sleep(Duration::from_millis(milliseconds)).await,
+                Ok(milliseconds @ 1..) => {
+                    let since = waited.since(&waiter);
+                    tokio::time::sleep_until((since + Duration::from_millis(milliseconds)).into()).await;
+                }
                 _ => std::future::pending().await,
             }
         };
@@ -350,11 +354,12 @@ impl Session {
         &mut self,
         mut work: impl FnMut(&mut Transaction) -> Result<T, Stop>,
     ) -> Result<T> {
+        let mut waited = Waited::default();
         loop {
             match self.attempt(&mut work) {
                 Ok(value) => return Ok(value),
                 Err(Stop::Error(error)) => return Err(error),
-                Err(Stop::Wait(waiter)) => self.wait(waiter).await?,
+                Err(Stop::Wait(waiter)) => self.wait(waiter, &mut waited).await?,
             }
             self.start_statement()?;
         }
@@ -377,6 +382,7 @@ impl Session {
         work: impl FnMut(&mut Transaction) -> Result<T, Stop> + Send + 'static,
     ) -> Result<T> {
         let mut work = work;
+        let mut waited = Waited::default();
         loop {
             let taken = self.shared.transaction.lock().take();
             let Some(mut transaction) = taken else {
@@ -399,9 +405,22 @@ impl Session {
             match outcome {
                 Ok(value) => return Ok(value),
                 Err(Stop::Error(error)) => return Err(error),
-                Err(Stop::Wait(waiter)) => self.wait(waiter).await?,
+                Err(Stop::Wait(waiter)) => self.wait(waiter, &mut waited).await?,
             }
             self.start_statement()?;
+        }
+    }
+}
+
+/// For which lock a statement waits, and since when.
+#[derive(Default)]
+pub(crate) struct Waited(Option<(Resource, Instant)>);
+
+impl Waited {
+    fn since(&mut self, waiter: &Waiter) -> Instant {
+        match self.0 {
+            Some((wanted, since)) if wanted == waiter.wanted() => since,
+            _ => self.0.insert((waiter.wanted(), Instant::now())).1,
         }
     }
 }

@@ -13,14 +13,14 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 
 use arc_swap::ArcSwapOption;
 use arrow::array::RecordBatch;
 use datafusion::common::ScalarValue;
 
 use crate::catalog::{Catalog, Oid};
-use crate::error::{Error, Result, SqlState};
+use crate::error::{Error, Result, SqlState, check_cancel};
 use crate::index::Probes;
 use crate::locks::{AdvisoryKey, Mode, Span};
 use crate::table::Snapshot;
@@ -221,9 +221,6 @@ impl Execution {
 
     /// An error if the statement is to end; `sql` replaces the text by the reason's.
     pub fn check_cancel(&self) -> Result<()> {
-        if self.cancel.load(Ordering::Relaxed) {
-            return Err(Error::new(SqlState::QUERY_CANCELED, "canceling statement due to user request"));
-        }
-        Ok(())
+        check_cancel(&self.cancel)
     }
 }

@@ -162,8 +162,14 @@ impl Metadata {
         indexes.find_map(|inverted| inverted.index.search(question))
     }
 
-    /// The column (by its place) in whose inverted index the row is not as it should be.
+    /// The column (by its place) in one of whose indexes the row is not as it should be.
     pub fn disagreement(&self, slot: u32, row: &RowReader) -> Result<Option<usize>> {
+        for entry in &self.columns {
+            let Some(index) = &entry.index else { continue };
+            if !index.agrees(slot, &row.value(entry.position)?) {
+                return Ok(Some(entry.position));
+            }
+        }
         for inverted in &self.inverted {
             if !inverted.index.agrees(slot, &row.value(inverted.position)?) {
                 return Ok(Some(inverted.position));

@@ -607,7 +607,13 @@ impl<'a> Comparison<'a> {
         if self.subject != other.subject || self.value.data_type() != other.value.data_type() {
             return false;
         }
-        let Some(order) = self.value.partial_cmp(other.value) else { return false };
+        let order = match (self.value, other.value) {
+            // As SQL compares them: zeros are equal. What is no number has no place in the order here.
+            (ScalarValue::Float64(Some(a)), ScalarValue::Float64(Some(b))) => a.partial_cmp(b),
+            (ScalarValue::Float32(Some(a)), ScalarValue::Float32(Some(b))) => a.partial_cmp(b),
+            (a, b) => a.partial_cmp(b),
+        };
+        let Some(order) = order else { return false };
         match (self.op, other.op) {
             (Operator::Eq, Operator::Eq) => order == Equal,
             (Operator::Eq, Operator::NotEq) => order != Equal,

@@ -109,6 +109,13 @@ impl Slots {
         self.free.len()
     }
 
+    /// Those of `slots` that are free or were never used.
+    pub fn to_give(&self, slots: &RoaringBitmap) -> RoaringBitmap {
+        let mut unused = slots.clone();
+        unused.remove_range(..self.next);
+        unused | (&self.free & slots)
+    }
+
     /// Takes every free slot; [`Slots::give_back`] brings them back.
     pub fn take_free(&mut self) -> RoaringBitmap {
         std::mem::take(&mut self.free)

@@ -9,6 +9,7 @@
 //! With nothing dirty, which is the rule, a snapshot costs a few counted references.
 
 use std::iter::Peekable;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
 
 use roaring::RoaringBitmap;
@@ -306,6 +307,9 @@ impl Snapshot {
             covered.then(|| ((members.len(), index.definition.hnsw.is_none()), index))
         });
         let (_, found) = candidates.min_by_key(|(rank, _)| *rank)?;
+        if !found.tail.is_empty() {
+            found.watch.searched.store(true, Ordering::Relaxed);
+        }
         Some(VectorIndexView {
             index: found.definition.clone(),
             finder: found.finder.clone(),

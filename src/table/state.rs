@@ -8,9 +8,10 @@
 //! only then does the database let new snapshots see its sequence number. So a reader who takes its snapshot first
 //! and the state second finds every later change in the list.
 
+use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::{Mutex, RwLock};
 use roaring::RoaringBitmap;
@@ -43,6 +44,10 @@ pub struct Table {
     slots: Mutex<Slots>,
     /// Row versions that died or were replaced since the last vacuum.
     obsolete: AtomicU64,
+    /// Of these, those that a snapshot may still see: how many each commit left behind, oldest first.
+    obsolete_since: Mutex<VecDeque<(Seq, u64)>>,
+    /// The commit that put it in the place of another storage of the same table.
+    replaces_at: AtomicU64,
     /// The horizon of the last vacuum: until it moves, another one finds nothing.
     vacuumed: AtomicU64,
 }
@@ -84,8 +89,19 @@ pub struct VectorIndex {
     pub finder: Arc<Finder>,
     /// Alive and not offered to the graph yet.
     pub tail: Arc<RoaringBitmap>,
+    /// What the indexer wants to know of the tail.
+    pub watch: Arc<TailWatch>,
     /// Nodes of its generations on disk, which a crash may bring back.
     pub saved: Arc<RoaringBitmap>,
+}
+
+/// By which the indexer decides whether a tail may wait.
+#[derive(Default)]
+pub struct TailWatch {
+    /// Rows in the tail when the indexer last looked.
+    pub rows: AtomicU64,
+    /// Whether a search has compared the tail since then.
+    pub searched: AtomicBool,
 }
 
 /// What a commit does to the state, worked out before the state is touched.
@@ -172,6 +188,8 @@ impl Table {
             changing: Mutex::new(()),
             slots: Mutex::new(Slots::default()),
             obsolete: AtomicU64::new(0),
+            obsolete_since: Mutex::default(),
+            replaces_at: AtomicU64::new(0),
             vacuumed: AtomicU64::new(0),
         }
     }
@@ -239,7 +257,7 @@ impl Table {
             }
             state.flip(&delta);
         });
-        self.obsolete.fetch_add(delta.changed.len() + delta.died.len(), Ordering::Relaxed);
+        self.note_obsolete(delta.changed.len() + delta.died.len(), seq, horizon);
         if !delta.died.is_empty() {
             self.slots.lock().died(seq, delta.died);
         }
@@ -286,6 +304,13 @@ impl Table {
         }
         metadata.change(&cells, &none);
         self.check_room(&live)?;
+        // Before the log is replayed: new vector columns make room for every slot there is. Slots that only a graph or
+        // one of its generations knows count, for a row born there would be taken for the node's former one.
+        let known =
+            state.vector_indexes.iter().flat_map(|index| [index.finder.nodes().max(), index.saved.max()]);
+        if let Some(last) = known.flatten().chain(live.max()).max() {
+            self.raise_slots(last + 1);
+        }
         drop(state);
         self.change(false, |state| {
             state.metadata = metadata;
@@ -313,8 +338,7 @@ impl Table {
     pub fn recover_slots(&self) {
         let state = self.state();
         let mut slots = self.slots.lock();
-        let next = slots.next().max(state.live.max().map_or(0, |last| last + 1));
-        *slots = Slots::recovered(next, &state.live, |slot| state.graph_knows(slot));
+        *slots = Slots::recovered(slots.next(), &state.live, |slot| state.graph_knows(slot));
         // Replaced versions are not counted on disk; what a vacuum before the stop would have found is about this.
         self.obsolete.fetch_max(slots.dead(), Ordering::Relaxed);
         let kept = if state.vectors.iter().any(|vector| vector.column.has_heap()) {
@@ -344,6 +368,11 @@ impl Table {
     /// Never hands out slots below `end` as new ones.
     pub fn raise_slots(&self, end: u32) {
         self.slots.lock().raise(end);
+    }
+
+    /// Those of `slots` that the next rows may be given.
+    pub fn slots_to_give(&self, slots: &RoaringBitmap) -> RoaringBitmap {
+        self.slots.lock().to_give(slots)
     }
 
     pub fn slots_end(&self) -> u32 {
@@ -499,6 +528,34 @@ impl Table {
         self.obsolete.load(Ordering::Relaxed)
     }
 
+    fn note_obsolete(&self, count: u64, seq: Seq, horizon: Seq) {
+        self.obsolete.fetch_add(count, Ordering::Relaxed);
+        let mut since = self.obsolete_since.lock();
+        while since.front().is_some_and(|(seq, _)| *seq <= horizon) {
+            since.pop_front();
+        }
+        if count > 0 {
+            since.push_back((seq, count));
+        }
+    }
+
+    /// Those of the obsolete row versions that no snapshot from `horizon` on sees.
+    pub fn obsolete_before(&self, horizon: Seq) -> u64 {
+        let since = self.obsolete_since.lock();
+        let seen: u64 = since.iter().filter(|(seq, _)| *seq > horizon).map(|(_, count)| count).sum();
+        self.obsolete().saturating_sub(seen)
+    }
+
+    /// The commit from which on there are rows here: those of older snapshots were in another storage.
+    pub fn rows_since(&self) -> Seq {
+        Seq(self.replaces_at.load(Ordering::Relaxed))
+    }
+
+    /// Takes the place of another storage of the same table.
+    pub fn replaces_at(&self, seq: Seq) {
+        self.replaces_at.store(seq.0, Ordering::Relaxed);
+    }
+
     /// A vacuum has dealt with `obsolete` of them, as far as the horizon let it.
     pub fn vacuumed(&self, obsolete: u64, horizon: Seq) {
         self.obsolete.fetch_sub(obsolete, Ordering::Relaxed);
@@ -592,6 +649,16 @@ impl State {
         *live |= &delta.born;
         *live -= &delta.died;
         for index in &mut self.vector_indexes {
+            if !index.finder.nodes().is_disjoint(&delta.born) {
+                // A generation that is older than the log it is restored with has nodes of former rows at these slots.
+                // It is of no more use: everything is tail until the indexer has built another.
+                index.finder = Arc::new(Finder::new(index.finder.params()));
+                index.tail = match index.definition.guard() {
+                    None => self.live.clone(),
+                    Some(guard) => Arc::new(&*self.live & self.metadata.true_in(guard)),
+                };
+                continue;
+            }
             let tail = Arc::make_mut(&mut index.tail);
             match index.definition.guard() {
                 None => *tail |= &delta.born,
@@ -682,6 +749,7 @@ impl VectorIndex {
             position: table.position(*index.columns.first()?)?,
             finder: Arc::new(Finder::new(params)),
             tail: Arc::default(),
+            watch: Arc::default(),
             saved: Arc::default(),
         })
     }

@@ -10,14 +10,14 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 
 use crate::clock::Timestamp;
 use crate::database::Database;
 use crate::database::backup::repository::{Base, Copied, Repository, Stored, write_beside};
 use crate::database::core::Core;
 use crate::database::generations::Due;
-use crate::error::{Error, Result, SqlState};
+use crate::error::{Error, Result, SqlState, check_cancel};
 use crate::fs::{File, Fs, OpenMode};
 use crate::log::{Log, Piece, PieceName, Position, Seq};
 use crate::storage::Image;
@@ -167,14 +167,7 @@ impl Copy<'_> {
     }
 
     fn go_on(&self) -> Result<()> {
-        unless_canceled(self.cancel)
-    }
-}
-
-fn unless_canceled(cancel: &AtomicBool) -> Result<()> {
-    match cancel.load(Ordering::Relaxed) {
-        false => Ok(()),
-        true => Err(Error::new(SqlState::QUERY_CANCELED, "canceling statement due to user request")),
+        check_cancel(self.cancel)
     }
 }
 
@@ -195,7 +188,7 @@ fn copy_log(core: &Core, repository: &Repository, from: Position, cancel: &Atomi
     let mut done = CopiedLog { end, time, pieces: 0, pieces_new: 0 };
     let known = PieceName::list(&*core.fs, &folder)?;
     for part in core.log.parts().into_iter().filter(|part| part.end > from && part.first < end) {
-        unless_canceled(cancel)?;
+        check_cancel(cancel)?;
         // What was appended since the sync is not durable yet.
         let part = crate::log::Part { end: part.end.min(end), ..part };
         done.pieces += 1;

@@ -53,6 +53,8 @@ struct World {
     history: Vec<(Position, Timestamp, Rows)>,
     /// Commits before the first backup cannot be had.
     restorable_from: Option<usize>,
+    /// Candidates of the searches in what was restored.
+    ef: usize,
 }
 
 #[derive(Clone, Debug)]
@@ -63,6 +65,8 @@ enum Step {
     Update(i64),
     Move(i64),
     Undone(i64),
+    /// A crash in the middle of a transaction whose records are in the log, and one of which a table is made.
+    CrashInside(i64, u64),
     Checkpoint,
     Vacuum,
     Storage,
@@ -80,7 +84,8 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (id.clone(), 1..6_u8).prop_map(|(id, count)| Step::Delete(id, count)),
         2 => id.clone().prop_map(Step::Update),
         2 => id.clone().prop_map(Step::Move),
-        1 => id.prop_map(Step::Undone),
+        1 => id.clone().prop_map(Step::Undone),
+        1 => (id, any::<u64>()).prop_map(|(id, seed)| Step::CrashInside(id, seed)),
         1 => Just(Step::Checkpoint),
         1 => Just(Step::Vacuum),
         1 => Just(Step::Storage),
@@ -99,7 +104,7 @@ impl World {
         let table = create_t(&database);
         create_index(&database, table);
         let history = Vec::new();
-        World { fs, database, table, clock, rows: Rows::new(), history, restorable_from: None }
+        World { fs, database, table, clock, rows: Rows::new(), history, restorable_from: None, ef: 1_000 }
     }
 
     fn reopen(&mut self, fs: Arc<MemoryFs>) {
@@ -151,6 +156,14 @@ impl World {
             Step::Undone(id) => {
                 insert(&mut txn, table, &[(id + 1_000, "undone")]);
                 txn.log_chunks(0).unwrap();
+            }
+            Step::CrashInside(id, seed) => {
+                insert(&mut txn, table, &[(id + 2_000, "lost")]);
+                txn.log_chunks(0).unwrap();
+                database.core().log.sync().unwrap();
+                let crashed = Arc::new(self.fs.crash(seed));
+                drop((txn, database));
+                self.reopen(crashed);
             }
             Step::Checkpoint => database.checkpoint().unwrap(),
             Step::Vacuum => drop(database.vacuum(&[], &CANCEL).unwrap()),
@@ -214,12 +227,24 @@ impl World {
         database.check().unwrap();
         assert!(database.scrub(&CANCEL).unwrap().findings.is_empty());
         let rows = all(&database, self.table).into_iter().collect();
+        let mut txn = database.begin(Isolation::ReadCommitted);
+        txn.start_statement();
+        are_found(&txn.snapshot(self.table).unwrap(), 300, self.ef);
+        drop(txn);
         // It goes on.
         let mut txn = database.begin(Isolation::ReadCommitted);
         insert(&mut txn, self.table, &[(9_999, "after")]);
         txn.commit().unwrap();
         database.checkpoint().unwrap();
         Ok((done, rows))
+    }
+
+    /// The number of the newest commit, whose log is in the archive afterwards: a segment of 16 KiB is whole.
+    fn with_log_archived(&mut self) -> usize {
+        let last = self.history.len() - 1;
+        (0..20).for_each(|round| self.run(Step::Insert(4_000 + round * 10, 5)));
+        while self.database.step_archiver().unwrap() {}
+        last
     }
 
     fn compare(&self, number: usize) {
@@ -254,6 +279,63 @@ proptest! {
             prop_assert!(error.message().contains("before the oldest backup"), "{}", error);
         }
     }
+}
+
+/// What a transaction did that a crash ended must not be taken for that of a later one, in whichever way the numbers of
+/// transactions and storages go on after restarts.
+#[test]
+fn a_crash_inside_a_transaction_counts_for_nothing_in_a_restore() {
+    let mut world = lived();
+    let mut lost = world.database.begin(Isolation::ReadCommitted);
+    insert(&mut lost, world.table, &(3_000..3_050).map(|id| (id, "lost")).collect::<Vec<_>>());
+    lost.log_chunks(0).unwrap();
+    let mut lost_table = world.database.begin(Isolation::ReadCommitted);
+    create_u(&mut lost_table, "lost");
+    world.run(Step::Insert(2_000, 2));
+    let crashed = Arc::new(world.fs.crash(3));
+    drop((lost, lost_table));
+    world.reopen(crashed);
+    world.run(Step::Close);
+    world.run(Step::Close);
+    let mut txn = world.database.begin(Isolation::ReadCommitted);
+    let u = create_u(&mut txn, "u");
+    insert(&mut txn, u, &[(1, "one"), (2, "two")]);
+    txn.commit().unwrap();
+    for round in 0..5 {
+        world.run(Step::Insert(2_100 + round * 10, 3));
+    }
+    let last = world.with_log_archived();
+    world.compare(last);
+    let to = Path::new("/restored/u");
+    let fs = world.fs.crash(1);
+    let target = Target::Position(world.history[last].0);
+    restore(&fs, Path::new(BACKUPS), Some(Path::new(ARCHIVE)), to, target, 99).unwrap();
+    let fs: Arc<dyn Fs> = Arc::new(fs);
+    for _ in 0..2 {
+        let database = Database::open(fs.clone(), to, options()).unwrap();
+        assert_eq!(all(&database, u), pairs(&[(1, "one"), (2, "two")]));
+        database.check().unwrap();
+        database.close().unwrap();
+    }
+}
+
+/// Births in slots whose former rows the base's graph still has.
+#[test]
+fn rows_in_slots_used_again_after_the_backup_are_found() {
+    let mut world = World::new();
+    (0..60).for_each(|round| world.run(Step::Insert(round * 10, 5)));
+    world.run(Step::Indexer);
+    // Saves a generation however small it is.
+    world.run(Step::Close);
+    world.run(Step::Backup);
+    (0..60).for_each(|round| world.run(Step::Delete(round * 10, 5)));
+    world.run(Step::Vacuum);
+    // In another order, so that neighbours by the former vectors are none by these.
+    (0..60).for_each(|round| world.run(Step::Insert(1_000 + round * 37 % 60 * 10, 5)));
+    let last = world.with_log_archived();
+    // A walk that visits a few nodes finds these only where they are linked.
+    world.ef = 5;
+    world.compare(last);
 }
 
 /// Some commits, a backup, more of them in the archive.

@@ -89,3 +89,20 @@ fn damaged_lists_are_built_anew() {
     assert_eq!((state(&database, table), all(&database, table)), ((8, 200, 0), expected));
     database.check().unwrap();
 }
+
+#[test]
+fn rows_without_vectors_do_not_keep_the_indexer_busy() {
+    let (_, database) = fresh();
+    let table = create_t(&database);
+    create_lists(&database, table);
+    let mut txn = database.begin(Isolation::ReadCommitted);
+    let rows: Vec<Vec<Value>> =
+        (0..20).map(|id| vec![Value::Int8(id), Value::Text("x".into()), Value::Null]).collect();
+    done(txn.insert(table, &rows, OnConflict::Error));
+    txn.commit().unwrap();
+    let steps = (0..10).take_while(|_| database.step_indexer().unwrap()).count();
+    assert!(steps < 10, "it goes on for ever");
+    load(&database, table, 100..130, "x");
+    assert_eq!(state(&database, table), (8, 30, 0), "trained when there is something to learn from");
+    database.check().unwrap();
+}

@@ -5,19 +5,25 @@ mod damage;
 mod disk_full;
 mod formats;
 mod hidden;
+mod indexer;
 mod lists;
 mod model;
+mod reuse;
 mod scrub;
 pub mod vacuum;
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use crate::catalog::{Column, Constraint, ConstraintKind, Oid, Table, TableKind};
 use crate::database::{Database, InsertOutcome, Isolation, OnConflict, Options, Stop, Transaction};
+use crate::distance::{Metric, Query};
 use crate::error::Error;
 use crate::fs::Fs;
 use crate::fs::memory::MemoryFs;
+use crate::index::{Finder, Probes, Request, Rows, Strategy as By, search};
 use crate::table::Snapshot;
 use crate::types::{Type, Value};
 
@@ -61,16 +67,23 @@ pub fn column(number: u16, name: &str, ty: Type) -> Column {
 /// `create table t (id bigint primary key, name text, v vector(3))`
 pub fn create_t(database: &Arc<Database>) -> Oid {
     let mut txn = database.begin(Isolation::ReadCommitted);
+    let oid = create_u(&mut txn, "t");
+    txn.commit().unwrap();
+    oid
+}
+
+/// The same table under another name.
+pub fn create_u(txn: &mut Transaction, name: &str) -> Oid {
     let oid = txn.new_oid();
     let constraint = Constraint {
         oid: txn.new_oid(),
-        name: "t_pkey".into(),
+        name: format!("{name}_pkey"),
         kind: ConstraintKind::PrimaryKey { columns: vec![1] },
     };
     let table = Table {
         oid,
         schema: "public".into(),
-        name: "t".into(),
+        name: name.into(),
         storage: 0,
         columns: vec![
             column(1, "id", Type::Int8),
@@ -88,7 +101,6 @@ pub fn create_t(database: &Arc<Database>) -> Oid {
         unlogged: false,
     };
     done(txn.create_table(table, Vec::new()));
-    txn.commit().unwrap();
     oid
 }
 
@@ -142,6 +154,43 @@ pub fn rows(snapshot: &Snapshot) -> Vec<(i64, String)> {
     assert_eq!(snapshot.row_count().unwrap(), found.len() as u64);
     found.sort_unstable();
     found
+}
+
+/// Searches for the vectors of `t`'s rows with its index, whatever exact search would cost, and finds each row (of many,
+/// some three hundred), and none twice.
+pub fn all_are_found(snapshot: &Snapshot) {
+    are_found(snapshot, 300, 1_000);
+}
+
+/// The same for about `count` rows, with so many candidates per search.
+pub fn are_found(snapshot: &Snapshot, count: usize, ef: usize) {
+    let Some(index) = snapshot.vector_index(3, Metric::L2, snapshot.live()) else { return };
+    let view = snapshot.vector_view(3).unwrap();
+    let (visible, visible_dirty) = (snapshot.visible_set().unwrap(), snapshot.visible_dirty().unwrap());
+    let strategy = match &*index.finder {
+        Finder::Graph(_) => By::Graph,
+        Finder::Lists(_) => By::Lists,
+    };
+    let step = visible.len() as usize / count + 1;
+    for slot in visible.iter().step_by(step).filter(|slot| !view.is_null(*slot)) {
+        let request = Request {
+            vectors: &view,
+            query: Query::new(Metric::L2, view.get(slot)),
+            rows: Rows::new(snapshot.live(), snapshot.dirty(), &visible_dirty),
+            finder: Some(&index.finder),
+            tail: &index.tail,
+            k: 5,
+            ef,
+            distances_max: u64::MAX,
+            probes: Probes { first: 1, most: 1 },
+            strategy: Some(strategy),
+            cancel: &AtomicBool::new(false),
+        };
+        let slots: Vec<u32> = search(&request).unwrap().hits.iter().map(|hit| hit.slot).collect();
+        let distinct: BTreeSet<u32> = slots.iter().copied().collect();
+        assert!(slots.contains(&slot), "slot {slot} is not found by its own vector, but {slots:?}");
+        assert_eq!(distinct.len(), slots.len(), "one row twice: {slots:?}");
+    }
 }
 
 pub fn all(database: &Arc<Database>, table: Oid) -> Vec<(i64, String)> {

@@ -55,24 +55,6 @@ impl<K: Key> Chunk<K> {
         }
     }
 
-    /// A chunk read from a file.
-    pub fn from_parts(keys: Vec<K>, present: [u64; WORDS], null: [u64; WORDS]) -> Chunk<K> {
-        assert_eq!(keys.len(), CHUNK_SLOTS, "a chunk's keys");
-        let mut chunk = Chunk {
-            keys: keys.into(),
-            present: Box::new(present),
-            null: Box::new(null),
-            min: K::MAX,
-            max: K::default(),
-        };
-        for place in 0..CHUNK_SLOTS {
-            if let Cell::Value(key) = chunk.get(place) {
-                (chunk.min, chunk.max) = (chunk.min.min(key), chunk.max.max(key));
-            }
-        }
-        chunk
-    }
-
     fn get(&self, place: usize) -> Cell<K> {
         let (word, bit) = (place / 64, 1u64 << (place % 64));
         if self.present[word] & bit != 0 {
@@ -156,14 +138,6 @@ fn within<K: Key>(keys: &[K; 64], low: K, high: K) -> u64 {
 impl<K: Key> Array<K> {
     pub fn new() -> Array<K> {
         Array { chunks: Vec::new() }
-    }
-
-    pub fn from_chunks(chunks: Vec<Chunk<K>>) -> Array<K> {
-        Array { chunks: chunks.into_iter().map(Arc::new).collect() }
-    }
-
-    pub fn chunks(&self) -> impl ExactSizeIterator<Item = &Chunk<K>> {
-        self.chunks.iter().map(|chunk| &**chunk)
     }
 
     pub fn get(&self, slot: u32) -> Cell<K> {

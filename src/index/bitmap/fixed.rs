@@ -23,23 +23,11 @@ impl<K: Key> Fixed<K> {
         Fixed { array: Array::new(), postings: Some(Postings::new()) }
     }
 
-    /// With the bitmaps the array implies.
-    pub fn from_array(array: Array<K>) -> Fixed<K> {
-        let mut postings = Postings::new();
-        let mut few = true;
-        for slot in array.present() {
-            if let Cell::Value(key) = array.get(slot) {
-                few = postings.insert(key, slot);
-            }
-            if !few {
-                break;
-            }
-        }
-        Fixed { array, postings: few.then_some(postings) }
-    }
-
-    pub fn array(&self) -> &Array<K> {
-        &self.array
+    /// Whether the slot has this key, or NULL, in the array and in the bitmaps.
+    pub fn holds(&self, slot: u32, key: Option<K>) -> bool {
+        let cell = key.map_or(Cell::Null, Cell::Value);
+        let posted = |key| self.postings.as_ref().is_none_or(|postings| postings.contains(key, slot));
+        self.array.get(slot) == cell && key.is_none_or(posted)
     }
 
     pub fn set(&mut self, slot: u32, key: K) {

@@ -9,8 +9,8 @@
 //!   text.rs       a dictionary from text to codes, and the codes as a fixed column
 //! ```
 //!
-//! `keys.rs` turns SQL values into integers of the same order, `predicate.rs` predicates into ranges of them,
-//! `save.rs` an index into bytes for a checkpoint and back.
+//! `keys.rs` turns SQL values into integers of the same order, `predicate.rs` predicates into ranges of them. Nothing of
+//! it is on disk: the indexes are made from the rows at open.
 //!
 //! All parts are shared and copied on write, so a clone costs some hundred reference counts: readers hold one
 //! while a single writer changes his. What an index cannot answer (text with more distinct values than the
@@ -21,7 +21,6 @@ mod fixed;
 mod keys;
 mod postings;
 mod predicate;
-mod save;
 mod text;
 
 use roaring::RoaringBitmap;
@@ -103,6 +102,24 @@ impl ColumnIndex {
     /// The slot holds nothing any more.
     pub fn remove(&mut self, slot: u32) {
         on_fixed!(&mut self.values, fixed => fixed.remove(slot), text => text.remove(slot), ());
+    }
+
+    /// Whether the slot is under `value` and under nothing else, as far as the index tells values apart: its invariant.
+    pub fn agrees(&self, slot: u32, value: &Value) -> bool {
+        if let Values::Text(text) = &self.values {
+            return match value {
+                Value::Null => text.holds(slot, None),
+                value => self.family.text(value).is_some_and(|value| text.holds(slot, Some(value))),
+            };
+        }
+        let key = match value {
+            Value::Null => None,
+            value => match self.family.key(value) {
+                Some(key) => Some(key),
+                None => return matches!(self.values, Values::Unusable),
+            },
+        };
+        on_fixed!(&self.values, fixed => fixed.holds(slot, key.map(Key::narrow)), _text => false, true)
     }
 
     /// Exactly the slots that satisfy the predicate (SQL's true, not unknown); `None` when the index cannot say.

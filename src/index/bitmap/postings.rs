@@ -68,6 +68,12 @@ impl<K: Key> Postings<K> {
         }
     }
 
+    pub fn contains(&self, key: K, slot: u32) -> bool {
+        let posting = self.shards[shard(key)].get(&key);
+        let parts = posting.iter().flat_map(|posting| &posting.parts);
+        parts.into_iter().any(|(high, part)| u32::from(*high) == slot >> 16 && part.contains(slot))
+    }
+
     pub fn count(&self, key: K) -> u64 {
         self.shards[shard(key)].get(&key).map_or(0, |posting| posting.count)
     }

@@ -35,22 +35,17 @@ impl Text {
         Text { codes: Fixed::new(), dictionary: Some(Arc::default()) }
     }
 
-    /// Codes that no text has are for new texts.
-    pub fn from_parts(codes: Fixed<u16>, texts: Option<BTreeMap<Box<str>, u16>>) -> Text {
-        let dictionary = texts.map(|codes| {
-            let used: std::collections::HashSet<u16> = codes.values().copied().collect();
-            let end = codes.values().max().map_or(0, |&code| code + 1);
-            Arc::new(Dictionary { free: (0..end).filter(|code| !used.contains(code)).collect(), codes })
-        });
-        Text { codes, dictionary }
-    }
-
-    pub fn codes(&self) -> &Fixed<u16> {
-        &self.codes
-    }
-
-    pub fn dictionary(&self) -> Option<&Dictionary> {
-        self.dictionary.as_deref()
+    /// Whether the slot has this text, or NULL; of texts that were given up, whether it has one.
+    pub fn holds(&self, slot: u32, text: Option<&str>) -> bool {
+        let code = match (text, &self.dictionary) {
+            (None, _) => None,
+            (Some(_), None) => Some(0),
+            (Some(text), Some(dictionary)) => match dictionary.codes.get(text) {
+                Some(code) => Some(*code),
+                None => return false,
+            },
+        };
+        self.codes.holds(slot, code)
     }
 
     pub fn set(&mut self, slot: u32, text: &str) {

@@ -7,8 +7,7 @@ use roaring::RoaringBitmap;
 use super::graph::{Graph, Params};
 use super::insert::Inserted;
 use super::scratch::Scratch;
-use crate::error::Result;
-use crate::index::flat::check_cancel;
+use crate::error::{Result, check_cancel};
 use crate::index::source::Vectors;
 
 /// Nodes inserted by one thread before the others join: threads that start on an empty graph would link to
@@ -46,6 +45,10 @@ impl Graph {
         let list: Vec<u32> = (slots - &*self.nodes()).into_iter().collect();
         let Some(last) = list.last() else { return Ok(()) };
         self.base.grow(u64::from(*last).min(u64::from(vectors.slots_end())) + 1);
+        // Before any thread looks: whoever walks meets nodes of all the others.
+        if let Some(codes) = self.codes_for(vectors.dimensions()) {
+            codes.grow(*last);
+        }
         let alone = if self.len() < ALONE as u64 { ALONE.min(list.len()) } else { 0 };
         let next = AtomicUsize::new(0);
         let work = Work { graph: self, vectors, list: &list, progress, cancel };

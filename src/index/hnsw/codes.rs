@@ -52,9 +52,14 @@ impl Codes {
         Codes { dimensions, blocks: Links::mapped(stride(dimensions) - 1, map, start, slots) }
     }
 
+    /// Makes room for slots up to `last`.
+    pub fn grow(&self, last: u32) {
+        self.blocks.grow(u64::from(last) + 1);
+    }
+
     /// Makes the code of a slot's vector.
     pub fn write(&self, slot: u32, vector: Vector) {
-        self.blocks.grow(u64::from(slot) + 1);
+        self.grow(slot);
         let code = Code::of(vector);
         let words = code.codes.chunks(4).map(|four| {
             let mut bytes = [0u8; 4];

@@ -21,8 +21,7 @@ use super::graph::{Entry, Graph, Reader};
 use super::level::LEVEL_MAX;
 use super::links::{Block, Header, NONE};
 use super::scratch::Scratch;
-use crate::error::Result;
-use crate::index::flat::check_cancel;
+use crate::error::{Result, check_cancel};
 use crate::index::found::{Counters, key, rank_of};
 use crate::index::source::Vectors;
 

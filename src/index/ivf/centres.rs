@@ -24,8 +24,9 @@ pub enum Points {
 }
 
 impl Centres {
-    pub fn none() -> Centres {
-        Centres { dimensions: 0, points: Points::Numbers(Vec::new()), trained_on: 0 }
+    /// Of so many rows, none of which had a vector to learn from.
+    pub fn none(trained_on: u64) -> Centres {
+        Centres { dimensions: 0, points: Points::Numbers(Vec::new()), trained_on }
     }
 
     pub fn len(&self) -> usize {

@@ -9,8 +9,8 @@ use roaring::RoaringBitmap;
 use super::centres::Centres;
 use super::train::{sample_size, train};
 use crate::distance::{Metric, Query};
-use crate::error::{Error, Result, SqlState};
-use crate::index::flat::{self, Nearest, check_cancel};
+use crate::error::{Error, Result, SqlState, check_cancel};
+use crate::index::flat::{self, Nearest};
 use crate::index::found::{Counters, Hit};
 use crate::index::rows::Rows;
 use crate::index::source::Vectors;
@@ -80,7 +80,7 @@ pub(super) struct State {
 impl Lists {
     /// Without centres: they are found in what is added first.
     pub fn new(params: Params) -> Lists {
-        let state = State { centres: Arc::new(Centres::none()), lists: Vec::new(), nodes: Arc::default() };
+        let state = State { centres: Arc::new(Centres::none(0)), lists: Vec::new(), nodes: Arc::default() };
         Lists::from_state(params, state)
     }
 
@@ -159,6 +159,7 @@ impl Lists {
             next.lists = vec![Arc::default(); next.centres.len()];
         }
         if next.centres.is_empty() {
+            *self.state.write() = Arc::new(next);
             return Ok(());
         }
         let new: Vec<u32> = (slots - &*next.nodes).into_iter().collect();

@@ -12,8 +12,7 @@ use roaring::RoaringBitmap;
 use super::centres::{Centres, Points, is_spherical, numbers};
 use super::lists::Params;
 use crate::distance::{Element, l2_squared};
-use crate::error::Result;
-use crate::index::flat::check_cancel;
+use crate::error::{Result, check_cancel};
 use crate::index::source::Vectors;
 use crate::types::Bits;
 
@@ -42,7 +41,7 @@ pub fn train<V: Vectors>(
 ) -> Result<Centres> {
     let dimensions = vectors.dimensions();
     let (sample, element) = sample(params, vectors, slots);
-    let Some(element) = element else { return Ok(Centres::none()) };
+    let Some(element) = element else { return Ok(Centres::none(slots.len())) };
     let mut training = Training {
         dimensions,
         spherical: is_spherical(params.metric),
@@ -66,7 +65,9 @@ pub fn train<V: Vectors>(
 
 /// Vectors spread evenly over `slots`, one after the other; `None` when there are none.
 fn sample<V: Vectors>(params: Params, vectors: &V, slots: &RoaringBitmap) -> (Vec<f32>, Option<Element>) {
-    let (dimensions, count) = (vectors.dimensions(), slots.len());
+    let dimensions = vectors.dimensions();
+    let slots: RoaringBitmap = slots.iter().filter(|&slot| params.takes(vectors, slot)).collect();
+    let count = slots.len();
     let room = SAMPLE_BYTES_MAX / (4 * dimensions as u64).max(1);
     let wanted = sample_size(params.lists).min(room).min(count);
     let (mut values, mut element) = (Vec::new(), None);
@@ -75,9 +76,7 @@ fn sample<V: Vectors>(params: Params, vectors: &V, slots: &RoaringBitmap) -> (Ve
         // One of each of `wanted` equal parts.
         let (start, end) = (number * count / wanted, (number + 1) * count / wanted);
         let rank = start + random.below((end - start).max(1));
-        let Some(slot) = slots.select(rank as u32).filter(|&slot| params.takes(vectors, slot)) else {
-            continue;
-        };
+        let slot = slots.select(rank as u32).expect("a rank below the number of slots");
         let vector = vectors.get(slot);
         element = Some(vector.element());
         let start = values.len();

@@ -31,6 +31,7 @@ use crate::sql::expressions::{self, Projection, Relation};
 use crate::sql::response::{CopyFormat, CopyIn, Response};
 use crate::sql::session::Session;
 use crate::sql::statement::{CopyEncoding, CopyHeader, CopyOptions, Name};
+use crate::sql::transactions::Waited;
 use crate::types::{Type, Value, binary, text};
 
 /// A batch goes to the core when it holds so many rows, or rows of so many bytes: large enough that a call's own cost
@@ -406,7 +407,7 @@ impl Session {
     }
 
     async fn insert_after(&mut self, waiter: Waiter, table: Oid, batch: &Batch) -> Result<()> {
-        self.wait(waiter).await?;
+        self.wait(waiter, &mut Waited::default()).await?;
         self.start_statement()?;
         self.retry(|transaction| transaction.insert(table, &batch.rows, OnConflict::Error).map(drop)).await
     }

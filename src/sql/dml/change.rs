@@ -33,6 +33,7 @@ use crate::sql::response::{Response, Severity};
 use crate::sql::session::{OutputColumn, Session, done};
 use crate::sql::shared::Shared;
 use crate::sql::statement::{Ast, Truncate};
+use crate::sql::transactions::Waited;
 use crate::sql::words::{fold, object_name};
 use crate::types::arrow::value_at;
 use crate::types::{Type, Value};
@@ -407,6 +408,7 @@ impl Session {
     /// Runs the query and locks its rows, again until nothing has changed in between.
     async fn find_and_lock(&mut self, plan: &ChangePlan, params: &[Value]) -> Result<Found> {
         let table = plan.table.oid;
+        let mut waited = Waited::default();
         loop {
             let found = self.find(plan, params).await?;
             if found.slots.is_empty() {
@@ -420,7 +422,7 @@ impl Session {
                 }
                 Ok(LockOutcome::Restart) => self.restart_statement()?,
                 Err(Stop::Wait(waiter)) => {
-                    self.wait(waiter).await?;
+                    self.wait(waiter, &mut waited).await?;
                     self.start_statement()?;
                 }
                 Err(Stop::Error(error)) => return Err(error),

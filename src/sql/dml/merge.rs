@@ -43,6 +43,7 @@ use crate::sql::response::Response;
 use crate::sql::session::{OutputColumn, Session, done};
 use crate::sql::shared::Shared;
 use crate::sql::statement::Overriding;
+use crate::sql::transactions::Waited;
 use crate::sql::words::{fold, object_name};
 use crate::table::provider::SLOT_COLUMN;
 use crate::types::arrow::value_at;
@@ -575,6 +576,7 @@ impl Session {
     /// Runs the query and locks the rows it changes, again until nothing has changed in between.
     async fn find_and_lock_merged(&mut self, plan: &MergePlan, params: &[Value]) -> Result<Vec<Found>> {
         let table = plan.table.oid;
+        let mut waited = Waited::default();
         loop {
             let mut found = Vec::new();
             let mut stream = self.query_stream(&plan.query, params, None).await?;
@@ -599,7 +601,7 @@ impl Session {
                 }
                 Ok(LockOutcome::Restart) => self.restart_statement()?,
                 Err(Stop::Wait(waiter)) => {
-                    self.wait(waiter).await?;
+                    self.wait(waiter, &mut waited).await?;
                     self.start_statement()?;
                 }
                 Err(Stop::Error(error)) => return Err(error),

@@ -206,7 +206,13 @@ pub fn read(snapshot: &Snapshot, slots: &[u32], vectors: bool) -> Result<Vec<Opt
                 true => values[*position] == Value::Null,
                 false => slot >= view.slots_end() || view.is_null(slot),
             };
-            values[*position] = if is_null { Value::Null } else { decode_vector(view.bytes(slot), ty)? };
+            values[*position] = if is_null {
+                Value::Null
+            } else {
+                // What an UPDATE carries along gets a new checksum.
+                view.verify(slot)?;
+                decode_vector(view.bytes(slot), ty)?
+            };
         }
         rows.push(Some(values));
     }

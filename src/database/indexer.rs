@@ -1,0 +1,142 @@
+//! Rows move from the tails of vector indexes into graphs and lists.
+//!
+//! Commits do not wait for graphs, so a new row is in the tail of its vector indexes, where it is found exactly. The
+//! indexer takes the tail piece by piece, inserts the piece into the graph, and shortens the tail. A graph with more
+//! dead nodes than half its live ones is built anew, and so are lists that the table has outgrown; fewer are taken out
+//! by vacuum (`vacuum.rs`).
+//!
+//! Linking a vector costs several times what its commit costs, on a processor that the clients could use. So a tail
+//! waits while it grows, as long as nobody searches it and reading it would be quick:
+//!
+//! ```text
+//! tail grew since the last look?  --no--> link a piece
+//!   | yes
+//! a search compared it meanwhile? --yes-> link a piece
+//!   | no
+//! more than WAITING_BYTES?        --yes-> link a piece
+//!   | no
+//! look again in INDEXER_REST
+//! ```
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::Duration;
+
+use roaring::RoaringBitmap;
+
+use crate::database::Database;
+use crate::database::core::Core;
+use crate::error::Result;
+use crate::index::Finder;
+use crate::table::Table;
+use crate::table::state::VectorIndex;
+
+/// Rows offered to a graph at a time: enough to occupy all threads, few enough that tails shrink steadily.
+const PIECE_MIN: u64 = 256;
+const PIECE_MAX: u64 = 8192;
+/// How long the indexer rests when there is nothing to do. A tail of what arrives meanwhile costs queries microseconds.
+pub(super) const INDEXER_REST: Duration = Duration::from_millis(20);
+/// Dead nodes below this are not worth a rebuild.
+const DEAD_MIN: u64 = 1_000;
+/// A tail that nobody searches waits until its vectors are so many bytes: the first search reads them in a millisecond
+/// or two, about what a search of a large graph on a cold cache takes.
+const WAITING_BYTES: u64 = 16 << 20;
+/// And no more rows than this, however short their vectors are: half a second of linking on one processor.
+const WAITING_ROWS: u64 = 8192;
+
+/// Whether a piece of the index's tail is to be linked now. A tail may wait when it grew since the last look, no search
+/// compared it since, and it is short.
+pub(super) fn is_due(table: &Table, index: &VectorIndex) -> bool {
+    let rows = index.tail.len();
+    let grew = rows > index.watch.rows.swap(rows, Ordering::Relaxed);
+    let searched = index.watch.searched.swap(false, Ordering::Relaxed);
+    let row_bytes = table.state().vectors_of(index).map_or(0, |column| column.column.slot_bytes());
+    !grew || searched || rows >= WAITING_ROWS || rows * row_bytes >= WAITING_BYTES
+}
+
+impl Database {
+    /// Does one piece of index maintenance, and says whether there was any.
+    pub fn step_indexer(&self) -> Result<bool> {
+        self.index_tails(|_, _| true)
+    }
+
+    /// Does one piece of work for each index that needs some, tails only where `is_due`; whether there was any.
+    pub(super) fn index_tails(&self, mut is_due: impl FnMut(&Table, &VectorIndex) -> bool) -> Result<bool> {
+        let core = self.core();
+        let cancel = self.background().cancel();
+        let tables: Vec<Arc<Table>> = core.version.load().tables.values().cloned().collect();
+        let mut worked = false;
+        for table in tables {
+            for index in table.state().vector_indexes.clone() {
+                // For one index at a time: a vacuum need not wait for all of them.
+                let _one = core.indexing.lock();
+                // As it is now: a vacuum may have been here meanwhile.
+                let oid = index.definition.oid;
+                let Some(index) =
+                    table.state().vector_indexes.iter().find(|i| i.definition.oid == oid).cloned()
+                else {
+                    continue;
+                };
+                if is_stale(&table, &index) {
+                    worked |= rebuild(core, &table, &index, cancel)?;
+                } else if is_due(&table, &index) {
+                    worked |= insert_piece(core, &table, &index, cancel)?;
+                }
+            }
+        }
+        Ok(worked)
+    }
+}
+
+/// Moves a piece of the tail into the graph.
+fn insert_piece(core: &Core, table: &Table, index: &VectorIndex, cancel: &AtomicBool) -> Result<bool> {
+    // Slots of rows that die from here on are not given out again before the piece is done.
+    let _held = core.snapshots.take();
+    let state = table.state();
+    let Some(index) = state.vector_indexes.iter().find(|i| i.definition.oid == index.definition.oid) else {
+        return Ok(false);
+    };
+    let Some(column) = state.vectors_of(index) else { return Ok(false) };
+    if index.tail.is_empty() {
+        return Ok(false);
+    }
+    let size = (index.tail.len() / 4).clamp(PIECE_MIN, PIECE_MAX);
+    let piece: RoaringBitmap = index.tail.iter().take(size as usize).collect();
+    let threads = if piece.len() <= PIECE_MIN { 1 } else { core.options.build_threads };
+    let (finder, oid) = (index.finder.clone(), index.definition.oid);
+    let view = column.column.view();
+    drop(state);
+    let built = finder.add(&view, &piece, threads, &AtomicU32::new(0), cancel);
+    if cancel.load(Ordering::Relaxed) {
+        return Ok(false);
+    }
+    built?;
+    table.shorten_tail(oid, &piece, &finder);
+    Ok(true)
+}
+
+/// Most of it is dead, or it was built when the table was small.
+fn is_stale(table: &Table, index: &VectorIndex) -> bool {
+    let nodes = index.finder.nodes();
+    let members = table.state().members(index);
+    let dead = nodes.len() - nodes.intersection_len(&members);
+    dead > DEAD_MIN.max(members.len() / 2) || index.finder.is_outgrown(members.len())
+}
+
+/// Builds the graph or the lists anew over what lives in the index.
+pub(super) fn rebuild(core: &Core, table: &Table, index: &VectorIndex, cancel: &AtomicBool) -> Result<bool> {
+    let _held = core.snapshots.take();
+    let state = table.state();
+    let Some(column) = state.vectors_of(index) else { return Ok(false) };
+    let view = column.column.view();
+    let (members, params) = (state.members(index), index.finder.params());
+    drop(state);
+    let built =
+        Finder::build(params, &view, &members, core.options.build_threads, &AtomicU32::new(0), cancel);
+    if cancel.load(Ordering::Relaxed) {
+        return Ok(false);
+    }
+    table.replace_graph(index.definition.oid, Arc::new(built?), &members);
+    table.unlink_slots();
+    Ok(true)
+}
