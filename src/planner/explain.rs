@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use datafusion::logical_expr::{JoinType, LogicalPlan};
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion::logical_expr::{JoinType, LogicalPlan, ScalarUDF};
+use datafusion::physical_expr::ScalarFunctionExpr;
 use datafusion::physical_plan::aggregates::AggregateExec;
 use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
 use datafusion::physical_plan::coop::CooperativeExec;
@@ -13,10 +15,13 @@ use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::sorts::sort::SortExec;
 use datafusion::physical_plan::{ExecutionPlan, displayable, execute_stream};
 use futures::StreamExt;
+use futures::future::BoxFuture;
 use serde_json::{Map, Value, json};
 
 use crate::error::Result;
 use crate::planner::bindings::{Bindings, Execution};
+use crate::planner::by_row::function::SubqueryFunction;
+use crate::planner::by_row::lateral::LateralExec;
 use crate::planner::environment::Environment;
 use crate::planner::finish;
 use crate::table::explained::Explained;
@@ -97,7 +102,8 @@ pub async fn explain(
         bindings.fill(Arc::new(execution));
     }
     let ran = if options.analyze { Some(run(&plan, environment).await?) } else { None };
-    let mut root = Node::of(&plan);
+    let execution = bindings.execution().ok();
+    let mut root = Node::of(&plan, execution.as_deref()).await;
     root.rows = ran.map(|(rows, _)| rows);
     bindings.clear();
     Ok(Explanation { root, planning, execution: ran.map(|(_, time)| time), settings: Vec::new() })
@@ -163,16 +169,26 @@ impl Node {
         self
     }
 
-    /// The tree of a plan. Nodes that PostgreSQL has no word for are passed over.
-    fn of(plan: &Arc<dyn ExecutionPlan>) -> Node {
-        if let ([child], true) = (plan.children().as_slice(), is_silent(plan.as_ref())) {
-            return Node::of(child);
-        }
-        Node {
-            shown: describe(plan.as_ref()),
-            rows: plan.metrics().and_then(|metrics| metrics.output_rows()).filter(|rows| *rows > 0),
-            children: plan.children().into_iter().map(Node::of).collect(),
-        }
+    /// The tree of a plan. Nodes that PostgreSQL has no word for are passed over, but for the subqueries in them.
+    fn of<'a>(plan: &'a Arc<dyn ExecutionPlan>, execution: Option<&'a Execution>) -> BoxFuture<'a, Node> {
+        Box::pin(async move {
+            let subqueries = subqueries_of(plan, execution).await;
+            if let ([child], true) = (plan.children().as_slice(), is_silent(plan.as_ref())) {
+                let mut node = Node::of(child, execution).await;
+                node.children.extend(subqueries);
+                return node;
+            }
+            let mut children = Vec::new();
+            for child in plan.children() {
+                children.push(Node::of(child, execution).await);
+            }
+            if let Some(body) = plan.downcast_ref::<LateralExec>().and_then(LateralExec::shown) {
+                children.push(Node::of(&body, execution).await);
+            }
+            children.extend(subqueries);
+            let rows = plan.metrics().and_then(|metrics| metrics.output_rows()).filter(|rows| *rows > 0);
+            Node { shown: describe(plan.as_ref()), rows, children }
+        })
     }
 
     fn shown(&self, options: ExplainOptions) -> Explained {
@@ -209,6 +225,33 @@ impl Node {
     }
 }
 
+/// The subqueries that a node's expressions run for each row.
+async fn subqueries_of(plan: &Arc<dyn ExecutionPlan>, execution: Option<&Execution>) -> Vec<Node> {
+    let mut functions: Vec<Arc<ScalarUDF>> = Vec::new();
+    let gathered = plan.apply_expressions(&mut |expr| {
+        expr.apply(|part| {
+            if let Some(call) = part.downcast_ref::<ScalarFunctionExpr>()
+                && subquery_function(call.fun()).is_some()
+            {
+                functions.push(Arc::new(call.fun().clone()));
+            }
+            Ok(TreeNodeRecursion::Continue)
+        })
+    });
+    let mut nodes = Vec::new();
+    for function in functions.iter().filter(|_| gathered.is_ok()).filter_map(|f| subquery_function(f)) {
+        if let Some((plan, _body)) = function.shown(execution).await {
+            let children = vec![Node::of(&plan, execution).await];
+            nodes.push(Node { shown: Explained::new("SubPlan"), rows: None, children });
+        }
+    }
+    nodes
+}
+
+fn subquery_function(function: &ScalarUDF) -> Option<&SubqueryFunction> {
+    (function.inner().as_ref() as &dyn std::any::Any).downcast_ref()
+}
+
 fn is_silent(node: &dyn ExecutionPlan) -> bool {
     node.is::<ProjectionExec>() || node.is::<CooperativeExec>() || node.is::<CoalescePartitionsExec>()
 }
@@ -235,6 +278,14 @@ fn describe(node: &dyn ExecutionPlan) -> Explained {
     if let Some(join) = node.downcast_ref::<HashJoinExec>() {
         let on: Vec<String> = join.on().iter().map(|(left, right)| format!("({left} = {right})")).collect();
         return joined("Hash Join", join.join_type()).line("Hash Cond", on.join(" AND "));
+    }
+    if let Some(lateral) = node.downcast_ref::<LateralExec>() {
+        let join_type = if lateral.is_left() { JoinType::Left } else { JoinType::Inner };
+        let node = joined("Nested Loop", &join_type);
+        return match lateral.loops() {
+            0 => node,
+            loops => node.line("Loops", loops),
+        };
     }
     if let Some(join) = node.downcast_ref::<NestedLoopJoinExec>() {
         let node = joined("Nested Loop", join.join_type());

@@ -17,20 +17,25 @@ use datafusion::logical_expr::expr::{Placeholder, ScalarFunction};
 use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
 use datafusion::logical_expr::{Expr, Extension, Limit, LogicalPlan, TableSource, UserDefinedLogicalNode};
 use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::aggregates::AggregateExec;
 use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
 use datafusion::physical_plan::coop::CooperativeExec;
 use datafusion::physical_plan::empty::EmptyExec;
 use datafusion::physical_plan::filter::FilterExec;
+use datafusion::physical_plan::joins::{CrossJoinExec, HashJoinExec};
 use datafusion::physical_plan::limit::{GlobalLimitExec, LocalLimitExec};
 use datafusion::physical_plan::placeholder_row::PlaceholderRowExec;
 use datafusion::physical_plan::projection::ProjectionExec;
+use datafusion::physical_plan::sorts::sort::SortExec;
 use datafusion::physical_plan::union::UnionExec;
+use datafusion::physical_plan::unnest::UnnestExec;
 use datafusion::physical_planner::{DefaultPhysicalPlanner, ExtensionPlanner, PhysicalPlanner};
 
 use crate::error::{Error, SqlState};
 use crate::planner::bindings::Bindings;
 use crate::planner::bound::{BoundValue, Source, bind as bind_function};
-use crate::planner::by_row;
+use crate::planner::by_row::function;
+use crate::planner::by_row::lateral::{Lateral, LateralExec};
 use crate::planner::limit::{BoundLimit, BoundLimitExec};
 use crate::planner::session_values;
 use crate::planner::system::{SystemExec, SystemProvider};
@@ -52,6 +57,12 @@ pub fn bind(plan: LogicalPlan, bindings: &Arc<Bindings>) -> Result<LogicalPlan> 
                 LogicalPlan::TableScan(scan)
             }
             LogicalPlan::Limit(limit) => bind_limit(limit),
+            LogicalPlan::Extension(extension) => {
+                LogicalPlan::Extension(match extension.node.as_any().downcast_ref::<Lateral>() {
+                    Some(lateral) => Extension { node: Arc::new(lateral.bind(bindings)) },
+                    None => extension,
+                })
+            }
             node => node,
         }))
     })?;
@@ -63,7 +74,7 @@ pub fn bind_expr(expr: Expr, bindings: &Arc<Bindings>) -> Result<Transformed<Exp
     expr.transform_up(|expr| match expr {
         Expr::Placeholder(placeholder) => Ok(Transformed::yes(bind_placeholder(placeholder, bindings)?)),
         Expr::ScalarFunction(call) => {
-            Ok(match bind_function(&call.func, bindings).or_else(|| by_row::bind(&call.func, bindings)) {
+            Ok(match bind_function(&call.func, bindings).or_else(|| function::bind(&call.func, bindings)) {
                 Some(func) => {
                     Transformed::yes(Expr::ScalarFunction(ScalarFunction { func, args: call.args }))
                 }
@@ -144,6 +155,12 @@ impl ExtensionPlanner for Extensions {
         session: &dyn Session,
         planning: &PhysicalPlanningContext,
     ) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+        if let Some(lateral) = node.as_any().downcast_ref::<Lateral>() {
+            let schema = lateral.outer().schema();
+            let plan = |expr: &Expr| planner.create_physical_expr(expr, schema, session, planning);
+            let arguments = lateral.arguments().iter().map(plan).collect::<Result<_>>()?;
+            return Ok(Some(Arc::new(lateral.physical(Arc::clone(&physical_inputs[0]), arguments).await?)));
+        }
         let Some(limit) = node.as_any().downcast_ref::<BoundLimit>() else { return Ok(None) };
         let plan = |expr: &Option<Expr>| match expr {
             Some(expr) => {
@@ -157,12 +174,33 @@ impl ExtensionPlanner for Extensions {
 }
 
 /// Whether a plan is made only of nodes that start afresh at each execution.
-///
-/// The list is closed on purpose: hash joins keep their build side, sorts and aggregates dynamic filters, scalar
-/// subqueries their value.
 pub fn is_stateless(plan: &Arc<dyn ExecutionPlan>) -> bool {
+    again(plan) == Again::AsItIs && !contains_loop(plan)
+}
+
+/// A plan with a loop may take long, so it is not run where a plan that is kept may be: on the connection's own thread.
+fn contains_loop(plan: &Arc<dyn ExecutionPlan>) -> bool {
+    plan.is::<LateralExec>() || plan.children().into_iter().any(contains_loop)
+}
+
+/// What it takes to run a plan that ran.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Again {
+    /// Its nodes start afresh at each execution.
+    AsItIs,
+    /// Its nodes forget what they did when they are told to.
+    Reset,
+    /// It is planned again.
+    Anew,
+}
+
+/// How a plan can be run again.
+///
+/// The lists are closed on purpose: hash joins keep their build side, sorts dynamic filters, scalar subqueries their
+/// value, and rows of VALUES are computed while planning.
+pub fn again(plan: &Arc<dyn ExecutionPlan>) -> Again {
     let node = plan.as_ref();
-    let known = node.is::<ProjectionExec>()
+    let stateless = node.is::<ProjectionExec>()
         || node.is::<FilterExec>()
         || node.is::<GlobalLimitExec>()
         || node.is::<LocalLimitExec>()
@@ -174,6 +212,17 @@ pub fn is_stateless(plan: &Arc<dyn ExecutionPlan>) -> bool {
         || node.is::<CooperativeExec>()
         || node.is::<SystemExec>()
         || node.is::<ScanExec>()
-        || node.is::<KnnScanExec>();
-    known && plan.children().into_iter().all(is_stateless)
+        || node.is::<KnnScanExec>()
+        || node.is::<LateralExec>();
+    let forgetful = node.is::<SortExec>()
+        || node.is::<AggregateExec>()
+        || node.is::<HashJoinExec>()
+        || node.is::<CrossJoinExec>()
+        || node.is::<UnnestExec>();
+    let own = match (stateless, forgetful) {
+        (true, _) => Again::AsItIs,
+        (_, true) => Again::Reset,
+        _ => Again::Anew,
+    };
+    plan.children().into_iter().map(again).fold(own, Again::max)
 }

@@ -92,6 +92,8 @@ pub mod timings;
 pub mod transactions;
 // Names of types in SQL text.
 pub(crate) mod type_names;
+// unnest() in FROM.
+mod unnest;
 // Columns of JOIN ... USING, by their bare names.
 mod using;
 // Utility statements, read word by word.

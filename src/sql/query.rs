@@ -26,10 +26,10 @@ use tokio::runtime::Handle;
 use crate::catalog::Oid;
 use crate::error::{Error, Result, SqlState, check_cancel};
 use crate::planner::bindings::Execution;
+use crate::planner::by_row;
 use crate::planner::environment::Environment;
 use crate::planner::inline::inline;
 use crate::planner::prepare::{parameter_fields, parameter_types, prepare};
-use crate::planner::{by_row, knn};
 use crate::sql::OutputColumn;
 use crate::sql::context::Names;
 use crate::sql::plan_cache::{PlanPool, apart};
@@ -103,9 +103,7 @@ fn plan_named(query: &ast::Query, context: &PlanContext, targets: &[Type], alias
     let columns = output_columns(&plan, names);
     let outputs = Arc::clone(plan.schema());
     let plan = to_wire_types(plan).map_err(from_datafusion)?;
-    let state = context.environment.state();
-    let optimised = optimise(plan, param_types.len(), context.environment).map_err(from_datafusion)?;
-    let logical = knn::rewrite(optimised, state).map_err(from_datafusion)?;
+    let logical = by_row::optimise(plan, param_types.len(), context.environment).map_err(from_datafusion)?;
     Ok(Query {
         param_types,
         columns: columns.into(),
@@ -115,23 +113,6 @@ fn plan_named(query: &ast::Query, context: &PlanContext, targets: &[Type], alias
         environment: Arc::clone(context.environment),
         pool: PlanPool::default(),
     })
-}
-
-/// The optimised plan. Where subqueries stay that DataFusion has no join for, they are run row by row.
-fn optimise(
-    plan: LogicalPlan,
-    parameters: usize,
-    environment: &Arc<Environment>,
-) -> datafusion::common::Result<LogicalPlan> {
-    let state = environment.state();
-    match state.optimize(&plan) {
-        Ok(optimised) if !by_row::remains(&optimised)? => Ok(optimised),
-        refused => {
-            let rewritten = by_row::rewrite(plan.clone(), parameters, environment)?;
-            // Nothing was rewritten: the refusal stands.
-            if rewritten == plan { refused } else { state.optimize(&rewritten) }
-        }
-    }
 }
 
 /// What runs before a query does not belong into it: where it stood first, it was taken out (see [`crate::sql::staged`]).

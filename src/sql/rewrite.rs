@@ -16,7 +16,7 @@ use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::parser::Parser;
 
 use crate::error::{Error, Result, SqlState};
-use crate::sql::{system, using};
+use crate::sql::{system, unnest, using};
 
 /// The query as it is planned, and a name per item of its outermost select list; `None` stands for what keeps the
 /// planner's names, such as `*`.
@@ -75,6 +75,9 @@ impl VisitorMut for Rewriter {
     fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
         if let SetExpr::Values(values) = query.body.as_mut() {
             spread_types(values);
+            if let Some(selects) = unnest::values_of_columns(values) {
+                *query.body = selects;
+            }
         }
         ControlFlow::Continue(())
     }
@@ -95,6 +98,13 @@ impl VisitorMut for Rewriter {
         }
         if is_computed_series(factor) {
             return ControlFlow::Continue(());
+        }
+        // The planner would leave the column out.
+        if let TableFactor::Table { name, args: Some(_), with_ordinality: true, .. } = factor
+            && !is_set(name)
+        {
+            self.refused = Some(Error::unsupported(format!("WITH ORDINALITY of the function {name}")));
+            return ControlFlow::Break(());
         }
         if let TableFactor::Table { name, alias, args: Some(_), .. } = factor
             && !is_set(name)
@@ -119,11 +129,19 @@ impl VisitorMut for Rewriter {
 
     fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
         expand_function(expr);
+        // The planner looks for columns of an array in its own query only.
+        if let Expr::Array(array) = expr
+            && !array.elem.is_empty()
+            && array.elem.iter().all(unnest::names_columns)
+        {
+            *expr = function_call(ARRAY_OF_COLUMNS, std::mem::take(&mut array.elem));
+        }
         ControlFlow::Continue(())
     }
 
     fn post_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<()> {
         expand_table_function(factor);
+        unnest::expand(factor);
         ControlFlow::Continue(())
     }
 }
@@ -161,6 +179,9 @@ const OF_ARRAYS: &[(&str, &str)] = &[
     ("jsonb_object_agg", "object_agg_items"),
 ];
 
+/// What an array of columns is called with.
+const ARRAY_OF_COLUMNS: &str = "make_array";
+
 /// The name of a plain function.
 fn plain_name(function: &ast::Function) -> Option<String> {
     match function.name.0.as_slice() {
@@ -194,6 +215,9 @@ fn expand_function(expr: &mut Expr) {
 /// The name under which a function that was expanded is known.
 fn expanded_name(function: &ast::Function) -> Option<String> {
     let name = plain_name(function)?;
+    if name == ARRAY_OF_COLUMNS {
+        return Some("array".to_owned());
+    }
     if let Some((aggregate, _)) = OF_ARRAYS.iter().find(|(_, items)| *items == name) {
         return Some((*aggregate).to_owned());
     }
@@ -210,10 +234,13 @@ fn expanded_name(function: &ast::Function) -> Option<String> {
 
 /// Whether it is generate_series() of parameters, columns or calls; that of constants is a scan of its own.
 fn is_computed_series(factor: &TableFactor) -> bool {
-    let TableFactor::Table { name, args: Some(args), .. } = factor else { return false };
+    let TableFactor::Table { name, args: Some(args), with_ordinality, .. } = factor else { return false };
     let [part] = name.0.as_slice() else { return false };
     if part.as_ident().map(folded).as_deref() != Some("generate_series") {
         return false;
+    }
+    if *with_ordinality {
+        return true;
     }
     let is_given = |expr: &Expr| {
         matches!(expr, Expr::Identifier(_) | Expr::CompoundIdentifier(_) | Expr::Function(_))
@@ -329,25 +356,17 @@ fn one_row(call: Expr, alias: Option<TableAlias>, function: &Ident) -> TableFact
         at: None,
     });
     let column = alias.columns.first().map_or_else(|| alias.name.clone(), |column| column.name.clone());
-    let names = ast::visit_expressions(&call, |expr| match expr {
-        Expr::Identifier(_) | Expr::CompoundIdentifier(_) => ControlFlow::Break(()),
-        _ => ControlFlow::Continue(()),
-    });
-    let item = SelectItem::ExprWithAlias { expr: call, alias: column };
-    TableFactor::Derived {
-        lateral: names.is_break(),
-        subquery: Box::new(query_of(item)),
-        alias: Some(alias),
-        sample: None,
-    }
+    let lateral = unnest::names_columns(&call);
+    let subquery = Box::new(query_of(vec![SelectItem::ExprWithAlias { expr: call, alias: column }]));
+    TableFactor::Derived { lateral, subquery, alias: Some(alias), sample: None }
 }
 
-/// `SELECT item`
-fn query_of(item: SelectItem) -> Query {
+/// `SELECT items`
+pub fn query_of(items: Vec<SelectItem>) -> Query {
     let parsed = Parser::parse_sql(&PostgreSqlDialect {}, "SELECT 0").ok().and_then(|mut all| all.pop());
     let Some(ast::Statement::Query(mut query)) = parsed else { unreachable!("SELECT 0 is a query") };
     if let SetExpr::Select(select) = query.body.as_mut() {
-        select.projection = vec![item];
+        select.projection = items;
     }
     *query
 }

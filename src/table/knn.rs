@@ -222,8 +222,27 @@ impl KnnScanExec {
         }
         match self.outlook() {
             Some(report) => self.describe(&report, false),
-            None => self.heading(None),
+            None => self.unknown(),
         }
+    }
+
+    /// In a subquery whose search depends on a row that is not there: the index that is there for it.
+    fn unknown(&self) -> Explained {
+        let question = &self.provider.question;
+        let index = self.bindings.execution().ok().and_then(|execution| {
+            let snapshot = execution.snapshot(self.provider.table.definition().oid).ok()?;
+            let number = self.provider.column_number();
+            let enabled = execution.settings.enable_indexscan && !execution.settings.require_exact;
+            let index = snapshot.vector_index(number, question.metric, snapshot.live()).filter(|_| enabled);
+            index.map(|index| index.index.name.clone())
+        });
+        let column = self.provider.table.definition().title(question.column);
+        let mut node = self.heading(index.as_deref());
+        node = node.line("Order By", format!("({column} {} query)", question.metric.operator()));
+        for filter in [&self.filter, &self.bounds].into_iter().filter_map(|filter| filter.text()) {
+            node = node.line("Filter", filter);
+        }
+        node
     }
 
     /// As PostgreSQL calls it when an index answers, which scripts look for.

@@ -29,6 +29,11 @@ use std::ops::ControlFlow;
 use datafusion::sql::sqlparser::ast::helpers::attached_token::AttachedToken;
 use datafusion::sql::sqlparser::ast::*;
 
+// array(SELECT ...).
+mod arrays;
+
+use arrays::array_of;
+
 use crate::sql::rewrite::name_of;
 use crate::sql::system::empty::is_empty;
 use crate::sql::system::{INFORMATION_SCHEMA, PG_CATALOG, VIEWS};
@@ -463,45 +468,6 @@ fn bare_names(args: &mut FunctionArguments) {
             *expr = inner.as_ref().clone();
         }
     }
-}
-
-/// `array(SELECT ...)` as an aggregate.
-fn array_of(query: &Query) -> Expr {
-    if yields_nothing(query) {
-        return call("hither_array_or_empty", vec![Expr::value(Value::Null)]);
-    }
-    if let Some(prefixed) = prefixed_items(query) {
-        return prefixed;
-    }
-    let mut query = query.clone();
-    let order = query.order_by.take();
-    let SetExpr::Select(select) = query.body.as_mut() else {
-        return call("hither_array_or_empty", vec![Expr::Subquery(Box::new(query))]);
-    };
-    if let Some(SelectItem::UnnamedExpr(item) | SelectItem::ExprWithAlias { expr: item, .. }) =
-        select.projection.first_mut()
-    {
-        let order = order.map(|order| by_place(order, item)).unwrap_or_default();
-        let mut aggregate = call("array_agg", vec![item.clone()]);
-        if let (Expr::Function(Function { args: FunctionArguments::List(list), .. }), false) =
-            (&mut aggregate, order.is_empty())
-        {
-            list.clauses.push(FunctionArgumentClause::OrderBy(order));
-        }
-        *item = aggregate;
-    }
-    call("hither_array_or_empty", vec![Expr::Subquery(Box::new(query))])
-}
-
-/// `ORDER BY 1` inside an aggregate names the expression itself.
-fn by_place(order: OrderBy, item: &Expr) -> Vec<OrderByExpr> {
-    let OrderByKind::Expressions(mut keys) = order.kind else { return Vec::new() };
-    for key in &mut keys {
-        if matches!(&key.expr, Expr::Value(value) if matches!(value.value, Value::Number(..))) {
-            key.expr = item.clone();
-        }
-    }
-    keys
 }
 
 /// `SELECT 'p' || x FROM unnest(a) x`: the prefix and the array.

@@ -1,111 +1,30 @@
-//! Subqueries that no rule turns into a join, run once for each row of the query around them.
-//!
-//! DataFusion rewrites correlated subqueries as joins, and refuses those whose shape it has no rule for. They become
-//! function calls here, whose arguments are the columns of the outer row and whose body is the subquery's plan:
-//!
-//! ```text
-//!   SELECT (SELECT max(b.x) FROM b WHERE b.y < a.z OR b.y = 1) FROM a WHERE a.p = $1
-//!   SELECT subquery(a.z)                                       FROM a WHERE a.p = $1
-//!          runs  SELECT max(b.x) FROM b WHERE b.y < $2 OR b.y = 1   with $2 = a.z
-//! ```
-//!
-//! That costs one execution for each distinct outer row, as PostgreSQL's subplans do, so a query is planned this way
-//! only when the other way is refused. Snapshots and parameters are those of the query around.
+//! A subquery in an expression as a function of the outer row.
 
 use std::collections::HashMap;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, FieldRef};
-use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion::common::tree_node::Transformed;
 use datafusion::common::{DFSchema, Result, ScalarValue};
-use datafusion::logical_expr::expr::{Exists, InSubquery, Placeholder, ScalarFunction};
-use datafusion::logical_expr::expr_rewriter::NamePreserver;
-use datafusion::logical_expr::type_coercion::binary::comparison_coercion;
+use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::{
-    ColumnarValue, Expr, ExprSchemable, LogicalPlan, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF,
-    ScalarUDFImpl, Signature, Subquery, Volatility, cast,
+    ColumnarValue, Expr, LogicalPlan, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl,
+    Signature, Subquery, Volatility,
 };
-use datafusion::physical_plan::{ExecutionPlan, execute_stream};
+use datafusion::physical_plan::ExecutionPlan;
 use futures::StreamExt;
 
 use crate::error::{Error, SqlState};
 use crate::planner::bindings::{Bindings, Execution};
-use crate::planner::casts::input_schema;
+use crate::planner::by_row::body::{Body, Shown};
+use crate::planner::by_row::{optimise, parametrised};
 use crate::planner::environment::Environment;
-use crate::planner::{finish, knn};
 use crate::types::arrow::errors::external;
-
-/// Whether a plan still has subqueries that cannot be carried out.
-pub fn remains(plan: &LogicalPlan) -> Result<bool> {
-    let mut found = false;
-    plan.apply_with_subqueries(|node| {
-        found |= matches!(node, LogicalPlan::Subquery(_));
-        for expr in node.expressions() {
-            found |= expr.exists(|expr| Ok(is_refused(expr)))?;
-        }
-        Ok(if found { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
-    })?;
-    Ok(found)
-}
-
-fn is_refused(expr: &Expr) -> bool {
-    match expr {
-        Expr::ScalarSubquery(subquery) => !subquery.outer_ref_columns.is_empty(),
-        Expr::Exists(_) | Expr::InSubquery(_) | Expr::OuterReferenceColumn(..) => true,
-        _ => false,
-    }
-}
-
-/// Whether a plan names columns of a query around it. Its own subqueries are functions by now.
-fn is_correlated(plan: &LogicalPlan) -> Result<bool> {
-    plan.exists(|node| {
-        let mut found = false;
-        for expr in node.expressions() {
-            found |= expr.exists(|expr| Ok(matches!(expr, Expr::OuterReferenceColumn(..))))?;
-        }
-        Ok(found)
-    })
-}
-
-/// The plan with every correlated subquery as a function; `parameters` is how many the statement has.
-pub fn rewrite(plan: LogicalPlan, parameters: usize, environment: &Arc<Environment>) -> Result<LogicalPlan> {
-    // Innermost first, so that what a subquery says to the query around the one around it is an argument by then.
-    let plan = plan.transform_up_with_subqueries(|node| {
-        let schema = input_schema(&node);
-        let names = NamePreserver::new(&node);
-        let node = node.map_expressions(|expr| {
-            let name = names.save(&expr);
-            let expr = expr.transform_up(|expr| match expr {
-                Expr::ScalarSubquery(subquery) if is_correlated(&subquery.subquery)? => {
-                    function(&subquery, Kind::Scalar, None, &schema, parameters, environment)
-                }
-                Expr::Exists(Exists { subquery, negated }) => {
-                    function(&subquery, Kind::Exists { negated }, None, &schema, parameters, environment)
-                }
-                Expr::InSubquery(InSubquery { expr, subquery, negated }) => {
-                    let common = comparison_coercion(
-                        &expr.get_type(&schema)?,
-                        subquery.subquery.schema().field(0).data_type(),
-                    );
-                    let given = match common {
-                        Some(common) if expr.get_type(&schema)? != common => cast(*expr, common),
-                        _ => *expr,
-                    };
-                    function(&subquery, Kind::In { negated }, Some(given), &schema, parameters, environment)
-                }
-                other => Ok(Transformed::no(other)),
-            })?;
-            Ok(expr.update_data(|expr| name.restore(expr)))
-        })?;
-        node.map_data(LogicalPlan::recompute_schema)
-    })?;
-    Ok(plan.data)
-}
 
 /// What a subquery's rows say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Kind {
+pub enum Kind {
     /// The value of its one row; NULL without one.
     Scalar,
     Exists {
@@ -118,7 +37,7 @@ enum Kind {
 }
 
 /// The call that stands for a subquery of a node over `schema`.
-fn function(
+pub fn function(
     subquery: &Subquery,
     kind: Kind,
     given: Option<Expr>,
@@ -126,48 +45,21 @@ fn function(
     parameters: usize,
     environment: &Arc<Environment>,
 ) -> Result<Transformed<Expr>> {
-    let mut outer: Vec<Expr> = Vec::new();
     let plan = Arc::unwrap_or_clone(Arc::clone(&subquery.subquery));
-    let plan = plan.transform_up_with_subqueries(|node| {
-        node.map_expressions(|expr| {
-            expr.transform_up(|expr| {
-                let Expr::OuterReferenceColumn(field, column) = &expr else {
-                    return Ok(Transformed::no(expr));
-                };
-                // A column that is not here is one of the query further out.
-                let argument = match schema.has_column(column) {
-                    true => Expr::Column(column.clone()),
-                    false => expr.clone(),
-                };
-                let place = outer.iter().position(|known| *known == argument).unwrap_or_else(|| {
-                    outer.push(argument);
-                    outer.len() - 1
-                });
-                let id = format!("${}", parameters + place + 1);
-                Ok(Transformed::yes(Expr::Placeholder(Placeholder::new_with_field(
-                    id,
-                    Some(Arc::clone(field)),
-                ))))
-            })
-        })?
-        .map_data(|node| match node {
-            // What it reads of the outer row are parameters now, so it is a relation like any other.
-            LogicalPlan::Subquery(lateral) => Ok(Arc::unwrap_or_clone(lateral.subquery)),
-            node => node.recompute_schema(),
-        })
-    })?;
+    let (plan, outer) = parametrised(plan, schema, parameters)?;
     let field = match kind {
-        Kind::Scalar => plan.data.schema().field(0).as_ref().clone().with_nullable(true),
+        Kind::Scalar => plan.schema().field(0).as_ref().clone().with_nullable(true),
         _ => Field::new("subquery", DataType::Boolean, true),
     };
     let function = SubqueryFunction {
         kind,
         parameters,
-        plan: Arc::new(plan.data),
+        plan: Arc::new(optimise(plan, parameters + outer.len(), environment)?),
         field: Arc::new(field),
         environment: Arc::clone(environment),
         signature: Signature::variadic_any(Volatility::Volatile),
         bindings: None,
+        shown: Shown::default(),
     };
     let arguments = given.into_iter().chain(outer).collect();
     Ok(Transformed::yes(Expr::ScalarFunction(ScalarFunction::new_udf(
@@ -178,7 +70,7 @@ fn function(
 
 /// A subquery as a function of the outer row.
 #[derive(Clone)]
-struct SubqueryFunction {
+pub struct SubqueryFunction {
     kind: Kind,
     /// How many parameters the statement has; outer columns are numbered after them.
     parameters: usize,
@@ -187,12 +79,14 @@ struct SubqueryFunction {
     environment: Arc<Environment>,
     signature: Signature,
     bindings: Option<Arc<Bindings>>,
+    shown: Shown,
 }
 
 /// The function with the cell of the plan it is a part of, if it is one.
 pub fn bind(function: &ScalarUDF, bindings: &Arc<Bindings>) -> Option<Arc<ScalarUDF>> {
     let unbound = (function.inner().as_ref() as &dyn std::any::Any).downcast_ref::<SubqueryFunction>()?;
-    let bound = SubqueryFunction { bindings: Some(Arc::clone(bindings)), ..unbound.clone() };
+    let bound =
+        SubqueryFunction { bindings: Some(Arc::clone(bindings)), shown: Shown::default(), ..unbound.clone() };
     Some(Arc::new(ScalarUDF::from(bound)))
 }
 
@@ -258,7 +152,7 @@ impl SubqueryFunction {
             return Err(external(Error::internal("a subquery was run while planning")));
         };
         let execution = outer.execution().map_err(external)?;
-        let mut body = Body::new(self, &execution)?;
+        let mut body = self.body()?;
         let columns =
             args.args.iter().map(|arg| arg.to_array(args.number_rows)).collect::<Result<Vec<_>>>()?;
         let mut known: HashMap<Vec<ScalarValue>, ScalarValue> = HashMap::new();
@@ -272,7 +166,7 @@ impl SubqueryFunction {
                 Some(answer) => answer.clone(),
                 None => {
                     execution.check_cancel().map_err(external)?;
-                    let answer = body.answer(&key).await?;
+                    let answer = self.answer(&mut body, &execution, &key).await?;
                     known.insert(key, answer.clone());
                     answer
                 }
@@ -281,44 +175,23 @@ impl SubqueryFunction {
         }
         Ok(answers)
     }
-}
 
-/// A subquery being run, for one row after the other.
-struct Body<'a> {
-    function: &'a SubqueryFunction,
-    outer: &'a Arc<Execution>,
-    bindings: Arc<Bindings>,
-    bound: LogicalPlan,
-    /// A plan that can be run again.
-    finished: Option<Arc<dyn ExecutionPlan>>,
-}
-
-impl Body<'_> {
-    fn new<'a>(function: &'a SubqueryFunction, outer: &'a Arc<Execution>) -> Result<Body<'a>> {
-        let state = function.environment.state();
-        let plan = state.optimize(&function.plan)?;
-        let bindings = Bindings::new();
-        bindings.fill(Arc::clone(outer));
-        let bound = finish::bind(knn::rewrite(plan, state)?, &bindings)?;
-        Ok(Body { function, outer, bindings, bound, finished: None })
+    fn body(&self) -> Result<Body> {
+        Body::new(&self.plan, self.parameters, &self.environment, self.shown.clone())
     }
 
-    async fn answer(&mut self, arguments: &[ScalarValue]) -> Result<ScalarValue> {
-        let (given, outer) = match self.function.kind {
+    async fn answer(
+        &self,
+        body: &mut Body,
+        execution: &Execution,
+        arguments: &[ScalarValue],
+    ) -> Result<ScalarValue> {
+        let (given, outer) = match self.kind {
             Kind::In { .. } => (arguments.first(), arguments.get(1..).unwrap_or_default()),
             _ => (None, arguments),
         };
-        let mut params: Vec<ScalarValue> =
-            self.outer.params.iter().take(self.function.parameters).cloned().collect();
-        params.extend_from_slice(outer);
-        self.bindings.fill(Arc::new(self.outer.with_params(params)));
-        let environment = &self.function.environment;
-        let plan = match self.finished.take() {
-            Some(plan) => plan,
-            None => finish::physical(&self.bound, environment.state()).await?,
-        };
-        let mut rows = execute_stream(Arc::clone(&plan), environment.task())?;
-        let mut verdict = Verdict::new(self.function.kind, given);
+        let mut rows = body.start(execution, outer).await?;
+        let mut verdict = Verdict::new(self.kind, given);
         while let Some(batch) = rows.next().await {
             let batch = batch?;
             for row in 0..batch.num_rows() {
@@ -328,11 +201,16 @@ impl Body<'_> {
                 break;
             }
         }
-        drop(rows);
-        if finish::is_stateless(&plan) {
-            self.finished = Some(plan);
+        verdict.answer(self.field.data_type())
+    }
+
+    /// The body's plan for EXPLAIN: the last one that ran, or one that might, which reads its cell from the body.
+    pub async fn shown(&self, execution: Option<&Execution>) -> Option<(Arc<dyn ExecutionPlan>, Body)> {
+        let mut body = self.body().ok()?;
+        if self.shown.plan().is_none() {
+            body.prepare(execution).await;
         }
-        verdict.answer(self.function.field.data_type())
+        Some((self.shown.plan()?, body))
     }
 }
 

@@ -1,0 +1,162 @@
+//! Subqueries that no rule turns into a join, run once for each row of the query around them.
+//!
+//! DataFusion rewrites correlated subqueries as joins, and refuses those whose shape it has no rule for. In expressions
+//! they become function calls here ([`function`]), whose arguments are the columns of the outer row and whose body is
+//! the subquery's plan:
+//!
+//! ```text
+//!   SELECT (SELECT max(b.x) FROM b WHERE b.y < a.z OR b.y = 1) FROM a WHERE a.p = $1
+//!   SELECT subquery(a.z)                                       FROM a WHERE a.p = $1
+//!          runs  SELECT max(b.x) FROM b WHERE b.y < $2 OR b.y = 1   with $2 = a.z
+//! ```
+//!
+//! In FROM they become a node of their own ([`lateral`]), which joins each outer row with the rows of the body:
+//!
+//! ```text
+//!   FROM q CROSS JOIN LATERAL (SELECT id FROM items ORDER BY v <-> q.v LIMIT 5) n
+//!   Lateral (q.v)
+//!     TableScan q
+//!     runs  SELECT id FROM items ORDER BY v <-> $1 LIMIT 5   with $1 = q.v
+//! ```
+//!
+//! That costs one execution for each outer row, as PostgreSQL's subplans and nested loops do, so a query is planned
+//! this way only when the other way is refused. The body is planned once, and its plan is run again and again
+//! ([`body`]), so a nearest-neighbour search in it uses the index for each row. Snapshots and parameters are those of
+//! the query around.
+
+// A subquery's plan, run for one outer row after the other.
+pub mod body;
+// Subqueries in expressions.
+pub mod function;
+// Subqueries in FROM.
+pub mod lateral;
+
+use std::sync::Arc;
+
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion::common::{DFSchema, Result};
+use datafusion::logical_expr::expr::{Exists, InSubquery, Placeholder};
+use datafusion::logical_expr::expr_rewriter::NamePreserver;
+use datafusion::logical_expr::type_coercion::binary::comparison_coercion;
+use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, cast};
+
+use crate::planner::casts::input_schema;
+use crate::planner::environment::Environment;
+use crate::planner::knn;
+
+use function::{Kind, function};
+
+/// The optimised plan with its searches. Where subqueries stay that DataFusion has no join for, they are run row by
+/// row; `parameters` is how many the statement has.
+pub fn optimise(plan: LogicalPlan, parameters: usize, environment: &Arc<Environment>) -> Result<LogicalPlan> {
+    let state = environment.state();
+    let plan = lateral::rewrite(plan, parameters, environment, false)?;
+    let optimised = match state.optimize(&plan) {
+        Ok(optimised) if !remains(&optimised)? => optimised,
+        refused => {
+            let rewritten = rewrite(plan.clone(), parameters, environment)?;
+            // Nothing was rewritten: the refusal stands.
+            if rewritten == plan { refused? } else { state.optimize(&rewritten)? }
+        }
+    };
+    knn::rewrite(optimised, state)
+}
+
+/// Whether a plan still has subqueries that cannot be carried out.
+fn remains(plan: &LogicalPlan) -> Result<bool> {
+    let mut found = false;
+    plan.apply_with_subqueries(|node| {
+        found |= matches!(node, LogicalPlan::Subquery(_));
+        for expr in node.expressions() {
+            found |= expr.exists(|expr| Ok(is_refused(expr)))?;
+        }
+        Ok(if found { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+    })?;
+    Ok(found)
+}
+
+fn is_refused(expr: &Expr) -> bool {
+    match expr {
+        Expr::ScalarSubquery(subquery) => !subquery.outer_ref_columns.is_empty(),
+        Expr::Exists(_) | Expr::InSubquery(_) | Expr::OuterReferenceColumn(..) => true,
+        _ => false,
+    }
+}
+
+/// Whether a plan names columns of a query around it. Its own subqueries are functions by now.
+fn is_correlated(plan: &LogicalPlan) -> Result<bool> {
+    plan.exists(|node| {
+        let mut found = false;
+        for expr in node.expressions() {
+            found |= expr.exists(|expr| Ok(matches!(expr, Expr::OuterReferenceColumn(..))))?;
+        }
+        Ok(found)
+    })
+}
+
+/// The plan with every correlated subquery as a function; `parameters` is how many the statement has.
+fn rewrite(plan: LogicalPlan, parameters: usize, environment: &Arc<Environment>) -> Result<LogicalPlan> {
+    let plan = lateral::rewrite(plan, parameters, environment, true)?;
+    // Innermost first, so that what a subquery says to the query around the one around it is an argument by then.
+    let plan = plan.transform_up_with_subqueries(|node| {
+        let schema = input_schema(&node);
+        let names = NamePreserver::new(&node);
+        let node = node.map_expressions(|expr| {
+            let name = names.save(&expr);
+            let expr = expr.transform_up(|expr| match expr {
+                Expr::ScalarSubquery(subquery) if is_correlated(&subquery.subquery)? => {
+                    function(&subquery, Kind::Scalar, None, &schema, parameters, environment)
+                }
+                Expr::Exists(Exists { subquery, negated }) => {
+                    function(&subquery, Kind::Exists { negated }, None, &schema, parameters, environment)
+                }
+                Expr::InSubquery(InSubquery { expr, subquery, negated }) => {
+                    let common = comparison_coercion(
+                        &expr.get_type(&schema)?,
+                        subquery.subquery.schema().field(0).data_type(),
+                    );
+                    let given = match common {
+                        Some(common) if expr.get_type(&schema)? != common => cast(*expr, common),
+                        _ => *expr,
+                    };
+                    function(&subquery, Kind::In { negated }, Some(given), &schema, parameters, environment)
+                }
+                other => Ok(Transformed::no(other)),
+            })?;
+            Ok(expr.update_data(|expr| name.restore(expr)))
+        })?;
+        node.map_data(LogicalPlan::recompute_schema)
+    })?;
+    Ok(plan.data)
+}
+
+/// A plan with columns of the rows around it as parameters, numbered after the statement's, and what those columns are
+/// to a node over `schema`: its columns, or those of a query further out. Its own subqueries are functions by now.
+fn parametrised(plan: LogicalPlan, schema: &DFSchema, parameters: usize) -> Result<(LogicalPlan, Vec<Expr>)> {
+    let mut outer: Vec<Expr> = Vec::new();
+    let plan = plan.transform_up_with_subqueries(|node| {
+        let names = NamePreserver::new(&node);
+        node.map_expressions(|expr| {
+            let name = names.save(&expr);
+            let expr = expr.transform_up(|expr| {
+                let Expr::OuterReferenceColumn(field, column) = &expr else {
+                    return Ok(Transformed::no(expr));
+                };
+                let argument = match schema.has_column(column) {
+                    true => Expr::Column(column.clone()),
+                    false => expr.clone(),
+                };
+                let place = outer.iter().position(|known| *known == argument).unwrap_or_else(|| {
+                    outer.push(argument);
+                    outer.len() - 1
+                });
+                let id = format!("${}", parameters + place + 1);
+                let placeholder = Placeholder::new_with_field(id, Some(Arc::clone(field)));
+                Ok(Transformed::yes(Expr::Placeholder(placeholder)))
+            })?;
+            Ok(expr.update_data(|expr| name.restore(expr)))
+        })?
+        .map_data(LogicalPlan::recompute_schema)
+    })?;
+    Ok((plan.data, outer))
+}

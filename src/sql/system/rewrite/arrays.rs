@@ -1,0 +1,104 @@
+//! `array(SELECT ...)`.
+
+use std::ops::ControlFlow;
+
+use datafusion::sql::sqlparser::ast::*;
+
+use super::{call, is_aggregate, prefixed_items, yields_nothing};
+use crate::sql::rewrite::query_of;
+
+/// `array(SELECT ...)` as an aggregate.
+pub fn array_of(query: &Query) -> Expr {
+    if yields_nothing(query) {
+        return call("hither_array_or_empty", vec![Expr::value(Value::Null)]);
+    }
+    if let Some(prefixed) = prefixed_items(query) {
+        return prefixed;
+    }
+    if !is_plain(query) {
+        return array_of_rows(query);
+    }
+    let mut query = query.clone();
+    let order = query.order_by.take();
+    let SetExpr::Select(select) = query.body.as_mut() else { unreachable!("a plain query is a SELECT") };
+    if let Some(SelectItem::UnnamedExpr(item) | SelectItem::ExprWithAlias { expr: item, .. }) =
+        select.projection.first_mut()
+    {
+        let order = order.map(|order| by_place(order, item)).unwrap_or_default();
+        let mut aggregate = call("array_agg", vec![item.clone()]);
+        if let (Expr::Function(Function { args: FunctionArguments::List(list), .. }), false) =
+            (&mut aggregate, order.is_empty())
+        {
+            list.clauses.push(FunctionArgumentClause::OrderBy(order));
+        }
+        *item = aggregate;
+    }
+    call("hither_array_or_empty", vec![Expr::Subquery(Box::new(query))])
+}
+
+/// Whether an aggregate in the select list would see the rows of the query, in any order it asks for.
+fn is_plain(query: &Query) -> bool {
+    let SetExpr::Select(select) = query.body.as_ref() else { return false };
+    let grouped = !matches!(&select.group_by, GroupByExpr::Expressions(keys, _) if keys.is_empty());
+    query.with.is_none()
+        && query.limit_clause.is_none()
+        && query.fetch.is_none()
+        && select.distinct.is_none()
+        && select.having.is_none()
+        && !grouped
+        && !select.projection.iter().any(aggregates)
+}
+
+/// Whether a select item computes over rows.
+fn aggregates(item: &SelectItem) -> bool {
+    let (SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. }) = item else { return false };
+    let found = visit_expressions(expr, |part| match part {
+        Expr::Function(function) if function.over.is_some() || is_aggregate(part) => ControlFlow::Break(()),
+        _ => ControlFlow::Continue(()),
+    });
+    found.is_break()
+}
+
+/// `array(SELECT ... LIMIT 5)`: the rows are found first. A subquery with a limit keeps its order; one without loses it,
+/// so the aggregate sorts again, by the only column there is.
+fn array_of_rows(query: &Query) -> Expr {
+    let unlimited = query.limit_clause.is_none() && query.fetch.is_none();
+    let item = Ident::new("array_item");
+    let mut aggregate = call("array_agg", vec![Expr::Identifier(item.clone())]);
+    if let (true, Some(order), Expr::Function(function)) = (unlimited, &query.order_by, &mut aggregate)
+        && let (OrderByKind::Expressions(keys), FunctionArguments::List(list)) =
+            (&order.kind, &mut function.args)
+        && let [key] = keys.as_slice()
+    {
+        let key = OrderByExpr { expr: Expr::Identifier(item.clone()), ..key.clone() };
+        list.clauses.push(FunctionArgumentClause::OrderBy(vec![key]));
+    }
+    let mut outer = query_of(vec![SelectItem::UnnamedExpr(aggregate)]);
+    if let SetExpr::Select(select) = outer.body.as_mut() {
+        let alias = TableAlias {
+            explicit: true,
+            name: Ident::new("array_items"),
+            columns: vec![TableAliasColumnDef { name: item, data_type: None }],
+            at: None,
+        };
+        let relation = TableFactor::Derived {
+            lateral: false,
+            subquery: Box::new(query.clone()),
+            alias: Some(alias),
+            sample: None,
+        };
+        select.from = vec![TableWithJoins { relation, joins: Vec::new() }];
+    }
+    call("hither_array_or_empty", vec![Expr::Subquery(Box::new(outer))])
+}
+
+/// `ORDER BY 1` inside an aggregate names the expression itself.
+fn by_place(order: OrderBy, item: &Expr) -> Vec<OrderByExpr> {
+    let OrderByKind::Expressions(mut keys) = order.kind else { return Vec::new() };
+    for key in &mut keys {
+        if matches!(&key.expr, Expr::Value(value) if matches!(value.value, Value::Number(..))) {
+            key.expr = item.clone();
+        }
+    }
+    keys
+}
