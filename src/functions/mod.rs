@@ -34,6 +34,8 @@ pub mod cells;
 pub mod postgres;
 // round, trunc, ceil, floor, sign.
 pub mod rounding;
+// Whether a row is in a sample.
+pub mod sampling;
 // The shape all our scalar functions share.
 pub mod scalar;
 // Functions on text.
@@ -70,6 +72,7 @@ pub fn scalar_functions() -> Vec<Arc<ScalarUDF>> {
         arrays::functions(),
         documents::functions(),
         text_search::functions(),
+        vec![sampling::function()],
     ];
     families.into_iter().flatten().collect()
 }

@@ -84,6 +84,7 @@ pub fn unwrap(name: &Ident) -> Result<Option<Target>> {
         parser: &mut parser,
         source: text,
         identities: Default::default(),
+        likes: Default::default(),
         persistence: Default::default(),
         locks: false,
     };

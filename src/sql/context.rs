@@ -9,29 +9,35 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DataType, FieldRef, SchemaRef};
 use datafusion::common::config::ConfigOptions;
-use datafusion::common::{DFSchema, DataFusionError, Result, TableReference};
+use datafusion::common::{Column, DFSchema, DataFusionError, Result, ScalarValue, TableReference};
 use datafusion::datasource::cte_worktable::CteWorkTable;
 use datafusion::datasource::provider_as_source;
+use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::planner::{ContextProvider, ExprPlanner, TypePlanner};
 use datafusion::logical_expr::simplify::SimplifyContext;
 use datafusion::logical_expr::{
-    AggregateUDF, Expr, HigherOrderUDF, LogicalPlan, ScalarUDF, TableSource, TableType, WindowUDF,
+    AggregateUDF, Expr, HigherOrderUDF, LogicalPlan, LogicalPlanBuilder, ScalarUDF, TableSource, TableType,
+    WindowUDF,
 };
 use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use datafusion::sql::sqlparser::ast;
 
-use crate::catalog::{Catalog, Oid, TEMPORARY_SCHEMA, View};
+use crate::catalog::{Catalog, Oid, TEMPORARY_SCHEMA, Table, View};
 use crate::error::{Error, SqlState};
+use crate::functions::sampling;
 use crate::planner::environment::Environment;
+use crate::planner::operators::parameter;
+use crate::planner::session_values;
 use crate::planner::system::{SystemProvider, SystemTable};
 use crate::sql::ddl::TEMPORARY_ALIAS;
 use crate::sql::rewrite::called_function;
 use crate::sql::routines;
+use crate::sql::sample;
 use crate::sql::staged::StagedTable;
 use crate::sql::type_names;
-use crate::table::provider::TableSourceProvider;
+use crate::table::provider::{SLOT_COLUMN, TableSourceProvider};
 use crate::types::Type;
-use crate::types::arrow::errors::external;
+use crate::types::arrow::errors::{external, from_datafusion};
 use crate::types::arrow::plain_field;
 
 /// What a statement is planned against.
@@ -103,22 +109,84 @@ impl<'a> Names<'a> {
             return Some(self.expand(view));
         }
         let table = self.context.catalog.table(schema, table)?;
+        let provider = self.provider(table, self.context.expose_slots);
+        Some(provider.map(|provider| provider_as_source(Arc::new(provider))))
+    }
+
+    fn provider(&self, table: &Arc<Table>, expose_slots: bool) -> crate::error::Result<TableSourceProvider> {
         if table.materialized.as_ref().is_some_and(|materialized| !materialized.populated) {
             let message = format!("materialized view \"{}\" has not been populated", table.name);
-            return Some(Err(Error::new(SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE, message)
-                .hint("Use the REFRESH MATERIALIZED VIEW command.")));
+            return Err(Error::new(SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE, message)
+                .hint("Use the REFRESH MATERIALIZED VIEW command."));
         }
         self.tables.borrow_mut().push(table.oid);
-        let provider = TableSourceProvider::new(
-            Arc::clone(self.context.catalog),
-            Arc::clone(table),
-            self.context.expose_slots,
-        );
-        let provider = match self.context.shapes && !table.hidden.is_empty() {
+        let provider =
+            TableSourceProvider::new(Arc::clone(self.context.catalog), Arc::clone(table), expose_slots);
+        Ok(match self.context.shapes && !table.hidden.is_empty() {
             true => provider.with_shapes(crate::sql::shapes::of(table, self.context)),
             false => provider,
+        })
+    }
+
+    /// A sampled table, as [`crate::sql::sample`] writes it.
+    fn sample(&self, arguments: Vec<Expr>) -> crate::error::Result<Arc<dyn TableSource>> {
+        let malformed = || Error::internal("a sample of another form");
+        let text = |expr: &Expr| match expr {
+            Expr::Literal(ScalarValue::Utf8(Some(text)), _) => Some(text.clone()),
+            _ => None,
         };
-        Some(Ok(provider_as_source(Arc::new(provider))))
+        let [schema, name, method, percent, repeatable, seed, number] = arguments.as_slice() else {
+            return Err(malformed());
+        };
+        let (schema, name) = (text(schema).ok_or_else(malformed)?, text(name).ok_or_else(malformed)?);
+        let path = self.context.search_path.iter().map(String::as_str);
+        let found = match schema.as_str() {
+            "" => {
+                let mut found = std::iter::once("pg_catalog").chain(path);
+                found.find(|schema| self.find_in(schema, &name).is_some()).map(str::to_owned)
+            }
+            TEMPORARY_ALIAS => self.context.search_path.first().cloned(),
+            schema => Some(schema.to_owned()),
+        };
+        let table = found.as_deref().and_then(|schema| self.context.catalog.table(schema, &name));
+        let Some(table) = table else {
+            let reference = match schema.as_str() {
+                "" => TableReference::bare(name.clone()),
+                schema => TableReference::partial(schema, name.clone()),
+            };
+            self.find(&reference)?;
+            let found = found.unwrap_or_default();
+            if self.context.catalog.view(&found, &name).is_some() {
+                let message = "TABLESAMPLE clause can only be applied to tables and materialized views";
+                return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message));
+            }
+            return Err(Error::unsupported(format!("TABLESAMPLE of {name}")));
+        };
+        let provider = self.provider(table, true)?;
+        let columns: Vec<Expr> = table
+            .columns
+            .iter()
+            .map(|column| Expr::Column(Column::new(Some(table.name.as_str()), &column.name)))
+            .collect();
+        let seed = match repeatable {
+            Expr::Literal(ScalarValue::Boolean(Some(true)), _) => seed.clone(),
+            _ => match session_values::by_function("statement_timestamp") {
+                Some((name, value)) => parameter(name, &value.ty),
+                None => return Err(malformed()),
+            },
+        };
+        let slot = Expr::Column(Column::new(Some(table.name.as_str()), SLOT_COLUMN));
+        let system =
+            Expr::Literal(ScalarValue::Boolean(Some(text(method).as_deref() == Some("system"))), None);
+        let arguments = vec![slot, system, percent.clone(), seed, number.clone()];
+        let sampled = ScalarFunction::new_udf(sampling::function(), arguments);
+        let source = provider_as_source(Arc::new(provider));
+        let plan = LogicalPlanBuilder::scan(table.name.as_str(), source, None)
+            .and_then(|builder| builder.filter(Expr::ScalarFunction(sampled)))
+            .and_then(|builder| builder.project(columns))
+            .and_then(|builder| builder.build())
+            .map_err(from_datafusion)?;
+        Ok(Arc::new(ViewSource { schema: Arc::clone(plan.schema().inner()), plan }))
     }
 
     /// A view's query in the place of its name.
@@ -173,6 +241,9 @@ impl ContextProvider for Names<'_> {
     fn get_table_function_source(&self, name: &str, args: Vec<Expr>) -> Result<Arc<dyn TableSource>> {
         let state = self.context.environment.state();
         let name = called_function(name);
+        if name == sample::FUNCTION {
+            return self.sample(args).map_err(external);
+        }
         if let Some(function) = routines::oid_of_name(name) {
             return self.call(function, args).map_err(external);
         }

@@ -11,7 +11,7 @@ use crate::sql::foreign_key_words::{deferrable_key, foreign_key, is_deferrable};
 use crate::sql::statement::*;
 use crate::sql::type_names;
 use crate::sql::words::{Parsed, Words, fold, object_name};
-use crate::sql::{function_words, index_words};
+use crate::sql::{function_words, index_words, like_words};
 use crate::types::Type;
 
 /// `CREATE` what is not built, `DROP` and `ALTER` alike.
@@ -230,6 +230,7 @@ fn create_table(w: &mut Words) -> Parsed<Ast> {
             parser: &mut parser,
             source: w.source,
             identities: Default::default(),
+            likes: Default::default(),
             persistence: Persistence::Permanent,
             locks: false,
         };
@@ -238,7 +239,8 @@ fn create_table(w: &mut Words) -> Parsed<Ast> {
             return options.unexpected("an option of a sequence");
         }
     }
-    let mut ast = convert_table(w, table, identities)?;
+    let likes = like_words::clauses(w)?;
+    let mut ast = convert_table(w, table, identities, likes)?;
     if let Ast::CreateTableAs { with_data, .. } = &mut ast {
         *with_data = !w.accept("WITH NO DATA");
         w.accept("WITH DATA");
@@ -270,7 +272,12 @@ fn names_columns_of_query(w: &Words) -> bool {
 }
 
 /// `identities` are the options of the identity columns in their order.
-fn convert_table(w: &Words, table: ast::CreateTable, identities: Vec<SequenceOptions>) -> Result<Ast> {
+fn convert_table(
+    w: &Words,
+    table: ast::CreateTable,
+    identities: Vec<SequenceOptions>,
+    likes: Vec<LikeClause>,
+) -> Result<Ast> {
     refuse_table_clauses(&table)?;
     let name = object_name(w.source, &table.name);
     if let Some(query) = table.query {
@@ -287,7 +294,13 @@ fn convert_table(w: &Words, table: ast::CreateTable, identities: Vec<SequenceOpt
     let mut constraints = Vec::new();
     let mut columns = Vec::with_capacity(table.columns.len());
     let mut identities = identities.into_iter();
+    let mut clauses = likes.into_iter();
+    let mut likes = Vec::new();
     for column in &table.columns {
+        if like_words::stands_for_clause(column) {
+            likes.extend(clauses.next().map(|clause| (columns.len(), clause)));
+            continue;
+        }
         let mut definition = column_definition(column, &mut constraints)?;
         if let Some((_, options)) = &mut definition.identity {
             *options = identities.next().unwrap_or_default();
@@ -303,6 +316,7 @@ fn convert_table(w: &Words, table: ast::CreateTable, identities: Vec<SequenceOpt
         if_not_exists,
         persistence: w.persistence,
         columns,
+        likes,
         constraints,
     })))
 }

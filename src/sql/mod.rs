@@ -66,6 +66,10 @@ pub mod response;
 pub mod rewrite;
 // Functions written in SQL, where they are called.
 mod routines;
+// CREATE TABLE (LIKE ...), word by word.
+mod like_words;
+// TABLESAMPLE.
+mod sample;
 // Parts of a transaction by name.
 mod savepoints;
 // A connection's state: transaction, settings, prepared statements.

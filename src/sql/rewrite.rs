@@ -16,7 +16,7 @@ use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::parser::Parser;
 
 use crate::error::{Error, Result, SqlState};
-use crate::sql::{system, unnest, using};
+use crate::sql::{sample, system, unnest, using};
 
 /// The query as it is planned, and a name per item of its outermost select list; `None` stands for what keeps the
 /// planner's names, such as `*`.
@@ -91,10 +91,16 @@ impl VisitorMut for Rewriter {
     }
 
     fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<()> {
-        // The planner would read the whole table.
-        if let TableFactor::Table { sample: Some(_), .. } = factor {
-            self.refused = Some(Error::unsupported("TABLESAMPLE"));
-            return ControlFlow::Break(());
+        match sample::expand(factor, self.calls + 1) {
+            Ok(false) => {}
+            Ok(true) => {
+                self.calls += 1;
+                return ControlFlow::Continue(());
+            }
+            Err(refused) => {
+                self.refused = Some(refused);
+                return ControlFlow::Break(());
+            }
         }
         if is_computed_series(factor) {
             return ControlFlow::Continue(());

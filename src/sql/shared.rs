@@ -371,6 +371,7 @@ pub fn parse_name(text: &str) -> Result<Name> {
         parser: &mut parser,
         source: text,
         identities: Default::default(),
+        likes: Default::default(),
         persistence: Default::default(),
         locks: false,
     };

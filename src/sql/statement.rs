@@ -345,7 +345,21 @@ pub struct CreateTable {
     pub if_not_exists: bool,
     pub persistence: Persistence,
     pub columns: Vec<ColumnDefinition>,
+    /// LIKE clauses, and before which of the columns each stands.
+    pub likes: Vec<(usize, LikeClause)>,
     pub constraints: Vec<TableConstraint>,
+}
+
+/// `LIKE source [INCLUDING ...]` in CREATE TABLE: what is copied besides names, types and NOT NULL.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LikeClause {
+    pub source: Name,
+    pub comments: bool,
+    pub constraints: bool,
+    pub defaults: bool,
+    pub generated: bool,
+    pub identity: bool,
+    pub indexes: bool,
 }
 
 /// How long a table lasts.

@@ -18,7 +18,7 @@ use crate::sql::staged;
 use crate::sql::statement::*;
 use crate::sql::type_names;
 use crate::sql::words::{Parsed, Words, object_name};
-use crate::sql::{copy_words, ddl_words, merge_words};
+use crate::sql::{copy_words, ddl_words, like_words, merge_words};
 
 /// Commands of PostgreSQL that are not built, by their first words.
 const UNSUPPORTED: &[&str] = &[
@@ -45,6 +45,8 @@ pub struct Taken {
     pub persistence: Persistence,
     /// CREATE TABLE: per AS IDENTITY, the tokens of its options.
     pub identities: VecDeque<Vec<TokenWithSpan>>,
+    /// CREATE TABLE: the tokens of each LIKE clause, in whose place a column stands.
+    pub likes: VecDeque<Vec<TokenWithSpan>>,
     /// Whether FOR UPDATE or FOR SHARE stands anywhere.
     pub locks: bool,
 }
@@ -69,6 +71,7 @@ pub fn take(mut tokens: Vec<TokenWithSpan>) -> (Vec<TokenWithSpan>, Taken) {
         Some("CREATE") => {
             take_persistence(&mut tokens, &mut taken);
             take_identities(&mut tokens, &mut taken);
+            taken.likes = like_words::take(&mut tokens);
         }
         _ => {}
     }
@@ -177,8 +180,8 @@ fn take_identities(tokens: &mut Vec<TokenWithSpan>, taken: &mut Taken) {
 
 /// Reads one statement.
 pub fn statement(parser: &mut Parser<'static>, source: &str, taken: Taken) -> Parsed<Ast> {
-    let Taken { overriding, persistence, identities, locks } = taken;
-    let mut words = Words { parser, source, identities, persistence, locks };
+    let Taken { overriding, persistence, identities, likes, locks } = taken;
+    let mut words = Words { parser, source, identities, likes, persistence, locks };
     any(&mut words, overriding.unwrap_or(Overriding::None))
 }
 
@@ -282,6 +285,9 @@ fn into_table(mut query: Box<ast::Query>) -> Result<Ast, Error> {
 }
 
 fn data_change(w: &mut Words, overriding: Overriding) -> Parsed<Ast> {
+    if w.contains("WHERE CURRENT OF") {
+        return Err(Error::unsupported("WHERE CURRENT OF").into());
+    }
     let main = match w.parser.parse_statement()? {
         ast::Statement::Insert(insert) => Ast::Insert(Box::new(insert), overriding),
         ast::Statement::Update(update) => Ast::Update(Box::new(update)),

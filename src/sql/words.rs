@@ -44,6 +44,8 @@ pub struct Words<'a> {
     pub source: &'a str,
     /// Options of identity columns, in order; see [`crate::sql::utility::take`].
     pub identities: VecDeque<Vec<TokenWithSpan>>,
+    /// LIKE clauses, in order; see [`crate::sql::like_words`].
+    pub likes: VecDeque<Vec<TokenWithSpan>>,
     /// What CREATE TABLE says of it; see [`crate::sql::utility::take`].
     pub persistence: Persistence,
     /// Whether a locking clause stands anywhere in the statement.
@@ -54,6 +56,14 @@ impl Words<'_> {
     /// Whether the next words are these (upper case, separated by single spaces).
     pub fn at(&self, words: &str) -> bool {
         words.split(' ').enumerate().all(|(n, word)| is_word(&self.parser.peek_nth_token_ref(n).token, word))
+    }
+
+    /// Whether these words stand anywhere from here on.
+    pub fn contains(&self, words: &str) -> bool {
+        let words: Vec<&str> = words.split(' ').collect();
+        let token = |n: usize| &self.parser.peek_nth_token_ref(n).token;
+        let starts = |start: usize| words.iter().enumerate().all(|(n, word)| is_word(token(start + n), word));
+        (0..).take_while(|&n| *token(n) != Token::EOF).any(starts)
     }
 
     /// Takes these words if they are next.

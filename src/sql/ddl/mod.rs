@@ -21,6 +21,8 @@ mod function;
 mod index;
 // CREATE INDEX USING gin and gist.
 mod inverted;
+// CREATE TABLE (LIKE ...).
+mod like;
 // Names of constraints, indexes and sequences that nobody named.
 mod names;
 // CREATE SEQUENCE and sequences of columns.

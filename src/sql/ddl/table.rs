@@ -436,6 +436,8 @@ impl Session {
         if catalog.relation(&schema, &create.name.name).is_some() {
             return self.already_exists(&create.name.name, create.if_not_exists, "CREATE TABLE");
         }
+        let written = create;
+        let create = &self.with_likes(&catalog, written)?;
         let path = self.shared.schemas(&catalog);
         let shared = self.shared.clone();
         let new_oid = move || shared.with_transaction(|transaction| Ok(transaction.new_oid()));
@@ -459,6 +461,7 @@ impl Session {
         self.check_definition(&table, &sequences)?;
         self.share_referenced(&table).await?;
         self.retry(|transaction| transaction.create_table(table.clone(), sequences.clone())).await?;
+        self.finish_likes(written, &schema).await?;
         Ok(done("CREATE TABLE"))
     }
 

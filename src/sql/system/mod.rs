@@ -43,6 +43,7 @@ mod server;
 mod tests;
 mod types;
 
+pub(crate) use definitions::index_definition;
 pub(crate) use names::{qualified, quote_ident};
 
 use std::collections::BTreeMap;
