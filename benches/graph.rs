@@ -1,7 +1,7 @@
 //! What the graph costs and what it finds: build time, recall and CPU microseconds per query at several ef, plain
 //! and filtered, on real embeddings in a mapped vector column, walked through the vectors and through codes.
 //!
-//! `cargo bench --no-default-features --bench graph -- [minilm|sift] [none|sq8] [build] [plain] [filtered]`
+//! `cargo bench --no-default-features --bench graph -- [minilm|sift] [none|f16|bf16|sq8|bq] [build] [plain] [filtered]`
 //!
 //! `... --bench graph -- minilm serve` builds and searches as `benches/peers.py` tells it line by line, so that it takes
 //! turns with other libraries.
@@ -59,9 +59,11 @@ fn main() {
             serve(&set);
             return;
         }
-        for quantization in [None, Some(Quantization::Sq8)] {
+        let all = std::iter::once(None).chain(Quantization::ALL.map(Some));
+        let names: Vec<&str> = all.clone().map(|one| one.map_or("none", Quantization::name)).collect();
+        for quantization in all {
             let name = quantization.map_or("none", Quantization::name);
-            if !wants(name, &["none", "sq8"]) {
+            if !wants(name, &names) {
                 continue;
             }
             println!("  quantization: {name}");
@@ -100,7 +102,9 @@ fn build(set: &Set, quantization: Option<Quantization>, both: bool) -> Graph {
         graph = Some(built);
         println!("  build, {threads} thread(s): {wall:.2} s wall, {cpu:.2} s CPU");
     }
-    graph.expect("at least one build")
+    let graph = graph.expect("at least one build");
+    println!("  {:.1} MB of links and codes", graph.bytes() as f64 / 1e6);
+    graph
 }
 
 /// A graph, and the seconds of wall and processor time it took.

@@ -19,6 +19,8 @@ use roaring::RoaringBitmap;
 
 #[path = "../benches/data/mod.rs"]
 mod data;
+#[path = "recall/grid.rs"]
+mod grid;
 
 const K: usize = 10;
 static CANCEL: AtomicBool = AtomicBool::new(false);
@@ -152,15 +154,20 @@ fn codes_find_what_vectors_find() {
     let sets =
         [("plain", &plain, 0.97), ("repeated", &repeated, 0.97), ("heaps", &heaps, 0.9), ("low", &low, 0.97)];
     for (name, vectors, least) in sets {
-        for metric in [Metric::L2, Metric::Cosine, Metric::InnerProduct] {
-            let params = Params::new(8, 64, metric).unwrap().quantized(Some(Quantization::Sq8));
+        let sq8 =
+            [Metric::L2, Metric::Cosine, Metric::InnerProduct].map(|metric| (Quantization::Sq8, metric));
+        let others = [Quantization::F16, Quantization::Bf16, Quantization::Bq].into_iter();
+        // Only codes of eight bits make twins of what they do not tell apart.
+        let others = others.filter(|_| name != "heaps");
+        for (quantization, metric) in sq8.into_iter().chain(others.map(|other| (other, Metric::Cosine))) {
+            let params = Params::new(8, 64, metric).unwrap().quantized(Some(quantization));
             let progress = AtomicU32::new(0);
             let graph = Graph::build(params, vectors, &all(3_000), 2, &progress, &CANCEL).unwrap();
             assert_eq!(graph.check().damage, Vec::<String>::new());
             let queries = clustered(100, 100, vectors.dimensions(), 1);
             let recall = searched_recall(vectors, &Finder::Graph(graph), &queries, 100);
             let least = if metric == Metric::InnerProduct { 0.85 } else { least };
-            assert!(recall >= least, "{name}, {metric:?}: {recall}");
+            assert!(recall >= least, "{name}, {quantization:?}, {metric:?}: {recall}");
         }
     }
 }

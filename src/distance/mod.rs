@@ -14,7 +14,7 @@
 //!
 //! Vectors are read where they lie, as [`Vector`]s of one of four [`Element`]s (and codes of quantised indexes).
 //! `kernels.rs` computes the sums of f32 with the widest instructions the machine has, `half.rs` those of f16, `sparse.rs`
-//! those of vectors that are mostly zero, `codes.rs` those of codes, `bits.rs` the counts; `scalar.rs` defines
+//! those of vectors that are mostly zero, `codes.rs`, `brain.rs` and `signs.rs` those of codes, `bits.rs` the counts; `scalar.rs` defines
 //! the sums in plain arithmetic and is what tests hold the kernels against, `query.rs` ranks candidates.
 //!
 //! **Accuracy.** Kernels add in f32, in an order of their own. For n dimensions and terms tᵢ the result is
@@ -23,11 +23,13 @@
 //! that leave the range of f32 become infinite and their metrics infinite or NaN, as in pgvector.
 
 pub mod bits;
+pub mod brain;
 pub mod codes;
 pub mod half;
 mod kernels;
 mod query;
 pub mod scalar;
+pub mod signs;
 pub mod sparse;
 mod vector;
 

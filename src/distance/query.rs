@@ -1,6 +1,6 @@
 //! One query vector against many candidates.
 
-use super::{Element, Vector, bits, codes, dot, half, l1, l2_squared, sparse};
+use super::{Element, Vector, bits, brain, codes, dot, half, l1, l2_squared, sparse};
 
 /// pgvector's distances.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
@@ -102,7 +102,9 @@ impl Metric {
             Metric::Cosine => {
                 // 1 - a·b / (|a| |b|), NaN when either norm is zero: clamp() keeps NaN.
                 let norms = (f64::from(dot(a, a)) * f64::from(dot(b, b))).sqrt();
-                1.0 - (f64::from(dot(a, b)) / norms).clamp(-1.0, 1.0)
+                let distance = 1.0 - (f64::from(dot(a, b)) / norms).clamp(-1.0, 1.0);
+                // 0 / 0 has a sign, and a negative NaN would be less than every number.
+                if distance.is_nan() { f64::NAN } else { distance }
             }
             Metric::L1 => f64::from(l1(a, b)),
             Metric::Hamming | Metric::Jaccard => undefined(self, Element::F32),
@@ -212,6 +214,17 @@ impl<'a> Query<'a> {
                     Metric::Cosine => self.cosine(dot, candidate_norm),
                     metric => panic!("codes have no {}", metric.operator()),
                 }
+            }
+            (Vector::Bf16(query), Vector::Bf16(candidate)) => match self.metric {
+                Metric::L2 => brain::l2_squared(query, candidate),
+                Metric::InnerProduct => -brain::dot(query, candidate),
+                Metric::Cosine => self.cosine(brain::dot(query, candidate), candidate_norm),
+                Metric::L1 => brain::l1(query, candidate),
+                metric => undefined(metric, Element::F32),
+            },
+            // The metric is in the numbers already.
+            (Vector::Planes(query), Vector::Signs { bits, add, factor }) => {
+                query.add + add + query.scale * factor * query.signed_sum(bits)
             }
             (Vector::Sparse(query), Vector::Sparse(candidate)) => match self.metric {
                 Metric::L2 => sparse::l2_squared(query, candidate),

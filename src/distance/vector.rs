@@ -1,8 +1,9 @@
 //! Vectors of any element type, where they lie.
 
+use super::signs::Planes;
 use super::{bits, codes, scalar};
 use crate::fs::mapped::{floats, halves};
-use crate::types::{Sparse, Sparsevec, Type, f16};
+use crate::types::{Sparse, Sparsevec, Type, bf16, f16};
 
 /// What a stored vector is made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -31,6 +32,16 @@ pub enum Vector<'a> {
         codes: &'a [i8],
         scale: f32,
     },
+    /// Another stand-in: the upper halves of f32s.
+    Bf16(&'a [bf16]),
+    /// And another: the signs of a vector rotated, with what makes distances of them.
+    Signs {
+        bits: &'a [u32],
+        add: f32,
+        factor: f32,
+    },
+    /// The query that those are compared with.
+    Planes(&'a Planes),
     Sparse(Sparse<'a>),
 }
 
@@ -99,7 +110,11 @@ impl<'a> Vector<'a> {
     /// A code stands for numbers, like F32.
     pub fn element(self) -> Element {
         match self {
-            Vector::F32(_) | Vector::Code { .. } => Element::F32,
+            Vector::F32(_)
+            | Vector::Code { .. }
+            | Vector::Bf16(_)
+            | Vector::Signs { .. }
+            | Vector::Planes(_) => Element::F32,
             Vector::F16(_) => Element::F16,
             Vector::Bits { .. } => Element::Bit,
             Vector::Sparse(_) => Element::Sparse,
@@ -112,6 +127,10 @@ impl<'a> Vector<'a> {
             Vector::F16(values) => values.len(),
             Vector::Bits { length, .. } => length as usize,
             Vector::Code { codes, .. } => codes.len(),
+            Vector::Bf16(values) => values.len(),
+            // Filled up to whole words.
+            Vector::Signs { bits, .. } => 32 * bits.len(),
+            Vector::Planes(planes) => planes.dimensions,
             Vector::Sparse(vector) => vector.dimensions() as usize,
         }
     }
@@ -123,6 +142,9 @@ impl<'a> Vector<'a> {
             Vector::F16(values) => values.iter().map(|x| f64::from(x.to_f32()).powi(2)).sum::<f64>().sqrt(),
             Vector::Bits { bytes, .. } => f64::from(bits::ones(bytes)),
             Vector::Code { codes, scale } => f64::from(scale) * f64::from(codes::dot(codes, codes)).sqrt(),
+            Vector::Bf16(values) => values.iter().map(|x| f64::from(x.to_f32()).powi(2)).sum::<f64>().sqrt(),
+            // Ranks of signs need none.
+            Vector::Signs { .. } | Vector::Planes(_) => 0.0,
             Vector::Sparse(vector) => crate::types::vector::norm(vector.values()),
         }
     }
@@ -143,6 +165,9 @@ impl<'a> Vector<'a> {
             Vector::F16(values) => super::prefetch(values),
             Vector::Bits { bytes, .. } => super::prefetch(bytes),
             Vector::Code { codes, .. } => super::prefetch(codes),
+            Vector::Bf16(values) => super::prefetch(values),
+            Vector::Signs { bits, .. } => super::prefetch(bits),
+            Vector::Planes(planes) => super::prefetch(&planes.bits),
             Vector::Sparse(vector) => super::prefetch(vector.words()),
         }
     }

@@ -23,7 +23,7 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use half::f16;
+use half::{bf16, f16};
 use memmap2::{Advice, MmapMut, MmapOptions, MmapRaw};
 
 /// Bytes of a file, read-only.
@@ -261,6 +261,27 @@ pub fn words_as_codes(words: &[AtomicU32]) -> &[i8] {
     // Sound: initialised bytes within `words`, which live as long, and every bit pattern is an i8. Nobody stores to
     // them meanwhile: the caller's rule.
     unsafe { std::slice::from_raw_parts(words.as_ptr().cast::<i8>(), size_of_val(words)) }
+}
+
+/// Words as the half-precision values they hold, two each, under the same rule.
+#[inline(always)]
+pub fn words_as_halves(words: &[AtomicU32]) -> &[f16] {
+    // Sound: as above, and a word is aligned for the smaller type.
+    unsafe { std::slice::from_raw_parts(words.as_ptr().cast::<f16>(), size_of_val(words) / 2) }
+}
+
+/// Words as the bfloat16 values they hold, two each, under the same rule.
+#[inline(always)]
+pub fn words_as_bfloats(words: &[AtomicU32]) -> &[bf16] {
+    // Sound: as above, and a word is aligned for the smaller type.
+    unsafe { std::slice::from_raw_parts(words.as_ptr().cast::<bf16>(), size_of_val(words) / 2) }
+}
+
+/// Words as plain ones, under the same rule.
+#[inline(always)]
+pub fn plain_words(words: &[AtomicU32]) -> &[u32] {
+    // Sound: as above; an atomic word has the layout of a plain one.
+    unsafe { std::slice::from_raw_parts(words.as_ptr().cast::<u32>(), words.len()) }
 }
 
 /// How many bytes [`prefetch`] asks for: all of a vector of up to 512 dimensions. Loading 1,536 bytes whole was as

@@ -12,6 +12,7 @@ use roaring::RoaringBitmap;
 
 use super::hnsw::{self, Graph};
 use super::ivf::{self, Lists};
+use super::quantizer::Quantization;
 use super::source::Vectors;
 use crate::distance::Metric;
 use crate::error::Result;
@@ -119,6 +120,14 @@ impl Finder {
         }
     }
 
+    /// What stands in for vectors in it.
+    pub fn quantization(&self) -> Option<Quantization> {
+        match self {
+            Finder::Graph(graph) => graph.params().quantization,
+            Finder::Lists(_) => None,
+        }
+    }
+
     /// Whether a vector of this norm has a place in it: not NULL, and under cosine not zero.
     pub fn takes(&self, norm: f32) -> bool {
         match self {
@@ -130,7 +139,7 @@ impl Finder {
     /// Whether it should be built anew over a table of so many rows, dead ones aside.
     pub fn is_outgrown(&self, rows: u64) -> bool {
         match self {
-            Finder::Graph(_) => false,
+            Finder::Graph(graph) => graph.wants_training(rows),
             Finder::Lists(lists) => lists.wants_training(rows),
         }
     }

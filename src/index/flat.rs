@@ -33,6 +33,23 @@ pub fn search<V: Vectors>(
     Ok((nearest.into_sorted(), counters))
 }
 
+/// Those of `slots` that `takes` takes, by slot and rank; NaN is the rank of slots without a distance.
+pub fn select<V: Vectors>(
+    vectors: &V,
+    query: &Query,
+    slots: &RoaringBitmap,
+    cancel: &AtomicBool,
+    mut takes: impl FnMut(u32, f32) -> bool,
+) -> Result<RoaringBitmap> {
+    let mut taken = RoaringBitmap::new();
+    each(vectors, query, slots, cancel, |slot, rank| {
+        if takes(slot, rank) {
+            taken.insert(slot);
+        }
+    })?;
+    Ok(taken)
+}
+
 /// Offers all of `slots`.
 pub(super) fn offer_all<V: Vectors>(
     vectors: &V,
@@ -42,8 +59,27 @@ pub(super) fn offer_all<V: Vectors>(
     counters: &mut Counters,
     cancel: &AtomicBool,
 ) -> Result<()> {
+    let mut compared = 0;
+    each(vectors, query, slots, cancel, |slot, rank| {
+        compared += 1;
+        nearest.offer(rank, slot);
+    })?;
+    counters.distances += compared;
+    counters.visited += compared;
+    Ok(())
+}
+
+/// Hands out the rank of each of `slots`, in ascending order.
+fn each<V: Vectors>(
+    vectors: &V,
+    query: &Query,
+    slots: &RoaringBitmap,
+    cancel: &AtomicBool,
+    mut take: impl FnMut(u32, f32),
+) -> Result<()> {
     // Slots are read in blocks so that the one to prefetch is at hand.
     let mut block = [0u32; CANCEL_INTERVAL];
+    let end = vectors.slots_end();
     let mut iterator = slots.iter();
     loop {
         let block = iterator.next_many(&mut block);
@@ -51,21 +87,14 @@ pub(super) fn offer_all<V: Vectors>(
             return Ok(());
         }
         check_cancel(cancel)?;
-        counters.distances += block.len() as u64;
-        counters.visited += block.len() as u64;
-        scan(vectors, query, block, nearest);
-    }
-}
-
-fn scan<V: Vectors>(vectors: &V, query: &Query, block: &[u32], nearest: &mut Nearest) {
-    let end = vectors.slots_end();
-    for (position, &slot) in block.iter().enumerate() {
-        if let Some(&next) = block.get(position + AHEAD)
-            && next < end
-        {
-            vectors.prefetch(next);
+        for (position, &slot) in block.iter().enumerate() {
+            if let Some(&next) = block.get(position + AHEAD)
+                && next < end
+            {
+                vectors.prefetch(next);
+            }
+            take(slot, rank(vectors, query, slot));
         }
-        nearest.offer(rank(vectors, query, slot), slot);
     }
 }
 
@@ -98,6 +127,12 @@ impl Nearest {
     #[inline]
     pub fn offer(&mut self, rank: f32, slot: u32) {
         self.offer_key(key(rank, slot));
+    }
+
+    /// Keys from here on are not taken.
+    #[inline]
+    pub fn bound(&self) -> u64 {
+        if self.heap.len() < self.k { u64::MAX } else { self.heap.peek().copied().unwrap_or(0) }
     }
 
     #[inline]

@@ -15,14 +15,15 @@ use roaring::RoaringBitmap;
 
 use super::finder::Finder;
 use super::flat;
-use super::found::{Counters, Found, Hit};
-use super::hnsw::{Expansion, Graph, Scratch};
+use super::found::{Counters, Found, Hit, key};
+use super::hnsw::{Coded, Expansion, Graph, Scratch};
 use super::ivf::Probes;
-use super::quantizer::sq8::Code;
+use super::quantizer::Encoded;
 use super::rows::Rows;
 use super::source::Vectors;
-use super::strategy::{Costs, Shape, Situation, Strategy, candidates, costs};
+use super::strategy::{Costs, Shape, Situation, Strategy, candidates, costs, of_codes};
 use crate::distance::Query;
+use crate::distance::signs::Planes;
 use crate::error::{Error, Result, SqlState};
 
 /// The nearest `k` of `rows`.
@@ -75,9 +76,19 @@ pub fn search<V: Vectors>(request: &Request<V>) -> Result<Found> {
         return exact(request, costs, Counters::default(), None);
     };
     let mut counters = Counters::default();
-    let work_max = request.distances_max.min(costs.get(Strategy::Exact) as u64 + 1);
+    // Who asks for a walk gets it even where comparing everything is cheaper.
+    let work_max = match request.strategy {
+        Some(asked) if asked == strategy => request.distances_max,
+        _ => {
+            let as_dear = costs.get(Strategy::Exact) / of_codes(finder.quantization());
+            request.distances_max.min(as_dear as u64 + 1)
+        }
+    };
     let mut hits = match finder {
-        Finder::Graph(graph) => by_graph(request, graph, strategy, work_max, &mut counters),
+        Finder::Graph(graph) => match by_graph(request, graph, strategy, work_max, &mut counters) {
+            Some(hits) => hits,
+            None => return exact(request, costs, counters, Some(strategy)),
+        },
         Finder::Lists(lists) => {
             let (vectors, rows) = (request.vectors, request.rows);
             let (hits, work) =
@@ -137,38 +148,96 @@ fn exact<V: Vectors>(
     Ok(Found { hits, strategy: Strategy::Exact, fell_from, exact: true, counters, costs })
 }
 
-/// Allowed nodes near the query. Fewer than `ef` mean that the graph had no more to offer, or that the search
-/// would have cost more than comparing everything. A quantised graph is walked through its codes, and what the walk
-/// ends with is ranked by the vectors.
+/// Allowed nodes near the query; fewer than `ef` when the graph had no more to offer, `None` when the walk turned out to
+/// cost more than comparing everything. A quantised graph is walked through its codes, and what the walk ends with is
+/// ranked by the vectors.
 fn by_graph<V: Vectors>(
     request: &Request<V>,
     graph: &Graph,
     strategy: Strategy,
     work_max: u64,
     counters: &mut Counters,
-) -> Vec<Hit> {
+) -> Option<Vec<Hit>> {
     let Some(coded) = graph.coded(request.vectors) else {
-        return walk(request, graph, (request.vectors, &request.query), strategy, work_max, counters);
+        let ef = request.ef.max(request.k);
+        return walk(request, graph, (request.vectors, &request.query), strategy, (ef, work_max), counters);
     };
-    let code = Code::of(request.query.vector());
+    let code = coded.query(request.query.vector());
     let query = Query::new(request.query.metric(), code.vector());
-    let mut hits = walk(request, graph, (&coded, &query), strategy, work_max, counters);
-    rescore(request, &mut hits);
-    counters.rescored += hits.len() as u64;
-    hits
+    let mut ef = graph.params().quantization.map_or(0, |codes| codes.candidates(request.ef.max(request.k)));
+    let most = ef.saturating_mul(BOUNDED_WIDENING_MAX);
+    loop {
+        let mut hits = walk(request, graph, (&coded, &query), strategy, (ef, work_max), counters)?;
+        let Encoded::Bq(planes) = &code else {
+            rescore(request, &mut hits);
+            counters.rescored += hits.len() as u64;
+            return Some(hits);
+        };
+        let (edge, was_full) = (hits.last().copied(), hits.len() >= ef - ef / 8);
+        let ranked = rescore_within_bounds(request, &coded, planes, hits, counters);
+        // What was dropped is estimated beyond the edge; how likely is it that some of it is nearer than the k-th?
+        let is_clear = |edge: Hit| {
+            let deviation = planes.scale.abs() * planes.reach * coded.error(edge.slot);
+            ranked.last().is_none_or(|last| edge.rank >= last.rank + EDGE * deviation)
+        };
+        if !was_full || ef >= most || edge.is_none_or(is_clear) {
+            return Some(ranked);
+        }
+        ef *= BOUNDED_WIDENING;
+    }
 }
 
-/// One walk, through vectors or what stands for them.
+/// Standard deviations of an estimate between the k-th row and the worst candidate kept: at 1.3, one in ten of rows as far
+/// as the k-th, and fewer of nearer ones, would be estimated beyond the edge.
+const EDGE: f32 = 1.3;
+/// When the edge is nearer than that, as where vectors have few dimensions or are many at one distance, so many times more
+/// candidates are kept, and in all so many.
+const BOUNDED_WIDENING: usize = 4;
+const BOUNDED_WIDENING_MAX: usize = 16;
+
+/// Ranks by their vectors the candidates that can be among the `k` best, going by the bounds of their estimates: nearest
+/// bound first, until no bound is nearer than the k-th best so far. So the number compared follows the errors of the codes
+/// and how close together the candidates are, not a fixed factor.
+fn rescore_within_bounds<V: Vectors>(
+    request: &Request<V>,
+    coded: &Coded<V>,
+    planes: &Planes,
+    mut hits: Vec<Hit>,
+    counters: &mut Counters,
+) -> Vec<Hit> {
+    const AHEAD: usize = 4;
+    /// Standard deviations of an estimate that are allowed for, those of the paper. With 1 a query in thirty lost a row by
+    /// it (minilm, recall at ef 200 0.958 instead of 0.987), for a tenth less work.
+    const EPSILON: f32 = 1.9;
+    let error = planes.scale.abs() * planes.reach * EPSILON;
+    hits.iter_mut().for_each(|hit| hit.rank -= error * coded.error(hit.slot));
+    hits.sort_unstable_by_key(|hit| hit.key());
+    hits.iter().take(AHEAD).for_each(|hit| request.vectors.prefetch(hit.slot));
+    let mut nearest = flat::Nearest::new(request.k);
+    for (position, hit) in hits.iter().enumerate() {
+        if key(hit.rank, 0) > nearest.bound() {
+            break;
+        }
+        if let Some(next) = hits.get(position + AHEAD) {
+            request.vectors.prefetch(next.slot);
+        }
+        counters.rescored += 1;
+        nearest.offer(flat::rank(request.vectors, &request.query, hit.slot), hit.slot);
+    }
+    nearest.into_sorted()
+}
+
+/// One walk, through vectors or what stands for them; `None` when it gave up.
 fn walk<V, W: Vectors>(
     request: &Request<V>,
     graph: &Graph,
     (vectors, query): (&W, &Query),
     strategy: Strategy,
-    work_max: u64,
+    (ef, work_max): (usize, u64),
     counters: &mut Counters,
-) -> Vec<Hit> {
+) -> Option<Vec<Hit>> {
     let mut scratch = SCRATCH.take().unwrap_or_default();
-    let ef = candidates(strategy, request.ef.max(request.k));
+    let ef = candidates(strategy, ef);
     let rows = request.rows;
     let expansion = match strategy {
         Strategy::FilteredGraph => Some(Expansion::TwoHop),
@@ -180,13 +249,14 @@ fn walk<V, W: Vectors>(
             let (mut hits, work) = graph.search(vectors, query, ef, &mut scratch);
             *counters += work;
             hits.retain(|hit| rows.contains(hit.slot));
-            hits
+            Some(hits)
         }
         Some(expansion) => {
             let filter = |slot| rows.contains(slot);
             let mut traversal =
                 graph.traverse(vectors, *query, filter, expansion, ef, work_max, &mut scratch);
             let hits = traversal.next_batch();
+            let hits = (!traversal.gave_up()).then_some(hits);
             *counters += traversal.finish(&mut scratch);
             hits
         }

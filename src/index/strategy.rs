@@ -4,7 +4,9 @@
 //! query to a strategy that is slower by less than that, never to a wrong answer.
 
 use super::finder::Finder;
+use super::hnsw;
 use super::ivf::Probes;
+use super::quantizer::Quantization;
 
 /// A way to find the nearest rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -62,9 +64,10 @@ pub struct Situation {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Shape {
     Nothing,
-    /// Of so many links per node.
+    /// Of so many links per node, walked through codes or vectors.
     Graph {
         m: u16,
+        quantization: Option<Quantization>,
     },
     /// So many lists, of which so many are looked into.
     Lists {
@@ -76,7 +79,10 @@ pub enum Shape {
 impl Shape {
     pub fn of(finder: &Finder, probes: Probes) -> Shape {
         match finder {
-            Finder::Graph(graph) => Shape::Graph { m: graph.params().m },
+            Finder::Graph(graph) => {
+                let hnsw::Params { m, quantization, .. } = graph.params();
+                Shape::Graph { m, quantization }
+            }
             Finder::Lists(lists) => Shape::Lists { lists: lists.count() as u32, probes: probes.first },
         }
     }
@@ -153,6 +159,15 @@ pub fn candidates(strategy: Strategy, ef: usize) -> usize {
     }
 }
 
+/// What a walk costs by the one through vectors: codes are fewer bytes, and those of signs need more candidates.
+pub fn of_codes(quantization: Option<Quantization>) -> f32 {
+    match quantization {
+        None => 1.0,
+        Some(Quantization::F16 | Quantization::Bf16) => 0.6,
+        Some(Quantization::Sq8 | Quantization::Bq) => 0.5,
+    }
+}
+
 /// The cost model, in comparisons of a graph walk.
 pub fn costs(s: &Situation) -> Costs {
     let dimensions_ns = DIMENSION_NS * s.dimensions as f32;
@@ -164,9 +179,9 @@ pub fn costs(s: &Situation) -> Costs {
         return costs;
     }
     let inside = s.allowed - s.outside.min(s.allowed);
-    let m = match s.shape {
+    let (m, quantization) = match s.shape {
         Shape::Nothing => return costs,
-        Shape::Graph { m } => m,
+        Shape::Graph { m, quantization } => (m, quantization),
         Shape::Lists { lists, probes } => {
             let looked_at = inside as f32 * (probes as f32 / lists.max(1) as f32).min(1.0);
             let in_lists = looked_at * (LIST_NS + dimensions_ns) / walk_ns;
@@ -178,7 +193,7 @@ pub fn costs(s: &Situation) -> Costs {
     let ef = s.ef.max(s.k) as f32;
     let per_ef = WALK_PER_EF * (f32::from(m) / 16.0).sqrt();
     // No walk compares more than every node.
-    let compared = |ef: f32| (WALK_START + per_ef * ef).min(s.nodes as f32);
+    let compared = |ef: f32| (WALK_START + per_ef * ef).min(s.nodes as f32) * of_codes(quantization);
     let list = |ef: f32| 1.0 + ef / LIST_PER_COMPARISON;
     let walk = |ef: f32| compared(ef) * list(ef);
     let outside = scan(s.outside);
@@ -209,7 +224,7 @@ mod tests {
         outside: 0,
         k: 10,
         ef: 40,
-        shape: Shape::Graph { m: 16 },
+        shape: Shape::Graph { m: 16, quantization: None },
         dimensions: 384,
         distances_max: 20_000,
     };

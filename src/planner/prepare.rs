@@ -14,7 +14,7 @@ use datafusion::common::{DFSchema, Result, ScalarValue};
 use datafusion::logical_expr::expr::{InList, Placeholder, ScalarFunction};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::{
-    Between, BinaryExpr, Cast, Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, Union,
+    Between, BinaryExpr, Cast, Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, Operator, Union,
 };
 
 use crate::distance::{Element, Metric};
@@ -106,11 +106,11 @@ pub fn prepare_expr(
                 if number(&left) && number(&right) {
                     match arithmetic::binary(op, *left, *right) {
                         Ok(call) => Transformed::yes(call),
-                        Err((left, right)) => Transformed::no(Expr::BinaryExpr(BinaryExpr::new(
-                            Box::new(left),
-                            op,
-                            Box::new(right),
-                        ))),
+                        Err((left, right)) => {
+                            let (left, right) = compared(left, op, right, schema);
+                            let (left, right) = (Box::new(left), Box::new(right));
+                            Transformed::no(Expr::BinaryExpr(BinaryExpr::new(left, op, right)))
+                        }
                     }
                 } else {
                     Transformed::no(Expr::BinaryExpr(BinaryExpr { left, op, right }))
@@ -174,6 +174,25 @@ pub fn prepare_expr(
             expr => Transformed::no(expr),
         })
     })
+}
+
+/// Beside a float a numeric is compared as double precision, which has NaN and infinity; DataFusion would make a numeric
+/// of the float.
+fn compared(left: Expr, op: Operator, right: Expr, schema: &DFSchema) -> (Expr, Expr) {
+    let ty = |expr: &Expr| expr.to_field(schema).map(|(_, field)| field.data_type().clone()).ok();
+    let is_float = |ty: &Option<DataType>| matches!(ty, Some(DataType::Float32 | DataType::Float64));
+    let is_numeric = |ty: &Option<DataType>| ty.as_ref().is_some_and(|ty| decimal::digits(ty).is_some());
+    let (one, other) = (ty(&left), ty(&right));
+    let mixed = is_float(&one) && is_numeric(&other) || is_numeric(&one) && is_float(&other);
+    use Operator::{Eq, Gt, GtEq, Lt, LtEq, NotEq};
+    if !mixed || !matches!(op, Eq | NotEq | Lt | LtEq | Gt | GtEq) {
+        return (left, right);
+    }
+    let double = |expr: Expr, ty: &Option<DataType>| match ty {
+        Some(DataType::Float64) => expr,
+        _ => Expr::Cast(Cast::new(Box::new(expr), DataType::Float64)),
+    };
+    (double(left, &one), double(right, &other))
 }
 
 fn is_number(expr: &Expr, schema: &DFSchema) -> bool {

@@ -273,6 +273,9 @@ impl KnnScanExec {
         if let (Shape::Lists { lists, probes }, Strategy::Lists) = (report.shape, *strategy) {
             node = node.line("Probes", format!("{} of {lists} lists", probes.min(lists)));
         }
+        if let Some(codes) = report.codes.filter(|_| *strategy != Strategy::Exact) {
+            node = node.line("Codes", codes.name());
+        }
         node = node.line("Order By", format!("({column} {} query)", question.metric.operator()));
         for filter in [&self.filter, &self.bounds].into_iter().filter_map(|filter| filter.text()) {
             node = node.line("Filter", filter);
@@ -310,8 +313,7 @@ impl KnnScanExec {
         let exact = strategy == Strategy::Exact;
         let found =
             Found { hits: Vec::new(), strategy, fell_from: None, exact, counters: Default::default(), costs };
-        let name = index.map(|index| index.index.name.clone());
-        Some(Report { index: name, shape, ..search.report(found, None, &rows, 0) })
+        Some(search.report(found, index, &rows, 0))
     }
 }
 
@@ -503,7 +505,7 @@ impl<'a> Search<'a> {
         if !visible.is_empty() {
             visible = Arc::new(self.test_all(&visible)?);
         }
-        Ok(match filter.answer(snapshot)? {
+        Ok(match filter.answer(snapshot, &self.execution.cancel)? {
             Some(answer) => RowSet { base: answer.slots, dirty, visible, exact: answer.exact },
             None => RowSet { base: Arc::clone(snapshot.live()), dirty, visible, exact: false },
         })
@@ -610,9 +612,10 @@ impl<'a> Search<'a> {
 
     fn report(&self, found: Found, index: Option<VectorIndexView>, rows: &RowSet, tested: usize) -> Report {
         let shape = self.shape(index.as_ref());
+        let codes = index.as_ref().and_then(|index| index.finder.quantization());
         let index = index.map(|index| index.index.name.clone());
         let candidates = rows.rows().len();
-        Report { found, index, shape, candidates, tested, microseconds: 0, recall: None }
+        Report { found, index, shape, codes, candidates, tested, microseconds: 0, recall: None }
     }
 
     /// With `hither.require_exact` everything is compared. Without `enable_seqscan` the graph is walked even where
@@ -696,7 +699,10 @@ impl<'a> Search<'a> {
 }
 
 /// The query as a vector of the column's element.
-fn query_vector(query: &ScalarValue, element: Element) -> crate::error::Result<Option<Cell<'static>>> {
+pub(super) fn query_vector(
+    query: &ScalarValue,
+    element: Element,
+) -> crate::error::Result<Option<Cell<'static>>> {
     if query.is_null() {
         return Ok(None);
     }

@@ -29,6 +29,9 @@ pub mod explained;
 pub mod knn;
 // Metadata indexes, one per filterable column, and inverted indexes.
 pub mod metadata;
+// Predicates that bound a distance.
+#[cfg(feature = "server")]
+mod near;
 // One transaction's own writes to one table.
 pub mod overlay;
 // Predicates, on rows and in indexes.

@@ -12,6 +12,7 @@
 
 use std::ops::Bound;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use arrow::array::{ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions};
 use arrow::datatypes::{DataType, Schema, SchemaRef};
@@ -25,6 +26,7 @@ use parking_lot::Mutex;
 use roaring::RoaringBitmap;
 
 use crate::catalog::{self, Catalog};
+use crate::distance::Metric;
 use crate::error::{Error, SqlState};
 use crate::index::bitmap::Predicate;
 use crate::index::inverted::Found;
@@ -33,12 +35,20 @@ use crate::storage::Slice;
 use crate::table::Snapshot;
 use crate::table::columns::Decoder;
 use crate::table::keys::UniqueKey;
+use crate::table::near::Near;
 use crate::table::provider::TableSourceProvider;
 use crate::table::question::{self, Ask};
 use crate::table::shown::shown;
 use crate::types::Value;
 use crate::types::arrow::errors::{from_arrow, from_datafusion};
 use crate::types::arrow::{data_type, from_scalar};
+
+/// Of whom a formula is asked, and what it used.
+struct Asking<'a> {
+    snapshot: &'a Snapshot,
+    cancel: &'a AtomicBool,
+    used: &'a mut Vec<Used>,
+}
 
 /// The predicate of a scan or a search.
 pub struct Filter {
@@ -66,7 +76,18 @@ enum Formula {
         ask: Ask,
         constant: Constant,
     },
+    /// A bound of a distance, which comparing vectors answers.
+    Near(Near),
     Opaque,
+}
+
+/// What an answer was found by.
+#[derive(Clone, Copy)]
+enum Used {
+    /// An index of the column at this position.
+    Index(usize),
+    /// The vectors of the column, by a metric.
+    Vectors(usize, Metric),
 }
 
 enum Test {
@@ -187,12 +208,18 @@ impl Filter {
     }
 
     /// The way to the rows that may pass, as of an execution.
-    pub fn access(&self, catalog: &Catalog, snapshot: &Snapshot) -> crate::error::Result<Access> {
+    pub fn access(
+        &self,
+        catalog: &Catalog,
+        snapshot: &Snapshot,
+        cancel: &AtomicBool,
+    ) -> crate::error::Result<Access> {
         if let Some((index, slot)) = self.by_key(catalog, snapshot)? {
             return Ok(Access::Key { index, slot });
         }
         let mut used = Vec::new();
-        let Some(Answer { slots, .. }) = self.formula.answer(snapshot, &mut used)? else {
+        let mut asking = Asking { snapshot, cancel, used: &mut used };
+        let Some(Answer { slots, .. }) = self.formula.answer(&mut asking, None)? else {
             return Ok(Access::All);
         };
         let mut slots = Arc::unwrap_or_clone(slots);
@@ -201,15 +228,24 @@ impl Filter {
         if slots.len() > snapshot.live().len() / 4 {
             return Ok(Access::All);
         }
-        let names = used.into_iter().map(|column| snapshot.definition().title(column).to_owned());
+        let title = |column| snapshot.definition().title(column);
+        let name = |used: Used| match used {
+            Used::Index(column) => title(column).to_owned(),
+            Used::Vectors(column, metric) => format!("distance {} {}", title(column), metric.operator()),
+        };
+        let names = used.into_iter().map(name);
         Ok(Access::Slots { slots, indexes: names.collect() })
     }
 
     /// The metadata indexes' answer; `None` when they have none. A prepared statement that comes again with the same
     /// constants, before the table has changed, gets the last one.
-    pub fn answer(&self, snapshot: &Snapshot) -> crate::error::Result<Option<Answer>> {
+    pub fn answer(&self, snapshot: &Snapshot, cancel: &AtomicBool) -> crate::error::Result<Option<Answer>> {
+        let answer = || {
+            let mut asking = Asking { snapshot, cancel, used: &mut Vec::new() };
+            self.formula.answer(&mut asking, None)
+        };
         if !snapshot.dirty().is_empty() {
-            return self.formula.answer(snapshot, &mut Vec::new());
+            return answer();
         }
         let mut constants = Vec::new();
         self.formula.constants(&mut constants)?;
@@ -220,7 +256,7 @@ impl Filter {
         {
             return Ok(last.answer.clone());
         }
-        let answer = self.formula.answer(snapshot, &mut Vec::new())?;
+        let answer = answer()?;
         *self.last.lock() = Some(Last { version, constants, answer: answer.clone() });
         Ok(answer)
     }
@@ -293,6 +329,9 @@ impl Formula {
                 Ok(Formula::Or(parts([left, right])?))
             }
             Expr::BinaryExpr(BinaryExpr { left, op, right }) => {
+                if let Some(near) = Near::of(expr, provider, session)? {
+                    return Ok(Formula::Near(near));
+                }
                 let sides = [(left, *op, right), (right, op.swap().unwrap_or(*op), left)];
                 for (subject, op, value) in sides {
                     let Some(column) = column_beside(subject, value, provider) else { continue };
@@ -374,7 +413,7 @@ impl Formula {
         match self {
             Formula::And(parts) | Formula::Or(parts) => parts.iter().all(Formula::is_answerable),
             Formula::Test { .. } => true,
-            Formula::Search { .. } | Formula::Opaque => false,
+            Formula::Search { .. } | Formula::Near(_) | Formula::Opaque => false,
         }
     }
 
@@ -383,6 +422,10 @@ impl Formula {
         match self {
             Formula::And(parts) | Formula::Or(parts) => parts.iter().try_for_each(|part| part.constants(all)),
             Formula::Opaque => Ok(()),
+            Formula::Near(near) => {
+                all.extend(near.constants()?);
+                Ok(())
+            }
             Formula::Search { constant, .. } => {
                 all.push(evaluate(constant)?);
                 Ok(())
@@ -404,14 +447,23 @@ impl Formula {
         }
     }
 
-    /// The slots that pass, among those the indexes know; `None` when they cannot tell.
-    fn answer(&self, snapshot: &Snapshot, used: &mut Vec<usize>) -> crate::error::Result<Option<Answer>> {
+    /// The slots that pass, among those the indexes know; `None` when they cannot tell. Of `within`, where that is known
+    /// and fewer are cheaper.
+    fn answer(
+        &self,
+        asking: &mut Asking,
+        within: Option<&RoaringBitmap>,
+    ) -> crate::error::Result<Option<Answer>> {
         match self {
             Formula::And(parts) => {
                 let mut all: Option<Answer> = None;
                 let mut exact = true;
-                for part in parts {
-                    match (part.answer(snapshot, used)?, &mut all) {
+                // Vectors are compared last, when the others have said which.
+                let (last, first): (Vec<&Formula>, Vec<&Formula>) =
+                    parts.iter().partition(|part| matches!(part, Formula::Near(_)));
+                for part in first.into_iter().chain(last) {
+                    let within = all.as_ref().map(|all| &*all.slots).or(within);
+                    match (part.answer(asking, within)?, &mut all) {
                         (None, _) => exact = false,
                         (Some(found), Some(all)) => {
                             *Arc::make_mut(&mut all.slots) &= &*found.slots;
@@ -428,22 +480,35 @@ impl Formula {
             Formula::Or(parts) => {
                 let mut any = Answer { slots: Arc::default(), exact: true };
                 for part in parts {
-                    let Some(found) = part.answer(snapshot, used)? else { return Ok(None) };
+                    let Some(found) = part.answer(asking, within)? else { return Ok(None) };
                     *Arc::make_mut(&mut any.slots) |= &*found.slots;
                     any.exact &= found.exact;
                 }
                 Ok(Some(any))
             }
-            Formula::Test { column, test } => {
-                let definition = snapshot.definition().stored_column(*column);
-                let definition = definition.ok_or_else(|| Error::internal("a test of no column"))?;
-                let slots = test.answer(snapshot, definition)?;
+            Formula::Near(near) => {
+                let snapshot = asking.snapshot;
+                let all = match within {
+                    Some(_) => RoaringBitmap::new(),
+                    None => &**snapshot.live() - &**snapshot.dirty(),
+                };
+                let slots = near.answer(snapshot, within.unwrap_or(&all), asking.cancel)?;
                 if slots.is_some() {
-                    used.push(*column);
+                    asking.used.push(Used::Vectors(near.column(), near.metric()));
+                }
+                Ok(slots.map(|slots| Answer { slots: Arc::new(slots), exact: true }))
+            }
+            Formula::Test { column, test } => {
+                let definition = asking.snapshot.definition().stored_column(*column);
+                let definition = definition.ok_or_else(|| Error::internal("a test of no column"))?;
+                let slots = test.answer(asking.snapshot, definition)?;
+                if slots.is_some() {
+                    asking.used.push(Used::Index(*column));
                 }
                 Ok(slots.map(|slots| Answer { slots: Arc::new(slots), exact: true }))
             }
             Formula::Search { column, ask, constant } => {
+                let snapshot = asking.snapshot;
                 let Some(definition) = snapshot.definition().stored_column(*column) else { return Ok(None) };
                 let found = match ask.question(&evaluate(constant)?)? {
                     // NULL on one side is NULL.
@@ -451,7 +516,7 @@ impl Formula {
                     Some(question) => snapshot.search(definition.number, &question),
                 };
                 if found.is_some() {
-                    used.push(*column);
+                    asking.used.push(Used::Index(*column));
                 }
                 Ok(found.map(|Found { slots, exact }| Answer { slots: Arc::new(slots), exact }))
             }

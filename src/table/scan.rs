@@ -111,7 +111,7 @@ impl ScanExec {
         let name = self.provider.definition().name.as_str();
         let access = self.bindings.execution().ok().and_then(|execution| {
             let snapshot = execution.snapshot(self.provider.definition().oid).ok()?;
-            self.filter.access(self.provider.catalog(), snapshot).ok()
+            self.filter.access(self.provider.catalog(), snapshot, &execution.cancel).ok()
         });
         let node = match access {
             Some(Access::Key { index, .. }) => Explained::new("Index Scan")
@@ -217,7 +217,7 @@ impl Reader {
         execution: Arc<Execution>,
         snapshot: Arc<Snapshot>,
     ) -> crate::error::Result<Reader> {
-        let source = match scan.filter.access(scan.provider.catalog(), &snapshot)? {
+        let source = match scan.filter.access(scan.provider.catalog(), &snapshot, &execution.cancel)? {
             Access::Key { slot, .. } => Source::Slots(Box::new(slot.into_iter())),
             Access::Slots { slots, .. } => Source::Slots(Box::new(slots.into_iter())),
             Access::All if scan.columns.is_empty() && scan.filter.is_empty() => {

@@ -27,7 +27,7 @@ pub mod tsvector;
 pub mod vector;
 
 pub use bits::Bits;
-pub use half::f16;
+pub use half::{bf16, f16};
 pub use sparsevec::{Sparse, Sparsevec};
 pub use tsquery::TsQuery;
 pub use tsvector::TsVector;

@@ -46,7 +46,7 @@ impl Graph {
         let Some(last) = list.last() else { return Ok(()) };
         self.base.grow(u64::from(*last).min(u64::from(vectors.slots_end())) + 1);
         // Before any thread looks: whoever walks meets nodes of all the others.
-        if let Some(codes) = self.codes_for(vectors.dimensions()) {
+        if let Some(codes) = self.codes_for(vectors, &list) {
             codes.grow(*last);
         }
         let alone = if self.len() < ALONE as u64 { ALONE.min(list.len()) } else { 0 };

@@ -1,55 +1,47 @@
-//! Codes of a quantised graph's nodes, by slot, beside its links.
-//!
-//! ```text
-//!   block of a slot = [norm f32][scale f32][codes, four to a word, filled up with zeros]
-//! ```
+//! Codes of a quantised graph's nodes, by slot, beside its links: a block of words each, as `quantizer::coder` draws it.
 //!
 //! A block is written before its node is linked, and not again while somebody may walk there: a slot gets another
-//! vector only after no graph, snapshot or search knows the former one. So codes are read as plain bytes.
+//! vector only after no graph, snapshot or search knows the former one. So codes are read as plain words.
 //!
 //! [`Coded`] is a source of vectors like any other, so that a walk through codes is the same code as one through
-//! vectors. The norm is that of the code: distances of codes are then true distances, of points a little beside the
-//! vectors, and a graph over them is as sound as one over vectors.
+//! vectors.
 //!
-//! Nodes are twins when their codes are the same and their scales nearly: what tells them apart is finer than a code,
-//! and hundreds of such nodes would fill each other's links as equal vectors would. Ranking by the vectors tells them
+//! Nodes of `sq8` are twins when their codes are the same and their scales nearly: what tells them apart is finer than a
+//! code, and hundreds of such nodes would fill each other's links as equal vectors would. Ranking by the vectors tells them
 //! apart in the answer.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use super::links::{Links, LinksView};
 use crate::distance::Vector;
 use crate::fs::WordMap;
-use crate::fs::mapped::{prefetch, words_as_codes};
-use crate::index::quantizer::sq8::Code;
+use crate::fs::mapped::{plain_words, prefetch};
+use crate::index::quantizer::{Coder, Encoded, bq};
 use crate::index::source::Vectors;
-
-/// Words before the codes.
-const HEAD_WORDS: usize = 2;
 
 /// The codes of a graph, growing with it.
 pub struct Codes {
-    dimensions: usize,
+    coder: Coder,
     blocks: Links,
 }
 
 /// Scales of one code are the same when they differ by less than half a step at the greatest element does.
 const SCALE_TOLERANCE: f32 = 1.0 / 254.0;
 
-/// Words of a slot's block.
-pub fn stride(dimensions: usize) -> usize {
-    HEAD_WORDS + dimensions.div_ceil(4)
-}
-
 impl Codes {
-    pub fn new(dimensions: usize) -> Codes {
-        Codes { dimensions, blocks: Links::new(stride(dimensions) - 1) }
+    pub fn new(coder: Coder) -> Codes {
+        let words = Coder::words(coder.quantization, coder.dimensions);
+        Codes { coder, blocks: Links::new(words - 1) }
     }
 
     /// Those of a mapped generation, from word `start` on.
-    pub fn mapped(dimensions: usize, map: &Arc<WordMap>, start: usize, slots: u32) -> Codes {
-        Codes { dimensions, blocks: Links::mapped(stride(dimensions) - 1, map, start, slots) }
+    pub fn mapped(coder: Coder, map: &Arc<WordMap>, start: usize, slots: u32) -> Codes {
+        let words = Coder::words(coder.quantization, coder.dimensions);
+        Codes { coder, blocks: Links::mapped(words - 1, map, start, slots) }
+    }
+
+    pub fn coder(&self) -> &Coder {
+        &self.coder
     }
 
     /// Makes room for slots up to `last`.
@@ -60,15 +52,8 @@ impl Codes {
     /// Makes the code of a slot's vector.
     pub fn write(&self, slot: u32, vector: Vector) {
         self.grow(slot);
-        let code = Code::of(vector);
-        let words = code.codes.chunks(4).map(|four| {
-            let mut bytes = [0u8; 4];
-            bytes.iter_mut().zip(four).for_each(|(byte, code)| *byte = code.to_le_bytes()[0]);
-            u32::from_le_bytes(bytes)
-        });
-        let head = [(code.vector().norm() as f32).to_bits(), code.scale.to_bits()];
         let view = self.blocks.view();
-        view.block(slot).expect("grown before").store(head.into_iter().chain(words));
+        view.block(slot).expect("grown before").store(self.coder.encode(vector).into_iter());
     }
 
     pub fn view(&self) -> LinksView {
@@ -80,21 +65,21 @@ impl Codes {
     }
 
     /// The codes as a source of vectors, with the vectors behind them.
-    pub fn over<'a, V>(&self, exact: &'a V) -> Coded<'a, V> {
-        Coded { dimensions: self.dimensions, blocks: self.blocks.view(), exact }
+    pub fn over<'a, V>(&'a self, exact: &'a V) -> Coded<'a, V> {
+        Coded { coder: &self.coder, blocks: self.blocks.view(), exact }
     }
 }
 
 /// Codes in place of vectors.
 pub struct Coded<'a, V> {
-    dimensions: usize,
+    coder: &'a Coder,
     blocks: LinksView,
     exact: &'a V,
 }
 
 impl<V: Vectors> Vectors for Coded<'_, V> {
     fn dimensions(&self) -> usize {
-        self.dimensions
+        self.coder.dimensions
     }
 
     fn slots_end(&self) -> u32 {
@@ -103,13 +88,12 @@ impl<V: Vectors> Vectors for Coded<'_, V> {
 
     #[inline]
     fn get(&self, slot: u32) -> Vector<'_> {
-        let (codes, scale) = self.code(slot);
-        Vector::Code { codes, scale }
+        self.coder.read(self.blocks.words(slot))
     }
 
     #[inline]
     fn norm(&self, slot: u32) -> f32 {
-        f32::from_bits(self.blocks.words(slot)[0].load(Ordering::Relaxed))
+        self.coder.norm(self.blocks.words(slot))
     }
 
     #[inline]
@@ -118,16 +102,22 @@ impl<V: Vectors> Vectors for Coded<'_, V> {
     }
 
     fn same(&self, a: u32, b: u32) -> bool {
-        let ((a, a_scale), (b, b_scale)) = (self.code(a), self.code(b));
-        a == b && (a_scale - b_scale).abs() <= SCALE_TOLERANCE * a_scale
+        match (self.get(a), self.get(b)) {
+            (Vector::Code { codes: a, scale: a_scale }, Vector::Code { codes: b, scale: b_scale }) => {
+                a == b && (a_scale - b_scale).abs() <= SCALE_TOLERANCE * a_scale
+            }
+            (a, b) => a == b,
+        }
     }
 }
 
 impl<V> Coded<'_, V> {
-    #[inline]
-    fn code(&self, slot: u32) -> (&[i8], f32) {
-        let words = self.blocks.words(slot);
-        let codes = &words_as_codes(&words[HEAD_WORDS..])[..self.dimensions];
-        (codes, f32::from_bits(words[1].load(Ordering::Relaxed)))
+    pub fn query(&self, vector: Vector) -> Encoded {
+        self.coder.query(vector)
+    }
+
+    /// The error of a code of signs, before ε and the query's reach.
+    pub fn error(&self, slot: u32) -> f32 {
+        bq::error(plain_words(self.blocks.words(slot)))
     }
 }

@@ -3,21 +3,24 @@
 //! ```text
 //!   0       header, 4,096 bytes            all numbers little-endian
 //!           0  magic "HITHRGRF"           40  nodes: bytes u64
-//!           8  format version u32, 2      48  entry: slot u32
+//!           8  format version u32, 3      48  entry: slot u32
 //!          12  m u16                      52  entry: level u32, all ones when the graph is empty
 //!          14  ef_construction u16        56  crc32c of the level-0 words
 //!          16  metric u32                 60  crc32c of the upper words
 //!          20  dimensions u32             64  crc32c of the nodes
-//!          24  log position u64           68  quantization u32: 0 none, 1 sq8
-//!          32  level-0 blocks u32         72  crc32c of the code words
-//!          36  upper blocks u32           76  crc32c of the 76 bytes before
+//!          24  log position u64           68  quantization u32: 0 none, 1 sq8,
+//!          32  level-0 blocks u32             2 f16, 3 bf16, 4 bq
+//!          36  upper blocks u32           72  crc32c of the code words
+//!                                         76  crc32c of the 76 bytes before
 //!   4,096   level-0 words                  blocks as in links.rs, (1 + 2m) words each, by slot
 //!   ...     upper words                    (1 + m) words each, by block number; block 0 is unused
-//!   ...     code words                     blocks as in codes.rs, by slot; none without quantisation
+//!   ...     code words                     of bq first the centre: vectors it is the mean of u32, elements f32;
+//!                                          then blocks as in quantizer/coder.rs, by slot; none without quantisation
 //!   ...     nodes                          the node set, a roaring bitmap in its portable format
 //! ```
 //!
-//! Version 1 ends its header at 68, with the checksum of the bytes before, and has no codes; it is still read.
+//! Version 1 ends its header at 68, with the checksum of the bytes before, and has no codes; version 2 knows sq8 alone.
+//! Both are still read.
 //!
 //! A graph is saved while nodes are added. The file holds exactly the nodes of one moment: the set is taken
 //! first, and links and twins that are not in it are left out as the words are written.
@@ -33,17 +36,18 @@ use std::sync::atomic::Ordering;
 
 use roaring::RoaringBitmap;
 
-use super::codes::{self, Codes};
+use super::codes::Codes;
 use super::graph::{Entry, Graph, Params};
 use super::links::{Block, Header, Links, LinksView, NONE};
 use crate::codec::{self, Reader};
 use crate::distance::Metric;
 use crate::error::{Error, Result};
+use crate::fs::mapped::plain_words;
 use crate::fs::{File, Fs, OpenMode, Pace, unpaced};
-use crate::index::quantizer::Quantization;
+use crate::index::quantizer::{Coder, Quantization};
 
 const MAGIC: &[u8; 8] = b"HITHRGRF";
-const FORMAT_VERSION: u32 = 2;
+const FORMAT_VERSION: u32 = 3;
 const HEADER_BYTES: u64 = 4096;
 /// Bytes of the header its checksum covers, by format version.
 const HEADER_SUMMED: usize = 76;
@@ -92,9 +96,12 @@ impl Graph {
         let upper = Links::mapped(head.params.capacity(1), &map, upper_start as usize, head.upper_blocks);
         let next = u64::from(head.upper_blocks).max(1);
         let graph = Graph::from_parts(head.params, base, upper, next, head.entry, nodes);
-        if head.code_bytes() > 0 {
-            let start = (head.codes_start() / 4) as usize;
-            let codes = Codes::mapped(head.dimensions as usize, &map, start, head.base_blocks);
+        if let Some(quantization) = head.params.quantization.filter(|_| head.base_blocks > 0) {
+            let (start, dimensions) = ((head.codes_start() / 4) as usize, head.dimensions as usize);
+            let blocks = start + Coder::head_words(quantization, dimensions);
+            let coder_head = plain_words(&map[start..blocks]);
+            let coder = Coder::from_head(quantization, head.params.metric, dimensions, coder_head);
+            let codes = Codes::mapped(coder, &map, blocks, head.base_blocks);
             // The graph is new, so nobody has made codes for it.
             let _ = graph.codes.set(codes);
         }
@@ -152,7 +159,9 @@ impl Graph {
             out.upper_block(&upper, number, &nodes)?;
         }
         head.upper_sum = out.finish()?;
-        if let Some(codes) = self.codes.get().map(Codes::view).filter(|_| head.code_bytes() > 0) {
+        if let Some(codes) = self.codes.get().filter(|_| head.code_bytes() > 0) {
+            codes.coder().head().into_iter().for_each(|word| codec::put_u32(&mut out.buffer, word));
+            let codes = codes.view();
             (0..head.base_blocks).try_for_each(|slot| out.code_block(&codes, slot, &nodes))?;
             head.codes_sum = out.finish()?;
         }
@@ -318,8 +327,11 @@ impl Head {
     fn code_bytes(&self) -> u64 {
         match self.params.quantization {
             None => 0,
-            Some(Quantization::Sq8) => {
-                u64::from(self.base_blocks) * codes::stride(self.dimensions as usize) as u64 * 4
+            Some(_) if self.base_blocks == 0 => 0,
+            Some(quantization) => {
+                let dimensions = self.dimensions as usize;
+                let blocks = u64::from(self.base_blocks) * Coder::words(quantization, dimensions) as u64;
+                4 * (Coder::head_words(quantization, dimensions) as u64 + blocks)
             }
         }
     }
@@ -455,10 +467,7 @@ fn verify_region(file: &dyn File, start: u64, bytes: u64, expected: u32, pace: &
 }
 
 fn quantization_number(quantization: Option<Quantization>) -> u32 {
-    match quantization {
-        None => 0,
-        Some(Quantization::Sq8) => 1,
-    }
+    quantization.map_or(0, Quantization::number)
 }
 
 fn quantization_of(number: u32) -> Option<Option<Quantization>> {
@@ -491,27 +500,70 @@ mod tests {
     use crate::fs::MemoryFs;
     use crate::index::source::{Flat, Vectors};
 
+    /// Sixty vectors of 21 dimensions, always the same, in a graph through codes.
+    fn coded(quantization: Quantization) -> (Flat, Graph) {
+        let values = (0..60 * 21).map(|i| ((i * 7919) % 1009) as f32 / 500.0 - 1.0).collect();
+        let vectors = Flat::new(21, values);
+        let params = Params::new(2, 4, Metric::L2).expect("in range").quantized(Some(quantization));
+        let (progress, cancel) = Default::default();
+        let graph =
+            Graph::build(params, &vectors, &(0..60).collect(), 1, &progress, &cancel).expect("a build");
+        (vectors, graph)
+    }
+
+    /// Every word of every code is what this program makes of the vectors.
+    fn check_codes(quantization: Quantization, opened: &Graph) {
+        let (vectors, graph) = coded(quantization);
+        assert_eq!((opened.params(), opened.len()), (graph.params(), 60));
+        let (before, after) = (graph.codes.get().expect("codes"), opened.codes.get().expect("codes"));
+        assert_eq!(before.coder().head(), after.coder().head(), "{quantization:?}");
+        for slot in 0..60 {
+            let words = |codes: &Codes| {
+                let view = codes.view();
+                view.words(slot).iter().map(|word| word.load(Ordering::Relaxed)).collect::<Vec<_>>()
+            };
+            assert_eq!(words(before), words(after), "{quantization:?}, slot {slot}");
+        }
+        let (before, after) = (graph.coded(&vectors).expect("codes"), opened.coded(&vectors).expect("codes"));
+        assert_eq!(before.get(59), after.get(59));
+    }
+
     #[test]
     fn a_quantised_graph_comes_back_with_its_codes() {
-        let values: Vec<f32> = (0..300).map(|i| ((i * 7919) % 1000) as f32 / 500.0 - 1.0).collect();
-        let vectors = Flat::new(3, values);
-        let params = Params::new(2, 4, Metric::L2).expect("in range").quantized(Some(Quantization::Sq8));
-        let graph = Graph::new(params);
-        let mut scratch = Scratch::new();
-        for slot in 0..100 {
-            assert_eq!(graph.insert(&vectors, slot, &mut scratch), Inserted::Linked);
+        for quantization in Quantization::ALL {
+            let (_, graph) = coded(quantization);
+            let (fs, path) = (MemoryFs::new(), Path::new("/g/1.hnsw"));
+            fs.create_dir_all(Path::new("/g")).expect("a folder");
+            graph.save(&fs, path, 21, 7).expect("a sound file");
+            let (opened, _) = Graph::open(&fs, path).expect("the file just written");
+            check_codes(quantization, &opened);
         }
-        let (fs, path) = (MemoryFs::new(), Path::new("/g/1.hnsw"));
-        fs.create_dir_all(Path::new("/g")).expect("a folder");
-        graph.save(&fs, path, 3, 7).expect("a sound file");
-        let (opened, _) = Graph::open(&fs, path).expect("the file just written");
-        assert_eq!(opened.params(), params);
-        let (before, after) = (graph.coded(&vectors), opened.coded(&vectors));
-        let (before, after) = (before.expect("codes"), after.expect("codes"));
-        for slot in 0..100 {
-            assert_eq!(before.get(slot), after.get(slot));
-            assert_eq!(before.norm(slot), after.norm(slot));
+    }
+
+    /// Files of earlier programs, in `tests/formats`. One of a new format is made by
+    /// `HITHER_FORMAT=1 cargo test --no-default-features --lib graphs_of_every_format`.
+    #[test]
+    fn graphs_of_every_format_are_read() {
+        use crate::fs::DiskFs;
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/formats");
+        for quantization in Quantization::ALL {
+            let path = folder.join(format!("graph-3-{}.hnsw", quantization.name()));
+            if std::env::var_os("HITHER_FORMAT").is_some() && !path.exists() {
+                coded(quantization).1.save(&DiskFs, &path, 21, 7).expect("a sound file");
+            }
+            Graph::verify(&DiskFs, &path).expect("a sound file");
+            check_codes(quantization, &Graph::open(&DiskFs, &path).expect("a file of format 3").0);
         }
+        // Version 2 had sq8 alone, with the same words.
+        let mut bytes = std::fs::read(folder.join("graph-3-sq8.hnsw")).expect("a kept file");
+        bytes[8] = 2;
+        let sum = crc32c::crc32c(&bytes[..HEADER_SUMMED]);
+        bytes[HEADER_SUMMED..HEADER_SUMMED + 4].copy_from_slice(&sum.to_le_bytes());
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("2.hnsw");
+        std::fs::write(&path, bytes).expect("room");
+        Graph::verify(&DiskFs, &path).expect("a sound file");
+        check_codes(Quantization::Sq8, &Graph::open(&DiskFs, &path).expect("a file of format 2").0);
     }
 
     /// The moment between a node's links and its place in the set, at which a twin of it is already saved.

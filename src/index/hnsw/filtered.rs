@@ -15,6 +15,9 @@
 //!
 //! A node and its twins are one result until a batch is handed out; the first need not be allowed itself.
 //!
+//! A walk may prove dearer than expected: the filter goes with the vectors, and what is allowed is elsewhere. It gives up
+//! when the work that finding the rest would take, at the rate so far, is more than comparing everything would be.
+//!
 //! A batch ends when the best candidate is farther than the `ef`-th result. What was dropped on the way is
 //! kept, so that [`Traversal::next_batch`] goes on from there (pgvector's iterative scan, relaxed order): a row of
 //! a later batch can be nearer than one of an earlier batch.
@@ -57,9 +60,19 @@ pub struct Traversal<'a, V, F> {
     /// Too far for this batch: candidates, and results if allowed, of the next.
     dropped: Vec<u64>,
     counters: Counters,
-    /// Distances after which the search gives up.
-    distances_max: u64,
+    /// Slots tested against the filter.
+    tests: u64,
+    /// Work, in distances, after which the search gives up.
+    work_max: u64,
+    /// Work after which it asks itself whether to go on.
+    doubts_at: u64,
+    gave_up: bool,
 }
+
+/// Tests that take as long as a distance (`index/strategy.rs`).
+const TESTS_PER_DISTANCE: u64 = 20;
+/// Work before the first doubts, per candidate asked for: that of a walk without a filter.
+const DOUBTS_PER_EF: u64 = 11;
 
 /// A node and its twins.
 struct Group {
@@ -71,7 +84,7 @@ struct Group {
 }
 
 impl Graph {
-    /// A search for allowed nodes, `ef` at a time, which ends after `distances_max` distances. Takes the scratch's
+    /// A search for allowed nodes, `ef` at a time, which ends after work worth `work_max` distances. Takes the scratch's
     /// memory; [`Traversal::finish`] gives it back.
     pub fn traverse<'a, V: Vectors, F: Fn(u32) -> bool>(
         &self,
@@ -80,7 +93,7 @@ impl Graph {
         filter: F,
         expansion: Expansion,
         ef: usize,
-        distances_max: u64,
+        work_max: u64,
         scratch: &mut Scratch,
     ) -> Traversal<'a, V, F> {
         let reader = self.reader(vectors);
@@ -101,7 +114,10 @@ impl Graph {
             groups: VecDeque::new(),
             dropped: Vec::new(),
             counters: Counters::default(),
-            distances_max,
+            tests: 0,
+            work_max,
+            doubts_at: DOUBTS_PER_EF * ef as u64,
+            gave_up: false,
         };
         traversal.start();
         traversal
@@ -133,7 +149,28 @@ impl<V: Vectors, F: Fn(u32) -> bool> Traversal<'_, V, F> {
     /// Whether nothing is left to look at, or no work allowed.
     pub fn is_exhausted(&self) -> bool {
         let nothing_left = self.candidates.is_empty() && self.dropped.is_empty() && self.bridges.is_empty();
-        self.groups.is_empty() && (nothing_left || self.counters.distances >= self.distances_max)
+        self.groups.is_empty() && (nothing_left || self.gave_up)
+    }
+
+    /// Whether it ended because of the work, not because it had found what it looked for.
+    pub fn gave_up(&self) -> bool {
+        self.gave_up
+    }
+
+    fn work(&self) -> u64 {
+        self.counters.distances + self.tests / TESTS_PER_DISTANCE
+    }
+
+    /// Whether the work is not worth going on with.
+    fn gives_up(&mut self) -> bool {
+        let work = self.work();
+        self.gave_up = work >= self.work_max;
+        if work >= self.doubts_at && self.results.len() < self.ef {
+            self.doubts_at = work + work / 4;
+            let (found, missing) = (self.results.len().max(1) as u64, (self.ef - self.results.len()) as u64);
+            self.gave_up |= work.saturating_mul(missing) / found > self.work_max;
+        }
+        self.gave_up
     }
 
     fn advance(&mut self) {
@@ -144,7 +181,7 @@ impl<V: Vectors, F: Fn(u32) -> bool> Traversal<'_, V, F> {
                 self.offer_result(key);
             }
         }
-        while self.counters.distances < self.distances_max {
+        while !self.gives_up() {
             if self.candidates.is_empty() {
                 self.cross_bridges();
             }
@@ -202,7 +239,7 @@ impl<V: Vectors, F: Fn(u32) -> bool> Traversal<'_, V, F> {
     }
 
     fn expand(&mut self, best: u64) {
-        let Traversal { reader, filter, visited, batch, forbidden, bridges, .. } = self;
+        let Traversal { reader, filter, visited, batch, forbidden, bridges, tests, .. } = self;
         let Some(block) = reader.base(best as u32) else { return };
         self.counters.hops += 1;
         let header = block.header();
@@ -220,7 +257,7 @@ impl<V: Vectors, F: Fn(u32) -> bool> Traversal<'_, V, F> {
             }
         }
         for &link in &*forbidden {
-            through(reader, filter, visited, link, batch);
+            *tests += through(reader, filter, visited, link, batch);
         }
         bridges.append(forbidden);
         let by_twin =
@@ -265,17 +302,19 @@ impl<V: Vectors, F: Fn(u32) -> bool> Traversal<'_, V, F> {
     }
 }
 
-/// Allowed neighbours of a neighbour that is not allowed; itself, if a twin of it is.
+/// Allowed neighbours of a neighbour that is not allowed; itself, if a twin of it is. Returns how many it looked at.
 fn through<V: Vectors>(
     reader: &Reader<V>,
     filter: &impl Fn(u32) -> bool,
     visited: &mut Visited,
     link: u32,
     batch: &mut Vec<u32>,
-) {
-    let Some(block) = reader.base(link) else { return };
+) -> u64 {
+    let Some(block) = reader.base(link) else { return 0 };
     let header = block.header();
+    let mut tests = 0;
     for second in block.links(header).filter(|&second| second < reader.bound) {
+        tests += 1;
         if !visited.contains(second) && filter(second) && visited.insert(second) {
             reader.vectors.prefetch(second);
             batch.push(second);
@@ -284,4 +323,5 @@ fn through<V: Vectors>(
     if header.has_twins() && reader.chain(block.next_twin(header)).any(filter) {
         batch.push(link);
     }
+    tests
 }

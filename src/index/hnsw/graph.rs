@@ -10,11 +10,14 @@ use super::codes::{Coded, Codes};
 use super::links::{Block, Links, LinksView};
 use crate::distance::{Metric, Query};
 use crate::error::{Error, Result, SqlState};
-use crate::index::quantizer::Quantization;
+use crate::index::quantizer::{Coder, Quantization};
 use crate::index::source::Vectors;
 
 /// Locks for writers; a block's is found by its node. Two writers meet on one of 1,024 once in a thousand.
 const STRIPES: usize = 1024;
+
+/// Vectors whose mean is near enough to that of all: off by a hundredth of their spread.
+const SAMPLE_MAX: usize = 10_000;
 
 /// What a graph is built with. The names and ranges are pgvector's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -175,13 +178,29 @@ impl Graph {
     }
 
     /// What a quantised graph is walked through; `None` for any other graph, and for one without nodes.
-    pub fn coded<'a, V: Vectors>(&self, vectors: &'a V) -> Option<Coded<'a, V>> {
+    pub fn coded<'a, V: Vectors>(&'a self, vectors: &'a V) -> Option<Coded<'a, V>> {
         self.codes.get().map(|codes| codes.over(vectors))
     }
 
-    /// The codes that new nodes of so many dimensions get, if any.
-    pub(super) fn codes_for(&self, dimensions: usize) -> Option<&Codes> {
-        self.params.quantization.map(|Quantization::Sq8| self.codes.get_or_init(|| Codes::new(dimensions)))
+    /// The codes of new nodes, if any, made for vectors like those of `sample` when these are the first.
+    pub(super) fn codes_for<V: Vectors>(&self, vectors: &V, sample: &[u32]) -> Option<&Codes> {
+        let quantization = self.params.quantization?;
+        let new = || {
+            let step = sample.len().div_ceil(SAMPLE_MAX).max(1);
+            let slots = sample.iter().step_by(step).filter(|&&slot| slot < vectors.slots_end());
+            let with_vector = slots.filter(|&&slot| self.takes(vectors.norm(slot)));
+            let sample = with_vector.map(|&slot| vectors.get(slot));
+            Codes::new(Coder::new(quantization, self.params.metric, vectors.dimensions(), sample))
+        };
+        Some(self.codes.get_or_init(new))
+    }
+
+    /// Whether codes made for other vectors would serve a table of so many rows better: their centre is that of a few, and
+    /// there are four times as many now.
+    pub fn wants_training(&self, rows: u64) -> bool {
+        let trained_on = self.codes.get().and_then(|codes| codes.coder().trained_on());
+        trained_on
+            .is_some_and(|count| (count as usize) < SAMPLE_MAX / 2 && rows > 4 * u64::from(count.max(64)))
     }
 
     /// Whether a vector of this norm has a place in the graph: not NULL, and under cosine not zero.

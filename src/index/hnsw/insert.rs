@@ -56,12 +56,14 @@ impl Graph {
         if slot == NONE || slot >= vectors.slots_end() || !self.takes(vectors.norm(slot)) {
             return Inserted::NoVector;
         }
-        match self.codes_for(vectors.dimensions()) {
-            None => self.link_in(vectors, slot, scratch),
-            Some(codes) => {
-                codes.write(slot, vectors.get(slot));
-                self.link_in(&codes.over(vectors), slot, scratch)
-            }
+        let Some(codes) = self.codes_for(vectors, &[slot]) else {
+            return self.link_in(vectors, slot, scratch);
+        };
+        codes.write(slot, vectors.get(slot));
+        if codes.coder().quantization.builds() {
+            self.link_in(&codes.over(vectors), slot, scratch)
+        } else {
+            self.link_in(vectors, slot, scratch)
         }
     }
 

@@ -84,6 +84,10 @@ impl Pool {
         self.cursor = 0;
     }
 
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
     /// Keys from here on are not taken.
     #[inline]
     pub fn bound(&self) -> u64 {

@@ -91,7 +91,9 @@ pub fn numbers(vector: Vector<'_>) -> Cow<'_, [f32]> {
         Vector::Code { codes, scale } => {
             Cow::Owned(codes.iter().map(|&code| f32::from(code) * scale).collect())
         }
-        Vector::Sparse(_) => Cow::Borrowed(&[]),
+        Vector::Bf16(values) => Cow::Owned(values.iter().map(|value| value.to_f32()).collect()),
+        // What has no elements to speak of.
+        Vector::Sparse(_) | Vector::Signs { .. } | Vector::Planes(_) => Cow::Borrowed(&[]),
     }
 }
 

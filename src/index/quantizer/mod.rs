@@ -1,37 +1,92 @@
 //! Smaller stand-ins for vectors: what a quantised index walks through instead of the vectors themselves.
 //!
 //! A walk through a graph waits for memory: a comparison of two vectors of 384 dimensions takes 35 ns once they are in
-//! the cache and 1,536 bytes of traffic to get them there. A code has a byte per dimension, so four fit where one
-//! vector did. Distances of codes are nearly right; the candidates that a walk ends with are compared again by their
-//! vectors, which nothing here replaces.
+//! the cache and 1,536 bytes of traffic to get them there. A code has a byte per dimension, or two, or a bit. Distances of
+//! codes are nearly right; the candidates that a walk ends with are compared again by their vectors, which nothing here
+//! replaces.
 //!
 //! ```text
-//!   vector   0.021 -0.074  0.003 ...      4 bytes each, in the vector segments
-//!   code        36   -127      5 ...      1 byte each, times a scale (here 0.074 / 127), beside the links
+//!   vector       0.021 -0.074  0.003 ...      4 bytes each, in the vector segments
+//!   f16, bf16    0.021 -0.074  0.003 ...      2 bytes each, beside the links
+//!   sq8             36   -127      5 ...      1 byte each, times a scale (here 0.074 / 127)
+//!   bq               1      0      0 ...      1 bit each, of the vector rotated, with a bound on the error
 //! ```
+//!
+//! `coder` makes codes of vectors, whichever they are.
 
 use serde::{Deserialize, Serialize};
 
+use crate::distance::Metric;
+
+pub mod bq;
+pub mod coder;
+pub mod rotation;
 pub mod sq8;
+
+pub use coder::{Coder, Encoded};
 
 /// How an index makes codes of vectors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Quantization {
     /// A byte per dimension, in steps of a 127th of the vector's greatest element.
     Sq8,
+    /// Half precision: eleven binary digits, up to 65,504.
+    F16,
+    /// bfloat16: eight binary digits, the range of f32.
+    Bf16,
+    /// A bit per dimension.
+    Bq,
 }
 
 impl Quantization {
-    pub const ALL: [Quantization; 1] = [Quantization::Sq8];
+    pub const ALL: [Quantization; 4] =
+        [Quantization::F16, Quantization::Bf16, Quantization::Sq8, Quantization::Bq];
 
     /// As `WITH (quantization = ...)` names it.
     pub const fn name(self) -> &'static str {
         match self {
             Quantization::Sq8 => "sq8",
+            Quantization::F16 => "f16",
+            Quantization::Bf16 => "bf16",
+            Quantization::Bq => "bq",
         }
     }
 
     pub fn from_name(name: &str) -> Option<Quantization> {
         Quantization::ALL.into_iter().find(|quantization| quantization.name() == name)
     }
+
+    /// As files number it; none is 0.
+    pub const fn number(self) -> u32 {
+        match self {
+            Quantization::Sq8 => 1,
+            Quantization::F16 => 2,
+            Quantization::Bf16 => 3,
+            Quantization::Bq => 4,
+        }
+    }
+
+    /// Whether its codes have this distance: those of integers and signs come from a product.
+    pub const fn ranks_by(self, metric: Metric) -> bool {
+        match self {
+            Quantization::F16 | Quantization::Bf16 => true,
+            Quantization::Sq8 | Quantization::Bq => !matches!(metric, Metric::L1),
+        }
+    }
+
+    /// Whether a graph is built by distances of codes. Signs are too coarse for it, and have no distance to each other.
+    pub const fn builds(self) -> bool {
+        !matches!(self, Quantization::Bq)
+    }
+
+    /// Candidates of a walk through codes per candidate asked for, so that the recall after ranking by vectors is that of
+    /// a walk through vectors.
+    pub fn candidates(self, ef: usize) -> usize {
+        match self {
+            Quantization::Bq => (ef as f32 * BQ_OVERSAMPLING) as usize,
+            _ => ef,
+        }
+    }
 }
+
+const BQ_OVERSAMPLING: f32 = 3.0;

@@ -38,9 +38,7 @@ impl Code {
                 self.codes.extend_from_slice(codes);
                 scale
             }
-            Vector::Bits { .. } | Vector::Sparse(_) => {
-                panic!("bits and sparse vectors have no codes: an index on them is not quantised")
-            }
+            other => panic!("no code of eight bits is made of a vector of {:?}", other.element()),
         };
     }
 

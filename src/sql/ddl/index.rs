@@ -355,11 +355,15 @@ fn operator_class(column: &IndexColumn, ty: &Type, method: IndexMethod) -> Resul
     Ok((metric.into(), opclass))
 }
 
-/// `quantization = 'sq8'`, of numbers and by distances that a product tells.
+/// `quantization = 'sq8'` and the others: of numbers, by the distances that their codes have, and where they are smaller
+/// than what they stand for.
 fn quantization_option(value: &str, metric: IndexMetric, ty: &Type) -> Result<Option<Quantization>> {
     let name = value.to_lowercase();
     if name == "none" {
         return Ok(None);
+    }
+    if name == "pq" {
+        return Err(Error::unsupported("quantization pq"));
     }
     let Some(quantization) = Quantization::from_name(&name) else {
         let names: Vec<&str> = Quantization::ALL.iter().map(|quantization| quantization.name()).collect();
@@ -367,10 +371,15 @@ fn quantization_option(value: &str, metric: IndexMetric, ty: &Type) -> Result<Op
         return Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, message)
             .detail(format!("Valid values are \"none\" and \"{}\".", names.join("\", \""))));
     };
-    match (metric, ty) {
-        (IndexMetric::L1, _) => Err(Error::unsupported("quantization of an index by taxicab distance")),
-        (_, Type::Vector(_) | Type::Halfvec(_)) => Ok(Some(quantization)),
-        _ => Err(Error::unsupported(format!("quantization of an index on type {}", ty.bare()))),
+    let name = quantization.name();
+    match (quantization, ty) {
+        (_, Type::Vector(_) | Type::Halfvec(_)) if !quantization.ranks_by(metric.into()) => {
+            Err(Error::unsupported(format!("quantization {name} of an index by taxicab distance")))
+        }
+        (_, Type::Vector(_)) | (Quantization::Sq8 | Quantization::Bq, Type::Halfvec(_)) => {
+            Ok(Some(quantization))
+        }
+        _ => Err(Error::unsupported(format!("quantization {name} of an index on type {}", ty.bare()))),
     }
 }
 

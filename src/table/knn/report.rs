@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use super::order;
+use crate::index::quantizer::Quantization;
 use crate::index::strategy::{Costs, Shape};
 use crate::index::{Found, Strategy};
 use crate::table::explained::Explained;
@@ -18,6 +19,8 @@ pub struct Report {
     pub index: Option<String>,
     /// What that index searches with.
     pub shape: Shape,
+    /// What that index walks through instead of vectors.
+    pub codes: Option<Quantization>,
     /// Rows that may be in the answer.
     pub candidates: u64,
     /// Rows read to test the predicate on them.
