@@ -37,7 +37,7 @@ enum Command {
     Backup(backup::Args),
     /// Make a data directory from a backup, as of any commit
     Restore(restore::Args),
-    /// Tell a file of a data directory or a backup as lines
+    /// Write a database as SQL, or tell a file of a data directory or a backup as lines
     Dump(dump::Args),
     /// Measure any server that speaks pgvector's SQL: load, index, recall, speed
     Bench(bench::Args),

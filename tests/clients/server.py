@@ -17,7 +17,7 @@ def url():
     """postgres://user@host:port/database"""
     global _url
     if _url is None:
-        _url = _start(os.environ.get("HITHER_BINARY", "hither"))
+        _url = start(os.environ.get("HITHER_BINARY", "hither"))
     return _url
 
 
@@ -51,7 +51,8 @@ def has_int2vector():
     return "int2vector" in done.stdout
 
 
-def _start(binary):
+def start(binary):
+    """A server of its own until the tests end; its url."""
     folder = tempfile.mkdtemp(prefix="hither-clients-")
     log = open(os.path.join(folder, "log"), "w")
     command = [binary, "serve", "--listen", "127.0.0.1:0", "--data-dir", os.path.join(folder, "data")]

@@ -117,6 +117,39 @@ class Psql(unittest.TestCase):
         nearest = psql("-At", "-c", "SELECT id FROM public.items ORDER BY embedding <=> '[3,3,3]' LIMIT 1").stdout
         self.assertTrue(nearest.strip().isdigit())
 
+class Dump(unittest.TestCase):
+    """`hither dump` writes SQL from which psql makes the same database: its dump is the same text."""
+
+    def test_a_dump_of_what_was_loaded_from_a_dump_is_the_same(self):
+        binary = os.environ.get("HITHER_BINARY")
+        if binary is None:
+            self.skipTest("HITHER_BINARY names no binary")
+        first, second = server.start(binary), server.start(binary)
+
+        def load(url, script):
+            done = subprocess.run(["psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", url], input=script,
+                                  capture_output=True, text=True, timeout=120)
+            self.assertEqual((done.returncode, done.stderr), (0, ""))
+
+        def dump(url, *arguments):
+            done = subprocess.run([binary, "dump", *arguments, url], capture_output=True, text=True, timeout=120)
+            self.assertEqual((done.returncode, done.stderr), (0, ""))
+            return done.stdout
+
+        load(first, read(os.path.join(HERE, "dumped.sql")))
+        text = dump(first)
+        load(second, text)
+        self.assertEqual(dump(second), text)
+        for words in ["CREATE TABLE shop.\"odd Name\"", "USING hnsw", "COPY shop.items", "REFERENCES shop.kinds",
+                      "CREATE VIEW shop.cheap", "GENERATED ALWAYS AS", "setval('shop.counter'"]:
+            self.assertIn(words, text)
+        # What the second goes on with is what the first would have.
+        insert = "INSERT INTO shop.items (kind, title) VALUES (1, 'next') RETURNING id"
+        following = [subprocess.run(["psql", "-X", "-At", "-q", "-d", url, "-c", insert], capture_output=True, text=True)
+                     for url in (first, second)]
+        self.assertEqual(following[0].stdout, following[1].stdout)
+        self.assertNotIn("COPY", dump(first, "--schema-only"))
+
 
 if __name__ == "__main__":
     unittest.main()

@@ -31,7 +31,9 @@ pub enum DefaultValue {
 impl DefaultValue {
     /// The default of a column as it is defined.
     pub fn of(column: &Column, context: &PlanContext, shared: &Shared) -> Result<DefaultValue> {
-        if let (Some(sequence), true) = (column.sequence, column.identity.is_some()) {
+        // By its oid, whatever the search path makes of its name now.
+        let draws = column.default.as_ref().is_some_and(|default| default.sql.starts_with("nextval("));
+        if let (Some(sequence), true) = (column.sequence, column.identity.is_some() || draws) {
             return Ok(DefaultValue::Sequence(sequence));
         }
         match &column.default {

@@ -9,7 +9,7 @@ use arrow::array::ArrayRef;
 use arrow::datatypes::DataType;
 use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF};
 
-use crate::catalog::{Oid, Relation};
+use crate::catalog::{Column, Oid, Relation};
 use crate::error::{Error, Result, SqlState};
 use crate::planner::bindings::Execution;
 use crate::planner::bound::BoundFunction;
@@ -19,6 +19,7 @@ use crate::sql::system::definitions::{
     constraint_definition, index_column, index_definition, view_definition,
 };
 use crate::sql::system::names::{self, quote_ident};
+use crate::sql::system::relations::shown_default;
 use crate::sql::system::{
     OWNER, OWNER_OID, PG_CATALOG, deparse, descriptions, own_functions, relations, routines,
 };
@@ -520,6 +521,12 @@ fn pg_get_expr(execution: &Execution, args: &[Value]) -> Result<Value> {
     let catalog = execution.session.catalog();
     let Some(table) = catalog.table_by_oid(oid(&args[1])?) else { return Ok(Value::from(sql)) };
     let pretty = matches!(args.get(2), Some(Value::Bool(true)));
+    let default = |column: &&Column| column.default.as_ref().is_some_and(|default| default.sql == sql);
+    if let Some(shown) =
+        table.columns.iter().find(default).and_then(|column| shown_default(execution, column))
+    {
+        return Ok(Value::from(shown));
+    }
     let generated = table.columns.iter().filter_map(|column| column.generated.as_ref());
     let generated = generated.map(|generated| generated.sql.as_str());
     let predicates = catalog.indexes_of(table.oid).filter_map(|index| index.predicate.as_ref());

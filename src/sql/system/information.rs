@@ -178,7 +178,7 @@ fn columns(execution: &Execution, rows: &mut Rows) -> Result<()> {
             let (generation, default) = match column.identity {
                 Some(Identity::Always) => (Some("ALWAYS"), None),
                 Some(Identity::ByDefault) => (Some("BY DEFAULT"), None),
-                None => (None, column.default.as_ref().map(|default| default.sql.clone())),
+                None => (None, super::relations::shown_default(execution, column)),
             };
             let own = cells! {
                 table_schema: &table.schema, table_name: &table.name, column_name: &column.name,

@@ -473,6 +473,18 @@ fn rules(execution: &Execution, rows: &mut Rows) -> Result<()> {
     Ok(())
 }
 
+/// A column's default; one that draws from a sequence calls it by its name as seen from here.
+pub(super) fn shown_default(execution: &Execution, column: &Column) -> Option<String> {
+    let default = column.default.as_ref()?;
+    Some(match default_sequence(execution, column) {
+        Some(sequence) if default.sql.starts_with("nextval(") => {
+            let name = super::names::regclass_out(execution, sequence).replace('\'', "''");
+            format!("nextval('{name}'::regclass)")
+        }
+        _ => default.sql.clone(),
+    })
+}
+
 /// The sequence that `nextval('s')` draws from.
 fn default_sequence(execution: &Execution, column: &Column) -> Option<u32> {
     if column.sequence.is_some() {

@@ -1,20 +1,14 @@
 //! `hither dump --file`: any file of a data directory, a folder of backups or an archive as lines.
 
 use std::io::{BufWriter, Write};
-use std::path::PathBuf;
+use std::path::Path;
 
 use crate::database::describe::describe;
 use crate::error::{Error, Result};
 use crate::fs::DiskFs;
 
-#[derive(clap::Args)]
-pub struct Args {
-    /// The file; it is not changed. A sorted table lies under the name it has in a data directory
-    #[arg(long, value_name = "FILE")]
-    file: PathBuf,
-}
-
-pub fn run(args: Args) -> Result<()> {
+/// `file` is not changed. A sorted table lies under the name it has in a data directory.
+pub fn run(file: &Path) -> Result<()> {
     let mut out = BufWriter::new(std::io::stdout().lock());
     let failed = |error: std::io::Error| Error::io("write", "standard output", &error);
     let mut ended = false;
@@ -25,6 +19,6 @@ pub fn run(args: Args) -> Result<()> {
             failed(error)
         })
     };
-    let outcome = describe(&DiskFs, &args.file, &mut tell);
+    let outcome = describe(&DiskFs, file, &mut tell);
     if ended { Ok(()) } else { outcome.and_then(|()| out.flush().map_err(failed)) }
 }

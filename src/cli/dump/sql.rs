@@ -1,0 +1,258 @@
+//! A database as SQL that psql loads, here or into PostgreSQL with pgvector.
+//!
+//! Everything is asked for in one REPEATABLE READ transaction through the catalogue, as any client could, and written in
+//! an order in which each statement finds what it needs:
+//!
+//! ```text
+//! schemas  sequences  tables  owners of sequences  functions       definitions
+//! COPY ... FROM stdin  setval                                      rows
+//! keys and checks  indexes  foreign keys                           faster, and safe, after the rows
+//! views and materialized views  comments
+//! ```
+
+use std::io::{BufWriter, Write};
+
+use futures::{StreamExt, pin_mut};
+use tokio_postgres::{Client, NoTls, SimpleQueryMessage, SimpleQueryRow};
+
+use crate::cli::bench::wrap;
+use crate::error::{Error, Result};
+
+/// Schemas that are the server's own.
+const OWN: &str =
+    "n.nspname NOT IN ('pg_catalog', 'information_schema', 'hither') AND n.nspname !~ '^pg_(toast|temp)'";
+
+/// Writes the database at `url` to standard output.
+pub async fn run(url: &str, with_rows: bool) -> Result<()> {
+    let (client, driver) = tokio_postgres::connect(url, NoTls).await.map_err(wrap)?;
+    // Ends with the client; an error there shows up as the error of the request that met it.
+    tokio::spawn(async move { driver.await.unwrap_or_default() });
+    client
+        .batch_execute(
+            "SET search_path = ''; SET datestyle = 'ISO'; SET extra_float_digits = 1; SET timezone = 'UTC';
+            BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+        )
+        .await
+        .map_err(wrap)?;
+    let mut dump = Dump { client, out: BufWriter::new(std::io::stdout().lock()) };
+    dump.all(with_rows).await?;
+    dump.out.flush().map_err(failed)
+}
+
+struct Dump<W: Write> {
+    client: Client,
+    out: BufWriter<W>,
+}
+
+/// A table, view, sequence or index: `name` is quoted and has its schema.
+struct Relation {
+    oid: String,
+    kind: String,
+    name: String,
+}
+
+impl<W: Write> Dump<W> {
+    async fn all(&mut self, with_rows: bool) -> Result<()> {
+        self.say("-- A database as SQL, written by `hither dump`. Load it with: psql -f FILE\n")?;
+        self.say("SET client_encoding = 'UTF8';\nSET standard_conforming_strings = on;\nSET search_path = '';\nSET timezone = 'UTC';")?;
+        self.each(
+            "SELECT 'CREATE EXTENSION IF NOT EXISTS vector WITH SCHEMA ' || quote_ident(n.nspname) || ';'
+            FROM pg_catalog.pg_extension e JOIN pg_catalog.pg_namespace n ON n.oid = e.extnamespace
+            WHERE e.extname = 'vector'",
+        )
+        .await?;
+        self.each(&format!(
+            "SELECT 'CREATE SCHEMA ' || quote_ident(n.nspname) || ';' FROM pg_catalog.pg_namespace n
+            WHERE {OWN} AND n.nspname <> 'public' ORDER BY n.nspname"
+        ))
+        .await?;
+        let relations = self.relations().await?;
+        let of_kind = |kinds: &'static [&str]| {
+            relations.iter().filter(move |relation| kinds.contains(&&*relation.kind))
+        };
+        for sequence in of_kind(&["S"]) {
+            self.sequence(sequence).await?;
+        }
+        for table in of_kind(&["r"]) {
+            self.table(table).await?;
+        }
+        self.each("SELECT 'ALTER SEQUENCE ' || d.objid::regclass || ' OWNED BY ' || d.refobjid::regclass || '.' || quote_ident(a.attname) || ';'
+            FROM pg_catalog.pg_depend d
+            JOIN pg_catalog.pg_class s ON s.oid = d.objid AND s.relkind = 'S'
+            JOIN pg_catalog.pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
+            WHERE d.deptype = 'a' ORDER BY d.objid").await?;
+        self.each(&format!(
+            "SELECT pg_catalog.pg_get_functiondef(p.oid) || ';' FROM pg_catalog.pg_proc p
+            JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+            JOIN pg_catalog.pg_language l ON l.oid = p.prolang
+            WHERE {OWN} AND l.lanname = 'sql' AND p.oid >= 16384 ORDER BY p.oid"
+        ))
+        .await?;
+        if with_rows {
+            for table in of_kind(&["r"]) {
+                self.rows(table).await?;
+            }
+            for sequence in of_kind(&["S", "I"]) {
+                self.value(sequence).await?;
+            }
+        }
+        self.constraints("c.contype IN ('p', 'u', 'c')").await?;
+        self.each(&format!("SELECT pg_catalog.pg_get_indexdef(i.indexrelid) || ';' FROM pg_catalog.pg_index i
+            JOIN pg_catalog.pg_class c ON c.oid = i.indrelid
+            JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+            WHERE {OWN} AND c.relkind = 'r' AND c.relpersistence <> 't'
+              AND i.indexrelid NOT IN (SELECT conindid FROM pg_catalog.pg_constraint WHERE contype IN ('p', 'u'))
+            ORDER BY i.indexrelid")).await?;
+        self.constraints("c.contype = 'f'").await?;
+        for view in of_kind(&["v", "m"]) {
+            self.view(view, with_rows).await?;
+        }
+        self.comments(&relations).await
+    }
+
+    /// In the order in which they were made, so that views come after what they read.
+    async fn relations(&self) -> Result<Vec<Relation>> {
+        // A sequence of an identity column comes with the column.
+        let rows = self.ask(&format!("SELECT c.oid, CASE WHEN d.deptype = 'i' THEN 'I' ELSE c.relkind::text END, c.oid::regclass::text
+            FROM pg_catalog.pg_class c
+            JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+            LEFT JOIN pg_catalog.pg_depend d ON d.objid = c.oid AND c.relkind = 'S' AND d.deptype IN ('a', 'i')
+            WHERE {OWN} AND c.relkind IN ('r', 'S', 'v', 'm') AND c.relpersistence <> 't' ORDER BY c.oid")).await?;
+        Ok(rows
+            .iter()
+            .map(|row| Relation { oid: cell(row, 0), kind: cell(row, 1), name: cell(row, 2) })
+            .collect())
+    }
+
+    async fn sequence(&mut self, sequence: &Relation) -> Result<()> {
+        self.each(&format!("SELECT 'CREATE SEQUENCE {} AS ' || pg_catalog.format_type(seqtypid, NULL) || ' INCREMENT BY ' || seqincrement
+              || ' MINVALUE ' || seqmin || ' MAXVALUE ' || seqmax || ' START WITH ' || seqstart || CASE WHEN seqcycle THEN ' CYCLE;' ELSE ';' END
+            FROM pg_catalog.pg_sequence WHERE seqrelid = {}", doubled(&sequence.name), sequence.oid)).await
+    }
+
+    async fn table(&mut self, table: &Relation) -> Result<()> {
+        let columns = self.ask(&format!("SELECT quote_ident(a.attname) || ' ' || pg_catalog.format_type(a.atttypid, a.atttypmod)
+              || CASE WHEN a.attgenerated = 's' THEN ' GENERATED ALWAYS AS (' || pg_catalog.pg_get_expr(d.adbin, d.adrelid) || ') STORED'
+                      WHEN a.attidentity = 'a' THEN ' GENERATED ALWAYS AS IDENTITY'
+                      WHEN a.attidentity = 'd' THEN ' GENERATED BY DEFAULT AS IDENTITY'
+                      WHEN d.adbin IS NOT NULL THEN ' DEFAULT ' || pg_catalog.pg_get_expr(d.adbin, d.adrelid)
+                      ELSE '' END
+              || CASE WHEN a.attnotnull THEN ' NOT NULL' ELSE '' END
+            FROM pg_catalog.pg_attribute a
+            LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+            WHERE a.attrelid = {} AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum", table.oid)).await?;
+        let persistence = self
+            .ask(&format!("SELECT relpersistence FROM pg_catalog.pg_class WHERE oid = {}", table.oid))
+            .await?;
+        let unlogged = persistence.first().is_some_and(|row| cell(row, 0) == "u");
+        let kind = if unlogged { "UNLOGGED TABLE" } else { "TABLE" };
+        let columns: Vec<String> = columns.iter().map(|row| format!("    {}", cell(row, 0))).collect();
+        self.say(&format!("CREATE {kind} {} (\n{}\n);", table.name, columns.join(",\n")))
+    }
+
+    /// Generated columns are worked out anew.
+    async fn rows(&mut self, table: &Relation) -> Result<()> {
+        let columns = self
+            .ask(&format!(
+                "SELECT quote_ident(attname) FROM pg_catalog.pg_attribute
+            WHERE attrelid = {} AND attnum > 0 AND NOT attisdropped AND attgenerated = '' ORDER BY attnum",
+                table.oid
+            ))
+            .await?;
+        let columns: Vec<String> = columns.iter().map(|row| cell(row, 0)).collect();
+        if columns.is_empty() {
+            return Ok(());
+        }
+        let columns = columns.join(", ");
+        self.say(&format!("COPY {} ({columns}) FROM stdin;", table.name))?;
+        let copy = format!("COPY {} ({columns}) TO STDOUT", table.name);
+        let pieces = self.client.copy_out(&copy).await.map_err(wrap)?;
+        pin_mut!(pieces);
+        while let Some(piece) = pieces.next().await {
+            self.out.write_all(&piece.map_err(wrap)?).map_err(failed)?;
+        }
+        self.say("\\.")
+    }
+
+    async fn value(&mut self, sequence: &Relation) -> Result<()> {
+        self.each(&format!("SELECT 'SELECT pg_catalog.setval(' || quote_literal('{}') || ', ' || last_value || ', ' || is_called || ');'
+            FROM {}", doubled(&sequence.name), sequence.name)).await
+    }
+
+    async fn constraints(&mut self, which: &str) -> Result<()> {
+        self.each(&format!("SELECT 'ALTER TABLE ONLY ' || c.conrelid::regclass || ' ADD CONSTRAINT ' || quote_ident(c.conname) || ' '
+              || pg_catalog.pg_get_constraintdef(c.oid) || ';'
+            FROM pg_catalog.pg_constraint c
+            JOIN pg_catalog.pg_class r ON r.oid = c.conrelid AND r.relpersistence <> 't'
+            JOIN pg_catalog.pg_namespace n ON n.oid = r.relnamespace
+            WHERE {OWN} AND {which} ORDER BY c.oid")).await
+    }
+
+    async fn view(&mut self, view: &Relation, with_rows: bool) -> Result<()> {
+        let (kind, end) = match (&*view.kind, with_rows) {
+            ("m", true) => ("MATERIALIZED VIEW", ""),
+            ("m", false) => ("MATERIALIZED VIEW", " WITH NO DATA"),
+            _ => ("VIEW", ""),
+        };
+        self.each(&format!(
+            "SELECT 'CREATE {kind} {} AS ' || rtrim(pg_catalog.pg_get_viewdef({}::oid), '; ') || '{end};'",
+            doubled(&view.name),
+            view.oid
+        ))
+        .await
+    }
+
+    async fn comments(&mut self, relations: &[Relation]) -> Result<()> {
+        for relation in relations {
+            let kind = match &*relation.kind {
+                "r" => "TABLE",
+                "v" => "VIEW",
+                "m" => "MATERIALIZED VIEW",
+                _ => "SEQUENCE",
+            };
+            let name = doubled(&relation.name);
+            self.each(&format!("SELECT 'COMMENT ON ' || CASE WHEN d.objsubid = 0 THEN '{kind} {name}'
+                  ELSE 'COLUMN {name}.' || quote_ident(a.attname) END || ' IS ' || quote_literal(d.description) || ';'
+                FROM pg_catalog.pg_description d
+                LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = d.objoid AND a.attnum = d.objsubid
+                WHERE d.classoid = 'pg_catalog.pg_class'::regclass AND d.objoid = {} ORDER BY d.objsubid", relation.oid)).await?;
+        }
+        Ok(())
+    }
+
+    /// Writes the first column of every row.
+    async fn each(&mut self, query: &str) -> Result<()> {
+        for row in self.ask(query).await? {
+            self.say(&cell(&row, 0))?;
+        }
+        Ok(())
+    }
+
+    async fn ask(&self, query: &str) -> Result<Vec<SimpleQueryRow>> {
+        let messages =
+            self.client.simple_query(query).await.map_err(|error| wrap(error).context(query.to_owned()))?;
+        let rows = messages.into_iter().filter_map(|message| match message {
+            SimpleQueryMessage::Row(row) => Some(row),
+            _ => None,
+        });
+        Ok(rows.collect())
+    }
+
+    fn say(&mut self, line: &str) -> Result<()> {
+        writeln!(self.out, "{line}").map_err(failed)
+    }
+}
+
+/// NULL as nothing: none of these columns is NULL.
+fn cell(row: &SimpleQueryRow, at: usize) -> String {
+    row.get(at).unwrap_or_default().to_owned()
+}
+
+/// For a place between quotes.
+fn doubled(name: &str) -> String {
+    name.replace('\'', "''")
+}
+
+fn failed(error: std::io::Error) -> Error {
+    Error::io("write", "standard output", &error)
+}
