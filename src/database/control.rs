@@ -46,6 +46,8 @@ impl Control {
             refuse_foreign(&*fs, dir)?;
         }
         let lock = fs.lock(&dir.join("LOCK"))?;
+        // Another process may have made it, and ended, since.
+        let is_new = is_new && !fs.exists(&dir.join("CONTROL"));
         let (cluster, was_clean) =
             if is_new { (new_cluster, true) } else { read(&*fs, &dir.join("CONTROL"))? };
         let control = Control { fs, dir: dir.to_path_buf(), cluster, was_clean, is_new, _lock: lock };
