@@ -1,9 +1,9 @@
 //! Group commit: whoever comes first commits for all who wait.
 //!
 //! ```text
-//!  connection 1   submit -> Lead    append | fdatasync ....... | publish 1   hand on
-//!  connection 2   submit -> Follow         (queued)                          Lead: append | fdatasync | publish 2, 3
-//!  connection 3   submit -> Follow         (queued)                          (queued)     .......  answered by 2
+//!  connection 1   submit -> Lead    append | fdatasync ....... | hand on | publish 1
+//!  connection 2   submit -> Follow         (queued)              Lead: append | fdatasync ...... | publish 2, 3
+//!  connection 3   submit -> Follow         (queued)              (queued)     .......              answered by 2
 //! ```
 //!
 //! There is no log thread: a lone connection pays one write and one fdatasync and no hop to another thread, and
@@ -12,8 +12,9 @@
 //! 1. takes all that is queued, its own commit first,
 //! 2. appends the records of all in one call: their order in the log is the order of the queue,
 //! 3. makes them durable with one sync,
-//! 4. publishes them in log order, then answers its followers,
-//! 5. hands leadership to the first commit that was queued meanwhile.
+//! 4. hands leadership to the first commit that was queued meanwhile, so that the disk has the next group to write
+//!    while this one is published,
+//! 5. publishes its group in log order (a group waits until the one before is published), and answers its followers.
 //!
 //! A failed append (a full disk is one) or sync fails every commit of the group, and publishes none. What was
 //! appended but not known to be durable is decided by recovery; nobody was told that it is there.
@@ -43,8 +44,16 @@ pub struct Commits<W: Work> {
     log: Arc<dyn Log>,
     publisher: Arc<dyn Publish<W>>,
     queue: Mutex<Queue<W>>,
-    /// Held from the append of a group until all of it is published.
-    between: Mutex<()>,
+    /// Held from the append of a group until it is durable and has its turn to be published.
+    appending: Mutex<()>,
+    /// Held while a group is published.
+    publishing: Mutex<()>,
+}
+
+/// While this lives every commit in the log is published, and none is appended.
+pub struct Pause<'a> {
+    _appending: MutexGuard<'a, ()>,
+    _publishing: MutexGuard<'a, ()>,
 }
 
 struct Queue<W: Work> {
@@ -95,7 +104,7 @@ pub struct Pending<W: Work> {
 impl<W: Work> Commits<W> {
     pub fn new(log: Arc<dyn Log>, publisher: Arc<dyn Publish<W>>) -> Arc<Commits<W>> {
         let queue = Mutex::new(Queue { waiting: VecDeque::new(), led: false });
-        Arc::new(Commits { log, publisher, queue, between: Mutex::new(()) })
+        Arc::new(Commits { log, publisher, queue, appending: Mutex::default(), publishing: Mutex::default() })
     }
 
     /// Queues the work. The position that the leader's or follower's outcome carries is that of its Commit record.
@@ -112,8 +121,10 @@ impl<W: Work> Commits<W> {
     }
 
     /// A moment between groups: every commit in the log is published, and while this is held none is appended.
-    pub fn pause(&self) -> MutexGuard<'_, ()> {
-        self.between.lock()
+    pub fn pause(&self) -> Pause<'_> {
+        // In a leader's order.
+        let appending = self.appending.lock();
+        Pause { _appending: appending, _publishing: self.publishing.lock() }
     }
 
     /// Submits and waits, on whichever side.
@@ -126,12 +137,18 @@ impl<W: Work> Commits<W> {
 
     /// One group, from queue to answers; returns the outcome of its first commit, the leader's own.
     fn lead(self: &Arc<Self>) -> Result<Position> {
+        let appending = self.appending.lock();
         let group: Vec<Request<W>> = self.queue.lock().waiting.drain(..).collect();
         assert!(!group.is_empty(), "a leader's own commit is in the queue until it leads");
-        let between = self.between.lock();
-        let outcome = match self.make_durable(&group) {
-            Ok(positions) => self.publish_all(group, &positions),
+        let durable = self.make_durable(&group);
+        // Before the next group may be appended: publishing goes in the order of the log.
+        let publishing = self.publishing.lock();
+        drop(appending);
+        self.hand_on();
+        match durable {
+            Ok(positions) => self.publish_all(group, &positions, publishing),
             Err(error) => {
+                drop(publishing);
                 for request in group {
                     // The work goes first, and with it the transaction's locks: who hears of the failure may retry.
                     drop(request.work);
@@ -139,10 +156,7 @@ impl<W: Work> Commits<W> {
                 }
                 Err(error)
             }
-        };
-        drop(between);
-        self.hand_on();
-        outcome
+        }
     }
 
     /// The position of each commit, in order.
@@ -158,12 +172,18 @@ impl<W: Work> Commits<W> {
         Ok(ends.into_iter().map(|end| positions[end - 1]).collect())
     }
 
-    fn publish_all(&self, group: Vec<Request<W>>, positions: &[Position]) -> Result<Position> {
+    fn publish_all(
+        &self,
+        group: Vec<Request<W>>,
+        positions: &[Position],
+        publishing: MutexGuard<'_, ()>,
+    ) -> Result<Position> {
         let mut outcomes = Vec::with_capacity(group.len());
         for (request, &position) in group.into_iter().zip(positions) {
             let outcome = self.publisher.publish(position, request.work).map(|()| position);
             outcomes.push((request.answer, outcome));
         }
+        drop(publishing);
         let own = outcomes[0].1.clone();
         for (follower, outcome) in outcomes {
             answer(follower, Follower::Done(outcome));

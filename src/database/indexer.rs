@@ -41,8 +41,8 @@ const DEAD_MIN: u64 = 1_000;
 /// A tail that nobody searches waits until its vectors are so many bytes: the first search reads them in a millisecond
 /// or two, about what a search of a large graph on a cold cache takes.
 const WAITING_BYTES: u64 = 16 << 20;
-/// And no more rows than this, however short their vectors are: half a second of linking on one processor.
-const WAITING_ROWS: u64 = 8192;
+/// And no more rows than this, however short their vectors are: a second or two of linking on one processor.
+const WAITING_ROWS: u64 = 16_384;
 
 /// Whether a piece of the index's tail is to be linked now. A tail may wait when it grew since the last look, no search
 /// compared it since, and it is short.

@@ -613,8 +613,9 @@ impl Drop for Transaction {
 /// before its rows can be seen.
 fn newest(core: &Core) -> (Arc<Version>, Arc<Held>) {
     loop {
-        let version = core.version.load_full();
+        // The snapshot first: the definitions are at least as new then, and no newer if they pass.
         let snapshot = core.snapshots.take();
+        let version = core.version.load_full();
         if version.seq <= snapshot.seq() || core.healthy().is_err() {
             return (version, snapshot);
         }

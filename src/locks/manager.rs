@@ -12,7 +12,7 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::hash::{BuildHasherDefault, DefaultHasher, Hasher};
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
 use parking_lot::Mutex;
 
@@ -71,26 +71,22 @@ struct Held {
 struct TableLock {
     shared: Vec<TxnId>,
     exclusive: Option<TxnId>,
-    /// Who wants it exclusively; gone once it no longer waits.
-    waiting: Vec<(TxnId, Weak<Cell>)>,
-}
-
-impl TableLock {
-    /// Who waits to have it alone, other than `txn`.
-    fn first_in_line(&self, txn: TxnId) -> Option<TxnId> {
-        let mut waiting =
-            self.waiting.iter().filter(|(waiter, cell)| *waiter != txn && cell.strong_count() > 0);
-        waiting.next().map(|(waiter, _)| *waiter)
-    }
 }
 
 /// The wait-for graph: whom each waiting transaction waits for.
 #[derive(Default)]
 pub(super) struct Edges {
-    waits_for: HashMap<TxnId, (TxnId, Arc<Cell>)>,
+    waits_for: HashMap<TxnId, Edge>,
     waiters: HashMap<TxnId, Vec<Arc<Cell>>>,
-    /// Of these, those who wait behind somebody who itself waits: until it stops, one way or the other.
-    behind: HashMap<TxnId, Vec<Arc<Cell>>>,
+    /// Who wants a table alone, first come first: from its first wait until it has the table, gives up or ends.
+    claims: HashMap<u32, Vec<TxnId>>,
+}
+
+struct Edge {
+    holder: TxnId,
+    cell: Arc<Cell>,
+    /// It waits only because the other was there first, and goes on if that closes a circle.
+    is_courtesy: bool,
 }
 
 impl Locks {
@@ -110,18 +106,19 @@ impl Locks {
         if let Some(holder) = blocker {
             let waiter = self.wait(txn, holder, Resource::Table(table))?;
             if mode == Mode::Exclusive {
-                lock.waiting.retain(|(_, cell)| cell.strong_count() > 0);
-                lock.waiting.push((txn, waiter.cell()));
+                self.edges.lock().claim(table, txn);
             }
             return Ok(Some(waiter));
         }
-        if mode == Mode::Shared && !lock.shared.contains(&txn) && lock.exclusive.is_none() {
-            let waiter = lock
-                .first_in_line(txn)
-                .and_then(|first| self.wait_behind(txn, first, Resource::Table(table)));
-            if waiter.is_some() {
-                return Ok(waiter);
+        match mode {
+            Mode::Exclusive => self.edges.lock().unclaim(table, txn),
+            Mode::Shared if !lock.shared.contains(&txn) && lock.exclusive.is_none() => {
+                let waiting = self.wait_behind(txn, table);
+                if waiting.is_some() {
+                    return Ok(waiting);
+                }
             }
+            Mode::Shared => {}
         }
         let new = match mode {
             Mode::Shared if lock.shared.contains(&txn) => false,
@@ -252,13 +249,13 @@ impl Locks {
         Ok(Waiter::new(cell, self.edges.clone(), txn, wanted))
     }
 
-    /// Waits until another stops waiting; `None` if that one waits, however indirectly, for this one.
-    fn wait_behind(&self, txn: TxnId, first: TxnId, wanted: Resource) -> Option<Waiter> {
+    /// Waits behind who wants the table alone; `None` if nobody does, or that one waits, however indirectly, for this one.
+    fn wait_behind(&self, txn: TxnId, table: u32) -> Option<Waiter> {
         let mut edges = self.edges.lock();
-        let cell = edges.add(txn, first).ok()?;
-        edges.behind.entry(first).or_default().push(cell.clone());
+        let first = *edges.claims.get(&table)?.iter().find(|&&claimant| claimant != txn)?;
+        let cell = edges.add_courtesy(txn, first)?;
         drop(edges);
-        Some(Waiter::new(cell, self.edges.clone(), txn, wanted))
+        Some(Waiter::new(cell, self.edges.clone(), txn, Resource::Table(table)))
     }
 }
 
@@ -290,8 +287,7 @@ impl Held {
         if let Some(lock) = self.tables.get_mut(&table) {
             lock.shared.retain(|&holder| holder != txn);
             lock.exclusive = lock.exclusive.filter(|&holder| holder != txn);
-            lock.waiting.retain(|(waiter, cell)| *waiter != txn && cell.strong_count() > 0);
-            if lock.shared.is_empty() && lock.exclusive.is_none() && lock.waiting.is_empty() {
+            if lock.shared.is_empty() && lock.exclusive.is_none() {
                 self.tables.remove(&table);
             }
         }
@@ -299,43 +295,75 @@ impl Held {
 }
 
 impl Edges {
+    /// 40P01 if that closes a circle in which nobody waits out of courtesy.
     fn add(&mut self, txn: TxnId, holder: TxnId) -> Result<Arc<Cell>> {
-        let mut next = holder;
-        loop {
-            if next == txn {
-                return Err(deadlock(txn, holder));
-            }
-            match self.waits_for.get(&next) {
-                Some((further, _)) => next = *further,
-                None => break,
-            }
+        while let Some(circle) = self.circle(txn, holder) {
+            let polite = circle.into_iter().find(|waiter| self.waits_for[waiter].is_courtesy);
+            let Some(polite) = polite else { return Err(deadlock(txn, holder)) };
+            // It tries again, finds the circle and goes on.
+            let cell = self.waits_for[&polite].cell.clone();
+            self.remove_edge(polite, &cell);
+            cell.release();
         }
-        let cell = Arc::new(Cell::default());
-        self.waits_for.insert(txn, (holder, cell.clone()));
-        self.waiters.entry(holder).or_default().push(cell.clone());
-        Ok(cell)
+        Ok(self.insert(txn, holder, false))
     }
 
-    /// The waiter gave up or is done. Returns those who waited behind it.
-    pub(super) fn remove(&mut self, txn: TxnId, cell: &Arc<Cell>) -> Vec<Arc<Cell>> {
-        self.remove_edge(txn, cell);
-        let behind = self.behind.remove(&txn).unwrap_or_default();
-        if !behind.is_empty() {
-            let stays = |cell: &Arc<Cell>| behind.iter().all(|other| !Arc::ptr_eq(other, cell));
-            self.waits_for.retain(|_, (_, cell)| stays(cell));
-            if let Some(cells) = self.waiters.get_mut(&txn) {
-                cells.retain(stays);
+    /// `None` if that closes a circle.
+    fn add_courtesy(&mut self, txn: TxnId, first: TxnId) -> Option<Arc<Cell>> {
+        self.circle(txn, first).is_none().then(|| self.insert(txn, first, true))
+    }
+
+    fn insert(&mut self, txn: TxnId, holder: TxnId, is_courtesy: bool) -> Arc<Cell> {
+        let cell = Arc::new(Cell::default());
+        self.waits_for.insert(txn, Edge { holder, cell: cell.clone(), is_courtesy });
+        self.waiters.entry(holder).or_default().push(cell.clone());
+        cell
+    }
+
+    /// Those who wait on the way from `holder` back to `txn`, if there is one.
+    fn circle(&self, txn: TxnId, holder: TxnId) -> Option<Vec<TxnId>> {
+        let (mut next, mut way) = (holder, Vec::new());
+        while next != txn {
+            way.push(next);
+            next = self.waits_for.get(&next)?.holder;
+        }
+        Some(way)
+    }
+
+    fn claim(&mut self, table: u32, txn: TxnId) {
+        let claims = self.claims.entry(table).or_default();
+        if !claims.contains(&txn) {
+            claims.push(txn);
+        }
+    }
+
+    fn unclaim(&mut self, table: u32, txn: TxnId) {
+        if let Some(claims) = self.claims.get_mut(&table) {
+            claims.retain(|claimant| *claimant != txn);
+            if claims.is_empty() {
+                self.claims.remove(&table);
             }
         }
-        behind
+    }
+
+    /// The waiter gave up waiting for this. Returns those who waited behind it.
+    pub(super) fn gave_up(&mut self, txn: TxnId, cell: &Arc<Cell>, wanted: Resource) -> Vec<Arc<Cell>> {
+        self.remove_edge(txn, cell);
+        if let Resource::Table(table) = wanted {
+            self.unclaim(table, txn);
+        }
+        let behind = self.waits_for.iter().filter(|(_, edge)| edge.holder == txn && edge.is_courtesy);
+        let behind: Vec<(TxnId, Arc<Cell>)> =
+            behind.map(|(waiter, edge)| (*waiter, edge.cell.clone())).collect();
+        behind.iter().for_each(|(waiter, cell)| self.remove_edge(*waiter, cell));
+        behind.into_iter().map(|(_, cell)| cell).collect()
     }
 
     fn remove_edge(&mut self, txn: TxnId, cell: &Arc<Cell>) {
-        let Some((holder, current)) = self.waits_for.get(&txn) else { return };
-        if !Arc::ptr_eq(current, cell) {
+        let Some(edge) = self.waits_for.get(&txn).filter(|edge| Arc::ptr_eq(&edge.cell, cell)) else {
             return;
-        }
-        let holder = *holder;
+        };
+        let holder = edge.holder;
         self.waits_for.remove(&txn);
         if let Some(cells) = self.waiters.get_mut(&holder) {
             cells.retain(|other| !Arc::ptr_eq(other, cell));
@@ -343,19 +371,19 @@ impl Edges {
                 self.waiters.remove(&holder);
             }
         }
-        if let Some(cells) = self.behind.get_mut(&holder) {
-            cells.retain(|other| !Arc::ptr_eq(other, cell));
-            if cells.is_empty() {
-                self.behind.remove(&holder);
-            }
-        }
     }
 
     fn ended(&mut self, holder: TxnId) -> Vec<Arc<Cell>> {
+        let claimed: Vec<u32> = self
+            .claims
+            .iter()
+            .filter(|(_, claims)| claims.contains(&holder))
+            .map(|(table, _)| *table)
+            .collect();
+        claimed.into_iter().for_each(|table| self.unclaim(table, holder));
         let cells = self.waiters.remove(&holder).unwrap_or_default();
-        self.behind.remove(&holder);
         if !cells.is_empty() {
-            self.waits_for.retain(|_, (waited_for, _)| *waited_for != holder);
+            self.waits_for.retain(|_, edge| edge.holder != holder);
         }
         cells
     }
@@ -449,6 +477,39 @@ mod tests {
             locks.release(TxnId(txn));
         }
         assert!(locks.is_empty());
+    }
+
+    /// Whoever waits behind another goes on when otherwise somebody would wait in a circle.
+    #[test]
+    fn courtesy_is_no_deadlock() {
+        let locks = Locks::new();
+        let row = || [Resource::Row(1, 1)];
+        assert!(locks.exclusive(TxnId(3), row()).unwrap().is_none());
+        assert!(locks.table(TxnId(1), 9, Mode::Shared).unwrap().is_none());
+        let _alone = waits(locks.table(TxnId(2), 9, Mode::Exclusive));
+        let polite = waits(locks.table(TxnId(3), 9, Mode::Shared));
+        // 3 waits behind 2, which waits for 1, which now wants what 3 has.
+        let _row = waits(locks.exclusive(TxnId(1), row()));
+        polite.wait();
+        assert!(locks.table(TxnId(3), 9, Mode::Shared).unwrap().is_none());
+    }
+
+    /// The claim holds from one holder's end to the next wait.
+    #[test]
+    fn nobody_slips_in_between_two_holders() {
+        let locks = Locks::new();
+        let shared = |txn| locks.table(TxnId(txn), 9, Mode::Shared);
+        assert!(shared(1).unwrap().is_none());
+        assert!(shared(2).unwrap().is_none());
+        let alone = waits(locks.table(TxnId(3), 9, Mode::Exclusive));
+        locks.release(TxnId(1));
+        alone.wait();
+        let _later = waits(shared(4));
+        let alone = waits(locks.table(TxnId(3), 9, Mode::Exclusive));
+        locks.release(TxnId(2));
+        alone.wait();
+        let _later = waits(shared(5));
+        assert!(locks.table(TxnId(3), 9, Mode::Exclusive).unwrap().is_none());
     }
 
     /// The one in front waits for a transaction that now wants to share: it is let through.

@@ -1,6 +1,6 @@
 //! Waiting for the end of a transaction, blocking or by callback.
 
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
 use parking_lot::{Condvar, Mutex};
 
@@ -39,11 +39,6 @@ impl Waiter {
         self.wanted
     }
 
-    /// There as long as somebody waits.
-    pub(super) fn cell(&self) -> Weak<Cell> {
-        Arc::downgrade(&self.cell)
-    }
-
     /// Calls back once the lock may be free: at once when it already is, else from the thread that ends the holder,
     /// which must not be kept.
     pub fn on_release(&self, callback: Box<dyn FnOnce() + Send>) {
@@ -67,8 +62,11 @@ impl Waiter {
 
 impl Drop for Waiter {
     fn drop(&mut self) {
-        let behind = self.edges.lock().remove(self.waiting, &self.cell);
-        behind.iter().for_each(|cell| cell.release());
+        // Released, it tries again; otherwise it gave up.
+        if !self.cell.state.lock().released {
+            let behind = self.edges.lock().gave_up(self.waiting, &self.cell, self.wanted);
+            behind.iter().for_each(|cell| cell.release());
+        }
     }
 }
 

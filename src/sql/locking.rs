@@ -195,6 +195,7 @@ impl Session {
         let limit = self.counted(plan.limit.as_ref(), params)?.unwrap_or(usize::MAX);
         let offset = self.counted(plan.offset.as_ref(), params)?.unwrap_or(0);
         let width = plan.columns.len();
+        let mut waited = Waited::default();
         let batches = 'run: loop {
             let mut batches: Vec<RecordBatch> = Vec::new();
             let (mut skip, mut left) = (offset, limit);
@@ -213,7 +214,7 @@ impl Session {
                     let rows = step.min(batch.num_rows());
                     let piece = batch.slice(0, rows);
                     batch = batch.slice(rows, batch.num_rows() - rows);
-                    let kept = match self.lock_batch(plan, &piece, width).await? {
+                    let kept = match self.lock_batch(plan, &piece, width, &mut waited).await? {
                         Locked::Rows(kept) => kept,
                         Locked::Again => {
                             drop(stream);
@@ -240,7 +241,13 @@ impl Session {
     }
 
     /// Locks the rows behind a batch.
-    async fn lock_batch(&mut self, plan: &LockingPlan, batch: &RecordBatch, width: usize) -> Result<Locked> {
+    async fn lock_batch(
+        &mut self,
+        plan: &LockingPlan,
+        batch: &RecordBatch,
+        width: usize,
+        waited: &mut Waited,
+    ) -> Result<Locked> {
         let mut kept = vec![true; batch.num_rows()];
         for (number, (table, alias)) in plan.tables.iter().enumerate() {
             let column = batch.column(width + number);
@@ -270,7 +277,7 @@ impl Session {
                     return Err(Error::new(SqlState::LOCK_NOT_AVAILABLE, message));
                 }
                 Err(Stop::Wait(waiter)) => {
-                    self.wait(waiter, &mut Waited::default()).await?;
+                    self.wait(waiter, waited).await?;
                     self.start_statement()?;
                     return Ok(Locked::Again);
                 }

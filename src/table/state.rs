@@ -46,6 +46,8 @@ pub struct Table {
     obsolete: AtomicU64,
     /// Of these, those that a snapshot may still see: how many each commit left behind, oldest first.
     obsolete_since: Mutex<VecDeque<(Seq, u64)>>,
+    /// From the opening of its files until the log behind them is replayed.
+    recovering: AtomicBool,
     /// The commit that put it in the place of another storage of the same table.
     replaces_at: AtomicU64,
     /// The horizon of the last vacuum: until it moves, another one finds nothing.
@@ -189,6 +191,7 @@ impl Table {
             slots: Mutex::new(Slots::default()),
             obsolete: AtomicU64::new(0),
             obsolete_since: Mutex::default(),
+            recovering: AtomicBool::new(false),
             replaces_at: AtomicU64::new(0),
             vacuumed: AtomicU64::new(0),
         }
@@ -255,7 +258,7 @@ impl Table {
                 Some(metadata) => state.metadata = metadata,
                 None => state.metadata.change(&cells, &delta.died),
             }
-            state.flip(&delta);
+            state.flip(&delta, self.recovering.load(Ordering::Relaxed));
         });
         self.note_obsolete(delta.changed.len() + delta.died.len(), seq, horizon);
         if !delta.died.is_empty() {
@@ -288,6 +291,7 @@ impl Table {
 
     /// Sets the live set and builds metadata indexes and tails from the tree, after the files were opened.
     pub fn restore(&self, snapshot: Seq) -> Result<()> {
+        self.recovering.store(true, Ordering::Relaxed);
         let state = self.state();
         let mut live = RoaringBitmap::new();
         let mut metadata = state.metadata.clone();
@@ -336,6 +340,7 @@ impl Table {
 
     /// After the log was replayed: which slots may be given out.
     pub fn recover_slots(&self) {
+        self.recovering.store(false, Ordering::Relaxed);
         let state = self.state();
         let mut slots = self.slots.lock();
         *slots = Slots::recovered(slots.next(), &state.live, |slot| state.graph_knows(slot));
@@ -529,8 +534,8 @@ impl Table {
     }
 
     fn note_obsolete(&self, count: u64, seq: Seq, horizon: Seq) {
-        self.obsolete.fetch_add(count, Ordering::Relaxed);
         let mut since = self.obsolete_since.lock();
+        self.obsolete.fetch_add(count, Ordering::Relaxed);
         while since.front().is_some_and(|(seq, _)| *seq <= horizon) {
             since.pop_front();
         }
@@ -644,12 +649,13 @@ fn bulk_metadata(state: &State, overlay: &Arc<Overlay>, delta: &Delta) -> Result
 }
 
 impl State {
-    fn flip(&mut self, delta: &Delta) {
+    /// `recovering`: the log is being replayed.
+    fn flip(&mut self, delta: &Delta, recovering: bool) {
         let live = Arc::make_mut(&mut self.live);
         *live |= &delta.born;
         *live -= &delta.died;
         for index in &mut self.vector_indexes {
-            if !index.finder.nodes().is_disjoint(&delta.born) {
+            if recovering && !index.finder.nodes().is_disjoint(&delta.born) {
                 // A generation that is older than the log it is restored with has nodes of former rows at these slots.
                 // It is of no more use: everything is tail until the indexer has built another.
                 index.finder = Arc::new(Finder::new(index.finder.params()));

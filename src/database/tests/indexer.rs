@@ -1,6 +1,6 @@
 //! When a tail waits, and when it does not.
 
-use super::vacuum::create_index;
+use super::vacuum::{add_index, create_index};
 use super::*;
 use crate::database::indexer::is_due;
 use crate::distance::Metric;
@@ -39,10 +39,24 @@ fn a_tail_waits_while_it_grows_and_nobody_searches() {
     assert!(step(), "it grew, but a search compared it");
     assert_eq!(tail(&database, table), 0);
 
-    // 8,192 rows are linked however fast more arrive.
-    commit(&database, table, 30..8_000);
+    // 16,384 rows are linked however fast more arrive.
+    commit(&database, table, 30..16_000);
     assert!(!step(), "it grew");
-    commit(&database, table, 8_000..8_230);
+    commit(&database, table, 16_000..16_420);
     assert!(step(), "it is too long to wait");
+    database.check().unwrap();
+}
+
+/// Rows of the transaction that builds the index are in its graph when they are born.
+#[test]
+fn an_index_built_beside_new_rows_keeps_its_graph() {
+    let (_, database) = fresh();
+    let table = create_t(&database);
+    let mut txn = database.begin(Isolation::ReadCommitted);
+    insert(&mut txn, table, &(0..50).map(|id| (id, "x")).collect::<Vec<_>>());
+    add_index(&mut txn, table);
+    txn.commit().unwrap();
+    let index = database.core().version.load_full().tables[&table].state().vector_indexes[0].clone();
+    assert_eq!(index.finder.nodes().len(), 50, "nothing is left to compare exactly");
     database.check().unwrap();
 }

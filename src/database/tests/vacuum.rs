@@ -16,6 +16,11 @@ static CANCEL: AtomicBool = AtomicBool::new(false);
 
 pub fn create_index(database: &Arc<Database>, table: Oid) {
     let mut txn = database.begin(Isolation::ReadCommitted);
+    add_index(&mut txn, table);
+    txn.commit().unwrap();
+}
+
+pub fn add_index(txn: &mut Transaction, table: Oid) {
     txn.start_statement();
     let index = Index {
         oid: txn.new_oid(),
@@ -31,7 +36,6 @@ pub fn create_index(database: &Arc<Database>, table: Oid) {
         ivfflat: None,
     };
     done(txn.create_index(index));
-    txn.commit().unwrap();
 }
 
 pub fn load(database: &Arc<Database>, table: Oid, ids: std::ops::Range<i64>, name: &str) {

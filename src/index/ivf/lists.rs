@@ -155,7 +155,13 @@ impl Lists {
         let _changing = self.changing.lock();
         let mut next = State::clone(&self.state());
         if next.centres.is_empty() {
-            next.centres = Arc::new(train(self.params, vectors, slots, threads, cancel)?);
+            let known = next.centres.trained_on;
+            let mut centres = train(self.params, vectors, slots, threads, cancel)?;
+            if centres.is_empty() {
+                // Of all that was looked at so far nothing could be learnt.
+                centres.trained_on += known;
+            }
+            next.centres = Arc::new(centres);
             next.lists = vec![Arc::default(); next.centres.len()];
         }
         if next.centres.is_empty() {
