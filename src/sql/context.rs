@@ -22,7 +22,7 @@ use datafusion::logical_expr::{
 use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use datafusion::sql::sqlparser::ast;
 
-use crate::catalog::{Catalog, Oid, TEMPORARY_SCHEMA, Table, View};
+use crate::catalog::{Catalog, Oid, Relation, TEMPORARY_SCHEMA, Table, View};
 use crate::error::{Error, SqlState};
 use crate::functions::sampling;
 use crate::planner::environment::Environment;
@@ -34,6 +34,7 @@ use crate::sql::rewrite::called_function;
 use crate::sql::routines;
 use crate::sql::sample;
 use crate::sql::staged::StagedTable;
+use crate::sql::system::SequenceTable;
 use crate::sql::type_names;
 use crate::table::provider::{SLOT_COLUMN, TableSourceProvider};
 use crate::types::Type;
@@ -107,6 +108,10 @@ impl<'a> Names<'a> {
         }
         if let Some(view) = self.context.catalog.view(schema, table) {
             return Some(self.expand(view));
+        }
+        if let Some(Relation::Sequence(sequence)) = self.context.catalog.relation(schema, table) {
+            let rows: Arc<dyn SystemTable> = Arc::new(SequenceTable(sequence));
+            return Some(Ok(provider_as_source(Arc::new(SystemProvider::new(rows)))));
         }
         let table = self.context.catalog.table(schema, table)?;
         let provider = self.provider(table, self.context.expose_slots);

@@ -315,6 +315,10 @@ impl SessionContext for Shared {
         self.nextval_of(self.sequence_by_text(sequence)?.oid)
     }
 
+    fn sequence_state(&self, sequence: Oid) -> Result<(i64, bool)> {
+        self.with_transaction(|transaction| transaction.sequence_state(sequence))
+    }
+
     fn currval(&self, sequence: &str) -> Result<i64> {
         let sequence = self.sequence_by_text(sequence)?;
         self.sequences.lock().values.get(&sequence.oid).copied().ok_or_else(|| {

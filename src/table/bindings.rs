@@ -114,6 +114,10 @@ pub trait SessionContext: Send + Sync {
     fn currval(&self, sequence: &str) -> Result<i64>;
     fn setval(&self, sequence: &str, value: i64, called: bool) -> Result<i64>;
     fn lastval(&self) -> Result<i64>;
+    /// (last_value, is_called) of a sequence.
+    fn sequence_state(&self, _sequence: Oid) -> Result<(i64, bool)> {
+        Err(Error::internal("a session without sequences"))
+    }
     /// Bytes on disk of a table's rows and vectors, or of an index; `None` when it is not known.
     fn relation_bytes(&self, _relation: Oid) -> Option<u64> {
         None

@@ -129,7 +129,7 @@ class Dump(unittest.TestCase):
         def load(url, script):
             done = subprocess.run(["psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", url], input=script,
                                   capture_output=True, text=True, timeout=120)
-            self.assertEqual((done.returncode, done.stderr), (0, ""))
+            self.assertEqual(done.returncode, 0, done.stderr)
 
         def dump(url, *arguments):
             done = subprocess.run([binary, "dump", *arguments, url], capture_output=True, text=True, timeout=120)

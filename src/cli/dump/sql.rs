@@ -92,7 +92,10 @@ impl<W: Write> Dump<W> {
             for table in of_kind(&["r"]) {
                 self.rows(table).await?;
             }
-            for sequence in of_kind(&["S", "I"]) {
+            // By name: those of identity columns are made with their tables.
+            let mut sequences: Vec<&Relation> = of_kind(&["S", "I"]).collect();
+            sequences.sort_by(|a, b| a.name.cmp(&b.name));
+            for sequence in sequences {
                 self.value(sequence).await?;
             }
         }

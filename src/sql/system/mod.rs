@@ -38,6 +38,7 @@ pub mod relation;
 mod relations;
 pub mod rewrite;
 mod routines;
+mod sequence;
 mod server;
 #[cfg(test)]
 mod tests;
@@ -45,6 +46,7 @@ mod types;
 
 pub(crate) use definitions::index_definition;
 pub(crate) use names::{qualified, quote_ident};
+pub(crate) use sequence::SequenceTable;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
