@@ -1,7 +1,8 @@
 //! A database as SQL that psql loads, here or into PostgreSQL with pgvector.
 //!
 //! Everything is asked for in one REPEATABLE READ transaction through the catalogue, as any client could, and written in
-//! an order in which each statement finds what it needs:
+//! an order in which each statement finds what it needs. Relations are named with their schemas; types and operators are
+//! found in `public`, where the extension is:
 //!
 //! ```text
 //! schemas  sequences  tables  owners of sequences  functions       definitions
@@ -54,7 +55,7 @@ struct Relation {
 impl<W: Write> Dump<W> {
     async fn all(&mut self, with_rows: bool) -> Result<()> {
         self.say("-- A database as SQL, written by `hither dump`. Load it with: psql -f FILE\n")?;
-        self.say("SET client_encoding = 'UTF8';\nSET standard_conforming_strings = on;\nSET search_path = '';\nSET timezone = 'UTC';")?;
+        self.say("SET client_encoding = 'UTF8';\nSET standard_conforming_strings = on;\nSET search_path = public;\nSET timezone = 'UTC';")?;
         self.each(
             "SELECT 'CREATE EXTENSION IF NOT EXISTS vector WITH SCHEMA ' || quote_ident(n.nspname) || ';'
             FROM pg_catalog.pg_extension e JOIN pg_catalog.pg_namespace n ON n.oid = e.extnamespace
