@@ -372,7 +372,6 @@ fn check_nearest(snapshot: &Snapshot, expected: usize) {
     };
     let found = crate::index::search(&request).unwrap();
     assert_eq!(found.hits.len(), expected.min(100));
-    all_are_found(snapshot);
     let nodes = index.finder.nodes();
     let live = &**snapshot.live() - &**snapshot.dirty();
     assert!((&(&live - &*nodes) - &*index.tail).is_empty(), "a row is neither in the graph nor in the tail");

@@ -13,7 +13,7 @@
 //! error. A code is `[error][add][factor][signs]`: distances are `add + query's add + scale · factor · Σ±q`.
 //!
 //! Differences from the paper: one centre for all vectors, the mean of those the index began with, because a graph has no
-//! clusters; a rotation of n log n ([`rotation`]); a query's elements are rounded to the nearest of sixteen numbers, not
+//! clusters; a rotation of n log n (`rotation.rs`); a query's elements are rounded to the nearest of sixteen numbers, not
 //! at random.
 
 use super::rotation::{padded, rotate};

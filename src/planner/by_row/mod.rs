@@ -1,7 +1,7 @@
 //! Subqueries that no rule turns into a join, run once for each row of the query around them.
 //!
 //! DataFusion rewrites correlated subqueries as joins, and refuses those whose shape it has no rule for. In expressions
-//! they become function calls here ([`function`]), whose arguments are the columns of the outer row and whose body is
+//! they become function calls here (`function.rs`), whose arguments are the columns of the outer row and whose body is
 //! the subquery's plan:
 //!
 //! ```text
