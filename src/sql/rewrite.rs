@@ -90,6 +90,17 @@ impl VisitorMut for Rewriter {
         ControlFlow::Continue(())
     }
 
+    /// Nothing stands before the first item of FROM: there LATERAL means nothing, and what an array in it names belongs to
+    /// a query outside.
+    fn post_visit_select(&mut self, select: &mut ast::Select) -> ControlFlow<()> {
+        if let Some(first) = select.from.first_mut()
+            && let TableFactor::Derived { lateral, .. } = &mut first.relation
+        {
+            *lateral = false;
+        }
+        ControlFlow::Continue(())
+    }
+
     fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<()> {
         match sample::expand(factor, self.calls + 1) {
             Ok(false) => {}
