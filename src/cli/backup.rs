@@ -2,17 +2,15 @@
 
 use std::path::PathBuf;
 
-use tokio_postgres::{NoTls, SimpleQueryMessage};
+use tokio_postgres::{Client, SimpleQueryMessage};
 
-use crate::cli::bench::wrap;
+use crate::cli::client::{Server, wrap};
 use crate::error::{Error, Result};
-use crate::server::{DATABASE, SUPERUSER};
 
 #[derive(clap::Args)]
 pub struct Args {
-    /// The server [default: postgres://postgres@127.0.0.1:5432/postgres]
-    #[arg(value_name = "URL", env = "HITHER_URL")]
-    url: Option<String>,
+    #[command(flatten)]
+    server: Server,
     /// Folder of backups on the server's machine, made when it does not exist; what an earlier backup stored there is
     /// used again
     #[arg(long, value_name = "DIR")]
@@ -24,16 +22,10 @@ pub fn run(args: Args) -> Result<()> {
         .map_err(|error| Error::io("find", args.to.display(), &error))?
         .display()
         .to_string();
-    let url = args.url.unwrap_or_else(|| format!("postgres://{SUPERUSER}@127.0.0.1:5432/{DATABASE}"));
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| Error::io("start", "a runtime", &error))?;
-    runtime.block_on(ask(&url, &to))
+    args.server.ask(|client| ask(client, to))
 }
 
-async fn ask(url: &str, to: &str) -> Result<()> {
-    let (client, driver) = tokio_postgres::connect(url, NoTls).await.map_err(wrap)?;
-    // Ends with the client; an error there shows up as the error of the request that met it.
-    tokio::spawn(async move { driver.await.unwrap_or_default() });
+async fn ask(client: Client, to: String) -> Result<()> {
     let statement = format!("BACKUP TO '{}'", to.replace('\'', "''"));
     for message in client.simple_query(&statement).await.map_err(wrap)? {
         if let SimpleQueryMessage::Row(row) = message {

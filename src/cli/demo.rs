@@ -7,9 +7,9 @@ use std::io::{Read, Write};
 use std::path::PathBuf;
 
 use bytes::Bytes;
-use tokio_postgres::{Client, NoTls, SimpleQueryMessage};
+use tokio_postgres::{Client, SimpleQueryMessage};
 
-use crate::cli::bench::wrap;
+use crate::cli::client::{connect, wrap};
 use crate::cli::serve::House;
 use crate::config::Given;
 use crate::error::{Error, Result, SqlState};
@@ -86,9 +86,7 @@ fn open(args: &Args) -> Result<House> {
 }
 
 async fn show(url: &str) -> Result<()> {
-    let (client, driver) = tokio_postgres::connect(url, NoTls).await.map_err(wrap)?;
-    // Ends with the client; an error there shows up as the error of the request that met it.
-    tokio::spawn(async move { driver.await.unwrap_or_default() });
+    let client = connect(url).await?;
     load(&client).await?;
     let row = client
         .query_one("SELECT text, embedding::text FROM queries WHERE id = $1", &[&QUERY])

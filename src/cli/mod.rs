@@ -5,6 +5,7 @@
 mod backup;
 mod bench;
 mod check;
+mod client;
 mod demo;
 mod dump;
 mod restore;

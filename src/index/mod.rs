@@ -13,6 +13,7 @@ pub mod found;
 pub mod hnsw;
 pub mod inverted;
 pub mod ivf;
+mod mix;
 pub mod quantizer;
 pub mod rows;
 pub mod search;

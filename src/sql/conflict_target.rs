@@ -80,14 +80,7 @@ fn closing(solid: &[usize], tokens: &[TokenWithSpan], open: usize) -> Option<usi
 pub fn unwrap(name: &Ident) -> Result<Option<Target>> {
     let Some(text) = name.value.strip_prefix(MARK) else { return Ok(None) };
     let mut parser = dialect::parser_of(text)?;
-    let mut words = Words {
-        parser: &mut parser,
-        source: text,
-        identities: Default::default(),
-        likes: Default::default(),
-        persistence: Default::default(),
-        locks: false,
-    };
+    let mut words = Words::of_piece(&mut parser, text);
     match read(&mut words) {
         Ok(target) => Ok(Some(target)),
         Err(Fault::Refused(error)) => Err(error),

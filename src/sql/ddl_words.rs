@@ -226,14 +226,7 @@ fn create_table(w: &mut Words) -> Parsed<Ast> {
     let mut identities = Vec::new();
     for tokens in std::mem::take(&mut w.identities) {
         let mut parser = crate::sql::dialect::parser(tokens);
-        let mut options = Words {
-            parser: &mut parser,
-            source: w.source,
-            identities: Default::default(),
-            likes: Default::default(),
-            persistence: Persistence::Permanent,
-            locks: false,
-        };
+        let mut options = Words::of_piece(&mut parser, w.source);
         identities.push(sequence_options(&mut options)?);
         if !options.at_end() {
             return options.unexpected("an option of a sequence");

@@ -8,7 +8,7 @@ use datafusion::sql::sqlparser::ast::ColumnDef;
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Word};
 
 use crate::error::Error;
-use crate::sql::statement::{LikeClause, Persistence};
+use crate::sql::statement::LikeClause;
 use crate::sql::words::{Parsed, Words};
 
 /// The column's name: no tokenizer makes it of any text, for PostgreSQL's names have no control characters in practice.
@@ -66,14 +66,7 @@ pub fn clauses(w: &mut Words) -> Parsed<Vec<LikeClause>> {
     let mut clauses = Vec::new();
     for tokens in std::mem::take(&mut w.likes) {
         let mut parser = crate::sql::dialect::parser(tokens);
-        let mut words = Words {
-            parser: &mut parser,
-            source: w.source,
-            identities: Default::default(),
-            likes: Default::default(),
-            persistence: Persistence::Permanent,
-            locks: false,
-        };
+        let mut words = Words::of_piece(&mut parser, w.source);
         clauses.push(clause(&mut words)?);
         if !words.at_end() {
             return words.unexpected("INCLUDING or EXCLUDING");

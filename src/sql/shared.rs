@@ -371,14 +371,7 @@ pub fn undefined_relation(name: &Name) -> Error {
 pub fn parse_name(text: &str) -> Result<Name> {
     let invalid = || Error::new(SqlState::INVALID_NAME, "invalid name syntax");
     let mut parser = dialect::parser_of(text).map_err(|_| invalid())?;
-    let mut words = Words {
-        parser: &mut parser,
-        source: text,
-        identities: Default::default(),
-        likes: Default::default(),
-        persistence: Default::default(),
-        locks: false,
-    };
+    let mut words = Words::of_piece(&mut parser, text);
     let name = words.name().map_err(|_| invalid())?;
     if words.at_end() { Ok(Name { position: 0, ..name }) } else { Err(invalid()) }
 }

@@ -52,7 +52,19 @@ pub struct Words<'a> {
     pub locks: bool,
 }
 
-impl Words<'_> {
+impl<'a> Words<'a> {
+    /// Over a piece of a statement, in which nothing was taken aside.
+    pub fn of_piece(parser: &'a mut Parser<'static>, source: &'a str) -> Words<'a> {
+        Words {
+            parser,
+            source,
+            identities: VecDeque::new(),
+            likes: VecDeque::new(),
+            persistence: Persistence::Permanent,
+            locks: false,
+        }
+    }
+
     /// Whether the next words are these (upper case, separated by single spaces).
     pub fn at(&self, words: &str) -> bool {
         words.split(' ').enumerate().all(|(n, word)| is_word(&self.parser.peek_nth_token_ref(n).token, word))

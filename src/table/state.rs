@@ -659,10 +659,7 @@ impl State {
                 // A generation that is older than the log it is restored with has nodes of former rows at these slots.
                 // It is of no more use: everything is tail until the indexer has built another.
                 index.finder = Arc::new(Finder::new(index.finder.params()));
-                index.tail = match index.definition.guard() {
-                    None => self.live.clone(),
-                    Some(guard) => Arc::new(&*self.live & self.metadata.true_in(guard)),
-                };
+                index.tail = members(&self.live, &self.metadata, index);
                 continue;
             }
             let tail = Arc::make_mut(&mut index.tail);
@@ -676,10 +673,7 @@ impl State {
 
     /// The rows an index is of: all that live, or those for which a partial one's WHERE is true.
     pub fn members(&self, index: &VectorIndex) -> Arc<RoaringBitmap> {
-        match index.definition.guard() {
-            None => self.live.clone(),
-            Some(guard) => Arc::new(&*self.live & self.metadata.true_in(guard)),
-        }
+        members(&self.live, &self.metadata, index)
     }
 
     /// Tails of what the graphs do not hold.
@@ -735,6 +729,13 @@ impl State {
     /// The segments an index is over. Positions change with the definition; the column's number does not.
     pub fn vectors_of(&self, index: &VectorIndex) -> Option<&VectorColumn> {
         self.vectors.iter().find(|column| index.definition.columns == [column.number])
+    }
+}
+
+fn members(live: &Arc<RoaringBitmap>, metadata: &Metadata, index: &VectorIndex) -> Arc<RoaringBitmap> {
+    match index.definition.guard() {
+        None => live.clone(),
+        Some(guard) => Arc::new(&**live & metadata.true_in(guard)),
     }
 }
 

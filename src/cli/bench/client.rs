@@ -6,9 +6,10 @@
 use bytes::{BufMut, Bytes, BytesMut};
 use tokio::runtime::{Builder, Runtime};
 use tokio_postgres::types::{Format, IsNull, ToSql, Type};
-use tokio_postgres::{Client, NoTls, Row, Statement};
+use tokio_postgres::{Client, Row, Statement};
 
-use crate::error::{Error, Result, SqlState};
+use crate::cli::client::{connect, wrap};
+use crate::error::{Error, Result};
 
 /// A connection that is used from one thread.
 pub struct Connection {
@@ -63,9 +64,7 @@ impl Connection {
             .enable_all()
             .build()
             .map_err(|error| Error::io("start a runtime for", "a connection", &error))?;
-        let (client, driver) = runtime.block_on(tokio_postgres::connect(url, NoTls)).map_err(wrap)?;
-        // Ends with the client; an error there shows up as the error of the request that met it.
-        runtime.spawn(async move { driver.await.unwrap_or_default() });
+        let client = runtime.block_on(connect(url))?;
         let connection = Connection { runtime, client };
         for setting in settings {
             connection.run(&format!("SET {setting}"))?;
@@ -110,24 +109,5 @@ impl Connection {
                 sink.finish().await
             })
             .map_err(wrap)
-    }
-}
-
-/// A client's error as ours, for the command line to print.
-pub fn wrap(error: tokio_postgres::Error) -> Error {
-    match error.as_db_error() {
-        Some(told) => {
-            let wrapped = Error::new(
-                SqlState::CONNECTION_FAILURE,
-                format!("{} ({})", told.message(), told.code().code()),
-            );
-            let wrapped = told.detail().into_iter().fold(wrapped, |error, detail| error.detail(detail));
-            told.hint().into_iter().fold(wrapped, |error, hint| error.hint(hint))
-        }
-        None => {
-            let cause =
-                std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
-            Error::new(SqlState::CONNECTION_FAILURE, format!("{error}{cause}"))
-        }
     }
 }

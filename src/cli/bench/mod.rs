@@ -32,8 +32,6 @@ use data::{Data, K, Truth};
 use measure::{Job, measure};
 use report::{Built, Filtered, Inserted, Loaded, Progress, Report, Searched};
 
-pub use client::wrap;
-
 /// Queries whose answers are judged per filter.
 const FILTER_QUERIES_MAX: usize = 200;
 /// COPY data travels in chunks of about this many bytes.

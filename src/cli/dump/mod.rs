@@ -5,14 +5,13 @@ mod sql;
 
 use std::path::PathBuf;
 
-use crate::error::{Error, Result};
-use crate::server::{DATABASE, SUPERUSER};
+use crate::cli::client::Server;
+use crate::error::Result;
 
 #[derive(clap::Args)]
 pub struct Args {
-    /// The server whose database is written as SQL [default: postgres://postgres@127.0.0.1:5432/postgres]
-    #[arg(value_name = "URL", env = "HITHER_URL")]
-    url: Option<String>,
+    #[command(flatten)]
+    server: Server,
     /// Definitions without rows
     #[arg(long, conflicts_with = "file")]
     schema_only: bool,
@@ -26,8 +25,5 @@ pub fn run(args: Args) -> Result<()> {
     if let Some(path) = args.file {
         return file::run(&path);
     }
-    let url = args.url.unwrap_or_else(|| format!("postgres://{SUPERUSER}@127.0.0.1:5432/{DATABASE}"));
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| Error::io("start", "a runtime", &error))?;
-    runtime.block_on(sql::run(&url, !args.schema_only))
+    args.server.ask(|client| sql::run(client, !args.schema_only))
 }

@@ -14,20 +14,17 @@
 use std::io::{BufWriter, Write};
 
 use futures::{StreamExt, pin_mut};
-use tokio_postgres::{Client, NoTls, SimpleQueryMessage, SimpleQueryRow};
+use tokio_postgres::{Client, SimpleQueryMessage, SimpleQueryRow};
 
-use crate::cli::bench::wrap;
+use crate::cli::client::wrap;
 use crate::error::{Error, Result};
 
 /// Schemas that are the server's own.
 const OWN: &str =
     "n.nspname NOT IN ('pg_catalog', 'information_schema', 'hither') AND n.nspname !~ '^pg_(toast|temp)'";
 
-/// Writes the database at `url` to standard output.
-pub async fn run(url: &str, with_rows: bool) -> Result<()> {
-    let (client, driver) = tokio_postgres::connect(url, NoTls).await.map_err(wrap)?;
-    // Ends with the client; an error there shows up as the error of the request that met it.
-    tokio::spawn(async move { driver.await.unwrap_or_default() });
+/// Writes the client's database to standard output.
+pub async fn run(client: Client, with_rows: bool) -> Result<()> {
     client
         .batch_execute(
             "SET search_path = ''; SET datestyle = 'ISO'; SET extra_float_digits = 1; SET timezone = 'UTC';

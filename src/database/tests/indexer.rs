@@ -1,16 +1,9 @@
 //! When a tail waits, and when it does not.
 
-use super::vacuum::{add_index, create_index};
+use super::vacuum::{add_index, commit, create_index};
 use super::*;
 use crate::database::indexer::is_due;
 use crate::distance::Metric;
-
-fn commit(database: &Arc<Database>, table: Oid, ids: std::ops::Range<i64>) {
-    let rows: Vec<(i64, &str)> = ids.map(|id| (id, "x")).collect();
-    let mut txn = database.begin(Isolation::ReadCommitted);
-    insert(&mut txn, table, &rows);
-    txn.commit().unwrap();
-}
 
 fn tail(database: &Arc<Database>, table: Oid) -> u64 {
     database.core().version.load_full().tables[&table].state().vector_indexes[0].tail.len()
@@ -24,14 +17,14 @@ fn a_tail_waits_while_it_grows_and_nobody_searches() {
     let step = || database.index_tails(is_due).unwrap();
     assert!(!step(), "nothing to do");
 
-    commit(&database, table, 0..10);
+    commit(&database, table, 0..10, "x");
     assert!(!step(), "it grew");
-    commit(&database, table, 10..20);
+    commit(&database, table, 10..20, "x");
     assert!(!step(), "it grew again");
     assert!(step(), "it did not grow since");
     assert_eq!((tail(&database, table), step()), (0, false));
 
-    commit(&database, table, 20..30);
+    commit(&database, table, 20..30, "x");
     let txn = database.begin(Isolation::ReadCommitted);
     let snapshot = txn.snapshot(table).unwrap();
     assert!(snapshot.vector_index(3, Metric::L2, snapshot.live()).is_some());
@@ -40,9 +33,9 @@ fn a_tail_waits_while_it_grows_and_nobody_searches() {
     assert_eq!(tail(&database, table), 0);
 
     // 16,384 rows are linked however fast more arrive.
-    commit(&database, table, 30..16_000);
+    commit(&database, table, 30..16_000, "x");
     assert!(!step(), "it grew");
-    commit(&database, table, 16_000..16_420);
+    commit(&database, table, 16_000..16_420, "x");
     assert!(step(), "it is too long to wait");
     database.check().unwrap();
 }

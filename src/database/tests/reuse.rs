@@ -1,6 +1,6 @@
 //! Slots, and who may still take one for its former row: after restarts, beside the indexer, under old snapshots.
 
-use super::vacuum::{create_index, delete, load, update};
+use super::vacuum::{commit, create_index, delete, load, update};
 use super::*;
 use crate::catalog::{Edit, Object};
 
@@ -71,10 +71,7 @@ fn rows_that_are_being_linked_are_found_once() {
     let (_, database) = fresh();
     let table = create_t(&database);
     create_index(&database, table);
-    let rows: Vec<(i64, &str)> = (0..4_000).map(|id| (id, "x")).collect();
-    let mut txn = database.begin(Isolation::ReadCommitted);
-    insert(&mut txn, table, &rows);
-    txn.commit().unwrap();
+    commit(&database, table, 0..4_000, "x");
     std::thread::scope(|scope| {
         let linking = scope.spawn(|| while database.step_indexer().unwrap() {});
         while !linking.is_finished() {

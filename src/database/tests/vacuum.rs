@@ -38,11 +38,17 @@ pub fn add_index(txn: &mut Transaction, table: Oid) {
     done(txn.create_index(index));
 }
 
-pub fn load(database: &Arc<Database>, table: Oid, ids: std::ops::Range<i64>, name: &str) {
+/// Rows in a commit of their own; in vector indexes they are tail.
+pub fn commit(database: &Arc<Database>, table: Oid, ids: std::ops::Range<i64>, name: &str) {
     let rows: Vec<(i64, &str)> = ids.map(|id| (id, name)).collect();
     let mut txn = database.begin(Isolation::ReadCommitted);
     insert(&mut txn, table, &rows);
     txn.commit().unwrap();
+}
+
+/// The same, and the indexer takes them in.
+pub fn load(database: &Arc<Database>, table: Oid, ids: std::ops::Range<i64>, name: &str) {
+    commit(database, table, ids, name);
     while database.step_indexer().unwrap() {}
 }
 

@@ -158,11 +158,6 @@ impl Family {
             _ => u128::MAX,
         }
     }
-
-    /// A stable number for files.
-    pub fn number(self) -> u8 {
-        self as u8
-    }
 }
 
 /// An integer of any width.

@@ -1,5 +1,7 @@
 //! A node's level: geometric with ratio 1/m, drawn from a hash of its slot.
 
+use crate::index::mix::mix;
+
 /// Highest level; with m = 2 a graph of 2^32 nodes has 32 levels, and 15 cost nothing in recall.
 pub const LEVEL_MAX: u32 = 15;
 
@@ -8,14 +10,6 @@ pub fn level(slot: u32, m: u16) -> u32 {
     let unit = ((mix(u64::from(slot)) >> 11) + 1) as f64 / (1u64 << 53) as f64;
     let level = -unit.ln() / f64::from(m).ln();
     (level as u32).min(LEVEL_MAX)
-}
-
-/// The finaliser of splitmix64: every bit of the slot reaches every bit of the hash.
-fn mix(slot: u64) -> u64 {
-    let mut z = slot.wrapping_add(0x9E37_79B9_7F4A_7C15);
-    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    z ^ (z >> 31)
 }
 
 #[cfg(test)]

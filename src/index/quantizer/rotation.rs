@@ -7,6 +7,8 @@
 //!
 //! Nothing is stored: signs come from a hash of their place.
 
+use crate::index::mix::mix;
+
 /// Vectors are filled up with zeros to a multiple of this.
 const MULTIPLE: usize = 64;
 const ROUNDS: usize = 4;
@@ -64,14 +66,6 @@ fn turn(values: &mut [f32]) {
         let half = std::f32::consts::FRAC_1_SQRT_2;
         (*x, *y) = ((*x + *y) * half, (*x - *y) * half);
     }
-}
-
-/// The finaliser of splitmix64.
-fn mix(word: u64) -> u64 {
-    let mut z = word.wrapping_add(0x9E37_79B9_7F4A_7C15);
-    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    z ^ (z >> 31)
 }
 
 #[cfg(test)]
