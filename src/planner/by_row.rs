@@ -24,7 +24,7 @@ use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::type_coercion::binary::comparison_coercion;
 use datafusion::logical_expr::{
     ColumnarValue, Expr, ExprSchemable, LogicalPlan, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF,
-    ScalarUDFImpl, Signature, Subquery, Volatility, cast,
+    ScalarUDFImpl, Signature, Subquery, TypeSignature, Volatility, cast,
 };
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use futures::StreamExt;
@@ -166,7 +166,11 @@ fn function(
         plan: Arc::new(plan.data),
         field: Arc::new(field),
         environment: Arc::clone(environment),
-        signature: Signature::variadic_any(Volatility::Volatile),
+        // Without arguments it is the same for all rows.
+        signature: Signature::one_of(
+            vec![TypeSignature::VariadicAny, TypeSignature::Nullary],
+            Volatility::Volatile,
+        ),
         bindings: None,
     };
     let arguments = given.into_iter().chain(outer).collect();

@@ -27,10 +27,14 @@ pub mod environment;
 pub mod explain;
 // From a logical plan to one that can be run again and again.
 pub mod finish;
+// Grouping sets of expressions.
+pub mod grouping;
 // One row of constants beside a table.
 pub mod inline;
 // ORDER BY distance LIMIT k becomes a search.
 pub mod knn;
+// Arrays unnested beside their rows.
+pub mod lateral;
 // LIMIT and OFFSET whose counts are parameters.
 pub mod limit;
 // Operators by the types of their operands.

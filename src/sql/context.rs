@@ -20,7 +20,7 @@ use datafusion::logical_expr::{
 use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use datafusion::sql::sqlparser::ast;
 
-use crate::catalog::{Catalog, Oid, TEMPORARY_SCHEMA, View};
+use crate::catalog::{Catalog, Oid, Relation, TEMPORARY_SCHEMA, View};
 use crate::error::{Error, SqlState};
 use crate::planner::environment::Environment;
 use crate::planner::system::{SystemProvider, SystemTable};
@@ -28,6 +28,7 @@ use crate::sql::ddl::TEMPORARY_ALIAS;
 use crate::sql::rewrite::called_function;
 use crate::sql::routines;
 use crate::sql::staged::StagedTable;
+use crate::sql::system::SequenceTable;
 use crate::sql::type_names;
 use crate::table::provider::TableSourceProvider;
 use crate::types::Type;
@@ -101,6 +102,10 @@ impl<'a> Names<'a> {
         }
         if let Some(view) = self.context.catalog.view(schema, table) {
             return Some(self.expand(view));
+        }
+        if let Some(Relation::Sequence(sequence)) = self.context.catalog.relation(schema, table) {
+            let rows: Arc<dyn SystemTable> = Arc::new(SequenceTable(sequence));
+            return Some(Ok(provider_as_source(Arc::new(SystemProvider::new(rows)))));
         }
         let table = self.context.catalog.table(schema, table)?;
         if table.materialized.as_ref().is_some_and(|materialized| !materialized.populated) {

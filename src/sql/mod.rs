@@ -70,6 +70,10 @@ mod routines;
 mod savepoints;
 // A connection's state: transaction, settings, prepared statements.
 pub mod session;
+// LOCK TABLE.
+mod lock_table;
+// Functions in FROM.
+mod set_functions;
 // The list of settings.
 pub mod setting_list;
 // Values of settings in a session.

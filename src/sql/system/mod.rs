@@ -38,12 +38,15 @@ pub mod relation;
 mod relations;
 pub mod rewrite;
 mod routines;
+mod sequence;
 mod server;
 #[cfg(test)]
 mod tests;
 mod types;
+mod zones;
 
 pub(crate) use names::{qualified, quote_ident};
+pub(crate) use sequence::SequenceTable;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
@@ -72,7 +75,7 @@ const VECTOR_VERSION: &str = "0.8.1";
 
 /// All system relations by schema and name.
 static VIEWS: LazyLock<BTreeMap<(&'static str, &'static str), Arc<View>>> = LazyLock::new(|| {
-    let lists: [&'static [Relation]; 9] = [
+    let lists: [&'static [Relation]; 10] = [
         relations::RELATIONS,
         types::RELATIONS,
         routines::RELATIONS,
@@ -81,6 +84,7 @@ static VIEWS: LazyLock<BTreeMap<(&'static str, &'static str), Arc<View>>> = Lazy
         information::RELATIONS,
         empty::RELATIONS,
         server::RELATIONS,
+        zones::RELATIONS,
         timings::RELATIONS,
     ];
     let all = lists.into_iter().flatten();
