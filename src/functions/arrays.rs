@@ -30,6 +30,11 @@ pub fn function_of_operator(operator: &str, left: bool, right: bool) -> Option<(
 
 fn definitions() -> Vec<Definition> {
     vec![
+        // The numbers of the elements of arrays that are unnested side by side: WITH ORDINALITY.
+        lenient("hither_ordinals(any...) int8[]", |v| {
+            let longest = v.iter().map(|array| items(array).len()).max().unwrap_or(0);
+            Ok(Value::Array((1..=longest as i64).map(Value::Int8).collect()))
+        }),
         lenient("array_append(any, any) $1", |v| {
             let mut items = items(&v[0]).to_vec();
             items.push(v[1].clone());

@@ -12,9 +12,10 @@ use datafusion::logical_expr::{
     ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
 
+use crate::functions::scalar::zone_of;
 use crate::types::arrow::errors::external;
 use crate::types::arrow::{Builder, data_type, from_scalar, plain_field, to_scalar, value_at};
-use crate::types::{self, Type, Value};
+use crate::types::{self, Type, Value, Zone};
 
 /// Whether a cast is ours to do.
 pub fn differs(source: &Type, target: &Type) -> bool {
@@ -45,8 +46,12 @@ pub fn differs(source: &Type, target: &Type) -> bool {
         (Type::Array(source), Type::Array(target)) => differs(source, target),
         (Type::Vector(_) | Type::Halfvec(_) | Type::Sparsevec(_), _)
         | (_, Type::Vector(_) | Type::Halfvec(_) | Type::Sparsevec(_)) => source.bare() != target.bare(),
-        (Type::Json | Type::Jsonb, _) | (_, Type::Json | Type::Jsonb) => source != target,
+        (Type::Json | Type::Jsonb | Type::JsonPath, _) | (_, Type::Json | Type::Jsonb | Type::JsonPath) => {
+            source != target
+        }
         (Type::Interval, Type::Time) | (Type::Time, Type::Interval) => true,
+        (Type::Timestamptz, target) => source != target,
+        (_, Type::Timestamptz) => true,
         _ => false,
     }
 }
@@ -98,30 +103,53 @@ impl ScalarUDFImpl for Cast {
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let zone = if self.needs_zone() { zone_of(&args.config_options) } else { Zone::UTC };
         match &args.args[0] {
-            ColumnarValue::Scalar(value) => self.scalar(value).map(ColumnarValue::Scalar).map_err(external),
-            ColumnarValue::Array(array) => self.array(array).map(ColumnarValue::Array).map_err(external),
+            ColumnarValue::Scalar(value) => {
+                self.scalar(value, zone).map(ColumnarValue::Scalar).map_err(external)
+            }
+            ColumnarValue::Array(array) => {
+                self.array(array, zone).map(ColumnarValue::Array).map_err(external)
+            }
         }
     }
 }
 
 impl Cast {
-    fn scalar(&self, value: &ScalarValue) -> crate::error::Result<ScalarValue> {
-        let value = from_scalar(value, &self.source)?;
-        to_scalar(&types::cast::cast(value, &self.target, self.explicit)?, &self.target)
+    fn needs_zone(&self) -> bool {
+        types::cast::needs_zone(&self.source, &self.target)
     }
 
-    fn array(&self, array: &ArrayRef) -> crate::error::Result<ArrayRef> {
+    fn scalar(&self, value: &ScalarValue, zone: Zone) -> crate::error::Result<ScalarValue> {
+        let value = from_scalar(value, &self.source)?;
+        to_scalar(&types::cast::cast_in_zone(value, &self.target, self.explicit, zone)?, &self.target)
+    }
+
+    fn array(&self, array: &ArrayRef, zone: Zone) -> crate::error::Result<ArrayRef> {
         let mut builder = Builder::new(&self.target, array.len());
         for row in 0..array.len() {
             let value = value_at(array, row, &self.source)?;
-            builder.append(&types::cast::cast(value, &self.target, self.explicit)?)?;
+            builder.append(&types::cast::cast_in_zone(value, &self.target, self.explicit, zone)?)?;
         }
         Ok(builder.finish())
     }
 }
 
-/// A text literal as a value of `ty`, with the errors of that type's input function.
-pub fn parse_text(text: &str, ty: &Type) -> crate::error::Result<Value> {
-    types::text::parse(ty, text)
+/// Whether a function is a cast that depends on the session's time zone.
+pub fn needs_zone(function: &ScalarUDF) -> bool {
+    function.inner().downcast_ref::<Cast>().is_some_and(Cast::needs_zone)
 }
+
+/// A text literal as a value of `ty`, with the errors of that type's input function; `None` when it is another value
+/// in another time zone.
+pub fn parse_text(text: &str, ty: &Type) -> crate::error::Result<Option<Value>> {
+    let value = types::text::parse(ty, text)?;
+    if !types::cast::needs_zone(&Type::Text, ty) {
+        return Ok(Some(value));
+    }
+    let elsewhere = types::text::parse_in_zone(ty, text, Zone::of_offset(FAR_SECONDS));
+    Ok(elsewhere.ok().filter(|elsewhere| *elsewhere == value).map(|_| value))
+}
+
+/// So far east that it is another day there at noon.
+const FAR_SECONDS: i32 = 13 * 3600;

@@ -1,15 +1,15 @@
 //! Dates, times and intervals: their arithmetic, extract, date_trunc, age, make_date and what belongs to them.
 //!
-//! The session's zone is UTC, so that `timestamptz` and `timestamp` compute alike.
+//! Days, months and fields of a `timestamptz` are those that clocks of the session's time zone show.
 
 use std::sync::Arc;
 
 use datafusion::logical_expr::ScalarUDF;
 
 use crate::error::{Error, Result, SqlState};
-use crate::functions::value::{Definition, functions as build, strict};
+use crate::functions::value::{Definition, functions as build, strict, zoned};
 use crate::types::datetime::{MICROSECONDS_PER_DAY, civil_from_days, days_from_civil, days_in_month};
-use crate::types::{Interval, Numeric, Type, Value};
+use crate::types::{Interval, Numeric, Type, Value, Zone};
 
 const SECOND: i64 = 1_000_000;
 const MINUTE: i64 = 60 * SECOND;
@@ -81,18 +81,18 @@ fn definitions() -> Vec<Definition> {
             difference(moment(&v[0]), moment(&v[1]))
         }),
         strict("timestamp_pl_interval(timestamp, interval) timestamp", |v| shifted(&v[0], span(&v[1]), 1)),
-        strict("timestamp_pl_interval(timestamptz, interval) timestamptz", |v| {
-            shifted(&v[0], span(&v[1]), 1)
+        zoned("timestamp_pl_interval(timestamptz, interval) timestamptz", |zone, v| {
+            shifted_in_zone(moment(&v[0]), span(&v[1]), 1, zone)
         }),
         strict("timestamp_pl_interval(date, interval) timestamp", |v| shifted(&v[0], span(&v[1]), 1)),
         strict("interval_pl_timestamp(interval, timestamp) timestamp", |v| shifted(&v[1], span(&v[0]), 1)),
-        strict("interval_pl_timestamp(interval, timestamptz) timestamptz", |v| {
-            shifted(&v[1], span(&v[0]), 1)
+        zoned("interval_pl_timestamp(interval, timestamptz) timestamptz", |zone, v| {
+            shifted_in_zone(moment(&v[1]), span(&v[0]), 1, zone)
         }),
         strict("interval_pl_timestamp(interval, date) timestamp", |v| shifted(&v[1], span(&v[0]), 1)),
         strict("timestamp_mi_interval(timestamp, interval) timestamp", |v| shifted(&v[0], span(&v[1]), -1)),
-        strict("timestamp_mi_interval(timestamptz, interval) timestamptz", |v| {
-            shifted(&v[0], span(&v[1]), -1)
+        zoned("timestamp_mi_interval(timestamptz, interval) timestamptz", |zone, v| {
+            shifted_in_zone(moment(&v[0]), span(&v[1]), -1, zone)
         }),
         strict("timestamp_mi_interval(date, interval) timestamp", |v| shifted(&v[0], span(&v[1]), -1)),
         strict("datetime_pl(date, time) timestamp", |v| Ok(Value::Timestamp(moment(&v[0]) + time(&v[1])))),
@@ -126,27 +126,29 @@ fn definitions() -> Vec<Definition> {
         strict("interval_um(interval) interval", |v| {
             interval_sum(Interval { months: 0, days: 0, microseconds: 0 }, span(&v[0]), -1)
         }),
-        strict("age(timestamptz, timestamptz) interval", |v| Ok(age(moment(&v[0]), moment(&v[1])))),
+        zoned("age(timestamptz, timestamptz) interval", |zone, v| {
+            Ok(age(zone.to_local(moment(&v[0])), zone.to_local(moment(&v[1]))))
+        }),
         strict("age(timestamp, timestamp) interval", |v| Ok(age(moment(&v[0]), moment(&v[1])))),
-        strict("extract_0(text, timestamptz) numeric(20,0)", extract),
+        zoned("extract_0(text, timestamptz) numeric(20,0)", extract_in_zone),
         strict("extract_0(text, timestamp) numeric(20,0)", extract),
         strict("extract_0(text, date) numeric(20,0)", extract),
         strict("extract_0(text, time) numeric(20,0)", extract),
         strict("extract_0(text, interval) numeric(20,0)", extract),
-        strict("extract_3(text, timestamptz) numeric(20,3)", extract),
+        zoned("extract_3(text, timestamptz) numeric(20,3)", extract_in_zone),
         strict("extract_3(text, timestamp) numeric(20,3)", extract),
         strict("extract_3(text, date) numeric(20,3)", extract),
         strict("extract_3(text, time) numeric(20,3)", extract),
         strict("extract_3(text, interval) numeric(20,3)", extract),
-        strict("extract_6(text, timestamptz) numeric(26,6)", extract),
+        zoned("extract_6(text, timestamptz) numeric(26,6)", extract_in_zone),
         strict("extract_6(text, timestamp) numeric(26,6)", extract),
         strict("extract_6(text, date) numeric(26,6)", extract),
         strict("extract_6(text, time) numeric(26,6)", extract),
         strict("extract_6(text, interval) numeric(26,6)", extract),
-        strict("extract_any(text, timestamptz) numeric", extract),
+        zoned("extract_any(text, timestamptz) numeric", extract_in_zone),
         strict("extract_any(text, timestamp) numeric", extract),
         strict("extract_any(text, date) numeric(20,0)", extract),
-        strict("date_part(text, timestamptz) float8", date_part),
+        zoned("date_part(text, timestamptz) float8", date_part_in_zone),
         strict("date_part(text, timestamp) float8", date_part),
         strict("date_part(text, date) float8", date_part),
         strict("date_part(text, time) float8", date_part),
@@ -154,8 +156,11 @@ fn definitions() -> Vec<Definition> {
         strict("date_trunc(text, timestamp) timestamp", |v| {
             Ok(Value::Timestamp(truncated(text(&v[0]), moment(&v[1]))?))
         }),
-        strict("date_trunc(text, timestamptz) timestamptz", |v| {
-            Ok(Value::Timestamptz(truncated(text(&v[0]), moment(&v[1]))?))
+        zoned("date_trunc(text, timestamptz) timestamptz", |zone, v| {
+            truncated_in_zone(text(&v[0]), moment(&v[1]), zone)
+        }),
+        strict("date_trunc(text, timestamptz, text) timestamptz", |v| {
+            truncated_in_zone(text(&v[0]), moment(&v[1]), Zone::of_operand(text(&v[2]))?)
         }),
         strict("date_trunc(text, interval) interval", |v| truncated_interval(text(&v[0]), span(&v[1]))),
         strict("make_date(int4, int4, int4) date", |v| {
@@ -167,8 +172,11 @@ fn definitions() -> Vec<Definition> {
         strict("make_timestamp(int4, int4, int4, int4, int4, float8) timestamp", |v| {
             Ok(Value::Timestamp(make_timestamp(v)?))
         }),
-        strict("make_timestamptz(int4, int4, int4, int4, int4, float8) timestamptz", |v| {
-            Ok(Value::Timestamptz(make_timestamp(v)?))
+        zoned("make_timestamptz(int4, int4, int4, int4, int4, float8) timestamptz", |zone, v| {
+            Ok(Value::Timestamptz(zone.to_utc(make_timestamp(v)?)))
+        }),
+        strict("make_timestamptz(int4, int4, int4, int4, int4, float8, text) timestamptz", |v| {
+            Ok(Value::Timestamptz(Zone::of_operand(text(&v[6]))?.to_utc(make_timestamp(v)?)))
         }),
         strict("make_interval() interval", make_interval),
         strict("make_interval(int4) interval", make_interval),
@@ -186,12 +194,16 @@ fn definitions() -> Vec<Definition> {
         strict("isfinite(timestamptz) bool", |v| Ok(Value::Bool(is_finite(moment(&v[0]))))),
         strict("isfinite(interval) bool", |_| Ok(Value::Bool(true))),
         strict("timezone(text, timestamptz) timestamp", |v| {
-            let offset = zone(text(&v[0]))?;
-            Ok(Value::Timestamp(moment(&v[1]) + offset))
+            Ok(Value::Timestamp(Zone::of_operand(text(&v[0]))?.to_local(moment(&v[1]))))
         }),
         strict("timezone(text, timestamp) timestamptz", |v| {
-            let offset = zone(text(&v[0]))?;
-            Ok(Value::Timestamptz(moment(&v[1]) - offset))
+            Ok(Value::Timestamptz(Zone::of_operand(text(&v[0]))?.to_utc(moment(&v[1]))))
+        }),
+        strict("timezone(interval, timestamptz) timestamp", |v| {
+            Ok(Value::Timestamp(zone_of_span(span(&v[0]))?.to_local(moment(&v[1]))))
+        }),
+        strict("timezone(interval, timestamp) timestamptz", |v| {
+            Ok(Value::Timestamptz(zone_of_span(span(&v[0]))?.to_utc(moment(&v[1]))))
         }),
     ]
 }
@@ -285,11 +297,27 @@ fn shifted(value: &Value, interval: Interval, sign: i64) -> Result<Value> {
     let at = moment(value);
     let result =
         if is_finite(at) { shift(at, interval, sign).ok_or_else(|| out_of_range("timestamp"))? } else { at };
-    Ok(match value {
-        Value::Timestamptz(_) => Value::Timestamptz(result),
-        _ => Value::Timestamp(result),
-    })
+    Ok(Value::Timestamp(result))
 }
+
+/// Months and days are added to what clocks show, the time to the moment that makes.
+fn shifted_in_zone(at: i64, interval: Interval, sign: i64, zone: Zone) -> Result<Value> {
+    if !is_finite(at) {
+        return Ok(Value::Timestamptz(at));
+    }
+    let shift =
+        |at: i64, interval: Interval| shift(at, interval, sign).ok_or_else(|| out_of_range("timestamp"));
+    let Interval { months, days, microseconds } = interval;
+    let mut at = at;
+    for part in [Interval { months, ..NOTHING }, Interval { days, ..NOTHING }] {
+        if part != NOTHING {
+            at = zone.to_utc(shift(zone.to_local(at), part)?);
+        }
+    }
+    shift(at, Interval { microseconds, ..NOTHING }).map(Value::Timestamptz)
+}
+
+const NOTHING: Interval = Interval { months: 0, days: 0, microseconds: 0 };
 
 fn shift(at: i64, interval: Interval, sign: i64) -> Option<i64> {
     let (mut days, clock) = (at.div_euclid(MICROSECONDS_PER_DAY), at.rem_euclid(MICROSECONDS_PER_DAY));
@@ -433,7 +461,7 @@ fn age(left: i64, right: i64) -> Value {
 }
 
 /// A field of a value, exactly.
-fn field(name: &str, value: &Value) -> Result<Numeric> {
+fn field(name: &str, value: &Value, zone: Zone) -> Result<Numeric> {
     let lower = name.to_ascii_lowercase();
     let whole = |number: i64| Ok(Numeric { unscaled: i128::from(number), scale: 0 });
     let scaled = |number: i128, scale: u8| Ok(Numeric { unscaled: number, scale });
@@ -500,7 +528,8 @@ fn field(name: &str, value: &Value) -> Result<Numeric> {
     if !is_finite(at) {
         return Err(Error::unsupported("extract from infinity"));
     }
-    let (days, clock) = (at.div_euclid(MICROSECONDS_PER_DAY), at.rem_euclid(MICROSECONDS_PER_DAY));
+    let shown = if matches!(value, Value::Timestamptz(_)) { zone.to_local(at) } else { at };
+    let (days, clock) = (shown.div_euclid(MICROSECONDS_PER_DAY), shown.rem_euclid(MICROSECONDS_PER_DAY));
     let is_date = matches!(value, Value::Date(_));
     if let Some(part) = of_clock(clock) {
         return if is_date { Err(unsupported(ty)) } else { part };
@@ -536,7 +565,12 @@ fn field(name: &str, value: &Value) -> Result<Numeric> {
             scaled(i128::from(days + 2_440_588) * 10i128.pow(16) + fraction, 16)
         }
         "timezone" | "timezone_hour" | "timezone_minute" if matches!(value, Value::Timestamptz(_)) => {
-            whole(0)
+            let seconds = i64::from(zone.offset_at(at));
+            whole(match lower.as_str() {
+                "timezone" => seconds,
+                "timezone_hour" => seconds / 3600,
+                _ => seconds / 60 % 60,
+            })
         }
         "timezone" | "timezone_hour" | "timezone_minute" => Err(unsupported(ty)),
         _ => Err(unknown(ty)),
@@ -551,11 +585,50 @@ fn iso_week(days: i64) -> (i64, i64) {
 }
 
 fn extract(v: &[Value]) -> Result<Value> {
-    field(text(&v[0]), &v[1]).map(Value::Numeric)
+    extract_in_zone(Zone::UTC, v)
+}
+
+fn extract_in_zone(zone: Zone, v: &[Value]) -> Result<Value> {
+    field(text(&v[0]), &v[1], zone).map(Value::Numeric)
 }
 
 fn date_part(v: &[Value]) -> Result<Value> {
-    Ok(Value::Float8(field(text(&v[0]), &v[1])?.to_f64()))
+    date_part_in_zone(Zone::UTC, v)
+}
+
+fn date_part_in_zone(zone: Zone, v: &[Value]) -> Result<Value> {
+    Ok(Value::Float8(field(text(&v[0]), &v[1], zone)?.to_f64()))
+}
+
+/// What clocks show is cut off; parts of an hour keep the offset they had.
+fn truncated_in_zone(unit: &str, at: i64, zone: Zone) -> Result<Value> {
+    let local = zone.to_local(at);
+    let cut = truncated(unit, local).map_err(|error| {
+        let message = error.message().replace("without time zone", "with time zone");
+        Error::new(error.state(), message)
+    })?;
+    let within_hour = cut.div_euclid(HOUR) == local.div_euclid(HOUR) && is_finite(at);
+    Ok(Value::Timestamptz(if within_hour && !is_day_or_more(unit) {
+        at - (local - cut)
+    } else {
+        zone.to_utc(cut)
+    }))
+}
+
+fn is_day_or_more(unit: &str) -> bool {
+    !["microsecond", "millisecond", "second", "minute", "hour"]
+        .contains(&unit.to_ascii_lowercase().trim_end_matches('s'))
+}
+
+/// AT TIME ZONE INTERVAL '2 hours': east of Greenwich.
+fn zone_of_span(interval: Interval) -> Result<Zone> {
+    if interval.months != 0 || interval.days != 0 {
+        let shown = crate::types::text::to_string(&Value::Interval(interval));
+        let message = format!("interval time zone \"{shown}\" must not include months or days");
+        return Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, message));
+    }
+    let seconds = i32::try_from(interval.microseconds / SECOND).map_err(|_| out_of_range("time zone"))?;
+    Ok(Zone::of_offset(seconds))
 }
 
 fn truncated(unit: &str, at: i64) -> Result<i64> {
@@ -669,18 +742,4 @@ fn make_interval(v: &[Value]) -> Result<Value> {
         days: small(part(2) * 7 + part(3))?,
         microseconds: clock.and_then(|clock| clock.checked_add(seconds as i64)).ok_or_else(error)?,
     }))
-}
-
-/// The offset of a zone in microseconds east of UTC; names of places need a database of zones.
-fn zone(name: &str) -> Result<i64> {
-    let offset = match name.to_ascii_lowercase().as_str() {
-        "utc" | "gmt" | "z" | "zulu" | "etc/utc" | "uct" => Some(0),
-        _ => crate::types::datetime::parse_offset(name),
-    };
-    // A bare offset counts west of Greenwich, as POSIX has it.
-    match offset {
-        Some(0) => Ok(0),
-        Some(seconds) => Ok(-i64::from(seconds) * SECOND),
-        None => Err(Error::unsupported(format!("the time zone \"{name}\""))),
-    }
 }

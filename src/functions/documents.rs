@@ -9,9 +9,9 @@ use std::sync::Arc;
 use datafusion::logical_expr::ScalarUDF;
 
 use crate::error::{Error, Result, SqlState};
-use crate::functions::value::{Definition, functions as build, lenient, strict};
+use crate::functions::value::{Definition, functions as build, lenient, lenient_zoned, strict, zoned};
 use crate::types::json::{Key, Node, print_string};
-use crate::types::{Value, text as texts};
+use crate::types::{Value, Zone, text as texts};
 
 pub fn functions() -> Vec<Arc<ScalarUDF>> {
     build(definitions())
@@ -32,45 +32,45 @@ pub fn function_of_operator(operator: &str, right_is_document: bool) -> Option<&
 
 fn definitions() -> Vec<Definition> {
     vec![
-        strict("to_jsonb(any) jsonb", |v| Ok(Value::Jsonb(node_of(&v[0])?.to_text()))),
-        strict("to_json(any) json", |v| Ok(Value::Json(json_text(&v[0])))),
+        zoned("to_jsonb(any) jsonb", |zone, v| Ok(Value::Jsonb(node_of(zone, &v[0])?.to_text()))),
+        zoned("to_json(any) json", |zone, v| Ok(Value::Json(json_text(zone, &v[0])))),
         lenient("jsonb_build_object() jsonb", |_| Ok(Value::Jsonb("{}".to_owned()))),
-        lenient("jsonb_build_object(any...) jsonb", |v| {
+        lenient_zoned("jsonb_build_object(any...) jsonb", |zone, v| {
             let mut entries = BTreeMap::new();
             for (key, value) in pairs(v)? {
-                entries.insert(Key::new(&key), node_of(value)?);
+                entries.insert(Key::new(&key), node_of(zone, value)?);
             }
             Ok(Value::Jsonb(Node::Object(entries).to_text()))
         }),
         lenient("json_build_object() json", |_| Ok(Value::Json("{}".to_owned()))),
-        lenient("json_build_object(any...) json", |v| {
+        lenient_zoned("json_build_object(any...) json", |zone, v| {
             let entries = pairs(v)?.into_iter().map(|(key, value)| {
                 let mut out = String::new();
                 print_string(&key, &mut out);
-                format!("{out} : {}", json_text(value))
+                format!("{out} : {}", json_text(zone, value))
             });
             Ok(Value::Json(format!("{{{}}}", entries.collect::<Vec<_>>().join(", "))))
         }),
         lenient("jsonb_build_array() jsonb", |_| Ok(Value::Jsonb("[]".to_owned()))),
-        lenient("jsonb_build_array(any...) jsonb", |v| {
-            let items = v.iter().map(node_of).collect::<Result<_>>()?;
+        lenient_zoned("jsonb_build_array(any...) jsonb", |zone, v| {
+            let items = v.iter().map(|value| node_of(zone, value)).collect::<Result<_>>()?;
             Ok(Value::Jsonb(Node::Array(items).to_text()))
         }),
         lenient("json_build_array() json", |_| Ok(Value::Json("[]".to_owned()))),
-        lenient("json_build_array(any...) json", |v| {
-            let items: Vec<String> = v.iter().map(json_text).collect();
+        lenient_zoned("json_build_array(any...) json", |zone, v| {
+            let items: Vec<String> = v.iter().map(|value| json_text(zone, value)).collect();
             Ok(Value::Json(format!("[{}]", items.join(", "))))
         }),
         // What json_agg, jsonb_agg and jsonb_object_agg make of array_agg.
-        strict("jsonb_agg_items(any) jsonb", |v| Ok(Value::Jsonb(node_of(&v[0])?.to_text()))),
-        strict("json_agg_items(any) json", |v| match &v[0] {
+        zoned("jsonb_agg_items(any) jsonb", |zone, v| Ok(Value::Jsonb(node_of(zone, &v[0])?.to_text()))),
+        zoned("json_agg_items(any) json", |zone, v| match &v[0] {
             Value::Array(items) => {
-                let items: Vec<String> = items.iter().map(json_text).collect();
+                let items: Vec<String> = items.iter().map(|item| json_text(zone, item)).collect();
                 Ok(Value::Json(format!("[{}]", items.join(", "))))
             }
             _ => Ok(Value::Null),
         }),
-        strict("object_agg_items(any, any) jsonb", |v| match (&v[0], &v[1]) {
+        zoned("object_agg_items(any, any) jsonb", |zone, v| match (&v[0], &v[1]) {
             (Value::Array(keys), Value::Array(values)) => {
                 let mut entries = BTreeMap::new();
                 for (key, value) in keys.iter().zip(values) {
@@ -78,7 +78,7 @@ fn definitions() -> Vec<Definition> {
                         let message = "field name must not be null";
                         return Err(Error::new(SqlState("22023"), message));
                     }
-                    entries.insert(Key::new(&texts::to_string(key)), node_of(value)?);
+                    entries.insert(Key::new(&texts::to_string(key)), node_of(zone, value)?);
                 }
                 Ok(Value::Jsonb(Node::Object(entries).to_text()))
             }
@@ -140,6 +140,13 @@ fn definitions() -> Vec<Definition> {
             let items = items(node(&v[0])?, "json_array_elements_text")?;
             Ok(Value::Array(items.iter().map(plain_text).collect()))
         }),
+        strict("hither_json_keys(jsonb) text[]", |v| Ok(each(v)?.0)),
+        strict("hither_json_values(jsonb) jsonb[]", |v| {
+            Ok(Value::Array(each(v)?.1.into_iter().map(document).collect()))
+        }),
+        strict("hither_json_texts(jsonb) text[]", |v| {
+            Ok(Value::Array(each(v)?.1.iter().map(plain_text).collect()))
+        }),
         strict("jsonb_object_keys(jsonb) text[]", |v| keys(node(&v[0])?, "jsonb_object_keys")),
         strict("json_object_keys(json) text[]", |v| keys(node(&v[0])?, "json_object_keys")),
     ]
@@ -161,7 +168,7 @@ fn document(node: Node) -> Value {
 }
 
 /// A value as a part of a jsonb document.
-fn node_of(value: &Value) -> Result<Node> {
+fn node_of(zone: Zone, value: &Value) -> Result<Node> {
     Ok(match value {
         Value::Null => Node::null(),
         Value::Bool(value) => Node::Plain(value.to_string()),
@@ -174,13 +181,15 @@ fn node_of(value: &Value) -> Result<Node> {
         | Value::Float8(_)
         | Value::Numeric(_) => Node::parse(&texts::to_string(value))?,
         Value::Json(text) | Value::Jsonb(text) => Node::parse(text)?,
-        Value::Array(items) => Node::Array(items.iter().map(node_of).collect::<Result<_>>()?),
-        value => Node::Text(moment_text(value)),
+        Value::Array(items) => {
+            Node::Array(items.iter().map(|item| node_of(zone, item)).collect::<Result<_>>()?)
+        }
+        value => Node::Text(moment_text(zone, value)),
     })
 }
 
 /// A value as json text.
-fn json_text(value: &Value) -> String {
+fn json_text(zone: Zone, value: &Value) -> String {
     match value {
         Value::Null => "null".to_owned(),
         Value::Bool(value) => value.to_string(),
@@ -189,25 +198,26 @@ fn json_text(value: &Value) -> String {
         Value::Float4(number) if number.is_finite() => texts::to_string(value),
         Value::Json(text) | Value::Jsonb(text) => text.clone(),
         Value::Array(items) => {
-            let items: Vec<String> = items.iter().map(json_text).collect();
+            let items: Vec<String> = items.iter().map(|item| json_text(zone, item)).collect();
             format!("[{}]", items.join(","))
         }
         value => {
             let mut out = String::new();
-            print_string(&moment_text(value), &mut out);
+            print_string(&moment_text(zone, value), &mut out);
             out
         }
     }
 }
 
 /// Moments have a T between date and time, and a zone with minutes.
-fn moment_text(value: &Value) -> String {
-    let text = texts::to_string(value);
+fn moment_text(zone: Zone, value: &Value) -> String {
+    let text = texts::to_string_in_zone(value, zone);
     match value {
         Value::Timestamp(_) => text.replacen(' ', "T", 1),
         Value::Timestamptz(_) => {
             let text = text.replacen(' ', "T", 1);
-            if text.ends_with("+00") { format!("{text}:00") } else { text }
+            let minutes = text.len() >= 3 && matches!(text.as_bytes()[text.len() - 3], b'+' | b'-');
+            if minutes { format!("{text}:00") } else { text }
         }
         _ => text,
     }
@@ -535,6 +545,18 @@ fn items(node: Node, function: &str) -> Result<Vec<Node>> {
             };
             Err(Error::new(SqlState("22023"), message))
         }
+    }
+}
+
+/// The keys and the values of an object: jsonb_each and jsonb_each_text.
+fn each(v: &[Value]) -> Result<(Value, Vec<Node>)> {
+    match node(&v[0])? {
+        Node::Object(entries) => {
+            let (keys, values): (Vec<_>, Vec<_>) =
+                entries.into_iter().map(|(key, value)| (Value::Text(key.text), value)).unzip();
+            Ok((Value::Array(keys), values))
+        }
+        _ => Err(Error::new(SqlState("22023"), "cannot call jsonb_each on a non-object")),
     }
 }
 

@@ -8,9 +8,9 @@ use std::sync::Arc;
 use datafusion::logical_expr::ScalarUDF;
 
 use crate::error::{Error, Result, SqlState};
-use crate::functions::value::{Definition, functions as build, strict};
+use crate::functions::value::{Definition, functions as build, strict, zoned};
 use crate::types::datetime::{MICROSECONDS_PER_DAY, civil_from_days, days_from_civil, days_in_month};
-use crate::types::{Interval, Numeric, Value};
+use crate::types::{Interval, Numeric, Value, Zone};
 
 pub fn functions() -> Vec<Arc<ScalarUDF>> {
     build(definitions())
@@ -18,10 +18,9 @@ pub fn functions() -> Vec<Arc<ScalarUDF>> {
 
 fn definitions() -> Vec<Definition> {
     vec![
-        strict("to_char(timestamp, text) text", |v| print_moment(&v[0], text(&v[1]))),
-        strict("to_char(timestamptz, text) text", |v| print_moment(&v[0], text(&v[1]))),
-        strict("to_char(date, text) text", |v| print_moment(&v[0], text(&v[1]))),
-        strict("to_char(interval, text) text", |v| print_moment(&v[0], text(&v[1]))),
+        strict("to_char(timestamp, text) text", |v| print_moment(&v[0], text(&v[1]), None)),
+        zoned("to_char(timestamptz, text) text", |zone, v| print_moment(&v[0], text(&v[1]), Some(zone))),
+        strict("to_char(interval, text) text", |v| print_moment(&v[0], text(&v[1]), None)),
         strict("to_char(int4, text) text", print_number),
         strict("to_char(int8, text) text", print_number),
         strict("to_char(numeric, text) text", print_number),
@@ -36,8 +35,8 @@ fn definitions() -> Vec<Definition> {
             let at = read_moment(text(&v[0]), text(&v[1]))?;
             Ok(Value::Date(at.div_euclid(MICROSECONDS_PER_DAY) as i32))
         }),
-        strict("to_timestamp(text, text) timestamptz", |v| {
-            read_moment(text(&v[0]), text(&v[1])).map(Value::Timestamptz)
+        zoned("to_timestamp(text, text) timestamptz", |zone, v| {
+            read_moment(text(&v[0]), text(&v[1])).map(|local| Value::Timestamptz(zone.to_utc(local)))
         }),
         strict("to_number(text, text) numeric", |v| read_number(text(&v[0]))),
     ]
@@ -117,17 +116,18 @@ struct Parts {
     microsecond: i64,
     /// Days since 1970; `None` for an interval.
     days: Option<i64>,
+    /// Of a moment: what its zone is called then, and the seconds it is east of UTC.
+    zone: Option<(String, i32)>,
 }
 
 impl Parts {
-    fn of(value: &Value) -> Option<Parts> {
+    fn of(value: &Value, zone: Option<Zone>) -> Option<Parts> {
         let (days, clock) = match value {
             Value::Timestamp(i64::MIN | i64::MAX) | Value::Timestamptz(i64::MIN | i64::MAX) => return None,
             Value::Timestamp(at) | Value::Timestamptz(at) => {
+                let at = zone.map_or(*at, |zone| zone.to_local(*at));
                 (at.div_euclid(MICROSECONDS_PER_DAY), at.rem_euclid(MICROSECONDS_PER_DAY))
             }
-            Value::Date(i32::MIN | i32::MAX) => return None,
-            Value::Date(days) => (i64::from(*days), 0),
             Value::Interval(Interval { months, days, microseconds }) => {
                 return Some(Parts {
                     year: i64::from(months / 12),
@@ -140,7 +140,11 @@ impl Parts {
         };
         let (year, month, day) = civil_from_days(days);
         let (month, day) = (i64::from(month), i64::from(day));
-        Some(Parts { year, month, day, days: Some(days), ..Parts::clock(clock) })
+        let zone = match (value, zone) {
+            (Value::Timestamptz(at), Some(zone)) => Some((zone.abbreviation_at(*at), zone.offset_at(*at))),
+            _ => None,
+        };
+        Some(Parts { year, month, day, days: Some(days), zone, ..Parts::clock(clock) })
     }
 
     fn clock(clock: i64) -> Parts {
@@ -154,12 +158,13 @@ impl Parts {
             second: seconds % 60,
             microsecond: clock % 1_000_000,
             days: None,
+            zone: None,
         }
     }
 }
 
-fn print_moment(value: &Value, template: &str) -> Result<Value> {
-    let Some(parts) = Parts::of(value) else { return Ok(Value::Null) };
+fn print_moment(value: &Value, template: &str, zone: Option<Zone>) -> Result<Value> {
+    let Some(parts) = Parts::of(value, zone) else { return Ok(Value::Null) };
     let mut out = String::new();
     let mut fill = true;
     for token in tokens(template) {
@@ -294,14 +299,19 @@ fn part(parts: &Parts, word: &str, written: &str, fill: bool) -> Result<String> 
             if written.starts_with(char::is_uppercase) { name } else { name.to_lowercase() }
         }
         "TZ" => {
-            if written.starts_with('t') {
-                "utc".to_owned()
-            } else {
-                "UTC".to_owned()
+            let name = parts.zone.as_ref().map_or("", |(name, _)| name);
+            if written.starts_with('t') { name.to_lowercase() } else { name.to_owned() }
+        }
+        "OF" | "TZH" | "TZM" => {
+            let seconds = parts.zone.as_ref().map_or(0, |(_, seconds)| *seconds);
+            let sign = if seconds < 0 { '-' } else { '+' };
+            let (hours, minutes) = (seconds.abs() / 3_600, seconds.abs() / 60 % 60);
+            match word {
+                "OF" if minutes != 0 => format!("{sign}{hours:02}:{minutes:02}"),
+                "TZM" => format!("{minutes:02}"),
+                _ => format!("{sign}{hours:02}"),
             }
         }
-        "OF" | "TZH" => "+00".to_owned(),
-        "TZM" => "00".to_owned(),
         other => return Err(Error::unsupported(format!("the format \"{other}\" in to_char"))),
     })
 }

@@ -14,6 +14,10 @@ pub mod average;
 pub mod cast;
 // Dates, times and intervals.
 pub mod dates;
+// array_agg of all types.
+mod array_agg;
+// percentile_cont, percentile_disc, mode.
+mod ordered_set;
 // sum of smallint and integer.
 mod integer_sum;
 // json and jsonb made, changed and taken apart.
@@ -24,6 +28,8 @@ pub mod formatting;
 pub mod decimal;
 // Operators of json and jsonb.
 pub mod json;
+// Paths into documents.
+pub mod jsonpath;
 // Functions on numbers.
 pub mod math;
 // Functions of bit strings.
@@ -71,6 +77,7 @@ pub fn scalar_functions() -> Vec<Arc<ScalarUDF>> {
         math::functions(),
         arrays::functions(),
         documents::functions(),
+        jsonpath::functions(),
         text_search::functions(),
         vec![sampling::function()],
     ];
@@ -81,6 +88,8 @@ pub fn scalar_functions() -> Vec<Arc<ScalarUDF>> {
 pub fn aggregate_functions() -> Vec<Arc<AggregateUDF>> {
     let also = |function: Arc<AggregateUDF>, name| Arc::new((*function).clone().with_aliases([name]));
     let mut functions = vector_aggregate::functions();
+    functions.extend(ordered_set::functions());
+    functions.push(array_agg::function());
     functions.push(also(bool_and_or::bool_and_udaf(), "every"));
     functions.push(also(variance::var_samp_udaf(), "variance"));
     functions

@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use arrow::array::ArrayRef;
 use arrow::datatypes::{DataType, Field, FieldRef};
+use datafusion::common::config::ConfigOptions;
 use datafusion::common::{DataFusionError, Result};
 use datafusion::logical_expr::{
     ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
 
-use crate::types::Type;
 use crate::types::arrow::{data_type, field, lists};
+use crate::types::{Type, Zone};
 
 /// What the arguments are converted to before the call, or why they cannot be.
 pub type Coerce = fn(name: &str, given: &[DataType]) -> Result<Vec<DataType>>;
@@ -108,6 +109,14 @@ impl ScalarUDFImpl for Function {
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         (self.evaluate)(&args)
+    }
+}
+
+/// The session's time zone. A plan is made for one: the options of [`crate::planner`]'s environment carry it.
+pub fn zone_of(options: &ConfigOptions) -> Zone {
+    match &options.execution.time_zone {
+        Some(name) => Zone::of_setting(name).unwrap_or(Zone::UTC),
+        None => Zone::UTC,
     }
 }
 

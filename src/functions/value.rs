@@ -21,29 +21,60 @@ use datafusion::logical_expr::{
 };
 
 use crate::functions::decimal;
-use crate::functions::scalar::{answer, no_such_function, rows_of};
+use crate::functions::scalar::{answer, no_such_function, rows_of, zone_of};
 use crate::types::arrow::errors::external;
 use crate::types::arrow::{Builder, data_type, plain_field, type_of, type_of_data_type, value_at};
-use crate::types::{Type, Value};
+use crate::types::{Type, Value, Zone};
 
 /// What a function computes from one row's arguments.
 pub type Call = fn(&[Value]) -> crate::error::Result<Value>;
+/// The same with the session's time zone.
+pub type ZonedCall = fn(Zone, &[Value]) -> crate::error::Result<Value>;
+
+#[derive(Clone, Copy, Debug)]
+enum Compute {
+    Plain(Call),
+    Zoned(ZonedCall),
+}
 
 /// One definition of a function.
 pub struct Definition {
     signature: &'static str,
-    call: Call,
+    call: Compute,
     strict: bool,
 }
 
 /// A function that is NULL when an argument is.
 pub fn strict(signature: &'static str, call: Call) -> Definition {
-    Definition { signature, call, strict: true }
+    Definition { signature, call: Compute::Plain(call), strict: true }
 }
 
 /// A function that sees NULLs.
 pub fn lenient(signature: &'static str, call: Call) -> Definition {
-    Definition { signature, call, strict: false }
+    Definition { signature, call: Compute::Plain(call), strict: false }
+}
+
+/// A function that is NULL when an argument is, and whose result depends on the session's time zone.
+pub fn zoned(signature: &'static str, call: ZonedCall) -> Definition {
+    Definition { signature, call: Compute::Zoned(call), strict: true }
+}
+
+/// The same of one that sees NULLs.
+pub fn lenient_zoned(signature: &'static str, call: ZonedCall) -> Definition {
+    Definition { signature, call: Compute::Zoned(call), strict: false }
+}
+
+/// Whether a call with arguments of these types depends on the session's time zone.
+pub fn needs_zone(function: &ScalarUDF, given: &[DataType]) -> bool {
+    let function = function.inner().downcast_ref::<ValueFunction>();
+    function.is_some_and(|function| match function.choose(given) {
+        Ok(Overload { call: Compute::Zoned(_), parameters, .. }) => {
+            // What takes any type depends on the zone when it is given moments.
+            let moment = |ty: &DataType| matches!(ty, DataType::Timestamp(_, Some(_)));
+            parameters.iter().any(Option::is_some) || given.iter().any(moment)
+        }
+        _ => false,
+    })
 }
 
 /// The functions of some definitions, those of one name together.
@@ -67,7 +98,7 @@ struct Overload {
     variadic: bool,
     returns: Returns,
     strict: bool,
-    call: Call,
+    call: Compute,
 }
 
 /// The type of a result.
@@ -277,7 +308,8 @@ impl ScalarUDFImpl for ValueFunction {
             })
             .collect();
         let returns = overload.returns.of(&args.arg_fields);
-        let result = evaluate(overload, &returns, &columns, &types, rows).map_err(external)?;
+        let zone = zone_of(&args.config_options);
+        let result = evaluate(overload, &returns, &columns, &types, rows, zone).map_err(external)?;
         answer(result, constant)
     }
 }
@@ -288,6 +320,7 @@ fn evaluate(
     columns: &[ArrayRef],
     types: &[Type],
     rows: usize,
+    zone: Zone,
 ) -> crate::error::Result<ArrayRef> {
     let mut result = Builder::new(returns, rows);
     let mut values = Vec::with_capacity(columns.len());
@@ -300,7 +333,11 @@ fn evaluate(
             });
         }
         let is_null = overload.strict && values.contains(&Value::Null);
-        result.append(&if is_null { Value::Null } else { (overload.call)(&values)? })?;
+        result.append(&match overload.call {
+            _ if is_null => Value::Null,
+            Compute::Plain(call) => call(&values)?,
+            Compute::Zoned(call) => call(zone, &values)?,
+        })?;
     }
     Ok(result.finish())
 }

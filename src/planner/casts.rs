@@ -3,17 +3,18 @@
 //! It runs after type coercion, so it also sees the casts that rule put in: a text that meets a vector is parsed as a
 //! vector and not taken for its bytes.
 
+use arrow::datatypes::DataType;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{DFSchema, Result};
 use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::utils::merge_schema;
-use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan};
+use datafusion::logical_expr::{Cast, Expr, ExprSchemable, LogicalPlan};
 use datafusion::optimizer::AnalyzerRule;
 
 use crate::functions::cast;
-use crate::types::arrow::type_of;
+use crate::types::arrow::{data_type, type_of};
 
 #[derive(Debug)]
 pub struct PostgresCasts;
@@ -56,7 +57,12 @@ pub fn replace(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
             return Ok(Transformed::no(expr));
         }
         let Expr::Cast(inner) = expr else { unreachable!("matched above") };
+        let (wanted, made) = (inner.field.data_type().clone(), data_type(&target));
         let function = cast::function(source, target, true);
-        Ok(Transformed::yes(Expr::ScalarFunction(ScalarFunction::new_udf(function, vec![*inner.expr]))))
+        let call = Expr::ScalarFunction(ScalarFunction::new_udf(function, vec![*inner.expr]));
+        // Where a date meets a timestamp, the planner wants nanoseconds.
+        let units =
+            matches!((&wanted, &made), (DataType::Timestamp(a, _), DataType::Timestamp(b, _)) if a != b);
+        Ok(Transformed::yes(if units { Expr::Cast(Cast::new(Box::new(call), wanted)) } else { call }))
     })
 }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
 use datafusion::execution::{SessionStateDefaults, TaskContext};
+use datafusion::logical_expr::execution_props::ExecutionProps;
 use datafusion::optimizer::{Optimizer, OptimizerRule};
 use datafusion::prelude::SessionConfig;
 use parking_lot::Mutex;
@@ -21,6 +22,7 @@ use crate::planner::operators::OperatorPlanner;
 use crate::planner::session_values;
 use crate::planner::system::SystemCatalog;
 use crate::table::provider::Shapes;
+use crate::types::Zone;
 use crate::types::arrow::errors::from_datafusion;
 
 /// Rows per batch: DataFusion's default, at which its kernels were tuned.
@@ -31,8 +33,14 @@ pub struct Environment {
     state: SessionState,
     task: Arc<TaskContext>,
     system: Arc<dyn SystemCatalog>,
-    shapes: KnownShapes,
+    shapes: Arc<KnownShapes>,
+    zone: Zone,
+    /// The environments of other time zones, by their zones.
+    zones: Arc<Mutex<HashMap<Zone, Arc<Environment>>>>,
 }
+
+/// Environments kept at most: the next one starts over. One takes some 100 kilobytes for its lists of functions.
+const ZONES_MAX: usize = 64;
 
 /// Shapes of hidden columns by table, planned once per definition.
 #[derive(Default)]
@@ -61,7 +69,7 @@ impl Environment {
     /// `memory_bytes` bounds what sorts, joins and aggregates of all queries hold together.
     pub fn new(system: Arc<dyn SystemCatalog>, memory_bytes: usize) -> Result<Arc<Environment>> {
         let runtime = RuntimeEnvBuilder::new().with_memory_limit(memory_bytes, 1.0).build_arc();
-        let state = session_state(system.as_ref(), runtime.map_err(from_datafusion)?);
+        let state = session_state(system.as_ref(), runtime.map_err(from_datafusion)?, Zone::UTC);
         let task = Arc::new(TaskContext::new(
             None,
             "hither".to_owned(),
@@ -72,7 +80,39 @@ impl Environment {
             Default::default(),
             Arc::clone(state.runtime_env()),
         ));
-        Ok(Arc::new(Environment { state, task, system, shapes: KnownShapes::default() }))
+        let (shapes, zone, zones) = (Arc::default(), Zone::UTC, Arc::default());
+        Ok(Arc::new(Environment { state, task, system, shapes, zone, zones }))
+    }
+
+    /// The same for plans in another time zone: what depends on it looks for it in the options
+    /// ([`functions::scalar::zone_of`]), also where the optimiser computes constants.
+    pub fn in_zone(self: &Arc<Self>, zone: Zone) -> Arc<Environment> {
+        if zone == self.zone {
+            return Arc::clone(self);
+        }
+        let mut zones = self.zones.lock();
+        if let Some(known) = zones.get(&zone) {
+            return Arc::clone(known);
+        }
+        if zones.len() >= ZONES_MAX {
+            zones.clear();
+        }
+        let made = Arc::new(Environment {
+            // Made anew: a state made of another one has lost which of two functions of a name comes first.
+            state: session_state(self.system.as_ref(), Arc::clone(self.state.runtime_env()), zone),
+            task: Arc::clone(&self.task),
+            system: Arc::clone(&self.system),
+            shapes: Arc::clone(&self.shapes),
+            zone,
+            zones: Arc::clone(&self.zones),
+        });
+        zones.insert(zone, Arc::clone(&made));
+        made
+    }
+
+    /// The time zone of its plans.
+    pub fn zone(&self) -> Zone {
+        self.zone
     }
 
     pub fn state(&self) -> &SessionState {
@@ -93,7 +133,12 @@ impl Environment {
     }
 }
 
-fn session_state(system: &dyn SystemCatalog, runtime: Arc<RuntimeEnv>) -> SessionState {
+fn session_state(system: &dyn SystemCatalog, runtime: Arc<RuntimeEnv>, zone: Zone) -> SessionState {
+    let mut config = options();
+    config.options_mut().execution.time_zone = (zone != Zone::UTC).then(|| zone.to_string());
+    // Expressions find the options here when they are made ready to run.
+    let mut properties = ExecutionProps::new();
+    properties.config_options = Some(Arc::clone(config.options()));
     let mut planners: Vec<Arc<dyn datafusion::logical_expr::planner::ExprPlanner>> =
         vec![Arc::new(OperatorPlanner)];
     planners.extend(SessionStateDefaults::default_expr_planners());
@@ -105,7 +150,8 @@ fn session_state(system: &dyn SystemCatalog, runtime: Arc<RuntimeEnv>) -> Sessio
     let mut aggregates = SessionStateDefaults::default_aggregate_functions();
     aggregates.extend(functions::aggregate_functions());
     SessionStateBuilder::new()
-        .with_config(options())
+        .with_config(config)
+        .with_execution_props(properties)
         .with_runtime_env(runtime)
         .with_expr_planners(planners)
         .with_scalar_functions(scalars)

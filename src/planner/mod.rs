@@ -27,6 +27,8 @@ pub mod environment;
 pub mod explain;
 // From a logical plan to one that can be run again and again.
 pub mod finish;
+// Grouping sets of expressions.
+pub mod grouping;
 // One row of constants beside a table.
 pub mod inline;
 // ORDER BY distance LIMIT k becomes a search.
@@ -43,3 +45,5 @@ pub mod prepare;
 pub mod session_values;
 // Tables computed from the catalogue and the session.
 pub mod system;
+// Arrays unnested beside their rows.
+pub mod unnest;

@@ -14,7 +14,7 @@ use arrow::datatypes::{DataType, Field};
 use datafusion::common::{DFSchema, Result, ScalarValue};
 use datafusion::logical_expr::expr::{Placeholder, ScalarFunction};
 use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr};
-use datafusion::logical_expr::{Expr, ExprSchemable, ScalarUDF};
+use datafusion::logical_expr::{Cast, Expr, ExprSchemable, ScalarUDF};
 
 use crate::distance::{Element, Metric};
 use crate::error::{Error, SqlState};
@@ -22,7 +22,7 @@ use crate::functions::cast::{self, parse_text};
 use crate::functions::cells::{common_element, element_of, type_of_element};
 use crate::functions::scalar::type_name;
 use crate::functions::vector::{distance_function, operator_function};
-use crate::functions::{arrays, bits, dates, documents, json, strings, text_search, vector};
+use crate::functions::{arrays, bits, dates, documents, json, jsonpath, strings, text_search, vector};
 use crate::planner::prepare::configuration;
 use crate::types::Type;
 use crate::types::arrow::errors::external;
@@ -90,6 +90,12 @@ impl ExprPlanner for OperatorPlanner {
             return Ok(PlannerResult::Planned(call(function, arguments)));
         }
         let is_document = |operand: &Operand| operand.is(&DataType::LargeUtf8);
+        if is_document(&left)
+            && let Some(function) = jsonpath::function_of_operator(&operator)
+        {
+            let path = typed(expr.right, &right, &Type::JsonPath)?;
+            return Ok(PlannerResult::Planned(call(function, vec![expr.left, path])));
+        }
         if (is_document(&left) || operator == "<@" && is_document(&right))
             && let Some(function) = documents::function_of_operator(&operator, is_document(&right))
         {
@@ -211,6 +217,10 @@ fn text_search_operator(
         let arguments = vec![typed(a.clone(), left, ty)?, typed(b.clone(), right, ty)?];
         Ok(Some(call(function, arguments)))
     };
+    // On jsonb it is a path's condition.
+    if operator == "@@" && left.is(&DataType::LargeUtf8) {
+        return Ok(None);
+    }
     if operator == "@@" {
         let matched = |vector: Expr, query: Expr| Ok(Some(call("ts_match", vec![vector, query])));
         let document = |text: Expr| call("to_tsvector", vec![configuration(), text]);
@@ -290,7 +300,11 @@ pub fn parameter(id: String, ty: &Type) -> Expr {
 
 /// A text literal as a value of `ty`.
 pub fn literal(text: &str, ty: &Type) -> Result<Expr> {
-    let value = parse_text(text, ty).map_err(external)?;
+    let Some(value) = parse_text(text, ty).map_err(external)? else {
+        // The session's time zone makes it a value, as it does of any text.
+        let text = Expr::Literal(ScalarValue::Utf8(Some(text.to_owned())), None);
+        return Ok(Expr::Cast(Cast::new_from_field(Box::new(text), Arc::new(field("", ty, true)))));
+    };
     let scalar = to_scalar(&value, ty).map_err(external)?;
     let metadata = datafusion::common::metadata::FieldMetadata::from(
         &Field::new("", data_type(ty), true).with_metadata(metadata(ty)),
@@ -308,7 +322,7 @@ pub fn call(function: &str, arguments: Vec<Expr>) -> Expr {
             .chain(json::functions())
             .chain(dates::functions());
         let all = all.chain(documents::functions()).chain(strings::functions()).chain(arrays::functions());
-        let all = all.chain(text_search::functions());
+        let all = all.chain(text_search::functions()).chain(jsonpath::functions());
         all.map(|function| (function.name().to_owned(), function)).collect()
     });
     let udf = functions.get(function).expect("operators name functions of these files only");

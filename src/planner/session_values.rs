@@ -46,13 +46,13 @@ pub const SESSION_VALUES: &[SessionValue] = &[
     SessionValue {
         names: &["localtimestamp"],
         ty: Type::Timestamp,
-        read: |execution| Ok(ScalarValue::TimestampMicrosecond(Some(execution.transaction_time), None)),
+        read: |execution| Ok(ScalarValue::TimestampMicrosecond(Some(local(execution)), None)),
     },
     SessionValue {
         names: &["current_date"],
         ty: Type::Date,
         read: |execution| {
-            let days = execution.transaction_time.div_euclid(MICROSECONDS_PER_DAY);
+            let days = local(execution).div_euclid(MICROSECONDS_PER_DAY);
             Ok(ScalarValue::Date32(Some(days as i32)))
         },
     },
@@ -60,7 +60,7 @@ pub const SESSION_VALUES: &[SessionValue] = &[
         names: &["localtime", "current_time"],
         ty: Type::Time,
         read: |execution| {
-            let microseconds = execution.transaction_time.rem_euclid(MICROSECONDS_PER_DAY);
+            let microseconds = local(execution).rem_euclid(MICROSECONDS_PER_DAY);
             Ok(ScalarValue::Time64Microsecond(Some(microseconds)))
         },
     },
@@ -112,6 +112,11 @@ pub const SESSION_VALUES: &[SessionValue] = &[
         read: |execution| Ok(ScalarValue::Int64(Some(execution.session.lastval()?))),
     },
 ];
+
+/// now() as clocks of the session's zone show it.
+fn local(execution: &Execution) -> i64 {
+    execution.zone.to_local(execution.transaction_time)
+}
 
 fn timestamptz(microseconds: i64) -> ScalarValue {
     ScalarValue::TimestampMicrosecond(Some(microseconds), Some("UTC".into()))

@@ -334,7 +334,7 @@ impl Connection {
             ));
         }
         let started = Instant::now();
-        let params = decode::parameters(&prepared.param_types, &bind)?;
+        let params = decode::parameters(&prepared.param_types, &bind, self.session.zone())?;
         let mut portal = Portal::new(prepared, params, bind.result_formats);
         portal.spent.bind = started.elapsed();
         self.portals.insert(bind.portal, portal);
@@ -410,7 +410,7 @@ impl Connection {
     ) -> Result<Outcome, Failure> {
         let tag = match response {
             Response::Rows(rows) => {
-                let rows = RowsInFlight::new(rows, &portal.formats);
+                let rows = RowsInFlight::new(rows, &portal.formats, self.session.zone());
                 return self.send_rows(portal, rows, rows_max).await;
             }
             Response::Done { tag } => tag,

@@ -3,7 +3,7 @@
 use crate::error::{Error, Result, SqlState};
 use crate::server::frontend::{Bind, Format, Parameter};
 use crate::types::names::UNKNOWN_OID;
-use crate::types::{Type, Value, binary, text};
+use crate::types::{Type, Value, Zone, binary, text};
 
 /// The type a client declares in Parse; 0 and `unknown` leave it to the statement.
 pub fn parameter_type(oid: u32) -> Result<Option<Type>> {
@@ -16,19 +16,19 @@ pub fn parameter_type(oid: u32) -> Result<Option<Type>> {
     }
 }
 
-/// All parameters of a Bind; their number has been checked.
-pub fn parameters(types: &[Type], bind: &Bind<'_>) -> Result<Vec<Value>> {
+/// All parameters of a Bind; their number has been checked. Moments in text without a zone are of `zone`.
+pub fn parameters(types: &[Type], bind: &Bind<'_>, zone: Zone) -> Result<Vec<Value>> {
     let decode = |(index, (ty, parameter)): (usize, (&Type, &Parameter<'_>))| {
-        value(ty, parameter).map_err(|error| error.context(place(bind.portal, index)))
+        value(ty, parameter, zone).map_err(|error| error.context(place(bind.portal, index)))
     };
     types.iter().zip(&bind.parameters).enumerate().map(decode).collect()
 }
 
-fn value(ty: &Type, parameter: &Parameter<'_>) -> Result<Value> {
+fn value(ty: &Type, parameter: &Parameter<'_>, zone: Zone) -> Result<Value> {
     match (parameter.bytes, parameter.format) {
         (None, _) => Ok(Value::Null),
         (Some(bytes), Format::Binary) => binary::receive(ty, bytes),
-        (Some(bytes), Format::Text) => text::parse(ty, binary::utf8(bytes)?),
+        (Some(bytes), Format::Text) => text::parse_in_zone(ty, binary::utf8(bytes)?, zone),
     }
 }
 

@@ -9,7 +9,7 @@ use crate::error::{Error, Result, SqlState};
 use crate::server::encode::{RowEncoder, RowSource};
 use crate::server::frontend::Format;
 use crate::sql::{Prepared, Rows, Spent};
-use crate::types::Value;
+use crate::types::{Value, Zone};
 
 /// A statement with its parameters. Ends with its transaction.
 pub struct Portal {
@@ -59,8 +59,9 @@ pub struct RowsInFlight {
 }
 
 impl RowsInFlight {
-    pub fn new(stream: Rows, formats: &[Format]) -> RowsInFlight {
-        let encoder = RowEncoder::new(&stream.columns, formats);
+    /// Timestamps with a zone are shown in `zone`.
+    pub fn new(stream: Rows, formats: &[Format], zone: Zone) -> RowsInFlight {
+        let encoder = RowEncoder::new(&stream.columns, formats, zone);
         RowsInFlight { stream, encoder, batch: None, sent: 0 }
     }
 

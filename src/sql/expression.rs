@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
-use arrow::datatypes::{Schema, SchemaRef};
+use arrow::datatypes::{DataType, Schema, SchemaRef};
 use datafusion::common::tree_node::TreeNode;
 use datafusion::common::{DFSchema, TableReference};
 use datafusion::logical_expr::expr::ScalarFunction;
@@ -21,7 +21,7 @@ use parking_lot::Mutex;
 
 use crate::catalog;
 use crate::error::{Error, Result, SqlState};
-use crate::functions::cast;
+use crate::functions::{self, cast};
 use crate::planner::bindings::{Bindings, Execution};
 use crate::planner::{casts, finish, operators, prepare};
 use crate::sql::context::Names;
@@ -122,7 +122,7 @@ pub fn compile(
         let expr = logical(expr, &described, context, *target, &mut compiled.param_types)?;
         let (_, found) = expr.to_field(&described).map_err(from_datafusion)?;
         compiled.types.push(type_of(&found));
-        compiled.is_immutable &= is_immutable(&expr);
+        compiled.is_immutable &= is_immutable(&expr, &described);
         let bound = finish::bind_expr(expr, &bindings).map_err(from_datafusion)?.data;
         let physical = context.environment.state().create_physical_expr(bound, &described);
         compiled.exprs.push(physical.map_err(from_datafusion)?);
@@ -131,15 +131,24 @@ pub fn compile(
 }
 
 /// Of the session's values (now(), current_user) pseudo-parameters are left.
-fn is_immutable(expr: &Expr) -> bool {
+fn is_immutable(expr: &Expr, schema: &DFSchema) -> bool {
     let changes = expr.exists(|expr| {
         Ok(match expr {
             Expr::Placeholder(_) => true,
-            Expr::ScalarFunction(call) => call.func.signature().volatility != Volatility::Immutable,
+            Expr::ScalarFunction(call) => {
+                call.func.signature().volatility != Volatility::Immutable || needs_zone(call, schema)
+            }
             _ => false,
         })
     });
     !changes.unwrap_or(true)
+}
+
+/// Whether a call depends on the session's time zone.
+fn needs_zone(call: &ScalarFunction, schema: &DFSchema) -> bool {
+    let given =
+        || call.args.iter().map(|arg| arg.get_type(schema).unwrap_or(DataType::Null)).collect::<Vec<_>>();
+    functions::cast::needs_zone(&call.func) || functions::value::needs_zone(&call.func, &given())
 }
 
 /// The expression with its types settled, before its parameters are bound.
@@ -220,6 +229,12 @@ fn assign(expr: Expr, schema: &DFSchema, target: Option<&Type>) -> Result<Expr> 
     }
     let function = cast::function(source, target.clone(), false);
     Ok(Expr::ScalarFunction(ScalarFunction::new_udf(function, vec![expr])))
+}
+
+impl std::fmt::Display for Expressions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.exprs.iter().try_for_each(|expr| write!(f, "{expr};"))
+    }
 }
 
 impl Expressions {

@@ -117,6 +117,11 @@ impl Projection {
         self.compiled.is_immutable
     }
 
+    /// What is left to compute, with its constants: the same for the same expressions.
+    pub fn text(&self) -> String {
+        self.compiled.to_string()
+    }
+
     /// The outputs for each row of `batch`.
     pub fn evaluate(&self, batch: &RecordBatch, execution: Arc<Execution>) -> Result<Vec<ArrayRef>> {
         self.compiled.evaluate(batch, &execution)

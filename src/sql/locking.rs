@@ -27,7 +27,7 @@ use crate::sql::shared::Shared;
 use crate::sql::transactions::Waited;
 use crate::sql::words::{fold, object_name};
 use crate::table::provider::SLOT_COLUMN;
-use crate::types::{Type, Value};
+use crate::types::{Type, Value, Zone};
 
 /// A planned SELECT that locks.
 pub struct LockingPlan {
@@ -290,7 +290,7 @@ impl Session {
     /// The number LIMIT or OFFSET says: a literal or a parameter.
     fn counted(&self, expr: Option<&Expr>, params: &[Value]) -> Result<Option<usize>> {
         let Some(expr) = expr else { return Ok(None) };
-        let value = match cells::literal(expr)? {
+        let value = match cells::literal(expr, Zone::UTC)? {
             Some(Constant::Typed(value, _)) => value,
             Some(Constant::Null) => return Ok(None),
             Some(Constant::Unknown(text)) => crate::types::text::parse(&Type::Int8, &text)?,

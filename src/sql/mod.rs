@@ -74,6 +74,10 @@ mod sample;
 mod savepoints;
 // A connection's state: transaction, settings, prepared statements.
 pub mod session;
+// LOCK TABLE.
+mod lock_table;
+// Functions in FROM.
+mod set_functions;
 // The list of settings.
 pub mod setting_list;
 // Values of settings in a session.
@@ -96,12 +100,12 @@ pub mod timings;
 pub mod transactions;
 // Names of types in SQL text.
 pub(crate) mod type_names;
-// unnest() in FROM.
-mod unnest;
 // Columns of JOIN ... USING, by their bare names.
 mod using;
 // Utility statements, read word by word.
 pub(crate) mod utility;
+// VALUES in the planner's words.
+mod values;
 // SET, SHOW, and looking after the database.
 mod variables;
 // The cursor they are read with.

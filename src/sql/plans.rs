@@ -1,6 +1,6 @@
 //! Planning a statement, and running what was planned.
 //!
-//! A plan belongs to a catalogue and a search_path; when either has changed by the time of an execution, the statement
+//! A plan belongs to a catalogue, a search_path and a time zone; when one has changed by the time of an execution, the statement
 //! is planned again, and answers 0A000 if its columns are then different ones.
 
 use std::pin::Pin;
@@ -19,6 +19,7 @@ use crate::catalog::{Catalog, Oid};
 use crate::error::{Error, Result, SqlState};
 use crate::index::Probes;
 use crate::planner::bindings::{Execution, SearchSettings};
+use crate::planner::environment::Environment;
 use crate::sql::arguments;
 use crate::sql::cancel::CancelFlag;
 use crate::sql::context::PlanContext;
@@ -101,6 +102,7 @@ impl Session {
         let started = Instant::now();
         let catalog = self.shared.current_catalog();
         let search_path = self.shared.settings.lock().text(id::SEARCH_PATH);
+        let zone = self.shared.zone();
         let made = match &statement {
             Some(statement) => self.make(&statement.ast, &catalog, declared)?,
             None => Made { plan: Plan::Utility, param_types: Vec::new(), columns: None },
@@ -108,18 +110,19 @@ impl Session {
         let Made { plan, param_types, columns } = made;
         let parse = std::mem::take(&mut self.parse_time);
         let making = Mutex::new(Spent { parse, plan: started.elapsed(), ..Spent::default() });
-        let plan = Mutex::new(Planned { plan, catalog, search_path });
+        let plan = Mutex::new(Planned { plan, catalog, search_path, zone });
         Ok(Arc::new(Prepared { param_types, columns, statement, plan, making }))
     }
 
     /// What a statement of this session is planned against.
     pub(crate) fn plan_context<'a>(
         &'a self,
+        environment: &'a Arc<Environment>,
         catalog: &'a Arc<Catalog>,
         schemas: &'a [String],
     ) -> PlanContext<'a> {
         PlanContext {
-            environment: &self.shared.engine.environment,
+            environment,
             catalog,
             search_path: schemas,
             database: &self.shared.database,
@@ -132,7 +135,9 @@ impl Session {
 
     pub(super) fn make(&self, ast: &Ast, catalog: &Arc<Catalog>, declared: &[Option<Type>]) -> Result<Made> {
         let schemas = self.shared.schemas(catalog);
-        let context = PlanContext { param_types: declared, ..self.plan_context(catalog, &schemas) };
+        let environment = self.shared.environment();
+        let context =
+            PlanContext { param_types: declared, ..self.plan_context(&environment, catalog, &schemas) };
         match ast {
             Ast::Staged(staged) => self.make_staged(staged, &context),
             Ast::Explain(explain) => self.make_explain(explain, catalog, declared),
@@ -269,7 +274,11 @@ impl Session {
         let planned = prepared.plan.lock().clone();
         let catalog = self.shared.current_catalog();
         let search_path = self.shared.settings.lock().text(id::SEARCH_PATH);
-        if Arc::ptr_eq(&planned.catalog, &catalog) && planned.search_path == search_path {
+        let zone = self.shared.zone();
+        if Arc::ptr_eq(&planned.catalog, &catalog)
+            && planned.search_path == search_path
+            && planned.zone == zone
+        {
             return Ok(planned.plan);
         }
         let Some(statement) = &prepared.statement else { return Ok(planned.plan) };
@@ -279,7 +288,7 @@ impl Session {
         if !same_types(&made.columns, &prepared.columns) {
             return Err(Error::unsupported("cached plan must not change result type").clone_text());
         }
-        *prepared.plan.lock() = Planned { plan: made.plan.clone(), catalog, search_path };
+        *prepared.plan.lock() = Planned { plan: made.plan.clone(), catalog, search_path, zone };
         prepared.making.lock().plan += started.elapsed();
         Ok(made.plan)
     }
@@ -323,6 +332,7 @@ impl Session {
             snapshots,
             transaction_time: self.state.started_at,
             statement_time: now(),
+            zone: self.shared.zone(),
             settings: self.search_settings(),
             staged: view.map(View::results).unwrap_or_default(),
             session: self.shared.clone(),

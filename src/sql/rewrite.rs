@@ -9,14 +9,12 @@ use std::collections::HashSet;
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    self, BinaryOperator, Expr, Ident, ObjectName, Query, SelectItem, SetExpr, TableAlias,
-    TableAliasColumnDef, TableFactor, UnaryOperator, VisitMut, VisitorMut,
+    self, BinaryOperator, Expr, Ident, ObjectName, Query, SelectItem, SetExpr, TableFactor, UnaryOperator,
+    VisitMut, VisitorMut,
 };
-use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
-use datafusion::sql::sqlparser::parser::Parser;
 
 use crate::error::{Error, Result, SqlState};
-use crate::sql::{sample, system, unnest, using};
+use crate::sql::{dialect, sample, set_functions, system, using, values};
 
 /// The query as it is planned, and a name per item of its outermost select list; `None` stands for what keeps the
 /// planner's names, such as `*`.
@@ -74,8 +72,8 @@ impl VisitorMut for Rewriter {
 
     fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
         if let SetExpr::Values(values) = query.body.as_mut() {
-            spread_types(values);
-            if let Some(selects) = unnest::values_of_columns(values) {
+            values::spread_types(values);
+            if let Some(selects) = values::values_of_columns(values) {
                 *query.body = selects;
             }
         }
@@ -84,6 +82,8 @@ impl VisitorMut for Rewriter {
 
     fn pre_visit_select(&mut self, select: &mut ast::Select) -> ControlFlow<()> {
         name_window_columns(&mut select.projection);
+        number_groups(select);
+        set_functions::name_rows(select);
         if let Err(error) = using::qualify(select) {
             self.refused = Some(error);
         }
@@ -113,20 +113,11 @@ impl VisitorMut for Rewriter {
                 return ControlFlow::Break(());
             }
         }
-        if is_computed_series(factor) {
-            return ControlFlow::Continue(());
-        }
-        // The planner would leave the column out.
-        if let TableFactor::Table { name, args: Some(_), with_ordinality: true, .. } = factor
-            && !is_set(name)
+        set_functions::settle(factor);
+        if set_functions::is_scan(factor)
+            && let TableFactor::Table { name, alias, .. } = factor
         {
-            self.refused = Some(Error::unsupported(format!("WITH ORDINALITY of the function {name}")));
-            return ControlFlow::Break(());
-        }
-        if let TableFactor::Table { name, alias, args: Some(_), .. } = factor
-            && !is_set(name)
-        {
-            name_function_column(name, alias);
+            set_functions::name_column(name, alias);
             self.calls += 1;
             number_call(name, self.calls);
         }
@@ -149,7 +140,7 @@ impl VisitorMut for Rewriter {
         // The planner looks for columns of an array in its own query only.
         if let Expr::Array(array) = expr
             && !array.elem.is_empty()
-            && array.elem.iter().all(unnest::names_columns)
+            && array.elem.iter().all(values::names_columns)
         {
             *expr = function_call(ARRAY_OF_COLUMNS, std::mem::take(&mut array.elem));
         }
@@ -157,35 +148,8 @@ impl VisitorMut for Rewriter {
     }
 
     fn post_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<()> {
-        expand_table_function(factor);
-        unnest::expand(factor);
+        set_functions::expand(factor);
         ControlFlow::Continue(())
-    }
-}
-
-/// Functions that return sets. They are defined as functions that return arrays, and unnested.
-const SETS: &[&str] = &[
-    "jsonb_array_elements",
-    "jsonb_array_elements_text",
-    "json_array_elements_text",
-    "jsonb_object_keys",
-    "json_object_keys",
-    "regexp_split_to_table",
-    "string_to_table",
-    "pg_listening_channels",
-];
-
-/// Functions of one value that are useful in FROM.
-const ONE_ROW: &[&str] =
-    &["to_tsvector", "to_tsquery", "plainto_tsquery", "phraseto_tsquery", "websearch_to_tsquery"];
-
-fn is_set(function: &ObjectName) -> bool {
-    match function.0.as_slice() {
-        [name] => name
-            .as_ident()
-            .map(folded)
-            .is_some_and(|name| SETS.contains(&name.as_str()) || ONE_ROW.contains(&name.as_str())),
-        _ => false,
     }
 }
 
@@ -211,7 +175,7 @@ fn plain_name(function: &ast::Function) -> Option<String> {
 fn expand_function(expr: &mut Expr) {
     let Expr::Function(function) = expr else { return };
     let Some(name) = plain_name(function) else { return };
-    if SETS.contains(&name.as_str()) || name == "generate_series" {
+    if set_functions::is_array_of_set(&name) {
         *expr = function_call("unnest", vec![expr.clone()]);
         return;
     }
@@ -243,93 +207,28 @@ fn expanded_name(function: &ast::Function) -> Option<String> {
         [ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(Expr::Function(inner)))]
             if name == "unnest" =>
         {
-            plain_name(inner).filter(|name| SETS.contains(&name.as_str()) || name == "generate_series")
+            plain_name(inner).filter(|name| set_functions::is_array_of_set(name))
         }
         _ => None,
     }
 }
 
-/// Whether it is generate_series() of parameters, columns or calls; that of constants is a scan of its own.
-fn is_computed_series(factor: &TableFactor) -> bool {
-    let TableFactor::Table { name, args: Some(args), with_ordinality, .. } = factor else { return false };
-    let [part] = name.0.as_slice() else { return false };
-    if part.as_ident().map(folded).as_deref() != Some("generate_series") {
-        return false;
-    }
-    if *with_ordinality {
-        return true;
-    }
-    let is_given = |expr: &Expr| {
-        matches!(expr, Expr::Identifier(_) | Expr::CompoundIdentifier(_) | Expr::Function(_))
-            || matches!(expr, Expr::Value(value) if matches!(value.value, ast::Value::Placeholder(_)))
-    };
-    let found = ast::visit_expressions(&args.args, |expr| match is_given(expr) {
-        true => ControlFlow::Break(()),
-        false => ControlFlow::Continue(()),
-    });
-    found.is_break()
-}
-
-/// `FROM jsonb_array_elements(x) AS e` is an unnested array; its column is named as PostgreSQL names it.
-fn expand_table_function(factor: &mut TableFactor) {
-    let series = is_computed_series(factor);
-    let TableFactor::Table { name, alias, args: Some(args), with_ordinality, .. } = factor else { return };
-    let [part] = name.0.as_slice() else { return };
-    if let Some(function) = part.as_ident().filter(|name| ONE_ROW.contains(&folded(name).as_str())) {
-        let call = function_call(&folded(function), unnamed_arguments(args));
-        *factor = one_row(call, alias.clone(), function);
-        return;
-    }
-    let is_expanded = |name: &String| SETS.contains(&name.as_str()) || series;
-    let Some(function) = part.as_ident().map(folded).filter(is_expanded) else { return };
-    let call = function_call(&function, unnamed_arguments(args));
-    let mut alias = alias.clone().unwrap_or_else(|| TableAlias {
-        explicit: true,
-        name: Ident::new(&function),
-        columns: Vec::new(),
-        at: None,
-    });
-    if alias.columns.is_empty() {
-        let column = if function.contains("elements") { Ident::new("value") } else { alias.name.clone() };
-        alias.columns.push(TableAliasColumnDef { name: column, data_type: None });
-    }
-    *factor = TableFactor::UNNEST {
-        alias: Some(alias),
-        array_exprs: vec![call],
-        with_offset: false,
-        with_offset_alias: None,
-        with_ordinality: *with_ordinality,
-    };
-}
-
-/// `VALUES ('a'::tsvector), ('b')`: a text takes the type that another row's cast gives the column, where the planner
-/// would not unify them.
-fn spread_types(values: &mut ast::Values) {
-    let width = values.rows.first().map_or(0, |row| row.len());
-    for column in 0..width {
-        let cells = values.rows.iter().filter_map(|row| row.get(column));
-        let types = cells.filter_map(|cell| match cell {
-            Expr::Cast { data_type, .. } => Some(data_type),
+/// `GROUP BY ROLLUP (1)` groups by the first item of the select list.
+fn number_groups(select: &mut ast::Select) {
+    let ast::GroupByExpr::Expressions(groups, _) = &mut select.group_by else { return };
+    let item = |expr: &Expr| {
+        let Expr::Value(value) = expr else { return None };
+        let ast::Value::Number(digits, _) = &value.value else { return None };
+        match select.projection.get(digits.parse::<usize>().ok()?.checked_sub(1)?)? {
+            SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => Some(expr.clone()),
             _ => None,
-        });
-        let ours = |ty: &&ast::DataType| {
-            matches!(ty, ast::DataType::TsVector | ast::DataType::TsQuery | ast::DataType::Custom(..))
-        };
-        let bare = |ty: &ast::DataType| match ty {
-            ast::DataType::Custom(name, _) => ast::DataType::Custom(name.clone(), Vec::new()),
-            ty => ty.clone(),
-        };
-        let Some(data_type) = types.into_iter().find(ours).map(bare) else { continue };
-        for cell in values.rows.iter_mut().filter_map(|row| row.get_mut(column)) {
-            if matches!(cell, Expr::Value(value) if matches!(value.value, ast::Value::SingleQuotedString(_)))
-            {
-                *cell = Expr::Cast {
-                    kind: ast::CastKind::DoubleColon,
-                    expr: Box::new(cell.clone()),
-                    data_type: data_type.clone(),
-                    array: false,
-                    format: None,
-                };
+        }
+    };
+    for group in groups {
+        let (Expr::Rollup(sets) | Expr::Cube(sets) | Expr::GroupingSets(sets)) = group else { continue };
+        for expr in sets.iter_mut().flatten() {
+            if let Some(item) = item(expr) {
+                *expr = item;
             }
         }
     }
@@ -355,33 +254,9 @@ fn name_window_columns(items: &mut [SelectItem]) {
     }
 }
 
-fn unnamed_arguments(args: &ast::TableFunctionArgs) -> Vec<Expr> {
-    let expression = |argument: &ast::FunctionArg| match argument {
-        ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(expr)) => Some(expr.clone()),
-        _ => None,
-    };
-    args.args.iter().filter_map(expression).collect()
-}
-
-/// `f(x) alias` in FROM, where f returns one value: `(SELECT f(x) AS alias) alias`. What its arguments name stands
-/// before it.
-fn one_row(call: Expr, alias: Option<TableAlias>, function: &Ident) -> TableFactor {
-    let alias = alias.unwrap_or_else(|| TableAlias {
-        explicit: true,
-        name: function.clone(),
-        columns: Vec::new(),
-        at: None,
-    });
-    let column = alias.columns.first().map_or_else(|| alias.name.clone(), |column| column.name.clone());
-    let lateral = unnest::names_columns(&call);
-    let subquery = Box::new(query_of(vec![SelectItem::ExprWithAlias { expr: call, alias: column }]));
-    TableFactor::Derived { lateral, subquery, alias: Some(alias), sample: None }
-}
-
 /// `SELECT items`
 pub fn query_of(items: Vec<SelectItem>) -> Query {
-    let parsed = Parser::parse_sql(&PostgreSqlDialect {}, "SELECT 0").ok().and_then(|mut all| all.pop());
-    let Some(ast::Statement::Query(mut query)) = parsed else { unreachable!("SELECT 0 is a query") };
+    let mut query = dialect::parse_query("SELECT 0").expect("SELECT 0 is a query");
     if let SetExpr::Select(select) = query.body.as_mut() {
         select.projection = items;
     }
@@ -520,21 +395,6 @@ fn call(name: Ident, args: ast::FunctionArguments) -> Expr {
     })
 }
 
-/// A call in FROM has the function's name for an alias if no other; one that yields one column names it so too.
-fn name_function_column(function: &ObjectName, alias: &mut Option<TableAlias>) {
-    let Some(name) = function.0.last().and_then(|part| part.as_ident()).cloned() else { return };
-    let is_series = name.value.eq_ignore_ascii_case("generate_series");
-    let alias = alias.get_or_insert_with(|| TableAlias {
-        explicit: true,
-        name: name.clone(),
-        columns: Vec::new(),
-        at: None,
-    });
-    if is_series && alias.columns.is_empty() {
-        alias.columns.push(TableAliasColumnDef { name: alias.name.clone(), data_type: None });
-    }
-}
-
 /// Makes a call in FROM another scan than the query's other calls of the function.
 fn number_call(function: &mut ObjectName, number: usize) {
     if let Some(name) = function.0.last().and_then(|part| part.as_ident()) {
@@ -614,7 +474,8 @@ fn is_column(expr: &Expr) -> bool {
 }
 
 /// An identifier as PostgreSQL reads it.
-fn folded(ident: &Ident) -> String {
+/// An identifier as its name is compared.
+pub fn folded(ident: &Ident) -> String {
     if ident.quote_style.is_some() { ident.value.clone() } else { ident.value.to_lowercase() }
 }
 

@@ -32,7 +32,7 @@ use crate::sql::shared::Shared;
 use crate::sql::statement::{Ast, Discard, Statement};
 use crate::sql::timings::Spent;
 use crate::sql::transactions::{Block, State};
-use crate::types::{Type, Value};
+use crate::types::{Type, Value, Zone};
 
 /// The database every data directory has.
 pub const DATABASE: &str = "postgres";
@@ -58,6 +58,7 @@ pub(crate) struct Planned {
     pub plan: Plan,
     pub catalog: Arc<Catalog>,
     pub search_path: Arc<str>,
+    pub zone: Zone,
 }
 
 /// A column of a result.
@@ -85,6 +86,11 @@ pub struct Session {
 }
 
 impl Session {
+    /// The time zone its results are shown in.
+    pub fn zone(&self) -> Zone {
+        self.shared.zone()
+    }
+
     /// `options` are the startup packet's parameters other than user and database (names of settings, and `options`
     /// with `-c name=value` inside).
     pub fn new(
@@ -375,6 +381,7 @@ impl Session {
             | Ast::Staged(_)
             | Ast::Explain(_) => self.execute_planned(prepared, params, timer).await,
             Ast::Truncate(truncate) => self.truncate(truncate).await,
+            Ast::LockTable(lock) => self.lock_tables(lock).await,
             Ast::Copy(copy) => self.copy(copy, timer).await,
             Ast::Set { local, name, value } => self.set(*local, name, value),
             Ast::Reset(name) => self.reset(name.as_deref()),

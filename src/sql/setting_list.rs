@@ -6,6 +6,7 @@
 use crate::error::{Error, Result, SqlState};
 use crate::fulltext::Config;
 use crate::sql::settings::Id;
+use crate::types::Zone;
 
 /// What a setting is.
 #[derive(Debug)]
@@ -599,7 +600,7 @@ pub static LIST: &[Setting] = &[
         "TimeZone",
         CLIENT,
         checked("UTC", time_zone),
-        "The zone in which timestamptz is read and printed; UTC only.",
+        "The zone in which timestamptz is read and printed.",
     )
     .reported(),
     setting("timezone_abbreviations", CLIENT, choice("Default", &["Default"]), "Names of zones in input."),
@@ -788,14 +789,12 @@ fn text_search_config(text: &str) -> Result<String> {
     known.map(|config| format!("pg_catalog.{}", config.name()))
 }
 
+/// A place by its proper name, a description of a zone in capitals, an offset as one.
 fn time_zone(text: &str) -> Result<String> {
-    match text.to_uppercase().as_str() {
-        "UTC" | "ETC/UTC" | "ETC/UCT" | "UCT" | "ZULU" | "ETC/ZULU" | "UNIVERSAL" | "ETC/UNIVERSAL"
-        | "DEFAULT" | "LOCAL" => {
-            Ok(if text.eq_ignore_ascii_case("Etc/UTC") { "Etc/UTC".into() } else { "UTC".into() })
-        }
-        "GMT" | "ETC/GMT" => Ok("GMT".into()),
-        "0" | "+00" | "+00:00" | "-00:00" | "00:00" => Ok("UTC".into()),
-        _ => Err(Error::unsupported(format!("time zone \"{text}\", other than UTC,"))),
-    }
+    let zone = match text.to_ascii_lowercase().as_str() {
+        "default" | "local" => Zone::UTC,
+        _ => Zone::of_setting(text)?,
+    };
+    let is_number = text.trim().parse::<f64>().is_ok();
+    Ok(if matches!(zone, Zone::Place(_)) || is_number { zone.to_string() } else { text.to_uppercase() })
 }

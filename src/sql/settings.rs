@@ -175,7 +175,6 @@ impl Settings {
             .collect()
     }
 
-    /// A transaction begins: what is set from here on can be undone.
     /// Those that change plans and searches and are not as they come, for EXPLAIN.
     pub fn planning_changes(&self) -> Vec<Shown> {
         let changed = |shown: &Shown| {
@@ -186,8 +185,13 @@ impl Settings {
         self.show_all().into_iter().filter(changed).collect()
     }
 
+    /// A transaction begins: what is set from here on can be undone. Its isolation is the default until it says more.
     pub fn begin(&mut self) {
         self.in_transaction = true;
+        let default = self.now.values[id::DEFAULT_TRANSACTION_ISOLATION.0].clone();
+        if self.now.values[id::TRANSACTION_ISOLATION.0] != default {
+            self.store(id::TRANSACTION_ISOLATION.0, default, true);
+        }
     }
 
     pub fn commit(&mut self) {

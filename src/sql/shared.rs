@@ -15,6 +15,7 @@ use crate::database::Transaction;
 use crate::error::{Error, Result, SqlState};
 use crate::locks::{AdvisoryKey, Mode, Span};
 use crate::planner::bindings::{SessionContext, Timing};
+use crate::planner::environment::Environment;
 use crate::sql::ddl::TEMPORARY_ALIAS;
 use crate::sql::dialect;
 use crate::sql::engine::Engine;
@@ -24,6 +25,7 @@ use crate::sql::statement::Name;
 use crate::sql::system::{HITHER, INFORMATION_SCHEMA, PG_CATALOG};
 use crate::sql::timings::Timings;
 use crate::sql::words::Words;
+use crate::types::Zone;
 
 /// Schemas that exist without being created.
 pub const SYSTEM_SCHEMAS: &[&str] = &[PG_CATALOG, INFORMATION_SCHEMA, HITHER];
@@ -69,6 +71,16 @@ impl Shared {
             outbox: Mutex::default(),
             mailbox: Arc::default(),
         })
+    }
+
+    /// The session's time zone.
+    pub fn zone(&self) -> Zone {
+        Zone::of_setting(&self.settings.lock().text(id::TIME_ZONE)).unwrap_or(Zone::UTC)
+    }
+
+    /// What the session's statements are planned in.
+    pub fn environment(&self) -> Arc<Environment> {
+        self.engine.environment.in_zone(self.zone())
     }
 
     /// The schemas in which names are looked for: that of temporary tables, then those of search_path that exist.

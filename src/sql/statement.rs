@@ -12,6 +12,7 @@ use crate::catalog::{
     Argument, Body, Deferral, OnCommit, Parallel, ReferentialAction, ViewColumn, Volatility,
 };
 use crate::planner::explain::ExplainOptions;
+use crate::sql::lock_table::LockTable;
 use crate::sql::notifications::Listening;
 use crate::sql::staged::Staged;
 use crate::types::Type;
@@ -167,6 +168,7 @@ pub enum Ast {
     },
     Analyze(Vec<Name>),
     Checkpoint,
+    LockTable(LockTable),
     /// Into this folder.
     Backup(String),
     Scrub,
@@ -746,6 +748,7 @@ impl Ast {
             Ast::Vacuum { .. } => "VACUUM",
             Ast::Analyze(_) => "ANALYZE",
             Ast::Checkpoint => "CHECKPOINT",
+            Ast::LockTable(_) => "LOCK TABLE",
             Ast::Backup(_) => "BACKUP",
             Ast::Scrub => "SCRUB",
             Ast::Reindex { .. } => "REINDEX",

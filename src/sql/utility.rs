@@ -13,6 +13,7 @@ use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan};
 use crate::catalog::OnCommit;
 use crate::error::{Error, SqlState};
 use crate::planner::explain::ExplainOptions;
+use crate::sql::lock_table::lock_table;
 use crate::sql::notifications::Listening;
 use crate::sql::staged;
 use crate::sql::statement::*;
@@ -28,7 +29,6 @@ const UNSUPPORTED: &[&str] = &[
     "GRANT",
     "IMPORT FOREIGN SCHEMA",
     "LOAD",
-    "LOCK",
     "REASSIGN OWNED",
     "REVOKE",
     "SECURITY LABEL",
@@ -220,6 +220,10 @@ fn any(w: &mut Words, overriding: Overriding) -> Parsed<Ast> {
         "VACUUM" => vacuum(w),
         "ANALYZE" | "ANALYSE" => analyze(w),
         "CHECKPOINT" => word_only(w, Ast::Checkpoint),
+        "LOCK" => {
+            w.advance();
+            Ok(Ast::LockTable(lock_table(w)?))
+        }
         "BACKUP" => backup(w),
         "SCRUB" => word_only(w, Ast::Scrub),
         "REINDEX" => reindex(w),
@@ -512,9 +516,13 @@ fn set(w: &mut Words) -> Parsed<Ast> {
             SetValue::Default
         } else {
             let interval = w.accept("INTERVAL");
-            let zone = setting_value(w)?;
+            let mut zone = setting_value(w)?;
             if interval {
                 w.accept("HOUR TO MINUTE");
+                // Hours east of Greenwich.
+                if let Ok(span) = crate::types::interval::parse(&zone) {
+                    zone = (span.microseconds as f64 / 3.6e9).to_string();
+                }
             }
             SetValue::Values(vec![zone])
         };

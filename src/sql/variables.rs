@@ -122,7 +122,7 @@ impl Session {
         let mut values = Vec::with_capacity(arguments.len());
         for (number, (argument, ty)) in arguments.iter().zip(&prepared.param_types).enumerate() {
             let parameter = format!("${}", number + 1);
-            let simple = match literal(argument)? {
+            let simple = match literal(argument, self.shared.zone())? {
                 Some(Constant::Typed(_, from))
                     if crate::types::cast::context(&from, ty)
                         .is_none_or(|context| context == crate::types::cast::Context::Explicit) =>
@@ -135,7 +135,7 @@ impl Session {
                     return Err(Error::new(SqlState::DATATYPE_MISMATCH, message)
                         .hint("You will need to rewrite or cast the expression."));
                 }
-                _ => constant(argument, &Target { name: &parameter, ty })?,
+                _ => constant(argument, &Target { name: &parameter, ty }, self.shared.zone())?,
             };
             values.push(match simple {
                 Some(value) => value,
@@ -152,7 +152,8 @@ impl Session {
     ) -> Result<Value> {
         let catalog = self.shared.current_catalog();
         let schemas = self.shared.schemas(&catalog);
-        let context = self.plan_context(&catalog, &schemas);
+        let environment = self.shared.environment();
+        let context = self.plan_context(&environment, &catalog, &schemas);
         let items = expressions::items([argument.clone()]);
         let projection = expressions::compile(&context, &[], &items, std::slice::from_ref(ty))?;
         let row = expressions::batch(projection.input(), &[Vec::new()])?;

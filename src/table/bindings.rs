@@ -24,6 +24,7 @@ use crate::error::{Error, Result, SqlState, check_cancel};
 use crate::index::Probes;
 use crate::locks::{AdvisoryKey, Mode, Span};
 use crate::table::Snapshot;
+use crate::types::Zone;
 
 /// The cell a finished plan reads its execution from.
 #[derive(Default)]
@@ -41,6 +42,8 @@ pub struct Execution {
     pub transaction_time: i64,
     /// Arrival of the statement, microseconds since 1970 UTC.
     pub statement_time: i64,
+    /// The session's.
+    pub zone: Zone,
     pub settings: SearchSettings,
     /// Rows of the parts of the statement that ran before this plan, by number.
     pub staged: Vec<RecordBatch>,
@@ -203,6 +206,7 @@ impl Execution {
             snapshots: self.snapshots.clone(),
             transaction_time: self.transaction_time,
             statement_time: self.statement_time,
+            zone: self.zone,
             settings: self.settings.clone(),
             staged: self.staged.clone(),
             session: Arc::clone(&self.session),

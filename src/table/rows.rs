@@ -282,6 +282,7 @@ fn fixed_width(ty: &Type) -> Option<usize> {
         Type::Vector(_) | Type::Halfvec(_) | Type::Sparsevec(_) => return None,
         Type::Bit(_) | Type::Varbit(_) => return None,
         Type::TsVector | Type::TsQuery | Type::Array(_) | Type::Name | Type::Char => return None,
+        Type::JsonPath | Type::Int2Vector | Type::OidVector => return None,
     })
 }
 
@@ -314,7 +315,17 @@ fn encode_fixed(value: &Value, ty: &Type, cell: &mut [u8]) -> Result<()> {
 
 fn encode_var(value: &Value, ty: &Type, out: &mut Vec<u8>) -> Result<()> {
     match (value, ty) {
-        (Value::Text(text), Type::Text | Type::Varchar(_) | Type::Bpchar(_) | Type::Name | Type::Char)
+        (
+            Value::Text(text),
+            Type::Text
+            | Type::Varchar(_)
+            | Type::Bpchar(_)
+            | Type::Name
+            | Type::Char
+            | Type::JsonPath
+            | Type::Int2Vector
+            | Type::OidVector,
+        )
         | (Value::Json(text), Type::Json)
         | (Value::Jsonb(text), Type::Jsonb) => out.extend_from_slice(text.as_bytes()),
         (Value::Bytea(bytes), Type::Bytea) => out.extend_from_slice(bytes),
@@ -419,7 +430,14 @@ pub fn decode(bytes: &[u8], ty: &Type) -> Result<Value> {
             let unscaled = i128::from_le_bytes(cell[..16].try_into().expect("sixteen of seventeen bytes"));
             Value::Numeric(Numeric { unscaled, scale: cell[16] })
         }
-        Type::Text | Type::Varchar(_) | Type::Bpchar(_) | Type::Name | Type::Char => Value::Text(text()?),
+        Type::Text
+        | Type::Varchar(_)
+        | Type::Bpchar(_)
+        | Type::Name
+        | Type::Char
+        | Type::JsonPath
+        | Type::Int2Vector
+        | Type::OidVector => Value::Text(text()?),
         Type::Json => Value::Json(text()?),
         Type::Jsonb => Value::Jsonb(text()?),
         Type::Bytea => Value::Bytea(bytes.to_vec()),

@@ -57,9 +57,15 @@ pub fn data_type(ty: &Type) -> DataType {
             let (precision, scale) = modifier.unwrap_or(NUMERIC_COLUMN);
             DataType::Decimal128(precision, scale)
         }
-        Type::Text | Type::Varchar(_) | Type::Bpchar(_) | Type::Json | Type::Name | Type::Char => {
-            DataType::Utf8
-        }
+        Type::Text
+        | Type::Varchar(_)
+        | Type::Bpchar(_)
+        | Type::Json
+        | Type::JsonPath
+        | Type::Int2Vector
+        | Type::OidVector
+        | Type::Name
+        | Type::Char => DataType::Utf8,
         Type::Jsonb => DataType::LargeUtf8,
         Type::Bytea => DataType::Binary,
         Type::Date => DataType::Date32,
@@ -221,9 +227,14 @@ pub fn value_at(array: &ArrayRef, row: usize, ty: &Type) -> Result<Value> {
                 numeric_value(array.value(row), array.scale(), modifier.is_none())?
             }
         },
-        Type::Text | Type::Varchar(_) | Type::Bpchar(_) | Type::Name | Type::Char => {
-            Value::Text(downcast::<StringArray>(array)?.value(row).to_owned())
-        }
+        Type::Text
+        | Type::Varchar(_)
+        | Type::Bpchar(_)
+        | Type::JsonPath
+        | Type::Int2Vector
+        | Type::OidVector
+        | Type::Name
+        | Type::Char => Value::Text(downcast::<StringArray>(array)?.value(row).to_owned()),
         Type::Json => Value::Json(downcast::<StringArray>(array)?.value(row).to_owned()),
         Type::Jsonb => Value::Jsonb(downcast::<LargeStringArray>(array)?.value(row).to_owned()),
         Type::Bytea => Value::Bytea(downcast::<BinaryArray>(array)?.value(row).to_vec()),
@@ -367,9 +378,15 @@ impl Builder {
                 let builder = Decimal128Builder::with_capacity(rows).with_data_type(data_type(ty));
                 Cells::Numeric { builder, precision, scale }
             }
-            Type::Text | Type::Varchar(_) | Type::Bpchar(_) | Type::Json | Type::Name | Type::Char => {
-                Cells::Text(StringBuilder::with_capacity(rows, rows * 16))
-            }
+            Type::Text
+            | Type::Varchar(_)
+            | Type::Bpchar(_)
+            | Type::Json
+            | Type::JsonPath
+            | Type::Int2Vector
+            | Type::OidVector
+            | Type::Name
+            | Type::Char => Cells::Text(StringBuilder::with_capacity(rows, rows * 16)),
             Type::Jsonb => Cells::Jsonb(LargeStringBuilder::with_capacity(rows, rows * 32)),
             Type::Bytea => Cells::Bytea(BinaryBuilder::with_capacity(rows, rows * 16)),
             Type::Date => Cells::Date(Date32Builder::with_capacity(rows)),

@@ -23,6 +23,7 @@ pub const EPOCH_DAYS: i32 = 10_957;
 /// 2000-01-01 in microseconds since 1970-01-01.
 pub const EPOCH_MICROSECONDS: i64 = EPOCH_DAYS as i64 * 86_400_000_000;
 const JSONB_VERSION: u8 = 1;
+const JSONPATH_VERSION: u8 = 1;
 
 /// Appends the bytes of `value`, which is of `ty`; nothing for NULL.
 pub fn send(value: &Value, ty: &Type, out: &mut Vec<u8>) {
@@ -36,6 +37,16 @@ pub fn send(value: &Value, ty: &Type, out: &mut Vec<u8>) {
         Value::Float4(value) => out.extend_from_slice(&value.to_be_bytes()),
         Value::Float8(value) => out.extend_from_slice(&value.to_be_bytes()),
         Value::Numeric(number) => numeric::send(*number, out),
+        Value::Text(text) if matches!(ty, Type::Int2Vector | Type::OidVector) => {
+            let item = if *ty == Type::Int2Vector { Type::Int2 } else { Type::Oid };
+            let number = |word: &str| super::text::parse(&item, word).unwrap_or(Value::Null);
+            let items: Vec<Value> = text.split_ascii_whitespace().map(number).collect();
+            send_list(&items, &item, 0, out);
+        }
+        Value::Text(text) if *ty == Type::JsonPath => {
+            out.push(JSONPATH_VERSION);
+            out.extend_from_slice(text.as_bytes());
+        }
         Value::Text(text) | Value::Json(text) => send_text(text, ty, out),
         Value::Jsonb(text) => {
             out.push(JSONB_VERSION);
@@ -103,6 +114,11 @@ fn send_array(items: &[Value], ty: &Type, out: &mut Vec<u8>) {
         Type::Array(item) => item,
         other => other,
     };
+    send_list(items, item_type, 1, out);
+}
+
+/// Items that are counted from `first`.
+fn send_list(items: &[Value], item_type: &Type, first: i32, out: &mut Vec<u8>) {
     let dimensions = i32::from(!items.is_empty());
     let has_nulls = i32::from(items.contains(&Value::Null));
     for word in [dimensions, has_nulls, item_type.oid() as i32] {
@@ -111,7 +127,7 @@ fn send_array(items: &[Value], ty: &Type, out: &mut Vec<u8>) {
     if items.is_empty() {
         return;
     }
-    for word in [items.len() as i32, 1] {
+    for word in [items.len() as i32, first] {
         out.extend_from_slice(&word.to_be_bytes());
     }
     for item in items {
@@ -140,6 +156,19 @@ pub fn receive(ty: &Type, bytes: &[u8]) -> Result<Value> {
         Type::Text | Type::Varchar(_) | Type::Bpchar(_) | Type::Name | Type::Char => {
             Value::Text(cast::fit_text(utf8(bytes)?.to_owned(), ty, false)?)
         }
+        Type::Int2Vector | Type::OidVector => {
+            let item = if *ty == Type::Int2Vector { Type::Int2 } else { Type::Oid };
+            let list = receive(&Type::Array(Box::new(item)), bytes)?;
+            let Value::Array(items) = list else { return Err(short()) };
+            Value::Text(items.iter().map(super::text::to_string).collect::<Vec<_>>().join(" "))
+        }
+        Type::JsonPath => match bytes {
+            [JSONPATH_VERSION, path @ ..] => super::text::parse(ty, utf8(path)?)?,
+            [version, ..] => {
+                return Err(malformed(format!("unsupported jsonpath version number: {version}")));
+            }
+            [] => return Err(short()),
+        },
         Type::Bytea => Value::Bytea(bytes.to_vec()),
         Type::Date => Value::Date(receive_date(i32::from_be_bytes(fixed(bytes)?))?),
         Type::Time => match i64::from_be_bytes(fixed(bytes)?) {

@@ -6,6 +6,7 @@
 use crate::error::{Error, Result, SqlState};
 use crate::types::datetime::{MICROSECONDS_PER_DAY, MICROSECONDS_PER_SECOND};
 use crate::types::vector::{self, Kind};
+use crate::types::zone::Zone;
 use crate::types::{Bits, Interval, Numeric, Sparsevec, Type, Value, bits, halfvec, json, text};
 
 /// PostgreSQL's NAMEDATALEN - 1, in bytes.
@@ -87,16 +88,36 @@ pub fn context(from: &Type, to: &Type) -> Option<Context> {
     }
 }
 
-/// `value` as a value of `to`. `explicit`: the statement says so, and text that is too long is cut.
+/// Whether what the cast makes depends on the session's time zone.
+pub fn needs_zone(from: &Type, to: &Type) -> bool {
+    match (from, to) {
+        (Type::Array(from), Type::Array(to)) => needs_zone(from, to),
+        (Type::Array(item), to) if to.is_text() => needs_zone(item, to),
+        (from, Type::Array(item)) if from.is_text() => needs_zone(from, item),
+        (Type::Timestamptz, Type::Timestamptz) => false,
+        (Type::Timestamptz, to) => to.is_text() || matches!(to, Type::Timestamp | Type::Date | Type::Time),
+        // `today` is another day elsewhere.
+        (from, Type::Timestamp | Type::Date | Type::Time) => from.is_text(),
+        (from, Type::Timestamptz) => from.is_text() || matches!(from, Type::Timestamp | Type::Date),
+        _ => false,
+    }
+}
+
+/// [`cast_in_zone`] of values that no zone changes; where one does, UTC.
 pub fn cast(value: Value, to: &Type, explicit: bool) -> Result<Value> {
+    cast_in_zone(value, to, explicit, Zone::UTC)
+}
+
+/// `value` as a value of `to`. `explicit`: the statement says so, and text that is too long is cut.
+pub fn cast_in_zone(value: Value, to: &Type, explicit: bool, zone: Zone) -> Result<Value> {
     Ok(match (value, to) {
         (Value::Null, _) => Value::Null,
-        (value, to) if to.is_text() => Value::Text(fit_text(as_text(value), to, explicit)?),
+        (value, to) if to.is_text() => Value::Text(fit_text(as_text(value, zone), to, explicit)?),
         (Value::Text(text), to @ (Type::Bit(_) | Type::Varbit(_))) => {
             Value::Bits(bits::parse(&text)?.fit(to, explicit)?)
         }
         // Text of no known type reads as anything.
-        (Value::Text(text), to) => return text::parse(to, &text),
+        (Value::Text(text), to) => return text::parse_in_zone(to, &text, zone),
         (value, Type::Bool) => Value::Bool(as_bool(value)?),
         (value, Type::Int2) => Value::Int2(integer(&value, to)?),
         (value, Type::Int4) => Value::Int4(integer(&value, to)?),
@@ -107,7 +128,7 @@ pub fn cast(value: Value, to: &Type, explicit: bool) -> Result<Value> {
         (value, Type::Float8) => Value::Float8(float(&value, to)?),
         (value, Type::Numeric(modifier)) => Value::Numeric(decimal(&value, to)?.fit(*modifier)?),
         (value, Type::Date | Type::Time | Type::Timestamp | Type::Timestamptz | Type::Interval) => {
-            moment(value, to)?
+            moment(value, to, zone)?
         }
         (Value::Json(text), Type::Json) => Value::Json(text),
         (Value::Jsonb(text), Type::Json) => Value::Json(text),
@@ -179,7 +200,8 @@ pub fn cast(value: Value, to: &Type, explicit: bool) -> Result<Value> {
             Value::Array(values.into_iter().map(Value::Float4).collect())
         }
         (Value::Array(items), Type::Array(item)) => {
-            Value::Array(items.into_iter().map(|value| cast(value, item, explicit)).collect::<Result<_>>()?)
+            let cast = |value| cast_in_zone(value, item, explicit, zone);
+            Value::Array(items.into_iter().map(cast).collect::<Result<_>>()?)
         }
         (value, to) => return Err(impossible(&value, to)),
     })
@@ -265,12 +287,12 @@ fn out_of_range(to: &Type) -> Error {
     Error::new(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, format!("{name} out of range"))
 }
 
-fn as_text(value: Value) -> String {
+fn as_text(value: Value, zone: Zone) -> String {
     match value {
         Value::Text(text) | Value::Json(text) | Value::Jsonb(text) => text,
         // The cast says true where the output function says t.
         Value::Bool(value) => value.to_string(),
-        other => text::to_string(&other),
+        other => text::to_string_in_zone(&other, zone),
     }
 }
 
@@ -367,8 +389,15 @@ fn jsonb_mismatch(text: &str, to: &Type) -> Error {
     Error::new(SqlState("22023"), format!("cannot cast jsonb {kind} to type {to}"))
 }
 
-/// Dates, times and intervals among each other; the session's zone is UTC here.
-fn moment(value: Value, to: &Type) -> Result<Value> {
+/// Dates, times and intervals among each other.
+fn moment(value: Value, to: &Type, zone: Zone) -> Result<Value> {
+    // What clocks show, where a timestamp has to become something without a zone.
+    let value = match (value, to) {
+        (Value::Timestamptz(at), Type::Timestamp | Type::Date | Type::Time) => {
+            Value::Timestamp(zone.to_local(at))
+        }
+        (value, _) => value,
+    };
     let midnight = |days: i32| match days {
         i32::MAX => Ok(i64::MAX),
         i32::MIN => Ok(i64::MIN),
@@ -379,19 +408,20 @@ fn moment(value: Value, to: &Type) -> Result<Value> {
     Ok(match (value, to) {
         (Value::Date(days), Type::Date) => Value::Date(days),
         (Value::Date(days), Type::Timestamp) => Value::Timestamp(midnight(days)?),
-        (Value::Date(days), Type::Timestamptz) => Value::Timestamptz(midnight(days)?),
+        (Value::Date(days), Type::Timestamptz) => Value::Timestamptz(zone.to_utc(midnight(days)?)),
         (Value::Time(time), Type::Time) => Value::Time(time),
         (Value::Time(microseconds), Type::Interval) => {
             Value::Interval(Interval { months: 0, days: 0, microseconds })
         }
-        (Value::Timestamp(at) | Value::Timestamptz(at), Type::Timestamp) => Value::Timestamp(at),
-        (Value::Timestamp(at) | Value::Timestamptz(at), Type::Timestamptz) => Value::Timestamptz(at),
-        (Value::Timestamp(at) | Value::Timestamptz(at), Type::Date) => Value::Date(match at {
+        (Value::Timestamp(at), Type::Timestamp) => Value::Timestamp(at),
+        (Value::Timestamptz(at), Type::Timestamptz) => Value::Timestamptz(at),
+        (Value::Timestamp(at), Type::Timestamptz) => Value::Timestamptz(zone.to_utc(at)),
+        (Value::Timestamp(at), Type::Date) => Value::Date(match at {
             i64::MAX => i32::MAX,
             i64::MIN => i32::MIN,
             _ => at.div_euclid(MICROSECONDS_PER_DAY) as i32,
         }),
-        (Value::Timestamp(at) | Value::Timestamptz(at), Type::Time) => match at {
+        (Value::Timestamp(at), Type::Time) => match at {
             i64::MAX | i64::MIN => Value::Null,
             _ => Value::Time(at.rem_euclid(MICROSECONDS_PER_DAY)),
         },

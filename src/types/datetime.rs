@@ -1,12 +1,13 @@
 //! Dates, times and timestamps in PostgreSQL's text forms: printed in ISO style, read in the styles people write
 //! (ISO 8601, `Jan 8, 1999`, `1/8/1999` as month, day, year, with and without zone).
 //!
-//! Zones are offsets and the names of UTC. Days are counted from 1970-01-01 in the proleptic Gregorian calendar,
+//! A moment without a zone is one of the zone that is handed in ([`Zone`]). Days are counted from 1970-01-01 in the proleptic Gregorian calendar,
 //! times in microseconds. `infinity` is the largest value of the type, `-infinity` the smallest.
 
 use crate::error::{Error, Result, SqlState};
 use crate::types::integer::print_padded;
 use crate::types::text::{invalid_datetime, is_space};
+use crate::types::zone::{self, Zone};
 
 pub const MICROSECONDS_PER_SECOND: i64 = 1_000_000;
 pub const MICROSECONDS_PER_DAY: i64 = 86_400 * MICROSECONDS_PER_SECOND;
@@ -91,13 +92,20 @@ pub fn print_timestamp(microseconds: i64, out: &mut Vec<u8>) {
     }
 }
 
-/// `2024-02-29 13:05:06.789+00`, in the zone `offset_seconds` east of UTC.
-pub fn print_timestamptz(microseconds: i64, offset_seconds: i32, out: &mut Vec<u8>) {
+/// `2024-02-29 13:05:06.789+00`, as clocks of the zone show it.
+pub fn print_timestamptz(microseconds: i64, zone: Zone, out: &mut Vec<u8>) {
     if print_infinity(microseconds, out) {
         return;
     }
+    let offset_seconds = zone.offset_at(microseconds);
     let local = microseconds.saturating_add(i64::from(offset_seconds) * MICROSECONDS_PER_SECOND);
     let bc = print_moment(local, out);
+    print_offset(offset_seconds, out);
+    print_era(bc, out);
+}
+
+/// `+02`, `-03:30`
+pub fn print_offset(offset_seconds: i32, out: &mut Vec<u8>) {
     out.push(if offset_seconds < 0 { b'-' } else { b'+' });
     let offset = u64::from(offset_seconds.unsigned_abs());
     print_padded(offset / 3600, 2, out);
@@ -109,7 +117,6 @@ pub fn print_timestamptz(microseconds: i64, offset_seconds: i32, out: &mut Vec<u
         out.push(b':');
         print_padded(offset % 60, 2, out);
     }
-    print_era(bc, out);
 }
 
 fn print_infinity(microseconds: i64, out: &mut Vec<u8>) -> bool {
@@ -146,8 +153,9 @@ fn print_era(bc: bool, out: &mut Vec<u8>) {
     }
 }
 
-pub fn parse_date(text: &str) -> Result<i32> {
-    let fields = Fields::read(text, "date")?;
+/// `today` is the zone's.
+pub fn parse_date(text: &str, zone: Zone) -> Result<i32> {
+    let fields = Fields::read(text, "date", zone)?;
     match fields.moment {
         Some(Moment::Infinity) => Ok(i32::MAX),
         Some(Moment::MinusInfinity) => Ok(i32::MIN),
@@ -163,8 +171,8 @@ pub fn parse_date(text: &str) -> Result<i32> {
 }
 
 /// Time of day; a date in front of it is ignored, as PostgreSQL does.
-pub fn parse_time(text: &str) -> Result<i64> {
-    let fields = Fields::read(text, "time")?;
+pub fn parse_time(text: &str, zone: Zone) -> Result<i64> {
+    let fields = Fields::read(text, "time", zone)?;
     match (fields.moment, fields.time) {
         (Some(Moment::At(microseconds)), _) => Ok(microseconds.rem_euclid(MICROSECONDS_PER_DAY)),
         (None, Some(time)) => Ok(time),
@@ -173,17 +181,27 @@ pub fn parse_time(text: &str) -> Result<i64> {
 }
 
 /// A zone in the text is read and ignored, as PostgreSQL does.
-pub fn parse_timestamp(text: &str) -> Result<i64> {
-    let fields = Fields::read(text, "timestamp")?;
-    fields.timestamp(text, "timestamp", 0)
+pub fn parse_timestamp(text: &str, zone: Zone) -> Result<i64> {
+    let fields = Fields::read(text, "timestamp", zone)?;
+    fields.timestamp(text, "timestamp")
 }
 
-/// Without a zone in the text, `offset_seconds` east of UTC applies.
-pub fn parse_timestamptz(text: &str, offset_seconds: i32) -> Result<i64> {
+/// Without a zone in the text, the one that is handed in applies.
+pub fn parse_timestamptz(text: &str, zone: Zone) -> Result<i64> {
     let name = "timestamp with time zone";
-    let fields = Fields::read(text, name)?;
-    let offset = fields.offset_seconds.unwrap_or(offset_seconds);
-    fields.timestamp(text, name, offset)
+    let fields = Fields::read(text, name, zone)?;
+    let local = fields.timestamp(text, name)?;
+    if fields.moment.is_some() && !is_finite(local) {
+        return Ok(local);
+    }
+    let within = |at: &i64| is_finite(*at) && *at >= DAY_MIN * MICROSECONDS_PER_DAY;
+    Some(fields.zone.unwrap_or(zone).to_utc(local))
+        .filter(within)
+        .ok_or_else(|| out_of_range("timestamp out of range", text))
+}
+
+fn is_finite(microseconds: i64) -> bool {
+    microseconds != i64::MIN && microseconds != i64::MAX
 }
 
 /// `+05:30`, `-8`, `UTC`: seconds east of UTC of a zone that is an offset.
@@ -235,15 +253,17 @@ struct Fields {
     day: Option<u32>,
     /// Microseconds since midnight; 24:00:00 is allowed.
     time: Option<i64>,
-    offset_seconds: Option<i32>,
+    zone: Option<Zone>,
     bc: bool,
     /// Two-digit years are of this century or the last.
     short_year: bool,
+    /// Microseconds that clocks of the zone show now.
+    now: i64,
 }
 
 impl Fields {
-    fn read(text: &str, name: &str) -> Result<Fields> {
-        let mut fields = Fields::default();
+    fn read(text: &str, name: &str, zone: Zone) -> Result<Fields> {
+        let mut fields = Fields { now: zone.to_local(now()), ..Fields::default() };
         let lower = text.to_ascii_lowercase();
         let words = lower.split(|c| is_space(c) || c == ',').filter(|word| !word.is_empty());
         let mut any = false;
@@ -402,7 +422,7 @@ impl Fields {
 
     fn offset(&mut self, word: &str, text: &str) -> Result<bool> {
         match parse_offset(word) {
-            Some(offset) => self.offset_seconds = Some(offset),
+            Some(offset) => self.zone = Some(Zone::of_offset(offset)),
             None if word[1..].bytes().all(|b| b.is_ascii_digit() || b == b':') => {
                 let message = format!("time zone displacement out of range: \"{text}\"");
                 return Err(Error::new(SqlState("22009"), message));
@@ -418,12 +438,12 @@ impl Fields {
         match word {
             "infinity" | "+infinity" => self.moment = Some(Moment::Infinity),
             "-infinity" => self.moment = Some(Moment::MinusInfinity),
-            "epoch" => self.moment = Some(Moment::At(0)),
-            "now" => self.moment = Some(Moment::At(now())),
+            "epoch" => (self.moment, self.zone) = (Some(Moment::At(0)), Some(Zone::UTC)),
+            "now" => self.moment = Some(Moment::At(self.now)),
             "today" => self.set_day(0),
             "tomorrow" => self.set_day(1),
             "yesterday" => self.set_day(-1),
-            "allballs" => (self.time, self.offset_seconds) = (Some(0), Some(0)),
+            "allballs" => (self.time, self.zone) = (Some(0), Some(Zone::UTC)),
             "bc" => self.bc = true,
             "ad" | "t" | "at" | "on" => {}
             "am" | "pm" => {
@@ -437,23 +457,20 @@ impl Fields {
                     _ => time,
                 });
             }
-            _ if is_utc(word) => self.offset_seconds = Some(0),
+            _ if is_utc(word) => self.zone = Some(Zone::UTC),
             _ if month(word).is_some() && self.month.is_none() => self.month = month(word),
             _ if is_weekday(word) => {}
-            // Europe/Berlin, cest: zones by name are not known here.
-            _ if self.time.is_some()
-                && word.bytes().all(|b| b.is_ascii_alphabetic() || b == b'/' || b == b'_') =>
-            {
-                let message = format!("time zone \"{word}\" not recognized");
-                return Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, message));
-            }
+            _ if self.time.is_some() || self.day.is_some() => match named_zone(word)? {
+                Some(zone) => self.zone = Some(zone),
+                None => return Ok(false),
+            },
             _ => return Ok(false),
         }
         Ok(true)
     }
 
     fn set_day(&mut self, from_today: i64) {
-        let (year, month, day) = civil_from_days(now().div_euclid(MICROSECONDS_PER_DAY) + from_today);
+        let (year, month, day) = civil_from_days(self.now.div_euclid(MICROSECONDS_PER_DAY) + from_today);
         (self.year, self.month, self.day) = (Some(year), Some(month), Some(day));
     }
 
@@ -480,7 +497,8 @@ impl Fields {
         Ok(days_from_civil(year, month, day))
     }
 
-    fn timestamp(&self, text: &str, name: &str, offset_seconds: i32) -> Result<i64> {
+    /// What clocks show, whatever the zone.
+    fn timestamp(&self, text: &str, name: &str) -> Result<i64> {
         match self.moment {
             Some(Moment::At(microseconds)) => return Ok(microseconds),
             Some(Moment::Infinity) => return Ok(i64::MAX),
@@ -489,13 +507,23 @@ impl Fields {
         }
         let days = self.days(text, name)?;
         let within = days >= DAY_MIN;
-        let offset = i64::from(offset_seconds) * MICROSECONDS_PER_SECOND;
         let microseconds = days
             .checked_mul(MICROSECONDS_PER_DAY)
             .and_then(|days| days.checked_add(self.time.unwrap_or(0)))
-            .and_then(|local| local.checked_sub(offset))
-            .filter(|&microseconds| within && microseconds > i64::MIN && microseconds < i64::MAX);
+            .filter(|&microseconds| within && is_finite(microseconds));
         microseconds.ok_or_else(|| out_of_range("timestamp out of range", text))
+    }
+}
+
+/// `cest`, `europe/berlin`: a zone by name in a text of dates; `None` for what cannot be a name of one.
+fn named_zone(word: &str) -> Result<Option<Zone>> {
+    let is_name = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'/' | b'_' | b'-' | b'+' | b'<' | b'>');
+    if !word.bytes().all(is_name) || word.bytes().all(|b| b.is_ascii_digit()) {
+        return Ok(None);
+    }
+    match Zone::by_abbreviation(word) {
+        Some(zone) => Ok(Some(zone)),
+        None => Zone::by_name(word)?.map(Some).ok_or_else(|| zone::not_recognized(word)),
     }
 }
 
@@ -577,8 +605,8 @@ mod tests {
     }
 
     fn timestamptz(text: &str) -> String {
-        let value = parse_timestamptz(text, 0).unwrap_or_else(|error| panic!("{text}: {error}"));
-        printed(|out| print_timestamptz(value, 0, out))
+        let value = parse_timestamptz(text, Zone::UTC).unwrap_or_else(|error| panic!("{text}: {error}"));
+        printed(|out| print_timestamptz(value, Zone::UTC, out))
     }
 
     #[test]
@@ -607,21 +635,25 @@ mod tests {
         assert_eq!(timestamptz("2024-02-29 12:00:00.1234567 pm"), "2024-02-29 12:00:00.123457+00");
         assert_eq!(timestamptz("0044-03-15 BC"), "0044-03-15 00:00:00+00 BC");
         assert_eq!(timestamptz("2024-01-01 24:00:00"), "2024-01-02 00:00:00+00");
-        let there = parse_timestamptz("2024-06-01 12:00", 7200).unwrap();
-        assert_eq!(printed(|out| print_timestamptz(there, 7200, out)), "2024-06-01 12:00:00+02");
-        assert_eq!(printed(|out| print_timestamptz(there, -12_600, out)), "2024-06-01 06:30:00-03:30");
-        assert_eq!(parse_time("04:05 PM").unwrap(), (16 * 60 + 5) * 60 * MICROSECONDS_PER_SECOND);
-        assert_eq!(printed(|out| print_time(parse_time("04:05:06.7").unwrap(), out)), "04:05:06.7");
+        let (there, west) = (Zone::of_offset(7200), Zone::of_offset(-12_600));
+        let noon = parse_timestamptz("2024-06-01 12:00", there).unwrap();
+        assert_eq!(printed(|out| print_timestamptz(noon, there, out)), "2024-06-01 12:00:00+02");
+        assert_eq!(printed(|out| print_timestamptz(noon, west, out)), "2024-06-01 06:30:00-03:30");
+        assert_eq!(parse_time("04:05 PM", Zone::UTC).unwrap(), (16 * 60 + 5) * 60 * MICROSECONDS_PER_SECOND);
         assert_eq!(
-            parse_timestamp("2024-01-01 00:00:00+05").unwrap(),
-            parse_timestamp("2024-01-01").unwrap()
+            printed(|out| print_time(parse_time("04:05:06.7", Zone::UTC).unwrap(), out)),
+            "04:05:06.7"
+        );
+        assert_eq!(
+            parse_timestamp("2024-01-01 00:00:00+05", Zone::UTC).unwrap(),
+            parse_timestamp("2024-01-01", Zone::UTC).unwrap()
         );
     }
 
     #[test]
     fn refuses_by_kind() {
         let fails = |text: &str, state: SqlState, message: &str| {
-            let error = parse_date(text).unwrap_err();
+            let error = parse_date(text, Zone::UTC).unwrap_err();
             assert_eq!((error.state(), error.message()), (state, message));
         };
         let (format, field) = (SqlState::INVALID_DATETIME_FORMAT, SqlState::DATETIME_FIELD_OVERFLOW);
@@ -630,12 +662,12 @@ mod tests {
         fails("2024-13-01", field, "date/time field value out of range: \"2024-13-01\"");
         fails("2023-02-29", field, "date/time field value out of range: \"2023-02-29\"");
         fails("9999999-01-01", field, "date out of range: \"9999999-01-01\"");
-        assert_eq!(parse_timestamp("2024-01-01 25:00").unwrap_err().state(), field);
+        assert_eq!(parse_timestamp("2024-01-01 25:00", Zone::UTC).unwrap_err().state(), field);
         assert_eq!(
-            parse_timestamp("300000-01-01").unwrap_err().message(),
+            parse_timestamp("300000-01-01", Zone::UTC).unwrap_err().message(),
             "timestamp out of range: \"300000-01-01\""
         );
-        let zone = parse_timestamptz("2024-01-01 00:00 Mars/Olympus", 0).unwrap_err();
+        let zone = parse_timestamptz("2024-01-01 00:00 Mars/Olympus", Zone::UTC).unwrap_err();
         assert_eq!(zone.message(), "time zone \"mars/olympus\" not recognized");
     }
 
@@ -644,19 +676,19 @@ mod tests {
         fn dates_lead_back(days in DAY_MIN as i32..=DAY_MAX as i32) {
             let (year, month, day) = civil_from_days(i64::from(days));
             prop_assert_eq!(days_from_civil(year, month, day), i64::from(days));
-            prop_assert_eq!(parse_date(&printed(|out| print_date(days, out))).unwrap(), days);
+            prop_assert_eq!(parse_date(&printed(|out| print_date(days, out)), Zone::UTC).unwrap(), days);
         }
 
         #[test]
         fn timestamps_lead_back(microseconds in -200_000_000_000_000_000i64..9_000_000_000_000_000_000, offset in -57_000i32..57_000) {
-            prop_assert_eq!(parse_timestamp(&printed(|out| print_timestamp(microseconds, out))).unwrap(), microseconds);
-            let text = printed(|out| print_timestamptz(microseconds, offset, out));
-            prop_assert_eq!(parse_timestamptz(&text, 0).unwrap(), microseconds, "{}", text);
+            prop_assert_eq!(parse_timestamp(&printed(|out| print_timestamp(microseconds, out)), Zone::UTC).unwrap(), microseconds);
+            let text = printed(|out| print_timestamptz(microseconds, Zone::of_offset(offset), out));
+            prop_assert_eq!(parse_timestamptz(&text, Zone::UTC).unwrap(), microseconds, "{}", text);
         }
 
         #[test]
         fn nothing_panics(text in "\\PC{0,30}", digits in "[0-9:./TZ+ -]{0,30}") {
-            let _ = (parse_timestamptz(&text, 0), parse_timestamptz(&digits, 0), parse_time(&digits), parse_date(&digits));
+            let _ = (parse_timestamptz(&text, Zone::UTC), parse_timestamptz(&digits, Zone::UTC), parse_time(&digits, Zone::UTC), parse_date(&digits, Zone::UTC));
         }
     }
 }

@@ -2,8 +2,8 @@
 //!
 //! [`Type`] is what a column is declared as, [`Value`] what a cell holds. `names.rs` has PostgreSQL's OIDs, names and
 //! modifiers; `text.rs` prints and parses its text formats, `binary.rs` its binary ones, `cast.rs` turns values of one
-//! type into another. Below them is a file per family: integers, floats, numeric, dates, intervals, json, arrays, bit
-//! strings, text search's documents and queries, and pgvector's vectors. `arrow.rs` (with the feature `server`) maps types and values to Arrow for DataFusion.
+//! type into another. Below them is a file per family: integers, floats, numeric, dates, intervals, json and paths into it, arrays, bit
+//! strings, time zones, text search's documents and queries, and pgvector's vectors. `arrow.rs` (with the feature `server`) maps types and values to Arrow for DataFusion.
 
 pub mod array;
 #[cfg(feature = "server")]
@@ -18,6 +18,7 @@ pub mod identifiers;
 pub mod integer;
 pub mod interval;
 pub mod json;
+pub mod jsonpath;
 pub mod names;
 pub mod numeric;
 pub mod sparsevec;
@@ -25,12 +26,15 @@ pub mod text;
 pub mod tsquery;
 pub mod tsvector;
 pub mod vector;
+pub mod zone;
+mod zone_abbreviations;
 
 pub use bits::Bits;
 pub use half::{bf16, f16};
 pub use sparsevec::{Sparse, Sparsevec};
 pub use tsquery::TsQuery;
 pub use tsvector::TsVector;
+pub use zone::Zone;
 
 /// A SQL type with its modifier, if it has one.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
@@ -76,6 +80,11 @@ pub enum Type {
     Oid,
     Name,
     Char,
+    /// A path into documents, as text; not for user columns.
+    JsonPath,
+    /// The catalogue's lists as they are shown, `1 2`; inside of queries they are arrays.
+    Int2Vector,
+    OidVector,
 }
 
 /// One cell. Text of every character type is `Text`, json text is `Json`.

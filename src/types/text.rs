@@ -4,6 +4,8 @@
 //! without going through a `Value`: [`super::integer`], [`super::float`], [`super::datetime`], [`super::vector`].
 
 use crate::error::{Error, Result, SqlState};
+use crate::types::jsonpath::Path;
+use crate::types::zone::Zone;
 use crate::types::{
     Type, Value, array, bits, cast, datetime, float, halfvec, integer, interval, json, numeric, sparsevec,
     tsquery, tsvector, vector,
@@ -28,11 +30,11 @@ pub fn invalid_datetime(name: &str, text: &str) -> Error {
 /// Appends the text of `value`; nothing for NULL, which has no text. Timestamps with time zone are shown in UTC;
 /// who shows a `character(n)` adds [`cast::pad`].
 pub fn print(value: &Value, out: &mut Vec<u8>) {
-    print_in_zone(value, 0, out);
+    print_in_zone(value, Zone::UTC, out);
 }
 
-/// [`print()`] with timestamps shown in the zone `offset_seconds` east of UTC.
-pub fn print_in_zone(value: &Value, offset_seconds: i32, out: &mut Vec<u8>) {
+/// [`print()`] with timestamps shown as clocks of a zone show them.
+pub fn print_in_zone(value: &Value, zone: Zone, out: &mut Vec<u8>) {
     match value {
         Value::Null => {}
         Value::Bool(value) => out.push(if *value { b't' } else { b'f' }),
@@ -48,7 +50,7 @@ pub fn print_in_zone(value: &Value, offset_seconds: i32, out: &mut Vec<u8>) {
         Value::Date(days) => datetime::print_date(*days, out),
         Value::Time(microseconds) => datetime::print_time(*microseconds, out),
         Value::Timestamp(microseconds) => datetime::print_timestamp(*microseconds, out),
-        Value::Timestamptz(microseconds) => datetime::print_timestamptz(*microseconds, offset_seconds, out),
+        Value::Timestamptz(microseconds) => datetime::print_timestamptz(*microseconds, zone, out),
         Value::Interval(value) => interval::print(*value, out),
         Value::Uuid(bytes) => print_uuid(bytes, out),
         Value::Vector(values) => vector::print(values, out),
@@ -59,7 +61,7 @@ pub fn print_in_zone(value: &Value, offset_seconds: i32, out: &mut Vec<u8>) {
         Value::TsQuery(value) => tsquery::print(value, out),
         Value::Array(items) => {
             let item = |item: &Value, out: &mut Vec<u8>| {
-                print_in_zone(item, offset_seconds, out);
+                print_in_zone(item, zone, out);
                 *item != Value::Null
             };
             array::print(items, item, out);
@@ -69,18 +71,30 @@ pub fn print_in_zone(value: &Value, offset_seconds: i32, out: &mut Vec<u8>) {
 
 /// [`print()`] into a String of its own.
 pub fn to_string(value: &Value) -> String {
+    to_string_in_zone(value, Zone::UTC)
+}
+
+/// [`print_in_zone`] into a String of its own.
+pub fn to_string_in_zone(value: &Value, zone: Zone) -> String {
     let mut out = Vec::new();
-    print(value, &mut out);
+    print_in_zone(value, zone, &mut out);
     String::from_utf8(out).expect("every text format is UTF-8, made of ASCII and of Strings")
+}
+
+/// `1 2`: numbers of a type between blanks, in the normal form.
+fn number_list(text: &str, item: &Type) -> Result<Value> {
+    let numbers = text.split(is_space).filter(|word| !word.is_empty());
+    let numbers = numbers.map(|word| Ok(to_string(&parse(item, word)?)));
+    Ok(Value::Text(numbers.collect::<Result<Vec<String>>>()?.join(" ")))
 }
 
 /// A value of `ty` from its text. Timestamps without a zone are in UTC.
 pub fn parse(ty: &Type, text: &str) -> Result<Value> {
-    parse_in_zone(ty, text, 0)
+    parse_in_zone(ty, text, Zone::UTC)
 }
 
-/// [`parse`] with timestamps that name no zone read in the one `offset_seconds` east of UTC.
-pub fn parse_in_zone(ty: &Type, text: &str, offset_seconds: i32) -> Result<Value> {
+/// [`parse`] with timestamps that name no zone read in `zone`.
+pub fn parse_in_zone(ty: &Type, text: &str, zone: Zone) -> Result<Value> {
     Ok(match ty {
         Type::Bool => Value::Bool(parse_bool(text)?),
         Type::Int2 => Value::Int2(integer::parse(text, "smallint", i16::MIN.into(), i16::MAX.into())? as i16),
@@ -95,11 +109,14 @@ pub fn parse_in_zone(ty: &Type, text: &str, offset_seconds: i32) -> Result<Value
         Type::Varchar(_) | Type::Bpchar(_) | Type::Name | Type::Char => {
             Value::Text(cast::fit_text(text.to_owned(), ty, false)?)
         }
+        Type::JsonPath => Value::Text(Path::parse(text)?.to_string()),
+        Type::Int2Vector => number_list(text, &Type::Int2)?,
+        Type::OidVector => number_list(text, &Type::Oid)?,
         Type::Bytea => Value::Bytea(parse_bytea(text)?),
-        Type::Date => Value::Date(datetime::parse_date(text)?),
-        Type::Time => Value::Time(datetime::parse_time(text)?),
-        Type::Timestamp => Value::Timestamp(datetime::parse_timestamp(text)?),
-        Type::Timestamptz => Value::Timestamptz(datetime::parse_timestamptz(text, offset_seconds)?),
+        Type::Date => Value::Date(datetime::parse_date(text, zone)?),
+        Type::Time => Value::Time(datetime::parse_time(text, zone)?),
+        Type::Timestamp => Value::Timestamp(datetime::parse_timestamp(text, zone)?),
+        Type::Timestamptz => Value::Timestamptz(datetime::parse_timestamptz(text, zone)?),
         Type::Interval => Value::Interval(interval::parse(text)?),
         Type::Uuid => Value::Uuid(parse_uuid(text)?),
         Type::Json => {
@@ -124,7 +141,7 @@ pub fn parse_in_zone(ty: &Type, text: &str, offset_seconds: i32) -> Result<Value
         Type::Array(item) => {
             let items = array::parse(text)?.into_iter().map(|part| match part {
                 None => Ok(Value::Null),
-                Some(part) => parse_in_zone(item, &part, offset_seconds),
+                Some(part) => parse_in_zone(item, &part, zone),
             });
             Value::Array(items.collect::<Result<_>>()?)
         }

@@ -44,13 +44,6 @@ def skip_if_refused(script):
     raise unittest.SkipTest(done.stderr.strip().splitlines()[0])
 
 
-def has_int2vector():
-    """Whether columns of that type, as pg_index has them, arrive as what they are."""
-    done = subprocess.run(["psql", "-X", "-At", "-d", url()], input="SELECT indkey FROM pg_index LIMIT 0 \\gdesc\n",
-                          capture_output=True, text=True, timeout=60)
-    return "int2vector" in done.stdout
-
-
 def start(binary):
     """A server of its own until the tests end; its url."""
     folder = tempfile.mkdtemp(prefix="hither-clients-")

@@ -94,12 +94,6 @@ Page.add_index("embedding vector_l2_ops", using="hnsw")
 
 
 class Peewee(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        # peewee's ArrayField and BinaryJSONField are indexed by gin.
-        server.skip_if_refused("CREATE TABLE a (t text[], j jsonb); CREATE INDEX ON a USING gin (t);"
-                               "CREATE INDEX ON a USING gin (j jsonb_path_ops)")
-
     def setUp(self):
         parts = server.address()
         database.init(parts["database"], user=parts["user"], host=parts["host"], port=parts["port"])

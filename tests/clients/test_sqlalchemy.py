@@ -191,8 +191,7 @@ class Reflection(unittest.TestCase):
             self.assertEqual(session.scalar(select(func.count()).select_from(Product)), 0)
 
     def test_inspect(self):
-        # pg8000 reads an int2vector by its type's oid; pg_index shows one as text here.
-        for driver in (driver for driver in self.drivers if server.has_int2vector() or "pg8000" not in driver):
+        for driver in self.drivers:
             engine = create_engine(server.url().replace("postgres://", driver))
             with self.subTest(driver):
                 inspector = inspect(engine)

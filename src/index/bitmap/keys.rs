@@ -81,6 +81,9 @@ impl Family {
             | Type::Interval
             | Type::Json
             | Type::Jsonb
+            | Type::JsonPath
+            | Type::Int2Vector
+            | Type::OidVector
             | Type::Vector(_)
             | Type::Halfvec(_)
             | Type::Sparsevec(_)

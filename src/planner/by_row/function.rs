@@ -10,7 +10,7 @@ use datafusion::common::{DFSchema, Result, ScalarValue};
 use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::{
     ColumnarValue, Expr, LogicalPlan, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl,
-    Signature, Subquery, Volatility,
+    Signature, Subquery, TypeSignature, Volatility,
 };
 use datafusion::physical_plan::ExecutionPlan;
 use futures::StreamExt;
@@ -57,7 +57,11 @@ pub fn function(
         plan: Arc::new(optimise(plan, parameters + outer.len(), environment)?),
         field: Arc::new(field),
         environment: Arc::clone(environment),
-        signature: Signature::variadic_any(Volatility::Volatile),
+        // Without arguments it is the same for all rows.
+        signature: Signature::one_of(
+            vec![TypeSignature::VariadicAny, TypeSignature::Nullary],
+            Volatility::Volatile,
+        ),
         bindings: None,
         shown: Shown::default(),
     };

@@ -32,7 +32,7 @@ use crate::sql::response::{CopyFormat, CopyIn, Response};
 use crate::sql::session::Session;
 use crate::sql::statement::{CopyEncoding, CopyHeader, CopyOptions, Name};
 use crate::sql::transactions::Waited;
-use crate::types::{Type, Value, binary, text};
+use crate::types::{Type, Value, Zone, binary, text};
 
 /// A batch goes to the core when it holds so many rows, or rows of so many bytes: large enough that a call's own cost
 /// does not count, small enough to stay in the processor's cache.
@@ -60,6 +60,8 @@ pub struct CopyInState {
     writing: Option<Writing>,
     batch_bytes: usize,
     count: u64,
+    /// That timestamps are read in.
+    zone: Zone,
 }
 
 /// Rows to write together.
@@ -221,7 +223,7 @@ impl CopyInState {
                 None => Ok(Value::Null),
                 Some(bytes) => match &self.decoder {
                     Decoder::Binary(_) => binary::receive(ty, bytes),
-                    _ => utf8(bytes).and_then(|text| text::parse(ty, text)),
+                    _ => utf8(bytes).and_then(|text| text::parse_in_zone(ty, text, self.zone)),
                 },
             };
             row[column] = value.map_err(|error| error.context(self.column_context(field)))?;
@@ -251,7 +253,8 @@ impl Session {
         let names: Vec<String> = columns.iter().map(|&column| table.columns[column].name.clone()).collect();
         let options = Options::new(options, true, &names)?;
         let schemas = self.shared.schemas(&catalog);
-        let context = self.plan_context(&catalog, &schemas);
+        let environment = self.shared.environment();
+        let context = self.plan_context(&environment, &catalog, &schemas);
         let missing = table.columns.iter().enumerate();
         let missing = missing.filter(|(position, c)| !columns.contains(position) && c.generated.is_none());
         let defaults = missing
@@ -285,6 +288,7 @@ impl Session {
             writing: None,
             batch_bytes: 0,
             count: 0,
+            zone: self.shared.zone(),
         }));
         Ok(Response::CopyIn(answer))
     }

@@ -19,7 +19,7 @@ use crate::sql::response::{CopyChunk, CopyFormat, CopyOut, Response};
 use crate::sql::session::{OutputColumn, Session, Timer};
 use crate::sql::statement::{Ast, CopyEncoding, CopyHeader, CopyOptions, Name};
 use crate::types::arrow::value_at;
-use crate::types::{Type, Value, binary, cast, text};
+use crate::types::{Type, Value, Zone, binary, cast, text};
 
 impl Session {
     pub(super) async fn copy_table_to(
@@ -51,7 +51,7 @@ impl Session {
         let query: Arc<Query> = {
             let catalog = self.shared.current_catalog();
             let schemas = self.shared.schemas(&catalog);
-            Arc::new(query::plan(query, &self.plan_context(&catalog, &schemas))?)
+            Arc::new(query::plan(query, &self.plan_context(&self.shared.environment(), &catalog, &schemas))?)
         };
         let names: Vec<String> = query.columns.iter().map(|column| column.name.clone()).collect();
         let options = Options::new(options, false, &names)?;
@@ -61,7 +61,7 @@ impl Session {
         };
         let rows = Arc::new(AtomicU64::new(0));
         let input = self.query_stream(&query, &[], timer).await?;
-        let encoder = Encoder { columns: query.columns.clone(), options };
+        let encoder = Encoder { columns: query.columns.clone(), options, zone: self.shared.zone() };
         let stream = Encoded { input, encoder, rows: rows.clone(), begun: false, ended: false };
         Ok(Response::CopyOut(CopyOut::new(format, query.columns.len(), stream.boxed(), rows)))
     }
@@ -128,6 +128,8 @@ impl Messages {
 struct Encoder {
     columns: Arc<[OutputColumn]>,
     options: Options,
+    /// That timestamps are shown in.
+    zone: Zone,
 }
 
 impl Encoder {
@@ -198,7 +200,7 @@ impl Encoder {
                 continue;
             }
             scratch.clear();
-            text::print(&value, scratch);
+            text::print_in_zone(&value, self.zone, scratch);
             if let Type::Bpchar(Some(characters)) = column.ty {
                 cast::pad(0, characters, scratch);
             }

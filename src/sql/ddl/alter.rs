@@ -223,7 +223,7 @@ impl Session {
         let query = {
             let catalog = self.shared.current_catalog();
             let schemas = self.shared.schemas(&catalog);
-            Arc::new(query::plan(&query, &self.plan_context(&catalog, &schemas))?)
+            Arc::new(query::plan(&query, &self.plan_context(&self.shared.environment(), &catalog, &schemas))?)
         };
         let mut stream = self.query_stream(&query, &[], None).await?;
         while let Some(batch) = stream.next().await {
@@ -288,7 +288,8 @@ impl Session {
         let query = {
             let catalog = self.shared.current_catalog();
             let schemas = self.shared.schemas(&catalog);
-            let context = self.plan_context(&catalog, &schemas);
+            let environment = self.shared.environment();
+            let context = self.plan_context(&environment, &catalog, &schemas);
             Arc::new(query::plan(&query, &context)?)
         };
         let mut stream = self.query_stream(&query, &[], None).await?;
@@ -490,7 +491,8 @@ impl Session {
             (None, None) => Some(Value::Null),
             (Some(default), None) => {
                 let expression = dialect::parse_expression(&default.sql)?;
-                cells::constant(&expression, &Target { name: &column.name, ty: &column.ty })?
+                let target = Target { name: &column.name, ty: &column.ty };
+                cells::constant(&expression, &target, self.shared.zone())?
             }
         };
         match value {

@@ -67,7 +67,8 @@ impl Session {
 
     fn check_function(&self, catalog: &Arc<Catalog>, function: &Function) -> Result<()> {
         let schemas = self.shared.schemas(catalog);
-        let context = self.plan_context(catalog, &schemas);
+        let environment = self.shared.environment();
+        let context = self.plan_context(&environment, catalog, &schemas);
         for argument in &function.arguments {
             if let Some(default) = &argument.default {
                 let expression = crate::sql::dialect::parse_expression(default)?;

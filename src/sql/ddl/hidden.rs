@@ -58,7 +58,8 @@ impl Session {
         computed.dedup();
         let (computed, reads, query) = {
             let schemas = self.shared.schemas(&catalog);
-            let context = self.plan_context(&catalog, &schemas);
+            let environment = self.shared.environment();
+            let context = self.plan_context(&environment, &catalog, &schemas);
             let computed = Computed::compile(&table, &computed, &context)?;
             let reads = computed.reads();
             let query = parse_query(&select_with_slots(&table, &reads))?;
@@ -95,7 +96,8 @@ impl Session {
     pub(super) fn retype_hidden(&self, altered: &mut Table) -> Result<bool> {
         let catalog = self.shared.current_catalog();
         let schemas = self.shared.schemas(&catalog);
-        let context = self.plan_context(&catalog, &schemas);
+        let environment = self.shared.environment();
+        let context = self.plan_context(&environment, &catalog, &schemas);
         let before = altered.clone();
         let mut changed = false;
         for column in &mut altered.hidden {

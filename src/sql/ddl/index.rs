@@ -52,7 +52,12 @@ impl Session {
         let oid = self.new_oid()?;
         let mut index = {
             let schemas = self.shared.schemas(&catalog);
-            definition(create, &mut altered, oid, &self.plan_context(&catalog, &schemas))?
+            definition(
+                create,
+                &mut altered,
+                oid,
+                &self.plan_context(&self.shared.environment(), &catalog, &schemas),
+            )?
         };
         index.name = match &create.name {
             Some(name) => name.clone(),

@@ -24,8 +24,8 @@ use crate::sql::dml::rows::Checks;
 use crate::sql::query;
 use crate::sql::session::Session;
 use crate::sql::system::quote_ident;
-use crate::types::Type;
 use crate::types::arrow::value_at;
+use crate::types::{Type, Zone};
 
 /// What a column of the new definition is made of.
 pub enum Source {
@@ -204,7 +204,8 @@ impl Session {
         let query = parse_query(&select(table, [sql.as_str()]))?;
         let catalog = self.shared.current_catalog();
         let schemas = self.shared.schemas(&catalog);
-        let planned = query::plan(&query, &self.plan_context(&catalog, &schemas))?;
+        let planned =
+            query::plan(&query, &self.plan_context(&self.shared.environment(), &catalog, &schemas))?;
         let Some(output) = planned.columns.first() else { return Ok(()) };
         let target = Target { name: &column.name, ty: &column.ty };
         if is_text_literal(sql) || cells::check_assignable(&output.ty, &target).is_ok() {
@@ -251,7 +252,8 @@ impl Session {
         let (query, checks, defaults) = {
             let catalog = self.shared.current_catalog();
             let schemas = self.shared.schemas(&catalog);
-            let context = self.plan_context(&catalog, &schemas);
+            let environment = self.shared.environment();
+            let context = self.plan_context(&environment, &catalog, &schemas);
             let defaults =
                 altered.columns.iter().map(|column| DefaultValue::of(column, &context, &self.shared));
             let query = Arc::new(query::plan_for(&query, &context, &types)?);
@@ -272,7 +274,7 @@ impl Session {
                         Source::Expression(_) => {
                             let value = value_at(batch.column(output), row, &column.ty)?;
                             output += 1;
-                            cells::assign(value, &column.ty)?
+                            cells::assign(value, &column.ty, Zone::UTC)?
                         }
                         Source::Default => {
                             let default = &defaults[values.len()];
@@ -327,7 +329,7 @@ fn same_bytes(old: &Type, new: &Type) -> bool {
 
 /// The type of a literal that says its type itself.
 fn own_type(sql: &str) -> Result<Option<Type>> {
-    Ok(match cells::literal(&dialect::parse_expression(sql)?)? {
+    Ok(match cells::literal(&dialect::parse_expression(sql)?, Zone::UTC)? {
         Some(cells::Constant::Typed(_, ty)) => Some(ty),
         _ => None,
     })
@@ -335,7 +337,7 @@ fn own_type(sql: &str) -> Result<Option<Type>> {
 
 fn is_text_literal(sql: &str) -> bool {
     dialect::parse_expression(sql)
-        .and_then(|expression| cells::literal(&expression))
+        .and_then(|expression| cells::literal(&expression, Zone::UTC))
         .is_ok_and(|literal| matches!(literal, Some(cells::Constant::Unknown(_) | cells::Constant::Null)))
 }
 

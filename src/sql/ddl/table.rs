@@ -355,7 +355,7 @@ pub fn check_column_type(name: &str, ty: &Type) -> Result<()> {
         other => other,
     };
     match element {
-        Type::Oid | Type::Name | Type::Char => {
+        Type::Oid | Type::Name | Type::Char | Type::JsonPath | Type::Int2Vector | Type::OidVector => {
             Err(Error::unsupported(format!("type {ty} for the column \"{name}\"")))
         }
         _ => Ok(()),
@@ -477,7 +477,8 @@ impl Session {
     pub(super) fn check_definition(&self, table: &Table, sequences: &[Sequence]) -> Result<()> {
         let catalog = self.shared.current_catalog();
         let schemas = self.shared.schemas(&catalog);
-        let context = self.plan_context(&catalog, &schemas);
+        let environment = self.shared.environment();
+        let context = self.plan_context(&environment, &catalog, &schemas);
         for column in &table.columns {
             let own = column.sequence.is_some_and(|oid| sequences.iter().any(|sequence| sequence.oid == oid));
             if let (Some(default), false) = (&column.default, own) {
@@ -510,7 +511,8 @@ impl Session {
         }
         let query = {
             let schemas = self.shared.schemas(&catalog);
-            let context = self.plan_context(&catalog, &schemas);
+            let environment = self.shared.environment();
+            let context = self.plan_context(&environment, &catalog, &schemas);
             Arc::new(query::plan(query, &context)?)
         };
         let mut table = self.table_of_query(&schema, &name.name, columns, &query)?;
@@ -561,7 +563,7 @@ impl Session {
             let definition = catalog.table_by_oid(table);
             let definition =
                 definition.ok_or_else(|| Error::internal("a table to fill that is not there"))?;
-            Checks::of(definition, &self.plan_context(&catalog, &schemas))?
+            Checks::of(definition, &self.plan_context(&self.shared.environment(), &catalog, &schemas))?
         };
         let mut stream = self.query_stream(query, &[], None).await?;
         let mut count = 0;

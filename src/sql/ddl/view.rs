@@ -83,7 +83,8 @@ impl Session {
     /// The query as it is kept, and planned.
     fn stored_query(&self, catalog: &Arc<Catalog>, query: &ast::Query) -> Result<(StoredQuery, Arc<Query>)> {
         let schemas = self.shared.schemas(catalog);
-        let context = self.plan_context(catalog, &schemas);
+        let environment = self.shared.environment();
+        let context = self.plan_context(&environment, catalog, &schemas);
         let planned = Arc::new(query::plan(query, &context)?);
         if !planned.param_types.is_empty() {
             return Err(Error::new(SqlState("42P02"), "there is no parameter $1"));
@@ -162,7 +163,7 @@ impl Session {
             let catalog = self.shared.current_catalog();
             let schemas = self.shared.schemas(&catalog);
             let query = parse_query(&materialized.query.sql)?;
-            Arc::new(query::plan(&query, &self.plan_context(&catalog, &schemas))?)
+            Arc::new(query::plan(&query, &self.plan_context(&self.shared.environment(), &catalog, &schemas))?)
         };
         // New files, filled before anybody else sees them: readers keep the old rows until the commit.
         let mut fresh = (*table).clone();

@@ -12,7 +12,7 @@ use crate::sql::context::PlanContext;
 use crate::sql::expressions::{self, Projection};
 use crate::sql::type_names;
 use crate::types::cast::{self, Context};
-use crate::types::{Numeric, Type, Value, text};
+use crate::types::{Numeric, Type, Value, Zone, text};
 
 /// A cell of VALUES or SET.
 #[derive(Clone)]
@@ -21,8 +21,8 @@ pub enum Cell {
     Default,
     /// Of its column's type already.
     Constant(Value),
-    /// `$n`, from 0; the type it has as a parameter.
-    Param(usize, Type),
+    /// `$n`, from 0; the type it has as a parameter, and the session's time zone.
+    Param(usize, Type, Zone),
     /// An expression without columns, evaluated row by row.
     Computed(Arc<Projection>),
 }
@@ -34,13 +34,13 @@ pub struct Target<'a> {
     pub ty: &'a Type,
 }
 
-/// Types of parameters, as they become known.
-#[derive(Debug, Default)]
-pub struct ParamTypes(pub Vec<Option<Type>>);
+/// Types of parameters, as they become known, and the session's time zone.
+#[derive(Debug)]
+pub struct ParamTypes(pub Vec<Option<Type>>, Zone);
 
 impl ParamTypes {
-    pub fn declared(types: &[Option<Type>]) -> ParamTypes {
-        ParamTypes(types.to_vec())
+    pub fn declared(context: &PlanContext) -> ParamTypes {
+        ParamTypes(context.param_types.to_vec(), context.environment.zone())
     }
 
     /// Notes that `$index + 1` is used as `ty`; the type it has.
@@ -76,9 +76,9 @@ pub fn cell(expression: &Expr, target: &Target, params: &mut ParamTypes) -> Resu
         let used_as = cast.unwrap_or_else(|| target.ty.clone());
         let ty = params.note(index, &used_as);
         check_assignable(&ty, target)?;
-        return Ok(Some(Cell::Param(index, ty)));
+        return Ok(Some(Cell::Param(index, ty, params.1)));
     }
-    Ok(constant(expression, target)?.map(Cell::Constant))
+    Ok(constant(expression, target, params.1)?.map(Cell::Constant))
 }
 
 /// [`cell`], or the expression compiled. Subqueries cannot be: 0A000.
@@ -103,24 +103,24 @@ pub fn any_cell(
 }
 
 /// A literal as a value of the column, if the expression is one.
-pub fn constant(expression: &Expr, target: &Target) -> Result<Option<Value>> {
+pub fn constant(expression: &Expr, target: &Target, zone: Zone) -> Result<Option<Value>> {
     // Straight from the text: numeric, which PostgreSQL goes through, is bounded here.
     if let (Some(number), Type::Float4 | Type::Float8) = (number_text(expression), target.ty) {
         return Ok(Some(text::parse(target.ty, &number)?));
     }
-    match literal(expression)? {
+    match literal(expression, zone)? {
         None => Ok(None),
         Some(Constant::Null) => Ok(Some(Value::Null)),
-        Some(Constant::Unknown(text)) => Ok(Some(text::parse(target.ty, &text)?)),
+        Some(Constant::Unknown(text)) => Ok(Some(text::parse_in_zone(target.ty, &text, zone)?)),
         Some(Constant::Typed(value, ty)) => {
             check_assignable(&ty, target)?;
-            Ok(Some(assign(value, target.ty)?))
+            Ok(Some(assign(value, target.ty, zone)?))
         }
     }
 }
 
 /// A value as the column of type `ty` holds it; the types are known to be assignable.
-pub fn assign(value: Value, ty: &Type) -> Result<Value> {
+pub fn assign(value: Value, ty: &Type, zone: Zone) -> Result<Value> {
     match (&value, ty) {
         (Value::Null, _)
         | (Value::Bool(_), Type::Bool)
@@ -133,7 +133,7 @@ pub fn assign(value: Value, ty: &Type) -> Result<Value> {
         | (Value::Timestamptz(_), Type::Timestamptz)
         | (Value::Jsonb(_), Type::Jsonb)
         | (Value::Uuid(_), Type::Uuid) => Ok(value),
-        _ => cast::cast(value, ty, false),
+        _ => cast::cast_in_zone(value, ty, false, zone),
     }
 }
 
@@ -194,10 +194,10 @@ pub enum Constant {
     Typed(Value, Type),
 }
 
-/// A literal, with its sign and its cast.
-pub fn literal(expression: &Expr) -> Result<Option<Constant>> {
+/// A literal, with its sign and its cast; moments without a zone are of `zone`.
+pub fn literal(expression: &Expr, zone: Zone) -> Result<Option<Constant>> {
     match expression {
-        Expr::Nested(inner) => literal(inner),
+        Expr::Nested(inner) => literal(inner, zone),
         Expr::Value(value) => Ok(match &value.value {
             Literal::Null => Some(Constant::Null),
             Literal::Boolean(value) => Some(Constant::Typed(Value::Bool(*value), Type::Bool)),
@@ -217,19 +217,21 @@ pub fn literal(expression: &Expr) -> Result<Option<Constant>> {
         },
         Expr::TypedString(typed) => {
             let ty = type_names::resolve(&typed.data_type)?;
-            match literal(&Expr::Value(typed.value.clone()))? {
-                Some(Constant::Unknown(text)) => Ok(Some(Constant::Typed(text::parse(&ty, &text)?, ty))),
+            match literal(&Expr::Value(typed.value.clone()), zone)? {
+                Some(Constant::Unknown(text)) => {
+                    Ok(Some(Constant::Typed(text::parse_in_zone(&ty, &text, zone)?, ty)))
+                }
                 _ => Ok(None),
             }
         }
         Expr::Cast { kind: CastKind::Cast | CastKind::DoubleColon, expr, data_type, .. } => {
-            let Some(inner) = literal(expr)? else { return Ok(None) };
+            let Some(inner) = literal(expr, zone)? else { return Ok(None) };
             let Ok(ty) = type_names::resolve(data_type) else { return Ok(None) };
             Ok(Some(match inner {
                 Constant::Null => Constant::Null,
-                Constant::Unknown(text) => Constant::Typed(explicit(&ty, &text)?, ty),
+                Constant::Unknown(text) => Constant::Typed(explicit(&ty, &text, zone)?, ty),
                 Constant::Typed(value, from) if cast::context(&from, &ty).is_some() => {
-                    Constant::Typed(cast::cast(value, &ty, true)?, ty)
+                    Constant::Typed(cast::cast_in_zone(value, &ty, true, zone)?, ty)
                 }
                 Constant::Typed(..) => return Ok(None),
             }))
@@ -239,12 +241,12 @@ pub fn literal(expression: &Expr) -> Result<Option<Constant>> {
 }
 
 /// `'text'::type`: too long text is cut, as an explicit cast does.
-fn explicit(ty: &Type, text: &str) -> Result<Value> {
+fn explicit(ty: &Type, text: &str, zone: Zone) -> Result<Value> {
     match ty {
         Type::Varchar(_) | Type::Bpchar(_) | Type::Bit(_) | Type::Varbit(_) => {
             cast::cast(Value::Text(text.to_string()), ty, true)
         }
-        _ => text::parse(ty, text),
+        _ => text::parse_in_zone(ty, text, zone),
     }
 }
 

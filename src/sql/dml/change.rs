@@ -36,7 +36,7 @@ use crate::sql::statement::{Ast, Truncate};
 use crate::sql::transactions::Waited;
 use crate::sql::words::{fold, object_name};
 use crate::types::arrow::value_at;
-use crate::types::{Type, Value};
+use crate::types::{Type, Value, Zone};
 
 /// The column that tells a row's slot.
 const SLOT: &str = "__slot";
@@ -76,7 +76,7 @@ impl ChangePlan {
             }
             None => {}
         }
-        let mut params = ParamTypes::declared(context.param_types);
+        let mut params = ParamTypes::declared(context);
         let Assignments { sets, expressions } = assignments(&update.assignments, &table, &mut params)?;
         let parts = Parts { from, selection: update.selection.clone(), returning: &update.returning };
         ChangePlan::new(table, &alias, sets, expressions, parts, context, shared, params)
@@ -97,7 +97,7 @@ impl ChangePlan {
         let (table, alias) = target_table(target, context, shared)?;
         let mut from = vec![named_target(target, &table, &alias, context)];
         from.extend(delete.using.iter().flatten().cloned());
-        let params = ParamTypes::declared(context.param_types);
+        let params = ParamTypes::declared(context);
         let parts = Parts { from, selection: delete.selection.clone(), returning: &delete.returning };
         ChangePlan::new(table, &alias, Vec::new(), Vec::new(), parts, context, shared, params)
     }
@@ -455,7 +455,7 @@ impl Session {
         for (column, source) in &plan.sets {
             let ty = &plan.table.columns[*column].ty;
             row[*column] = match source {
-                SetSource::Output(output) => cells::assign(outputs[*output].clone(), ty)?,
+                SetSource::Output(output) => cells::assign(outputs[*output].clone(), ty, Zone::UTC)?,
                 SetSource::Cell(cell) => {
                     let execution = &mut || self.plain_execution(params, &plan.param_types);
                     match cell {

@@ -17,7 +17,7 @@ use crate::sql::expressions::{self, Projection};
 use crate::sql::shared::{Shared, parse_name};
 use crate::sql::words::object_name;
 use crate::types::arrow::value_at;
-use crate::types::{Type, Value};
+use crate::types::{Type, Value, Zone};
 
 /// A default, ready to be taken.
 pub enum DefaultValue {
@@ -51,7 +51,7 @@ impl DefaultValue {
     ) -> Result<DefaultValue> {
         let expression = dialect::parse_expression(sql)?;
         let target = Target { name: &column.name, ty: &column.ty };
-        if let Some(value) = cells::constant(&expression, &target)? {
+        if let Some(value) = cells::constant(&expression, &target, context.environment.zone())? {
             return Ok(DefaultValue::Constant(value));
         }
         if let Some(known) = known_call(&expression, &column.ty, context.catalog, shared) {
@@ -72,9 +72,12 @@ impl DefaultValue {
     ) -> Result<Value> {
         match self {
             DefaultValue::Constant(value) => Ok(value.clone()),
-            DefaultValue::Sequence(sequence) => cells::assign(Value::Int8(shared.nextval_of(*sequence)?), ty),
+            DefaultValue::Sequence(sequence) => {
+                cells::assign(Value::Int8(shared.nextval_of(*sequence)?), ty, Zone::UTC)
+            }
             DefaultValue::TransactionTime => {
-                cells::assign(Value::Timestamptz(execution()?.transaction_time), ty)
+                let execution = execution()?;
+                cells::assign(Value::Timestamptz(execution.transaction_time), ty, execution.zone)
             }
             DefaultValue::RandomUuid => Ok(Value::Uuid(*uuid::Uuid::new_v4().as_bytes())),
             DefaultValue::Computed(projection) => {
@@ -119,7 +122,7 @@ pub fn sequence_text(argument: &Expr) -> Option<String> {
         Expr::Cast { expr, .. } => expr,
         other => other,
     };
-    match cells::literal(inner).ok()?? {
+    match cells::literal(inner, Zone::UTC).ok()?? {
         Constant::Unknown(text) => Some(text),
         _ => None,
     }

@@ -16,7 +16,7 @@ use crate::sql::ddl::columns_of;
 use crate::sql::dialect;
 use crate::sql::expressions::{self, Projection, Relation};
 use crate::types::arrow::{array, type_of, value_at};
-use crate::types::{Type, Value};
+use crate::types::{Type, Value, Zone};
 
 /// Computed columns of a table, ready to be evaluated.
 #[derive(Default)]
@@ -103,7 +103,9 @@ impl Group {
         }
         reads.sort_unstable();
         reads.dedup();
-        let plain = PlanContext { param_types: &[], ..*context };
+        // What is kept does not depend on who writes it.
+        let environment = context.environment.in_zone(Zone::UTC);
+        let plain = PlanContext { param_types: &[], environment: &environment, ..*context };
         let targets: Vec<Type> = columns.iter().map(|(_, ty)| ty.clone()).collect();
         let relations = [Relation { alias: &table.name, table }];
         let projection = expressions::compile(&plain, &relations, &expressions::items(parsed), &targets)?;
@@ -226,6 +228,14 @@ pub fn check_kept(
     let compiled =
         expressions::compile(&plain, &relations, &items, target.map_or(&[][..], std::slice::from_ref))?;
     if compiled.is_immutable() {
+        let environment = context.environment.in_zone(Zone::UTC);
+        let plain = PlanContext { environment: &environment, ..plain };
+        let kept =
+            expressions::compile(&plain, &relations, &items, target.map_or(&[][..], std::slice::from_ref))?;
+        if kept.text() != compiled.text() {
+            let message = "a constant that is another one in the time zone UTC, in an expression whose values are kept,";
+            return Err(Error::unsupported(message));
+        }
         return Ok(compiled.columns[0].ty.clone());
     }
     let message = match place {

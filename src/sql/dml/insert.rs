@@ -28,7 +28,7 @@ use crate::sql::shared::Shared;
 use crate::sql::statement::Overriding;
 use crate::sql::words::{fold, object_name};
 use crate::types::arrow::value_at;
-use crate::types::{Type, Value};
+use crate::types::{Type, Value, Zone};
 
 /// A planned INSERT.
 pub struct InsertPlan {
@@ -65,7 +65,7 @@ impl InsertPlan {
         let alias =
             insert.table_alias.as_ref().map_or_else(|| table.name.clone(), |alias| fold(&alias.alias));
         let inputs = target_columns(&table, insert)?;
-        let mut params = ParamTypes::declared(context.param_types);
+        let mut params = ParamTypes::declared(context);
         let (source, inputs) = source(insert, &table, inputs, overriding, context, &mut params)?;
         let mut fill = vec![None; table.columns.len()];
         for (input, &column) in inputs.iter().enumerate() {
@@ -347,7 +347,9 @@ pub fn cell_value(
 ) -> Result<Value> {
     match cell {
         Cell::Constant(value) => Ok(value.clone()),
-        Cell::Param(index, _) => cells::assign(params.get(*index).cloned().unwrap_or(Value::Null), ty),
+        Cell::Param(index, _, zone) => {
+            cells::assign(params.get(*index).cloned().unwrap_or(Value::Null), ty, *zone)
+        }
         Cell::Computed(projection) => {
             let row = expressions::batch(projection.input(), &[Vec::new()])?;
             value_at(&projection.evaluate(&row, execution()?)?[0], 0, ty)
@@ -435,7 +437,7 @@ impl Session {
                 plan.table.columns.iter().enumerate().map(|(position, column)| match plan.fill[position] {
                     Some(input) => {
                         let value = value_at(batch.column(input), row, &column.ty)?;
-                        cells::assign(value, &column.ty)
+                        cells::assign(value, &column.ty, Zone::UTC)
                     }
                     None => self.default_of(plan, position, params),
                 });

@@ -47,7 +47,7 @@ use crate::sql::transactions::Waited;
 use crate::sql::words::{fold, object_name};
 use crate::table::provider::SLOT_COLUMN;
 use crate::types::arrow::value_at;
-use crate::types::{Type, Value};
+use crate::types::{Type, Value, Zone};
 
 /// A column of the source that is true: NULL in rows of the target that no source row matches.
 const SOURCE_ROW: &str = "source row";
@@ -92,7 +92,7 @@ impl MergePlan {
                 .detail("The name is used both as MERGE target table and data source."));
         }
         refuse_unreachable(&merge.clauses)?;
-        let mut params = ParamTypes::declared(context.param_types);
+        let mut params = ParamTypes::declared(context);
         let mut outputs = Outputs::default();
         let actions = merge.clauses.iter().enumerate();
         let names = Names { table: &table, target: &alias, source: &source_alias };
@@ -567,7 +567,7 @@ impl Session {
         let ty = &plan.table.columns[column].ty;
         let execution = &mut || self.plain_execution(params, &plan.param_types);
         match source {
-            SetSource::Output(output) => cells::assign(outputs[*output].clone(), ty),
+            SetSource::Output(output) => cells::assign(outputs[*output].clone(), ty, Zone::UTC),
             SetSource::Cell(Cell::Default) => plan.defaults[column].take(ty, &self.shared, execution),
             SetSource::Cell(cell) => cell_value(cell, ty, params, execution),
         }

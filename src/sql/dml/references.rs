@@ -197,14 +197,15 @@ impl Session {
     fn checks_of(&self, table: &Arc<Table>) -> Result<Checks> {
         let catalog = self.shared.current_catalog();
         let schemas = self.shared.schemas(&catalog);
-        Checks::of(table, &self.plan_context(&catalog, &schemas))
+        Checks::of(table, &self.plan_context(&self.shared.environment(), &catalog, &schemas))
     }
 
     /// Defaults of the foreign key's columns.
     fn defaults_of(&self, table: &Table, key: &ForeignKey) -> Result<Vec<DefaultValue>> {
         let catalog = self.shared.current_catalog();
         let schemas = self.shared.schemas(&catalog);
-        let context = self.plan_context(&catalog, &schemas);
+        let environment = self.shared.environment();
+        let context = self.plan_context(&environment, &catalog, &schemas);
         let columns = key.columns.iter().filter_map(|number| table.column_number(*number));
         columns.map(|column| DefaultValue::of(column, &context, &self.shared)).collect()
     }

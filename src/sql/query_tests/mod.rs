@@ -170,6 +170,7 @@ impl World {
             snapshots,
             transaction_time: 1_700_000_000_000_000,
             statement_time: 1_700_000_000_000_000,
+            zone: crate::types::Zone::UTC,
             settings: self.settings.clone(),
             staged: Vec::new(),
             session: Arc::new(NoSession(txn.catalog())),

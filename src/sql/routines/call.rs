@@ -15,8 +15,8 @@ use crate::sql::dml::cells::{self, Constant};
 use crate::sql::routines::{AMBIGUOUS_FUNCTION, body};
 use crate::sql::type_names;
 use crate::sql::words::{fold, object_name};
-use crate::types::Type;
 use crate::types::cast::{Context, context};
+use crate::types::{Type, Zone};
 
 /// The function a call means, with an expression per parameter; `None` when no function of ours has the name.
 pub fn find(
@@ -141,7 +141,7 @@ fn known_type(expr: &Expr, parameters: &[Option<Type>]) -> Option<Type> {
     match expr {
         Expr::Nested(inner) => known_type(inner, parameters),
         Expr::Cast { data_type, .. } => type_names::resolve(data_type).ok(),
-        expr => match cells::literal(expr).ok()?? {
+        expr => match cells::literal(expr, Zone::UTC).ok()?? {
             Constant::Typed(_, ty) => Some(ty),
             Constant::Null | Constant::Unknown(_) => None,
         },

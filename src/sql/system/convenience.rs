@@ -133,10 +133,11 @@ fn indexes(execution: &Execution, rows: &mut Rows) -> Result<()> {
 
 fn sequences(execution: &Execution, rows: &mut Rows) -> Result<()> {
     for sequence in execution.session.catalog().sequences() {
+        let (last, is_called) = execution.session.sequence_state(sequence.oid)?;
         rows.add(cells! {
             schemaname: &sequence.schema, sequencename: &sequence.name, data_type: sequence.ty.oid(),
             start_value: sequence.start, min_value: sequence.min, max_value: sequence.max,
-            increment_by: sequence.increment, cycle: sequence.cycle,
+            increment_by: sequence.increment, cycle: sequence.cycle, last_value: is_called.then_some(last),
         });
     }
     Ok(())

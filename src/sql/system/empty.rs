@@ -97,7 +97,8 @@ empty! {
         int2[], stxkind text[], stxexprs text";
     6100 'r' "pg_subscription":
         "oid oid, subdbid oid, subskiplsn text, subname name, subowner oid, subenabled bool, subbinary bool, \
-        substream bool, subtwophasestate char, subdisableonerr bool, subconninfo text, subslotname name, \
+        substream char, subtwophasestate char, subdisableonerr bool, subpasswordrequired bool, \
+        subrunasowner bool, subfailover bool, suborigin text, subconninfo text, subslotname name, \
         subsynccommit text, subpublications text[]";
     6102 'r' "pg_subscription_rel":
         "srsubid oid, srrelid oid, srsubstate char, srsublsn text";

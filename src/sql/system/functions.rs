@@ -53,6 +53,12 @@ pub fn all() -> Vec<Arc<ScalarUDF>> {
 fn named() -> Vec<Arc<ScalarUDF>> {
     functions! {
         lenient "format_type" Type::Text => format_type;
+        strict "acldefault" Type::Array(Box::new(Type::Text)) => |_, args| acl_default(&string(&args[0]), oid(&args[1])?);
+        strict "hither_option_names" Type::Array(Box::new(Type::Text)) => |_, args| Ok(options(&args[0], true));
+        strict "hither_option_values" Type::Array(Box::new(Type::Text)) => |_, args| Ok(options(&args[0], false));
+        strict "hither_regproc_oid" Type::Oid => |execution, args| {
+            Ok(Value::Oid(routine(execution, &args[0]).ok().unwrap_or_default()))
+        };
         strict "pg_get_userbyid" Type::Name => |_, args| Ok(match oid(&args[0])? {
             OWNER_OID => Value::from(OWNER),
             other => Value::from(format!("unknown (OID={other})")),
@@ -332,10 +338,8 @@ fn casts() -> Vec<Arc<ScalarUDF>> {
             }
             _ => Value::Array(Vec::new()),
         });
-        strict "hither_vector_out" Type::Text => |_, args| Ok(match &args[0] {
-            Value::Array(items) => Value::from(items.iter().map(string).collect::<Vec<String>>().join(" ")),
-            other => Value::from(string(other)),
-        });
+        strict "hither_int2vector_out" Type::Int2Vector => |_, args| Ok(vector_text(&args[0]));
+        strict "hither_oidvector_out" Type::OidVector => |_, args| Ok(vector_text(&args[0]));
         strict "hither_like_pattern" Type::Text => |_, args| {
             Ok(Value::from(with_backslashes(&string(&args[0]), &string(&args[1]))?))
         };
@@ -421,6 +425,56 @@ fn each(
 
 fn yes(_execution: &Execution, _args: &[Value]) -> Result<Value> {
     Ok(Value::Bool(true))
+}
+
+/// What an object's owner and everybody may do unless they were granted something else.
+fn acl_default(kind: &str, owner: u32) -> Result<Value> {
+    let (public, own) = match kind {
+        "c" => ("", ""),
+        "r" => ("", "arwdDxtm"),
+        "s" => ("", "rwU"),
+        "d" => ("Tc", "CTc"),
+        "f" => ("X", "X"),
+        "l" | "T" => ("U", "U"),
+        "L" => ("", "rw"),
+        "n" => ("", "UC"),
+        "t" => ("", "C"),
+        "F" | "S" => ("", "U"),
+        "p" => ("", "sA"),
+        other => return Err(Error::internal(format!("unrecognized object type abbreviation: {other}"))),
+    };
+    let name = if owner == OWNER_OID { OWNER.to_owned() } else { owner.to_string() };
+    let mut items = Vec::new();
+    if !public.is_empty() {
+        items.push(Value::Text(format!("={public}/{name}")));
+    }
+    if !own.is_empty() {
+        items.push(Value::Text(format!("{name}={own}/{name}")));
+    }
+    Ok(Value::Array(items))
+}
+
+/// The names or the values of `name=value` items: pg_options_to_table.
+fn options(list: &Value, names: bool) -> Value {
+    let Value::Array(items) = list else { return Value::Array(Vec::new()) };
+    let part = |item: &Value| {
+        let text = string(item);
+        match (text.split_once('='), names) {
+            (Some((name, _)), true) => Value::from(name),
+            (Some((_, value)), false) => Value::from(value),
+            (None, true) => Value::from(text),
+            (None, false) => Value::Null,
+        }
+    };
+    Value::Array(items.iter().map(part).collect())
+}
+
+/// The items of an array between blanks.
+fn vector_text(value: &Value) -> Value {
+    match value {
+        Value::Array(items) => Value::from(items.iter().map(string).collect::<Vec<String>>().join(" ")),
+        other => Value::from(string(other)),
+    }
 }
 
 fn string(value: &Value) -> String {

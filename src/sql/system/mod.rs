@@ -43,6 +43,7 @@ mod server;
 #[cfg(test)]
 mod tests;
 mod types;
+mod zones;
 
 pub(crate) use definitions::index_definition;
 pub(crate) use names::{qualified, quote_ident};
@@ -75,7 +76,7 @@ const VECTOR_VERSION: &str = "0.8.1";
 
 /// All system relations by schema and name.
 static VIEWS: LazyLock<BTreeMap<(&'static str, &'static str), Arc<View>>> = LazyLock::new(|| {
-    let lists: [&'static [Relation]; 9] = [
+    let lists: [&'static [Relation]; 10] = [
         relations::RELATIONS,
         types::RELATIONS,
         routines::RELATIONS,
@@ -84,6 +85,7 @@ static VIEWS: LazyLock<BTreeMap<(&'static str, &'static str), Arc<View>>> = Lazy
         information::RELATIONS,
         empty::RELATIONS,
         server::RELATIONS,
+        zones::RELATIONS,
         timings::RELATIONS,
     ];
     let all = lists.into_iter().flatten();

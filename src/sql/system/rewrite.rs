@@ -23,6 +23,8 @@
 //! | a recursion along `pg_type.typbasetype`        | its first step: no domain is over a domain         |
 //! | joining a relation that never has rows         | WHERE false, and nothing to compute                |
 
+mod tables;
+
 use std::collections::HashSet;
 use std::ops::ControlFlow;
 
@@ -36,7 +38,7 @@ use arrays::array_of;
 
 use crate::sql::rewrite::name_of;
 use crate::sql::system::empty::is_empty;
-use crate::sql::system::{INFORMATION_SCHEMA, PG_CATALOG, VIEWS};
+use crate::sql::system::{INFORMATION_SCHEMA, PG_CATALOG};
 
 /// Rewrites a query in place. Result columns keep the names they had.
 pub fn query(query: &mut Query) {
@@ -143,7 +145,8 @@ fn show_names(body: &mut SetExpr) {
     match body {
         SetExpr::Select(select) => select.projection.iter_mut().for_each(show_name),
         SetExpr::Query(query) => show_names(&mut query.body),
-        SetExpr::SetOperation { left, right, .. } => {
+        // Shown as a name, one side's oids would not go with the other's.
+        SetExpr::SetOperation { left, right, .. } if names_shown(left) == names_shown(right) => {
             show_names(left);
             show_names(right);
         }
@@ -151,10 +154,34 @@ fn show_names(body: &mut SetExpr) {
     }
 }
 
+/// The places of a select list that show names of oids.
+fn names_shown(body: &SetExpr) -> Vec<usize> {
+    match body {
+        SetExpr::Select(select) => {
+            let is_name = |item: &SelectItem| match item {
+                SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => match expr {
+                    Expr::Cast { data_type, .. } => Reg::of(data_type).is_some(),
+                    expr => is_vector(expr),
+                },
+                _ => false,
+            };
+            let items = select.projection.iter().enumerate();
+            items.filter(|(_, item)| is_name(item)).map(|(place, _)| place).collect()
+        }
+        SetExpr::Query(query) => names_shown(&query.body),
+        SetExpr::SetOperation { left, .. } => names_shown(left),
+        _ => Vec::new(),
+    }
+}
+
 fn show_name(item: &mut SelectItem) {
     let (SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. }) = item else { return };
-    if is_vector(expr) {
-        *expr = call("hither_vector_out", vec![expr.clone()]);
+    if let Some(name) = vector_name(expr) {
+        let printer = match name {
+            "indkey" | "indoption" => "hither_int2vector_out",
+            _ => "hither_oidvector_out",
+        };
+        *expr = call(printer, vec![expr.clone()]);
         return;
     }
     let Expr::Cast { expr: inner, data_type, .. } = expr else { return };
@@ -169,7 +196,8 @@ impl VisitorMut for Rewriter {
     type Break = ();
 
     fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
-        name_tables(select);
+        tables::name(select);
+        tables::expand_arrays(select);
         if joins_nothing(select) {
             compute_nothing(select);
         }
@@ -212,6 +240,7 @@ impl VisitorMut for Rewriter {
             }
             Expr::BinaryOp { left, op, right } => {
                 rewrite_operator(op);
+                tables::compare_procedures(left, right);
                 if *op == BinaryOperator::StringConcat {
                     concatenate_name(left);
                     concatenate_name(right);
@@ -223,7 +252,13 @@ impl VisitorMut for Rewriter {
                     **pattern = call("hither_like_pattern", vec![pattern.as_ref().clone(), escape]);
                 }
             }
-            Expr::CompoundFieldAccess { root, access_chain } => count_from_one(root, access_chain),
+            Expr::CompoundFieldAccess { root, access_chain } => {
+                count_from_one(root, access_chain);
+                let part = tables::character_of_name(root, access_chain);
+                if let Some(part) = part.or_else(|| tables::part_of_array(root, access_chain)) {
+                    *expr = part;
+                }
+            }
             Expr::Function(_) => rewrite_function(expr),
             Expr::Subquery(query) if yields_nothing(query) => *expr = Expr::value(Value::Null),
             Expr::Subquery(query) if is_system(query) || base_type(query).is_some() => {
@@ -274,15 +309,18 @@ fn subscripts_of(array: &Expr) -> Expr {
 
 /// Whether it is a column of type int2vector or oidvector, an array here like any other.
 fn is_vector(expr: &Expr) -> bool {
+    vector_name(expr).is_some()
+}
+
+fn vector_name(expr: &Expr) -> Option<&str> {
     let name = match expr {
         Expr::Identifier(name) => name,
-        Expr::CompoundIdentifier(parts) => match parts.last() {
-            Some(name) => name,
-            None => return false,
-        },
-        _ => return false,
+        Expr::CompoundIdentifier(parts) => parts.last()?,
+        _ => return None,
     };
-    matches!(name.value.as_str(), "indkey" | "indclass" | "indoption" | "indcollation" | "proargtypes")
+    let is_vector =
+        matches!(name.value.as_str(), "indkey" | "indclass" | "indoption" | "indcollation" | "proargtypes");
+    is_vector.then_some(name.value.as_str())
 }
 
 /// `i.indkey[0]` is the first element.
@@ -294,6 +332,10 @@ fn count_from_one(root: &Expr, chain: &mut [AccessExpr]) {
             right: Box::new(Expr::value(Value::Number("1".to_owned(), false))),
         };
     }
+}
+
+fn is_oid(data_type: &DataType) -> bool {
+    matches!(data_type, DataType::Custom(name, _) if unqualified(name).as_deref() == Some("oid"))
 }
 
 /// Words that are calls without parentheses.
@@ -342,36 +384,6 @@ fn rewrite_any(expr: &mut Expr) {
     };
 }
 
-/// `tableoid` of the system's own relations is known.
-fn name_tables(select: &mut Select) {
-    let known: Vec<(String, u32)> = factors(select)
-        .filter_map(|factor| {
-            let TableFactor::Table { name, alias, .. } = factor else { return None };
-            let system = system_name(factor)?;
-            let view = VIEWS.get(&(PG_CATALOG, system.as_str()))?;
-            let called = match alias {
-                Some(alias) => alias.name.value.to_lowercase(),
-                None => name.0.last()?.as_ident()?.value.to_lowercase(),
-            };
-            Some((called, view.relation.oid))
-        })
-        .collect();
-    if known.is_empty() {
-        return;
-    }
-    let _ = visit_expressions_mut(select, |expr| {
-        if let Expr::CompoundIdentifier(parts) = &*expr
-            && let [.., table, column] = parts.as_slice()
-        {
-            let oid = known.iter().find(|(name, _)| table.value.eq_ignore_ascii_case(name));
-            if let (true, Some((_, oid))) = (column.value.eq_ignore_ascii_case("tableoid"), oid) {
-                *expr = Expr::value(Value::Number(oid.to_string(), false));
-            }
-        }
-        ControlFlow::<()>::Continue(())
-    });
-}
-
 fn compares_bytes(collation: &ObjectName) -> bool {
     unqualified(collation)
         .is_some_and(|name| matches!(name.as_str(), "default" | "c" | "posix" | "ucs_basic"))
@@ -381,6 +393,10 @@ fn rewrite_cast(expr: &mut Expr) {
     let Expr::Cast { expr: inner, data_type, .. } = expr else { return };
     if let Some(reg) = Reg::of(data_type) {
         *expr = call(reg.reader(), vec![inner.as_ref().clone()]);
+        return;
+    }
+    if is_oid(data_type) && tables::is_procedure(inner) {
+        *expr = call("hither_regproc_oid", vec![inner.as_ref().clone()]);
         return;
     }
     // x::regclass::text is the name, x::regclass::oid the number.

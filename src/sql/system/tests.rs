@@ -198,6 +198,7 @@ impl Runner {
             snapshots: Default::default(),
             transaction_time: 0,
             statement_time: 0,
+            zone: crate::types::Zone::UTC,
             settings: SearchSettings::default(),
             staged: Vec::new(),
             session: Arc::new(Session(Arc::clone(&self.catalog))),

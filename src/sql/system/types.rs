@@ -158,6 +158,7 @@ fn function_name(ty: &Type, suffix: &str) -> String {
         Type::Array(_) => format!("array_{suffix}"),
         Type::Date
         | Type::Json
+        | Type::JsonPath
         | Type::Jsonb
         | Type::Numeric(_)
         | Type::Uuid
@@ -315,7 +316,8 @@ fn classes() -> Vec<OperatorClass> {
     };
     for (ty, entry) in ENTRIES {
         for method in [IndexMethod::Btree, IndexMethod::Bitmap] {
-            if *ty != Type::Json && !ty.is_pgvectors() {
+            let unordered = matches!(ty, Type::Json | Type::JsonPath | Type::Int2Vector | Type::OidVector);
+            if !unordered && !ty.is_pgvectors() {
                 add(method, format!("{}_ops", entry.name), ty, true);
             }
         }

@@ -1,0 +1,365 @@
+//! Functions in FROM: `unnest(tags) AS tag`, `jsonb_each(about)`, `websearch_to_tsquery(...) query`.
+//!
+//! Functions that return sets are defined as functions that return arrays, and unnested; WITH ORDINALITY unnests the
+//! numbers of the elements beside them. Of the planner's own there is generate_series() of constants. Everything else
+//! has one value, and one row in FROM:
+//!
+//! ```text
+//!   jsonb_array_elements(x) AS e                UNNEST(jsonb_array_elements(x)) AS e(value)
+//!   unnest(a, b) WITH ORDINALITY AS t(x, y, n)  UNNEST(a, b, hither_ordinals(a, b)) AS t(x, y, n)
+//!   jsonb_to_recordset(x) AS r(id int)          (SELECT CAST(e.value ->> 'id' AS int) AS id FROM ...) AS r
+//!   current_schema()                            (SELECT current_schema() AS current_schema) AS current_schema
+//! ```
+
+use std::ops::ControlFlow;
+
+use datafusion::sql::sqlparser::ast::{
+    self, Expr, Ident, ObjectName, SelectItem, TableAlias, TableAliasColumnDef, TableFactor,
+};
+
+use crate::sql::rewrite::{called_function, folded, function_call, query_of};
+use crate::sql::{dialect, routines, values};
+
+/// Functions that return sets of one column, and what PostgreSQL calls it if not as the function.
+const SETS: &[(&str, Option<&str>)] = &[
+    ("jsonb_array_elements", Some("value")),
+    ("jsonb_array_elements_text", Some("value")),
+    ("json_array_elements_text", Some("value")),
+    ("jsonb_object_keys", None),
+    ("json_object_keys", None),
+    ("jsonb_path_query", None),
+    ("jsonb_path_query_tz", None),
+    ("regexp_split_to_table", None),
+    ("string_to_table", None),
+    ("pg_listening_channels", None),
+];
+
+/// Functions that return several columns: the functions of their arrays, and the columns' names.
+const TABLES: &[(&str, &[(&str, &str)])] = &[
+    ("jsonb_each", &[("hither_json_keys", "key"), ("hither_json_values", "value")]),
+    ("jsonb_each_text", &[("hither_json_keys", "key"), ("hither_json_texts", "value")]),
+    (
+        "pg_options_to_table",
+        &[("hither_option_names", "option_name"), ("hither_option_values", "option_value")],
+    ),
+];
+
+/// Functions that make rows of the columns that their alias lists.
+const RECORDS: &[(&str, bool)] = &[
+    ("jsonb_to_recordset", true),
+    ("json_to_recordset", true),
+    ("jsonb_to_record", false),
+    ("json_to_record", false),
+];
+
+/// The functions in FROM that the planner asks for: its own, and those in SQL.
+fn is_planners(name: &str) -> bool {
+    let name = called_function(name);
+    matches!(name, "generate_series" | "range") || routines::oid_of_name(name).is_some()
+}
+
+/// Whether a function that returns a set is defined as one that returns an array.
+pub fn is_array_of_set(name: &str) -> bool {
+    name == "generate_series" || SETS.iter().any(|(set, _)| *set == name)
+}
+
+/// Before what is inside is looked at: LATERAL and rows of listed columns as what they stand for.
+pub fn settle(factor: &mut TableFactor) {
+    if let TableFactor::Function { name, args, with_ordinality, alias, .. } = factor {
+        let args = ast::TableFunctionArgs { args: std::mem::take(args), settings: None };
+        *factor = TableFactor::Table {
+            name: name.clone(),
+            alias: alias.take(),
+            args: Some(args),
+            with_hints: Vec::new(),
+            version: None,
+            with_ordinality: *with_ordinality,
+            partitions: Vec::new(),
+            json_path: None,
+            sample: None,
+            index_hints: Vec::new(),
+        };
+    }
+    if let Some(records) = records(factor) {
+        *factor = records;
+    }
+}
+
+/// Whether it is a call that the planner scans.
+pub fn is_scan(factor: &TableFactor) -> bool {
+    let TableFactor::Table { args: Some(_), with_ordinality: false, .. } = factor else { return false };
+    function_of(factor).is_some_and(|name| is_planners(&name)) && !is_computed_series(factor)
+}
+
+/// The function of a call in FROM, without a schema or with the catalogue's.
+fn function_of(factor: &TableFactor) -> Option<String> {
+    let TableFactor::Table { name, args: Some(_), .. } = factor else { return None };
+    match name.0.as_slice() {
+        [name] => name.as_ident().map(folded),
+        [schema, name] if schema.as_ident().is_some_and(|schema| folded(schema) == "pg_catalog") => {
+            name.as_ident().map(folded)
+        }
+        _ => None,
+    }
+}
+
+/// Whether it is generate_series() of parameters, columns or calls; that of constants is a scan of its own.
+fn is_computed_series(factor: &TableFactor) -> bool {
+    let TableFactor::Table { args: Some(args), with_ordinality, .. } = factor else { return false };
+    if function_of(factor).as_deref() != Some("generate_series") {
+        return false;
+    }
+    let is_given = |expr: &Expr| {
+        matches!(expr, Expr::Identifier(_) | Expr::CompoundIdentifier(_) | Expr::Function(_))
+            || matches!(expr, Expr::Value(value) if matches!(value.value, ast::Value::Placeholder(_)))
+    };
+    let found = ast::visit_expressions(&args.args, |expr| match is_given(expr) {
+        true => ControlFlow::Break(()),
+        false => ControlFlow::Continue(()),
+    });
+    *with_ordinality || found.is_break()
+}
+
+/// A call in FROM as arrays that are unnested, or as one row. Its columns are named as PostgreSQL names them.
+pub fn expand(factor: &mut TableFactor) {
+    if let TableFactor::UNNEST { alias, array_exprs, with_offset: false, with_ordinality, .. } = factor {
+        *factor = unnest("unnest", alias.take(), std::mem::take(array_exprs), &[], *with_ordinality);
+        return;
+    }
+    let Some(function) = function_of(factor) else { return };
+    let computed = is_computed_series(factor);
+    let TableFactor::Table { alias, args: Some(args), with_ordinality, .. } = factor else { return };
+    let (arguments, alias, ordinality) = (unnamed_arguments(args), alias.take(), *with_ordinality);
+    let named = |name: &str| function_call(name, arguments.clone());
+    *factor = if function == "unnest" {
+        unnest("unnest", alias, arguments, &[], ordinality)
+    } else if let Some((_, column)) = SETS.iter().find(|(set, _)| *set == function) {
+        unnest(&function, alias, vec![named(&function)], column.as_slice(), ordinality)
+    } else if let Some((_, columns)) = TABLES.iter().find(|(table, _)| *table == function) {
+        let arrays = columns.iter().map(|(array, _)| named(array)).collect();
+        let names: Vec<&str> = columns.iter().map(|(_, name)| *name).collect();
+        unnest(&function, alias, arrays, &names, ordinality)
+    } else if computed {
+        unnest(&function, alias, vec![named(&function)], &[], ordinality)
+    } else if is_planners(&function) {
+        let of_integers = function.starts_with("generate_series") && arguments.iter().all(is_integer);
+        match alias {
+            Some(alias) if of_integers => integers(factor, alias),
+            alias => {
+                if let TableFactor::Table { alias: kept, .. } = factor {
+                    *kept = alias;
+                }
+                return;
+            }
+        }
+    } else {
+        one_row(named(&function), alias, &function, ordinality)
+    };
+}
+
+/// `SELECT e FROM jsonb_array_elements(x) AS e`: the row of a function whose column has a name of its own is the column's
+/// value.
+pub fn name_rows(select: &mut ast::Select) {
+    let rows: Vec<(String, Ident)> = select
+        .from
+        .iter()
+        .flat_map(|from| std::iter::once(&from.relation).chain(from.joins.iter().map(|join| &join.relation)))
+        .filter_map(row_of)
+        .collect();
+    if rows.is_empty() {
+        return;
+    }
+    let column = |expr: &Expr| match expr {
+        Expr::Identifier(name) => {
+            let (_, column) = rows.iter().find(|(row, _)| *row == folded(name))?;
+            Some(Expr::CompoundIdentifier(vec![name.clone(), column.clone()]))
+        }
+        _ => None,
+    };
+    for item in &mut select.projection {
+        if let SelectItem::UnnamedExpr(Expr::Identifier(name)) = item
+            && let Some(expr) = column(&Expr::Identifier(name.clone()))
+        {
+            *item = SelectItem::ExprWithAlias { expr, alias: name.clone() };
+        }
+    }
+    let _ = ast::visit_expressions_mut(select, |expr| {
+        if let Some(named) = column(expr) {
+            *expr = named;
+        }
+        ControlFlow::<()>::Continue(())
+    });
+}
+
+/// The alias of a call whose column is called otherwise, and the column.
+fn row_of(factor: &TableFactor) -> Option<(String, Ident)> {
+    let (alias, function) = match factor {
+        TableFactor::Table { alias: Some(alias), with_ordinality: false, .. } => {
+            (alias, function_of(factor)?)
+        }
+        TableFactor::Function { alias: Some(alias), name, with_ordinality: false, .. } => {
+            (alias, folded(name.0.last()?.as_ident()?))
+        }
+        _ => return None,
+    };
+    let (_, column) = SETS.iter().find(|(set, _)| *set == function)?;
+    let column = column.filter(|column| alias.columns.is_empty() && folded(&alias.name) != *column)?;
+    Some((folded(&alias.name), Ident::new(column)))
+}
+
+/// Arrays side by side, one column each, and the numbers of their elements if they are asked for. A function that has
+/// no names for its columns calls them as its alias, or as itself when there are several.
+fn unnest(
+    function: &str,
+    alias: Option<TableAlias>,
+    mut arrays: Vec<Expr>,
+    columns: &[&str],
+    ordinality: bool,
+) -> TableFactor {
+    let mut alias = alias.unwrap_or_else(|| alias_of(function));
+    let defaults: Vec<Ident> = match (columns, arrays.len()) {
+        ([], 1) => vec![alias.name.clone()],
+        // The planner tells columns apart by their names.
+        ([], count) => (0..count)
+            .map(|n| Ident::new(if n == 0 { function.to_owned() } else { format!("{function}_{}", n + 1) }))
+            .collect(),
+        (columns, _) => columns.iter().map(|name| Ident::new(*name)).collect(),
+    };
+    let ordinal = ordinality.then(|| Ident::new("ordinality"));
+    if ordinality {
+        arrays.push(function_call("hither_ordinals", arrays.clone()));
+    }
+    let missing = defaults.into_iter().chain(ordinal).skip(alias.columns.len());
+    let missing: Vec<_> = missing.map(|name| TableAliasColumnDef { name, data_type: None }).collect();
+    alias.columns.extend(missing);
+    TableFactor::UNNEST {
+        alias: Some(alias),
+        array_exprs: arrays,
+        with_offset: false,
+        with_offset_alias: None,
+        with_ordinality: false,
+    }
+}
+
+fn alias_of(function: &str) -> TableAlias {
+    TableAlias { explicit: true, name: Ident::new(function), columns: Vec::new(), at: None }
+}
+
+fn unnamed_arguments(args: &ast::TableFunctionArgs) -> Vec<Expr> {
+    let expression = |argument: &ast::FunctionArg| match argument {
+        ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(expr)) => Some(expr.clone()),
+        _ => None,
+    };
+    args.args.iter().filter_map(expression).collect()
+}
+
+/// `f(x) alias` in FROM, where f returns one value: `(SELECT f(x) AS alias) alias`. What its arguments name stands
+/// before it.
+fn one_row(call: Expr, alias: Option<TableAlias>, function: &str, ordinality: bool) -> TableFactor {
+    let alias = alias.unwrap_or_else(|| alias_of(function));
+    let column = alias.columns.first().map_or_else(|| alias.name.clone(), |column| column.name.clone());
+    let lateral = values::names_columns(&call);
+    let mut items = vec![SelectItem::ExprWithAlias { expr: call, alias: column }];
+    if ordinality {
+        let one = Expr::Cast {
+            kind: ast::CastKind::Cast,
+            expr: Box::new(Expr::value(ast::Value::Number("1".to_owned(), false))),
+            data_type: ast::DataType::BigInt(None),
+            array: false,
+            format: None,
+        };
+        let name =
+            alias.columns.get(1).map_or_else(|| Ident::new("ordinality"), |column| column.name.clone());
+        items.push(SelectItem::ExprWithAlias { expr: one, alias: name });
+    }
+    derived(items, lateral, alias)
+}
+
+fn derived(items: Vec<SelectItem>, lateral: bool, alias: TableAlias) -> TableFactor {
+    let subquery = Box::new(query_of(items));
+    TableFactor::Derived { lateral, subquery, alias: Some(alias), sample: None }
+}
+
+/// A whole number that fits into `integer`.
+fn is_integer(expr: &Expr) -> bool {
+    match expr {
+        Expr::UnaryOp { op: ast::UnaryOperator::Minus, expr } => is_integer(expr),
+        Expr::Value(value) => match &value.value {
+            ast::Value::Number(digits, _) => digits.parse::<i32>().is_ok(),
+            _ => false,
+        },
+        _ => false,
+    }
+}
+
+/// The planner's series is of bigint: `(SELECT CAST(v AS int) AS g FROM generate_series(1, 3) AS s(v)) AS g`.
+fn integers(series: &TableFactor, alias: TableAlias) -> TableFactor {
+    let value = Ident::new("hither_v");
+    let mut series = series.clone();
+    if let TableFactor::Table { alias, .. } = &mut series {
+        let columns = vec![TableAliasColumnDef { name: value.clone(), data_type: None }];
+        *alias = Some(TableAlias { columns, ..alias_of("hither_s") });
+    }
+    let name = alias.columns.first().map_or_else(|| alias.name.clone(), |column| column.name.clone());
+    let cast = Expr::Cast {
+        kind: ast::CastKind::Cast,
+        expr: Box::new(Expr::Identifier(value)),
+        data_type: ast::DataType::Int(None),
+        array: false,
+        format: None,
+    };
+    let item = SelectItem::ExprWithAlias { expr: cast, alias: name };
+    let mut integers = derived(vec![item], false, alias);
+    if let TableFactor::Derived { subquery, .. } = &mut integers
+        && let ast::SetExpr::Select(select) = subquery.body.as_mut()
+    {
+        select.from = vec![ast::TableWithJoins { relation: series, joins: Vec::new() }];
+    }
+    integers
+}
+
+/// `jsonb_to_recordset(x) AS r(id int, about jsonb)`: each element's fields, cast; `None` for everything else.
+fn records(factor: &TableFactor) -> Option<TableFactor> {
+    let function = function_of(factor)?;
+    let (_, many) = RECORDS.iter().find(|(record, _)| *record == function)?;
+    let TableFactor::Table { alias: Some(alias), args: Some(args), with_ordinality: false, .. } = factor
+    else {
+        return None;
+    };
+    let [document] = unnamed_arguments(args).try_into().ok()?;
+    let elements = match (many, function.starts_with("jsonb")) {
+        (true, true) => format!("jsonb_array_elements({document}) AS hither_e(value)"),
+        (true, false) => format!("json_array_elements_text({document}) AS hither_e(value)"),
+        (false, _) => format!("(SELECT {document} AS value) AS hither_e"),
+    };
+    let document_type = if function.starts_with("jsonb") { "jsonb" } else { "json" };
+    let field = |column: &TableAliasColumnDef| {
+        let (name, ty) = (&column.name, column.data_type.as_ref()?);
+        let key = column.name.value.replace('\'', "''");
+        let is_json = matches!(ty, ast::DataType::JSON | ast::DataType::JSONB);
+        let arrow = if is_json { "->" } else { "->>" };
+        Some(format!("CAST(CAST(hither_e.value AS {document_type}) {arrow} '{key}' AS {ty}) AS {name}"))
+    };
+    let fields: Vec<String> = alias.columns.iter().map(field).collect::<Option<_>>()?;
+    if fields.is_empty() {
+        return None;
+    }
+    let subquery = dialect::parse_query(&format!("SELECT {} FROM {elements}", fields.join(", "))).ok()?;
+    let alias = TableAlias { columns: Vec::new(), ..alias.clone() };
+    Some(TableFactor::Derived { lateral: true, subquery, alias: Some(alias), sample: None })
+}
+
+/// A call in FROM has the function's name for an alias if no other; one that yields one column names it so too.
+pub fn name_column(function: &ObjectName, alias: &mut Option<TableAlias>) {
+    let Some(name) = function.0.last().and_then(|part| part.as_ident()).cloned() else { return };
+    let is_series = name.value.eq_ignore_ascii_case("generate_series");
+    let alias = alias.get_or_insert_with(|| TableAlias {
+        explicit: true,
+        name: name.clone(),
+        columns: Vec::new(),
+        at: None,
+    });
+    if is_series && alias.columns.is_empty() {
+        alias.columns.push(TableAliasColumnDef { name: alias.name.clone(), data_type: None });
+    }
+}
