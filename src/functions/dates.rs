@@ -123,6 +123,7 @@ fn definitions() -> Vec<Definition> {
         strict("interval_le(interval, interval) bool", |v| Ok(Value::Bool(length(&v[0]) <= length(&v[1])))),
         strict("interval_gt(interval, interval) bool", |v| Ok(Value::Bool(length(&v[0]) > length(&v[1])))),
         strict("interval_ge(interval, interval) bool", |v| Ok(Value::Bool(length(&v[0]) >= length(&v[1])))),
+        strict("interval_key(interval) bytea", |v| Ok(Value::Bytea(interval_key(length(&v[0]))))),
         strict("interval_um(interval) interval", |v| {
             interval_sum(Interval { months: 0, days: 0, microseconds: 0 }, span(&v[0]), -1)
         }),
@@ -249,6 +250,12 @@ fn span(value: &Value) -> Interval {
 fn length(value: &Value) -> i128 {
     let Interval { months, days, microseconds } = span(value);
     (i128::from(months) * 30 + i128::from(days)) * i128::from(MICROSECONDS_PER_DAY) + i128::from(microseconds)
+}
+
+/// Bytes that sort as lengths do.
+fn interval_key(length: i128) -> Vec<u8> {
+    let from_the_lowest = (length as u128) ^ (1 << 127);
+    from_the_lowest.to_be_bytes().to_vec()
 }
 
 /// Microseconds since 1970; infinities are the ends of the range.

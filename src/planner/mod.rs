@@ -21,6 +21,8 @@ pub mod by_row;
 pub mod casts;
 // The one type of several alternatives.
 pub mod common;
+// IN, BETWEEN and their like.
+pub mod comparison;
 // What all plans share: functions, rules, memory.
 pub mod environment;
 // EXPLAIN.

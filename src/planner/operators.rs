@@ -405,12 +405,14 @@ impl Operand {
 /// The type an operand without one takes beside `other`; `None` leaves it alone.
 fn type_beside(operator: &str, other: &Field) -> Option<Type> {
     let ty = without_modifier(type_of(other));
-    if is_text(&ty) {
+    let compares = matches!(operator, "=" | "<>" | "!=" | "<" | "<=" | ">" | ">=");
+    // Blanks at the end mean nothing in character(n), and are not kept.
+    if is_text(&ty) && !(compares && matches!(ty, Type::Bpchar(_))) {
         return None;
     }
     let is_moment = matches!(ty, Type::Date | Type::Time | Type::Timestamp | Type::Timestamptz);
     match operator {
-        "=" | "<>" | "!=" | "<" | "<=" | ">" | ">=" => Some(ty),
+        _ if compares => Some(ty),
         "+" if is_moment => Some(Type::Interval),
         "*" | "/" if ty == Type::Interval => Some(Type::Float8),
         "+" | "-" | "*" | "/" | "%" => Some(ty),

@@ -25,6 +25,7 @@ use crate::functions::{arithmetic, decimal, rounding, text_search, unknown};
 use crate::planner::argument;
 use crate::planner::casts::input_schema;
 use crate::planner::common;
+use crate::planner::comparison;
 use crate::planner::operators::{call, literal, parameter, without_modifier};
 use crate::planner::session_values;
 use crate::types::Type;
@@ -107,11 +108,16 @@ pub fn prepare_expr(
                     match arithmetic::binary(op, *left, *right) {
                         Ok(call) => Transformed::yes(call),
                         Err((left, right)) => {
-                            let (left, right) = compared(left, op, right, schema);
+                            let (left, right) = comparison::of_operator(left, op, right, schema);
                             let (left, right) = (Box::new(left), Box::new(right));
                             Transformed::no(Expr::BinaryExpr(BinaryExpr::new(left, op, right)))
                         }
                     }
+                } else if matches!(op, Operator::IsDistinctFrom | Operator::IsNotDistinctFrom) {
+                    let left = take_type(*left, &right, schema)?;
+                    let right = take_type(*right, &left, schema)?;
+                    let (left, right) = comparison::of_operator(left, op, right, schema);
+                    Transformed::yes(Expr::BinaryExpr(BinaryExpr::new(Box::new(left), op, Box::new(right))))
                 } else {
                     Transformed::no(Expr::BinaryExpr(BinaryExpr { left, op, right }))
                 }
@@ -140,21 +146,31 @@ pub fn prepare_expr(
                     Err(call) => Transformed::no(Expr::ScalarFunction(call)),
                 }
             }
-            Expr::InList(InList { expr, list, negated }) => {
-                let list =
+            Expr::InList(InList { mut expr, list, negated }) => {
+                let mut list: Vec<Expr> =
                     list.into_iter().map(|item| take_type(item, &expr, schema)).collect::<Result<_>>()?;
+                comparison::settle(std::iter::once(expr.as_mut()).chain(&mut list), schema);
                 Transformed::yes(Expr::InList(InList { expr, list, negated }))
             }
-            Expr::Between(Between { expr, negated, low, high }) => {
-                let low = Box::new(take_type(*low, &expr, schema)?);
-                let high = Box::new(take_type(*high, &expr, schema)?);
+            Expr::InSubquery(member) => {
+                Transformed::yes(Expr::InSubquery(comparison::of_subquery(member, schema)?))
+            }
+            Expr::ScalarFunction(call) if call.func.name() == "array_has" => {
+                Transformed::yes(Expr::ScalarFunction(comparison::of_array(call, schema)))
+            }
+            Expr::Between(Between { mut expr, negated, low, high }) => {
+                let mut low = Box::new(take_type(*low, &expr, schema)?);
+                let mut high = Box::new(take_type(*high, &expr, schema)?);
+                comparison::settle([expr.as_mut(), low.as_mut(), high.as_mut()], schema);
                 Transformed::yes(Expr::Between(Between { expr, negated, low, high }))
             }
             Expr::Case(mut case) => {
-                if let Some(subject) = &case.expr {
+                if let Some(subject) = &mut case.expr {
                     for (when, _) in &mut case.when_then_expr {
                         **when = take_type(std::mem::take(when.as_mut()), subject, schema)?;
                     }
+                    let values = case.when_then_expr.iter_mut().map(|(when, _)| when.as_mut());
+                    comparison::settle(std::iter::once(subject.as_mut()).chain(values), schema);
                 }
                 if case.expr.is_none() {
                     case.when_then_expr.iter().try_for_each(|(when, _)| check_condition(when, schema))?;
@@ -174,25 +190,6 @@ pub fn prepare_expr(
             expr => Transformed::no(expr),
         })
     })
-}
-
-/// Beside a float a numeric is compared as double precision, which has NaN and infinity; DataFusion would make a numeric
-/// of the float.
-fn compared(left: Expr, op: Operator, right: Expr, schema: &DFSchema) -> (Expr, Expr) {
-    let ty = |expr: &Expr| expr.to_field(schema).map(|(_, field)| field.data_type().clone()).ok();
-    let is_float = |ty: &Option<DataType>| matches!(ty, Some(DataType::Float32 | DataType::Float64));
-    let is_numeric = |ty: &Option<DataType>| ty.as_ref().is_some_and(|ty| decimal::digits(ty).is_some());
-    let (one, other) = (ty(&left), ty(&right));
-    let mixed = is_float(&one) && is_numeric(&other) || is_numeric(&one) && is_float(&other);
-    use Operator::{Eq, Gt, GtEq, Lt, LtEq, NotEq};
-    if !mixed || !matches!(op, Eq | NotEq | Lt | LtEq | Gt | GtEq) {
-        return (left, right);
-    }
-    let double = |expr: Expr, ty: &Option<DataType>| match ty {
-        Some(DataType::Float64) => expr,
-        _ => Expr::Cast(Cast::new(Box::new(expr), DataType::Float64)),
-    };
-    (double(left, &one), double(right, &other))
 }
 
 fn is_number(expr: &Expr, schema: &DFSchema) -> bool {
@@ -275,7 +272,9 @@ fn prepare_parameter(placeholder: Placeholder, params: &[Type]) -> Expr {
 fn take_type(expr: Expr, other: &Expr, schema: &DFSchema) -> Result<Expr> {
     let Ok((_, found)) = other.to_field(schema) else { return Ok(expr) };
     let ty = without_modifier(type_of(&found));
-    if matches!(found.data_type(), DataType::Utf8 | DataType::Null) {
+    // Blanks at the end mean nothing in character(n).
+    let is_text = found.data_type() == &DataType::Utf8 && !matches!(ty, Type::Bpchar(_));
+    if is_text || found.data_type().is_null() {
         return Ok(expr);
     }
     match expr {

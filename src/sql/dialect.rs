@@ -11,7 +11,6 @@
 
 use std::sync::Arc;
 
-use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use datafusion::sql::sqlparser::tokenizer::{
     Location, Span, Token, TokenWithSpan, Tokenizer, TokenizerError, Whitespace,
@@ -19,12 +18,13 @@ use datafusion::sql::sqlparser::tokenizer::{
 
 use crate::error::{Error, Result, SqlState};
 use crate::sql::conflict_target;
+use crate::sql::grammar::Grammar;
 use crate::sql::statement::{Ast, Statement};
 use crate::sql::utility;
 use crate::sql::words::Fault;
 
 /// The dialect of everything we parse; without state.
-pub static DIALECT: PostgreSqlDialect = PostgreSqlDialect {};
+pub static DIALECT: Grammar = Grammar;
 
 /// How deep expressions and queries may nest. sqlparser grows its stack on the heap (its feature
 /// `recursive-protection`), so the bound protects the passes behind it.

@@ -40,6 +40,8 @@ mod explain;
 pub mod expression;
 // Select lists evaluated outside of queries.
 pub mod expressions;
+// Where sqlparser's grammar is not PostgreSQL's.
+mod grammar;
 // Positions for errors found far from the text.
 mod locate;
 // SELECT ... FOR UPDATE.
@@ -54,6 +56,8 @@ pub mod notifications;
 pub mod plan_cache;
 // Planning a statement, running what was planned.
 pub mod plans;
+// ANY and ALL of the rows of a subquery.
+mod quantified;
 // SELECT from tree to rows.
 pub mod query;
 #[cfg(test)]

@@ -14,7 +14,7 @@ use datafusion::sql::sqlparser::ast::{
 };
 
 use crate::error::{Error, Result, SqlState};
-use crate::sql::{dialect, sample, set_functions, system, using, values};
+use crate::sql::{dialect, quantified, sample, set_functions, system, using, values};
 
 /// The query as it is planned, and a name per item of its outermost select list; `None` stands for what keeps the
 /// planner's names, such as `*`.
@@ -90,13 +90,9 @@ impl VisitorMut for Rewriter {
         ControlFlow::Continue(())
     }
 
-    /// Nothing stands before the first item of FROM: there LATERAL means nothing, and what an array in it names belongs to
-    /// a query outside.
     fn post_visit_select(&mut self, select: &mut ast::Select) -> ControlFlow<()> {
-        if let Some(first) = select.from.first_mut()
-            && let TableFactor::Derived { lateral, .. } = &mut first.relation
-        {
-            *lateral = false;
+        if let Some(first) = select.from.first_mut() {
+            set_functions::settle_first(&mut first.relation);
         }
         ControlFlow::Continue(())
     }
@@ -125,6 +121,7 @@ impl VisitorMut for Rewriter {
     }
 
     fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        quantified::expand(expr);
         if let Expr::Identifier(ident) = expr
             && ident.quote_style.is_none()
             && KEYWORD_VALUES.contains(&ident.value.to_ascii_lowercase().as_str())
@@ -310,6 +307,14 @@ fn respell(expr: &mut Expr) {
                 *expr = compared;
             }
         }
+        Expr::Value(value) => {
+            if let ast::Value::Number(digits, _) = &value.value
+                && exceeds_numeric(digits)
+            {
+                let text = Expr::value(ast::Value::SingleQuotedString(digits.clone()));
+                *expr = cast_to(text, ast::DataType::DoublePrecision);
+            }
+        }
         Expr::UnaryOp { op, expr: operand } => {
             let name = match op {
                 UnaryOperator::BitwiseNot => "bitnot",
@@ -327,6 +332,17 @@ fn respell(expr: &mut Expr) {
         }
         _ => {}
     }
+}
+
+/// Whether a number has an exponent that our numeric, of 38 digits, has no room for.
+fn exceeds_numeric(digits: &str) -> bool {
+    let exponent = digits.split_once(['e', 'E']).map(|(_, exponent)| exponent.parse::<i32>());
+    exponent.is_some_and(|exponent| !exponent.is_ok_and(|exponent| (-30..=30).contains(&exponent)))
+}
+
+/// `CAST(expr AS ty)`
+pub fn cast_to(expr: Expr, data_type: ast::DataType) -> Expr {
+    Expr::Cast { kind: ast::CastKind::Cast, expr: Box::new(expr), data_type, array: false, format: None }
 }
 
 /// `(a, b) = (c, d)` and its like, column by column; `None` for rows of different lengths and other operators.

@@ -17,8 +17,8 @@ use datafusion::sql::sqlparser::ast::{
     self, Expr, Ident, ObjectName, SelectItem, TableAlias, TableAliasColumnDef, TableFactor,
 };
 
-use crate::sql::rewrite::{called_function, folded, function_call, query_of};
-use crate::sql::{dialect, routines, values};
+use crate::sql::rewrite::{called_function, cast_to, folded, function_call, query_of};
+use crate::sql::{dialect, routines, sample, values};
 
 /// Functions that return sets of one column, and what PostgreSQL calls it if not as the function.
 const SETS: &[(&str, Option<&str>)] = &[
@@ -55,7 +55,7 @@ const RECORDS: &[(&str, bool)] = &[
 /// The functions in FROM that the planner asks for: its own, and those in SQL.
 fn is_planners(name: &str) -> bool {
     let name = called_function(name);
-    matches!(name, "generate_series" | "range") || routines::oid_of_name(name).is_some()
+    matches!(name, "generate_series" | "range" | sample::FUNCTION) || routines::oid_of_name(name).is_some()
 }
 
 /// Whether a function that returns a set is defined as one that returns an array.
@@ -155,6 +155,24 @@ pub fn expand(factor: &mut TableFactor) {
     } else {
         one_row(named(&function), alias, &function, ordinality)
     };
+}
+
+/// Nothing stands before the first item of FROM: there LATERAL means nothing, and the columns that its arrays name are
+/// those of a query outside, which the planner finds in `(SELECT unnest(o.tags) AS tag) AS t`.
+pub fn settle_first(factor: &mut TableFactor) {
+    match factor {
+        TableFactor::Derived { lateral, .. } => *lateral = false,
+        TableFactor::UNNEST { alias: Some(alias), array_exprs, .. }
+            if array_exprs.iter().any(values::names_columns) =>
+        {
+            let mut alias = alias.clone();
+            let names = std::mem::take(&mut alias.columns).into_iter().map(|column| column.name);
+            let arrays = array_exprs.drain(..).map(|array| function_call("unnest", vec![array]));
+            let items = arrays.zip(names).map(|(expr, alias)| SelectItem::ExprWithAlias { expr, alias });
+            *factor = derived(items.collect(), false, alias);
+        }
+        _ => {}
+    }
 }
 
 /// `SELECT e FROM jsonb_array_elements(x) AS e`: the row of a function whose column has a name of its own is the column's
@@ -261,13 +279,8 @@ fn one_row(call: Expr, alias: Option<TableAlias>, function: &str, ordinality: bo
     let lateral = values::names_columns(&call);
     let mut items = vec![SelectItem::ExprWithAlias { expr: call, alias: column }];
     if ordinality {
-        let one = Expr::Cast {
-            kind: ast::CastKind::Cast,
-            expr: Box::new(Expr::value(ast::Value::Number("1".to_owned(), false))),
-            data_type: ast::DataType::BigInt(None),
-            array: false,
-            format: None,
-        };
+        let one =
+            cast_to(Expr::value(ast::Value::Number("1".to_owned(), false)), ast::DataType::BigInt(None));
         let name =
             alias.columns.get(1).map_or_else(|| Ident::new("ordinality"), |column| column.name.clone());
         items.push(SelectItem::ExprWithAlias { expr: one, alias: name });
@@ -301,13 +314,7 @@ fn integers(series: &TableFactor, alias: TableAlias) -> TableFactor {
         *alias = Some(TableAlias { columns, ..alias_of("hither_s") });
     }
     let name = alias.columns.first().map_or_else(|| alias.name.clone(), |column| column.name.clone());
-    let cast = Expr::Cast {
-        kind: ast::CastKind::Cast,
-        expr: Box::new(Expr::Identifier(value)),
-        data_type: ast::DataType::Int(None),
-        array: false,
-        format: None,
-    };
+    let cast = cast_to(Expr::Identifier(value), ast::DataType::Int(None));
     let item = SelectItem::ExprWithAlias { expr: cast, alias: name };
     let mut integers = derived(vec![item], false, alias);
     if let TableFactor::Derived { subquery, .. } = &mut integers

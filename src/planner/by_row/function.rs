@@ -1,9 +1,10 @@
 //! A subquery in an expression as a function of the outer row.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::{Hash, Hasher};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
+use arrow::array::Array;
 use arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::tree_node::Transformed;
 use datafusion::common::{DFSchema, Result, ScalarValue};
@@ -14,6 +15,7 @@ use datafusion::logical_expr::{
 };
 use datafusion::physical_plan::ExecutionPlan;
 use futures::StreamExt;
+use parking_lot::Mutex;
 
 use crate::error::{Error, SqlState};
 use crate::planner::bindings::{Bindings, Execution};
@@ -64,6 +66,7 @@ pub fn function(
         ),
         bindings: None,
         shown: Shown::default(),
+        members: KnownMembers::default(),
     };
     let arguments = given.into_iter().chain(outer).collect();
     Ok(Transformed::yes(Expr::ScalarFunction(ScalarFunction::new_udf(
@@ -84,13 +87,41 @@ pub struct SubqueryFunction {
     signature: Signature,
     bindings: Option<Arc<Bindings>>,
     shown: Shown,
+    members: KnownMembers,
+}
+
+/// The values of a subquery that reads no outer column, and the execution they were read in.
+type KnownMembers = Arc<Mutex<Option<(Weak<Execution>, Arc<Members>)>>>;
+
+/// What `x IN (SELECT ...)` compares x with.
+#[derive(Default)]
+struct Members {
+    values: HashSet<ScalarValue>,
+    has_null: bool,
+}
+
+impl Members {
+    /// Whether a value is among them; `None` where that is not known.
+    fn contain(&self, given: &ScalarValue) -> Option<bool> {
+        match () {
+            _ if self.values.is_empty() && !self.has_null => Some(false),
+            _ if given.is_null() => None,
+            _ if self.values.contains(given) => Some(true),
+            _ if self.has_null => None,
+            _ => Some(false),
+        }
+    }
 }
 
 /// The function with the cell of the plan it is a part of, if it is one.
 pub fn bind(function: &ScalarUDF, bindings: &Arc<Bindings>) -> Option<Arc<ScalarUDF>> {
     let unbound = (function.inner().as_ref() as &dyn std::any::Any).downcast_ref::<SubqueryFunction>()?;
-    let bound =
-        SubqueryFunction { bindings: Some(Arc::clone(bindings)), shown: Shown::default(), ..unbound.clone() };
+    let bound = SubqueryFunction {
+        bindings: Some(Arc::clone(bindings)),
+        shown: Shown::default(),
+        members: KnownMembers::default(),
+        ..unbound.clone()
+    };
     Some(Arc::new(ScalarUDF::from(bound)))
 }
 
@@ -159,6 +190,14 @@ impl SubqueryFunction {
         let mut body = self.body()?;
         let columns =
             args.args.iter().map(|arg| arg.to_array(args.number_rows)).collect::<Result<Vec<_>>>()?;
+        if let (Kind::In { negated }, [given]) = (self.kind, columns.as_slice()) {
+            let members = self.members(&mut body, &execution, given.data_type()).await?;
+            let answer = |row| {
+                let given = ScalarValue::try_from_array(given, row)?;
+                Ok(ScalarValue::Boolean(members.contain(&given).map(|contains| contains != negated)))
+            };
+            return (0..args.number_rows).map(answer).collect();
+        }
         let mut known: HashMap<Vec<ScalarValue>, ScalarValue> = HashMap::new();
         let mut answers = Vec::with_capacity(args.number_rows);
         for row in 0..args.number_rows {
@@ -178,6 +217,35 @@ impl SubqueryFunction {
             answers.push(answer);
         }
         Ok(answers)
+    }
+
+    /// The subquery's values as values of `ty`, read once in an execution.
+    async fn members(
+        &self,
+        body: &mut Body,
+        execution: &Arc<Execution>,
+        ty: &DataType,
+    ) -> Result<Arc<Members>> {
+        if let Some((known_in, members)) = &*self.members.lock()
+            && known_in.upgrade().is_some_and(|known_in| Arc::ptr_eq(&known_in, execution))
+        {
+            return Ok(Arc::clone(members));
+        }
+        let mut members = Members::default();
+        let mut rows = body.start(execution, &[]).await?;
+        while let Some(batch) = rows.next().await {
+            execution.check_cancel().map_err(external)?;
+            let column = arrow::compute::cast(batch?.column(0), ty)?;
+            for row in 0..column.len() {
+                match column.is_null(row) {
+                    true => members.has_null = true,
+                    false => _ = members.values.insert(ScalarValue::try_from_array(&column, row)?),
+                }
+            }
+        }
+        let members = Arc::new(members);
+        *self.members.lock() = Some((Arc::downgrade(execution), Arc::clone(&members)));
+        Ok(members)
     }
 
     fn body(&self) -> Result<Body> {

@@ -30,15 +30,16 @@ pub mod body;
 pub mod function;
 // Subqueries in FROM.
 pub mod lateral;
+// IN as a value.
+mod membership;
 
 use std::sync::Arc;
 
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{DFSchema, Result};
-use datafusion::logical_expr::expr::{Exists, InSubquery, Placeholder};
+use datafusion::logical_expr::expr::{Exists, Placeholder};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
-use datafusion::logical_expr::type_coercion::binary::comparison_coercion;
-use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, cast};
+use datafusion::logical_expr::{Expr, LogicalPlan};
 
 use crate::planner::casts::input_schema;
 use crate::planner::environment::Environment;
@@ -51,6 +52,7 @@ use function::{Kind, function};
 pub fn optimise(plan: LogicalPlan, parameters: usize, environment: &Arc<Environment>) -> Result<LogicalPlan> {
     let state = environment.state();
     let plan = lateral::rewrite(plan, parameters, environment, false)?;
+    let plan = membership::rewrite(plan, parameters, environment)?;
     let optimised = match state.optimize(&plan) {
         Ok(optimised) if !remains(&optimised)? => optimised,
         refused => {
@@ -110,17 +112,7 @@ fn rewrite(plan: LogicalPlan, parameters: usize, environment: &Arc<Environment>)
                 Expr::Exists(Exists { subquery, negated }) => {
                     function(&subquery, Kind::Exists { negated }, None, &schema, parameters, environment)
                 }
-                Expr::InSubquery(InSubquery { expr, subquery, negated }) => {
-                    let common = comparison_coercion(
-                        &expr.get_type(&schema)?,
-                        subquery.subquery.schema().field(0).data_type(),
-                    );
-                    let given = match common {
-                        Some(common) if expr.get_type(&schema)? != common => cast(*expr, common),
-                        _ => *expr,
-                    };
-                    function(&subquery, Kind::In { negated }, Some(given), &schema, parameters, environment)
-                }
+                Expr::InSubquery(member) => membership::function_of(member, &schema, parameters, environment),
                 other => Ok(Transformed::no(other)),
             })?;
             Ok(expr.update_data(|expr| name.restore(expr)))

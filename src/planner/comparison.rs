@@ -1,0 +1,109 @@
+//! Comparisons that are not a binary operator, as PostgreSQL carries them out: IN, BETWEEN, `CASE x WHEN`, IS DISTINCT
+//! FROM, `= ANY (ARRAY[...])`.
+//!
+//! DataFusion finds one type for what is compared, which is not PostgreSQL's:
+//!
+//! - A float beside a numeric is compared as double precision, which has NaN and infinity; DataFusion makes a numeric of
+//!   the float.
+//! - Intervals are compared by how long they are (a month is 30 days, a day 24 hours); DataFusion compares their fields.
+
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field};
+use datafusion::common::{Column, DFSchema, Result, ScalarValue};
+use datafusion::logical_expr::expr::{InSubquery, ScalarFunction};
+use datafusion::logical_expr::{Cast, Expr, ExprSchemable, LogicalPlan, Operator, Projection, Subquery};
+
+use crate::functions::decimal;
+use crate::planner::operators::call;
+
+/// In what values are compared.
+#[derive(Clone, Copy, PartialEq)]
+enum Common {
+    Double,
+    /// [`call`] of `interval_key`.
+    Interval,
+}
+
+/// In what values of these types are compared where DataFusion would not find it.
+fn common(types: &[DataType]) -> Option<Common> {
+    let is_float = |ty: &DataType| matches!(ty, DataType::Float32 | DataType::Float64);
+    let is_numeric = |ty: &DataType| decimal::digits(ty).is_some();
+    if types.iter().any(is_float) && types.iter().any(is_numeric) {
+        return Some(Common::Double);
+    }
+    let is_interval = |ty: &DataType| matches!(ty, DataType::Interval(_));
+    (types.iter().any(is_interval) && types.iter().all(|ty| is_interval(ty) || ty.is_null()))
+        .then_some(Common::Interval)
+}
+
+/// An expression of type `ty` as it is compared.
+fn compared(expr: Expr, ty: &DataType, common: Common) -> Expr {
+    match common {
+        Common::Double => match (&expr, ty) {
+            (_, DataType::Float64) => expr,
+            // A constant stays one, so that an index can answer.
+            (Expr::Literal(value, None), _) if decimal::digits(ty).is_some() => {
+                match value.cast_to(&DataType::Float64) {
+                    Ok(double) => Expr::Literal(double, None),
+                    Err(_) => Expr::Cast(Cast::new(Box::new(expr), DataType::Float64)),
+                }
+            }
+            _ => Expr::Cast(Cast::new(Box::new(expr), DataType::Float64)),
+        },
+        Common::Interval if ty.is_null() => Expr::Literal(ScalarValue::Binary(None), None),
+        Common::Interval => call("interval_key", vec![expr]),
+    }
+}
+
+/// Changes the sides of a comparison into what PostgreSQL compares.
+pub fn settle<'e>(sides: impl IntoIterator<Item = &'e mut Expr>, schema: &DFSchema) {
+    let sides: Vec<&mut Expr> = sides.into_iter().collect();
+    let ty = |expr: &Expr| expr.to_field(schema).map(|(_, field)| field.data_type().clone()).ok();
+    let Some(types) = sides.iter().map(|side| ty(side)).collect::<Option<Vec<DataType>>>() else { return };
+    let Some(common) = common(&types) else { return };
+    for (side, ty) in sides.into_iter().zip(&types) {
+        *side = compared(std::mem::take(side), ty, common);
+    }
+}
+
+/// The two sides of an operator. Beside `interval` the operators are functions of ours by now, but for IS DISTINCT FROM.
+pub fn of_operator(mut left: Expr, op: Operator, mut right: Expr, schema: &DFSchema) -> (Expr, Expr) {
+    use Operator::{Eq, Gt, GtEq, IsDistinctFrom, IsNotDistinctFrom, Lt, LtEq, NotEq};
+    if matches!(op, Eq | NotEq | Lt | LtEq | Gt | GtEq | IsDistinctFrom | IsNotDistinctFrom) {
+        settle([&mut left, &mut right], schema);
+    }
+    (left, right)
+}
+
+/// `x IN (SELECT ...)`: the subquery's column is changed by a projection above it.
+pub fn of_subquery(mut member: InSubquery, schema: &DFSchema) -> Result<InSubquery> {
+    let inner = Arc::clone(&member.subquery.subquery);
+    let ([field], Ok((_, given))) = (inner.schema().fields().as_ref(), member.expr.to_field(schema)) else {
+        return Ok(member);
+    };
+    let (given, found) = (given.data_type().clone(), field.data_type().clone());
+    let Some(common) = common(&[given.clone(), found.clone()]) else { return Ok(member) };
+    *member.expr = compared(*member.expr, &given, common);
+    let (qualifier, field) = inner.schema().qualified_field(0);
+    let column = Column::new(qualifier.cloned(), field.name());
+    let shown =
+        compared(Expr::Column(column), &found, common).alias_qualified(qualifier.cloned(), field.name());
+    let subquery = LogicalPlan::Projection(Projection::try_new(vec![shown], inner)?);
+    member.subquery = Subquery { subquery: Arc::new(subquery), ..member.subquery };
+    Ok(member)
+}
+
+/// `x = ANY (array)`, which the planner calls array_has(array, x): the elements and x as they are compared.
+pub fn of_array(mut has: ScalarFunction, schema: &DFSchema) -> ScalarFunction {
+    let [array, member] = has.args.as_mut_slice() else { return has };
+    let ty = |expr: &Expr| expr.to_field(schema).map(|(_, field)| field.data_type().clone()).ok();
+    let (Some(DataType::List(element)), Some(given)) = (ty(array), ty(member)) else { return has };
+    if common(&[element.data_type().clone(), given.clone()]) != Some(Common::Double) {
+        return has;
+    }
+    let list = DataType::List(Arc::new(Field::new_list_field(DataType::Float64, true)));
+    *array = Expr::Cast(Cast::new(Box::new(std::mem::take(array)), list));
+    *member = compared(std::mem::take(member), &given, Common::Double);
+    has
+}

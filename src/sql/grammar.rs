@@ -1,0 +1,159 @@
+//! sqlparser's dialect of PostgreSQL, with PostgreSQL's grammar where the two part.
+//!
+//! | text                              | sqlparser reads                   | here and in PostgreSQL                |
+//! |-----------------------------------|-----------------------------------|---------------------------------------|
+//! | `a IS DISTINCT FROM b AND c`      | `a IS DISTINCT FROM (b AND c)`    | `(a IS DISTINCT FROM b) AND c`        |
+//! | `a BETWEEN SYMMETRIC b AND c`     | nothing                           | `(a BETWEEN b AND c OR a BETWEEN c AND b)` |
+//! | `a ISNULL`                        | a column with an alias            | `a IS NULL`                           |
+//! | `- a ^ b`                         | `- (a ^ b)`                       | `(- a) ^ b`                           |
+//!
+//! Precedences: <https://www.postgresql.org/docs/17/sql-syntax-lexical.html#SQL-PRECEDENCE>.
+
+use std::any::TypeId;
+
+use datafusion::sql::sqlparser::ast::{Expr, UnaryOperator};
+use datafusion::sql::sqlparser::dialect::{Dialect, PostgreSqlDialect, Precedence};
+use datafusion::sql::sqlparser::keywords::Keyword;
+use datafusion::sql::sqlparser::parser::{Parser, ParserError};
+use datafusion::sql::sqlparser::tokenizer::Token;
+
+/// The dialect of everything we parse; without state.
+#[derive(Debug)]
+pub struct Grammar;
+
+const POSTGRESQL: PostgreSqlDialect = PostgreSqlDialect {};
+
+/// Of a sign before an operand: above `^` and COLLATE (120 in sqlparser's table), below subscripts (130) and `::`.
+const SIGN: u8 = 125;
+
+/// What sqlparser's dialect says, method by method: a dialect cannot inherit.
+macro_rules! as_in_postgresql {
+    ($($name:ident($($argument:ident: $ty:ty),*) -> $answer:ty;)*) => {
+        $(fn $name(&self $(, $argument: $ty)*) -> $answer { POSTGRESQL.$name($($argument),*) })*
+    };
+}
+
+impl Dialect for Grammar {
+    /// Where sqlparser asks for a dialect by its type, it is PostgreSQL's.
+    fn dialect(&self) -> TypeId {
+        POSTGRESQL.dialect()
+    }
+
+    as_in_postgresql! {
+        identifier_quote_style(identifier: &str) -> Option<char>;
+        is_delimited_identifier_start(ch: char) -> bool;
+        is_identifier_start(ch: char) -> bool;
+        is_identifier_part(ch: char) -> bool;
+        supports_unicode_string_literal() -> bool;
+        is_reserved_for_identifier(keyword: Keyword) -> bool;
+        is_custom_operator_part(ch: char) -> bool;
+        supports_filter_during_aggregation() -> bool;
+        supports_group_by_expr() -> bool;
+        prec_value(precedence: Precedence) -> u8;
+        allow_extract_custom() -> bool;
+        allow_extract_single_quotes() -> bool;
+        supports_create_index_with_clause() -> bool;
+        supports_explain_with_utility_options() -> bool;
+        supports_listen_notify() -> bool;
+        supports_factorial_operator() -> bool;
+        supports_bitwise_shift_operators() -> bool;
+        supports_comment_on() -> bool;
+        supports_load_extension() -> bool;
+        supports_named_fn_args_with_colon_operator() -> bool;
+        supports_named_fn_args_with_expr_name() -> bool;
+        supports_empty_projections() -> bool;
+        supports_nested_comments() -> bool;
+        supports_string_escape_constant() -> bool;
+        supports_numeric_literal_underscores() -> bool;
+        supports_array_typedef_with_brackets() -> bool;
+        supports_geometric_types() -> bool;
+        supports_set_names() -> bool;
+        supports_alter_column_type_using() -> bool;
+        supports_notnull_operator() -> bool;
+        supports_interval_options() -> bool;
+        supports_insert_table_alias() -> bool;
+        supports_create_table_like_parenthesized() -> bool;
+        supports_select_wildcard_with_alias() -> bool;
+        supports_comma_separated_trim() -> bool;
+        supports_xml_expressions() -> bool;
+        supports_comment_optimizer_hint() -> bool;
+    }
+
+    fn get_next_precedence(&self, parser: &Parser) -> Option<Result<u8, ParserError>> {
+        if is_isnull(&parser.peek_token_ref().token) {
+            return Some(Ok(self.prec_value(Precedence::Is)));
+        }
+        POSTGRESQL.get_next_precedence(parser)
+    }
+
+    fn parse_prefix(&self, parser: &mut Parser) -> Option<Result<Expr, ParserError>> {
+        let op = match parser.peek_token_ref().token {
+            Token::Minus => UnaryOperator::Minus,
+            Token::Plus => UnaryOperator::Plus,
+            _ => return None,
+        };
+        parser.next_token();
+        Some(parser.parse_subexpr(SIGN).map(|operand| Expr::UnaryOp { op, expr: Box::new(operand) }))
+    }
+
+    fn parse_infix(
+        &self,
+        parser: &mut Parser,
+        left: &Expr,
+        _precedence: u8,
+    ) -> Option<Result<Expr, ParserError>> {
+        if parser.parse_keywords(&[Keyword::IS, Keyword::DISTINCT, Keyword::FROM]) {
+            let right = parser.parse_subexpr(self.prec_value(Precedence::Is));
+            return Some(right.map(|right| Expr::IsDistinctFrom(Box::new(left.clone()), Box::new(right))));
+        }
+        if parser.parse_keywords(&[Keyword::IS, Keyword::NOT, Keyword::DISTINCT, Keyword::FROM]) {
+            let right = parser.parse_subexpr(self.prec_value(Precedence::Is));
+            return Some(right.map(|right| Expr::IsNotDistinctFrom(Box::new(left.clone()), Box::new(right))));
+        }
+        if is_isnull(&parser.peek_token_ref().token) {
+            parser.next_token();
+            return Some(Ok(Expr::IsNull(Box::new(left.clone()))));
+        }
+        if parser.parse_keywords(&[Keyword::BETWEEN, Keyword::SYMMETRIC]) {
+            return Some(self.between_symmetric(parser, left, false));
+        }
+        if parser.parse_keywords(&[Keyword::NOT, Keyword::BETWEEN, Keyword::SYMMETRIC]) {
+            return Some(self.between_symmetric(parser, left, true));
+        }
+        None
+    }
+}
+
+impl Grammar {
+    fn between_symmetric(
+        &self,
+        parser: &mut Parser,
+        left: &Expr,
+        negated: bool,
+    ) -> Result<Expr, ParserError> {
+        let bound = self.prec_value(Precedence::Between);
+        let one = parser.parse_subexpr(bound)?;
+        parser.expect_keyword(Keyword::AND)?;
+        let other = parser.parse_subexpr(bound)?;
+        let between = |low: &Expr, high: &Expr| {
+            Box::new(Expr::Between {
+                expr: Box::new(left.clone()),
+                negated: false,
+                low: Box::new(low.clone()),
+                high: Box::new(high.clone()),
+            })
+        };
+        let either = Expr::BinaryOp {
+            left: between(&one, &other),
+            op: datafusion::sql::sqlparser::ast::BinaryOperator::Or,
+            right: between(&other, &one),
+        };
+        let nested = Expr::Nested(Box::new(either));
+        Ok(if negated { Expr::UnaryOp { op: UnaryOperator::Not, expr: Box::new(nested) } } else { nested })
+    }
+}
+
+/// `ISNULL`, which is no keyword to sqlparser.
+fn is_isnull(token: &Token) -> bool {
+    matches!(token, Token::Word(word) if word.quote_style.is_none() && word.value.eq_ignore_ascii_case("isnull"))
+}

@@ -1,0 +1,72 @@
+//! `x < ANY (SELECT ...)` and `x = ALL (SELECT ...)`, in words that the planner has one meaning for.
+//!
+//! ```text
+//!   x = ANY (q)     x IN (q)
+//!   x <> ALL (q)    x NOT IN (q)
+//!   x < ANY (q)     (SELECT CASE WHEN bool_or(x < v) THEN true WHEN bool_or((x < v) IS NULL) THEN NULL ELSE false END
+//!                    FROM (q) AS hither_each(v))
+//!   x < ALL (q)     the same, with bool_or(NOT (x < v)) THEN false ... ELSE true
+//! ```
+//!
+//! The planner's own node reads `x` inside the subquery, where its names may mean other columns.
+
+use std::ops::ControlFlow;
+
+use datafusion::sql::sqlparser::ast::{self, BinaryOperator, Expr, Ident, Query, SetExpr, TableFactor};
+
+use crate::sql::dialect;
+
+/// The values of the subquery; no query of a user has a table called so.
+const VALUES: &str = "hither_each";
+
+/// Rewrites a comparison with the rows of a subquery.
+pub fn expand(expr: &mut Expr) {
+    let (left, op, right, any) = match expr {
+        Expr::AnyOp { left, compare_op, right, .. } => (left, compare_op, right, true),
+        Expr::AllOp { left, compare_op, right } => (left, compare_op, right, false),
+        _ => return,
+    };
+    let Some(subquery) = subquery_of(right) else { return };
+    *expr = match (&*op, any) {
+        (BinaryOperator::Eq, true) | (BinaryOperator::NotEq, false) => {
+            Expr::InSubquery { expr: left.clone(), subquery: Box::new(subquery), negated: !any }
+        }
+        _ => {
+            let value = Expr::CompoundIdentifier(vec![Ident::new(VALUES), Ident::new("v")]);
+            let compared = Expr::BinaryOp { left: left.clone(), op: op.clone(), right: Box::new(value) };
+            Expr::Subquery(Box::new(of_each(compared, subquery, any)))
+        }
+    };
+}
+
+fn subquery_of(expr: &Expr) -> Option<Query> {
+    match expr {
+        Expr::Subquery(query) => Some(query.as_ref().clone()),
+        Expr::Nested(inner) => subquery_of(inner),
+        _ => None,
+    }
+}
+
+/// Whether the comparison holds for any value of the subquery, or for all.
+fn of_each(compared: Expr, subquery: Query, any: bool) -> Query {
+    let (decisive, answer) = if any { ("hither_c", "true") } else { ("NOT (hither_c)", "false") };
+    let otherwise = !any;
+    let mut query = dialect::parse_query(&format!(
+        "SELECT CASE WHEN bool_or({decisive}) THEN {answer} WHEN bool_or((hither_c) IS NULL) THEN NULL \
+         ELSE {otherwise} END AS \"?column?\" FROM (SELECT 0) AS {VALUES}(v)"
+    ))
+    .expect("this is a query");
+    let _ = ast::visit_expressions_mut(query.as_mut(), |part| {
+        if matches!(part, Expr::Identifier(name) if name.value == "hither_c") {
+            *part = Expr::Nested(Box::new(compared.clone()));
+        }
+        ControlFlow::<()>::Continue(())
+    });
+    if let SetExpr::Select(select) = query.body.as_mut()
+        && let Some(from) = select.from.first_mut()
+        && let TableFactor::Derived { subquery: values, .. } = &mut from.relation
+    {
+        **values = subquery;
+    }
+    *query
+}
