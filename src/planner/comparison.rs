@@ -1,5 +1,5 @@
 //! Comparisons that are not a binary operator, as PostgreSQL carries them out: IN, BETWEEN, `CASE x WHEN`, IS DISTINCT
-//! FROM, `= ANY (ARRAY[...])`.
+//! FROM.
 //!
 //! DataFusion finds one type for what is compared, which is not PostgreSQL's:
 //!
@@ -9,9 +9,9 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, Field};
+use arrow::datatypes::DataType;
 use datafusion::common::{Column, DFSchema, Result, ScalarValue};
-use datafusion::logical_expr::expr::{InSubquery, ScalarFunction};
+use datafusion::logical_expr::expr::InSubquery;
 use datafusion::logical_expr::{Cast, Expr, ExprSchemable, LogicalPlan, Operator, Projection, Subquery};
 
 use crate::functions::decimal;
@@ -92,18 +92,4 @@ pub fn of_subquery(mut member: InSubquery, schema: &DFSchema) -> Result<InSubque
     let subquery = LogicalPlan::Projection(Projection::try_new(vec![shown], inner)?);
     member.subquery = Subquery { subquery: Arc::new(subquery), ..member.subquery };
     Ok(member)
-}
-
-/// `x = ANY (array)`, which the planner calls array_has(array, x): the elements and x as they are compared.
-pub fn of_array(mut has: ScalarFunction, schema: &DFSchema) -> ScalarFunction {
-    let [array, member] = has.args.as_mut_slice() else { return has };
-    let ty = |expr: &Expr| expr.to_field(schema).map(|(_, field)| field.data_type().clone()).ok();
-    let (Some(DataType::List(element)), Some(given)) = (ty(array), ty(member)) else { return has };
-    if common(&[element.data_type().clone(), given.clone()]) != Some(Common::Double) {
-        return has;
-    }
-    let list = DataType::List(Arc::new(Field::new_list_field(DataType::Float64, true)));
-    *array = Expr::Cast(Cast::new(Box::new(std::mem::take(array)), list));
-    *member = compared(std::mem::take(member), &given, Common::Double);
-    has
 }

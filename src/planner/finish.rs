@@ -1,7 +1,7 @@
 //! From a logical plan to one that can be run again and again.
 //!
 //! [`bind`] is the last logical step: parameters become readers of the plan's cell, tables and session functions get
-//! the cell, limits with parameters get a node of their own. [`physical`] plans the rest. [`is_stateless`] tells which
+//! the cell, limits with parameters or an OFFSET get a node of their own. [`physical`] plans the rest. [`is_stateless`] tells which
 //! physical plans may be run twice; the others are planned anew from the bound-to-be logical plan each time.
 
 use std::sync::Arc;
@@ -14,6 +14,7 @@ use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::datasource::{DefaultTableSource, provider_as_source};
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::expr::{Placeholder, ScalarFunction};
+use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
 use datafusion::logical_expr::{Expr, Extension, Limit, LogicalPlan, TableSource, UserDefinedLogicalNode};
 use datafusion::physical_plan::ExecutionPlan;
@@ -48,7 +49,13 @@ use crate::types::arrow::errors::external;
 /// The plan with every parameter, table and session function reading from `bindings`.
 pub fn bind(plan: LogicalPlan, bindings: &Arc<Bindings>) -> Result<LogicalPlan> {
     let bound = plan.transform_up_with_subqueries(|node| {
-        let node = node.map_expressions(|expr| bind_expr(expr, bindings))?.data;
+        // Columns of windows and aggregates are called as what computes them.
+        let names = NamePreserver::new(&node);
+        let node = node.map_expressions(|expr| {
+            let name = names.save(&expr);
+            Ok(bind_expr(expr, bindings)?.update_data(|expr| name.restore(expr)))
+        })?;
+        let node = node.data;
         Ok(Transformed::yes(match node {
             LogicalPlan::TableScan(mut scan) => {
                 if let Some(source) = bind_source(&scan.source, bindings)? {
@@ -122,16 +129,28 @@ fn bind_source(
 }
 
 fn bind_limit(limit: Limit) -> LogicalPlan {
-    let is_constant = |expr: &Option<Box<Expr>>| matches!(expr.as_deref(), None | Some(Expr::Literal(_, _)));
-    if is_constant(&limit.skip) && is_constant(&limit.fetch) {
+    // A sort may be moved through the planner's own limit, also where that skips rows.
+    if limit.skip.is_none() && matches!(limit.fetch.as_deref(), None | Some(Expr::Literal(_, _))) {
         return LogicalPlan::Limit(limit);
     }
-    let node = BoundLimit {
-        input: Arc::unwrap_or_clone(limit.input),
-        skip: limit.skip.map(|expr| *expr),
-        fetch: limit.fetch.map(|expr| *expr),
-    };
-    LogicalPlan::Extension(Extension { node: Arc::new(node) })
+    limit_rows(Arc::unwrap_or_clone(limit.input), limit.skip.map(|expr| *expr), limit.fetch.map(|expr| *expr))
+}
+
+/// The limit right above what orders the rows: a projection may leave out the columns they are ordered by.
+fn limit_rows(input: LogicalPlan, skip: Option<Expr>, fetch: Option<Expr>) -> LogicalPlan {
+    match input {
+        LogicalPlan::Projection(mut projection) => {
+            let below = limit_rows(Arc::unwrap_or_clone(projection.input), skip, fetch);
+            projection.input = Arc::new(below);
+            LogicalPlan::Projection(projection)
+        }
+        LogicalPlan::SubqueryAlias(mut alias) => {
+            let below = limit_rows(Arc::unwrap_or_clone(alias.input), skip, fetch);
+            alias.input = Arc::new(below);
+            LogicalPlan::SubqueryAlias(alias)
+        }
+        input => LogicalPlan::Extension(Extension { node: Arc::new(BoundLimit { input, skip, fetch }) }),
+    }
 }
 
 /// The physical plan of a bound logical plan.

@@ -1,7 +1,10 @@
-//! LIMIT and OFFSET whose counts are parameters.
+//! LIMIT and OFFSET whose counts are parameters, or that skip rows.
 //!
 //! DataFusion's limit takes constants. A count that is only known when the plan runs becomes this node, which reads
 //! it from the execution, so that `LIMIT $2` does not need a new plan each time.
+//!
+//! Which rows are cut depends on the order of what is below. DataFusion removes sorts that nothing asks for, and moves
+//! others through its own limit with an OFFSET: this node asks for the order it was planned upon, and lets none through.
 
 use std::fmt;
 use std::pin::Pin;
@@ -14,6 +17,7 @@ use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{DFSchemaRef, Result};
 use datafusion::execution::{RecordBatchStream, SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::{Expr, LogicalPlan, UserDefinedLogicalNodeCore};
+use datafusion::physical_expr::{LexOrdering, OrderingRequirements};
 use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, Distribution, ExecutionPlan, ExecutionPlanProperties, PhysicalExpr,
     PlanProperties,
@@ -66,14 +70,27 @@ pub struct BoundLimitExec {
     input: Arc<dyn ExecutionPlan>,
     skip: Option<Arc<dyn PhysicalExpr>>,
     fetch: Option<Arc<dyn PhysicalExpr>>,
+    /// The order of the rows that are counted.
+    order: Option<LexOrdering>,
     properties: Arc<PlanProperties>,
 }
 
 impl BoundLimitExec {
+    /// A limit of `input` as it is ordered now.
     pub fn new(
         input: Arc<dyn ExecutionPlan>,
         skip: Option<Arc<dyn PhysicalExpr>>,
         fetch: Option<Arc<dyn PhysicalExpr>>,
+    ) -> BoundLimitExec {
+        let order = input.output_ordering().cloned();
+        BoundLimitExec::of_order(input, skip, fetch, order)
+    }
+
+    fn of_order(
+        input: Arc<dyn ExecutionPlan>,
+        skip: Option<Arc<dyn PhysicalExpr>>,
+        fetch: Option<Arc<dyn PhysicalExpr>>,
+        order: Option<LexOrdering>,
     ) -> BoundLimitExec {
         let properties = PlanProperties::new(
             input.equivalence_properties().clone(),
@@ -81,7 +98,7 @@ impl BoundLimitExec {
             input.pipeline_behavior(),
             input.boundedness(),
         );
-        BoundLimitExec { input, skip, fetch, properties: Arc::new(properties) }
+        BoundLimitExec { input, skip, fetch, order, properties: Arc::new(properties) }
     }
 }
 
@@ -108,8 +125,13 @@ impl ExecutionPlan for BoundLimitExec {
         vec![Distribution::SinglePartition]
     }
 
+    fn required_input_ordering(&self) -> Vec<Option<OrderingRequirements>> {
+        vec![self.order.clone().map(OrderingRequirements::from)]
+    }
+
+    /// Not in a way that would let a sort above take the place of the one below.
     fn maintains_input_order(&self) -> Vec<bool> {
-        vec![true]
+        vec![false]
     }
 
     fn benefits_from_input_partitioning(&self) -> Vec<bool> {
@@ -130,7 +152,8 @@ impl ExecutionPlan for BoundLimitExec {
         self: Arc<Self>,
         mut children: Vec<Arc<dyn ExecutionPlan>>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        Ok(Arc::new(BoundLimitExec::new(children.swap_remove(0), self.skip.clone(), self.fetch.clone())))
+        let (skip, fetch, order) = (self.skip.clone(), self.fetch.clone(), self.order.clone());
+        Ok(Arc::new(BoundLimitExec::of_order(children.swap_remove(0), skip, fetch, order)))
     }
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {

@@ -43,6 +43,8 @@ pub mod operators;
 pub mod origin;
 // PostgreSQL's types for literals and parameters.
 pub mod prepare;
+// Subqueries as values.
+mod scalar_subquery;
 // now(), current_user and their like.
 pub mod session_values;
 // Tables computed from the catalogue and the session.

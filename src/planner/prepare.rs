@@ -27,6 +27,7 @@ use crate::planner::casts::input_schema;
 use crate::planner::common;
 use crate::planner::comparison;
 use crate::planner::operators::{call, literal, parameter, without_modifier};
+use crate::planner::scalar_subquery;
 use crate::planner::session_values;
 use crate::types::Type;
 use crate::types::arrow::errors::external;
@@ -152,11 +153,11 @@ pub fn prepare_expr(
                 comparison::settle(std::iter::once(expr.as_mut()).chain(&mut list), schema);
                 Transformed::yes(Expr::InList(InList { expr, list, negated }))
             }
+            Expr::ScalarSubquery(subquery) => {
+                Transformed::yes(Expr::ScalarSubquery(scalar_subquery::settle(subquery)?))
+            }
             Expr::InSubquery(member) => {
                 Transformed::yes(Expr::InSubquery(comparison::of_subquery(member, schema)?))
-            }
-            Expr::ScalarFunction(call) if call.func.name() == "array_has" => {
-                Transformed::yes(Expr::ScalarFunction(comparison::of_array(call, schema)))
             }
             Expr::Between(Between { mut expr, negated, low, high }) => {
                 let mut low = Box::new(take_type(*low, &expr, schema)?);

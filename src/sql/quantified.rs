@@ -3,6 +3,7 @@
 //! ```text
 //!   x = ANY (q)     x IN (q)
 //!   x <> ALL (q)    x NOT IN (q)
+//!   x = ANY (ARRAY[a, b])  x IN (a, b)
 //!   x < ANY (q)     (SELECT CASE WHEN bool_or(x < v) THEN true WHEN bool_or((x < v) IS NULL) THEN NULL ELSE false END
 //!                    FROM (q) AS hither_each(v))
 //!   x < ALL (q)     the same, with bool_or(NOT (x < v)) THEN false ... ELSE true
@@ -26,6 +27,12 @@ pub fn expand(expr: &mut Expr) {
         Expr::AllOp { left, compare_op, right } => (left, compare_op, right, false),
         _ => return,
     };
+    if let Some(list) = elements_of(right)
+        && let (BinaryOperator::Eq, true) | (BinaryOperator::NotEq, false) = (&*op, any)
+    {
+        *expr = Expr::InList { expr: left.clone(), list, negated: !any };
+        return;
+    }
     let Some(subquery) = subquery_of(right) else { return };
     *expr = match (&*op, any) {
         (BinaryOperator::Eq, true) | (BinaryOperator::NotEq, false) => {
@@ -37,6 +44,18 @@ pub fn expand(expr: &mut Expr) {
             Expr::Subquery(Box::new(of_each(compared, subquery, any)))
         }
     };
+}
+
+/// The elements of an array that is written out.
+fn elements_of(expr: &Expr) -> Option<Vec<Expr>> {
+    match expr {
+        Expr::Array(array) if !array.elem.is_empty() => {
+            let nested = array.elem.iter().any(|element| matches!(element, Expr::Array(_)));
+            (!nested).then(|| array.elem.clone())
+        }
+        Expr::Nested(inner) => elements_of(inner),
+        _ => None,
+    }
 }
 
 fn subquery_of(expr: &Expr) -> Option<Query> {

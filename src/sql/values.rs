@@ -41,9 +41,10 @@ pub fn spread_types(values: &mut ast::Values) {
 }
 
 /// `LATERAL (VALUES (q.a), (1))` as a union of selects: the planner's VALUES take constants, and expressions of one
-/// kind.
+/// kind, and are computed before a subquery has run.
 pub fn values_of_columns(values: &ast::Values) -> Option<SetExpr> {
-    if !values.rows.iter().any(|row| row.iter().any(names_columns)) {
+    let is_select = |expr: &Expr| names_columns(expr) || has_subquery(expr);
+    if !values.rows.iter().any(|row| row.iter().any(is_select)) {
         return None;
     }
     let selects = values.rows.iter().map(|row| {
@@ -65,6 +66,14 @@ pub fn values_of_columns(values: &ast::Values) -> Option<SetExpr> {
 pub fn names_columns(expr: &Expr) -> bool {
     let found = ast::visit_expressions(expr, |part| match part {
         Expr::Identifier(_) | Expr::CompoundIdentifier(_) => ControlFlow::Break(()),
+        _ => ControlFlow::Continue(()),
+    });
+    found.is_break()
+}
+
+fn has_subquery(expr: &Expr) -> bool {
+    let found = ast::visit_expressions(expr, |part| match part {
+        Expr::Subquery(_) | Expr::Exists { .. } | Expr::InSubquery { .. } => ControlFlow::Break(()),
         _ => ControlFlow::Continue(()),
     });
     found.is_break()

@@ -143,7 +143,9 @@ fn parametrised(plan: LogicalPlan, schema: &DFSchema, parameters: usize) -> Resu
                     outer.len() - 1
                 });
                 let id = format!("${}", parameters + place + 1);
-                let placeholder = Placeholder::new_with_field(id, Some(Arc::clone(field)));
+                // What is read from a cell may be NULL.
+                let field = Arc::new(field.as_ref().clone().with_nullable(true));
+                let placeholder = Placeholder::new_with_field(id, Some(field));
                 Ok(Transformed::yes(Expr::Placeholder(placeholder)))
             })?;
             Ok(expr.update_data(|expr| name.restore(expr)))

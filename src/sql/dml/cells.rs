@@ -73,8 +73,12 @@ pub fn cell(expression: &Expr, target: &Target, params: &mut ParamTypes) -> Resu
         return Ok(Some(Cell::Default));
     }
     if let Some((index, cast)) = placeholder(expression)? {
-        let used_as = cast.unwrap_or_else(|| target.ty.clone());
+        let used_as = cast.clone().unwrap_or_else(|| target.ty.clone());
         let ty = params.note(index, &used_as);
+        // `$1::jsonb` of a parameter that is text by declaration is a cast like any other.
+        if cast.is_some_and(|cast| cast.bare() != ty.bare()) {
+            return Ok(None);
+        }
         check_assignable(&ty, target)?;
         return Ok(Some(Cell::Param(index, ty, params.1)));
     }
