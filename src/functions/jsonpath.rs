@@ -361,6 +361,7 @@ impl<'a> Evaluation<'a> {
         Ok(())
     }
 
+    #[expect(clippy::ptr_arg, reason = "elements of a borrowed array are borrowed, of an owned one copied")]
     fn subscripts<'p>(
         &self,
         ranges: &[(Expr, Option<Expr>)],
@@ -539,7 +540,7 @@ impl<'a> Evaluation<'a> {
                     return fail(NON_NUMERIC_ITEM, message);
                 }
                 let shown = crate::types::text::to_string(&Value::Float8(value));
-                Node::Plain(numeric::parse(&shown).map(|value| number_text(value)).unwrap_or(shown))
+                Node::Plain(numeric::parse(&shown).map(number_text).unwrap_or(shown))
             }
             Method::Bigint | Method::Integer | Method::Number | Method::Decimal => {
                 let text = scalar_text(&item, false)
