@@ -49,7 +49,20 @@ pub fn unnest(plan: LogicalPlan) -> Result<LogicalPlan> {
             _ => joined,
         }))
     })?;
-    Ok(unnested.data)
+    if made == 0 {
+        return Ok(unnested.data);
+    }
+    // Types of literals may have become narrower since the nodes above were planned.
+    let renewed = unnested.data.transform_up_with_subqueries(|node| {
+        Ok(match node {
+            // Their schemas are not those of their inputs.
+            LogicalPlan::Values(_) | LogicalPlan::Union(_) | LogicalPlan::RecursiveQuery(_) => {
+                Transformed::no(node)
+            }
+            node => Transformed::yes(node.recompute_schema()?),
+        })
+    })?;
+    Ok(renewed.data)
 }
 
 fn is_true(expr: &Expr) -> bool {

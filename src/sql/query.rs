@@ -101,7 +101,7 @@ fn plan_named(query: &ast::Query, context: &PlanContext, targets: &[Type], alias
     let resolver = Names::new(context);
     let (raw, param_types) = with_parameter_types(&statement, &resolver, context, targets)?;
     let raw = of_columns(raw).map_err(from_datafusion)?;
-    let plan = prepare(raw, &param_types).and_then(inline).and_then(unnest).map_err(from_datafusion)?;
+    let plan = prepare(raw, &param_types).and_then(unnest).and_then(inline).map_err(from_datafusion)?;
     let plan = assign(plan, targets).map_err(from_datafusion)?;
     let columns = output_columns(&plan, names);
     let outputs = Arc::clone(plan.schema());

@@ -71,6 +71,7 @@ impl VisitorMut for Rewriter {
     type Break = ();
 
     fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
+        set_functions::name_rows(query);
         if let SetExpr::Values(values) = query.body.as_mut() {
             values::spread_types(values);
             if let Some(selects) = values::values_of_columns(values) {
@@ -83,7 +84,6 @@ impl VisitorMut for Rewriter {
     fn pre_visit_select(&mut self, select: &mut ast::Select) -> ControlFlow<()> {
         name_window_columns(&mut select.projection);
         number_groups(select);
-        set_functions::name_rows(select);
         if let Err(error) = using::qualify(select) {
             self.refused = Some(error);
         }
@@ -94,6 +94,7 @@ impl VisitorMut for Rewriter {
         if let Some(first) = select.from.first_mut() {
             set_functions::settle_first(&mut first.relation);
         }
+        select.from.iter_mut().flat_map(|from| &mut from.joins).for_each(set_functions::settle_join);
         ControlFlow::Continue(())
     }
 

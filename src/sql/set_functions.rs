@@ -162,22 +162,38 @@ pub fn expand(factor: &mut TableFactor) {
 pub fn settle_first(factor: &mut TableFactor) {
     match factor {
         TableFactor::Derived { lateral, .. } => *lateral = false,
-        TableFactor::UNNEST { alias: Some(alias), array_exprs, .. }
-            if array_exprs.iter().any(values::names_columns) =>
-        {
-            let mut alias = alias.clone();
-            let names = std::mem::take(&mut alias.columns).into_iter().map(|column| column.name);
-            let arrays = array_exprs.drain(..).map(|array| function_call("unnest", vec![array]));
-            let items = arrays.zip(names).map(|(expr, alias)| SelectItem::ExprWithAlias { expr, alias });
-            *factor = derived(items.collect(), false, alias);
+        TableFactor::UNNEST { array_exprs, .. } if array_exprs.iter().any(values::names_columns) => {
+            unnest_in_select(factor);
         }
         _ => {}
     }
 }
 
-/// `SELECT e FROM jsonb_array_elements(x) AS e`: the row of a function whose column has a name of its own is the column's
-/// value.
-pub fn name_rows(select: &mut ast::Select) {
+/// The planner takes every unnesting for LATERAL, which RIGHT and FULL JOIN do not go with.
+pub fn settle_join(join: &mut ast::Join) {
+    use ast::JoinOperator::{FullOuter, Right, RightOuter};
+    if matches!(join.join_operator, FullOuter(_) | Right(_) | RightOuter(_))
+        && let TableFactor::UNNEST { array_exprs, .. } = &join.relation
+        && !array_exprs.iter().any(values::names_columns)
+    {
+        unnest_in_select(&mut join.relation);
+    }
+}
+
+/// `unnest(a, b) AS t(x, y)` as `(SELECT unnest(a) AS x, unnest(b) AS y) AS t`.
+fn unnest_in_select(factor: &mut TableFactor) {
+    let TableFactor::UNNEST { alias: Some(alias), array_exprs, .. } = factor else { return };
+    let mut alias = alias.clone();
+    let names = std::mem::take(&mut alias.columns).into_iter().map(|column| column.name);
+    let arrays = array_exprs.drain(..).map(|array| function_call("unnest", vec![array]));
+    let items = arrays.zip(names).map(|(expr, alias)| SelectItem::ExprWithAlias { expr, alias });
+    *factor = derived(items.collect(), false, alias);
+}
+
+/// `SELECT e FROM jsonb_array_elements(x) AS e ORDER BY e`: the row of a function whose column has a name of its own is
+/// the column's value.
+pub fn name_rows(query: &mut ast::Query) {
+    let ast::SetExpr::Select(select) = query.body.as_mut() else { return };
     let rows: Vec<(String, Ident)> = select
         .from
         .iter()
@@ -201,12 +217,14 @@ pub fn name_rows(select: &mut ast::Select) {
             *item = SelectItem::ExprWithAlias { expr, alias: name.clone() };
         }
     }
-    let _ = ast::visit_expressions_mut(select, |expr| {
+    let mut name = |expr: &mut Expr| {
         if let Some(named) = column(expr) {
             *expr = named;
         }
         ControlFlow::<()>::Continue(())
-    });
+    };
+    let _ = ast::visit_expressions_mut(select, &mut name);
+    let _ = ast::visit_expressions_mut(&mut query.order_by, &mut name);
 }
 
 /// The alias of a call whose column is called otherwise, and the column.

@@ -2,7 +2,7 @@
 //!
 //! The zones and their history are the IANA database's, as `chrono-tz` carries it. Beside the names of places there are
 //! offsets (`+05:30`, `-8`) and POSIX descriptions of zones without summer time (`<+03>-3`, whose sign counts west of
-//! Greenwich); abbreviations such as `CEST` are in [`super::zone_abbreviations`].
+//! Greenwich); abbreviations such as `CEST` are in `zone_abbreviations.rs`.
 //!
 //! The database ends with the century. Later years are read as the year between 2044 and 2071 that has the same
 //! calendar, so that the rules of the last years go on.

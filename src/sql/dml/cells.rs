@@ -3,9 +3,10 @@
 //! A cell of VALUES, of SET or of EXECUTE's list that is one of these costs no DataFusion expression: an INSERT made
 //! of them is a copy of values into rows.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use datafusion::sql::sqlparser::ast::{CastKind, Expr, UnaryOperator, Value as Literal};
+use datafusion::sql::sqlparser::ast::{self, CastKind, Expr, UnaryOperator, Value as Literal};
 
 use crate::error::{Error, Result, SqlState};
 use crate::sql::context::PlanContext;
@@ -102,8 +103,35 @@ pub fn any_cell(
         check_assignable(&untyped.columns[0].ty, target)?;
     }
     let compiled = expressions::compile(&known, &[], &items, std::slice::from_ref(target.ty))?;
-    params.widen(&compiled.param_types);
+    // Only those it names: others may be known by the cells that use them.
+    for index in parameters_of(expression)? {
+        if let Some(ty) = compiled.param_types.get(index) {
+            params.note(index, ty);
+        }
+    }
     Ok(Cell::Computed(Arc::new(compiled)))
+}
+
+/// The parameters an expression names, from 0.
+fn parameters_of(expression: &Expr) -> Result<Vec<usize>> {
+    let mut found = Vec::new();
+    let visited = ast::visit_expressions(expression, |part| match part {
+        Expr::Value(value) => match &value.value {
+            Literal::Placeholder(text) => match parameter_index(text) {
+                Ok(index) => {
+                    found.push(index);
+                    ControlFlow::Continue(())
+                }
+                Err(error) => ControlFlow::Break(error),
+            },
+            _ => ControlFlow::Continue(()),
+        },
+        _ => ControlFlow::Continue(()),
+    });
+    match visited {
+        ControlFlow::Break(error) => Err(error),
+        ControlFlow::Continue(()) => Ok(found),
+    }
 }
 
 /// A literal as a value of the column, if the expression is one.

@@ -50,6 +50,9 @@ impl SessionContext for Session {
     fn nextval(&self, _sequence: &str) -> Result<i64> {
         Err(Error::unsupported("a sequence in this test"))
     }
+    fn sequence_state(&self, _sequence: Oid) -> Result<(i64, bool)> {
+        Ok((1, false))
+    }
     fn currval(&self, _sequence: &str) -> Result<i64> {
         Err(Error::unsupported("a sequence in this test"))
     }

@@ -17,6 +17,9 @@ use crate::types::jsonpath::{Accessor, Arithmetic, Comparison, Expr, METHODS, Pa
 
 /// Brackets, signs and filters inside each other.
 const DEPTH_MAX: usize = 200;
+/// Operators and accessors of a path, which make trees as deep as they are many: a level takes less than a kilobyte of
+/// the stack when it is carried out.
+const LINKS_MAX: usize = 1_000;
 
 #[derive(Clone, Debug, PartialEq)]
 enum Token {
@@ -38,7 +41,7 @@ pub fn path(text: &str) -> Result<Path> {
     if text.trim_ascii().is_empty() {
         return Err(crate::types::text::invalid("jsonpath", text));
     }
-    let mut parser = Parser { tokens: tokens(text)?, at: 0, depth: 0, filters: 0, subscripts: 0 };
+    let mut parser = Parser { tokens: tokens(text)?, at: 0, depth: 0, links: 0, filters: 0, subscripts: 0 };
     let strict = parser.accept_word("strict");
     if !strict {
         parser.accept_word("lax");
@@ -52,6 +55,10 @@ pub fn path(text: &str) -> Result<Path> {
 
 fn syntax(message: impl Into<String>) -> Error {
     Error::new(SqlState::SYNTAX_ERROR, message)
+}
+
+fn too_deep() -> Error {
+    Error::new(SqlState("54001"), "stack depth limit exceeded")
 }
 
 fn tokens(text: &str) -> Result<Vec<(Token, usize)>> {
@@ -214,6 +221,7 @@ struct Parser {
     tokens: Vec<(Token, usize)>,
     at: usize,
     depth: usize,
+    links: usize,
     /// Filters and subscripts around the place, in which `@` and `last` mean something.
     filters: usize,
     subscripts: usize,
@@ -270,6 +278,7 @@ impl Parser {
         self.deeper(|parser| {
             let mut left = parser.and()?;
             while parser.accept("||") {
+                parser.link()?;
                 let right = parser.and()?;
                 left = Expr::Or(parser.condition(left)?, parser.condition(right)?);
             }
@@ -279,12 +288,18 @@ impl Parser {
 
     fn deeper<T>(&mut self, parse: impl FnOnce(&mut Parser) -> Result<T>) -> Result<T> {
         if self.depth >= DEPTH_MAX {
-            return Err(Error::new(SqlState("54001"), "stack depth limit exceeded"));
+            return Err(too_deep());
         }
         self.depth += 1;
         let parsed = parse(self);
         self.depth -= 1;
         parsed
+    }
+
+    /// Counts an operator or accessor.
+    fn link(&mut self) -> Result<()> {
+        self.links += 1;
+        if self.links > LINKS_MAX { Err(too_deep()) } else { Ok(()) }
     }
 
     fn condition(&self, expr: Expr) -> Result<Box<Expr>> {
@@ -298,6 +313,7 @@ impl Parser {
     fn and(&mut self) -> Result<Expr> {
         let mut left = self.not()?;
         while self.accept("&&") {
+            self.link()?;
             let right = self.not()?;
             left = Expr::And(self.condition(left)?, self.condition(right)?);
         }
@@ -384,6 +400,7 @@ impl Parser {
                 () if self.accept("-") => Arithmetic::Subtract,
                 () => return Ok(left),
             };
+            self.link()?;
             let right = self.product()?;
             left = Expr::Arithmetic(operator, self.value(left)?, self.value(right)?);
         }
@@ -398,6 +415,7 @@ impl Parser {
                 () if self.accept("%") => Arithmetic::Remainder,
                 () => return Ok(left),
             };
+            self.link()?;
             let right = self.sign()?;
             left = Expr::Arithmetic(operator, self.value(left)?, self.value(right)?);
         }
@@ -411,6 +429,7 @@ impl Parser {
         }
         let mut expr = self.primary()?;
         while let Some(accessor) = self.accessor()? {
+            self.link()?;
             expr = Expr::Access(Box::new(expr), accessor);
         }
         Ok(expr)
