@@ -216,6 +216,12 @@ impl ScalarUDFImpl for Arithmetic {
     }
 }
 
+/// Whether a call stands for an operator between two numbers.
+pub fn is_operation(call: &ScalarFunction) -> bool {
+    call.args.len() == 2
+        && call.func.inner().downcast_ref::<Arithmetic>().is_some_and(Arithmetic::is_operator)
+}
+
 /// An operand in parentheses when it is an operation itself.
 struct Inner<'a>(&'a Expr);
 
@@ -223,10 +229,7 @@ impl Display for Inner<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let is_operation = match self.0 {
             Expr::BinaryExpr(_) => true,
-            Expr::ScalarFunction(call) => {
-                call.args.len() == 2
-                    && call.func.inner().downcast_ref::<Arithmetic>().is_some_and(Arithmetic::is_operator)
-            }
+            Expr::ScalarFunction(call) => is_operation(call),
             _ => false,
         };
         if is_operation { write!(f, "({})", self.0) } else { write!(f, "{}", self.0) }

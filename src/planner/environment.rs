@@ -39,6 +39,11 @@ pub struct Environment {
     zones: Arc<Mutex<HashMap<Zone, Arc<Environment>>>>,
 }
 
+/// Stack kept free: 4,000 levels (`CHAIN_MAX` in `sql/dialect.rs`) of two kilobytes, and of some 30 without optimisation.
+const STACK_FREE_BYTES: usize = if cfg!(debug_assertions) { 128 << 20 } else { 8 << 20 };
+/// Taken where there is less; pages that are not used cost nothing.
+const STACK_MORE_BYTES: usize = 8 * STACK_FREE_BYTES;
+
 /// Environments kept at most: the next one starts over. One takes some 100 kilobytes for its lists of functions.
 const ZONES_MAX: usize = 64;
 
@@ -66,8 +71,13 @@ impl KnownShapes {
 }
 
 impl Environment {
+    /// Also sets, for the process, how much stack DataFusion keeps free where it recurses: names and types of expressions
+    /// are made by recursions that do not look.
+    ///
     /// `memory_bytes` bounds what sorts, joins and aggregates of all queries hold together.
     pub fn new(system: Arc<dyn SystemCatalog>, memory_bytes: usize) -> Result<Arc<Environment>> {
+        recursive::set_minimum_stack_size(STACK_FREE_BYTES);
+        recursive::set_stack_allocation_size(STACK_MORE_BYTES);
         let runtime = RuntimeEnvBuilder::new().with_memory_limit(memory_bytes, 1.0).build_arc();
         let state = session_state(system.as_ref(), runtime.map_err(from_datafusion)?, Zone::UTC);
         let task = Arc::new(TaskContext::new(

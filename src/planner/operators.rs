@@ -173,6 +173,12 @@ fn operand(expr: &Expr, schema: &DFSchema) -> Operand {
             Operand::Typed(field("", &Type::Int4, true))
         }
         Expr::Placeholder(Placeholder { id, field: None }) => Operand::Parameter(id.clone()),
+        // A field has a name, which for each link of a chain of operators would be made of all before it.
+        Expr::BinaryExpr(_) => match expr.get_type(schema) {
+            Ok(ty) if ty.is_null() => Operand::Other,
+            Ok(ty) => Operand::Typed(Field::new("", ty, true)),
+            Err(_) => Operand::Other,
+        },
         expr => match expr.to_field(schema) {
             Ok((_, field)) if field.data_type().is_null() => Operand::Other,
             Ok((_, field)) => Operand::Typed(field.as_ref().clone()),

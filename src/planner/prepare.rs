@@ -193,7 +193,15 @@ pub fn prepare_expr(
     })
 }
 
+/// Chains of operators are asked at each of their links: what they yield is known without asking below.
 fn is_number(expr: &Expr, schema: &DFSchema) -> bool {
+    match expr {
+        Expr::BinaryExpr(BinaryExpr { op, .. }) if op.is_logic_operator() || op.supports_propagation() => {
+            return false;
+        }
+        Expr::ScalarFunction(call) if arithmetic::is_operation(call) => return true,
+        _ => {}
+    }
     expr.to_field(schema).is_ok_and(|(_, field)| arithmetic::is_number(field.data_type()))
 }
 

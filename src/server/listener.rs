@@ -40,8 +40,10 @@ const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 /// Not more than this for a statement that was told to end by a shutdown.
 const CANCELLED_GRACE: Duration = Duration::from_secs(5);
 
-/// Deep expressions recurse in the planner; it grows its stack beyond this where it must.
-const STACK_BYTES: usize = 4 << 20;
+/// Deep expressions recurse in the planner, a chain of operators as many levels as it has links (`CHAIN_MAX` in
+/// `sql/dialect.rs`); it takes more (`STACK_FREE_BYTES` in `planner/environment.rs`) where it must. Pages that are not
+/// used cost nothing.
+const STACK_BYTES: usize = 64 << 20;
 
 /// What an operator can set.
 #[derive(Clone, Debug)]

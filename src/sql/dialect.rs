@@ -30,6 +30,10 @@ pub static DIALECT: Grammar = Grammar;
 /// `recursive-protection`), so the bound protects the passes behind it.
 const NESTING_MAX: usize = 250;
 
+/// Operators in a row, and queries in a UNION: a tree of theirs is as deep as the chain is long, and the stack of a
+/// connection holds so many levels.
+const CHAIN_MAX: usize = 4_000;
+
 /// Parses a query string into its statements; an empty string has none.
 pub fn parse(sql: &str) -> Result<Vec<Statement>> {
     let source: Arc<str> = sql.into();
@@ -45,6 +49,9 @@ fn parse_one(source: &Arc<str>, tokens: Vec<TokenWithSpan>) -> Result<Statement>
     let first = tokens.iter().find(|token| !matches!(token.token, Token::Whitespace(_)));
     let start = first.map_or(0, |token| byte_index(source, token.span.start));
     let end = tokens.last().map_or(source.len(), |token| byte_index(source, token.span.end));
+    if longest_chain(&tokens) > CHAIN_MAX {
+        return Err(Error::new(SqlState("54001"), "stack depth limit exceeded"));
+    }
     let (tokens, taken) = utility::take(conflict_target::wrap(source, tokens));
     if let Some(token) = clause_after_from(&tokens) {
         return Err(error_at(source, token));
@@ -59,6 +66,41 @@ fn parse_one(source: &Arc<str>, tokens: Vec<TokenWithSpan>) -> Result<Statement>
         return Ok(Statement { ast, source: source.clone(), range: start..end.max(start) });
     }
     Err(error_at(source, &parser.peek_token()))
+}
+
+/// How many operators follow each other without a bracket or a comma between them, or queries in a set operation.
+fn longest_chain(tokens: &[TokenWithSpan]) -> usize {
+    const OPERATORS: &[&str] = &["AND", "OR", "IS", "ISNULL", "NOTNULL", "LIKE", "ILIKE", "COLLATE", "JOIN"];
+    const SETS: &[&str] = &["UNION", "EXCEPT", "INTERSECT"];
+    // Operators and set operations at each depth of brackets.
+    let mut depths = vec![(0, 0)];
+    let mut longest = 0;
+    for token in tokens {
+        let open = depths.len();
+        let (operators, sets) = depths.last_mut().expect("one more than brackets are open");
+        match &token.token {
+            Token::LParen | Token::LBracket => depths.push((0, 0)),
+            Token::RParen | Token::RBracket if open > 1 => drop(depths.pop()),
+            Token::Comma => *operators = 0,
+            Token::Word(word) if word.quote_style.is_none() => {
+                let is = |words: &[&str]| words.iter().any(|known| word.value.eq_ignore_ascii_case(known));
+                *operators += usize::from(is(OPERATORS));
+                *sets += usize::from(is(SETS));
+                longest = longest.max(*operators).max(*sets);
+            }
+            Token::Word(_)
+            | Token::Number(..)
+            | Token::SingleQuotedString(_)
+            | Token::Placeholder(_)
+            | Token::Whitespace(_)
+            | Token::Period => {}
+            _ => {
+                *operators += 1;
+                longest = longest.max(*operators);
+            }
+        }
+    }
+    longest
 }
 
 /// A word that begins a clause where FROM should name something: sqlparser would take it for a name.
