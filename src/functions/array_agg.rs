@@ -1,4 +1,7 @@
 //! `array_agg` with the types that Arrow does not tell apart: of `name` it makes `name[]`.
+//!
+//! Of arrays it would make an array of two dimensions, which there are none of; but documents are made of arrays of
+//! arrays, by the same aggregate under another name.
 
 use std::sync::Arc;
 
@@ -11,22 +14,29 @@ use datafusion::logical_expr::{
     Accumulator, AggregateUDF, AggregateUDFImpl, GroupsAccumulator, ReversedUDAF, Signature,
 };
 
+use crate::error::Error;
 use crate::types::Type;
+use crate::types::arrow::errors::external;
 use crate::types::arrow::{field, type_of};
 
-pub fn function() -> Arc<AggregateUDF> {
-    Arc::new(AggregateUDF::from(ArrayAgg { inner: array_agg::array_agg_udaf() }))
+/// What other aggregates collect their values with.
+pub const COLLECT: &str = "hither_items";
+
+pub fn functions() -> Vec<Arc<AggregateUDF>> {
+    let named = |name| Arc::new(AggregateUDF::from(ArrayAgg { inner: array_agg::array_agg_udaf(), name }));
+    vec![named("array_agg"), named(COLLECT)]
 }
 
 /// DataFusion's aggregate.
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct ArrayAgg {
     inner: Arc<AggregateUDF>,
+    name: &'static str,
 }
 
 impl AggregateUDFImpl for ArrayAgg {
     fn name(&self) -> &str {
-        self.inner.name()
+        self.name
     }
 
     fn signature(&self) -> &Signature {
@@ -44,6 +54,9 @@ impl AggregateUDFImpl for ArrayAgg {
     fn return_field(&self, given: &[FieldRef]) -> Result<FieldRef> {
         let plain = self.inner.return_field(given)?;
         let Some(item) = given.first().map(|field| type_of(field)) else { return Ok(plain) };
+        if matches!(item, Type::Array(_)) && self.name != COLLECT {
+            return Err(external(Error::unsupported("arrays of several dimensions")));
+        }
         if matches!(item, Type::Array(_)) || plain.data_type().is_null() {
             return Ok(plain);
         }
@@ -76,11 +89,18 @@ impl AggregateUDFImpl for ArrayAgg {
         beneficial: bool,
     ) -> Result<Option<Arc<dyn AggregateUDFImpl>>> {
         let inner = self.inner.as_ref().clone().with_beneficial_ordering(beneficial)?;
-        Ok(inner.map(|inner| Arc::new(ArrayAgg { inner: Arc::new(inner) }) as Arc<dyn AggregateUDFImpl>))
+        let wrapped = |inner| Arc::new(ArrayAgg { inner: Arc::new(inner), name: self.name });
+        Ok(inner.map(|inner| wrapped(inner) as Arc<dyn AggregateUDFImpl>))
     }
 
     fn reverse_expr(&self) -> ReversedUDAF {
-        self.inner.reverse_udf()
+        match self.inner.reverse_udf() {
+            // Under its own name, by which the plan above finds it.
+            ReversedUDAF::Reversed(inner) => {
+                ReversedUDAF::Reversed(Arc::new(AggregateUDF::from(ArrayAgg { inner, name: self.name })))
+            }
+            other => other,
+        }
     }
 
     fn supports_null_handling_clause(&self) -> bool {

@@ -75,6 +75,23 @@ fn definitions() -> Vec<Definition> {
                 Ok(Value::Array(found.map(|(at, _)| Value::Int4(at as i32 + 1)).collect()))
             }
         }),
+        // array(SELECT ...), whose aggregate is NULL without rows.
+        lenient("hither_array_or_empty(any) $1", |v| {
+            Ok(if v[0] == Value::Null { Value::Array(Vec::new()) } else { v[0].clone() })
+        }),
+        // array[2:4]; what lies outside the array is not there.
+        strict("hither_slice(any, int4, int4) $1", |v| {
+            let (Value::Int4(first), Value::Int4(last)) = (&v[1], &v[2]) else { return Ok(Value::Null) };
+            let items = items(&v[0]);
+            let first = usize::try_from(*first).unwrap_or(0).max(1) - 1;
+            let last = usize::try_from(*last).unwrap_or(0).min(items.len());
+            Ok(Value::Array(items.get(first..last).unwrap_or_default().to_vec()))
+        }),
+        // What string_agg makes of array_agg, of the values and of what stands before each.
+        lenient("string_agg_items(text[], text) text", |v| Ok(concatenated(&v[0], &v[1]))),
+        lenient("string_agg_items(text[], text[]) text", |v| Ok(concatenated(&v[0], &v[1]))),
+        lenient("string_agg_items(bytea[], bytea) bytea", |v| Ok(concatenated(&v[0], &v[1]))),
+        lenient("string_agg_items(bytea[], bytea[]) bytea", |v| Ok(concatenated(&v[0], &v[1]))),
         strict("array_contains_all(any, any) bool", |v| {
             let (outer, inner) = (items(&v[0]), items(&v[1]));
             Ok(Value::Bool(inner.iter().all(|item| outer.iter().any(|other| equal(item, other)))))
@@ -139,6 +156,27 @@ fn equal(left: &Value, right: &Value) -> bool {
             _ => left == right,
         },
     }
+}
+
+/// The items that are not NULL, with a separator before all but the first; NULL when there are none.
+fn concatenated(values: &Value, separators: &Value) -> Value {
+    let separator = |at: usize| match separators {
+        Value::Array(separators) => separators.get(at).unwrap_or(&Value::Null),
+        separator => separator,
+    };
+    let mut shown = items(values).iter().enumerate().filter(|(_, item)| **item != Value::Null);
+    let Some((_, first)) = shown.next() else { return Value::Null };
+    let mut all = first.clone();
+    for (at, item) in shown {
+        for part in [separator(at), item] {
+            match (&mut all, part) {
+                (Value::Text(all), Value::Text(part)) => all.push_str(part),
+                (Value::Bytea(all), Value::Bytea(part)) => all.extend_from_slice(part),
+                _ => {}
+            }
+        }
+    }
+    all
 }
 
 fn joined(array: &Value, separator: &Value, null: Option<&str>) -> Value {

@@ -299,8 +299,13 @@ fn difference(left: i64, right: i64) -> Result<Value> {
     Ok(Value::Interval(justify_hours(Interval { months: 0, days: 0, microseconds })))
 }
 
+/// Whether an interval leads forwards (1), backwards (-1) or nowhere (0).
+pub fn interval_sign(interval: Interval) -> i32 {
+    length(&Value::Interval(interval)).signum() as i32
+}
+
 /// `interval` added `sign` times, months first, then days, then time.
-fn shifted(value: &Value, interval: Interval, sign: i64) -> Result<Value> {
+pub fn shifted(value: &Value, interval: Interval, sign: i64) -> Result<Value> {
     let at = moment(value);
     let result =
         if is_finite(at) { shift(at, interval, sign).ok_or_else(|| out_of_range("timestamp"))? } else { at };
@@ -308,7 +313,7 @@ fn shifted(value: &Value, interval: Interval, sign: i64) -> Result<Value> {
 }
 
 /// Months and days are added to what clocks show, the time to the moment that makes.
-fn shifted_in_zone(at: i64, interval: Interval, sign: i64, zone: Zone) -> Result<Value> {
+pub fn shifted_in_zone(at: i64, interval: Interval, sign: i64, zone: Zone) -> Result<Value> {
     if !is_finite(at) {
         return Ok(Value::Timestamptz(at));
     }

@@ -10,8 +10,11 @@ use datafusion::logical_expr::ScalarUDF;
 
 use crate::error::{Error, Result, SqlState};
 use crate::functions::value::{Definition, functions as build, lenient, lenient_zoned, strict, zoned};
-use crate::types::json::{Key, Node, print_string};
+use crate::types::json::{Key, Node, Parts, print_string};
 use crate::types::{Value, Zone, text as texts};
+
+/// Makes a row, as json, of names and values.
+pub const RECORD: &str = "hither_record";
 
 pub fn functions() -> Vec<Arc<ScalarUDF>> {
     build(definitions())
@@ -61,16 +64,46 @@ fn definitions() -> Vec<Definition> {
             let items: Vec<String> = v.iter().map(|value| json_text(zone, value)).collect();
             Ok(Value::Json(format!("[{}]", items.join(", "))))
         }),
+        // A row: names and values.
+        lenient_zoned("hither_record(any...) json", |zone, v| {
+            let fields = v.as_chunks::<2>().0.iter().map(|[name, value]| {
+                let mut out = String::new();
+                print_string(text(name), &mut out);
+                format!("{out}:{}", json_text(zone, value))
+            });
+            Ok(Value::Json(format!("{{{}}}", fields.collect::<Vec<_>>().join(","))))
+        }),
+        zoned("array_to_json(any) json", |zone, v| match &v[0] {
+            Value::Array(_) => Ok(Value::Json(json_text(zone, &v[0]))),
+            other => Err(no_such_argument("array_to_json", other)),
+        }),
+        strict("row_to_json(json) json", |v| Ok(v[0].clone())),
+        strict("json_object(text[]) json", |v| json_object(&pairs_of(items_of(&v[0]))?)),
+        strict("json_object(text[], text[]) json", |v| {
+            json_object(&zipped(items_of(&v[0]), items_of(&v[1]))?)
+        }),
+        strict("jsonb_object(text[]) jsonb", |v| jsonb_object(&pairs_of(items_of(&v[0]))?)),
+        strict("jsonb_object(text[], text[]) jsonb", |v| {
+            jsonb_object(&zipped(items_of(&v[0]), items_of(&v[1]))?)
+        }),
         // What json_agg, jsonb_agg and jsonb_object_agg make of array_agg.
         zoned("jsonb_agg_items(any) jsonb", |zone, v| Ok(Value::Jsonb(node_of(zone, &v[0])?.to_text()))),
         zoned("json_agg_items(any) json", |zone, v| match &v[0] {
             Value::Array(items) => {
-                let items: Vec<String> = items.iter().map(|item| json_text(zone, item)).collect();
-                Ok(Value::Json(format!("[{}]", items.join(", "))))
+                let mut out = String::from("[");
+                for (index, item) in items.iter().enumerate() {
+                    if index > 0 {
+                        // Each array begins a line.
+                        out.push_str(if matches!(item, Value::Array(_)) { ", \n " } else { ", " });
+                    }
+                    out.push_str(&json_text(zone, item));
+                }
+                out.push(']');
+                Ok(Value::Json(out))
             }
             _ => Ok(Value::Null),
         }),
-        zoned("object_agg_items(any, any) jsonb", |zone, v| match (&v[0], &v[1]) {
+        zoned("jsonb_object_agg_items(any, any) jsonb", |zone, v| match (&v[0], &v[1]) {
             (Value::Array(keys), Value::Array(values)) => {
                 let mut entries = BTreeMap::new();
                 for (key, value) in keys.iter().zip(values) {
@@ -81,6 +114,33 @@ fn definitions() -> Vec<Definition> {
                     entries.insert(Key::new(&texts::to_string(key)), node_of(zone, value)?);
                 }
                 Ok(Value::Jsonb(Node::Object(entries).to_text()))
+            }
+            _ => Ok(Value::Null),
+        }),
+        // Each row begins a line.
+        strict("json_agg_records_items(json[]) json", |v| {
+            let rows: Vec<&str> = items_of(&v[0])
+                .iter()
+                .map(|row| match row {
+                    Value::Json(row) => row.as_str(),
+                    _ => "null",
+                })
+                .collect();
+            Ok(Value::Json(format!("[{}]", rows.join(", \n "))))
+        }),
+        zoned("json_object_agg_items(any, any) json", |zone, v| match (&v[0], &v[1]) {
+            (Value::Array(keys), Value::Array(values)) => {
+                let mut entries = Vec::with_capacity(keys.len());
+                for (key, value) in keys.iter().zip(values) {
+                    if *key == Value::Null {
+                        let message = "null value not allowed for object key";
+                        return Err(Error::new(SqlState("22004"), message));
+                    }
+                    let mut out = String::new();
+                    print_string(&texts::to_string(key), &mut out);
+                    entries.push(format!("{out} : {}", json_text(zone, value)));
+                }
+                Ok(Value::Json(format!("{{ {} }}", entries.join(", "))))
             }
             _ => Ok(Value::Null),
         }),
@@ -121,8 +181,12 @@ fn definitions() -> Vec<Definition> {
             Ok(found(v)?.map_or(Value::Null, |node| plain_text(&node)))
         }),
         strict("json_extract_path_text(json, text...) text", |v| {
-            Ok(found(v)?.map_or(Value::Null, |node| plain_text(&node)))
+            written_part(v)?.map_or(Ok(Value::Null), written_text)
         }),
+        strict("json_extract_path(json, text...) json", |v| {
+            Ok(written_part(v)?.map_or(Value::Null, |part| Value::Json(part.to_owned())))
+        }),
+        strict("json_strip_nulls(json) json", |v| Ok(Value::Json(written_without_nulls(text(&v[0]))?))),
         strict("json_typeof(json) text", |v| Ok(Value::Text(type_name(&node(&v[0])?).to_owned()))),
         strict("json_array_length(json) int4", |v| {
             Ok(Value::Int4(items(node(&v[0])?, "json_array_length")?.len() as i32))
@@ -136,11 +200,29 @@ fn definitions() -> Vec<Definition> {
             let items = items(node(&v[0])?, "jsonb_array_elements_text")?;
             Ok(Value::Array(items.iter().map(plain_text).collect()))
         }),
+        strict("json_array_elements(json) json[]", |v| match Parts::of(text(&v[0]))? {
+            Parts::Array(items) => {
+                Ok(Value::Array(items.into_iter().map(|item| Value::Json(item.to_owned())).collect()))
+            }
+            other => Err(no_array(other, "json_array_elements")),
+        }),
         strict("json_array_elements_text(json) text[]", |v| {
             let items = items(node(&v[0])?, "json_array_elements_text")?;
             Ok(Value::Array(items.iter().map(plain_text).collect()))
         }),
         strict("hither_json_keys(jsonb) text[]", |v| Ok(each(v)?.0)),
+        strict("hither_written_keys(json) text[]", |v| {
+            let keys = entries(&v[0])?.into_iter().map(|(key, _)| Value::Text(key));
+            Ok(Value::Array(keys.collect()))
+        }),
+        strict("hither_written_values(json) json[]", |v| {
+            let values = entries(&v[0])?.into_iter().map(|(_, value)| Value::Json(value.to_owned()));
+            Ok(Value::Array(values.collect()))
+        }),
+        strict("hither_written_texts(json) text[]", |v| {
+            let texts = entries(&v[0])?.into_iter().map(|(_, value)| written_text(value));
+            Ok(Value::Array(texts.collect::<Result<_>>()?))
+        }),
         strict("hither_json_values(jsonb) jsonb[]", |v| {
             Ok(Value::Array(each(v)?.1.into_iter().map(document).collect()))
         }),
@@ -150,6 +232,65 @@ fn definitions() -> Vec<Definition> {
         strict("jsonb_object_keys(jsonb) text[]", |v| keys(node(&v[0])?, "jsonb_object_keys")),
         strict("json_object_keys(json) text[]", |v| keys(node(&v[0])?, "json_object_keys")),
     ]
+}
+
+/// The complaint about an argument of another type.
+fn no_such_argument(function: &str, value: &Value) -> Error {
+    let ty = crate::types::cast::type_of(value);
+    Error::new(SqlState::UNDEFINED_FUNCTION, format!("function {function}({ty}) does not exist")).hint(
+        "No function matches the given name and argument types. You might need to add explicit type casts.",
+    )
+}
+
+fn items_of(value: &Value) -> &[Value] {
+    if let Value::Array(items) = value { items } else { &[] }
+}
+
+type Pair<'a> = (&'a Value, &'a Value);
+
+/// Keys and values by turns.
+fn pairs_of(items: &[Value]) -> Result<Vec<Pair<'_>>> {
+    match items.as_chunks::<2>() {
+        (pairs, []) => Ok(pairs.iter().map(|[key, value]| (key, value)).collect()),
+        _ => Err(Error::new(SqlState("2202E"), "array must have even number of elements")),
+    }
+}
+
+fn zipped<'a>(keys: &'a [Value], values: &'a [Value]) -> Result<Vec<Pair<'a>>> {
+    match keys.len() == values.len() {
+        true => Ok(keys.iter().zip(values).collect()),
+        false => Err(Error::new(SqlState("2202E"), "mismatched array dimensions")),
+    }
+}
+
+fn key_of(key: &Value) -> Result<&str> {
+    match key {
+        Value::Null => Err(Error::new(SqlState("22004"), "null value not allowed for object key")),
+        key => Ok(text(key)),
+    }
+}
+
+fn json_object(pairs: &[Pair]) -> Result<Value> {
+    let entry = |(key, value): &Pair| {
+        let mut out = String::new();
+        print_string(key_of(key)?, &mut out);
+        out.push_str(" : ");
+        match value {
+            Value::Null => out.push_str("null"),
+            value => print_string(text(value), &mut out),
+        }
+        Ok(out)
+    };
+    let entries = pairs.iter().map(entry).collect::<Result<Vec<_>>>()?;
+    Ok(Value::Json(format!("{{{}}}", entries.join(", "))))
+}
+
+fn jsonb_object(pairs: &[Pair]) -> Result<Value> {
+    let entry = |(key, value): &Pair| {
+        let value = if **value == Value::Null { Node::null() } else { Node::Text(text(value).to_owned()) };
+        Ok((Key::new(key_of(key)?), value))
+    };
+    Ok(document(Node::Object(pairs.iter().map(entry).collect::<Result<_>>()?)))
 }
 
 fn text(value: &Value) -> &str {
@@ -286,6 +427,66 @@ fn found(v: &[Value]) -> Result<Option<Node>> {
         }
     }
     Ok(Some(at.clone()))
+}
+
+/// The part of a json document at the end of a path, as it is written.
+fn written_part(v: &[Value]) -> Result<Option<&str>> {
+    let mut at = text(&v[0]);
+    for step in &v[1..] {
+        let (parts, step) = (Parts::of(at)?, text(step));
+        let found = match &parts {
+            Parts::Array(_) => step.parse().ok().and_then(|index| parts.element(index)),
+            parts => parts.member(step),
+        };
+        match found {
+            Some(part) => at = part,
+            None => return Ok(None),
+        }
+    }
+    Ok(Some(at))
+}
+
+/// A part as text: a string without its quotes, null as NULL, anything else as it is written.
+fn written_text(part: &str) -> Result<Value> {
+    match part.trim() {
+        "null" => Ok(Value::Null),
+        part if part.starts_with('"') => Ok(plain_text(&Node::parse(part)?)),
+        part => Ok(Value::Text(part.to_owned())),
+    }
+}
+
+/// json without the fields that are null, and without spaces.
+fn written_without_nulls(text: &str) -> Result<String> {
+    Ok(match Parts::of(text)? {
+        Parts::Scalar => text.trim().to_owned(),
+        Parts::Array(items) => {
+            let items: Vec<String> = items.into_iter().map(written_without_nulls).collect::<Result<_>>()?;
+            format!("[{}]", items.join(","))
+        }
+        Parts::Object(entries) => {
+            let kept = entries.into_iter().filter(|(_, value)| *value != "null");
+            let shown = kept.map(|(key, value)| {
+                let mut out = String::new();
+                print_string(&key, &mut out);
+                Ok(format!("{out}:{}", written_without_nulls(value)?))
+            });
+            format!("{{{}}}", shown.collect::<Result<Vec<_>>>()?.join(","))
+        }
+    })
+}
+
+/// The entries of a json object.
+fn entries(value: &Value) -> Result<Vec<(String, &str)>> {
+    match Parts::of(text(value))? {
+        Parts::Object(entries) => Ok(entries),
+        Parts::Array(_) => Err(Error::new(SqlState("22023"), "cannot deconstruct an array as an object")),
+        Parts::Scalar => Err(Error::new(SqlState("22023"), "cannot deconstruct a scalar")),
+    }
+}
+
+fn no_array(parts: Parts, function: &str) -> Error {
+    let found = if parts == Parts::Scalar { "scalar" } else { "non-array" };
+    Error::new(SqlState("22023"), format!("cannot call {function} on a {found}"))
 }
 
 fn plain_text(node: &Node) -> Value {

@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{
-    Array, ArrayRef, BooleanBuilder, Int64Array, LargeStringBuilder, StringArray, StringBuilder,
-};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanBuilder, Int64Array, StringArray, StringBuilder};
 use arrow::compute::cast;
 use arrow::datatypes::DataType;
 use datafusion::common::Result;
@@ -14,17 +12,18 @@ use serde_json::Value as Json;
 use crate::error::{Error, SqlState};
 use crate::functions::scalar::{Function, answer, no_such_function, rows_of};
 use crate::types::arrow::errors::external;
-use crate::types::json::{self, Node};
+use crate::types::arrow::lists::{self, is_json};
+use crate::types::arrow::{Builder, type_of_data_type};
+use crate::types::json::{self, Node, Parts};
+use crate::types::{Type, Value};
 
 pub fn functions() -> Vec<Arc<ScalarUDF>> {
     vec![
-        Function::new("jsonb_get", get_arguments, DataType::LargeUtf8, |args| select(args, as_json, step)),
-        Function::new("jsonb_get_text", get_arguments, DataType::Utf8, |args| select(args, as_text, step)),
-        Function::new("jsonb_get_path", path_arguments, DataType::LargeUtf8, |args| {
-            select(args, as_json, walk)
-        }),
+        Function::typed("jsonb_get", get_arguments, as_given, |args| select(args, as_document, STEP)),
+        Function::new("jsonb_get_text", get_arguments, DataType::Utf8, |args| select(args, as_text, STEP)),
+        Function::typed("jsonb_get_path", path_arguments, as_given, |args| select(args, as_document, PATH)),
         Function::new("jsonb_get_path_text", path_arguments, DataType::Utf8, |args| {
-            select(args, as_text, walk)
+            select(args, as_text, PATH)
         }),
         Function::new("jsonb_exists", path_arguments, DataType::Boolean, exists),
         Function::new("jsonb_contains", documents, DataType::Boolean, contains),
@@ -63,7 +62,12 @@ pub fn right_operand(operator: &str, right: Expr, is_untyped_parameter: bool) ->
 }
 
 fn is_document(ty: &DataType) -> bool {
-    matches!(ty, DataType::LargeUtf8 | DataType::Utf8 | DataType::Null)
+    matches!(ty, DataType::LargeUtf8 | DataType::Utf8 | DataType::Null) || is_json(ty)
+}
+
+/// A part of json is json, and is shown as it was written.
+fn as_given(given: &[DataType]) -> Type {
+    if given.first().is_some_and(is_json) { Type::Json } else { Type::Jsonb }
 }
 
 /// Documents are read as text whichever of the two json types they have.
@@ -109,7 +113,39 @@ enum Key<'a> {
     Index(i64),
 }
 
-type Find = for<'a> fn(&'a Node, Key) -> Option<&'a Node>;
+fn written_step<'a>(document: &'a str, key: Key) -> crate::error::Result<Option<&'a str>> {
+    match key {
+        Key::Name(name) => Ok(Parts::of(document)?.member(name)),
+        Key::Index(index) => Ok(Parts::of(document)?.element(index)),
+    }
+}
+
+fn written_walk<'a>(document: &'a str, path: Key) -> crate::error::Result<Option<&'a str>> {
+    let Key::Name(path) = path else { return Ok(None) };
+    let Some(steps) = steps(path) else { return Ok(None) };
+    let mut at = document;
+    for step in steps {
+        let parts = Parts::of(at)?;
+        let found = match &parts {
+            Parts::Array(_) => step.parse().ok().and_then(|index| parts.element(index)),
+            parts => parts.member(step),
+        };
+        match found {
+            Some(part) => at = part,
+            None => return Ok(None),
+        }
+    }
+    Ok(Some(at))
+}
+
+/// Where a key leads in a jsonb document, and in a json document, whose parts are shown as they are written.
+struct Find {
+    node: for<'a> fn(&'a Node, Key) -> Option<&'a Node>,
+    written: for<'a> fn(&'a str, Key) -> crate::error::Result<Option<&'a str>>,
+}
+
+const STEP: Find = Find { node: step, written: written_step };
+const PATH: Find = Find { node: walk, written: written_walk };
 
 fn step<'a>(document: &'a Node, key: Key) -> Option<&'a Node> {
     match (document, key) {
@@ -125,20 +161,22 @@ fn step<'a>(document: &'a Node, key: Key) -> Option<&'a Node> {
 /// A path is an array literal: `{a,0,b}`.
 fn walk<'a>(document: &'a Node, path: Key) -> Option<&'a Node> {
     let Key::Name(path) = path else { return None };
-    let steps = path.trim().strip_prefix('{')?.strip_suffix('}')?;
-    steps.split(',').filter(|step| !step.is_empty()).try_fold(document, |found, name| {
-        let name = name.trim().trim_matches('"');
-        match found {
-            Node::Array(_) => step(found, Key::Index(name.parse().ok()?)),
-            _ => step(found, Key::Name(name)),
-        }
+    steps(path)?.into_iter().try_fold(document, |found, name| match found {
+        Node::Array(_) => step(found, Key::Index(name.parse().ok()?)),
+        _ => step(found, Key::Name(name)),
     })
+}
+
+fn steps(path: &str) -> Option<Vec<&str>> {
+    let steps = path.trim().strip_prefix('{')?.strip_suffix('}')?;
+    let steps = steps.split(',').filter(|step| !step.is_empty());
+    Some(steps.map(|step| step.trim().trim_matches('"')).collect())
 }
 
 fn select(
     args: &ScalarFunctionArgs,
-    build: fn(Vec<Option<String>>, bool) -> ArrayRef,
-    find: Find,
+    build: fn(Vec<Option<String>>, &DataType) -> Result<ArrayRef>,
+    how: Find,
 ) -> Result<ColumnarValue> {
     let (rows, constant) = rows_of(args);
     let documents = texts(&args.args[0], rows)?;
@@ -146,40 +184,53 @@ fn select(
     let names = keys.as_any().downcast_ref::<StringArray>();
     let indexes = keys.as_any().downcast_ref::<Int64Array>();
     let as_text = args.return_field.data_type() == &DataType::Utf8;
-    let is_jsonb = args.args[0].data_type() == DataType::LargeUtf8;
+    let is_jsonb = !is_json(&args.args[0].data_type());
     let mut found = Vec::with_capacity(rows);
     for row in 0..rows {
         if documents.is_null(row) || keys.is_null(row) {
             found.push(None);
             continue;
         }
-        let document = Node::parse(documents.value(row)).map_err(external)?;
         let key = match (names, indexes) {
             (Some(names), _) => Key::Name(names.value(row)),
             (None, Some(indexes)) => Key::Index(indexes.value(row)),
             (None, None) => return Err(no_such_function("->", &[keys.data_type().clone()])),
         };
+        if !is_jsonb {
+            let part = (how.written)(documents.value(row), key).map_err(external)?;
+            found.push(match (part, as_text) {
+                (Some("null"), true) => None,
+                (Some(part), true) if part.starts_with('"') => {
+                    print(&Node::parse(part).map_err(external)?, true)
+                }
+                (part, _) => part.map(str::to_owned),
+            });
+            continue;
+        }
+        let document = Node::parse(documents.value(row)).map_err(external)?;
         // jsonb takes a scalar for an array of one.
         let is_scalar = matches!(document, Node::Plain(_) | Node::Text(_));
-        if is_jsonb && is_scalar && matches!(key, Key::Index(0 | -1)) {
+        if is_scalar && matches!(key, Key::Index(0 | -1)) {
             found.push(print(&document, as_text));
             continue;
         }
-        found.push(find(&document, key).and_then(|json| print(json, as_text)));
+        found.push((how.node)(&document, key).and_then(|json| print(json, as_text)));
     }
-    answer(build(found, constant), constant)
+    answer(build(found, args.return_field.data_type())?, constant)
 }
 
-fn as_json(found: Vec<Option<String>>, _constant: bool) -> ArrayRef {
-    let mut builder = LargeStringBuilder::new();
-    found.into_iter().for_each(|json| builder.append_option(json));
-    Arc::new(builder.finish())
+fn as_document(found: Vec<Option<String>>, ty: &DataType) -> Result<ArrayRef> {
+    let mut builder = Builder::new(&type_of_data_type(ty), found.len());
+    for document in found {
+        builder.append(&document.map_or(Value::Null, Value::Json)).map_err(external)?;
+    }
+    Ok(builder.finish())
 }
 
-fn as_text(found: Vec<Option<String>>, _constant: bool) -> ArrayRef {
+fn as_text(found: Vec<Option<String>>, _ty: &DataType) -> Result<ArrayRef> {
     let mut builder = StringBuilder::new();
     found.into_iter().for_each(|json| builder.append_option(json));
-    Arc::new(builder.finish())
+    Ok(Arc::new(builder.finish()))
 }
 
 /// As text, a string loses its quotes and null becomes NULL.
@@ -192,7 +243,15 @@ fn print(json: &Node, as_text: bool) -> Option<String> {
 }
 
 fn texts(argument: &ColumnarValue, rows: usize) -> Result<StringArray> {
-    let array = cast(&argument.to_array(rows)?, &DataType::Utf8)?;
+    let array = argument.to_array(rows)?;
+    if let Some(documents) = array.as_list_opt::<i64>() {
+        let text = |row| match documents.is_null(row) {
+            true => Ok(None),
+            false => lists::json(documents, row).map(Some),
+        };
+        return (0..documents.len()).map(text).collect::<crate::error::Result<_>>().map_err(external);
+    }
+    let array = cast(&array, &DataType::Utf8)?;
     Ok(array.as_any().downcast_ref::<StringArray>().cloned().unwrap_or_else(|| StringArray::new_null(rows)))
 }
 

@@ -16,6 +16,10 @@ pub fn functions() -> Vec<Arc<ScalarUDF>> {
 
 fn definitions() -> Vec<Definition> {
     vec![
+        // The operator #.
+        strict("int_xor(int2, int2) int2", |v| exclusive(&v[0], &v[1])),
+        strict("int_xor(int4, int4) int4", |v| exclusive(&v[0], &v[1])),
+        strict("int_xor(int8, int8) int8", |v| exclusive(&v[0], &v[1])),
         strict("sqrt(float8) float8", |v| match float(&v[0]) {
             x if x < 0.0 => {
                 Err(Error::new(SqlState("2201F"), "cannot take square root of a negative number"))
@@ -85,6 +89,15 @@ fn definitions() -> Vec<Definition> {
 
 fn float(value: &Value) -> f64 {
     if let Value::Float8(value) = value { *value } else { 0.0 }
+}
+
+fn exclusive(left: &Value, right: &Value) -> Result<Value> {
+    Ok(match (left, right) {
+        (Value::Int2(left), Value::Int2(right)) => Value::Int2(left ^ right),
+        (Value::Int4(left), Value::Int4(right)) => Value::Int4(left ^ right),
+        (Value::Int8(left), Value::Int8(right)) => Value::Int8(left ^ right),
+        _ => Value::Null,
+    })
 }
 
 fn division_by_zero() -> Error {

@@ -22,6 +22,8 @@ mod ordered_set;
 mod integer_sum;
 // json and jsonb made, changed and taken apart.
 pub mod documents;
+// sum and avg of floats over sliding frames.
+mod float_frame;
 // to_char and its like.
 pub mod formatting;
 // The digits of numeric.
@@ -34,16 +36,24 @@ pub mod jsonpath;
 pub mod math;
 // Functions of bit strings.
 pub mod bits;
+// Functions of bytea.
+pub mod bytes;
+// coalesce and its like.
+pub mod choice;
 // Arguments that are vectors.
 pub mod cells;
 // Functions DataFusion lacks or names otherwise.
 pub mod postgres;
+// Regular expressions.
+pub mod regex;
 // round, trunc, ceil, floor, sign.
 pub mod rounding;
 // Whether a row is in a sample.
 pub mod sampling;
 // The shape all our scalar functions share.
 pub mod scalar;
+// generate_series.
+pub mod series;
 // Functions on text.
 pub mod strings;
 // Functions and operators of text search.
@@ -56,11 +66,17 @@ pub mod value;
 pub mod vector;
 // avg and sum of vectors.
 pub mod vector_aggregate;
+// Window functions that count.
+mod window;
 
 use std::sync::Arc;
 
 use datafusion::functions_aggregate::{bool_and_or, variance};
 use datafusion::logical_expr::{AggregateUDF, ScalarUDF};
+
+pub use array_agg::COLLECT;
+pub use documents::RECORD;
+pub use window::functions as window_functions;
 
 /// Our scalar functions; a name that DataFusion also has is ours.
 pub fn scalar_functions() -> Vec<Arc<ScalarUDF>> {
@@ -74,6 +90,10 @@ pub fn scalar_functions() -> Vec<Arc<ScalarUDF>> {
         dates::functions(),
         formatting::functions(),
         strings::functions(),
+        regex::functions(),
+        series::functions(),
+        bytes::functions(),
+        choice::functions(),
         math::functions(),
         arrays::functions(),
         documents::functions(),
@@ -89,7 +109,7 @@ pub fn aggregate_functions() -> Vec<Arc<AggregateUDF>> {
     let also = |function: Arc<AggregateUDF>, name| Arc::new((*function).clone().with_aliases([name]));
     let mut functions = vector_aggregate::functions();
     functions.extend(ordered_set::functions());
-    functions.push(array_agg::function());
+    functions.extend(array_agg::functions());
     functions.push(also(bool_and_or::bool_and_udaf(), "every"));
     functions.push(also(variance::var_samp_udaf(), "variance"));
     functions

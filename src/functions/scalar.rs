@@ -124,6 +124,17 @@ pub fn zone_of(options: &ConfigOptions) -> Zone {
 pub fn no_such_function(name: &str, given: &[DataType]) -> DataFusionError {
     // Literals are bigint until the planner has looked at their sizes, and are what is passed wrongly most often.
     let shown = |ty: &DataType| if *ty == DataType::Int64 { "integer" } else { type_name(ty) };
+    // Aggregates that are made of arrays.
+    let (name, given) = match name.strip_suffix("_items") {
+        Some(aggregate) => {
+            let item = |ty: &DataType| match ty {
+                DataType::List(item) => item.data_type().clone(),
+                ty => ty.clone(),
+            };
+            (aggregate, given.iter().map(item).collect())
+        }
+        None => (name, given.to_vec()),
+    };
     let types: Vec<&str> = given.iter().map(shown).collect();
     let error = crate::error::Error::new(
         crate::error::SqlState::UNDEFINED_FUNCTION,
@@ -158,6 +169,7 @@ pub fn type_name(ty: &DataType) -> &'static str {
         DataType::Interval(_) => "interval",
         DataType::UInt32 => "oid",
         ty if lists::is_halfvec(ty) => "halfvec",
+        ty if lists::is_json(ty) => "json",
         ty if lists::is_bit(ty) => "bit",
         ty if lists::is_sparsevec(ty) => "sparsevec",
         ty if *ty == lists::tsvector_type() => "tsvector",

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use datafusion::logical_expr::ScalarUDF;
-use regex::{Regex, RegexBuilder};
 
 use crate::error::{Error, Result, SqlState};
+use crate::functions::regex::pattern;
 use crate::functions::value::{Definition, functions as build, lenient, strict};
 use crate::types::identifiers::quote_ident;
 use crate::types::{Bits, Value, text as texts};
@@ -128,17 +128,8 @@ fn definitions() -> Vec<Definition> {
         strict("length(bit) int4", |v| Ok(Value::Int4(bits(&v[0]).len() as i32))),
         strict("octet_length(bit) int4", |v| Ok(Value::Int4(bits(&v[0]).bytes().len() as i32))),
         strict("bit_length(bit) int4", |v| Ok(Value::Int4(bits(&v[0]).len() as i32))),
+        strict("bit_length(bytea) int4", |v| Ok(Value::Int4(bytes(&v[0]).len() as i32 * 8))),
         strict("bit_length(text) int4", |v| Ok(Value::Int4(text(&v[0]).len() as i32 * 8))),
-        strict("get_byte(bytea, int4) int4", |v| {
-            let (bytes, at) = (bytes(&v[0]), number(&v[1]));
-            match usize::try_from(at).ok().and_then(|at| bytes.get(at)) {
-                Some(byte) => Ok(Value::Int4(i32::from(*byte))),
-                None => {
-                    let message = format!("index {at} out of valid range, 0..{}", bytes.len() as i64 - 1);
-                    Err(Error::new(SqlState("2202E"), message))
-                }
-            }
-        }),
         strict("similar_to(text, text) bool", |v| {
             Ok(Value::Bool(similar(text(&v[0]), text(&v[1]), Some('\\'))?))
         }),
@@ -343,30 +334,6 @@ fn substring(text: &str, start: i64, length: Option<i64>) -> Result<Value> {
     let from = start.max(1);
     let count = (end.max(from) - from) as usize;
     Ok(Value::Text(text.chars().skip((from - 1) as usize).take(count).collect()))
-}
-
-/// A pattern with PostgreSQL's flags. Its syntax is Rust's: no back references or look-around.
-fn pattern(pattern: &str, flags: &str) -> Result<Regex> {
-    let mut builder = RegexBuilder::new(pattern);
-    // In PostgreSQL a dot matches a newline too, unless a flag says otherwise.
-    builder.dot_matches_new_line(true).size_limit(10 << 20);
-    for flag in flags.chars() {
-        match flag {
-            'g' | 'c' | 's' | 't' => {}
-            'i' => _ = builder.case_insensitive(true),
-            'n' | 'm' => _ = builder.multi_line(true).dot_matches_new_line(false),
-            'w' => _ = builder.multi_line(true),
-            'p' => _ = builder.dot_matches_new_line(false),
-            'x' => _ = builder.ignore_whitespace(true),
-            other => {
-                let message = format!("invalid regular expression option: \"{other}\"");
-                return Err(Error::new(SqlState("22023"), message));
-            }
-        }
-    }
-    builder.build().map_err(|error| {
-        Error::new(SqlState("2201B"), "invalid regular expression").detail(error.to_string())
-    })
 }
 
 fn replace(v: &[Value], flags: &str) -> Result<Value> {

@@ -77,6 +77,13 @@ pub fn needs_zone(function: &ScalarUDF, given: &[DataType]) -> bool {
     })
 }
 
+/// The type a function takes at a position, given the types of its other arguments; `None` when it takes any, or is none
+/// of these functions.
+pub fn parameter(function: &ScalarUDF, given: &[DataType], position: usize) -> Option<Type> {
+    let function = function.inner().downcast_ref::<ValueFunction>()?;
+    function.choose(given).ok()?.parameter(position).cloned()
+}
+
 /// The functions of some definitions, those of one name together.
 pub fn functions(definitions: Vec<Definition>) -> Vec<Arc<ScalarUDF>> {
     let mut named: BTreeMap<String, Vec<Overload>> = BTreeMap::new();
@@ -212,6 +219,7 @@ fn conversion_cost(given: &DataType, parameter: &Type) -> Option<u32> {
         (DataType::Timestamp(_, Some(_)), DataType::Timestamp(_, None)) => None,
         (DataType::Time64(_), DataType::Interval(_)) => Some(1),
         (DataType::Float64, DataType::Float32) => Some(10),
+        (DataType::Float32, DataType::Float64) => Some(1),
         // ARRAY[0.1, 1] for a parameter of type real[]
         (DataType::List(from), DataType::List(to))
             if *to.data_type() == DataType::Float32 && is_number(from.data_type()) =>
@@ -228,7 +236,7 @@ fn conversion_cost(given: &DataType, parameter: &Type) -> Option<u32> {
                     wanted => decimal::digits(wanted).map(|_| 0),
                 };
             }
-            (from < to).then_some(to - from)
+            u32::checked_sub(to, from).filter(|cost| *cost > 0)
         }
     }
 }

@@ -22,6 +22,7 @@ use datafusion::logical_expr::{
 use crate::distance::Element;
 use crate::error::{Error, SqlState};
 use crate::functions::cells::{Output, element_of, read, type_of_element};
+use crate::functions::float_frame::{Frame, is_float};
 use crate::functions::integer_sum::{Widened, is_narrow};
 use crate::functions::scalar::no_such_function;
 use crate::functions::{average as exact, decimal};
@@ -167,6 +168,10 @@ impl AggregateUDFImpl for VectorAggregate {
     }
 
     fn create_sliding_accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
+        let input = args.expr_fields.first().map(|field| field.data_type());
+        if input.is_some_and(is_float) && !args.is_distinct {
+            return Ok(Box::new(Frame::new(self.average, args.return_field.data_type().clone())));
+        }
         match vectors_of(&args).is_some() || self.is_exact_average(&args) {
             true => self.accumulator(args),
             false => {

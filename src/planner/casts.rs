@@ -52,11 +52,16 @@ pub fn replace(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
         if source.data_type().is_null() {
             return Ok(Transformed::no(expr));
         }
+        let views = matches!(source.data_type(), DataType::Utf8View | DataType::BinaryView);
         let (source, target) = (type_of(&source), type_of(&inner.field));
         if !cast::differs(&source, &target) {
             return Ok(Transformed::no(expr));
         }
-        let Expr::Cast(inner) = expr else { unreachable!("matched above") };
+        let Expr::Cast(mut inner) = expr else { unreachable!("matched above") };
+        // Functions over single values read arrays as we make them.
+        if views {
+            *inner.expr = Expr::Cast(Cast::new(std::mem::take(&mut inner.expr), data_type(&source)));
+        }
         let (wanted, made) = (inner.field.data_type().clone(), data_type(&target));
         let function = cast::function(source, target, true);
         let call = Expr::ScalarFunction(ScalarFunction::new_udf(function, vec![*inner.expr]));

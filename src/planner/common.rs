@@ -7,19 +7,80 @@ use std::sync::Arc;
 
 use arrow::datatypes::DataType;
 use datafusion::common::{DFSchema, Result, ScalarValue};
+use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::{Cast, Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder};
 
+use crate::error::{Error, SqlState};
 use crate::functions::decimal;
-use crate::planner::operators::literal;
-use crate::types::arrow::type_of_data_type;
+use crate::planner::operators::{kind_of, literal};
+use crate::types::Type;
+use crate::types::arrow::errors::external;
+use crate::types::arrow::{data_type, type_of_data_type};
 
 /// Functions that answer with one of their arguments.
 pub fn is_choice(function: &str) -> bool {
-    matches!(function, "coalesce" | "greatest" | "least")
+    matches!(function, "coalesce" | "greatest" | "least" | "nullif")
 }
 
-/// Gives all alternatives one type. `rows`: they are shown below each other, as the rows of VALUES are.
-pub fn unify(mut alternatives: Vec<&mut Expr>, schema: &DFSchema, rows: bool) -> Result<()> {
+/// What the rows of VALUES are called in [`unify`]. They are shown below each other.
+pub const VALUES: &str = "VALUES";
+
+/// A call of a function that answers with one of its arguments, all of one type.
+pub fn settle_choice(mut call: ScalarFunction, schema: &DFSchema) -> Result<Expr> {
+    let context = call.func.name().to_uppercase();
+    if context != "NULLIF" {
+        unify(call.args.iter_mut().collect(), schema, &context)?;
+        return Ok(Expr::ScalarFunction(call));
+    }
+    // integer = bigint compares the two as they are, and the first comes back.
+    let is_integer = |expr: &Expr| expr.get_type(schema).is_ok_and(|ty| ty.is_integer());
+    let first = call.args.first().and_then(|first| first.get_type(schema).ok());
+    let as_it_was = call.args.iter().all(is_integer);
+    unify(call.args.iter_mut().collect(), schema, &context)?;
+    let settled = Expr::ScalarFunction(call);
+    Ok(match first {
+        Some(first) if as_it_was && settled.get_type(schema)? != first => {
+            Expr::Cast(Cast::new(Box::new(settled), first))
+        }
+        _ => settled,
+    })
+}
+
+/// The complaint about types that have nothing in common, where both are known well.
+fn refuse(context: &str, left: &DataType, right: &DataType) -> Result<()> {
+    let (left, right) = (type_of_data_type(left), type_of_data_type(right));
+    match (kind_of(&left), kind_of(&right)) {
+        (Some(one), Some(other)) if one != other => {}
+        _ => return Ok(()),
+    }
+    let (left, right) = (left.bare(), right.bare());
+    Err(external(match context {
+        "NULLIF" => {
+            Error::new(SqlState::UNDEFINED_FUNCTION, format!("operator does not exist: {left} = {right}")).hint(
+                "No operator matches the given name and argument types. You might need to add explicit type casts.",
+            )
+        }
+        context => {
+            let message = format!("{context} types {left} and {right} cannot be matched");
+            Error::new(SqlState::DATATYPE_MISMATCH, message)
+        }
+    }))
+}
+
+/// The type that values of some types have in common, as far as it is known.
+pub fn of_types(types: impl IntoIterator<Item = Type>) -> Option<Type> {
+    let mut types = types.into_iter();
+    let first = types.next()?;
+    types.try_fold(first, |common, ty| match common == ty {
+        true => Some(common),
+        false => wider(&data_type(&common), &data_type(&ty), true).map(|wider| type_of_data_type(&wider)),
+    })
+}
+
+/// Gives all alternatives one type, of which `context` says what they are alternatives of.
+pub fn unify(mut alternatives: Vec<&mut Expr>, schema: &DFSchema, context: &str) -> Result<()> {
+    // What nullif answers was one of its arguments, and is shown as it was.
+    let rows = context == VALUES || context == "NULLIF";
     let mut common: Option<DataType> = None;
     let mut is_known = true;
     for alternative in &alternatives {
@@ -36,6 +97,7 @@ pub fn unify(mut alternatives: Vec<&mut Expr>, schema: &DFSchema, rows: bool) ->
             Some(common) => match wider(&common, found, rows) {
                 Some(wider) => Some(wider),
                 None => {
+                    refuse(context, &common, found)?;
                     is_known = false;
                     Some(common)
                 }
@@ -73,8 +135,17 @@ pub fn unify_inputs(inputs: Vec<Arc<LogicalPlan>>) -> Result<Vec<Arc<LogicalPlan
             .filter(|input| !is_unknown_output(input, column))
             .map(|input| input.schema().field(column).data_type())
             .filter(|ty| !ty.is_null());
-        let first = types.next().cloned();
-        common.push(types.fold(first, |common, ty| wider(&common?, ty, true)));
+        let mut widest = types.next().cloned();
+        for ty in types {
+            if let Some(known) = &widest {
+                let wider = wider(known, ty, true);
+                if wider.is_none() {
+                    refuse("UNION", known, ty)?;
+                }
+                widest = wider;
+            }
+        }
+        common.push(widest);
     }
     let cast = |input: Arc<LogicalPlan>| {
         let outputs = input.schema().iter().zip(&common).map(|((qualifier, found), common)| {
@@ -107,8 +178,15 @@ fn is_unknown_output(input: &LogicalPlan, column: usize) -> bool {
 }
 
 fn is_unknown(expr: &Expr) -> bool {
-    matches!(expr, Expr::Literal(ScalarValue::Utf8(Some(_)), None) | Expr::Placeholder(_))
-        || matches!(expr, Expr::Literal(value, _) if value.is_null())
+    match expr {
+        Expr::Literal(ScalarValue::Utf8(Some(_)), None) => true,
+        // A parameter that nothing gave a type to; now() and its like are parameters that have one.
+        Expr::Placeholder(placeholder) => {
+            placeholder.field.as_ref().is_none_or(|field| *field.data_type() == DataType::Utf8)
+        }
+        Expr::Literal(value, _) => value.is_null(),
+        _ => false,
+    }
 }
 
 /// The type both convert to; `None` leaves the decision, or the complaint, to DataFusion.
@@ -119,6 +197,9 @@ fn wider(left: &DataType, right: &DataType, rows: bool) -> Option<DataType> {
     let is_text = |ty: &DataType| matches!(ty, DataType::Utf8 | DataType::Utf8View);
     if is_text(left) && is_text(right) {
         return Some(DataType::Utf8);
+    }
+    if let Some(moment) = wider_moment(left, right) {
+        return Some(moment);
     }
     let rank = |ty: &DataType| match ty {
         DataType::Int16 => Some(0),
@@ -135,6 +216,19 @@ fn wider(left: &DataType, right: &DataType, rows: bool) -> Option<DataType> {
     }
     let exact = |ty: &DataType| decimal::of_integer(ty).unwrap_or_else(|| ty.clone());
     mixed(&exact(left), &exact(right), !rows && (one < 3 || other < 3))
+}
+
+/// A date beside a timestamp is one, and both are with a time zone beside one that is.
+fn wider_moment(left: &DataType, right: &DataType) -> Option<DataType> {
+    let rank = |ty: &Type| match ty {
+        Type::Date => Some(0),
+        Type::Timestamp => Some(1),
+        Type::Timestamptz => Some(2),
+        _ => None,
+    };
+    let (left, right) = (type_of_data_type(left), type_of_data_type(right));
+    let (one, other) = (rank(&left)?, rank(&right)?);
+    Some(data_type(if one > other { &left } else { &right }))
 }
 
 /// Numeric values of different scales: shown without zeros at the end, but in an expression beside an integer with the

@@ -12,10 +12,15 @@ use std::sync::Arc;
 use arrow::datatypes::DataType;
 use datafusion::common::{Column, DFSchema, Result, ScalarValue};
 use datafusion::logical_expr::expr::InSubquery;
-use datafusion::logical_expr::{Cast, Expr, ExprSchemable, LogicalPlan, Operator, Projection, Subquery};
+use datafusion::logical_expr::{
+    Cast, Distinct, Expr, ExprSchemable, LogicalPlan, Operator, Projection, Subquery,
+};
 
+use crate::error::{Error, SqlState};
 use crate::functions::decimal;
 use crate::planner::operators::call;
+use crate::types::arrow::errors::external;
+use crate::types::arrow::lists::is_json;
 
 /// In what values are compared.
 #[derive(Clone, Copy, PartialEq)]
@@ -54,6 +59,24 @@ fn compared(expr: Expr, ty: &DataType, common: Common) -> Expr {
         Common::Interval if ty.is_null() => Expr::Literal(ScalarValue::Binary(None), None),
         Common::Interval => call("interval_key", vec![expr]),
     }
+}
+
+/// 42883 where json, which has no equality and no order, is grouped or sorted.
+pub fn check_documents(node: &LogicalPlan, schema: &DFSchema) -> Result<()> {
+    let found = |expr: &Expr| expr.to_field(schema).is_ok_and(|(_, field)| is_json(field.data_type()));
+    let (is_json, operator) = match node {
+        LogicalPlan::Aggregate(aggregate) => (aggregate.group_expr.iter().any(found), "equality"),
+        LogicalPlan::Distinct(Distinct::All(input)) => {
+            (input.schema().fields().iter().any(|field| is_json(field.data_type())), "equality")
+        }
+        LogicalPlan::Sort(sort) => (sort.expr.iter().any(|key| found(&key.expr)), "ordering"),
+        _ => return Ok(()),
+    };
+    if is_json {
+        let message = format!("could not identify an {operator} operator for type json");
+        return Err(external(Error::new(SqlState::UNDEFINED_FUNCTION, message)));
+    }
+    Ok(())
 }
 
 /// Changes the sides of a comparison into what PostgreSQL compares.

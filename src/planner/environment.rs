@@ -159,6 +159,8 @@ fn session_state(system: &dyn SystemCatalog, runtime: Arc<RuntimeEnv>, zone: Zon
     scalars.extend(system.functions());
     let mut aggregates = SessionStateDefaults::default_aggregate_functions();
     aggregates.extend(functions::aggregate_functions());
+    let mut windows = SessionStateDefaults::default_window_functions();
+    windows.extend(functions::window_functions());
     SessionStateBuilder::new()
         .with_config(config)
         .with_execution_props(properties)
@@ -166,7 +168,7 @@ fn session_state(system: &dyn SystemCatalog, runtime: Arc<RuntimeEnv>, zone: Zon
         .with_expr_planners(planners)
         .with_scalar_functions(scalars)
         .with_aggregate_functions(aggregates)
-        .with_window_functions(SessionStateDefaults::default_window_functions())
+        .with_window_functions(windows)
         .with_table_function_list(SessionStateDefaults::default_table_functions())
         .with_analyzer_rule(Arc::new(PostgresCasts))
         .with_optimizer_rules(optimizer_rules())
@@ -192,6 +194,9 @@ fn options() -> SessionConfig {
     options.sql_parser.parse_float_as_decimal = true;
     options.sql_parser.map_string_types_to_utf8view = false;
     options.execution.collect_statistics = false;
+    // Constants and parameters are NULL or not, and carry notes of their types, otherwise in the physical plan than in
+    // the logical one. What matters, the types, we make agree ourselves.
+    options.execution.skip_physical_aggregate_schema_check = true;
     options.optimizer.enable_dynamic_filter_pushdown = false;
     options.optimizer.enable_topk_dynamic_filter_pushdown = false;
     options.optimizer.enable_join_dynamic_filter_pushdown = false;

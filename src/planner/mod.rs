@@ -41,8 +41,14 @@ pub mod limit;
 pub mod operators;
 // Where output columns come from.
 pub mod origin;
+// The types of parameters that the client left open.
+pub mod parameters;
 // PostgreSQL's types for literals and parameters.
 pub mod prepare;
+// Rows of tables as documents.
+mod record;
+// The terms of recursive queries.
+pub mod recursion;
 // Subqueries as values.
 mod scalar_subquery;
 // now(), current_user and their like.
@@ -51,3 +57,5 @@ pub mod session_values;
 pub mod system;
 // Arrays unnested beside their rows.
 pub mod unnest;
+// Frames of windows.
+mod window;

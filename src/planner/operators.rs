@@ -12,9 +12,10 @@ use std::sync::{Arc, OnceLock};
 
 use arrow::datatypes::{DataType, Field};
 use datafusion::common::{DFSchema, Result, ScalarValue};
+use datafusion::functions_nested::extract::array_element;
 use datafusion::logical_expr::expr::{Placeholder, ScalarFunction};
-use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr};
-use datafusion::logical_expr::{Cast, Expr, ExprSchemable, ScalarUDF};
+use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr, RawFieldAccessExpr};
+use datafusion::logical_expr::{Cast, Expr, ExprSchemable, GetFieldAccess, ScalarUDF};
 
 use crate::distance::{Element, Metric};
 use crate::error::{Error, SqlState};
@@ -22,7 +23,9 @@ use crate::functions::cast::{self, parse_text};
 use crate::functions::cells::{common_element, element_of, type_of_element};
 use crate::functions::scalar::type_name;
 use crate::functions::vector::{distance_function, operator_function};
-use crate::functions::{arrays, bits, dates, documents, json, jsonpath, strings, text_search, vector};
+use crate::functions::{
+    arrays, bits, choice, dates, documents, json, jsonpath, math, regex, strings, text_search, vector,
+};
 use crate::planner::prepare::configuration;
 use crate::types::Type;
 use crate::types::arrow::errors::external;
@@ -89,6 +92,25 @@ impl ExprPlanner for OperatorPlanner {
             let arguments = if swapped { vec![b, a] } else { vec![a, b] };
             return Ok(PlannerResult::Planned(call(function, arguments)));
         }
+        if let Some((function, negated)) = regex::function_of_operator(&operator) {
+            let is_text = |operand: &Operand| match operand {
+                Operand::Typed(field) => matches!(field.data_type(), DataType::Utf8 | DataType::Utf8View),
+                _ => true,
+            };
+            if !is_text(&left) || !is_text(&right) {
+                return Err(no_operator(&operator, &left, &right));
+            }
+            let arguments =
+                vec![typed(expr.left, &left, &Type::Text)?, typed(expr.right, &right, &Type::Text)?];
+            let found = call(function, arguments);
+            return Ok(PlannerResult::Planned(if negated { Expr::Not(Box::new(found)) } else { found }));
+        }
+        // DataFusion takes x # x for 0, of NULL too.
+        let is_whole =
+            |operand: &Operand| matches!(operand, Operand::Typed(field) if field.data_type().is_integer());
+        if operator == "#" && is_whole(&left) && is_whole(&right) {
+            return Ok(PlannerResult::Planned(call("int_xor", vec![expr.left, expr.right])));
+        }
         let is_document = |operand: &Operand| operand.is(&DataType::LargeUtf8);
         if is_document(&left)
             && let Some(function) = jsonpath::function_of_operator(&operator)
@@ -106,6 +128,9 @@ impl ExprPlanner for OperatorPlanner {
 
     fn plan_array_literal(&self, exprs: Vec<Expr>, schema: &DFSchema) -> Result<PlannerResult<Vec<Expr>>> {
         let operands: Vec<Operand> = exprs.iter().map(|expr| operand(expr, schema)).collect();
+        if operands.iter().any(|operand| operand.array().is_some()) {
+            return Err(external(Error::unsupported("arrays of several dimensions")));
+        }
         let types = operands.iter().filter_map(Operand::field).map(Field::data_type);
         let Some(element) = common_element(types) else { return Ok(PlannerResult::Original(exprs)) };
         let ty = type_of_element(element);
@@ -117,6 +142,31 @@ impl ExprPlanner for OperatorPlanner {
             _ => typed(expr, operand, &ty),
         });
         Ok(PlannerResult::Original(typed.collect::<Result<_>>()?))
+    }
+
+    /// Subscripts count from 1, and nothing is before the first element; DataFusion counts from the end there.
+    fn plan_field_access(
+        &self,
+        expr: RawFieldAccessExpr,
+        schema: &DFSchema,
+    ) -> Result<PlannerResult<RawFieldAccessExpr>> {
+        if operand(&expr.expr, schema).array().is_none() {
+            return Ok(PlannerResult::Original(expr));
+        }
+        Ok(match expr.field_access {
+            GetFieldAccess::ListIndex { key } => {
+                let none = Expr::Literal(ScalarValue::Int64(Some(0)), None);
+                let subscript = match *key {
+                    Expr::Literal(ScalarValue::Int64(Some(1..)), None) => *key,
+                    key => call("greatest", vec![key, none]),
+                };
+                PlannerResult::Planned(array_element(expr.expr, subscript))
+            }
+            GetFieldAccess::ListRange { start, stop, .. } => {
+                PlannerResult::Planned(call("hither_slice", vec![expr.expr, *start, *stop]))
+            }
+            field_access => PlannerResult::Original(RawFieldAccessExpr { expr: expr.expr, field_access }),
+        })
     }
 
     fn plan_substring(&self, args: Vec<Expr>) -> Result<PlannerResult<Vec<Expr>>> {
@@ -329,6 +379,7 @@ pub fn call(function: &str, arguments: Vec<Expr>) -> Expr {
             .chain(dates::functions());
         let all = all.chain(documents::functions()).chain(strings::functions()).chain(arrays::functions());
         let all = all.chain(text_search::functions()).chain(jsonpath::functions());
+        let all = all.chain(regex::functions()).chain(math::functions()).chain(choice::functions());
         all.map(|function| (function.name().to_owned(), function)).collect()
     });
     let udf = functions.get(function).expect("operators name functions of these files only");
@@ -344,6 +395,11 @@ fn plan_text_literals(
     if let (Some(one), Some(other)) = (left.field(), right.field())
         && !is_defined(operator, &type_of(one), &type_of(other))
     {
+        return Err(no_operator(operator, left, right));
+    }
+    // json has no order, and no equality.
+    let compares = matches!(operator, "=" | "<>" | "!=" | "<" | "<=" | ">" | ">=");
+    if compares && (left.is_json() || right.is_json()) {
         return Err(no_operator(operator, left, right));
     }
     let RawBinaryExpr { op, left: a, right: b } = expr;
@@ -428,7 +484,7 @@ fn type_beside(operator: &str, other: &Field) -> Option<Type> {
 
 /// Types whose operators this file knows completely, by what they compare with.
 #[derive(Clone, Copy, PartialEq)]
-enum Kind {
+pub enum Kind {
     Bool,
     Number,
     Text,
@@ -439,7 +495,8 @@ enum Kind {
     Uuid,
 }
 
-fn kind_of(ty: &Type) -> Option<Kind> {
+/// `None` for other types.
+pub fn kind_of(ty: &Type) -> Option<Kind> {
     Some(match ty {
         Type::Bool => Kind::Bool,
         Type::Int2 | Type::Int4 | Type::Int8 | Type::Float4 | Type::Float8 | Type::Numeric(_) => Kind::Number,

@@ -2,7 +2,7 @@
 //!
 //! - Whole numbers that fit are `integer`; DataFusion reads all of them as `bigint`.
 //! - Text literals in IN lists, BETWEEN and CASE take the type of what they are compared with.
-//! - Parameters have the types of the statement; [`parameter_types`] finds those the client left open.
+//! - Parameters have the types of the statement; `parameters` finds those the client left open.
 //! - now(), current_user and their like become pseudo-parameters.
 
 use std::collections::BTreeMap;
@@ -27,20 +27,22 @@ use crate::planner::casts::input_schema;
 use crate::planner::common;
 use crate::planner::comparison;
 use crate::planner::operators::{call, literal, parameter, without_modifier};
+use crate::planner::record;
+use crate::planner::recursion;
 use crate::planner::scalar_subquery;
 use crate::planner::session_values;
+use crate::planner::window;
 use crate::types::Type;
 use crate::types::arrow::errors::external;
 use crate::types::arrow::{field, type_of};
 
 /// The plan with PostgreSQL's types; `params` are the types of `$1`, `$2`, ...
 pub fn prepare(plan: LogicalPlan, params: &[Type]) -> Result<LogicalPlan> {
-    // The type of a recursive query's own table is fixed before its literals could change it.
-    let integers = !plan.exists(|node| Ok(matches!(node, LogicalPlan::RecursiveQuery(_))))?;
     let plan = plan.transform_up_with_subqueries(|node| {
         let schema = input_schema(&node);
         let names = NamePreserver::new(&node);
-        let integers = integers && !matches!(node, LogicalPlan::Limit(_));
+        let integers = !matches!(node, LogicalPlan::Limit(_));
+        comparison::check_documents(&node, &schema)?;
         node.map_expressions(|expr| {
             let name = names.save(&expr);
             let expr = prepare_expr(expr, &schema, params, integers)?;
@@ -58,7 +60,7 @@ fn recompute(node: LogicalPlan) -> Result<LogicalPlan> {
             let width = values.values.first().map_or(0, Vec::len);
             for column in 0..width {
                 let cells = values.values.iter_mut().filter_map(|row| row.get_mut(column));
-                common::unify(cells.collect(), &DFSchema::empty(), true)?;
+                common::unify(cells.collect(), &DFSchema::empty(), common::VALUES)?;
             }
             LogicalPlanBuilder::values(values.values)?.build()
         }
@@ -66,6 +68,7 @@ fn recompute(node: LogicalPlan) -> Result<LogicalPlan> {
             let inputs = common::unify_inputs(union.inputs)?;
             Ok(LogicalPlan::Union(Union::try_new_with_loose_types(inputs)?))
         }
+        LogicalPlan::RecursiveQuery(query) => recursion::settle(query),
         node => node.recompute_schema(),
     }
 }
@@ -82,6 +85,11 @@ pub fn prepare_expr(
             && let Some(complaint) = unknown::complaint(call, schema)
         {
             return Err(complaint);
+        }
+        if let Expr::ScalarFunction(call) = &expr
+            && let Some(row) = record::of_row(call, schema)
+        {
+            return Ok(Transformed::yes(row));
         }
         if let Expr::ScalarFunction(call) = &expr
             && let Some(settled) = argument::settle(call, schema)?
@@ -141,6 +149,9 @@ pub fn prepare_expr(
                 call.args.insert(0, configuration());
                 Transformed::yes(Expr::ScalarFunction(call))
             }
+            Expr::ScalarFunction(call) if common::is_choice(call.func.name()) => {
+                Transformed::yes(common::settle_choice(call, schema)?)
+            }
             Expr::ScalarFunction(call) if call.args.len() == 2 => {
                 match rounding::with_constant_digits(call) {
                     Ok(call) => Transformed::yes(call),
@@ -177,16 +188,17 @@ pub fn prepare_expr(
                     case.when_then_expr.iter().try_for_each(|(when, _)| check_condition(when, schema))?;
                 }
                 let results = case.when_then_expr.iter_mut().map(|(_, then)| then.as_mut());
+                // As PostgreSQL looks at them.
                 common::unify(
-                    results.chain(case.else_expr.iter_mut().map(Box::as_mut)).collect(),
+                    case.else_expr.iter_mut().map(Box::as_mut).chain(results).collect(),
                     schema,
-                    false,
+                    "CASE",
                 )?;
                 Transformed::yes(Expr::Case(case))
             }
-            Expr::ScalarFunction(mut call) if common::is_choice(call.func.name()) => {
-                common::unify(call.args.iter_mut().collect(), schema, false)?;
-                Transformed::yes(Expr::ScalarFunction(call))
+            Expr::WindowFunction(mut function) => {
+                window::count_peers(&mut function, schema);
+                Transformed::yes(Expr::WindowFunction(function))
             }
             expr => Transformed::no(expr),
         })
@@ -290,100 +302,4 @@ fn take_type(expr: Expr, other: &Expr, schema: &DFSchema) -> Result<Expr> {
         Expr::Literal(ScalarValue::Utf8(Some(text)), None) => literal(&text, &ty),
         expr => Ok(expr),
     }
-}
-
-/// The types of a plan's parameters by number, as far as their surroundings tell; `None` where they do not.
-pub fn parameter_types(plan: &LogicalPlan) -> Result<BTreeMap<usize, Option<Type>>> {
-    let mut types = BTreeMap::new();
-    plan.apply_with_subqueries(|node| {
-        let is_limit = matches!(node, LogicalPlan::Limit(_));
-        let schema = input_schema(node);
-        node.apply_expressions(|expr| {
-            note_types(expr, &schema, &mut types, is_limit)?;
-            Ok(TreeNodeRecursion::Continue)
-        })
-    })?;
-    Ok(types)
-}
-
-/// Notes the parameters of one expression over `schema`.
-pub fn note_types(
-    expr: &Expr,
-    schema: &DFSchema,
-    types: &mut BTreeMap<usize, Option<Type>>,
-    is_limit: bool,
-) -> Result<()> {
-    expr.apply(|expr| {
-        match expr {
-            Expr::Placeholder(placeholder) => {
-                let known = placeholder.field.as_ref().map(|field| without_modifier(type_of(field)));
-                note(placeholder, known.or(is_limit.then_some(Type::Int8)), types);
-            }
-            Expr::Cast(cast) => {
-                if let Expr::Placeholder(placeholder) = cast.expr.as_ref() {
-                    note(placeholder, Some(without_modifier(type_of(&cast.field))), types);
-                }
-            }
-            Expr::ScalarFunction(call) => {
-                for (position, argument) in call.args.iter().enumerate() {
-                    if let Expr::Placeholder(placeholder) = argument {
-                        let given = argument::type_given(call).cloned();
-                        let ty =
-                            given.or_else(|| argument_type(call.func.name(), position, &call.args, schema));
-                        note(placeholder, ty, types);
-                    }
-                }
-            }
-            _ => {}
-        }
-        Ok(TreeNodeRecursion::Continue)
-    })?;
-    Ok(())
-}
-
-/// The first type found stays.
-fn note(placeholder: &Placeholder, ty: Option<Type>, types: &mut BTreeMap<usize, Option<Type>>) {
-    let Ok(number) = placeholder.id.trim_start_matches('$').parse::<usize>() else { return };
-    let entry = types.entry(number).or_default();
-    if entry.is_none() {
-        *entry = placeholder.field.as_ref().map(|field| without_modifier(type_of(field))).or(ty);
-    }
-}
-
-/// The type a function takes at a position, for the functions whose parameters are worth knowing.
-fn argument_type(function: &str, position: usize, arguments: &[Expr], schema: &DFSchema) -> Option<Type> {
-    // As the vector it is compared with.
-    let beside = |otherwise: Element| {
-        let known = |argument: &Expr| match argument {
-            Expr::Placeholder(_) => None,
-            argument => argument.to_field(schema).ok().and_then(|(_, field)| element_of(field.data_type())),
-        };
-        Some(type_of_element(arguments.iter().find_map(known).unwrap_or(otherwise)))
-    };
-    if function.starts_with("sparsevec_") {
-        return beside(Element::Sparse);
-    }
-    if let Some(metric) = metric_of_function(function) {
-        return beside(if Metric::OF_BITS.contains(&metric) { Element::Bit } else { Element::F32 });
-    }
-    match (function, position) {
-        ("inner_product", _) => beside(Element::F32),
-        ("vector_dims" | "vector_norm" | "l2_norm" | "l2_normalize" | "binary_quantize", _) => {
-            Some(Type::Vector(None))
-        }
-        ("subvector", 0) => Some(Type::Vector(None)),
-        ("subvector", _) => Some(Type::Int4),
-        // x = ANY ($1)
-        ("array_has", 0) => {
-            let (_, item) = arguments.get(1)?.to_field(schema).ok()?;
-            let known = !item.data_type().is_null();
-            known.then(|| Type::Array(Box::new(without_modifier(type_of(&item)))))
-        }
-        _ => None,
-    }
-}
-
-/// The types for SqlToRel: known ones as fields.
-pub fn parameter_fields(types: &[Option<Type>]) -> Vec<Option<arrow::datatypes::FieldRef>> {
-    types.iter().map(|ty| ty.as_ref().map(|ty| Arc::new(field("", ty, true)))).collect()
 }

@@ -27,6 +27,7 @@ use crate::error::{Error, SqlState};
 use crate::functions::sampling;
 use crate::planner::environment::Environment;
 use crate::planner::operators::parameter;
+use crate::planner::recursion::work_table;
 use crate::planner::session_values;
 use crate::planner::system::{SystemProvider, SystemTable};
 use crate::sql::ddl::TEMPORARY_ALIAS;
@@ -274,7 +275,7 @@ impl ContextProvider for Names<'_> {
     }
 
     fn create_cte_work_table(&self, name: &str, schema: SchemaRef) -> Result<Arc<dyn TableSource>> {
-        Ok(provider_as_source(Arc::new(CteWorkTable::new(name, schema))))
+        Ok(provider_as_source(Arc::new(CteWorkTable::new(name, work_table(&schema)))))
     }
 
     fn get_expr_planners(&self) -> &[Arc<dyn ExprPlanner>] {

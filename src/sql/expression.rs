@@ -165,7 +165,8 @@ fn logical(
     crate::sql::routines::expand(&mut expr, context)?;
     crate::sql::system::rewrite::expression(&mut expr);
     rewrite::expression(&mut expr);
-    let mut planner = PlannerContext::new().with_prepare_param_data_types(prepare::parameter_fields(types));
+    let mut planner =
+        PlannerContext::new().with_prepare_param_data_types(parameters::parameter_fields(types));
     let raw = SqlToRel::new(&names).sql_to_expr(expr, schema, &mut planner).map_err(from_datafusion)?;
     if raw
         .exists(|expr| Ok(matches!(expr, Expr::ScalarSubquery(_) | Expr::InSubquery(_) | Expr::Exists(_))))
@@ -174,7 +175,7 @@ fn logical(
         return Err(Error::unsupported("a subquery in this place"));
     }
     let raw = take_target(raw, target)?;
-    prepare::note_types(&raw, schema, params, false).map_err(from_datafusion)?;
+    parameters::note_types(&raw, schema, params, false).map_err(from_datafusion)?;
     let known: Vec<Type> = parameter_list(types, params);
     let typed = prepare::prepare_expr(raw, schema, &known, true).map_err(from_datafusion)?.data;
     let simplify = SimplifyContext::builder()

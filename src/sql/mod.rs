@@ -4,6 +4,8 @@
 //! named in this folder and nowhere else. `dialect` turns text into statements, `session` owns the transaction and
 //! the settings of a connection and sends each statement to the file that knows it.
 
+// Aggregates made of arrays.
+mod aggregates;
 // Parameters of DECLARE.
 mod arguments;
 // Cancel requests and statement timeouts, raised from elsewhere.
@@ -42,6 +44,8 @@ pub mod expression;
 pub mod expressions;
 // Where sqlparser's grammar is not PostgreSQL's.
 mod grammar;
+// The first terms of recursive queries.
+mod recursive;
 // Positions for errors found far from the text.
 mod locate;
 // SELECT ... FOR UPDATE.
@@ -112,6 +116,8 @@ pub(crate) mod utility;
 mod values;
 // SET, SHOW, and looking after the database.
 mod variables;
+// Rows as documents.
+mod whole_rows;
 // The cursor they are read with.
 pub(crate) mod words;
 

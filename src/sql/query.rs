@@ -30,13 +30,15 @@ use crate::planner::by_row;
 use crate::planner::environment::Environment;
 use crate::planner::grouping::of_columns;
 use crate::planner::inline::inline;
-use crate::planner::prepare::{parameter_fields, parameter_types, prepare};
+use crate::planner::parameters::{parameter_fields, parameter_types};
+use crate::planner::prepare::prepare;
 use crate::planner::unnest::unnest;
 use crate::sql::OutputColumn;
 use crate::sql::context::Names;
 use crate::sql::plan_cache::{PlanPool, apart};
 use crate::sql::rewrite;
 use crate::sql::routines;
+use crate::sql::whole_rows;
 use crate::types::Type;
 use crate::types::arrow::errors::from_datafusion;
 use crate::types::arrow::{field, type_of, wire_type};
@@ -80,6 +82,16 @@ pub fn plan_for(query: &ast::Query, context: &PlanContext, targets: &[Type]) -> 
                     false => again,
                 }
             })
+        }
+        // What is no column may be a table.
+        Err(error)
+            if matches!(error.state(), SqlState::UNDEFINED_COLUMN | SqlState::FEATURE_NOT_SUPPORTED) =>
+        {
+            let mut rows = query.clone();
+            match whole_rows::of_tables(&mut rows) {
+                true => plan_named(&rows, context, targets, false),
+                false => Err(error),
+            }
         }
         planned => planned,
     }

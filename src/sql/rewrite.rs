@@ -14,7 +14,9 @@ use datafusion::sql::sqlparser::ast::{
 };
 
 use crate::error::{Error, Result, SqlState};
-use crate::sql::{dialect, quantified, sample, set_functions, system, using, values};
+use crate::sql::{
+    aggregates, dialect, quantified, recursive, sample, set_functions, system, using, values, whole_rows,
+};
 
 /// The query as it is planned, and a name per item of its outermost select list; `None` stands for what keeps the
 /// planner's names, such as `*`.
@@ -72,6 +74,8 @@ impl VisitorMut for Rewriter {
 
     fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
         set_functions::name_rows(query);
+        recursive::settle_numbers(query);
+        aggregates::name_order(query);
         if let SetExpr::Values(values) = query.body.as_mut() {
             values::spread_types(values);
             if let Some(selects) = values::values_of_columns(values) {
@@ -123,6 +127,7 @@ impl VisitorMut for Rewriter {
 
     fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
         quantified::expand(expr);
+        whole_rows::of_values(expr);
         if let Expr::Identifier(ident) = expr
             && ident.quote_style.is_none()
             && KEYWORD_VALUES.contains(&ident.value.to_ascii_lowercase().as_str())
@@ -134,6 +139,7 @@ impl VisitorMut for Rewriter {
     }
 
     fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        aggregates::expand(expr);
         expand_function(expr);
         // The planner looks for columns of an array in its own query only.
         if let Expr::Array(array) = expr
@@ -151,44 +157,23 @@ impl VisitorMut for Rewriter {
     }
 }
 
-/// Aggregates that are made of array_agg, and the functions that make them.
-const OF_ARRAYS: &[(&str, &str)] = &[
-    ("jsonb_agg", "jsonb_agg_items"),
-    ("json_agg", "json_agg_items"),
-    ("jsonb_object_agg", "object_agg_items"),
-];
-
 /// What an array of columns is called with.
 const ARRAY_OF_COLUMNS: &str = "make_array";
 
 /// The name of a plain function.
-fn plain_name(function: &ast::Function) -> Option<String> {
+pub fn plain_name(function: &ast::Function) -> Option<String> {
     match function.name.0.as_slice() {
         [name] => name.as_ident().map(folded),
         _ => None,
     }
 }
 
-/// Set-returning functions and aggregates of documents, by the functions they are made of.
+/// A set-returning function in a select list.
 fn expand_function(expr: &mut Expr) {
     let Expr::Function(function) = expr else { return };
-    let Some(name) = plain_name(function) else { return };
-    if set_functions::is_array_of_set(&name) {
+    if plain_name(function).is_some_and(|name| set_functions::is_array_of_set(&name)) {
         *expr = function_call("unnest", vec![expr.clone()]);
-        return;
     }
-    let Some((_, items)) = OF_ARRAYS.iter().find(|(aggregate, _)| *aggregate == name) else { return };
-    let array_of = |arguments: Vec<ast::FunctionArg>| {
-        let mut inner = function.clone();
-        inner.name = ObjectName(vec![ast::ObjectNamePart::Identifier(Ident::new("array_agg"))]);
-        if let ast::FunctionArguments::List(list) = &mut inner.args {
-            list.args = arguments;
-        }
-        Expr::Function(inner)
-    };
-    let ast::FunctionArguments::List(list) = &function.args else { return };
-    let arrays = list.args.iter().map(|argument| array_of(vec![argument.clone()])).collect();
-    *expr = function_call(items, arrays);
 }
 
 /// The name under which a function that was expanded is known.
@@ -197,8 +182,8 @@ fn expanded_name(function: &ast::Function) -> Option<String> {
     if name == ARRAY_OF_COLUMNS {
         return Some("array".to_owned());
     }
-    if let Some((aggregate, _)) = OF_ARRAYS.iter().find(|(_, items)| *items == name) {
-        return Some((*aggregate).to_owned());
+    if let Some(aggregate) = aggregates::of_items(&name) {
+        return Some(aggregate.to_owned());
     }
     let ast::FunctionArguments::List(list) = &function.args else { return None };
     match list.args.as_slice() {
@@ -328,11 +313,19 @@ fn respell(expr: &mut Expr) {
             };
             *expr = function_call(name, vec![(**operand).clone()]);
         }
+        // NULL of a condition is what is not known; NOT asks for one.
+        Expr::IsUnknown(condition) => *expr = Expr::IsNull(Box::new(negated(condition))),
+        Expr::IsNotUnknown(condition) => *expr = Expr::IsNotNull(Box::new(negated(condition))),
         Expr::AtTimeZone { timestamp, time_zone } => {
             *expr = function_call("timezone", vec![(**time_zone).clone(), (**timestamp).clone()]);
         }
         _ => {}
     }
+}
+
+fn negated(condition: &Expr) -> Expr {
+    let operand = Box::new(Expr::Nested(Box::new(condition.clone())));
+    Expr::UnaryOp { op: UnaryOperator::Not, expr: operand }
 }
 
 /// Whether a number has an exponent that our numeric, of 38 digits, has no room for.
@@ -372,7 +365,8 @@ fn compare_rows(op: &BinaryOperator, one: &[Expr], other: &[Expr]) -> Option<Exp
     })
 }
 
-fn is_float_type(data_type: &ast::DataType) -> bool {
+/// Whether it is real or double precision.
+pub fn is_float_type(data_type: &ast::DataType) -> bool {
     matches!(type_name(data_type).as_str(), "float8" | "float4")
 }
 

@@ -24,6 +24,7 @@ use crate::sql::{dialect, routines, sample, values};
 const SETS: &[(&str, Option<&str>)] = &[
     ("jsonb_array_elements", Some("value")),
     ("jsonb_array_elements_text", Some("value")),
+    ("json_array_elements", Some("value")),
     ("json_array_elements_text", Some("value")),
     ("jsonb_object_keys", None),
     ("json_object_keys", None),
@@ -38,6 +39,8 @@ const SETS: &[(&str, Option<&str>)] = &[
 const TABLES: &[(&str, &[(&str, &str)])] = &[
     ("jsonb_each", &[("hither_json_keys", "key"), ("hither_json_values", "value")]),
     ("jsonb_each_text", &[("hither_json_keys", "key"), ("hither_json_texts", "value")]),
+    ("json_each", &[("hither_written_keys", "key"), ("hither_written_values", "value")]),
+    ("json_each_text", &[("hither_written_keys", "key"), ("hither_written_texts", "value")]),
     (
         "pg_options_to_table",
         &[("hither_option_names", "option_name"), ("hither_option_values", "option_value")],
@@ -315,6 +318,11 @@ fn derived(items: Vec<SelectItem>, lateral: bool, alias: TableAlias) -> TableFac
 fn is_integer(expr: &Expr) -> bool {
     match expr {
         Expr::UnaryOp { op: ast::UnaryOperator::Minus, expr } => is_integer(expr),
+        Expr::Nested(expr) => is_integer(expr),
+        Expr::BinaryOp { left, op, right } => {
+            use ast::BinaryOperator::{Minus, Multiply, Plus};
+            matches!(op, Plus | Minus | Multiply) && is_integer(left) && is_integer(right)
+        }
         Expr::Value(value) => match &value.value {
             ast::Value::Number(digits, _) => digits.parse::<i32>().is_ok(),
             _ => false,

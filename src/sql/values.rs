@@ -5,10 +5,10 @@ use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{self, Expr, Ident, SelectItem, SetExpr, SetOperator, SetQuantifier};
 
-use crate::sql::rewrite::query_of;
+use crate::sql::rewrite::{cast_to, is_float_type as is_float, query_of};
 
 /// `VALUES ('a'::tsvector), ('b')`: a text takes the type that another row's cast gives the column, where the planner
-/// would not unify them.
+/// would not unify them; so does a number beside a float, of which the planner would make a numeric.
 pub fn spread_types(values: &mut ast::Values) {
     let width = values.rows.first().map_or(0, |row| row.len());
     for column in 0..width {
@@ -17,26 +17,41 @@ pub fn spread_types(values: &mut ast::Values) {
             Expr::Cast { data_type, .. } => Some(data_type),
             _ => None,
         });
-        let ours = |ty: &&ast::DataType| {
-            matches!(ty, ast::DataType::TsVector | ast::DataType::TsQuery | ast::DataType::Custom(..))
+        let is_text = |ty: &&ast::DataType| {
+            use ast::DataType::{Char, CharVarying, Character, CharacterVarying, String, Text, Varchar};
+            matches!(
+                ty,
+                Char(_) | CharVarying(_) | Character(_) | CharacterVarying(_) | String(_) | Text | Varchar(_)
+            )
         };
-        let bare = |ty: &ast::DataType| match ty {
-            ast::DataType::Custom(name, _) => ast::DataType::Custom(name.clone(), Vec::new()),
-            ty => ty.clone(),
-        };
-        let Some(data_type) = types.into_iter().find(ours).map(bare) else { continue };
+        let Some(data_type) = types.into_iter().find(|ty| !is_text(ty)).map(bare) else { continue };
         for cell in values.rows.iter_mut().filter_map(|row| row.get_mut(column)) {
-            if matches!(cell, Expr::Value(value) if matches!(value.value, ast::Value::SingleQuotedString(_)))
-            {
-                *cell = Expr::Cast {
-                    kind: ast::CastKind::DoubleColon,
-                    expr: Box::new(cell.clone()),
-                    data_type: data_type.clone(),
-                    array: false,
-                    format: None,
-                };
+            let takes_type = match cell {
+                Expr::Value(value) => match &value.value {
+                    ast::Value::SingleQuotedString(_) => true,
+                    ast::Value::Number(_, _) => is_float(&data_type),
+                    _ => false,
+                },
+                _ => false,
+            };
+            if takes_type {
+                *cell = cast_to(cell.clone(), data_type.clone());
             }
         }
+    }
+}
+
+/// A type without its modifier: a text is longer than the other row's.
+fn bare(ty: &ast::DataType) -> ast::DataType {
+    use ast::DataType::{Bit, BitVarying, Custom, Decimal, Numeric, VarBit};
+    match ty {
+        Custom(name, _) => Custom(name.clone(), Vec::new()),
+        Numeric(_) => Numeric(ast::ExactNumberInfo::None),
+        Decimal(_) => Decimal(ast::ExactNumberInfo::None),
+        Bit(_) => Bit(None),
+        BitVarying(_) => BitVarying(None),
+        VarBit(_) => VarBit(None),
+        ty => ty.clone(),
     }
 }
 

@@ -2,7 +2,8 @@
 //!
 //! | SQL                                | Arrow                       |
 //! |------------------------------------|-----------------------------|
-//! | text, varchar, bpchar, json, name, char | Utf8 (the metadata tells which) |
+//! | text, varchar, bpchar, name, char | Utf8 (the metadata tells which) |
+//! | json                               | LargeList of one Utf8       |
 //! | jsonb                              | LargeUtf8                   |
 //! | bytea                              | Binary                      |
 //! | vector                             | LargeBinary, raw little-endian f32 |
@@ -17,7 +18,7 @@
 //! | arrays                             | List                        |
 //!
 //! The exact SQL type travels as field metadata under [`TYPE_KEY`]. Operators that lose metadata (UNION, CASE,
-//! aggregates) lose only modifiers and the kind of text, because vectors, bits, jsonb and uuid have Arrow types of
+//! aggregates) lose only modifiers and the kind of text, because vectors, bits, json, jsonb and uuid have Arrow types of
 //! their own.
 
 // Cells of halfvec, of sparsevec, of bit strings and of text search's types.
@@ -60,12 +61,12 @@ pub fn data_type(ty: &Type) -> DataType {
         Type::Text
         | Type::Varchar(_)
         | Type::Bpchar(_)
-        | Type::Json
         | Type::JsonPath
         | Type::Int2Vector
         | Type::OidVector
         | Type::Name
         | Type::Char => DataType::Utf8,
+        Type::Json => lists::json_type(),
         Type::Jsonb => DataType::LargeUtf8,
         Type::Bytea => DataType::Binary,
         Type::Date => DataType::Date32,
@@ -142,6 +143,7 @@ pub fn type_of_data_type(data_type: &DataType) -> Type {
         DataType::LargeList(item) if *item.data_type() == DataType::Boolean => Type::Bit(None),
         DataType::LargeList(item) if *item.data_type() == DataType::UInt8 => Type::TsVector,
         DataType::LargeList(item) if *item.data_type() == DataType::UInt16 => Type::TsQuery,
+        DataType::LargeList(item) if *item.data_type() == DataType::Utf8 => Type::Json,
         DataType::List(item) | DataType::LargeList(item) | DataType::FixedSizeList(item, _) => {
             Type::Array(Box::new(type_of(item)))
         }
@@ -235,7 +237,7 @@ pub fn value_at(array: &ArrayRef, row: usize, ty: &Type) -> Result<Value> {
         | Type::OidVector
         | Type::Name
         | Type::Char => Value::Text(downcast::<StringArray>(array)?.value(row).to_owned()),
-        Type::Json => Value::Json(downcast::<StringArray>(array)?.value(row).to_owned()),
+        Type::Json => Value::Json(lists::json(downcast(array)?, row)?.to_owned()),
         Type::Jsonb => Value::Jsonb(downcast::<LargeStringArray>(array)?.value(row).to_owned()),
         Type::Bytea => Value::Bytea(downcast::<BinaryArray>(array)?.value(row).to_vec()),
         Type::Date => Value::Date(downcast::<Date32Array>(array)?.value(row)),
@@ -346,6 +348,7 @@ enum Cells {
     Float8(Float64Builder),
     Numeric { builder: Decimal128Builder, precision: u8, scale: i8 },
     Text(StringBuilder),
+    Json(lists::JsonBuilder),
     Jsonb(LargeStringBuilder),
     Bytea(BinaryBuilder),
     Date(Date32Builder),
@@ -381,12 +384,12 @@ impl Builder {
             Type::Text
             | Type::Varchar(_)
             | Type::Bpchar(_)
-            | Type::Json
             | Type::JsonPath
             | Type::Int2Vector
             | Type::OidVector
             | Type::Name
             | Type::Char => Cells::Text(StringBuilder::with_capacity(rows, rows * 16)),
+            Type::Json => Cells::Json(lists::JsonBuilder::new(rows)),
             Type::Jsonb => Cells::Jsonb(LargeStringBuilder::with_capacity(rows, rows * 32)),
             Type::Bytea => Cells::Bytea(BinaryBuilder::with_capacity(rows, rows * 16)),
             Type::Date => Cells::Date(Date32Builder::with_capacity(rows)),
@@ -436,6 +439,7 @@ impl Builder {
                 builder.append_value(rescale(decimal(v)?, *precision, *scale)?);
             }
             (Cells::Text(b), Value::Text(v) | Value::Json(v) | Value::Jsonb(v)) => b.append_value(v),
+            (Cells::Json(b), Value::Json(v) | Value::Text(v) | Value::Jsonb(v)) => b.append(v),
             (Cells::Jsonb(b), Value::Jsonb(v) | Value::Json(v) | Value::Text(v)) => b.append_value(v),
             (Cells::Bytea(b), Value::Bytea(v)) => b.append_value(v),
             (Cells::Date(b), Value::Date(v)) => b.append_value(*v),
@@ -473,6 +477,7 @@ impl Builder {
             Cells::Float8(b) => b.append_null(),
             Cells::Numeric { builder, .. } => builder.append_null(),
             Cells::Text(b) => b.append_null(),
+            Cells::Json(b) => b.append_null(),
             Cells::Jsonb(b) => b.append_null(),
             Cells::Bytea(b) => b.append_null(),
             Cells::Date(b) => b.append_null(),
@@ -504,6 +509,7 @@ impl Builder {
             Cells::Float8(b) => b.len(),
             Cells::Numeric { builder, .. } => builder.len(),
             Cells::Text(b) => b.len(),
+            Cells::Json(b) => b.len(),
             Cells::Jsonb(b) => b.len(),
             Cells::Bytea(b) => b.len(),
             Cells::Date(b) => b.len(),
@@ -536,6 +542,7 @@ impl Builder {
             Cells::Float8(b) => Arc::new(b.finish()),
             Cells::Numeric { builder, .. } => Arc::new(builder.finish()),
             Cells::Text(b) => Arc::new(b.finish()),
+            Cells::Json(b) => b.finish(),
             Cells::Jsonb(b) => Arc::new(b.finish()),
             Cells::Bytea(b) => Arc::new(b.finish()),
             Cells::Date(b) => Arc::new(b.finish()),

@@ -51,13 +51,14 @@ pub fn parse(text: &str, name: &str, min: i64, max: i64) -> Result<i64> {
         [b'+', digits @ ..] => (false, digits),
         digits => (false, digits),
     };
-    if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
-        return Err(super::text::invalid(name, text));
-    }
+    let (radix, digits) = match digits {
+        digits if !digits.is_empty() && digits.iter().all(u8::is_ascii_digit) => (10, digits),
+        digits => written(digits).ok_or_else(|| super::text::invalid(name, text))?,
+    };
     // Down from zero, because the most negative integer has no positive twin.
-    let value = digits.iter().try_fold(0i64, |value, digit| {
-        let digit = i64::from(digit - b'0');
-        let shifted = value.checked_mul(10)?;
+    let value = digits.iter().filter(|digit| **digit != b'_').try_fold(0i64, |value, digit| {
+        let digit = i64::from(char::from(*digit).to_digit(radix)?);
+        let shifted = value.checked_mul(i64::from(radix))?;
         if negative { shifted.checked_sub(digit) } else { shifted.checked_add(digit) }
     });
     match value {
@@ -67,6 +68,20 @@ pub fn parse(text: &str, name: &str, min: i64, max: i64) -> Result<i64> {
             Err(Error::new(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, message))
         }
     }
+}
+
+/// The radix and digits of `0x1F`, `0o17`, `0b101` and `1_000`: an underscore stands between digits, or behind a prefix.
+fn written(text: &[u8]) -> Option<(u32, &[u8])> {
+    let (radix, digits) = match text {
+        [b'0', b'x' | b'X', digits @ ..] => (16, digits),
+        [b'0', b'o' | b'O', digits @ ..] => (8, digits),
+        [b'0', b'b' | b'B', digits @ ..] => (2, digits),
+        digits => (10, digits),
+    };
+    let prefixed = if radix == 10 { digits } else { digits.strip_prefix(b"_").unwrap_or(digits) };
+    let is_number =
+        |part: &[u8]| !part.is_empty() && part.iter().all(|digit| char::from(*digit).is_digit(radix));
+    prefixed.split(|byte| *byte == b'_').all(is_number).then_some((radix, digits))
 }
 
 #[cfg(test)]
@@ -90,6 +105,12 @@ mod tests {
         let fails = |text: &str| parse(text, "integer", -5, 5).unwrap_err();
         for text in ["", "x", "1.5", "--1", "1 2", "-"] {
             assert_eq!(fails(text).message(), format!("invalid input syntax for type integer: \"{text}\""));
+        }
+        for (text, value) in [("0x4", 4), ("-0o5", -5), ("0b_10", 2), ("0_5", 5)] {
+            assert_eq!(parse(text, "integer", -5, 5).unwrap(), value);
+        }
+        for text in ["0x", "0x_", "1__0", "1_", "_1", "0b2", "0xg"] {
+            assert_eq!(fails(text).state(), SqlState::INVALID_TEXT_REPRESENTATION);
         }
         assert_eq!(fails("6").message(), "value \"6\" is out of range for type integer");
         assert_eq!(fails("99999999999999999999").state(), SqlState::NUMERIC_VALUE_OUT_OF_RANGE);

@@ -36,6 +36,43 @@ pub enum Node {
     Object(BTreeMap<Key, Node>),
 }
 
+/// The outermost array or object of a document, with its parts as they are written.
+#[derive(Debug, PartialEq)]
+pub enum Parts<'a> {
+    Object(Vec<(String, &'a str)>),
+    Array(Vec<&'a str>),
+    /// Neither.
+    Scalar,
+}
+
+impl<'a> Parts<'a> {
+    pub fn of(text: &'a str) -> Result<Parts<'a>> {
+        let mut reader = Reader::new(text);
+        let parts = match reader.peek() {
+            Some(b'{') => Parts::Object(reader.parts(b'}', Reader::string_key)?),
+            Some(b'[') => {
+                let items = reader.parts(b']', |_| Ok(()))?;
+                Parts::Array(items.into_iter().map(|((), item)| item).collect())
+            }
+            _ => Parts::Scalar,
+        };
+        Ok(parts)
+    }
+
+    /// The last value under a key.
+    pub fn member(&self, key: &str) -> Option<&'a str> {
+        let Parts::Object(entries) = self else { return None };
+        entries.iter().rev().find(|(name, _)| name == key).map(|(_, value)| *value)
+    }
+
+    /// The value at an index from 0; negative ones count from the end.
+    pub fn element(&self, index: i64) -> Option<&'a str> {
+        let Parts::Array(items) = self else { return None };
+        let index = if index < 0 { index + items.len() as i64 } else { index };
+        items.get(usize::try_from(index).ok()?).copied()
+    }
+}
+
 /// Ordered as jsonb orders keys.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Key {
@@ -223,6 +260,37 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// The parts of what opens here up to its `end`, each behind what `key` reads.
+    fn parts<K>(&mut self, end: u8, key: impl Fn(&mut Self) -> Result<K>) -> Result<Vec<(K, &'a str)>> {
+        let mut parts = Vec::new();
+        self.at += 1;
+        while self.peek() != Some(end) {
+            let key = key(self)?;
+            self.peek();
+            let start = self.at;
+            self.value()?;
+            parts.push((key, &self.text[start..self.at]));
+            match self.peek() {
+                Some(b',') => self.at += 1,
+                Some(found) if found == end => {}
+                _ => return Err(self.invalid("\",\"")),
+            }
+        }
+        Ok(parts)
+    }
+
+    fn string_key(&mut self) -> Result<String> {
+        if self.peek() != Some(b'"') {
+            return Err(self.invalid("string"));
+        }
+        let key = self.string()?;
+        if self.peek() != Some(b':') {
+            return Err(self.invalid("\":\""));
+        }
+        self.at += 1;
+        Ok(key)
+    }
+
     fn string(&mut self) -> Result<String> {
         let mut out = String::new();
         self.at += 1;
@@ -405,6 +473,16 @@ mod tests {
         ] {
             assert_eq!(normalise(input).unwrap(), expected);
         }
+    }
+
+    #[test]
+    fn parts_are_as_they_are_written() {
+        let parts = Parts::of(r#" {"a" : { "b":1}, "c":[1 , 2],"a":"x" }"#).unwrap();
+        assert_eq!(parts.member("a"), Some("\"x\""));
+        assert_eq!(parts.member("c"), Some("[1 , 2]"));
+        assert_eq!(Parts::of("[1 , [2 ]]").unwrap().element(-1), Some("[2 ]"));
+        assert_eq!(Parts::of("[]").unwrap(), Parts::Array(Vec::new()));
+        assert_eq!(Parts::of(" 1").unwrap(), Parts::Scalar);
     }
 
     #[test]

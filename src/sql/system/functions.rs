@@ -327,10 +327,6 @@ fn casts() -> Vec<Arc<ScalarUDF>> {
                 }
             }
         }));
-        lenient "hither_array_or_empty" Type::Array(Box::new(Type::Text)) => |_, args| Ok(match &args[0] {
-            Value::Array(items) => Value::Array(items.iter().map(text_item).collect()),
-            _ => Value::Array(Vec::new()),
-        });
         lenient "hither_array_prefix" Type::Array(Box::new(Type::Text)) => |_, args| Ok(match &args[1] {
             Value::Array(items) => {
                 let prefix = string(&args[0]);
@@ -376,10 +372,6 @@ fn with_backslashes(pattern: &str, escape: &str) -> Result<String> {
         }
     }
     Ok(rewritten)
-}
-
-fn text_item(item: &Value) -> Value {
-    if *item == Value::Null { Value::Null } else { Value::from(string(item)) }
 }
 
 /// Any arguments, of types a [`Value`] can be read from.

@@ -174,6 +174,12 @@ fn known_plan_error(text: &str) -> Option<Error> {
     if text.starts_with("Inconsistent data length across values list") {
         return Some(Error::new(SqlState::SYNTAX_ERROR, "VALUES lists must all be the same length"));
     }
+    if text.starts_with("Inconsistent data type across values list")
+        && let (Some((_, found)), Some(first)) = (text.split_once("but found "), quoted("Was ", ' '))
+    {
+        let message = format!("VALUES types {} and {} cannot be matched", sql_type(first), sql_type(found));
+        return Some(Error::new(SqlState::DATATYPE_MISMATCH, message));
+    }
     if let Some(column) = quoted("While expanding wildcard, column \"", '"') {
         let message = format!(
             "column \"{column}\" must appear in the GROUP BY clause or be used in an aggregate function"
@@ -248,6 +254,7 @@ fn sql_type(arrow: &str) -> &str {
         ty if ty.starts_with("LargeList(Float16") => "halfvec",
         ty if ty.starts_with("LargeList(UInt32") => "sparsevec",
         ty if ty.starts_with("LargeList(Boolean") => "bit",
+        ty if ty.starts_with("LargeList(Utf8") => "json",
         ty if ty.starts_with("Decimal") => "numeric",
         ty if ty.starts_with("Timestamp") && ty.contains("UTC") => "timestamp with time zone",
         ty if ty.starts_with("Timestamp") => "timestamp without time zone",

@@ -1,5 +1,5 @@
-//! Cells of `halfvec`, `sparsevec`, of bit strings and of text search's types: lists of halves, of words, of booleans, of
-//! bytes and of bytes in two, which no SQL array is.
+//! Cells of `halfvec`, `sparsevec`, of bit strings, of text search's types and of json: lists of halves, of words, of
+//! booleans, of bytes, of bytes in two and of one text, which no SQL array is.
 //!
 //! A plan's operators copy, hash and compare lists element by element as PostgreSQL compares these types, and the
 //! Arrow type alone tells what they are.
@@ -7,8 +7,8 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, BooleanArray, BooleanBufferBuilder, Float16Array, LargeListArray, NullBufferBuilder,
-    PrimitiveArray, UInt8Array, UInt16Array, UInt32Array,
+    Array, ArrayBuilder, ArrayRef, AsArray, BooleanArray, BooleanBufferBuilder, Float16Array, LargeListArray,
+    NullBufferBuilder, PrimitiveArray, StringBuilder, UInt8Array, UInt16Array, UInt32Array,
 };
 use arrow::buffer::OffsetBuffer;
 use arrow::datatypes::{ArrowPrimitiveType, DataType, Field};
@@ -37,12 +37,21 @@ pub fn tsquery_type() -> DataType {
     DataType::LargeList(Arc::new(Field::new("item", DataType::UInt16, true)))
 }
 
+/// A list of exactly one text, which tells it from text.
+pub fn json_type() -> DataType {
+    DataType::LargeList(Arc::new(Field::new("item", DataType::Utf8, true)))
+}
+
 pub fn is_halfvec(ty: &DataType) -> bool {
     matches!(ty, DataType::LargeList(item) if *item.data_type() == DataType::Float16)
 }
 
 pub fn is_sparsevec(ty: &DataType) -> bool {
     matches!(ty, DataType::LargeList(item) if *item.data_type() == DataType::UInt32)
+}
+
+pub fn is_json(ty: &DataType) -> bool {
+    matches!(ty, DataType::LargeList(item) if *item.data_type() == DataType::Utf8)
 }
 
 pub fn is_bit(ty: &DataType) -> bool {
@@ -88,6 +97,16 @@ pub fn tsquery(array: &LargeListArray, row: usize) -> Result<TsQuery> {
     TsQuery::from_bytes(&bytes)
 }
 
+/// The document in `row`, which is not NULL.
+pub fn json(array: &LargeListArray, row: usize) -> Result<&str> {
+    let items = array.values().as_string_opt::<i32>().ok_or_else(|| other(array))?;
+    let (start, end) = place(array, row);
+    if end - start != 1 {
+        return Err(Error::internal(format!("a document of {} texts", end - start)));
+    }
+    Ok(items.value(start))
+}
+
 fn place(array: &LargeListArray, row: usize) -> (usize, usize) {
     let offsets = array.value_offsets();
     (offsets[row] as usize, offsets[row + 1] as usize)
@@ -121,6 +140,12 @@ pub struct BytesBuilder<T: ArrowPrimitiveType> {
     lists: Lists,
 }
 
+/// Builds a column of `json`.
+pub struct JsonBuilder {
+    items: StringBuilder,
+    lists: Lists,
+}
+
 /// Where lists end and which are NULL.
 struct Lists {
     offsets: Vec<i64>,
@@ -141,6 +166,35 @@ impl Lists {
         let offsets = OffsetBuffer::new(std::mem::replace(&mut self.offsets, vec![0]).into());
         let item = Arc::new(Field::new("item", item, true));
         Arc::new(LargeListArray::new(item, offsets, items, self.validity.finish()))
+    }
+}
+
+impl JsonBuilder {
+    /// `rows` is a guess of how many cells will come.
+    pub fn new(rows: usize) -> JsonBuilder {
+        JsonBuilder { items: StringBuilder::with_capacity(rows, rows * 32), lists: Lists::new(rows) }
+    }
+
+    pub fn append(&mut self, document: &str) {
+        self.items.append_value(document);
+        self.lists.end(self.items.len(), true);
+    }
+
+    pub fn append_null(&mut self) {
+        self.lists.end(self.items.len(), false);
+    }
+
+    pub fn len(&self) -> usize {
+        self.lists.offsets.len() - 1
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    pub fn finish(&mut self) -> ArrayRef {
+        let items = self.items.finish();
+        self.lists.finish(DataType::Utf8, Arc::new(items))
     }
 }
 

@@ -4,13 +4,17 @@ use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::*;
 
-use super::{call, is_aggregate, prefixed_items, yields_nothing};
+use super::{call, is_aggregate, prefixed_items, unqualified, yields_nothing};
 use crate::sql::rewrite::query_of;
+use crate::sql::set_functions::is_array_of_set;
 
 /// `array(SELECT ...)` as an aggregate.
 pub fn array_of(query: &Query) -> Expr {
     if yields_nothing(query) {
-        return call("hither_array_or_empty", vec![Expr::value(Value::Null)]);
+        let none = Box::new(Expr::value(Value::SingleQuotedString("{}".to_owned())));
+        let texts = ArrayElemTypeDef::SquareBracket(Box::new(DataType::Text), None);
+        let data_type = DataType::Array(texts);
+        return Expr::Cast { kind: CastKind::Cast, expr: none, data_type, array: false, format: None };
     }
     if let Some(prefixed) = prefixed_items(query) {
         return prefixed;
@@ -53,10 +57,18 @@ fn is_plain(query: &Query) -> bool {
 fn aggregates(item: &SelectItem) -> bool {
     let (SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. }) = item else { return false };
     let found = visit_expressions(expr, |part| match part {
-        Expr::Function(function) if function.over.is_some() || is_aggregate(part) => ControlFlow::Break(()),
+        Expr::Function(function) if function.over.is_some() || is_aggregate(part) || makes_rows(function) => {
+            ControlFlow::Break(())
+        }
         _ => ControlFlow::Continue(()),
     });
     found.is_break()
+}
+
+/// Whether a function makes several rows of one.
+fn makes_rows(function: &Function) -> bool {
+    let name = unqualified(&function.name).unwrap_or_default();
+    matches!(name.as_str(), "unnest" | "generate_subscripts") || is_array_of_set(&name)
 }
 
 /// `array(SELECT ... LIMIT 5)`: the rows are found first. A subquery with a limit keeps its order; one without loses it,

@@ -1,0 +1,238 @@
+//! Functions of bytea: its texts and its bytes.
+
+use std::sync::Arc;
+
+use datafusion::logical_expr::ScalarUDF;
+
+use crate::error::{Error, Result, SqlState};
+use crate::functions::value::{Definition, functions as build, strict};
+use crate::types::Value;
+
+/// Characters of base64 in a line, as MIME has them.
+const LINE: usize = 76;
+const BASE64: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+pub fn functions() -> Vec<Arc<ScalarUDF>> {
+    build(definitions())
+}
+
+fn definitions() -> Vec<Definition> {
+    vec![
+        strict("encode(bytea, text) text", |v| {
+            Ok(Value::Text(match text(&v[1]).to_ascii_lowercase().as_str() {
+                "hex" => bytes(&v[0]).iter().map(|byte| format!("{byte:02x}")).collect(),
+                "base64" => to_base64(bytes(&v[0])),
+                "escape" => to_escapes(bytes(&v[0])),
+                _ => return Err(no_encoding(text(&v[1]))),
+            }))
+        }),
+        strict("decode(text, text) bytea", |v| {
+            Ok(Value::Bytea(match text(&v[1]).to_ascii_lowercase().as_str() {
+                "hex" => from_hex(text(&v[0]))?,
+                "base64" => from_base64(text(&v[0]))?,
+                "escape" => from_escapes(text(&v[0]))?,
+                _ => return Err(no_encoding(text(&v[1]))),
+            }))
+        }),
+        strict("convert_from(bytea, text) text", |v| {
+            of_server(text(&v[1]))?;
+            String::from_utf8(bytes(&v[0]).to_vec()).map(Value::Text).map_err(|error| {
+                let (valid, all) = (error.utf8_error().valid_up_to(), error.as_bytes());
+                let length = error.utf8_error().error_len().unwrap_or(all.len() - valid);
+                let shown: Vec<String> =
+                    all[valid..valid + length].iter().map(|byte| format!("0x{byte:02x}")).collect();
+                let message = format!("invalid byte sequence for encoding \"UTF8\": {}", shown.join(" "));
+                Error::new(SqlState("22021"), message)
+            })
+        }),
+        strict("convert_to(text, text) bytea", |v| {
+            of_server(text(&v[1]))?;
+            Ok(Value::Bytea(text(&v[0]).as_bytes().to_vec()))
+        }),
+        strict("get_byte(bytea, int4) int4", |v| {
+            let bytes = bytes(&v[0]);
+            Ok(Value::Int4(i32::from(bytes[place(integer(&v[1]), bytes.len())?])))
+        }),
+        strict("set_byte(bytea, int4, int4) bytea", |v| {
+            let mut bytes = bytes(&v[0]).to_vec();
+            let at = place(integer(&v[1]), bytes.len())?;
+            bytes[at] = integer(&v[2]) as u8;
+            Ok(Value::Bytea(bytes))
+        }),
+    ]
+}
+
+fn text(value: &Value) -> &str {
+    if let Value::Text(text) = value { text } else { "" }
+}
+
+fn bytes(value: &Value) -> &[u8] {
+    if let Value::Bytea(bytes) = value { bytes } else { &[] }
+}
+
+fn integer(value: &Value) -> i64 {
+    match value {
+        Value::Int4(number) => i64::from(*number),
+        Value::Int8(number) => *number,
+        _ => 0,
+    }
+}
+
+/// An index below `length`.
+fn place(at: i64, length: usize) -> Result<usize> {
+    usize::try_from(at).ok().filter(|at| *at < length).ok_or_else(|| {
+        let message = format!("index {at} out of valid range, 0..{}", length as i64 - 1);
+        Error::new(SqlState("2202E"), message)
+    })
+}
+
+fn invalid(message: impl Into<String>) -> Error {
+    Error::new(SqlState::INVALID_PARAMETER_VALUE, message)
+}
+
+fn no_encoding(name: &str) -> Error {
+    invalid(format!("unrecognized encoding: \"{name}\""))
+}
+
+/// Texts are UTF-8 here, and are converted to nothing else.
+fn of_server(encoding: &str) -> Result<()> {
+    match encoding.to_ascii_lowercase().replace(['-', '_'], "").as_str() {
+        "utf8" | "unicode" => Ok(()),
+        _ => Err(Error::unsupported(format!("the encoding \"{encoding}\""))),
+    }
+}
+
+fn to_base64(bytes: &[u8]) -> String {
+    let mut out = String::with_capacity(bytes.len() * 4 / 3 + bytes.len() / 57 + 4);
+    for (index, chunk) in bytes.chunks(3).enumerate() {
+        let byte = |at: usize| u32::from(chunk.get(at).copied().unwrap_or(0));
+        let group = byte(0) << 16 | byte(1) << 8 | byte(2);
+        for place in 0..4 {
+            match place <= chunk.len() {
+                true => out.push(char::from(BASE64[(group >> (18 - 6 * place) & 63) as usize])),
+                false => out.push('='),
+            }
+        }
+        if chunk.len() == 3 && (index + 1) % (LINE / 4) == 0 {
+            out.push('\n');
+        }
+    }
+    out
+}
+
+fn from_base64(text: &str) -> Result<Vec<u8>> {
+    let mut out = Vec::with_capacity(text.len() * 3 / 4);
+    let (mut group, mut count) = (0u32, 0);
+    // Bytes of a group once padding was seen; what follows it is read as PostgreSQL reads it.
+    let mut length = None;
+    for c in text.chars() {
+        let digit = match c {
+            ' ' | '\t' | '\n' | '\r' => continue,
+            '=' => {
+                length = match (length, count) {
+                    (None, 2 | 3) => Some(count - 1),
+                    (None, _) => return Err(invalid("unexpected \"=\" while decoding base64 sequence")),
+                    (length, _) => length,
+                };
+                0
+            }
+            c => {
+                let byte = u8::try_from(c).ok();
+                let digit = byte.and_then(|byte| BASE64.iter().position(|symbol| *symbol == byte));
+                let message = || format!("invalid symbol \"{c}\" found while decoding base64 sequence");
+                digit.ok_or_else(|| invalid(message()))? as u32
+            }
+        };
+        (group, count) = (group << 6 | digit, count + 1);
+        if count == 4 {
+            let [_, decoded @ ..] = group.to_be_bytes();
+            out.extend_from_slice(&decoded[..length.unwrap_or(3)]);
+            (group, count) = (0, 0);
+        }
+    }
+    if count != 0 {
+        return Err(invalid("invalid base64 end sequence")
+            .hint("Input data is missing padding, is truncated, or is otherwise corrupted."));
+    }
+    Ok(out)
+}
+
+fn from_hex(text: &str) -> Result<Vec<u8>> {
+    let mut out = Vec::with_capacity(text.len() / 2);
+    let mut high = None;
+    for c in text.chars() {
+        let digit = match (c, c.to_digit(16), high) {
+            // Between the bytes, not within one.
+            (' ' | '\t' | '\n' | '\r', _, None) => continue,
+            (_, Some(digit), _) => digit as u8,
+            _ => return Err(invalid(format!("invalid hexadecimal digit: \"{c}\""))),
+        };
+        match high.take() {
+            None => high = Some(digit),
+            Some(high) => out.push(high << 4 | digit),
+        }
+    }
+    match high {
+        None => Ok(out),
+        Some(_) => Err(invalid("invalid hexadecimal data: odd number of digits")),
+    }
+}
+
+/// Printable bytes as they are; zero and those above ASCII in octal, backslashes twice.
+fn to_escapes(bytes: &[u8]) -> String {
+    let mut out = String::with_capacity(bytes.len());
+    for &byte in bytes {
+        match byte {
+            0 | 0x80.. => out.push_str(&format!("\\{byte:03o}")),
+            b'\\' => out.push_str("\\\\"),
+            byte => out.push(char::from(byte)),
+        }
+    }
+    out
+}
+
+fn from_escapes(text: &str) -> Result<Vec<u8>> {
+    let mut out = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    loop {
+        rest = match rest {
+            [] => return Ok(out),
+            [b'\\', b'\\', rest @ ..] => {
+                out.push(b'\\');
+                rest
+            }
+            [b'\\', a @ b'0'..=b'3', b @ b'0'..=b'7', c @ b'0'..=b'7', rest @ ..] => {
+                out.push((a - b'0') << 6 | (b - b'0') << 3 | (c - b'0'));
+                rest
+            }
+            [b'\\', ..] => {
+                let message = "invalid input syntax for type bytea";
+                return Err(Error::new(SqlState::INVALID_TEXT_REPRESENTATION, message));
+            }
+            [byte, rest @ ..] => {
+                out.push(*byte);
+                rest
+            }
+        };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn bytes_come_back_from_every_text(bytes: Vec<u8>) {
+            prop_assert_eq!(&from_base64(&to_base64(&bytes)).unwrap(), &bytes);
+            prop_assert_eq!(&from_escapes(&to_escapes(&bytes)).unwrap(), &bytes);
+        }
+
+        #[test]
+        fn no_text_panics(text: String) {
+            let _ = (from_base64(&text), from_hex(&text), from_escapes(&text));
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! `coalesce`, `greatest`, `least` and `nullif`, planned before the types of their arguments agree.
+//!
+//! A text literal among their arguments takes the type of the others, which `planner::common` decides once the whole
+//! query is planned. Until then these functions take whatever they are given and are of the type of what has one;
+//! DataFusion's of the same names would refuse a text beside a date at once.
+
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field, FieldRef};
+use datafusion::common::Result;
+use datafusion::functions::core;
+use datafusion::logical_expr::simplify::{ExprSimplifyResult, SimplifyContext};
+use datafusion::logical_expr::type_coercion::binary::try_type_union_resolution;
+use datafusion::logical_expr::{
+    ColumnarValue, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
+};
+
+use crate::functions::scalar::no_such_function;
+
+pub fn functions() -> Vec<Arc<ScalarUDF>> {
+    let choice = |inner: Arc<ScalarUDF>| {
+        let signature = Signature::user_defined(Volatility::Immutable);
+        Arc::new(ScalarUDF::from(Choice { inner, signature }))
+    };
+    [core::coalesce(), core::greatest(), core::least(), core::nullif()].into_iter().map(choice).collect()
+}
+
+/// DataFusion's function behind our rules for types.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Choice {
+    inner: Arc<ScalarUDF>,
+    signature: Signature,
+}
+
+/// The type of the arguments that have one: a text may be a literal, which has none yet.
+fn common(given: &[DataType]) -> DataType {
+    let is_text = |ty: &DataType| matches!(ty, DataType::Utf8 | DataType::Utf8View);
+    let typed: Vec<DataType> = given.iter().filter(|ty| !ty.is_null() && !is_text(ty)).cloned().collect();
+    match typed.as_slice() {
+        [] if given.iter().any(is_text) => DataType::Utf8,
+        [] => DataType::Null,
+        [first, rest @ ..] if rest.iter().all(|ty| ty == first) => first.clone(),
+        typed => match try_type_union_resolution(typed) {
+            Ok(coerced) => coerced[0].clone(),
+            Err(_) => typed[0].clone(),
+        },
+    }
+}
+
+impl ScalarUDFImpl for Choice {
+    fn name(&self) -> &str {
+        self.inner.name()
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn coerce_types(&self, given: &[DataType]) -> Result<Vec<DataType>> {
+        let takes = if self.name() == "nullif" { given.len() == 2 } else { !given.is_empty() };
+        if !takes {
+            return Err(no_such_function(self.name(), given));
+        }
+        let common = common(given);
+        let coerced = |ty: &DataType| match (ty, &common) {
+            (DataType::Utf8 | DataType::Utf8View, DataType::Utf8) => DataType::Utf8,
+            // Settled later, or refused there.
+            (DataType::Utf8 | DataType::Utf8View, _) => ty.clone(),
+            _ => common.clone(),
+        };
+        Ok(given.iter().map(coerced).collect())
+    }
+
+    fn return_type(&self, given: &[DataType]) -> Result<DataType> {
+        Ok(common(given))
+    }
+
+    fn return_field_from_args(&self, args: ReturnFieldArgs) -> Result<FieldRef> {
+        let given: Vec<DataType> = args.arg_fields.iter().map(|field| field.data_type().clone()).collect();
+        let nullable = self.name() == "nullif" || args.arg_fields.iter().all(|field| field.is_nullable());
+        Ok(Arc::new(Field::new(self.name(), common(&given), nullable)))
+    }
+
+    fn simplify(&self, args: Vec<Expr>, info: &SimplifyContext) -> Result<ExprSimplifyResult> {
+        self.inner.simplify(args, info)
+    }
+
+    fn conditional_arguments<'a>(&self, args: &'a [Expr]) -> Option<(Vec<&'a Expr>, Vec<&'a Expr>)> {
+        self.inner.conditional_arguments(args)
+    }
+
+    fn short_circuits(&self) -> bool {
+        self.inner.short_circuits()
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        self.inner.invoke_with_args(args)
+    }
+}

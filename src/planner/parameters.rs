@@ -1,0 +1,259 @@
+//! The types of parameters that the client left open, as far as their surroundings tell.
+//!
+//! A query is planned once to find them, and again with them. PostgreSQL decides while it reads: a parameter has the type
+//! of what it is first compared or combined with.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow::datatypes::DataType;
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion::common::{DFSchema, Result, ScalarValue};
+use datafusion::logical_expr::expr::Placeholder;
+use datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable, LogicalPlan, Operator, ScalarUDF};
+
+use crate::distance::{Element, Metric};
+use crate::functions::cells::{element_of, type_of_element};
+use crate::functions::value;
+use crate::functions::vector::metric_of_function;
+use crate::planner::argument;
+use crate::planner::casts::input_schema;
+use crate::planner::common;
+use crate::planner::operators::without_modifier;
+use crate::types::Type;
+use crate::types::arrow::{data_type, field, type_of};
+
+/// The types of a plan's parameters by number, as far as their surroundings tell; `None` where they do not.
+pub fn parameter_types(plan: &LogicalPlan) -> Result<BTreeMap<usize, Option<Type>>> {
+    let mut types = BTreeMap::new();
+    plan.apply_with_subqueries(|node| {
+        let is_limit = matches!(node, LogicalPlan::Limit(_));
+        let schema = input_schema(node);
+        match node {
+            LogicalPlan::Union(union) => note_union(&union.inputs, &mut types),
+            LogicalPlan::Filter(filter) => note_all([&filter.predicate], Some(Type::Bool), &mut types),
+            _ => {}
+        }
+        node.apply_expressions(|expr| {
+            note_types(expr, &schema, &mut types, is_limit)?;
+            Ok(TreeNodeRecursion::Continue)
+        })
+    })?;
+    Ok(types)
+}
+
+/// Notes the parameters of one expression over `schema`.
+pub fn note_types(
+    expr: &Expr,
+    schema: &DFSchema,
+    types: &mut BTreeMap<usize, Option<Type>>,
+    is_limit: bool,
+) -> Result<()> {
+    expr.apply(|expr| {
+        match expr {
+            Expr::Placeholder(placeholder) => {
+                let known = placeholder.field.as_ref().map(|field| without_modifier(type_of(field)));
+                note(placeholder, known.or(is_limit.then_some(Type::Int8)), types);
+            }
+            Expr::Cast(cast) => {
+                if let Expr::Placeholder(placeholder) = cast.expr.as_ref() {
+                    note(placeholder, Some(without_modifier(type_of(&cast.field))), types);
+                }
+            }
+            Expr::ScalarFunction(call)
+                if common::is_choice(call.func.name()) || call.func.name() == "make_array" =>
+            {
+                note_alike(&call.args.iter().collect::<Vec<_>>(), schema, types);
+            }
+            Expr::Case(case) => {
+                let whens = case.when_then_expr.iter().map(|(when, _)| when.as_ref());
+                match case.expr.as_deref() {
+                    Some(subject) => {
+                        note_alike(&std::iter::once(subject).chain(whens).collect::<Vec<_>>(), schema, types);
+                    }
+                    None => note_all(whens, Some(Type::Bool), types),
+                }
+                let results = case.when_then_expr.iter().map(|(_, then)| then.as_ref());
+                note_alike(&results.chain(case.else_expr.as_deref()).collect::<Vec<_>>(), schema, types);
+            }
+            Expr::Between(between) => {
+                note_alike(&[&between.expr, &between.low, &between.high], schema, types);
+            }
+            Expr::InList(list) => {
+                let sides = std::iter::once(list.expr.as_ref()).chain(&list.list);
+                note_alike(&sides.collect::<Vec<_>>(), schema, types);
+            }
+            Expr::Not(operand)
+            | Expr::IsTrue(operand)
+            | Expr::IsFalse(operand)
+            | Expr::IsNotTrue(operand)
+            | Expr::IsNotFalse(operand) => note_all([operand.as_ref()], Some(Type::Bool), types),
+            Expr::BinaryExpr(BinaryExpr { left, op: Operator::And | Operator::Or, right }) => {
+                note_all([left.as_ref(), right.as_ref()], Some(Type::Bool), types);
+            }
+            Expr::WindowFunction(function) => {
+                let args = &function.params.args;
+                match function.fun.name() {
+                    "lag" | "lead" => {
+                        note_all(args.get(1), Some(Type::Int4), types);
+                        let value_and_default: Vec<&Expr> = args.iter().step_by(2).collect();
+                        note_alike(&value_and_default, schema, types);
+                    }
+                    "ntile" => note_all(args.first(), Some(Type::Int4), types),
+                    "nth_value" => note_all(args.get(1), Some(Type::Int4), types),
+                    _ => {}
+                }
+            }
+            Expr::ScalarFunction(call) => {
+                for (position, argument) in call.args.iter().enumerate() {
+                    if let Expr::Placeholder(placeholder) = argument {
+                        let given = argument::type_given(call).cloned();
+                        let ty = given
+                            .or_else(|| argument_type(call.func.name(), position, &call.args, schema))
+                            .or_else(|| parameter_of(&call.func, position, &call.args, schema));
+                        note(placeholder, ty, types);
+                    }
+                }
+            }
+            _ => {}
+        }
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    Ok(())
+}
+
+/// Notes the parameters among expressions that are or become `ty`.
+fn note_all<'e>(
+    exprs: impl IntoIterator<Item = &'e Expr>,
+    ty: Option<Type>,
+    types: &mut BTreeMap<usize, Option<Type>>,
+) {
+    for expr in exprs {
+        if let (Expr::Placeholder(Placeholder { id, .. }), Some(ty)) = (expr, &ty) {
+            // What the planner found before, of literals that it reads as bigint, counts less.
+            note(&Placeholder { id: id.clone(), field: None }, Some(ty.clone()), types);
+        }
+    }
+}
+
+/// Notes the parameters among expressions that have one type.
+fn note_alike(exprs: &[&Expr], schema: &DFSchema, types: &mut BTreeMap<usize, Option<Type>>) {
+    if exprs.iter().any(|expr| matches!(expr, Expr::Placeholder(_))) {
+        let known = exprs.iter().filter_map(|expr| known_type(expr, schema));
+        note_all(exprs.iter().copied(), common::of_types(known), types);
+    }
+}
+
+/// The type of an expression that has one; literals without one have none.
+fn known_type(expr: &Expr, schema: &DFSchema) -> Option<Type> {
+    match expr {
+        Expr::Placeholder(_) | Expr::Literal(ScalarValue::Utf8(_), None) => None,
+        Expr::Literal(ScalarValue::Int64(Some(number)), None) if i32::try_from(*number).is_ok() => {
+            Some(Type::Int4)
+        }
+        expr => {
+            let (_, found) = expr.to_field(schema).ok()?;
+            (!found.data_type().is_null()).then(|| without_modifier(type_of(&found)))
+        }
+    }
+}
+
+/// `SELECT id ... UNION SELECT $1`: as the column above or below.
+fn note_union(inputs: &[Arc<LogicalPlan>], types: &mut BTreeMap<usize, Option<Type>>) {
+    let output = |input: &LogicalPlan, column: usize| match input {
+        LogicalPlan::Projection(projection) => projection.expr.get(column).map(|expr| expr.clone().unalias()),
+        _ => None,
+    };
+    let width = inputs.first().map_or(0, |input| input.schema().fields().len());
+    for column in 0..width {
+        let is_open = |input: &&Arc<LogicalPlan>| {
+            matches!(
+                output(input, column),
+                Some(Expr::Placeholder(_) | Expr::Literal(ScalarValue::Utf8(_), None))
+            )
+        };
+        let known =
+            inputs.iter().filter(|input| !is_open(input)).filter_map(|input| match output(input, column) {
+                Some(literal @ Expr::Literal(_, _)) => known_type(&literal, input.schema()),
+                _ => {
+                    let found = input.schema().fields().get(column)?;
+                    (!found.data_type().is_null()).then(|| without_modifier(type_of(found)))
+                }
+            });
+        let common = common::of_types(known);
+        let outputs: Vec<Expr> = inputs.iter().filter_map(|input| output(input, column)).collect();
+        note_all(&outputs, common, types);
+    }
+}
+
+/// The first type found stays.
+fn note(placeholder: &Placeholder, ty: Option<Type>, types: &mut BTreeMap<usize, Option<Type>>) {
+    let Ok(number) = placeholder.id.trim_start_matches('$').parse::<usize>() else { return };
+    let entry = types.entry(number).or_default();
+    if entry.is_none() {
+        *entry = placeholder.field.as_ref().map(|field| without_modifier(type_of(field))).or(ty);
+    }
+}
+
+/// The type a function takes at a position, for the functions whose parameters are worth knowing.
+fn argument_type(function: &str, position: usize, arguments: &[Expr], schema: &DFSchema) -> Option<Type> {
+    // As the vector it is compared with.
+    let beside = |otherwise: Element| {
+        let known = |argument: &Expr| match argument {
+            Expr::Placeholder(_) => None,
+            argument => argument.to_field(schema).ok().and_then(|(_, field)| element_of(field.data_type())),
+        };
+        Some(type_of_element(arguments.iter().find_map(known).unwrap_or(otherwise)))
+    };
+    if function.starts_with("sparsevec_") {
+        return beside(Element::Sparse);
+    }
+    if let Some(metric) = metric_of_function(function) {
+        return beside(if Metric::OF_BITS.contains(&metric) { Element::Bit } else { Element::F32 });
+    }
+    match (function, position) {
+        ("inner_product", _) => beside(Element::F32),
+        ("vector_dims" | "vector_norm" | "l2_norm" | "l2_normalize" | "binary_quantize", _) => {
+            Some(Type::Vector(None))
+        }
+        ("subvector", 0) => Some(Type::Vector(None)),
+        ("subvector", _) => Some(Type::Int4),
+        (name, _) if name.starts_with("pg_") && name.contains("advisory") => {
+            Some(if arguments.len() == 1 { Type::Int8 } else { Type::Int4 })
+        }
+        ("generate_series", position) => {
+            let known = arguments.iter().filter_map(|argument| known_type(argument, schema));
+            match common::of_types(known.filter(|ty| *ty != Type::Interval))? {
+                Type::Date | Type::Timestamp | Type::Timestamptz if position == 2 => Some(Type::Interval),
+                ty => Some(ty),
+            }
+        }
+        ("jsonb_concat" | "jsonb_contained" | "jsonb_contains", _) => Some(Type::Jsonb),
+        // x = ANY ($1)
+        ("array_has", 0) => {
+            let (_, item) = arguments.get(1)?.to_field(schema).ok()?;
+            let known = !item.data_type().is_null();
+            known.then(|| Type::Array(Box::new(without_modifier(type_of(&item)))))
+        }
+        _ => None,
+    }
+}
+
+/// The type that the functions of ours over single values take at a position.
+fn parameter_of(
+    function: &ScalarUDF,
+    position: usize,
+    arguments: &[Expr],
+    schema: &DFSchema,
+) -> Option<Type> {
+    let given: Vec<DataType> = arguments
+        .iter()
+        .map(|argument| known_type(argument, schema).map_or(DataType::Null, |ty| data_type(&ty)))
+        .collect();
+    value::parameter(function, &given, position)
+}
+
+/// The types for SqlToRel: known ones as fields.
+pub fn parameter_fields(types: &[Option<Type>]) -> Vec<Option<arrow::datatypes::FieldRef>> {
+    types.iter().map(|ty| ty.as_ref().map(|ty| Arc::new(field("", ty, true)))).collect()
+}

@@ -1,0 +1,30 @@
+//! Rows of tables as documents: `hither_record(t.*)` gets the names and columns of t (see `sql::whole_rows`).
+
+use datafusion::common::{DFSchema, ScalarValue};
+use datafusion::logical_expr::Expr;
+use datafusion::logical_expr::expr::ScalarFunction;
+
+use crate::functions::RECORD;
+use crate::table::provider::SLOT_COLUMN;
+
+/// The call with the columns written out; `None` for other calls.
+pub fn of_row(call: &ScalarFunction, schema: &DFSchema) -> Option<Expr> {
+    #[expect(deprecated, reason = "the planner makes it of t.* among the arguments of a function")]
+    let [Expr::Wildcard { qualifier, .. }] = call.args.as_slice() else { return None };
+    if call.func.name() != RECORD {
+        return None;
+    }
+    let of_table = schema.iter().filter(|(table, field)| {
+        let is_its = match (qualifier, table) {
+            (Some(wanted), Some(table)) => wanted.resolved_eq(table),
+            (wanted, _) => wanted.is_none(),
+        };
+        is_its && field.name() != SLOT_COLUMN
+    });
+    let args = of_table.flat_map(|(table, field)| {
+        let name = Expr::Literal(ScalarValue::Utf8(Some(field.name().clone())), None);
+        [name, Expr::Column((table, field).into())]
+    });
+    let args = args.collect();
+    Some(Expr::ScalarFunction(ScalarFunction { func: call.func.clone(), args }))
+}

@@ -1,0 +1,149 @@
+//! Aggregates that are made of arrays: `string_agg(x, ',')` is a function of the array of the values.
+//!
+//! ```text
+//!   json_agg(x ORDER BY y)      json_agg_items(hither_items(x ORDER BY y))
+//!   string_agg(x, ',')          string_agg_items(hither_items(x), ',')
+//!   jsonb_object_agg(k, v)      jsonb_object_agg_items(hither_items(k), hither_items(v))
+//! ```
+//!
+//! Order, DISTINCT, FILTER and OVER are those of the inner aggregate. Of distinct values PostgreSQL shows the least first,
+//! because it sorts to find them.
+
+use std::ops::ControlFlow;
+
+use datafusion::sql::sqlparser::ast::{
+    DuplicateTreatment, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentClause,
+    FunctionArguments, Ident, ObjectName, ObjectNamePart, OrderByExpr, OrderByKind, OrderByOptions, Query,
+    SelectItem, SetExpr, Value, visit_expressions,
+};
+
+use crate::functions::COLLECT;
+use crate::sql::rewrite::{function_call, plain_name};
+use crate::sql::values::names_columns;
+use crate::sql::whole_rows::is_record;
+
+/// The aggregates, and the functions that make them of arrays.
+const OF_ARRAYS: &[(&str, &str)] = &[
+    ("jsonb_agg", "jsonb_agg_items"),
+    ("json_agg", "json_agg_items"),
+    ("json_agg", "json_agg_records_items"),
+    ("jsonb_object_agg", "jsonb_object_agg_items"),
+    ("json_object_agg", "json_object_agg_items"),
+    ("string_agg", "string_agg_items"),
+];
+
+/// The aggregate that a function makes of arrays.
+pub fn of_items(function: &str) -> Option<&'static str> {
+    OF_ARRAYS.iter().find(|(_, items)| *items == function).map(|(aggregate, _)| *aggregate)
+}
+
+/// Aggregates whose values are outputs of functions more often than not are known by these names.
+const AGGREGATES: &[&str] = &[
+    "count",
+    "sum",
+    "avg",
+    "min",
+    "max",
+    "array_agg",
+    "bool_and",
+    "bool_or",
+    "every",
+    "string_agg",
+    "json_agg",
+    "jsonb_agg",
+    "json_object_agg",
+    "jsonb_object_agg",
+];
+
+/// `SELECT upper(max(name)) ... ORDER BY 1`: the planner loses the aggregate inside an output that is named by its place,
+/// and finds it where the expression is written out.
+pub fn name_order(query: &mut Query) {
+    let (SetExpr::Select(select), Some(order)) = (query.body.as_ref(), query.order_by.as_mut()) else {
+        return;
+    };
+    let OrderByKind::Expressions(keys) = &mut order.kind else { return };
+    for key in keys {
+        let Expr::Value(place) = &key.expr else { continue };
+        let Value::Number(place, _) = &place.value else { continue };
+        let place = place.parse::<usize>().ok().and_then(|place| place.checked_sub(1));
+        let Some(before) = place.and_then(|place| select.projection.get(..=place)) else { continue };
+        let is_plain =
+            |item: &SelectItem| matches!(item, SelectItem::UnnamedExpr(_) | SelectItem::ExprWithAlias { .. });
+        if let (true, Some(SelectItem::UnnamedExpr(expr))) = (before.iter().all(is_plain), before.last())
+            && aggregates(expr)
+        {
+            key.expr = expr.clone();
+        }
+    }
+}
+
+fn aggregates(expr: &Expr) -> bool {
+    let found = visit_expressions(expr, |part| match part {
+        Expr::Function(function)
+            if function.over.is_none()
+                && plain_name(function).is_some_and(|name| AGGREGATES.contains(&name.as_str())) =>
+        {
+            ControlFlow::Break(())
+        }
+        _ => ControlFlow::Continue(()),
+    });
+    found.is_break()
+}
+
+/// Rewrites a call of an aggregate.
+pub fn expand(expr: &mut Expr) {
+    let Expr::Function(function) = expr else { return };
+    let Some(name) = plain_name(function) else { return };
+    if name == "array_agg" {
+        sort_distinct(function);
+        return;
+    }
+    let Some((_, items)) = OF_ARRAYS.iter().find(|(aggregate, _)| *aggregate == name) else { return };
+    sort_distinct(function);
+    let FunctionArguments::List(list) = &function.args else { return };
+    let is_distinct = list.duplicate_treatment.is_some();
+    let mut arrays = Vec::with_capacity(list.args.len());
+    for (place, argument) in list.args.iter().enumerate() {
+        match argument {
+            // One separator for all values.
+            FunctionArg::Unnamed(FunctionArgExpr::Expr(separator))
+                if name == "string_agg" && place > 0 && !names_columns(separator) =>
+            {
+                arrays.push(separator.clone());
+            }
+            // Distinct values and distinct separators would not go together.
+            _ if place > 0 && is_distinct => return,
+            argument => arrays.push(collect(function, argument)),
+        }
+    }
+    let of_records = name == "json_agg" && list.args.iter().any(is_of_record);
+    *expr = function_call(if of_records { "json_agg_records_items" } else { items }, arrays);
+}
+
+fn is_of_record(argument: &FunctionArg) -> bool {
+    matches!(argument, FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) if is_record(expr))
+}
+
+/// The array of an argument's values.
+fn collect(aggregate: &Function, argument: &FunctionArg) -> Expr {
+    let mut inner = aggregate.clone();
+    inner.name = ObjectName(vec![ObjectNamePart::Identifier(Ident::new(COLLECT))]);
+    if let FunctionArguments::List(list) = &mut inner.args {
+        list.args = vec![argument.clone()];
+    }
+    Expr::Function(inner)
+}
+
+fn sort_distinct(function: &mut Function) {
+    let is_window = function.over.is_some();
+    let FunctionArguments::List(list) = &mut function.args else { return };
+    let is_sorted = list.clauses.iter().any(|clause| matches!(clause, FunctionArgumentClause::OrderBy(_)));
+    let distinct = list.duplicate_treatment == Some(DuplicateTreatment::Distinct);
+    if let (true, false, false, Some(FunctionArg::Unnamed(FunctionArgExpr::Expr(value)))) =
+        (distinct, is_sorted, is_window, list.args.first())
+    {
+        let options = OrderByOptions { asc: None, nulls_first: None };
+        let key = OrderByExpr { expr: value.clone(), options, with_fill: None };
+        list.clauses.push(FunctionArgumentClause::OrderBy(vec![key]));
+    }
+}

@@ -1,0 +1,176 @@
+//! Rows as documents: `json_agg(t)`, `row_to_json(t)`, `to_jsonb(t)` of a table, a subquery or a row of values.
+//!
+//! ```text
+//!   row_to_json(t)              row_to_json(hither_record(t.*))
+//!   to_jsonb(t)                 to_jsonb(hither_record(t.*))
+//!   json_agg(t ORDER BY t.id)   json_agg(hither_record(t.*) ORDER BY t.id)
+//!   row_to_json(row(1, 'a'))    row_to_json(hither_record('f1', 1, 'f2', 'a'))
+//! ```
+//!
+//! `hither_record` makes json of names and values; `planner::prepare` puts them in the place of `t.*`. A column goes before
+//! a table of the same name, so queries are planned without this first.
+
+use std::ops::ControlFlow;
+
+use datafusion::sql::sqlparser::ast::{
+    self, AccessExpr, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, ObjectName,
+    Query, TableFactor, VisitMut, VisitorMut,
+};
+
+use crate::functions::RECORD;
+use crate::sql::rewrite::{folded, function_call, plain_name};
+
+/// Functions that make documents of rows.
+const OF_ROWS: &[&str] = &[
+    "row_to_json",
+    "to_json",
+    "to_jsonb",
+    "json_agg",
+    "jsonb_agg",
+    "json_build_object",
+    "jsonb_build_object",
+    "json_build_array",
+    "jsonb_build_array",
+    "json_object_agg",
+    "jsonb_object_agg",
+];
+
+/// Rewrites rows of values, and `t.*`, which is always a table's.
+pub fn of_values(expr: &mut Expr) {
+    let Expr::Function(function) = expr else { return };
+    if !plain_name(function).is_some_and(|name| OF_ROWS.contains(&name.as_str())) {
+        return;
+    }
+    for argument in arguments(function) {
+        let values = match argument {
+            Expr::Tuple(values) => values.clone(),
+            Expr::Function(row) if plain_name(row).as_deref() == Some("row") => {
+                arguments(row).map(|value| value.clone()).collect()
+            }
+            _ => continue,
+        };
+        let pairs = values.into_iter().enumerate().flat_map(|(place, value)| {
+            [Expr::value(ast::Value::SingleQuotedString(format!("f{}", place + 1))), value]
+        });
+        *argument = function_call(RECORD, pairs.collect());
+    }
+    if let FunctionArguments::List(list) = &mut function.args {
+        for argument in &mut list.args {
+            if let FunctionArg::Unnamed(FunctionArgExpr::QualifiedWildcard(table)) = argument {
+                *argument = FunctionArg::Unnamed(FunctionArgExpr::Expr(record_of(table.clone())));
+            }
+        }
+    }
+}
+
+/// Whether an expression is a row as a document.
+pub fn is_record(expr: &Expr) -> bool {
+    matches!(expr, Expr::Function(function) if plain_name(function).as_deref() == Some(RECORD))
+}
+
+/// Rewrites rows of tables; whether there were any.
+pub fn of_tables(query: &mut Query) -> bool {
+    let mut tables = Tables { names: Vec::new(), found: false };
+    let _ = query.visit(&mut tables);
+    tables.found
+}
+
+struct Tables {
+    /// What FROM names, of the queries around.
+    names: Vec<Vec<String>>,
+    found: bool,
+}
+
+impl VisitorMut for Tables {
+    type Break = ();
+
+    fn pre_visit_select(&mut self, select: &mut ast::Select) -> ControlFlow<()> {
+        let factors = select.from.iter().flat_map(|from| {
+            std::iter::once(&from.relation).chain(from.joins.iter().map(|join| &join.relation))
+        });
+        self.names.push(factors.filter_map(name_of).collect());
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_select(&mut self, _select: &mut ast::Select) -> ControlFlow<()> {
+        self.names.pop();
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        if let Some(field) = self.field(expr) {
+            *expr = field;
+            self.found = true;
+        }
+        let Expr::Function(function) = expr else { return ControlFlow::Continue(()) };
+        if !plain_name(function).is_some_and(|name| OF_ROWS.contains(&name.as_str())) {
+            return ControlFlow::Continue(());
+        }
+        let FunctionArguments::List(list) = &mut function.args else { return ControlFlow::Continue(()) };
+        for argument in &mut list.args {
+            let FunctionArg::Unnamed(argument) = argument else { continue };
+            let table = match argument {
+                FunctionArgExpr::Expr(Expr::Identifier(name)) if self.is_table(name) => {
+                    ObjectName::from(name.clone())
+                }
+                _ => continue,
+            };
+            *argument = FunctionArgExpr::Expr(record_of(table));
+            self.found = true;
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+impl Tables {
+    fn is_table(&self, name: &Ident) -> bool {
+        self.names.last().is_some_and(|names| names.contains(&folded(name)))
+    }
+
+    /// `(t).name` is `t.name`.
+    fn field(&self, expr: &Expr) -> Option<Expr> {
+        let Expr::CompoundFieldAccess { root, access_chain } = expr else { return None };
+        let ([AccessExpr::Dot(Expr::Identifier(field))], Expr::Nested(table)) =
+            (access_chain.as_slice(), root.as_ref())
+        else {
+            return None;
+        };
+        match table.as_ref() {
+            Expr::Identifier(table) if self.is_table(table) => {
+                Some(Expr::CompoundIdentifier(vec![table.clone(), field.clone()]))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// What a table or subquery is called. Functions in FROM have one column mostly, which goes by the same name.
+fn name_of(factor: &TableFactor) -> Option<String> {
+    match factor {
+        TableFactor::Table { name, alias, args: None, .. } => match alias {
+            Some(alias) => Some(folded(&alias.name)),
+            None => name.0.last()?.as_ident().map(folded),
+        },
+        TableFactor::Derived { alias: Some(alias), .. } => Some(folded(&alias.name)),
+        _ => None,
+    }
+}
+
+fn record_of(table: ObjectName) -> Expr {
+    let mut record = function_call(RECORD, Vec::new());
+    if let Expr::Function(Function { args: FunctionArguments::List(list), .. }) = &mut record {
+        list.args.push(FunctionArg::Unnamed(FunctionArgExpr::QualifiedWildcard(table)));
+    }
+    record
+}
+
+fn arguments(function: &mut Function) -> impl Iterator<Item = &mut Expr> {
+    let arguments = match &mut function.args {
+        FunctionArguments::List(list) => list.args.iter_mut(),
+        _ => [].iter_mut(),
+    };
+    arguments.filter_map(|argument| match argument {
+        FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => Some(expr),
+        _ => None,
+    })
+}
