@@ -75,7 +75,7 @@ fn target(given: &str) -> Result<Target> {
     if let Ok(position) = given.trim().parse() {
         return Ok(Target::Position(Position(position)));
     }
-    match text::parse(&Type::Timestamptz, given)? {
+    match text::parse(&Type::Timestamptz(None), given)? {
         Value::Timestamptz(time) => Ok(Target::Time(Timestamp(time))),
         other => Err(Error::internal(format!("a timestamp was read as {other:?}"))),
     }

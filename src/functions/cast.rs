@@ -49,9 +49,14 @@ pub fn differs(source: &Type, target: &Type) -> bool {
         (Type::Json | Type::Jsonb | Type::JsonPath, _) | (_, Type::Json | Type::Jsonb | Type::JsonPath) => {
             source != target
         }
-        (Type::Interval, Type::Time) | (Type::Time, Type::Interval) => true,
-        (Type::Timestamptz, target) => source != target,
-        (_, Type::Timestamptz) => true,
+        (Type::Interval, Type::Time(_)) | (Type::Time(_), Type::Interval) => true,
+        (Type::Time(_), Type::Time(Some(_))) | (Type::Timestamp(_), Type::Timestamp(Some(_))) => {
+            source != target
+        }
+        (_, Type::Time(Some(_)) | Type::Timestamp(Some(_))) => true,
+        (Type::Timestamptz(_), Type::Timestamptz(digits)) => digits.is_some() && source != target,
+        (Type::Timestamptz(_), _) => true,
+        (_, Type::Timestamptz(_)) => true,
         _ => false,
     }
 }

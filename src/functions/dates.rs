@@ -22,7 +22,7 @@ pub fn functions() -> Vec<Arc<ScalarUDF>> {
 /// The function behind an operator on dates, times and intervals, by the types of its operands.
 pub fn function_of_operator(operator: &str, left: &Type, right: &Type) -> Option<&'static str> {
     let is_date = |ty: &Type| *ty == Type::Date;
-    let is_moment = |ty: &Type| matches!(ty, Type::Date | Type::Timestamp | Type::Timestamptz);
+    let is_moment = |ty: &Type| matches!(ty, Type::Date | Type::Timestamp(_) | Type::Timestamptz(_));
     let is_number = |ty: &Type| {
         matches!(ty, Type::Int2 | Type::Int4 | Type::Int8 | Type::Float4 | Type::Float8 | Type::Numeric(_))
     };
@@ -37,12 +37,12 @@ pub fn function_of_operator(operator: &str, left: &Type, right: &Type) -> Option
         ("+", moment, Interval) if is_moment(moment) => "timestamp_pl_interval",
         ("+", Interval, moment) if is_moment(moment) => "interval_pl_timestamp",
         ("-", moment, Interval) if is_moment(moment) => "timestamp_mi_interval",
-        ("+", date, Time) if is_date(date) => "datetime_pl",
-        ("+", Time, date) if is_date(date) => "timedate_pl",
-        ("+", Time, Interval) => "time_pl_interval",
-        ("+", Interval, Time) => "interval_pl_time",
-        ("-", Time, Interval) => "time_mi_interval",
-        ("-", Time, Time) => "time_mi_time",
+        ("+", date, Time(_)) if is_date(date) => "datetime_pl",
+        ("+", Time(_), date) if is_date(date) => "timedate_pl",
+        ("+", Time(_), Interval) => "time_pl_interval",
+        ("+", Interval, Time(_)) => "interval_pl_time",
+        ("-", Time(_), Interval) => "time_mi_interval",
+        ("-", Time(_), Time(_)) => "time_mi_time",
         ("+", Interval, Interval) => "interval_pl",
         ("-", Interval, Interval) => "interval_mi",
         ("=", Interval, Interval) => "interval_eq",

@@ -42,7 +42,7 @@ fn element(given: &[DataType]) -> Option<Type> {
         let is_local = |ty: &&DataType| matches!(ty, DataType::Timestamp(_, None));
         let has_zone = |ty: &&DataType| matches!(ty, DataType::Timestamp(_, Some(_)));
         let local = bounds.iter().any(is_local) && !bounds.iter().any(has_zone);
-        return fits.then_some(if local { Type::Timestamp } else { Type::Timestamptz });
+        return fits.then_some(if local { Type::Timestamp(None) } else { Type::Timestamptz(None) });
     }
     let is_number = |ty: &DataType| ty.is_integer() || decimal::digits(ty).is_some();
     let mut known = given.iter().filter(|ty| !is_open(ty)).peekable();
@@ -63,7 +63,7 @@ fn arguments(name: &str, given: &[DataType]) -> Result<Vec<DataType>> {
 }
 
 fn is_moment(ty: &Type) -> bool {
-    matches!(ty, Type::Timestamp | Type::Timestamptz)
+    matches!(ty, Type::Timestamp(_) | Type::Timestamptz(_))
 }
 
 fn series_type(given: &[DataType]) -> Type {

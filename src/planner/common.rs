@@ -222,8 +222,8 @@ fn wider(left: &DataType, right: &DataType, rows: bool) -> Option<DataType> {
 fn wider_moment(left: &DataType, right: &DataType) -> Option<DataType> {
     let rank = |ty: &Type| match ty {
         Type::Date => Some(0),
-        Type::Timestamp => Some(1),
-        Type::Timestamptz => Some(2),
+        Type::Timestamp(_) => Some(1),
+        Type::Timestamptz(_) => Some(2),
         _ => None,
     };
     let (left, right) = (type_of_data_type(left), type_of_data_type(right));

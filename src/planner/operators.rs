@@ -472,7 +472,7 @@ fn type_beside(operator: &str, other: &Field) -> Option<Type> {
     if is_text(&ty) && !(compares && matches!(ty, Type::Bpchar(_))) {
         return None;
     }
-    let is_moment = matches!(ty, Type::Date | Type::Time | Type::Timestamp | Type::Timestamptz);
+    let is_moment = matches!(ty, Type::Date | Type::Time(_) | Type::Timestamp(_) | Type::Timestamptz(_));
     match operator {
         _ if compares => Some(ty),
         "+" if is_moment => Some(Type::Interval),
@@ -502,8 +502,8 @@ pub fn kind_of(ty: &Type) -> Option<Kind> {
         Type::Int2 | Type::Int4 | Type::Int8 | Type::Float4 | Type::Float8 | Type::Numeric(_) => Kind::Number,
         Type::Text | Type::Varchar(_) | Type::Bpchar(_) => Kind::Text,
         Type::Date => Kind::Date,
-        Type::Timestamp | Type::Timestamptz => Kind::Timestamp,
-        Type::Time => Kind::Time,
+        Type::Timestamp(_) | Type::Timestamptz(_) => Kind::Timestamp,
+        Type::Time(_) => Kind::Time,
         Type::Interval => Kind::Interval,
         Type::Uuid => Kind::Uuid,
         _ => return None,

@@ -224,7 +224,9 @@ fn argument_type(function: &str, position: usize, arguments: &[Expr], schema: &D
         ("generate_series", position) => {
             let known = arguments.iter().filter_map(|argument| known_type(argument, schema));
             match common::of_types(known.filter(|ty| *ty != Type::Interval))? {
-                Type::Date | Type::Timestamp | Type::Timestamptz if position == 2 => Some(Type::Interval),
+                Type::Date | Type::Timestamp(_) | Type::Timestamptz(_) if position == 2 => {
+                    Some(Type::Interval)
+                }
                 ty => Some(ty),
             }
         }

@@ -5,11 +5,8 @@
 //! - Parameters have the types of the statement; `parameters` finds those the client left open.
 //! - now(), current_user and their like become pseudo-parameters.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
-
 use arrow::datatypes::DataType;
-use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{DFSchema, Result, ScalarValue};
 use datafusion::logical_expr::expr::{InList, Placeholder, ScalarFunction};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
@@ -17,10 +14,7 @@ use datafusion::logical_expr::{
     Between, BinaryExpr, Cast, Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, Operator, Union,
 };
 
-use crate::distance::{Element, Metric};
 use crate::error::{Error, SqlState};
-use crate::functions::cells::{element_of, type_of_element};
-use crate::functions::vector::metric_of_function;
 use crate::functions::{arithmetic, decimal, rounding, text_search, unknown};
 use crate::planner::argument;
 use crate::planner::casts::input_schema;
@@ -34,7 +28,7 @@ use crate::planner::session_values;
 use crate::planner::window;
 use crate::types::Type;
 use crate::types::arrow::errors::external;
-use crate::types::arrow::{field, type_of};
+use crate::types::arrow::type_of;
 
 /// The plan with PostgreSQL's types; `params` are the types of `$1`, `$2`, ...
 pub fn prepare(plan: LogicalPlan, params: &[Type]) -> Result<LogicalPlan> {

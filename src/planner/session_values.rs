@@ -35,17 +35,17 @@ pub struct SessionValue {
 pub const SESSION_VALUES: &[SessionValue] = &[
     SessionValue {
         names: &["now", "transaction_timestamp", "current_timestamp"],
-        ty: Type::Timestamptz,
+        ty: Type::Timestamptz(None),
         read: |execution| Ok(timestamptz(execution.transaction_time)),
     },
     SessionValue {
         names: &["statement_timestamp"],
-        ty: Type::Timestamptz,
+        ty: Type::Timestamptz(None),
         read: |execution| Ok(timestamptz(execution.statement_time)),
     },
     SessionValue {
         names: &["localtimestamp"],
-        ty: Type::Timestamp,
+        ty: Type::Timestamp(None),
         read: |execution| Ok(ScalarValue::TimestampMicrosecond(Some(local(execution)), None)),
     },
     SessionValue {
@@ -58,7 +58,7 @@ pub const SESSION_VALUES: &[SessionValue] = &[
     },
     SessionValue {
         names: &["localtime", "current_time"],
-        ty: Type::Time,
+        ty: Type::Time(None),
         read: |execution| {
             let microseconds = local(execution).rem_euclid(MICROSECONDS_PER_DAY);
             Ok(ScalarValue::Time64Microsecond(Some(microseconds)))
@@ -150,7 +150,7 @@ pub fn functions() -> Vec<Arc<ScalarUDF>> {
         BoundFunction::new("setval", setval_arguments, Type::Int8, setval),
         BoundFunction::new("current_setting", setting_arguments, Type::Text, current_setting),
         BoundFunction::new("set_config", set_config_arguments, Type::Text, set_config),
-        BoundFunction::new("clock_timestamp", no_arguments, Type::Timestamptz, |_, _| {
+        BoundFunction::new("clock_timestamp", no_arguments, Type::Timestamptz(None), |_, _| {
             let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
             Ok(ColumnarValue::Scalar(timestamptz(now.as_micros() as i64)))
         }),

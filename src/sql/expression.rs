@@ -23,7 +23,7 @@ use crate::catalog;
 use crate::error::{Error, Result, SqlState};
 use crate::functions::{self, cast};
 use crate::planner::bindings::{Bindings, Execution};
-use crate::planner::{casts, finish, operators, prepare};
+use crate::planner::{casts, finish, operators, parameters, prepare};
 use crate::sql::context::Names;
 use crate::sql::query::PlanContext;
 use crate::sql::rewrite;

@@ -313,6 +313,11 @@ fn respell(expr: &mut Expr) {
             };
             *expr = function_call(name, vec![(**operand).clone()]);
         }
+        Expr::Function(function) => {
+            if let Some(now) = now_with_digits(function) {
+                *expr = now;
+            }
+        }
         // NULL of a condition is what is not known; NOT asks for one.
         Expr::IsUnknown(condition) => *expr = Expr::IsNull(Box::new(negated(condition))),
         Expr::IsNotUnknown(condition) => *expr = Expr::IsNotNull(Box::new(negated(condition))),
@@ -321,6 +326,26 @@ fn respell(expr: &mut Expr) {
         }
         _ => {}
     }
+}
+
+/// `current_timestamp(3)` is `current_timestamp::timestamptz(3)`.
+fn now_with_digits(function: &ast::Function) -> Option<Expr> {
+    use ast::TimezoneInfo::{None as Local, Tz};
+    let ast::FunctionArguments::List(list) = &function.args else { return None };
+    let [ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(Expr::Value(digits)))] = list.args.as_slice()
+    else {
+        return None;
+    };
+    let ast::Value::Number(digits, _) = &digits.value else { return None };
+    let digits = digits.parse().ok();
+    let data_type = match plain_name(function)?.as_str() {
+        "current_timestamp" => ast::DataType::Timestamp(digits, Tz),
+        "localtimestamp" => ast::DataType::Timestamp(digits, Local),
+        "localtime" => ast::DataType::Time(digits, Local),
+        _ => return None,
+    };
+    let now = call(function.name.0.last()?.as_ident()?.clone(), ast::FunctionArguments::None);
+    Some(cast_to(now, data_type))
 }
 
 fn negated(condition: &Expr) -> Expr {

@@ -59,14 +59,13 @@ pub fn resolve(data_type: &DataType) -> Result<Type> {
             if matches!(zone, TimezoneInfo::WithTimeZone | TimezoneInfo::Tz) {
                 return Err(Error::unsupported("type time with time zone"));
             }
-            microseconds(precision, "time")?;
-            Type::Time
+            Type::Time(digits(precision)?)
         }
         DataType::Timestamp(precision, zone) => {
-            microseconds(precision, "timestamp")?;
+            let digits = digits(precision)?;
             match zone {
-                TimezoneInfo::WithTimeZone | TimezoneInfo::Tz => Type::Timestamptz,
-                TimezoneInfo::None | TimezoneInfo::WithoutTimeZone => Type::Timestamp,
+                TimezoneInfo::WithTimeZone | TimezoneInfo::Tz => Type::Timestamptz(digits),
+                TimezoneInfo::None | TimezoneInfo::WithoutTimeZone => Type::Timestamp(digits),
             }
         }
         DataType::Interval { fields: None, precision: None } => Type::Interval,
@@ -165,10 +164,9 @@ fn bits(length: &Option<u64>, name: &str) -> Result<Option<u32>> {
     crate::types::bits::typmod_in(&modifiers, name)
 }
 
-/// Times have microseconds; a column that rounds to fewer digits is not built.
-fn microseconds(precision: &Option<u64>, name: &str) -> Result<()> {
-    match precision {
-        None | Some(6) => Ok(()),
-        Some(digits) => Err(Error::unsupported(format!("type {name}({digits}), a precision other than 6"))),
-    }
+/// Digits of a second.
+fn digits(precision: &Option<u64>) -> Result<Option<u8>> {
+    let modifiers: Vec<i64> =
+        precision.iter().map(|&digits| i64::try_from(digits).unwrap_or(i64::MAX)).collect();
+    crate::types::names::precision(&modifiers)
 }

@@ -273,7 +273,7 @@ fn fixed_width(ty: &Type) -> Option<usize> {
         Type::Bool => 1,
         Type::Int2 => 2,
         Type::Int4 | Type::Float4 | Type::Date | Type::Oid => 4,
-        Type::Int8 | Type::Float8 | Type::Time | Type::Timestamp | Type::Timestamptz => 8,
+        Type::Int8 | Type::Float8 | Type::Time(_) | Type::Timestamp(_) | Type::Timestamptz(_) => 8,
         Type::Interval | Type::Uuid => 16,
         Type::Numeric(_) => 17,
         Type::Text | Type::Varchar(_) | Type::Bpchar(_) | Type::Bytea | Type::Json | Type::Jsonb => {
@@ -295,9 +295,9 @@ fn encode_fixed(value: &Value, ty: &Type, cell: &mut [u8]) -> Result<()> {
         (Value::Float4(v), Type::Float4) => cell.copy_from_slice(&v.to_le_bytes()),
         (Value::Float8(v), Type::Float8) => cell.copy_from_slice(&v.to_le_bytes()),
         (Value::Int8(v), Type::Int8)
-        | (Value::Time(v), Type::Time)
-        | (Value::Timestamp(v), Type::Timestamp)
-        | (Value::Timestamptz(v), Type::Timestamptz) => cell.copy_from_slice(&v.to_le_bytes()),
+        | (Value::Time(v), Type::Time(_))
+        | (Value::Timestamp(v), Type::Timestamp(_))
+        | (Value::Timestamptz(v), Type::Timestamptz(_)) => cell.copy_from_slice(&v.to_le_bytes()),
         (Value::Uuid(v), Type::Uuid) => cell.copy_from_slice(v),
         (Value::Interval(v), Type::Interval) => {
             cell[..4].copy_from_slice(&v.months.to_le_bytes());
@@ -413,9 +413,9 @@ pub fn decode(bytes: &[u8], ty: &Type) -> Result<Value> {
         Type::Float8 => Value::Float8(f64::from_le_bytes(cell(bytes)?)),
         Type::Date => Value::Date(i32::from_le_bytes(cell(bytes)?)),
         Type::Oid => Value::Oid(u32::from_le_bytes(cell(bytes)?)),
-        Type::Time => Value::Time(i64::from_le_bytes(cell(bytes)?)),
-        Type::Timestamp => Value::Timestamp(i64::from_le_bytes(cell(bytes)?)),
-        Type::Timestamptz => Value::Timestamptz(i64::from_le_bytes(cell(bytes)?)),
+        Type::Time(_) => Value::Time(i64::from_le_bytes(cell(bytes)?)),
+        Type::Timestamp(_) => Value::Timestamp(i64::from_le_bytes(cell(bytes)?)),
+        Type::Timestamptz(_) => Value::Timestamptz(i64::from_le_bytes(cell(bytes)?)),
         Type::Uuid => Value::Uuid(cell(bytes)?),
         Type::Interval => {
             let cell: [u8; 16] = cell(bytes)?;

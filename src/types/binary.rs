@@ -15,7 +15,7 @@
 use crate::error::{Error, Result, SqlState};
 use crate::types::vector::{self, Kind};
 use crate::types::{
-    Interval, Type, Value, bits, cast, f16, halfvec, json, numeric, sparsevec, tsquery, tsvector,
+    Interval, Type, Value, bits, cast, datetime, f16, halfvec, json, numeric, sparsevec, tsquery, tsvector,
 };
 
 /// 2000-01-01 in days since 1970-01-01.
@@ -171,12 +171,18 @@ pub fn receive(ty: &Type, bytes: &[u8]) -> Result<Value> {
         },
         Type::Bytea => Value::Bytea(bytes.to_vec()),
         Type::Date => Value::Date(receive_date(i32::from_be_bytes(fixed(bytes)?))?),
-        Type::Time => match i64::from_be_bytes(fixed(bytes)?) {
-            time @ 0..=86_400_000_000 => Value::Time(time),
+        Type::Time(digits) => match i64::from_be_bytes(fixed(bytes)?) {
+            time @ 0..=86_400_000_000 => Value::Time(datetime::rounded_time(time, *digits)),
             _ => return Err(Error::new(SqlState::DATETIME_FIELD_OVERFLOW, "time out of range")),
         },
-        Type::Timestamp => Value::Timestamp(receive_timestamp(i64::from_be_bytes(fixed(bytes)?))?),
-        Type::Timestamptz => Value::Timestamptz(receive_timestamp(i64::from_be_bytes(fixed(bytes)?))?),
+        Type::Timestamp(digits) => {
+            let at = receive_timestamp(i64::from_be_bytes(fixed(bytes)?))?;
+            Value::Timestamp(datetime::rounded(at, *digits))
+        }
+        Type::Timestamptz(digits) => {
+            let at = receive_timestamp(i64::from_be_bytes(fixed(bytes)?))?;
+            Value::Timestamptz(datetime::rounded(at, *digits))
+        }
         Type::Interval => {
             let bytes: [u8; 16] = fixed(bytes)?;
             let mut parts = Parts(&bytes);

@@ -4,7 +4,7 @@
 //! refuses and an explicit cast does not is only the length of text: `'abc'::varchar(2)` is `ab`.
 
 use crate::error::{Error, Result, SqlState};
-use crate::types::datetime::{MICROSECONDS_PER_DAY, MICROSECONDS_PER_SECOND};
+use crate::types::datetime::{self, MICROSECONDS_PER_DAY, MICROSECONDS_PER_SECOND};
 use crate::types::vector::{self, Kind};
 use crate::types::zone::Zone;
 use crate::types::{Bits, Interval, Numeric, Sparsevec, Type, Value, bits, halfvec, json, text};
@@ -48,12 +48,11 @@ pub fn context(from: &Type, to: &Type) -> Option<Context> {
         (Type::Oid, Type::Int4 | Type::Int8) => Some(Assignment),
         (Type::Int4, Type::Bool) | (Type::Bool, Type::Int4) => Some(Explicit),
         (Type::Int4, Type::Char) | (Type::Char, Type::Int4) => Some(Explicit),
-        (Type::Date, Type::Timestamp | Type::Timestamptz) | (Type::Timestamp, Type::Timestamptz) => {
-            Some(Implicit)
-        }
-        (Type::Time, Type::Interval) => Some(Implicit),
-        (Type::Timestamp | Type::Timestamptz, Type::Date | Type::Time) => Some(Assignment),
-        (Type::Timestamptz, Type::Timestamp) | (Type::Interval, Type::Time) => Some(Assignment),
+        (Type::Date, Type::Timestamp(_) | Type::Timestamptz(_))
+        | (Type::Timestamp(_), Type::Timestamptz(_)) => Some(Implicit),
+        (Type::Time(_), Type::Interval) => Some(Implicit),
+        (Type::Timestamp(_) | Type::Timestamptz(_), Type::Date | Type::Time(_)) => Some(Assignment),
+        (Type::Timestamptz(_), Type::Timestamp(_)) | (Type::Interval, Type::Time(_)) => Some(Assignment),
         (Type::Json, Type::Jsonb) | (Type::Jsonb, Type::Json) => Some(Assignment),
         (
             Type::Jsonb,
@@ -94,11 +93,13 @@ pub fn needs_zone(from: &Type, to: &Type) -> bool {
         (Type::Array(from), Type::Array(to)) => needs_zone(from, to),
         (Type::Array(item), to) if to.is_text() => needs_zone(item, to),
         (from, Type::Array(item)) if from.is_text() => needs_zone(from, item),
-        (Type::Timestamptz, Type::Timestamptz) => false,
-        (Type::Timestamptz, to) => to.is_text() || matches!(to, Type::Timestamp | Type::Date | Type::Time),
+        (Type::Timestamptz(_), Type::Timestamptz(_)) => false,
+        (Type::Timestamptz(_), to) => {
+            to.is_text() || matches!(to, Type::Timestamp(_) | Type::Date | Type::Time(_))
+        }
         // `today` is another day elsewhere.
-        (from, Type::Timestamp | Type::Date | Type::Time) => from.is_text(),
-        (from, Type::Timestamptz) => from.is_text() || matches!(from, Type::Timestamp | Type::Date),
+        (from, Type::Timestamp(_) | Type::Date | Type::Time(_)) => from.is_text(),
+        (from, Type::Timestamptz(_)) => from.is_text() || matches!(from, Type::Timestamp(_) | Type::Date),
         _ => false,
     }
 }
@@ -127,7 +128,7 @@ pub fn cast_in_zone(value: Value, to: &Type, explicit: bool, zone: Zone) -> Resu
         (value, Type::Float4) => Value::Float4(narrow(float(&value, to)?)?),
         (value, Type::Float8) => Value::Float8(float(&value, to)?),
         (value, Type::Numeric(modifier)) => Value::Numeric(decimal(&value, to)?.fit(*modifier)?),
-        (value, Type::Date | Type::Time | Type::Timestamp | Type::Timestamptz | Type::Interval) => {
+        (value, Type::Date | Type::Time(_) | Type::Timestamp(_) | Type::Timestamptz(_) | Type::Interval) => {
             moment(value, to, zone)?
         }
         (Value::Json(text), Type::Json) => Value::Json(text),
@@ -256,9 +257,9 @@ pub fn type_of(value: &Value) -> Type {
         Value::Numeric(_) => Type::Numeric(None),
         Value::Bytea(_) => Type::Bytea,
         Value::Date(_) => Type::Date,
-        Value::Time(_) => Type::Time,
-        Value::Timestamp(_) => Type::Timestamp,
-        Value::Timestamptz(_) => Type::Timestamptz,
+        Value::Time(_) => Type::Time(None),
+        Value::Timestamp(_) => Type::Timestamp(None),
+        Value::Timestamptz(_) => Type::Timestamptz(None),
         Value::Interval(_) => Type::Interval,
         Value::Uuid(_) => Type::Uuid,
         Value::Json(_) => Type::Json,
@@ -393,7 +394,7 @@ fn jsonb_mismatch(text: &str, to: &Type) -> Error {
 fn moment(value: Value, to: &Type, zone: Zone) -> Result<Value> {
     // What clocks show, where a timestamp has to become something without a zone.
     let value = match (value, to) {
-        (Value::Timestamptz(at), Type::Timestamp | Type::Date | Type::Time) => {
+        (Value::Timestamptz(at), Type::Timestamp(_) | Type::Date | Type::Time(_)) => {
             Value::Timestamp(zone.to_local(at))
         }
         (value, _) => value,
@@ -405,31 +406,39 @@ fn moment(value: Value, to: &Type, zone: Zone) -> Result<Value> {
             .checked_mul(MICROSECONDS_PER_DAY)
             .ok_or_else(|| Error::new(SqlState::DATETIME_FIELD_OVERFLOW, "date out of range for timestamp")),
     };
-    Ok(match (value, to) {
+    let made = match (value, to) {
         (Value::Date(days), Type::Date) => Value::Date(days),
-        (Value::Date(days), Type::Timestamp) => Value::Timestamp(midnight(days)?),
-        (Value::Date(days), Type::Timestamptz) => Value::Timestamptz(zone.to_utc(midnight(days)?)),
-        (Value::Time(time), Type::Time) => Value::Time(time),
+        (Value::Date(days), Type::Timestamp(_)) => Value::Timestamp(midnight(days)?),
+        (Value::Date(days), Type::Timestamptz(_)) => Value::Timestamptz(zone.to_utc(midnight(days)?)),
+        (Value::Time(time), Type::Time(_)) => Value::Time(time),
         (Value::Time(microseconds), Type::Interval) => {
             Value::Interval(Interval { months: 0, days: 0, microseconds })
         }
-        (Value::Timestamp(at), Type::Timestamp) => Value::Timestamp(at),
-        (Value::Timestamptz(at), Type::Timestamptz) => Value::Timestamptz(at),
-        (Value::Timestamp(at), Type::Timestamptz) => Value::Timestamptz(zone.to_utc(at)),
+        (Value::Timestamp(at), Type::Timestamp(_)) => Value::Timestamp(at),
+        (Value::Timestamptz(at), Type::Timestamptz(_)) => Value::Timestamptz(at),
+        (Value::Timestamp(at), Type::Timestamptz(_)) => Value::Timestamptz(zone.to_utc(at)),
         (Value::Timestamp(at), Type::Date) => Value::Date(match at {
             i64::MAX => i32::MAX,
             i64::MIN => i32::MIN,
             _ => at.div_euclid(MICROSECONDS_PER_DAY) as i32,
         }),
-        (Value::Timestamp(at), Type::Time) => match at {
+        (Value::Timestamp(at), Type::Time(_)) => match at {
             i64::MAX | i64::MIN => Value::Null,
             _ => Value::Time(at.rem_euclid(MICROSECONDS_PER_DAY)),
         },
         (Value::Interval(interval), Type::Interval) => Value::Interval(interval),
-        (Value::Interval(interval), Type::Time) => {
+        (Value::Interval(interval), Type::Time(_)) => {
             Value::Time(interval.microseconds.rem_euclid(86_400 * MICROSECONDS_PER_SECOND))
         }
         (value, to) => return Err(impossible(&value, to)),
+    };
+    Ok(match (made, to) {
+        (Value::Time(at), Type::Time(digits)) => Value::Time(datetime::rounded_time(at, *digits)),
+        (Value::Timestamp(at), Type::Timestamp(digits)) => Value::Timestamp(datetime::rounded(at, *digits)),
+        (Value::Timestamptz(at), Type::Timestamptz(digits)) => {
+            Value::Timestamptz(datetime::rounded(at, *digits))
+        }
+        (made, _) => made,
     })
 }
 

@@ -11,6 +11,25 @@ use crate::types::zone::{self, Zone};
 
 pub const MICROSECONDS_PER_SECOND: i64 = 1_000_000;
 pub const MICROSECONDS_PER_DAY: i64 = 86_400 * MICROSECONDS_PER_SECOND;
+
+/// PostgreSQL's epoch, 2000-01-01, from which it rounds.
+const ROUNDING_EPOCH: i64 = 10_957 * MICROSECONDS_PER_DAY;
+
+/// A timestamp with so many digits of a second.
+pub fn rounded(at: i64, digits: Option<u8>) -> i64 {
+    match at {
+        i64::MIN | i64::MAX => at,
+        at => rounded_time(at - ROUNDING_EPOCH, digits) + ROUNDING_EPOCH,
+    }
+}
+
+/// A time with so many digits of a second; halves are rounded away from zero.
+pub fn rounded_time(time: i64, digits: Option<u8>) -> i64 {
+    let Some(digits @ ..6) = digits else { return time };
+    let unit = 10i64.pow(6 - u32::from(digits));
+    let half = if time < 0 { -unit / 2 } else { unit / 2 };
+    (time + half) / unit * unit
+}
 /// 4714-11-24 BC, where PostgreSQL's calendar begins (Julian day 0).
 const DAY_MIN: i64 = -2_440_588;
 /// 5874897-12-31, its last date.

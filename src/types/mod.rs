@@ -29,6 +29,9 @@ pub mod vector;
 pub mod zone;
 mod zone_abbreviations;
 
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{IntoDeserializer, MapAccess, Visitor};
+
 pub use bits::Bits;
 pub use half::{bf16, f16};
 pub use sparsevec::{Sparse, Sparsevec};
@@ -38,6 +41,7 @@ pub use zone::Zone;
 
 /// A SQL type with its modifier, if it has one.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(remote = "Self")]
 pub enum Type {
     Bool,
     Int2,
@@ -54,9 +58,12 @@ pub enum Type {
     Bpchar(Option<u32>),
     Bytea,
     Date,
-    Time,
-    Timestamp,
-    Timestamptz,
+    /// `time(p)`, p digits of a second; `None` is all six.
+    Time(Option<u8>),
+    /// `timestamp(p)`
+    Timestamp(Option<u8>),
+    /// `timestamp(p) with time zone`
+    Timestamptz(Option<u8>),
     Interval,
     Uuid,
     Json,
@@ -85,6 +92,42 @@ pub enum Type {
     /// The catalogue's lists as they are shown, `1 2`; inside of queries they are arrays.
     Int2Vector,
     OidVector,
+}
+
+impl serde::Serialize for Type {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        Type::serialize(self, serializer)
+    }
+}
+
+/// As written here, and as before times had a precision: `"Timestamp"` for `{"Timestamp": null}`.
+impl<'de> serde::Deserialize<'de> for Type {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> std::result::Result<Type, D::Error> {
+        deserializer.deserialize_any(Written)
+    }
+}
+
+struct Written;
+
+impl<'de> Visitor<'de> for Written {
+    type Value = Type;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        f.write_str("a type")
+    }
+
+    fn visit_str<E: serde::de::Error>(self, name: &str) -> std::result::Result<Type, E> {
+        match name {
+            "Time" => Ok(Type::Time(None)),
+            "Timestamp" => Ok(Type::Timestamp(None)),
+            "Timestamptz" => Ok(Type::Timestamptz(None)),
+            name => Type::deserialize(name.into_deserializer()),
+        }
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> std::result::Result<Type, A::Error> {
+        Type::deserialize(MapAccessDeserializer::new(map))
+    }
 }
 
 /// One cell. Text of every character type is `Text`, json text is `Json`.

@@ -74,9 +74,9 @@ pub const ENTRIES: &[(Type, Entry)] = &[
     (Type::Bpchar(None), entry(1042, 1014, "bpchar", "character", -1, 'S')),
     (Type::Varchar(None), entry(1043, 1015, "varchar", "character varying", -1, 'S')),
     (Type::Date, entry(1082, 1182, "date", "date", 4, 'D')),
-    (Type::Time, entry(1083, 1183, "time", "time without time zone", 8, 'D')),
-    (Type::Timestamp, entry(1114, 1115, "timestamp", "timestamp without time zone", 8, 'D')),
-    (Type::Timestamptz, entry(1184, 1185, "timestamptz", "timestamp with time zone", 8, 'D')),
+    (Type::Time(None), entry(1083, 1183, "time", "time without time zone", 8, 'D')),
+    (Type::Timestamp(None), entry(1114, 1115, "timestamp", "timestamp without time zone", 8, 'D')),
+    (Type::Timestamptz(None), entry(1184, 1185, "timestamptz", "timestamp with time zone", 8, 'D')),
     (Type::Interval, entry(1186, 1187, "interval", "interval", 16, 'T')),
     (Type::Numeric(None), entry(1700, 1231, "numeric", "numeric", -1, 'N')),
     (Type::Uuid, entry(2950, 2951, "uuid", "uuid", 16, 'U')),
@@ -134,6 +134,9 @@ impl Type {
             Type::Sparsevec(_) => Type::Sparsevec(None),
             Type::Bit(_) => Type::Bit(None),
             Type::Varbit(_) => Type::Varbit(None),
+            Type::Time(_) => Type::Time(None),
+            Type::Timestamp(_) => Type::Timestamp(None),
+            Type::Timestamptz(_) => Type::Timestamptz(None),
             other => other.clone(),
         };
         let found = ENTRIES.iter().find(|(ty, _)| *ty == bare);
@@ -163,6 +166,9 @@ impl Type {
             Type::Vector(Some(dimensions)) | Type::Halfvec(Some(dimensions)) => i32::from(*dimensions),
             Type::Sparsevec(Some(dimensions)) => *dimensions as i32,
             Type::Bit(Some(length)) | Type::Varbit(Some(length)) => *length as i32,
+            Type::Time(Some(digits)) | Type::Timestamp(Some(digits)) | Type::Timestamptz(Some(digits)) => {
+                i32::from(*digits)
+            }
             _ => -1,
         }
     }
@@ -203,6 +209,9 @@ impl Type {
             Type::Sparsevec(_) => Type::Sparsevec(None),
             Type::Bit(_) => Type::Bit(None),
             Type::Varbit(_) => Type::Varbit(None),
+            Type::Time(_) => Type::Time(None),
+            Type::Timestamp(_) => Type::Timestamp(None),
+            Type::Timestamptz(_) => Type::Timestamptz(None),
             other => other.clone(),
         }
     }
@@ -246,6 +255,9 @@ impl Type {
             Type::Sparsevec(_) if typmod > 0 => Type::Sparsevec(u32::try_from(typmod).ok()),
             Type::Bit(_) if typmod > 0 => Type::Bit(u32::try_from(typmod).ok()),
             Type::Varbit(_) if typmod > 0 => Type::Varbit(u32::try_from(typmod).ok()),
+            Type::Time(_) => Type::Time(digits(typmod)),
+            Type::Timestamp(_) => Type::Timestamp(digits(typmod)),
+            Type::Timestamptz(_) => Type::Timestamptz(digits(typmod)),
             other => other,
         }
     }
@@ -285,14 +297,19 @@ impl Type {
             "bit" if quoted && modifiers.is_empty() => Type::Bit(None),
             "bit" => return Ok(Type::Bit(Some(bits::typmod_in(modifiers, "bit")?.unwrap_or(1)))),
             "varbit" | "bit varying" => return Ok(Type::Varbit(bits::typmod_in(modifiers, "varbit")?)),
-            "time" | "time without time zone" => return with_precision(Type::Time, "time", modifiers),
+            "time" | "time without time zone" => return Ok(Type::Time(precision(modifiers)?)),
             "timestamp" | "timestamp without time zone" => {
-                return with_precision(Type::Timestamp, "timestamp", modifiers);
+                return Ok(Type::Timestamp(precision(modifiers)?));
             }
             "timestamptz" | "timestamp with time zone" => {
-                return with_precision(Type::Timestamptz, "timestamptz", modifiers);
+                return Ok(Type::Timestamptz(precision(modifiers)?));
             }
-            "interval" => return with_precision(Type::Interval, "interval", modifiers),
+            "interval" => {
+                return match modifiers {
+                    [] | [6] => Ok(Type::Interval),
+                    _ => Err(Error::unsupported("a precision of interval")),
+                };
+            }
             "bool" | "boolean" => Type::Bool,
             "smallint" | "int2" => Type::Int2,
             "integer" | "int" | "int4" => Type::Int4,
@@ -338,6 +355,9 @@ impl fmt::Display for Type {
             Type::Varchar(Some(n)) | Type::Bpchar(Some(n)) | Type::Bit(Some(n)) | Type::Varbit(Some(n)) => {
                 write!(f, "{}({n})", self.entry().sql)
             }
+            Type::Time(Some(digits)) => write!(f, "time({digits}) without time zone"),
+            Type::Timestamp(Some(digits)) => write!(f, "timestamp({digits}) without time zone"),
+            Type::Timestamptz(Some(digits)) => write!(f, "timestamp({digits}) with time zone"),
             Type::Numeric(Some((precision, scale))) => write!(f, "numeric({precision},{scale})"),
             Type::Vector(Some(dimensions)) => write!(f, "vector({dimensions})"),
             Type::Halfvec(Some(dimensions)) => write!(f, "halfvec({dimensions})"),
@@ -397,12 +417,21 @@ fn float(modifiers: &[i64]) -> Result<Type> {
 }
 
 /// Times have microseconds; asking for fewer digits is refused rather than ignored.
-fn with_precision(ty: Type, name: &str, modifiers: &[i64]) -> Result<Type> {
+/// Digits of a second, at most the six there are.
+pub fn precision(modifiers: &[i64]) -> Result<Option<u8>> {
     match *modifiers {
-        [] | [6] => Ok(ty),
-        [n] => Err(Error::unsupported(format!("type {name}({n})"))),
+        [] => Ok(None),
+        [n] if n >= 0 => Ok(Some(n.min(i64::from(SECOND_DIGITS)) as u8)),
+        [n] => Err(invalid_parameter(format!("TIMESTAMP({n}) precision must not be negative"))),
         _ => Err(invalid_parameter("invalid type modifier")),
     }
+}
+
+/// Digits of a second in all values.
+const SECOND_DIGITS: u8 = 6;
+
+fn digits(typmod: i32) -> Option<u8> {
+    u8::try_from(typmod).ok().filter(|digits| *digits <= SECOND_DIGITS)
 }
 
 /// A type name taken apart.
@@ -527,7 +556,9 @@ mod tests {
         same("\"char\"", Type::Char);
         same("pg_catalog.\"char\"", Type::Char);
         same("pg_catalog.char", Type::Char);
-        same("timestamp(6) with time zone", Type::Timestamptz);
+        same("timestamp(6) with time zone", Type::Timestamptz(Some(6)));
+        same("time(0)", Type::Time(Some(0)));
+        same("timestamp(3)", Type::Timestamp(Some(3)));
         same("double  precision [] ", Type::Array(Box::new(Type::Float8)));
         same("integer ARRAY", Type::Array(Box::new(Type::Int4)));
         same("float(24)", Type::Float4);

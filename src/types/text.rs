@@ -114,9 +114,13 @@ pub fn parse_in_zone(ty: &Type, text: &str, zone: Zone) -> Result<Value> {
         Type::OidVector => number_list(text, &Type::Oid)?,
         Type::Bytea => Value::Bytea(parse_bytea(text)?),
         Type::Date => Value::Date(datetime::parse_date(text, zone)?),
-        Type::Time => Value::Time(datetime::parse_time(text, zone)?),
-        Type::Timestamp => Value::Timestamp(datetime::parse_timestamp(text, zone)?),
-        Type::Timestamptz => Value::Timestamptz(datetime::parse_timestamptz(text, zone)?),
+        Type::Time(digits) => Value::Time(datetime::rounded_time(datetime::parse_time(text, zone)?, *digits)),
+        Type::Timestamp(digits) => {
+            Value::Timestamp(datetime::rounded(datetime::parse_timestamp(text, zone)?, *digits))
+        }
+        Type::Timestamptz(digits) => {
+            Value::Timestamptz(datetime::rounded(datetime::parse_timestamptz(text, zone)?, *digits))
+        }
         Type::Interval => Value::Interval(interval::parse(text)?),
         Type::Uuid => Value::Uuid(parse_uuid(text)?),
         Type::Json => {

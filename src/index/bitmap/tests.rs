@@ -230,7 +230,7 @@ fn too_many_texts_are_given_up() {
 
 #[test]
 fn many_distinct_numbers_are_scanned() {
-    let mut index = ColumnIndex::for_type(&Type::Timestamp).unwrap();
+    let mut index = ColumnIndex::for_type(&Type::Timestamp(None)).unwrap();
     (0..100_000u32).for_each(|slot| index.set(slot, &Value::Timestamp(i64::from(slot) * 1_000)));
     assert_eq!(index.distinct(), None);
     let range = Predicate::Range {

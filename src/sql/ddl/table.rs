@@ -396,7 +396,7 @@ fn comparable(own: &Type, other: &Type) -> bool {
     let number = |ty: &Type| {
         matches!(ty, Type::Int2 | Type::Int4 | Type::Int8 | Type::Numeric(_) | Type::Float4 | Type::Float8)
     };
-    let stamp = |ty: &Type| matches!(ty, Type::Date | Type::Timestamp | Type::Timestamptz);
+    let stamp = |ty: &Type| matches!(ty, Type::Date | Type::Timestamp(_) | Type::Timestamptz(_));
     own.bare() == other.bare()
         || number(own) && number(other)
         || own.is_text() && other.is_text()

@@ -104,7 +104,7 @@ fn known_call(expression: &Expr, ty: &Type, catalog: &Arc<Catalog>, shared: &Sha
         FunctionArguments::Subquery(_) => return None,
     };
     match (name.as_str(), arguments) {
-        ("now" | "current_timestamp" | "transaction_timestamp", []) if *ty == Type::Timestamptz => {
+        ("now" | "current_timestamp" | "transaction_timestamp", []) if *ty == Type::Timestamptz(None) => {
             Some(DefaultValue::TransactionTime)
         }
         ("gen_random_uuid", []) if *ty == Type::Uuid => Some(DefaultValue::RandomUuid),

@@ -252,9 +252,10 @@ fn type_cells(database: &str, ty: &Type, number: u16) -> Vec<(&'static str, Valu
         }
         Type::Numeric(None) => cells! { numeric_precision_radix: 10i32 }.to_vec(),
         Type::Date => cells! { datetime_precision: 0i32 }.to_vec(),
-        Type::Time | Type::Timestamp | Type::Timestamptz | Type::Interval => {
-            cells! { datetime_precision: 6i32 }.to_vec()
+        Type::Time(digits) | Type::Timestamp(digits) | Type::Timestamptz(digits) => {
+            cells! { datetime_precision: digits.map_or(6, i32::from) }.to_vec()
         }
+        Type::Interval => cells! { datetime_precision: 6i32 }.to_vec(),
         _ => Vec::new(),
     });
     cells

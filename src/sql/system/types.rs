@@ -162,9 +162,9 @@ fn function_name(ty: &Type, suffix: &str) -> String {
         | Type::Jsonb
         | Type::Numeric(_)
         | Type::Uuid
-        | Type::Time
-        | Type::Timestamp
-        | Type::Timestamptz
+        | Type::Time(_)
+        | Type::Timestamp(_)
+        | Type::Timestamptz(_)
         | Type::Interval
         | Type::Bit(_)
         | Type::Varbit(_)
@@ -183,7 +183,7 @@ fn types(_execution: &Execution, rows: &mut Rows) -> Result<()> {
                 | Type::Text
                 | Type::Float8
                 | Type::Oid
-                | Type::Timestamptz
+                | Type::Timestamptz(_)
                 | Type::Interval
                 | Type::Varbit(_)
         );
