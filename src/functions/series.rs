@@ -24,7 +24,7 @@ use crate::types::{Numeric, Type, Value, Zone};
 const ELEMENTS_MAX: usize = 1 << 27;
 
 pub fn functions() -> Vec<Arc<ScalarUDF>> {
-    vec![Function::typed("generate_series", arguments, series_type, |args| Ok(evaluate(args)?))]
+    vec![Function::typed("generate_series", arguments, series_type, evaluate)]
 }
 
 /// The type of the elements; `None` for arguments that no series is of.
