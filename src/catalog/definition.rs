@@ -203,6 +203,9 @@ pub struct Constraint {
     pub oid: Oid,
     pub name: String,
     pub kind: ConstraintKind,
+    /// NOT VALID: rows that were there when it was added may violate it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub not_valid: bool,
 }
 
 /// Columns are given by number.
@@ -268,6 +271,9 @@ pub struct Index {
     pub method: IndexMethod,
     /// Column numbers; of an expression, its hidden column's.
     pub columns: Vec<u16>,
+    /// Numbers of the columns of INCLUDE: PostgreSQL keeps them beside the key, here they are in the row.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub included: Vec<u16>,
     /// One per column or empty: "vector_l2_ops", "int4_ops", ...
     #[serde(default)]
     pub opclasses: Vec<String>,

@@ -4,7 +4,6 @@
 //! commit. A table that is changed is locked against writers; names that are taken are locked as keys, so that two
 //! transactions cannot create the same one.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32};
 
@@ -23,6 +22,7 @@ use crate::index::hnsw::check_elements;
 use crate::locks::{Mode, Resource};
 use crate::table::Snapshot;
 use crate::table::keys::{UniqueKey, check_length};
+use crate::table::overlay::Overlay;
 use crate::table::state::params;
 use crate::types::Value;
 
@@ -80,8 +80,9 @@ impl Transaction {
             Some(index) => {
                 let edits = [put, Edit::Put(Object::Index(index.clone()))];
                 self.take_names(&edits[1..])?;
-                self.check_unique(&index)?;
-                Ok(self.edit(&edits)?)
+                let keys = self.unique_keys_of(&index)?;
+                self.edit(&edits)?;
+                self.keep_built(&index, keys)
             }
         }
     }
@@ -103,15 +104,22 @@ impl Transaction {
         self.lock_table(index.table)?;
         let edits = [Edit::Put(Object::Index(index.clone()))];
         self.take_names(&edits)?;
-        if index.unique {
-            self.check_unique(&index)?;
-        }
+        let keys = index.unique.then(|| self.unique_keys_of(&index)).transpose()?;
         let graph = match index.method {
             IndexMethod::Hnsw | IndexMethod::Ivfflat => Some(self.build_finder(&index, progress, cancel)?),
             IndexMethod::Btree | IndexMethod::Bitmap | IndexMethod::Gin | IndexMethod::Gist => None,
         };
         self.edit(&edits)?;
         self.work().graphs.extend(graph.map(|graph| (index.oid, Arc::new(graph))));
+        match keys {
+            Some(keys) => self.keep_built(&index, keys),
+            None => Ok(()),
+        }
+    }
+
+    /// This transaction goes on with the keys of an index that it has made.
+    fn keep_built(&mut self, index: &Index, keys: Overlay) -> Result<(), Stop> {
+        self.writer(index.table)?.keep_built(index.oid, keys);
         Ok(())
     }
 
@@ -138,7 +146,7 @@ impl Transaction {
             return Err(no_table(old).into());
         }
         if new.vector_metric().is_none() {
-            return if new.unique { Ok(self.check_unique(&new)?) } else { Ok(()) };
+            return if new.unique { Ok(self.unique_keys_of(&new).map(drop)?) } else { Ok(()) };
         }
         let graph = self.build_finder(&new, &AtomicU32::new(0), &AtomicBool::new(false))?;
         let oid = new.oid;
@@ -322,17 +330,21 @@ impl Transaction {
         Ok(())
     }
 
-    /// Whether the rows this transaction sees have no key twice.
-    fn check_unique(&mut self, index: &Index) -> Result<()> {
+    /// The keys of the rows this transaction sees; 23505 where two have the same.
+    fn unique_keys_of(&mut self, index: &Index) -> Result<Overlay> {
         let snapshot = self.newest_snapshot(index.table)?;
+        let tree = self.files(index.table)?.tree().clone();
         let unique = UniqueKey::of(index, snapshot.definition());
-        let mut seen = HashSet::new();
+        let mut keys = Overlay::new();
         for entry in snapshot.scan() {
-            let (_, row) = entry?;
+            let (slot, row) = entry?;
             let reader = snapshot.layout().read(&row)?;
             let Some(key) = unique_key(&unique, &reader)? else { continue };
             check_length(&key)?;
-            if !seen.insert(key) {
+            if keys.bytes() > self.core.options.overlay_bytes_max {
+                keys.spill(&tree)?;
+            }
+            if !keys.add_key(&key, slot)? {
                 let catalog = self.catalog_ref().apply(&[Edit::Put(Object::Index(index.clone()))]);
                 let mut error = duplicate_key(snapshot.definition(), &catalog, index.oid, &reader.values()?);
                 let fields = error.fields();
@@ -346,7 +358,7 @@ impl Transaction {
                 return Err(error);
             }
         }
-        Ok(())
+        Ok(keys)
     }
 
     fn build_finder(&mut self, index: &Index, progress: &AtomicU32, cancel: &AtomicBool) -> Result<Finder> {
@@ -396,6 +408,7 @@ fn constraint_index(table: &Table, constraint: &catalog::Constraint, oid: Oid) -
         table: table.oid,
         method: IndexMethod::Btree,
         columns,
+        included: Vec::new(),
         opclasses: Vec::new(),
         unique: true,
         constraint: Some(constraint.oid),

@@ -5,10 +5,13 @@
 
 use std::sync::Arc;
 
+use arrow::array::StringArray;
+use arrow::compute::kernels::comparison;
 use datafusion::logical_expr::ScalarUDF;
 
-use crate::error::{Error, SqlState};
+use crate::error::{Error, Result, SqlState};
 use crate::functions::value::{Definition, functions as build, lenient, strict};
+use crate::types::arrow::errors::from_arrow;
 use crate::types::{Value, text as texts};
 
 pub fn functions() -> Vec<Arc<ScalarUDF>> {
@@ -96,6 +99,22 @@ fn definitions() -> Vec<Definition> {
             let (outer, inner) = (items(&v[0]), items(&v[1]));
             Ok(Value::Bool(inner.iter().all(|item| outer.iter().any(|other| equal(item, other)))))
         }),
+        // x LIKE ANY (array) and its like: the text, the patterns, the operator, whether one is enough.
+        lenient("hither_like(text, text[], text, bool) bool", |v| {
+            let (Value::Array(patterns), Value::Text(operator), Value::Bool(any)) = (&v[1], &v[2], &v[3])
+            else {
+                return Ok(Value::Null);
+            };
+            let mut answer = Some(!any);
+            for pattern in patterns {
+                match like(&v[0], pattern, operator)? {
+                    Some(found) if found == *any => return Ok(Value::Bool(*any)),
+                    Some(_) => {}
+                    None => answer = None,
+                }
+            }
+            Ok(answer.map_or(Value::Null, Value::Bool))
+        }),
         strict("array_overlap(any, any) bool", |v| {
             let (left, right) = (items(&v[0]), items(&v[1]));
             Ok(Value::Bool(left.iter().any(|item| right.iter().any(|other| equal(item, other)))))
@@ -177,6 +196,20 @@ fn concatenated(values: &Value, separators: &Value) -> Value {
         }
     }
     all
+}
+
+/// Whether a text is like a pattern, by one of `~~`, `~~*`, `!~~` and `!~~*`.
+fn like(text: &Value, pattern: &Value, operator: &str) -> Result<Option<bool>> {
+    let (Value::Text(text), Value::Text(pattern)) = (text, pattern) else { return Ok(None) };
+    let text = StringArray::new_scalar(text);
+    let pattern = StringArray::new_scalar(pattern);
+    let found = match operator {
+        "~~" => comparison::like(&text, &pattern),
+        "~~*" => comparison::ilike(&text, &pattern),
+        "!~~" => comparison::nlike(&text, &pattern),
+        _ => comparison::nilike(&text, &pattern),
+    };
+    Ok(found.map_err(from_arrow)?.iter().next().flatten())
 }
 
 fn joined(array: &Value, separator: &Value, null: Option<&str>) -> Value {

@@ -50,6 +50,8 @@ pub fn differs(source: &Type, target: &Type) -> bool {
             source != target
         }
         (Type::Interval, Type::Time(_)) | (Type::Time(_), Type::Interval) => true,
+        // Arrow knows no infinity.
+        (Type::Timestamp(_), Type::Date | Type::Time(_)) | (Type::Date, Type::Timestamp(_)) => true,
         (Type::Time(_), Type::Time(Some(_))) | (Type::Timestamp(_), Type::Timestamp(Some(_))) => {
             source != target
         }

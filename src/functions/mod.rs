@@ -54,6 +54,8 @@ pub mod sampling;
 pub mod scalar;
 // generate_series.
 pub mod series;
+// Keys of arrays and documents, in PostgreSQL's order.
+pub mod sort_keys;
 // Functions on text.
 pub mod strings;
 // Functions and operators of text search.
@@ -88,6 +90,7 @@ pub fn scalar_functions() -> Vec<Arc<ScalarUDF>> {
         arithmetic::functions(),
         rounding::functions(),
         dates::functions(),
+        sort_keys::functions(),
         formatting::functions(),
         strings::functions(),
         regex::functions(),

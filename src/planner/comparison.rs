@@ -6,6 +6,9 @@
 //! - A float beside a numeric is compared as double precision, which has NaN and infinity; DataFusion makes a numeric of
 //!   the float.
 //! - Intervals are compared by how long they are (a month is 30 days, a day 24 hours); DataFusion compares their fields.
+//! - Dates are compared with timestamps, and those with moments, as the wider of the two types; DataFusion does so in
+//!   nanoseconds, which have neither infinity nor the year 2300.
+//! - jsonb and arrays have an order of PostgreSQL's: [`crate::functions::sort_keys`].
 
 use std::sync::Arc;
 
@@ -17,9 +20,11 @@ use datafusion::logical_expr::{
 };
 
 use crate::error::{Error, SqlState};
-use crate::functions::decimal;
+use crate::functions::{decimal, sort_keys};
 use crate::planner::operators::call;
+use crate::types::Type;
 use crate::types::arrow::errors::external;
+use crate::types::arrow::field;
 use crate::types::arrow::lists::is_json;
 
 /// In what values are compared.
@@ -28,6 +33,14 @@ enum Common {
     Double,
     /// [`call`] of `interval_key`.
     Interval,
+    /// `timestamp`, or with a zone.
+    Moment {
+        zoned: bool,
+    },
+    /// [`sort_keys::DOCUMENT`].
+    Document,
+    /// [`sort_keys::ARRAY`].
+    Array,
 }
 
 /// In what values of these types are compared where DataFusion would not find it.
@@ -38,8 +51,19 @@ fn common(types: &[DataType]) -> Option<Common> {
         return Some(Common::Double);
     }
     let is_interval = |ty: &DataType| matches!(ty, DataType::Interval(_));
-    (types.iter().any(is_interval) && types.iter().all(|ty| is_interval(ty) || ty.is_null()))
-        .then_some(Common::Interval)
+    let all = |is: &dyn Fn(&DataType) -> bool| {
+        types.iter().any(is) && types.iter().all(|ty| is(ty) || ty.is_null())
+    };
+    if all(&is_interval) {
+        return Some(Common::Interval);
+    }
+    let is_moment = |ty: &DataType| matches!(ty, DataType::Date32 | DataType::Timestamp(..));
+    let moments = || types.iter().filter(|ty| is_moment(ty));
+    if all(&is_moment) && moments().any(|ty| Some(ty) != moments().next()) {
+        let zoned = moments().any(|ty| matches!(ty, DataType::Timestamp(_, Some(_))));
+        return Some(Common::Moment { zoned });
+    }
+    all(&|ty| *ty == DataType::LargeUtf8).then_some(Common::Document)
 }
 
 /// An expression of type `ty` as it is compared.
@@ -56,8 +80,18 @@ fn compared(expr: Expr, ty: &DataType, common: Common) -> Expr {
             }
             _ => Expr::Cast(Cast::new(Box::new(expr), DataType::Float64)),
         },
-        Common::Interval if ty.is_null() => Expr::Literal(ScalarValue::Binary(None), None),
+        Common::Moment { zoned } => {
+            let target = if zoned { Type::Timestamptz(None) } else { Type::Timestamp(None) };
+            let field = Arc::new(field("", &target, true));
+            match field.data_type() == ty {
+                true => expr,
+                false => Expr::Cast(Cast::new_from_field(Box::new(expr), field)),
+            }
+        }
+        _ if ty.is_null() => Expr::Literal(ScalarValue::Binary(None), None),
         Common::Interval => call("interval_key", vec![expr]),
+        Common::Document => call(sort_keys::DOCUMENT, vec![expr]),
+        Common::Array => call(sort_keys::ARRAY, vec![expr]),
     }
 }
 
@@ -96,7 +130,22 @@ pub fn of_operator(mut left: Expr, op: Operator, mut right: Expr, schema: &DFSch
     if matches!(op, Eq | NotEq | Lt | LtEq | Gt | GtEq | IsDistinctFrom | IsNotDistinctFrom) {
         settle([&mut left, &mut right], schema);
     }
+    if matches!(op, Lt | LtEq | Gt | GtEq) {
+        order_arrays(&mut left, &mut right, schema);
+    }
     (left, right)
+}
+
+/// Arrays are ordered with their NULL elements; which are equal Arrow knows.
+fn order_arrays(left: &mut Expr, right: &mut Expr, schema: &DFSchema) {
+    let is_array = |side: &Expr| {
+        side.to_field(schema).is_ok_and(|(_, field)| matches!(field.data_type(), DataType::List(_)))
+    };
+    if is_array(left) && is_array(right) {
+        for side in [left, right] {
+            *side = compared(std::mem::take(side), &DataType::Binary, Common::Array);
+        }
+    }
 }
 
 /// `x IN (SELECT ...)`: the subquery's column is changed by a projection above it.

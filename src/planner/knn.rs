@@ -3,7 +3,7 @@
 //! The rule runs on the optimised plan. It looks for
 //!
 //! ```text
-//!   Sort [l2_distance(v, q), ...] fetch k            KnnScan (v, q, k, filters) -> ..., __distance
+//!   Sort [l2_distance(v, q), ...] fetch k            KnnScan (v, q, k, filters) -> ..., distance
 //!     Projection / SubqueryAlias ...        =>         below the same projections, in which the distance is a column
 //!       TableScan t [filters]
 //! ```
@@ -16,6 +16,7 @@
 
 use std::sync::Arc;
 
+use arrow::datatypes::DataType;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{Column, DFSchema, Result};
 use datafusion::datasource::{DefaultTableSource, provider_as_source};
@@ -30,6 +31,7 @@ use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
 use crate::catalog::Index;
 use crate::distance::{Element, Metric};
 use crate::functions::cells::element_of;
+use crate::functions::sort_keys;
 use crate::functions::vector::{SORT_KEY, distance_function, metric_of_function, wants_sort_key};
 use crate::planner::operators::call;
 use crate::table::knn::{DISTANCE_COLUMN, KnnProvider, Question};
@@ -40,7 +42,7 @@ use crate::table::provider::{TableSourceProvider, is_stable};
 pub fn rewrite(plan: LogicalPlan, config: &dyn OptimizerConfig) -> Result<LogicalPlan> {
     let rewritten = plan.transform_down_with_subqueries(|node| match node {
         LogicalPlan::Sort(sort) => match sort.fetch {
-            Some(fetch) => Ok(match search(&sort, vec![lit(fetch as i64)])? {
+            Some(fetch) => Ok(match search(&sort, vec![lit(i64::try_from(fetch).unwrap_or(i64::MAX))])? {
                 Some(plan) => Transformed::yes(plan),
                 None => Transformed::no(LogicalPlan::Sort(sort)),
             }),
@@ -69,16 +71,20 @@ pub fn rewrite(plan: LogicalPlan, config: &dyn OptimizerConfig) -> Result<Logica
     Ok(OptimizeProjections::new().rewrite(plan, config)?.data)
 }
 
-/// Sorts by vectors become sorts by keys whose bytes order as the vectors do.
+/// Sorts by vectors, arrays and documents become sorts by keys whose bytes order as those do.
 fn sort_by_keys(plan: LogicalPlan) -> Result<LogicalPlan> {
     let keyed = plan.transform_up_with_subqueries(|node| {
         let LogicalPlan::Sort(mut sort) = node else { return Ok(Transformed::no(node)) };
         let mut changed = false;
         for key in &mut sort.expr {
-            if wants_sort_key(&key.expr.get_type(sort.input.schema())?) {
-                key.expr = call(SORT_KEY, vec![key.expr.clone()]);
-                changed = true;
-            }
+            let sort_key = match key.expr.get_type(sort.input.schema())? {
+                ty if wants_sort_key(&ty) => SORT_KEY,
+                DataType::List(_) => sort_keys::ARRAY,
+                DataType::LargeUtf8 => sort_keys::DOCUMENT,
+                _ => continue,
+            };
+            key.expr = call(sort_key, vec![key.expr.clone()]);
+            changed = true;
         }
         Ok(Transformed::new_transformed(LogicalPlan::Sort(sort), changed))
     })?;

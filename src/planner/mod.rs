@@ -39,6 +39,8 @@ pub mod knn;
 pub mod limit;
 // Operators by the types of their operands.
 pub mod operators;
+// Subqueries in ORDER BY.
+pub mod order;
 // Where output columns come from.
 pub mod origin;
 // The types of parameters that the client left open.
@@ -53,6 +55,8 @@ pub mod recursion;
 mod scalar_subquery;
 // now(), current_user and their like.
 pub mod session_values;
+// INTERSECT ALL and EXCEPT ALL.
+pub mod set_operations;
 // Tables computed from the catalogue and the session.
 pub mod system;
 // Arrays unnested beside their rows.

@@ -24,7 +24,8 @@ use crate::functions::cells::{common_element, element_of, type_of_element};
 use crate::functions::scalar::type_name;
 use crate::functions::vector::{distance_function, operator_function};
 use crate::functions::{
-    arrays, bits, choice, dates, documents, json, jsonpath, math, regex, strings, text_search, vector,
+    arrays, bits, choice, dates, documents, json, jsonpath, math, regex, sort_keys, strings, text_search,
+    vector,
 };
 use crate::planner::prepare::configuration;
 use crate::types::Type;
@@ -144,12 +145,24 @@ impl ExprPlanner for OperatorPlanner {
         Ok(PlannerResult::Original(typed.collect::<Result<_>>()?))
     }
 
-    /// Subscripts count from 1, and nothing is before the first element; DataFusion counts from the end there.
+    /// Subscripts count from 1, and nothing is before the first element; DataFusion counts from the end there. Those of
+    /// jsonb are `about['a']` and `about[0]`.
     fn plan_field_access(
         &self,
         expr: RawFieldAccessExpr,
         schema: &DFSchema,
     ) -> Result<PlannerResult<RawFieldAccessExpr>> {
+        if operand(&expr.expr, schema).is(&DataType::LargeUtf8) {
+            let key = match expr.field_access {
+                GetFieldAccess::NamedStructField { name } => Expr::Literal(name, None),
+                GetFieldAccess::ListIndex { key } => *key,
+                GetFieldAccess::ListRange { .. } => {
+                    let message = "jsonb subscript does not support slices";
+                    return Err(external(Error::new(SqlState::DATATYPE_MISMATCH, message)));
+                }
+            };
+            return Ok(PlannerResult::Planned(call("jsonb_get", vec![expr.expr, key])));
+        }
         if operand(&expr.expr, schema).array().is_none() {
             return Ok(PlannerResult::Original(expr));
         }
@@ -380,6 +393,7 @@ pub fn call(function: &str, arguments: Vec<Expr>) -> Expr {
         let all = all.chain(documents::functions()).chain(strings::functions()).chain(arrays::functions());
         let all = all.chain(text_search::functions()).chain(jsonpath::functions());
         let all = all.chain(regex::functions()).chain(math::functions()).chain(choice::functions());
+        let all = all.chain(sort_keys::functions());
         all.map(|function| (function.name().to_owned(), function)).collect()
     });
     let udf = functions.get(function).expect("operators name functions of these files only");

@@ -122,6 +122,8 @@ pub fn prepare_expr(
                     let (left, right) = comparison::of_operator(left, op, right, schema);
                     Transformed::yes(Expr::BinaryExpr(BinaryExpr::new(Box::new(left), op, Box::new(right))))
                 } else {
+                    let (left, right) = comparison::of_operator(*left, op, *right, schema);
+                    let (left, right) = (Box::new(left), Box::new(right));
                     Transformed::no(Expr::BinaryExpr(BinaryExpr { left, op, right }))
                 }
             }

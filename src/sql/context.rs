@@ -52,7 +52,7 @@ pub struct PlanContext<'a> {
     pub database: &'a str,
     /// Types of `$1`, `$2`, ... as far as they are known; the rest is inferred.
     pub param_types: &'a [Option<Type>],
-    /// Gives tables the column `__slot` (UPDATE and DELETE ask for it). Not shown by `*`.
+    /// Gives tables [`SLOT_COLUMN`] (UPDATE and DELETE ask for it). Not shown by `*`.
     pub expose_slots: bool,
     /// Shows the planner what hidden columns hold, so that it uses the indexes on them.
     pub shapes: bool,

@@ -714,6 +714,9 @@ fn alter_action(w: &mut Words) -> Parsed<AlterAction> {
         w.identifier()?;
         return Ok(AlterAction::Hint);
     }
+    if w.accept("VALIDATE CONSTRAINT") {
+        return Ok(AlterAction::ValidateConstraint(w.identifier()?));
+    }
     for what in [
         "ENABLE",
         "DISABLE",
@@ -725,7 +728,6 @@ fn alter_action(w: &mut Words) -> Parsed<AlterAction> {
         "NO INHERIT",
         "ATTACH",
         "DETACH",
-        "VALIDATE",
         "OF",
         "NOT OF",
         "REPLICA IDENTITY",
@@ -755,10 +757,8 @@ fn add_action(w: &mut Words) -> Parsed<AlterAction> {
         let Some(parsed) = w.parser.parse_optional_table_constraint()? else {
             return w.unexpected("a constraint");
         };
-        if w.accept("NOT VALID") {
-            return Err(Error::unsupported("NOT VALID").into());
-        }
-        return Ok(AlterAction::AddConstraint(table_constraint(&parsed)?));
+        let not_valid = w.accept("NOT VALID");
+        return Ok(AlterAction::AddConstraint { constraint: table_constraint(&parsed)?, not_valid });
     }
     w.accept("COLUMN");
     let if_not_exists = w.accept("IF NOT EXISTS");

@@ -52,7 +52,7 @@ fn parse_one(source: &Arc<str>, tokens: Vec<TokenWithSpan>) -> Result<Statement>
     if longest_chain(&tokens) > CHAIN_MAX {
         return Err(Error::new(SqlState("54001"), "stack depth limit exceeded"));
     }
-    let (tokens, taken) = utility::take(conflict_target::wrap(source, tokens));
+    let (tokens, taken) = utility::take(conflict_target::wrap(source, without_only(tokens)));
     if let Some(token) = clause_after_from(&tokens) {
         return Err(error_at(source, token));
     }
@@ -101,6 +101,27 @@ fn longest_chain(tokens: &[TokenWithSpan]) -> usize {
         }
     }
     longest
+}
+
+/// `FROM ONLY t` is `FROM t`, where no table has children.
+fn without_only(mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
+    const BEFORE: &[&str] = &["FROM", "JOIN", "UPDATE", "USING"];
+    let word = |token: &TokenWithSpan| match &token.token {
+        Token::Word(word) if word.quote_style.is_none() => word.value.to_uppercase(),
+        _ => String::new(),
+    };
+    let solid: Vec<usize> = (0..tokens.len()).filter(|&at| !is_white(&tokens[at].token)).collect();
+    let gone = solid.windows(3).filter(|near| {
+        let before = &tokens[near[0]];
+        word(&tokens[near[1]]) == "ONLY"
+            && (BEFORE.contains(&word(before).as_str()) || before.token == Token::Comma)
+            && matches!(tokens[near[2]].token, Token::Word(_))
+    });
+    let gone: Vec<usize> = gone.map(|near| near[1]).collect();
+    for at in gone.into_iter().rev() {
+        tokens.remove(at);
+    }
+    tokens
 }
 
 /// A word that begins a clause where FROM should name something: sqlparser would take it for a name.

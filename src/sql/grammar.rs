@@ -5,13 +5,14 @@
 //! | `a IS DISTINCT FROM b AND c`      | `a IS DISTINCT FROM (b AND c)`    | `(a IS DISTINCT FROM b) AND c`        |
 //! | `a BETWEEN SYMMETRIC b AND c`     | nothing                           | `(a BETWEEN b AND c OR a BETWEEN c AND b)` |
 //! | `a ISNULL`                        | a column with an alias            | `a IS NULL`                           |
+//! | `a LIKE ANY (b)`                  | a LIKE of its own, ALL not at all | `a ~~ ANY (b)`                        |
 //! | `- a ^ b`                         | `- (a ^ b)`                       | `(- a) ^ b`                           |
 //!
 //! Precedences: <https://www.postgresql.org/docs/17/sql-syntax-lexical.html#SQL-PRECEDENCE>.
 
 use std::any::TypeId;
 
-use datafusion::sql::sqlparser::ast::{Expr, UnaryOperator};
+use datafusion::sql::sqlparser::ast::{BinaryOperator, Expr, UnaryOperator};
 use datafusion::sql::sqlparser::dialect::{Dialect, PostgreSqlDialect, Precedence};
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
@@ -114,6 +115,9 @@ impl Dialect for Grammar {
             parser.next_token();
             return Some(Ok(Expr::IsNull(Box::new(left.clone()))));
         }
+        if let Some(quantified) = like_of_array(parser, left) {
+            return Some(quantified);
+        }
         if parser.parse_keywords(&[Keyword::BETWEEN, Keyword::SYMMETRIC]) {
             return Some(self.between_symmetric(parser, left, false));
         }
@@ -145,12 +149,55 @@ impl Grammar {
         };
         let either = Expr::BinaryOp {
             left: between(&one, &other),
-            op: datafusion::sql::sqlparser::ast::BinaryOperator::Or,
+            op: BinaryOperator::Or,
             right: between(&other, &one),
         };
         let nested = Expr::Nested(Box::new(either));
         Ok(if negated { Expr::UnaryOp { op: UnaryOperator::Not, expr: Box::new(nested) } } else { nested })
     }
+}
+
+/// `x [NOT] LIKE ANY (...)`, and ALL: as the operators that LIKE stands for.
+fn like_of_array(parser: &mut Parser, left: &Expr) -> Option<Result<Expr, ParserError>> {
+    use BinaryOperator::{PGILikeMatch, PGLikeMatch, PGNotILikeMatch, PGNotLikeMatch};
+    const LIKES: &[&[Keyword]] = &[
+        &[Keyword::LIKE],
+        &[Keyword::ILIKE],
+        &[Keyword::NOT, Keyword::LIKE],
+        &[Keyword::NOT, Keyword::ILIKE],
+    ];
+    let operators = [PGLikeMatch, PGILikeMatch, PGNotLikeMatch, PGNotILikeMatch];
+    let quantifiers = [Keyword::ANY, Keyword::SOME, Keyword::ALL];
+    let found = LIKES.iter().zip(operators).find_map(|(words, op)| {
+        quantifiers.iter().find_map(|quantifier| {
+            let words: Vec<Keyword> = words.iter().chain([quantifier]).copied().collect();
+            parser.parse_keywords(&words).then(|| (op.clone(), *quantifier))
+        })
+    });
+    let (compare_op, quantifier) = found?;
+    Some(of_array(parser, left, compare_op, quantifier))
+}
+
+/// The array or subquery in brackets behind ANY and ALL.
+fn of_array(
+    parser: &mut Parser,
+    left: &Expr,
+    compare_op: BinaryOperator,
+    quantifier: Keyword,
+) -> Result<Expr, ParserError> {
+    parser.expect_token(&Token::LParen)?;
+    let is_query =
+        [Keyword::SELECT, Keyword::WITH, Keyword::VALUES].iter().any(|word| parser.peek_keyword(*word));
+    let right = match is_query {
+        true => Expr::Subquery(parser.parse_query()?),
+        false => parser.parse_expr()?,
+    };
+    parser.expect_token(&Token::RParen)?;
+    let (left, right) = (Box::new(left.clone()), Box::new(right));
+    Ok(match quantifier {
+        Keyword::ALL => Expr::AllOp { left, compare_op, right },
+        quantifier => Expr::AnyOp { left, compare_op, right, is_some: quantifier == Keyword::SOME },
+    })
 }
 
 /// `ISNULL`, which is no keyword to sqlparser.

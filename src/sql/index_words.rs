@@ -20,9 +20,7 @@ pub fn create_index(w: &mut Words) -> Parsed<Ast> {
     let table = w.name()?;
     let method = if w.accept("USING") { w.identifier()? } else { "btree".to_string() };
     let columns = w.parenthesised(index_column)?;
-    if w.at("INCLUDE") {
-        return Err(Error::unsupported("INCLUDE in an index").into());
-    }
+    let included = if w.accept("INCLUDE") { w.parenthesised(Words::identifier)? } else { Vec::new() };
     if w.at("NULLS NOT DISTINCT") {
         return Err(Error::unsupported("NULLS NOT DISTINCT").into());
     }
@@ -32,8 +30,18 @@ pub fn create_index(w: &mut Words) -> Parsed<Ast> {
         default_tablespace(w)?;
     }
     let predicate = if w.accept("WHERE") { Some(w.expression()?) } else { None };
-    let index =
-        CreateIndex { name, table, unique, concurrently, if_not_exists, method, columns, options, predicate };
+    let index = CreateIndex {
+        name,
+        table,
+        unique,
+        concurrently,
+        if_not_exists,
+        method,
+        columns,
+        included,
+        options,
+        predicate,
+    };
     Ok(Ast::CreateIndex(Box::new(index)))
 }
 

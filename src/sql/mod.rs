@@ -42,8 +42,12 @@ mod explain;
 pub mod expression;
 // Select lists evaluated outside of queries.
 pub mod expressions;
+// GROUP BY of a primary key.
+mod group_keys;
 // Where sqlparser's grammar is not PostgreSQL's.
 mod grammar;
+// Tables and their columns, before a query is planned.
+mod known;
 // The first terms of recursive queries.
 mod recursive;
 // Positions for errors found far from the text.
@@ -52,10 +56,14 @@ mod locate;
 mod locking;
 // BACKUP and SCRUB.
 pub mod maintenance;
+// Rows among the rows of a subquery.
+mod membership;
 // MERGE as the parser reads it.
 pub(crate) mod merge_words;
 // LISTEN and NOTIFY.
 pub mod notifications;
+// ORDER BY by what the list does not show.
+mod order_by;
 // Finished plans of a statement.
 pub mod plan_cache;
 // Planning a statement, running what was planned.
@@ -100,6 +108,8 @@ pub mod staged;
 pub(crate) mod operator_classes;
 // Statements as the session sees them.
 pub mod statement;
+// Slices of arrays.
+mod subscripts;
 // pg_catalog and information_schema.
 pub mod system;
 // Where the time of statements goes: hither.timings.

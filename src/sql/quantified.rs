@@ -1,7 +1,6 @@
 //! `x < ANY (SELECT ...)` and `x = ALL (SELECT ...)`, in words that the planner has one meaning for.
 //!
 //! ```text
-//!   x = ANY (ARRAY[a, b])   x IN (a, b)
 //!   x = ANY (q)     x IN (q)
 //!   x <> ALL (q)    x NOT IN (q)
 //!   x < ANY (q)     (SELECT CASE WHEN bool_or(x < v) THEN true WHEN bool_or((x < v) IS NULL) THEN NULL ELSE false END
@@ -11,31 +10,45 @@
 //!
 //! The planner's own node reads `x` inside the subquery, where its names may mean other columns. An aggregate or a window
 //! cannot stand in there at all: `count(*) > ALL (q)` compares it with the greatest value of q, outside.
+//!
+//! Of arrays the planner knows `=` and its like. Patterns, and lists of constants:
+//!
+//! ```text
+//!   x LIKE ANY (ARRAY[a, b])   x LIKE a OR x LIKE b                  so do ILIKE, ~ and the others
+//!   x LIKE ANY (array)         hither_like(x, array, '~~', true)
+//!   x = ANY (ARRAY[a, b])      x IN (a, b)
+//!   x <> ALL ('{a,b}')         x NOT IN ('a', 'b')
+//! ```
 
 use std::ops::ControlFlow;
 
-use datafusion::sql::sqlparser::ast::{self, BinaryOperator, Expr, Ident, Query, SetExpr, TableFactor};
+use datafusion::sql::sqlparser::ast::{
+    self, BinaryOperator, Expr, Ident, Query, SelectItem, SetExpr, TableAlias, TableAliasColumnDef,
+    TableFactor,
+};
 
+use crate::error::{Error, Result};
 use crate::sql::dialect;
+use crate::sql::rewrite::{cast_to, function_call};
+use crate::types::array;
 
 /// The values of the subquery; no query of a user has a table called so.
-const VALUES: &str = "hither_each";
+pub const VALUES: &str = "hither_each";
 const VALUE: &str = "hither_v";
 
-/// Rewrites a comparison with the rows of a subquery.
-pub fn expand(expr: &mut Expr) {
+/// Rewrites a comparison with the rows of a subquery, or with an array where the planner knows no way.
+pub fn expand(expr: &mut Expr) -> Result<()> {
     let (left, op, right, any) = match expr {
         Expr::AnyOp { left, compare_op, right, .. } => (left, compare_op, right, true),
         Expr::AllOp { left, compare_op, right } => (left, compare_op, right, false),
-        _ => return,
+        _ => return Ok(()),
     };
-    if let Some(list) = elements_of(right)
-        && let (BinaryOperator::Eq, true) | (BinaryOperator::NotEq, false) = (&*op, any)
-    {
-        *expr = Expr::InList { expr: left.clone(), list, negated: !any };
-        return;
-    }
-    let Some(subquery) = subquery_of(right) else { return };
+    let Some(subquery) = subquery_of(right) else {
+        if let Some(expanded) = of_array(left, op, right, any)? {
+            *expr = expanded;
+        }
+        return Ok(());
+    };
     *expr = match (&*op, any) {
         (BinaryOperator::Eq, true) | (BinaryOperator::NotEq, false) => {
             Expr::InSubquery { expr: left.clone(), subquery: Box::new(subquery), negated: !any }
@@ -46,21 +59,90 @@ pub fn expand(expr: &mut Expr) {
         _ => {
             let value = Expr::CompoundIdentifier(vec![Ident::new(VALUES), Ident::new(VALUE)]);
             let compared = Expr::BinaryOp { left: left.clone(), op: op.clone(), right: Box::new(value) };
-            Expr::Subquery(Box::new(of_each(compared, subquery, any)))
+            Expr::Subquery(Box::new(of_each(compared, subquery, &[Ident::new(VALUE)], any)))
         }
     };
+    Ok(())
+}
+
+/// A comparison with the elements of an array.
+fn of_array(left: &Expr, op: &BinaryOperator, array: &Expr, any: bool) -> Result<Option<Expr>> {
+    let is_list = matches!((op, any), (BinaryOperator::Eq, true) | (BinaryOperator::NotEq, false));
+    if !is_pattern(op) && !is_list {
+        return Ok(None);
+    }
+    let elements = elements(array)?;
+    if is_list {
+        return Ok(elements.map(|list| match list.is_empty() {
+            true => Expr::value(ast::Value::Boolean(!any)),
+            false => Expr::InList { expr: Box::new(left.clone()), list, negated: !any },
+        }));
+    }
+    let compare = |element: Expr| {
+        let compared =
+            Expr::BinaryOp { left: Box::new(left.clone()), op: op.clone(), right: Box::new(element) };
+        Expr::Nested(Box::new(compared))
+    };
+    if let Some(elements) = elements {
+        let join = if any { BinaryOperator::Or } else { BinaryOperator::And };
+        let joined = elements.into_iter().map(compare).reduce(|one, other| Expr::BinaryOp {
+            left: Box::new(one),
+            op: join.clone(),
+            right: Box::new(other),
+        });
+        let none = Expr::value(ast::Value::Boolean(!any));
+        return Ok(Some(Expr::Nested(Box::new(joined.unwrap_or(none)))));
+    }
+    if !is_like(op) {
+        let quantifier = if any { "ANY" } else { "ALL" };
+        return Err(Error::unsupported(format!("{op} {quantifier} of an array that is no list")));
+    }
+    let texts =
+        ast::DataType::Array(ast::ArrayElemTypeDef::SquareBracket(Box::new(ast::DataType::Text), None));
+    let op = Expr::value(ast::Value::SingleQuotedString(op.to_string()));
+    let any = Expr::value(ast::Value::Boolean(any));
+    Ok(Some(function_call("hither_like", vec![left.clone(), cast_to(array.clone(), texts), op, any])))
 }
 
 /// The elements of an array that is written out.
-fn elements_of(expr: &Expr) -> Option<Vec<Expr>> {
-    match expr {
-        Expr::Array(array) if !array.elem.is_empty() => {
+fn elements(array: &Expr) -> Result<Option<Vec<Expr>>> {
+    Ok(match array {
+        Expr::Array(array) => {
             let nested = array.elem.iter().any(|element| matches!(element, Expr::Array(_)));
             (!nested).then(|| array.elem.clone())
         }
-        Expr::Nested(inner) => elements_of(inner),
+        Expr::Nested(inner) => elements(inner)?,
+        Expr::Cast { expr, data_type: ast::DataType::Array(ty), .. } => {
+            let (ast::ArrayElemTypeDef::SquareBracket(ty, _) | ast::ArrayElemTypeDef::AngleBracket(ty)) = ty
+            else {
+                return Ok(None);
+            };
+            elements(expr)?.map(|elements| {
+                elements.into_iter().map(|element| cast_to(element, ty.as_ref().clone())).collect()
+            })
+        }
+        Expr::Value(value) => match &value.value {
+            ast::Value::SingleQuotedString(text) => {
+                let element = |text: Option<String>| {
+                    Expr::value(text.map_or(ast::Value::Null, ast::Value::SingleQuotedString))
+                };
+                Some(array::parse(text)?.into_iter().map(element).collect())
+            }
+            _ => None,
+        },
         _ => None,
-    }
+    })
+}
+
+/// LIKE and its like, as operators.
+fn is_like(op: &BinaryOperator) -> bool {
+    use BinaryOperator::{PGILikeMatch, PGLikeMatch, PGNotILikeMatch, PGNotLikeMatch};
+    matches!(op, PGLikeMatch | PGILikeMatch | PGNotLikeMatch | PGNotILikeMatch)
+}
+
+fn is_pattern(op: &BinaryOperator) -> bool {
+    use BinaryOperator::{PGRegexIMatch, PGRegexMatch, PGRegexNotIMatch, PGRegexNotMatch};
+    is_like(op) || matches!(op, PGRegexMatch | PGRegexIMatch | PGRegexNotMatch | PGRegexNotIMatch)
 }
 
 fn subquery_of(expr: &Expr) -> Option<Query> {
@@ -115,13 +197,40 @@ fn with_bound(left: &Expr, op: &BinaryOperator, subquery: &Query, any: bool) -> 
     dialect::parse_expression(&text).ok()
 }
 
-/// Whether the comparison holds for any value of the subquery, or for all.
-fn of_each(compared: Expr, subquery: Query, any: bool) -> Query {
+/// The rows of a subquery as a relation of these columns.
+pub fn each_of(mut subquery: Query, names: &[Ident]) -> TableFactor {
+    name_items(&mut subquery, names);
+    let column = |name: &Ident| TableAliasColumnDef { name: name.clone(), data_type: None };
+    let columns = names.iter().map(column).collect();
+    let alias = TableAlias { explicit: true, name: Ident::new(VALUES), columns, at: None };
+    TableFactor::Derived { lateral: false, subquery: Box::new(subquery), alias: Some(alias), sample: None }
+}
+
+/// Calls the items of a list by the names they get outside: the planner does not take two of one name.
+pub fn name_items(query: &mut Query, names: &[Ident]) {
+    let SetExpr::Select(select) = query.body.as_mut() else { return };
+    let plain =
+        |item: &SelectItem| matches!(item, SelectItem::UnnamedExpr(_) | SelectItem::ExprWithAlias { .. });
+    if select.projection.len() != names.len()
+        || !select.projection.iter().all(plain)
+        || query.order_by.is_some()
+    {
+        return;
+    }
+    for (item, name) in select.projection.iter_mut().zip(names) {
+        if let SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } = item {
+            *item = SelectItem::ExprWithAlias { expr: expr.clone(), alias: name.clone() };
+        }
+    }
+}
+
+/// Whether the comparison holds for any row of the subquery, or for all; `names` are what it calls the columns.
+pub fn of_each(compared: Expr, subquery: Query, names: &[Ident], any: bool) -> Query {
     let (decisive, answer) = if any { ("hither_c", "true") } else { ("NOT (hither_c)", "false") };
     let otherwise = !any;
     let mut query = dialect::parse_query(&format!(
         "SELECT CASE WHEN bool_or({decisive}) THEN {answer} WHEN bool_or((hither_c) IS NULL) THEN NULL \
-         ELSE {otherwise} END AS \"?column?\" FROM (SELECT 0) AS {VALUES}({VALUE})"
+         ELSE {otherwise} END AS \"?column?\""
     ))
     .expect("this is a query");
     let _ = ast::visit_expressions_mut(query.as_mut(), |part| {
@@ -130,11 +239,8 @@ fn of_each(compared: Expr, subquery: Query, any: bool) -> Query {
         }
         ControlFlow::<()>::Continue(())
     });
-    if let SetExpr::Select(select) = query.body.as_mut()
-        && let Some(from) = select.from.first_mut()
-        && let TableFactor::Derived { subquery: values, .. } = &mut from.relation
-    {
-        **values = subquery;
+    if let SetExpr::Select(select) = query.body.as_mut() {
+        select.from = vec![ast::TableWithJoins { relation: each_of(subquery, names), joins: Vec::new() }];
     }
     *query
 }

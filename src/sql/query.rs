@@ -30,11 +30,14 @@ use crate::planner::by_row;
 use crate::planner::environment::Environment;
 use crate::planner::grouping::of_columns;
 use crate::planner::inline::inline;
+use crate::planner::order;
 use crate::planner::parameters::{parameter_fields, parameter_types};
 use crate::planner::prepare::prepare;
+use crate::planner::set_operations::counted;
 use crate::planner::unnest::unnest;
 use crate::sql::OutputColumn;
 use crate::sql::context::Names;
+use crate::sql::known::Known;
 use crate::sql::plan_cache::{PlanPool, apart};
 use crate::sql::rewrite;
 use crate::sql::routines;
@@ -108,11 +111,11 @@ fn expanded<'q>(query: &'q ast::Query, context: &PlanContext) -> Result<Cow<'q, 
 }
 
 fn plan_named(query: &ast::Query, context: &PlanContext, targets: &[Type], alias_all: bool) -> Result<Query> {
-    let (query, names) = rewrite::query(query, alias_all)?;
+    let (query, names) = rewrite::query(query, alias_all, Known::new(context))?;
     let statement = ast::Statement::Query(Box::new(query));
     let resolver = Names::new(context);
     let (raw, param_types) = with_parameter_types(&statement, &resolver, context, targets)?;
-    let raw = of_columns(raw).map_err(from_datafusion)?;
+    let raw = of_columns(raw).and_then(counted).and_then(order::settle).map_err(from_datafusion)?;
     let plan = prepare(raw, &param_types).and_then(unnest).and_then(inline).map_err(from_datafusion)?;
     let plan = assign(plan, targets).map_err(from_datafusion)?;
     let columns = output_columns(&plan, names);
@@ -206,7 +209,7 @@ pub fn view_plan(
 
 /// The plan of a query inside another, as the planner makes it: types are settled with the whole.
 pub fn inner_plan(query: &ast::Query, resolver: &Names, context: &PlanContext) -> Result<LogicalPlan> {
-    let (query, _) = rewrite::query(expanded(query, context)?.as_ref(), false)?;
+    let (query, _) = rewrite::query(expanded(query, context)?.as_ref(), false, Known::new(context))?;
     to_relation(&ast::Statement::Query(Box::new(query)), resolver, context.param_types)
 }
 

@@ -9,23 +9,25 @@ use std::collections::HashSet;
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    self, BinaryOperator, Expr, Ident, ObjectName, Query, SelectItem, SetExpr, TableFactor, UnaryOperator,
-    VisitMut, VisitorMut,
+    self, BinaryOperator, Expr, Ident, LimitClause, ObjectName, Query, SelectItem, SetExpr, TableFactor,
+    UnaryOperator, VisitMut, VisitorMut,
 };
 
 use crate::error::{Error, Result, SqlState};
+use crate::sql::known::Known;
 use crate::sql::{
-    aggregates, dialect, quantified, recursive, sample, set_functions, system, using, values, whole_rows,
+    aggregates, dialect, group_keys, membership, order_by, quantified, recursive, sample, set_functions,
+    subscripts, system, using, values, whole_rows,
 };
 
 /// The query as it is planned, and a name per item of its outermost select list; `None` stands for what keeps the
 /// planner's names, such as `*`.
 /// With `alias_all` every output of the outermost list gets a name of its own, for lists whose expressions the planner
 /// calls alike.
-pub fn query(query: &Query, alias_all: bool) -> Result<(Query, Vec<Option<String>>)> {
+pub fn query(query: &Query, alias_all: bool, known: Known) -> Result<(Query, Vec<Option<String>>)> {
     let mut query = query.clone();
     system::rewrite::query(&mut query);
-    let mut rewriter = Rewriter::default();
+    let mut rewriter = Rewriter { known, ..Rewriter::default() };
     let _ = query.visit(&mut rewriter);
     if let Some(refused) = rewriter.refused {
         return Err(refused);
@@ -62,17 +64,22 @@ pub fn output_name(names: &[Option<String>], position: usize, columns: usize) ->
 }
 
 #[derive(Default)]
-struct Rewriter {
+struct Rewriter<'a> {
+    /// What queries can name.
+    known: Known<'a>,
+    /// The names of WITH that hide those, of the queries around.
+    hidden: Vec<String>,
     /// Calls of functions in FROM so far.
     calls: usize,
     /// What cannot be planned as it was meant.
     refused: Option<Error>,
 }
 
-impl VisitorMut for Rewriter {
+impl VisitorMut for Rewriter<'_> {
     type Break = ();
 
     fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
+        spell_tables(&mut query.body);
         set_functions::name_rows(query);
         recursive::settle_numbers(query);
         aggregates::name_order(query);
@@ -82,13 +89,27 @@ impl VisitorMut for Rewriter {
                 *query.body = selects;
             }
         }
+        self.hidden.extend(with_names(query));
+        if let Err(refused) = limit_fetch(query) {
+            self.refused = Some(refused);
+            return ControlFlow::Break(());
+        }
+        order_by::settle(query);
+        group_keys::extend(query, &self.known, &self.hidden);
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
+        let count = with_names(query).count();
+        self.hidden.truncate(self.hidden.len().saturating_sub(count));
         ControlFlow::Continue(())
     }
 
     fn pre_visit_select(&mut self, select: &mut ast::Select) -> ControlFlow<()> {
         name_window_columns(&mut select.projection);
         number_groups(select);
-        if let Err(error) = using::qualify(select) {
+        membership::of_rows(&mut select.selection);
+        if let Err(error) = using::qualify(select, &self.known, &self.hidden) {
             self.refused = Some(error);
         }
         ControlFlow::Continue(())
@@ -114,6 +135,10 @@ impl VisitorMut for Rewriter {
                 return ControlFlow::Break(());
             }
         }
+        if let TableFactor::Derived { subquery, alias: Some(alias), .. } = factor {
+            let names: Vec<Ident> = alias.columns.iter().map(|column| column.name.clone()).collect();
+            quantified::name_items(subquery, &names);
+        }
         set_functions::settle(factor);
         if set_functions::is_scan(factor)
             && let TableFactor::Table { name, alias, .. } = factor
@@ -126,7 +151,11 @@ impl VisitorMut for Rewriter {
     }
 
     fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
-        quantified::expand(expr);
+        if let Err(refused) = quantified::expand(expr) {
+            self.refused = Some(refused);
+            return ControlFlow::Break(());
+        }
+        membership::of_row(expr);
         whole_rows::of_values(expr);
         if let Expr::Identifier(ident) = expr
             && ident.quote_style.is_none()
@@ -135,6 +164,7 @@ impl VisitorMut for Rewriter {
             *expr = call(ident.clone(), ast::FunctionArguments::None);
         }
         respell(expr);
+        subscripts::bound(expr);
         ControlFlow::Continue(())
     }
 
@@ -155,6 +185,72 @@ impl VisitorMut for Rewriter {
         set_functions::expand(factor);
         ControlFlow::Continue(())
     }
+}
+
+/// `TABLE t` is `SELECT * FROM t`.
+fn spell_tables(body: &mut SetExpr) {
+    match body {
+        SetExpr::Table(table) => {
+            let mut name = Vec::new();
+            name.extend(table.schema_name.take().map(Ident::new));
+            name.extend(table.table_name.take().map(Ident::new));
+            let mut query = query_of(vec![SelectItem::Wildcard(ast::WildcardAdditionalOptions::default())]);
+            if let SetExpr::Select(select) = query.body.as_mut() {
+                select.from = vec![ast::TableWithJoins {
+                    relation: named_table(ObjectName::from(name)),
+                    joins: Vec::new(),
+                }];
+            }
+            *body = *query.body;
+        }
+        SetExpr::SetOperation { left, right, .. } => {
+            spell_tables(left);
+            spell_tables(right);
+        }
+        _ => {}
+    }
+}
+
+fn named_table(name: ObjectName) -> TableFactor {
+    TableFactor::Table {
+        name,
+        alias: None,
+        args: None,
+        with_hints: Vec::new(),
+        version: None,
+        with_ordinality: false,
+        partitions: Vec::new(),
+        json_path: None,
+        sample: None,
+        index_hints: Vec::new(),
+    }
+}
+
+/// The names that a query's WITH gives.
+fn with_names(query: &Query) -> impl Iterator<Item = String> {
+    query.with.iter().flat_map(|with| with.cte_tables.iter().map(|part| folded(&part.alias.name)))
+}
+
+/// `FETCH FIRST n ROWS ONLY` is LIMIT n.
+fn limit_fetch(query: &mut Query) -> Result<()> {
+    let Some(fetch) = query.fetch.take() else { return Ok(()) };
+    if fetch.with_ties {
+        return Err(Error::unsupported("FETCH FIRST ... WITH TIES"));
+    }
+    if fetch.percent {
+        return Err(Error::new(SqlState::SYNTAX_ERROR, "syntax error at or near \"PERCENT\""));
+    }
+    let one = || Expr::value(ast::Value::Number("1".to_owned(), false));
+    let count = Some(fetch.quantity.unwrap_or_else(one));
+    match &mut query.limit_clause {
+        None => {
+            let clause = LimitClause::LimitOffset { limit: count, offset: None, limit_by: Vec::new() };
+            query.limit_clause = Some(clause);
+        }
+        Some(LimitClause::LimitOffset { limit: limit @ None, .. }) => *limit = count,
+        Some(_) => return Err(Error::new(SqlState::SYNTAX_ERROR, "multiple LIMIT clauses not allowed")),
+    }
+    Ok(())
 }
 
 /// What an array of columns is called with.
@@ -321,6 +417,10 @@ fn respell(expr: &mut Expr) {
         // NULL of a condition is what is not known; NOT asks for one.
         Expr::IsUnknown(condition) => *expr = Expr::IsNull(Box::new(negated(condition))),
         Expr::IsNotUnknown(condition) => *expr = Expr::IsNotNull(Box::new(negated(condition))),
+        // extract('year' FROM x)
+        Expr::Extract { field: ast::DateTimeField::Custom(field), .. } if field.quote_style == Some('\'') => {
+            *field = Ident::new(field.value.to_lowercase());
+        }
         Expr::AtTimeZone { timestamp, time_zone } => {
             *expr = function_call("timezone", vec![(**time_zone).clone(), (**timestamp).clone()]);
         }
@@ -365,7 +465,7 @@ pub fn cast_to(expr: Expr, data_type: ast::DataType) -> Expr {
 }
 
 /// `(a, b) = (c, d)` and its like, column by column; `None` for rows of different lengths and other operators.
-fn compare_rows(op: &BinaryOperator, one: &[Expr], other: &[Expr]) -> Option<Expr> {
+pub fn compare_rows(op: &BinaryOperator, one: &[Expr], other: &[Expr]) -> Option<Expr> {
     use BinaryOperator::{And, Eq, Gt, GtEq, Lt, LtEq, NotEq, Or};
     let binary = |left: Expr, op: BinaryOperator, right: Expr| {
         Expr::Nested(Box::new(Expr::BinaryOp { left: Box::new(left), op, right: Box::new(right) }))
@@ -524,6 +624,10 @@ fn strong_name(expr: &Expr) -> Option<String> {
     Some(match expr {
         Expr::Identifier(ident) => folded(ident),
         Expr::CompoundIdentifier(idents) => folded(idents.last()?),
+        // LIKE ANY, an operator.
+        Expr::Function(function) if plain_name(function).is_some_and(|name| name == "hither_like") => {
+            return None;
+        }
         Expr::Function(function) => match expanded_name(function) {
             Some(name) => name,
             None => folded(function.name.0.last()?.as_ident()?),
@@ -564,6 +668,7 @@ fn weak_name(expr: &Expr) -> Option<String> {
         Expr::Case { .. } => "case".to_owned(),
         Expr::Interval(_) => "interval".to_owned(),
         Expr::Nested(inner) => return weak_name(inner),
+        Expr::CompoundFieldAccess { root, .. } => return weak_name(root),
         // A bit string literal, which is no cast in PostgreSQL.
         Expr::Cast { data_type: ast::DataType::Custom(name, _), .. } if name.to_string() == "\"bit\"" => {
             return None;

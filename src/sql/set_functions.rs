@@ -106,15 +106,21 @@ fn function_of(factor: &TableFactor) -> Option<String> {
     }
 }
 
-/// Whether it is generate_series() of parameters, columns or calls; that of constants is a scan of its own.
+/// Whether it is generate_series() of anything but whole numbers, of which it is a scan of its own.
 fn is_computed_series(factor: &TableFactor) -> bool {
     let TableFactor::Table { args: Some(args), with_ordinality, .. } = factor else { return false };
     if function_of(factor).as_deref() != Some("generate_series") {
         return false;
     }
-    let is_given = |expr: &Expr| {
-        matches!(expr, Expr::Identifier(_) | Expr::CompoundIdentifier(_) | Expr::Function(_))
-            || matches!(expr, Expr::Value(value) if matches!(value.value, ast::Value::Placeholder(_)))
+    // All but whole numbers.
+    let is_given = |expr: &Expr| match expr {
+        Expr::Identifier(_) | Expr::CompoundIdentifier(_) | Expr::Function(_) => true,
+        Expr::TypedString(_) | Expr::Interval(_) => true,
+        Expr::Value(value) => match &value.value {
+            ast::Value::Number(digits, _) => digits.parse::<i64>().is_err(),
+            _ => true,
+        },
+        _ => false,
     };
     let found = ast::visit_expressions(&args.args, |expr| match is_given(expr) {
         true => ControlFlow::Break(()),

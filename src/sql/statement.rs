@@ -513,6 +513,8 @@ pub struct CreateIndex {
     pub if_not_exists: bool,
     pub method: String,
     pub columns: Vec<IndexColumn>,
+    /// INCLUDE.
+    pub included: Vec<String>,
     /// WITH (name = value): names lower-case, values as text.
     pub options: Vec<(String, String)>,
     /// WHERE.
@@ -585,7 +587,11 @@ pub struct AlterTable {
 
 #[derive(Clone, Debug)]
 pub enum AlterAction {
-    AddConstraint(TableConstraint),
+    AddConstraint {
+        constraint: TableConstraint,
+        not_valid: bool,
+    },
+    ValidateConstraint(String),
     DropConstraint {
         name: String,
         if_exists: bool,

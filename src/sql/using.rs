@@ -8,31 +8,38 @@
 //! | inner, left    | `a.id`               |
 //! | right          | `b.id`               |
 //! | full           | `coalesce(a.id, b.id)` |
+//!
+//! `*` shows the merged columns first: `SELECT a.id, a.* EXCLUDE (id), b.* EXCLUDE (id)`.
 
 use std::collections::HashMap;
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    Expr, GroupByExpr, Ident, Join, JoinConstraint, JoinOperator, ObjectName, Query, Select, SelectItem,
-    TableFactor, TableWithJoins, VisitMut, VisitorMut,
+    self, ExcludeSelectItem, Expr, GroupByExpr, Ident, Join, JoinConstraint, JoinOperator, ObjectName, Query,
+    Select, SelectItem, SelectItemQualifiedWildcardKind, TableFactor, TableWithJoins, VisitMut, VisitorMut,
+    WildcardAdditionalOptions,
 };
 
 use crate::error::{Error, Result};
+use crate::sql::known::{Known, qualified, qualifier, quoted};
 use crate::sql::rewrite::function_call;
 use crate::sql::words::fold;
 
-/// Qualifies the select's bare names of merged columns.
-pub fn qualify(select: &mut Select) -> Result<()> {
-    let mut merged = HashMap::new();
-    let mut outer = false;
-    for from in &select.from {
-        outer |= merge(from, &mut merged);
+/// Qualifies the select's bare names of merged columns, and writes out `*`, which begins with them. NATURAL becomes
+/// USING where the columns of both sides are known.
+pub fn qualify(select: &mut Select, known: &Known, hidden: &[String]) -> Result<()> {
+    let mut merger = Merger { known, hidden, merged: HashMap::new(), outer: false };
+    let mut shown = Vec::new();
+    for from in &mut select.from {
+        shown.extend(merger.joined(from).shown);
     }
-    if outer && select.projection.iter().any(|item| matches!(item, SelectItem::Wildcard(_))) {
-        return Err(Error::unsupported("SELECT * over RIGHT or FULL JOIN ... USING"));
-    }
+    let Merger { merged, outer, .. } = merger;
     if merged.is_empty() {
-        return Ok(());
+        return refuse_whole(select, outer);
+    }
+    match shown.iter().map(|part| part.items(&merged)).collect::<Option<Vec<_>>>() {
+        Some(items) => write_out(&mut select.projection, &items.concat()),
+        None => refuse_whole(select, outer)?,
     }
     let mut qualifier = Qualifier { merged: &merged, depth: 0 };
     for item in &mut select.projection {
@@ -53,19 +60,178 @@ pub fn qualify(select: &mut Select) -> Result<()> {
     Ok(())
 }
 
-/// Notes what the merged columns of a FROM item are; whether a right or full join is among them.
-fn merge(from: &TableWithJoins, merged: &mut HashMap<String, Expr>) -> bool {
-    let mut outer = false;
-    let mut left = name_of(&from.relation);
-    for join in &from.joins {
-        let right = name_of(&join.relation);
+fn is_whole(item: &SelectItem) -> bool {
+    matches!(item, SelectItem::Wildcard(_))
+}
+
+fn refuse_whole(select: &Select, outer: bool) -> Result<()> {
+    if outer && select.projection.iter().any(is_whole) {
+        return Err(Error::unsupported("SELECT * over this RIGHT or FULL JOIN ... USING"));
+    }
+    Ok(())
+}
+
+/// The items in the place of each `*`.
+fn write_out(projection: &mut Vec<SelectItem>, items: &[SelectItem]) {
+    if projection.iter().any(is_whole) {
+        let written = std::mem::take(projection).into_iter().flat_map(|item| match item {
+            SelectItem::Wildcard(_) => items.to_vec(),
+            item => vec![item],
+        });
+        *projection = written.collect();
+    }
+}
+
+/// A part of what `*` stands for.
+enum Part {
+    Merged(String),
+    /// The columns of a relation but for these; which they are may not be known.
+    Rest {
+        relation: Option<Vec<Ident>>,
+        columns: Option<Vec<String>>,
+        without: Vec<String>,
+    },
+}
+
+impl Part {
+    /// Nobody knows.
+    const UNKNOWN: Part = Part::Rest { relation: None, columns: None, without: Vec::new() };
+
+    /// As items of a list; `None` for a relation without a name.
+    fn items(&self, merged: &HashMap<String, Expr>) -> Option<Vec<SelectItem>> {
+        Some(match self {
+            Part::Merged(column) => vec![match merged.get(column)? {
+                expr @ Expr::Function(_) => {
+                    SelectItem::ExprWithAlias { expr: expr.clone(), alias: quoted(column) }
+                }
+                expr => SelectItem::UnnamedExpr(expr.clone()),
+            }],
+            Part::Rest { relation, columns: Some(columns), without } => {
+                let relation = relation.as_ref()?;
+                let shown = columns.iter().filter(|column| !without.contains(column));
+                shown.map(|column| SelectItem::UnnamedExpr(qualified(relation, &quoted(column)))).collect()
+            }
+            Part::Rest { relation, columns: None, without } => {
+                let name = ObjectName::from(relation.clone()?);
+                let names: Vec<ObjectName> =
+                    without.iter().map(|column| ObjectName::from(quoted(column))).collect();
+                let options = WildcardAdditionalOptions {
+                    opt_exclude: (!names.is_empty()).then_some(ExcludeSelectItem::Multiple(names)),
+                    ..WildcardAdditionalOptions::default()
+                };
+                vec![SelectItem::QualifiedWildcard(
+                    SelectItemQualifiedWildcardKind::ObjectName(name),
+                    options,
+                )]
+            }
+        })
+    }
+}
+
+/// A relation's name, and its columns if they are known.
+type Named = (Option<Vec<Ident>>, Option<Vec<String>>);
+
+/// A FROM item, or the part of it so far.
+struct Joined {
+    shown: Vec<Part>,
+    relations: Vec<Named>,
+}
+
+impl Joined {
+    /// The relation that has a column: the only one, or the only one that is known to.
+    fn relation_of(&self, column: &str) -> Option<&Vec<Ident>> {
+        if let [(relation, _)] = self.relations.as_slice() {
+            return relation.as_ref();
+        }
+        let known = |(_, columns): &&Named| {
+            columns.as_ref().is_some_and(|columns| columns.iter().any(|known| known == column))
+        };
+        let mut found = self.relations.iter().filter(known);
+        match (found.next(), found.next()) {
+            (Some((relation, _)), None) => relation.as_ref(),
+            _ => None,
+        }
+    }
+
+    /// `*` without a column that is merged from here on. A column that was merged before is left out already.
+    fn leave_out(&mut self, column: &str) {
+        let was_merged = |part: &Part| matches!(part, Part::Merged(merged) if merged == column);
+        if self.shown.iter().any(was_merged) {
+            return self.shown.retain(|part| !was_merged(part));
+        }
+        let of = self.relation_of(column).cloned();
+        let is_of = |part: &&mut Part| matches!(part, Part::Rest { relation, .. } if *relation == of);
+        match self.shown.iter_mut().find(is_of) {
+            Some(Part::Rest { without, .. }) if of.is_some() => without.push(column.to_owned()),
+            _ => self.shown.push(Part::UNKNOWN),
+        }
+    }
+
+    /// The names of all its columns.
+    fn names(&self) -> Option<Vec<String>> {
+        let all: Option<Vec<&Vec<String>>> =
+            self.relations.iter().map(|(_, columns)| columns.as_ref()).collect();
+        let mut names: Vec<String> = Vec::new();
+        for name in all?.into_iter().flatten() {
+            if !names.contains(name) {
+                names.push(name.clone());
+            }
+        }
+        Some(names)
+    }
+}
+
+struct Merger<'a> {
+    known: &'a Known<'a>,
+    hidden: &'a [String],
+    /// What the merged columns are.
+    merged: HashMap<String, Expr>,
+    /// Whether a right or full join is among those that merge.
+    outer: bool,
+}
+
+impl Merger<'_> {
+    fn joined(&mut self, from: &mut TableWithJoins) -> Joined {
+        let mut left = self.relation(&mut from.relation);
+        for join in &mut from.joins {
+            let right = self.relation(&mut join.relation);
+            left = self.join(left, join, right);
+        }
+        left
+    }
+
+    fn relation(&mut self, factor: &mut TableFactor) -> Joined {
+        if let TableFactor::NestedJoin { table_with_joins, alias: None } = factor {
+            return self.joined(table_with_joins);
+        }
+        let relation = qualifier(factor);
+        let columns = self.known.columns_of(factor, self.hidden).map(|columns| columns.names);
+        Joined {
+            shown: vec![Part::Rest {
+                relation: relation.clone(),
+                columns: columns.clone(),
+                without: Vec::new(),
+            }],
+            relations: vec![(relation, columns)],
+        }
+    }
+
+    fn join(&mut self, mut left: Joined, join: &mut Join, mut right: Joined) -> Joined {
+        name_common(join, &left, &right);
+        let constraint = constraint_of(&mut join.join_operator);
+        let is_natural = matches!(constraint, Some(JoinConstraint::Natural));
         let (side, columns) = parts(join);
-        outer |= matches!(side, Side::Right | Side::Full) && columns.is_some();
-        for column in columns.into_iter().flatten() {
-            let Some(column) = column.0.last().and_then(|part| part.as_ident()) else { continue };
+        self.outer |= matches!(side, Side::Right | Side::Full) && columns.is_some();
+        let columns: Vec<Ident> = columns
+            .into_iter()
+            .flatten()
+            .filter_map(|column| column.0.last().and_then(|part| part.as_ident()).cloned())
+            .collect();
+        for column in &columns {
             let key = fold(column);
-            let ours = merged.get(&key).cloned().or_else(|| Some(qualified(left.as_ref()?, column)));
-            let theirs = right.as_ref().map(|right| qualified(right, column));
+            let known = self.merged.get(&key).cloned();
+            let ours = known.or_else(|| Some(qualified(left.relation_of(&key)?, column)));
+            let theirs = right.relation_of(&key).map(|right| qualified(right, column));
             let value = match (side, ours, theirs) {
                 // Both are the same.
                 (Side::Inner, None, theirs) => theirs,
@@ -75,13 +241,49 @@ fn merge(from: &TableWithJoins, merged: &mut HashMap<String, Expr>) -> bool {
                 _ => None,
             };
             if let Some(value) = value {
-                merged.insert(key, value);
+                self.merged.insert(key, value);
             }
         }
-        // From here on the left side is more than one relation, and nothing tells which of them has a column.
-        left = None;
+        let names: Vec<String> = columns.iter().map(fold).collect();
+        for column in &names {
+            left.leave_out(column);
+            right.leave_out(column);
+        }
+        if is_natural {
+            left.shown.push(Part::UNKNOWN);
+        }
+        let merged = names.into_iter().map(Part::Merged);
+        let shown = merged.chain(left.shown).chain(right.shown).collect();
+        Joined { shown, relations: left.relations.into_iter().chain(right.relations).collect() }
     }
-    outer
+}
+
+/// NATURAL as USING the columns that both sides have.
+fn name_common(join: &mut Join, left: &Joined, right: &Joined) {
+    let Some(constraint) = constraint_of(&mut join.join_operator) else { return };
+    if !matches!(constraint, JoinConstraint::Natural) {
+        return;
+    }
+    let (Some(ours), Some(theirs)) = (left.names(), right.names()) else { return };
+    let common = ours.iter().filter(|name| theirs.contains(name));
+    let common: Vec<ObjectName> = common.map(|name| ObjectName::from(quoted(name))).collect();
+    *constraint = match common.is_empty() {
+        true => JoinConstraint::On(Expr::value(ast::Value::Boolean(true))),
+        false => JoinConstraint::Using(common),
+    };
+}
+
+fn constraint_of(operator: &mut JoinOperator) -> Option<&mut JoinConstraint> {
+    match operator {
+        JoinOperator::Join(constraint)
+        | JoinOperator::Inner(constraint)
+        | JoinOperator::Left(constraint)
+        | JoinOperator::LeftOuter(constraint)
+        | JoinOperator::Right(constraint)
+        | JoinOperator::RightOuter(constraint)
+        | JoinOperator::FullOuter(constraint) => Some(constraint),
+        _ => None,
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -106,23 +308,6 @@ fn parts(join: &Join) -> (Side, Option<&[ObjectName]>) {
         JoinConstraint::Natural => (side, Some(&[])),
         _ => (side, None),
     }
-}
-
-/// What a relation of FROM is called.
-fn name_of(factor: &TableFactor) -> Option<Vec<Ident>> {
-    match factor {
-        TableFactor::Table { alias: Some(alias), .. }
-        | TableFactor::Derived { alias: Some(alias), .. }
-        | TableFactor::UNNEST { alias: Some(alias), .. } => Some(vec![alias.name.clone()]),
-        TableFactor::Table { name, alias: None, .. } => {
-            name.0.iter().map(|part| part.as_ident().cloned()).collect()
-        }
-        _ => None,
-    }
-}
-
-fn qualified(relation: &[Ident], column: &Ident) -> Expr {
-    Expr::CompoundIdentifier(relation.iter().chain([column]).cloned().collect())
 }
 
 /// Replaces bare names outside of subqueries, whose names are their own.

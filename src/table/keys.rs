@@ -86,9 +86,14 @@ impl UniqueKey {
     }
 
     fn put_prefix(&self, key: &mut Vec<u8>) {
-        key.push(UNIQUE);
-        key.extend_from_slice(&self.index.to_be_bytes());
+        key.extend_from_slice(&key_prefix(self.index));
     }
+}
+
+/// What every key of an index begins with.
+pub fn key_prefix(index: catalog::Oid) -> [u8; 5] {
+    let [a, b, c, d] = index.to_be_bytes();
+    [UNIQUE, a, b, c, d]
 }
 
 /// Longest key of a unique index, in bytes as encoded. PostgreSQL's limit is 2,704; ours bounds what a commit has to

@@ -51,7 +51,7 @@ use crate::vectors::View;
 use report::{Recall, Report, shown_costs};
 
 /// The column a search adds to its table.
-pub const DISTANCE_COLUMN: &str = "__distance";
+pub const DISTANCE_COLUMN: &str = "\u{1}distance";
 /// Hits asked for per row wanted when hits are tested afterwards, at first.
 const OVERFETCH: usize = 4;
 /// Hits tested one by one before all rows are tested instead: about 2 ms of reading rows.

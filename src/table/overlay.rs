@@ -11,6 +11,9 @@
 //! ```
 //!
 //! Vectors are not here: their slots belong to the transaction alone, so they are written where they stay.
+//!
+//! An index that the transaction has made brings the keys of the rows that were there. They are behind everything else,
+//! and publishing leaves them out: it makes the keys of new indexes from all rows.
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -18,6 +21,7 @@ use std::sync::Arc;
 
 use roaring::RoaringBitmap;
 
+use crate::catalog::Oid;
 use crate::error::Result;
 use crate::log::{Change, Seq};
 use crate::storage::{Slice, SpilledScan, SpilledTable, Tree};
@@ -37,6 +41,8 @@ pub struct Overlay {
     bytes: usize,
     /// Oldest first.
     spilled: Vec<Arc<SpilledTable>>,
+    /// The keys of unique indexes that this transaction has made, as they were then.
+    built: Vec<(Oid, Arc<Overlay>)>,
 }
 
 /// A key's bytes.
@@ -106,7 +112,31 @@ impl Overlay {
                 return value.map(|value| keys::slot_of_value(&value)).transpose().map(Some);
             }
         }
+        for (index, built) in &self.built {
+            if key.starts_with(&keys::key_prefix(*index)) {
+                return Ok(Some(built.key(key)?.flatten()));
+            }
+        }
         Ok(None)
+    }
+
+    /// Adds the key of a row that is there, to the keys of a new index; whether it was free.
+    pub fn add_key(&mut self, key: &[u8], slot: u32) -> Result<bool> {
+        if self.key(key)?.flatten().is_some() {
+            return Ok(false);
+        }
+        self.put_key(key, Some(slot));
+        Ok(true)
+    }
+
+    /// Goes on with the keys of an index that was made over the rows as they are.
+    pub fn keep_built(&mut self, index: Oid, keys: Overlay) {
+        self.built.push((index, Arc::new(keys)));
+    }
+
+    /// Whether this transaction has made the index.
+    pub fn has_built(&self, index: Oid) -> bool {
+        self.built.iter().any(|(built, _)| *built == index)
     }
 
     pub fn inserted(&self) -> &RoaringBitmap {
@@ -128,7 +158,7 @@ impl Overlay {
     }
 
     pub fn is_empty(&self) -> bool {
-        self.rows.is_empty() && self.keys.is_empty() && self.spilled.is_empty()
+        self.rows.is_empty() && self.keys.is_empty() && self.spilled.is_empty() && self.built.is_empty()
     }
 
     pub fn has_spilled(&self) -> bool {

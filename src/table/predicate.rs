@@ -282,7 +282,9 @@ impl Filter {
         let table = snapshot.definition();
         for index in catalog.indexes_of(table.oid).filter(|index| finds_rows(index)) {
             let unique = UniqueKey::of(index, table);
-            let Some(values) = key_of(&unique, parts) else { continue };
+            let Some(values) = key_of(&unique, parts).filter(|_| snapshot.has_keys(index.oid)) else {
+                continue;
+            };
             let mut key = Vec::with_capacity(values.len());
             for (&column, constant) in unique.columns.iter().zip(values) {
                 let column = table.stored_column(column);

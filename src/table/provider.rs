@@ -22,7 +22,7 @@ use crate::types::arrow::errors::external;
 use crate::types::arrow::field;
 
 /// The hidden column that names a row to UPDATE and DELETE.
-pub const SLOT_COLUMN: &str = "__slot";
+pub const SLOT_COLUMN: &str = "\u{1}slot";
 
 /// What a hidden column holds, as the planner meets it in queries: optimised, columns by their bare names.
 #[derive(Clone, Debug)]

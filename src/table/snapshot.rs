@@ -236,7 +236,13 @@ impl Snapshot {
         self.0.state.metadata.distinct(column)
     }
 
-    /// The row with this key in a unique index, if it is visible. No column of a key is NULL.
+    /// Whether the rows seen here have their keys in a unique index: it may be newer than the snapshot.
+    pub fn has_keys(&self, index: catalog::Oid) -> bool {
+        let own = self.0.overlay.as_ref().is_some_and(|overlay| overlay.has_built(index));
+        own || self.0.state.key_since(index).is_some_and(|since| since <= self.0.seq)
+    }
+
+    /// The row with this key in a unique index ([`Snapshot::has_keys`]), if it is visible. No column of a key is NULL.
     pub fn lookup_key(&self, index: catalog::Oid, key: &[Value]) -> Result<Option<u32>> {
         let unique = keys::UniqueKey::of_values(index, key.len());
         let Some(key) = unique.key(|column| &key[column]) else { return Ok(None) };

@@ -60,6 +60,8 @@ pub struct State {
     pub definition: Arc<catalog::Table>,
     pub layout: Arc<Layout>,
     pub unique_keys: Arc<[UniqueKey]>,
+    /// Per unique key the commit that made it, while the server runs. Earlier snapshots have no keys of it.
+    pub unique_since: Arc<[Seq]>,
     /// One per column whose cells are in segments, in order of columns.
     pub vectors: Arc<[VectorColumn]>,
     pub live: Arc<RoaringBitmap>,
@@ -171,9 +173,11 @@ impl Table {
         indexes: &[Arc<catalog::Index>],
         columns: Vec<VectorColumn>,
     ) -> Table {
+        let unique_keys = unique_keys(indexes, &definition);
         let state = State {
             layout: Arc::new(Layout::of(&definition)),
-            unique_keys: unique_keys(indexes, &definition),
+            unique_since: unique_keys.iter().map(|_| Seq(0)).collect(),
+            unique_keys,
             vectors: columns.into(),
             live: Arc::default(),
             version: 0,
@@ -409,7 +413,9 @@ impl Table {
         };
         self.change(false, |state| {
             state.layout = Arc::new(Layout::of(&definition));
-            state.unique_keys = unique_keys(indexes, &definition);
+            let unique = unique_keys(indexes, &definition);
+            state.unique_since = unique.iter().map(|key| state.key_since(key.index).unwrap_or(seq)).collect();
+            state.unique_keys = unique;
             state.vectors = vectors;
             state.metadata = metadata;
             state.redefine_vector_indexes(indexes, graphs, &definition);
@@ -711,6 +717,12 @@ impl State {
             all.push(new);
         }
         self.vector_indexes = all;
+    }
+
+    /// The commit that made a unique index; `None` for one that is not there.
+    pub fn key_since(&self, index: Oid) -> Option<Seq> {
+        let place = self.unique_keys.iter().position(|key| key.index == index)?;
+        self.unique_since.get(place).copied()
     }
 
     fn vector_index(&self, index: Oid) -> Option<&VectorIndex> {

@@ -153,6 +153,11 @@ impl Writer {
         row.map(|row| self.layout.read(&row)?.values()).transpose()
     }
 
+    /// Goes on with the keys of an index that this transaction has made.
+    pub fn keep_built(&mut self, index: catalog::Oid, keys: Overlay) {
+        Arc::make_mut(&mut self.overlay).keep_built(index, keys);
+    }
+
     /// The row that has the key now: by this transaction's writes, else by the newest commit.
     pub fn owner(&self, key: &[u8]) -> Result<Option<u32>> {
         if let Some(owner) = self.overlay.key(key)? {

@@ -60,6 +60,7 @@ fn add_indexes(txn: &mut Transaction, table: Oid) {
             table,
             method: IndexMethod::Hnsw,
             columns,
+            included: Vec::new(),
             opclasses: Vec::new(),
             unique: false,
             constraint: None,

@@ -19,6 +19,7 @@ fn create_lists(database: &Arc<Database>, table: Oid) {
         table,
         method: IndexMethod::Ivfflat,
         columns: vec![3],
+        included: Vec::new(),
         opclasses: vec!["vector_l2_ops".into()],
         unique: false,
         constraint: None,

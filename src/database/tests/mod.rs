@@ -79,6 +79,7 @@ pub fn create_u(txn: &mut Transaction, name: &str) -> Oid {
         oid: txn.new_oid(),
         name: format!("{name}_pkey"),
         kind: ConstraintKind::PrimaryKey { columns: vec![1] },
+        not_valid: false,
     };
     let table = Table {
         oid,

@@ -385,6 +385,7 @@ fn create_hnsw(database: &Arc<Database>, table: Oid) {
         table,
         method: IndexMethod::Hnsw,
         columns: vec![3],
+        included: Vec::new(),
         opclasses: vec!["vector_l2_ops".into()],
         unique: false,
         constraint: None,

@@ -28,6 +28,7 @@ pub fn add_index(txn: &mut Transaction, table: Oid) {
         table,
         method: IndexMethod::Hnsw,
         columns: vec![3],
+        included: Vec::new(),
         opclasses: Vec::new(),
         unique: false,
         constraint: None,

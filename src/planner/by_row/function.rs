@@ -11,7 +11,7 @@ use datafusion::common::{DFSchema, Result, ScalarValue};
 use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::{
     ColumnarValue, Expr, LogicalPlan, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl,
-    Signature, Subquery, TypeSignature, Volatility,
+    Signature, Subquery, Volatility,
 };
 use datafusion::physical_plan::ExecutionPlan;
 use futures::StreamExt;
@@ -59,16 +59,16 @@ pub fn function(
         plan: Arc::new(optimise(plan, parameters + outer.len(), environment)?),
         field: Arc::new(field),
         environment: Arc::clone(environment),
-        // Without arguments it is the same for all rows.
-        signature: Signature::one_of(
-            vec![TypeSignature::VariadicAny, TypeSignature::Nullary],
-            Volatility::Volatile,
-        ),
+        signature: Signature::variadic_any(Volatility::Volatile),
         bindings: None,
         shown: Shown::default(),
         members: KnownMembers::default(),
     };
-    let arguments = given.into_iter().chain(outer).collect();
+    let mut arguments: Vec<Expr> = given.into_iter().chain(outer).collect();
+    if arguments.is_empty() {
+        // The planner looks for functions without arguments by their types. The body does not read it.
+        arguments.push(Expr::Literal(ScalarValue::Boolean(Some(true)), None));
+    }
     Ok(Transformed::yes(Expr::ScalarFunction(ScalarFunction::new_udf(
         Arc::new(ScalarUDF::from(function)),
         arguments,

@@ -54,7 +54,7 @@ pub fn optimise(plan: LogicalPlan, parameters: usize, environment: &Arc<Environm
     let plan = lateral::rewrite(plan, parameters, environment, false)?;
     let plan = membership::rewrite(plan, parameters, environment)?;
     let optimised = match state.optimize(&plan) {
-        Ok(optimised) if !remains(&optimised)? => optimised,
+        Ok(optimised) if !remains(&optimised)? && is_sound(&optimised)? => optimised,
         refused => {
             let rewritten = rewrite(plan.clone(), parameters, environment)?;
             // Nothing was rewritten: the refusal stands.
@@ -75,6 +75,20 @@ fn remains(plan: &LogicalPlan) -> Result<bool> {
         Ok(if found { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
     })?;
     Ok(found)
+}
+
+/// Whether every column that a node names is one of its inputs'. A condition that DataFusion pulls out of a table in the
+/// FROM of a correlated subquery is not always.
+fn is_sound(plan: &LogicalPlan) -> Result<bool> {
+    let unsound = plan.exists(|node| {
+        if node.inputs().is_empty() {
+            return Ok(false);
+        }
+        let schema = input_schema(node);
+        let named = |expr: &Expr| expr.column_refs().into_iter().all(|column| schema.has_column(column));
+        Ok(!node.expressions().iter().all(named))
+    })?;
+    Ok(!unsound)
 }
 
 fn is_refused(expr: &Expr) -> bool {

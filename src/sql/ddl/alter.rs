@@ -70,7 +70,10 @@ impl Session {
         match action {
             AlterAction::OwnerTo(owner) => self.check_owner(owner),
             AlterAction::Hint => Ok(()),
-            AlterAction::AddConstraint(constraint) => self.add_constraint(table, constraint).await,
+            AlterAction::AddConstraint { constraint, not_valid } => {
+                self.add_constraint(table, constraint, *not_valid).await
+            }
+            AlterAction::ValidateConstraint(name) => self.validate_constraint(table, name).await,
             AlterAction::DropConstraint { name, if_exists, cascade } => {
                 self.drop_constraint(table, name, *if_exists, *cascade).await
             }
@@ -124,19 +127,36 @@ impl Session {
         self.edit(vec![Edit::Put(Object::Table(table))]).await
     }
 
-    async fn add_constraint(&mut self, table: &Arc<Table>, constraint: &TableConstraint) -> Result<()> {
+    async fn add_constraint(
+        &mut self,
+        table: &Arc<Table>,
+        constraint: &TableConstraint,
+        not_valid: bool,
+    ) -> Result<()> {
         let catalog = self.shared.current_catalog();
         let path = self.shared.schemas(&catalog);
         let shared = self.shared.clone();
         let new_oid = move || shared.with_transaction(|transaction| Ok(transaction.new_oid()));
-        let altered = {
+        let mut altered = {
             let mut builder = Builder::of(&catalog, table, &path, &new_oid);
             builder.add_constraint(constraint)?;
             builder.table
         };
-        let Some(added) = altered.constraints.last().cloned() else {
+        let Some(added) = altered.constraints.last_mut() else {
             return Err(Error::internal("a constraint was not added"));
         };
+        added.not_valid = not_valid;
+        let added = added.clone();
+        let always_valid = match &added.kind {
+            StoredKind::PrimaryKey { .. } => Some("PRIMARY KEY"),
+            StoredKind::Unique { .. } => Some("UNIQUE"),
+            StoredKind::NotNull { .. } => Some("NOT NULL"),
+            StoredKind::Check { .. } | StoredKind::ForeignKey(_) => None,
+        };
+        if let Some(kind) = always_valid.filter(|_| not_valid) {
+            let message = format!("{kind} constraints cannot be marked NOT VALID");
+            return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message));
+        }
         match &added.kind {
             StoredKind::PrimaryKey { columns } | StoredKind::Unique { columns } => {
                 if catalog.relation(&table.schema, &added.name).is_some() {
@@ -159,17 +179,50 @@ impl Session {
             }
             StoredKind::Check { sql } => {
                 self.check_definition(&altered, &[])?;
-                self.verify_rows(table, sql, |table| violated_by_some_row(table, &added.name)).await?;
+                if !not_valid {
+                    self.verify_rows(table, sql, |table| violated_by_some_row(table, &added.name)).await?;
+                }
                 self.put(altered).await
             }
             StoredKind::NotNull { .. } => self.put(altered).await,
             StoredKind::ForeignKey(key) => {
                 self.share_referenced(&altered).await?;
                 self.start_statement()?;
-                self.verify_references(table, &added.name, key).await?;
+                if !not_valid {
+                    self.verify_references(table, &added.name, key).await?;
+                }
                 self.put(altered).await
             }
         }
+    }
+
+    /// VALIDATE CONSTRAINT: the rows that were there before it hold too.
+    async fn validate_constraint(&mut self, table: &Arc<Table>, name: &str) -> Result<()> {
+        let mut altered = (**table).clone();
+        let Some(found) = altered.constraints.iter_mut().find(|constraint| constraint.name == name) else {
+            let message = format!("constraint \"{name}\" of relation \"{}\" does not exist", table.name);
+            return Err(Error::new(SqlState::UNDEFINED_OBJECT, message));
+        };
+        found.not_valid = false;
+        let found = found.clone();
+        match &found.kind {
+            StoredKind::Check { sql } => {
+                self.verify_rows(table, sql, |table| violated_by_some_row(table, name)).await?;
+            }
+            StoredKind::ForeignKey(key) => {
+                self.share_referenced(&altered).await?;
+                self.start_statement()?;
+                self.verify_references(table, name, key).await?;
+            }
+            _ => {
+                let message = format!(
+                    "constraint \"{name}\" of relation \"{}\" is not a foreign key or check constraint",
+                    table.name
+                );
+                return Err(Error::new(SqlState::WRONG_OBJECT_TYPE, message));
+            }
+        }
+        self.put(altered).await
     }
 
     /// Whether every row's reference leads somewhere: by one query, so that it costs a join.
@@ -250,6 +303,7 @@ impl Session {
             table: table.oid,
             method: IndexMethod::Btree,
             columns,
+            included: Vec::new(),
             opclasses: Vec::new(),
             unique: true,
             constraint: Some(constraint.oid),
@@ -475,7 +529,7 @@ impl Session {
         for constraint in constraints {
             let catalog = self.shared.current_catalog();
             if let Some(table) = catalog.table_by_oid(table.oid).cloned() {
-                Box::pin(self.add_constraint(&table, constraint)).await?;
+                Box::pin(self.add_constraint(&table, constraint, false)).await?;
             }
         }
         Ok(())
@@ -712,10 +766,11 @@ fn pass(action: &AlterAction) -> u8 {
         | AlterAction::DropExpression { .. } => 1,
         AlterAction::AddColumn { .. } => 2,
         AlterAction::SetNotNull { .. } | AlterAction::AddIdentity { .. } => 3,
-        AlterAction::AddConstraint(_) => 4,
+        AlterAction::AddConstraint { .. } => 4,
         AlterAction::SetDefault { .. } => 5,
         AlterAction::RenameColumn { .. }
         | AlterAction::RenameConstraint { .. }
+        | AlterAction::ValidateConstraint(_)
         | AlterAction::OwnerTo(_)
         | AlterAction::Hint => 6,
     }

@@ -67,7 +67,7 @@ impl Session {
 
 /// Whether an index is on a column, in an expression or in its WHERE.
 pub fn reads_column(index: &Index, table: &Table, number: u16) -> Result<bool> {
-    if index.columns.contains(&number) {
+    if index.columns.contains(&number) || index.included.contains(&number) {
         return Ok(true);
     }
     let hidden = index.columns.iter().filter_map(|column| table.column_number(*column)?.generated.as_ref());

@@ -18,6 +18,7 @@ use crate::sql::dml::generated::{Computed, Place, check_kept};
 use crate::sql::query;
 use crate::sql::session::Session;
 use crate::sql::system::quote_ident;
+use crate::table::provider::SLOT_COLUMN;
 use crate::types::arrow::value_at;
 use crate::types::{Type, Value};
 
@@ -110,10 +111,10 @@ impl Session {
     }
 }
 
-/// `SELECT a, b, t.__slot FROM s.t`
+/// `SELECT a, b, t.slot FROM s.t`
 fn select_with_slots(table: &Table, columns: &[usize]) -> String {
     let name = quote_ident(&table.name);
     let mut list: Vec<String> = columns.iter().map(|&p| quote_ident(&table.columns[p].name)).collect();
-    list.push(format!("{name}.__slot"));
+    list.push(format!("{name}.{}", quote_ident(SLOT_COLUMN)));
     format!("SELECT {} FROM {}.{name}", list.join(", "), quote_ident(&table.schema))
 }

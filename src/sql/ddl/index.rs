@@ -139,8 +139,8 @@ impl Session {
 /// What the columns of an index are called where it has no name of its own, as in PostgreSQL.
 fn column_names(create: &CreateIndex) -> Vec<String> {
     let mut names: Vec<String> = Vec::with_capacity(create.columns.len());
-    for column in &create.columns {
-        let base = column_name(&column.subject);
+    let bases = create.columns.iter().map(|column| column_name(&column.subject));
+    for base in bases.chain(create.included.iter().cloned()) {
         let mut name = base.clone();
         let mut number = 0;
         while names.contains(&name) {
@@ -170,6 +170,7 @@ fn definition(create: &CreateIndex, table: &mut Table, oid: u32, context: &PlanC
         table: table.oid,
         method: IndexMethod::Btree,
         columns: Vec::new(),
+        included: Vec::new(),
         opclasses: Vec::new(),
         unique: create.unique,
         constraint: None,
@@ -192,6 +193,16 @@ fn definition(create: &CreateIndex, table: &mut Table, oid: u32, context: &PlanC
                 hidden_column(table, &column_name(&column.subject), generated, ty)
             }
         });
+    }
+    for name in &create.included {
+        let found = table.column(name).ok_or_else(|| {
+            Error::new(SqlState::UNDEFINED_COLUMN, format!("column \"{name}\" does not exist"))
+        })?;
+        index.included.push(found.number);
+    }
+    if !index.included.is_empty() && !matches!(create.method.as_str(), "btree" | "gist") {
+        let message = format!("access method \"{}\" does not support included columns", create.method);
+        return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message));
     }
     match create.method.as_str() {
         "hnsw" => hnsw(create, table, &mut index)?,

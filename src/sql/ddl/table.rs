@@ -171,7 +171,7 @@ impl<'a> Builder<'a> {
             None => self.generated_name(&constraint.kind),
         };
         let oid = (self.new_oid)()?;
-        self.table.constraints.push(Constraint { oid, name, kind });
+        self.table.constraints.push(Constraint { oid, name, kind, not_valid: false });
         Ok(())
     }
 

@@ -370,11 +370,12 @@ pub(crate) fn spell_out_wildcards(query: &mut ast::Query, planned: &Query) {
             }
             _ => spare,
         };
-        for (qualifier, name) in outputs.iter().skip(position).take(count) {
-            let column = identifier(name);
+        let shown = outputs.iter().zip(planned.columns.iter());
+        for ((qualifier, name), output) in shown.skip(position).take(count) {
             items.push(SelectItem::UnnamedExpr(match qualifier.as_ref().filter(|_| qualified) {
-                Some(qualifier) => Expr::CompoundIdentifier(vec![identifier(qualifier), column]),
-                None => Expr::Identifier(column),
+                Some(qualifier) => Expr::CompoundIdentifier(vec![identifier(qualifier), identifier(name)]),
+                // A column that JOIN USING has merged.
+                None => Expr::Identifier(identifier(&output.name)),
             }));
         }
         position += count;

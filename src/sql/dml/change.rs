@@ -1,6 +1,6 @@
 //! UPDATE and DELETE.
 //!
-//! Both are queries first: `UPDATE t SET a = a + 1 FROM u WHERE ...` runs `SELECT a + 1, t.__slot FROM t, u WHERE ...`.
+//! Both are queries first: `UPDATE t SET a = a + 1 FROM u WHERE ...` runs `SELECT a + 1, t.slot FROM t, u WHERE ...`.
 //! The slots are locked; when a row has changed since the snapshot, the query runs again on a new one, before anything
 //! has been written. Then the rows are read, changed, verified and handed to the core.
 
@@ -35,11 +35,9 @@ use crate::sql::shared::Shared;
 use crate::sql::statement::{Ast, Truncate};
 use crate::sql::transactions::Waited;
 use crate::sql::words::{fold, object_name};
+use crate::table::provider::SLOT_COLUMN;
 use crate::types::arrow::value_at;
 use crate::types::{Type, Value, Zone};
-
-/// The column that tells a row's slot.
-const SLOT: &str = "__slot";
 
 /// A planned UPDATE or DELETE.
 pub struct ChangePlan {
@@ -213,7 +211,7 @@ pub fn named_target(
     named
 }
 
-/// `SELECT <expressions>, alias.__slot FROM ... WHERE ...`
+/// `SELECT <expressions>, alias.slot FROM ... WHERE ...`
 fn slot_query(
     alias: &str,
     expressions: Vec<Expr>,
@@ -235,7 +233,7 @@ fn slot_query(
     });
     select.projection = named.collect();
     select.projection.extend(others.iter().map(|other| all_of(other)));
-    let slot = Expr::CompoundIdentifier(vec![Ident::with_quote('"', alias), Ident::new(SLOT)]);
+    let slot = Expr::CompoundIdentifier(vec![Ident::with_quote('"', alias), Ident::new(SLOT_COLUMN)]);
     select.projection.push(SelectItem::UnnamedExpr(slot));
     select.from = from;
     select.selection = selection;

@@ -30,6 +30,7 @@ use crate::sql::dml::insert::{InsertPlan, Written, cell_value, column_position};
 use crate::sql::dml::references::Change;
 use crate::sql::dml::rows::read;
 use crate::sql::expressions::{self, Projection, Relation};
+use crate::sql::membership;
 use crate::sql::session::Session;
 use crate::sql::system::quote_ident;
 use crate::sql::words::{fold, object_name};
@@ -263,8 +264,20 @@ pub fn assignments(list: &[ast::Assignment], table: &Table, params: &mut ParamTy
                 let message = "number of columns does not match number of values";
                 return Err(Error::new(SqlState::SYNTAX_ERROR, message));
             }
+            (AssignmentTarget::Tuple(names), Expr::Subquery(query)) => {
+                if membership::width_of(query).is_some_and(|width| width != names.len()) {
+                    let message = "number of columns does not match number of values";
+                    return Err(Error::new(SqlState::SYNTAX_ERROR, message));
+                }
+                for (place, name) in names.iter().enumerate() {
+                    let value = membership::column_of(query, place, names.len());
+                    read.add(&object_name("", name).name, &value, table, params)?;
+                }
+            }
             (AssignmentTarget::Tuple(_), _) => {
-                return Err(Error::unsupported("SET of several columns from one expression"));
+                let message =
+                    "source for a multiple-column UPDATE item must be a sub-SELECT or ROW() expression";
+                return Err(Error::unsupported(message));
             }
         }
     }
@@ -315,6 +328,7 @@ impl Session {
         };
         let table = plan.table.oid;
         let mut results: Vec<Option<Vec<Value>>> = vec![None; rows.len()];
+        let mut inserted = vec![false; rows.len()];
         let mut pending: Vec<usize> = (0..rows.len()).collect();
         while !pending.is_empty() {
             let batch: Vec<Vec<Value>> = pending.iter().map(|&row| rows[row].clone()).collect();
@@ -324,6 +338,7 @@ impl Session {
                 if let Some(slot) = slot {
                     written.touched.insert(*slot);
                     results[row] = Some(rows[row].clone());
+                    inserted[row] = true;
                     written.count += 1;
                 }
             }
@@ -336,7 +351,12 @@ impl Session {
             self.check_or_defer(plan, rows, written).await?;
         }
         if self.keep_for_returning(plan) {
-            written.rows.extend(results.into_iter().flatten());
+            for (row, inserted) in results.into_iter().zip(inserted) {
+                if let Some(row) = row {
+                    written.rows.push(row);
+                    written.updated.push(!inserted);
+                }
+            }
         }
         Ok(())
     }

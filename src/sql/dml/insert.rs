@@ -4,10 +4,11 @@
 //! query's rows are written batch by batch as they come, so that INSERT ... SELECT holds no more than one batch.
 
 use std::collections::HashSet;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use datafusion::sql::sqlparser::ast::{self, Expr, SetExpr, TableObject};
+use datafusion::sql::sqlparser::ast::{self, Expr, SelectItem, SetExpr, TableObject};
 use futures::StreamExt;
 
 use crate::catalog::Table;
@@ -20,7 +21,7 @@ use crate::sql::dml::conflict::Conflict;
 use crate::sql::dml::defaults::{DefaultValue, is_generated_always};
 use crate::sql::dml::returning::Returning;
 use crate::sql::dml::rows::Checks;
-use crate::sql::expressions;
+use crate::sql::expressions::{self, Relation};
 use crate::sql::query::{self, Query};
 use crate::sql::response::Response;
 use crate::sql::session::{OutputColumn, Session, done};
@@ -41,6 +42,23 @@ pub struct InsertPlan {
     checks: Checks,
     pub(super) conflict: Conflict,
     returning: Option<Returning>,
+    /// Whether RETURNING asks for `xmax`.
+    shows_xmax: bool,
+}
+
+/// The system column that is 0 in a row which was inserted, and in one that ON CONFLICT updated the number of the
+/// transaction: `RETURNING (xmax = 0) AS inserted`.
+const XMAX: &str = "xmax";
+
+fn names_xmax(items: &[SelectItem], table: &Table) -> bool {
+    let names = items.iter().any(|item| {
+        let found = ast::visit_expressions(item, |part| match part {
+            ast::Expr::Identifier(name) if fold(name) == XMAX => ControlFlow::Break(()),
+            _ => ControlFlow::Continue(()),
+        });
+        found.is_break()
+    });
+    names && table.column(XMAX).is_none()
 }
 
 enum Source {
@@ -76,7 +94,15 @@ impl InsertPlan {
         let known = PlanContext { param_types: &params.0.clone(), ..*context };
         let conflict = Conflict::new(&insert.on, &table, &alias, &known, &mut params)?;
         let known = PlanContext { param_types: &params.0.clone(), ..*context };
-        let returning = Returning::new(&insert.returning, &table, &alias, &known)?;
+        let shows_xmax = insert.returning.as_ref().is_some_and(|items| names_xmax(items, &table));
+        let returning = match &insert.returning {
+            Some(items) if shows_xmax => {
+                let own = Relation { alias: &alias, table: &table };
+                let xmax = expressions::row_type([(XMAX.to_owned(), Type::Oid)]);
+                Some(Returning::over(items, &[own, Relation { alias: "", table: &xmax }], &known)?)
+            }
+            items => Returning::new(items, &table, &alias, &known)?,
+        };
         if let Some(returning) = &returning {
             params.widen(returning.param_types());
         }
@@ -89,6 +115,7 @@ impl InsertPlan {
             fill,
             conflict,
             returning,
+            shows_xmax,
             table,
         })
     }
@@ -364,6 +391,8 @@ pub struct Written {
     pub count: u64,
     /// In order, for RETURNING.
     pub rows: Vec<Vec<Value>>,
+    /// Per row of `rows`, whether it was there before.
+    pub updated: Vec<bool>,
     /// Slots this statement inserted or updated, which ON CONFLICT must not update again.
     pub touched: HashSet<u32>,
     /// Rows whose foreign keys are checked when the statement is done.
@@ -395,9 +424,27 @@ impl Session {
         let tag = format!("INSERT 0 {}", written.count);
         match &plan.returning {
             None => Ok(done(tag)),
-            Some(returning) => returning
-                .response(&written.rows, tag, &mut || self.plain_execution(params, &plan.param_types)),
+            Some(returning) => {
+                let rows = match plan.shows_xmax {
+                    true => self.with_xmax(plan, &written)?,
+                    false => written.rows,
+                };
+                returning.response(&rows, tag, &mut || self.plain_execution(params, &plan.param_types))
+            }
         }
+    }
+
+    /// The table's columns of written rows, and xmax.
+    fn with_xmax(&self, plan: &InsertPlan, written: &Written) -> Result<Vec<Vec<Value>>> {
+        let transaction = self.shared.with_transaction(|transaction| Ok(transaction.id()))?;
+        // Of the number's 64 bits PostgreSQL's type has 32, and 0 means none.
+        let number = transaction.map_or(1, |id| (id.0 as u32).max(1));
+        let width = plan.table.columns.len();
+        let row = |(row, updated): (&Vec<Value>, &bool)| {
+            let xmax = Value::Oid(if *updated { number } else { 0 });
+            row[..width].iter().cloned().chain([xmax]).collect()
+        };
+        Ok(written.rows.iter().zip(&written.updated).map(row).collect())
     }
 
     /// An execution for expressions that look at no table.
@@ -502,6 +549,7 @@ impl Session {
         if plan.returning.is_some() {
             let kept = rows.into_iter().zip(&outcome.slots).filter(|(_, slot)| slot.is_some());
             written.rows.extend(kept.map(|(row, _)| row));
+            written.updated.resize(written.rows.len(), false);
         }
         Ok(())
     }

@@ -100,6 +100,7 @@ impl World {
             oid: txn.new_oid(),
             name: "t_pkey".into(),
             kind: ConstraintKind::PrimaryKey { columns: vec![1] },
+            not_valid: false,
         };
         let columns = [
             ("id", Type::Int8),

@@ -43,6 +43,11 @@ pub fn index_definition(catalog: &Catalog, index: &Index, bare_table: bool) -> O
     let columns: Vec<String> = (0..index.columns.len())
         .filter_map(|place| index_column(table, index, place, true, bare_table))
         .collect();
+    let included = (index.columns.len()..index.columns.len() + index.included.len())
+        .filter_map(|place| index_column(table, index, place, false, bare_table));
+    let included: Vec<String> = included.collect();
+    let include =
+        if included.is_empty() { String::new() } else { format!(" INCLUDE ({})", included.join(", ")) };
     let options: Vec<String> =
         vector_options(index).into_iter().map(|(name, value)| format!("{name}='{value}'")).collect();
     let with = if options.is_empty() { String::new() } else { format!(" WITH ({})", options.join(", ")) };
@@ -50,7 +55,7 @@ pub fn index_definition(catalog: &Catalog, index: &Index, bare_table: bool) -> O
     let predicate = predicate.map(|predicate| deparse::expression(&predicate.sql, table, bare_table));
     let condition = predicate.map_or_else(String::new, |predicate| format!(" WHERE {predicate}"));
     Some(format!(
-        "CREATE {unique}INDEX {} ON {relation} USING {} ({}){with}{condition}",
+        "CREATE {unique}INDEX {} ON {relation} USING {} ({}){include}{with}{condition}",
         quote_ident(&index.name),
         index.method.name(),
         columns.join(", ")
@@ -70,7 +75,7 @@ pub fn index_column(
     with_class: bool,
     pretty: bool,
 ) -> Option<String> {
-    let number = *index.columns.get(place)?;
+    let number = *index.columns.iter().chain(&index.included).nth(place)?;
     let column = table.column_number(number)?;
     let name = match (&column.generated, is_hidden(table, number)) {
         (Some(generated), true) => deparse::index_expression(&generated.sql, table, pretty),
@@ -87,6 +92,11 @@ pub fn index_column(
 
 /// `PRIMARY KEY (a, b)`, `CHECK (a > 0)`.
 pub fn constraint_definition(execution: &Execution, table: &Table, constraint: &Constraint) -> String {
+    let definition = definition_of(execution, table, constraint);
+    if constraint.not_valid { format!("{definition} NOT VALID") } else { definition }
+}
+
+fn definition_of(execution: &Execution, table: &Table, constraint: &Constraint) -> String {
     let list = |columns: &[u16]| {
         let names = columns.iter().filter_map(|&number| table.column_number(number));
         names.map(|column| quote_ident(&column.name)).collect::<Vec<_>>().join(", ")

@@ -150,7 +150,7 @@ fn classes(execution: &Execution, rows: &mut Rows) -> Result<()> {
         rows.add(cells! {
             oid: index.oid, relname: &index.name, relnamespace: namespace(catalog.schema_of_index(index)),
             relam: types::method_oid(index.method), relfilenode: index.oid, relkind: 'i',
-            relnatts: index.columns.len() as i16, relreplident: 'n', reloptions: options(index),
+            relnatts: (index.columns.len() + index.included.len()) as i16, relreplident: 'n', reloptions: options(index),
         });
     }
     for sequence in catalog.sequences() {
@@ -206,7 +206,7 @@ fn attributes(execution: &Execution, rows: &mut Rows) -> Result<()> {
     }
     for index in catalog.indexes() {
         let Some(table) = catalog.table_by_oid(index.table) else { continue };
-        for (place, number) in index.columns.iter().enumerate() {
+        for (place, number) in index.columns.iter().chain(&index.included).enumerate() {
             let Some(column) = table.column_number(*number) else { continue };
             add_attribute(index.oid, &column.name, &column.ty, place as i16 + 1, rows, cells! {});
         }
@@ -299,9 +299,10 @@ fn indexes(execution: &Execution, rows: &mut Rows) -> Result<()> {
         });
         let collations = column_types.clone().map(|ty| Value::Oid(types::collation(ty)));
         let count = index.columns.len() as i16;
+        let all = count + index.included.len() as i16;
         let primary = matches!(constraint_kind(&catalog, index), Some(ConstraintKind::PrimaryKey { .. }));
         rows.add(cells! {
-            indexrelid: index.oid, indrelid: index.table, indnatts: count, indnkeyatts: count,
+            indexrelid: index.oid, indrelid: index.table, indnatts: all, indnkeyatts: count,
             indisunique: index.unique, indisprimary: primary, indkey: key_numbers(table, index),
             indexprs: expressions(table, index), indpred: index.predicate.as_ref().map(|p| p.sql.clone()),
             indcollation: collations.collect::<Vec<_>>(), indclass: classes.collect::<Vec<_>>(),
@@ -314,7 +315,7 @@ fn indexes(execution: &Execution, rows: &mut Rows) -> Result<()> {
 /// The columns of an index by number, 0 for an expression.
 fn key_numbers(table: &Table, index: &Index) -> Vec<Value> {
     let shown = |&number: &u16| if is_hidden(table, number) { 0 } else { number };
-    numbers(&index.columns.iter().map(shown).collect::<Vec<_>>())
+    numbers(&index.columns.iter().map(shown).chain(index.included.iter().copied()).collect::<Vec<_>>())
 }
 
 /// The expressions an index is on.
@@ -351,7 +352,7 @@ fn constraints(execution: &Execution, rows: &mut Rows) -> Result<()> {
             rows.add(cells! {
                 oid: constraint.oid, conname: &constraint.name, connamespace: schema_oid(&catalog, &table.schema),
                 contype: kind, confupdtype: ' ', confdeltype: ' ', confmatchtype: ' ', conrelid: table.oid, conindid: index, conkey: columns, conbin: check,
-                connoinherit: kind != 'c',
+                connoinherit: kind != 'c', convalidated: !constraint.not_valid,
             });
         }
     }
@@ -370,7 +371,7 @@ fn add_foreign_key(
         oid: constraint.oid, conname: &constraint.name, connamespace: schema_oid(catalog, &table.schema),
         contype: 'f', conrelid: table.oid, conindid: index, conkey: numbers(&key.columns), confrelid: key.table,
         confkey: numbers(&key.referenced), confupdtype: key.on_update.letter(),
-        confdeltype: key.on_delete.letter(), confmatchtype: "s", connoinherit: true,
+        confdeltype: key.on_delete.letter(), confmatchtype: "s", connoinherit: true, convalidated: !constraint.not_valid,
         condeferrable: key.deferral != Deferral::Never, condeferred: key.deferral == Deferral::Initially,
     });
 }

@@ -109,11 +109,13 @@ fn catalog() -> Arc<Catalog> {
                 oid: 16_403,
                 name: "items_pkey".into(),
                 kind: ConstraintKind::PrimaryKey { columns: vec![1] },
+                not_valid: false,
             },
             Constraint {
                 oid: 16_405,
                 name: "items_name_check".into(),
                 kind: ConstraintKind::Check { sql: "name <> ''".into() },
+                not_valid: false,
             },
         ],
         kind: TableKind::Ordinary,
@@ -126,6 +128,7 @@ fn catalog() -> Arc<Catalog> {
         table: ITEMS,
         method,
         columns: vec![column],
+        included: Vec::new(),
         opclasses: Vec::new(),
         unique: false,
         constraint: None,
@@ -139,6 +142,7 @@ fn catalog() -> Arc<Catalog> {
         ..index(PRIMARY, "items_pkey", IndexMethod::Btree, 1)
     };
     let hnsw = Index {
+        included: Vec::new(),
         opclasses: vec!["vector_l2_ops".into()],
         hnsw: Some(HnswOptions { metric: IndexMetric::L2, m: 8, ef_construction: 64, quantization: None }),
         ..index(HNSW, "items_embedding_idx", IndexMethod::Hnsw, 3)

@@ -16,27 +16,40 @@ pub fn external(error: Error) -> DataFusionError {
 
 /// Unwraps an error of ours, or finds the SQLSTATE and the words for one of DataFusion's.
 pub fn from_datafusion(error: DataFusionError) -> Error {
+    of_datafusion(&error)
+}
+
+fn of_datafusion(error: &DataFusionError) -> Error {
     match error {
-        DataFusionError::External(inner) => match inner.downcast::<Error>() {
-            Ok(ours) => *ours,
-            Err(inner) => match inner.downcast::<DataFusionError>() {
-                Ok(nested) => from_datafusion(*nested),
-                Err(inner) => Error::internal(inner.to_string()),
-            },
-        },
-        DataFusionError::Context(_, inner) | DataFusionError::Diagnostic(_, inner) => from_datafusion(*inner),
-        DataFusionError::Collection(mut errors) if !errors.is_empty() => {
-            from_datafusion(errors.swap_remove(0))
-        }
-        DataFusionError::Shared(inner) => from_shared(&inner),
-        DataFusionError::ArrowError(inner, _) => from_arrow(*inner),
-        DataFusionError::SchemaError(inner, _) => from_schema(&inner),
+        DataFusionError::External(inner) => of_any(inner.as_ref()),
+        DataFusionError::Context(_, inner) | DataFusionError::Diagnostic(_, inner) => of_datafusion(inner),
+        DataFusionError::Collection(errors) if !errors.is_empty() => of_datafusion(&errors[0]),
+        DataFusionError::Shared(inner) => of_datafusion(inner),
+        DataFusionError::ArrowError(inner, _) => of_arrow(inner),
+        DataFusionError::SchemaError(inner, _) => from_schema(inner),
         DataFusionError::SQL(inner, _) => Error::new(SqlState::SYNTAX_ERROR, inner.to_string()),
-        DataFusionError::NotImplemented(text) => Error::new(SqlState::FEATURE_NOT_SUPPORTED, clean(&text)),
-        DataFusionError::ResourcesExhausted(text) => Error::new(SqlState::OUT_OF_MEMORY, clean(&text)),
-        DataFusionError::Plan(text) => from_plan(clean(&text)),
-        DataFusionError::Execution(text) => from_execution(clean(&text)),
+        DataFusionError::NotImplemented(text) => Error::new(SqlState::FEATURE_NOT_SUPPORTED, clean(text)),
+        DataFusionError::ResourcesExhausted(text) => Error::new(SqlState::OUT_OF_MEMORY, clean(text)),
+        DataFusionError::Plan(text) => from_plan(clean(text)),
+        DataFusionError::Execution(text) => from_execution(clean(text)),
         other => Error::internal(clean(&other.to_string())),
+    }
+}
+
+/// An error that was handed on as a box or shared: joins and subqueries wrap what their inputs say, several times over.
+fn of_any(error: &(dyn std::error::Error + 'static)) -> Error {
+    if let Some(ours) = error.downcast_ref::<Error>() {
+        return ours.clone();
+    }
+    if let Some(inner) = error.downcast_ref::<DataFusionError>() {
+        return of_datafusion(inner);
+    }
+    if let Some(inner) = error.downcast_ref::<std::sync::Arc<DataFusionError>>() {
+        return of_datafusion(inner);
+    }
+    match error.downcast_ref::<ArrowError>() {
+        Some(inner) => of_arrow(inner),
+        None => Error::internal(error.to_string()),
     }
 }
 
@@ -49,43 +62,21 @@ fn coercion_failed(text: &str) -> Option<Error> {
     ))
 }
 
-/// A shared error cannot be taken apart, so ours is cloned out of it.
-fn from_shared(error: &DataFusionError) -> Error {
-    let mut error = error;
-    loop {
-        match error {
-            DataFusionError::External(inner) => {
-                return match inner.downcast_ref::<Error>() {
-                    Some(ours) => ours.clone(),
-                    None => Error::internal(inner.to_string()),
-                };
-            }
-            DataFusionError::Context(_, inner) | DataFusionError::Diagnostic(_, inner) => error = inner,
-            DataFusionError::Shared(inner) => error = inner,
-            DataFusionError::SchemaError(inner, _) => return from_schema(inner),
-            DataFusionError::Plan(text) => return from_plan(clean(text)),
-            DataFusionError::Execution(text) => return from_execution(clean(text)),
-            other => return Error::internal(clean(&other.to_string())),
-        }
-    }
-}
-
 /// Errors of Arrow's kernels.
 pub fn from_arrow(error: ArrowError) -> Error {
+    of_arrow(&error)
+}
+
+fn of_arrow(error: &ArrowError) -> Error {
     match error {
-        ArrowError::ExternalError(inner) => match inner.downcast::<Error>() {
-            Ok(ours) => *ours,
-            Err(inner) => match inner.downcast::<DataFusionError>() {
-                Ok(nested) => from_datafusion(*nested),
-                Err(inner) => Error::internal(inner.to_string()),
-            },
-        },
+        ArrowError::ExternalError(inner) => of_any(inner.as_ref()),
         ArrowError::DivideByZero => Error::new(SqlState::DIVISION_BY_ZERO, "division by zero"),
         ArrowError::ArithmeticOverflow(_) => overflow(),
-        ArrowError::ParseError(text) => Error::new(SqlState::INVALID_TEXT_REPRESENTATION, text),
-        ArrowError::CastError(text) => from_cast(text),
-        ArrowError::ComputeError(text) => from_execution(text),
-        ArrowError::InvalidArgumentError(text) => from_execution(text),
+        ArrowError::ParseError(text) => Error::new(SqlState::INVALID_TEXT_REPRESENTATION, text.clone()),
+        ArrowError::CastError(text) => from_cast(text.clone()),
+        ArrowError::ComputeError(text) | ArrowError::InvalidArgumentError(text) => {
+            from_execution(text.clone())
+        }
         other => Error::internal(other.to_string()),
     }
 }
@@ -170,6 +161,13 @@ fn known_plan_error(text: &str) -> Option<Error> {
     }
     if text.starts_with("OFFSET must be") {
         return Some(Error::new(SqlState::INVALID_ROW_COUNT_IN_OFFSET, "OFFSET must not be negative"));
+    }
+    if text.starts_with("For SELECT DISTINCT, ORDER BY expressions") {
+        let message = "for SELECT DISTINCT, ORDER BY expressions must appear in select list";
+        return Some(Error::new(SqlState::INVALID_COLUMN_REFERENCE, message));
+    }
+    if text.starts_with("Step cannot be zero") {
+        return Some(Error::new(SqlState::INVALID_PARAMETER_VALUE, "step size cannot equal zero"));
     }
     if text.starts_with("Inconsistent data length across values list") {
         return Some(Error::new(SqlState::SYNTAX_ERROR, "VALUES lists must all be the same length"));
@@ -297,6 +295,15 @@ mod tests {
         let back = from_datafusion(shared);
         assert_eq!(back.state(), SqlState::UNIQUE_VIOLATION);
         assert_eq!(back.fields().constraint.as_deref(), Some("t_pkey"));
+    }
+
+    #[test]
+    fn errors_inside_of_arrows_come_back() {
+        let ours = Error::new(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, "smallint out of range");
+        let inner = ArrowError::ExternalError(Box::new(external(ours)));
+        let shared = std::sync::Arc::new(DataFusionError::ArrowError(Box::new(inner), None));
+        let wrapped = DataFusionError::External(Box::new(DataFusionError::Shared(shared)));
+        assert_eq!(from_datafusion(wrapped).state(), SqlState::NUMERIC_VALUE_OUT_OF_RANGE);
     }
 
     #[test]

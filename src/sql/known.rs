@@ -1,0 +1,165 @@
+//! What FROM names, as far as it is known before a query is planned: columns and primary keys of tables and views.
+//!
+//! Some of PostgreSQL's rules are about names, and must be applied to the tree: which columns NATURAL JOIN has in common,
+//! which columns belong to a row once its primary key is grouped by.
+
+use datafusion::sql::sqlparser::ast::{
+    self, Expr, Ident, ObjectName, Query, SelectItem, SetExpr, TableAlias, TableFactor,
+};
+
+use crate::catalog::ConstraintKind;
+use crate::sql::context::PlanContext;
+use crate::sql::ddl::TEMPORARY_ALIAS;
+use crate::sql::rewrite::{folded, name_of};
+
+/// The relations that queries can name.
+#[derive(Clone, Copy, Default)]
+pub struct Known<'a> {
+    context: Option<&'a PlanContext<'a>>,
+}
+
+/// A relation as a query sees it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Columns {
+    pub names: Vec<String>,
+    /// Those of the primary key.
+    pub key: Vec<String>,
+}
+
+impl<'a> Known<'a> {
+    pub fn new(context: &'a PlanContext<'a>) -> Known<'a> {
+        Known { context: Some(context) }
+    }
+
+    /// A table or view by its name. `hidden` are names that stand for something else: those of WITH.
+    pub fn columns(&self, name: &ObjectName, hidden: &[String]) -> Option<Columns> {
+        let context = self.context?;
+        let parts: Option<Vec<String>> = name.0.iter().map(|part| part.as_ident().map(folded)).collect();
+        match parts?.as_slice() {
+            [name] => {
+                let staged = context.staged.iter().any(|part| part.name == *name);
+                let system = || context.environment.system().table("pg_catalog", name).is_some();
+                if staged || hidden.contains(name) || system() {
+                    return None;
+                }
+                context.search_path.iter().find_map(|schema| columns_in(context, schema, name))
+            }
+            [schema, _] if schema == TEMPORARY_ALIAS => None,
+            [schema, name] => columns_in(context, schema, name),
+            _ => None,
+        }
+    }
+
+    /// An item of FROM under its alias.
+    pub fn columns_of(&self, factor: &TableFactor, hidden: &[String]) -> Option<Columns> {
+        match factor {
+            TableFactor::Table { name, alias, args: None, .. } => {
+                renamed(self.columns(name, hidden)?, alias.as_ref())
+            }
+            TableFactor::Derived { subquery, alias, .. } => {
+                let names = outputs(subquery);
+                // An alias may name all of them.
+                let names = names.or_else(|| {
+                    let columns = &alias.as_ref()?.columns;
+                    let is_whole = matches!(subquery.body.as_ref(), SetExpr::Values(values)
+                        if values.rows.first().is_some_and(|row| row.len() == columns.len()));
+                    is_whole.then(|| columns.iter().map(|column| folded(&column.name)).collect())
+                })?;
+                renamed(Columns { names, key: Vec::new() }, alias.as_ref())
+            }
+            _ => None,
+        }
+    }
+}
+
+fn columns_in(context: &PlanContext, schema: &str, name: &str) -> Option<Columns> {
+    if context.environment.system().table(schema, name).is_some() {
+        return None;
+    }
+    if let Some(view) = context.catalog.view(schema, name) {
+        let names = view.columns.iter().map(|column| column.name.clone()).collect();
+        return Some(Columns { names, key: Vec::new() });
+    }
+    let table = context.catalog.table(schema, name)?;
+    let names = table.columns.iter().map(|column| column.name.clone()).collect();
+    let key = table.constraints.iter().find_map(|constraint| match &constraint.kind {
+        ConstraintKind::PrimaryKey { columns } => Some(columns),
+        _ => None,
+    });
+    let key = key.into_iter().flatten().filter_map(|number| table.column_number(*number));
+    Some(Columns { names, key: key.map(|column| column.name.clone()).collect() })
+}
+
+/// With the names that an alias gives.
+fn renamed(mut columns: Columns, alias: Option<&TableAlias>) -> Option<Columns> {
+    let given = alias.map(|alias| alias.columns.as_slice()).unwrap_or_default();
+    if given.len() > columns.names.len() {
+        return None;
+    }
+    for (place, given) in given.iter().enumerate() {
+        let former = std::mem::replace(&mut columns.names[place], folded(&given.name));
+        let new = &columns.names[place];
+        columns.key.iter_mut().filter(|key| **key == former).for_each(|key| key.clone_from(new));
+    }
+    Some(columns)
+}
+
+/// The names of a query's columns, where its list says them.
+fn outputs(query: &Query) -> Option<Vec<String>> {
+    let mut body = query.body.as_ref();
+    loop {
+        match body {
+            SetExpr::Select(select) => {
+                let name = |item: &SelectItem| match item {
+                    SelectItem::UnnamedExpr(expr) => Some(name_of(expr)),
+                    SelectItem::ExprWithAlias { alias, .. } => Some(folded(alias)),
+                    _ => None,
+                };
+                return select.projection.iter().map(name).collect();
+            }
+            SetExpr::SetOperation { left, .. } => body = left,
+            SetExpr::Query(query) => body = &query.body,
+            _ => return None,
+        }
+    }
+}
+
+/// What a relation of FROM is called.
+pub fn qualifier(factor: &TableFactor) -> Option<Vec<Ident>> {
+    match factor {
+        TableFactor::Table { alias: Some(alias), .. }
+        | TableFactor::Derived { alias: Some(alias), .. }
+        | TableFactor::UNNEST { alias: Some(alias), .. } => Some(vec![alias.name.clone()]),
+        TableFactor::Table { name, alias: None, .. } => {
+            name.0.iter().map(|part| part.as_ident().cloned()).collect()
+        }
+        _ => None,
+    }
+}
+
+/// `relation.column`
+pub fn qualified(relation: &[Ident], column: &Ident) -> Expr {
+    Expr::CompoundIdentifier(relation.iter().chain([column]).cloned().collect())
+}
+
+/// A column's name as a quoted identifier.
+pub fn quoted(column: &str) -> Ident {
+    Ident::with_quote('"', column)
+}
+
+/// The items of FROM, those in brackets too.
+pub fn factors(from: &[ast::TableWithJoins]) -> Vec<&TableFactor> {
+    let mut all = Vec::new();
+    for item in from {
+        let joined = item.joins.iter().map(|join| &join.relation);
+        for factor in std::iter::once(&item.relation).chain(joined) {
+            match factor {
+                TableFactor::NestedJoin { table_with_joins, .. } => {
+                    all.extend(factors(std::slice::from_ref(table_with_joins)));
+                }
+                factor => all.push(factor),
+            }
+        }
+    }
+    all
+}

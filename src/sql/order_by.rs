@@ -1,0 +1,221 @@
+//! ORDER BY by expressions that the planner does not find in the list.
+//!
+//! ```text
+//!   SELECT DISTINCT v <-> q FROM t ORDER BY v <-> q        SELECT DISTINCT v <-> q FROM t ORDER BY 1
+//!   SELECT unnest(t.tags) AS tag FROM t ORDER BY t.id      SELECT tag FROM (SELECT unnest(t.tags) AS tag, t.id AS key
+//!                                                          FROM t) AS q ORDER BY key
+//! ```
+
+use std::ops::ControlFlow;
+
+use datafusion::sql::sqlparser::ast::{
+    self, Distinct, Expr, GroupByExpr, Ident, OrderByExpr, OrderByKind, Query, SelectItem, SetExpr,
+    TableAlias, TableFactor,
+};
+
+use crate::sql::known::quoted;
+use crate::sql::rewrite::{folded, function_call, has_subquery, name_of, query_of};
+use crate::sql::set_functions::is_array_of_set;
+
+/// The rows before they are sorted; no query of a user has a table called so.
+const ROWS: &str = "hither_rows";
+
+/// Rewrites the order of a query.
+pub fn settle(query: &mut Query) {
+    let SetExpr::Select(select) = query.body.as_ref() else { return };
+    match &select.distinct {
+        Some(Distinct::Distinct) => number_items(query),
+        None if select.projection.iter().any(makes_rows) => sort_above(query),
+        None if is_grouped(select) => spell_numbers(query),
+        _ => {}
+    }
+}
+
+/// The expression of an item and the name it is shown by; `None` for `*`.
+fn item(item: &SelectItem) -> Option<(&Expr, String)> {
+    match item {
+        SelectItem::UnnamedExpr(expr) => Some((expr, name_of(expr))),
+        SelectItem::ExprWithAlias { expr, alias } => Some((expr, folded(alias))),
+        _ => None,
+    }
+}
+
+fn number(number: usize) -> Expr {
+    Expr::value(ast::Value::Number(number.to_string(), false))
+}
+
+/// Expressions of the list by their number.
+fn number_items(query: &mut Query) {
+    let SetExpr::Select(select) = query.body.as_ref() else { return };
+    // Behind a `*` nobody knows the numbers.
+    let items: Vec<(Expr, String)> =
+        select.projection.iter().map_while(item).map(|(expr, name)| (expr.clone(), name)).collect();
+    let Some(OrderByKind::Expressions(keys)) = query.order_by.as_mut().map(|order| &mut order.kind) else {
+        return;
+    };
+    for key in keys {
+        if matches!(key.expr, Expr::Value(_) | Expr::Identifier(_) | Expr::CompoundIdentifier(_)) {
+            continue;
+        }
+        let text = key.expr.to_string();
+        if let Some(place) = items.iter().position(|(expr, _)| expr.to_string() == text) {
+            key.expr = number(place + 1);
+        }
+    }
+}
+
+fn is_grouped(select: &ast::Select) -> bool {
+    match &select.group_by {
+        GroupByExpr::Expressions(keys, _) => !keys.is_empty(),
+        GroupByExpr::All(_) => true,
+    }
+}
+
+/// Numbers of expressions over groups as the expressions: the planner looks for their columns below the groups.
+fn spell_numbers(query: &mut Query) {
+    let SetExpr::Select(select) = query.body.as_ref() else { return };
+    let items: Vec<Expr> = select
+        .projection
+        .iter()
+        .map_while(|item| match item {
+            SelectItem::UnnamedExpr(expr) => Some(expr.clone()),
+            SelectItem::ExprWithAlias { alias, .. } => Some(Expr::Identifier(alias.clone())),
+            _ => None,
+        })
+        .collect();
+    let Some(OrderByKind::Expressions(keys)) = query.order_by.as_mut().map(|order| &mut order.kind) else {
+        return;
+    };
+    for key in keys {
+        if let Expr::Value(value) = &key.expr
+            && let ast::Value::Number(digits, _) = &value.value
+            && let Some(item) =
+                digits.parse::<usize>().ok().and_then(|place| items.get(place.checked_sub(1)?))
+            && matches!(
+                item,
+                Expr::BinaryOp { .. } | Expr::UnaryOp { .. } | Expr::Nested(_) | Expr::Cast { .. }
+            )
+            && !has_subquery(item)
+        {
+            key.expr = item.clone();
+        }
+    }
+}
+
+/// Whether an item makes several rows of one.
+fn makes_rows(item: &SelectItem) -> bool {
+    let found = ast::visit_expressions(item, |part| match part {
+        Expr::Function(function) => match function.name.0.as_slice() {
+            [name]
+                if name
+                    .as_ident()
+                    .map(folded)
+                    .is_some_and(|name| name == "unnest" || is_array_of_set(&name)) =>
+            {
+                ControlFlow::Break(())
+            }
+            _ => ControlFlow::Continue(()),
+        },
+        _ => ControlFlow::Continue(()),
+    });
+    found.is_break()
+}
+
+/// What an order is by.
+enum Key {
+    /// An item, from 0.
+    Item(usize),
+    Other(Box<Expr>),
+}
+
+fn sort_above(query: &mut Query) {
+    let (Some(order), SetExpr::Select(select)) = (&mut query.order_by, query.body.as_mut()) else { return };
+    let OrderByKind::Expressions(order) = &mut order.kind else { return };
+    let items: Option<Vec<(Expr, String)>> =
+        select.projection.iter().map(|one| item(one).map(|(expr, name)| (expr.clone(), name))).collect();
+    let Some(items) = items.filter(|_| !is_grouped(select)) else { return };
+    let keys: Vec<Key> = order.iter().map(|key| key_of(&key.expr, &items)).collect();
+    if keys.iter().all(|key| matches!(key, Key::Item(_))) {
+        return;
+    }
+    let column = |place: usize| Ident::new(format!("hither_{place}"));
+    let of_rows = |name: Ident| Expr::CompoundIdentifier(vec![Ident::new(ROWS), name]);
+    let mut inner: Vec<SelectItem> = items
+        .iter()
+        .enumerate()
+        .map(|(place, (expr, _))| SelectItem::ExprWithAlias { expr: expr.clone(), alias: column(place) })
+        .collect();
+    for (key, order) in keys.into_iter().zip(order.iter_mut()) {
+        let place = match key {
+            Key::Item(place) => place,
+            Key::Other(expr) => {
+                let place = inner.len();
+                inner.push(SelectItem::ExprWithAlias { expr: *expr, alias: column(place) });
+                place
+            }
+        };
+        order.expr = of_rows(column(place));
+    }
+    if let Some(numbers) = numbers_of(&items) {
+        let place = inner.len();
+        inner.push(SelectItem::ExprWithAlias { expr: numbers, alias: column(place) });
+        order.push(OrderByExpr { expr: of_rows(column(place)), ..OrderByExpr::from(Ident::new(ROWS)) });
+    }
+    let shown = items.iter().enumerate().map(|(place, (_, name))| SelectItem::ExprWithAlias {
+        expr: of_rows(column(place)),
+        alias: quoted(name),
+    });
+    let mut above = query_of(shown.collect());
+    select.projection = inner;
+    let mut below = query_of(Vec::new());
+    std::mem::swap(&mut below.body, &mut query.body);
+    if let SetExpr::Select(select) = above.body.as_mut() {
+        let alias = TableAlias { explicit: true, name: Ident::new(ROWS), columns: Vec::new(), at: None };
+        let relation = TableFactor::Derived {
+            lateral: false,
+            subquery: Box::new(below),
+            alias: Some(alias),
+            sample: None,
+        };
+        select.from = vec![ast::TableWithJoins { relation, joins: Vec::new() }];
+    }
+    query.body = above.body;
+}
+
+/// The rows that arrays make of one row stay in order: `unnest(hither_ordinals(a, b))`.
+fn numbers_of(items: &[(Expr, String)]) -> Option<Expr> {
+    let mut arrays = Vec::new();
+    for (expr, _) in items {
+        if let Expr::Function(function) = expr
+            && function.name.to_string().eq_ignore_ascii_case("unnest")
+            && let ast::FunctionArguments::List(list) = &function.args
+        {
+            for argument in &list.args {
+                let ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(array)) = argument else {
+                    return None;
+                };
+                arrays.push(array.clone());
+            }
+        }
+    }
+    (!arrays.is_empty()).then(|| function_call("unnest", vec![function_call("hither_ordinals", arrays)]))
+}
+
+fn key_of(expr: &Expr, items: &[(Expr, String)]) -> Key {
+    let found = match expr {
+        Expr::Value(value) => match &value.value {
+            ast::Value::Number(digits, _) => {
+                let place = digits.parse::<usize>().ok().and_then(|place| place.checked_sub(1));
+                place.filter(|place| *place < items.len())
+            }
+            _ => None,
+        },
+        Expr::Identifier(name) => items.iter().position(|(_, shown)| *shown == folded(name)),
+        _ => None,
+    };
+    let same = || items.iter().position(|(item, _)| item.to_string() == expr.to_string());
+    match found.or_else(same) {
+        Some(place) => Key::Item(place),
+        None => Key::Other(Box::new(expr.clone())),
+    }
+}
