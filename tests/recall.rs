@@ -17,6 +17,8 @@ use hither::index::{Finder, Hit, Probes, Request, Rows, Strategy, Vectors, flat,
 use proptest::prelude::*;
 use roaring::RoaringBitmap;
 
+#[path = "recall/codes.rs"]
+mod codes;
 #[path = "../benches/data/mod.rs"]
 mod data;
 #[path = "recall/grid.rs"]
@@ -116,59 +118,6 @@ fn recall_is_high_for_every_metric() {
         assert!(recall >= least, "{metric:?}: {recall}");
         let report = graph.check();
         assert!(report.unreachable <= 30 || metric == Metric::InnerProduct, "{metric:?}: {report:?}");
-    }
-}
-
-/// Recall of whole searches, which rank what a walk through codes ends with by the vectors.
-fn searched_recall(vectors: &Flat, graph: &Finder, queries: &Flat, ef: usize) -> f64 {
-    let (rows, none) = (all(vectors.slots_end()), RoaringBitmap::new());
-    let mut right = 0;
-    for number in 0..queries.slots_end() {
-        let request = Request {
-            ef,
-            strategy: Some(Strategy::Graph),
-            ..request(vectors, queries.get(number), Rows::exactly(&rows), graph, &none, &CANCEL)
-        };
-        let found = search(&request).unwrap();
-        let (truth, _) = flat::search(vectors, &request.query, &rows, K, &CANCEL).unwrap();
-        assert_ordered(&found.hits);
-        assert!(found.counters.rescored >= K as u64, "{:?}", found.counters);
-        right += found.hits.iter().filter(|hit| hit.rank <= truth[K - 1].rank).count();
-    }
-    right as f64 / f64::from(queries.slots_end()) / K as f64
-}
-
-#[test]
-fn codes_find_what_vectors_find() {
-    let mut random = Random(7);
-    let plain = clustered(3_000, 3_000, 24, 1);
-    // Too near each other for codes to tell them apart: 30 heaps of 100.
-    let heaps = {
-        let centres = clustered(30, 30, 24, 3);
-        let near = |row: u32, random: &mut Random| -> Vec<f32> {
-            centres.get(row % 30).as_f32().iter().map(|x| x + random.unit() * 1e-5).collect()
-        };
-        Flat::new(24, (0..3_000).flat_map(|row| near(row, &mut random)).collect())
-    };
-    let (repeated, low) = (clustered(3_000, 300, 24, 5), clustered(3_000, 3_000, 3, 9));
-    let sets =
-        [("plain", &plain, 0.97), ("repeated", &repeated, 0.97), ("heaps", &heaps, 0.9), ("low", &low, 0.97)];
-    for (name, vectors, least) in sets {
-        let sq8 =
-            [Metric::L2, Metric::Cosine, Metric::InnerProduct].map(|metric| (Quantization::Sq8, metric));
-        let others = [Quantization::F16, Quantization::Bf16, Quantization::Bq].into_iter();
-        // Only codes of eight bits make twins of what they do not tell apart.
-        let others = others.filter(|_| name != "heaps");
-        for (quantization, metric) in sq8.into_iter().chain(others.map(|other| (other, Metric::Cosine))) {
-            let params = Params::new(8, 64, metric).unwrap().quantized(Some(quantization));
-            let progress = AtomicU32::new(0);
-            let graph = Graph::build(params, vectors, &all(3_000), 2, &progress, &CANCEL).unwrap();
-            assert_eq!(graph.check().damage, Vec::<String>::new());
-            let queries = clustered(100, 100, vectors.dimensions(), 1);
-            let recall = searched_recall(vectors, &Finder::Graph(graph), &queries, 100);
-            let least = if metric == Metric::InnerProduct { 0.85 } else { least };
-            assert!(recall >= least, "{name}, {quantization:?}, {metric:?}: {recall}");
-        }
     }
 }
 

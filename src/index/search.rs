@@ -18,7 +18,6 @@ use super::flat;
 use super::found::{Counters, Found, Hit, key};
 use super::hnsw::{Coded, Expansion, Graph, Scratch};
 use super::ivf::Probes;
-use super::quantizer::Encoded;
 use super::rows::Rows;
 use super::source::Vectors;
 use super::strategy::{Costs, Shape, Situation, Strategy, candidates, costs, of_codes};
@@ -163,14 +162,22 @@ fn by_graph<V: Vectors>(
         return walk(request, graph, (request.vectors, &request.query), strategy, (ef, work_max), counters);
     };
     let code = coded.query(request.query.vector());
-    let query = Query::new(request.query.metric(), code.vector());
+    let query = coded.coder().ask_encoded(&code);
     let mut ef = graph.params().quantization.map_or(0, |codes| codes.candidates(request.ef.max(request.k)));
     let most = ef.saturating_mul(BOUNDED_WIDENING_MAX);
     loop {
         let mut hits = walk(request, graph, (&coded, &query), strategy, (ef, work_max), counters)?;
-        let Encoded::Bq(planes) = &code else {
+        let Some(planes) = code.planes() else {
+            let was_full = hits.len() >= ef - ef / 8;
+            let by_codes: Vec<Hit> = hits.clone();
             rescore(request, &mut hits);
             counters.rescored += hits.len() as u64;
+            if was_full && ef < most && is_blurred(&by_codes, &hits, request.k, coded.coder().magnification())
+            {
+                ef *= BOUNDED_WIDENING;
+                continue;
+            }
+            hits.sort_unstable_by_key(|hit| hit.key());
             return Some(hits);
         };
         let (edge, was_full) = (hits.last().copied(), hits.len() >= ef - ef / 8);
@@ -276,5 +283,32 @@ fn rescore<V: Vectors>(request: &Request<V>, hits: &mut [Hit]) {
         }
         hit.rank = request.query.rank(request.vectors.get(hit.slot), request.vectors.norm(hit.slot));
     }
-    hits.sort_unstable_by_key(|hit| hit.key());
+}
+
+/// Whether codes do not tell the candidates apart, and rows beyond the last of them may belong to the `k` nearest: as in a
+/// heap of rows that differ by less than a step of their codes. `hits` are the same ones in the same order, ranked by their
+/// vectors.
+///
+/// The errors of the codes are seen by it: what the ranks of the two differ by, more for some than for others.
+fn is_blurred(by_codes: &[Hit], hits: &[Hit], k: usize, magnification: f32) -> bool {
+    /// Errors that are smaller than such a part of what the candidates span cost fewer rows than a walk does.
+    const SHARP: f64 = 1.0 / 16.0;
+    let by_code = |hit: &Hit| f64::from(hit.rank) / f64::from(magnification);
+    let (Some(first), Some(last), true) = (by_codes.first(), by_codes.last(), k > 0) else { return false };
+    let mut differences = by_codes.iter().zip(hits).map(|(code, hit)| f64::from(hit.rank) - by_code(code));
+    // From the first one, so that equal differences have no deviation at all.
+    let base = differences.next().unwrap_or(0.0);
+    let (sum, squares) = differences.fold((0.0, 0.0), |(sum, squares), difference| {
+        (sum + (difference - base), squares + (difference - base).powi(2))
+    });
+    let n = hits.len() as f64;
+    let deviation = (squares / n - (sum / n).powi(2)).max(0.0).sqrt();
+    let span = by_code(last) - by_code(first);
+    if deviation <= SHARP * span || deviation == 0.0 {
+        return false;
+    }
+    let mut ranks: Vec<f32> = hits.iter().map(|hit| hit.rank).collect();
+    let place = k.min(ranks.len()) - 1;
+    let worst = f64::from(*ranks.select_nth_unstable_by(place, f32::total_cmp).1);
+    by_code(last) + base + sum / n < worst + f64::from(EDGE) * deviation
 }

@@ -1,6 +1,6 @@
 //! Where searches read vectors: the column's mapped segments, or a plain list in tests and benches.
 
-use crate::distance::{Element, Vector};
+use crate::distance::{Element, Metric, Query, Vector};
 use crate::types::{Sparsevec, f16};
 use crate::vectors::View;
 
@@ -15,6 +15,11 @@ pub trait Vectors: Sync {
     fn norm(&self, slot: u32) -> f32;
     /// Starts loading the vector into the cache.
     fn prefetch(&self, slot: u32);
+    /// The vector of a slot as a query for others.
+    #[inline(always)]
+    fn query(&self, metric: Metric, slot: u32) -> Query<'_> {
+        Query::stored(metric, self.get(slot), self.norm(slot))
+    }
     /// Whether two slots hold the very same vector, or what cannot be told apart here.
     fn same(&self, a: u32, b: u32) -> bool {
         self.get(a) == self.get(b)

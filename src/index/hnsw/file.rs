@@ -3,7 +3,7 @@
 //! ```text
 //!   0       header, 4,096 bytes            all numbers little-endian
 //!           0  magic "HITHRGRF"           40  nodes: bytes u64
-//!           8  format version u32, 3      48  entry: slot u32
+//!           8  format version u32, 4      48  entry: slot u32
 //!          12  m u16                      52  entry: level u32, all ones when the graph is empty
 //!          14  ef_construction u16        56  crc32c of the level-0 words
 //!          16  metric u32                 60  crc32c of the upper words
@@ -11,16 +11,19 @@
 //!          24  log position u64           68  quantization u32: 0 none, 1 sq8,
 //!          32  level-0 blocks u32             2 f16, 3 bf16, 4 bq
 //!          36  upper blocks u32           72  crc32c of the code words
-//!                                         76  crc32c of the 76 bytes before
+//!                                         76  words before the first code u32
+//!                                         80  crc32c of the 80 bytes before
 //!   4,096   level-0 words                  blocks as in links.rs, (1 + 2m) words each, by slot
 //!   ...     upper words                    (1 + m) words each, by block number; block 0 is unused
-//!   ...     code words                     of bq first the centre: vectors it is the mean of u32, elements f32;
-//!                                          then blocks as in quantizer/coder.rs, by slot; none without quantisation
+//!   ...     code words                     first the centre: vectors it is in the middle of u32, scale f32, elements
+//!                                          f32; then blocks as in quantizer/coder.rs, by slot; none
+//!                                          without quantisation
 //!   ...     nodes                          the node set, a roaring bitmap in its portable format
 //! ```
 //!
-//! Version 1 ends its header at 68, with the checksum of the bytes before, and has no codes; version 2 knows sq8 alone.
-//! Both are still read.
+//! Version 1 ends its header at 68, with the checksum of the bytes before, and has no codes; version 2 knows sq8 alone;
+//! both and version 3 end at 76, and have a centre, without a scale, for bq alone. All are still read. A graph keeps such
+//! codes until it is built anew, which happens by itself where a centre would make them much finer.
 //!
 //! A graph is saved while nodes are added. The file holds exactly the nodes of one moment: the set is taken
 //! first, and links and twins that are not in it are left out as the words are written.
@@ -47,10 +50,11 @@ use crate::fs::{File, Fs, OpenMode, Pace, unpaced};
 use crate::index::quantizer::{Coder, Quantization};
 
 const MAGIC: &[u8; 8] = b"HITHRGRF";
-const FORMAT_VERSION: u32 = 3;
+const FORMAT_VERSION: u32 = 4;
 const HEADER_BYTES: u64 = 4096;
 /// Bytes of the header its checksum covers, by format version.
-const HEADER_SUMMED: usize = 76;
+const HEADER_SUMMED: usize = 80;
+const HEADER_SUMMED_V3: usize = 76;
 const HEADER_SUMMED_V1: usize = 68;
 /// Bytes per write.
 const WRITE_BYTES: usize = 1 << 20;
@@ -71,6 +75,8 @@ struct Head {
     upper_sum: u32,
     nodes_sum: u32,
     codes_sum: u32,
+    /// What the coder keeps, in front of the codes.
+    coder_words: u32,
 }
 
 impl Graph {
@@ -98,7 +104,7 @@ impl Graph {
         let graph = Graph::from_parts(head.params, base, upper, next, head.entry, nodes);
         if let Some(quantization) = head.params.quantization.filter(|_| head.base_blocks > 0) {
             let (start, dimensions) = ((head.codes_start() / 4) as usize, head.dimensions as usize);
-            let blocks = start + Coder::head_words(quantization, dimensions);
+            let blocks = start + head.coder_words as usize;
             let coder_head = plain_words(&map[start..blocks]);
             let coder = Coder::from_head(quantization, head.params.metric, dimensions, coder_head);
             let codes = Codes::mapped(coder, &map, blocks, head.base_blocks);
@@ -134,6 +140,7 @@ impl Graph {
         let nodes = without_lone_twins(&nodes, &base);
         let mut set = Vec::with_capacity(nodes.serialized_size());
         nodes.serialize_into(&mut set).map_err(|error| Error::io("write", path.display(), &error))?;
+        let coder_head = self.codes.get().map(|codes| codes.coder().head()).unwrap_or_default();
         let mut head = Head {
             params: self.params,
             dimensions: dimensions as u32,
@@ -146,6 +153,7 @@ impl Graph {
             upper_sum: 0,
             nodes_sum: crc32c::crc32c(&set),
             codes_sum: 0,
+            coder_words: coder_head.len() as u32,
         };
         let file = fs.open(path, OpenMode::Create)?;
         file.allocate(head.file_bytes())?;
@@ -160,7 +168,7 @@ impl Graph {
         }
         head.upper_sum = out.finish()?;
         if let Some(codes) = self.codes.get().filter(|_| head.code_bytes() > 0) {
-            codes.coder().head().into_iter().for_each(|word| codec::put_u32(&mut out.buffer, word));
+            coder_head.into_iter().for_each(|word| codec::put_u32(&mut out.buffer, word));
             let codes = codes.view();
             (0..head.base_blocks).try_for_each(|slot| out.code_block(&codes, slot, &nodes))?;
             head.codes_sum = out.finish()?;
@@ -331,7 +339,7 @@ impl Head {
             Some(quantization) => {
                 let dimensions = self.dimensions as usize;
                 let blocks = u64::from(self.base_blocks) * Coder::words(quantization, dimensions) as u64;
-                4 * (Coder::head_words(quantization, dimensions) as u64 + blocks)
+                4 * (u64::from(self.coder_words) + blocks)
             }
         }
     }
@@ -363,6 +371,7 @@ impl Head {
         }
         codec::put_u32(&mut out, quantization_number(self.params.quantization));
         codec::put_u32(&mut out, self.codes_sum);
+        codec::put_u32(&mut out, self.coder_words);
         assert_eq!(out.len(), HEADER_SUMMED, "the layout drawn above");
         let sum = crc32c::crc32c(&out);
         codec::put_u32(&mut out, sum);
@@ -378,7 +387,11 @@ fn read_head(file: &dyn File) -> Result<(Head, RoaringBitmap)> {
     if &bytes[..8] != MAGIC {
         return Err(Error::corrupt(&name, 0, "a graph generation", format!("{:02x?}", &bytes[..8])));
     }
-    let summed = if sum_at(&bytes, 8) == 1 { HEADER_SUMMED_V1 } else { HEADER_SUMMED };
+    let summed = match sum_at(&bytes, 8) {
+        1 => HEADER_SUMMED_V1,
+        2 | 3 => HEADER_SUMMED_V3,
+        _ => HEADER_SUMMED,
+    };
     let (expected, found) = (crc32c::crc32c(&bytes[..summed]), sum_at(&bytes, summed));
     if expected != found {
         let (expected, found) = (format!("header checksum {expected:08x}"), format!("{found:08x}"));
@@ -428,6 +441,12 @@ fn decode_head(bytes: &[u8], name: &str) -> Result<Head> {
     let (quantization, codes_sum) = if version == 1 { (0, 0) } else { (reader.u32()?, reader.u32()?) };
     let quantization =
         quantization_of(quantization).ok_or_else(|| reader.corrupt("a quantization", quantization))?;
+    let old_words = quantization.map_or(0, |kind| Coder::old_head_words(kind, dimensions as usize)) as u32;
+    let coder_words = if version < 4 { old_words } else { reader.u32()? };
+    let words = Coder::head_words(dimensions as usize) as u32;
+    if quantization.is_some() && base_blocks > 0 && coder_words != words && coder_words != old_words {
+        return Err(reader.corrupt(&format!("{words} words of a centre"), coder_words));
+    }
     Ok(Head {
         params: params.quantized(quantization),
         dimensions,
@@ -440,6 +459,7 @@ fn decode_head(bytes: &[u8], name: &str) -> Result<Head> {
         upper_sum,
         nodes_sum,
         codes_sum,
+        coder_words,
     })
 }
 
@@ -511,21 +531,25 @@ mod tests {
         (vectors, graph)
     }
 
-    /// Every word of every code is what this program makes of the vectors.
-    fn check_codes(quantization: Quantization, opened: &Graph) {
+    /// Every word of every code is what this program makes of the vectors, with the centre that it would take.
+    fn check_codes(quantization: Quantization, opened: &Graph, is_new: bool) {
         let (vectors, graph) = coded(quantization);
         assert_eq!((opened.params(), opened.len()), (graph.params(), 60));
-        let (before, after) = (graph.codes.get().expect("codes"), opened.codes.get().expect("codes"));
-        assert_eq!(before.coder().head(), after.coder().head(), "{quantization:?}");
+        let codes = opened.codes.get().expect("codes");
+        let head = graph.codes.get().expect("codes").coder().head();
+        let found = codes.coder().head();
+        assert_eq!(found.len() == Coder::head_words(21), is_new, "{quantization:?}");
+        assert!(!is_new || found == head, "{quantization:?}: {found:?}");
+        let view = codes.view();
         for slot in 0..60 {
-            let words = |codes: &Codes| {
-                let view = codes.view();
-                view.words(slot).iter().map(|word| word.load(Ordering::Relaxed)).collect::<Vec<_>>()
-            };
-            assert_eq!(words(before), words(after), "{quantization:?}, slot {slot}");
+            let words: Vec<u32> = view.words(slot).iter().map(|word| word.load(Ordering::Relaxed)).collect();
+            assert_eq!(words, codes.coder().encode(vectors.get(slot)), "{quantization:?}, slot {slot}");
         }
-        let (before, after) = (graph.coded(&vectors).expect("codes"), opened.coded(&vectors).expect("codes"));
-        assert_eq!(before.get(59), after.get(59));
+        // The nearest to a row is the row, whatever its code is compared by.
+        let (coded, mut scratch) = (opened.coded(&vectors).expect("codes"), Scratch::new());
+        let encoded = coded.query(vectors.get(59));
+        let (hits, _) = opened.search(&coded, &coded.coder().ask_encoded(&encoded), 20, &mut scratch);
+        assert!(hits.len() == 20 && hits[..3].iter().any(|hit| hit.slot == 59), "{quantization:?}: {hits:?}");
     }
 
     #[test]
@@ -536,7 +560,7 @@ mod tests {
             fs.create_dir_all(Path::new("/g")).expect("a folder");
             graph.save(&fs, path, 21, 7).expect("a sound file");
             let (opened, _) = Graph::open(&fs, path).expect("the file just written");
-            check_codes(quantization, &opened);
+            check_codes(quantization, &opened, true);
         }
     }
 
@@ -546,24 +570,33 @@ mod tests {
     fn graphs_of_every_format_are_read() {
         use crate::fs::DiskFs;
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/formats");
+        let again = tempfile::tempdir().expect("a folder");
         for quantization in Quantization::ALL {
-            let path = folder.join(format!("graph-3-{}.hnsw", quantization.name()));
-            if std::env::var_os("HITHER_FORMAT").is_some() && !path.exists() {
-                coded(quantization).1.save(&DiskFs, &path, 21, 7).expect("a sound file");
+            for version in [3, FORMAT_VERSION] {
+                let path = folder.join(format!("graph-{version}-{}.hnsw", quantization.name()));
+                if std::env::var_os("HITHER_FORMAT").is_some() && !path.exists() {
+                    coded(quantization).1.save(&DiskFs, &path, 21, 7).expect("a sound file");
+                }
+                Graph::verify(&DiskFs, &path).expect("a sound file");
+                let opened = Graph::open(&DiskFs, &path).expect("a file of a format that is read").0;
+                check_codes(quantization, &opened, version > 3);
+                // Saved by this program, its codes are what they were.
+                let path = again.path().join(format!("{version}-{}", quantization.name()));
+                opened.save(&DiskFs, &path, 21, 8).expect("a sound file");
+                let opened = Graph::open(&DiskFs, &path).expect("the file just written").0;
+                check_codes(quantization, &opened, version > 3);
             }
-            Graph::verify(&DiskFs, &path).expect("a sound file");
-            check_codes(quantization, &Graph::open(&DiskFs, &path).expect("a file of format 3").0);
         }
         // Version 2 had sq8 alone, with the same words.
         let mut bytes = std::fs::read(folder.join("graph-3-sq8.hnsw")).expect("a kept file");
         bytes[8] = 2;
-        let sum = crc32c::crc32c(&bytes[..HEADER_SUMMED]);
-        bytes[HEADER_SUMMED..HEADER_SUMMED + 4].copy_from_slice(&sum.to_le_bytes());
-        let folder = tempfile::tempdir().expect("a folder");
-        let path = folder.path().join("2.hnsw");
+        let sum = crc32c::crc32c(&bytes[..HEADER_SUMMED_V3]);
+        bytes[HEADER_SUMMED_V3..HEADER_SUMMED_V3 + 4].copy_from_slice(&sum.to_le_bytes());
+        let path = again.path().join("2.hnsw");
         std::fs::write(&path, bytes).expect("room");
         Graph::verify(&DiskFs, &path).expect("a sound file");
-        check_codes(Quantization::Sq8, &Graph::open(&DiskFs, &path).expect("a file of format 2").0);
+        let opened = Graph::open(&DiskFs, &path).expect("a file of format 2").0;
+        check_codes(Quantization::Sq8, &opened, false);
     }
 
     /// The moment between a node's links and its place in the set, at which a twin of it is already saved.

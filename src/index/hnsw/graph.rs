@@ -10,14 +10,12 @@ use super::codes::{Coded, Codes};
 use super::links::{Block, Links, LinksView};
 use crate::distance::{Metric, Query};
 use crate::error::{Error, Result, SqlState};
+use crate::index::quantizer::centre::SAMPLE_MAX;
 use crate::index::quantizer::{Coder, Quantization};
 use crate::index::source::Vectors;
 
 /// Locks for writers; a block's is found by its node. Two writers meet on one of 1,024 once in a thousand.
 const STRIPES: usize = 1024;
-
-/// Vectors whose mean is near enough to that of all: off by a hundredth of their spread.
-const SAMPLE_MAX: usize = 10_000;
 
 /// What a graph is built with. The names and ranges are pgvector's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -196,11 +194,12 @@ impl Graph {
     }
 
     /// Whether codes made for other vectors would serve a table of so many rows better: their centre is that of a few, and
-    /// there are four times as many now.
+    /// there are four times as many now, or they have moved away from it.
     pub fn wants_training(&self, rows: u64) -> bool {
-        let trained_on = self.codes.get().and_then(|codes| codes.coder().trained_on());
-        trained_on
-            .is_some_and(|count| (count as usize) < SAMPLE_MAX / 2 && rows > 4 * u64::from(count.max(64)))
+        let Some(codes) = self.codes.get() else { return false };
+        let count = codes.coder().trained_on();
+        let is_of_few = (count as usize) < SAMPLE_MAX / 2 && rows > 4 * u64::from(count.max(64));
+        is_of_few || codes.are_off(&self.nodes())
     }
 
     /// Whether a vector of this norm has a place in the graph: not NULL, and under cosine not zero.
@@ -278,7 +277,7 @@ impl<'a, V: Vectors> Reader<'a, V> {
     /// A stored vector as a query.
     #[inline]
     pub fn query(&self, slot: u32) -> Query<'a> {
-        Query::stored(self.metric, self.vectors.get(slot), self.vectors.norm(slot))
+        self.vectors.query(self.metric, slot)
     }
 }
 

@@ -10,10 +10,10 @@
 //! ```
 //!
 //! The estimate is unbiased, and α is known exactly when the code is made, so that each code carries the size of its own
-//! error. A code is `[error][add][factor][signs]`: distances are `add + query's add + scale · factor · Σ±q`.
+//! error. A code is `[error][add][factor][signs]`: distances are `add + query's add + scale · factor · Σ±q`. Under cosine
+//! vectors have length one, and it is half the square of the L2 distance.
 //!
-//! Differences from the paper: one centre for all vectors, the mean of those the index began with, because a graph has no
-//! clusters; a rotation of n log n (`rotation.rs`); a query's elements are rounded to the nearest of sixteen numbers, not
+//! Differences from the paper: one centre for all vectors (`centre.rs`), because a graph has no clusters; a rotation of n log n (`rotation.rs`); a query's elements are rounded to the nearest of sixteen numbers, not
 //! at random.
 
 use super::rotation::{padded, rotate};
@@ -40,36 +40,34 @@ pub fn read(code: &[u32]) -> Vector<'_> {
     Vector::Signs { bits: &code[HEAD_WORDS..], add, factor }
 }
 
+/// A vector as it is seen from the centre, and what a rank takes from it alone.
+pub struct Seen {
+    pub values: Vec<f32>,
+    pub add: f32,
+}
+
 /// The code of a vector.
-pub fn encode(metric: Metric, centre: &[f32], vector: &[f32], code: &mut Vec<u32>) {
-    let shifted = Shifted::new(metric, centre, vector);
-    let n = shifted.rotated.len() as f32;
-    let sum: f32 = shifted.rotated.iter().map(|x| x.abs()).sum();
+pub fn encode(seen: Seen, code: &mut Vec<u32>) {
+    let Turned { rotated, reach } = Turned::new(seen.values);
+    let n = rotated.len() as f32;
+    let sum: f32 = rotated.iter().map(|x| x.abs()).sum();
     // √n · |t| · α; zero for the centre itself, which has no direction.
     let (factor, error) = if sum > 0.0 && sum.is_finite() {
-        let reach = shifted.reach;
         let alpha = (sum / (n.sqrt() * reach)).min(1.0);
         (reach * reach / sum, reach * (alpha.powi(-2) - 1.0).sqrt() / (n - 1.0).sqrt())
     } else {
         (0.0, 0.0)
     };
-    code.extend([error.to_bits(), shifted.add.to_bits(), factor.to_bits()]);
-    code.extend(shifted.rotated.chunks(32).map(|values| {
+    code.extend([error.to_bits(), seen.add.to_bits(), factor.to_bits()]);
+    code.extend(rotated.chunks(32).map(|values| {
         values.iter().enumerate().fold(0, |word, (at, &value)| word | u32::from(value > 0.0) << at)
     }));
 }
 
-/// The query that codes are compared with.
-pub fn query(metric: Metric, centre: &[f32], vector: &[f32]) -> Planes {
-    let Shifted { rotated, reach, mut add } = Shifted::new(metric, centre, vector);
-    let scale = if metric == Metric::L2 { -2.0 } else { -1.0 };
-    if metric != Metric::L2 {
-        // <o, q> = <o-c, q-c> + <o, c> + <q, c> - <c, c>, and the code has the second.
-        add += centre.iter().map(|x| x * x).sum::<f32>();
-    }
-    if metric == Metric::Cosine {
-        add += 1.0;
-    }
+/// The query that codes are compared with, which takes `scale` times the product.
+pub fn query(seen: Seen, scale: f32) -> Planes {
+    let (dimensions, add) = (seen.values.len(), seen.add);
+    let Turned { rotated, reach } = Turned::new(seen.values);
     let (low, high) =
         rotated.iter().fold((f32::INFINITY, f32::NEG_INFINITY), |(low, high), &x| (low.min(x), high.max(x)));
     let greatest = ((1 << PLANES) - 1) as f32;
@@ -87,32 +85,56 @@ pub fn query(metric: Metric, centre: &[f32], vector: &[f32]) -> Planes {
         }
     }
     let sum = low * rotated.len() as f32 + step * total as f32;
-    Planes { bits, low, step, sum, add, scale, reach, dimensions: vector.len() }
+    Planes { bits, low, step, sum, add, scale, reach, dimensions }
 }
 
-/// A vector seen from the centre.
-struct Shifted {
+/// What was seen, rotated.
+struct Turned {
     rotated: Vec<f32>,
-    /// |vector - centre|.
+    /// Its length.
     reach: f32,
-    /// What a rank takes from it: by L2 the square of the reach, otherwise -<vector, centre>.
-    add: f32,
 }
 
-impl Shifted {
-    fn new(metric: Metric, centre: &[f32], vector: &[f32]) -> Shifted {
-        let length = match metric {
-            Metric::Cosine => Vector::F32(vector).norm() as f32,
-            _ => 1.0,
-        };
-        let unit = if length > 0.0 { length.recip() } else { 1.0 };
-        let mut rotated: Vec<f32> = vector.iter().zip(centre).map(|(x, c)| x * unit - c).collect();
+impl Turned {
+    fn new(mut rotated: Vec<f32>) -> Turned {
         let square: f32 = rotated.iter().map(|x| x * x).sum();
-        let with_centre: f32 = vector.iter().zip(centre).map(|(x, c)| x * unit * c).sum();
-        rotated.resize(padded(vector.len()), 0.0);
+        rotated.resize(padded(rotated.len()), 0.0);
         rotate(&mut rotated);
-        let add = if metric == Metric::L2 { square } else { -with_centre };
-        Shifted { rotated, reach: square.sqrt(), add }
+        Turned { rotated, reach: square.sqrt() }
+    }
+}
+
+/// A centre as graphs had it before format 4: the mean, with ranks of cosine that come from products. These lose to
+/// rounding what vectors in nearly one direction differ by.
+pub struct Mean {
+    pub point: Vec<f32>,
+    pub count: u32,
+}
+
+impl Mean {
+    pub fn encode(&self, metric: Metric, vector: &[f32], code: &mut Vec<u32>) {
+        encode(self.see(metric, vector), code);
+    }
+
+    pub fn query(&self, metric: Metric, vector: &[f32]) -> Planes {
+        let mut seen = self.see(metric, vector);
+        if metric != Metric::L2 {
+            // <o, q> = <o-c, q-c> + <o, c> + <q, c> - <c, c>, and the code has the second.
+            seen.add += self.point.iter().map(|x| x * x).sum::<f32>();
+        }
+        if metric == Metric::Cosine {
+            seen.add += 1.0;
+        }
+        query(seen, if metric == Metric::L2 { -2.0 } else { -1.0 })
+    }
+
+    fn see(&self, metric: Metric, vector: &[f32]) -> Seen {
+        let length = if metric == Metric::Cosine { Vector::F32(vector).norm() as f32 } else { 1.0 };
+        let unit = if length > 0.0 { length.recip() } else { 1.0 };
+        let values: Vec<f32> = vector.iter().zip(&self.point).map(|(x, c)| x * unit - c).collect();
+        let square: f32 = values.iter().map(|x| x * x).sum();
+        let with_centre: f32 = vector.iter().zip(&self.point).map(|(x, c)| x * unit * c).sum();
+        Seen { values, add: if metric == Metric::L2 { square } else { -with_centre } }
     }
 }
 
@@ -120,6 +142,11 @@ impl Shifted {
 mod tests {
     use super::*;
     use crate::distance::Query;
+    use crate::index::quantizer::{Coder, Quantization};
+
+    fn coder(metric: Metric, sample: &[Vec<f32>]) -> Coder {
+        Coder::new(Quantization::Bq, metric, sample[0].len(), sample.iter().map(Vector::from))
+    }
 
     /// Numbers that look random and are always the same.
     fn vectors(count: usize, dimensions: usize, offset: f32) -> Vec<Vec<f32>> {
@@ -135,20 +162,17 @@ mod tests {
     fn estimates_keep_their_bound_and_have_no_bias() {
         // ε of the paper: more than this many standard deviations is rare.
         const EPSILON: f32 = 3.0;
-        for (dimensions, offset) in [(64, 0.0), (100, 2.0), (384, 0.5), (768, -1.0)] {
+        for (dimensions, offset) in [(64, 0.0), (100, 200.0), (384, 0.5), (768, -1.0)] {
             let all = vectors(220, dimensions, offset);
-            let centre: Vec<f32> = vec![offset; dimensions];
             for metric in [Metric::L2, Metric::InnerProduct, Metric::Cosine] {
-                let centre: Vec<f32> =
-                    if metric == Metric::Cosine { vec![0.0; dimensions] } else { centre.clone() };
+                let coder = coder(metric, &all);
                 let (mut beyond, mut sum, mut count) = (0, 0.0, 0);
                 for q in &all[..20] {
-                    let planes = query(metric, &centre, q);
-                    let coded = Query::new(metric, Vector::Planes(&planes));
+                    let encoded = coder.query(q.into());
+                    let (planes, coded) = (encoded.planes().unwrap(), coder.ask_encoded(&encoded));
                     let exact = Query::new(metric, q);
                     for o in &all[20..] {
-                        let mut code = Vec::new();
-                        encode(metric, &centre, o, &mut code);
+                        let code = coder.encode(o.into());
                         assert_eq!(code.len(), words(dimensions));
                         let estimate = coded.rank(read(&code), 0.0);
                         let rank = exact.rank(o.into(), Vector::F32(o).norm() as f32);
@@ -176,10 +200,10 @@ mod tests {
         let centre = [1.0f32, 2.0, 3.0];
         for vector in [centre, [f32::from_bits(1); 3], [0.0; 3], [f32::MAX; 3]] {
             for metric in [Metric::L2, Metric::InnerProduct, Metric::Cosine] {
-                let mut code = Vec::new();
-                encode(metric, &centre, &vector, &mut code);
-                let planes = query(metric, &centre, &vector);
-                assert_eq!((code.len(), planes.bits.len()), (words(3), PLANES * 2));
+                let coder = coder(metric, &[centre.to_vec()]);
+                let query = coder.query((&vector).into());
+                let bits = query.planes().unwrap().bits.len();
+                assert_eq!((coder.encode((&vector).into()).len(), bits), (words(3), PLANES * 2));
             }
         }
     }

@@ -6,14 +6,18 @@
 //!   bq           [error f32][add f32][factor f32][signs]
 //! ```
 //!
-//! The norm is that of the code: distances of codes are then true distances, of points a little beside the vectors, and a
-//! graph over them is as sound as one over vectors. Codes of one bit are compared with queries only.
+//! All are of a vector seen from a centre ([`Centre`]). The norm is that of the code: distances of codes are then true
+//! distances, of points a little beside the vectors, and a graph over them is as sound as one over vectors. Under the inner
+//! product the term stands in its place. Codes of one bit are compared with queries only.
+//!
+//! Graphs of a format before 4 have codes of bytes and halves that are of the vectors themselves, and signs from a mean.
 
 use std::sync::atomic::AtomicU32;
 
-use super::{Quantization, bq, sq8};
+use super::centre::{Centre, numbers};
+use super::{Quantization, bq, centre, sq8};
 use crate::distance::signs::Planes;
-use crate::distance::{Metric, Vector};
+use crate::distance::{Metric, Query, Vector};
 use crate::fs::mapped::{plain_words, words_as_bfloats, words_as_codes, words_as_halves};
 use crate::types::{bf16, f16};
 
@@ -22,14 +26,25 @@ pub struct Coder {
     pub quantization: Quantization,
     pub metric: Metric,
     pub dimensions: usize,
-    /// For signs, where vectors are seen from.
-    centre: Vec<f32>,
-    /// The vectors whose mean the centre is.
-    trained_on: u32,
+    origin: Origin,
+}
+
+/// Where vectors are seen from.
+enum Origin {
+    Centre(Centre),
+    /// As before format 4: of signs the mean, of others the vectors themselves.
+    Mean(bq::Mean),
+    Vectors,
 }
 
 /// A query as codes are compared with it.
-pub enum Encoded {
+pub struct Encoded {
+    code: Code,
+    /// As in the first word of a code.
+    norm: f32,
+}
+
+enum Code {
     Sq8(sq8::Code),
     F16(Vec<f16>),
     Bf16(Vec<bf16>),
@@ -38,50 +53,67 @@ pub enum Encoded {
 
 impl Encoded {
     pub fn vector(&self) -> Vector<'_> {
-        match self {
-            Encoded::Sq8(code) => code.vector(),
-            Encoded::F16(values) => Vector::F16(values),
-            Encoded::Bf16(values) => Vector::Bf16(values),
-            Encoded::Bq(planes) => Vector::Planes(planes),
+        match &self.code {
+            Code::Sq8(code) => code.vector(),
+            Code::F16(values) => Vector::F16(values),
+            Code::Bf16(values) => Vector::Bf16(values),
+            Code::Bq(planes) => Vector::Planes(planes),
+        }
+    }
+
+    /// What signs are compared with.
+    pub fn planes(&self) -> Option<&Planes> {
+        match &self.code {
+            Code::Bq(planes) => Some(planes),
+            _ => None,
         }
     }
 }
 
 impl Coder {
-    /// For signs, from the mean of `sample`, if there is any.
+    /// For vectors like those of `sample`.
     pub fn new<'a>(
         quantization: Quantization,
         metric: Metric,
         dimensions: usize,
         sample: impl Iterator<Item = Vector<'a>>,
     ) -> Coder {
-        let (mut centre, mut trained_on) = (Vec::new(), 0);
-        if quantization == Quantization::Bq {
-            (centre, trained_on) = mean(metric, dimensions, sample);
-        }
-        Coder { quantization, metric, dimensions, centre, trained_on }
+        let origin = Origin::Centre(Centre::among(metric, dimensions, sample));
+        Coder { quantization, metric, dimensions, origin }
     }
 
     /// What a file keeps of it besides the kind, the metric and the dimensions.
     pub fn head(&self) -> Vec<u32> {
-        match self.quantization {
-            Quantization::Bq => {
-                std::iter::once(self.trained_on).chain(self.centre.iter().map(|x| x.to_bits())).collect()
+        match &self.origin {
+            Origin::Vectors => Vec::new(),
+            Origin::Centre(centre) => centre.head(),
+            Origin::Mean(mean) => {
+                std::iter::once(mean.count).chain(mean.point.iter().map(|x| x.to_bits())).collect()
             }
-            _ => Vec::new(),
         }
     }
 
     /// Words of [`Coder::head`].
-    pub fn head_words(quantization: Quantization, dimensions: usize) -> usize {
+    pub fn head_words(dimensions: usize) -> usize {
+        Centre::head_words(dimensions)
+    }
+
+    /// Words of it before format 4.
+    pub fn old_head_words(quantization: Quantization, dimensions: usize) -> usize {
         if quantization == Quantization::Bq { 1 + dimensions } else { 0 }
     }
 
     /// The inverse of [`Coder::head`], which has its length.
     pub fn from_head(quantization: Quantization, metric: Metric, dimensions: usize, head: &[u32]) -> Coder {
-        let centre: Vec<f32> = head.iter().skip(1).map(|&word| f32::from_bits(word)).collect();
-        let trained_on = head.first().copied().unwrap_or(0);
-        Coder { quantization, metric, dimensions, centre, trained_on }
+        let origin = match head {
+            [] => Origin::Vectors,
+            [count, mean @ ..] if mean.len() == dimensions => Origin::Mean(bq::Mean {
+                point: mean.iter().map(|&word| f32::from_bits(word)).collect(),
+                count: *count,
+            }),
+            _ => Origin::Centre(Centre::from_head(head)),
+        };
+        Coder { quantization, metric, dimensions, origin }
     }
 
     /// Words of a code.
@@ -93,44 +125,108 @@ impl Coder {
         }
     }
 
-    /// How many vectors the centre is the mean of; none where there is nothing to train.
-    pub fn trained_on(&self) -> Option<u32> {
-        (self.quantization == Quantization::Bq).then_some(self.trained_on)
+    /// How many vectors the centre is in the middle of.
+    pub fn trained_on(&self) -> u32 {
+        match &self.origin {
+            Origin::Vectors => u32::MAX,
+            Origin::Centre(centre) => centre.trained_on(),
+            Origin::Mean(mean) => mean.count,
+        }
     }
 
     pub fn encode(&self, vector: Vector) -> Vec<u32> {
         let mut words = Vec::with_capacity(Coder::words(self.quantization, self.dimensions));
-        match self.quantization {
-            Quantization::Sq8 => {
-                let code = sq8::Code::of(vector);
-                words.extend([(code.vector().norm() as f32).to_bits(), code.scale.to_bits()]);
+        if self.quantization == Quantization::Bq {
+            match &self.origin {
+                Origin::Mean(mean) => mean.encode(self.metric, &numbers(vector), &mut words),
+                Origin::Centre(centre) => bq::encode(centre.see_for_signs(self.metric, vector), &mut words),
+                Origin::Vectors => unreachable!("signs are seen from somewhere"),
+            }
+            return words;
+        }
+        let Encoded { code, norm } = self.query(vector);
+        words.push(norm.to_bits());
+        match code {
+            Code::Sq8(code) => {
+                words.push(code.scale.to_bits());
                 words.extend(code.codes.chunks(4).map(|four| {
                     let mut bytes = [0u8; 4];
                     bytes.iter_mut().zip(four).for_each(|(byte, code)| *byte = code.to_le_bytes()[0]);
                     u32::from_le_bytes(bytes)
                 }));
             }
-            Quantization::F16 | Quantization::Bf16 => {
-                let query = self.query(vector);
-                words.push((query.vector().norm() as f32).to_bits());
-                match query {
-                    Encoded::F16(values) => words.extend(pairs(&values, |value| value.to_bits())),
-                    Encoded::Bf16(values) => words.extend(pairs(&values, |value| value.to_bits())),
-                    Encoded::Sq8(_) | Encoded::Bq(_) => unreachable!("the kind was looked at above"),
-                }
-            }
-            Quantization::Bq => bq::encode(self.metric, &self.centre, &numbers(vector), &mut words),
+            Code::F16(values) => words.extend(pairs(&values, |value| value.to_bits())),
+            Code::Bf16(values) => words.extend(pairs(&values, |value| value.to_bits())),
+            Code::Bq(_) => unreachable!("the kind was looked at above"),
         }
         words
     }
 
     pub fn query(&self, vector: Vector) -> Encoded {
-        match self.quantization {
-            Quantization::Sq8 => Encoded::Sq8(sq8::Code::of(vector)),
-            Quantization::F16 => Encoded::F16(numbers(vector).iter().map(|&x| saturated(x)).collect()),
-            Quantization::Bf16 => Encoded::Bf16(numbers(vector).iter().map(|&x| bf16::from_f32(x)).collect()),
-            Quantization::Bq => Encoded::Bq(bq::query(self.metric, &self.centre, &numbers(vector))),
+        let (seen, term) = match &self.origin {
+            Origin::Vectors => (numbers(vector), 0.0),
+            Origin::Centre(centre) if self.quantization == Quantization::Bq => {
+                return Encoded { code: Code::Bq(centre.query_for_signs(self.metric, vector)), norm: 0.0 };
+            }
+            Origin::Centre(centre) => {
+                let (seen, term) = centre.see(self.metric, vector);
+                (seen.into(), term)
+            }
+            Origin::Mean(mean) => {
+                return Encoded { code: Code::Bq(mean.query(self.metric, &numbers(vector))), norm: 0.0 };
+            }
+        };
+        let code = match self.quantization {
+            Quantization::Sq8 => Code::Sq8(sq8::Code::of(Vector::F32(&seen))),
+            Quantization::F16 => Code::F16(seen.iter().map(|&x| saturated(x)).collect()),
+            Quantization::Bf16 => Code::Bf16(seen.iter().map(|&x| bf16::from_f32(x)).collect()),
+            Quantization::Bq => unreachable!("signs are seen from somewhere"),
+        };
+        let mut encoded = Encoded { code, norm: term };
+        if !self.has_terms() {
+            encoded.norm = encoded.vector().norm() as f32;
         }
+        encoded
+    }
+
+    /// A code as others are compared with it, given its first word.
+    #[inline]
+    pub fn ask<'a>(&self, vector: Vector<'a>, norm: f32) -> Query<'a> {
+        match self.origin {
+            Origin::Centre(_) => Query::from_centre(self.metric, vector, norm),
+            Origin::Vectors | Origin::Mean(_) => Query::stored(self.metric, vector, norm),
+        }
+    }
+
+    /// An encoded query as codes are compared with it.
+    pub fn ask_encoded<'a>(&self, query: &'a Encoded) -> Query<'a> {
+        self.ask(query.vector(), query.norm)
+    }
+
+    /// How many times as great as ranks of vectors those of codes are, but for what is added to all.
+    pub fn magnification(&self) -> f32 {
+        match &self.origin {
+            Origin::Centre(centre) if self.quantization != Quantization::Bq => {
+                centre.magnification(self.metric)
+            }
+            _ => 1.0,
+        }
+    }
+
+    fn has_terms(&self) -> bool {
+        self.metric == Metric::InnerProduct && matches!(self.origin, Origin::Centre(_))
+    }
+
+    /// Whether codes such as these would be much finer from another centre. Signs do not tell.
+    pub fn is_off<'a>(&self, codes: impl Iterator<Item = Vector<'a>>) -> bool {
+        let numbers = |code| match code {
+            Vector::Code { codes, scale } => codes.iter().map(|&x| f32::from(x) * scale).collect(),
+            Vector::F16(values) => values.iter().map(|x| x.to_f32()).collect(),
+            Vector::Bf16(values) => values.iter().map(|x| x.to_f32()).collect(),
+            _ => vec![0.0; self.dimensions],
+        };
+        let rows: Vec<Vec<f32>> = codes.map(numbers).collect();
+        centre::is_off(&rows, self.dimensions)
     }
 
     #[inline]
@@ -146,7 +242,7 @@ impl Coder {
         }
     }
 
-    /// The norm of a code; signs have none and need none.
+    /// The norm of a code, or its term; signs have none and need none.
     #[inline]
     pub fn norm(&self, words: &[AtomicU32]) -> f32 {
         match self.quantization {
@@ -167,32 +263,9 @@ fn pairs<T: Copy>(values: &[T], bits: impl Fn(T) -> u16) -> impl Iterator<Item =
     values.chunks(2).map(word).collect::<Vec<u32>>().into_iter()
 }
 
-/// The elements of a dense vector as f32.
-fn numbers(vector: Vector<'_>) -> std::borrow::Cow<'_, [f32]> {
-    match vector {
-        Vector::F32(values) => values.into(),
-        Vector::F16(values) => values.iter().map(|value| value.to_f32()).collect::<Vec<f32>>().into(),
-        other => panic!("no code is made of a vector of {:?}", other.element()),
-    }
-}
-
-/// The mean of vectors, under cosine of their directions, and how many there were.
-fn mean<'a>(metric: Metric, dimensions: usize, sample: impl Iterator<Item = Vector<'a>>) -> (Vec<f32>, u32) {
-    let (mut sums, mut count) = (vec![0.0f64; dimensions], 0);
-    for vector in sample {
-        let norm = if metric == Metric::Cosine { vector.norm() } else { 1.0 };
-        if norm > 0.0 && norm.is_finite() {
-            sums.iter_mut().zip(numbers(vector).iter()).for_each(|(sum, &x)| *sum += f64::from(x) / norm);
-            count += 1;
-        }
-    }
-    (sums.iter().map(|sum| (sum / f64::from(count.max(1))) as f32).collect(), count)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::distance::Query;
 
     #[test]
     fn codes_are_read_as_they_were_made() {
@@ -203,18 +276,21 @@ mod tests {
                     continue;
                 }
                 let sample = [Vector::F32(&vector[..])];
-                let zeros = [Vector::F32(&[0.0; 37][..])];
-                let coder = Coder::new(quantization, metric, 37, zeros.into_iter());
+                let rows = [Vector::F32(&[3.0; 37][..]), Vector::F32(&[5.0; 37][..])];
+                let coder = Coder::new(quantization, metric, 37, rows.into_iter());
                 let coder = Coder::from_head(quantization, metric, 37, &coder.head());
                 let words: Vec<AtomicU32> = coder.encode(sample[0]).into_iter().map(AtomicU32::new).collect();
                 assert_eq!(words.len(), Coder::words(quantization, 37));
                 let query = coder.query(sample[0]);
                 if quantization.builds() {
                     assert_eq!(coder.read(&words), query.vector());
-                    assert_eq!(coder.norm(&words), query.vector().norm() as f32);
+                    assert_eq!(coder.norm(&words), query.norm);
                 }
                 let exact = Query::new(metric, &vector).rank(sample[0], sample[0].norm() as f32);
-                let rank = Query::new(metric, query.vector()).rank(coder.read(&words), coder.norm(&words));
+                let rank = coder.ask_encoded(&query).rank(coder.read(&words), coder.norm(&words));
+                // What is added to all products: <centre, centre>.
+                let adds = metric == Metric::InnerProduct && quantization.builds();
+                let rank = rank / coder.magnification() - if adds { 25.0 * 37.0 } else { 0.0 };
                 let square: f32 = vector.iter().map(|x| x * x).sum();
                 let scale = if metric == Metric::Cosine { 1.0 } else { square };
                 assert!(
@@ -228,7 +304,7 @@ mod tests {
     #[test]
     fn halves_saturate() {
         let coder = Coder::new(Quantization::F16, Metric::L2, 2, std::iter::empty());
-        let Encoded::F16(values) = coder.query(Vector::F32(&[1e9, -1e9])) else { panic!("not halves") };
-        assert_eq!(values, [f16::MAX, f16::MIN]);
+        let query = coder.query(Vector::F32(&[1e9, -1e9]));
+        assert_eq!(query.vector(), Vector::F16(&[f16::MAX, f16::MIN]));
     }
 }

@@ -8,17 +8,19 @@
 //! ```text
 //!   vector       0.021 -0.074  0.003 ...      4 bytes each, in the vector segments
 //!   f16, bf16    0.021 -0.074  0.003 ...      2 bytes each, beside the links
-//!   sq8             36   -127      5 ...      1 byte each, times a scale (here 0.074 / 127)
+//!   sq8             36   -127      5 ...      1 byte each, times a step (here 0.074 / 127)
 //!   bq               1      0      0 ...      1 bit each, of the vector rotated, with a bound on the error
 //! ```
 //!
-//! `coder` makes codes of vectors, whichever they are.
+//! All are of vectors as they are seen from the middle of the rows (`centre`). `coder` makes codes of vectors, whichever
+//! they are.
 
 use serde::{Deserialize, Serialize};
 
 use crate::distance::Metric;
 
 pub mod bq;
+pub mod centre;
 pub mod coder;
 pub mod rotation;
 pub mod sq8;
@@ -28,7 +30,7 @@ pub use coder::{Coder, Encoded};
 /// How an index makes codes of vectors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Quantization {
-    /// A byte per dimension, in steps of a 127th of the vector's greatest element.
+    /// A byte per dimension, in steps of a 127th of the greatest distance from the centre in any.
     Sq8,
     /// Half precision: eleven binary digits, up to 65,504.
     F16,

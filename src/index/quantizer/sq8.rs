@@ -1,8 +1,8 @@
 //! Scalar quantisation to eight bits, each vector in its own scale.
 //!
 //! `code[i] = round(v[i] / scale)` with `scale = max |v[i]| / 127`, so that a product of vectors is a product of codes:
-//! `a · b ≈ scale_a · scale_b · Σ code_a[i] · code_b[i]`, added exactly in integers. There is nothing to train, and
-//! nothing that goes stale when the data changes.
+//! `a · b ≈ scale_a · scale_b · Σ code_a[i] · code_b[i]`, added exactly in integers. There is no range to train, and nothing
+//! to clamp when the data changes. Vectors come here as they are seen from a centre (`centre.rs`).
 //!
 //! **Accuracy.** An element is off by at most half a scale. For n dimensions of which the greatest is c times the root
 //! mean square, the product of two vectors is off by about `c / (127 √6 √n)` of |a||b|: 0.0005 for n = 384 and c = 3.
