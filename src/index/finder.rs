@@ -19,6 +19,7 @@ use crate::error::Result;
 use crate::fs::{Fs, OpenMode, Pace};
 
 /// A graph or lists: searched, added to and saved at the same time.
+#[expect(clippy::large_enum_variant, reason = "an index has one")]
 pub enum Finder {
     Graph(Graph),
     Lists(Lists),

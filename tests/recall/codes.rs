@@ -131,8 +131,8 @@ fn a_centre_that_rows_have_left_is_found_out() {
     const ALL: u32 = 1_000;
     let moved = |row: usize| if row < 600 { 0.0 } else { 1e3 };
     let mut random = Random(78);
-    let mut row = |row: usize| even(&mut random, 24).into_iter().map(move |x| x + moved(row));
-    let vectors = Flat::new(24, (0..ALL as usize).flat_map(|number| row(number)).collect());
+    let row = |row: usize| even(&mut random, 24).into_iter().map(move |x| x + moved(row));
+    let vectors = Flat::new(24, (0..ALL as usize).flat_map(row).collect());
     let queries = Flat::new(24, (0..50).flat_map(|n| vectors.get(ALL - 1 - n).as_f32().to_vec()).collect());
     let (first, later) = ((0..600).collect(), (600..ALL).collect::<RoaringBitmap>());
     for quantization in [Quantization::Sq8, Quantization::F16, Quantization::Bf16] {

@@ -445,7 +445,7 @@ fn decode_head(bytes: &[u8], name: &str) -> Result<Head> {
     let coder_words = if version < 4 { old_words } else { reader.u32()? };
     let words = Coder::head_words(dimensions as usize) as u32;
     if quantization.is_some() && base_blocks > 0 && coder_words != words && coder_words != old_words {
-        return Err(reader.corrupt(&format!("{words} words of a centre"), coder_words));
+        return Err(reader.corrupt(format!("{words} words of a centre"), coder_words));
     }
     Ok(Head {
         params: params.quantized(quantization),

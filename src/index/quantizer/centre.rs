@@ -182,8 +182,9 @@ mod tests {
     #[test]
     fn outliers_do_not_move_it_and_usual_rows_have_one_size() {
         for factor in [1e-9f32, 1.0, 1e9] {
-            let row =
-                |n: usize| [5.0 + (n % 7) as f32 / 7.0, if n % 9 == 0 { 1e6 } else { n as f32 / 100.0 }];
+            let row = |n: usize| {
+                [5.0 + (n % 7) as f32 / 7.0, if n.is_multiple_of(9) { 1e6 } else { n as f32 / 100.0 }]
+            };
             let rows: Vec<[f32; 2]> = (0..100).map(|n| row(n).map(|x| x * factor)).collect();
             let centre = Centre::among(Metric::L2, 2, rows.iter().map(Vector::from));
             assert!((5.2..5.8).contains(&(centre.point[0] / factor)), "{centre:?}");

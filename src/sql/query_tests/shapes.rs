@@ -130,7 +130,7 @@ fn columns_have_the_names_and_types_of_postgres() {
     assert_eq!(
         shown.join(" "),
         "count:Int8 ?column?:Int4 ?column?:Int8 ?column?:Float8 name:Text v:Vector(Some(4)) \
-         id:Int8 category:Int4 name:Text v:Vector(Some(4)) id:Int4 now:Timestamptz"
+         id:Int8 category:Int4 name:Text v:Vector(Some(4)) id:Int4 now:Timestamptz(None)"
     );
     let origin = &query.columns[4];
     assert_eq!((origin.table_oid, origin.attnum), (w.table, 3));
