@@ -40,6 +40,7 @@ const FOREIGN: &[(&str, &[&str])] = &[
     ("clap", &["cli/", "config.rs"]),
     ("toml", &["config.rs"]),
     ("env_logger", &["cli/"]),
+    ("recursive", &["planner/environment.rs"]),
 ];
 
 /// Where unsafe code is allowed.

@@ -49,7 +49,7 @@ mod grammar;
 // Tables and their columns, before a query is planned.
 mod known;
 // The first terms of recursive queries.
-mod recursive;
+mod first_terms;
 // Positions for errors found far from the text.
 mod locate;
 // SELECT ... FOR UPDATE.

@@ -16,7 +16,7 @@ use datafusion::sql::sqlparser::ast::{
 use crate::error::{Error, Result, SqlState};
 use crate::sql::known::Known;
 use crate::sql::{
-    aggregates, dialect, group_keys, membership, order_by, quantified, recursive, sample, set_functions,
+    aggregates, dialect, first_terms, group_keys, membership, order_by, quantified, sample, set_functions,
     subscripts, system, using, values, whole_rows,
 };
 
@@ -81,7 +81,7 @@ impl VisitorMut for Rewriter<'_> {
     fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
         spell_tables(&mut query.body);
         set_functions::name_rows(query);
-        recursive::settle_numbers(query);
+        first_terms::settle_numbers(query);
         aggregates::name_order(query);
         if let SetExpr::Values(values) = query.body.as_mut() {
             values::spread_types(values);
