@@ -10,9 +10,9 @@ use arrow::compute::kernels::comparison;
 use datafusion::logical_expr::ScalarUDF;
 
 use crate::error::{Error, Result, SqlState};
-use crate::functions::value::{Definition, functions as build, lenient, strict};
+use crate::functions::value::{Definition, functions as build, lenient, lenient_shown, shown, strict};
 use crate::types::arrow::errors::from_arrow;
-use crate::types::{Value, text as texts};
+use crate::types::{Look, Value, text as texts};
 
 pub fn functions() -> Vec<Arc<ScalarUDF>> {
     build(definitions())
@@ -141,11 +141,11 @@ fn definitions() -> Vec<Definition> {
                 }
             }
         }),
-        strict("array_to_string(any, text) text", |v| Ok(joined(&v[0], &v[1], None))),
-        lenient("array_to_string(any, text, text) text", |v| match (&v[0], &v[1], &v[2]) {
+        shown("array_to_string(any, text) text", |look, v| Ok(joined(look, &v[0], &v[1], None))),
+        lenient_shown("array_to_string(any, text, text) text", |look, v| match (&v[0], &v[1], &v[2]) {
             (Value::Null, ..) | (_, Value::Null, _) => Ok(Value::Null),
-            (array, separator, Value::Text(null)) => Ok(joined(array, separator, Some(null))),
-            (array, separator, _) => Ok(joined(array, separator, None)),
+            (array, separator, Value::Text(null)) => Ok(joined(look, array, separator, Some(null))),
+            (array, separator, _) => Ok(joined(look, array, separator, None)),
         }),
     ]
 }
@@ -212,11 +212,11 @@ fn like(text: &Value, pattern: &Value, operator: &str) -> Result<Option<bool>> {
     Ok(found.map_err(from_arrow)?.iter().next().flatten())
 }
 
-fn joined(array: &Value, separator: &Value, null: Option<&str>) -> Value {
+fn joined(look: Look, array: &Value, separator: &Value, null: Option<&str>) -> Value {
     let Value::Text(separator) = separator else { return Value::Null };
     let shown = items(array).iter().filter_map(|item| match item {
         Value::Null => null.map(str::to_owned),
-        item => Some(texts::to_string(item)),
+        item => Some(texts::to_string_as(item, look)),
     });
     Value::Text(shown.collect::<Vec<_>>().join(separator))
 }

@@ -12,10 +12,10 @@ use datafusion::logical_expr::{
     ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
 
-use crate::functions::scalar::zone_of;
+use crate::functions::scalar::look_of;
 use crate::types::arrow::errors::external;
 use crate::types::arrow::{Builder, data_type, from_scalar, plain_field, to_scalar, value_at};
-use crate::types::{self, Type, Value, Zone};
+use crate::types::{self, Look, Type, Value, Zone};
 
 /// Whether a cast is ours to do.
 pub fn differs(source: &Type, target: &Type) -> bool {
@@ -110,13 +110,13 @@ impl ScalarUDFImpl for Cast {
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let zone = if self.needs_zone() { zone_of(&args.config_options) } else { Zone::UTC };
+        let look = if self.needs_zone() { look_of(&args.config_options) } else { Look::PLAIN };
         match &args.args[0] {
             ColumnarValue::Scalar(value) => {
-                self.scalar(value, zone).map(ColumnarValue::Scalar).map_err(external)
+                self.scalar(value, look).map(ColumnarValue::Scalar).map_err(external)
             }
             ColumnarValue::Array(array) => {
-                self.array(array, zone).map(ColumnarValue::Array).map_err(external)
+                self.array(array, look).map(ColumnarValue::Array).map_err(external)
             }
         }
     }
@@ -127,22 +127,22 @@ impl Cast {
         types::cast::needs_zone(&self.source, &self.target)
     }
 
-    fn scalar(&self, value: &ScalarValue, zone: Zone) -> crate::error::Result<ScalarValue> {
+    fn scalar(&self, value: &ScalarValue, look: Look) -> crate::error::Result<ScalarValue> {
         let value = from_scalar(value, &self.source)?;
-        to_scalar(&types::cast::cast_in_zone(value, &self.target, self.explicit, zone)?, &self.target)
+        to_scalar(&types::cast::cast_as(value, &self.target, self.explicit, look)?, &self.target)
     }
 
-    fn array(&self, array: &ArrayRef, zone: Zone) -> crate::error::Result<ArrayRef> {
+    fn array(&self, array: &ArrayRef, look: Look) -> crate::error::Result<ArrayRef> {
         let mut builder = Builder::new(&self.target, array.len());
         for row in 0..array.len() {
             let value = value_at(array, row, &self.source)?;
-            builder.append(&types::cast::cast_in_zone(value, &self.target, self.explicit, zone)?)?;
+            builder.append(&types::cast::cast_as(value, &self.target, self.explicit, look)?)?;
         }
         Ok(builder.finish())
     }
 }
 
-/// Whether a function is a cast that depends on the session's time zone.
+/// Whether a function is a cast that depends on the session's time zone or style of intervals.
 pub fn needs_zone(function: &ScalarUDF) -> bool {
     function.inner().downcast_ref::<Cast>().is_some_and(Cast::needs_zone)
 }

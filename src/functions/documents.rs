@@ -9,9 +9,9 @@ use std::sync::Arc;
 use datafusion::logical_expr::ScalarUDF;
 
 use crate::error::{Error, Result, SqlState};
-use crate::functions::value::{Definition, functions as build, lenient, lenient_zoned, strict, zoned};
+use crate::functions::value::{Definition, functions as build, lenient, lenient_shown, shown, strict};
 use crate::types::json::{Key, Node, Parts, print_string};
-use crate::types::{Value, Zone, text as texts};
+use crate::types::{Look, Value, text as texts};
 
 /// Makes a row, as json, of names and values.
 pub const RECORD: &str = "hither_record";
@@ -35,46 +35,46 @@ pub fn function_of_operator(operator: &str, right_is_document: bool) -> Option<&
 
 fn definitions() -> Vec<Definition> {
     vec![
-        zoned("to_jsonb(any) jsonb", |zone, v| Ok(Value::Jsonb(node_of(zone, &v[0])?.to_text()))),
-        zoned("to_json(any) json", |zone, v| Ok(Value::Json(json_text(zone, &v[0])))),
+        shown("to_jsonb(any) jsonb", |look, v| Ok(Value::Jsonb(node_of(look, &v[0])?.to_text()))),
+        shown("to_json(any) json", |look, v| Ok(Value::Json(json_text(look, &v[0])))),
         lenient("jsonb_build_object() jsonb", |_| Ok(Value::Jsonb("{}".to_owned()))),
-        lenient_zoned("jsonb_build_object(any...) jsonb", |zone, v| {
+        lenient_shown("jsonb_build_object(any...) jsonb", |look, v| {
             let mut entries = BTreeMap::new();
             for (key, value) in pairs(v)? {
-                entries.insert(Key::new(&key), node_of(zone, value)?);
+                entries.insert(Key::new(&key), node_of(look, value)?);
             }
             Ok(Value::Jsonb(Node::Object(entries).to_text()))
         }),
         lenient("json_build_object() json", |_| Ok(Value::Json("{}".to_owned()))),
-        lenient_zoned("json_build_object(any...) json", |zone, v| {
+        lenient_shown("json_build_object(any...) json", |look, v| {
             let entries = pairs(v)?.into_iter().map(|(key, value)| {
                 let mut out = String::new();
                 print_string(&key, &mut out);
-                format!("{out} : {}", json_text(zone, value))
+                format!("{out} : {}", json_text(look, value))
             });
             Ok(Value::Json(format!("{{{}}}", entries.collect::<Vec<_>>().join(", "))))
         }),
         lenient("jsonb_build_array() jsonb", |_| Ok(Value::Jsonb("[]".to_owned()))),
-        lenient_zoned("jsonb_build_array(any...) jsonb", |zone, v| {
-            let items = v.iter().map(|value| node_of(zone, value)).collect::<Result<_>>()?;
+        lenient_shown("jsonb_build_array(any...) jsonb", |look, v| {
+            let items = v.iter().map(|value| node_of(look, value)).collect::<Result<_>>()?;
             Ok(Value::Jsonb(Node::Array(items).to_text()))
         }),
         lenient("json_build_array() json", |_| Ok(Value::Json("[]".to_owned()))),
-        lenient_zoned("json_build_array(any...) json", |zone, v| {
-            let items: Vec<String> = v.iter().map(|value| json_text(zone, value)).collect();
+        lenient_shown("json_build_array(any...) json", |look, v| {
+            let items: Vec<String> = v.iter().map(|value| json_text(look, value)).collect();
             Ok(Value::Json(format!("[{}]", items.join(", "))))
         }),
         // A row: names and values.
-        lenient_zoned("hither_record(any...) json", |zone, v| {
+        lenient_shown("hither_record(any...) json", |look, v| {
             let fields = v.as_chunks::<2>().0.iter().map(|[name, value]| {
                 let mut out = String::new();
                 print_string(text(name), &mut out);
-                format!("{out}:{}", json_text(zone, value))
+                format!("{out}:{}", json_text(look, value))
             });
             Ok(Value::Json(format!("{{{}}}", fields.collect::<Vec<_>>().join(","))))
         }),
-        zoned("array_to_json(any) json", |zone, v| match &v[0] {
-            Value::Array(_) => Ok(Value::Json(json_text(zone, &v[0]))),
+        shown("array_to_json(any) json", |look, v| match &v[0] {
+            Value::Array(_) => Ok(Value::Json(json_text(look, &v[0]))),
             other => Err(no_such_argument("array_to_json", other)),
         }),
         strict("row_to_json(json) json", |v| Ok(v[0].clone())),
@@ -87,8 +87,8 @@ fn definitions() -> Vec<Definition> {
             jsonb_object(&zipped(items_of(&v[0]), items_of(&v[1]))?)
         }),
         // What json_agg, jsonb_agg and jsonb_object_agg make of array_agg.
-        zoned("jsonb_agg_items(any) jsonb", |zone, v| Ok(Value::Jsonb(node_of(zone, &v[0])?.to_text()))),
-        zoned("json_agg_items(any) json", |zone, v| match &v[0] {
+        shown("jsonb_agg_items(any) jsonb", |look, v| Ok(Value::Jsonb(node_of(look, &v[0])?.to_text()))),
+        shown("json_agg_items(any) json", |look, v| match &v[0] {
             Value::Array(items) => {
                 let mut out = String::from("[");
                 for (index, item) in items.iter().enumerate() {
@@ -96,14 +96,14 @@ fn definitions() -> Vec<Definition> {
                         // Each array begins a line.
                         out.push_str(if matches!(item, Value::Array(_)) { ", \n " } else { ", " });
                     }
-                    out.push_str(&json_text(zone, item));
+                    out.push_str(&json_text(look, item));
                 }
                 out.push(']');
                 Ok(Value::Json(out))
             }
             _ => Ok(Value::Null),
         }),
-        zoned("jsonb_object_agg_items(any, any) jsonb", |zone, v| match (&v[0], &v[1]) {
+        shown("jsonb_object_agg_items(any, any) jsonb", |look, v| match (&v[0], &v[1]) {
             (Value::Array(keys), Value::Array(values)) => {
                 let mut entries = BTreeMap::new();
                 for (key, value) in keys.iter().zip(values) {
@@ -111,7 +111,7 @@ fn definitions() -> Vec<Definition> {
                         let message = "field name must not be null";
                         return Err(Error::new(SqlState("22023"), message));
                     }
-                    entries.insert(Key::new(&texts::to_string(key)), node_of(zone, value)?);
+                    entries.insert(Key::new(&texts::to_string(key)), node_of(look, value)?);
                 }
                 Ok(Value::Jsonb(Node::Object(entries).to_text()))
             }
@@ -128,7 +128,7 @@ fn definitions() -> Vec<Definition> {
                 .collect();
             Ok(Value::Json(format!("[{}]", rows.join(", \n "))))
         }),
-        zoned("json_object_agg_items(any, any) json", |zone, v| match (&v[0], &v[1]) {
+        shown("json_object_agg_items(any, any) json", |look, v| match (&v[0], &v[1]) {
             (Value::Array(keys), Value::Array(values)) => {
                 let mut entries = Vec::with_capacity(keys.len());
                 for (key, value) in keys.iter().zip(values) {
@@ -138,7 +138,7 @@ fn definitions() -> Vec<Definition> {
                     }
                     let mut out = String::new();
                     print_string(&texts::to_string(key), &mut out);
-                    entries.push(format!("{out} : {}", json_text(zone, value)));
+                    entries.push(format!("{out} : {}", json_text(look, value)));
                 }
                 Ok(Value::Json(format!("{{ {} }}", entries.join(", "))))
             }
@@ -309,7 +309,7 @@ fn document(node: Node) -> Value {
 }
 
 /// A value as a part of a jsonb document.
-fn node_of(zone: Zone, value: &Value) -> Result<Node> {
+fn node_of(look: Look, value: &Value) -> Result<Node> {
     Ok(match value {
         Value::Null => Node::null(),
         Value::Bool(value) => Node::Plain(value.to_string()),
@@ -323,14 +323,14 @@ fn node_of(zone: Zone, value: &Value) -> Result<Node> {
         | Value::Numeric(_) => Node::parse(&texts::to_string(value))?,
         Value::Json(text) | Value::Jsonb(text) => Node::parse(text)?,
         Value::Array(items) => {
-            Node::Array(items.iter().map(|item| node_of(zone, item)).collect::<Result<_>>()?)
+            Node::Array(items.iter().map(|item| node_of(look, item)).collect::<Result<_>>()?)
         }
-        value => Node::Text(moment_text(zone, value)),
+        value => Node::Text(moment_text(look, value)),
     })
 }
 
 /// A value as json text.
-fn json_text(zone: Zone, value: &Value) -> String {
+fn json_text(look: Look, value: &Value) -> String {
     match value {
         Value::Null => "null".to_owned(),
         Value::Bool(value) => value.to_string(),
@@ -339,20 +339,20 @@ fn json_text(zone: Zone, value: &Value) -> String {
         Value::Float4(number) if number.is_finite() => texts::to_string(value),
         Value::Json(text) | Value::Jsonb(text) => text.clone(),
         Value::Array(items) => {
-            let items: Vec<String> = items.iter().map(|item| json_text(zone, item)).collect();
+            let items: Vec<String> = items.iter().map(|item| json_text(look, item)).collect();
             format!("[{}]", items.join(","))
         }
         value => {
             let mut out = String::new();
-            print_string(&moment_text(zone, value), &mut out);
+            print_string(&moment_text(look, value), &mut out);
             out
         }
     }
 }
 
 /// Moments have a T between date and time, and a zone with minutes.
-fn moment_text(zone: Zone, value: &Value) -> String {
-    let text = texts::to_string_in_zone(value, zone);
+fn moment_text(look: Look, value: &Value) -> String {
+    let text = texts::to_string_as(value, look);
     match value {
         Value::Timestamp(_) => text.replacen(' ', "T", 1),
         Value::Timestamptz(_) => {

@@ -5,14 +5,15 @@ use std::sync::Arc;
 
 use arrow::array::ArrayRef;
 use arrow::datatypes::{DataType, Field, FieldRef};
-use datafusion::common::config::ConfigOptions;
+use datafusion::common::config::{ConfigExtension, ConfigOptions};
+use datafusion::common::extensions_options;
 use datafusion::common::{DataFusionError, Result};
 use datafusion::logical_expr::{
     ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
 
 use crate::types::arrow::{data_type, field, lists};
-use crate::types::{Type, Zone};
+use crate::types::{IntervalStyle, Look, Type, Zone};
 
 /// What the arguments are converted to before the call, or why they cannot be.
 pub type Coerce = fn(name: &str, given: &[DataType]) -> Result<Vec<DataType>>;
@@ -118,6 +119,25 @@ pub fn zone_of(options: &ConfigOptions) -> Zone {
         Some(name) => Zone::of_setting(name).unwrap_or(Zone::UTC),
         None => Zone::UTC,
     }
+}
+
+/// How the session wants values shown, of which [`zone_of`] is a part.
+pub fn look_of(options: &ConfigOptions) -> Look {
+    let intervals = options.extensions.get::<SessionLook>().map(|look| look.intervals.as_str());
+    let intervals = intervals.and_then(IntervalStyle::from_name).unwrap_or_default();
+    Look { zone: zone_of(options), intervals }
+}
+
+extensions_options! {
+    /// What of a session's wishes the options of DataFusion have no place for.
+    pub struct SessionLook {
+        /// The name of its style of intervals.
+        pub intervals: String, default = IntervalStyle::default().name().to_owned()
+    }
+}
+
+impl ConfigExtension for SessionLook {
+    const PREFIX: &'static str = "hither";
 }
 
 /// PostgreSQL's complaint about arguments that no function of the name takes.

@@ -6,9 +6,9 @@ use datafusion::logical_expr::ScalarUDF;
 
 use crate::error::{Error, Result, SqlState};
 use crate::functions::regex::pattern;
-use crate::functions::value::{Definition, functions as build, lenient, strict};
+use crate::functions::value::{Definition, functions as build, lenient, lenient_shown, shown, strict};
 use crate::types::identifiers::quote_ident;
-use crate::types::{Bits, Value, text as texts};
+use crate::types::{Bits, Look, Value, text as texts};
 
 /// The longest text a function makes, as PostgreSQL bounds its allocations.
 const TEXT_BYTES_MAX: usize = 0x3fff_ffff;
@@ -17,26 +17,29 @@ pub fn functions() -> Vec<Arc<ScalarUDF>> {
     build(definitions())
 }
 
+/// The texts of those that are not NULL.
+fn texts_of(look: Look, values: &[Value]) -> impl Iterator<Item = String> {
+    values.iter().filter(|value| **value != Value::Null).map(move |value| texts::to_string_as(value, look))
+}
+
 fn definitions() -> Vec<Definition> {
     vec![
-        lenient("concat(any...) text", |v| {
-            Ok(Value::Text(v.iter().filter(|value| **value != Value::Null).map(texts::to_string).collect()))
-        }),
-        lenient("concat_ws(text, any...) text", |v| {
+        lenient_shown("concat(any...) text", |look, v| Ok(Value::Text(texts_of(look, v).collect()))),
+        lenient_shown("concat_ws(text, any...) text", |look, v| {
             if v[0] == Value::Null {
                 return Ok(Value::Null);
             }
-            let parts: Vec<String> =
-                v[1..].iter().filter(|value| **value != Value::Null).map(texts::to_string).collect();
-            Ok(Value::Text(parts.join(text(&v[0]))))
+            Ok(Value::Text(texts_of(look, &v[1..]).collect::<Vec<String>>().join(text(&v[0]))))
         }),
-        lenient("format(text) text", format),
-        lenient("format(text, any...) text", format),
+        lenient_shown("format(text) text", format),
+        lenient_shown("format(text, any...) text", format),
         strict("quote_literal(text) text", |v| Ok(Value::Text(quoted_literal(text(&v[0]))))),
-        strict("quote_literal(any) text", |v| Ok(Value::Text(quoted_literal(&texts::to_string(&v[0]))))),
-        lenient("quote_nullable(any) text", |v| match &v[0] {
+        shown("quote_literal(any) text", |look, v| {
+            Ok(Value::Text(quoted_literal(&texts::to_string_as(&v[0], look))))
+        }),
+        lenient_shown("quote_nullable(any) text", |look, v| match &v[0] {
             Value::Null => Ok("NULL".into()),
-            value => Ok(Value::Text(quoted_literal(&texts::to_string(value)))),
+            value => Ok(Value::Text(quoted_literal(&texts::to_string_as(value, look)))),
         }),
         strict("quote_ident(text) text", |v| Ok(Value::Text(quote_ident(text(&v[0]))))),
         lenient("num_nulls(any...) int4", |v| {
@@ -217,7 +220,7 @@ fn too_long() -> Error {
 }
 
 /// `%s`, `%I`, `%L` and `%%`, with positions (`%1$s`) and widths (`%-10s`).
-fn format(v: &[Value]) -> Result<Value> {
+fn format(look: Look, v: &[Value]) -> Result<Value> {
     if v[0] == Value::Null {
         return Ok(Value::Null);
     }
@@ -279,9 +282,9 @@ fn format(v: &[Value]) -> Result<Value> {
                 ));
             }
             (_, Value::Null) => "NULL".to_owned(),
-            ('I', value) => quote_ident(&texts::to_string(value)),
-            ('L', value) => quoted_literal(&texts::to_string(value)),
-            (_, value) => texts::to_string(value),
+            ('I', value) => quote_ident(&texts::to_string_as(value, look)),
+            ('L', value) => quoted_literal(&texts::to_string_as(value, look)),
+            (_, value) => texts::to_string_as(value, look),
         };
         let padded = if left { format!("{shown:<width$}") } else { format!("{shown:>width$}") };
         out.push_str(&padded);

@@ -21,20 +21,23 @@ use datafusion::logical_expr::{
 };
 
 use crate::functions::decimal;
-use crate::functions::scalar::{answer, no_such_function, rows_of, zone_of};
+use crate::functions::scalar::{answer, look_of, no_such_function, rows_of};
 use crate::types::arrow::errors::external;
 use crate::types::arrow::{Builder, data_type, plain_field, type_of, type_of_data_type, value_at};
-use crate::types::{Type, Value, Zone};
+use crate::types::{Look, Type, Value, Zone};
 
 /// What a function computes from one row's arguments.
 pub type Call = fn(&[Value]) -> crate::error::Result<Value>;
 /// The same with the session's time zone.
 pub type ZonedCall = fn(Zone, &[Value]) -> crate::error::Result<Value>;
+/// The same of one that makes text, which the session's style of intervals changes too.
+pub type ShownCall = fn(Look, &[Value]) -> crate::error::Result<Value>;
 
 #[derive(Clone, Copy, Debug)]
 enum Compute {
     Plain(Call),
     Zoned(ZonedCall),
+    Shown(ShownCall),
 }
 
 /// One definition of a function.
@@ -59,9 +62,14 @@ pub fn zoned(signature: &'static str, call: ZonedCall) -> Definition {
     Definition { signature, call: Compute::Zoned(call), strict: true }
 }
 
+/// A function that is NULL when an argument is, and shows its arguments as the session wants to see them.
+pub fn shown(signature: &'static str, call: ShownCall) -> Definition {
+    Definition { signature, call: Compute::Shown(call), strict: true }
+}
+
 /// The same of one that sees NULLs.
-pub fn lenient_zoned(signature: &'static str, call: ZonedCall) -> Definition {
-    Definition { signature, call: Compute::Zoned(call), strict: false }
+pub fn lenient_shown(signature: &'static str, call: ShownCall) -> Definition {
+    Definition { signature, call: Compute::Shown(call), strict: false }
 }
 
 /// Whether a call with arguments of these types depends on the session's time zone.
@@ -72,6 +80,10 @@ pub fn needs_zone(function: &ScalarUDF, given: &[DataType]) -> bool {
             // What takes any type depends on the zone when it is given moments.
             let moment = |ty: &DataType| matches!(ty, DataType::Timestamp(_, Some(_)));
             parameters.iter().any(Option::is_some) || given.iter().any(moment)
+        }
+        Ok(Overload { call: Compute::Shown(_), .. }) => {
+            let shown = |ty: &DataType| matches!(ty, DataType::Timestamp(_, Some(_)) | DataType::Interval(_));
+            given.iter().any(shown)
         }
         _ => false,
     })
@@ -316,8 +328,8 @@ impl ScalarUDFImpl for ValueFunction {
             })
             .collect();
         let returns = overload.returns.of(&args.arg_fields);
-        let zone = zone_of(&args.config_options);
-        let result = evaluate(overload, &returns, &columns, &types, rows, zone).map_err(external)?;
+        let look = look_of(&args.config_options);
+        let result = evaluate(overload, &returns, &columns, &types, rows, look).map_err(external)?;
         answer(result, constant)
     }
 }
@@ -328,7 +340,7 @@ fn evaluate(
     columns: &[ArrayRef],
     types: &[Type],
     rows: usize,
-    zone: Zone,
+    look: Look,
 ) -> crate::error::Result<ArrayRef> {
     let mut result = Builder::new(returns, rows);
     let mut values = Vec::with_capacity(columns.len());
@@ -344,7 +356,8 @@ fn evaluate(
         result.append(&match overload.call {
             _ if is_null => Value::Null,
             Compute::Plain(call) => call(&values)?,
-            Compute::Zoned(call) => call(zone, &values)?,
+            Compute::Zoned(call) => call(look.zone, &values)?,
+            Compute::Shown(call) => call(look, &values)?,
         })?;
     }
     Ok(result.finish())

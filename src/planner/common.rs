@@ -198,6 +198,14 @@ fn wider(left: &DataType, right: &DataType, rows: bool) -> Option<DataType> {
     if is_text(left) && is_text(right) {
         return Some(DataType::Utf8);
     }
+    let is_integer = |ty: &DataType| matches!(ty, DataType::Int16 | DataType::Int32 | DataType::Int64);
+    match (left, right) {
+        // Integers become an oid by themselves.
+        (DataType::UInt32, other) | (other, DataType::UInt32) if is_integer(other) => {
+            return Some(DataType::UInt32);
+        }
+        _ => {}
+    }
     if let Some(moment) = wider_moment(left, right) {
         return Some(moment);
     }

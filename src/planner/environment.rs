@@ -17,13 +17,14 @@ use parking_lot::Mutex;
 use crate::catalog::{Oid, Table};
 use crate::error::Result;
 use crate::functions;
+use crate::functions::scalar::SessionLook;
 use crate::planner::casts::PostgresCasts;
 use crate::planner::operators::OperatorPlanner;
 use crate::planner::session_values;
 use crate::planner::system::SystemCatalog;
 use crate::table::provider::Shapes;
-use crate::types::Zone;
 use crate::types::arrow::errors::from_datafusion;
+use crate::types::{Look, Zone};
 
 /// Rows per batch: DataFusion's default, at which its kernels were tuned.
 const BATCH_ROWS: usize = 8_192;
@@ -34,9 +35,9 @@ pub struct Environment {
     task: Arc<TaskContext>,
     system: Arc<dyn SystemCatalog>,
     shapes: Arc<KnownShapes>,
-    zone: Zone,
-    /// The environments of other time zones, by their zones.
-    zones: Arc<Mutex<HashMap<Zone, Arc<Environment>>>>,
+    look: Look,
+    /// The environments of sessions that want to see other things, by what they want.
+    looks: Arc<Mutex<HashMap<Look, Arc<Environment>>>>,
 }
 
 /// Stack kept free: 4,000 levels (`CHAIN_MAX` in `sql/dialect.rs`) of two kilobytes, and of some 30 without optimisation.
@@ -45,7 +46,7 @@ const STACK_FREE_BYTES: usize = if cfg!(debug_assertions) { 128 << 20 } else { 8
 const STACK_MORE_BYTES: usize = 8 * STACK_FREE_BYTES;
 
 /// Environments kept at most: the next one starts over. One takes some 100 kilobytes for its lists of functions.
-const ZONES_MAX: usize = 64;
+const LOOKS_MAX: usize = 64;
 
 /// Shapes of hidden columns by table, planned once per definition.
 #[derive(Default)]
@@ -79,7 +80,7 @@ impl Environment {
         recursive::set_minimum_stack_size(STACK_FREE_BYTES);
         recursive::set_stack_allocation_size(STACK_MORE_BYTES);
         let runtime = RuntimeEnvBuilder::new().with_memory_limit(memory_bytes, 1.0).build_arc();
-        let state = session_state(system.as_ref(), runtime.map_err(from_datafusion)?, Zone::UTC);
+        let state = session_state(system.as_ref(), runtime.map_err(from_datafusion)?, Look::PLAIN);
         let task = Arc::new(TaskContext::new(
             None,
             "hither".to_owned(),
@@ -90,39 +91,39 @@ impl Environment {
             Default::default(),
             Arc::clone(state.runtime_env()),
         ));
-        let (shapes, zone, zones) = (Arc::default(), Zone::UTC, Arc::default());
-        Ok(Arc::new(Environment { state, task, system, shapes, zone, zones }))
+        let (shapes, look, looks) = (Arc::default(), Look::PLAIN, Arc::default());
+        Ok(Arc::new(Environment { state, task, system, shapes, look, looks }))
     }
 
-    /// The same for plans in another time zone: what depends on it looks for it in the options
-    /// ([`functions::scalar::zone_of`]), also where the optimiser computes constants.
-    pub fn in_zone(self: &Arc<Self>, zone: Zone) -> Arc<Environment> {
-        if zone == self.zone {
+    /// The same for plans of sessions that want to see something else: what depends on it looks for it in the options
+    /// ([`functions::scalar::look_of`]), also where the optimiser computes constants.
+    pub fn with_look(self: &Arc<Self>, look: Look) -> Arc<Environment> {
+        if look == self.look {
             return Arc::clone(self);
         }
-        let mut zones = self.zones.lock();
-        if let Some(known) = zones.get(&zone) {
+        let mut looks = self.looks.lock();
+        if let Some(known) = looks.get(&look) {
             return Arc::clone(known);
         }
-        if zones.len() >= ZONES_MAX {
-            zones.clear();
+        if looks.len() >= LOOKS_MAX {
+            looks.clear();
         }
         let made = Arc::new(Environment {
             // Made anew: a state made of another one has lost which of two functions of a name comes first.
-            state: session_state(self.system.as_ref(), Arc::clone(self.state.runtime_env()), zone),
+            state: session_state(self.system.as_ref(), Arc::clone(self.state.runtime_env()), look),
             task: Arc::clone(&self.task),
             system: Arc::clone(&self.system),
             shapes: Arc::clone(&self.shapes),
-            zone,
-            zones: Arc::clone(&self.zones),
+            look,
+            looks: Arc::clone(&self.looks),
         });
-        zones.insert(zone, Arc::clone(&made));
+        looks.insert(look, Arc::clone(&made));
         made
     }
 
     /// The time zone of its plans.
     pub fn zone(&self) -> Zone {
-        self.zone
+        self.look.zone
     }
 
     pub fn state(&self) -> &SessionState {
@@ -143,9 +144,11 @@ impl Environment {
     }
 }
 
-fn session_state(system: &dyn SystemCatalog, runtime: Arc<RuntimeEnv>, zone: Zone) -> SessionState {
+fn session_state(system: &dyn SystemCatalog, runtime: Arc<RuntimeEnv>, look: Look) -> SessionState {
     let mut config = options();
-    config.options_mut().execution.time_zone = (zone != Zone::UTC).then(|| zone.to_string());
+    config.options_mut().execution.time_zone = (look.zone != Zone::UTC).then(|| look.zone.to_string());
+    let intervals = look.intervals.name().to_owned();
+    config.options_mut().extensions.insert(SessionLook { intervals });
     // Expressions find the options here when they are made ready to run.
     let mut properties = ExecutionProps::new();
     properties.config_options = Some(Arc::clone(config.options()));

@@ -410,7 +410,7 @@ impl Connection {
     ) -> Result<Outcome, Failure> {
         let tag = match response {
             Response::Rows(rows) => {
-                let rows = RowsInFlight::new(rows, &portal.formats, self.session.zone());
+                let rows = RowsInFlight::new(rows, &portal.formats, self.session.look());
                 return self.send_rows(portal, rows, rows_max).await;
             }
             Response::Done { tag } => tag,

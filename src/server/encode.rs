@@ -18,7 +18,7 @@ use crate::server::frontend::{Format, format_of};
 use crate::sql::OutputColumn;
 use crate::types::arrow::lists;
 use crate::types::{
-    Type, Zone, arrow as arrow_cells, binary, cast, float, halfvec, integer, sparsevec, text, vector,
+    Look, Type, arrow as arrow_cells, binary, cast, float, halfvec, integer, sparsevec, text, vector,
 };
 
 /// Rows are handed on to the socket when this many bytes have gathered.
@@ -27,7 +27,7 @@ const BUFFER_BYTES: usize = 64 << 10;
 /// How the rows of one result are written.
 pub struct RowEncoder {
     columns: Vec<(Type, Format)>,
-    zone: Zone,
+    look: Look,
 }
 
 /// A batch whose columns have been recognised.
@@ -66,9 +66,9 @@ enum Cells {
 }
 
 impl RowEncoder {
-    pub fn new(columns: &[OutputColumn], formats: &[Format], zone: Zone) -> RowEncoder {
+    pub fn new(columns: &[OutputColumn], formats: &[Format], look: Look) -> RowEncoder {
         let column = |(index, column): (usize, &OutputColumn)| (column.ty.clone(), format_of(formats, index));
-        RowEncoder { columns: columns.iter().enumerate().map(column).collect(), zone }
+        RowEncoder { columns: columns.iter().enumerate().map(column).collect(), look }
     }
 
     /// Recognises the columns of a batch.
@@ -112,7 +112,7 @@ impl RowEncoder {
         out.put_i32(0);
         out.put_i16(source.columns.len() as i16);
         for column in &source.columns {
-            column.write(row, self.zone, out)?;
+            column.write(row, self.look, out)?;
         }
         patch_length(out, start, 0)
     }
@@ -173,7 +173,7 @@ fn downcast<A: Array + Clone + 'static>(array: &ArrayRef, ty: &Type) -> Result<A
 }
 
 impl Column {
-    fn write(&self, row: usize, zone: Zone, out: &mut Vec<u8>) -> Result<()> {
+    fn write(&self, row: usize, look: Look, out: &mut Vec<u8>) -> Result<()> {
         if self.cells.is_null(row) {
             out.put_i32(-1);
             return Ok(());
@@ -182,7 +182,7 @@ impl Column {
         out.put_i32(0);
         match self.format {
             Format::Binary => self.binary(row, out)?,
-            Format::Text => self.text(row, zone, out)?,
+            Format::Text => self.text(row, look, out)?,
         }
         patch_length(out, start, 4)
     }
@@ -206,7 +206,7 @@ impl Column {
         Ok(())
     }
 
-    fn text(&self, row: usize, zone: Zone, out: &mut Vec<u8>) -> Result<()> {
+    fn text(&self, row: usize, look: Look, out: &mut Vec<u8>) -> Result<()> {
         match &self.cells {
             Cells::Bool(array) => out.put_u8(if array.value(row) { b't' } else { b'f' }),
             Cells::Int2(array) => integer::print_i64(array.value(row).into(), out),
@@ -220,9 +220,7 @@ impl Column {
             Cells::Vector(array) => vector::print(&arrow_cells::vector_floats(array.value(row)), out),
             Cells::Halfvec(array) => halfvec::print(lists::halves(array, row)?, out),
             Cells::Sparsevec(array) => sparsevec::print(lists::sparse(array, row)?, out),
-            Cells::Other(array, ty) => {
-                text::print_in_zone(&arrow_cells::value_at(array, row, ty)?, zone, out)
-            }
+            Cells::Other(array, ty) => text::print_as(&arrow_cells::value_at(array, row, ty)?, look, out),
         }
         Ok(())
     }
@@ -267,7 +265,7 @@ mod tests {
 
     fn encode(formats: &[Format]) -> Vec<u8> {
         let columns = [column("id", Type::Int8), column("name", Type::Text), column("v", Type::Vector(None))];
-        let encoder = RowEncoder::new(&columns, formats, Zone::UTC);
+        let encoder = RowEncoder::new(&columns, formats, Look::PLAIN);
         let source = encoder.open(batch()).expect("known columns");
         let mut out = Vec::new();
         assert_eq!(encoder.write(&source, 0..2, &mut out).expect("rows"), 2);
@@ -301,7 +299,7 @@ mod tests {
 
     #[test]
     fn a_full_buffer_stops_between_rows() {
-        let encoder = RowEncoder::new(&[column("t", Type::Text)], &[], Zone::UTC);
+        let encoder = RowEncoder::new(&[column("t", Type::Text)], &[], Look::PLAIN);
         let text = "x".repeat(BUFFER_BYTES);
         let texts: ArrayRef = Arc::new(StringArray::from(vec![text.as_str(); 3]));
         let batch = RecordBatch::try_from_iter([("t", texts)]).expect("one column");

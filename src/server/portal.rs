@@ -9,7 +9,7 @@ use crate::error::{Error, Result, SqlState};
 use crate::server::encode::{RowEncoder, RowSource};
 use crate::server::frontend::Format;
 use crate::sql::{Prepared, Rows, Spent};
-use crate::types::{Value, Zone};
+use crate::types::{Look, Value};
 
 /// A statement with its parameters. Ends with its transaction.
 pub struct Portal {
@@ -59,9 +59,9 @@ pub struct RowsInFlight {
 }
 
 impl RowsInFlight {
-    /// Timestamps with a zone are shown in `zone`.
-    pub fn new(stream: Rows, formats: &[Format], zone: Zone) -> RowsInFlight {
-        let encoder = RowEncoder::new(&stream.columns, formats, zone);
+    /// Values are shown as `look` says.
+    pub fn new(stream: Rows, formats: &[Format], look: Look) -> RowsInFlight {
+        let encoder = RowEncoder::new(&stream.columns, formats, look);
         RowsInFlight { stream, encoder, batch: None, sent: 0 }
     }
 

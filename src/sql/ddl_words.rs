@@ -8,6 +8,9 @@ use datafusion::sql::sqlparser::tokenizer::Token;
 
 use crate::error::{Error, Result, SqlState};
 use crate::sql::foreign_key_words::{deferrable_key, foreign_key, is_deferrable};
+use crate::sql::sequence_words::{
+    at_identity_options, converted_options, identity_options, qualified_column, sequence_options,
+};
 use crate::sql::statement::*;
 use crate::sql::type_names;
 use crate::sql::words::{Parsed, Words, fold, object_name};
@@ -368,7 +371,7 @@ fn column_option(
                 let message = format!("multiple default values specified for column \"{column}\"");
                 return Err(Error::new(SqlState::SYNTAX_ERROR, message));
             }
-            definition.default = Some(expression.to_string());
+            definition.default = (!is_no_default(expression, &definition.ty)).then(|| expression.to_string());
         }
         ColumnOption::PrimaryKey(key) if is_deferrable(&key.characteristics) => return Err(deferrable_key()),
         ColumnOption::Unique(key) if is_deferrable(&key.characteristics) => return Err(deferrable_key()),
@@ -404,6 +407,25 @@ fn column_option(
         other => return Err(Error::unsupported(format!("column option {other}"))),
     }
     Ok(())
+}
+
+/// Whether it is NULL, which as a default is none; where the column's type has a length to be fitted into, PostgreSQL
+/// keeps it.
+fn is_no_default(expression: &ast::Expr, ty: &ColumnType) -> bool {
+    let (ColumnType::Plain(ty) | ColumnType::Serial(ty)) = ty;
+    is_null_of(expression, ty)
+}
+
+/// Whether an expression is NULL without more ado in a column of this type.
+pub fn is_null_of(expression: &ast::Expr, ty: &Type) -> bool {
+    match expression {
+        ast::Expr::Nested(inner) => is_null_of(inner, ty),
+        ast::Expr::Cast { expr: inner, data_type, .. } => {
+            type_names::resolve(data_type).is_ok_and(|cast| cast == *ty) && is_null_of(inner, ty)
+        }
+        ast::Expr::Value(value) => value.value == ast::Value::Null && ty.typmod() < 0,
+        _ => false,
+    }
 }
 
 fn table_constraint(constraint: &ast::TableConstraint) -> Result<TableConstraint> {
@@ -443,98 +465,6 @@ fn plain_columns(columns: &[ast::IndexColumn]) -> Result<Vec<String>> {
             other => Err(Error::unsupported(format!("a constraint on the expression {other}"))),
         })
         .collect()
-}
-
-/// sqlparser's sequence options as ours.
-fn converted_options(options: &[ast::SequenceOptions]) -> Result<SequenceOptions> {
-    let mut converted = SequenceOptions::default();
-    for option in options {
-        match option {
-            ast::SequenceOptions::IncrementBy(value, _) => converted.increment = Some(integer(value)?),
-            ast::SequenceOptions::MinValue(value) => {
-                converted.min = Some(value.as_ref().map(integer).transpose()?)
-            }
-            ast::SequenceOptions::MaxValue(value) => {
-                converted.max = Some(value.as_ref().map(integer).transpose()?)
-            }
-            ast::SequenceOptions::StartWith(value, _) => converted.start = Some(integer(value)?),
-            ast::SequenceOptions::Cache(_) => {}
-            // sqlparser's field says whether NO stands before CYCLE.
-            ast::SequenceOptions::Cycle(no) => converted.cycle = Some(!no),
-        }
-    }
-    Ok(converted)
-}
-
-fn integer(expression: &ast::Expr) -> Result<i64> {
-    expression
-        .to_string()
-        .replace(' ', "")
-        .parse()
-        .map_err(|_| Error::new(SqlState::SYNTAX_ERROR, format!("syntax error at or near \"{expression}\"")))
-}
-
-/// The options of CREATE and ALTER SEQUENCE, and of an identity column in parentheses.
-fn sequence_options(w: &mut Words) -> Parsed<SequenceOptions> {
-    let mut options = SequenceOptions::default();
-    loop {
-        if w.accept("SEQUENCE NAME") {
-            options.name = Some(w.name()?);
-        } else if w.accept("AS") {
-            let ty = type_names::resolve(&w.parser.parse_data_type()?)?;
-            if !matches!(ty, Type::Int2 | Type::Int4 | Type::Int8) {
-                let message = "sequence type must be smallint, integer, or bigint";
-                return Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, message).into());
-            }
-            options.ty = Some(ty);
-        } else if w.accept("START") {
-            w.accept("WITH");
-            options.start = Some(w.integer()?);
-        } else if w.accept("RESTART") {
-            let with = w.accept("WITH") || matches!(w.peek(), Token::Number(..) | Token::Minus);
-            options.restart = Some(if with { Some(w.integer()?) } else { None });
-        } else if w.accept("INCREMENT") {
-            w.accept("BY");
-            options.increment = Some(w.integer()?);
-        } else if w.accept("NO MINVALUE") {
-            options.min = Some(None);
-        } else if w.accept("NO MAXVALUE") {
-            options.max = Some(None);
-        } else if w.accept("MINVALUE") {
-            options.min = Some(Some(w.integer()?));
-        } else if w.accept("MAXVALUE") {
-            options.max = Some(Some(w.integer()?));
-        } else if w.accept("CACHE") {
-            // Values are logged ahead for all sessions together; a cache per session would only lose more of them.
-            w.integer()?;
-        } else if w.accept("NO CYCLE") {
-            options.cycle = Some(false);
-        } else if w.accept("CYCLE") {
-            options.cycle = Some(true);
-        } else if w.accept("OWNED BY NONE") {
-            options.owned_by = Some(None);
-        } else if w.accept("OWNED BY") {
-            options.owned_by = Some(Some(qualified_column(w)?));
-        } else {
-            return Ok(options);
-        }
-    }
-}
-
-/// `[schema.]table.column`
-fn qualified_column(w: &mut Words) -> Parsed<(Name, String)> {
-    let position = crate::sql::dialect::position(w.source, w.location());
-    let mut parts = vec![w.identifier()?];
-    while w.accept_token(&Token::Period) {
-        parts.push(w.identifier()?);
-    }
-    let column = parts.pop().unwrap_or_default();
-    let Some(name) = parts.pop() else {
-        return Err(Error::new(SqlState::SYNTAX_ERROR, "invalid OWNED BY option")
-            .hint("Specify OWNED BY table.column or OWNED BY NONE.")
-            .into());
-    };
-    Ok((Name { schema: parts.pop(), name, position }, column))
 }
 
 // ---- DROP ----
@@ -797,6 +727,10 @@ fn alter_column(w: &mut Words, column: String) -> Parsed<AlterAction> {
             w.expect_token(&Token::RParen)?;
         }
         return Ok(AlterAction::AddIdentity { column, kind, options });
+    }
+    if at_identity_options(w) {
+        let (kind, options) = identity_options(w)?;
+        return Ok(AlterAction::SetIdentity { column, kind, options });
     }
     if w.accept("DROP IDENTITY") {
         return Ok(AlterAction::DropIdentity { column, if_exists: w.accept("IF EXISTS") });

@@ -169,7 +169,7 @@ pub fn parse_expression(sql: &str) -> Result<datafusion::sql::sqlparser::ast::Ex
 fn tokenize(sql: &str) -> Result<Vec<TokenWithSpan>> {
     let tokens =
         Tokenizer::new(&DIALECT, sql).tokenize_with_location().map_err(|error| token_error(sql, error))?;
-    Ok(cast_bit_strings(read_numbers(merge_l1_operator(tokens))))
+    Ok(bracket_arrays(cast_bit_strings(read_numbers(merge_l1_operator(tokens)))))
 }
 
 /// `0x1F`, `0o17` and `0b101` are numbers. The tokeniser knows the first, and takes it for `X'1F'`, which is longer by a
@@ -235,6 +235,54 @@ fn cast_bit_strings(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
         tokens.into_iter().map(|part| TokenWithSpan { token: part, span: token.span }).collect()
     };
     tokens.into_iter().flat_map(cast).collect()
+}
+
+/// `text ARRAY` is `text[]`, and `int ARRAY[3]` is `int[3]`, the standard's spelling of arrays.
+fn bracket_arrays(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
+    let is_array = |token: &TokenWithSpan| matches!(&token.token, Token::Word(word) if word.quote_style.is_none() && word.value.eq_ignore_ascii_case("array"));
+    if !tokens.iter().any(is_array) {
+        return tokens;
+    }
+    let mut out: Vec<TokenWithSpan> = Vec::with_capacity(tokens.len() + 1);
+    for (place, token) in tokens.iter().enumerate() {
+        if !is_array(token) || !ends_with_type(&out) {
+            out.push(token.clone());
+            continue;
+        }
+        let mut rest = tokens[place + 1..].iter().map(|next| &next.token).filter(|next| !is_white(next));
+        let sized = [rest.next(), rest.next(), rest.next()];
+        match sized {
+            [Some(Token::LBracket), Some(Token::Number(..)), Some(Token::RBracket)] => {}
+            [Some(Token::LBracket), ..] => out.push(token.clone()),
+            _ => out.extend(
+                [Token::LBracket, Token::RBracket]
+                    .map(|part| TokenWithSpan { token: part, span: token.span }),
+            ),
+        }
+    }
+    out
+}
+
+/// Whether what stands at the end is the name of a type, with its modifier if it has one.
+fn ends_with_type(tokens: &[TokenWithSpan]) -> bool {
+    let mut solid = tokens.iter().rev().map(|token| &token.token).filter(|token| !is_white(token));
+    let mut last = solid.next();
+    if last == Some(&Token::RParen) {
+        last = solid.find(|token| !matches!(token, Token::Number(..) | Token::Comma));
+        if last != Some(&Token::LParen) {
+            return false;
+        }
+        last = solid.next();
+    }
+    match last {
+        // `double precision`, `character varying` and `with time zone` end in these.
+        Some(Token::Word(word)) if word.quote_style.is_none() => {
+            let name = word.value.to_lowercase();
+            matches!(name.as_str(), "precision" | "varying" | "zone")
+                || crate::types::Type::named(&name, false, &[]).is_ok()
+        }
+        _ => false,
+    }
 }
 
 /// `<`, `+`, `>` without anything between them are pgvector's L1 distance.

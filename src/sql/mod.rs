@@ -88,8 +88,10 @@ mod like_words;
 mod sample;
 // Parts of a transaction by name.
 mod savepoints;
+// Options of sequences, read word by word.
+mod sequence_words;
 // A connection's state: transaction, settings, prepared statements.
-pub mod session;
+mod session;
 // LOCK TABLE.
 mod lock_table;
 // Functions in FROM.

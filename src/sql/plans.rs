@@ -1,6 +1,6 @@
 //! Planning a statement, and running what was planned.
 //!
-//! A plan belongs to a catalogue, a search_path and a time zone; when one has changed by the time of an execution, the statement
+//! A plan belongs to a catalogue, a search_path, a time zone and a style of intervals; when one has changed by the time of an execution, the statement
 //! is planned again, and answers 0A000 if its columns are then different ones.
 
 use std::pin::Pin;
@@ -102,7 +102,7 @@ impl Session {
         let started = Instant::now();
         let catalog = self.shared.current_catalog();
         let search_path = self.shared.settings.lock().text(id::SEARCH_PATH);
-        let zone = self.shared.zone();
+        let look = self.shared.look();
         let made = match &statement {
             Some(statement) => self.make(&statement.ast, &catalog, declared)?,
             None => Made { plan: Plan::Utility, param_types: Vec::new(), columns: None },
@@ -110,7 +110,7 @@ impl Session {
         let Made { plan, param_types, columns } = made;
         let parse = std::mem::take(&mut self.parse_time);
         let making = Mutex::new(Spent { parse, plan: started.elapsed(), ..Spent::default() });
-        let plan = Mutex::new(Planned { plan, catalog, search_path, zone });
+        let plan = Mutex::new(Planned { plan, catalog, search_path, look });
         Ok(Arc::new(Prepared { param_types, columns, statement, plan, making }))
     }
 
@@ -274,10 +274,10 @@ impl Session {
         let planned = prepared.plan.lock().clone();
         let catalog = self.shared.current_catalog();
         let search_path = self.shared.settings.lock().text(id::SEARCH_PATH);
-        let zone = self.shared.zone();
+        let look = self.shared.look();
         if Arc::ptr_eq(&planned.catalog, &catalog)
             && planned.search_path == search_path
-            && planned.zone == zone
+            && planned.look == look
         {
             return Ok(planned.plan);
         }
@@ -288,7 +288,7 @@ impl Session {
         if !same_types(&made.columns, &prepared.columns) {
             return Err(Error::unsupported("cached plan must not change result type").clone_text());
         }
-        *prepared.plan.lock() = Planned { plan: made.plan.clone(), catalog, search_path, zone };
+        *prepared.plan.lock() = Planned { plan: made.plan.clone(), catalog, search_path, look };
         prepared.making.lock().plan += started.elapsed();
         Ok(made.plan)
     }

@@ -32,7 +32,7 @@ use crate::sql::shared::Shared;
 use crate::sql::statement::{Ast, Discard, Statement};
 use crate::sql::timings::Spent;
 use crate::sql::transactions::{Block, State};
-use crate::types::{Type, Value, Zone};
+use crate::types::{Look, Type, Value, Zone};
 
 /// The database every data directory has.
 pub const DATABASE: &str = "postgres";
@@ -58,7 +58,7 @@ pub(crate) struct Planned {
     pub plan: Plan,
     pub catalog: Arc<Catalog>,
     pub search_path: Arc<str>,
-    pub zone: Zone,
+    pub look: Look,
 }
 
 /// A column of a result.
@@ -86,9 +86,14 @@ pub struct Session {
 }
 
 impl Session {
-    /// The time zone its results are shown in.
+    /// The time zone of moments that name none.
     pub fn zone(&self) -> Zone {
         self.shared.zone()
+    }
+
+    /// How its results are shown.
+    pub fn look(&self) -> Look {
+        self.shared.look()
     }
 
     /// `options` are the startup packet's parameters other than user and database (names of settings, and `options`

@@ -47,6 +47,21 @@ const TABLES: &[(&str, &[(&str, &str)])] = &[
     ),
 ];
 
+/// Values that PostgreSQL's grammar spells without parentheses, also in FROM, where sqlparser takes them for tables.
+const KEYWORD_VALUES: &[&str] = &[
+    "current_catalog",
+    "current_date",
+    "current_role",
+    "current_schema",
+    "current_time",
+    "current_timestamp",
+    "current_user",
+    "localtime",
+    "localtimestamp",
+    "session_user",
+    "user",
+];
+
 /// Functions that make rows of the columns that their alias lists.
 const RECORDS: &[(&str, bool)] = &[
     ("jsonb_to_recordset", true),
@@ -82,6 +97,13 @@ pub fn settle(factor: &mut TableFactor) {
             sample: None,
             index_hints: Vec::new(),
         };
+    }
+    if let TableFactor::Table { name, args: args @ None, .. } = factor
+        && let [name] = name.0.as_slice()
+        && let Some(name) = name.as_ident().filter(|name| name.quote_style.is_none())
+        && KEYWORD_VALUES.contains(&folded(name).as_str())
+    {
+        *args = Some(ast::TableFunctionArgs { args: Vec::new(), settings: None });
     }
     if let Some(records) = records(factor) {
         *factor = records;

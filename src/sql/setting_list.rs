@@ -6,7 +6,7 @@
 use crate::error::{Error, Result, SqlState};
 use crate::fulltext::Config;
 use crate::sql::settings::Id;
-use crate::types::Zone;
+use crate::types::{IntervalStyle, Zone};
 
 /// What a setting is.
 #[derive(Debug)]
@@ -410,8 +410,8 @@ pub static LIST: &[Setting] = &[
     setting(
         "IntervalStyle",
         CLIENT,
-        choice("postgres", &["postgres"]),
-        "How intervals print; PostgreSQL's own style only.",
+        choice("postgres", IntervalStyle::NAMES),
+        "How intervals print; they are read the same in all styles.",
     )
     .reported(),
     setting("is_superuser", PRESET, Kind::Bool(true), "Whether the user may do everything.")
@@ -679,6 +679,7 @@ pub mod id {
     pub const SEARCH_PATH: Id = id_of("search_path");
     pub const SESSION_AUTHORIZATION: Id = id_of("session_authorization");
     pub const STATEMENT_TIMEOUT: Id = id_of("statement_timeout");
+    pub const INTERVAL_STYLE: Id = id_of("IntervalStyle");
     pub const TIME_ZONE: Id = id_of("TimeZone");
     pub const TRANSACTION_ISOLATION: Id = id_of("transaction_isolation");
     pub const TRANSACTION_READ_ONLY: Id = id_of("transaction_read_only");

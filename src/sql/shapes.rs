@@ -22,14 +22,14 @@ use crate::sql::query;
 use crate::sql::system::quote_ident;
 use crate::table::predicate::unqualified;
 use crate::table::provider::{Shape, Shapes};
-use crate::types::{Type, Zone};
+use crate::types::{Look, Type};
 
 /// The shapes of a table's hidden columns. What cannot be planned is not recognised in queries either.
 pub fn of(table: &Arc<Table>, context: &PlanContext) -> Shapes {
     if let Some(known) = context.environment.shapes().get(table) {
         return known;
     }
-    let environment = context.environment.in_zone(Zone::UTC);
+    let environment = context.environment.with_look(Look::PLAIN);
     let environment = &environment;
     let plain = PlanContext { param_types: &[], expose_slots: false, shapes: false, environment, ..*context };
     let shapes = table.hidden.iter().filter_map(|column| {

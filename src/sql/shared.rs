@@ -25,7 +25,7 @@ use crate::sql::statement::Name;
 use crate::sql::system::{HITHER, INFORMATION_SCHEMA, PG_CATALOG};
 use crate::sql::timings::Timings;
 use crate::sql::words::Words;
-use crate::types::Zone;
+use crate::types::{IntervalStyle, Look, Zone};
 
 /// Schemas that exist without being created.
 pub const SYSTEM_SCHEMAS: &[&str] = &[PG_CATALOG, INFORMATION_SCHEMA, HITHER];
@@ -78,9 +78,15 @@ impl Shared {
         Zone::of_setting(&self.settings.lock().text(id::TIME_ZONE)).unwrap_or(Zone::UTC)
     }
 
+    /// How the session wants values to be shown.
+    pub fn look(&self) -> Look {
+        let intervals = self.settings.lock().text(id::INTERVAL_STYLE);
+        Look { zone: self.zone(), intervals: IntervalStyle::from_name(&intervals).unwrap_or_default() }
+    }
+
     /// What the session's statements are planned in.
     pub fn environment(&self) -> Arc<Environment> {
-        self.engine.environment.in_zone(self.zone())
+        self.engine.environment.with_look(self.look())
     }
 
     /// The schemas in which names are looked for: that of temporary tables, then those of search_path that exist.

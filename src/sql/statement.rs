@@ -628,6 +628,12 @@ pub enum AlterAction {
         kind: IdentityKind,
         options: SequenceOptions,
     },
+    /// What is changed of an identity column: when it is generated, and its sequence.
+    SetIdentity {
+        column: String,
+        kind: Option<IdentityKind>,
+        options: SequenceOptions,
+    },
     DropIdentity {
         column: String,
         if_exists: bool,

@@ -180,6 +180,11 @@ impl<'a> Words<'a> {
     }
 
     pub fn string(&mut self) -> Parsed<String> {
+        if let Token::DollarQuotedString(quoted) = self.peek() {
+            let text = quoted.value.clone();
+            self.advance();
+            return Ok(text);
+        }
         Ok(self.parser.parse_literal_string()?)
     }
 

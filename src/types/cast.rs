@@ -5,6 +5,7 @@
 
 use crate::error::{Error, Result, SqlState};
 use crate::types::datetime::{self, MICROSECONDS_PER_DAY, MICROSECONDS_PER_SECOND};
+use crate::types::look::Look;
 use crate::types::vector::{self, Kind};
 use crate::types::zone::Zone;
 use crate::types::{Bits, Interval, Numeric, Sparsevec, Type, Value, bits, halfvec, json, text};
@@ -87,12 +88,13 @@ pub fn context(from: &Type, to: &Type) -> Option<Context> {
     }
 }
 
-/// Whether what the cast makes depends on the session's time zone.
+/// Whether what the cast makes depends on the session's time zone or style of intervals.
 pub fn needs_zone(from: &Type, to: &Type) -> bool {
     match (from, to) {
         (Type::Array(from), Type::Array(to)) => needs_zone(from, to),
         (Type::Array(item), to) if to.is_text() => needs_zone(item, to),
         (from, Type::Array(item)) if from.is_text() => needs_zone(from, item),
+        (Type::Interval, to) => to.is_text(),
         (Type::Timestamptz(_), Type::Timestamptz(_)) => false,
         (Type::Timestamptz(_), to) => {
             to.is_text() || matches!(to, Type::Timestamp(_) | Type::Date | Type::Time(_))
@@ -104,16 +106,17 @@ pub fn needs_zone(from: &Type, to: &Type) -> bool {
     }
 }
 
-/// [`cast_in_zone`] of values that no zone changes; where one does, UTC.
+/// [`cast_as`] of values that no session's wishes change; where one does, the plain ones.
 pub fn cast(value: Value, to: &Type, explicit: bool) -> Result<Value> {
-    cast_in_zone(value, to, explicit, Zone::UTC)
+    cast_as(value, to, explicit, Look::PLAIN)
 }
 
 /// `value` as a value of `to`. `explicit`: the statement says so, and text that is too long is cut.
-pub fn cast_in_zone(value: Value, to: &Type, explicit: bool, zone: Zone) -> Result<Value> {
+pub fn cast_as(value: Value, to: &Type, explicit: bool, look: Look) -> Result<Value> {
+    let zone = look.zone;
     Ok(match (value, to) {
         (Value::Null, _) => Value::Null,
-        (value, to) if to.is_text() => Value::Text(fit_text(as_text(value, zone), to, explicit)?),
+        (value, to) if to.is_text() => Value::Text(fit_text(as_text(value, look), to, explicit)?),
         (Value::Text(text), to @ (Type::Bit(_) | Type::Varbit(_))) => {
             Value::Bits(bits::parse(&text)?.fit(to, explicit)?)
         }
@@ -201,7 +204,7 @@ pub fn cast_in_zone(value: Value, to: &Type, explicit: bool, zone: Zone) -> Resu
             Value::Array(values.into_iter().map(Value::Float4).collect())
         }
         (Value::Array(items), Type::Array(item)) => {
-            let cast = |value| cast_in_zone(value, item, explicit, zone);
+            let cast = |value| cast_as(value, item, explicit, look);
             Value::Array(items.into_iter().map(cast).collect::<Result<_>>()?)
         }
         (value, to) => return Err(impossible(&value, to)),
@@ -288,12 +291,12 @@ fn out_of_range(to: &Type) -> Error {
     Error::new(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, format!("{name} out of range"))
 }
 
-fn as_text(value: Value, zone: Zone) -> String {
+fn as_text(value: Value, look: Look) -> String {
     match value {
         Value::Text(text) | Value::Json(text) | Value::Jsonb(text) => text,
         // The cast says true where the output function says t.
         Value::Bool(value) => value.to_string(),
-        other => text::to_string_in_zone(&other, zone),
+        other => text::to_string_as(&other, look),
     }
 }
 

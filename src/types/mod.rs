@@ -19,6 +19,7 @@ pub mod integer;
 pub mod interval;
 pub mod json;
 pub mod jsonpath;
+pub mod look;
 pub mod names;
 pub mod numeric;
 pub mod sparsevec;
@@ -34,6 +35,7 @@ use serde::de::{IntoDeserializer, MapAccess, Visitor};
 
 pub use bits::Bits;
 pub use half::{bf16, f16};
+pub use look::{IntervalStyle, Look};
 pub use sparsevec::{Sparse, Sparsevec};
 pub use tsquery::TsQuery;
 pub use tsvector::TsVector;

@@ -5,6 +5,7 @@
 
 use crate::error::{Error, Result, SqlState};
 use crate::types::jsonpath::Path;
+use crate::types::look::Look;
 use crate::types::zone::Zone;
 use crate::types::{
     Type, Value, array, bits, cast, datetime, float, halfvec, integer, interval, json, numeric, sparsevec,
@@ -30,11 +31,11 @@ pub fn invalid_datetime(name: &str, text: &str) -> Error {
 /// Appends the text of `value`; nothing for NULL, which has no text. Timestamps with time zone are shown in UTC;
 /// who shows a `character(n)` adds [`cast::pad`].
 pub fn print(value: &Value, out: &mut Vec<u8>) {
-    print_in_zone(value, Zone::UTC, out);
+    print_as(value, Look::PLAIN, out);
 }
 
-/// [`print()`] with timestamps shown as clocks of a zone show them.
-pub fn print_in_zone(value: &Value, zone: Zone, out: &mut Vec<u8>) {
+/// [`print()`] as a session wants it.
+pub fn print_as(value: &Value, look: Look, out: &mut Vec<u8>) {
     match value {
         Value::Null => {}
         Value::Bool(value) => out.push(if *value { b't' } else { b'f' }),
@@ -50,8 +51,8 @@ pub fn print_in_zone(value: &Value, zone: Zone, out: &mut Vec<u8>) {
         Value::Date(days) => datetime::print_date(*days, out),
         Value::Time(microseconds) => datetime::print_time(*microseconds, out),
         Value::Timestamp(microseconds) => datetime::print_timestamp(*microseconds, out),
-        Value::Timestamptz(microseconds) => datetime::print_timestamptz(*microseconds, zone, out),
-        Value::Interval(value) => interval::print(*value, out),
+        Value::Timestamptz(microseconds) => datetime::print_timestamptz(*microseconds, look.zone, out),
+        Value::Interval(value) => look.intervals.print(*value, out),
         Value::Uuid(bytes) => print_uuid(bytes, out),
         Value::Vector(values) => vector::print(values, out),
         Value::Halfvec(values) => halfvec::print(values, out),
@@ -61,7 +62,7 @@ pub fn print_in_zone(value: &Value, zone: Zone, out: &mut Vec<u8>) {
         Value::TsQuery(value) => tsquery::print(value, out),
         Value::Array(items) => {
             let item = |item: &Value, out: &mut Vec<u8>| {
-                print_in_zone(item, zone, out);
+                print_as(item, look, out);
                 *item != Value::Null
             };
             array::print(items, item, out);
@@ -71,13 +72,13 @@ pub fn print_in_zone(value: &Value, zone: Zone, out: &mut Vec<u8>) {
 
 /// [`print()`] into a String of its own.
 pub fn to_string(value: &Value) -> String {
-    to_string_in_zone(value, Zone::UTC)
+    to_string_as(value, Look::PLAIN)
 }
 
-/// [`print_in_zone`] into a String of its own.
-pub fn to_string_in_zone(value: &Value, zone: Zone) -> String {
+/// [`print_as`] into a String of its own.
+pub fn to_string_as(value: &Value, look: Look) -> String {
     let mut out = Vec::new();
-    print_in_zone(value, zone, &mut out);
+    print_as(value, look, &mut out);
     String::from_utf8(out).expect("every text format is UTF-8, made of ASCII and of Strings")
 }
 

@@ -19,7 +19,7 @@ use crate::sql::response::{CopyChunk, CopyFormat, CopyOut, Response};
 use crate::sql::session::{OutputColumn, Session, Timer};
 use crate::sql::statement::{Ast, CopyEncoding, CopyHeader, CopyOptions, Name};
 use crate::types::arrow::value_at;
-use crate::types::{Type, Value, Zone, binary, cast, text};
+use crate::types::{Look, Type, Value, binary, cast, text};
 
 impl Session {
     pub(super) async fn copy_table_to(
@@ -61,7 +61,7 @@ impl Session {
         };
         let rows = Arc::new(AtomicU64::new(0));
         let input = self.query_stream(&query, &[], timer).await?;
-        let encoder = Encoder { columns: query.columns.clone(), options, zone: self.shared.zone() };
+        let encoder = Encoder { columns: query.columns.clone(), options, look: self.shared.look() };
         let stream = Encoded { input, encoder, rows: rows.clone(), begun: false, ended: false };
         Ok(Response::CopyOut(CopyOut::new(format, query.columns.len(), stream.boxed(), rows)))
     }
@@ -129,7 +129,7 @@ struct Encoder {
     columns: Arc<[OutputColumn]>,
     options: Options,
     /// That timestamps are shown in.
-    zone: Zone,
+    look: Look,
 }
 
 impl Encoder {
@@ -200,7 +200,7 @@ impl Encoder {
                 continue;
             }
             scratch.clear();
-            text::print_in_zone(&value, self.zone, scratch);
+            text::print_as(&value, self.look, scratch);
             if let Type::Bpchar(Some(characters)) = column.ty {
                 cast::pad(0, characters, scratch);
             }

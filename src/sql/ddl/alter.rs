@@ -14,6 +14,7 @@ use crate::sql::ddl::generated::reads_column;
 use crate::sql::ddl::references::with_renamed_column;
 use crate::sql::ddl::retype::{Source, names_column};
 use crate::sql::ddl::table::{Builder, check_identity, stored_identity};
+use crate::sql::ddl_words::is_null_of;
 use crate::sql::dialect;
 use crate::sql::dialect::parse_query;
 use crate::sql::dml::cells::{self, Target};
@@ -91,6 +92,9 @@ impl Session {
             AlterAction::SetNotNull { column, not_null } => self.set_not_null(table, column, *not_null).await,
             AlterAction::AddIdentity { column, kind, options } => {
                 self.add_identity(table, column, *kind, options).await
+            }
+            AlterAction::SetIdentity { column, kind, options } => {
+                self.set_identity(table, column, *kind, options).await
             }
             AlterAction::DropIdentity { column, if_exists } => {
                 self.drop_identity(table, column, *if_exists).await
@@ -636,6 +640,8 @@ impl Session {
                 None => error.hint("Use ALTER TABLE ... ALTER COLUMN ... DROP EXPRESSION instead."),
             });
         }
+        let parsed = default.map(dialect::parse_expression).transpose()?;
+        let default = default.filter(|_| !parsed.is_some_and(|parsed| is_null_of(&parsed, &target.ty)));
         target.default = default.map(|sql| DefaultExpr { sql: sql.to_string() });
         target.sequence = match default {
             None => None,
@@ -723,6 +729,31 @@ impl Session {
         self.edit(edits).await
     }
 
+    async fn set_identity(
+        &mut self,
+        table: &Table,
+        column: &str,
+        kind: Option<IdentityKind>,
+        options: &SequenceOptions,
+    ) -> Result<()> {
+        let position = self.position(table, column)?;
+        let mut altered = table.clone();
+        let target = &mut altered.columns[position];
+        let (Some(identity), Some(sequence)) = (&mut target.identity, target.sequence) else {
+            let message =
+                format!("column \"{column}\" of relation \"{}\" is not an identity column", table.name);
+            return Err(Error::new(SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE, message));
+        };
+        self.change_sequence(sequence, options).await?;
+        match kind {
+            Some(kind) => {
+                *identity = stored_identity(kind);
+                self.put(altered).await
+            }
+            None => Ok(()),
+        }
+    }
+
     async fn drop_identity(&mut self, table: &Table, column: &str, if_exists: bool) -> Result<()> {
         let position = self.position(table, column)?;
         let mut altered = table.clone();
@@ -765,7 +796,9 @@ fn pass(action: &AlterAction) -> u8 {
         | AlterAction::SetExpression { .. }
         | AlterAction::DropExpression { .. } => 1,
         AlterAction::AddColumn { .. } => 2,
-        AlterAction::SetNotNull { .. } | AlterAction::AddIdentity { .. } => 3,
+        AlterAction::SetNotNull { .. }
+        | AlterAction::AddIdentity { .. }
+        | AlterAction::SetIdentity { .. } => 3,
         AlterAction::AddConstraint { .. } => 4,
         AlterAction::SetDefault { .. } => 5,
         AlterAction::RenameColumn { .. }

@@ -131,17 +131,26 @@ impl Session {
             return Ok(done("ALTER SEQUENCE"));
         }
         let sequence = self.shared.sequence(&catalog, &alter.name)?;
-        let mut changed = with_options((*sequence).clone(), &alter.options, false)?;
-        self.set_owner(&mut changed, &alter.options)?;
-        let (oid, start) = (changed.oid, changed.start);
-        if changed != *sequence {
+        self.change_sequence(sequence.oid, &alter.options).await?;
+        Ok(done("ALTER SEQUENCE"))
+    }
+
+    /// Changes what the options say.
+    pub(super) async fn change_sequence(&mut self, oid: Oid, options: &SequenceOptions) -> Result<()> {
+        let catalog = self.shared.current_catalog();
+        let sequence = catalog.sequences().find(|sequence| sequence.oid == oid);
+        let sequence = sequence.ok_or_else(|| Error::internal("a sequence to change that is not there"))?;
+        let mut changed = with_options((**sequence).clone(), options, false)?;
+        self.set_owner(&mut changed, options)?;
+        let start = changed.start;
+        if changed != **sequence {
             self.edit(vec![Edit::Put(Object::Sequence(changed))]).await?;
         }
-        if let Some(value) = alter.options.restart {
+        if let Some(value) = options.restart {
             let value = value.unwrap_or(start);
             self.shared.with_transaction(|transaction| transaction.setval(oid, value, false))?;
         }
-        Ok(done("ALTER SEQUENCE"))
+        Ok(())
     }
 
     /// OWNED BY.

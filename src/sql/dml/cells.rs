@@ -165,7 +165,7 @@ pub fn assign(value: Value, ty: &Type, zone: Zone) -> Result<Value> {
         | (Value::Timestamptz(_), Type::Timestamptz(None))
         | (Value::Jsonb(_), Type::Jsonb)
         | (Value::Uuid(_), Type::Uuid) => Ok(value),
-        _ => cast::cast_in_zone(value, ty, false, zone),
+        _ => cast::cast_as(value, ty, false, zone.into()),
     }
 }
 
@@ -263,7 +263,7 @@ pub fn literal(expression: &Expr, zone: Zone) -> Result<Option<Constant>> {
                 Constant::Null => Constant::Null,
                 Constant::Unknown(text) => Constant::Typed(explicit(&ty, &text, zone)?, ty),
                 Constant::Typed(value, from) if cast::context(&from, &ty).is_some() => {
-                    Constant::Typed(cast::cast_in_zone(value, &ty, true, zone)?, ty)
+                    Constant::Typed(cast::cast_as(value, &ty, true, zone.into())?, ty)
                 }
                 Constant::Typed(..) => return Ok(None),
             }))

@@ -16,7 +16,7 @@ use crate::sql::ddl::columns_of;
 use crate::sql::dialect;
 use crate::sql::expressions::{self, Projection, Relation};
 use crate::types::arrow::{array, type_of, value_at};
-use crate::types::{Type, Value, Zone};
+use crate::types::{Look, Type, Value};
 
 /// Computed columns of a table, ready to be evaluated.
 #[derive(Default)]
@@ -104,7 +104,7 @@ impl Group {
         reads.sort_unstable();
         reads.dedup();
         // What is kept does not depend on who writes it.
-        let environment = context.environment.in_zone(Zone::UTC);
+        let environment = context.environment.with_look(Look::PLAIN);
         let plain = PlanContext { param_types: &[], environment: &environment, ..*context };
         let targets: Vec<Type> = columns.iter().map(|(_, ty)| ty.clone()).collect();
         let relations = [Relation { alias: &table.name, table }];
@@ -228,7 +228,7 @@ pub fn check_kept(
     let compiled =
         expressions::compile(&plain, &relations, &items, target.map_or(&[][..], std::slice::from_ref))?;
     if compiled.is_immutable() {
-        let environment = context.environment.in_zone(Zone::UTC);
+        let environment = context.environment.with_look(Look::PLAIN);
         let plain = PlanContext { environment: &environment, ..plain };
         let kept =
             expressions::compile(&plain, &relations, &items, target.map_or(&[][..], std::slice::from_ref))?;

@@ -4,6 +4,7 @@ use crate::error::Result;
 use crate::planner::bindings::Execution;
 use crate::sql::setting_list::{Context, Kind, LIST, Setting, Unit};
 use crate::sql::system::relation::{Relation, Rows, cells, none};
+use crate::sql::system::types::vector_schema;
 use crate::sql::system::{
     DATABASE_OID, INFORMATION_SCHEMA, INFORMATION_SCHEMA_OID, OWNER, OWNER_OID, PG_CATALOG, PG_CATALOG_OID,
     VECTOR_VERSION,
@@ -236,9 +237,10 @@ fn tablespaces(_execution: &Execution, rows: &mut Rows) -> Result<()> {
     Ok(())
 }
 
-fn extensions(_execution: &Execution, rows: &mut Rows) -> Result<()> {
+fn extensions(execution: &Execution, rows: &mut Rows) -> Result<()> {
+    let schema = vector_schema(&execution.session.catalog());
     rows.add(cells! {
-        oid: VECTOR_EXTENSION_OID, extname: "vector", extnamespace: crate::catalog::PUBLIC_SCHEMA_OID,
+        oid: VECTOR_EXTENSION_OID, extname: "vector", extnamespace: schema,
         extversion: VECTOR_VERSION,
     });
     Ok(())

@@ -67,6 +67,22 @@ pub const RELATIONS: &[Relation] = &[
         rows: table_statistics,
     },
     Relation {
+        oid: 12_173,
+        schema: PG_CATALOG,
+        name: "pg_statio_all_tables",
+        kind: 'v',
+        columns: STATIO_TABLES,
+        rows: table_blocks,
+    },
+    Relation {
+        oid: 12_181,
+        schema: PG_CATALOG,
+        name: "pg_statio_user_tables",
+        kind: 'v',
+        columns: STATIO_TABLES,
+        rows: table_blocks,
+    },
+    Relation {
         oid: 12_192,
         schema: PG_CATALOG,
         name: "pg_stat_user_indexes",
@@ -99,6 +115,10 @@ const STAT_TABLES: &str = "relid oid, schemaname name, relname name, seq_scan in
     n_mod_since_analyze int8, n_ins_since_vacuum int8, last_vacuum timestamptz, last_autovacuum timestamptz, \
     last_analyze timestamptz, last_autoanalyze timestamptz, vacuum_count int8, autovacuum_count int8, \
     analyze_count int8, autoanalyze_count int8";
+
+const STATIO_TABLES: &str = "relid oid, schemaname name, relname name, heap_blks_read int8, heap_blks_hit int8, \
+    idx_blks_read int8, idx_blks_hit int8, toast_blks_read int8, toast_blks_hit int8, tidx_blks_read int8, \
+    tidx_blks_hit int8";
 
 const STAT_INDEXES: &str = "relid oid, indexrelid oid, schemaname name, relname name, indexrelname name, idx_scan int8, \
     last_idx_scan timestamptz, idx_tup_read int8, idx_tup_fetch int8";
@@ -175,6 +195,14 @@ fn table_statistics(execution: &Execution, rows: &mut Rows) -> Result<()> {
             relid: table.oid, schemaname: &table.schema, relname: &table.name, n_live_tup: live as i64,
             n_dead_tup: dead as i64,
         });
+    }
+    Ok(())
+}
+
+/// Blocks are not counted.
+fn table_blocks(execution: &Execution, rows: &mut Rows) -> Result<()> {
+    for table in execution.session.catalog().tables() {
+        rows.add(cells! { relid: table.oid, schemaname: &table.schema, relname: &table.name });
     }
     Ok(())
 }

@@ -90,13 +90,18 @@ pub fn index_column(
     })
 }
 
-/// `PRIMARY KEY (a, b)`, `CHECK (a > 0)`.
-pub fn constraint_definition(execution: &Execution, table: &Table, constraint: &Constraint) -> String {
-    let definition = definition_of(execution, table, constraint);
+/// `PRIMARY KEY (a, b)`, `CHECK ((a > 0))`; `pretty` leaves out the inner parentheses.
+pub fn constraint_definition(
+    execution: &Execution,
+    table: &Table,
+    constraint: &Constraint,
+    pretty: bool,
+) -> String {
+    let definition = definition_of(execution, table, constraint, pretty);
     if constraint.not_valid { format!("{definition} NOT VALID") } else { definition }
 }
 
-fn definition_of(execution: &Execution, table: &Table, constraint: &Constraint) -> String {
+fn definition_of(execution: &Execution, table: &Table, constraint: &Constraint, pretty: bool) -> String {
     let list = |columns: &[u16]| {
         let names = columns.iter().filter_map(|&number| table.column_number(number));
         names.map(|column| quote_ident(&column.name)).collect::<Vec<_>>().join(", ")
@@ -104,7 +109,7 @@ fn definition_of(execution: &Execution, table: &Table, constraint: &Constraint) 
     match &constraint.kind {
         ConstraintKind::PrimaryKey { columns } => format!("PRIMARY KEY ({})", list(columns)),
         ConstraintKind::Unique { columns } => format!("UNIQUE ({})", list(columns)),
-        ConstraintKind::Check { sql } => format!("CHECK ({sql})"),
+        ConstraintKind::Check { sql } => format!("CHECK ({})", deparse::expression(sql, table, pretty)),
         ConstraintKind::NotNull { column } => format!("NOT NULL {}", list(&[*column])),
         ConstraintKind::ForeignKey(key) => {
             let parent = execution.session.catalog().table_by_oid(key.table).cloned();

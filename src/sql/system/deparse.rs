@@ -12,13 +12,28 @@ use crate::sql::dialect;
 use crate::sql::system::names::quote_ident;
 use crate::sql::type_names;
 use crate::sql::words::{fold, object_name};
-use crate::types::Type;
+use crate::types::{Type, Value, text};
 
 /// An expression over a table's columns.
 pub fn expression(sql: &str, table: &Table, pretty: bool) -> String {
     match dialect::parse_expression(sql) {
         Ok(parsed) => Deparser { table, pretty }.whole(&parsed),
         Err(_) => sql.to_owned(),
+    }
+}
+
+/// The default of a column: a constant as a value of the column's type.
+pub fn default(sql: &str, table: &Table, ty: &Type) -> String {
+    let Ok(parsed) = dialect::parse_expression(sql) else { return sql.to_owned() };
+    match unnested(&parsed) {
+        Expr::Value(value) => match &value.value {
+            Literal::SingleQuotedString(text) | Literal::EscapedStringLiteral(text) => {
+                quoted(text, &ty.bare())
+            }
+            Literal::Null => format!("NULL::{}", ty.bare()),
+            _ => Deparser { table, pretty: false }.whole(&parsed),
+        },
+        _ => Deparser { table, pretty: false }.whole(&parsed),
     }
 }
 
@@ -80,13 +95,56 @@ impl Deparser<'_> {
                 };
                 format!("{} AND {}", bound(">=", low), bound("<=", high))
             }
-            Expr::InList { expr: inner, list, negated } if !self.is_varchar(inner) => {
+            Expr::InList { expr: inner, list, negated } => {
                 let inner = unnested(inner);
                 let of_inner = self.type_of(inner);
-                let items = list.iter().map(|item| self.part(unnested(item), of_inner.as_ref()));
-                let items = items.collect::<Vec<_>>().join(", ");
                 let (op, which) = if *negated { ("<>", "ALL") } else { ("=", "ANY") };
-                format!("{} {op} {which} (ARRAY[{items}])", self.operand(inner, expr, true, None))
+                let left = self.side(inner, expr, true, None);
+                if let [item] = list.as_slice() {
+                    return format!(
+                        "{left} {op} {}",
+                        self.side(unnested(item), expr, false, of_inner.as_ref())
+                    );
+                }
+                let items = list.iter().map(|item| match (unnested(item), &of_inner) {
+                    (Expr::Value(value), Some(ty @ Type::Varchar(_))) => match &value.value {
+                        Literal::SingleQuotedString(text) => quoted(text, &ty.bare()),
+                        _ => item.to_string(),
+                    },
+                    (item, of_inner) => self.part(item, of_inner.as_ref()),
+                });
+                let items = items.collect::<Vec<_>>().join(", ");
+                match (self.is_varchar(inner), self.pretty) {
+                    (true, true) => format!("{left} {op} {which} (ARRAY[{items}]::text[])"),
+                    (true, false) => format!("{left} {op} {which} ((ARRAY[{items}])::text[])"),
+                    (false, _) => format!("{left} {op} {which} (ARRAY[{items}])"),
+                }
+            }
+            Expr::AnyOp { left, compare_op, right, .. } => {
+                let left = self.side(unnested(left), expr, true, None);
+                format!("{left} {compare_op} ANY ({})", self.part(unnested(right), None))
+            }
+            Expr::AllOp { left, compare_op, right } => {
+                let left = self.side(unnested(left), expr, true, None);
+                format!("{left} {compare_op} ALL ({})", self.part(unnested(right), None))
+            }
+            Expr::IsDistinctFrom(left, right) | Expr::IsNotDistinctFrom(left, right) => {
+                let (left, right) = (unnested(left), unnested(right));
+                let (of_left, of_right) = (self.type_of(left), self.type_of(right));
+                let not = if matches!(expr, Expr::IsNotDistinctFrom(..)) { "NOT " } else { "" };
+                let shown = self.side(left, expr, true, of_right.as_ref());
+                format!("{shown} IS {not}DISTINCT FROM {}", self.side(right, expr, false, of_left.as_ref()))
+            }
+            Expr::Array(array) => {
+                let items = array.elem.iter().map(|item| self.part(unnested(item), beside));
+                format!("ARRAY[{}]", items.collect::<Vec<_>>().join(", "))
+            }
+            Expr::Extract { field, expr: inner, .. } => {
+                format!("EXTRACT({} FROM {})", field.to_string().to_lowercase(), self.argument(inner))
+            }
+            Expr::AtTimeZone { timestamp, time_zone } => {
+                let shown = self.operand(unnested(timestamp), expr, true, None);
+                format!("{shown} AT TIME ZONE {}", self.operand(unnested(time_zone), expr, false, None))
             }
             Expr::Like { expr: inner, negated, pattern, any: false, escape_char: None } => {
                 let (inner, pattern) = (unnested(inner), unnested(pattern));
@@ -107,9 +165,17 @@ impl Deparser<'_> {
             Expr::IsTrue(inner) => format!("{} IS TRUE", self.operand(unnested(inner), expr, true, None)),
             Expr::IsFalse(inner) => format!("{} IS FALSE", self.operand(unnested(inner), expr, true, None)),
             Expr::Cast { kind: CastKind::Cast | CastKind::DoubleColon, expr: inner, data_type, .. } => {
-                let ty = type_names::resolve(data_type)
-                    .map_or_else(|_| data_type.to_string(), |ty| ty.to_string());
-                self.cast(unnested(inner), &ty)
+                match (type_names::resolve(data_type), unnested(inner)) {
+                    (Ok(ty), Expr::Value(value)) => match &value.value {
+                        Literal::SingleQuotedString(text) => quoted(text, &ty),
+                        Literal::Null => format!("NULL::{ty}"),
+                        Literal::Number(..) if self.type_of(inner).as_ref() == Some(&ty) => inner.to_string(),
+                        _ => self.cast(inner, &ty.to_string()),
+                    },
+                    (Ok(ty), Expr::Array(array)) if array.elem.is_empty() => format!("ARRAY[]::{ty}"),
+                    (Ok(ty), inner) => self.cast(inner, &ty.to_string()),
+                    (Err(_), inner) => self.cast(inner, &data_type.to_string()),
+                }
             }
             Expr::Function(function) => match &function.args {
                 FunctionArguments::List(list)
@@ -125,14 +191,18 @@ impl Deparser<'_> {
                     };
                     format!("{name}({})", arguments.collect::<Vec<_>>().join(", "))
                 }
+                FunctionArguments::None => function.name.to_string().to_uppercase(),
                 _ => expr.to_string(),
             },
             Expr::Value(value) => match &value.value {
-                Literal::SingleQuotedString(text) => {
-                    let ty = beside.map_or_else(|| "text".to_owned(), shown_type);
-                    format!("'{}'::{ty}", text.replace('\'', "''"))
-                }
+                Literal::SingleQuotedString(text) => quoted(text, &beside.map_or(Type::Text, shown_type)),
                 Literal::Boolean(value) => value.to_string(),
+                Literal::Number(digits, _) if digits.bytes().all(|digit| digit.is_ascii_digit()) => {
+                    match number_type(digits) {
+                        "integer" => digits.clone(),
+                        ty => format!("'{digits}'::{ty}"),
+                    }
+                }
                 _ => expr.to_string(),
             },
             other => other.to_string(),
@@ -202,10 +272,32 @@ impl Deparser<'_> {
 }
 
 /// The type a text beside a column of this type has: varchar is compared as text, and lengths do not matter.
-fn shown_type(ty: &Type) -> String {
+fn shown_type(ty: &Type) -> Type {
     match ty {
-        Type::Varchar(_) => "text".to_owned(),
-        other => other.bare().to_string(),
+        Type::Varchar(_) => Type::Text,
+        other => other.bare(),
+    }
+}
+
+/// A text in quotes as PostgreSQL shows a constant of the type: read and printed, integers and truths without quotes.
+fn quoted(text: &str, ty: &Type) -> String {
+    // Words such as `today` and moments without a zone are another value at another time.
+    let is_fixed = match ty {
+        Type::Timestamptz(_) => false,
+        Type::Date | Type::Time(_) | Type::Timestamp(_) => text.starts_with(|first: char| first.is_ascii_digit()),
+        _ => true,
+    };
+    let value = text::parse(ty, text).ok().filter(|_| is_fixed);
+    let shown = value.as_ref().map_or_else(|| text.to_owned(), text::to_string);
+    match value {
+        Some(Value::Bool(value)) => value.to_string(),
+        Some(Value::Int4(value)) if value >= 0 => shown,
+        Some(Value::Numeric(_))
+            if shown.starts_with(|first: char| first.is_ascii_digit()) && shown.contains('.') =>
+        {
+            shown
+        }
+        _ => format!("'{}'::{ty}", shown.replace('\'', "''")),
     }
 }
 
@@ -232,6 +324,11 @@ fn is_operation(expr: &Expr) -> bool {
                 | Expr::Between { .. }
                 | Expr::Like { .. }
                 | Expr::ILike { .. }
+                | Expr::AnyOp { .. }
+                | Expr::AllOp { .. }
+                | Expr::IsDistinctFrom(..)
+                | Expr::IsNotDistinctFrom(..)
+                | Expr::AtTimeZone { .. }
         ),
     }
 }
@@ -336,6 +433,56 @@ mod tests {
         }
     }
 
+    /// Written by PostgreSQL: the type of the column, its default, and as pg_get_expr shows it.
+    #[test]
+    fn defaults_are_shown_as_postgresql_shows_them() {
+        let cases = [
+            ("int4", "-1", "'-1'::integer"),
+            ("int4", "'-5'", "'-5'::integer"),
+            ("int4", "'5'", "5"),
+            ("int8", "-1", "'-1'::integer"),
+            ("int8", "'5'", "'5'::bigint"),
+            ("int8", "3000000000", "'3000000000'::bigint"),
+            ("int8", "5::bigint", "(5)::bigint"),
+            ("numeric", "-1.5", "'-1.5'::numeric"),
+            ("numeric", "'5'", "'5'::numeric"),
+            ("numeric(10,2)", "'1.50'", "1.50"),
+            ("numeric(10,2)", "NULL", "NULL::numeric"),
+            ("float8", "1.5", "1.5"),
+            ("float8", "'1.5'", "'1.5'::double precision"),
+            ("bool", "'t'", "true"),
+            ("text", "'it''s'", "'it''s'::text"),
+            ("varchar(5)", "'x'", "'x'::character varying"),
+            ("varchar(5)", "'x'::varchar(5)", "'x'::character varying(5)"),
+            ("varchar(5)", "NULL", "NULL::character varying"),
+            ("character(3)", "'x'", "'x'::bpchar"),
+            ("jsonb", "'{\"a\":1}'", "'{\"a\": 1}'::jsonb"),
+            ("text[]", "'{a,b}'", "'{a,b}'::text[]"),
+            ("text[]", "array['a','b']", "ARRAY['a'::text, 'b'::text]"),
+            ("text[]", "array[]::text[]", "ARRAY[]::text[]"),
+            ("int4[]", "'{}'::int[]", "'{}'::integer[]"),
+            ("varchar(5)[]", "'{}'", "'{}'::character varying[]"),
+            ("date", "'2020-1-1'", "'2020-01-01'::date"),
+            ("time", "'10:00'", "'10:00:00'::time without time zone"),
+            ("timestamp", "'2020-01-01 10:00'", "'2020-01-01 10:00:00'::timestamp without time zone"),
+            ("bytea", "'abc'", "'\\x616263'::bytea"),
+            ("interval", "'1 day'", "'1 day'::interval"),
+            ("vector(3)", "'[1, 2,3]'", "'[1,2,3]'::vector"),
+            ("timestamptz", "now()", "now()"),
+            ("timestamptz", "current_timestamp", "CURRENT_TIMESTAMP"),
+            ("text", "current_user", "CURRENT_USER"),
+            ("timestamptz", "now() + '1 day'::interval", "(now() + '1 day'::interval)"),
+            ("timestamp", "now() at time zone 'utc'", "(now() AT TIME ZONE 'utc'::text)"),
+            ("int4", "extract(year from now())", "EXTRACT(year FROM now())"),
+            ("text", "'a' || 'b'", "('a'::text || 'b'::text)"),
+            ("int4", "abs(-3)", "abs('-3'::integer)"),
+        ];
+        for (ty, sql, shown) in cases {
+            let ty = Type::from_name(ty).unwrap();
+            assert_eq!(default(sql, &table(), &ty), shown, "{sql} of {ty}");
+        }
+    }
+
     /// Written by PostgreSQL: the expression, as pg_get_expr shows it, and pretty.
     #[test]
     fn expressions_are_shown_as_postgresql_shows_them() {
@@ -364,6 +511,14 @@ mod tests {
             ("NOT (a = 1 AND b = 2)", "(NOT ((a = 1) AND (b = 2)))", "NOT (a = 1 AND b = 2)"),
             ("NOT (s IS NULL)", "(NOT (s IS NULL))", "NOT s IS NULL"),
             ("a > -1", "(a > '-1'::integer)", "a > '-1'::integer"),
+            (
+                "v IN ('a', 'b')",
+                "((v)::text = ANY ((ARRAY['a'::character varying, 'b'::character varying])::text[]))",
+                "v::text = ANY (ARRAY['a'::character varying, 'b'::character varying]::text[])",
+            ),
+            ("s NOT IN ('q')", "(s <> 'q'::text)", "s <> 'q'::text"),
+            ("a IS DISTINCT FROM 3", "(a IS DISTINCT FROM 3)", "a IS DISTINCT FROM 3"),
+            ("a = ANY (ARRAY[1, 2])", "(a = ANY (ARRAY[1, 2]))", "a = ANY (ARRAY[1, 2])"),
         ];
         for (sql, full, pretty) in cases {
             assert_eq!(expression(sql, &table(), false), full, "{sql}");

@@ -9,7 +9,7 @@ use arrow::array::ArrayRef;
 use arrow::datatypes::DataType;
 use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF};
 
-use crate::catalog::{Column, Oid, Relation};
+use crate::catalog::{Oid, Relation};
 use crate::error::{Error, Result, SqlState};
 use crate::planner::bindings::Execution;
 use crate::planner::bound::BoundFunction;
@@ -19,7 +19,7 @@ use crate::sql::system::definitions::{
     constraint_definition, index_column, index_definition, view_definition,
 };
 use crate::sql::system::names::{self, quote_ident};
-use crate::sql::system::relations::shown_default;
+use crate::sql::system::types::relation_of_row_type;
 use crate::sql::system::{
     OWNER, OWNER_OID, PG_CATALOG, deparse, descriptions, own_functions, relations, routines,
 };
@@ -108,7 +108,10 @@ fn descriptions() -> Vec<Arc<ScalarUDF>> {
             let wanted = oid(&args[0])?;
             let catalog = execution.session.catalog();
             let found = catalog.tables().find_map(|table| Some((table, table.constraint(wanted)?)));
-            Ok(Value::from(found.map(|(table, constraint)| constraint_definition(execution, table, constraint))))
+            let pretty = matches!(args.get(1), Some(Value::Bool(true)));
+            Ok(Value::from(
+                found.map(|(table, constraint)| constraint_definition(execution, table, constraint, pretty)),
+            ))
         };
         strict "pg_get_expr" Type::Text => pg_get_expr;
         // There are no partitions: no ancestors, which the one query that asks takes NULL for.
@@ -323,7 +326,8 @@ fn casts() -> Vec<Arc<ScalarUDF>> {
                 let oid = oid(value)?;
                 match own_functions::by_oid(execution, oid) {
                     Some(function) => quote_ident(&function.name),
-                    None => routines::by_oid(oid).map_or_else(|| oid.to_string(), |(name, _, _)| name.to_owned()),
+                    None if oid == 0 => "-".to_owned(),
+                    None => routines::name_of(oid).unwrap_or_else(|| oid.to_string()),
                 }
             }
         }));
@@ -540,7 +544,7 @@ fn role(value: &Value) -> Result<Oid> {
     }
 }
 
-fn format_type(_execution: &Execution, args: &[Value]) -> Result<Value> {
+fn format_type(execution: &Execution, args: &[Value]) -> Result<Value> {
     if args[0] == Value::Null {
         return Ok(Value::Null);
     }
@@ -556,23 +560,21 @@ fn format_type(_execution: &Execution, args: &[Value]) -> Result<Value> {
             "\"bit\"".to_owned()
         }
         Some(ty) => ty.with_typmod(typmod).to_string(),
-        None => names::pseudo_type(oid).unwrap_or("???").to_owned(),
+        None => match (names::pseudo_type(oid), relation_of_row_type(oid)) {
+            (Some(name), _) => name.to_owned(),
+            (None, Some(relation)) => names::regclass_out(execution, relation),
+            (None, None) => "???".to_owned(),
+        },
     }))
 }
 
-/// pg_get_expr(text, relation [, pretty]). The catalogue keeps expressions as their text; generated columns and WHERE of
-/// indexes are shown as PostgreSQL writes them.
+/// pg_get_expr(text, relation [, pretty]). The catalogue keeps expressions as their text; defaults are shown where
+/// pg_attrdef is read, generated columns and WHERE of indexes here.
 fn pg_get_expr(execution: &Execution, args: &[Value]) -> Result<Value> {
     let sql = string(&args[0]);
     let catalog = execution.session.catalog();
     let Some(table) = catalog.table_by_oid(oid(&args[1])?) else { return Ok(Value::from(sql)) };
     let pretty = matches!(args.get(2), Some(Value::Bool(true)));
-    let default = |column: &&Column| column.default.as_ref().is_some_and(|default| default.sql == sql);
-    if let Some(shown) =
-        table.columns.iter().find(default).and_then(|column| shown_default(execution, column))
-    {
-        return Ok(Value::from(shown));
-    }
     let generated = table.columns.iter().filter_map(|column| column.generated.as_ref());
     let generated = generated.map(|generated| generated.sql.as_str());
     let predicates = catalog.indexes_of(table.oid).filter_map(|index| index.predicate.as_ref());

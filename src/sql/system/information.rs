@@ -1,6 +1,6 @@
 //! information_schema: the standard's view of tables, columns and constraints.
 
-use crate::catalog::{Column, ConstraintKind, Deferral, Identity, Table};
+use crate::catalog::{Column, ConstraintKind, Deferral, Identity, PUBLIC_SCHEMA, Sequence, Table};
 use crate::error::Result;
 use crate::planner::bindings::Execution;
 use crate::sql::system::relation::{Relation, Rows, cells, none};
@@ -173,24 +173,33 @@ fn tables(execution: &Execution, rows: &mut Rows) -> Result<()> {
 
 fn columns(execution: &Execution, rows: &mut Rows) -> Result<()> {
     let database = execution.session.database();
-    for table in execution.session.catalog().tables().filter(|table| table.materialized.is_none()) {
+    let catalog = execution.session.catalog();
+    let has_public = catalog.schema(PUBLIC_SCHEMA).is_some();
+    for table in catalog.tables().filter(|table| table.materialized.is_none()) {
         for column in &table.columns {
             let (generation, default) = match column.identity {
                 Some(Identity::Always) => (Some("ALWAYS"), None),
                 Some(Identity::ByDefault) => (Some("BY DEFAULT"), None),
-                None => (None, super::relations::shown_default(execution, column)),
+                None => (None, super::relations::shown_default(execution, table, column)),
             };
+            let sequence = column.sequence.filter(|_| column.identity.is_some());
+            let sequence = sequence.and_then(|oid| catalog.sequences().find(|sequence| sequence.oid == oid));
+            let of_sequence =
+                |part: fn(&Sequence) -> i64| sequence.map(|sequence| part(sequence).to_string());
             let own = cells! {
                 table_schema: &table.schema, table_name: &table.name, column_name: &column.name,
                 ordinal_position: i32::from(column.number), column_default: default,
                 is_nullable: yes(!column.not_null), is_identity: yes(column.identity.is_some()),
-                identity_generation: generation,
+                identity_generation: generation, identity_start: of_sequence(|s| s.start),
+                identity_increment: of_sequence(|s| s.increment), identity_maximum: of_sequence(|s| s.max),
+                identity_minimum: of_sequence(|s| s.min),
+                identity_cycle: yes(sequence.is_some_and(|sequence| sequence.cycle)),
                 is_generated: if column.generated.is_some() { "ALWAYS" } else { "NEVER" },
                 generation_expression: column.generated.as_ref().map(|generated| {
                     super::deparse::expression(&generated.sql, table, false)
                 }),
             };
-            rows.add(own.into_iter().chain(type_cells(&database, &column.ty, column.number)));
+            rows.add(own.into_iter().chain(type_cells(&database, has_public, &column.ty, column.number)));
         }
     }
     for view in execution.session.catalog().views() {
@@ -200,7 +209,7 @@ fn columns(execution: &Execution, rows: &mut Rows) -> Result<()> {
                 table_schema: &view.schema, table_name: &view.name, column_name: &column.name,
                 ordinal_position: i32::from(number), is_nullable: "YES", is_updatable: "NO",
             };
-            rows.add(own.into_iter().chain(type_cells(&database, &column.ty, number)));
+            rows.add(own.into_iter().chain(type_cells(&database, has_public, &column.ty, number)));
         }
     }
     for view in listed_views() {
@@ -210,15 +219,15 @@ fn columns(execution: &Execution, rows: &mut Rows) -> Result<()> {
                 table_schema: view.relation.schema, table_name: view.relation.name, column_name: &column.name,
                 ordinal_position: i32::from(number), is_nullable: "YES", is_updatable: "NO",
             };
-            rows.add(own.into_iter().chain(type_cells(&database, &column.ty, number)));
+            rows.add(own.into_iter().chain(type_cells(&database, has_public, &column.ty, number)));
         }
     }
     Ok(())
 }
 
 /// What columns say about their type, and the database they are in.
-fn type_cells(database: &str, ty: &Type, number: u16) -> Vec<(&'static str, Value)> {
-    let ours = ty.is_pgvectors();
+fn type_cells(database: &str, has_public: bool, ty: &Type, number: u16) -> Vec<(&'static str, Value)> {
+    let ours = ty.is_pgvectors() && has_public;
     let data_type = match ty {
         Type::Array(_) => "ARRAY".to_owned(),
         Type::Vector(_) | Type::Halfvec(_) | Type::Sparsevec(_) => "USER-DEFINED".to_owned(),
@@ -442,7 +451,7 @@ fn checks(execution: &Execution, rows: &mut Rows) -> Result<()> {
         };
         for constraint in &table.constraints {
             if let ConstraintKind::Check { sql } = &constraint.kind {
-                add(&constraint.name, format!("({sql})"));
+                add(&constraint.name, format!("({})", super::deparse::expression(sql, table, false)));
             }
         }
         for column in table.columns.iter().filter(|column| column.not_null) {

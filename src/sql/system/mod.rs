@@ -13,6 +13,7 @@
 //!   convenience.rs   pg_tables, pg_indexes, statistics views
 //!   server.rs        the server's scrub, archive and storage
 //!   information.rs   information_schema
+//!   keywords.rs      the words of the grammar
 //!   empty.rs         relations of things that do not exist here: triggers, rules, publications ...
 //!   names.rs         objects by name and oid, visibility, quoting
 //!   definitions.rs   indexes and constraints as SQL text
@@ -32,6 +33,7 @@ mod descriptions;
 mod empty;
 mod functions;
 mod information;
+mod keywords;
 mod names;
 mod own_functions;
 pub mod relation;
@@ -76,7 +78,7 @@ const VECTOR_VERSION: &str = "0.8.1";
 
 /// All system relations by schema and name.
 static VIEWS: LazyLock<BTreeMap<(&'static str, &'static str), Arc<View>>> = LazyLock::new(|| {
-    let lists: [&'static [Relation]; 10] = [
+    let lists: [&'static [Relation]; 11] = [
         relations::RELATIONS,
         types::RELATIONS,
         routines::RELATIONS,
@@ -84,6 +86,7 @@ static VIEWS: LazyLock<BTreeMap<(&'static str, &'static str), Arc<View>>> = Lazy
         convenience::RELATIONS,
         information::RELATIONS,
         empty::RELATIONS,
+        keywords::RELATIONS,
         server::RELATIONS,
         zones::RELATIONS,
         timings::RELATIONS,

@@ -8,7 +8,7 @@ use crate::planner::bindings::Execution;
 use crate::sql::system::definitions::is_hidden;
 use crate::sql::system::names::{find_relation, schema_oid};
 use crate::sql::system::relation::{Relation, Rows, cells, none};
-use crate::sql::system::{PG_CATALOG, descriptions, listed_views, types};
+use crate::sql::system::{PG_CATALOG, deparse, descriptions, listed_views, types};
 use crate::types::{Type, Value};
 
 /// pg_class's own oid, for columns that say which catalogue an object is in.
@@ -131,6 +131,7 @@ fn classes(execution: &Execution, rows: &mut Rows) -> Result<()> {
             table.constraints.iter().filter(|c| matches!(c.kind, ConstraintKind::Check { .. })).count();
         rows.add(cells! {
             oid: table.oid, relname: &table.name, relnamespace: namespace(&table.schema), relam: types::HEAP_OID,
+            reltype: types::row_type_oid(table.oid),
             relfilenode: table.storage as u32, relhasindex: catalog.indexes_of(table.oid).next().is_some(),
             relkind: if table.materialized.is_some() { 'm' } else { 'r' },
             relpersistence: match (table.temporary, table.unlogged) {
@@ -162,6 +163,7 @@ fn classes(execution: &Execution, rows: &mut Rows) -> Result<()> {
     for view in catalog.views() {
         rows.add(cells! {
             oid: view.oid, relname: &view.name, relnamespace: namespace(&view.schema), relkind: 'v',
+            reltype: types::row_type_oid(view.oid),
             relnatts: view.columns.len() as i16, relhasrules: true, relreplident: 'n',
         });
     }
@@ -273,7 +275,7 @@ fn defaults(execution: &Execution, rows: &mut Rows) -> Result<()> {
     for table in catalog.tables() {
         for column in table.columns.iter().filter(|column| has_default(column)) {
             let generated = column.generated.as_ref().map(|generated| generated.sql.clone());
-            let sql = generated.or_else(|| Some(column.default.as_ref()?.sql.clone()));
+            let sql = generated.or_else(|| shown_default(execution, table, column));
             let number = column.number;
             rows.add(cells! {
                 oid: default_oid(table.oid, number), adrelid: table.oid, adnum: number as i16, adbin: sql,
@@ -475,14 +477,14 @@ fn rules(execution: &Execution, rows: &mut Rows) -> Result<()> {
 }
 
 /// A column's default; one that draws from a sequence calls it by its name as seen from here.
-pub(super) fn shown_default(execution: &Execution, column: &Column) -> Option<String> {
+pub(super) fn shown_default(execution: &Execution, table: &Table, column: &Column) -> Option<String> {
     let default = column.default.as_ref()?;
     Some(match default_sequence(execution, column) {
         Some(sequence) if default.sql.starts_with("nextval(") => {
             let name = super::names::regclass_out(execution, sequence).replace('\'', "''");
             format!("nextval('{name}'::regclass)")
         }
-        _ => default.sql.clone(),
+        _ => deparse::default(&default.sql, table, &column.ty),
     })
 }
 

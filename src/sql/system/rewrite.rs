@@ -17,6 +17,7 @@
 //! | `x = ANY ('{a,b}')`                           | `x IN ('a', 'b')`                                  |
 //! | `generate_subscripts(a, 1)`                    | `unnest` of the subscripts                         |
 //! | `i.indkey[0]`                                  | `i.indkey[1]`: arrays count from 1                 |
+//! | `array_lower(i.indkey, 1)`                     | one less                                           |
 //! | `i.indkey` in a result column                  | `1 2`, as int2vector and oidvector are shown       |
 //! | `a LIKE b ESCAPE 'c'`                          | LIKE with backslashes in the pattern               |
 //! | `c.tableoid`                                   | the oid of the relation c stands for               |
@@ -38,7 +39,7 @@ use arrays::array_of;
 
 use crate::sql::rewrite::name_of;
 use crate::sql::system::empty::is_empty;
-use crate::sql::system::{INFORMATION_SCHEMA, PG_CATALOG};
+use crate::sql::system::{HITHER, INFORMATION_SCHEMA, PG_CATALOG};
 
 /// Rewrites a query in place. Result columns keep the names they had.
 pub fn query(query: &mut Query) {
@@ -177,16 +178,20 @@ fn names_shown(body: &SetExpr) -> Vec<usize> {
 fn show_name(item: &mut SelectItem) {
     let (SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. }) = item else { return };
     if let Some(name) = vector_name(expr) {
-        let printer = match name {
-            "indkey" | "indoption" => "hither_int2vector_out",
-            _ => "hither_oidvector_out",
-        };
-        *expr = call(printer, vec![expr.clone()]);
+        *expr = call(vector_printer(name), vec![expr.clone()]);
         return;
     }
     let Expr::Cast { expr: inner, data_type, .. } = expr else { return };
     if let Some(reg) = Reg::of(data_type) {
         *expr = call(reg.printer(), vec![inner.as_ref().clone()]);
+    }
+}
+
+/// The function that shows a column of the catalogue's vectors.
+fn vector_printer(column: &str) -> &'static str {
+    match column {
+        "indkey" | "indoption" => "hither_int2vector_out",
+        _ => "hither_oidvector_out",
     }
 }
 
@@ -211,10 +216,15 @@ impl VisitorMut for Rewriter {
 
     /// `pg_timezone_names()` is a relation here; other functions in FROM have no schema.
     fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<()> {
-        if let TableFactor::Table { name, args, .. } = factor {
+        if let TableFactor::Table { name, args, alias, .. } = factor {
             let bare = unqualified(name).filter(|_| args.is_some());
             match bare.as_deref() {
                 Some("pg_timezone_names") => *args = None,
+                Some("pg_get_keywords") => {
+                    *args = None;
+                    alias.get_or_insert_with(|| alias_of("pg_get_keywords"));
+                    *name = ObjectName::from(vec![Ident::new(HITHER), Ident::new("keywords")]);
+                }
                 Some("pg_show_all_settings") => {
                     *args = None;
                     *name = ObjectName::from(vec![Ident::new(PG_CATALOG), Ident::new("pg_settings")]);
@@ -273,6 +283,18 @@ impl VisitorMut for Rewriter {
         }
         ControlFlow::Continue(())
     }
+
+    /// The catalogue's vectors begin at 0.
+    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        if let Expr::Function(function) = expr
+            && let "array_lower" | "array_upper" | "array_position" =
+                function.name.to_string().to_lowercase().as_str()
+            && first_argument(function).is_some_and(is_vector)
+        {
+            *expr = shifted(expr.clone(), BinaryOperator::Minus);
+        }
+        ControlFlow::Continue(())
+    }
 }
 
 /// `FROM generate_subscripts(a, 1) AS k` as the unnested subscripts.
@@ -283,12 +305,7 @@ fn subscripts(factor: &TableFactor) -> TableFactor {
     let Some(FunctionArg::Unnamed(FunctionArgExpr::Expr(array))) = args.args.first() else {
         return factor.clone();
     };
-    let mut alias = alias.clone().unwrap_or_else(|| TableAlias {
-        explicit: true,
-        name: Ident::new("generate_subscripts"),
-        columns: Vec::new(),
-        at: None,
-    });
+    let mut alias = alias.clone().unwrap_or_else(|| alias_of("generate_subscripts"));
     if alias.columns.is_empty() {
         alias.columns.push(TableAliasColumnDef { name: alias.name.clone(), data_type: None });
     }
@@ -299,6 +316,10 @@ fn subscripts(factor: &TableFactor) -> TableFactor {
         with_offset_alias: None,
         with_ordinality: *with_ordinality,
     }
+}
+
+fn alias_of(name: &str) -> TableAlias {
+    TableAlias { explicit: true, name: Ident::new(name), columns: Vec::new(), at: None }
 }
 
 /// The subscripts of an array; those of the catalogue's vectors begin at 0.
@@ -318,6 +339,10 @@ fn vector_name(expr: &Expr) -> Option<&str> {
         Expr::CompoundIdentifier(parts) => parts.last()?,
         _ => return None,
     };
+    vector_column(name)
+}
+
+fn vector_column(name: &Ident) -> Option<&str> {
     let is_vector =
         matches!(name.value.as_str(), "indkey" | "indclass" | "indoption" | "indcollation" | "proargtypes");
     is_vector.then_some(name.value.as_str())
@@ -325,12 +350,30 @@ fn vector_name(expr: &Expr) -> Option<&str> {
 
 /// `i.indkey[0]` is the first element.
 fn count_from_one(root: &Expr, chain: &mut [AccessExpr]) {
-    if let ([AccessExpr::Subscript(Subscript::Index { index })], true) = (chain, is_vector(root)) {
-        *index = Expr::BinaryOp {
-            left: Box::new(Expr::Nested(Box::new(index.clone()))),
-            op: BinaryOperator::Plus,
-            right: Box::new(Expr::value(Value::Number("1".to_owned(), false))),
-        };
+    let index = match chain {
+        [AccessExpr::Subscript(Subscript::Index { index })] if is_vector(root) => index,
+        [AccessExpr::Dot(Expr::Identifier(name)), AccessExpr::Subscript(Subscript::Index { index })]
+            if vector_column(name).is_some() =>
+        {
+            index
+        }
+        _ => return,
+    };
+    *index = shifted(index.clone(), BinaryOperator::Plus);
+}
+
+/// One more or less.
+fn shifted(number: Expr, op: BinaryOperator) -> Expr {
+    let one = Box::new(Expr::value(Value::Number("1".to_owned(), false)));
+    Expr::Nested(Box::new(Expr::BinaryOp { left: Box::new(Expr::Nested(Box::new(number))), op, right: one }))
+}
+
+/// The first argument of a call.
+fn first_argument(function: &Function) -> Option<&Expr> {
+    let FunctionArguments::List(list) = &function.args else { return None };
+    match list.args.first()? {
+        FunctionArg::Unnamed(FunctionArgExpr::Expr(argument)) => Some(argument),
+        _ => None,
     }
 }
 
@@ -393,6 +436,13 @@ fn rewrite_cast(expr: &mut Expr) {
     let Expr::Cast { expr: inner, data_type, .. } = expr else { return };
     if let Some(reg) = Reg::of(data_type) {
         *expr = call(reg.reader(), vec![inner.as_ref().clone()]);
+        return;
+    }
+    if let Some(name) = vector_name(inner)
+        && is_text(data_type)
+    {
+        let printer = vector_printer(name);
+        **inner = call(printer, vec![inner.as_ref().clone()]);
         return;
     }
     if is_oid(data_type) && tables::is_procedure(inner) {
@@ -459,9 +509,7 @@ fn rewrite_function(expr: &mut Expr) {
         // Sequences are found by name.
         "nextval" | "currval" | "setval" => bare_names(&mut function.args),
         "generate_subscripts" => {
-            if let FunctionArguments::List(list) = &function.args
-                && let Some(FunctionArg::Unnamed(FunctionArgExpr::Expr(array))) = list.args.first()
-            {
+            if let Some(array) = first_argument(function) {
                 *expr = call("unnest", vec![subscripts_of(array)]);
             }
         }

@@ -1,4 +1,4 @@
-//! Functions by name: pgvector's, which \df lists.
+//! Functions by name: pgvector's, which \df lists, and those that read and write values, which pg_type names.
 //!
 //! PostgreSQL's own functions are here as far as the planner knows them, but not as rows: nobody lists them, and a
 //! row would have to tell types that DataFusion decides per call.
@@ -8,6 +8,7 @@ use crate::planner::bindings::Execution;
 use crate::sql::system::PG_CATALOG;
 use crate::sql::system::own_functions;
 use crate::sql::system::relation::{Relation, Rows, cells};
+use crate::sql::system::types::{in_out_functions, vector_schema};
 use crate::types::{Type, Value};
 
 pub const PG_PROC_OID: u32 = 1255;
@@ -18,7 +19,7 @@ pub const RELATIONS: &[Relation] = &[
         schema: PG_CATALOG,
         name: "pg_proc",
         kind: 'r',
-        columns: "oid oid, proname name, pronamespace oid = 2200, proowner oid = 10, prolang oid = 13, \
+        columns: "oid oid, proname name, pronamespace oid, proowner oid = 10, prolang oid = 13, \
             procost float4 = 1, prorows float4 = 0, provariadic oid = 0, prosupport text = -, prokind char = f, \
             prosecdef bool = f, proleakproof bool = f, proisstrict bool = t, proretset bool = f, \
             provolatile char = i, proparallel char = s, pronargs int2, pronargdefaults int2 = 0, prorettype oid, \
@@ -42,6 +43,8 @@ pub const RELATIONS: &[Relation] = &[
 
 /// Functions are numbered from here, in the order of the list.
 const FIRST_OID: u32 = 15_000;
+/// Functions that read and write values of types are numbered from here.
+const FIRST_IN_OUT_OID: u32 = 15_200;
 
 /// Name, arguments, result; aggregates are told by their name.
 const LIST: &[(&str, &str, &str)] = &[
@@ -122,11 +125,26 @@ pub fn by_oid(oid: u32) -> Option<(&'static str, &'static str, &'static str)> {
 
 /// The oid of the first function of this name.
 pub fn by_name(name: &str) -> Option<u32> {
-    let place = LIST.iter().position(|(known, _, _)| *known == name)?;
-    Some(FIRST_OID + place as u32)
+    if let Some(place) = LIST.iter().position(|(known, _, _)| *known == name) {
+        return Some(FIRST_OID + place as u32);
+    }
+    let place = in_out_functions(0).iter().position(|function| function.name == name)?;
+    Some(FIRST_IN_OUT_OID + place as u32)
+}
+
+/// The name of a function of any kind that is not the user's.
+pub fn name_of(oid: u32) -> Option<String> {
+    match by_oid(oid) {
+        Some((name, _, _)) => Some(name.to_owned()),
+        None => {
+            let place = oid.checked_sub(FIRST_IN_OUT_OID)? as usize;
+            in_out_functions(0).into_iter().nth(place).map(|function| function.name)
+        }
+    }
 }
 
 fn routines(execution: &Execution, rows: &mut Rows) -> Result<()> {
+    let public = vector_schema(&execution.session.catalog());
     for (place, (name, arguments, result)) in LIST.iter().enumerate() {
         let arguments: Vec<Value> = arguments
             .split(", ")
@@ -135,7 +153,15 @@ fn routines(execution: &Execution, rows: &mut Rows) -> Result<()> {
         rows.add(cells! {
             oid: FIRST_OID + place as u32, proname: *name, prokind: if matches!(*name, "avg" | "sum") { 'a' } else { 'f' },
             pronargs: arguments.len() as i16, prorettype: Type::from_name(result)?.oid(), proargtypes: arguments,
-            prosrc: *name,
+            prosrc: *name, pronamespace: public,
+        });
+    }
+    for (place, function) in in_out_functions(public).into_iter().enumerate() {
+        rows.add(cells! {
+            oid: FIRST_IN_OUT_OID + place as u32, proname: &function.name, pronamespace: function.schema, pronargs: 1i16,
+            prorettype: function.result, proargtypes: vec![Value::Oid(function.argument)], prosrc: &function.name,
+            // internal
+            prolang: 12u32,
         });
     }
     own_functions::routines(execution, rows)

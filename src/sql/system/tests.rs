@@ -267,7 +267,7 @@ fn descriptions_are_postgres() {
     );
     assert_eq!(
         one("SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint ORDER BY 1"),
-        "items_name_check|CHECK (name <> '')\nitems_pkey|PRIMARY KEY (id)"
+        "items_name_check|CHECK ((name <> ''::text))\nitems_pkey|PRIMARY KEY (id)"
     );
     assert_eq!(
         one("SELECT attname, format_type(atttypid, atttypmod), attnotnull FROM pg_attribute \

@@ -1,12 +1,13 @@
 //! Types, casts, operators, access methods and operator classes.
 
-use crate::catalog::IndexMethod;
+use crate::catalog::{Catalog, IndexMethod, PUBLIC_SCHEMA};
 use crate::distance::{Element, Metric};
 use crate::error::Result;
 use crate::functions::cells::type_of_element;
 use crate::functions::vector::{distance_function, operator_function};
 use crate::planner::bindings::Execution;
 use crate::sql::operator_classes::{is_default, vector_classes};
+use crate::sql::system::names::schema_oid;
 use crate::sql::system::relation::{Relation, Rows, cells, none};
 use crate::sql::system::{PG_CATALOG, PG_CATALOG_OID};
 use crate::types::cast::{Context, context};
@@ -21,8 +22,10 @@ const HNSW_OID: u32 = 16_385;
 const IVFFLAT_OID: u32 = 16_386;
 /// The collation of every text: bytes in order.
 const DEFAULT_COLLATION_OID: u32 = 100;
-/// Schema of pgvector's objects.
-const PUBLIC_OID: u32 = crate::catalog::PUBLIC_SCHEMA_OID;
+/// The schema of pgvector's objects: `public`, and where there is none, the catalogue's own, so that it always exists.
+pub fn vector_schema(catalog: &Catalog) -> u32 {
+    catalog.schema(PUBLIC_SCHEMA).map_or(PG_CATALOG_OID, |schema| schema.oid)
+}
 
 pub const RELATIONS: &[Relation] = &[
     Relation {
@@ -147,8 +150,8 @@ pub fn collation(ty: &Type) -> u32 {
     }
 }
 
-fn namespace(ty: &Type) -> u32 {
-    if ty.is_pgvectors() { PUBLIC_OID } else { PG_CATALOG_OID }
+fn namespace(ty: &Type, public: u32) -> u32 {
+    if ty.is_pgvectors() { public } else { PG_CATALOG_OID }
 }
 
 /// PostgreSQL names a type's functions after it, with an underscore for some.
@@ -175,7 +178,60 @@ fn function_name(ty: &Type, suffix: &str) -> String {
     }
 }
 
-fn types(_execution: &Execution, rows: &mut Rows) -> Result<()> {
+/// The oid of the type of a relation's rows, which is listed for those who ask what a relation is.
+pub fn row_type_oid(relation: u32) -> u32 {
+    0x2000_0000 | relation & 0x1fff_ffff
+}
+
+/// The relation whose rows are of a type.
+pub fn relation_of_row_type(oid: u32) -> Option<u32> {
+    (oid >> 29 == 1).then_some(oid & 0x1fff_ffff)
+}
+
+/// Pseudo-types that pg_type lists.
+const PSEUDO_TYPES: [(u32, &str); 6] = [
+    (705, "unknown"),
+    (2249, "record"),
+    (2276, "any"),
+    (2277, "anyarray"),
+    (2278, "void"),
+    (2283, "anyelement"),
+];
+
+/// A function that reads or writes values of a type.
+pub struct InOut {
+    pub name: String,
+    pub argument: u32,
+    pub result: u32,
+    pub schema: u32,
+}
+
+/// The functions that pg_type names, in the order of their oids.
+pub fn in_out_functions(public: u32) -> Vec<InOut> {
+    const CSTRING: u32 = 2275;
+    const INTERNAL: u32 = 2281;
+    let mut all = Vec::new();
+    let mut add = |schema: u32, oid: u32, name: &dyn Fn(&str) -> String, binary: bool| {
+        let bytea = Type::Bytea.oid();
+        let functions =
+            [("in", CSTRING, oid), ("out", oid, CSTRING), ("recv", INTERNAL, oid), ("send", oid, bytea)];
+        for (suffix, argument, result) in &functions[..if binary { 4 } else { 2 }] {
+            all.push(InOut { name: name(suffix), argument: *argument, result: *result, schema });
+        }
+    };
+    for (ty, entry) in ENTRIES {
+        add(namespace(ty, public), entry.oid, &|suffix| function_name(ty, suffix), true);
+    }
+    add(PG_CATALOG_OID, 2277, &|suffix| format!("array_{suffix}"), true);
+    for (oid, name) in PSEUDO_TYPES {
+        add(PG_CATALOG_OID, oid, &|suffix| format!("{name}_{suffix}"), false);
+    }
+    all
+}
+
+fn types(execution: &Execution, rows: &mut Rows) -> Result<()> {
+    let catalog = execution.session.catalog();
+    let public = vector_schema(&catalog);
     for (ty, entry) in ENTRIES {
         let preferred = matches!(
             ty,
@@ -187,30 +243,42 @@ fn types(_execution: &Execution, rows: &mut Rows) -> Result<()> {
                 | Type::Interval
                 | Type::Varbit(_)
         );
-        add_type(ty, rows, cells! { typarray: entry.array_oid, typispreferred: preferred });
+        add_type(ty, public, rows, cells! { typarray: entry.array_oid, typispreferred: preferred });
         let array = Type::Array(Box::new(ty.clone()));
-        add_type(&array, rows, cells! { typelem: entry.oid, typsubscript: "array_subscript_handler" });
+        add_type(
+            &array,
+            public,
+            rows,
+            cells! { typelem: entry.oid, typsubscript: "array_subscript_handler" },
+        );
     }
-    for (oid, name) in [
-        (705u32, "unknown"),
-        (2249, "record"),
-        (2276, "any"),
-        (2277, "anyarray"),
-        (2278, "void"),
-        (2283, "anyelement"),
-    ] {
+    for (oid, name) in PSEUDO_TYPES {
         rows.add(cells! {
             oid: oid, typname: name, typlen: -1i16, typbyval: false, typtype: 'p', typcategory: 'P',
             typinput: format!("{name}_in"), typoutput: format!("{name}_out"), typreceive: "-", typsend: "-",
             typalign: 'i', typstorage: 'p', typdelim: ',',
         });
     }
+    let mut add_rows = |relation: u32, schema: &str, name: &str| {
+        rows.add(cells! {
+            oid: row_type_oid(relation), typname: name, typnamespace: schema_oid(&catalog, schema), typlen: -1i16,
+            typbyval: false, typtype: 'c', typcategory: 'C', typrelid: relation, typinput: "record_in",
+            typoutput: "record_out", typreceive: "record_recv", typsend: "record_send", typalign: 'd', typstorage: 'x',
+            typdelim: ',',
+        });
+    };
+    for table in catalog.tables() {
+        add_rows(table.oid, &table.schema, &table.name);
+    }
+    for view in catalog.views() {
+        add_rows(view.oid, &view.schema, &view.name);
+    }
     Ok(())
 }
 
-fn add_type<const N: usize>(ty: &Type, rows: &mut Rows, more: [(&'static str, Value); N]) {
+fn add_type<const N: usize>(ty: &Type, public: u32, rows: &mut Rows, more: [(&'static str, Value); N]) {
     let base = cells! {
-        oid: ty.oid(), typname: ty.catalog_name(), typnamespace: namespace(ty), typlen: ty.size(),
+        oid: ty.oid(), typname: ty.catalog_name(), typnamespace: namespace(ty, public), typlen: ty.size(),
         typbyval: by_value(ty), typcategory: ty.category(), typinput: function_name(ty, "in"),
         typoutput: function_name(ty, "out"), typreceive: function_name(ty, "recv"), typsend: function_name(ty, "send"),
         typalign: alignment(ty), typstorage: storage(ty), typcollation: collation(ty), typdelim: ',',
@@ -240,7 +308,8 @@ fn casts(_execution: &Execution, rows: &mut Rows) -> Result<()> {
 }
 
 /// pgvector's operators, which psql shows; PostgreSQL's own are too many to be of use to anybody who asks.
-fn operators(_execution: &Execution, rows: &mut Rows) -> Result<()> {
+fn operators(execution: &Execution, rows: &mut Rows) -> Result<()> {
+    let public = vector_schema(&execution.session.catalog());
     const OTHERS: [&str; 10] = ["+", "-", "*", "||", "<", "<=", "=", "<>", ">=", ">"];
     const ARITHMETIC: usize = 4;
     let mut oid = 16_200u32;
@@ -260,7 +329,7 @@ fn operators(_execution: &Execution, rows: &mut Rows) -> Result<()> {
         });
         for (name, result, function) in distances.chain(others) {
             rows.add(cells! {
-                oid: oid, oprname: name, oprnamespace: PUBLIC_OID, oprleft: ty.oid(), oprright: ty.oid(),
+                oid: oid, oprname: name, oprnamespace: public, oprleft: ty.oid(), oprright: ty.oid(),
                 oprresult: result, oprcode: function.unwrap_or("-"),
             });
             oid += 1;
@@ -365,11 +434,12 @@ pub fn is_default_opclass(method: IndexMethod, named: &str, ty: &Type) -> bool {
         .any(|class| class.method == method && class.default && is_of(class, &bare) && class.name == named)
 }
 
-fn operator_classes(_execution: &Execution, rows: &mut Rows) -> Result<()> {
+fn operator_classes(execution: &Execution, rows: &mut Rows) -> Result<()> {
+    let public = vector_schema(&execution.session.catalog());
     for class in classes() {
         rows.add(cells! {
             oid: class.oid, opcmethod: method_oid(class.method), opcname: class.name.clone(),
-            opcnamespace: class_namespace(&class), opcfamily: class.oid,
+            opcnamespace: class_namespace(&class, public), opcfamily: class.oid,
             // anyarray
             opcintype: if let Type::Array(_) = class.ty { 2277 } else { class.ty.oid() },
             opcdefault: class.default,
@@ -379,20 +449,21 @@ fn operator_classes(_execution: &Execution, rows: &mut Rows) -> Result<()> {
 }
 
 /// pgvector's classes of bits are in its schema, though the type is not.
-fn class_namespace(class: &OperatorClass) -> u32 {
+fn class_namespace(class: &OperatorClass, public: u32) -> u32 {
     if matches!(class.method, IndexMethod::Hnsw | IndexMethod::Ivfflat) {
-        PUBLIC_OID
+        public
     } else {
-        namespace(&class.ty)
+        namespace(&class.ty, public)
     }
 }
 
 /// One family per class, under the class's oid.
-fn operator_families(_execution: &Execution, rows: &mut Rows) -> Result<()> {
+fn operator_families(execution: &Execution, rows: &mut Rows) -> Result<()> {
+    let public = vector_schema(&execution.session.catalog());
     for class in classes() {
         rows.add(cells! {
             oid: class.oid, opfmethod: method_oid(class.method), opfname: class.name.clone(),
-            opfnamespace: class_namespace(&class),
+            opfnamespace: class_namespace(&class, public),
         });
     }
     Ok(())

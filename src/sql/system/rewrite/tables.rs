@@ -133,9 +133,20 @@ fn column_name(expr: &Expr) -> Option<&str> {
     }
 }
 
-/// `typinput = 'pg_catalog.array_in'::regproc` compares names.
+/// `typinput = 'pg_catalog.array_in'::regproc` compares names, `typinput = p.oid` oids.
 pub fn compare_procedures(left: &mut Expr, right: &mut Expr) {
+    if is_procedure(left) && is_procedure(right) {
+        return;
+    }
     let (column, other) = if is_procedure(left) { (left, right) } else { (right, left) };
+    let is_oid = match &*other {
+        Expr::Value(value) => matches!(value.value, Value::Number(..) | Value::Placeholder(_)),
+        other => column_name(other).is_some_and(|name| name.ends_with("oid")),
+    };
+    if is_procedure(column) && is_oid {
+        *column = call("hither_regproc_oid", vec![column.clone()]);
+        return;
+    }
     if is_procedure(column)
         && let Expr::Cast { expr, data_type, .. } = &*other
         && let Some(Reg::Procedure) = Reg::of(data_type)
