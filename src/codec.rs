@@ -231,6 +231,7 @@ pub mod key {
             Value::Int8(value) | Value::Time(value) => return integer(*value, out),
             Value::Timestamp(value) | Value::Timestamptz(value) => return integer(*value, out),
             Value::Oid(value) => return integer(i64::from(*value), out),
+            Value::Enum(value) => return integer(value.order, out),
             _ => out.push(PRESENT),
         }
         match value {
@@ -265,7 +266,8 @@ pub mod key {
             | Value::Time(_)
             | Value::Timestamp(_)
             | Value::Timestamptz(_)
-            | Value::Oid(_) => unreachable!("answered above"),
+            | Value::Oid(_)
+            | Value::Enum(_) => unreachable!("answered above"),
         }
     }
 

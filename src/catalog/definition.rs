@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::catalog::function::Function;
 use crate::distance::Metric;
 use crate::index::quantizer::Quantization;
-use crate::types::Type;
+use crate::types::{EnumType, Type};
 
 /// PostgreSQL's object identifier.
 pub type Oid = u32;
@@ -21,6 +21,16 @@ pub enum Object {
     Sequence(Sequence),
     View(View),
     Function(Function),
+    Enum(EnumObject),
+}
+
+/// CREATE TYPE ... AS ENUM. What is of the type carries the definition too, and is changed with it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EnumObject {
+    pub definition: EnumType,
+    /// COMMENT ON TYPE.
+    #[serde(default)]
+    pub comment: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -371,6 +381,7 @@ impl Object {
             Object::Sequence(sequence) => sequence.oid,
             Object::View(view) => view.oid,
             Object::Function(function) => function.oid,
+            Object::Enum(of) => of.definition.oid,
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What exists: schemas, tables, columns, constraints, indexes, sequences and views.
+//! What exists: schemas, tables, columns, constraints, indexes, sequences, views, functions and types.
 //!
 //! The catalogue is rows: every object is one JSON document under its oid in the tree of storage 0, written by the
 //! same log records and the same commit as rows are, which is what makes DDL transactional. In memory it is an
@@ -19,10 +19,10 @@ pub mod edit;
 mod version;
 
 pub use definition::{
-    Column, Constraint, ConstraintKind, DefaultExpr, Deferral, DroppedColumn, ForeignKey, Generated,
-    HnswOptions, Identity, Index, IndexMethod, IndexMetric, IndexPredicate, IvfflatOptions, Materialized,
-    Object, Oid, OnCommit, Part, PartComment, ReferentialAction, Schema, Sequence, StoredQuery, Table,
-    TableKind, Use, View, ViewColumn,
+    Column, Constraint, ConstraintKind, DefaultExpr, Deferral, DroppedColumn, EnumObject, ForeignKey,
+    Generated, HnswOptions, Identity, Index, IndexMethod, IndexMetric, IndexPredicate, IvfflatOptions,
+    Materialized, Object, Oid, OnCommit, Part, PartComment, ReferentialAction, Schema, Sequence, StoredQuery,
+    Table, TableKind, Use, View, ViewColumn,
 };
 pub use edit::Edit;
 pub use function::{Argument, Body, Function, Parallel, Returns, Volatility};

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::catalog::definition::{
-    Constraint, ForeignKey, Index, Object, Oid, Schema, Sequence, StoredQuery, Table, View,
+    Constraint, EnumObject, ForeignKey, Index, Object, Oid, Schema, Sequence, StoredQuery, Table, View,
 };
 use crate::catalog::function::Function;
 use crate::catalog::{Edit, PUBLIC_SCHEMA, PUBLIC_SCHEMA_OID};
+use crate::types::Type;
 
 /// All definitions as of one commit (or inside one transaction, with its own DDL).
 #[derive(Clone, Debug)]
@@ -20,6 +21,7 @@ pub struct Catalog {
     sequences: BTreeMap<Oid, Arc<Sequence>>,
     views: BTreeMap<Oid, Arc<View>>,
     functions: BTreeMap<Oid, Arc<Function>>,
+    enums: BTreeMap<Oid, Arc<EnumObject>>,
     /// (schema, name) of tables, indexes, sequences and views, which share one name space, as in PostgreSQL.
     names: BTreeMap<(String, String), Oid>,
 }
@@ -55,6 +57,7 @@ impl Catalog {
             sequences: BTreeMap::new(),
             views: BTreeMap::new(),
             functions: BTreeMap::new(),
+            enums: BTreeMap::new(),
             names: BTreeMap::new(),
         }
     }
@@ -140,6 +143,31 @@ impl Catalog {
         self.functions.values().filter(move |function| function.schema == schema && function.name == name)
     }
 
+    /// In order of oid.
+    pub fn enums(&self) -> impl Iterator<Item = &Arc<EnumObject>> {
+        self.enums.values()
+    }
+
+    pub fn enum_named(&self, schema: &str, name: &str) -> Option<&Arc<EnumObject>> {
+        self.enums.values().find(|of| of.definition.schema == schema && of.definition.name == name)
+    }
+
+    pub fn enum_by_oid(&self, oid: Oid) -> Option<&Arc<EnumObject>> {
+        self.enums.get(&oid)
+    }
+
+    /// The type with this oid, without modifier: built in, or made by a user.
+    pub fn type_by_oid(&self, oid: Oid) -> Option<Type> {
+        let own = || {
+            self.enums.values().map(|of| Type::Enum(of.definition.clone())).find_map(|ty| match oid {
+                _ if oid == ty.oid() => Some(ty),
+                _ if oid == ty.array_oid() => Some(Type::Array(Box::new(ty))),
+                _ => None,
+            })
+        };
+        Type::from_oid(oid).or_else(own)
+    }
+
     /// All views, materialized ones too: oid and query.
     pub fn stored_queries(&self) -> impl Iterator<Item = (Oid, &StoredQuery)> {
         let views = self.views.values().map(|view| (view.oid, &view.query));
@@ -212,6 +240,7 @@ impl Catalog {
             .max(last(self.views.keys().next_back()))
             .max(last(self.functions.keys().next_back()))
             .max(constraints.unwrap_or(0))
+            .max(self.enums.values().map(|of| of.definition.oid_max()).max().unwrap_or(0))
     }
 
     /// The next version, with these edits made in order.
@@ -236,6 +265,7 @@ impl Catalog {
         self.sequences.remove(&oid);
         self.views.remove(&oid);
         self.functions.remove(&oid);
+        self.enums.remove(&oid);
     }
 
     fn put(&mut self, object: Object) {
@@ -246,6 +276,7 @@ impl Catalog {
             Object::Sequence(sequence) => drop(self.sequences.insert(sequence.oid, Arc::new(sequence))),
             Object::View(view) => drop(self.views.insert(view.oid, Arc::new(view))),
             Object::Function(function) => drop(self.functions.insert(function.oid, Arc::new(function))),
+            Object::Enum(of) => drop(self.enums.insert(of.definition.oid, Arc::new(of))),
         }
     }
 

@@ -149,6 +149,10 @@ impl Database {
                 Object::Function(function) => {
                     catalog.function_by_oid(function.oid).is_some_and(|known| **known == *function)
                 }
+                Object::Enum(of) => catalog.enum_by_oid(of.definition.oid).is_some_and(|known| {
+                    // Two definitions of one type are equal; here the labels count too.
+                    known.definition.to_json() == of.definition.to_json() && known.comment == of.comment
+                }),
                 Object::Sequence(known) => catalog.sequence_by_oid(known.oid).is_some_and(|s| **s == *known),
             };
             if !same || key[..] != object_key(object.oid())[..] {
@@ -157,7 +161,7 @@ impl Database {
             count += u64::from(!matches!(object, Object::Schema(_)));
         }
         let known = catalog.tables().count() + catalog.indexes().count() + catalog.sequences().count();
-        let known = known + catalog.views().count() + catalog.functions().count();
+        let known = known + catalog.views().count() + catalog.functions().count() + catalog.enums().count();
         if count != known as u64 {
             return Err(broken("catalogue", format_args!("{known} stored definitions"), count));
         }

@@ -217,7 +217,11 @@ impl Transaction {
                 Edit::Put(Object::Table(table)) => self.lock_table(table.oid)?,
                 Edit::Put(Object::Index(index)) => self.lock_table(index.table)?,
                 Edit::Put(
-                    Object::Sequence(_) | Object::Schema(_) | Object::View(_) | Object::Function(_),
+                    Object::Sequence(_)
+                    | Object::Schema(_)
+                    | Object::View(_)
+                    | Object::Function(_)
+                    | Object::Enum(_),
                 )
                 | Edit::Delete(_) => {}
             }
@@ -427,6 +431,7 @@ fn name_of(object: &Object, catalog: &Catalog) -> Option<(String, String)> {
         Object::View(view) => Some((view.schema.clone(), view.name.clone())),
         // Functions differ in their arguments.
         Object::Function(function) => Some((function.schema.clone(), function.signature())),
+        Object::Enum(of) => Some((of.definition.schema.clone(), of.definition.name.clone())),
         Object::Schema(_) => None,
     }
 }
@@ -434,6 +439,9 @@ fn name_of(object: &Object, catalog: &Catalog) -> Option<(String, String)> {
 fn name_of_oid(catalog: &Catalog, oid: Oid) -> Option<(String, String)> {
     if let Some(function) = catalog.function_by_oid(oid) {
         return Some((function.schema.clone(), function.signature()));
+    }
+    if let Some(of) = catalog.enum_by_oid(oid) {
+        return Some((of.definition.schema.clone(), of.definition.name.clone()));
     }
     match catalog.relation_by_oid(oid)? {
         Relation::Table(table) => Some((table.schema.clone(), table.name.clone())),

@@ -20,6 +20,8 @@ mod array_agg;
 mod ordered_set;
 // sum of smallint and integer.
 mod integer_sum;
+// enum_first and its like.
+mod enums;
 // json and jsonb made, changed and taken apart.
 pub mod documents;
 // sum and avg of floats over sliding frames.
@@ -102,6 +104,7 @@ pub fn scalar_functions() -> Vec<Arc<ScalarUDF>> {
         documents::functions(),
         jsonpath::functions(),
         text_search::functions(),
+        enums::functions(),
         vec![sampling::function()],
     ];
     families.into_iter().flatten().collect()

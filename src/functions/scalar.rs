@@ -192,6 +192,7 @@ pub fn type_name(ty: &DataType) -> &'static str {
         ty if lists::is_json(ty) => "json",
         ty if lists::is_bit(ty) => "bit",
         ty if lists::is_sparsevec(ty) => "sparsevec",
+        ty if lists::enum_definition(ty).is_some() => "anyenum",
         ty if *ty == lists::tsvector_type() => "tsvector",
         ty if *ty == lists::tsquery_type() => "tsquery",
         DataType::List(_) => "array",

@@ -3,6 +3,8 @@
 //! It runs after type coercion, so it also sees the casts that rule put in: a text that meets a vector is parsed as a
 //! vector and not taken for its bytes.
 
+use std::sync::Arc;
+
 use arrow::datatypes::DataType;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode};
@@ -10,7 +12,7 @@ use datafusion::common::{DFSchema, Result};
 use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::utils::merge_schema;
-use datafusion::logical_expr::{Cast, Expr, ExprSchemable, LogicalPlan};
+use datafusion::logical_expr::{Cast, Expr, ExprSchemable, LogicalPlan, Union};
 use datafusion::optimizer::AnalyzerRule;
 
 use crate::functions::cast;
@@ -28,7 +30,10 @@ impl AnalyzerRule for PostgresCasts {
                 let name = names.save(&expr);
                 Ok(replace(expr, &schema)?.update_data(|expr| name.restore(expr)))
             })?
-            .map_data(LogicalPlan::recompute_schema)
+            .map_data(|node| match node {
+                LogicalPlan::Union(union) => with_notes_of_inputs(union).map(LogicalPlan::Union),
+                node => node.recompute_schema(),
+            })
         })?;
         Ok(plan.data)
     }
@@ -36,6 +41,24 @@ impl AnalyzerRule for PostgresCasts {
     fn name(&self) -> &str {
         "postgres_casts"
     }
+}
+
+/// A union whose columns have the notes that all inputs agree on, and may be NULL where one's may: a cast takes a note
+/// away, and its result may always be NULL.
+fn with_notes_of_inputs(union: Union) -> Result<Union> {
+    let fields = union.schema.iter().enumerate().map(|(place, (qualifier, field))| {
+        let mut notes = union.inputs.iter().map(|input| input.schema().field(place).metadata());
+        let first = notes.next().filter(|first| notes.all(|other| other == *first));
+        let field = match first {
+            Some(first) => field.as_ref().clone().with_metadata(first.clone()),
+            None => field.as_ref().clone(),
+        };
+        let is_nullable = union.inputs.iter().any(|input| input.schema().field(place).is_nullable());
+        let field = Arc::new(field.with_nullable(is_nullable));
+        (qualifier.cloned(), field)
+    });
+    let schema = DFSchema::new_with_metadata(fields.collect(), union.schema.metadata().clone())?;
+    Ok(Union { schema: Arc::new(schema), ..union })
 }
 
 /// What a node's expressions refer to.

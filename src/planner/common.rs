@@ -122,6 +122,35 @@ pub fn unify(mut alternatives: Vec<&mut Expr>, schema: &DFSchema, context: &str)
     Ok(())
 }
 
+/// Functions of an array and of items of it.
+pub fn takes_items(function: &str) -> bool {
+    matches!(
+        function,
+        "array_position"
+            | "array_positions"
+            | "array_remove"
+            | "array_replace"
+            | "array_append"
+            | "array_prepend"
+    )
+}
+
+/// Text literals beside an array are items of it.
+pub fn type_items(arguments: &mut [Expr], schema: &DFSchema) -> Result<()> {
+    let item = arguments.iter().find_map(|argument| match argument.get_type(schema) {
+        Ok(DataType::List(item)) => Some(item.data_type().clone()),
+        _ => None,
+    });
+    let Some(item) = item.filter(|item| *item != DataType::Utf8) else { return Ok(()) };
+    let ty = type_of_data_type(&item);
+    for argument in arguments {
+        if let Expr::Literal(ScalarValue::Utf8(Some(text)), None) = &*argument {
+            *argument = literal(text, &ty)?;
+        }
+    }
+    Ok(())
+}
+
 /// The inputs of a UNION with the columns of each cast to the types they have in common.
 pub fn unify_inputs(inputs: Vec<Arc<LogicalPlan>>) -> Result<Vec<Arc<LogicalPlan>>> {
     let width = inputs.first().map_or(0, |input| input.schema().fields().len());

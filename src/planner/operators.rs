@@ -220,10 +220,13 @@ impl Operand {
         matches!(self, Operand::Typed(field) if type_of(field) == Type::Json)
     }
 
-    fn describe(&self) -> &'static str {
+    fn describe(&self) -> String {
         match self {
-            Operand::Typed(field) => type_name(field.data_type()),
-            _ => "unknown",
+            Operand::Typed(field) => match type_of(field) {
+                Type::Enum(of) => of.shown(),
+                _ => type_name(field.data_type()).to_owned(),
+            },
+            _ => "unknown".to_owned(),
         }
     }
 }
@@ -507,6 +510,8 @@ pub enum Kind {
     Time,
     Interval,
     Uuid,
+    /// By its oid.
+    Enum(u32),
 }
 
 /// `None` for other types.
@@ -520,6 +525,7 @@ pub fn kind_of(ty: &Type) -> Option<Kind> {
         Type::Time(_) => Kind::Time,
         Type::Interval => Kind::Interval,
         Type::Uuid => Kind::Uuid,
+        Type::Enum(of) => Kind::Enum(of.oid),
         _ => return None,
     })
 }

@@ -148,6 +148,10 @@ pub fn prepare_expr(
             Expr::ScalarFunction(call) if common::is_choice(call.func.name()) => {
                 Transformed::yes(common::settle_choice(call, schema)?)
             }
+            Expr::ScalarFunction(mut call) if common::takes_items(call.func.name()) => {
+                common::type_items(&mut call.args, schema)?;
+                Transformed::yes(Expr::ScalarFunction(call))
+            }
             Expr::ScalarFunction(call) if call.args.len() == 2 => {
                 match rounding::with_constant_digits(call) {
                     Ok(call) => Transformed::yes(call),

@@ -310,7 +310,8 @@ impl Connection {
     }
 
     fn parse(&mut self, name: &str, sql: &str, types: &[u32]) -> Result<()> {
-        let types = types.iter().map(|oid| decode::parameter_type(*oid)).collect::<Result<Vec<_>>>()?;
+        let find = |oid| self.session.type_by_oid(oid);
+        let types = types.iter().map(|oid| decode::parameter_type(*oid, find)).collect::<Result<Vec<_>>>()?;
         if name.is_empty() {
             self.session.drop_statement("");
         }

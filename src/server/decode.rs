@@ -5,12 +5,12 @@ use crate::server::frontend::{Bind, Format, Parameter};
 use crate::types::names::UNKNOWN_OID;
 use crate::types::{Type, Value, Zone, binary, text};
 
-/// The type a client declares in Parse; 0 and `unknown` leave it to the statement.
-pub fn parameter_type(oid: u32) -> Result<Option<Type>> {
+/// The type a client declares in Parse; 0 and `unknown` leave it to the statement. `find` knows the types of users.
+pub fn parameter_type(oid: u32, find: impl FnOnce(u32) -> Option<Type>) -> Result<Option<Type>> {
     if oid == 0 || oid == UNKNOWN_OID {
         return Ok(None);
     }
-    match Type::from_oid(oid) {
+    match Type::from_oid(oid).or_else(|| find(oid)) {
         Some(ty) => Ok(Some(ty)),
         None => Err(Error::new(SqlState::UNDEFINED_OBJECT, format!("type with OID {oid} does not exist"))),
     }

@@ -14,7 +14,7 @@ use crate::sql::sequence_words::{
 use crate::sql::statement::*;
 use crate::sql::type_names;
 use crate::sql::words::{Parsed, Words, fold, object_name};
-use crate::sql::{function_words, index_words, like_words};
+use crate::sql::{function_words, index_words, like_words, type_words};
 use crate::types::Type;
 
 /// `CREATE` what is not built, `DROP` and `ALTER` alike.
@@ -49,7 +49,6 @@ const UNSUPPORTED_OBJECTS: &[&str] = &[
     "TEXT SEARCH",
     "TRANSFORM",
     "TRIGGER",
-    "TYPE",
     "USER",
 ];
 
@@ -99,6 +98,9 @@ pub fn create(w: &mut Words) -> Parsed<Ast> {
     }
     if w.accept("EXTENSION") {
         return create_extension(w);
+    }
+    if w.accept("TYPE") {
+        return type_words::create(w);
     }
     if w.accept("SCHEMA") {
         let if_not_exists = w.accept("IF NOT EXISTS");
@@ -377,9 +379,7 @@ fn column_option(
         ColumnOption::Unique(key) if is_deferrable(&key.characteristics) => return Err(deferrable_key()),
         ColumnOption::PrimaryKey(_) => add(ConstraintKind::PrimaryKey(vec![column])),
         ColumnOption::Unique(_) => add(ConstraintKind::Unique(vec![column])),
-        ColumnOption::Check(check) => {
-            add(ConstraintKind::Check { sql: check.expr.to_string(), column: Some(column) })
-        }
+        ColumnOption::Check(check) => add(ConstraintKind::Check { sql: check.expr.to_string() }),
         ColumnOption::Collation(collation_name) => collation(&object_name("", collation_name).name)?,
         ColumnOption::Generated { generated_as, sequence_options, generation_expr: None, .. } => {
             let kind = match generated_as {
@@ -412,8 +412,11 @@ fn column_option(
 /// Whether it is NULL, which as a default is none; where the column's type has a length to be fitted into, PostgreSQL
 /// keeps it.
 fn is_no_default(expression: &ast::Expr, ty: &ColumnType) -> bool {
-    let (ColumnType::Plain(ty) | ColumnType::Serial(ty)) = ty;
-    is_null_of(expression, ty)
+    match ty {
+        ColumnType::Plain(ty) | ColumnType::Serial(ty) => is_null_of(expression, ty),
+        // A user's type has no modifiers.
+        ColumnType::Named(_) => is_null_of(expression, &Type::Text),
+    }
 }
 
 /// Whether an expression is NULL without more ado in a column of this type.
@@ -446,7 +449,7 @@ fn table_constraint(constraint: &ast::TableConstraint) -> Result<TableConstraint
             (&unique.name, ConstraintKind::Unique(plain_columns(&unique.columns)?))
         }
         ast::TableConstraint::Check(check) => {
-            (&check.name, ConstraintKind::Check { sql: check.expr.to_string(), column: None })
+            (&check.name, ConstraintKind::Check { sql: check.expr.to_string() })
         }
         ast::TableConstraint::ForeignKey(key) => {
             let columns = key.columns.iter().map(fold).collect();
@@ -488,6 +491,8 @@ pub fn drop(w: &mut Words) -> Parsed<Ast> {
         ObjectKind::View
     } else if w.accept("MATERIALIZED VIEW") {
         ObjectKind::MaterializedView
+    } else if w.accept("TYPE") {
+        ObjectKind::Type
     } else {
         refuse_unsupported(w, "DROP")?;
         return w.unexpected("an object");
@@ -509,6 +514,9 @@ pub fn alter(w: &mut Words) -> Parsed<Ast> {
     if w.accept("TABLE") {
         return alter_table(w);
     }
+    if w.accept("TYPE") {
+        return type_words::alter(w);
+    }
     if w.accept("SEQUENCE") {
         return alter_sequence(w);
     }
@@ -526,12 +534,9 @@ pub fn alter(w: &mut Words) -> Parsed<Ast> {
         }
         return Err(Error::unsupported("ALTER INDEX other than RENAME").into());
     }
-    for (words, tag) in [
-        ("SCHEMA", "ALTER SCHEMA"),
-        ("EXTENSION", "ALTER EXTENSION"),
-        ("DATABASE", "ALTER DATABASE"),
-        ("TYPE", "ALTER TYPE"),
-    ] {
+    for (words, tag) in
+        [("SCHEMA", "ALTER SCHEMA"), ("EXTENSION", "ALTER EXTENSION"), ("DATABASE", "ALTER DATABASE")]
+    {
         if w.accept(words) {
             let name = w.name()?;
             if words == "SCHEMA" && w.accept("RENAME TO") {
@@ -753,7 +758,12 @@ fn alter_column(w: &mut Words, column: String) -> Parsed<AlterAction> {
         return Ok(AlterAction::Hint);
     }
     if w.accept("TYPE") || w.accept("SET DATA TYPE") {
-        let ty = type_names::resolve(&w.parser.parse_data_type()?)?;
+        let data_type = w.parser.parse_data_type()?;
+        let ty = match type_names::column_type(&data_type)? {
+            // It is no type, but what a new column may be called.
+            ColumnType::Serial(_) => ColumnType::Plain(type_names::resolve(&data_type)?),
+            ty => ty,
+        };
         if w.accept("COLLATE") {
             collation(&w.name()?.name)?;
         }
@@ -773,7 +783,7 @@ pub fn comment(w: &mut Words) -> Parsed<Ast> {
     let Some(kind) = w.word() else { return w.unexpected("an object") };
     let kind = if kind == "MATERIALIZED" && w.accept("VIEW") { "MATERIALIZED VIEW".into() } else { kind };
     let (name, column) = match kind.as_str() {
-        "TABLE" | "MATERIALIZED VIEW" | "INDEX" | "SEQUENCE" | "SCHEMA" | "EXTENSION" | "VIEW" => {
+        "TABLE" | "MATERIALIZED VIEW" | "INDEX" | "SEQUENCE" | "SCHEMA" | "EXTENSION" | "VIEW" | "TYPE" => {
             (w.name()?, None)
         }
         "COLUMN" => {

@@ -120,6 +120,8 @@ pub mod timings;
 pub mod transactions;
 // Names of types in SQL text.
 pub(crate) mod type_names;
+// CREATE TYPE and ALTER TYPE, word by word.
+mod type_words;
 // Columns of JOIN ... USING, by their bare names.
 mod using;
 // Utility statements, read word by word.

@@ -149,6 +149,11 @@ impl Session {
     }
 
     /// Parses and plans for the extended protocol. `None` leaves a parameter's type to inference.
+    /// A type by its oid, those of users among them.
+    pub fn type_by_oid(&self, oid: u32) -> Option<Type> {
+        self.shared.current_catalog().type_by_oid(oid)
+    }
+
     pub fn prepare(&mut self, sql: &str, param_types: &[Option<Type>]) -> Result<Arc<Prepared>> {
         let mut statements = self.parse(sql)?;
         if statements.len() > 1 {
@@ -392,7 +397,10 @@ impl Session {
             Ast::Reset(name) => self.reset(name.as_deref()),
             Ast::Show(name) => self.show(name.as_deref()),
             Ast::Prepare { name, types, statement: inner } => {
-                let types: Vec<Option<Type>> = types.iter().cloned().map(Some).collect();
+                let catalog = self.shared.current_catalog();
+                let path = self.shared.schemas(&catalog);
+                let resolved = types.iter().map(|ty| ty.resolve(&catalog, &path).map(Some));
+                let types: Vec<Option<Type>> = resolved.collect::<Result<_>>()?;
                 let inner = Statement { ast: (**inner).clone(), ..statement.clone() };
                 let prepared = self.plan(Some(inner), &types)?;
                 self.save_statement(name, prepared)?;

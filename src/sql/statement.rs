@@ -16,6 +16,7 @@ use crate::sql::lock_table::LockTable;
 use crate::sql::notifications::Listening;
 use crate::sql::staged::Staged;
 use crate::types::Type;
+use crate::types::enums::Place;
 
 /// One parsed statement of a query string.
 #[derive(Clone, Debug)]
@@ -83,7 +84,7 @@ pub enum Ast {
 
     Prepare {
         name: String,
-        types: Vec<Type>,
+        types: Vec<ColumnType>,
         statement: Box<Ast>,
     },
     Execute {
@@ -115,6 +116,14 @@ pub enum Ast {
     CreateView(Box<CreateView>),
     CreateFunction(Box<CreateFunction>),
     DropFunction(DropFunction),
+    CreateEnum {
+        name: Name,
+        labels: Vec<String>,
+    },
+    AlterType {
+        name: Name,
+        action: TypeAction,
+    },
     Refresh {
         name: Name,
         concurrently: bool,
@@ -450,6 +459,16 @@ pub enum FunctionAction {
     Comment(Option<String>),
 }
 
+/// What ALTER TYPE changes.
+#[derive(Clone, Debug)]
+pub enum TypeAction {
+    AddValue { label: String, place: Place, if_not_exists: bool },
+    RenameValue { from: String, to: String },
+    Rename(String),
+    SetSchema(String),
+    OwnerTo(String),
+}
+
 #[derive(Clone, Debug)]
 pub struct ColumnDefinition {
     pub name: String,
@@ -467,6 +486,8 @@ pub enum ColumnType {
     Plain(Type),
     /// smallserial, serial, bigserial: an integer with a sequence of its own.
     Serial(Type),
+    /// A name that the catalogue knows, or nobody.
+    Named(ast::DataType),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -486,10 +507,9 @@ pub enum ConstraintKind {
     PrimaryKey(Vec<String>),
     Unique(Vec<String>),
     ForeignKey(ForeignKeyDefinition),
-    /// Source text of the condition, and the column it was written at.
+    /// Source text of the condition.
     Check {
         sql: String,
-        column: Option<String>,
     },
 }
 
@@ -567,6 +587,7 @@ pub enum ObjectKind {
     MaterializedView,
     Column,
     Constraint,
+    Type,
 }
 
 #[derive(Clone, Debug)]
@@ -649,7 +670,7 @@ pub enum AlterAction {
     },
     SetType {
         column: String,
-        ty: Type,
+        ty: ColumnType,
         /// Source text of USING.
         using: Option<String>,
     },
@@ -745,6 +766,8 @@ impl Ast {
             Ast::CreateView(_) => "CREATE VIEW",
             Ast::CreateFunction(_) => "CREATE FUNCTION",
             Ast::DropFunction(_) => "DROP FUNCTION",
+            Ast::CreateEnum { .. } => "CREATE TYPE",
+            Ast::AlterType { .. } => "ALTER TYPE",
             Ast::AlterFunction(_) => "ALTER FUNCTION",
             Ast::Refresh { .. } => "REFRESH MATERIALIZED VIEW",
             Ast::CreateIndex(_) => "CREATE INDEX",
@@ -782,6 +805,8 @@ impl Ast {
             | Ast::CreateView(_)
             | Ast::CreateFunction(_)
             | Ast::DropFunction(_)
+            | Ast::CreateEnum { .. }
+            | Ast::AlterType { .. }
             | Ast::AlterFunction(_)
             | Ast::Refresh { .. }
             | Ast::CreateIndex(_)
@@ -818,6 +843,7 @@ impl ObjectKind {
             ObjectKind::MaterializedView => "materialized view",
             ObjectKind::Column => "column",
             ObjectKind::Constraint => "constraint",
+            ObjectKind::Type => "type",
         }
     }
 
@@ -829,6 +855,7 @@ impl ObjectKind {
             ObjectKind::Schema => "DROP SCHEMA",
             ObjectKind::View => "DROP VIEW",
             ObjectKind::MaterializedView => "DROP MATERIALIZED VIEW",
+            ObjectKind::Type => "DROP TYPE",
             _ => "DROP TABLE",
         }
     }
@@ -840,6 +867,7 @@ impl ObjectKind {
             ObjectKind::Schema => "ALTER SCHEMA",
             ObjectKind::View => "ALTER VIEW",
             ObjectKind::MaterializedView => "ALTER MATERIALIZED VIEW",
+            ObjectKind::Type => "ALTER TYPE",
             _ => "ALTER TABLE",
         }
     }

@@ -4,8 +4,9 @@ use datafusion::sql::sqlparser::ast::{
     ArrayElemTypeDef, CharacterLength, DataType, ExactNumberInfo, TimezoneInfo,
 };
 
+use crate::catalog::Catalog;
 use crate::error::{Error, Result, SqlState};
-use crate::sql::statement::ColumnType;
+use crate::sql::statement::{ColumnType, Name};
 use crate::sql::words::object_name;
 use crate::types::Type;
 
@@ -28,7 +29,67 @@ pub fn column_type(data_type: &DataType) -> Result<ColumnType> {
             return Ok(ColumnType::Serial(ty));
         }
     }
-    Ok(ColumnType::Plain(resolve(data_type)?))
+    match resolve(data_type) {
+        Err(error) if error.state() == SqlState::UNDEFINED_OBJECT && is_named(data_type) => {
+            Ok(ColumnType::Named(data_type.clone()))
+        }
+        resolved => resolved.map(ColumnType::Plain),
+    }
+}
+
+/// Whether a type of a user might be meant.
+fn is_named(data_type: &DataType) -> bool {
+    match data_type {
+        DataType::Custom(_, modifiers) => modifiers.is_empty(),
+        DataType::Array(ArrayElemTypeDef::SquareBracket(element, _)) => is_named(element),
+        _ => false,
+    }
+}
+
+/// The type a name means, those of users among them.
+pub fn resolve_in(data_type: &DataType, catalog: &Catalog, search_path: &[String]) -> Result<Type> {
+    match resolve(data_type) {
+        Err(error) if error.state() == SqlState::UNDEFINED_OBJECT => {
+            own(data_type, catalog, search_path).ok_or(error)
+        }
+        resolved => resolved,
+    }
+}
+
+/// A type of a user by its name.
+fn own(data_type: &DataType, catalog: &Catalog, search_path: &[String]) -> Option<Type> {
+    match data_type {
+        DataType::Array(ArrayElemTypeDef::SquareBracket(element, _)) => {
+            own(element, catalog, search_path).map(array)
+        }
+        DataType::Custom(name, modifiers) if modifiers.is_empty() => {
+            own_named(&object_name("", name), catalog, search_path)
+        }
+        _ => None,
+    }
+}
+
+/// The same by name; `_mood` is `mood[]`.
+pub fn own_named(name: &Name, catalog: &Catalog, search_path: &[String]) -> Option<Type> {
+    let found = match &name.schema {
+        Some(schema) => catalog.enum_named(schema, &name.name),
+        None => search_path.iter().find_map(|schema| catalog.enum_named(schema, &name.name)),
+    };
+    if let Some(found) = found {
+        return Some(Type::Enum(found.definition.clone()));
+    }
+    let item = Name { name: name.name.strip_prefix('_')?.to_owned(), ..name.clone() };
+    own_named(&item, catalog, search_path).map(array)
+}
+
+impl ColumnType {
+    /// The type itself.
+    pub fn resolve(&self, catalog: &Catalog, search_path: &[String]) -> Result<Type> {
+        match self {
+            ColumnType::Plain(ty) | ColumnType::Serial(ty) => Ok(ty.clone()),
+            ColumnType::Named(data_type) => resolve_in(data_type, catalog, search_path),
+        }
+    }
 }
 
 /// The type a name means; 42704 when there is none, 0A000 when it is PostgreSQL's but not ours.

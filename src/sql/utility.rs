@@ -668,7 +668,7 @@ fn prepare(w: &mut Words) -> Parsed<Ast> {
     w.expect("PREPARE")?;
     let name = w.identifier()?;
     let types = if *w.peek() == Token::LParen {
-        w.parenthesised(|w| Ok(type_names::resolve(&w.parser.parse_data_type()?)?))?
+        w.parenthesised(|w| Ok(type_names::column_type(&w.parser.parse_data_type()?)?))?
     } else {
         Vec::new()
     };

@@ -273,7 +273,12 @@ fn fixed_width(ty: &Type) -> Option<usize> {
         Type::Bool => 1,
         Type::Int2 => 2,
         Type::Int4 | Type::Float4 | Type::Date | Type::Oid => 4,
-        Type::Int8 | Type::Float8 | Type::Time(_) | Type::Timestamp(_) | Type::Timestamptz(_) => 8,
+        Type::Int8
+        | Type::Float8
+        | Type::Time(_)
+        | Type::Timestamp(_)
+        | Type::Timestamptz(_)
+        | Type::Enum(_) => 8,
         Type::Interval | Type::Uuid => 16,
         Type::Numeric(_) => 17,
         Type::Text | Type::Varchar(_) | Type::Bpchar(_) | Type::Bytea | Type::Json | Type::Jsonb => {
@@ -299,6 +304,7 @@ fn encode_fixed(value: &Value, ty: &Type, cell: &mut [u8]) -> Result<()> {
         | (Value::Timestamp(v), Type::Timestamp(_))
         | (Value::Timestamptz(v), Type::Timestamptz(_)) => cell.copy_from_slice(&v.to_le_bytes()),
         (Value::Uuid(v), Type::Uuid) => cell.copy_from_slice(v),
+        (Value::Enum(v), Type::Enum(_)) => cell.copy_from_slice(&v.order.to_le_bytes()),
         (Value::Interval(v), Type::Interval) => {
             cell[..4].copy_from_slice(&v.months.to_le_bytes());
             cell[4..8].copy_from_slice(&v.days.to_le_bytes());
@@ -417,6 +423,7 @@ pub fn decode(bytes: &[u8], ty: &Type) -> Result<Value> {
         Type::Timestamp(_) => Value::Timestamp(i64::from_le_bytes(cell(bytes)?)),
         Type::Timestamptz(_) => Value::Timestamptz(i64::from_le_bytes(cell(bytes)?)),
         Type::Uuid => Value::Uuid(cell(bytes)?),
+        Type::Enum(of) => of.value(i64::from_le_bytes(cell(bytes)?)).map_err(|_| damaged(bytes))?,
         Type::Interval => {
             let cell: [u8; 16] = cell(bytes)?;
             Value::Interval(Interval {

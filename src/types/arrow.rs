@@ -16,6 +16,7 @@
 //! | date, time, timestamp, timestamptz | Date32, Time64(us), Timestamp(us, none or UTC) |
 //! | interval                           | IntervalMonthDayNano        |
 //! | arrays                             | List                        |
+//! | enumerations                       | LargeList of one Int64, named by the definition |
 //!
 //! The exact SQL type travels as field metadata under [`TYPE_KEY`]. Operators that lose metadata (UNION, CASE,
 //! aggregates) lose only modifiers and the kind of text, because vectors, bits, json, jsonb and uuid have Arrow types of
@@ -36,7 +37,7 @@ use arrow::datatypes::*;
 use datafusion::common::ScalarValue;
 
 use crate::error::{Error, Result, SqlState};
-use crate::types::{Interval, Numeric, TsVector, Type, Value};
+use crate::types::{Enum, Interval, Numeric, TsVector, Type, Value};
 
 /// Field metadata key of the SQL type, whose value is the type as JSON.
 pub const TYPE_KEY: &str = "pg";
@@ -83,6 +84,7 @@ pub fn data_type(ty: &Type) -> DataType {
         Type::TsQuery => lists::tsquery_type(),
         Type::Array(item) => DataType::List(item_field(item)),
         Type::Oid => DataType::UInt32,
+        Type::Enum(of) => lists::enum_type(&of.to_json()),
     }
 }
 
@@ -116,6 +118,9 @@ pub fn type_of(field: &Field) -> Type {
 /// The SQL type that an expression of an Arrow type shows as. Types we never store map to the nearest one;
 /// [`wire_type`] says what their arrays are cast to on the way out.
 pub fn type_of_data_type(data_type: &DataType) -> Type {
+    if let Some(of) = lists::enum_definition(data_type).and_then(Enum::from_json) {
+        return Type::Enum(of);
+    }
     match data_type {
         DataType::Boolean => Type::Bool,
         DataType::Int8 | DataType::Int16 | DataType::UInt8 => Type::Int2,
@@ -260,6 +265,7 @@ pub fn value_at(array: &ArrayRef, row: usize, ty: &Type) -> Result<Value> {
             Value::Array((0..items.len()).map(|i| value_at(&items, i, item)).collect::<Result<_>>()?)
         }
         Type::Oid => Value::Oid(downcast::<UInt32Array>(array)?.value(row)),
+        Type::Enum(of) => of.value(lists::enum_order(downcast(array)?, row)?)?,
     })
 }
 
@@ -363,6 +369,7 @@ enum Cells {
     TsVector(lists::BytesBuilder<UInt8Type>),
     TsQuery(lists::BytesBuilder<UInt16Type>),
     Oid(UInt32Builder),
+    Enum(lists::EnumBuilder),
     List { item: Type, offsets: Vec<i32>, validity: NullBufferBuilder, items: Box<Builder> },
 }
 
@@ -411,6 +418,7 @@ impl Builder {
             Type::TsVector => Cells::TsVector(lists::BytesBuilder::new(rows)),
             Type::TsQuery => Cells::TsQuery(lists::BytesBuilder::new(rows)),
             Type::Oid => Cells::Oid(UInt32Builder::with_capacity(rows)),
+            Type::Enum(of) => Cells::Enum(lists::EnumBuilder::new(of.to_json(), rows)),
             Type::Array(item) => Cells::List {
                 item: (**item).clone(),
                 offsets: vec![0],
@@ -433,6 +441,7 @@ impl Builder {
             (Cells::Int4(b), v) => b.append_value(integer(v, "integer")?),
             (Cells::Int8(b), v) => b.append_value(integer(v, "bigint")?),
             (Cells::Oid(b), v) => b.append_value(integer(v, "oid")?),
+            (Cells::Enum(b), Value::Enum(v)) => b.append(v.order),
             (Cells::Float4(b), v) => b.append_value(float(v)? as f32),
             (Cells::Float8(b), v) => b.append_value(float(v)?),
             (Cells::Numeric { builder, precision, scale }, v) => {
@@ -492,6 +501,7 @@ impl Builder {
             Cells::TsVector(b) => b.append_null(),
             Cells::TsQuery(b) => b.append_null(),
             Cells::Oid(b) => b.append_null(),
+            Cells::Enum(b) => b.append_null(),
             Cells::List { offsets, validity, items, .. } => {
                 offsets.push(items.len() as i32);
                 validity.append_null();
@@ -524,6 +534,7 @@ impl Builder {
             Cells::TsVector(b) => b.len(),
             Cells::TsQuery(b) => b.len(),
             Cells::Oid(b) => b.len(),
+            Cells::Enum(b) => b.len(),
             Cells::List { offsets, .. } => offsets.len() - 1,
         }
     }
@@ -557,6 +568,7 @@ impl Builder {
             Cells::TsVector(b) => b.finish(),
             Cells::TsQuery(b) => b.finish(),
             Cells::Oid(b) => Arc::new(b.finish()),
+            Cells::Enum(b) => b.finish(),
             Cells::List { item, offsets, validity, items } => {
                 let offsets = OffsetBuffer::new(std::mem::replace(offsets, vec![0]).into());
                 Arc::new(ListArray::new(item_field(item), offsets, items.finish(), validity.finish()))

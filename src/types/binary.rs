@@ -69,6 +69,7 @@ pub fn send(value: &Value, ty: &Type, out: &mut Vec<u8>) {
         Value::Bits(value) => bits::send(value, out),
         Value::TsVector(value) => tsvector::send(value, out),
         Value::TsQuery(value) => tsquery::send(value, out),
+        Value::Enum(value) => out.extend_from_slice(value.label().as_bytes()),
         Value::Array(items) => send_array(items, ty, out),
     }
 }
@@ -209,6 +210,7 @@ pub fn receive(ty: &Type, bytes: &[u8]) -> Result<Value> {
         Type::Bit(_) | Type::Varbit(_) => Value::Bits(bits::receive(bytes)?.fit(ty, false)?),
         Type::TsVector => Value::TsVector(tsvector::receive(bytes)?),
         Type::TsQuery => Value::TsQuery(tsquery::receive(bytes)?),
+        Type::Enum(of) => of.parse(utf8(bytes)?)?,
         Type::Array(item) => Value::Array(receive_array(item, bytes)?),
     })
 }

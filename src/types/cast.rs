@@ -142,6 +142,7 @@ pub fn cast_as(value: Value, to: &Type, explicit: bool, look: Look) -> Result<Va
         (Value::Uuid(bytes), Type::Uuid) => Value::Uuid(bytes),
         (Value::TsVector(vector), Type::TsVector) => Value::TsVector(vector),
         (Value::TsQuery(query), Type::TsQuery) => Value::TsQuery(query),
+        (Value::Enum(value), Type::Enum(of)) if value.of == *of => Value::Enum(value),
         (Value::Vector(values), Type::Vector(dimensions)) => {
             vector::check_expected(*dimensions, values.len())?;
             Value::Vector(values)
@@ -277,6 +278,7 @@ pub fn type_of(value: &Value) -> Type {
             let item = items.iter().find(|item| **item != Value::Null);
             Type::Array(Box::new(item.map_or(Type::Text, type_of)))
         }
+        Value::Enum(value) => Type::Enum(value.of.clone()),
         Value::Oid(_) => Type::Oid,
     }
 }

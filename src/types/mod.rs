@@ -3,7 +3,7 @@
 //! [`Type`] is what a column is declared as, [`Value`] what a cell holds. `names.rs` has PostgreSQL's OIDs, names and
 //! modifiers; `text.rs` prints and parses its text formats, `binary.rs` its binary ones, `cast.rs` turns values of one
 //! type into another. Below them is a file per family: integers, floats, numeric, dates, intervals, json and paths into it, arrays, bit
-//! strings, time zones, text search's documents and queries, and pgvector's vectors. `arrow.rs` (with the feature `server`) maps types and values to Arrow for DataFusion.
+//! strings, enumerations, time zones, text search's documents and queries, and pgvector's vectors. `arrow.rs` (with the feature `server`) maps types and values to Arrow for DataFusion.
 
 pub mod array;
 #[cfg(feature = "server")]
@@ -12,6 +12,7 @@ pub mod binary;
 pub mod bits;
 pub mod cast;
 pub mod datetime;
+pub mod enums;
 pub mod float;
 pub mod halfvec;
 pub mod identifiers;
@@ -34,6 +35,7 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{IntoDeserializer, MapAccess, Visitor};
 
 pub use bits::Bits;
+pub use enums::{Enum, EnumType, EnumValue};
 pub use half::{bf16, f16};
 pub use look::{IntervalStyle, Look};
 pub use sparsevec::{Sparse, Sparsevec};
@@ -85,6 +87,8 @@ pub enum Type {
     /// A text search query.
     TsQuery,
     Array(Box<Type>),
+    /// What CREATE TYPE ... AS ENUM made.
+    Enum(EnumType),
     /// The catalogue's own types; not for user columns.
     Oid,
     Name,
@@ -167,6 +171,7 @@ pub enum Value {
     TsQuery(TsQuery),
     /// One-dimensional.
     Array(Vec<Value>),
+    Enum(EnumValue),
     Oid(u32),
 }
 

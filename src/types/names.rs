@@ -7,7 +7,7 @@ use std::fmt;
 
 use crate::error::{Error, Result, SqlState};
 use crate::types::vector::Kind;
-use crate::types::{Type, bits, vector};
+use crate::types::{EnumType, Type, bits, vector};
 
 /// `vector`.
 pub const VECTOR_OID: u32 = 16_388;
@@ -93,6 +93,9 @@ pub const ENTRIES: &[(Type, Entry)] = &[
     (Type::Sparsevec(None), entry(SPARSEVEC_OID, SPARSEVEC_ARRAY_OID, "sparsevec", "sparsevec", -1, 'U')),
 ];
 
+/// What is common to all enumerations.
+const ENUM: Entry = entry(3_500, 0, "anyenum", "anyenum", 4, 'P');
+
 /// Names that are types in PostgreSQL or pgvector and not here, so that they are refused by name instead of unknown.
 const UNSUPPORTED: &[&str] = &[
     "box",
@@ -122,9 +125,11 @@ const UNSUPPORTED: &[&str] = &[
 ];
 
 impl Type {
-    /// The pg_type row; an array's is its item's.
+    /// The pg_type row; an array's is its item's. Types that users make have none of their own: their oid, name and
+    /// category are asked for by the functions below.
     pub fn entry(&self) -> &'static Entry {
         let bare = match self {
+            Type::Enum(_) => return &ENUM,
             Type::Array(item) => return item.entry(),
             Type::Numeric(_) => Type::Numeric(None),
             Type::Varchar(_) => Type::Varchar(None),
@@ -146,12 +151,21 @@ impl Type {
     /// PostgreSQL's OID of the type.
     pub fn oid(&self) -> u32 {
         match self {
-            Type::Array(_) => self.entry().array_oid,
+            Type::Enum(of) => of.oid,
+            Type::Array(item) => item.array_oid(),
             // The table above is for lookups by name; these are asked for per row description.
             Type::Text => 25,
             Type::Int4 => 23,
             Type::Int8 => 20,
             _ => self.entry().oid,
+        }
+    }
+
+    /// The OID of the type of arrays of this one.
+    pub fn array_oid(&self) -> u32 {
+        match self {
+            Type::Enum(of) => of.array_oid,
+            _ => self.entry().array_oid,
         }
     }
 
@@ -177,6 +191,7 @@ impl Type {
     pub fn size(&self) -> i16 {
         match self {
             Type::Array(_) => -1,
+            Type::Enum(_) => 4,
             _ => self.entry().size,
         }
     }
@@ -184,7 +199,8 @@ impl Type {
     /// pg_type.typname: `int4`, `_int4`.
     pub fn catalog_name(&self) -> String {
         match self {
-            Type::Array(_) => format!("_{}", self.entry().name),
+            Type::Array(item) => format!("_{}", item.catalog_name()),
+            Type::Enum(of) => of.name.clone(),
             _ => self.entry().name.to_owned(),
         }
     }
@@ -193,6 +209,7 @@ impl Type {
     pub fn category(&self) -> char {
         match self {
             Type::Array(_) => 'A',
+            Type::Enum(_) => 'E',
             _ => self.entry().category,
         }
     }
@@ -213,6 +230,15 @@ impl Type {
             Type::Timestamp(_) => Type::Timestamp(None),
             Type::Timestamptz(_) => Type::Timestamptz(None),
             other => other.clone(),
+        }
+    }
+
+    /// The type with another definition of an enumeration, if it is of it.
+    pub fn with_enum(&self, definition: &EnumType) -> Option<Type> {
+        match self {
+            Type::Array(item) => item.with_enum(definition).map(|item| Type::Array(Box::new(item))),
+            Type::Enum(of) if of == definition => Some(Type::Enum(definition.clone())),
+            _ => None,
         }
     }
 
@@ -350,6 +376,7 @@ impl fmt::Display for Type {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Type::Array(item) => write!(f, "{item}[]"),
+            Type::Enum(of) => f.write_str(&of.shown()),
             // Blank-padded without a length is not "character", which would mean one character.
             Type::Bpchar(None) => f.write_str("bpchar"),
             Type::Varchar(Some(n)) | Type::Bpchar(Some(n)) | Type::Bit(Some(n)) | Type::Varbit(Some(n)) => {

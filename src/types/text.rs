@@ -60,6 +60,7 @@ pub fn print_as(value: &Value, look: Look, out: &mut Vec<u8>) {
         Value::Bits(value) => bits::print(value, out),
         Value::TsVector(value) => tsvector::print(value, out),
         Value::TsQuery(value) => tsquery::print(value, out),
+        Value::Enum(value) => out.extend_from_slice(value.label().as_bytes()),
         Value::Array(items) => {
             let item = |item: &Value, out: &mut Vec<u8>| {
                 print_as(item, look, out);
@@ -143,6 +144,7 @@ pub fn parse_in_zone(ty: &Type, text: &str, zone: Zone) -> Result<Value> {
         Type::Bit(_) | Type::Varbit(_) => Value::Bits(bits::parse(text)?.fit(ty, false)?),
         Type::TsVector => Value::TsVector(tsvector::parse(text)?),
         Type::TsQuery => Value::TsQuery(tsquery::parse(text)?),
+        Type::Enum(of) => of.parse(text)?,
         Type::Array(item) => {
             let items = array::parse(text)?.into_iter().map(|part| match part {
                 None => Ok(Value::Null),

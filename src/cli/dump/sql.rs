@@ -5,7 +5,7 @@
 //! found in `public`, where the extension is:
 //!
 //! ```text
-//! schemas  sequences  tables  owners of sequences  functions       definitions
+//! schemas  types  sequences  tables  owners of sequences  functions  definitions
 //! COPY ... FROM stdin  setval                                      rows
 //! keys and checks  indexes  foreign keys                           faster, and safe, after the rows
 //! views and materialized views  comments
@@ -64,6 +64,7 @@ impl<W: Write> Dump<W> {
             WHERE {OWN} AND n.nspname <> 'public' ORDER BY n.nspname"
         ))
         .await?;
+        self.enumerations().await?;
         let relations = self.relations().await?;
         let of_kind = |kinds: &'static [&str]| {
             relations.iter().filter(move |relation| kinds.contains(&&*relation.kind))
@@ -123,6 +124,31 @@ impl<W: Write> Dump<W> {
             .iter()
             .map(|row| Relation { oid: cell(row, 0), kind: cell(row, 1), name: cell(row, 2) })
             .collect())
+    }
+
+    /// CREATE TYPE, with comments.
+    async fn enumerations(&mut self) -> Result<()> {
+        let types = self.ask(&format!("SELECT t.oid, pg_catalog.format_type(t.oid, NULL) FROM pg_catalog.pg_type t
+            JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace WHERE {OWN} AND t.typtype = 'e' ORDER BY t.oid")).await?;
+        for row in types {
+            let (oid, name) = (cell(&row, 0), cell(&row, 1));
+            let labels = self
+                .ask(&format!(
+                    "SELECT quote_literal(enumlabel) FROM pg_catalog.pg_enum
+                WHERE enumtypid = {oid} ORDER BY enumsortorder"
+                ))
+                .await?;
+            let labels: Vec<String> = labels.iter().map(|row| cell(row, 0)).collect();
+            self.say(&format!("CREATE TYPE {name} AS ENUM ({});", labels.join(", ")))?;
+            self.each(&format!(
+                "SELECT 'COMMENT ON TYPE {} IS ' || quote_literal(description) || ';'
+                FROM pg_catalog.pg_description
+                WHERE classoid = 'pg_catalog.pg_type'::regclass AND objoid = {oid}",
+                doubled(&name)
+            ))
+            .await?;
+        }
+        Ok(())
     }
 
     async fn sequence(&mut self, sequence: &Relation) -> Result<()> {

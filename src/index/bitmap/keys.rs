@@ -23,6 +23,8 @@ pub enum Family {
     Text,
     /// Trailing blanks do not count.
     Bpchar,
+    /// By the numbers of labels.
+    Enum,
 }
 
 /// An array's element.
@@ -72,6 +74,7 @@ impl Family {
             Type::Time(_) => Family::Time,
             Type::Timestamp(_) => Family::Timestamp,
             Type::Timestamptz(_) => Family::Timestamptz,
+            Type::Enum(_) => Family::Enum,
             Type::Uuid => Family::Uuid,
             Type::Oid => Family::Oid,
             Type::Text | Type::Varchar(_) | Type::Name => Family::Text,
@@ -102,6 +105,7 @@ impl Family {
             Family::Bool | Family::Int2 => 2,
             Family::Int4 | Family::Float4 | Family::Date | Family::Oid => 4,
             Family::Int8 | Family::Float8 | Family::Time | Family::Timestamp | Family::Timestamptz => 8,
+            Family::Enum => 8,
             Family::Uuid => 16,
             Family::Text | Family::Bpchar => return None,
         })
@@ -125,6 +129,7 @@ impl Family {
             (Family::Time, Value::Time(time))
             | (Family::Timestamp, Value::Timestamp(time))
             | (Family::Timestamptz, Value::Timestamptz(time)) => u128::from(*time as u64 ^ 1 << 63),
+            (Family::Enum, Value::Enum(value)) => u128::from(value.order as u64 ^ 1 << 63),
             (Family::Uuid, Value::Uuid(bytes)) => u128::from_be_bytes(*bytes),
             (Family::Oid, Value::Oid(oid)) => u128::from(*oid),
             _ => return None,

@@ -100,7 +100,9 @@ impl Session {
                 self.drop_identity(table, column, *if_exists).await
             }
             AlterAction::SetType { column, ty, using } => {
-                self.alter_type(table, column, ty, using.as_deref()).await
+                let catalog = self.shared.current_catalog();
+                let ty = ty.resolve(&catalog, &self.shared.schemas(&catalog))?;
+                self.alter_type(table, column, &ty, using.as_deref()).await
             }
             AlterAction::SetExpression { column, sql } => {
                 self.set_expression(table, column, Some(sql.as_str()), false).await

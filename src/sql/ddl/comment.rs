@@ -1,6 +1,8 @@
 //! COMMENT ON: words kept beside the definition of what they are about.
 
-use crate::catalog::{Catalog, Edit, Object, Part, PartComment, Relation, Schema, Sequence, Table, View};
+use crate::catalog::{
+    Catalog, Edit, EnumObject, Object, Part, PartComment, Relation, Schema, Sequence, Table, View,
+};
 use crate::error::{Error, Result, SqlState};
 use crate::sql::response::Response;
 use crate::sql::session::{Session, done};
@@ -25,6 +27,10 @@ impl Session {
                 return Ok(done("COMMENT"));
             }
             "SCHEMA" => commented_schema(&catalog, &name.name, text)?,
+            "TYPE" => {
+                let of = self.enum_of_user(&catalog, name)?;
+                Object::Enum(EnumObject { comment: text, ..(*of).clone() })
+            }
             _ => match self.shared.relation(&catalog, name) {
                 Some(relation) => commented_relation(&catalog, kind, &relation, part, text)?,
                 None => return Err(undefined_relation(name)),

@@ -59,6 +59,7 @@ impl Session {
         match drop.kind {
             ObjectKind::Extension => return self.drop_extension(name, drop),
             ObjectKind::Schema => return self.drop_schema(&catalog, name, drop).await,
+            ObjectKind::Type => return self.drop_type(&catalog, name, drop).await,
             _ => {}
         }
         match (drop.kind, self.shared.relation(&catalog, name)) {
@@ -84,7 +85,7 @@ impl Session {
         let state = match drop.kind {
             ObjectKind::Index => SqlState::UNDEFINED_OBJECT,
             ObjectKind::Schema => SqlState::INVALID_SCHEMA_NAME,
-            ObjectKind::Extension => SqlState::UNDEFINED_OBJECT,
+            ObjectKind::Extension | ObjectKind::Type => SqlState::UNDEFINED_OBJECT,
             _ => SqlState::UNDEFINED_TABLE,
         };
         if !drop.if_exists {
@@ -139,8 +140,12 @@ impl Session {
         let sequences: Vec<_> = catalog.sequences().filter(|s| s.schema == name.name).cloned().collect();
         let views: Vec<_> = catalog.views().filter(|view| view.schema == name.name).cloned().collect();
         let functions: Vec<_> = catalog.functions().filter(|f| f.schema == name.name).cloned().collect();
-        let is_used =
-            !tables.is_empty() || !sequences.is_empty() || !views.is_empty() || !functions.is_empty();
+        let enums: Vec<_> = catalog.enums().filter(|of| of.definition.schema == name.name).cloned().collect();
+        let is_used = !tables.is_empty()
+            || !sequences.is_empty()
+            || !views.is_empty()
+            || !functions.is_empty()
+            || !enums.is_empty();
         if !drop.cascade && is_used {
             let message = format!("cannot drop schema {} because other objects depend on it", name.name);
             let first = tables.first().map(|table| format!("table {}.{}", name.name, table.name));
@@ -150,6 +155,8 @@ impl Session {
                 first.or_else(|| views.first().map(|view| format!("view {}.{}", name.name, view.name)));
             let first = first
                 .or_else(|| functions.first().map(|f| format!("function {}.{}", name.name, f.signature())));
+            let first = first
+                .or_else(|| enums.first().map(|of| format!("type {}.{}", name.name, of.definition.name)));
             return Err(Error::new(SqlState::DEPENDENT_OBJECTS_STILL_EXIST, message)
                 .detail(format!("{} depends on schema {}", first.unwrap_or_default(), name.name))
                 .hint("Use DROP ... CASCADE to drop the dependent objects too."));
@@ -163,6 +170,9 @@ impl Session {
         }
         for table in tables {
             self.retry(|transaction| transaction.drop_table(table.oid)).await?;
+        }
+        for of in enums {
+            self.drop_enum(&of, true).await?;
         }
         let left = self.shared.current_catalog();
         let mut edits: Vec<Edit> =

@@ -127,7 +127,7 @@ fn copied(
     let constraints = table.constraints.iter().filter_map(|constraint| match &constraint.kind {
         StoredKind::Check { sql } if clause.constraints => Some(TableConstraint {
             name: Some(constraint.name.clone()),
-            kind: ConstraintKind::Check { sql: sql.clone(), column: None },
+            kind: ConstraintKind::Check { sql: sql.clone() },
         }),
         StoredKind::PrimaryKey { columns } if clause.indexes => {
             Some(TableConstraint { name: None, kind: ConstraintKind::PrimaryKey(names(columns)) })

@@ -37,6 +37,8 @@ mod retype;
 mod table;
 // Temporary tables.
 mod temporary;
+// CREATE TYPE, ALTER TYPE, DROP TYPE.
+mod types;
 // Views, materialized ones too.
 mod view;
 
@@ -61,6 +63,8 @@ impl Session {
             Ast::CreateFunction(create) => self.create_function(create).await,
             Ast::DropFunction(drop) => self.drop_functions(drop).await,
             Ast::AlterFunction(alter) => self.alter_function(alter).await,
+            Ast::CreateEnum { name, labels } => self.create_enum(name, labels).await,
+            Ast::AlterType { name, action } => self.alter_enum(name, action).await,
             Ast::Refresh { name, concurrently, with_data } => {
                 self.refresh(name, *concurrently, *with_data).await
             }

@@ -93,7 +93,7 @@ impl<'a> Builder<'a> {
             let message = format!("column \"{}\" specified more than once", definition.name);
             return Err(Error::new(SqlState::DUPLICATE_COLUMN, message));
         }
-        let (ColumnType::Plain(ty) | ColumnType::Serial(ty)) = &definition.ty;
+        let ty = &definition.ty.resolve(self.catalog, self.search_path)?;
         check_column_type(&definition.name, ty)?;
         let number = self.table.next_number();
         let mut column = Column {
@@ -161,7 +161,7 @@ impl<'a> Builder<'a> {
                 StoredKind::PrimaryKey { columns }
             }
             ConstraintKind::Unique(columns) => StoredKind::Unique { columns: self.key_columns(columns)? },
-            ConstraintKind::Check { sql, .. } => StoredKind::Check { sql: sql.clone() },
+            ConstraintKind::Check { sql } => StoredKind::Check { sql: sql.clone() },
             ConstraintKind::ForeignKey(definition) => {
                 StoredKind::ForeignKey(self.foreign_key(definition, constraint.name.as_deref())?)
             }
@@ -193,8 +193,9 @@ impl<'a> Builder<'a> {
             ConstraintKind::ForeignKey(definition) => {
                 self.namer.constraint(&self.table, &table, &definition.columns.join("_"), "fkey")
             }
-            ConstraintKind::Check { sql, column } => {
-                let column = column.clone().or_else(|| only_column(sql, &self.table)).unwrap_or_default();
+            // Of the columns it names, wherever it is written.
+            ConstraintKind::Check { sql } => {
+                let column = only_column(sql, &self.table).unwrap_or_default();
                 self.namer.constraint(&self.table, &table, &column, "check")
             }
         }

@@ -201,7 +201,8 @@ fn placeholder(expression: &Expr) -> Result<Option<(usize, Option<Type>)>> {
         },
         Expr::Cast { kind: CastKind::Cast | CastKind::DoubleColon, expr, data_type, .. } => {
             match placeholder(expr)? {
-                Some((index, None)) => Ok(Some((index, Some(type_names::resolve(data_type)?)))),
+                // A type that is not built in is the planner's to find.
+                Some((index, None)) => Ok(type_names::resolve(data_type).ok().map(|ty| (index, Some(ty)))),
                 _ => Ok(None),
             }
         }
@@ -248,7 +249,7 @@ pub fn literal(expression: &Expr, zone: Zone) -> Result<Option<Constant>> {
             _ => Ok(None),
         },
         Expr::TypedString(typed) => {
-            let ty = type_names::resolve(&typed.data_type)?;
+            let Ok(ty) = type_names::resolve(&typed.data_type) else { return Ok(None) };
             match literal(&Expr::Value(typed.value.clone()), zone)? {
                 Some(Constant::Unknown(text)) => {
                     Ok(Some(Constant::Typed(text::parse_in_zone(&ty, &text, zone)?, ty)))

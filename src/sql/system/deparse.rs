@@ -284,7 +284,9 @@ fn quoted(text: &str, ty: &Type) -> String {
     // Words such as `today` and moments without a zone are another value at another time.
     let is_fixed = match ty {
         Type::Timestamptz(_) => false,
-        Type::Date | Type::Time(_) | Type::Timestamp(_) => text.starts_with(|first: char| first.is_ascii_digit()),
+        Type::Date | Type::Time(_) | Type::Timestamp(_) => {
+            text.starts_with(|first: char| first.is_ascii_digit())
+        }
         _ => true,
     };
     let value = text::parse(ty, text).ok().filter(|_| is_fixed);

@@ -6,6 +6,7 @@ use crate::planner::bindings::Execution;
 use crate::sql::system::cluster::{PG_EXTENSION_OID, VECTOR_DESCRIPTION, VECTOR_EXTENSION_OID};
 use crate::sql::system::relation::{Rows, cells};
 use crate::sql::system::relations::{PG_CLASS_OID, PG_CONSTRAINT_OID, PG_NAMESPACE_OID};
+use crate::sql::system::types::PG_TYPE_OID;
 
 /// One row of pg_description.
 pub struct Description {
@@ -52,6 +53,9 @@ pub fn all(catalog: &Catalog) -> Vec<Description> {
     }
     for sequence in catalog.sequences() {
         sequence.comment.iter().for_each(|text| add(sequence.oid, PG_CLASS_OID, 0, text));
+    }
+    for of in catalog.enums() {
+        of.comment.iter().for_each(|text| add(of.definition.oid, PG_TYPE_OID, 0, text));
     }
     add(VECTOR_EXTENSION_OID, PG_EXTENSION_OID, 0, VECTOR_DESCRIPTION);
     all

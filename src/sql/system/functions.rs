@@ -76,7 +76,9 @@ fn named() -> Vec<Arc<ScalarUDF>> {
             let found = names::find_relation(execution, &string(&args[0]));
             Ok(Value::from(found.map(|oid| names::regclass_out(execution, oid))))
         };
-        strict "to_regtype" Type::Oid => |_, args| Ok(Value::from(names::regtype_in(&string(&args[0])).ok()));
+        strict "to_regtype" Type::Oid => |execution, args| {
+            Ok(Value::from(names::regtype_in(execution, &string(&args[0])).ok()))
+        };
         strict "to_regnamespace" Type::Oid => |execution, args| {
             Ok(Value::from(names::schema_oid(&execution.session.catalog(), &string(&args[0]))))
         };
@@ -199,7 +201,14 @@ fn sizes() -> Vec<Arc<ScalarUDF>> {
 /// Answers that never change: there is one role, which may do everything, and one database, which is no replica.
 fn always() -> Vec<Arc<ScalarUDF>> {
     functions! {
-        strict "pg_type_is_visible" Type::Bool => |_, args| Ok(Value::from(Type::from_oid(oid(&args[0])?).is_some()));
+        strict "pg_type_is_visible" Type::Bool => |execution, args| {
+            let found = execution.session.catalog().type_by_oid(oid(&args[0])?);
+            let item = found.map(|ty| if let Type::Array(item) = ty { *item } else { ty });
+            Ok(Value::from(match item {
+                Some(Type::Enum(of)) => execution.session.search_path().contains(&of.schema),
+                other => other.is_some(),
+            }))
+        };
         strict "pg_function_is_visible" Type::Bool => yes;
         strict "pg_operator_is_visible" Type::Bool => yes;
         strict "pg_opclass_is_visible" Type::Bool => yes;
@@ -303,9 +312,9 @@ fn casts() -> Vec<Arc<ScalarUDF>> {
             let relation = relation(execution, &args[0])?;
             Ok(Value::from(names::regclass_out(execution, relation)))
         };
-        strict "hither_regtype_in" Type::Oid => |_, args| type_oid(&args[0]).map(Value::from);
-        strict "hither_regtype_out" Type::Text => |_, args| {
-            type_oid(&args[0]).map(|oid| Value::from(names::regtype_out(oid)))
+        strict "hither_regtype_in" Type::Oid => |execution, args| type_oid(execution, &args[0]).map(Value::from);
+        strict "hither_regtype_out" Type::Text => |execution, args| {
+            type_oid(execution, &args[0]).map(|oid| Value::from(names::regtype_out(execution, oid)))
         };
         strict "hither_regnamespace_in" Type::Oid => |execution, args| namespace(execution, &args[0]).map(Value::from);
         strict "hither_regnamespace_out" Type::Text => |execution, args| {
@@ -497,9 +506,9 @@ fn relation(execution: &Execution, value: &Value) -> Result<Oid> {
     }
 }
 
-fn type_oid(value: &Value) -> Result<Oid> {
+fn type_oid(execution: &Execution, value: &Value) -> Result<Oid> {
     match value {
-        Value::Text(name) => names::regtype_in(name),
+        Value::Text(name) => names::regtype_in(execution, name),
         other => oid(other),
     }
 }
@@ -553,7 +562,7 @@ fn format_type(execution: &Execution, args: &[Value]) -> Result<Value> {
         None | Some(Value::Null) => -1,
         Some(value) => number(value)? as i32,
     };
-    Ok(Value::from(match Type::from_oid(oid) {
+    Ok(Value::from(match execution.session.catalog().type_by_oid(oid) {
         // Without a modifier asked for, blank-padded text is called by its standard name.
         Some(Type::Bpchar(_)) if matches!(args.get(1), None | Some(Value::Null)) => "character".to_owned(),
         Some(Type::Bit(_)) if typmod < 0 && !matches!(args.get(1), None | Some(Value::Null)) => {

@@ -227,17 +227,27 @@ fn columns(execution: &Execution, rows: &mut Rows) -> Result<()> {
 
 /// What columns say about their type, and the database they are in.
 fn type_cells(database: &str, has_public: bool, ty: &Type, number: u16) -> Vec<(&'static str, Value)> {
-    let ours = ty.is_pgvectors() && has_public;
+    let pgvectors = if has_public { PUBLIC_SCHEMA } else { PG_CATALOG };
+    let schema = match ty {
+        Type::Enum(of) => of.schema.as_str(),
+        Type::Array(item) => match item.as_ref() {
+            Type::Enum(of) => of.schema.as_str(),
+            item if item.is_pgvectors() => pgvectors,
+            _ => PG_CATALOG,
+        },
+        ty if ty.is_pgvectors() => pgvectors,
+        _ => PG_CATALOG,
+    };
     let data_type = match ty {
         Type::Array(_) => "ARRAY".to_owned(),
-        Type::Vector(_) | Type::Halfvec(_) | Type::Sparsevec(_) => "USER-DEFINED".to_owned(),
+        Type::Vector(_) | Type::Halfvec(_) | Type::Sparsevec(_) | Type::Enum(_) => "USER-DEFINED".to_owned(),
         Type::Bit(_) => "bit".to_owned(),
         other => other.bare().to_string(),
     };
     let data_type = if data_type == "bpchar" { "character".to_owned() } else { data_type };
     let mut cells = cells! {
         table_catalog: database, data_type: data_type, udt_catalog: database,
-        udt_schema: if ours { "public" } else { "pg_catalog" }, udt_name: ty.catalog_name(),
+        udt_schema: schema, udt_name: ty.catalog_name(),
         dtd_identifier: number.to_string(),
     }
     .to_vec();

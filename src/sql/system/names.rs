@@ -155,7 +155,7 @@ pub fn regclass_in(execution: &Execution, text: &str) -> Result<Oid> {
 }
 
 /// `'int4'::regtype`.
-pub fn regtype_in(text: &str) -> Result<Oid> {
+pub fn regtype_in(execution: &Execution, text: &str) -> Result<Oid> {
     match text.trim() {
         "-" => Ok(0),
         "bit" | "pg_catalog.bit" => Ok(1560),
@@ -165,15 +165,29 @@ pub fn regtype_in(text: &str) -> Result<Oid> {
             let bare = name.strip_prefix("pg_catalog.").unwrap_or(name);
             match PSEUDO_TYPES.iter().find(|(_, pseudo)| *pseudo == bare) {
                 Some((oid, _)) => Ok(*oid),
-                None => Type::from_name(name).map(|ty| ty.oid()),
+                None => Type::from_name(name)
+                    .or_else(|error| own_type(execution, name).ok_or(error))
+                    .map(|ty| ty.oid()),
             }
         }
     }
 }
 
+/// A type that a user made, by its name.
+fn own_type(execution: &Execution, name: &str) -> Option<Type> {
+    let (item, is_array) = match name.trim().strip_suffix("[]") {
+        Some(item) => (item, true),
+        None => (name.trim(), false),
+    };
+    let name = crate::sql::shared::parse_name(item).ok()?;
+    let catalog = execution.session.catalog();
+    let found = crate::sql::type_names::own_named(&name, &catalog, &execution.session.search_path())?;
+    Some(if is_array { Type::Array(Box::new(found)) } else { found })
+}
+
 /// format_type() of a type without modifier, for an oid that may be none of ours.
-pub fn regtype_out(oid: Oid) -> String {
-    match Type::from_oid(oid) {
+pub fn regtype_out(execution: &Execution, oid: Oid) -> String {
+    match execution.session.catalog().type_by_oid(oid) {
         Some(ty) => ty.to_string(),
         None if oid == 0 => "-".to_owned(),
         None => pseudo_type(oid).map_or_else(|| oid.to_string(), str::to_owned),

@@ -831,11 +831,12 @@ fn compute_nothing(select: &mut Select) {
             continue;
         }
         *item = match &*item {
-            SelectItem::UnnamedExpr(expr) => {
-                SelectItem::ExprWithAlias { alias: Ident::with_quote('"', name_of(expr)), expr: null_text() }
-            }
-            SelectItem::ExprWithAlias { alias, .. } => {
-                SelectItem::ExprWithAlias { alias: alias.clone(), expr: null_text() }
+            SelectItem::UnnamedExpr(expr) => SelectItem::ExprWithAlias {
+                alias: Ident::with_quote('"', name_of(expr)),
+                expr: null_of(expr),
+            },
+            SelectItem::ExprWithAlias { alias, expr } => {
+                SelectItem::ExprWithAlias { alias: alias.clone(), expr: null_of(expr) }
             }
             other => other.clone(),
         };
@@ -843,14 +844,17 @@ fn compute_nothing(select: &mut Select) {
     select.selection = Some(Expr::value(Value::Boolean(false)));
 }
 
-fn null_text() -> Expr {
-    Expr::Cast {
-        kind: CastKind::DoubleColon,
-        expr: Box::new(Expr::value(Value::Null)),
-        data_type: DataType::Text,
-        array: false,
-        format: None,
-    }
+/// NULL of the type that an expression is cast to, which may meet another in a UNION; else text.
+fn null_of(expr: &Expr) -> Expr {
+    let data_type = match expr {
+        Expr::Cast { data_type, .. } if Reg::of(data_type).is_some() => {
+            DataType::Custom(ObjectName::from(Ident::new("oid")), Vec::new())
+        }
+        Expr::Cast { data_type, .. } => data_type.clone(),
+        _ => DataType::Text,
+    };
+    let expr = Box::new(Expr::value(Value::Null));
+    Expr::Cast { kind: CastKind::DoubleColon, expr, data_type, array: false, format: None }
 }
 
 /// A call of a function by its bare name.

@@ -27,9 +27,12 @@ pub fn vector_schema(catalog: &Catalog) -> u32 {
     catalog.schema(PUBLIC_SCHEMA).map_or(PG_CATALOG_OID, |schema| schema.oid)
 }
 
+/// pg_type's own oid.
+pub const PG_TYPE_OID: u32 = 1247;
+
 pub const RELATIONS: &[Relation] = &[
     Relation {
-        oid: 1247,
+        oid: PG_TYPE_OID,
         schema: PG_CATALOG,
         name: "pg_type",
         kind: 'r',
@@ -100,7 +103,7 @@ pub const RELATIONS: &[Relation] = &[
         name: "pg_enum",
         kind: 'r',
         columns: "oid oid, enumtypid oid, enumsortorder float4, enumlabel name",
-        rows: none,
+        rows: labels,
     },
     Relation {
         oid: 3541,
@@ -223,15 +226,55 @@ pub fn in_out_functions(public: u32) -> Vec<InOut> {
         add(namespace(ty, public), entry.oid, &|suffix| function_name(ty, suffix), true);
     }
     add(PG_CATALOG_OID, 2277, &|suffix| format!("array_{suffix}"), true);
+    add(PG_CATALOG_OID, 3500, &|suffix| format!("enum_{suffix}"), true);
     for (oid, name) in PSEUDO_TYPES {
         add(PG_CATALOG_OID, oid, &|suffix| format!("{name}_{suffix}"), false);
     }
     all
 }
 
+/// pg_enum. A label's place is a number of 64 bits, of which PostgreSQL's has the upper half before the point.
+fn labels(execution: &Execution, rows: &mut Rows) -> Result<()> {
+    for of in execution.session.catalog().enums() {
+        for label in &of.definition.labels {
+            let order = (label.order as f64 / (1u64 << 32) as f64) as f32;
+            rows.add(cells! {
+                oid: label.oid, enumtypid: of.definition.oid, enumsortorder: order, enumlabel: &label.text,
+            });
+        }
+    }
+    Ok(())
+}
+
+/// Types that users made.
+fn own_types(catalog: &Catalog, public: u32, rows: &mut Rows) {
+    for of in catalog.enums() {
+        let schema = catalog.schema(&of.definition.schema).map_or(public, |schema| schema.oid);
+        let ty = Type::Enum(of.definition.clone());
+        let function = |suffix: &str| format!("enum_{suffix}");
+        add_type(
+            &ty,
+            public,
+            rows,
+            cells! {
+                typnamespace: schema, typarray: ty.array_oid(), typtype: 'e', typinput: function("in"),
+                typoutput: function("out"), typreceive: function("recv"), typsend: function("send"),
+            },
+        );
+        let array = Type::Array(Box::new(ty.clone()));
+        add_type(
+            &array,
+            public,
+            rows,
+            cells! { typnamespace: schema, typelem: ty.oid(), typsubscript: "array_subscript_handler" },
+        );
+    }
+}
+
 fn types(execution: &Execution, rows: &mut Rows) -> Result<()> {
     let catalog = execution.session.catalog();
     let public = vector_schema(&catalog);
+    own_types(&catalog, public, rows);
     for (ty, entry) in ENTRIES {
         let preferred = matches!(
             ty,

@@ -7,8 +7,8 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayBuilder, ArrayRef, AsArray, BooleanArray, BooleanBufferBuilder, Float16Array, LargeListArray,
-    NullBufferBuilder, PrimitiveArray, StringBuilder, UInt8Array, UInt16Array, UInt32Array,
+    Array, ArrayBuilder, ArrayRef, AsArray, BooleanArray, BooleanBufferBuilder, Float16Array, Int64Array,
+    LargeListArray, NullBufferBuilder, PrimitiveArray, StringBuilder, UInt8Array, UInt16Array, UInt32Array,
 };
 use arrow::buffer::OffsetBuffer;
 use arrow::datatypes::{ArrowPrimitiveType, DataType, Field};
@@ -40,6 +40,27 @@ pub fn tsquery_type() -> DataType {
 /// A list of exactly one text, which tells it from text.
 pub fn json_type() -> DataType {
     DataType::LargeList(Arc::new(Field::new("item", DataType::Utf8, true)))
+}
+
+/// One number per value, in a list whose items are named by the definition of the enumeration: so the type says which it
+/// is through every operator of a plan.
+pub fn enum_type(definition: &str) -> DataType {
+    DataType::LargeList(Arc::new(Field::new(definition, DataType::Int64, true)))
+}
+
+/// The definition in the type of an enumeration.
+pub fn enum_definition(ty: &DataType) -> Option<&str> {
+    match ty {
+        DataType::LargeList(item) if *item.data_type() == DataType::Int64 => Some(item.name()),
+        _ => None,
+    }
+}
+
+/// The number of an enumeration's value in `row`, which is not NULL.
+pub fn enum_order(array: &LargeListArray, row: usize) -> Result<i64> {
+    let items = array.values().as_any().downcast_ref::<Int64Array>().ok_or_else(|| other(array))?;
+    let (start, end) = place(array, row);
+    items.values()[start..end].first().copied().ok_or_else(|| other(array))
 }
 
 pub fn is_halfvec(ty: &DataType) -> bool {
@@ -163,9 +184,48 @@ impl Lists {
     }
 
     fn finish(&mut self, item: DataType, items: ArrayRef) -> ArrayRef {
+        self.finish_as(Field::new("item", item, true), items)
+    }
+
+    fn finish_as(&mut self, item: Field, items: ArrayRef) -> ArrayRef {
         let offsets = OffsetBuffer::new(std::mem::replace(&mut self.offsets, vec![0]).into());
-        let item = Arc::new(Field::new("item", item, true));
-        Arc::new(LargeListArray::new(item, offsets, items, self.validity.finish()))
+        Arc::new(LargeListArray::new(Arc::new(item), offsets, items, self.validity.finish()))
+    }
+}
+
+/// Values of one enumeration.
+pub struct EnumBuilder {
+    definition: String,
+    items: Vec<i64>,
+    lists: Lists,
+}
+
+impl EnumBuilder {
+    /// `rows` is a guess of how many cells will come.
+    pub fn new(definition: String, rows: usize) -> EnumBuilder {
+        EnumBuilder { definition, items: Vec::with_capacity(rows), lists: Lists::new(rows) }
+    }
+
+    pub fn append(&mut self, order: i64) {
+        self.items.push(order);
+        self.lists.end(self.items.len(), true);
+    }
+
+    pub fn append_null(&mut self) {
+        self.lists.end(self.items.len(), false);
+    }
+
+    pub fn len(&self) -> usize {
+        self.lists.offsets.len() - 1
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    pub fn finish(&mut self) -> ArrayRef {
+        let items = Int64Array::new(std::mem::take(&mut self.items).into(), None);
+        self.lists.finish_as(Field::new(&self.definition, DataType::Int64, true), Arc::new(items))
     }
 }
 
