@@ -844,10 +844,19 @@ fn compute_nothing(select: &mut Select) {
     select.selection = Some(Expr::value(Value::Boolean(false)));
 }
 
+/// Whether it is one of the types of oids that show as names, those among them that only psql's queries name.
+fn shows_a_name(data_type: &DataType) -> bool {
+    let bare = match data_type {
+        DataType::Custom(name, _) => unqualified(name),
+        _ => None,
+    };
+    Reg::of(data_type).is_some() || matches!(bare.as_deref(), Some("regoper" | "regoperator"))
+}
+
 /// NULL of the type that an expression is cast to, which may meet another in a UNION; else text.
 fn null_of(expr: &Expr) -> Expr {
     let data_type = match expr {
-        Expr::Cast { data_type, .. } if Reg::of(data_type).is_some() => {
+        Expr::Cast { data_type, .. } if shows_a_name(data_type) => {
             DataType::Custom(ObjectName::from(Ident::new("oid")), Vec::new())
         }
         Expr::Cast { data_type, .. } => data_type.clone(),
