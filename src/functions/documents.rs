@@ -9,6 +9,7 @@ use std::sync::Arc;
 use datafusion::logical_expr::ScalarUDF;
 
 use crate::error::{Error, Result, SqlState};
+use crate::functions::json::written_along;
 use crate::functions::value::{Definition, functions as build, lenient, lenient_shown, shown, strict};
 use crate::types::json::{Key, Node, Parts, print_string};
 use crate::types::{Look, Value, text as texts};
@@ -431,19 +432,7 @@ fn found(v: &[Value]) -> Result<Option<Node>> {
 
 /// The part of a json document at the end of a path, as it is written.
 fn written_part(v: &[Value]) -> Result<Option<&str>> {
-    let mut at = text(&v[0]);
-    for step in &v[1..] {
-        let (parts, step) = (Parts::of(at)?, text(step));
-        let found = match &parts {
-            Parts::Array(_) => step.parse().ok().and_then(|index| parts.element(index)),
-            parts => parts.member(step),
-        };
-        match found {
-            Some(part) => at = part,
-            None => return Ok(None),
-        }
-    }
-    Ok(Some(at))
+    written_along(text(&v[0]), v[1..].iter().map(text))
 }
 
 /// A part as text: a string without its quotes, null as NULL, anything else as it is written.

@@ -122,7 +122,14 @@ fn written_step<'a>(document: &'a str, key: Key) -> crate::error::Result<Option<
 
 fn written_walk<'a>(document: &'a str, path: Key) -> crate::error::Result<Option<&'a str>> {
     let Key::Name(path) = path else { return Ok(None) };
-    let Some(steps) = steps(path) else { return Ok(None) };
+    steps(path).map_or(Ok(None), |steps| written_along(document, steps))
+}
+
+/// What a path of keys and places leads to in a json document, as it is written.
+pub fn written_along<'a, 's>(
+    document: &'a str,
+    steps: impl IntoIterator<Item = &'s str>,
+) -> crate::error::Result<Option<&'a str>> {
     let mut at = document;
     for step in steps {
         let parts = Parts::of(at)?;

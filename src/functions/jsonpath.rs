@@ -15,6 +15,7 @@ use regex::RegexBuilder;
 use crate::error::{Error, SqlState};
 use crate::functions::value::{Definition, functions as build, strict};
 use crate::types::json::{Key, Node};
+use crate::types::jsonpath::print::number_text;
 use crate::types::jsonpath::{Accessor, Arithmetic, Comparison, Expr, Method, Path};
 use crate::types::{Numeric, Type, Value, numeric};
 
@@ -540,7 +541,7 @@ impl<'a> Evaluation<'a> {
                     return fail(NON_NUMERIC_ITEM, message);
                 }
                 let shown = crate::types::text::to_string(&Value::Float8(value));
-                Node::Plain(numeric::parse(&shown).map(number_text).unwrap_or(shown))
+                Node::Plain(numeric::parse(&shown).map(|number| number_text(&number)).unwrap_or(shown))
             }
             Method::Bigint | Method::Integer | Method::Number | Method::Decimal => {
                 let text = scalar_text(&item, false)
@@ -660,11 +661,7 @@ fn scalar_text(item: &Node, bools: bool) -> Option<String> {
 }
 
 fn number(value: Numeric) -> Node {
-    Node::Plain(number_text(value))
-}
-
-fn number_text(value: Numeric) -> String {
-    crate::types::text::to_string(&Value::Numeric(value))
+    Node::Plain(number_text(&value))
 }
 
 fn negative(value: Numeric) -> Numeric {
@@ -708,7 +705,7 @@ fn computed(operator: Arithmetic, left: Numeric, right: Numeric) -> Result<Numer
     made.filter(within).ok_or_else(overflow)
 }
 
-/// To as many digits as PostgreSQL shows: 16 that mean something.
+/// To 20 digits behind the point; PostgreSQL chooses as many as make 16 that mean something.
 fn quotient(left: Numeric, right: Numeric) -> Option<Numeric> {
     let wanted = 20u8;
     let up = i32::from(wanted) + i32::from(right.scale) - i32::from(left.scale);

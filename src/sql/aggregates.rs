@@ -13,8 +13,7 @@ use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
     DuplicateTreatment, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentClause,
-    FunctionArguments, Ident, ObjectName, ObjectNamePart, OrderByExpr, OrderByKind, OrderByOptions, Query,
-    SelectItem, SetExpr, Value, visit_expressions,
+    FunctionArguments, Ident, ObjectName, ObjectNamePart, OrderByExpr, OrderByOptions, visit_expressions,
 };
 
 use crate::functions::COLLECT;
@@ -37,7 +36,7 @@ pub fn of_items(function: &str) -> Option<&'static str> {
     OF_ARRAYS.iter().find(|(_, items)| *items == function).map(|(aggregate, _)| *aggregate)
 }
 
-/// Aggregates whose values are outputs of functions more often than not are known by these names.
+/// What aggregates are known by.
 const AGGREGATES: &[&str] = &[
     "count",
     "sum",
@@ -45,6 +44,8 @@ const AGGREGATES: &[&str] = &[
     "min",
     "max",
     "array_agg",
+    "stddev",
+    "variance",
     "bool_and",
     "bool_or",
     "every",
@@ -55,36 +56,22 @@ const AGGREGATES: &[&str] = &[
     "jsonb_object_agg",
 ];
 
-/// `SELECT upper(max(name)) ... ORDER BY 1`: the planner loses the aggregate inside an output that is named by its place,
-/// and finds it where the expression is written out.
-pub fn name_order(query: &mut Query) {
-    let (SetExpr::Select(select), Some(order)) = (query.body.as_ref(), query.order_by.as_mut()) else {
-        return;
-    };
-    let OrderByKind::Expressions(keys) = &mut order.kind else { return };
-    for key in keys {
-        let Expr::Value(place) = &key.expr else { continue };
-        let Value::Number(place, _) = &place.value else { continue };
-        let place = place.parse::<usize>().ok().and_then(|place| place.checked_sub(1));
-        let Some(before) = place.and_then(|place| select.projection.get(..=place)) else { continue };
-        let is_plain =
-            |item: &SelectItem| matches!(item, SelectItem::UnnamedExpr(_) | SelectItem::ExprWithAlias { .. });
-        if let (true, Some(SelectItem::UnnamedExpr(expr))) = (before.iter().all(is_plain), before.last())
-            && aggregates(expr)
-        {
-            key.expr = expr.clone();
-        }
-    }
+/// Whether an aggregate is in an expression.
+pub fn has_aggregate(expr: &Expr) -> bool {
+    has_function(expr, |function| {
+        function.over.is_none()
+            && plain_name(function).is_some_and(|name| AGGREGATES.contains(&name.as_str()))
+    })
 }
 
-fn aggregates(expr: &Expr) -> bool {
+/// Whether an expression is computed from several rows, of a group or of a window.
+pub fn is_of_rows(expr: &Expr) -> bool {
+    has_aggregate(expr) || has_function(expr, |function| function.over.is_some())
+}
+
+fn has_function(expr: &Expr, is: impl Fn(&Function) -> bool) -> bool {
     let found = visit_expressions(expr, |part| match part {
-        Expr::Function(function)
-            if function.over.is_none()
-                && plain_name(function).is_some_and(|name| AGGREGATES.contains(&name.as_str())) =>
-        {
-            ControlFlow::Break(())
-        }
+        Expr::Function(function) if is(function) => ControlFlow::Break(()),
         _ => ControlFlow::Continue(()),
     });
     found.is_break()

@@ -106,14 +106,14 @@ fn longest_chain(tokens: &[TokenWithSpan]) -> usize {
 /// `FROM ONLY t` is `FROM t`, where no table has children.
 fn without_only(mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
     const BEFORE: &[&str] = &["FROM", "JOIN", "UPDATE", "USING"];
-    let word = |token: &TokenWithSpan| match &token.token {
-        Token::Word(word) if word.quote_style.is_none() => word.value.to_uppercase(),
-        _ => String::new(),
-    };
+    let is_only = |token: &TokenWithSpan| matches!(&token.token, Token::Word(word) if word.quote_style.is_none() && word.value.eq_ignore_ascii_case("only"));
+    if !tokens.iter().any(is_only) {
+        return tokens;
+    }
     let solid: Vec<usize> = (0..tokens.len()).filter(|&at| !is_white(&tokens[at].token)).collect();
     let gone = solid.windows(3).filter(|near| {
         let before = &tokens[near[0]];
-        word(&tokens[near[1]]) == "ONLY"
+        is_only(&tokens[near[1]])
             && (BEFORE.contains(&word(before).as_str()) || before.token == Token::Comma)
             && matches!(tokens[near[2]].token, Token::Word(_))
     });
@@ -124,13 +124,17 @@ fn without_only(mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
     tokens
 }
 
+/// An unquoted word, in capitals; of everything else nothing.
+fn word(token: &TokenWithSpan) -> String {
+    match &token.token {
+        Token::Word(word) if word.quote_style.is_none() => word.value.to_uppercase(),
+        _ => String::new(),
+    }
+}
+
 /// A word that begins a clause where FROM should name something: sqlparser would take it for a name.
 fn clause_after_from(tokens: &[TokenWithSpan]) -> Option<&TokenWithSpan> {
     const CLAUSES: &[&str] = &["WHERE", "GROUP", "HAVING", "ORDER", "LIMIT", "OFFSET", "UNION", "FROM"];
-    let word = |token: &TokenWithSpan| match &token.token {
-        Token::Word(word) if word.quote_style.is_none() => word.value.to_uppercase(),
-        _ => String::new(),
-    };
     let mut solid = tokens.iter().filter(|token| !is_white(&token.token)).peekable();
     while let Some(token) = solid.next() {
         let next =

@@ -10,9 +10,9 @@ use datafusion::sql::sqlparser::ast::{
     self, BinaryOperator, Expr, Ident, Query, SelectItem, SetExpr, UnaryOperator,
 };
 
-use crate::sql::dialect;
 use crate::sql::quantified::{VALUES, each_of, of_each};
-use crate::sql::rewrite::{compare_rows, query_of};
+use crate::sql::rewrite::compare_rows;
+use crate::sql::trees::query_from;
 
 /// In a condition of WHERE: all that is joined by AND.
 pub fn of_rows(condition: &mut Option<Expr>) {
@@ -59,12 +59,8 @@ pub fn width_of(query: &Query) -> Option<usize> {
 /// One column of a subquery that returns a row of several, as a subquery.
 pub fn column_of(query: &Query, place: usize, width: usize) -> Expr {
     let names = names(width);
-    let mut one = query_of(vec![SelectItem::UnnamedExpr(value(&names[place]))]);
-    if let SetExpr::Select(select) = one.body.as_mut() {
-        select.from =
-            vec![ast::TableWithJoins { relation: each_of(query.clone(), &names), joins: Vec::new() }];
-    }
-    Expr::Subquery(Box::new(one))
+    let one = vec![SelectItem::UnnamedExpr(value(&names[place]))];
+    Expr::Subquery(Box::new(query_from(one, each_of(query.clone(), &names))))
 }
 
 fn names(width: usize) -> Vec<Ident> {
@@ -89,11 +85,11 @@ fn compared(member: &Expr) -> Option<(Expr, Vec<Ident>)> {
 }
 
 fn exists(compared: Expr, names: &[Ident], subquery: Query, negated: bool) -> Expr {
-    let mut query = dialect::parse_query("SELECT 1").expect("this is a query");
+    let one = SelectItem::UnnamedExpr(Expr::value(ast::Value::Number("1".to_owned(), false)));
+    let mut query = query_from(vec![one], each_of(subquery, names));
     if let SetExpr::Select(select) = query.body.as_mut() {
-        select.from = vec![ast::TableWithJoins { relation: each_of(subquery, names), joins: Vec::new() }];
         let compared = Expr::Nested(Box::new(compared));
         select.selection = Some(if negated { Expr::IsNotFalse(Box::new(compared)) } else { compared });
     }
-    Expr::Exists { subquery: query, negated }
+    Expr::Exists { subquery: Box::new(query), negated }
 }

@@ -118,6 +118,8 @@ pub mod system;
 pub mod timings;
 // The transaction of a session.
 pub mod transactions;
+// Pieces of sqlparser's trees.
+mod trees;
 // Names of types in SQL text.
 pub(crate) mod type_names;
 // CREATE TYPE and ALTER TYPE, word by word.

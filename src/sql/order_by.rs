@@ -10,12 +10,13 @@ use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
     self, Distinct, Expr, GroupByExpr, Ident, OrderByExpr, OrderByKind, Query, SelectItem, SetExpr,
-    TableAlias, TableFactor,
 };
 
+use crate::sql::aggregates::has_aggregate;
 use crate::sql::known::quoted;
-use crate::sql::rewrite::{folded, function_call, has_subquery, name_of, query_of};
+use crate::sql::rewrite::{folded, function_call, has_subquery, name_of, plain_name};
 use crate::sql::set_functions::is_array_of_set;
+use crate::sql::trees::{alias_of, derived, query_from, query_of};
 
 /// The rows before they are sorted; no query of a user has a table called so.
 const ROWS: &str = "hither_rows";
@@ -26,8 +27,7 @@ pub fn settle(query: &mut Query) {
     match &select.distinct {
         Some(Distinct::Distinct) => number_items(query),
         None if select.projection.iter().any(makes_rows) => sort_above(query),
-        None if is_grouped(select) => spell_numbers(query),
-        _ => {}
+        _ => spell_numbers(query),
     }
 }
 
@@ -71,9 +71,11 @@ fn is_grouped(select: &ast::Select) -> bool {
     }
 }
 
-/// Numbers of expressions over groups as the expressions: the planner looks for their columns below the groups.
+/// Numbers of expressions over groups as the expressions: the planner looks for their columns below the groups, and
+/// loses the aggregate inside one that is named by its place.
 fn spell_numbers(query: &mut Query) {
     let SetExpr::Select(select) = query.body.as_ref() else { return };
+    let groups = select.distinct.is_none() && is_grouped(select);
     let items: Vec<Expr> = select
         .projection
         .iter()
@@ -91,31 +93,25 @@ fn spell_numbers(query: &mut Query) {
             && let ast::Value::Number(digits, _) = &value.value
             && let Some(item) =
                 digits.parse::<usize>().ok().and_then(|place| items.get(place.checked_sub(1)?))
-            && matches!(
-                item,
-                Expr::BinaryOp { .. } | Expr::UnaryOp { .. } | Expr::Nested(_) | Expr::Cast { .. }
-            )
-            && !has_subquery(item)
+            && (has_aggregate(item) || groups && is_operation(item) && !has_subquery(item))
         {
             key.expr = item.clone();
         }
     }
 }
 
+fn is_operation(expr: &Expr) -> bool {
+    matches!(expr, Expr::BinaryOp { .. } | Expr::UnaryOp { .. } | Expr::Nested(_) | Expr::Cast { .. })
+}
+
 /// Whether an item makes several rows of one.
 fn makes_rows(item: &SelectItem) -> bool {
     let found = ast::visit_expressions(item, |part| match part {
-        Expr::Function(function) => match function.name.0.as_slice() {
-            [name]
-                if name
-                    .as_ident()
-                    .map(folded)
-                    .is_some_and(|name| name == "unnest" || is_array_of_set(&name)) =>
-            {
-                ControlFlow::Break(())
-            }
-            _ => ControlFlow::Continue(()),
-        },
+        Expr::Function(function)
+            if plain_name(function).is_some_and(|name| name == "unnest" || is_array_of_set(&name)) =>
+        {
+            ControlFlow::Break(())
+        }
         _ => ControlFlow::Continue(()),
     });
     found.is_break()
@@ -165,21 +161,11 @@ fn sort_above(query: &mut Query) {
         expr: of_rows(column(place)),
         alias: quoted(name),
     });
-    let mut above = query_of(shown.collect());
     select.projection = inner;
     let mut below = query_of(Vec::new());
     std::mem::swap(&mut below.body, &mut query.body);
-    if let SetExpr::Select(select) = above.body.as_mut() {
-        let alias = TableAlias { explicit: true, name: Ident::new(ROWS), columns: Vec::new(), at: None };
-        let relation = TableFactor::Derived {
-            lateral: false,
-            subquery: Box::new(below),
-            alias: Some(alias),
-            sample: None,
-        };
-        select.from = vec![ast::TableWithJoins { relation, joins: Vec::new() }];
-    }
-    query.body = above.body;
+    let rows = derived(false, below, alias_of(Ident::new(ROWS)));
+    query.body = query_from(shown.collect(), rows).body;
 }
 
 /// The rows that arrays make of one row stay in order: `unnest(hither_ordinals(a, b))`.

@@ -28,8 +28,9 @@ use datafusion::sql::sqlparser::ast::{
 };
 
 use crate::error::{Error, Result};
-use crate::sql::dialect;
 use crate::sql::rewrite::{cast_to, function_call};
+use crate::sql::trees::{alias_of, derived};
+use crate::sql::{aggregates, dialect};
 use crate::types::array;
 
 /// The values of the subquery; no query of a user has a table called so.
@@ -53,7 +54,7 @@ pub fn expand(expr: &mut Expr) -> Result<()> {
         (BinaryOperator::Eq, true) | (BinaryOperator::NotEq, false) => {
             Expr::InSubquery { expr: left.clone(), subquery: Box::new(subquery), negated: !any }
         }
-        (op, _) if is_of_group(left) && bound(op, any).is_some() => {
+        (op, _) if aggregates::is_of_rows(left) && bound(op, any).is_some() => {
             with_bound(left, op, &subquery, any).unwrap_or_else(|| expr.clone())
         }
         _ => {
@@ -153,24 +154,6 @@ fn subquery_of(expr: &Expr) -> Option<Query> {
     }
 }
 
-/// Whether an expression is computed from several rows.
-fn is_of_group(expr: &Expr) -> bool {
-    const AGGREGATES: &[&str] = &["count", "sum", "avg", "min", "max", "stddev", "variance"];
-    let found = ast::visit_expressions(expr, |part| match part {
-        Expr::Function(function) if function.over.is_some() => ControlFlow::Break(()),
-        Expr::Function(function) => {
-            let name = function.name.to_string().to_lowercase();
-            if AGGREGATES.contains(&name.as_str()) {
-                ControlFlow::Break(())
-            } else {
-                ControlFlow::Continue(())
-            }
-        }
-        _ => ControlFlow::Continue(()),
-    });
-    found.is_break()
-}
-
 /// The value that decides an order comparison with all values, or with any.
 fn bound(op: &BinaryOperator, any: bool) -> Option<&'static str> {
     match (op, any) {
@@ -202,8 +185,7 @@ pub fn each_of(mut subquery: Query, names: &[Ident]) -> TableFactor {
     name_items(&mut subquery, names);
     let column = |name: &Ident| TableAliasColumnDef { name: name.clone(), data_type: None };
     let columns = names.iter().map(column).collect();
-    let alias = TableAlias { explicit: true, name: Ident::new(VALUES), columns, at: None };
-    TableFactor::Derived { lateral: false, subquery: Box::new(subquery), alias: Some(alias), sample: None }
+    derived(false, subquery, TableAlias { columns, ..alias_of(Ident::new(VALUES)) })
 }
 
 /// Calls the items of a list by the names they get outside: the planner does not take two of one name.

@@ -15,9 +15,10 @@ use datafusion::sql::sqlparser::ast::{
 
 use crate::error::{Error, Result, SqlState};
 use crate::sql::known::Known;
+use crate::sql::trees::{query_from, relation};
 use crate::sql::{
-    aggregates, dialect, first_terms, group_keys, membership, order_by, quantified, sample, set_functions,
-    subscripts, system, using, values, whole_rows,
+    aggregates, first_terms, group_keys, membership, order_by, quantified, sample, set_functions, subscripts,
+    system, using, values, whole_rows,
 };
 
 /// The query as it is planned, and a name per item of its outermost select list; `None` stands for what keeps the
@@ -82,7 +83,6 @@ impl VisitorMut for Rewriter<'_> {
         spell_tables(&mut query.body);
         set_functions::name_rows(query);
         first_terms::settle_numbers(query);
-        aggregates::name_order(query);
         if let SetExpr::Values(values) = query.body.as_mut() {
             values::spread_types(values);
             if let Some(selects) = values::values_of_columns(values) {
@@ -194,35 +194,14 @@ fn spell_tables(body: &mut SetExpr) {
             let mut name = Vec::new();
             name.extend(table.schema_name.take().map(Ident::new));
             name.extend(table.table_name.take().map(Ident::new));
-            let mut query = query_of(vec![SelectItem::Wildcard(ast::WildcardAdditionalOptions::default())]);
-            if let SetExpr::Select(select) = query.body.as_mut() {
-                select.from = vec![ast::TableWithJoins {
-                    relation: named_table(ObjectName::from(name)),
-                    joins: Vec::new(),
-                }];
-            }
-            *body = *query.body;
+            let all = SelectItem::Wildcard(ast::WildcardAdditionalOptions::default());
+            *body = *query_from(vec![all], relation(ObjectName::from(name), None, None)).body;
         }
         SetExpr::SetOperation { left, right, .. } => {
             spell_tables(left);
             spell_tables(right);
         }
         _ => {}
-    }
-}
-
-fn named_table(name: ObjectName) -> TableFactor {
-    TableFactor::Table {
-        name,
-        alias: None,
-        args: None,
-        with_hints: Vec::new(),
-        version: None,
-        with_ordinality: false,
-        partitions: Vec::new(),
-        json_path: None,
-        sample: None,
-        index_hints: Vec::new(),
     }
 }
 
@@ -331,15 +310,6 @@ fn name_window_columns(items: &mut [SelectItem]) {
             *item = SelectItem::ExprWithAlias { expr, alias: Ident::with_quote('"', name) };
         }
     }
-}
-
-/// `SELECT items`
-pub fn query_of(items: Vec<SelectItem>) -> Query {
-    let mut query = dialect::parse_query("SELECT 0").expect("SELECT 0 is a query");
-    if let SetExpr::Select(select) = query.body.as_mut() {
-        select.projection = items;
-    }
-    *query
 }
 
 /// What the planner would read in its own way, in words that it leaves to us.

@@ -5,11 +5,12 @@
 //! nearest neighbours are those of the sample.
 
 use datafusion::sql::sqlparser::ast::{
-    self, Expr, FunctionArg, FunctionArgExpr, Ident, ObjectName, TableAlias, TableFactor, TableFunctionArgs,
+    self, Expr, FunctionArg, FunctionArgExpr, Ident, ObjectName, TableFactor, TableFunctionArgs,
     TableSampleKind, TableSampleMethod,
 };
 
 use crate::error::{Error, Result, SqlState};
+use crate::sql::trees::{alias_of, relation};
 use crate::sql::words::{fold, object_name};
 
 /// The name of the call; names of users that begin so are refused nowhere, but this one is called with arguments only.
@@ -49,24 +50,10 @@ pub fn expand(factor: &mut TableFactor, number: usize) -> Result<bool> {
         seed,
         Expr::value(ast::Value::Number(number.to_string(), false)),
     ];
-    let alias = alias.clone().unwrap_or_else(|| TableAlias {
-        explicit: true,
-        name: Ident::with_quote('"', fold(&Ident::with_quote('"', &table.name))),
-        columns: Vec::new(),
-        at: None,
-    });
+    let unnamed_table = || alias_of(Ident::with_quote('"', fold(&Ident::with_quote('"', &table.name))));
+    let alias = alias.clone().unwrap_or_else(unnamed_table);
     let unnamed = |expr| FunctionArg::Unnamed(FunctionArgExpr::Expr(expr));
-    *factor = TableFactor::Table {
-        name: ObjectName::from(Ident::new(format!("{FUNCTION}${number}"))),
-        alias: Some(alias),
-        args: Some(TableFunctionArgs { args: arguments.into_iter().map(unnamed).collect(), settings: None }),
-        with_hints: Vec::new(),
-        version: None,
-        with_ordinality: false,
-        partitions: Vec::new(),
-        json_path: None,
-        sample: None,
-        index_hints: Vec::new(),
-    };
+    let args = TableFunctionArgs { args: arguments.into_iter().map(unnamed).collect(), settings: None };
+    *factor = relation(ObjectName::from(Ident::new(format!("{FUNCTION}${number}"))), Some(alias), Some(args));
     Ok(true)
 }

@@ -17,7 +17,9 @@ use datafusion::sql::sqlparser::ast::{
     self, Expr, Ident, ObjectName, SelectItem, TableAlias, TableAliasColumnDef, TableFactor,
 };
 
-use crate::sql::rewrite::{called_function, cast_to, folded, function_call, query_of};
+use crate::sql::known::factors;
+use crate::sql::rewrite::{called_function, cast_to, folded, function_call};
+use crate::sql::trees::{alias_of, derived, query_from, query_of, relation};
 use crate::sql::{dialect, routines, sample, values};
 
 /// Functions that return sets of one column, and what PostgreSQL calls it if not as the function.
@@ -29,7 +31,6 @@ const SETS: &[(&str, Option<&str>)] = &[
     ("jsonb_object_keys", None),
     ("json_object_keys", None),
     ("jsonb_path_query", None),
-    ("jsonb_path_query_tz", None),
     ("regexp_split_to_table", None),
     ("string_to_table", None),
     ("pg_listening_channels", None),
@@ -85,18 +86,11 @@ pub fn is_array_of_set(name: &str) -> bool {
 pub fn settle(factor: &mut TableFactor) {
     if let TableFactor::Function { name, args, with_ordinality, alias, .. } = factor {
         let args = ast::TableFunctionArgs { args: std::mem::take(args), settings: None };
-        *factor = TableFactor::Table {
-            name: name.clone(),
-            alias: alias.take(),
-            args: Some(args),
-            with_hints: Vec::new(),
-            version: None,
-            with_ordinality: *with_ordinality,
-            partitions: Vec::new(),
-            json_path: None,
-            sample: None,
-            index_hints: Vec::new(),
-        };
+        let mut call = relation(name.clone(), alias.take(), Some(args));
+        if let TableFactor::Table { with_ordinality: numbered, .. } = &mut call {
+            *numbered = *with_ordinality;
+        }
+        *factor = call;
     }
     if let TableFactor::Table { name, args: args @ None, .. } = factor
         && let [name] = name.0.as_slice()
@@ -218,19 +212,14 @@ fn unnest_in_select(factor: &mut TableFactor) {
     let names = std::mem::take(&mut alias.columns).into_iter().map(|column| column.name);
     let arrays = array_exprs.drain(..).map(|array| function_call("unnest", vec![array]));
     let items = arrays.zip(names).map(|(expr, alias)| SelectItem::ExprWithAlias { expr, alias });
-    *factor = derived(items.collect(), false, alias);
+    *factor = derived(false, query_of(items.collect()), alias);
 }
 
 /// `SELECT e FROM jsonb_array_elements(x) AS e ORDER BY e`: the row of a function whose column has a name of its own is
 /// the column's value.
 pub fn name_rows(query: &mut ast::Query) {
     let ast::SetExpr::Select(select) = query.body.as_mut() else { return };
-    let rows: Vec<(String, Ident)> = select
-        .from
-        .iter()
-        .flat_map(|from| std::iter::once(&from.relation).chain(from.joins.iter().map(|join| &join.relation)))
-        .filter_map(row_of)
-        .collect();
+    let rows: Vec<(String, Ident)> = factors(&select.from).into_iter().filter_map(row_of).collect();
     if rows.is_empty() {
         return;
     }
@@ -283,7 +272,7 @@ fn unnest(
     columns: &[&str],
     ordinality: bool,
 ) -> TableFactor {
-    let mut alias = alias.unwrap_or_else(|| alias_of(function));
+    let mut alias = alias.unwrap_or_else(|| alias_of(Ident::new(function)));
     let defaults: Vec<Ident> = match (columns, arrays.len()) {
         ([], 1) => vec![alias.name.clone()],
         // The planner tells columns apart by their names.
@@ -308,10 +297,6 @@ fn unnest(
     }
 }
 
-fn alias_of(function: &str) -> TableAlias {
-    TableAlias { explicit: true, name: Ident::new(function), columns: Vec::new(), at: None }
-}
-
 fn unnamed_arguments(args: &ast::TableFunctionArgs) -> Vec<Expr> {
     let expression = |argument: &ast::FunctionArg| match argument {
         ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(expr)) => Some(expr.clone()),
@@ -323,7 +308,7 @@ fn unnamed_arguments(args: &ast::TableFunctionArgs) -> Vec<Expr> {
 /// `f(x) alias` in FROM, where f returns one value: `(SELECT f(x) AS alias) alias`. What its arguments name stands
 /// before it.
 fn one_row(call: Expr, alias: Option<TableAlias>, function: &str, ordinality: bool) -> TableFactor {
-    let alias = alias.unwrap_or_else(|| alias_of(function));
+    let alias = alias.unwrap_or_else(|| alias_of(Ident::new(function)));
     let column = alias.columns.first().map_or_else(|| alias.name.clone(), |column| column.name.clone());
     let lateral = values::names_columns(&call);
     let mut items = vec![SelectItem::ExprWithAlias { expr: call, alias: column }];
@@ -334,12 +319,7 @@ fn one_row(call: Expr, alias: Option<TableAlias>, function: &str, ordinality: bo
             alias.columns.get(1).map_or_else(|| Ident::new("ordinality"), |column| column.name.clone());
         items.push(SelectItem::ExprWithAlias { expr: one, alias: name });
     }
-    derived(items, lateral, alias)
-}
-
-fn derived(items: Vec<SelectItem>, lateral: bool, alias: TableAlias) -> TableFactor {
-    let subquery = Box::new(query_of(items));
-    TableFactor::Derived { lateral, subquery, alias: Some(alias), sample: None }
+    derived(lateral, query_of(items), alias)
 }
 
 /// A whole number that fits into `integer`.
@@ -365,18 +345,12 @@ fn integers(series: &TableFactor, alias: TableAlias) -> TableFactor {
     let mut series = series.clone();
     if let TableFactor::Table { alias, .. } = &mut series {
         let columns = vec![TableAliasColumnDef { name: value.clone(), data_type: None }];
-        *alias = Some(TableAlias { columns, ..alias_of("hither_s") });
+        *alias = Some(TableAlias { columns, ..alias_of(Ident::new("hither_s")) });
     }
     let name = alias.columns.first().map_or_else(|| alias.name.clone(), |column| column.name.clone());
     let cast = cast_to(Expr::Identifier(value), ast::DataType::Int(None));
     let item = SelectItem::ExprWithAlias { expr: cast, alias: name };
-    let mut integers = derived(vec![item], false, alias);
-    if let TableFactor::Derived { subquery, .. } = &mut integers
-        && let ast::SetExpr::Select(select) = subquery.body.as_mut()
-    {
-        select.from = vec![ast::TableWithJoins { relation: series, joins: Vec::new() }];
-    }
-    integers
+    derived(false, query_from(vec![item], series), alias)
 }
 
 /// `jsonb_to_recordset(x) AS r(id int, about jsonb)`: each element's fields, cast; `None` for everything else.
@@ -407,19 +381,14 @@ fn records(factor: &TableFactor) -> Option<TableFactor> {
     }
     let subquery = dialect::parse_query(&format!("SELECT {} FROM {elements}", fields.join(", "))).ok()?;
     let alias = TableAlias { columns: Vec::new(), ..alias.clone() };
-    Some(TableFactor::Derived { lateral: true, subquery, alias: Some(alias), sample: None })
+    Some(derived(true, *subquery, alias))
 }
 
 /// A call in FROM has the function's name for an alias if no other; one that yields one column names it so too.
 pub fn name_column(function: &ObjectName, alias: &mut Option<TableAlias>) {
     let Some(name) = function.0.last().and_then(|part| part.as_ident()).cloned() else { return };
     let is_series = name.value.eq_ignore_ascii_case("generate_series");
-    let alias = alias.get_or_insert_with(|| TableAlias {
-        explicit: true,
-        name: name.clone(),
-        columns: Vec::new(),
-        at: None,
-    });
+    let alias = alias.get_or_insert_with(|| alias_of(name));
     if is_series && alias.columns.is_empty() {
         alias.columns.push(TableAliasColumnDef { name: alias.name.clone(), data_type: None });
     }

@@ -15,6 +15,7 @@ use std::sync::Arc;
 
 use crate::error::{Error, Result, SqlState};
 use crate::sql::setting_list::{Context, Kind, LIST, PLANNER, SEARCH, Setting, Unit};
+use crate::types::{IntervalStyle, Look, Zone};
 
 pub use crate::sql::setting_list::id;
 
@@ -55,6 +56,8 @@ pub struct Settings {
     /// To be reported to the client.
     changed: BTreeSet<usize>,
     in_transaction: bool,
+    /// The look of the values it was read from: every statement asks for it.
+    look: Option<(Arc<str>, Arc<str>, Look)>,
 }
 
 /// A row of SHOW ALL and pg_settings.
@@ -76,6 +79,7 @@ impl Default for Settings {
             startup: values,
             changed: (0..LIST.len()).filter(|&index| LIST[index].report).collect(),
             in_transaction: false,
+            look: None,
         }
     }
 }
@@ -104,6 +108,22 @@ impl Settings {
         match &self.now.values[id.0] {
             Value::Text(text) => text.clone(),
             _ => "".into(),
+        }
+    }
+
+    /// How values are shown, and in which time zone.
+    pub fn look(&mut self) -> Look {
+        let (zone, intervals) = (self.text(id::TIME_ZONE), self.text(id::INTERVAL_STYLE));
+        match &self.look {
+            Some((of_zone, of_intervals, look)) if *of_zone == zone && *of_intervals == intervals => *look,
+            _ => {
+                let look = Look {
+                    zone: Zone::of_setting(&zone).unwrap_or(Zone::UTC),
+                    intervals: IntervalStyle::from_name(&intervals).unwrap_or_default(),
+                };
+                self.look = Some((zone, intervals, look));
+                look
+            }
         }
     }
 

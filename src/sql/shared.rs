@@ -25,7 +25,7 @@ use crate::sql::statement::Name;
 use crate::sql::system::{HITHER, INFORMATION_SCHEMA, PG_CATALOG};
 use crate::sql::timings::Timings;
 use crate::sql::words::Words;
-use crate::types::{IntervalStyle, Look, Zone};
+use crate::types::{Look, Zone};
 
 /// Schemas that exist without being created.
 pub const SYSTEM_SCHEMAS: &[&str] = &[PG_CATALOG, INFORMATION_SCHEMA, HITHER];
@@ -75,13 +75,12 @@ impl Shared {
 
     /// The session's time zone.
     pub fn zone(&self) -> Zone {
-        Zone::of_setting(&self.settings.lock().text(id::TIME_ZONE)).unwrap_or(Zone::UTC)
+        self.look().zone
     }
 
     /// How the session wants values to be shown.
     pub fn look(&self) -> Look {
-        let intervals = self.settings.lock().text(id::INTERVAL_STYLE);
-        Look { zone: self.zone(), intervals: IntervalStyle::from_name(&intervals).unwrap_or_default() }
+        self.settings.lock().look()
     }
 
     /// What the session's statements are planned in.

@@ -5,7 +5,8 @@ use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{self, Expr, Ident, SelectItem, SetExpr, SetOperator, SetQuantifier};
 
-use crate::sql::rewrite::{cast_to, is_float_type as is_float, query_of};
+use crate::sql::rewrite::{cast_to, has_subquery, is_float_type as is_float};
+use crate::sql::trees::query_of;
 
 /// `VALUES ('a'::tsvector), ('b')`: a text takes the type that another row's cast gives the column, where the planner
 /// would not unify them; so does a number beside a float, of which the planner would make a numeric.
@@ -81,14 +82,6 @@ pub fn values_of_columns(values: &ast::Values) -> Option<SetExpr> {
 pub fn names_columns(expr: &Expr) -> bool {
     let found = ast::visit_expressions(expr, |part| match part {
         Expr::Identifier(_) | Expr::CompoundIdentifier(_) => ControlFlow::Break(()),
-        _ => ControlFlow::Continue(()),
-    });
-    found.is_break()
-}
-
-fn has_subquery(expr: &Expr) -> bool {
-    let found = ast::visit_expressions(expr, |part| match part {
-        Expr::Subquery(_) | Expr::Exists { .. } | Expr::InSubquery { .. } => ControlFlow::Break(()),
         _ => ControlFlow::Continue(()),
     });
     found.is_break()

@@ -18,6 +18,7 @@ use datafusion::sql::sqlparser::ast::{
 };
 
 use crate::functions::RECORD;
+use crate::sql::known::factors;
 use crate::sql::rewrite::{folded, function_call, plain_name};
 
 /// Functions that make documents of rows.
@@ -85,10 +86,7 @@ impl VisitorMut for Tables {
     type Break = ();
 
     fn pre_visit_select(&mut self, select: &mut ast::Select) -> ControlFlow<()> {
-        let factors = select.from.iter().flat_map(|from| {
-            std::iter::once(&from.relation).chain(from.joins.iter().map(|join| &join.relation))
-        });
-        self.names.push(factors.filter_map(name_of).collect());
+        self.names.push(factors(&select.from).into_iter().filter_map(name_of).collect());
         ControlFlow::Continue(())
     }
 

@@ -40,6 +40,7 @@ use crate::sql::expressions::{Relation, row_type};
 use crate::sql::merge_words::{DEFAULT_VALUES, DO_NOTHING};
 use crate::sql::query::{self, Query};
 use crate::sql::response::Response;
+use crate::sql::rewrite::has_subquery;
 use crate::sql::session::{OutputColumn, Session, done};
 use crate::sql::shared::Shared;
 use crate::sql::statement::Overriding;
@@ -333,12 +334,8 @@ impl Names<'_> {
             MergeClauseKind::NotMatchedBySource => self.target,
             MergeClauseKind::NotMatched | MergeClauseKind::NotMatchedByTarget => self.source,
         };
-        let has_subquery = ast::visit_expressions(expr, |part| match part {
-            Expr::Subquery(_) | Expr::Exists { .. } | Expr::InSubquery { .. } => ControlFlow::Break(()),
-            _ => ControlFlow::Continue(()),
-        });
         let mut expr = expr.clone();
-        if has_subquery.is_break() {
+        if has_subquery(&expr) {
             return expr;
         }
         let _ = ast::visit_expressions_mut(&mut expr, |part| {

@@ -14,8 +14,10 @@ use crate::error::{Error, Result, SqlState};
 use crate::planner::argument;
 use crate::sql::context::PlanContext;
 use crate::sql::dialect;
+use crate::sql::known::quoted;
 use crate::sql::rewrite::name_of;
 use crate::sql::routines::{AMBIGUOUS_FUNCTION, NESTED_MAX, body, find};
+use crate::sql::trees::alias_of;
 use crate::types::Type;
 
 /// A function of this oid, as FROM names it to the planner.
@@ -180,7 +182,7 @@ impl Expander<'_> {
         {
             *name = function_name(function);
             args.args = arguments.into_iter().map(unnamed).collect();
-            *alias = Some(alias_of(&function.name));
+            *alias = Some(alias_of(quoted(&function.name)));
         }
         Ok(Expr::Subquery(query))
     }
@@ -213,7 +215,7 @@ impl Expander<'_> {
         if *with_ordinality {
             return Err(Error::unsupported("WITH ORDINALITY of a SQL function"));
         }
-        let alias = alias.get_or_insert_with(|| alias_of(&function.name));
+        let alias = alias.get_or_insert_with(|| alias_of(quoted(&function.name)));
         if let Returns::Scalar(_) | Returns::SetOf(_) = function.returns
             && alias.columns.is_empty()
         {
@@ -344,10 +346,6 @@ fn call_in_from(name: ObjectName, args: Vec<FunctionArg>, alias: Option<TableAli
 
 fn function_name(function: &Function) -> ObjectName {
     ObjectName::from(vec![Ident::new(format!("{FUNCTION}{}", function.oid))])
-}
-
-fn alias_of(name: &str) -> TableAlias {
-    TableAlias { explicit: true, name: Ident::with_quote('"', name), columns: Vec::new(), at: None }
 }
 
 fn unnamed(expr: Expr) -> FunctionArg {

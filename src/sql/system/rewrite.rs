@@ -40,6 +40,7 @@ use arrays::array_of;
 use crate::sql::rewrite::name_of;
 use crate::sql::system::empty::is_empty;
 use crate::sql::system::{HITHER, INFORMATION_SCHEMA, PG_CATALOG};
+use crate::sql::trees::alias_of;
 
 /// Rewrites a query in place. Result columns keep the names they had.
 pub fn query(query: &mut Query) {
@@ -222,7 +223,7 @@ impl VisitorMut for Rewriter {
                 Some("pg_timezone_names") => *args = None,
                 Some("pg_get_keywords") => {
                     *args = None;
-                    alias.get_or_insert_with(|| alias_of("pg_get_keywords"));
+                    alias.get_or_insert_with(|| alias_of(Ident::new("pg_get_keywords")));
                     *name = ObjectName::from(vec![Ident::new(HITHER), Ident::new("keywords")]);
                 }
                 Some("pg_show_all_settings") => {
@@ -305,7 +306,7 @@ fn subscripts(factor: &TableFactor) -> TableFactor {
     let Some(FunctionArg::Unnamed(FunctionArgExpr::Expr(array))) = args.args.first() else {
         return factor.clone();
     };
-    let mut alias = alias.clone().unwrap_or_else(|| alias_of("generate_subscripts"));
+    let mut alias = alias.clone().unwrap_or_else(|| alias_of(Ident::new("generate_subscripts")));
     if alias.columns.is_empty() {
         alias.columns.push(TableAliasColumnDef { name: alias.name.clone(), data_type: None });
     }
@@ -316,10 +317,6 @@ fn subscripts(factor: &TableFactor) -> TableFactor {
         with_offset_alias: None,
         with_ordinality: *with_ordinality,
     }
-}
-
-fn alias_of(name: &str) -> TableAlias {
-    TableAlias { explicit: true, name: Ident::new(name), columns: Vec::new(), at: None }
 }
 
 /// The subscripts of an array; those of the catalogue's vectors begin at 0.

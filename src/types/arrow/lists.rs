@@ -17,29 +17,29 @@ use crate::error::{Error, Result};
 use crate::types::{Bits, Sparse, TsQuery, f16};
 
 pub fn halfvec_type() -> DataType {
-    DataType::LargeList(Arc::new(Field::new("item", DataType::Float16, true)))
+    DataType::LargeList(Arc::new(item(DataType::Float16)))
 }
 
 pub fn sparsevec_type() -> DataType {
-    DataType::LargeList(Arc::new(Field::new("item", DataType::UInt32, true)))
+    DataType::LargeList(Arc::new(item(DataType::UInt32)))
 }
 
 pub fn bit_type() -> DataType {
-    DataType::LargeList(Arc::new(Field::new("item", DataType::Boolean, true)))
+    DataType::LargeList(Arc::new(item(DataType::Boolean)))
 }
 
 pub fn tsvector_type() -> DataType {
-    DataType::LargeList(Arc::new(Field::new("item", DataType::UInt8, true)))
+    DataType::LargeList(Arc::new(item(DataType::UInt8)))
 }
 
 /// Its bytes are two wide only to be another type than a tsvector's.
 pub fn tsquery_type() -> DataType {
-    DataType::LargeList(Arc::new(Field::new("item", DataType::UInt16, true)))
+    DataType::LargeList(Arc::new(item(DataType::UInt16)))
 }
 
 /// A list of exactly one text, which tells it from text.
 pub fn json_type() -> DataType {
-    DataType::LargeList(Arc::new(Field::new("item", DataType::Utf8, true)))
+    DataType::LargeList(Arc::new(item(DataType::Utf8)))
 }
 
 /// One number per value, in a list whose items are named by the definition of the enumeration: so the type says which it
@@ -137,212 +137,143 @@ fn other(array: &LargeListArray) -> Error {
     Error::internal(format!("a list of {} is no vector", array.value_type()))
 }
 
-/// Builds a column of `halfvec`.
-pub struct HalfvecBuilder {
-    items: Vec<f16>,
-    lists: Lists,
-}
-
-/// Builds a column of `sparsevec`.
-pub struct SparsevecBuilder {
-    items: Vec<u32>,
-    lists: Lists,
-}
-
-/// Builds a column of bit strings.
-pub struct BitBuilder {
-    items: BooleanBufferBuilder,
-    lists: Lists,
-}
-
-/// Builds a column of `tsvector` or of `tsquery`, whose bytes are `T`s.
-pub struct BytesBuilder<T: ArrowPrimitiveType> {
-    items: Vec<T::Native>,
-    lists: Lists,
-}
-
-/// Builds a column of `json`.
-pub struct JsonBuilder {
-    items: StringBuilder,
-    lists: Lists,
-}
-
-/// Where lists end and which are NULL.
-struct Lists {
+/// Builds a column of lists, cell by cell.
+pub struct ListBuilder<I> {
+    items: I,
+    /// Where lists end and which are NULL.
     offsets: Vec<i64>,
     validity: NullBufferBuilder,
 }
 
-impl Lists {
-    fn new(rows: usize) -> Lists {
-        Lists { offsets: vec![0], validity: NullBufferBuilder::new(rows) }
+/// What the lists of a column hold, one after the other.
+pub trait Items {
+    fn count(&self) -> usize;
+
+    /// The items and what they are, leaving none.
+    fn finish(&mut self) -> (Field, ArrayRef);
+}
+
+impl<I: Items> ListBuilder<I> {
+    /// `rows` is a guess of how many cells will come.
+    fn of(items: I, rows: usize) -> ListBuilder<I> {
+        ListBuilder { items, offsets: vec![0], validity: NullBufferBuilder::new(rows) }
     }
 
-    fn end(&mut self, items: usize, valid: bool) {
-        self.offsets.push(items as i64);
+    /// Ends a cell after its items.
+    fn end(&mut self, valid: bool) {
+        self.offsets.push(self.items.count() as i64);
         self.validity.append(valid);
     }
 
-    fn finish(&mut self, item: DataType, items: ArrayRef) -> ArrayRef {
-        self.finish_as(Field::new("item", item, true), items)
+    pub fn append_null(&mut self) {
+        self.end(false);
     }
 
-    fn finish_as(&mut self, item: Field, items: ArrayRef) -> ArrayRef {
+    pub fn len(&self) -> usize {
+        self.offsets.len() - 1
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    pub fn finish(&mut self) -> ArrayRef {
+        let (item, items) = self.items.finish();
         let offsets = OffsetBuffer::new(std::mem::replace(&mut self.offsets, vec![0]).into());
         Arc::new(LargeListArray::new(Arc::new(item), offsets, items, self.validity.finish()))
     }
 }
 
-/// Values of one enumeration.
-pub struct EnumBuilder {
-    definition: String,
-    items: Vec<i64>,
-    lists: Lists,
+fn item(ty: DataType) -> Field {
+    Field::new("item", ty, true)
 }
 
-impl EnumBuilder {
-    /// `rows` is a guess of how many cells will come.
-    pub fn new(definition: String, rows: usize) -> EnumBuilder {
-        EnumBuilder { definition, items: Vec::with_capacity(rows), lists: Lists::new(rows) }
+/// Builds a column of `halfvec`.
+pub type HalfvecBuilder = ListBuilder<Vec<f16>>;
+
+impl Items for Vec<f16> {
+    fn count(&self) -> usize {
+        self.len()
     }
 
-    pub fn append(&mut self, order: i64) {
-        self.items.push(order);
-        self.lists.end(self.items.len(), true);
-    }
-
-    pub fn append_null(&mut self) {
-        self.lists.end(self.items.len(), false);
-    }
-
-    pub fn len(&self) -> usize {
-        self.lists.offsets.len() - 1
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    pub fn finish(&mut self) -> ArrayRef {
-        let items = Int64Array::new(std::mem::take(&mut self.items).into(), None);
-        self.lists.finish_as(Field::new(&self.definition, DataType::Int64, true), Arc::new(items))
-    }
-}
-
-impl JsonBuilder {
-    /// `rows` is a guess of how many cells will come.
-    pub fn new(rows: usize) -> JsonBuilder {
-        JsonBuilder { items: StringBuilder::with_capacity(rows, rows * 32), lists: Lists::new(rows) }
-    }
-
-    pub fn append(&mut self, document: &str) {
-        self.items.append_value(document);
-        self.lists.end(self.items.len(), true);
-    }
-
-    pub fn append_null(&mut self) {
-        self.lists.end(self.items.len(), false);
-    }
-
-    pub fn len(&self) -> usize {
-        self.lists.offsets.len() - 1
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    pub fn finish(&mut self) -> ArrayRef {
-        let items = self.items.finish();
-        self.lists.finish(DataType::Utf8, Arc::new(items))
+    fn finish(&mut self) -> (Field, ArrayRef) {
+        (item(DataType::Float16), Arc::new(Float16Array::from(std::mem::take(self))))
     }
 }
 
 impl HalfvecBuilder {
-    /// `rows` is a guess of how many cells will come.
     pub fn new(rows: usize) -> HalfvecBuilder {
-        HalfvecBuilder { items: Vec::new(), lists: Lists::new(rows) }
+        ListBuilder::of(Vec::new(), rows)
     }
 
     pub fn append(&mut self, vector: &[f16]) {
         self.items.extend_from_slice(vector);
-        self.lists.end(self.items.len(), true);
+        self.end(true);
+    }
+}
+
+/// Builds a column of `sparsevec`.
+pub type SparsevecBuilder = ListBuilder<Vec<u32>>;
+
+impl Items for Vec<u32> {
+    fn count(&self) -> usize {
+        self.len()
     }
 
-    pub fn append_null(&mut self) {
-        self.lists.end(self.items.len(), false);
-    }
-
-    pub fn len(&self) -> usize {
-        self.lists.offsets.len() - 1
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    pub fn finish(&mut self) -> ArrayRef {
-        let items = Float16Array::from(std::mem::take(&mut self.items));
-        self.lists.finish(DataType::Float16, Arc::new(items))
+    fn finish(&mut self) -> (Field, ArrayRef) {
+        (item(DataType::UInt32), Arc::new(UInt32Array::from(std::mem::take(self))))
     }
 }
 
 impl SparsevecBuilder {
-    /// `rows` is a guess of how many cells will come.
     pub fn new(rows: usize) -> SparsevecBuilder {
-        SparsevecBuilder { items: Vec::new(), lists: Lists::new(rows) }
+        ListBuilder::of(Vec::new(), rows)
     }
 
     pub fn append(&mut self, vector: Sparse) {
         self.items.extend_from_slice(vector.words());
-        self.lists.end(self.items.len(), true);
+        self.end(true);
+    }
+}
+
+/// Builds a column of bit strings.
+pub type BitBuilder = ListBuilder<BooleanBufferBuilder>;
+
+impl Items for BooleanBufferBuilder {
+    fn count(&self) -> usize {
+        self.len()
     }
 
-    pub fn append_null(&mut self) {
-        self.lists.end(self.items.len(), false);
-    }
-
-    pub fn len(&self) -> usize {
-        self.lists.offsets.len() - 1
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    pub fn finish(&mut self) -> ArrayRef {
-        let items = UInt32Array::from(std::mem::take(&mut self.items));
-        self.lists.finish(DataType::UInt32, Arc::new(items))
+    fn finish(&mut self) -> (Field, ArrayRef) {
+        (item(DataType::Boolean), Arc::new(BooleanArray::new(self.finish(), None)))
     }
 }
 
 impl BitBuilder {
-    /// `rows` is a guess of how many cells will come.
     pub fn new(rows: usize) -> BitBuilder {
-        BitBuilder { items: BooleanBufferBuilder::new(rows * 64), lists: Lists::new(rows) }
+        ListBuilder::of(BooleanBufferBuilder::new(rows * 64), rows)
     }
 
     pub fn append(&mut self, bits: &Bits) {
         let lowest_first: Vec<u8> = bits.bytes().iter().map(|byte| byte.reverse_bits()).collect();
         self.items.append_packed_range(0..bits.len() as usize, &lowest_first);
-        self.lists.end(self.items.len(), true);
+        self.end(true);
+    }
+}
+
+/// Builds a column of `tsvector` or of `tsquery`, whose bytes are `T`s.
+pub type BytesBuilder<T> = ListBuilder<Bytes<T>>;
+
+/// Bytes, as wide as `T`s.
+pub struct Bytes<T: ArrowPrimitiveType>(Vec<T::Native>);
+
+impl<T: ArrowPrimitiveType> Items for Bytes<T> {
+    fn count(&self) -> usize {
+        self.0.len()
     }
 
-    pub fn append_null(&mut self) {
-        self.lists.end(self.items.len(), false);
-    }
-
-    pub fn len(&self) -> usize {
-        self.lists.offsets.len() - 1
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    pub fn finish(&mut self) -> ArrayRef {
-        let items = BooleanArray::new(self.items.finish(), None);
-        self.lists.finish(DataType::Boolean, Arc::new(items))
+    fn finish(&mut self) -> (Field, ArrayRef) {
+        (item(T::DATA_TYPE), Arc::new(PrimitiveArray::<T>::new(std::mem::take(&mut self.0).into(), None)))
     }
 }
 
@@ -350,30 +281,67 @@ impl<T: ArrowPrimitiveType> BytesBuilder<T>
 where
     T::Native: From<u8>,
 {
-    /// `rows` is a guess of how many cells will come.
     pub fn new(rows: usize) -> BytesBuilder<T> {
-        BytesBuilder { items: Vec::new(), lists: Lists::new(rows) }
+        ListBuilder::of(Bytes(Vec::new()), rows)
     }
 
     pub fn append(&mut self, bytes: &[u8]) {
-        self.items.extend(bytes.iter().map(|&byte| T::Native::from(byte)));
-        self.lists.end(self.items.len(), true);
+        self.items.0.extend(bytes.iter().map(|&byte| T::Native::from(byte)));
+        self.end(true);
+    }
+}
+
+/// Builds a column of `json`.
+pub type JsonBuilder = ListBuilder<StringBuilder>;
+
+impl Items for StringBuilder {
+    fn count(&self) -> usize {
+        self.len()
     }
 
-    pub fn append_null(&mut self) {
-        self.lists.end(self.items.len(), false);
+    fn finish(&mut self) -> (Field, ArrayRef) {
+        (item(DataType::Utf8), Arc::new(self.finish()))
+    }
+}
+
+impl JsonBuilder {
+    pub fn new(rows: usize) -> JsonBuilder {
+        ListBuilder::of(StringBuilder::with_capacity(rows, rows * 32), rows)
     }
 
-    pub fn len(&self) -> usize {
-        self.lists.offsets.len() - 1
+    pub fn append(&mut self, document: &str) {
+        self.items.append_value(document);
+        self.end(true);
+    }
+}
+
+/// Builds a column of one enumeration.
+pub type EnumBuilder = ListBuilder<Orders>;
+
+/// Numbers of an enumeration's values.
+pub struct Orders {
+    definition: String,
+    numbers: Vec<i64>,
+}
+
+impl Items for Orders {
+    fn count(&self) -> usize {
+        self.numbers.len()
     }
 
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
+    fn finish(&mut self) -> (Field, ArrayRef) {
+        let numbers = Int64Array::new(std::mem::take(&mut self.numbers).into(), None);
+        (Field::new(&self.definition, DataType::Int64, true), Arc::new(numbers))
+    }
+}
+
+impl EnumBuilder {
+    pub fn new(definition: String, rows: usize) -> EnumBuilder {
+        ListBuilder::of(Orders { definition, numbers: Vec::with_capacity(rows) }, rows)
     }
 
-    pub fn finish(&mut self) -> ArrayRef {
-        let items = PrimitiveArray::<T>::new(std::mem::take(&mut self.items).into(), None);
-        self.lists.finish(T::DATA_TYPE, Arc::new(items))
+    pub fn append(&mut self, order: i64) {
+        self.items.numbers.push(order);
+        self.end(true);
     }
 }

@@ -4,7 +4,7 @@
 //! them. What a path finds is computed in `functions::jsonpath`.
 
 mod parse;
-mod print;
+pub mod print;
 
 use crate::error::Result;
 use crate::types::Numeric;

@@ -4,6 +4,7 @@ use std::fmt::{self, Display, Formatter, Write};
 
 use crate::types::json::print_string;
 use crate::types::jsonpath::{Accessor, Comparison, Expr, Path};
+use crate::types::{Numeric, Value, text};
 
 impl Display for Path {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
@@ -141,8 +142,7 @@ fn quoted(text: &str) -> String {
     out
 }
 
-fn number_text(number: &crate::types::Numeric) -> String {
-    let mut out = Vec::new();
-    crate::types::numeric::print(*number, &mut out);
-    String::from_utf8_lossy(&out).into_owned()
+/// A number as PostgreSQL writes it.
+pub fn number_text(number: &Numeric) -> String {
+    text::to_string(&Value::Numeric(*number))
 }

@@ -5,8 +5,8 @@ use std::ops::ControlFlow;
 use datafusion::sql::sqlparser::ast::*;
 
 use super::{call, is_aggregate, prefixed_items, unqualified, yields_nothing};
-use crate::sql::rewrite::query_of;
 use crate::sql::set_functions::is_array_of_set;
+use crate::sql::trees::{alias_of, derived, query_from};
 
 /// `array(SELECT ...)` as an aggregate.
 pub fn array_of(query: &Query) -> Expr {
@@ -85,22 +85,10 @@ fn array_of_rows(query: &Query) -> Expr {
         let key = OrderByExpr { expr: Expr::Identifier(item.clone()), ..key.clone() };
         list.clauses.push(FunctionArgumentClause::OrderBy(vec![key]));
     }
-    let mut outer = query_of(vec![SelectItem::UnnamedExpr(aggregate)]);
-    if let SetExpr::Select(select) = outer.body.as_mut() {
-        let alias = TableAlias {
-            explicit: true,
-            name: Ident::new("array_items"),
-            columns: vec![TableAliasColumnDef { name: item, data_type: None }],
-            at: None,
-        };
-        let relation = TableFactor::Derived {
-            lateral: false,
-            subquery: Box::new(query.clone()),
-            alias: Some(alias),
-            sample: None,
-        };
-        select.from = vec![TableWithJoins { relation, joins: Vec::new() }];
-    }
+    let columns = vec![TableAliasColumnDef { name: item, data_type: None }];
+    let alias = TableAlias { columns, ..alias_of(Ident::new("array_items")) };
+    let rows = derived(false, query.clone(), alias);
+    let outer = query_from(vec![SelectItem::UnnamedExpr(aggregate)], rows);
     call("hither_array_or_empty", vec![Expr::Subquery(Box::new(outer))])
 }
 

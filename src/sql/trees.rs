@@ -1,0 +1,51 @@
+//! Pieces of sqlparser's trees, as our own rewriting puts them together.
+
+use datafusion::sql::sqlparser::ast::{
+    Ident, ObjectName, Query, SelectItem, SetExpr, TableAlias, TableFactor, TableFunctionArgs, TableWithJoins,
+};
+
+use crate::sql::dialect;
+
+/// `SELECT items`
+pub fn query_of(items: Vec<SelectItem>) -> Query {
+    let mut query = dialect::parse_query("SELECT 0").expect("SELECT 0 is a query");
+    if let SetExpr::Select(select) = query.body.as_mut() {
+        select.projection = items;
+    }
+    *query
+}
+
+/// `SELECT items FROM relation`
+pub fn query_from(items: Vec<SelectItem>, relation: TableFactor) -> Query {
+    let mut query = query_of(items);
+    if let SetExpr::Select(select) = query.body.as_mut() {
+        select.from = vec![TableWithJoins { relation, joins: Vec::new() }];
+    }
+    query
+}
+
+/// `AS name`, with names for no column.
+pub fn alias_of(name: Ident) -> TableAlias {
+    TableAlias { explicit: true, name, columns: Vec::new(), at: None }
+}
+
+/// `name AS alias`, or the call `name(args) AS alias`.
+pub fn relation(name: ObjectName, alias: Option<TableAlias>, args: Option<TableFunctionArgs>) -> TableFactor {
+    TableFactor::Table {
+        name,
+        alias,
+        args,
+        with_hints: Vec::new(),
+        version: None,
+        with_ordinality: false,
+        partitions: Vec::new(),
+        json_path: None,
+        sample: None,
+        index_hints: Vec::new(),
+    }
+}
+
+/// `[LATERAL] (subquery) AS alias`
+pub fn derived(lateral: bool, subquery: Query, alias: TableAlias) -> TableFactor {
+    TableFactor::Derived { lateral, subquery: Box::new(subquery), alias: Some(alias), sample: None }
+}
