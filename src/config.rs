@@ -28,6 +28,9 @@ pub struct Given {
     /// Longest message of a client in bytes, COPY data excepted [default: 268435456]
     #[arg(long, value_name = "BYTES", env = "HITHER_MESSAGE_BYTES_MAX")]
     pub message_bytes_max: Option<usize>,
+    /// Memory to hold, such as 512MB or 8GB; mapped vectors come on top [default: half of the machine's]
+    #[arg(long, value_name = "SIZE", env = "HITHER_MEMORY")]
+    pub memory: Option<String>,
     /// How long a shutdown waits for running statements before it cancels them [default: 30]
     #[arg(long, value_name = "SECONDS", env = "HITHER_SHUTDOWN_SECONDS_MAX")]
     pub shutdown_seconds_max: Option<u64>,
@@ -44,6 +47,7 @@ pub struct Config {
     pub log_level: String,
     pub connections_max: usize,
     pub message_bytes_max: usize,
+    pub memory: Option<String>,
     pub shutdown_seconds_max: u64,
     pub session: Vec<(String, String)>,
 }
@@ -73,6 +77,7 @@ impl Given {
             log_level: self.log_level.or(other.log_level),
             connections_max: self.connections_max.or(other.connections_max),
             message_bytes_max: self.message_bytes_max.or(other.message_bytes_max),
+            memory: self.memory.or(other.memory),
             shutdown_seconds_max: self.shutdown_seconds_max.or(other.shutdown_seconds_max),
             settings: if self.settings.is_empty() { other.settings } else { self.settings },
         }
@@ -86,6 +91,7 @@ impl Given {
             log_level: self.log_level.unwrap_or_else(|| "info".to_owned()),
             connections_max: self.connections_max.unwrap_or(100),
             message_bytes_max: self.message_bytes_max.unwrap_or(256 << 20),
+            memory: self.memory,
             shutdown_seconds_max: self.shutdown_seconds_max.unwrap_or(30),
             session: self.settings.into_iter().map(|(name, value)| (name, plain(value))).collect(),
         };
@@ -99,6 +105,7 @@ impl Config {
     /// What each session starts with; the server's own limits show as PostgreSQL names them.
     pub fn settings(&self) -> Vec<(String, String)> {
         let mut settings = vec![("max_connections".to_owned(), self.connections_max.to_string())];
+        settings.extend(self.memory.clone().map(|size| ("hither.memory_max".to_owned(), size)));
         settings.extend(self.session.iter().cloned());
         settings
     }

@@ -35,6 +35,8 @@ pub mod index;
 pub mod locks;
 // The append-only log, which is the database.
 pub mod log;
+// How much memory there is, and for what.
+pub mod memory;
 // From a good plan to the right plan: operators, nearest neighbours, filters, costs.
 #[cfg(feature = "server")]
 pub mod planner;

@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use hither::database::{Database, Options as DatabaseOptions};
 use hither::fs::{Fs, disk::DiskFs, memory::MemoryFs};
+use hither::memory::Budget;
 use hither::server::{self, Options, Server};
 use hither::sql::Engine;
 use parking_lot::Mutex;
@@ -64,7 +65,7 @@ impl House {
             Mode::Exact => vec![("enable_indexscan".to_string(), "off".to_string())],
             _ => Vec::new(),
         };
-        let engine = Engine::new(database.clone(), settings).expect("an engine");
+        let engine = Engine::new(database.clone(), settings, Budget::of_machine()).expect("an engine");
         let options = Options { listen: "127.0.0.1:0".to_owned(), ..Options::default() };
         let server = Server::start(engine, options, self.runtime.handle().clone()).expect("a server");
         *self.running.lock() = Some(Running { server, database });

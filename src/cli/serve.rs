@@ -12,6 +12,7 @@ use crate::database::{self, ArchiveOptions, AutovacuumOptions, Database, ScrubOp
 use crate::error::{Error, Result, SqlState};
 use crate::fs::Fs;
 use crate::fs::disk::DiskFs;
+use crate::memory::Budget;
 use crate::server::{self, Server};
 use crate::sql::Engine;
 use crate::sql::settings::{Settings, id};
@@ -53,7 +54,7 @@ pub struct House {
 impl House {
     pub fn open(config: &Config) -> Result<House> {
         let start = Instant::now();
-        let settings = config.settings();
+        let mut settings = config.settings();
         // A mistake in the file is told here and not to every client that connects.
         let mut trial = Settings::default();
         settings.iter().try_for_each(|(name, value)| trial.set_startup(name, value))?;
@@ -64,6 +65,11 @@ impl House {
             scale_factor: trial.real(id::AUTOVACUUM_VACUUM_SCALE_FACTOR),
             naptime: Duration::from_secs(trial.int(id::AUTOVACUUM_NAPTIME) as u64),
         };
+        let budget = match trial.int(id::MEMORY_MAX) {
+            0 => Budget::of_machine(),
+            kilobytes => Budget::of(kilobytes as u64 * 1024)?,
+        };
+        settings.push(("hither.memory_max".to_owned(), format!("{}kB", budget.bytes() / 1024)));
         let options = database::Options {
             autovacuum,
             archive: archive(&trial)?,
@@ -72,10 +78,10 @@ impl House {
                 interval: Duration::from_secs(trial.int(id::SCRUB_INTERVAL) as u64),
                 bytes_per_second_max: trial.int(id::SCRUB_RATE) as u64 * 1024,
             },
-            ..database::Options::default()
+            ..database::Options::within(budget)
         };
         let database = Database::open(fs, &config.data_dir, options)?;
-        let engine = Engine::new(database.clone(), settings)?;
+        let engine = Engine::new(database.clone(), settings, budget)?;
         let runtime = server::runtime()?;
         let options = server::Options {
             listen: config.listen.clone(),

@@ -380,7 +380,16 @@ impl Transaction {
             let mut filled = slots.iter().filter(|slot| !view.is_null(*slot));
             filled.try_for_each(|slot| check_elements(view.get(slot)))?;
         }
-        Finder::build(params, &view, &slots, self.core.options.build_threads, progress, cancel)
+        let core = &self.core;
+        Finder::build(
+            params,
+            core.generations.room(),
+            &view,
+            &slots,
+            core.options.build_threads,
+            progress,
+            cancel,
+        )
     }
 }
 

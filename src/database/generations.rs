@@ -21,6 +21,7 @@ use crate::database::core::Core;
 use crate::error::{Error, Result};
 use crate::fs::Fs;
 use crate::index::finder::{Finder, Params};
+use crate::index::room::Room;
 use crate::log::StorageId;
 use crate::storage::{Extra, Store};
 use crate::table::Table;
@@ -47,9 +48,9 @@ pub enum Due {
 pub struct Saved(Vec<(Arc<Table>, Oid, Kept)>);
 
 /// What is on disk of each vector index.
-#[derive(Default)]
 pub struct Generations {
     indexes: Mutex<HashMap<Oid, Kept>>,
+    room: Arc<Room>,
 }
 
 #[derive(Clone)]
@@ -67,6 +68,16 @@ struct Kept {
 }
 
 impl Generations {
+    /// Of graphs that take their memory from `room`.
+    pub fn new(room: Arc<Room>) -> Generations {
+        Generations { indexes: Mutex::default(), room }
+    }
+
+    /// Memory for graphs.
+    pub fn room(&self) -> &Arc<Room> {
+        &self.room
+    }
+
     /// Opens the graphs of a table, before its live set is restored. With `verify`, every word is read.
     pub fn open(
         &self,
@@ -87,7 +98,7 @@ impl Generations {
             kept.last = numbers.iter().copied().max().unwrap_or(0);
             let mut current = None;
             for &number in numbers.iter().rev() {
-                match open_one(fs, &path(number), options, verify) {
+                match open_one(fs, &path(number), options, &self.room, verify) {
                     Ok(graph) => {
                         kept.generations.insert(number, graph.nodes());
                         current.get_or_insert((number, Arc::new(graph)));
@@ -304,8 +315,8 @@ impl Kept {
     }
 }
 
-fn open_one(fs: &dyn Fs, path: &Path, params: Params, verify: bool) -> Result<Finder> {
-    let finder = Finder::open(fs, path, params, verify)?;
+fn open_one(fs: &dyn Fs, path: &Path, params: Params, room: &Arc<Room>, verify: bool) -> Result<Finder> {
+    let finder = Finder::open(fs, path, params, room, verify)?;
     if finder.params() != params {
         let expected = format!("the options of its index, {params:?}");
         return Err(Error::corrupt(path.display(), 8, expected, format!("{:?}", finder.params())));

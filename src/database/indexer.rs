@@ -131,8 +131,8 @@ pub(super) fn rebuild(core: &Core, table: &Table, index: &VectorIndex, cancel: &
     let view = column.column.view();
     let (members, params) = (state.members(index), index.finder.params());
     drop(state);
-    let built =
-        Finder::build(params, &view, &members, core.options.build_threads, &AtomicU32::new(0), cancel);
+    let (threads, progress) = (core.options.build_threads, AtomicU32::new(0));
+    let built = Finder::build(params, core.generations.room(), &view, &members, threads, &progress, cancel);
     if cancel.load(Ordering::Relaxed) {
         return Ok(false);
     }

@@ -53,6 +53,7 @@ mod tests;
 
 pub use open::new_cluster;
 pub use savepoint::Savepoint;
+pub use sizes::Usage;
 pub use snapshots::HeldSnapshot;
 pub use transaction::{
     Commit, Follower, InsertOutcome, Isolation, Leader, LockOutcome, OnConflict, Pending, RowUpdate, Stop,
@@ -76,6 +77,7 @@ use crate::catalog::Catalog;
 use crate::clock::Clock;
 use crate::error::Result;
 use crate::log::Position;
+use crate::memory::Budget;
 
 /// How a [`Database`] is opened.
 #[derive(Clone, Debug)]
@@ -94,6 +96,8 @@ pub struct Options {
     pub scrub: ScrubOptions,
     pub archive: ArchiveOptions,
     pub clock: Clock,
+    /// Memory for graphs; those that do not fit are in files that the system may write out.
+    pub graph_bytes_max: u64,
     /// A transaction's writes to one table move to private files once they take this much memory.
     pub overlay_bytes_max: usize,
 }
@@ -110,7 +114,26 @@ impl Default for Options {
             scrub: ScrubOptions::default(),
             archive: ArchiveOptions::default(),
             clock: Clock::default(),
+            graph_bytes_max: u64::MAX,
             overlay_bytes_max: 64 << 20,
+        }
+    }
+}
+
+impl Options {
+    /// The defaults, with no more memory than `budget` has for each purpose.
+    pub fn within(budget: Budget) -> Options {
+        let storage = crate::storage::Options::default();
+        Options {
+            storage: crate::storage::Options {
+                memtable_bytes_max: storage.memtable_bytes_max.min(budget.memtable() as usize),
+                memtables_bytes_max: budget.memtables() as usize,
+                cache_bytes_max: budget.cache() as usize,
+                ..storage
+            },
+            graph_bytes_max: budget.graphs(),
+            overlay_bytes_max: budget.overlay() as usize,
+            ..Options::default()
         }
     }
 }

@@ -23,10 +23,13 @@ use crate::database::generations::Generations;
 use crate::database::{Database, Options};
 use crate::error::{Result, SqlState};
 use crate::fs::Fs;
+use crate::index::room::Room;
 use crate::log::{LocalLog, Log, Position, Seq, StorageId, TxnId};
 use crate::storage::Store;
 use crate::table::Table;
 
+/// The folder of graphs that have no room in memory.
+const SPILL: &str = "spill";
 /// The first position a log has.
 const LOG_START: Position = Position(8);
 
@@ -39,7 +42,8 @@ impl Database {
             Arc::new(LocalLog::open(fs.clone(), &dir.join("log"), options.log_segment_bytes)?);
         let catalog = load_catalog(&store)?;
         remove_strangers(&*fs, dir, &store, &catalog)?;
-        let generations = Generations::default();
+        let room = Room::new(fs.clone(), dir.join(SPILL), options.graph_bytes_max)?;
+        let generations = Generations::new(room);
         let tables = open_tables(&fs, dir, &store, &catalog, &generations, !control.was_clean)?;
         let counters = counters(&store, &catalog)?;
         let version = Version { seq: Seq::default(), catalog: Arc::new(catalog), tables };
@@ -84,7 +88,7 @@ fn open_tables(
         let tree = store.create_tree(storage);
         let indexes: Vec<_> = catalog.indexes_of(definition.oid).cloned().collect();
         let folder = dir.join("tables").join(storage.0.to_string());
-        let table = Table::open(fs, &folder, tree, definition.clone(), &indexes)?;
+        let table = Table::open(fs, &folder, tree, definition.clone(), &indexes, generations.room())?;
         generations.open(&**fs, dir, store, catalog, &table, verify)?;
         table.restore(Seq(u64::MAX))?;
         tables.insert(definition.oid, Arc::new(table));

@@ -270,7 +270,7 @@ impl Run<'_> {
     fn build_anew(&self, table: &Table, index: &VectorIndex) -> Result<()> {
         let core = self.database.core();
         let _one = core.indexing.lock();
-        let empty = Arc::new(Finder::new(index.finder.params()));
+        let empty = Arc::new(Finder::new(index.finder.params(), core.generations.room()));
         table.replace_graph(index.definition.oid, empty, &roaring::RoaringBitmap::new());
         rebuild(core, table, index, self.cancel).map(drop)
     }

@@ -1,10 +1,24 @@
-//! How much room relations take on disk.
+//! How much room relations take on disk, and everything in memory.
 
 use std::path::Path;
 
 use crate::catalog::{Oid, Relation};
 use crate::database::Database;
 use crate::fs::{Fs, OpenMode};
+
+/// Bytes in memory, by purpose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Usage {
+    /// Decoded blocks of sorted tables.
+    pub cache: u64,
+    /// Rows that are not flushed yet.
+    pub memtables: u64,
+    /// Links and codes, with those of mapped generations, which may all come to differ from their files.
+    pub graphs: u64,
+    /// Links and codes in files that the kernel may write out.
+    pub graphs_spilled: u64,
+    pub metadata: u64,
+}
 
 impl Database {
     /// Bytes on disk of a table (sorted tables, vectors, bitmaps) or of an index; `None` when there is no such
@@ -28,6 +42,19 @@ impl Database {
                 }))
             }
             Relation::Sequence(_) | Relation::View(_) => Some(0),
+        }
+    }
+
+    /// What is held in memory, by purpose.
+    pub fn memory(&self) -> Usage {
+        let (stats, room) = (self.core.store.stats(), self.core.generations.room());
+        let tables = self.core.version.load();
+        Usage {
+            cache: stats.cache_bytes as u64,
+            memtables: stats.memtable_bytes as u64,
+            graphs: room.held(),
+            graphs_spilled: room.spilled(),
+            metadata: tables.tables.values().map(|table| table.state().metadata.bytes()).sum(),
         }
     }
 

@@ -85,7 +85,8 @@ impl Work {
         remove_vectors(core, storage)?;
         let tree = core.store.create_tree(storage);
         let indexes: Vec<_> = catalog.indexes_of(table.oid).cloned().collect();
-        let created = Table::create(&core.fs, &dir, tree, Arc::new(table.clone()), &indexes)?;
+        let created =
+            Table::create(&core.fs, &dir, tree, Arc::new(table.clone()), &indexes, core.generations.room())?;
         self.created.insert(storage, Arc::new(created));
         Ok(())
     }

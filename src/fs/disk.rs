@@ -186,6 +186,10 @@ impl File for DiskFile {
     fn map_words(&self) -> Result<WordMap> {
         WordMap::of_file(&self.file).map_err(failed("map", &self.path))
     }
+
+    fn share_words(&self) -> Result<WordMap> {
+        WordMap::shared(&self.file).map_err(failed("map", &self.path))
+    }
 }
 
 /// The pages that lie wholly in a range: start and end.

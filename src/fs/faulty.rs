@@ -373,4 +373,8 @@ impl File for FaultyFile {
     fn map_words(&self) -> Result<WordMap> {
         self.inner.map_words()
     }
+
+    fn share_words(&self) -> Result<WordMap> {
+        self.inner.share_words()
+    }
 }

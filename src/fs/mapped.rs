@@ -3,6 +3,7 @@
 //! ```text
 //! Map      read-only, shared    writes through File show up    vector segments, sorted tables
 //! WordMap  private, writable    changes stay in memory         links of a graph
+//!          or shared            changes may go to the file     the same, when memory is short
 //! ```
 //!
 //! Both have a second form in plain memory, for the file system of tests: a `Region` that its file copies every
@@ -86,7 +87,8 @@ impl Deref for Map {
     }
 }
 
-/// Words of a file, copy-on-write: stores change this process's memory and never the file.
+/// Words of a file. Copy-on-write: stores change this process's memory and never the file; or shared: the file is
+/// where the system puts them when it wants the memory.
 pub struct WordMap(Words);
 
 enum Words {
@@ -104,6 +106,19 @@ impl WordMap {
         // Sound: a private mapping is ours alone once a page has been written; pages not yet written follow the
         // file, which nobody changes while a graph is open over it (generations are written once, then renamed).
         let map = unsafe { MmapOptions::new().len(len).map_copy(file)? };
+        Ok(WordMap(Words::Mapped(map)))
+    }
+
+    /// Whole words only. The file's blocks are there ([`super::File::allocate`]): a store that finds no room on the
+    /// disk would end the process.
+    pub(super) fn shared(file: &File) -> io::Result<WordMap> {
+        let len = length(file.metadata()?.len())?;
+        if len < WORD {
+            return Ok(WordMap(Words::Memory(Box::default())));
+        }
+        // Sound: the file is one that nobody else opens (the caller's promise), so its bytes change through this map
+        // alone, and all access is atomic.
+        let map = unsafe { MmapOptions::new().len(len).map_mut(file)? };
         Ok(WordMap(Words::Mapped(map)))
     }
 

@@ -95,4 +95,7 @@ pub trait File: Send + Sync {
     fn map(&self, len: u64) -> Result<Map>;
     /// Maps the file's present bytes copy-on-write, as u32 words that change in memory only.
     fn map_words(&self) -> Result<WordMap>;
+    /// Maps the file's present bytes as u32 words whose changes are the file's too, written whenever the system likes:
+    /// memory that need not stay in memory. Nothing else reads or writes such a file.
+    fn share_words(&self) -> Result<WordMap>;
 }

@@ -13,6 +13,7 @@ use roaring::RoaringBitmap;
 use super::hnsw::{self, Graph};
 use super::ivf::{self, Lists};
 use super::quantizer::Quantization;
+use super::room::Room;
 use super::source::Vectors;
 use crate::distance::Metric;
 use crate::error::Result;
@@ -33,24 +34,25 @@ pub enum Params {
 }
 
 impl Finder {
-    /// Without nodes.
-    pub fn new(params: Params) -> Finder {
+    /// Without nodes; a graph's memory is from `room`. Lists are bitmaps, and small beside what they are of.
+    pub fn new(params: Params, room: &Arc<Room>) -> Finder {
         match params {
-            Params::Graph(params) => Finder::Graph(Graph::new(params)),
+            Params::Graph(params) => Finder::Graph(Graph::new_in(params, room)),
             Params::Lists(params) => Finder::Lists(Lists::new(params)),
         }
     }
 
-    /// Of the vectors of `slots`. `progress` counts slots done, `cancel` ends the build with 57014.
+    /// Of the vectors of `slots`, in `room`. `progress` counts slots done, `cancel` ends the build with 57014.
     pub fn build<V: Vectors>(
         params: Params,
+        room: &Arc<Room>,
         vectors: &V,
         slots: &RoaringBitmap,
         threads: usize,
         progress: &AtomicU32,
         cancel: &AtomicBool,
     ) -> Result<Finder> {
-        let finder = Finder::new(params);
+        let finder = Finder::new(params, room);
         finder.add(vectors, slots, threads, progress, cancel)?;
         Ok(finder)
     }
@@ -153,14 +155,14 @@ impl Finder {
         }
     }
 
-    /// Opens a generation of what `params` make. With `verify`, every word is read.
-    pub fn open(fs: &dyn Fs, path: &Path, params: Params, verify: bool) -> Result<Finder> {
+    /// Opens a generation of what `params` make, in `room`. With `verify`, every word is read.
+    pub fn open(fs: &dyn Fs, path: &Path, params: Params, room: &Arc<Room>, verify: bool) -> Result<Finder> {
         match params {
             Params::Graph(_) => {
                 if verify {
                     Graph::verify(fs, path)?;
                 }
-                Ok(Finder::Graph(Graph::open(fs, path)?.0))
+                Ok(Finder::Graph(Graph::open_in(fs, path, room)?.0))
             }
             Params::Lists(_) => Ok(Finder::Lists(Lists::open(fs, path)?.0)),
         }

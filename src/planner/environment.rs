@@ -121,6 +121,11 @@ impl Environment {
         made
     }
 
+    /// Bytes that sorts, joins and aggregates hold now.
+    pub fn memory_reserved(&self) -> usize {
+        self.state.runtime_env().memory_pool.reserved()
+    }
+
     /// The time zone of its plans.
     pub fn zone(&self) -> Zone {
         self.look.zone

@@ -8,6 +8,7 @@ use tokio::runtime::Handle;
 use crate::database::Database;
 use crate::error::Result;
 use crate::locks::AdvisoryLocks;
+use crate::memory::Budget;
 use crate::planner::environment::Environment;
 use crate::sql::notifications::Exchange;
 use crate::sql::system::System;
@@ -18,6 +19,7 @@ pub struct Engine {
     pub environment: Arc<Environment>,
     pub advisory: AdvisoryLocks,
     pub notifications: Exchange,
+    pub budget: Budget,
     /// Numbers of sessions, as holders of advisory locks.
     pub sessions: AtomicU64,
     /// Settings of the server's configuration, in front of each session's own.
@@ -25,15 +27,18 @@ pub struct Engine {
     workers: OnceLock<Handle>,
 }
 
-/// Memory that sorts, joins and aggregates of all queries hold together, unless the configuration says otherwise.
-pub const QUERY_MEMORY_BYTES: usize = 1 << 30;
-
 impl Engine {
-    pub fn new(database: Arc<Database>, settings: Vec<(String, String)>) -> Result<Arc<Engine>> {
+    /// Sorts, joins and aggregates of all queries together hold what `budget` leaves them.
+    pub fn new(
+        database: Arc<Database>,
+        settings: Vec<(String, String)>,
+        budget: Budget,
+    ) -> Result<Arc<Engine>> {
         crate::sql::ddl::drop_temporary(&database, None)?;
-        let environment = Environment::new(Arc::new(System), QUERY_MEMORY_BYTES)?;
+        let environment = Environment::new(Arc::new(System), budget.queries() as usize)?;
         Ok(Arc::new(Engine {
             database,
+            budget,
             environment,
             advisory: AdvisoryLocks::default(),
             notifications: Exchange::default(),

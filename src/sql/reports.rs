@@ -1,17 +1,22 @@
-//! What the views of the server are made of: hither.scrub, hither.scrub_findings, hither.storage, pg_stat_archiver.
+//! What the views of the server are made of: hither.scrub, hither.scrub_findings, hither.storage, hither.memory,
+//! pg_stat_archiver.
 
 use crate::clock::Timestamp;
 use crate::database::Database;
+use crate::memory::Resident;
+use crate::sql::engine::Engine;
 use crate::table::bindings::ReportRow;
 use crate::types::Value;
 
 /// The rows of a view.
-pub fn rows(database: &Database, view: &str) -> Vec<ReportRow> {
+pub fn rows(engine: &Engine, view: &str) -> Vec<ReportRow> {
+    let database = &engine.database;
     match view {
         "scrub" => scrub(database),
         "scrub_findings" => scrub_findings(database),
         "archiver" => archiver(database),
         "storage" => storage(database),
+        "memory" => memory(engine),
         _ => Vec::new(),
     }
 }
@@ -42,6 +47,32 @@ fn storage(database: &Database) -> Vec<ReportRow> {
         ("cache_hits", count(stats.cache_hits)),
         ("cache_misses", count(stats.cache_misses)),
     ]]
+}
+
+/// A row per purpose, with its bound if it has one; then what the process as a whole has.
+fn memory(engine: &Engine) -> Vec<ReportRow> {
+    let (budget, usage) = (engine.budget, engine.database.memory());
+    let row = |kind: &str, bytes: u64, bytes_max: Option<u64>, evictable| {
+        vec![
+            ("kind", Value::Text(kind.into())),
+            ("bytes", count(bytes)),
+            ("bytes_max", bytes_max.map_or(Value::Null, count)),
+            ("evictable", Value::Bool(evictable)),
+        ]
+    };
+    let mut rows = vec![
+        row("block cache", usage.cache, Some(budget.cache()), false),
+        row("memtables", usage.memtables, Some(budget.memtables()), false),
+        row("graphs", usage.graphs, Some(budget.graphs()), false),
+        row("graphs in files", usage.graphs_spilled, None, true),
+        row("metadata indexes", usage.metadata, None, false),
+        row("queries", engine.environment.memory_reserved() as u64, Some(budget.queries()), false),
+    ];
+    if let Some(resident) = Resident::now() {
+        rows.push(row("process", resident.anonymous, Some(budget.bytes()), false));
+        rows.push(row("mapped files", resident.mapped, None, true));
+    }
+    rows
 }
 
 fn scrub(database: &Database) -> Vec<ReportRow> {

@@ -339,6 +339,13 @@ pub static LIST: &[Setting] = &[
         "Accepted; parallel work is chosen by its size.",
     ),
     setting(
+        "hither.memory_max",
+        RESOURCES,
+        int(0, 0, INT_MAX, Unit::Kilobytes),
+        "Memory to hold, mapped vectors not counted, shared out as hither.memory shows; 0: half of the machine's.",
+    )
+    .server(),
+    setting(
         "hither.require_exact",
         SEARCH,
         Kind::Bool(false),
@@ -665,6 +672,7 @@ pub mod id {
     pub const ENABLE_INDEXSCAN: Id = id_of("enable_indexscan");
     pub const REQUIRE_EXACT: Id = id_of("hither.require_exact");
     pub const ENABLE_SEQSCAN: Id = id_of("enable_seqscan");
+    pub const MEMORY_MAX: Id = id_of("hither.memory_max");
     pub const SCRUB: Id = id_of("hither.scrub");
     pub const SCRUB_INTERVAL: Id = id_of("hither.scrub_interval");
     pub const SCRUB_RATE: Id = id_of("hither.scrub_rate");

@@ -309,7 +309,7 @@ impl SessionContext for Shared {
     }
 
     fn report(&self, view: &str) -> Vec<crate::table::bindings::ReportRow> {
-        crate::sql::reports::rows(&self.engine.database, view)
+        crate::sql::reports::rows(&self.engine, view)
     }
 
     fn garbage(&self, table: Oid) -> Option<(u64, u64)> {

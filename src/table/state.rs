@@ -21,6 +21,7 @@ use crate::distance::Element;
 use crate::error::{Error, Result};
 use crate::fs::Fs;
 use crate::index::finder::{Finder, Params};
+use crate::index::room::Room;
 use crate::index::{hnsw, ivf};
 use crate::log::{Seq, StorageId};
 use crate::storage::{Slice, Tree};
@@ -70,6 +71,8 @@ pub struct State {
     pub changes: ChangeList,
     pub metadata: Metadata,
     pub vector_indexes: Vec<VectorIndex>,
+    /// Memory for new graphs.
+    room: Arc<Room>,
 }
 
 /// The segments of a `vector(n)` column, or of one of its like.
@@ -145,11 +148,12 @@ impl Table {
         tree: Arc<Tree>,
         definition: Arc<catalog::Table>,
         indexes: &[Arc<catalog::Index>],
+        room: &Arc<Room>,
     ) -> Result<Table> {
         let columns = vector_columns(&definition, |number, shape| {
             vectors::Column::create(fs.clone(), dir, number, shape)
         })?;
-        Ok(Table::from_parts(dir, tree, definition, indexes, columns))
+        Ok(Table::from_parts(dir, tree, definition, indexes, columns, room))
     }
 
     /// A table whose rows are in its files; [`Table::restore`] tells which live.
@@ -159,11 +163,12 @@ impl Table {
         tree: Arc<Tree>,
         definition: Arc<catalog::Table>,
         indexes: &[Arc<catalog::Index>],
+        room: &Arc<Room>,
     ) -> Result<Table> {
         let columns = vector_columns(&definition, |number, shape| {
             vectors::Column::open(fs.clone(), dir, number, shape)
         })?;
-        Ok(Table::from_parts(dir, tree, definition, indexes, columns))
+        Ok(Table::from_parts(dir, tree, definition, indexes, columns, room))
     }
 
     fn from_parts(
@@ -172,6 +177,7 @@ impl Table {
         definition: Arc<catalog::Table>,
         indexes: &[Arc<catalog::Index>],
         columns: Vec<VectorColumn>,
+        room: &Arc<Room>,
     ) -> Table {
         let unique_keys = unique_keys(indexes, &definition);
         let state = State {
@@ -183,7 +189,11 @@ impl Table {
             version: 0,
             changes: ChangeList::default(),
             metadata: Metadata::new(&definition, indexes),
-            vector_indexes: indexes.iter().filter_map(|index| VectorIndex::new(index, &definition)).collect(),
+            vector_indexes: indexes
+                .iter()
+                .filter_map(|index| VectorIndex::new(index, &definition, room))
+                .collect(),
+            room: room.clone(),
             definition,
         };
         Table {
@@ -664,7 +674,7 @@ impl State {
             if recovering && !index.finder.nodes().is_disjoint(&delta.born) {
                 // A generation that is older than the log it is restored with has nodes of former rows at these slots.
                 // It is of no more use: everything is tail until the indexer has built another.
-                index.finder = Arc::new(Finder::new(index.finder.params()));
+                index.finder = Arc::new(Finder::new(index.finder.params(), &self.room));
                 index.tail = members(&self.live, &self.metadata, index);
                 continue;
             }
@@ -699,7 +709,7 @@ impl State {
     ) {
         let mut all = Vec::new();
         for index in indexes {
-            let Some(mut new) = VectorIndex::new(index, table) else { continue };
+            let Some(mut new) = VectorIndex::new(index, table, &self.room) else { continue };
             match self.vector_indexes.iter().position(|known| known.definition.oid == index.oid) {
                 Some(known) => {
                     let known = self.vector_indexes.swap_remove(known);
@@ -761,12 +771,12 @@ fn follow_guard(tail: &mut RoaringBitmap, finder: &Finder, members: &RoaringBitm
 
 impl VectorIndex {
     /// With nothing in it; `None` for indexes of another kind.
-    fn new(index: &Arc<catalog::Index>, table: &catalog::Table) -> Option<VectorIndex> {
+    fn new(index: &Arc<catalog::Index>, table: &catalog::Table, room: &Arc<Room>) -> Option<VectorIndex> {
         let params = params(index)?;
         Some(VectorIndex {
             definition: index.clone(),
             position: table.position(*index.columns.first()?)?,
-            finder: Arc::new(Finder::new(params)),
+            finder: Arc::new(Finder::new(params, room)),
             tail: Arc::default(),
             watch: Arc::default(),
             saved: Arc::default(),

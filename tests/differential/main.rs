@@ -18,6 +18,7 @@ use std::time::Duration;
 use generator::{Random, setup, statement};
 use hither::database::{Database, Options as DatabaseOptions};
 use hither::fs::memory::MemoryFs;
+use hither::memory::Budget;
 use hither::server::{self, Options, Server};
 use hither::sql::Engine;
 use tokio_postgres::{Client, NoTls, SimpleQueryMessage};
@@ -94,7 +95,7 @@ fn random_statements_answer_as_postgres() {
     let runtime = server::runtime().expect("a runtime");
     let database = Database::open(Arc::new(MemoryFs::new()), Path::new("/data"), DatabaseOptions::default())
         .expect("a database");
-    let engine = Engine::new(database.clone(), Vec::new()).expect("an engine");
+    let engine = Engine::new(database.clone(), Vec::new(), Budget::of_machine()).expect("an engine");
     let options = Options { listen: "127.0.0.1:0".to_owned(), ..Options::default() };
     let server = Server::start(engine, options, runtime.handle().clone()).expect("a server");
     let ours = format!("postgres://postgres@{}/postgres", server.address());

@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use hither::database::{self, Database};
 use hither::fs::memory::MemoryFs;
+use hither::memory::Budget;
 use hither::server::{Options, Server};
 use hither::sql::Engine;
 use tokio_postgres::{Client, NoTls};
@@ -38,7 +39,7 @@ impl House {
         let fs = Arc::new(MemoryFs::new());
         let database =
             Database::open(fs, "/data".as_ref(), database::Options::default()).expect("an empty database");
-        let engine = Engine::new(database.clone(), Vec::new()).expect("an engine");
+        let engine = Engine::new(database.clone(), Vec::new(), Budget::of_machine()).expect("an engine");
         let runtime = hither::server::runtime().expect("a runtime");
         let server = Server::start(engine, options, runtime.handle().clone()).expect("a server");
         House { server, database, runtime }

@@ -10,6 +10,7 @@ mod lists;
 mod model;
 mod reuse;
 mod scrub;
+mod spill;
 pub mod vacuum;
 
 use std::collections::BTreeSet;

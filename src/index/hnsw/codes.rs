@@ -19,6 +19,7 @@ use crate::distance::{Metric, Query, Vector};
 use crate::fs::WordMap;
 use crate::fs::mapped::{plain_words, prefetch};
 use crate::index::quantizer::{Coder, Encoded, bq};
+use crate::index::room::Room;
 use crate::index::source::Vectors;
 
 /// The codes of a graph, growing with it.
@@ -38,15 +39,15 @@ const BF16_TOLERANCE: f32 = 1.0 / 128.0;
 const MIDDLE_SAMPLE: u64 = 500;
 
 impl Codes {
-    pub fn new(coder: Coder) -> Codes {
+    pub fn new(coder: Coder, room: &Arc<Room>) -> Codes {
         let words = Coder::words(coder.quantization, coder.dimensions);
-        Codes { coder, blocks: Links::new(words - 1), unseen: AtomicU64::new(0) }
+        Codes { coder, blocks: Links::new(words - 1, room), unseen: AtomicU64::new(0) }
     }
 
     /// Those of a mapped generation, from word `start` on.
-    pub fn mapped(coder: Coder, map: &Arc<WordMap>, start: usize, slots: u32) -> Codes {
+    pub fn mapped(coder: Coder, map: &Arc<WordMap>, start: usize, slots: u32, room: &Arc<Room>) -> Codes {
         let words = Coder::words(coder.quantization, coder.dimensions);
-        let blocks = Links::mapped(words - 1, map, start, slots);
+        let blocks = Links::mapped(words - 1, map, start, slots, room);
         Codes { coder, blocks, unseen: AtomicU64::new(u64::from(slots)) }
     }
 

@@ -48,6 +48,7 @@ use crate::error::{Error, Result};
 use crate::fs::mapped::plain_words;
 use crate::fs::{File, Fs, OpenMode, Pace, unpaced};
 use crate::index::quantizer::{Coder, Quantization};
+use crate::index::room::Room;
 
 const MAGIC: &[u8; 8] = b"HITHRGRF";
 const FORMAT_VERSION: u32 = 4;
@@ -90,24 +91,42 @@ impl Graph {
         Ok(bytes)
     }
 
-    /// Opens a generation; its words stay in the file until they are read, and in memory once they change.
-    /// Returns the log position it contains.
+    /// Opens a generation, in plain memory. Returns the log position it contains.
     pub fn open(fs: &dyn Fs, path: &Path) -> Result<(Graph, u64)> {
+        Graph::open_in(fs, path, &Room::unbounded())
+    }
+
+    /// Opens a generation; its words stay in the file until they are read, and in memory once they change: all of them
+    /// may, so that their bytes are taken from `room`, and where there is none the graph is a copy in a file of its own.
+    /// Returns the log position it contains.
+    pub fn open_in(fs: &dyn Fs, path: &Path, room: &Arc<Room>) -> Result<(Graph, u64)> {
         let file = fs.open(path, OpenMode::Read)?;
         let (head, nodes) = read_head(&*file)?;
-        let map = Arc::new(file.map_words()?);
+        let bytes = file.len()?;
+        let (map, held) = match room.take(bytes) {
+            Some(held) => (file.map_words()?, held),
+            None => match room.spill_copy(&*file) {
+                Some(spilled) => spilled,
+                None => (file.map_words()?, room.take_anyway(bytes)),
+            },
+        };
+        let map = Arc::new(map);
         let base_start = HEADER_BYTES / 4;
-        let base = Links::mapped(head.params.capacity(0), &map, base_start as usize, head.base_blocks);
+        let links = |level, start: u64, blocks| {
+            Links::mapped(head.params.capacity(level), &map, start as usize, blocks, room)
+        };
+        let base = links(0, base_start, head.base_blocks);
         let upper_start = base_start + head.base_bytes() / 4;
-        let upper = Links::mapped(head.params.capacity(1), &map, upper_start as usize, head.upper_blocks);
+        let upper = links(1, upper_start, head.upper_blocks);
         let next = u64::from(head.upper_blocks).max(1);
-        let graph = Graph::from_parts(head.params, base, upper, next, head.entry, nodes);
+        let mut graph = Graph::from_parts(head.params, room, base, upper, next, head.entry, nodes);
+        graph.held = Some(held);
         if let Some(quantization) = head.params.quantization.filter(|_| head.base_blocks > 0) {
             let (start, dimensions) = ((head.codes_start() / 4) as usize, head.dimensions as usize);
             let blocks = start + head.coder_words as usize;
             let coder_head = plain_words(&map[start..blocks]);
             let coder = Coder::from_head(quantization, head.params.metric, dimensions, coder_head);
-            let codes = Codes::mapped(coder, &map, blocks, head.base_blocks);
+            let codes = Codes::mapped(coder, &map, blocks, head.base_blocks, room);
             // The graph is new, so nobody has made codes for it.
             let _ = graph.codes.set(codes);
         }

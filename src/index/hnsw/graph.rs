@@ -12,6 +12,7 @@ use crate::distance::{Metric, Query};
 use crate::error::{Error, Result, SqlState};
 use crate::index::quantizer::centre::SAMPLE_MAX;
 use crate::index::quantizer::{Coder, Quantization};
+use crate::index::room::{Held, Room};
 use crate::index::source::Vectors;
 
 /// Locks for writers; a block's is found by its node. Two writers meet on one of 1,024 once in a thousand.
@@ -88,6 +89,9 @@ impl Entry {
 /// A graph that is searched, added to and saved at the same time.
 pub struct Graph {
     pub(super) params: Params,
+    room: Arc<Room>,
+    /// What a mapped generation has of the room.
+    pub(super) held: Option<Held>,
     /// Level 0, a block per slot.
     pub(super) base: Links,
     /// The levels above, a block per node and level, found through the block below.
@@ -110,13 +114,20 @@ pub struct Graph {
 }
 
 impl Graph {
+    /// Without nodes, in plain memory.
     pub fn new(params: Params) -> Graph {
-        let (base, upper) = (Links::new(params.capacity(0)), Links::new(params.capacity(1)));
-        Graph::from_parts(params, base, upper, 1, None, RoaringBitmap::new())
+        Graph::new_in(params, &Room::unbounded())
+    }
+
+    /// Without nodes; its memory is from `room`.
+    pub fn new_in(params: Params, room: &Arc<Room>) -> Graph {
+        let links = |level| Links::new(params.capacity(level), room);
+        Graph::from_parts(params, room, links(0), links(1), 1, None, RoaringBitmap::new())
     }
 
     pub(super) fn from_parts(
         params: Params,
+        room: &Arc<Room>,
         base: Links,
         upper: Links,
         upper_next: u64,
@@ -125,6 +136,8 @@ impl Graph {
     ) -> Graph {
         Graph {
             params,
+            room: room.clone(),
+            held: None,
             base,
             upper,
             codes: OnceLock::new(),
@@ -140,6 +153,11 @@ impl Graph {
 
     pub fn params(&self) -> Params {
         self.params
+    }
+
+    /// Where its memory is from.
+    pub fn room(&self) -> &Arc<Room> {
+        &self.room
     }
 
     /// The slots in the graph now.
@@ -188,7 +206,8 @@ impl Graph {
             let slots = sample.iter().step_by(step).filter(|&&slot| slot < vectors.slots_end());
             let with_vector = slots.filter(|&&slot| self.takes(vectors.norm(slot)));
             let sample = with_vector.map(|&slot| vectors.get(slot));
-            Codes::new(Coder::new(quantization, self.params.metric, vectors.dimensions(), sample))
+            let coder = Coder::new(quantization, self.params.metric, vectors.dimensions(), sample);
+            Codes::new(coder, &self.room)
         };
         Some(self.codes.get_or_init(new))
     }

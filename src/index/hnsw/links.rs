@@ -23,10 +23,15 @@ use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 
 use crate::fs::WordMap;
+use crate::index::room::{Held, Room};
 
 /// Blocks per chunk: half a megabyte of words at m = 16, so a small table's graph is small.
 pub const CHUNK_BLOCKS: u32 = 1 << CHUNK_BITS;
 const CHUNK_BITS: u32 = 12;
+/// Bytes of a word.
+const WORD: u64 = size_of::<u32>() as u64;
+/// Chunks that a file for spilled blocks is made for: maps are few, and at m = 16 it has 8 MB.
+const SPILLED_CHUNKS: usize = 16;
 /// No slot, no block.
 pub const NONE: u32 = u32::MAX;
 
@@ -173,8 +178,11 @@ impl<'a> Block<'a> {
 /// Words of `CHUNK_BLOCKS` blocks.
 #[derive(Clone)]
 enum Chunk {
-    Memory(Arc<[AtomicU32]>),
-    /// Words of a mapped generation from `start` on.
+    Memory {
+        words: Arc<[AtomicU32]>,
+        _held: Arc<Held>,
+    },
+    /// Words of a mapped file from `start` on: a generation, or spilled blocks.
     Mapped {
         map: Arc<WordMap>,
         start: usize,
@@ -183,14 +191,14 @@ enum Chunk {
 }
 
 impl Chunk {
-    fn zeroed(words: usize) -> Chunk {
-        Chunk::Memory((0..words).map(|_| AtomicU32::new(0)).collect())
+    fn zeroed(words: usize, held: Held) -> Chunk {
+        Chunk::Memory { words: (0..words).map(|_| AtomicU32::new(0)).collect(), _held: Arc::new(held) }
     }
 
     #[inline]
     fn words(&self) -> &[AtomicU32] {
         match self {
-            Chunk::Memory(words) => words,
+            Chunk::Memory { words, .. } => words,
             Chunk::Mapped { map, start, words } => &map[*start..*start + *words],
         }
     }
@@ -201,18 +209,27 @@ pub struct Links {
     stride: usize,
     chunks: ArcSwap<Vec<Chunk>>,
     growing: Mutex<()>,
+    room: Arc<Room>,
+    /// What the spilled blocks have of the room.
+    spilled: Mutex<Vec<Held>>,
 }
 
 impl Links {
-    /// Blocks of `capacity` links.
-    pub fn new(capacity: usize) -> Links {
-        Links { stride: capacity + 1, chunks: ArcSwap::default(), growing: Mutex::new(()) }
+    /// Blocks of `capacity` links, in `room`.
+    pub fn new(capacity: usize, room: &Arc<Room>) -> Links {
+        Links {
+            stride: capacity + 1,
+            chunks: ArcSwap::default(),
+            growing: Mutex::new(()),
+            room: room.clone(),
+            spilled: Mutex::default(),
+        }
     }
 
     /// `blocks` blocks from word `start` of a mapped file. An incomplete last chunk is copied to memory, where
     /// there is room for its rest.
-    pub fn mapped(capacity: usize, map: &Arc<WordMap>, start: usize, blocks: u32) -> Links {
-        let links = Links::new(capacity);
+    pub fn mapped(capacity: usize, map: &Arc<WordMap>, start: usize, blocks: u32, room: &Arc<Room>) -> Links {
+        let links = Links::new(capacity, room);
         let words = CHUNK_BLOCKS as usize * links.stride;
         let whole = (blocks / CHUNK_BLOCKS) as usize;
         let mut chunks: Vec<Chunk> = (0..whole)
@@ -221,7 +238,7 @@ impl Links {
         let rest = (blocks % CHUNK_BLOCKS) as usize * links.stride;
         if rest > 0 {
             let from = start + whole * words;
-            let last = Chunk::zeroed(words);
+            let last = Chunk::zeroed(words, room.take_anyway(words as u64 * WORD));
             for (to, word) in last.words().iter().zip(&map[from..from + rest]) {
                 to.store(word.load(Ordering::Relaxed), Ordering::Relaxed);
             }
@@ -245,14 +262,30 @@ impl Links {
         let _growing = self.growing.lock();
         let mut chunks = Vec::clone(&self.chunks.load());
         while chunks.len() < needed {
-            chunks.push(Chunk::zeroed(CHUNK_BLOCKS as usize * self.stride));
+            self.add_chunks(&mut chunks);
         }
         self.chunks.store(Arc::new(chunks));
     }
 
+    /// One in memory, or several in a file.
+    fn add_chunks(&self, chunks: &mut Vec<Chunk>) {
+        let words = CHUNK_BLOCKS as usize * self.stride;
+        let bytes = words as u64 * WORD;
+        if let Some(held) = self.room.take(bytes) {
+            chunks.push(Chunk::zeroed(words, held));
+        } else if let Some((map, held)) = self.room.spill(SPILLED_CHUNKS as u64 * bytes) {
+            let map = Arc::new(map);
+            let chunk = |number| Chunk::Mapped { map: map.clone(), start: number * words, words };
+            chunks.extend((0..SPILLED_CHUNKS).map(chunk));
+            self.spilled.lock().push(held);
+        } else {
+            chunks.push(Chunk::zeroed(words, self.room.take_anyway(bytes)));
+        }
+    }
+
     /// Bytes of all blocks, mapped ones included.
     pub fn bytes(&self) -> u64 {
-        self.chunks.load().iter().map(|chunk| chunk.words().len() as u64 * 4).sum()
+        self.chunks.load().iter().map(|chunk| chunk.words().len() as u64 * WORD).sum()
     }
 }
 
@@ -300,7 +333,7 @@ mod tests {
 
     #[test]
     fn blocks_stay_where_they_are_when_the_list_grows() {
-        let links = Links::new(4);
+        let links = Links::new(4, &Room::unbounded());
         assert!(links.view().block(0).is_none());
         links.grow(1);
         let before = links.view();
@@ -316,7 +349,7 @@ mod tests {
 
     #[test]
     fn the_first_twin_takes_the_last_link() {
-        let links = Links::new(4);
+        let links = Links::new(4, &Room::unbounded());
         links.grow(1);
         let view = links.view();
         let block = view.block(0).unwrap();
@@ -334,7 +367,7 @@ mod tests {
 
     #[test]
     fn a_damaged_count_is_cut() {
-        let links = Links::new(4);
+        let links = Links::new(4, &Room::unbounded());
         links.grow(1);
         let view = links.view();
         let block = view.block(0).unwrap();

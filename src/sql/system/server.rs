@@ -34,6 +34,14 @@ pub const RELATIONS: &[Relation] = &[
         rows: |execution, rows| report(execution, rows, "storage"),
     },
     Relation {
+        oid: 13_307,
+        schema: HITHER,
+        name: "memory",
+        kind: 'v',
+        columns: "kind text, bytes int8, bytes_max int8, evictable bool",
+        rows: |execution, rows| report(execution, rows, "memory"),
+    },
+    Relation {
         oid: 12_223,
         schema: PG_CATALOG,
         name: "pg_stat_archiver",

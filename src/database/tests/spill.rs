@@ -1,0 +1,75 @@
+//! Graphs that have no room in memory lie in files, and are none the worse for it.
+
+use super::vacuum::{create_index, load};
+use super::*;
+use crate::fs::faulty::{Fault, Op, What};
+use crate::fs::{DiskFs, FaultyFs};
+use std::io::ErrorKind;
+
+fn open_with(fs: &Arc<dyn Fs>, dir: &Path, graph_bytes_max: u64) -> Arc<Database> {
+    Database::open(fs.clone(), dir, Options { graph_bytes_max, ..options() }).unwrap()
+}
+
+/// Held and spilled bytes of graphs.
+fn graphs(database: &Database) -> (u64, u64) {
+    let usage = database.memory();
+    (usage.graphs, usage.graphs_spilled)
+}
+
+fn everything_is_found(database: &Arc<Database>, table: Oid, count: usize) {
+    let mut txn = database.begin(Isolation::ReadCommitted);
+    txn.start_statement();
+    let snapshot = txn.snapshot(table).unwrap();
+    all_are_found(&snapshot);
+    assert_eq!(rows(&snapshot).len(), count);
+    assert!(snapshot.vector_index(3, Metric::L2, snapshot.live()).is_some());
+}
+
+#[test]
+fn a_graph_without_room_lies_in_files_through_build_growth_and_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let memory: Arc<dyn Fs> = Arc::new(MemoryFs::new());
+    for (fs, dir) in [(memory, Path::new("/db")), (Arc::new(DiskFs) as Arc<dyn Fs>, folder.path())] {
+        let database = open_with(&fs, dir, 0);
+        let table = create_t(&database);
+        create_index(&database, table);
+        load(&database, table, 0..5_000, "x");
+        let (held, spilled) = graphs(&database);
+        assert!(held == 0 && spilled > 0, "{held} {spilled}");
+        everything_is_found(&database, table, 5_000);
+        database.close().unwrap();
+        drop(database);
+
+        // The generation is copied, for it changes with the rows that come.
+        let database = open_with(&fs, dir, 0);
+        load(&database, table, 5_000..6_000, "y");
+        assert!(graphs(&database).1 > 0);
+        everything_is_found(&database, table, 6_000);
+        database.check().unwrap();
+        database.close().unwrap();
+        drop(database);
+
+        // With room it is mapped, and its bytes count as held.
+        let database = open_with(&fs, dir, u64::MAX);
+        assert!(graphs(&database).0 > 0 && graphs(&database).1 == 0);
+        everything_is_found(&database, table, 6_000);
+        let mut txn = database.begin(Isolation::ReadCommitted);
+        done(txn.drop_table(table));
+        txn.commit().unwrap();
+        assert_eq!(graphs(&database), (0, 0), "what is gone holds nothing");
+    }
+}
+
+#[test]
+fn without_a_file_the_graph_is_in_memory() {
+    let (fs, faults) = FaultyFs::new(MemoryFs::new());
+    let fs: Arc<dyn Fs> = fs;
+    let database = open_with(&fs, Path::new("/db"), 0);
+    let table = create_t(&database);
+    create_index(&database, table);
+    faults.within("spill");
+    faults.arm(Fault { at: 1, on: Op::ALLOCATE, what: What::FailFromHere(ErrorKind::StorageFull) });
+    load(&database, table, 0..300, "x");
+    assert!(graphs(&database).0 > 0 && graphs(&database).1 == 0);
+    everything_is_found(&database, table, 300);
+}

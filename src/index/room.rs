@@ -1,0 +1,213 @@
+//! Where the words of graphs are: in memory while there is room, beyond it in files that the kernel may write out.
+//!
+//! ```text
+//!   Room  held <= held_max      blocks in memory, and generations of which every page may come to differ from its file
+//!         spilled               the rest: files in DIR, mapped shared, that have lost their name and live as long as
+//!                               their map does
+//! ```
+//!
+//! A page of a spilled block is the file system's: when memory is wanted the kernel writes it out and reads it back,
+//! where a page of the process can only stay. So a graph larger than the memory meant for graphs is built and searched
+//! all the same, as fast as its pages stay in the page cache.
+//!
+//! Nothing in such a file is meant to last. When one cannot be made (a full disk) the words are taken from memory, and
+//! `held` exceeds its bound: a graph that was begun is finished.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use crate::error::Result;
+use crate::fs::{File, Fs, OpenMode, WordMap};
+
+/// Memory for graphs, shared by all of a database.
+pub struct Room {
+    held: AtomicU64,
+    held_max: u64,
+    spilled: AtomicU64,
+    /// Files made so far; their names differ.
+    files: AtomicU64,
+    disk: Option<(Arc<dyn Fs>, PathBuf)>,
+    warned: AtomicBool,
+}
+
+/// A part of a [`Room`], given back when dropped.
+pub struct Held {
+    room: Arc<Room>,
+    bytes: u64,
+    spilled: bool,
+}
+
+impl Room {
+    /// All the memory there is.
+    pub fn unbounded() -> Arc<Room> {
+        Room::of(u64::MAX, None)
+    }
+
+    /// `held_max` bytes of memory; what is beyond goes to files in `dir`, which need not exist. Files that a crash left
+    /// there are removed.
+    pub fn new(fs: Arc<dyn Fs>, dir: PathBuf, held_max: u64) -> Result<Arc<Room>> {
+        if fs.exists(&dir) {
+            fs.remove_dir_all(&dir)?;
+        }
+        Ok(Room::of(held_max, Some((fs, dir))))
+    }
+
+    fn of(held_max: u64, disk: Option<(Arc<dyn Fs>, PathBuf)>) -> Arc<Room> {
+        Arc::new(Room {
+            held: AtomicU64::new(0),
+            held_max,
+            spilled: AtomicU64::new(0),
+            files: AtomicU64::new(0),
+            disk,
+            warned: AtomicBool::new(false),
+        })
+    }
+
+    /// Bytes in memory.
+    pub fn held(&self) -> u64 {
+        self.held.load(Ordering::Relaxed)
+    }
+
+    /// Bytes that should be in memory at most.
+    pub fn held_max(&self) -> u64 {
+        self.held_max
+    }
+
+    /// Bytes in files that may be written out.
+    pub fn spilled(&self) -> u64 {
+        self.spilled.load(Ordering::Relaxed)
+    }
+
+    /// Takes `bytes` of memory if there is room for them.
+    pub fn take(self: &Arc<Room>, bytes: u64) -> Option<Held> {
+        let fits = |held: u64| held.checked_add(bytes).filter(|&sum| sum <= self.held_max);
+        let taken = self.held.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits);
+        taken.ok().map(|_| Held { room: self.clone(), bytes, spilled: false })
+    }
+
+    /// Takes `bytes` of memory, room or not.
+    pub fn take_anyway(self: &Arc<Room>, bytes: u64) -> Held {
+        self.held.fetch_add(bytes, Ordering::Relaxed);
+        Held { room: self.clone(), bytes, spilled: false }
+    }
+
+    /// `bytes` zeros in a file, whose space is reserved; `None` when there can be none, and memory has to do.
+    pub fn spill(self: &Arc<Room>, bytes: u64) -> Option<(WordMap, Held)> {
+        self.spilled_file(bytes, |_| Ok(()))
+    }
+
+    /// What `source` holds, in a file of our own that may be changed.
+    pub fn spill_copy(self: &Arc<Room>, source: &dyn File) -> Option<(WordMap, Held)> {
+        let bytes = source.len().ok()?;
+        self.spilled_file(bytes, |file| {
+            let mut piece = vec![0; COPY_BYTES.min(bytes as usize)];
+            for at in (0..bytes).step_by(COPY_BYTES) {
+                let count = (bytes - at).min(piece.len() as u64) as usize;
+                source.read_exact_at(&mut piece[..count], at)?;
+                file.write_all_at(&piece[..count], at)?;
+            }
+            Ok(())
+        })
+    }
+
+    fn spilled_file(
+        self: &Arc<Room>,
+        bytes: u64,
+        fill: impl FnOnce(&dyn File) -> Result<()>,
+    ) -> Option<(WordMap, Held)> {
+        let (fs, dir) = self.disk.as_ref()?;
+        let make = || {
+            fs.create_dir_all(dir)?;
+            let path = dir.join(self.files.fetch_add(1, Ordering::Relaxed).to_string());
+            let file = fs.open(&path, OpenMode::Create)?;
+            let filled = file.allocate(bytes).and_then(|()| fill(&*file)).and_then(|()| file.share_words());
+            // The map keeps the file; if its name stays it goes with the next start.
+            let removed = fs.remove_file(&path);
+            let map = filled?;
+            removed.map(|()| map)
+        };
+        match make() {
+            Ok(map) => {
+                self.spilled.fetch_add(bytes, Ordering::Relaxed);
+                Some((map, Held { room: self.clone(), bytes, spilled: true }))
+            }
+            Err(error) => {
+                if !self.warned.swap(true, Ordering::Relaxed) {
+                    log::warn!("graphs take more memory than they are meant to: {error}");
+                }
+                None
+            }
+        }
+    }
+}
+
+/// Bytes copied at a time: a read and a write of a megabyte cost little beside what they move.
+const COPY_BYTES: usize = 1 << 20;
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let counter = if self.spilled { &self.room.spilled } else { &self.room.held };
+        counter.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fs::{DiskFs, MemoryFs};
+    use std::path::Path;
+
+    #[test]
+    fn what_is_taken_comes_back_and_does_not_exceed_the_bound() {
+        let room = Room::new(Arc::new(MemoryFs::new()), "/spill".into(), 100).unwrap();
+        let first = room.take(60).unwrap();
+        assert!(room.take(41).is_none());
+        let second = room.take(40).unwrap();
+        assert_eq!(room.held(), 100);
+        let third = room.take_anyway(7);
+        assert_eq!(room.held(), 107);
+        drop((first, third));
+        assert_eq!(room.held(), 40);
+        drop(second);
+        assert_eq!((room.held(), room.held_max()), (0, 100));
+        assert!(Room::unbounded().take(1 << 50).is_some());
+    }
+
+    #[test]
+    fn spilled_words_are_zeros_or_a_copy_change_alone_and_leave_no_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let memory: Arc<dyn Fs> = Arc::new(MemoryFs::new());
+        memory.create_dir_all(Path::new("/d")).unwrap();
+        for (fs, dir) in [(memory, Path::new("/d")), (Arc::new(DiskFs) as Arc<dyn Fs>, folder.path())] {
+            let scratch = dir.join("spill");
+            let room = Room::new(fs.clone(), scratch.clone(), 0).unwrap();
+            let (zeros, held) = room.spill(8192).unwrap();
+            assert_eq!((zeros.len(), room.spilled(), room.held()), (2048, 8192, 0));
+            assert!(zeros.iter().all(|word| word.load(Ordering::Relaxed) == 0));
+            zeros[2047].store(9, Ordering::Relaxed);
+            let source = fs.open(&dir.join("source"), OpenMode::Create).unwrap();
+            source.write_all_at(&[1; 4096 + 8], 0).unwrap();
+            let (copy, _held) = room.spill_copy(&*source).unwrap();
+            assert_eq!(copy.len(), 1026);
+            assert!(copy.iter().all(|word| word.load(Ordering::Relaxed) == 0x0101_0101));
+            copy[3].store(5, Ordering::Relaxed);
+            assert_eq!(copy[3].load(Ordering::Relaxed), 5);
+            let mut bytes = [0; 4];
+            source.read_exact_at(&mut bytes, 12).unwrap();
+            assert_eq!(bytes, [1; 4], "the source is not written");
+            assert!(fs.list(&scratch).unwrap().is_empty(), "a file kept its name");
+            drop((zeros, held));
+            assert_eq!(room.spilled(), 4096 + 8);
+            // What a crash leaves goes.
+            fs.open(&scratch.join("left"), OpenMode::Create).unwrap();
+            Room::new(fs.clone(), scratch.clone(), 0).unwrap();
+            assert!(!fs.exists(&scratch.join("left")));
+        }
+    }
+
+    #[test]
+    fn without_a_disk_there_is_no_spilling() {
+        assert!(Room::unbounded().spill(8).is_none());
+    }
+}
