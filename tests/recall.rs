@@ -23,6 +23,8 @@ mod codes;
 mod data;
 #[path = "recall/grid.rs"]
 mod grid;
+#[path = "recall/target.rs"]
+mod target;
 
 const K: usize = 10;
 static CANCEL: AtomicBool = AtomicBool::new(false);

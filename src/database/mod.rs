@@ -27,6 +27,8 @@ pub mod describe;
 mod generations;
 // Rows move from tails into graphs.
 mod indexer;
+// What recall the indexes have shown.
+mod measured;
 // Opening a data directory.
 mod open;
 // Foreign keys.
@@ -51,6 +53,7 @@ mod work;
 #[cfg(test)]
 mod tests;
 
+pub use measured::MeasuredRecall;
 pub use open::new_cluster;
 pub use savepoint::Savepoint;
 pub use sizes::Usage;

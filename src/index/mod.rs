@@ -15,6 +15,7 @@ pub mod inverted;
 pub mod ivf;
 mod mix;
 pub mod quantizer;
+pub mod recall;
 pub mod room;
 pub mod rows;
 pub mod search;

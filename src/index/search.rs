@@ -59,16 +59,7 @@ pub fn search<V: Vectors>(request: &Request<V>) -> Result<Found> {
     let finder = request.finder.filter(|finder| finder.metric() == request.query.metric());
     let nodes = finder.map(Finder::nodes).unwrap_or_default();
     let outside = outside(request, &nodes);
-    let situation = Situation {
-        allowed: request.rows.len(),
-        nodes: nodes.len(),
-        outside: outside.len(),
-        k: request.k,
-        ef: request.ef,
-        shape: finder.map_or(Shape::Nothing, |finder| Shape::of(finder, request.probes)),
-        dimensions: request.query.work(),
-        distances_max: request.distances_max,
-    };
+    let situation = situation(request, finder, nodes.len(), outside.len());
     let costs = costs(&situation);
     let strategy = choose(request, &costs);
     let (Some(finder), true) = (finder, strategy != Strategy::Exact) else {
@@ -128,6 +119,26 @@ fn outside<V>(request: &Request<V>, nodes: &RoaringBitmap) -> RoaringBitmap {
     let mut outside: RoaringBitmap = request.tail.iter().filter(missing).collect();
     outside.extend(visible);
     outside
+}
+
+/// The strategy that a request begins with.
+pub fn chosen<V>(request: &Request<V>) -> Strategy {
+    let finder = request.finder.filter(|finder| finder.metric() == request.query.metric());
+    let nodes = finder.map(Finder::nodes).unwrap_or_default();
+    choose(request, &costs(&situation(request, finder, nodes.len(), outside(request, &nodes).len())))
+}
+
+fn situation<V>(request: &Request<V>, finder: Option<&Finder>, nodes: u64, outside: u64) -> Situation {
+    Situation {
+        allowed: request.rows.len(),
+        nodes,
+        outside,
+        k: request.k,
+        ef: request.ef,
+        shape: finder.map_or(Shape::Nothing, |finder| Shape::of(finder, request.probes)),
+        dimensions: request.query.work(),
+        distances_max: request.distances_max,
+    }
 }
 
 fn choose<V>(request: &Request<V>, costs: &Costs) -> Strategy {

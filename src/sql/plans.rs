@@ -355,6 +355,8 @@ impl Session {
             enable_indexscan: settings.bool(id::ENABLE_INDEXSCAN),
             enable_seqscan: settings.bool(id::ENABLE_SEQSCAN),
             require_exact: settings.bool(id::REQUIRE_EXACT),
+            recall_target: settings.real(id::RECALL_TARGET),
+            recall_audit: settings.real(id::RECALL_AUDIT),
             measure_recall: false,
         }
     }

@@ -1,4 +1,4 @@
-//! What the views of the server are made of: hither.scrub, hither.scrub_findings, hither.storage, hither.memory,
+//! What the views of the server are made of: hither.scrub, hither.scrub_findings, hither.storage, hither.memory, hither.recall,
 //! pg_stat_archiver.
 
 use crate::clock::Timestamp;
@@ -17,6 +17,7 @@ pub fn rows(engine: &Engine, view: &str) -> Vec<ReportRow> {
         "archiver" => archiver(database),
         "storage" => storage(database),
         "memory" => memory(engine),
+        "recall" => recall(database),
         _ => Vec::new(),
     }
 }
@@ -73,6 +74,26 @@ fn memory(engine: &Engine) -> Vec<ReportRow> {
         rows.push(row("mapped files", resident.mapped, None, true));
     }
     rows
+}
+
+/// A row per index, class of queries and effort that was measured.
+fn recall(database: &Database) -> Vec<ReportRow> {
+    let whole = |number: u64| count(number);
+    let row = |known: crate::database::MeasuredRecall| {
+        let (rows, estimate) = (known.class.rows(), known.estimate);
+        vec![
+            ("relation", Value::Text(known.table)),
+            ("index", Value::Text(known.index)),
+            ("rows_from", whole(*rows.start())),
+            ("rows_to", whole(*rows.end())),
+            ("share_to", Value::Float8(known.class.share())),
+            ("effort", whole(known.effort as u64)),
+            ("queries", Value::Float8(estimate.queries)),
+            ("recall", Value::Float8(estimate.mean)),
+            ("recall_low", Value::Float8(estimate.low)),
+        ]
+    };
+    database.measured_recall().into_iter().map(row).collect()
 }
 
 fn scrub(database: &Database) -> Vec<ReportRow> {

@@ -346,6 +346,18 @@ pub static LIST: &[Setting] = &[
     )
     .server(),
     setting(
+        "hither.recall_audit",
+        SEARCH,
+        real(0.0, 0.0, 1.0),
+        "Share of a processor's time for measuring the recall of queries in the background; see hither.recall.",
+    ),
+    setting(
+        "hither.recall_target",
+        SEARCH,
+        real(0.0, 0.0, 1.0),
+        "Recall that index searches shall have in the mean, by what was measured; 0: as hnsw.ef_search gives.",
+    ),
+    setting(
         "hither.require_exact",
         SEARCH,
         Kind::Bool(false),
@@ -672,6 +684,8 @@ pub mod id {
     pub const ENABLE_INDEXSCAN: Id = id_of("enable_indexscan");
     pub const REQUIRE_EXACT: Id = id_of("hither.require_exact");
     pub const ENABLE_SEQSCAN: Id = id_of("enable_seqscan");
+    pub const RECALL_AUDIT: Id = id_of("hither.recall_audit");
+    pub const RECALL_TARGET: Id = id_of("hither.recall_target");
     pub const MEMORY_MAX: Id = id_of("hither.memory_max");
     pub const SCRUB: Id = id_of("hither.scrub");
     pub const SCRUB_INTERVAL: Id = id_of("hither.scrub_interval");

@@ -67,6 +67,10 @@ pub struct SearchSettings {
     pub enable_seqscan: bool,
     /// `hither.require_exact`: every search compares all that may be in its answer.
     pub require_exact: bool,
+    /// `hither.recall_target`: what an approximate answer's recall shall be in the mean; 0 goes by `ef_search`.
+    pub recall_target: f64,
+    /// `hither.recall_audit`: share of a processor's time for measuring queries in the background.
+    pub recall_audit: f64,
     /// EXPLAIN (ANALYZE, RECALL): a search is followed by the exact one.
     pub measure_recall: bool,
 }
@@ -80,6 +84,8 @@ impl Default for SearchSettings {
             enable_indexscan: true,
             enable_seqscan: true,
             require_exact: false,
+            recall_target: 0.0,
+            recall_audit: 0.0,
             measure_recall: false,
         }
     }

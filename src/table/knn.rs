@@ -13,6 +13,8 @@
 
 // What EXPLAIN tells of a search.
 mod report;
+// How hard to search, so that recall is what was asked for.
+mod target;
 
 use std::fmt;
 use std::sync::Arc;
@@ -49,6 +51,7 @@ use crate::types::arrow::field;
 use crate::vectors::View;
 
 use report::{Recall, Report, shown_costs};
+use target::Aim;
 
 /// The column a search adds to its table.
 pub const DISTANCE_COLUMN: &str = "\u{1}distance";
@@ -281,6 +284,9 @@ impl KnnScanExec {
             node = node.line("Filter", filter);
         }
         node = node.line("Cost", shown_costs(costs, *strategy, report.shape));
+        if let Some(aim) = &report.aim {
+            node = node.line("Recall Target", aim.text());
+        }
         if let Some(fell_from) = fell_from {
             node = node.line("Fell back from", fell_from.name());
         }
@@ -414,9 +420,12 @@ struct Search<'a> {
     query: Option<Cell<'static>>,
     limit: usize,
     view: View,
+    /// Of the last search that had a target.
+    aim: std::cell::Cell<Option<Aim>>,
 }
 
 /// Slots in the parts that [`Rows`] borrows.
+#[derive(Clone)]
 struct RowSet {
     base: Arc<RoaringBitmap>,
     dirty: Arc<RoaringBitmap>,
@@ -450,7 +459,7 @@ impl<'a> Search<'a> {
             let none = if matches!(clause, Clause::Limit) { usize::MAX } else { 0 };
             limit = limit.saturating_add(count_of(Some(part), clause)?.unwrap_or(none));
         }
-        Ok(Search { scan, execution, snapshot, query, limit, view })
+        Ok(Search { scan, execution, snapshot, query, limit, view, aim: std::cell::Cell::default() })
     }
 
     /// What a comparison costs, in dimensions.
@@ -577,19 +586,36 @@ impl<'a> Search<'a> {
     ) -> crate::error::Result<(Found, Option<VectorIndexView>)> {
         let index = self.usable_index(rows);
         let tail = index.as_ref().map(|index| Arc::clone(&index.tail)).unwrap_or_default();
-        let found = search(&Request {
+        let settings = &self.execution.settings;
+        let request = Request {
             vectors: &self.view,
             query: Query::new(self.scan.provider.question.metric, query),
             rows: rows.rows(),
             finder: index.as_ref().map(|index| index.finder.as_ref()),
             tail: &tail,
             k: k.min(rows.rows().len() as usize),
-            ef: self.execution.settings.ef_search,
+            ef: settings.ef_search,
             probes: self.probes(),
             strategy: if exactly { Some(Strategy::Exact) } else { self.asked_strategy(index.as_ref(), rows) },
-            distances_max: self.execution.settings.max_scan_tuples as u64,
+            distances_max: settings.max_scan_tuples as u64,
             cancel: &self.execution.cancel,
-        })?;
+        };
+        if let Some(view) = &index
+            && request.strategy != Some(Strategy::Exact)
+            && settings.recall_target > 0.0
+            && !target::is_exact_anyway(&request, view)
+        {
+            let (found, aim) = target::aimed(&request, view, settings.recall_target)?;
+            self.aim.set(Some(aim));
+            if !found.exact {
+                self.offer_audit(rows, view, request.k);
+            }
+            return Ok((found, index));
+        }
+        let found = search(&request)?;
+        if let Some(view) = index.as_ref().filter(|_| !found.exact) {
+            self.offer_audit(rows, view, request.k);
+        }
         Ok((found, index))
     }
 
@@ -615,7 +641,8 @@ impl<'a> Search<'a> {
         let codes = index.as_ref().and_then(|index| index.finder.quantization());
         let index = index.map(|index| index.index.name.clone());
         let candidates = rows.rows().len();
-        Report { found, index, shape, codes, candidates, tested, microseconds: 0, recall: None }
+        let aim = self.aim.get();
+        Report { found, index, shape, codes, candidates, tested, aim, microseconds: 0, recall: None }
     }
 
     /// With `hither.require_exact` everything is compared. Without `enable_seqscan` the graph is walked even where

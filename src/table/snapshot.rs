@@ -20,6 +20,7 @@ use crate::error::{Error, Result, SqlState};
 use crate::index::Finder;
 use crate::index::bitmap::Predicate;
 use crate::index::inverted::{Found, Question};
+use crate::index::recall::Measured;
 use crate::log::{Seq, StorageId};
 use crate::storage::{self, Slice};
 use crate::table::keys;
@@ -55,6 +56,8 @@ pub struct VectorIndexView {
     pub finder: Arc<Finder>,
     /// Alive and maybe not in it yet, as of the newest commit.
     pub tail: Arc<RoaringBitmap>,
+    /// What recall it has shown.
+    pub measured: Arc<Measured>,
 }
 
 static EMPTY: std::sync::LazyLock<Arc<RoaringBitmap>> = std::sync::LazyLock::new(Arc::default);
@@ -320,6 +323,7 @@ impl Snapshot {
             index: found.definition.clone(),
             finder: found.finder.clone(),
             tail: found.tail.clone(),
+            measured: found.measured.clone(),
         })
     }
 

@@ -21,6 +21,7 @@ use crate::distance::Element;
 use crate::error::{Error, Result};
 use crate::fs::Fs;
 use crate::index::finder::{Finder, Params};
+use crate::index::recall::Measured;
 use crate::index::room::Room;
 use crate::index::{hnsw, ivf};
 use crate::log::{Seq, StorageId};
@@ -98,6 +99,8 @@ pub struct VectorIndex {
     pub tail: Arc<RoaringBitmap>,
     /// What the indexer wants to know of the tail.
     pub watch: Arc<TailWatch>,
+    /// What recall it has shown.
+    pub measured: Arc<Measured>,
     /// Nodes of its generations on disk, which a crash may bring back.
     pub saved: Arc<RoaringBitmap>,
 }
@@ -505,6 +508,7 @@ impl Table {
             let Some(members) = state.vector_index(index).map(|index| state.members(index)) else { return };
             if let Some(index) = state.vector_index_mut(index) {
                 index.finder = graph;
+                index.measured = Arc::default();
                 index.tail = Arc::new(&*members - offered);
             }
         });
@@ -716,6 +720,7 @@ impl State {
                     new.finder = known.finder;
                     new.tail = known.tail;
                     new.saved = known.saved;
+                    new.measured = known.measured;
                 }
                 None => {
                     if let Some(built) = graphs.iter().position(|(oid, _)| *oid == index.oid) {
@@ -779,6 +784,7 @@ impl VectorIndex {
             finder: Arc::new(Finder::new(params, room)),
             tail: Arc::default(),
             watch: Arc::default(),
+            measured: Arc::default(),
             saved: Arc::default(),
         })
     }

@@ -89,6 +89,12 @@ impl Open {
         }
         rows
     }
+
+    /// Whether it sees a row of this key that another transaction has deleted since: once it has written the key again it
+    /// sees two rows of one key, as in PostgreSQL, and a map knows one.
+    fn sees_twin(&self, id: i64) -> bool {
+        self.base.contains_key(&id) && !self.own.contains_key(&id)
+    }
 }
 
 struct World {
@@ -266,7 +272,11 @@ impl World {
         match open.txn.insert(t, &rows, OnConflict::Error) {
             Ok(_) => {
                 assert!(!duplicate, "inserted {ids:?}");
+                let twins = ids.iter().any(|id| open.sees_twin(*id));
                 open.own.extend(ids.iter().map(|id| (*id, Some("new".into()))));
+                if twins {
+                    self.give_up(number);
+                }
             }
             Err(Stop::Wait(_)) => {
                 assert!(contended, "waited for nobody");
@@ -313,8 +323,12 @@ impl World {
             Ok(slots) => {
                 assert!(new_id == id || !exists, "{id} became {new_id}");
                 assert_eq!(slots[0] == slot, new_id == id);
+                let twin = new_id != id && open.sees_twin(new_id);
                 open.own.insert(id, None);
                 open.own.insert(new_id, Some(name));
+                if twin {
+                    self.give_up(number);
+                }
             }
             Err(Stop::Wait(_)) => {
                 assert!(contended, "waited for nobody");

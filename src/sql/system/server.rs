@@ -42,6 +42,15 @@ pub const RELATIONS: &[Relation] = &[
         rows: |execution, rows| report(execution, rows, "memory"),
     },
     Relation {
+        oid: 13_308,
+        schema: HITHER,
+        name: "recall",
+        kind: 'v',
+        columns: "relation text, index text, rows_from int8, rows_to int8, share_to float8, effort int8, \
+            queries float8, recall float8, recall_low float8",
+        rows: |execution, rows| report(execution, rows, "recall"),
+    },
+    Relation {
         oid: 12_223,
         schema: PG_CATALOG,
         name: "pg_stat_archiver",

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use super::order;
+use super::target::Aim;
 use crate::index::quantizer::Quantization;
 use crate::index::strategy::{Costs, Shape};
 use crate::index::{Found, Strategy};
@@ -25,6 +26,8 @@ pub struct Report {
     pub candidates: u64,
     /// Rows read to test the predicate on them.
     pub tested: usize,
+    /// With `hither.recall_target`.
+    pub aim: Option<Aim>,
     pub microseconds: u128,
     /// With EXPLAIN (ANALYZE, RECALL).
     pub recall: Option<Recall>,
