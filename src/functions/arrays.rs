@@ -10,6 +10,7 @@ use arrow::compute::kernels::comparison;
 use datafusion::logical_expr::ScalarUDF;
 
 use crate::error::{Error, Result, SqlState};
+use crate::functions::sampling::mixed;
 use crate::functions::value::{Definition, functions as build, lenient, lenient_shown, shown, strict};
 use crate::types::arrow::errors::from_arrow;
 use crate::types::{Look, Value, text as texts};
@@ -71,6 +72,32 @@ fn definitions() -> Vec<Definition> {
             let found = items(&v[0]).iter().position(|item| same(item, &v[1]));
             Ok(found.map_or(Value::Null, |at| Value::Int4(at as i32 + 1)))
         }),
+        lenient("array_position(any, any, int4) int4", |v| {
+            let Value::Int4(start) = v[2] else {
+                return Err(Error::new(SqlState("22004"), "initial position must not be null"));
+            };
+            let before = usize::try_from(start).unwrap_or(0).max(1) - 1;
+            let found = items(&v[0]).iter().skip(before).position(|item| same(item, &v[1]));
+            Ok(found.map_or(Value::Null, |at| Value::Int4((before + at) as i32 + 1)))
+        }),
+        lenient("array_fill(any, int4[]) $1[]", |v| fill(&v[0], &v[1], None)),
+        lenient("array_fill(any, int4[], int4[]) $1[]", |v| fill(&v[0], &v[1], Some(&v[2]))),
+        strict("array_shuffle(any) $1", |v| {
+            let items = items(&v[0]);
+            Ok(Value::Array(some_of(items, items.len())))
+        })
+        .volatile(),
+        strict("array_sample(any, int4) $1", |v| {
+            let (items, Value::Int4(count)) = (items(&v[0]), &v[1]) else { return Ok(Value::Null) };
+            match usize::try_from(*count).ok().filter(|count| *count <= items.len()) {
+                Some(count) => Ok(Value::Array(some_of(items, count))),
+                None => {
+                    let message = format!("sample size must be between 0 and {}", items.len());
+                    Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, message))
+                }
+            }
+        })
+        .volatile(),
         lenient("array_positions(any, any) int4[]", |v| match &v[0] {
             Value::Null => Ok(Value::Null),
             array => {
@@ -148,6 +175,47 @@ fn definitions() -> Vec<Definition> {
             (array, separator, _) => Ok(joined(look, array, separator, None)),
         }),
     ]
+}
+
+/// An array of one value, as long as the only element of `lengths` says.
+fn fill(value: &Value, lengths: &Value, bounds: Option<&Value>) -> Result<Value> {
+    let null = || Error::new(SqlState("22004"), "dimension array or low bound array cannot be null");
+    if *lengths == Value::Null || bounds == Some(&Value::Null) {
+        return Err(null());
+    }
+    let one = |numbers: &Value| match items(numbers) {
+        [Value::Int4(number)] => Ok(Some(*number)),
+        [Value::Null] => Err(Error::new(SqlState("22004"), "dimension values cannot be null")),
+        [] => Ok(None),
+        _ => Err(Error::unsupported("arrays of several dimensions")),
+    };
+    let Some(length) = one(lengths)? else { return Ok(Value::Array(Vec::new())) };
+    if let Some(bounds) = bounds
+        && one(bounds)?.is_some_and(|bound| bound != 1)
+    {
+        return Err(Error::unsupported("arrays that do not start at 1"));
+    }
+    match usize::try_from(length) {
+        Ok(length) if length <= LENGTH_MAX => Ok(Value::Array(vec![value.clone(); length])),
+        _ => {
+            let message = format!("array size exceeds the maximum allowed ({LENGTH_MAX})");
+            Err(Error::new(SqlState::PROGRAM_LIMIT_EXCEEDED, message))
+        }
+    }
+}
+
+/// PostgreSQL's MaxArraySize.
+const LENGTH_MAX: usize = 134_217_727;
+
+/// So many of the items, in an order of their own.
+fn some_of(items: &[Value], count: usize) -> Vec<Value> {
+    let mut rest = items.to_vec();
+    let (mut state, _) = uuid::Uuid::new_v4().as_u64_pair();
+    let mut below = |bound: usize| {
+        state = mixed(state);
+        ((u128::from(state) * bound as u128) >> 64) as usize
+    };
+    (0..count).map(|_| rest.swap_remove(below(rest.len()))).collect()
 }
 
 fn items(value: &Value) -> &[Value] {

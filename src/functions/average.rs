@@ -45,7 +45,7 @@ pub fn accumulator(args: &AccumulatorArgs) -> Box<dyn Accumulator> {
 }
 
 /// The values of a column that are not NULL.
-fn values(column: &ArrayRef) -> Result<Vec<i256>> {
+pub fn values(column: &ArrayRef) -> Result<Vec<i256>> {
     fn integers<T: ArrowPrimitiveType>(column: &ArrayRef) -> Vec<i256>
     where
         T::Native: Into<i128>,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, Int32Builder, Int64Builder};
+use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::datatypes::{DataType, Int16Type, Int32Type, Int64Type};
 use datafusion::common::Result;
 use datafusion::common::cast::as_int32_array;
@@ -11,9 +11,11 @@ use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF};
 use crate::distance::Element;
 use crate::functions::cells::{Cell, Cells, Output, each, each_pair};
 use crate::functions::scalar::{Function, answer, no_such_function, rows_of};
+use crate::functions::texts::behind;
+use crate::functions::value::{Definition, strict};
 use crate::types::arrow::errors::external;
 use crate::types::arrow::lists::{bit_type, is_bit};
-use crate::types::{Bits, Type};
+use crate::types::{Bits, Type, Value};
 
 pub fn functions() -> Vec<Arc<ScalarUDF>> {
     let bit = |_: &[DataType]| Type::Bit(None);
@@ -25,10 +27,50 @@ pub fn functions() -> Vec<Arc<ScalarUDF>> {
         Function::typed("bitnot", bits_or_integer, not_type, not),
         Function::typed("bitshiftleft", bits_and_integer, bit, |args| shift(args, 1)),
         Function::typed("bitshiftright", bits_and_integer, bit, |args| shift(args, -1)),
-        Function::typed("set_bit", bits_and_two_integers, bit, set_bit),
-        Function::new("get_bit", bits_and_integer, DataType::Int32, get_bit),
-        Function::new("bit_count", one_bit_string, DataType::Int64, bit_count),
     ]
+}
+
+/// Functions that bytea or text have as well, which are defined together.
+pub fn like_texts() -> Vec<Definition> {
+    vec![
+        strict("set_bit(bit, int4, int4) \"bit\"", |v| {
+            Ok(Value::Bits(bits(&v[0]).with(integer(&v[1]), integer(&v[2]))?))
+        }),
+        strict("get_bit(bit, int4) int4", |v| {
+            Ok(Value::Int4(i32::from(bits(&v[0]).checked_get(integer(&v[1]))?)))
+        }),
+        strict("bit_count(bit) int8", |v| {
+            Ok(Value::Int8(i64::from(crate::distance::bits::ones(bits(&v[0]).bytes()))))
+        }),
+        strict("substring(bit, int4) \"bit\"", |v| {
+            Ok(Value::Bits(bits(&v[0]).substring(integer(&v[1]).into(), None)?))
+        }),
+        strict("substring(bit, int4, int4) \"bit\"", |v| {
+            Ok(Value::Bits(bits(&v[0]).substring(integer(&v[1]).into(), Some(integer(&v[2]).into()))?))
+        }),
+        strict("strpos(bit, bit) int4", |v| Ok(Value::Int4(bits(&v[0]).position(&bits(&v[1]))))),
+        strict("overlay(bit, bit, int4) \"bit\"", |v| {
+            overlay(&bits(&v[0]), &bits(&v[1]), integer(&v[2]), i64::from(bits(&v[1]).len()))
+        }),
+        strict("overlay(bit, bit, int4, int4) \"bit\"", |v| {
+            overlay(&bits(&v[0]), &bits(&v[1]), integer(&v[2]), integer(&v[3]).into())
+        }),
+    ]
+}
+
+fn overlay(input: &Bits, new: &Bits, start: i32, count: i64) -> crate::error::Result<Value> {
+    let behind = behind(start.into(), count)?;
+    let before = input.substring(1, Some(i64::from(start) - 1))?;
+    let after = input.substring(i64::try_from(behind).unwrap_or(i64::MAX).saturating_add(1), None)?;
+    Ok(Value::Bits(before.concat(new)?.concat(&after)?))
+}
+
+fn bits(value: &Value) -> Bits {
+    if let Value::Bits(bits) = value { bits.clone() } else { Bits::default() }
+}
+
+fn integer(value: &Value) -> i32 {
+    if let Value::Int4(number) = value { *number } else { 0 }
 }
 
 fn is_open(given: &DataType) -> bool {
@@ -73,15 +115,6 @@ fn two_bits(name: &str, given: &[DataType]) -> Result<Vec<DataType>> {
 fn bits_and_integer(name: &str, given: &[DataType]) -> Result<Vec<DataType>> {
     match given {
         [bits, number] if is_bit(bits) && is_integer(number) => Ok(vec![bit_type(), DataType::Int32]),
-        _ => Err(no_such_function(name, given)),
-    }
-}
-
-fn bits_and_two_integers(name: &str, given: &[DataType]) -> Result<Vec<DataType>> {
-    match given {
-        [bits, at, bit] if is_bit(bits) && is_integer(at) && is_integer(bit) => {
-            Ok(vec![bit_type(), DataType::Int32, DataType::Int32])
-        }
         _ => Err(no_such_function(name, given)),
     }
 }
@@ -137,16 +170,6 @@ fn not(args: &ScalarFunctionArgs) -> Result<ColumnarValue> {
     answer(result.finish(), constant)
 }
 
-fn bit_count(args: &ScalarFunctionArgs) -> Result<ColumnarValue> {
-    let mut result = Int64Builder::with_capacity(args.number_rows);
-    let constant = each(args, |cell| {
-        let count = |cell| i64::from(crate::distance::bits::ones(bits_of(cell).bytes()));
-        result.append_option(cell.map(count));
-        Ok(())
-    })?;
-    answer(Arc::new(result.finish()), constant)
-}
-
 /// Calls `f` with the bits and the integers of each row, `None` where any is NULL.
 fn with_integers(
     args: &ScalarFunctionArgs,
@@ -172,23 +195,4 @@ fn shift(args: &ScalarFunctionArgs, direction: i64) -> Result<ColumnarValue> {
         append(&mut result, shifted)
     })?;
     answer(result.finish(), constant)
-}
-
-fn set_bit(args: &ScalarFunctionArgs) -> Result<ColumnarValue> {
-    let mut result = Output::new(Element::Bit, args.number_rows);
-    let constant = with_integers(args, |row| {
-        let changed = row.map(|(bits, numbers)| bits.with(numbers[0], numbers[1]));
-        append(&mut result, changed.transpose().map_err(external)?)
-    })?;
-    answer(result.finish(), constant)
-}
-
-fn get_bit(args: &ScalarFunctionArgs) -> Result<ColumnarValue> {
-    let mut result = Int32Builder::with_capacity(args.number_rows);
-    let constant = with_integers(args, |row| {
-        let bit = row.map(|(bits, numbers)| bits.checked_get(numbers[0])).transpose().map_err(external)?;
-        result.append_option(bit.map(i32::from));
-        Ok(())
-    })?;
-    answer(Arc::new(result.finish()), constant)
 }

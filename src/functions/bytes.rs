@@ -5,6 +5,7 @@ use std::sync::Arc;
 use datafusion::logical_expr::ScalarUDF;
 
 use crate::error::{Error, Result, SqlState};
+use crate::functions::texts::behind;
 use crate::functions::value::{Definition, functions as build, strict};
 use crate::types::Value;
 
@@ -49,6 +50,11 @@ fn definitions() -> Vec<Definition> {
             of_server(text(&v[1]))?;
             Ok(Value::Bytea(text(&v[0]).as_bytes().to_vec()))
         }),
+        strict("convert(bytea, text, text) bytea", |v| {
+            of_server(text(&v[1]))?;
+            of_server(text(&v[2]))?;
+            Ok(v[0].clone())
+        }),
         strict("get_byte(bytea, int4) int4", |v| {
             let bytes = bytes(&v[0]);
             Ok(Value::Int4(i32::from(bytes[place(integer(&v[1]), bytes.len())?])))
@@ -60,6 +66,92 @@ fn definitions() -> Vec<Definition> {
             Ok(Value::Bytea(bytes))
         }),
     ]
+}
+
+/// Functions that text or bit strings have as well, which are defined together.
+pub fn like_texts() -> Vec<Definition> {
+    vec![
+        strict("get_bit(bytea, int8) int4", |v| {
+            let bytes = bytes(&v[0]);
+            let at = place(integer(&v[1]), bytes.len() * 8)?;
+            Ok(Value::Int4(i32::from(bytes[at / 8] >> (at % 8) & 1)))
+        }),
+        strict("set_bit(bytea, int8, int4) bytea", |v| {
+            let mut bytes = bytes(&v[0]).to_vec();
+            let at = place(integer(&v[1]), bytes.len() * 8)?;
+            match integer(&v[2]) {
+                0 => bytes[at / 8] &= !(1 << (at % 8)),
+                1 => bytes[at / 8] |= 1 << (at % 8),
+                _ => return Err(invalid("new bit must be 0 or 1")),
+            }
+            Ok(Value::Bytea(bytes))
+        }),
+        strict("bit_count(bytea) int8", |v| {
+            Ok(Value::Int8(bytes(&v[0]).iter().map(|byte| i64::from(byte.count_ones())).sum()))
+        }),
+        strict("substring(bytea, int4) bytea", |v| substring(bytes(&v[0]), integer(&v[1]), None)),
+        strict("substring(bytea, int4, int4) bytea", |v| {
+            substring(bytes(&v[0]), integer(&v[1]), Some(integer(&v[2])))
+        }),
+        strict("substr(bytea, int4) bytea", |v| substring(bytes(&v[0]), integer(&v[1]), None)),
+        strict("substr(bytea, int4, int4) bytea", |v| {
+            substring(bytes(&v[0]), integer(&v[1]), Some(integer(&v[2])))
+        }),
+        strict("strpos(bytea, bytea) int4", |v| {
+            let (input, part) = (bytes(&v[0]), bytes(&v[1]));
+            let found = match part {
+                [] => Some(0),
+                part => input.windows(part.len()).position(|window| window == part),
+            };
+            Ok(Value::Int4(found.map_or(0, |at| at as i32 + 1)))
+        }),
+        strict("btrim(bytea, bytea) bytea", |v| Ok(trimmed(bytes(&v[0]), bytes(&v[1]), true, true))),
+        strict("ltrim(bytea, bytea) bytea", |v| Ok(trimmed(bytes(&v[0]), bytes(&v[1]), true, false))),
+        strict("rtrim(bytea, bytea) bytea", |v| Ok(trimmed(bytes(&v[0]), bytes(&v[1]), false, true))),
+        strict("overlay(bytea, bytea, int4) bytea", |v| {
+            overlay(bytes(&v[0]), bytes(&v[1]), integer(&v[2]), bytes(&v[1]).len() as i64)
+        }),
+        strict("overlay(bytea, bytea, int4, int4) bytea", |v| {
+            overlay(bytes(&v[0]), bytes(&v[1]), integer(&v[2]), integer(&v[3]))
+        }),
+    ]
+}
+
+/// What lies between two places, counted from 1.
+fn substring(input: &[u8], start: i64, count: Option<i64>) -> Result<Value> {
+    let end = match count {
+        Some(count) if count < 0 => {
+            return Err(Error::new(SqlState("22011"), "negative substring length not allowed"));
+        }
+        Some(count) => start.saturating_add(count),
+        None => i64::MAX,
+    };
+    let place = |at: i64| usize::try_from(at.saturating_sub(1)).unwrap_or(0).min(input.len());
+    let (first, end) = (place(start), place(end));
+    Ok(Value::Bytea(input[first..end.max(first)].to_vec()))
+}
+
+/// Without the bytes of a set at the ends.
+fn trimmed(mut input: &[u8], gone: &[u8], left: bool, right: bool) -> Value {
+    while let ([first, rest @ ..], true) = (input, left) {
+        if !gone.contains(first) {
+            break;
+        }
+        input = rest;
+    }
+    while let ([rest @ .., last], true) = (input, right) {
+        if !gone.contains(last) {
+            break;
+        }
+        input = rest;
+    }
+    Value::Bytea(input.to_vec())
+}
+
+fn overlay(input: &[u8], new: &[u8], start: i64, count: i64) -> Result<Value> {
+    let behind = behind(start, count)?;
+    let before = &input[..input.len().min((start - 1) as usize)];
+    Ok(Value::Bytea([before, new, &input[behind.min(input.len())..]].concat()))
 }
 
 fn text(value: &Value) -> &str {

@@ -4,9 +4,12 @@
 //! query is planned. Until then these functions take whatever they are given and are of the type of what has one;
 //! DataFusion's of the same names would refuse a text beside a date at once.
 
+use std::cmp::Ordering;
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, Field, FieldRef};
+use arrow::array::{Array, ArrayRef, AsArray, IntervalMonthDayNanoArray};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Field, FieldRef, IntervalMonthDayNanoType, IntervalUnit};
 use datafusion::common::Result;
 use datafusion::functions::core;
 use datafusion::logical_expr::simplify::{ExprSimplifyResult, SimplifyContext};
@@ -15,7 +18,8 @@ use datafusion::logical_expr::{
     ColumnarValue, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
 
-use crate::functions::scalar::no_such_function;
+use crate::functions::dates::nanoseconds_of;
+use crate::functions::scalar::{answer, no_such_function, rows_of};
 
 pub fn functions() -> Vec<Arc<ScalarUDF>> {
     let choice = |inner: Arc<ScalarUDF>| {
@@ -94,6 +98,36 @@ impl ScalarUDFImpl for Choice {
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        self.inner.invoke_with_args(args)
+        let of_intervals = args.args.iter().any(|arg| matches!(arg.data_type(), DataType::Interval(_)));
+        match self.name() {
+            "greatest" | "least" | "nullif" if of_intervals => by_length(self.name(), &args),
+            _ => self.inner.invoke_with_args(args),
+        }
     }
+}
+
+/// Intervals are compared by their length.
+fn by_length(function: &str, args: &ScalarFunctionArgs) -> Result<ColumnarValue> {
+    let (rows, constant) = rows_of(args);
+    let ty = DataType::Interval(IntervalUnit::MonthDayNano);
+    let columns = args.args.iter().map(|arg| Ok(cast(&arg.to_array(rows)?, &ty)?));
+    let columns = columns.collect::<Result<Vec<ArrayRef>>>()?;
+    let cell = |column: &ArrayRef, row: usize| {
+        let column = column.as_primitive::<IntervalMonthDayNanoType>();
+        column.is_valid(row).then(|| column.value(row))
+    };
+    let answer_of = |row: usize| {
+        let mut cells = columns.iter().map(|column| cell(column, row));
+        if function == "nullif" {
+            let (first, second) = (cells.next().flatten(), cells.next().flatten());
+            return first.filter(|first| second.map(nanoseconds_of) != Some(nanoseconds_of(*first)));
+        }
+        let wanted = if function == "greatest" { Ordering::Greater } else { Ordering::Less };
+        cells.flatten().reduce(|kept, new| match nanoseconds_of(new).cmp(&nanoseconds_of(kept)) {
+            order if order == wanted => new,
+            _ => kept,
+        })
+    };
+    let answers: IntervalMonthDayNanoArray = (0..rows).map(answer_of).collect();
+    answer(Arc::new(answers), constant)
 }

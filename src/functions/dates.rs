@@ -4,11 +4,13 @@
 
 use std::sync::Arc;
 
+use arrow::datatypes::IntervalMonthDayNano;
 use datafusion::logical_expr::ScalarUDF;
 
 use crate::error::{Error, Result, SqlState};
-use crate::functions::value::{Definition, functions as build, strict, zoned};
+use crate::functions::value::{Definition, functions as build, lenient_shown, strict, zoned};
 use crate::types::datetime::{MICROSECONDS_PER_DAY, civil_from_days, days_from_civil, days_in_month};
+use crate::types::interval::{Field, fit};
 use crate::types::{Interval, Numeric, Type, Value, Zone};
 
 const SECOND: i64 = 1_000_000;
@@ -123,6 +125,39 @@ fn definitions() -> Vec<Definition> {
         strict("interval_le(interval, interval) bool", |v| Ok(Value::Bool(length(&v[0]) <= length(&v[1])))),
         strict("interval_gt(interval, interval) bool", |v| Ok(Value::Bool(length(&v[0]) > length(&v[1])))),
         strict("interval_ge(interval, interval) bool", |v| Ok(Value::Bool(length(&v[0]) >= length(&v[1])))),
+        lenient_shown("overlaps(timestamp, timestamp, timestamp, timestamp) bool", |look, v| {
+            overlaps(look.zone, v)
+        }),
+        lenient_shown("overlaps(timestamp, timestamp, timestamp, interval) bool", |look, v| {
+            overlaps(look.zone, v)
+        }),
+        lenient_shown("overlaps(timestamp, interval, timestamp, timestamp) bool", |look, v| {
+            overlaps(look.zone, v)
+        }),
+        lenient_shown("overlaps(timestamp, interval, timestamp, interval) bool", |look, v| {
+            overlaps(look.zone, v)
+        }),
+        lenient_shown("overlaps(timestamptz, timestamptz, timestamptz, timestamptz) bool", |look, v| {
+            overlaps(look.zone, v)
+        }),
+        lenient_shown("overlaps(timestamptz, timestamptz, timestamptz, interval) bool", |look, v| {
+            overlaps(look.zone, v)
+        }),
+        lenient_shown("overlaps(timestamptz, interval, timestamptz, timestamptz) bool", |look, v| {
+            overlaps(look.zone, v)
+        }),
+        lenient_shown("overlaps(timestamptz, interval, timestamptz, interval) bool", |look, v| {
+            overlaps(look.zone, v)
+        }),
+        lenient_shown("overlaps(time, time, time, time) bool", |look, v| overlaps(look.zone, v)),
+        lenient_shown("overlaps(time, time, time, interval) bool", |look, v| overlaps(look.zone, v)),
+        lenient_shown("overlaps(time, interval, time, time) bool", |look, v| overlaps(look.zone, v)),
+        lenient_shown("overlaps(time, interval, time, interval) bool", |look, v| overlaps(look.zone, v)),
+        // interval(p), and INTERVAL DAY TO HOUR.
+        strict("hither_fit_interval(interval, text, int4) interval", |v| {
+            let digits = u8::try_from(integer(&v[2])).ok();
+            Ok(Value::Interval(fit(span(&v[0]), Field::from_name(text(&v[1])), digits)))
+        }),
         strict("interval_key(interval) bytea", |v| Ok(Value::Bytea(interval_key(length(&v[0]))))),
         strict("interval_um(interval) interval", |v| {
             interval_sum(Interval { months: 0, days: 0, microseconds: 0 }, span(&v[0]), -1)
@@ -209,7 +244,7 @@ fn definitions() -> Vec<Definition> {
     ]
 }
 
-fn out_of_range(what: &str) -> Error {
+pub fn out_of_range(what: &str) -> Error {
     Error::new(SqlState::DATETIME_FIELD_OVERFLOW, format!("{what} out of range"))
 }
 
@@ -246,10 +281,57 @@ fn span(value: &Value) -> Interval {
     }
 }
 
+/// Whether two periods overlap, each a start with an end or a length. A period of one known end may do so or not.
+fn overlaps(zone: Zone, v: &[Value]) -> Result<Value> {
+    let end = |start: &Value, end: &Value| match (start, end) {
+        (Value::Null, Value::Interval(_)) => Ok(Value::Null),
+        (Value::Time(at), Value::Interval(length)) => {
+            Ok(Value::Time((at + length.microseconds).rem_euclid(MICROSECONDS_PER_DAY)))
+        }
+        (Value::Timestamptz(at), Value::Interval(length)) => shifted_in_zone(*at, *length, 1, zone),
+        (start, Value::Interval(length)) => shifted(start, *length, 1),
+        (_, end) => Ok(end.clone()),
+    };
+    let at = |value: &Value| match value {
+        Value::Null => None,
+        Value::Time(at) => Some(*at),
+        value => Some(moment(value)),
+    };
+    // The earlier end first, or the only one that is known.
+    let period = |start: &Value, length: &Value| {
+        Ok::<_, Error>(match (at(start), at(&end(start, length)?)) {
+            (None, None) => None,
+            (Some(one), None) | (None, Some(one)) => Some((one, None)),
+            (Some(start), Some(end)) => Some((start.min(end), Some(start.max(end)))),
+        })
+    };
+    let (Some(one), Some(other)) = (period(&v[0], &v[1])?, period(&v[2], &v[3])?) else {
+        return Ok(Value::Null);
+    };
+    let (first, second) = if one.0 <= other.0 { (one, other) } else { (other, one) };
+    Ok(match (first, second) {
+        ((start, end), (same, other)) if start == same => match (end, other) {
+            (Some(_), Some(_)) => Value::Bool(true),
+            _ => Value::Null,
+        },
+        ((_, None), _) => Value::Null,
+        ((_, Some(end)), (start, _)) if start < end => Value::Bool(true),
+        (_, (_, None)) => Value::Null,
+        _ => Value::Bool(false),
+    })
+}
+
 /// How long an interval is when intervals are compared: a month has 30 days and a day 24 hours.
 fn length(value: &Value) -> i128 {
     let Interval { months, days, microseconds } = span(value);
     (i128::from(months) * 30 + i128::from(days)) * i128::from(MICROSECONDS_PER_DAY) + i128::from(microseconds)
+}
+
+/// The same of an interval in Arrow, in nanoseconds.
+pub fn nanoseconds_of(interval: IntervalMonthDayNano) -> i128 {
+    let IntervalMonthDayNano { months, days, nanoseconds } = interval;
+    let days = i128::from(months) * 30 + i128::from(days);
+    days * i128::from(MICROSECONDS_PER_DAY) * 1_000 + i128::from(nanoseconds)
 }
 
 /// Bytes that sort as lengths do.
@@ -370,7 +452,8 @@ fn scaled(interval: Interval, factor: f64) -> Result<Value> {
     })
 }
 
-fn divided(interval: Interval, divisor: f64) -> Result<Value> {
+/// An interval divided, with the rests of months as days and those of days as time.
+pub fn divided(interval: Interval, divisor: f64) -> Result<Value> {
     spread(
         interval,
         f64::from(interval.months) / divisor,

@@ -65,6 +65,13 @@ fn definitions() -> Vec<Definition> {
             let items: Vec<String> = v.iter().map(|value| json_text(look, value)).collect();
             Ok(Value::Json(format!("[{}]", items.join(", "))))
         }),
+        // JSON_ARRAY, which leaves NULLs out.
+        lenient("hither_json_array() json", |_| Ok(Value::Json("[]".to_owned()))),
+        lenient_shown("hither_json_array(any...) json", |look, v| {
+            let present = v.iter().filter(|value| **value != Value::Null);
+            let items: Vec<String> = present.map(|value| json_text(look, value)).collect();
+            Ok(Value::Json(format!("[{}]", items.join(", "))))
+        }),
         // A row: names and values.
         lenient_shown("hither_record(any...) json", |look, v| {
             let fields = v.as_chunks::<2>().0.iter().map(|[name, value]| {
@@ -147,6 +154,9 @@ fn definitions() -> Vec<Definition> {
         }),
         strict("jsonb_set(jsonb, text[], jsonb) jsonb", |v| set(v, true)),
         strict("jsonb_set(jsonb, text[], jsonb, bool) jsonb", |v| set(v, v[3] == Value::Bool(true))),
+        lenient("jsonb_set_lax(jsonb, text[], jsonb) jsonb", set_lax),
+        lenient("jsonb_set_lax(jsonb, text[], jsonb, bool) jsonb", set_lax),
+        lenient("jsonb_set_lax(jsonb, text[], jsonb, bool, text) jsonb", set_lax),
         strict("jsonb_insert(jsonb, text[], jsonb) jsonb", |v| insert(v, false)),
         strict("jsonb_insert(jsonb, text[], jsonb, bool) jsonb", |v| insert(v, v[3] == Value::Bool(true))),
         strict("jsonb_strip_nulls(jsonb) jsonb", |v| Ok(document(stripped(node(&v[0])?)))),
@@ -544,6 +554,40 @@ fn insert(v: &[Value], after: bool) -> Result<Value> {
         _ => {}
     }
     Ok(document(target))
+}
+
+/// jsonb_set() that says what becomes of a NULL.
+fn set_lax(v: &[Value]) -> Result<Value> {
+    let create = v.get(3).cloned().unwrap_or(Value::Bool(true));
+    if v[0] == Value::Null || v[1] == Value::Null || create == Value::Null {
+        return Ok(Value::Null);
+    }
+    let treatment = v.get(4).map_or("use_json_null", |treatment| match treatment {
+        Value::Text(treatment) => treatment.as_str(),
+        _ => "",
+    });
+    let with = |new: Value| set(&[v[0].clone(), v[1].clone(), new], create == Value::Bool(true));
+    match treatment {
+        _ if v.get(4) != Some(&Value::Null) && v[2] != Value::Null => with(v[2].clone()),
+        "raise_exception" => {
+            let error = Error::new(SqlState("22004"), "JSON value must not be null")
+                .detail("Exception was raised because null_value_treatment is \"raise_exception\".");
+            Err(error.hint(
+                "To avoid, either change the null_value_treatment argument or ensure that an SQL NULL is not passed.",
+            ))
+        }
+        "use_json_null" => with(Value::Jsonb("null".to_owned())),
+        "delete_key" => {
+            let mut target = node(&v[0])?;
+            delete_path(&mut target, &path(&v[1])?)?;
+            Ok(document(target))
+        }
+        "return_target" => Ok(v[0].clone()),
+        _ => {
+            let message = "null_value_treatment must be \"delete_key\", \"return_target\", \"use_json_null\", or \"raise_exception\"";
+            Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, message))
+        }
+    }
 }
 
 fn stripped(node: Node) -> Node {

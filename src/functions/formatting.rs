@@ -479,6 +479,8 @@ fn name_in(names: &[&str], short: bool, rest: &mut &str) -> Option<usize> {
 struct NumberFormat {
     whole: usize,
     behind: usize,
+    /// Digits behind V, by which the number is multiplied.
+    multiplied: usize,
     fill: bool,
     sign: Option<&'static str>,
 }
@@ -486,7 +488,7 @@ struct NumberFormat {
 fn number_words(template: &str) -> (NumberFormat, Vec<String>) {
     const WORDS: &[&str] = &["FM", "MI", "PL", "SG", "PR", "TH", "EEEE", "RN"];
     let mut format = NumberFormat { fill: true, ..NumberFormat::default() };
-    let (mut words, mut rest, mut is_behind) = (Vec::new(), template, false);
+    let (mut words, mut rest, mut is_behind, mut is_multiplied) = (Vec::new(), template, false, false);
     while let Some(first) = rest.chars().next() {
         if first == '"' {
             let inner = &rest[1..];
@@ -506,12 +508,17 @@ fn number_words(template: &str) -> (NumberFormat, Vec<String>) {
             's' | 'S' => "S",
             '9' | '0' => "9",
             '.' | 'd' | 'D' => ".",
+            'v' | 'V' => "V",
             _ => "",
         }) {
             "FM" => format.fill = false,
             "9" if is_behind => format.behind += 1,
-            "9" => format.whole += 1,
+            "9" => {
+                format.whole += 1;
+                format.multiplied += usize::from(is_multiplied);
+            }
             "." => is_behind = true,
+            "V" => is_multiplied = true,
             sign @ ("S" | "MI" | "PL" | "SG" | "PR") => format.sign = Some(sign),
             _ => {}
         }
@@ -523,21 +530,31 @@ fn number_words(template: &str) -> (NumberFormat, Vec<String>) {
 
 fn print_number(v: &[Value]) -> Result<Value> {
     let (format, words) = number_words(text(&v[1]));
-    if let Some(word) =
-        words.iter().find(|word| ["EEEE", "RN"].iter().any(|name| word.eq_ignore_ascii_case(name)))
-    {
-        return Err(Error::unsupported(format!("the format \"{word}\" in to_char")));
+    if format.multiplied > 0 && words.iter().any(|word| matches!(word.as_str(), "." | "d" | "D")) {
+        return Err(Error::new(SqlState::SYNTAX_ERROR, "cannot use \"V\" and decimal point together"));
     }
     let number = match &v[0] {
         Value::Numeric(number) => *number,
         Value::Float8(value) if !value.is_finite() => {
             return Err(Error::unsupported("to_char of NaN and infinity"));
         }
-        Value::Float8(value) => crate::types::numeric::parse(&format!("{value:.*}", format.behind))?,
+        Value::Float8(value) => {
+            let digits = format.behind + format.multiplied;
+            crate::types::numeric::parse(&format!("{value:.digits$}"))?
+        }
         Value::Int8(value) => Numeric::from_integer(*value),
         Value::Int4(value) => Numeric::from_integer(i64::from(*value)),
         _ => return Ok(Value::Null),
     };
+    if words.iter().any(|word| word.eq_ignore_ascii_case("RN")) {
+        return Ok(Value::Text(print_roman(number, &format, &words)));
+    }
+    if words.iter().any(|word| word.eq_ignore_ascii_case("EEEE")) {
+        return Err(Error::unsupported("the format \"EEEE\" in to_char"));
+    }
+    let factor = 10i128.pow(format.multiplied.min(30) as u32);
+    let multiplied = number.unscaled.checked_mul(factor);
+    let number = multiplied.map(|unscaled| Numeric { unscaled, scale: number.scale }).unwrap_or(number);
     let rounded = number
         .rescaled(format.behind.min(38) as u8)
         .ok_or_else(|| Error::new(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, "value overflows numeric format"))?;
@@ -582,7 +599,7 @@ fn print_number(v: &[Value]) -> Result<Value> {
     for (index, word) in words.iter().enumerate() {
         let upper = word.to_ascii_uppercase();
         match upper.as_str() {
-            "FM" | "TH" => {}
+            "FM" | "TH" | "V" => {}
             // The currency of the locale C is nothing.
             "L" => out.push_str(if format.fill { " " } else { "" }),
             "S" if sign_is_last => out.extend(pending_sign.take()),
@@ -650,6 +667,56 @@ fn print_number(v: &[Value]) -> Result<Value> {
         out.insert(out.len() - out.trim_start().len(), sign);
     }
     Ok(Value::Text(out))
+}
+
+/// A number up to 3,999 in Roman letters, and what else the template says.
+fn print_roman(number: Numeric, format: &NumberFormat, words: &[String]) -> String {
+    const LETTERS: &[(i128, &str)] = &[
+        (1000, "M"),
+        (900, "CM"),
+        (500, "D"),
+        (400, "CD"),
+        (100, "C"),
+        (90, "XC"),
+        (50, "L"),
+        (40, "XL"),
+        (10, "X"),
+        (9, "IX"),
+        (5, "V"),
+        (4, "IV"),
+        (1, "I"),
+    ];
+    // The width of 3888, the longest of them.
+    const WIDTH: usize = 15;
+    let mut rest = number.rescaled(0).map_or(0, |number| number.unscaled);
+    let mut roman = String::new();
+    if (1..=3999).contains(&rest) {
+        for (value, letters) in LETTERS {
+            while rest >= *value {
+                roman.push_str(letters);
+                rest -= value;
+            }
+        }
+    } else {
+        roman = "#".repeat(WIDTH);
+    }
+    let mut out = String::new();
+    for word in words {
+        let shown = match word.as_str() {
+            "RN" | "Rn" | "rN" => roman.clone(),
+            "rn" => roman.to_lowercase(),
+            word if word.eq_ignore_ascii_case("FM") => continue,
+            word => {
+                out.push_str(word.strip_prefix('"').unwrap_or(word));
+                continue;
+            }
+        };
+        match format.fill {
+            true => out.push_str(&format!("{shown:>WIDTH$}")),
+            false => out.push_str(&shown),
+        }
+    }
+    out
 }
 
 /// The digits, the point and the sign of a text.

@@ -1,6 +1,4 @@
 //! Functions on numbers that DataFusion lacks, or whose errors are other ones.
-//!
-//! Roots, powers and logarithms are double precision; PostgreSQL's of numeric have more digits.
 
 use std::sync::Arc;
 
@@ -20,29 +18,6 @@ fn definitions() -> Vec<Definition> {
         strict("int_xor(int2, int2) int2", |v| exclusive(&v[0], &v[1])),
         strict("int_xor(int4, int4) int4", |v| exclusive(&v[0], &v[1])),
         strict("int_xor(int8, int8) int8", |v| exclusive(&v[0], &v[1])),
-        strict("sqrt(float8) float8", |v| match float(&v[0]) {
-            x if x < 0.0 => {
-                Err(Error::new(SqlState("2201F"), "cannot take square root of a negative number"))
-            }
-            x => Ok(Value::Float8(x.sqrt())),
-        }),
-        strict("ln(float8) float8", |v| Ok(Value::Float8(logarithm(float(&v[0]))?.ln()))),
-        strict("log(float8) float8", |v| Ok(Value::Float8(logarithm(float(&v[0]))?.log10()))),
-        strict("log10(float8) float8", |v| Ok(Value::Float8(logarithm(float(&v[0]))?.log10()))),
-        strict("log(float8, float8) float8", |v| {
-            let (base, x) = (logarithm(float(&v[0]))?, logarithm(float(&v[1]))?);
-            match base.ln() {
-                0.0 => Err(division_by_zero()),
-                base => Ok(Value::Float8(x.ln() / base)),
-            }
-        }),
-        strict("exp(float8) float8", |v| match (float(&v[0]), float(&v[0]).exp()) {
-            (x, result) if result.is_infinite() && x.is_finite() => Err(lost("overflow")),
-            (x, result) if result == 0.0 && x.is_finite() => Err(lost("underflow")),
-            (_, result) => Ok(Value::Float8(result)),
-        }),
-        strict("power(float8, float8) float8", |v| power(float(&v[0]), float(&v[1]))),
-        strict("pow(float8, float8) float8", |v| power(float(&v[0]), float(&v[1]))),
         strict("div(numeric, numeric) numeric", |v| match (&v[0], &v[1]) {
             (Value::Numeric(_), Value::Numeric(divisor)) if divisor.unscaled == 0 => Err(division_by_zero()),
             (Value::Numeric(a), Value::Numeric(b)) => {
@@ -82,9 +57,126 @@ fn definitions() -> Vec<Definition> {
             };
             Ok(Value::Int4(bucket as i32))
         }),
-        strict("sind(float8) float8", |v| Ok(Value::Float8(degrees(float(&v[0]), f64::sin)))),
-        strict("cosd(float8) float8", |v| Ok(Value::Float8(degrees(float(&v[0]) + 90.0, f64::sin)))),
+        strict("sind(float8) float8", |v| of_degrees(&v[0], sind)),
+        strict("cosd(float8) float8", |v| of_degrees(&v[0], cosd)),
+        strict("tand(float8) float8", |v| of_degrees(&v[0], tand)),
+        strict("cotd(float8) float8", |v| of_degrees(&v[0], cotd)),
+        strict("asind(float8) float8", |v| of_share(&v[0], asind)),
+        strict("acosd(float8) float8", |v| of_share(&v[0], acosd)),
+        strict("atand(float8) float8", |v| Ok(Value::Float8(float(&v[0]).atan() / 1f64.atan() * 45.0))),
+        strict("atan2d(float8, float8) float8", |v| {
+            Ok(Value::Float8(float(&v[0]).atan2(float(&v[1])) / 1f64.atan() * 45.0))
+        }),
+        strict("asin(float8) float8", |v| of_share(&v[0], f64::asin)),
+        strict("acos(float8) float8", |v| of_share(&v[0], f64::acos)),
+        strict("gcd(int4, int4) int4", |v| narrow(gcd(whole(&v[0]), whole(&v[1])))),
+        strict("gcd(int8, int8) int8", |v| wide(gcd(whole(&v[0]), whole(&v[1])))),
+        strict("gcd(numeric, numeric) numeric", |v| on_one_scale(&v[0], &v[1], |a, b| Some(gcd(a, b)))),
+        strict("lcm(int4, int4) int4", |v| narrow(lcm(whole(&v[0]), whole(&v[1])).unwrap_or(i128::MAX))),
+        strict("lcm(int8, int8) int8", |v| wide(lcm(whole(&v[0]), whole(&v[1])).unwrap_or(i128::MAX))),
+        strict("lcm(numeric, numeric) numeric", |v| on_one_scale(&v[0], &v[1], lcm)),
+        strict("factorial(int8) numeric(38,0)", |v| match whole(&v[0]) {
+            ..0 => Err(out_of_range("factorial of a negative number is undefined")),
+            n => {
+                // A numeric has 38 digits, and 33! as many as fit.
+                let product = (1..=n).try_fold(1i128, |product, factor| product.checked_mul(factor));
+                let fits = product.filter(|product| *product < 10i128.pow(38));
+                match fits {
+                    Some(unscaled) => Ok(Value::Numeric(Numeric { unscaled, scale: 0 })),
+                    None => Err(out_of_range("value overflows numeric format")),
+                }
+            }
+        }),
+        strict("trim_scale(numeric) numeric", |v| match &v[0] {
+            Value::Numeric(number) => Ok(Value::Numeric(number.trimmed())),
+            _ => Ok(Value::Null),
+        }),
+        strict("min_scale(numeric) int4", |v| match &v[0] {
+            Value::Numeric(number) => Ok(Value::Int4(i32::from(number.trimmed().scale))),
+            _ => Ok(Value::Null),
+        }),
+        strict("width_bucket(any, any) int4", |v| {
+            let Value::Array(thresholds) = &v[1] else { return Ok(Value::Null) };
+            if thresholds.contains(&Value::Null) {
+                return Err(Error::new(SqlState("22004"), "thresholds array must not contain NULLs"));
+            }
+            let below = thresholds.partition_point(|threshold| is_at_most(threshold, &v[0]));
+            Ok(Value::Int4(below as i32))
+        }),
     ]
+}
+
+/// Whether a threshold is not above a value, both of one type or both numbers.
+fn is_at_most(threshold: &Value, value: &Value) -> bool {
+    let number = |value: &Value| match value {
+        Value::Int2(_) | Value::Int4(_) | Value::Int8(_) => Some(whole(value) as f64),
+        Value::Float4(value) => Some(f64::from(*value)),
+        Value::Float8(value) => Some(*value),
+        Value::Numeric(value) => Some(value.to_f64()),
+        _ => None,
+    };
+    if std::mem::discriminant(threshold) != std::mem::discriminant(value)
+        && let (Some(threshold), Some(value)) = (number(threshold), number(value))
+    {
+        return threshold <= value;
+    }
+    let key = |value: &Value| {
+        let mut key = Vec::new();
+        crate::codec::key::encode_one(value, &mut key);
+        key
+    };
+    key(threshold) <= key(value)
+}
+
+fn whole(value: &Value) -> i128 {
+    match value {
+        Value::Int2(value) => i128::from(*value),
+        Value::Int4(value) => i128::from(*value),
+        Value::Int8(value) => i128::from(*value),
+        _ => 0,
+    }
+}
+
+fn narrow(result: i128) -> Result<Value> {
+    i32::try_from(result).map(Value::Int4).map_err(|_| out_of_range("integer out of range"))
+}
+
+fn wide(result: i128) -> Result<Value> {
+    i64::try_from(result).map(Value::Int8).map_err(|_| out_of_range("bigint out of range"))
+}
+
+fn out_of_range(message: &str) -> Error {
+    Error::new(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, message)
+}
+
+fn gcd(a: i128, b: i128) -> i128 {
+    let (mut a, mut b) = (a.unsigned_abs(), b.unsigned_abs());
+    while b != 0 {
+        (a, b) = (b, a % b);
+    }
+    // Of numbers of 38 digits at most.
+    i128::try_from(a).unwrap_or(i128::MAX)
+}
+
+fn lcm(a: i128, b: i128) -> Option<i128> {
+    match gcd(a, b) {
+        0 => Some(0),
+        divisor => (a / divisor).checked_mul(b).map(i128::abs),
+    }
+}
+
+/// A function of whole numbers, of two numbers with as many digits behind the point.
+fn on_one_scale(a: &Value, b: &Value, f: fn(i128, i128) -> Option<i128>) -> Result<Value> {
+    let (Value::Numeric(a), Value::Numeric(b)) = (a, b) else { return Ok(Value::Null) };
+    let scale = a.scale.max(b.scale);
+    let result = match (a.rescaled(scale), b.rescaled(scale)) {
+        (Some(a), Some(b)) => f(a.unscaled, b.unscaled),
+        _ => None,
+    };
+    match result.filter(|result| result.unsigned_abs() < 10u128.pow(38)) {
+        Some(unscaled) => Ok(Value::Numeric(Numeric { unscaled, scale })),
+        None => Err(out_of_range("value overflows numeric format")),
+    }
 }
 
 fn float(value: &Value) -> f64 {
@@ -104,37 +196,89 @@ fn division_by_zero() -> Error {
     Error::new(SqlState::DIVISION_BY_ZERO, "division by zero")
 }
 
-fn lost(how: &str) -> Error {
-    Error::new(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, format!("value out of range: {how}"))
+/// A function of an angle in degrees. As in PostgreSQL they are made of shares of their values at 30, 45 and 60 degrees,
+/// where they are exact for it.
+fn of_degrees(angle: &Value, f: fn(f64) -> f64) -> Result<Value> {
+    match float(angle) {
+        angle if angle.is_infinite() => Err(out_of_range("input is out of range")),
+        angle => Ok(Value::Float8(f(angle))),
+    }
 }
 
-fn logarithm(x: f64) -> Result<f64> {
+/// A function of what lies between -1 and 1.
+fn of_share(share: &Value, f: fn(f64) -> f64) -> Result<Value> {
+    match float(share) {
+        share if share.abs() > 1.0 => Err(out_of_range("input is out of range")),
+        share => Ok(Value::Float8(f(share))),
+    }
+}
+
+fn sind_to_30(x: f64) -> f64 {
+    x.to_radians().sin() / 30f64.to_radians().sin() / 2.0
+}
+
+fn cosd_to_60(x: f64) -> f64 {
+    1.0 - (1.0 - x.to_radians().cos()) / (1.0 - 60f64.to_radians().cos()) / 2.0
+}
+
+fn sind_to_90(x: f64) -> f64 {
+    if x <= 30.0 { sind_to_30(x) } else { cosd_to_60(90.0 - x) }
+}
+
+fn cosd_to_90(x: f64) -> f64 {
+    if x <= 60.0 { cosd_to_60(x) } else { sind_to_30(90.0 - x) }
+}
+
+/// An angle between 0 and 90 degrees, with the sign of an odd function, and of one that changes its sign at 90.
+fn quadrant(x: f64) -> (f64, f64, f64) {
+    let (mut x, mut odd, mut turned) = (x % 360.0, 1.0, 1.0);
+    if x < 0.0 {
+        (x, odd) = (-x, -odd);
+    }
+    if x > 180.0 {
+        (x, odd) = (360.0 - x, -odd);
+    }
+    if x > 90.0 {
+        (x, turned) = (180.0 - x, -turned);
+    }
+    (x, odd, turned)
+}
+
+fn sind(x: f64) -> f64 {
+    let (x, odd, _) = quadrant(x);
+    odd * sind_to_90(x)
+}
+
+fn cosd(x: f64) -> f64 {
+    let (x, _, turned) = quadrant(x);
+    turned * cosd_to_90(x)
+}
+
+fn tand(x: f64) -> f64 {
+    let (x, odd, turned) = quadrant(x);
+    let result = odd * turned * (sind_to_90(x) / cosd_to_90(x) / (sind_to_90(45.0) / cosd_to_90(45.0)));
+    // No negative zeros.
+    if result == 0.0 { 0.0 } else { result }
+}
+
+fn cotd(x: f64) -> f64 {
+    let (x, odd, turned) = quadrant(x);
+    let result = odd * turned * (cosd_to_90(x) / sind_to_90(x) / (cosd_to_90(45.0) / sind_to_90(45.0)));
+    if result == 0.0 { 0.0 } else { result }
+}
+
+fn asind(x: f64) -> f64 {
+    let positive = match x.abs() {
+        x if x <= 0.5 => x.asin() / 0.5f64.asin() * 30.0,
+        x => 90.0 - x.acos() / 0.5f64.acos() * 60.0,
+    };
+    if x < 0.0 { -positive } else { positive }
+}
+
+fn acosd(x: f64) -> f64 {
     match x {
-        0.0 => Err(Error::new(SqlState("2201E"), "cannot take logarithm of zero")),
-        x if x < 0.0 => Err(Error::new(SqlState("2201E"), "cannot take logarithm of a negative number")),
-        x => Ok(x),
+        x if x < 0.0 => 90.0 + asind(-x),
+        x if x <= 0.5 => 90.0 - x.asin() / 0.5f64.asin() * 30.0,
+        x => x.acos() / 0.5f64.acos() * 60.0,
     }
-}
-
-fn power(base: f64, exponent: f64) -> Result<Value> {
-    if base == 0.0 && exponent < 0.0 {
-        return Err(Error::new(SqlState("2201F"), "zero raised to a negative power is undefined"));
-    }
-    if base < 0.0 && base.is_finite() && exponent.is_finite() && exponent.fract() != 0.0 {
-        let message = "a negative number raised to a non-integer power yields a complex result";
-        return Err(Error::new(SqlState("2201F"), message));
-    }
-    let result = base.powf(exponent);
-    match result {
-        result if result.is_infinite() && base.is_finite() && exponent.is_finite() => Err(lost("overflow")),
-        0.0 if base != 0.0 && base.is_finite() && exponent.is_finite() => Err(lost("underflow")),
-        result => Ok(Value::Float8(result)),
-    }
-}
-
-/// A function of an angle in degrees, exact at multiples of 30.
-fn degrees(angle: f64, f: fn(f64) -> f64) -> f64 {
-    let result = f(angle.rem_euclid(360.0).to_radians());
-    let doubled = (result * 2.0).round() / 2.0;
-    if angle % 30.0 == 0.0 && (result - doubled).abs() < 1e-15 { doubled } else { result }
 }

@@ -20,8 +20,12 @@ mod array_agg;
 mod ordered_set;
 // sum of smallint and integer.
 mod integer_sum;
+// avg of intervals.
+mod interval_average;
 // enum_first and its like.
 mod enums;
+// min and max.
+mod extremes;
 // json and jsonb made, changed and taken apart.
 pub mod documents;
 // sum and avg of floats over sliding frames.
@@ -30,24 +34,38 @@ mod float_frame;
 pub mod formatting;
 // The digits of numeric.
 pub mod decimal;
+// variance and stddev.
+mod deviation;
 // Operators of json and jsonb.
 pub mod json;
 // Paths into documents.
 pub mod jsonpath;
+// x = ANY (array).
+pub mod membership;
 // Functions on numbers.
 pub mod math;
 // Functions of bit strings.
 pub mod bits;
 // Functions of bytea.
 pub mod bytes;
+// varchar, char(n) and text.
+pub mod characters;
 // coalesce and its like.
 pub mod choice;
 // Arguments that are vectors.
 pub mod cells;
 // Functions DataFusion lacks or names otherwise.
 pub mod postgres;
+// Roots, powers and logarithms.
+mod powers;
+// PostgreSQL's hash functions.
+mod hashes;
+// sum of real.
+mod real_sum;
 // Regular expressions.
 pub mod regex;
+// Functions of regular expressions.
+pub mod regexps;
 // round, trunc, ceil, floor, sign.
 pub mod rounding;
 // Whether a row is in a sample.
@@ -60,6 +78,8 @@ pub mod series;
 pub mod sort_keys;
 // Functions on text.
 pub mod strings;
+// Their longer pieces.
+mod texts;
 // Functions and operators of text search.
 pub mod text_search;
 // Functions that do not exist.
@@ -75,7 +95,7 @@ mod window;
 
 use std::sync::Arc;
 
-use datafusion::functions_aggregate::{bool_and_or, variance};
+use datafusion::functions_aggregate::bool_and_or;
 use datafusion::logical_expr::{AggregateUDF, ScalarUDF};
 
 pub use array_agg::COLLECT;
@@ -96,11 +116,15 @@ pub fn scalar_functions() -> Vec<Arc<ScalarUDF>> {
         formatting::functions(),
         strings::functions(),
         regex::functions(),
+        regexps::functions(),
         series::functions(),
         bytes::functions(),
         choice::functions(),
+        characters::functions(),
         math::functions(),
+        powers::functions(),
         arrays::functions(),
+        membership::functions(),
         documents::functions(),
         jsonpath::functions(),
         text_search::functions(),
@@ -115,8 +139,9 @@ pub fn aggregate_functions() -> Vec<Arc<AggregateUDF>> {
     let also = |function: Arc<AggregateUDF>, name| Arc::new((*function).clone().with_aliases([name]));
     let mut functions = vector_aggregate::functions();
     functions.extend(ordered_set::functions());
+    functions.extend(extremes::functions());
     functions.extend(array_agg::functions());
     functions.push(also(bool_and_or::bool_and_udaf(), "every"));
-    functions.push(also(variance::var_samp_udaf(), "variance"));
+    functions.extend(deviation::functions());
     functions
 }

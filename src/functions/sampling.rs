@@ -69,7 +69,7 @@ fn invalid(state: &'static str, message: &str) -> datafusion::common::DataFusion
 }
 
 /// SplitMix64's output function: every bit of the result depends on every bit given.
-fn mixed(mut bits: u64) -> u64 {
+pub fn mixed(mut bits: u64) -> u64 {
     bits = bits.wrapping_add(0x9e37_79b9_7f4a_7c15);
     bits = (bits ^ bits >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     bits = (bits ^ bits >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);

@@ -6,27 +6,71 @@
 
 use std::sync::Arc;
 
-use datafusion::logical_expr::ScalarUDF;
+use arrow::array::{Array, ArrayRef, AsArray};
+use arrow::datatypes::{DataType, Float32Type, Float64Type};
+use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF};
 
 use crate::codec::key;
 use crate::error::Result;
+use crate::functions::scalar::{Function, answer, no_such_function, rows_of};
 use crate::functions::value::{functions as build, strict};
-use crate::types::Value;
 use crate::types::json::Node;
+use crate::types::{Type, Value};
 
 /// The key of an array.
 pub const ARRAY: &str = "array_sort_key";
 /// The key of a jsonb document.
 pub const DOCUMENT: &str = "jsonb_sort_key";
 
+/// The key of a float: `-0` is `0`, and no NaN is another one.
+pub const FLOAT: &str = "float_sort_key";
+/// The key of an interval, of `functions::dates`.
+pub const INTERVAL: &str = "interval_key";
+/// All of them.
+pub const ALL: &[&str] = &[ARRAY, DOCUMENT, FLOAT, INTERVAL, super::vector::SORT_KEY];
+
 pub fn functions() -> Vec<Arc<ScalarUDF>> {
-    build(vec![
+    let float = Function::typed(
+        FLOAT,
+        one_float,
+        |given| if given == [DataType::Float32] { Type::Float4 } else { Type::Float8 },
+        float_key,
+    );
+    let mut functions = build(vec![
         strict("array_sort_key(any) bytea", |v| Ok(Value::Bytea(array(&v[0])))),
         strict("jsonb_sort_key(jsonb) bytea", |v| match &v[0] {
             Value::Jsonb(text) => document(text).map(Value::Bytea),
             _ => Ok(Value::Null),
         }),
-    ])
+    ]);
+    functions.push(float);
+    functions
+}
+
+fn one_float(name: &str, given: &[DataType]) -> datafusion::common::Result<Vec<DataType>> {
+    match given {
+        [DataType::Float32 | DataType::Float64] => Ok(given.to_vec()),
+        _ => Err(no_such_function(name, given)),
+    }
+}
+
+fn float_key(args: &ScalarFunctionArgs) -> datafusion::common::Result<ColumnarValue> {
+    let (rows, constant) = rows_of(args);
+    let column = args.args[0].to_array(rows)?;
+    // The sum of -0 and 0 is 0.
+    let keys: ArrayRef = match column.data_type() {
+        DataType::Float32 => Arc::new(
+            column
+                .as_primitive::<Float32Type>()
+                .unary::<_, Float32Type>(|x| if x.is_nan() { f32::NAN } else { x + 0.0 }),
+        ),
+        _ => Arc::new(
+            column
+                .as_primitive::<Float64Type>()
+                .unary::<_, Float64Type>(|x| if x.is_nan() { f64::NAN } else { x + 0.0 }),
+        ),
+    };
+    answer(keys, constant)
 }
 
 /// Of what follows an element, the end is the least.

@@ -5,8 +5,12 @@ use std::sync::Arc;
 use datafusion::logical_expr::ScalarUDF;
 
 use crate::error::{Error, Result, SqlState};
+use crate::functions::hashes::{hash, hash_integer};
 use crate::functions::regex::pattern;
+use crate::functions::regexps::{escape_of, part_similar};
+use crate::functions::texts::{overlay, parse_ident, size_in_bytes, unistr};
 use crate::functions::value::{Definition, functions as build, lenient, lenient_shown, shown, strict};
+use crate::functions::{bits, bytes};
 use crate::types::identifiers::quote_ident;
 use crate::types::{Bits, Look, Value, text as texts};
 
@@ -14,7 +18,7 @@ use crate::types::{Bits, Look, Value, text as texts};
 const TEXT_BYTES_MAX: usize = 0x3fff_ffff;
 
 pub fn functions() -> Vec<Arc<ScalarUDF>> {
-    build(definitions())
+    build(definitions().into_iter().chain(bytes::like_texts()).chain(bits::like_texts()).collect())
 }
 
 /// The texts of those that are not NULL.
@@ -57,7 +61,12 @@ fn definitions() -> Vec<Definition> {
         strict("right(text, int4) text", |v| {
             let (text, count) = (text(&v[0]), number(&v[1]));
             let length = text.chars().count() as i64;
-            let kept = if count < 0 { (length + count).max(0) } else { count.min(length) };
+            let kept = match count {
+                // It has no positive twin.
+                count if count == i64::from(i32::MIN) => length,
+                count if count < 0 => (length + count).max(0),
+                count => count.min(length),
+            };
             Ok(Value::Text(text.chars().skip((length - kept) as usize).collect()))
         }),
         strict("lpad(text, int4) text", |v| pad(text(&v[0]), number(&v[1]), " ", true)),
@@ -92,6 +101,9 @@ fn definitions() -> Vec<Definition> {
         strict("ascii(text) int4", |v| Ok(Value::Int4(text(&v[0]).chars().next().map_or(0, |c| c as i32)))),
         strict("chr(int4) text", |v| match number(&v[0]) {
             0 => Err(Error::new(SqlState::PROGRAM_LIMIT_EXCEEDED, "null character not permitted")),
+            code if code < 0 => {
+                Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, "character number must be positive"))
+            }
             code => match u32::try_from(code).ok().and_then(char::from_u32) {
                 Some(c) => Ok(Value::Text(c.to_string())),
                 None => Err(Error::new(
@@ -109,6 +121,10 @@ fn definitions() -> Vec<Definition> {
                 let part = if regex.captures_len() > 1 { found.get(1) } else { found.get(0) };
                 part.map_or(Value::Null, |part| part.as_str().into())
             }))
+        }),
+        // SQL's own patterns, with what takes the meaning from a character.
+        strict("substring(text, text, text) text", |v| {
+            part_similar(text(&v[0]), text(&v[1]), escape_of(text(&v[2]))?)
         }),
         strict("substring(text, int4) text", |v| substring(text(&v[0]), number(&v[1]), None)),
         strict("substring(text, int4, int4) text", |v| {
@@ -133,34 +149,39 @@ fn definitions() -> Vec<Definition> {
         strict("bit_length(bit) int4", |v| Ok(Value::Int4(bits(&v[0]).len() as i32))),
         strict("bit_length(bytea) int4", |v| Ok(Value::Int4(bytes(&v[0]).len() as i32 * 8))),
         strict("bit_length(text) int4", |v| Ok(Value::Int4(text(&v[0]).len() as i32 * 8))),
-        strict("similar_to(text, text) bool", |v| {
-            Ok(Value::Bool(similar(text(&v[0]), text(&v[1]), Some('\\'))?))
-        }),
-        strict("similar_to(text, text, text) bool", |v| {
-            Ok(Value::Bool(similar(text(&v[0]), text(&v[1]), text(&v[2]).chars().next())?))
-        }),
-        strict("regexp_replace(text, text, text) text", |v| replace(v, "")),
-        strict("regexp_replace(text, text, text, text) text", |v| replace(v, text(&v[3]))),
-        strict("regexp_match(text, text) text[]", |v| first_match(v, "")),
-        strict("regexp_match(text, text, text) text[]", |v| first_match(v, text(&v[2]))),
-        strict("regexp_like(text, text) bool", |v| {
-            Ok(Value::Bool(pattern(text(&v[1]), "")?.is_match(text(&v[0]))))
-        }),
-        strict("regexp_like(text, text, text) bool", |v| {
-            Ok(Value::Bool(pattern(text(&v[1]), text(&v[2]))?.is_match(text(&v[0]))))
-        }),
-        strict("regexp_count(text, text) int4", |v| {
-            Ok(Value::Int4(pattern(text(&v[1]), "")?.find_iter(text(&v[0])).count() as i32))
-        }),
-        strict("regexp_substr(text, text) text", |v| {
-            Ok(pattern(text(&v[1]), "")?.find(text(&v[0])).map_or(Value::Null, |found| found.as_str().into()))
-        }),
-        strict("regexp_split_to_array(text, text) text[]", |v| split(text(&v[0]), text(&v[1]), "")),
-        strict("regexp_split_to_array(text, text, text) text[]", |v| {
-            split(text(&v[0]), text(&v[1]), text(&v[2]))
-        }),
-        strict("regexp_split_to_table(text, text) text[]", |v| split(text(&v[0]), text(&v[1]), "")),
         lenient("string_to_table(text, text) text[]", |v| Ok(string_to_array(&v[0], &v[1], &Value::Null))),
+        lenient("string_to_table(text, text, text) text[]", |v| Ok(string_to_array(&v[0], &v[1], &v[2]))),
+        strict("starts_with(text, text) bool", |v| Ok(Value::Bool(text(&v[0]).starts_with(text(&v[1]))))),
+        strict("unistr(text) text", |v| unistr(text(&v[0])).map(Value::Text)),
+        strict("btrim(text) text", |v| Ok(text(&v[0]).trim_matches(' ').into())),
+        strict("btrim(text, text) text", |v| {
+            let gone = text(&v[1]);
+            Ok(text(&v[0]).trim_matches(|c| gone.contains(c)).into())
+        }),
+        strict("ltrim(text) text", |v| Ok(text(&v[0]).trim_start_matches(' ').into())),
+        strict("ltrim(text, text) text", |v| {
+            let gone = text(&v[1]);
+            Ok(text(&v[0]).trim_start_matches(|c| gone.contains(c)).into())
+        }),
+        strict("rtrim(text) text", |v| Ok(text(&v[0]).trim_end_matches(' ').into())),
+        strict("rtrim(text, text) text", |v| {
+            let gone = text(&v[1]);
+            Ok(text(&v[0]).trim_end_matches(|c| gone.contains(c)).into())
+        }),
+        strict("overlay(text, text, int4) text", |v| {
+            let count = text(&v[1]).chars().count() as i64;
+            overlay(text(&v[0]), text(&v[1]), number(&v[2]), count)
+        }),
+        strict("overlay(text, text, int4, int4) text", |v| {
+            overlay(text(&v[0]), text(&v[1]), number(&v[2]), number(&v[3]))
+        }),
+        strict("parse_ident(text) text[]", |v| parse_ident(text(&v[0]), true)),
+        strict("parse_ident(text, bool) text[]", |v| parse_ident(text(&v[0]), v[1] == Value::Bool(true))),
+        strict("pg_size_bytes(text) int8", |v| size_in_bytes(text(&v[0])).map(Value::Int8)),
+        strict("hashtext(text) int4", |v| Ok(Value::Int4(hash(text(&v[0]).as_bytes()) as i32))),
+        strict("hashint2(int2) int4", |v| Ok(Value::Int4(hash_integer(number(&v[0])) as i32))),
+        strict("hashint4(int4) int4", |v| Ok(Value::Int4(hash_integer(number(&v[0])) as i32))),
+        strict("hashint8(int8) int4", |v| Ok(Value::Int4(hash_integer(number(&v[0])) as i32))),
         lenient("string_to_array(text, text) text[]", |v| Ok(string_to_array(&v[0], &v[1], &Value::Null))),
         lenient("string_to_array(text, text, text) text[]", |v| Ok(string_to_array(&v[0], &v[1], &v[2]))),
     ]
@@ -178,37 +199,9 @@ fn bits(value: &Value) -> Bits {
     if let Value::Bits(bits) = value { bits.clone() } else { Bits::default() }
 }
 
-/// SIMILAR TO: `%` and `_` of LIKE, the rest a regular expression over the whole text.
-fn similar(input: &str, wanted: &str, escape: Option<char>) -> Result<bool> {
-    let mut regex = String::from("^(?:");
-    let mut rest = wanted.chars();
-    let mut in_class = false;
-    while let Some(c) = rest.next() {
-        match c {
-            c if Some(c) == escape => {
-                let Some(next) = rest.next() else {
-                    return Err(Error::new(SqlState("22025"), "invalid escape sequence"));
-                };
-                regex.push_str(&regex::escape(&next.to_string()));
-            }
-            '[' | ']' => {
-                in_class = c == '[';
-                regex.push(c);
-            }
-            c if in_class => regex.push(c),
-            '%' => regex.push_str(".*"),
-            '_' => regex.push('.'),
-            '.' | '^' | '$' | '\\' => regex.extend(['\\', c]),
-            '(' => regex.push_str("(?:"),
-            c => regex.push(c),
-        }
-    }
-    regex.push_str(")$");
-    Ok(pattern(&regex, "")?.is_match(input))
-}
-
 fn number(value: &Value) -> i64 {
     match value {
+        Value::Int2(number) => i64::from(*number),
         Value::Int4(number) => i64::from(*number),
         Value::Int8(number) => *number,
         _ => 0,
@@ -238,6 +231,9 @@ fn format(look: Look, v: &[Value]) -> Result<Value> {
         }
         let mut digits = String::new();
         let (mut left, mut width) = (false, 0usize);
+        let argument = |next: usize| {
+            v.get(next).ok_or_else(|| Error::new(SqlState("22023"), "too few arguments for format()"))
+        };
         let mut read_digits = |rest: &mut std::iter::Peekable<std::str::Chars>| {
             digits.clear();
             while let Some(digit) = rest.next_if(char::is_ascii_digit) {
@@ -258,7 +254,30 @@ fn format(look: Look, v: &[Value]) -> Result<Value> {
         while rest.next_if_eq(&'-').is_some() {
             left = true;
         }
-        if let Some(found) = first.or_else(|| read_digits(&mut rest)) {
+        if rest.next_if_eq(&'*').is_some() {
+            // The width is an argument, the next one or `*1$`.
+            let place = match read_digits(&mut rest) {
+                Some(place) if rest.next_if_eq(&'$').is_some() => place,
+                Some(_) => {
+                    let message = "width argument position must be ended by \"$\"";
+                    return Err(Error::new(SqlState("22023"), message));
+                }
+                None => {
+                    next += 1;
+                    next - 1
+                }
+            };
+            let wanted = match argument(place)? {
+                Value::Null => 0,
+                value => texts::to_string_as(value, look).parse::<i32>().map_err(|_| {
+                    let shown = texts::to_string_as(value, look);
+                    let message = format!("invalid input syntax for type integer: \"{shown}\"");
+                    Error::new(SqlState::INVALID_TEXT_REPRESENTATION, message)
+                })?,
+            };
+            left |= wanted < 0;
+            width = (wanted.unsigned_abs() as usize).min(TEXT_BYTES_MAX / 64);
+        } else if let Some(found) = first.or_else(|| read_digits(&mut rest)) {
             width = found.min(TEXT_BYTES_MAX / 64);
         }
         let Some(kind) = rest.next() else {
@@ -269,9 +288,7 @@ fn format(look: Look, v: &[Value]) -> Result<Value> {
             let message = format!("unrecognized format() type specifier \"{kind}\"");
             return Err(Error::new(SqlState("22023"), message).hint("For a single \"%\" use \"%%\"."));
         }
-        let Some(value) = v.get(next) else {
-            return Err(Error::new(SqlState("22023"), "too few arguments for format()"));
-        };
+        let value = argument(next)?;
         next += 1;
         let shown = match (kind, value) {
             ('s', Value::Null) => String::new(),
@@ -337,63 +354,6 @@ fn substring(text: &str, start: i64, length: Option<i64>) -> Result<Value> {
     let from = start.max(1);
     let count = (end.max(from) - from) as usize;
     Ok(Value::Text(text.chars().skip((from - 1) as usize).take(count).collect()))
-}
-
-fn replace(v: &[Value], flags: &str) -> Result<Value> {
-    let regex = pattern(text(&v[1]), flags)?;
-    let replacement = text(&v[2]);
-    let with = |found: &regex::Captures| {
-        let mut out = String::new();
-        let mut rest = replacement.chars();
-        while let Some(c) = rest.next() {
-            if c != '\\' {
-                out.push(c);
-                continue;
-            }
-            match rest.next() {
-                Some('&') => out.push_str(&found[0]),
-                Some(digit) if digit.is_ascii_digit() => {
-                    let group = found.get(digit as usize - '0' as usize);
-                    out.push_str(group.map_or("", |group| group.as_str()));
-                }
-                Some('\\') => out.push('\\'),
-                Some(other) => out.extend(['\\', other]),
-                None => out.push('\\'),
-            }
-        }
-        out
-    };
-    let limit = if flags.contains('g') { 0 } else { 1 };
-    Ok(Value::Text(regex.replacen(text(&v[0]), limit, with).into_owned()))
-}
-
-fn first_match(v: &[Value], flags: &str) -> Result<Value> {
-    if flags.contains('g') {
-        let error = Error::new(SqlState("22023"), "regexp_match() does not support the \"global\" option");
-        return Err(error.hint("Use the regexp_matches function instead."));
-    }
-    let regex = pattern(text(&v[1]), flags)?;
-    Ok(regex.captures(text(&v[0])).map_or(Value::Null, |found| {
-        let groups = if regex.captures_len() > 1 { 1..regex.captures_len() } else { 0..1 };
-        let group = |group| found.get(group).map_or(Value::Null, |part| part.as_str().into());
-        Value::Array(groups.map(group).collect())
-    }))
-}
-
-fn split(input: &str, by: &str, flags: &str) -> Result<Value> {
-    let regex = pattern(by, flags)?;
-    let (mut parts, mut start) = (Vec::new(), 0);
-    for found in regex.find_iter(input) {
-        // An empty match at either end, or right behind another, splits nothing off.
-        if found.is_empty() && (found.start() == start && found.start() == 0 || found.start() >= input.len())
-        {
-            continue;
-        }
-        parts.push(Value::from(&input[start..found.start()]));
-        start = found.end();
-    }
-    parts.push(Value::from(&input[start..]));
-    Ok(Value::Array(parts))
 }
 
 fn string_to_array(input: &Value, separator: &Value, null: &Value) -> Value {

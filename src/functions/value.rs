@@ -20,6 +20,7 @@ use datafusion::logical_expr::{
     ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
 
+use crate::functions::characters::padded;
 use crate::functions::decimal;
 use crate::functions::scalar::{answer, look_of, no_such_function, rows_of};
 use crate::types::arrow::errors::external;
@@ -45,31 +46,43 @@ pub struct Definition {
     signature: &'static str,
     call: Compute,
     strict: bool,
+    volatile: bool,
+}
+
+impl Definition {
+    fn new(signature: &'static str, call: Compute, strict: bool) -> Definition {
+        Definition { signature, call, strict, volatile: false }
+    }
+
+    /// Of a function that answers differently each time.
+    pub fn volatile(self) -> Definition {
+        Definition { volatile: true, ..self }
+    }
 }
 
 /// A function that is NULL when an argument is.
 pub fn strict(signature: &'static str, call: Call) -> Definition {
-    Definition { signature, call: Compute::Plain(call), strict: true }
+    Definition::new(signature, Compute::Plain(call), true)
 }
 
 /// A function that sees NULLs.
 pub fn lenient(signature: &'static str, call: Call) -> Definition {
-    Definition { signature, call: Compute::Plain(call), strict: false }
+    Definition::new(signature, Compute::Plain(call), false)
 }
 
 /// A function that is NULL when an argument is, and whose result depends on the session's time zone.
 pub fn zoned(signature: &'static str, call: ZonedCall) -> Definition {
-    Definition { signature, call: Compute::Zoned(call), strict: true }
+    Definition::new(signature, Compute::Zoned(call), true)
 }
 
 /// A function that is NULL when an argument is, and shows its arguments as the session wants to see them.
 pub fn shown(signature: &'static str, call: ShownCall) -> Definition {
-    Definition { signature, call: Compute::Shown(call), strict: true }
+    Definition::new(signature, Compute::Shown(call), true)
 }
 
 /// The same of one that sees NULLs.
 pub fn lenient_shown(signature: &'static str, call: ShownCall) -> Definition {
-    Definition { signature, call: Compute::Shown(call), strict: false }
+    Definition::new(signature, Compute::Shown(call), false)
 }
 
 /// Whether a call with arguments of these types depends on the session's time zone.
@@ -98,13 +111,18 @@ pub fn parameter(function: &ScalarUDF, given: &[DataType], position: usize) -> O
 
 /// The functions of some definitions, those of one name together.
 pub fn functions(definitions: Vec<Definition>) -> Vec<Arc<ScalarUDF>> {
-    let mut named: BTreeMap<String, Vec<Overload>> = BTreeMap::new();
+    let mut named: BTreeMap<String, (Vec<Overload>, Volatility)> = BTreeMap::new();
     for definition in definitions {
+        let is_volatile = definition.volatile;
         let (name, overload) = Overload::read(definition);
-        named.entry(name).or_default().push(overload);
+        let (overloads, volatility) = named.entry(name).or_insert((Vec::new(), Volatility::Immutable));
+        overloads.push(overload);
+        if is_volatile {
+            *volatility = Volatility::Volatile;
+        }
     }
-    let function = |(name, overloads)| {
-        let signature = Signature::user_defined(Volatility::Immutable);
+    let function = |(name, (overloads, volatility))| {
+        let signature = Signature::user_defined(volatility);
         Arc::new(ScalarUDF::from(ValueFunction { name, overloads, signature }))
     };
     named.into_iter().map(function).collect()
@@ -126,6 +144,8 @@ enum Returns {
     Fixed(Type),
     /// That of an argument, counted from 0.
     Argument(usize),
+    /// Arrays of that of an argument.
+    ArrayOf(usize),
 }
 
 impl Returns {
@@ -133,6 +153,10 @@ impl Returns {
         match self {
             Returns::Fixed(ty) => ty.clone(),
             Returns::Argument(index) => fields.get(*index).map_or(Type::Text, |field| type_of(field)),
+            Returns::ArrayOf(index) => {
+                let item = fields.get(*index).map_or(Type::Text, |field| type_of(field));
+                Type::Array(Box::new(item))
+            }
         }
     }
 }
@@ -152,9 +176,12 @@ impl Overload {
         let variadic = parameters.ends_with("...");
         let parameters: Vec<Option<Type>> =
             parameters.split(", ").filter(|name| !name.is_empty()).map(read).collect();
-        let returns = match returns.strip_prefix('$').and_then(|number| number.parse::<usize>().ok()) {
-            Some(number) => Returns::Argument(number - 1),
-            None => Returns::Fixed(read(returns).expect("a result has a type")),
+        let argument = |text: &str| text.strip_prefix('$').and_then(|number| number.parse::<usize>().ok());
+        let item = returns.strip_suffix("[]").and_then(argument);
+        let returns = match (argument(returns), item) {
+            (Some(number), _) => Returns::Argument(number - 1),
+            (None, Some(number)) => Returns::ArrayOf(number - 1),
+            (None, None) => Returns::Fixed(read(returns).expect("a result has a type")),
         };
         let (strict, call) = (definition.strict, definition.call);
         (name.to_owned(), Overload { parameters, variadic, returns, strict, call })
@@ -232,6 +259,12 @@ fn conversion_cost(given: &DataType, parameter: &Type) -> Option<u32> {
         (DataType::Time64(_), DataType::Interval(_)) => Some(1),
         (DataType::Float64, DataType::Float32) => Some(10),
         (DataType::Float32, DataType::Float64) => Some(1),
+        // ARRAY[1, 2] for one of type integer[]
+        (DataType::List(from), DataType::List(to))
+            if *from.data_type() == DataType::Int64 && *to.data_type() == DataType::Int32 =>
+        {
+            Some(10)
+        }
         // ARRAY[0.1, 1] for a parameter of type real[]
         (DataType::List(from), DataType::List(to))
             if *to.data_type() == DataType::Float32 && is_number(from.data_type()) =>
@@ -299,6 +332,10 @@ impl ScalarUDFImpl for ValueFunction {
         Ok(match &self.choose(given)?.returns {
             Returns::Fixed(ty) => data_type(ty),
             Returns::Argument(index) => given.get(*index).cloned().unwrap_or(DataType::Null),
+            Returns::ArrayOf(index) => {
+                let item = given.get(*index).map_or(Type::Text, type_of_data_type);
+                data_type(&Type::Array(Box::new(item)))
+            }
         })
     }
 
@@ -327,9 +364,18 @@ impl ScalarUDFImpl for ValueFunction {
                 _ => type_of(field),
             })
             .collect();
+        // What shows values of any type shows those of char(n) with their blanks.
+        let blanks: Vec<Option<u32>> = types
+            .iter()
+            .enumerate()
+            .map(|(index, ty)| match (ty, overload.parameter(index), overload.call) {
+                (Type::Bpchar(characters), None, Compute::Shown(_)) => *characters,
+                _ => None,
+            })
+            .collect();
         let returns = overload.returns.of(&args.arg_fields);
         let look = look_of(&args.config_options);
-        let result = evaluate(overload, &returns, &columns, &types, rows, look).map_err(external)?;
+        let result = evaluate(overload, &returns, &columns, &types, &blanks, rows, look).map_err(external)?;
         answer(result, constant)
     }
 }
@@ -339,6 +385,7 @@ fn evaluate(
     returns: &Type,
     columns: &[ArrayRef],
     types: &[Type],
+    blanks: &[Option<u32>],
     rows: usize,
     look: Look,
 ) -> crate::error::Result<ArrayRef> {
@@ -346,10 +393,14 @@ fn evaluate(
     let mut values = Vec::with_capacity(columns.len());
     for row in 0..rows {
         values.clear();
-        for (column, ty) in columns.iter().zip(types) {
-            values.push(match column.data_type() {
+        for ((column, ty), blanks) in columns.iter().zip(types).zip(blanks) {
+            let value = match column.data_type() {
                 DataType::Null => Value::Null,
                 _ => value_at(column, row, ty)?,
+            };
+            values.push(match (value, blanks) {
+                (Value::Text(text), Some(characters)) => Value::Text(padded(&text, *characters)),
+                (value, _) => value,
             });
         }
         let is_null = overload.strict && values.contains(&Value::Null);

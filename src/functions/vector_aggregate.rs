@@ -24,6 +24,8 @@ use crate::error::{Error, SqlState};
 use crate::functions::cells::{Output, element_of, read, type_of_element};
 use crate::functions::float_frame::{Frame, is_float};
 use crate::functions::integer_sum::{Widened, is_narrow};
+use crate::functions::interval_average::{self, IntervalAverage, is_interval};
+use crate::functions::real_sum::{RealSum, is_real};
 use crate::functions::scalar::no_such_function;
 use crate::functions::{average as exact, decimal};
 use crate::types::arrow::data_type;
@@ -71,6 +73,14 @@ impl VectorAggregate {
         self.is_narrow_sum(args.expr_fields.first().map(|field| field.data_type()))
     }
 
+    fn is_real_sum(&self, input: Option<&DataType>) -> bool {
+        !self.average && input.is_some_and(is_real)
+    }
+
+    fn is_interval_average(&self, args: &AccumulatorArgs) -> bool {
+        self.average && args.expr_fields.first().is_some_and(|field| is_interval(field.data_type()))
+    }
+
     fn is_exact_average(&self, args: &AccumulatorArgs) -> bool {
         let input = args.expr_fields.first().map(|field| field.data_type());
         self.average && input.is_some_and(exact::is_exact)
@@ -94,6 +104,12 @@ impl AggregateUDFImpl for VectorAggregate {
             return Ok(given.to_vec());
         }
         if self.average && given.len() == 1 && exact::is_exact(&given[0]) {
+            return Ok(given.to_vec());
+        }
+        if self.average && given.len() == 1 && is_interval(&given[0]) {
+            return Ok(given.to_vec());
+        }
+        if given.len() == 1 && self.is_real_sum(given.first()) {
             return Ok(given.to_vec());
         }
         if given.len() == 1 && self.is_narrow_sum(given.first()) {
@@ -120,6 +136,8 @@ impl AggregateUDFImpl for VectorAggregate {
         }
         match given {
             [numbers] if self.average && exact::is_exact(numbers) => Ok(decimal::quotient()),
+            [real] if self.is_real_sum(Some(real)) => Ok(DataType::Float32),
+            [intervals] if self.average && is_interval(intervals) => Ok(intervals.clone()),
             [numbers] if self.is_narrow_sum(Some(numbers)) => Ok(DataType::Int64),
             given => self.inner.return_type(given),
         }
@@ -128,6 +146,15 @@ impl AggregateUDFImpl for VectorAggregate {
     fn accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
         if self.is_exact_average(&args) {
             return Ok(exact::accumulator(&args));
+        }
+        if self.is_real_sum(args.expr_fields.first().map(|field| field.data_type())) {
+            return Ok(Box::new(RealSum::new(args.is_distinct)));
+        }
+        if self.is_interval_average(&args) {
+            if args.is_distinct {
+                return Err(external(Error::unsupported("DISTINCT in an average of intervals")));
+            }
+            return Ok(Box::new(IntervalAverage::default()));
         }
         let Some(element) = vectors_of(&args) else {
             let narrow = self.is_narrow(&args);
@@ -145,6 +172,14 @@ impl AggregateUDFImpl for VectorAggregate {
         if self.average && input.is_some_and(exact::is_exact) {
             return Ok(exact::state_fields(&args));
         }
+        if self.average && input.is_some_and(is_interval) {
+            return Ok(interval_average::state_fields(&args));
+        }
+        if self.is_real_sum(input) {
+            let ty = RealSum::state_type(args.is_distinct);
+            let sum = Field::new(format_state_name(args.name, "sum"), ty, true);
+            return Ok(vec![Arc::new(sum)]);
+        }
         if !is_vector(input) {
             return self.inner.state_fields(args);
         }
@@ -158,6 +193,8 @@ impl AggregateUDFImpl for VectorAggregate {
     fn groups_accumulator_supported(&self, args: AccumulatorArgs) -> bool {
         vectors_of(&args).is_none()
             && !self.is_exact_average(&args)
+            && !self.is_interval_average(&args)
+            && !self.is_real_sum(args.expr_fields.first().map(|field| field.data_type()))
             && self.inner.groups_accumulator_supported(args)
     }
 
@@ -172,7 +209,7 @@ impl AggregateUDFImpl for VectorAggregate {
         if input.is_some_and(is_float) && !args.is_distinct {
             return Ok(Box::new(Frame::new(self.average, args.return_field.data_type().clone())));
         }
-        match vectors_of(&args).is_some() || self.is_exact_average(&args) {
+        match vectors_of(&args).is_some() || self.is_exact_average(&args) || self.is_interval_average(&args) {
             true => self.accumulator(args),
             false => {
                 let narrow = self.is_narrow(&args);

@@ -5,17 +5,18 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::DataType;
+use arrow::datatypes::{DataType, FieldRef};
 use datafusion::common::{DFSchema, Result, ScalarValue};
 use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::{Cast, Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder};
 
 use crate::error::{Error, SqlState};
 use crate::functions::decimal;
+use crate::planner::characters;
 use crate::planner::operators::{kind_of, literal};
 use crate::types::Type;
 use crate::types::arrow::errors::external;
-use crate::types::arrow::{data_type, type_of_data_type};
+use crate::types::arrow::{data_type, type_of, type_of_data_type};
 
 /// Functions that answer with one of their arguments.
 pub fn is_choice(function: &str) -> bool {
@@ -29,15 +30,15 @@ pub const VALUES: &str = "VALUES";
 pub fn settle_choice(mut call: ScalarFunction, schema: &DFSchema) -> Result<Expr> {
     let context = call.func.name().to_uppercase();
     if context != "NULLIF" {
-        unify(call.args.iter_mut().collect(), schema, &context)?;
-        return Ok(Expr::ScalarFunction(call));
+        let ty = unify(call.args.iter_mut().collect(), schema, &context)?;
+        return Ok(noted(Expr::ScalarFunction(call), ty));
     }
     // integer = bigint compares the two as they are, and the first comes back.
     let is_integer = |expr: &Expr| expr.get_type(schema).is_ok_and(|ty| ty.is_integer());
     let first = call.args.first().and_then(|first| first.get_type(schema).ok());
     let as_it_was = call.args.iter().all(is_integer);
-    unify(call.args.iter_mut().collect(), schema, &context)?;
-    let settled = Expr::ScalarFunction(call);
+    let ty = unify(call.args.iter_mut().collect(), schema, &context)?;
+    let settled = noted(Expr::ScalarFunction(call), ty);
     Ok(match first {
         Some(first) if as_it_was && settled.get_type(schema)? != first => {
             Expr::Cast(Cast::new(Box::new(settled), first))
@@ -77,8 +78,40 @@ pub fn of_types(types: impl IntoIterator<Item = Type>) -> Option<Type> {
     })
 }
 
-/// Gives all alternatives one type, of which `context` says what they are alternatives of.
-pub fn unify(mut alternatives: Vec<&mut Expr>, schema: &DFSchema, context: &str) -> Result<()> {
+/// An expression of texts noted to be of the type that [`unify`] found.
+pub fn noted(expr: Expr, ty: Option<Type>) -> Expr {
+    match ty {
+        Some(ty) if ty != Type::Text => characters::as_noted(expr, &ty),
+        _ => expr,
+    }
+}
+
+/// Gives texts of several types the one they have in common, which is answered.
+fn unify_texts(alternatives: &mut [&mut Expr], schema: &DFSchema, context: &str) -> Option<Type> {
+    let known = |expr: &Expr| if is_unknown(expr) { None } else { characters::text_type(expr, schema) };
+    let types: Vec<Option<Type>> = alternatives.iter().map(|alternative| known(alternative)).collect();
+    // Its operator is one of text, or of char(n).
+    if context == "NULLIF" {
+        return types.into_iter().next().flatten().filter(|ty| matches!(ty, Type::Bpchar(_)));
+    }
+    let is_null = |expr: &Expr| matches!(expr, Expr::Literal(value, _) if value.is_null());
+    let alone = alternatives.iter().zip(&types).all(|(expr, ty)| ty.is_some() || is_null(expr));
+    let found: Vec<Type> = types.iter().flatten().cloned().collect();
+    let common = characters::common(&found, alone)?;
+    // Of all others the note is on the whole.
+    if common == Type::Bpchar(None) {
+        for (alternative, from) in alternatives.iter_mut().zip(&types) {
+            if let Some(from @ Type::Bpchar(_)) = from {
+                **alternative = characters::converted(std::mem::take(*alternative), from, &common);
+            }
+        }
+    }
+    Some(common)
+}
+
+/// Gives all alternatives one type, of which `context` says what they are alternatives of; which texts they are is
+/// answered.
+pub fn unify(mut alternatives: Vec<&mut Expr>, schema: &DFSchema, context: &str) -> Result<Option<Type>> {
     // What nullif answers was one of its arguments, and is shown as it was.
     let rows = context == VALUES || context == "NULLIF";
     let mut common: Option<DataType> = None;
@@ -87,7 +120,7 @@ pub fn unify(mut alternatives: Vec<&mut Expr>, schema: &DFSchema, context: &str)
         if is_unknown(alternative) {
             continue;
         }
-        let Ok((_, found)) = alternative.to_field(schema) else { return Ok(()) };
+        let Ok((_, found)) = alternative.to_field(schema) else { return Ok(None) };
         let found = found.data_type();
         if found.is_null() {
             continue;
@@ -104,7 +137,10 @@ pub fn unify(mut alternatives: Vec<&mut Expr>, schema: &DFSchema, context: &str)
             },
         };
     }
-    let Some(common) = common.filter(|_| is_known) else { return Ok(()) };
+    let Some(common) = common.filter(|_| is_known) else { return Ok(None) };
+    if common == DataType::Utf8 {
+        return Ok(unify_texts(&mut alternatives, schema, context));
+    }
     let ty = type_of_data_type(&common);
     for alternative in &mut alternatives {
         if let Expr::Literal(ScalarValue::Utf8(Some(text)), None) = &**alternative {
@@ -118,6 +154,28 @@ pub fn unify(mut alternatives: Vec<&mut Expr>, schema: &DFSchema, context: &str)
             let inner = Box::new(std::mem::take(*alternative));
             **alternative = Expr::Cast(Cast::new(inner, common.clone()));
         }
+    }
+    Ok(None)
+}
+
+/// Gives the cells of a column of VALUES one type, and the same note of it.
+pub fn unify_column(mut cells: Vec<&mut Expr>) -> Result<()> {
+    let schema = DFSchema::empty();
+    let text = unify(cells.iter_mut().map(|cell| &mut **cell).collect(), &schema, VALUES)?;
+    let mut fields = Vec::with_capacity(cells.len());
+    for cell in &cells {
+        let Ok((_, field)) = cell.to_field(&schema) else { return Ok(()) };
+        fields.push(field);
+    }
+    let Some(first) = fields.iter().find(|field| !field.data_type().is_null()) else { return Ok(()) };
+    let is_alike = |field: &FieldRef| field.metadata() == first.metadata();
+    let of_one_type = fields.iter().all(|field| field.data_type() == first.data_type());
+    if fields.iter().all(is_alike) || !of_one_type {
+        return Ok(());
+    }
+    let ty = text.unwrap_or_else(|| type_of_data_type(first.data_type()));
+    for cell in cells {
+        *cell = characters::as_noted(std::mem::take(cell), &ty);
     }
     Ok(())
 }
@@ -176,17 +234,29 @@ pub fn unify_inputs(inputs: Vec<Arc<LogicalPlan>>) -> Result<Vec<Arc<LogicalPlan
         }
         common.push(widest);
     }
+    let texts: Vec<Option<Type>> = (0..width).map(|column| text_of_inputs(&inputs, column)).collect();
     let cast = |input: Arc<LogicalPlan>| {
-        let outputs = input.schema().iter().zip(&common).map(|((qualifier, found), common)| {
-            let column = Expr::Column((qualifier, found).into());
-            match common {
-                Some(common) if common != found.data_type() => {
-                    Expr::Cast(Cast::new(Box::new(column), common.clone()))
-                        .alias_qualified(qualifier.cloned(), found.name())
+        let both = common.iter().zip(&texts);
+        let outputs = input.schema().iter().zip(both).enumerate().map(
+            |(place, ((qualifier, found), (common, text)))| {
+                let column = Expr::Column((qualifier, found).into());
+                if let Some(text) = text
+                    && *found.data_type() == DataType::Utf8
+                    && !is_unknown_output(&input, place)
+                    && type_of(found) != *text
+                {
+                    return characters::converted(column, &type_of(found), text)
+                        .alias_qualified(qualifier.cloned(), found.name());
                 }
-                _ => column,
-            }
-        });
+                match common {
+                    Some(common) if common != found.data_type() => {
+                        Expr::Cast(Cast::new(Box::new(column), common.clone()))
+                            .alias_qualified(qualifier.cloned(), found.name())
+                    }
+                    _ => column,
+                }
+            },
+        );
         let outputs: Vec<Expr> = outputs.collect();
         if outputs.iter().all(|output| matches!(output, Expr::Column(_))) {
             return Ok(input);
@@ -194,6 +264,17 @@ pub fn unify_inputs(inputs: Vec<Arc<LogicalPlan>>) -> Result<Vec<Arc<LogicalPlan
         Ok(Arc::new(LogicalPlanBuilder::from(Arc::unwrap_or_clone(input)).project(outputs)?.build()?))
     };
     inputs.into_iter().map(cast).collect()
+}
+
+/// The type of texts in a column of a UNION, where its inputs do not agree on one.
+fn text_of_inputs(inputs: &[Arc<LogicalPlan>], column: usize) -> Option<Type> {
+    let known = inputs.iter().filter(|input| !is_unknown_output(input, column));
+    let fields: Vec<_> = known.map(|input| input.schema().field(column)).collect();
+    if !fields.iter().all(|field| *field.data_type() == DataType::Utf8) {
+        return None;
+    }
+    let types: Vec<Type> = fields.iter().map(|field| type_of(field)).collect();
+    characters::common(&types, fields.len() == inputs.len())
 }
 
 /// Whether an output is a text literal or NULL, which take the type of the others.

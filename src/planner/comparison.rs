@@ -21,6 +21,7 @@ use datafusion::logical_expr::{
 
 use crate::error::{Error, SqlState};
 use crate::functions::{decimal, sort_keys};
+use crate::planner::characters;
 use crate::planner::operators::call;
 use crate::types::Type;
 use crate::types::arrow::errors::external;
@@ -47,6 +48,10 @@ enum Common {
 fn common(types: &[DataType]) -> Option<Common> {
     let is_float = |ty: &DataType| matches!(ty, DataType::Float32 | DataType::Float64);
     let is_numeric = |ty: &DataType| decimal::digits(ty).is_some();
+    // Not every integer is a real.
+    if types.contains(&DataType::Float32) && types.iter().any(DataType::is_integer) {
+        return Some(Common::Double);
+    }
     if types.iter().any(is_float) && types.iter().any(is_numeric) {
         return Some(Common::Double);
     }
@@ -113,11 +118,45 @@ pub fn check_documents(node: &LogicalPlan, schema: &DFSchema) -> Result<()> {
     Ok(())
 }
 
+/// Whole numbers that each are a real.
+const REAL_WHOLE_MAX: i32 = 1 << 24;
+
+/// The constants of `real IN (0.1, 1.5)`: PostgreSQL makes an array of two or more, which is one of reals.
+pub fn of_list(subject: &Expr, list: &mut [Expr], schema: &DFSchema) {
+    if list.len() < 2 || !subject.get_type(schema).is_ok_and(|ty| ty == DataType::Float32) {
+        return;
+    }
+    for item in list {
+        if let Expr::Literal(value, None) = item
+            && (decimal::digits(&value.data_type()).is_some() || value.data_type().is_integer())
+            && let Ok(real) =
+                value.cast_to(&DataType::Float64).and_then(|double| double.cast_to(&DataType::Float32))
+        {
+            *item = Expr::Literal(real, None);
+        }
+    }
+}
+
 /// Changes the sides of a comparison into what PostgreSQL compares.
 pub fn settle<'e>(sides: impl IntoIterator<Item = &'e mut Expr>, schema: &DFSchema) {
-    let sides: Vec<&mut Expr> = sides.into_iter().collect();
+    let mut sides: Vec<&mut Expr> = sides.into_iter().collect();
+    for side in &mut sides {
+        **side = characters::without_blanks(std::mem::take(*side), schema);
+    }
     let ty = |expr: &Expr| expr.to_field(schema).map(|(_, field)| field.data_type().clone()).ok();
-    let Some(types) = sides.iter().map(|side| ty(side)).collect::<Option<Vec<DataType>>>() else { return };
+    let Some(mut types) = sides.iter().map(|side| ty(side)).collect::<Option<Vec<DataType>>>() else {
+        return;
+    };
+    if types.contains(&DataType::Float32) {
+        for (side, ty) in sides.iter_mut().zip(&mut types) {
+            if let Expr::Literal(ScalarValue::Int32(Some(number)), None) = side
+                && number.unsigned_abs() <= REAL_WHOLE_MAX.unsigned_abs()
+            {
+                (**side, *ty) =
+                    (Expr::Literal(ScalarValue::Float32(Some(*number as f32)), None), DataType::Float32);
+            }
+        }
+    }
     let Some(common) = common(&types) else { return };
     for (side, ty) in sides.into_iter().zip(&types) {
         *side = compared(std::mem::take(side), ty, common);

@@ -19,6 +19,7 @@ use futures::future::BoxFuture;
 use serde_json::{Map, Value, json};
 
 use crate::error::Result;
+use crate::functions::sort_keys;
 use crate::planner::bindings::{Bindings, Execution};
 use crate::planner::by_row::function::SubqueryFunction;
 use crate::planner::by_row::lateral::LateralExec;
@@ -256,6 +257,15 @@ fn is_silent(node: &dyn ExecutionPlan) -> bool {
     node.is::<ProjectionExec>() || node.is::<CooperativeExec>() || node.is::<CoalescePartitionsExec>()
 }
 
+/// A sort key as it was written: values are sorted by keys of theirs.
+fn without_key(shown: String) -> String {
+    let inner = sort_keys::ALL.iter().find_map(|key| shown.strip_prefix(key)?.strip_prefix('('));
+    match inner.and_then(|inner| inner.rsplit_once(')')) {
+        Some((value, order)) => format!("{value}{order}"),
+        None => shown,
+    }
+}
+
 /// A node in PostgreSQL's words.
 fn describe(node: &dyn ExecutionPlan) -> Explained {
     if let Some(scan) = node.downcast_ref::<ScanExec>() {
@@ -265,7 +275,7 @@ fn describe(node: &dyn ExecutionPlan) -> Explained {
         return search.explained();
     }
     if let Some(sort) = node.downcast_ref::<SortExec>() {
-        let keys: Vec<String> = sort.expr().iter().map(|key| key.to_string()).collect();
+        let keys: Vec<String> = sort.expr().iter().map(|key| without_key(key.to_string())).collect();
         let top = sort.fetch().map(|fetch| format!("  (top {fetch})")).unwrap_or_default();
         return Explained::new("Sort").heading(format!("Sort{top}")).line("Sort Key", keys.join(", "));
     }

@@ -16,7 +16,6 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::DataType;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{Column, DFSchema, Result};
 use datafusion::datasource::{DefaultTableSource, provider_as_source};
@@ -31,9 +30,9 @@ use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
 use crate::catalog::Index;
 use crate::distance::{Element, Metric};
 use crate::functions::cells::element_of;
-use crate::functions::sort_keys;
-use crate::functions::vector::{SORT_KEY, distance_function, metric_of_function, wants_sort_key};
-use crate::planner::operators::call;
+use crate::functions::vector::{distance_function, metric_of_function};
+use crate::planner::keys::by_keys;
+
 use crate::table::knn::{DISTANCE_COLUMN, KnnProvider, Question};
 use crate::table::predicate::{implies, unqualified};
 use crate::table::provider::{TableSourceProvider, is_stable};
@@ -63,32 +62,12 @@ pub fn rewrite(plan: LogicalPlan, config: &dyn OptimizerConfig) -> Result<Logica
         }
         node => Ok(Transformed::no(node)),
     })?;
-    let plan = sort_by_keys(rewritten.data)?;
+    let plan = by_keys(rewritten.data)?;
     if !rewritten.transformed {
         return Ok(plan);
     }
     // Vectors that only the sort needed are not read any more.
     Ok(OptimizeProjections::new().rewrite(plan, config)?.data)
-}
-
-/// Sorts by vectors, arrays and documents become sorts by keys whose bytes order as those do.
-fn sort_by_keys(plan: LogicalPlan) -> Result<LogicalPlan> {
-    let keyed = plan.transform_up_with_subqueries(|node| {
-        let LogicalPlan::Sort(mut sort) = node else { return Ok(Transformed::no(node)) };
-        let mut changed = false;
-        for key in &mut sort.expr {
-            let sort_key = match key.expr.get_type(sort.input.schema())? {
-                ty if wants_sort_key(&ty) => SORT_KEY,
-                DataType::List(_) => sort_keys::ARRAY,
-                DataType::LargeUtf8 => sort_keys::DOCUMENT,
-                _ => continue,
-            };
-            key.expr = call(sort_key, vec![key.expr.clone()]);
-            changed = true;
-        }
-        Ok(Transformed::new_transformed(LogicalPlan::Sort(sort), changed))
-    })?;
-    Ok(keyed.data)
 }
 
 /// A limit whose counts are not constants stands above the projections that stand above the sort.

@@ -19,6 +19,8 @@ pub mod bound;
 pub mod by_row;
 // Casts with PostgreSQL's rules.
 pub mod casts;
+// varchar, char(n) and text.
+mod characters;
 // The one type of several alternatives.
 pub mod common;
 // IN, BETWEEN and their like.
@@ -33,6 +35,8 @@ pub mod finish;
 pub mod grouping;
 // One row of constants beside a table.
 pub mod inline;
+// Keys that order and are equal as PostgreSQL's values are.
+mod keys;
 // ORDER BY distance LIMIT k becomes a search.
 pub mod knn;
 // LIMIT and OFFSET whose counts are parameters.

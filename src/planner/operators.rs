@@ -24,9 +24,10 @@ use crate::functions::cells::{common_element, element_of, type_of_element};
 use crate::functions::scalar::type_name;
 use crate::functions::vector::{distance_function, operator_function};
 use crate::functions::{
-    arrays, bits, choice, dates, documents, json, jsonpath, math, regex, sort_keys, strings, text_search,
-    vector,
+    arrays, bits, characters, choice, dates, documents, json, jsonpath, math, membership, regex, regexps,
+    sort_keys, strings, text_search, vector,
 };
+use crate::planner::characters::with_blanks;
 use crate::planner::prepare::configuration;
 use crate::types::Type;
 use crate::types::arrow::errors::external;
@@ -84,8 +85,13 @@ impl ExprPlanner for OperatorPlanner {
             let right = json::right_operand(&operator, expr.right, matches!(right, Operand::Parameter(_)));
             return Ok(PlannerResult::Planned(call(function, vec![expr.left, right])));
         }
-        if let Some((function, swapped)) =
-            arrays::function_of_operator(&operator, left.takes_array(&right), right.takes_array(&left))
+        // NULL || array is no array with a NULL more.
+        let is_null = |expr: &Expr| operator == "||" && matches!(expr, Expr::Literal(ScalarValue::Null, _));
+        let takes = (
+            left.takes_array(&right) || is_null(&expr.left),
+            right.takes_array(&left) || is_null(&expr.right),
+        );
+        if let Some((function, swapped)) = arrays::function_of_operator(&operator, takes.0, takes.1)
             && (left.array().is_some() || right.array().is_some())
         {
             let a = array_operand(expr.left, &left, &right)?;
@@ -101,10 +107,15 @@ impl ExprPlanner for OperatorPlanner {
             if !is_text(&left) || !is_text(&right) {
                 return Err(no_operator(&operator, &left, &right));
             }
-            let arguments =
-                vec![typed(expr.left, &left, &Type::Text)?, typed(expr.right, &right, &Type::Text)?];
+            let subject = with_blanks(typed(expr.left, &left, &Type::Text)?, schema);
+            let arguments = vec![subject, typed(expr.right, &right, &Type::Text)?];
             let found = call(function, arguments);
             return Ok(PlannerResult::Planned(if negated { Expr::Not(Box::new(found)) } else { found }));
+        }
+        if operator == "^@" {
+            let arguments =
+                vec![typed(expr.left, &left, &Type::Text)?, typed(expr.right, &right, &Type::Text)?];
+            return Ok(PlannerResult::Planned(call("starts_with", arguments)));
         }
         // DataFusion takes x # x for 0, of NULL too.
         let is_whole =
@@ -184,6 +195,14 @@ impl ExprPlanner for OperatorPlanner {
 
     fn plan_substring(&self, args: Vec<Expr>) -> Result<PlannerResult<Vec<Expr>>> {
         Ok(PlannerResult::Planned(call("substring", args)))
+    }
+
+    fn plan_position(&self, args: Vec<Expr>) -> Result<PlannerResult<Vec<Expr>>> {
+        Ok(PlannerResult::Planned(call("strpos", args)))
+    }
+
+    fn plan_overlay(&self, args: Vec<Expr>) -> Result<PlannerResult<Vec<Expr>>> {
+        Ok(PlannerResult::Planned(call("overlay", args)))
     }
 
     fn plan_extract(&self, args: Vec<Expr>) -> Result<PlannerResult<Vec<Expr>>> {
@@ -395,8 +414,13 @@ pub fn call(function: &str, arguments: Vec<Expr>) -> Expr {
             .chain(dates::functions());
         let all = all.chain(documents::functions()).chain(strings::functions()).chain(arrays::functions());
         let all = all.chain(text_search::functions()).chain(jsonpath::functions());
-        let all = all.chain(regex::functions()).chain(math::functions()).chain(choice::functions());
-        let all = all.chain(sort_keys::functions());
+        let all = all
+            .chain(regex::functions())
+            .chain(regexps::functions())
+            .chain(math::functions())
+            .chain(choice::functions());
+        let all = all.chain(sort_keys::functions()).chain(membership::functions());
+        let all = all.chain(characters::functions());
         all.map(|function| (function.name().to_owned(), function)).collect()
     });
     let udf = functions.get(function).expect("operators name functions of these files only");
@@ -441,6 +465,9 @@ fn plan_text_literals(
 /// A literal or parameter beside an array is one; a number beside one of numbers has its elements' type.
 fn array_operand(expr: Expr, operand: &Operand, other: &Operand) -> Result<Expr> {
     match other.array() {
+        Some(ty) if matches!(expr, Expr::Literal(ScalarValue::Null, _)) => {
+            Ok(Expr::Literal(ScalarValue::try_new_null(&data_type(&ty))?, None))
+        }
         Some(ty) => typed(expr, operand, &ty),
         None => Ok(expr),
     }

@@ -230,6 +230,9 @@ fn argument_type(function: &str, position: usize, arguments: &[Expr], schema: &D
                 ty => Some(ty),
             }
         }
+        ("round" | "trunc", 0) if arguments.len() == 2 => Some(Type::Numeric(None)),
+        ("round" | "trunc", 1) => Some(Type::Int4),
+        ("round" | "trunc" | "ceil" | "floor" | "abs" | "sign", 0) => Some(Type::Float8),
         ("jsonb_concat" | "jsonb_contained" | "jsonb_contains", _) => Some(Type::Jsonb),
         // x = ANY ($1)
         ("array_has", 0) => {

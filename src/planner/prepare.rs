@@ -18,9 +18,10 @@ use crate::error::{Error, SqlState};
 use crate::functions::{arithmetic, decimal, rounding, text_search, unknown};
 use crate::planner::argument;
 use crate::planner::casts::input_schema;
+use crate::planner::characters;
 use crate::planner::common;
 use crate::planner::comparison;
-use crate::planner::operators::{call, literal, parameter, without_modifier};
+use crate::planner::operators::{call, kind_of, literal, parameter, without_modifier};
 use crate::planner::record;
 use crate::planner::recursion;
 use crate::planner::scalar_subquery;
@@ -29,6 +30,7 @@ use crate::planner::window;
 use crate::types::Type;
 use crate::types::arrow::errors::external;
 use crate::types::arrow::type_of;
+use crate::types::cast::context;
 
 /// The plan with PostgreSQL's types; `params` are the types of `$1`, `$2`, ...
 pub fn prepare(plan: LogicalPlan, params: &[Type]) -> Result<LogicalPlan> {
@@ -36,10 +38,14 @@ pub fn prepare(plan: LogicalPlan, params: &[Type]) -> Result<LogicalPlan> {
         let schema = input_schema(&node);
         let names = NamePreserver::new(&node);
         let integers = !matches!(node, LogicalPlan::Limit(_));
+        let outputs = matches!(node, LogicalPlan::Projection(_));
         comparison::check_documents(&node, &schema)?;
         node.map_expressions(|expr| {
             let name = names.save(&expr);
-            let expr = prepare_expr(expr, &schema, params, integers)?;
+            let mut expr = prepare_expr(expr, &schema, params, integers)?;
+            if outputs {
+                expr.data = characters::settle_output(expr.data, &schema);
+            }
             Ok(expr.update_data(|expr| name.restore(expr)))
         })?
         .map_data(recompute)
@@ -54,7 +60,7 @@ fn recompute(node: LogicalPlan) -> Result<LogicalPlan> {
             let width = values.values.first().map_or(0, Vec::len);
             for column in 0..width {
                 let cells = values.values.iter_mut().filter_map(|row| row.get_mut(column));
-                common::unify(cells.collect(), &DFSchema::empty(), common::VALUES)?;
+                common::unify_column(cells.collect())?;
             }
             LogicalPlanBuilder::values(values.values)?.build()
         }
@@ -89,6 +95,14 @@ pub fn prepare_expr(
             && let Some(settled) = argument::settle(call, schema)?
         {
             return Ok(Transformed::yes(settled));
+        }
+        if let Expr::Cast(cast) = &expr {
+            check_cast(cast, schema)?;
+        }
+        if let Expr::ScalarFunction(call) = &expr
+            && let Some(name) = names_type(call, schema)
+        {
+            return Ok(Transformed::yes(name));
         }
         Ok(match expr {
             Expr::Literal(ScalarValue::Int64(Some(number)), None) if integers => {
@@ -145,6 +159,26 @@ pub fn prepare_expr(
                 call.args.insert(0, configuration());
                 Transformed::yes(Expr::ScalarFunction(call))
             }
+            Expr::Like(mut like) => {
+                *like.expr = characters::with_blanks(std::mem::take(&mut *like.expr), schema);
+                Transformed::yes(Expr::Like(like))
+            }
+            Expr::ScalarFunction(mut call) if matches!(call.func.name(), "octet_length" | "similar_to") => {
+                call.args = call.args.into_iter().map(|arg| characters::with_blanks(arg, schema)).collect();
+                Transformed::yes(Expr::ScalarFunction(call))
+            }
+            Expr::AggregateFunction(mut function) if function.func.name() == "array_agg" => {
+                let params = &mut function.params;
+                let keys = params.order_by.iter_mut().map(|key| &mut key.expr);
+                for part in params.args.iter_mut().chain(keys) {
+                    *part = characters::with_blanks(std::mem::take(part), schema);
+                }
+                Transformed::yes(Expr::AggregateFunction(function))
+            }
+            // The planner's own function of x = ANY (array).
+            Expr::ScalarFunction(call) if call.func.name() == "array_has" && call.args.len() == 2 => {
+                Transformed::yes(self::call("array_has", call.args))
+            }
             Expr::ScalarFunction(call) if common::is_choice(call.func.name()) => {
                 Transformed::yes(common::settle_choice(call, schema)?)
             }
@@ -161,6 +195,7 @@ pub fn prepare_expr(
             Expr::InList(InList { mut expr, list, negated }) => {
                 let mut list: Vec<Expr> =
                     list.into_iter().map(|item| take_type(item, &expr, schema)).collect::<Result<_>>()?;
+                comparison::of_list(&expr, &mut list, schema);
                 comparison::settle(std::iter::once(expr.as_mut()).chain(&mut list), schema);
                 Transformed::yes(Expr::InList(InList { expr, list, negated }))
             }
@@ -189,12 +224,12 @@ pub fn prepare_expr(
                 }
                 let results = case.when_then_expr.iter_mut().map(|(_, then)| then.as_mut());
                 // As PostgreSQL looks at them.
-                common::unify(
+                let ty = common::unify(
                     case.else_expr.iter_mut().map(Box::as_mut).chain(results).collect(),
                     schema,
                     "CASE",
                 )?;
-                Transformed::yes(Expr::Case(case))
+                Transformed::yes(common::noted(Expr::Case(case), ty))
             }
             Expr::WindowFunction(mut function) => {
                 window::count_peers(&mut function, schema);
@@ -203,6 +238,38 @@ pub fn prepare_expr(
             expr => Transformed::no(expr),
         })
     })
+}
+
+/// 42846 for a cast between types that have none.
+fn check_cast(cast: &Cast, schema: &DFSchema) -> Result<()> {
+    let Ok((_, found)) = cast.expr.to_field(schema) else { return Ok(()) };
+    let (from, to) = (type_of(&found), type_of(&cast.field));
+    let known = !found.data_type().is_null() && kind_of(&from).is_some() && kind_of(&to).is_some();
+    if known && context(&from, &to).is_none() {
+        let message = format!("cannot cast type {} to {}", from.bare(), to.bare());
+        return Err(external(Error::new(SqlState::CANNOT_COERCE, message)));
+    }
+    Ok(())
+}
+
+/// `pg_typeof(x)`, which is known before x is.
+fn names_type(call: &ScalarFunction, schema: &DFSchema) -> Option<Expr> {
+    let ([argument], "pg_typeof") = (call.args.as_slice(), call.func.name()) else { return None };
+    let name = match argument {
+        Expr::Literal(ScalarValue::Utf8(_), None) | Expr::Literal(ScalarValue::Null, _) => {
+            "unknown".to_owned()
+        }
+        argument => match argument.to_field(schema).ok()?.1 {
+            found if *found.data_type() == DataType::Utf8 => match characters::text_type(argument, schema)? {
+                Type::Bpchar(_) => "character".to_owned(),
+                ty => ty.bare().to_string(),
+            },
+            found if matches!(found.data_type(), DataType::Struct(_)) => "record".to_owned(),
+            found if found.data_type().is_null() => "unknown".to_owned(),
+            found => type_of(&found).bare().to_string(),
+        },
+    };
+    literal(&name, &Type::Text).ok()
 }
 
 /// Chains of operators are asked at each of their links: what they yield is known without asking below.

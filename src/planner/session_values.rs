@@ -5,9 +5,10 @@
 //! arguments or answer differently at each call are [`BoundFunction`]s instead.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use arrow::array::{Array, Int64Builder, StringArray, StringBuilder};
-use arrow::datatypes::DataType;
+use arrow::array::{Array, AsArray, Int64Builder, StringArray, StringBuilder};
+use arrow::datatypes::{DataType, Float64Type};
 use datafusion::common::{Result, ScalarValue};
 use datafusion::logical_expr::{
     ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
@@ -150,6 +151,7 @@ pub fn functions() -> Vec<Arc<ScalarUDF>> {
         BoundFunction::new("setval", setval_arguments, Type::Int8, setval),
         BoundFunction::new("current_setting", setting_arguments, Type::Text, current_setting),
         BoundFunction::new("set_config", set_config_arguments, Type::Text, set_config),
+        BoundFunction::new("pg_sleep", one_double, Type::Text, sleep),
         BoundFunction::new("clock_timestamp", no_arguments, Type::Timestamptz(None), |_, _| {
             let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
             Ok(ColumnarValue::Scalar(timestamptz(now.as_micros() as i64)))
@@ -186,6 +188,43 @@ impl ScalarUDFImpl for ValueFunction {
 
     fn invoke_with_args(&self, _args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         Err(external(Error::internal(format!("{}() was not replaced by its value", self.name))))
+    }
+}
+
+/// How long a sleeper does not look for a cancel request.
+const NAP: Duration = Duration::from_millis(10);
+
+/// Waits so many seconds for each row. What PostgreSQL answers as void is an empty text here.
+fn sleep(execution: &Execution, args: &ScalarFunctionArgs) -> crate::error::Result<ColumnarValue> {
+    let rows =
+        args.args[0].to_array(args.number_rows).map_err(crate::types::arrow::errors::from_datafusion)?;
+    let seconds = rows.as_primitive::<Float64Type>();
+    let mut done = StringBuilder::new();
+    for seconds in seconds {
+        let Some(seconds) = seconds else {
+            done.append_null();
+            continue;
+        };
+        let end = Instant::now()
+            .checked_add(Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(Duration::MAX));
+        loop {
+            execution.check_cancel()?;
+            // A time that no clock reaches is waited for without end.
+            let left = end.map_or(NAP, |end| end.saturating_duration_since(Instant::now()));
+            if left.is_zero() {
+                break;
+            }
+            std::thread::sleep(left.min(NAP));
+        }
+        done.append_value("");
+    }
+    Ok(ColumnarValue::Array(Arc::new(done.finish())))
+}
+
+fn one_double(name: &str, given: &[DataType]) -> Result<Vec<DataType>> {
+    match given {
+        [seconds] if seconds.is_numeric() || seconds.is_null() => Ok(vec![DataType::Float64]),
+        _ => Err(no_such_function(name, given)),
     }
 }
 

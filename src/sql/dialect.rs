@@ -173,7 +173,17 @@ pub fn parse_expression(sql: &str) -> Result<datafusion::sql::sqlparser::ast::Ex
 fn tokenize(sql: &str) -> Result<Vec<TokenWithSpan>> {
     let tokens =
         Tokenizer::new(&DIALECT, sql).tokenize_with_location().map_err(|error| token_error(sql, error))?;
-    Ok(bracket_arrays(cast_bit_strings(read_numbers(merge_l1_operator(tokens)))))
+    Ok(bracket_arrays(cast_bit_strings(read_numbers(merge_l1_operator(plain_texts(tokens))))))
+}
+
+/// `U&'d\0061t'`, whose escapes the tokeniser has read, is a text.
+fn plain_texts(mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
+    for token in &mut tokens {
+        if let Token::UnicodeStringLiteral(text) = &mut token.token {
+            token.token = Token::SingleQuotedString(std::mem::take(text));
+        }
+    }
+    tokens
 }
 
 /// `0x1F`, `0o17` and `0b101` are numbers. The tokeniser knows the first, and takes it for `X'1F'`, which is longer by a

@@ -7,6 +7,7 @@
 //! | `a ISNULL`                        | a column with an alias            | `a IS NULL`                           |
 //! | `a LIKE ANY (b)`                  | a LIKE of its own, ALL not at all | `a ~~ ANY (b)`                        |
 //! | `- a ^ b`                         | `- (a ^ b)`                       | `(- a) ^ b`                           |
+//! | `substring(a SIMILAR b ESCAPE c)` | nothing                           | `substring(a, b, c)`                  |
 //!
 //! Precedences: <https://www.postgresql.org/docs/17/sql-syntax-lexical.html#SQL-PRECEDENCE>.
 
@@ -17,6 +18,8 @@ use datafusion::sql::sqlparser::dialect::{Dialect, PostgreSqlDialect, Precedence
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use datafusion::sql::sqlparser::tokenizer::Token;
+
+use crate::sql::rewrite::function_call;
 
 /// The dialect of everything we parse; without state.
 #[derive(Debug)]
@@ -88,6 +91,9 @@ impl Dialect for Grammar {
     }
 
     fn parse_prefix(&self, parser: &mut Parser) -> Option<Result<Expr, ParserError>> {
+        if is_substring_similar(parser) {
+            return Some(self.substring_similar(parser));
+        }
         let op = match parser.peek_token_ref().token {
             Token::Minus => UnaryOperator::Minus,
             Token::Plus => UnaryOperator::Plus,
@@ -129,6 +135,20 @@ impl Dialect for Grammar {
 }
 
 impl Grammar {
+    /// `substring(x SIMILAR pattern ESCAPE escape)`
+    fn substring_similar(&self, parser: &mut Parser) -> Result<Expr, ParserError> {
+        let bound = self.prec_value(Precedence::Like);
+        parser.next_token();
+        parser.expect_token(&Token::LParen)?;
+        let subject = parser.parse_subexpr(bound)?;
+        parser.expect_keyword(Keyword::SIMILAR)?;
+        let pattern = parser.parse_subexpr(bound)?;
+        parser.expect_keyword(Keyword::ESCAPE)?;
+        let escape = parser.parse_expr()?;
+        parser.expect_token(&Token::RParen)?;
+        Ok(function_call("substring", vec![subject, pattern, escape]))
+    }
+
     fn between_symmetric(
         &self,
         parser: &mut Parser,
@@ -155,6 +175,28 @@ impl Grammar {
         let nested = Expr::Nested(Box::new(either));
         Ok(if negated { Expr::UnaryOp { op: UnaryOperator::Not, expr: Box::new(nested) } } else { nested })
     }
+}
+
+/// Whether `substring(` comes next with SIMILAR behind its first argument.
+fn is_substring_similar(parser: &Parser) -> bool {
+    let token = |n: usize| &parser.peek_nth_token_ref(n).token;
+    let is = |token: &Token, word: &str| matches!(token, Token::Word(found) if found.quote_style.is_none() && found.value.eq_ignore_ascii_case(word));
+    if !is(token(0), "substring") || *token(1) != Token::LParen {
+        return false;
+    }
+    let mut depth = 0;
+    for n in 2.. {
+        match token(n) {
+            Token::EOF => return false,
+            Token::Comma if depth == 0 => return false,
+            Token::LParen => depth += 1,
+            Token::RParen if depth == 0 => return false,
+            Token::RParen => depth -= 1,
+            found if depth == 0 && is(found, "similar") => return !is(token(n + 1), "to"),
+            _ => {}
+        }
+    }
+    false
 }
 
 /// `x [NOT] LIKE ANY (...)`, and ALL: as the operators that LIKE stands for.

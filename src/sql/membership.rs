@@ -11,7 +11,7 @@ use datafusion::sql::sqlparser::ast::{
 };
 
 use crate::sql::quantified::{VALUES, each_of, of_each};
-use crate::sql::rewrite::compare_rows;
+use crate::sql::spellings::compare_rows;
 use crate::sql::trees::query_from;
 
 /// In a condition of WHERE: all that is joined by AND.

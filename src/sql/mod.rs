@@ -34,6 +34,8 @@ pub(crate) mod index_words;
 pub mod dialect;
 // Data changes.
 pub mod dml;
+// What output columns without AS are called.
+mod column_names;
 // What all sessions share.
 pub mod engine;
 // EXPLAIN.
@@ -86,6 +88,8 @@ mod routines;
 mod like_words;
 // TABLESAMPLE.
 mod sample;
+// Expressions in the planner's words.
+mod spellings;
 // Parts of a transaction by name.
 mod savepoints;
 // Options of sequences, read word by word.

@@ -293,13 +293,26 @@ fn output_columns(plan: &LogicalPlan, names: Vec<Option<String>>) -> Vec<OutputC
             let name = rewrite::output_name(&names, position, schema.fields().len());
             let (table_oid, attnum) = origins.get(position).copied().flatten().unwrap_or_default();
             OutputColumn {
-                name: name.unwrap_or_else(|| found.name().clone()),
+                name: name.unwrap_or_else(|| own_name(found.name(), schema).to_owned()),
                 ty: type_of(found),
                 table_oid,
                 attnum,
             }
         })
         .collect()
+}
+
+/// The planner calls the second `id` of a join in brackets `id:1`.
+fn own_name<'n>(name: &'n str, schema: &DFSchema) -> &'n str {
+    match name.rsplit_once(':') {
+        Some((own, number))
+            if number.bytes().all(|b| b.is_ascii_digit())
+                && schema.fields().iter().any(|field| field.name() == own) =>
+        {
+            own
+        }
+        _ => name,
+    }
 }
 
 impl Query {

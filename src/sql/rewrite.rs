@@ -1,4 +1,4 @@
-//! Small changes to a query's tree before it is planned, and the names of its columns.
+//! Small changes to a query's tree before it is planned.
 //!
 //! - `FROM generate_series(1, 3) g` names its column `g`, as PostgreSQL does.
 //! - The planner takes calls of one function in FROM for the same scan, whatever their arguments, so each gets a number:
@@ -9,17 +9,20 @@ use std::collections::HashSet;
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    self, BinaryOperator, Expr, Ident, LimitClause, ObjectName, Query, SelectItem, SetExpr, TableFactor,
-    UnaryOperator, VisitMut, VisitorMut,
+    self, Expr, Ident, LimitClause, ObjectName, Query, SelectItem, SetExpr, TableFactor, VisitMut, VisitorMut,
 };
 
 use crate::error::{Error, Result, SqlState};
-use crate::sql::known::Known;
+use crate::sql::column_names::{names_of, type_name};
+use crate::sql::known::{Known, factors, qualifier};
+use crate::sql::spellings::{respell, settle_frame};
 use crate::sql::trees::{query_from, relation};
 use crate::sql::{
     aggregates, first_terms, group_keys, membership, order_by, quantified, sample, set_functions, subscripts,
     system, using, values, whole_rows,
 };
+
+pub use crate::sql::column_names::name_of;
 
 /// The query as it is planned, and a name per item of its outermost select list; `None` stands for what keeps the
 /// planner's names, such as `*`.
@@ -27,13 +30,15 @@ use crate::sql::{
 /// calls alike.
 pub fn query(query: &Query, alias_all: bool, known: Known) -> Result<(Query, Vec<Option<String>>)> {
     let mut query = query.clone();
+    let shown = select_list(&mut query.body).map(|items| names_of(items)).unwrap_or_default();
     system::rewrite::query(&mut query);
     let mut rewriter = Rewriter { known, ..Rewriter::default() };
     let _ = query.visit(&mut rewriter);
     if let Some(refused) = rewriter.refused {
         return Err(refused);
     }
-    let names = select_list(&mut query.body).map(|items| name_items(items, alias_all)).unwrap_or_default();
+    let names =
+        select_list(&mut query.body).map(|items| name_items(items, alias_all, &shown)).unwrap_or_default();
     Ok((query, names))
 }
 
@@ -109,6 +114,11 @@ impl VisitorMut for Rewriter<'_> {
         name_window_columns(&mut select.projection);
         number_groups(select);
         membership::of_rows(&mut select.selection);
+        if let Some(twice) = named_twice(&select.from) {
+            let message = format!("table name \"{twice}\" specified more than once");
+            self.refused = Some(Error::new(SqlState::DUPLICATE_ALIAS, message));
+        }
+        whole_rows::of_nulls(select, &self.known, &self.hidden);
         if let Err(error) = using::qualify(select, &self.known, &self.hidden) {
             self.refused = Some(error);
         }
@@ -169,6 +179,9 @@ impl VisitorMut for Rewriter<'_> {
     }
 
     fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        if let Expr::Function(function) = expr {
+            settle_frame(function);
+        }
         aggregates::expand(expr);
         expand_function(expr);
         // The planner looks for columns of an array in its own query only.
@@ -185,6 +198,14 @@ impl VisitorMut for Rewriter<'_> {
         set_functions::expand(factor);
         ControlFlow::Continue(())
     }
+}
+
+/// A relation of FROM that is named as another one is.
+fn named_twice(from: &[ast::TableWithJoins]) -> Option<String> {
+    let mut seen = HashSet::new();
+    let names = factors(from).into_iter().filter_map(qualifier);
+    let names = names.map(|name| name.iter().map(folded).collect::<Vec<String>>());
+    names.filter(|name| !seen.insert(name.clone())).find_map(|name| name.last().cloned())
 }
 
 /// `TABLE t` is `SELECT * FROM t`.
@@ -252,7 +273,7 @@ fn expand_function(expr: &mut Expr) {
 }
 
 /// The name under which a function that was expanded is known.
-fn expanded_name(function: &ast::Function) -> Option<String> {
+pub fn expanded_name(function: &ast::Function) -> Option<String> {
     let name = plain_name(function)?;
     if name == ARRAY_OF_COLUMNS {
         return Some("array".to_owned());
@@ -312,152 +333,9 @@ fn name_window_columns(items: &mut [SelectItem]) {
     }
 }
 
-/// What the planner would read in its own way, in words that it leaves to us.
-fn respell(expr: &mut Expr) {
-    let text = |value: &Expr| match value {
-        Expr::Value(value) => match &value.value {
-            ast::Value::SingleQuotedString(text) => Some(text.clone()),
-            _ => None,
-        },
-        _ => None,
-    };
-    match expr {
-        // A number too large for a decimal is none too large for a float.
-        Expr::Cast { expr: inner, data_type, .. } if is_float_type(data_type) => {
-            if let Expr::Value(value) = inner.as_mut()
-                && let ast::Value::Number(number, _) = &value.value
-            {
-                value.value = ast::Value::SingleQuotedString(number.clone());
-            }
-        }
-        Expr::Interval(interval)
-            if interval.leading_field.is_none()
-                && interval.last_field.is_none()
-                && text(&interval.value).is_some() =>
-        {
-            *expr = Expr::Cast {
-                kind: ast::CastKind::Cast,
-                expr: interval.value.clone(),
-                data_type: ast::DataType::Interval { fields: None, precision: None },
-                array: false,
-                format: None,
-            };
-        }
-        Expr::SimilarTo { negated, expr: subject, pattern, escape_char } => {
-            let mut arguments = vec![(**subject).clone(), (**pattern).clone()];
-            arguments.extend(escape_char.clone().map(Expr::Value));
-            let call = function_call("similar_to", arguments);
-            *expr = match negated {
-                true => Expr::UnaryOp { op: UnaryOperator::Not, expr: Box::new(call) },
-                false => call,
-            };
-        }
-        Expr::BinaryOp { left, op, right } => {
-            if let (Expr::Tuple(one), Expr::Tuple(other)) = (left.as_ref(), right.as_ref())
-                && let Some(compared) = compare_rows(op, one, other)
-            {
-                *expr = compared;
-            }
-        }
-        Expr::Value(value) => {
-            if let ast::Value::Number(digits, _) = &value.value
-                && exceeds_numeric(digits)
-            {
-                let text = Expr::value(ast::Value::SingleQuotedString(digits.clone()));
-                *expr = cast_to(text, ast::DataType::DoublePrecision);
-            }
-        }
-        Expr::UnaryOp { op, expr: operand } => {
-            let name = match op {
-                UnaryOperator::BitwiseNot => "bitnot",
-                UnaryOperator::PGAbs => "abs",
-                // !!query
-                UnaryOperator::PGPrefixFactorial => "tsquery_not",
-                UnaryOperator::PGSquareRoot => "sqrt",
-                UnaryOperator::PGCubeRoot => "cbrt",
-                _ => return,
-            };
-            *expr = function_call(name, vec![(**operand).clone()]);
-        }
-        Expr::Function(function) => {
-            if let Some(now) = now_with_digits(function) {
-                *expr = now;
-            }
-        }
-        // NULL of a condition is what is not known; NOT asks for one.
-        Expr::IsUnknown(condition) => *expr = Expr::IsNull(Box::new(negated(condition))),
-        Expr::IsNotUnknown(condition) => *expr = Expr::IsNotNull(Box::new(negated(condition))),
-        // extract('year' FROM x)
-        Expr::Extract { field: ast::DateTimeField::Custom(field), .. } if field.quote_style == Some('\'') => {
-            *field = Ident::new(field.value.to_lowercase());
-        }
-        Expr::AtTimeZone { timestamp, time_zone } => {
-            *expr = function_call("timezone", vec![(**time_zone).clone(), (**timestamp).clone()]);
-        }
-        _ => {}
-    }
-}
-
-/// `current_timestamp(3)` is `current_timestamp::timestamptz(3)`.
-fn now_with_digits(function: &ast::Function) -> Option<Expr> {
-    use ast::TimezoneInfo::{None as Local, Tz};
-    let ast::FunctionArguments::List(list) = &function.args else { return None };
-    let [ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(Expr::Value(digits)))] = list.args.as_slice()
-    else {
-        return None;
-    };
-    let ast::Value::Number(digits, _) = &digits.value else { return None };
-    let digits = digits.parse().ok();
-    let data_type = match plain_name(function)?.as_str() {
-        "current_timestamp" => ast::DataType::Timestamp(digits, Tz),
-        "localtimestamp" => ast::DataType::Timestamp(digits, Local),
-        "localtime" => ast::DataType::Time(digits, Local),
-        _ => return None,
-    };
-    let now = call(function.name.0.last()?.as_ident()?.clone(), ast::FunctionArguments::None);
-    Some(cast_to(now, data_type))
-}
-
-fn negated(condition: &Expr) -> Expr {
-    let operand = Box::new(Expr::Nested(Box::new(condition.clone())));
-    Expr::UnaryOp { op: UnaryOperator::Not, expr: operand }
-}
-
-/// Whether a number has an exponent that our numeric, of 38 digits, has no room for.
-fn exceeds_numeric(digits: &str) -> bool {
-    let exponent = digits.split_once(['e', 'E']).map(|(_, exponent)| exponent.parse::<i32>());
-    exponent.is_some_and(|exponent| !exponent.is_ok_and(|exponent| (-30..=30).contains(&exponent)))
-}
-
 /// `CAST(expr AS ty)`
 pub fn cast_to(expr: Expr, data_type: ast::DataType) -> Expr {
     Expr::Cast { kind: ast::CastKind::Cast, expr: Box::new(expr), data_type, array: false, format: None }
-}
-
-/// `(a, b) = (c, d)` and its like, column by column; `None` for rows of different lengths and other operators.
-pub fn compare_rows(op: &BinaryOperator, one: &[Expr], other: &[Expr]) -> Option<Expr> {
-    use BinaryOperator::{And, Eq, Gt, GtEq, Lt, LtEq, NotEq, Or};
-    let binary = |left: Expr, op: BinaryOperator, right: Expr| {
-        Expr::Nested(Box::new(Expr::BinaryOp { left: Box::new(left), op, right: Box::new(right) }))
-    };
-    let mut pairs: Vec<(Expr, Expr)> = one.iter().cloned().zip(other.iter().cloned()).collect();
-    let last = pairs.pop().filter(|_| one.len() == other.len())?;
-    Some(match op {
-        Eq => pairs.into_iter().rfold(binary(last.0, Eq, last.1), |rest, (left, right)| {
-            binary(binary(left, Eq, right), And, rest)
-        }),
-        NotEq => pairs.into_iter().rfold(binary(last.0, NotEq, last.1), |rest, (left, right)| {
-            binary(binary(left, NotEq, right), Or, rest)
-        }),
-        Lt | LtEq | Gt | GtEq => {
-            let strict = if matches!(op, Lt | LtEq) { Lt } else { Gt };
-            pairs.into_iter().rfold(binary(last.0, op.clone(), last.1), |rest, (left, right)| {
-                let decided = binary(left.clone(), strict.clone(), right.clone());
-                binary(decided, Or, binary(binary(left, Eq, right), And, rest))
-            })
-        }
-        _ => return None,
-    })
 }
 
 /// Whether it is real or double precision.
@@ -488,7 +366,7 @@ fn bare_text(expr: &Expr) -> String {
 /// Values PostgreSQL's grammar spells without parentheses and sqlparser takes for columns.
 const KEYWORD_VALUES: &[&str] = &["current_schema", "current_role"];
 
-fn call(name: Ident, args: ast::FunctionArguments) -> Expr {
+pub fn call(name: Ident, args: ast::FunctionArguments) -> Expr {
     Expr::Function(ast::Function {
         name: ObjectName(vec![ast::ObjectNamePart::Identifier(name)]),
         uses_odbc_syntax: false,
@@ -524,7 +402,9 @@ fn select_list(body: &mut SetExpr) -> Option<&mut Vec<SelectItem>> {
     }
 }
 
-fn name_items(items: &mut [SelectItem], alias_all: bool) -> Vec<Option<String>> {
+/// Names the items; `shown` are the names of those that said none, unless the list was changed.
+fn name_items(items: &mut [SelectItem], alias_all: bool, shown: &[Option<String>]) -> Vec<Option<String>> {
+    let shown = if shown.len() == items.len() { shown } else { &[] };
     let (mut seen, mut texts) = (HashSet::new(), HashSet::new());
     // A wildcard may bring any column once more.
     let is_plain =
@@ -534,7 +414,7 @@ fn name_items(items: &mut [SelectItem], alias_all: bool) -> Vec<Option<String>> 
     for (position, item) in items.iter_mut().enumerate() {
         match item {
             SelectItem::UnnamedExpr(expr) => {
-                let name = name_of(expr);
+                let name = shown.get(position).cloned().flatten().unwrap_or_else(|| name_of(expr));
                 let is_column = is_column(expr);
                 // The planner calls every subquery by the same name, wherever it stands in an expression.
                 let again = alias_all
@@ -583,92 +463,6 @@ fn is_column(expr: &Expr) -> bool {
 /// An identifier as its name is compared.
 pub fn folded(ident: &Ident) -> String {
     if ident.quote_style.is_some() { ident.value.clone() } else { ident.value.to_lowercase() }
-}
-
-/// PostgreSQL's name for an output column without AS (FigureColname).
-pub fn name_of(expr: &Expr) -> String {
-    strong_name(expr).or_else(|| weak_name(expr)).unwrap_or_else(|| "?column?".to_owned())
-}
-
-fn strong_name(expr: &Expr) -> Option<String> {
-    Some(match expr {
-        Expr::Identifier(ident) => folded(ident),
-        Expr::CompoundIdentifier(idents) => folded(idents.last()?),
-        // LIKE ANY, an operator.
-        Expr::Function(function) if plain_name(function).is_some_and(|name| name == "hither_like") => {
-            return None;
-        }
-        Expr::Function(function) => match expanded_name(function) {
-            Some(name) => name,
-            None => folded(function.name.0.last()?.as_ident()?),
-        },
-        Expr::Nested(inner) => return strong_name(inner),
-        Expr::Cast { expr, .. } | Expr::Collate { expr, .. } | Expr::AtTimeZone { timestamp: expr, .. } => {
-            return strong_name(expr);
-        }
-        Expr::CompoundFieldAccess { root, .. } => return strong_name(root),
-        Expr::Exists { .. } => "exists".to_owned(),
-        Expr::Array(_) => "array".to_owned(),
-        Expr::Extract { .. } => "extract".to_owned(),
-        Expr::Substring { .. } => "substring".to_owned(),
-        Expr::Position { .. } => "position".to_owned(),
-        Expr::Overlay { .. } => "overlay".to_owned(),
-        Expr::Ceil { .. } => "ceil".to_owned(),
-        Expr::Floor { .. } => "floor".to_owned(),
-        Expr::Trim { trim_where, .. } => match trim_where {
-            Some(ast::TrimWhereField::Leading) => "ltrim".to_owned(),
-            Some(ast::TrimWhereField::Trailing) => "rtrim".to_owned(),
-            _ => "btrim".to_owned(),
-        },
-        Expr::Subquery(query) => match query.body.as_ref() {
-            SetExpr::Select(select) => match select.projection.first()? {
-                SelectItem::UnnamedExpr(expr) => return strong_name(expr),
-                SelectItem::ExprWithAlias { alias, .. } => folded(alias),
-                _ => return None,
-            },
-            _ => return None,
-        },
-        _ => return None,
-    })
-}
-
-/// Names that an inner name would win over.
-fn weak_name(expr: &Expr) -> Option<String> {
-    Some(match expr {
-        Expr::Case { .. } => "case".to_owned(),
-        Expr::Interval(_) => "interval".to_owned(),
-        Expr::Nested(inner) => return weak_name(inner),
-        Expr::CompoundFieldAccess { root, .. } => return weak_name(root),
-        // A bit string literal, which is no cast in PostgreSQL.
-        Expr::Cast { data_type: ast::DataType::Custom(name, _), .. } if name.to_string() == "\"bit\"" => {
-            return None;
-        }
-        Expr::Cast { data_type, .. } => type_name(data_type),
-        Expr::TypedString(typed) => type_name(&typed.data_type),
-        Expr::Value(value) if matches!(value.value, ast::Value::Boolean(_)) => "bool".to_owned(),
-        _ => return None,
-    })
-}
-
-/// The catalogue's name of a type: `int4` for `integer`.
-fn type_name(data_type: &ast::DataType) -> String {
-    let text = data_type.to_string().to_lowercase();
-    let text = text.strip_prefix("pg_catalog.").map(str::to_owned).unwrap_or(text);
-    let bare = text.split('(').next().unwrap_or(&text).trim().to_owned();
-    match bare.as_str() {
-        "int" | "integer" => "int4".to_owned(),
-        "smallint" => "int2".to_owned(),
-        "bigint" => "int8".to_owned(),
-        "real" => "float4".to_owned(),
-        "double precision" | "float" => "float8".to_owned(),
-        "boolean" => "bool".to_owned(),
-        "character varying" => "varchar".to_owned(),
-        "char" | "character" => "bpchar".to_owned(),
-        "decimal" => "numeric".to_owned(),
-        "timestamp with time zone" => "timestamptz".to_owned(),
-        "timestamp without time zone" => "timestamp".to_owned(),
-        _ => bare,
-    }
 }
 
 #[cfg(test)]

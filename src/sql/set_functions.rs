@@ -31,6 +31,7 @@ const SETS: &[(&str, Option<&str>)] = &[
     ("jsonb_object_keys", None),
     ("json_object_keys", None),
     ("jsonb_path_query", None),
+    ("regexp_matches", None),
     ("regexp_split_to_table", None),
     ("string_to_table", None),
     ("pg_listening_channels", None),

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{self, Expr, Ident, SelectItem, SetExpr, SetOperator, SetQuantifier};
 
-use crate::sql::rewrite::{cast_to, has_subquery, is_float_type as is_float};
+use crate::sql::rewrite::{cast_to, has_subquery, is_float_type as is_float, plain_name};
 use crate::sql::trees::query_of;
 
 /// `VALUES ('a'::tsvector), ('b')`: a text takes the type that another row's cast gives the column, where the planner
@@ -15,17 +15,19 @@ pub fn spread_types(values: &mut ast::Values) {
     for column in 0..width {
         let cells = values.rows.iter().filter_map(|row| row.get(column));
         let types = cells.filter_map(|cell| match cell {
-            Expr::Cast { data_type, .. } => Some(data_type),
+            Expr::Cast { data_type, .. } => Some(data_type.clone()),
+            Expr::TypedString(typed) => Some(typed.data_type.clone()),
+            Expr::Function(function) => moment_of(function),
             _ => None,
         });
-        let is_text = |ty: &&ast::DataType| {
+        let is_text = |ty: &ast::DataType| {
             use ast::DataType::{Char, CharVarying, Character, CharacterVarying, String, Text, Varchar};
             matches!(
                 ty,
                 Char(_) | CharVarying(_) | Character(_) | CharacterVarying(_) | String(_) | Text | Varchar(_)
             )
         };
-        let Some(data_type) = types.into_iter().find(|ty| !is_text(ty)).map(bare) else { continue };
+        let Some(data_type) = types.into_iter().find(|ty| !is_text(ty)).map(|ty| bare(&ty)) else { continue };
         for cell in values.rows.iter_mut().filter_map(|row| row.get_mut(column)) {
             let takes_type = match cell {
                 Expr::Value(value) => match &value.value {
@@ -40,6 +42,19 @@ pub fn spread_types(values: &mut ast::Values) {
             }
         }
     }
+}
+
+/// The type of `now()` and its like.
+fn moment_of(function: &ast::Function) -> Option<ast::DataType> {
+    use ast::TimezoneInfo::{None as Local, Tz};
+    Some(match plain_name(function)?.as_str() {
+        "now" | "current_timestamp" | "transaction_timestamp" | "statement_timestamp" | "clock_timestamp" => {
+            ast::DataType::Timestamp(None, Tz)
+        }
+        "localtimestamp" => ast::DataType::Timestamp(None, Local),
+        "current_date" => ast::DataType::Date,
+        _ => return None,
+    })
 }
 
 /// A type without its modifier: a text is longer than the other row's.

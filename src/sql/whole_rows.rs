@@ -18,8 +18,9 @@ use datafusion::sql::sqlparser::ast::{
 };
 
 use crate::functions::RECORD;
-use crate::sql::known::factors;
+use crate::sql::known::{Known, factors, qualified, qualifier, quoted};
 use crate::sql::rewrite::{folded, function_call, plain_name};
+use crate::sql::spellings::all_of;
 
 /// Functions that make documents of rows.
 const OF_ROWS: &[&str] = &[
@@ -62,6 +63,47 @@ pub fn of_values(expr: &mut Expr) {
             }
         }
     }
+}
+
+/// `t.* IS NULL`, and `t IS NULL` where t is no column: whether all columns of a relation are NULL, or none is.
+pub fn of_nulls(select: &mut ast::Select, known: &Known, hidden: &[String]) {
+    let relations: Vec<(Vec<Ident>, Option<Vec<String>>)> = factors(&select.from)
+        .into_iter()
+        .filter_map(|factor| {
+            let columns = known.columns_of(factor, hidden).map(|columns| columns.names);
+            Some((qualifier(factor)?, columns))
+        })
+        .collect();
+    let is_column = |name: &str| {
+        let has = |columns: &Vec<String>| columns.iter().any(|column| column == name);
+        relations.iter().any(|(_, columns)| columns.as_ref().is_none_or(has))
+    };
+    let columns_of = |expr: &Expr| {
+        let name = match expr {
+            Expr::QualifiedWildcard(name, _) => name.0.last()?.as_ident().map(folded)?,
+            Expr::Identifier(name) => Some(folded(name)).filter(|name| !is_column(name))?,
+            _ => return None,
+        };
+        let named = |relation: &[Ident]| relation.last().is_some_and(|last| folded(last) == name);
+        let (relation, columns) = relations.iter().find(|(relation, _)| named(relation))?;
+        let columns = columns.as_ref().filter(|columns| !columns.is_empty())?;
+        Some(columns.iter().map(|column| qualified(relation, &quoted(column))).collect::<Vec<Expr>>())
+    };
+    let _ = ast::visit_expressions_mut(select, |expr| {
+        let settled = match expr {
+            Expr::IsNull(row) => {
+                columns_of(row).map(|row| all_of(row, |field| Expr::IsNull(Box::new(field))))
+            }
+            Expr::IsNotNull(row) => {
+                columns_of(row).map(|row| all_of(row, |field| Expr::IsNotNull(Box::new(field))))
+            }
+            _ => None,
+        };
+        if let Some(settled) = settled {
+            *expr = settled;
+        }
+        ControlFlow::<()>::Continue(())
+    });
 }
 
 /// Whether an expression is a row as a document.

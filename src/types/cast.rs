@@ -116,6 +116,16 @@ pub fn cast_as(value: Value, to: &Type, explicit: bool, look: Look) -> Result<Va
     let zone = look.zone;
     Ok(match (value, to) {
         (Value::Null, _) => Value::Null,
+        // A number of "char" is that of its byte.
+        (Value::Int4(code), Type::Char) => {
+            let byte = i8::try_from(code)
+                .map_err(|_| Error::new(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, "\"char\" out of range"))?;
+            let shown = u8::try_from(byte).ok().filter(|byte| *byte != 0).map(char::from);
+            match (byte, shown) {
+                (..0, _) => return Err(Error::unsupported("a \"char\" beyond ASCII")),
+                (_, shown) => Value::Text(shown.map(String::from).unwrap_or_default()),
+            }
+        }
         (value, to) if to.is_text() => Value::Text(fit_text(as_text(value, look), to, explicit)?),
         (Value::Text(text), to @ (Type::Bit(_) | Type::Varbit(_))) => {
             Value::Bits(bits::parse(&text)?.fit(to, explicit)?)

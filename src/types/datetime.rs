@@ -278,11 +278,14 @@ struct Fields {
     short_year: bool,
     /// Microseconds that clocks of the zone show now.
     now: i64,
+    /// Digits alone are those of a clock.
+    time_only: bool,
 }
 
 impl Fields {
     fn read(text: &str, name: &str, zone: Zone) -> Result<Fields> {
-        let mut fields = Fields { now: zone.to_local(now()), ..Fields::default() };
+        let time_only = name == "time";
+        let mut fields = Fields { now: zone.to_local(now()), time_only, ..Fields::default() };
         let lower = text.to_ascii_lowercase();
         let words = lower.split(|c| is_space(c) || c == ',').filter(|word| !word.is_empty());
         let mut any = false;
@@ -317,6 +320,22 @@ impl Fields {
         }
         if word.contains(':') {
             return self.clock(word, text);
+        }
+        // 2024-01-01Z
+        if let Some(date) = word.strip_suffix('z').filter(|date| date.contains(['-', '/'])) {
+            self.zone = Some(Zone::UTC);
+            return self.number_word(date, text);
+        }
+        if self.time_only && self.time.is_none() && !self.any_date() {
+            let (digits, fraction) = word.find('.').map_or((word, ""), |at| word.split_at(at));
+            match digits.len() {
+                4 if all_digits(word) => return self.clock(&format!("{}:{}", &word[..2], &word[2..]), text),
+                6 if all_digits(digits) => {
+                    let clock = format!("{}:{}:{}{fraction}", &word[..2], &word[2..4], &digits[4..]);
+                    return self.clock(&clock, text);
+                }
+                _ => {}
+            }
         }
         if word.contains(['-', '/']) || word.matches('.').count() == 2 {
             return self.date(word, text);

@@ -58,8 +58,70 @@ fn separate(start: usize, out: &mut Vec<u8>) {
 }
 
 pub fn parse(text: &str) -> Result<Interval> {
+    read(text, Sum::default())
+}
+
+/// The fields by which `INTERVAL '1-2' YEAR TO MONTH` is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Field {
+    Year,
+    Month,
+    Day,
+    Hour,
+    Minute,
+    Second,
+}
+
+impl Field {
+    /// `None` for what is no such field.
+    pub fn from_name(name: &str) -> Option<Field> {
+        Some(match name {
+            "year" => Field::Year,
+            "month" => Field::Month,
+            "day" => Field::Day,
+            "hour" => Field::Hour,
+            "minute" => Field::Minute,
+            "second" => Field::Second,
+            _ => return None,
+        })
+    }
+
+    fn unit(self) -> Unit {
+        match self {
+            Field::Year => Unit::Months(12.0),
+            Field::Month => Unit::Months(1.0),
+            Field::Day => Unit::Days(1.0),
+            Field::Hour => Unit::Microseconds(MICROSECONDS_PER_HOUR),
+            Field::Minute => Unit::Microseconds(MICROSECONDS_PER_MINUTE),
+            Field::Second => Unit::Microseconds(MICROSECONDS_PER_SECOND),
+        }
+    }
+}
+
+/// An interval whose last number counts the last field if it has no unit. It keeps what is smaller: see [`fit`].
+pub fn parse_fields(text: &str, first: Field, last: Field) -> Result<Interval> {
+    let minutes_first = (first, last) == (Field::Minute, Field::Second);
+    read(text, Sum { last: Some(last), minutes_first, ..Sum::default() })
+}
+
+/// An interval without what is smaller than the last field, and with so many digits of a second.
+pub fn fit(interval: Interval, last: Option<Field>, digits: Option<u8>) -> Interval {
+    let Interval { months, days, microseconds } = interval;
+    let down = |each: i64| microseconds / each * each;
+    match last {
+        Some(Field::Year) => Interval { months: months / 12 * 12, days: 0, microseconds: 0 },
+        Some(Field::Month) => Interval { months, days: 0, microseconds: 0 },
+        Some(Field::Day) => Interval { months, days, microseconds: 0 },
+        Some(Field::Hour) => Interval { months, days, microseconds: down(MICROSECONDS_PER_HOUR) },
+        Some(Field::Minute) => Interval { months, days, microseconds: down(MICROSECONDS_PER_MINUTE) },
+        Some(Field::Second) | None => {
+            Interval { months, days, microseconds: super::datetime::rounded_time(microseconds, digits) }
+        }
+    }
+}
+
+fn read(text: &str, mut sum: Sum) -> Result<Interval> {
     let lower = text.trim_matches(is_space).to_ascii_lowercase();
-    let mut sum = Sum::default();
     let understood = match lower.strip_prefix('p') {
         Some(rest) if rest.starts_with(|c: char| c.is_ascii_digit() || c == 't' || c == '-' || c == '.') => {
             sum.iso(rest)
@@ -79,6 +141,10 @@ struct Sum {
     days: f64,
     microseconds: f64,
     whole_microseconds: i128,
+    /// What a number without a unit counts, if not seconds.
+    last: Option<Field>,
+    /// `1:30` is minutes and seconds.
+    minutes_first: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -115,9 +181,13 @@ impl Sum {
                         None if next.is_some_and(|next| next.contains(':')) => {
                             self.add(token, Unit::Days(1.0))?
                         }
+                        // `1 2` are days and hours, where hours are the last field.
+                        None if self.last == Some(Field::Hour) && tokens.len() == 1 => {
+                            self.add(token, Unit::Days(1.0))?
+                        }
                         None if year_month(token).is_some() => self.months += year_month(token)?,
                         None if next.is_none() => {
-                            self.add(token, Unit::Microseconds(MICROSECONDS_PER_SECOND))?
+                            self.add(token, self.last.unwrap_or(Field::Second).unit())?
                         }
                         None => return None,
                     }
@@ -210,7 +280,7 @@ impl Sum {
             |part: &str| part.bytes().all(|b| b.is_ascii_digit()).then(|| part.parse::<i64>().ok()).flatten();
         let (hours, minutes, seconds) = match parts[..] {
             // With a fraction and two parts these are minutes and seconds.
-            [minutes, seconds] if seconds.contains('.') => ("0", minutes, seconds),
+            [minutes, seconds] if self.minutes_first || seconds.contains('.') => ("0", minutes, seconds),
             [hours, minutes] => (hours, minutes, "0"),
             [hours, minutes, seconds] => (hours, minutes, seconds),
             _ => return None,

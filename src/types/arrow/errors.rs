@@ -166,6 +166,23 @@ fn known_plan_error(text: &str) -> Option<Error> {
         let message = "for SELECT DISTINCT, ORDER BY expressions must appear in select list";
         return Some(Error::new(SqlState::INVALID_COLUMN_REFERENCE, message));
     }
+    if text.starts_with("In an aggregate with DISTINCT, ORDER BY expressions") {
+        return Some(distinct_order());
+    }
+    if text.contains(" to grouping function is not in grouping columns") {
+        let message = "arguments to GROUPING must be grouping expressions of the associated query level";
+        return Some(Error::new(SqlState::GROUPING_ERROR, message));
+    }
+    if text.starts_with("Cannot coerce arithmetic expression Utf8 ")
+        && let Some(operator) = text.strip_suffix(" Utf8 to valid types")?.split(' ').next_back()
+    {
+        let message = format!("operator is not unique: unknown {operator} unknown");
+        return Some(
+            Error::new(SqlState("42725"), message).hint(
+                "Could not choose a best candidate operator. You might need to add explicit type casts.",
+            ),
+        );
+    }
     if text.starts_with("Step cannot be zero") {
         return Some(Error::new(SqlState::INVALID_PARAMETER_VALUE, "step size cannot equal zero"));
     }
@@ -230,6 +247,11 @@ fn known_plan_error(text: &str) -> Option<Error> {
     None
 }
 
+fn distinct_order() -> Error {
+    let message = "in an aggregate with DISTINCT, ORDER BY expressions must appear in argument list";
+    Error::new(SqlState::INVALID_COLUMN_REFERENCE, message)
+}
+
 fn not_boolean(place: &str, arrow: &str) -> Error {
     let message = format!("argument of {place} must be type boolean, not type {}", sql_type(arrow));
     Error::new(SqlState::DATATYPE_MISMATCH, message)
@@ -268,6 +290,12 @@ fn from_execution(text: String) -> Error {
     }
     if lower.contains("overflow") {
         return overflow();
+    }
+    if text.starts_with("In an aggregate with DISTINCT, ORDER BY expressions") {
+        return distinct_order();
+    }
+    if text.starts_with("NTILE requires a positive integer") {
+        return Error::new(SqlState("22014"), "argument of ntile must be greater than zero");
     }
     if lower.contains("more than one row") {
         return Error::new(

@@ -1,0 +1,190 @@
+//! `min` and `max` of intervals, which are compared by their length, and of `char(n)`, which stay what they are.
+//!
+//! DataFusion's aggregates in front of which these stand answer for everything else.
+
+use std::cmp::Ordering;
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray};
+use arrow::datatypes::{DataType, FieldRef, IntervalMonthDayNano, IntervalMonthDayNanoType};
+use datafusion::common::{Result, ScalarValue};
+use datafusion::functions_aggregate::min_max;
+use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
+use datafusion::logical_expr::utils::AggregateOrderSensitivity;
+use datafusion::logical_expr::{
+    Accumulator, AggregateUDF, AggregateUDFImpl, GroupsAccumulator, ReversedUDAF, SetMonotonicity, Signature,
+};
+
+use crate::functions::dates::nanoseconds_of;
+use crate::types::Type;
+use crate::types::arrow::{field, type_of};
+
+pub fn functions() -> Vec<Arc<AggregateUDF>> {
+    let in_front = |inner, greatest| Arc::new(AggregateUDF::from(Extreme { inner, greatest }));
+    vec![in_front(min_max::min_udaf(), Ordering::Less), in_front(min_max::max_udaf(), Ordering::Greater)]
+}
+
+/// DataFusion's aggregate, and how what it looks for compares with other values.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Extreme {
+    inner: Arc<AggregateUDF>,
+    greatest: Ordering,
+}
+
+fn is_of_intervals(args: &AccumulatorArgs) -> bool {
+    matches!(args.return_field.data_type(), DataType::Interval(_))
+}
+
+impl AggregateUDFImpl for Extreme {
+    fn name(&self) -> &str {
+        self.inner.name()
+    }
+
+    fn signature(&self) -> &Signature {
+        self.inner.signature()
+    }
+
+    fn coerce_types(&self, given: &[DataType]) -> Result<Vec<DataType>> {
+        self.inner.coerce_types(given)
+    }
+
+    fn return_type(&self, given: &[DataType]) -> Result<DataType> {
+        self.inner.return_type(given)
+    }
+
+    fn return_field(&self, given: &[FieldRef]) -> Result<FieldRef> {
+        let plain = self.inner.return_field(given)?;
+        Ok(match given.first().map(|field| type_of(field)) {
+            Some(ty @ Type::Bpchar(_)) => Arc::new(field(plain.name(), &ty, true)),
+            _ => plain,
+        })
+    }
+
+    fn state_fields(&self, args: StateFieldsArgs) -> Result<Vec<FieldRef>> {
+        self.inner.state_fields(args)
+    }
+
+    fn accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
+        match is_of_intervals(&args) {
+            true => Ok(Box::new(Lengths { greatest: self.greatest, kept: None })),
+            false => self.inner.accumulator(args),
+        }
+    }
+
+    fn groups_accumulator_supported(&self, args: AccumulatorArgs) -> bool {
+        !is_of_intervals(&args) && self.inner.groups_accumulator_supported(args)
+    }
+
+    fn create_groups_accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn GroupsAccumulator>> {
+        self.inner.create_groups_accumulator(args)
+    }
+
+    fn create_sliding_accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
+        match is_of_intervals(&args) {
+            true => Ok(Box::new(Frame { greatest: self.greatest, values: VecDeque::new() })),
+            false => self.inner.create_sliding_accumulator(args),
+        }
+    }
+
+    fn is_descending(&self) -> Option<bool> {
+        self.inner.is_descending()
+    }
+
+    fn order_sensitivity(&self) -> AggregateOrderSensitivity {
+        self.inner.order_sensitivity()
+    }
+
+    fn reverse_expr(&self) -> ReversedUDAF {
+        ReversedUDAF::Identical
+    }
+
+    fn default_value(&self, data_type: &DataType) -> Result<ScalarValue> {
+        self.inner.default_value(data_type)
+    }
+
+    fn set_monotonicity(&self, data_type: &DataType) -> SetMonotonicity {
+        self.inner.inner().set_monotonicity(data_type)
+    }
+}
+
+fn values(column: &ArrayRef) -> impl Iterator<Item = IntervalMonthDayNano> {
+    column.as_primitive::<IntervalMonthDayNanoType>().iter().flatten()
+}
+
+/// The one of two that is looked for; of equal ones the first.
+fn better(kept: IntervalMonthDayNano, new: IntervalMonthDayNano, greatest: Ordering) -> IntervalMonthDayNano {
+    if nanoseconds_of(new).cmp(&nanoseconds_of(kept)) == greatest { new } else { kept }
+}
+
+#[derive(Debug)]
+struct Lengths {
+    greatest: Ordering,
+    kept: Option<IntervalMonthDayNano>,
+}
+
+impl Accumulator for Lengths {
+    fn update_batch(&mut self, columns: &[ArrayRef]) -> Result<()> {
+        for new in values(&columns[0]) {
+            self.kept = Some(self.kept.map_or(new, |kept| better(kept, new, self.greatest)));
+        }
+        Ok(())
+    }
+
+    fn merge_batch(&mut self, states: &[ArrayRef]) -> Result<()> {
+        self.update_batch(states)
+    }
+
+    fn state(&mut self) -> Result<Vec<ScalarValue>> {
+        Ok(vec![self.evaluate()?])
+    }
+
+    fn evaluate(&mut self) -> Result<ScalarValue> {
+        Ok(ScalarValue::IntervalMonthDayNano(self.kept))
+    }
+
+    fn size(&self) -> usize {
+        size_of::<Self>()
+    }
+}
+
+/// The values in a frame that are not NULL.
+#[derive(Debug)]
+struct Frame {
+    greatest: Ordering,
+    values: VecDeque<IntervalMonthDayNano>,
+}
+
+impl Accumulator for Frame {
+    fn update_batch(&mut self, columns: &[ArrayRef]) -> Result<()> {
+        self.values.extend(values(&columns[0]));
+        Ok(())
+    }
+
+    fn retract_batch(&mut self, columns: &[ArrayRef]) -> Result<()> {
+        let gone = columns[0].len() - columns[0].null_count();
+        self.values.drain(..gone.min(self.values.len()));
+        Ok(())
+    }
+
+    fn supports_retract_batch(&self) -> bool {
+        true
+    }
+
+    fn merge_batch(&mut self, states: &[ArrayRef]) -> Result<()> {
+        self.update_batch(states)
+    }
+
+    fn state(&mut self) -> Result<Vec<ScalarValue>> {
+        Ok(vec![self.evaluate()?])
+    }
+
+    fn evaluate(&mut self) -> Result<ScalarValue> {
+        let best = self.values.iter().copied().reduce(|kept, new| better(kept, new, self.greatest));
+        Ok(ScalarValue::IntervalMonthDayNano(best))
+    }
+
+    fn size(&self) -> usize {
+        size_of::<Self>() + self.values.capacity() * size_of::<IntervalMonthDayNano>()
+    }
+}

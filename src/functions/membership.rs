@@ -1,0 +1,78 @@
+//! `array_has`, which is `x = ANY (array)`: DataFusion's, with NULL where only a NULL could make it true.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, BooleanBuilder};
+use arrow::datatypes::DataType;
+use datafusion::common::Result;
+use datafusion::functions_nested::array_has;
+use datafusion::logical_expr::simplify::{ExprSimplifyResult, SimplifyContext};
+use datafusion::logical_expr::{
+    ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
+};
+
+use crate::functions::scalar::{answer, rows_of};
+
+pub fn functions() -> Vec<Arc<ScalarUDF>> {
+    vec![Arc::new(ScalarUDF::from(Membership { inner: array_has::array_has_udf() }))]
+}
+
+/// DataFusion's function behind PostgreSQL's NULLs.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Membership {
+    inner: Arc<ScalarUDF>,
+}
+
+impl ScalarUDFImpl for Membership {
+    fn name(&self) -> &str {
+        self.inner.name()
+    }
+
+    fn signature(&self) -> &Signature {
+        self.inner.signature()
+    }
+
+    fn return_type(&self, given: &[DataType]) -> Result<DataType> {
+        self.inner.return_type(given)
+    }
+
+    fn simplify(&self, args: Vec<Expr>, info: &SimplifyContext) -> Result<ExprSimplifyResult> {
+        self.inner.simplify(args, info)
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let (rows, constant) = rows_of(&args);
+        let (array, value) = (args.args[0].to_array(1)?, args.args[1].to_array(1)?);
+        let has_nulls = |array: &ArrayRef| match array.data_type() {
+            DataType::List(_) => array.as_list::<i32>().values().logical_null_count() > 0,
+            _ => false,
+        };
+        if !has_nulls(&array) && value.logical_null_count() == 0 {
+            return self.inner.invoke_with_args(args);
+        }
+        let (arrays, values) = (args.args[0].to_array(rows)?, args.args[1].to_array(rows)?);
+        let found = self.inner.invoke_with_args(args)?.to_array(rows)?;
+        if !matches!(arrays.data_type(), DataType::List(_)) {
+            return answer(found, constant);
+        }
+        answer(Arc::new(with_nulls(&arrays, &values, found.as_boolean())), constant)
+    }
+}
+
+fn with_nulls(arrays: &ArrayRef, values: &ArrayRef, found: &BooleanArray) -> BooleanArray {
+    let arrays = arrays.as_list::<i32>();
+    let nulls = values.logical_nulls();
+    let mut answers = BooleanBuilder::with_capacity(found.len());
+    for row in 0..found.len() {
+        let is_null = nulls.as_ref().is_some_and(|nulls| nulls.is_null(row));
+        answers.append_option(match () {
+            _ if arrays.is_null(row) => None,
+            _ if arrays.value_length(row) == 0 => Some(false),
+            _ if is_null => None,
+            _ if found.is_valid(row) && found.value(row) => Some(true),
+            _ if arrays.value(row).logical_null_count() > 0 => None,
+            _ => Some(false),
+        });
+    }
+    answers.finish()
+}

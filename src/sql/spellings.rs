@@ -1,0 +1,497 @@
+//! Expressions in the words that the planner has for them.
+//!
+//! ```text
+//!   a SIMILAR TO b                     similar_to(a, b)
+//!   (a, b) < (c, d)                    a < c OR (a = c AND b < d)
+//!   (a, b) OVERLAPS (c, d)             overlaps(a, b, c, d)
+//!   (a, b) IN ((1, 2), (3, 4))         (a = 1 AND b = 2) OR (a = 3 AND b = 4)
+//!   (a, b) = (SELECT x, y ...)         a = (SELECT x ...) AND b = (SELECT y ...)
+//!   row(a, b) IS NULL                  a IS NULL AND b IS NULL
+//!   JSON_OBJECT('a': 1)                json_build_object('a', 1)
+//!   date(x), int8(x)                   CAST(x AS date), CAST(x AS int8)
+//!   make_interval(days => 10)          make_interval(0, 0, 0, 10)
+//!   INTERVAL '1:30' MINUTE TO SECOND   CAST('00:01:30' AS interval)
+//! ```
+
+use datafusion::sql::sqlparser::ast::{
+    self, BinaryOperator, DateTimeField, Expr, FunctionArg, FunctionArgExpr, Ident, UnaryOperator,
+};
+
+use crate::sql::membership::{column_of, width_of};
+use crate::sql::rewrite::{call, cast_to, folded, function_call, is_float_type, plain_name};
+use crate::types::interval::{self, Field};
+
+/// What the planner would read in its own way, in words that it leaves to us.
+pub fn respell(expr: &mut Expr) {
+    let text = |value: &Expr| match value {
+        Expr::Value(value) => match &value.value {
+            ast::Value::SingleQuotedString(text) => Some(text.clone()),
+            _ => None,
+        },
+        _ => None,
+    };
+    match expr {
+        // A number too large for a decimal is none too large for a float.
+        Expr::Cast { expr: inner, data_type, .. } if is_float_type(data_type) => {
+            if let Expr::Value(value) = inner.as_mut()
+                && let ast::Value::Number(number, _) = &value.value
+            {
+                value.value = ast::Value::SingleQuotedString(number.clone());
+            }
+        }
+        Expr::Interval(interval) => {
+            if let Some(cast) = text(&interval.value).and_then(|text| interval_literal(interval, &text)) {
+                *expr = cast;
+            }
+        }
+        Expr::Cast { expr: inner, data_type: ast::DataType::Interval { fields, precision }, .. }
+            if fields.is_some() || precision.is_some() =>
+        {
+            let last = fields.as_ref().map(ToString::to_string).unwrap_or_default();
+            let last = last.rsplit(' ').next().unwrap_or_default().to_lowercase();
+            let digits = precision.map_or(-1, |digits| i64::try_from(digits).unwrap_or(i64::MAX));
+            let interval = cast_to((**inner).clone(), PLAIN_INTERVAL);
+            let arguments = vec![
+                interval,
+                Expr::value(ast::Value::SingleQuotedString(last)),
+                Expr::value(ast::Value::Number(digits.to_string(), false)),
+            ];
+            *expr = function_call("hither_fit_interval", arguments);
+        }
+        Expr::SimilarTo { negated, expr: subject, pattern, escape_char } => {
+            let mut arguments = vec![(**subject).clone(), (**pattern).clone()];
+            arguments.extend(escape_char.clone().map(Expr::Value));
+            let call = function_call("similar_to", arguments);
+            *expr = match negated {
+                true => Expr::UnaryOp { op: UnaryOperator::Not, expr: Box::new(call) },
+                false => call,
+            };
+        }
+        Expr::BinaryOp { left, op, right } => {
+            if let (Some(one), Expr::Subquery(query)) = (row_of(left), right.as_ref())
+                && width_of(query) == Some(one.len())
+            {
+                let width = one.len();
+                let other: Vec<Expr> = (0..width).map(|place| column_of(query, place, width)).collect();
+                if let Some(compared) = compare_rows(op, &one, &other) {
+                    *expr = compared;
+                }
+            } else if let (Some(one), Some(other)) = (row_of(left), row_of(right)) {
+                if *op == BinaryOperator::Overlaps {
+                    *expr = function_call("overlaps", [one, other].concat());
+                } else if let Some(compared) = compare_rows(op, &one, &other) {
+                    *expr = compared;
+                }
+            }
+        }
+        Expr::Value(value) => {
+            if let ast::Value::Number(digits, _) = &value.value
+                && exceeds_numeric(digits)
+            {
+                let text = Expr::value(ast::Value::SingleQuotedString(digits.clone()));
+                *expr = cast_to(text, ast::DataType::DoublePrecision);
+            }
+        }
+        Expr::UnaryOp { op, expr: operand } => {
+            let mut operand = (**operand).clone();
+            // Of double precision only.
+            if matches!(op, UnaryOperator::PGSquareRoot | UnaryOperator::PGCubeRoot) {
+                operand = cast_to(operand, ast::DataType::DoublePrecision);
+            }
+            let name = match op {
+                UnaryOperator::BitwiseNot => "bitnot",
+                UnaryOperator::PGAbs => "abs",
+                // !!query
+                UnaryOperator::PGPrefixFactorial => "tsquery_not",
+                UnaryOperator::PGSquareRoot => "sqrt",
+                UnaryOperator::PGCubeRoot => "cbrt",
+                _ => return,
+            };
+            *expr = function_call(name, vec![operand]);
+        }
+        Expr::Function(function) => {
+            position_arguments(function);
+            if let Some(document) = document_of(function) {
+                *expr = document;
+                return;
+            }
+            if let Some(settled) = now_with_digits(function).or_else(|| cast_as_call(function)) {
+                *expr = settled;
+            }
+        }
+        Expr::InList { expr: subject, list, negated } => {
+            let Some(row) = row_of(subject) else { return };
+            let compared = |item: &Expr| compare_rows(&BinaryOperator::Eq, &row, &row_of(item)?);
+            if let Some(compared) = list.iter().map(compared).collect::<Option<Vec<Expr>>>() {
+                let any = Expr::Nested(Box::new(any_of(compared)));
+                *expr = match negated {
+                    true => Expr::UnaryOp { op: UnaryOperator::Not, expr: Box::new(any) },
+                    false => any,
+                };
+            }
+        }
+        // substring() has patterns as well.
+        Expr::Substring { expr: input, substring_from, substring_for, shorthand: true, .. } => {
+            let mut arguments = vec![(**input).clone()];
+            arguments.extend(substring_from.as_deref().cloned());
+            arguments.extend(substring_for.as_deref().cloned());
+            *expr = function_call("substr", arguments);
+        }
+        // Of bytes too.
+        Expr::Trim { expr: input, trim_where, trim_what, trim_characters } => {
+            let name = match trim_where {
+                Some(ast::TrimWhereField::Leading) => "ltrim",
+                Some(ast::TrimWhereField::Trailing) => "rtrim",
+                _ => "btrim",
+            };
+            let mut arguments = vec![(**input).clone()];
+            arguments.extend(trim_what.as_deref().cloned());
+            arguments.extend(trim_characters.clone().unwrap_or_default());
+            *expr = function_call(name, arguments);
+        }
+        Expr::IsNull(row) => {
+            if let Some(row) = row_of(row).filter(|row| !row.is_empty()) {
+                *expr = all_of(row, |field| Expr::IsNull(Box::new(field)));
+            }
+        }
+        Expr::IsNotNull(row) => {
+            if let Some(row) = row_of(row).filter(|row| !row.is_empty()) {
+                *expr = all_of(row, |field| Expr::IsNotNull(Box::new(field)));
+            }
+        }
+        // NULL of a condition is what is not known; NOT asks for one.
+        Expr::IsUnknown(condition) => *expr = Expr::IsNull(Box::new(negated(condition))),
+        Expr::IsNotUnknown(condition) => *expr = Expr::IsNotNull(Box::new(negated(condition))),
+        // extract('year' FROM x), extract("year" FROM x)
+        Expr::Extract { field: DateTimeField::Custom(field), .. } if field.quote_style.is_some() => {
+            *field = Ident::new(field.value.to_lowercase());
+        }
+        Expr::AtTimeZone { timestamp, time_zone } => {
+            *expr = function_call("timezone", vec![(**time_zone).clone(), (**timestamp).clone()]);
+        }
+        _ => {}
+    }
+}
+
+/// `current_timestamp(3)` is `current_timestamp::timestamptz(3)`.
+fn now_with_digits(function: &ast::Function) -> Option<Expr> {
+    use ast::TimezoneInfo::{None as Local, Tz};
+    let ast::FunctionArguments::List(list) = &function.args else { return None };
+    let [ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(Expr::Value(digits)))] = list.args.as_slice()
+    else {
+        return None;
+    };
+    let ast::Value::Number(digits, _) = &digits.value else { return None };
+    let digits = digits.parse().ok();
+    let data_type = match plain_name(function)?.as_str() {
+        "current_timestamp" => ast::DataType::Timestamp(digits, Tz),
+        "localtimestamp" => ast::DataType::Timestamp(digits, Local),
+        "localtime" => ast::DataType::Time(digits, Local),
+        _ => return None,
+    };
+    let now = call(function.name.0.last()?.as_ident()?.clone(), ast::FunctionArguments::None);
+    Some(cast_to(now, data_type))
+}
+
+fn negated(condition: &Expr) -> Expr {
+    let operand = Box::new(Expr::Nested(Box::new(condition.clone())));
+    Expr::UnaryOp { op: UnaryOperator::Not, expr: operand }
+}
+
+/// Whether a number has an exponent that our numeric, of 38 digits, has no room for.
+fn exceeds_numeric(digits: &str) -> bool {
+    let exponent = digits.split_once(['e', 'E']).map(|(_, exponent)| exponent.parse::<i32>());
+    exponent.is_some_and(|exponent| !exponent.is_ok_and(|exponent| (-30..=30).contains(&exponent)))
+}
+
+/// `(a, b) = (c, d)` and its like, column by column; `None` for rows of different lengths and other operators.
+pub fn compare_rows(op: &BinaryOperator, one: &[Expr], other: &[Expr]) -> Option<Expr> {
+    use BinaryOperator::{And, Eq, Gt, GtEq, Lt, LtEq, NotEq, Or};
+    let binary = |left: Expr, op: BinaryOperator, right: Expr| {
+        Expr::Nested(Box::new(Expr::BinaryOp { left: Box::new(left), op, right: Box::new(right) }))
+    };
+    let mut pairs: Vec<(Expr, Expr)> = one.iter().cloned().zip(other.iter().cloned()).collect();
+    let last = pairs.pop().filter(|_| one.len() == other.len())?;
+    Some(match op {
+        Eq => pairs.into_iter().rfold(binary(last.0, Eq, last.1), |rest, (left, right)| {
+            binary(binary(left, Eq, right), And, rest)
+        }),
+        NotEq => pairs.into_iter().rfold(binary(last.0, NotEq, last.1), |rest, (left, right)| {
+            binary(binary(left, NotEq, right), Or, rest)
+        }),
+        Lt | LtEq | Gt | GtEq => {
+            let strict = if matches!(op, Lt | LtEq) { Lt } else { Gt };
+            pairs.into_iter().rfold(binary(last.0, op.clone(), last.1), |rest, (left, right)| {
+                let decided = binary(left.clone(), strict.clone(), right.clone());
+                binary(decided, Or, binary(binary(left, Eq, right), And, rest))
+            })
+        }
+        _ => return None,
+    })
+}
+
+/// The fields of `(a, b)` and of `row(a, b)`.
+fn row_of(expr: &Expr) -> Option<Vec<Expr>> {
+    match expr {
+        Expr::Tuple(fields) => Some(fields.clone()),
+        Expr::Nested(inner) => row_of(inner),
+        Expr::Function(function) if plain_name(function).as_deref() == Some("row") => arguments(function),
+        _ => None,
+    }
+}
+
+/// The arguments of a plain call.
+fn arguments(function: &ast::Function) -> Option<Vec<Expr>> {
+    let ast::FunctionArguments::List(list) = &function.args else { return None };
+    let expression = |argument: &FunctionArg| match argument {
+        FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => Some(expr.clone()),
+        _ => None,
+    };
+    list.args.iter().map(expression).collect()
+}
+
+/// Conditions joined by OR, in a tree that is no deeper than it has to be.
+fn any_of(mut conditions: Vec<Expr>) -> Expr {
+    match conditions.len() {
+        0 => Expr::value(ast::Value::Boolean(false)),
+        1 => conditions.swap_remove(0),
+        count => {
+            let rest = conditions.split_off(count / 2);
+            let (left, right) = (any_of(conditions), any_of(rest));
+            let either =
+                Expr::BinaryOp { left: Box::new(left), op: BinaryOperator::Or, right: Box::new(right) };
+            Expr::Nested(Box::new(either))
+        }
+    }
+}
+
+/// Whether all fields of a row are what they should be.
+pub fn all_of(row: Vec<Expr>, check: impl Fn(Expr) -> Expr) -> Expr {
+    let checks = row.into_iter().map(check).reduce(|one, other| Expr::BinaryOp {
+        left: Box::new(one),
+        op: BinaryOperator::And,
+        right: Box::new(other),
+    });
+    Expr::Nested(Box::new(checks.unwrap_or_else(|| Expr::value(ast::Value::Boolean(true)))))
+}
+
+/// Types whose casts are written as calls.
+const CALLED_TYPES: &[&str] = &[
+    "bool",
+    "int2",
+    "int4",
+    "int8",
+    "float4",
+    "float8",
+    "numeric",
+    "text",
+    "varchar",
+    "bpchar",
+    "bytea",
+    "date",
+    "time",
+    "timestamp",
+    "timestamptz",
+    "interval",
+    "uuid",
+    "json",
+    "jsonb",
+    "vector",
+    "halfvec",
+    "sparsevec",
+];
+
+/// `date(x)` is `x::date`.
+fn cast_as_call(function: &ast::Function) -> Option<Expr> {
+    let name = plain_name(function).filter(|name| CALLED_TYPES.contains(&name.as_str()))?;
+    if function.over.is_some() || function.filter.is_some() {
+        return None;
+    }
+    let [argument] = arguments(function)?.try_into().ok()?;
+    let name = ast::ObjectName::from(Ident::with_quote('"', name));
+    Some(cast_to(argument, ast::DataType::Custom(name, Vec::new())))
+}
+
+/// The name of a parameter, and what it is where it is not given.
+type Parameter = (&'static str, Option<&'static str>);
+
+/// Functions whose arguments are called by name, with those names and what an argument is that is not there.
+const NAMED: &[(&str, &[Parameter])] = &[
+    (
+        "make_interval",
+        &[
+            ("years", Some("0")),
+            ("months", Some("0")),
+            ("weeks", Some("0")),
+            ("days", Some("0")),
+            ("hours", Some("0")),
+            ("mins", Some("0")),
+            ("secs", Some("0")),
+        ],
+    ),
+    ("make_date", &[("year", None), ("month", None), ("day", None)]),
+    ("make_time", &[("hour", None), ("min", None), ("sec", None)]),
+    (
+        "make_timestamp",
+        &[("year", None), ("month", None), ("mday", None), ("hour", None), ("min", None), ("sec", None)],
+    ),
+    (
+        "make_timestamptz",
+        &[
+            ("year", None),
+            ("month", None),
+            ("mday", None),
+            ("hour", None),
+            ("min", None),
+            ("sec", None),
+            ("timezone", None),
+        ],
+    ),
+    (
+        "jsonb_set",
+        &[("jsonb_in", None), ("path", None), ("replacement", None), ("create_if_missing", Some("true"))],
+    ),
+    (
+        "jsonb_insert",
+        &[("jsonb_in", None), ("path", None), ("replacement", None), ("insert_after", Some("false"))],
+    ),
+    ("parse_ident", &[("str", None), ("strict", Some("true"))]),
+];
+
+/// Puts arguments that are named where their names say; a call that cannot be meant stays as it is.
+fn position_arguments(function: &mut ast::Function) {
+    let Some(name) = plain_name(function) else { return };
+    let Some((_, parameters)) = NAMED.iter().find(|(named, _)| *named == name) else { return };
+    let ast::FunctionArguments::List(list) = &mut function.args else { return };
+    // `name := value` is read as an operator.
+    for argument in &mut list.args {
+        if let FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::BinaryOp {
+            left,
+            op: BinaryOperator::Assignment,
+            right,
+        })) = argument
+            && let Expr::Identifier(name) = left.as_ref()
+        {
+            *argument = FunctionArg::Named {
+                name: name.clone(),
+                arg: FunctionArgExpr::Expr((**right).clone()),
+                operator: ast::FunctionArgOperator::Assignment,
+            };
+        }
+    }
+    let is_named = |argument: &FunctionArg| !matches!(argument, FunctionArg::Unnamed(_));
+    if !list.args.iter().any(is_named) {
+        return;
+    }
+    let mut given: Vec<Option<FunctionArgExpr>> = vec![None; parameters.len()];
+    for (place, argument) in list.args.iter().enumerate() {
+        let (place, value) = match argument {
+            FunctionArg::Unnamed(value) => (Some(place), value),
+            FunctionArg::Named { name, arg, .. } => {
+                (parameters.iter().position(|(known, _)| *known == folded(name)), arg)
+            }
+            FunctionArg::ExprNamed { name: Expr::Identifier(name), arg, .. } => {
+                (parameters.iter().position(|(known, _)| *known == folded(name)), arg)
+            }
+            FunctionArg::ExprNamed { .. } => (None, &FunctionArgExpr::Wildcard),
+        };
+        match place.and_then(|place| given.get_mut(place)) {
+            Some(slot @ None) => *slot = Some(value.clone()),
+            _ => return,
+        }
+    }
+    let count = given.iter().rposition(Option::is_some).map_or(0, |last| last + 1);
+    let otherwise = |default: &str| {
+        let value = match default {
+            "true" | "false" => ast::Value::Boolean(default == "true"),
+            number => ast::Value::Number(number.to_owned(), false),
+        };
+        FunctionArgExpr::Expr(Expr::value(value))
+    };
+    let values = given.into_iter().zip(*parameters).take(count);
+    let placed: Option<Vec<FunctionArg>> = values
+        .map(|(value, (_, default))| value.or_else(|| default.map(otherwise)).map(FunctionArg::Unnamed))
+        .collect();
+    if let Some(placed) = placed {
+        list.args = placed;
+    }
+}
+
+/// The standard's constructors of json: members may be NULL, elements are left out then.
+fn document_of(function: &ast::Function) -> Option<Expr> {
+    let ast::FunctionArguments::List(list) = &function.args else { return None };
+    if function.over.is_some() || !list.clauses.is_empty() {
+        return None;
+    }
+    match plain_name(function)?.as_str() {
+        "json_object" => {
+            let mut pairs = Vec::new();
+            for argument in &list.args {
+                let FunctionArg::ExprNamed { name, arg: FunctionArgExpr::Expr(value), .. } = argument else {
+                    return None;
+                };
+                pairs.extend([name.clone(), value.clone()]);
+            }
+            (!pairs.is_empty()).then(|| function_call("json_build_object", pairs))
+        }
+        "json_array" => Some(function_call("hither_json_array", arguments(function)?)),
+        _ => None,
+    }
+}
+
+const PLAIN_INTERVAL: ast::DataType = ast::DataType::Interval { fields: None, precision: None };
+
+/// `INTERVAL '1' DAY` as the cast of a text that says the same; what is no interval is complained about by the cast.
+fn interval_literal(literal: &ast::Interval, text: &str) -> Option<Expr> {
+    let field = |field: &DateTimeField| {
+        Some(match field {
+            DateTimeField::Year => Field::Year,
+            DateTimeField::Month => Field::Month,
+            DateTimeField::Day => Field::Day,
+            DateTimeField::Hour => Field::Hour,
+            DateTimeField::Minute => Field::Minute,
+            DateTimeField::Second => Field::Second,
+            _ => return None,
+        })
+    };
+    let cast =
+        |text: &str| cast_to(Expr::value(ast::Value::SingleQuotedString(text.to_owned())), PLAIN_INTERVAL);
+    let Some(first) = &literal.leading_field else { return Some(cast(text)) };
+    let first = field(first)?;
+    let last = literal.last_field.as_ref().map_or(Some(first), field)?;
+    let digits = literal.fractional_seconds_precision.or(literal.leading_precision);
+    let digits = digits.and_then(|digits| u8::try_from(digits).ok());
+    let read = interval::parse_fields(text, first, last).map(|read| interval::fit(read, Some(last), digits));
+    let Ok(read) = read else { return Some(cast(text)) };
+    let mut shown = Vec::new();
+    interval::print(read, &mut shown);
+    Some(cast(&String::from_utf8_lossy(&shown)))
+}
+
+/// Distances of a frame, which the planner reads itself: `RANGE BETWEEN INTERVAL '1 day' PRECEDING AND CURRENT ROW`.
+pub fn settle_frame(function: &mut ast::Function) {
+    let Some(ast::WindowType::WindowSpec(spec)) = &mut function.over else { return };
+    let Some(frame) = &mut spec.window_frame else { return };
+    for bound in std::iter::once(&mut frame.start_bound).chain(&mut frame.end_bound) {
+        let (ast::WindowFrameBound::Preceding(Some(distance))
+        | ast::WindowFrameBound::Following(Some(distance))) = bound
+        else {
+            continue;
+        };
+        let text = match distance.as_ref() {
+            Expr::Cast { expr, data_type: ast::DataType::Interval { .. }, .. } => expr,
+            _ => distance,
+        };
+        if matches!(text.as_ref(), Expr::Value(value) if matches!(value.value, ast::Value::SingleQuotedString(_)))
+        {
+            let value = text.clone();
+            **distance = Expr::Interval(ast::Interval {
+                value,
+                leading_field: None,
+                leading_precision: None,
+                last_field: None,
+                fractional_seconds_precision: None,
+            });
+        }
+    }
+}
