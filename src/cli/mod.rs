@@ -2,6 +2,8 @@
 //!
 //! Every command ends with exit code 0, or with one line on standard error (and its detail and hint) and code 1.
 
+// Pages that hold nothing any more.
+mod allocator;
 mod backup;
 mod bench;
 mod check;

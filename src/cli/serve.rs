@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use crate::cli::allocator;
 use crate::config::{Config, Given};
 use crate::database::{self, ArchiveOptions, AutovacuumOptions, Database, ScrubOptions};
 use crate::error::{Error, Result, SqlState};
@@ -69,6 +70,9 @@ impl House {
             0 => Budget::of_machine(),
             kilobytes => Budget::of(kilobytes as u64 * 1024)?,
         };
+        if budget.bytes() < allocator::ROOMY {
+            allocator::give_back_at_once();
+        }
         settings.push(("hither.memory_max".to_owned(), format!("{}kB", budget.bytes() / 1024)));
         let options = database::Options {
             autovacuum,

@@ -98,11 +98,17 @@ impl Generations {
             kept.last = numbers.iter().copied().max().unwrap_or(0);
             let mut current = None;
             for &number in numbers.iter().rev() {
-                match open_one(fs, &path(number), options, &self.room, verify) {
-                    Ok(graph) => {
-                        kept.generations.insert(number, graph.nodes());
-                        current.get_or_insert((number, Arc::new(graph)));
-                    }
+                // Of those before the current one it is only wanted what they hold.
+                let opened = match current {
+                    Some(_) => Finder::nodes_of(fs, &path(number), options, verify),
+                    None => open_one(fs, &path(number), options, &self.room, verify).map(|graph| {
+                        let nodes = graph.nodes();
+                        current = Some((number, Arc::new(graph)));
+                        nodes
+                    }),
+                };
+                match opened {
+                    Ok(nodes) => drop(kept.generations.insert(number, nodes)),
                     Err(error) => log::warn!("generation {number} of index {oid} is not used: {error}"),
                 }
             }

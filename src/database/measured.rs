@@ -6,6 +6,7 @@ use crate::index::recall::{Class, Effort, Estimate};
 /// One effort of one class of queries of one index.
 #[derive(Clone, Debug)]
 pub struct MeasuredRecall {
+    pub schema: String,
     pub table: String,
     pub index: String,
     pub class: Class,
@@ -21,11 +22,16 @@ impl Database {
         for table in version.tables.values() {
             let state = table.state();
             for index in &state.vector_indexes {
-                let (table, index_name) =
-                    (state.definition.name.to_string(), index.definition.name.to_string());
+                let (table, name) = (&state.definition, &index.definition.name);
                 all.extend(index.measured.estimates().into_iter().map(|(class, effort, estimate)| {
-                    let (table, index) = (table.clone(), index_name.clone());
-                    MeasuredRecall { table, index, class, effort, estimate }
+                    MeasuredRecall {
+                        schema: table.schema.to_string(),
+                        table: table.name.to_string(),
+                        index: name.to_string(),
+                        class,
+                        effort,
+                        estimate,
+                    }
                 }));
             }
         }

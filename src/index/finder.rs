@@ -168,6 +168,19 @@ impl Finder {
         }
     }
 
+    /// What a generation of what `params` make holds, without opening it. With `verify`, every word is read.
+    pub fn nodes_of(fs: &dyn Fs, path: &Path, params: Params, verify: bool) -> Result<Arc<RoaringBitmap>> {
+        match params {
+            Params::Graph(_) => {
+                if verify {
+                    Graph::verify(fs, path)?;
+                }
+                Graph::nodes_of(fs, path).map(Arc::new)
+            }
+            Params::Lists(_) => Ok(Lists::open(fs, path)?.0.nodes()),
+        }
+    }
+
     /// Reads a whole generation of what `params` make and holds it against its checksums (XX001 when it is damaged), as
     /// fast as `pace` lets it.
     pub fn verify_paced(fs: &dyn Fs, path: &Path, params: Params, pace: &mut Pace) -> Result<()> {

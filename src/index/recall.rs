@@ -1,20 +1,22 @@
 //! What recall an index has shown, by what was asked of it; and how hard to search so that a target is met.
 //!
 //! ```text
-//!   a query -> Class (share of rows allowed, k)          both by powers of two
-//!   Class   -> a ladder of efforts: ef 10, 14, 20, ...   or probes 1, 2, 3, ...
+//!   a query -> Class (share of rows allowed, k; rules)   the first two by powers of two
+//!   Class   -> a ladder of efforts: ef 16, 23, 32, ...   or probes 1, 2, 3, ...
 //!                 each with the recall of the queries measured: how many, mean, spread
-//!   target  -> the least effort whose mean is above it by 1.645 standard errors (95 % of the time it is in truth),
+//!   target  -> the least effort whose mean is above it by 2.326 standard errors (some 95 % of the time it is in truth),
 //!              one query that found nothing counted in; the exact search where there is none
 //! ```
+//!
+//! An effort at which one walk in ten falls back to the exact search is no effort to save with, whatever its recall.
 //!
 //! The query that found nothing stands for what was not met yet: recall has a long tail (a filter that has nothing near
 //! some queries), and few queries that all fared well say little about it.
 //!
 //! To measure a query is to answer it exactly and at every effort, in one snapshot. The first queries of a class are
 //! measured on the spot, and so get exact answers; later ones as an audit in the background, when somebody asks for it.
-//! An index that changes by a tenth of its nodes forgets half of the weight of what was measured, and below
-//! [`QUERIES_MIN`] queries of a class are measured on the spot again.
+//! For each tenth by which the number of an index's nodes grows or shrinks, what was measured counts half, and where too
+//! little is left queries are measured on the spot again.
 //!
 //! How a query fares depends on where it lies, so recall belongs to the queries that are really asked: none are made up.
 
@@ -38,10 +40,13 @@ pub const QUERIES_MIN: f64 = 20.0;
 const QUERIES_PER_MISS: f64 = 6.0;
 /// A class remembers no more than about so many; older ones fade.
 const QUERIES_MAX: f64 = 1000.0;
-/// The 95th percentile of the normal distribution.
-const Z: f64 = 1.645;
+/// The 99th percentile of the normal distribution at each look: a class is looked at with every query until one look is
+/// good enough, and that is right about 95 times in a hundred.
+const Z: f64 = 2.326;
 /// Share of its nodes by which an index may change before what was measured counts half.
 const CHANGED: f64 = 0.1;
+/// Share of walks that may have fallen back to the exact search.
+const FELL_MAX: f64 = 0.1;
 /// Greatest ef of the ladder: that of the setting.
 const EF_MAX: usize = 1000;
 const EF_MIN: usize = 10;
@@ -53,12 +58,28 @@ pub struct Class {
     halvings: u8,
     /// k is at most 2^doublings and more than half of that.
     doublings: u8,
+    /// Whether a walk was asked for also where comparing everything is cheaper.
+    forced: bool,
+    /// The bound of the session: vectors that a filtered walk may compare, or lists that may be looked into.
+    bound: u64,
 }
 
 impl Class {
-    pub fn of(allowed: u64, nodes: u64, k: usize) -> Class {
+    /// Of a request to search an index of so many nodes.
+    pub fn of<V>(request: &Request<V>, nodes: u64) -> Class {
+        let allowed = request.rows.len();
+        let bound = match request.finder {
+            Some(Finder::Lists(_)) => u64::from(request.probes.most),
+            _ => request.distances_max,
+        };
+        Class { forced: request.strategy.is_some(), bound, ..Class::of_counts(allowed, nodes, request.k) }
+    }
+
+    fn of_counts(allowed: u64, nodes: u64, k: usize) -> Class {
         let halvings = (nodes.max(1) / allowed.max(1)).max(1).ilog2() as u8;
-        Class { halvings, doublings: k.max(1).next_power_of_two().ilog2() as u8 }
+        // No more than 2^32 slots are ever asked for.
+        let k = (k.max(1) as u64).min(1 << 32);
+        Class { halvings, doublings: k.next_power_of_two().ilog2() as u8, forced: false, bound: 0 }
     }
 
     /// Greatest share of rows allowed.
@@ -71,27 +92,39 @@ impl Class {
         let most = 1u64 << self.doublings;
         most / 2 + 1..=most
     }
+
+    pub fn forced(self) -> bool {
+        self.forced
+    }
+
+    /// Vectors that a filtered walk may compare, or lists that may be looked into.
+    pub fn bound(self) -> u64 {
+        self.bound
+    }
+
+    /// The efforts worth telling apart for an index: each about 1.4 times the one before. The same for all k of the class.
+    pub fn efforts(self, finder: &Finder) -> Vec<Effort> {
+        let (first, last) = match finder {
+            Finder::Graph(_) => {
+                let k = *self.rows().end() as usize;
+                (EF_MIN.max(k), EF_MAX.max(k))
+            }
+            Finder::Lists(lists) => (1, lists.count().max(1)),
+        };
+        let mut efforts = vec![first];
+        let mut next = first as f64;
+        while let Some(&effort) = efforts.last()
+            && effort < last
+        {
+            next *= std::f64::consts::SQRT_2;
+            efforts.push((next.round() as usize).clamp(effort + 1, last));
+        }
+        efforts
+    }
 }
 
 /// How hard to look: candidates of a walk, or lists.
 pub type Effort = usize;
-
-/// The efforts worth telling apart for an index and k: each about 1.4 times the one before.
-pub fn efforts(finder: &Finder, k: usize) -> Vec<Effort> {
-    let (first, last) = match finder {
-        Finder::Graph(_) => (EF_MIN.max(k), EF_MAX.max(k)),
-        Finder::Lists(lists) => (1, lists.count().max(1)),
-    };
-    let mut efforts = vec![first];
-    let mut next = first as f64;
-    while let Some(&effort) = efforts.last()
-        && effort < last
-    {
-        next *= std::f64::consts::SQRT_2;
-        efforts.push((next.round() as usize).clamp(effort + 1, last));
-    }
-    efforts
-}
 
 /// The request, searching so hard.
 pub fn with_effort<'a, V>(request: &Request<'a, V>, effort: Effort) -> Request<'a, V> {
@@ -107,27 +140,37 @@ pub fn with_effort<'a, V>(request: &Request<'a, V>, effort: Effort) -> Request<'
 /// A query, answered exactly and at every effort.
 pub struct Measurement {
     pub exact: Found,
-    /// Recall at each of [`efforts`].
-    pub recalls: Vec<(Effort, f64)>,
+    pub rungs: Vec<Rung>,
 }
 
-/// Measures a query over an index.
-pub fn measure<V: Vectors>(request: &Request<V>, finder: &Finder) -> Result<Measurement> {
+/// What a query found at one effort.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Rung {
+    pub effort: Effort,
+    pub recall: f64,
+    /// Whether the walk fell back to the exact search.
+    pub fell: bool,
+}
+
+/// Measures a query over an index, at each of `efforts`.
+pub fn measure<V: Vectors>(request: &Request<V>, efforts: &[Effort]) -> Result<Measurement> {
     let exact = search(&Request { strategy: Some(Strategy::Exact), ..*request })?;
-    let mut recalls: Vec<(Effort, f64)> = Vec::new();
+    let mut rungs: Vec<Rung> = Vec::with_capacity(efforts.len());
     let mut certain = false;
-    for effort in efforts(finder, request.k) {
-        // Twice complete is complete from there on, as is an answer that was exact.
-        certain |= matches!(recalls[..], [.., (_, a), (_, b)] if a == 1.0 && b == 1.0);
+    for &effort in efforts {
+        // Twice complete is complete from there on, as is an answer for which comparing everything was the cheapest.
+        let complete = |rung: &Rung| rung.recall == 1.0 && !rung.fell;
+        certain |= matches!(&rungs[..], [.., a, b] if complete(a) && complete(b));
         if certain {
-            recalls.push((effort, 1.0));
+            rungs.push(Rung { effort, recall: 1.0, fell: false });
             continue;
         }
         let found = search(&with_effort(request, effort))?;
-        certain = found.exact;
-        recalls.push((effort, recall(&found.hits, &exact.hits)));
+        certain = found.exact && found.fell_from.is_none();
+        let recall = recall(&found.hits, &exact.hits);
+        rungs.push(Rung { effort, recall, fell: found.fell_from.is_some() });
     }
-    Ok(Measurement { exact, recalls })
+    Ok(Measurement { exact, rungs })
 }
 
 /// Share of the exact answer's places that are filled by rows no farther than its last. Rows without a distance are
@@ -174,6 +217,7 @@ struct Samples {
 #[derive(Clone, Copy, Debug, Default)]
 struct Sums {
     queries: f64,
+    fell: f64,
     recall: f64,
     squares: f64,
 }
@@ -184,12 +228,13 @@ impl Measured {
         let mut classes = self.classes.lock();
         let samples = classes.entry(class).or_insert_with(|| Samples { nodes, ..Samples::default() });
         samples.fade(nodes);
-        for &(effort, recall) in &measurement.recalls {
+        for &Rung { effort, recall, fell } in &measurement.rungs {
             let sums = samples.rungs.entry(effort).or_default();
             if sums.queries >= QUERIES_MAX {
                 sums.scale(0.5);
             }
             sums.queries += 1.0;
+            sums.fell += f64::from(u8::from(fell));
             sums.recall += recall;
             sums.squares += recall * recall;
         }
@@ -200,11 +245,13 @@ impl Measured {
         let mut classes = self.classes.lock();
         let Some(samples) = classes.get_mut(&class) else { return Advice::Measure(0.0) };
         samples.fade(nodes);
-        let estimates =
-            || efforts.iter().filter_map(|effort| Some((*effort, samples.rungs.get(effort)?.estimate())));
-        let queries = estimates().map(|(_, estimate)| estimate.queries).fold(0.0, f64::max);
-        let meets =
-            |(_, estimate): &(Effort, Estimate)| estimate.queries >= QUERIES_MIN && estimate.low >= target;
+        let known = || efforts.iter().filter_map(|effort| Some((*effort, samples.rungs.get(effort)?)));
+        let estimates = || known().map(|(effort, sums)| (effort, sums.estimate()));
+        let queries = known().map(|(_, sums)| sums.queries).fold(0.0, f64::max);
+        let meets = |(effort, estimate): &(Effort, Estimate)| {
+            let fell = samples.rungs.get(effort).map_or(0.0, |sums| sums.fell);
+            estimate.queries >= QUERIES_MIN && estimate.low >= target && fell <= FELL_MAX * estimate.queries
+        };
         match estimates().find(meets) {
             Some((effort, estimate)) => Advice::Search(effort, estimate),
             None if queries < queries_for(target) => Advice::Measure(queries),
@@ -235,8 +282,10 @@ pub fn queries_for(target: f64) -> f64 {
 impl Samples {
     fn fade(&mut self, nodes: u64) {
         if nodes.abs_diff(self.nodes) as f64 > CHANGED * self.nodes as f64 {
+            let (before, now) = (self.nodes.max(1) as f64, nodes.max(1) as f64);
+            let tenths = (now / before).ln().abs() / (1.0 + CHANGED).ln();
             self.nodes = nodes;
-            self.rungs.values_mut().for_each(|sums| sums.scale(0.5));
+            self.rungs.values_mut().for_each(|sums| sums.scale(0.5f64.powf(tenths)));
         }
     }
 }
@@ -244,6 +293,7 @@ impl Samples {
 impl Sums {
     fn scale(&mut self, by: f64) {
         self.queries *= by;
+        self.fell *= by;
         self.recall *= by;
         self.squares *= by;
     }
@@ -276,12 +326,17 @@ mod tests {
             counters: Default::default(),
             costs: Default::default(),
         };
-        Measurement { exact, recalls: recalls.to_vec() }
+        let rung = |&(effort, recall): &(Effort, f64)| Rung { effort, recall, fell: false };
+        Measurement { exact, rungs: recalls.iter().map(rung).collect() }
+    }
+
+    fn all(k: usize) -> Class {
+        Class::of_counts(1, 1, k)
     }
 
     #[test]
     fn classes_are_powers_of_two() {
-        let class = |allowed, k| Class::of(allowed, 1024, k);
+        let class = |allowed, k| Class::of_counts(allowed, 1024, k);
         assert_eq!(class(1024, 10), class(513, 9));
         assert_ne!(class(1024, 10), class(512, 10));
         assert_ne!(class(1024, 8), class(1024, 9));
@@ -290,21 +345,24 @@ mod tests {
             (class(5000, 1).share(), class(0, 1).share(), class(1, 1).rows()),
             (1.0, 0.0009765625, 1..=1)
         );
-        assert_eq!(Class::of(0, 0, 0), Class::of(1, 1, 1));
+        assert_eq!(Class::of_counts(0, 0, 0), Class::of_counts(1, 1, 1));
+        assert_eq!(*all(usize::MAX).rows().end(), 1 << 32);
     }
 
     #[test]
-    fn efforts_climb_from_k_to_the_end() {
+    fn efforts_climb_from_k_to_the_end_and_are_those_of_the_class() {
         let graph = Finder::Graph(Graph::new(Params::new(16, 64, Metric::L2).unwrap()));
-        assert_eq!(efforts(&graph, 1)[..5], [10, 14, 20, 28, 40]);
-        assert_eq!(efforts(&graph, 1).last(), Some(&1000));
-        assert_eq!(efforts(&graph, 700), [700, 990, 1000]);
-        assert_eq!(efforts(&graph, 5000), [5000]);
+        assert_eq!(all(1).efforts(&graph)[..5], [10, 14, 20, 28, 40]);
+        assert_eq!(all(1).efforts(&graph).last(), Some(&1000));
+        assert_eq!(all(9).efforts(&graph), all(16).efforts(&graph));
+        assert_eq!(all(9).efforts(&graph)[..3], [16, 23, 32]);
+        assert_eq!(all(300).efforts(&graph), [512, 724, 1000]);
+        assert_eq!(all(5000).efforts(&graph), [8192]);
     }
 
     #[test]
     fn a_target_takes_the_least_effort_that_surely_meets_it() {
-        let (measured, class) = (Measured::default(), Class::of(1, 1, 10));
+        let (measured, class) = (Measured::default(), all(10));
         let efforts = [10, 20, 40];
         let advise = |target| measured.advise(class, 1000, &efforts, target);
         assert_eq!(advise(0.9), Advice::Measure(0.0));
@@ -327,7 +385,7 @@ mod tests {
         assert_eq!(advise(0.999), Advice::Measure(400.0));
         (400..500).for_each(|_| measured.record(class, 1000, &measurement(&[(40, 1.0)])));
         assert_eq!(advise(1.0), Advice::Exact, "no number of queries shows that");
-        let other = Class::of(1, 64, 10);
+        let other = Class::of_counts(1, 64, 10);
         assert_eq!(
             measured.advise(other, 1000, &efforts, 0.5),
             Advice::Measure(0.0),
@@ -336,12 +394,29 @@ mod tests {
     }
 
     #[test]
+    fn an_effort_that_often_falls_back_saves_nothing() {
+        let (measured, class) = (Measured::default(), all(10));
+        for query in 0..100 {
+            let mut measurement = measurement(&[(10, 1.0), (20, 1.0)]);
+            measurement.rungs[0].fell = query % 5 == 0;
+            measured.record(class, 1000, &measurement);
+        }
+        assert!(matches!(measured.advise(class, 1000, &[10, 20], 0.9), Advice::Search(20, _)));
+    }
+
+    #[test]
     fn an_index_that_changes_is_measured_again() {
-        let (measured, class) = (Measured::default(), Class::of(1, 1, 10));
-        (0..30).for_each(|_| measured.record(class, 1000, &measurement(&[(10, 1.0)])));
+        let (measured, class) = (Measured::default(), all(10));
+        (0..40).for_each(|_| measured.record(class, 1000, &measurement(&[(10, 1.0)])));
         assert!(matches!(measured.advise(class, 1100, &[10], 0.8), Advice::Search(10, _)));
-        assert_eq!(measured.advise(class, 1101, &[10], 0.8), Advice::Measure(15.0));
-        assert_eq!(measured.advise(class, 1101, &[10], 0.8), Advice::Measure(15.0), "it fades once");
+        let Advice::Measure(left) = measured.advise(class, 1210, &[10], 0.9) else { panic!("two tenths") };
+        assert!((left - 10.0).abs() < 1e-9, "{left}");
+        assert_eq!(measured.advise(class, 1210, &[10], 0.9), Advice::Measure(left), "it fades once");
+        (0..1000).for_each(|_| measured.record(class, 1210, &measurement(&[(10, 1.0)])));
+        let Advice::Measure(left) = measured.advise(class, 1_000_000, &[10], 0.8) else {
+            panic!("another index")
+        };
+        assert!(left < 1e-9);
     }
 
     #[test]

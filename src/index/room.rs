@@ -129,6 +129,7 @@ impl Room {
         };
         match make() {
             Ok(map) => {
+                self.warned.store(false, Ordering::Relaxed);
                 self.spilled.fetch_add(bytes, Ordering::Relaxed);
                 Some((map, Held { room: self.clone(), bytes, spilled: true }))
             }

@@ -121,11 +121,12 @@ fn outside<V>(request: &Request<V>, nodes: &RoaringBitmap) -> RoaringBitmap {
     outside
 }
 
-/// The strategy that a request begins with.
-pub fn chosen<V>(request: &Request<V>) -> Strategy {
+/// What a request's strategies would cost, and the one it would begin with.
+pub fn outlook<V>(request: &Request<V>) -> (Costs, Strategy) {
     let finder = request.finder.filter(|finder| finder.metric() == request.query.metric());
     let nodes = finder.map(Finder::nodes).unwrap_or_default();
-    choose(request, &costs(&situation(request, finder, nodes.len(), outside(request, &nodes).len())))
+    let costs = costs(&situation(request, finder, nodes.len(), outside(request, &nodes).len()));
+    (costs, choose(request, &costs))
 }
 
 fn situation<V>(request: &Request<V>, finder: Option<&Finder>, nodes: u64, outside: u64) -> Situation {

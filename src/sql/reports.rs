@@ -78,16 +78,18 @@ fn memory(engine: &Engine) -> Vec<ReportRow> {
 
 /// A row per index, class of queries and effort that was measured.
 fn recall(database: &Database) -> Vec<ReportRow> {
-    let whole = |number: u64| count(number);
     let row = |known: crate::database::MeasuredRecall| {
         let (rows, estimate) = (known.class.rows(), known.estimate);
         vec![
+            ("schema", Value::Text(known.schema)),
             ("relation", Value::Text(known.table)),
             ("index", Value::Text(known.index)),
-            ("rows_from", whole(*rows.start())),
-            ("rows_to", whole(*rows.end())),
+            ("rows_from", count(*rows.start())),
+            ("rows_to", count(*rows.end())),
             ("share_to", Value::Float8(known.class.share())),
-            ("effort", whole(known.effort as u64)),
+            ("forced", Value::Bool(known.class.forced())),
+            ("bound", count(known.class.bound())),
+            ("effort", count(known.effort as u64)),
             ("queries", Value::Float8(estimate.queries)),
             ("recall", Value::Float8(estimate.mean)),
             ("recall_low", Value::Float8(estimate.low)),

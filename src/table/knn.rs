@@ -17,7 +17,7 @@ mod report;
 mod target;
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use arrow::array::{ArrayRef, Float64Builder, RecordBatch};
 use arrow::datatypes::{Schema, SchemaRef};
@@ -35,7 +35,8 @@ use roaring::RoaringBitmap;
 use crate::distance::{Element, Metric, Query, Vector};
 use crate::error::Error;
 use crate::functions::cells::{Cell, check_same_dimensions, read};
-use crate::index::strategy::{Shape, Situation, costs};
+use crate::index::recall::Advice;
+use crate::index::strategy::Shape;
 use crate::index::{Finder, Found, Probes, Request, Rows, Strategy, search};
 use crate::storage::Slice;
 use crate::table::bindings::{Bindings, Execution};
@@ -299,27 +300,20 @@ impl KnnScanExec {
         let search = Search::new(self, &execution).ok()?;
         let rows = search.superset().ok()?;
         let index = search.usable_index(&rows);
-        let nodes = index.as_ref().map(|index| index.finder.nodes()).unwrap_or_default();
-        let shape = search.shape(index.as_ref());
-        let outside = rows.rows().to_bitmap().as_ref() - nodes.as_ref();
-        let situation = Situation {
-            allowed: rows.rows().len(),
-            nodes: nodes.len(),
-            outside: outside.len(),
-            k: search.limit,
-            ef: execution.settings.ef_search,
-            shape,
-            dimensions: search.work(),
-            distances_max: execution.settings.max_scan_tuples as u64,
+        let query = search.query.as_ref()?.vector();
+        let request = search.request(query, &rows, index.as_ref(), search.limit, false);
+        let target = execution.settings.recall_target;
+        let advice = index.as_ref().and_then(|view| target::advice(&request, view, target));
+        let request = match advice {
+            Some(advice) => target::advised(&request, advice),
+            None => request,
         };
-        let costs = costs(&situation);
-        let asked =
-            search.asked_strategy(index.as_ref(), &rows).filter(|strategy| costs.get(*strategy).is_finite());
-        let strategy = asked.unwrap_or_else(|| costs.choice());
+        let (costs, strategy) = crate::index::search::outlook(&request);
         let exact = strategy == Strategy::Exact;
         let found =
             Found { hits: Vec::new(), strategy, fell_from: None, exact, counters: Default::default(), costs };
-        Some(search.report(found, index, &rows, 0))
+        let (probes, aim) = (request.probes, advice.map(|advice| Aim { target, advice }));
+        Some(search.report(Near { found, probes, aim, index: index.clone() }, &rows, 0))
     }
 }
 
@@ -420,9 +414,20 @@ struct Search<'a> {
     query: Option<Cell<'static>>,
     limit: usize,
     view: View,
-    /// Of the last search that had a target.
-    aim: std::cell::Cell<Option<Aim>>,
 }
+
+/// What a search found, and how.
+struct Near {
+    found: Found,
+    /// Lists that were looked into.
+    probes: Probes,
+    /// With `hither.recall_target`.
+    aim: Option<Aim>,
+    index: Option<VectorIndexView>,
+}
+
+/// Without an index nothing waits to get into it.
+static NO_TAIL: LazyLock<RoaringBitmap> = LazyLock::new(RoaringBitmap::new);
 
 /// Slots in the parts that [`Rows`] borrows.
 #[derive(Clone)]
@@ -459,14 +464,7 @@ impl<'a> Search<'a> {
             let none = if matches!(clause, Clause::Limit) { usize::MAX } else { 0 };
             limit = limit.saturating_add(count_of(Some(part), clause)?.unwrap_or(none));
         }
-        Ok(Search { scan, execution, snapshot, query, limit, view, aim: std::cell::Cell::default() })
-    }
-
-    /// What a comparison costs, in dimensions.
-    fn work(&self) -> usize {
-        let metric = self.scan.provider.question.metric;
-        let work = |query: &Cell| Query::new(metric, query.vector()).work();
-        self.query.as_ref().map_or(self.view.dimensions(), work)
+        Ok(Search { scan, execution, snapshot, query, limit, view })
     }
 
     /// The answer in order, and how it came about.
@@ -551,29 +549,29 @@ impl<'a> Search<'a> {
         };
         let mut tested = 0;
         if superset.exact {
-            let (found, index) = self.nearest(query, superset, wanted, exactly)?;
-            let answers = self.answers(query, &found)?;
-            return Ok((answers, Some(self.report(found, index, superset, tested))));
+            let near = self.nearest(query, superset, wanted, exactly)?;
+            let answers = self.answers(query, &near.found)?;
+            return Ok((answers, Some(self.report(near, superset, tested))));
         }
         let candidates = superset.rows().len();
         let mut hits_wanted = wanted.saturating_mul(OVERFETCH);
         while hits_wanted <= TESTED_HITS_MAX {
-            let (found, index) = self.nearest(query, superset, hits_wanted, exactly)?;
-            let all = (found.hits.len() as u64) >= candidates;
-            let answers = self.answers(query, &found)?;
+            let near = self.nearest(query, superset, hits_wanted, exactly)?;
+            let all = (near.found.hits.len() as u64) >= candidates;
+            let answers = self.answers(query, &near.found)?;
             tested += answers.len();
             let passing = self.passing(&self.scan.filter, answers)?;
             if passing.len() >= wanted || all {
-                return Ok((passing, Some(self.report(found, index, superset, tested))));
+                return Ok((passing, Some(self.report(near, superset, tested))));
             }
             hits_wanted *= OVERFETCH;
         }
         let all = superset.rows().to_bitmap();
         let passing = Arc::new(self.test_all(&all)?);
         let exact = RowSet { base: passing, dirty: Arc::default(), visible: Arc::default(), exact: true };
-        let (found, index) = self.nearest(query, &exact, wanted, exactly)?;
-        let answers = self.answers(query, &found)?;
-        Ok((answers, Some(self.report(found, index, &exact, tested + candidates as usize))))
+        let near = self.nearest(query, &exact, wanted, exactly)?;
+        let answers = self.answers(query, &near.found)?;
+        Ok((answers, Some(self.report(near, &exact, tested + candidates as usize))))
     }
 
     /// The search proper: slots by rank.
@@ -583,40 +581,47 @@ impl<'a> Search<'a> {
         rows: &RowSet,
         k: usize,
         exactly: bool,
-    ) -> crate::error::Result<(Found, Option<VectorIndexView>)> {
+    ) -> crate::error::Result<Near> {
         let index = self.usable_index(rows);
-        let tail = index.as_ref().map(|index| Arc::clone(&index.tail)).unwrap_or_default();
+        let request = self.request(query, rows, index.as_ref(), k, exactly);
+        let target = self.execution.settings.recall_target;
+        let advice = index.as_ref().and_then(|view| target::advice(&request, view, target));
+        let (found, probes) = match (advice, &index) {
+            (Some(advice), Some(view)) => {
+                (target::follow(&request, view, advice)?, target::advised(&request, advice).probes)
+            }
+            _ => (search(&request)?, request.probes),
+        };
+        // Also when nothing was known to meet the target: it may be, one day.
+        if let Some(view) = index.as_ref().filter(|_| !found.exact || advice == Some(Advice::Exact)) {
+            self.offer_audit(&request, rows, view);
+        }
+        let aim = advice.map(|advice| Aim { target, advice });
+        Ok(Near { found, probes, aim, index })
+    }
+
+    fn request<'b>(
+        &'b self,
+        query: Vector<'b>,
+        rows: &'b RowSet,
+        index: Option<&'b VectorIndexView>,
+        k: usize,
+        exactly: bool,
+    ) -> Request<'b, View> {
         let settings = &self.execution.settings;
-        let request = Request {
+        Request {
             vectors: &self.view,
             query: Query::new(self.scan.provider.question.metric, query),
             rows: rows.rows(),
-            finder: index.as_ref().map(|index| index.finder.as_ref()),
-            tail: &tail,
+            finder: index.map(|index| index.finder.as_ref()),
+            tail: index.map_or(&NO_TAIL, |index| &index.tail),
             k: k.min(rows.rows().len() as usize),
             ef: settings.ef_search,
-            probes: self.probes(),
-            strategy: if exactly { Some(Strategy::Exact) } else { self.asked_strategy(index.as_ref(), rows) },
+            probes: settings.probes,
+            strategy: if exactly { Some(Strategy::Exact) } else { self.asked_strategy(index, rows) },
             distances_max: settings.max_scan_tuples as u64,
             cancel: &self.execution.cancel,
-        };
-        if let Some(view) = &index
-            && request.strategy != Some(Strategy::Exact)
-            && settings.recall_target > 0.0
-            && !target::is_exact_anyway(&request, view)
-        {
-            let (found, aim) = target::aimed(&request, view, settings.recall_target)?;
-            self.aim.set(Some(aim));
-            if !found.exact {
-                self.offer_audit(rows, view, request.k);
-            }
-            return Ok((found, index));
         }
-        let found = search(&request)?;
-        if let Some(view) = index.as_ref().filter(|_| !found.exact) {
-            self.offer_audit(rows, view, request.k);
-        }
-        Ok((found, index))
     }
 
     /// The index to search `rows` with.
@@ -628,20 +633,12 @@ impl<'a> Search<'a> {
         self.snapshot.vector_index(self.scan.provider.column_number(), question.metric, &rows.base)
     }
 
-    fn probes(&self) -> Probes {
-        self.execution.settings.probes
-    }
-
-    fn shape(&self, index: Option<&VectorIndexView>) -> Shape {
-        index.map_or(Shape::Nothing, |index| Shape::of(&index.finder, self.probes()))
-    }
-
-    fn report(&self, found: Found, index: Option<VectorIndexView>, rows: &RowSet, tested: usize) -> Report {
-        let shape = self.shape(index.as_ref());
+    fn report(&self, near: Near, rows: &RowSet, tested: usize) -> Report {
+        let Near { found, probes, aim, index } = near;
+        let shape = index.as_ref().map_or(Shape::Nothing, |index| Shape::of(&index.finder, probes));
         let codes = index.as_ref().and_then(|index| index.finder.quantization());
         let index = index.map(|index| index.index.name.clone());
         let candidates = rows.rows().len();
-        let aim = self.aim.get();
         Report { found, index, shape, codes, candidates, tested, aim, microseconds: 0, recall: None }
     }
 

@@ -327,6 +327,11 @@ impl Snapshot {
         })
     }
 
+    /// Whether it sees rows of a transaction that is still open.
+    pub fn has_own_writes(&self) -> bool {
+        self.0.overlay.is_some()
+    }
+
     /// Whether an index of all rows is there for the column (by number) and the metric.
     pub fn has_vector_index(&self, column: u16, metric: Metric) -> bool {
         self.vector_indexes(column, metric).any(|index| index.definition.predicate.is_none())

@@ -1,6 +1,6 @@
 //! A recall target is met: the classes of queries are measured with some queries and asked with others.
 
-use hither::index::recall::{Advice, Class, Measured, efforts, measure, with_effort};
+use hither::index::recall::{Advice, Class, Measured, measure, with_effort};
 
 use super::*;
 
@@ -9,7 +9,7 @@ const DIMENSIONS: usize = 24;
 const TARGETS: [f64; 3] = [0.90, 0.95, 0.99];
 /// Queries that a class is measured with at most, and that it is asked with afterwards.
 const MEASURED: usize = 600;
-const ASKED: usize = 250;
+const ASKED: usize = 500;
 
 struct Bench<'a> {
     vectors: &'a Flat,
@@ -42,9 +42,10 @@ impl Bench<'_> {
     /// Mean recall of the queries asked, per target; `None` where the advice is to search exactly.
     fn class(&self, allowed: &RoaringBitmap, k: usize) -> [Option<f64>; 3] {
         let (measured, nodes) = (Measured::default(), self.finder.nodes().len());
-        let class = Class::of(allowed.len(), nodes, k);
+        let any = vec![0.0; DIMENSIONS];
+        let class = Class::of(&self.request(&any, allowed, k), nodes);
         let query = |at: usize| self.vectors.get((ROWS + at) as u32).as_f32().to_vec();
-        let efforts = efforts(self.finder, k);
+        let efforts = class.efforts(self.finder);
         let mut next = 0..MEASURED;
         TARGETS.map(|target| {
             let effort = loop {
@@ -53,7 +54,7 @@ impl Bench<'_> {
                     Advice::Exact => return None,
                     Advice::Measure(_) => {
                         let query = query(next.next().expect("no target takes more"));
-                        let measurement = measure(&self.request(&query, allowed, k), self.finder).unwrap();
+                        let measurement = measure(&self.request(&query, allowed, k), &efforts).unwrap();
                         measured.record(class, nodes, &measurement);
                     }
                 }

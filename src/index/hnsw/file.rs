@@ -28,7 +28,8 @@
 //! A graph is saved while nodes are added. The file holds exactly the nodes of one moment: the set is taken
 //! first, and links and twins that are not in it are left out as the words are written.
 //!
-//! Opening reads the header and the nodes and maps the rest, so it takes milliseconds whatever the size. The
+//! Opening reads the header and the nodes and maps the rest, so it takes milliseconds whatever the size, unless memory is
+//! short and the file is copied (`index/room.rs`). The
 //! words' checksums are [`Graph::verify`]'s: called after writing, by `check`, and by an open that wants
 //! certainty. A damaged word that nobody verified cannot do harm: links are followed only where there are
 //! blocks and vectors, and what a search returns is tested against the rows it may return.
@@ -131,6 +132,11 @@ impl Graph {
             let _ = graph.codes.set(codes);
         }
         Ok((graph, head.position))
+    }
+
+    /// The nodes of a generation.
+    pub fn nodes_of(fs: &dyn Fs, path: &Path) -> Result<RoaringBitmap> {
+        read_head(&*fs.open(path, OpenMode::Read)?).map(|(_, nodes)| nodes)
     }
 
     /// Reads the whole file and holds it against its checksums and the graph's invariants (XX001 when damaged).

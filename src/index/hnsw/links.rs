@@ -30,8 +30,8 @@ pub const CHUNK_BLOCKS: u32 = 1 << CHUNK_BITS;
 const CHUNK_BITS: u32 = 12;
 /// Bytes of a word.
 const WORD: u64 = size_of::<u32>() as u64;
-/// Chunks that a file for spilled blocks is made for: maps are few, and at m = 16 it has 8 MB.
-const SPILLED_CHUNKS: usize = 16;
+/// Bytes that a file for spilled blocks is made for, so that maps are few.
+const SPILLED_BYTES: u64 = 8 << 20;
 /// No slot, no block.
 pub const NONE: u32 = u32::MAX;
 
@@ -226,8 +226,8 @@ impl Links {
         }
     }
 
-    /// `blocks` blocks from word `start` of a mapped file. An incomplete last chunk is copied to memory, where
-    /// there is room for its rest.
+    /// `blocks` blocks from word `start` of a mapped file. An incomplete last chunk is copied to where there is room for
+    /// its rest.
     pub fn mapped(capacity: usize, map: &Arc<WordMap>, start: usize, blocks: u32, room: &Arc<Room>) -> Links {
         let links = Links::new(capacity, room);
         let words = CHUNK_BLOCKS as usize * links.stride;
@@ -238,11 +238,10 @@ impl Links {
         let rest = (blocks % CHUNK_BLOCKS) as usize * links.stride;
         if rest > 0 {
             let from = start + whole * words;
-            let last = Chunk::zeroed(words, room.take_anyway(words as u64 * WORD));
-            for (to, word) in last.words().iter().zip(&map[from..from + rest]) {
+            links.add_chunks(&mut chunks);
+            for (to, word) in chunks[whole].words().iter().zip(&map[from..from + rest]) {
                 to.store(word.load(Ordering::Relaxed), Ordering::Relaxed);
             }
-            chunks.push(last);
         }
         links.chunks.store(Arc::new(chunks));
         links
@@ -271,12 +270,13 @@ impl Links {
     fn add_chunks(&self, chunks: &mut Vec<Chunk>) {
         let words = CHUNK_BLOCKS as usize * self.stride;
         let bytes = words as u64 * WORD;
+        let count = (SPILLED_BYTES / bytes).max(1);
         if let Some(held) = self.room.take(bytes) {
             chunks.push(Chunk::zeroed(words, held));
-        } else if let Some((map, held)) = self.room.spill(SPILLED_CHUNKS as u64 * bytes) {
+        } else if let Some((map, held)) = self.room.spill(count * bytes) {
             let map = Arc::new(map);
             let chunk = |number| Chunk::Mapped { map: map.clone(), start: number * words, words };
-            chunks.extend((0..SPILLED_CHUNKS).map(chunk));
+            chunks.extend((0..count as usize).map(chunk));
             self.spilled.lock().push(held);
         } else {
             chunks.push(Chunk::zeroed(words, self.room.take_anyway(bytes)));

@@ -183,9 +183,7 @@ fn a_transaction_finds_its_own_rows_and_nobody_else_does() {
     assert_eq!(w.show(sql, &target), before);
 }
 
-#[test]
-fn with_an_index_answers_are_full_and_fresh() {
-    let (w, naive) = world(400);
+fn create_hnsw(w: &World) {
     let mut txn = w.begin();
     let index = Index {
         oid: txn.new_oid(),
@@ -203,6 +201,12 @@ fn with_an_index_answers_are_full_and_fresh() {
     };
     done(txn.create_index(index));
     txn.commit().unwrap();
+}
+
+#[test]
+fn with_an_index_answers_are_full_and_fresh() {
+    let (w, naive) = world(400);
+    create_hnsw(&w);
     let txn = w.begin();
     let query = [Value::Vector(vec![0.3; 4])];
     let sql = "SELECT id, v <-> $1 FROM t ORDER BY v <-> $1 LIMIT 10";
@@ -279,4 +283,62 @@ fn a_bound_on_the_distance_leaves_exactly_the_rows_within_it() {
         let within = all.iter().filter(|d| d.parse::<f64>().is_ok_and(|d| d < bound)).take(limit);
         assert_eq!(found, within.map(String::as_str).collect::<Vec<_>>(), "{sql}");
     }
+}
+
+#[test]
+fn a_recall_target_is_measured_met_and_told_and_audits_measure_too() {
+    let (mut w, naive) = world(600);
+    create_hnsw(&w);
+    let query = |n: usize| [Value::Vector(vec![0.1 * n as f32, 0.3, 0.0, -0.2])];
+    let sql = "SELECT id, v <-> $1 FROM t ORDER BY v <-> $1 LIMIT 10";
+    // Where comparing everything is the cheapest there is nothing to measure.
+    w.settings.recall_target = 0.6;
+    w.query(&w.begin(), sql, &query(0)).unwrap();
+    assert!(w.database.measured_recall().is_empty());
+
+    w.settings.enable_seqscan = false;
+    let plan = w.explain(sql, &query(0), true);
+    assert!(plan.contains("Recall Target: 0.6 (query 1 of 20 at most that"), "{plan}");
+    assert!(plan.contains("strategy: exact, exact"), "{plan}");
+    for n in 1..25 {
+        let rows = w.query(&w.begin(), sql, &query(n)).unwrap();
+        let Value::Vector(vector) = &query(n)[0] else { unreachable!() };
+        let expected = naive.nearest(Metric::L2, vector, 10, |_, _| true);
+        let hits = distances(&rows).iter().filter(|distance| expected.contains(distance)).count();
+        assert!(rows.len() == 10 && hits >= if n < 20 { 10 } else { 4 }, "{n}: {rows:?} {expected:?}");
+    }
+    let known = |from: u64| {
+        let known = w.database.measured_recall();
+        let of_class = known.into_iter().filter(|known| *known.class.rows().start() == from);
+        of_class.map(|known| known.estimate.queries).fold(0.0, f64::max)
+    };
+    assert_eq!(known(9), 20.0);
+    for analyze in [false, true] {
+        let plan = w.explain(sql, &query(3), analyze);
+        assert!(plan.contains("Recall Target: 0.6 (effort 16: "), "{plan}");
+        assert!(plan.contains("strategy: graph, approximate"), "{plan}");
+    }
+
+    let mut settings = w.settings.clone();
+    (settings.recall_target, settings.recall_audit) = (0.0, 1.0);
+    let database = w.database.clone();
+    let w = World { settings, ..w };
+    let known =
+        |from: u64| database.measured_recall().iter().any(|known| *known.class.rows().start() == from);
+    // Rows of an open transaction may go with it, so its queries are not measured.
+    let mut txn = w.begin();
+    w.insert(&mut txn, vec![row(10_000, None, "own", Some([0.0; 4]))]);
+    txn.start_statement();
+    let wait = || std::thread::sleep(std::time::Duration::from_millis(5));
+    for _ in 0..10 {
+        w.query(&txn, "SELECT id FROM t ORDER BY v <-> $1 LIMIT 100", &query(1)).unwrap();
+        wait();
+    }
+    drop(txn);
+    let audited = (0..2_000).any(|_| {
+        w.query(&w.begin(), "SELECT id FROM t ORDER BY v <-> $1 LIMIT 40", &query(1)).unwrap();
+        wait();
+        known(33)
+    });
+    assert!(audited && !known(65));
 }

@@ -46,8 +46,8 @@ pub const RELATIONS: &[Relation] = &[
         schema: HITHER,
         name: "recall",
         kind: 'v',
-        columns: "relation text, index text, rows_from int8, rows_to int8, share_to float8, effort int8, \
-            queries float8, recall float8, recall_low float8",
+        columns: "schema text, relation text, index text, rows_from int8, rows_to int8, share_to float8, \
+            forced bool, bound int8, effort int8, queries float8, recall float8, recall_low float8",
         rows: |execution, rows| report(execution, rows, "recall"),
     },
     Relation {

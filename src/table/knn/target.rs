@@ -2,24 +2,25 @@
 //! the measuring of real queries in the background.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
 use super::{RowSet, Search};
-use crate::distance::{Query, Vector};
+use crate::distance::{Metric, Query};
 use crate::functions::cells::Cell;
-use crate::index::recall::{Advice, Class, Effort, Estimate, efforts, measure, queries_for, with_effort};
+use crate::index::recall::{Advice, Class, Estimate, measure, queries_for, with_effort};
 use crate::index::{Found, Request, Strategy, search};
+use crate::table::bindings::SearchSettings;
 use crate::table::{Snapshot, VectorIndexView};
 use crate::vectors::View;
 
 /// How a target was met.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Aim {
-    target: f64,
-    advice: Advice,
+    pub target: f64,
+    pub advice: Advice,
 }
 
 impl Aim {
@@ -34,7 +35,8 @@ impl Aim {
             Advice::Search(effort, Estimate { mean, low, queries }) => {
                 let queries = queries.floor();
                 format!(
-                    "{target} (effort {effort}: {mean:.4} in {queries} measured queries, surely {low:.4})"
+                    "{target} (effort {effort}: {mean:.4} in {queries} measured queries, \
+                     above {low:.4} with 95 % confidence)"
                 )
             }
             Advice::Exact => format!("{target} (exact: no effort is known to reach it)"),
@@ -42,36 +44,52 @@ impl Aim {
     }
 }
 
-/// The search that meets the target of the session, if it has one.
-pub fn aimed(
-    request: &Request<'_, View>,
-    index: &VectorIndexView,
-    target: f64,
-) -> crate::error::Result<(Found, Aim)> {
+/// What to do about the session's target: `None` without an index to measure, and where everything allowed is compared
+/// however hard a walk would look.
+pub fn advice(request: &Request<'_, View>, index: &VectorIndexView, target: f64) -> Option<Advice> {
+    if target == 0.0 || request.strategy == Some(Strategy::Exact) {
+        return None;
+    }
     let (class, nodes) = class_of(request, index);
-    let efforts = efforts(&index.finder, request.k);
-    let advice = index.measured.advise(class, nodes, &efforts, target);
-    let found = match advice {
-        Advice::Measure(_) => {
-            let measurement = measure(request, &index.finder)?;
-            index.measured.record(class, nodes, &measurement);
-            measurement.exact
-        }
-        Advice::Search(effort, _) => search(&with_effort(request, effort))?,
-        Advice::Exact => search(&Request { strategy: Some(Strategy::Exact), ..*request })?,
-    };
-    Ok((found, Aim { target, advice }))
+    let efforts = class.efforts(&index.finder);
+    let least = with_effort(request, *efforts.first()?);
+    if crate::index::search::outlook(&least).1 == Strategy::Exact {
+        return None;
+    }
+    Some(index.measured.advise(class, nodes, &efforts, target))
 }
 
-/// Whether everything allowed is compared however hard a walk would look: then a target is met as it is.
-pub fn is_exact_anyway(request: &Request<'_, View>, index: &VectorIndexView) -> bool {
-    let least: Option<Effort> = efforts(&index.finder, request.k).first().copied();
-    least.is_none_or(|least| crate::index::search::chosen(&with_effort(request, least)) == Strategy::Exact)
+/// The request as advised. A measured query is answered exactly, too.
+pub fn advised<'a>(request: &Request<'a, View>, advice: Advice) -> Request<'a, View> {
+    match advice {
+        Advice::Search(effort, _) => with_effort(request, effort),
+        Advice::Measure(_) | Advice::Exact => Request { strategy: Some(Strategy::Exact), ..*request },
+    }
+}
+
+/// Searches as advised.
+pub fn follow(
+    request: &Request<'_, View>,
+    index: &VectorIndexView,
+    advice: Advice,
+) -> crate::error::Result<Found> {
+    match advice {
+        Advice::Measure(_) => measured(request, index),
+        _ => search(&advised(request, advice)),
+    }
+}
+
+/// The exact answer; what each effort would have found is recorded.
+fn measured(request: &Request<'_, View>, index: &VectorIndexView) -> crate::error::Result<Found> {
+    let (class, nodes) = class_of(request, index);
+    let measurement = measure(request, &class.efforts(&index.finder))?;
+    index.measured.record(class, nodes, &measurement);
+    Ok(measurement.exact)
 }
 
 fn class_of(request: &Request<'_, View>, index: &VectorIndexView) -> (Class, u64) {
     let nodes = index.finder.nodes().len();
-    (Class::of(request.rows.len(), nodes, request.k), nodes)
+    (Class::of(request, nodes), nodes)
 }
 
 /// Time that audits may take, as it comes in and is spent.
@@ -96,30 +114,53 @@ impl Credit {
     }
 }
 
+/// An audit is under way until this is dropped, and its time is charged then, also when it panics.
+struct Under(Instant);
+
+impl Under {
+    /// `None` while another one is, or no time has come in for it.
+    fn way(share: f64) -> Option<Under> {
+        let now = Instant::now();
+        let may = CREDIT.lock().draw(share, now) && !AUDITING.swap(true, Ordering::Acquire);
+        may.then(|| Under(now))
+    }
+}
+
+impl Drop for Under {
+    fn drop(&mut self) {
+        CREDIT.lock().seconds -= self.0.elapsed().as_secs_f64();
+        AUDITING.store(false, Ordering::Release);
+    }
+}
+
+/// Bytes of vectors that an audit compares at most: a second's work, more or less, for which it holds a snapshot.
+const AUDIT_BYTES_MAX: u64 = 4 << 30;
+
 /// A query, to be measured while nobody waits.
 struct Audit {
     /// Keeps the rows.
     _snapshot: Arc<Snapshot>,
     view: View,
     query: Cell<'static>,
-    metric: crate::distance::Metric,
+    metric: Metric,
     rows: RowSet,
     index: VectorIndexView,
     k: usize,
-    settings: crate::table::bindings::SearchSettings,
+    strategy: Option<Strategy>,
+    settings: SearchSettings,
 }
 
 impl Search<'_> {
-    /// Has an approximate answer's query measured in the background, if the session's share of time allows it now.
-    pub(super) fn offer_audit(&self, rows: &RowSet, index: &VectorIndexView, k: usize) {
-        use std::sync::atomic::Ordering;
+    /// Has the query of a request measured in the background, if the session's share of time allows it now. A
+    /// transaction's own rows are gone when it rolls back, whoever reads them: its queries are not measured.
+    pub(super) fn offer_audit(&self, request: &Request<'_, View>, rows: &RowSet, index: &VectorIndexView) {
         let settings = &self.execution.settings;
-        let Some(query) = self.query.clone().filter(|_| settings.recall_audit > 0.0) else { return };
-        if !CREDIT.lock().draw(settings.recall_audit, Instant::now())
-            || AUDITING.swap(true, Ordering::Acquire)
-        {
+        let bytes = request.rows.len().saturating_mul(4 * self.view.dimensions() as u64);
+        if settings.recall_audit == 0.0 || self.snapshot.has_own_writes() || bytes > AUDIT_BYTES_MAX {
             return;
         }
+        let Some(under) = Under::way(settings.recall_audit) else { return };
+        let Some(query) = self.query.clone() else { return };
         let audit = Audit {
             _snapshot: Arc::clone(&self.snapshot),
             view: self.view.clone(),
@@ -127,48 +168,39 @@ impl Search<'_> {
             metric: self.scan.provider.question.metric,
             rows: rows.clone(),
             index: index.clone(),
-            k,
+            k: request.k,
+            strategy: request.strategy,
             settings: settings.clone(),
         };
         let thread = std::thread::Builder::new().name("recall audit".to_owned());
         let spawned = thread.spawn(move || {
-            let started = Instant::now();
-            audit.run();
-            CREDIT.lock().seconds -= started.elapsed().as_secs_f64();
-            AUDITING.store(false, Ordering::Release);
+            let _under = under;
+            if let Err(error) = audit.run() {
+                log::warn!("an audit of recall failed: {error}");
+            }
         });
         if let Err(error) = spawned {
-            AUDITING.store(false, Ordering::Release);
             log::warn!("no thread for an audit of recall: {error}");
         }
     }
 }
 
 impl Audit {
-    fn run(&self) {
-        let cancel = AtomicBool::new(false);
-        let request = self.request(self.query.vector(), &cancel);
-        let (class, nodes) = class_of(&request, &self.index);
-        match measure(&request, &self.index.finder) {
-            Ok(measurement) => self.index.measured.record(class, nodes, &measurement),
-            Err(error) => log::warn!("an audit of recall failed: {error}"),
-        }
-    }
-
-    fn request<'a>(&'a self, query: Vector<'a>, cancel: &'a AtomicBool) -> Request<'a, View> {
-        Request {
+    fn run(&self) -> crate::error::Result<()> {
+        let request = Request {
             vectors: &self.view,
-            query: Query::new(self.metric, query),
+            query: Query::new(self.metric, self.query.vector()),
             rows: self.rows.rows(),
             finder: Some(&self.index.finder),
             tail: &self.index.tail,
             k: self.k,
             ef: self.settings.ef_search,
             probes: self.settings.probes,
-            strategy: None,
+            strategy: self.strategy,
             distances_max: self.settings.max_scan_tuples as u64,
-            cancel,
-        }
+            cancel: &AtomicBool::new(false),
+        };
+        measured(&request, &self.index).map(drop)
     }
 }
 
@@ -199,7 +231,7 @@ mod tests {
         let estimate = Estimate { queries: 31.0, mean: 0.991, low: 0.9512 };
         assert_eq!(
             aim(Advice::Search(56, estimate)),
-            "0.95 (effort 56: 0.9910 in 31 measured queries, surely 0.9512)"
+            "0.95 (effort 56: 0.9910 in 31 measured queries, above 0.9512 with 95 % confidence)"
         );
         assert_eq!(aim(Advice::Exact), "0.95 (exact: no effort is known to reach it)");
     }
