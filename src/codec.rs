@@ -258,6 +258,7 @@ pub mod key {
             Value::TsVector(vector) => escaped(vector.bytes(), out),
             Value::TsQuery(query) => escaped(&query.bytes(), out),
             Value::Array(elements) => list(elements, out, encode_one),
+            Value::Record(fields) => list(fields, out, |(_, value), out| encode_one(value, out)),
             Value::Null
             | Value::Int2(_)
             | Value::Int4(_)

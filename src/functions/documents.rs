@@ -86,6 +86,10 @@ fn definitions() -> Vec<Definition> {
             other => Err(no_such_argument("array_to_json", other)),
         }),
         strict("row_to_json(json) json", |v| Ok(v[0].clone())),
+        shown("row_to_json(any) json", |look, v| match &v[0] {
+            Value::Record(_) => Ok(Value::Json(json_text(look, &v[0]))),
+            other => Err(no_such_argument("row_to_json", other)),
+        }),
         strict("json_object(text[]) json", |v| json_object(&pairs_of(items_of(&v[0]))?)),
         strict("json_object(text[], text[]) json", |v| {
             json_object(&zipped(items_of(&v[0]), items_of(&v[1]))?)
@@ -336,6 +340,10 @@ fn node_of(look: Look, value: &Value) -> Result<Node> {
         Value::Array(items) => {
             Node::Array(items.iter().map(|item| node_of(look, item)).collect::<Result<_>>()?)
         }
+        Value::Record(fields) => {
+            let fields = fields.iter().map(|(name, value)| Ok((Key::new(name), node_of(look, value)?)));
+            Node::Object(fields.collect::<Result<_>>()?)
+        }
         value => Node::Text(moment_text(look, value)),
     })
 }
@@ -352,6 +360,14 @@ fn json_text(look: Look, value: &Value) -> String {
         Value::Array(items) => {
             let items: Vec<String> = items.iter().map(|item| json_text(look, item)).collect();
             format!("[{}]", items.join(","))
+        }
+        Value::Record(fields) => {
+            let fields = fields.iter().map(|(name, value)| {
+                let mut field = String::new();
+                print_string(name, &mut field);
+                format!("{field}:{}", json_text(look, value))
+            });
+            format!("{{{}}}", fields.collect::<Vec<_>>().join(","))
         }
         value => {
             let mut out = String::new();

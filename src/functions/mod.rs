@@ -28,6 +28,8 @@ mod enums;
 mod extremes;
 // json and jsonb made, changed and taken apart.
 pub mod documents;
+// Assignment to elements of arrays and documents.
+pub mod elements;
 // sum and avg of floats over sliding frames.
 mod float_frame;
 // to_char and its like.
@@ -62,6 +64,8 @@ mod powers;
 mod hashes;
 // sum of real.
 mod real_sum;
+// Rows as values.
+pub mod records;
 // Regular expressions.
 pub mod regex;
 // Functions of regular expressions.
@@ -126,6 +130,8 @@ pub fn scalar_functions() -> Vec<Arc<ScalarUDF>> {
         arrays::functions(),
         membership::functions(),
         documents::functions(),
+        elements::functions(),
+        records::functions(),
         jsonpath::functions(),
         text_search::functions(),
         enums::functions(),

@@ -41,6 +41,8 @@ mod keys;
 pub mod knn;
 // LIMIT and OFFSET whose counts are parameters.
 pub mod limit;
+// Columns that are called alike.
+pub mod names;
 // Operators by the types of their operands.
 pub mod operators;
 // Subqueries in ORDER BY.

@@ -1,17 +1,19 @@
-//! Rows of tables as documents: `hither_record(t.*)` gets the names and columns of t (see `sql::whole_rows`).
+//! Rows of tables as documents and as values: `hither_record(t.*)` and `hither_row_of(t.*)` get the names and columns of t (see `sql::whole_rows` and `sql::records`).
 
 use datafusion::common::{DFSchema, ScalarValue};
 use datafusion::logical_expr::Expr;
 use datafusion::logical_expr::expr::ScalarFunction;
 
 use crate::functions::RECORD;
+use crate::functions::records::ROW_OF;
+use crate::planner::names::shown;
 use crate::table::provider::SLOT_COLUMN;
 
 /// The call with the columns written out; `None` for other calls.
 pub fn of_row(call: &ScalarFunction, schema: &DFSchema) -> Option<Expr> {
     #[expect(deprecated, reason = "the planner makes it of t.* among the arguments of a function")]
     let [Expr::Wildcard { qualifier, .. }] = call.args.as_slice() else { return None };
-    if call.func.name() != RECORD {
+    if ![RECORD, ROW_OF].contains(&call.func.name()) {
         return None;
     }
     let of_table = schema.iter().filter(|(table, field)| {
@@ -22,7 +24,7 @@ pub fn of_row(call: &ScalarFunction, schema: &DFSchema) -> Option<Expr> {
         is_its && field.name() != SLOT_COLUMN
     });
     let args = of_table.flat_map(|(table, field)| {
-        let name = Expr::Literal(ScalarValue::Utf8(Some(field.name().clone())), None);
+        let name = Expr::Literal(ScalarValue::Utf8(Some(shown(field.name()).to_owned())), None);
         [name, Expr::Column((table, field).into())]
     });
     let args = args.collect();

@@ -18,7 +18,10 @@ use datafusion::sql::sqlparser::tokenizer::{
 
 use crate::error::{Error, Result, SqlState};
 use crate::sql::conflict_target;
+use crate::sql::element_words;
+use crate::sql::frames;
 use crate::sql::grammar::Grammar;
+use crate::sql::records;
 use crate::sql::statement::{Ast, Statement};
 use crate::sql::utility;
 use crate::sql::words::Fault;
@@ -52,7 +55,8 @@ fn parse_one(source: &Arc<str>, tokens: Vec<TokenWithSpan>) -> Result<Statement>
     if longest_chain(&tokens) > CHAIN_MAX {
         return Err(Error::new(SqlState("54001"), "stack depth limit exceeded"));
     }
-    let (tokens, taken) = utility::take(conflict_target::wrap(source, without_only(tokens)));
+    let tokens = element_words::take(source, conflict_target::wrap(source, without_only(tokens)));
+    let (tokens, taken) = utility::take(records::take(frames::take(tokens)));
     if let Some(token) = clause_after_from(&tokens) {
         return Err(error_at(source, token));
     }

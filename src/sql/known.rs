@@ -11,6 +11,7 @@ use crate::catalog::ConstraintKind;
 use crate::sql::context::PlanContext;
 use crate::sql::ddl::TEMPORARY_ALIAS;
 use crate::sql::rewrite::{folded, name_of};
+use crate::types::Type;
 
 /// The relations that queries can name.
 #[derive(Clone, Copy, Default)]
@@ -48,6 +49,20 @@ impl<'a> Known<'a> {
             [schema, name] => columns_in(context, schema, name),
             _ => None,
         }
+    }
+
+    /// The columns of a table with their types.
+    pub fn types(&self, name: &ObjectName, hidden: &[String]) -> Option<Vec<(String, Type)>> {
+        self.columns(name, hidden)?;
+        let context = self.context?;
+        let parts: Option<Vec<String>> = name.0.iter().map(|part| part.as_ident().map(folded)).collect();
+        let table = match parts?.as_slice() {
+            [name] => context.search_path.iter().find_map(|schema| context.catalog.table(schema, name)),
+            [schema, name] => context.catalog.table(schema, name),
+            _ => None,
+        };
+        let columns = table?.columns.iter();
+        Some(columns.map(|column| (column.name.clone(), column.ty.clone())).collect())
     }
 
     /// An item of FROM under its alias.

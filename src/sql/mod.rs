@@ -32,6 +32,8 @@ pub(crate) mod function_words;
 pub(crate) mod index_words;
 // Text to statements, errors with positions.
 pub mod dialect;
+// Subscripts of what SET assigns to.
+mod element_words;
 // Data changes.
 pub mod dml;
 // What output columns without AS are called.
@@ -46,8 +48,12 @@ pub mod expression;
 pub mod expressions;
 // GROUP BY of a primary key.
 mod group_keys;
+// Offsets of window frames.
+mod frames;
 // Where sqlparser's grammar is not PostgreSQL's.
 mod grammar;
+// Names of the columns of subqueries.
+mod item_names;
 // Tables and their columns, before a query is planned.
 mod known;
 // The first terms of recursive queries.
@@ -82,6 +88,12 @@ pub(crate) mod reports;
 pub mod response;
 // Changes to a query's tree, names of its columns.
 pub mod rewrite;
+// Privileges of the one role.
+mod grants;
+// Rows as values.
+mod records;
+// What PostgreSQL refuses and the planner would not.
+mod refusals;
 // Functions written in SQL, where they are called.
 mod routines;
 // CREATE TABLE (LIKE ...), word by word.
@@ -118,6 +130,8 @@ pub mod statement;
 mod subscripts;
 // pg_catalog and information_schema.
 pub mod system;
+// FETCH FIRST ... WITH TIES.
+mod ties;
 // Where the time of statements goes: hither.timings.
 pub mod timings;
 // The transaction of a session.

@@ -14,7 +14,7 @@ use datafusion::sql::sqlparser::ast::{
 
 use crate::sql::aggregates::has_aggregate;
 use crate::sql::known::quoted;
-use crate::sql::rewrite::{folded, function_call, has_subquery, name_of, plain_name};
+use crate::sql::rewrite::{folded, function_call, has_subquery, is_column, name_of, plain_name};
 use crate::sql::set_functions::is_array_of_set;
 use crate::sql::trees::{alias_of, derived, query_from, query_of};
 
@@ -23,6 +23,7 @@ const ROWS: &str = "hither_rows";
 
 /// Rewrites the order of a query.
 pub fn settle(query: &mut Query) {
+    number_names(query);
     let SetExpr::Select(select) = query.body.as_ref() else { return };
     match &select.distinct {
         Some(Distinct::Distinct) => number_items(query),
@@ -37,6 +38,27 @@ fn item(item: &SelectItem) -> Option<(&Expr, String)> {
         SelectItem::UnnamedExpr(expr) => Some((expr, name_of(expr))),
         SelectItem::ExprWithAlias { expr, alias } => Some((expr, folded(alias))),
         _ => None,
+    }
+}
+
+/// `SELECT count(*) ... ORDER BY count`: names that PostgreSQL gives to items, as their numbers.
+fn number_names(query: &mut Query) {
+    let SetExpr::Select(select) = query.body.as_ref() else { return };
+    // Behind a `*` nobody knows the numbers.
+    let items: Vec<&SelectItem> = select.projection.iter().take_while(|one| item(one).is_some()).collect();
+    let Some(OrderByKind::Expressions(keys)) = query.order_by.as_mut().map(|order| &mut order.kind) else {
+        return;
+    };
+    for key in keys {
+        let Expr::Identifier(name) = &key.expr else { continue };
+        let name = folded(name);
+        let mut named =
+            items.iter().enumerate().filter(|(_, one)| item(one).is_some_and(|(_, shown)| shown == name));
+        if let (Some((place, SelectItem::UnnamedExpr(expr))), None) = (named.next(), named.next())
+            && !is_column(expr)
+        {
+            key.expr = number(place + 1);
+        }
     }
 }
 

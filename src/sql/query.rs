@@ -30,6 +30,7 @@ use crate::planner::by_row;
 use crate::planner::environment::Environment;
 use crate::planner::grouping::of_columns;
 use crate::planner::inline::inline;
+use crate::planner::names;
 use crate::planner::order;
 use crate::planner::parameters::{parameter_fields, parameter_types};
 use crate::planner::prepare::prepare;
@@ -41,6 +42,7 @@ use crate::sql::known::Known;
 use crate::sql::plan_cache::{PlanPool, apart};
 use crate::sql::rewrite;
 use crate::sql::routines;
+use crate::sql::values;
 use crate::sql::whole_rows;
 use crate::types::Type;
 use crate::types::arrow::errors::from_datafusion;
@@ -85,6 +87,14 @@ pub fn plan_for(query: &ast::Query, context: &PlanContext, targets: &[Type]) -> 
                     false => again,
                 }
             })
+        }
+        // VALUES has its types from expressions of the same kind; a union settles what else there is.
+        Err(error) if values::is_of_rows(&error) => {
+            let mut selects = query.clone();
+            match values::as_unions(&mut selects) {
+                true => plan_named(&selects, context, targets, false).map_err(|_| error),
+                false => Err(error),
+            }
         }
         // What is no column may be a table.
         Err(error)
@@ -293,7 +303,7 @@ fn output_columns(plan: &LogicalPlan, names: Vec<Option<String>>) -> Vec<OutputC
             let name = rewrite::output_name(&names, position, schema.fields().len());
             let (table_oid, attnum) = origins.get(position).copied().flatten().unwrap_or_default();
             OutputColumn {
-                name: name.unwrap_or_else(|| own_name(found.name(), schema).to_owned()),
+                name: name.unwrap_or_else(|| shown_name(schema, position)),
                 ty: type_of(found),
                 table_oid,
                 attnum,
@@ -302,16 +312,15 @@ fn output_columns(plan: &LogicalPlan, names: Vec<Option<String>>) -> Vec<OutputC
         .collect()
 }
 
-/// The planner calls the second `id` of a join in brackets `id:1`.
-fn own_name<'n>(name: &'n str, schema: &DFSchema) -> &'n str {
+/// The name of an output that `*` brought. The planner calls the second of two columns alike `name:1`.
+fn shown_name(schema: &DFSchema, position: usize) -> String {
+    let name = names::shown(schema.field(position).name());
+    let before = || schema.fields().iter().take(position).map(|field| names::shown(field.name()));
     match name.rsplit_once(':') {
-        Some((own, number))
-            if number.bytes().all(|b| b.is_ascii_digit())
-                && schema.fields().iter().any(|field| field.name() == own) =>
-        {
-            own
+        Some((bare, number)) if number.parse::<u32>().is_ok() && before().any(|known| known == bare) => {
+            bare.to_owned()
         }
-        _ => name,
+        _ => name.to_owned(),
     }
 }
 

@@ -54,6 +54,11 @@ impl Rows {
         Rows { columns, stream, tag, rows: 0 }
     }
 
+    /// The same rows, of a statement with this tag.
+    pub fn tagged(self, tag: String) -> Rows {
+        Rows { tag: RowsTag::Fixed(tag), ..self }
+    }
+
     /// The command tag; call it after the stream has ended.
     pub fn tag(&self) -> String {
         match &self.tag {

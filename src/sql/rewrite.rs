@@ -13,14 +13,17 @@ use datafusion::sql::sqlparser::ast::{
 };
 
 use crate::error::{Error, Result, SqlState};
+use crate::planner::names;
 use crate::sql::column_names::{names_of, type_name};
+use crate::sql::dialect;
 use crate::sql::known::{Known, factors, qualifier};
-use crate::sql::spellings::{respell, settle_frame};
+use crate::sql::spellings::{respell, settle_frame, settle_window};
 use crate::sql::trees::{query_from, relation};
 use crate::sql::{
-    aggregates, first_terms, group_keys, membership, order_by, quantified, sample, set_functions, subscripts,
-    system, using, values, whole_rows,
+    aggregates, first_terms, frames, group_keys, item_names, membership, order_by, quantified, records,
+    refusals, sample, set_functions, subscripts, system, ties, using, values, whole_rows,
 };
+use crate::types::Type;
 
 pub use crate::sql::column_names::name_of;
 
@@ -86,6 +89,10 @@ impl VisitorMut for Rewriter<'_> {
 
     fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
         spell_tables(&mut query.body);
+        query.with.iter_mut().flat_map(|with| &mut with.cte_tables).for_each(|part| {
+            spell_tables(&mut part.query.body);
+            item_names::name_columns(&mut part.query);
+        });
         set_functions::name_rows(query);
         first_terms::settle_numbers(query);
         if let SetExpr::Values(values) = query.body.as_mut() {
@@ -111,7 +118,15 @@ impl VisitorMut for Rewriter<'_> {
     }
 
     fn pre_visit_select(&mut self, select: &mut ast::Select) -> ControlFlow<()> {
+        if let Err(error) = records::settle_items(&mut select.projection) {
+            self.refused = Some(error);
+        }
         name_window_columns(&mut select.projection);
+        item_names::tell_apart(select);
+        if let Err(error) = refusals::of_select(select).and_then(|()| frames::of_select(select)) {
+            self.refused = Some(error);
+        }
+        group_for_having(select);
         number_groups(select);
         membership::of_rows(&mut select.selection);
         if let Some(twice) = named_twice(&select.from) {
@@ -130,6 +145,11 @@ impl VisitorMut for Rewriter<'_> {
             set_functions::settle_first(&mut first.relation);
         }
         select.from.iter_mut().flat_map(|from| &mut from.joins).for_each(set_functions::settle_join);
+        for ast::NamedWindowDefinition(_, window) in &mut select.named_window {
+            if let ast::NamedWindowExpr::WindowSpec(spec) = window {
+                settle_window(spec);
+            }
+        }
         ControlFlow::Continue(())
     }
 
@@ -149,6 +169,10 @@ impl VisitorMut for Rewriter<'_> {
             let names: Vec<Ident> = alias.columns.iter().map(|column| column.name.clone()).collect();
             quantified::name_items(subquery, &names);
         }
+        if let TableFactor::Derived { subquery, .. } = factor {
+            item_names::name_columns(subquery);
+        }
+        set_functions::populate(factor, &self.known, &self.hidden);
         set_functions::settle(factor);
         if set_functions::is_scan(factor)
             && let TableFactor::Table { name, alias, .. } = factor
@@ -165,8 +189,15 @@ impl VisitorMut for Rewriter<'_> {
             self.refused = Some(refused);
             return ControlFlow::Break(());
         }
+        if let Expr::Function(function) = expr
+            && let Err(refused) = refusals::of_call(function).and_then(|()| frames::of_call(function))
+        {
+            self.refused = Some(refused);
+            return ControlFlow::Break(());
+        }
         membership::of_row(expr);
         whole_rows::of_values(expr);
+        records::settle(expr);
         if let Expr::Identifier(ident) = expr
             && ident.quote_style.is_none()
             && KEYWORD_VALUES.contains(&ident.value.to_ascii_lowercase().as_str())
@@ -184,6 +215,7 @@ impl VisitorMut for Rewriter<'_> {
         }
         aggregates::expand(expr);
         expand_function(expr);
+        records::expand(expr);
         // The planner looks for columns of an array in its own query only.
         if let Expr::Array(array) = expr
             && !array.elem.is_empty()
@@ -234,14 +266,15 @@ fn with_names(query: &Query) -> impl Iterator<Item = String> {
 /// `FETCH FIRST n ROWS ONLY` is LIMIT n.
 fn limit_fetch(query: &mut Query) -> Result<()> {
     let Some(fetch) = query.fetch.take() else { return Ok(()) };
-    if fetch.with_ties {
-        return Err(Error::unsupported("FETCH FIRST ... WITH TIES"));
-    }
     if fetch.percent {
         return Err(Error::new(SqlState::SYNTAX_ERROR, "syntax error at or near \"PERCENT\""));
     }
     let one = || Expr::value(ast::Value::Number("1".to_owned(), false));
-    let count = Some(fetch.quantity.unwrap_or_else(one));
+    let count = fetch.quantity.unwrap_or_else(one);
+    if fetch.with_ties {
+        return ties::qualify(query, count);
+    }
+    let count = Some(count);
     match &mut query.limit_clause {
         None => {
             let clause = LimitClause::LimitOffset { limit: count, offset: None, limit_by: Vec::new() };
@@ -275,6 +308,9 @@ fn expand_function(expr: &mut Expr) {
 /// The name under which a function that was expanded is known.
 pub fn expanded_name(function: &ast::Function) -> Option<String> {
     let name = plain_name(function)?;
+    if let Some(row) = records::name_of(function) {
+        return Some(row);
+    }
     if name == ARRAY_OF_COLUMNS {
         return Some("array".to_owned());
     }
@@ -313,6 +349,27 @@ fn number_groups(select: &mut ast::Select) {
     }
 }
 
+/// `SELECT 1 FROM t HAVING true` is one row, a group of all.
+fn group_for_having(select: &mut ast::Select) {
+    let Some(having) = &select.having else { return };
+    let is_grouped = !matches!(&select.group_by, ast::GroupByExpr::Expressions(keys, _) if keys.is_empty());
+    let counts = |item: &SelectItem| match item {
+        SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => {
+            aggregates::has_aggregate(expr)
+        }
+        _ => false,
+    };
+    if is_grouped || aggregates::has_aggregate(having) || select.projection.iter().any(counts) {
+        return;
+    }
+    let number = |digits: &str| Box::new(Expr::value(ast::Value::Number(digits.to_owned(), false)));
+    let all = Box::new(function_call("count", vec![*number("1")]));
+    let is_group = Expr::BinaryOp { left: all, op: ast::BinaryOperator::GtEq, right: number("0") };
+    let condition = Box::new(Expr::Nested(Box::new(having.clone())));
+    let both = Expr::BinaryOp { left: condition, op: ast::BinaryOperator::And, right: Box::new(is_group) };
+    select.having = Some(both);
+}
+
 /// `rank() OVER (...)` without a name is called `rank`, which queries around it may say.
 fn name_window_columns(items: &mut [SelectItem]) {
     let names: Vec<Option<String>> = items
@@ -338,6 +395,14 @@ pub fn cast_to(expr: Expr, data_type: ast::DataType) -> Expr {
     Expr::Cast { kind: ast::CastKind::Cast, expr: Box::new(expr), data_type, array: false, format: None }
 }
 
+/// A type as the parser reads its name.
+pub fn type_tree(ty: &Type) -> Option<ast::DataType> {
+    match dialect::parse_expression(&format!("NULL::{ty}")) {
+        Ok(Expr::Cast { data_type, .. }) => Some(data_type),
+        _ => None,
+    }
+}
+
 /// Whether it is real or double precision.
 pub fn is_float_type(data_type: &ast::DataType) -> bool {
     matches!(type_name(data_type).as_str(), "float8" | "float4")
@@ -351,8 +416,18 @@ pub fn function_call(name: &str, arguments: Vec<Expr>) -> Expr {
     call(Ident::new(name), ast::FunctionArguments::List(list))
 }
 
+/// The arguments of a plain call, if each is an expression without a name.
+pub fn arguments(function: &ast::Function) -> Option<Vec<Expr>> {
+    let ast::FunctionArguments::List(list) = &function.args else { return None };
+    let arguments = list.args.iter().map(|argument| match argument {
+        ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(expr)) => Some(expr.clone()),
+        _ => None,
+    });
+    arguments.collect()
+}
+
 /// The text of an expression without its casts, which the planner leaves out of names.
-fn bare_text(expr: &Expr) -> String {
+pub fn bare_text(expr: &Expr) -> String {
     let mut bare = expr.clone();
     let _ = ast::visit_expressions_mut(&mut bare, |part| {
         while let Expr::Cast { expr: inner, .. } | Expr::Nested(inner) = part {
@@ -433,7 +508,7 @@ fn name_items(items: &mut [SelectItem], alias_all: bool, shown: &[Option<String>
                 if !seen.insert(name.clone()) {
                     *alias = Ident::with_quote('"', format!("{name} {position}"));
                 }
-                names.push(Some(name));
+                names.push(Some(names::shown(&name).to_owned()));
             }
             _ => names.push(None),
         }
@@ -451,7 +526,7 @@ pub fn has_subquery(expr: &Expr) -> bool {
 }
 
 /// A column; the planner calls a cast of one by the column's name too.
-fn is_column(expr: &Expr) -> bool {
+pub fn is_column(expr: &Expr) -> bool {
     match expr {
         Expr::Identifier(_) | Expr::CompoundIdentifier(_) => true,
         Expr::Cast { expr, .. } | Expr::Nested(expr) => is_column(expr),

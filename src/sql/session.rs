@@ -392,6 +392,7 @@ impl Session {
             | Ast::Explain(_) => self.execute_planned(prepared, params, timer).await,
             Ast::Truncate(truncate) => self.truncate(truncate).await,
             Ast::LockTable(lock) => self.lock_tables(lock).await,
+            Ast::Grant(grant) => self.grant(grant),
             Ast::Copy(copy) => self.copy(copy, timer).await,
             Ast::Set { local, name, value } => self.set(*local, name, value),
             Ast::Reset(name) => self.reset(name.as_deref()),

@@ -17,10 +17,13 @@ use datafusion::sql::sqlparser::ast::{
     self, Expr, Ident, ObjectName, SelectItem, TableAlias, TableAliasColumnDef, TableFactor,
 };
 
-use crate::sql::known::factors;
-use crate::sql::rewrite::{called_function, cast_to, folded, function_call};
+use crate::sql::known::{Known, factors};
+use crate::sql::rewrite::{
+    arguments, called_function, cast_to, folded, function_call, plain_name, type_tree,
+};
 use crate::sql::trees::{alias_of, derived, query_from, query_of, relation};
 use crate::sql::{dialect, routines, sample, values};
+use crate::types::Type;
 
 /// Functions that return sets of one column, and what PostgreSQL calls it if not as the function.
 const SETS: &[(&str, Option<&str>)] = &[
@@ -81,6 +84,61 @@ fn is_planners(name: &str) -> bool {
 /// Whether a function that returns a set is defined as one that returns an array.
 pub fn is_array_of_set(name: &str) -> bool {
     name == "generate_series" || SETS.iter().any(|(set, _)| *set == name)
+}
+
+/// The columns of a function of several, as they stand in a select list.
+pub fn columns_of(name: &str, function: &ast::Function) -> Option<std::vec::IntoIter<(String, Expr)>> {
+    let (_, columns) = TABLES.iter().find(|(table, _)| *table == name)?;
+    let arguments = arguments(function)?;
+    let column = |(array, name): &(&str, &str)| {
+        let values = function_call("unnest", vec![function_call(array, arguments.clone())]);
+        ((*name).to_owned(), values)
+    };
+    Some(columns.iter().map(column).collect::<Vec<_>>().into_iter())
+}
+
+/// The function whose last column an expression is.
+pub fn function_of_columns(column: &Expr) -> Option<String> {
+    let Expr::Function(unnest) = column else { return None };
+    let Expr::Function(array) = arguments(unnest)?.into_iter().next()? else { return None };
+    let array = plain_name(&array)?;
+    let found = TABLES.iter().find(|(_, columns)| columns.last().is_some_and(|(last, _)| *last == array));
+    found.map(|(table, _)| (*table).to_owned())
+}
+
+/// `json_populate_recordset(NULL::t, x)` is `json_to_recordset(x)` with the columns of `t`.
+pub fn populate(factor: &mut TableFactor, known: &Known, hidden: &[String]) {
+    const POPULATE: &[(&str, &str)] = &[
+        ("jsonb_populate_recordset", "jsonb_to_recordset"),
+        ("json_populate_recordset", "json_to_recordset"),
+        ("jsonb_populate_record", "jsonb_to_record"),
+        ("json_populate_record", "json_to_record"),
+    ];
+    let Some(function) = function_of(factor) else { return };
+    let Some((called, instead)) = POPULATE.iter().find(|(called, _)| *called == function) else { return };
+    let TableFactor::Table { name, alias, args: Some(args), with_ordinality: false, .. } = factor else {
+        return;
+    };
+    let Ok([row, document]) = <[Expr; 2]>::try_from(unnamed_arguments(args)) else { return };
+    let Expr::Cast { expr, data_type: ast::DataType::Custom(table, modifiers), .. } = row else { return };
+    let is_null = matches!(expr.as_ref(), Expr::Value(value) if value.value == ast::Value::Null);
+    let Some(types) = known.types(&table, hidden).filter(|_| is_null && modifiers.is_empty()) else { return };
+    let column = |(column, ty): (String, Type)| TableAliasColumnDef {
+        name: Ident::with_quote('"', column),
+        data_type: type_tree(&ty),
+    };
+    let columns: Vec<TableAliasColumnDef> = types.into_iter().map(column).collect();
+    let mut shown = alias.take().unwrap_or_else(|| alias_of(Ident::new(*called)));
+    *name = ObjectName::from(Ident::new(*instead));
+    let renamed = !shown.columns.is_empty();
+    let rest = columns.iter().skip(shown.columns.len()).map(|column| column.name.clone());
+    shown.columns.extend(rest.map(|name| TableAliasColumnDef { name, data_type: None }).collect::<Vec<_>>());
+    *alias = Some(TableAlias { columns, ..alias_of(shown.name.clone()) });
+    args.args = vec![ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(document))];
+    if renamed {
+        let all = vec![SelectItem::Wildcard(Default::default())];
+        *factor = derived(true, query_from(all, factor.clone()), shown);
+    }
 }
 
 /// Before what is inside is looked at: LATERAL and rows of listed columns as what they stand for.
@@ -373,6 +431,10 @@ fn records(factor: &TableFactor) -> Option<TableFactor> {
         let (name, ty) = (&column.name, column.data_type.as_ref()?);
         let key = column.name.value.replace('\'', "''");
         let is_json = matches!(ty, ast::DataType::JSON | ast::DataType::JSONB);
+        if let ast::DataType::Array(_) = ty {
+            let elements = format!("hither_populated(CAST(hither_e.value AS jsonb) -> '{key}')");
+            return Some(format!("CAST({elements} AS {ty}) AS {name}"));
+        }
         let arrow = if is_json { "->" } else { "->>" };
         Some(format!("CAST(CAST(hither_e.value AS {document_type}) {arrow} '{key}' AS {ty}) AS {name}"))
     };

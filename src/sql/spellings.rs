@@ -18,7 +18,7 @@ use datafusion::sql::sqlparser::ast::{
 };
 
 use crate::sql::membership::{column_of, width_of};
-use crate::sql::rewrite::{call, cast_to, folded, function_call, is_float_type, plain_name};
+use crate::sql::rewrite::{arguments, call, cast_to, folded, function_call, is_float_type, plain_name};
 use crate::types::interval::{self, Field};
 
 /// What the planner would read in its own way, in words that it leaves to us.
@@ -238,16 +238,6 @@ fn row_of(expr: &Expr) -> Option<Vec<Expr>> {
         Expr::Function(function) if plain_name(function).as_deref() == Some("row") => arguments(function),
         _ => None,
     }
-}
-
-/// The arguments of a plain call.
-fn arguments(function: &ast::Function) -> Option<Vec<Expr>> {
-    let ast::FunctionArguments::List(list) = &function.args else { return None };
-    let expression = |argument: &FunctionArg| match argument {
-        FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => Some(expr.clone()),
-        _ => None,
-    };
-    list.args.iter().map(expression).collect()
 }
 
 /// Conditions joined by OR, in a tree that is no deeper than it has to be.
@@ -470,7 +460,13 @@ fn interval_literal(literal: &ast::Interval, text: &str) -> Option<Expr> {
 
 /// Distances of a frame, which the planner reads itself: `RANGE BETWEEN INTERVAL '1 day' PRECEDING AND CURRENT ROW`.
 pub fn settle_frame(function: &mut ast::Function) {
-    let Some(ast::WindowType::WindowSpec(spec)) = &mut function.over else { return };
+    if let Some(ast::WindowType::WindowSpec(spec)) = &mut function.over {
+        settle_window(spec);
+    }
+}
+
+/// Those of a window.
+pub fn settle_window(spec: &mut ast::WindowSpec) {
     let Some(frame) = &mut spec.window_frame else { return };
     for bound in std::iter::once(&mut frame.start_bound).chain(&mut frame.end_bound) {
         let (ast::WindowFrameBound::Preceding(Some(distance))

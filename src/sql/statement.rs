@@ -12,6 +12,7 @@ use crate::catalog::{
     Argument, Body, Deferral, OnCommit, Parallel, ReferentialAction, ViewColumn, Volatility,
 };
 use crate::planner::explain::ExplainOptions;
+use crate::sql::grants::Grant;
 use crate::sql::lock_table::LockTable;
 use crate::sql::notifications::Listening;
 use crate::sql::staged::Staged;
@@ -178,6 +179,7 @@ pub enum Ast {
     Analyze(Vec<Name>),
     Checkpoint,
     LockTable(LockTable),
+    Grant(Grant),
     /// Into this folder.
     Backup(String),
     Scrub,
@@ -784,6 +786,13 @@ impl Ast {
             Ast::Analyze(_) => "ANALYZE",
             Ast::Checkpoint => "CHECKPOINT",
             Ast::LockTable(_) => "LOCK TABLE",
+            Ast::Grant(grant) => {
+                if grant.revoke {
+                    "REVOKE"
+                } else {
+                    "GRANT"
+                }
+            }
             Ast::Backup(_) => "BACKUP",
             Ast::Scrub => "SCRUB",
             Ast::Reindex { .. } => "REINDEX",
@@ -819,7 +828,8 @@ impl Ast {
             | Ast::AlterOwner { .. }
             | Ast::Rename { .. }
             | Ast::SetSchema { .. }
-            | Ast::Comment { .. } => true,
+            | Ast::Comment { .. }
+            | Ast::Grant(_) => true,
             _ => false,
         }
     }

@@ -13,6 +13,7 @@ use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan};
 use crate::catalog::OnCommit;
 use crate::error::{Error, SqlState};
 use crate::planner::explain::ExplainOptions;
+use crate::sql::grants::grant;
 use crate::sql::lock_table::lock_table;
 use crate::sql::notifications::Listening;
 use crate::sql::staged;
@@ -26,11 +27,9 @@ const UNSUPPORTED: &[&str] = &[
     "CALL",
     "CLUSTER",
     "DO",
-    "GRANT",
     "IMPORT FOREIGN SCHEMA",
     "LOAD",
     "REASSIGN OWNED",
-    "REVOKE",
     "SECURITY LABEL",
     "PREPARE TRANSACTION",
     "COMMIT PREPARED",
@@ -224,6 +223,7 @@ fn any(w: &mut Words, overriding: Overriding) -> Parsed<Ast> {
             w.advance();
             Ok(Ast::LockTable(lock_table(w)?))
         }
+        "GRANT" | "REVOKE" => Ok(Ast::Grant(grant(w)?)),
         "BACKUP" => backup(w),
         "SCRUB" => word_only(w, Ast::Scrub),
         "REINDEX" => reindex(w),

@@ -5,6 +5,7 @@ use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{self, Expr, Ident, SelectItem, SetExpr, SetOperator, SetQuantifier};
 
+use crate::error::Error;
 use crate::sql::rewrite::{cast_to, has_subquery, is_float_type as is_float, plain_name};
 use crate::sql::trees::query_of;
 
@@ -78,6 +79,40 @@ pub fn values_of_columns(values: &ast::Values) -> Option<SetExpr> {
     if !values.rows.iter().any(|row| row.iter().any(is_select)) {
         return None;
     }
+    union_of(values)
+}
+
+/// Rows that become selects of a union; each is planned on its own.
+const UNION_MAX: usize = 500;
+
+/// Whether it is the planner's refusal of rows whose expressions are of several kinds.
+pub fn is_of_rows(error: &Error) -> bool {
+    let starts = |text| error.message().starts_with(text);
+    starts("Inconsistent metadata across values list") || starts("VALUES types ")
+}
+
+/// Makes unions of all VALUES; whether there were any.
+pub fn as_unions(query: &mut ast::Query) -> bool {
+    struct Unions(bool);
+    impl ast::VisitorMut for Unions {
+        type Break = ();
+        fn pre_visit_query(&mut self, query: &mut ast::Query) -> ControlFlow<()> {
+            if let SetExpr::Values(values) = query.body.as_ref()
+                && values.rows.len() <= UNION_MAX
+                && let Some(union) = union_of(values)
+            {
+                *query.body = union;
+                self.0 = true;
+            }
+            ControlFlow::Continue(())
+        }
+    }
+    let mut unions = Unions(false);
+    let _ = ast::VisitMut::visit(query, &mut unions);
+    unions.0
+}
+
+fn union_of(values: &ast::Values) -> Option<SetExpr> {
     let selects = values.rows.iter().map(|row| {
         let items = row.iter().enumerate().map(|(place, expr)| SelectItem::ExprWithAlias {
             expr: expr.clone(),

@@ -18,7 +18,9 @@ use datafusion::sql::sqlparser::ast::{
 };
 
 use crate::functions::RECORD;
+use crate::functions::records::{IS_NOT_NULL, IS_NULL};
 use crate::sql::known::{Known, factors, qualified, qualifier, quoted};
+use crate::sql::records;
 use crate::sql::rewrite::{folded, function_call, plain_name};
 use crate::sql::spellings::all_of;
 
@@ -138,7 +140,7 @@ impl VisitorMut for Tables {
     }
 
     fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
-        if let Some(field) = self.field(expr) {
+        if let Some(field) = self.field(expr).or_else(|| self.row(expr)) {
             *expr = field;
             self.found = true;
         }
@@ -165,6 +167,21 @@ impl VisitorMut for Tables {
 impl Tables {
     fn is_table(&self, name: &Ident) -> bool {
         self.names.last().is_some_and(|names| names.contains(&folded(name)))
+    }
+
+    /// A table's name is its row.
+    fn row(&self, expr: &Expr) -> Option<Expr> {
+        let of = |expr: &Expr| match expr {
+            Expr::Identifier(name) if self.is_table(name) => {
+                Some(records::row_of(ObjectName::from(name.clone())))
+            }
+            _ => None,
+        };
+        match expr {
+            Expr::IsNull(inner) => of(inner).map(|row| function_call(IS_NULL, vec![row])),
+            Expr::IsNotNull(inner) => of(inner).map(|row| function_call(IS_NOT_NULL, vec![row])),
+            expr => of(expr),
+        }
     }
 
     /// `(t).name` is `t.name`.

@@ -287,7 +287,7 @@ fn fixed_width(ty: &Type) -> Option<usize> {
         Type::Vector(_) | Type::Halfvec(_) | Type::Sparsevec(_) => return None,
         Type::Bit(_) | Type::Varbit(_) => return None,
         Type::TsVector | Type::TsQuery | Type::Array(_) | Type::Name | Type::Char => return None,
-        Type::JsonPath | Type::Int2Vector | Type::OidVector => return None,
+        Type::JsonPath | Type::Int2Vector | Type::OidVector | Type::Record(_) => return None,
     })
 }
 
@@ -445,6 +445,8 @@ pub fn decode(bytes: &[u8], ty: &Type) -> Result<Value> {
         | Type::JsonPath
         | Type::Int2Vector
         | Type::OidVector => Value::Text(text()?),
+        // No column holds one.
+        Type::Record(_) => return Err(damaged(bytes)),
         Type::Json => Value::Json(text()?),
         Type::Jsonb => Value::Jsonb(text()?),
         Type::Bytea => Value::Bytea(bytes.to_vec()),

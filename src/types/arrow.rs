@@ -17,6 +17,7 @@
 //! | interval                           | IntervalMonthDayNano        |
 //! | arrays                             | List                        |
 //! | enumerations                       | LargeList of one Int64, named by the definition |
+//! | records                            | Struct                      |
 //!
 //! The exact SQL type travels as field metadata under [`TYPE_KEY`]. Operators that lose metadata (UNION, CASE,
 //! aggregates) lose only modifiers and the kind of text, because vectors, bits, json, jsonb and uuid have Arrow types of
@@ -37,7 +38,7 @@ use arrow::datatypes::*;
 use datafusion::common::ScalarValue;
 
 use crate::error::{Error, Result, SqlState};
-use crate::types::{Enum, Interval, Numeric, TsVector, Type, Value};
+use crate::types::{Enum, Interval, Numeric, RecordField, TsVector, Type, Value};
 
 /// Field metadata key of the SQL type, whose value is the type as JSON.
 pub const TYPE_KEY: &str = "pg";
@@ -85,6 +86,7 @@ pub fn data_type(ty: &Type) -> DataType {
         Type::Array(item) => DataType::List(item_field(item)),
         Type::Oid => DataType::UInt32,
         Type::Enum(of) => lists::enum_type(&of.to_json()),
+        Type::Record(fields) => DataType::Struct(record_fields(fields)),
     }
 }
 
@@ -153,6 +155,12 @@ pub fn type_of_data_type(data_type: &DataType) -> Type {
             Type::Array(Box::new(type_of(item)))
         }
         DataType::Dictionary(_, values) => type_of_data_type(values),
+        DataType::Struct(fields) => Type::Record(
+            fields
+                .iter()
+                .map(|field| RecordField { name: field.name().clone(), ty: type_of(field) })
+                .collect(),
+        ),
         _ => Type::Text,
     }
 }
@@ -172,9 +180,17 @@ pub fn item_field(item: &Type) -> FieldRef {
     Arc::new(Field::new("item", data_type(item), true))
 }
 
+fn record_fields(fields: &[RecordField]) -> Fields {
+    fields.iter().map(|part| field(&part.name, &part.ty, true)).collect()
+}
+
 fn same_storage(left: &DataType, right: &DataType) -> bool {
     match (left, right) {
         (DataType::List(left), DataType::List(right)) => same_storage(left.data_type(), right.data_type()),
+        (DataType::Struct(left), DataType::Struct(right)) => {
+            let same = |(l, r): (&FieldRef, &FieldRef)| same_storage(l.data_type(), r.data_type());
+            left.len() == right.len() && left.iter().zip(right).all(same)
+        }
         _ => left == right,
     }
 }
@@ -266,6 +282,13 @@ pub fn value_at(array: &ArrayRef, row: usize, ty: &Type) -> Result<Value> {
         }
         Type::Oid => Value::Oid(downcast::<UInt32Array>(array)?.value(row)),
         Type::Enum(of) => of.value(lists::enum_order(downcast(array)?, row)?)?,
+        Type::Record(fields) => {
+            let record = downcast::<StructArray>(array)?;
+            let value = |(field, column): (&RecordField, &ArrayRef)| {
+                Ok((Arc::from(field.name.as_str()), value_at(column, row, &field.ty)?))
+            };
+            Value::Record(fields.iter().zip(record.columns()).map(value).collect::<Result<_>>()?)
+        }
     })
 }
 
@@ -370,6 +393,7 @@ enum Cells {
     TsQuery(lists::BytesBuilder<UInt16Type>),
     Oid(UInt32Builder),
     Enum(lists::EnumBuilder),
+    Record { fields: Vec<RecordField>, rows: usize, validity: NullBufferBuilder, columns: Vec<Builder> },
     List { item: Type, offsets: Vec<i32>, validity: NullBufferBuilder, items: Box<Builder> },
 }
 
@@ -419,6 +443,12 @@ impl Builder {
             Type::TsQuery => Cells::TsQuery(lists::BytesBuilder::new(rows)),
             Type::Oid => Cells::Oid(UInt32Builder::with_capacity(rows)),
             Type::Enum(of) => Cells::Enum(lists::EnumBuilder::new(of.to_json(), rows)),
+            Type::Record(fields) => Cells::Record {
+                fields: fields.clone(),
+                rows: 0,
+                validity: NullBufferBuilder::new(rows),
+                columns: fields.iter().map(|field| Builder::new(&field.ty, rows)).collect(),
+            },
             Type::Array(item) => Cells::List {
                 item: (**item).clone(),
                 offsets: vec![0],
@@ -442,6 +472,15 @@ impl Builder {
             (Cells::Int8(b), v) => b.append_value(integer(v, "bigint")?),
             (Cells::Oid(b), v) => b.append_value(integer(v, "oid")?),
             (Cells::Enum(b), Value::Enum(v)) => b.append(v.order),
+            (Cells::Record { rows, validity, columns, .. }, Value::Record(values))
+                if columns.len() == values.len() =>
+            {
+                for (column, (_, value)) in columns.iter_mut().zip(values) {
+                    column.append(value)?;
+                }
+                validity.append_non_null();
+                *rows += 1;
+            }
             (Cells::Float4(b), v) => b.append_value(float(v)? as f32),
             (Cells::Float8(b), v) => b.append_value(float(v)?),
             (Cells::Numeric { builder, precision, scale }, v) => {
@@ -502,6 +541,11 @@ impl Builder {
             Cells::TsQuery(b) => b.append_null(),
             Cells::Oid(b) => b.append_null(),
             Cells::Enum(b) => b.append_null(),
+            Cells::Record { rows, validity, columns, .. } => {
+                columns.iter_mut().for_each(Builder::append_null);
+                validity.append_null();
+                *rows += 1;
+            }
             Cells::List { offsets, validity, items, .. } => {
                 offsets.push(items.len() as i32);
                 validity.append_null();
@@ -535,6 +579,7 @@ impl Builder {
             Cells::TsQuery(b) => b.len(),
             Cells::Oid(b) => b.len(),
             Cells::Enum(b) => b.len(),
+            Cells::Record { rows, .. } => *rows,
             Cells::List { offsets, .. } => offsets.len() - 1,
         }
     }
@@ -569,6 +614,13 @@ impl Builder {
             Cells::TsQuery(b) => b.finish(),
             Cells::Oid(b) => Arc::new(b.finish()),
             Cells::Enum(b) => b.finish(),
+            Cells::Record { fields, rows, validity, columns } => {
+                let columns = columns.iter_mut().map(Builder::finish).collect();
+                let rows = std::mem::take(rows);
+                let record =
+                    StructArray::try_new_with_length(record_fields(fields), columns, validity.finish(), rows);
+                Arc::new(record.expect("the columns are of the fields' types and of one length"))
+            }
             Cells::List { item, offsets, validity, items } => {
                 let offsets = OffsetBuffer::new(std::mem::replace(offsets, vec![0]).into());
                 Arc::new(ListArray::new(item_field(item), offsets, items.finish(), validity.finish()))

@@ -15,7 +15,8 @@
 use crate::error::{Error, Result, SqlState};
 use crate::types::vector::{self, Kind};
 use crate::types::{
-    Interval, Type, Value, bits, cast, datetime, f16, halfvec, json, numeric, sparsevec, tsquery, tsvector,
+    Interval, Type, Value, bits, cast, datetime, f16, halfvec, json, numeric, record, sparsevec, tsquery,
+    tsvector,
 };
 
 /// 2000-01-01 in days since 1970-01-01.
@@ -70,6 +71,10 @@ pub fn send(value: &Value, ty: &Type, out: &mut Vec<u8>) {
         Value::TsVector(value) => tsvector::send(value, out),
         Value::TsQuery(value) => tsquery::send(value, out),
         Value::Enum(value) => out.extend_from_slice(value.label().as_bytes()),
+        Value::Record(fields) => match ty {
+            Type::Record(types) => record::send(fields, types, out),
+            _ => record::send(fields, &[], out),
+        },
         Value::Array(items) => send_array(items, ty, out),
     }
 }
@@ -211,6 +216,12 @@ pub fn receive(ty: &Type, bytes: &[u8]) -> Result<Value> {
         Type::TsVector => Value::TsVector(tsvector::receive(bytes)?),
         Type::TsQuery => Value::TsQuery(tsquery::receive(bytes)?),
         Type::Enum(of) => of.parse(utf8(bytes)?)?,
+        Type::Record(_) => {
+            return Err(Error::new(
+                SqlState::FEATURE_NOT_SUPPORTED,
+                "input of anonymous composite types is not implemented",
+            ));
+        }
         Type::Array(item) => Value::Array(receive_array(item, bytes)?),
     })
 }

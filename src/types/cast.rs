@@ -8,7 +8,7 @@ use crate::types::datetime::{self, MICROSECONDS_PER_DAY, MICROSECONDS_PER_SECOND
 use crate::types::look::Look;
 use crate::types::vector::{self, Kind};
 use crate::types::zone::Zone;
-use crate::types::{Bits, Interval, Numeric, Sparsevec, Type, Value, bits, halfvec, json, text};
+use crate::types::{Bits, Interval, Numeric, RecordField, Sparsevec, Type, Value, bits, halfvec, json, text};
 
 /// PostgreSQL's NAMEDATALEN - 1, in bytes.
 const NAME_BYTES_MAX: usize = 63;
@@ -45,6 +45,7 @@ pub fn context(from: &Type, to: &Type) -> Option<Context> {
     }
     match (from, to) {
         (Type::Array(from), Type::Array(to)) => context(from, to),
+        (Type::Record(from), Type::Record(to)) if from.len() == to.len() => Some(Implicit),
         (Type::Int2 | Type::Int4 | Type::Int8, Type::Oid) => Some(Implicit),
         (Type::Oid, Type::Int4 | Type::Int8) => Some(Assignment),
         (Type::Int4, Type::Bool) | (Type::Bool, Type::Int4) => Some(Explicit),
@@ -153,6 +154,7 @@ pub fn cast_as(value: Value, to: &Type, explicit: bool, look: Look) -> Result<Va
         (Value::TsVector(vector), Type::TsVector) => Value::TsVector(vector),
         (Value::TsQuery(query), Type::TsQuery) => Value::TsQuery(query),
         (Value::Enum(value), Type::Enum(of)) if value.of == *of => Value::Enum(value),
+        (Value::Record(fields), Type::Record(types)) if fields.len() == types.len() => Value::Record(fields),
         (Value::Vector(values), Type::Vector(dimensions)) => {
             vector::check_expected(*dimensions, values.len())?;
             Value::Vector(values)
@@ -289,6 +291,12 @@ pub fn type_of(value: &Value) -> Type {
             Type::Array(Box::new(item.map_or(Type::Text, type_of)))
         }
         Value::Enum(value) => Type::Enum(value.of.clone()),
+        Value::Record(fields) => Type::Record(
+            fields
+                .iter()
+                .map(|(name, value)| RecordField { name: name.to_string(), ty: type_of(value) })
+                .collect(),
+        ),
         Value::Oid(_) => Type::Oid,
     }
 }

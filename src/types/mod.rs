@@ -3,7 +3,7 @@
 //! [`Type`] is what a column is declared as, [`Value`] what a cell holds. `names.rs` has PostgreSQL's OIDs, names and
 //! modifiers; `text.rs` prints and parses its text formats, `binary.rs` its binary ones, `cast.rs` turns values of one
 //! type into another. Below them is a file per family: integers, floats, numeric, dates, intervals, json and paths into it, arrays, bit
-//! strings, enumerations, time zones, text search's documents and queries, and pgvector's vectors. `arrow.rs` (with the feature `server`) maps types and values to Arrow for DataFusion.
+//! strings, enumerations, records, time zones, text search's documents and queries, and pgvector's vectors. `arrow.rs` (with the feature `server`) maps types and values to Arrow for DataFusion.
 
 pub mod array;
 #[cfg(feature = "server")]
@@ -23,6 +23,7 @@ pub mod jsonpath;
 pub mod look;
 pub mod names;
 pub mod numeric;
+pub mod record;
 pub mod sparsevec;
 pub mod text;
 pub mod tsquery;
@@ -38,6 +39,7 @@ pub use bits::Bits;
 pub use enums::{Enum, EnumType, EnumValue};
 pub use half::{bf16, f16};
 pub use look::{IntervalStyle, Look};
+pub use record::RecordField;
 pub use sparsevec::{Sparse, Sparsevec};
 pub use tsquery::TsQuery;
 pub use tsvector::TsVector;
@@ -89,6 +91,8 @@ pub enum Type {
     Array(Box<Type>),
     /// What CREATE TYPE ... AS ENUM made.
     Enum(EnumType),
+    /// A row of values; not for user columns.
+    Record(Vec<RecordField>),
     /// The catalogue's own types; not for user columns.
     Oid,
     Name,
@@ -172,6 +176,7 @@ pub enum Value {
     /// One-dimensional.
     Array(Vec<Value>),
     Enum(EnumValue),
+    Record(Vec<record::Named>),
     Oid(u32),
 }
 

@@ -95,6 +95,8 @@ pub const ENTRIES: &[(Type, Entry)] = &[
 
 /// What is common to all enumerations.
 const ENUM: Entry = entry(3_500, 0, "anyenum", "anyenum", 4, 'P');
+/// What is common to all records.
+const RECORD: Entry = entry(2_249, 2_287, "record", "record", -1, 'P');
 
 /// Names that are types in PostgreSQL or pgvector and not here, so that they are refused by name instead of unknown.
 const UNSUPPORTED: &[&str] = &[
@@ -130,6 +132,7 @@ impl Type {
     pub fn entry(&self) -> &'static Entry {
         let bare = match self {
             Type::Enum(_) => return &ENUM,
+            Type::Record(_) => return &RECORD,
             Type::Array(item) => return item.entry(),
             Type::Numeric(_) => Type::Numeric(None),
             Type::Varchar(_) => Type::Varchar(None),

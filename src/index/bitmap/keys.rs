@@ -85,6 +85,7 @@ impl Family {
             | Type::Json
             | Type::Jsonb
             | Type::JsonPath
+            | Type::Record(_)
             | Type::Int2Vector
             | Type::OidVector
             | Type::Vector(_)

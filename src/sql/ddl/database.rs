@@ -82,7 +82,7 @@ impl Session {
         }
     }
 
-    pub(super) fn check_owner(&self, owner: &str) -> Result<()> {
+    pub(in crate::sql) fn check_owner(&self, owner: &str) -> Result<()> {
         match owner {
             SUPERUSER | "current_user" | "session_user" | "current_role" => Ok(()),
             _ => Err(Error::new(SqlState::UNDEFINED_OBJECT, format!("role \"{owner}\" does not exist"))),

@@ -356,6 +356,10 @@ pub fn check_column_type(name: &str, ty: &Type) -> Result<()> {
         other => other,
     };
     match element {
+        Type::Record(_) => {
+            let message = format!("column \"{name}\" has pseudo-type {ty}");
+            Err(Error::new(SqlState("42P16"), message))
+        }
         Type::Oid | Type::Name | Type::Char | Type::JsonPath | Type::Int2Vector | Type::OidVector => {
             Err(Error::unsupported(format!("type {ty} for the column \"{name}\"")))
         }

@@ -75,7 +75,8 @@ impl ChangePlan {
             None => {}
         }
         let mut params = ParamTypes::declared(context);
-        let Assignments { sets, expressions } = assignments(&update.assignments, &table, &mut params)?;
+        let Assignments { sets, expressions } =
+            assignments(&update.assignments, &table, &alias, &mut params)?;
         let parts = Parts { from, selection: update.selection.clone(), returning: &update.returning };
         ChangePlan::new(table, &alias, sets, expressions, parts, context, shared, params)
     }

@@ -11,6 +11,8 @@
 //!             └─> SET, WHERE, CHECK ─> update
 //! ```
 
+use std::borrow::Cow;
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use arrow::array::{Array, AsArray};
@@ -26,11 +28,13 @@ use crate::sql::context::PlanContext;
 use crate::sql::ddl_words::kept_expression;
 use crate::sql::dialect;
 use crate::sql::dml::cells::{self, Cell, ParamTypes, Target};
+use crate::sql::dml::elements::Elements;
 use crate::sql::dml::insert::{InsertPlan, Written, cell_value, column_position};
 use crate::sql::dml::references::Change;
 use crate::sql::dml::rows::read;
 use crate::sql::expressions::{self, Projection, Relation};
 use crate::sql::membership;
+use crate::sql::rewrite;
 use crate::sql::session::Session;
 use crate::sql::system::quote_ident;
 use crate::sql::words::{fold, object_name};
@@ -206,7 +210,7 @@ impl ConflictUpdate {
         params: &mut ParamTypes,
     ) -> Result<ConflictUpdate> {
         let relations = [Relation { alias, table }, Relation { alias: "excluded", table }];
-        let Assignments { sets, expressions } = assignments(&update.assignments, table, params)?;
+        let Assignments { sets, expressions } = assignments(&update.assignments, table, alias, params)?;
         let targets: Vec<Type> = outputs_of(&sets).map(|column| table.columns[column].ty.clone()).collect();
         let projection = match expressions.is_empty() {
             true => None,
@@ -245,10 +249,19 @@ pub fn outputs_of(sets: &[(usize, SetSource)]) -> impl Iterator<Item = usize> {
 }
 
 /// Reads SET's list.
-pub fn assignments(list: &[ast::Assignment], table: &Table, params: &mut ParamTypes) -> Result<Assignments> {
+pub fn assignments(
+    list: &[ast::Assignment],
+    table: &Table,
+    alias: &str,
+    params: &mut ParamTypes,
+) -> Result<Assignments> {
     let mut read = Assignments { sets: Vec::new(), expressions: Vec::new() };
+    let mut elements = Elements { table, alias, assigned: HashSet::new() };
     for assignment in list {
-        match (&assignment.target, &assignment.value) {
+        if elements.add(assignment, &mut read, params)? {
+            continue;
+        }
+        match (&assignment.target, without_row(&assignment.value).as_ref()) {
             (AssignmentTarget::ColumnName(name), value) => {
                 read.add(&object_name("", name).name, value, table, params)?;
             }
@@ -284,8 +297,27 @@ pub fn assignments(list: &[ast::Assignment], table: &Table, params: &mut ParamTy
     Ok(read)
 }
 
+/// `ROW (a, b)` is `(a, b)`.
+fn without_row(value: &Expr) -> Cow<'_, Expr> {
+    match value {
+        Expr::Function(row) if rewrite::plain_name(row).as_deref() == Some("row") => {
+            match rewrite::arguments(row) {
+                Some(values) => Cow::Owned(Expr::Tuple(values)),
+                None => Cow::Borrowed(value),
+            }
+        }
+        value => Cow::Borrowed(value),
+    }
+}
+
 impl Assignments {
-    fn add(&mut self, name: &str, value: &Expr, table: &Table, params: &mut ParamTypes) -> Result<()> {
+    pub(super) fn add(
+        &mut self,
+        name: &str,
+        value: &Expr,
+        table: &Table,
+        params: &mut ParamTypes,
+    ) -> Result<()> {
         let position = column_position(table, name)?;
         if self.sets.iter().any(|(column, _)| *column == position) {
             let message = format!("multiple assignments to same column \"{name}\"");

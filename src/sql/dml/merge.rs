@@ -165,7 +165,8 @@ impl Outputs {
             MergeAction::Delete { .. } => Ok(Action::Delete),
             MergeAction::Update(update) if is_nothing(&update.assignments) => Ok(Action::Nothing),
             MergeAction::Update(update) => {
-                let Assignments { mut sets, expressions } = assignments(&update.assignments, table, params)?;
+                let Assignments { mut sets, expressions } =
+                    assignments(&update.assignments, table, names.target, params)?;
                 for (column, source) in &mut sets {
                     if let SetSource::Output(output) = source {
                         let expr = names.scoped(&expressions[*output], &clause.clause_kind);

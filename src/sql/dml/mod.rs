@@ -20,6 +20,8 @@ pub mod defaults;
 pub mod generated;
 // Foreign keys that are checked at COMMIT.
 pub mod deferred;
+// Elements of arrays and documents that SET assigns to.
+pub mod elements;
 // INSERT.
 pub mod insert;
 // What rows that refer to others do when those go.

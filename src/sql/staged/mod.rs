@@ -21,6 +21,8 @@
 
 // Planning the parts.
 mod plan;
+// Subqueries in RETURNING.
+mod returned;
 // Running them.
 mod run;
 // From a statement's tree to its parts.
@@ -38,6 +40,8 @@ pub struct Staged {
     /// In the order in which they run.
     pub parts: Vec<Part>,
     pub main: Ast,
+    /// The client is told of the last part, whose rows the main statement shows.
+    pub shows_part: bool,
 }
 
 /// A query or a data change whose rows others read.

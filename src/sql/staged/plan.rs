@@ -24,6 +24,8 @@ use crate::types::Type;
 pub struct StagedPlan {
     pub parts: Vec<PlannedPart>,
     pub main: Plan,
+    /// The client is told of the last part.
+    pub shows_part: bool,
 }
 
 pub struct PlannedPart {
@@ -129,7 +131,8 @@ impl Session {
         let context = PlanContext { param_types: known.as_slice(), staged: &tables, ..*context };
         let made = self.make_one(&staged.main, &context)?;
         note_parameters(&staged.main, &made, known);
-        let plan = Plan::Staged(Arc::new(StagedPlan { parts, main: made.plan }));
+        let plan =
+            Plan::Staged(Arc::new(StagedPlan { parts, main: made.plan, shows_part: staged.shows_part }));
         Ok(Made { plan, ..made })
     }
 }

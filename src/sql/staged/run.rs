@@ -87,6 +87,7 @@ impl Session {
         timer: &mut Option<Timer>,
     ) -> Result<Response> {
         self.pin()?;
+        let mut tag = None;
         for part in &plan.parts {
             let response = self.run_plan(&part.plan, params, None).await?;
             let mut batches = Vec::new();
@@ -94,6 +95,7 @@ impl Session {
                 while let Some(batch) = rows.next().await {
                     batches.push(batch?);
                 }
+                tag = Some(rows.tag());
             }
             let rows = batch_of(&part.schema, &batches)?;
             if let Some(view) = &mut self.state.view {
@@ -102,7 +104,10 @@ impl Session {
         }
         let response = self.run_plan(&plan.main, params, timer.take()).await?;
         self.check_all_parts().await?;
-        Ok(response)
+        match (response, tag) {
+            (Response::Rows(rows), Some(tag)) if plan.shows_part => Ok(Response::Rows(rows.tagged(tag))),
+            (response, _) => Ok(response),
+        }
     }
 
     /// Takes the snapshots that all parts look at.

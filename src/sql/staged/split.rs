@@ -13,6 +13,7 @@ use datafusion::sql::sqlparser::ast::{
 
 use crate::error::{Error, Result, SqlState};
 use crate::sql::dialect;
+use crate::sql::staged::returned;
 use crate::sql::staged::{Part, Staged};
 use crate::sql::statement::{Ast, Overriding};
 use crate::sql::words::{fold, object_name};
@@ -22,13 +23,22 @@ const LOCKED: &str = "locked rows ";
 
 /// The statement with its WITH: as it is when nothing in it has to run before it, else in parts. `locks` tells whether a
 /// locking clause stands anywhere in it.
-pub fn arrange(with: Option<With>, mut main: Ast, locks: bool) -> Result<Ast> {
+pub fn arrange(with: Option<With>, main: Ast, locks: bool) -> Result<Ast> {
+    let Some((with, main)) = returned::of_main(&with, &main) else { return arrange_parts(with, main, locks) };
+    let mut arranged = arrange_parts(with, main, locks)?;
+    if let Ast::Staged(staged) = &mut arranged {
+        staged.shows_part = true;
+    }
+    Ok(arranged)
+}
+
+fn arrange_parts(with: Option<With>, mut main: Ast, locks: bool) -> Result<Ast> {
     let modifies = with.iter().flat_map(|with| &with.cte_tables).any(|cte| is_change(&cte.query));
     if !modifies && !locks {
         return attach(with, main);
     }
     let (recursive, ctes) = match with {
-        Some(with) => (with.recursive, with.cte_tables),
+        Some(with) => (with.recursive, returned::of_parts(with.cte_tables)),
         None => (false, Vec::new()),
     };
     refuse_equal_names(&ctes)?;
@@ -125,7 +135,7 @@ impl VisitorMut for TakeOut<'_> {
     }
 }
 
-fn named(name: Ident, query: ast::Query) -> Cte {
+pub fn named(name: Ident, query: ast::Query) -> Cte {
     Cte {
         alias: TableAlias { explicit: true, name, columns: Vec::new(), at: None },
         query: Box::new(query),
@@ -169,7 +179,7 @@ fn assemble(recursive: bool, items: Vec<Item>, main: Ast) -> Result<Ast> {
         });
     }
     let main = attach(with_of(recursive, inside(&items, &hosts, None)), main)?;
-    Ok(Ast::Staged(Box::new(Staged { parts, main })))
+    Ok(Ast::Staged(Box::new(Staged { parts, main, shows_part: false })))
 }
 
 /// Where an item that is no part of its own goes: into the part of this number, or into the main statement.
@@ -218,7 +228,7 @@ fn inside(items: &[Item], hosts: &[Option<Host>], host: Host) -> Vec<Cte> {
     here.map(|(item, _)| item.cte.clone()).collect()
 }
 
-fn with_of(recursive: bool, cte_tables: Vec<Cte>) -> Option<With> {
+pub fn with_of(recursive: bool, cte_tables: Vec<Cte>) -> Option<With> {
     let with_token = ast::helpers::attached_token::AttachedToken::empty();
     (!cte_tables.is_empty()).then_some(With { with_token, recursive, cte_tables })
 }

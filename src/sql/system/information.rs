@@ -473,7 +473,11 @@ fn checks(execution: &Execution, rows: &mut Rows) -> Result<()> {
 
 fn sequences(execution: &Execution, rows: &mut Rows) -> Result<()> {
     let database = execution.session.database();
-    for sequence in execution.session.catalog().sequences() {
+    let catalog = execution.session.catalog();
+    // Those of identity columns are part of the columns.
+    let identities = catalog.tables().flat_map(|table| &table.columns).filter(|c| c.identity.is_some());
+    let identities: Vec<_> = identities.filter_map(|column| column.sequence).collect();
+    for sequence in catalog.sequences().filter(|sequence| !identities.contains(&sequence.oid)) {
         rows.add(cells! {
             sequence_catalog: &database, sequence_schema: &sequence.schema, sequence_name: &sequence.name,
             data_type: sequence.ty.to_string(), numeric_precision: i32::from(sequence.ty.size()) * 8,

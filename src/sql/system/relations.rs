@@ -5,10 +5,11 @@ use crate::catalog::{
 };
 use crate::error::Result;
 use crate::planner::bindings::Execution;
+use crate::sql::system::cluster::{PG_EXTENSION_OID, VECTOR_EXTENSION_OID};
 use crate::sql::system::definitions::is_hidden;
 use crate::sql::system::names::{find_relation, schema_oid};
 use crate::sql::system::relation::{Relation, Rows, cells, none};
-use crate::sql::system::{PG_CATALOG, deparse, descriptions, listed_views, types};
+use crate::sql::system::{PG_CATALOG, deparse, descriptions, listed_views, routines, types};
 use crate::types::{Type, Value};
 
 /// pg_class's own oid, for columns that say which catalogue an object is in.
@@ -426,6 +427,13 @@ fn dependencies(execution: &Execution, rows: &mut Rows) -> Result<()> {
                 });
             }
         }
+    }
+    let functions = routines::extension_members().map(|function| (routines::PG_PROC_OID, function));
+    for (class, object) in types::extension_members().into_iter().chain(functions) {
+        rows.add(cells! {
+            classid: class, objid: object, refclassid: PG_EXTENSION_OID, refobjid: VECTOR_EXTENSION_OID,
+            deptype: 'e',
+        });
     }
     for index in catalog.indexes() {
         match index.constraint {

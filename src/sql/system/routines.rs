@@ -118,6 +118,16 @@ const LIST: &[(&str, &str, &str)] = &[
     ("jaccard_distance", "bit, bit", "double precision"),
 ];
 
+/// The oids of the functions of the extension vector.
+pub fn extension_members() -> impl Iterator<Item = u32> {
+    // A schema that tells them from those of PostgreSQL's types.
+    const MARK: u32 = u32::MAX;
+    let listed = (FIRST_OID..).take(LIST.len());
+    let in_out =
+        (FIRST_IN_OUT_OID..).zip(in_out_functions(MARK)).filter(|(_, function)| function.schema == MARK);
+    listed.chain(in_out.map(|(oid, _)| oid))
+}
+
 /// A function of the list by its oid: name, arguments, result.
 pub fn by_oid(oid: u32) -> Option<(&'static str, &'static str, &'static str)> {
     LIST.get(oid.checked_sub(FIRST_OID)? as usize).copied()

@@ -17,7 +17,8 @@ use crate::types::{Type, Value};
 /// PostgreSQL's oids of access methods; ours that it does not have are numbered above.
 pub const HEAP_OID: u32 = 2;
 const BTREE_OID: u32 = 403;
-const BITMAP_OID: u32 = 16_384;
+/// Below those of user objects, which pg_dump takes for such.
+const BITMAP_OID: u32 = 13_405;
 const HNSW_OID: u32 = 16_385;
 const IVFFLAT_OID: u32 = 16_386;
 /// The collation of every text: bytes in order.
@@ -29,6 +30,10 @@ pub fn vector_schema(catalog: &Catalog) -> u32 {
 
 /// pg_type's own oid.
 pub const PG_TYPE_OID: u32 = 1247;
+const PG_OPERATOR_OID: u32 = 2617;
+const PG_AM_OID: u32 = 2601;
+const PG_OPCLASS_OID: u32 = 2616;
+const PG_OPFAMILY_OID: u32 = 2753;
 
 pub const RELATIONS: &[Relation] = &[
     Relation {
@@ -53,7 +58,7 @@ pub const RELATIONS: &[Relation] = &[
         rows: casts,
     },
     Relation {
-        oid: 2617,
+        oid: PG_OPERATOR_OID,
         schema: PG_CATALOG,
         name: "pg_operator",
         kind: 'r',
@@ -63,7 +68,7 @@ pub const RELATIONS: &[Relation] = &[
         rows: operators,
     },
     Relation {
-        oid: 2601,
+        oid: PG_AM_OID,
         schema: PG_CATALOG,
         name: "pg_am",
         kind: 'r',
@@ -71,7 +76,7 @@ pub const RELATIONS: &[Relation] = &[
         rows: access_methods,
     },
     Relation {
-        oid: 2616,
+        oid: PG_OPCLASS_OID,
         schema: PG_CATALOG,
         name: "pg_opclass",
         kind: 'r',
@@ -80,7 +85,7 @@ pub const RELATIONS: &[Relation] = &[
         rows: operator_classes,
     },
     Relation {
-        oid: 2753,
+        oid: PG_OPFAMILY_OID,
         schema: PG_CATALOG,
         name: "pg_opfamily",
         kind: 'r',
@@ -353,9 +358,23 @@ fn casts(_execution: &Execution, rows: &mut Rows) -> Result<()> {
 /// pgvector's operators, which psql shows; PostgreSQL's own are too many to be of use to anybody who asks.
 fn operators(execution: &Execution, rows: &mut Rows) -> Result<()> {
     let public = vector_schema(&execution.session.catalog());
+    for (oid, (name, ty, result, function)) in (FIRST_OPERATOR_OID..).zip(vector_operators()) {
+        rows.add(cells! {
+            oid: oid, oprname: name, oprnamespace: public, oprleft: ty.oid(), oprright: ty.oid(),
+            oprresult: result, oprcode: function.unwrap_or("-"),
+        });
+    }
+    Ok(())
+}
+
+/// Operators are numbered from here.
+const FIRST_OPERATOR_OID: u32 = 16_200;
+
+/// pgvector's: name, operand, oid of the result, function.
+fn vector_operators() -> Vec<(&'static str, Type, u32, Option<&'static str>)> {
+    let mut all = Vec::new();
     const OTHERS: [&str; 10] = ["+", "-", "*", "||", "<", "<=", "=", "<>", ">=", ">"];
     const ARITHMETIC: usize = 4;
-    let mut oid = 16_200u32;
     for element in Element::ALL {
         let ty = type_of_element(element);
         let distances = Metric::of(element)
@@ -370,15 +389,22 @@ fn operators(execution: &Execution, rows: &mut Rows) -> Result<()> {
             let result = if OTHERS[..ARITHMETIC].contains(&name) { ty.oid() } else { Type::Bool.oid() };
             (name, result, operator_function(name, element))
         });
-        for (name, result, function) in distances.chain(others) {
-            rows.add(cells! {
-                oid: oid, oprname: name, oprnamespace: public, oprleft: ty.oid(), oprright: ty.oid(),
-                oprresult: result, oprcode: function.unwrap_or("-"),
-            });
-            oid += 1;
-        }
+        all.extend(
+            distances.chain(others).map(|(name, result, function)| (name, ty.clone(), result, function)),
+        );
     }
-    Ok(())
+    all
+}
+
+/// What belongs to the extension vector, beside its functions: the catalogue it is in, and its oid.
+pub fn extension_members() -> Vec<(u32, u32)> {
+    let types = ENTRIES.iter().filter(|(ty, _)| ty.is_pgvectors()).map(|(_, entry)| (PG_TYPE_OID, entry.oid));
+    let operators = (FIRST_OPERATOR_OID..).zip(vector_operators()).map(|(oid, _)| (PG_OPERATOR_OID, oid));
+    let is_vectors = |method: IndexMethod| matches!(method, IndexMethod::Hnsw | IndexMethod::Ivfflat);
+    let classes = classes().into_iter().filter(|class| is_vectors(class.method));
+    let classes = classes.flat_map(|class| [(PG_OPCLASS_OID, class.oid), (PG_OPFAMILY_OID, class.oid)]);
+    let methods = [IndexMethod::Hnsw, IndexMethod::Ivfflat].map(|method| (PG_AM_OID, method_oid(method)));
+    types.chain(operators).chain(classes).chain(methods).collect()
 }
 
 fn access_methods(_execution: &Execution, rows: &mut Rows) -> Result<()> {

@@ -1,0 +1,116 @@
+//! Elements of arrays and documents that SET assigns to: the whole value with the element in it goes to the column.
+//!
+//! ```text
+//!   SET tags[2] = x           SET tags = hither_assign_element(t.tags, x::text, 2)
+//!   SET tags[2:3] = x         SET tags = hither_assign_slice(t.tags, x::text[], 2, 3)
+//!   SET doc['a'][0] = x       SET doc = hither_assign_member(t.doc, x::jsonb, 'a', 0)
+//! ```
+//!
+//! Several elements of a column are assigned one after the other, each in what the one before made.
+
+use std::collections::HashSet;
+
+use datafusion::sql::sqlparser::ast::{self, AccessExpr, DataType, Expr, Ident, Subscript};
+
+use crate::catalog::Table;
+use crate::error::{Error, Result, SqlState};
+use crate::functions::elements::TO_THE_END;
+use crate::sql::dml::cells::{self, ParamTypes};
+use crate::sql::dml::conflict::{Assignments, SetSource};
+use crate::sql::dml::insert::column_position;
+use crate::sql::element_words::subscripts;
+use crate::sql::rewrite::{cast_to, function_call, type_tree};
+use crate::sql::words::fold;
+use crate::types::Type;
+
+/// The elements of a list of assignments.
+pub struct Elements<'a> {
+    pub table: &'a Table,
+    /// What the row before the change is called.
+    pub alias: &'a str,
+    /// Columns whose elements were assigned to.
+    pub assigned: HashSet<usize>,
+}
+
+impl Elements<'_> {
+    /// Adds an assignment, if it is to an element.
+    pub fn add(
+        &mut self,
+        assignment: &ast::Assignment,
+        to: &mut Assignments,
+        params: &mut ParamTypes,
+    ) -> Result<bool> {
+        let Some((name, subscripts)) = subscripts(&assignment.target)? else { return Ok(false) };
+        let name = fold(&name);
+        let position = column_position(self.table, &name)?;
+        if cells::is_default(&assignment.value) {
+            return Err(Error::new(
+                SqlState::FEATURE_NOT_SUPPORTED,
+                "cannot set an array element to DEFAULT",
+            ));
+        }
+        let before = to.sets.iter().find(|(column, _)| *column == position);
+        if let (Some((_, SetSource::Output(output))), true) = (before, self.assigned.contains(&position)) {
+            let base = to.expressions[*output].clone();
+            to.expressions[*output] = self.assign(position, base, &subscripts, &assignment.value)?;
+            return Ok(true);
+        }
+        let quoted = |name: &str| Ident::with_quote('"', name);
+        let base = Expr::CompoundIdentifier(vec![quoted(self.alias), quoted(&name)]);
+        let value = self.assign(position, base, &subscripts, &assignment.value)?;
+        to.add(&name, &value, self.table, params)?;
+        self.assigned.insert(position);
+        Ok(true)
+    }
+
+    /// The column's value with the element in it.
+    fn assign(&self, position: usize, base: Expr, subscripts: &[AccessExpr], value: &Expr) -> Result<Expr> {
+        let column = &self.table.columns[position];
+        let places = subscripts.iter().map(|access| match access {
+            AccessExpr::Subscript(subscript) => Ok(subscript),
+            AccessExpr::Dot(_) => Err(Error::unsupported("assigning to a field of a composite type")),
+        });
+        let places = places.collect::<Result<Vec<_>>>()?;
+        match (&column.ty, places.as_slice()) {
+            (Type::Array(item), [Subscript::Index { index }]) => {
+                let value = cast(value, item)?;
+                let place = cast_to(index.clone(), DataType::Int(None));
+                Ok(function_call("hither_assign_element", vec![base, value, place]))
+            }
+            (Type::Array(_), [Subscript::Slice { lower_bound, upper_bound, stride: None }]) => {
+                let value = cast(value, &column.ty)?;
+                let bound = |bound: &Option<Expr>, missing: i32| {
+                    let missing = || Expr::value(ast::Value::Number(missing.to_string(), false));
+                    cast_to(bound.clone().unwrap_or_else(missing), DataType::Int(None))
+                };
+                let (first, last) = (bound(lower_bound, 1), bound(upper_bound, TO_THE_END));
+                Ok(function_call("hither_assign_slice", vec![base, value, first, last]))
+            }
+            (Type::Array(_), _) => Err(Error::unsupported("arrays of several dimensions")),
+            (Type::Jsonb, places) => {
+                let mut arguments = vec![base, cast(value, &Type::Jsonb)?];
+                for place in places {
+                    match place {
+                        Subscript::Index { index } => arguments.push(index.clone()),
+                        Subscript::Slice { .. } => {
+                            let message = "jsonb subscript does not support slices";
+                            return Err(Error::new(SqlState::DATATYPE_MISMATCH, message));
+                        }
+                    }
+                }
+                Ok(function_call("hither_assign_member", arguments))
+            }
+            (ty, _) => {
+                let message =
+                    format!("cannot subscript type {} because it does not support subscripting", ty.bare());
+                Err(Error::new(SqlState::DATATYPE_MISMATCH, message))
+            }
+        }
+    }
+}
+
+/// The value as its column's elements are. Lengths are checked when the column gets it.
+fn cast(value: &Expr, ty: &Type) -> Result<Expr> {
+    let data_type = type_tree(&ty.bare()).ok_or_else(|| Error::internal(format!("{ty} is no type")))?;
+    Ok(cast_to(value.clone(), data_type))
+}

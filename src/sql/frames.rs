@@ -1,0 +1,158 @@
+//! The offsets of window frames, in the few words that the planner reads there.
+//!
+//! ```text
+//!   ROWS 1 + 1 PRECEDING                     ROWS 2 PRECEDING
+//!   RANGE '1 day'::interval PRECEDING        RANGE INTERVAL '1 day' PRECEDING
+//! ```
+
+use datafusion::sql::sqlparser::ast::{
+    self, BinaryOperator, DataType, Expr, UnaryOperator, WindowFrameBound, WindowSpec, WindowType,
+};
+use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan};
+
+use crate::error::{Error, Result, SqlState};
+
+/// `'1 day'::interval PRECEDING`: sqlparser expects the end of the offset behind a text.
+pub fn take(mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
+    if !tokens.iter().any(|token| token.token == Token::DoubleColon) {
+        return tokens;
+    }
+    let solid: Vec<usize> =
+        (0..tokens.len()).filter(|&at| !matches!(tokens[at].token, Token::Whitespace(_))).collect();
+    let is = |at: usize, words: &[&str]| match &tokens[at].token {
+        Token::Word(word) if word.quote_style.is_none() => {
+            words.iter().any(|known| word.value.eq_ignore_ascii_case(known))
+        }
+        _ => false,
+    };
+    let casts = solid.windows(4).filter(|near| {
+        matches!(tokens[near[0]].token, Token::SingleQuotedString(_))
+            && tokens[near[1]].token == Token::DoubleColon
+            && is(near[2], &["interval"])
+            && is(near[3], &["preceding", "following"])
+    });
+    let gone: Vec<usize> = casts.flat_map(|near| [near[1], near[2]]).collect();
+    for at in gone.into_iter().rev() {
+        tokens.remove(at);
+    }
+    tokens
+}
+
+/// Those of a call.
+pub fn of_call(function: &mut ast::Function) -> Result<()> {
+    match &mut function.over {
+        Some(WindowType::WindowSpec(spec)) => of_window(spec),
+        _ => Ok(()),
+    }
+}
+
+/// Those of WINDOW's list.
+pub fn of_select(select: &mut ast::Select) -> Result<()> {
+    for ast::NamedWindowDefinition(_, window) in &mut select.named_window {
+        if let ast::NamedWindowExpr::WindowSpec(spec) = window {
+            of_window(spec)?;
+        }
+    }
+    Ok(())
+}
+
+fn of_window(spec: &mut WindowSpec) -> Result<()> {
+    let Some(frame) = &mut spec.window_frame else { return Ok(()) };
+    settle(&mut frame.start_bound, "starting")?;
+    frame.end_bound.as_mut().map_or(Ok(()), |bound| settle(bound, "ending"))
+}
+
+fn settle(bound: &mut WindowFrameBound, which: &str) -> Result<()> {
+    let (WindowFrameBound::Preceding(Some(offset)) | WindowFrameBound::Following(Some(offset))) = bound
+    else {
+        return Ok(());
+    };
+    if matches!(offset.as_ref(), Expr::Value(value) if value.value == ast::Value::Null) {
+        let message = format!("frame {which} offset must not be null");
+        return Err(Error::new(SqlState("22004"), message));
+    }
+    if let Some(number) = whole(offset) {
+        if number < 0 {
+            return Err(negative(which));
+        }
+        **offset = Expr::value(ast::Value::Number(number.to_string(), false));
+    } else if is_negative(offset) {
+        return Err(negative(which));
+    } else if let Some(interval) = interval(offset) {
+        **offset = interval;
+    }
+    Ok(())
+}
+
+fn negative(which: &str) -> Error {
+    Error::new(SqlState("22013"), format!("frame {which} offset must not be negative"))
+}
+
+fn is_negative(offset: &Expr) -> bool {
+    match offset {
+        Expr::Nested(inner) => is_negative(inner),
+        Expr::UnaryOp { op: UnaryOperator::Minus, expr } => matches!(expr.as_ref(), Expr::Value(_)),
+        _ => false,
+    }
+}
+
+/// The value of a constant made of whole numbers.
+fn whole(expr: &Expr) -> Option<i64> {
+    match expr {
+        Expr::Nested(inner) => whole(inner),
+        Expr::Cast { expr, data_type, .. } => {
+            use DataType::{BigInt, Int, Int2, Int4, Int8, Integer, SmallInt};
+            let is_whole = matches!(
+                data_type,
+                BigInt(_) | Int(_) | Int2(_) | Int4(_) | Int8(_) | Integer(_) | SmallInt(_)
+            );
+            is_whole.then(|| whole(expr)).flatten()
+        }
+        Expr::Value(value) => match &value.value {
+            ast::Value::Number(digits, _) => digits.parse().ok(),
+            _ => None,
+        },
+        Expr::UnaryOp { op: UnaryOperator::Minus, expr } => whole(expr)?.checked_neg(),
+        Expr::BinaryOp { left, op, right } => {
+            let (left, right) = (whole(left)?, whole(right)?);
+            match op {
+                BinaryOperator::Plus => left.checked_add(right),
+                BinaryOperator::Minus => left.checked_sub(right),
+                BinaryOperator::Multiply => left.checked_mul(right),
+                _ => None,
+            }
+        }
+        _ => None,
+    }
+}
+
+/// `interval '1' day` with its unit in the text, from which `sql::spellings` makes what the planner reads.
+fn interval(expr: &Expr) -> Option<Expr> {
+    let text = |value: &Expr| match value {
+        Expr::Value(value) => match &value.value {
+            ast::Value::SingleQuotedString(text) => Some(text.clone()),
+            _ => None,
+        },
+        _ => None,
+    };
+    let text = match expr {
+        Expr::Nested(inner) => return interval(inner),
+        Expr::Cast { expr, data_type: DataType::Interval { fields: None, precision: None }, .. } => {
+            text(expr)
+        }
+        Expr::Interval(ast::Interval { value, leading_field, last_field: None, .. }) => {
+            let unit = leading_field.as_ref().map(|unit| format!(" {unit}")).unwrap_or_default();
+            text(value).map(|text| text + &unit)
+        }
+        _ => None,
+    };
+    text.map(|text| {
+        Expr::Interval(ast::Interval {
+            value: Box::new(Expr::value(ast::Value::SingleQuotedString(text))),
+            leading_field: None,
+            leading_precision: None,
+            last_field: None,
+            fractional_seconds_precision: None,
+        })
+    })
+}

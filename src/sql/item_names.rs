@@ -1,0 +1,82 @@
+//! What the columns of subqueries are called: PostgreSQL's names, where the planner has its own.
+//!
+//! ```text
+//!   SELECT count FROM (SELECT count(*) FROM t) q      SELECT count FROM (SELECT count(*) AS count FROM t) q
+//!   FROM (SELECT 1, 1) q                              FROM (SELECT 1 AS "?column? 0", 1 AS "?column? 1") q
+//! ```
+//!
+//! Columns of one name are told apart by a number; see [`crate::planner::names`].
+
+use std::collections::HashSet;
+use std::ops::ControlFlow;
+
+use datafusion::sql::sqlparser::ast::{self, Expr, GroupByExpr, Ident, Query, Select, SelectItem, SetExpr};
+
+use crate::planner::names;
+use crate::sql::rewrite::{bare_text, folded, is_column, name_of};
+
+fn numbered(name: &str, position: usize) -> Ident {
+    Ident::with_quote('"', names::numbered(name, position))
+}
+
+/// Names the columns of a subquery in FROM or WITH.
+pub fn name_columns(query: &mut Query) {
+    let mut body = query.body.as_mut();
+    let select = loop {
+        match body {
+            SetExpr::Select(select) => break select,
+            SetExpr::Query(query) => body = query.body.as_mut(),
+            SetExpr::SetOperation { left, .. } => body = left,
+            _ => return,
+        }
+    };
+    let names: Vec<Option<String>> = select.projection.iter().map(name_of_item).collect();
+    let meant = names_of_clauses(select);
+    for (position, (item, name)) in select.projection.iter_mut().zip(&names).enumerate() {
+        let (SelectItem::UnnamedExpr(expr), Some(name)) = (&*item, name) else { continue };
+        if is_column(expr) || meant.contains(name) {
+            continue;
+        }
+        let is_only = names.iter().filter(|other| other.as_ref() == Some(name)).count() == 1;
+        let alias = if is_only { Ident::with_quote('"', name) } else { numbered(name, position) };
+        *item = SelectItem::ExprWithAlias { expr: expr.clone(), alias };
+    }
+}
+
+fn name_of_item(item: &SelectItem) -> Option<String> {
+    match item {
+        SelectItem::UnnamedExpr(expr) => Some(name_of(expr)),
+        SelectItem::ExprWithAlias { alias, .. } => Some(folded(alias)),
+        _ => None,
+    }
+}
+
+/// The columns that GROUP BY and HAVING name without a table: the planner would take a name of the list for them.
+fn names_of_clauses(select: &Select) -> HashSet<String> {
+    let mut names = HashSet::new();
+    let mut note = |expr: &Expr| {
+        let _ = ast::visit_expressions(expr, |part| {
+            if let Expr::Identifier(name) = part {
+                names.insert(folded(name));
+            }
+            ControlFlow::<()>::Continue(())
+        });
+    };
+    if let GroupByExpr::Expressions(keys, _) = &select.group_by {
+        keys.iter().for_each(&mut note);
+    }
+    select.having.iter().for_each(&mut note);
+    names
+}
+
+/// Tells apart what the planner would call alike and refuse.
+pub fn tell_apart(select: &mut Select) {
+    let mut texts = HashSet::new();
+    for (position, item) in select.projection.iter_mut().enumerate() {
+        let SelectItem::UnnamedExpr(expr) = &*item else { continue };
+        if !texts.insert(bare_text(expr)) {
+            let alias = numbered(&name_of(expr), position);
+            *item = SelectItem::ExprWithAlias { expr: expr.clone(), alias };
+        }
+    }
+}

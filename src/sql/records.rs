@@ -1,0 +1,248 @@
+//! Rows as values in expressions: `ROW(1, 'a')`, `t`, `t.*`, `(row).field`, `row IS NULL`.
+//!
+//! ```text
+//!   ROW(1, 'a')                  hither_row('f1', 1, 'f2', 'a')
+//!   t.*                          hither_row_of(t.*)
+//!   (f(x)).name                  get_field(f(x), 'name')
+//!   ROW(a, b) IS NULL            a IS NULL AND b IS NULL
+//!   t.* IS NOT NULL              hither_row_is_not_null(hither_row_of(t.*))
+//!   (jsonb_each(x)).*            unnest(hither_json_keys(x)) AS key, unnest(hither_json_values(x)) AS value
+//! ```
+
+use datafusion::sql::sqlparser::ast::{
+    self, AccessExpr, BinaryOperator, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Ident,
+    ObjectName, SelectItem, SelectItemQualifiedWildcardKind,
+};
+use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan};
+
+use crate::error::{Error, Result};
+use crate::functions::RECORD;
+use crate::functions::records::{IS_NOT_NULL, IS_NULL, ROW, ROW_OF};
+use crate::sql::rewrite::{arguments, function_call, plain_name};
+use crate::sql::set_functions;
+
+/// The quote of the star behind a row, which nobody can write.
+const STAR_QUOTE: char = '[';
+
+/// `(row).*`: sqlparser takes a star behind the names of relations only.
+pub fn take(mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
+    for at in 2..tokens.len() {
+        if let [Token::RParen, Token::Period, Token::Mul] =
+            [&tokens[at - 2].token, &tokens[at - 1].token, &tokens[at].token]
+        {
+            tokens[at].token = Token::make_word("*", Some(STAR_QUOTE));
+        }
+    }
+    tokens
+}
+
+/// The row before a star.
+fn starred(expr: &Expr) -> Option<&Expr> {
+    match expr {
+        Expr::CompoundFieldAccess { root, access_chain } => match access_chain.as_slice() {
+            [AccessExpr::Dot(Expr::Identifier(star))] if star.quote_style == Some(STAR_QUOTE) => Some(root),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// Before what is inside is looked at.
+pub fn settle(expr: &mut Expr) {
+    let settled = match expr {
+        Expr::IsNull(row) => asked(row, IS_NULL, |field| Expr::IsNull(Box::new(field))),
+        Expr::IsNotNull(row) => asked(row, IS_NOT_NULL, |field| Expr::IsNotNull(Box::new(field))),
+        Expr::QualifiedWildcard(table, _) => Some(row_of(table.clone())),
+        Expr::CompoundFieldAccess { root, access_chain } => field(root, access_chain),
+        _ => None,
+    };
+    if let Some(settled) = settled {
+        *expr = settled;
+    }
+    let Expr::Function(function) = expr else { return };
+    let name = plain_name(function);
+    if matches!(name.as_deref(), Some(RECORD | ROW_OF)) {
+        return;
+    }
+    if let FunctionArguments::List(list) = &mut function.args {
+        for argument in &mut list.args {
+            if let FunctionArg::Unnamed(argument) = argument
+                && let FunctionArgExpr::QualifiedWildcard(table) = argument
+            {
+                *argument = FunctionArgExpr::Expr(row_of(table.clone()));
+            }
+        }
+    }
+}
+
+/// After that: rows of values, and functions of several columns.
+pub fn expand(expr: &mut Expr) {
+    let Expr::Function(function) = expr else { return };
+    let Some(name) = plain_name(function) else { return };
+    let made = match name.as_str() {
+        "row" if function.over.is_none() => arguments(function).map(|values| {
+            let names = (1..).map(|place| format!("f{place}"));
+            row(names.zip(values))
+        }),
+        name => set_functions::columns_of(name, function).map(row),
+    };
+    if let Some(made) = made {
+        *expr = made;
+    }
+}
+
+/// Rows of values and of functions in a select list.
+pub fn settle_items(items: &mut Vec<SelectItem>) -> Result<()> {
+    let mut settled = Vec::with_capacity(items.len());
+    for mut item in std::mem::take(items) {
+        if let SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } = &mut item
+            && let Expr::Tuple(values) = expr
+        {
+            *expr = function_call("row", std::mem::take(values));
+        }
+        let row = match &item {
+            SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => starred(expr),
+            _ => None,
+        };
+        let Some(row) = row else {
+            settled.push(item);
+            continue;
+        };
+        match without_parentheses(row) {
+            Expr::Identifier(table) => {
+                let table = SelectItemQualifiedWildcardKind::ObjectName(ObjectName::from(table.clone()));
+                settled.push(SelectItem::QualifiedWildcard(table, Default::default()));
+            }
+            Expr::Function(function) => {
+                let columns =
+                    plain_name(function).and_then(|name| set_functions::columns_of(&name, function));
+                let Some(columns) = columns else { return Err(star(row)) };
+                settled.extend(columns.map(|(name, expr)| SelectItem::ExprWithAlias {
+                    expr,
+                    alias: Ident::with_quote('"', name),
+                }));
+            }
+            _ => return Err(star(row)),
+        }
+    }
+    *items = settled;
+    Ok(())
+}
+
+fn star(row: &Expr) -> Error {
+    Error::unsupported(format!("{row}.*"))
+}
+
+fn without_parentheses(expr: &Expr) -> &Expr {
+    match expr {
+        Expr::Nested(inner) => without_parentheses(inner),
+        expr => expr,
+    }
+}
+
+/// The name of a row as PostgreSQL gives it to an output.
+pub fn name_of(function: &ast::Function) -> Option<String> {
+    let FunctionArguments::List(list) = &function.args else { return None };
+    match plain_name(function)?.as_str() {
+        ROW => {
+            let values = arguments(function)?;
+            set_functions::function_of_columns(values.get(1)?).or_else(|| Some("row".to_owned()))
+        }
+        ROW_OF => match list.args.as_slice() {
+            [FunctionArg::Unnamed(FunctionArgExpr::QualifiedWildcard(table))] => {
+                table.0.last()?.as_ident().map(crate::sql::rewrite::folded)
+            }
+            _ => None,
+        },
+        "get_field" => match arguments(function)?.get(1)? {
+            Expr::Value(value) => match &value.value {
+                ast::Value::SingleQuotedString(name) => Some(name.clone()),
+                _ => None,
+            },
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// The row of a table.
+pub fn row_of(table: ObjectName) -> Expr {
+    let mut row = function_call(ROW_OF, Vec::new());
+    if let Expr::Function(ast::Function { args: FunctionArguments::List(list), .. }) = &mut row {
+        list.args.push(FunctionArg::Unnamed(FunctionArgExpr::QualifiedWildcard(table)));
+    }
+    row
+}
+
+fn text(text: &str) -> Expr {
+    Expr::value(ast::Value::SingleQuotedString(text.to_owned()))
+}
+
+fn row(fields: impl Iterator<Item = (String, Expr)>) -> Expr {
+    function_call(ROW, fields.flat_map(|(name, value)| [text(&name), value]).collect())
+}
+
+/// Whether a row is NULL: each field of one that is written out, a question to any other.
+fn asked(row: &Expr, question: &str, each: impl Fn(Expr) -> Expr) -> Option<Expr> {
+    let values = match without_parentheses(row) {
+        Expr::Tuple(values) => values.clone(),
+        Expr::Function(function) if plain_name(function).as_deref() == Some("row") => arguments(function)?,
+        Expr::QualifiedWildcard(table, _) => {
+            return Some(function_call(question, vec![row_of(table.clone())]));
+        }
+        Expr::Function(function) if plain_name(function).as_deref() == Some(ROW_OF) => {
+            return Some(function_call(question, vec![row.clone()]));
+        }
+        _ => return None,
+    };
+    let all = values.into_iter().map(|value| each(Expr::Nested(Box::new(value))));
+    let both = |left, right| Expr::BinaryOp {
+        left: Box::new(left),
+        op: BinaryOperator::And,
+        right: Box::new(right),
+    };
+    all.reduce(both).map(|all| Expr::Nested(Box::new(all)))
+}
+
+/// `(row).a.b`: a field of a field.
+fn field(root: &Expr, chain: &[AccessExpr]) -> Option<Expr> {
+    let is_star = |access: &AccessExpr| matches!(access, AccessExpr::Dot(Expr::Identifier(name)) if name.quote_style == Some(STAR_QUOTE));
+    if chain.iter().any(is_star) {
+        return None;
+    }
+    let names: Option<Vec<&Ident>> = chain
+        .iter()
+        .map(|access| match access {
+            AccessExpr::Dot(Expr::Identifier(name)) => Some(name),
+            _ => None,
+        })
+        .collect();
+    let mut names = names?.into_iter();
+    let mut value = match without_parentheses(root) {
+        Expr::Function(function) => {
+            let columns = plain_name(function).and_then(|name| set_functions::columns_of(&name, function));
+            match columns {
+                Some(mut columns) => {
+                    let wanted = crate::sql::rewrite::folded(names.next()?);
+                    let column = columns.find(|(name, _)| *name == wanted)?.1;
+                    if names.len() == 0 {
+                        return Some(function_call(
+                            "get_field",
+                            vec![row([(wanted.clone(), column)].into_iter()), text(&wanted)],
+                        ));
+                    }
+                    column
+                }
+                None => root.clone(),
+            }
+        }
+        Expr::Subquery(_) | Expr::Case { .. } | Expr::Identifier(_) | Expr::CompoundIdentifier(_) => {
+            root.clone()
+        }
+        _ => return None,
+    };
+    for name in names {
+        value = function_call("get_field", vec![value, text(&crate::sql::rewrite::folded(name))]);
+    }
+    Some(value)
+}

@@ -1,0 +1,125 @@
+//! What PostgreSQL refuses and the planner would take, or refuse in words of its own.
+
+use std::ops::ControlFlow;
+
+use datafusion::sql::sqlparser::ast::{
+    self, DuplicateTreatment, Expr, Function, FunctionArguments, GroupByExpr, Join, JoinConstraint,
+    JoinOperator, Select,
+};
+
+use crate::error::{Error, Result, SqlState};
+use crate::sql::rewrite::{arguments, plain_name};
+
+/// Refuses a SELECT.
+pub fn of_select(select: &Select) -> Result<()> {
+    if select.selection.as_ref().is_some_and(has_window) {
+        return Err(window_in("WHERE"));
+    }
+    if let GroupByExpr::Expressions(keys, _) = &select.group_by
+        && keys.iter().any(has_window)
+    {
+        return Err(window_in("GROUP BY"));
+    }
+    if select.having.as_ref().is_some_and(has_window) {
+        return Err(window_in("HAVING"));
+    }
+    if select.from.iter().flat_map(|from| &from.joins).any(lacks_condition) {
+        return Err(Error::new(SqlState::SYNTAX_ERROR, format!("syntax error {}", behind_from(select))));
+    }
+    Ok(())
+}
+
+/// Whether a window function is called in an expression, outside of its subqueries.
+fn has_window(expr: &Expr) -> bool {
+    struct Windows {
+        depth: usize,
+    }
+    impl ast::Visitor for Windows {
+        type Break = ();
+        fn pre_visit_query(&mut self, _query: &ast::Query) -> ControlFlow<()> {
+            self.depth += 1;
+            ControlFlow::Continue(())
+        }
+        fn post_visit_query(&mut self, _query: &ast::Query) -> ControlFlow<()> {
+            self.depth -= 1;
+            ControlFlow::Continue(())
+        }
+        fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
+            match expr {
+                Expr::Function(function) if self.depth == 0 && function.over.is_some() => {
+                    ControlFlow::Break(())
+                }
+                _ => ControlFlow::Continue(()),
+            }
+        }
+    }
+    ast::Visit::visit(expr, &mut Windows { depth: 0 }).is_break()
+}
+
+fn window_in(clause: &str) -> Error {
+    Error::new(SqlState("42P20"), format!("window functions are not allowed in {clause}"))
+}
+
+/// `a JOIN b` without ON or USING.
+fn lacks_condition(join: &Join) -> bool {
+    use JoinOperator::{FullOuter, Inner, Join as Plain, Left, LeftOuter, Right, RightOuter};
+    matches!(
+        join.join_operator,
+        Plain(JoinConstraint::None)
+            | Inner(JoinConstraint::None)
+            | Left(JoinConstraint::None)
+            | LeftOuter(JoinConstraint::None)
+            | Right(JoinConstraint::None)
+            | RightOuter(JoinConstraint::None)
+            | FullOuter(JoinConstraint::None)
+    )
+}
+
+/// Where the condition would stand.
+fn behind_from(select: &Select) -> String {
+    let is_grouped = !matches!(&select.group_by, GroupByExpr::Expressions(keys, _) if keys.is_empty());
+    let clause = match () {
+        () if select.selection.is_some() => "WHERE",
+        () if is_grouped => "GROUP",
+        () if select.having.is_some() => "HAVING",
+        () => return "at end of input".to_owned(),
+    };
+    format!("at or near \"{clause}\"")
+}
+
+/// Refuses a call.
+pub fn of_call(function: &Function) -> Result<()> {
+    if function.over.is_none() {
+        return Ok(());
+    }
+    if let FunctionArguments::List(list) = &function.args
+        && matches!(list.duplicate_treatment, Some(DuplicateTreatment::Distinct))
+    {
+        let message = "DISTINCT is not implemented for window functions";
+        return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message));
+    }
+    let (state, place) = match plain_name(function).as_deref() {
+        Some("ntile") => ("22014", 0),
+        Some("nth_value") => ("22016", 1),
+        _ => return Ok(()),
+    };
+    let name = plain_name(function).unwrap_or_default();
+    match arguments(function).and_then(|arguments| arguments.into_iter().nth(place)) {
+        Some(argument) if is_not_positive(&argument) => {
+            Err(Error::new(SqlState(state), format!("argument of {name} must be greater than zero")))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn is_not_positive(expr: &Expr) -> bool {
+    match expr {
+        Expr::Nested(inner) => is_not_positive(inner),
+        Expr::UnaryOp { op: ast::UnaryOperator::Minus, expr } => matches!(expr.as_ref(), Expr::Value(_)),
+        Expr::Value(value) => match &value.value {
+            ast::Value::Number(digits, _) => digits.parse::<i64>().is_ok_and(|number| number <= 0),
+            _ => false,
+        },
+        _ => false,
+    }
+}
