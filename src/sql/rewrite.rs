@@ -218,8 +218,7 @@ impl VisitorMut for Rewriter<'_> {
         records::expand(expr);
         // The planner looks for columns of an array in its own query only.
         if let Expr::Array(array) = expr
-            && !array.elem.is_empty()
-            && array.elem.iter().all(values::names_columns)
+            && array.elem.iter().any(values::names_columns)
         {
             *expr = function_call(ARRAY_OF_COLUMNS, std::mem::take(&mut array.elem));
         }

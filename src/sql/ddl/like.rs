@@ -70,7 +70,7 @@ impl Session {
         schema: &str,
     ) -> Result<()> {
         for index in catalog.indexes_of(source.oid).filter(|index| index.constraint.is_none()) {
-            let definition = index_definition(catalog, index, false)
+            let definition = index_definition(catalog, index, false, "")
                 .ok_or_else(|| Error::internal("an index without a definition"))?;
             let parsed = dialect::parse(&definition)?.pop().map(|statement| statement.ast);
             let Some(Ast::CreateIndex(mut copy)) = parsed else {

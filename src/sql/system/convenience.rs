@@ -4,7 +4,7 @@ use crate::error::Result;
 use crate::planner::bindings::Execution;
 use crate::sql::system::definitions::{index_definition, view_definition};
 use crate::sql::system::relation::{Relation, Rows, cells};
-use crate::sql::system::{HITHER, OWNER, PG_CATALOG, listed_views};
+use crate::sql::system::{HITHER, OWNER, PG_CATALOG, listed_views, names};
 
 pub const RELATIONS: &[Relation] = &[
     Relation {
@@ -145,7 +145,7 @@ fn indexes(execution: &Execution, rows: &mut Rows) -> Result<()> {
         let Some(table) = catalog.table_by_oid(index.table) else { continue };
         rows.add(cells! {
             schemaname: &table.schema, tablename: &table.name, indexname: &index.name,
-            indexdef: index_definition(&catalog, index, false),
+            indexdef: index_definition(&catalog, index, false, names::extension_prefix(execution)),
         });
     }
     Ok(())

@@ -1,6 +1,8 @@
 //! Indexes and constraints as the SQL that would make them.
 
-use crate::catalog::{Catalog, Constraint, ConstraintKind, Index, ReferentialAction, StoredQuery, Table};
+use crate::catalog::{
+    Catalog, Constraint, ConstraintKind, Index, IndexMethod, ReferentialAction, StoredQuery, Table,
+};
 use crate::planner::bindings::Execution;
 use crate::sql::system::deparse;
 use crate::sql::system::names::{qualified, quote_ident, regclass_out};
@@ -33,7 +35,12 @@ pub fn view_definition(query: &StoredQuery) -> String {
 
 /// `CREATE UNIQUE INDEX i ON public.t USING btree (a, b) WHERE (c > 0)`. `bare_table`: without the table's schema, and
 /// expressions without needless parentheses.
-pub fn index_definition(catalog: &Catalog, index: &Index, bare_table: bool) -> Option<String> {
+pub fn index_definition(
+    catalog: &Catalog,
+    index: &Index,
+    bare_table: bool,
+    extension: &str,
+) -> Option<String> {
     let table = catalog.table_by_oid(index.table)?;
     let unique = if index.unique { "UNIQUE " } else { "" };
     let relation = match bare_table {
@@ -41,10 +48,10 @@ pub fn index_definition(catalog: &Catalog, index: &Index, bare_table: bool) -> O
         false => qualified(&table.schema, &table.name),
     };
     let columns: Vec<String> = (0..index.columns.len())
-        .filter_map(|place| index_column(table, index, place, true, bare_table))
+        .filter_map(|place| index_column(table, index, place, Some(extension), bare_table))
         .collect();
     let included = (index.columns.len()..index.columns.len() + index.included.len())
-        .filter_map(|place| index_column(table, index, place, false, bare_table));
+        .filter_map(|place| index_column(table, index, place, None, bare_table));
     let included: Vec<String> = included.collect();
     let include =
         if included.is_empty() { String::new() } else { format!(" INCLUDE ({})", included.join(", ")) };
@@ -67,12 +74,13 @@ pub fn is_hidden(table: &Table, number: u16) -> bool {
     table.hidden.iter().any(|column| column.number == number)
 }
 
-/// One column of an index, with its operator class when that says something.
+/// One column of an index; with what is before the names of the extension's operator classes, also with its own when
+/// that says something.
 pub fn index_column(
     table: &Table,
     index: &Index,
     place: usize,
-    with_class: bool,
+    classes: Option<&str>,
     pretty: bool,
 ) -> Option<String> {
     let number = *index.columns.iter().chain(&index.included).nth(place)?;
@@ -81,12 +89,18 @@ pub fn index_column(
         (Some(generated), true) => deparse::index_expression(&generated.sql, table, pretty),
         _ => quote_ident(&column.name),
     };
-    let class = index.opclasses.get(place).filter(|class| {
-        with_class && !class.is_empty() && !is_default_opclass(index.method, class, &column.ty)
-    });
-    Some(match class {
-        Some(class) => format!("{name} {class}"),
-        None => name,
+    let class = index
+        .opclasses
+        .get(place)
+        .filter(|class| !class.is_empty() && !is_default_opclass(index.method, class, &column.ty));
+    Some(match (class, classes) {
+        (Some(class), Some(extension))
+            if matches!(index.method, IndexMethod::Hnsw | IndexMethod::Ivfflat) =>
+        {
+            format!("{name} {extension}{class}")
+        }
+        (Some(class), Some(_)) => format!("{name} {class}"),
+        _ => name,
     })
 }
 

@@ -206,6 +206,9 @@ fn always() -> Vec<Arc<ScalarUDF>> {
             let item = found.map(|ty| if let Type::Array(item) = ty { *item } else { ty });
             Ok(Value::from(match item {
                 Some(Type::Enum(of)) => execution.session.search_path().contains(&of.schema),
+                Some(Type::Vector(_) | Type::Halfvec(_) | Type::Sparsevec(_)) => {
+                    names::extension_prefix(execution).is_empty()
+                }
                 other => other.is_some(),
             }))
         };
@@ -568,7 +571,7 @@ fn format_type(execution: &Execution, args: &[Value]) -> Result<Value> {
         Some(Type::Bit(_)) if typmod < 0 && !matches!(args.get(1), None | Some(Value::Null)) => {
             "\"bit\"".to_owned()
         }
-        Some(ty) => ty.with_typmod(typmod).to_string(),
+        Some(ty) => names::type_out(execution, &ty.with_typmod(typmod)),
         None => match (names::pseudo_type(oid), relation_of_row_type(oid)) {
             (Some(name), _) => name.to_owned(),
             (None, Some(relation)) => names::regclass_out(execution, relation),
@@ -602,10 +605,10 @@ fn pg_get_indexdef(execution: &Execution, args: &[Value]) -> Result<Value> {
     let column = args.get(1).map_or(Ok(0), number)?;
     let pretty = matches!(args.get(2), Some(Value::Bool(true)));
     Ok(Value::from(match usize::try_from(column - 1) {
-        Ok(place) => index_column(table, index, place, false, pretty),
+        Ok(place) => index_column(table, index, place, None, pretty),
         Err(_) => {
             let bare = pretty && names::is_visible(execution, &table.schema, &table.name);
-            index_definition(&catalog, index, bare)
+            index_definition(&catalog, index, bare, names::extension_prefix(execution))
         }
     }))
 }

@@ -185,10 +185,30 @@ fn own_type(execution: &Execution, name: &str) -> Option<Type> {
     Some(if is_array { Type::Array(Box::new(found)) } else { found })
 }
 
+/// What is before the names of the extension's types and operator classes: they are in `public`, and named with it where
+/// the search path does not lead there, as in a session of pg_dump.
+pub fn extension_prefix(execution: &Execution) -> &'static str {
+    match execution.session.search_path().iter().any(|schema| schema == "public") {
+        true => "",
+        false => "public.",
+    }
+}
+
+/// A type as format_type() shows it.
+pub fn type_out(execution: &Execution, ty: &Type) -> String {
+    let item = if let Type::Array(item) = ty { item } else { ty };
+    let is_of_public = match item {
+        Type::Vector(_) | Type::Halfvec(_) | Type::Sparsevec(_) => true,
+        Type::Enum(of) => of.schema == "public",
+        _ => false,
+    };
+    if is_of_public { format!("{}{ty}", extension_prefix(execution)) } else { ty.to_string() }
+}
+
 /// format_type() of a type without modifier, for an oid that may be none of ours.
 pub fn regtype_out(execution: &Execution, oid: Oid) -> String {
     match execution.session.catalog().type_by_oid(oid) {
-        Some(ty) => ty.to_string(),
+        Some(ty) => type_out(execution, &ty),
         None if oid == 0 => "-".to_owned(),
         None => pseudo_type(oid).map_or_else(|| oid.to_string(), str::to_owned),
     }
