@@ -599,6 +599,11 @@ fn print_number(v: &[Value]) -> Result<Value> {
     for (index, word) in words.iter().enumerate() {
         let upper = word.to_ascii_uppercase();
         match upper.as_str() {
+            // Numbers without a sign and a fraction have an ordinal.
+            "TH" if !negative && !overflows && format.behind == 0 => {
+                let suffix = ordinal(whole);
+                out.push_str(&if word == "TH" { suffix.to_uppercase() } else { suffix.to_owned() });
+            }
             "FM" | "TH" | "V" => {}
             // The currency of the locale C is nothing.
             "L" => out.push_str(if format.fill { " " } else { "" }),

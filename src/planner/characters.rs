@@ -26,7 +26,8 @@ pub fn text_type(expr: &Expr, schema: &DFSchema) -> Option<Type> {
     }
 }
 
-fn is_to_text(cast: &Cast) -> bool {
+/// Whether it is a cast to text.
+pub fn is_to_text(cast: &Cast) -> bool {
     *cast.field.data_type() == DataType::Utf8 && type_of(&cast.field) == Type::Text
 }
 

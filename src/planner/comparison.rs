@@ -20,6 +20,7 @@ use datafusion::logical_expr::{
 };
 
 use crate::error::{Error, SqlState};
+use crate::functions::vector::{SORT_KEY, wants_sort_key};
 use crate::functions::{decimal, sort_keys};
 use crate::planner::characters;
 use crate::planner::operators::call;
@@ -173,6 +174,21 @@ pub fn of_operator(mut left: Expr, op: Operator, mut right: Expr, schema: &DFSch
         order_arrays(&mut left, &mut right, schema);
     }
     (left, right)
+}
+
+/// The three sides of BETWEEN.
+pub fn of_range(mut sides: [&mut Expr; 3], schema: &DFSchema) {
+    settle(sides.iter_mut().map(|side| &mut **side), schema);
+    let types: Vec<DataType> = sides.iter().filter_map(|side| side.get_type(schema).ok()).collect();
+    let all = |is: fn(&DataType) -> bool| types.len() == sides.len() && types.iter().all(is);
+    let key = match () {
+        () if all(|ty| matches!(ty, DataType::List(_))) => sort_keys::ARRAY,
+        () if all(wants_sort_key) => SORT_KEY,
+        () => return,
+    };
+    for side in sides {
+        *side = call(key, vec![std::mem::take(side)]);
+    }
 }
 
 /// Arrays are ordered with their NULL elements; which are equal Arrow knows.

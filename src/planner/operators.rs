@@ -94,9 +94,15 @@ impl ExprPlanner for OperatorPlanner {
         if let Some((function, swapped)) = arrays::function_of_operator(&operator, takes.0, takes.1)
             && (left.array().is_some() || right.array().is_some())
         {
+            let nulls = (is_null(&expr.left), is_null(&expr.right));
             let a = array_operand(expr.left, &left, &right)?;
             let b = array_operand(expr.right, &right, &left)?;
-            let arguments = if swapped { vec![b, a] } else { vec![a, b] };
+            // Of the type of the first one.
+            let arguments = match nulls {
+                (true, false) => vec![b, a],
+                _ if swapped => vec![b, a],
+                _ => vec![a, b],
+            };
             return Ok(PlannerResult::Planned(call(function, arguments)));
         }
         if let Some((function, negated)) = regex::function_of_operator(&operator) {
@@ -465,9 +471,6 @@ fn plan_text_literals(
 /// A literal or parameter beside an array is one; a number beside one of numbers has its elements' type.
 fn array_operand(expr: Expr, operand: &Operand, other: &Operand) -> Result<Expr> {
     match other.array() {
-        Some(ty) if matches!(expr, Expr::Literal(ScalarValue::Null, _)) => {
-            Ok(Expr::Literal(ScalarValue::try_new_null(&data_type(&ty))?, None))
-        }
         Some(ty) => typed(expr, operand, &ty),
         None => Ok(expr),
     }

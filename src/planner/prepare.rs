@@ -141,6 +141,11 @@ pub fn prepare_expr(
                     Transformed::no(Expr::BinaryExpr(BinaryExpr { left, op, right }))
                 }
             }
+            // The blanks of a char of any length are no part of the text it becomes.
+            Expr::Cast(mut cast) if characters::is_to_text(&cast) => {
+                *cast.expr = characters::without_blanks(std::mem::take(&mut *cast.expr), schema);
+                Transformed::yes(Expr::Cast(cast))
+            }
             Expr::Cast(cast) if type_of(&cast.field) == Type::Numeric(None) => prepare_numeric(cast, schema)?,
             Expr::Negative(operand) if is_number(&operand, schema) => {
                 Transformed::yes(arithmetic::negative(*operand))
@@ -208,7 +213,7 @@ pub fn prepare_expr(
             Expr::Between(Between { mut expr, negated, low, high }) => {
                 let mut low = Box::new(take_type(*low, &expr, schema)?);
                 let mut high = Box::new(take_type(*high, &expr, schema)?);
-                comparison::settle([expr.as_mut(), low.as_mut(), high.as_mut()], schema);
+                comparison::of_range([expr.as_mut(), low.as_mut(), high.as_mut()], schema);
                 Transformed::yes(Expr::Between(Between { expr, negated, low, high }))
             }
             Expr::Case(mut case) => {

@@ -64,9 +64,14 @@ pub fn has_aggregate(expr: &Expr) -> bool {
     })
 }
 
+/// Whether a window function is in an expression.
+pub fn has_window(expr: &Expr) -> bool {
+    has_function(expr, |function| function.over.is_some())
+}
+
 /// Whether an expression is computed from several rows, of a group or of a window.
 pub fn is_of_rows(expr: &Expr) -> bool {
-    has_aggregate(expr) || has_function(expr, |function| function.over.is_some())
+    has_aggregate(expr) || has_window(expr)
 }
 
 fn has_function(expr: &Expr, is: impl Fn(&Function) -> bool) -> bool {

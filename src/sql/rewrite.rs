@@ -133,6 +133,14 @@ impl VisitorMut for Rewriter<'_> {
             let message = format!("table name \"{twice}\" specified more than once");
             self.refused = Some(Error::new(SqlState::DUPLICATE_ALIAS, message));
         }
+        if select
+            .selection
+            .as_ref()
+            .is_some_and(|condition| !has_subquery(condition) && aggregates::has_window(condition))
+        {
+            let message = "window functions are not allowed in WHERE";
+            self.refused = Some(Error::new(SqlState("42P20"), message));
+        }
         whole_rows::of_nulls(select, &self.known, &self.hidden);
         if let Err(error) = using::qualify(select, &self.known, &self.hidden) {
             self.refused = Some(error);
