@@ -30,7 +30,7 @@ pub const CHUNK_BLOCKS: u32 = 1 << CHUNK_BITS;
 const CHUNK_BITS: u32 = 12;
 /// Bytes of a word.
 const WORD: u64 = size_of::<u32>() as u64;
-/// Bytes that a file for spilled blocks is made for, so that maps are few.
+/// Bytes that a file for spilled blocks has at most: files grow with the graph, so that maps are few and small graphs small.
 const SPILLED_BYTES: u64 = 8 << 20;
 /// No slot, no block.
 pub const NONE: u32 = u32::MAX;
@@ -270,7 +270,7 @@ impl Links {
     fn add_chunks(&self, chunks: &mut Vec<Chunk>) {
         let words = CHUNK_BLOCKS as usize * self.stride;
         let bytes = words as u64 * WORD;
-        let count = (SPILLED_BYTES / bytes).max(1);
+        let count = (SPILLED_BYTES / bytes).min(chunks.len() as u64).max(1);
         if let Some(held) = self.room.take(bytes) {
             chunks.push(Chunk::zeroed(words, held));
         } else if let Some((map, held)) = self.room.spill(count * bytes) {
