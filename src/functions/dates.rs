@@ -11,15 +11,32 @@ use crate::error::{Error, Result, SqlState};
 use crate::functions::value::{Definition, functions as build, lenient_shown, strict, zoned};
 use crate::types::datetime::{MICROSECONDS_PER_DAY, civil_from_days, days_from_civil, days_in_month};
 use crate::types::interval::{Field, fit};
-use crate::types::{Interval, Numeric, Type, Value, Zone};
+use crate::types::{Interval, Look, Numeric, Type, Value, Zone};
 
 const SECOND: i64 = 1_000_000;
 const MINUTE: i64 = 60 * SECOND;
 const HOUR: i64 = 60 * MINUTE;
 
 pub fn functions() -> Vec<Arc<ScalarUDF>> {
-    build(definitions())
+    let overlaps = OVERLAPS.iter().map(|signature| lenient_shown(signature, overlaps));
+    build(definitions().into_iter().chain(overlaps).collect())
 }
+
+/// Periods from moment to moment, or of a length.
+const OVERLAPS: &[&str] = &[
+    "overlaps(timestamp, timestamp, timestamp, timestamp) bool",
+    "overlaps(timestamp, timestamp, timestamp, interval) bool",
+    "overlaps(timestamp, interval, timestamp, timestamp) bool",
+    "overlaps(timestamp, interval, timestamp, interval) bool",
+    "overlaps(timestamptz, timestamptz, timestamptz, timestamptz) bool",
+    "overlaps(timestamptz, timestamptz, timestamptz, interval) bool",
+    "overlaps(timestamptz, interval, timestamptz, timestamptz) bool",
+    "overlaps(timestamptz, interval, timestamptz, interval) bool",
+    "overlaps(time, time, time, time) bool",
+    "overlaps(time, time, time, interval) bool",
+    "overlaps(time, interval, time, time) bool",
+    "overlaps(time, interval, time, interval) bool",
+];
 
 /// The function behind an operator on dates, times and intervals, by the types of its operands.
 pub fn function_of_operator(operator: &str, left: &Type, right: &Type) -> Option<&'static str> {
@@ -125,34 +142,6 @@ fn definitions() -> Vec<Definition> {
         strict("interval_le(interval, interval) bool", |v| Ok(Value::Bool(length(&v[0]) <= length(&v[1])))),
         strict("interval_gt(interval, interval) bool", |v| Ok(Value::Bool(length(&v[0]) > length(&v[1])))),
         strict("interval_ge(interval, interval) bool", |v| Ok(Value::Bool(length(&v[0]) >= length(&v[1])))),
-        lenient_shown("overlaps(timestamp, timestamp, timestamp, timestamp) bool", |look, v| {
-            overlaps(look.zone, v)
-        }),
-        lenient_shown("overlaps(timestamp, timestamp, timestamp, interval) bool", |look, v| {
-            overlaps(look.zone, v)
-        }),
-        lenient_shown("overlaps(timestamp, interval, timestamp, timestamp) bool", |look, v| {
-            overlaps(look.zone, v)
-        }),
-        lenient_shown("overlaps(timestamp, interval, timestamp, interval) bool", |look, v| {
-            overlaps(look.zone, v)
-        }),
-        lenient_shown("overlaps(timestamptz, timestamptz, timestamptz, timestamptz) bool", |look, v| {
-            overlaps(look.zone, v)
-        }),
-        lenient_shown("overlaps(timestamptz, timestamptz, timestamptz, interval) bool", |look, v| {
-            overlaps(look.zone, v)
-        }),
-        lenient_shown("overlaps(timestamptz, interval, timestamptz, timestamptz) bool", |look, v| {
-            overlaps(look.zone, v)
-        }),
-        lenient_shown("overlaps(timestamptz, interval, timestamptz, interval) bool", |look, v| {
-            overlaps(look.zone, v)
-        }),
-        lenient_shown("overlaps(time, time, time, time) bool", |look, v| overlaps(look.zone, v)),
-        lenient_shown("overlaps(time, time, time, interval) bool", |look, v| overlaps(look.zone, v)),
-        lenient_shown("overlaps(time, interval, time, time) bool", |look, v| overlaps(look.zone, v)),
-        lenient_shown("overlaps(time, interval, time, interval) bool", |look, v| overlaps(look.zone, v)),
         // interval(p), and INTERVAL DAY TO HOUR.
         strict("hither_fit_interval(interval, text, int4) interval", |v| {
             let digits = u8::try_from(integer(&v[2])).ok();
@@ -282,13 +271,13 @@ fn span(value: &Value) -> Interval {
 }
 
 /// Whether two periods overlap, each a start with an end or a length. A period of one known end may do so or not.
-fn overlaps(zone: Zone, v: &[Value]) -> Result<Value> {
+fn overlaps(look: Look, v: &[Value]) -> Result<Value> {
     let end = |start: &Value, end: &Value| match (start, end) {
         (Value::Null, Value::Interval(_)) => Ok(Value::Null),
         (Value::Time(at), Value::Interval(length)) => {
             Ok(Value::Time((at + length.microseconds).rem_euclid(MICROSECONDS_PER_DAY)))
         }
-        (Value::Timestamptz(at), Value::Interval(length)) => shifted_in_zone(*at, *length, 1, zone),
+        (Value::Timestamptz(at), Value::Interval(length)) => shifted_in_zone(*at, *length, 1, look.zone),
         (start, Value::Interval(length)) => shifted(start, *length, 1),
         (_, end) => Ok(end.clone()),
     };

@@ -7,9 +7,8 @@
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray};
-use arrow::compute::cast;
-use arrow::datatypes::{DECIMAL256_MAX_PRECISION, DataType, Field, FieldRef, Float64Type, i256};
+use arrow::array::ArrayRef;
+use arrow::datatypes::{DECIMAL256_MAX_PRECISION, DataType, Field, FieldRef, i256};
 use datafusion::common::cast::{as_int64_array, as_list_array};
 use datafusion::common::{Result, ScalarValue};
 use datafusion::functions_aggregate::{stddev, variance};
@@ -21,6 +20,7 @@ use datafusion::logical_expr::{
 
 use crate::functions::average::{is_exact, values};
 use crate::functions::decimal::{Builder, Decimal, digits, overflow, quotient};
+use crate::functions::frame::{Frame, Framed, read_floats};
 use crate::functions::scalar::no_such_function;
 
 pub fn functions() -> Vec<Arc<AggregateUDF>> {
@@ -131,7 +131,7 @@ impl AggregateUDFImpl for Deviation {
     fn create_sliding_accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
         match is_exact(&input(&args)) {
             true => self.accumulator(args),
-            false => Ok(Box::new(Frame { values: VecDeque::new(), of: self.of })),
+            false => Ok(Box::new(Frame::new(self.of))),
         }
     }
 }
@@ -294,46 +294,17 @@ impl Accumulator for Distinct {
     }
 }
 
-/// The floats in a frame that are not NULL: what is taken away from a running variance would leave its rounding behind.
-#[derive(Debug)]
-struct Frame {
-    values: VecDeque<f64>,
-    of: Of,
-}
+impl Framed for Of {
+    type Value = f64;
 
-impl Accumulator for Frame {
-    fn update_batch(&mut self, columns: &[ArrayRef]) -> Result<()> {
-        let column = cast(&columns[0], &DataType::Float64)?;
-        self.values.extend(column.as_primitive::<Float64Type>().iter().flatten());
-        Ok(())
-    }
-
-    fn retract_batch(&mut self, columns: &[ArrayRef]) -> Result<()> {
-        let gone = columns[0].len() - columns[0].null_count();
-        self.values.drain(..gone.min(self.values.len()));
-        Ok(())
-    }
-
-    fn supports_retract_batch(&self) -> bool {
-        true
-    }
-
-    fn merge_batch(&mut self, states: &[ArrayRef]) -> Result<()> {
-        for items in as_list_array(&states[0])?.iter().flatten() {
-            self.update_batch(&[items])?;
-        }
-        Ok(())
-    }
-
-    fn state(&mut self) -> Result<Vec<ScalarValue>> {
-        let items: Vec<ScalarValue> = self.values.iter().map(|x| ScalarValue::Float64(Some(*x))).collect();
-        Ok(vec![ScalarValue::List(ScalarValue::new_list_nullable(&items, &DataType::Float64))])
+    fn read(&self, column: &ArrayRef, values: &mut VecDeque<f64>) -> Result<()> {
+        read_floats(column, values)
     }
 
     /// The way of Youngs and Cramer, which PostgreSQL takes.
-    fn evaluate(&mut self) -> Result<ScalarValue> {
+    fn answer(&self, values: &VecDeque<f64>) -> Result<ScalarValue> {
         let (mut count, mut sum, mut spread) = (0.0, 0.0, 0.0);
-        for x in &self.values {
+        for x in values {
             count += 1.0;
             sum += x;
             if count > 1.0 {
@@ -344,14 +315,8 @@ impl Accumulator for Frame {
                 spread = f64::NAN;
             }
         }
-        let (least, divisor) = if self.of.population { (1.0, count) } else { (2.0, count - 1.0) };
+        let (least, divisor) = if self.population { (1.0, count) } else { (2.0, count - 1.0) };
         let variance = (count >= least).then(|| spread / divisor);
-        Ok(ScalarValue::Float64(
-            variance.map(|variance| if self.of.root { variance.sqrt() } else { variance }),
-        ))
-    }
-
-    fn size(&self) -> usize {
-        size_of::<Self>() + self.values.capacity() * size_of::<f64>()
+        Ok(ScalarValue::Float64(variance.map(|variance| if self.root { variance.sqrt() } else { variance })))
     }
 }

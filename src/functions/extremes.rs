@@ -6,7 +6,7 @@ use std::cmp::Ordering;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray};
+use arrow::array::{ArrayRef, AsArray};
 use arrow::datatypes::{DataType, FieldRef, IntervalMonthDayNano, IntervalMonthDayNanoType};
 use datafusion::common::{Result, ScalarValue};
 use datafusion::functions_aggregate::min_max;
@@ -17,6 +17,7 @@ use datafusion::logical_expr::{
 };
 
 use crate::functions::dates::nanoseconds_of;
+use crate::functions::frame::{Frame, Framed};
 use crate::types::Type;
 use crate::types::arrow::{field, type_of};
 
@@ -82,7 +83,7 @@ impl AggregateUDFImpl for Extreme {
 
     fn create_sliding_accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
         match is_of_intervals(&args) {
-            true => Ok(Box::new(Frame { greatest: self.greatest, values: VecDeque::new() })),
+            true => Ok(Box::new(Frame::new(Best { greatest: self.greatest }))),
             false => self.inner.create_sliding_accumulator(args),
         }
     }
@@ -148,43 +149,22 @@ impl Accumulator for Lengths {
     }
 }
 
-/// The values in a frame that are not NULL.
+/// The one that is looked for in a frame.
 #[derive(Debug)]
-struct Frame {
+struct Best {
     greatest: Ordering,
-    values: VecDeque<IntervalMonthDayNano>,
 }
 
-impl Accumulator for Frame {
-    fn update_batch(&mut self, columns: &[ArrayRef]) -> Result<()> {
-        self.values.extend(values(&columns[0]));
+impl Framed for Best {
+    type Value = IntervalMonthDayNano;
+
+    fn read(&self, column: &ArrayRef, found: &mut VecDeque<IntervalMonthDayNano>) -> Result<()> {
+        found.extend(values(column));
         Ok(())
     }
 
-    fn retract_batch(&mut self, columns: &[ArrayRef]) -> Result<()> {
-        let gone = columns[0].len() - columns[0].null_count();
-        self.values.drain(..gone.min(self.values.len()));
-        Ok(())
-    }
-
-    fn supports_retract_batch(&self) -> bool {
-        true
-    }
-
-    fn merge_batch(&mut self, states: &[ArrayRef]) -> Result<()> {
-        self.update_batch(states)
-    }
-
-    fn state(&mut self) -> Result<Vec<ScalarValue>> {
-        Ok(vec![self.evaluate()?])
-    }
-
-    fn evaluate(&mut self) -> Result<ScalarValue> {
-        let best = self.values.iter().copied().reduce(|kept, new| better(kept, new, self.greatest));
+    fn answer(&self, values: &VecDeque<IntervalMonthDayNano>) -> Result<ScalarValue> {
+        let best = values.iter().copied().reduce(|kept, new| better(kept, new, self.greatest));
         Ok(ScalarValue::IntervalMonthDayNano(best))
-    }
-
-    fn size(&self) -> usize {
-        size_of::<Self>() + self.values.capacity() * size_of::<IntervalMonthDayNano>()
     }
 }

@@ -30,8 +30,8 @@ mod extremes;
 pub mod documents;
 // Assignment to elements of arrays and documents.
 pub mod elements;
-// sum and avg of floats over sliding frames.
-mod float_frame;
+// Aggregates that look at all of a sliding frame.
+mod frame;
 // to_char and its like.
 pub mod formatting;
 // The digits of numeric.

@@ -22,7 +22,7 @@ use datafusion::logical_expr::{
 use crate::distance::Element;
 use crate::error::{Error, SqlState};
 use crate::functions::cells::{Output, element_of, read, type_of_element};
-use crate::functions::float_frame::{Frame, is_float};
+use crate::functions::frame::{FloatSum, Frame, is_float};
 use crate::functions::integer_sum::{Widened, is_narrow};
 use crate::functions::interval_average::{self, IntervalAverage, is_interval};
 use crate::functions::real_sum::{RealSum, is_real};
@@ -207,7 +207,8 @@ impl AggregateUDFImpl for VectorAggregate {
     fn create_sliding_accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
         let input = args.expr_fields.first().map(|field| field.data_type());
         if input.is_some_and(is_float) && !args.is_distinct {
-            return Ok(Box::new(Frame::new(self.average, args.return_field.data_type().clone())));
+            let returns = args.return_field.data_type().clone();
+            return Ok(Box::new(Frame::new(FloatSum { average: self.average, returns })));
         }
         match vectors_of(&args).is_some() || self.is_exact_average(&args) || self.is_interval_average(&args) {
             true => self.accumulator(args),

@@ -187,7 +187,7 @@ pub struct Estimate {
     /// Queries measured, faded ones in part.
     pub queries: f64,
     pub mean: f64,
-    /// Below which the true mean is 5 % of the time.
+    /// Below which the true mean is 5 % of the time at most, however often it is looked at.
     pub low: f64,
 }
 

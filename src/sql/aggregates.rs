@@ -65,7 +65,7 @@ pub fn has_aggregate(expr: &Expr) -> bool {
 }
 
 /// Whether a window function is in an expression.
-pub fn has_window(expr: &Expr) -> bool {
+fn has_window(expr: &Expr) -> bool {
     has_function(expr, |function| function.over.is_some())
 }
 

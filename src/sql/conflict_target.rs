@@ -37,8 +37,7 @@ pub fn wrap(source: &str, mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> 
 
 /// The first target that has to be wrapped: from its parenthesis to the token before DO.
 fn next_target(tokens: &[TokenWithSpan]) -> Option<(usize, usize)> {
-    let solid: Vec<usize> =
-        (0..tokens.len()).filter(|&at| !matches!(tokens[at].token, Token::Whitespace(_))).collect();
+    let solid = dialect::solid(tokens);
     let is = |place: usize, word: &str| match solid.get(place).map(|&at| &tokens[at].token) {
         Some(Token::Word(found)) => found.quote_style.is_none() && found.value.eq_ignore_ascii_case(word),
         _ => false,

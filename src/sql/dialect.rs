@@ -114,8 +114,8 @@ fn without_only(mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
     if !tokens.iter().any(is_only) {
         return tokens;
     }
-    let solid: Vec<usize> = (0..tokens.len()).filter(|&at| !is_white(&tokens[at].token)).collect();
-    let gone = solid.windows(3).filter(|near| {
+    let gone = solid(&tokens);
+    let gone = gone.windows(3).filter(|near| {
         let before = &tokens[near[0]];
         is_only(&tokens[near[1]])
             && (BEFORE.contains(&word(before).as_str()) || before.token == Token::Comma)
@@ -128,8 +128,13 @@ fn without_only(mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
     tokens
 }
 
+/// Where the tokens are that are no white space.
+pub fn solid(tokens: &[TokenWithSpan]) -> Vec<usize> {
+    (0..tokens.len()).filter(|&at| !is_white(&tokens[at].token)).collect()
+}
+
 /// An unquoted word, in capitals; of everything else nothing.
-fn word(token: &TokenWithSpan) -> String {
+pub fn word(token: &TokenWithSpan) -> String {
     match &token.token {
         Token::Word(word) if word.quote_style.is_none() => word.value.to_uppercase(),
         _ => String::new(),

@@ -11,25 +11,21 @@ use datafusion::sql::sqlparser::ast::{
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan};
 
 use crate::error::{Error, Result, SqlState};
+use crate::sql::dialect;
+use crate::sql::trees::{self, literal};
 
 /// `'1 day'::interval PRECEDING`: sqlparser expects the end of the offset behind a text.
 pub fn take(mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
     if !tokens.iter().any(|token| token.token == Token::DoubleColon) {
         return tokens;
     }
-    let solid: Vec<usize> =
-        (0..tokens.len()).filter(|&at| !matches!(tokens[at].token, Token::Whitespace(_))).collect();
-    let is = |at: usize, words: &[&str]| match &tokens[at].token {
-        Token::Word(word) if word.quote_style.is_none() => {
-            words.iter().any(|known| word.value.eq_ignore_ascii_case(known))
-        }
-        _ => false,
-    };
-    let casts = solid.windows(4).filter(|near| {
+    let is = |at: usize, words: &[&str]| words.contains(&dialect::word(&tokens[at]).as_str());
+    let casts = dialect::solid(&tokens);
+    let casts = casts.windows(4).filter(|near| {
         matches!(tokens[near[0]].token, Token::SingleQuotedString(_))
             && tokens[near[1]].token == Token::DoubleColon
-            && is(near[2], &["interval"])
-            && is(near[3], &["preceding", "following"])
+            && is(near[2], &["INTERVAL"])
+            && is(near[3], &["PRECEDING", "FOLLOWING"])
     });
     let gone: Vec<usize> = casts.flat_map(|near| [near[1], near[2]]).collect();
     for at in gone.into_iter().rev() {
@@ -75,7 +71,7 @@ fn settle(bound: &mut WindowFrameBound, which: &str) -> Result<()> {
         if number < 0 {
             return Err(negative(which));
         }
-        **offset = Expr::value(ast::Value::Number(number.to_string(), false));
+        **offset = trees::number(number);
     } else if is_negative(offset) {
         return Err(negative(which));
     } else if let Some(interval) = interval(offset) {
@@ -88,7 +84,8 @@ fn negative(which: &str) -> Error {
     Error::new(SqlState("22013"), format!("frame {which} offset must not be negative"))
 }
 
-fn is_negative(offset: &Expr) -> bool {
+/// Whether it is a constant with a minus before it.
+pub fn is_negative(offset: &Expr) -> bool {
     match offset {
         Expr::Nested(inner) => is_negative(inner),
         Expr::UnaryOp { op: UnaryOperator::Minus, expr } => matches!(expr.as_ref(), Expr::Value(_)),
@@ -128,27 +125,20 @@ fn whole(expr: &Expr) -> Option<i64> {
 
 /// `interval '1' day` with its unit in the text, from which `sql::spellings` makes what the planner reads.
 fn interval(expr: &Expr) -> Option<Expr> {
-    let text = |value: &Expr| match value {
-        Expr::Value(value) => match &value.value {
-            ast::Value::SingleQuotedString(text) => Some(text.clone()),
-            _ => None,
-        },
-        _ => None,
-    };
     let text = match expr {
         Expr::Nested(inner) => return interval(inner),
         Expr::Cast { expr, data_type: DataType::Interval { fields: None, precision: None }, .. } => {
-            text(expr)
+            literal(expr).map(str::to_owned)
         }
         Expr::Interval(ast::Interval { value, leading_field, last_field: None, .. }) => {
             let unit = leading_field.as_ref().map(|unit| format!(" {unit}")).unwrap_or_default();
-            text(value).map(|text| text + &unit)
+            literal(value).map(|text| format!("{text}{unit}"))
         }
         _ => None,
     };
     text.map(|text| {
         Expr::Interval(ast::Interval {
-            value: Box::new(Expr::value(ast::Value::SingleQuotedString(text))),
+            value: Box::new(trees::text(text)),
             leading_field: None,
             leading_precision: None,
             last_field: None,

@@ -17,6 +17,7 @@ use datafusion::sql::sqlparser::ast::{
 
 use crate::sql::known::{Columns, Known, factors, qualified, qualifier, quoted};
 use crate::sql::rewrite::folded;
+use crate::sql::trees::{computed, place};
 
 /// Adds the columns to GROUP BY of a query's selects.
 pub fn extend(query: &mut Query, known: &Known, hidden: &[String]) {
@@ -70,14 +71,7 @@ fn extend_select(select: &mut ast::Select, order: &[Expr], known: &Known, hidden
 /// `GROUP BY 1`, and by the alias of a column.
 fn meant<'e>(key: &'e Expr, items: &'e [SelectItem]) -> &'e Expr {
     match key {
-        Expr::Value(value) => {
-            let ast::Value::Number(digits, _) = &value.value else { return key };
-            let item = digits.parse::<usize>().ok().and_then(|place| items.get(place.checked_sub(1)?));
-            match item {
-                Some(SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. }) => expr,
-                _ => key,
-            }
-        }
+        Expr::Value(_) => place(key).and_then(|place| items.get(place)).and_then(computed).unwrap_or(key),
         Expr::Identifier(name) => {
             let named = items.iter().find_map(|item| match item {
                 SelectItem::ExprWithAlias { expr: expr @ Expr::CompoundIdentifier(_), alias }

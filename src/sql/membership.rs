@@ -7,12 +7,12 @@
 //! ```
 
 use datafusion::sql::sqlparser::ast::{
-    self, BinaryOperator, Expr, Ident, Query, SelectItem, SetExpr, UnaryOperator,
+    BinaryOperator, Expr, Ident, Query, SelectItem, SetExpr, UnaryOperator,
 };
 
 use crate::sql::quantified::{VALUES, each_of, of_each};
 use crate::sql::spellings::compare_rows;
-use crate::sql::trees::query_from;
+use crate::sql::trees::{number, query_from};
 
 /// In a condition of WHERE: all that is joined by AND.
 pub fn of_rows(condition: &mut Option<Expr>) {
@@ -85,7 +85,7 @@ fn compared(member: &Expr) -> Option<(Expr, Vec<Ident>)> {
 }
 
 fn exists(compared: Expr, names: &[Ident], subquery: Query, negated: bool) -> Expr {
-    let one = SelectItem::UnnamedExpr(Expr::value(ast::Value::Number("1".to_owned(), false)));
+    let one = SelectItem::UnnamedExpr(number(1));
     let mut query = query_from(vec![one], each_of(subquery, names));
     if let SetExpr::Select(select) = query.body.as_mut() {
         let compared = Expr::Nested(Box::new(compared));

@@ -16,7 +16,7 @@ use crate::sql::aggregates::has_aggregate;
 use crate::sql::known::quoted;
 use crate::sql::rewrite::{folded, function_call, has_subquery, is_column, name_of, plain_name};
 use crate::sql::set_functions::is_array_of_set;
-use crate::sql::trees::{alias_of, derived, query_from, query_of};
+use crate::sql::trees::{alias_of, derived, number, place, query_from, query_of};
 
 /// The rows before they are sorted; no query of a user has a table called so.
 const ROWS: &str = "hither_rows";
@@ -60,10 +60,6 @@ fn number_names(query: &mut Query) {
             key.expr = number(place + 1);
         }
     }
-}
-
-fn number(number: usize) -> Expr {
-    Expr::value(ast::Value::Number(number.to_string(), false))
 }
 
 /// Expressions of the list by their number.
@@ -111,10 +107,7 @@ fn spell_numbers(query: &mut Query) {
         return;
     };
     for key in keys {
-        if let Expr::Value(value) = &key.expr
-            && let ast::Value::Number(digits, _) = &value.value
-            && let Some(item) =
-                digits.parse::<usize>().ok().and_then(|place| items.get(place.checked_sub(1)?))
+        if let Some(item) = place(&key.expr).and_then(|place| items.get(place))
             && (has_aggregate(item) || groups && is_operation(item) && !has_subquery(item))
         {
             key.expr = item.clone();
@@ -211,13 +204,7 @@ fn numbers_of(items: &[(Expr, String)]) -> Option<Expr> {
 
 fn key_of(expr: &Expr, items: &[(Expr, String)]) -> Key {
     let found = match expr {
-        Expr::Value(value) => match &value.value {
-            ast::Value::Number(digits, _) => {
-                let place = digits.parse::<usize>().ok().and_then(|place| place.checked_sub(1));
-                place.filter(|place| *place < items.len())
-            }
-            _ => None,
-        },
+        Expr::Value(_) => place(expr).filter(|place| *place < items.len()),
         Expr::Identifier(name) => items.iter().position(|(_, shown)| *shown == folded(name)),
         _ => None,
     };

@@ -29,7 +29,7 @@ use datafusion::sql::sqlparser::ast::{
 
 use crate::error::{Error, Result};
 use crate::sql::rewrite::{cast_to, function_call};
-use crate::sql::trees::{alias_of, derived};
+use crate::sql::trees::{alias_of, derived, literal, text};
 use crate::sql::{aggregates, dialect};
 use crate::types::array;
 
@@ -100,7 +100,7 @@ fn of_array(left: &Expr, op: &BinaryOperator, array: &Expr, any: bool) -> Result
     }
     let texts =
         ast::DataType::Array(ast::ArrayElemTypeDef::SquareBracket(Box::new(ast::DataType::Text), None));
-    let op = Expr::value(ast::Value::SingleQuotedString(op.to_string()));
+    let op = text(op.to_string());
     let any = Expr::value(ast::Value::Boolean(any));
     Ok(Some(function_call("hither_like", vec![left.clone(), cast_to(array.clone(), texts), op, any])))
 }
@@ -122,16 +122,13 @@ fn elements(array: &Expr) -> Result<Option<Vec<Expr>>> {
                 elements.into_iter().map(|element| cast_to(element, ty.as_ref().clone())).collect()
             })
         }
-        Expr::Value(value) => match &value.value {
-            ast::Value::SingleQuotedString(text) => {
-                let element = |text: Option<String>| {
-                    Expr::value(text.map_or(ast::Value::Null, ast::Value::SingleQuotedString))
-                };
-                Some(array::parse(text)?.into_iter().map(element).collect())
+        expr => match literal(expr) {
+            Some(array) => {
+                let element = |item: Option<String>| item.map_or_else(|| Expr::value(ast::Value::Null), text);
+                Some(array::parse(array)?.into_iter().map(element).collect())
             }
-            _ => None,
+            None => None,
         },
-        _ => None,
     })
 }
 

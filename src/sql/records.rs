@@ -10,16 +10,17 @@
 //! ```
 
 use datafusion::sql::sqlparser::ast::{
-    self, AccessExpr, BinaryOperator, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Ident,
-    ObjectName, SelectItem, SelectItemQualifiedWildcardKind,
+    self, AccessExpr, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, ObjectName, SelectItem,
+    SelectItemQualifiedWildcardKind,
 };
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan};
 
 use crate::error::{Error, Result};
 use crate::functions::RECORD;
 use crate::functions::records::{IS_NOT_NULL, IS_NULL, ROW, ROW_OF};
-use crate::sql::rewrite::{arguments, function_call, plain_name};
-use crate::sql::set_functions;
+use crate::sql::rewrite::{arguments, folded, function_call, plain_name};
+use crate::sql::trees::{computed, literal, text};
+use crate::sql::{set_functions, spellings};
 
 /// The quote of the star behind a row, which nobody can write.
 const STAR_QUOTE: char = '[';
@@ -80,10 +81,9 @@ pub fn expand(expr: &mut Expr) {
     let Expr::Function(function) = expr else { return };
     let Some(name) = plain_name(function) else { return };
     let made = match name.as_str() {
-        "row" if function.over.is_none() => arguments(function).map(|values| {
-            let names = (1..).map(|place| format!("f{place}"));
-            row(names.zip(values))
-        }),
+        "row" if function.over.is_none() => {
+            arguments(function).map(|values| function_call(ROW, numbered(values)))
+        }
         name => set_functions::columns_of(name, function).map(row),
     };
     if let Some(made) = made {
@@ -100,11 +100,7 @@ pub fn settle_items(items: &mut Vec<SelectItem>) -> Result<()> {
         {
             *expr = function_call("row", std::mem::take(values));
         }
-        let row = match &item {
-            SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => starred(expr),
-            _ => None,
-        };
-        let Some(row) = row else {
+        let Some(row) = computed(&item).and_then(starred) else {
             settled.push(item);
             continue;
         };
@@ -150,58 +146,52 @@ pub fn name_of(function: &ast::Function) -> Option<String> {
         }
         ROW_OF => match list.args.as_slice() {
             [FunctionArg::Unnamed(FunctionArgExpr::QualifiedWildcard(table))] => {
-                table.0.last()?.as_ident().map(crate::sql::rewrite::folded)
+                table.0.last()?.as_ident().map(folded)
             }
             _ => None,
         },
-        "get_field" => match arguments(function)?.get(1)? {
-            Expr::Value(value) => match &value.value {
-                ast::Value::SingleQuotedString(name) => Some(name.clone()),
-                _ => None,
-            },
-            _ => None,
-        },
+        "get_field" => literal(arguments(function)?.get(1)?).map(str::to_owned),
         _ => None,
     }
 }
 
 /// The row of a table.
 pub fn row_of(table: ObjectName) -> Expr {
-    let mut row = function_call(ROW_OF, Vec::new());
-    if let Expr::Function(ast::Function { args: FunctionArguments::List(list), .. }) = &mut row {
-        list.args.push(FunctionArg::Unnamed(FunctionArgExpr::QualifiedWildcard(table)));
-    }
-    row
+    call_of_table(ROW_OF, table)
 }
 
-fn text(text: &str) -> Expr {
-    Expr::value(ast::Value::SingleQuotedString(text.to_owned()))
+/// `function(table.*)`
+pub fn call_of_table(function: &str, table: ObjectName) -> Expr {
+    let mut call = function_call(function, Vec::new());
+    if let Expr::Function(ast::Function { args: FunctionArguments::List(list), .. }) = &mut call {
+        list.args.push(FunctionArg::Unnamed(FunctionArgExpr::QualifiedWildcard(table)));
+    }
+    call
+}
+
+/// The fields of a row of values, each behind its name: `'f1', a, 'f2', b`.
+pub fn numbered(values: Vec<Expr>) -> Vec<Expr> {
+    let named = values.into_iter().zip(1..);
+    named.flat_map(|(value, place)| [text(format!("f{place}")), value]).collect()
 }
 
 fn row(fields: impl Iterator<Item = (String, Expr)>) -> Expr {
-    function_call(ROW, fields.flat_map(|(name, value)| [text(&name), value]).collect())
+    function_call(ROW, fields.flat_map(|(name, value)| [text(name), value]).collect())
 }
 
 /// Whether a row is NULL: each field of one that is written out, a question to any other.
 fn asked(row: &Expr, question: &str, each: impl Fn(Expr) -> Expr) -> Option<Expr> {
-    let values = match without_parentheses(row) {
-        Expr::Tuple(values) => values.clone(),
-        Expr::Function(function) if plain_name(function).as_deref() == Some("row") => arguments(function)?,
-        Expr::QualifiedWildcard(table, _) => {
-            return Some(function_call(question, vec![row_of(table.clone())]));
-        }
+    if let Some(fields) = spellings::row_of(row) {
+        let each = |field| each(Expr::Nested(Box::new(field)));
+        return (!fields.is_empty()).then(|| spellings::all_of(fields, each));
+    }
+    match without_parentheses(row) {
+        Expr::QualifiedWildcard(table, _) => Some(function_call(question, vec![row_of(table.clone())])),
         Expr::Function(function) if plain_name(function).as_deref() == Some(ROW_OF) => {
-            return Some(function_call(question, vec![row.clone()]));
+            Some(function_call(question, vec![row.clone()]))
         }
-        _ => return None,
-    };
-    let all = values.into_iter().map(|value| each(Expr::Nested(Box::new(value))));
-    let both = |left, right| Expr::BinaryOp {
-        left: Box::new(left),
-        op: BinaryOperator::And,
-        right: Box::new(right),
-    };
-    all.reduce(both).map(|all| Expr::Nested(Box::new(all)))
+        _ => None,
+    }
 }
 
 /// `(row).a.b`: a field of a field.
@@ -223,12 +213,12 @@ fn field(root: &Expr, chain: &[AccessExpr]) -> Option<Expr> {
             let columns = plain_name(function).and_then(|name| set_functions::columns_of(&name, function));
             match columns {
                 Some(mut columns) => {
-                    let wanted = crate::sql::rewrite::folded(names.next()?);
+                    let wanted = folded(names.next()?);
                     let column = columns.find(|(name, _)| *name == wanted)?.1;
                     if names.len() == 0 {
                         return Some(function_call(
                             "get_field",
-                            vec![row([(wanted.clone(), column)].into_iter()), text(&wanted)],
+                            vec![row([(wanted.clone(), column)].into_iter()), text(wanted)],
                         ));
                     }
                     column
@@ -242,7 +232,7 @@ fn field(root: &Expr, chain: &[AccessExpr]) -> Option<Expr> {
         _ => return None,
     };
     for name in names {
-        value = function_call("get_field", vec![value, text(&crate::sql::rewrite::folded(name))]);
+        value = function_call("get_field", vec![value, text(folded(name))]);
     }
     Some(value)
 }

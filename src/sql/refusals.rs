@@ -8,6 +8,7 @@ use datafusion::sql::sqlparser::ast::{
 };
 
 use crate::error::{Error, Result, SqlState};
+use crate::sql::frames::is_negative;
 use crate::sql::rewrite::{arguments, plain_name};
 
 /// Refuses a SELECT.
@@ -115,11 +116,10 @@ pub fn of_call(function: &Function) -> Result<()> {
 fn is_not_positive(expr: &Expr) -> bool {
     match expr {
         Expr::Nested(inner) => is_not_positive(inner),
-        Expr::UnaryOp { op: ast::UnaryOperator::Minus, expr } => matches!(expr.as_ref(), Expr::Value(_)),
         Expr::Value(value) => match &value.value {
             ast::Value::Number(digits, _) => digits.parse::<i64>().is_ok_and(|number| number <= 0),
             _ => false,
         },
-        _ => false,
+        expr => is_negative(expr),
     }
 }

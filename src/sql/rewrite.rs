@@ -18,7 +18,7 @@ use crate::sql::column_names::{names_of, type_name};
 use crate::sql::dialect;
 use crate::sql::known::{Known, factors, qualifier};
 use crate::sql::spellings::{respell, settle_frame, settle_window};
-use crate::sql::trees::{query_from, relation};
+use crate::sql::trees::{computed, number, place, query_from, relation};
 use crate::sql::{
     aggregates, first_terms, frames, group_keys, item_names, membership, order_by, quantified, records,
     refusals, sample, set_functions, subscripts, system, ties, using, values, whole_rows,
@@ -132,14 +132,6 @@ impl VisitorMut for Rewriter<'_> {
         if let Some(twice) = named_twice(&select.from) {
             let message = format!("table name \"{twice}\" specified more than once");
             self.refused = Some(Error::new(SqlState::DUPLICATE_ALIAS, message));
-        }
-        if select
-            .selection
-            .as_ref()
-            .is_some_and(|condition| !has_subquery(condition) && aggregates::has_window(condition))
-        {
-            let message = "window functions are not allowed in WHERE";
-            self.refused = Some(Error::new(SqlState("42P20"), message));
         }
         whole_rows::of_nulls(select, &self.known, &self.hidden);
         if let Err(error) = using::qualify(select, &self.known, &self.hidden) {
@@ -276,8 +268,7 @@ fn limit_fetch(query: &mut Query) -> Result<()> {
     if fetch.percent {
         return Err(Error::new(SqlState::SYNTAX_ERROR, "syntax error at or near \"PERCENT\""));
     }
-    let one = || Expr::value(ast::Value::Number("1".to_owned(), false));
-    let count = fetch.quantity.unwrap_or_else(one);
+    let count = fetch.quantity.unwrap_or_else(|| number(1));
     if fetch.with_ties {
         return ties::qualify(query, count);
     }
@@ -338,14 +329,7 @@ pub fn expanded_name(function: &ast::Function) -> Option<String> {
 /// `GROUP BY ROLLUP (1)` groups by the first item of the select list.
 fn number_groups(select: &mut ast::Select) {
     let ast::GroupByExpr::Expressions(groups, _) = &mut select.group_by else { return };
-    let item = |expr: &Expr| {
-        let Expr::Value(value) = expr else { return None };
-        let ast::Value::Number(digits, _) = &value.value else { return None };
-        match select.projection.get(digits.parse::<usize>().ok()?.checked_sub(1)?)? {
-            SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => Some(expr.clone()),
-            _ => None,
-        }
-    };
+    let item = |expr: &Expr| select.projection.get(place(expr)?).and_then(computed).cloned();
     for group in groups {
         let (Expr::Rollup(sets) | Expr::Cube(sets) | Expr::GroupingSets(sets)) = group else { continue };
         for expr in sets.iter_mut().flatten() {
@@ -360,18 +344,12 @@ fn number_groups(select: &mut ast::Select) {
 fn group_for_having(select: &mut ast::Select) {
     let Some(having) = &select.having else { return };
     let is_grouped = !matches!(&select.group_by, ast::GroupByExpr::Expressions(keys, _) if keys.is_empty());
-    let counts = |item: &SelectItem| match item {
-        SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => {
-            aggregates::has_aggregate(expr)
-        }
-        _ => false,
-    };
+    let counts = |item: &SelectItem| computed(item).is_some_and(aggregates::has_aggregate);
     if is_grouped || aggregates::has_aggregate(having) || select.projection.iter().any(counts) {
         return;
     }
-    let number = |digits: &str| Box::new(Expr::value(ast::Value::Number(digits.to_owned(), false)));
-    let all = Box::new(function_call("count", vec![*number("1")]));
-    let is_group = Expr::BinaryOp { left: all, op: ast::BinaryOperator::GtEq, right: number("0") };
+    let all = Box::new(function_call("count", vec![number(1)]));
+    let is_group = Expr::BinaryOp { left: all, op: ast::BinaryOperator::GtEq, right: Box::new(number(0)) };
     let condition = Box::new(Expr::Nested(Box::new(having.clone())));
     let both = Expr::BinaryOp { left: condition, op: ast::BinaryOperator::And, right: Box::new(is_group) };
     select.having = Some(both);

@@ -10,7 +10,7 @@ use datafusion::sql::sqlparser::ast::{
 };
 
 use crate::error::{Error, Result, SqlState};
-use crate::sql::trees::{alias_of, relation};
+use crate::sql::trees::{self, alias_of, relation, text};
 use crate::sql::words::{fold, object_name};
 
 /// The name of the call; names of users that begin so are refused nowhere, but this one is called with arguments only.
@@ -35,7 +35,6 @@ pub fn expand(factor: &mut TableFactor, number: usize) -> Result<bool> {
     if quantity.unit.is_some() || sample.bucket.is_some() || sample.offset.is_some() {
         return Err(Error::unsupported("TABLESAMPLE of this form"));
     }
-    let text = |text: String| Expr::value(ast::Value::SingleQuotedString(text));
     let table = object_name("", name);
     let seed = match &sample.seed {
         Some(seed) => Expr::Value(seed.value.clone()),
@@ -44,11 +43,11 @@ pub fn expand(factor: &mut TableFactor, number: usize) -> Result<bool> {
     let arguments = vec![
         text(table.schema.clone().unwrap_or_default()),
         text(table.name.clone()),
-        text(method.to_owned()),
+        text(method),
         quantity.value.clone(),
         Expr::value(ast::Value::Boolean(sample.seed.is_some())),
         seed,
-        Expr::value(ast::Value::Number(number.to_string(), false)),
+        trees::number(number),
     ];
     let unnamed_table = || alias_of(Ident::with_quote('"', fold(&Ident::with_quote('"', &table.name))));
     let alias = alias.clone().unwrap_or_else(unnamed_table);

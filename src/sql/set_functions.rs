@@ -21,7 +21,7 @@ use crate::sql::known::{Known, factors};
 use crate::sql::rewrite::{
     arguments, called_function, cast_to, folded, function_call, plain_name, type_tree,
 };
-use crate::sql::trees::{alias_of, derived, query_from, query_of, relation};
+use crate::sql::trees::{alias_of, derived, number, query_from, query_of, relation};
 use crate::sql::{dialect, routines, sample, values};
 use crate::types::Type;
 
@@ -372,8 +372,7 @@ fn one_row(call: Expr, alias: Option<TableAlias>, function: &str, ordinality: bo
     let lateral = values::names_columns(&call);
     let mut items = vec![SelectItem::ExprWithAlias { expr: call, alias: column }];
     if ordinality {
-        let one =
-            cast_to(Expr::value(ast::Value::Number("1".to_owned(), false)), ast::DataType::BigInt(None));
+        let one = cast_to(number(1), ast::DataType::BigInt(None));
         let name =
             alias.columns.get(1).map_or_else(|| Ident::new("ordinality"), |column| column.name.clone());
         items.push(SelectItem::ExprWithAlias { expr: one, alias: name });

@@ -6,7 +6,6 @@
 //!   (a, b) OVERLAPS (c, d)             overlaps(a, b, c, d)
 //!   (a, b) IN ((1, 2), (3, 4))         (a = 1 AND b = 2) OR (a = 3 AND b = 4)
 //!   (a, b) = (SELECT x, y ...)         a = (SELECT x ...) AND b = (SELECT y ...)
-//!   row(a, b) IS NULL                  a IS NULL AND b IS NULL
 //!   JSON_OBJECT('a': 1)                json_build_object('a', 1)
 //!   date(x), int8(x)                   CAST(x AS date), CAST(x AS int8)
 //!   make_interval(days => 10)          make_interval(0, 0, 0, 10)
@@ -19,17 +18,11 @@ use datafusion::sql::sqlparser::ast::{
 
 use crate::sql::membership::{column_of, width_of};
 use crate::sql::rewrite::{arguments, call, cast_to, folded, function_call, is_float_type, plain_name};
+use crate::sql::trees::{self, literal, number, text};
 use crate::types::interval::{self, Field};
 
 /// What the planner would read in its own way, in words that it leaves to us.
 pub fn respell(expr: &mut Expr) {
-    let text = |value: &Expr| match value {
-        Expr::Value(value) => match &value.value {
-            ast::Value::SingleQuotedString(text) => Some(text.clone()),
-            _ => None,
-        },
-        _ => None,
-    };
     match expr {
         // A number too large for a decimal is none too large for a float.
         Expr::Cast { expr: inner, data_type, .. } if is_float_type(data_type) => {
@@ -40,7 +33,7 @@ pub fn respell(expr: &mut Expr) {
             }
         }
         Expr::Interval(interval) => {
-            if let Some(cast) = text(&interval.value).and_then(|text| interval_literal(interval, &text)) {
+            if let Some(cast) = literal(&interval.value).and_then(|text| interval_literal(interval, text)) {
                 *expr = cast;
             }
         }
@@ -51,12 +44,7 @@ pub fn respell(expr: &mut Expr) {
             let last = last.rsplit(' ').next().unwrap_or_default().to_lowercase();
             let digits = precision.map_or(-1, |digits| i64::try_from(digits).unwrap_or(i64::MAX));
             let interval = cast_to((**inner).clone(), PLAIN_INTERVAL);
-            let arguments = vec![
-                interval,
-                Expr::value(ast::Value::SingleQuotedString(last)),
-                Expr::value(ast::Value::Number(digits.to_string(), false)),
-            ];
-            *expr = function_call("hither_fit_interval", arguments);
+            *expr = function_call("hither_fit_interval", vec![interval, text(last), number(digits)]);
         }
         Expr::SimilarTo { negated, expr: subject, pattern, escape_char } => {
             let mut arguments = vec![(**subject).clone(), (**pattern).clone()];
@@ -88,8 +76,7 @@ pub fn respell(expr: &mut Expr) {
             if let ast::Value::Number(digits, _) = &value.value
                 && exceeds_numeric(digits)
             {
-                let text = Expr::value(ast::Value::SingleQuotedString(digits.clone()));
-                *expr = cast_to(text, ast::DataType::DoublePrecision);
+                *expr = cast_to(text(digits), ast::DataType::DoublePrecision);
             }
         }
         Expr::UnaryOp { op, expr: operand } => {
@@ -148,16 +135,6 @@ pub fn respell(expr: &mut Expr) {
             arguments.extend(trim_what.as_deref().cloned());
             arguments.extend(trim_characters.clone().unwrap_or_default());
             *expr = function_call(name, arguments);
-        }
-        Expr::IsNull(row) => {
-            if let Some(row) = row_of(row).filter(|row| !row.is_empty()) {
-                *expr = all_of(row, |field| Expr::IsNull(Box::new(field)));
-            }
-        }
-        Expr::IsNotNull(row) => {
-            if let Some(row) = row_of(row).filter(|row| !row.is_empty()) {
-                *expr = all_of(row, |field| Expr::IsNotNull(Box::new(field)));
-            }
         }
         // NULL of a condition is what is not known; NOT asks for one.
         Expr::IsUnknown(condition) => *expr = Expr::IsNull(Box::new(negated(condition))),
@@ -231,7 +208,7 @@ pub fn compare_rows(op: &BinaryOperator, one: &[Expr], other: &[Expr]) -> Option
 }
 
 /// The fields of `(a, b)` and of `row(a, b)`.
-fn row_of(expr: &Expr) -> Option<Vec<Expr>> {
+pub fn row_of(expr: &Expr) -> Option<Vec<Expr>> {
     match expr {
         Expr::Tuple(fields) => Some(fields.clone()),
         Expr::Nested(inner) => row_of(inner),
@@ -444,8 +421,7 @@ fn interval_literal(literal: &ast::Interval, text: &str) -> Option<Expr> {
             _ => return None,
         })
     };
-    let cast =
-        |text: &str| cast_to(Expr::value(ast::Value::SingleQuotedString(text.to_owned())), PLAIN_INTERVAL);
+    let cast = |shown: &str| cast_to(trees::text(shown), PLAIN_INTERVAL);
     let Some(first) = &literal.leading_field else { return Some(cast(text)) };
     let first = field(first)?;
     let last = literal.last_field.as_ref().map_or(Some(first), field)?;

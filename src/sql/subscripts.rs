@@ -1,6 +1,8 @@
 //! `a[2:]` and `a[:2]`: slices from the first element, or to the last.
 
-use datafusion::sql::sqlparser::ast::{AccessExpr, Expr, Subscript, Value};
+use datafusion::sql::sqlparser::ast::{AccessExpr, Expr, Subscript};
+
+use crate::sql::trees::number;
 
 /// Gives a slice the bound it does not say.
 pub fn bound(expr: &mut Expr) {
@@ -9,7 +11,6 @@ pub fn bound(expr: &mut Expr) {
         let AccessExpr::Subscript(Subscript::Slice { lower_bound, upper_bound, .. }) = access else {
             continue;
         };
-        let number = |number: i32| Expr::value(Value::Number(number.to_string(), false));
         lower_bound.get_or_insert_with(|| number(1));
         // No array has more elements.
         upper_bound.get_or_insert_with(|| number(i32::MAX));

@@ -9,11 +9,12 @@
 //! other.
 
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, Expr, LimitClause, OrderByKind, Query, SelectItem, SetExpr, Value, WindowSpec, WindowType,
+    BinaryOperator, Expr, LimitClause, OrderByKind, Query, SelectItem, SetExpr, WindowSpec, WindowType,
 };
 
 use crate::error::{Error, Result, SqlState};
 use crate::sql::rewrite::{folded, function_call, name_of};
+use crate::sql::trees::{computed, place};
 
 /// Makes a condition of the count.
 pub fn qualify(query: &mut Query, count: Expr) -> Result<()> {
@@ -67,15 +68,8 @@ pub fn qualify(query: &mut Query, count: Expr) -> Result<()> {
 
 /// What a key of the order means that is a number or a name of the list.
 fn item_of(key: &Expr, items: &[SelectItem]) -> Option<Expr> {
-    let expr_of = |item: &SelectItem| match item {
-        SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => Some(expr.clone()),
-        _ => None,
-    };
     match key {
-        Expr::Value(value) => match &value.value {
-            Value::Number(digits, _) => expr_of(items.get(digits.parse::<usize>().ok()?.checked_sub(1)?)?),
-            _ => None,
-        },
+        Expr::Value(_) => items.get(place(key)?).and_then(computed).cloned(),
         Expr::Identifier(name) => {
             let name = folded(name);
             let found = items.iter().find(|item| match item {
@@ -83,7 +77,7 @@ fn item_of(key: &Expr, items: &[SelectItem]) -> Option<Expr> {
                 SelectItem::UnnamedExpr(expr) => name_of(expr) == name,
                 _ => false,
             });
-            expr_of(found?)
+            computed(found?).cloned()
         }
         _ => None,
     }

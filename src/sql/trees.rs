@@ -1,7 +1,8 @@
 //! Pieces of sqlparser's trees, as our own rewriting puts them together.
 
 use datafusion::sql::sqlparser::ast::{
-    Ident, ObjectName, Query, SelectItem, SetExpr, TableAlias, TableFactor, TableFunctionArgs, TableWithJoins,
+    Expr, Ident, ObjectName, Query, SelectItem, SetExpr, TableAlias, TableFactor, TableFunctionArgs,
+    TableWithJoins, Value,
 };
 
 use crate::sql::dialect;
@@ -48,4 +49,44 @@ pub fn relation(name: ObjectName, alias: Option<TableAlias>, args: Option<TableF
 /// `[LATERAL] (subquery) AS alias`
 pub fn derived(lateral: bool, subquery: Query, alias: TableAlias) -> TableFactor {
     TableFactor::Derived { lateral, subquery: Box::new(subquery), alias: Some(alias), sample: None }
+}
+
+/// `'text'`
+pub fn text(text: impl Into<String>) -> Expr {
+    Expr::value(Value::SingleQuotedString(text.into()))
+}
+
+/// `12`
+pub fn number(number: impl ToString) -> Expr {
+    Expr::value(Value::Number(number.to_string(), false))
+}
+
+/// The text of `'text'`.
+pub fn literal(expr: &Expr) -> Option<&str> {
+    match expr {
+        Expr::Value(value) => match &value.value {
+            Value::SingleQuotedString(text) => Some(text),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// The place in a select list, from 0, that a number in ORDER BY or GROUP BY stands for.
+pub fn place(key: &Expr) -> Option<usize> {
+    match key {
+        Expr::Value(value) => match &value.value {
+            Value::Number(digits, _) => digits.parse::<usize>().ok()?.checked_sub(1),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// What an item of a select list computes, wildcards excepted.
+pub fn computed(item: &SelectItem) -> Option<&Expr> {
+    match item {
+        SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => Some(expr),
+        _ => None,
+    }
 }

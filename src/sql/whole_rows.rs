@@ -53,15 +53,15 @@ pub fn of_values(expr: &mut Expr) {
             }
             _ => continue,
         };
-        let pairs = values.into_iter().enumerate().flat_map(|(place, value)| {
-            [Expr::value(ast::Value::SingleQuotedString(format!("f{}", place + 1))), value]
-        });
-        *argument = function_call(RECORD, pairs.collect());
+        *argument = function_call(RECORD, records::numbered(values));
     }
     if let FunctionArguments::List(list) = &mut function.args {
         for argument in &mut list.args {
             if let FunctionArg::Unnamed(FunctionArgExpr::QualifiedWildcard(table)) = argument {
-                *argument = FunctionArg::Unnamed(FunctionArgExpr::Expr(record_of(table.clone())));
+                *argument = FunctionArg::Unnamed(FunctionArgExpr::Expr(records::call_of_table(
+                    RECORD,
+                    table.clone(),
+                )));
             }
         }
     }
@@ -157,7 +157,7 @@ impl VisitorMut for Tables {
                 }
                 _ => continue,
             };
-            *argument = FunctionArgExpr::Expr(record_of(table));
+            *argument = FunctionArgExpr::Expr(records::call_of_table(RECORD, table));
             self.found = true;
         }
         ControlFlow::Continue(())
@@ -211,14 +211,6 @@ fn name_of(factor: &TableFactor) -> Option<String> {
         TableFactor::Derived { alias: Some(alias), .. } => Some(folded(&alias.name)),
         _ => None,
     }
-}
-
-fn record_of(table: ObjectName) -> Expr {
-    let mut record = function_call(RECORD, Vec::new());
-    if let Expr::Function(Function { args: FunctionArguments::List(list), .. }) = &mut record {
-        list.args.push(FunctionArg::Unnamed(FunctionArgExpr::QualifiedWildcard(table)));
-    }
-    record
 }
 
 fn arguments(function: &mut Function) -> impl Iterator<Item = &mut Expr> {

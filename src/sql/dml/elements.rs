@@ -20,6 +20,7 @@ use crate::sql::dml::conflict::{Assignments, SetSource};
 use crate::sql::dml::insert::column_position;
 use crate::sql::element_words::subscripts;
 use crate::sql::rewrite::{cast_to, function_call, type_tree};
+use crate::sql::trees::number;
 use crate::sql::words::fold;
 use crate::types::Type;
 
@@ -80,8 +81,7 @@ impl Elements<'_> {
             (Type::Array(_), [Subscript::Slice { lower_bound, upper_bound, stride: None }]) => {
                 let value = cast(value, &column.ty)?;
                 let bound = |bound: &Option<Expr>, missing: i32| {
-                    let missing = || Expr::value(ast::Value::Number(missing.to_string(), false));
-                    cast_to(bound.clone().unwrap_or_else(missing), DataType::Int(None))
+                    cast_to(bound.clone().unwrap_or_else(|| number(missing)), DataType::Int(None))
                 };
                 let (first, last) = (bound(lower_bound, 1), bound(upper_bound, TO_THE_END));
                 Ok(function_call("hither_assign_slice", vec![base, value, first, last]))

@@ -45,6 +45,7 @@ use crate::sql::session::{OutputColumn, Session, done};
 use crate::sql::shared::Shared;
 use crate::sql::statement::Overriding;
 use crate::sql::transactions::Waited;
+use crate::sql::trees::number;
 use crate::sql::words::{fold, object_name};
 use crate::table::provider::SLOT_COLUMN;
 use crate::types::arrow::value_at;
@@ -269,10 +270,6 @@ fn is_nothing(list: &[ast::Assignment]) -> bool {
 
 fn quoted(name: &str) -> Ident {
     Ident::with_quote('"', name)
-}
-
-fn number(number: usize) -> Expr {
-    Expr::value(ast::Value::Number(number.to_string(), false))
 }
 
 fn case(branches: Vec<(Expr, Expr)>) -> Expr {
