@@ -13,11 +13,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use hither::database::{Database, Options as DatabaseOptions};
+use hither::database::{Cluster, Options as DatabaseOptions};
 use hither::fs::{Fs, disk::DiskFs, memory::MemoryFs};
 use hither::memory::Budget;
 use hither::server::{self, Options, Server};
-use hither::sql::Engine;
+use hither::sql::Databases;
 use parking_lot::Mutex;
 use sqllogictest::{AsyncDB, DBOutput, DefaultColumnType, Record, Runner};
 use tokio_postgres::{Client, NoTls, SimpleQueryMessage};
@@ -40,7 +40,7 @@ struct House {
 
 struct Running {
     server: Server,
-    database: Arc<Database>,
+    databases: Arc<Databases>,
 }
 
 impl House {
@@ -60,15 +60,16 @@ impl House {
             Some(dir) => (Arc::new(DiskFs), dir.path().join("data")),
             None => (Arc::new(MemoryFs::new()), PathBuf::from("/data")),
         };
-        let database = Database::open(fs, &path, DatabaseOptions::default()).expect("a database");
+        let cluster = Cluster::open(fs, &path, DatabaseOptions::default()).expect("a database");
         let settings = match self.mode {
             Mode::Exact => vec![("enable_indexscan".to_string(), "off".to_string())],
             _ => Vec::new(),
         };
-        let engine = Engine::new(database.clone(), settings, Budget::of_machine()).expect("an engine");
+        let databases = Databases::new(cluster, settings, Budget::of_machine()).expect("databases");
         let options = Options { listen: "127.0.0.1:0".to_owned(), ..Options::default() };
-        let server = Server::start(engine, options, self.runtime.handle().clone()).expect("a server");
-        *self.running.lock() = Some(Running { server, database });
+        let server =
+            Server::start(databases.clone(), options, self.runtime.handle().clone()).expect("a server");
+        *self.running.lock() = Some(Running { server, databases });
     }
 
     fn url(&self) -> String {
@@ -79,9 +80,9 @@ impl House {
 
     async fn stop(&self) {
         let running = self.running.lock().take();
-        if let Some(Running { server, database }) = running {
+        if let Some(Running { server, databases }) = running {
             server.stop(Duration::from_secs(5)).await;
-            database.close().expect("a clean close");
+            databases.close().expect("a clean close");
         }
     }
 

@@ -1,9 +1,11 @@
 //! `hither check`: verify a data directory that no server is using.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::database::check::check_directory;
+use crate::database::MAIN_DATABASE;
+use crate::database::check::{Checked, check_directory};
+use crate::database::cluster;
 use crate::error::{Error, Result, SqlState};
 use crate::fs::Fs;
 use crate::fs::disk::DiskFs;
@@ -17,18 +19,17 @@ pub struct Args {
 
 pub fn run(args: Args) -> Result<()> {
     let fs: Arc<dyn Fs> = Arc::new(DiskFs);
-    let checked = check_directory(fs, &args.dir, &mut |problem| {
-        eprintln!("{problem}");
-    })?;
-    println!(
-        "{} tables, {} rows, {} unique keys, {} vectors, {} graph nodes",
-        checked.tables, checked.rows, checked.keys, checked.vectors, checked.graph_nodes
-    );
-    if !checked.affected.is_empty() {
-        let names: Vec<&str> = checked.affected.iter().map(String::as_str).collect();
-        println!("affected: {}", names.join(", "));
+    let mut problems = check(&fs, MAIN_DATABASE, &args.dir)?.problems;
+    // Damage of the list itself: the folders it named are not known then.
+    let others = cluster::listed(&*fs, &args.dir).unwrap_or_else(|error| {
+        eprintln!("{error}");
+        problems += 1;
+        Vec::new()
+    });
+    for (name, dir) in others {
+        problems += check(&fs, &name, &dir)?.problems;
     }
-    match checked.problems {
+    match problems {
         0 => {
             println!("no problems");
             Ok(())
@@ -37,4 +38,18 @@ pub fn run(args: Args) -> Result<()> {
             Err(Error::new(SqlState::DATA_CORRUPTED, format!("{count} problems in {}", args.dir.display())))
         }
     }
+}
+
+fn check(fs: &Arc<dyn Fs>, name: &str, dir: &Path) -> Result<Checked> {
+    let checked = check_directory(fs.clone(), dir, &mut |problem| eprintln!("{problem}"))
+        .map_err(|error| error.context(format!("while checking the database \"{name}\"")))?;
+    println!(
+        "{name}: {} tables, {} rows, {} unique keys, {} vectors, {} graph nodes",
+        checked.tables, checked.rows, checked.keys, checked.vectors, checked.graph_nodes
+    );
+    if !checked.affected.is_empty() {
+        let names: Vec<&str> = checked.affected.iter().map(String::as_str).collect();
+        println!("affected in {name}: {}", names.join(", "));
+    }
+    Ok(checked)
 }

@@ -1,4 +1,4 @@
-//! `hither serve`: open the database, listen, and on SIGTERM or SIGINT finish, checkpoint and leave.
+//! `hither serve`: open the databases, listen, and on SIGTERM or SIGINT finish, checkpoint and leave.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -9,13 +9,13 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::cli::allocator;
 use crate::config::{Config, Given};
-use crate::database::{self, ArchiveOptions, AutovacuumOptions, Database, ScrubOptions};
+use crate::database::{self, ArchiveOptions, AutovacuumOptions, Cluster, ScrubOptions};
 use crate::error::{Error, Result, SqlState};
 use crate::fs::Fs;
 use crate::fs::disk::DiskFs;
 use crate::memory::Budget;
 use crate::server::{self, Server};
-use crate::sql::Engine;
+use crate::sql::Databases;
 use crate::sql::settings::{Settings, id};
 
 #[derive(clap::Args)]
@@ -44,10 +44,10 @@ pub fn run(args: Args) -> Result<()> {
     house.serve_until_signal()
 }
 
-/// An open database with a server on it.
+/// An open data directory with a server on it.
 pub struct House {
     runtime: tokio::runtime::Runtime,
-    database: Arc<Database>,
+    databases: Arc<Databases>,
     pub server: Server,
     grace: Duration,
 }
@@ -84,15 +84,15 @@ impl House {
             },
             ..database::Options::within(budget)
         };
-        let database = Database::open(fs, &config.data_dir, options)?;
-        let engine = Engine::new(database.clone(), settings, budget)?;
+        let cluster = Cluster::open(fs, &config.data_dir, options)?;
+        let databases = Databases::new(cluster, settings, budget)?;
         let runtime = server::runtime()?;
         let options = server::Options {
             listen: config.listen.clone(),
             connections_max: config.connections_max,
             message_bytes_max: config.message_bytes_max,
         };
-        let server = Server::start(engine, options, runtime.handle().clone())?;
+        let server = Server::start(databases.clone(), options, runtime.handle().clone())?;
         log::info!(
             "hither {} on {}, data in {}, opened in {} ms",
             env!("CARGO_PKG_VERSION"),
@@ -100,7 +100,7 @@ impl House {
             config.data_dir.display(),
             start.elapsed().as_millis()
         );
-        Ok(House { runtime, database, server, grace: Duration::from_secs(config.shutdown_seconds_max) })
+        Ok(House { runtime, databases, server, grace: Duration::from_secs(config.shutdown_seconds_max) })
     }
 
     /// Where work beside the server can run.
@@ -125,7 +125,7 @@ impl House {
     pub fn close(self) -> Result<()> {
         let start = Instant::now();
         self.runtime.block_on(self.server.stop(self.grace));
-        self.database.close()?;
+        self.databases.close()?;
         // A statement that does not hear its cancel request shall not hold up the end.
         self.runtime.shutdown_background();
         log::info!("closed in {} ms", start.elapsed().as_millis());

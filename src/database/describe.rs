@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use crate::database::control;
+use crate::database::{cluster, control};
 use crate::error::{Error, Result, SqlState};
 use crate::fs::{Fs, Lines, OpenMode};
 use crate::{index, log, storage, vectors};
@@ -14,6 +14,7 @@ const TEXT_BYTES_MAX: u64 = 64 << 20;
 /// Tells the file line by line; 22023 when it is none of ours.
 pub fn describe(fs: &dyn Fs, path: &Path, out: &mut Lines) -> Result<()> {
     let known = control::describe(fs, path, out)?
+        || cluster::describe(fs, path, out)?
         || log::describe(fs, path, out)?
         || storage::describe(fs, path, out)?
         || vectors::describe(fs, path, out)?

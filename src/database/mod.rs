@@ -13,6 +13,8 @@ mod background;
 pub mod check;
 // What recovery starts from.
 mod checkpoint;
+// Several databases in one directory.
+pub mod cluster;
 // Group commit.
 pub mod commit;
 // LOCK and CONTROL.
@@ -53,6 +55,7 @@ mod work;
 #[cfg(test)]
 mod tests;
 
+pub use cluster::{Cluster, MAIN_DATABASE, MAIN_DATABASE_OID, Member};
 pub use measured::MeasuredRecall;
 pub use open::new_cluster;
 pub use savepoint::Savepoint;
@@ -185,6 +188,12 @@ impl Database {
         Transaction::new(self, isolation)
     }
 
+    /// Stops background work for good, without a checkpoint: the files are about to go.
+    pub fn abandon(&self) {
+        self.background.stop();
+        self.core.store.stop_background();
+    }
+
     /// Stops background work, checkpoints and marks the directory as cleanly closed.
     pub fn close(&self) -> Result<()> {
         self.background.stop();
@@ -200,7 +209,6 @@ impl Database {
 /// Without [`Database::close`] this is what a crash is: the next open recovers from the log.
 impl Drop for Database {
     fn drop(&mut self) {
-        self.background.stop();
-        self.core.store.stop_background();
+        self.abandon();
     }
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::catalog::{Oid, Relation};
-use crate::database::Database;
+use crate::database::{Database, cluster};
 use crate::fs::{Fs, OpenMode};
 
 /// Bytes in memory, by purpose.
@@ -68,9 +68,12 @@ impl Database {
         self.core.log.bytes()
     }
 
-    /// Bytes of the data directory, the log included.
+    /// Bytes of the database's directory, the log included; without other databases, which lie in that of `postgres`.
     pub fn bytes_on_disk(&self) -> u64 {
-        folder_bytes(&*self.core.fs, &self.core.dir)
+        let (fs, dir) = (&*self.core.fs, &self.core.dir);
+        let names = fs.list(dir).unwrap_or_default();
+        let own = names.iter().filter(|name| name.as_os_str() != cluster::FOLDER);
+        own.map(|name| bytes_of(fs, &dir.join(name))).sum()
     }
 }
 

@@ -29,7 +29,7 @@ use crate::types::{Look, Zone};
 /// Rows per batch: DataFusion's default, at which its kernels were tuned.
 const BATCH_ROWS: usize = 8_192;
 
-/// Made once per server.
+/// Made once per database.
 pub struct Environment {
     state: SessionState,
     task: Arc<TaskContext>,
@@ -93,6 +93,18 @@ impl Environment {
         ));
         let (shapes, look, looks) = (Arc::default(), Look::PLAIN, Arc::default());
         Ok(Arc::new(Environment { state, task, system, shapes, look, looks }))
+    }
+
+    /// One for another database of the server: it knows other tables, and takes memory from the same pool.
+    pub fn beside(&self) -> Arc<Environment> {
+        Arc::new(Environment {
+            state: session_state(self.system.as_ref(), Arc::clone(self.state.runtime_env()), Look::PLAIN),
+            task: Arc::clone(&self.task),
+            system: Arc::clone(&self.system),
+            shapes: Arc::default(),
+            look: Look::PLAIN,
+            looks: Arc::default(),
+        })
     }
 
     /// The same for plans of sessions that want to see something else: what depends on it looks for it in the options

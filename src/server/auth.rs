@@ -1,7 +1,6 @@
 //! Who may connect.
 //!
-//! A fresh data directory has the superuser role `postgres` and the database `postgres`. Roles have no passwords
-//! yet, so the rule is short: connections from this machine are trusted, others are refused.
+//! A fresh data directory has the superuser role `postgres`. Roles have no passwords yet, so the rule is short: connections from this machine are trusted, others are refused.
 
 use std::net::IpAddr;
 
@@ -9,12 +8,10 @@ use crate::error::{Error, Result, SqlState};
 
 /// The one role until CREATE ROLE exists.
 pub const SUPERUSER: &str = "postgres";
-/// The one database until CREATE DATABASE exists.
-pub const DATABASE: &str = "postgres";
 
 const INVALID_AUTHORIZATION: SqlState = SqlState("28000");
 
-/// PostgreSQL's order: the host first, then the role, then the database.
+/// PostgreSQL's order: the host first, then the role; the database comes after them (`Databases::admit`).
 pub fn check(address: IpAddr, user: &str, database: &str) -> Result<()> {
     if !address.to_canonical().is_loopback() {
         return Err(Error::new(
@@ -27,12 +24,6 @@ pub fn check(address: IpAddr, user: &str, database: &str) -> Result<()> {
     }
     if user != SUPERUSER {
         return Err(Error::new(INVALID_AUTHORIZATION, format!("role \"{user}\" does not exist")));
-    }
-    if database != DATABASE {
-        return Err(Error::new(
-            SqlState::INVALID_CATALOG_NAME,
-            format!("database \"{database}\" does not exist"),
-        ));
     }
     Ok(())
 }
@@ -51,6 +42,5 @@ mod tests {
         let state = |result: Result<()>| result.err().map(|error| error.state().0);
         assert_eq!(state(check(away, "postgres", "postgres")), Some("28000"));
         assert_eq!(state(check(here, "alice", "postgres")), Some("28000"));
-        assert_eq!(state(check(here, "postgres", "shop")), Some("3D000"));
     }
 }

@@ -20,7 +20,6 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio_util::sync::CancellationToken;
 
 use crate::error::{Error, Result, SqlState};
 use crate::server::auth;
@@ -29,7 +28,7 @@ use crate::server::cancel::Cancels;
 use crate::server::connection::Connection;
 use crate::server::startup::{self, Opening, Refusal, Startup};
 use crate::server::wire::Wire;
-use crate::sql::{Engine, Session};
+use crate::sql::{Databases, Seat, Session};
 
 /// PostgreSQL's authentication_timeout.
 const STARTUP_TIMEOUT: Duration = Duration::from_secs(60);
@@ -69,13 +68,18 @@ pub struct Server {
 }
 
 struct Shared {
-    engine: Arc<Engine>,
+    databases: Arc<Databases>,
     options: Options,
     cancels: Arc<Cancels>,
     /// One permit per session.
     sessions: Arc<Semaphore>,
     startups: Arc<Semaphore>,
-    shutdown: CancellationToken,
+}
+
+/// What a session holds until its thread ends: a place in its database, and one among all.
+struct Place {
+    seat: Seat,
+    _permit: OwnedSemaphorePermit,
 }
 
 /// The runtime for what goes on beside the connections.
@@ -90,17 +94,16 @@ pub fn runtime() -> Result<Runtime> {
 
 impl Server {
     /// Listens at once; a port in use is an error here. Long queries run on `workers`.
-    pub fn start(engine: Arc<Engine>, options: Options, workers: Handle) -> Result<Server> {
+    pub fn start(databases: Arc<Databases>, options: Options, workers: Handle) -> Result<Server> {
         let socket = bind(&options.listen)?;
-        engine.set_workers(workers);
+        databases.set_workers(workers);
         let address = socket.local_addr().map_err(|error| Error::io("listen on", &options.listen, &error))?;
         let shared = Arc::new(Shared {
-            engine,
+            databases,
             cancels: Arc::default(),
             sessions: Arc::new(Semaphore::new(options.connections_max)),
             startups: Arc::new(Semaphore::new(options.connections_max + STARTUPS_EXTRA)),
             options,
-            shutdown: CancellationToken::new(),
         });
         let front = Builder::new_current_thread()
             .enable_all()
@@ -121,7 +124,7 @@ impl Server {
 
     /// Refuses new connections, ends idle ones, and lets running statements finish, for `grace` at most.
     pub async fn stop(mut self, grace: Duration) {
-        self.shared.shutdown.cancel();
+        self.shared.databases.shutdown().cancel();
         if tokio::time::timeout(grace, self.shared.drained()).await.is_err() {
             log::warn!("statements still running after {grace:?} are cancelled");
             self.shared.cancels.cancel_all();
@@ -135,7 +138,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        self.shared.shutdown.cancel();
+        self.shared.databases.shutdown().cancel();
     }
 }
 
@@ -165,7 +168,7 @@ async fn accept(shared: Arc<Shared>, socket: std::net::TcpListener) {
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
-            _ = shared.shutdown.cancelled() => return,
+            _ = shared.databases.shutdown().cancelled() => return,
         };
         match accepted {
             Ok((stream, peer)) => {
@@ -199,7 +202,7 @@ async fn welcome(
     match opening {
         Ok(Opening::Cancel { process, secret }) => shared.cancels.cancel(process, &secret),
         Ok(Opening::Session(startup)) => match shared.admit(&startup, peer) {
-            Ok(permit) => shared.hand_over(stream, input, startup, permit),
+            Ok(place) => shared.hand_over(stream, input, startup, place),
             Err(error) => refuse(stream, &error).await,
         },
         Err(Refusal::Told(error)) => refuse(stream, &error).await,
@@ -217,32 +220,29 @@ async fn refuse(mut stream: TcpStream, error: &Error) {
 }
 
 impl Shared {
-    fn admit(&self, startup: &Startup, peer: SocketAddr) -> Result<OwnedSemaphorePermit> {
-        if self.shutdown.is_cancelled() {
+    fn admit(&self, startup: &Startup, peer: SocketAddr) -> Result<Place> {
+        if self.databases.shutdown().is_cancelled() {
             return Err(Error::new(SqlState::CANNOT_CONNECT_NOW, "the database system is shutting down"));
         }
         auth::check(peer.ip(), &startup.user, &startup.database)?;
-        self.sessions.clone().try_acquire_owned().map_err(|_| {
+        let seat = self.databases.admit(&startup.database)?;
+        let permit = self.sessions.clone().try_acquire_owned().map_err(|_| {
             Error::new(SqlState::TOO_MANY_CONNECTIONS, "sorry, too many clients already")
                 .detail(format!("The server takes {} connections.", self.options.connections_max))
-        })
+        })?;
+        Ok(Place { seat, _permit: permit })
     }
 
-    fn hand_over(
-        self: &Arc<Self>,
-        stream: TcpStream,
-        input: BytesMut,
-        startup: Startup,
-        permit: OwnedSemaphorePermit,
-    ) {
+    fn hand_over(self: &Arc<Self>, stream: TcpStream, input: BytesMut, startup: Startup, place: Place) {
         let shared = self.clone();
         let thread = std::thread::Builder::new().name("connection".to_owned()).stack_size(STACK_BYTES);
         let started = stream.into_std().and_then(|stream| {
             thread.spawn(move || {
-                if let Err(error) = shared.run(stream, input, startup) {
+                // All of it: a closure that names one field only would leave the other behind.
+                let place = place;
+                if let Err(error) = shared.run(stream, input, startup, &place.seat) {
                     log::warn!("connection lost at startup: {error}");
                 }
-                drop(permit);
             })
         });
         if let Err(error) = started {
@@ -252,20 +252,27 @@ impl Shared {
     }
 
     /// A connection's thread: its socket's events, its timers, its statements.
-    fn run(&self, stream: std::net::TcpStream, input: BytesMut, startup: Startup) -> std::io::Result<()> {
+    fn run(
+        &self,
+        stream: std::net::TcpStream,
+        input: BytesMut,
+        startup: Startup,
+        seat: &Seat,
+    ) -> std::io::Result<()> {
         let runtime = Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(async {
-            self.serve(TcpStream::from_std(stream)?, input, startup).await;
+            self.serve(TcpStream::from_std(stream)?, input, startup, seat).await;
             Ok(())
         })
     }
 
-    async fn serve(&self, stream: TcpStream, input: BytesMut, startup: Startup) {
-        let engine = self.engine.clone();
+    async fn serve(&self, stream: TcpStream, input: BytesMut, startup: Startup, seat: &Seat) {
+        let engine = seat.engine.clone();
         let mut session = match Session::new(engine, &startup.user, &startup.database, &startup.options) {
             Ok(session) => session,
             Err(error) => return refuse(stream, &error).await,
         };
+        seat.occupy(&session);
         let registration = self.cancels.register(session.cancel_flag().clone(), startup.long_secret);
         session.set_process_id(registration.process);
         let mut wire = Wire::new(stream, input, self.options.message_bytes_max);
@@ -274,7 +281,7 @@ impl Shared {
         }
         backend::authentication_ok(&mut wire.output);
         backend::backend_key(&mut wire.output, registration.process, registration.secret.clone());
-        Connection::new(wire, session, self.shutdown.clone()).run().await;
+        Connection::new(wire, session, seat.ended.clone()).run().await;
     }
 
     /// Returns when no session is left.

@@ -17,5 +17,6 @@ mod portal;
 mod startup;
 mod wire;
 
-pub use auth::{DATABASE, SUPERUSER};
+pub use crate::database::MAIN_DATABASE as DATABASE;
+pub use auth::SUPERUSER;
 pub use listener::{Options, Server, runtime};

@@ -14,7 +14,7 @@ use crate::sql::sequence_words::{
 use crate::sql::statement::*;
 use crate::sql::type_names;
 use crate::sql::words::{Parsed, Words, fold, object_name};
-use crate::sql::{function_words, index_words, like_words, type_words};
+use crate::sql::{database_words, function_words, index_words, like_words, type_words};
 use crate::types::Type;
 
 /// `CREATE` what is not built, `DROP` and `ALTER` alike.
@@ -24,7 +24,6 @@ const UNSUPPORTED_OBJECTS: &[&str] = &[
     "CAST",
     "COLLATION",
     "CONVERSION",
-    "DATABASE",
     "DEFAULT PRIVILEGES",
     "DOMAIN",
     "EVENT TRIGGER",
@@ -98,6 +97,9 @@ pub fn create(w: &mut Words) -> Parsed<Ast> {
     }
     if w.accept("EXTENSION") {
         return create_extension(w);
+    }
+    if w.at("DATABASE") {
+        return database_words::create(w);
     }
     if w.accept("TYPE") {
         return type_words::create(w);
@@ -477,6 +479,9 @@ pub fn drop(w: &mut Words) -> Parsed<Ast> {
     if w.at("FUNCTION") || w.at("ROUTINE") {
         return function_words::drop(w);
     }
+    if w.at("DATABASE") {
+        return database_words::drop(w);
+    }
     let kind = if w.accept("TABLE") {
         ObjectKind::Table
     } else if w.accept("INDEX") {
@@ -511,6 +516,9 @@ pub fn alter(w: &mut Words) -> Parsed<Ast> {
     if w.at("FUNCTION") || w.at("ROUTINE") {
         return function_words::alter(w);
     }
+    if w.at("DATABASE") {
+        return database_words::alter(w);
+    }
     if w.accept("TABLE") {
         return alter_table(w);
     }
@@ -534,9 +542,7 @@ pub fn alter(w: &mut Words) -> Parsed<Ast> {
         }
         return Err(Error::unsupported("ALTER INDEX other than RENAME").into());
     }
-    for (words, tag) in
-        [("SCHEMA", "ALTER SCHEMA"), ("EXTENSION", "ALTER EXTENSION"), ("DATABASE", "ALTER DATABASE")]
-    {
+    for (words, tag) in [("SCHEMA", "ALTER SCHEMA"), ("EXTENSION", "ALTER EXTENSION")] {
         if w.accept(words) {
             let name = w.name()?;
             if words == "SCHEMA" && w.accept("RENAME TO") {

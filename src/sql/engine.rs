@@ -1,20 +1,21 @@
-//! What all sessions of a server share: the database and the planner's state.
+//! What all sessions of a database share: the database and the planner's state.
 
 use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 
 use tokio::runtime::Handle;
 
-use crate::database::Database;
-use crate::error::Result;
+use crate::database::{Database, Member};
+use crate::error::{Error, Result};
 use crate::locks::AdvisoryLocks;
 use crate::memory::Budget;
 use crate::planner::environment::Environment;
+use crate::sql::databases::{Databases, Seats};
 use crate::sql::notifications::Exchange;
-use crate::sql::system::System;
 
-/// Made once per server; sessions hold it.
+/// Made once per database of a server; sessions hold it.
 pub struct Engine {
+    pub oid: u32,
     pub database: Arc<Database>,
     pub environment: Arc<Environment>,
     pub advisory: AdvisoryLocks,
@@ -24,36 +25,45 @@ pub struct Engine {
     pub sessions: AtomicU64,
     /// Settings of the server's configuration, in front of each session's own.
     pub settings: Vec<(String, String)>,
+    /// Who is connected.
+    pub seats: Seats,
+    databases: Weak<Databases>,
     workers: OnceLock<Handle>,
 }
 
 impl Engine {
-    /// Sorts, joins and aggregates of all queries together hold what `budget` leaves them.
-    pub fn new(
-        database: Arc<Database>,
-        settings: Vec<(String, String)>,
-        budget: Budget,
+    pub(super) fn new(
+        member: Member,
+        databases: &Arc<Databases>,
+        environment: Arc<Environment>,
     ) -> Result<Arc<Engine>> {
-        crate::sql::ddl::drop_temporary(&database, None)?;
-        let environment = Environment::new(Arc::new(System), budget.queries() as usize)?;
+        crate::sql::ddl::drop_temporary(&member.database, None)?;
         Ok(Arc::new(Engine {
-            database,
-            budget,
+            oid: member.oid,
+            database: member.database,
+            budget: databases.budget(),
             environment,
             advisory: AdvisoryLocks::default(),
             notifications: Exchange::default(),
             sessions: AtomicU64::new(0),
-            settings,
+            settings: databases.settings().to_vec(),
+            seats: Seats::default(),
+            databases: Arc::downgrade(databases),
             workers: OnceLock::new(),
         }))
     }
 
-    /// Gives the threads for what must go on while a connection's own thread computes or listens; the first call counts.
-    pub fn set_workers(&self, workers: Handle) {
+    /// All databases of the server.
+    pub fn databases(&self) -> Result<Arc<Databases>> {
+        self.databases.upgrade().ok_or_else(|| Error::internal("the server has ended"))
+    }
+
+    pub(super) fn set_workers(&self, workers: Handle) {
         let _ = self.workers.set(workers);
     }
 
-    /// Those threads. Sessions that no server runs have the runtime they are in.
+    /// The threads for what must go on while a connection's own thread computes or listens. Sessions that no server runs
+    /// have the runtime they are in.
     pub fn workers(&self) -> Option<Handle> {
         self.workers.get().cloned().or_else(|| Handle::try_current().ok())
     }

@@ -30,6 +30,10 @@ pub(crate) mod foreign_key_words;
 pub(crate) mod function_words;
 // CREATE INDEX, read word by word.
 pub(crate) mod index_words;
+// CREATE DATABASE and its like, read word by word.
+pub(crate) mod database_words;
+// The databases of the server, and who is in which.
+pub mod databases;
 // Text to statements, errors with positions.
 pub mod dialect;
 // Subscripts of what SET assigns to.
@@ -38,7 +42,7 @@ mod element_words;
 pub mod dml;
 // What output columns without AS are called.
 mod column_names;
-// What all sessions share.
+// What all sessions of a database share.
 pub mod engine;
 // EXPLAIN.
 mod explain;
@@ -156,6 +160,7 @@ mod whole_rows;
 pub(crate) mod words;
 
 pub use cancel::CancelFlag;
+pub use databases::{Databases, Seat};
 pub use engine::Engine;
 pub use maintenance::time_text;
 pub use notifications::Notification;

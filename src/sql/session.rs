@@ -34,8 +34,6 @@ use crate::sql::timings::Spent;
 use crate::sql::transactions::{Block, State};
 use crate::types::{Look, Type, Value, Zone};
 
-/// The database every data directory has.
-pub const DATABASE: &str = "postgres";
 /// The role every data directory has.
 pub const SUPERUSER: &str = "postgres";
 
@@ -106,10 +104,6 @@ impl Session {
     ) -> Result<Session> {
         if user != SUPERUSER {
             return Err(Error::new(SqlState("28000"), format!("role \"{user}\" does not exist")));
-        }
-        if database != DATABASE {
-            let message = format!("database \"{database}\" does not exist");
-            return Err(Error::new(SqlState::INVALID_CATALOG_NAME, message));
         }
         let mut settings = Settings::default();
         for (name, value) in &engine.settings {
@@ -426,6 +420,9 @@ impl Session {
                 self.shared.notify(channel, payload)?;
                 Ok(done("NOTIFY"))
             }
+            Ast::CreateDatabase { name, owner } => self.create_database(name, owner.as_deref()).await,
+            Ast::AlterDatabase(alter) => self.alter_database(alter).await,
+            Ast::DropDatabase(drop) => self.drop_database(drop).await,
             Ast::Vacuum { tables, verbose, .. } => self.vacuum(tables, *verbose).await,
             Ast::Analyze(tables) => self.analyze(tables),
             Ast::Reindex { kind, name, concurrently } => {

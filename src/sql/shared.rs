@@ -365,8 +365,12 @@ impl SessionContext for Shared {
         self.engine.database.relation_bytes(relation)
     }
 
-    fn database_bytes(&self) -> Option<u64> {
-        Some(self.engine.database.bytes_on_disk())
+    fn databases(&self) -> Vec<(Oid, String)> {
+        self.engine.databases().map(|databases| databases.names()).unwrap_or_default()
+    }
+
+    fn database_bytes(&self, database: Oid) -> Option<u64> {
+        self.engine.databases().ok()?.bytes_on_disk(database)
     }
 
     fn lastval(&self) -> Result<i64> {

@@ -12,6 +12,7 @@ use crate::catalog::{
     Argument, Body, Deferral, OnCommit, Parallel, ReferentialAction, ViewColumn, Volatility,
 };
 use crate::planner::explain::ExplainOptions;
+use crate::sql::database_words::{AlterDatabase, DropDatabase};
 use crate::sql::grants::Grant;
 use crate::sql::lock_table::LockTable;
 use crate::sql::notifications::Listening;
@@ -145,6 +146,12 @@ pub enum Ast {
     AlterFunction(AlterFunction),
     AlterSequence(AlterSequence),
     /// OWNER TO and its like on what has no owner here but the superuser.
+    CreateDatabase {
+        name: String,
+        owner: Option<String>,
+    },
+    AlterDatabase(AlterDatabase),
+    DropDatabase(DropDatabase),
     AlterOwner {
         kind: &'static str,
         name: Name,
@@ -775,6 +782,9 @@ impl Ast {
             Ast::CreateIndex(_) => "CREATE INDEX",
             Ast::CreateSequence(_) => "CREATE SEQUENCE",
             Ast::CreateSchema { .. } => "CREATE SCHEMA",
+            Ast::CreateDatabase { .. } => "CREATE DATABASE",
+            Ast::AlterDatabase(_) => "ALTER DATABASE",
+            Ast::DropDatabase(_) => "DROP DATABASE",
             Ast::CreateExtension { .. } => "CREATE EXTENSION",
             Ast::Drop(drop) => drop.kind.drop_command(),
             Ast::AlterTable(_) => "ALTER TABLE",
@@ -825,6 +835,9 @@ impl Ast {
             | Ast::Drop(_)
             | Ast::AlterTable(_)
             | Ast::AlterSequence(_)
+            | Ast::CreateDatabase { .. }
+            | Ast::AlterDatabase(_)
+            | Ast::DropDatabase(_)
             | Ast::AlterOwner { .. }
             | Ast::Rename { .. }
             | Ast::SetSchema { .. }

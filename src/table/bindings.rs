@@ -15,9 +15,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use arc_swap::ArcSwapOption;
 use arrow::array::RecordBatch;
 use datafusion::common::ScalarValue;
+use parking_lot::Mutex;
 
 use crate::catalog::{Catalog, Oid};
 use crate::error::{Error, Result, SqlState, check_cancel};
@@ -29,7 +29,8 @@ use crate::types::Zone;
 /// The cell a finished plan reads its execution from.
 #[derive(Default)]
 pub struct Bindings {
-    execution: ArcSwapOption<Execution>,
+    /// Written twice per statement and read a few times: what makes reading cheaper than a lock makes writing dear.
+    execution: Mutex<Option<Arc<Execution>>>,
 }
 
 /// Everything that differs between two executions of one plan.
@@ -155,8 +156,12 @@ pub trait SessionContext: Send + Sync {
     fn channels(&self) -> Vec<String> {
         Vec::new()
     }
-    /// Bytes of the data directory.
-    fn database_bytes(&self) -> Option<u64> {
+    /// (oid, name) of the server's databases.
+    fn databases(&self) -> Vec<(Oid, String)> {
+        Vec::new()
+    }
+    /// Bytes on disk of a database; `None` when it is not known.
+    fn database_bytes(&self, _database: Oid) -> Option<u64> {
         None
     }
     /// The session's latest statements, oldest first.
@@ -184,17 +189,17 @@ impl Bindings {
 
     /// Fills the cell for an execution.
     pub fn fill(&self, execution: Arc<Execution>) {
-        self.execution.store(Some(execution));
+        *self.execution.lock() = Some(execution);
     }
 
     /// Empties the cell, so that a plan at rest holds no snapshot.
     pub fn clear(&self) {
-        self.execution.store(None);
+        *self.execution.lock() = None;
     }
 
     /// The execution under way.
     pub fn execution(&self) -> Result<Arc<Execution>> {
-        self.execution.load_full().ok_or_else(|| Error::internal("a plan was run without its bindings"))
+        self.execution.lock().clone().ok_or_else(|| Error::internal("a plan was run without its bindings"))
     }
 }
 

@@ -16,11 +16,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use generator::{Random, setup, statement};
-use hither::database::{Database, Options as DatabaseOptions};
+use hither::database::{Cluster, Options as DatabaseOptions};
 use hither::fs::memory::MemoryFs;
 use hither::memory::Budget;
 use hither::server::{self, Options, Server};
-use hither::sql::Engine;
+use hither::sql::Databases;
 use tokio_postgres::{Client, NoTls, SimpleQueryMessage};
 
 /// What a server answers: its rows in order of their text, or a SQLSTATE and the message.
@@ -93,11 +93,11 @@ fn number(name: &str, default: u64) -> u64 {
 #[test]
 fn random_statements_answer_as_postgres() {
     let runtime = server::runtime().expect("a runtime");
-    let database = Database::open(Arc::new(MemoryFs::new()), Path::new("/data"), DatabaseOptions::default())
+    let cluster = Cluster::open(Arc::new(MemoryFs::new()), Path::new("/data"), DatabaseOptions::default())
         .expect("a database");
-    let engine = Engine::new(database.clone(), Vec::new(), Budget::of_machine()).expect("an engine");
+    let databases = Databases::new(cluster, Vec::new(), Budget::of_machine()).expect("databases");
     let options = Options { listen: "127.0.0.1:0".to_owned(), ..Options::default() };
-    let server = Server::start(engine, options, runtime.handle().clone()).expect("a server");
+    let server = Server::start(databases.clone(), options, runtime.handle().clone()).expect("a server");
     let ours = format!("postgres://postgres@{}/postgres", server.address());
     let theirs = std::env::var("HITHER_SQL_URL").ok();
     let failures = runtime.block_on(async {
@@ -105,7 +105,7 @@ fn random_statements_answer_as_postgres() {
         server.stop(Duration::from_secs(5)).await;
         failures
     });
-    database.close().expect("a clean close");
+    databases.close().expect("a clean close");
     let most = number("HITHER_DIFFERENCES_MAX", 0) as usize;
     assert!(failures <= most, "{failures} statements are answered otherwise");
 }

@@ -1,11 +1,12 @@
 //! The wire as clients see it: a real server on a socket, in this process, over an in-memory file system.
 //!
 //! `queries` and `copies` use tokio-postgres, as an application would; `frames` speaks raw bytes, also wrong ones;
-//! `notifications` has several clients at once; `process` runs the binary itself.
+//! `notifications` has several clients at once, `databases` several databases; `process` runs the binary itself.
 
 #![cfg(feature = "server")]
 
 mod copies;
+mod databases;
 mod frames;
 mod notifications;
 mod process;
@@ -14,17 +15,17 @@ mod queries;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hither::database::{self, Database};
+use hither::database::{self, Cluster};
 use hither::fs::memory::MemoryFs;
 use hither::memory::Budget;
 use hither::server::{Options, Server};
-use hither::sql::Engine;
+use hither::sql::Databases;
 use tokio_postgres::{Client, NoTls};
 
 /// A server with an empty database.
 struct House {
     server: Server,
-    database: Arc<Database>,
+    databases: Arc<Databases>,
     runtime: tokio::runtime::Runtime,
 }
 
@@ -37,12 +38,12 @@ impl House {
         let mut options = Options { listen: "127.0.0.1:0".to_owned(), ..Options::default() };
         change(&mut options);
         let fs = Arc::new(MemoryFs::new());
-        let database =
-            Database::open(fs, "/data".as_ref(), database::Options::default()).expect("an empty database");
-        let engine = Engine::new(database.clone(), Vec::new(), Budget::of_machine()).expect("an engine");
+        let cluster =
+            Cluster::open(fs, "/data".as_ref(), database::Options::default()).expect("an empty database");
+        let databases = Databases::new(cluster, Vec::new(), Budget::of_machine()).expect("databases");
         let runtime = hither::server::runtime().expect("a runtime");
-        let server = Server::start(engine, options, runtime.handle().clone()).expect("a server");
-        House { server, database, runtime }
+        let server = Server::start(databases.clone(), options, runtime.handle().clone()).expect("a server");
+        House { server, databases, runtime }
     }
 
     fn url(&self) -> String {
@@ -64,7 +65,7 @@ impl House {
             .expect("the test ends within a minute");
         let house = Arc::into_inner(house).expect("nobody else holds the server");
         house.runtime.block_on(house.server.stop(Duration::from_secs(5)));
-        house.database.close().expect("a clean close");
+        house.databases.close().expect("a clean close");
         // A cancelled join may still be computing; nobody waits for it.
         house.runtime.shutdown_background();
     }

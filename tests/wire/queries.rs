@@ -43,7 +43,7 @@ impl<'a> FromSql<'a> for Vector {
 }
 
 /// The text of every cell that the simple protocol gives for `sql`.
-async fn texts(client: &tokio_postgres::Client, sql: &str) -> Vec<Vec<Option<String>>> {
+pub async fn texts(client: &tokio_postgres::Client, sql: &str) -> Vec<Vec<Option<String>>> {
     let messages = client.simple_query(sql).await.unwrap_or_else(|error| panic!("{sql}: {error:?}"));
     let cells = |row: &tokio_postgres::SimpleQueryRow| {
         (0..row.len()).map(|i| row.get(i).map(str::to_owned)).collect()

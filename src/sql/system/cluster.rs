@@ -1,13 +1,12 @@
 //! Databases, roles, schemas, extensions, settings and sessions.
 
 use crate::error::Result;
-use crate::planner::bindings::Execution;
+use crate::planner::bindings::{Execution, SessionContext};
 use crate::sql::setting_list::{Context, Kind, LIST, Setting, Unit};
 use crate::sql::system::relation::{Relation, Rows, cells, none};
 use crate::sql::system::types::vector_schema;
 use crate::sql::system::{
-    DATABASE_OID, INFORMATION_SCHEMA, INFORMATION_SCHEMA_OID, OWNER, OWNER_OID, PG_CATALOG, PG_CATALOG_OID,
-    VECTOR_VERSION,
+    INFORMATION_SCHEMA, INFORMATION_SCHEMA_OID, OWNER, OWNER_OID, PG_CATALOG, PG_CATALOG_OID, VECTOR_VERSION,
 };
 use crate::types::{Interval, Value};
 
@@ -172,10 +171,12 @@ fn namespaces(execution: &Execution, rows: &mut Rows) -> Result<()> {
 }
 
 fn databases(execution: &Execution, rows: &mut Rows) -> Result<()> {
-    rows.add(cells! {
-        oid: DATABASE_OID, datname: execution.session.database(), encoding: UTF8,
-        dattablespace: DEFAULT_TABLESPACE_OID, datcollate: LOCALE, datctype: LOCALE,
-    });
+    for (oid, name) in execution.session.databases() {
+        rows.add(cells! {
+            oid: oid, datname: name, encoding: UTF8, dattablespace: DEFAULT_TABLESPACE_OID, datcollate: LOCALE,
+            datctype: LOCALE,
+        });
+    }
     Ok(())
 }
 
@@ -258,11 +259,17 @@ fn available_versions(_execution: &Execution, rows: &mut Rows) -> Result<()> {
     Ok(())
 }
 
+/// The session's own.
+pub fn database_oid(session: &dyn SessionContext) -> Option<u32> {
+    let name = session.database();
+    session.databases().into_iter().find_map(|(oid, known)| (known == name).then_some(oid))
+}
+
 /// The session that asks. Others do not show yet.
 fn activity(execution: &Execution, rows: &mut Rows) -> Result<()> {
     let session = &execution.session;
     rows.add(cells! {
-        datid: DATABASE_OID, datname: session.database(), pid: session.backend_pid(), usesysid: OWNER_OID,
+        datid: database_oid(session.as_ref()), datname: session.database(), pid: session.backend_pid(), usesysid: OWNER_OID,
         usename: session.session_user(), application_name: session.setting("application_name"), state: "active",
         xact_start: Value::Timestamptz(execution.transaction_time),
         query_start: Value::Timestamptz(execution.statement_time),

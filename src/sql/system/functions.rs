@@ -169,6 +169,23 @@ fn descriptions() -> Vec<Arc<ScalarUDF>> {
     }
 }
 
+/// The oid of a database that is given by it or by its name; 3D000 when there is none.
+fn database(execution: &Execution, given: &Value) -> Result<u32> {
+    let databases = execution.session.databases();
+    let (found, text) = match given {
+        Value::Text(name) => {
+            let found = databases.iter().find(|(_, known)| **known == **name);
+            (found, format!("database \"{name}\" does not exist"))
+        }
+        given => {
+            let wanted = oid(given)?;
+            let found = databases.iter().find(|(known, _)| *known == wanted);
+            (found, format!("database with OID {wanted} does not exist"))
+        }
+    };
+    found.map(|(oid, _)| *oid).ok_or_else(|| Error::new(SqlState::INVALID_CATALOG_NAME, text))
+}
+
 fn sizes() -> Vec<Arc<ScalarUDF>> {
     functions! {
         strict "pg_size_pretty" Type::Text => |_, args| Ok(Value::from(size_pretty(number(&args[0])?)));
@@ -183,12 +200,17 @@ fn sizes() -> Vec<Arc<ScalarUDF>> {
             let own = execution.session.relation_bytes(table);
             Ok(Value::from(own.map(|own| own as i64 + indexes_size(execution, table).unwrap_or(0))))
         };
-        strict "pg_database_size" Type::Int8 => |execution, _| {
-            Ok(Value::from(execution.session.database_bytes().map(|bytes| bytes as i64)))
+        strict "pg_database_size" Type::Int8 => |execution, args| {
+            let oid = database(execution, &args[0])?;
+            Ok(Value::from(execution.session.database_bytes(oid).map(|bytes| bytes as i64)))
         };
         // All but the cluster's own relations is in pg_default.
         strict "pg_tablespace_size" Type::Int8 => |execution, args| Ok(match oid(&args[0])? {
-            DEFAULT_TABLESPACE_OID => Value::from(execution.session.database_bytes().map(|bytes| bytes as i64)),
+            DEFAULT_TABLESPACE_OID => {
+                let session = &execution.session;
+                let sizes = session.databases().into_iter().filter_map(|(oid, _)| session.database_bytes(oid));
+                Value::Int8(sizes.sum::<u64>() as i64)
+            }
             _ => Value::Int8(0),
         });
         strict "pg_relation_filenode" Type::Oid => |execution, args| {

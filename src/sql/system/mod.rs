@@ -71,8 +71,6 @@ pub const INFORMATION_SCHEMA: &str = "information_schema";
 /// What only Hither can tell: `hither.timings` and its like. Catalogues do not list this schema, so that dumps and
 /// schema comparisons see nothing that PostgreSQL would not have.
 pub const HITHER: &str = "hither";
-/// The one database, under the oid of PostgreSQL's `postgres`.
-const DATABASE_OID: u32 = 5;
 /// Our version of pgvector's dialect, as CREATE EXTENSION reports it.
 const VECTOR_VERSION: &str = "0.8.1";
 

@@ -1,0 +1,418 @@
+//! The databases of one data directory.
+//!
+//! ```text
+//!  data directory
+//!    CONTROL LOCK log/ tables/ ...      the database `postgres`, which is always there
+//!    DATABASES                          the names of the others
+//!    databases/16384/                   one of them: a data directory of its own, with a log of its own
+//!    databases/16385/
+//! ```
+//!
+//! A database shares nothing with its neighbours: no transaction reads or writes two of them. So each is a [`Database`]
+//! in a folder, and all there is to keep together is the list.
+//!
+//! ```text
+//!  DATABASES
+//!  | "HITHERDL" 8 | version 4 | last oid 4 | count 4 | (oid 4, name: varint length, bytes) * count | crc32c 4 |
+//! ```
+//!
+//! DATABASES is replaced as a whole, as CONTROL is. A new database is made first and listed then; one that goes is
+//! struck off first and removed then. So a crash leaves at most a folder that is not listed, and the next open removes it.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use crate::catalog::FIRST_USER_OID;
+use crate::codec::{Reader, put_str, put_u32};
+use crate::database::{Database, Options};
+use crate::error::{Error, Result, SqlState};
+use crate::fs::{Fs, Lines, OpenMode};
+
+/// The database that every data directory has.
+pub const MAIN_DATABASE: &str = "postgres";
+/// Its oid, which is that of PostgreSQL's.
+pub const MAIN_DATABASE_OID: u32 = 5;
+
+const LIST: &str = "DATABASES";
+/// The folder of the databases beside `postgres`.
+pub(super) const FOLDER: &str = "databases";
+const MAGIC: &[u8; 8] = b"HITHERDL";
+const VERSION: u32 = 1;
+/// The log of a database that is made by CREATE DATABASE begins with a segment of this size and a spare one, which are
+/// filled with zeros: test suites make and drop a database for each run.
+const LOG_SEGMENT_BYTES: u64 = 16 << 20;
+
+/// The open databases of a data directory.
+pub struct Cluster {
+    fs: Arc<dyn Fs>,
+    dir: PathBuf,
+    options: Options,
+    main: Arc<Database>,
+    others: Mutex<Others>,
+}
+
+#[derive(Default)]
+struct Others {
+    list: List,
+    open: BTreeMap<u32, Arc<Database>>,
+}
+
+/// What DATABASES says.
+#[derive(Clone, Default)]
+struct List {
+    /// Numbers do not come again: a folder that could not be removed is nobody's.
+    last_oid: u32,
+    oids: BTreeMap<String, u32>,
+}
+
+/// A database by its name.
+#[derive(Clone)]
+pub struct Member {
+    pub name: String,
+    pub oid: u32,
+    pub database: Arc<Database>,
+}
+
+impl Cluster {
+    /// Opens or creates the data directory with all its databases.
+    pub fn open(fs: Arc<dyn Fs>, dir: &Path, options: Options) -> Result<Cluster> {
+        let main = Database::open(fs.clone(), dir, options.clone())?;
+        let list = List::read(&*fs, dir)?;
+        remove_unlisted(&*fs, dir, &list)?;
+        let mut open = BTreeMap::new();
+        for (name, &oid) in &list.oids {
+            let database = Database::open(fs.clone(), &folder(dir, oid), options_of(&options, oid))
+                .map_err(|error| error.context(format!("while opening the database \"{name}\"")))?;
+            open.insert(oid, database);
+        }
+        let others = Mutex::new(Others { list, open });
+        Ok(Cluster { fs, dir: dir.to_path_buf(), options, main, others })
+    }
+
+    /// The database `postgres`.
+    pub fn main(&self) -> &Arc<Database> {
+        &self.main
+    }
+
+    /// All databases: `postgres`, then the others by name.
+    pub fn members(&self) -> Vec<Member> {
+        let others = self.others.lock();
+        let main = Member { name: MAIN_DATABASE.into(), oid: MAIN_DATABASE_OID, database: self.main.clone() };
+        let rest = others.list.oids.iter().filter_map(|(name, oid)| {
+            let database = others.open.get(oid)?.clone();
+            Some(Member { name: name.clone(), oid: *oid, database })
+        });
+        std::iter::once(main).chain(rest).collect()
+    }
+
+    /// Makes an empty database. Durable when this returns. 42P04 when there is one of this name.
+    pub fn create(&self, name: &str) -> Result<Member> {
+        let mut others = self.others.lock();
+        others.list.check_free(name)?;
+        let mut list = others.list.clone();
+        list.last_oid = (list.last_oid + 1).max(FIRST_USER_OID);
+        let oid = list.last_oid;
+        let path = folder(&self.dir, oid);
+        // What a crash or an error may have left under a number that was never listed.
+        if !self.fs.list(&path)?.is_empty() {
+            self.fs.remove_dir_all(&path)?;
+        }
+        let made = Database::open(self.fs.clone(), &path, options_of(&self.options, oid));
+        let database = made.inspect_err(|_| self.remove_folder(oid))?;
+        list.oids.insert(name.to_owned(), oid);
+        if let Err(error) = list.write(&*self.fs, &self.dir) {
+            database.abandon();
+            self.remove_folder(oid);
+            return Err(error);
+        }
+        others.list = list;
+        others.open.insert(oid, database.clone());
+        Ok(Member { name: name.to_owned(), oid, database })
+    }
+
+    /// Strikes a database off the list and removes its files. Nobody may be using it. 3D000 when there is none.
+    pub fn remove(&self, name: &str) -> Result<()> {
+        let mut others = self.others.lock();
+        let mut list = others.list.clone();
+        let oid = list.oids.remove(name).ok_or_else(|| undefined(name))?;
+        list.write(&*self.fs, &self.dir)?;
+        others.list = list;
+        if let Some(database) = others.open.remove(&oid) {
+            database.abandon();
+        }
+        self.remove_folder(oid);
+        Ok(())
+    }
+
+    /// Calls a database something else. 3D000 when there is none, 42P04 when the new name is taken.
+    pub fn rename(&self, name: &str, to: &str) -> Result<()> {
+        let mut others = self.others.lock();
+        let mut list = others.list.clone();
+        let oid = list.oids.remove(name).ok_or_else(|| undefined(name))?;
+        others.list.check_free(to)?;
+        list.oids.insert(to.to_owned(), oid);
+        list.write(&*self.fs, &self.dir)?;
+        others.list = list;
+        Ok(())
+    }
+
+    /// Closes all of them in order; the first error is told after the last one was closed.
+    pub fn close(&self) -> Result<()> {
+        let closed: Vec<Result<()>> = self.members().iter().map(|member| member.database.close()).collect();
+        closed.into_iter().collect()
+    }
+
+    /// What stays is removed by the next open, so that it is enough to tell.
+    fn remove_folder(&self, oid: u32) {
+        if let Err(error) = self.fs.remove_dir_all(&folder(&self.dir, oid)) {
+            log::warn!("{error}; the next start removes what is left of the database {oid}");
+        }
+    }
+}
+
+/// Whether a file is DATABASES, and then what it says.
+pub fn describe(fs: &dyn Fs, path: &Path, out: &mut Lines) -> Result<bool> {
+    let file = fs.open(path, OpenMode::Read)?;
+    let mut magic = [0; 8];
+    if file.len()? < 8 {
+        return Ok(false);
+    }
+    file.read_exact_at(&mut magic, 0)?;
+    if &magic != MAGIC {
+        return Ok(false);
+    }
+    let list = List::read_file(fs, path)?;
+    out(format!(
+        "list of {} databases beside {MAIN_DATABASE}, last number {}",
+        list.oids.len(),
+        list.last_oid
+    ))?;
+    for (name, oid) in &list.oids {
+        out(format!("{FOLDER}/{oid}  \"{name}\""))?;
+    }
+    Ok(true)
+}
+
+/// Names and folders of the databases beside `postgres`, of a data directory that may be in use.
+pub fn listed(fs: &dyn Fs, dir: &Path) -> Result<Vec<(String, PathBuf)>> {
+    let list = List::read(fs, dir)?;
+    Ok(list.oids.into_iter().map(|(name, oid)| (name, folder(dir, oid))).collect())
+}
+
+fn folder(dir: &Path, oid: u32) -> PathBuf {
+    dir.join(FOLDER).join(oid.to_string())
+}
+
+/// A small log of its own, archived apart from the others.
+fn options_of(options: &Options, oid: u32) -> Options {
+    let mut own = options.clone();
+    own.log_segment_bytes = own.log_segment_bytes.min(LOG_SEGMENT_BYTES);
+    own.archive.dir = own.archive.dir.map(|dir| folder(&dir, oid));
+    own
+}
+
+fn remove_unlisted(fs: &dyn Fs, dir: &Path, list: &List) -> Result<()> {
+    for name in fs.list(&dir.join(FOLDER))? {
+        let oid = name.to_str().and_then(|name| name.parse::<u32>().ok());
+        if !oid.is_some_and(|oid| list.oids.values().any(|listed| *listed == oid)) {
+            fs.remove_dir_all(&dir.join(FOLDER).join(name))?;
+        }
+    }
+    Ok(())
+}
+
+fn undefined(name: &str) -> Error {
+    Error::new(SqlState::INVALID_CATALOG_NAME, format!("database \"{name}\" does not exist"))
+}
+
+impl List {
+    fn check_free(&self, name: &str) -> Result<()> {
+        if name != MAIN_DATABASE && !self.oids.contains_key(name) {
+            return Ok(());
+        }
+        Err(Error::new(SqlState::DUPLICATE_DATABASE, format!("database \"{name}\" already exists")))
+    }
+
+    fn encode(&self) -> Vec<u8> {
+        let mut bytes = MAGIC.to_vec();
+        put_u32(&mut bytes, VERSION);
+        put_u32(&mut bytes, self.last_oid);
+        put_u32(&mut bytes, self.oids.len() as u32);
+        for (name, oid) in &self.oids {
+            put_u32(&mut bytes, *oid);
+            put_str(&mut bytes, name);
+        }
+        let checksum = crc32c::crc32c(&bytes);
+        put_u32(&mut bytes, checksum);
+        bytes
+    }
+
+    fn write(&self, fs: &dyn Fs, dir: &Path) -> Result<()> {
+        let (path, beside) = (dir.join(LIST), dir.join("DATABASES.new"));
+        if fs.exists(&beside) {
+            fs.remove_file(&beside)?;
+        }
+        let file = fs.open(&beside, OpenMode::Create)?;
+        file.write_all_at(&self.encode(), 0)?;
+        file.sync_data()?;
+        fs.rename(&beside, &path)?;
+        fs.sync_dir(dir)
+    }
+
+    /// Empty where there is no file. XX001 for damage; 55000 for a newer version.
+    fn read(fs: &dyn Fs, dir: &Path) -> Result<List> {
+        let path = dir.join(LIST);
+        if fs.exists(&path) { List::read_file(fs, &path) } else { Ok(List::default()) }
+    }
+
+    fn read_file(fs: &dyn Fs, path: &Path) -> Result<List> {
+        let name = path.display().to_string();
+        let file = fs.open(path, OpenMode::Read)?;
+        let mut bytes = vec![0; usize::try_from(file.len()?).unwrap_or(usize::MAX)];
+        file.read_exact_at(&mut bytes, 0)?;
+        let mut reader = Reader::new(&bytes).named(&name, 0);
+        let magic = reader.take(8)?;
+        if magic != MAGIC {
+            return Err(reader.corrupt("the bytes HITHERDL", format!("{magic:?}")));
+        }
+        let version = reader.u32()?;
+        if version > VERSION {
+            let message =
+                format!("{name}: it has version {version}, and this program knows versions up to {VERSION}");
+            return Err(Error::new(SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE, message)
+                .hint("Open it with the version of Hither that wrote it, or a newer one."));
+        }
+        let checked = bytes.len().saturating_sub(4);
+        let expected = crc32c::crc32c(&bytes[..checked]);
+        let found = Reader::new(&bytes[checked..]).named(&name, checked as u64).u32()?;
+        if found != expected {
+            return Err(reader.corrupt(format!("checksum {expected:08x}"), format!("{found:08x}")));
+        }
+        let mut list = List { last_oid: reader.u32()?, oids: BTreeMap::new() };
+        for _ in 0..reader.u32()? {
+            let oid = reader.u32()?;
+            list.oids.insert(reader.str()?.to_owned(), oid);
+        }
+        Ok(list)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fs::faulty::{FaultyFs, Op};
+    use crate::fs::memory::MemoryFs;
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    const DIR: &str = "/data";
+
+    fn open(fs: Arc<dyn Fs>) -> Result<Cluster> {
+        Cluster::open(
+            fs,
+            Path::new(DIR),
+            Options { background: false, log_segment_bytes: 1 << 16, ..Options::default() },
+        )
+    }
+
+    fn names(cluster: &Cluster) -> Vec<String> {
+        cluster.members().into_iter().map(|member| member.name).collect()
+    }
+
+    #[test]
+    fn databases_come_go_and_are_found_again() {
+        let fs: Arc<dyn Fs> = Arc::new(MemoryFs::new());
+        let cluster = open(fs.clone()).unwrap();
+        assert_eq!(names(&cluster), ["postgres"]);
+        let shop = cluster.create("shop").unwrap();
+        assert_eq!(cluster.create("shop").err().map(|e| e.state()), Some(SqlState::DUPLICATE_DATABASE));
+        assert_eq!(cluster.create("postgres").err().map(|e| e.state()), Some(SqlState::DUPLICATE_DATABASE));
+        cluster.create("blog").unwrap();
+        cluster.rename("shop", "store").unwrap();
+        assert_eq!(
+            cluster.rename("store", "blog").err().map(|e| e.state()),
+            Some(SqlState::DUPLICATE_DATABASE)
+        );
+        cluster.remove("blog").unwrap();
+        assert_eq!(cluster.remove("blog").err().map(|e| e.state()), Some(SqlState::INVALID_CATALOG_NAME));
+        assert_eq!(names(&cluster), ["postgres", "store"]);
+        cluster.close().unwrap();
+        drop((shop.database, cluster));
+        let again = open(fs).unwrap();
+        let members = again.members();
+        assert_eq!(
+            members.iter().map(|m| (m.name.as_str(), m.oid)).collect::<Vec<_>>(),
+            [("postgres", 5), ("store", shop.oid)]
+        );
+        assert!(
+            again.create("new").unwrap().oid > shop.oid + 1,
+            "the number of a dropped database came again"
+        );
+    }
+
+    /// The list names what was acknowledged, give or take the change under way; everything listed opens; no folder is
+    /// left that is not listed.
+    #[test]
+    fn a_crash_at_any_operation_leaves_a_list_of_databases_that_open() {
+        let changes: [fn(&Cluster) -> Result<()>; 4] = [
+            |cluster| cluster.create("a").map(drop),
+            |cluster| cluster.create("b").map(drop),
+            |cluster| cluster.rename("a", "c"),
+            |cluster| cluster.remove("b"),
+        ];
+        let states = [vec![], vec!["a"], vec!["a", "b"], vec!["b", "c"], vec!["c"]];
+        let memory = MemoryFs::new();
+        open(Arc::new(memory.clone())).unwrap().close().unwrap();
+        let (fs, faults) = FaultyFs::new(memory.clone());
+        let cluster = open(fs).unwrap();
+        let done = Arc::new(AtomicU64::new(0));
+        let crashes = Arc::new(Mutex::new(Vec::new()));
+        faults.observe(Op::CHANGES, {
+            let (done, crashes, memory) = (done.clone(), crashes.clone(), memory.clone());
+            move |_, _| {
+                let mut crashes = crashes.lock();
+                let seed = crashes.len() as u64;
+                crashes.push((done.load(Ordering::Relaxed) as usize, memory.crash(seed)));
+            }
+        });
+        for change in changes {
+            change(&cluster).unwrap();
+            done.fetch_add(1, Ordering::Relaxed);
+        }
+        let crashes = std::mem::take(&mut *crashes.lock());
+        assert!(crashes.len() > 40, "only {} operations", crashes.len());
+        for (done, after) in crashes {
+            let fs: Arc<dyn Fs> = Arc::new(after);
+            let cluster = open(fs.clone()).unwrap_or_else(|error| panic!("after {done} changes: {error}"));
+            let found = names(&cluster).split_off(1);
+            let next = states.get(done + 1).unwrap_or(&states[done]);
+            assert!(found == states[done] || found == *next, "after {done} changes: {found:?}");
+            let folders = fs.list(&Path::new(DIR).join(FOLDER)).unwrap();
+            assert_eq!(folders.len(), found.len(), "after {done} changes: {folders:?}");
+        }
+    }
+
+    #[test]
+    fn each_flipped_byte_of_the_list_is_noticed() {
+        let fs: Arc<dyn Fs> = Arc::new(MemoryFs::new());
+        let list = List { last_oid: 20_000, oids: [("shop".to_owned(), 20_000)].into() };
+        fs.create_dir_all(Path::new(DIR)).unwrap();
+        list.write(&*fs, Path::new(DIR)).unwrap();
+        assert_eq!(List::read(&*fs, Path::new(DIR)).unwrap().oids, list.oids);
+        let file = fs.open(&Path::new(DIR).join(LIST), OpenMode::ReadWrite).unwrap();
+        let good = list.encode();
+        for at in 0..good.len() {
+            let mut bad = good.clone();
+            bad[at] ^= 0x40;
+            file.write_all_at(&bad, 0).unwrap();
+            assert!(List::read(&*fs, Path::new(DIR)).is_err(), "byte {at} flipped unnoticed");
+        }
+        file.write_all_at(&good, 0).unwrap();
+        for length in 0..good.len() {
+            file.truncate(length as u64).unwrap();
+            assert!(List::read(&*fs, Path::new(DIR)).is_err(), "cut to {length} bytes unnoticed");
+        }
+    }
+}

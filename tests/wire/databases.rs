@@ -1,0 +1,89 @@
+//! Several databases on one server.
+
+use std::time::Duration;
+
+use tokio_postgres::{Client, NoTls};
+
+use crate::queries::texts;
+use crate::{House, message, state};
+
+async fn connect(house: &House, database: &str) -> Result<Client, tokio_postgres::Error> {
+    let url = format!("postgres://postgres@{}/{database}", house.server.address());
+    let (client, driver) = tokio_postgres::connect(&url, NoTls).await?;
+    tokio::spawn(driver);
+    Ok(client)
+}
+
+#[test]
+fn databases_share_nothing_but_the_server() {
+    House::new().run(async |house| {
+        let main = house.connect().await;
+        main.batch_execute("CREATE DATABASE shop WITH ENCODING 'UTF8' TEMPLATE template0").await.expect("a database");
+        main.batch_execute("CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1)").await.expect("a table");
+        let shop = connect(&house, "shop").await.expect("a connection");
+        assert_eq!(texts(&shop, "SELECT current_database()").await, [[Some("shop".to_owned())]]);
+        let error = shop.batch_execute("SELECT * FROM t").await.expect_err("another database's table");
+        assert_eq!(state(&error), "42P01");
+        shop.batch_execute(
+            "CREATE EXTENSION vector; CREATE TABLE t (id int PRIMARY KEY, v vector(2));
+             CREATE INDEX ON t USING hnsw (v vector_l2_ops);
+             INSERT INTO t SELECT i, ARRAY[i, 0]::vector FROM generate_series(1, 100) AS i",
+        )
+        .await
+        .expect("tables of its own");
+        let nearest = "SELECT id::text FROM t ORDER BY v <-> '[42,0]' LIMIT 1";
+        assert_eq!(texts(&shop, nearest).await, [[Some("42".to_owned())]]);
+        // Locks and messages are a database's own.
+        shop.batch_execute("SELECT pg_advisory_lock(7)").await.expect("a lock");
+        let free = texts(&main, "SELECT pg_try_advisory_lock(7)::text").await;
+        assert_eq!(free, [[Some("true".to_owned())]]);
+        let both = "SELECT datname FROM pg_database ORDER BY oid";
+        let names = [[Some("postgres".to_owned())], [Some("shop".to_owned())]];
+        assert_eq!(texts(&main, both).await, names);
+        assert_eq!(texts(&shop, both).await, names);
+        let own = "SELECT (SELECT datid FROM pg_stat_activity LIMIT 1) = (SELECT oid FROM pg_database WHERE datname = 'shop')";
+        assert_eq!(texts(&shop, own).await, [[Some("t".to_owned())]]);
+    });
+}
+
+#[test]
+fn a_database_in_use_is_dropped_by_force_only() {
+    House::new().run(async |house| {
+        let main = house.connect().await;
+        main.batch_execute("CREATE DATABASE shop").await.expect("a database");
+        let shop = connect(&house, "shop").await.expect("a connection");
+        let error = shop.batch_execute("DROP DATABASE shop").await.expect_err("it is open");
+        assert_eq!((state(&error), message(&error)), ("55006", "cannot drop the currently open database"));
+        let error = main.batch_execute("DROP DATABASE shop").await.expect_err("it is in use");
+        assert_eq!(
+            (state(&error), message(&error)),
+            ("55006", "database \"shop\" is being accessed by other users")
+        );
+        let detail = error.as_db_error().and_then(|error| error.detail());
+        assert_eq!(detail, Some("There is 1 other session using the database."));
+        // One that is idle and one that computes.
+        let busy = connect(&house, "shop").await.expect("a connection");
+        let computing = tokio::spawn(async move {
+            busy.batch_execute(
+                "SELECT count(*) FROM generate_series(1, 100000000) a, generate_series(1, 1000) b",
+            )
+            .await
+        });
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        main.batch_execute("DROP DATABASE shop WITH (FORCE)").await.expect("sessions end");
+        let error = computing.await.expect("a task").expect_err("it was ended");
+        assert_eq!(state(&error), "57P01");
+        assert!(shop.batch_execute("SELECT 1").await.is_err());
+        let error = connect(&house, "shop").await.expect_err("it is gone");
+        assert_eq!(state(&error), "3D000");
+        // The name is free again, and what was in it is not there.
+        main.batch_execute("CREATE DATABASE shop").await.expect("a database");
+        let shop = connect(&house, "shop").await.expect("a connection");
+        let tables = "SELECT count(*)::text FROM pg_tables WHERE schemaname = 'public'";
+        assert_eq!(texts(&shop, tables).await, [[Some("0".to_owned())]]);
+        drop(shop);
+        // A client that has just left is waited for.
+        main.batch_execute("ALTER DATABASE shop RENAME TO store").await.expect("nobody is in it");
+        connect(&house, "store").await.expect("a connection");
+    });
+}
