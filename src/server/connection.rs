@@ -72,6 +72,8 @@ pub struct Connection {
     /// How long the client may think before its next message, and what it is told then.
     idle_limit: Option<(Duration, Error)>,
     shutdown: CancellationToken,
+    /// What ran was ended for good; nothing but that is left to say.
+    ended: bool,
 }
 
 impl Connection {
@@ -85,6 +87,7 @@ impl Connection {
             skipping: false,
             idle_limit: None,
             shutdown,
+            ended: false,
         }
     }
 
@@ -180,6 +183,11 @@ impl Connection {
         log::debug!("statement failed: {error}");
         self.session.fail();
         self.report();
+        if error.state() == SqlState::ADMIN_SHUTDOWN && self.shutdown.is_cancelled() {
+            // The connection's last words say the same.
+            self.ended = true;
+            return;
+        }
         backend::error(&mut self.wire.output, Severity::Error, error);
     }
 
@@ -202,6 +210,9 @@ impl Connection {
 
     /// Ends the implicit transaction, reports, and gives the turn back to the client.
     async fn ready(&mut self) -> Result<(), WireError> {
+        if self.ended {
+            return Err(WireError::Protocol(shutting_down()));
+        }
         if let Err(error) = self.session.end_implicit().await {
             backend::error(&mut self.wire.output, Severity::Error, &error);
         }
@@ -210,6 +221,7 @@ impl Connection {
             self.portals.clear();
         }
         backend::ready(&mut self.wire.output, self.session.transaction_status());
+        self.session.rest();
         self.idle_limit = self.session.idle_limit();
         self.wire.flush().await?;
         self.wire.shrink();

@@ -79,6 +79,7 @@ struct Shared {
 /// What a session holds until its thread ends: a place in its database, and one among all.
 struct Place {
     seat: Seat,
+    client: SocketAddr,
     _permit: OwnedSemaphorePermit,
 }
 
@@ -230,7 +231,7 @@ impl Shared {
             Error::new(SqlState::TOO_MANY_CONNECTIONS, "sorry, too many clients already")
                 .detail(format!("The server takes {} connections.", self.options.connections_max))
         })?;
-        Ok(Place { seat, _permit: permit })
+        Ok(Place { seat, client: peer, _permit: permit })
     }
 
     fn hand_over(self: &Arc<Self>, stream: TcpStream, input: BytesMut, startup: Startup, place: Place) {
@@ -240,7 +241,7 @@ impl Shared {
             thread.spawn(move || {
                 // All of it: a closure that names one field only would leave the other behind.
                 let place = place;
-                if let Err(error) = shared.run(stream, input, startup, &place.seat) {
+                if let Err(error) = shared.run(stream, input, startup, &place) {
                     log::warn!("connection lost at startup: {error}");
                 }
             })
@@ -257,31 +258,31 @@ impl Shared {
         stream: std::net::TcpStream,
         input: BytesMut,
         startup: Startup,
-        seat: &Seat,
+        place: &Place,
     ) -> std::io::Result<()> {
         let runtime = Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(async {
-            self.serve(TcpStream::from_std(stream)?, input, startup, seat).await;
+            self.serve(TcpStream::from_std(stream)?, input, startup, place).await;
             Ok(())
         })
     }
 
-    async fn serve(&self, stream: TcpStream, input: BytesMut, startup: Startup, seat: &Seat) {
-        let engine = seat.engine.clone();
+    async fn serve(&self, stream: TcpStream, input: BytesMut, startup: Startup, place: &Place) {
+        let engine = place.seat.engine.clone();
         let mut session = match Session::new(engine, &startup.user, &startup.database, &startup.options) {
             Ok(session) => session,
             Err(error) => return refuse(stream, &error).await,
         };
-        seat.occupy(&session);
         let registration = self.cancels.register(session.cancel_flag().clone(), startup.long_secret);
         session.set_process_id(registration.process);
+        place.seat.occupy(&session, place.client);
         let mut wire = Wire::new(stream, input, self.options.message_bytes_max);
         if let Some((version, options)) = startup.negotiate {
             backend::negotiate(&mut wire.output, version, options);
         }
         backend::authentication_ok(&mut wire.output);
         backend::backend_key(&mut wire.output, registration.process, registration.secret.clone());
-        Connection::new(wire, session, seat.ended.clone()).run().await;
+        Connection::new(wire, session, place.seat.ended.clone()).run().await;
     }
 
     /// Returns when no session is left.

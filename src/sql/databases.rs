@@ -6,6 +6,7 @@
 //! ```
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -23,7 +24,9 @@ use crate::sql::database_words::{AlterDatabase, DatabaseChange, DropDatabase};
 use crate::sql::engine::Engine;
 use crate::sql::response::{Response, Severity};
 use crate::sql::session::{Session, done};
+use crate::sql::shared::Shared;
 use crate::sql::system::System;
+use crate::sql::transactions::now;
 
 /// How long DROP DATABASE waits for other sessions to leave; PostgreSQL's CountOtherDBBackends waits as long.
 const LEAVING_MAX: Duration = Duration::from_secs(5);
@@ -40,6 +43,7 @@ pub struct Databases {
     /// Cancelled when the server ends.
     shutdown: CancellationToken,
     workers: OnceLock<Handle>,
+    started: i64,
 }
 
 /// A session's place in a database, which nobody drops as long as it is taken.
@@ -57,24 +61,34 @@ pub struct Seats {
     taken: Mutex<BTreeMap<u64, Occupant>>,
 }
 
-/// How to end a session, and what it runs.
+/// How to end a session and what it runs, and what others may see of it.
 struct Occupant {
     ended: CancellationToken,
-    statement: Option<Arc<CancelFlag>>,
+    session: Option<(Arc<CancelFlag>, Arc<Shared>)>,
+}
+
+impl Occupant {
+    fn end(&self) {
+        self.ended.cancel();
+        if let Some((statement, _)) = &self.session {
+            statement.raise(Reason::Shutdown);
+        }
+    }
 }
 
 impl Seat {
     fn take(engine: Arc<Engine>, shutdown: &CancellationToken) -> Seat {
         let ended = shutdown.child_token();
         let number = engine.seats.last.fetch_add(1, Ordering::Relaxed);
-        engine.seats.taken.lock().insert(number, Occupant { ended: ended.clone(), statement: None });
+        engine.seats.taken.lock().insert(number, Occupant { ended: ended.clone(), session: None });
         Seat { engine, ended, number }
     }
 
-    /// Says how to end what runs on it.
-    pub fn occupy(&self, session: &Session) {
+    /// The session is seen from here on, and what it runs can be ended.
+    pub fn occupy(&self, session: &Session, client: SocketAddr) {
+        session.shared.activity.set_client(client);
         if let Some(occupant) = self.engine.seats.taken.lock().get_mut(&self.number) {
-            occupant.statement = Some(session.cancel_flag().clone());
+            occupant.session = Some((session.cancel_flag().clone(), session.shared.clone()));
         }
     }
 }
@@ -91,10 +105,33 @@ impl Seats {
     }
 
     fn end_all(&self) {
-        for occupant in self.taken.lock().values() {
-            occupant.ended.cancel();
-            occupant.statement.iter().for_each(|statement| statement.raise(Reason::Shutdown));
+        self.taken.lock().values().for_each(Occupant::end);
+    }
+
+    /// The sessions, oldest first.
+    pub fn sessions(&self) -> Vec<Arc<Shared>> {
+        let taken = self.taken.lock();
+        taken.values().filter_map(|occupant| Some(occupant.session.as_ref()?.1.clone())).collect()
+    }
+
+    /// Cancels the statement of a session, or ends the session; whether there is one of this number.
+    pub fn signal(&self, process_id: i32, terminate: bool) -> bool {
+        let taken = self.taken.lock();
+        for occupant in taken.values() {
+            match &occupant.session {
+                Some((_, session)) if session.process_id() != process_id => {}
+                Some((statement, _)) if !terminate => {
+                    statement.raise(Reason::UserRequest);
+                    return true;
+                }
+                Some(_) => {
+                    occupant.end();
+                    return true;
+                }
+                None => {}
+            }
         }
+        false
     }
 }
 
@@ -110,6 +147,7 @@ impl Databases {
             settings,
             shutdown: CancellationToken::new(),
             workers: OnceLock::new(),
+            started: now(),
         });
         for member in databases.cluster.members() {
             databases.serve(member)?;
@@ -136,6 +174,15 @@ impl Databases {
         let engines = self.engines.lock();
         let engine = engines.get(name).cloned().ok_or_else(|| undefined(name))?;
         Ok(Seat::take(engine, &self.shutdown))
+    }
+
+    pub(super) fn engines(&self) -> Vec<(String, Arc<Engine>)> {
+        self.engines.lock().iter().map(|(name, engine)| (name.clone(), engine.clone())).collect()
+    }
+
+    /// When the server started, microseconds since 1970 UTC.
+    pub fn started(&self) -> i64 {
+        self.started
     }
 
     /// (oid, name) of all databases.

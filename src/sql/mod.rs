@@ -6,6 +6,8 @@
 
 // Aggregates made of arrays.
 mod aggregates;
+// What sessions are doing, for each other.
+mod activity;
 // Parameters of DECLARE.
 mod arguments;
 // Cancel requests and statement timeouts, raised from elsewhere.

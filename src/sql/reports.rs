@@ -1,9 +1,10 @@
 //! What the views of the server are made of: hither.scrub, hither.scrub_findings, hither.storage, hither.memory, hither.recall,
-//! pg_stat_archiver.
+//! pg_stat_archiver, pg_stat_activity.
 
 use crate::clock::Timestamp;
 use crate::database::Database;
 use crate::memory::Resident;
+use crate::sql::activity;
 use crate::sql::engine::Engine;
 use crate::table::bindings::ReportRow;
 use crate::types::Value;
@@ -18,6 +19,7 @@ pub fn rows(engine: &Engine, view: &str) -> Vec<ReportRow> {
         "storage" => storage(database),
         "memory" => memory(engine),
         "recall" => recall(database),
+        "activity" => engine.databases().map(|databases| activity::rows(&databases)).unwrap_or_default(),
         _ => Vec::new(),
     }
 }

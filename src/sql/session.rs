@@ -164,6 +164,9 @@ impl Session {
     /// [`Session::end_implicit`]. An error in a response's stream is reported with [`Session::fail`].
     pub async fn execute(&mut self, prepared: &Arc<Prepared>, params: Vec<Value>) -> Result<Response> {
         self.cancel.lower();
+        if let Some(statement) = &prepared.statement {
+            self.shared.activity.begin(&statement.source);
+        }
         let timer = self.start_timer();
         let outcome = self.run(prepared, params, timer).await;
         self.failing(outcome, prepared.statement.as_ref())
@@ -261,6 +264,11 @@ impl Session {
     /// Raised by a CancelRequest.
     pub fn cancel_flag(&self) -> &Arc<CancelFlag> {
         &self.cancel
+    }
+
+    /// The client has the turn.
+    pub fn rest(&self) {
+        self.shared.activity.rest(self.transaction_status());
     }
 
     /// What pg_backend_pid() answers: the number in BackendKeyData.

@@ -16,6 +16,7 @@ use crate::error::{Error, Result, SqlState};
 use crate::locks::{AdvisoryKey, Mode, Span};
 use crate::planner::bindings::{SessionContext, Timing};
 use crate::planner::environment::Environment;
+use crate::sql::activity::Activity;
 use crate::sql::ddl::TEMPORARY_ALIAS;
 use crate::sql::dialect;
 use crate::sql::engine::Engine;
@@ -36,6 +37,7 @@ pub struct Shared {
     pub user: String,
     pub database: String,
     pub process_id: AtomicI32,
+    pub activity: Activity,
     pub settings: Mutex<Settings>,
     pub transaction: Mutex<Option<Transaction>>,
     pub timings: Mutex<Timings>,
@@ -64,6 +66,7 @@ impl Shared {
             user: user.to_string(),
             database: database.to_string(),
             process_id: AtomicI32::new(0),
+            activity: Activity::default(),
             settings: Mutex::new(settings),
             transaction: Mutex::new(None),
             timings: Mutex::default(),
@@ -71,6 +74,11 @@ impl Shared {
             outbox: Mutex::default(),
             mailbox: Arc::default(),
         })
+    }
+
+    /// The number in BackendKeyData.
+    pub fn process_id(&self) -> i32 {
+        self.process_id.load(Ordering::Relaxed)
     }
 
     /// The session's time zone.
@@ -103,7 +111,7 @@ impl Shared {
 
     /// The schema of this session's temporary tables, once it is made.
     pub fn temporary_schema(&self) -> String {
-        format!("{TEMPORARY_SCHEMA}{}", self.process_id.load(Ordering::Relaxed))
+        format!("{TEMPORARY_SCHEMA}{}", self.process_id())
     }
 
     /// The relation a name means.
@@ -182,7 +190,7 @@ impl Shared {
 
     /// Says something to who listens to the channel, when the transaction commits.
     pub fn notify(&self, channel: &str, payload: &str) -> Result<()> {
-        let process_id = self.process_id.load(Ordering::Relaxed);
+        let process_id = self.process_id();
         let message = Notification { process_id, channel: channel.to_owned(), payload: payload.to_owned() };
         self.outbox.lock().notify(message)
     }
@@ -317,7 +325,7 @@ impl SessionContext for Shared {
     }
 
     fn backend_pid(&self) -> i32 {
-        self.process_id.load(Ordering::Relaxed)
+        self.process_id()
     }
 
     fn setting(&self, name: &str) -> Option<String> {
@@ -363,6 +371,18 @@ impl SessionContext for Shared {
 
     fn relation_bytes(&self, relation: Oid) -> Option<u64> {
         self.engine.database.relation_bytes(relation)
+    }
+
+    fn signal(&self, process_id: i32, terminate: bool) -> bool {
+        self.engine.databases().is_ok_and(|databases| databases.signal(process_id, terminate))
+    }
+
+    fn server_started(&self) -> Option<i64> {
+        Some(self.engine.databases().ok()?.started())
+    }
+
+    fn query(&self) -> String {
+        self.activity.query().to_string()
     }
 
     fn databases(&self) -> Vec<(Oid, String)> {

@@ -156,6 +156,18 @@ pub trait SessionContext: Send + Sync {
     fn channels(&self) -> Vec<String> {
         Vec::new()
     }
+    /// pg_cancel_backend() and pg_terminate_backend(): whether there is such a session.
+    fn signal(&self, _process_id: i32, _terminate: bool) -> bool {
+        false
+    }
+    /// Microseconds since 1970 UTC.
+    fn server_started(&self) -> Option<i64> {
+        None
+    }
+    /// The query string under way.
+    fn query(&self) -> String {
+        String::new()
+    }
     /// (oid, name) of the server's databases.
     fn databases(&self) -> Vec<(Oid, String)> {
         Vec::new()

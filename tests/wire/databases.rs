@@ -41,7 +41,7 @@ fn databases_share_nothing_but_the_server() {
         let names = [[Some("postgres".to_owned())], [Some("shop".to_owned())]];
         assert_eq!(texts(&main, both).await, names);
         assert_eq!(texts(&shop, both).await, names);
-        let own = "SELECT (SELECT datid FROM pg_stat_activity LIMIT 1) = (SELECT oid FROM pg_database WHERE datname = 'shop')";
+        let own = "SELECT (SELECT datid FROM pg_stat_activity WHERE pid = pg_backend_pid()) = (SELECT oid FROM pg_database WHERE datname = 'shop')";
         assert_eq!(texts(&shop, own).await, [[Some("t".to_owned())]]);
     });
 }
@@ -85,5 +85,61 @@ fn a_database_in_use_is_dropped_by_force_only() {
         // A client that has just left is waited for.
         main.batch_execute("ALTER DATABASE shop RENAME TO store").await.expect("nobody is in it");
         connect(&house, "store").await.expect("a connection");
+    });
+}
+
+#[test]
+fn sessions_see_and_end_each_other() {
+    House::new().run(async |house| {
+        let main = house.connect().await;
+        main.batch_execute("CREATE DATABASE shop").await.expect("a database");
+        let other = connect(&house, "shop").await.expect("a connection");
+        other.batch_execute("SET application_name = 'till'; BEGIN; SELECT 1").await.expect("a transaction");
+        let seen =
+            "SELECT datname, state, query, (xact_start <= now())::text, client_addr FROM pg_stat_activity
+                    WHERE application_name = 'till'";
+        let expected = [
+            "shop",
+            "idle in transaction",
+            "SET application_name = 'till'; BEGIN; SELECT 1",
+            "true",
+            "127.0.0.1",
+        ];
+        assert_eq!(texts(&main, seen).await, [expected.map(|text| Some(text.to_owned()))]);
+        let own = "SELECT state, query = current_query() FROM pg_stat_activity WHERE pid = pg_backend_pid()";
+        assert_eq!(texts(&main, own).await, [["active", "t"].map(|text| Some(text.to_owned()))]);
+
+        // A statement ends, the session goes on.
+        other.batch_execute("ROLLBACK").await.expect("an end");
+        let pid = &texts(&other, "SELECT pg_backend_pid()").await[0][0].clone().expect("a number");
+        let long = "SELECT count(*) FROM generate_series(1, 100000000) a, generate_series(1, 1000) b";
+        let (ended, cancelled) = tokio::join!(other.batch_execute(long), async {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            texts(&main, &format!("SELECT pg_cancel_backend({pid})")).await
+        });
+        assert_eq!(state(&ended.expect_err("it was cancelled")), "57014");
+        assert_eq!(cancelled, [[Some("t".to_owned())]]);
+        other.batch_execute("SELECT 1").await.expect("it goes on");
+
+        // An idle session ends, and one that ends itself hears why.
+        let terminate = format!("SELECT pg_terminate_backend({pid})");
+        assert_eq!(texts(&main, &terminate).await, [[Some("t".to_owned())]]);
+        other.batch_execute("SELECT 1").await.expect_err("it was ended");
+        let mut gone = false;
+        for _ in 0..100 {
+            gone = texts(&main, &terminate).await == [[Some("f".to_owned())]];
+            if gone {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        assert!(gone, "an ended session is still there");
+        let last = connect(&house, "shop").await.expect("a connection");
+        let error =
+            last.batch_execute("SELECT pg_terminate_backend(pg_backend_pid())").await.expect_err("an end");
+        assert_eq!(
+            (state(&error), message(&error)),
+            ("57P01", "terminating connection due to administrator command")
+        );
     });
 }

@@ -1,9 +1,10 @@
 //! Databases, roles, schemas, extensions, settings and sessions.
 
 use crate::error::Result;
-use crate::planner::bindings::{Execution, SessionContext};
+use crate::planner::bindings::Execution;
 use crate::sql::setting_list::{Context, Kind, LIST, Setting, Unit};
 use crate::sql::system::relation::{Relation, Rows, cells, none};
+use crate::sql::system::server::report;
 use crate::sql::system::types::vector_schema;
 use crate::sql::system::{
     INFORMATION_SCHEMA, INFORMATION_SCHEMA_OID, OWNER, OWNER_OID, PG_CATALOG, PG_CATALOG_OID, VECTOR_VERSION,
@@ -132,7 +133,7 @@ pub const RELATIONS: &[Relation] = &[
             backend_start timestamptz, xact_start timestamptz, query_start timestamptz, state_change timestamptz, \
             wait_event_type text, wait_event text, state text, backend_xid int8, backend_xmin int8, query_id int8, \
             query text, backend_type text",
-        rows: activity,
+        rows: |execution, rows| report(execution, rows, "activity"),
     },
     Relation {
         oid: 2612,
@@ -256,25 +257,6 @@ fn available_extensions(_execution: &Execution, rows: &mut Rows) -> Result<()> {
 
 fn available_versions(_execution: &Execution, rows: &mut Rows) -> Result<()> {
     rows.add(cells! { name: "vector", version: VECTOR_VERSION, comment: VECTOR_DESCRIPTION });
-    Ok(())
-}
-
-/// The session's own.
-pub fn database_oid(session: &dyn SessionContext) -> Option<u32> {
-    let name = session.database();
-    session.databases().into_iter().find_map(|(oid, known)| (known == name).then_some(oid))
-}
-
-/// The session that asks. Others do not show yet.
-fn activity(execution: &Execution, rows: &mut Rows) -> Result<()> {
-    let session = &execution.session;
-    rows.add(cells! {
-        datid: database_oid(session.as_ref()), datname: session.database(), pid: session.backend_pid(), usesysid: OWNER_OID,
-        usename: session.session_user(), application_name: session.setting("application_name"), state: "active",
-        xact_start: Value::Timestamptz(execution.transaction_time),
-        query_start: Value::Timestamptz(execution.statement_time),
-        state_change: Value::Timestamptz(execution.statement_time), backend_type: "client backend",
-    });
     Ok(())
 }
 

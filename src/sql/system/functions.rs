@@ -289,6 +289,19 @@ fn advisory_locks() -> Vec<Arc<ScalarUDF>> {
         strict "pg_advisory_unlock_shared" Type::Bool => |execution, args| {
             Ok(Value::from(execution.session.advisory_unlock(advisory_key(args)?, Mode::Shared)))
         };
+        strict "pg_cancel_backend" Type::Bool => |execution, args| {
+            Ok(Value::from(execution.session.signal(process_id(&args[0])?, false)))
+        };
+        strict "pg_terminate_backend" Type::Bool => |execution, args| {
+            Ok(Value::from(execution.session.signal(process_id(&args[0])?, true)))
+        };
+        lenient "current_query" Type::Text => |execution, _| Ok(Value::from(execution.session.query()));
+        lenient "pg_postmaster_start_time" Type::Timestamptz(None) => |execution, _| {
+            Ok(execution.session.server_started().map_or(Value::Null, Value::Timestamptz))
+        };
+        lenient "pg_conf_load_time" Type::Timestamptz(None) => |execution, _| {
+            Ok(execution.session.server_started().map_or(Value::Null, Value::Timestamptz))
+        };
         lenient "pg_listening_channels" Type::Array(Box::new(Type::Text)) => |execution, _| {
             Ok(Value::Array(execution.session.channels().into_iter().map(Value::from).collect()))
         };
@@ -302,6 +315,11 @@ fn advisory_locks() -> Vec<Arc<ScalarUDF>> {
             Ok(Value::from(""))
         };
     }
+}
+
+/// Numbers that no session has are not an error.
+fn process_id(value: &Value) -> Result<i32> {
+    Ok(i32::try_from(number(value)?).unwrap_or(0))
 }
 
 fn lock(

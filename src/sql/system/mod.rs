@@ -61,7 +61,7 @@ use crate::sql::timings;
 use relation::{Relation, View};
 
 /// The role that owns everything; PostgreSQL's BOOTSTRAP_SUPERUSERID.
-const OWNER_OID: u32 = 10;
+pub(in crate::sql) const OWNER_OID: u32 = 10;
 const OWNER: &str = "postgres";
 /// Schemas that exist without being created.
 const PG_CATALOG_OID: u32 = 11;

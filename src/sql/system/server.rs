@@ -61,7 +61,8 @@ pub const RELATIONS: &[Relation] = &[
     },
 ];
 
-fn report(execution: &Execution, rows: &mut Rows, view: &str) -> Result<()> {
+/// The rows that the session has for a view of the server's state.
+pub(super) fn report(execution: &Execution, rows: &mut Rows, view: &str) -> Result<()> {
     execution.session.report(view).into_iter().for_each(|row| rows.add(row));
     Ok(())
 }

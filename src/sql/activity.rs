@@ -1,0 +1,137 @@
+//! What a session is doing, for the others: pg_stat_activity, pg_cancel_backend(), pg_terminate_backend().
+
+use std::net::SocketAddr;
+use std::sync::{Arc, OnceLock};
+
+use parking_lot::Mutex;
+
+use crate::sql::databases::Databases;
+use crate::sql::session::SUPERUSER;
+use crate::sql::shared::Shared;
+use crate::sql::transactions::now;
+use crate::table::bindings::ReportRow;
+use crate::types::Value;
+
+/// PostgreSQL's track_activity_query_size, less the zero at the end of its strings.
+const QUERY_BYTES_MAX: usize = 1023;
+
+/// What one session is doing. Times are microseconds since 1970 UTC.
+pub struct Activity {
+    /// When the session began.
+    began: i64,
+    client: OnceLock<SocketAddr>,
+    doing: Mutex<Doing>,
+}
+
+#[derive(Default)]
+struct Doing {
+    running: bool,
+    /// The transaction's status byte after the last statement.
+    status: u8,
+    /// The query string that runs, or that ran last.
+    query: Arc<str>,
+    query_started: Option<i64>,
+    changed: Option<i64>,
+    transaction_started: Option<i64>,
+}
+
+impl Default for Activity {
+    fn default() -> Activity {
+        Activity { began: now(), client: OnceLock::new(), doing: Mutex::default() }
+    }
+}
+
+impl Activity {
+    /// Where the client is.
+    pub fn set_client(&self, client: SocketAddr) {
+        let _ = self.client.set(client);
+    }
+
+    /// A statement of this query string begins.
+    pub fn begin(&self, query: &Arc<str>) {
+        let mut doing = self.doing.lock();
+        let now = now();
+        doing.running = true;
+        doing.query = Arc::clone(query);
+        doing.query_started = Some(now);
+        doing.changed = Some(now);
+        doing.transaction_started.get_or_insert(now);
+    }
+
+    /// The client has the turn; `status` is that of ReadyForQuery.
+    pub fn rest(&self, status: u8) {
+        let mut doing = self.doing.lock();
+        if doing.running || doing.status != status {
+            doing.changed = Some(now());
+        }
+        doing.running = false;
+        doing.status = status;
+        if status == b'I' {
+            doing.transaction_started = None;
+        }
+    }
+
+    /// The query string that runs.
+    pub fn query(&self) -> Arc<str> {
+        Arc::clone(&self.doing.lock().query)
+    }
+}
+
+impl Doing {
+    fn state(&self) -> &'static str {
+        match (self.running, self.status) {
+            (true, _) => "active",
+            (_, b'T') => "idle in transaction",
+            (_, b'E') => "idle in transaction (aborted)",
+            _ => "idle",
+        }
+    }
+}
+
+/// The rows of pg_stat_activity.
+pub fn rows(databases: &Databases) -> Vec<ReportRow> {
+    let mut rows = Vec::new();
+    for (name, engine) in databases.engines() {
+        for session in engine.seats.sessions() {
+            rows.push(row(&session, engine.oid, &name));
+        }
+    }
+    rows
+}
+
+fn row(session: &Shared, oid: u32, database: &str) -> ReportRow {
+    let time = |time: Option<i64>| time.map_or(Value::Null, Value::Timestamptz);
+    let application = session.settings.lock().show("application_name").ok();
+    let activity = &session.activity;
+    let doing = activity.doing.lock();
+    let client = activity.client.get();
+    vec![
+        ("datid", Value::Oid(oid)),
+        ("datname", Value::from(database)),
+        ("pid", Value::Int4(session.process_id())),
+        ("usesysid", Value::Oid(crate::sql::system::OWNER_OID)),
+        ("usename", Value::from(SUPERUSER)),
+        ("application_name", Value::from(application)),
+        ("client_addr", Value::from(client.map(|client| client.ip().to_canonical().to_string()))),
+        ("client_port", Value::from(client.map(|client| i32::from(client.port())))),
+        ("backend_start", Value::Timestamptz(activity.began)),
+        ("xact_start", time(doing.transaction_started)),
+        ("query_start", time(doing.query_started)),
+        ("state_change", time(doing.changed)),
+        ("state", Value::from(doing.state())),
+        ("query", Value::from(clipped(&doing.query))),
+        ("backend_type", Value::from("client backend")),
+    ]
+}
+
+/// As much as there is room for, without half a character.
+fn clipped(query: &str) -> &str {
+    &query[..query.floor_char_boundary(QUERY_BYTES_MAX)]
+}
+
+impl Databases {
+    /// Ends the statement of a session, or the session itself; whether there is one of this number.
+    pub fn signal(&self, process_id: i32, terminate: bool) -> bool {
+        self.engines().iter().any(|(_, engine)| engine.seats.signal(process_id, terminate))
+    }
+}
