@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::database::MAIN_DATABASE;
-use crate::database::check::{Checked, check_directory};
+use crate::database::check::check_directory;
 use crate::database::cluster;
 use crate::error::{Error, Result, SqlState};
 use crate::fs::Fs;
@@ -19,15 +19,20 @@ pub struct Args {
 
 pub fn run(args: Args) -> Result<()> {
     let fs: Arc<dyn Fs> = Arc::new(DiskFs);
-    let mut problems = check(&fs, MAIN_DATABASE, &args.dir)?.problems;
-    // Damage of the list itself: the folders it named are not known then.
-    let others = cluster::listed(&*fs, &args.dir).unwrap_or_else(|error| {
-        eprintln!("{error}");
-        problems += 1;
-        Vec::new()
-    });
-    for (name, dir) in others {
-        problems += check(&fs, &name, &dir)?.problems;
+    let mut problems = check(&fs, MAIN_DATABASE, &args.dir)?;
+    match cluster::listed(&*fs, &args.dir) {
+        Ok(others) => {
+            for (name, dir) in others {
+                problems += check(&fs, &name, &dir).unwrap_or_else(|error| {
+                    eprintln!("database \"{name}\": {error}");
+                    1
+                });
+            }
+        }
+        Err(error) => {
+            eprintln!("{error}");
+            problems += 1;
+        }
     }
     match problems {
         0 => {
@@ -40,9 +45,9 @@ pub fn run(args: Args) -> Result<()> {
     }
 }
 
-fn check(fs: &Arc<dyn Fs>, name: &str, dir: &Path) -> Result<Checked> {
-    let checked = check_directory(fs.clone(), dir, &mut |problem| eprintln!("{problem}"))
-        .map_err(|error| error.context(format!("while checking the database \"{name}\"")))?;
+/// The number of problems.
+fn check(fs: &Arc<dyn Fs>, name: &str, dir: &Path) -> Result<u64> {
+    let checked = check_directory(fs.clone(), dir, &mut |problem| eprintln!("{problem}"))?;
     println!(
         "{name}: {} tables, {} rows, {} unique keys, {} vectors, {} graph nodes",
         checked.tables, checked.rows, checked.keys, checked.vectors, checked.graph_nodes
@@ -51,5 +56,5 @@ fn check(fs: &Arc<dyn Fs>, name: &str, dir: &Path) -> Result<Checked> {
         let names: Vec<&str> = checked.affected.iter().map(String::as_str).collect();
         println!("affected in {name}: {}", names.join(", "));
     }
-    Ok(checked)
+    Ok(checked.problems)
 }

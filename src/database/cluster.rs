@@ -16,8 +16,10 @@
 //!  | "HITHERDL" 8 | version 4 | last oid 4 | count 4 | (oid 4, name: varint length, bytes) * count | crc32c 4 |
 //! ```
 //!
-//! DATABASES is replaced as a whole, as CONTROL is. A new database is made first and listed then; one that goes is
-//! struck off first and removed then. So a crash leaves at most a folder that is not listed, and the next open removes it.
+//! DATABASES is replaced as a whole, as CONTROL is, by a file that lies ready (DATABASES.new): a full disk does not keep
+//! a database from being dropped. A new database is made first and listed then; one that goes is struck off first and
+//! removed then. So a crash leaves at most a folder that is not listed, and the next open removes it. A list that is
+//! missing, or a listed folder that is, is no crash's work: nothing is removed or made anew in its place.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -37,6 +39,10 @@ pub const MAIN_DATABASE: &str = "postgres";
 pub const MAIN_DATABASE_OID: u32 = 5;
 
 const LIST: &str = "DATABASES";
+/// The next list, before it is the list.
+const BESIDE: &str = "DATABASES.new";
+/// A page, which is enough for some fifty names.
+const READY_BYTES: u64 = 4096;
 /// The folder of the databases beside `postgres`.
 pub(super) const FOLDER: &str = "databases";
 const MAGIC: &[u8; 8] = b"HITHERDL";
@@ -54,11 +60,16 @@ pub struct Cluster {
     others: Mutex<Others>,
 }
 
-#[derive(Default)]
 struct Others {
     list: List,
-    open: BTreeMap<u32, Arc<Database>>,
+    /// What came of opening each.
+    open: BTreeMap<u32, Opened>,
+    /// Why nobody knows what the list on disk says: a change of it failed, and so did taking it back.
+    unknown: Option<Error>,
 }
+
+/// A database, or why it does not open.
+pub type Opened = Result<Arc<Database>>;
 
 /// What DATABASES says.
 #[derive(Clone, Default)]
@@ -73,22 +84,26 @@ struct List {
 pub struct Member {
     pub name: String,
     pub oid: u32,
-    pub database: Arc<Database>,
+    pub database: Opened,
 }
 
 impl Cluster {
-    /// Opens or creates the data directory with all its databases.
+    /// Opens or creates the data directory with all its databases. One that does not open is told in the log, and does
+    /// not keep the others from being served.
     pub fn open(fs: Arc<dyn Fs>, dir: &Path, options: Options) -> Result<Cluster> {
+        let options = Options { home: Some(dir.to_path_buf()), ..options };
         let main = Database::open(fs.clone(), dir, options.clone())?;
         let list = List::read(&*fs, dir)?;
         remove_unlisted(&*fs, dir, &list)?;
         let mut open = BTreeMap::new();
         for (name, &oid) in &list.oids {
-            let database = Database::open(fs.clone(), &folder(dir, oid), options_of(&options, oid))
-                .map_err(|error| error.context(format!("while opening the database \"{name}\"")))?;
-            open.insert(oid, database);
+            let opened = open_listed(&fs, dir, &options, oid);
+            if let Err(error) = &opened {
+                log::error!("the database \"{name}\" does not open: {error}");
+            }
+            open.insert(oid, opened);
         }
-        let others = Mutex::new(Others { list, open });
+        let others = Mutex::new(Others { list, open, unknown: None });
         Ok(Cluster { fs, dir: dir.to_path_buf(), options, main, others })
     }
 
@@ -100,7 +115,8 @@ impl Cluster {
     /// All databases: `postgres`, then the others by name.
     pub fn members(&self) -> Vec<Member> {
         let others = self.others.lock();
-        let main = Member { name: MAIN_DATABASE.into(), oid: MAIN_DATABASE_OID, database: self.main.clone() };
+        let database = Ok(self.main.clone());
+        let main = Member { name: MAIN_DATABASE.into(), oid: MAIN_DATABASE_OID, database };
         let rest = others.list.oids.iter().filter_map(|(name, oid)| {
             let database = others.open.get(oid)?.clone();
             Some(Member { name: name.clone(), oid: *oid, database })
@@ -112,25 +128,30 @@ impl Cluster {
     pub fn create(&self, name: &str) -> Result<Member> {
         let mut others = self.others.lock();
         others.list.check_free(name)?;
+        if !self.fs.exists(&self.dir.join(LIST)) {
+            // A folder without a list is not what a crash leaves.
+            self.replace(&mut others, List::default())?;
+        }
         let mut list = others.list.clone();
-        list.last_oid = (list.last_oid + 1).max(FIRST_USER_OID);
+        list.last_oid = list.next_oid();
         let oid = list.last_oid;
         let path = folder(&self.dir, oid);
-        // What a crash or an error may have left under a number that was never listed.
+        // What an error may have left under a number that was never listed.
         if !self.fs.list(&path)?.is_empty() {
             self.fs.remove_dir_all(&path)?;
         }
         let made = Database::open(self.fs.clone(), &path, options_of(&self.options, oid));
         let database = made.inspect_err(|_| self.remove_folder(oid))?;
         list.oids.insert(name.to_owned(), oid);
-        if let Err(error) = list.write(&*self.fs, &self.dir) {
+        if let Err(error) = self.replace(&mut others, list) {
             database.abandon();
-            self.remove_folder(oid);
+            if others.unknown.is_none() {
+                self.remove_folder(oid);
+            }
             return Err(error);
         }
-        others.list = list;
-        others.open.insert(oid, database.clone());
-        Ok(Member { name: name.to_owned(), oid, database })
+        others.open.insert(oid, Ok(database.clone()));
+        Ok(Member { name: name.to_owned(), oid, database: Ok(database) })
     }
 
     /// Strikes a database off the list and removes its files. Nobody may be using it. 3D000 when there is none.
@@ -138,9 +159,8 @@ impl Cluster {
         let mut others = self.others.lock();
         let mut list = others.list.clone();
         let oid = list.oids.remove(name).ok_or_else(|| undefined(name))?;
-        list.write(&*self.fs, &self.dir)?;
-        others.list = list;
-        if let Some(database) = others.open.remove(&oid) {
+        self.replace(&mut others, list)?;
+        if let Some(Ok(database)) = others.open.remove(&oid) {
             database.abandon();
         }
         self.remove_folder(oid);
@@ -154,15 +174,35 @@ impl Cluster {
         let oid = list.oids.remove(name).ok_or_else(|| undefined(name))?;
         others.list.check_free(to)?;
         list.oids.insert(to.to_owned(), oid);
-        list.write(&*self.fs, &self.dir)?;
-        others.list = list;
-        Ok(())
+        self.replace(&mut others, list)
     }
 
     /// Closes all of them in order; the first error is told after the last one was closed.
     pub fn close(&self) -> Result<()> {
-        let closed: Vec<Result<()>> = self.members().iter().map(|member| member.database.close()).collect();
+        let open = self.members().into_iter().filter_map(|member| member.database.ok());
+        let closed: Vec<Result<()>> = open.map(|database| database.close()).collect();
         closed.into_iter().collect()
+    }
+
+    /// Puts another list in the place of the one on disk. When that fails the old one is there again; when that fails
+    /// too, nobody knows which of them a restart will find, and there are no more changes until then.
+    fn replace(&self, others: &mut Others, list: List) -> Result<()> {
+        if let Some(error) = &others.unknown {
+            return Err(error.clone());
+        }
+        let written = list.write(&*self.fs, &self.dir);
+        let Err(error) = written else {
+            others.list = list;
+            return Ok(());
+        };
+        let is_first = !self.fs.exists(&self.dir.join(LIST));
+        if !is_first && let Err(again) = others.list.write(&*self.fs, &self.dir) {
+            log::error!("{again}; the list of databases is not known to be as it was");
+            let message = "the list of databases is in an unknown state";
+            let unknown = Error::new(SqlState::IO_ERROR, message).detail(error.message().to_owned());
+            others.unknown = Some(unknown.hint("Restart the server."));
+        }
+        Err(error)
     }
 
     /// What stays is removed by the next open, so that it is enough to tell.
@@ -196,9 +236,10 @@ pub fn describe(fs: &dyn Fs, path: &Path, out: &mut Lines) -> Result<bool> {
     Ok(true)
 }
 
-/// Names and folders of the databases beside `postgres`, of a data directory that may be in use.
+/// Names and folders of the databases beside `postgres`. XX001 when the list is damaged or missing.
 pub fn listed(fs: &dyn Fs, dir: &Path) -> Result<Vec<(String, PathBuf)>> {
     let list = List::read(fs, dir)?;
+    unlisted(fs, dir, &list)?;
     Ok(list.oids.into_iter().map(|(name, oid)| (name, folder(dir, oid))).collect())
 }
 
@@ -214,14 +255,51 @@ fn options_of(options: &Options, oid: u32) -> Options {
     own
 }
 
+/// Opens a database that the list names; it is not made anew.
+fn open_listed(fs: &Arc<dyn Fs>, dir: &Path, options: &Options, oid: u32) -> Opened {
+    let path = folder(dir, oid);
+    if !fs.exists(&path.join("CONTROL")) {
+        let message = format!("\"{}\" is missing, or has no file CONTROL", path.display());
+        return Err(Error::new(SqlState::DATA_CORRUPTED, message));
+    }
+    Database::open(fs.clone(), &path, options_of(options, oid))
+}
+
+/// Folders that a crash left: of databases that were being made or dropped. Nothing else is touched.
 fn remove_unlisted(fs: &dyn Fs, dir: &Path, list: &List) -> Result<()> {
-    for name in fs.list(&dir.join(FOLDER))? {
-        let oid = name.to_str().and_then(|name| name.parse::<u32>().ok());
-        if !oid.is_some_and(|oid| list.oids.values().any(|listed| *listed == oid)) {
-            fs.remove_dir_all(&dir.join(FOLDER).join(name))?;
-        }
+    for path in unlisted(fs, dir, list)? {
+        log::info!("removing \"{}\", which a crash has left", path.display());
+        fs.remove_dir_all(&path)?;
     }
     Ok(())
+}
+
+/// The folders that no list names. XX001 when there are some and no list.
+fn unlisted(fs: &dyn Fs, dir: &Path, list: &List) -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for name in fs.list(&dir.join(FOLDER))? {
+        let Some(oid) = name.to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
+        if oid <= list.next_oid() && !list.oids.values().any(|listed| *listed == oid) {
+            found.push(dir.join(FOLDER).join(name));
+        }
+    }
+    let lists = fs.exists(&dir.join(LIST));
+    match fs.list(&dir.join(FOLDER))?.first() {
+        Some(name) if !lists => {
+            let message = format!("\"{}\" is missing", dir.join(LIST).display());
+            Err(Error::new(SqlState::DATA_CORRUPTED, message)
+                .detail(format!("There is \"{}\".", dir.join(FOLDER).join(name).display()))
+                .hint("Put the file back, or move the folders away to go on without their databases."))
+        }
+        _ => Ok(found),
+    }
+}
+
+/// A file for the next list, with room for it.
+fn lay_ready(fs: &dyn Fs, beside: &Path) -> Result<()> {
+    let file = fs.open(beside, OpenMode::Create)?;
+    file.allocate(READY_BYTES)?;
+    file.sync_data()
 }
 
 fn undefined(name: &str) -> Error {
@@ -229,6 +307,11 @@ fn undefined(name: &str) -> Error {
 }
 
 impl List {
+    /// The number of the next database.
+    fn next_oid(&self) -> u32 {
+        (self.last_oid + 1).max(FIRST_USER_OID)
+    }
+
     fn check_free(&self, name: &str) -> Result<()> {
         if name != MAIN_DATABASE && !self.oids.contains_key(name) {
             return Ok(());
@@ -251,15 +334,21 @@ impl List {
     }
 
     fn write(&self, fs: &dyn Fs, dir: &Path) -> Result<()> {
-        let (path, beside) = (dir.join(LIST), dir.join("DATABASES.new"));
-        if fs.exists(&beside) {
-            fs.remove_file(&beside)?;
-        }
-        let file = fs.open(&beside, OpenMode::Create)?;
-        file.write_all_at(&self.encode(), 0)?;
+        let (path, beside) = (dir.join(LIST), dir.join(BESIDE));
+        let bytes = self.encode();
+        let file = match fs.exists(&beside) {
+            true => fs.open(&beside, OpenMode::ReadWrite)?,
+            false => fs.open(&beside, OpenMode::Create)?,
+        };
+        file.write_all_at(&bytes, 0)?;
+        file.truncate(bytes.len() as u64)?;
         file.sync_data()?;
         fs.rename(&beside, &path)?;
-        fs.sync_dir(dir)
+        fs.sync_dir(dir)?;
+        if let Err(error) = lay_ready(fs, &beside) {
+            log::debug!("{error}; the next change of the list of databases needs room on the disk");
+        }
+        Ok(())
     }
 
     /// Empty where there is no file. XX001 for damage; 55000 for a newer version.
@@ -303,7 +392,7 @@ impl List {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fs::faulty::{FaultyFs, Op};
+    use crate::fs::faulty::{Fault, FaultyFs, Op, What};
     use crate::fs::memory::MemoryFs;
     use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -339,7 +428,7 @@ mod tests {
         assert_eq!(cluster.remove("blog").err().map(|e| e.state()), Some(SqlState::INVALID_CATALOG_NAME));
         assert_eq!(names(&cluster), ["postgres", "store"]);
         cluster.close().unwrap();
-        drop((shop.database, cluster));
+        drop((shop.database.unwrap(), cluster));
         let again = open(fs).unwrap();
         let members = again.members();
         assert_eq!(
@@ -391,7 +480,82 @@ mod tests {
             assert!(found == states[done] || found == *next, "after {done} changes: {found:?}");
             let folders = fs.list(&Path::new(DIR).join(FOLDER)).unwrap();
             assert_eq!(folders.len(), found.len(), "after {done} changes: {folders:?}");
+            assert!(cluster.members().iter().all(|member| member.database.is_ok()), "after {done} changes");
         }
+    }
+
+    /// Whatever fails, what was refused is not there after a restart, unless the server said that it does not know.
+    #[test]
+    fn a_failed_operation_leaves_the_list_as_it_was() {
+        for at in 1.. {
+            let memory = MemoryFs::new();
+            let (fs, faults) = FaultyFs::new(memory.clone());
+            let cluster = open(fs).unwrap();
+            cluster.create("a").unwrap();
+            faults.arm(Fault { at, on: Op::CHANGES, what: What::Fail(std::io::ErrorKind::Other) });
+            // Refused or not, what the members are afterwards is what counts.
+            let _ = (cluster.create("b"), cluster.rename("a", "c"), cluster.remove("c"));
+            let reached = faults.met() >= at;
+            faults.disarm();
+            let known = names(&cluster);
+            let unknown = cluster.others.lock().unknown.is_some();
+            drop(cluster);
+            let again = open(Arc::new(memory.crash(at))).unwrap();
+            assert!(unknown || names(&again) == known, "operation {at}: {known:?}, then {:?}", names(&again));
+            assert!(again.members().iter().all(|member| member.database.is_ok()), "operation {at}");
+            if !reached {
+                assert!(at > 30, "only {at} operations");
+                return;
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_missing_is_not_made_anew() {
+        let fs: Arc<dyn Fs> = Arc::new(MemoryFs::new());
+        let cluster = open(fs.clone()).unwrap();
+        let oid = cluster.create("shop").unwrap().oid;
+        cluster.create("blog").unwrap();
+        cluster.close().unwrap();
+        drop(cluster);
+        let dir = Path::new(DIR);
+        // A folder: its database is damaged, the others go on, and it can be dropped.
+        fs.remove_dir_all(&folder(dir, oid)).unwrap();
+        let cluster = open(fs.clone()).unwrap();
+        let state = |cluster: &Cluster, name: &str| {
+            let member = cluster.members().into_iter().find(|member| member.name == name);
+            member.unwrap().database.err().map(|error| error.state())
+        };
+        assert_eq!(state(&cluster, "shop"), Some(SqlState::DATA_CORRUPTED));
+        assert_eq!(state(&cluster, "blog"), None);
+        cluster.remove("shop").unwrap();
+        cluster.close().unwrap();
+        drop(cluster);
+        // The list: nothing is removed.
+        fs.rename(&dir.join(LIST), &dir.join("lost")).unwrap();
+        assert_eq!(open(fs.clone()).err().map(|error| error.state()), Some(SqlState::DATA_CORRUPTED));
+        assert_eq!(listed(&*fs, dir).err().map(|error| error.state()), Some(SqlState::DATA_CORRUPTED));
+        fs.rename(&dir.join("lost"), &dir.join(LIST)).unwrap();
+        let cluster = open(fs.clone()).unwrap();
+        assert_eq!(names(&cluster), ["postgres", "blog"]);
+        // Somebody's folder is nobody's database.
+        fs.create_dir_all(&dir.join(FOLDER).join("notes")).unwrap();
+        drop(cluster);
+        drop(open(fs.clone()).unwrap());
+        assert!(fs.list(&dir.join(FOLDER)).unwrap().iter().any(|name| name.as_os_str() == "notes"));
+    }
+
+    #[test]
+    fn a_full_disk_does_not_keep_a_database() {
+        let memory = MemoryFs::new();
+        let (fs, faults) = FaultyFs::new(memory.clone());
+        let cluster = open(fs).unwrap();
+        cluster.create("shop").unwrap();
+        let full = What::FailFromHere(std::io::ErrorKind::StorageFull);
+        faults.arm(Fault { at: 1, on: Op::CREATE.or(Op::ALLOCATE), what: full });
+        assert_eq!(cluster.create("blog").err().map(|error| error.state()), Some(SqlState::DISK_FULL));
+        cluster.remove("shop").unwrap();
+        assert_eq!(names(&cluster), ["postgres"]);
     }
 
     #[test]

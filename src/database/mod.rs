@@ -1,4 +1,4 @@
-//! The owner of everything: one data directory, its transactions and its background work.
+//! The owner of everything: a database in its directory, its transactions and its background work.
 //!
 //! A write makes records; the log makes them durable; `apply` makes them visible. Live commits and recovery go
 //! through the same apply, so what a crash leaves behind is what a running server would show.
@@ -88,6 +88,8 @@ use crate::memory::Budget;
 /// How a [`Database`] is opened.
 #[derive(Clone, Debug)]
 pub struct Options {
+    /// The data directory that the database's own folder lies in, when it is one of several.
+    pub home: Option<std::path::PathBuf>,
     /// Flushing, compaction, index maintenance and checkpoints by threads of their own; without them tests step by
     /// hand.
     pub background: bool,
@@ -111,6 +113,7 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Options {
         Options {
+            home: None,
             background: true,
             build_threads: std::thread::available_parallelism().map_or(1, usize::from),
             storage: crate::storage::Options::default(),

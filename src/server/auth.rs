@@ -1,6 +1,7 @@
 //! Who may connect.
 //!
-//! A fresh data directory has the superuser role `postgres`. Roles have no passwords yet, so the rule is short: connections from this machine are trusted, others are refused.
+//! A fresh data directory has the superuser role `postgres`. Roles have no passwords yet, so the rule is short:
+//! connections from this machine are trusted, others are refused.
 
 use std::net::IpAddr;
 

@@ -39,6 +39,9 @@ const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 /// Not more than this for a statement that was told to end by a shutdown.
 const CANCELLED_GRACE: Duration = Duration::from_secs(5);
 
+/// A session that is to end may take so long for it, and for telling its client.
+const KILLED_GRACE: Duration = Duration::from_secs(1);
+
 /// Deep expressions recurse in the planner, a chain of operators as many levels as it has links (`CHAIN_MAX` in
 /// `sql/dialect.rs`); it takes more (`STACK_FREE_BYTES` in `planner/environment.rs`) where it must. Pages that are not
 /// used cost nothing.
@@ -282,7 +285,16 @@ impl Shared {
         }
         backend::authentication_ok(&mut wire.output);
         backend::backend_key(&mut wire.output, registration.process, registration.secret.clone());
-        Connection::new(wire, session, place.seat.ended.clone()).run().await;
+        let killed = async {
+            place.seat.killed.cancelled().await;
+            // For its last words.
+            tokio::time::sleep(KILLED_GRACE).await;
+        };
+        tokio::select! {
+            () = Connection::new(wire, session, place.seat.ended.clone()).run() => {}
+            // Its client does not read.
+            () = killed => log::info!("a session was ended that did not end itself"),
+        }
     }
 
     /// Returns when no session is left.

@@ -19,6 +19,8 @@ use crate::types::binary::utf8;
 
 /// PostgreSQL's MAX_STARTUP_PACKET_LENGTH.
 const PACKET_BYTES_MAX: usize = 10_000;
+/// PostgreSQL's NAMEDATALEN - 1.
+const NAME_BYTES_MAX: usize = 63;
 const CANCEL_CODE: u32 = 80_877_102;
 const SSL_CODE: u32 = 80_877_103;
 const GSS_CODE: u32 = 80_877_104;
@@ -129,8 +131,8 @@ impl Startup {
         let mut unknown = Vec::new();
         for (name, value) in pairs(&packet[4..])? {
             match name.as_str() {
-                "user" => startup.user = value,
-                "database" => startup.database = value,
+                "user" => startup.user = cut(value),
+                "database" => startup.database = cut(value),
                 "replication" if is_off(&value) => {}
                 "replication" => return Err(Error::unsupported("replication")),
                 _ if name.starts_with("_pq_.") => unknown.push(name),
@@ -171,6 +173,12 @@ fn string(bytes: &mut &[u8]) -> Result<String> {
     let string = utf8(&bytes[..end])?.to_owned();
     *bytes = &bytes[end + 1..];
     Ok(string)
+}
+
+/// A name as CREATE made it of the same letters.
+fn cut(mut name: String) -> String {
+    name.truncate(name.floor_char_boundary(NAME_BYTES_MAX));
+    name
 }
 
 fn is_off(value: &str) -> bool {

@@ -20,7 +20,7 @@ use crate::error::{Error, Result, SqlState};
 use crate::memory::Budget;
 use crate::planner::environment::Environment;
 use crate::sql::cancel::{CancelFlag, Reason};
-use crate::sql::database_words::{AlterDatabase, DatabaseChange, DropDatabase};
+use crate::sql::database_words::{AlterDatabase, CreateDatabase, DatabaseChange, DropDatabase};
 use crate::sql::engine::Engine;
 use crate::sql::response::{Response, Severity};
 use crate::sql::session::{Session, done};
@@ -30,13 +30,15 @@ use crate::sql::transactions::now;
 
 /// How long DROP DATABASE waits for other sessions to leave; PostgreSQL's CountOtherDBBackends waits as long.
 const LEAVING_MAX: Duration = Duration::from_secs(5);
+/// The databases that CREATE DATABASE copies in PostgreSQL. Here both are empty and nobody is in them: their names are taken.
+pub(super) const TEMPLATES: [&str; 2] = ["template0", "template1"];
 /// Between two looks.
 const LEAVING_REST: Duration = Duration::from_millis(20);
 
 /// All databases of a server, each with what its sessions share.
 pub struct Databases {
     cluster: Cluster,
-    engines: Mutex<BTreeMap<String, Arc<Engine>>>,
+    places: Mutex<BTreeMap<String, Place>>,
     environment: Arc<Environment>,
     budget: Budget,
     settings: Vec<(String, String)>,
@@ -46,11 +48,22 @@ pub struct Databases {
     started: i64,
 }
 
+/// What there is under a name.
+struct Place {
+    oid: u32,
+    /// `Err` says why it does not open: nobody can connect, and it can be dropped.
+    engine: Result<Arc<Engine>>,
+    /// Somebody waits for it to be left, to drop it or to call it something else: nobody is admitted meanwhile.
+    leaving: bool,
+}
+
 /// A session's place in a database, which nobody drops as long as it is taken.
 pub struct Seat {
     pub engine: Arc<Engine>,
-    /// Cancelled when the session is to end: with the server, or with its database.
+    /// Cancelled when the session is to end: with the server, with its database, or alone.
     pub ended: CancellationToken,
+    /// Cancelled when it is to end whatever it does: not with the server, which lets statements finish.
+    pub killed: CancellationToken,
     number: u64,
 }
 
@@ -64,12 +77,14 @@ pub struct Seats {
 /// How to end a session and what it runs, and what others may see of it.
 struct Occupant {
     ended: CancellationToken,
+    killed: CancellationToken,
     session: Option<(Arc<CancelFlag>, Arc<Shared>)>,
 }
 
 impl Occupant {
     fn end(&self) {
         self.ended.cancel();
+        self.killed.cancel();
         if let Some((statement, _)) = &self.session {
             statement.raise(Reason::Shutdown);
         }
@@ -78,10 +93,11 @@ impl Occupant {
 
 impl Seat {
     fn take(engine: Arc<Engine>, shutdown: &CancellationToken) -> Seat {
-        let ended = shutdown.child_token();
+        let (ended, killed) = (shutdown.child_token(), CancellationToken::new());
         let number = engine.seats.last.fetch_add(1, Ordering::Relaxed);
-        engine.seats.taken.lock().insert(number, Occupant { ended: ended.clone(), session: None });
-        Seat { engine, ended, number }
+        let occupant = Occupant { ended: ended.clone(), killed: killed.clone(), session: None };
+        engine.seats.taken.lock().insert(number, occupant);
+        Seat { engine, ended, killed, number }
     }
 
     /// The session is seen from here on, and what it runs can be ended.
@@ -141,7 +157,7 @@ impl Databases {
         let environment = Environment::new(Arc::new(System), budget.queries() as usize)?;
         let databases = Arc::new(Databases {
             cluster,
-            engines: Mutex::default(),
+            places: Mutex::default(),
             environment,
             budget,
             settings,
@@ -157,7 +173,7 @@ impl Databases {
 
     /// Gives the threads for what must go on while a connection's own thread computes or listens; the first call counts.
     pub fn set_workers(&self, workers: Handle) {
-        for engine in self.engines.lock().values() {
+        for (_, engine) in self.engines() {
             engine.set_workers(workers.clone());
         }
         let _ = self.workers.set(workers);
@@ -168,16 +184,29 @@ impl Databases {
         &self.shutdown
     }
 
-    /// A seat in the database; 3D000 when there is none of this name.
+    /// A seat in the database. 3D000 when there is none of this name; 55006 when it is about to be dropped or renamed; XX001
+    /// when it does not open; 55000 for the templates.
     pub fn admit(&self, name: &str) -> Result<Seat> {
         // Taken under the lock under which DROP DATABASE counts.
-        let engines = self.engines.lock();
-        let engine = engines.get(name).cloned().ok_or_else(|| undefined(name))?;
-        Ok(Seat::take(engine, &self.shutdown))
+        let places = self.places.lock();
+        let place = match places.get(name) {
+            Some(place) => place,
+            None if TEMPLATES.contains(&name) => {
+                let message = format!("database \"{name}\" is not currently accepting connections");
+                return Err(Error::new(SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE, message));
+            }
+            None => return Err(undefined(name)),
+        };
+        if place.leaving {
+            let message = format!("database \"{name}\" is being dropped or renamed");
+            return Err(Error::new(SqlState::OBJECT_IN_USE, message));
+        }
+        Ok(Seat::take(place.engine.clone()?, &self.shutdown))
     }
 
     pub(super) fn engines(&self) -> Vec<(String, Arc<Engine>)> {
-        self.engines.lock().iter().map(|(name, engine)| (name.clone(), engine.clone())).collect()
+        let places = self.places.lock();
+        places.iter().filter_map(|(name, place)| Some((name.clone(), place.engine.clone().ok()?))).collect()
     }
 
     /// When the server started, microseconds since 1970 UTC.
@@ -187,13 +216,13 @@ impl Databases {
 
     /// (oid, name) of all databases.
     pub fn names(&self) -> Vec<(u32, String)> {
-        self.engines.lock().iter().map(|(name, engine)| (engine.oid, name.clone())).collect()
+        self.places.lock().iter().map(|(name, place)| (place.oid, name.clone())).collect()
     }
 
     /// Bytes on disk of a database.
     pub fn bytes_on_disk(&self, oid: u32) -> Option<u64> {
-        let engine = self.engines.lock().values().find(|engine| engine.oid == oid).cloned();
-        engine.map(|engine| engine.database.bytes_on_disk())
+        let engine = self.engines().into_iter().find(|(_, engine)| engine.oid == oid);
+        engine.map(|(_, engine)| engine.database.bytes_on_disk())
     }
 
     /// Checkpoints all and marks their directories as cleanly closed.
@@ -207,64 +236,108 @@ impl Databases {
     }
 
     fn serve(self: &Arc<Self>, member: Member) -> Result<()> {
-        let name = member.name.clone();
-        let engine = Engine::new(member, self, self.environment.beside())?;
-        if let Some(workers) = self.workers.get() {
+        let Member { name, oid, database } = member;
+        let engine =
+            database.and_then(|database| Engine::new(oid, database, self, self.environment.beside()));
+        if let (Ok(engine), Some(workers)) = (&engine, self.workers.get()) {
             engine.set_workers(workers.clone());
         }
-        self.engines.lock().insert(name, engine);
+        if name == MAIN_DATABASE {
+            engine.clone()?;
+        }
+        self.places.lock().insert(name, Place { oid, engine, leaving: false });
         Ok(())
     }
 
-    fn create(self: &Arc<Self>, name: &str) -> Result<()> {
+    fn create(self: &Arc<Self>, name: &str, template: Option<&str>) -> Result<()> {
+        self.check_free(name)?;
+        if let Some(template) = template.filter(|template| !TEMPLATES.contains(template)) {
+            return match self.places.lock().contains_key(template) {
+                true => Err(Error::unsupported(format!("copying the database \"{template}\""))),
+                false => {
+                    let message = format!("template database \"{template}\" does not exist");
+                    Err(Error::new(SqlState::INVALID_CATALOG_NAME, message))
+                }
+            };
+        }
         let member = self.cluster.create(name)?;
         self.serve(member)
     }
 
-    fn remove(&self, name: &str, force: bool) -> Result<()> {
+    fn remove(&self, name: &str, force: bool, check: &dyn Fn() -> Result<()>) -> Result<()> {
+        if TEMPLATES.contains(&name) {
+            let message = "cannot drop a template database";
+            return Err(Error::new(SqlState::WRONG_OBJECT_TYPE, message));
+        }
         if name == MAIN_DATABASE {
             return Err(Error::unsupported(format!("dropping the database \"{MAIN_DATABASE}\"")));
         }
-        let engine = self.take_when_left(name, force)?;
+        let place = self.take_when_left(name, force, check)?;
         self.cluster.remove(name).inspect_err(|_| {
-            self.engines.lock().insert(name.to_owned(), engine.clone());
+            self.places.lock().insert(name.to_owned(), place);
         })
     }
 
-    fn rename(&self, name: &str, to: &str) -> Result<()> {
+    /// `own` is the database of the session that asks.
+    fn rename(&self, name: &str, to: &str, own: &str, check: &dyn Fn() -> Result<()>) -> Result<()> {
+        if !self.places.lock().contains_key(name) {
+            return Err(undefined(name));
+        }
+        self.check_free(to)?;
+        if name == own {
+            let message = "current database cannot be renamed";
+            return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message));
+        }
         if name == MAIN_DATABASE {
             return Err(Error::unsupported(format!("renaming the database \"{MAIN_DATABASE}\"")));
         }
-        if self.engines.lock().contains_key(to) {
-            let message = format!("database \"{to}\" already exists");
-            return Err(Error::new(SqlState::DUPLICATE_DATABASE, message));
-        }
-        let engine = self.take_when_left(name, false)?;
+        let place = self.take_when_left(name, false, check)?;
         let renamed = self.cluster.rename(name, to);
         let now = if renamed.is_ok() { to } else { name };
-        self.engines.lock().insert(now.to_owned(), engine);
+        self.places.lock().insert(now.to_owned(), place);
         renamed
     }
 
-    /// Takes a database off the map once nobody is connected to it: 55006 when that does not happen in time. `force` ends
-    /// idle sessions, and statements.
-    fn take_when_left(&self, name: &str, force: bool) -> Result<Arc<Engine>> {
+    fn check_free(&self, name: &str) -> Result<()> {
+        if self.places.lock().contains_key(name) || TEMPLATES.contains(&name) {
+            let message = format!("database \"{name}\" already exists");
+            return Err(Error::new(SqlState::DUPLICATE_DATABASE, message));
+        }
+        Ok(())
+    }
+
+    /// Takes a database off the map once nobody is connected to it; nobody is admitted meanwhile. 55006 when that does not
+    /// happen in time, or what `check` says. `force` ends its sessions.
+    fn take_when_left(&self, name: &str, force: bool, check: &dyn Fn() -> Result<()>) -> Result<Place> {
         let started = Instant::now();
+        let mut first = true;
         loop {
-            let mut engines = self.engines.lock();
-            let engine = engines.get(name).cloned().ok_or_else(|| undefined(name))?;
-            let count = engine.seats.count();
-            if count == 0 {
-                engines.remove(name);
-                return Ok(engine);
+            let mut places = self.places.lock();
+            let place = places.get_mut(name).ok_or_else(|| undefined(name))?;
+            let count = place.engine.as_ref().map_or(0, |engine| engine.seats.count());
+            if first && place.leaving {
+                return Err(in_use(name, count.max(1)));
             }
-            drop(engines);
-            if force {
+            first = false;
+            let refused = match count {
+                0 => None,
+                count if started.elapsed() >= LEAVING_MAX => Some(in_use(name, count)),
+                _ => check().err(),
+            };
+            if let Some(error) = refused {
+                place.leaving = false;
+                return Err(error);
+            }
+            if count == 0 {
+                let mut place = places.remove(name).ok_or_else(|| undefined(name))?;
+                place.leaving = false;
+                return Ok(place);
+            }
+            place.leaving = true;
+            if let (true, Ok(engine)) = (force, &place.engine) {
                 engine.seats.end_all();
             }
-            if started.elapsed() >= LEAVING_MAX {
-                return Err(in_use(name, count));
-            }
+            drop(places);
             std::thread::sleep(LEAVING_REST);
         }
     }
@@ -292,11 +365,11 @@ fn in_use(name: &str, count: usize) -> Error {
 
 impl Session {
     /// CREATE DATABASE
-    pub(super) async fn create_database(&mut self, name: &str, owner: Option<&str>) -> Result<Response> {
+    pub(super) async fn create_database(&mut self, create: &CreateDatabase) -> Result<Response> {
         self.refuse_in_block("CREATE DATABASE")?;
-        owner.map_or(Ok(()), |owner| self.check_owner(owner))?;
-        let name = name.to_owned();
-        self.on_databases(move |databases| databases.create(&name)).await?;
+        create.owner.as_deref().map_or(Ok(()), |owner| self.check_owner(owner))?;
+        let CreateDatabase { name, template, .. } = create.clone();
+        self.on_databases(move |databases, _| databases.create(&name, template.as_deref())).await?;
         Ok(done("CREATE DATABASE"))
     }
 
@@ -308,7 +381,7 @@ impl Session {
             return Err(Error::new(SqlState::OBJECT_IN_USE, message));
         }
         let DropDatabase { name, if_exists, force } = drop.clone();
-        match self.on_databases(move |databases| databases.remove(&name, force)).await {
+        match self.on_databases(move |databases, check| databases.remove(&name, force, check)).await {
             Err(error) if if_exists && error.state() == SqlState::INVALID_CATALOG_NAME => {
                 let message = format!("database \"{}\" does not exist, skipping", drop.name);
                 self.notice(Severity::Notice, Error::new(SqlState("00000"), message));
@@ -322,29 +395,39 @@ impl Session {
     pub(super) async fn alter_database(&mut self, alter: &AlterDatabase) -> Result<Response> {
         let name = alter.name.clone();
         match &alter.change {
-            DatabaseChange::Owner(owner) => {
-                self.check_owner(owner)?;
-                self.on_databases(move |databases| databases.admit(&name).map(drop)).await?;
-            }
-            DatabaseChange::Rename(_) if name == self.shared.database => {
-                return Err(Error::unsupported("renaming the current database"));
-            }
             DatabaseChange::Rename(to) => {
                 self.refuse_in_block("ALTER DATABASE ... RENAME")?;
-                let to = to.clone();
-                self.on_databases(move |databases| databases.rename(&name, &to)).await?;
+                let (to, own) = (to.clone(), self.shared.database.clone());
+                self.on_databases(move |databases, check| databases.rename(&name, &to, &own, check)).await?;
+            }
+            same => {
+                if let DatabaseChange::Owner(owner) = same {
+                    self.check_owner(owner)?;
+                }
+                let known = self.shared.engine.databases()?.names();
+                if !known.iter().any(|(_, known)| *known == name) {
+                    return Err(undefined(&name));
+                }
             }
         }
         Ok(done("ALTER DATABASE"))
     }
 
-    /// Runs work that waits for the disk, and for others to leave, beside the threads that serve.
+    /// Runs work that waits for the disk, and for others to leave, beside the threads that serve. It looks at whether the
+    /// statement, or the server, is to end.
     async fn on_databases(
         &self,
-        work: impl FnOnce(&Arc<Databases>) -> Result<()> + Send + 'static,
+        work: impl FnOnce(&Arc<Databases>, &dyn Fn() -> Result<()>) -> Result<()> + Send + 'static,
     ) -> Result<()> {
         let databases = self.shared.engine.databases()?;
-        let task = tokio::task::spawn_blocking(move || work(&databases));
+        let statement = self.cancel.clone();
+        let task = tokio::task::spawn_blocking(move || {
+            let check = || match databases.shutdown.is_cancelled() {
+                true => Err(Error::new(SqlState::ADMIN_SHUTDOWN, "the server is shutting down")),
+                false => statement.check(),
+            };
+            work(&databases, &check)
+        });
         task.await.map_err(|error| Error::internal(format!("work on databases failed: {error}")))?
     }
 }

@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock, Weak};
 
 use tokio::runtime::Handle;
 
-use crate::database::{Database, Member};
+use crate::database::Database;
 use crate::error::{Error, Result};
 use crate::locks::AdvisoryLocks;
 use crate::memory::Budget;
@@ -33,14 +33,15 @@ pub struct Engine {
 
 impl Engine {
     pub(super) fn new(
-        member: Member,
+        oid: u32,
+        database: Arc<Database>,
         databases: &Arc<Databases>,
         environment: Arc<Environment>,
     ) -> Result<Arc<Engine>> {
-        crate::sql::ddl::drop_temporary(&member.database, None)?;
+        crate::sql::ddl::drop_temporary(&database, None)?;
         Ok(Arc::new(Engine {
-            oid: member.oid,
-            database: member.database,
+            oid,
+            database,
             budget: databases.budget(),
             environment,
             advisory: AdvisoryLocks::default(),

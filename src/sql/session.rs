@@ -428,7 +428,7 @@ impl Session {
                 self.shared.notify(channel, payload)?;
                 Ok(done("NOTIFY"))
             }
-            Ast::CreateDatabase { name, owner } => self.create_database(name, owner.as_deref()).await,
+            Ast::CreateDatabase(create) => self.create_database(create).await,
             Ast::AlterDatabase(alter) => self.alter_database(alter).await,
             Ast::DropDatabase(drop) => self.drop_database(drop).await,
             Ast::Vacuum { tables, verbose, .. } => self.vacuum(tables, *verbose).await,

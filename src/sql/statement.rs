@@ -12,7 +12,7 @@ use crate::catalog::{
     Argument, Body, Deferral, OnCommit, Parallel, ReferentialAction, ViewColumn, Volatility,
 };
 use crate::planner::explain::ExplainOptions;
-use crate::sql::database_words::{AlterDatabase, DropDatabase};
+use crate::sql::database_words::{AlterDatabase, CreateDatabase, DropDatabase};
 use crate::sql::grants::Grant;
 use crate::sql::lock_table::LockTable;
 use crate::sql::notifications::Listening;
@@ -118,6 +118,9 @@ pub enum Ast {
     CreateView(Box<CreateView>),
     CreateFunction(Box<CreateFunction>),
     DropFunction(DropFunction),
+    CreateDatabase(CreateDatabase),
+    AlterDatabase(AlterDatabase),
+    DropDatabase(DropDatabase),
     CreateEnum {
         name: Name,
         labels: Vec<String>,
@@ -146,12 +149,6 @@ pub enum Ast {
     AlterFunction(AlterFunction),
     AlterSequence(AlterSequence),
     /// OWNER TO and its like on what has no owner here but the superuser.
-    CreateDatabase {
-        name: String,
-        owner: Option<String>,
-    },
-    AlterDatabase(AlterDatabase),
-    DropDatabase(DropDatabase),
     AlterOwner {
         kind: &'static str,
         name: Name,
@@ -782,7 +779,7 @@ impl Ast {
             Ast::CreateIndex(_) => "CREATE INDEX",
             Ast::CreateSequence(_) => "CREATE SEQUENCE",
             Ast::CreateSchema { .. } => "CREATE SCHEMA",
-            Ast::CreateDatabase { .. } => "CREATE DATABASE",
+            Ast::CreateDatabase(_) => "CREATE DATABASE",
             Ast::AlterDatabase(_) => "ALTER DATABASE",
             Ast::DropDatabase(_) => "DROP DATABASE",
             Ast::CreateExtension { .. } => "CREATE EXTENSION",
@@ -835,7 +832,7 @@ impl Ast {
             | Ast::Drop(_)
             | Ast::AlterTable(_)
             | Ast::AlterSequence(_)
-            | Ast::CreateDatabase { .. }
+            | Ast::CreateDatabase(_)
             | Ast::AlterDatabase(_)
             | Ast::DropDatabase(_)
             | Ast::AlterOwner { .. }

@@ -20,6 +20,7 @@ pub const DIMENSIONS: usize = 6;
 /// Sizes so small that everything that happens to large databases happens here.
 pub fn options() -> Options {
     Options {
+        home: None,
         background: false,
         build_threads: 1,
         log_segment_bytes: 32 << 10,

@@ -37,7 +37,7 @@ fn databases_share_nothing_but_the_server() {
         shop.batch_execute("SELECT pg_advisory_lock(7)").await.expect("a lock");
         let free = texts(&main, "SELECT pg_try_advisory_lock(7)::text").await;
         assert_eq!(free, [[Some("true".to_owned())]]);
-        let both = "SELECT datname FROM pg_database ORDER BY oid";
+        let both = "SELECT datname FROM pg_database WHERE NOT datistemplate ORDER BY oid";
         let names = [[Some("postgres".to_owned())], [Some("shop".to_owned())]];
         assert_eq!(texts(&main, both).await, names);
         assert_eq!(texts(&shop, both).await, names);
@@ -61,6 +61,16 @@ fn a_database_in_use_is_dropped_by_force_only() {
         );
         let detail = error.as_db_error().and_then(|error| error.detail());
         assert_eq!(detail, Some("There is 1 other session using the database."));
+        // The wait can be cancelled, and nobody is admitted meanwhile.
+        main.batch_execute("SET statement_timeout = '600ms'").await.expect("a setting");
+        let (cancelled, newcomer) = tokio::join!(main.batch_execute("DROP DATABASE shop"), async {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            connect(&house, "shop").await
+        });
+        assert_eq!(state(&cancelled.expect_err("it is in use")), "57014");
+        assert_eq!(state(&newcomer.expect_err("it is about to go")), "55006");
+        main.batch_execute("SET statement_timeout = 0").await.expect("a setting");
+        drop(connect(&house, "shop").await.expect("it stays"));
         // One that is idle and one that computes.
         let busy = connect(&house, "shop").await.expect("a connection");
         let computing = tokio::spawn(async move {
@@ -73,7 +83,8 @@ fn a_database_in_use_is_dropped_by_force_only() {
         main.batch_execute("DROP DATABASE shop WITH (FORCE)").await.expect("sessions end");
         let error = computing.await.expect("a task").expect_err("it was ended");
         assert_eq!(state(&error), "57P01");
-        assert!(shop.batch_execute("SELECT 1").await.is_err());
+        let error = shop.batch_execute("SELECT 1").await.expect_err("it was ended");
+        assert!(error.is_closed() || state(&error) == "57P01", "{error}");
         let error = connect(&house, "shop").await.expect_err("it is gone");
         assert_eq!(state(&error), "3D000");
         // The name is free again, and what was in it is not there.
@@ -82,9 +93,23 @@ fn a_database_in_use_is_dropped_by_force_only() {
         let tables = "SELECT count(*)::text FROM pg_tables WHERE schemaname = 'public'";
         assert_eq!(texts(&shop, tables).await, [[Some("0".to_owned())]]);
         drop(shop);
+        // A client that does not read does not hold it up for long.
+        let stalled = connect(&house, "shop").await.expect("a connection");
+        let rows =
+            stalled.query_raw("SELECT repeat('x', 1000) FROM generate_series(1, 1000000)", [""; 0]).await;
+        let rows = rows.expect("a stream");
+        main.batch_execute("DROP DATABASE shop WITH (FORCE)").await.expect("it ends");
+        drop((rows, stalled));
+        main.batch_execute("CREATE DATABASE shop").await.expect("a database");
         // A client that has just left is waited for.
         main.batch_execute("ALTER DATABASE shop RENAME TO store").await.expect("nobody is in it");
         connect(&house, "store").await.expect("a connection");
+        // Names are cut alike where they are made and where they are asked for.
+        let long = "x".repeat(70);
+        main.batch_execute(&format!("CREATE DATABASE {long}")).await.expect("a database");
+        connect(&house, &long).await.expect("a connection");
+        let error = connect(&house, "template1").await.expect_err("a template");
+        assert_eq!(state(&error), "55000");
     });
 }
 

@@ -54,7 +54,8 @@ impl Database {
     pub fn backup(&self, to: &Path, cancel: &AtomicBool) -> Result<Taken> {
         let core = self.core();
         core.healthy()?;
-        if to.starts_with(&core.dir) || core.dir.starts_with(to) {
+        let home = core.options.home.as_ref().unwrap_or(&core.dir);
+        if to.starts_with(home) || home.starts_with(to) {
             let message = format!("\"{}\" and the data directory contain one another", to.display());
             return Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, message).hint("Name another folder."));
         }

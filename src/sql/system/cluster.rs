@@ -2,6 +2,7 @@
 
 use crate::error::Result;
 use crate::planner::bindings::Execution;
+use crate::sql::databases::TEMPLATES;
 use crate::sql::setting_list::{Context, Kind, LIST, Setting, Unit};
 use crate::sql::system::relation::{Relation, Rows, cells, none};
 use crate::sql::system::server::report;
@@ -172,6 +173,13 @@ fn namespaces(execution: &Execution, rows: &mut Rows) -> Result<()> {
 }
 
 fn databases(execution: &Execution, rows: &mut Rows) -> Result<()> {
+    // PostgreSQL's numbers of them.
+    for (name, oid) in TEMPLATES.iter().zip([4u32, 1]) {
+        rows.add(cells! {
+            oid: oid, datname: *name, encoding: UTF8, dattablespace: DEFAULT_TABLESPACE_OID, datcollate: LOCALE,
+            datctype: LOCALE, datistemplate: true, datallowconn: false,
+        });
+    }
     for (oid, name) in execution.session.databases() {
         rows.add(cells! {
             oid: oid, datname: name, encoding: UTF8, dattablespace: DEFAULT_TABLESPACE_OID, datcollate: LOCALE,

@@ -169,21 +169,14 @@ fn descriptions() -> Vec<Arc<ScalarUDF>> {
     }
 }
 
-/// The oid of a database that is given by it or by its name; 3D000 when there is none.
+/// The oid of a database that is given by it or by its name; 3D000 when there is none of the name.
 fn database(execution: &Execution, given: &Value) -> Result<u32> {
+    let Value::Text(name) = given else { return oid(given) };
     let databases = execution.session.databases();
-    let (found, text) = match given {
-        Value::Text(name) => {
-            let found = databases.iter().find(|(_, known)| **known == **name);
-            (found, format!("database \"{name}\" does not exist"))
-        }
-        given => {
-            let wanted = oid(given)?;
-            let found = databases.iter().find(|(known, _)| *known == wanted);
-            (found, format!("database with OID {wanted} does not exist"))
-        }
-    };
-    found.map(|(oid, _)| *oid).ok_or_else(|| Error::new(SqlState::INVALID_CATALOG_NAME, text))
+    let found = databases.iter().find_map(|(oid, known)| (**known == **name).then_some(*oid));
+    found.ok_or_else(|| {
+        Error::new(SqlState::INVALID_CATALOG_NAME, format!("database \"{name}\" does not exist"))
+    })
 }
 
 fn sizes() -> Vec<Arc<ScalarUDF>> {
