@@ -65,6 +65,7 @@ fn create(database: &Arc<Database>, name: &str, dimensions: usize) -> Oid {
     let mut txn = database.begin(Isolation::ReadCommitted);
     let oid = txn.new_oid();
     let column = |number, name: &str, ty| Column {
+        domain: None,
         name: name.into(),
         number,
         ty,

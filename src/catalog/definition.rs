@@ -22,6 +22,7 @@ pub enum Object {
     View(View),
     Function(Function),
     Enum(EnumObject),
+    Domain(Domain),
 }
 
 /// CREATE TYPE ... AS ENUM. What is of the type carries the definition too, and is changed with it.
@@ -31,6 +32,36 @@ pub struct EnumObject {
     /// COMMENT ON TYPE.
     #[serde(default)]
     pub comment: Option<String>,
+}
+
+/// CREATE DOMAIN: a type whose values are those of another one that satisfy conditions. Cells are cells of that other type;
+/// columns name the domain they are of.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Domain {
+    pub oid: Oid,
+    pub schema: String,
+    pub name: String,
+    /// The type of its values, which is no domain.
+    pub base: Type,
+    pub not_null: bool,
+    pub default: Option<DefaultExpr>,
+    /// In order of their names, which is the order they are looked at.
+    pub checks: Vec<DomainCheck>,
+    /// COMMENT ON DOMAIN.
+    #[serde(default)]
+    pub comment: Option<String>,
+}
+
+/// A condition on the values of a domain.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DomainCheck {
+    pub oid: Oid,
+    pub name: String,
+    /// An expression over VALUE, as SQL text.
+    pub sql: String,
+    /// Values from before it have not been looked at.
+    #[serde(default)]
+    pub not_valid: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -155,6 +186,9 @@ pub struct Column {
     /// PostgreSQL's attnum, from 1.
     pub number: u16,
     pub ty: Type,
+    /// The domain whose base type `ty` is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub domain: Option<Oid>,
     pub not_null: bool,
     pub default: Option<DefaultExpr>,
     pub identity: Option<Identity>,
@@ -372,6 +406,17 @@ pub struct Sequence {
     pub comment: Option<String>,
 }
 
+impl Domain {
+    /// Its largest number.
+    pub fn oid_max(&self) -> Oid {
+        self.checks.iter().map(|check| check.oid).fold(self.oid, Oid::max)
+    }
+
+    pub fn check(&self, name: &str) -> Option<&DomainCheck> {
+        self.checks.iter().find(|check| check.name == name)
+    }
+}
+
 impl Object {
     pub fn oid(&self) -> Oid {
         match self {
@@ -382,6 +427,7 @@ impl Object {
             Object::View(view) => view.oid,
             Object::Function(function) => function.oid,
             Object::Enum(of) => of.definition.oid,
+            Object::Domain(domain) => domain.oid,
         }
     }
 }

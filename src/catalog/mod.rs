@@ -19,10 +19,10 @@ pub mod edit;
 mod version;
 
 pub use definition::{
-    Column, Constraint, ConstraintKind, DefaultExpr, Deferral, DroppedColumn, EnumObject, ForeignKey,
-    Generated, HnswOptions, Identity, Index, IndexMethod, IndexMetric, IndexPredicate, IvfflatOptions,
-    Materialized, Object, Oid, OnCommit, Part, PartComment, ReferentialAction, Schema, Sequence, StoredQuery,
-    Table, TableKind, Use, View, ViewColumn,
+    Column, Constraint, ConstraintKind, DefaultExpr, Deferral, Domain, DomainCheck, DroppedColumn,
+    EnumObject, ForeignKey, Generated, HnswOptions, Identity, Index, IndexMethod, IndexMetric,
+    IndexPredicate, IvfflatOptions, Materialized, Object, Oid, OnCommit, Part, PartComment,
+    ReferentialAction, Schema, Sequence, StoredQuery, Table, TableKind, Use, View, ViewColumn,
 };
 pub use edit::Edit;
 pub use function::{Argument, Body, Function, Parallel, Returns, Volatility};

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::catalog::definition::{
-    Constraint, EnumObject, ForeignKey, Index, Object, Oid, Schema, Sequence, StoredQuery, Table, View,
+    Column, Constraint, Domain, EnumObject, ForeignKey, Index, Object, Oid, Schema, Sequence, StoredQuery,
+    Table, View,
 };
 use crate::catalog::function::Function;
 use crate::catalog::{Edit, PUBLIC_SCHEMA, PUBLIC_SCHEMA_OID};
@@ -22,6 +23,7 @@ pub struct Catalog {
     views: BTreeMap<Oid, Arc<View>>,
     functions: BTreeMap<Oid, Arc<Function>>,
     enums: BTreeMap<Oid, Arc<EnumObject>>,
+    domains: BTreeMap<Oid, Arc<Domain>>,
     /// (schema, name) of tables, indexes, sequences and views, which share one name space, as in PostgreSQL.
     names: BTreeMap<(String, String), Oid>,
 }
@@ -58,6 +60,7 @@ impl Catalog {
             views: BTreeMap::new(),
             functions: BTreeMap::new(),
             enums: BTreeMap::new(),
+            domains: BTreeMap::new(),
             names: BTreeMap::new(),
         }
     }
@@ -156,6 +159,24 @@ impl Catalog {
         self.enums.get(&oid)
     }
 
+    /// In order of oid.
+    pub fn domains(&self) -> impl Iterator<Item = &Arc<Domain>> {
+        self.domains.values()
+    }
+
+    pub fn domain_named(&self, schema: &str, name: &str) -> Option<&Arc<Domain>> {
+        self.domains.values().find(|domain| domain.schema == schema && domain.name == name)
+    }
+
+    pub fn domain_by_oid(&self, oid: Oid) -> Option<&Arc<Domain>> {
+        self.domains.get(&oid)
+    }
+
+    /// The domain a column is of.
+    pub fn domain_of(&self, column: &Column) -> Option<&Arc<Domain>> {
+        self.domains.get(&column.domain?)
+    }
+
     /// The type with this oid, without modifier: built in, or made by a user.
     pub fn type_by_oid(&self, oid: Oid) -> Option<Type> {
         let own = || {
@@ -241,6 +262,7 @@ impl Catalog {
             .max(last(self.functions.keys().next_back()))
             .max(constraints.unwrap_or(0))
             .max(self.enums.values().map(|of| of.definition.oid_max()).max().unwrap_or(0))
+            .max(self.domains.values().map(|domain| domain.oid_max()).max().unwrap_or(0))
     }
 
     /// The next version, with these edits made in order.
@@ -266,6 +288,7 @@ impl Catalog {
         self.views.remove(&oid);
         self.functions.remove(&oid);
         self.enums.remove(&oid);
+        self.domains.remove(&oid);
     }
 
     fn put(&mut self, object: Object) {
@@ -277,6 +300,7 @@ impl Catalog {
             Object::View(view) => drop(self.views.insert(view.oid, Arc::new(view))),
             Object::Function(function) => drop(self.functions.insert(function.oid, Arc::new(function))),
             Object::Enum(of) => drop(self.enums.insert(of.definition.oid, Arc::new(of))),
+            Object::Domain(domain) => drop(self.domains.insert(domain.oid, Arc::new(domain))),
         }
     }
 

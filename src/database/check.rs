@@ -153,6 +153,9 @@ impl Database {
                     // Two definitions of one type are equal; here the labels count too.
                     known.definition.to_json() == of.definition.to_json() && known.comment == of.comment
                 }),
+                Object::Domain(domain) => {
+                    catalog.domain_by_oid(domain.oid).is_some_and(|known| **known == *domain)
+                }
                 Object::Sequence(known) => catalog.sequence_by_oid(known.oid).is_some_and(|s| **s == *known),
             };
             if !same || key[..] != object_key(object.oid())[..] {
@@ -161,7 +164,11 @@ impl Database {
             count += u64::from(!matches!(object, Object::Schema(_)));
         }
         let known = catalog.tables().count() + catalog.indexes().count() + catalog.sequences().count();
-        let known = known + catalog.views().count() + catalog.functions().count() + catalog.enums().count();
+        let known = known
+            + catalog.views().count()
+            + catalog.functions().count()
+            + catalog.enums().count()
+            + catalog.domains().count();
         if count != known as u64 {
             return Err(broken("catalogue", format_args!("{known} stored definitions"), count));
         }

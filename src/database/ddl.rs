@@ -221,7 +221,8 @@ impl Transaction {
                     | Object::Schema(_)
                     | Object::View(_)
                     | Object::Function(_)
-                    | Object::Enum(_),
+                    | Object::Enum(_)
+                    | Object::Domain(_),
                 )
                 | Edit::Delete(_) => {}
             }
@@ -441,6 +442,7 @@ fn name_of(object: &Object, catalog: &Catalog) -> Option<(String, String)> {
         // Functions differ in their arguments.
         Object::Function(function) => Some((function.schema.clone(), function.signature())),
         Object::Enum(of) => Some((of.definition.schema.clone(), of.definition.name.clone())),
+        Object::Domain(domain) => Some((domain.schema.clone(), domain.name.clone())),
         Object::Schema(_) => None,
     }
 }

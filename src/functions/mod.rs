@@ -22,6 +22,8 @@ mod ordered_set;
 mod integer_sum;
 // avg of intervals.
 mod interval_average;
+// Whether a value is one of a domain.
+pub mod domains;
 // enum_first and its like.
 mod enums;
 // min and max.
@@ -135,6 +137,7 @@ pub fn scalar_functions() -> Vec<Arc<ScalarUDF>> {
         jsonpath::functions(),
         text_search::functions(),
         enums::functions(),
+        domains::functions(),
         vec![sampling::function()],
     ];
     families.into_iter().flatten().collect()

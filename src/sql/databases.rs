@@ -31,7 +31,13 @@ use crate::sql::transactions::now;
 /// How long DROP DATABASE waits for other sessions to leave; PostgreSQL's CountOtherDBBackends waits as long.
 const LEAVING_MAX: Duration = Duration::from_secs(5);
 /// The databases that CREATE DATABASE copies in PostgreSQL. Here both are empty and nobody is in them: their names are taken.
-pub(super) const TEMPLATES: [&str; 2] = ["template0", "template1"];
+/// With PostgreSQL's oids.
+pub(super) const TEMPLATES: [(u32, &str); 2] = [(4, "template0"), (1, "template1")];
+
+fn is_template(name: &str) -> bool {
+    TEMPLATES.iter().any(|(_, template)| *template == name)
+}
+
 /// Between two looks.
 const LEAVING_REST: Duration = Duration::from_millis(20);
 
@@ -191,7 +197,7 @@ impl Databases {
         let places = self.places.lock();
         let place = match places.get(name) {
             Some(place) => place,
-            None if TEMPLATES.contains(&name) => {
+            None if is_template(name) => {
                 let message = format!("database \"{name}\" is not currently accepting connections");
                 return Err(Error::new(SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE, message));
             }
@@ -251,7 +257,7 @@ impl Databases {
 
     fn create(self: &Arc<Self>, name: &str, template: Option<&str>) -> Result<()> {
         self.check_free(name)?;
-        if let Some(template) = template.filter(|template| !TEMPLATES.contains(template)) {
+        if let Some(template) = template.filter(|template| !is_template(template)) {
             return match self.places.lock().contains_key(template) {
                 true => Err(Error::unsupported(format!("copying the database \"{template}\""))),
                 false => {
@@ -265,7 +271,7 @@ impl Databases {
     }
 
     fn remove(&self, name: &str, force: bool, check: &dyn Fn() -> Result<()>) -> Result<()> {
-        if TEMPLATES.contains(&name) {
+        if is_template(name) {
             let message = "cannot drop a template database";
             return Err(Error::new(SqlState::WRONG_OBJECT_TYPE, message));
         }
@@ -299,7 +305,7 @@ impl Databases {
     }
 
     fn check_free(&self, name: &str) -> Result<()> {
-        if self.places.lock().contains_key(name) || TEMPLATES.contains(&name) {
+        if self.places.lock().contains_key(name) || is_template(name) {
             let message = format!("database \"{name}\" already exists");
             return Err(Error::new(SqlState::DUPLICATE_DATABASE, message));
         }

@@ -14,7 +14,7 @@ use crate::sql::sequence_words::{
 use crate::sql::statement::*;
 use crate::sql::type_names;
 use crate::sql::words::{Parsed, Words, fold, object_name};
-use crate::sql::{database_words, function_words, index_words, like_words, type_words};
+use crate::sql::{database_words, domain_words, function_words, index_words, like_words, type_words};
 use crate::types::Type;
 
 /// `CREATE` what is not built, `DROP` and `ALTER` alike.
@@ -25,7 +25,6 @@ const UNSUPPORTED_OBJECTS: &[&str] = &[
     "COLLATION",
     "CONVERSION",
     "DEFAULT PRIVILEGES",
-    "DOMAIN",
     "EVENT TRIGGER",
     "FOREIGN DATA WRAPPER",
     "FOREIGN TABLE",
@@ -103,6 +102,9 @@ pub fn create(w: &mut Words) -> Parsed<Ast> {
     }
     if w.accept("TYPE") {
         return type_words::create(w);
+    }
+    if w.accept("DOMAIN") {
+        return domain_words::create(w);
     }
     if w.accept("SCHEMA") {
         let if_not_exists = w.accept("IF NOT EXISTS");
@@ -417,7 +419,7 @@ fn is_no_default(expression: &ast::Expr, ty: &ColumnType) -> bool {
     match ty {
         ColumnType::Plain(ty) | ColumnType::Serial(ty) => is_null_of(expression, ty),
         // A user's type has no modifiers.
-        ColumnType::Named(_) => is_null_of(expression, &Type::Text),
+        ColumnType::Named(_) | ColumnType::Domain(_) => is_null_of(expression, &Type::Text),
     }
 }
 
@@ -498,6 +500,8 @@ pub fn drop(w: &mut Words) -> Parsed<Ast> {
         ObjectKind::MaterializedView
     } else if w.accept("TYPE") {
         ObjectKind::Type
+    } else if w.accept("DOMAIN") {
+        ObjectKind::Domain
     } else {
         refuse_unsupported(w, "DROP")?;
         return w.unexpected("an object");
@@ -524,6 +528,9 @@ pub fn alter(w: &mut Words) -> Parsed<Ast> {
     }
     if w.accept("TYPE") {
         return type_words::alter(w);
+    }
+    if w.accept("DOMAIN") {
+        return domain_words::alter(w);
     }
     if w.accept("SEQUENCE") {
         return alter_sequence(w);
@@ -789,9 +796,8 @@ pub fn comment(w: &mut Words) -> Parsed<Ast> {
     let Some(kind) = w.word() else { return w.unexpected("an object") };
     let kind = if kind == "MATERIALIZED" && w.accept("VIEW") { "MATERIALIZED VIEW".into() } else { kind };
     let (name, column) = match kind.as_str() {
-        "TABLE" | "MATERIALIZED VIEW" | "INDEX" | "SEQUENCE" | "SCHEMA" | "EXTENSION" | "VIEW" | "TYPE" => {
-            (w.name()?, None)
-        }
+        "TABLE" | "MATERIALIZED VIEW" | "INDEX" | "SEQUENCE" | "SCHEMA" | "EXTENSION" | "VIEW" | "TYPE"
+        | "DOMAIN" => (w.name()?, None),
         "COLUMN" => {
             let (table, column) = qualified_column(w)?;
             (table, Some(column))

@@ -164,7 +164,7 @@ fn logical(
     let mut expr = expr.clone();
     crate::sql::routines::expand(&mut expr, context)?;
     crate::sql::system::rewrite::expression(&mut expr);
-    rewrite::expression(&mut expr);
+    rewrite::expression(&mut expr, crate::sql::known::Known::new(context))?;
     let mut planner =
         PlannerContext::new().with_prepare_param_data_types(parameters::parameter_fields(types));
     let raw = SqlToRel::new(&names).sql_to_expr(expr, schema, &mut planner).map_err(from_datafusion)?;

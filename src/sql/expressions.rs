@@ -72,6 +72,7 @@ pub fn compile(
 /// Columns that are in no table, as expressions name them.
 pub fn row_type(columns: impl IntoIterator<Item = (String, Type)>) -> Table {
     let column = |(name, ty): (String, Type)| catalog::Column {
+        domain: None,
         name,
         number: 0,
         ty,

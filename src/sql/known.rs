@@ -3,13 +3,16 @@
 //! Some of PostgreSQL's rules are about names, and must be applied to the tree: which columns NATURAL JOIN has in common,
 //! which columns belong to a row once its primary key is grouped by.
 
+use std::sync::Arc;
+
 use datafusion::sql::sqlparser::ast::{
     self, Expr, Ident, ObjectName, Query, SelectItem, SetExpr, TableAlias, TableFactor,
 };
 
-use crate::catalog::ConstraintKind;
+use crate::catalog::{ConstraintKind, Domain};
 use crate::sql::context::PlanContext;
 use crate::sql::ddl::TEMPORARY_ALIAS;
+use crate::sql::domains;
 use crate::sql::rewrite::{folded, name_of};
 use crate::types::Type;
 
@@ -49,6 +52,12 @@ impl<'a> Known<'a> {
             [schema, name] => columns_in(context, schema, name),
             _ => None,
         }
+    }
+
+    /// The domain that the type of a cast means.
+    pub fn domain(&self, data_type: &ast::DataType) -> Option<Arc<Domain>> {
+        let context = self.context?;
+        domains::meant(data_type, context.catalog, context.search_path).cloned()
     }
 
     /// The columns of a table with their types.

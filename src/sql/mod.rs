@@ -36,6 +36,12 @@ pub(crate) mod index_words;
 pub(crate) mod database_words;
 // The databases of the server, and who is in which.
 pub mod databases;
+// CREATE DOMAIN and its like, read word by word.
+pub(crate) mod domain_words;
+// What a domain asks of a value.
+mod domains;
+// Kinds of objects.
+mod object_kind;
 // Text to statements, errors with positions.
 pub mod dialect;
 // Subscripts of what SET assigns to.

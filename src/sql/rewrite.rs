@@ -20,8 +20,8 @@ use crate::sql::known::{Known, factors, qualifier};
 use crate::sql::spellings::{respell, settle_frame, settle_window};
 use crate::sql::trees::{computed, number, place, query_from, relation};
 use crate::sql::{
-    aggregates, first_terms, frames, group_keys, item_names, membership, order_by, quantified, records,
-    refusals, sample, set_functions, subscripts, system, ties, using, values, whole_rows,
+    aggregates, domains, first_terms, frames, group_keys, item_names, membership, order_by, quantified,
+    records, refusals, sample, set_functions, subscripts, system, ties, using, values, whole_rows,
 };
 use crate::types::Type;
 
@@ -46,8 +46,10 @@ pub fn query(query: &Query, alias_all: bool, known: Known) -> Result<(Query, Vec
 }
 
 /// An expression as it is planned.
-pub fn expression(expr: &mut Expr) {
-    let _ = expr.visit(&mut Rewriter::default());
+pub fn expression(expr: &mut Expr, known: Known) -> Result<()> {
+    let mut rewriter = Rewriter { known, ..Rewriter::default() };
+    let _ = expr.visit(&mut rewriter);
+    rewriter.refused.map_or(Ok(()), Err)
 }
 
 /// PostgreSQL's words for equal names in a subquery, which are an error once one of them is named.
@@ -212,6 +214,10 @@ impl VisitorMut for Rewriter<'_> {
     fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
         if let Expr::Function(function) = expr {
             settle_frame(function);
+        }
+        if let Err(refused) = domains::expand(expr, &self.known) {
+            self.refused = Some(refused);
+            return ControlFlow::Break(());
         }
         aggregates::expand(expr);
         expand_function(expr);

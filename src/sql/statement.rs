@@ -13,9 +13,11 @@ use crate::catalog::{
 };
 use crate::planner::explain::ExplainOptions;
 use crate::sql::database_words::{AlterDatabase, CreateDatabase, DropDatabase};
+use crate::sql::domain_words::{CreateDomain, DomainAction};
 use crate::sql::grants::Grant;
 use crate::sql::lock_table::LockTable;
 use crate::sql::notifications::Listening;
+pub use crate::sql::object_kind::ObjectKind;
 use crate::sql::staged::Staged;
 use crate::types::Type;
 use crate::types::enums::Place;
@@ -149,6 +151,11 @@ pub enum Ast {
     AlterFunction(AlterFunction),
     AlterSequence(AlterSequence),
     /// OWNER TO and its like on what has no owner here but the superuser.
+    CreateDomain(Box<CreateDomain>),
+    AlterDomain {
+        name: Name,
+        action: DomainAction,
+    },
     AlterOwner {
         kind: &'static str,
         name: Name,
@@ -494,6 +501,8 @@ pub enum ColumnType {
     Serial(Type),
     /// A name that the catalogue knows, or nobody.
     Named(ast::DataType),
+    /// The domain of this oid.
+    Domain(crate::catalog::Oid),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -580,20 +589,6 @@ pub struct SequenceOptions {
     pub cycle: Option<bool>,
     /// OWNED BY table.column; `Some(None)` is OWNED BY NONE.
     pub owned_by: Option<Option<(Name, String)>>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ObjectKind {
-    Table,
-    Index,
-    Sequence,
-    Extension,
-    Schema,
-    View,
-    MaterializedView,
-    Column,
-    Constraint,
-    Type,
 }
 
 #[derive(Clone, Debug)]
@@ -774,6 +769,8 @@ impl Ast {
             Ast::DropFunction(_) => "DROP FUNCTION",
             Ast::CreateEnum { .. } => "CREATE TYPE",
             Ast::AlterType { .. } => "ALTER TYPE",
+            Ast::CreateDomain(_) => "CREATE DOMAIN",
+            Ast::AlterDomain { .. } => "ALTER DOMAIN",
             Ast::AlterFunction(_) => "ALTER FUNCTION",
             Ast::Refresh { .. } => "REFRESH MATERIALIZED VIEW",
             Ast::CreateIndex(_) => "CREATE INDEX",
@@ -823,6 +820,8 @@ impl Ast {
             | Ast::DropFunction(_)
             | Ast::CreateEnum { .. }
             | Ast::AlterType { .. }
+            | Ast::CreateDomain(_)
+            | Ast::AlterDomain { .. }
             | Ast::AlterFunction(_)
             | Ast::Refresh { .. }
             | Ast::CreateIndex(_)
@@ -847,48 +846,5 @@ impl Ast {
     /// Whether it may run in an aborted transaction.
     pub fn ends_transaction(&self) -> bool {
         matches!(self, Ast::Commit { .. } | Ast::Rollback { .. } | Ast::Savepoint(Savepoint::RollBackTo(_)))
-    }
-}
-
-impl ObjectKind {
-    /// The noun of error texts.
-    pub fn noun(self) -> &'static str {
-        match self {
-            ObjectKind::Table => "table",
-            ObjectKind::Index => "index",
-            ObjectKind::Sequence => "sequence",
-            ObjectKind::Extension => "extension",
-            ObjectKind::Schema => "schema",
-            ObjectKind::View => "view",
-            ObjectKind::MaterializedView => "materialized view",
-            ObjectKind::Column => "column",
-            ObjectKind::Constraint => "constraint",
-            ObjectKind::Type => "type",
-        }
-    }
-
-    fn drop_command(self) -> &'static str {
-        match self {
-            ObjectKind::Index => "DROP INDEX",
-            ObjectKind::Sequence => "DROP SEQUENCE",
-            ObjectKind::Extension => "DROP EXTENSION",
-            ObjectKind::Schema => "DROP SCHEMA",
-            ObjectKind::View => "DROP VIEW",
-            ObjectKind::MaterializedView => "DROP MATERIALIZED VIEW",
-            ObjectKind::Type => "DROP TYPE",
-            _ => "DROP TABLE",
-        }
-    }
-
-    fn alter_command(self) -> &'static str {
-        match self {
-            ObjectKind::Index => "ALTER INDEX",
-            ObjectKind::Sequence => "ALTER SEQUENCE",
-            ObjectKind::Schema => "ALTER SCHEMA",
-            ObjectKind::View => "ALTER VIEW",
-            ObjectKind::MaterializedView => "ALTER MATERIALIZED VIEW",
-            ObjectKind::Type => "ALTER TYPE",
-            _ => "ALTER TABLE",
-        }
     }
 }

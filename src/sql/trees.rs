@@ -90,3 +90,10 @@ pub fn computed(item: &SelectItem) -> Option<&Expr> {
         _ => None,
     }
 }
+
+pub fn unnested(expr: &Expr) -> &Expr {
+    match expr {
+        Expr::Nested(inner) => unnested(inner),
+        other => other,
+    }
+}

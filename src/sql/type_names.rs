@@ -4,8 +4,9 @@ use datafusion::sql::sqlparser::ast::{
     ArrayElemTypeDef, CharacterLength, DataType, ExactNumberInfo, TimezoneInfo,
 };
 
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, Oid};
 use crate::error::{Error, Result, SqlState};
+use crate::sql::domains;
 use crate::sql::statement::{ColumnType, Name};
 use crate::sql::words::object_name;
 use crate::types::Type;
@@ -69,7 +70,7 @@ fn own(data_type: &DataType, catalog: &Catalog, search_path: &[String]) -> Optio
     }
 }
 
-/// The same by name; `_mood` is `mood[]`.
+/// The same by name; `_mood` is `mood[]`, and a domain is its base type.
 pub fn own_named(name: &Name, catalog: &Catalog, search_path: &[String]) -> Option<Type> {
     let found = match &name.schema {
         Some(schema) => catalog.enum_named(schema, &name.name),
@@ -77,6 +78,9 @@ pub fn own_named(name: &Name, catalog: &Catalog, search_path: &[String]) -> Opti
     };
     if let Some(found) = found {
         return Some(Type::Enum(found.definition.clone()));
+    }
+    if let Some(domain) = domains::by_name(name, catalog, search_path) {
+        return Some(domain.base.clone());
     }
     let item = Name { name: name.name.strip_prefix('_')?.to_owned(), ..name.clone() };
     own_named(&item, catalog, search_path).map(array)
@@ -88,6 +92,19 @@ impl ColumnType {
         match self {
             ColumnType::Plain(ty) | ColumnType::Serial(ty) => Ok(ty.clone()),
             ColumnType::Named(data_type) => resolve_in(data_type, catalog, search_path),
+            ColumnType::Domain(oid) => match catalog.domain_by_oid(*oid) {
+                Some(domain) => Ok(domain.base.clone()),
+                None => Err(Error::internal("a column of a domain that is gone")),
+            },
+        }
+    }
+
+    /// The domain it is, if it is one.
+    pub fn domain(&self, catalog: &Catalog, search_path: &[String]) -> Option<Oid> {
+        match self {
+            ColumnType::Domain(oid) => Some(*oid),
+            ColumnType::Named(data_type) => Some(domains::meant(data_type, catalog, search_path)?.oid),
+            ColumnType::Plain(_) | ColumnType::Serial(_) => None,
         }
     }
 }

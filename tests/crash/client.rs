@@ -81,6 +81,7 @@ pub fn lock(txn: &mut Transaction, table: Oid, ids: &[i64]) -> Result<Vec<u32>> 
 
 pub fn create_table(txn: &mut Transaction, name: &str) -> Result<()> {
     let column = |number, name: &str, ty| Column {
+        domain: None,
         name: name.into(),
         number,
         ty,

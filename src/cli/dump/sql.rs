@@ -65,6 +65,7 @@ impl<W: Write> Dump<W> {
         ))
         .await?;
         self.enumerations().await?;
+        self.domains().await?;
         let relations = self.relations().await?;
         let of_kind = |kinds: &'static [&str]| {
             relations.iter().filter(move |relation| kinds.contains(&&*relation.kind))
@@ -149,6 +150,25 @@ impl<W: Write> Dump<W> {
             .await?;
         }
         Ok(())
+    }
+
+    /// CREATE DOMAIN, with conditions and comments.
+    async fn domains(&mut self) -> Result<()> {
+        self.each(&format!("SELECT 'CREATE DOMAIN ' || pg_catalog.format_type(t.oid, NULL) || ' AS '
+              || pg_catalog.format_type(t.typbasetype, t.typtypmod)
+              || coalesce(' DEFAULT ' || t.typdefault, '') || CASE WHEN t.typnotnull THEN ' NOT NULL' ELSE '' END
+              || coalesce((SELECT string_agg(' CONSTRAINT ' || quote_ident(c.conname) || ' ' || pg_catalog.pg_get_constraintdef(c.oid), '' ORDER BY c.conname)
+                  FROM pg_catalog.pg_constraint c WHERE c.contypid = t.oid AND c.convalidated), '') || ';'
+            FROM pg_catalog.pg_type t JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
+            WHERE {OWN} AND t.typtype = 'd' ORDER BY t.oid")).await?;
+        self.each(&format!("SELECT 'ALTER DOMAIN ' || pg_catalog.format_type(t.oid, NULL) || ' ADD CONSTRAINT ' || quote_ident(c.conname) || ' ' || pg_catalog.pg_get_constraintdef(c.oid) || ';'
+            FROM pg_catalog.pg_constraint c JOIN pg_catalog.pg_type t ON t.oid = c.contypid
+            JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
+            WHERE {OWN} AND NOT c.convalidated ORDER BY t.oid, c.conname")).await?;
+        self.each(&format!("SELECT 'COMMENT ON DOMAIN ' || pg_catalog.format_type(t.oid, NULL) || ' IS ' || quote_literal(d.description) || ';'
+            FROM pg_catalog.pg_description d JOIN pg_catalog.pg_type t ON t.oid = d.objoid
+            JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
+            WHERE {OWN} AND d.classoid = 'pg_catalog.pg_type'::regclass AND t.typtype = 'd' ORDER BY t.oid")).await
     }
 
     async fn sequence(&mut self, sequence: &Relation) -> Result<()> {

@@ -52,6 +52,7 @@ pub fn fresh() -> (Arc<MemoryFs>, Arc<Database>) {
 
 pub fn column(number: u16, name: &str, ty: Type) -> Column {
     Column {
+        domain: None,
         name: name.into(),
         number,
         ty,

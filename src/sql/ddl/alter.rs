@@ -101,8 +101,9 @@ impl Session {
             }
             AlterAction::SetType { column, ty, using } => {
                 let catalog = self.shared.current_catalog();
-                let ty = ty.resolve(&catalog, &self.shared.schemas(&catalog))?;
-                self.alter_type(table, column, &ty, using.as_deref()).await
+                let path = self.shared.schemas(&catalog);
+                let (domain, ty) = (ty.domain(&catalog, &path), ty.resolve(&catalog, &path)?);
+                self.alter_type(table, column, (&ty, domain), using.as_deref()).await
             }
             AlterAction::SetExpression { column, sql } => {
                 self.set_expression(table, column, Some(sql.as_str()), false).await
@@ -322,7 +323,7 @@ impl Session {
     }
 
     /// Fails unless the condition is true or unknown for every row.
-    async fn verify_rows(
+    pub(super) async fn verify_rows(
         &mut self,
         table: &Arc<Table>,
         condition: &str,
@@ -545,6 +546,10 @@ impl Session {
     fn set_missing(&self, table: &mut Table) -> Result<bool> {
         let named = table.clone();
         let Some(column) = table.columns.last_mut() else { return Ok(false) };
+        if column.domain.is_some() {
+            // Its default and its conditions are looked up where rows are made.
+            return Ok(false);
+        }
         let value = match (&column.default, column.identity) {
             (_, Some(_)) => None,
             (None, None) if column.generated.is_some() => None,

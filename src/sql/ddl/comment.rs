@@ -1,7 +1,7 @@
 //! COMMENT ON: words kept beside the definition of what they are about.
 
 use crate::catalog::{
-    Catalog, Edit, EnumObject, Object, Part, PartComment, Relation, Schema, Sequence, Table, View,
+    Catalog, Domain, Edit, EnumObject, Object, Part, PartComment, Relation, Schema, Sequence, Table, View,
 };
 use crate::error::{Error, Result, SqlState};
 use crate::sql::response::Response;
@@ -27,6 +27,10 @@ impl Session {
                 return Ok(done("COMMENT"));
             }
             "SCHEMA" => commented_schema(&catalog, &name.name, text)?,
+            "DOMAIN" => {
+                let domain = self.domain_of_user(&catalog, name)?;
+                Object::Domain(Domain { comment: text, ..(*domain).clone() })
+            }
             "TYPE" => {
                 let of = self.enum_of_user(&catalog, name)?;
                 Object::Enum(EnumObject { comment: text, ..(*of).clone() })

@@ -60,6 +60,7 @@ impl Session {
             ObjectKind::Extension => return self.drop_extension(name, drop),
             ObjectKind::Schema => return self.drop_schema(&catalog, name, drop).await,
             ObjectKind::Type => return self.drop_type(&catalog, name, drop).await,
+            ObjectKind::Domain => return self.drop_domain(&catalog, name, drop).await,
             _ => {}
         }
         match (drop.kind, self.shared.relation(&catalog, name)) {
@@ -85,7 +86,7 @@ impl Session {
         let state = match drop.kind {
             ObjectKind::Index => SqlState::UNDEFINED_OBJECT,
             ObjectKind::Schema => SqlState::INVALID_SCHEMA_NAME,
-            ObjectKind::Extension | ObjectKind::Type => SqlState::UNDEFINED_OBJECT,
+            ObjectKind::Extension | ObjectKind::Type | ObjectKind::Domain => SqlState::UNDEFINED_OBJECT,
             _ => SqlState::UNDEFINED_TABLE,
         };
         if !drop.if_exists {
@@ -140,12 +141,14 @@ impl Session {
         let sequences: Vec<_> = catalog.sequences().filter(|s| s.schema == name.name).cloned().collect();
         let views: Vec<_> = catalog.views().filter(|view| view.schema == name.name).cloned().collect();
         let functions: Vec<_> = catalog.functions().filter(|f| f.schema == name.name).cloned().collect();
+        let domains: Vec<_> = catalog.domains().filter(|of| of.schema == name.name).cloned().collect();
         let enums: Vec<_> = catalog.enums().filter(|of| of.definition.schema == name.name).cloned().collect();
         let is_used = !tables.is_empty()
             || !sequences.is_empty()
             || !views.is_empty()
             || !functions.is_empty()
-            || !enums.is_empty();
+            || !enums.is_empty()
+            || !domains.is_empty();
         if !drop.cascade && is_used {
             let message = format!("cannot drop schema {} because other objects depend on it", name.name);
             let first = tables.first().map(|table| format!("table {}.{}", name.name, table.name));
@@ -156,6 +159,7 @@ impl Session {
             let first = first
                 .or_else(|| functions.first().map(|f| format!("function {}.{}", name.name, f.signature())));
             let first = first
+                .or_else(|| domains.first().map(|of| format!("type {}.{}", name.name, of.name)))
                 .or_else(|| enums.first().map(|of| format!("type {}.{}", name.name, of.definition.name)));
             return Err(Error::new(SqlState::DEPENDENT_OBJECTS_STILL_EXIST, message)
                 .detail(format!("{} depends on schema {}", first.unwrap_or_default(), name.name))
@@ -170,6 +174,9 @@ impl Session {
         }
         for table in tables {
             self.retry(|transaction| transaction.drop_table(table.oid)).await?;
+        }
+        for of in domains {
+            self.remove_domain(&of, true).await?;
         }
         for of in enums {
             self.drop_enum(&of, true).await?;

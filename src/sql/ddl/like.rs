@@ -161,7 +161,7 @@ fn copied_column(catalog: &Catalog, column: &Column, clause: &LikeClause) -> Col
     let generated = column.generated.as_ref().filter(|_| clause.generated);
     ColumnDefinition {
         name: column.name.clone(),
-        ty: ColumnType::Plain(column.ty.clone()),
+        ty: column.domain.map_or_else(|| ColumnType::Plain(column.ty.clone()), ColumnType::Domain),
         not_null: column.not_null,
         default: default.map(|default| default.sql.clone()),
         identity,

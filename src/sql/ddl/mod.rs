@@ -9,6 +9,8 @@ mod alter;
 mod comment;
 // CREATE EXTENSION, CREATE SCHEMA, owners.
 mod database;
+// CREATE DOMAIN and its like.
+mod domains;
 // DROP.
 mod drop;
 // Generated columns in ALTER TABLE.
@@ -65,6 +67,8 @@ impl Session {
             Ast::AlterFunction(alter) => self.alter_function(alter).await,
             Ast::CreateEnum { name, labels } => self.create_enum(name, labels).await,
             Ast::AlterType { name, action } => self.alter_enum(name, action).await,
+            Ast::CreateDomain(create) => self.create_domain(create).await,
+            Ast::AlterDomain { name, action } => self.alter_domain(name, action).await,
             Ast::Refresh { name, concurrently, with_data } => {
                 self.refresh(name, *concurrently, *with_data).await
             }

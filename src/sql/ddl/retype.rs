@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use futures::StreamExt;
 
-use crate::catalog::{Edit, IndexMethod, Object, Sequence, Table};
+use crate::catalog::{Edit, IndexMethod, Object, Oid, Sequence, Table};
 use crate::database::OnConflict;
 use crate::error::{Error, Result, SqlState};
 use crate::sql::ddl::references::columns_of;
@@ -47,7 +47,7 @@ impl Session {
         &mut self,
         table: &Arc<Table>,
         name: &str,
-        ty: &Type,
+        (ty, domain): (&Type, Option<Oid>),
         using: Option<&str>,
     ) -> Result<()> {
         let position = self.position(table, name)?;
@@ -55,17 +55,19 @@ impl Session {
         self.refuse_retype(table, name, old.number)?;
         self.refuse_generated(table, position, using.is_some())?;
         self.refuse_type(table, position, ty)?;
-        if old.ty == *ty && using.is_none() {
+        if old.ty == *ty && old.domain == domain && using.is_none() {
             return Ok(());
         }
         let mut altered = (**table).clone();
         let column = &mut altered.columns[position];
         column.ty = ty.clone();
+        column.domain = domain;
         column.missing = None;
         let hidden_changed = self.retype_hidden(&mut altered)?;
         self.refuse_hidden_types(&altered)?;
         let column = &mut altered.columns[position];
-        if using.is_none() && same_bytes(&old.ty, ty) && !hidden_changed {
+        let same = same_bytes(&old.ty, ty) || old.ty == *ty;
+        if using.is_none() && domain.is_none() && same && !hidden_changed {
             column.missing.clone_from(&old.missing);
             self.check_default(table, &altered, position)?;
             return self.put(altered).await;

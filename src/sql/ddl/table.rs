@@ -100,6 +100,7 @@ impl<'a> Builder<'a> {
             name: definition.name.clone(),
             number,
             ty: ty.clone(),
+            domain: definition.ty.domain(self.catalog, self.search_path),
             not_null: definition.not_null,
             default: definition.default.clone().map(|sql| DefaultExpr { sql }),
             identity: None,

@@ -47,7 +47,7 @@ impl Session {
             TypeAction::RenameValue { from, to } => definition.rename(from, to)?,
             TypeAction::Rename(to) => {
                 refuse_taken(&catalog, &definition.schema, to, None)?;
-                self.refuse_stored(&catalog, &old)?;
+                self.refuse_stored(&catalog, &old.definition.name)?;
                 definition.name.clone_from(to);
             }
             TypeAction::SetSchema(schema) => {
@@ -59,7 +59,7 @@ impl Session {
                     return Ok(done("ALTER TYPE"));
                 }
                 refuse_taken(&catalog, schema, &definition.name, Some(schema))?;
-                self.refuse_stored(&catalog, &old)?;
+                self.refuse_stored(&catalog, &old.definition.name)?;
                 definition.schema.clone_from(schema);
             }
         }
@@ -88,8 +88,7 @@ impl Session {
     }
 
     /// Expressions are stored as text, in which the type has the name it had.
-    fn refuse_stored(&self, catalog: &Catalog, of: &EnumObject) -> Result<()> {
-        let name = &of.definition.name;
+    pub(super) fn refuse_stored(&self, catalog: &Catalog, name: &str) -> Result<()> {
         let texts = catalog.tables().flat_map(|table| {
             let defaults = table.columns.iter().filter_map(|column| Some(&column.default.as_ref()?.sql));
             let generated = table.stored_columns().filter_map(|column| Some(&column.generated.as_ref()?.sql));
@@ -100,14 +99,19 @@ impl Session {
             defaults.chain(generated).chain(checks)
         });
         let mut texts = texts.chain(catalog.stored_queries().map(|(_, query)| &query.sql));
-        match texts.any(|text| text.contains(name.as_str())) {
-            true => Err(Error::unsupported("moving or renaming a type that a stored expression names")),
+        match texts.any(|text| text.contains(name)) {
+            true => {
+                Err(Error::unsupported("moving, renaming or dropping a type that a stored expression names"))
+            }
             false => Ok(()),
         }
     }
 
     pub(super) async fn drop_type(&mut self, catalog: &Catalog, name: &Name, drop: &Drop) -> Result<()> {
         let path = self.shared.schemas(catalog);
+        if let Some(domain) = crate::sql::domains::by_name(name, catalog, &path).cloned() {
+            return self.remove_domain(&domain, drop.cascade).await;
+        }
         match own_named(name, catalog, &path) {
             Some(Type::Enum(of)) => {
                 let of = catalog.enum_by_oid(of.oid).cloned();
@@ -224,8 +228,14 @@ fn with_definition(catalog: &Catalog, definition: &EnumType) -> Vec<Object> {
 }
 
 /// A relation's name is a type's too.
-fn refuse_taken(catalog: &Catalog, schema: &str, name: &str, moved_to: Option<&str>) -> Result<()> {
-    if catalog.enum_named(schema, name).is_none() && catalog.relation(schema, name).is_none() {
+pub(super) fn refuse_taken(
+    catalog: &Catalog,
+    schema: &str,
+    name: &str,
+    moved_to: Option<&str>,
+) -> Result<()> {
+    let is_type = catalog.enum_named(schema, name).is_some() || catalog.domain_named(schema, name).is_some();
+    if !is_type && catalog.relation(schema, name).is_none() {
         return Ok(());
     }
     let place = moved_to.map(|schema| format!(" in schema \"{schema}\"")).unwrap_or_default();

@@ -36,7 +36,8 @@ impl DefaultValue {
         if let (Some(sequence), true) = (column.sequence, column.identity.is_some() || draws) {
             return Ok(DefaultValue::Sequence(sequence));
         }
-        match &column.default {
+        let domain = context.catalog.domain_of(column);
+        match column.default.as_ref().or(domain.and_then(|domain| domain.default.as_ref())) {
             None => Ok(DefaultValue::Constant(Value::Null)),
             Some(default) => DefaultValue::compile(&default.sql, column, context, shared),
         }

@@ -11,7 +11,7 @@ use arrow::array::RecordBatch;
 use datafusion::sql::sqlparser::ast::{self, Expr, SelectItem, SetExpr, TableObject};
 use futures::StreamExt;
 
-use crate::catalog::Table;
+use crate::catalog::{Catalog, Table};
 use crate::database::OnConflict;
 use crate::error::{Error, Result, SqlState};
 use crate::planner::bindings::Execution;
@@ -192,7 +192,7 @@ fn source(
             Err(error) if error.state() == SqlState::FEATURE_NOT_SUPPORTED => {}
             Err(error) => return Err(error),
         }
-        let query = with_defaults_spelt(query, table, &inputs)?;
+        let query = with_defaults_spelt(query, table, &inputs, context.catalog)?;
         return planned(&query, table, insert, inputs, context, params);
     }
     let planned = planned(query, table, insert, inputs, context, params)?;
@@ -290,7 +290,12 @@ fn cells_of(
 }
 
 /// The VALUES list with each DEFAULT replaced by what it stands for, for the planner.
-fn with_defaults_spelt(query: &ast::Query, table: &Table, inputs: &[usize]) -> Result<ast::Query> {
+fn with_defaults_spelt(
+    query: &ast::Query,
+    table: &Table,
+    inputs: &[usize],
+    catalog: &Catalog,
+) -> Result<ast::Query> {
     let mut query = query.clone();
     if let SetExpr::Values(values) = query.body.as_mut() {
         for row in &mut values.rows {
@@ -300,7 +305,9 @@ fn with_defaults_spelt(query: &ast::Query, table: &Table, inputs: &[usize]) -> R
                     if column.identity.is_some() {
                         return Err(Error::unsupported("DEFAULT of an identity column among expressions"));
                     }
-                    let sql = column.default.as_ref().map_or("NULL", |default| default.sql.as_str());
+                    let domain = catalog.domain_of(column);
+                    let default = column.default.as_ref().or(domain.and_then(|d| d.default.as_ref()));
+                    let sql = default.map_or("NULL", |default| default.sql.as_str());
                     *expression = crate::sql::dialect::parse_expression(sql)?;
                 }
             }

@@ -7,11 +7,14 @@ use datafusion::sql::sqlparser::ast::Expr;
 
 use crate::catalog::{ConstraintKind, Table};
 use crate::error::{Error, Result, SqlState};
+use crate::functions::domains::{NOT_NULL, violation};
 use crate::planner::bindings::Execution;
 use crate::sql::context::PlanContext;
 use crate::sql::dialect;
 use crate::sql::dml::generated::{self, Computed};
+use crate::sql::domains;
 use crate::sql::expressions::{self, Projection, Relation};
+use crate::sql::known::quoted;
 use crate::table::Snapshot;
 use crate::table::rows::decode_vector;
 use crate::types::{Type, Value, text};
@@ -22,7 +25,7 @@ const SHOWN_BYTES_MAX: usize = 64;
 /// What a table computes and asks of its rows: generated columns, NOT NULL, CHECK, hidden columns.
 pub struct Checks {
     table: Arc<Table>,
-    names: Vec<String>,
+    asked: Vec<Asked>,
     compiled: Option<Projection>,
     generated: Computed,
     hidden: Computed,
@@ -50,19 +53,14 @@ impl Checks {
         (generated, hidden): (Vec<usize>, Vec<usize>),
         context: &PlanContext,
     ) -> Result<Checks> {
-        let checks = table.constraints.iter().filter_map(|constraint| match &constraint.kind {
-            ConstraintKind::Check { sql } => Some((constraint.name.clone(), sql)),
-            _ => None,
-        });
-        let (names, texts): (Vec<String>, Vec<&String>) = checks.unzip();
-        let parsed = texts.into_iter().map(|sql| dialect::parse_expression(sql));
-        let compiled = match names.is_empty() {
+        let (asked, conditions) = conditions(table, context)?;
+        let compiled = match asked.is_empty() {
             true => None,
-            false => Some(compile(table, parsed.collect::<Result<_>>()?, context)?),
+            false => Some(compile(table, conditions, context)?),
         };
         let generated = Computed::compile(table, &generated, context)?;
         let hidden = Computed::compile(table, &hidden, context)?;
-        Ok(Checks { table: table.clone(), names, compiled, generated, hidden })
+        Ok(Checks { table: table.clone(), asked, compiled, generated, hidden })
     }
 
     /// Whether vectors are looked at or computed; CHECK conditions may look at any column.
@@ -106,12 +104,15 @@ impl Checks {
         let Some(compiled) = &self.compiled else { return Ok(()) };
         let batch = expressions::batch(compiled.input(), rows)?;
         let arrays = compiled.evaluate(&batch, execution()?)?;
-        for (array, name) in arrays.iter().zip(&self.names) {
+        for (array, asked) in arrays.iter().zip(&self.asked) {
             let truths = array.as_boolean();
             // NULL passes.
             let failed = (0..rows.len()).find(|&row| truths.is_valid(row) && !truths.value(row));
             if let Some(row) = failed {
-                return Err(self.check_violation(name, &rows[row]));
+                return Err(match asked {
+                    Asked::OfTable(name) => self.check_violation(name, &rows[row]),
+                    Asked::OfDomain { domain, condition } => violation(domain, condition),
+                });
             }
         }
         Ok(())
@@ -148,6 +149,38 @@ impl Checks {
             .table(&table.schema, &table.name)
             .constraint(name)
     }
+}
+
+/// Whose condition it is.
+enum Asked {
+    OfTable(String),
+    OfDomain { domain: String, condition: String },
+}
+
+/// What is asked of each row: of cells of domains first, as PostgreSQL makes the cells before the row.
+fn conditions(table: &Table, context: &PlanContext) -> Result<(Vec<Asked>, Vec<Expr>)> {
+    let (mut asked, mut expressions) = (Vec::new(), Vec::new());
+    for column in &table.columns {
+        let Some(domain) = context.catalog.domain_of(column) else { continue };
+        let cell = Expr::Identifier(quoted(&column.name));
+        let mut add = |condition: &str, expression| {
+            asked.push(Asked::OfDomain { domain: domain.name.clone(), condition: condition.to_owned() });
+            expressions.push(expression);
+        };
+        if domain.not_null {
+            add(NOT_NULL, Expr::IsNotNull(Box::new(cell.clone())));
+        }
+        for (name, condition) in domains::conditions(domain, &cell)? {
+            add(&name, condition);
+        }
+    }
+    for constraint in &table.constraints {
+        if let ConstraintKind::Check { sql } = &constraint.kind {
+            asked.push(Asked::OfTable(constraint.name.clone()));
+            expressions.push(dialect::parse_expression(sql)?);
+        }
+    }
+    Ok((asked, expressions))
 }
 
 fn compile(table: &Arc<Table>, expressions: Vec<Expr>, context: &PlanContext) -> Result<Projection> {

@@ -220,6 +220,7 @@ impl World {
 
 fn column(number: u16, name: &str, ty: Type) -> catalog::Column {
     catalog::Column {
+        domain: None,
         name: name.into(),
         number,
         ty,

@@ -173,10 +173,9 @@ fn namespaces(execution: &Execution, rows: &mut Rows) -> Result<()> {
 }
 
 fn databases(execution: &Execution, rows: &mut Rows) -> Result<()> {
-    // PostgreSQL's numbers of them.
-    for (name, oid) in TEMPLATES.iter().zip([4u32, 1]) {
+    for (oid, name) in TEMPLATES {
         rows.add(cells! {
-            oid: oid, datname: *name, encoding: UTF8, dattablespace: DEFAULT_TABLESPACE_OID, datcollate: LOCALE,
+            oid: oid, datname: name, encoding: UTF8, dattablespace: DEFAULT_TABLESPACE_OID, datcollate: LOCALE,
             datctype: LOCALE, datistemplate: true, datallowconn: false,
         });
     }

@@ -1,7 +1,8 @@
 //! Indexes and constraints as the SQL that would make them.
 
 use crate::catalog::{
-    Catalog, Constraint, ConstraintKind, Index, IndexMethod, ReferentialAction, StoredQuery, Table,
+    Catalog, Constraint, ConstraintKind, DomainCheck, Index, IndexMethod, ReferentialAction, StoredQuery,
+    Table,
 };
 use crate::planner::bindings::Execution;
 use crate::sql::system::deparse;
@@ -113,6 +114,13 @@ pub fn constraint_definition(
 ) -> String {
     let definition = definition_of(execution, table, constraint, pretty);
     if constraint.not_valid { format!("{definition} NOT VALID") } else { definition }
+}
+
+/// A condition of a domain as pg_get_constraintdef() shows it.
+pub fn domain_check_definition(check: &DomainCheck, pretty: bool) -> String {
+    let sql = &check.sql;
+    let definition = if pretty { format!("CHECK ({sql})") } else { format!("CHECK (({sql}))") };
+    if check.not_valid { format!("{definition} NOT VALID") } else { definition }
 }
 
 fn definition_of(execution: &Execution, table: &Table, constraint: &Constraint, pretty: bool) -> String {

@@ -10,6 +10,7 @@ use datafusion::sql::sqlparser::ast::{CastKind, FunctionArguments, UnaryOperator
 use crate::catalog::Table;
 use crate::sql::dialect;
 use crate::sql::system::names::quote_ident;
+use crate::sql::trees::unnested;
 use crate::sql::type_names;
 use crate::sql::words::{fold, object_name};
 use crate::types::{Type, Value, text};
@@ -25,15 +26,28 @@ pub fn expression(sql: &str, table: &Table, pretty: bool) -> String {
 /// The default of a column: a constant as a value of the column's type.
 pub fn default(sql: &str, table: &Table, ty: &Type) -> String {
     let Ok(parsed) = dialect::parse_expression(sql) else { return sql.to_owned() };
-    match unnested(&parsed) {
-        Expr::Value(value) => match &value.value {
-            Literal::SingleQuotedString(text) | Literal::EscapedStringLiteral(text) => {
-                quoted(text, &ty.bare())
-            }
-            Literal::Null => format!("NULL::{}", ty.bare()),
-            _ => Deparser { table, pretty: false }.whole(&parsed),
-        },
-        _ => Deparser { table, pretty: false }.whole(&parsed),
+    constant(&parsed, ty).unwrap_or_else(|| Deparser { table, pretty: false }.whole(&parsed))
+}
+
+/// The default of a domain over the type, which names no columns.
+pub fn domain_default(sql: &str, ty: &Type) -> String {
+    let parsed = dialect::parse_expression(sql).ok();
+    let shown = parsed.and_then(|parsed| match unnested(&parsed) {
+        Expr::Cast { expr, data_type, .. } => constant(expr, &type_names::resolve(data_type).ok()?),
+        parsed => constant(parsed, ty),
+    });
+    shown.unwrap_or_else(|| sql.to_owned())
+}
+
+/// A literal without a type of its own as a value of the type.
+fn constant(expr: &Expr, ty: &Type) -> Option<String> {
+    let Expr::Value(value) = unnested(expr) else { return None };
+    match &value.value {
+        Literal::SingleQuotedString(text) | Literal::EscapedStringLiteral(text) => {
+            Some(quoted(text, &ty.bare()))
+        }
+        Literal::Null => Some(format!("NULL::{}", ty.bare())),
+        _ => None,
     }
 }
 
@@ -303,13 +317,6 @@ fn quoted(text: &str, ty: &Type) -> String {
     }
 }
 
-fn unnested(expr: &Expr) -> &Expr {
-    match expr {
-        Expr::Nested(inner) => unnested(inner),
-        other => other,
-    }
-}
-
 fn is_operation(expr: &Expr) -> bool {
     match expr {
         Expr::UnaryOp { op: UnaryOperator::Minus, expr } => !is_number(expr),
@@ -399,6 +406,7 @@ mod tests {
 
     fn table() -> Table {
         let column = |number, name: &str, ty| Column {
+            domain: None,
             name: name.into(),
             number,
             ty,

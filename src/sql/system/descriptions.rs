@@ -57,6 +57,9 @@ pub fn all(catalog: &Catalog) -> Vec<Description> {
     for of in catalog.enums() {
         of.comment.iter().for_each(|text| add(of.definition.oid, PG_TYPE_OID, 0, text));
     }
+    for domain in catalog.domains() {
+        domain.comment.iter().for_each(|text| add(domain.oid, PG_TYPE_OID, 0, text));
+    }
     add(VECTOR_EXTENSION_OID, PG_EXTENSION_OID, 0, VECTOR_DESCRIPTION);
     all
 }

@@ -13,10 +13,11 @@ use crate::catalog::{Oid, Relation};
 use crate::error::{Error, Result, SqlState};
 use crate::planner::bindings::Execution;
 use crate::planner::bound::BoundFunction;
+use crate::sql::databases::TEMPLATES;
 use crate::sql::setting_list::SERVER_VERSION;
 use crate::sql::system::cluster::DEFAULT_TABLESPACE_OID;
 use crate::sql::system::definitions::{
-    constraint_definition, index_column, index_definition, view_definition,
+    constraint_definition, domain_check_definition, index_column, index_definition, view_definition,
 };
 use crate::sql::system::names::{self, quote_ident};
 use crate::sql::system::types::relation_of_row_type;
@@ -111,6 +112,9 @@ fn descriptions() -> Vec<Arc<ScalarUDF>> {
             let catalog = execution.session.catalog();
             let found = catalog.tables().find_map(|table| Some((table, table.constraint(wanted)?)));
             let pretty = matches!(args.get(1), Some(Value::Bool(true)));
+            if let Some(check) = catalog.domains().flat_map(|domain| &domain.checks).find(|c| c.oid == wanted) {
+                return Ok(Value::from(domain_check_definition(check, pretty)));
+            }
             Ok(Value::from(
                 found.map(|(table, constraint)| constraint_definition(execution, table, constraint, pretty)),
             ))
@@ -173,8 +177,9 @@ fn descriptions() -> Vec<Arc<ScalarUDF>> {
 fn database(execution: &Execution, given: &Value) -> Result<u32> {
     let Value::Text(name) = given else { return oid(given) };
     let databases = execution.session.databases();
-    let found = databases.iter().find_map(|(oid, known)| (**known == **name).then_some(*oid));
-    found.ok_or_else(|| {
+    let templates = TEMPLATES.iter().map(|(oid, name)| (*oid, *name));
+    let mut known = databases.iter().map(|(oid, name)| (*oid, name.as_str())).chain(templates);
+    known.find_map(|(oid, known)| (known == &**name).then_some(oid)).ok_or_else(|| {
         Error::new(SqlState::INVALID_CATALOG_NAME, format!("database \"{name}\" does not exist"))
     })
 }
@@ -195,6 +200,9 @@ fn sizes() -> Vec<Arc<ScalarUDF>> {
         };
         strict "pg_database_size" Type::Int8 => |execution, args| {
             let oid = database(execution, &args[0])?;
+            if TEMPLATES.iter().any(|(template, _)| *template == oid) {
+                return Ok(Value::Int8(0));
+            }
             Ok(Value::from(execution.session.database_bytes(oid).map(|bytes| bytes as i64)))
         };
         // All but the cluster's own relations is in pg_default.
@@ -217,7 +225,11 @@ fn sizes() -> Vec<Arc<ScalarUDF>> {
 fn always() -> Vec<Arc<ScalarUDF>> {
     functions! {
         strict "pg_type_is_visible" Type::Bool => |execution, args| {
-            let found = execution.session.catalog().type_by_oid(oid(&args[0])?);
+            let (catalog, oid) = (execution.session.catalog(), oid(&args[0])?);
+            if let Some(domain) = catalog.domain_by_oid(oid) {
+                return Ok(Value::from(execution.session.search_path().contains(&domain.schema)));
+            }
+            let found = catalog.type_by_oid(oid);
             let item = found.map(|ty| if let Type::Array(item) = ty { *item } else { ty });
             Ok(Value::from(match item {
                 Some(Type::Enum(of)) => execution.session.search_path().contains(&of.schema),
@@ -598,7 +610,11 @@ fn format_type(execution: &Execution, args: &[Value]) -> Result<Value> {
         None | Some(Value::Null) => -1,
         Some(value) => number(value)? as i32,
     };
-    Ok(Value::from(match execution.session.catalog().type_by_oid(oid) {
+    let catalog = execution.session.catalog();
+    if catalog.domain_by_oid(oid).is_some() {
+        return Ok(Value::from(names::regtype_out(execution, oid)));
+    }
+    Ok(Value::from(match catalog.type_by_oid(oid) {
         // Without a modifier asked for, blank-padded text is called by its standard name.
         Some(Type::Bpchar(_)) if matches!(args.get(1), None | Some(Value::Null)) => "character".to_owned(),
         Some(Type::Bit(_)) if typmod < 0 && !matches!(args.get(1), None | Some(Value::Null)) => {

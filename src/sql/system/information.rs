@@ -82,6 +82,29 @@ pub const RELATIONS: &[Relation] = &[
         checks
     ),
     relation!(
+        13_319,
+        "column_domain_usage",
+        "domain_catalog name, domain_schema name, domain_name name, table_catalog name, table_schema name, \
+            table_name name, column_name name",
+        column_domain_usage
+    ),
+    relation!(
+        13_350,
+        "domain_constraints",
+        "constraint_catalog name, constraint_schema name, constraint_name name, domain_catalog name, \
+            domain_schema name, domain_name name, is_deferrable text = NO, initially_deferred text = NO",
+        domain_constraints
+    ),
+    relation!(
+        13_356,
+        "domains",
+        "domain_catalog name, domain_schema name, domain_name name, data_type text, character_maximum_length int4, \
+            character_octet_length int4, numeric_precision int4, numeric_precision_radix int4, numeric_scale int4, \
+            datetime_precision int4, domain_default text, udt_catalog name, udt_schema name, udt_name name, \
+            dtd_identifier name",
+        domains
+    ),
+    relation!(
         13_386,
         "sequences",
         "sequence_catalog name, sequence_schema name, sequence_name name, data_type text, numeric_precision int4, \
@@ -186,10 +209,13 @@ fn columns(execution: &Execution, rows: &mut Rows) -> Result<()> {
             let sequence = sequence.and_then(|oid| catalog.sequences().find(|sequence| sequence.oid == oid));
             let of_sequence =
                 |part: fn(&Sequence) -> i64| sequence.map(|sequence| part(sequence).to_string());
+            let domain = catalog.domain_of(column);
             let own = cells! {
                 table_schema: &table.schema, table_name: &table.name, column_name: &column.name,
                 ordinal_position: i32::from(column.number), column_default: default,
-                is_nullable: yes(!column.not_null), is_identity: yes(column.identity.is_some()),
+                is_nullable: yes(!column.not_null && !domain.is_some_and(|domain| domain.not_null)),
+                domain_catalog: domain.map(|_| database.clone()), domain_schema: domain.map(|d| d.schema.clone()),
+                domain_name: domain.map(|d| d.name.clone()), is_identity: yes(column.identity.is_some()),
                 identity_generation: generation, identity_start: of_sequence(|s| s.start),
                 identity_increment: of_sequence(|s| s.increment), identity_maximum: of_sequence(|s| s.max),
                 identity_minimum: of_sequence(|s| s.min),
@@ -220,6 +246,48 @@ fn columns(execution: &Execution, rows: &mut Rows) -> Result<()> {
                 ordinal_position: i32::from(number), is_nullable: "YES", is_updatable: "NO",
             };
             rows.add(own.into_iter().chain(type_cells(&database, has_public, &column.ty, number)));
+        }
+    }
+    Ok(())
+}
+
+fn domains(execution: &Execution, rows: &mut Rows) -> Result<()> {
+    let (database, catalog) = (execution.session.database(), execution.session.catalog());
+    let has_public = catalog.schema(PUBLIC_SCHEMA).is_some();
+    for domain in catalog.domains() {
+        let own = cells! {
+            domain_catalog: &database, domain_schema: &domain.schema, domain_name: &domain.name,
+            domain_default: domain.default.as_ref().map(|d| super::deparse::domain_default(&d.sql, &domain.base)),
+        };
+        let of_type = type_cells(&database, has_public, &domain.base, 1).into_iter();
+        rows.add(own.into_iter().chain(of_type.filter(|(column, _)| *column != "table_catalog")));
+    }
+    Ok(())
+}
+
+fn domain_constraints(execution: &Execution, rows: &mut Rows) -> Result<()> {
+    let database = execution.session.database();
+    for domain in execution.session.catalog().domains() {
+        for check in &domain.checks {
+            rows.add(cells! {
+                constraint_catalog: &database, constraint_schema: &domain.schema, constraint_name: &check.name,
+                domain_catalog: &database, domain_schema: &domain.schema, domain_name: &domain.name,
+            });
+        }
+    }
+    Ok(())
+}
+
+fn column_domain_usage(execution: &Execution, rows: &mut Rows) -> Result<()> {
+    let (database, catalog) = (execution.session.database(), execution.session.catalog());
+    for table in catalog.tables() {
+        for column in &table.columns {
+            let Some(domain) = catalog.domain_of(column) else { continue };
+            rows.add(cells! {
+                domain_catalog: &database, domain_schema: &domain.schema, domain_name: &domain.name,
+                table_catalog: &database, table_schema: &table.schema, table_name: &table.name,
+                column_name: &column.name,
+            });
         }
     }
     Ok(())

@@ -2,7 +2,7 @@
 
 pub use crate::types::identifiers::quote_ident;
 
-use crate::catalog::{self, Catalog, Oid};
+use crate::catalog::{self, Catalog, Domain, Oid};
 use crate::error::{Error, Result, SqlState};
 use crate::planner::bindings::Execution;
 use crate::sql::system::{INFORMATION_SCHEMA, INFORMATION_SCHEMA_OID, PG_CATALOG, PG_CATALOG_OID, VIEWS};
@@ -165,12 +165,22 @@ pub fn regtype_in(execution: &Execution, text: &str) -> Result<Oid> {
             let bare = name.strip_prefix("pg_catalog.").unwrap_or(name);
             match PSEUDO_TYPES.iter().find(|(_, pseudo)| *pseudo == bare) {
                 Some((oid, _)) => Ok(*oid),
-                None => Type::from_name(name)
-                    .or_else(|error| own_type(execution, name).ok_or(error))
-                    .map(|ty| ty.oid()),
+                None => own_domain(execution, name).map_or_else(|| type_named(execution, name), Ok),
             }
         }
     }
+}
+
+fn type_named(execution: &Execution, name: &str) -> Result<Oid> {
+    let found = Type::from_name(name).or_else(|error| own_type(execution, name).ok_or(error));
+    found.map(|ty| ty.oid())
+}
+
+/// A domain by its name.
+fn own_domain(execution: &Execution, name: &str) -> Option<Oid> {
+    let name = crate::sql::shared::parse_name(name).ok()?;
+    let catalog = execution.session.catalog();
+    Some(crate::sql::domains::by_name(&name, &catalog, &execution.session.search_path())?.oid)
 }
 
 /// A type that a user made, by its name.
@@ -205,9 +215,24 @@ pub fn type_out(execution: &Execution, ty: &Type) -> String {
     if is_of_public { format!("{}{ty}", extension_prefix(execution)) } else { ty.to_string() }
 }
 
+/// A domain as format_type() shows it: with its schema where the search path does not lead there.
+fn domain_out(execution: &Execution, domain: &Domain) -> String {
+    let path = execution.session.search_path();
+    let catalog = execution.session.catalog();
+    let first = path.iter().find_map(|schema| catalog.domain_named(schema, &domain.name));
+    match first.is_some_and(|first| first.oid == domain.oid) {
+        true => quote_ident(&domain.name),
+        false => format!("{}.{}", quote_ident(&domain.schema), quote_ident(&domain.name)),
+    }
+}
+
 /// format_type() of a type without modifier, for an oid that may be none of ours.
 pub fn regtype_out(execution: &Execution, oid: Oid) -> String {
-    match execution.session.catalog().type_by_oid(oid) {
+    let catalog = execution.session.catalog();
+    if let Some(domain) = catalog.domain_by_oid(oid) {
+        return domain_out(execution, domain);
+    }
+    match catalog.type_by_oid(oid) {
         Some(ty) => type_out(execution, &ty),
         None if oid == 0 => "-".to_owned(),
         None => pseudo_type(oid).map_or_else(|| oid.to_string(), str::to_owned),

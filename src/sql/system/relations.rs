@@ -236,7 +236,13 @@ fn add_column(table: &Table, column: &Column, rows: &mut Rows) {
     };
     let number = column.number as i16;
     let generated = if column.generated.is_some() { "s" } else { "" };
+    // The modifier of a domain is its own.
+    let (ty, modifier) = match column.domain {
+        Some(domain) => (domain, -1),
+        None => (column.ty.oid(), column.ty.typmod()),
+    };
     let more = cells! {
+        atttypid: ty, atttypmod: modifier,
         attnotnull: column.not_null, atthasdef: has_default(column), attidentity: identity,
         attgenerated: generated,
         atthasmissing: column.missing.is_some(),
@@ -336,6 +342,7 @@ fn constraint_kind<'a>(catalog: &'a Catalog, index: &Index) -> Option<&'a Constr
 
 fn constraints(execution: &Execution, rows: &mut Rows) -> Result<()> {
     let catalog = execution.session.catalog();
+    domain_constraints(&catalog, rows);
     for table in catalog.tables() {
         for constraint in &table.constraints {
             let (kind, columns, check) = match &constraint.kind {
@@ -360,6 +367,19 @@ fn constraints(execution: &Execution, rows: &mut Rows) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Conditions of domains.
+fn domain_constraints(catalog: &Catalog, rows: &mut Rows) {
+    for domain in catalog.domains() {
+        for check in &domain.checks {
+            rows.add(cells! {
+                oid: check.oid, conname: &check.name, connamespace: schema_oid(catalog, &domain.schema), contype: 'c',
+                contypid: domain.oid, conbin: check.sql.clone(), convalidated: !check.not_valid,
+                confupdtype: ' ', confdeltype: ' ', confmatchtype: ' ',
+            });
+        }
+    }
 }
 
 fn add_foreign_key(

@@ -77,6 +77,7 @@ const HNSW: Oid = 16_404;
 /// WITH (m = 8)`.
 fn catalog() -> Arc<Catalog> {
     let column = |number, name: &str, ty, not_null, default: Option<&str>| Column {
+        domain: None,
         name: name.into(),
         number,
         ty,

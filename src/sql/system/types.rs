@@ -276,10 +276,29 @@ fn own_types(catalog: &Catalog, public: u32, rows: &mut Rows) {
     }
 }
 
+/// Domains have the shape of their base types and names of their own.
+fn domains(catalog: &Catalog, public: u32, rows: &mut Rows) {
+    for domain in catalog.domains() {
+        let schema = catalog.schema(&domain.schema).map_or(public, |schema| schema.oid);
+        let default = domain.default.as_ref().map(|d| super::deparse::domain_default(&d.sql, &domain.base));
+        add_type(
+            &domain.base,
+            public,
+            rows,
+            cells! {
+                oid: domain.oid, typname: &domain.name, typnamespace: schema, typtype: 'd', typinput: "domain_in",
+                typreceive: "domain_recv", typarray: 0u32, typbasetype: domain.base.oid(),
+                typtypmod: domain.base.typmod(), typnotnull: domain.not_null, typdefault: default,
+            },
+        );
+    }
+}
+
 fn types(execution: &Execution, rows: &mut Rows) -> Result<()> {
     let catalog = execution.session.catalog();
     let public = vector_schema(&catalog);
     own_types(&catalog, public, rows);
+    domains(&catalog, public, rows);
     for (ty, entry) in ENTRIES {
         let preferred = matches!(
             ty,

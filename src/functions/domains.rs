@@ -1,0 +1,88 @@
+//! Whether a value is one of a domain: the value itself, or the error that says why not.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, AsArray};
+use arrow::datatypes::DataType;
+use datafusion::common::{Result, ScalarValue, exec_err};
+use datafusion::logical_expr::{
+    ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
+};
+
+use crate::error::{Error, SqlState};
+use crate::functions::scalar::rows_of;
+use crate::types::arrow::errors::external;
+
+/// `check_domain(value, domain, name, condition, ...)`: a name that nobody can write.
+pub const CHECK_DOMAIN: &str = "\u{1}check_domain";
+/// The name of the condition that the value is not NULL.
+pub const NOT_NULL: &str = "\u{1}not_null";
+
+pub fn functions() -> Vec<Arc<ScalarUDF>> {
+    let signature = Signature::user_defined(Volatility::Immutable);
+    vec![Arc::new(ScalarUDF::from(CheckDomain { signature }))]
+}
+
+/// What a value that fails a condition is told.
+pub fn violation(domain: &str, condition: &str) -> Error {
+    match condition {
+        NOT_NULL => {
+            let message = format!("domain {domain} does not allow null values");
+            Error::new(SqlState::NOT_NULL_VIOLATION, message)
+        }
+        check => {
+            let message = format!("value for domain {domain} violates check constraint \"{check}\"");
+            Error::new(SqlState::CHECK_VIOLATION, message).constraint(check)
+        }
+    }
+}
+
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct CheckDomain {
+    signature: Signature,
+}
+
+impl ScalarUDFImpl for CheckDomain {
+    fn name(&self) -> &str {
+        CHECK_DOMAIN
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn coerce_types(&self, given: &[DataType]) -> Result<Vec<DataType>> {
+        let mut types = given.to_vec();
+        types.iter_mut().skip(1).step_by(2).for_each(|name| *name = DataType::Utf8);
+        types.iter_mut().skip(3).step_by(2).for_each(|condition| *condition = DataType::Boolean);
+        Ok(types)
+    }
+
+    fn return_type(&self, given: &[DataType]) -> Result<DataType> {
+        match given.first() {
+            Some(value) => Ok(value.clone()),
+            None => exec_err!("check_domain() without a value"),
+        }
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let (rows, _) = rows_of(&args);
+        let text = |place: usize| match args.args.get(place) {
+            Some(ColumnarValue::Scalar(ScalarValue::Utf8(Some(text)))) => Ok(text.as_str()),
+            _ => exec_err!("check_domain() without a name"),
+        };
+        let domain = text(1)?;
+        for place in (3..args.args.len()).step_by(2) {
+            let truths = args.args[place].to_array(rows)?;
+            let truths = truths.as_boolean();
+            // NULL passes.
+            if (0..rows).any(|row| truths.is_valid(row) && !truths.value(row)) {
+                return Err(external(violation(domain, text(place - 1)?)));
+            }
+        }
+        match args.args.into_iter().next() {
+            Some(value) => Ok(value),
+            None => exec_err!("check_domain() without a value"),
+        }
+    }
+}

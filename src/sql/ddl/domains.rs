@@ -1,0 +1,302 @@
+//! CREATE, ALTER and DROP DOMAIN.
+//!
+//! Rows keep cells of the base type, so a change of a domain changes no row; what it asks for anew is asked of the rows
+//! that are there, with their tables locked.
+
+use std::sync::Arc;
+
+use datafusion::sql::sqlparser::ast::Expr;
+
+use crate::catalog::{Catalog, Column, DefaultExpr, Domain, DomainCheck, Edit, Object, Table};
+use crate::error::{Error, Result, SqlState};
+use crate::sql::dialect;
+use crate::sql::dml::defaults::DefaultValue;
+use crate::sql::domain_words::{CreateDomain, DomainAction, check_base};
+use crate::sql::domains::{self, by_name};
+use crate::sql::expressions;
+use crate::sql::known::quoted;
+use crate::sql::response::{Response, Severity};
+use crate::sql::session::{Session, done};
+use crate::sql::statement::{Drop, Name};
+use crate::types::Type;
+
+impl Session {
+    pub(super) async fn create_domain(&mut self, create: &CreateDomain) -> Result<Response> {
+        let catalog = self.shared.current_catalog();
+        let path = self.shared.schemas(&catalog);
+        let schema = self.shared.creation_schema(&catalog, &create.name)?;
+        super::types::refuse_taken(&catalog, &schema, &create.name.name, None)?;
+        if create.base.domain(&catalog, &path).is_some() {
+            return Err(Error::unsupported("a domain over a domain"));
+        }
+        let base = create.base.resolve(&catalog, &path)?;
+        check_base(&base)?;
+        let mut domain = Domain {
+            oid: self.new_oid()?,
+            schema,
+            name: create.name.name.clone(),
+            base,
+            not_null: create.not_null,
+            default: create.default.clone().map(|sql| DefaultExpr { sql }),
+            checks: Vec::new(),
+            comment: None,
+        };
+        for (name, sql) in &create.checks {
+            self.add_check(&mut domain, name.as_deref(), sql, false)?;
+        }
+        self.check_domain_default(&domain)?;
+        self.edit(vec![Edit::Put(Object::Domain(domain))]).await?;
+        Ok(done("CREATE DOMAIN"))
+    }
+
+    pub(super) async fn alter_domain(&mut self, name: &Name, action: &DomainAction) -> Result<Response> {
+        let catalog = self.shared.current_catalog();
+        let old = self.domain_of_user(&catalog, name)?;
+        let mut domain = Domain::clone(&old);
+        match action {
+            DomainAction::OwnerTo(owner) => {
+                self.check_owner(owner)?;
+                return Ok(done("ALTER DOMAIN"));
+            }
+            DomainAction::Default(default) => {
+                domain.default = default.clone().map(|sql| DefaultExpr { sql });
+                self.check_domain_default(&domain)?;
+            }
+            DomainAction::NotNull(not_null) => {
+                if *not_null && !domain.not_null {
+                    self.verify_columns(
+                        &old,
+                        |column| Ok(format!("{} IS NOT NULL", quoted(column))),
+                        |table, column| {
+                            let message = format!(
+                                "column \"{column}\" of table \"{}\" contains null values",
+                                table.name
+                            );
+                            Error::new(SqlState::NOT_NULL_VIOLATION, message)
+                        },
+                    )
+                    .await?;
+                }
+                domain.not_null = *not_null;
+            }
+            DomainAction::AddCheck { name, sql, not_valid } => {
+                let added = self.add_check(&mut domain, name.as_deref(), sql, *not_valid)?;
+                if !not_valid {
+                    self.verify_check(&domain, &added).await?;
+                }
+            }
+            DomainAction::ValidateConstraint(name) => {
+                let Some(check) = domain.checks.iter_mut().find(|check| check.name == *name) else {
+                    return Err(undefined_check(&domain, name));
+                };
+                check.not_valid = false;
+                self.verify_check(&domain.clone(), name).await?;
+            }
+            DomainAction::DropConstraint { name, if_exists } => {
+                let count = domain.checks.len();
+                domain.checks.retain(|check| check.name != *name);
+                if domain.checks.len() == count {
+                    let missing = undefined_check(&domain, name);
+                    if !if_exists {
+                        return Err(missing);
+                    }
+                    let message = format!("{}, skipping", missing.message());
+                    self.notice(Severity::Notice, Error::new(SqlState("00000"), message));
+                    return Ok(done("ALTER DOMAIN"));
+                }
+            }
+            DomainAction::RenameConstraint { name, to } => {
+                if domain.check(to).is_some() {
+                    return Err(taken_check(&domain, to));
+                }
+                match domain.checks.iter_mut().find(|check| check.name == *name) {
+                    Some(check) => check.name.clone_from(to),
+                    None => return Err(undefined_check(&domain, name)),
+                }
+                domain.checks.sort_by(|a, b| a.name.cmp(&b.name));
+            }
+            DomainAction::Rename(to) => {
+                super::types::refuse_taken(&catalog, &domain.schema, to, None)?;
+                self.refuse_stored(&catalog, &domain.name)?;
+                domain.name.clone_from(to);
+            }
+            DomainAction::SetSchema(schema) => {
+                if catalog.schema(schema).is_none() {
+                    let message = format!("schema \"{schema}\" does not exist");
+                    return Err(Error::new(SqlState::INVALID_SCHEMA_NAME, message));
+                }
+                if *schema == domain.schema {
+                    return Ok(done("ALTER DOMAIN"));
+                }
+                super::types::refuse_taken(&catalog, schema, &domain.name, Some(schema))?;
+                self.refuse_stored(&catalog, &domain.name)?;
+                domain.schema.clone_from(schema);
+            }
+        }
+        self.edit(vec![Edit::Put(Object::Domain(domain))]).await?;
+        Ok(done("ALTER DOMAIN"))
+    }
+
+    /// A domain that a name means.
+    pub(super) fn domain_of_user(&self, catalog: &Catalog, name: &Name) -> Result<Arc<Domain>> {
+        let path = self.shared.schemas(catalog);
+        if let Some(domain) = by_name(name, catalog, &path) {
+            return Ok(domain.clone());
+        }
+        match self.is_other_type(catalog, name) {
+            true => Err(no_domain(name)),
+            false => Err(Error::new(SqlState::UNDEFINED_OBJECT, format!("type \"{name}\" does not exist"))),
+        }
+    }
+
+    /// Whether it is the name of a type that is no domain; relations are such types.
+    fn is_other_type(&self, catalog: &Catalog, name: &Name) -> bool {
+        let path = self.shared.schemas(catalog);
+        Type::from_name(&name.name).is_ok()
+            || crate::sql::type_names::own_named(name, catalog, &path).is_some()
+            || self.shared.relation(catalog, name).is_some()
+    }
+
+    /// Adds a condition, which must be one on the base type; its name.
+    fn add_check(
+        &self,
+        domain: &mut Domain,
+        name: Option<&str>,
+        sql: &str,
+        not_valid: bool,
+    ) -> Result<String> {
+        let name = match name {
+            Some(name) if domain.check(name).is_some() => return Err(taken_check(domain, name)),
+            Some(name) => name.to_owned(),
+            None => {
+                let first = format!("{}_check", domain.name);
+                let names = std::iter::once(first.clone()).chain((1..).map(|n| format!("{first}{n}")));
+                let mut free = names.filter(|name| domain.check(name).is_none());
+                free.next().ok_or_else(|| Error::internal("there are always more numbers"))?
+            }
+        };
+        let check = DomainCheck { oid: self.new_oid()?, name: name.clone(), sql: sql.to_owned(), not_valid };
+        domain.checks.push(check);
+        domain.checks.sort_by(|a, b| a.name.cmp(&b.name));
+        let null = dialect::parse_expression(&format!("CAST(NULL AS {})", domain.base))?;
+        let conditions: Vec<Expr> =
+            domains::conditions(domain, &null)?.into_iter().map(|(_, condition)| condition).collect();
+        let catalog = self.shared.current_catalog();
+        let schemas = self.shared.schemas(&catalog);
+        let environment = self.shared.environment();
+        let context = self.plan_context(&environment, &catalog, &schemas);
+        let types = vec![Type::Bool; conditions.len()];
+        expressions::compile(&context, &[], &expressions::items(conditions), &types)?;
+        Ok(name)
+    }
+
+    fn check_domain_default(&self, domain: &Domain) -> Result<()> {
+        let Some(default) = &domain.default else { return Ok(()) };
+        let catalog = self.shared.current_catalog();
+        let schemas = self.shared.schemas(&catalog);
+        let environment = self.shared.environment();
+        let context = self.plan_context(&environment, &catalog, &schemas);
+        let column = Column {
+            name: domain.name.clone(),
+            number: 1,
+            ty: domain.base.clone(),
+            domain: None,
+            not_null: false,
+            default: None,
+            identity: None,
+            sequence: None,
+            missing: None,
+            metadata_index: false,
+            generated: None,
+        };
+        DefaultValue::compile(&default.sql, &column, &context, &self.shared).map(drop)
+    }
+
+    async fn verify_check(&mut self, domain: &Domain, name: &str) -> Result<()> {
+        let Some(check) = domain.check(name).cloned() else { return Err(undefined_check(domain, name)) };
+        let one = Domain { checks: vec![check], ..domain.clone() };
+        let condition = |column: &str| {
+            let conditions = domains::conditions(&one, &Expr::Identifier(quoted(column)))?;
+            Ok(conditions.first().map(|(_, condition)| condition.to_string()).unwrap_or_default())
+        };
+        self.verify_columns(domain, condition, |table, column| {
+            let message = format!(
+                "column \"{column}\" of table \"{}\" contains values that violate the new constraint",
+                table.name
+            );
+            Error::new(SqlState::CHECK_VIOLATION, message)
+        })
+        .await
+    }
+
+    /// Asks the rows of all columns of the domain; their tables stay locked.
+    async fn verify_columns(
+        &mut self,
+        domain: &Domain,
+        condition: impl Fn(&str) -> Result<String>,
+        violation: impl Fn(&Table, &str) -> Error,
+    ) -> Result<()> {
+        for (table, column) in users(&self.shared.current_catalog(), domain) {
+            self.put((*table).clone()).await?;
+            self.start_statement()?;
+            self.verify_rows(&table, &condition(&column)?, |table| violation(table, &column)).await?;
+        }
+        Ok(())
+    }
+
+    pub(super) async fn drop_domain(&mut self, catalog: &Catalog, name: &Name, drop: &Drop) -> Result<()> {
+        let path = self.shared.schemas(catalog);
+        match by_name(name, catalog, &path).cloned() {
+            Some(domain) => self.remove_domain(&domain, drop.cascade).await,
+            None if self.is_other_type(catalog, name) => Err(no_domain(name)),
+            None => self.missing(drop, name),
+        }
+    }
+
+    /// Drops the domain, with its columns if `cascade` says so.
+    pub(super) async fn remove_domain(&mut self, domain: &Domain, cascade: bool) -> Result<()> {
+        let catalog = self.shared.current_catalog();
+        let columns = users(&catalog, domain);
+        let shown = &domain.name;
+        if !columns.is_empty() && !cascade {
+            let lines = columns.iter().map(|(table, column)| {
+                format!("column {column} of table {} depends on type {shown}", table.name)
+            });
+            let message = format!("cannot drop type {shown} because other objects depend on it");
+            return Err(Error::new(SqlState::DEPENDENT_OBJECTS_STILL_EXIST, message)
+                .detail(lines.collect::<Vec<_>>().join("\n"))
+                .hint("Use DROP ... CASCADE to drop the dependent objects too."));
+        }
+        self.refuse_stored(&catalog, &domain.name)?;
+        for (table, column) in columns {
+            let catalog = self.shared.current_catalog();
+            if let Some(table) = catalog.table_by_oid(table.oid).cloned() {
+                self.drop_column(&table, &column, true, true).await?;
+            }
+        }
+        self.edit(vec![Edit::Delete(domain.oid)]).await
+    }
+}
+
+/// The columns of a domain.
+fn users(catalog: &Catalog, domain: &Domain) -> Vec<(Arc<Table>, String)> {
+    let of = |table: &Arc<Table>| {
+        let columns = table.columns.iter().filter(|column| column.domain == Some(domain.oid));
+        columns.map(|column| (table.clone(), column.name.clone())).collect::<Vec<_>>()
+    };
+    catalog.tables().flat_map(of).collect()
+}
+
+fn no_domain(name: &Name) -> Error {
+    Error::new(SqlState::WRONG_OBJECT_TYPE, format!("\"{}\" is not a domain", name.name))
+}
+
+fn undefined_check(domain: &Domain, name: &str) -> Error {
+    let message = format!("constraint \"{name}\" of domain \"{}\" does not exist", domain.name);
+    Error::new(SqlState::UNDEFINED_OBJECT, message)
+}
+
+fn taken_check(domain: &Domain, name: &str) -> Error {
+    let message = format!("constraint \"{name}\" for domain \"{}\" already exists", domain.name);
+    Error::new(SqlState::DUPLICATE_OBJECT, message)
+}
