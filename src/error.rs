@@ -28,6 +28,7 @@ macro_rules! sqlstates {
 }
 
 sqlstates! {
+    SUCCESSFUL_COMPLETION = "00000";
     CONNECTION_FAILURE = "08006";
     PROTOCOL_VIOLATION = "08P01";
     FEATURE_NOT_SUPPORTED = "0A000";
@@ -150,6 +151,8 @@ pub struct Fields {
     pub table: Option<String>,
     pub column: Option<String>,
     pub constraint: Option<String>,
+    /// PostgreSQL's function that reports it, for the few errors that drivers tell apart by that.
+    pub routine: Option<&'static str>,
 }
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -167,6 +170,7 @@ impl Error {
             table: None,
             column: None,
             constraint: None,
+            routine: None,
         }))
     }
 
@@ -260,6 +264,11 @@ impl Error {
 
     pub fn constraint(mut self, constraint: impl Into<String>) -> Error {
         self.0.constraint = Some(constraint.into());
+        self
+    }
+
+    pub fn routine(mut self, routine: &'static str) -> Error {
+        self.0.routine = Some(routine);
         self
     }
 

@@ -221,6 +221,10 @@ fn argument_type(function: &str, position: usize, arguments: &[Expr], schema: &D
         (name, _) if name.starts_with("pg_") && name.contains("advisory") => {
             Some(if arguments.len() == 1 { Type::Int8 } else { Type::Int4 })
         }
+        ("pg_sleep", 0) => Some(Type::Float8),
+        ("pg_cancel_backend" | "pg_terminate_backend", 0) => Some(Type::Int4),
+        ("pg_terminate_backend" | "setval", 1) => Some(Type::Int8),
+        ("setval", 2) => Some(Type::Bool),
         ("generate_series", position) => {
             let known = arguments.iter().filter_map(|argument| known_type(argument, schema));
             match common::of_types(known.filter(|ty| *ty != Type::Interval))? {

@@ -22,7 +22,8 @@ use crate::error::{Error, Result, SqlState};
 use crate::sql::response::{Response, Rows, RowsTag};
 use crate::sql::session::{OutputColumn, Session, done};
 use crate::sql::statement::{Ast, DeclareOptions, Direction, Statement};
-use crate::sql::transactions::Block;
+use crate::sql::transactions::{Block, now};
+use crate::types::Value;
 use crate::types::arrow::errors::from_arrow;
 
 /// An open cursor.
@@ -40,6 +41,8 @@ pub struct Cursor {
     hold: bool,
     /// Its transaction has committed.
     kept: bool,
+    /// The query string with DECLARE, and when it ran.
+    declared: (Arc<str>, i64),
 }
 
 impl Session {
@@ -86,8 +89,10 @@ impl Session {
             scroll: options.scroll,
             hold: options.hold,
             kept: false,
+            declared: (Arc::clone(&statement.source), now()),
         };
         self.cursors.insert(name.to_string(), cursor);
+        self.show_cursors();
         Ok(done("DECLARE CURSOR"))
     }
 
@@ -111,10 +116,12 @@ impl Session {
         match name {
             None => {
                 self.cursors.clear();
+                self.show_cursors();
                 Ok(done("CLOSE CURSOR ALL"))
             }
             Some(name) => {
                 self.cursors.remove(name).ok_or_else(|| missing(name))?;
+                self.show_cursors();
                 Ok(done("CLOSE CURSOR"))
             }
         }
@@ -122,7 +129,25 @@ impl Session {
 
     /// The transaction ends: its cursors do, but not those that are kept.
     pub(crate) fn close_cursors(&mut self) {
+        if self.cursors.is_empty() {
+            return;
+        }
         self.cursors.retain(|_, cursor| cursor.kept);
+        self.show_cursors();
+    }
+
+    /// The rows of pg_cursors, after a change of what is open.
+    pub(crate) fn show_cursors(&self) {
+        let rows = self.cursors.iter().map(|(name, cursor)| {
+            vec![
+                ("name", Value::from(name)),
+                ("statement", Value::from(&*cursor.declared.0)),
+                ("is_holdable", Value::Bool(cursor.hold)),
+                ("is_scrollable", Value::Bool(cursor.scroll)),
+                ("creation_time", Value::Timestamptz(cursor.declared.1)),
+            ]
+        });
+        *self.shared.cursors.lock() = rows.collect();
     }
 
     /// The transaction is about to commit: reads cursors WITH HOLD to their end.

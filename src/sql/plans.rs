@@ -5,7 +5,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
@@ -111,7 +111,14 @@ impl Session {
         let parse = std::mem::take(&mut self.parse_time);
         let making = Mutex::new(Spent { parse, plan: started.elapsed(), ..Spent::default() });
         let plan = Mutex::new(Planned { plan, catalog, search_path, look });
-        Ok(Arc::new(Prepared { param_types, columns, statement, plan, making }))
+        Ok(Arc::new(Prepared {
+            param_types,
+            columns,
+            statement,
+            plan,
+            making,
+            executions: AtomicI64::new(0),
+        }))
     }
 
     /// What a statement of this session is planned against.
@@ -222,6 +229,7 @@ impl Session {
         self.start_statement()?;
         check_count(prepared, &params)?;
         let plan = self.plan_to_run(prepared).await?;
+        prepared.executions.fetch_add(1, Ordering::Relaxed);
         match plan {
             Plan::Staged(staged) => self.run_staged(&staged, &params, timer).await,
             Plan::Explain(plan, options) => self.explain(prepared, &plan, options, params).await,
@@ -286,7 +294,10 @@ impl Session {
         let types: Vec<Option<Type>> = prepared.param_types.iter().cloned().map(Some).collect();
         let made = self.make(&statement.ast, &catalog, &types)?;
         if !same_types(&made.columns, &prepared.columns) {
-            return Err(Error::unsupported("cached plan must not change result type").clone_text());
+            // pgjdbc and asyncpg know by the routine that preparing anew helps.
+            let message = "cached plan must not change result type";
+            let error = Error::new(SqlState::FEATURE_NOT_SUPPORTED, message);
+            return Err(error.routine("RevalidateCachedQuery"));
         }
         *prepared.plan.lock() = Planned { plan: made.plan.clone(), catalog, search_path, look };
         prepared.making.lock().plan += started.elapsed();
@@ -359,14 +370,6 @@ impl Session {
             recall_audit: settings.real(id::RECALL_AUDIT),
             measure_recall: false,
         }
-    }
-}
-
-impl Error {
-    /// The message as it is, without "is not supported".
-    fn clone_text(self) -> Error {
-        let message = self.message().trim_end_matches(" is not supported").to_string();
-        Error::new(SqlState::FEATURE_NOT_SUPPORTED, message)
     }
 }
 

@@ -8,7 +8,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
@@ -31,7 +31,8 @@ use crate::sql::settings::{Settings, Value as SettingValue, id, parse_bool};
 use crate::sql::shared::Shared;
 use crate::sql::statement::{Ast, Discard, Statement};
 use crate::sql::timings::Spent;
-use crate::sql::transactions::{Block, State};
+use crate::sql::transactions::{Block, State, now};
+use crate::table::bindings::ReportRow;
 use crate::types::{Look, Type, Value, Zone};
 
 /// The role every data directory has.
@@ -48,6 +49,44 @@ pub struct Prepared {
     pub(crate) plan: Mutex<Planned>,
     /// Time spent on parsing and planning that no execution has answered for yet.
     pub(crate) making: Mutex<Spent>,
+    /// How often its plan was run.
+    pub(crate) executions: AtomicI64,
+}
+
+/// A prepared statement under its name.
+pub struct Saved {
+    prepared: Arc<Prepared>,
+    /// The text of PREPARE; `None` when the protocol's Parse made it.
+    prepare: Option<Arc<str>>,
+    at: i64,
+}
+
+impl Saved {
+    /// A row of pg_prepared_statements, which shows no unnamed statement.
+    pub fn row(&self, name: &str) -> Option<ReportRow> {
+        if name.is_empty() {
+            return None;
+        }
+        let names = |types: Vec<&Type>| {
+            Value::Array(types.into_iter().map(|ty| Value::Text(ty.bare().to_string())).collect())
+        };
+        let parsed = self.prepared.statement.as_ref().map(|statement| &statement.source);
+        let text = self.prepare.as_ref().or(parsed).map_or("", |text| &**text);
+        let columns = self.prepared.columns.as_ref();
+        Some(vec![
+            ("name", Value::from(name)),
+            ("statement", Value::from(text)),
+            ("prepare_time", Value::Timestamptz(self.at)),
+            ("parameter_types", names(self.prepared.param_types.iter().collect())),
+            (
+                "result_types",
+                columns.map_or(Value::Null, |columns| names(columns.iter().map(|c| &c.ty).collect())),
+            ),
+            ("from_sql", Value::Bool(self.prepare.is_some())),
+            // A plan takes any parameters.
+            ("generic_plans", Value::Int8(self.prepared.executions.load(Ordering::Relaxed))),
+        ])
+    }
 }
 
 /// A plan with what it was made from.
@@ -75,7 +114,6 @@ pub struct Session {
     pub(crate) shared: Arc<Shared>,
     pub(crate) cancel: Arc<CancelFlag>,
     pub(crate) state: State,
-    pub(crate) statements: HashMap<String, Arc<Prepared>>,
     pub(crate) cursors: HashMap<String, Cursor>,
     pub(crate) copy: Option<Box<CopyInState>>,
     notices: Vec<Notice>,
@@ -117,7 +155,6 @@ impl Session {
             shared: Shared::new(engine, user, database, settings),
             cancel: Arc::default(),
             state: State::default(),
-            statements: HashMap::new(),
             cursors: HashMap::new(),
             copy: None,
             notices: Vec::new(),
@@ -211,20 +248,28 @@ impl Session {
         }
     }
 
-    /// Statements named by the protocol's Parse or by PREPARE; one namespace, as in PostgreSQL. 42P05 if taken.
+    /// A statement named by the protocol's Parse. 42P05 if the name is taken.
     pub fn save_statement(&mut self, name: &str, prepared: Arc<Prepared>) -> Result<()> {
-        if !name.is_empty() && self.statements.contains_key(name) {
+        self.save(name, prepared, None)
+    }
+
+    /// `prepare` is the text of the PREPARE that it comes from.
+    fn save(&mut self, name: &str, prepared: Arc<Prepared>, prepare: Option<Arc<str>>) -> Result<()> {
+        let mut statements = self.shared.statements.lock();
+        if !name.is_empty() && statements.contains_key(name) {
+            drop(statements);
             self.fail();
             let message = format!("prepared statement \"{name}\" already exists");
             return Err(Error::new(SqlState::DUPLICATE_PREPARED_STATEMENT, message));
         }
-        self.statements.insert(name.to_string(), prepared);
+        statements.insert(name.to_string(), Saved { prepared, prepare, at: now() });
         Ok(())
     }
 
     /// 26000 if there is none.
     pub fn saved_statement(&self, name: &str) -> Result<Arc<Prepared>> {
-        self.statements.get(name).cloned().ok_or_else(|| {
+        let found = self.shared.statements.lock().get(name).map(|saved| Arc::clone(&saved.prepared));
+        found.ok_or_else(|| {
             let message = match name {
                 "" => "unnamed prepared statement does not exist".to_string(),
                 _ => format!("prepared statement \"{name}\" does not exist"),
@@ -235,7 +280,12 @@ impl Session {
 
     /// Close of a statement; no error if there is none.
     pub fn drop_statement(&mut self, name: &str) {
-        self.statements.remove(name);
+        // What it held is let go outside the lock.
+        let _dropped = self.shared.statements.lock().remove(name);
+    }
+
+    fn drop_statements(&mut self) {
+        let _dropped = std::mem::take(&mut *self.shared.statements.lock());
     }
 
     /// Notices since the last call that client_min_messages lets through.
@@ -406,7 +456,7 @@ impl Session {
                 let types: Vec<Option<Type>> = resolved.collect::<Result<_>>()?;
                 let inner = Statement { ast: (**inner).clone(), ..statement.clone() };
                 let prepared = self.plan(Some(inner), &types)?;
-                self.save_statement(name, prepared)?;
+                self.save(name, prepared, Some(Arc::clone(&statement.source)))?;
                 Ok(done("PREPARE"))
             }
             Ast::Execute { name, arguments } => {
@@ -446,12 +496,12 @@ impl Session {
     fn deallocate(&mut self, name: Option<&str>) -> Result<Response> {
         match name {
             None => {
-                self.statements.clear();
+                self.drop_statements();
                 Ok(done("DEALLOCATE ALL"))
             }
             Some(name) => {
                 self.saved_statement(name)?;
-                self.statements.remove(name);
+                self.drop_statement(name);
                 Ok(done("DEALLOCATE"))
             }
         }
@@ -462,7 +512,8 @@ impl Session {
             Discard::All => {
                 self.refuse_in_block("DISCARD ALL")?;
                 self.cursors.clear();
-                self.statements.clear();
+                self.show_cursors();
+                self.drop_statements();
                 self.shared.forget_sequences();
                 self.shared.release_advisory(Span::Session);
                 drop_temporary(&self.shared.engine.database, Some(&self.shared.temporary_schema()))?;
@@ -489,6 +540,8 @@ impl Drop for Session {
     /// Temporary tables go with the session, once it holds no locks.
     fn drop(&mut self) {
         self.abandon();
+        // Plans hold on to the session they run in.
+        self.drop_statements();
         self.shared.engine.notifications.leave(&self.shared.mailbox);
         self.shared.release_advisory(Span::Session);
         let schema = self.shared.temporary_schema();

@@ -680,6 +680,7 @@ pub mod id {
     pub const CLIENT_MIN_MESSAGES: Id = id_of("client_min_messages");
     pub const DATE_STYLE: Id = id_of("DateStyle");
     pub const DEFAULT_TRANSACTION_ISOLATION: Id = id_of("default_transaction_isolation");
+    pub const DEFAULT_TRANSACTION_DEFERRABLE: Id = id_of("default_transaction_deferrable");
     pub const DEFAULT_TRANSACTION_READ_ONLY: Id = id_of("default_transaction_read_only");
     pub const ENABLE_INDEXSCAN: Id = id_of("enable_indexscan");
     pub const REQUIRE_EXACT: Id = id_of("hither.require_exact");
@@ -704,6 +705,7 @@ pub mod id {
     pub const INTERVAL_STYLE: Id = id_of("IntervalStyle");
     pub const TIME_ZONE: Id = id_of("TimeZone");
     pub const TRANSACTION_ISOLATION: Id = id_of("transaction_isolation");
+    pub const TRANSACTION_DEFERRABLE: Id = id_of("transaction_deferrable");
     pub const TRANSACTION_READ_ONLY: Id = id_of("transaction_read_only");
 }
 

@@ -3,7 +3,7 @@
 //! Functions such as nextval() and set_config() are called while rows stream to the client, after the statement's call
 //! has returned. So transaction and settings stand behind short locks here; nothing holds one across an await.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::{Duration, Instant};
@@ -21,11 +21,13 @@ use crate::sql::ddl::TEMPORARY_ALIAS;
 use crate::sql::dialect;
 use crate::sql::engine::Engine;
 use crate::sql::notifications::{Mailbox, Notification, Outbox};
+use crate::sql::session::Saved;
 use crate::sql::settings::{Settings, id};
 use crate::sql::statement::Name;
 use crate::sql::system::{HITHER, INFORMATION_SCHEMA, PG_CATALOG};
 use crate::sql::timings::Timings;
 use crate::sql::words::Words;
+use crate::table::bindings::ReportRow;
 use crate::types::{Look, Zone};
 
 /// Schemas that exist without being created.
@@ -46,6 +48,10 @@ pub struct Shared {
     pub outbox: Mutex<Outbox>,
     /// What it hears.
     pub mailbox: Arc<Mailbox>,
+    /// Statements named by the protocol's Parse or by PREPARE; one namespace, as in PostgreSQL.
+    pub statements: Mutex<BTreeMap<String, Saved>>,
+    /// Cursors that DECLARE opened, as pg_cursors shows them.
+    pub cursors: Mutex<Vec<ReportRow>>,
     /// This session as a holder of advisory locks.
     holder: u64,
 }
@@ -73,6 +79,8 @@ impl Shared {
             sequences: Mutex::default(),
             outbox: Mutex::default(),
             mailbox: Arc::default(),
+            statements: Mutex::default(),
+            cursors: Mutex::default(),
         })
     }
 
@@ -316,8 +324,15 @@ impl SessionContext for Shared {
         (database.published().0, held.into_iter().map(|held| (held.seq.0, held.holders)).collect())
     }
 
-    fn report(&self, view: &str) -> Vec<crate::table::bindings::ReportRow> {
-        crate::sql::reports::rows(&self.engine, view)
+    fn report(&self, view: &str) -> Vec<ReportRow> {
+        match view {
+            "cursors" => self.cursors.lock().clone(),
+            "prepared_statements" => {
+                let statements = self.statements.lock();
+                statements.iter().filter_map(|(name, saved)| saved.row(name)).collect()
+            }
+            _ => crate::sql::reports::rows(&self.engine, view),
+        }
     }
 
     fn garbage(&self, table: Oid) -> Option<(u64, u64)> {

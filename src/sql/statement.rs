@@ -240,11 +240,12 @@ pub struct Explain {
     pub statement: Ast,
 }
 
-/// Isolation level and access mode as far as the statement names them.
+/// Isolation level, access mode and deferrability as far as the statement names them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Modes {
     pub isolation: Option<IsolationLevel>,
     pub read_only: Option<bool>,
+    pub deferrable: Option<bool>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -89,6 +89,8 @@ impl Session {
         let read_only = settings.bool(id::DEFAULT_TRANSACTION_READ_ONLY);
         settings.set_internal(id::TRANSACTION_ISOLATION, Value::Text(isolation));
         settings.set_internal(id::TRANSACTION_READ_ONLY, Value::Bool(read_only));
+        let deferrable = settings.bool(id::DEFAULT_TRANSACTION_DEFERRABLE);
+        settings.set_internal(id::TRANSACTION_DEFERRABLE, Value::Bool(deferrable));
         settings.begin();
     }
 
@@ -168,7 +170,10 @@ impl Session {
                 settings.set("default_transaction_isolation", level.name(), false)?;
             }
             if let Some(read_only) = modes.read_only {
-                settings.set("default_transaction_read_only", if read_only { "on" } else { "off" }, false)?;
+                settings.set("default_transaction_read_only", on_off(read_only), false)?;
+            }
+            if let Some(deferrable) = modes.deferrable {
+                settings.set("default_transaction_deferrable", on_off(deferrable), false)?;
             }
             return Ok(done("SET"));
         }
@@ -198,7 +203,14 @@ impl Session {
                 let message = "transaction read-write mode must be set before any query";
                 return Err(Error::new(SqlState::ACTIVE_SQL_TRANSACTION, message));
             }
-            settings.set("transaction_read_only", if read_only { "on" } else { "off" }, true)?;
+            settings.set("transaction_read_only", on_off(read_only), true)?;
+        }
+        if let Some(deferrable) = modes.deferrable {
+            if self.state.used {
+                let message = "SET TRANSACTION [NOT] DEFERRABLE must be called before any query";
+                return Err(Error::new(SqlState::ACTIVE_SQL_TRANSACTION, message));
+            }
+            settings.set("transaction_deferrable", on_off(deferrable), true)?;
         }
         Ok(())
     }
@@ -245,6 +257,7 @@ impl Session {
         Modes {
             isolation: IsolationLevel::by_name(&settings.text(id::TRANSACTION_ISOLATION)),
             read_only: Some(settings.bool(id::TRANSACTION_READ_ONLY)),
+            deferrable: Some(settings.bool(id::TRANSACTION_DEFERRABLE)),
         }
     }
 
@@ -445,6 +458,10 @@ async fn follow(pending: Pending) -> Result<Follower> {
     let (sender, receiver) = oneshot::channel();
     pending.on_done(Box::new(move |follower| drop(sender.send(follower))));
     receiver.await.map_err(|_| Error::internal("a commit was never answered"))
+}
+
+fn on_off(value: bool) -> &'static str {
+    if value { "on" } else { "off" }
 }
 
 fn done(tag: &str) -> Response {

@@ -461,7 +461,11 @@ fn modes(w: &mut Words) -> Parsed<Modes> {
             modes.read_only = Some(true);
         } else if w.accept("READ WRITE") {
             modes.read_only = Some(false);
-        } else if !(w.accept("NOT DEFERRABLE") || w.accept("DEFERRABLE")) {
+        } else if w.accept("NOT DEFERRABLE") {
+            modes.deferrable = Some(false);
+        } else if w.accept("DEFERRABLE") {
+            modes.deferrable = Some(true);
+        } else {
             return Ok(modes);
         }
         w.accept_token(&Token::Comma);

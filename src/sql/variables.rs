@@ -53,7 +53,7 @@ impl Session {
             let message = format!("invalid value for parameter \"transaction_isolation\": \"{text}\"");
             return Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, message));
         };
-        self.set_transaction(Modes { isolation: Some(level), read_only: None }, false)
+        self.set_transaction(Modes { isolation: Some(level), ..Modes::default() }, false)
     }
 
     pub(crate) fn reset(&mut self, name: Option<&str>) -> Result<Response> {

@@ -304,3 +304,41 @@ fn copy_ends_as_the_protocol_says() {
     assert_eq!(frames[1], (b'D', b"\0\x01\0\0\0\x013".to_vec()));
     house.run(async |_| {});
 }
+
+#[test]
+fn a_plan_that_changed_its_columns_says_where_it_was_noticed() {
+    House::new().run(async |house| {
+        let mut raw = Raw::session(&house);
+        raw.send(&query("CREATE TABLE t (a int)"));
+        raw.until(b'Z');
+        raw.send(&[parse("s", "SELECT * FROM t"), sync()].concat());
+        raw.until(b'Z');
+        raw.send(&query("ALTER TABLE t ALTER COLUMN a TYPE text"));
+        raw.until(b'Z');
+        raw.send(&[bind("s"), execute(0), sync()].concat());
+        let answers = raw.until(b'Z');
+        let (_, error) = answers.iter().find(|(kind, _)| *kind == b'E').expect("an error");
+        assert_eq!(field(error, b'C').as_deref(), Some("0A000"));
+        assert_eq!(field(error, b'M').as_deref(), Some("cached plan must not change result type"));
+        assert_eq!(field(error, b'R').as_deref(), Some("RevalidateCachedQuery"));
+    });
+}
+
+#[test]
+fn what_a_table_brings_with_it_is_told_who_wants_to_hear_it() {
+    House::new().run(async |house| {
+        let mut raw = Raw::session(&house);
+        raw.send(&query("SET client_min_messages = debug1"));
+        raw.until(b'Z');
+        raw.send(&query("CREATE TABLE chatty (id serial PRIMARY KEY, u int UNIQUE)"));
+        let answers = raw.until(b'Z');
+        let notices = answers.iter().filter(|(kind, _)| *kind == b'N');
+        let notices: Vec<_> = notices.map(|(_, body)| (field(body, b'S'), field(body, b'M'))).collect();
+        let expected = [
+            "CREATE TABLE will create implicit sequence \"chatty_id_seq\" for serial column \"chatty.id\"",
+            "CREATE TABLE / PRIMARY KEY will create implicit index \"chatty_pkey\" for table \"chatty\"",
+            "CREATE TABLE / UNIQUE will create implicit index \"chatty_u_key\" for table \"chatty\"",
+        ];
+        assert_eq!(notices, expected.map(|text| (Some("DEBUG".to_owned()), Some(text.to_owned()))));
+    });
+}

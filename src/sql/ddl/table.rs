@@ -20,7 +20,7 @@ use crate::sql::dml::defaults::DefaultValue;
 use crate::sql::dml::generated::{Place, check_kept};
 use crate::sql::dml::rows::Checks;
 use crate::sql::query::{self, Query};
-use crate::sql::response::Response;
+use crate::sql::response::{Response, Severity};
 use crate::sql::session::{Session, done};
 use crate::sql::shared::undefined_relation;
 use crate::sql::statement::{
@@ -467,8 +467,36 @@ impl Session {
         self.check_definition(&table, &sequences)?;
         self.share_referenced(&table).await?;
         self.retry(|transaction| transaction.create_table(table.clone(), sequences.clone())).await?;
+        self.tell_implicit(&table, &sequences);
         self.finish_likes(written, &schema).await?;
         Ok(done("CREATE TABLE"))
+    }
+
+    /// What a table brings with it unasked, for clients that want to hear so much.
+    fn tell_implicit(&mut self, table: &Table, sequences: &[Sequence]) {
+        let mut tell = |message: String| {
+            self.notice(Severity::Debug, Error::new(SqlState::SUCCESSFUL_COMPLETION, message));
+        };
+        for sequence in sequences {
+            let owner = table.columns.iter().find(|column| column.sequence == Some(sequence.oid));
+            if let Some(column) = owner.filter(|column| column.identity.is_none()) {
+                tell(format!(
+                    "CREATE TABLE will create implicit sequence \"{}\" for serial column \"{}.{}\"",
+                    sequence.name, table.name, column.name
+                ));
+            }
+        }
+        for constraint in &table.constraints {
+            let kind = match constraint.kind {
+                StoredKind::PrimaryKey { .. } => "PRIMARY KEY",
+                StoredKind::Unique { .. } => "UNIQUE",
+                _ => continue,
+            };
+            tell(format!(
+                "CREATE TABLE / {kind} will create implicit index \"{}\" for table \"{}\"",
+                constraint.name, table.name
+            ));
+        }
     }
 
     /// Keeps the tables that foreign keys refer to as they are until this transaction ends.

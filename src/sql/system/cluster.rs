@@ -137,6 +137,24 @@ pub const RELATIONS: &[Relation] = &[
         rows: |execution, rows| report(execution, rows, "activity"),
     },
     Relation {
+        oid: 12_077,
+        schema: PG_CATALOG,
+        name: "pg_cursors",
+        kind: 'v',
+        columns: "name text, statement text, is_holdable bool, is_binary bool = f, is_scrollable bool, \
+            creation_time timestamptz",
+        rows: |execution, rows| report(execution, rows, "cursors"),
+    },
+    Relation {
+        oid: 12_095,
+        schema: PG_CATALOG,
+        name: "pg_prepared_statements",
+        kind: 'v',
+        columns: "name text, statement text, prepare_time timestamptz, parameter_types text[], \
+            result_types text[], from_sql bool, generic_plans int8, custom_plans int8 = 0",
+        rows: |execution, rows| report(execution, rows, "prepared_statements"),
+    },
+    Relation {
         oid: 2612,
         schema: PG_CATALOG,
         name: "pg_language",
