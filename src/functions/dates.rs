@@ -188,6 +188,8 @@ fn definitions() -> Vec<Definition> {
             truncated_in_zone(text(&v[0]), moment(&v[1]), Zone::of_operand(text(&v[2]))?)
         }),
         strict("date_trunc(text, interval) interval", |v| truncated_interval(text(&v[0]), span(&v[1]))),
+        // A time is cast to interval there.
+        strict("date_trunc(text, time) interval", |v| truncated_interval(text(&v[0]), time_of_day(&v[1]))),
         strict("make_date(int4, int4, int4) date", |v| {
             make_date(integer(&v[0]), integer(&v[1]), integer(&v[2])).map(Value::Date)
         }),
@@ -260,6 +262,11 @@ fn text(value: &Value) -> &str {
 
 fn time(value: &Value) -> i64 {
     if let Value::Time(time) = value { *time } else { 0 }
+}
+
+/// A time as the interval since midnight.
+fn time_of_day(value: &Value) -> Interval {
+    Interval { months: 0, days: 0, microseconds: time(value) }
 }
 
 fn span(value: &Value) -> Interval {

@@ -66,6 +66,8 @@ mod powers;
 mod hashes;
 // sum of real.
 mod real_sum;
+// Names for what is grouped by.
+pub mod key;
 // Rows as values.
 pub mod records;
 // Regular expressions.
@@ -138,7 +140,7 @@ pub fn scalar_functions() -> Vec<Arc<ScalarUDF>> {
         text_search::functions(),
         enums::functions(),
         domains::functions(),
-        vec![sampling::function()],
+        vec![sampling::function(), key::function()],
     ];
     families.into_iter().flatten().collect()
 }

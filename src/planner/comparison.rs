@@ -164,6 +164,22 @@ pub fn settle<'e>(sides: impl IntoIterator<Item = &'e mut Expr>, schema: &DFSche
     }
 }
 
+/// The subject and the values of `CASE x WHEN`. DataFusion looks constants up in a table that it cannot make of uuids:
+/// their bytes are compared.
+pub fn of_case<'e>(sides: impl IntoIterator<Item = &'e mut Expr>, schema: &DFSchema) {
+    for side in sides {
+        if !side.get_type(schema).is_ok_and(|ty| matches!(ty, DataType::FixedSizeBinary(_))) {
+            continue;
+        }
+        *side = match std::mem::take(side) {
+            Expr::Literal(ScalarValue::FixedSizeBinary(_, bytes), _) => {
+                Expr::Literal(ScalarValue::Binary(bytes), None)
+            }
+            other => Expr::Cast(Cast::new(Box::new(other), DataType::Binary)),
+        };
+    }
+}
+
 /// The two sides of an operator. Beside `interval` the operators are functions of ours by now, but for IS DISTINCT FROM.
 pub fn of_operator(mut left: Expr, op: Operator, mut right: Expr, schema: &DFSchema) -> (Expr, Expr) {
     use Operator::{Eq, Gt, GtEq, IsDistinctFrom, IsNotDistinctFrom, Lt, LtEq, NotEq};

@@ -1,4 +1,7 @@
-//! EXPLAIN: the physical plan as a tree of nodes in PostgreSQL's words, shown as indented text or as JSON.
+//! EXPLAIN: the physical plan as a tree of nodes in PostgreSQL's words, shown as indented text or in a [`formats`]
+//! for tools.
+
+pub mod formats;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -24,6 +27,7 @@ use crate::planner::bindings::{Bindings, Execution};
 use crate::planner::by_row::function::SubqueryFunction;
 use crate::planner::by_row::lateral::LateralExec;
 use crate::planner::environment::Environment;
+use crate::planner::explain::formats::Format;
 use crate::planner::finish;
 use crate::table::explained::Explained;
 use crate::table::knn::KnnScanExec;
@@ -46,7 +50,7 @@ pub struct ExplainOptions {
     pub recall: bool,
     /// Which settings are not as they come.
     pub settings: bool,
-    pub json: bool,
+    pub format: Format,
 }
 
 impl Default for ExplainOptions {
@@ -60,7 +64,7 @@ impl Default for ExplainOptions {
             summary: false,
             recall: false,
             settings: false,
-            json: false,
+            format: Format::Text,
         }
     }
 }
@@ -127,12 +131,12 @@ impl Explanation {
         Explanation { root, planning: Duration::ZERO, execution: None, settings: Vec::new() }
     }
 
-    /// One string per line of output: the text line by line, or all of the JSON.
+    /// One string per line of output: the text line by line, or all of what is for tools.
     pub fn lines(&self, options: ExplainOptions) -> Vec<String> {
         let milliseconds = |time: Duration| (time.as_secs_f64() * 1e6).round() / 1e3;
         let planning = Some(self.planning).filter(|_| options.summary);
         let execution = self.execution.filter(|_| options.summary);
-        if options.json {
+        if options.format != Format::Text {
             let mut all = Map::new();
             all.insert("Plan".into(), self.root.json(options));
             if !self.settings.is_empty() {
@@ -142,8 +146,7 @@ impl Explanation {
             for (name, time) in [("Planning Time", planning), ("Execution Time", execution)] {
                 all.extend(time.map(|time| (name.to_owned(), json!(milliseconds(time)))));
             }
-            // What cannot fail: the keys are strings.
-            return vec![serde_json::to_string_pretty(&json!([all])).unwrap_or_default()];
+            return options.format.of(all).into_iter().collect();
         }
         let mut lines = Vec::new();
         self.root.text(0, options, &mut lines);

@@ -141,7 +141,7 @@ impl ExprPlanner for OperatorPlanner {
         {
             return Ok(PlannerResult::Planned(call(function, vec![expr.left, expr.right])));
         }
-        plan_text_literals(expr, &operator, &left, &right)
+        plan_text_literals(with_null_length(expr, &operator, &left, &right), &operator, &left, &right)
     }
 
     fn plan_array_literal(&self, exprs: Vec<Expr>, schema: &DFSchema) -> Result<PlannerResult<Vec<Expr>>> {
@@ -431,6 +431,27 @@ pub fn call(function: &str, arguments: Vec<Expr>) -> Expr {
     });
     let udf = functions.get(function).expect("operators name functions of these files only");
     Expr::ScalarFunction(ScalarFunction::new_udf(Arc::clone(udf), arguments))
+}
+
+/// `now() + NULL`: what is added to a moment is a length of time, also where it is not known.
+fn with_null_length(
+    mut expr: RawBinaryExpr,
+    operator: &str,
+    left: &Operand,
+    right: &Operand,
+) -> RawBinaryExpr {
+    let is_moment = |operand: &Operand| {
+        let of = |ty: &DataType| matches!(ty, DataType::Timestamp(..) | DataType::Time64(_));
+        operand.field().is_some_and(|field| of(field.data_type()))
+    };
+    let is_null = |side: &Expr| matches!(side, Expr::Literal(ScalarValue::Null, _));
+    let length = || Expr::Literal(ScalarValue::IntervalMonthDayNano(None), None);
+    if operator == "+" && is_moment(left) && is_null(&expr.right) {
+        expr.right = length();
+    } else if operator == "+" && is_moment(right) && is_null(&expr.left) {
+        expr.left = length();
+    }
+    expr
 }
 
 fn plan_text_literals(

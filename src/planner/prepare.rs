@@ -223,6 +223,8 @@ pub fn prepare_expr(
                     }
                     let values = case.when_then_expr.iter_mut().map(|(when, _)| when.as_mut());
                     comparison::settle(std::iter::once(subject.as_mut()).chain(values), schema);
+                    let values = case.when_then_expr.iter_mut().map(|(when, _)| when.as_mut());
+                    comparison::of_case(std::iter::once(subject.as_mut()).chain(values), schema);
                 }
                 if case.expr.is_none() {
                     case.when_then_expr.iter().try_for_each(|(when, _)| check_condition(when, schema))?;

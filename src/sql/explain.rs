@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::catalog::Catalog;
 use crate::error::{Error, Result};
+use crate::planner::explain::formats::Format;
 use crate::planner::explain::{ExplainOptions, Explanation, Node};
 use crate::sql::plans::{Made, Plan, text_rows};
 use crate::sql::query::Query;
@@ -30,7 +31,7 @@ impl Session {
             }
             ast => self.make(ast, catalog, declared)?,
         };
-        let ty = if explain.options.json { Type::Json } else { Type::Text };
+        let ty = if explain.options.format == Format::Json { Type::Json } else { Type::Text };
         let columns = [OutputColumn { name: "QUERY PLAN".into(), ty, table_oid: 0, attnum: 0 }];
         Ok(Made {
             plan: Plan::Explain(Arc::new(inner.plan), explain.options),

@@ -8,6 +8,7 @@
 //! | `a LIKE ANY (b)`                  | a LIKE of its own, ALL not at all | `a ~~ ANY (b)`                        |
 //! | `- a ^ b`                         | `- (a ^ b)`                       | `(- a) ^ b`                           |
 //! | `substring(a SIMILAR b ESCAPE c)` | nothing                           | `substring(a, b, c)`                  |
+//! | `((SELECT ..) UNION (SELECT ..))` | a subquery in brackets            | a subquery                            |
 //!
 //! Precedences: <https://www.postgresql.org/docs/17/sql-syntax-lexical.html#SQL-PRECEDENCE>.
 
@@ -93,6 +94,9 @@ impl Dialect for Grammar {
     fn parse_prefix(&self, parser: &mut Parser) -> Option<Result<Expr, ParserError>> {
         if is_substring_similar(parser) {
             return Some(self.substring_similar(parser));
+        }
+        if is_query_of_queries(parser) {
+            return Some(query_of_queries(parser));
         }
         let op = match parser.peek_token_ref().token {
             Token::Minus => UnaryOperator::Minus,
@@ -197,6 +201,51 @@ fn is_substring_similar(parser: &Parser) -> bool {
         }
     }
     false
+}
+
+/// Whether `((SELECT ...)` comes next, and goes on as a query.
+fn is_query_of_queries(parser: &Parser) -> bool {
+    let is_open = |n: usize| parser.peek_nth_token_ref(n).token == Token::LParen;
+    if !is_open(0) || !is_open(1) {
+        return false;
+    }
+    let first = (2..).find(|n| !is_open(*n)).map(|n| &parser.peek_nth_token_ref(n).token);
+    let is_one_of = |token: &Token, words: &[Keyword]| matches!(token, Token::Word(word) if words.contains(&word.keyword));
+    if !first.is_some_and(|token| is_one_of(token, &[Keyword::SELECT, Keyword::WITH, Keyword::VALUES])) {
+        return false;
+    }
+    const FURTHER: &[Keyword] = &[
+        Keyword::UNION,
+        Keyword::INTERSECT,
+        Keyword::EXCEPT,
+        Keyword::ORDER,
+        Keyword::LIMIT,
+        Keyword::OFFSET,
+        Keyword::FETCH,
+    ];
+    let (mut depth, mut is_behind) = (0, false);
+    // Whitespace is counted, so that each token is looked at once.
+    for n in 0.. {
+        match parser.peek_nth_token_no_skip(n).token {
+            Token::EOF => return false,
+            Token::Whitespace(_) => {}
+            token if is_behind => return is_one_of(&token, FURTHER),
+            Token::LParen => depth += 1,
+            // That of the second bracket.
+            Token::RParen if depth == 2 => is_behind = true,
+            Token::RParen => depth -= 1,
+            _ => {}
+        }
+    }
+    false
+}
+
+/// `((SELECT ...) UNION (SELECT ...))` as a value.
+fn query_of_queries(parser: &mut Parser) -> Result<Expr, ParserError> {
+    parser.expect_token(&Token::LParen)?;
+    let query = parser.parse_query()?;
+    parser.expect_token(&Token::RParen)?;
+    Ok(Expr::Subquery(query))
 }
 
 /// `x [NOT] LIKE ANY (...)`, and ALL: as the operators that LIKE stands for.

@@ -4,6 +4,7 @@
 //! it finds; when a row has changed since the snapshot, the query runs again on a new one, keeping the locks. Nothing
 //! is returned before all of it is locked. With SKIP LOCKED the LIMIT counts rows that were to be had.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::array::{Array, AsArray, BooleanArray, RecordBatch};
@@ -11,6 +12,7 @@ use arrow::datatypes::{SchemaRef, UInt32Type};
 use datafusion::sql::sqlparser::ast::{
     self, Expr, GroupByExpr, Ident, LimitClause, LockType, NonBlock, SelectItem, SetExpr, TableFactor,
 };
+use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan};
 use futures::stream::{self, StreamExt};
 
 use crate::catalog::{Catalog, Oid, Relation};
@@ -19,6 +21,7 @@ use crate::error::{Error, Result, SqlState};
 use crate::locks::Mode;
 use crate::sql::context::PlanContext;
 use crate::sql::ddl::spell_out_wildcards;
+use crate::sql::dialect;
 use crate::sql::dml::cells::{self, Constant};
 use crate::sql::query::{self, Query};
 use crate::sql::response::{Response, Rows, RowsTag};
@@ -28,6 +31,49 @@ use crate::sql::transactions::Waited;
 use crate::sql::words::{fold, object_name};
 use crate::table::provider::SLOT_COLUMN;
 use crate::types::{Type, Value, Zone};
+
+/// `FOR UPDATE OF a, b NOWAIT` as `FOR UPDATE OF a NOWAIT FOR UPDATE OF b NOWAIT`: sqlparser reads one table in each
+/// clause.
+pub fn one_each(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
+    let solid = dialect::solid(&tokens);
+    let word = |place: usize| solid.get(place).map(|&at| dialect::word(&tokens[at])).unwrap_or_default();
+    let token = |place: usize| solid.get(place).map_or(&Token::EOF, |&at| &tokens[at].token);
+    // What stands in the place of a comma, by the comma's place: the end of one clause and the start of the next.
+    let mut ends: HashMap<usize, Vec<TokenWithSpan>> = HashMap::new();
+    for start in 0..solid.len() {
+        if word(start) != "FOR"
+            || !matches!(word(start + 1).as_str(), "UPDATE" | "SHARE")
+            || word(start + 2) != "OF"
+        {
+            continue;
+        }
+        let (mut commas, mut place) = (Vec::new(), start + 3);
+        while matches!(token(place), Token::Word(_)) {
+            place += 1;
+            while *token(place) == Token::Period && matches!(token(place + 1), Token::Word(_)) {
+                place += 2;
+            }
+            if *token(place) != Token::Comma {
+                break;
+            }
+            commas.push(solid[place]);
+            place += 1;
+        }
+        let waiting = match word(place).as_str() {
+            "NOWAIT" => place..place + 1,
+            "SKIP" => place..place + 2,
+            _ => place..place,
+        };
+        let copied = waiting.chain(start..start + 3).filter_map(|place| solid.get(place));
+        let copied: Vec<TokenWithSpan> = copied.map(|&at| tokens[at].clone()).collect();
+        ends.extend(commas.into_iter().map(|comma| (comma, copied.clone())));
+    }
+    if ends.is_empty() {
+        return tokens;
+    }
+    let places = tokens.into_iter().enumerate();
+    places.flat_map(|(place, token)| ends.remove(&place).unwrap_or_else(|| vec![token])).collect()
+}
 
 /// A planned SELECT that locks.
 pub struct LockingPlan {

@@ -58,6 +58,8 @@ mod explain;
 pub mod expression;
 // Select lists evaluated outside of queries.
 pub mod expressions;
+// Names of what is grouped by.
+mod group_names;
 // GROUP BY of a primary key.
 mod group_keys;
 // Offsets of window frames.

@@ -36,6 +36,7 @@ use crate::sql::staged::{StagedPlan, View};
 use crate::sql::statement::{Ast, Statement};
 use crate::sql::timings::Spent;
 use crate::sql::transactions::now;
+use crate::types::arrow as arrow_types;
 use crate::types::{Type, Value};
 
 /// What was planned.
@@ -401,11 +402,16 @@ pub(crate) fn text_rows(
     tag: &str,
 ) -> Result<Response> {
     let schema = output_schema(&columns);
-    let arrays = (0..columns.len()).map(|position| {
-        let cells = rows.iter().map(|row| row.get(position).cloned().flatten());
-        Arc::new(cells.collect::<arrow::array::StringArray>()) as arrow::array::ArrayRef
+    let value = |ty: &Type, cell: Option<&Option<String>>| match cell.cloned().flatten() {
+        None => Value::Null,
+        Some(text) if *ty == Type::Json => Value::Json(text),
+        Some(text) => Value::Text(text),
+    };
+    let arrays = columns.iter().enumerate().map(|(position, column)| {
+        let cells: Vec<Value> = rows.iter().map(|row| value(&column.ty, row.get(position))).collect();
+        arrow_types::array(&column.ty, cells.iter())
     });
-    let batch = record_batch(schema, arrays.collect(), rows.len())?;
+    let batch = record_batch(schema, arrays.collect::<Result<_>>()?, rows.len())?;
     let stream = stream::iter([Ok(batch)]).boxed();
     Ok(Response::Rows(Rows::new(columns, stream, RowsTag::Fixed(tag.into()))))
 }

@@ -20,7 +20,7 @@ use crate::sql::known::{Known, factors, qualifier};
 use crate::sql::spellings::{respell, settle_frame, settle_window};
 use crate::sql::trees::{computed, number, place, query_from, relation};
 use crate::sql::{
-    aggregates, domains, first_terms, frames, group_keys, item_names, membership, order_by, quantified,
+    aggregates, domains, first_terms, frames, group_keys, group_names, item_names, membership, order_by, quantified,
     records, refusals, sample, set_functions, subscripts, system, ties, using, values, whole_rows,
 };
 use crate::types::Type;
@@ -108,8 +108,10 @@ impl VisitorMut for Rewriter<'_> {
             self.refused = Some(refused);
             return ControlFlow::Break(());
         }
+        frames::of_order(query);
         order_by::settle(query);
         group_keys::extend(query, &self.known, &self.hidden);
+        group_names::tell_apart(query, &self.known, &self.hidden);
         ControlFlow::Continue(())
     }
 
@@ -264,7 +266,7 @@ fn spell_tables(body: &mut SetExpr) {
 }
 
 /// The names that a query's WITH gives.
-fn with_names(query: &Query) -> impl Iterator<Item = String> {
+pub fn with_names(query: &Query) -> impl Iterator<Item = String> {
     query.with.iter().flat_map(|with| with.cte_tables.iter().map(|part| folded(&part.alias.name)))
 }
 

@@ -11,6 +11,7 @@
 //!   current_schema()                            (SELECT current_schema() AS current_schema) AS current_schema
 //! ```
 
+use std::collections::HashSet;
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
@@ -347,13 +348,21 @@ fn unnest(
     let missing = defaults.into_iter().chain(ordinal).skip(alias.columns.len());
     let missing: Vec<_> = missing.map(|name| TableAliasColumnDef { name, data_type: None }).collect();
     alias.columns.extend(missing);
-    TableFactor::UNNEST {
+    let mut texts = HashSet::new();
+    let has_twins = !arrays.iter().all(|array| texts.insert(array.to_string()));
+    let names_columns = arrays.iter().any(values::names_columns);
+    let mut unnested = TableFactor::UNNEST {
         alias: Some(alias),
         array_exprs: arrays,
         with_offset: false,
         with_offset_alias: None,
         with_ordinality: false,
+    };
+    // The planner tells columns apart by what they are made of, too.
+    if has_twins && !names_columns {
+        unnest_in_select(&mut unnested);
     }
+    unnested
 }
 
 fn unnamed_arguments(args: &ast::TableFunctionArgs) -> Vec<Expr> {

@@ -384,14 +384,25 @@ fn position_arguments(function: &mut ast::Function) {
     }
 }
 
-/// The standard's constructors of json: members may be NULL, elements are left out then.
+/// The standard's constructors of json: members may be NULL, elements are left out then, unless they say otherwise.
 fn document_of(function: &ast::Function) -> Option<Expr> {
+    use ast::{FunctionArgumentClause as Clause, JsonNullClause};
+    let name = plain_name(function)?;
     let ast::FunctionArguments::List(list) = &function.args else { return None };
-    if function.over.is_some() || !list.clauses.is_empty() {
+    if function.over.is_some() || !matches!(name.as_str(), "json_object" | "json_array") {
         return None;
     }
-    match plain_name(function)?.as_str() {
-        "json_object" => {
+    let (mut keeps_nulls, mut returned) = (name == "json_object", None);
+    for clause in &list.clauses {
+        match clause {
+            Clause::JsonNullClause(JsonNullClause::NullOnNull) => keeps_nulls = true,
+            Clause::JsonNullClause(JsonNullClause::AbsentOnNull) => keeps_nulls = false,
+            Clause::JsonReturningClause(returning) => returned = Some(returning.data_type.clone()),
+            _ => return None,
+        }
+    }
+    let made = match (name.as_str(), keeps_nulls) {
+        ("json_object", true) => {
             let mut pairs = Vec::new();
             for argument in &list.args {
                 let FunctionArg::ExprNamed { name, arg: FunctionArgExpr::Expr(value), .. } = argument else {
@@ -399,11 +410,16 @@ fn document_of(function: &ast::Function) -> Option<Expr> {
                 };
                 pairs.extend([name.clone(), value.clone()]);
             }
-            (!pairs.is_empty()).then(|| function_call("json_build_object", pairs))
+            function_call("json_build_object", pairs)
         }
-        "json_array" => Some(function_call("hither_json_array", arguments(function)?)),
-        _ => None,
-    }
+        ("json_array", false) => function_call("hither_json_array", arguments(function)?),
+        ("json_array", true) => function_call("json_build_array", arguments(function)?),
+        _ => return None,
+    };
+    Some(match returned {
+        Some(data_type) => cast_to(made, data_type),
+        None => made,
+    })
 }
 
 const PLAIN_INTERVAL: ast::DataType = ast::DataType::Interval { fields: None, precision: None };

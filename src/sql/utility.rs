@@ -13,6 +13,7 @@ use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan};
 use crate::catalog::OnCommit;
 use crate::error::{Error, SqlState};
 use crate::planner::explain::ExplainOptions;
+use crate::planner::explain::formats::Format;
 use crate::sql::grants::grant;
 use crate::sql::lock_table::lock_table;
 use crate::sql::notifications::Listening;
@@ -20,7 +21,7 @@ use crate::sql::staged;
 use crate::sql::statement::*;
 use crate::sql::type_names;
 use crate::sql::words::{Parsed, Words, object_name};
-use crate::sql::{copy_words, ddl_words, like_words, merge_words};
+use crate::sql::{copy_words, ddl_words, like_words, locking, merge_words};
 
 /// Commands of PostgreSQL that are not built, by their first words.
 const UNSUPPORTED: &[&str] = &[
@@ -152,6 +153,9 @@ fn take_lock_strengths(tokens: &mut Vec<TokenWithSpan>) -> bool {
     }
     for index in gone.into_iter().rev() {
         tokens.remove(index);
+    }
+    if locks {
+        *tokens = locking::one_each(std::mem::take(tokens));
     }
     locks
 }
@@ -368,11 +372,17 @@ fn explain_options(w: &mut Words) -> Parsed<ExplainOptions> {
                 return Err(Error::unsupported("EXPLAIN (MEMORY)").into());
             }
             "MEMORY" => {}
-            "FORMAT" => match w.word().as_deref() {
-                Some("TEXT") => options.json = false,
-                Some("JSON") => options.json = true,
-                _ => return Err(Error::unsupported("EXPLAIN in a format other than TEXT and JSON").into()),
-            },
+            "SERIALIZE" => return Err(Error::unsupported("EXPLAIN (SERIALIZE)").into()),
+            "FORMAT" => {
+                let name = w.word().unwrap_or_default();
+                options.format = Format::named(&name).ok_or_else(|| {
+                    let message = format!(
+                        "unrecognized value for EXPLAIN option \"format\": \"{}\"",
+                        name.to_lowercase()
+                    );
+                    Error::new(SqlState::INVALID_PARAMETER_VALUE, message)
+                })?;
+            }
             _ => {
                 let message = format!("unrecognized EXPLAIN option \"{}\"", option.to_lowercase());
                 return Err(Error::new(SqlState::SYNTAX_ERROR, message).into());

@@ -4,6 +4,7 @@ use super::*;
 use crate::catalog::{HnswOptions, Index, IndexMethod, IvfflatOptions};
 use crate::distance::Metric;
 use crate::index::Probes;
+use crate::planner::explain::formats::Format;
 
 /// The naive twin: rows as plain values.
 #[derive(Clone)]
@@ -219,7 +220,8 @@ fn with_an_index_answers_are_full_and_fresh() {
     let w = World { settings, ..w };
     let plan = w.explain(sql, &query, false);
     assert!(plan.contains("Index Scan using t_v_idx on t"), "{plan}");
-    let options = ExplainOptions { analyze: true, recall: true, json: true, ..ExplainOptions::default() };
+    let options =
+        ExplainOptions { analyze: true, recall: true, format: Format::Json, ..ExplainOptions::default() };
     let plan: serde_json::Value = serde_json::from_str(&w.explain_as(sql, &query, options)).unwrap();
     let node = &plan[0]["Plan"];
     assert_eq!(node["Node Type"], "Index Scan", "{plan}");

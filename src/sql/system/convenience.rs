@@ -170,7 +170,7 @@ fn materialized_views(execution: &Execution, rows: &mut Rows) -> Result<()> {
         rows.add(cells! {
             schemaname: &table.schema, matviewname: &table.name, matviewowner: OWNER,
             hasindexes: catalog.indexes_of(table.oid).next().is_some(), ispopulated: materialized.populated,
-            definition: view_definition(&materialized.query),
+            definition: view_definition(&materialized.query, execution),
         });
     }
     Ok(())
@@ -179,7 +179,7 @@ fn materialized_views(execution: &Execution, rows: &mut Rows) -> Result<()> {
 fn views(execution: &Execution, rows: &mut Rows) -> Result<()> {
     for view in execution.session.catalog().views() {
         rows.add(cells! {
-            schemaname: &view.schema, viewname: &view.name, definition: view_definition(&view.query),
+            schemaname: &view.schema, viewname: &view.name, definition: view_definition(&view.query, execution),
         });
     }
     for view in listed_views().filter(|view| view.relation.kind == 'v') {

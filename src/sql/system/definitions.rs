@@ -1,13 +1,21 @@
 //! Indexes and constraints as the SQL that would make them.
 
+use std::ops::ControlFlow;
+
+use datafusion::sql::sqlparser::ast;
+
 use crate::catalog::{
     Catalog, Constraint, ConstraintKind, DomainCheck, Index, IndexMethod, ReferentialAction, StoredQuery,
     Table,
 };
+use crate::error::Result;
 use crate::planner::bindings::Execution;
+use crate::sql::dialect;
+use crate::sql::rewrite::with_names;
 use crate::sql::system::deparse;
 use crate::sql::system::names::{qualified, quote_ident, regclass_out};
 use crate::sql::system::types::is_default_opclass;
+use crate::sql::words::fold;
 use crate::types::Value;
 
 /// pgvector's defaults, which a definition leaves out.
@@ -30,8 +38,50 @@ pub fn vector_options(index: &Index) -> Vec<(&'static str, String)> {
 }
 
 /// The query of a view as pg_get_viewdef() shows it: indented by one, a clause a line, with a semicolon.
-pub fn view_definition(query: &StoredQuery) -> String {
-    format!(" {};", query.sql)
+pub fn view_definition(query: &StoredQuery, execution: &Execution) -> String {
+    match as_seen(&query.sql, execution) {
+        Ok(seen) => format!(" {seen};"),
+        Err(_) => format!(" {};", query.sql),
+    }
+}
+
+/// A stored query without the schemas that the search path leads to.
+fn as_seen(sql: &str, execution: &Execution) -> Result<String> {
+    let mut query = dialect::parse_query(sql)?;
+    let (catalog, path) = (execution.session.catalog(), execution.session.search_path());
+    let is_seen = |schema: &str, name: &str| {
+        let first = path.iter().find(|schema| catalog.relation(schema, name).is_some());
+        // Those of pg_catalog come first.
+        !name.starts_with("pg_") && first.is_some_and(|first| first == schema)
+    };
+    let mut parts = Parts::default();
+    let _ = ast::Visit::visit(&query, &mut parts);
+    let _ = ast::visit_relations_mut(&mut query, |name| {
+        if let [schema, table] = name.0.as_slice()
+            && let (Some(schema), Some(table)) = (schema.as_ident(), table.as_ident())
+            && !parts.names.contains(&fold(table))
+            && is_seen(&fold(schema), &fold(table))
+        {
+            name.0.remove(0);
+        }
+        ControlFlow::<()>::Continue(())
+    });
+    Ok(query.to_string())
+}
+
+/// The names that WITH gives, anywhere in a query.
+#[derive(Default)]
+struct Parts {
+    names: Vec<String>,
+}
+
+impl ast::Visitor for Parts {
+    type Break = ();
+
+    fn pre_visit_query(&mut self, query: &ast::Query) -> ControlFlow<()> {
+        self.names.extend(with_names(query));
+        ControlFlow::Continue(())
+    }
 }
 
 /// `CREATE UNIQUE INDEX i ON public.t USING btree (a, b) WHERE (c > 0)`. `bare_table`: without the table's schema, and

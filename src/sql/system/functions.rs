@@ -154,7 +154,7 @@ fn descriptions() -> Vec<Arc<ScalarUDF>> {
             let view = relation(execution, &args[0])?;
             let catalog = execution.session.catalog();
             let found = catalog.stored_queries().find(|(oid, _)| *oid == view);
-            Ok(Value::from(found.map(|(_, query)| view_definition(query))))
+            Ok(Value::from(found.map(|(_, query)| view_definition(query, execution))))
         };
         strict "pg_get_ruledef" Type::Text => |_, _| Ok(Value::Null);
         strict "pg_get_triggerdef" Type::Text => |_, _| Ok(Value::Null);

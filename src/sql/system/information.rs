@@ -357,7 +357,7 @@ fn views(execution: &Execution, rows: &mut Rows) -> Result<()> {
     for view in execution.session.catalog().views() {
         rows.add(cells! {
             table_catalog: &database, table_schema: &view.schema, table_name: &view.name,
-            view_definition: super::definitions::view_definition(&view.query), check_option: "NONE",
+            view_definition: super::definitions::view_definition(&view.query, execution), check_option: "NONE",
             is_updatable: "NO", is_insertable_into: "NO", is_trigger_updatable: "NO", is_trigger_deletable: "NO",
             is_trigger_insertable_into: "NO",
         });

@@ -1,0 +1,116 @@
+//! Tells apart what is grouped by and the planner would call alike.
+//!
+//! ```text
+//!   SELECT at, at::date, count(*) FROM t GROUP BY at, at::date
+//!   SELECT at, hither_key(at::date, 2), count(*) FROM t GROUP BY at, hither_key(at::date, 2)
+//! ```
+
+use std::ops::ControlFlow;
+
+use datafusion::sql::sqlparser::ast::{
+    self, CastKind, Expr, GroupByExpr, OrderByKind, Query, Select, SelectItem, SetExpr,
+};
+
+use crate::functions::key;
+use crate::sql::known::{Known, factors};
+use crate::sql::rewrite::{bare_text, folded, function_call, name_of};
+use crate::sql::trees::{computed, number, place};
+
+/// Does so in the selects of a query. `hidden` are the names of WITH.
+pub fn tell_apart(query: &mut Query, known: &Known, hidden: &[String]) {
+    let mut none = Vec::new();
+    let order = match query.order_by.as_mut().map(|order| &mut order.kind) {
+        Some(OrderByKind::Expressions(exprs)) => exprs,
+        _ => &mut none,
+    };
+    in_body(&mut query.body, order, known, hidden);
+}
+
+fn in_body(body: &mut SetExpr, order: &mut Vec<ast::OrderByExpr>, known: &Known, hidden: &[String]) {
+    match body {
+        SetExpr::Select(select) => in_select(select, order, known, hidden),
+        SetExpr::SetOperation { left, right, .. } => {
+            in_body(left, &mut Vec::new(), known, hidden);
+            in_body(right, &mut Vec::new(), known, hidden);
+        }
+        _ => {}
+    }
+}
+
+fn in_select(select: &mut Select, order: &mut Vec<ast::OrderByExpr>, known: &Known, hidden: &[String]) {
+    let GroupByExpr::Expressions(keys, _) = &select.group_by else { return };
+    let is_set =
+        |key: &Expr| matches!(key, Expr::Rollup(_) | Expr::Cube(_) | Expr::GroupingSets(_) | Expr::Tuple(_));
+    if keys.len() < 2 || keys.iter().any(is_set) {
+        return;
+    }
+    let meant: Vec<Expr> = keys.iter().map(|key| meant(key, select, known, hidden)).collect();
+    let names: Vec<String> = meant.iter().map(name).collect();
+    let is_twin = |place: usize| {
+        !is_column(&meant[place])
+            && names.iter().enumerate().any(|(other, name)| other != place && *name == names[place])
+    };
+    let twins: Vec<usize> = (0..meant.len()).filter(|&place| is_twin(place)).collect();
+    for place in twins {
+        let told = function_call(key::NAME, vec![meant[place].clone(), number(place + 1)]);
+        let text = canonical(&meant[place]);
+        let mut tell = |expr: &mut Expr| {
+            if canonical(expr) == text {
+                *expr = told.clone();
+            }
+            ControlFlow::<()>::Continue(())
+        };
+        let _ = ast::visit_expressions_mut(&mut select.projection, &mut tell);
+        let _ = ast::visit_expressions_mut(&mut select.having, &mut tell);
+        let _ = ast::visit_expressions_mut(&mut select.named_window, &mut tell);
+        let _ = ast::visit_expressions_mut(order, &mut tell);
+        if let GroupByExpr::Expressions(keys, _) = &mut select.group_by {
+            keys[place] = told;
+        }
+    }
+}
+
+/// What a key stands for: an item of the list, by its number or by a name that no column has.
+fn meant(key: &Expr, select: &Select, known: &Known, hidden: &[String]) -> Expr {
+    let item = match key {
+        Expr::Value(_) => place(key).and_then(|place| select.projection.get(place)),
+        Expr::Identifier(name) => {
+            let name = folded(name);
+            let is_no_column = factors(&select.from).into_iter().all(|factor| {
+                known.columns_of(factor, hidden).is_some_and(|columns| !columns.names.contains(&name))
+            });
+            let named = |item: &&SelectItem| matches!(item, SelectItem::ExprWithAlias { alias, .. } if folded(alias) == name);
+            select.projection.iter().find(named).filter(|_| is_no_column)
+        }
+        _ => None,
+    };
+    item.and_then(computed).unwrap_or(key).clone()
+}
+
+fn is_column(expr: &Expr) -> bool {
+    matches!(expr, Expr::Identifier(_) | Expr::CompoundIdentifier(_))
+}
+
+/// What the planner would call it, without the table: it does not look at casts.
+fn name(expr: &Expr) -> String {
+    match expr {
+        Expr::Nested(inner) | Expr::Cast { expr: inner, .. } => name(inner),
+        Expr::Identifier(_) | Expr::CompoundIdentifier(_) | Expr::Subquery(_) => name_of(expr),
+        other => bare_text(other),
+    }
+}
+
+/// The text of an expression, however its casts and brackets are written.
+fn canonical(expr: &Expr) -> String {
+    let mut expr = expr.clone();
+    let _ = ast::visit_expressions_mut(&mut expr, |part| {
+        while let Expr::Nested(inner) = part {
+            *part = (**inner).clone();
+        }
+        if let Expr::Cast { kind, .. } = part {
+            *kind = CastKind::DoubleColon;
+        }
+        ControlFlow::<()>::Continue(())
+    });
+    expr.to_string()
+}
