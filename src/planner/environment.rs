@@ -211,8 +211,6 @@ fn options() -> SessionConfig {
         .with_create_default_catalog_and_schema(false)
         .with_information_schema(false);
     let options = config.options_mut();
-    // Rows of a sorted subquery come in its order, as in PostgreSQL.
-    options.sql_parser.enable_subquery_sort_elimination = false;
     options.sql_parser.parse_float_as_decimal = true;
     options.sql_parser.map_string_types_to_utf8view = false;
     options.execution.collect_statistics = false;

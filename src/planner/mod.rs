@@ -47,8 +47,6 @@ pub mod names;
 pub mod operators;
 // Subqueries in ORDER BY.
 pub mod order;
-// Aggregates over sorted subqueries.
-pub mod ordered_input;
 // Where output columns come from.
 pub mod origin;
 // The types of parameters that the client left open.

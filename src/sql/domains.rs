@@ -20,6 +20,7 @@ use crate::sql::dialect;
 use crate::sql::known::Known;
 use crate::sql::rewrite::function_call;
 use crate::sql::statement::Name;
+use crate::sql::type_names;
 use crate::sql::words::object_name;
 
 /// Functions whose second answer would be another one than the first.
@@ -50,12 +51,39 @@ pub fn meant<'a>(
     catalog: &'a Catalog,
     search_path: &[String],
 ) -> Option<&'a Arc<Domain>> {
+    by_name(&name_of(data_type)?, catalog, search_path)
+}
+
+/// The name of a type that is not built in. Some are types of other databases, which sqlparser has words for: tinyint.
+pub fn name_of(data_type: &DataType) -> Option<Name> {
     match data_type {
-        DataType::Custom(name, modifiers) if modifiers.is_empty() => {
-            by_name(&object_name("", name), catalog, search_path)
+        DataType::Custom(name, modifiers) => modifiers.is_empty().then(|| object_name("", name)),
+        DataType::Array(_) => None,
+        other => {
+            let text = other.to_string().to_lowercase();
+            let is_name = text.bytes().all(|byte| byte.is_ascii_alphanumeric());
+            let is_ours = type_names::resolve(other).is_ok();
+            (is_name && !is_ours).then_some(Name { schema: None, name: text, position: 0 })
         }
-        _ => None,
     }
+}
+
+/// Whether an expression or a query casts to the domain.
+pub fn is_cast_to(tree: &impl Visit, domain: &Domain, catalog: &Catalog, search_path: &[String]) -> bool {
+    struct Casts<'a>(&'a dyn Fn(&DataType) -> bool);
+    impl Visitor for Casts<'_> {
+        type Break = ();
+        fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
+            match expr {
+                Expr::Cast { data_type, .. } if (self.0)(data_type) => ControlFlow::Break(()),
+                _ => ControlFlow::Continue(()),
+            }
+        }
+    }
+    let is_meant = |data_type: &DataType| {
+        meant(data_type, catalog, search_path).is_some_and(|meant| meant.oid == domain.oid)
+    };
+    Visit::visit(tree, &mut Casts(&is_meant)).is_break()
 }
 
 /// A cast to a domain as a cast to its base type that is asked.
@@ -77,8 +105,11 @@ pub fn expand(expr: &mut Expr, known: &Known) -> Result<()> {
     if domain.not_null {
         arguments.extend([text(NOT_NULL), Expr::IsNotNull(Box::new(value.clone()))]);
     }
-    for (name, condition) in conditions(&domain, &value)? {
-        arguments.extend([text(&name), Expr::Nested(Box::new(condition))]);
+    for check in &domain.checks {
+        // As it is planned, before the value is in it, which is that already.
+        let mut condition = known.condition(&check.sql)?;
+        let _ = VisitMut::visit(&mut condition, &mut Value(&value));
+        arguments.extend([text(&check.name), Expr::Nested(Box::new(condition))]);
     }
     *expr = function_call(CHECK_DOMAIN, arguments);
     Ok(())

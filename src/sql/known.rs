@@ -10,16 +10,22 @@ use datafusion::sql::sqlparser::ast::{
 };
 
 use crate::catalog::{ConstraintKind, Domain};
+use crate::error::{Error, Result, SqlState};
 use crate::sql::context::PlanContext;
 use crate::sql::ddl::TEMPORARY_ALIAS;
-use crate::sql::domains;
-use crate::sql::rewrite::{folded, name_of};
+use crate::sql::rewrite::{self, folded, name_of};
+use crate::sql::{dialect, domains, routines, system};
 use crate::types::Type;
+
+/// Domains whose conditions cast to one another.
+const DOMAINS_MAX: u8 = 16;
 
 /// The relations that queries can name.
 #[derive(Clone, Copy, Default)]
 pub struct Known<'a> {
     context: Option<&'a PlanContext<'a>>,
+    /// How many conditions of domains are around.
+    depth: u8,
 }
 
 /// A relation as a query sees it.
@@ -32,7 +38,7 @@ pub struct Columns {
 
 impl<'a> Known<'a> {
     pub fn new(context: &'a PlanContext<'a>) -> Known<'a> {
-        Known { context: Some(context) }
+        Known { context: Some(context), depth: 0 }
     }
 
     /// A table or view by its name. `hidden` are names that stand for something else: those of WITH.
@@ -58,6 +64,22 @@ impl<'a> Known<'a> {
     pub fn domain(&self, data_type: &ast::DataType) -> Option<Arc<Domain>> {
         let context = self.context?;
         domains::meant(data_type, context.catalog, context.search_path).cloned()
+    }
+
+    /// A condition of a domain as it is planned. Conditions may cast to other domains, and those to others; 54001 when that
+    /// does not end.
+    pub fn condition(&self, sql: &str) -> Result<Expr> {
+        let mut condition = dialect::parse_expression(sql)?;
+        let deeper = Known { depth: self.depth + 1, ..*self };
+        if deeper.depth > DOMAINS_MAX {
+            return Err(Error::new(SqlState("54001"), "conditions of domains cast to one another"));
+        }
+        if let Some(context) = self.context {
+            routines::expand(&mut condition, context)?;
+        }
+        system::rewrite::expression(&mut condition);
+        rewrite::expression(&mut condition, deeper)?;
+        Ok(condition)
     }
 
     /// The columns of a table with their types.

@@ -32,7 +32,6 @@ use crate::planner::grouping::of_columns;
 use crate::planner::inline::inline;
 use crate::planner::names;
 use crate::planner::order;
-use crate::planner::ordered_input;
 use crate::planner::parameters::{parameter_fields, parameter_types};
 use crate::planner::prepare::prepare;
 use crate::planner::set_operations::counted;
@@ -126,7 +125,7 @@ fn plan_named(query: &ast::Query, context: &PlanContext, targets: &[Type], alias
     let statement = ast::Statement::Query(Box::new(query));
     let resolver = Names::new(context);
     let (raw, param_types) = with_parameter_types(&statement, &resolver, context, targets)?;
-    let raw = of_columns(raw).and_then(counted).and_then(order::settle).and_then(ordered_input::settle);
+    let raw = of_columns(raw).and_then(counted).and_then(order::settle);
     let raw = raw.map_err(from_datafusion)?;
     let plan = prepare(raw, &param_types).and_then(unnest).and_then(inline).map_err(from_datafusion)?;
     let plan = assign(plan, targets).map_err(from_datafusion)?;

@@ -20,8 +20,9 @@ use crate::sql::known::{Known, factors, qualifier};
 use crate::sql::spellings::{respell, settle_frame, settle_window};
 use crate::sql::trees::{computed, number, place, query_from, relation};
 use crate::sql::{
-    aggregates, domains, first_terms, frames, group_keys, group_names, item_names, membership, order_by, quantified,
-    records, refusals, sample, set_functions, subscripts, system, ties, using, values, whole_rows,
+    aggregates, domains, first_terms, frames, group_keys, group_names, item_names, membership, order_by,
+    quantified, records, refusals, sample, set_functions, subscripts, system, ties, using, values,
+    whole_rows,
 };
 use crate::types::Type;
 

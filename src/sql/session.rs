@@ -61,6 +61,14 @@ pub struct Saved {
     at: i64,
 }
 
+/// A type as regtype shows it.
+fn standard_name(ty: &Type) -> String {
+    match ty.bare() {
+        Type::Bpchar(_) => "character".to_owned(),
+        bare => bare.to_string(),
+    }
+}
+
 impl Saved {
     /// A row of pg_prepared_statements, which shows no unnamed statement.
     pub fn row(&self, name: &str) -> Option<ReportRow> {
@@ -68,7 +76,7 @@ impl Saved {
             return None;
         }
         let names = |types: Vec<&Type>| {
-            Value::Array(types.into_iter().map(|ty| Value::Text(ty.bare().to_string())).collect())
+            Value::Array(types.into_iter().map(|ty| Value::Text(standard_name(ty))).collect())
         };
         let parsed = self.prepared.statement.as_ref().map(|statement| &statement.source);
         let text = self.prepare.as_ref().or(parsed).map_or("", |text| &**text);
@@ -452,6 +460,9 @@ impl Session {
             Ast::Prepare { name, types, statement: inner } => {
                 let catalog = self.shared.current_catalog();
                 let path = self.shared.schemas(&catalog);
+                if types.iter().any(|ty| ty.domain(&catalog, &path).is_some()) {
+                    return Err(Error::unsupported("a parameter of a domain"));
+                }
                 let resolved = types.iter().map(|ty| ty.resolve(&catalog, &path).map(Some));
                 let types: Vec<Option<Type>> = resolved.collect::<Result<_>>()?;
                 let inner = Statement { ast: (**inner).clone(), ..statement.clone() };

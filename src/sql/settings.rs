@@ -208,9 +208,16 @@ impl Settings {
     /// A transaction begins: what is set from here on can be undone. Its isolation is the default until it says more.
     pub fn begin(&mut self) {
         self.in_transaction = true;
-        let default = self.now.values[id::DEFAULT_TRANSACTION_ISOLATION.0].clone();
-        if self.now.values[id::TRANSACTION_ISOLATION.0] != default {
-            self.store(id::TRANSACTION_ISOLATION.0, default, true);
+        // A transaction begins with the defaults. What is so anyway is not set: that would keep a copy of all settings.
+        for (default, own) in [
+            (id::DEFAULT_TRANSACTION_ISOLATION, id::TRANSACTION_ISOLATION),
+            (id::DEFAULT_TRANSACTION_READ_ONLY, id::TRANSACTION_READ_ONLY),
+            (id::DEFAULT_TRANSACTION_DEFERRABLE, id::TRANSACTION_DEFERRABLE),
+        ] {
+            let default = self.now.values[default.0].clone();
+            if self.now.values[own.0] != default {
+                self.store(own.0, default, true);
+            }
         }
     }
 

@@ -23,7 +23,7 @@ use crate::sql::notifications::Outbox;
 use crate::sql::response::{Response, Severity};
 use crate::sql::savepoints::Savepoints;
 use crate::sql::session::Session;
-use crate::sql::settings::{Value, id};
+use crate::sql::settings::id;
 use crate::sql::staged::View;
 use crate::sql::statement::{Ast, IsolationLevel, Modes};
 
@@ -84,14 +84,7 @@ impl Session {
         self.state.savepoints = Savepoints::default();
         self.state.constraints = Constraints::default();
         self.state.started_at = now();
-        let mut settings = self.shared.settings.lock();
-        let isolation = settings.text(id::DEFAULT_TRANSACTION_ISOLATION);
-        let read_only = settings.bool(id::DEFAULT_TRANSACTION_READ_ONLY);
-        settings.set_internal(id::TRANSACTION_ISOLATION, Value::Text(isolation));
-        settings.set_internal(id::TRANSACTION_READ_ONLY, Value::Bool(read_only));
-        let deferrable = settings.bool(id::DEFAULT_TRANSACTION_DEFERRABLE);
-        settings.set_internal(id::TRANSACTION_DEFERRABLE, Value::Bool(deferrable));
-        settings.begin();
+        self.shared.settings.lock().begin();
     }
 
     /// A transaction for a statement that needs one.

@@ -41,9 +41,8 @@ pub fn column_type(data_type: &DataType) -> Result<ColumnType> {
 /// Whether a type of a user might be meant.
 fn is_named(data_type: &DataType) -> bool {
     match data_type {
-        DataType::Custom(_, modifiers) => modifiers.is_empty(),
         DataType::Array(ArrayElemTypeDef::SquareBracket(element, _)) => is_named(element),
-        _ => false,
+        other => domains::name_of(other).is_some(),
     }
 }
 
@@ -51,6 +50,11 @@ fn is_named(data_type: &DataType) -> bool {
 pub fn resolve_in(data_type: &DataType, catalog: &Catalog, search_path: &[String]) -> Result<Type> {
     match resolve(data_type) {
         Err(error) if error.state() == SqlState::UNDEFINED_OBJECT => {
+            if let DataType::Array(ArrayElemTypeDef::SquareBracket(element, _)) = data_type
+                && domains::meant(element, catalog, search_path).is_some()
+            {
+                return Err(Error::unsupported("an array of a domain"));
+            }
             own(data_type, catalog, search_path).ok_or(error)
         }
         resolved => resolved,
@@ -63,10 +67,7 @@ fn own(data_type: &DataType, catalog: &Catalog, search_path: &[String]) -> Optio
         DataType::Array(ArrayElemTypeDef::SquareBracket(element, _)) => {
             own(element, catalog, search_path).map(array)
         }
-        DataType::Custom(name, modifiers) if modifiers.is_empty() => {
-            own_named(&object_name("", name), catalog, search_path)
-        }
-        _ => None,
+        other => own_named(&domains::name_of(other)?, catalog, search_path),
     }
 }
 
@@ -83,6 +84,9 @@ pub fn own_named(name: &Name, catalog: &Catalog, search_path: &[String]) -> Opti
         return Some(domain.base.clone());
     }
     let item = Name { name: name.name.strip_prefix('_')?.to_owned(), ..name.clone() };
+    if domains::by_name(&item, catalog, search_path).is_some() {
+        return None;
+    }
     own_named(&item, catalog, search_path).map(array)
 }
 

@@ -65,7 +65,6 @@ impl<W: Write> Dump<W> {
         ))
         .await?;
         self.enumerations().await?;
-        self.domains().await?;
         let relations = self.relations().await?;
         let of_kind = |kinds: &'static [&str]| {
             relations.iter().filter(move |relation| kinds.contains(&&*relation.kind))
@@ -73,6 +72,8 @@ impl<W: Write> Dump<W> {
         for sequence in of_kind(&["S"]) {
             self.sequence(sequence).await?;
         }
+        // Their defaults may draw from sequences.
+        self.domains().await?;
         for table in of_kind(&["r"]) {
             self.table(table).await?;
         }
@@ -99,6 +100,11 @@ impl<W: Write> Dump<W> {
                 self.value(sequence).await?;
             }
         }
+        // Rows that are there do not satisfy them.
+        self.each(&format!("SELECT 'ALTER DOMAIN ' || pg_catalog.format_type(t.oid, NULL) || ' ADD CONSTRAINT ' || quote_ident(c.conname) || ' ' || pg_catalog.pg_get_constraintdef(c.oid) || ';'
+            FROM pg_catalog.pg_constraint c JOIN pg_catalog.pg_type t ON t.oid = c.contypid
+            JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
+            WHERE {OWN} AND NOT c.convalidated ORDER BY t.oid, c.conname")).await?;
         self.constraints("c.contype IN ('p', 'u', 'c')").await?;
         self.each(&format!("SELECT pg_catalog.pg_get_indexdef(i.indexrelid) || ';' FROM pg_catalog.pg_index i
             JOIN pg_catalog.pg_class c ON c.oid = i.indrelid
@@ -161,10 +167,6 @@ impl<W: Write> Dump<W> {
                   FROM pg_catalog.pg_constraint c WHERE c.contypid = t.oid AND c.convalidated), '') || ';'
             FROM pg_catalog.pg_type t JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
             WHERE {OWN} AND t.typtype = 'd' ORDER BY t.oid")).await?;
-        self.each(&format!("SELECT 'ALTER DOMAIN ' || pg_catalog.format_type(t.oid, NULL) || ' ADD CONSTRAINT ' || quote_ident(c.conname) || ' ' || pg_catalog.pg_get_constraintdef(c.oid) || ';'
-            FROM pg_catalog.pg_constraint c JOIN pg_catalog.pg_type t ON t.oid = c.contypid
-            JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
-            WHERE {OWN} AND NOT c.convalidated ORDER BY t.oid, c.conname")).await?;
         self.each(&format!("SELECT 'COMMENT ON DOMAIN ' || pg_catalog.format_type(t.oid, NULL) || ' IS ' || quote_literal(d.description) || ';'
             FROM pg_catalog.pg_description d JOIN pg_catalog.pg_type t ON t.oid = d.objoid
             JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace

@@ -79,6 +79,8 @@ fn escaped(value: &Value) -> String {
         Value::String(text) => text.clone(),
         other => other.to_string(),
     };
+    // XML has no way to write the others.
+    let text: String = text.chars().filter(|c| !c.is_control() || matches!(c, '\t' | '\n' | '\r')).collect();
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('\r', "&#x0d;")
 }
 

@@ -240,13 +240,16 @@ fn shown(bytes: &[u8]) -> String {
 }
 
 impl Session {
-    pub(super) fn copy_from(
+    pub(super) async fn copy_from(
         &mut self,
         name: &Name,
         columns: &[String],
         filter: Option<&Expr>,
         options: &CopyOptions,
     ) -> Result<Response> {
+        let table = self.shared.writable_table(&self.shared.current_catalog(), name)?;
+        // What rows must satisfy stays as it is from here on.
+        self.retry(|transaction| transaction.share_table(table.oid)).await?;
         let catalog = self.shared.current_catalog();
         let table = self.shared.writable_table(&catalog, name)?;
         let columns = listed_columns(&table, columns)?;

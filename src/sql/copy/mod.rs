@@ -37,7 +37,7 @@ impl Session {
         self.start_statement()?;
         match (&copy.source, copy.from) {
             (CopySource::Table { name, columns, filter }, true) => {
-                self.copy_from(name, columns, filter.as_ref(), &copy.options)
+                self.copy_from(name, columns, filter.as_ref(), &copy.options).await
             }
             (CopySource::Table { name, columns, .. }, false) => {
                 self.copy_table_to(name, columns, &copy.options, timer).await

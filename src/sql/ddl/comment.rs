@@ -31,6 +31,10 @@ impl Session {
                 let domain = self.domain_of_user(&catalog, name)?;
                 Object::Domain(Domain { comment: text, ..(*domain).clone() })
             }
+            "TYPE" if self.domain_of_user(&catalog, name).is_ok() => {
+                let domain = self.domain_of_user(&catalog, name)?;
+                Object::Domain(Domain { comment: text, ..(*domain).clone() })
+            }
             "TYPE" => {
                 let of = self.enum_of_user(&catalog, name)?;
                 Object::Enum(EnumObject { comment: text, ..(*of).clone() })

@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use datafusion::sql::sqlparser::ast::Expr;
 
-use crate::catalog::{Catalog, Column, DefaultExpr, Domain, DomainCheck, Edit, Object, Table};
+use crate::catalog::{
+    Catalog, Column, ConstraintKind, DefaultExpr, Domain, DomainCheck, Edit, Object, Oid, Table,
+};
 use crate::error::{Error, Result, SqlState};
 use crate::sql::dialect;
 use crate::sql::dml::defaults::DefaultValue;
@@ -52,6 +54,8 @@ impl Session {
     pub(super) async fn alter_domain(&mut self, name: &Name, action: &DomainAction) -> Result<Response> {
         let catalog = self.shared.current_catalog();
         let old = self.domain_of_user(&catalog, name)?;
+        let old = self.lock_domain(old.oid).await?;
+        let catalog = self.shared.current_catalog();
         let mut domain = Domain::clone(&old);
         match action {
             DomainAction::OwnerTo(owner) => {
@@ -135,6 +139,20 @@ impl Session {
         }
         self.edit(vec![Edit::Put(Object::Domain(domain))]).await?;
         Ok(done("ALTER DOMAIN"))
+    }
+
+    /// The domain as it is once nobody else is changing it.
+    async fn lock_domain(&mut self, oid: Oid) -> Result<Arc<Domain>> {
+        self.retry(|transaction| {
+            // As it is after a wait, and not as it was before.
+            let same = transaction.catalog().domain_by_oid(oid).map(|domain| Domain::clone(domain));
+            transaction
+                .edit_catalog(same.map(|domain| Edit::Put(Object::Domain(domain))).into_iter().collect())
+        })
+        .await?;
+        let catalog = self.shared.current_catalog();
+        let gone = || Error::new(SqlState::UNDEFINED_OBJECT, format!("type with OID {oid} does not exist"));
+        catalog.domain_by_oid(oid).cloned().ok_or_else(gone)
     }
 
     /// A domain that a name means.
@@ -267,14 +285,54 @@ impl Session {
                 .detail(lines.collect::<Vec<_>>().join("\n"))
                 .hint("Use DROP ... CASCADE to drop the dependent objects too."));
         }
-        self.refuse_stored(&catalog, &domain.name)?;
         for (table, column) in columns {
             let catalog = self.shared.current_catalog();
             if let Some(table) = catalog.table_by_oid(table.oid).cloned() {
                 self.drop_column(&table, &column, true, true).await?;
             }
         }
+        self.refuse_casts(domain)?;
         self.edit(vec![Edit::Delete(domain.oid)]).await
+    }
+
+    /// 2BP01 when a stored expression or query casts to the domain; unlike columns, CASCADE does not drop what has those.
+    fn refuse_casts(&self, domain: &Domain) -> Result<()> {
+        let catalog = self.shared.current_catalog();
+        let path = self.shared.schemas(&catalog);
+        let casts = |sql: &str| match dialect::parse_expression(sql) {
+            Ok(expression) => domains::is_cast_to(&expression, domain, &catalog, &path),
+            Err(_) => false,
+        };
+        let mut found = None;
+        for table in catalog.tables() {
+            let defaults = table.columns.iter().filter_map(|column| Some(&column.default.as_ref()?.sql));
+            let generated = table.stored_columns().filter_map(|column| Some(&column.generated.as_ref()?.sql));
+            let checks = table.constraints.iter().filter_map(|constraint| match &constraint.kind {
+                ConstraintKind::Check { sql } => Some(sql),
+                _ => None,
+            });
+            if defaults.chain(generated).chain(checks).any(|sql| casts(sql)) {
+                found = Some(format!("table {}", table.name));
+            }
+        }
+        for other in catalog.domains().filter(|other| other.oid != domain.oid) {
+            if other.checks.iter().any(|check| casts(&check.sql)) {
+                found = Some(format!("type {}", other.name));
+            }
+        }
+        for (oid, query) in catalog.stored_queries() {
+            let tree = dialect::parse_query(&query.sql);
+            if tree.is_ok_and(|tree| domains::is_cast_to(&*tree, domain, &catalog, &path)) {
+                let view = catalog.view_by_oid(oid).map(|view| view.name.clone());
+                found = Some(format!("view {}", view.unwrap_or_else(|| oid.to_string())));
+            }
+        }
+        let Some(dependent) = found else { return Ok(()) };
+        let shown = &domain.name;
+        let message = format!("cannot drop type {shown} because other objects depend on it");
+        Err(Error::new(SqlState::DEPENDENT_OBJECTS_STILL_EXIST, message)
+            .detail(format!("{dependent} casts to type {shown}"))
+            .hint("Drop what depends on it first."))
     }
 }
 

@@ -304,6 +304,8 @@ fn some_row(error: Error, table: &Table) -> Error {
     let fields = error.fields();
     let constraint = fields.constraint.clone().unwrap_or_default();
     match error.state() {
+        // Of a domain: they name no table.
+        _ if fields.table.is_none() => error,
         SqlState::NOT_NULL_VIOLATION => {
             crate::sql::ddl::alter::contains_nulls(table, fields.column.as_deref().unwrap_or_default())
         }

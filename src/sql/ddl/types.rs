@@ -5,8 +5,9 @@
 
 use std::sync::Arc;
 
-use crate::catalog::{Catalog, Edit, EnumObject, Function, Object, Returns, Table, View};
+use crate::catalog::{Catalog, Domain, Edit, EnumObject, Function, Object, Returns, Table, View};
 use crate::error::{Error, Result, SqlState};
+use crate::sql::domain_words::DomainAction;
 use crate::sql::response::{Response, Severity};
 use crate::sql::session::{Session, done};
 use crate::sql::statement::{Drop, Name, TypeAction};
@@ -25,6 +26,12 @@ impl Session {
 
     pub(super) async fn alter_enum(&mut self, name: &Name, action: &TypeAction) -> Result<Response> {
         let catalog = self.shared.current_catalog();
+        if let Some(action) = of_domain(action)
+            && crate::sql::domains::by_name(name, &catalog, &self.shared.schemas(&catalog)).is_some()
+        {
+            self.alter_domain(name, &action).await?;
+            return Ok(done("ALTER TYPE"));
+        }
         let old = self.enum_of_user(&catalog, name)?;
         let mut definition = Enum::clone(&old.definition);
         match action {
@@ -89,6 +96,10 @@ impl Session {
 
     /// Expressions are stored as text, in which the type has the name it had.
     pub(super) fn refuse_stored(&self, catalog: &Catalog, name: &str) -> Result<()> {
+        let of_domains = catalog.domains().flat_map(|domain| {
+            let default = domain.default.iter().map(|default| &default.sql);
+            default.chain(domain.checks.iter().map(|check| &check.sql))
+        });
         let texts = catalog.tables().flat_map(|table| {
             let defaults = table.columns.iter().filter_map(|column| Some(&column.default.as_ref()?.sql));
             let generated = table.stored_columns().filter_map(|column| Some(&column.generated.as_ref()?.sql));
@@ -98,11 +109,9 @@ impl Session {
             });
             defaults.chain(generated).chain(checks)
         });
-        let mut texts = texts.chain(catalog.stored_queries().map(|(_, query)| &query.sql));
+        let mut texts = texts.chain(of_domains).chain(catalog.stored_queries().map(|(_, query)| &query.sql));
         match texts.any(|text| text.contains(name)) {
-            true => {
-                Err(Error::unsupported("moving, renaming or dropping a type that a stored expression names"))
-            }
+            true => Err(Error::unsupported("moving or renaming a type that a stored expression names")),
             false => Ok(()),
         }
     }
@@ -142,10 +151,12 @@ impl Session {
             catalog.views().filter(|view| view.columns.iter().any(|c| is_of(&c.ty))).cloned().collect();
         let functions: Vec<_> =
             catalog.functions().filter(|function| types_of(function).any(is_of)).cloned().collect();
+        let domains: Vec<_> = catalog.domains().filter(|domain| is_of(&domain.base)).cloned().collect();
         let shown = of.definition.shown();
         let dependents = columns.iter().map(|(table, name)| format!("column {name} of table {}", table.name));
         let dependents = dependents.chain(views.iter().map(|view| format!("view {}", view.name)));
         let dependents = dependents.chain(functions.iter().map(|f| format!("function {}", f.signature())));
+        let dependents = dependents.chain(domains.iter().map(|domain| format!("type {}", domain.name)));
         let dependents: Vec<String> = dependents.collect();
         if !dependents.is_empty() && !cascade {
             let lines: Vec<String> =
@@ -154,6 +165,9 @@ impl Session {
             return Err(Error::new(SqlState::DEPENDENT_OBJECTS_STILL_EXIST, message)
                 .detail(lines.join("\n"))
                 .hint("Use DROP ... CASCADE to drop the dependent objects too."));
+        }
+        for domain in &domains {
+            Box::pin(self.remove_domain(domain, true)).await?;
         }
         let views: Vec<u32> = views.iter().map(|view| view.oid).collect();
         let readers = views.iter().copied().chain(functions.iter().map(|function| function.oid));
@@ -168,6 +182,16 @@ impl Session {
             }
         }
         self.edit(vec![Edit::Delete(of.definition.oid)]).await
+    }
+}
+
+/// What ALTER TYPE does to a domain.
+fn of_domain(action: &TypeAction) -> Option<DomainAction> {
+    match action {
+        TypeAction::OwnerTo(owner) => Some(DomainAction::OwnerTo(owner.clone())),
+        TypeAction::Rename(to) => Some(DomainAction::Rename(to.clone())),
+        TypeAction::SetSchema(schema) => Some(DomainAction::SetSchema(schema.clone())),
+        TypeAction::AddValue { .. } | TypeAction::RenameValue { .. } => None,
     }
 }
 
@@ -200,6 +224,11 @@ fn with_definition(catalog: &Catalog, definition: &EnumType) -> Vec<Object> {
             found |= change(&mut column.ty);
         }
         changed.extend(found.then_some(Object::Table(table)));
+    }
+    for domain in catalog.domains() {
+        let mut domain = Domain::clone(domain);
+        let found = change(&mut domain.base);
+        changed.extend(found.then_some(Object::Domain(domain)));
     }
     for view in catalog.views() {
         let mut view = View::clone(view);

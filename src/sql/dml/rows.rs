@@ -39,21 +39,24 @@ impl Checks {
 
     /// For new rows.
     pub fn of(table: &Arc<Table>, context: &PlanContext) -> Result<Checks> {
-        Checks::computing(table, generated::all(table), context)
+        Checks::computing(table, generated::all(table), None, context)
     }
 
     /// For rows of which the columns at these positions are set: what does not depend on them stays as it is.
     pub fn after_set(table: &Arc<Table>, set: &[usize], context: &PlanContext) -> Result<Checks> {
-        Checks::computing(table, generated::affected(table, set)?, context)
+        Checks::computing(table, generated::affected(table, set)?, Some(set), context)
     }
 
     /// With the computed columns at these positions, visible and hidden ones.
     fn computing(
         table: &Arc<Table>,
         (generated, hidden): (Vec<usize>, Vec<usize>),
+        set: Option<&[usize]>,
         context: &PlanContext,
     ) -> Result<Checks> {
-        let (asked, conditions) = conditions(table, context)?;
+        let is_new =
+            |position: usize| set.is_none_or(|set| set.contains(&position)) || generated.contains(&position);
+        let (asked, conditions) = conditions(table, &is_new, context)?;
         let compiled = match asked.is_empty() {
             true => None,
             false => Some(compile(table, conditions, context)?),
@@ -157,10 +160,15 @@ enum Asked {
     OfDomain { domain: String, condition: String },
 }
 
-/// What is asked of each row: of cells of domains first, as PostgreSQL makes the cells before the row.
-fn conditions(table: &Table, context: &PlanContext) -> Result<(Vec<Asked>, Vec<Expr>)> {
+/// What is asked of each row: of new cells of domains first, as PostgreSQL makes the cells before the row.
+fn conditions(
+    table: &Table,
+    is_new: &dyn Fn(usize) -> bool,
+    context: &PlanContext,
+) -> Result<(Vec<Asked>, Vec<Expr>)> {
     let (mut asked, mut expressions) = (Vec::new(), Vec::new());
-    for column in &table.columns {
+    let columns = table.columns.iter().enumerate().filter(|(position, _)| is_new(*position));
+    for (_, column) in columns {
         let Some(domain) = context.catalog.domain_of(column) else { continue };
         let cell = Expr::Identifier(quoted(&column.name));
         let mut add = |condition: &str, expression| {
