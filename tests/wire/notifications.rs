@@ -1,7 +1,9 @@
-//! LISTEN and NOTIFY between clients: what is heard, when, and in which order; statements in parts under contention.
+//! LISTEN and NOTIFY between clients: what is heard, when, and in which order; statements in parts and changes of domains under contention.
 
 use std::time::Duration;
 
+use bytes::Bytes;
+use futures::SinkExt;
 use tokio::sync::mpsc;
 use tokio_postgres::{AsyncMessage, Client, NoTls, Notification};
 
@@ -134,5 +136,43 @@ fn statements_in_parts_look_at_one_moment() {
         }
         let row = client.query_one("SELECT sum(n)::int, count(*)::int FROM accounts", &[]).await.unwrap();
         assert_eq!((row.get::<_, i32>(0), row.get::<_, i32>(1)), (2000, 2));
+    });
+}
+
+/// Two sessions change a domain at once, while a third copies rows into it: both conditions are there, and no row escapes.
+#[test]
+fn changes_of_a_domain_wait_for_each_other_and_for_writers() {
+    House::new().run(|house| async move {
+        let client = house.connect().await;
+        client
+            .batch_execute("CREATE DOMAIN small AS int CHECK (VALUE < 100); CREATE TABLE t (n small)")
+            .await
+            .unwrap();
+        let (first, second) = (house.connect().await, house.connect().await);
+        first.batch_execute("BEGIN; ALTER DOMAIN small ADD CONSTRAINT a CHECK (VALUE <> 1)").await.unwrap();
+        let waiting = tokio::spawn(async move {
+            second.batch_execute("ALTER DOMAIN small ADD CONSTRAINT b CHECK (VALUE <> 2)").await
+        });
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        assert!(!waiting.is_finished(), "the second does not wait");
+        first.batch_execute("COMMIT").await.unwrap();
+        waiting.await.unwrap().unwrap();
+        for value in [1, 2, 100] {
+            let error = client.batch_execute(&format!("INSERT INTO t VALUES ({value})")).await.unwrap_err();
+            assert_eq!(state(&error), "23514", "{value}");
+        }
+
+        // A COPY that has begun looks at the conditions of then, so the change waits, and finds its row.
+        client.batch_execute("BEGIN").await.unwrap();
+        let mut copy = Box::pin(client.copy_in::<_, Bytes>("COPY t FROM STDIN").await.unwrap());
+        let changing = tokio::spawn(async move {
+            first.batch_execute("ALTER DOMAIN small ADD CONSTRAINT c CHECK (VALUE <> 3)").await
+        });
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        assert!(!changing.is_finished(), "the change does not wait for the COPY");
+        copy.send(Bytes::from_static(b"3\n")).await.unwrap();
+        copy.as_mut().finish().await.unwrap();
+        client.batch_execute("COMMIT").await.unwrap();
+        assert_eq!(state(&changing.await.unwrap().unwrap_err()), "23514");
     });
 }
