@@ -64,19 +64,7 @@ fn fdatasync_time(path: &Path) -> Duration {
 fn create(database: &Arc<Database>, name: &str, dimensions: usize) -> Oid {
     let mut txn = database.begin(Isolation::ReadCommitted);
     let oid = txn.new_oid();
-    let column = |number, name: &str, ty| Column {
-        domain: None,
-        name: name.into(),
-        number,
-        ty,
-        not_null: true,
-        default: None,
-        identity: None,
-        sequence: None,
-        missing: None,
-        metadata_index: true,
-        generated: None,
-    };
+    let column = |number, name: &str, ty| Column { not_null: true, ..Column::new(number, name, ty) };
     let key = ConstraintKind::PrimaryKey { columns: vec![1] };
     let table = Table {
         oid,

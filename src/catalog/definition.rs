@@ -433,6 +433,24 @@ impl Object {
 }
 
 impl Table {
+    /// The expressions it keeps as text: defaults, checks, generated columns, hidden ones too; each with what it is, as
+    /// messages call it.
+    pub fn stored_expressions(&self) -> impl Iterator<Item = (String, &str)> {
+        let defaults = self.columns.iter().filter_map(|column| {
+            let default = column.default.as_ref()?;
+            Some((format!("default value for column {}", column.name), default.sql.as_str()))
+        });
+        let checks = self.constraints.iter().filter_map(|constraint| match &constraint.kind {
+            ConstraintKind::Check { sql } => Some((format!("constraint {}", constraint.name), sql.as_str())),
+            _ => None,
+        });
+        let generated = self.stored_columns().filter_map(|column| {
+            let generated = column.generated.as_ref()?;
+            Some((format!("column {}", column.name), generated.sql.as_str()))
+        });
+        defaults.chain(checks).chain(generated)
+    }
+
     pub fn column(&self, name: &str) -> Option<&Column> {
         self.columns.iter().find(|column| column.name == name)
     }
@@ -551,6 +569,23 @@ impl Index {
 }
 
 impl Column {
+    /// A column of a type and nothing else: nullable, without a default, with its metadata index.
+    pub fn new(number: u16, name: &str, ty: Type) -> Column {
+        Column {
+            name: name.to_owned(),
+            number,
+            ty,
+            domain: None,
+            not_null: false,
+            default: None,
+            identity: None,
+            sequence: None,
+            missing: None,
+            metadata_index: true,
+            generated: None,
+        }
+    }
+
     /// Whether cells live in the slot-addressed vector segments instead of in the row: `vector(n)` and its like.
     pub fn is_slot_vector(&self) -> bool {
         self.ty.is_slot_vector()

@@ -1,4 +1,5 @@
-//! `hither backup`: asks a running server for a backup of one of its databases, over the wire as any client would (`BACKUP TO`).
+//! `hither backup`: asks a running server for a backup of one of its databases, over the wire as any client would
+//! (`BACKUP TO`).
 
 use std::path::PathBuf;
 
@@ -11,8 +12,8 @@ use crate::error::{Error, Result};
 pub struct Args {
     #[command(flatten)]
     server: Server,
-    /// Folder of backups of this database on the server's machine, made when it does not exist; what an earlier backup stored there is
-    /// used again
+    /// Folder of backups of this database on the server's machine, made when it does not exist; what an earlier backup
+    /// stored there is used again
     #[arg(long, value_name = "DIR")]
     to: PathBuf,
 }

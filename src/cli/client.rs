@@ -4,8 +4,9 @@ use std::future::Future;
 
 use tokio_postgres::{Client, NoTls};
 
+use crate::database::MAIN_DATABASE;
 use crate::error::{Error, Result, SqlState};
-use crate::server::{DATABASE, SUPERUSER};
+use crate::server::SUPERUSER;
 
 /// Which server a command asks.
 #[derive(clap::Args)]
@@ -18,7 +19,8 @@ pub struct Server {
 impl Server {
     /// Runs a conversation with the server on this thread.
     pub fn ask<T, F: Future<Output = Result<T>>>(self, conversation: impl FnOnce(Client) -> F) -> Result<T> {
-        let url = self.url.unwrap_or_else(|| format!("postgres://{SUPERUSER}@127.0.0.1:5432/{DATABASE}"));
+        let url =
+            self.url.unwrap_or_else(|| format!("postgres://{SUPERUSER}@127.0.0.1:5432/{MAIN_DATABASE}"));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|error| Error::io("start", "a runtime", &error))?;
         runtime.block_on(async { conversation(connect(&url).await?).await })

@@ -12,8 +12,9 @@ use tokio_postgres::{Client, SimpleQueryMessage};
 use crate::cli::client::{connect, wrap};
 use crate::cli::serve::House;
 use crate::config::Given;
+use crate::database::MAIN_DATABASE;
 use crate::error::{Error, Result, SqlState};
-use crate::server::{DATABASE, SUPERUSER};
+use crate::server::SUPERUSER;
 
 const PACKAGES: &[u8] = include_bytes!("../../demo/packages.copy.gz");
 const QUERIES: &[u8] = include_bytes!("../../demo/queries.copy.gz");
@@ -54,7 +55,7 @@ pub fn run(args: Args) -> Result<()> {
     super::start_log("warn")?;
     let house = open(&args)?;
     let address = house.server.address();
-    let url = format!("postgres://{SUPERUSER}@{address}/{DATABASE}");
+    let url = format!("postgres://{SUPERUSER}@{address}/{MAIN_DATABASE}");
     house.runtime().block_on(show(&url))?;
     println!("\nTry it:  psql {url}");
     println!("         SELECT id, text FROM queries;");

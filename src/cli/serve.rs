@@ -38,7 +38,12 @@ pub fn run(args: Args) -> Result<()> {
     let config = args.decide()?;
     super::start_log(&config.log_level)?;
     let house = House::open(&config)?;
-    println!("ready: postgres://{}@{}/{}", server::SUPERUSER, house.server.address(), server::DATABASE);
+    println!(
+        "ready: postgres://{}@{}/{}",
+        server::SUPERUSER,
+        house.server.address(),
+        database::MAIN_DATABASE
+    );
     // Whoever waits for this line behind a pipe gets it now.
     let _ = std::io::stdout().flush();
     house.serve_until_signal()

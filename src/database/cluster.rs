@@ -4,8 +4,8 @@
 //!  data directory
 //!    CONTROL LOCK log/ tables/ ...      the database `postgres`, which is always there
 //!    DATABASES                          the names of the others
-//!    databases/16384/                   one of them: a data directory of its own, with a log of its own
-//!    databases/16385/
+//!    databases/16400/                   one of them: a data directory of its own, with a log of its own
+//!    databases/16401/
 //! ```
 //!
 //! A database shares nothing with its neighbours: no transaction reads or writes two of them. So each is a [`Database`]
@@ -31,7 +31,7 @@ use crate::catalog::FIRST_USER_OID;
 use crate::codec::{Reader, put_str, put_u32};
 use crate::database::{Database, Options};
 use crate::error::{Error, Result, SqlState};
-use crate::fs::{Fs, Lines, OpenMode};
+use crate::fs::{self, Fs, Lines, OpenMode};
 
 /// The database that every data directory has.
 pub const MAIN_DATABASE: &str = "postgres";
@@ -215,13 +215,7 @@ impl Cluster {
 
 /// Whether a file is DATABASES, and then what it says.
 pub fn describe(fs: &dyn Fs, path: &Path, out: &mut Lines) -> Result<bool> {
-    let file = fs.open(path, OpenMode::Read)?;
-    let mut magic = [0; 8];
-    if file.len()? < 8 {
-        return Ok(false);
-    }
-    file.read_exact_at(&mut magic, 0)?;
-    if &magic != MAGIC {
+    if !fs::begins_with(fs, path, MAGIC)? {
         return Ok(false);
     }
     let list = List::read_file(fs, path)?;
@@ -276,23 +270,19 @@ fn remove_unlisted(fs: &dyn Fs, dir: &Path, list: &List) -> Result<()> {
 
 /// The folders that no list names. XX001 when there are some and no list.
 fn unlisted(fs: &dyn Fs, dir: &Path, list: &List) -> Result<Vec<PathBuf>> {
-    let mut found = Vec::new();
-    for name in fs.list(&dir.join(FOLDER))? {
-        let Some(oid) = name.to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
-        if oid <= list.next_oid() && !list.oids.values().any(|listed| *listed == oid) {
-            found.push(dir.join(FOLDER).join(name));
-        }
+    let folder = dir.join(FOLDER);
+    let names = fs.list(&folder)?;
+    if let Some(name) = names.first().filter(|_| !fs.exists(&dir.join(LIST))) {
+        let message = format!("\"{}\" is missing", dir.join(LIST).display());
+        return Err(Error::new(SqlState::DATA_CORRUPTED, message)
+            .detail(format!("There is \"{}\".", folder.join(name).display()))
+            .hint("Put the file back, or move the folders away to go on without their databases."));
     }
-    let lists = fs.exists(&dir.join(LIST));
-    match fs.list(&dir.join(FOLDER))?.first() {
-        Some(name) if !lists => {
-            let message = format!("\"{}\" is missing", dir.join(LIST).display());
-            Err(Error::new(SqlState::DATA_CORRUPTED, message)
-                .detail(format!("There is \"{}\".", dir.join(FOLDER).join(name).display()))
-                .hint("Put the file back, or move the folders away to go on without their databases."))
-        }
-        _ => Ok(found),
-    }
+    let is_ours = |name: &PathBuf| {
+        let oid = name.to_str().and_then(|name| name.parse::<u32>().ok());
+        oid.is_some_and(|oid| oid <= list.next_oid() && !list.oids.values().any(|listed| *listed == oid))
+    };
+    Ok(names.iter().filter(|name| is_ours(name)).map(|name| folder.join(name)).collect())
 }
 
 /// A file for the next list, with room for it.
@@ -302,8 +292,14 @@ fn lay_ready(fs: &dyn Fs, beside: &Path) -> Result<()> {
     file.sync_data()
 }
 
-fn undefined(name: &str) -> Error {
+/// 3D000: there is no database of this name.
+pub fn undefined(name: &str) -> Error {
     Error::new(SqlState::INVALID_CATALOG_NAME, format!("database \"{name}\" does not exist"))
+}
+
+/// 42P04: the name of a database is taken.
+pub fn duplicate(name: &str) -> Error {
+    Error::new(SqlState::DUPLICATE_DATABASE, format!("database \"{name}\" already exists"))
 }
 
 impl List {
@@ -316,7 +312,7 @@ impl List {
         if name != MAIN_DATABASE && !self.oids.contains_key(name) {
             return Ok(());
         }
-        Err(Error::new(SqlState::DUPLICATE_DATABASE, format!("database \"{name}\" already exists")))
+        Err(duplicate(name))
     }
 
     fn encode(&self) -> Vec<u8> {

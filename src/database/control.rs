@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use crate::codec::{Reader, put_u32};
 use crate::error::{Error, Result, SqlState};
-use crate::fs::{Fs, Lines, OpenMode};
+use crate::fs::{self, Fs, Lines, OpenMode};
 
 /// The format that this program writes. `docs/formats.md` has the history.
 pub const FORMAT_VERSION: u32 = 2;
@@ -116,13 +116,7 @@ fn encode(cluster: u128, clean: bool) -> Vec<u8> {
 
 /// Whether a file is CONTROL, and then what it says.
 pub fn describe(fs: &dyn Fs, path: &Path, out: &mut Lines) -> Result<bool> {
-    let file = fs.open(path, OpenMode::Read)?;
-    let mut magic = [0; 8];
-    if file.len()? < 8 {
-        return Ok(false);
-    }
-    file.read_exact_at(&mut magic, 0)?;
-    if &magic != MAGIC {
+    if !fs::begins_with(fs, path, MAGIC)? {
         return Ok(false);
     }
     let (cluster, clean) = read(fs, path)?;

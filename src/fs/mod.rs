@@ -34,6 +34,17 @@ pub fn unpaced(_bytes: u64) -> Result<()> {
 /// Where a readable export of a file goes, line by line.
 pub type Lines<'a> = dyn FnMut(String) -> Result<()> + 'a;
 
+/// Whether a file's first bytes are these.
+pub fn begins_with(fs: &dyn Fs, path: &Path, magic: &[u8; 8]) -> Result<bool> {
+    let file = fs.open(path, OpenMode::Read)?;
+    let mut first = [0; 8];
+    if file.len()? < 8 {
+        return Ok(false);
+    }
+    file.read_exact_at(&mut first, 0)?;
+    Ok(&first == magic)
+}
+
 /// How [`Fs::open`] treats the name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OpenMode {

@@ -97,14 +97,19 @@ impl Environment {
 
     /// One for another database of the server: it knows other tables, and takes memory from the same pool.
     pub fn beside(&self) -> Arc<Environment> {
-        Arc::new(Environment {
-            state: session_state(self.system.as_ref(), Arc::clone(self.state.runtime_env()), Look::PLAIN),
-            task: Arc::clone(&self.task),
-            system: Arc::clone(&self.system),
-            shapes: Arc::default(),
-            look: Look::PLAIN,
-            looks: Arc::default(),
-        })
+        self.with(Look::PLAIN, Arc::default(), Arc::default())
+    }
+
+    fn with(
+        &self,
+        look: Look,
+        shapes: Arc<KnownShapes>,
+        looks: Arc<Mutex<HashMap<Look, Arc<Environment>>>>,
+    ) -> Arc<Environment> {
+        // Made anew: a state made of another one has lost which of two functions of a name comes first.
+        let state = session_state(self.system.as_ref(), Arc::clone(self.state.runtime_env()), look);
+        let (task, system) = (Arc::clone(&self.task), Arc::clone(&self.system));
+        Arc::new(Environment { state, task, system, shapes, look, looks })
     }
 
     /// The same for plans of sessions that want to see something else: what depends on it looks for it in the options
@@ -120,15 +125,7 @@ impl Environment {
         if looks.len() >= LOOKS_MAX {
             looks.clear();
         }
-        let made = Arc::new(Environment {
-            // Made anew: a state made of another one has lost which of two functions of a name comes first.
-            state: session_state(self.system.as_ref(), Arc::clone(self.state.runtime_env()), look),
-            task: Arc::clone(&self.task),
-            system: Arc::clone(&self.system),
-            shapes: Arc::clone(&self.shapes),
-            look,
-            looks: Arc::clone(&self.looks),
-        });
+        let made = self.with(look, Arc::clone(&self.shapes), Arc::clone(&self.looks));
         looks.insert(look, Arc::clone(&made));
         made
     }

@@ -17,6 +17,5 @@ mod portal;
 mod startup;
 mod wire;
 
-pub use crate::database::MAIN_DATABASE as DATABASE;
 pub use auth::SUPERUSER;
 pub use listener::{Options, Server, runtime};

@@ -15,7 +15,8 @@ use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
-use crate::database::{Cluster, MAIN_DATABASE, Member};
+use crate::database::cluster::{duplicate, undefined};
+use crate::database::{Cluster, MAIN_DATABASE, MAIN_DATABASE_OID, Member};
 use crate::error::{Error, Result, SqlState};
 use crate::memory::Budget;
 use crate::planner::environment::Environment;
@@ -45,6 +46,7 @@ const LEAVING_REST: Duration = Duration::from_millis(20);
 pub struct Databases {
     cluster: Cluster,
     places: Mutex<BTreeMap<String, Place>>,
+    /// That of `postgres`; the others' are made beside it.
     environment: Arc<Environment>,
     budget: Budget,
     settings: Vec<(String, String)>,
@@ -236,15 +238,13 @@ impl Databases {
         self.cluster.close()
     }
 
-    /// The databases under the server.
-    pub fn cluster(&self) -> &Cluster {
-        &self.cluster
-    }
-
     fn serve(self: &Arc<Self>, member: Member) -> Result<()> {
         let Member { name, oid, database } = member;
-        let engine =
-            database.and_then(|database| Engine::new(oid, database, self, self.environment.beside()));
+        let environment = match oid {
+            MAIN_DATABASE_OID => self.environment.clone(),
+            _ => self.environment.beside(),
+        };
+        let engine = database.and_then(|database| Engine::new(oid, database, self, environment));
         if let (Ok(engine), Some(workers)) = (&engine, self.workers.get()) {
             engine.set_workers(workers.clone());
         }
@@ -306,8 +306,7 @@ impl Databases {
 
     fn check_free(&self, name: &str) -> Result<()> {
         if self.places.lock().contains_key(name) || is_template(name) {
-            let message = format!("database \"{name}\" already exists");
-            return Err(Error::new(SqlState::DUPLICATE_DATABASE, message));
+            return Err(duplicate(name));
         }
         Ok(())
     }
@@ -355,10 +354,6 @@ impl Databases {
     pub(super) fn settings(&self) -> &[(String, String)] {
         &self.settings
     }
-}
-
-fn undefined(name: &str) -> Error {
-    Error::new(SqlState::INVALID_CATALOG_NAME, format!("database \"{name}\" does not exist"))
 }
 
 fn in_use(name: &str, count: usize) -> Error {

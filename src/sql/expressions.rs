@@ -72,17 +72,8 @@ pub fn compile(
 /// Columns that are in no table, as expressions name them.
 pub fn row_type(columns: impl IntoIterator<Item = (String, Type)>) -> Table {
     let column = |(name, ty): (String, Type)| catalog::Column {
-        domain: None,
-        name,
-        number: 0,
-        ty,
-        not_null: false,
-        default: None,
-        identity: None,
-        sequence: None,
-        missing: None,
         metadata_index: false,
-        generated: None,
+        ..catalog::Column::new(0, &name, ty)
     };
     Table {
         oid: 0,

@@ -205,10 +205,10 @@ impl Settings {
         self.show_all().into_iter().filter(changed).collect()
     }
 
-    /// A transaction begins: what is set from here on can be undone. Its isolation is the default until it says more.
+    /// A transaction begins: what is set from here on can be undone. Its modes are the defaults until it says more.
     pub fn begin(&mut self) {
         self.in_transaction = true;
-        // A transaction begins with the defaults. What is so anyway is not set: that would keep a copy of all settings.
+        // What is so anyway is not set: that would keep a copy of all settings.
         for (default, own) in [
             (id::DEFAULT_TRANSACTION_ISOLATION, id::TRANSACTION_ISOLATION),
             (id::DEFAULT_TRANSACTION_READ_ONLY, id::TRANSACTION_READ_ONLY),

@@ -80,19 +80,7 @@ pub fn lock(txn: &mut Transaction, table: Oid, ids: &[i64]) -> Result<Vec<u32>> 
 }
 
 pub fn create_table(txn: &mut Transaction, name: &str) -> Result<()> {
-    let column = |number, name: &str, ty| Column {
-        domain: None,
-        name: name.into(),
-        number,
-        ty,
-        not_null: number == 1,
-        default: None,
-        identity: None,
-        sequence: None,
-        missing: None,
-        metadata_index: true,
-        generated: None,
-    };
+    let column = |number, name: &str, ty| Column { not_null: number == 1, ..Column::new(number, name, ty) };
     let columns = vec![
         column(1, "id", Type::Int8),
         column(2, "tag", Type::Text),

@@ -15,7 +15,6 @@ use crate::types::halfvec;
 
 fn hidden(number: u16, ty: Type, sql: &str) -> Column {
     Column {
-        domain: None,
         metadata_index: ty == Type::Bool,
         generated: Some(Generated { sql: sql.into(), guard: None }),
         ..column(number, "", ty)

@@ -51,19 +51,7 @@ pub fn fresh() -> (Arc<MemoryFs>, Arc<Database>) {
 }
 
 pub fn column(number: u16, name: &str, ty: Type) -> Column {
-    Column {
-        domain: None,
-        name: name.into(),
-        number,
-        ty,
-        not_null: false,
-        default: None,
-        identity: None,
-        sequence: None,
-        missing: None,
-        metadata_index: true,
-        generated: None,
-    }
+    Column::new(number, name, ty)
 }
 
 /// `create table t (id bigint primary key, name text, v vector(3))`

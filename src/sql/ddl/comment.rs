@@ -27,11 +27,7 @@ impl Session {
                 return Ok(done("COMMENT"));
             }
             "SCHEMA" => commented_schema(&catalog, &name.name, text)?,
-            "DOMAIN" => {
-                let domain = self.domain_of_user(&catalog, name)?;
-                Object::Domain(Domain { comment: text, ..(*domain).clone() })
-            }
-            "TYPE" if self.domain_of_user(&catalog, name).is_ok() => {
+            "DOMAIN" | "TYPE" if kind == "DOMAIN" || self.domain_of_user(&catalog, name).is_ok() => {
                 let domain = self.domain_of_user(&catalog, name)?;
                 Object::Domain(Domain { comment: text, ..(*domain).clone() })
             }

@@ -7,9 +7,7 @@ use std::sync::Arc;
 
 use datafusion::sql::sqlparser::ast::Expr;
 
-use crate::catalog::{
-    Catalog, Column, ConstraintKind, DefaultExpr, Domain, DomainCheck, Edit, Object, Oid, Table,
-};
+use crate::catalog::{Catalog, Column, DefaultExpr, Domain, DomainCheck, Edit, Object, Oid, Table};
 use crate::error::{Error, Result, SqlState};
 use crate::sql::dialect;
 use crate::sql::dml::defaults::DefaultValue;
@@ -125,15 +123,9 @@ impl Session {
                 domain.name.clone_from(to);
             }
             DomainAction::SetSchema(schema) => {
-                if catalog.schema(schema).is_none() {
-                    let message = format!("schema \"{schema}\" does not exist");
-                    return Err(Error::new(SqlState::INVALID_SCHEMA_NAME, message));
-                }
-                if *schema == domain.schema {
+                if !self.may_move_type(&catalog, (&domain.schema, &domain.name), schema)? {
                     return Ok(done("ALTER DOMAIN"));
                 }
-                super::types::refuse_taken(&catalog, schema, &domain.name, Some(schema))?;
-                self.refuse_stored(&catalog, &domain.name)?;
                 domain.schema.clone_from(schema);
             }
         }
@@ -214,19 +206,7 @@ impl Session {
         let schemas = self.shared.schemas(&catalog);
         let environment = self.shared.environment();
         let context = self.plan_context(&environment, &catalog, &schemas);
-        let column = Column {
-            name: domain.name.clone(),
-            number: 1,
-            ty: domain.base.clone(),
-            domain: None,
-            not_null: false,
-            default: None,
-            identity: None,
-            sequence: None,
-            missing: None,
-            metadata_index: false,
-            generated: None,
-        };
+        let column = Column::new(1, &domain.name, domain.base.clone());
         DefaultValue::compile(&default.sql, &column, &context, &self.shared).map(drop)
     }
 
@@ -305,13 +285,7 @@ impl Session {
         };
         let mut found = None;
         for table in catalog.tables() {
-            let defaults = table.columns.iter().filter_map(|column| Some(&column.default.as_ref()?.sql));
-            let generated = table.stored_columns().filter_map(|column| Some(&column.generated.as_ref()?.sql));
-            let checks = table.constraints.iter().filter_map(|constraint| match &constraint.kind {
-                ConstraintKind::Check { sql } => Some(sql),
-                _ => None,
-            });
-            if defaults.chain(generated).chain(checks).any(|sql| casts(sql)) {
+            if table.stored_expressions().any(|(_, sql)| casts(sql)) {
                 found = Some(format!("table {}", table.name));
             }
         }

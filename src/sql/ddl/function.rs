@@ -7,9 +7,7 @@ use std::sync::Arc;
 
 use datafusion::sql::sqlparser::ast::DataType;
 
-use crate::catalog::{
-    Catalog, ConstraintKind, Edit, Function, Object, Oid, Parallel, Relation, Returns, Volatility,
-};
+use crate::catalog::{Catalog, Edit, Function, Object, Oid, Parallel, Relation, Returns, Volatility};
 use crate::error::{Error, Result, SqlState};
 use crate::sql::response::{Response, Severity};
 use crate::sql::routines;
@@ -157,21 +155,7 @@ impl Session {
     fn refuse_called(&self, catalog: &Catalog, going: &[Oid], cascade: bool) -> Result<()> {
         let schemas = self.shared.schemas(catalog);
         for table in catalog.tables() {
-            let defaults = table.columns.iter().filter_map(|column| {
-                let default = column.default.as_ref()?;
-                Some((default.sql.as_str(), format!("default value for column {}", column.name)))
-            });
-            let checks = table.constraints.iter().filter_map(|constraint| match &constraint.kind {
-                ConstraintKind::Check { sql } => {
-                    Some((sql.as_str(), format!("constraint {}", constraint.name)))
-                }
-                _ => None,
-            });
-            let generated = table.columns.iter().chain(&table.hidden).filter_map(|column| {
-                let generated = column.generated.as_ref()?;
-                Some((generated.sql.as_str(), format!("column {}", column.name)))
-            });
-            for (sql, what) in defaults.chain(checks).chain(generated) {
+            for (what, sql) in table.stored_expressions() {
                 let called = routines::called_in(sql, catalog, &schemas)?;
                 let Some(function) = called.iter().find(|function| going.contains(&function.oid)) else {
                     continue;

@@ -30,17 +30,9 @@ pub fn hidden_column(table: &mut Table, name: &str, generated: Generated, ty: Ty
     }
     let number = table.next_number();
     table.hidden.push(Column {
-        domain: None,
-        name: name.to_owned(),
-        number,
         metadata_index: !ty.is_slot_vector(),
-        ty,
-        not_null: false,
-        default: None,
-        identity: None,
-        sequence: None,
-        missing: None,
         generated: Some(generated),
+        ..Column::new(number, name, ty)
     });
     number
 }

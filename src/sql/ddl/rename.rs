@@ -74,6 +74,14 @@ impl Session {
     }
 }
 
+/// 3F000 when there is no schema of this name.
+pub(super) fn check_schema(catalog: &Catalog, name: &str) -> Result<()> {
+    match catalog.schema(name) {
+        Some(_) => Ok(()),
+        None => Err(Error::new(SqlState::INVALID_SCHEMA_NAME, format!("schema \"{name}\" does not exist"))),
+    }
+}
+
 impl Session {
     async fn rename_schema(&mut self, catalog: &Catalog, name: &str, to: &str) -> Result<Response> {
         let Some(schema) = catalog.schema(name) else {
@@ -147,10 +155,7 @@ impl Session {
             self.notice(Severity::Notice, Error::new(SqlState("00000"), message));
             return Ok(done(tag));
         };
-        if catalog.schema(schema).is_none() {
-            let message = format!("schema \"{schema}\" does not exist");
-            return Err(Error::new(SqlState::INVALID_SCHEMA_NAME, message));
-        }
+        check_schema(&catalog, schema)?;
         let mut edits = Vec::new();
         let mut moved: Vec<&Arc<Sequence>> = Vec::new();
         let sequence;

@@ -97,17 +97,11 @@ impl<'a> Builder<'a> {
         check_column_type(&definition.name, ty)?;
         let number = self.table.next_number();
         let mut column = Column {
-            name: definition.name.clone(),
-            number,
-            ty: ty.clone(),
             domain: definition.ty.domain(self.catalog, self.search_path),
             not_null: definition.not_null,
             default: definition.default.clone().map(|sql| DefaultExpr { sql }),
-            identity: None,
-            sequence: None,
-            missing: None,
-            metadata_index: true,
             generated: definition.generated.clone().map(|sql| Generated { sql, guard: None }),
+            ..Column::new(number, &definition.name, ty.clone())
         };
         check_generated(&column, definition, &self.table.name)?;
         if let ColumnType::Serial(_) = definition.ty {

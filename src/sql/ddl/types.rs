@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use crate::catalog::{Catalog, Domain, Edit, EnumObject, Function, Object, Returns, Table, View};
 use crate::error::{Error, Result, SqlState};
+use crate::sql::ddl::rename::check_schema;
 use crate::sql::domain_words::DomainAction;
 use crate::sql::response::{Response, Severity};
 use crate::sql::session::{Session, done};
@@ -58,15 +59,9 @@ impl Session {
                 definition.name.clone_from(to);
             }
             TypeAction::SetSchema(schema) => {
-                if catalog.schema(schema).is_none() {
-                    let message = format!("schema \"{schema}\" does not exist");
-                    return Err(Error::new(SqlState::INVALID_SCHEMA_NAME, message));
-                }
-                if *schema == definition.schema {
+                if !self.may_move_type(&catalog, (&definition.schema, &definition.name), schema)? {
                     return Ok(done("ALTER TYPE"));
                 }
-                refuse_taken(&catalog, schema, &definition.name, Some(schema))?;
-                self.refuse_stored(&catalog, &old.definition.name)?;
                 definition.schema.clone_from(schema);
             }
         }
@@ -97,23 +92,32 @@ impl Session {
     /// Expressions are stored as text, in which the type has the name it had.
     pub(super) fn refuse_stored(&self, catalog: &Catalog, name: &str) -> Result<()> {
         let of_domains = catalog.domains().flat_map(|domain| {
-            let default = domain.default.iter().map(|default| &default.sql);
-            default.chain(domain.checks.iter().map(|check| &check.sql))
+            let default = domain.default.iter().map(|default| default.sql.as_str());
+            default.chain(domain.checks.iter().map(|check| check.sql.as_str()))
         });
-        let texts = catalog.tables().flat_map(|table| {
-            let defaults = table.columns.iter().filter_map(|column| Some(&column.default.as_ref()?.sql));
-            let generated = table.stored_columns().filter_map(|column| Some(&column.generated.as_ref()?.sql));
-            let checks = table.constraints.iter().filter_map(|constraint| match &constraint.kind {
-                crate::catalog::ConstraintKind::Check { sql } => Some(sql),
-                _ => None,
-            });
-            defaults.chain(generated).chain(checks)
-        });
-        let mut texts = texts.chain(of_domains).chain(catalog.stored_queries().map(|(_, query)| &query.sql));
+        let of_tables = catalog.tables().flat_map(|table| table.stored_expressions()).map(|(_, sql)| sql);
+        let of_views = catalog.stored_queries().map(|(_, query)| query.sql.as_str());
+        let mut texts = of_tables.chain(of_domains).chain(of_views);
         match texts.any(|text| text.contains(name)) {
             true => Err(Error::unsupported("moving or renaming a type that a stored expression names")),
             false => Ok(()),
         }
+    }
+
+    /// Whether a type may move into a schema; `false` when it is there already.
+    pub(super) fn may_move_type(
+        &self,
+        catalog: &Catalog,
+        (from, name): (&str, &str),
+        schema: &str,
+    ) -> Result<bool> {
+        check_schema(catalog, schema)?;
+        if schema == from {
+            return Ok(false);
+        }
+        refuse_taken(catalog, schema, name, Some(schema))?;
+        self.refuse_stored(catalog, name)?;
+        Ok(true)
     }
 
     pub(super) async fn drop_type(&mut self, catalog: &Catalog, name: &Name, drop: &Drop) -> Result<()> {

@@ -219,19 +219,7 @@ impl World {
 }
 
 fn column(number: u16, name: &str, ty: Type) -> catalog::Column {
-    catalog::Column {
-        domain: None,
-        name: name.into(),
-        number,
-        ty,
-        not_null: name == "id",
-        default: None,
-        identity: None,
-        sequence: None,
-        missing: None,
-        metadata_index: true,
-        generated: None,
-    }
+    catalog::Column { not_null: name == "id", ..catalog::Column::new(number, name, ty) }
 }
 
 pub fn block_on<T>(future: impl Future<Output = T>) -> T {

@@ -405,31 +405,18 @@ mod tests {
     use crate::catalog::{Column, TableKind};
 
     fn table() -> Table {
-        let column = |number, name: &str, ty| Column {
-            domain: None,
-            name: name.into(),
-            number,
-            ty,
-            not_null: false,
-            default: None,
-            identity: None,
-            sequence: None,
-            missing: None,
-            metadata_index: true,
-            generated: None,
-        };
         Table {
             oid: 1,
             schema: "public".into(),
             name: "t".into(),
             storage: 0,
             columns: vec![
-                column(1, "a", Type::Int4),
-                column(2, "b", Type::Int4),
-                column(3, "s", Type::Text),
-                column(4, "v", Type::Varchar(Some(10))),
-                column(5, "e", Type::Vector(None)),
-                column(6, "d", Type::Date),
+                Column::new(1, "a", Type::Int4),
+                Column::new(2, "b", Type::Int4),
+                Column::new(3, "s", Type::Text),
+                Column::new(4, "v", Type::Varchar(Some(10))),
+                Column::new(5, "e", Type::Vector(None)),
+                Column::new(6, "d", Type::Date),
             ],
             hidden: Vec::new(),
             dropped: Vec::new(),

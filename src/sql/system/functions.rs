@@ -10,6 +10,7 @@ use arrow::datatypes::DataType;
 use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF};
 
 use crate::catalog::{Oid, Relation};
+use crate::database::cluster::undefined;
 use crate::error::{Error, Result, SqlState};
 use crate::planner::bindings::Execution;
 use crate::planner::bound::BoundFunction;
@@ -179,9 +180,7 @@ fn database(execution: &Execution, given: &Value) -> Result<u32> {
     let databases = execution.session.databases();
     let templates = TEMPLATES.iter().map(|(oid, name)| (*oid, *name));
     let mut known = databases.iter().map(|(oid, name)| (*oid, name.as_str())).chain(templates);
-    known.find_map(|(oid, known)| (known == &**name).then_some(oid)).ok_or_else(|| {
-        Error::new(SqlState::INVALID_CATALOG_NAME, format!("database \"{name}\" does not exist"))
-    })
+    known.find_map(|(oid, known)| (known == &**name).then_some(oid)).ok_or_else(|| undefined(name))
 }
 
 fn sizes() -> Vec<Arc<ScalarUDF>> {
@@ -301,12 +300,9 @@ fn advisory_locks() -> Vec<Arc<ScalarUDF>> {
             Ok(Value::from(execution.session.signal(process_id(&args[0])?, true)))
         };
         lenient "current_query" Type::Text => |execution, _| Ok(Value::from(execution.session.query()));
-        lenient "pg_postmaster_start_time" Type::Timestamptz(None) => |execution, _| {
-            Ok(execution.session.server_started().map_or(Value::Null, Value::Timestamptz))
-        };
-        lenient "pg_conf_load_time" Type::Timestamptz(None) => |execution, _| {
-            Ok(execution.session.server_started().map_or(Value::Null, Value::Timestamptz))
-        };
+        lenient "pg_postmaster_start_time" Type::Timestamptz(None) => started;
+        // The configuration is read once.
+        lenient "pg_conf_load_time" Type::Timestamptz(None) => started;
         lenient "pg_listening_channels" Type::Array(Box::new(Type::Text)) => |execution, _| {
             Ok(Value::Array(execution.session.channels().into_iter().map(Value::from).collect()))
         };
@@ -320,6 +316,10 @@ fn advisory_locks() -> Vec<Arc<ScalarUDF>> {
             Ok(Value::from(""))
         };
     }
+}
+
+fn started(execution: &Execution, _args: &[Value]) -> Result<Value> {
+    Ok(execution.session.server_started().map_or(Value::Null, Value::Timestamptz))
 }
 
 /// Numbers that no session has are not an error.

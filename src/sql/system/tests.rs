@@ -77,17 +77,10 @@ const HNSW: Oid = 16_404;
 /// WITH (m = 8)`.
 fn catalog() -> Arc<Catalog> {
     let column = |number, name: &str, ty, not_null, default: Option<&str>| Column {
-        domain: None,
-        name: name.into(),
-        number,
-        ty,
         not_null,
         default: default.map(|sql| DefaultExpr { sql: sql.into() }),
-        identity: None,
         sequence: default.filter(|sql| sql.starts_with("nextval")).map(|_| SEQUENCE),
-        missing: None,
-        metadata_index: true,
-        generated: None,
+        ..Column::new(number, name, ty)
     };
     let table = Table {
         oid: ITEMS,
