@@ -13,12 +13,13 @@ use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
     DuplicateTreatment, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentClause,
-    FunctionArguments, Ident, ObjectName, ObjectNamePart, OrderByExpr, OrderByOptions, visit_expressions,
+    FunctionArguments, Ident, ObjectName, ObjectNamePart, OrderByExpr, OrderByOptions,
 };
 
 use crate::functions::COLLECT;
 use crate::sql::rewrite::{function_call, plain_name};
 use crate::sql::values::names_columns;
+use crate::sql::visit;
 use crate::sql::whole_rows::is_record;
 
 /// The aggregates, and the functions that make them of arrays.
@@ -75,7 +76,7 @@ pub fn is_of_rows(expr: &Expr) -> bool {
 }
 
 fn has_function(expr: &Expr, is: impl Fn(&Function) -> bool) -> bool {
-    let found = visit_expressions(expr, |part| match part {
+    let found = visit::expressions(expr, |part| match part {
         Expr::Function(function) if is(function) => ControlFlow::Break(()),
         _ => ControlFlow::Continue(()),
     });

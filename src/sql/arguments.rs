@@ -4,16 +4,17 @@
 
 use std::ops::ControlFlow;
 
-use datafusion::sql::sqlparser::ast::{self, Expr, Value as Literal, VisitMut, VisitorMut};
+use datafusion::sql::sqlparser::ast::{self, Expr, Value as Literal, VisitorMut};
 
 use crate::error::{Error, Result, SqlState};
 use crate::sql::dialect;
 use crate::sql::statement::{Ast, Statement};
+use crate::sql::visit;
 use crate::types::{Type, Value, text};
 
 /// Whether a query has parameters.
 pub fn has_parameters(query: &ast::Query) -> bool {
-    let found = ast::visit_expressions(query, |expr| match parameter(expr) {
+    let found = visit::expressions(query, |expr| match parameter(expr) {
         Some(_) => ControlFlow::Break(()),
         None => ControlFlow::Continue(()),
     });
@@ -25,7 +26,7 @@ pub fn with_constants(statement: &Statement, types: &[Type], values: &[Value]) -
     let mut bound = statement.clone();
     if let Ast::Declare { query, .. } = &mut bound.ast {
         let mut constants = Constants { types, values, failed: None };
-        let _ = query.visit(&mut constants);
+        let _ = visit::walk_mut(query, &mut constants);
         if let Some(error) = constants.failed {
             return Err(error);
         }

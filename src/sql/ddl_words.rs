@@ -13,6 +13,7 @@ use crate::sql::sequence_words::{
 };
 use crate::sql::statement::*;
 use crate::sql::type_names;
+use crate::sql::visit;
 use crate::sql::words::{Parsed, Words, fold, object_name};
 use crate::sql::{database_words, domain_words, function_words, index_words, like_words, type_words};
 use crate::types::Type;
@@ -179,7 +180,7 @@ pub fn kept_expression(expression: &ast::Expr) -> String {
     while let ast::Expr::Nested(inner) = kept {
         kept = *inner;
     }
-    let _ = ast::visit_expressions_mut(&mut kept, |part| {
+    let _ = visit::expressions_mut(&mut kept, |part| {
         if let ast::Expr::CompoundIdentifier(parts) = part
             && let Some(name) = parts.pop()
         {

@@ -9,9 +9,7 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use datafusion::sql::sqlparser::ast::{
-    self, CastKind, DataType, Expr, Ident, Visit, VisitMut, Visitor, VisitorMut,
-};
+use datafusion::sql::sqlparser::ast::{self, CastKind, DataType, Expr, Ident, Visit, Visitor, VisitorMut};
 
 use crate::catalog::{Catalog, Domain};
 use crate::error::{Error, Result};
@@ -21,6 +19,7 @@ use crate::sql::known::Known;
 use crate::sql::rewrite::function_call;
 use crate::sql::statement::Name;
 use crate::sql::type_names;
+use crate::sql::visit;
 use crate::sql::words::object_name;
 
 /// Functions whose second answer would be another one than the first.
@@ -31,7 +30,7 @@ const ANSWER_ANEW: &[&str] =
 pub fn conditions(domain: &Domain, value: &Expr) -> Result<Vec<(String, Expr)>> {
     let checks = domain.checks.iter().map(|check| {
         let mut condition = dialect::parse_expression(&check.sql)?;
-        let _ = VisitMut::visit(&mut condition, &mut Value(value));
+        let _ = visit::walk_mut(&mut condition, &mut Value(value));
         Ok((check.name.clone(), condition))
     });
     checks.collect()
@@ -83,7 +82,7 @@ pub fn is_cast_to(tree: &impl Visit, domain: &Domain, catalog: &Catalog, search_
     let is_meant = |data_type: &DataType| {
         meant(data_type, catalog, search_path).is_some_and(|meant| meant.oid == domain.oid)
     };
-    Visit::visit(tree, &mut Casts(&is_meant)).is_break()
+    visit::walk(tree, &mut Casts(&is_meant)).is_break()
 }
 
 /// A cast to a domain as a cast to its base type that is asked.
@@ -108,7 +107,7 @@ pub fn expand(expr: &mut Expr, known: &Known) -> Result<()> {
     for check in &domain.checks {
         // As it is planned, before the value is in it, which is that already.
         let mut condition = known.condition(&check.sql)?;
-        let _ = VisitMut::visit(&mut condition, &mut Value(&value));
+        let _ = visit::walk_mut(&mut condition, &mut Value(&value));
         arguments.extend([text(&check.name), Expr::Nested(Box::new(condition))]);
     }
     *expr = function_call(CHECK_DOMAIN, arguments);
@@ -128,7 +127,7 @@ fn answers_anew(expr: &Expr) -> bool {
             }
         }
     }
-    Visit::visit(expr, &mut Calls).is_break()
+    visit::walk(expr, &mut Calls).is_break()
 }
 
 /// Puts an expression in the place of VALUE.

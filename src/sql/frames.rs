@@ -15,6 +15,7 @@ use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan};
 use crate::error::{Error, Result, SqlState};
 use crate::sql::dialect;
 use crate::sql::trees::{self, literal};
+use crate::sql::visit;
 use crate::sql::words::fold;
 
 /// `'1 day'::interval PRECEDING`: sqlparser expects the end of the offset behind a text.
@@ -69,7 +70,7 @@ pub fn of_order(query: &mut ast::Query) {
             ast::NamedWindowExpr::NamedWindow(_) => None,
         }
     };
-    let _ = ast::visit_expressions_mut(&mut query.order_by, |expr| {
+    let _ = visit::expressions_mut(&mut query.order_by, |expr| {
         if let Expr::Function(function) = expr
             && let Some(WindowType::NamedWindow(name)) = &function.over
             && let Some(spec) = spec_of(name)

@@ -18,6 +18,7 @@ use datafusion::sql::sqlparser::ast::{
 use crate::sql::known::{Columns, Known, factors, qualified, qualifier, quoted};
 use crate::sql::rewrite::folded;
 use crate::sql::trees::{computed, place};
+use crate::sql::visit;
 
 /// Adds the columns to GROUP BY of a query's selects.
 pub fn extend(query: &mut Query, known: &Known, hidden: &[String]) {
@@ -128,12 +129,12 @@ fn named(select: &ast::Select, order: &[Expr], relation: &[Ident], columns: &Col
         ControlFlow::<()>::Continue(())
     };
     for item in &select.projection {
-        let _ = ast::visit_expressions(item, &mut look);
+        let _ = visit::expressions(item, &mut look);
     }
-    let _ = ast::visit_expressions(&select.having, &mut look);
-    let _ = ast::visit_expressions(&select.named_window, &mut look);
+    let _ = visit::expressions(&select.having, &mut look);
+    let _ = visit::expressions(&select.named_window, &mut look);
     for expr in order {
-        let _ = ast::visit_expressions(expr, &mut look);
+        let _ = visit::expressions(expr, &mut look);
     }
     let is_whole = |item: &SelectItem| match item {
         SelectItem::Wildcard(_) => true,

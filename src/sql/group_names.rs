@@ -15,6 +15,7 @@ use crate::functions::key;
 use crate::sql::known::{Known, factors};
 use crate::sql::rewrite::{bare_text, folded, function_call, name_of};
 use crate::sql::trees::{computed, number, place};
+use crate::sql::visit;
 
 /// Does so in the selects of a query. `hidden` are the names of WITH.
 pub fn tell_apart(query: &mut Query, known: &Known, hidden: &[String]) {
@@ -60,10 +61,10 @@ fn in_select(select: &mut Select, order: &mut Vec<ast::OrderByExpr>, known: &Kno
             }
             ControlFlow::<()>::Continue(())
         };
-        let _ = ast::visit_expressions_mut(&mut select.projection, &mut tell);
-        let _ = ast::visit_expressions_mut(&mut select.having, &mut tell);
-        let _ = ast::visit_expressions_mut(&mut select.named_window, &mut tell);
-        let _ = ast::visit_expressions_mut(order, &mut tell);
+        let _ = visit::expressions_mut(&mut select.projection, &mut tell);
+        let _ = visit::expressions_mut(&mut select.having, &mut tell);
+        let _ = visit::expressions_mut(&mut select.named_window, &mut tell);
+        let _ = visit::expressions_mut(order, &mut tell);
         if let GroupByExpr::Expressions(keys, _) = &mut select.group_by {
             keys[place] = told;
         }
@@ -103,7 +104,7 @@ fn name(expr: &Expr) -> String {
 /// The text of an expression, however its casts and brackets are written.
 fn canonical(expr: &Expr) -> String {
     let mut expr = expr.clone();
-    let _ = ast::visit_expressions_mut(&mut expr, |part| {
+    let _ = visit::expressions_mut(&mut expr, |part| {
         while let Expr::Nested(inner) = part {
             *part = (**inner).clone();
         }

@@ -10,10 +10,11 @@
 use std::collections::HashSet;
 use std::ops::ControlFlow;
 
-use datafusion::sql::sqlparser::ast::{self, Expr, GroupByExpr, Ident, Query, Select, SelectItem, SetExpr};
+use datafusion::sql::sqlparser::ast::{Expr, GroupByExpr, Ident, Query, Select, SelectItem, SetExpr};
 
 use crate::planner::names;
 use crate::sql::rewrite::{bare_text, folded, is_column, name_of};
+use crate::sql::visit;
 
 fn numbered(name: &str, position: usize) -> Ident {
     Ident::with_quote('"', names::numbered(name, position))
@@ -55,7 +56,7 @@ fn name_of_item(item: &SelectItem) -> Option<String> {
 fn names_of_clauses(select: &Select) -> HashSet<String> {
     let mut names = HashSet::new();
     let mut note = |expr: &Expr| {
-        let _ = ast::visit_expressions(expr, |part| {
+        let _ = visit::expressions(expr, |part| {
             if let Expr::Identifier(name) = part {
                 names.insert(folded(name));
             }

@@ -164,6 +164,8 @@ pub(crate) mod utility;
 mod values;
 // SET, SHOW, and looking after the database.
 mod variables;
+// Walks over the parser's trees, compiled once.
+mod visit;
 // Rows as documents.
 mod whole_rows;
 // The cursor they are read with.

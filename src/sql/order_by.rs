@@ -17,6 +17,7 @@ use crate::sql::known::quoted;
 use crate::sql::rewrite::{folded, function_call, has_subquery, is_column, name_of, plain_name};
 use crate::sql::set_functions::is_array_of_set;
 use crate::sql::trees::{alias_of, derived, number, place, query_from, query_of};
+use crate::sql::visit;
 
 /// The rows before they are sorted; no query of a user has a table called so.
 const ROWS: &str = "hither_rows";
@@ -121,7 +122,7 @@ fn is_operation(expr: &Expr) -> bool {
 
 /// Whether an item makes several rows of one.
 fn makes_rows(item: &SelectItem) -> bool {
-    let found = ast::visit_expressions(item, |part| match part {
+    let found = visit::expressions(item, |part| match part {
         Expr::Function(function)
             if plain_name(function).is_some_and(|name| name == "unnest" || is_array_of_set(&name)) =>
         {

@@ -30,6 +30,7 @@ use datafusion::sql::sqlparser::ast::{
 use crate::error::{Error, Result};
 use crate::sql::rewrite::{cast_to, function_call};
 use crate::sql::trees::{alias_of, derived, literal, text};
+use crate::sql::visit;
 use crate::sql::{aggregates, dialect};
 use crate::types::array;
 
@@ -212,7 +213,7 @@ pub fn of_each(compared: Expr, subquery: Query, names: &[Ident], any: bool) -> Q
          ELSE {otherwise} END AS \"?column?\""
     ))
     .expect("this is a query");
-    let _ = ast::visit_expressions_mut(query.as_mut(), |part| {
+    let _ = visit::expressions_mut(query.as_mut(), |part| {
         if matches!(part, Expr::Identifier(name) if name.value == "hither_c") {
             *part = Expr::Nested(Box::new(compared.clone()));
         }

@@ -43,6 +43,7 @@ use crate::sql::plan_cache::{PlanPool, apart};
 use crate::sql::rewrite;
 use crate::sql::routines;
 use crate::sql::values;
+use crate::sql::visit;
 use crate::sql::whole_rows;
 use crate::types::Type;
 use crate::types::arrow::errors::from_datafusion;
@@ -162,7 +163,7 @@ fn refuse_parts(query: &ast::Query) -> Result<()> {
             Continue(())
         }
     }
-    match ast::Visit::visit(query, &mut Parts) {
+    match visit::walk(query, &mut Parts) {
         Break(error) => Err(error),
         Continue(()) => Ok(()),
     }

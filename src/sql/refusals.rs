@@ -10,6 +10,7 @@ use datafusion::sql::sqlparser::ast::{
 use crate::error::{Error, Result, SqlState};
 use crate::sql::frames::is_negative;
 use crate::sql::rewrite::{arguments, plain_name};
+use crate::sql::visit;
 
 /// Refuses a SELECT.
 pub fn of_select(select: &Select) -> Result<()> {
@@ -54,7 +55,7 @@ fn has_window(expr: &Expr) -> bool {
             }
         }
     }
-    ast::Visit::visit(expr, &mut Windows { depth: 0 }).is_break()
+    visit::walk(expr, &mut Windows { depth: 0 }).is_break()
 }
 
 fn window_in(clause: &str) -> Error {

@@ -9,7 +9,7 @@ use std::collections::HashSet;
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    self, Expr, Ident, LimitClause, ObjectName, Query, SelectItem, SetExpr, TableFactor, VisitMut, VisitorMut,
+    self, Expr, Ident, LimitClause, ObjectName, Query, SelectItem, SetExpr, TableFactor, VisitorMut,
 };
 
 use crate::error::{Error, Result, SqlState};
@@ -19,6 +19,7 @@ use crate::sql::dialect;
 use crate::sql::known::{Known, factors, qualifier};
 use crate::sql::spellings::{respell, settle_frame, settle_window};
 use crate::sql::trees::{computed, number, place, query_from, relation};
+use crate::sql::visit;
 use crate::sql::{
     aggregates, domains, first_terms, frames, group_keys, group_names, item_names, membership, order_by,
     quantified, records, refusals, sample, set_functions, subscripts, system, ties, using, values,
@@ -37,7 +38,7 @@ pub fn query(query: &Query, alias_all: bool, known: Known) -> Result<(Query, Vec
     let shown = select_list(&mut query.body).map(|items| names_of(items)).unwrap_or_default();
     system::rewrite::query(&mut query);
     let mut rewriter = Rewriter { known, ..Rewriter::default() };
-    let _ = query.visit(&mut rewriter);
+    let _ = visit::walk_mut(&mut query, &mut rewriter);
     if let Some(refused) = rewriter.refused {
         return Err(refused);
     }
@@ -49,7 +50,7 @@ pub fn query(query: &Query, alias_all: bool, known: Known) -> Result<(Query, Vec
 /// An expression as it is planned.
 pub fn expression(expr: &mut Expr, known: Known) -> Result<()> {
     let mut rewriter = Rewriter { known, ..Rewriter::default() };
-    let _ = expr.visit(&mut rewriter);
+    let _ = visit::walk_mut(expr, &mut rewriter);
     rewriter.refused.map_or(Ok(()), Err)
 }
 
@@ -423,7 +424,7 @@ pub fn arguments(function: &ast::Function) -> Option<Vec<Expr>> {
 /// The text of an expression without its casts, which the planner leaves out of names.
 pub fn bare_text(expr: &Expr) -> String {
     let mut bare = expr.clone();
-    let _ = ast::visit_expressions_mut(&mut bare, |part| {
+    let _ = visit::expressions_mut(&mut bare, |part| {
         while let Expr::Cast { expr: inner, .. } | Expr::Nested(inner) = part {
             *part = (**inner).clone();
         }
@@ -512,7 +513,7 @@ fn name_items(items: &mut [SelectItem], alias_all: bool, shown: &[Option<String>
 
 /// Whether a query stands in the expression.
 pub fn has_subquery(expr: &Expr) -> bool {
-    let found = ast::visit_expressions(expr, |part| match part {
+    let found = visit::expressions(expr, |part| match part {
         Expr::Subquery(_) | Expr::Exists { .. } | Expr::InSubquery { .. } => ControlFlow::Break(()),
         _ => ControlFlow::Continue(()),
     });

@@ -23,6 +23,7 @@ use crate::sql::rewrite::{
     arguments, called_function, cast_to, folded, function_call, plain_name, type_tree,
 };
 use crate::sql::trees::{alias_of, derived, number, query_from, query_of, relation};
+use crate::sql::visit;
 use crate::sql::{dialect, routines, sample, values};
 use crate::types::Type;
 
@@ -198,7 +199,7 @@ fn is_computed_series(factor: &TableFactor) -> bool {
         },
         _ => false,
     };
-    let found = ast::visit_expressions(&args.args, |expr| match is_given(expr) {
+    let found = visit::expressions(&args.args, |expr| match is_given(expr) {
         true => ControlFlow::Break(()),
         false => ControlFlow::Continue(()),
     });
@@ -303,8 +304,8 @@ pub fn name_rows(query: &mut ast::Query) {
         }
         ControlFlow::<()>::Continue(())
     };
-    let _ = ast::visit_expressions_mut(select, &mut name);
-    let _ = ast::visit_expressions_mut(&mut query.order_by, &mut name);
+    let _ = visit::expressions_mut(select, &mut name);
+    let _ = visit::expressions_mut(&mut query.order_by, &mut name);
 }
 
 /// The alias of a call whose column is called otherwise, and the column.

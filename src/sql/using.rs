@@ -16,13 +16,14 @@ use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
     self, ExcludeSelectItem, Expr, GroupByExpr, Ident, Join, JoinConstraint, JoinOperator, ObjectName, Query,
-    Select, SelectItem, SelectItemQualifiedWildcardKind, TableFactor, TableWithJoins, VisitMut, VisitorMut,
+    Select, SelectItem, SelectItemQualifiedWildcardKind, TableFactor, TableWithJoins, VisitorMut,
     WildcardAdditionalOptions,
 };
 
 use crate::error::{Error, Result};
 use crate::sql::known::{Known, qualified, qualifier, quoted};
 use crate::sql::rewrite::function_call;
+use crate::sql::visit;
 use crate::sql::words::fold;
 
 /// Qualifies the select's bare names of merged columns, and writes out `*`, which begins with them. NATURAL becomes
@@ -47,15 +48,15 @@ pub fn qualify(select: &mut Select, known: &Known, hidden: &[String]) -> Result<
             SelectItem::UnnamedExpr(Expr::Identifier(name)) => Some(name.clone()),
             _ => None,
         };
-        let _ = item.visit(&mut qualifier);
+        let _ = visit::walk_mut(item, &mut qualifier);
         if let (Some(alias), SelectItem::UnnamedExpr(expr @ Expr::Function(_))) = (bare, &*item) {
             *item = SelectItem::ExprWithAlias { expr: expr.clone(), alias };
         }
     }
-    let _ = select.selection.visit(&mut qualifier);
-    let _ = select.having.visit(&mut qualifier);
+    let _ = visit::walk_mut(&mut select.selection, &mut qualifier);
+    let _ = visit::walk_mut(&mut select.having, &mut qualifier);
     if let GroupByExpr::Expressions(keys, _) = &mut select.group_by {
-        let _ = keys.visit(&mut qualifier);
+        let _ = visit::walk_mut(keys, &mut qualifier);
     }
     Ok(())
 }

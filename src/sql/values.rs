@@ -8,6 +8,7 @@ use datafusion::sql::sqlparser::ast::{self, Expr, Ident, SelectItem, SetExpr, Se
 use crate::error::Error;
 use crate::sql::rewrite::{cast_to, has_subquery, is_float_type as is_float, plain_name};
 use crate::sql::trees::query_of;
+use crate::sql::visit;
 
 /// `VALUES ('a'::tsvector), ('b')`: a text takes the type that another row's cast gives the column, where the planner
 /// would not unify them; so does a number beside a float, of which the planner would make a numeric.
@@ -108,7 +109,7 @@ pub fn as_unions(query: &mut ast::Query) -> bool {
         }
     }
     let mut unions = Unions(false);
-    let _ = ast::VisitMut::visit(query, &mut unions);
+    let _ = visit::walk_mut(query, &mut unions);
     unions.0
 }
 
@@ -130,7 +131,7 @@ fn union_of(values: &ast::Values) -> Option<SetExpr> {
 
 /// Whether an expression names columns, which must be those of what stands before the call.
 pub fn names_columns(expr: &Expr) -> bool {
-    let found = ast::visit_expressions(expr, |part| match part {
+    let found = visit::expressions(expr, |part| match part {
         Expr::Identifier(_) | Expr::CompoundIdentifier(_) => ControlFlow::Break(()),
         _ => ControlFlow::Continue(()),
     });

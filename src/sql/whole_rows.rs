@@ -14,7 +14,7 @@ use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
     self, AccessExpr, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, ObjectName,
-    Query, TableFactor, VisitMut, VisitorMut,
+    Query, TableFactor, VisitorMut,
 };
 
 use crate::functions::RECORD;
@@ -23,6 +23,7 @@ use crate::sql::known::{Known, factors, qualified, qualifier, quoted};
 use crate::sql::records;
 use crate::sql::rewrite::{folded, function_call, plain_name};
 use crate::sql::spellings::all_of;
+use crate::sql::visit;
 
 /// Functions that make documents of rows.
 const OF_ROWS: &[&str] = &[
@@ -91,7 +92,7 @@ pub fn of_nulls(select: &mut ast::Select, known: &Known, hidden: &[String]) {
         let columns = columns.as_ref().filter(|columns| !columns.is_empty())?;
         Some(columns.iter().map(|column| qualified(relation, &quoted(column))).collect::<Vec<Expr>>())
     };
-    let _ = ast::visit_expressions_mut(select, |expr| {
+    let _ = visit::expressions_mut(select, |expr| {
         let settled = match expr {
             Expr::IsNull(row) => {
                 columns_of(row).map(|row| all_of(row, |field| Expr::IsNull(Box::new(field))))
@@ -116,7 +117,7 @@ pub fn is_record(expr: &Expr) -> bool {
 /// Rewrites rows of tables; whether there were any.
 pub fn of_tables(query: &mut Query) -> bool {
     let mut tables = Tables { names: Vec::new(), found: false };
-    let _ = query.visit(&mut tables);
+    let _ = visit::walk_mut(query, &mut tables);
     tables.found
 }
 

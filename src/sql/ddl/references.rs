@@ -2,19 +2,20 @@
 
 use std::ops::ControlFlow;
 
-use datafusion::sql::sqlparser::ast::{self, Expr, Ident};
+use datafusion::sql::sqlparser::ast::{Expr, Ident};
 
 use crate::catalog::Table;
 use crate::error::Result;
 use crate::sql::dialect;
 use crate::sql::system::quote_ident;
+use crate::sql::visit;
 use crate::sql::words::fold;
 
 /// Numbers of the table's columns that an expression names, ascending.
 pub fn columns_of(sql: &str, table: &Table) -> Result<Vec<u16>> {
     let mut numbers = Vec::new();
     let expression = dialect::parse_expression(sql)?;
-    let _ = ast::visit_expressions(&expression, |part| {
+    let _ = visit::expressions(&expression, |part| {
         let column = column_name(part).and_then(|name| table.column(&fold(name)));
         numbers.extend(column.map(|column| column.number));
         ControlFlow::<()>::Continue(())
@@ -28,7 +29,7 @@ pub fn columns_of(sql: &str, table: &Table) -> Result<Vec<u16>> {
 pub fn with_renamed_column(sql: &str, from: &str, to: &str) -> Result<String> {
     let mut expression = dialect::parse_expression(sql)?;
     let new = if quote_ident(to) == to { Ident::new(to) } else { Ident::with_quote('"', to) };
-    let _ = ast::visit_expressions_mut(&mut expression, |part| {
+    let _ = visit::expressions_mut(&mut expression, |part| {
         let name = match part {
             Expr::Identifier(name) => Some(name),
             Expr::CompoundIdentifier(parts) => parts.last_mut(),

@@ -24,6 +24,7 @@ use crate::sql::shared::undefined_relation;
 use crate::sql::staged;
 use crate::sql::statement::{CreateView, Drop, Name, ObjectKind};
 use crate::sql::system::quote_ident;
+use crate::sql::visit;
 use crate::sql::words::{fold, object_name};
 
 impl Session {
@@ -107,7 +108,7 @@ impl Session {
     fn qualify(&self, catalog: &Catalog, query: &mut ast::Query, found: &mut BTreeSet<Oid>) {
         let mut ctes = HashSet::new();
         collect_ctes(query, &mut ctes);
-        let _ = ast::visit_relations_mut(query, |name: &mut ObjectName| {
+        let _ = visit::relations_mut(query, |name: &mut ObjectName| {
             let read = object_name("", name);
             if read.schema.is_none() && ctes.contains(&read.name) {
                 return ControlFlow::<()>::Continue(());
@@ -394,5 +395,5 @@ fn collect_ctes(query: &ast::Query, names: &mut HashSet<String>) {
             ControlFlow::Continue(())
         }
     }
-    let _ = ast::Visit::visit(query, &mut Ctes(names));
+    let _ = visit::walk(query, &mut Ctes(names));
 }

@@ -6,12 +6,13 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use datafusion::sql::sqlparser::ast::{self, CastKind, Expr, UnaryOperator, Value as Literal};
+use datafusion::sql::sqlparser::ast::{CastKind, Expr, UnaryOperator, Value as Literal};
 
 use crate::error::{Error, Result, SqlState};
 use crate::sql::context::PlanContext;
 use crate::sql::expressions::{self, Projection};
 use crate::sql::type_names;
+use crate::sql::visit;
 use crate::types::cast::{self, Context};
 use crate::types::{Numeric, Type, Value, Zone, text};
 
@@ -115,7 +116,7 @@ pub fn any_cell(
 /// The parameters an expression names, from 0.
 fn parameters_of(expression: &Expr) -> Result<Vec<usize>> {
     let mut found = Vec::new();
-    let visited = ast::visit_expressions(expression, |part| match part {
+    let visited = visit::expressions(expression, |part| match part {
         Expr::Value(value) => match &value.value {
             Literal::Placeholder(text) => match parameter_index(text) {
                 Ok(index) => {

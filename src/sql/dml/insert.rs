@@ -27,6 +27,7 @@ use crate::sql::response::Response;
 use crate::sql::session::{OutputColumn, Session, done};
 use crate::sql::shared::Shared;
 use crate::sql::statement::Overriding;
+use crate::sql::visit;
 use crate::sql::words::{fold, object_name};
 use crate::types::arrow::value_at;
 use crate::types::{Type, Value, Zone};
@@ -52,7 +53,7 @@ const XMAX: &str = "xmax";
 
 fn names_xmax(items: &[SelectItem], table: &Table) -> bool {
     let names = items.iter().any(|item| {
-        let found = ast::visit_expressions(item, |part| match part {
+        let found = visit::expressions(item, |part| match part {
             ast::Expr::Identifier(name) if fold(name) == XMAX => ControlFlow::Break(()),
             _ => ControlFlow::Continue(()),
         });

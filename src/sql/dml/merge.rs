@@ -46,6 +46,7 @@ use crate::sql::shared::Shared;
 use crate::sql::statement::Overriding;
 use crate::sql::transactions::Waited;
 use crate::sql::trees::number;
+use crate::sql::visit;
 use crate::sql::words::{fold, object_name};
 use crate::table::provider::SLOT_COLUMN;
 use crate::types::arrow::value_at;
@@ -336,7 +337,7 @@ impl Names<'_> {
         if has_subquery(&expr) {
             return expr;
         }
-        let _ = ast::visit_expressions_mut(&mut expr, |part| {
+        let _ = visit::expressions_mut(&mut expr, |part| {
             if let Expr::Identifier(name) = part
                 && self.table.column(&fold(name)).is_some()
             {
@@ -423,7 +424,7 @@ fn returning(
         }
     }
     for item in &mut expanded {
-        let _ = ast::visit_expressions_mut(item, |expr| {
+        let _ = visit::expressions_mut(item, |expr| {
             if let Expr::Function(call) = expr
                 && object_name("", &call.name).name == ACTION_COLUMN
             {

@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    self, Expr, GroupByExpr, SelectItem, SetExpr, TableFactor, Value, ValueWithSpan, VisitMut, VisitorMut,
+    self, Expr, GroupByExpr, SelectItem, SetExpr, TableFactor, Value, ValueWithSpan, VisitorMut,
 };
 use datafusion::sql::sqlparser::tokenizer::Span;
 
@@ -16,13 +16,14 @@ use crate::error::{Error, Result, SqlState};
 use crate::sql::dialect;
 use crate::sql::rewrite::name_of;
 use crate::sql::statement::Ast;
+use crate::sql::visit;
 use crate::sql::words::{fold, object_name};
 
 /// The query, with parameters by number.
 pub fn query(function: &Function, catalog: &Catalog, search_path: &[String]) -> Result<Box<ast::Query>> {
     let mut query = parse(function)?;
     let mut names = Names { function, columns: columns(&query, catalog, search_path) };
-    let _ = query.visit(&mut names);
+    let _ = visit::walk_mut(&mut query, &mut names);
     Ok(query)
 }
 
@@ -133,7 +134,7 @@ fn columns(query: &ast::Query, catalog: &Catalog, search_path: &[String]) -> Has
         }
     }
     let mut columns = Columns { catalog, search_path, found: HashSet::new() };
-    let _ = ast::Visit::visit(query, &mut columns);
+    let _ = visit::walk(query, &mut columns);
     columns.found
 }
 

@@ -14,6 +14,7 @@ use crate::sql::dialect;
 use crate::sql::dml::cells::{self, Constant};
 use crate::sql::routines::{AMBIGUOUS_FUNCTION, body};
 use crate::sql::type_names;
+use crate::sql::visit;
 use crate::sql::words::{fold, object_name};
 use crate::types::cast::{Context, context};
 use crate::types::{Type, Zone};
@@ -68,7 +69,7 @@ pub fn find(
 pub fn called_in(sql: &str, catalog: &Catalog, search_path: &[String]) -> Result<Vec<Arc<Function>>> {
     let expression = dialect::parse_expression(sql)?;
     let mut called = Vec::new();
-    let _ = ast::visit_expressions(&expression, |part| {
+    let _ = visit::expressions(&expression, |part| {
         if let Expr::Function(call) = part
             && let ast::FunctionArguments::List(list) = &call.args
             && let Ok(Some((function, _))) = find(catalog, search_path, &[], &call.name, &list.args)

@@ -18,6 +18,7 @@ use crate::sql::known::quoted;
 use crate::sql::rewrite::name_of;
 use crate::sql::routines::{AMBIGUOUS_FUNCTION, NESTED_MAX, body, find};
 use crate::sql::trees::alias_of;
+use crate::sql::visit;
 use crate::types::Type;
 
 /// A function of this oid, as FROM names it to the planner.
@@ -37,7 +38,7 @@ fn expand_in(tree: &mut impl VisitMut, context: &PlanContext, depth: usize) -> R
     if depth > NESTED_MAX {
         return Err(Error::new(SqlState("54001"), "stack depth limit exceeded"));
     }
-    match tree.visit(&mut Expander { context, depth }) {
+    match visit::walk_mut(tree, &mut Expander { context, depth }) {
         ControlFlow::Break(error) => Err(error),
         ControlFlow::Continue(()) => Ok(()),
     }
@@ -46,7 +47,7 @@ fn expand_in(tree: &mut impl VisitMut, context: &PlanContext, depth: usize) -> R
 /// Gives the SQL functions that a query calls their schemas; their oids.
 pub fn qualify(query: &mut ast::Query, context: &PlanContext) -> Result<Vec<Oid>> {
     let mut qualifier = Qualifier { context, found: Vec::new() };
-    match query.visit(&mut qualifier) {
+    match visit::walk_mut(query, &mut qualifier) {
         ControlFlow::Break(error) => Err(error),
         ControlFlow::Continue(()) => Ok(qualifier.found),
     }
@@ -153,7 +154,7 @@ impl Expander<'_> {
         let context = PlanContext { search_path: &search_path, param_types: &types, ..*self.context };
         expand_in(&mut expr, &context, self.depth + 1)?;
         let mut uses = vec![0; arguments.len()];
-        let _ = ast::visit_expressions_mut(&mut expr, |part| {
+        let _ = visit::expressions_mut(&mut expr, |part| {
             if let Some(number) = body::parameter(part)
                 && let Some(argument) = arguments.get(number.wrapping_sub(1))
             {
@@ -189,7 +190,7 @@ impl Expander<'_> {
 
     fn is_volatile(&self, argument: &Expr) -> bool {
         let functions = self.context.environment.state().scalar_functions();
-        let found = ast::visit_expressions(argument, |part| match part {
+        let found = visit::expressions(argument, |part| match part {
             Expr::Function(_) => {
                 let known = functions.get(&name_of(part));
                 match known.is_some_and(|f| f.signature().volatility == Volatility::Volatile) {
@@ -281,7 +282,7 @@ impl Expander<'_> {
 
     /// Whether one of our functions is called in an expression.
     fn calls(&self, expr: &Expr) -> Result<bool> {
-        let found = ast::visit_expressions(expr, |part| {
+        let found = visit::expressions(expr, |part| {
             let Expr::Function(call) = part else { return ControlFlow::Continue(()) };
             let FunctionArguments::List(list) = &call.args else { return ControlFlow::Continue(()) };
             match self.find(&call.name, &list.args) {
@@ -359,7 +360,7 @@ fn typed(function: &Function, position: usize, given: usize, argument: &Expr) ->
 }
 
 fn names_columns(expr: &Expr) -> bool {
-    let found = ast::visit_expressions(expr, |part| match part {
+    let found = visit::expressions(expr, |part| match part {
         Expr::Identifier(_) | Expr::CompoundIdentifier(_) => ControlFlow::Break(()),
         _ => ControlFlow::Continue(()),
     });

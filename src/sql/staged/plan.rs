@@ -18,6 +18,7 @@ use crate::sql::plans::{Made, Plan};
 use crate::sql::session::{OutputColumn, Session};
 use crate::sql::staged::{Part, Staged};
 use crate::sql::statement::Ast;
+use crate::sql::visit;
 use crate::types::Type;
 
 /// The plans of a statement in parts.
@@ -169,7 +170,7 @@ fn note_parameters(statement: &Ast, made: &Made, known: &mut Vec<Option<Type>>) 
 }
 
 fn parameters(statement: &impl ast::Visit, named: &mut HashSet<usize>) {
-    let _ = ast::visit_expressions(statement, |expr| {
+    let _ = visit::expressions(statement, |expr| {
         if let Expr::Value(value) = expr
             && let ast::Value::Placeholder(name) = &value.value
             && let Ok(number @ 1..) = name.trim_start_matches('$').parse::<usize>()

@@ -16,6 +16,7 @@ use crate::sql::dialect;
 use crate::sql::staged::returned;
 use crate::sql::staged::{Part, Staged};
 use crate::sql::statement::{Ast, Overriding};
+use crate::sql::visit;
 use crate::sql::words::{fold, object_name};
 
 /// Names of subqueries that lock rows; not to be written without quotes.
@@ -106,7 +107,7 @@ fn refuse_equal_names(ctes: &[Cte]) -> Result<()> {
 
 /// Puts the locking subqueries of a statement before it. `depth` is 0 for a query, whose own locks are its business.
 fn take_out(statement: &mut impl VisitMut, depth: usize, taken: &mut usize, items: &mut Vec<Item>) {
-    let _ = statement.visit(&mut TakeOut { depth, taken, items });
+    let _ = visit::walk_mut(statement, &mut TakeOut { depth, taken, items });
 }
 
 struct TakeOut<'a> {
@@ -155,7 +156,7 @@ fn rows_of(name: &Ident) -> ast::Query {
 /// The names of relations that a statement mentions without a schema.
 fn names_in(statement: &impl ast::Visit) -> HashSet<String> {
     let mut names = HashSet::new();
-    let _ = ast::visit_relations(statement, |name| {
+    let _ = visit::relations(statement, |name| {
         let read = object_name("", name);
         if read.schema.is_none() {
             names.insert(read.name);
@@ -317,10 +318,10 @@ fn inline(with: With, statement: &mut impl VisitMut) -> Result<()> {
     }
     let mut inliner = Inliner { known: Vec::new() };
     for mut cte in with.cte_tables {
-        let _ = cte.query.visit(&mut inliner);
+        let _ = visit::walk_mut(&mut cte.query, &mut inliner);
         inliner.known.push(cte);
     }
-    let _ = statement.visit(&mut inliner);
+    let _ = visit::walk_mut(statement, &mut inliner);
     Ok(())
 }
 

@@ -15,6 +15,7 @@ use crate::sql::rewrite::with_names;
 use crate::sql::system::deparse;
 use crate::sql::system::names::{qualified, quote_ident, regclass_out};
 use crate::sql::system::types::is_default_opclass;
+use crate::sql::visit;
 use crate::sql::words::fold;
 use crate::types::Value;
 
@@ -55,8 +56,8 @@ fn as_seen(sql: &str, execution: &Execution) -> Result<String> {
         !name.starts_with("pg_") && first.is_some_and(|first| first == schema)
     };
     let mut parts = Parts::default();
-    let _ = ast::Visit::visit(&query, &mut parts);
-    let _ = ast::visit_relations_mut(&mut query, |name| {
+    let _ = visit::walk(&query, &mut parts);
+    let _ = visit::relations_mut(&mut query, |name| {
         if let [schema, table] = name.0.as_slice()
             && let (Some(schema), Some(table)) = (schema.as_ident(), table.as_ident())
             && !parts.names.contains(&fold(table))

@@ -41,12 +41,13 @@ use crate::sql::rewrite::name_of;
 use crate::sql::system::empty::is_empty;
 use crate::sql::system::{HITHER, INFORMATION_SCHEMA, PG_CATALOG};
 use crate::sql::trees::alias_of;
+use crate::sql::visit;
 
 /// Rewrites a query in place. Result columns keep the names they had.
 pub fn query(query: &mut Query) {
     let before: Vec<Option<String>> = items(&mut query.body).iter().map(unnamed).collect();
     show_names(&mut query.body);
-    let _ = query.visit(&mut Rewriter);
+    let _ = visit::walk_mut(query, &mut Rewriter);
     for (item, name) in items(&mut query.body).iter_mut().zip(before) {
         if let (SelectItem::UnnamedExpr(expr), Some(name)) = (&*item, name)
             && name_of(expr) != name
@@ -58,7 +59,7 @@ pub fn query(query: &mut Query) {
 
 /// Rewrites an expression outside a query, such as a column's default.
 pub fn expression(expr: &mut Expr) {
-    let _ = expr.visit(&mut Rewriter);
+    let _ = visit::walk_mut(expr, &mut Rewriter);
 }
 
 /// The outermost select list.
@@ -209,7 +210,7 @@ impl VisitorMut for Rewriter {
         }
         for item in &mut select.projection {
             if let SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } = item {
-                let _ = expr.visit(&mut CountExists);
+                let _ = visit::walk_mut(expr, &mut CountExists);
             }
         }
         ControlFlow::Continue(())
@@ -674,7 +675,7 @@ fn one_row(query: &Query) -> Option<Expr> {
                 right: Box::new(Expr::value(Value::Number("0".to_owned(), false))),
             });
             let mut value = item.clone();
-            let _ = visit_expressions_mut(&mut value, |expr| {
+            let _ = visit::expressions_mut(&mut value, |expr| {
                 let column = matches!(expr, Expr::Identifier(_) | Expr::CompoundIdentifier(_));
                 if column && !is_outer_only(expr, &own) {
                     *expr = aggregate(call("min", vec![expr.clone()]));
@@ -737,7 +738,7 @@ fn and(left: Expr, right: Expr) -> Expr {
 /// Columns of an expression, each as its parts; unqualified ones have one.
 fn columns(expr: &Expr) -> Vec<Vec<String>> {
     let mut found = Vec::new();
-    let _ = visit_expressions(expr, |expr| {
+    let _ = visit::expressions(expr, |expr| {
         match expr {
             Expr::Identifier(name) => found.push(vec![name.value.to_lowercase()]),
             Expr::CompoundIdentifier(parts) => {
@@ -780,7 +781,7 @@ fn replace_equals(conjuncts: &mut [Expr], own: &HashSet<String>) {
         if matches!(conjunct, Expr::BinaryOp { op: BinaryOperator::Eq, .. }) {
             continue;
         }
-        let _ = visit_expressions_mut(conjunct, |expr| {
+        let _ = visit::expressions_mut(conjunct, |expr| {
             if let Some((_, inner)) = equal.iter().find(|(outer, _)| outer == expr) {
                 *expr = inner.clone();
             }

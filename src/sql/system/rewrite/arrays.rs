@@ -7,6 +7,7 @@ use datafusion::sql::sqlparser::ast::*;
 use super::{call, is_aggregate, prefixed_items, unqualified, yields_nothing};
 use crate::sql::set_functions::is_array_of_set;
 use crate::sql::trees::{alias_of, derived, query_from};
+use crate::sql::visit;
 
 /// `array(SELECT ...)` as an aggregate.
 pub fn array_of(query: &Query) -> Expr {
@@ -56,7 +57,7 @@ fn is_plain(query: &Query) -> bool {
 /// Whether a select item computes over rows.
 fn aggregates(item: &SelectItem) -> bool {
     let (SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. }) = item else { return false };
-    let found = visit_expressions(expr, |part| match part {
+    let found = visit::expressions(expr, |part| match part {
         Expr::Function(function) if function.over.is_some() || is_aggregate(part) || makes_rows(function) => {
             ControlFlow::Break(())
         }

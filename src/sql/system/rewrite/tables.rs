@@ -7,6 +7,7 @@ use datafusion::sql::sqlparser::ast::*;
 
 use super::{Reg, call, factors, system_name};
 use crate::sql::system::{PG_CATALOG, VIEWS};
+use crate::sql::visit;
 
 /// `c.tableoid`, and `tableoid` where one relation is read, as what it is.
 pub fn name(select: &mut Select) {
@@ -19,13 +20,13 @@ pub fn name(select: &mut Select) {
             *item = SelectItem::ExprWithAlias { expr: first.clone(), alias: Ident::new("tableoid") };
         }
         if let SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } = item {
-            let _ = expr.visit(&mut Bare { oid: &first, queries: 0 });
+            let _ = visit::walk_mut(expr, &mut Bare { oid: &first, queries: 0 });
         }
     }
     if let Some(condition) = &mut select.selection {
-        let _ = condition.visit(&mut Bare { oid: &first, queries: 0 });
+        let _ = visit::walk_mut(condition, &mut Bare { oid: &first, queries: 0 });
     }
-    let _ = visit_expressions_mut(select, |expr| {
+    let _ = visit::expressions_mut(select, |expr| {
         if let Expr::CompoundIdentifier(parts) = &*expr
             && let [.., table, column] = parts.as_slice()
             && is_tableoid(column)
