@@ -38,11 +38,13 @@ const PIECE_MAX: u64 = 8192;
 pub(super) const INDEXER_REST: Duration = Duration::from_millis(20);
 /// Dead nodes below this are not worth a rebuild.
 const DEAD_MIN: u64 = 1_000;
-/// A tail that nobody searches waits until its vectors are so many bytes: the first search reads them in a millisecond
-/// or two, about what a search of a large graph on a cold cache takes.
-const WAITING_BYTES: u64 = 16 << 20;
-/// And no more rows than this, however short their vectors are: a second or two of linking on one processor.
-const WAITING_ROWS: u64 = 16_384;
+/// A tail that nobody searches waits until its vectors are so many bytes: the first search reads them in ten
+/// milliseconds, and linking 384-dimensional ones (43,690 rows, which eight connections write in four seconds) takes
+/// two processors three and a half seconds. At a quarter of it a load that goes on for two seconds is slowed to half.
+const WAITING_BYTES: u64 = 64 << 20;
+/// And no more rows than this, however short their vectors are: they are compared in a few milliseconds, and linked in
+/// five seconds on two processors.
+const WAITING_ROWS: u64 = 65_536;
 
 /// Whether a piece of the index's tail is to be linked now. A tail may wait when it grew since the last look, no search
 /// compared it since, and it is short.
