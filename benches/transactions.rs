@@ -88,6 +88,8 @@ fn create(database: &Arc<Database>, name: &str, dimensions: usize) -> Oid {
             not_valid: false,
         }],
         kind: TableKind::Ordinary,
+        partitioning: None,
+        part: None,
         comment: None,
         comments: Vec::new(),
     };

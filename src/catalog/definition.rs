@@ -2,9 +2,12 @@
 //!
 //! An object keeps its oid for life. A table's `storage` names its files and changes with TRUNCATE and rewrites.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use crate::catalog::function::Function;
+use crate::catalog::partition::{Partitioning, Section};
 use crate::distance::Metric;
 use crate::index::quantizer::Quantization;
 use crate::types::{EnumType, Type};
@@ -108,6 +111,12 @@ pub struct Table {
     /// For a materialized view: what its rows are the result of.
     #[serde(default)]
     pub materialized: Option<Materialized>,
+    /// For a partitioned table: its key, and its partitions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub partitioning: Option<Partitioning>,
+    /// For what stands for a partition, and is never stored: which of the rows it is.
+    #[serde(skip)]
+    pub part: Option<Arc<Section>>,
 }
 
 /// What is said about a part of a table or view.
@@ -433,22 +442,31 @@ impl Object {
 }
 
 impl Table {
-    /// The expressions it keeps as text: defaults, checks, generated columns, hidden ones too; each with what it is, as
-    /// messages call it.
+    /// The expressions it keeps as text: defaults, those of partitions too, checks, generated columns, hidden ones too;
+    /// each with what it is, as messages call it.
     pub fn stored_expressions(&self) -> impl Iterator<Item = (String, &str)> {
-        let defaults = self.columns.iter().filter_map(|column| {
+        let of = |table: &str, column: &Column| {
+            format!("default value for column {} of table {table}", column.name)
+        };
+        let defaults = self.columns.iter().filter_map(move |column| {
             let default = column.default.as_ref()?;
-            Some((format!("default value for column {}", column.name), default.sql.as_str()))
+            Some((of(&self.name, column), default.sql.as_str()))
         });
-        let checks = self.constraints.iter().filter_map(|constraint| match &constraint.kind {
-            ConstraintKind::Check { sql } => Some((format!("constraint {}", constraint.name), sql.as_str())),
+        let own = self
+            .own_defaults()
+            .filter_map(move |(part, column, default)| Some((of(&part.name, column), default?.sql.as_str())));
+        let name = &self.name;
+        let checks = self.constraints.iter().filter_map(move |constraint| match &constraint.kind {
+            ConstraintKind::Check { sql } => {
+                Some((format!("constraint {} on table {name}", constraint.name), sql.as_str()))
+            }
             _ => None,
         });
-        let generated = self.stored_columns().filter_map(|column| {
+        let generated = self.stored_columns().filter_map(move |column| {
             let generated = column.generated.as_ref()?;
-            Some((format!("column {}", column.name), generated.sql.as_str()))
+            Some((format!("column {} of table {name}", column.name), generated.sql.as_str()))
         });
-        defaults.chain(checks).chain(generated)
+        defaults.chain(own).chain(checks).chain(generated)
     }
 
     pub fn column(&self, name: &str) -> Option<&Column> {

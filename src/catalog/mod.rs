@@ -15,6 +15,8 @@ pub mod definition;
 pub mod function;
 // Changes, as they are logged and stored.
 pub mod edit;
+// Partitions of tables.
+pub mod partition;
 // One version of all definitions, and how to find one.
 mod version;
 
@@ -26,6 +28,7 @@ pub use definition::{
 };
 pub use edit::Edit;
 pub use function::{Argument, Body, Function, Parallel, Returns, Volatility};
+pub use partition::{Keys, Partition, PartitionBound, PartitionIndex, Partitioning, Section};
 pub use version::{Catalog, Relation};
 
 /// User objects are numbered from here up, as PostgreSQL numbers them from 16384; the first few stay free for what

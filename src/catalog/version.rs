@@ -24,6 +24,10 @@ pub struct Catalog {
     functions: BTreeMap<Oid, Arc<Function>>,
     enums: BTreeMap<Oid, Arc<EnumObject>>,
     domains: BTreeMap<Oid, Arc<Domain>>,
+    /// Partitions as statements see them, made from the definitions of their parents.
+    parts: BTreeMap<Oid, Arc<Table>>,
+    /// Their indexes: those of their parents under other names, of other tables.
+    part_indexes: BTreeMap<Oid, Arc<Index>>,
     /// (schema, name) of tables, indexes, sequences and views, which share one name space, as in PostgreSQL.
     names: BTreeMap<(String, String), Oid>,
 }
@@ -35,6 +39,10 @@ pub enum Relation {
     Index(Arc<Index>),
     Sequence(Arc<Sequence>),
     View(Arc<View>),
+    /// Its parent under the partition's name.
+    Partition(Arc<Table>),
+    /// Its parent's index under the name of the partition's.
+    PartitionIndex(Arc<Index>),
 }
 
 impl Default for Catalog {
@@ -61,6 +69,8 @@ impl Catalog {
             functions: BTreeMap::new(),
             enums: BTreeMap::new(),
             domains: BTreeMap::new(),
+            parts: BTreeMap::new(),
+            part_indexes: BTreeMap::new(),
             names: BTreeMap::new(),
         }
     }
@@ -89,11 +99,48 @@ impl Catalog {
         if let Some(view) = self.views.get(&oid) {
             return Some(Relation::View(view.clone()));
         }
+        if let Some(part) = self.parts.get(&oid) {
+            return Some(Relation::Partition(part.clone()));
+        }
+        if let Some(index) = self.part_indexes.get(&oid) {
+            return Some(Relation::PartitionIndex(index.clone()));
+        }
         self.sequences.get(&oid).cloned().map(Relation::Sequence)
     }
 
     pub fn table(&self, schema: &str, name: &str) -> Option<&Arc<Table>> {
         self.tables.get(self.names.get(&(schema.to_owned(), name.to_owned()))?)
+    }
+
+    /// The table or the partition of this name.
+    pub fn rows_named(&self, schema: &str, name: &str) -> Option<&Arc<Table>> {
+        let oid = self.names.get(&(schema.to_owned(), name.to_owned()))?;
+        self.tables.get(oid).or_else(|| self.parts.get(oid))
+    }
+
+    /// Partitions as statements see them, in order of their oids.
+    pub fn parts(&self) -> impl Iterator<Item = &Arc<Table>> {
+        self.parts.values()
+    }
+
+    /// Tables, then partitions.
+    pub fn tables_and_parts(&self) -> impl Iterator<Item = &Arc<Table>> {
+        self.tables.values().chain(self.parts.values())
+    }
+
+    /// The table or the partition with this oid.
+    pub fn rows_by_oid(&self, oid: Oid) -> Option<&Arc<Table>> {
+        self.tables.get(&oid).or_else(|| self.parts.get(&oid))
+    }
+
+    /// Indexes of tables, then those of partitions.
+    pub fn indexes_and_parts(&self) -> impl Iterator<Item = &Arc<Index>> {
+        self.indexes.values().chain(self.part_indexes.values())
+    }
+
+    /// Indexes of partitions.
+    pub fn part_indexes(&self) -> impl Iterator<Item = &Arc<Index>> {
+        self.part_indexes.values()
     }
 
     pub fn table_by_oid(&self, oid: Oid) -> Option<&Arc<Table>> {
@@ -247,7 +294,7 @@ impl Catalog {
 
     /// The schema an index lives in: its table's.
     pub fn schema_of_index(&self, index: &Index) -> &str {
-        self.tables.get(&index.table).map_or(PUBLIC_SCHEMA, |table| table.schema.as_str())
+        self.rows_by_oid(index.table).map_or(PUBLIC_SCHEMA, |table| table.schema.as_str())
     }
 
     /// The largest oid in use.
@@ -260,6 +307,8 @@ impl Catalog {
             .max(last(self.sequences.keys().next_back()))
             .max(last(self.views.keys().next_back()))
             .max(last(self.functions.keys().next_back()))
+            .max(last(self.parts.keys().next_back()))
+            .max(last(self.part_indexes.keys().next_back()))
             .max(constraints.unwrap_or(0))
             .max(self.enums.values().map(|of| of.definition.oid_max()).max().unwrap_or(0))
             .max(self.domains.values().map(|domain| domain.oid_max()).max().unwrap_or(0))
@@ -276,7 +325,7 @@ impl Catalog {
             }
         }
         next.version += 1;
-        next.rebuild_names();
+        next.rebuild(self);
         next
     }
 
@@ -305,13 +354,39 @@ impl Catalog {
     }
 
     /// Names of indexes follow from their tables, so a rename or a move touches names of other objects; DDL is rare
-    /// and catalogues are small, so all names are made anew.
-    fn rebuild_names(&mut self) {
+    /// and catalogues are small, so all names are made anew. Partitions are kept as far as their parents are the same.
+    fn rebuild(&mut self, before: &Catalog) {
+        let mut parts = BTreeMap::new();
+        for table in self.tables.values().filter(|table| table.is_partitioned()) {
+            let earlier = before.tables.get(&table.oid);
+            if earlier.is_some_and(|earlier| Arc::ptr_eq(earlier, table)) {
+                let own = table.partitioning.iter().flat_map(|by| &by.parts);
+                parts.extend(own.filter_map(|part| Some((part.oid, before.parts.get(&part.oid)?.clone()))));
+                continue;
+            }
+            let seen = table.parts_after(earlier, &before.parts);
+            parts.extend(seen.into_iter().map(|part| (part.known_as(), part)));
+        }
+        self.parts = parts;
+        self.part_indexes = self.indexes_of_parts().map(|index| (index.oid, Arc::new(index))).collect();
+        let own = self.part_indexes.iter();
+        let own = own.map(|(oid, i)| ((self.schema_of_index(i).to_owned(), i.name.clone()), *oid));
+        let parts = self.parts.iter().map(|(oid, p)| ((p.schema.clone(), p.name.clone()), *oid));
         let tables = self.tables.values().map(|t| ((t.schema.clone(), t.name.clone()), t.oid));
         let sequences = self.sequences.values().map(|s| ((s.schema.clone(), s.name.clone()), s.oid));
         let indexes =
             self.indexes.values().map(|i| ((self.schema_of_index(i).to_owned(), i.name.clone()), i.oid));
         let views = self.views.values().map(|v| ((v.schema.clone(), v.name.clone()), v.oid));
-        self.names = tables.chain(sequences).chain(indexes).chain(views).collect();
+        self.names = tables.chain(sequences).chain(indexes).chain(views).chain(parts).chain(own).collect();
+    }
+
+    fn indexes_of_parts(&self) -> impl Iterator<Item = Index> + '_ {
+        let parts = self.tables.values().filter_map(|table| table.partitioning.as_ref());
+        parts.flat_map(|by| &by.parts).flat_map(|part| {
+            part.indexes.iter().filter_map(|own| {
+                let of = self.indexes.get(&own.of)?;
+                Some(Index { oid: own.oid, name: own.name.clone(), table: part.oid, ..(**of).clone() })
+            })
+        })
     }
 }

@@ -132,7 +132,8 @@ impl Transaction {
         let catalog = self.catalog();
         let others = catalog.indexes_of(table.oid).filter(|other| other.oid != index);
         let mut edits = vec![Edit::Delete(index)];
-        if table.drop_unused_hidden(others.map(|other| &**other)) {
+        let hidden = table.drop_unused_hidden(others.map(|other| &**other));
+        if table.forget_index(index) || hidden {
             edits.push(Edit::Put(Object::Table(table)));
         }
         Ok(self.edit(&edits)?)
@@ -150,7 +151,13 @@ impl Transaction {
         }
         let graph = self.build_finder(&new, &AtomicU32::new(0), &AtomicBool::new(false))?;
         let oid = new.oid;
-        self.edit(&[Edit::Delete(old), Edit::Put(Object::Index(new))])?;
+        let mut edits = vec![Edit::Delete(old)];
+        let mut table = Table::clone(self.table_definition(new.table)?);
+        if table.renumber_index(old, oid) {
+            edits.push(Edit::Put(Object::Table(table)));
+        }
+        edits.push(Edit::Put(Object::Index(new)));
+        self.edit(&edits)?;
         self.work().graphs.push((oid, Arc::new(graph)));
         Ok(())
     }
@@ -186,6 +193,9 @@ impl Transaction {
         let catalog = self.catalog();
         let mut definition = Table::clone(self.table_definition(table)?);
         definition.constraints.retain(|other| other.oid != constraint);
+        if let Some(index) = catalog.index_of_constraint(constraint) {
+            definition.forget_index(index.oid);
+        }
         let mut edits = vec![Edit::Put(Object::Table(definition))];
         edits.extend(catalog.index_of_constraint(constraint).map(|index| Edit::Delete(index.oid)));
         Ok(self.edit(&edits)?)
@@ -307,11 +317,21 @@ impl Transaction {
         let next = catalog.apply(edits);
         let mut names = Vec::new();
         for edit in edits {
-            if let Edit::Put(object) = edit
-                && let Some(name) = name_of(object, &next)
-                && name_of_oid(&catalog, object.oid()).as_ref() != Some(&name)
-            {
-                names.push(name);
+            let Edit::Put(object) = edit else { continue };
+            let parts = match object {
+                Object::Table(table) => table.partitioning.as_ref(),
+                _ => None,
+            };
+            let parts = parts.into_iter().flat_map(|by| &by.parts).flat_map(|part| {
+                let own = part.indexes.iter().map(|index| (index.oid, &index.name));
+                let named = std::iter::once((part.oid, &part.name)).chain(own);
+                named.map(|(oid, name)| (oid, (part.schema.clone(), name.clone())))
+            });
+            let own = name_of(object, &next).map(|name| (object.oid(), name));
+            for (oid, name) in own.into_iter().chain(parts) {
+                if name_of_oid(&catalog, oid).as_ref() != Some(&name) {
+                    names.push(name);
+                }
             }
         }
         let resources =
@@ -455,9 +475,13 @@ fn name_of_oid(catalog: &Catalog, oid: Oid) -> Option<(String, String)> {
         return Some((of.definition.schema.clone(), of.definition.name.clone()));
     }
     match catalog.relation_by_oid(oid)? {
-        Relation::Table(table) => Some((table.schema.clone(), table.name.clone())),
+        Relation::Table(table) | Relation::Partition(table) => {
+            Some((table.schema.clone(), table.name.clone()))
+        }
         Relation::Sequence(sequence) => Some((sequence.schema.clone(), sequence.name.clone())),
         Relation::View(view) => Some((view.schema.clone(), view.name.clone())),
-        Relation::Index(index) => Some((catalog.schema_of_index(&index).to_owned(), index.name.clone())),
+        Relation::Index(index) | Relation::PartitionIndex(index) => {
+            Some((catalog.schema_of_index(&index).to_owned(), index.name.clone()))
+        }
     }
 }

@@ -112,5 +112,7 @@ fn object(catalog: &Catalog, oid: Oid) -> Option<Object> {
         Relation::Index(index) => Object::Index((*index).clone()),
         Relation::Sequence(sequence) => Object::Sequence((*sequence).clone()),
         Relation::View(view) => Object::View((*view).clone()),
+        // Goes with its parent.
+        Relation::Partition(_) | Relation::PartitionIndex(_) => return None,
     })
 }

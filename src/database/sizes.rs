@@ -41,7 +41,11 @@ impl Database {
                     saved.unwrap_or_else(|| known.finder.bytes())
                 }))
             }
-            Relation::Sequence(_) | Relation::View(_) => Some(0),
+            // Rows of a partition lie among its parent's.
+            Relation::Sequence(_)
+            | Relation::View(_)
+            | Relation::Partition(_)
+            | Relation::PartitionIndex(_) => Some(0),
         }
     }
 

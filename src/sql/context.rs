@@ -31,6 +31,7 @@ use crate::planner::recursion::work_table;
 use crate::planner::session_values;
 use crate::planner::system::{SystemProvider, SystemTable};
 use crate::sql::ddl::TEMPORARY_ALIAS;
+use crate::sql::partitions;
 use crate::sql::rewrite::called_function;
 use crate::sql::routines;
 use crate::sql::sample;
@@ -114,9 +115,19 @@ impl<'a> Names<'a> {
             let rows: Arc<dyn SystemTable> = Arc::new(SequenceTable(sequence));
             return Some(Ok(provider_as_source(Arc::new(SystemProvider::new(rows)))));
         }
-        let table = self.context.catalog.table(schema, table)?;
-        let provider = self.provider(table, self.context.expose_slots);
-        Some(provider.map(|provider| provider_as_source(Arc::new(provider))))
+        let table = self.context.catalog.rows_named(schema, table)?;
+        Some(self.source(table))
+    }
+
+    /// A table, or the rows of its that are a partition.
+    fn source(&self, table: &Arc<Table>) -> crate::error::Result<Arc<dyn TableSource>> {
+        let source = provider_as_source(Arc::new(self.provider(table, self.context.expose_slots)?));
+        let Some(condition) = partitions::condition(table, &table.name)? else { return Ok(source) };
+        let plan = LogicalPlanBuilder::scan(table.name.as_str(), source, None)
+            .and_then(|builder| builder.filter(condition))
+            .and_then(|builder| builder.build())
+            .map_err(from_datafusion)?;
+        Ok(Arc::new(ViewSource { schema: Arc::clone(plan.schema().inner()), plan }))
     }
 
     fn provider(&self, table: &Arc<Table>, expose_slots: bool) -> crate::error::Result<TableSourceProvider> {
@@ -154,7 +165,7 @@ impl<'a> Names<'a> {
             TEMPORARY_ALIAS => self.context.search_path.first().cloned(),
             schema => Some(schema.to_owned()),
         };
-        let table = found.as_deref().and_then(|schema| self.context.catalog.table(schema, &name));
+        let table = found.as_deref().and_then(|schema| self.context.catalog.rows_named(schema, &name));
         let Some(table) = table else {
             let reference = match schema.as_str() {
                 "" => TableReference::bare(name.clone()),
@@ -187,8 +198,12 @@ impl<'a> Names<'a> {
         let arguments = vec![slot, system, percent.clone(), seed, number.clone()];
         let sampled = ScalarFunction::new_udf(sampling::function(), arguments);
         let source = provider_as_source(Arc::new(provider));
+        let mut chosen = Expr::ScalarFunction(sampled);
+        if let Some(condition) = partitions::condition(table, &table.name)? {
+            chosen = condition.and(chosen);
+        }
         let plan = LogicalPlanBuilder::scan(table.name.as_str(), source, None)
-            .and_then(|builder| builder.filter(Expr::ScalarFunction(sampled)))
+            .and_then(|builder| builder.filter(chosen))
             .and_then(|builder| builder.project(columns))
             .and_then(|builder| builder.build())
             .map_err(from_datafusion)?;

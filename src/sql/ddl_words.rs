@@ -15,7 +15,9 @@ use crate::sql::statement::*;
 use crate::sql::type_names;
 use crate::sql::visit;
 use crate::sql::words::{Parsed, Words, fold, object_name};
-use crate::sql::{database_words, domain_words, function_words, index_words, like_words, type_words};
+use crate::sql::{
+    database_words, domain_words, function_words, index_words, like_words, partition_words, type_words,
+};
 use crate::types::Type;
 
 /// `CREATE` what is not built, `DROP` and `ALTER` alike.
@@ -282,6 +284,10 @@ fn convert_table(
     likes: Vec<LikeClause>,
 ) -> Result<Ast> {
     refuse_table_clauses(&table)?;
+    if table.partition_of.is_some() {
+        return partition_words::partition(w, table);
+    }
+    let partition_by = table.partition_by.as_deref().map(partition_words::key).transpose()?;
     let name = object_name(w.source, &table.name);
     if let Some(query) = table.query {
         let columns = table.columns.iter().map(|column| fold(&column.name)).collect();
@@ -321,6 +327,7 @@ fn convert_table(
         columns,
         likes,
         constraints,
+        partition_by,
     })))
 }
 
@@ -333,7 +340,7 @@ fn refuse_table_clauses(table: &ast::CreateTable) -> Result<()> {
         (table.clone.is_some(), "CREATE TABLE CLONE"),
         (table.on_commit.is_some(), "ON COMMIT"),
         (table.inherits.is_some(), "table inheritance"),
-        (table.partition_by.is_some() || table.partition_of.is_some(), "table partitioning"),
+        (table.partition_by.is_some() && table.query.is_some(), "PARTITION BY with AS"),
         (table.without_rowid || table.strict, "this form of CREATE TABLE"),
         (table.location.is_some() || table.file_format.is_some(), "this form of CREATE TABLE"),
     ];
@@ -548,7 +555,10 @@ pub fn alter(w: &mut Words) -> Parsed<Ast> {
         if w.accept("RENAME TO") {
             return Ok(Ast::Rename { kind: ObjectKind::Index, name, if_exists, to: w.identifier()? });
         }
-        return Err(Error::unsupported("ALTER INDEX other than RENAME").into());
+        if w.accept("ATTACH PARTITION") {
+            return Ok(Ast::AttachIndex(name, w.name()?));
+        }
+        return Err(Error::unsupported("ALTER INDEX other than RENAME and ATTACH PARTITION").into());
     }
     for (words, tag) in [("SCHEMA", "ALTER SCHEMA"), ("EXTENSION", "ALTER EXTENSION")] {
         if w.accept(words) {
@@ -606,7 +616,7 @@ fn alter_sequence(w: &mut Words) -> Parsed<Ast> {
 
 fn alter_table(w: &mut Words) -> Parsed<Ast> {
     let if_exists = w.accept("IF EXISTS");
-    w.accept("ONLY");
+    let only = w.accept("ONLY");
     let name = w.name()?;
     if w.accept("RENAME TO") {
         return Ok(Ast::Rename { kind: ObjectKind::Table, name, if_exists, to: w.identifier()? });
@@ -616,7 +626,7 @@ fn alter_table(w: &mut Words) -> Parsed<Ast> {
     }
     let actions = w.list(|w| Ok(AlterActions(alter_action(w)?)))?;
     let actions = actions.into_iter().map(|AlterActions(action)| action).collect();
-    Ok(Ast::AlterTable(AlterTable { name, if_exists, actions }))
+    Ok(Ast::AlterTable(AlterTable { name, if_exists, only, actions }))
 }
 
 /// Keeps `list` from flattening.
@@ -666,6 +676,12 @@ fn alter_action(w: &mut Words) -> Parsed<AlterAction> {
     if w.accept("VALIDATE CONSTRAINT") {
         return Ok(AlterAction::ValidateConstraint(w.identifier()?));
     }
+    if w.accept("ATTACH PARTITION") {
+        return partition_words::attach(w);
+    }
+    if w.accept("DETACH PARTITION") {
+        return partition_words::detach(w);
+    }
     for what in [
         "ENABLE",
         "DISABLE",
@@ -675,8 +691,6 @@ fn alter_action(w: &mut Words) -> Parsed<AlterAction> {
         "RESET",
         "INHERIT",
         "NO INHERIT",
-        "ATTACH",
-        "DETACH",
         "OF",
         "NOT OF",
         "REPLICA IDENTITY",

@@ -11,6 +11,7 @@
 
 use std::sync::Arc;
 
+use datafusion::sql::sqlparser::ast::{Ident, ObjectName, ObjectNamePart};
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use datafusion::sql::sqlparser::tokenizer::{
     Location, Span, Token, TokenWithSpan, Tokenizer, TokenizerError, Whitespace,
@@ -22,9 +23,9 @@ use crate::sql::element_words;
 use crate::sql::frames;
 use crate::sql::grammar::Grammar;
 use crate::sql::records;
-use crate::sql::statement::{Ast, Statement};
+use crate::sql::statement::{Ast, Name, Statement};
 use crate::sql::utility;
-use crate::sql::words::Fault;
+use crate::sql::words::{Fault, object_name};
 
 /// The dialect of everything we parse; without state.
 pub static DIALECT: Grammar = Grammar;
@@ -55,7 +56,8 @@ fn parse_one(source: &Arc<str>, tokens: Vec<TokenWithSpan>) -> Result<Statement>
     if longest_chain(&tokens) > CHAIN_MAX {
         return Err(Error::new(SqlState("54001"), "stack depth limit exceeded"));
     }
-    let tokens = element_words::take(source, conflict_target::wrap(source, without_only(tokens)));
+    let (tokens, only) = without_only(source, tokens);
+    let tokens = element_words::take(source, conflict_target::wrap(source, tokens));
     let (tokens, taken) = utility::take(records::take(frames::take(tokens)));
     if let Some(token) = clause_after_from(&tokens) {
         return Err(error_at(source, token));
@@ -67,7 +69,7 @@ fn parse_one(source: &Arc<str>, tokens: Vec<TokenWithSpan>) -> Result<Statement>
         Err(Fault::Syntax(error)) => return Err(syntax_error(source, &parser, error)),
     };
     if let Token::EOF = parser.peek_token_ref().token {
-        return Ok(Statement { ast, source: source.clone(), range: start..end.max(start) });
+        return Ok(Statement { ast, source: source.clone(), range: start..end.max(start), only });
     }
     Err(error_at(source, &parser.peek_token()))
 }
@@ -107,25 +109,39 @@ fn longest_chain(tokens: &[TokenWithSpan]) -> usize {
     longest
 }
 
-/// `FROM ONLY t` is `FROM t`, where no table has children.
-fn without_only(mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
+/// `FROM ONLY t` is `FROM t`, where no table has children; with the names, for partitioned tables have some.
+fn without_only(source: &str, mut tokens: Vec<TokenWithSpan>) -> (Vec<TokenWithSpan>, Vec<Name>) {
     const BEFORE: &[&str] = &["FROM", "JOIN", "UPDATE", "USING"];
     let is_only = |token: &TokenWithSpan| matches!(&token.token, Token::Word(word) if word.quote_style.is_none() && word.value.eq_ignore_ascii_case("only"));
     if !tokens.iter().any(is_only) {
-        return tokens;
+        return (tokens, Vec::new());
     }
-    let gone = solid(&tokens);
-    let gone = gone.windows(3).filter(|near| {
+    let solid = solid(&tokens);
+    let gone = solid.windows(3).filter(|near| {
         let before = &tokens[near[0]];
         is_only(&tokens[near[1]])
             && (BEFORE.contains(&word(before).as_str()) || before.token == Token::Comma)
             && matches!(tokens[near[2]].token, Token::Word(_))
     });
     let gone: Vec<usize> = gone.map(|near| near[1]).collect();
+    let names = gone.iter().map(|&only| {
+        let after = solid.iter().skip_while(|&&at| at <= only).map(|&at| &tokens[at]);
+        let parts = after.map_while(|token| match &token.token {
+            Token::Word(word) => Some(Some(word.to_ident(token.span))),
+            Token::Period => Some(None),
+            _ => None,
+        });
+        // `a.b c` is b in a, called c.
+        let parts: Vec<Option<Ident>> = parts.collect();
+        let dotted = parts.chunks(2).take_while(|pair| matches!(pair, [Some(_), None])).count();
+        let parts = parts.into_iter().step_by(2).take(dotted + 1).flatten();
+        object_name(source, &ObjectName(parts.map(ObjectNamePart::Identifier).collect()))
+    });
+    let names = names.collect();
     for at in gone.into_iter().rev() {
         tokens.remove(at);
     }
-    tokens
+    (tokens, names)
 }
 
 /// Where the tokens are that are no white space.

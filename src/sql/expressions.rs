@@ -3,20 +3,25 @@
 //! `expression` compiles single expressions; here they become lists with PostgreSQL's output columns, and values become
 //! the batches they are evaluated over. Rows come as one batch that holds the columns of all relations side by side.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch};
 use arrow::datatypes::{Field, Schema, SchemaRef};
-use datafusion::sql::sqlparser::ast::{self, SelectItem, SelectItemQualifiedWildcardKind};
+use datafusion::sql::sqlparser::ast::{self, Expr, SelectItem, SelectItemQualifiedWildcardKind};
 
 use crate::catalog::{self, Table};
 use crate::error::{Error, Result, SqlState};
 use crate::planner::bindings::Execution;
 use crate::sql::context::PlanContext;
 use crate::sql::expression::{self, Expressions, Scope};
+use crate::sql::known;
 use crate::sql::rewrite;
 use crate::sql::session::OutputColumn;
+use crate::sql::system::rewrite::tables::is_tableoid;
+use crate::sql::visit;
 use crate::sql::words::{fold, object_name};
+use crate::table::provider::SLOT_COLUMN;
 use crate::types::arrow::{self as arrow_types, field, type_of};
 use crate::types::{Type, Value};
 
@@ -47,6 +52,7 @@ pub fn compile(
     for item in items {
         expand(item, relations, &mut outputs)?;
     }
+    outputs.iter_mut().for_each(|output| name_tables(&mut output.expression, relations));
     let scopes = relations.iter().map(|relation| Scope::of_table(relation.table, Some(relation.alias)));
     let scope = scopes.reduce(Scope::and).unwrap_or_default();
     let list: Vec<_> =
@@ -69,6 +75,34 @@ pub fn compile(
     })
 }
 
+/// `tableoid`, bare or behind the name of a relation, as what it is.
+fn name_tables(expr: &mut Expr, relations: &[Relation]) {
+    let _ = visit::expressions_mut(expr, |part| {
+        let relation = match &*part {
+            Expr::Identifier(name) if is_tableoid(name) => relations.first(),
+            Expr::CompoundIdentifier(names) => match names.as_slice() {
+                [.., table, column] if is_tableoid(column) => {
+                    let called = fold(table);
+                    relations.iter().find(|relation| relation.alias == called)
+                }
+                _ => None,
+            },
+            _ => None,
+        };
+        // Rows of no table have none, nor have those that were not written.
+        let counts = |relation: &&Relation| {
+            let Relation { alias, table } = relation;
+            table.oid != 0 && *alias != "excluded" && table.column("tableoid").is_none()
+        };
+        if let Some(Relation { alias, table }) = relation.filter(counts)
+            && let Some(oid) = known::table_oid(table, alias)
+        {
+            *part = oid;
+        }
+        ControlFlow::<()>::Continue(())
+    });
+}
+
 /// Columns that are in no table, as expressions name them.
 pub fn row_type(columns: impl IntoIterator<Item = (String, Type)>) -> Table {
     let column = |(name, ty): (String, Type)| catalog::Column {
@@ -88,6 +122,8 @@ pub fn row_type(columns: impl IntoIterator<Item = (String, Type)>) -> Table {
         comment: None,
         temporary: None,
         unlogged: false,
+        partitioning: None,
+        part: None,
         materialized: None,
         comments: Vec::new(),
     }
@@ -151,7 +187,8 @@ fn expand(item: &SelectItem, relations: &[Relation], outputs: &mut Vec<Output>) 
 
 fn all_columns(relation: Option<&Relation>, outputs: &mut Vec<Output>) {
     let Some(relation) = relation else { return };
-    for column in &relation.table.columns {
+    // Not where a row of another table lies, which joins carry along.
+    for column in relation.table.columns.iter().filter(|column| column.name != SLOT_COLUMN) {
         let parts =
             vec![ast::Ident::with_quote('"', relation.alias), ast::Ident::with_quote('"', &column.name)];
         outputs.push(Output { expression: ast::Expr::CompoundIdentifier(parts), name: column.name.clone() });

@@ -16,7 +16,7 @@ pub fn create_index(w: &mut Words) -> Parsed<Ast> {
     let if_not_exists = w.accept("IF NOT EXISTS");
     let name = if w.at("ON") { None } else { Some(w.identifier()?) };
     w.expect("ON")?;
-    w.accept("ONLY");
+    let only = w.accept("ONLY");
     let table = w.name()?;
     let method = if w.accept("USING") { w.identifier()? } else { "btree".to_string() };
     let columns = w.parenthesised(index_column)?;
@@ -33,6 +33,7 @@ pub fn create_index(w: &mut Words) -> Parsed<Ast> {
     let index = CreateIndex {
         name,
         table,
+        only,
         unique,
         concurrently,
         if_not_exists,

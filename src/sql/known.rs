@@ -9,10 +9,11 @@ use datafusion::sql::sqlparser::ast::{
     self, Expr, Ident, ObjectName, Query, SelectItem, SetExpr, TableAlias, TableFactor,
 };
 
-use crate::catalog::{ConstraintKind, Domain};
+use crate::catalog::{ConstraintKind, Domain, Table};
 use crate::error::{Error, Result, SqlState};
 use crate::sql::context::PlanContext;
 use crate::sql::ddl::TEMPORARY_ALIAS;
+use crate::sql::partitions::condition_sql;
 use crate::sql::rewrite::{self, folded, name_of};
 use crate::sql::{dialect, domains, routines, system};
 use crate::types::Type;
@@ -60,6 +61,22 @@ impl<'a> Known<'a> {
         }
     }
 
+    /// `tableoid` of a partitioned table's rows, which says in which partition each is. The table is called `called`.
+    pub fn partition_oid(&self, name: &ObjectName, called: &str) -> Option<Expr> {
+        let table = self.table(name)?;
+        table.is_partitioned().then(|| table_oid(table, called)).flatten()
+    }
+
+    fn table(&self, name: &ObjectName) -> Option<&'a Arc<Table>> {
+        let context = self.context?;
+        let parts: Option<Vec<String>> = name.0.iter().map(|part| part.as_ident().map(folded)).collect();
+        match parts?.as_slice() {
+            [name] => context.search_path.iter().find_map(|schema| context.catalog.rows_named(schema, name)),
+            [schema, name] => context.catalog.rows_named(schema, name),
+            _ => None,
+        }
+    }
+
     /// The domain that the type of a cast means.
     pub fn domain(&self, data_type: &ast::DataType) -> Option<Arc<Domain>> {
         let context = self.context?;
@@ -85,14 +102,7 @@ impl<'a> Known<'a> {
     /// The columns of a table with their types.
     pub fn types(&self, name: &ObjectName, hidden: &[String]) -> Option<Vec<(String, Type)>> {
         self.columns(name, hidden)?;
-        let context = self.context?;
-        let parts: Option<Vec<String>> = name.0.iter().map(|part| part.as_ident().map(folded)).collect();
-        let table = match parts?.as_slice() {
-            [name] => context.search_path.iter().find_map(|schema| context.catalog.table(schema, name)),
-            [schema, name] => context.catalog.table(schema, name),
-            _ => None,
-        };
-        let columns = table?.columns.iter();
+        let columns = self.table(name)?.columns.iter();
         Some(columns.map(|column| (column.name.clone(), column.ty.clone())).collect())
     }
 
@@ -118,6 +128,29 @@ impl<'a> Known<'a> {
     }
 }
 
+/// `tableoid` of the rows of a table that is called `called`: for a partitioned one, that of the row's partition.
+pub fn table_oid(table: &Table, called: &str) -> Option<Expr> {
+    let oid_of = |table: &Table| {
+        let name = format!("{}.{}", system::quote_ident(&table.schema), system::quote_ident(&table.name));
+        format!("hither_regclass_in('{}')", name.replace('\'', "''"))
+    };
+    let Some(by) = &table.partitioning else { return dialect::parse_expression(&oid_of(table)).ok() };
+    let key = system::quote_ident(&table.column_number(by.column)?.name);
+    let key = format!("{}.{key}", system::quote_ident(called));
+    let mut cases = String::new();
+    let mut rest = "NULL".to_owned();
+    for part in table.parts() {
+        let Some(section) = &part.part else { continue };
+        if section.keys.others {
+            rest = oid_of(&part);
+        } else if let Some(condition) = condition_sql(&key, &section.keys) {
+            cases.push_str(&format!(" WHEN {condition} THEN {}", oid_of(&part)));
+        }
+    }
+    let sql = if cases.is_empty() { rest } else { format!("(CASE{cases} ELSE {rest} END)") };
+    dialect::parse_expression(&sql).ok()
+}
+
 fn columns_in(context: &PlanContext, schema: &str, name: &str) -> Option<Columns> {
     if context.environment.system().table(schema, name).is_some() {
         return None;
@@ -126,7 +159,7 @@ fn columns_in(context: &PlanContext, schema: &str, name: &str) -> Option<Columns
         let names = view.columns.iter().map(|column| column.name.clone()).collect();
         return Some(Columns { names, key: Vec::new() });
     }
-    let table = context.catalog.table(schema, name)?;
+    let table = context.catalog.rows_named(schema, name)?;
     let names = table.columns.iter().map(|column| column.name.clone()).collect();
     let key = table.constraints.iter().find_map(|constraint| match &constraint.kind {
         ConstraintKind::PrimaryKey { columns } => Some(columns),

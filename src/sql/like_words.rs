@@ -8,11 +8,23 @@ use datafusion::sql::sqlparser::ast::ColumnDef;
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Word};
 
 use crate::error::Error;
-use crate::sql::statement::LikeClause;
+use crate::sql::statement::Name;
 use crate::sql::words::{Parsed, Words};
 
 /// The column's name: no tokenizer makes it of any text, for PostgreSQL's names have no control characters in practice.
 const PLACE: &str = "\u{1}like";
+
+/// `LIKE source [INCLUDING ...]` in CREATE TABLE: what is copied besides names, types and NOT NULL.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LikeClause {
+    pub source: Name,
+    pub comments: bool,
+    pub constraints: bool,
+    pub defaults: bool,
+    pub generated: bool,
+    pub identity: bool,
+    pub indexes: bool,
+}
 
 /// Takes the clauses out of the list of a CREATE TABLE.
 pub fn take(tokens: &mut Vec<TokenWithSpan>) -> VecDeque<Vec<TokenWithSpan>> {

@@ -65,7 +65,7 @@ impl Session {
             let catalog = self.shared.current_catalog();
             let table = match self.shared.relation(&catalog, name) {
                 None => return Err(undefined_relation(name)),
-                Some(Relation::Table(table)) => table.oid,
+                Some(Relation::Table(table) | Relation::Partition(table)) => table.oid,
                 Some(Relation::View(_)) => return Err(Error::unsupported("LOCK of a view")),
                 Some(_) => {
                     let message = format!("cannot lock relation \"{}\"", name.name);

@@ -187,7 +187,7 @@ fn locked_table(
         return Ok(None);
     }
     match shared.relation(catalog, &read) {
-        Some(Relation::Table(table)) => {
+        Some(Relation::Table(table) | Relation::Partition(table)) => {
             let alias = alias.as_ref().map_or_else(|| table.name.clone(), |alias| fold(&alias.name));
             Ok(Some((table.oid, alias)))
         }

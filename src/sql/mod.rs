@@ -86,6 +86,10 @@ pub(crate) mod merge_words;
 pub mod notifications;
 // ORDER BY by what the list does not show.
 mod order_by;
+// PARTITION BY and PARTITION OF, word by word.
+pub(crate) mod partition_words;
+// Partitions in queries and in rows that are written.
+mod partitions;
 // Finished plans of a statement.
 pub mod plan_cache;
 // Planning a statement, running what was planned.
@@ -111,7 +115,7 @@ mod refusals;
 // Functions written in SQL, where they are called.
 mod routines;
 // CREATE TABLE (LIKE ...), word by word.
-mod like_words;
+pub(crate) mod like_words;
 // TABLESAMPLE.
 mod sample;
 // Expressions in the planner's words.

@@ -104,6 +104,9 @@ impl Session {
         let catalog = self.shared.current_catalog();
         let search_path = self.shared.settings.lock().text(id::SEARCH_PATH);
         let look = self.shared.look();
+        if let Some(statement) = &statement {
+            self.shared.refuse_only(&catalog, &statement.only)?;
+        }
         let made = match &statement {
             Some(statement) => self.make(&statement.ast, &catalog, declared)?,
             None => Made { plan: Plan::Utility, param_types: Vec::new(), columns: None },

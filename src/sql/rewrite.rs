@@ -36,7 +36,7 @@ pub use crate::sql::column_names::name_of;
 pub fn query(query: &Query, alias_all: bool, known: Known) -> Result<(Query, Vec<Option<String>>)> {
     let mut query = query.clone();
     let shown = select_list(&mut query.body).map(|items| names_of(items)).unwrap_or_default();
-    system::rewrite::query(&mut query);
+    system::rewrite::query(&mut query, known);
     let mut rewriter = Rewriter { known, ..Rewriter::default() };
     let _ = visit::walk_mut(&mut query, &mut rewriter);
     if let Some(refused) = rewriter.refused {

@@ -133,10 +133,25 @@ impl Shared {
         }
     }
 
+    /// 0A000 for partitioned tables behind ONLY, of which PostgreSQL reads no rows.
+    pub fn refuse_only(&self, catalog: &Catalog, names: &[Name]) -> Result<()> {
+        for name in names {
+            if let Some(Relation::Table(table)) = self.relation(catalog, name)
+                && table.is_partitioned()
+            {
+                return Err(Error::unsupported("ONLY of a partitioned table"));
+            }
+        }
+        Ok(())
+    }
+
     /// The table a name means; 42P01 when there is none, 42809 when it is something else.
     pub fn table(&self, catalog: &Catalog, name: &Name) -> Result<Arc<Table>> {
         match self.relation(catalog, name) {
             Some(Relation::Table(table)) => Ok(table),
+            Some(Relation::Partition(_)) => {
+                Err(Error::unsupported(format!("this on a partition alone (\"{}\")", name.name)))
+            }
             Some(Relation::View(_)) => Err(Error::unsupported(format!(
                 "changing rows or the definition of a view (\"{}\")",
                 name.name
@@ -152,9 +167,17 @@ impl Shared {
         }
     }
 
-    /// The table whose rows a statement changes: [`Shared::table`], and 42809 for a materialized view.
+    /// The table or partition whose rows a statement names; otherwise as [`Shared::table`].
+    pub fn rows_of(&self, catalog: &Catalog, name: &Name) -> Result<Arc<Table>> {
+        match self.relation(catalog, name) {
+            Some(Relation::Partition(part)) => Ok(part),
+            _ => self.table(catalog, name),
+        }
+    }
+
+    /// The table whose rows a statement changes: [`Shared::rows_of`], and 42809 for a materialized view.
     pub fn writable_table(&self, catalog: &Catalog, name: &Name) -> Result<Arc<Table>> {
-        let table = self.table(catalog, name)?;
+        let table = self.rows_of(catalog, name)?;
         if table.materialized.is_some() {
             let message = format!("cannot change materialized view \"{}\"", table.name);
             return Err(Error::new(SqlState::WRONG_OBJECT_TYPE, message));

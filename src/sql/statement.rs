@@ -15,9 +15,11 @@ use crate::planner::explain::ExplainOptions;
 use crate::sql::database_words::{AlterDatabase, CreateDatabase, DropDatabase};
 use crate::sql::domain_words::{CreateDomain, DomainAction};
 use crate::sql::grants::Grant;
+pub use crate::sql::like_words::LikeClause;
 use crate::sql::lock_table::LockTable;
 use crate::sql::notifications::Listening;
 pub use crate::sql::object_kind::ObjectKind;
+use crate::sql::partition_words::{CreatePartition, PartitionAction};
 use crate::sql::staged::Staged;
 use crate::types::Type;
 use crate::types::enums::Place;
@@ -30,6 +32,8 @@ pub struct Statement {
     pub(crate) source: Arc<str>,
     /// The bytes of `source` that are this statement.
     pub(crate) range: Range<usize>,
+    /// What it names behind ONLY, which its tree does not say.
+    pub(crate) only: Vec<Name>,
 }
 
 impl Statement {
@@ -109,6 +113,9 @@ pub enum Ast {
     Close(Option<String>),
 
     CreateTable(Box<CreateTable>),
+    CreatePartition(Box<CreatePartition>),
+    /// ALTER INDEX ... ATTACH PARTITION.
+    AttachIndex(Name, Name),
     CreateTableAs {
         persistence: Persistence,
         name: Name,
@@ -229,7 +236,8 @@ pub enum Overriding {
 
 #[derive(Clone, Debug)]
 pub struct Truncate {
-    pub tables: Vec<Name>,
+    /// Each with whether ONLY stood before it.
+    pub tables: Vec<(Name, bool)>,
     pub restart_identity: bool,
     pub cascade: bool,
 }
@@ -373,18 +381,8 @@ pub struct CreateTable {
     /// LIKE clauses, and before which of the columns each stands.
     pub likes: Vec<(usize, LikeClause)>,
     pub constraints: Vec<TableConstraint>,
-}
-
-/// `LIKE source [INCLUDING ...]` in CREATE TABLE: what is copied besides names, types and NOT NULL.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LikeClause {
-    pub source: Name,
-    pub comments: bool,
-    pub constraints: bool,
-    pub defaults: bool,
-    pub generated: bool,
-    pub identity: bool,
-    pub indexes: bool,
+    /// PARTITION BY LIST: the key's column.
+    pub partition_by: Option<String>,
 }
 
 /// How long a table lasts.
@@ -544,6 +542,7 @@ pub struct ForeignKeyDefinition {
 pub struct CreateIndex {
     pub name: Option<String>,
     pub table: Name,
+    pub only: bool,
     pub unique: bool,
     pub concurrently: bool,
     pub if_not_exists: bool,
@@ -605,6 +604,7 @@ pub struct Drop {
 pub struct AlterTable {
     pub name: Name,
     pub if_exists: bool,
+    pub only: bool,
     pub actions: Vec<AlterAction>,
 }
 
@@ -677,6 +677,7 @@ pub enum AlterAction {
         using: Option<String>,
     },
     OwnerTo(String),
+    Partition(PartitionAction),
     /// Statistics targets, storage modes, cluster marks, replica identity: hints that mean nothing here and
     /// change no answer.
     Hint,
@@ -762,7 +763,8 @@ impl Ast {
             Ast::Fetch { .. } => "FETCH",
             Ast::Close(Some(_)) => "CLOSE CURSOR",
             Ast::Close(None) => "CLOSE CURSOR ALL",
-            Ast::CreateTable(_) => "CREATE TABLE",
+            Ast::CreateTable(_) | Ast::CreatePartition(_) => "CREATE TABLE",
+            Ast::AttachIndex(..) => "ALTER INDEX",
             Ast::CreateTableAs { .. } => "CREATE TABLE AS",
             Ast::CreateView(view) if view.materialized.is_some() => "CREATE MATERIALIZED VIEW",
             Ast::CreateView(_) => "CREATE VIEW",
@@ -815,6 +817,8 @@ impl Ast {
             Ast::Copy(copy) => copy.from,
             Ast::Explain(explain) => explain.options.analyze && explain.statement.writes(),
             Ast::CreateTable(_)
+            | Ast::CreatePartition(_)
+            | Ast::AttachIndex(..)
             | Ast::CreateTableAs { .. }
             | Ast::CreateView(_)
             | Ast::CreateFunction(_)

@@ -308,11 +308,11 @@ fn data_change(w: &mut Words, overriding: Overriding) -> Parsed<Ast> {
 fn truncate(w: &mut Words) -> Parsed<Ast> {
     w.expect("TRUNCATE")?;
     w.accept("TABLE");
-    w.accept("ONLY");
     let tables = w.list(|w| {
+        let only = w.accept("ONLY");
         let name = w.name()?;
         w.accept_token(&Token::Mul);
-        Ok(name)
+        Ok((name, only))
     })?;
     let restart_identity = w.accept("RESTART IDENTITY");
     if !restart_identity {

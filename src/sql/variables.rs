@@ -165,7 +165,7 @@ impl Session {
     pub(crate) async fn vacuum(&mut self, tables: &[Name], verbose: bool) -> Result<Response> {
         self.refuse_in_block("VACUUM")?;
         let catalog = self.shared.current_catalog();
-        let oid = |name: &Name| self.shared.table(&catalog, name).map(|table| table.oid);
+        let oid = |name: &Name| self.shared.rows_of(&catalog, name).map(|table| table.oid);
         let oids: Vec<_> = tables.iter().map(oid).collect::<Result<_>>()?;
         let database = self.shared.engine.database.clone();
         let cancel = Arc::<AtomicBool>::clone(self.cancel.raised());
@@ -204,7 +204,7 @@ impl Session {
 
     fn check_tables(&self, tables: &[Name]) -> Result<()> {
         let catalog = self.shared.current_catalog();
-        tables.iter().try_for_each(|name| self.shared.table(&catalog, name).map(drop))
+        tables.iter().try_for_each(|name| self.shared.rows_of(&catalog, name).map(drop))
     }
 
     async fn run_checkpoint(&self) -> Result<()> {

@@ -94,6 +94,7 @@ enum Test {
     Eq(Constant),
     NotEq(Constant),
     In(Vec<Constant>),
+    NotIn(Vec<Constant>),
     Compare(Operator, Constant),
     /// A LIKE pattern.
     Prefix(Constant),
@@ -348,11 +349,14 @@ impl Formula {
                 }
                 Ok(Formula::Opaque)
             }
-            Expr::InList(InList { expr, list, negated: false }) => {
+            Expr::InList(InList { expr, list, negated }) => {
                 let column =
                     list.iter().map(|item| column_beside(expr, item, provider)).collect::<Option<Vec<_>>>();
                 match column.and_then(|columns| columns.first().copied()) {
-                    Some(column) => test(column, Test::In(list.iter().map(constant).collect::<Result<_>>()?)),
+                    Some(column) => {
+                        let list = list.iter().map(constant).collect::<Result<_>>()?;
+                        test(column, if *negated { Test::NotIn(list) } else { Test::In(list) })
+                    }
                     None => Ok(Formula::Opaque),
                 }
             }
@@ -438,7 +442,7 @@ impl Formula {
                     | Test::NotEq(constant)
                     | Test::Compare(_, constant)
                     | Test::Prefix(constant) => std::slice::from_ref(constant),
-                    Test::In(constants) => constants,
+                    Test::In(constants) | Test::NotIn(constants) => constants,
                     Test::IsNull | Test::IsNotNull => &[],
                 };
                 constants.iter().try_for_each(|constant| {
@@ -540,6 +544,16 @@ impl Test {
             Test::Eq(constant) => select(Predicate::Eq(value(constant)?)),
             Test::In(constants) => {
                 select(Predicate::In(constants.iter().map(value).collect::<crate::error::Result<_>>()?))
+            }
+            Test::NotIn(constants) => {
+                let values: Vec<Value> = constants.iter().map(value).collect::<crate::error::Result<_>>()?;
+                if values.contains(&Value::Null) {
+                    return Ok(Some(RoaringBitmap::new()));
+                }
+                match (select(Predicate::IsNotNull), select(Predicate::In(values))) {
+                    (Some(all), Some(listed)) => Some(all - listed),
+                    _ => None,
+                }
             }
             Test::NotEq(constant) => {
                 let value = value(constant)?;

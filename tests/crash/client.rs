@@ -109,6 +109,8 @@ pub fn create_table(txn: &mut Transaction, name: &str) -> Result<()> {
         materialized: None,
         temporary: None,
         unlogged: false,
+        partitioning: None,
+        part: None,
     };
     now(txn.create_table(table, Vec::new()))
 }

@@ -112,6 +112,26 @@ fn broken_data_is_refused_with_its_line_and_leaves_nothing() {
 }
 
 #[test]
+fn rows_that_where_leaves_out_may_break_any_constraint() {
+    House::new().run(async |house| {
+        let client = table(&house).await;
+        let create = "CREATE TABLE parts (id int CHECK (id < 100), k int NOT NULL) PARTITION BY LIST (k);
+            CREATE TABLE one PARTITION OF parts FOR VALUES IN (1)";
+        client.batch_execute(create).await.expect("tables");
+        let data = "6\t1\n7\t2\n500\t3\n8\t\\N\n9\t1\n";
+        let copied = copy_in(&client, "COPY parts FROM STDIN WHERE k = 1", data, 100).await;
+        assert_eq!(copied.expect("rows of a partition"), 2);
+        let copied = copy_in(&client, "COPY one FROM STDIN WHERE k = 1", data, 100).await;
+        assert_eq!(copied.expect("rows of the partition"), 2);
+        let wrong = "1\t2\n2\t1\n500\t1\n";
+        let error = copy_in(&client, "COPY parts FROM STDIN WHERE k = 1", wrong, 100).await.expect_err("500");
+        assert_eq!(state(&error), "23514", "{error:?}");
+        let told = error.as_db_error().and_then(|told| told.where_()).unwrap_or_default();
+        assert!(told.starts_with("COPY parts, line 3"), "{told}");
+    });
+}
+
+#[test]
 fn a_client_that_gives_up_leaves_nothing() {
     House::new().run(async |house| {
         let client = table(&house).await;

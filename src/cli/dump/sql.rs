@@ -74,8 +74,11 @@ impl<W: Write> Dump<W> {
         }
         // Their defaults may draw from sequences.
         self.domains().await?;
-        for table in of_kind(&["r"]) {
+        for table in of_kind(&["p", "r"]) {
             self.table(table).await?;
+        }
+        for part in of_kind(&["P"]) {
+            self.partition(part).await?;
         }
         self.each("SELECT 'ALTER SEQUENCE ' || d.objid::regclass || ' OWNED BY ' || d.refobjid::regclass || '.' || quote_ident(a.attname) || ';'
             FROM pg_catalog.pg_depend d
@@ -90,7 +93,8 @@ impl<W: Write> Dump<W> {
         ))
         .await?;
         if with_rows {
-            for table in of_kind(&["r"]) {
+            // Those of partitions are among their parents'.
+            for table in of_kind(&["p", "r"]) {
                 self.rows(table).await?;
             }
             // By name: those of identity columns are made with their tables.
@@ -106,12 +110,16 @@ impl<W: Write> Dump<W> {
             JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
             WHERE {OWN} AND NOT c.convalidated ORDER BY t.oid, c.conname")).await?;
         self.constraints("c.contype IN ('p', 'u', 'c')").await?;
-        self.each(&format!("SELECT pg_catalog.pg_get_indexdef(i.indexrelid) || ';' FROM pg_catalog.pg_index i
+        // Those of partitions after their parents', because they have names of their own.
+        self.each(&format!("SELECT pg_catalog.pg_get_indexdef(i.indexrelid) || ';'
+              || coalesce('\nALTER INDEX ' || h.inhparent::regclass || ' ATTACH PARTITION ' || i.indexrelid::regclass || ';', '')
+            FROM pg_catalog.pg_index i
             JOIN pg_catalog.pg_class c ON c.oid = i.indrelid
             JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-            WHERE {OWN} AND c.relkind = 'r' AND c.relpersistence <> 't'
+            LEFT JOIN pg_catalog.pg_inherits h ON h.inhrelid = i.indexrelid
+            WHERE {OWN} AND c.relkind IN ('r', 'p') AND c.relpersistence <> 't'
               AND i.indexrelid NOT IN (SELECT conindid FROM pg_catalog.pg_constraint WHERE contype IN ('p', 'u'))
-            ORDER BY i.indexrelid")).await?;
+            ORDER BY coalesce(h.inhparent, i.indexrelid), h.inhparent IS NOT NULL, i.indexrelid")).await?;
         self.constraints("c.contype = 'f'").await?;
         for view in of_kind(&["v", "m"]) {
             self.view(view, with_rows).await?;
@@ -122,11 +130,11 @@ impl<W: Write> Dump<W> {
     /// In the order in which they were made, so that views come after what they read.
     async fn relations(&self) -> Result<Vec<Relation>> {
         // A sequence of an identity column comes with the column.
-        let rows = self.ask(&format!("SELECT c.oid, CASE WHEN d.deptype = 'i' THEN 'I' ELSE c.relkind::text END, c.oid::regclass::text
+        let rows = self.ask(&format!("SELECT c.oid, CASE WHEN d.deptype = 'i' THEN 'I' WHEN c.relispartition THEN 'P' ELSE c.relkind::text END, c.oid::regclass::text
             FROM pg_catalog.pg_class c
             JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
             LEFT JOIN pg_catalog.pg_depend d ON d.objid = c.oid AND c.relkind = 'S' AND d.deptype IN ('a', 'i')
-            WHERE {OWN} AND c.relkind IN ('r', 'S', 'v', 'm') AND c.relpersistence <> 't' ORDER BY c.oid")).await?;
+            WHERE {OWN} AND c.relkind IN ('r', 'p', 'S', 'v', 'm') AND c.relpersistence <> 't' ORDER BY c.oid")).await?;
         Ok(rows
             .iter()
             .map(|row| Relation { oid: cell(row, 0), kind: cell(row, 1), name: cell(row, 2) })
@@ -196,7 +204,33 @@ impl<W: Write> Dump<W> {
         let unlogged = persistence.first().is_some_and(|row| cell(row, 0) == "u");
         let kind = if unlogged { "UNLOGGED TABLE" } else { "TABLE" };
         let columns: Vec<String> = columns.iter().map(|row| format!("    {}", cell(row, 0))).collect();
-        self.say(&format!("CREATE {kind} {} (\n{}\n);", table.name, columns.join(",\n")))
+        let columns = columns.join(",\n");
+        if table.kind == "p" {
+            let by = self.ask(&format!("SELECT pg_catalog.pg_get_partkeydef({})", table.oid)).await?;
+            let by = by.first().map(|row| cell(row, 0)).unwrap_or_default();
+            return self.say(&format!("CREATE {kind} {} (\n{columns}\n)\nPARTITION BY {by};", table.name));
+        }
+        self.say(&format!("CREATE {kind} {} (\n{columns}\n);", table.name))
+    }
+
+    /// A partition, and the defaults that it does not share with its parent.
+    async fn partition(&mut self, part: &Relation) -> Result<()> {
+        self.each(&format!(
+            "SELECT 'CREATE ' || CASE c.relpersistence WHEN 'u' THEN 'UNLOGGED TABLE ' ELSE 'TABLE ' END || c.oid::regclass || ' PARTITION OF ' || i.inhparent::regclass || ' '
+              || pg_catalog.pg_get_expr(c.relpartbound, c.oid) || ';'
+            FROM pg_catalog.pg_class c JOIN pg_catalog.pg_inherits i ON i.inhrelid = c.oid
+            WHERE c.oid = {}",
+            part.oid
+        ))
+        .await?;
+        self.each(&format!("SELECT 'ALTER TABLE ONLY ' || a.attrelid::regclass || ' ALTER COLUMN ' || quote_ident(a.attname)
+              || CASE WHEN d.adbin IS NULL THEN ' DROP DEFAULT;' ELSE ' SET DEFAULT ' || pg_catalog.pg_get_expr(d.adbin, d.adrelid) || ';' END
+            FROM pg_catalog.pg_attribute a
+            JOIN pg_catalog.pg_inherits i ON i.inhrelid = a.attrelid
+            LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+            LEFT JOIN pg_catalog.pg_attrdef p ON p.adrelid = i.inhparent AND p.adnum = a.attnum
+            WHERE a.attrelid = {} AND a.attnum > 0 AND NOT a.attisdropped AND d.adbin IS DISTINCT FROM p.adbin
+            ORDER BY a.attnum", part.oid)).await
     }
 
     /// Generated columns are worked out anew.
@@ -229,12 +263,17 @@ impl<W: Write> Dump<W> {
     }
 
     async fn constraints(&mut self, which: &str) -> Result<()> {
-        self.each(&format!("SELECT 'ALTER TABLE ONLY ' || c.conrelid::regclass || ' ADD CONSTRAINT ' || quote_ident(c.conname) || ' '
+        // Partitions have keys by names of their own, and the rest from their parents.
+        self.each(&format!("SELECT 'ALTER TABLE ' || CASE WHEN r.relkind = 'p' AND c.contype NOT IN ('p', 'u') THEN '' ELSE 'ONLY ' END
+              || c.conrelid::regclass || ' ADD CONSTRAINT ' || quote_ident(c.conname) || ' '
               || pg_catalog.pg_get_constraintdef(c.oid) || ';'
+              || coalesce('\nALTER INDEX ' || h.inhparent::regclass || ' ATTACH PARTITION ' || c.conindid::regclass || ';', '')
             FROM pg_catalog.pg_constraint c
             JOIN pg_catalog.pg_class r ON r.oid = c.conrelid AND r.relpersistence <> 't'
             JOIN pg_catalog.pg_namespace n ON n.oid = r.relnamespace
-            WHERE {OWN} AND {which} ORDER BY c.oid")).await
+            LEFT JOIN pg_catalog.pg_inherits h ON h.inhrelid = c.conindid AND c.contype IN ('p', 'u')
+            WHERE {OWN} AND {which} AND (NOT r.relispartition OR c.contype IN ('p', 'u'))
+            ORDER BY CASE WHEN c.conparentid = 0 THEN c.oid ELSE c.conparentid END, c.conparentid <> 0, c.oid")).await
     }
 
     async fn view(&mut self, view: &Relation, with_rows: bool) -> Result<()> {
@@ -254,7 +293,7 @@ impl<W: Write> Dump<W> {
     async fn comments(&mut self, relations: &[Relation]) -> Result<()> {
         for relation in relations {
             let kind = match &*relation.kind {
-                "r" => "TABLE",
+                "r" | "p" | "P" => "TABLE",
                 "v" => "VIEW",
                 "m" => "MATERIALIZED VIEW",
                 _ => "SEQUENCE",

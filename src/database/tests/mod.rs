@@ -90,6 +90,8 @@ pub fn create_u(txn: &mut Transaction, name: &str) -> Oid {
         materialized: None,
         temporary: None,
         unlogged: false,
+        partitioning: None,
+        part: None,
     };
     done(txn.create_table(table, Vec::new()));
     oid

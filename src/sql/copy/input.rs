@@ -9,6 +9,7 @@
 //! batch and takes the transaction back. Tables whose rows need the session to be made (defaults, CHECK, WHERE, foreign keys) are
 //! written batch by batch instead.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use arrow::array::{Array, AsArray};
@@ -32,6 +33,8 @@ use crate::sql::response::{CopyFormat, CopyIn, Response};
 use crate::sql::session::Session;
 use crate::sql::statement::{CopyEncoding, CopyHeader, CopyOptions, Name};
 use crate::sql::transactions::Waited;
+use crate::sql::visit;
+use crate::sql::words::fold;
 use crate::types::{Type, Value, Zone, binary, text};
 
 /// A batch goes to the core when it holds so many rows, or rows of so many bytes: large enough that a call's own cost
@@ -265,6 +268,7 @@ impl Session {
         let filter = match filter {
             None => None,
             Some(condition) => {
+                refuse_generated(condition, &table)?;
                 let items = expressions::items([condition.clone()]);
                 let relations = [Relation { alias: &table.name, table: &table }];
                 Some(expressions::compile(&context, &relations, &items, &[Type::Bool])?)
@@ -325,9 +329,12 @@ impl Session {
                 let ty = &copy.table.columns[*column].ty;
                 row[*column] = default.take(ty, &self.shared, &mut || self.plain_execution(&[], &[]))?;
             }
-            let checks = &copy.checks;
-            let verified =
-                checks.verify_visible(std::slice::from_mut(&mut row), &mut || self.plain_execution(&[], &[]));
+            let verified = match copy.filter {
+                None => self.verify(copy, &mut row),
+                Some(_) => copy
+                    .checks
+                    .verify_domains(std::slice::from_ref(&row), &mut || self.plain_execution(&[], &[])),
+            };
             verified.map_err(|error| error.context(copy.line_context()))?;
             copy.batch_bytes += copy.fields.bytes.len();
             copy.batch.rows.push(row);
@@ -345,7 +352,12 @@ impl Session {
         copy.batch_bytes = 0;
         let mut batch = std::mem::take(&mut copy.batch);
         if let Some(filter) = &copy.filter {
-            batch.rows = self.filtered(filter, batch.rows)?;
+            batch = self.filtered(filter, batch)?;
+            // Rows that WHERE leaves out may break any constraint.
+            for (row, line) in batch.rows.iter_mut().zip(&batch.lines) {
+                let context = || format!("COPY {}, line {line}", copy.table.name);
+                self.verify(copy, row).map_err(|error| error.context(context()))?;
+            }
         }
         if batch.rows.is_empty() {
             return Ok(());
@@ -419,17 +431,19 @@ impl Session {
         self.retry(|transaction| transaction.insert(table, &batch.rows, OnConflict::Error).map(drop)).await
     }
 
-    fn filtered(&self, filter: &Projection, rows: Vec<Vec<Value>>) -> Result<Vec<Vec<Value>>> {
+    fn verify(&self, copy: &CopyInState, row: &mut Vec<Value>) -> Result<()> {
+        copy.checks.verify_visible(std::slice::from_mut(row), &mut || self.plain_execution(&[], &[]))
+    }
+
+    /// The rows that pass WHERE, with their lines.
+    fn filtered(&self, filter: &Projection, Batch { rows, lines }: Batch) -> Result<Batch> {
         let batch = expressions::batch(filter.input(), &rows)?;
         let arrays = filter.evaluate(&batch, self.plain_execution(&[], &[])?)?;
         let truths = arrays[0].as_boolean();
         let passes = |position: usize| truths.is_valid(position) && truths.value(position);
-        Ok(rows
-            .into_iter()
-            .enumerate()
-            .filter(|(position, _)| passes(*position))
-            .map(|(_, row)| row)
-            .collect())
+        let kept = rows.into_iter().zip(lines).enumerate().filter(|(position, _)| passes(*position));
+        let (rows, lines) = kept.map(|(_, row)| row).unzip();
+        Ok(Batch { rows, lines })
     }
 
     /// The line a 23505 is about: the row whose key the error names, the second one if the batch holds it twice.
@@ -474,4 +488,28 @@ pub fn listed_columns(table: &Table, names: &[String]) -> Result<Vec<usize>> {
         positions.push(position);
     }
     Ok(positions)
+}
+
+/// 42P10 for columns that are computed once the row is known to be wanted.
+fn refuse_generated(condition: &Expr, table: &Table) -> Result<()> {
+    visit::expressions(condition, |part| {
+        let name = match part {
+            Expr::Identifier(name) => name,
+            Expr::CompoundIdentifier(names) => match names.last() {
+                Some(name) => name,
+                None => return ControlFlow::Continue(()),
+            },
+            _ => return ControlFlow::Continue(()),
+        };
+        match table.column(&fold(name)) {
+            Some(column) if column.generated.is_some() => ControlFlow::Break(column.name.clone()),
+            _ => ControlFlow::Continue(()),
+        }
+    })
+    .break_value()
+    .map_or(Ok(()), |name| {
+        let message = "generated columns are not supported in COPY FROM WHERE conditions";
+        Err(Error::new(SqlState("42P10"), message)
+            .detail(format!("Column \"{name}\" is a generated column.")))
+    })
 }

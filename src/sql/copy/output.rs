@@ -30,7 +30,7 @@ impl Session {
         timer: Option<Timer>,
     ) -> Result<Response> {
         let catalog = self.shared.current_catalog();
-        let table = self.shared.table(&catalog, name)?;
+        let table = self.shared.rows_of(&catalog, name)?;
         let quoted = |name: &str| format!("\"{}\"", name.replace('"', "\"\""));
         let positions = listed_columns(&table, columns)?;
         let list: Vec<String> = positions.iter().map(|&column| quoted(&table.columns[column].name)).collect();

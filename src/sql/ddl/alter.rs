@@ -11,6 +11,7 @@ use crate::catalog::{
 };
 use crate::error::{Error, Result, SqlState};
 use crate::sql::ddl::generated::reads_column;
+use crate::sql::ddl::partition::refuse_key_column;
 use crate::sql::ddl::references::with_renamed_column;
 use crate::sql::ddl::retype::{Source, names_column};
 use crate::sql::ddl::table::{Builder, check_identity, stored_identity};
@@ -19,6 +20,7 @@ use crate::sql::dialect;
 use crate::sql::dialect::parse_query;
 use crate::sql::dml::cells::{self, Target};
 use crate::sql::dml::defaults::sequence_text;
+use crate::sql::partition_words::PartitionAction;
 use crate::sql::query;
 use crate::sql::response::{Response, Severity};
 use crate::sql::session::{Session, done};
@@ -31,6 +33,7 @@ use crate::types::{Type, Value};
 
 impl Session {
     pub(super) async fn alter_table(&mut self, alter: &AlterTable) -> Result<Response> {
+        refuse_more_than_partition(alter)?;
         let catalog = self.shared.current_catalog();
         let table = match self.shared.relation(&catalog, &alter.name) {
             None if alter.if_exists => {
@@ -40,6 +43,7 @@ impl Session {
             }
             None => return Err(undefined_relation(&alter.name)),
             Some(Relation::Table(table)) => table,
+            Some(Relation::Partition(part)) => return self.alter_part(&part, alter).await,
             // pg_dump changes owners of sequences by ALTER TABLE in old versions.
             Some(_) if alter.actions.iter().all(|action| matches!(action, AlterAction::OwnerTo(_))) => {
                 for action in &alter.actions {
@@ -62,15 +66,22 @@ impl Session {
             let catalog = self.shared.current_catalog();
             let table =
                 catalog.table_by_oid(table.oid).cloned().ok_or_else(|| undefined_relation(&alter.name))?;
-            self.alter_one(&table, action).await?;
+            self.alter_one(&table, action, alter.only).await?;
+        }
+        if !alter.only {
+            self.name_indexes(table.oid, None, None).await?;
         }
         Ok(done("ALTER TABLE"))
     }
 
-    async fn alter_one(&mut self, table: &Arc<Table>, action: &AlterAction) -> Result<()> {
+    async fn alter_one(&mut self, table: &Arc<Table>, action: &AlterAction, only: bool) -> Result<()> {
         match action {
             AlterAction::OwnerTo(owner) => self.check_owner(owner),
             AlterAction::Hint => Ok(()),
+            AlterAction::Partition(PartitionAction::Attach { name, bound }) => {
+                self.attach_partition(table, name, bound).await
+            }
+            AlterAction::Partition(PartitionAction::Detach(name)) => self.detach_partition(table, name).await,
             AlterAction::AddConstraint { constraint, not_valid } => {
                 self.add_constraint(table, constraint, *not_valid).await
             }
@@ -87,7 +98,7 @@ impl Session {
             AlterAction::RenameColumn { name, to } => self.rename_column(table, name, to).await,
             AlterAction::RenameConstraint { name, to } => self.rename_constraint(table, name, to).await,
             AlterAction::SetDefault { column, default } => {
-                self.set_default(table, column, default.as_deref()).await
+                self.set_default(table, column, default.as_deref(), only).await
             }
             AlterAction::SetNotNull { column, not_null } => self.set_not_null(table, column, *not_null).await,
             AlterAction::AddIdentity { column, kind, options } => {
@@ -341,7 +352,7 @@ impl Session {
     }
 
     /// The number a query of one number answers.
-    async fn count(&mut self, sql: &str) -> Result<i64> {
+    pub(super) async fn count(&mut self, sql: &str) -> Result<i64> {
         let statement = dialect::parse(sql)?.pop();
         let Some(Ast::Query(query)) = statement.map(|statement| statement.ast) else {
             return Err(Error::internal("a count is no query"));
@@ -414,6 +425,7 @@ impl Session {
             return self.missing_column(table, name, if_exists);
         };
         let number = table.columns[position].number;
+        refuse_key_column(table, number, "drop")?;
         self.drop_generated_from(table, number, name, cascade).await?;
         self.drop_readers(&[table.oid], Some(number), cascade).await?;
         let what = format!("column {name} of table {}", table.name);
@@ -519,6 +531,7 @@ impl Session {
             builder.add_column(definition)?;
             (builder.table, builder.sequences)
         };
+        self.link_sequences(&mut altered)?;
         self.check_definition(&altered, &sequences)?;
         let mut edits: Vec<Edit> =
             sequences.into_iter().map(|sequence| Edit::Put(Object::Sequence(sequence))).collect();
@@ -631,9 +644,18 @@ impl Session {
         self.edit(edits).await
     }
 
-    async fn set_default(&mut self, table: &Table, column: &str, default: Option<&str>) -> Result<()> {
+    async fn set_default(
+        &mut self,
+        table: &Table,
+        column: &str,
+        default: Option<&str>,
+        only: bool,
+    ) -> Result<()> {
         let position = self.position(table, column)?;
         let mut altered = table.clone();
+        if only {
+            self.keep_part_defaults(&mut altered, position);
+        }
         let target = &mut altered.columns[position];
         if target.identity.is_some() {
             let message = format!("column \"{column}\" of relation \"{}\" is an identity column", table.name);
@@ -655,11 +677,28 @@ impl Session {
             Some(sql) => self.sequence_of_default(sql)?,
         };
         self.check_definition(&altered, &[])?;
+        if !only {
+            // Partitions have it too.
+            let number = table.columns[position].number;
+            for part in altered.partitioning.iter_mut().flat_map(|by| &mut by.parts) {
+                part.defaults.retain(|(own, _)| *own != number);
+            }
+        }
         self.put(altered).await
     }
 
+    /// Notes which sequences the defaults draw from: those are not dropped, and renamed with them.
+    pub(super) fn link_sequences(&self, table: &mut Table) -> Result<()> {
+        for column in table.columns.iter_mut().filter(|column| column.sequence.is_none()) {
+            if let Some(default) = &column.default {
+                column.sequence = self.sequence_of_default(&default.sql)?;
+            }
+        }
+        Ok(())
+    }
+
     /// The sequence that nextval('s') names.
-    fn sequence_of_default(&self, sql: &str) -> Result<Option<u32>> {
+    pub(super) fn sequence_of_default(&self, sql: &str) -> Result<Option<u32>> {
         use datafusion::sql::sqlparser::ast::{Expr, FunctionArg, FunctionArgExpr, FunctionArguments};
         let Expr::Function(function) = dialect::parse_expression(sql)? else { return Ok(None) };
         let named_nextval = crate::sql::words::object_name("", &function.name).name == "nextval";
@@ -791,6 +830,18 @@ pub fn violated_by_some_row(table: &Table, constraint: &str) -> Error {
     Error::new(SqlState::CHECK_VIOLATION, message).table(&table.schema, &table.name).constraint(constraint)
 }
 
+/// ATTACH and DETACH PARTITION stand alone in PostgreSQL's grammar.
+fn refuse_more_than_partition(alter: &AlterTable) -> Result<()> {
+    let place = alter.actions.iter().position(|action| matches!(action, AlterAction::Partition(_)));
+    let word = match (place.map(|place| (place, &alter.actions[place])), alter.actions.len()) {
+        (None, _) | (_, 1) => return Ok(()),
+        (Some((0, _)), _) => ",",
+        (Some((_, AlterAction::Partition(PartitionAction::Detach(_)))), _) => "DETACH",
+        (Some(_), _) => "ATTACH",
+    };
+    Err(Error::new(SqlState::SYNTAX_ERROR, format!("syntax error at or near \"{word}\"")))
+}
+
 /// PostgreSQL's order of the actions of one statement: what goes, types, new columns, constraints, the rest.
 fn pass(action: &AlterAction) -> u8 {
     match action {
@@ -812,6 +863,7 @@ fn pass(action: &AlterAction) -> u8 {
         | AlterAction::RenameConstraint { .. }
         | AlterAction::ValidateConstraint(_)
         | AlterAction::OwnerTo(_)
+        | AlterAction::Partition(_)
         | AlterAction::Hint => 6,
     }
 }

@@ -70,6 +70,11 @@ fn commented_relation(
 ) -> Result<Object> {
     match (kind, relation) {
         ("TABLE", Relation::Table(table)) if table.materialized.is_none() => Ok(whole(table, text)),
+        ("TABLE", Relation::Partition(part)) => {
+            let parent = catalog.table_by_oid(part.oid);
+            let parent = parent.ok_or_else(|| Error::internal("a partition without its parent"))?;
+            Ok(Object::Table(parent.with_partition(part.known_as(), |part| part.comment = text)))
+        }
         ("MATERIALIZED VIEW", Relation::Table(table)) if table.materialized.is_some() => {
             Ok(whole(table, text))
         }
@@ -82,6 +87,16 @@ fn commented_relation(
                 .table_by_oid(index.table)
                 .ok_or_else(|| Error::internal("an index without a table"))?;
             Ok(partly(table, Part::Index(index.oid), text))
+        }
+        ("INDEX", Relation::PartitionIndex(own)) => {
+            let parent = super::partition_parts::parent_of_index(catalog, own)?;
+            Ok(partly(&parent, Part::Index(own.oid), text))
+        }
+        ("COLUMN", Relation::Partition(_)) => {
+            Err(Error::unsupported("a comment on a column of one partition"))
+        }
+        ("CONSTRAINT", Relation::Partition(_)) => {
+            Err(Error::unsupported("a comment on a constraint of one partition"))
         }
         ("COLUMN", Relation::Table(table)) => {
             let name = part.unwrap_or_default();
@@ -129,8 +144,8 @@ fn undefined_column(column: &str, relation: &str) -> Error {
 
 fn wrong_kind(kind: &str, relation: &Relation) -> Error {
     let name = match relation {
-        Relation::Table(table) => &table.name,
-        Relation::Index(index) => &index.name,
+        Relation::Table(table) | Relation::Partition(table) => &table.name,
+        Relation::Index(index) | Relation::PartitionIndex(index) => &index.name,
         Relation::Sequence(sequence) => &sequence.name,
         Relation::View(view) => &view.name,
     };

@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
-use crate::catalog::{Catalog, Edit, Relation, Sequence};
+use crate::catalog::{Catalog, Edit, Relation, Sequence, Table};
 use crate::error::{Error, Result, SqlState};
+use crate::sql::ddl::partition::oids_of_parts;
+use crate::sql::ddl::partition_parts::set_part_defaults;
 use crate::sql::response::{Response, Severity};
 use crate::sql::session::{Session, done};
 use crate::sql::statement::{Ast, Drop, Name, ObjectKind};
@@ -18,7 +20,7 @@ impl Session {
             return Ok(done(Ast::Drop(drop.clone()).command()));
         }
         if drop.kind == ObjectKind::Table {
-            self.drop_keys_to_tables(drop).await?;
+            return self.drop_tables(drop).await;
         }
         for name in &drop.names {
             self.drop_one(drop, name).await?;
@@ -26,19 +28,38 @@ impl Session {
         Ok(done(Ast::Drop(drop.clone()).command()))
     }
 
-    /// Foreign keys of tables that stay and refer to tables that go.
-    async fn drop_keys_to_tables(&mut self, drop: &Drop) -> Result<()> {
+    /// DROP TABLE: names are looked up before the first of them goes, and each table goes once, partitions with the
+    /// parent that goes.
+    async fn drop_tables(&mut self, drop: &Drop) -> Result<Response> {
         let catalog = self.shared.current_catalog();
-        let tables: Vec<_> = drop
-            .names
-            .iter()
-            .filter_map(|name| match self.shared.relation(&catalog, name) {
-                Some(Relation::Table(table)) => Some(table),
-                _ => None,
-            })
-            .collect();
-        let oids: Vec<u32> = tables.iter().map(|table| table.oid).collect();
+        let mut tables: Vec<Arc<Table>> = Vec::new();
+        for name in &drop.names {
+            match self.shared.relation(&catalog, name) {
+                Some(Relation::Table(table)) if table.materialized.is_none() => tables.push(table),
+                Some(Relation::Partition(part)) => tables.push(part),
+                Some(found) => return Err(wrong_kind(drop.kind, name, &found)),
+                None => self.missing(drop, name)?,
+            }
+        }
+        let mut seen = std::collections::BTreeSet::new();
+        tables.retain(|table| seen.insert(table.known_as()));
+        tables.retain(|table| table.part.is_none() || !seen.contains(&table.oid));
+        self.drop_keys_to_tables(&tables, drop).await?;
+        for table in &tables {
+            match table.part {
+                None => self.retry(|transaction| transaction.drop_table(table.oid)).await?,
+                Some(_) => self.drop_partition(table).await?,
+            }
+        }
+        Ok(done(Ast::Drop(drop.clone()).command()))
+    }
+
+    /// Foreign keys of tables that stay and refer to tables that go.
+    async fn drop_keys_to_tables(&mut self, tables: &[Arc<Table>], drop: &Drop) -> Result<()> {
+        let parts = tables.iter().flat_map(|table| oids_of_parts(table));
+        let oids: Vec<u32> = tables.iter().map(|table| table.known_as()).chain(parts).collect();
         self.drop_readers(&oids, None, drop.cascade).await?;
+        let tables: Vec<_> = tables.iter().filter(|table| table.part.is_none()).cloned().collect();
         self.drop_keys_to(&tables, drop.cascade).await
     }
 
@@ -64,14 +85,19 @@ impl Session {
             _ => {}
         }
         match (drop.kind, self.shared.relation(&catalog, name)) {
-            (ObjectKind::Table, Some(Relation::Table(table))) if table.materialized.is_none() => {
-                self.retry(|transaction| transaction.drop_table(table.oid)).await
-            }
             (ObjectKind::Index, Some(Relation::Index(index))) => {
                 if let Some(constraint) = index.constraint {
                     return Err(needed_by_constraint(&catalog, &index.name, index.table, constraint));
                 }
+                let table = catalog.table_by_oid(index.table);
+                if drop.concurrently && table.is_some_and(|table| table.is_partitioned()) {
+                    let message = format!("cannot drop partitioned index \"{}\" concurrently", index.name);
+                    return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message));
+                }
                 self.retry(|transaction| transaction.drop_index(index.oid)).await
+            }
+            (ObjectKind::Index, Some(Relation::PartitionIndex(own))) => {
+                Err(super::partition_parts::needed_by_parent(&catalog, &own))
             }
             (ObjectKind::Sequence, Some(Relation::Sequence(sequence))) => {
                 self.drop_sequence(&catalog, &sequence, drop.cascade).await
@@ -98,22 +124,32 @@ impl Session {
     }
 
     async fn drop_sequence(&mut self, catalog: &Catalog, sequence: &Sequence, cascade: bool) -> Result<()> {
-        let uses =
-            |table: &crate::catalog::Table| table.columns.iter().any(|c| c.sequence == Some(sequence.oid));
-        let users: Vec<_> = catalog.tables().filter(|table| uses(table)).cloned().collect();
-        if let (Some(table), false) = (users.first(), cascade) {
-            let message =
-                format!("cannot drop sequence {} because other objects depend on it", sequence.name);
+        let uses = |table: &Table| table.columns.iter().any(|c| c.sequence == Some(sequence.oid));
+        let users = catalog.tables().filter_map(|table| {
+            let parts = self.parts_that_draw(table, sequence.oid);
+            (uses(table) || !parts.is_empty()).then(|| (Arc::clone(table), parts))
+        });
+        let users: Vec<_> = users.collect();
+        if let (Some((table, parts)), false) = (users.first(), cascade) {
+            let own = table.columns.iter().find(|column| column.sequence == Some(sequence.oid));
+            let own = own.map(|column| (&table.name, &column.name));
+            let of_part = parts.first().and_then(|(part, number)| {
+                let part = catalog.rows_by_oid(*part)?;
+                Some((&part.name, &part.column_number(*number)?.name))
+            });
+            let (table, column) = own.or(of_part).unwrap_or((&table.name, &table.name));
+            let name = &sequence.name;
+            let message = format!("cannot drop sequence {name} because other objects depend on it");
             return Err(Error::new(SqlState::DEPENDENT_OBJECTS_STILL_EXIST, message)
                 .detail(format!(
-                    "default value of a column of table {} depends on sequence {}",
-                    table.name, sequence.name
+                    "default value for column {column} of table {table} depends on sequence {name}"
                 ))
                 .hint("Use DROP ... CASCADE to drop the dependent objects too."));
         }
         let mut edits = vec![Edit::Delete(sequence.oid)];
-        for table in users {
+        for (table, parts) in users {
             let mut table = (*table).clone();
+            set_part_defaults(&mut table, &parts, None);
             for column in table.columns.iter_mut().filter(|column| column.sequence == Some(sequence.oid)) {
                 column.sequence = None;
                 column.default = None;
@@ -138,12 +174,17 @@ impl Session {
     async fn drop_schema(&mut self, catalog: &Catalog, name: &Name, drop: &Drop) -> Result<()> {
         let Some(schema) = catalog.schema(&name.name).cloned() else { return self.missing(drop, name) };
         let tables: Vec<_> = catalog.tables().filter(|table| table.schema == name.name).cloned().collect();
+        // Those of tables that stay.
+        let stays = |oid: u32| tables.iter().all(|table| table.oid != oid);
+        let parts = catalog.parts().filter(|part| part.schema == name.name && stays(part.oid));
+        let parts: Vec<_> = parts.cloned().collect();
         let sequences: Vec<_> = catalog.sequences().filter(|s| s.schema == name.name).cloned().collect();
         let views: Vec<_> = catalog.views().filter(|view| view.schema == name.name).cloned().collect();
         let functions: Vec<_> = catalog.functions().filter(|f| f.schema == name.name).cloned().collect();
         let domains: Vec<_> = catalog.domains().filter(|of| of.schema == name.name).cloned().collect();
         let enums: Vec<_> = catalog.enums().filter(|of| of.definition.schema == name.name).cloned().collect();
         let is_used = !tables.is_empty()
+            || !parts.is_empty()
             || !sequences.is_empty()
             || !views.is_empty()
             || !functions.is_empty()
@@ -151,7 +192,8 @@ impl Session {
             || !domains.is_empty();
         if !drop.cascade && is_used {
             let message = format!("cannot drop schema {} because other objects depend on it", name.name);
-            let first = tables.first().map(|table| format!("table {}.{}", name.name, table.name));
+            let first =
+                tables.first().or(parts.first()).map(|table| format!("table {}.{}", name.name, table.name));
             let first =
                 first.or_else(|| sequences.first().map(|s| format!("sequence {}.{}", name.name, s.name)));
             let first =
@@ -166,11 +208,16 @@ impl Session {
                 .hint("Use DROP ... CASCADE to drop the dependent objects too."));
         }
         let going = views.iter().map(|view| view.oid).chain(tables.iter().map(|table| table.oid));
+        let going = going.chain(parts.iter().map(|part| part.known_as()));
+        let going = going.chain(tables.iter().flat_map(|table| oids_of_parts(table)));
         let going = going.chain(functions.iter().map(|function| function.oid));
         self.drop_readers(&going.collect::<Vec<_>>(), None, drop.cascade).await?;
         self.drop_keys_to(&tables, drop.cascade).await?;
         for view in views {
             self.edit(vec![Edit::Delete(view.oid)]).await?;
+        }
+        for part in parts {
+            self.drop_partition(&part).await?;
         }
         for table in tables {
             self.retry(|transaction| transaction.drop_table(table.oid)).await?;
@@ -182,8 +229,11 @@ impl Session {
             self.drop_enum(&of, true).await?;
         }
         let left = self.shared.current_catalog();
-        let mut edits: Vec<Edit> =
-            left.sequences().filter(|s| s.schema == name.name).map(|s| Edit::Delete(s.oid)).collect();
+        for sequence in left.sequences().filter(|sequence| sequence.schema == name.name) {
+            let now = self.shared.current_catalog();
+            self.drop_sequence(&now, sequence, true).await?;
+        }
+        let mut edits: Vec<Edit> = Vec::new();
         edits.extend(functions.iter().map(|function| Edit::Delete(function.oid)));
         edits.push(Edit::Delete(schema.oid));
         self.edit(edits).await
@@ -204,9 +254,9 @@ pub fn wrong_kind(wanted: ObjectKind, name: &Name, found: &Relation) -> Error {
     let article = |noun: &str| if noun == "index" { "an" } else { "a" };
     let found = match found {
         Relation::Table(table) if table.materialized.is_some() => "materialized view",
-        Relation::Table(_) => "table",
+        Relation::Table(_) | Relation::Partition(_) => "table",
         Relation::View(_) => "view",
-        Relation::Index(_) => "index",
+        Relation::Index(_) | Relation::PartitionIndex(_) => "index",
         Relation::Sequence(_) => "sequence",
     };
     let noun = wanted.noun();

@@ -172,11 +172,7 @@ impl Session {
                 let them = if going.len() == 1 { "it" } else { "them" };
                 let message = format!("cannot drop {shown} because other objects depend on {them}");
                 return Err(Error::new(SqlState::DEPENDENT_OBJECTS_STILL_EXIST, message)
-                    .detail(format!(
-                        "{what} of table {} depends on function {}",
-                        table.name,
-                        function.signature()
-                    ))
+                    .detail(format!("{what} depends on function {}", function.signature()))
                     .hint("Use DROP ... CASCADE to drop the dependent objects too."));
             }
         }

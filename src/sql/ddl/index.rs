@@ -18,6 +18,7 @@ use crate::sql::context::PlanContext;
 use crate::sql::ddl::hidden::hidden_column;
 use crate::sql::ddl::inverted::inverted;
 use crate::sql::ddl::names::Namer;
+use crate::sql::ddl::partition::check_unique;
 use crate::sql::ddl_words::kept_expression;
 use crate::sql::dml::generated::{Place, check_kept};
 use crate::sql::operator_classes::{is_default, vector_classes};
@@ -38,7 +39,14 @@ impl Session {
             self.refuse_in_block("CREATE INDEX CONCURRENTLY")?;
         }
         let catalog = self.shared.current_catalog();
+        if let Some(Relation::Partition(part)) = self.shared.relation(&catalog, &create.table) {
+            return self.create_part_index(&part, create).await;
+        }
         let table = self.shared.table(&catalog, &create.table)?;
+        if create.concurrently && table.is_partitioned() {
+            let message = format!("cannot create index on partitioned table \"{}\" concurrently", table.name);
+            return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message));
+        }
         if let Some(name) = &create.name
             && catalog.relation(&table.schema, name).is_some()
         {
@@ -74,7 +82,11 @@ impl Session {
             self.put(altered).await?;
             self.fill_hidden(index.table, &added).await?;
         }
+        let (parent, of) = (index.table, index.oid);
         self.retry_blocking(move |transaction| transaction.create_index(index.clone())).await?;
+        if !create.only {
+            self.name_indexes(parent, Some(of), None).await?;
+        }
         Ok(done("CREATE INDEX"))
     }
 
@@ -127,6 +139,10 @@ impl Session {
             (ReindexKind::Database, _) => Err(Error::unsupported("REINDEX of a database that is not open")),
             (_, None) => Err(undefined_relation(name)),
             (ReindexKind::Index, Some(Relation::Index(index))) => Ok(vec![index]),
+            (ReindexKind::Index, Some(Relation::PartitionIndex(_)))
+            | (ReindexKind::Table, Some(Relation::Partition(_))) => {
+                Err(Error::unsupported("REINDEX of one partition alone"))
+            }
             (ReindexKind::Index, Some(_)) => wrong("an index"),
             (ReindexKind::Table, Some(Relation::Table(table))) => {
                 Ok(catalog.indexes_of(table.oid).cloned().collect())
@@ -137,7 +153,7 @@ impl Session {
 }
 
 /// What the columns of an index are called where it has no name of its own, as in PostgreSQL.
-fn column_names(create: &CreateIndex) -> Vec<String> {
+pub(super) fn column_names(create: &CreateIndex) -> Vec<String> {
     let mut names: Vec<String> = Vec::with_capacity(create.columns.len());
     let bases = create.columns.iter().map(|column| column_name(&column.subject));
     for base in bases.chain(create.included.iter().cloned()) {
@@ -163,7 +179,12 @@ fn column_name(subject: &IndexSubject) -> String {
 }
 
 /// The index, and in the table the hidden columns it needs.
-fn definition(create: &CreateIndex, table: &mut Table, oid: u32, context: &PlanContext) -> Result<Index> {
+pub(super) fn definition(
+    create: &CreateIndex,
+    table: &mut Table,
+    oid: u32,
+    context: &PlanContext,
+) -> Result<Index> {
     let mut index = Index {
         oid,
         name: String::new(),
@@ -218,6 +239,9 @@ fn definition(create: &CreateIndex, table: &mut Table, oid: u32, context: &PlanC
             let message = format!("access method \"{method}\" does not exist");
             return Err(Error::new(SqlState::UNDEFINED_OBJECT, message));
         }
+    }
+    if index.unique {
+        check_unique(table, &index.columns, false)?;
     }
     Ok(index)
 }

@@ -21,7 +21,7 @@ impl Session {
         let mut spelled = CreateTable { likes: Vec::new(), ..create.clone() };
         for (place, clause) in create.likes.iter().rev() {
             let (columns, constraints) = match self.shared.relation(catalog, &clause.source) {
-                Some(Relation::Table(table)) => copied(catalog, &table, clause),
+                Some(Relation::Table(table) | Relation::Partition(table)) => copied(catalog, &table, clause),
                 Some(Relation::View(view)) => {
                     let column = |column: &crate::catalog::ViewColumn| ColumnDefinition {
                         name: column.name.clone(),

@@ -25,6 +25,12 @@ mod index;
 mod inverted;
 // CREATE TABLE (LIKE ...).
 mod like;
+// ATTACH and DETACH PARTITION.
+mod attach;
+// Partitions of tables.
+mod partition;
+// What belongs to one partition.
+mod partition_parts;
 // Names of constraints, indexes and sequences that nobody named.
 mod names;
 // CREATE SEQUENCE and sequences of columns.
@@ -58,6 +64,8 @@ impl Session {
     pub(crate) async fn define(&mut self, ast: &Ast) -> Result<Response> {
         match ast {
             Ast::CreateTable(create) => self.create_table(create).await,
+            Ast::AttachIndex(index, own) => self.attach_index(index, own),
+            Ast::CreatePartition(create) => self.create_partition(create).await,
             Ast::CreateTableAs { persistence, name, if_not_exists, columns, query, with_data } => {
                 self.create_table_as(*persistence, name, *if_not_exists, columns, query, *with_data).await
             }

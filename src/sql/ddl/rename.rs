@@ -2,15 +2,13 @@
 
 use std::sync::Arc;
 
-use crate::catalog::{
-    Catalog, DefaultExpr, Edit, Function, Index, Object, Relation, Schema, Sequence, Table, View,
-};
+use crate::catalog::{Catalog, Edit, Function, Index, Object, Relation, Schema, Sequence, Table, View};
 use crate::error::{Error, Result, SqlState};
+use crate::sql::ddl::partition_parts::{nextval_of, set_part_defaults};
 use crate::sql::response::{Response, Severity};
 use crate::sql::session::{Session, done};
 use crate::sql::shared::undefined_relation;
 use crate::sql::statement::{Ast, Name, ObjectKind};
-use crate::sql::system::qualified;
 
 impl Session {
     pub(super) async fn rename(
@@ -33,14 +31,17 @@ impl Session {
             self.notice(Severity::Notice, Error::new(SqlState("00000"), message));
             return Ok(done(tag));
         };
+        check_kind(kind, name, &found)?;
         let schema = match &found {
-            Relation::Table(table) => table.schema.clone(),
+            Relation::Table(table) | Relation::Partition(table) => table.schema.clone(),
             Relation::Sequence(sequence) => sequence.schema.clone(),
-            Relation::Index(index) => catalog.schema_of_index(index).to_string(),
+            Relation::Index(index) | Relation::PartitionIndex(index) => {
+                catalog.schema_of_index(index).to_string()
+            }
             Relation::View(view) => view.schema.clone(),
         };
-        if let Relation::Table(table) = &found {
-            self.refuse_read(table.oid, None, "renaming a table")?;
+        if let Relation::Table(table) | Relation::Partition(table) = &found {
+            self.refuse_read(table.known_as(), None, "renaming a table")?;
         }
         if catalog.relation(&schema, to).is_some() {
             let message = format!("relation \"{to}\" already exists");
@@ -51,16 +52,29 @@ impl Session {
             Relation::Table(table) => {
                 edits.push(Object::Table(Table { name: to.into(), ..(*table).clone() }))
             }
+            Relation::Partition(part) => {
+                let parent = catalog.table_by_oid(part.oid).ok_or_else(|| undefined_relation(name))?;
+                let renamed = parent.with_partition(part.known_as(), |part| part.name = to.into());
+                edits.push(Object::Table(renamed));
+            }
             Relation::Sequence(sequence) => {
                 edits.push(Object::Sequence(crate::catalog::Sequence {
                     name: to.into(),
                     ..(*sequence).clone()
                 }));
-                edits.extend(renamed_defaults(&catalog, sequence.oid, &schema, to));
+                self.rename_in_defaults(&catalog, &sequence, (&schema, to), &mut edits);
             }
             Relation::View(view) => {
                 self.refuse_read(view.oid, None, "renaming a view")?;
                 edits.push(Object::View(View { name: to.into(), ..(*view).clone() }));
+            }
+            Relation::PartitionIndex(own) => {
+                let parent = super::partition_parts::parent_of_index(&catalog, &own)?;
+                edits.push(Object::Table(parent.with_partition(own.table, |part| {
+                    for index in part.indexes.iter_mut().filter(|index| index.oid == own.oid) {
+                        index.name = to.into();
+                    }
+                })));
             }
             Relation::Index(index) => {
                 if let Some(constraint) = index.constraint {
@@ -89,8 +103,8 @@ impl Session {
             return Err(Error::new(SqlState::INVALID_SCHEMA_NAME, message));
         };
         self.check_new_schema(catalog, to)?;
-        for table in catalog.tables().filter(|table| table.schema == name) {
-            self.refuse_read(table.oid, None, "renaming the schema of a table")?;
+        for table in catalog.tables_and_parts().filter(|table| table.schema == name) {
+            self.refuse_read(table.known_as(), None, "renaming the schema of a table")?;
         }
         let mut edits = vec![Object::Schema(Schema { name: to.into(), ..(**schema).clone() })];
         for view in catalog.views().filter(|view| view.schema == name) {
@@ -101,38 +115,48 @@ impl Session {
             self.refuse_read(function.oid, None, "renaming the schema of a function")?;
             edits.push(Object::Function(Function { schema: to.into(), ..(**function).clone() }));
         }
-        for table in catalog.tables().filter(|table| table.schema == name) {
-            edits.push(Object::Table(Table { schema: to.into(), ..(**table).clone() }));
+        for table in catalog.tables().filter(|table| table.lies_in(name)) {
+            edits.push(Object::Table(table.with_schema_renamed(name, to)));
         }
         let moved: Vec<&Arc<Sequence>> = catalog.sequences().filter(|s| s.schema == name).collect();
         for sequence in &moved {
             edits.push(Object::Sequence(Sequence { schema: to.into(), ..(***sequence).clone() }));
         }
-        self.move_defaults(catalog, &moved, to, &mut edits);
+        for sequence in &moved {
+            self.rename_in_defaults(catalog, sequence, (to, &sequence.name), &mut edits);
+        }
         self.edit(edits.into_iter().map(Edit::Put).collect()).await?;
         Ok(done("ALTER SCHEMA"))
     }
 
-    /// Defaults that draw from sequences which move to another schema.
-    fn move_defaults(&self, catalog: &Catalog, moved: &[&Arc<Sequence>], to: &str, edits: &mut Vec<Object>) {
-        for sequence in moved {
-            for object in renamed_defaults(catalog, sequence.oid, to, &sequence.name) {
-                let Object::Table(renamed) = object else { continue };
-                let known = edits.iter_mut().find_map(|edit| match edit {
-                    Object::Table(table) if table.oid == renamed.oid => Some(table),
-                    _ => None,
-                });
-                match known {
-                    Some(table) => {
-                        for (column, new) in table.columns.iter_mut().zip(renamed.columns) {
-                            if column.sequence == Some(sequence.oid) {
-                                column.default = new.default;
-                            }
-                        }
-                    }
-                    None => edits.push(Object::Table(renamed)),
+    /// Lets the defaults of tables, which may be among the edits, and of partitions name a sequence as it is called from
+    /// here on.
+    fn rename_in_defaults(
+        &self,
+        catalog: &Catalog,
+        sequence: &Sequence,
+        (schema, name): (&str, &str),
+        edits: &mut Vec<Object>,
+    ) {
+        let default = nextval_of(schema, name);
+        for table in catalog.tables() {
+            let parts = self.parts_that_draw(table, sequence.oid);
+            if parts.is_empty() && table.columns.iter().all(|column| column.sequence != Some(sequence.oid)) {
+                continue;
+            }
+            let known =
+                edits.iter().position(|edit| matches!(edit, Object::Table(known) if known.oid == table.oid));
+            let known = known.unwrap_or_else(|| {
+                edits.push(Object::Table((**table).clone()));
+                edits.len() - 1
+            });
+            let Object::Table(altered) = &mut edits[known] else { continue };
+            for column in altered.columns.iter_mut().filter(|column| column.sequence == Some(sequence.oid)) {
+                if column.default.is_some() {
+                    column.default = Some(default.clone());
                 }
             }
+            set_part_defaults(altered, &parts, Some(&default));
         }
     }
 
@@ -155,6 +179,7 @@ impl Session {
             self.notice(Severity::Notice, Error::new(SqlState("00000"), message));
             return Ok(done(tag));
         };
+        check_kind(kind, name, &found)?;
         check_schema(&catalog, schema)?;
         let mut edits = Vec::new();
         let mut moved: Vec<&Arc<Sequence>> = Vec::new();
@@ -177,6 +202,14 @@ impl Session {
                 }
                 edits.push(Object::Table(Table { schema: schema.into(), ..(*table).clone() }));
             }
+            Relation::Partition(part) if part.schema == schema => return Ok(done(tag)),
+            Relation::Partition(part) => {
+                self.refuse_read(part.known_as(), None, "moving a table")?;
+                refuse_taken(&catalog, schema, &part.name)?;
+                let parent = catalog.table_by_oid(part.oid).ok_or_else(|| undefined_relation(name))?;
+                let moved = parent.with_partition(part.known_as(), |part| part.schema = schema.into());
+                edits.push(Object::Table(moved));
+            }
             Relation::Sequence(found) if found.schema == schema => return Ok(done(tag)),
             Relation::Sequence(found) => {
                 if found.owned_by.is_some() {
@@ -187,7 +220,7 @@ impl Session {
                 sequence = found;
                 moved.push(&sequence);
             }
-            Relation::Index(index) => {
+            Relation::Index(index) | Relation::PartitionIndex(index) => {
                 let message = format!("\"{}\" is an index", index.name);
                 return Err(Error::new(SqlState::WRONG_OBJECT_TYPE, message));
             }
@@ -195,9 +228,28 @@ impl Session {
         for sequence in &moved {
             edits.push(Object::Sequence(Sequence { schema: schema.into(), ..(***sequence).clone() }));
         }
-        self.move_defaults(&catalog, &moved, schema, &mut edits);
+        for sequence in &moved {
+            self.rename_in_defaults(&catalog, sequence, (schema, &sequence.name), &mut edits);
+        }
         self.edit(edits.into_iter().map(Edit::Put).collect()).await?;
         Ok(done(tag))
+    }
+}
+
+/// 42809 when what is called a view or a sequence is none. ALTER TABLE and ALTER INDEX take whatever has the name.
+fn check_kind(kind: ObjectKind, name: &Name, found: &Relation) -> Result<()> {
+    let (fits, what) = match kind {
+        ObjectKind::View => (matches!(found, Relation::View(_)), "a view"),
+        ObjectKind::Sequence => (matches!(found, Relation::Sequence(_)), "a sequence"),
+        ObjectKind::MaterializedView => {
+            let fits = matches!(found, Relation::Table(table) if table.materialized.is_some());
+            (fits, "a materialized view")
+        }
+        _ => return Ok(()),
+    };
+    match fits {
+        true => Ok(()),
+        false => Err(Error::new(SqlState::WRONG_OBJECT_TYPE, format!("\"{}\" is not {what}", name.name))),
     }
 }
 
@@ -207,27 +259,6 @@ fn refuse_taken(catalog: &Catalog, schema: &str, name: &str) -> Result<()> {
     }
     let message = format!("relation \"{name}\" already exists in schema \"{schema}\"");
     Err(Error::new(SqlState::DUPLICATE_TABLE, message))
-}
-
-/// Tables whose defaults name a sequence, with its new name in them.
-fn renamed_defaults<'a>(
-    catalog: &'a crate::catalog::Catalog,
-    sequence: u32,
-    schema: &'a str,
-    to: &'a str,
-) -> impl Iterator<Item = Object> + 'a {
-    let uses =
-        move |table: &&Arc<Table>| table.columns.iter().any(|column| column.sequence == Some(sequence));
-    catalog.tables().filter(uses).map(move |table| {
-        let mut table = (**table).clone();
-        for column in table.columns.iter_mut().filter(|column| column.sequence == Some(sequence)) {
-            if column.default.is_some() {
-                let sql = format!("nextval('{}'::regclass)", qualified(schema, to).replace('\'', "''"));
-                column.default = Some(DefaultExpr { sql });
-            }
-        }
-        Object::Table(table)
-    })
 }
 
 fn renamed_constraint(

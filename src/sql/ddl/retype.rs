@@ -52,6 +52,7 @@ impl Session {
     ) -> Result<()> {
         let position = self.position(table, name)?;
         let old = &table.columns[position];
+        super::partition::refuse_key_column(table, old.number, "alter")?;
         self.refuse_retype(table, name, old.number)?;
         self.refuse_generated(table, position, using.is_some())?;
         self.refuse_type(table, position, ty)?;
@@ -168,7 +169,9 @@ impl Session {
     /// A default stays if its value can be stored in the new type as it could in the old one.
     fn check_default(&self, table: &Table, altered: &Table, position: usize) -> Result<()> {
         let (old, new) = (&table.columns[position], &altered.columns[position]);
-        if let (Some(default), None) = (&old.default, old.sequence) {
+        let of_table = old.default.as_ref().filter(|_| old.sequence.is_none());
+        let own = table.own_defaults().filter(|(_, column, _)| column.number == old.number);
+        for default in of_table.into_iter().chain(own.filter_map(|(_, _, default)| default)) {
             let target = Target { name: &new.name, ty: &new.ty };
             let from = own_type(&default.sql)?.unwrap_or_else(|| old.ty.clone());
             cells::check_assignable(&from, &target).map_err(|_| {
@@ -179,6 +182,11 @@ impl Session {
                 );
                 Error::new(SqlState::DATATYPE_MISMATCH, message)
             })?;
+        }
+        let own = altered.own_defaults().filter(|(_, column, _)| column.number == old.number);
+        let own: Vec<Oid> = own.map(|(part, ..)| part.oid).collect();
+        for part in altered.parts().filter(|part| own.contains(&part.known_as())) {
+            self.check_definition(&part, &[])?;
         }
         self.check_definition(altered, &[])
     }

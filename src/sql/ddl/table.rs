@@ -12,6 +12,7 @@ use crate::catalog::{
 use crate::database::OnConflict;
 use crate::error::{Error, Result, SqlState};
 use crate::sql::ddl::names::Namer;
+use crate::sql::ddl::partition::{check_unique, partitioning};
 use crate::sql::ddl::references::columns_of;
 use crate::sql::ddl::sequence::new_sequence;
 use crate::sql::ddl::temporary::set_persistence;
@@ -29,6 +30,9 @@ use crate::sql::statement::{
 };
 use crate::types::arrow::value_at;
 use crate::types::{Type, Value};
+
+/// Names that PostgreSQL's tables have for themselves (its documentation, "System Columns").
+pub(super) const SYSTEM_COLUMNS: [&str; 6] = ["tableoid", "xmin", "cmin", "xmax", "cmax", "ctid"];
 
 /// Columns of a table at most, as in PostgreSQL.
 const COLUMNS_MAX: usize = 1_600;
@@ -67,6 +71,8 @@ impl<'a> Builder<'a> {
             materialized: None,
             temporary: None,
             unlogged: false,
+            partitioning: None,
+            part: None,
         };
         let mut namer = Namer::new(catalog, schema);
         namer.reserve(name);
@@ -91,6 +97,10 @@ impl<'a> Builder<'a> {
         }
         if self.table.column(&definition.name).is_some() {
             let message = format!("column \"{}\" specified more than once", definition.name);
+            return Err(Error::new(SqlState::DUPLICATE_COLUMN, message));
+        }
+        if SYSTEM_COLUMNS.contains(&definition.name.as_str()) {
+            let message = format!("column name \"{}\" conflicts with a system column name", definition.name);
             return Err(Error::new(SqlState::DUPLICATE_COLUMN, message));
         }
         let ty = &definition.ty.resolve(self.catalog, self.search_path)?;
@@ -148,6 +158,7 @@ impl<'a> Builder<'a> {
                     return Err(Error::new(SqlState::INVALID_TABLE_DEFINITION, message));
                 }
                 let columns = self.key_columns(columns)?;
+                check_unique(&self.table, &columns, true)?;
                 for &number in &columns {
                     if let Some(position) = self.table.position(number) {
                         self.table.columns[position].not_null = true;
@@ -155,7 +166,11 @@ impl<'a> Builder<'a> {
                 }
                 StoredKind::PrimaryKey { columns }
             }
-            ConstraintKind::Unique(columns) => StoredKind::Unique { columns: self.key_columns(columns)? },
+            ConstraintKind::Unique(columns) => {
+                let columns = self.key_columns(columns)?;
+                check_unique(&self.table, &columns, false)?;
+                StoredKind::Unique { columns }
+            }
             ConstraintKind::Check { sql } => StoredKind::Check { sql: sql.clone() },
             ConstraintKind::ForeignKey(definition) => {
                 StoredKind::ForeignKey(self.foreign_key(definition, constraint.name.as_deref())?)
@@ -203,6 +218,9 @@ impl<'a> Builder<'a> {
             true => Some(Arc::new(self.table.clone())),
             false => match self.find(&definition.table) {
                 Some(Relation::Table(table)) => Some(table),
+                Some(Relation::Partition(_)) => {
+                    return Err(Error::unsupported("a foreign key that refers to a partition"));
+                }
                 Some(_) => {
                     let message = format!("referenced relation \"{}\" is not a table", definition.table.name);
                     return Err(Error::new(SqlState::WRONG_OBJECT_TYPE, message));
@@ -446,6 +464,9 @@ impl Session {
             for column in &create.columns {
                 builder.add_column(column)?;
             }
+            if let Some(key) = &create.partition_by {
+                builder.table.partitioning = Some(partitioning(&builder.table, key)?);
+            }
             // Names that are given come first, so that generated ones avoid them; foreign keys last, for they may
             // refer to keys of this table.
             let mut constraints: Vec<&TableConstraint> = create.constraints.iter().collect();
@@ -458,6 +479,7 @@ impl Session {
             (builder.table, builder.sequences)
         };
         set_persistence(&mut table, create.persistence);
+        self.link_sequences(&mut table)?;
         self.check_definition(&table, &sequences)?;
         self.share_referenced(&table).await?;
         self.retry(|transaction| transaction.create_table(table.clone(), sequences.clone())).await?;

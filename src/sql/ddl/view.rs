@@ -116,6 +116,7 @@ impl Session {
             let (oid, schema) = match self.shared.relation(catalog, &read) {
                 Some(Relation::Table(table)) => (table.oid, table.schema.clone()),
                 Some(Relation::View(view)) => (view.oid, view.schema.clone()),
+                Some(Relation::Partition(part)) => (part.known_as(), part.schema.clone()),
                 // Of the system, or a function.
                 _ => return ControlFlow::Continue(()),
             };
@@ -276,7 +277,7 @@ pub fn described(catalog: &Catalog, oid: Oid) -> String {
         Some(Relation::Table(table)) if table.materialized.is_some() => {
             format!("materialized view {}", table.name)
         }
-        Some(Relation::Table(table)) => format!("table {}", table.name),
+        Some(Relation::Table(table) | Relation::Partition(table)) => format!("table {}", table.name),
         _ => match catalog.function_by_oid(oid) {
             Some(function) => format!("function {}", function.signature()),
             None => format!("relation {oid}"),

@@ -471,8 +471,15 @@ impl Session {
         self.start_statement()?;
         let catalog = self.shared.current_catalog();
         let mut tables: Vec<Arc<Table>> = Vec::new();
-        for name in &truncate.tables {
-            tables.push(self.shared.writable_table(&catalog, name)?);
+        for (name, only) in &truncate.tables {
+            let table = self.shared.writable_table(&catalog, name)?;
+            if *only && table.is_partitioned() {
+                let message = "cannot truncate only a partitioned table";
+                return Err(Error::new(SqlState::WRONG_OBJECT_TYPE, message).hint(
+                    "Do not specify the ONLY keyword, or use TRUNCATE ONLY on the partitions directly.",
+                ));
+            }
+            tables.push(table);
         }
         let mut next = 0;
         while let Some(table) = tables.get(next).cloned() {
@@ -497,6 +504,10 @@ impl Session {
             }
         }
         for table in tables {
+            if table.part.is_some() {
+                self.delete_part(&table).await?;
+                continue;
+            }
             self.retry(|transaction| transaction.truncate(table.oid)).await?;
             if truncate.restart_identity {
                 for sequence in catalog.sequences_owned_by(table.oid) {

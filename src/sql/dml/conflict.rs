@@ -472,6 +472,7 @@ impl Session {
                     }
                 };
             }
+            plan.checks.refuse_move(&old, &new)?;
             new_rows.push(new);
             places.push((row, slot, old));
         }

@@ -40,7 +40,7 @@ pub struct InsertPlan {
     /// Per column of the table: the input's position, or its default.
     fill: Vec<Option<usize>>,
     defaults: Vec<DefaultValue>,
-    checks: Checks,
+    pub(super) checks: Checks,
     pub(super) conflict: Conflict,
     returning: Option<Returning>,
     /// Whether RETURNING asks for `xmax`.

@@ -13,6 +13,7 @@ use crate::sql::context::PlanContext;
 use crate::sql::expressions::{self, Projection, Relation, output_schema, record_batch};
 use crate::sql::response::{Response, Rows, RowsTag};
 use crate::sql::session::OutputColumn;
+use crate::sql::system;
 use crate::sql::words::fold;
 use crate::types::Value;
 use crate::types::arrow as arrow_types;
@@ -43,7 +44,8 @@ impl Returning {
             let positions = positions.into_iter().map(|(position, _)| position).collect();
             return Ok(Some(Returning { columns: columns.into(), outputs: Outputs::Columns(positions) }));
         }
-        let projection = expressions::compile(context, &[Relation { alias, table }], items, &[])?;
+        let projection =
+            expressions::compile(context, &[Relation { alias, table }], &system::rewrite::shown(items), &[])?;
         Ok(Some(Returning {
             columns: projection.columns.clone(),
             outputs: Outputs::Computed(Box::new(projection)),
@@ -52,7 +54,7 @@ impl Returning {
 
     /// A list over rows that hold the columns of these relations side by side.
     pub fn over(items: &[SelectItem], relations: &[Relation], context: &PlanContext) -> Result<Returning> {
-        let projection = expressions::compile(context, relations, items, &[])?;
+        let projection = expressions::compile(context, relations, &system::rewrite::shown(items), &[])?;
         Ok(Returning {
             columns: projection.columns.clone(),
             outputs: Outputs::Computed(Box::new(projection)),

@@ -15,6 +15,7 @@ use crate::sql::dml::generated::{self, Computed};
 use crate::sql::domains;
 use crate::sql::expressions::{self, Projection, Relation};
 use crate::sql::known::quoted;
+use crate::sql::partitions::Place;
 use crate::table::Snapshot;
 use crate::table::rows::decode_vector;
 use crate::types::{Type, Value, text};
@@ -29,6 +30,7 @@ pub struct Checks {
     compiled: Option<Projection>,
     generated: Computed,
     hidden: Computed,
+    place: Place,
 }
 
 impl Checks {
@@ -63,7 +65,7 @@ impl Checks {
         };
         let generated = Computed::compile(table, &generated, context)?;
         let hidden = Computed::compile(table, &hidden, context)?;
-        Ok(Checks { table: table.clone(), asked, compiled, generated, hidden })
+        Ok(Checks { table: table.clone(), asked, compiled, generated, hidden, place: Place::of(table)? })
     }
 
     /// Whether vectors are looked at or computed; CHECK conditions may look at any column.
@@ -100,10 +102,36 @@ impl Checks {
         rows: &mut [Vec<Value>],
         execution: &mut dyn FnMut() -> Result<Arc<Execution>>,
     ) -> Result<()> {
+        self.place.route(&self.table, rows)?;
         self.generated.fill(rows, execution)?;
         for row in rows.iter() {
             self.verify_not_null(row)?;
         }
+        self.verify_checks(rows, true, execution)?;
+        match self.place.foreign(rows) {
+            None => Ok(()),
+            Some(row) => Err(self.outside(row)),
+        }
+    }
+
+    /// Of [`Checks::verify_visible`], what domains ask of new cells: COPY asks it before its WHERE.
+    pub fn verify_domains(
+        &self,
+        rows: &[Vec<Value>],
+        execution: &mut dyn FnMut() -> Result<Arc<Execution>>,
+    ) -> Result<()> {
+        match self.asked.iter().any(|asked| matches!(asked, Asked::OfDomain { .. })) {
+            true => self.verify_checks(rows, false, execution),
+            false => Ok(()),
+        }
+    }
+
+    fn verify_checks(
+        &self,
+        rows: &[Vec<Value>],
+        of_table: bool,
+        execution: &mut dyn FnMut() -> Result<Arc<Execution>>,
+    ) -> Result<()> {
         let Some(compiled) = &self.compiled else { return Ok(()) };
         let batch = expressions::batch(compiled.input(), rows)?;
         let arrays = compiled.evaluate(&batch, execution()?)?;
@@ -111,7 +139,8 @@ impl Checks {
             let truths = array.as_boolean();
             // NULL passes.
             let failed = (0..rows.len()).find(|&row| truths.is_valid(row) && !truths.value(row));
-            if let Some(row) = failed {
+            let counts = of_table || matches!(asked, Asked::OfDomain { .. });
+            if let Some(row) = failed.filter(|_| counts) {
                 return Err(match asked {
                     Asked::OfTable(name) => self.check_violation(name, &rows[row]),
                     Asked::OfDomain { domain, condition } => violation(domain, condition),
@@ -142,6 +171,24 @@ impl Checks {
                     .column(&column.name))
             }
         }
+    }
+
+    /// 0A000 for what ON CONFLICT DO UPDATE may not do: move a row to another partition.
+    pub fn refuse_move(&self, old: &[Value], new: &[Value]) -> Result<()> {
+        if !self.place.is_left(old, new) {
+            return Ok(());
+        }
+        let detail = "The result tuple would appear in a different partition than the original tuple.";
+        Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, "invalid ON UPDATE specification").detail(detail))
+    }
+
+    /// A row written to a partition that it is not of.
+    fn outside(&self, row: &[Value]) -> Error {
+        let table = &self.table;
+        let message = format!("new row for relation \"{}\" violates partition constraint", table.name);
+        Error::new(SqlState::CHECK_VIOLATION, message)
+            .detail(failing_row(table, row))
+            .table(&table.schema, &table.name)
     }
 
     fn check_violation(&self, name: &str, row: &[Value]) -> Error {

@@ -123,6 +123,8 @@ impl World {
             materialized: None,
             temporary: None,
             unlogged: false,
+            partitioning: None,
+            part: None,
             constraints: vec![key],
             kind: TableKind::Ordinary,
             comment: None,

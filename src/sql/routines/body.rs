@@ -88,7 +88,7 @@ fn columns(query: &ast::Query, catalog: &Catalog, search_path: &[String]) -> Has
                         None => self.search_path,
                     };
                     match schemas.iter().find_map(|schema| self.catalog.relation(schema, &read.name)) {
-                        Some(Relation::Table(table)) => {
+                        Some(Relation::Table(table) | Relation::Partition(table)) => {
                             self.found.extend(table.columns.iter().map(|column| column.name.clone()));
                         }
                         Some(Relation::View(view)) => {

@@ -1,5 +1,7 @@
 //! Views for people: pg_tables, pg_indexes, pg_sequences and the statistics of tables.
 
+use std::collections::HashSet;
+
 use crate::error::Result;
 use crate::planner::bindings::Execution;
 use crate::sql::system::definitions::{index_definition, view_definition};
@@ -125,10 +127,11 @@ const STAT_INDEXES: &str = "relid oid, indexrelid oid, schemaname name, relname 
 
 fn tables(execution: &Execution, rows: &mut Rows) -> Result<()> {
     let catalog = execution.session.catalog();
-    for table in catalog.tables().filter(|table| table.materialized.is_none()) {
+    let indexed: HashSet<u32> = catalog.indexes_and_parts().map(|index| index.table).collect();
+    for table in catalog.tables_and_parts().filter(|table| table.materialized.is_none()) {
         rows.add(cells! {
             schemaname: &table.schema, tablename: &table.name, tableowner: OWNER,
-            hasindexes: catalog.indexes_of(table.oid).next().is_some(),
+            hasindexes: indexed.contains(&table.known_as()),
         });
     }
     for view in listed_views().filter(|view| view.relation.kind == 'r') {
@@ -141,8 +144,8 @@ fn tables(execution: &Execution, rows: &mut Rows) -> Result<()> {
 
 fn indexes(execution: &Execution, rows: &mut Rows) -> Result<()> {
     let catalog = execution.session.catalog();
-    for index in catalog.indexes() {
-        let Some(table) = catalog.table_by_oid(index.table) else { continue };
+    for index in catalog.indexes_and_parts() {
+        let Some(table) = catalog.rows_by_oid(index.table) else { continue };
         rows.add(cells! {
             schemaname: &table.schema, tablename: &table.name, indexname: &index.name,
             indexdef: index_definition(&catalog, index, false, names::extension_prefix(execution)),

@@ -93,12 +93,13 @@ pub fn index_definition(
     bare_table: bool,
     extension: &str,
 ) -> Option<String> {
-    let table = catalog.table_by_oid(index.table)?;
+    let table = catalog.rows_by_oid(index.table)?;
     let unique = if index.unique { "UNIQUE " } else { "" };
     let relation = match bare_table {
         true => quote_ident(&table.name),
         false => qualified(&table.schema, &table.name),
     };
+    let only = if table.is_partitioned() { "ONLY " } else { "" };
     let columns: Vec<String> = (0..index.columns.len())
         .filter_map(|place| index_column(table, index, place, Some(extension), bare_table))
         .collect();
@@ -114,7 +115,7 @@ pub fn index_definition(
     let predicate = predicate.map(|predicate| deparse::expression(&predicate.sql, table, bare_table));
     let condition = predicate.map_or_else(String::new, |predicate| format!(" WHERE {predicate}"));
     Some(format!(
-        "CREATE {unique}INDEX {} ON {relation} USING {} ({}){include}{with}{condition}",
+        "CREATE {unique}INDEX {} ON {only}{relation} USING {} ({}){include}{with}{condition}",
         quote_ident(&index.name),
         index.method.name(),
         columns.join(", ")

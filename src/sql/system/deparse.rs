@@ -286,7 +286,7 @@ impl Deparser<'_> {
 }
 
 /// The type a text beside a column of this type has: varchar is compared as text, and lengths do not matter.
-fn shown_type(ty: &Type) -> Type {
+pub(super) fn shown_type(ty: &Type) -> Type {
     match ty {
         Type::Varchar(_) => Type::Text,
         other => other.bare(),
@@ -294,7 +294,7 @@ fn shown_type(ty: &Type) -> Type {
 }
 
 /// A text in quotes as PostgreSQL shows a constant of the type: read and printed, integers and truths without quotes.
-fn quoted(text: &str, ty: &Type) -> String {
+pub(super) fn quoted(text: &str, ty: &Type) -> String {
     // Words such as `today` and moments without a zone are another value at another time.
     let is_fixed = match ty {
         Type::Timestamptz(_) => false,
@@ -426,6 +426,8 @@ mod tests {
             comments: Vec::new(),
             temporary: None,
             unlogged: false,
+            partitioning: None,
+            part: None,
             materialized: None,
         }
     }

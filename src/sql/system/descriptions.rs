@@ -1,6 +1,6 @@
 //! What COMMENT ON said: pg_description, obj_description() and col_description().
 
-use crate::catalog::{Catalog, Oid, Part, PartComment};
+use crate::catalog::{Catalog, Oid, Part, PartComment, Relation};
 use crate::error::Result;
 use crate::planner::bindings::Execution;
 use crate::sql::system::cluster::{PG_EXTENSION_OID, VECTOR_DESCRIPTION, VECTOR_EXTENSION_OID};
@@ -27,14 +27,14 @@ pub fn all(catalog: &Catalog) -> Vec<Description> {
     for schema in catalog.schemas() {
         schema.comment.iter().for_each(|text| add(schema.oid, PG_NAMESPACE_OID, 0, text));
     }
-    for table in catalog.tables() {
-        table.comment.iter().for_each(|text| add(table.oid, PG_CLASS_OID, 0, text));
+    for table in catalog.tables_and_parts() {
+        table.comment.iter().for_each(|text| add(table.known_as(), PG_CLASS_OID, 0, text));
         for PartComment { part, text } in &table.comments {
             match *part {
                 Part::Column(number) if table.position(number).is_some() => {
                     add(table.oid, PG_CLASS_OID, number, text);
                 }
-                Part::Index(oid) if catalog.index_by_oid(oid).is_some() => add(oid, PG_CLASS_OID, 0, text),
+                Part::Index(oid) if is_index(catalog, oid) => add(oid, PG_CLASS_OID, 0, text),
                 Part::Constraint(oid) if table.constraint(oid).is_some() => {
                     add(oid, PG_CONSTRAINT_OID, 0, text);
                 }
@@ -62,6 +62,11 @@ pub fn all(catalog: &Catalog) -> Vec<Description> {
     }
     add(VECTOR_EXTENSION_OID, PG_EXTENSION_OID, 0, VECTOR_DESCRIPTION);
     all
+}
+
+/// Of a table or of a partition.
+fn is_index(catalog: &Catalog, oid: Oid) -> bool {
+    matches!(catalog.relation_by_oid(oid), Some(Relation::Index(_) | Relation::PartitionIndex(_)))
 }
 
 /// pg_description.

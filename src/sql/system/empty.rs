@@ -16,7 +16,7 @@ macro_rules! empty {
 
 /// Whether a relation of pg_catalog never has rows, so that joining it yields none.
 pub fn is_empty(name: &str) -> bool {
-    name == "pg_inherits" || RELATIONS.iter().any(|relation| relation.name == name)
+    RELATIONS.iter().any(|relation| relation.name == name)
 }
 
 empty! {
@@ -52,9 +52,6 @@ empty! {
         "oid oid, amprocfamily oid, amproclefttype oid, amprocrighttype oid, amprocnum int2, amproc text";
     6243 'r' "pg_parameter_acl":
         "oid oid, parname text, paracl text[]";
-    3350 'r' "pg_partitioned_table":
-        "partrelid oid, partstrat char, partnatts int2, partdefid oid, partattrs int2[], partclass oid[], \
-        partcollation oid[], partexprs text";
     12018 'v' "pg_policies":
         "schemaname name, tablename name, policyname name, permissive text, roles name[], cmd text, qual \
         text, with_check text";

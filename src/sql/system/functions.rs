@@ -23,7 +23,7 @@ use crate::sql::system::definitions::{
 use crate::sql::system::names::{self, quote_ident};
 use crate::sql::system::types::relation_of_row_type;
 use crate::sql::system::{
-    OWNER, OWNER_OID, PG_CATALOG, deparse, descriptions, own_functions, relations, routines,
+    OWNER, OWNER_OID, PG_CATALOG, deparse, descriptions, own_functions, partitions, relations, routines,
 };
 use crate::types::arrow::errors::from_datafusion;
 use crate::types::arrow::{array, only_cell, type_of_data_type, value_at};
@@ -45,6 +45,7 @@ macro_rules! functions {
 pub fn all() -> Vec<Arc<ScalarUDF>> {
     let mut all = named();
     all.extend(descriptions());
+    all.extend(of_partitions());
     all.extend(sizes());
     all.extend(always());
     all.extend(advisory_locks());
@@ -111,18 +112,16 @@ fn descriptions() -> Vec<Arc<ScalarUDF>> {
         strict "pg_get_constraintdef" Type::Text => |execution, args| {
             let wanted = oid(&args[0])?;
             let catalog = execution.session.catalog();
-            let found = catalog.tables().find_map(|table| Some((table, table.constraint(wanted)?)));
+            let found = partitions::constraint_by_oid(&catalog, wanted);
             let pretty = matches!(args.get(1), Some(Value::Bool(true)));
             if let Some(check) = catalog.domains().flat_map(|domain| &domain.checks).find(|c| c.oid == wanted) {
                 return Ok(Value::from(domain_check_definition(check, pretty)));
             }
             Ok(Value::from(
-                found.map(|(table, constraint)| constraint_definition(execution, table, constraint, pretty)),
+                found.map(|(table, constraint)| constraint_definition(execution, &table, &constraint, pretty)),
             ))
         };
         strict "pg_get_expr" Type::Text => pg_get_expr;
-        // There are no partitions: no ancestors, which the one query that asks takes NULL for.
-        strict "pg_partition_ancestors" Type::Oid => |_, _| Ok(Value::Null);
         strict "pg_get_serial_sequence" Type::Text => pg_get_serial_sequence;
         strict "pg_get_function_result" Type::Text => |execution, args| {
             let oid = oid(&args[0])?;
@@ -159,7 +158,14 @@ fn descriptions() -> Vec<Arc<ScalarUDF>> {
         };
         strict "pg_get_ruledef" Type::Text => |_, _| Ok(Value::Null);
         strict "pg_get_triggerdef" Type::Text => |_, _| Ok(Value::Null);
-        strict "pg_get_partkeydef" Type::Text => |_, _| Ok(Value::Null);
+        strict "pg_get_partkeydef" Type::Text => |execution, args| {
+            let catalog = execution.session.catalog();
+            Ok(Value::from(catalog.table_by_oid(oid(&args[0])?).and_then(|table| partitions::key(table))))
+        };
+        strict "pg_get_partition_constraintdef" Type::Text => |execution, args| {
+            let catalog = execution.session.catalog();
+            Ok(Value::from(catalog.rows_by_oid(oid(&args[0])?).and_then(|table| partitions::constraint(table))))
+        };
         strict "pg_get_statisticsobjdef" Type::Text => |_, _| Ok(Value::Null);
         strict "pg_get_statisticsobjdef_columns" Type::Text => |_, _| Ok(Value::Null);
         strict "pg_tablespace_location" Type::Text => |_, _| Ok(Value::from(""));
@@ -172,6 +178,47 @@ fn descriptions() -> Vec<Arc<ScalarUDF>> {
         // Scans of indexes are not counted.
         strict "pg_stat_get_numscans" Type::Int8 => |_, _| Ok(Value::Null);
     }
+}
+
+/// pg_partition_root(), and what pg_partition_ancestors() and pg_partition_tree() return as arrays.
+fn of_partitions() -> Vec<Arc<ScalarUDF>> {
+    functions! {
+        strict "pg_partition_root" Type::Oid => |execution, args| {
+            let oid = relation(execution, &args[0])?;
+            let tree = partitions::tree(&execution.session.catalog(), oid);
+            Ok(Value::from(tree.map(|tree| tree.parent.unwrap_or(oid))))
+        };
+        strict "hither_partition_ancestors" Type::Array(Box::new(Type::Oid)) => |execution, args| {
+            let oid = relation(execution, &args[0])?;
+            let tree = partitions::tree(&execution.session.catalog(), oid);
+            let path = tree.into_iter().flat_map(|tree| std::iter::once(oid).chain(tree.parent));
+            Ok(Value::Array(path.map(Value::Oid).collect()))
+        };
+        strict "hither_partition_tree_relid" Type::Array(Box::new(Type::Oid)) => |execution, args| {
+            let branches = branches(execution, &args[0])?;
+            Ok(Value::Array(branches.into_iter().map(|branch| Value::Oid(branch.oid)).collect()))
+        };
+        strict "hither_partition_tree_parent" Type::Array(Box::new(Type::Oid)) => |execution, args| {
+            let branches = branches(execution, &args[0])?;
+            Ok(Value::Array(branches.into_iter().map(|branch| Value::from(branch.parent)).collect()))
+        };
+        strict "hither_partition_tree_isleaf" Type::Array(Box::new(Type::Bool)) => |execution, args| {
+            let branches = branches(execution, &args[0])?;
+            Ok(Value::Array(branches.into_iter().map(|branch| Value::Bool(branch.parent.is_some())).collect()))
+        };
+        strict "hither_partition_tree_level" Type::Array(Box::new(Type::Int4)) => |execution, args| {
+            let branches = branches(execution, &args[0])?;
+            // The first is the one that was asked for.
+            let levels = (0..branches.len()).map(|place| Value::Int4(i32::from(place > 0)));
+            Ok(Value::Array(levels.collect()))
+        };
+    }
+}
+
+/// A relation and the partitions below it.
+fn branches(execution: &Execution, given: &Value) -> Result<Vec<partitions::Branch>> {
+    let oid = relation(execution, given)?;
+    Ok(partitions::branches(&execution.session.catalog(), oid))
 }
 
 /// The oid of a database that is given by it or by its name; 3D000 when there is none of the name.
@@ -649,8 +696,11 @@ fn pg_get_expr(execution: &Execution, args: &[Value]) -> Result<Value> {
 /// pg_get_indexdef(index [, column, pretty]); column 0 is the whole definition.
 fn pg_get_indexdef(execution: &Execution, args: &[Value]) -> Result<Value> {
     let catalog = execution.session.catalog();
-    let Some(index) = catalog.index_by_oid(oid(&args[0])?) else { return Ok(Value::Null) };
-    let Some(table) = catalog.table_by_oid(index.table) else { return Ok(Value::Null) };
+    let wanted = oid(&args[0])?;
+    let Some(index) = catalog.indexes_and_parts().find(|index| index.oid == wanted) else {
+        return Ok(Value::Null);
+    };
+    let Some(table) = catalog.rows_by_oid(index.table) else { return Ok(Value::Null) };
     let column = args.get(1).map_or(Ok(0), number)?;
     let pretty = matches!(args.get(2), Some(Value::Bool(true)));
     Ok(Value::from(match usize::try_from(column - 1) {
@@ -686,8 +736,8 @@ fn describe_object(execution: &Execution, args: &[Value]) -> Result<Value> {
     }
     let kind = match catalog.relation_by_oid(object) {
         Some(Relation::Table(table)) if table.materialized.is_some() => "materialized view",
-        Some(Relation::Table(_)) => "table",
-        Some(Relation::Index(_)) => "index",
+        Some(Relation::Table(_) | Relation::Partition(_)) => "table",
+        Some(Relation::Index(_) | Relation::PartitionIndex(_)) => "index",
         Some(Relation::Sequence(_)) => "sequence",
         Some(Relation::View(_)) => "view",
         None => return Ok(Value::Null),

@@ -4,7 +4,7 @@ use crate::catalog::{Column, ConstraintKind, Deferral, Identity, PUBLIC_SCHEMA, 
 use crate::error::Result;
 use crate::planner::bindings::Execution;
 use crate::sql::system::relation::{Relation, Rows, cells, none};
-use crate::sql::system::{INFORMATION_SCHEMA, OWNER, PG_CATALOG, listed_views};
+use crate::sql::system::{INFORMATION_SCHEMA, OWNER, PG_CATALOG, listed_views, partitions};
 use crate::types::{Type, Value};
 
 macro_rules! relation {
@@ -171,7 +171,8 @@ fn catalog_name(execution: &Execution, rows: &mut Rows) -> Result<()> {
 
 fn tables(execution: &Execution, rows: &mut Rows) -> Result<()> {
     let database = execution.session.database();
-    for table in execution.session.catalog().tables().filter(|table| table.materialized.is_none()) {
+    let catalog = execution.session.catalog();
+    for table in catalog.tables_and_parts().filter(|table| table.materialized.is_none()) {
         rows.add(cells! {
             table_catalog: &database, table_schema: &table.schema, table_name: &table.name,
             table_type: if table.temporary.is_some() { "LOCAL TEMPORARY" } else { "BASE TABLE" },
@@ -198,7 +199,7 @@ fn columns(execution: &Execution, rows: &mut Rows) -> Result<()> {
     let database = execution.session.database();
     let catalog = execution.session.catalog();
     let has_public = catalog.schema(PUBLIC_SCHEMA).is_some();
-    for table in catalog.tables().filter(|table| table.materialized.is_none()) {
+    for table in catalog.tables_and_parts().filter(|table| table.materialized.is_none()) {
         for column in &table.columns {
             let (generation, default) = match column.identity {
                 Some(Identity::Always) => (Some("ALWAYS"), None),
@@ -280,7 +281,7 @@ fn domain_constraints(execution: &Execution, rows: &mut Rows) -> Result<()> {
 
 fn column_domain_usage(execution: &Execution, rows: &mut Rows) -> Result<()> {
     let (database, catalog) = (execution.session.database(), execution.session.catalog());
-    for table in catalog.tables() {
+    for table in catalog.tables_and_parts() {
         for column in &table.columns {
             let Some(domain) = catalog.domain_of(column) else { continue };
             rows.add(cells! {
@@ -377,7 +378,8 @@ fn schemata(execution: &Execution, rows: &mut Rows) -> Result<()> {
 
 fn table_constraints(execution: &Execution, rows: &mut Rows) -> Result<()> {
     let database = execution.session.database();
-    for table in execution.session.catalog().tables() {
+    let catalog = execution.session.catalog();
+    for table in partitions::tables(&catalog) {
         let mut add = |name: &str, kind: &str, distinct: Option<&str>, deferral: Deferral| {
             rows.add(cells! {
                 is_deferrable: yes(deferral != Deferral::Never),
@@ -403,7 +405,7 @@ fn table_constraints(execution: &Execution, rows: &mut Rows) -> Result<()> {
             }
         }
         for column in table.columns.iter().filter(|column| column.not_null) {
-            add(&not_null_name(table, column), "CHECK", None, Deferral::Never);
+            add(&not_null_name(&table, column), "CHECK", None, Deferral::Never);
         }
     }
     Ok(())
@@ -411,14 +413,14 @@ fn table_constraints(execution: &Execution, rows: &mut Rows) -> Result<()> {
 
 /// PostgreSQL up to 17 makes up a name for each NOT NULL here.
 fn not_null_name(table: &Table, column: &Column) -> String {
-    format!("{}_{}_{}_not_null", crate::catalog::PUBLIC_SCHEMA_OID, table.oid, column.number)
+    format!("{}_{}_{}_not_null", crate::catalog::PUBLIC_SCHEMA_OID, table.known_as(), column.number)
 }
 
 /// What the owner of a relation may do with it.
 fn table_grants(execution: &Execution, rows: &mut Rows) -> Result<()> {
     let database = execution.session.database();
     let catalog = execution.session.catalog();
-    let tables = catalog.tables().filter(|table| table.materialized.is_none());
+    let tables = catalog.tables_and_parts().filter(|table| table.materialized.is_none());
     let tables = tables.map(|table| (&table.schema, &table.name));
     for (schema, name) in tables.chain(catalog.views().map(|view| (&view.schema, &view.name))) {
         for privilege in ["INSERT", "SELECT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER"] {
@@ -434,7 +436,7 @@ fn table_grants(execution: &Execution, rows: &mut Rows) -> Result<()> {
 fn references(execution: &Execution, rows: &mut Rows) -> Result<()> {
     let database = execution.session.database();
     let catalog = execution.session.catalog();
-    for table in catalog.tables() {
+    for table in partitions::tables(&catalog) {
         for (constraint, key) in table.foreign_keys() {
             let index = catalog.unique_index_on(key.table, &key.referenced);
             let parent = catalog.table_by_oid(key.table);
@@ -469,8 +471,8 @@ fn key_parts(table: &Table) -> Vec<(&str, &str, i32)> {
 fn key_columns(execution: &Execution, rows: &mut Rows) -> Result<()> {
     let database = execution.session.database();
     let catalog = execution.session.catalog();
-    for table in catalog.tables() {
-        for (constraint, column, place) in key_parts(table) {
+    for table in partitions::tables(&catalog) {
+        for (constraint, column, place) in key_parts(&table) {
             rows.add(cells! {
                 constraint_catalog: &database, constraint_schema: &table.schema, constraint_name: constraint,
                 table_catalog: &database, table_schema: &table.schema, table_name: &table.name, column_name: column,
@@ -497,8 +499,8 @@ fn key_columns(execution: &Execution, rows: &mut Rows) -> Result<()> {
 fn constraint_columns(execution: &Execution, rows: &mut Rows) -> Result<()> {
     let database = execution.session.database();
     let catalog = execution.session.catalog();
-    for table in catalog.tables() {
-        for (constraint, column, _) in key_parts(table) {
+    for table in partitions::tables(&catalog) {
+        for (constraint, column, _) in key_parts(&table) {
             rows.add(cells! {
                 table_catalog: &database, table_schema: &table.schema, table_name: &table.name, column_name: column,
                 constraint_catalog: &database, constraint_schema: &table.schema, constraint_name: constraint,
@@ -520,7 +522,8 @@ fn constraint_columns(execution: &Execution, rows: &mut Rows) -> Result<()> {
 
 fn checks(execution: &Execution, rows: &mut Rows) -> Result<()> {
     let database = execution.session.database();
-    for table in execution.session.catalog().tables() {
+    let catalog = execution.session.catalog();
+    for table in partitions::tables(&catalog) {
         let mut add = |name: &str, clause: String| {
             rows.add(cells! {
                 constraint_catalog: &database, constraint_schema: &table.schema, constraint_name: name,
@@ -529,11 +532,11 @@ fn checks(execution: &Execution, rows: &mut Rows) -> Result<()> {
         };
         for constraint in &table.constraints {
             if let ConstraintKind::Check { sql } = &constraint.kind {
-                add(&constraint.name, format!("({})", super::deparse::expression(sql, table, false)));
+                add(&constraint.name, format!("({})", super::deparse::expression(sql, &table, false)));
             }
         }
         for column in table.columns.iter().filter(|column| column.not_null) {
-            add(&not_null_name(table, column), format!("{} IS NOT NULL", column.name));
+            add(&not_null_name(&table, column), format!("{} IS NOT NULL", column.name));
         }
     }
     Ok(())

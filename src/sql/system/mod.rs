@@ -36,6 +36,7 @@ mod information;
 mod keywords;
 mod names;
 mod own_functions;
+mod partitions;
 pub mod relation;
 mod relations;
 pub mod rewrite;

@@ -89,8 +89,12 @@ pub fn relation_name(catalog: &Catalog, oid: Oid) -> Option<(String, String)> {
         return Some((view.relation.schema.to_owned(), view.relation.name.to_owned()));
     }
     Some(match catalog.relation_by_oid(oid)? {
-        catalog::Relation::Table(table) => (table.schema.clone(), table.name.clone()),
-        catalog::Relation::Index(index) => (catalog.schema_of_index(&index).to_owned(), index.name.clone()),
+        catalog::Relation::Table(table) | catalog::Relation::Partition(table) => {
+            (table.schema.clone(), table.name.clone())
+        }
+        catalog::Relation::Index(index) | catalog::Relation::PartitionIndex(index) => {
+            (catalog.schema_of_index(&index).to_owned(), index.name.clone())
+        }
         catalog::Relation::Sequence(sequence) => (sequence.schema.clone(), sequence.name.clone()),
         catalog::Relation::View(view) => (view.schema.clone(), view.name.clone()),
     })
@@ -101,8 +105,8 @@ pub fn relation_oid(catalog: &Catalog, schema: &str, name: &str) -> Option<Oid> 
         return Some(view.relation.oid);
     }
     Some(match catalog.relation(schema, name)? {
-        catalog::Relation::Table(table) => table.oid,
-        catalog::Relation::Index(index) => index.oid,
+        catalog::Relation::Table(table) | catalog::Relation::Partition(table) => table.known_as(),
+        catalog::Relation::Index(index) | catalog::Relation::PartitionIndex(index) => index.oid,
         catalog::Relation::Sequence(sequence) => sequence.oid,
         catalog::Relation::View(view) => view.oid,
     })

@@ -1,5 +1,7 @@
 //! Tables, columns, defaults, indexes, constraints, sequences and what depends on what.
 
+use std::collections::HashSet;
+
 use crate::catalog::{
     Catalog, Column, Constraint, ConstraintKind, Deferral, ForeignKey, Identity, Index, Table,
 };
@@ -8,8 +10,8 @@ use crate::planner::bindings::Execution;
 use crate::sql::system::cluster::{PG_EXTENSION_OID, VECTOR_EXTENSION_OID};
 use crate::sql::system::definitions::is_hidden;
 use crate::sql::system::names::{find_relation, schema_oid};
-use crate::sql::system::relation::{Relation, Rows, cells, none};
-use crate::sql::system::{PG_CATALOG, deparse, descriptions, listed_views, routines, types};
+use crate::sql::system::relation::{Relation, Rows, cells};
+use crate::sql::system::{PG_CATALOG, deparse, descriptions, listed_views, partitions, routines, types};
 use crate::types::{Type, Value};
 
 /// pg_class's own oid, for columns that say which catalogue an object is in.
@@ -120,21 +122,39 @@ pub const RELATIONS: &[Relation] = &[
         name: "pg_inherits",
         kind: 'r',
         columns: "inhrelid oid, inhparent oid, inhseqno int4, inhdetachpending bool",
-        rows: none,
+        rows: partitions::inherits,
+    },
+    Relation {
+        oid: 3350,
+        schema: PG_CATALOG,
+        name: "pg_partitioned_table",
+        kind: 'r',
+        columns: "partrelid oid, partstrat char, partnatts int2, partdefid oid, partattrs int2[], partclass oid[], \
+            partcollation oid[], partexprs text",
+        rows: partitions::partitioned,
     },
 ];
 
 fn classes(execution: &Execution, rows: &mut Rows) -> Result<()> {
     let catalog = execution.session.catalog();
     let namespace = |schema: &str| schema_oid(&catalog, schema);
-    for table in catalog.tables() {
+    let indexed: HashSet<u32> = catalog.indexes_and_parts().map(|index| index.table).collect();
+    for table in catalog.tables_and_parts() {
         let checks =
             table.constraints.iter().filter(|c| matches!(c.kind, ConstraintKind::Check { .. })).count();
         rows.add(cells! {
-            oid: table.oid, relname: &table.name, relnamespace: namespace(&table.schema), relam: types::HEAP_OID,
-            reltype: types::row_type_oid(table.oid),
-            relfilenode: table.storage as u32, relhasindex: catalog.indexes_of(table.oid).next().is_some(),
-            relkind: if table.materialized.is_some() { 'm' } else { 'r' },
+            oid: table.known_as(), relname: &table.name, relnamespace: namespace(&table.schema),
+            relam: if table.is_partitioned() { 0 } else { types::HEAP_OID },
+            reltype: types::row_type_oid(table.known_as()),
+            relfilenode: if table.is_partitioned() { 0 } else { table.storage as u32 },
+            relhasindex: indexed.contains(&table.known_as()),
+            relkind: match (&table.materialized, &table.partitioning) {
+                (Some(_), _) => 'm',
+                (None, Some(_)) => 'p',
+                (None, None) => 'r',
+            },
+            relhassubclass: table.partitioning.as_ref().is_some_and(|by| !by.parts.is_empty()), relispartition: table.part.is_some(),
+            relpartbound: partitions::bound(table),
             relpersistence: match (table.temporary, table.unlogged) {
                 (Some(_), _) => 't',
                 (None, true) => 'u',
@@ -148,10 +168,14 @@ fn classes(execution: &Execution, rows: &mut Rows) -> Result<()> {
                 || catalog.references_to(table.oid).next().is_some(),
         });
     }
-    for index in catalog.indexes() {
+    for index in catalog.indexes_and_parts() {
+        let of_parent = catalog.table_by_oid(index.table).is_some_and(|table| table.is_partitioned());
         rows.add(cells! {
             oid: index.oid, relname: &index.name, relnamespace: namespace(catalog.schema_of_index(index)),
-            relam: types::method_oid(index.method), relfilenode: index.oid, relkind: 'i',
+            relam: types::method_oid(index.method), relfilenode: index.oid,
+            relkind: if of_parent { 'I' } else { 'i' },
+            relhassubclass: of_parent && catalog.table_by_oid(index.table).is_some_and(|table| partitions::has(table, index.oid)),
+            relispartition: catalog.table_by_oid(index.table).is_none(),
             relnatts: (index.columns.len() + index.included.len()) as i16, relreplident: 'n', reloptions: options(index),
         });
     }
@@ -189,13 +213,13 @@ fn options(index: &Index) -> Option<Vec<Value>> {
 
 fn attributes(execution: &Execution, rows: &mut Rows) -> Result<()> {
     let catalog = execution.session.catalog();
-    for table in catalog.tables() {
+    for table in catalog.tables_and_parts() {
         for column in &table.columns {
             add_column(table, column, rows);
         }
         for column in &table.dropped {
             rows.add(cells! {
-                attrelid: table.oid, attname: format!("........pg.dropped.{}........", column.number),
+                attrelid: table.known_as(), attname: format!("........pg.dropped.{}........", column.number),
                 atttypid: 0u32, attlen: column.ty.size(), attnum: column.number as i16,
                 attbyval: types::by_value(&column.ty), attalign: types::alignment(&column.ty),
                 attstorage: types::storage(&column.ty), attisdropped: true,
@@ -207,8 +231,8 @@ fn attributes(execution: &Execution, rows: &mut Rows) -> Result<()> {
             add_attribute(view.oid, &column.name, &column.ty, place as i16 + 1, rows, cells! {});
         }
     }
-    for index in catalog.indexes() {
-        let Some(table) = catalog.table_by_oid(index.table) else { continue };
+    for index in catalog.indexes_and_parts() {
+        let Some(table) = catalog.rows_by_oid(index.table) else { continue };
         for (place, number) in index.columns.iter().chain(&index.included).enumerate() {
             let Some(column) = table.column_number(*number) else { continue };
             add_attribute(index.oid, &column.name, &column.ty, place as i16 + 1, rows, cells! {});
@@ -246,8 +270,9 @@ fn add_column(table: &Table, column: &Column, rows: &mut Rows) {
         attnotnull: column.not_null, atthasdef: has_default(column), attidentity: identity,
         attgenerated: generated,
         atthasmissing: column.missing.is_some(),
+        attislocal: table.part.is_none(), attinhcount: i32::from(table.part.is_some()),
     };
-    add_attribute(table.oid, &column.name, &column.ty, number, rows, more);
+    add_attribute(table.known_as(), &column.name, &column.ty, number, rows, more);
 }
 
 /// An identity column's default is its sequence, which PostgreSQL does not count as one.
@@ -279,13 +304,13 @@ pub fn default_oid(table: u32, column: u16) -> u32 {
 
 fn defaults(execution: &Execution, rows: &mut Rows) -> Result<()> {
     let catalog = execution.session.catalog();
-    for table in catalog.tables() {
+    for table in catalog.tables_and_parts() {
         for column in table.columns.iter().filter(|column| has_default(column)) {
             let generated = column.generated.as_ref().map(|generated| generated.sql.clone());
             let sql = generated.or_else(|| shown_default(execution, table, column));
             let number = column.number;
             rows.add(cells! {
-                oid: default_oid(table.oid, number), adrelid: table.oid, adnum: number as i16, adbin: sql,
+                oid: default_oid(table.known_as(), number), adrelid: table.known_as(), adnum: number as i16, adbin: sql,
             });
         }
     }
@@ -298,8 +323,8 @@ fn numbers(columns: &[u16]) -> Vec<Value> {
 
 fn indexes(execution: &Execution, rows: &mut Rows) -> Result<()> {
     let catalog = execution.session.catalog();
-    for index in catalog.indexes() {
-        let Some(table) = catalog.table_by_oid(index.table) else { continue };
+    for index in catalog.indexes_and_parts() {
+        let Some(table) = catalog.rows_by_oid(index.table) else { continue };
         let column_types =
             index.columns.iter().filter_map(|&number| table.column_number(number)).map(|c| &c.ty);
         let classes = column_types.clone().enumerate().map(|(place, ty)| {
@@ -336,37 +361,50 @@ fn expressions(table: &Table, index: &Index) -> Option<String> {
 }
 
 fn constraint_kind<'a>(catalog: &'a Catalog, index: &Index) -> Option<&'a ConstraintKind> {
-    let table = catalog.table_by_oid(index.table)?;
+    let table = catalog.rows_by_oid(index.table)?;
     Some(&table.constraint(index.constraint?)?.kind)
 }
 
 fn constraints(execution: &Execution, rows: &mut Rows) -> Result<()> {
     let catalog = execution.session.catalog();
     domain_constraints(&catalog, rows);
-    for table in catalog.tables() {
+    for table in partitions::tables(&catalog) {
         for constraint in &table.constraints {
             let (kind, columns, check) = match &constraint.kind {
                 ConstraintKind::PrimaryKey { columns } => ('p', numbers(columns), None),
                 ConstraintKind::Unique { columns } => ('u', numbers(columns), None),
                 ConstraintKind::Check { sql } => {
-                    ('c', super::definitions::columns_in(table, sql), Some(sql.clone()))
+                    ('c', super::definitions::columns_in(&table, sql), Some(sql.clone()))
                 }
                 // PostgreSQL up to 17 keeps NOT NULL with the column only.
                 ConstraintKind::NotNull { .. } => continue,
                 ConstraintKind::ForeignKey(key) => {
-                    add_foreign_key(&catalog, table, constraint, key, rows);
+                    add_foreign_key(&catalog, &table, constraint, key, rows);
                     continue;
                 }
             };
-            let index = catalog.index_of_constraint(constraint.oid).map_or(0, |index| index.oid);
+            let index = match (kind, &table.part) {
+                ('c', _) => 0,
+                (_, Some(_)) => constraint.oid,
+                (_, None) => catalog.index_of_constraint(constraint.oid).map_or(0, |index| index.oid),
+            };
+            // PostgreSQL tells of the parents of keys only.
+            let parent = parent_constraint(&catalog, &table, constraint).filter(|_| kind != 'c');
             rows.add(cells! {
                 oid: constraint.oid, conname: &constraint.name, connamespace: schema_oid(&catalog, &table.schema),
-                contype: kind, confupdtype: ' ', confdeltype: ' ', confmatchtype: ' ', conrelid: table.oid, conindid: index, conkey: columns, conbin: check,
-                connoinherit: kind != 'c', convalidated: !constraint.not_valid,
+                contype: kind, confupdtype: ' ', confdeltype: ' ', confmatchtype: ' ', conrelid: table.known_as(),
+                conindid: index, conparentid: parent.unwrap_or_default(), conislocal: table.part.is_none(),
+                coninhcount: i32::from(table.part.is_some()), conkey: columns, conbin: check,
+                connoinherit: kind != 'c' && table.part.is_none(), convalidated: !constraint.not_valid,
             });
         }
     }
     Ok(())
+}
+
+/// The parent's constraint, for a partition's.
+fn parent_constraint(catalog: &Catalog, table: &Table, constraint: &Constraint) -> Option<u32> {
+    table.part.as_ref().and_then(|_| partitions::parent_constraint(catalog, table, constraint))
 }
 
 /// Conditions of domains.
@@ -392,9 +430,12 @@ fn add_foreign_key(
     let index = catalog.unique_index_on(key.table, &key.referenced).map_or(0, |index| index.oid);
     rows.add(cells! {
         oid: constraint.oid, conname: &constraint.name, connamespace: schema_oid(catalog, &table.schema),
-        contype: 'f', conrelid: table.oid, conindid: index, conkey: numbers(&key.columns), confrelid: key.table,
+        contype: 'f', conrelid: table.known_as(), conindid: index,
+        conparentid: parent_constraint(catalog, table, constraint).unwrap_or_default(),
+        conislocal: table.part.is_none(), coninhcount: i32::from(table.part.is_some()), conkey: numbers(&key.columns), confrelid: key.table,
         confkey: numbers(&key.referenced), confupdtype: key.on_update.letter(),
-        confdeltype: key.on_delete.letter(), confmatchtype: "s", connoinherit: true, convalidated: !constraint.not_valid,
+        confdeltype: key.on_delete.letter(), confmatchtype: "s",
+        connoinherit: table.part.is_none() && !table.is_partitioned(), convalidated: !constraint.not_valid,
         condeferrable: key.deferral != Deferral::Never, condeferred: key.deferral == Deferral::Initially,
     });
 }
@@ -421,11 +462,11 @@ fn dependencies(execution: &Execution, rows: &mut Rows) -> Result<()> {
             refobjsubid: i32::from(number), deptype: if internal { 'i' } else { 'a' },
         });
     }
-    for table in catalog.tables() {
+    for table in catalog.tables_and_parts() {
         for column in table.columns.iter().filter(|column| has_default(column)) {
-            let default = default_oid(table.oid, column.number);
+            let default = default_oid(table.known_as(), column.number);
             rows.add(cells! {
-                classid: PG_ATTRDEF_OID, objid: default, refclassid: PG_CLASS_OID, refobjid: table.oid,
+                classid: PG_ATTRDEF_OID, objid: default, refclassid: PG_CLASS_OID, refobjid: table.known_as(),
                 refobjsubid: i32::from(column.number), deptype: 'a',
             });
             if let Some(sequence) = default_sequence(execution, column) {

@@ -16,6 +16,7 @@
 //! | `EXISTS (...)` in a result column              | `(SELECT count(*) ...) > 0`                        |
 //! | `x = ANY ('{a,b}')`                           | `x IN ('a', 'b')`                                  |
 //! | `generate_subscripts(a, 1)`                    | `unnest` of the subscripts                         |
+//! | `pg_partition_tree('t')`                       | `unnest` of an array for each column               |
 //! | `i.indkey[0]`                                  | `i.indkey[1]`: arrays count from 1                 |
 //! | `array_lower(i.indkey, 1)`                     | one less                                           |
 //! | `i.indkey` in a result column                  | `1 2`, as int2vector and oidvector are shown       |
@@ -24,7 +25,11 @@
 //! | a recursion along `pg_type.typbasetype`        | its first step: no domain is over a domain         |
 //! | joining a relation that never has rows         | WHERE false, and nothing to compute                |
 
-mod tables;
+// Functions that return sets.
+mod sets;
+// Oids that are shown as names.
+mod shown;
+pub mod tables;
 
 use std::collections::HashSet;
 use std::ops::ControlFlow;
@@ -36,7 +41,10 @@ use datafusion::sql::sqlparser::ast::*;
 mod arrays;
 
 use arrays::array_of;
+pub use shown::shown;
+use shown::{items, keep_name, show_names, unnamed};
 
+use crate::sql::known::Known;
 use crate::sql::rewrite::name_of;
 use crate::sql::system::empty::is_empty;
 use crate::sql::system::{HITHER, INFORMATION_SCHEMA, PG_CATALOG};
@@ -44,39 +52,18 @@ use crate::sql::trees::alias_of;
 use crate::sql::visit;
 
 /// Rewrites a query in place. Result columns keep the names they had.
-pub fn query(query: &mut Query) {
+pub fn query(query: &mut Query, known: Known) {
     let before: Vec<Option<String>> = items(&mut query.body).iter().map(unnamed).collect();
     show_names(&mut query.body);
-    let _ = visit::walk_mut(query, &mut Rewriter);
+    let _ = visit::walk_mut(query, &mut Rewriter { known });
     for (item, name) in items(&mut query.body).iter_mut().zip(before) {
-        if let (SelectItem::UnnamedExpr(expr), Some(name)) = (&*item, name)
-            && name_of(expr) != name
-        {
-            *item = SelectItem::ExprWithAlias { expr: expr.clone(), alias: Ident::with_quote('"', name) };
-        }
+        keep_name(item, name);
     }
 }
 
 /// Rewrites an expression outside a query, such as a column's default.
 pub fn expression(expr: &mut Expr) {
-    let _ = visit::walk_mut(expr, &mut Rewriter);
-}
-
-/// The outermost select list.
-fn items(body: &mut SetExpr) -> &mut [SelectItem] {
-    match body {
-        SetExpr::Select(select) => &mut select.projection,
-        SetExpr::Query(query) => items(&mut query.body),
-        SetExpr::SetOperation { left, .. } => items(left),
-        _ => &mut [],
-    }
-}
-
-fn unnamed(item: &SelectItem) -> Option<String> {
-    match item {
-        SelectItem::UnnamedExpr(expr) => Some(name_of(expr)),
-        _ => None,
-    }
+    let _ = visit::walk_mut(expr, &mut Rewriter { known: Known::default() });
 }
 
 /// Types whose values are oids that show as names.
@@ -143,52 +130,6 @@ fn unqualified(name: &ObjectName) -> Option<String> {
     }
 }
 
-/// `x::regclass` in the outermost select list is seen by people, and shows the name.
-fn show_names(body: &mut SetExpr) {
-    match body {
-        SetExpr::Select(select) => select.projection.iter_mut().for_each(show_name),
-        SetExpr::Query(query) => show_names(&mut query.body),
-        // Shown as a name, one side's oids would not go with the other's.
-        SetExpr::SetOperation { left, right, .. } if names_shown(left) == names_shown(right) => {
-            show_names(left);
-            show_names(right);
-        }
-        _ => {}
-    }
-}
-
-/// The places of a select list that show names of oids.
-fn names_shown(body: &SetExpr) -> Vec<usize> {
-    match body {
-        SetExpr::Select(select) => {
-            let is_name = |item: &SelectItem| match item {
-                SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => match expr {
-                    Expr::Cast { data_type, .. } => Reg::of(data_type).is_some(),
-                    expr => is_vector(expr),
-                },
-                _ => false,
-            };
-            let items = select.projection.iter().enumerate();
-            items.filter(|(_, item)| is_name(item)).map(|(place, _)| place).collect()
-        }
-        SetExpr::Query(query) => names_shown(&query.body),
-        SetExpr::SetOperation { left, .. } => names_shown(left),
-        _ => Vec::new(),
-    }
-}
-
-fn show_name(item: &mut SelectItem) {
-    let (SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. }) = item else { return };
-    if let Some(name) = vector_name(expr) {
-        *expr = call(vector_printer(name), vec![expr.clone()]);
-        return;
-    }
-    let Expr::Cast { expr: inner, data_type, .. } = expr else { return };
-    if let Some(reg) = Reg::of(data_type) {
-        *expr = call(reg.printer(), vec![inner.as_ref().clone()]);
-    }
-}
-
 /// The function that shows a column of the catalogue's vectors.
 fn vector_printer(column: &str) -> &'static str {
     match column {
@@ -197,13 +138,15 @@ fn vector_printer(column: &str) -> &'static str {
     }
 }
 
-struct Rewriter;
+struct Rewriter<'a> {
+    known: Known<'a>,
+}
 
-impl VisitorMut for Rewriter {
+impl VisitorMut for Rewriter<'_> {
     type Break = ();
 
     fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
-        tables::name(select);
+        tables::name(select, self.known);
         tables::expand_arrays(select);
         if joins_nothing(select) {
             compute_nothing(select);
@@ -231,9 +174,11 @@ impl VisitorMut for Rewriter {
                     *args = None;
                     *name = ObjectName::from(vec![Ident::new(PG_CATALOG), Ident::new("pg_settings")]);
                 }
-                Some("generate_subscripts") => *factor = subscripts(factor),
-                Some(function) if name.0.len() == 2 => *name = ObjectName::from(Ident::new(function)),
-                _ => {}
+                Some(function) => match sets::from(factor, function) {
+                    Some(unnested) => *factor = unnested,
+                    None => without_schema(factor, function),
+                },
+                None => {}
             }
         }
         ControlFlow::Continue(())
@@ -299,31 +244,13 @@ impl VisitorMut for Rewriter {
     }
 }
 
-/// `FROM generate_subscripts(a, 1) AS k` as the unnested subscripts.
-fn subscripts(factor: &TableFactor) -> TableFactor {
-    let TableFactor::Table { alias, args: Some(args), with_ordinality, .. } = factor else {
-        return factor.clone();
-    };
-    let Some(FunctionArg::Unnamed(FunctionArgExpr::Expr(array))) = args.args.first() else {
-        return factor.clone();
-    };
-    let mut alias = alias.clone().unwrap_or_else(|| alias_of(Ident::new("generate_subscripts")));
-    if alias.columns.is_empty() {
-        alias.columns.push(TableAliasColumnDef { name: alias.name.clone(), data_type: None });
+/// A call of a function in FROM without the system's schema before its name.
+fn without_schema(factor: &mut TableFactor, function: &str) {
+    if let TableFactor::Table { name, .. } = factor
+        && name.0.len() == 2
+    {
+        *name = ObjectName::from(Ident::new(function));
     }
-    TableFactor::UNNEST {
-        alias: Some(alias),
-        array_exprs: vec![subscripts_of(array)],
-        with_offset: false,
-        with_offset_alias: None,
-        with_ordinality: *with_ordinality,
-    }
-}
-
-/// The subscripts of an array; those of the catalogue's vectors begin at 0.
-fn subscripts_of(array: &Expr) -> Expr {
-    let first = Value::Number(if is_vector(array) { "0" } else { "1" }.to_owned(), false);
-    call("hither_subscripts", vec![array.clone(), Expr::value(first)])
 }
 
 /// Whether it is a column of type int2vector or oidvector, an array here like any other.
@@ -508,7 +435,12 @@ fn rewrite_function(expr: &mut Expr) {
         "nextval" | "currval" | "setval" => bare_names(&mut function.args),
         "generate_subscripts" => {
             if let Some(array) = first_argument(function) {
-                *expr = call("unnest", vec![subscripts_of(array)]);
+                *expr = call("unnest", vec![sets::subscripts_of(array)]);
+            }
+        }
+        "pg_partition_ancestors" => {
+            if let Some(relation) = first_argument(function) {
+                *expr = call("unnest", vec![call("hither_partition_ancestors", vec![relation.clone()])]);
             }
         }
         "array" => {

@@ -98,6 +98,8 @@ fn catalog() -> Arc<Catalog> {
         materialized: None,
         temporary: None,
         unlogged: false,
+        partitioning: None,
+        part: None,
         constraints: vec![
             Constraint {
                 oid: 16_403,

@@ -6,12 +6,13 @@ use std::ops::ControlFlow;
 use datafusion::sql::sqlparser::ast::*;
 
 use super::{Reg, call, factors, system_name};
+use crate::sql::known::Known;
 use crate::sql::system::{PG_CATALOG, VIEWS};
 use crate::sql::visit;
 
 /// `c.tableoid`, and `tableoid` where one relation is read, as what it is.
-pub fn name(select: &mut Select) {
-    let known: Vec<(String, Expr)> = factors(select).filter_map(known).collect();
+pub fn name(select: &mut Select, known: Known) {
+    let known: Vec<(String, Expr)> = factors(select).filter_map(|factor| oid_of(factor, known)).collect();
     let Some((_, first)) = known.first().cloned() else { return };
     for item in &mut select.projection {
         if let SelectItem::UnnamedExpr(Expr::Identifier(name)) = item
@@ -38,7 +39,7 @@ pub fn name(select: &mut Select) {
     });
 }
 
-fn is_tableoid(name: &Ident) -> bool {
+pub fn is_tableoid(name: &Ident) -> bool {
     name.quote_style.is_none() && name.value.eq_ignore_ascii_case("tableoid")
 }
 
@@ -73,7 +74,7 @@ impl VisitorMut for Bare<'_> {
 }
 
 /// What a relation is called, and its oid.
-fn known(factor: &TableFactor) -> Option<(String, Expr)> {
+fn oid_of(factor: &TableFactor, known: Known) -> Option<(String, Expr)> {
     let TableFactor::Table { name, alias, args: None, .. } = factor else { return None };
     let called = match alias {
         Some(alias) => alias.name.value.to_lowercase(),
@@ -82,7 +83,9 @@ fn known(factor: &TableFactor) -> Option<(String, Expr)> {
     let view = system_name(factor).and_then(|system| VIEWS.get(&(PG_CATALOG, system.as_str())).cloned());
     let oid = match view {
         Some(view) => Expr::value(Value::Number(view.relation.oid.to_string(), false)),
-        None => call(Reg::Class.reader(), vec![Expr::value(Value::SingleQuotedString(name.to_string()))]),
+        None => known.partition_oid(name, &called).unwrap_or_else(|| {
+            call(Reg::Class.reader(), vec![Expr::value(Value::SingleQuotedString(name.to_string()))])
+        }),
     };
     Some((called, oid))
 }

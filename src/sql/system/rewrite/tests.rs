@@ -8,7 +8,7 @@ use super::*;
 fn rewritten(sql: &str) -> String {
     let mut statements = Parser::parse_sql(&PostgreSqlDialect {}, sql).unwrap();
     let Statement::Query(query) = &mut statements[0] else { panic!("a query") };
-    super::query(query);
+    super::query(query, Known::default());
     query.to_string()
 }
 

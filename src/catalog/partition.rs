@@ -1,0 +1,324 @@
+//! Partitions by list: named parts of one stored table.
+//!
+//! A partition is the rows of its parent whose key is among certain values, and has no files, graphs or rows of its
+//! own; `docs/design/0006-partitions.md` has the reasons. Its definition is in the parent's, so that both change in one
+//! edit. Statements see it as the parent under another name, with a [`Section`] that says which of the rows it is.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::catalog::definition::{Column, DefaultExpr, Oid, Table};
+use crate::codec::key;
+use crate::types::{Type, Value, text};
+
+/// PARTITION BY LIST (column).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Partitioning {
+    /// The number of the key's column.
+    pub column: u16,
+    /// In order of creation.
+    #[serde(default)]
+    pub parts: Vec<Partition>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Partition {
+    pub oid: Oid,
+    pub schema: String,
+    pub name: String,
+    pub bound: PartitionBound,
+    /// Defaults of its own, by column number, for rows that are written to it by its name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub defaults: Vec<(u16, Option<DefaultExpr>)>,
+    /// COMMENT ON TABLE.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub comment: Option<String>,
+    /// What the parent's indexes are called as its own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub indexes: Vec<PartitionIndex>,
+}
+
+/// An index of a partition: a name for what its parent's index has of its rows.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PartitionIndex {
+    pub oid: Oid,
+    /// In the partition's schema.
+    pub name: String,
+    /// The parent's index.
+    pub of: Oid,
+}
+
+/// FOR VALUES IN and DEFAULT.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum PartitionBound {
+    /// What no other partition takes.
+    Default,
+    /// Values of the key as texts; `None` is NULL.
+    In(Vec<Option<String>>),
+}
+
+/// Which rows of its parent a partition is; in a [`Table`] that stands for the partition.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Section {
+    /// The partition's oid; that of the table it is in is the parent's, whose rows they are.
+    pub oid: Oid,
+    pub bound: PartitionBound,
+    pub parent: (String, String),
+    /// The number of the key's column.
+    pub column: u16,
+    pub keys: Keys,
+}
+
+/// A set of values of a key, or all values but those.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Keys {
+    /// In order, each once; NULL may be one.
+    pub values: Vec<Value>,
+    /// Whether the set is of all other values.
+    pub others: bool,
+    encoded: BTreeSet<Vec<u8>>,
+}
+
+impl Keys {
+    pub fn new(values: impl IntoIterator<Item = Value>, others: bool) -> Keys {
+        let mut keys = Keys { values: Vec::new(), others, encoded: BTreeSet::new() };
+        for value in values {
+            if keys.encoded.insert(encode(&value)) {
+                keys.values.push(value);
+            }
+        }
+        keys
+    }
+
+    pub fn contain(&self, value: &Value) -> bool {
+        self.encoded.contains(&encode(value)) != self.others
+    }
+}
+
+/// Equal values have equal bytes, whatever their scale.
+fn encode(value: &Value) -> Vec<u8> {
+    key::of(std::slice::from_ref(value))
+}
+
+impl PartitionBound {
+    /// The values, of the key's type; none for DEFAULT.
+    pub fn values(&self, ty: &Type) -> Vec<Value> {
+        let value = |text: &Option<String>| match text {
+            None => Value::Null,
+            Some(text) => text::parse(ty, text).expect("a bound is kept as its own type prints it"),
+        };
+        match self {
+            PartitionBound::Default => Vec::new(),
+            PartitionBound::In(values) => values.iter().map(value).collect(),
+        }
+    }
+}
+
+impl Partitioning {
+    pub fn default_part(&self) -> Option<&Partition> {
+        self.parts.iter().find(|part| part.bound == PartitionBound::Default)
+    }
+
+    /// What partitions list between them.
+    fn listed(&self, ty: &Type) -> Vec<Value> {
+        self.parts.iter().flat_map(|part| part.bound.values(ty)).collect()
+    }
+
+    /// The values that have a partition.
+    pub fn accepted(&self, ty: &Type) -> Keys {
+        match self.default_part() {
+            Some(_) => Keys::new([], true),
+            None => Keys::new(self.listed(ty), false),
+        }
+    }
+}
+
+/// Whether a column of this type can be a key here: its values have one text and one key each.
+pub fn can_be_key(ty: &Type) -> bool {
+    matches!(
+        ty,
+        Type::Bool
+            | Type::Int2
+            | Type::Int4
+            | Type::Int8
+            | Type::Numeric(_)
+            | Type::Text
+            | Type::Varchar(_)
+            | Type::Bpchar(_)
+            | Type::Date
+            | Type::Timestamp(_)
+            | Type::Timestamptz(_)
+            | Type::Uuid
+    )
+}
+
+impl Table {
+    /// The table's partitions as statements see them.
+    pub fn parts(&self) -> impl Iterator<Item = Table> + '_ {
+        let partitioning = self.partitioning.as_ref();
+        let ty = partitioning.and_then(|by| self.column_number(by.column)).map(|column| &column.ty);
+        let both = partitioning.zip(ty);
+        both.into_iter().flat_map(move |(by, ty)| by.parts.iter().map(move |part| self.seen_as(by, part, ty)))
+    }
+
+    /// The table's partitions as statements see them; those of an earlier definition again where they say the same.
+    pub fn parts_after(
+        &self,
+        before: Option<&Arc<Table>>,
+        known: &BTreeMap<Oid, Arc<Table>>,
+    ) -> Vec<Arc<Table>> {
+        let Some(by) = &self.partitioning else { return Vec::new() };
+        let Some(ty) = self.column_number(by.column).map(|column| &column.ty) else { return Vec::new() };
+        let earlier = before.and_then(|table| Some((table, table.partitioning.as_ref()?)));
+        // Only its partitions are others.
+        let earlier = earlier.filter(|(table, then)| {
+            then.column == by.column && table.without_parts() == self.without_parts()
+        });
+        let parts = earlier.into_iter().flat_map(|(_, then)| &then.parts);
+        let earlier: BTreeMap<Oid, &Partition> = parts.map(|part| (part.oid, part)).collect();
+        let seen = by.parts.iter().map(|part| {
+            // What is left for DEFAULT depends on all others.
+            let same = earlier.get(&part.oid).is_some_and(|then| *then == part);
+            match known.get(&part.oid).filter(|_| same && part.bound != PartitionBound::Default) {
+                Some(seen) => Arc::clone(seen),
+                None => Arc::new(self.seen_as(by, part, ty)),
+            }
+        });
+        seen.collect()
+    }
+
+    /// A copy without the definitions of partitions.
+    fn without_parts(&self) -> Table {
+        Table {
+            oid: self.oid,
+            schema: self.schema.clone(),
+            name: self.name.clone(),
+            storage: self.storage,
+            columns: self.columns.clone(),
+            hidden: self.hidden.clone(),
+            dropped: self.dropped.clone(),
+            constraints: self.constraints.clone(),
+            kind: self.kind,
+            comment: self.comment.clone(),
+            comments: self.comments.clone(),
+            temporary: self.temporary,
+            unlogged: self.unlogged,
+            materialized: self.materialized.clone(),
+            partitioning: None,
+            part: self.part.clone(),
+        }
+    }
+
+    fn seen_as(&self, by: &Partitioning, partition: &Partition, ty: &Type) -> Table {
+        let keys = match &partition.bound {
+            PartitionBound::Default => Keys::new(by.listed(ty), true),
+            bound => Keys::new(bound.values(ty), false),
+        };
+        let part = Section {
+            oid: partition.oid,
+            bound: partition.bound.clone(),
+            parent: (self.schema.clone(), self.name.clone()),
+            column: by.column,
+            keys,
+        };
+        let mut seen = Table {
+            schema: partition.schema.clone(),
+            name: partition.name.clone(),
+            comment: partition.comment.clone(),
+            comments: Vec::new(),
+            part: Some(Arc::new(part)),
+            ..self.without_parts()
+        };
+        for (number, default) in &partition.defaults {
+            if let Some(column) = seen.columns.iter_mut().find(|column| column.number == *number) {
+                column.default = default.clone();
+                // Its own, if it draws from one, is in the text.
+                column.sequence = None;
+            }
+        }
+        seen
+    }
+
+    /// The defaults that partitions do not share with it; `None` is none.
+    pub fn own_defaults(&self) -> impl Iterator<Item = (&Partition, &Column, Option<&DefaultExpr>)> {
+        let parts = self.partitioning.iter().flat_map(|by| &by.parts);
+        parts.flat_map(move |part| {
+            part.defaults.iter().filter_map(move |(number, default)| {
+                Some((part, self.column_number(*number)?, default.as_ref()))
+            })
+        })
+    }
+
+    /// Whether the table or one of its partitions is in the schema.
+    pub fn lies_in(&self, schema: &str) -> bool {
+        let parts = self.partitioning.iter().flat_map(|by| &by.parts);
+        parts.map(|part| &part.schema).chain([&self.schema]).any(|own| own == schema)
+    }
+
+    /// The table, and its partitions, of a schema that has another name from here on.
+    #[must_use]
+    pub fn with_schema_renamed(&self, from: &str, to: &str) -> Table {
+        let mut table = self.clone();
+        let parts = table.partitioning.iter_mut().flat_map(|by| &mut by.parts);
+        for schema in parts.map(|part| &mut part.schema).chain([&mut table.schema]) {
+            if schema == from {
+                to.clone_into(schema);
+            }
+        }
+        table
+    }
+
+    /// Takes an index away from the partitions; whether any had it.
+    pub fn forget_index(&mut self, of: Oid) -> bool {
+        let mut any = false;
+        for part in self.partitioning.iter_mut().flat_map(|by| &mut by.parts) {
+            let before = part.indexes.len();
+            part.indexes.retain(|index| index.of != of);
+            any |= part.indexes.len() != before;
+        }
+        any
+    }
+
+    /// Lets the partitions' names mean another index of the table; whether any did.
+    pub fn renumber_index(&mut self, old: Oid, new: Oid) -> bool {
+        let parts = self.partitioning.iter_mut().flat_map(|by| &mut by.parts);
+        let mut any = false;
+        for index in parts.flat_map(|part| &mut part.indexes).filter(|index| index.of == old) {
+            index.of = new;
+            any = true;
+        }
+        any
+    }
+
+    /// The oid under which the catalogue has it: a partition's own.
+    pub fn known_as(&self) -> Oid {
+        self.part.as_ref().map_or(self.oid, |part| part.oid)
+    }
+
+    /// The parent's definition with one of its partitions changed.
+    #[must_use]
+    pub fn with_partition(&self, oid: Oid, change: impl FnOnce(&mut Partition)) -> Table {
+        let mut table = self.clone();
+        let parts = table.partitioning.iter_mut().flat_map(|by| &mut by.parts);
+        if let Some(part) = parts.into_iter().find(|part| part.oid == oid) {
+            change(part);
+        }
+        table
+    }
+
+    /// The parent's definition without one of its partitions.
+    #[must_use]
+    pub fn without_partition(&self, oid: Oid) -> Table {
+        let mut table = self.clone();
+        if let Some(by) = &mut table.partitioning {
+            by.parts.retain(|part| part.oid != oid);
+        }
+        table
+    }
+
+    pub fn is_partitioned(&self) -> bool {
+        self.partitioning.is_some()
+    }
+}

@@ -1,0 +1,218 @@
+//! Partitions as PostgreSQL's catalogue tells of them.
+
+use std::sync::Arc;
+
+use crate::catalog::{
+    Catalog, Constraint, ConstraintKind, IndexMethod, Oid, Partition, PartitionBound, PartitionIndex,
+    Relation, Table,
+};
+use crate::codec::key;
+use crate::error::Result;
+use crate::planner::bindings::Execution;
+use crate::sql::system::names::quote_ident;
+use crate::sql::system::relation::{Rows, cells};
+use crate::sql::system::{deparse, types};
+use crate::types::{Type, Value, text};
+
+pub fn inherits(execution: &Execution, rows: &mut Rows) -> Result<()> {
+    let catalog = execution.session.catalog();
+    for table in catalog.tables() {
+        for part in table.partitioning.iter().flat_map(|by| &by.parts) {
+            let own = part.indexes.iter().filter(|own| catalog.index_by_oid(own.of).is_some());
+            let own = own.map(|own| (own.oid, own.of));
+            for (child, parent) in std::iter::once((part.oid, table.oid)).chain(own) {
+                rows.add(
+                    cells! { inhrelid: child, inhparent: parent, inhseqno: 1i32, inhdetachpending: false },
+                );
+            }
+        }
+    }
+    Ok(())
+}
+
+pub fn partitioned(execution: &Execution, rows: &mut Rows) -> Result<()> {
+    for table in execution.session.catalog().tables() {
+        let Some(by) = &table.partitioning else { continue };
+        let Some(column) = table.column_number(by.column) else { continue };
+        rows.add(cells! {
+            partrelid: table.oid, partstrat: 'l', partnatts: 1i16,
+            partdefid: by.default_part().map_or(0, |part| part.oid),
+            partattrs: vec![Value::Int2(by.column as i16)],
+            partclass: vec![Value::Oid(types::opclass_oid(IndexMethod::Btree, None, &column.ty))],
+            partcollation: vec![Value::Oid(types::collation(&column.ty))],
+        });
+    }
+    Ok(())
+}
+
+/// A relation that is partitioned or a partition.
+pub struct Tree {
+    pub parent: Option<Oid>,
+    children: Vec<Oid>,
+}
+
+/// A relation of a tree with its parent.
+pub struct Branch {
+    pub oid: Oid,
+    pub parent: Option<Oid>,
+}
+
+/// The place of a relation in a tree of partitions, if it is in one.
+pub fn tree(catalog: &Catalog, oid: Oid) -> Option<Tree> {
+    let below = |children: Vec<Oid>| Some(Tree { parent: None, children });
+    let above = |parent: Oid| Some(Tree { parent: Some(parent), children: Vec::new() });
+    match catalog.relation_by_oid(oid)? {
+        Relation::Table(table) => {
+            below(table.partitioning.as_ref()?.parts.iter().map(|part| part.oid).collect())
+        }
+        Relation::Partition(part) => above(part.oid),
+        Relation::Index(index) => {
+            let table = catalog.table_by_oid(index.table).filter(|table| table.is_partitioned())?;
+            below(own_indexes(table).filter(|own| own.of == oid).map(|own| own.oid).collect())
+        }
+        Relation::PartitionIndex(index) => {
+            let parent = catalog.table_by_oid(catalog.rows_by_oid(index.table)?.oid)?;
+            let of = own_indexes(parent).find(|own| own.oid == oid)?.of;
+            above(of)
+        }
+        Relation::Sequence(_) | Relation::View(_) => None,
+    }
+}
+
+/// A relation of a tree, then what is below it.
+pub fn branches(catalog: &Catalog, oid: Oid) -> Vec<Branch> {
+    let Some(tree) = tree(catalog, oid) else { return Vec::new() };
+    let own = std::iter::once(Branch { oid, parent: tree.parent });
+    own.chain(tree.children.into_iter().map(|child| Branch { oid: child, parent: Some(oid) })).collect()
+}
+
+/// The names that partitions have for indexes of the table.
+pub fn own_indexes(table: &Table) -> impl Iterator<Item = &PartitionIndex> {
+    table.partitioning.iter().flat_map(|by| &by.parts).flat_map(|part| &part.indexes)
+}
+
+/// Whether partitions have names for this index of the table.
+pub fn has(table: &Table, index: u32) -> bool {
+    own_indexes(table).any(|own| own.of == index)
+}
+
+/// Tables, then partitions with the constraints that the catalogue lists as theirs.
+pub fn tables(catalog: &Catalog) -> impl Iterator<Item = Arc<Table>> + '_ {
+    let parts = catalog.tables().flat_map(move |table| {
+        let parts = table.partitioning.iter().flat_map(|by| &by.parts);
+        parts.filter_map(move |part| {
+            let seen = catalog.rows_by_oid(part.oid)?;
+            let own = table.constraints.iter().filter_map(|of| own_constraint(catalog, part, of));
+            Some(Arc::new(Table { constraints: own.collect(), ..(**seen).clone() }))
+        })
+    });
+    catalog.tables().cloned().chain(parts)
+}
+
+/// What a partition has of a constraint of its parent: a key is called as its index is.
+fn own_constraint(catalog: &Catalog, part: &Partition, of: &Constraint) -> Option<Constraint> {
+    let (oid, name) = match of.kind {
+        ConstraintKind::PrimaryKey { .. } | ConstraintKind::Unique { .. } => {
+            let index = catalog.index_of_constraint(of.oid)?;
+            let own = part.indexes.iter().find(|own| own.of == index.oid)?;
+            (own.oid, own.name.clone())
+        }
+        _ => (inherited_oid(part.oid, of.oid), of.name.clone()),
+    };
+    Some(Constraint { oid, name, ..of.clone() })
+}
+
+/// A partition's constraint that is no key has an oid out of the range of other objects. A key has that of its index:
+/// the two are listed in different relations.
+fn inherited_oid(part: Oid, constraint: Oid) -> Oid {
+    0x8000_0000 | (part & 0x0007_ffff) << 12 | constraint & 0xfff
+}
+
+/// The constraint of the parent that a partition's constraint is of.
+pub fn parent_constraint(catalog: &Catalog, part: &Table, constraint: &Constraint) -> Option<Oid> {
+    let parent = catalog.table_by_oid(part.oid)?;
+    match catalog.relation_by_oid(constraint.oid) {
+        Some(Relation::PartitionIndex(own)) => own.constraint,
+        _ => {
+            let mut all = parent.constraints.iter();
+            all.find(|of| inherited_oid(part.known_as(), of.oid) == constraint.oid).map(|of| of.oid)
+        }
+    }
+}
+
+/// The constraint of a table or a partition.
+pub fn constraint_by_oid(catalog: &Catalog, oid: Oid) -> Option<(Arc<Table>, Constraint)> {
+    if let Some(Relation::PartitionIndex(own)) = catalog.relation_by_oid(oid) {
+        let part = catalog.rows_by_oid(own.table)?;
+        let of = part.constraint(own.constraint?)?;
+        return Some((Arc::clone(part), Constraint { oid, name: own.name.clone(), ..of.clone() }));
+    }
+    for table in catalog.tables() {
+        if let Some(constraint) = table.constraint(oid) {
+            return Some((Arc::clone(table), constraint.clone()));
+        }
+        for part in table.partitioning.iter().flat_map(|by| &by.parts) {
+            if let Some(of) = table.constraints.iter().find(|of| inherited_oid(part.oid, of.oid) == oid) {
+                return Some((Arc::clone(catalog.rows_by_oid(part.oid)?), Constraint { oid, ..of.clone() }));
+            }
+        }
+    }
+    None
+}
+
+/// `LIST (category_id)`
+pub fn key(table: &Table) -> Option<String> {
+    let column = table.column_number(table.partitioning.as_ref()?.column)?;
+    Some(format!("LIST ({})", quote_ident(&column.name)))
+}
+
+/// `FOR VALUES IN (1, 2)`, `DEFAULT`
+pub fn bound(table: &Table) -> Option<String> {
+    let part = table.part.as_ref()?;
+    let ty = &table.column_number(part.column)?.ty;
+    let PartitionBound::In(_) = &part.bound else { return Some("DEFAULT".into()) };
+    let shown = part.keys.values.iter().map(|value| {
+        let shown = constant(value, ty);
+        // Without the type.
+        match shown.starts_with('\'') {
+            true => shown.rsplit_once("::").map_or(shown.clone(), |(quoted, _)| quoted.to_owned()),
+            false => shown,
+        }
+    });
+    Some(format!("FOR VALUES IN ({})", shown.collect::<Vec<_>>().join(", ")))
+}
+
+/// What the rows of a partition satisfy; none for a default partition that is the only one.
+pub fn constraint(table: &Table) -> Option<String> {
+    let part = table.part.as_ref()?;
+    let column = table.column_number(part.column)?;
+    let name = quote_ident(&column.name);
+    let present = part.keys.values.iter().filter(|value| **value != Value::Null);
+    let mut present: Vec<&Value> = present.collect();
+    if part.keys.others {
+        // Of a default partition PostgreSQL sorts them.
+        present.sort_by_cached_key(|value| key::of(std::slice::from_ref(*value)));
+    }
+    let present: Vec<String> = present.into_iter().map(|value| constant(value, &column.ty)).collect();
+    let equal = match present.as_slice() {
+        [] => None,
+        [one] => Some(format!("({name} = {one})")),
+        several => Some(format!("({name} = ANY (ARRAY[{}]))", several.join(", "))),
+    };
+    let nulls = part.keys.values.contains(&Value::Null);
+    let inside = match (equal, nulls) {
+        (Some(equal), false) => format!("(({name} IS NOT NULL) AND {equal})"),
+        (Some(equal), true) => format!("(({name} IS NULL) OR {equal})"),
+        (None, true) => format!("({name} IS NULL)"),
+        (None, false) => return None,
+    };
+    Some(if part.keys.others { format!("(NOT {inside})") } else { inside })
+}
+
+/// A value as PostgreSQL shows a constant of the type.
+fn constant(value: &Value, ty: &Type) -> String {
+    match value {
+        Value::Null => "NULL".into(),
+        value => deparse::quoted(&text::to_string(value), &deparse::shown_type(ty)),
+    }
+}
