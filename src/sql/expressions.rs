@@ -6,8 +6,8 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, RecordBatch};
-use arrow::datatypes::{Field, Schema, SchemaRef};
+use arrow::array::{ArrayRef, RecordBatch, new_null_array};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::sql::sqlparser::ast::{self, Expr, SelectItem, SelectItemQualifiedWildcardKind};
 
 use crate::catalog::{self, Table};
@@ -224,6 +224,12 @@ pub fn batch(schema: &SchemaRef, rows: &[Vec<Value>]) -> Result<RecordBatch> {
 
 /// A batch that knows its number of rows even without columns.
 pub fn record_batch(schema: SchemaRef, arrays: Vec<ArrayRef>, rows: usize) -> Result<RecordBatch> {
+    // A literal NULL has no type of its own.
+    let typed = arrays.into_iter().zip(schema.fields()).map(|(array, field)| match array.data_type() {
+        DataType::Null => new_null_array(field.data_type(), rows),
+        _ => array,
+    });
+    let arrays = typed.collect();
     let options = arrow::array::RecordBatchOptions::new().with_row_count(Some(rows));
     RecordBatch::try_new_with_options(schema, arrays, &options)
         .map_err(|error| Error::internal(error.to_string()))

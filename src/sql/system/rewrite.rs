@@ -133,7 +133,7 @@ fn unqualified(name: &ObjectName) -> Option<String> {
 /// The function that shows a column of the catalogue's vectors.
 fn vector_printer(column: &str) -> &'static str {
     match column {
-        "indkey" | "indoption" => "hither_int2vector_out",
+        "indkey" | "indoption" | "partattrs" => "hither_int2vector_out",
         _ => "hither_oidvector_out",
     }
 }
@@ -268,8 +268,17 @@ fn vector_name(expr: &Expr) -> Option<&str> {
 }
 
 fn vector_column(name: &Ident) -> Option<&str> {
-    let is_vector =
-        matches!(name.value.as_str(), "indkey" | "indclass" | "indoption" | "indcollation" | "proargtypes");
+    let is_vector = matches!(
+        name.value.as_str(),
+        "indkey"
+            | "indclass"
+            | "indoption"
+            | "indcollation"
+            | "proargtypes"
+            | "partattrs"
+            | "partclass"
+            | "partcollation"
+    );
     is_vector.then_some(name.value.as_str())
 }
 
