@@ -3,7 +3,8 @@
 //! 1. Descend to the node's level; on each level from there down, search `ef_construction` candidates.
 //! 2. If a candidate has the very same vector, join its twins and be done.
 //! 3. On each level choose neighbours: nearest first, skipping one that is nearer to a neighbour already chosen
-//!    than to the new node, so that links point in different directions (hnswlib's heuristic).
+//!    than to the new node, so that links point in different directions (hnswlib's heuristic). Places that are left
+//!    go to the nearest that were skipped.
 //! 4. Write the node's own blocks, then the links back to it, each under its stripe. A full block chooses
 //!    anew among its links and the new node.
 //! 5. If the node is higher than the entry point, it becomes the entry point. Last, it joins the node set.
@@ -173,6 +174,7 @@ impl Graph {
             }
             start = candidates.first().copied().unwrap_or(start);
             let slots = select(reader, &candidates, usize::from(self.params.m));
+            let slots = fill(slots, &candidates, usize::from(self.params.m));
             chosen.push(Neighbours { level, slots });
         }
         Choice::Neighbours(chosen)
@@ -243,6 +245,21 @@ fn select<V: Vectors>(reader: &Reader<V>, candidates: &[u64], max: usize) -> Vec
         let query = reader.query(candidate as u32);
         let rank = rank_of(candidate);
         if chosen.iter().all(|&other| reader.rank(&query, other) >= rank) {
+            chosen.push(candidate as u32);
+        }
+    }
+    chosen
+}
+
+/// Gives the places that [`select`] left free to the nearest it skipped (keepPrunedConnections of algorithm 4 in the HNSW
+/// paper, arXiv 1603.09320). For a node's own links only: a block that links come back to needs its free places, or each
+/// further one would have it choose anew (1.7 times the time of a build for another 0.004 of recall).
+fn fill(mut chosen: Vec<u32>, candidates: &[u64], max: usize) -> Vec<u32> {
+    for &candidate in candidates {
+        if chosen.len() >= max {
+            break;
+        }
+        if !chosen.contains(&(candidate as u32)) {
             chosen.push(candidate as u32);
         }
     }
