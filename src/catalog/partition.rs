@@ -176,7 +176,7 @@ impl Table {
         let earlier = earlier.filter(|(table, then)| {
             then.column == by.column && table.without_parts() == self.without_parts()
         });
-        let parts = earlier.into_iter().flat_map(|(_, then)| &then.parts);
+        let parts = earlier.into_iter().flat_map(|(table, _)| table.partitions());
         let earlier: BTreeMap<Oid, &Partition> = parts.map(|part| (part.oid, part)).collect();
         let seen = by.parts.iter().map(|part| {
             // What is left for DEFAULT depends on all others.
@@ -243,8 +243,7 @@ impl Table {
 
     /// The defaults that partitions do not share with it; `None` is none.
     pub fn own_defaults(&self) -> impl Iterator<Item = (&Partition, &Column, Option<&DefaultExpr>)> {
-        let parts = self.partitioning.iter().flat_map(|by| &by.parts);
-        parts.flat_map(move |part| {
+        self.partitions().iter().flat_map(move |part| {
             part.defaults.iter().filter_map(move |(number, default)| {
                 Some((part, self.column_number(*number)?, default.as_ref()))
             })
@@ -253,8 +252,7 @@ impl Table {
 
     /// Whether the table or one of its partitions is in the schema.
     pub fn lies_in(&self, schema: &str) -> bool {
-        let parts = self.partitioning.iter().flat_map(|by| &by.parts);
-        parts.map(|part| &part.schema).chain([&self.schema]).any(|own| own == schema)
+        self.partitions().iter().map(|part| &part.schema).chain([&self.schema]).any(|own| own == schema)
     }
 
     /// The table, and its partitions, of a schema that has another name from here on.
@@ -273,7 +271,7 @@ impl Table {
     /// Takes an index away from the partitions; whether any had it.
     pub fn forget_index(&mut self, of: Oid) -> bool {
         let mut any = false;
-        for part in self.partitioning.iter_mut().flat_map(|by| &mut by.parts) {
+        for part in self.partitions_mut() {
             let before = part.indexes.len();
             part.indexes.retain(|index| index.of != of);
             any |= part.indexes.len() != before;
@@ -283,9 +281,13 @@ impl Table {
 
     /// Lets the partitions' names mean another index of the table; whether any did.
     pub fn renumber_index(&mut self, old: Oid, new: Oid) -> bool {
-        let parts = self.partitioning.iter_mut().flat_map(|by| &mut by.parts);
         let mut any = false;
-        for index in parts.flat_map(|part| &mut part.indexes).filter(|index| index.of == old) {
+        for index in self
+            .partitions_mut()
+            .iter_mut()
+            .flat_map(|part| &mut part.indexes)
+            .filter(|index| index.of == old)
+        {
             index.of = new;
             any = true;
         }
@@ -301,8 +303,7 @@ impl Table {
     #[must_use]
     pub fn with_partition(&self, oid: Oid, change: impl FnOnce(&mut Partition)) -> Table {
         let mut table = self.clone();
-        let parts = table.partitioning.iter_mut().flat_map(|by| &mut by.parts);
-        if let Some(part) = parts.into_iter().find(|part| part.oid == oid) {
+        if let Some(part) = table.partitions_mut().iter_mut().find(|part| part.oid == oid) {
             change(part);
         }
         table
@@ -320,5 +321,19 @@ impl Table {
 
     pub fn is_partitioned(&self) -> bool {
         self.partitioning.is_some()
+    }
+
+    /// Its partitions in order of creation; a table that is not partitioned has none.
+    pub fn partitions(&self) -> &[Partition] {
+        self.partitioning.as_ref().map_or(&[], |by| &by.parts)
+    }
+
+    pub fn partitions_mut(&mut self) -> &mut [Partition] {
+        self.partitioning.as_mut().map_or(&mut [], |by| &mut by.parts)
+    }
+
+    /// What partitions call its indexes.
+    pub fn partition_indexes(&self) -> impl Iterator<Item = &PartitionIndex> {
+        self.partitions().iter().flat_map(|part| &part.indexes)
     }
 }

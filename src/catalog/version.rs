@@ -138,6 +138,16 @@ impl Catalog {
         self.indexes.values().chain(self.part_indexes.values())
     }
 
+    /// The index of a table or of a partition with this oid.
+    pub fn index_or_part_by_oid(&self, oid: Oid) -> Option<&Arc<Index>> {
+        self.indexes.get(&oid).or_else(|| self.part_indexes.get(&oid))
+    }
+
+    /// The table whose partition has this index.
+    pub fn parent_of_part_index(&self, own: &Index) -> Option<&Arc<Table>> {
+        self.tables.get(&self.parts.get(&own.table)?.oid)
+    }
+
     /// Indexes of partitions.
     pub fn part_indexes(&self) -> impl Iterator<Item = &Arc<Index>> {
         self.part_indexes.values()
@@ -360,7 +370,7 @@ impl Catalog {
         for table in self.tables.values().filter(|table| table.is_partitioned()) {
             let earlier = before.tables.get(&table.oid);
             if earlier.is_some_and(|earlier| Arc::ptr_eq(earlier, table)) {
-                let own = table.partitioning.iter().flat_map(|by| &by.parts);
+                let own = table.partitions().iter();
                 parts.extend(own.filter_map(|part| Some((part.oid, before.parts.get(&part.oid)?.clone()))));
                 continue;
             }
@@ -381,8 +391,7 @@ impl Catalog {
     }
 
     fn indexes_of_parts(&self) -> impl Iterator<Item = Index> + '_ {
-        let parts = self.tables.values().filter_map(|table| table.partitioning.as_ref());
-        parts.flat_map(|by| &by.parts).flat_map(|part| {
+        self.tables.values().flat_map(|table| table.partitions()).flat_map(|part| {
             part.indexes.iter().filter_map(|own| {
                 let of = self.indexes.get(&own.of)?;
                 Some(Index { oid: own.oid, name: own.name.clone(), table: part.oid, ..(**of).clone() })

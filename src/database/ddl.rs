@@ -319,10 +319,10 @@ impl Transaction {
         for edit in edits {
             let Edit::Put(object) = edit else { continue };
             let parts = match object {
-                Object::Table(table) => table.partitioning.as_ref(),
-                _ => None,
+                Object::Table(table) => table.partitions(),
+                _ => &[],
             };
-            let parts = parts.into_iter().flat_map(|by| &by.parts).flat_map(|part| {
+            let parts = parts.iter().flat_map(|part| {
                 let own = part.indexes.iter().map(|index| (index.oid, &index.name));
                 let named = std::iter::once((part.oid, &part.name)).chain(own);
                 named.map(|(oid, name)| (oid, (part.schema.clone(), name.clone())))

@@ -11,7 +11,6 @@
 
 use std::sync::Arc;
 
-use datafusion::sql::sqlparser::ast::{Ident, ObjectName, ObjectNamePart};
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use datafusion::sql::sqlparser::tokenizer::{
     Location, Span, Token, TokenWithSpan, Tokenizer, TokenizerError, Whitespace,
@@ -124,18 +123,10 @@ fn without_only(source: &str, mut tokens: Vec<TokenWithSpan>) -> (Vec<TokenWithS
             && matches!(tokens[near[2]].token, Token::Word(_))
     });
     let gone: Vec<usize> = gone.map(|near| near[1]).collect();
-    let names = gone.iter().map(|&only| {
-        let after = solid.iter().skip_while(|&&at| at <= only).map(|&at| &tokens[at]);
-        let parts = after.map_while(|token| match &token.token {
-            Token::Word(word) => Some(Some(word.to_ident(token.span))),
-            Token::Period => Some(None),
-            _ => None,
-        });
-        // `a.b c` is b in a, called c.
-        let parts: Vec<Option<Ident>> = parts.collect();
-        let dotted = parts.chunks(2).take_while(|pair| matches!(pair, [Some(_), None])).count();
-        let parts = parts.into_iter().step_by(2).take(dotted + 1).flatten();
-        object_name(source, &ObjectName(parts.map(ObjectNamePart::Identifier).collect()))
+    // What is no name is refused when the statement is read.
+    let names = gone.iter().filter_map(|&only| {
+        let name = parser(tokens[only + 1..].to_vec()).parse_object_name(false).ok()?;
+        Some(object_name(source, &name))
     });
     let names = names.collect();
     for at in gone.into_iter().rev() {

@@ -131,7 +131,7 @@ impl<'a> Known<'a> {
 /// `tableoid` of the rows of a table that is called `called`: for a partitioned one, that of the row's partition.
 pub fn table_oid(table: &Table, called: &str) -> Option<Expr> {
     let oid_of = |table: &Table| {
-        let name = format!("{}.{}", system::quote_ident(&table.schema), system::quote_ident(&table.name));
+        let name = system::qualified(&table.schema, &table.name);
         format!("hither_regclass_in('{}')", name.replace('\'', "''"))
     };
     let Some(by) = &table.partitioning else { return dialect::parse_expression(&oid_of(table)).ok() };

@@ -19,7 +19,7 @@ use crate::planner::knn;
 use crate::sql::context::PlanContext;
 use crate::sql::dialect::parse_query;
 use crate::sql::query;
-use crate::sql::system::quote_ident;
+use crate::sql::system::qualified;
 use crate::table::predicate::unqualified;
 use crate::table::provider::{Shape, Shapes};
 use crate::types::{Look, Type};
@@ -44,8 +44,7 @@ pub fn of(table: &Arc<Table>, context: &PlanContext) -> Shapes {
 
 fn shape(table: &Table, column: &Column, context: &PlanContext) -> Result<Option<Shape>> {
     let Some(generated) = &column.generated else { return Ok(None) };
-    let (sql, from) =
-        (&generated.sql, format!("{}.{}", quote_ident(&table.schema), quote_ident(&table.name)));
+    let (sql, from) = (&generated.sql, qualified(&table.schema, &table.name));
     if !is_condition(context.catalog, table, column) {
         let query = query::plan(&*parse_query(&format!("SELECT {sql} AS value FROM {from}"))?, context)?;
         return Ok(knn::output_over_scan(query.logical_plan()).map(unqualified).map(Shape::Value));

@@ -9,14 +9,13 @@
 //! batch and takes the transaction back. Tables whose rows need the session to be made (defaults, CHECK, WHERE, foreign keys) are
 //! written batch by batch instead.
 
-use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use arrow::array::{Array, AsArray};
 use datafusion::sql::sqlparser::ast::Expr;
 use tokio::task::JoinHandle;
 
-use crate::catalog::{Oid, Table};
+use crate::catalog::{Column, Oid, Table};
 use crate::database::{OnConflict, Stop, Transaction};
 use crate::error::{Error, Result, SqlState};
 use crate::locks::Waiter;
@@ -25,6 +24,7 @@ use crate::sql::copy::csv::CsvDecoder;
 use crate::sql::copy::fields::{Fields, bad_format, utf8};
 use crate::sql::copy::options::Options;
 use crate::sql::copy::text::TextDecoder;
+use crate::sql::ddl::columns_of;
 use crate::sql::dml::defaults::DefaultValue;
 use crate::sql::dml::insert::column_position;
 use crate::sql::dml::rows::Checks;
@@ -33,8 +33,6 @@ use crate::sql::response::{CopyFormat, CopyIn, Response};
 use crate::sql::session::Session;
 use crate::sql::statement::{CopyEncoding, CopyHeader, CopyOptions, Name};
 use crate::sql::transactions::Waited;
-use crate::sql::visit;
-use crate::sql::words::fold;
 use crate::types::{Type, Value, Zone, binary, text};
 
 /// A batch goes to the core when it holds so many rows, or rows of so many bytes: large enough that a call's own cost
@@ -492,24 +490,14 @@ pub fn listed_columns(table: &Table, names: &[String]) -> Result<Vec<usize>> {
 
 /// 42P10 for columns that are computed once the row is known to be wanted.
 fn refuse_generated(condition: &Expr, table: &Table) -> Result<()> {
-    visit::expressions(condition, |part| {
-        let name = match part {
-            Expr::Identifier(name) => name,
-            Expr::CompoundIdentifier(names) => match names.last() {
-                Some(name) => name,
-                None => return ControlFlow::Continue(()),
-            },
-            _ => return ControlFlow::Continue(()),
-        };
-        match table.column(&fold(name)) {
-            Some(column) if column.generated.is_some() => ControlFlow::Break(column.name.clone()),
-            _ => ControlFlow::Continue(()),
+    let named = columns_of(&condition.to_string(), table)?;
+    let mut named = named.iter().filter_map(|&number| table.column_number(number));
+    match named.find(|column| column.generated.is_some()) {
+        None => Ok(()),
+        Some(Column { name, .. }) => {
+            let message = "generated columns are not supported in COPY FROM WHERE conditions";
+            Err(Error::new(SqlState("42P10"), message)
+                .detail(format!("Column \"{name}\" is a generated column.")))
         }
-    })
-    .break_value()
-    .map_or(Ok(()), |name| {
-        let message = "generated columns are not supported in COPY FROM WHERE conditions";
-        Err(Error::new(SqlState("42P10"), message)
-            .detail(format!("Column \"{name}\" is a generated column.")))
-    })
+    }
 }

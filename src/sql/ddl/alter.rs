@@ -680,7 +680,7 @@ impl Session {
         if !only {
             // Partitions have it too.
             let number = table.columns[position].number;
-            for part in altered.partitioning.iter_mut().flat_map(|by| &mut by.parts) {
+            for part in altered.partitions_mut() {
                 part.defaults.retain(|(own, _)| *own != number);
             }
         }
@@ -832,12 +832,16 @@ pub fn violated_by_some_row(table: &Table, constraint: &str) -> Error {
 
 /// ATTACH and DETACH PARTITION stand alone in PostgreSQL's grammar.
 fn refuse_more_than_partition(alter: &AlterTable) -> Result<()> {
-    let place = alter.actions.iter().position(|action| matches!(action, AlterAction::Partition(_)));
-    let word = match (place.map(|place| (place, &alter.actions[place])), alter.actions.len()) {
-        (None, _) | (_, 1) => return Ok(()),
-        (Some((0, _)), _) => ",",
-        (Some((_, AlterAction::Partition(PartitionAction::Detach(_)))), _) => "DETACH",
-        (Some(_), _) => "ATTACH",
+    let actions = alter.actions.iter().enumerate();
+    let mut partitions = actions.filter_map(|(place, action)| match action {
+        AlterAction::Partition(partition) => Some((place, partition)),
+        _ => None,
+    });
+    let Some(first) = partitions.next().filter(|_| alter.actions.len() > 1) else { return Ok(()) };
+    let word = match first {
+        (0, _) => ",",
+        (_, PartitionAction::Detach(_)) => "DETACH",
+        (_, PartitionAction::Attach { .. }) => "ATTACH",
     };
     Err(Error::new(SqlState::SYNTAX_ERROR, format!("syntax error at or near \"{word}\"")))
 }

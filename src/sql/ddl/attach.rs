@@ -22,7 +22,7 @@ use crate::sql::partitions::condition_sql;
 use crate::sql::session::Session;
 use crate::sql::shared::undefined_relation;
 use crate::sql::statement::{Ast, Name, Overriding};
-use crate::sql::system::quote_ident;
+use crate::sql::system::{qualified, quote_ident};
 
 /// The name of a partition or an index that is on its way. No statement before the transaction's end sees it.
 fn aside(oid: u32) -> String {
@@ -65,7 +65,8 @@ impl Session {
         super::partition::refuse_overlap(parent, &partition)?;
         self.refuse_foreign_rows(&child, parent, &partition).await?;
         self.add_partition(parent, temporary).await?;
-        self.move_rows(&qualified(&child), &qualified(parent), parent).await?;
+        let from = qualified(&child.schema, &child.name);
+        self.move_rows(&from, &qualified(&parent.schema, &parent.name), parent).await?;
         self.retry(|transaction| transaction.drop_table(child.oid)).await?;
         let catalog = self.shared.current_catalog();
         let Some(parent) = catalog.table_by_oid(parent.oid) else { return Ok(()) };
@@ -155,8 +156,7 @@ impl Session {
     /// 23514 when the table has rows that the partition would not.
     async fn refuse_foreign_rows(&mut self, child: &Table, parent: &Table, new: &Partition) -> Result<()> {
         let column = super::partition::key_column(parent)?;
-        let by = parent.partitioning.as_ref();
-        let listed = by.into_iter().flat_map(|by| by.parts.iter().map(|part| &part.bound));
+        let listed = parent.partitions().iter().map(|part| &part.bound);
         let (bounds, others): (Vec<&PartitionBound>, bool) = match &new.bound {
             PartitionBound::Default => (listed.collect(), true),
             bound => (vec![bound], false),
@@ -166,7 +166,7 @@ impl Session {
         let inside = condition_sql(&quote_ident(&column.name), &keys).unwrap_or_else(|| "false".into());
         // A NULL that is not listed is outside.
         let outside = if others { inside } else { format!("({inside}) IS NOT TRUE") };
-        let sql = format!("SELECT count(*) FROM {} WHERE {outside}", qualified(child));
+        let sql = format!("SELECT count(*) FROM {} WHERE {outside}", qualified(&child.schema, &child.name));
         if self.count(&sql).await? == 0 {
             return Ok(());
         }
@@ -255,8 +255,8 @@ impl Session {
         }
         self.refuse_old_snapshot("DETACH PARTITION")?;
         let oid = part.known_as();
-        let by = parent.partitioning.iter().flat_map(|by| &by.parts);
-        let names = by.filter(|part| part.oid == oid).flat_map(|part| part.indexes.clone());
+        let own = parent.partitions().iter().filter(|part| part.oid == oid);
+        let names = own.flat_map(|part| part.indexes.clone());
         let names: Vec<PartitionIndex> = names.collect();
         self.start_statement()?;
         self.put_aside(parent.oid, oid).await?;
@@ -267,16 +267,16 @@ impl Session {
         };
         let create = format!(
             "CREATE {kind} {} (LIKE {} INCLUDING ALL EXCLUDING IDENTITY EXCLUDING COMMENTS)",
-            qualified(&part),
-            qualified(parent)
+            qualified(&part.schema, &part.name),
+            qualified(&parent.schema, &parent.name)
         );
         let Some(Ast::CreateTable(create)) = dialect::parse(&create)?.pop().map(|statement| statement.ast)
         else {
             return Err(Error::internal("a fixed CREATE TABLE did not parse"));
         };
         self.create_table(&create).await?;
-        let from = format!("{}.{}", quote_ident(&part.schema), quote_ident(&aside(oid)));
-        self.move_rows(&from, &qualified(&part), parent).await?;
+        let to = qualified(&part.schema, &part.name);
+        self.move_rows(&qualified(&part.schema, &aside(oid)), &to, parent).await?;
         self.start_statement()?;
         if let Some(Relation::Partition(part)) = self.shared.current_catalog().relation_by_oid(oid) {
             self.remove_partition(&part).await?;
@@ -294,10 +294,6 @@ impl Session {
         self.keep_index_names(&mut made, parent, &names).await?;
         self.put(made).await
     }
-}
-
-fn qualified(table: &Table) -> String {
-    format!("{}.{}", quote_ident(&table.schema), quote_ident(&table.name))
 }
 
 fn not_partitioned(table: &Table) -> Error {
@@ -378,7 +374,7 @@ fn fits(child: &Table, parent: &Table) -> Result<()> {
 }
 
 /// Whether two indexes say the same of two tables with the same columns.
-fn same_index(own: &Index, child: &Table, of: &Index, parent: &Table) -> bool {
+pub fn same_index(own: &Index, child: &Table, of: &Index, parent: &Table) -> bool {
     let titles = |numbers: &[u16], table: &Table| -> Vec<String> {
         let positions = numbers.iter().filter_map(|number| table.position(*number));
         positions.map(|position| table.title(position).to_owned()).collect()
@@ -391,6 +387,7 @@ fn same_index(own: &Index, child: &Table, of: &Index, parent: &Table) -> bool {
         && own.ivfflat == of.ivfflat
         && condition(own) == condition(of)
         && titles(&own.columns, child) == titles(&of.columns, parent)
+        && titles(&own.included, child) == titles(&of.included, parent)
 }
 
 /// A constraint of the table as its parent would have it.

@@ -90,7 +90,7 @@ fn commented_relation(
         }
         ("INDEX", Relation::PartitionIndex(own)) => {
             let parent = super::partition_parts::parent_of_index(catalog, own)?;
-            Ok(partly(&parent, Part::Index(own.oid), text))
+            Ok(partly(parent, Part::Index(own.oid), text))
         }
         ("COLUMN", Relation::Partition(_)) => {
             Err(Error::unsupported("a comment on a column of one partition"))

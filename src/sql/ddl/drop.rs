@@ -233,8 +233,7 @@ impl Session {
             let now = self.shared.current_catalog();
             self.drop_sequence(&now, sequence, true).await?;
         }
-        let mut edits: Vec<Edit> = Vec::new();
-        edits.extend(functions.iter().map(|function| Edit::Delete(function.oid)));
+        let mut edits: Vec<Edit> = functions.iter().map(|function| Edit::Delete(function.oid)).collect();
         edits.push(Edit::Delete(schema.oid));
         self.edit(edits).await
     }

@@ -20,7 +20,7 @@ use crate::sql::response::Response;
 use crate::sql::session::{Session, done};
 use crate::sql::shared::undefined_relation;
 use crate::sql::statement::{Ast, Name, Persistence};
-use crate::sql::system::quote_ident;
+use crate::sql::system::{qualified, quote_ident};
 use crate::types::{Value, text};
 
 impl Session {
@@ -124,7 +124,7 @@ impl Session {
         let column = key_column(parent)?;
         let keys = Keys::new(partition.bound.values(&column.ty), false);
         let Some(condition) = condition_sql(&quote_ident(&column.name), &keys) else { return Ok(()) };
-        let from = format!("{}.{}", quote_ident(&parent.schema), quote_ident(&parent.name));
+        let from = qualified(&parent.schema, &parent.name);
         if self.count(&format!("SELECT count(*) FROM {from} WHERE {condition}")).await? == 0 {
             return Ok(());
         }
@@ -164,7 +164,7 @@ impl Session {
     /// Deletes the rows of a partition.
     pub(crate) async fn delete_part(&mut self, part: &Table) -> Result<()> {
         self.refuse_old_snapshot("emptying a partition")?;
-        let sql = format!("DELETE FROM {}.{}", quote_ident(&part.schema), quote_ident(&part.name));
+        let sql = format!("DELETE FROM {}", qualified(&part.schema, &part.name));
         let Some(Ast::Delete(delete)) = dialect::parse(&sql)?.pop().map(|statement| statement.ast) else {
             return Err(Error::internal("a fixed DELETE did not parse"));
         };
@@ -223,7 +223,7 @@ pub fn refuse_key_column(table: &Table, number: u16, verb: &str) -> Result<()> {
 
 /// The oids of partitions that go with a table.
 pub fn oids_of_parts(table: &Table) -> impl Iterator<Item = u32> + '_ {
-    table.partitioning.iter().flat_map(|by| by.parts.iter().map(|part| part.oid))
+    table.partitions().iter().map(|part| part.oid)
 }
 
 pub fn key_column(table: &Table) -> Result<&crate::catalog::Column> {

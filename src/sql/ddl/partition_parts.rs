@@ -10,6 +10,7 @@ use crate::catalog::{
     Catalog, ConstraintKind as StoredKind, DefaultExpr, Index, Oid, PartitionIndex, Relation, Table,
 };
 use crate::error::{Error, Result, SqlState};
+use crate::sql::ddl::attach::same_index;
 use crate::sql::ddl::index::{column_names, definition};
 use crate::sql::ddl::names::Namer;
 use crate::sql::response::Response;
@@ -36,7 +37,7 @@ impl Session {
         let mut altered = (**parent).clone();
         let mut namers: BTreeMap<String, Namer> = BTreeMap::new();
         let mut any = false;
-        for partition in altered.partitioning.iter_mut().flat_map(|by| &mut by.parts) {
+        for partition in altered.partitions_mut() {
             if part.is_some_and(|wanted| wanted != partition.oid) {
                 continue;
             }
@@ -81,7 +82,7 @@ impl Session {
             ),
         };
         let of = catalog.indexes_of(parent.oid).filter(|of| is_unnamed(parent, part, of.oid));
-        match of.into_iter().find(|of| is_alike(&wanted, of)) {
+        match of.into_iter().find(|of| same_index(&wanted, parent, of, parent)) {
             Some(of) => self.put_part_index(parent, part, name, of.oid).await?,
             None => {
                 return Err(Error::unsupported("an index of one partition alone")
@@ -122,8 +123,7 @@ impl Session {
             Some(_) => return Err(wrong(own)),
             None => return Err(undefined_relation(own)),
         };
-        let parts = parent_of_index(&catalog, &found)?.partitioning;
-        let mut names = parts.iter().flat_map(|by| &by.parts).flat_map(|part| &part.indexes);
+        let mut names = parent_of_index(&catalog, &found)?.partition_indexes();
         if names.any(|known| known.oid == found.oid && known.of == of.oid) {
             return Ok(done("ALTER INDEX"));
         }
@@ -228,7 +228,7 @@ impl Session {
             }
             (default, _) => default,
         };
-        for part in table.partitioning.iter_mut().flat_map(|by| &mut by.parts) {
+        for part in table.partitions_mut() {
             if part.defaults.iter().all(|(own, _)| *own != number) {
                 part.defaults.push((number, default.clone()));
             }
@@ -273,7 +273,7 @@ pub fn nextval_of(schema: &str, name: &str) -> DefaultExpr {
 
 /// Sets these of the partitions' own defaults: (partition, column).
 pub fn set_part_defaults(table: &mut Table, which: &[(Oid, u16)], default: Option<&DefaultExpr>) {
-    for part in table.partitioning.iter_mut().flat_map(|by| &mut by.parts) {
+    for part in table.partitions_mut() {
         for (number, own) in &mut part.defaults {
             if which.contains(&(part.oid, *number)) {
                 *own = default.cloned();
@@ -283,18 +283,15 @@ pub fn set_part_defaults(table: &mut Table, which: &[(Oid, u16)], default: Optio
 }
 
 /// The table whose partition an index is of.
-pub fn parent_of_index(catalog: &Catalog, own: &Index) -> Result<Table> {
-    let part = catalog.rows_by_oid(own.table);
-    let parent = part.and_then(|part| catalog.table_by_oid(part.oid));
-    parent
-        .map(|table| (**table).clone())
-        .ok_or_else(|| Error::internal("an index of a partition without one"))
+pub fn parent_of_index<'c>(catalog: &'c Catalog, own: &Index) -> Result<&'c Arc<Table>> {
+    let parent = catalog.parent_of_part_index(own);
+    parent.ok_or_else(|| Error::internal("an index of a partition without one"))
 }
 
 /// 2BP01: the parent's index is the one to drop.
 pub fn needed_by_parent(catalog: &Catalog, own: &Index) -> Error {
-    let parts = parent_of_index(catalog, own).ok().and_then(|parent| parent.partitioning);
-    let mut names = parts.iter().flat_map(|by| &by.parts).flat_map(|part| &part.indexes);
+    let parent = catalog.parent_of_part_index(own);
+    let mut names = parent.into_iter().flat_map(|parent| parent.partition_indexes());
     let of = names.find(|known| known.oid == own.oid).and_then(|known| catalog.index_by_oid(known.of));
     let of = of.map_or("", |of| of.name.as_str());
     let message = format!("cannot drop index {} because index {of} requires it", own.name);
@@ -316,20 +313,10 @@ fn name_for(namer: &mut Namer, part: &str, of: &Index, parent: &Table) -> String
 
 /// Whether the partition has no name for the parent's index.
 fn is_unnamed(parent: &Table, part: &Table, of: Oid) -> bool {
-    let parts = parent.partitioning.iter().flat_map(|by| &by.parts);
-    let mut own = parts.filter(|known| known.oid == part.known_as()).flat_map(|part| &part.indexes);
+    let mut own = parent
+        .partitions()
+        .iter()
+        .filter(|known| known.oid == part.known_as())
+        .flat_map(|part| &part.indexes);
     own.all(|known| known.of != of)
-}
-
-/// Whether two indexes of a table say the same.
-fn is_alike(wanted: &Index, known: &Index) -> bool {
-    let condition = |index: &Index| index.predicate.as_ref().map(|predicate| predicate.sql.clone());
-    wanted.method == known.method
-        && wanted.unique == known.unique
-        && wanted.columns == known.columns
-        && wanted.included == known.included
-        && wanted.opclasses == known.opclasses
-        && wanted.hnsw == known.hnsw
-        && wanted.ivfflat == known.ivfflat
-        && condition(wanted) == condition(known)
 }

@@ -23,7 +23,7 @@ use crate::sql::dml::defaults::DefaultValue;
 use crate::sql::dml::rows::Checks;
 use crate::sql::query;
 use crate::sql::session::Session;
-use crate::sql::system::quote_ident;
+use crate::sql::system::{qualified, quote_ident};
 use crate::types::arrow::value_at;
 use crate::types::{Type, Zone};
 
@@ -356,7 +356,7 @@ fn is_text_literal(sql: &str) -> bool {
 fn select<'a>(table: &Table, expressions: impl IntoIterator<Item = &'a str>) -> String {
     let list: Vec<String> =
         expressions.into_iter().enumerate().map(|(n, sql)| format!("{sql} AS c{n}")).collect();
-    format!("SELECT {} FROM {}.{}", list.join(", "), quote_ident(&table.schema), quote_ident(&table.name))
+    format!("SELECT {} FROM {}", list.join(", "), qualified(&table.schema, &table.name))
 }
 
 /// Whether a table's stored expression names the column.

@@ -696,10 +696,7 @@ fn pg_get_expr(execution: &Execution, args: &[Value]) -> Result<Value> {
 /// pg_get_indexdef(index [, column, pretty]); column 0 is the whole definition.
 fn pg_get_indexdef(execution: &Execution, args: &[Value]) -> Result<Value> {
     let catalog = execution.session.catalog();
-    let wanted = oid(&args[0])?;
-    let Some(index) = catalog.indexes_and_parts().find(|index| index.oid == wanted) else {
-        return Ok(Value::Null);
-    };
+    let Some(index) = catalog.index_or_part_by_oid(oid(&args[0])?) else { return Ok(Value::Null) };
     let Some(table) = catalog.rows_by_oid(index.table) else { return Ok(Value::Null) };
     let column = args.get(1).map_or(Ok(0), number)?;
     let pretty = matches!(args.get(2), Some(Value::Bool(true)));

@@ -226,7 +226,7 @@ fn domain_out(execution: &Execution, domain: &Domain) -> String {
     let first = path.iter().find_map(|schema| catalog.domain_named(schema, &domain.name));
     match first.is_some_and(|first| first.oid == domain.oid) {
         true => quote_ident(&domain.name),
-        false => format!("{}.{}", quote_ident(&domain.schema), quote_ident(&domain.name)),
+        false => qualified(&domain.schema, &domain.name),
     }
 }
 

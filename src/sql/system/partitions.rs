@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use crate::catalog::{
-    Catalog, Constraint, ConstraintKind, IndexMethod, Oid, Partition, PartitionBound, PartitionIndex,
-    Relation, Table,
+    Catalog, Constraint, ConstraintKind, IndexMethod, Oid, Partition, PartitionBound, Relation, Table,
 };
 use crate::codec::key;
 use crate::error::Result;
@@ -17,7 +16,7 @@ use crate::types::{Type, Value, text};
 pub fn inherits(execution: &Execution, rows: &mut Rows) -> Result<()> {
     let catalog = execution.session.catalog();
     for table in catalog.tables() {
-        for part in table.partitioning.iter().flat_map(|by| &by.parts) {
+        for part in table.partitions() {
             let own = part.indexes.iter().filter(|own| catalog.index_by_oid(own.of).is_some());
             let own = own.map(|own| (own.oid, own.of));
             for (child, parent) in std::iter::once((part.oid, table.oid)).chain(own) {
@@ -68,11 +67,11 @@ pub fn tree(catalog: &Catalog, oid: Oid) -> Option<Tree> {
         Relation::Partition(part) => above(part.oid),
         Relation::Index(index) => {
             let table = catalog.table_by_oid(index.table).filter(|table| table.is_partitioned())?;
-            below(own_indexes(table).filter(|own| own.of == oid).map(|own| own.oid).collect())
+            below(table.partition_indexes().filter(|own| own.of == oid).map(|own| own.oid).collect())
         }
         Relation::PartitionIndex(index) => {
-            let parent = catalog.table_by_oid(catalog.rows_by_oid(index.table)?.oid)?;
-            let of = own_indexes(parent).find(|own| own.oid == oid)?.of;
+            let parent = catalog.parent_of_part_index(&index)?;
+            let of = parent.partition_indexes().find(|own| own.oid == oid)?.of;
             above(of)
         }
         Relation::Sequence(_) | Relation::View(_) => None,
@@ -86,21 +85,10 @@ pub fn branches(catalog: &Catalog, oid: Oid) -> Vec<Branch> {
     own.chain(tree.children.into_iter().map(|child| Branch { oid: child, parent: Some(oid) })).collect()
 }
 
-/// The names that partitions have for indexes of the table.
-pub fn own_indexes(table: &Table) -> impl Iterator<Item = &PartitionIndex> {
-    table.partitioning.iter().flat_map(|by| &by.parts).flat_map(|part| &part.indexes)
-}
-
-/// Whether partitions have names for this index of the table.
-pub fn has(table: &Table, index: u32) -> bool {
-    own_indexes(table).any(|own| own.of == index)
-}
-
 /// Tables, then partitions with the constraints that the catalogue lists as theirs.
 pub fn tables(catalog: &Catalog) -> impl Iterator<Item = Arc<Table>> + '_ {
     let parts = catalog.tables().flat_map(move |table| {
-        let parts = table.partitioning.iter().flat_map(|by| &by.parts);
-        parts.filter_map(move |part| {
+        table.partitions().iter().filter_map(move |part| {
             let seen = catalog.rows_by_oid(part.oid)?;
             let own = table.constraints.iter().filter_map(|of| own_constraint(catalog, part, of));
             Some(Arc::new(Table { constraints: own.collect(), ..(**seen).clone() }))
@@ -128,8 +116,9 @@ fn inherited_oid(part: Oid, constraint: Oid) -> Oid {
     0x8000_0000 | (part & 0x0007_ffff) << 12 | constraint & 0xfff
 }
 
-/// The constraint of the parent that a partition's constraint is of.
+/// The constraint of the parent that a partition's constraint is of; other tables' are of none.
 pub fn parent_constraint(catalog: &Catalog, part: &Table, constraint: &Constraint) -> Option<Oid> {
+    part.part.as_ref()?;
     let parent = catalog.table_by_oid(part.oid)?;
     match catalog.relation_by_oid(constraint.oid) {
         Some(Relation::PartitionIndex(own)) => own.constraint,
@@ -151,7 +140,7 @@ pub fn constraint_by_oid(catalog: &Catalog, oid: Oid) -> Option<(Arc<Table>, Con
         if let Some(constraint) = table.constraint(oid) {
             return Some((Arc::clone(table), constraint.clone()));
         }
-        for part in table.partitioning.iter().flat_map(|by| &by.parts) {
+        for part in table.partitions() {
             if let Some(of) = table.constraints.iter().find(|of| inherited_oid(part.oid, of.oid) == oid) {
                 return Some((Arc::clone(catalog.rows_by_oid(part.oid)?), Constraint { oid, ..of.clone() }));
             }

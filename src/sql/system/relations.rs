@@ -153,7 +153,7 @@ fn classes(execution: &Execution, rows: &mut Rows) -> Result<()> {
                 (None, Some(_)) => 'p',
                 (None, None) => 'r',
             },
-            relhassubclass: table.partitioning.as_ref().is_some_and(|by| !by.parts.is_empty()), relispartition: table.part.is_some(),
+            relhassubclass: !table.partitions().is_empty(), relispartition: table.part.is_some(),
             relpartbound: partitions::bound(table),
             relpersistence: match (table.temporary, table.unlogged) {
                 (Some(_), _) => 't',
@@ -169,13 +169,15 @@ fn classes(execution: &Execution, rows: &mut Rows) -> Result<()> {
         });
     }
     for index in catalog.indexes_and_parts() {
-        let of_parent = catalog.table_by_oid(index.table).is_some_and(|table| table.is_partitioned());
+        // A partition is none by this oid.
+        let table = catalog.table_by_oid(index.table);
+        let of_parent = table.is_some_and(|table| table.is_partitioned());
         rows.add(cells! {
             oid: index.oid, relname: &index.name, relnamespace: namespace(catalog.schema_of_index(index)),
             relam: types::method_oid(index.method), relfilenode: index.oid,
             relkind: if of_parent { 'I' } else { 'i' },
-            relhassubclass: of_parent && catalog.table_by_oid(index.table).is_some_and(|table| partitions::has(table, index.oid)),
-            relispartition: catalog.table_by_oid(index.table).is_none(),
+            relhassubclass: table.is_some_and(|table| table.partition_indexes().any(|own| own.of == index.oid)),
+            relispartition: table.is_none(),
             relnatts: (index.columns.len() + index.included.len()) as i16, relreplident: 'n', reloptions: options(index),
         });
     }
@@ -389,7 +391,7 @@ fn constraints(execution: &Execution, rows: &mut Rows) -> Result<()> {
                 (_, None) => catalog.index_of_constraint(constraint.oid).map_or(0, |index| index.oid),
             };
             // PostgreSQL tells of the parents of keys only.
-            let parent = parent_constraint(&catalog, &table, constraint).filter(|_| kind != 'c');
+            let parent = partitions::parent_constraint(&catalog, &table, constraint).filter(|_| kind != 'c');
             rows.add(cells! {
                 oid: constraint.oid, conname: &constraint.name, connamespace: schema_oid(&catalog, &table.schema),
                 contype: kind, confupdtype: ' ', confdeltype: ' ', confmatchtype: ' ', conrelid: table.known_as(),
@@ -400,11 +402,6 @@ fn constraints(execution: &Execution, rows: &mut Rows) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// The parent's constraint, for a partition's.
-fn parent_constraint(catalog: &Catalog, table: &Table, constraint: &Constraint) -> Option<u32> {
-    table.part.as_ref().and_then(|_| partitions::parent_constraint(catalog, table, constraint))
 }
 
 /// Conditions of domains.
@@ -431,7 +428,7 @@ fn add_foreign_key(
     rows.add(cells! {
         oid: constraint.oid, conname: &constraint.name, connamespace: schema_oid(catalog, &table.schema),
         contype: 'f', conrelid: table.known_as(), conindid: index,
-        conparentid: parent_constraint(catalog, table, constraint).unwrap_or_default(),
+        conparentid: partitions::parent_constraint(catalog, table, constraint).unwrap_or_default(),
         conislocal: table.part.is_none(), coninhcount: i32::from(table.part.is_some()), conkey: numbers(&key.columns), confrelid: key.table,
         confkey: numbers(&key.referenced), confupdtype: key.on_update.letter(),
         confdeltype: key.on_delete.letter(), confmatchtype: "s",
