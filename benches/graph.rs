@@ -3,6 +3,9 @@
 //!
 //! `cargo bench --no-default-features --bench graph -- [minilm|sift] [none|f16|bf16|sq8|bq] [build] [plain] [filtered]`
 //!
+//! `... --bench graph -- million none plain filtered` does the same on 1,000,000 generated points of 128 dimensions around
+//! 1,000 centres: each is alike far from all of its cluster, which is the hardest for a graph of few links.
+//!
 //! `... --bench graph -- minilm serve` builds and searches as `benches/peers.py` tells it line by line, so that it takes
 //! turns with other libraries.
 //!
@@ -33,7 +36,8 @@ struct Set {
     queries: Vec<f32>,
     view: View,
     rows: u32,
-    folder: std::path::PathBuf,
+    /// Where its exact answers and filters are; generated points have theirs worked out.
+    folder: Option<std::path::PathBuf>,
 }
 
 fn main() {
@@ -43,18 +47,22 @@ fn main() {
         arguments.iter().any(|argument| argument == what)
             || !arguments.iter().any(|argument| of.contains(&argument.as_str()))
     };
-    let Some(folder) = data::folder() else {
-        println!("no data: set HITHER_DATA to a folder with minilm/ and sift/");
-        return;
-    };
     let temporary = tempfile::tempdir().expect("a temporary folder");
     let sets = ["minilm", "sift"];
     let parts = ["build", "plain", "filtered"];
-    for (name, metric) in [("minilm", Metric::Cosine), ("sift", Metric::L2)] {
-        if !wants(name, &sets) {
-            continue;
-        }
-        let set = load(&folder, name, metric, temporary.path());
+    let mut chosen = Vec::new();
+    if arguments.iter().any(|argument| argument == "million") {
+        chosen.push(million(temporary.path()));
+    } else {
+        let Some(folder) = data::folder() else {
+            println!("no data: set HITHER_DATA to a folder with minilm/ and sift/");
+            return;
+        };
+        let known = [("minilm", Metric::Cosine), ("sift", Metric::L2)];
+        let wanted = known.into_iter().filter(|(name, _)| wants(name, &sets));
+        chosen.extend(wanted.map(|(name, metric)| load(&folder, name, metric, temporary.path())));
+    }
+    for set in chosen {
         if arguments.iter().any(|argument| argument == "serve") {
             serve(&set);
             return;
@@ -81,18 +89,52 @@ fn main() {
 fn load(folder: &Path, name: &'static str, metric: Metric, temporary: &Path) -> Set {
     let folder = folder.join(name);
     let base = data::npy(&folder.join("base.npy"));
-    let (rows, dimensions) = (base.rows() as u32, base.columns());
-    let values = base.floats();
+    let queries = data::npy(&folder.join("queries.npy")).floats();
+    let view = stored(&base.floats(), base.columns(), &temporary.join(name));
+    println!("{name}: {} x {}, {metric:?}", base.rows(), base.columns());
+    let (dimensions, rows) = (base.columns(), base.rows() as u32);
+    Set { metric, dimensions, queries, view, rows, folder: Some(folder) }
+}
+
+/// Points around centres, as `hither bench` makes them: a spread of half the centres' own in each dimension.
+fn million(temporary: &Path) -> Set {
+    const ROWS: usize = 1_000_000;
+    const CLUSTERS: usize = 1000;
+    const DIMENSIONS: usize = 128;
+    let mut state = 1_u64;
+    // Nearly normal: the sum of twelve uniform numbers (of an LCG's upper half), less six.
+    let mut normal = |_| {
+        let mut uniform = || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 40) as f32 / (1 << 24) as f32
+        };
+        (0..12).map(|_| uniform()).sum::<f32>() - 6.0
+    };
+    let centres: Vec<f32> = (0..CLUSTERS * DIMENSIONS).map(&mut normal).collect();
+    // 7919 has no factor of a thousand: all clusters take turns, near ones not one after another.
+    let mut points = |count: usize| -> Vec<f32> {
+        let value = |number: usize| {
+            let centre = number / DIMENSIONS * 7919 % CLUSTERS;
+            centres[centre * DIMENSIONS + number % DIMENSIONS] + 0.5 * normal(0)
+        };
+        (0..count * DIMENSIONS).map(value).collect()
+    };
+    let view = stored(&points(ROWS), DIMENSIONS, &temporary.join("million"));
+    println!("million: {ROWS} x {DIMENSIONS}, L2");
+    let queries = points(200);
+    Set { metric: Metric::L2, dimensions: DIMENSIONS, queries, view, rows: ROWS as u32, folder: None }
+}
+
+/// The vectors in a mapped column.
+fn stored(values: &[f32], dimensions: usize, at: &Path) -> View {
     let shape = (Element::F32, dimensions);
-    let column = Column::create(Arc::new(DiskFs), &temporary.join(name), 1, shape).expect("a column");
-    column.reserve(rows).expect("room");
+    let column = Column::create(Arc::new(DiskFs), at, 1, shape).expect("a column");
+    column.reserve((values.len() / dimensions) as u32).expect("room");
     for (slot, vector) in values.chunks_exact(dimensions).enumerate() {
         let bytes: Vec<u8> = vector.iter().flat_map(|x| x.to_le_bytes()).collect();
         column.write_run(slot as u32, &[Some(&bytes)]).expect("a write");
     }
-    let queries = data::npy(&folder.join("queries.npy")).floats();
-    println!("{name}: {rows} x {dimensions}, {metric:?}");
-    Set { metric, dimensions, queries, view: column.view(), rows, folder }
+    column.view()
 }
 
 fn build(set: &Set, quantization: Option<Quantization>, both: bool) -> Graph {
@@ -120,7 +162,8 @@ fn build_on(set: &Set, quantization: Option<Quantization>, threads: usize) -> (G
 /// Answers `build QUANTIZATION` with seconds of wall and processor time on two threads, and `search QUANTIZATION EF` with
 /// the recall and the processor's microseconds per query of one pass over all queries.
 fn serve(set: &Set) {
-    let (all, truth) = ((0..set.rows).collect(), truth(set, "all"));
+    let all = (0..set.rows).collect();
+    let truth = truth(set, "all", &all);
     let mut graphs: Vec<(String, Finder)> = Vec::new();
     for line in std::io::stdin().lines() {
         let line = line.expect("a line of text");
@@ -146,7 +189,8 @@ fn serve(set: &Set) {
 }
 
 fn plain(set: &Set, graph: &Finder) {
-    let (all, truth) = ((0..set.rows).collect(), truth(set, "all"));
+    let all = (0..set.rows).collect();
+    let truth = truth(set, "all", &all);
     for ef in [10, 20, 40, 60, 80, 120, 200, 400] {
         measure(set, graph, &all, &truth, Some(Strategy::Graph), ef);
     }
@@ -154,7 +198,7 @@ fn plain(set: &Set, graph: &Finder) {
 
 fn filtered(set: &Set, graph: &Finder) {
     for (name, allowed) in filters(set) {
-        let truth = truth(set, &name);
+        let truth = truth(set, &name, &allowed);
         println!(
             "  {name}: {} rows, {:.3} %",
             allowed.len(),
@@ -252,8 +296,22 @@ fn pass(
     pass
 }
 
-fn truth(set: &Set, name: &str) -> Vec<Vec<u32>> {
-    let array = data::npz(&set.folder.join("gt.npz"), name);
+/// The nearest of the rows that a filter allows: the data's own, or worked out by comparing all.
+fn truth(set: &Set, name: &str, allowed: &RoaringBitmap) -> Vec<Vec<u32>> {
+    let Some(folder) = &set.folder else {
+        let queries = set.queries.chunks_exact(set.dimensions);
+        let nearest = |vector| {
+            let query = Query::new(set.metric, vector);
+            let mut ranks: Vec<(f32, u32)> = allowed
+                .iter()
+                .map(|slot| (query.rank(set.view.get(slot), set.view.norm(slot)), slot))
+                .collect();
+            ranks.select_nth_unstable_by(K, |a, b| a.0.total_cmp(&b.0));
+            ranks[..K].iter().map(|&(_, slot)| slot).collect()
+        };
+        return queries.map(nearest).collect();
+    };
+    let array = data::npz(&folder.join("gt.npz"), name);
     let columns = array.columns();
     let row = |row: &[i64]| row[..K].iter().filter(|&&slot| slot >= 0).map(|&slot| slot as u32).collect();
     array.integers().chunks_exact(columns).map(row).collect()
@@ -264,9 +322,17 @@ fn recall_of(found: impl Iterator<Item = u32>, truth: &[u32]) -> f64 {
 }
 
 fn filters(set: &Set) -> Vec<(String, RoaringBitmap)> {
-    let text = std::fs::read_to_string(set.folder.join("filters.json")).expect("filters");
+    let Some(folder) = &set.folder else {
+        // Fibonacci hashing: which rows are allowed has nothing to do with their cluster.
+        let draw = |slot: u32| slot.wrapping_mul(2_654_435_769) >> 12;
+        let below = |share: f64| {
+            (0..set.rows).filter(move |&slot| f64::from(draw(slot)) < share * f64::from(1 << 20))
+        };
+        return [0.5, 0.1, 0.01, 0.001].map(|share| (format!("{share}"), below(share).collect())).to_vec();
+    };
+    let text = std::fs::read_to_string(folder.join("filters.json")).expect("filters");
     let list: Vec<serde_json::Value> = serde_json::from_str(&text).expect("a list of filters");
-    let meta = |name: &str| data::npz(&set.folder.join("meta.npz"), name);
+    let meta = |name: &str| data::npz(&folder.join("meta.npz"), name);
     let of = |filter: &serde_json::Value| {
         let field = |name: &str| filter[name].as_str().unwrap_or_default().to_owned();
         let (column, operator) = (field("col"), field("op"));
@@ -285,7 +351,8 @@ fn filters(set: &Set) -> Vec<(String, RoaringBitmap)> {
 
 /// The number of a category's name: numpy's fixed-width byte strings.
 fn category(set: &Set, name: &str) -> i64 {
-    let names = data::npz(&set.folder.join("meta.npz"), "category_names").strings();
+    let folder = set.folder.as_deref().expect("only data in files have categories");
+    let names = data::npz(&folder.join("meta.npz"), "category_names").strings();
     names.iter().position(|other| other == name).expect("a known category") as i64
 }
 

@@ -149,9 +149,15 @@ mod tests {
     #[test]
     #[cfg(target_os = "linux")]
     fn the_system_tells_what_is_resident() {
-        let before = Resident::now().expect("Linux tells").anonymous;
-        let held = vec![1u8; 32 << 20];
-        let after = Resident::now().expect("Linux tells").anonymous;
-        assert!(after > before + (16 << 20), "{before} {after} {}", held.len());
+        let anonymous = || Resident::now().expect("Linux tells").anonymous;
+        // Other tests of the process may give memory back at the same moment, but not each time.
+        let grew = (0..50).any(|_| {
+            let before = anonymous();
+            let held = vec![1u8; 32 << 20];
+            let after = anonymous();
+            std::hint::black_box(&held);
+            after > before + (16 << 20)
+        });
+        assert!(grew);
     }
 }

@@ -132,8 +132,8 @@ const LIST_NS: f32 = 60.0;
 const DIMENSION_NS: f32 = 0.15;
 /// A test of a slot against the filter, with the look at the link that led to it.
 const TEST_NS: f32 = 8.0;
-/// Comparisons of an unfiltered walk at m = 16: descent, and per candidate those of its 32 links not met before.
-const WALK_START: f32 = 100.0;
+/// Comparisons of an unfiltered walk at m = 16: descent (four candidates a level), and per candidate those of its 32 links not met before.
+const WALK_START: f32 = 130.0;
 const WALK_PER_EF: f32 = 11.0;
 /// Entries of the sorted candidate list whose moving costs as much as a comparison: a long list (LIMIT 10,000)
 /// is no walk's strength.

@@ -273,10 +273,13 @@ impl Writer<'_> {
         let start = self.buffer.len();
         if let Some(block) = upper.block(number) {
             let header = block.header();
-            let mut links: Vec<u32> = block.links(header).filter(|&link| nodes.contains(link)).collect();
-            // Nobody's stripe is held: a list that is being replaced may show a link twice.
-            links.sort_unstable();
-            links.dedup();
+            let mut links: Vec<u32> = Vec::with_capacity(upper.stride());
+            for link in block.links(header).filter(|&link| nodes.contains(link)) {
+                // Nobody's stripe is held: a list that is being replaced may show a link twice.
+                if !links.contains(&link) {
+                    links.push(link);
+                }
+            }
             self.words(header.with_count(links.len()), &links);
         }
         self.pad(start, upper.stride())

@@ -97,9 +97,13 @@ impl Graph {
         scratch: &mut Scratch,
     ) -> Traversal<'a, V, F> {
         let reader = self.reader(vectors);
+        let mut counters = Counters::default();
+        reader.descend(&query, 0, ef, scratch, &mut counters);
         let Scratch { mut visited, batch, pool } = std::mem::take(scratch);
+        let starts: Vec<u64> = pool.keys().collect();
         visited.reset(reader.bound);
-        let mut traversal = Traversal {
+        starts.iter().for_each(|&start| _ = visited.insert(start as u32));
+        Traversal {
             reader,
             query,
             filter,
@@ -112,26 +116,17 @@ impl Graph {
             candidates: BinaryHeap::new(),
             results: pool,
             groups: VecDeque::new(),
-            dropped: Vec::new(),
-            counters: Counters::default(),
+            dropped: starts,
+            counters,
             tests: 0,
             work_max,
             doubts_at: DOUBTS_PER_EF * ef as u64,
             gave_up: false,
-        };
-        traversal.start();
-        traversal
+        }
     }
 }
 
 impl<V: Vectors, F: Fn(u32) -> bool> Traversal<'_, V, F> {
-    fn start(&mut self) {
-        if let Some(start) = self.reader.descend(&self.query, 0, &mut self.counters) {
-            self.visited.insert(start as u32);
-            self.dropped.push(start);
-        }
-    }
-
     /// The next `ef` allowed nodes, ascending; fewer when the graph or the work allowed is at its end, and none
     /// from then on.
     pub fn next_batch(&mut self) -> Vec<Hit> {

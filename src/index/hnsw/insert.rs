@@ -162,9 +162,9 @@ impl Graph {
         let mut counters = Counters::default();
         let mut chosen = Vec::with_capacity(top as usize + 1);
         let ef = usize::from(self.params.ef_construction);
-        let mut start = reader.descend(query, top, &mut counters).expect("the graph has an entry point");
+        reader.descend(query, top, ef, scratch, &mut counters);
         for level in (0..=top).rev() {
-            reader.search_level(query, level, ef, start, scratch, &mut counters);
+            reader.search_level(query, level, ef, scratch, &mut counters);
             // Another thread may have linked to this node on a level above already.
             let candidates: Vec<u64> = scratch.pool.keys().filter(|&key| key as u32 != slot).collect();
             if level == 0
@@ -172,7 +172,6 @@ impl Graph {
             {
                 return Choice::Twin(first);
             }
-            start = candidates.first().copied().unwrap_or(start);
             let slots = select(reader, &candidates, usize::from(self.params.m));
             let slots = fill(slots, &candidates, usize::from(self.params.m));
             chosen.push(Neighbours { level, slots });

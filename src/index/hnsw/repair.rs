@@ -281,9 +281,9 @@ impl<V: Vectors> Repair<'_, V> {
             }
             let query = reader.query(slot);
             let mut counters = Counters::default();
-            let Some(start) = reader.descend(&query, 0, &mut counters) else { return };
             let ef = usize::from(self.graph.params.ef_construction);
-            reader.search_level(&query, 0, ef, start, &mut scratch, &mut counters);
+            reader.descend(&query, 0, ef, &mut scratch, &mut counters);
+            reader.search_level(&query, 0, ef, &mut scratch, &mut counters);
             let near: Vec<u32> = scratch.pool.keys().map(|key| key as u32).collect();
             let near = near.into_iter().filter(|&other| self.may_link(slot, other, 0));
             for other in near.take(usize::from(self.graph.params.m)) {

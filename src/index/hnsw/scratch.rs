@@ -84,6 +84,16 @@ impl Pool {
         self.cursor = 0;
     }
 
+    /// The best `capacity` of those there are, none of them expanded.
+    pub fn begin_again(&mut self, capacity: usize) {
+        self.entries.truncate(capacity);
+        for entry in &mut self.entries {
+            *entry = Entry { key: entry.key, expanded: false, twin: NONE };
+        }
+        self.capacity = capacity;
+        self.cursor = 0;
+    }
+
     pub fn len(&self) -> usize {
         self.entries.len()
     }
@@ -172,7 +182,11 @@ mod tests {
             }
             model.sort_unstable();
             model.truncate(capacity);
-            prop_assert_eq!(pool.keys().collect::<Vec<_>>(), model);
+            prop_assert_eq!(pool.keys().collect::<Vec<_>>(), model.clone());
+            // On the next level all of them lead on, nearest first.
+            pool.begin_again(capacity / 2 + 1);
+            model.truncate(capacity / 2 + 1);
+            prop_assert_eq!(std::iter::from_fn(|| pool.next()).collect::<Vec<_>>(), model);
         }
     }
 

@@ -1,9 +1,10 @@
-//! The search without a filter: down the levels greedily, then a pool of `ef` candidates on level 0.
+//! The search without a filter: down the levels with a few candidates, then a pool of `ef` on level 0.
 //!
-//! 1. From the entry point, on each level above 0, move to the nearest neighbour until none is nearer.
-//! 2. On level 0, expand the best candidate not yet expanded: score those of its neighbours not met before
+//! 1. On a level, expand the best candidate not yet expanded: score those of its neighbours not met before
 //!    and keep the `ef` best.
-//! 3. Stop when all `ef` are expanded: what was dropped is farther than all of them.
+//! 2. Stop when all `ef` are expanded: what was dropped is farther than all of them.
+//! 3. They are where the next level begins. Above level 0 there are [`beam`] of them, and not one as in the paper: a
+//!    single one that stops before a cluster it has not seen leads all below it to the wrong place.
 //! 4. Put the twins behind their firsts: results of the same rank, for free. They take part in no step before,
 //!    so that a thousand equal rows count as one candidate and do not end the search early.
 //!
@@ -21,6 +22,16 @@ use crate::index::source::Vectors;
 /// Vectors being loaded while one is compared.
 const AHEAD: usize = 4;
 
+/// Candidates on the levels above the one that is searched with `ef`.
+///
+/// Among 1,000,000 points in 1,000 clusters that have no direction towards each other, recall@10 at ef 40 is 0.83 with one
+/// candidate, 0.91 with 4, 0.93 with 8, because fewer searches (and insertions) end in a wrong cluster. Where clusters
+/// overlap, as those of sentences do, they change nothing and cost 35 and 95 comparisons of 630: hence 4, and as many more
+/// as are a like share of the work with a larger ef.
+pub fn beam(ef: usize) -> usize {
+    (ef / 16).max(4)
+}
+
 impl Graph {
     /// The `ef` nearest nodes, about: ascending by (rank, slot). The caller cuts them to k.
     pub fn search<V: Vectors>(
@@ -32,60 +43,46 @@ impl Graph {
     ) -> (Vec<Hit>, Counters) {
         let reader = self.reader(vectors);
         let mut counters = Counters::default();
-        let Some(start) = reader.descend(query, 0, &mut counters) else {
-            return (Vec::new(), counters);
-        };
-        reader.search_level(query, 0, ef, start, scratch, &mut counters);
+        reader.descend(query, 0, ef, scratch, &mut counters);
+        reader.search_level(query, 0, ef, scratch, &mut counters);
         (reader.with_twins(ef, scratch), counters)
     }
 }
 
 impl<V: Vectors> Reader<'_, V> {
-    /// The key of the node nearest to the query that greedy steps find above `level`.
-    pub fn descend(&self, query: &Query, level: u32, counters: &mut Counters) -> Option<u64> {
-        let entry = self.entry?;
+    /// Fills the scratch's pool with nodes to begin with on `level`, near the query; none in an empty graph.
+    pub fn descend(
+        &self,
+        query: &Query,
+        level: u32,
+        ef: usize,
+        scratch: &mut Scratch,
+        counters: &mut Counters,
+    ) {
+        let beam = beam(ef);
+        scratch.pool.reset(beam);
+        let Some(entry) = self.entry else { return };
         counters.distances += 1;
-        let mut best = key(self.rank(query, entry.slot), entry.slot);
+        scratch.pool.offer(key(self.rank(query, entry.slot), entry.slot));
         for above in (level + 1..=entry.level).rev() {
-            best = self.greedy(query, above, best, counters);
+            self.search_level(query, above, beam, scratch, counters);
         }
-        Some(best)
     }
 
-    fn greedy(&self, query: &Query, level: u32, start: u64, counters: &mut Counters) -> u64 {
-        let mut best = start;
-        while let Some(block) = self.block(best as u32, level) {
-            counters.hops += 1;
-            let before = best;
-            let links = || block.links(block.header()).filter(|&link| link < self.bound);
-            links().for_each(|link| self.vectors.prefetch(link));
-            for link in links() {
-                counters.distances += 1;
-                best = best.min(key(self.rank(query, link), link));
-            }
-            if best == before {
-                break;
-            }
-        }
-        best
-    }
-
-    /// Fills the scratch's pool with the `ef` best of one level, starting from the node of key `start`.
+    /// Makes of the scratch's pool the `ef` best of one level, beginning with the nodes that are in it.
     pub fn search_level(
         &self,
         query: &Query,
         level: u32,
         ef: usize,
-        start: u64,
         scratch: &mut Scratch,
         counters: &mut Counters,
     ) {
         let Scratch { visited, batch, pool, .. } = scratch;
         visited.reset(self.bound);
-        pool.reset(ef);
+        pool.begin_again(ef);
         batch.clear();
-        visited.insert(start as u32);
-        pool.offer(start);
+        pool.keys().for_each(|start| _ = visited.insert(start as u32));
         // Those of the batch before `scored` have been compared, those before `loading` are on their way.
         let (mut scored, mut loading) = (0, 0);
         loop {
@@ -109,7 +106,7 @@ impl<V: Vectors> Reader<'_, V> {
             }
             scored += 1;
             counters.distances += 1;
-            if pool.offer(key(self.rank(query, slot), slot)) {
+            if pool.offer(key(self.rank(query, slot), slot)) && level == 0 {
                 self.prefetch_block(slot);
             }
         }
