@@ -186,7 +186,7 @@ impl<'a> Reader<'a> {
 ///   bool             00 | 01
 ///   floats           8 bytes of the float8           sign-flipped; NaN greatest, -0 = 0
 ///   numeric          sign, exponent, digit pairs     1.0 = 1.00; complemented when negative
-///   text, bytea      00 as 00 FF, closed by 00 00
+///   text, bytea      00 as 00 FF, closed by 00 00; ranges the same with the bytes that rows hold
 ///   interval         16 bytes                        microseconds, a month taken as 30 days
 ///   uuid             16 bytes
 ///   bits             bytes as in bytea, then how many bits
@@ -257,6 +257,7 @@ pub mod key {
             // Their bytes sort as they do.
             Value::TsVector(vector) => escaped(vector.bytes(), out),
             Value::TsQuery(query) => escaped(&query.bytes(), out),
+            Value::Range(range) => escaped(&range.bytes(), out),
             Value::Array(elements) => list(elements, out, encode_one),
             Value::Record(fields) => list(fields, out, |(_, value), out| encode_one(value, out)),
             Value::Null
@@ -376,7 +377,7 @@ mod tests {
 
     use super::*;
     use crate::error::SqlState;
-    use crate::types::{Bits, Interval, Numeric, Value};
+    use crate::types::{Bits, Interval, Numeric, Range, RangeType, Value};
 
     #[test]
     fn reads_are_checked() {
@@ -433,7 +434,7 @@ mod tests {
 
     /// Two rows of the same column types, often with equal leading values.
     fn row_pairs() -> impl Strategy<Value = (Vec<Value>, Vec<Value>)> {
-        let pair = (0..16u8).prop_flat_map(|kind| (values(kind), values(kind)));
+        let pair = (0..17u8).prop_flat_map(|kind| (values(kind), values(kind)));
         let pair =
             (pair, any::<bool>()).prop_map(|((a, b), same)| if same { (a.clone(), a) } else { (a, b) });
         vec(pair, 1..4).prop_map(|pairs| pairs.into_iter().unzip())
@@ -460,6 +461,14 @@ mod tests {
             12 => vec(floats().prop_map(crate::types::f16::from_f64), 0..4).prop_map(Value::Halfvec).boxed(),
             15 => vec(prop_oneof![2 => Just(0.0f32), 1 => -2.0f32..2.0, 1 => Just(1.0)], 1..6)
                 .prop_map(|values| Value::Sparsevec(crate::types::Sparsevec::of_dense(&values).unwrap()))
+                .boxed(),
+            16 => (-4..4i32, 0..4i32, any::<bool>())
+                .prop_map(|(low, width, ends)| {
+                    let bound = |value| crate::types::range::Bound { value, inclusive: true };
+                    let high = if ends { Value::Int4(low + width) } else { Value::Null };
+                    let range = Range::new(RangeType::Int4, &bound(Value::Int4(low)), &bound(high));
+                    Value::Range(range.unwrap())
+                })
                 .boxed(),
             13 => vec(any::<bool>(), 0..20).prop_map(|bits| Value::Bits(Bits::from_iter(bits))).boxed(),
             _ => vec(values(1), 0..4).prop_map(Value::Array).boxed(),
@@ -527,6 +536,7 @@ mod tests {
                 pairs.chain([a.len().cmp(&b.len())]).find(|order| order.is_ne()).unwrap_or(Ordering::Equal)
             }
             (Value::Sparsevec(a), Value::Sparsevec(b)) => a.as_sparse().order(b.as_sparse()),
+            (Value::Range(a), Value::Range(b)) => a.partial_cmp(b).unwrap(),
             (Value::Bits(a), Value::Bits(b)) => a.iter().cmp(b.iter()),
             (Value::Array(a), Value::Array(b)) => naive_rows(a, b).then(a.len().cmp(&b.len())),
             (a, b) => whole(a).cmp(&whole(b)),

@@ -18,7 +18,9 @@ use datafusion::logical_expr::{
 
 use crate::functions::dates::nanoseconds_of;
 use crate::functions::frame::{Frame, Framed};
+use crate::functions::scalar::no_such_function;
 use crate::types::Type;
+use crate::types::arrow::lists::range_of;
 use crate::types::arrow::{field, type_of};
 
 pub fn functions() -> Vec<Arc<AggregateUDF>> {
@@ -47,6 +49,9 @@ impl AggregateUDFImpl for Extreme {
     }
 
     fn coerce_types(&self, given: &[DataType]) -> Result<Vec<DataType>> {
+        if given.iter().any(|ty| range_of(ty).is_some()) {
+            return Err(no_such_function(self.name(), given));
+        }
         self.inner.coerce_types(given)
     }
 

@@ -68,6 +68,10 @@ mod hashes;
 mod real_sum;
 // Names for what is grouped by.
 pub mod key;
+// range_intersect_agg.
+mod range_aggregate;
+// Functions and operators of ranges.
+pub mod ranges;
 // Rows as values.
 pub mod records;
 // Regular expressions.
@@ -138,6 +142,7 @@ pub fn scalar_functions() -> Vec<Arc<ScalarUDF>> {
         records::functions(),
         jsonpath::functions(),
         text_search::functions(),
+        ranges::functions(),
         enums::functions(),
         domains::functions(),
         vec![sampling::function(), key::function()],
@@ -154,5 +159,6 @@ pub fn aggregate_functions() -> Vec<Arc<AggregateUDF>> {
     functions.extend(array_agg::functions());
     functions.push(also(bool_and_or::bool_and_udaf(), "every"));
     functions.extend(deviation::functions());
+    functions.extend(range_aggregate::functions());
     functions
 }

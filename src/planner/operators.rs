@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
 use arrow::datatypes::{DataType, Field};
-use datafusion::common::{DFSchema, Result, ScalarValue};
+use datafusion::common::{DFSchema, DataFusionError, Result, ScalarValue};
 use datafusion::functions_nested::extract::array_element;
 use datafusion::logical_expr::expr::{Placeholder, ScalarFunction};
 use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr, RawFieldAccessExpr};
@@ -24,15 +24,15 @@ use crate::functions::cells::{common_element, element_of, type_of_element};
 use crate::functions::scalar::type_name;
 use crate::functions::vector::{distance_function, operator_function};
 use crate::functions::{
-    arrays, bits, characters, choice, dates, documents, json, jsonpath, math, membership, regex, regexps,
-    sort_keys, strings, text_search, vector,
+    arrays, bits, characters, choice, dates, documents, json, jsonpath, math, membership, ranges, regex,
+    regexps, sort_keys, strings, text_search, vector,
 };
 use crate::planner::characters::with_blanks;
 use crate::planner::prepare::configuration;
-use crate::types::Type;
 use crate::types::arrow::errors::external;
-use crate::types::arrow::lists::{tsquery_type, tsvector_type};
+use crate::types::arrow::lists::{range_of, tsquery_type, tsvector_type};
 use crate::types::arrow::{data_type, field, metadata, to_scalar, type_of};
+use crate::types::{RangeType, Type};
 
 /// Our part of planning binary operators; what it leaves alone is DataFusion's.
 #[derive(Debug)]
@@ -54,6 +54,9 @@ impl ExprPlanner for OperatorPlanner {
         let operator = operator_name(&expr.op.to_string());
         let (left, right) = (operand(&expr.left, schema), operand(&expr.right, schema));
         if let Some(planned) = text_search_operator(&operator, &expr, &left, &right)? {
+            return Ok(PlannerResult::Planned(planned));
+        }
+        if let Some(planned) = range_operator(&operator, &expr, &left, &right)? {
             return Ok(PlannerResult::Planned(planned));
         }
         if let Some(metric) = Metric::from_operator(&operator) {
@@ -149,6 +152,13 @@ impl ExprPlanner for OperatorPlanner {
         if operands.iter().any(|operand| operand.array().is_some()) {
             return Err(external(Error::unsupported("arrays of several dimensions")));
         }
+        if let Some(of) = operands.iter().find_map(Operand::range) {
+            let typed = exprs.into_iter().zip(&operands).map(|(expr, operand)| match operand.field() {
+                Some(field) if type_of(field) != Type::Range(of) => Err(no_array(&type_of(field), of)),
+                _ => typed(expr, operand, &Type::Range(of)),
+            });
+            return Ok(PlannerResult::Original(typed.collect::<Result<_>>()?));
+        }
         let types = operands.iter().filter_map(Operand::field).map(Field::data_type);
         let Some(element) = common_element(types) else { return Ok(PlannerResult::Original(exprs)) };
         let ty = type_of_element(element);
@@ -239,6 +249,10 @@ fn operator_name(text: &str) -> String {
 impl Operand {
     fn is(&self, data_type: &DataType) -> bool {
         matches!(self, Operand::Typed(field) if field.data_type() == data_type)
+    }
+
+    fn range(&self) -> Option<RangeType> {
+        self.field().and_then(|field| range_of(field.data_type()))
     }
 
     fn is_json(&self) -> bool {
@@ -357,6 +371,45 @@ fn text_search_operator(
     }
 }
 
+/// The operators of ranges but for comparisons, which are as of any other type.
+fn range_operator(
+    operator: &str,
+    expr: &RawBinaryExpr,
+    left: &Operand,
+    right: &Operand,
+) -> Result<Option<Expr>> {
+    let Some(function) = ranges::function_of_operator(operator) else { return Ok(None) };
+    let Some(of) = left.range().or_else(|| right.range()) else { return Ok(None) };
+    // A value of the element type, which no cast makes one.
+    let is_element =
+        |operand: &Operand| operand.field().is_some_and(|field| type_of(field).bare() == of.element());
+    let fits = |operand: &Operand, takes_element: bool| match operand {
+        Operand::Typed(_) => operand.range() == Some(of) || takes_element && is_element(operand),
+        _ => true,
+    };
+    if !fits(left, operator == "<@") || !fits(right, operator == "@>") {
+        return Err(no_operator(operator, left, right));
+    }
+    // Without a type of its own, it is taken for a range.
+    let ty = Type::Range(of);
+    let arguments = vec![typed(expr.left.clone(), left, &ty)?, typed(expr.right.clone(), right, &ty)?];
+    Ok(Some(call(function, arguments)))
+}
+
+/// Ranges stand in arrays with their like only.
+fn no_array(other: &Type, of: RangeType) -> DataFusionError {
+    external(match other {
+        Type::Range(_) => {
+            let message = format!("ARRAY could not convert type {other} to {}", of.name());
+            Error::new(SqlState::CANNOT_COERCE, message)
+        }
+        other => {
+            let message = format!("ARRAY types {} and {} cannot be matched", of.name(), other.bare());
+            Error::new(SqlState::DATATYPE_MISMATCH, message)
+        }
+    })
+}
+
 fn distance(metric: Metric, left: (Expr, Operand), right: (Expr, Operand)) -> Result<Expr> {
     let of_bits = Metric::OF_BITS.contains(&metric);
     let otherwise = if of_bits { Element::Bit } else { Element::F32 };
@@ -370,7 +423,7 @@ fn distance(metric: Metric, left: (Expr, Operand), right: (Expr, Operand)) -> Re
     Ok(call(distance_function(metric, element), arguments))
 }
 
-fn no_operator(operator: &str, left: &Operand, right: &Operand) -> datafusion::common::DataFusionError {
+fn no_operator(operator: &str, left: &Operand, right: &Operand) -> DataFusionError {
     let error = Error::new(
         SqlState::UNDEFINED_FUNCTION,
         format!("operator does not exist: {} {operator} {}", left.describe(), right.describe()),
@@ -426,7 +479,7 @@ pub fn call(function: &str, arguments: Vec<Expr>) -> Expr {
             .chain(math::functions())
             .chain(choice::functions());
         let all = all.chain(sort_keys::functions()).chain(membership::functions());
-        let all = all.chain(characters::functions());
+        let all = all.chain(characters::functions()).chain(ranges::functions());
         all.map(|function| (function.name().to_owned(), function)).collect()
     });
     let udf = functions.get(function).expect("operators name functions of these files only");
@@ -563,6 +616,7 @@ pub enum Kind {
     Uuid,
     /// By its oid.
     Enum(u32),
+    Range(RangeType),
 }
 
 /// `None` for other types.
@@ -577,6 +631,7 @@ pub fn kind_of(ty: &Type) -> Option<Kind> {
         Type::Interval => Kind::Interval,
         Type::Uuid => Kind::Uuid,
         Type::Enum(of) => Kind::Enum(of.oid),
+        Type::Range(of) => Kind::Range(*of),
         _ => return None,
     })
 }

@@ -18,7 +18,7 @@ use arrow::array::{ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions};
 use arrow::datatypes::{DataType, Schema, SchemaRef};
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::{DFSchema, Result, ScalarValue};
-use datafusion::logical_expr::expr::InList;
+use datafusion::logical_expr::expr::{InList, ScalarFunction};
 use datafusion::logical_expr::utils::{conjunction, split_conjunction};
 use datafusion::logical_expr::{BinaryExpr, ColumnarValue, Expr, Operator};
 use datafusion::physical_plan::PhysicalExpr;
@@ -28,6 +28,7 @@ use roaring::RoaringBitmap;
 use crate::catalog::{self, Catalog};
 use crate::distance::Metric;
 use crate::error::{Error, SqlState};
+use crate::functions::ranges;
 use crate::index::bitmap::Predicate;
 use crate::index::inverted::Found;
 use crate::log::StorageId;
@@ -39,9 +40,10 @@ use crate::table::near::Near;
 use crate::table::provider::TableSourceProvider;
 use crate::table::question::{self, Ask};
 use crate::table::shown::shown;
-use crate::types::Value;
 use crate::types::arrow::errors::{from_arrow, from_datafusion};
-use crate::types::arrow::{data_type, from_scalar};
+use crate::types::arrow::{data_type, from_scalar, type_of_data_type};
+use crate::types::range::Relation;
+use crate::types::{Type, Value};
 
 /// Of whom a formula is asked, and what it used.
 struct Asking<'a> {
@@ -98,6 +100,8 @@ enum Test {
     Compare(Operator, Constant),
     /// A LIKE pattern.
     Prefix(Constant),
+    /// How a range lies beside a range or an element.
+    Related(Relation, Constant),
     IsNull,
     IsNotNull,
 }
@@ -399,6 +403,9 @@ impl Formula {
                 None => Ok(Formula::Opaque),
             },
             Expr::ScalarFunction(call) => {
+                if let Some((column, relation, value)) = related(call, provider) {
+                    return test(column, Test::Related(relation, constant(value)?));
+                }
                 let Some((subject, ask, value)) = question::of_call(call) else { return Ok(Formula::Opaque) };
                 match column_of(subject, provider).filter(|_| constant_type(value).is_some()) {
                     Some(column) => Ok(Formula::Search { column, ask, constant: constant(value)? }),
@@ -441,7 +448,8 @@ impl Formula {
                     Test::Eq(constant)
                     | Test::NotEq(constant)
                     | Test::Compare(_, constant)
-                    | Test::Prefix(constant) => std::slice::from_ref(constant),
+                    | Test::Prefix(constant)
+                    | Test::Related(_, constant) => std::slice::from_ref(constant),
                     Test::In(constants) | Test::NotIn(constants) => constants,
                     Test::IsNull | Test::IsNotNull => &[],
                 };
@@ -584,6 +592,11 @@ impl Test {
                 }
                 _ => None,
             },
+            Test::Related(relation, constant) => {
+                let constant = evaluate(constant)?;
+                let value = from_scalar(&constant, &type_of_data_type(&constant.data_type()))?;
+                select(Predicate::Related(*relation, value))
+            }
             Test::IsNull => select(Predicate::IsNull),
             Test::IsNotNull => select(Predicate::IsNotNull),
         })
@@ -617,6 +630,22 @@ fn column_of(expr: &Expr, provider: &TableSourceProvider) -> Option<usize> {
     };
     let position = provider.schema().index_of(&column.name).ok()?;
     (position < provider.definition().columns.len()).then_some(position)
+}
+
+/// The column of ranges that a call asks about, how they should lie, and beside which constant. Either may stand first.
+fn related<'a>(
+    call: &'a ScalarFunction,
+    provider: &TableSourceProvider,
+) -> Option<(usize, Relation, &'a Expr)> {
+    let [left, right] = call.args.as_slice() else { return None };
+    let relation = ranges::relation_of(call.func.name())?;
+    let sides = [(left, Some(relation), right), (right, relation.swapped(), left)];
+    sides.into_iter().find_map(|(subject, relation, value)| {
+        let column = column_of(subject, provider)?;
+        let is_range = matches!(provider.definition().stored_column(column)?.ty, Type::Range(_));
+        constant_type(value).filter(|_| is_range)?;
+        Some((column, relation?, value))
+    })
 }
 
 /// The type of an expression without columns.

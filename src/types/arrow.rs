@@ -17,6 +17,7 @@
 //! | interval                           | IntervalMonthDayNano        |
 //! | arrays                             | List                        |
 //! | enumerations                       | LargeList of one Int64, named by the definition |
+//! | ranges                             | LargeList of UInt8, the bytes of `types::range`, named by the range type |
 //! | records                            | Struct                      |
 //!
 //! The exact SQL type travels as field metadata under [`TYPE_KEY`]. Operators that lose metadata (UNION, CASE,
@@ -38,7 +39,7 @@ use arrow::datatypes::*;
 use datafusion::common::ScalarValue;
 
 use crate::error::{Error, Result, SqlState};
-use crate::types::{Enum, Interval, Numeric, RecordField, TsVector, Type, Value};
+use crate::types::{Enum, Interval, Numeric, Range, RecordField, TsVector, Type, Value};
 
 /// Field metadata key of the SQL type, whose value is the type as JSON.
 pub const TYPE_KEY: &str = "pg";
@@ -83,6 +84,7 @@ pub fn data_type(ty: &Type) -> DataType {
         Type::Bit(_) | Type::Varbit(_) => lists::bit_type(),
         Type::TsVector => lists::tsvector_type(),
         Type::TsQuery => lists::tsquery_type(),
+        Type::Range(of) => lists::range_type(*of),
         Type::Array(item) => DataType::List(item_field(item)),
         Type::Oid => DataType::UInt32,
         Type::Enum(of) => lists::enum_type(&of.to_json()),
@@ -122,6 +124,9 @@ pub fn type_of(field: &Field) -> Type {
 pub fn type_of_data_type(data_type: &DataType) -> Type {
     if let Some(of) = lists::enum_definition(data_type).and_then(Enum::from_json) {
         return Type::Enum(of);
+    }
+    if let Some(of) = lists::range_of(data_type) {
+        return Type::Range(of);
     }
     match data_type {
         DataType::Boolean => Type::Bool,
@@ -274,8 +279,9 @@ pub fn value_at(array: &ArrayRef, row: usize, ty: &Type) -> Result<Value> {
         Type::Halfvec(_) => Value::Halfvec(lists::halves(downcast(array)?, row)?.to_vec()),
         Type::Sparsevec(_) => Value::Sparsevec(lists::sparse(downcast(array)?, row)?.to_owned()),
         Type::Bit(_) | Type::Varbit(_) => Value::Bits(lists::bits(downcast(array)?, row)?),
-        Type::TsVector => Value::TsVector(TsVector::from_bytes(lists::tsvector(downcast(array)?, row)?)),
+        Type::TsVector => Value::TsVector(TsVector::from_bytes(lists::bytes(downcast(array)?, row)?)),
         Type::TsQuery => Value::TsQuery(lists::tsquery(downcast(array)?, row)?),
+        Type::Range(of) => Value::Range(Range::from_bytes(*of, lists::bytes(downcast(array)?, row)?)?),
         Type::Array(item) => {
             let items = downcast::<ListArray>(array)?.value(row);
             Value::Array((0..items.len()).map(|i| value_at(&items, i, item)).collect::<Result<_>>()?)
@@ -391,6 +397,7 @@ enum Cells {
     Bits(lists::BitBuilder),
     TsVector(lists::BytesBuilder<UInt8Type>),
     TsQuery(lists::BytesBuilder<UInt16Type>),
+    Range(lists::BytesBuilder<UInt8Type>),
     Oid(UInt32Builder),
     Enum(lists::EnumBuilder),
     Record { fields: Vec<RecordField>, rows: usize, validity: NullBufferBuilder, columns: Vec<Builder> },
@@ -441,6 +448,7 @@ impl Builder {
             Type::Bit(_) | Type::Varbit(_) => Cells::Bits(lists::BitBuilder::new(rows)),
             Type::TsVector => Cells::TsVector(lists::BytesBuilder::new(rows)),
             Type::TsQuery => Cells::TsQuery(lists::BytesBuilder::new(rows)),
+            Type::Range(of) => Cells::Range(lists::BytesBuilder::named(of.name(), rows)),
             Type::Oid => Cells::Oid(UInt32Builder::with_capacity(rows)),
             Type::Enum(of) => Cells::Enum(lists::EnumBuilder::new(of.to_json(), rows)),
             Type::Record(fields) => Cells::Record {
@@ -503,6 +511,7 @@ impl Builder {
             (Cells::Bits(b), Value::Bits(v)) => b.append(v),
             (Cells::TsVector(b), Value::TsVector(v)) => b.append(v.bytes()),
             (Cells::TsQuery(b), Value::TsQuery(v)) => b.append(&v.bytes()),
+            (Cells::Range(b), Value::Range(v)) => b.append(&v.bytes()),
             (Cells::List { offsets, validity, items, .. }, Value::Array(values)) => {
                 for value in values {
                     items.append(value)?;
@@ -539,6 +548,7 @@ impl Builder {
             Cells::Bits(b) => b.append_null(),
             Cells::TsVector(b) => b.append_null(),
             Cells::TsQuery(b) => b.append_null(),
+            Cells::Range(b) => b.append_null(),
             Cells::Oid(b) => b.append_null(),
             Cells::Enum(b) => b.append_null(),
             Cells::Record { rows, validity, columns, .. } => {
@@ -577,6 +587,7 @@ impl Builder {
             Cells::Bits(b) => b.len(),
             Cells::TsVector(b) => b.len(),
             Cells::TsQuery(b) => b.len(),
+            Cells::Range(b) => b.len(),
             Cells::Oid(b) => b.len(),
             Cells::Enum(b) => b.len(),
             Cells::Record { rows, .. } => *rows,
@@ -612,6 +623,7 @@ impl Builder {
             Cells::Bits(b) => b.finish(),
             Cells::TsVector(b) => b.finish(),
             Cells::TsQuery(b) => b.finish(),
+            Cells::Range(b) => b.finish(),
             Cells::Oid(b) => Arc::new(b.finish()),
             Cells::Enum(b) => b.finish(),
             Cells::Record { fields, rows, validity, columns } => {
@@ -699,6 +711,7 @@ fn mismatch(value: &Value) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::types::RangeType;
 
     fn samples() -> Vec<(Type, Value)> {
         vec![
@@ -731,6 +744,8 @@ mod tests {
             (Type::Varbit(None), Value::Bits(crate::types::bits::parse("x1F0A5").unwrap())),
             (Type::Array(Box::new(Type::Text)), Value::Array(vec![Value::Text("x".into()), Value::Null])),
             (Type::Oid, Value::Oid(u32::MAX)),
+            (Type::Range(RangeType::Int4), Value::Range(Range::empty(RangeType::Int4))),
+            (Type::Range(RangeType::Tstz), Value::Range(Range::empty(RangeType::Tstz))),
         ]
     }
 

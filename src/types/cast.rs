@@ -95,6 +95,8 @@ pub fn needs_zone(from: &Type, to: &Type) -> bool {
         (Type::Array(from), Type::Array(to)) => needs_zone(from, to),
         (Type::Array(item), to) if to.is_text() => needs_zone(item, to),
         (from, Type::Array(item)) if from.is_text() => needs_zone(from, item),
+        (Type::Range(of), to) if to.is_text() => needs_zone(&of.element(), to),
+        (from, Type::Range(of)) if from.is_text() => needs_zone(from, &of.element()),
         (Type::Interval, to) => to.is_text(),
         (Type::Timestamptz(_), Type::Timestamptz(_)) => false,
         (Type::Timestamptz(_), to) => {
@@ -153,6 +155,7 @@ pub fn cast_as(value: Value, to: &Type, explicit: bool, look: Look) -> Result<Va
         (Value::Uuid(bytes), Type::Uuid) => Value::Uuid(bytes),
         (Value::TsVector(vector), Type::TsVector) => Value::TsVector(vector),
         (Value::TsQuery(query), Type::TsQuery) => Value::TsQuery(query),
+        (Value::Range(range), Type::Range(of)) if range.of() == *of => Value::Range(range),
         (Value::Enum(value), Type::Enum(of)) if value.of == *of => Value::Enum(value),
         (Value::Record(fields), Type::Record(types)) if fields.len() == types.len() => Value::Record(fields),
         (Value::Vector(values), Type::Vector(dimensions)) => {
@@ -286,6 +289,7 @@ pub fn type_of(value: &Value) -> Type {
         Value::Bits(_) => Type::Bit(None),
         Value::TsVector(_) => Type::TsVector,
         Value::TsQuery(_) => Type::TsQuery,
+        Value::Range(range) => Type::Range(range.of()),
         Value::Array(items) => {
             let item = items.iter().find(|item| **item != Value::Null);
             Type::Array(Box::new(item.map_or(Type::Text, type_of)))

@@ -33,7 +33,7 @@ pub fn rounded_time(time: i64, digits: Option<u8>) -> i64 {
 /// 4714-11-24 BC, where PostgreSQL's calendar begins (Julian day 0).
 const DAY_MIN: i64 = -2_440_588;
 /// 5874897-12-31, its last date.
-const DAY_MAX: i64 = 2_145_031_948;
+pub(super) const DAY_MAX: i64 = 2_145_042_905;
 
 /// Days since 1970-01-01 of a civil date (Howard Hinnant, *chrono-compatible low-level date algorithms*).
 pub fn days_from_civil(year: i64, month: u32, day: u32) -> i64 {

@@ -3,7 +3,7 @@
 //! [`Type`] is what a column is declared as, [`Value`] what a cell holds. `names.rs` has PostgreSQL's OIDs, names and
 //! modifiers; `text.rs` prints and parses its text formats, `binary.rs` its binary ones, `cast.rs` turns values of one
 //! type into another. Below them is a file per family: integers, floats, numeric, dates, intervals, json and paths into it, arrays, bit
-//! strings, enumerations, records, time zones, text search's documents and queries, and pgvector's vectors. `arrow.rs` (with the feature `server`) maps types and values to Arrow for DataFusion.
+//! strings, enumerations, ranges, records, time zones, text search's documents and queries, and pgvector's vectors. `arrow.rs` (with the feature `server`) maps types and values to Arrow for DataFusion.
 
 pub mod array;
 #[cfg(feature = "server")]
@@ -23,6 +23,7 @@ pub mod jsonpath;
 pub mod look;
 pub mod names;
 pub mod numeric;
+pub mod range;
 pub mod record;
 pub mod sparsevec;
 pub mod text;
@@ -39,6 +40,7 @@ pub use bits::Bits;
 pub use enums::{Enum, EnumType, EnumValue};
 pub use half::{bf16, f16};
 pub use look::{IntervalStyle, Look};
+pub use range::{Range, RangeType};
 pub use record::RecordField;
 pub use sparsevec::{Sparse, Sparsevec};
 pub use tsquery::TsQuery;
@@ -88,6 +90,7 @@ pub enum Type {
     TsVector,
     /// A text search query.
     TsQuery,
+    Range(RangeType),
     Array(Box<Type>),
     /// What CREATE TYPE ... AS ENUM made.
     Enum(EnumType),
@@ -173,6 +176,7 @@ pub enum Value {
     Bits(Bits),
     TsVector(TsVector),
     TsQuery(TsQuery),
+    Range(Range),
     /// One-dimensional.
     Array(Vec<Value>),
     Enum(EnumValue),
@@ -236,7 +240,7 @@ value_from! {
     bool => Bool, i16 => Int2, i32 => Int4, i64 => Int8, u32 => Oid, f32 => Float4, f64 => Float8, String => Text,
     Numeric => Numeric, Interval => Interval, Vec<Value> => Array, Bits => Bits,
     Sparsevec => Sparsevec,
-    TsVector => TsVector, TsQuery => TsQuery,
+    TsVector => TsVector, TsQuery => TsQuery, Range => Range,
 }
 
 impl From<&str> for Value {

@@ -7,7 +7,7 @@ use std::fmt;
 
 use crate::error::{Error, Result, SqlState};
 use crate::types::vector::Kind;
-use crate::types::{EnumType, Type, bits, vector};
+use crate::types::{EnumType, RangeType, Type, bits, vector};
 
 /// `vector`.
 pub const VECTOR_OID: u32 = 16_388;
@@ -88,6 +88,12 @@ pub const ENTRIES: &[(Type, Entry)] = &[
     (Type::Varbit(None), entry(1562, 1563, "varbit", "bit varying", -1, 'V')),
     (Type::TsVector, entry(3614, 3643, "tsvector", "tsvector", -1, 'U')),
     (Type::TsQuery, entry(3615, 3645, "tsquery", "tsquery", -1, 'U')),
+    (Type::Range(RangeType::Int4), entry(3904, 3905, "int4range", "int4range", -1, 'R')),
+    (Type::Range(RangeType::Num), entry(3906, 3907, "numrange", "numrange", -1, 'R')),
+    (Type::Range(RangeType::Ts), entry(3908, 3909, "tsrange", "tsrange", -1, 'R')),
+    (Type::Range(RangeType::Tstz), entry(3910, 3911, "tstzrange", "tstzrange", -1, 'R')),
+    (Type::Range(RangeType::Date), entry(3912, 3913, "daterange", "daterange", -1, 'R')),
+    (Type::Range(RangeType::Int8), entry(3926, 3927, "int8range", "int8range", -1, 'R')),
     (Type::Vector(None), entry(VECTOR_OID, VECTOR_ARRAY_OID, "vector", "vector", -1, 'U')),
     (Type::Halfvec(None), entry(HALFVEC_OID, HALFVEC_ARRAY_OID, "halfvec", "halfvec", -1, 'U')),
     (Type::Sparsevec(None), entry(SPARSEVEC_OID, SPARSEVEC_ARRAY_OID, "sparsevec", "sparsevec", -1, 'U')),
@@ -105,23 +111,23 @@ const UNSUPPORTED: &[&str] = &[
     "circle",
     "hstore",
     "inet",
-    "int4range",
-    "int8range",
+    "datemultirange",
+    "int4multirange",
+    "int8multirange",
     "line",
     "lseg",
     "macaddr",
     "macaddr8",
     "money",
-    "numrange",
+    "nummultirange",
     "path",
     "pg_lsn",
     "point",
     "polygon",
     "time with time zone",
     "timetz",
-    "tsrange",
-    "tstzrange",
-    "daterange",
+    "tsmultirange",
+    "tstzmultirange",
     "txid_snapshot",
     "xml",
 ];
@@ -358,6 +364,7 @@ impl Type {
             "oidvector" => Type::OidVector,
             "oid" => Type::Oid,
             "name" => Type::Name,
+            other if let Some(of) = RangeType::from_name(other) => Type::Range(of),
             other if UNSUPPORTED.contains(&other) => return Err(Error::unsupported(format!("type {other}"))),
             other => {
                 let message = format!("type \"{other}\" does not exist");

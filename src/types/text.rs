@@ -8,8 +8,8 @@ use crate::types::jsonpath::Path;
 use crate::types::look::Look;
 use crate::types::zone::Zone;
 use crate::types::{
-    Type, Value, array, bits, cast, datetime, float, halfvec, integer, interval, json, numeric, record,
-    sparsevec, tsquery, tsvector, vector,
+    Type, Value, array, bits, cast, datetime, float, halfvec, integer, interval, json, numeric, range,
+    record, sparsevec, tsquery, tsvector, vector,
 };
 
 /// White space as C's isspace() knows it.
@@ -60,6 +60,7 @@ pub fn print_as(value: &Value, look: Look, out: &mut Vec<u8>) {
         Value::Bits(value) => bits::print(value, out),
         Value::TsVector(value) => tsvector::print(value, out),
         Value::TsQuery(value) => tsquery::print(value, out),
+        Value::Range(value) => range::print(value, look, out),
         Value::Enum(value) => out.extend_from_slice(value.label().as_bytes()),
         Value::Record(fields) => record::print(fields, look, out),
         Value::Array(items) => {
@@ -145,6 +146,7 @@ pub fn parse_in_zone(ty: &Type, text: &str, zone: Zone) -> Result<Value> {
         Type::Bit(_) | Type::Varbit(_) => Value::Bits(bits::parse(text)?.fit(ty, false)?),
         Type::TsVector => Value::TsVector(tsvector::parse(text)?),
         Type::TsQuery => Value::TsQuery(tsquery::parse(text)?),
+        Type::Range(of) => Value::Range(range::parse(*of, text, zone)?),
         Type::Enum(of) => of.parse(text)?,
         Type::Record(_) => {
             return Err(Error::new(
@@ -321,6 +323,9 @@ mod tests {
             ("text[]", "{a,\"b,c\",NULL,\"\"}"),
             ("timestamp[]", "{\"2024-02-29 12:00:00\"}"),
             ("vector(2)[]", "{\"[1,2]\",\"[3,4]\"}"),
+            ("int4range", "[1,5)"),
+            ("numrange[]", "{\"(-0.5,7]\",empty}"),
+            ("tsrange", "[\"2024-02-29 12:00:00\",)"),
         ] {
             let ty = Type::from_name(ty).unwrap();
             let value = parse(&ty, text).unwrap_or_else(|error| panic!("{ty}: {error}"));

@@ -90,6 +90,24 @@ class Asyncpg(unittest.IsolatedAsyncioTestCase):
         row = await self.conn.fetchval("SELECT $1::vector[]", [Vector([1, 2, 3])])
         self.assertEqual(row[0].to_list(), [1, 2, 3])
 
+    async def test_ranges(self):
+        utc = datetime.timezone.utc
+        values = [asyncpg.Range(1, 5), asyncpg.Range(decimal.Decimal("0.5"), None), asyncpg.Range(empty=True),
+                  asyncpg.Range(datetime.datetime(2024, 1, 1, tzinfo=utc), None), [asyncpg.Range(None, 3)],
+                  asyncpg.Range(datetime.date(2024, 2, 28), datetime.date(2024, 2, 29), upper_inc=True)]
+        row = await self.conn.fetchrow(
+            "SELECT $1::int4range, $2::numrange, $3::int8range, $4::tstzrange, $5::int4range[], $6::daterange", *values)
+        values[5] = asyncpg.Range(datetime.date(2024, 2, 28), datetime.date(2024, 3, 1))
+        self.assertEqual(list(row), values)
+        await self.conn.execute("CREATE TEMPORARY TABLE stays (id int, days daterange)")
+        await self.conn.copy_records_to_table(
+            "stays", records=[(i, asyncpg.Range(datetime.date(2024, 1, 1), datetime.date(2024, 1, 1 + i))) for i in range(5)])
+        found = await self.conn.fetch("SELECT id FROM stays WHERE days @> $1::date ORDER BY id", datetime.date(2024, 1, 3))
+        self.assertEqual([row["id"] for row in found], [3, 4])
+        found = await self.conn.fetch("SELECT id FROM stays WHERE days && $1 ORDER BY id",
+                                      asyncpg.Range(datetime.date(2024, 1, 4), None))
+        self.assertEqual([row["id"] for row in found], [4])
+
     async def test_savepoints_copy_and_upsert(self):
         async with self.conn.transaction():
             await self.conn.execute("INSERT INTO async_items (id, tag) VALUES (1, 'kept')")

@@ -10,6 +10,7 @@ import psycopg
 import psycopg.types
 from pgvector.psycopg import register_vector, register_vector_async
 from psycopg.types.json import Jsonb
+from psycopg.types.range import DateRange, Int4Range, NumericRange, Range, TimestamptzRange
 
 import server
 
@@ -66,6 +67,33 @@ class Psycopg(unittest.TestCase):
             self.assertEqual(got, values)
         got = self.conn.execute("SELECT %s::jsonb", (Jsonb({"b": [1, 2], "a": None}),)).fetchone()[0]
         self.assertEqual(got, {"b": [1, 2], "a": None})
+
+    def test_ranges(self):
+        utc = datetime.timezone.utc
+        day = datetime.date(2024, 2, 28)
+        values = (Int4Range(1, 5), NumericRange(decimal.Decimal("0.5"), None, "(]"), DateRange(day, None),
+                  TimestamptzRange(datetime.datetime(2024, 1, 1, tzinfo=utc), datetime.datetime(2024, 7, 1, 1, tzinfo=utc), "[]"),
+                  Range(empty=True), [Int4Range(None, 3), None])
+        types = ("int4range", "numrange", "daterange", "tstzrange", "int8range", "int4range[]")
+        expected = (*values[:1], Range(decimal.Decimal("0.5"), None, "()"), *values[2:5], [Range(None, 3, "()"), None])
+        sql = "SELECT " + ", ".join(f"%s::{ty}" for ty in types)
+        for binary in (False, True):
+            self.assertEqual(self.conn.execute(sql, values, binary=binary).fetchone(), expected)
+        self.conn.execute("DROP TABLE IF EXISTS prices")
+        self.conn.execute("CREATE TABLE prices (id int, valid daterange)")
+        with self.conn.cursor() as cur:
+            with cur.copy("COPY prices FROM STDIN WITH (FORMAT BINARY)") as copy:
+                copy.set_types(["int4", "daterange"])
+                for i in range(30):
+                    copy.write_row([i, DateRange(day, day + datetime.timedelta(days=i))])
+        self.conn.execute("CREATE INDEX ON prices USING gist (valid)")
+        for _ in range(7):
+            got = self.conn.execute("SELECT id FROM prices WHERE valid @> %s ORDER BY id",
+                                    (day + datetime.timedelta(days=27),)).fetchall()
+            self.assertEqual(got, [(28,), (29,)])
+        got = self.conn.execute("SELECT count(*) FROM prices WHERE valid && %s", (DateRange(day, day, "[]"),)).fetchone()
+        self.assertEqual(got, (29,))
+        self.conn.execute("DROP TABLE prices")
 
     def test_transactions_and_own_writes(self):
         with psycopg.connect(server.dsn()) as conn:

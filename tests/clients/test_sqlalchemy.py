@@ -11,7 +11,7 @@ from alembic.operations import Operations
 from pgvector.sqlalchemy import HALFVEC, Vector
 from sqlalchemy import (BigInteger, CheckConstraint, Column, DateTime, ForeignKey, Index, Integer, MetaData, Numeric, String,
                         Table, Text, UniqueConstraint, create_engine, delete, func, inspect, select, text, update)
-from sqlalchemy.dialects.postgresql import ARRAY, JSONB, insert
+from sqlalchemy.dialects.postgresql import ARRAY, DATERANGE, INT4RANGE, JSONB, TSTZRANGE, Range, insert
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, relationship, selectinload
@@ -239,6 +239,28 @@ class Reflection(unittest.TestCase):
         metadata.drop_all(self.engine)
         metadata.create_all(self.engine)
         self.test_inspect()
+
+    def test_ranges(self):
+        metadata = MetaData()
+        stays = Table("shop_stays", metadata, Column("id", Integer, primary_key=True), Column("days", DATERANGE),
+                      Column("seats", INT4RANGE), Column("valid", TSTZRANGE))
+        days = Range(datetime.date(2024, 2, 1), datetime.date(2024, 3, 1))
+        for driver in ["postgresql+psycopg://", "postgresql+psycopg2://", "postgresql+pg8000://"]:
+            engine = create_engine(server.url().replace("postgres://", driver))
+            with self.subTest(driver), engine.begin() as conn:
+                metadata.drop_all(conn)
+                metadata.create_all(conn)
+                conn.execute(stays.insert(), [{"id": 1, "days": days, "seats": Range(1, 5)}])
+                row = conn.execute(select(stays)).one()
+                self.assertEqual((row.days, row.seats, row.valid), (days, Range(1, 5), None))
+                found = conn.execute(select(stays.c.id).where(stays.c.days.contains(datetime.date(2024, 2, 29))))
+                self.assertEqual(found.all(), [(1,)])
+                found = conn.execute(select(stays.c.id).where(stays.c.days.overlaps(days), func.lower(stays.c.seats) == 1))
+                self.assertEqual(found.all(), [(1,)])
+                types = [str(column["type"]) for column in inspect(conn).get_columns("shop_stays")]
+                self.assertEqual(types, ["INTEGER", "DATERANGE", "INT4RANGE", "TSTZRANGE"])
+                metadata.drop_all(conn)
+            engine.dispose()
 
     def test_views(self):
         with self.engine.begin() as conn:

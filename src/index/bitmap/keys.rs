@@ -3,7 +3,7 @@
 //! Integers flip their sign bit; floats flip all bits when negative and the sign bit when not, with one NaN,
 //! greater than everything, and one zero (as PostgreSQL compares); uuids are big-endian numbers.
 
-use crate::types::{Type, Value};
+use crate::types::{RangeType, Type, Value};
 
 /// Types whose values compare with each other and share their keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +25,8 @@ pub enum Family {
     Bpchar,
     /// By the numbers of labels.
     Enum,
+    /// By two keys each, see `spans.rs`; those of `numrange` would not fit.
+    Range,
 }
 
 /// An array's element.
@@ -79,7 +81,9 @@ impl Family {
             Type::Oid => Family::Oid,
             Type::Text | Type::Varchar(_) | Type::Name => Family::Text,
             Type::Bpchar(_) => Family::Bpchar,
-            Type::Numeric(_)
+            Type::Range(of) if *of != RangeType::Num => Family::Range,
+            Type::Range(_)
+            | Type::Numeric(_)
             | Type::Bytea
             | Type::Interval
             | Type::Json
@@ -100,7 +104,7 @@ impl Family {
         })
     }
 
-    /// Bytes of a key; `None` for text.
+    /// Bytes of a key; `None` for text and ranges.
     pub fn key_bytes(self) -> Option<usize> {
         Some(match self {
             Family::Bool | Family::Int2 => 2,
@@ -108,7 +112,7 @@ impl Family {
             Family::Int8 | Family::Float8 | Family::Time | Family::Timestamp | Family::Timestamptz => 8,
             Family::Enum => 8,
             Family::Uuid => 16,
-            Family::Text | Family::Bpchar => return None,
+            Family::Text | Family::Bpchar | Family::Range => return None,
         })
     }
 
@@ -214,6 +218,7 @@ pub fn key_of_element(ty: &Type, value: Option<&Value>) -> Option<Option<Vec<u8>
         _ => None,
     };
     match (family, ty) {
+        (Some(Family::Range), _) => None,
         (Some(_), _) | (None, Type::Numeric(_)) => Some(value.and_then(key)),
         _ => None,
     }

@@ -6,6 +6,7 @@
 //!   array.rs      the column's values as ordered integers, by slot, in chunks of 8,192 with their extremes
 //!   postings.rs   value -> bitmap of slots, while there are few distinct values
 //!   fixed.rs      both together, for types of fixed width: ranges scan the array, equality takes the bitmaps
+//!   spans.rs      ranges as two fixed columns, of their lower and upper ends
 //!   text.rs       a dictionary from text to codes, and the codes as a fixed column
 //! ```
 //!
@@ -21,6 +22,7 @@ mod fixed;
 mod keys;
 mod postings;
 mod predicate;
+mod spans;
 mod text;
 
 use roaring::RoaringBitmap;
@@ -31,6 +33,7 @@ pub use keys::key_of_element;
 use keys::{Family, Key};
 pub use predicate::Predicate;
 use predicate::Ranges;
+use spans::Spans;
 use text::Text;
 
 /// The newest values of one column, by slot.
@@ -47,6 +50,7 @@ enum Values {
     Four(Fixed<u32>),
     Eight(Fixed<u64>),
     Sixteen(Fixed<u128>),
+    Spans(Spans),
     Text(Text),
     /// A value came that is not of the column's type: nothing is answered any more.
     Unusable,
@@ -60,6 +64,7 @@ macro_rules! on_fixed {
             Values::Four($fixed) => $run,
             Values::Eight($fixed) => $run,
             Values::Sixteen($fixed) => $run,
+            Values::Spans($text) => $run_text,
             Values::Text($text) => $run_text,
             Values::Unusable => $unusable,
         }
@@ -75,6 +80,7 @@ impl ColumnIndex {
             Some(4) => Values::Four(Fixed::new()),
             Some(8) => Values::Eight(Fixed::new()),
             Some(16) => Values::Sixteen(Fixed::new()),
+            _ if family == Family::Range => Values::Spans(Spans::new()),
             _ => Values::Text(Text::new()),
         };
         Some(ColumnIndex { family, values })
@@ -88,6 +94,13 @@ impl ColumnIndex {
         if let Values::Text(text) = &mut self.values {
             match self.family.text(value) {
                 Some(value) => text.set(slot, value),
+                None => self.values = Values::Unusable,
+            }
+            return;
+        }
+        if let Values::Spans(spans) = &mut self.values {
+            match ends(value) {
+                Some(ends) => spans.set(slot, ends),
                 None => self.values = Values::Unusable,
             }
             return;
@@ -110,6 +123,12 @@ impl ColumnIndex {
             return match value {
                 Value::Null => text.holds(slot, None),
                 value => self.family.text(value).is_some_and(|value| text.holds(slot, Some(value))),
+            };
+        }
+        if let Values::Spans(spans) = &self.values {
+            return match value {
+                Value::Null => spans.holds(slot, None),
+                value => ends(value).is_some_and(|ends| spans.holds(slot, Some(ends))),
             };
         }
         let key = match value {
@@ -135,6 +154,9 @@ impl ColumnIndex {
                 if let Values::Text(text) = &self.values {
                     return text.select(&predicate.texts(self.family)?);
                 }
+                if let Values::Spans(spans) = &self.values {
+                    return spans.select(predicate);
+                }
                 let ranges = predicate.ranges(self.family)?;
                 on_fixed!(&self.values, fixed => Some(fixed.select(&ranges.narrow())), _text => None, None)
             }
@@ -148,6 +170,9 @@ impl ColumnIndex {
             _ => {
                 if let Values::Text(text) = &self.values {
                     return text.count(&predicate.texts(self.family)?);
+                }
+                if let Values::Spans(spans) = &self.values {
+                    return spans.select(predicate).map(|slots| slots.len());
                 }
                 let ranges: Ranges<u128> = predicate.ranges(self.family)?;
                 on_fixed!(&self.values, fixed => Some(fixed.count(&ranges.narrow())), _text => None, None)
@@ -164,6 +189,11 @@ impl ColumnIndex {
     pub fn bytes(&self) -> u64 {
         on_fixed!(&self.values, fixed => fixed.bytes(), text => text.bytes(), 0)
     }
+}
+
+/// The ends of a range.
+fn ends(value: &Value) -> Option<(u128, u128)> {
+    if let Value::Range(range) = value { range.ends() } else { None }
 }
 
 #[cfg(test)]

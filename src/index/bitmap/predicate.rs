@@ -4,6 +4,7 @@ use std::ops::Bound;
 
 use super::keys::{Family, Key, integer};
 use crate::types::Value;
+use crate::types::range::Relation;
 
 /// A predicate on one column. NULL operands make it unknown, which selects nothing.
 #[derive(Clone, Debug, PartialEq)]
@@ -18,6 +19,8 @@ pub enum Predicate {
     IsNotNull,
     /// Text that begins with this, byte for byte.
     Prefix(String),
+    /// A range that lies so beside a range or an element.
+    Related(Relation, Value),
 }
 
 /// Inclusive ranges of keys, any of which selects.
@@ -63,7 +66,9 @@ impl Predicate {
                 points
             }
             Predicate::Range { low, high } => range(family, low, high)?.into_iter().collect(),
-            Predicate::IsNull | Predicate::IsNotNull | Predicate::Prefix(_) => return None,
+            Predicate::IsNull | Predicate::IsNotNull | Predicate::Prefix(_) | Predicate::Related(..) => {
+                return None;
+            }
         };
         Some(Ranges(ranges))
     }
@@ -79,7 +84,9 @@ impl Predicate {
             }
             // LIKE on character(n) sees the padding, which is not kept.
             Predicate::Prefix(prefix) if family == Family::Text => vec![TextRange::Prefix(prefix)],
-            Predicate::Prefix(_) | Predicate::IsNull | Predicate::IsNotNull => return None,
+            Predicate::Prefix(_) | Predicate::IsNull | Predicate::IsNotNull | Predicate::Related(..) => {
+                return None;
+            }
         })
     }
 }

@@ -8,7 +8,8 @@ use proptest::prelude::*;
 use roaring::RoaringBitmap;
 
 use super::{ColumnIndex, Predicate};
-use crate::types::{Type, Value};
+use crate::types::range::{Relation, parse};
+use crate::types::{Range, RangeType, Type, Value, Zone};
 
 #[derive(Clone, Default)]
 struct Model(BTreeMap<u32, Value>);
@@ -28,6 +29,10 @@ fn satisfies(predicate: &Predicate, value: &Value) -> bool {
         Predicate::In(others) => others.iter().any(|other| order(value, other) == Some(0)),
         Predicate::IsNull => false,
         Predicate::IsNotNull => true,
+        Predicate::Related(relation, other) => match value {
+            Value::Range(range) => relation.holds(range, other).unwrap(),
+            _ => false,
+        },
         Predicate::Prefix(prefix) => matches!(value, Value::Text(text) if text.starts_with(prefix)),
         Predicate::Range { low, high } => {
             let low = match low {
@@ -249,4 +254,52 @@ fn a_value_of_another_type_ends_the_answers() {
     index.set(0, &text("what?"));
     assert_eq!(index.select(&Predicate::IsNotNull), None);
     assert!(ColumnIndex::for_type(&Type::Vector(Some(3))).is_none());
+}
+
+#[test]
+fn ranges_are_found_as_they_lie() {
+    let of = RangeType::Int4;
+    let texts = ["empty", "[1,5)", "[3,9]", "(,4)", "[5,)", "(,)", "[1,5)", "[9,9]", "[4,4]"];
+    let range = |text: &str| parse(of, text, Zone::UTC).unwrap();
+    let ranges: Vec<Range> = texts.iter().map(|text| range(text)).collect();
+    let mut index = ColumnIndex::for_type(&Type::Range(of)).unwrap();
+    for (slot, range) in ranges.iter().enumerate() {
+        index.set(slot as u32 * 10_000, &Value::Range(range.clone()));
+    }
+    index.set(7, &Value::Null);
+    index.set(8, &Value::Range(range("[3,4)")));
+    index.remove(8);
+    let relations = [
+        Relation::Contains,
+        Relation::ContainedBy,
+        Relation::Overlaps,
+        Relation::Before,
+        Relation::After,
+        Relation::EndsWithin,
+        Relation::BeginsWithin,
+        Relation::Adjacent,
+    ];
+    let slots = |holds: &dyn Fn(&Range) -> bool| -> RoaringBitmap {
+        (0..).zip(&ranges).filter(|(_, range)| holds(range)).map(|(n, _)| n * 10_000).collect()
+    };
+    let others = texts.iter().chain(&["[4,6)", "[10,)", "(,1)", "[2,3)"]).map(|text| range(text));
+    for other in others {
+        let value = Value::Range(other.clone());
+        for relation in relations {
+            let found = index.select(&Predicate::Related(relation, value.clone())).unwrap();
+            let expected = slots(&|range| relation.holds(range, &value).unwrap());
+            assert_eq!(found, expected, "{relation:?} {other:?}");
+        }
+        assert_eq!(index.select(&Predicate::Eq(value)).unwrap(), slots(&|range| *range == other));
+    }
+    for number in -1..12 {
+        let value = Value::Int4(number);
+        let found = index.select(&Predicate::Related(Relation::Contains, value.clone())).unwrap();
+        assert_eq!(found, slots(&|range| range.has(&value).unwrap()), "{number}");
+    }
+    assert!(index.agrees(10_000, &Value::Range(range("[1,5)"))) && index.agrees(7, &Value::Null));
+    assert!(!index.agrees(10_000, &Value::Range(range("[1,6)"))) && !index.agrees(8, &Value::Null));
+    assert_eq!(index.select(&Predicate::IsNull).unwrap().iter().collect::<Vec<_>>(), [7]);
+    assert_eq!(index.count(&Predicate::IsNotNull), Some(ranges.len() as u64));
+    assert!(ColumnIndex::for_type(&Type::Range(RangeType::Num)).is_none());
 }

@@ -1,7 +1,9 @@
-//! CREATE INDEX USING gin and gist: inverted indexes over texts, arrays and documents.
+//! CREATE INDEX USING gin and gist: inverted indexes over texts, arrays and documents; over ranges, what every column
+//! has anyway.
 
 use crate::catalog::{Index, IndexMethod, Table};
 use crate::error::{Error, Result, SqlState};
+use crate::index::bitmap::ColumnIndex;
 use crate::index::inverted::Kind;
 use crate::sql::ddl::index::unknown_option;
 use crate::sql::statement::{CreateIndex, IndexColumn};
@@ -17,7 +19,11 @@ const CLASSES: &[Class] = &[
     (IndexMethod::Gin, "jsonb_ops", |ty| *ty == Type::Jsonb),
     (IndexMethod::Gin, "jsonb_path_ops", |ty| *ty == Type::Jsonb),
     (IndexMethod::Gist, "tsvector_ops", |ty| *ty == Type::TsVector),
+    (IndexMethod::Gist, RANGES, |ty| matches!(ty, Type::Range(_))),
 ];
+
+/// The class of ranges, whose columns have an index of their ends; those of `numrange` have none.
+const RANGES: &str = "range_ops";
 
 /// Completes the definition of an index by one of these methods.
 pub(super) fn inverted(
@@ -77,7 +83,7 @@ fn operator_class(column: &IndexColumn, ty: &Type, method: IndexMethod) -> Resul
         let message = format!("operator class \"{class}\" does not accept data type {shown}");
         return Err(Error::new(SqlState::DATATYPE_MISMATCH, message));
     }
-    if Kind::of(Some(class), ty).is_none() {
+    if !self::accepts(class, ty) {
         return Err(Error::unsupported(format!("a {} index on type {shown}", method.name())));
     }
     Ok(class)
@@ -86,4 +92,5 @@ fn operator_class(column: &IndexColumn, ty: &Type, method: IndexMethod) -> Resul
 /// Whether an index by this operator class can be over a column of this type.
 pub(super) fn accepts(opclass: &str, ty: &Type) -> bool {
     Kind::of(Some(opclass), ty).is_some()
+        || opclass == RANGES && matches!(ty, Type::Range(_)) && ColumnIndex::for_type(ty).is_some()
 }

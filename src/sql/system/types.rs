@@ -8,11 +8,11 @@ use crate::functions::vector::{distance_function, operator_function};
 use crate::planner::bindings::Execution;
 use crate::sql::operator_classes::{is_default, vector_classes};
 use crate::sql::system::names::schema_oid;
-use crate::sql::system::relation::{Relation, Rows, cells, none};
+use crate::sql::system::relation::{Relation, Rows, cells};
 use crate::sql::system::{PG_CATALOG, PG_CATALOG_OID};
 use crate::types::cast::{Context, context};
 use crate::types::names::ENTRIES;
-use crate::types::{Type, Value};
+use crate::types::{RangeType, Type, Value};
 
 /// PostgreSQL's oids of access methods; ours that it does not have are numbered above.
 pub const HEAP_OID: u32 = 2;
@@ -116,8 +116,8 @@ pub const RELATIONS: &[Relation] = &[
         name: "pg_range",
         kind: 'r',
         columns: "rngtypid oid, rngsubtype oid, rngmultitypid oid, rngcollation oid, rngsubopc oid, \
-            rngcanonical text, rngsubdiff text",
-        rows: none,
+            rngcanonical text, rngsubdiff text = -",
+        rows: ranges,
     },
 ];
 
@@ -131,6 +131,7 @@ pub fn alignment(ty: &Type) -> char {
     match (ty, ty.size()) {
         (Type::Interval, _) => 'd',
         (Type::Uuid | Type::Name, _) => 'c',
+        (Type::Range(of), _) => alignment(&of.element()),
         (_, 8) => 'd',
         (_, 2) => 's',
         (_, 1) => 'c',
@@ -167,6 +168,7 @@ fn function_name(ty: &Type, suffix: &str) -> String {
     let name = ty.entry().name;
     match ty {
         Type::Array(_) => format!("array_{suffix}"),
+        Type::Range(_) => format!("range_{suffix}"),
         Type::Date
         | Type::Json
         | Type::JsonPath
@@ -227,10 +229,11 @@ pub fn in_out_functions(public: u32) -> Vec<InOut> {
             all.push(InOut { name: name(suffix), argument: *argument, result: *result, schema });
         }
     };
-    for (ty, entry) in ENTRIES {
+    for (ty, entry) in ENTRIES.iter().filter(|(ty, _)| !matches!(ty, Type::Range(_))) {
         add(namespace(ty, public), entry.oid, &|suffix| function_name(ty, suffix), true);
     }
     add(PG_CATALOG_OID, 2277, &|suffix| format!("array_{suffix}"), true);
+    add(PG_CATALOG_OID, 3831, &|suffix| format!("range_{suffix}"), true);
     add(PG_CATALOG_OID, 3500, &|suffix| format!("enum_{suffix}"), true);
     for (oid, name) in PSEUDO_TYPES {
         add(PG_CATALOG_OID, oid, &|suffix| format!("{name}_{suffix}"), false);
@@ -247,6 +250,22 @@ fn labels(execution: &Execution, rows: &mut Rows) -> Result<()> {
                 oid: label.oid, enumtypid: of.definition.oid, enumsortorder: order, enumlabel: &label.text,
             });
         }
+    }
+    Ok(())
+}
+
+/// pg_range. There are no multiranges.
+fn ranges(_execution: &Execution, rows: &mut Rows) -> Result<()> {
+    for of in RangeType::ALL {
+        let (range, element) = (Type::Range(of), of.element());
+        let canonical = match of {
+            RangeType::Int4 | RangeType::Int8 | RangeType::Date => format!("{}_canonical", of.name()),
+            RangeType::Num | RangeType::Ts | RangeType::Tstz => "-".to_owned(),
+        };
+        rows.add(cells! {
+            rngtypid: range.oid(), rngsubtype: element.oid(), rngmultitypid: 0u32, rngcollation: 0u32,
+            rngsubopc: opclass_oid(IndexMethod::Btree, None, &element), rngcanonical: canonical,
+        });
     }
     Ok(())
 }
@@ -310,7 +329,9 @@ fn types(execution: &Execution, rows: &mut Rows) -> Result<()> {
                 | Type::Interval
                 | Type::Varbit(_)
         );
-        add_type(ty, public, rows, cells! { typarray: entry.array_oid, typispreferred: preferred });
+        let kind = if let Type::Range(_) = ty { 'r' } else { 'b' };
+        let more = cells! { typarray: entry.array_oid, typispreferred: preferred, typtype: kind };
+        add_type(ty, public, rows, more);
         let array = Type::Array(Box::new(ty.clone()));
         add_type(
             &array,
@@ -475,7 +496,8 @@ fn classes() -> Vec<OperatorClass> {
         for method in [IndexMethod::Btree, IndexMethod::Bitmap] {
             let unordered = matches!(ty, Type::Json | Type::JsonPath | Type::Int2Vector | Type::OidVector);
             if !unordered && !ty.is_pgvectors() {
-                add(method, format!("{}_ops", entry.name), ty, true);
+                let name = if let Type::Range(_) = ty { "range" } else { entry.name };
+                add(method, format!("{name}_ops"), ty, true);
             }
         }
     }
@@ -495,6 +517,9 @@ fn classes() -> Vec<OperatorClass> {
         (IndexMethod::Gist, "tsvector_ops", &Type::TsVector, true),
     ] {
         add(method, name.to_owned(), ty, default);
+    }
+    for of in RangeType::ALL {
+        add(IndexMethod::Gist, "range_ops".to_owned(), &Type::Range(of), true);
     }
     classes
 }

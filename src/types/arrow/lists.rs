@@ -1,4 +1,4 @@
-//! Cells of `halfvec`, `sparsevec`, of bit strings, of text search's types and of json: lists of halves, of words, of
+//! Cells of `halfvec`, `sparsevec`, of bit strings, of text search's types, of ranges and of json: lists of halves, of words, of
 //! booleans, of bytes, of bytes in two and of one text, which no SQL array is.
 //!
 //! A plan's operators copy, hash and compare lists element by element as PostgreSQL compares these types, and the
@@ -14,7 +14,7 @@ use arrow::buffer::OffsetBuffer;
 use arrow::datatypes::{ArrowPrimitiveType, DataType, Field};
 
 use crate::error::{Error, Result};
-use crate::types::{Bits, Sparse, TsQuery, f16};
+use crate::types::{Bits, RangeType, Sparse, TsQuery, f16};
 
 pub fn halfvec_type() -> DataType {
     DataType::LargeList(Arc::new(item(DataType::Float16)))
@@ -35,6 +35,22 @@ pub fn tsvector_type() -> DataType {
 /// Its bytes are two wide only to be another type than a tsvector's.
 pub fn tsquery_type() -> DataType {
     DataType::LargeList(Arc::new(item(DataType::UInt16)))
+}
+
+/// Bytes that sort as the ranges do, in a list whose items are named by the type, so that each is a type of its own.
+/// (A Struct of two ends would compare field by field, but knows no infinite end that comes last, and no empty range.)
+pub fn range_type(of: RangeType) -> DataType {
+    DataType::LargeList(Arc::new(Field::new(of.name(), DataType::UInt8, true)))
+}
+
+/// The type of the ranges in lists of this type.
+pub fn range_of(ty: &DataType) -> Option<RangeType> {
+    match ty {
+        DataType::LargeList(item) if *item.data_type() == DataType::UInt8 => {
+            RangeType::from_name(item.name())
+        }
+        _ => None,
+    }
 }
 
 /// A list of exactly one text, which tells it from text.
@@ -103,8 +119,8 @@ pub fn bits(array: &LargeListArray, row: usize) -> Result<Bits> {
     Ok(Bits::new(bytes, (end - start) as u32))
 }
 
-/// The bytes of the tsvector in `row`, which is not NULL.
-pub fn tsvector(array: &LargeListArray, row: usize) -> Result<&[u8]> {
+/// The bytes of the tsvector or range in `row`, which is not NULL.
+pub fn bytes(array: &LargeListArray, row: usize) -> Result<&[u8]> {
     let items = array.values().as_any().downcast_ref::<UInt8Array>().ok_or_else(|| other(array))?;
     let (start, end) = place(array, row);
     Ok(&items.values()[start..end])
@@ -184,8 +200,11 @@ impl<I: Items> ListBuilder<I> {
     }
 }
 
+/// What the items of lists are called that no type names.
+const ITEM: &str = "item";
+
 fn item(ty: DataType) -> Field {
-    Field::new("item", ty, true)
+    Field::new(ITEM, ty, true)
 }
 
 /// Builds a column of `halfvec`.
@@ -261,19 +280,23 @@ impl BitBuilder {
     }
 }
 
-/// Builds a column of `tsvector` or of `tsquery`, whose bytes are `T`s.
+/// Builds a column of `tsvector`, of `tsquery` or of ranges, whose bytes are `T`s.
 pub type BytesBuilder<T> = ListBuilder<Bytes<T>>;
 
 /// Bytes, as wide as `T`s.
-pub struct Bytes<T: ArrowPrimitiveType>(Vec<T::Native>);
+pub struct Bytes<T: ArrowPrimitiveType> {
+    name: &'static str,
+    bytes: Vec<T::Native>,
+}
 
 impl<T: ArrowPrimitiveType> Items for Bytes<T> {
     fn count(&self) -> usize {
-        self.0.len()
+        self.bytes.len()
     }
 
     fn finish(&mut self) -> (Field, ArrayRef) {
-        (item(T::DATA_TYPE), Arc::new(PrimitiveArray::<T>::new(std::mem::take(&mut self.0).into(), None)))
+        let bytes = PrimitiveArray::<T>::new(std::mem::take(&mut self.bytes).into(), None);
+        (Field::new(self.name, T::DATA_TYPE, true), Arc::new(bytes))
     }
 }
 
@@ -282,11 +305,16 @@ where
     T::Native: From<u8>,
 {
     pub fn new(rows: usize) -> BytesBuilder<T> {
-        ListBuilder::of(Bytes(Vec::new()), rows)
+        BytesBuilder::named(ITEM, rows)
+    }
+
+    /// Of lists whose items have a name.
+    pub fn named(name: &'static str, rows: usize) -> BytesBuilder<T> {
+        ListBuilder::of(Bytes { name, bytes: Vec::new() }, rows)
     }
 
     pub fn append(&mut self, bytes: &[u8]) {
-        self.items.0.extend(bytes.iter().map(|&byte| T::Native::from(byte)));
+        self.items.bytes.extend(bytes.iter().map(|&byte| T::Native::from(byte)));
         self.end(true);
     }
 }
