@@ -15,7 +15,7 @@ use datafusion::common::{DFSchema, DataFusionError, Result, ScalarValue};
 use datafusion::functions_nested::extract::array_element;
 use datafusion::logical_expr::expr::{Placeholder, ScalarFunction};
 use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr, RawFieldAccessExpr};
-use datafusion::logical_expr::{Cast, Expr, ExprSchemable, GetFieldAccess, ScalarUDF};
+use datafusion::logical_expr::{BinaryExpr, Cast, Expr, ExprSchemable, GetFieldAccess, Operator, ScalarUDF};
 
 use crate::distance::{Element, Metric};
 use crate::error::{Error, SqlState};
@@ -378,6 +378,9 @@ fn range_operator(
     left: &Operand,
     right: &Operand,
 ) -> Result<Option<Expr>> {
+    if operator == "||" {
+        return Ok(joined_to_text(expr, left, right));
+    }
     let Some(function) = ranges::function_of_operator(operator) else { return Ok(None) };
     let Some(of) = left.range().or_else(|| right.range()) else { return Ok(None) };
     // A value of the element type, which no cast makes one.
@@ -394,6 +397,21 @@ fn range_operator(
     let ty = Type::Range(of);
     let arguments = vec![typed(expr.left.clone(), left, &ty)?, typed(expr.right.clone(), right, &ty)?];
     Ok(Some(call(function, arguments)))
+}
+
+/// `range || text`: the range as text, which DataFusion would take for an array.
+fn joined_to_text(expr: &RawBinaryExpr, left: &Operand, right: &Operand) -> Option<Expr> {
+    let is_text = |operand: &Operand| operand.is(&DataType::Utf8) || matches!(operand, Operand::Unknown(_));
+    let of_text = |range: &Expr| {
+        let text = Arc::new(field("", &Type::Text, true));
+        Box::new(Expr::Cast(Cast::new_from_field(Box::new(range.clone()), text)))
+    };
+    let (left, right) = match (left.range(), right.range()) {
+        (Some(_), None) if is_text(right) => (of_text(&expr.left), Box::new(expr.right.clone())),
+        (None, Some(_)) if is_text(left) => (Box::new(expr.left.clone()), of_text(&expr.right)),
+        _ => return None,
+    };
+    Some(Expr::BinaryExpr(BinaryExpr::new(left, Operator::StringConcat, right)))
 }
 
 /// Ranges stand in arrays with their like only.

@@ -58,6 +58,9 @@ fn parse_one(source: &Arc<str>, tokens: Vec<TokenWithSpan>) -> Result<Statement>
     let (tokens, only) = without_only(source, tokens);
     let tokens = element_words::take(source, conflict_target::wrap(source, tokens));
     let (tokens, taken) = utility::take(records::take(frames::take(tokens)));
+    if has_exclusion(&tokens) {
+        return Err(Error::unsupported("an exclusion constraint"));
+    }
     if let Some(token) = clause_after_from(&tokens) {
         return Err(error_at(source, token));
     }
@@ -160,6 +163,16 @@ fn clause_after_from(tokens: &[TokenWithSpan]) -> Option<&TokenWithSpan> {
         }
     }
     None
+}
+
+/// `EXCLUDE USING gist (...)` in the definition of a table.
+fn has_exclusion(tokens: &[TokenWithSpan]) -> bool {
+    let mut solid = tokens.iter().filter(|token| !is_white(&token.token)).map(word);
+    if !solid.next().is_some_and(|first| matches!(first.as_str(), "CREATE" | "ALTER")) {
+        return false;
+    }
+    let words: Vec<String> = solid.collect();
+    words.windows(3).any(|near| near[0] == "EXCLUDE" && near[1] == "USING" && !near[2].is_empty())
 }
 
 /// A parser over tokens that were made elsewhere.
