@@ -59,34 +59,34 @@ impl Raw {
     }
 }
 
-fn startup(version: u32, parameters: &[u8]) -> Vec<u8> {
+pub fn startup(version: u32, parameters: &[u8]) -> Vec<u8> {
     let length = (8 + parameters.len()) as u32;
     [&length.to_be_bytes()[..], &version.to_be_bytes(), parameters].concat()
 }
 
-fn frame(kind: u8, body: &[u8]) -> Vec<u8> {
+pub fn frame(kind: u8, body: &[u8]) -> Vec<u8> {
     let length = (4 + body.len()) as u32;
     [&[kind][..], &length.to_be_bytes(), body].concat()
 }
 
-fn query(sql: &str) -> Vec<u8> {
+pub fn query(sql: &str) -> Vec<u8> {
     frame(b'Q', &[sql.as_bytes(), b"\0"].concat())
 }
 
-fn parse(name: &str, sql: &str) -> Vec<u8> {
+pub fn parse(name: &str, sql: &str) -> Vec<u8> {
     frame(b'P', &[name.as_bytes(), b"\0", sql.as_bytes(), b"\0\0\0"].concat())
 }
 
 /// Binds the unnamed portal to a statement without parameters, text results.
-fn bind(statement: &str) -> Vec<u8> {
+pub fn bind(statement: &str) -> Vec<u8> {
     frame(b'B', &[b"\0", statement.as_bytes(), b"\0\0\0\0\0\0\0"].concat())
 }
 
-fn execute(rows: u32) -> Vec<u8> {
+pub fn execute(rows: u32) -> Vec<u8> {
     frame(b'E', &[&b"\0"[..], &rows.to_be_bytes()].concat())
 }
 
-fn sync() -> Vec<u8> {
+pub fn sync() -> Vec<u8> {
     frame(b'S', b"")
 }
 
