@@ -7,8 +7,8 @@
 use std::cmp::Ordering;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, IntervalMonthDayNanoArray};
-use arrow::compute::cast;
+use arrow::array::{Array, ArrayRef, AsArray, BinaryArray, IntervalMonthDayNanoArray};
+use arrow::compute::{cast, interleave};
 use arrow::datatypes::{DataType, Field, FieldRef, IntervalMonthDayNanoType, IntervalUnit};
 use datafusion::common::Result;
 use datafusion::functions::core;
@@ -20,6 +20,9 @@ use datafusion::logical_expr::{
 
 use crate::functions::dates::nanoseconds_of;
 use crate::functions::scalar::{answer, no_such_function, rows_of};
+use crate::functions::vector::wants_sort_key;
+use crate::functions::{sort_keys, vector};
+use crate::types::arrow::errors::external;
 
 pub fn functions() -> Vec<Arc<ScalarUDF>> {
     let choice = |inner: Arc<ScalarUDF>| {
@@ -99,11 +102,47 @@ impl ScalarUDFImpl for Choice {
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let of_intervals = args.args.iter().any(|arg| matches!(arg.data_type(), DataType::Interval(_)));
+        let of_keys = args.args.iter().any(|arg| has_keys(&arg.data_type()));
         match self.name() {
+            "greatest" | "least" if of_keys => by_key(self.name(), &args),
             "greatest" | "least" | "nullif" if of_intervals => by_length(self.name(), &args),
             _ => self.inner.invoke_with_args(args),
         }
     }
+}
+
+/// Types whose values are compared by keys: their own bytes order otherwise.
+fn has_keys(ty: &DataType) -> bool {
+    wants_sort_key(ty) || *ty == DataType::LargeUtf8
+}
+
+/// Vectors and documents are compared by their keys.
+fn by_key(function: &str, args: &ScalarFunctionArgs) -> Result<ColumnarValue> {
+    let (rows, constant) = rows_of(args);
+    let columns = args.args.iter().map(|arg| arg.to_array(rows)).collect::<Result<Vec<ArrayRef>>>()?;
+    let keys = columns.iter().map(sort_keys).collect::<Result<Vec<ArrayRef>>>()?;
+    let wanted = if function == "greatest" { Ordering::Greater } else { Ordering::Less };
+    // Of a row of NULLs the first one.
+    let chosen: Vec<(usize, usize)> = (0..rows)
+        .map(|row| {
+            let key = |place: usize| keys[place].as_binary::<i32>().value(row);
+            let given = (0..keys.len()).filter(|place| keys[*place].is_valid(row));
+            let best = given.reduce(|kept, new| if key(new).cmp(key(kept)) == wanted { new } else { kept });
+            (best.unwrap_or(0), row)
+        })
+        .collect();
+    let columns: Vec<&dyn Array> = columns.iter().map(AsRef::as_ref).collect();
+    answer(interleave(&columns, &chosen)?, constant)
+}
+
+fn sort_keys(column: &ArrayRef) -> Result<ArrayRef> {
+    if column.data_type() == &DataType::LargeUtf8 {
+        let texts = column.as_string::<i64>().iter();
+        let key = |text: Option<&str>| text.map(sort_keys::document).transpose();
+        let keys = texts.map(key).collect::<crate::error::Result<BinaryArray>>().map_err(external)?;
+        return Ok(Arc::new(keys));
+    }
+    vector::sort_keys(column)
 }
 
 /// Intervals are compared by their length.

@@ -187,6 +187,12 @@ fn definitions() -> Vec<Definition> {
         strict("date_trunc(text, timestamptz, text) timestamptz", |v| {
             truncated_in_zone(text(&v[0]), moment(&v[1]), Zone::of_operand(text(&v[2]))?)
         }),
+        strict("date_bin(interval, timestamp, timestamp) timestamp", |v| {
+            Ok(Value::Timestamp(binned(span(&v[0]), moment(&v[1]), moment(&v[2]))?))
+        }),
+        strict("date_bin(interval, timestamptz, timestamptz) timestamptz", |v| {
+            Ok(Value::Timestamptz(binned(span(&v[0]), moment(&v[1]), moment(&v[2]))?))
+        }),
         strict("date_trunc(text, interval) interval", |v| truncated_interval(text(&v[0]), span(&v[1]))),
         // A time is cast to interval there.
         strict("date_trunc(text, time) interval", |v| truncated_interval(text(&v[0]), time_of_day(&v[1]))),
@@ -720,6 +726,30 @@ fn zone_of_span(interval: Interval) -> Result<Zone> {
     }
     let seconds = i32::try_from(interval.microseconds / SECOND).map_err(|_| out_of_range("time zone"))?;
     Ok(Zone::of_offset(seconds))
+}
+
+/// date_bin(): the beginning of the stride that a moment is in, counted from `origin`.
+fn binned(stride: Interval, at: i64, origin: i64) -> Result<i64> {
+    if !is_finite(at) {
+        return Ok(at);
+    }
+    let out_of_range = |what: &str| Error::new(SqlState::DATETIME_FIELD_OVERFLOW, what);
+    if !is_finite(origin) {
+        return Err(out_of_range("origin out of range"));
+    }
+    if stride.months != 0 {
+        let message = "timestamps cannot be binned into intervals containing months or years";
+        return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message));
+    }
+    let days = i64::from(stride.days).checked_mul(MICROSECONDS_PER_DAY);
+    let length = days.and_then(|days| days.checked_add(stride.microseconds));
+    let length = length.ok_or_else(|| out_of_range("interval out of range"))?;
+    if length <= 0 {
+        return Err(out_of_range("stride must be greater than zero"));
+    }
+    let since = at.checked_sub(origin).ok_or_else(|| out_of_range("interval out of range"))?;
+    let begin = since.div_euclid(length).checked_mul(length).and_then(|since| origin.checked_add(since));
+    begin.ok_or_else(|| out_of_range("timestamp out of range"))
 }
 
 fn truncated(unit: &str, at: i64) -> Result<i64> {

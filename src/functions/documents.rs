@@ -181,12 +181,12 @@ fn definitions() -> Vec<Definition> {
             Ok(document(document_))
         }),
         strict("jsonb_exists_any(jsonb, text[]) bool", |v| {
-            let (document, keys) = (node(&v[0])?, path(&v[1])?);
-            Ok(Value::Bool(keys.iter().any(|key| has(&document, key))))
+            let document = node(&v[0])?;
+            Ok(Value::Bool(names(&v[1]).any(|key| has(&document, key))))
         }),
         strict("jsonb_exists_all(jsonb, text[]) bool", |v| {
-            let (document, keys) = (node(&v[0])?, path(&v[1])?);
-            Ok(Value::Bool(keys.iter().all(|key| has(&document, key))))
+            let document = node(&v[0])?;
+            Ok(Value::Bool(names(&v[1]).all(|key| has(&document, key))))
         }),
         strict("jsonb_contained(jsonb, jsonb) bool", |v| {
             Ok(Value::Bool(contains(&node(&v[1])?, &node(&v[0])?, true)))
@@ -427,6 +427,12 @@ fn path(value: &Value) -> Result<Vec<&str>> {
     Ok(steps.iter().map(text).collect())
 }
 
+/// The texts of an array that are not NULL.
+fn names(value: &Value) -> impl Iterator<Item = &str> {
+    let items = if let Value::Array(items) = value { items.as_slice() } else { &[] };
+    items.iter().filter(|item| **item != Value::Null).map(text)
+}
+
 /// The position an index means in an array; negative ones count from its end.
 fn position(step: &str, length: usize) -> Option<i64> {
     let index: i64 = step.parse().ok()?;
@@ -517,15 +523,39 @@ fn no_integer(step: &str, at: usize) -> Error {
     Error::new(SqlState::INVALID_TEXT_REPRESENTATION, message)
 }
 
+/// A scalar has no paths to change.
+fn refuse_scalar(document: &Node, change: &str) -> Result<()> {
+    match document {
+        Node::Plain(_) | Node::Text(_) => {
+            Err(Error::new(SqlState("22023"), format!("cannot {change} path in scalar")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What is to be changed, at the end of all steps but the last; a step into an array is a number.
+fn place_of<'a>(document: &'a mut Node, before: &[&str]) -> Result<Option<&'a mut Node>> {
+    let mut at = document;
+    for (index, step) in before.iter().enumerate() {
+        if let Node::Array(items) = at
+            && position(step, items.len()).is_none()
+        {
+            return Err(no_integer(step, index + 1));
+        }
+        match step_in(at, step) {
+            Some(next) => at = next,
+            None => return Ok(None),
+        }
+    }
+    Ok(Some(at))
+}
+
 fn set(v: &[Value], create: bool) -> Result<Value> {
     let mut target = node(&v[0])?;
-    if matches!(target, Node::Plain(_) | Node::Text(_)) {
-        return Err(Error::new(SqlState("22023"), "cannot set path in scalar"));
-    }
+    refuse_scalar(&target, "set")?;
     let (steps, value) = (path(&v[1])?, node(&v[2])?);
     let Some((last, before)) = steps.split_last() else { return Ok(document(target)) };
-    let found = before.iter().try_fold(&mut target, |at, step| step_in(at, step));
-    let Some(at) = found else { return Ok(document(target)) };
+    let Some(at) = place_of(&mut target, before)? else { return Ok(document(target)) };
     match at {
         Node::Object(entries) => {
             let key = Key::new(last);
@@ -549,10 +579,10 @@ fn set(v: &[Value], create: bool) -> Result<Value> {
 
 fn insert(v: &[Value], after: bool) -> Result<Value> {
     let mut target = node(&v[0])?;
+    refuse_scalar(&target, "set")?;
     let (steps, value) = (path(&v[1])?, node(&v[2])?);
     let Some((last, before)) = steps.split_last() else { return Ok(document(target)) };
-    let found = before.iter().try_fold(&mut target, |at, step| step_in(at, step));
-    let Some(at) = found else { return Ok(document(target)) };
+    let Some(at) = place_of(&mut target, before)? else { return Ok(document(target)) };
     match at {
         Node::Object(entries) => {
             let key = Key::new(last);
@@ -710,17 +740,9 @@ fn without_index(node: Node, index: &Value) -> Result<Value> {
 }
 
 fn delete_path(node: &mut Node, steps: &[&str]) -> Result<()> {
-    if matches!(node, Node::Plain(_) | Node::Text(_)) {
-        return Err(Error::new(SqlState("22023"), "cannot delete path in scalar"));
-    }
+    refuse_scalar(node, "delete")?;
     let Some((last, before)) = steps.split_last() else { return Ok(()) };
-    let mut at = node;
-    for step in before {
-        match step_in(at, step) {
-            Some(next) => at = next,
-            None => return Ok(()),
-        }
-    }
+    let Some(at) = place_of(node, before)? else { return Ok(()) };
     match at {
         Node::Object(entries) => {
             entries.remove(&Key::new(last));

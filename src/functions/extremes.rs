@@ -79,7 +79,9 @@ impl AggregateUDFImpl for Extreme {
     }
 
     fn groups_accumulator_supported(&self, args: AccumulatorArgs) -> bool {
-        !is_of_intervals(&args) && self.inner.groups_accumulator_supported(args)
+        // DataFusion's begins with the greatest finite float, which is less than an infinity and beside NaN.
+        let of_floats = args.return_field.data_type().is_floating();
+        !is_of_intervals(&args) && !of_floats && self.inner.groups_accumulator_supported(args)
     }
 
     fn create_groups_accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn GroupsAccumulator>> {

@@ -259,6 +259,8 @@ fn part(parts: &Parts, word: &str, written: &str, fill: bool) -> Result<String> 
         "Y" => number(years % 10, 1),
         "Y,YYY" => format!("{},{:03}", years / 1_000, years % 1_000),
         "MM" => number(parts.month, 2),
+        // The sign is one of the two places, of days alone.
+        "DD" if fill => format!("{:02}", parts.day),
         "DD" => number(parts.day, 2),
         "CC" if is_interval => number(years / 100, 2),
         "Q" if is_interval && parts.month == 0 => String::new(),

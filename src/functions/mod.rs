@@ -38,6 +38,10 @@ mod frame;
 pub mod formatting;
 // The digits of numeric.
 pub mod decimal;
+// bit_and, bit_or and bit_xor of bit strings.
+mod bit_aggregate;
+// md5.
+mod digest;
 // variance and stddev.
 mod deviation;
 // Operators of json and jsonb.
@@ -122,6 +126,7 @@ pub fn scalar_functions() -> Vec<Arc<ScalarUDF>> {
         json::functions(),
         postgres::functions(),
         arithmetic::functions(),
+        digest::functions(),
         rounding::functions(),
         dates::functions(),
         sort_keys::functions(),
@@ -155,6 +160,7 @@ pub fn aggregate_functions() -> Vec<Arc<AggregateUDF>> {
     let also = |function: Arc<AggregateUDF>, name| Arc::new((*function).clone().with_aliases([name]));
     let mut functions = vector_aggregate::functions();
     functions.extend(ordered_set::functions());
+    functions.extend(bit_aggregate::functions());
     functions.extend(extremes::functions());
     functions.extend(array_agg::functions());
     functions.push(also(bool_and_or::bool_and_udaf(), "every"));

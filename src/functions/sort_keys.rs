@@ -106,7 +106,7 @@ enum Kind {
     Object,
 }
 
-fn document(text: &str) -> Result<Vec<u8>> {
+pub fn document(text: &str) -> Result<Vec<u8>> {
     let node = Node::parse(text)?;
     let mut out = Vec::new();
     match &node {

@@ -22,8 +22,15 @@ pub fn function(name: &str) -> Arc<ScalarUDF> {
     Arc::new(ScalarUDF::from(Unknown { name: name.to_owned(), signature }))
 }
 
-/// 42883 for a call of a function that does not exist; `None` for one that does.
+/// 42883 for a call of a function that does not exist, and 42804 for a literal of no type where the type is all there is;
+/// `None` for one that does.
 pub fn complaint(call: &ScalarFunction, schema: &DFSchema) -> Option<DataFusionError> {
+    if let ("to_json" | "to_jsonb", [Expr::Literal(ScalarValue::Utf8(_), None)]) =
+        (call.func.name(), call.args.as_slice())
+    {
+        let message = "could not determine polymorphic type because input has type unknown";
+        return Some(external(Error::new(SqlState::DATATYPE_MISMATCH, message)));
+    }
     let unknown = call.func.inner().downcast_ref::<Unknown>()?;
     let types: Vec<String> = call.args.iter().map(|arg| shown_type(arg, schema)).collect();
     let message = format!("function {}({}) does not exist", unknown.name, types.join(", "));

@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, BinaryBuilder, BooleanBuilder, Float64Builder, Int32Array, Int32Builder,
+    Array, ArrayRef, BinaryArray, BinaryBuilder, BooleanBuilder, Float64Builder, Int32Array, Int32Builder,
 };
 use arrow::datatypes::DataType;
 use datafusion::common::Result;
@@ -16,7 +16,7 @@ use crate::codec::key;
 use crate::distance::{self, Element, Metric, Query, Vector};
 use crate::error::{Error, SqlState};
 use crate::functions::cells::{
-    Cell, Cells, Output, check_same, common_element, each, each_pair, element_of, element_of_call,
+    Cell, Cells, Output, check_same, common_element, each, each_pair, element_of, element_of_call, read,
     type_of_element,
 };
 use crate::functions::scalar::{Function, answer, no_such_function, rows_of};
@@ -534,14 +534,24 @@ pub fn wants_sort_key(ty: &DataType) -> bool {
 fn sort_key(args: &ScalarFunctionArgs) -> Result<ColumnarValue> {
     let mut result = BinaryBuilder::new();
     let constant = each(args, |cell| {
-        let value = cell.map(|cell| match cell {
-            Cell::F32(values) => Value::Vector(values),
-            Cell::F16(values) => Value::Halfvec(values.into_owned()),
-            Cell::Bits(bits) => Value::Bits(bits),
-            Cell::Sparse(words) => Value::Sparsevec(Sparse::new(&words).to_owned()),
-        });
-        result.append_option(value.map(|value| key::of(&[value])));
+        result.append_option(cell.map(key_of));
         Ok(())
     })?;
     answer(Arc::new(result.finish()), constant)
+}
+
+/// The keys of a column of vectors.
+pub fn sort_keys(column: &ArrayRef) -> Result<ArrayRef> {
+    let key = |row| column.is_valid(row).then(|| read(column, row).map(key_of)).transpose();
+    let keys = (0..column.len()).map(key).collect::<Result<BinaryArray>>()?;
+    Ok(Arc::new(keys))
+}
+
+fn key_of(cell: Cell) -> Vec<u8> {
+    key::of(&[match cell {
+        Cell::F32(values) => Value::Vector(values),
+        Cell::F16(values) => Value::Halfvec(values.into_owned()),
+        Cell::Bits(bits) => Value::Bits(bits),
+        Cell::Sparse(words) => Value::Sparsevec(Sparse::new(&words).to_owned()),
+    }])
 }

@@ -267,7 +267,8 @@ impl VectorSums {
 
     fn add(&mut self, vector: impl ExactSizeIterator<Item = f64>, count: i64) -> Result<()> {
         if self.count == 0 {
-            self.sums = vec![0.0; vector.len()];
+            // What -0 is added to stays what it is: the sum of -0 alone is -0.
+            self.sums = vec![-0.0; vector.len()];
         } else if self.sums.len() != vector.len() {
             let error = match self.average {
                 true => Error::new(

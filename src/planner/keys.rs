@@ -5,6 +5,7 @@
 //! ```text
 //!   Sort v, f, iv                       Sort vector_sort_key(v), float_sort_key(f), interval_key(iv)
 //!   rank() OVER (PARTITION BY iv ...)   the same keys in PARTITION BY and ORDER BY
+//!   rank() OVER (PARTITION BY a < b)    rank() OVER (PARTITION BY key) over Projection a < b AS key
 //!   count(DISTINCT j)                   count(DISTINCT jsonb_sort_key(j))
 //!   Aggregate [j], sum(x)               Projection first(j), sum(x)
 //!                                         Aggregate [jsonb_sort_key(j)], sum(x), first(j)
@@ -21,7 +22,8 @@ use datafusion::common::{Column, DFSchema, Result};
 use datafusion::functions_aggregate::first_last::first_value;
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::{
-    Aggregate, Expr, ExprSchemable, LogicalPlan, Projection, SortExpr, WindowFrameBound, WindowFrameUnits,
+    Aggregate, Expr, ExprSchemable, LogicalPlan, Projection, SortExpr, Window, WindowFrameBound,
+    WindowFrameUnits,
 };
 
 use crate::functions::vector::{SORT_KEY, wants_sort_key};
@@ -29,6 +31,8 @@ use crate::functions::{COLLECT, sort_keys};
 use crate::planner::casts::input_schema;
 use crate::planner::operators::call;
 
+/// The names of keys of windows that are computed beneath them.
+const KEY: &str = "\u{1}key";
 /// The names of the first values of groups; no query of a user has columns called so.
 const FIRST: &str = "\u{1}first";
 
@@ -39,7 +43,13 @@ pub fn by_keys(plan: LogicalPlan) -> Result<LogicalPlan> {
             let changed = order(&mut sort.expr, sort.input.schema())?;
             Ok(Transformed::new_transformed(LogicalPlan::Sort(sort), changed))
         }
-        LogicalPlan::Window(_) => window(node),
+        LogicalPlan::Window(_) => match window(node)? {
+            Transformed { data: LogicalPlan::Window(keyed), transformed, .. } => {
+                let beneath = beneath(keyed)?;
+                Ok(Transformed { transformed: transformed || beneath.transformed, ..beneath })
+            }
+            node => Ok(node),
+        },
         LogicalPlan::Aggregate(_) => match counted(node)? {
             Transformed { data: LogicalPlan::Aggregate(aggregate), transformed, .. } => {
                 let grouped = grouped(aggregate)?;
@@ -120,6 +130,44 @@ fn window(node: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
         })?;
         Ok(changed.update_data(|expr| name.restore(expr)))
     })
+}
+
+/// A window whose keys compare something computes them beneath it. DataFusion wants to know the range of all that is
+/// within a key, cannot tell it of functions beside a comparison (`PARTITION BY a < b + 1`), and then does not find the
+/// order that it has just sorted by.
+fn beneath(window: Window) -> Result<Transformed<LogicalPlan>> {
+    let mut keys: Vec<Expr> = Vec::new();
+    let mut exprs = Vec::with_capacity(window.window_expr.len());
+    for expr in &window.window_expr {
+        let name = expr.schema_name().to_string();
+        let replaced = expr.clone().transform_up(|part| {
+            let Expr::WindowFunction(mut function) = part else { return Ok(Transformed::no(part)) };
+            let params = &mut function.params;
+            let order = params.order_by.iter_mut().map(|key| &mut key.expr);
+            for key in params.partition_by.iter_mut().chain(order) {
+                if compares(key)? {
+                    let name = format!("{KEY}{}", keys.len());
+                    let column = Expr::Column(Column::new_unqualified(&name));
+                    keys.push(std::mem::replace(key, column).alias(name));
+                }
+            }
+            Ok(Transformed::yes(Expr::WindowFunction(function)))
+        })?;
+        exprs.push(replaced.data.alias_if_changed(name)?);
+    }
+    if keys.is_empty() {
+        return Ok(Transformed::no(LogicalPlan::Window(window)));
+    }
+    let shown = window.schema.columns().into_iter().map(Expr::Column).collect();
+    let columns = window.input.schema().columns().into_iter().map(Expr::Column);
+    let input = Projection::try_new(columns.chain(keys).collect(), window.input)?;
+    let window = Window::try_new(exprs, Arc::new(LogicalPlan::Projection(input)))?;
+    let shown = Projection::try_new(shown, Arc::new(LogicalPlan::Window(window)))?;
+    Ok(Transformed::yes(LogicalPlan::Projection(shown)))
+}
+
+fn compares(key: &Expr) -> Result<bool> {
+    key.exists(|part| Ok(matches!(part, Expr::BinaryExpr(binary) if binary.op.supports_propagation())))
 }
 
 /// Aggregates whose ORDER BY is one of rows, and not of what they compute.

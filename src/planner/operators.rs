@@ -97,6 +97,10 @@ impl ExprPlanner for OperatorPlanner {
         if let Some((function, swapped)) = arrays::function_of_operator(&operator, takes.0, takes.1)
             && (left.array().is_some() || right.array().is_some())
         {
+            if let Some((one, other)) = of_other_kinds(&left, &right) {
+                let message = format!("operator does not exist: {one}[] {operator} {other}[]");
+                return Err(external(Error::new(SqlState::UNDEFINED_FUNCTION, message)));
+            }
             let nulls = (is_null(&expr.left), is_null(&expr.right));
             let a = array_operand(expr.left, &left, &right)?;
             let b = array_operand(expr.right, &right, &left)?;
@@ -450,6 +454,16 @@ fn no_operator(operator: &str, left: &Operand, right: &Operand) -> DataFusionErr
         "No operator matches the given name and argument types. You might need to add explicit type casts.",
     );
     external(error)
+}
+
+/// The elements of two arrays, where no array can have both of them.
+fn of_other_kinds(left: &Operand, right: &Operand) -> Option<(Type, Type)> {
+    let element = |operand: &Operand| match operand.field()?.data_type() {
+        DataType::List(item) => Some(type_of(item).bare()),
+        _ => None,
+    };
+    let (one, other) = (element(left)?, element(right)?);
+    (kind_of(&one)? != kind_of(&other)?).then_some((one, other))
 }
 
 /// The expression as `ty` when it has no type of its own.

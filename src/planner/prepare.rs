@@ -141,10 +141,17 @@ pub fn prepare_expr(
                     Transformed::no(Expr::BinaryExpr(BinaryExpr { left, op, right }))
                 }
             }
-            // The blanks of a char of any length are no part of the text it becomes.
+            // The blanks of a char are no part of the text it becomes.
             Expr::Cast(mut cast) if characters::is_to_text(&cast) => {
-                *cast.expr = characters::without_blanks(std::mem::take(&mut *cast.expr), schema);
-                Transformed::yes(Expr::Cast(cast))
+                match characters::text_type(&cast.expr, schema) {
+                    Some(from @ Type::Bpchar(_)) => {
+                        Transformed::yes(characters::converted(*cast.expr, &from, &Type::Text))
+                    }
+                    _ => {
+                        *cast.expr = characters::without_blanks(std::mem::take(&mut *cast.expr), schema);
+                        Transformed::yes(Expr::Cast(cast))
+                    }
+                }
             }
             Expr::Cast(cast) if type_of(&cast.field) == Type::Numeric(None) => prepare_numeric(cast, schema)?,
             Expr::Negative(operand) if is_number(&operand, schema) => {

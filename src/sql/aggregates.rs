@@ -134,6 +134,7 @@ fn sort_distinct(function: &mut Function) {
     let distinct = list.duplicate_treatment == Some(DuplicateTreatment::Distinct);
     if let (true, false, false, Some(FunctionArg::Unnamed(FunctionArgExpr::Expr(value)))) =
         (distinct, is_sorted, is_window, list.args.first())
+        && !matches!(value, Expr::Value(_))
     {
         let options = OrderByOptions { asc: None, nulls_first: None };
         let key = OrderByExpr { expr: value.clone(), options, with_fill: None };

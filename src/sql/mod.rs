@@ -50,6 +50,8 @@ mod element_words;
 pub mod dml;
 // What output columns without AS are called.
 mod column_names;
+// Constants that are no places in the list.
+mod constants;
 // What all sessions of a database share.
 pub mod engine;
 // EXPLAIN.

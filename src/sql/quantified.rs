@@ -106,6 +106,31 @@ fn of_array(left: &Expr, op: &BinaryOperator, array: &Expr, any: bool) -> Result
     Ok(Some(function_call("hither_like", vec![left.clone(), cast_to(array.clone(), texts), op, any])))
 }
 
+/// `x < ANY (array)` where a NULL in the array may be what is greater: the planner compares with the greatest element. To
+/// be called once the parts of the expression are rewritten.
+pub fn beside_nulls(expr: &mut Expr) -> Result<()> {
+    let Expr::AnyOp { compare_op, right: array, .. } = &*expr else { return Ok(()) };
+    if *compare_op == BinaryOperator::Eq || is_pattern(compare_op) || subquery_of(array).is_some() {
+        return Ok(());
+    }
+    let null = || Expr::value(ast::Value::Null);
+    let has_null = match elements(array)? {
+        Some(elements) if elements.iter().any(is_null) => Expr::value(ast::Value::Boolean(true)),
+        Some(_) if literal(array).is_some() => return Ok(()),
+        _ => Expr::IsNotNull(Box::new(function_call("array_position", vec![(**array).clone(), null()]))),
+    };
+    let both = |left: Expr, op: BinaryOperator, right: Expr| {
+        Expr::Nested(Box::new(Expr::BinaryOp { left: Box::new(left), op, right: Box::new(right) }))
+    };
+    let undecided = both(has_null, BinaryOperator::And, null());
+    *expr = both(expr.clone(), BinaryOperator::Or, undecided);
+    Ok(())
+}
+
+fn is_null(expr: &Expr) -> bool {
+    matches!(expr, Expr::Value(value) if value.value == ast::Value::Null)
+}
+
 /// The elements of an array that is written out.
 fn elements(array: &Expr) -> Result<Option<Vec<Expr>>> {
     Ok(match array {

@@ -3,13 +3,14 @@
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    self, DuplicateTreatment, Expr, Function, FunctionArguments, GroupByExpr, Join, JoinConstraint,
-    JoinOperator, Select,
+    self, BinaryOperator, DuplicateTreatment, Expr, Function, FunctionArguments, GroupByExpr, Join,
+    JoinConstraint, JoinOperator, Select,
 };
 
 use crate::error::{Error, Result, SqlState};
 use crate::sql::frames::is_negative;
 use crate::sql::rewrite::{arguments, plain_name};
+use crate::sql::spellings::row_of;
 use crate::sql::visit;
 
 /// Refuses a SELECT.
@@ -87,6 +88,18 @@ fn behind_from(select: &Select) -> String {
         () => return "at end of input".to_owned(),
     };
     format!("at or near \"{clause}\"")
+}
+
+/// 42601 for rows of different lengths that are compared.
+pub fn of_rows(expr: &Expr) -> Result<()> {
+    use BinaryOperator::{Eq, Gt, GtEq, Lt, LtEq, NotEq};
+    let Expr::BinaryOp { left, op: Eq | NotEq | Lt | LtEq | Gt | GtEq, right } = expr else { return Ok(()) };
+    match (row_of(left), row_of(right)) {
+        (Some(one), Some(other)) if one.len() != other.len() => {
+            Err(Error::new(SqlState::SYNTAX_ERROR, "unequal number of entries in row expressions"))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Refuses a call.

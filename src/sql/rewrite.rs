@@ -21,8 +21,8 @@ use crate::sql::spellings::{respell, settle_frame, settle_window};
 use crate::sql::trees::{computed, number, place, query_from, relation};
 use crate::sql::visit;
 use crate::sql::{
-    aggregates, domains, first_terms, frames, group_keys, group_names, item_names, membership, order_by,
-    quantified, records, refusals, sample, set_functions, subscripts, system, ties, using, values,
+    aggregates, constants, domains, first_terms, frames, group_keys, group_names, item_names, membership,
+    order_by, quantified, records, refusals, sample, set_functions, subscripts, system, ties, using, values,
     whole_rows,
 };
 use crate::types::Type;
@@ -92,6 +92,10 @@ impl VisitorMut for Rewriter<'_> {
     type Break = ();
 
     fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
+        if let Err(refused) = constants::check(query) {
+            self.refused = Some(refused);
+            return ControlFlow::Break(());
+        }
         spell_tables(&mut query.body);
         query.with.iter_mut().flat_map(|with| &mut with.cte_tables).for_each(|part| {
             spell_tables(&mut part.query.body);
@@ -201,6 +205,10 @@ impl VisitorMut for Rewriter<'_> {
             self.refused = Some(refused);
             return ControlFlow::Break(());
         }
+        if let Err(refused) = refusals::of_rows(expr) {
+            self.refused = Some(refused);
+            return ControlFlow::Break(());
+        }
         membership::of_row(expr);
         whole_rows::of_values(expr);
         records::settle(expr);
@@ -219,7 +227,8 @@ impl VisitorMut for Rewriter<'_> {
         if let Expr::Function(function) = expr {
             settle_frame(function);
         }
-        if let Err(refused) = domains::expand(expr, &self.known) {
+        let expanded = domains::expand(expr, &self.known).and_then(|()| quantified::beside_nulls(expr));
+        if let Err(refused) = expanded {
             self.refused = Some(refused);
             return ControlFlow::Break(());
         }

@@ -236,6 +236,7 @@ pub fn fit_text(mut text: String, ty: &Type, explicit: bool) -> Result<String> {
             text.truncate(text.trim_end_matches(' ').len());
             if let Some(max) = max {
                 cut(&mut text, *max, explicit, ty)?;
+                text.truncate(text.trim_end_matches(' ').len());
             }
         }
         Type::Name => text.truncate(text.floor_char_boundary(NAME_BYTES_MAX)),

@@ -225,6 +225,12 @@ fn known_plan_error(text: &str) -> Option<Error> {
         let message = format!("ORDER BY position {position} is not in select list");
         return Some(Error::new(SqlState::INVALID_COLUMN_REFERENCE, message));
     }
+    if text.starts_with("There is only support Literal types for field at idx") {
+        return Some(Error::unsupported("an offset of lag or lead that is not a constant"));
+    }
+    if text.starts_with("Physical plan does not support logical expression OuterReferenceColumn") {
+        return Some(Error::unsupported("a correlated subquery in this place"));
+    }
     if text.contains("queries have different number of columns") {
         let operation = text.split(' ').next()?;
         let message = format!("each {operation} query must have the same number of columns");
