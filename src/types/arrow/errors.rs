@@ -28,7 +28,7 @@ fn of_datafusion(error: &DataFusionError) -> Error {
         DataFusionError::ArrowError(inner, _) => of_arrow(inner),
         DataFusionError::SchemaError(inner, _) => from_schema(inner),
         DataFusionError::SQL(inner, _) => Error::new(SqlState::SYNTAX_ERROR, inner.to_string()),
-        DataFusionError::NotImplemented(text) => Error::new(SqlState::FEATURE_NOT_SUPPORTED, clean(text)),
+        DataFusionError::NotImplemented(text) => not_implemented(clean(text)),
         DataFusionError::ResourcesExhausted(text) => Error::new(SqlState::OUT_OF_MEMORY, clean(text)),
         DataFusionError::Plan(text) => from_plan(clean(text)),
         DataFusionError::Execution(text) => from_execution(clean(text)),
@@ -225,12 +225,6 @@ fn known_plan_error(text: &str) -> Option<Error> {
         let message = format!("ORDER BY position {position} is not in select list");
         return Some(Error::new(SqlState::INVALID_COLUMN_REFERENCE, message));
     }
-    if text.starts_with("There is only support Literal types for field at idx") {
-        return Some(Error::unsupported("an offset of lag or lead that is not a constant"));
-    }
-    if text.starts_with("Physical plan does not support logical expression OuterReferenceColumn") {
-        return Some(Error::unsupported("a correlated subquery in this place"));
-    }
     if text.contains("queries have different number of columns") {
         let operation = text.split(' ').next()?;
         let message = format!("each {operation} query must have the same number of columns");
@@ -251,6 +245,21 @@ fn known_plan_error(text: &str) -> Option<Error> {
         ));
     }
     None
+}
+
+/// What DataFusion does not do, named as users know it where it is something they can write.
+fn not_implemented(text: String) -> Error {
+    match text {
+        text if text.starts_with("There is only support Literal types for field at idx") => {
+            Error::unsupported("an offset of lag or lead that is not a constant")
+        }
+        text if text
+            .starts_with("Physical plan does not support logical expression OuterReferenceColumn") =>
+        {
+            Error::unsupported("a correlated subquery in this place")
+        }
+        text => Error::new(SqlState::FEATURE_NOT_SUPPORTED, text),
+    }
 }
 
 fn distinct_order() -> Error {
