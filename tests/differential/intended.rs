@@ -21,8 +21,13 @@ pub fn reason(
         {
             Some("min and max are there for all types that have an order")
         }
-        (_, Answer::Error(_, message)) if message == "function array_agg(unknown) is not unique" => {
-            Some("array_agg of a literal is one of texts")
+        (Answer::Rows(_), Answer::Error(_, message)) if UNKNOWN.contains(&message.as_str()) => {
+            Some("array_agg and window functions of a literal are those of a text")
+        }
+        (Answer::Rows(_), Answer::Error(_, message))
+            if message.starts_with("non-integer constant") && sql.contains(" B'") =>
+        {
+            Some("a bit string as a constant is an expression like others")
         }
         // PostgreSQL says so when it plans already.
         (Answer::Rows(_) | Answer::Error(..), Answer::Error(state, _)) if state.starts_with("22") => {
@@ -40,6 +45,11 @@ pub fn reason(
     }
 }
 
+const UNKNOWN: &[&str] = &[
+    "function array_agg(unknown) is not unique",
+    "could not determine polymorphic type because input has type unknown",
+];
+
 /// Features that answer 0A000, by a part of the message.
 const NOT_SUPPORTED: &[(&str, &str)] = &[
     ("38 digits", "numeric holds 38 digits"),
@@ -50,7 +60,7 @@ const NOT_SUPPORTED: &[(&str, &str)] = &[
     ("several dimensions", "arrays of several dimensions"),
 ];
 
-/// Whether several conditions, joined tables or a limit leave open what is evaluated.
+/// Whether several conditions, joined tables, a limit or a NULL that decides leave open what is evaluated.
 fn order_is_open(sql: &str) -> bool {
     [
         " AND ",
@@ -61,6 +71,7 @@ fn order_is_open(sql: &str) -> bool {
         " LIMIT ",
         " OFFSET ",
         " FETCH ",
+        "NULL::",
         "(SELECT ",
         " IN (",
         "USING ",

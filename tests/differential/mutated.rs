@@ -53,7 +53,7 @@ fn corpus() -> Vec<(String, Vec<String>)> {
         let text = std::fs::read_to_string(path).expect("a file of text");
         (path.display().to_string(), statements(&text))
     };
-    paths.iter().map(read).collect()
+    paths.iter().map(read).filter(|(_, statements)| !statements.is_empty()).collect()
 }
 
 /// What stands between a line `statement` or `query` and the next empty one or `----`.
@@ -64,7 +64,9 @@ fn statements(text: &str) -> Vec<String> {
         if line.starts_with("statement") || line.starts_with("query") {
             let sql: Vec<&str> =
                 lines.by_ref().take_while(|line| !line.is_empty() && *line != "----").collect();
-            found.push(sql.join("\n"));
+            if !sql.is_empty() {
+                found.push(sql.join("\n"));
+            }
         }
     }
     found
