@@ -13,6 +13,7 @@ use datafusion::logical_expr::{
 };
 
 use crate::distance::Element;
+use crate::error::Error;
 use crate::functions::cells::{Cell, Output, read};
 use crate::types::arrow::errors::external;
 use crate::types::arrow::{field, lists, only_cell};
@@ -89,6 +90,10 @@ impl AggregateUDFImpl for BitAggregate {
 
     fn accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
         if of_bits(&args) {
+            // The same bits twice are what `&` and `|` do not notice.
+            if args.is_distinct && self.name() == "bit_xor" {
+                return Err(external(Error::unsupported("bit_xor of distinct bit strings")));
+            }
             return Ok(Box::new(Combined { verb: self.verb, combine: self.combine, kept: None }));
         }
         self.inner.accumulator(args)

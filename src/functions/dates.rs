@@ -749,6 +749,7 @@ fn binned(stride: Interval, at: i64, origin: i64) -> Result<i64> {
     }
     let since = at.checked_sub(origin).ok_or_else(|| out_of_range("interval out of range"))?;
     let begin = since.div_euclid(length).checked_mul(length).and_then(|since| origin.checked_add(since));
+    let begin = begin.filter(|begin| (TIMESTAMP_MIN..TIMESTAMP_END).contains(begin));
     begin.ok_or_else(|| out_of_range("timestamp out of range"))
 }
 

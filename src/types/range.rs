@@ -33,7 +33,7 @@ use crate::types::datetime::DAY_MAX;
 use crate::types::look::Look;
 use crate::types::text::{self, is_space};
 use crate::types::zone::Zone;
-use crate::types::{Numeric, Type, Value};
+use crate::types::{Numeric, Type, Value, numeric};
 
 /// The types of ranges.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
@@ -157,18 +157,28 @@ impl Point {
             bytes.try_into().map_err(|_| Error::internal("fewer bytes than were taken"))
         }
         Ok(match of {
-            RangeType::Num => Point::Decimal {
-                floor: (u128::from_be_bytes(number(reader)?) ^ 1 << 127) as i128,
-                above: i128::from_be_bytes(number(reader)?),
-            },
+            RangeType::Num => {
+                let floor = (u128::from_be_bytes(number(reader)?) ^ 1 << 127) as i128;
+                let above = i128::from_be_bytes(number(reader)?);
+                if !(0..10i128.pow(DIGITS)).contains(&above) {
+                    return Err(damaged());
+                }
+                let scale = Numeric { unscaled: above, scale: DIGITS as u8 }.trimmed().scale;
+                floor.checked_mul(10i128.pow(u32::from(scale))).ok_or_else(damaged)?;
+                Point::Decimal { floor, above }
+            }
             _ => Point::Whole((u64::from_be_bytes(number(reader)?) ^ 1 << 63) as i64),
         })
     }
 }
 
+fn damaged() -> Error {
+    Error::internal("bytes that are no range")
+}
+
 fn numeric_of(floor: i128, above: i128) -> Numeric {
     let fraction = Numeric { unscaled: above, scale: DIGITS as u8 }.trimmed();
-    // Came from a number of so many digits.
+    // [`Point::decode`] lets no number of more digits in.
     let unscaled =
         floor.saturating_mul(10i128.pow(u32::from(fraction.scale))).saturating_add(fraction.unscaled);
     Numeric { unscaled, scale: fraction.scale }
@@ -439,18 +449,22 @@ impl Range {
 
     /// What [`Range::bytes`] gave; other bytes are an error.
     pub fn from_bytes(of: RangeType, bytes: &[u8]) -> Result<Range> {
-        let damaged = || Error::internal("bytes that are no range");
         let mut reader = Reader::new(bytes);
-        if reader.u8()? == 0 {
-            reader.finish()?;
-            return Ok(Range::empty(of));
+        match reader.u8()? {
+            0 => {
+                reader.finish()?;
+                return Ok(Range::empty(of));
+            }
+            1 => {}
+            _ => return Err(damaged()),
         }
         let mut edge = |infinite: Edge, least: i8| {
             Ok(match (reader.u8()?, infinite) {
                 (0, Edge::Before) | (2, Edge::After) => infinite,
                 (1, _) => {
                     let point = Point::decode(of, &mut reader)?;
-                    Edge::At(point, least + i8::from(reader.u8()? != 0))
+                    let above = i8::try_from(reader.u8()?).ok().filter(|above| *above <= 1);
+                    Edge::At(point, least + above.ok_or_else(damaged)?)
                 }
                 _ => return Err(damaged()),
             })
@@ -575,9 +589,11 @@ pub fn parse(of: RangeType, text: &str, zone: Zone) -> Result<Range> {
     if !after.trim_start_matches(is_space).is_empty() {
         return Err(malformed("Junk after right parenthesis or bracket."));
     }
-    let value = |text: Option<String>| match text {
-        Some(text) => text::parse_in_zone(&of.element(), &text, zone),
-        None => Ok(Value::Null),
+    let value = |text: Option<String>| match (text, of) {
+        (None, _) => Ok(Value::Null),
+        // With all its digits: a column's 16 after the point are no limit of a range.
+        (Some(text), RangeType::Num) => numeric::parse(&text).map(Value::Numeric),
+        (Some(text), _) => text::parse_in_zone(&of.element(), &text, zone),
     };
     let lower = Bound { value: value(lower)?, inclusive: lower_inclusive };
     let upper = Bound { value: value(upper)?, inclusive: closing == "]" };
@@ -649,7 +665,10 @@ pub fn receive(of: RangeType, bytes: &[u8]) -> Result<Range> {
         let length = usize::try_from(u32::from_be_bytes(*length)).map_err(|_| short())?;
         let (value, after) = after.split_at_checked(length).ok_or_else(short)?;
         rest = after;
-        binary::receive(&of.element(), value)
+        match of {
+            RangeType::Num => numeric::receive(value).map(Value::Numeric),
+            _ => binary::receive(&of.element(), value),
+        }
     };
     let lower = Bound { value: value(has(LOWER_INFINITE))?, inclusive: has(LOWER_INCLUSIVE) };
     let upper = Bound { value: value(has(UPPER_INFINITE))?, inclusive: has(UPPER_INCLUSIVE) };

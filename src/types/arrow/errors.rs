@@ -251,7 +251,11 @@ fn known_plan_error(text: &str) -> Option<Error> {
 fn not_implemented(text: String) -> Error {
     match text {
         text if text.starts_with("There is only support Literal types for field at idx") => {
-            Error::unsupported("an offset of lag or lead that is not a constant")
+            // 1 is the offset, 2 the value where no row is.
+            Error::unsupported(match text.contains("idx: 2") {
+                true => "a default of lag or lead that is not a constant",
+                false => "an offset of lag or lead that is not a constant",
+            })
         }
         text if text
             .starts_with("Physical plan does not support logical expression OuterReferenceColumn") =>

@@ -83,6 +83,13 @@ fn bytes_of_other_things_are_refused() {
     for bytes in [&[][..], &[1], &[0, 0], &[1, 0, 0], &[1, 2, 2], &[1, 0, 2, 9], &[1, 1, 0, 0]] {
         assert!(Range::from_bytes(RangeType::Int4, bytes).is_err(), "{bytes:?}");
     }
+    let mut sound = read(RangeType::Num, "[0.5,7)").bytes();
+    for (at, wrong) in [(0, 2), (18, 0xff), (34, 2)] {
+        let right = std::mem::replace(&mut sound[at], wrong);
+        assert!(Range::from_bytes(RangeType::Num, &sound).is_err(), "byte {at}");
+        sound[at] = right;
+    }
+    assert!(Range::from_bytes(RangeType::Num, &sound).is_ok());
     for bytes in [&[][..], &[0], &[8, 0, 0, 0, 9, 1], &[24, 0], &[1, 0, 0, 0, 0]] {
         assert!(receive(RangeType::Int4, bytes).is_err(), "{bytes:?}");
     }
@@ -90,8 +97,12 @@ fn bytes_of_other_things_are_refused() {
 
 #[test]
 fn long_numbers_come_back() {
-    for text in ["[-9999999999999999999999.9999999999999999,0.0000000000000001)", "(1234567890123456789.5,)"]
-    {
+    for text in [
+        "[-9999999999999999999999.9999999999999999,0.0000000000000001)",
+        "(1234567890123456789.5,)",
+        "[5,5.00000000000000001)",
+        "[0.00000000000000000000000000000000000001,99999999999999999999999999999999999999)",
+    ] {
         let range = read(RangeType::Num, text);
         assert_eq!(shown(&range), text);
         assert_eq!(Range::from_bytes(RangeType::Num, &range.bytes()).unwrap(), range);
