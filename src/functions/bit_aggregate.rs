@@ -15,34 +15,27 @@ use datafusion::logical_expr::{
 use crate::distance::Element;
 use crate::error::Error;
 use crate::functions::cells::{Cell, Output, read};
+use crate::functions::vector_aggregate::coerced;
 use crate::types::arrow::errors::external;
 use crate::types::arrow::{field, lists, only_cell};
+use crate::types::bits::Combine;
 use crate::types::{Bits, Type};
 
 pub fn functions() -> Vec<Arc<AggregateUDF>> {
-    let in_front = |inner, verb, combine| {
+    let in_front = |inner, combine| {
         let signature = Signature::user_defined(Volatility::Immutable);
-        Arc::new(AggregateUDF::from(BitAggregate { inner, verb, combine, signature }))
+        Arc::new(AggregateUDF::from(BitAggregate { inner, combine, signature }))
     };
     vec![
-        in_front(bit_and_or_xor::bit_and_udaf(), "AND", Combine::And),
-        in_front(bit_and_or_xor::bit_or_udaf(), "OR", Combine::Or),
-        in_front(bit_and_or_xor::bit_xor_udaf(), "XOR", Combine::Xor),
+        in_front(bit_and_or_xor::bit_and_udaf(), Combine::And),
+        in_front(bit_and_or_xor::bit_or_udaf(), Combine::Or),
+        in_front(bit_and_or_xor::bit_xor_udaf(), Combine::Xor),
     ]
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Combine {
-    And,
-    Or,
-    Xor,
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct BitAggregate {
     inner: Arc<AggregateUDF>,
-    /// As complaints call it.
-    verb: &'static str,
     combine: Combine,
     signature: Signature,
 }
@@ -68,13 +61,7 @@ impl AggregateUDFImpl for BitAggregate {
         if given.len() == 1 && is_bits(given.first()) {
             return Ok(given.to_vec());
         }
-        let fields: Vec<FieldRef> =
-            given.iter().map(|ty| Arc::new(arrow::datatypes::Field::new("", ty.clone(), true))).collect();
-        let coerced = datafusion::logical_expr::type_coercion::functions::fields_with_udf(
-            &fields,
-            self.inner.as_ref(),
-        )?;
-        Ok(coerced.iter().map(|field| field.data_type().clone()).collect())
+        coerced(&self.inner, given)
     }
 
     fn return_type(&self, given: &[DataType]) -> Result<DataType> {
@@ -91,10 +78,10 @@ impl AggregateUDFImpl for BitAggregate {
     fn accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
         if of_bits(&args) {
             // The same bits twice are what `&` and `|` do not notice.
-            if args.is_distinct && self.name() == "bit_xor" {
+            if args.is_distinct && self.combine == Combine::Xor {
                 return Err(external(Error::unsupported("bit_xor of distinct bit strings")));
             }
-            return Ok(Box::new(Combined { verb: self.verb, combine: self.combine, kept: None }));
+            return Ok(Box::new(Combined { combine: self.combine, kept: None }));
         }
         self.inner.accumulator(args)
     }
@@ -134,7 +121,6 @@ impl AggregateUDFImpl for BitAggregate {
 /// The bit strings so far in one.
 #[derive(Debug)]
 struct Combined {
-    verb: &'static str,
     combine: Combine,
     kept: Option<Bits>,
 }
@@ -144,13 +130,8 @@ impl Accumulator for Combined {
         let column = &columns[0];
         for row in (0..column.len()).filter(|&row| !column.is_null(row)) {
             let Cell::Bits(new) = read(column, row)? else { continue };
-            let combine: fn(u8, u8) -> u8 = match self.combine {
-                Combine::And => |one, other| one & other,
-                Combine::Or => |one, other| one | other,
-                Combine::Xor => |one, other| one ^ other,
-            };
             self.kept = Some(match self.kept.take() {
-                Some(kept) => kept.combine(&new, self.verb, combine).map_err(external)?,
+                Some(kept) => kept.combine(&new, self.combine).map_err(external)?,
                 None => new,
             });
         }

@@ -15,14 +15,15 @@ use crate::functions::texts::behind;
 use crate::functions::value::{Definition, strict};
 use crate::types::arrow::errors::external;
 use crate::types::arrow::lists::{bit_type, is_bit};
+use crate::types::bits::Combine;
 use crate::types::{Bits, Type, Value};
 
 pub fn functions() -> Vec<Arc<ScalarUDF>> {
     let bit = |_: &[DataType]| Type::Bit(None);
     vec![
-        Function::typed("bitand", two_bits, bit, |args| combine(args, "AND", |a, b| a & b)),
-        Function::typed("bitor", two_bits, bit, |args| combine(args, "OR", |a, b| a | b)),
-        Function::typed("bitxor", two_bits, bit, |args| combine(args, "XOR", |a, b| a ^ b)),
+        Function::typed("bitand", two_bits, bit, |args| combine(args, Combine::And)),
+        Function::typed("bitor", two_bits, bit, |args| combine(args, Combine::Or)),
+        Function::typed("bitxor", two_bits, bit, |args| combine(args, Combine::Xor)),
         Function::typed("bitcat", two_bits, |_| Type::Varbit(None), concat),
         Function::typed("bitnot", bits_or_integer, not_type, not),
         Function::typed("bitshiftleft", bits_and_integer, bit, |args| shift(args, 1)),
@@ -136,10 +137,10 @@ fn append(result: &mut Output, bits: Option<Bits>) -> Result<()> {
     }
 }
 
-fn combine(args: &ScalarFunctionArgs, verb: &str, f: fn(u8, u8) -> u8) -> Result<ColumnarValue> {
+fn combine(args: &ScalarFunctionArgs, how: Combine) -> Result<ColumnarValue> {
     let mut result = Output::new(Element::Bit, args.number_rows);
     let constant = each_pair(args, |pair| {
-        let bits = pair.map(|(a, b)| bits_of(a).combine(&bits_of(b), verb, f));
+        let bits = pair.map(|(a, b)| bits_of(a).combine(&bits_of(b), how));
         append(&mut result, bits.transpose().map_err(external)?)
     })?;
     answer(result.finish(), constant)

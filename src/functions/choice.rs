@@ -120,7 +120,7 @@ fn has_keys(ty: &DataType) -> bool {
 fn by_key(function: &str, args: &ScalarFunctionArgs) -> Result<ColumnarValue> {
     let (rows, constant) = rows_of(args);
     let columns = args.args.iter().map(|arg| arg.to_array(rows)).collect::<Result<Vec<ArrayRef>>>()?;
-    let keys = columns.iter().map(sort_keys).collect::<Result<Vec<ArrayRef>>>()?;
+    let keys = columns.iter().map(keys_of).collect::<Result<Vec<ArrayRef>>>()?;
     let wanted = if function == "greatest" { Ordering::Greater } else { Ordering::Less };
     // Of a row of NULLs the first one.
     let chosen: Vec<(usize, usize)> = (0..rows)
@@ -135,7 +135,7 @@ fn by_key(function: &str, args: &ScalarFunctionArgs) -> Result<ColumnarValue> {
     answer(interleave(&columns, &chosen)?, constant)
 }
 
-fn sort_keys(column: &ArrayRef) -> Result<ArrayRef> {
+fn keys_of(column: &ArrayRef) -> Result<ArrayRef> {
     if column.data_type() == &DataType::LargeUtf8 {
         let texts = column.as_string::<i64>().iter();
         let key = |text: Option<&str>| text.map(sort_keys::document).transpose();

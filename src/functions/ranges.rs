@@ -28,37 +28,31 @@ pub fn functions() -> Vec<Arc<ScalarUDF>> {
     functions
 }
 
+/// Operators that ask how their left operand lies beside the right one, and their functions.
+const RELATIONS: [(&str, &str, Relation); 8] = [
+    ("@>", "range_contains", Relation::Contains),
+    ("<@", "range_contained_by", Relation::ContainedBy),
+    ("&&", "range_overlaps", Relation::Overlaps),
+    ("<<", "range_before", Relation::Before),
+    (">>", "range_after", Relation::After),
+    ("&<", "range_overleft", Relation::EndsWithin),
+    ("&>", "range_overright", Relation::BeginsWithin),
+    ("-|-", "range_adjacent", Relation::Adjacent),
+];
+
 /// The function of an operator whose operands are ranges, or a range and an element.
 pub fn function_of_operator(operator: &str) -> Option<&'static str> {
     Some(match operator {
-        "@>" => "range_contains",
-        "<@" => "range_contained_by",
-        "&&" => "range_overlaps",
-        "<<" => "range_before",
-        ">>" => "range_after",
-        "&<" => "range_overleft",
-        "&>" => "range_overright",
-        "-|-" => "range_adjacent",
         "+" => "range_union",
         "*" => "range_intersect",
         "-" => "range_minus",
-        _ => return None,
+        _ => RELATIONS.iter().find(|(of, ..)| *of == operator)?.1,
     })
 }
 
 /// How one of these functions asks its first argument, a range, to lie beside the second.
 pub fn relation_of(function: &str) -> Option<Relation> {
-    Some(match function {
-        "range_contains" => Relation::Contains,
-        "range_contained_by" => Relation::ContainedBy,
-        "range_overlaps" => Relation::Overlaps,
-        "range_before" => Relation::Before,
-        "range_after" => Relation::After,
-        "range_overleft" => Relation::EndsWithin,
-        "range_overright" => Relation::BeginsWithin,
-        "range_adjacent" => Relation::Adjacent,
-        _ => return None,
-    })
+    RELATIONS.iter().find(|(_, of, _)| *of == function).map(|&(.., relation)| relation)
 }
 
 /// The definitions for one range type.

@@ -12,6 +12,7 @@ use datafusion::common::{DataFusionError, Result, ScalarValue};
 use datafusion::functions_aggregate::{average, sum};
 use datafusion::logical_expr::expr::AggregateFunction;
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
+use datafusion::logical_expr::type_coercion::functions::fields_with_udf;
 use datafusion::logical_expr::utils::AggregateOrderSensitivity;
 use datafusion::logical_expr::utils::format_state_name;
 use datafusion::logical_expr::{
@@ -87,6 +88,13 @@ impl VectorAggregate {
     }
 }
 
+/// The types that DataFusion's aggregate takes arguments of these types as.
+pub(super) fn coerced(inner: &AggregateUDF, given: &[DataType]) -> Result<Vec<DataType>> {
+    let fields: Vec<FieldRef> = given.iter().map(|ty| Arc::new(Field::new("", ty.clone(), true))).collect();
+    let coerced = fields_with_udf(&fields, inner)?;
+    Ok(coerced.iter().map(|field| field.data_type().clone()).collect())
+}
+
 impl AggregateUDFImpl for VectorAggregate {
     fn name(&self) -> &str {
         self.inner.name()
@@ -121,13 +129,7 @@ impl AggregateUDFImpl for VectorAggregate {
             ty => ty.clone(),
         };
         let given: Vec<DataType> = given.iter().map(exact).collect();
-        let fields: Vec<FieldRef> =
-            given.iter().map(|ty| Arc::new(Field::new("", ty.clone(), true))).collect();
-        let coerced = datafusion::logical_expr::type_coercion::functions::fields_with_udf(
-            &fields,
-            self.inner.as_ref(),
-        )?;
-        Ok(coerced.iter().map(|field| field.data_type().clone()).collect())
+        coerced(&self.inner, &given)
     }
 
     fn return_type(&self, given: &[DataType]) -> Result<DataType> {

@@ -14,6 +14,14 @@ pub struct Bits {
     length: u32,
 }
 
+/// What is made of two bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Combine {
+    And,
+    Or,
+    Xor,
+}
+
 impl Bits {
     /// The first `length` bits of `bytes`; zeros where they end.
     pub fn new(mut bytes: Vec<u8>, length: u32) -> Bits {
@@ -59,8 +67,13 @@ impl Bits {
         Bits::new(self.bytes.iter().map(|byte| !byte).collect(), self.length)
     }
 
-    /// Byte by byte; `verb` names the operation in the refusal of different lengths.
-    pub fn combine(&self, other: &Bits, verb: &str, f: impl Fn(u8, u8) -> u8) -> Result<Bits> {
+    /// Byte by byte; 22026 for different lengths.
+    pub fn combine(&self, other: &Bits, how: Combine) -> Result<Bits> {
+        let (verb, f): (_, fn(u8, u8) -> u8) = match how {
+            Combine::And => ("AND", |a, b| a & b),
+            Combine::Or => ("OR", |a, b| a | b),
+            Combine::Xor => ("XOR", |a, b| a ^ b),
+        };
         if self.length != other.length {
             let message = format!("cannot {verb} bit strings of different sizes");
             return Err(Error::new(SqlState::STRING_DATA_LENGTH_MISMATCH, message));
@@ -301,7 +314,7 @@ mod tests {
         assert_eq!((a.position(&bits("0011")), a.position(&bits("111"))), (3, 0));
         assert_eq!(text(&a.with(0, 0).unwrap()), "0100110011");
         assert_eq!(a.checked_get(10).unwrap_err().message(), "bit index 10 out of valid range (0..9)");
-        assert!(a.combine(&bits("1"), "AND", |x, y| x & y).is_err());
+        assert!(a.combine(&bits("1"), Combine::And).is_err());
         assert_eq!(text(&Bits::of_integer(-5, 40)), format!("{}011", "1".repeat(37)));
         assert_eq!(bits("101").to_integer(32), Some(5));
         assert_eq!(bits(&"1".repeat(32)).to_integer(32), Some(-1));

@@ -1,4 +1,6 @@
-//! splitmix64: the same statements on every machine.
+//! splitmix64: the same statements, and the same frames in the tests of the wire, on every machine.
+
+#![allow(dead_code, reason = "each user needs a part")]
 
 pub struct Random(u64);
 
@@ -8,7 +10,7 @@ impl Random {
         Random(seed.wrapping_mul(1_000_003).wrapping_add(number))
     }
 
-    fn next(&mut self) -> u64 {
+    pub fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

@@ -12,6 +12,9 @@ mod mutated;
 mod notifications;
 mod process;
 mod queries;
+// The differential test draws from it too.
+#[path = "../differential/random.rs"]
+mod random;
 
 use std::sync::Arc;
 use std::time::Duration;

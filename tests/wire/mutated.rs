@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use crate::House;
 use crate::frames::{bind, execute, frame, parse, query, startup, sync};
+use crate::random::Random;
 
 /// More frames than this show what memory does; the short form runs beside other tests of this process.
 const FRAMES_FOR_MEMORY: usize = 50_000;
@@ -33,7 +34,7 @@ fn mutated_frames_are_answered_or_refused() {
     prepare(&house);
     while sent < frames {
         let place = format!("HITHER_SEED={seed} HITHER_FIRST={case}");
-        sent += run(&house, &mut Random(seed.wrapping_mul(1_000_003).wrapping_add(case)), &place);
+        sent += run(&house, &mut Random::of(seed, case), &place);
         assert_eq!(panics.load(Ordering::Relaxed), 0, "{place}: a panic");
         case += 1;
         if settled.is_none() && sent >= frames / 10 {
@@ -251,21 +252,4 @@ fn resident() -> usize {
     let text = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
     let pages: usize = text.split(' ').nth(1).and_then(|pages| pages.parse().ok()).unwrap_or(0);
     pages * 4096
-}
-
-/// splitmix64: the same frames on every machine.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, bound: usize) -> usize {
-        (self.next() % bound as u64) as usize
-    }
 }
