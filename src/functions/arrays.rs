@@ -126,6 +126,12 @@ fn definitions() -> Vec<Definition> {
             let (outer, inner) = (items(&v[0]), items(&v[1]));
             Ok(Value::Bool(inner.iter().all(|item| outer.iter().any(|other| equal(item, other)))))
         }),
+        // 'x' = ANY (array), until it is known what the text is read as.
+        lenient("hither_has(any, any) bool", |v| match &v[0] {
+            Value::Array(items) if items.iter().any(|item| equal(item, &v[1])) => Ok(Value::Bool(true)),
+            Value::Array(items) if !items.contains(&Value::Null) => Ok(Value::Bool(false)),
+            _ => Ok(Value::Null),
+        }),
         // x LIKE ANY (array) and its like: the text, the patterns, the operator, whether one is enough.
         lenient("hither_like(text, text[], text, bool) bool", |v| {
             let (Value::Array(patterns), Value::Text(operator), Value::Bool(any)) = (&v[1], &v[2], &v[3])

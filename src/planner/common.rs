@@ -13,10 +13,10 @@ use datafusion::logical_expr::{Cast, Expr, ExprSchemable, LogicalPlan, LogicalPl
 use crate::error::{Error, SqlState};
 use crate::functions::decimal;
 use crate::planner::characters;
-use crate::planner::operators::{kind_of, literal};
+use crate::planner::operators::{kind_of, literal, without_modifier};
 use crate::types::Type;
 use crate::types::arrow::errors::external;
-use crate::types::arrow::{data_type, type_of, type_of_data_type};
+use crate::types::arrow::{data_type, field, type_of, type_of_data_type};
 
 /// Functions that answer with one of their arguments.
 pub fn is_choice(function: &str) -> bool {
@@ -190,20 +190,37 @@ pub fn takes_items(function: &str) -> bool {
             | "array_replace"
             | "array_append"
             | "array_prepend"
+            | "array_cat"
     )
 }
 
-/// Text literals beside an array are items of it.
+/// Text literals beside an array are items of it; an array of numbers becomes one of the wider type beside such numbers.
 pub fn type_items(arguments: &mut [Expr], schema: &DFSchema) -> Result<()> {
-    let item = arguments.iter().find_map(|argument| match argument.get_type(schema) {
-        Ok(DataType::List(item)) => Some(item.data_type().clone()),
-        _ => None,
-    });
-    let Some(item) = item.filter(|item| *item != DataType::Utf8) else { return Ok(()) };
-    let ty = type_of_data_type(&item);
-    for argument in arguments {
-        if let Expr::Literal(ScalarValue::Utf8(Some(text)), None) = &*argument {
-            *argument = literal(text, &ty)?;
+    let items: Vec<Option<DataType>> = arguments
+        .iter()
+        .map(|argument| match (argument, argument.get_type(schema)) {
+            (Expr::Literal(ScalarValue::Utf8(_), None), _) | (_, Err(_) | Ok(DataType::Null)) => None,
+            (_, Ok(DataType::List(item))) => Some(item.data_type().clone()),
+            (_, Ok(ty)) => Some(ty),
+        })
+        .collect();
+    let is_array = |argument: &Expr| matches!(argument.get_type(schema), Ok(DataType::List(_)));
+    let Some(array) = arguments.iter().position(is_array) else { return Ok(()) };
+    let Some(item) = items[array].clone() else { return Ok(()) };
+    let widest = items.iter().flatten().try_fold(item.clone(), |widest, ty| wider(&widest, ty, true));
+    let ty = without_modifier(type_of_data_type(widest.as_ref().unwrap_or(&item)));
+    let array_of = |ty: &Type| Type::Array(Box::new(ty.clone()));
+    for (argument, found) in arguments.iter_mut().zip(items) {
+        match &*argument {
+            Expr::Literal(ScalarValue::Utf8(Some(text)), None) if ty != Type::Text => {
+                *argument = literal(text, &ty)?;
+            }
+            _ if widest.is_some() && found.is_some_and(|found| type_of_data_type(&found) != ty) => {
+                let target = if is_array(argument) { array_of(&ty) } else { ty.clone() };
+                let target = Arc::new(field("", &target, true));
+                *argument = Expr::Cast(Cast::new_from_field(Box::new(std::mem::take(argument)), target));
+            }
+            _ => {}
         }
     }
     Ok(())

@@ -10,7 +10,7 @@ use arrow::datatypes::DataType;
 use async_trait::async_trait;
 use datafusion::catalog::Session;
 use datafusion::common::Result;
-use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
 use datafusion::datasource::{DefaultTableSource, provider_as_source};
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::expr::{Placeholder, ScalarFunction};
@@ -22,11 +22,11 @@ use datafusion::physical_plan::aggregates::AggregateExec;
 use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
 use datafusion::physical_plan::coop::CooperativeExec;
 use datafusion::physical_plan::empty::EmptyExec;
-use datafusion::physical_plan::filter::FilterExec;
+use datafusion::physical_plan::filter::{FilterExec, FilterExecBuilder};
 use datafusion::physical_plan::joins::{CrossJoinExec, HashJoinExec};
 use datafusion::physical_plan::limit::{GlobalLimitExec, LocalLimitExec};
 use datafusion::physical_plan::placeholder_row::PlaceholderRowExec;
-use datafusion::physical_plan::projection::ProjectionExec;
+use datafusion::physical_plan::projection::{ProjectionExec, ProjectionExpr};
 use datafusion::physical_plan::sorts::sort::SortExec;
 use datafusion::physical_plan::union::UnionExec;
 use datafusion::physical_plan::unnest::UnnestExec;
@@ -40,6 +40,7 @@ use crate::planner::by_row::lateral::{Lateral, LateralExec};
 use crate::planner::limit::{BoundLimit, BoundLimitExec};
 use crate::planner::session_values;
 use crate::planner::system::{SystemExec, SystemProvider};
+use crate::table::guard::{guarded, guarded_condition};
 use crate::table::knn::{KnnProvider, KnnScanExec};
 use crate::table::provider::TableSourceProvider;
 use crate::table::scan::ScanExec;
@@ -155,9 +156,32 @@ fn limit_rows(input: LogicalPlan, skip: Option<Expr>, fetch: Option<Expr>) -> Lo
 
 /// The physical plan of a bound logical plan.
 pub async fn physical(plan: &LogicalPlan, state: &SessionState) -> Result<Arc<dyn ExecutionPlan>> {
-    DefaultPhysicalPlanner::with_extension_planners(vec![Arc::new(Extensions)])
-        .create_physical_plan(plan, state)
-        .await
+    let planner = DefaultPhysicalPlanner::with_extension_planners(vec![Arc::new(Extensions)]);
+    let plan = planner.create_physical_plan(plan, state).await?;
+    plan.transform_up(guard_expressions).data()
+}
+
+/// A node whose conditions and results evaluate what may fail only for the rows that need it.
+fn guard_expressions(plan: Arc<dyn ExecutionPlan>) -> Result<Transformed<Arc<dyn ExecutionPlan>>> {
+    if let Some(filter) = plan.downcast_ref::<FilterExec>() {
+        let predicate = guarded_condition(filter.predicate(), &filter.input().schema())?;
+        if &predicate != filter.predicate() {
+            let filter = FilterExecBuilder::from(filter).with_predicate(predicate).build()?;
+            return Ok(Transformed::yes(Arc::new(filter)));
+        }
+    }
+    if let Some(projection) = plan.downcast_ref::<ProjectionExec>() {
+        let schema = projection.input().schema();
+        let guard = |result: &ProjectionExpr| {
+            Ok(ProjectionExpr::new(guarded(Arc::clone(&result.expr), &schema)?, result.alias.clone()))
+        };
+        let results = projection.expr().iter().map(guard).collect::<Result<Vec<_>>>()?;
+        if results != projection.expr() {
+            let projection = ProjectionExec::try_new(results, Arc::clone(projection.input()))?;
+            return Ok(Transformed::yes(Arc::new(projection)));
+        }
+    }
+    Ok(Transformed::no(plan))
 }
 
 /// Plans the logical nodes of this folder.

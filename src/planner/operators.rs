@@ -97,9 +97,8 @@ impl ExprPlanner for OperatorPlanner {
         if let Some((function, swapped)) = arrays::function_of_operator(&operator, takes.0, takes.1)
             && (left.array().is_some() || right.array().is_some())
         {
-            if let Some((one, other)) = of_other_kinds(&left, &right) {
-                let message = format!("operator does not exist: {one}[] {operator} {other}[]");
-                return Err(external(Error::new(SqlState::UNDEFINED_FUNCTION, message)));
+            if are_of_other_kinds(&left, &right) {
+                return Err(no_operator(&operator, &left, &right));
             }
             let nulls = (is_null(&expr.left), is_null(&expr.right));
             let a = array_operand(expr.left, &left, &right)?;
@@ -456,14 +455,13 @@ fn no_operator(operator: &str, left: &Operand, right: &Operand) -> DataFusionErr
     external(error)
 }
 
-/// The elements of two arrays, where no array can have both of them.
-fn of_other_kinds(left: &Operand, right: &Operand) -> Option<(Type, Type)> {
-    let element = |operand: &Operand| match operand.field()?.data_type() {
-        DataType::List(item) => Some(type_of(item).bare()),
-        _ => None,
+/// Whether no array can have both: the elements of two arrays, or of one and what stands beside it.
+fn are_of_other_kinds(left: &Operand, right: &Operand) -> bool {
+    let kind = |operand: &Operand| match type_of(operand.field()?) {
+        Type::Array(element) => kind_of(&element.bare()),
+        ty => kind_of(&ty.bare()),
     };
-    let (one, other) = (element(left)?, element(right)?);
-    (kind_of(&one)? != kind_of(&other)?).then_some((one, other))
+    matches!((kind(left), kind(right)), (Some(one), Some(other)) if one != other)
 }
 
 /// The expression as `ty` when it has no type of its own.

@@ -91,6 +91,17 @@ pub fn note_types(
             Expr::BinaryExpr(BinaryExpr { left, op: Operator::And | Operator::Or, right }) => {
                 note_all([left.as_ref(), right.as_ref()], Some(Type::Bool), types);
             }
+            // x < ANY ($1)
+            Expr::BinaryExpr(BinaryExpr { left, right, .. }) => {
+                for (array, item) in [(left, right), (right, left)] {
+                    if let Expr::ScalarFunction(call) = array.as_ref()
+                        && matches!(call.func.name(), "array_max" | "array_min")
+                    {
+                        let ty = known_type(item, schema).map(|ty| Type::Array(Box::new(ty)));
+                        note_all(&call.args, ty, types);
+                    }
+                }
+            }
             Expr::WindowFunction(function) => {
                 let args = &function.params.args;
                 match function.fun.name() {
@@ -238,6 +249,11 @@ fn argument_type(function: &str, position: usize, arguments: &[Expr], schema: &D
         ("round" | "trunc", 1) => Some(Type::Int4),
         ("round" | "trunc" | "ceil" | "floor" | "abs" | "sign", 0) => Some(Type::Float8),
         ("jsonb_concat" | "jsonb_contained" | "jsonb_contains", _) => Some(Type::Jsonb),
+        // $1 = ANY (array)
+        ("hither_has", 1) => match known_type(arguments.first()?, schema)? {
+            Type::Array(element) => Some(*element),
+            _ => None,
+        },
         // x = ANY ($1)
         ("array_has", 0) => {
             let (_, item) = arguments.get(1)?.to_field(schema).ok()?;

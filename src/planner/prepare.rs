@@ -187,9 +187,11 @@ pub fn prepare_expr(
                 }
                 Transformed::yes(Expr::AggregateFunction(function))
             }
-            // The planner's own function of x = ANY (array).
-            Expr::ScalarFunction(call) if call.func.name() == "array_has" && call.args.len() == 2 => {
-                Transformed::yes(self::call("array_has", call.args))
+            // The planner's own function of x = ANY (array), and ours of a literal.
+            Expr::ScalarFunction(call)
+                if matches!(call.func.name(), "array_has" | "hither_has") && call.args.len() == 2 =>
+            {
+                Transformed::yes(self::call("array_has", type_member(call.args, schema)?))
             }
             Expr::ScalarFunction(call) if common::is_choice(call.func.name()) => {
                 Transformed::yes(common::settle_choice(call, schema)?)
@@ -246,6 +248,7 @@ pub fn prepare_expr(
                 Transformed::yes(common::noted(Expr::Case(case), ty))
             }
             Expr::WindowFunction(mut function) => {
+                window::settle_offset(&mut function)?;
                 window::count_peers(&mut function, schema);
                 Transformed::yes(Expr::WindowFunction(function))
             }
@@ -367,6 +370,18 @@ fn prepare_parameter(placeholder: Placeholder, params: &[Type]) -> Expr {
     match number.and_then(|number| params.get(number.checked_sub(1)?)) {
         Some(ty) => parameter(placeholder.id, ty),
         None => Expr::Placeholder(placeholder),
+    }
+}
+
+/// Of `[array, x]`, a text literal x as a value of the array's type of elements.
+fn type_member(args: Vec<Expr>, schema: &DFSchema) -> Result<Vec<Expr>> {
+    let ty = |expr: &Expr| expr.to_field(schema).map(|(_, found)| type_of(&found));
+    match args.as_slice() {
+        [array, Expr::Literal(ScalarValue::Utf8(Some(text)), None)] => match ty(array) {
+            Ok(Type::Array(element)) => Ok(vec![array.clone(), literal(text, &without_modifier(*element))?]),
+            _ => Ok(args),
+        },
+        _ => Ok(args),
     }
 }
 

@@ -1,9 +1,12 @@
-//! Frames of windows.
+//! Frames of windows, and the offsets of lag and lead.
 
 use arrow::datatypes::DataType;
-use datafusion::common::DFSchema;
+use datafusion::common::{DFSchema, Result, ScalarValue};
 use datafusion::logical_expr::expr::WindowFunction;
-use datafusion::logical_expr::{ExprSchemable, WindowFrame, WindowFrameBound, WindowFrameUnits};
+use datafusion::logical_expr::{Expr, ExprSchemable, WindowFrame, WindowFrameBound, WindowFrameUnits};
+
+use crate::planner::operators::literal;
+use crate::types::Type;
 
 /// A frame that ends with the row's peers, over a key of a type that has no distances in DataFusion (uuid, time, interval,
 /// bytea, jsonb, vectors): the same rows are found by counting groups of peers.
@@ -26,4 +29,24 @@ pub fn count_peers(window: &mut WindowFunction, schema: &DFSchema) {
         let (start, end) = (frame.start_bound.clone(), frame.end_bound.clone());
         window.params.window_frame = WindowFrame::new_bounds(WindowFrameUnits::Groups, start, end);
     }
+}
+
+/// The offset of lag and lead where it is a literal: a text is read as a number, and beside NULL there is no row.
+pub fn settle_offset(window: &mut WindowFunction) -> Result<()> {
+    if !matches!(window.fun.name(), "lag" | "lead") {
+        return Ok(());
+    }
+    let args = &mut window.params.args;
+    match args.get(1) {
+        Some(Expr::Literal(ScalarValue::Utf8(Some(text)), None)) => args[1] = literal(text, &Type::Int4)?,
+        Some(Expr::Literal(value, None)) if value.is_null() => {
+            // More rows than a partition can have, and no default.
+            args[1] = Expr::Literal(ScalarValue::Int64(Some(i64::from(i32::MAX))), None);
+            if let Some(default) = args.get_mut(2) {
+                *default = Expr::Literal(ScalarValue::Null, None);
+            }
+        }
+        _ => {}
+    }
+    Ok(())
 }

@@ -59,10 +59,12 @@ const AGGREGATES: &[&str] = &[
 
 /// Whether an aggregate is in an expression.
 pub fn has_aggregate(expr: &Expr) -> bool {
-    has_function(expr, |function| {
-        function.over.is_none()
-            && plain_name(function).is_some_and(|name| AGGREGATES.contains(&name.as_str()))
-    })
+    has_function(expr, is_aggregate)
+}
+
+/// Whether the call is one of an aggregate, over a group.
+pub fn is_aggregate(function: &Function) -> bool {
+    function.over.is_none() && plain_name(function).is_some_and(|name| AGGREGATES.contains(&name.as_str()))
 }
 
 /// Whether a window function is in an expression.

@@ -25,7 +25,10 @@ fn strong_name(expr: &Expr) -> Option<String> {
         Expr::Identifier(ident) => folded(ident),
         Expr::CompoundIdentifier(idents) => folded(idents.last()?),
         // LIKE ANY, an operator.
-        Expr::Function(function) if plain_name(function).is_some_and(|name| name == "hither_like") => {
+        Expr::Function(function)
+            if plain_name(function)
+                .is_some_and(|name| matches!(name.as_str(), "hither_like" | "hither_has")) =>
+        {
             return None;
         }
         Expr::Function(function) => match expanded_name(function) {

@@ -1,70 +1,106 @@
 //! Constants in ORDER BY, GROUP BY and DISTINCT ON, which are places in the list or nothing.
 //!
 //! `ORDER BY -1` is a place too, which no list has; `ORDER BY 1 + 0` and `ORDER BY 'a'::text` are expressions like others.
+//! Brackets say nothing: `GROUP BY (a, b)` is `GROUP BY a, b`, and `GROUP BY ()` is one group, of no rows as well.
+
+use std::fmt::Display;
 
 use datafusion::sql::sqlparser::ast::{
     Distinct, Expr, GroupByExpr, OrderByKind, Query, SetExpr, UnaryOperator, Value,
 };
 
 use crate::error::{Error, Result, SqlState};
+use crate::sql::trees::{computed, place, unnested};
 
-/// 42601 and 42P10 for constants of a query that are no places.
-pub fn check(query: &Query) -> Result<()> {
-    if let Some(OrderByKind::Expressions(keys)) = query.order_by.as_ref().map(|order| &order.kind) {
-        keys.iter().try_for_each(|key| check_key(&key.expr, "ORDER BY"))?;
+/// Puts places in the words that the planner knows; 42601 and 42P10 for constants of a query that are no places.
+pub fn settle(query: &mut Query) -> Result<()> {
+    if let Some(OrderByKind::Expressions(keys)) = query.order_by.as_mut().map(|order| &mut order.kind) {
+        keys.iter_mut().try_for_each(|key| settle_key(&mut key.expr, "ORDER BY"))?;
     }
-    check_body(&query.body)
+    settle_body(&mut query.body)
 }
 
-fn check_body(body: &SetExpr) -> Result<()> {
+fn settle_body(body: &mut SetExpr) -> Result<()> {
     match body {
         SetExpr::Select(select) => {
-            if let Some(Distinct::On(keys)) = &select.distinct {
-                keys.iter().try_for_each(|key| check_key(key, "DISTINCT ON"))?;
+            if let Some(Distinct::On(keys)) = &mut select.distinct {
+                for key in keys {
+                    settle_key(key, "DISTINCT ON")?;
+                    if let Some(place) = place(key) {
+                        *key = match select.projection.get(place).map(computed) {
+                            Some(Some(item)) => item.clone(),
+                            None if select.projection.iter().all(|item| computed(item).is_some()) => {
+                                return Err(not_in_list("DISTINCT ON", place + 1));
+                            }
+                            _ => return Err(Error::unsupported("DISTINCT ON position of a column of *")),
+                        };
+                    }
+                }
             }
-            match &select.group_by {
-                GroupByExpr::Expressions(keys, _) => keys.iter().try_for_each(check_group),
+            match &mut select.group_by {
+                GroupByExpr::Expressions(keys, _) => {
+                    unpack(keys);
+                    keys.iter_mut().try_for_each(settle_group)
+                }
                 GroupByExpr::All(_) => Ok(()),
             }
         }
         SetExpr::SetOperation { left, right, .. } => {
-            check_body(left)?;
-            check_body(right)
+            settle_body(left)?;
+            settle_body(right)
         }
         // A query in brackets is visited on its own.
         _ => Ok(()),
     }
 }
 
-fn check_group(key: &Expr) -> Result<()> {
-    match key {
-        Expr::Rollup(sets) | Expr::Cube(sets) | Expr::GroupingSets(sets) => {
-            sets.iter().flatten().try_for_each(check_group)
+/// The keys without brackets around several; of none, the one empty set.
+fn unpack(keys: &mut Vec<Expr>) {
+    let given = std::mem::take(keys);
+    let some = !given.is_empty();
+    for key in given {
+        match key {
+            Expr::Tuple(parts) => keys.extend(parts),
+            key => keys.push(key),
         }
-        key => check_key(key, "GROUP BY"),
+    }
+    if some && keys.is_empty() {
+        keys.push(Expr::GroupingSets(vec![Vec::new()]));
     }
 }
 
-fn check_key(key: &Expr, clause: &str) -> Result<()> {
-    let (number, sign) = match key {
-        Expr::Nested(inner) => return check_key(inner, clause),
-        Expr::UnaryOp { op: UnaryOperator::Minus, expr } => (expr.as_ref(), "-"),
-        key => (key, ""),
+fn settle_group(key: &mut Expr) -> Result<()> {
+    match key {
+        Expr::Rollup(sets) | Expr::Cube(sets) | Expr::GroupingSets(sets) => {
+            sets.iter_mut().flatten().try_for_each(settle_group)
+        }
+        key => settle_key(key, "GROUP BY"),
+    }
+}
+
+fn settle_key(key: &mut Expr, clause: &str) -> Result<()> {
+    let (number, sign) = match unnested(key) {
+        Expr::UnaryOp { op: UnaryOperator::Minus, expr } => (unnested(expr), "-"),
+        number => (number, ""),
     };
     let Expr::Value(value) = number else { return Ok(()) };
     match &value.value {
         Value::Placeholder(_) => Ok(()),
-        Value::Number(digits, _) if digits.parse::<i32>().is_ok() => match sign {
-            "" => Ok(()),
-            _ => {
-                let message = format!("{clause} position -{digits} is not in select list");
-                Err(Error::new(SqlState("42P10"), message))
+        Value::Number(digits, _) => match digits.parse::<i32>() {
+            Ok(_) if sign.is_empty() => {
+                *key = number.clone();
+                Ok(())
             }
+            Ok(place) => Err(not_in_list(clause, -place)),
+            Err(_) => Err(no_place(clause)),
         },
-        Value::Number(..) => Err(no_place(clause)),
         _ if sign.is_empty() => Err(no_place(clause)),
         _ => Ok(()),
     }
+}
+
+fn not_in_list(clause: &str, place: impl Display) -> Error {
+    Error::new(SqlState("42P10"), format!("{clause} position {place} is not in select list"))
 }
 
 fn no_place(clause: &str) -> Error {

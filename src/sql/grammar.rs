@@ -20,7 +20,8 @@ use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use datafusion::sql::sqlparser::tokenizer::Token;
 
-use crate::sql::rewrite::function_call;
+use crate::sql::rewrite::{cast_to, function_call};
+use crate::sql::trees::operator_of;
 
 /// The dialect of everything we parse; without state.
 #[derive(Debug)]
@@ -98,6 +99,9 @@ impl Dialect for Grammar {
         if is_query_of_queries(parser) {
             return Some(query_of_queries(parser));
         }
+        if is_typed_literal(parser) {
+            return Some(typed_literal(parser));
+        }
         let op = match parser.peek_token_ref().token {
             Token::Minus => UnaryOperator::Minus,
             Token::Plus => UnaryOperator::Plus,
@@ -125,7 +129,7 @@ impl Dialect for Grammar {
             parser.next_token();
             return Some(Ok(Expr::IsNull(Box::new(left.clone()))));
         }
-        if let Some(quantified) = like_of_array(parser, left) {
+        if let Some(quantified) = like_of_array(parser, left).or_else(|| operator_of_array(parser, left)) {
             return Some(quantified);
         }
         if parser.parse_keywords(&[Keyword::BETWEEN, Keyword::SYMMETRIC]) {
@@ -240,6 +244,22 @@ fn is_query_of_queries(parser: &Parser) -> bool {
     false
 }
 
+/// Whether `name '...'` or `name(n) '...'` comes next, with a name that is no word of the grammar: `vector '[1,2]'`.
+fn is_typed_literal(parser: &Parser) -> bool {
+    let token = |n: usize| &parser.peek_nth_token_ref(n).token;
+    let is_name = matches!(token(0), Token::Word(word) if word.keyword == Keyword::NoKeyword);
+    let behind = match (token(1), token(2), token(3)) {
+        (Token::LParen, Token::Number(..), Token::RParen) => token(4),
+        (behind, ..) => behind,
+    };
+    is_name && matches!(behind, Token::SingleQuotedString(_) | Token::EscapedStringLiteral(_))
+}
+
+fn typed_literal(parser: &mut Parser) -> Result<Expr, ParserError> {
+    let data_type = parser.parse_data_type()?;
+    Ok(cast_to(Expr::Value(parser.parse_value()?), data_type))
+}
+
 /// `((SELECT ...) UNION (SELECT ...))` as a value.
 fn query_of_queries(parser: &mut Parser) -> Result<Expr, ParserError> {
     parser.expect_token(&Token::LParen)?;
@@ -267,6 +287,26 @@ fn like_of_array(parser: &mut Parser, left: &Expr) -> Option<Result<Expr, Parser
     });
     let (compare_op, quantifier) = found?;
     Some(of_array(parser, left, compare_op, quantifier))
+}
+
+/// `x <@ ANY (...)` and `x OPERATOR(pg_catalog.=) ANY (...)`, and ALL: with more operators than sqlparser takes there.
+fn operator_of_array(parser: &mut Parser, left: &Expr) -> Option<Result<Expr, ParserError>> {
+    let token = |n: usize| &parser.peek_nth_token_ref(n).token;
+    let is_word =
+        |n: usize, keyword: Keyword| matches!(token(n), Token::Word(word) if word.keyword == keyword);
+    // Tokens of the operator: its own, or OPERATOR, bracket, schema, dot, its own, bracket.
+    let (symbol, tokens) = match (is_word(0, Keyword::OPERATOR), token(3)) {
+        (true, Token::Period) => (token(4), 6),
+        (true, _) => (token(2), 4),
+        (false, _) => (token(0), 1),
+    };
+    let quantifiers = [Keyword::ANY, Keyword::SOME, Keyword::ALL];
+    let quantifier = *quantifiers.iter().find(|keyword| is_word(tokens, **keyword))?;
+    let op = operator_of(&symbol.to_string())?;
+    (0..=tokens).for_each(|_| {
+        parser.next_token();
+    });
+    Some(of_array(parser, left, op, quantifier))
 }
 
 /// The array or subquery in brackets behind ANY and ALL.

@@ -1,17 +1,23 @@
-//! Tells apart what is grouped by and the planner would call alike.
+//! Tells apart what is grouped by, and aggregates, that the planner would call alike: it does not look at casts.
 //!
 //! ```text
 //!   SELECT at, at::date, count(*) FROM t GROUP BY at, at::date
 //!   SELECT at, hither_key(at::date, 2), count(*) FROM t GROUP BY at, hither_key(at::date, 2)
+//!
+//!   SELECT sum(a), sum(a::int8) FROM t
+//!   SELECT sum(a), sum(hither_key(a::int8, 2)) FROM t
 //! ```
 
+use std::collections::HashMap;
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    self, CastKind, Expr, GroupByExpr, OrderByKind, Query, Select, SelectItem, SetExpr,
+    self, CastKind, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, GroupByExpr,
+    OrderByKind, Query, Select, SelectItem, SetExpr,
 };
 
 use crate::functions::key;
+use crate::sql::aggregates;
 use crate::sql::known::{Known, factors};
 use crate::sql::rewrite::{bare_text, folded, function_call, name_of};
 use crate::sql::trees::{computed, number, place};
@@ -39,6 +45,7 @@ fn in_body(body: &mut SetExpr, order: &mut Vec<ast::OrderByExpr>, known: &Known,
 }
 
 fn in_select(select: &mut Select, order: &mut Vec<ast::OrderByExpr>, known: &Known, hidden: &[String]) {
+    tell_aggregates_apart(select, order);
     let GroupByExpr::Expressions(keys, _) = &select.group_by else { return };
     let is_set =
         |key: &Expr| matches!(key, Expr::Rollup(_) | Expr::Cube(_) | Expr::GroupingSets(_) | Expr::Tuple(_));
@@ -71,6 +78,32 @@ fn in_select(select: &mut Select, order: &mut Vec<ast::OrderByExpr>, known: &Kno
     }
 }
 
+fn tell_aggregates_apart(select: &mut Select, order: &mut Vec<ast::OrderByExpr>) {
+    // By name: how each that is called so is written, without what makes no difference.
+    let mut seen: HashMap<String, Vec<String>> = HashMap::new();
+    let mut tell = |expr: &mut Expr| {
+        if !matches!(&*expr, Expr::Function(function) if aggregates::is_aggregate(function)) {
+            return ControlFlow::Continue(());
+        }
+        let written = canonical(expr);
+        let alike = seen.entry(without_casts(expr)).or_default();
+        let place = alike.iter().position(|other| *other == written).unwrap_or_else(|| {
+            alike.push(written);
+            alike.len() - 1
+        });
+        if let Expr::Function(Function { args: FunctionArguments::List(list), .. }) = expr
+            && let Some(FunctionArg::Unnamed(FunctionArgExpr::Expr(argument))) = list.args.first_mut()
+            && place > 0
+        {
+            *argument = function_call(key::NAME, vec![argument.clone(), number(place + 1)]);
+        }
+        ControlFlow::<()>::Continue(())
+    };
+    let _ = visit::expressions_mut(&mut select.projection, &mut tell);
+    let _ = visit::expressions_mut(&mut select.having, &mut tell);
+    let _ = visit::expressions_mut(order, &mut tell);
+}
+
 /// What a key stands for: an item of the list, by its number or by a name that no column has.
 fn meant(key: &Expr, select: &Select, known: &Known, hidden: &[String]) -> Expr {
     let item = match key {
@@ -99,6 +132,18 @@ fn name(expr: &Expr) -> String {
         Expr::Identifier(_) | Expr::CompoundIdentifier(_) | Expr::Subquery(_) => name_of(expr),
         other => bare_text(other),
     }
+}
+
+/// The text of an expression without its casts.
+fn without_casts(expr: &Expr) -> String {
+    let mut expr = expr.clone();
+    let _ = visit::expressions_mut(&mut expr, |part| {
+        while let Expr::Nested(inner) | Expr::Cast { expr: inner, .. } = part {
+            *part = (**inner).clone();
+        }
+        ControlFlow::<()>::Continue(())
+    });
+    expr.to_string()
 }
 
 /// The text of an expression, however its casts and brackets are written.

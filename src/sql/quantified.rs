@@ -22,14 +22,15 @@
 
 use std::ops::ControlFlow;
 
+use datafusion::sql::sqlparser::ast::helpers::attached_token::AttachedToken;
 use datafusion::sql::sqlparser::ast::{
-    self, BinaryOperator, Expr, Ident, Query, SelectItem, SetExpr, TableAlias, TableAliasColumnDef,
-    TableFactor,
+    self, BinaryOperator, CaseWhen, Expr, Ident, Query, SelectItem, SetExpr, TableAlias, TableAliasColumnDef,
+    TableFactor, UnaryOperator,
 };
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::sql::rewrite::{cast_to, function_call};
-use crate::sql::trees::{alias_of, derived, literal, text};
+use crate::sql::trees::{alias_of, derived, literal, query_of, text, unnested};
 use crate::sql::visit;
 use crate::sql::{aggregates, dialect};
 use crate::types::array;
@@ -70,10 +71,16 @@ pub fn expand(expr: &mut Expr) -> Result<()> {
 /// A comparison with the elements of an array.
 fn of_array(left: &Expr, op: &BinaryOperator, array: &Expr, any: bool) -> Result<Option<Expr>> {
     let is_list = matches!((op, any), (BinaryOperator::Eq, true) | (BinaryOperator::NotEq, false));
-    if !is_pattern(op) && !is_list {
+    if is_order(op) || !is_list && matches!(op, BinaryOperator::Eq | BinaryOperator::NotEq) {
         return Ok(None);
     }
     let elements = elements(array)?;
+    let is_open = literal(unnested(left)).is_some() || is_parameter(unnested(left));
+    if is_list && elements.is_none() && is_open {
+        let has = function_call("hither_has", vec![array.clone(), unnested(left).clone()]);
+        let not = |has: Expr| Expr::UnaryOp { op: UnaryOperator::Not, expr: Box::new(has) };
+        return Ok(Some(if any { has } else { not(has) }));
+    }
     if is_list {
         return Ok(elements.map(|list| match list.is_empty() {
             true => Expr::value(ast::Value::Boolean(!any)),
@@ -96,8 +103,7 @@ fn of_array(left: &Expr, op: &BinaryOperator, array: &Expr, any: bool) -> Result
         return Ok(Some(Expr::Nested(Box::new(joined.unwrap_or(none)))));
     }
     if !is_like(op) {
-        let quantifier = if any { "ANY" } else { "ALL" };
-        return Err(Error::unsupported(format!("{op} {quantifier} of an array that is no list")));
+        return Ok(Some(of_elements(left, op, array, any)));
     }
     let texts =
         ast::DataType::Array(ast::ArrayElemTypeDef::SquareBracket(Box::new(ast::DataType::Text), None));
@@ -106,11 +112,24 @@ fn of_array(left: &Expr, op: &BinaryOperator, array: &Expr, any: bool) -> Result
     Ok(Some(function_call("hither_like", vec![left.clone(), cast_to(array.clone(), texts), op, any])))
 }
 
+/// A comparison with each element of an array that only a run knows: NULL if there is no array.
+fn of_elements(left: &Expr, op: &BinaryOperator, array: &Expr, any: bool) -> Expr {
+    let value = Expr::CompoundIdentifier(vec![Ident::new(VALUES), Ident::new(VALUE)]);
+    let compared = Expr::BinaryOp { left: Box::new(left.clone()), op: op.clone(), right: Box::new(value) };
+    let elements = query_of(vec![SelectItem::UnnamedExpr(function_call("unnest", vec![array.clone()]))]);
+    let of_all = Expr::Subquery(Box::new(of_each(compared, elements, &[Ident::new(VALUE)], any)));
+    let condition = Expr::IsNotNull(Box::new(array.clone()));
+    let when = CaseWhen { condition, result: of_all };
+    let (case_token, end_token) = (AttachedToken::empty(), AttachedToken::empty());
+    Expr::Case { case_token, end_token, operand: None, conditions: vec![when], else_result: None }
+}
+
 /// `x < ANY (array)` where a NULL in the array may be what is greater: the planner compares with the greatest element. To
 /// be called once the parts of the expression are rewritten.
 pub fn beside_nulls(expr: &mut Expr) -> Result<()> {
     let Expr::AnyOp { compare_op, right: array, .. } = &*expr else { return Ok(()) };
-    if *compare_op == BinaryOperator::Eq || is_pattern(compare_op) || subquery_of(array).is_some() {
+    let by_bound = is_order(compare_op) || *compare_op == BinaryOperator::NotEq;
+    if !by_bound || subquery_of(array).is_some() {
         return Ok(());
     }
     let null = || Expr::value(ast::Value::Null);
@@ -125,6 +144,10 @@ pub fn beside_nulls(expr: &mut Expr) -> Result<()> {
     let undecided = both(has_null, BinaryOperator::And, null());
     *expr = both(expr.clone(), BinaryOperator::Or, undecided);
     Ok(())
+}
+
+fn is_parameter(expr: &Expr) -> bool {
+    matches!(expr, Expr::Value(value) if matches!(value.value, ast::Value::Placeholder(_)))
 }
 
 fn is_null(expr: &Expr) -> bool {
@@ -164,9 +187,9 @@ fn is_like(op: &BinaryOperator) -> bool {
     matches!(op, PGLikeMatch | PGILikeMatch | PGNotLikeMatch | PGNotILikeMatch)
 }
 
-fn is_pattern(op: &BinaryOperator) -> bool {
-    use BinaryOperator::{PGRegexIMatch, PGRegexMatch, PGRegexNotIMatch, PGRegexNotMatch};
-    is_like(op) || matches!(op, PGRegexMatch | PGRegexIMatch | PGRegexNotMatch | PGRegexNotIMatch)
+fn is_order(op: &BinaryOperator) -> bool {
+    use BinaryOperator::{Gt, GtEq, Lt, LtEq};
+    matches!(op, Gt | GtEq | Lt | LtEq)
 }
 
 fn subquery_of(expr: &Expr) -> Option<Query> {

@@ -92,7 +92,7 @@ impl VisitorMut for Rewriter<'_> {
     type Break = ();
 
     fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
-        if let Err(refused) = constants::check(query) {
+        if let Err(refused) = constants::settle(query) {
             self.refused = Some(refused);
             return ControlFlow::Break(());
         }

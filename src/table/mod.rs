@@ -19,6 +19,9 @@ mod changes;
 // Rows to Arrow columns.
 #[cfg(feature = "server")]
 pub mod columns;
+// AND and OR that spare their right side rows it fails on.
+#[cfg(feature = "server")]
+pub mod guard;
 // Keys in a table's tree.
 pub mod keys;
 // Nodes as EXPLAIN shows them.

@@ -35,6 +35,7 @@ use crate::log::StorageId;
 use crate::storage::Slice;
 use crate::table::Snapshot;
 use crate::table::columns::Decoder;
+use crate::table::guard::guarded_condition;
 use crate::table::keys::UniqueKey;
 use crate::table::near::Near;
 use crate::table::provider::TableSourceProvider;
@@ -158,6 +159,7 @@ impl Filter {
         let schema = Arc::new(table.project(&columns)?);
         let described = DFSchema::try_from(schema.as_ref().clone())?;
         let physical = session.create_physical_expr(whole.clone(), &described)?;
+        let physical = guarded_condition(&physical, &schema)?;
         let parts = split_conjunction(&whole);
         let implied: Vec<(usize, &[Expr])> =
             provider.conditions().filter(|(_, condition)| implies(&parts, condition)).collect();

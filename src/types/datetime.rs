@@ -300,13 +300,14 @@ impl Fields {
     }
 
     fn word(&mut self, word: &str, text: &str, name: &str) -> Result<()> {
-        let first = word.as_bytes()[0];
+        let (first, second) = (word.as_bytes()[0], word.as_bytes().get(1));
+        let is_numbered = second.is_some_and(u8::is_ascii_digit);
         let understood = match first {
             b'0'..=b'9' => self.number_word(word, text)?,
-            b'+' | b'-' if word.len() > 1 && word.as_bytes()[1].is_ascii_digit() && self.time.is_some() => {
-                self.offset(word, text)?
-            }
-            b't' if word.len() > 1 && word.as_bytes()[1].is_ascii_digit() => self.clock(&word[1..], text)?,
+            // Behind a date alone a minus would be one more hyphen of it.
+            b'+' if is_numbered && (self.time.is_some() || self.day.is_some()) => self.offset(word, text)?,
+            b'-' if is_numbered && self.time.is_some() => self.offset(word, text)?,
+            b't' if is_numbered => self.clock(&word[1..], text)?,
             _ => self.name(word, text)?,
         };
         if understood { Ok(()) } else { Err(invalid_datetime(name, text)) }
@@ -317,6 +318,13 @@ impl Fields {
         if let Some(at) = word.find('t').filter(|&at| word[..at].bytes().all(|b| !b.is_ascii_alphabetic())) {
             let (date, time) = (&word[..at], &word[at + 1..]);
             return Ok(self.number_word(date, text)? && !time.is_empty() && self.clock(time, text)?);
+        }
+        // 2024-01-01+02
+        let dated = |(date, offset): &(&str, &str)| {
+            date.contains(['-', '/']) && offset.starts_with(|c: char| c.is_ascii_digit())
+        };
+        if let Some((date, _)) = word.split_once('+').filter(dated) {
+            return Ok(self.number_word(date, text)? && self.offset(&word[date.len()..], text)?);
         }
         if word.contains(':') {
             return self.clock(word, text);

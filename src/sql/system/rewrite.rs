@@ -48,7 +48,7 @@ use crate::sql::known::Known;
 use crate::sql::rewrite::name_of;
 use crate::sql::system::empty::is_empty;
 use crate::sql::system::{HITHER, INFORMATION_SCHEMA, PG_CATALOG};
-use crate::sql::trees::alias_of;
+use crate::sql::trees::{alias_of, operator_of};
 use crate::sql::visit;
 
 /// Rewrites a query in place. Result columns keep the names they had.
@@ -407,29 +407,9 @@ fn rewrite_operator(op: &mut BinaryOperator) {
         [schema, symbol] if schema.eq_ignore_ascii_case(PG_CATALOG) => symbol.as_str(),
         _ => return,
     };
-    *op = match symbol {
-        "=" => BinaryOperator::Eq,
-        "<>" => BinaryOperator::NotEq,
-        "<" => BinaryOperator::Lt,
-        "<=" => BinaryOperator::LtEq,
-        ">" => BinaryOperator::Gt,
-        ">=" => BinaryOperator::GtEq,
-        "+" => BinaryOperator::Plus,
-        "-" => BinaryOperator::Minus,
-        "*" => BinaryOperator::Multiply,
-        "/" => BinaryOperator::Divide,
-        "%" => BinaryOperator::Modulo,
-        "||" => BinaryOperator::StringConcat,
-        "~" => BinaryOperator::PGRegexMatch,
-        "~*" => BinaryOperator::PGRegexIMatch,
-        "!~" => BinaryOperator::PGRegexNotMatch,
-        "!~*" => BinaryOperator::PGRegexNotIMatch,
-        "~~" => BinaryOperator::PGLikeMatch,
-        "~~*" => BinaryOperator::PGILikeMatch,
-        "!~~" => BinaryOperator::PGNotLikeMatch,
-        "!~~*" => BinaryOperator::PGNotILikeMatch,
-        _ => return,
-    };
+    if let Some(known) = operator_of(symbol) {
+        *op = known;
+    }
 }
 
 fn rewrite_function(expr: &mut Expr) {
