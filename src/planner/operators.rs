@@ -266,6 +266,7 @@ impl Operand {
         match self {
             Operand::Typed(field) => match type_of(field) {
                 Type::Enum(of) => of.shown(),
+                ty @ Type::Array(_) => ty.bare().to_string(),
                 _ => type_name(field.data_type()).to_owned(),
             },
             _ => "unknown".to_owned(),
