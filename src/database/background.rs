@@ -9,7 +9,7 @@
 //! ```
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -40,6 +40,8 @@ struct Stop {
     changed: Condvar,
     /// Ends a graph build.
     cancel: AtomicBool,
+    /// Threads in a step.
+    at_work: AtomicUsize,
 }
 
 impl Stop {
@@ -86,7 +88,9 @@ impl Background {
             let mut pause = Duration::ZERO;
             while stop.rest(pause) {
                 let Some(database) = weak.upgrade() else { return };
+                stop.at_work.fetch_add(1, Ordering::Relaxed);
                 let done = catch_unwind(AssertUnwindSafe(|| step(&database)));
+                stop.at_work.fetch_sub(1, Ordering::Relaxed);
                 // Nothing else would take up its work.
                 let done = done.unwrap_or_else(|panic| Err(Error::panicked(name, &*panic)));
                 pause = match done {
@@ -104,6 +108,11 @@ impl Background {
         let thread = thread.map_err(|e| Error::io("start the thread", name, &e))?;
         self.threads.lock().push(thread);
         Ok(())
+    }
+
+    /// How many of the threads have something to do.
+    pub fn at_work(&self) -> usize {
+        self.stop.at_work.load(Ordering::Relaxed)
     }
 
     /// Raised when the threads shall stop.

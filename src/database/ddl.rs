@@ -22,6 +22,7 @@ use crate::index::hnsw::check_elements;
 use crate::locks::{Mode, Resource};
 use crate::table::Snapshot;
 use crate::table::keys::{UniqueKey, check_length};
+use crate::table::layer::Place;
 use crate::table::overlay::Overlay;
 use crate::table::state::params;
 use crate::types::Value;
@@ -367,7 +368,7 @@ impl Transaction {
             let Some(key) = unique_key(&unique, &reader)? else { continue };
             check_length(&key)?;
             if keys.bytes() > self.core.options.overlay_bytes_max {
-                keys.spill(&tree)?;
+                keys.spill(&tree, Place::Here)?;
             }
             if !keys.add_key(&key, slot)? {
                 let catalog = self.catalog_ref().apply(&[Edit::Put(Object::Index(index.clone()))]);

@@ -191,6 +191,11 @@ impl Database {
         Transaction::new(self, isolation)
     }
 
+    /// How many threads work in the background right now.
+    pub fn background_at_work(&self) -> usize {
+        self.background.at_work()
+    }
+
     /// Stops background work for good, without a checkpoint: the files are about to go.
     pub fn abandon(&self) {
         self.background.stop();

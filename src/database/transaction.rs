@@ -324,13 +324,14 @@ impl Transaction {
         let writer = self.writer(table)?;
         let unique = writer.unique_keys().clone();
         let mut outcome = InsertOutcome { slots: Vec::with_capacity(rows.len()), conflicts: Vec::new() };
-        let mut kept = Vec::with_capacity(rows.len());
-        let mut taken: HashSet<Vec<u8>> = HashSet::new();
-        for (number, row) in rows.into_iter().enumerate() {
+        // Rows that come in order of their only key, as they mostly do, have no key twice.
+        let are_distinct = unique.len() <= 1 && rows.is_sorted_by(|one, next| one.keys < next.keys);
+        let mut taken: HashSet<&[u8]> = HashSet::new();
+        for (number, row) in rows.iter().enumerate() {
             let mut skipped = false;
             for (key, unique) in row.keys.iter().zip(unique.iter()) {
                 let Some(key) = key else { continue };
-                let by_same_call = taken.contains(key);
+                let by_same_call = taken.contains(key.as_slice());
                 let owner = if by_same_call { None } else { writer.owner(key)? };
                 if !by_same_call && owner.is_none() {
                     continue;
@@ -352,13 +353,12 @@ impl Transaction {
                 break;
             }
             outcome.slots.push((!skipped).then_some(0));
-            if !skipped {
-                if kept.capacity() > 1 {
-                    taken.extend(row.keys.iter().flatten().cloned());
-                }
-                kept.push(row);
+            if !skipped && !are_distinct {
+                taken.extend(row.keys.iter().flatten().map(Vec::as_slice));
             }
         }
+        let verdicts = rows.into_iter().zip(&outcome.slots);
+        let kept = verdicts.filter(|(_, slot)| slot.is_some()).map(|(row, _)| row).collect();
         Ok((outcome, kept))
     }
 
@@ -528,6 +528,7 @@ impl Transaction {
             let changes = writer.take_chunk();
             let record = Record::Data { txn: work.txn, storage: *storage, changes: &changes };
             self.core.append_for(work.txn, &[record])?;
+            writer.reuse_chunk(changes);
             work.logged = true;
         }
         Ok(())

@@ -12,6 +12,7 @@ use crate::error::{Error, Result};
 use crate::index::Finder;
 use crate::log::{Record, StorageId, TxnId};
 use crate::table::Table;
+use crate::table::layer::Place;
 use crate::table::state::VectorColumn;
 use crate::table::write::Writer;
 
@@ -127,8 +128,10 @@ impl Work {
             let definition = catalog.table_by_oid(oid).cloned().unwrap_or_else(dropped);
             let indexes: Vec<_> = catalog.indexes_of(oid).cloned().collect();
             let vectors = self.vectors_of(table);
+            let spill_place = if core.options.background { Place::Aside } else { Place::Here };
+            let overlay_bytes_max = core.options.overlay_bytes_max;
             let writer =
-                Writer::new(table.clone(), definition, &indexes, vectors, core.options.overlay_bytes_max);
+                Writer::new(table.clone(), definition, &indexes, vectors, overlay_bytes_max, spill_place);
             self.writers.insert(storage, writer);
         }
         Ok(self.writers.get_mut(&storage).expect("inserted above"))

@@ -1,4 +1,5 @@
-//! `min` and `max` of intervals, which are compared by their length, and of `char(n)`, which stay what they are.
+//! `min` and `max` of intervals, which are compared by their length, of floats by group, among which NaN is the greatest,
+//! and of `char(n)`, which stay what they are.
 //!
 //! DataFusion's aggregates in front of which these stand answer for everything else.
 
@@ -7,7 +8,10 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray};
-use arrow::datatypes::{DataType, FieldRef, IntervalMonthDayNano, IntervalMonthDayNanoType};
+use arrow::datatypes::{
+    ArrowPrimitiveType, DataType, FieldRef, Float32Type, Float64Type, IntervalMonthDayNano,
+    IntervalMonthDayNanoType,
+};
 use datafusion::common::{Result, ScalarValue};
 use datafusion::functions_aggregate::min_max;
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
@@ -15,6 +19,7 @@ use datafusion::logical_expr::utils::AggregateOrderSensitivity;
 use datafusion::logical_expr::{
     Accumulator, AggregateUDF, AggregateUDFImpl, GroupsAccumulator, ReversedUDAF, SetMonotonicity, Signature,
 };
+use datafusion_functions_aggregate_common::aggregate::groups_accumulator::prim_op::PrimitiveGroupsAccumulator;
 
 use crate::functions::dates::nanoseconds_of;
 use crate::functions::frame::{Frame, Framed};
@@ -79,13 +84,15 @@ impl AggregateUDFImpl for Extreme {
     }
 
     fn groups_accumulator_supported(&self, args: AccumulatorArgs) -> bool {
-        // DataFusion's begins with the greatest finite float, which is less than an infinity and beside NaN.
-        let of_floats = args.return_field.data_type().is_floating();
-        !is_of_intervals(&args) && !of_floats && self.inner.groups_accumulator_supported(args)
+        !is_of_intervals(&args) && self.inner.groups_accumulator_supported(args)
     }
 
     fn create_groups_accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn GroupsAccumulator>> {
-        self.inner.create_groups_accumulator(args)
+        match args.return_field.data_type() {
+            DataType::Float32 => Ok(of_floats::<Float32Type>(self.greatest, f32::NEG_INFINITY, f32::NAN)),
+            DataType::Float64 => Ok(of_floats::<Float64Type>(self.greatest, f64::NEG_INFINITY, f64::NAN)),
+            _ => self.inner.create_groups_accumulator(args),
+        }
     }
 
     fn create_sliding_accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
@@ -114,6 +121,25 @@ impl AggregateUDFImpl for Extreme {
     fn set_monotonicity(&self, data_type: &DataType) -> SetMonotonicity {
         self.inner.inner().set_monotonicity(data_type)
     }
+}
+
+/// The extreme float of each group. DataFusion's begins with the greatest finite float, which is less than an infinity and
+/// NaN; to PostgreSQL, NaN is the greatest of all.
+fn of_floats<T>(greatest: Ordering, least_float: T::Native, nan: T::Native) -> Box<dyn GroupsAccumulator>
+where
+    T: ArrowPrimitiveType + Send,
+    T::Native: PartialOrd,
+{
+    #[expect(clippy::eq_op, reason = "NaN alone is not equal to itself")]
+    let is_less = |one: T::Native, other: T::Native| one < other || other != other && one == one;
+    let keep = move |kept: &mut T::Native, new: T::Native| {
+        let better = if greatest == Ordering::Less { is_less(new, *kept) } else { is_less(*kept, new) };
+        if better {
+            *kept = new;
+        }
+    };
+    let first = if greatest == Ordering::Less { nan } else { least_float };
+    Box::new(PrimitiveGroupsAccumulator::<T, _>::new(&T::DATA_TYPE, keep).with_starting_value(first))
 }
 
 fn values(column: &ArrayRef) -> impl Iterator<Item = IntervalMonthDayNano> {

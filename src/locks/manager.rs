@@ -1,9 +1,9 @@
 //! The lock table and the wait-for graph.
 //!
 //! Exclusive row and key locks are by far the most (a bulk load holds one per key), so they are sixteen bytes of
-//! resource and eight of holder; shared ones, which foreign keys take on what they refer to, have lists of holders. Keys
-//! are locked by a 64-bit hash: two keys of one hash wait for each other without need, which costs time and never
-//! correctness.
+//! resource and eight of holder, and those of a transaction that holds very many are in a list of its own (`many.rs`);
+//! shared ones, which foreign keys take on what they refer to, have lists of holders. Keys are locked by a 64-bit hash: two
+//! keys of one hash wait for each other without need, which costs time and never correctness.
 //!
 //! A table's lock is shared by everybody who writes its rows, so whoever wants it alone would wait for ever if others
 //! could go on coming. They wait behind it, unless that would close a circle: the one in front may wait for something
@@ -17,11 +17,12 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use crate::error::{Error, Result, SqlState};
+use crate::locks::many::{FEW_MAX, Many};
 use crate::locks::waiter::{Cell, Waiter};
 use crate::log::TxnId;
 
 /// What can be locked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Resource {
     /// By oid.
     Table(u32),
@@ -59,8 +60,10 @@ pub struct Locks {
 
 #[derive(Default)]
 struct Held {
-    /// Rows and keys.
+    /// Rows and keys, of each transaction the first [`FEW_MAX`].
     exclusive: HashMap<Resource, TxnId, BuildHasherDefault<Mix>>,
+    /// The others.
+    many: Many,
     /// Keys that rows of other tables refer to, and rows: whoever holds one keeps others from changing it.
     shared: HashMap<Resource, Vec<TxnId>, BuildHasherDefault<Mix>>,
     tables: HashMap<u32, TableLock>,
@@ -145,8 +148,17 @@ impl Locks {
         let held = &mut *guard;
         let mine = held.by_transaction.entry(txn).or_default();
         for resource in resources {
-            if let Some(holder) = other_holder(&held.shared, resource, txn) {
+            let other = other_holder(&held.shared, resource, txn);
+            if let Some(holder) = other.or_else(|| held.many.other_holder(resource, txn)) {
                 return self.wait(txn, holder, resource).map(Some);
+            }
+            if mine.len() >= FEW_MAX {
+                match held.exclusive.get(&resource) {
+                    None => held.many.add(txn, resource),
+                    Some(holder) if *holder == txn => {}
+                    Some(holder) => return self.wait(txn, *holder, resource).map(Some),
+                }
+                continue;
             }
             match held.exclusive.entry(resource) {
                 Entry::Vacant(free) => {
@@ -167,7 +179,8 @@ impl Locks {
     pub fn try_one(&self, txn: TxnId, resource: Resource, mode: Mode) -> bool {
         let mut guard = self.held.lock();
         let held = &mut *guard;
-        let exclusive = held.exclusive.get(&resource).copied();
+        let exclusive =
+            held.exclusive.get(&resource).copied().or_else(|| held.many.other_holder(resource, txn));
         let free = exclusive.is_none_or(|holder| holder == txn)
             && (mode == Mode::Shared || other_holder(&held.shared, resource, txn).is_none());
         if !free || exclusive.is_some() {
@@ -201,6 +214,9 @@ impl Locks {
         let held = &mut *guard;
         let mine = held.by_transaction.entry(txn).or_default();
         for resource in resources {
+            if let Some(holder) = held.many.other_holder(resource, txn) {
+                return self.wait(txn, holder, resource).map(Some);
+            }
             match held.exclusive.get(&resource) {
                 Some(holder) if *holder != txn => {
                     let holder = *holder;
@@ -227,6 +243,7 @@ impl Locks {
             for resource in held.by_transaction.remove(&txn).unwrap_or_default() {
                 held.release(txn, resource);
             }
+            held.many.release(txn);
         }
         let waiters = self.edges.lock().ended(txn);
         for cell in waiters {
@@ -236,7 +253,8 @@ impl Locks {
 
     /// How many locks are held.
     pub fn len(&self) -> usize {
-        self.held.lock().by_transaction.values().map(Vec::len).sum()
+        let held = self.held.lock();
+        held.by_transaction.values().map(Vec::len).sum::<usize>() + held.many.len()
     }
 
     pub fn is_empty(&self) -> bool {
@@ -400,7 +418,7 @@ fn deadlock(txn: TxnId, holder: TxnId) -> Error {
 
 /// A multiply-rotate hash (as in rustc's FxHash) with a final mix: resources are small and already spread.
 #[derive(Default)]
-struct Mix(u64);
+pub(super) struct Mix(u64);
 
 impl Mix {
     fn add(&mut self, word: u64) {
@@ -461,6 +479,34 @@ mod tests {
         locks.release(TxnId(2));
         later.wait();
         assert!(shared(3).unwrap().is_none());
+    }
+
+    /// The table of all locks and the list of a bulk load say the same.
+    #[test]
+    fn very_many_locks_are_like_few() {
+        let locks = Locks::new();
+        let key = |number: usize| Resource::key(1, &number.to_le_bytes());
+        let all = 3 * FEW_MAX;
+        assert!(locks.exclusive(TxnId(1), (0..all).map(key)).unwrap().is_none());
+        assert!(locks.exclusive(TxnId(1), (0..all).map(key)).unwrap().is_none(), "its own once more");
+        for number in [0, FEW_MAX - 1, FEW_MAX, all - 1] {
+            let other = waits(locks.exclusive(TxnId(2), [key(number)]));
+            assert!(!locks.try_one(TxnId(2), key(number), Mode::Exclusive));
+            assert!(!locks.try_one(TxnId(2), key(number), Mode::Shared));
+            drop(waits(locks.shared(TxnId(3), [key(number)])));
+            drop(other);
+        }
+        assert!(locks.exclusive(TxnId(2), [key(all)]).unwrap().is_none());
+        let behind = waits(locks.exclusive(TxnId(1), [key(all)]));
+        assert!(locks.exclusive(TxnId(2), [key(all - 1)]).is_err(), "a deadlock");
+        locks.release(TxnId(2));
+        behind.wait();
+        let waiter = waits(locks.exclusive(TxnId(3), [key(all - 1)]));
+        locks.release(TxnId(1));
+        waiter.wait();
+        assert!(locks.exclusive(TxnId(3), (0..all).map(key)).unwrap().is_none());
+        locks.release(TxnId(3));
+        assert!(locks.is_empty());
     }
 
     #[test]

@@ -15,6 +15,8 @@
 mod advisory;
 // Who holds what, and who waits for whom.
 mod manager;
+// The locks of a bulk load.
+mod many;
 // Waiting for the end of a transaction.
 mod waiter;
 

@@ -17,6 +17,7 @@ use futures::StreamExt;
 use tokio_util::sync::CancellationToken;
 
 use crate::error::{Error, Result, SqlState};
+use crate::server::awake::Waits;
 use crate::server::backend::{self, Severity};
 use crate::server::decode;
 use crate::server::frontend::{Bind, Message, Target};
@@ -72,12 +73,13 @@ pub struct Connection {
     /// How long the client may think before its next message, and what it is told then.
     idle_limit: Option<(Duration, Error)>,
     shutdown: CancellationToken,
+    waits: Waits,
     /// What ran was ended for good; nothing but that is left to say.
     ended: bool,
 }
 
 impl Connection {
-    pub fn new(wire: Wire, session: Session, shutdown: CancellationToken) -> Connection {
+    pub fn new(wire: Wire, session: Session, shutdown: CancellationToken, waits: Waits) -> Connection {
         let cancel = session.cancel_flag().clone();
         Connection {
             wire,
@@ -87,6 +89,7 @@ impl Connection {
             skipping: false,
             idle_limit: None,
             shutdown,
+            waits,
             ended: false,
         }
     }
@@ -122,7 +125,9 @@ impl Connection {
                 }
                 _ = self.shutdown.cancelled() => return Err(WireError::Protocol(shutting_down())),
                 error = idle(&self.idle_limit) => return Err(WireError::Protocol(error)),
+                never = self.waits.watch(|| self.session.others_at_work()) => match never {},
             };
+            self.waits.end();
             match incoming {
                 Incoming::Frame(frame) => {
                     if let Flow::End = self.handle(frame).await? {
@@ -426,7 +431,10 @@ impl Connection {
                 let rows = RowsInFlight::new(rows, &portal.formats, self.session.look());
                 return self.send_rows(portal, rows, rows_max).await;
             }
-            Response::Done { tag } => tag,
+            Response::Done { tag } => {
+                self.waits.doze();
+                tag
+            }
             Response::CopyIn(copy) => self.copy_in(copy).await?,
             Response::CopyOut(copy) => self.copy_out(copy).await?,
             Response::Empty => return Ok(Outcome::Empty),

@@ -23,6 +23,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::error::{Error, Result, SqlState};
 use crate::server::auth;
+use crate::server::awake::Awake;
 use crate::server::backend::{self, Severity};
 use crate::server::cancel::Cancels;
 use crate::server::connection::Connection;
@@ -77,6 +78,7 @@ struct Shared {
     /// One permit per session.
     sessions: Arc<Semaphore>,
     startups: Arc<Semaphore>,
+    awake: Arc<Awake>,
 }
 
 /// What a session holds until its thread ends: a place in its database, and one among all.
@@ -106,6 +108,7 @@ impl Server {
             databases,
             cancels: Arc::default(),
             sessions: Arc::new(Semaphore::new(options.connections_max)),
+            awake: Awake::new(),
             startups: Arc::new(Semaphore::new(options.connections_max + STARTUPS_EXTRA)),
             options,
         });
@@ -291,7 +294,7 @@ impl Shared {
             tokio::time::sleep(KILLED_GRACE).await;
         };
         tokio::select! {
-            () = Connection::new(wire, session, place.seat.ended.clone()).run() => {}
+            () = Connection::new(wire, session, place.seat.ended.clone(), self.awake.join()).run() => {}
             // Its client does not read.
             () = killed => log::info!("a session was ended that did not end itself"),
         }

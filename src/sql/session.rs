@@ -309,6 +309,11 @@ impl Session {
         }
     }
 
+    /// How many threads work for the database behind its sessions.
+    pub fn others_at_work(&self) -> usize {
+        self.shared.engine.database.background_at_work()
+    }
+
     /// Where they come in.
     pub fn mailbox(&self) -> Arc<Mailbox> {
         Arc::clone(&self.shared.mailbox)

@@ -46,6 +46,8 @@ pub mod provider;
 // Calls that an inverted index answers.
 #[cfg(feature = "server")]
 mod question;
+// What leaves the memory of a transaction.
+pub mod layer;
 // Rows as bytes.
 pub mod rows;
 // Going back inside a transaction.

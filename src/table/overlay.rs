@@ -2,12 +2,12 @@
 //!
 //! The statement fills it from the changes it logs, and recovery from the changes it reads, by the same
 //! [`Overlay::apply`]. Rows and keys are in memory until they are too many; then they move to a private sorted table
-//! and the memory starts over. Newer layers hide older ones:
+//! (`layer.rs`) and the memory starts over. Newer layers hide older ones:
 //!
 //! ```text
 //!   memory        slot 9 -> row     slot 4 -> deleted     key 'a' -> 9
-//!   spilled[1]    slot 7 -> row ...
-//!   spilled[0]    slot 4 -> row ...                        <- hidden by memory
+//!   layers[1]     slot 7 -> row ...
+//!   layers[0]     slot 4 -> row ...                        <- hidden by memory
 //! ```
 //!
 //! Vectors are not here: their slots belong to the transaction alone, so they are written where they stay.
@@ -15,7 +15,6 @@
 //! An index that the transaction has made brings the keys of the rows that were there. They are behind everything else,
 //! and publishing leaves them out: it makes the keys of new indexes from all rows.
 
-use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::Arc;
 
@@ -24,29 +23,22 @@ use roaring::RoaringBitmap;
 use crate::catalog::Oid;
 use crate::error::Result;
 use crate::log::{Change, Seq};
-use crate::storage::{Slice, SpilledScan, SpilledTable, Tree};
+use crate::storage::{Slice, SpilledTable, Tree};
 use crate::table::keys;
+use crate::table::layer::{Layer, Part, Place};
 
 /// The writes so far. Cloning it is cheap enough for a statement that reads what it writes: rows are shared.
 #[derive(Clone, Default)]
 pub struct Overlay {
-    /// `None`: deleted.
-    rows: BTreeMap<u32, Option<Slice>>,
-    /// Whole tree keys; `None`: removed.
-    keys: BTreeMap<KeyBytes, Option<u32>>,
+    memory: Part,
     inserted: RoaringBitmap,
     updated: RoaringBitmap,
     deleted: RoaringBitmap,
-    /// About what `rows` and `keys` take in memory.
-    bytes: usize,
     /// Oldest first.
-    spilled: Vec<Arc<SpilledTable>>,
+    layers: Vec<Arc<Layer>>,
     /// The keys of unique indexes that this transaction has made, as they were then.
     built: Vec<(Oid, Arc<Overlay>)>,
 }
-
-/// A key's bytes.
-type KeyBytes = Box<[u8]>;
 
 /// What an entry takes beside its bytes: its share of a B-tree node and an allocation's header.
 const ENTRY_BYTES: usize = 48;
@@ -88,14 +80,14 @@ impl Overlay {
 
     /// `None`: the overlay says nothing about the slot. `Some(None)`: it is deleted.
     pub fn row(&self, slot: u32) -> Result<Option<Option<Slice>>> {
-        if let Some(row) = self.rows.get(&slot) {
+        if let Some(row) = self.memory.rows.get(&slot) {
             return Ok(Some(row.clone()));
         }
         if !self.inserted.contains(slot) && !self.updated.contains(slot) {
             return Ok(self.deleted.contains(slot).then_some(None));
         }
-        for table in self.spilled.iter().rev() {
-            if let Some(row) = table.get(&keys::row_key(slot))? {
+        for layer in self.layers.iter().rev() {
+            if let Some(row) = layer.row(slot)? {
                 return Ok(Some(row));
             }
         }
@@ -104,12 +96,12 @@ impl Overlay {
 
     /// `None`: the overlay says nothing about the key. `Some(None)`: it is removed.
     pub fn key(&self, key: &[u8]) -> Result<Option<Option<u32>>> {
-        if let Some(slot) = self.keys.get(key) {
+        if let Some(slot) = self.memory.keys.get(key) {
             return Ok(Some(*slot));
         }
-        for table in self.spilled.iter().rev() {
-            if let Some(value) = table.get(key)? {
-                return value.map(|value| keys::slot_of_value(&value)).transpose().map(Some);
+        for layer in self.layers.iter().rev() {
+            if let Some(slot) = layer.key(key)? {
+                return Ok(Some(slot));
             }
         }
         for (index, built) in &self.built {
@@ -158,47 +150,47 @@ impl Overlay {
     }
 
     pub fn is_empty(&self) -> bool {
-        self.rows.is_empty() && self.keys.is_empty() && self.spilled.is_empty() && self.built.is_empty()
+        self.memory.is_empty() && self.layers.is_empty() && self.built.is_empty()
     }
 
     pub fn has_spilled(&self) -> bool {
-        !self.spilled.is_empty()
+        !self.layers.is_empty()
     }
 
     /// About what it takes in memory.
     pub fn bytes(&self) -> usize {
-        self.bytes
+        self.memory.bytes
     }
 
     /// Moves what is in memory to a private sorted table.
-    pub fn spill(&mut self, tree: &Tree) -> Result<()> {
-        if self.rows.is_empty() && self.keys.is_empty() {
+    pub fn spill(&mut self, tree: &Arc<Tree>, place: Place) -> Result<()> {
+        if self.memory.is_empty() {
             return Ok(());
         }
-        let table = tree.build_table(self.entries(&Buffers::of(self)))?;
-        self.spilled.push(Arc::new(table));
-        self.rows.clear();
-        self.keys.clear();
-        self.bytes = 0;
+        if let Some(last) = self.layers.last() {
+            last.table()?;
+        }
+        self.layers.push(Layer::new(std::mem::take(&mut self.memory), tree, place)?);
         Ok(())
     }
 
     /// Does what may fail of [`Overlay::publish`], before the commit is logged: no file is made after it.
-    pub fn prepare(&mut self, tree: &Tree) -> Result<()> {
-        match self.spilled.is_empty() {
-            true => Ok(()),
-            false => self.spill(tree),
+    pub fn prepare(&mut self, tree: &Arc<Tree>) -> Result<()> {
+        if self.layers.is_empty() {
+            return Ok(());
         }
+        self.spill(tree, Place::Here)?;
+        self.layers.iter().try_for_each(|layer| layer.table().map(drop))
     }
 
     /// Makes rows and keys part of the tree, visible from `seq` on.
-    pub fn publish(mut self, tree: &Tree, seq: Seq) -> Result<()> {
-        if self.spilled.is_empty() {
+    pub fn publish(mut self, tree: &Arc<Tree>, seq: Seq) -> Result<()> {
+        if self.layers.is_empty() {
             return self.write(tree, seq);
         }
         self.prepare(tree)?;
-        for table in self.spilled.drain(..) {
-            match Arc::try_unwrap(table) {
+        for layer in self.layers.drain(..) {
+            match Arc::try_unwrap(layer.into_table()?) {
                 Ok(table) => tree.ingest(table, seq)?,
                 // A cursor still reads it: the tree gets a copy.
                 Err(shared) => copy(tree, &shared, seq)?,
@@ -209,58 +201,39 @@ impl Overlay {
 
     /// [`Overlay::publish`] of one that has not spilled.
     pub fn write(&self, tree: &Tree, seq: Seq) -> Result<()> {
-        tree.write(seq, self.entries(&Buffers::of(self)))
+        self.memory.with_entries(|entries| tree.write(seq, entries))
     }
 
     /// (slot, row or `None` when deleted) from `from` on, in order of slots.
     pub fn rows_from(self: &Arc<Self>, from: u32) -> Rows {
         let start = keys::row_key(from);
-        let range = (Bound::Included(&start[..]), keys::ROWS.1);
-        let spilled = self.spilled.iter().map(|table| table.scan(range.0, range.1).peekable()).collect();
-        Rows { overlay: self.clone(), memory: Vec::new().into_iter().peekable(), next: Some(from), spilled }
+        let (from_key, to) = (Bound::Included(&start[..]), keys::ROWS.1);
+        let scan = |layer: &Arc<Layer>| -> Scan {
+            match layer.table() {
+                Ok(table) => Box::new(table.scan(from_key, to)),
+                Err(error) => Box::new(std::iter::once(Err(error))),
+            }
+        };
+        let layers = self.layers.iter().map(|layer| scan(layer).peekable()).collect();
+        Rows { overlay: self.clone(), memory: Vec::new().into_iter().peekable(), next: Some(from), layers }
     }
 
     fn put_row(&mut self, slot: u32, row: Option<&[u8]>) {
         let row = row.map(Slice::copy_of);
-        self.bytes += row.as_ref().map_or(0, |row| row.len()) + ENTRY_BYTES;
-        self.rows.insert(slot, row);
+        self.memory.bytes += row.as_ref().map_or(0, |row| row.len()) + ENTRY_BYTES;
+        self.memory.rows.insert(slot, row);
     }
 
     fn put_key(&mut self, key: &[u8], slot: Option<u32>) {
-        self.bytes += key.len() + ENTRY_BYTES;
-        self.keys.insert(key.into(), slot);
+        self.memory.bytes += key.len() + ENTRY_BYTES;
+        self.memory.keys.insert(key.into(), slot);
     }
 
     /// A key that another row of this transaction has taken over meanwhile stays that row's.
     fn remove_key(&mut self, key: &[u8], slot: u32) {
-        let other = self.keys.get(key).is_some_and(|owner| owner.is_some_and(|owner| owner != slot));
+        let other = self.memory.keys.get(key).is_some_and(|owner| owner.is_some_and(|owner| owner != slot));
         if !other {
             self.put_key(key, None);
-        }
-    }
-
-    /// The entries in memory, in order of tree keys.
-    fn entries<'a>(&'a self, buffers: &'a Buffers) -> impl Iterator<Item = (&'a [u8], Option<&'a [u8]>)> {
-        let rows = buffers.rows.iter().zip(self.rows.values()).map(|(key, row)| (&key[..], row.as_deref()));
-        let keys = self.keys.iter().zip(&buffers.slots);
-        let keys = keys.map(|((key, slot), bytes)| (&key[..], slot.is_some().then_some(&bytes[..])));
-        rows.chain(keys)
-    }
-}
-
-/// Bytes that the entries of an overlay borrow.
-struct Buffers {
-    /// Keys of rows.
-    rows: Vec<[u8; 5]>,
-    /// Values of unique keys.
-    slots: Vec<[u8; 4]>,
-}
-
-impl Buffers {
-    fn of(overlay: &Overlay) -> Buffers {
-        Buffers {
-            rows: overlay.rows.keys().map(|slot| keys::row_key(*slot)).collect(),
-            slots: overlay.keys.values().map(|slot| slot.unwrap_or(0).to_le_bytes()).collect(),
         }
     }
 }
@@ -281,8 +254,11 @@ pub struct Rows {
     memory: std::iter::Peekable<std::vec::IntoIter<(u32, Option<Slice>)>>,
     /// Where the next batch of memory starts; `None` at its end.
     next: Option<u32>,
-    spilled: Vec<std::iter::Peekable<SpilledScan>>,
+    layers: Vec<std::iter::Peekable<Scan>>,
 }
+
+/// The entries of a layer, in order of keys.
+type Scan = Box<dyn Iterator<Item = Result<(Slice, Option<Slice>)>> + Send>;
 
 /// Rows copied out of the B-tree at a time.
 const BATCH: usize = 256;
@@ -293,8 +269,14 @@ impl Rows {
         if self.memory.peek().is_some() {
             return;
         }
-        let batch: Vec<_> =
-            self.overlay.rows.range(from..).take(BATCH).map(|(slot, row)| (*slot, row.clone())).collect();
+        let batch: Vec<_> = self
+            .overlay
+            .memory
+            .rows
+            .range(from..)
+            .take(BATCH)
+            .map(|(slot, row)| (*slot, row.clone()))
+            .collect();
         self.next = batch.last().filter(|_| batch.len() == BATCH).and_then(|(slot, _)| slot.checked_add(1));
         self.memory = batch.into_iter().peekable();
     }
@@ -302,8 +284,8 @@ impl Rows {
     /// The smallest slot any layer is at.
     fn smallest(&mut self) -> Result<Option<u32>> {
         let mut smallest = self.memory.peek().map(|(slot, _)| *slot);
-        for table in &mut self.spilled {
-            match table.peek() {
+        for layer in &mut self.layers {
+            match layer.peek() {
                 None => {}
                 Some(Ok((key, _))) => {
                     let slot = keys::slot_of_row_key(key)?;
@@ -319,11 +301,11 @@ impl Rows {
         self.refill();
         let Some(slot) = self.smallest()? else { return Ok(None) };
         let mut newest = None;
-        for table in &mut self.spilled {
+        for layer in &mut self.layers {
             let here = |entry: &Result<(Slice, _)>| {
                 entry.as_ref().is_ok_and(|(key, _)| key[..] == keys::row_key(slot))
             };
-            if let Some(entry) = table.next_if(here) {
+            if let Some(entry) = layer.next_if(here) {
                 newest = Some(entry?.1);
             }
         }

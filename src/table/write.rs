@@ -20,6 +20,7 @@ use crate::index::hnsw::check_elements;
 use crate::log::{Change, Changes, Seq};
 use crate::storage::Slice;
 use crate::table::keys::{self, UniqueKey};
+use crate::table::layer::Place;
 use crate::table::overlay::Overlay;
 use crate::table::rows::{Layout, encode_vector};
 use crate::table::state::{Table, VectorColumn, unique_keys};
@@ -46,6 +47,7 @@ pub struct Writer {
     pub(super) taken: RoaringBitmap,
     /// The overlay moves to files once it takes this much memory.
     overlay_bytes_max: usize,
+    spill_place: Place,
 }
 
 /// The unique keys of one row, in the order of [`Writer::unique_keys`]; `None` where a column is NULL.
@@ -72,6 +74,7 @@ impl Writer {
         indexes: &[Arc<catalog::Index>],
         vectors: Arc<[VectorColumn]>,
         overlay_bytes_max: usize,
+        spill_place: Place,
     ) -> Writer {
         Writer {
             layout: Arc::new(Layout::of(&definition)),
@@ -86,6 +89,7 @@ impl Writer {
             table,
             definition,
             overlay_bytes_max,
+            spill_place,
         }
     }
 
@@ -328,6 +332,12 @@ impl Writer {
         std::mem::take(&mut self.chunk)
     }
 
+    /// Takes back a chunk that was handed out, for its memory: a load would make a megabyte of new pages for each.
+    pub fn reuse_chunk(&mut self, mut chunk: Vec<u8>) {
+        chunk.clear();
+        self.chunk = chunk;
+    }
+
     pub fn chunk_bytes(&self) -> usize {
         self.chunk.len()
     }
@@ -338,8 +348,10 @@ impl Writer {
     }
 
     fn bound_memory(&mut self) -> Result<()> {
-        if self.overlay.bytes() > self.overlay_bytes_max {
-            Arc::make_mut(&mut self.overlay).spill(self.table.tree())?;
+        // Aside, there are two parts in memory.
+        let parts = if self.spill_place == Place::Aside { 2 } else { 1 };
+        if self.overlay.bytes() > self.overlay_bytes_max / parts {
+            Arc::make_mut(&mut self.overlay).spill(self.table.tree(), self.spill_place)?;
         }
         Ok(())
     }

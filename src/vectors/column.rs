@@ -205,19 +205,17 @@ impl Column {
             return self.write_places(heap, segments, first, vectors);
         }
         let stride = self.layout.stride;
-        let mut bytes = vec![0; vectors.len() * stride];
+        let mut bytes = Vec::with_capacity(vectors.len() * stride);
         let mut norms = Vec::with_capacity(vectors.len());
         let mut sums = Vec::with_capacity(vectors.len());
         for (i, vector) in vectors.iter().enumerate() {
-            let place = &mut bytes[i * stride..(i + 1) * stride];
-            let norm = match vector {
-                None => f32::NAN,
-                Some(vector) => {
-                    place.copy_from_slice(vector);
-                    norm_of(self.layout, vector)
-                }
-            };
-            sums.push(slot_sum(first + i as u32, norm, place));
+            let start = bytes.len();
+            match vector {
+                Some(vector) => bytes.extend_from_slice(vector),
+                None => bytes.resize(start + stride, 0),
+            }
+            let norm = vector.map_or(f32::NAN, |vector| norm_of(self.layout, vector));
+            sums.push(slot_sum(first + i as u32, norm, &bytes[start..]));
             norms.push(norm);
         }
         let segment = &segments[(first / SEGMENT_SLOTS) as usize];

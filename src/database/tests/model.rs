@@ -429,8 +429,17 @@ proptest! {
 
 #[test]
 fn spilled_transactions_are_like_others() {
+    spilled_like_others(false);
+}
+
+#[test]
+fn transactions_spilled_aside_are_like_others() {
+    spilled_like_others(true);
+}
+
+fn spilled_like_others(background: bool) {
     let fs = Arc::new(MemoryFs::new());
-    let options = Options { overlay_bytes_max: 2000, ..options() };
+    let options = Options { overlay_bytes_max: 2000, background, ..options() };
     let dynamic: Arc<dyn Fs> = fs.clone();
     let database = Database::open(dynamic, Path::new("/db"), options).unwrap();
     let t = create_t(&database);
