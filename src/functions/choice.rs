@@ -10,7 +10,7 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, AsArray, BinaryArray, IntervalMonthDayNanoArray};
 use arrow::compute::{cast, interleave};
 use arrow::datatypes::{DataType, Field, FieldRef, IntervalMonthDayNanoType, IntervalUnit};
-use datafusion::common::Result;
+use datafusion::common::{Result, ScalarValue};
 use datafusion::functions::core;
 use datafusion::logical_expr::simplify::{ExprSimplifyResult, SimplifyContext};
 use datafusion::logical_expr::type_coercion::binary::try_type_union_resolution;
@@ -22,7 +22,9 @@ use crate::functions::dates::nanoseconds_of;
 use crate::functions::scalar::{answer, no_such_function, rows_of};
 use crate::functions::vector::wants_sort_key;
 use crate::functions::{sort_keys, vector};
+use crate::types::Value;
 use crate::types::arrow::errors::external;
+use crate::types::arrow::{from_scalar, type_of_data_type};
 
 pub fn functions() -> Vec<Arc<ScalarUDF>> {
     let choice = |inner: Arc<ScalarUDF>| {
@@ -113,10 +115,10 @@ impl ScalarUDFImpl for Choice {
 
 /// Types whose values are compared by keys: their own bytes order otherwise.
 fn has_keys(ty: &DataType) -> bool {
-    wants_sort_key(ty) || *ty == DataType::LargeUtf8
+    wants_sort_key(ty) || matches!(ty, DataType::LargeUtf8 | DataType::List(_))
 }
 
-/// Vectors and documents are compared by their keys.
+/// Vectors, documents and arrays are compared by their keys.
 fn by_key(function: &str, args: &ScalarFunctionArgs) -> Result<ColumnarValue> {
     let (rows, constant) = rows_of(args);
     let columns = args.args.iter().map(|arg| arg.to_array(rows)).collect::<Result<Vec<ArrayRef>>>()?;
@@ -140,6 +142,15 @@ fn keys_of(column: &ArrayRef) -> Result<ArrayRef> {
         let texts = column.as_string::<i64>().iter();
         let key = |text: Option<&str>| text.map(sort_keys::document).transpose();
         let keys = texts.map(key).collect::<crate::error::Result<BinaryArray>>().map_err(external)?;
+        return Ok(Arc::new(keys));
+    }
+    if let DataType::List(_) = column.data_type() {
+        let ty = type_of_data_type(column.data_type());
+        let key = |row: usize| {
+            let array = from_scalar(&ScalarValue::try_from_array(column, row)?, &ty).map_err(external)?;
+            Ok((array != Value::Null).then(|| sort_keys::array(&array)))
+        };
+        let keys = (0..column.len()).map(key).collect::<Result<BinaryArray>>()?;
         return Ok(Arc::new(keys));
     }
     vector::sort_keys(column)

@@ -174,7 +174,9 @@ fn definitions() -> Vec<Definition> {
         }),
         strict("jsonb_delete(jsonb, text) jsonb", |v| without_keys(node(&v[0])?, &[text(&v[1])])),
         strict("jsonb_delete(jsonb, int4) jsonb", |v| without_index(node(&v[0])?, &v[1])),
-        strict("jsonb_delete(jsonb, text[]) jsonb", |v| without_keys(node(&v[0])?, &path(&v[1])?)),
+        strict("jsonb_delete(jsonb, text[]) jsonb", |v| {
+            without_keys(node(&v[0])?, &names(&v[1]).collect::<Vec<_>>())
+        }),
         strict("jsonb_delete_path(jsonb, text[]) jsonb", |v| {
             let mut document_ = node(&v[0])?;
             delete_path(&mut document_, &path(&v[1])?)?;

@@ -79,7 +79,8 @@ const MORE: u8 = 1;
 /// A NULL element comes after all others.
 const NULL: u8 = 2;
 
-fn array(value: &Value) -> Vec<u8> {
+/// The key of an array.
+pub fn array(value: &Value) -> Vec<u8> {
     let mut out = Vec::new();
     let elements = if let Value::Array(elements) = value { elements.as_slice() } else { &[] };
     for element in elements {

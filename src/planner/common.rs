@@ -180,6 +180,19 @@ pub fn unify_column(mut cells: Vec<&mut Expr>) -> Result<()> {
     Ok(())
 }
 
+/// The elements of an array where floats stand beside numerics, as floats: DataFusion makes numerics of all.
+pub fn widen_floats(elements: &mut [Expr], schema: &DFSchema) {
+    let types: Vec<DataType> = elements.iter().filter_map(|element| element.get_type(schema).ok()).collect();
+    let is_float = |ty: &&DataType| matches!(ty, DataType::Float32 | DataType::Float64);
+    let has_numeric = types.iter().any(|ty| decimal::digits(ty).is_some());
+    let Some(widest) = types.iter().filter(is_float).max_by_key(|ty| ty.primitive_width()) else { return };
+    if has_numeric {
+        for element in elements {
+            *element = Expr::Cast(Cast::new(Box::new(std::mem::take(element)), widest.clone()));
+        }
+    }
+}
+
 /// Functions of an array and of items of it.
 pub fn takes_items(function: &str) -> bool {
     matches!(

@@ -26,8 +26,8 @@ use crate::planner::characters;
 use crate::planner::operators::call;
 use crate::types::Type;
 use crate::types::arrow::errors::external;
-use crate::types::arrow::field;
 use crate::types::arrow::lists::is_json;
+use crate::types::arrow::{field, type_of};
 
 /// In what values are compared.
 #[derive(Clone, Copy, PartialEq)]
@@ -225,6 +225,16 @@ pub fn of_subquery(mut member: InSubquery, schema: &DFSchema) -> Result<InSubque
     let ([field], Ok((_, given))) = (inner.schema().fields().as_ref(), member.expr.to_field(schema)) else {
         return Ok(member);
     };
+    let is_array = |ty: &DataType| matches!(ty, DataType::List(_));
+    if is_array(field.data_type()) && !is_array(given.data_type()) && !given.data_type().is_null() {
+        // `x = ANY ((SELECT array_agg(...)))` is a comparison with the rows of a subquery too.
+        let operator = if member.negated { "<>" } else { "=" };
+        let (left, right) = (type_of(&given).bare(), type_of(field).bare());
+        let message = format!("operator does not exist: {left} {operator} {right}");
+        return Err(external(Error::new(SqlState::UNDEFINED_FUNCTION, message).hint(
+            "No operator matches the given name and argument types. You might need to add explicit type casts.",
+        )));
+    }
     let (given, found) = (given.data_type().clone(), field.data_type().clone());
     let Some(common) = common(&[given.clone(), found.clone()]) else { return Ok(member) };
     *member.expr = compared(*member.expr, &given, common);

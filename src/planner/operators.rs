@@ -124,6 +124,12 @@ impl ExprPlanner for OperatorPlanner {
             let found = call(function, arguments);
             return Ok(PlannerResult::Planned(if negated { Expr::Not(Box::new(found)) } else { found }));
         }
+        if operator == "||" && (left.is(&DataType::Binary) || right.is(&DataType::Binary)) {
+            // A text literal beside bytes is read as bytes.
+            let (a, b) = (typed(expr.left, &left, &Type::Bytea)?, typed(expr.right, &right, &Type::Bytea)?);
+            let both = RawBinaryExpr { op: expr.op, left: a, right: b };
+            return Ok(PlannerResult::Original(both));
+        }
         if operator == "^@" {
             let arguments =
                 vec![typed(expr.left, &left, &Type::Text)?, typed(expr.right, &right, &Type::Text)?];

@@ -196,6 +196,10 @@ pub fn prepare_expr(
             Expr::ScalarFunction(call) if common::is_choice(call.func.name()) => {
                 Transformed::yes(common::settle_choice(call, schema)?)
             }
+            Expr::ScalarFunction(mut call) if call.func.name() == "make_array" => {
+                common::widen_floats(&mut call.args, schema);
+                Transformed::yes(Expr::ScalarFunction(call))
+            }
             Expr::ScalarFunction(mut call) if common::takes_items(call.func.name()) => {
                 common::type_items(&mut call.args, schema)?;
                 Transformed::yes(Expr::ScalarFunction(call))

@@ -3,10 +3,14 @@
 use arrow::datatypes::DataType;
 use datafusion::common::{DFSchema, Result, ScalarValue};
 use datafusion::logical_expr::expr::WindowFunction;
+use datafusion::logical_expr::simplify::SimplifyContext;
 use datafusion::logical_expr::{Expr, ExprSchemable, WindowFrame, WindowFrameBound, WindowFrameUnits};
+use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 
+use crate::error::Error;
 use crate::planner::operators::literal;
 use crate::types::Type;
+use crate::types::arrow::errors::external;
 
 /// A frame that ends with the row's peers, over a key of a type that has no distances in DataFusion (uuid, time, interval,
 /// bytea, jsonb, vectors): the same rows are found by counting groups of peers.
@@ -31,12 +35,21 @@ pub fn count_peers(window: &mut WindowFunction, schema: &DFSchema) {
     }
 }
 
-/// The offset of lag and lead where it is a literal: a text is read as a number, and beside NULL there is no row.
+/// The offset of lag and lead where it is a constant: a text is read as a number, and beside NULL there is no row.
 pub fn settle_offset(window: &mut WindowFunction) -> Result<()> {
     if !matches!(window.fun.name(), "lag" | "lead") {
         return Ok(());
     }
     let args = &mut window.params.args;
+    if let Some(offset) = args.get_mut(1).filter(|offset| !matches!(offset, Expr::Literal(_, _))) {
+        let simplifier = ExprSimplifier::new(SimplifyContext::builder().build());
+        let known = simplifier.coerce(offset.clone(), &DFSchema::empty());
+        // Folded later, NULL would be taken for no offset at all.
+        let Ok(constant @ Expr::Literal(_, _)) = known.and_then(|offset| simplifier.simplify(offset)) else {
+            return Err(external(Error::unsupported("an offset of lag or lead that is not a constant")));
+        };
+        *offset = constant;
+    }
     match args.get(1) {
         Some(Expr::Literal(ScalarValue::Utf8(Some(text)), None)) => args[1] = literal(text, &Type::Int4)?,
         Some(Expr::Literal(value, None)) if value.is_null() => {

@@ -79,10 +79,11 @@ fn settle_group(key: &mut Expr) -> Result<()> {
 }
 
 fn settle_key(key: &mut Expr, clause: &str) -> Result<()> {
-    let (number, sign) = match unnested(key) {
-        Expr::UnaryOp { op: UnaryOperator::Minus, expr } => (unnested(expr), "-"),
-        number => (number, ""),
-    };
+    let (mut number, mut sign) = (unnested(key), "");
+    // The reader of numbers takes the signs before them.
+    while let Expr::UnaryOp { op: UnaryOperator::Minus, expr } = number {
+        (number, sign) = (unnested(expr), if sign.is_empty() { "-" } else { "" });
+    }
     let Expr::Value(value) = number else { return Ok(()) };
     match &value.value {
         Value::Placeholder(_) => Ok(()),

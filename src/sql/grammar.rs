@@ -125,6 +125,13 @@ impl Dialect for Grammar {
             let right = parser.parse_subexpr(self.prec_value(Precedence::Is));
             return Some(right.map(|right| Expr::IsNotDistinctFrom(Box::new(left.clone()), Box::new(right))));
         }
+        // Behind `x::text`; behind x sqlparser reads it.
+        if parser.parse_keyword(Keyword::COLLATE) {
+            let collation = parser.parse_object_name(false);
+            return Some(
+                collation.map(|collation| Expr::Collate { expr: Box::new(left.clone()), collation }),
+            );
+        }
         if is_isnull(&parser.peek_token_ref().token) {
             parser.next_token();
             return Some(Ok(Expr::IsNull(Box::new(left.clone()))));

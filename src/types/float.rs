@@ -3,8 +3,6 @@
 //! Printing gives the shortest decimal that reads back as the same value (extra_float_digits = 1), with an exponent
 //! once it leaves -4..15 (float8) or -4..6 (float4): `1e+15`, `0.0001`, `1e-05`.
 
-use std::io::Write;
-
 use crate::error::{Error, Result, SqlState};
 
 /// Decimal exponents from here up are written as such.
@@ -15,18 +13,28 @@ pub fn print_f32(value: f32, out: &mut Vec<u8>) {
     if value == value.trunc() && value.abs() < 1e6 {
         return print_integral(f64::from(value), value.is_sign_negative(), out);
     }
-    let mut scratch = Scratch::default();
-    let _ = write!(scratch, "{value:e}");
-    print_scientific(f64::from(value), scratch.bytes(), EXPONENT_MAX_F32, out);
+    match value.is_finite() {
+        true => print_shortest(ryu::Buffer::new().format_finite(value), EXPONENT_MAX_F32, out),
+        false => out.extend_from_slice(name_of(f64::from(value))),
+    }
 }
 
 pub fn print_f64(value: f64, out: &mut Vec<u8>) {
     if value == value.trunc() && value.abs() < 1e15 {
         return print_integral(value, value.is_sign_negative(), out);
     }
-    let mut scratch = Scratch::default();
-    let _ = write!(scratch, "{value:e}");
-    print_scientific(value, scratch.bytes(), EXPONENT_MAX_F64, out);
+    match value.is_finite() {
+        true => print_shortest(ryu::Buffer::new().format_finite(value), EXPONENT_MAX_F64, out),
+        false => out.extend_from_slice(name_of(value)),
+    }
+}
+
+fn name_of(value: f64) -> &'static [u8] {
+    match value {
+        _ if value.is_nan() => b"NaN",
+        _ if value > 0.0 => b"Infinity",
+        _ => b"-Infinity",
+    }
 }
 
 /// Whole numbers below 10^15, minus zero included.
@@ -37,35 +45,41 @@ fn print_integral(value: f64, negative: bool, out: &mut Vec<u8>) {
     super::integer::print_u64(value.abs() as u64, out);
 }
 
-/// Lays out Rust's `d.ddde±x` as PostgreSQL does.
-fn print_scientific(value: f64, scientific: &[u8], exponent_max: i32, out: &mut Vec<u8>) {
-    if !value.is_finite() {
-        let name: &[u8] = match value {
-            _ if value.is_nan() => b"NaN",
-            _ if value > 0.0 => b"Infinity",
-            _ => b"-Infinity",
-        };
-        return out.extend_from_slice(name);
-    }
-    let split = scientific.iter().position(|&b| b == b'e').unwrap_or(scientific.len());
-    let (mantissa, exponent) =
-        (&scientific[..split], small_integer(scientific.get(split + 1..).unwrap_or(b"0")));
-    let mantissa = match mantissa.strip_prefix(b"-") {
+/// Lays out ryu's `0.00123`, `12.3` or `1.23e20` as PostgreSQL does.
+fn print_shortest(shortest: &str, exponent_max: i32, out: &mut Vec<u8>) {
+    let shortest = match shortest.strip_prefix('-') {
         Some(positive) => {
             out.push(b'-');
             positive
         }
-        None => mantissa,
+        None => shortest,
     };
+    let (plain, exponent) = shortest.split_once('e').unwrap_or((shortest, "0"));
+    let (whole, fraction) = plain.split_once('.').unwrap_or((plain, ""));
+    // As d.ddd and an exponent: 17 digits at most.
+    let mut digits = [0; 24];
+    let mut len = 0;
+    for digit in whole.bytes().chain(fraction.bytes()) {
+        digits[len] = digit;
+        len += 1;
+    }
+    let zeros = digits[..len].iter().take_while(|&&digit| digit == b'0').count();
+    let exponent = small_integer(exponent.as_bytes()) + whole.len() as i32 - 1 - zeros as i32;
+    let end = digits[..len].iter().rposition(|&digit| digit != b'0').map_or(zeros + 1, |last| last + 1);
+    let digits = &digits[zeros..end];
+    let (first, rest) = (digits[0], &digits[1..]);
     if !(-4..exponent_max).contains(&exponent) {
-        out.extend_from_slice(mantissa);
+        out.push(first);
+        if !rest.is_empty() {
+            out.push(b'.');
+            out.extend_from_slice(rest);
+        }
         out.extend_from_slice(if exponent < 0 { b"e-" } else { b"e+" });
         if exponent.abs() < 10 {
             out.push(b'0');
         }
         return super::integer::print_u64(u64::from(exponent.unsigned_abs()), out);
     }
-    let (first, rest) = (mantissa[0], mantissa.get(2..).unwrap_or(&[]));
     if exponent < 0 {
         out.extend_from_slice(b"0.");
         out.extend(std::iter::repeat_n(b'0', (-exponent - 1) as usize));
@@ -89,32 +103,6 @@ fn small_integer(digits: &[u8]) -> i32 {
     };
     let value = digits.iter().fold(0, |value, &digit| value * 10 + i32::from(digit - b'0'));
     if negative { -value } else { value }
-}
-
-/// Room for the longest shortest float: sign, 17 digits, point, `e-324`.
-#[derive(Default)]
-struct Scratch {
-    bytes: [u8; 32],
-    len: usize,
-}
-
-impl Scratch {
-    fn bytes(&self) -> &[u8] {
-        &self.bytes[..self.len]
-    }
-}
-
-impl Write for Scratch {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        let count = bytes.len().min(self.bytes.len() - self.len);
-        self.bytes[self.len..self.len + count].copy_from_slice(&bytes[..count]);
-        self.len += count;
-        Ok(count)
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
 }
 
 /// float4in: 22P02 for what is no number, 22003 for one that leaves the range (to infinity or to zero).
@@ -205,6 +193,10 @@ mod tests {
         ] {
             assert_eq!(f32_text(value), text);
         }
+        // Halfway between two decimals.
+        let mut out = Vec::new();
+        print_f32(1.05078125, &mut out);
+        assert_eq!(out, b"1.0507812");
     }
 
     proptest! {

@@ -1,5 +1,7 @@
 //! The differences from PostgreSQL that are on purpose, each with its reason; docs/sql.md tells users the same.
 
+use std::cmp::Ordering;
+
 use crate::client::Answer;
 
 /// The reason for a difference that is on purpose. `ask` puts a question to PostgreSQL.
@@ -16,32 +18,52 @@ pub fn reason(
         (Answer::Error(state, message), _) if state == "0A000" => {
             NOT_SUPPORTED.iter().find(|(feature, _)| message.contains(feature)).map(|(_, reason)| *reason)
         }
-        (Answer::Rows(_), Answer::Error(_, message))
-            if message.starts_with("function max(") || message.starts_with("function min(") =>
+        // What PostgreSQL refuses before it runs may end in another error here when it runs.
+        (ours, Answer::Error(_, message))
+            if ran(ours)
+                && (message.starts_with("function max(") || message.starts_with("function min(")) =>
         {
             Some("min and max are there for all types that have an order")
         }
-        (Answer::Rows(_), Answer::Error(_, message)) if UNKNOWN.contains(&message.as_str()) => {
+        (ours, Answer::Error(_, message)) if ran(ours) && UNKNOWN.contains(&message.as_str()) => {
             Some("array_agg and window functions of a literal are those of a text")
         }
-        (Answer::Rows(_), Answer::Error(_, message))
-            if message.starts_with("non-integer constant") && sql.contains(" B'") =>
+        (ours, Answer::Error(_, message))
+            if ran(ours) && message.starts_with("non-integer constant") && sql.contains(" B'") =>
         {
             Some("a bit string as a constant is an expression like others")
         }
-        // PostgreSQL says so when it plans already.
-        (Answer::Rows(_) | Answer::Error(..), Answer::Error(state, _)) if state.starts_with("22") => {
-            let planned = ask(&format!("EXPLAIN {sql}"));
-            matches!(planned, Answer::Error(planned, _) if planned == *state)
-                .then_some("constants that cannot be evaluated are an error only where rows need them")
+        (Answer::Error(_, message), Answer::Rows(_)) if message == "interval out of range" => {
+            Some("the time of an interval is 64 bits of nanoseconds, 2.5 million hours")
         }
-        (Answer::Error(state, _), Answer::Rows(_)) if state.starts_with("22") && order_is_open(sql) => Some(
-            "in which order conditions are evaluated, and for which rows, is open where not all are needed",
-        ),
-        (Answer::Rows(_), Answer::Error(state, _)) if state.starts_with("22") && order_is_open(sql) => Some(
-            "in which order conditions are evaluated, and for which rows, is open where not all are needed",
-        ),
+        (Answer::Error(state, _), Answer::Error(other, _)) if other == "23505" && state.starts_with("22") => {
+            Some("rows are computed in batches before the first of them meets a constraint")
+        }
+        (Answer::Rows(_) | Answer::Error(..), Answer::Error(state, _)) if state.starts_with("22") => {
+            // PostgreSQL says so when it plans already.
+            let planned = ask(&format!("EXPLAIN {sql}"));
+            if matches!(planned, Answer::Error(planned, _) if planned == *state) {
+                Some("constants that cannot be evaluated are an error only where rows need them")
+            } else {
+                order_is_open(sql).then_some(OPEN)
+            }
+        }
+        (Answer::Error(state, _), Answer::Rows(_)) if state.starts_with("22") && order_is_open(sql) => {
+            Some(OPEN)
+        }
         _ => None,
+    }
+}
+
+const OPEN: &str =
+    "in which order conditions are evaluated, and for which rows, is open where not all are needed";
+
+/// Whether it came as far as computing rows.
+fn ran(answer: &Answer) -> bool {
+    match answer {
+        Answer::Rows(_) => true,
+        Answer::Error(state, _) => state.starts_with("22"),
+        Answer::Lost | Answer::Silent => false,
     }
 }
 
@@ -75,6 +97,12 @@ fn order_is_open(sql: &str) -> bool {
         "(SELECT ",
         " IN (",
         "USING ",
+        // What nobody asks for is not computed: the other side of an empty one, columns of WITH, what has a type only.
+        " EXCEPT ",
+        " INTERSECT ",
+        " UNION ",
+        "WITH c ",
+        "pg_typeof(",
     ]
     .iter()
     .any(|word| sql.contains(word))
@@ -82,35 +110,68 @@ fn order_is_open(sql: &str) -> bool {
 
 /// Whether rows are the same but for the last digits of numbers in them, and for the sign of 0.
 fn same_but_digits(ours: &[String], theirs: &[String]) -> bool {
-    let written_alike = |rows: &[String]| {
-        let mut rows: Vec<String> = rows.iter().map(|row| alike(row)).collect();
-        rows.sort();
-        rows
+    let alike = |(a, b): (&Vec<Token>, &Vec<Token>)| {
+        a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.is_alike(b))
     };
-    written_alike(ours) == written_alike(theirs)
+    ours.len() == theirs.len() && in_order(ours).iter().zip(&in_order(theirs)).all(alike)
 }
 
-/// Numbers as short as `real` has them, up to nine digits, rounded to seven; longer ones to fourteen.
-fn alike(row: &str) -> String {
-    let mut out = String::new();
+fn in_order(rows: &[String]) -> Vec<Vec<Token<'_>>> {
+    let mut rows: Vec<Vec<Token>> = rows.iter().map(|row| tokens(row)).collect();
+    rows.sort_by(|a, b| a.partial_cmp(b).unwrap_or(Ordering::Equal));
+    rows
+}
+
+/// A piece of a row.
+#[derive(PartialEq, PartialOrd)]
+enum Token<'r> {
+    /// First what orders rows: digits that both servers give.
+    Number {
+        rounded: String,
+        value: f64,
+        is_short: bool,
+    },
+    Text(&'r str),
+}
+
+impl Token<'_> {
+    /// Numbers as short as `real` has them agree to six digits, longer ones to thirteen.
+    fn is_alike(&self, other: &Token) -> bool {
+        match (self, other) {
+            (Token::Text(one), Token::Text(other)) => one == other,
+            (
+                Token::Number { value: a, is_short: one, .. },
+                Token::Number { value: b, is_short: other, .. },
+            ) => {
+                let part = if *one || *other { 1e-6 } else { 1e-13 };
+                a == b || (a - b).abs() <= part * a.abs().max(b.abs())
+            }
+            _ => false,
+        }
+    }
+}
+
+/// The numbers of a row, and what is between them. A minus belongs to its number, but to that of 0.
+fn tokens(row: &str) -> Vec<Token<'_>> {
+    let mut tokens = Vec::new();
     let mut rest = row;
     while let Some(start) = rest.find(|c: char| c.is_ascii_digit()) {
         let (before, after) = rest.split_at(start);
         let end = after.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(after.len());
         let (text, after) = after.split_at(end);
-        let number = text.parse::<f64>().unwrap_or(f64::NAN);
-        let before = if number == 0.0 { before.strip_suffix('-').unwrap_or(before) } else { before };
-        out.push_str(before);
-        // Zeros behind the point are no digits.
-        let digits = if text.contains('.') { text.trim_end_matches('0') } else { text };
-        let digits = digits.trim_matches('.').trim_start_matches(['0', '.']).len();
-        match (number.is_finite(), text.contains('.')) {
-            (true, true) if digits <= 10 => out.push_str(&format!("{number:.6e}")),
-            (true, false) if text.len() <= 7 => out.push_str(&format!("{number:.6e}")),
-            (true, true) => out.push_str(&format!("{number:.13e}")),
-            _ => out.push_str(text),
+        // Two points and the like are no number.
+        let value = text.parse::<f64>().unwrap_or(f64::NAN);
+        let before = if value == 0.0 { before.strip_suffix('-').unwrap_or(before) } else { before };
+        tokens.push(Token::Text(before));
+        if value.is_nan() {
+            tokens.push(Token::Text(text));
+        } else {
+            let digits = text.trim_start_matches(['0', '.']).trim_end_matches('0').trim_end_matches('.');
+            let is_short = text.contains('.') && digits.len() <= 10;
+            tokens.push(Token::Number { rounded: format!("{value:.4e}"), value, is_short });
         }
         rest = after;
     }
-    out + rest
+    tokens.push(Token::Text(rest));
+    tokens
 }

@@ -65,8 +65,12 @@ fn condition(
     let mut parts = Vec::new();
     for part in split_conjunction_owned(expr) {
         let part = match not_in(part) {
-            // An anti join that knows NULL.
-            Expr::InSubquery(member) if member.negated && member.subquery.outer_ref_columns.is_empty() => {
+            // An anti join that knows NULL, but of a constant, which is no key of a join.
+            Expr::InSubquery(member)
+                if member.negated
+                    && member.subquery.outer_ref_columns.is_empty()
+                    && !member.expr.column_refs().is_empty() =>
+            {
                 Expr::InSubquery(member)
             }
             part => {
