@@ -93,14 +93,9 @@ impl AggregateUDFImpl for ArrayAgg {
         Ok(inner.map(|inner| wrapped(inner) as Arc<dyn AggregateUDFImpl>))
     }
 
+    /// A window in the reverse order would have its arrays in that order.
     fn reverse_expr(&self) -> ReversedUDAF {
-        match self.inner.reverse_udf() {
-            // Under its own name, by which the plan above finds it.
-            ReversedUDAF::Reversed(inner) => {
-                ReversedUDAF::Reversed(Arc::new(AggregateUDF::from(ArrayAgg { inner, name: self.name })))
-            }
-            other => other,
-        }
+        ReversedUDAF::NotSupported
     }
 
     fn supports_null_handling_clause(&self) -> bool {

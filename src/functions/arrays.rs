@@ -41,12 +41,12 @@ fn definitions() -> Vec<Definition> {
         }),
         lenient("array_append(any, any) $1", |v| {
             let mut items = items(&v[0]).to_vec();
-            items.push(v[1].clone());
+            items.push(item(&v[1])?);
             Ok(Value::Array(items))
         }),
         lenient("array_prepend(any, any) $2", |v| {
             let mut items = items(&v[1]).to_vec();
-            items.insert(0, v[0].clone());
+            items.insert(0, item(&v[0])?);
             Ok(Value::Array(items))
         }),
         lenient("array_cat(any, any) $1", |v| {
@@ -231,6 +231,14 @@ fn items(value: &Value) -> &[Value] {
 /// Equal, as IS NOT DISTINCT FROM says it.
 fn same(left: &Value, right: &Value) -> bool {
     *left == Value::Null && *right == Value::Null || equal(left, right)
+}
+
+/// What becomes an element.
+fn item(value: &Value) -> crate::error::Result<Value> {
+    match value {
+        Value::Array(_) => Err(Error::unsupported("arrays of several dimensions")),
+        value => Ok(value.clone()),
+    }
 }
 
 /// Equal and not NULL, whichever of the integer types they have.

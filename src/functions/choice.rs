@@ -7,9 +7,10 @@
 use std::cmp::Ordering;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, BinaryArray, IntervalMonthDayNanoArray};
+use arrow::array::{Array, ArrayRef, AsArray, BinaryArray, BooleanArray, IntervalMonthDayNanoArray};
+use arrow::compute::kernels::nullif::nullif;
 use arrow::compute::{cast, interleave};
-use arrow::datatypes::{DataType, Field, FieldRef, IntervalMonthDayNanoType, IntervalUnit};
+use arrow::datatypes::{DataType, Field, FieldRef, Float64Type, IntervalMonthDayNanoType, IntervalUnit};
 use datafusion::common::{Result, ScalarValue};
 use datafusion::functions::core;
 use datafusion::logical_expr::simplify::{ExprSimplifyResult, SimplifyContext};
@@ -108,6 +109,7 @@ impl ScalarUDFImpl for Choice {
         match self.name() {
             "greatest" | "least" if of_keys => by_key(self.name(), &args),
             "greatest" | "least" | "nullif" if of_intervals => by_length(self.name(), &args),
+            "nullif" if args.args[0].data_type().is_floating() => null_if_equal(&args),
             _ => self.inner.invoke_with_args(args),
         }
     }
@@ -154,6 +156,19 @@ fn keys_of(column: &ArrayRef) -> Result<ArrayRef> {
         return Ok(Arc::new(keys));
     }
     vector::sort_keys(column)
+}
+
+/// `nullif` of floats: -0 equals 0, and NaN itself.
+fn null_if_equal(args: &ScalarFunctionArgs) -> Result<ColumnarValue> {
+    let (rows, constant) = rows_of(args);
+    let [first, second] = [0, 1].map(|place| args.args[place].to_array(rows));
+    let (first, second) = (first?, second?);
+    let as_double = |column: &ArrayRef| cast(column, &DataType::Float64);
+    let (left, right) = (as_double(&first)?, as_double(&second)?);
+    let (left, right) = (left.as_primitive::<Float64Type>(), right.as_primitive::<Float64Type>());
+    let pairs = left.iter().zip(right);
+    let equal: BooleanArray = pairs.map(|(a, b)| Some(a? == b? || a?.is_nan() && b?.is_nan())).collect();
+    answer(nullif(&first, &equal)?, constant)
 }
 
 /// Intervals are compared by their length.

@@ -18,6 +18,7 @@ use datafusion::common::{DFSchemaRef, Result};
 use datafusion::execution::{RecordBatchStream, SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::{Expr, LogicalPlan, UserDefinedLogicalNodeCore};
 use datafusion::physical_expr::{LexOrdering, OrderingRequirements};
+use datafusion::physical_plan::sorts::sort::SortExec;
 use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, Distribution, ExecutionPlan, ExecutionPlanProperties, PhysicalExpr,
     PlanProperties,
@@ -70,8 +71,10 @@ pub struct BoundLimitExec {
     input: Arc<dyn ExecutionPlan>,
     skip: Option<Arc<dyn PhysicalExpr>>,
     fetch: Option<Arc<dyn PhysicalExpr>>,
-    /// The order of the rows that are counted.
+    /// The order of the rows that are counted, as the input has it.
     order: Option<LexOrdering>,
+    /// What they are sorted by here.
+    keys: Option<LexOrdering>,
     properties: Arc<PlanProperties>,
 }
 
@@ -83,7 +86,12 @@ impl BoundLimitExec {
         fetch: Option<Arc<dyn PhysicalExpr>>,
     ) -> BoundLimitExec {
         let order = input.output_ordering().cloned();
-        BoundLimitExec::of_order(input, skip, fetch, order)
+        match (order, input.downcast_ref::<SortExec>()) {
+            (Some(order), Some(sort)) if !is_provable(&input, &order) => {
+                BoundLimitExec::of_order(Arc::clone(sort.input()), skip, fetch, None, Some(order))
+            }
+            (order, _) => BoundLimitExec::of_order(input, skip, fetch, order, None),
+        }
     }
 
     fn of_order(
@@ -91,6 +99,7 @@ impl BoundLimitExec {
         skip: Option<Arc<dyn PhysicalExpr>>,
         fetch: Option<Arc<dyn PhysicalExpr>>,
         order: Option<LexOrdering>,
+        keys: Option<LexOrdering>,
     ) -> BoundLimitExec {
         let properties = PlanProperties::new(
             input.equivalence_properties().clone(),
@@ -98,13 +107,21 @@ impl BoundLimitExec {
             input.pipeline_behavior(),
             input.boundedness(),
         );
-        BoundLimitExec { input, skip, fetch, order, properties: Arc::new(properties) }
+        BoundLimitExec { input, skip, fetch, order, keys, properties: Arc::new(properties) }
     }
+}
+
+/// Whether DataFusion finds the order again when it checks a plan. It does not where a key compares what a function
+/// yields (`ORDER BY a::float8 < 3`), whose bounds it takes for those of another type: such rows are sorted by the limit
+/// itself, below which nothing can be taken away then.
+fn is_provable(input: &Arc<dyn ExecutionPlan>, order: &LexOrdering) -> bool {
+    let found = input.equivalence_properties().extract_common_sort_prefix(order.clone());
+    found.is_ok_and(|(_, all)| all)
 }
 
 impl DisplayAs for BoundLimitExec {
     fn fmt_as(&self, _format: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Limit")
+        f.write_str(if self.keys.is_some() { "Sort and Limit" } else { "Limit" })
     }
 }
 
@@ -143,7 +160,7 @@ impl ExecutionPlan for BoundLimitExec {
         f: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
     ) -> Result<TreeNodeRecursion> {
         datafusion::physical_plan::execution_plan::apply_expression_roots(
-            self.skip.iter().chain(&self.fetch),
+            self.skip.iter().chain(&self.fetch).chain(self.keys.iter().flatten().map(|key| &key.expr)),
             f,
         )
     }
@@ -152,18 +169,21 @@ impl ExecutionPlan for BoundLimitExec {
         self: Arc<Self>,
         mut children: Vec<Arc<dyn ExecutionPlan>>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let (skip, fetch, order) = (self.skip.clone(), self.fetch.clone(), self.order.clone());
-        Ok(Arc::new(BoundLimitExec::of_order(children.swap_remove(0), skip, fetch, order)))
+        let (skip, fetch) = (self.skip.clone(), self.fetch.clone());
+        let (order, keys) = (self.order.clone(), self.keys.clone());
+        Ok(Arc::new(BoundLimitExec::of_order(children.swap_remove(0), skip, fetch, order, keys)))
     }
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         let skip = count_of(self.skip.as_ref(), Clause::Offset).map_err(external)?;
         let fetch = count_of(self.fetch.as_ref(), Clause::Limit).map_err(external)?;
-        Ok(Box::pin(LimitStream {
-            input: self.input.execute(partition, context)?,
-            skip: skip.unwrap_or(0),
-            fetch: fetch.unwrap_or(usize::MAX),
-        }))
+        let input = match &self.keys {
+            None => self.input.execute(partition, context)?,
+            Some(keys) => SortExec::new(keys.clone(), Arc::clone(&self.input))
+                .with_fetch(fetch.map(|fetch| fetch.saturating_add(skip.unwrap_or(0))))
+                .execute(partition, context)?,
+        };
+        Ok(Box::pin(LimitStream { input, skip: skip.unwrap_or(0), fetch: fetch.unwrap_or(usize::MAX) }))
     }
 }
 

