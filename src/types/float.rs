@@ -193,9 +193,9 @@ mod tests {
         ] {
             assert_eq!(f32_text(value), text);
         }
-        // Halfway between two decimals.
+        // 1.05078125, halfway between two decimals.
         let mut out = Vec::new();
-        print_f32(1.05078125, &mut out);
+        print_f32(f32::from_bits(0x3f86_8000), &mut out);
         assert_eq!(out, b"1.0507812");
     }
 
