@@ -132,6 +132,10 @@ fn definitions() -> Vec<Definition> {
             Value::Array(items) if !items.contains(&Value::Null) => Ok(Value::Bool(false)),
             _ => Ok(Value::Null),
         }),
+        lenient("hither_has_null(any) bool", |v| match &v[0] {
+            Value::Array(items) => Ok(Value::Bool(items.contains(&Value::Null))),
+            _ => Ok(Value::Null),
+        }),
         // x LIKE ANY (array) and its like: the text, the patterns, the operator, whether one is enough.
         lenient("hither_like(text, text[], text, bool) bool", |v| {
             let (Value::Array(patterns), Value::Text(operator), Value::Bool(any)) = (&v[1], &v[2], &v[3])

@@ -17,7 +17,7 @@ use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{DFSchemaRef, Result};
 use datafusion::execution::{RecordBatchStream, SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::{Expr, LogicalPlan, UserDefinedLogicalNodeCore};
-use datafusion::physical_expr::{LexOrdering, OrderingRequirements};
+use datafusion::physical_expr::{EquivalenceProperties, LexOrdering, OrderingRequirements};
 use datafusion::physical_plan::sorts::sort::SortExec;
 use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, Distribution, ExecutionPlan, ExecutionPlanProperties, PhysicalExpr,
@@ -101,8 +101,13 @@ impl BoundLimitExec {
         order: Option<LexOrdering>,
         keys: Option<LexOrdering>,
     ) -> BoundLimitExec {
+        let equivalences = match &keys {
+            None => input.equivalence_properties().clone(),
+            // The order that the input has ends here.
+            Some(keys) => EquivalenceProperties::new_with_orderings(input.schema(), [keys.clone()]),
+        };
         let properties = PlanProperties::new(
-            input.equivalence_properties().clone(),
+            equivalences,
             datafusion::physical_plan::Partitioning::UnknownPartitioning(1),
             input.pipeline_behavior(),
             input.boundedness(),
@@ -180,11 +185,18 @@ impl ExecutionPlan for BoundLimitExec {
         let input = match &self.keys {
             None => self.input.execute(partition, context)?,
             Some(keys) => SortExec::new(keys.clone(), Arc::clone(&self.input))
-                .with_fetch(fetch.map(|fetch| fetch.saturating_add(skip.unwrap_or(0))))
+                .with_fetch(top_of(skip, fetch))
                 .execute(partition, context)?,
         };
         Ok(Box::pin(LimitStream { input, skip: skip.unwrap_or(0), fetch: fetch.unwrap_or(usize::MAX) }))
     }
+}
+
+/// How many rows a sort keeps in memory instead of sorting all: as many as are asked for, unless that is very many.
+fn top_of(skip: Option<usize>, fetch: Option<usize>) -> Option<usize> {
+    /// Rows of a kilobyte each take 100 MB then.
+    const TOP_MAX: usize = 100_000;
+    fetch?.checked_add(skip.unwrap_or(0)).filter(|top| (1..=TOP_MAX).contains(top))
 }
 
 /// Skips rows, then passes some on, then ends without asking its input again.

@@ -46,7 +46,17 @@ const AGGREGATES: &[&str] = &[
     "max",
     "array_agg",
     "stddev",
+    "stddev_pop",
+    "stddev_samp",
     "variance",
+    "var_pop",
+    "var_samp",
+    "corr",
+    "covar_pop",
+    "covar_samp",
+    "bit_and",
+    "bit_or",
+    "bit_xor",
     "bool_and",
     "bool_or",
     "every",
@@ -64,7 +74,12 @@ pub fn has_aggregate(expr: &Expr) -> bool {
 
 /// Whether the call is one of an aggregate, over a group.
 pub fn is_aggregate(function: &Function) -> bool {
-    function.over.is_none() && plain_name(function).is_some_and(|name| AGGREGATES.contains(&name.as_str()))
+    function.over.is_none() && is_aggregate_of_any(function)
+}
+
+/// Whether the call is one of an aggregate, over a group or a window.
+pub fn is_aggregate_of_any(function: &Function) -> bool {
+    plain_name(function).is_some_and(|name| AGGREGATES.contains(&name.as_str()))
 }
 
 /// Whether a window function is in an expression.

@@ -12,8 +12,8 @@ use std::collections::HashMap;
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    self, CastKind, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, GroupByExpr,
-    OrderByKind, Query, Select, SelectItem, SetExpr,
+    self, CastKind, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentClause, FunctionArguments,
+    GroupByExpr, OrderByKind, Query, Select, SelectItem, SetExpr,
 };
 
 use crate::functions::key;
@@ -82,7 +82,7 @@ fn tell_aggregates_apart(select: &mut Select, order: &mut Vec<ast::OrderByExpr>)
     // By name: how each that is called so is written, without what makes no difference.
     let mut seen: HashMap<String, Vec<String>> = HashMap::new();
     let mut tell = |expr: &mut Expr| {
-        if !matches!(&*expr, Expr::Function(function) if aggregates::is_aggregate(function)) {
+        if !matches!(&*expr, Expr::Function(function) if aggregates::is_aggregate_of_any(function)) {
             return ControlFlow::Continue(());
         }
         let written = canonical(expr);
@@ -95,7 +95,16 @@ fn tell_aggregates_apart(select: &mut Select, order: &mut Vec<ast::OrderByExpr>)
             && let Some(FunctionArg::Unnamed(FunctionArgExpr::Expr(argument))) = list.args.first_mut()
             && place > 0
         {
-            *argument = function_call(key::NAME, vec![argument.clone(), number(place + 1)]);
+            let told = function_call(key::NAME, vec![argument.clone(), number(place + 1)]);
+            let text = canonical(argument);
+            // In an aggregate with DISTINCT it orders by what it is given.
+            for clause in &mut list.clauses {
+                let FunctionArgumentClause::OrderBy(keys) = clause else { continue };
+                keys.iter_mut()
+                    .filter(|key| canonical(&key.expr) == text)
+                    .for_each(|key| key.expr = told.clone());
+            }
+            *argument = told;
         }
         ControlFlow::<()>::Continue(())
     };

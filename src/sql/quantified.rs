@@ -71,10 +71,12 @@ pub fn expand(expr: &mut Expr) -> Result<()> {
 /// A comparison with the elements of an array.
 fn of_array(left: &Expr, op: &BinaryOperator, array: &Expr, any: bool) -> Result<Option<Expr>> {
     let is_list = matches!((op, any), (BinaryOperator::Eq, true) | (BinaryOperator::NotEq, false));
-    if is_order(op) || !is_list && matches!(op, BinaryOperator::Eq | BinaryOperator::NotEq) {
+    let elements = elements(array)?;
+    // The planner has a way of its own, by the greatest or least element.
+    let is_compared = is_order(op) && elements.is_none();
+    if is_compared || !is_list && matches!(op, BinaryOperator::Eq | BinaryOperator::NotEq) {
         return Ok(None);
     }
-    let elements = elements(array)?;
     let is_open = literal(unnested(left)).is_some() || is_parameter(unnested(left));
     if is_list && elements.is_none() && is_open {
         let has = function_call("hither_has", vec![array.clone(), unnested(left).clone()]);
@@ -136,7 +138,7 @@ pub fn beside_nulls(expr: &mut Expr) -> Result<()> {
     let has_null = match elements(array)? {
         Some(elements) if elements.iter().any(is_null) => Expr::value(ast::Value::Boolean(true)),
         Some(_) if literal(array).is_some() => return Ok(()),
-        _ => Expr::IsNotNull(Box::new(function_call("array_position", vec![(**array).clone(), null()]))),
+        _ => function_call("hither_has_null", vec![(**array).clone()]),
     };
     let both = |left: Expr, op: BinaryOperator, right: Expr| {
         Expr::Nested(Box::new(Expr::BinaryOp { left: Box::new(left), op, right: Box::new(right) }))

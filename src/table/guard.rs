@@ -28,8 +28,8 @@ use datafusion::logical_expr::{ColumnarValue, Operator};
 use datafusion::physical_expr::expressions::{
     BinaryExpr, CastExpr, Column, InListExpr, IsNotNullExpr, IsNullExpr, LikeExpr, Literal, NotExpr, lit,
 };
-use datafusion::physical_expr::split_conjunction;
 use datafusion::physical_expr::utils::collect_columns;
+use datafusion::physical_expr::{ScalarFunctionExpr, split_conjunction};
 use datafusion::physical_plan::PhysicalExpr;
 
 /// The expression, over columns of `schema`, with guards where the right side of an AND or OR may fail.
@@ -76,6 +76,14 @@ fn cost(expr: &Arc<dyn PhysicalExpr>, schema: &Schema) -> usize {
                 || expr.is::<IsNotNullExpr>()
         }
     };
+    if let Some(call) = expr.downcast_ref::<ScalarFunctionExpr>()
+        && let ("cast", [from]) = (call.name(), call.args())
+    {
+        // Between a text and another type lie two functions, one that writes and one that reads.
+        let is_text = |ty: &DataType| *ty == DataType::Utf8;
+        let between = from.data_type(schema).is_ok_and(|from| is_text(&from)) != is_text(call.return_type());
+        return cost(from, schema) + if between { 2 } else { 1 };
+    }
     let of_children: usize = expr.children().into_iter().map(|child| cost(child, schema)).sum();
     of_children + usize::from(!free)
 }

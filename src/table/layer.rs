@@ -51,7 +51,8 @@ pub struct Layer {
 enum State {
     Writing(Arc<Part>),
     Written(Arc<SpilledTable>),
-    Failed(Error),
+    /// It is read from memory as before; the transaction can go back, and no further.
+    Failed(Arc<Part>, Error),
 }
 
 impl Part {
@@ -78,8 +79,7 @@ impl Part {
 pub type Entry<'a> = (&'a [u8], Option<&'a [u8]>);
 
 impl Layer {
-    pub fn new(part: Part, tree: &Arc<Tree>, place: Place) -> Result<Arc<Layer>> {
-        let part = Arc::new(part);
+    pub fn new(part: Arc<Part>, tree: &Arc<Tree>, place: Place) -> Result<Arc<Layer>> {
         let layer = |state, thread| Arc::new(Layer { state, thread: Mutex::new(thread) });
         if place == Place::Here {
             let written = State::Written(Arc::new(part.write(tree)?));
@@ -93,7 +93,7 @@ impl Layer {
             let done = done.unwrap_or_else(|panic| Err(Error::panicked("spill", &*panic)));
             *written.lock() = match done {
                 Ok(table) => State::Written(Arc::new(table)),
-                Err(error) => State::Failed(error),
+                Err(error) => State::Failed(part, error),
             };
         };
         let thread = std::thread::Builder::new().name("spill".into()).spawn(body);
@@ -104,21 +104,19 @@ impl Layer {
     /// What it says of a slot's row; see [`SpilledTable::get`].
     pub fn row(&self, slot: u32) -> Result<Option<Option<Slice>>> {
         match self.state() {
-            State::Writing(part) => Ok(part.rows.get(&slot).cloned()),
+            State::Writing(part) | State::Failed(part, _) => Ok(part.rows.get(&slot).cloned()),
             State::Written(table) => table.get(&keys::row_key(slot)),
-            State::Failed(error) => Err(error),
         }
     }
 
     /// What it says of a key.
     pub fn key(&self, key: &[u8]) -> Result<Option<Option<u32>>> {
         match self.state() {
-            State::Writing(part) => Ok(part.keys.get(key).copied()),
+            State::Writing(part) | State::Failed(part, _) => Ok(part.keys.get(key).copied()),
             State::Written(table) => match table.get(key)? {
                 Some(value) => value.map(|value| keys::slot_of_value(&value)).transpose().map(Some),
                 None => Ok(None),
             },
-            State::Failed(error) => Err(error),
         }
     }
 
@@ -127,7 +125,7 @@ impl Layer {
         self.join();
         match self.state() {
             State::Written(table) => Ok(table),
-            State::Failed(error) => Err(error),
+            State::Failed(_, error) => Err(error),
             State::Writing(_) => Err(Error::internal("a thread ended without writing its part")),
         }
     }

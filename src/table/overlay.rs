@@ -170,7 +170,15 @@ impl Overlay {
         if let Some(last) = self.layers.last() {
             last.table()?;
         }
-        self.layers.push(Layer::new(std::mem::take(&mut self.memory), tree, place)?);
+        let part = Arc::new(std::mem::take(&mut self.memory));
+        match Layer::new(part.clone(), tree, place) {
+            Ok(layer) => self.layers.push(layer),
+            Err(error) => {
+                // Whoever goes back looks for what was there.
+                self.memory = Arc::unwrap_or_clone(part);
+                return Err(error);
+            }
+        }
         Ok(())
     }
 
