@@ -36,9 +36,28 @@ type Call = fn(&Execution, &[Value]) -> Result<Value>;
 macro_rules! functions {
     ($($mode:ident $name:literal $returns:expr => $call:expr;)*) => {
         vec![$(BoundFunction::new($name, any, $returns, |execution, args| {
+            check_arguments($name, stringify!($mode) == "strict", args.args.len())?;
             each(execution, args, &$returns, stringify!($mode) == "strict", $call)
         })),*]
     };
+}
+
+/// 42883 for a call with fewer arguments than the function cannot do without: one, if it is strict, or as many as here.
+fn check_arguments(name: &str, strict: bool, given: usize) -> Result<()> {
+    let least = match name {
+        "pg_describe_object" => 3,
+        "acldefault" | "pg_get_expr" | "pg_get_serial_sequence" | "col_description" | "pg_notify" => 2,
+        "hither_like_pattern" | "hither_subscripts" | "hither_array_prefix" => 2,
+        "format_type" | "pg_typeof" => 1,
+        _ => usize::from(strict),
+    };
+    if given >= least {
+        return Ok(());
+    }
+    let message = format!("function {name} with {given} arguments does not exist");
+    Err(Error::new(SqlState::UNDEFINED_FUNCTION, message).hint(
+        "No function matches the given name and argument types. You might need to add explicit type casts.",
+    ))
 }
 
 /// All of them.
