@@ -11,7 +11,7 @@ use arrow::array::{Array, ArrayRef, AsArray, BinaryArray, BooleanArray, Interval
 use arrow::compute::kernels::nullif::nullif;
 use arrow::compute::{cast, interleave};
 use arrow::datatypes::{DataType, Field, FieldRef, Float64Type, IntervalMonthDayNanoType, IntervalUnit};
-use datafusion::common::{Result, ScalarValue};
+use datafusion::common::Result;
 use datafusion::functions::core;
 use datafusion::logical_expr::simplify::{ExprSimplifyResult, SimplifyContext};
 use datafusion::logical_expr::type_coercion::binary::try_type_union_resolution;
@@ -25,7 +25,7 @@ use crate::functions::vector::wants_sort_key;
 use crate::functions::{sort_keys, vector};
 use crate::types::Value;
 use crate::types::arrow::errors::external;
-use crate::types::arrow::{from_scalar, type_of_data_type};
+use crate::types::arrow::{type_of_data_type, value_at};
 
 pub fn functions() -> Vec<Arc<ScalarUDF>> {
     let choice = |inner: Arc<ScalarUDF>| {
@@ -149,7 +149,7 @@ fn keys_of(column: &ArrayRef) -> Result<ArrayRef> {
     if let DataType::List(_) = column.data_type() {
         let ty = type_of_data_type(column.data_type());
         let key = |row: usize| {
-            let array = from_scalar(&ScalarValue::try_from_array(column, row)?, &ty).map_err(external)?;
+            let array = value_at(column, row, &ty).map_err(external)?;
             Ok((array != Value::Null).then(|| sort_keys::array(&array)))
         };
         let keys = (0..column.len()).map(key).collect::<Result<BinaryArray>>()?;

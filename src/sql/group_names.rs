@@ -145,25 +145,33 @@ fn name(expr: &Expr) -> String {
 
 /// The text of an expression without its casts.
 fn without_casts(expr: &Expr) -> String {
-    let mut expr = expr.clone();
-    let _ = visit::expressions_mut(&mut expr, |part| {
-        while let Expr::Nested(inner) | Expr::Cast { expr: inner, .. } = part {
-            *part = (**inner).clone();
-        }
-        ControlFlow::<()>::Continue(())
-    });
-    expr.to_string()
+    written(expr, |part| match part {
+        Expr::Cast { expr: inner, .. } => Some((**inner).clone()),
+        _ => None,
+    })
 }
 
 /// The text of an expression, however its casts and brackets are written.
 fn canonical(expr: &Expr) -> String {
-    let mut expr = expr.clone();
-    let _ = visit::expressions_mut(&mut expr, |part| {
-        while let Expr::Nested(inner) = part {
-            *part = (**inner).clone();
-        }
+    written(expr, |part| {
         if let Expr::Cast { kind, .. } = part {
             *kind = CastKind::DoubleColon;
+        }
+        None
+    })
+}
+
+/// The text of an expression without brackets; `settle` changes a part, or gives what stands for it.
+fn written(expr: &Expr, settle: impl Fn(&mut Expr) -> Option<Expr>) -> String {
+    let mut expr = expr.clone();
+    let _ = visit::expressions_mut(&mut expr, |part| {
+        loop {
+            let other = match &mut *part {
+                Expr::Nested(inner) => Some((**inner).clone()),
+                part => settle(part),
+            };
+            let Some(other) = other else { break };
+            *part = other;
         }
         ControlFlow::<()>::Continue(())
     });

@@ -68,13 +68,7 @@ fn cost(expr: &Arc<dyn PhysicalExpr>, schema: &Schema) -> usize {
     let free = match (expr.downcast_ref::<BinaryExpr>(), expr.downcast_ref::<CastExpr>()) {
         (Some(binary), _) => binary.op().is_logic_operator(),
         (_, Some(cast)) => widens_cast(cast, schema),
-        _ => {
-            expr.is::<Column>()
-                || expr.is::<Literal>()
-                || expr.is::<NotExpr>()
-                || expr.is::<IsNullExpr>()
-                || expr.is::<IsNotNullExpr>()
-        }
+        _ => is_plain(expr),
     };
     if let Some(call) = expr.downcast_ref::<ScalarFunctionExpr>()
         && let ("cast", [from]) = (call.name(), call.args())
@@ -95,15 +89,18 @@ fn may_fail(expr: &Arc<dyn PhysicalExpr>, schema: &Schema) -> bool {
     } else if let Some(cast) = expr.downcast_ref::<CastExpr>() {
         widens_cast(cast, schema)
     } else {
-        expr.is::<Column>()
-            || expr.is::<Literal>()
-            || expr.is::<NotExpr>()
-            || expr.is::<IsNullExpr>()
-            || expr.is::<IsNotNullExpr>()
-            || expr.is::<InListExpr>()
-            || expr.is::<LikeExpr>()
+        is_plain(expr) || expr.is::<InListExpr>() || expr.is::<LikeExpr>()
     };
     !safe || expr.children().into_iter().any(|child| may_fail(child, schema))
+}
+
+/// A value as it is, its negation, or whether it is there: costs nothing and cannot fail.
+fn is_plain(expr: &Arc<dyn PhysicalExpr>) -> bool {
+    expr.is::<Column>()
+        || expr.is::<Literal>()
+        || expr.is::<NotExpr>()
+        || expr.is::<IsNullExpr>()
+        || expr.is::<IsNotNullExpr>()
 }
 
 fn compares(op: Operator) -> bool {

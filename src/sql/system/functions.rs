@@ -12,6 +12,7 @@ use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF};
 use crate::catalog::{Oid, Relation};
 use crate::database::cluster::undefined;
 use crate::error::{Error, Result, SqlState};
+use crate::functions::scalar::no_such_function;
 use crate::planner::bindings::Execution;
 use crate::planner::bound::BoundFunction;
 use crate::sql::databases::TEMPLATES;
@@ -36,14 +37,14 @@ type Call = fn(&Execution, &[Value]) -> Result<Value>;
 macro_rules! functions {
     ($($mode:ident $name:literal $returns:expr => $call:expr;)*) => {
         vec![$(BoundFunction::new($name, any, $returns, |execution, args| {
-            check_arguments($name, stringify!($mode) == "strict", args.args.len())?;
+            check_arguments($name, stringify!($mode) == "strict", args)?;
             each(execution, args, &$returns, stringify!($mode) == "strict", $call)
         })),*]
     };
 }
 
 /// 42883 for a call with fewer arguments than the function cannot do without: one, if it is strict, or as many as here.
-fn check_arguments(name: &str, strict: bool, given: usize) -> Result<()> {
+fn check_arguments(name: &str, strict: bool, args: &ScalarFunctionArgs) -> Result<()> {
     let least = match name {
         "pg_describe_object" => 3,
         "acldefault" | "pg_get_expr" | "pg_get_serial_sequence" | "col_description" | "pg_notify" => 2,
@@ -51,13 +52,11 @@ fn check_arguments(name: &str, strict: bool, given: usize) -> Result<()> {
         "format_type" | "pg_typeof" => 1,
         _ => usize::from(strict),
     };
-    if given >= least {
+    if args.args.len() >= least {
         return Ok(());
     }
-    let message = format!("function {name} with {given} arguments does not exist");
-    Err(Error::new(SqlState::UNDEFINED_FUNCTION, message).hint(
-        "No function matches the given name and argument types. You might need to add explicit type casts.",
-    ))
+    let given: Vec<DataType> = args.args.iter().map(ColumnarValue::data_type).collect();
+    Err(from_datafusion(no_such_function(name, &given)))
 }
 
 /// All of them.
