@@ -217,15 +217,13 @@ fn definitions() -> Vec<Definition> {
             let items = items(node(&v[0])?, "jsonb_array_elements_text")?;
             Ok(Value::Array(items.iter().map(plain_text).collect()))
         }),
-        strict("json_array_elements(json) json[]", |v| match Parts::of(text(&v[0]))? {
-            Parts::Array(items) => {
-                Ok(Value::Array(items.into_iter().map(|item| Value::Json(item.to_owned())).collect()))
-            }
-            other => Err(no_array(other, "json_array_elements")),
+        strict("json_array_elements(json) json[]", |v| {
+            let items = written_items(&v[0], "json_array_elements")?;
+            Ok(Value::Array(items.into_iter().map(|item| Value::Json(item.to_owned())).collect()))
         }),
         strict("json_array_elements_text(json) text[]", |v| {
-            let items = items(node(&v[0])?, "json_array_elements_text")?;
-            Ok(Value::Array(items.iter().map(plain_text).collect()))
+            let texts = written_items(&v[0], "json_array_elements_text")?.into_iter().map(written_text);
+            Ok(Value::Array(texts.collect::<Result<_>>()?))
         }),
         strict("hither_json_keys(jsonb) text[]", |v| Ok(each(v)?.0)),
         strict("hither_written_keys(json) text[]", |v| {
@@ -249,6 +247,14 @@ fn definitions() -> Vec<Definition> {
         strict("jsonb_object_keys(jsonb) text[]", |v| keys(node(&v[0])?, "jsonb_object_keys")),
         strict("json_object_keys(json) text[]", |v| keys(node(&v[0])?, "json_object_keys")),
     ]
+}
+
+/// The elements of a `json` array as they are written.
+fn written_items<'a>(array: &'a Value, function: &str) -> Result<Vec<&'a str>> {
+    match Parts::of(text(array))? {
+        Parts::Array(items) => Ok(items),
+        other => Err(no_array(other, function)),
+    }
 }
 
 /// The complaint about an argument of another type.

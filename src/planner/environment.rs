@@ -210,6 +210,8 @@ fn options() -> SessionConfig {
     let options = config.options_mut();
     options.sql_parser.parse_float_as_decimal = true;
     options.sql_parser.map_string_types_to_utf8view = false;
+    // A subquery's order is what `array_agg` and a LIMIT around it see.
+    options.sql_parser.enable_subquery_sort_elimination = false;
     options.execution.collect_statistics = false;
     // Constants and parameters are NULL or not, and carry notes of their types, otherwise in the physical plan than in
     // the logical one. What matters, the types, we make agree ourselves.

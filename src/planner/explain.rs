@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::logical_expr::{JoinType, LogicalPlan, ScalarUDF};
+use datafusion::physical_expr::LexOrdering;
 use datafusion::physical_expr::ScalarFunctionExpr;
 use datafusion::physical_plan::aggregates::AggregateExec;
 use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
@@ -29,6 +30,7 @@ use crate::planner::by_row::lateral::LateralExec;
 use crate::planner::environment::Environment;
 use crate::planner::explain::formats::Format;
 use crate::planner::finish;
+use crate::planner::limit::BoundLimitExec;
 use crate::table::explained::Explained;
 use crate::table::knn::KnnScanExec;
 use crate::table::scan::ScanExec;
@@ -269,6 +271,11 @@ fn without_key(shown: String) -> String {
     }
 }
 
+fn sort_key(keys: &LexOrdering) -> String {
+    let keys: Vec<String> = keys.iter().map(|key| without_key(key.to_string())).collect();
+    keys.join(", ")
+}
+
 /// A node in PostgreSQL's words.
 fn describe(node: &dyn ExecutionPlan) -> Explained {
     if let Some(scan) = node.downcast_ref::<ScanExec>() {
@@ -278,9 +285,11 @@ fn describe(node: &dyn ExecutionPlan) -> Explained {
         return search.explained();
     }
     if let Some(sort) = node.downcast_ref::<SortExec>() {
-        let keys: Vec<String> = sort.expr().iter().map(|key| without_key(key.to_string())).collect();
         let top = sort.fetch().map(|fetch| format!("  (top {fetch})")).unwrap_or_default();
-        return Explained::new("Sort").heading(format!("Sort{top}")).line("Sort Key", keys.join(", "));
+        return Explained::new("Sort").heading(format!("Sort{top}")).line("Sort Key", sort_key(sort.expr()));
+    }
+    if let Some(keys) = node.downcast_ref::<BoundLimitExec>().and_then(BoundLimitExec::keys) {
+        return Explained::new("Sort").heading("Sort and Limit").line("Sort Key", sort_key(keys));
     }
     if let Some(filter) = node.downcast_ref::<FilterExec>() {
         return Explained::new("Result").line("Filter", filter.predicate().to_string());

@@ -1,8 +1,9 @@
 //! From a logical plan to one that can be run again and again.
 //!
 //! [`bind`] is the last logical step: parameters become readers of the plan's cell, tables and session functions get
-//! the cell, limits with parameters or an OFFSET get a node of their own. [`physical`] plans the rest. [`is_stateless`] tells which
-//! physical plans may be run twice; the others are planned anew from the bound-to-be logical plan each time.
+//! the cell, limits with parameters or an OFFSET get a node of their own, and so do sorts, which DataFusion takes away
+//! where nothing asks for the order. [`physical`] plans the rest. [`is_stateless`] tells which physical plans may be run
+//! twice; the others are planned anew from the bound-to-be logical plan each time.
 
 use std::sync::Arc;
 
@@ -65,6 +66,10 @@ pub fn bind(plan: LogicalPlan, bindings: &Arc<Bindings>) -> Result<LogicalPlan> 
                 LogicalPlan::TableScan(scan)
             }
             LogicalPlan::Limit(limit) => bind_limit(limit),
+            // Not to be taken away when nothing above asks for it.
+            LogicalPlan::Sort(sort) if sort.fetch.is_none() => {
+                limit_rows(LogicalPlan::Sort(sort), None, None)
+            }
             LogicalPlan::Extension(extension) => {
                 LogicalPlan::Extension(match extension.node.as_any().downcast_ref::<Lateral>() {
                     Some(lateral) => Extension { node: Arc::new(lateral.bind(bindings)) },
@@ -139,6 +144,9 @@ fn bind_limit(limit: Limit) -> LogicalPlan {
 
 /// The limit right above what orders the rows: a projection may leave out the columns they are ordered by.
 fn limit_rows(input: LogicalPlan, skip: Option<Expr>, fetch: Option<Expr>) -> LogicalPlan {
+    if let Some(sort) = sort_that_is_kept(&input) {
+        return limit_rows(sort.clone(), skip, fetch);
+    }
     match input {
         LogicalPlan::Projection(mut projection) => {
             let below = limit_rows(Arc::unwrap_or_clone(projection.input), skip, fetch);
@@ -154,11 +162,22 @@ fn limit_rows(input: LogicalPlan, skip: Option<Expr>, fetch: Option<Expr>) -> Lo
     }
 }
 
+/// What stands below a node that keeps a sort and cuts nothing.
+fn sort_that_is_kept(plan: &LogicalPlan) -> Option<&LogicalPlan> {
+    let LogicalPlan::Extension(extension) = plan else { return None };
+    let limit = extension.node.as_any().downcast_ref::<BoundLimit>()?;
+    (limit.skip.is_none() && limit.fetch.is_none()).then_some(&limit.input)
+}
+
 /// The physical plan of a bound logical plan.
 pub async fn physical(plan: &LogicalPlan, state: &SessionState) -> Result<Arc<dyn ExecutionPlan>> {
     let planner = DefaultPhysicalPlanner::with_extension_planners(vec![Arc::new(Extensions)]);
     let plan = planner.create_physical_plan(plan, state).await?;
-    plan.transform_up(guard_expressions).data()
+    let plan = plan.transform_up(|node| {
+        let sort = node.downcast_ref::<BoundLimitExec>().and_then(BoundLimitExec::sort_only);
+        Ok(sort.map_or_else(|| Transformed::no(Arc::clone(&node)), Transformed::yes))
+    });
+    plan.data()?.transform_up(guard_expressions).data()
 }
 
 /// A node whose conditions and results evaluate what may fail only for the rows that need it.

@@ -79,6 +79,11 @@ fn below_projections(node: &LogicalPlan, counts: Vec<Expr>) -> Result<Option<Log
             let projection = Projection::try_new(projection.expr.clone(), Arc::new(input))?;
             Ok(Some(LogicalPlan::Projection(projection)))
         }
+        LogicalPlan::SubqueryAlias(alias) => {
+            let Some(input) = below_projections(&alias.input, counts)? else { return Ok(None) };
+            let alias = SubqueryAlias::try_new(Arc::new(input), alias.alias.clone())?;
+            Ok(Some(LogicalPlan::SubqueryAlias(alias)))
+        }
         _ => Ok(None),
     }
 }

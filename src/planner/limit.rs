@@ -3,8 +3,13 @@
 //! DataFusion's limit takes constants. A count that is only known when the plan runs becomes this node, which reads
 //! it from the execution, so that `LIMIT $2` does not need a new plan each time.
 //!
-//! Which rows are cut depends on the order of what is below. DataFusion removes sorts that nothing asks for, and moves
-//! others through its own limit with an OFFSET: this node asks for the order it was planned upon, and lets none through.
+//! Which rows are cut depends on the order of what is below. DataFusion removes sorts that nothing asks for, and those
+//! whose order it takes for given, wrongly so where it takes the one row of each side of a UNION for a constant, or where
+//! a key compares what a function yields (`ORDER BY a::float8 < 3`). So this node sorts by itself what was to be sorted,
+//! and lets no sort move through it; where nothing is sorted, it asks for the order it was planned upon.
+//!
+//! Without counts it stands for a sort, and becomes one when the plan is made: the order of a subquery, as in
+//! `SELECT array_agg(a) FROM (SELECT a FROM t ORDER BY b) s`.
 
 use std::fmt;
 use std::pin::Pin;
@@ -73,8 +78,8 @@ pub struct BoundLimitExec {
     fetch: Option<Arc<dyn PhysicalExpr>>,
     /// The order of the rows that are counted, as the input has it.
     order: Option<LexOrdering>,
-    /// What they are sorted by here.
-    keys: Option<LexOrdering>,
+    /// What they are sorted by here, and how many of them there are at most, as a limit below this one says.
+    sort: Option<(LexOrdering, Option<usize>)>,
     properties: Arc<PlanProperties>,
 }
 
@@ -85,13 +90,28 @@ impl BoundLimitExec {
         skip: Option<Arc<dyn PhysicalExpr>>,
         fetch: Option<Arc<dyn PhysicalExpr>>,
     ) -> BoundLimitExec {
-        let order = input.output_ordering().cloned();
-        match (order, input.downcast_ref::<SortExec>()) {
-            (Some(order), Some(sort)) if !is_provable(&input, &order) => {
-                BoundLimitExec::of_order(Arc::clone(sort.input()), skip, fetch, None, Some(order))
+        match input.downcast_ref::<SortExec>() {
+            Some(sort) => {
+                let own = Some((sort.expr().clone(), sort.fetch()));
+                BoundLimitExec::of_order(Arc::clone(sort.input()), skip, fetch, None, own)
             }
-            (order, _) => BoundLimitExec::of_order(input, skip, fetch, order, None),
+            _ => {
+                let order = input.output_ordering().cloned();
+                BoundLimitExec::of_order(input, skip, fetch, order, None)
+            }
         }
+    }
+
+    /// What they are sorted by here, if they are.
+    pub fn keys(&self) -> Option<&LexOrdering> {
+        self.sort.as_ref().map(|(keys, _)| keys)
+    }
+
+    /// The sort alone, if no rows are cut.
+    pub fn sort_only(&self) -> Option<Arc<dyn ExecutionPlan>> {
+        let cuts = self.skip.is_some() || self.fetch.is_some();
+        let (keys, most) = self.sort.as_ref().filter(|_| !cuts)?;
+        Some(Arc::new(SortExec::new(keys.clone(), Arc::clone(&self.input)).with_fetch(*most)))
     }
 
     fn of_order(
@@ -99,12 +119,12 @@ impl BoundLimitExec {
         skip: Option<Arc<dyn PhysicalExpr>>,
         fetch: Option<Arc<dyn PhysicalExpr>>,
         order: Option<LexOrdering>,
-        keys: Option<LexOrdering>,
+        sort: Option<(LexOrdering, Option<usize>)>,
     ) -> BoundLimitExec {
-        let equivalences = match &keys {
+        let equivalences = match &sort {
             None => input.equivalence_properties().clone(),
             // The order that the input has ends here.
-            Some(keys) => EquivalenceProperties::new_with_orderings(input.schema(), [keys.clone()]),
+            Some((keys, _)) => EquivalenceProperties::new_with_orderings(input.schema(), [keys.clone()]),
         };
         let properties = PlanProperties::new(
             equivalences,
@@ -112,21 +132,13 @@ impl BoundLimitExec {
             input.pipeline_behavior(),
             input.boundedness(),
         );
-        BoundLimitExec { input, skip, fetch, order, keys, properties: Arc::new(properties) }
+        BoundLimitExec { input, skip, fetch, order, sort, properties: Arc::new(properties) }
     }
-}
-
-/// Whether DataFusion finds the order again when it checks a plan. It does not where a key compares what a function
-/// yields (`ORDER BY a::float8 < 3`), whose bounds it takes for those of another type: such rows are sorted by the limit
-/// itself, below which nothing can be taken away then.
-fn is_provable(input: &Arc<dyn ExecutionPlan>, order: &LexOrdering) -> bool {
-    let found = input.equivalence_properties().extract_common_sort_prefix(order.clone());
-    found.is_ok_and(|(_, all)| all)
 }
 
 impl DisplayAs for BoundLimitExec {
     fn fmt_as(&self, _format: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.keys.is_some() { "Sort and Limit" } else { "Limit" })
+        f.write_str(if self.sort.is_some() { "Sort and Limit" } else { "Limit" })
     }
 }
 
@@ -165,7 +177,7 @@ impl ExecutionPlan for BoundLimitExec {
         f: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
     ) -> Result<TreeNodeRecursion> {
         datafusion::physical_plan::execution_plan::apply_expression_roots(
-            self.skip.iter().chain(&self.fetch).chain(self.keys.iter().flatten().map(|key| &key.expr)),
+            self.skip.iter().chain(&self.fetch).chain(self.keys().into_iter().flatten().map(|key| &key.expr)),
             f,
         )
     }
@@ -175,18 +187,21 @@ impl ExecutionPlan for BoundLimitExec {
         mut children: Vec<Arc<dyn ExecutionPlan>>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let (skip, fetch) = (self.skip.clone(), self.fetch.clone());
-        let (order, keys) = (self.order.clone(), self.keys.clone());
-        Ok(Arc::new(BoundLimitExec::of_order(children.swap_remove(0), skip, fetch, order, keys)))
+        let (order, sort) = (self.order.clone(), self.sort.clone());
+        Ok(Arc::new(BoundLimitExec::of_order(children.swap_remove(0), skip, fetch, order, sort)))
     }
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         let skip = count_of(self.skip.as_ref(), Clause::Offset).map_err(external)?;
         let fetch = count_of(self.fetch.as_ref(), Clause::Limit).map_err(external)?;
-        let input = match &self.keys {
+        let input = match &self.sort {
             None => self.input.execute(partition, context)?,
-            Some(keys) => SortExec::new(keys.clone(), Arc::clone(&self.input))
-                .with_fetch(top_of(skip, fetch))
-                .execute(partition, context)?,
+            Some((keys, most)) => {
+                let top = top_of(skip, fetch).into_iter().chain(*most).min();
+                SortExec::new(keys.clone(), Arc::clone(&self.input))
+                    .with_fetch(top)
+                    .execute(partition, context)?
+            }
         };
         Ok(Box::pin(LimitStream { input, skip: skip.unwrap_or(0), fetch: fetch.unwrap_or(usize::MAX) }))
     }

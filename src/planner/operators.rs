@@ -148,6 +148,11 @@ impl ExprPlanner for OperatorPlanner {
             let path = typed(expr.right, &right, &Type::JsonPath)?;
             return Ok(PlannerResult::Planned(call(function, vec![expr.left, path])));
         }
+        // A text literal beside a document is read as one.
+        if operator == "||" && is_document(&right) && matches!(left, Operand::Unknown(_)) {
+            let document = typed(expr.left, &left, &Type::Jsonb)?;
+            return Ok(PlannerResult::Planned(call("jsonb_concat", vec![document, expr.right])));
+        }
         if (is_document(&left) || operator == "<@" && is_document(&right))
             && let Some(function) = documents::function_of_operator(&operator, is_document(&right))
         {
@@ -189,15 +194,19 @@ impl ExprPlanner for OperatorPlanner {
         schema: &DFSchema,
     ) -> Result<PlannerResult<RawFieldAccessExpr>> {
         if operand(&expr.expr, schema).is(&DataType::LargeUtf8) {
+            // A step of a path, and not `->`: `'[1]'['0']` is 1, and nothing is in a scalar.
             let key = match expr.field_access {
                 GetFieldAccess::NamedStructField { name } => Expr::Literal(name, None),
-                GetFieldAccess::ListIndex { key } => *key,
+                GetFieldAccess::ListIndex { key } => {
+                    let text = Arc::new(field("", &Type::Text, true));
+                    Expr::Cast(Cast::new_from_field(key, text))
+                }
                 GetFieldAccess::ListRange { .. } => {
                     let message = "jsonb subscript does not support slices";
                     return Err(external(Error::new(SqlState::DATATYPE_MISMATCH, message)));
                 }
             };
-            return Ok(PlannerResult::Planned(call("jsonb_get", vec![expr.expr, key])));
+            return Ok(PlannerResult::Planned(call("jsonb_extract_path", vec![expr.expr, key])));
         }
         if operand(&expr.expr, schema).array().is_none() {
             return Ok(PlannerResult::Original(expr));

@@ -5,9 +5,11 @@
 //! - Parameters have the types of the statement; `parameters` finds those the client left open.
 //! - now(), current_user and their like become pseudo-parameters.
 
+use std::sync::Arc;
+
 use arrow::datatypes::DataType;
-use datafusion::common::tree_node::{Transformed, TreeNode};
-use datafusion::common::{DFSchema, Result, ScalarValue};
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion::common::{DFSchema, DFSchemaRef, ExprSchema, Result, ScalarValue};
 use datafusion::logical_expr::expr::{InList, Placeholder, ScalarFunction};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::{
@@ -34,7 +36,50 @@ use crate::types::cast::context;
 
 /// The plan with PostgreSQL's types; `params` are the types of `$1`, `$2`, ...
 pub fn prepare(plan: LogicalPlan, params: &[Type]) -> Result<LogicalPlan> {
-    let plan = plan.transform_up_with_subqueries(|node| {
+    let mut preparation = Preparation { params, outer: Vec::new() };
+    Ok(preparation.plan(plan)?.data)
+}
+
+/// Goes through a plan so that the types of what a subquery refers to are settled before the subquery is: first the
+/// inputs of a node, then the subqueries in its expressions, then the expressions.
+struct Preparation<'a> {
+    params: &'a [Type],
+    /// The columns that subqueries may refer to, those of the innermost query last.
+    outer: Vec<DFSchemaRef>,
+}
+
+impl Preparation<'_> {
+    fn plan(&mut self, plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
+        let depth = self.outer.len();
+        // The right side of a join may be LATERAL.
+        let is_join = matches!(plan, LogicalPlan::Join(_));
+        let plan = plan.map_children(|input| {
+            let input = self.plan(input)?;
+            if is_join {
+                self.outer.push(Arc::clone(input.data.schema()));
+            }
+            Ok(input)
+        })?;
+        self.outer.truncate(depth);
+        let plan = match plan.data {
+            plan if has_subqueries(&plan) => {
+                self.outer.push(Arc::new(input_schema(&plan)));
+                let plan = plan.map_subqueries(|subquery| self.plan(subquery))?;
+                self.outer.pop();
+                plan.data
+            }
+            LogicalPlan::Subquery(mut subquery) => {
+                for column in &mut subquery.outer_ref_columns {
+                    *column = self.outer_column(std::mem::take(column)).data;
+                }
+                LogicalPlan::Subquery(subquery)
+            }
+            plan => plan,
+        };
+        self.node(plan)
+    }
+
+    fn node(&self, node: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
         let schema = input_schema(&node);
         let names = NamePreserver::new(&node);
         let integers = !matches!(node, LogicalPlan::Limit(_));
@@ -42,15 +87,40 @@ pub fn prepare(plan: LogicalPlan, params: &[Type]) -> Result<LogicalPlan> {
         comparison::check_documents(&node, &schema)?;
         node.map_expressions(|expr| {
             let name = names.save(&expr);
-            let mut expr = prepare_expr(expr, &schema, params, integers)?;
+            let expr = expr.transform_up(|expr| Ok(self.outer_column(expr)))?.data;
+            let mut expr = prepare_expr(expr, &schema, self.params, integers)?;
             if outputs {
                 expr.data = characters::settle_output(expr.data, &schema);
             }
             Ok(expr.update_data(|expr| name.restore(expr)))
         })?
         .map_data(recompute)
-    })?;
-    Ok(plan.data)
+    }
+
+    /// A column of an outer query with the type that it has now.
+    fn outer_column(&self, expr: Expr) -> Transformed<Expr> {
+        let Expr::OuterReferenceColumn(_, column) = &expr else { return Transformed::no(expr) };
+        let found = self.outer.iter().rev().find_map(|schema| schema.field_from_column(column).ok());
+        match found {
+            Some(field) => Transformed::yes(Expr::OuterReferenceColumn(Arc::clone(field), column.clone())),
+            None => Transformed::no(expr),
+        }
+    }
+}
+
+fn has_subqueries(plan: &LogicalPlan) -> bool {
+    let is_subquery = |expr: &Expr| {
+        matches!(
+            expr,
+            Expr::Exists(_) | Expr::InSubquery(_) | Expr::ScalarSubquery(_) | Expr::SetComparison(_)
+        )
+    };
+    let mut found = false;
+    let looked = plan.apply_expressions(|expr| {
+        found |= expr.exists(|part| Ok(is_subquery(part)))?;
+        Ok(if found { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+    });
+    looked.is_ok() && found
 }
 
 /// VALUES take their types from their expressions, which the general recomputation leaves out.
@@ -252,6 +322,7 @@ pub fn prepare_expr(
                 Transformed::yes(common::noted(Expr::Case(case), ty))
             }
             Expr::WindowFunction(mut function) => {
+                window::settle_default(&mut function, schema)?;
                 window::settle_offset(&mut function)?;
                 window::count_peers(&mut function, schema);
                 Transformed::yes(Expr::WindowFunction(function))

@@ -8,6 +8,7 @@ use datafusion::logical_expr::{Expr, ExprSchemable, WindowFrame, WindowFrameBoun
 use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 
 use crate::error::Error;
+use crate::planner::common;
 use crate::planner::operators::literal;
 use crate::types::Type;
 use crate::types::arrow::errors::external;
@@ -33,6 +34,20 @@ pub fn count_peers(window: &mut WindowFunction, schema: &DFSchema) {
         let (start, end) = (frame.start_bound.clone(), frame.end_bound.clone());
         window.params.window_frame = WindowFrame::new_bounds(WindowFrameUnits::Groups, start, end);
     }
+}
+
+/// The value of lag and lead and its default have one type: `lead(quantity, 1, -0.5)` is numeric.
+pub fn settle_default(window: &mut WindowFunction, schema: &DFSchema) -> Result<()> {
+    if !matches!(window.fun.name(), "lag" | "lead") {
+        return Ok(());
+    }
+    if let [value, _, default] = window.params.args.as_mut_slice() {
+        let is_number = |expr: &Expr| expr.get_type(schema).is_ok_and(|ty| ty.is_numeric());
+        if is_number(value) && is_number(default) {
+            common::unify(vec![value, default], schema, "CASE")?;
+        }
+    }
+    Ok(())
 }
 
 /// The offset of lag and lead where it is a constant: a text is read as a number, and beside NULL there is no row.

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use datafusion::sql::sqlparser::ast;
+
 use crate::catalog::Catalog;
 use crate::error::{Error, Result};
 use crate::planner::explain::formats::Format;
@@ -23,21 +25,32 @@ impl Session {
         catalog: &Arc<Catalog>,
         declared: &[Option<Type>],
     ) -> Result<Made> {
-        let inner = match &explain.statement {
-            Ast::Execute { name, .. } => {
-                let prepared = self.saved_statement(name)?;
-                let plan = prepared.plan.lock().plan.clone();
-                Made { plan, param_types: prepared.param_types.clone(), columns: None }
-            }
-            ast => self.make(ast, catalog, declared)?,
-        };
         let ty = if explain.options.format == Format::Json { Type::Json } else { Type::Text };
         let columns = [OutputColumn { name: "QUERY PLAN".into(), ty, table_oid: 0, attnum: 0 }];
-        Ok(Made {
-            plan: Plan::Explain(Arc::new(inner.plan), explain.options),
-            param_types: inner.param_types,
-            columns: Some(columns.into()),
-        })
+        let (plan, param_types) = match &explain.statement {
+            // The arguments are evaluated, and the plan looked at, when it runs.
+            Ast::Execute { .. } => (Plan::Utility, Vec::new()),
+            ast => {
+                let made = self.make(ast, catalog, declared)?;
+                (Plan::Explain(Arc::new(made.plan), explain.options), made.param_types)
+            }
+        };
+        Ok(Made { plan, param_types, columns: Some(columns.into()) })
+    }
+
+    /// EXPLAIN EXECUTE
+    pub(super) async fn explain_execute(
+        &mut self,
+        prepared: &Prepared,
+        options: ExplainOptions,
+        name: &str,
+        arguments: &[ast::Expr],
+    ) -> Result<Response> {
+        self.start_statement()?;
+        let saved = self.saved_statement(name)?;
+        let params = self.arguments(name, &saved, arguments)?;
+        let plan = self.plan_to_run(&saved).await?;
+        self.explain(prepared, &plan, options, params).await
     }
 
     pub(super) async fn explain(

@@ -5,8 +5,6 @@
 //!   RANGE '1 day'::interval PRECEDING        RANGE INTERVAL '1 day' PRECEDING
 //! ```
 
-use std::ops::ControlFlow;
-
 use datafusion::sql::sqlparser::ast::{
     self, BinaryOperator, DataType, Expr, UnaryOperator, WindowFrameBound, WindowSpec, WindowType,
 };
@@ -15,8 +13,6 @@ use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan};
 use crate::error::{Error, Result, SqlState};
 use crate::sql::dialect;
 use crate::sql::trees::{self, literal};
-use crate::sql::visit;
-use crate::sql::words::fold;
 
 /// `'1 day'::interval PRECEDING`: sqlparser expects the end of the offset behind a text.
 pub fn take(mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
@@ -44,41 +40,6 @@ pub fn of_call(function: &mut ast::Function) -> Result<()> {
         Some(WindowType::WindowSpec(spec)) => of_window(spec),
         _ => Ok(()),
     }
-}
-
-/// Those of WINDOW's list.
-pub fn of_select(select: &mut ast::Select) -> Result<()> {
-    for ast::NamedWindowDefinition(_, window) in &mut select.named_window {
-        if let ast::NamedWindowExpr::WindowSpec(spec) = window {
-            of_window(spec)?;
-        }
-    }
-    Ok(())
-}
-
-/// `ORDER BY rank() OVER w`: the planner knows the windows of WINDOW in the list alone.
-pub fn of_order(query: &mut ast::Query) {
-    let ast::SetExpr::Select(select) = query.body.as_ref() else { return };
-    let windows = &select.named_window;
-    if windows.is_empty() {
-        return;
-    }
-    let spec_of = |name: &ast::Ident| {
-        let found = windows.iter().find(|window| fold(&window.0) == fold(name))?;
-        match &found.1 {
-            ast::NamedWindowExpr::WindowSpec(spec) => Some(spec.clone()),
-            ast::NamedWindowExpr::NamedWindow(_) => None,
-        }
-    };
-    let _ = visit::expressions_mut(&mut query.order_by, |expr| {
-        if let Expr::Function(function) = expr
-            && let Some(WindowType::NamedWindow(name)) = &function.over
-            && let Some(spec) = spec_of(name)
-        {
-            function.over = Some(WindowType::WindowSpec(spec));
-        }
-        ControlFlow::<()>::Continue(())
-    });
 }
 
 fn of_window(spec: &mut WindowSpec) -> Result<()> {

@@ -132,7 +132,6 @@ fn named(select: &ast::Select, order: &[Expr], relation: &[Ident], columns: &Col
         let _ = visit::expressions(item, &mut look);
     }
     let _ = visit::expressions(&select.having, &mut look);
-    let _ = visit::expressions(&select.named_window, &mut look);
     for expr in order {
         let _ = visit::expressions(expr, &mut look);
     }

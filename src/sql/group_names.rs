@@ -70,7 +70,6 @@ fn in_select(select: &mut Select, order: &mut Vec<ast::OrderByExpr>, known: &Kno
         };
         let _ = visit::expressions_mut(&mut select.projection, &mut tell);
         let _ = visit::expressions_mut(&mut select.having, &mut tell);
-        let _ = visit::expressions_mut(&mut select.named_window, &mut tell);
         let _ = visit::expressions_mut(order, &mut tell);
         if let GroupByExpr::Expressions(keys, _) = &mut select.group_by {
             keys[place] = told;

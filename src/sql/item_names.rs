@@ -22,6 +22,15 @@ fn numbered(name: &str, position: usize) -> Ident {
 
 /// Names the columns of a subquery in FROM or WITH.
 pub fn name_columns(query: &mut Query) {
+    name_where(query, |expr| !is_column(expr));
+}
+
+/// Names those of a LATERAL one, which may be columns of its outer query: the planner calls them `outer_ref(a.id)`.
+pub fn name_outer_columns(query: &mut Query) {
+    name_where(query, |_| true);
+}
+
+fn name_where(query: &mut Query, is_named: impl Fn(&Expr) -> bool) {
     let mut body = query.body.as_mut();
     let select = loop {
         match body {
@@ -35,10 +44,13 @@ pub fn name_columns(query: &mut Query) {
     let meant = names_of_clauses(select);
     for (position, (item, name)) in select.projection.iter_mut().zip(&names).enumerate() {
         let (SelectItem::UnnamedExpr(expr), Some(name)) = (&*item, name) else { continue };
-        if is_column(expr) || meant.contains(name) {
+        if !is_named(expr) || meant.contains(name) {
             continue;
         }
         let is_only = names.iter().filter(|other| other.as_ref() == Some(name)).count() == 1;
+        if is_column(expr) && !is_only {
+            continue;
+        }
         let alias = if is_only { Ident::with_quote('"', name) } else { numbered(name, position) };
         *item = SelectItem::ExprWithAlias { expr: expr.clone(), alias };
     }

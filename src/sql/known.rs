@@ -184,7 +184,7 @@ fn renamed(mut columns: Columns, alias: Option<&TableAlias>) -> Option<Columns> 
 }
 
 /// The names of a query's columns, where its list says them.
-fn outputs(query: &Query) -> Option<Vec<String>> {
+pub fn outputs(query: &Query) -> Option<Vec<String>> {
     let mut body = query.body.as_ref();
     loop {
         match body {

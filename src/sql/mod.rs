@@ -6,6 +6,8 @@
 
 // Aggregates made of arrays.
 mod aggregates;
+// Aliases that name the first columns only.
+mod aliases;
 // What sessions are doing, for each other.
 mod activity;
 // Parameters of DECLARE.
@@ -154,6 +156,8 @@ pub mod system;
 mod ties;
 // Where the time of statements goes: hither.timings.
 pub mod timings;
+// Spellings that sqlparser does not read, put otherwise before it does.
+mod token_spellings;
 // The transaction of a session.
 pub mod transactions;
 // Pieces of sqlparser's trees.
@@ -174,6 +178,8 @@ mod variables;
 mod visit;
 // Rows as documents.
 mod whole_rows;
+// Windows by their names.
+mod windows;
 // The cursor they are read with.
 pub(crate) mod words;
 

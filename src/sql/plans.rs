@@ -265,7 +265,7 @@ impl Session {
     }
 
     /// The plan, with the definitions of the tables it writes held as they were planned.
-    async fn plan_to_run(&mut self, prepared: &Prepared) -> Result<Plan> {
+    pub(super) async fn plan_to_run(&mut self, prepared: &Prepared) -> Result<Plan> {
         let mut held = Vec::new();
         loop {
             let plan = self.fresh_plan(prepared)?;

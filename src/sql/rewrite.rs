@@ -17,13 +17,13 @@ use crate::planner::names;
 use crate::sql::column_names::{names_of, type_name};
 use crate::sql::dialect;
 use crate::sql::known::{Known, factors, qualifier};
-use crate::sql::spellings::{respell, settle_frame, settle_window};
+use crate::sql::spellings::{respell, settle_frame};
 use crate::sql::trees::{computed, number, place, query_from, relation};
 use crate::sql::visit;
 use crate::sql::{
-    aggregates, constants, domains, first_terms, frames, group_keys, group_names, item_names, membership,
-    order_by, quantified, records, refusals, sample, set_functions, subscripts, system, ties, using, values,
-    whole_rows,
+    aggregates, aliases, constants, domains, first_terms, frames, group_keys, group_names, item_names,
+    membership, order_by, quantified, records, refusals, sample, set_functions, subscripts, system, ties,
+    using, values, whole_rows, windows,
 };
 use crate::types::Type;
 
@@ -101,6 +101,12 @@ impl VisitorMut for Rewriter<'_> {
             spell_tables(&mut part.query.body);
             item_names::name_columns(&mut part.query);
         });
+        for part in query.with.iter_mut().flat_map(|with| &mut with.cte_tables) {
+            if let Err(refused) = aliases::complete_with(&mut part.alias, &part.query) {
+                self.refused = Some(refused);
+                return ControlFlow::Break(());
+            }
+        }
         set_functions::name_rows(query);
         first_terms::settle_numbers(query);
         if let SetExpr::Values(values) = query.body.as_mut() {
@@ -114,7 +120,10 @@ impl VisitorMut for Rewriter<'_> {
             self.refused = Some(refused);
             return ControlFlow::Break(());
         }
-        frames::of_order(query);
+        if let Err(refused) = windows::write_out(query) {
+            self.refused = Some(refused);
+            return ControlFlow::Break(());
+        }
         order_by::settle(query);
         group_keys::extend(query, &self.known, &self.hidden);
         group_names::tell_apart(query, &self.known, &self.hidden);
@@ -133,7 +142,7 @@ impl VisitorMut for Rewriter<'_> {
         }
         name_window_columns(&mut select.projection);
         item_names::tell_apart(select);
-        if let Err(error) = refusals::of_select(select).and_then(|()| frames::of_select(select)) {
+        if let Err(error) = refusals::of_select(select) {
             self.refused = Some(error);
         }
         group_for_having(select);
@@ -155,11 +164,6 @@ impl VisitorMut for Rewriter<'_> {
             set_functions::settle_first(&mut first.relation);
         }
         select.from.iter_mut().flat_map(|from| &mut from.joins).for_each(set_functions::settle_join);
-        for ast::NamedWindowDefinition(_, window) in &mut select.named_window {
-            if let ast::NamedWindowExpr::WindowSpec(spec) = window {
-                settle_window(spec);
-            }
-        }
         ControlFlow::Continue(())
     }
 
@@ -175,12 +179,18 @@ impl VisitorMut for Rewriter<'_> {
                 return ControlFlow::Break(());
             }
         }
+        if let Err(refused) = aliases::complete(factor, &self.known, &self.hidden) {
+            self.refused = Some(refused);
+            return ControlFlow::Break(());
+        }
         if let TableFactor::Derived { subquery, alias: Some(alias), .. } = factor {
             let names: Vec<Ident> = alias.columns.iter().map(|column| column.name.clone()).collect();
             quantified::name_items(subquery, &names);
         }
-        if let TableFactor::Derived { subquery, .. } = factor {
-            item_names::name_columns(subquery);
+        match factor {
+            TableFactor::Derived { subquery, lateral: true, .. } => item_names::name_outer_columns(subquery),
+            TableFactor::Derived { subquery, .. } => item_names::name_columns(subquery),
+            _ => {}
         }
         set_functions::populate(factor, &self.known, &self.hidden);
         set_functions::settle(factor);

@@ -413,7 +413,10 @@ impl Session {
         self.check_not_failed(Some(ast))?;
         self.state.savepoints.observe(ast);
         match ast {
-            Ast::Begin(modes) => return self.begin(*modes),
+            Ast::Begin { modes, tag } => {
+                self.begin(*modes)?;
+                return Ok(done(*tag));
+            }
             Ast::Commit { chain } => return self.commit_statement(*chain).await,
             Ast::Rollback { chain } => return self.rollback_statement(*chain),
             Ast::SetTransaction { modes, session } => return self.set_transaction(*modes, *session),
@@ -448,6 +451,9 @@ impl Session {
             _ => statement,
         };
         match &statement.ast {
+            Ast::Explain(explain) if let Ast::Execute { name, arguments } = &explain.statement => {
+                self.explain_execute(prepared, explain.options, name, arguments).await
+            }
             Ast::Query(_)
             | Ast::Insert(..)
             | Ast::Update(_)

@@ -236,6 +236,11 @@ pub static LIST: &[Setting] = &[
         },
         "The least severe message that is sent to the client.",
     ),
+    setting("constraint_exclusion", PLANNER, choice("partition", &["partition", "on", "off"]), "Accepted; CHECK constraints play no part in plans."),
+    setting("cpu_index_tuple_cost", PLANNER, real(0.005, 0.0, f64::MAX), "Accepted; costs are measured, not set."),
+    setting("cpu_operator_cost", PLANNER, real(0.0025, 0.0, f64::MAX), "Accepted; costs are measured, not set."),
+    setting("cpu_tuple_cost", PLANNER, real(0.01, 0.0, f64::MAX), "Accepted; costs are measured, not set."),
+    setting("cursor_tuple_fraction", PLANNER, real(0.1, 0.0, 1.0), "Accepted; plans do not depend on how much of a cursor is read."),
     setting(
         "DateStyle",
         CLIENT,
@@ -243,6 +248,7 @@ pub static LIST: &[Setting] = &[
         "How dates print, and the order of day, month and year in ambiguous input; output is ISO only.",
     )
     .reported(),
+    setting("default_statistics_target", PLANNER, int(100, 1, 10_000, Unit::None), "Accepted; cardinalities come from the indexes."),
     setting(
         "default_table_access_method",
         CLIENT,
@@ -286,13 +292,17 @@ pub static LIST: &[Setting] = &[
         "Whether transactions refuse to write unless they say otherwise.",
     )
     .reported(),
+    setting("enable_async_append", PLANNER, Kind::Bool(true), "Accepted; nothing is read from other servers."),
     setting(
         "enable_bitmapscan",
         PLANNER,
         Kind::Bool(true),
         "Accepted; filters choose their strategy by exact cardinality.",
     ),
+    setting("enable_gathermerge", PLANNER, Kind::Bool(true), "Accepted; parallel work is chosen by its size."),
+    setting("enable_hashagg", PLANNER, Kind::Bool(true), "Accepted; groups are always hashed."),
     setting("enable_hashjoin", PLANNER, Kind::Bool(true), "Accepted; joins are chosen by the planner alone."),
+    setting("enable_incremental_sort", PLANNER, Kind::Bool(true), "Accepted; sorts are planned where they are needed."),
     setting(
         "enable_indexonlyscan",
         PLANNER,
@@ -306,6 +316,7 @@ pub static LIST: &[Setting] = &[
         "Off: nearest neighbours are searched exactly, without graphs.",
     ),
     setting("enable_material", PLANNER, Kind::Bool(true), "Accepted; nothing is materialised on a choice."),
+    setting("enable_memoize", PLANNER, Kind::Bool(true), "Accepted; nothing is memoised on a choice."),
     setting(
         "enable_mergejoin",
         PLANNER,
@@ -313,6 +324,11 @@ pub static LIST: &[Setting] = &[
         "Accepted; joins are chosen by the planner alone.",
     ),
     setting("enable_nestloop", PLANNER, Kind::Bool(true), "Accepted; joins are chosen by the planner alone."),
+    setting("enable_parallel_append", PLANNER, Kind::Bool(true), "Accepted; parallel work is chosen by its size."),
+    setting("enable_parallel_hash", PLANNER, Kind::Bool(true), "Accepted; parallel work is chosen by its size."),
+    setting("enable_partition_pruning", PLANNER, Kind::Bool(true), "Accepted; partitions that cannot match are always left out."),
+    setting("enable_partitionwise_aggregate", PLANNER, Kind::Bool(false), "Accepted; partitions are aggregated together."),
+    setting("enable_partitionwise_join", PLANNER, Kind::Bool(false), "Accepted; partitions are joined together."),
     setting(
         "enable_seqscan",
         PLANNER,
@@ -320,6 +336,7 @@ pub static LIST: &[Setting] = &[
         "Off: a graph is preferred to an exact search where both are possible.",
     ),
     setting("enable_sort", PLANNER, Kind::Bool(true), "Accepted; sorts are planned where they are needed."),
+    setting("enable_tidscan", PLANNER, Kind::Bool(true), "Accepted; there are no TID scans to forbid."),
     setting(
         "escape_string_warning",
         COMPATIBILITY,
@@ -338,6 +355,9 @@ pub static LIST: &[Setting] = &[
         choice("off", &["off", "on", "regress"]),
         "Accepted; parallel work is chosen by its size.",
     ),
+    setting("from_collapse_limit", PLANNER, int(8, 1, INT_MAX, Unit::None), "Accepted; subqueries are always merged."),
+    setting("geqo", PLANNER, Kind::Bool(true), "Accepted; there is no genetic search for join orders."),
+    setting("geqo_threshold", PLANNER, int(12, 2, INT_MAX, Unit::None), "Accepted; there is no genetic search for join orders."),
     setting(
         "hither.memory_max",
         RESOURCES,
@@ -450,6 +470,10 @@ pub static LIST: &[Setting] = &[
     ),
     setting("ivfflat.probes", SEARCH, int(1, 1, 32_768, Unit::None), "Lists that a search looks into."),
     setting("jit", PLANNER, Kind::Bool(false), "Accepted; expressions are vectorised, not compiled."),
+    setting("jit_above_cost", PLANNER, real(100_000.0, -1.0, f64::MAX), "Accepted; expressions are vectorised, not compiled."),
+    setting("jit_inline_above_cost", PLANNER, real(500_000.0, -1.0, f64::MAX), "Accepted; expressions are vectorised, not compiled."),
+    setting("jit_optimize_above_cost", PLANNER, real(500_000.0, -1.0, f64::MAX), "Accepted; expressions are vectorised, not compiled."),
+    setting("join_collapse_limit", PLANNER, int(8, 1, INT_MAX, Unit::None), "Accepted; joins are planned as they are written."),
     setting("lc_collate", PRESET, text("C"), "Text is ordered by its bytes.").internal(),
     setting("lc_ctype", PRESET, text("C.UTF-8"), "Letters are Unicode's.").internal(),
     setting(
@@ -522,6 +546,10 @@ pub static LIST: &[Setting] = &[
         int(2, 0, 1024, Unit::None),
         "Accepted; a query uses the cores it is worth.",
     ),
+    setting("min_parallel_index_scan_size", PLANNER, int(512, 0, INT_MAX, Unit::Kilobytes), "Accepted; parallel work is chosen by its size."),
+    setting("min_parallel_table_scan_size", PLANNER, int(8192, 0, INT_MAX, Unit::Kilobytes), "Accepted; parallel work is chosen by its size."),
+    setting("parallel_setup_cost", PLANNER, real(1000.0, 0.0, f64::MAX), "Accepted; costs are measured, not set."),
+    setting("parallel_tuple_cost", PLANNER, real(0.1, 0.0, f64::MAX), "Accepted; costs are measured, not set."),
     setting(
         "password_encryption",
         CONNECTIONS,
@@ -536,6 +564,7 @@ pub static LIST: &[Setting] = &[
     ),
     setting("quote_all_identifiers", COMPATIBILITY, Kind::Bool(false), "Accepted; set by pg_dump."),
     setting("random_page_cost", PLANNER, real(4.0, 0.0, f64::MAX), "Accepted; costs are measured, not set."),
+    setting("recursive_worktable_factor", PLANNER, real(10.0, 0.001, 1_000_000.0), "Accepted; plans do not depend on it."),
     setting("role", CONNECTIONS, checked("none", role), "The role in effect; there is one.").kept(),
     setting("row_security", CLIENT, Kind::Bool(true), "Set by pg_dump; there are no row policies."),
     setting(

@@ -323,7 +323,16 @@ const NAMED: &[(&str, &[Parameter])] = &[
         &[("jsonb_in", None), ("path", None), ("replacement", None), ("insert_after", Some("false"))],
     ),
     ("parse_ident", &[("str", None), ("strict", Some("true"))]),
+    ("jsonb_path_exists", IN_PATH),
+    ("jsonb_path_match", IN_PATH),
+    ("jsonb_path_query", IN_PATH),
+    ("jsonb_path_query_array", IN_PATH),
+    ("jsonb_path_query_first", IN_PATH),
 ];
+
+/// Those of what a path finds.
+const IN_PATH: &[Parameter] =
+    &[("target", None), ("path", None), ("vars", Some("{}")), ("silent", Some("false"))];
 
 /// Puts arguments that are named where their names say; a call that cannot be meant stays as it is.
 fn position_arguments(function: &mut ast::Function) {
@@ -371,6 +380,7 @@ fn position_arguments(function: &mut ast::Function) {
     let otherwise = |default: &str| {
         let value = match default {
             "true" | "false" => ast::Value::Boolean(default == "true"),
+            "{}" => ast::Value::SingleQuotedString(default.to_owned()),
             number => ast::Value::Number(number.to_owned(), false),
         };
         FunctionArgExpr::Expr(Expr::value(value))
@@ -458,7 +468,7 @@ pub fn settle_frame(function: &mut ast::Function) {
 }
 
 /// Those of a window.
-pub fn settle_window(spec: &mut ast::WindowSpec) {
+fn settle_window(spec: &mut ast::WindowSpec) {
     let Some(frame) = &mut spec.window_frame else { return };
     for bound in std::iter::once(&mut frame.start_bound).chain(&mut frame.end_bound) {
         let (ast::WindowFrameBound::Preceding(Some(distance))

@@ -57,7 +57,11 @@ pub enum Ast {
     Copy(Box<Copy>),
     Explain(Box<Explain>),
 
-    Begin(Modes),
+    /// BEGIN or START TRANSACTION, as the tag says.
+    Begin {
+        modes: Modes,
+        tag: &'static str,
+    },
     Commit {
         chain: bool,
     },
@@ -739,7 +743,7 @@ impl Ast {
             Ast::Truncate(_) => "TRUNCATE TABLE",
             Ast::Copy(_) => "COPY",
             Ast::Explain(_) => "EXPLAIN",
-            Ast::Begin(_) => "BEGIN",
+            Ast::Begin { tag, .. } => tag,
             Ast::Commit { .. } => "COMMIT",
             Ast::Rollback { .. } => "ROLLBACK",
             Ast::Savepoint(savepoint) => savepoint.command(),

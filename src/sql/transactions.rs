@@ -142,7 +142,7 @@ impl Session {
     }
 
     /// BEGIN
-    pub(crate) fn begin(&mut self, modes: Modes) -> Result<Response> {
+    pub(crate) fn begin(&mut self, modes: Modes) -> Result<()> {
         if self.state.block == Block::Explicit {
             let message = "there is already a transaction in progress";
             self.notice(Severity::Warning, Error::new(SqlState::ACTIVE_SQL_TRANSACTION, message));
@@ -151,8 +151,7 @@ impl Session {
         } else {
             self.open(Block::Explicit);
         }
-        self.set_modes(modes)?;
-        Ok(done("BEGIN"))
+        self.set_modes(modes)
     }
 
     /// SET TRANSACTION and SET SESSION CHARACTERISTICS.

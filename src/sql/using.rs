@@ -15,9 +15,9 @@ use std::collections::HashMap;
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    self, ExcludeSelectItem, Expr, GroupByExpr, Ident, Join, JoinConstraint, JoinOperator, ObjectName, Query,
-    Select, SelectItem, SelectItemQualifiedWildcardKind, TableFactor, TableWithJoins, VisitorMut,
-    WildcardAdditionalOptions,
+    self, BinaryOperator, ExcludeSelectItem, Expr, GroupByExpr, Ident, Join, JoinConstraint, JoinOperator,
+    ObjectName, Query, Select, SelectItem, SelectItemQualifiedWildcardKind, TableFactor, TableWithJoins,
+    VisitorMut, WildcardAdditionalOptions,
 };
 
 use crate::error::{Error, Result};
@@ -217,6 +217,8 @@ impl Merger<'_> {
         }
     }
 
+    /// `a FULL JOIN b USING (id) JOIN c USING (id)` compares c's column with the merged one, which the planner would take
+    /// for a's: `... JOIN c ON coalesce(a.id, b.id) = c.id`.
     fn join(&mut self, mut left: Joined, join: &mut Join, mut right: Joined) -> Joined {
         name_common(join, &left, &right);
         let constraint = constraint_of(&mut join.join_operator);
@@ -228,11 +230,14 @@ impl Merger<'_> {
             .flatten()
             .filter_map(|column| column.0.last().and_then(|part| part.as_ident()).cloned())
             .collect();
+        let mut equal = Vec::new();
         for column in &columns {
             let key = fold(column);
             let known = self.merged.get(&key).cloned();
+            let again = self.outer && known.is_some();
             let ours = known.or_else(|| Some(qualified(left.relation_of(&key)?, column)));
             let theirs = right.relation_of(&key).map(|right| qualified(right, column));
+            equal.push((again, ours.clone(), theirs.clone()));
             let value = match (side, ours, theirs) {
                 // Both are the same.
                 (Side::Inner, None, theirs) => theirs,
@@ -245,6 +250,9 @@ impl Merger<'_> {
                 self.merged.insert(key, value);
             }
         }
+        if equal.iter().any(|(again, _, _)| *again) {
+            join_on(join, equal);
+        }
         let names: Vec<String> = columns.iter().map(fold).collect();
         for column in &names {
             left.leave_out(column);
@@ -256,6 +264,22 @@ impl Merger<'_> {
         let merged = names.into_iter().map(Part::Merged);
         let shown = merged.chain(left.shown).chain(right.shown).collect();
         Joined { shown, relations: left.relations.into_iter().chain(right.relations).collect() }
+    }
+}
+
+/// The join with its columns compared one by one, where both sides of each are known.
+fn join_on(join: &mut Join, columns: Vec<(bool, Option<Expr>, Option<Expr>)>) {
+    let equal = columns.into_iter().map(|(_, ours, theirs)| {
+        let (left, right) = (Box::new(ours?), Box::new(theirs?));
+        Some(Expr::BinaryOp { left, op: BinaryOperator::Eq, right })
+    });
+    let Some(equal) = equal.collect::<Option<Vec<Expr>>>() else { return };
+    let all = equal.into_iter().reduce(|left, right| {
+        let (left, right) = (Box::new(left), Box::new(right));
+        Expr::BinaryOp { left, op: BinaryOperator::And, right }
+    });
+    if let (Some(all), Some(constraint)) = (all, constraint_of(&mut join.join_operator)) {
+        *constraint = JoinConstraint::On(all);
     }
 }
 

@@ -429,11 +429,11 @@ fn transaction(w: &mut Words) -> Parsed<Ast> {
     match first.as_str() {
         "START" => {
             w.expect("TRANSACTION")?;
-            Ok(Ast::Begin(modes(w)?))
+            Ok(Ast::Begin { modes: modes(w)?, tag: "START TRANSACTION" })
         }
         "BEGIN" => {
             noise(w);
-            Ok(Ast::Begin(modes(w)?))
+            Ok(Ast::Begin { modes: modes(w)?, tag: "BEGIN" })
         }
         "SAVEPOINT" => Ok(Ast::Savepoint(Savepoint::Define(w.identifier()?))),
         "RELEASE" => {

@@ -2,7 +2,8 @@
 //!
 //! WITH queries that change or lock rows become parts, and so do subqueries that lock rows, under a name of ours. A plain
 //! WITH query goes into the one statement that reads it, where the planner sees through it; when several parts read it,
-//! it is a part itself, so that it runs once.
+//! it is a part itself, so that it runs once. So is one that answers otherwise each time it runs and is read twice:
+//! `WITH t AS (SELECT random() AS r) SELECT * FROM t AS a, t AS b`.
 
 use std::collections::HashSet;
 use std::ops::ControlFlow;
@@ -35,7 +36,8 @@ pub fn arrange(with: Option<With>, main: Ast, locks: bool) -> Result<Ast> {
 
 fn arrange_parts(with: Option<With>, mut main: Ast, locks: bool) -> Result<Ast> {
     let modifies = with.iter().flat_map(|with| &with.cte_tables).any(|cte| is_change(&cte.query));
-    if !modifies && !locks {
+    let once = with.as_ref().map(|with| run_once(with, &main)).unwrap_or_default();
+    if !modifies && !locks && once.is_empty() {
         return attach(with, main);
     }
     let (recursive, ctes) = match with {
@@ -48,7 +50,9 @@ fn arrange_parts(with: Option<With>, mut main: Ast, locks: bool) -> Result<Ast> 
     for mut cte in ctes {
         take_out(&mut cte.query, 0, &mut taken, &mut items);
         items.push(Item {
-            runs: is_change(&cte.query) || !cte.query.locks.is_empty(),
+            runs: is_change(&cte.query)
+                || !cte.query.locks.is_empty()
+                || once.contains(&fold(&cte.alias.name)),
             taken_out: false,
             cte,
         });
@@ -71,7 +75,7 @@ fn arrange_parts(with: Option<With>, mut main: Ast, locks: bool) -> Result<Ast> 
 /// A WITH query, or a subquery under a name of ours.
 struct Item {
     cte: Cte,
-    /// Whether it changes or locks rows.
+    /// Whether it changes or locks rows, or is to run once.
     runs: bool,
     taken_out: bool,
 }
@@ -81,6 +85,48 @@ fn is_change(query: &ast::Query) -> bool {
         query.body.as_ref(),
         SetExpr::Insert(_) | SetExpr::Update(_) | SetExpr::Delete(_) | SetExpr::Merge(_)
     )
+}
+
+/// Functions that answer otherwise when they are called again.
+const VOLATILE: [&str; 10] = [
+    "random",
+    "random_normal",
+    "nextval",
+    "setval",
+    "gen_random_uuid",
+    "uuidv4",
+    "uuidv7",
+    "clock_timestamp",
+    "timeofday",
+    "pg_sleep",
+];
+
+/// The names of WITH's queries that call such a function and are read more than once.
+fn run_once(with: &With, main: &Ast) -> Vec<String> {
+    let ctes = &with.cte_tables;
+    let reads = |number: usize, cte: &Cte| {
+        let name = fold(&cte.alias.name);
+        let count = |names: Vec<String>| names.iter().filter(|read| **read == name).count();
+        let later = ctes[number + 1..].iter().map(|later| count(names_of(&later.query)));
+        later.sum::<usize>() + count(names_in_main(main))
+    };
+    let once = ctes
+        .iter()
+        .enumerate()
+        .filter(|(number, cte)| !with.recursive && calls_volatile(&cte.query) && reads(*number, cte) > 1);
+    once.map(|(_, cte)| fold(&cte.alias.name)).collect()
+}
+
+fn calls_volatile(query: &ast::Query) -> bool {
+    let look = |expr: &ast::Expr| match expr {
+        ast::Expr::Function(function)
+            if VOLATILE.contains(&object_name("", &function.name).name.as_str()) =>
+        {
+            ControlFlow::Break(())
+        }
+        _ => ControlFlow::Continue(()),
+    };
+    visit::expressions(query, look).is_break()
 }
 
 /// PostgreSQL's refusal of data-modifying WITH queries in cursors and views.
@@ -153,17 +199,28 @@ fn rows_of(name: &Ident) -> ast::Query {
     *parsed.expect("a name in quotes is a name")
 }
 
-/// The names of relations that a statement mentions without a schema.
-fn names_in(statement: &impl ast::Visit) -> HashSet<String> {
-    let mut names = HashSet::new();
+/// The names of relations that a statement mentions without a schema, as often as it does.
+fn names_of(statement: &impl ast::Visit) -> Vec<String> {
+    let mut names = Vec::new();
     let _ = visit::relations(statement, |name| {
         let read = object_name("", name);
         if read.schema.is_none() {
-            names.insert(read.name);
+            names.push(read.name);
         }
         ControlFlow::<()>::Continue(())
     });
     names
+}
+
+fn names_in_main(main: &Ast) -> Vec<String> {
+    match main {
+        Ast::Query(query) => names_of(query),
+        Ast::Insert(insert, _) => names_of(insert),
+        Ast::Update(update) => names_of(update),
+        Ast::Delete(delete) => names_of(delete),
+        Ast::Merge(merge) => names_of(merge),
+        _ => Vec::new(),
+    }
 }
 
 fn assemble(recursive: bool, items: Vec<Item>, main: Ast) -> Result<Ast> {
@@ -188,15 +245,8 @@ type Host = Option<usize>;
 
 /// Per item: nothing for a part of its own, else its host.
 fn hosts(items: &[Item], main: &Ast) -> Vec<Option<Host>> {
-    let used: Vec<HashSet<String>> = items.iter().map(|item| names_in(&item.cte.query)).collect();
-    let used_by_main = match main {
-        Ast::Query(query) => names_in(query),
-        Ast::Insert(insert, _) => names_in(insert),
-        Ast::Update(update) => names_in(update),
-        Ast::Delete(delete) => names_in(delete),
-        Ast::Merge(merge) => names_in(merge),
-        _ => HashSet::new(),
-    };
+    let used: Vec<Vec<String>> = items.iter().map(|item| names_of(&item.cte.query)).collect();
+    let used_by_main = names_in_main(main);
     let mut hosts: Vec<Option<Host>> = vec![None; items.len()];
     for number in (0..items.len()).rev().filter(|&number| !items[number].runs) {
         let mut later = items[number + 1..].iter().filter(|item| item.runs);

@@ -1,0 +1,75 @@
+//! Aliases that name the first columns only: `FROM t AS a (x)` renames t's first column and leaves the others as they are.
+//!
+//! The planner wants a name for each column, so the rest are written out: `FROM t AS a (x, "second", "third")`.
+
+use datafusion::sql::sqlparser::ast::{Query, SetExpr, TableAlias, TableAliasColumnDef, TableFactor};
+
+use crate::error::{Error, Result, SqlState};
+use crate::sql::known::{Known, outputs, quoted};
+use crate::sql::words::fold;
+
+/// Writes out the names of an item of FROM. `hidden` are the names of WITH.
+///
+/// 42P10 for more names than there are columns.
+pub fn complete(factor: &mut TableFactor, known: &Known, hidden: &[String]) -> Result<()> {
+    let given = match alias_of(factor) {
+        Some(alias) if !alias.columns.is_empty() => std::mem::take(&mut alias.columns),
+        _ => return Ok(()),
+    };
+    let names = match factor {
+        TableFactor::Derived { subquery, .. } => all_outputs(subquery),
+        _ => known.columns_of(factor, hidden).map(|columns| columns.names),
+    };
+    let Some(alias) = alias_of(factor) else { return Ok(()) };
+    let what = format!("table \"{}\"", fold(&alias.name));
+    alias.columns = match names {
+        Some(names) => filled(given, &names, &what)?,
+        None => given,
+    };
+    Ok(())
+}
+
+/// The same for a query of WITH.
+pub fn complete_with(alias: &mut TableAlias, query: &Query) -> Result<()> {
+    if alias.columns.is_empty() {
+        return Ok(());
+    }
+    if let Some(names) = all_outputs(query) {
+        let what = format!("WITH query \"{}\"", fold(&alias.name));
+        alias.columns = filled(std::mem::take(&mut alias.columns), &names, &what)?;
+    }
+    Ok(())
+}
+
+fn alias_of(factor: &mut TableFactor) -> Option<&mut TableAlias> {
+    match factor {
+        TableFactor::Table { alias, args: None, .. } | TableFactor::Derived { alias, .. } => alias.as_mut(),
+        _ => None,
+    }
+}
+
+/// The names of a query's columns; those of VALUES are `column1` and so on.
+fn all_outputs(query: &Query) -> Option<Vec<String>> {
+    match query.body.as_ref() {
+        SetExpr::Values(values) => {
+            let count = values.rows.first()?.len();
+            Some((1..=count).map(|number| format!("column{number}")).collect())
+        }
+        _ => outputs(query),
+    }
+}
+
+fn filled(
+    mut given: Vec<TableAliasColumnDef>,
+    names: &[String],
+    what: &str,
+) -> Result<Vec<TableAliasColumnDef>> {
+    if given.len() > names.len() {
+        let (available, specified) = (names.len(), given.len());
+        let message = format!("{what} has {available} columns available but {specified} columns specified");
+        return Err(Error::new(SqlState("42P10"), message));
+    }
+    let rest = names[given.len()..].iter().map(|name| quoted(name));
+    given.extend(rest.map(|name| TableAliasColumnDef { name, data_type: None }));
+    Ok(given)
+}
