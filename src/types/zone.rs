@@ -1,8 +1,8 @@
 //! Time zones: what clocks show in a place at a moment, and which moment they show.
 //!
 //! The zones and their history are the IANA database's, as `chrono-tz` carries it. Beside the names of places there are
-//! offsets (`+05:30`, `-8`) and POSIX descriptions of zones without summer time (`<+03>-3`, whose sign counts west of
-//! Greenwich); abbreviations such as `CEST` are in `zone_abbreviations.rs`.
+//! numbers of hours (`-8`) and POSIX descriptions of zones without summer time (`<+03>-3`, `-03:30`), whose sign counts
+//! west of Greenwich; abbreviations such as `CEST` are in `zone_abbreviations.rs`.
 //!
 //! The database ends with the century. Later years are read as the year between 2044 and 2071 that has the same
 //! calendar, so that the rules of the last years go on.
@@ -14,7 +14,7 @@ use chrono_tz::{OffsetComponents, OffsetName, TZ_VARIANTS, Tz};
 
 use crate::error::{Error, Result, SqlState};
 use crate::types::datetime::{
-    MICROSECONDS_PER_DAY, MICROSECONDS_PER_SECOND, civil_from_days, days_from_civil, parse_offset,
+    MICROSECONDS_PER_DAY, MICROSECONDS_PER_SECOND, civil_from_days, days_from_civil, tokens::leading_number,
 };
 use crate::types::zone_abbreviations::{BY_ZONE, FIXED};
 
@@ -26,7 +26,7 @@ pub enum Zone {
     Place(Tz),
 }
 
-/// An abbreviation, filled up with zeros: POSIX lets them be of any length, nobody has longer ones.
+/// An abbreviation, filled up with zeros: POSIX lets them be of any length, nobody has longer ones, which are cut off.
 pub type Name = [u8; NAME_BYTES_MAX];
 const NAME_BYTES_MAX: usize = 10;
 
@@ -92,16 +92,19 @@ impl Zone {
         Zone::by_place(BY_ZONE[at].1)
     }
 
-    /// What AT TIME ZONE takes: an abbreviation, a place, or an offset that counts west of Greenwich; 22023 otherwise.
+    /// What AT TIME ZONE takes: an abbreviation, a place, or a POSIX description; 22023 otherwise.
     pub fn of_operand(name: &str) -> Result<Zone> {
         if let Some(zone) = Zone::by_abbreviation(name) {
             return Ok(zone);
         }
-        let bare = || parse_offset(name).map(|seconds| Zone::of_offset(-seconds));
-        match Zone::by_name(name)?.or_else(bare) {
-            Some(zone) => Ok(zone),
-            None => Err(not_recognized(name)),
-        }
+        Zone::by_name(name)?.ok_or_else(|| not_recognized(name))
+    }
+
+    /// Whether clocks there were never changed.
+    pub fn is_fixed(self) -> bool {
+        // Before there were zones, in a winter and in a summer.
+        let moments = [i64::MIN, 0, 200 * MICROSECONDS_PER_DAY];
+        moments.iter().all(|&at| self.offset_at(at) == self.offset_at(0))
     }
 
     /// Seconds that clocks are ahead of UTC at a moment, in microseconds since 1970.
@@ -190,6 +193,8 @@ impl fmt::Display for Zone {
         let west = Zone::of_offset(-seconds);
         let Zone::Fixed(_, west) = west else { return Ok(()) };
         match shown(name) {
+            // Minutes tell it from a number, which counts east.
+            "" if seconds % 3600 == 0 => write!(f, "{}:00", shown(&west)),
             name if name.bytes().all(|b| b.is_ascii_alphabetic()) => {
                 write!(f, "{name}{}", shown(&west))
             }
@@ -221,32 +226,57 @@ fn shown(name: &Name) -> &str {
     std::str::from_utf8(&name[..end]).unwrap_or("")
 }
 
-/// `EST5`, `<+02>-2`, `UTC+3`: a name and hours west of Greenwich. A summer time behind them has rules that are not
-/// known here, 0A000; the usual ones (`EST5EDT`) are places.
+/// `EST5`, `<+02>-2`, `UTC+3`: a name, which may be empty, and hours west of Greenwich. A summer time behind them has
+/// rules that are not known here, 0A000; the usual ones (`EST5EDT`) are places.
 fn posix(text: &str) -> Result<Option<Zone>> {
-    let (name, rest) = match text.strip_prefix('<') {
-        Some(quoted) => match quoted.split_once('>') {
-            Some((name, rest)) => (name, rest),
-            None => return Ok(None),
-        },
-        None => text.split_at(text.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(text.len())),
-    };
-    let is_name = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'+' | b'-' | b':');
-    if !(3..=NAME_BYTES_MAX).contains(&name.len()) || !name.bytes().all(is_name) {
-        return Ok(None);
-    }
-    let end =
-        rest.find(|c: char| !(c.is_ascii_digit() || matches!(c, '+' | '-' | ':'))).unwrap_or(rest.len());
-    let (offset, summer) = rest.split_at(end);
-    let signed = if offset.starts_with(['+', '-']) { offset.to_owned() } else { format!("+{offset}") };
-    let Some(west) = parse_offset(&signed) else { return Ok(None) };
-    if summer.is_empty() {
+    let Some((name, rest)) = leading_name(text) else { return Ok(None) };
+    let Some((west, rest)) = leading_offset(rest) else { return Ok(None) };
+    if rest.is_empty() {
         return Ok(Some(Zone::Fixed(-west, name_of(name))));
     }
-    match summer.bytes().all(|c| is_name(c) || matches!(c, b'<' | b'>' | b',' | b'.' | b'/')) {
-        true => Err(Error::unsupported(format!("a time zone with rules of its own (\"{text}\")"))),
-        false => Ok(None),
+    let rules =
+        leading_name(rest).filter(|(summer, _)| !summer.is_empty()).and_then(|(_, rest)| match rest {
+            "" => Some(rest),
+            _ if rest.starts_with([',', ';']) => Some(rest),
+            _ => leading_offset(rest).map(|(_, rest)| rest),
+        });
+    match rules {
+        Some(rules) if rules.is_empty() || rules.starts_with([',', ';']) => {
+            Err(Error::unsupported(format!("a time zone with rules of its own (\"{text}\")")))
+        }
+        _ => Ok(None),
     }
+}
+
+/// The name of a time that a text starts with, and what follows it.
+fn leading_name(text: &str) -> Option<(&str, &str)> {
+    let (name, rest) = match text.strip_prefix('<') {
+        Some(quoted) => quoted.split_once('>')?,
+        None => text.split_at(text.find(|c| matches!(c, '0'..='9' | ',' | '-' | '+')).unwrap_or(text.len())),
+    };
+    let is_name = |c: u8| c.is_ascii_graphic() && c != b'<' && c != b'>';
+    name.bytes().all(is_name).then_some((name, rest))
+}
+
+/// `5`, `-03:30`, `+1:2:03`: the seconds a text starts with, and what follows them.
+fn leading_offset(text: &str) -> Option<(i32, &str)> {
+    let (sign, mut rest) = match text.strip_prefix('-') {
+        Some(rest) => (-1, rest),
+        None => (1, text.strip_prefix('+').unwrap_or(text)),
+    };
+    let mut seconds = 0;
+    for (at, (unit, max)) in [(3600, OFFSET_HOURS_MAX as i32), (60, 59), (1, 60)].into_iter().enumerate() {
+        if at > 0 {
+            let Some(part) = rest.strip_prefix(':') else { break };
+            rest = part;
+        }
+        let (number, after) = leading_number::<i32>(rest)?;
+        if after.len() == rest.len() || number > max {
+            return None;
+        }
+        (seconds, rest) = (seconds + number * unit, after);
+    }
+    Some((sign * seconds, rest))
 }
 
 /// A moment as chrono has it, in a year whose rules are known.
@@ -305,16 +335,20 @@ mod tests {
             ("2", "<+02>-02"),
             ("-7", "<-07>+07"),
             ("5.5", "<+05:30>-05:30"),
-            ("FOO+3", "FOO-03"),
+            ("FOO+3", "FOO+03"),
             ("<+03>-3", "<+03>-03"),
             ("EST5EDT", "EST5EDT"),
+            ("FOO+99", "FOO+99"),
+            ("+02:00", "+02:00"),
+            ("-04:15", "-04:15"),
+            ("00:00", "+00:00"),
+            ("a/b+3", "<a/b>+03"),
         ] {
             let zone = zone(given);
-            let shown = if given == "FOO+3" { "FOO+03" } else { shown };
             assert_eq!(zone.to_string(), shown, "{given}");
             assert_eq!(Zone::of_setting(shown).unwrap(), zone, "{given}");
         }
-        for wrong in ["Mars/Olympus", "", "200", "ab", "FOO+99"] {
+        for wrong in ["Mars/Olympus", "", "200", "ab", "FOO+168", "+0530", "abc5:"] {
             assert_eq!(
                 Zone::of_setting(wrong).unwrap_err().state(),
                 SqlState::INVALID_PARAMETER_VALUE,
