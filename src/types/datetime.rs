@@ -39,7 +39,7 @@ pub fn rounded_time(time: i64, digits: Option<u8>) -> i64 {
     let Some(digits @ ..6) = digits else { return time };
     let unit = 10i64.pow(6 - u32::from(digits));
     let half = if time < 0 { -unit / 2 } else { unit / 2 };
-    (time + half) / unit * unit
+    time.saturating_add(half) / unit * unit
 }
 /// 4714-11-24 BC, where PostgreSQL's calendar begins (Julian day 0).
 const DAY_MIN: i64 = fields::JULIAN_EPOCH;
@@ -265,14 +265,4 @@ fn now(zone: Zone) -> impl Fn() -> (i64, i32) {
 
 fn out_of_range(what: &str, text: &str) -> Error {
     Error::new(SqlState::DATETIME_FIELD_OVERFLOW, format!("{what} out of range: \"{text}\""))
-}
-
-/// Digits behind a point as millionths, rounded.
-pub(super) fn fraction_of(digits: &str) -> i64 {
-    let mut millionths = 0;
-    for place in 0..6 {
-        millionths =
-            millionths * 10 + digits.as_bytes().get(place).map_or(0, |digit| i64::from(digit - b'0'));
-    }
-    millionths + i64::from(digits.as_bytes().get(6).is_some_and(|&digit| digit >= b'5'))
 }

@@ -1,18 +1,20 @@
 //! Intervals in PostgreSQL's `postgres` style: `1 year 2 mons 3 days 04:05:06.789`; ISO 8601 durations and the
-//! verbose style are read too.
+//! verbose style are read too, and years to days and hours of the SQL standard (`1-2 3 4:05`), each with a sign of its own.
 //!
 //! Months, days and microseconds do not convert into each other when written; only the fraction of a unit spills
 //! into the next smaller one, a month counting 30 days and a day 24 hours.
 
 use crate::error::{Error, Result, SqlState};
 use crate::types::Interval;
+use crate::types::datetime::tokens::{Clock, Fault, Kind, Sign, fraction, leading_number, split};
 use crate::types::datetime::{MICROSECONDS_PER_DAY, MICROSECONDS_PER_SECOND, print_seconds};
 use crate::types::integer::{print_i64, print_padded};
-use crate::types::text::{invalid_datetime, is_space};
+use crate::types::text::invalid_datetime;
 
 const MICROSECONDS_PER_MINUTE: i64 = 60 * MICROSECONDS_PER_SECOND;
 const MICROSECONDS_PER_HOUR: i64 = 60 * MICROSECONDS_PER_MINUTE;
 const DAYS_PER_MONTH: f64 = 30.0;
+const MONTHS_PER_YEAR: i32 = 12;
 
 pub fn print(interval: Interval, out: &mut Vec<u8>) {
     let start = out.len();
@@ -58,7 +60,7 @@ fn separate(start: usize, out: &mut Vec<u8>) {
 }
 
 pub fn parse(text: &str) -> Result<Interval> {
-    read(text, Sum::default())
+    read(text, Unit::Second, false)
 }
 
 /// The fields by which `INTERVAL '1-2' YEAR TO MONTH` is read.
@@ -88,12 +90,12 @@ impl Field {
 
     fn unit(self) -> Unit {
         match self {
-            Field::Year => Unit::Months(12.0),
-            Field::Month => Unit::Months(1.0),
-            Field::Day => Unit::Days(1.0),
-            Field::Hour => Unit::Microseconds(MICROSECONDS_PER_HOUR),
-            Field::Minute => Unit::Microseconds(MICROSECONDS_PER_MINUTE),
-            Field::Second => Unit::Microseconds(MICROSECONDS_PER_SECOND),
+            Field::Year => Unit::Year,
+            Field::Month => Unit::Month,
+            Field::Day => Unit::Day,
+            Field::Hour => Unit::Hour,
+            Field::Minute => Unit::Minute,
+            Field::Second => Unit::Second,
         }
     }
 }
@@ -101,7 +103,7 @@ impl Field {
 /// An interval whose last number counts the last field if it has no unit. It keeps what is smaller: see [`fit`].
 pub fn parse_fields(text: &str, first: Field, last: Field) -> Result<Interval> {
     let minutes_first = (first, last) == (Field::Minute, Field::Second);
-    read(text, Sum { last: Some(last), minutes_first, ..Sum::default() })
+    read(text, last.unit(), minutes_first)
 }
 
 /// An interval without what is smaller than the last field, and with so many digits of a second.
@@ -120,255 +122,362 @@ pub fn fit(interval: Interval, last: Option<Field>, digits: Option<u8>) -> Inter
     }
 }
 
-fn read(text: &str, mut sum: Sum) -> Result<Interval> {
-    let lower = text.trim_matches(is_space).to_ascii_lowercase();
-    let understood = match lower.strip_prefix('p') {
-        Some(rest) if rest.starts_with(|c: char| c.is_ascii_digit() || c == 't' || c == '-' || c == '.') => {
-            sum.iso(rest)
-        }
-        _ => sum.verbose(&lower),
+/// `bare` is what a last number without a unit counts; with `minutes_first`, `1:30` is minutes and seconds.
+fn read(text: &str, bare: Unit, minutes_first: bool) -> Result<Interval> {
+    let understood = match Sum::of_words(&text.to_ascii_lowercase(), bare, minutes_first) {
+        Err(Fault::Format) => Sum::of_iso(text),
+        understood => understood,
     };
-    match understood {
-        Some(()) => sum.finish(text),
-        None => Err(invalid_datetime("interval", text)),
+    let sum = understood.map_err(|fault| match fault {
+        Fault::Format => invalid_datetime("interval", text),
+        Fault::Field => {
+            let message = format!("interval field value out of range: \"{text}\"");
+            Error::new(SqlState::INTERVAL_FIELD_OVERFLOW, message)
+        }
+    })?;
+    sum.interval().ok_or_else(|| Error::new(SqlState::DATETIME_FIELD_OVERFLOW, "interval out of range"))
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Unit {
+    Microsecond,
+    Millisecond,
+    Second,
+    Minute,
+    Hour,
+    Day,
+    Week,
+    Month,
+    Year,
+    Decade,
+    Century,
+    Millennium,
+}
+
+impl Unit {
+    fn from_word(word: &str) -> Option<Unit> {
+        Some(match word {
+            "us" | "usec" | "usecs" | "usecond" | "useconds" => Unit::Microsecond,
+            "ms" | "msec" | "msecs" | "msecond" | "mseconds" => Unit::Millisecond,
+            "s" | "sec" | "secs" | "second" | "seconds" => Unit::Second,
+            "m" | "min" | "mins" | "minute" | "minutes" => Unit::Minute,
+            "h" | "hr" | "hrs" | "hour" | "hours" => Unit::Hour,
+            "d" | "day" | "days" => Unit::Day,
+            "w" | "week" | "weeks" => Unit::Week,
+            "mon" | "mons" | "month" | "months" => Unit::Month,
+            "y" | "yr" | "yrs" | "year" | "years" => Unit::Year,
+            "dec" | "decs" | "decade" | "decades" => Unit::Decade,
+            "c" | "cent" | "century" | "centuries" => Unit::Century,
+            "mil" | "mils" | "millennia" => Unit::Millennium,
+            // PostgreSQL compares ten letters.
+            _ => match word.get(..10)? {
+                "microsecon" => Unit::Microsecond,
+                "millisecon" => Unit::Millisecond,
+                "millennium" => Unit::Millennium,
+                _ => return None,
+            },
+        })
+    }
+
+    /// The set of this unit alone.
+    fn set(self) -> Units {
+        1 << self as u16
     }
 }
 
-/// The parts as they add up.
-#[derive(Default)]
-struct Sum {
-    months: f64,
-    days: f64,
-    microseconds: f64,
-    whole_microseconds: i128,
-    /// What a number without a unit counts, if not seconds.
-    last: Option<Field>,
-    /// `1:30` is minutes and seconds.
-    minutes_first: bool,
+/// A set of units: none may come twice.
+type Units = u16;
+
+/// What `.5` of a second names too.
+fn parts_of_second() -> Units {
+    Unit::Second.set() | Unit::Millisecond.set() | Unit::Microsecond.set()
 }
 
-#[derive(Clone, Copy)]
-enum Unit {
-    Months(f64),
-    Days(f64),
-    Microseconds(i64),
+/// The parts as they add up; each is checked by itself.
+#[derive(Default)]
+struct Sum {
+    years: i32,
+    months: i32,
+    days: i32,
+    microseconds: i64,
 }
 
 impl Sum {
-    /// `1 year 2 mons -3 days 04:05:06`, `@ 1 minute ago`, `1-2`, `3 4:05`.
-    fn verbose(&mut self, lower: &str) -> Option<()> {
-        let mut tokens = split(lower)?.into_iter().peekable();
-        let mut any = false;
-        while let Some(token) = tokens.next() {
-            match token {
-                "@" if !any => continue,
-                "ago" if any && tokens.peek().is_none() => {
-                    self.months = -self.months;
-                    self.days = -self.days;
-                    self.microseconds = -self.microseconds;
-                    self.whole_microseconds = -self.whole_microseconds;
+    /// `1 year 2 mons -3 days 04:05:06`, `@ 1 minute ago`, `1-2`, `3 4:05`: read from the end, since a number's unit is
+    /// behind it. As in PostgreSQL 16, words for units that count nothing are let pass.
+    fn of_words(lower: &str, bare: Unit, minutes_first: bool) -> Result<Sum, Fault> {
+        let mut sum = Sum::default();
+        let mut seen = 0;
+        // What the next number counts.
+        let mut unit = Some(bare);
+        let mut ago = false;
+        for token in split(lower)?.into_iter().rev() {
+            let negative = token.sign == Some(Sign::Minus);
+            let set = match token.kind {
+                Kind::Time | Kind::Offset if token.text.contains(':') => {
+                    let time = time(token.text, minutes_first);
+                    // With a sign it could have been a number.
+                    let time = if token.sign.is_some() { time.map_err(|_| Fault::Format) } else { time };
+                    sum.microseconds = if negative { -time? } else { time? };
+                    unit = Some(Unit::Day);
+                    parts_of_second() | Unit::Minute.set() | Unit::Hour.set()
                 }
-                "and" if any => {}
-                _ if token.contains(':') => self.clock(token)?,
-                _ => {
-                    let next = tokens.peek().copied();
-                    match next.and_then(unit) {
-                        Some(unit) => {
-                            tokens.next();
-                            self.add(token, unit)?;
-                        }
-                        // `3 4:05` is days and time, `1-2` years and months, a bare number seconds.
-                        None if next.is_some_and(|next| next.contains(':')) => {
-                            self.add(token, Unit::Days(1.0))?
-                        }
-                        // `1 2` are days and hours, where hours are the last field.
-                        None if self.last == Some(Field::Hour) && tokens.len() == 1 => {
-                            self.add(token, Unit::Days(1.0))?
-                        }
-                        None if year_month(token).is_some() => self.months += year_month(token)?,
-                        None if next.is_none() => {
-                            self.add(token, self.last.unwrap_or(Field::Second).unit())?
-                        }
-                        None => return None,
+                Kind::Number | Kind::Date | Kind::Offset | Kind::Time => {
+                    let number = Number::read(token.text, negative)?;
+                    if number.counts_months {
+                        unit = Some(Unit::Month);
+                    }
+                    let counted = unit.ok_or(Fault::Format)?;
+                    sum.add(counted, number.whole, number.fraction)?;
+                    if counted == Unit::Hour {
+                        unit = Some(Unit::Day);
+                    }
+                    match counted {
+                        Unit::Second if number.fraction != 0.0 => parts_of_second(),
+                        counted => counted.set(),
                     }
                 }
+                Kind::Word if token.sign.is_some() => return Err(Fault::Format),
+                Kind::Word if token.text == "ago" => {
+                    (ago, unit) = (true, None);
+                    0
+                }
+                Kind::Word => {
+                    unit = Some(Unit::from_word(token.text).ok_or(Fault::Format)?);
+                    0
+                }
+            };
+            if seen & set != 0 {
+                return Err(Fault::Format);
             }
-            any = true;
+            seen |= set;
         }
-        any.then_some(())
+        match ago {
+            _ if seen == 0 => Err(Fault::Format),
+            true => sum.negated().ok_or(Fault::Field),
+            false => Ok(sum),
+        }
     }
 
-    /// `1y2m3dT4h5m6s`, what follows the P of ISO 8601.
-    fn iso(&mut self, mut rest: &str) -> Option<()> {
+    /// `P1Y2M3DT4H5M6S`, or ISO 8601's alternative forms `P0001-02-03T04:05:06` and `P00010203T040506`. Numbers may
+    /// have signs, fractions and exponents.
+    fn of_iso(text: &str) -> Result<Sum, Fault> {
+        let mut sum = Sum::default();
+        let mut rest = text.strip_prefix('P').filter(|rest| !rest.is_empty()).ok_or(Fault::Format)?;
         let mut in_time = false;
         let mut any = false;
         while !rest.is_empty() {
-            if let Some(after) = rest.strip_prefix('t') {
-                in_time = true;
-                rest = after;
+            if let Some(after) = rest.strip_prefix('T') {
+                (in_time, any, rest) = (true, false, after);
                 continue;
             }
-            let end = rest.find(|c: char| c.is_ascii_alphabetic())?;
-            let number = &rest[..end];
-            let unit = match (&rest[end..=end], in_time) {
-                ("y", false) => Unit::Months(12.0),
-                ("m", false) => Unit::Months(1.0),
-                ("w", false) => Unit::Days(7.0),
-                ("d", false) => Unit::Days(1.0),
-                ("h", true) => Unit::Microseconds(MICROSECONDS_PER_HOUR),
-                ("m", true) => Unit::Microseconds(MICROSECONDS_PER_MINUTE),
-                ("s", true) => Unit::Microseconds(MICROSECONDS_PER_SECOND),
-                _ => return None,
-            };
-            self.add(number, unit)?;
-            any = true;
-            rest = &rest[end + 1..];
-        }
-        any.then_some(())
-    }
-
-    fn add(&mut self, number: &str, unit: Unit) -> Option<()> {
-        if !number.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'+' | b'-' | b'.')) {
-            return None;
-        }
-        match unit {
-            Unit::Microseconds(each) => {
-                let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
-                let negative = whole.starts_with('-');
-                let digits = whole.trim_start_matches(['+', '-']);
-                if digits.is_empty() && fraction.is_empty() {
-                    return None;
+            let (number, after) = leading_decimal(rest)?;
+            let unit = match (after.as_bytes().first(), in_time) {
+                (Some(b'Y'), false) => Unit::Year,
+                (Some(b'M'), false) => Unit::Month,
+                (Some(b'W'), false) => Unit::Week,
+                (Some(b'D'), false) => Unit::Day,
+                (Some(b'H'), true) => Unit::Hour,
+                (Some(b'M'), true) => Unit::Minute,
+                (Some(b'S'), true) => Unit::Second,
+                _ if any => return Err(Fault::Format),
+                (Some(b'T' | b'-') | None, false) => {
+                    rest = sum.add_alternative_date(rest)?;
+                    continue;
                 }
-                let whole: i128 = if digits.is_empty() { 0 } else { digits.parse::<i64>().ok()?.into() };
-                let part: f64 =
-                    if fraction.is_empty() { 0.0 } else { format!("0.{fraction}").parse().ok()? };
-                let each_sum = whole * i128::from(each) + (part * each as f64).round_ties_even() as i128;
-                self.whole_microseconds += if negative { -each_sum } else { each_sum };
-            }
-            Unit::Days(each) => {
-                let value = number.parse::<f64>().ok()? * each;
-                self.days += value.trunc();
-                self.microseconds += value.fract() * MICROSECONDS_PER_DAY as f64;
-            }
-            Unit::Months(12.0) | Unit::Months(120.0) | Unit::Months(1200.0) | Unit::Months(12_000.0) => {
-                let Unit::Months(each) = unit else { return None };
-                // Parts of a year are whole months, rounded.
-                self.months += (number.parse::<f64>().ok()? * each).round_ties_even();
-            }
-            Unit::Months(_) => {
-                let value = number.parse::<f64>().ok()?;
-                self.months += value.trunc();
-                let days = value.fract() * DAYS_PER_MONTH;
-                // A millionth of a day keeps 0.1 * 30 from being 2.9999999999999996 days.
-                let days = (days * 1e6).round() / 1e6;
-                self.days += days.trunc();
-                self.microseconds += days.fract() * MICROSECONDS_PER_DAY as f64;
-            }
+                (Some(b':') | None, true) => {
+                    sum.add_alternative_time(rest)?;
+                    return Ok(sum);
+                }
+                _ => return Err(Fault::Format),
+            };
+            sum.add(unit, number.trunc() as i64, number.fract())?;
+            any = true;
+            rest = &after[1..];
         }
+        Ok(sum)
+    }
+
+    /// `0001-02-03`, `0001-02`, `0001`, `00010203`, up to the T, which is left.
+    fn add_alternative_date<'a>(&mut self, text: &'a str) -> Result<&'a str, Fault> {
+        let (number, mut rest) = leading_decimal(text)?;
+        let whole = number.trunc() as i64;
+        if digits_at_start(text) == 8 && !rest.starts_with('-') {
+            self.add(Unit::Year, whole / 10_000, 0.0)?;
+            self.add(Unit::Month, whole / 100 % 100, 0.0)?;
+            self.add(Unit::Day, whole % 100, number.fract())?;
+            return Ok(rest);
+        }
+        self.add(Unit::Year, whole, number.fract())?;
+        for unit in [Unit::Month, Unit::Day] {
+            let Some(part) = rest.strip_prefix('-') else { break };
+            let (number, after) = leading_decimal(part)?;
+            self.add(unit, number.trunc() as i64, number.fract())?;
+            rest = after;
+        }
+        match rest.is_empty() || rest.starts_with('T') {
+            true => Ok(rest),
+            false => Err(Fault::Format),
+        }
+    }
+
+    /// `04:05:06.789`, `04:05`, `04`, `040506.789`, up to the end.
+    fn add_alternative_time(&mut self, text: &str) -> Result<(), Fault> {
+        let (number, mut rest) = leading_decimal(text)?;
+        let whole = number.trunc() as i64;
+        if digits_at_start(text) == 6 && rest.is_empty() {
+            self.add(Unit::Hour, whole / 10_000, 0.0)?;
+            self.add(Unit::Minute, whole / 100 % 100, 0.0)?;
+            self.add(Unit::Second, whole % 100, 0.0)?;
+            return self.add(Unit::Microsecond, 0, number.fract());
+        }
+        self.add(Unit::Hour, whole, number.fract())?;
+        for unit in [Unit::Minute, Unit::Second] {
+            let Some(part) = rest.strip_prefix(':') else { break };
+            let (number, after) = leading_decimal(part)?;
+            self.add(unit, number.trunc() as i64, number.fract())?;
+            rest = after;
+        }
+        match rest {
+            "" => Ok(()),
+            _ => Err(Fault::Format),
+        }
+    }
+
+    fn add(&mut self, unit: Unit, whole: i64, fraction: f64) -> Result<(), Fault> {
+        let added = match unit {
+            Unit::Microsecond => self.add_time(whole, fraction, 1),
+            Unit::Millisecond => self.add_time(whole, fraction, 1000),
+            Unit::Second => self.add_time(whole, fraction, MICROSECONDS_PER_SECOND),
+            Unit::Minute => self.add_time(whole, fraction, MICROSECONDS_PER_MINUTE),
+            Unit::Hour => self.add_time(whole, fraction, MICROSECONDS_PER_HOUR),
+            Unit::Day => {
+                self.add_days(whole, 1).and_then(|()| self.add_time(0, fraction, MICROSECONDS_PER_DAY))
+            }
+            Unit::Week => self.add_days(whole, 7).and_then(|()| self.add_part_of_days(fraction * 7.0)),
+            Unit::Month => self.add_months(whole, fraction),
+            Unit::Year => self.add_years(whole, fraction, 1),
+            Unit::Decade => self.add_years(whole, fraction, 10),
+            Unit::Century => self.add_years(whole, fraction, 100),
+            Unit::Millennium => self.add_years(whole, fraction, 1000),
+        };
+        added.ok_or(Fault::Field)
+    }
+
+    /// Half a microsecond is none.
+    fn add_time(&mut self, whole: i64, fraction: f64, each: i64) -> Option<()> {
+        let part = fraction * each as f64;
+        let rest = part.fract();
+        let rounded = part.trunc() as i64 + i64::from(rest > 0.5) - i64::from(rest < -0.5);
+        self.microseconds = whole.checked_mul(each)?.checked_add(self.microseconds)?.checked_add(rounded)?;
         Some(())
     }
 
-    /// `[-]4:05[:06.789]`
-    fn clock(&mut self, token: &str) -> Option<()> {
-        let (negative, body) = match token.as_bytes() {
-            [b'-', ..] => (true, &token[1..]),
-            [b'+', ..] => (false, &token[1..]),
-            _ => (false, token),
-        };
-        let parts: Vec<&str> = body.split(':').collect();
-        let whole =
-            |part: &str| part.bytes().all(|b| b.is_ascii_digit()).then(|| part.parse::<i64>().ok()).flatten();
-        let (hours, minutes, seconds) = match parts[..] {
-            // With a fraction and two parts these are minutes and seconds.
-            [minutes, seconds] if self.minutes_first || seconds.contains('.') => ("0", minutes, seconds),
-            [hours, minutes] => (hours, minutes, "0"),
-            [hours, minutes, seconds] => (hours, minutes, seconds),
-            _ => return None,
-        };
-        let (second, fraction) = seconds.split_once('.').unwrap_or((seconds, ""));
-        let (hours, minutes, second) = (whole(hours)?, whole(minutes)?, whole(second)?);
-        if minutes > 59 || second > 59 || !fraction.bytes().all(|b| b.is_ascii_digit()) {
-            return None;
-        }
-        let microseconds = i128::from(hours) * i128::from(MICROSECONDS_PER_HOUR)
-            + i128::from(minutes * MICROSECONDS_PER_MINUTE + second * MICROSECONDS_PER_SECOND)
-            + i128::from(super::datetime::fraction_of(fraction));
-        self.whole_microseconds += if negative { -microseconds } else { microseconds };
+    fn add_days(&mut self, whole: i64, each: i32) -> Option<()> {
+        self.days = i32::try_from(whole).ok()?.checked_mul(each)?.checked_add(self.days)?;
         Some(())
     }
 
-    fn finish(self, text: &str) -> Result<Interval> {
-        let microseconds = self.whole_microseconds as f64 + self.microseconds;
-        let fits = self.months.abs() <= f64::from(i32::MAX)
-            && self.days.abs() <= f64::from(i32::MAX)
-            && microseconds.abs() < i64::MAX as f64;
-        if !fits {
-            let message = format!("interval field value out of range: \"{text}\"");
-            return Err(Error::new(SqlState::DATETIME_FIELD_OVERFLOW, message));
-        }
-        Ok(Interval {
-            months: self.months as i32,
-            days: self.days as i32,
-            microseconds: (self.whole_microseconds + self.microseconds.round_ties_even() as i128) as i64,
+    fn add_part_of_days(&mut self, part: f64) -> Option<()> {
+        self.days = self.days.checked_add(part.trunc() as i32)?;
+        self.add_time(0, part.fract(), MICROSECONDS_PER_DAY)
+    }
+
+    fn add_months(&mut self, whole: i64, fraction: f64) -> Option<()> {
+        self.months = i32::try_from(whole).ok()?.checked_add(self.months)?;
+        self.add_part_of_days(fraction * DAYS_PER_MONTH)
+    }
+
+    /// Parts of a year are whole months, rounded.
+    fn add_years(&mut self, whole: i64, fraction: f64, each: i32) -> Option<()> {
+        self.years = i32::try_from(whole).ok()?.checked_mul(each)?.checked_add(self.years)?;
+        let months = (fraction * f64::from(each) * f64::from(MONTHS_PER_YEAR)).round_ties_even();
+        self.months = self.months.checked_add(months as i32)?;
+        Some(())
+    }
+
+    fn negated(self) -> Option<Sum> {
+        Some(Sum {
+            years: self.years.checked_neg()?,
+            months: self.months.checked_neg()?,
+            days: self.days.checked_neg()?,
+            microseconds: self.microseconds.checked_neg()?,
         })
     }
+
+    fn interval(self) -> Option<Interval> {
+        let months = i64::from(self.years) * i64::from(MONTHS_PER_YEAR) + i64::from(self.months);
+        let Sum { days, microseconds, .. } = self;
+        Some(Interval { months: months.try_into().ok()?, days, microseconds })
+    }
 }
 
-/// Words and numbers, apart even when they touch: `1day` is `1`, `day`.
-fn split(lower: &str) -> Option<Vec<&str>> {
-    let mut tokens = Vec::new();
-    for word in lower.split(|c| is_space(c) || c == ',').filter(|word| !word.is_empty()) {
-        let letters = word.find(|c: char| c.is_alphabetic()).unwrap_or(word.len());
-        let (number, rest) = word.split_at(letters);
-        if !number.is_empty() {
-            tokens.push(number);
-        }
-        if !rest.is_empty() {
-            if !rest.chars().all(char::is_alphabetic) {
-                // 1d2h: number and unit take turns.
-                let end = rest.find(|c: char| !c.is_alphabetic())?;
-                tokens.push(&rest[..end]);
-                tokens.extend(split(&rest[end..])?);
-                continue;
+/// `04:05:06.789` in microseconds.
+fn time(text: &str, minutes_first: bool) -> Result<i64, Fault> {
+    let Clock { hours, minutes, seconds, microseconds } = Clock::read(text, minutes_first)?;
+    let below = (minutes * 60 + seconds) * MICROSECONDS_PER_SECOND + microseconds;
+    hours.checked_mul(MICROSECONDS_PER_HOUR).and_then(|hours| hours.checked_add(below)).ok_or(Fault::Field)
+}
+
+/// A number with what is behind its point.
+struct Number {
+    whole: i64,
+    fraction: f64,
+    /// It was `1-2`, years and months.
+    counts_months: bool,
+}
+
+impl Number {
+    fn read(text: &str, negative: bool) -> Result<Number, Fault> {
+        let signed = |number: i128| i64::try_from(if negative { -number } else { number });
+        let (whole, rest) = leading_number::<i128>(text).ok_or(Fault::Field)?;
+        let whole = signed(whole).map_err(|_| Fault::Field)?;
+        if let Some(months) = rest.strip_prefix('-') {
+            let (months, rest) = leading_number::<i32>(months).ok_or(Fault::Field)?;
+            if months >= MONTHS_PER_YEAR {
+                return Err(Fault::Field);
             }
-            tokens.push(rest);
+            let months = i64::from(if negative { -months } else { months });
+            let sum = whole.checked_mul(MONTHS_PER_YEAR.into()).and_then(|years| years.checked_add(months));
+            return match rest {
+                "" => Ok(Number { whole: sum.ok_or(Fault::Field)?, fraction: 0.0, counts_months: true }),
+                _ => Err(Fault::Format),
+            };
+        }
+        let part = if rest.is_empty() { 0.0 } else { fraction(rest)? };
+        Ok(Number { whole, fraction: if negative { -part } else { part }, counts_months: false })
+    }
+}
+
+/// The number of ISO 8601 that a text starts with, as C's strtod() finds it, and what follows.
+fn leading_decimal(text: &str) -> Result<(f64, &str), Fault> {
+    /// PostgreSQL's limit, below which a float has every whole number.
+    const MAX: f64 = 1e15;
+    let bytes = text.as_bytes();
+    let digits_from = |at: usize| at + bytes[at..].iter().take_while(|b| b.is_ascii_digit()).count();
+    let mut end = digits_from(usize::from(text.starts_with('-')));
+    if bytes.get(end) == Some(&b'.') {
+        end = digits_from(end + 1);
+    }
+    if matches!(bytes.get(end), Some(b'e' | b'E')) {
+        let exponent = end + 1 + usize::from(matches!(bytes.get(end + 1), Some(b'+' | b'-')));
+        let after = digits_from(exponent);
+        if after > exponent {
+            end = after;
         }
     }
-    Some(tokens)
+    let (number, rest) = text.split_at(end);
+    let number: f64 = number.parse().map_err(|_| Fault::Format)?;
+    match number.abs() {
+        f64::INFINITY => Err(Fault::Format),
+        size if size > MAX => Err(Fault::Field),
+        _ => Ok((number, rest)),
+    }
 }
 
-/// `1-2`: months of years and months.
-fn year_month(token: &str) -> Option<f64> {
-    let (negative, body) = match token.as_bytes() {
-        [b'-', ..] => (true, &token[1..]),
-        _ => (false, token.trim_start_matches('+')),
-    };
-    let (years, months) = body.split_once('-')?;
-    let (years, months) = (years.parse::<u32>().ok()?, months.parse::<u32>().ok().filter(|&m| m < 12)?);
-    let sum = f64::from(years) * 12.0 + f64::from(months);
-    Some(if negative { -sum } else { sum })
-}
-
-fn unit(word: &str) -> Option<Unit> {
-    Some(match word {
-        "us" | "usec" | "usecs" | "usecond" | "useconds" | "microsecon" | "microsecond" | "microseconds" => {
-            Unit::Microseconds(1)
-        }
-        "ms" | "msec" | "msecs" | "msecond" | "mseconds" | "millisecon" | "millisecond" | "milliseconds" => {
-            Unit::Microseconds(1000)
-        }
-        "s" | "sec" | "secs" | "second" | "seconds" => Unit::Microseconds(MICROSECONDS_PER_SECOND),
-        "m" | "min" | "mins" | "minute" | "minutes" => Unit::Microseconds(MICROSECONDS_PER_MINUTE),
-        "h" | "hr" | "hrs" | "hour" | "hours" => Unit::Microseconds(MICROSECONDS_PER_HOUR),
-        "d" | "day" | "days" => Unit::Days(1.0),
-        "w" | "week" | "weeks" => Unit::Days(7.0),
-        "mon" | "mons" | "month" | "months" => Unit::Months(1.0),
-        "y" | "yr" | "yrs" | "year" | "years" => Unit::Months(12.0),
-        "dec" | "decs" | "decade" | "decades" => Unit::Months(120.0),
-        "c" | "cent" | "century" | "centuries" => Unit::Months(1200.0),
-        "mil" | "mils" | "millennium" | "millennia" => Unit::Months(12_000.0),
-        _ => return None,
-    })
+/// Digits before anything else but a sign.
+fn digits_at_start(text: &str) -> usize {
+    text.strip_prefix('-').unwrap_or(text).bytes().take_while(|b| b.is_ascii_digit()).count()
 }
 
 #[cfg(test)]
@@ -407,12 +516,71 @@ mod tests {
             let interval = parse(input).unwrap_or_else(|error| panic!("{input}: {error}"));
             assert_eq!(printed(interval), expected, "{input}");
         }
-        for input in ["", "x", "1 parsec", "1:2:3:4", "P", "1 1 day", "@", "1:99"] {
+        for input in ["", "x", "1 parsec", "1:2:3:4", "P", "1 1 day", "@", "-1:99"] {
             let error = parse(input).unwrap_err();
             assert_eq!(error.message(), format!("invalid input syntax for type interval: \"{input}\""));
             assert_eq!(error.state(), SqlState::INVALID_DATETIME_FORMAT);
         }
-        assert_eq!(parse("9999999999 days").unwrap_err().state(), SqlState::DATETIME_FIELD_OVERFLOW);
+        assert_eq!(parse("9999999999 days").unwrap_err().state(), SqlState::INTERVAL_FIELD_OVERFLOW);
+    }
+
+    /// What PostgreSQL 16 answered: what it printed, or its SQLSTATE.
+    #[test]
+    fn reads_and_refuses_as_postgres() {
+        for (input, expected) in [
+            ("123 2:03 -2:04", "22007"),
+            ("1 month - 1 second", "1 mon -00:00:01"),
+            ("2 days - 12:34:56", "2 days -12:34:56"),
+            ("P00021015T103020", "2 years 10 mons 15 days 10:30:20"),
+            ("P0002-10-15T10:30:20", "2 years 10 mons 15 days 10:30:20"),
+            ("P0002", "2 years"),
+            ("P10.5e4Y", "105000 years"),
+            ("PT", "00:00:00"),
+            ("PT10:30", "10:30:00"),
+            ("PT040506.5", "04:05:06"),
+            ("p1y", "22007"),
+            ("1:99", "22015"),
+            ("-1:99", "22007"),
+            ("04:05 1.5 days", "1 day 04:05:00"),
+            ("1.5 days 04:05", "1 day 16:05:00"),
+            ("1 day hour", "1 day"),
+            ("1.5 years", "1 year 6 mons"),
+            ("0.1 months", "3 days"),
+            ("5 mm", "22007"),
+            ("1 and 2 days", "22007"),
+            ("2147483648 days", "22015"),
+            ("9223372036854775808 us", "22015"),
+            ("-9223372036854775808 us", "-2562047788:00:54.775808"),
+            ("9223372036854775807 us", "2562047788:00:54.775807"),
+            ("-2147483648 months", "-178956970 years -8 mons"),
+            ("-2147483648 months ago", "22015"),
+            ("P1-2147483647-2147483647", "22008"),
+            ("PT2562047789", "22015"),
+            ("0.5 us", "00:00:00"),
+            ("1.5 us", "00:00:00.000001"),
+            ("1 day 1 day", "22007"),
+            ("1 day 2 days ago", "22007"),
+            ("12:34.5", "00:12:34.5"),
+            ("1-13", "22015"),
+            (".5", "00:00:00.5"),
+            ("1.", "00:00:01"),
+            ("-1-2 3 -4:05", "-1 years -2 mons +3 days -04:05:00"),
+        ] {
+            let answer = parse(input).map_or_else(|error| error.state().0.to_owned(), printed);
+            assert_eq!(answer, expected, "{input}");
+        }
+        for (input, first, last, expected) in [
+            ("1-2", Field::Year, Field::Month, "1 year 2 mons"),
+            ("1 2", Field::Day, Field::Hour, "1 day 02:00:00"),
+            ("1:30", Field::Minute, Field::Second, "00:01:30"),
+            ("1:30", Field::Hour, Field::Minute, "01:30:00"),
+            ("1.5", Field::Year, Field::Year, "1 year"),
+        ] {
+            let interval = fit(parse_fields(input, first, last).unwrap(), Some(last), None);
+            assert_eq!(printed(interval), expected, "{input}");
+        }
+        let longest = parse("9223372036854775807 us").unwrap();
+        assert_eq!(printed(fit(longest, None, Some(0))), "2562047788:00:54");
     }
 
     proptest! {
