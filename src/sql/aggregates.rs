@@ -83,7 +83,7 @@ pub fn is_aggregate_of_any(function: &Function) -> bool {
 }
 
 /// Whether a window function is in an expression.
-fn has_window(expr: &Expr) -> bool {
+pub fn has_window(expr: &Expr) -> bool {
     has_function(expr, |function| function.over.is_some())
 }
 

@@ -65,13 +65,17 @@ pub struct PlanContext<'a> {
 pub struct Names<'a> {
     context: &'a PlanContext<'a>,
     tables: RefCell<Vec<Oid>>,
-    /// Views that are being expanded.
+    /// Views and functions that are being expanded.
     depth: std::cell::Cell<usize>,
+    /// The views among them. A query of WITH may be called as the view that it is in, and the planner looks for a relation
+    /// of that name all the same.
+    open: RefCell<Vec<Oid>>,
 }
 
 impl<'a> Names<'a> {
     pub fn new(context: &'a PlanContext<'a>) -> Names<'a> {
-        Names { context, tables: RefCell::default(), depth: std::cell::Cell::new(0) }
+        let depth = std::cell::Cell::new(0);
+        Names { context, tables: RefCell::default(), depth, open: RefCell::default() }
     }
 
     /// The tables that were named, each once.
@@ -212,12 +216,15 @@ impl<'a> Names<'a> {
 
     /// A view's query in the place of its name.
     fn expand(&self, view: &View) -> crate::error::Result<Arc<dyn TableSource>> {
-        if self.depth.get() >= VIEWS_NESTED_MAX {
+        if self.depth.get() >= VIEWS_NESTED_MAX || self.open.borrow().contains(&view.oid) {
             let message = format!("infinite recursion detected in rules for relation \"{}\"", view.name);
             return Err(Error::new(SqlState("42P17"), message));
         }
         let context = PlanContext { expose_slots: false, param_types: &[], staged: &[], ..*self.context };
-        let plan = self.inside(&context, |inner| crate::sql::query::view_plan(view, inner, &context))?;
+        let plan = self.inside(&context, |inner| {
+            inner.open.borrow_mut().push(view.oid);
+            crate::sql::query::view_plan(view, inner, &context)
+        })?;
         Ok(Arc::new(ViewSource { schema: Arc::clone(plan.schema().inner()), plan }))
     }
 
@@ -229,6 +236,7 @@ impl<'a> Names<'a> {
     ) -> crate::error::Result<LogicalPlan> {
         let inner = Names::new(context);
         inner.depth.set(self.depth.get() + 1);
+        inner.open.borrow_mut().clone_from(&self.open.borrow());
         let plan = plan(&inner)?;
         self.tables.borrow_mut().extend(inner.tables());
         Ok(plan)

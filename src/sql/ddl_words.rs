@@ -7,11 +7,13 @@ use datafusion::sql::sqlparser::ast::{self, ColumnOption, CreateTableOptions, Ge
 use datafusion::sql::sqlparser::tokenizer::Token;
 
 use crate::error::{Error, Result, SqlState};
+use crate::sql::dialect::parse_query;
 use crate::sql::foreign_key_words::{deferrable_key, foreign_key, is_deferrable};
 use crate::sql::sequence_words::{
     at_identity_options, converted_options, identity_options, qualified_column, sequence_options,
 };
 use crate::sql::statement::*;
+use crate::sql::system::quote_ident;
 use crate::sql::type_names;
 use crate::sql::visit;
 use crate::sql::words::{Parsed, Words, fold, object_name};
@@ -64,9 +66,6 @@ fn refuse_unsupported(w: &Words, verb: &str) -> Parsed<()> {
 
 pub fn create(w: &mut Words) -> Parsed<Ast> {
     let at = |w: &Words, words: &str| w.at(&format!("CREATE {words}"));
-    if ["TEMP", "TEMPORARY", "GLOBAL", "LOCAL"].iter().any(|word| at(w, word)) {
-        return Err(Error::unsupported("a temporary view or sequence").into());
-    }
     if at(w, "TABLE") {
         return create_table(w);
     }
@@ -79,14 +78,18 @@ pub fn create(w: &mut Words) -> Parsed<Ast> {
     }
     let replace = w.accept("OR REPLACE");
     refuse_unsupported(w, "CREATE")?;
-    if w.at("CONSTRAINT TRIGGER") || w.at("RECURSIVE VIEW") {
-        return Err(Error::unsupported("CREATE TRIGGER or RECURSIVE VIEW").into());
+    if w.at("CONSTRAINT TRIGGER") {
+        return Err(Error::unsupported("CREATE TRIGGER").into());
     }
-    if w.accept("VIEW") {
-        return create_view(w, replace, false);
+    if !w.accept("LOCAL") {
+        w.accept("GLOBAL");
     }
-    if w.accept("MATERIALIZED VIEW") {
-        return create_view(w, false, true);
+    let temporary = w.accept("TEMPORARY") || w.accept("TEMP");
+    if w.at("VIEW") || w.at("RECURSIVE VIEW") {
+        return create_view(w, replace, temporary);
+    }
+    if !temporary && w.accept("MATERIALIZED VIEW") {
+        return create_materialized_view(w);
     }
     if w.at("UNIQUE") || w.at("INDEX") {
         return index_words::create_index(w);
@@ -95,7 +98,7 @@ pub fn create(w: &mut Words) -> Parsed<Ast> {
         let if_not_exists = w.accept("IF NOT EXISTS");
         let name = w.name()?;
         let options = sequence_options(w)?;
-        return Ok(Ast::CreateSequence(Box::new(CreateSequence { name, if_not_exists, options })));
+        return Ok(Ast::CreateSequence(Box::new(CreateSequence { name, temporary, if_not_exists, options })));
     }
     if w.accept("EXTENSION") {
         return create_extension(w);
@@ -120,24 +123,52 @@ pub fn create(w: &mut Words) -> Parsed<Ast> {
     w.unexpected("an object")
 }
 
-fn create_view(w: &mut Words, replace: bool, materialized: bool) -> Parsed<Ast> {
-    let if_not_exists = materialized && w.accept("IF NOT EXISTS");
+fn create_view(w: &mut Words, replace: bool, temporary: bool) -> Parsed<Ast> {
+    let recursive = w.accept("RECURSIVE");
+    w.expect("VIEW")?;
+    let (name, columns, mut query) = view_body(w, recursive)?;
+    if w.at("WITH") {
+        return Err(Error::unsupported("WITH CHECK OPTION").into());
+    }
+    if recursive {
+        query = recursive_query(&name, &columns, &query)?;
+    }
+    let (if_not_exists, materialized) = (false, None);
+    let view = CreateView { name, replace, temporary, if_not_exists, columns, query, materialized };
+    Ok(Ast::CreateView(Box::new(view)))
+}
+
+fn create_materialized_view(w: &mut Words) -> Parsed<Ast> {
+    let if_not_exists = w.accept("IF NOT EXISTS");
+    let (name, columns, query) = view_body(w, false)?;
+    let materialized = Some(!w.accept("WITH NO DATA"));
+    w.accept("WITH DATA");
+    let (replace, temporary) = (false, false);
+    let view = CreateView { name, replace, temporary, if_not_exists, columns, query, materialized };
+    Ok(Ast::CreateView(Box::new(view)))
+}
+
+/// `name [(columns)] AS query`; a recursive view names its columns.
+fn view_body(w: &mut Words, recursive: bool) -> Parsed<(Name, Vec<String>, Box<ast::Query>)> {
     let name = w.name()?;
-    let columns = if *w.peek() == Token::LParen { w.parenthesised(Words::identifier)? } else { Vec::new() };
+    let columns = match recursive || *w.peek() == Token::LParen {
+        true => w.parenthesised(Words::identifier)?,
+        false => Vec::new(),
+    };
     if w.at("USING") || w.at("WITH") {
         return Err(Error::unsupported("an option of a view").into());
     }
     w.expect("AS")?;
-    let query = w.query()?;
-    let mut with_data = true;
-    if materialized {
-        with_data = !w.accept("WITH NO DATA");
-        w.accept("WITH DATA");
-    } else if w.at("WITH") {
-        return Err(Error::unsupported("WITH CHECK OPTION").into());
-    }
-    let materialized = materialized.then_some(with_data);
-    Ok(Ast::CreateView(Box::new(CreateView { name, replace, if_not_exists, columns, query, materialized })))
+    Ok((name, columns, w.query()?))
+}
+
+/// `CREATE RECURSIVE VIEW v (a) AS q` is `CREATE VIEW v AS WITH RECURSIVE v (a) AS (q) SELECT a FROM v`.
+fn recursive_query(name: &Name, columns: &[String], query: &ast::Query) -> Parsed<Box<ast::Query>> {
+    let name = quote_ident(&name.name);
+    let columns: Vec<String> = columns.iter().map(|column| quote_ident(column)).collect();
+    let columns = columns.join(", ");
+    let text = format!("WITH RECURSIVE {name} ({columns}) AS ({query}) SELECT {columns} FROM {name}");
+    Ok(parse_query(&text)?)
 }
 
 pub fn refresh(w: &mut Words) -> Parsed<Ast> {

@@ -26,6 +26,7 @@ use crate::sql::context::PlanContext;
 use crate::sql::dml::change::ChangePlan;
 use crate::sql::dml::insert::InsertPlan;
 use crate::sql::dml::merge::MergePlan;
+use crate::sql::dml::through_view;
 use crate::sql::expressions::{output_schema, record_batch};
 use crate::sql::locking::LockingPlan;
 use crate::sql::query::{self, ExplainOptions, Query};
@@ -185,6 +186,8 @@ impl Session {
                 })
             }
             Ast::Insert(insert, overriding) => {
+                let through = through_view::insert(insert, context, &self.shared)?;
+                let insert = through.as_ref().unwrap_or(insert);
                 let plan = Arc::new(InsertPlan::new(insert, *overriding, context, &self.shared)?);
                 Ok(Made {
                     param_types: plan.param_types.clone(),
@@ -193,6 +196,8 @@ impl Session {
                 })
             }
             Ast::Update(update) => {
+                let through = through_view::update(update, context, &self.shared)?;
+                let update = through.as_ref().unwrap_or(update);
                 let plan = Arc::new(ChangePlan::update(update, context, &self.shared)?);
                 Ok(Made {
                     param_types: plan.param_types.clone(),
@@ -201,6 +206,8 @@ impl Session {
                 })
             }
             Ast::Delete(delete) => {
+                let through = through_view::delete(delete, context, &self.shared)?;
+                let delete = through.as_ref().unwrap_or(delete);
                 let plan = Arc::new(ChangePlan::delete(delete, context, &self.shared)?);
                 Ok(Made {
                     param_types: plan.param_types.clone(),

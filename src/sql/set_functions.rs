@@ -88,6 +88,20 @@ pub fn is_array_of_set(name: &str) -> bool {
     name == "generate_series" || SETS.iter().any(|(set, _)| *set == name)
 }
 
+/// Whether a function that returns a set is called in an expression.
+pub fn returns_set(expr: &Expr) -> bool {
+    let is_set = |name: &str| {
+        name == "unnest" || is_array_of_set(name) || TABLES.iter().any(|(table, _)| *table == name)
+    };
+    let found = visit::expressions(expr, |part| match part {
+        Expr::Function(function) if plain_name(function).is_some_and(|name| is_set(&name)) => {
+            ControlFlow::Break(())
+        }
+        _ => ControlFlow::Continue(()),
+    });
+    found.is_break()
+}
+
 /// The columns of a function of several, as they stand in a select list.
 pub fn columns_of(name: &str, function: &ast::Function) -> Option<std::vec::IntoIter<(String, Expr)>> {
     let (_, columns) = TABLES.iter().find(|(table, _)| *table == name)?;

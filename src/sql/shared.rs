@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-use crate::catalog::{Catalog, Oid, Relation, Sequence, TEMPORARY_SCHEMA, Table};
+use crate::catalog::{Catalog, Oid, Relation, Sequence, TEMPORARY_SCHEMA, Table, View};
 use crate::database::Transaction;
 use crate::error::{Error, Result, SqlState};
 use crate::locks::{AdvisoryKey, Mode, Span};
@@ -172,6 +172,14 @@ impl Shared {
         match self.relation(catalog, name) {
             Some(Relation::Partition(part)) => Ok(part),
             _ => self.table(catalog, name),
+        }
+    }
+
+    /// The view that a name means, if it means one.
+    pub fn view(&self, catalog: &Catalog, name: &Name) -> Option<Arc<View>> {
+        match self.relation(catalog, name) {
+            Some(Relation::View(view)) => Some(view),
+            _ => None,
         }
     }
 

@@ -403,6 +403,7 @@ pub enum Persistence {
 pub struct CreateView {
     pub name: Name,
     pub replace: bool,
+    pub temporary: bool,
     pub if_not_exists: bool,
     pub columns: Vec<String>,
     pub query: Box<ast::Query>,
@@ -576,6 +577,7 @@ pub enum IndexSubject {
 #[derive(Clone, Debug)]
 pub struct CreateSequence {
     pub name: Name,
+    pub temporary: bool,
     pub if_not_exists: bool,
     pub options: SequenceOptions,
 }

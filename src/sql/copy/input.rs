@@ -248,6 +248,11 @@ impl Session {
         filter: Option<&Expr>,
         options: &CopyOptions,
     ) -> Result<Response> {
+        if let Some(view) = self.shared.view(&self.shared.current_catalog(), name) {
+            let message = format!("cannot copy to view \"{}\"", view.name);
+            let hint = "To enable copying to a view, provide an INSTEAD OF INSERT trigger.";
+            return Err(Error::new(SqlState::WRONG_OBJECT_TYPE, message).hint(hint));
+        }
         let table = self.shared.writable_table(&self.shared.current_catalog(), name)?;
         // What rows must satisfy stays as it is from here on.
         self.retry(|transaction| transaction.share_table(table.oid)).await?;

@@ -9,7 +9,7 @@ use arrow::array::RecordBatch;
 use datafusion::sql::sqlparser::ast;
 use futures::stream::{BoxStream, Stream, StreamExt};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, SqlState};
 use crate::sql::copy::binary::SIGNATURE;
 use crate::sql::copy::input::listed_columns;
 use crate::sql::copy::options::Options;
@@ -30,6 +30,11 @@ impl Session {
         timer: Option<Timer>,
     ) -> Result<Response> {
         let catalog = self.shared.current_catalog();
+        if let Some(view) = self.shared.view(&catalog, name) {
+            let message = format!("cannot copy from view \"{}\"", view.name);
+            let hint = "Try the COPY (SELECT ...) TO variant.";
+            return Err(Error::new(SqlState::WRONG_OBJECT_TYPE, message).hint(hint));
+        }
         let table = self.shared.rows_of(&catalog, name)?;
         let quoted = |name: &str| format!("\"{}\"", name.replace('"', "\"\""));
         let positions = listed_columns(&table, columns)?;

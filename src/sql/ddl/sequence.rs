@@ -2,6 +2,7 @@
 
 use crate::catalog::{Edit, Object, Oid, Sequence};
 use crate::error::{Error, Result, SqlState};
+use crate::sql::ddl::temporary::persistence;
 use crate::sql::response::{Response, Severity};
 use crate::sql::session::{Session, done};
 use crate::sql::statement::{AlterSequence, CreateSequence, SequenceOptions};
@@ -111,8 +112,8 @@ fn with_options(mut sequence: Sequence, options: &SequenceOptions, new: bool) ->
 
 impl Session {
     pub(super) async fn create_sequence(&mut self, create: &CreateSequence) -> Result<Response> {
+        let schema = self.schema_for(persistence(create.temporary), &create.name).await?;
         let catalog = self.shared.current_catalog();
-        let schema = self.shared.creation_schema(&catalog, &create.name)?;
         if catalog.relation(&schema, &create.name.name).is_some() {
             return self.already_exists(&create.name.name, create.if_not_exists, "CREATE SEQUENCE");
         }

@@ -1,9 +1,9 @@
-//! Temporary tables.
+//! Temporary tables, views and sequences.
 //!
-//! They are tables like others, in a schema of the session's own that is looked into first. The schema goes with the
+//! They are like others, in a schema of the session's own that is looked into first. The schema goes with the
 //! session; what a crash leaves of one is dropped when the server starts.
 
-use crate::catalog::{Catalog, Edit, Object, OnCommit, Schema, TEMPORARY_SCHEMA, Table};
+use crate::catalog::{Catalog, Edit, Object, Oid, OnCommit, Schema, TEMPORARY_SCHEMA, Table};
 use crate::database::{Database, Isolation, Stop, Transaction};
 use crate::error::{Error, Result, SqlState};
 use crate::sql::session::Session;
@@ -20,8 +20,16 @@ pub fn set_persistence(table: &mut Table, persistence: Persistence) {
     }
 }
 
+/// Of a view or a sequence.
+pub fn persistence(temporary: bool) -> Persistence {
+    match temporary {
+        true => Persistence::Temporary(OnCommit::PreserveRows),
+        false => Persistence::Permanent,
+    }
+}
+
 impl Session {
-    /// The schema a new table goes to; the session's temporary one is made when it is first needed.
+    /// The schema a new relation goes to; the session's temporary one is made when it is first needed.
     pub(super) async fn schema_for(&mut self, persistence: Persistence, name: &Name) -> Result<String> {
         let catalog = self.shared.current_catalog();
         let own = self.shared.temporary_schema();
@@ -51,7 +59,11 @@ impl Session {
         }
         for table in catalog.tables().filter(|table| table.schema == own) {
             match table.temporary {
-                Some(OnCommit::Drop) => self.retry(|transaction| transaction.drop_table(table.oid)).await?,
+                Some(OnCommit::Drop) => {
+                    let readers = readers_of(&catalog, table.oid);
+                    self.edit(readers.into_iter().map(Edit::Delete).collect()).await?;
+                    self.retry(|transaction| transaction.drop_table(table.oid)).await?;
+                }
                 Some(OnCommit::DeleteRows) => {
                     self.retry(|transaction| transaction.truncate(table.oid)).await?
                 }
@@ -60,6 +72,19 @@ impl Session {
         }
         Ok(())
     }
+}
+
+/// The views that read a relation, and those that read them; all of them are temporary where it is.
+fn readers_of(catalog: &Catalog, relation: Oid) -> Vec<Oid> {
+    let mut found = vec![relation];
+    let mut next = 0;
+    while let Some(&relation) = found.get(next) {
+        let readers = catalog.views().filter(|view| view.query.uses(relation, None)).map(|view| view.oid);
+        let new: Vec<Oid> = readers.filter(|oid| !found.contains(oid)).collect();
+        found.extend(new);
+        next += 1;
+    }
+    found.split_off(1)
 }
 
 /// Drops temporary schemas with what is in them: this one, or all when no session lives.
@@ -87,6 +112,8 @@ fn drop_all(
     catalog: &Catalog,
     wanted: impl Fn(&str) -> bool,
 ) -> std::result::Result<(), Stop> {
+    let views = catalog.views().filter(|view| wanted(&view.schema)).map(|view| Edit::Delete(view.oid));
+    transaction.edit_catalog(views.collect())?;
     for table in catalog.tables().filter(|table| wanted(&table.schema)) {
         transaction.drop_table(table.oid)?;
     }

@@ -15,6 +15,7 @@ use crate::catalog::{
 };
 use crate::error::{Error, Result, SqlState};
 use crate::planner::origin::columns_read;
+use crate::sql::ddl::temporary::persistence;
 use crate::sql::dialect::parse_query;
 use crate::sql::query::{self, Query};
 use crate::sql::response::{Response, Severity};
@@ -27,6 +28,15 @@ use crate::sql::system::quote_ident;
 use crate::sql::visit;
 use crate::sql::words::{fold, object_name};
 
+fn schema_of(relation: &Relation) -> &str {
+    match relation {
+        Relation::Table(table) | Relation::Partition(table) => &table.schema,
+        Relation::View(view) => &view.schema,
+        Relation::Sequence(sequence) => &sequence.schema,
+        _ => "",
+    }
+}
+
 impl Session {
     pub(super) async fn create_view(&mut self, create: &CreateView) -> Result<Response> {
         let materialized = create.materialized.is_some();
@@ -34,7 +44,21 @@ impl Session {
         let plural = if materialized { "materialized views" } else { "views" };
         staged::refuse_changes(&create.query, plural)?;
         let catalog = self.shared.current_catalog();
-        let schema = self.shared.creation_schema(&catalog, &create.name)?;
+        let (stored, query) = self.stored_query(&catalog, &create.query)?;
+        let own = self.shared.temporary_schema();
+        let is_temporary =
+            |used: &Use| catalog.relation_by_oid(used.relation).is_some_and(|used| schema_of(&used) == own);
+        let reads_temporary = stored.uses.iter().any(is_temporary);
+        if reads_temporary && materialized {
+            let message = "materialized views must not use temporary tables or views";
+            return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message));
+        }
+        if reads_temporary && !create.temporary {
+            let message = format!("view \"{}\" will be a temporary view", create.name.name);
+            self.notice(Severity::Notice, Error::new(SqlState("00000"), message));
+        }
+        let schema = self.schema_for(persistence(create.temporary || reads_temporary), &create.name).await?;
+        let catalog = self.shared.current_catalog();
         let old = match catalog.relation(&schema, &create.name.name) {
             Some(Relation::View(view)) if create.replace => Some(view),
             Some(_) if create.replace => {
@@ -44,7 +68,6 @@ impl Session {
             Some(_) => return self.already_exists(&create.name.name, create.if_not_exists, tag),
             None => None,
         };
-        let (stored, query) = self.stored_query(&catalog, &create.query)?;
         for used in &stored.uses {
             if catalog.table_by_oid(used.relation).is_some() {
                 self.retry(|transaction| transaction.share_table(used.relation)).await?;

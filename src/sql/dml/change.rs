@@ -472,6 +472,10 @@ impl Session {
         let catalog = self.shared.current_catalog();
         let mut tables: Vec<Arc<Table>> = Vec::new();
         for (name, only) in &truncate.tables {
+            if let Some(view) = self.shared.view(&catalog, name) {
+                let message = format!("\"{}\" is not a table", view.name);
+                return Err(Error::new(SqlState::WRONG_OBJECT_TYPE, message));
+            }
             let table = self.shared.writable_table(&catalog, name)?;
             if *only && table.is_partitioned() {
                 let message = "cannot truncate only a partitioned table";

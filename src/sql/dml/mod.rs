@@ -32,3 +32,5 @@ pub mod merge;
 pub mod returning;
 // Rows: computed columns, NOT NULL, CHECK, reading them back.
 pub mod rows;
+// Changes through views.
+pub mod through_view;

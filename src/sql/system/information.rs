@@ -3,6 +3,7 @@
 use crate::catalog::{Column, ConstraintKind, Deferral, Identity, PUBLIC_SCHEMA, Sequence, Table};
 use crate::error::Result;
 use crate::planner::bindings::Execution;
+use crate::sql::dml::through_view::changeable_columns;
 use crate::sql::system::relation::{Relation, Rows, cells, none};
 use crate::sql::system::{INFORMATION_SCHEMA, OWNER, PG_CATALOG, listed_views, partitions};
 use crate::types::{Type, Value};
@@ -179,10 +180,11 @@ fn tables(execution: &Execution, rows: &mut Rows) -> Result<()> {
             is_insertable_into: "YES",
         });
     }
-    for view in execution.session.catalog().views() {
+    for view in catalog.views() {
+        let changeable = yes(changeable_columns(view, &catalog).is_some());
         rows.add(cells! {
             table_catalog: &database, table_schema: &view.schema, table_name: &view.name, table_type: "VIEW",
-            is_insertable_into: "NO",
+            is_insertable_into: changeable,
         });
     }
     for view in listed_views() {
@@ -229,12 +231,15 @@ fn columns(execution: &Execution, rows: &mut Rows) -> Result<()> {
             rows.add(own.into_iter().chain(type_cells(&database, has_public, &column.ty, column.number)));
         }
     }
-    for view in execution.session.catalog().views() {
+    let catalog = execution.session.catalog();
+    for view in catalog.views() {
+        let changeable = changeable_columns(view, &catalog).unwrap_or_default();
         for (place, column) in view.columns.iter().enumerate() {
             let number = place as u16 + 1;
             let own = cells! {
                 table_schema: &view.schema, table_name: &view.name, column_name: &column.name,
-                ordinal_position: i32::from(number), is_nullable: "YES", is_updatable: "NO",
+                ordinal_position: i32::from(number), is_nullable: "YES",
+                is_updatable: yes(changeable.get(place) == Some(&true)),
             };
             rows.add(own.into_iter().chain(type_cells(&database, has_public, &column.ty, number)));
         }
@@ -355,11 +360,13 @@ fn number_cells(precision: i32, radix: i32, scale: Option<i32>) -> Vec<(&'static
 
 fn views(execution: &Execution, rows: &mut Rows) -> Result<()> {
     let database = execution.session.database();
-    for view in execution.session.catalog().views() {
+    let catalog = execution.session.catalog();
+    for view in catalog.views() {
+        let changeable = yes(changeable_columns(view, &catalog).is_some());
         rows.add(cells! {
             table_catalog: &database, table_schema: &view.schema, table_name: &view.name,
             view_definition: super::definitions::view_definition(&view.query, execution), check_option: "NONE",
-            is_updatable: "NO", is_insertable_into: "NO", is_trigger_updatable: "NO", is_trigger_deletable: "NO",
+            is_updatable: changeable, is_insertable_into: changeable, is_trigger_updatable: "NO", is_trigger_deletable: "NO",
             is_trigger_insertable_into: "NO",
         });
     }

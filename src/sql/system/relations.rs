@@ -3,7 +3,8 @@
 use std::collections::HashSet;
 
 use crate::catalog::{
-    Catalog, Column, Constraint, ConstraintKind, Deferral, ForeignKey, Identity, Index, Table,
+    Catalog, Column, Constraint, ConstraintKind, Deferral, ForeignKey, Identity, Index, TEMPORARY_SCHEMA,
+    Table,
 };
 use crate::error::Result;
 use crate::planner::bindings::Execution;
@@ -135,6 +136,15 @@ pub const RELATIONS: &[Relation] = &[
     },
 ];
 
+/// What becomes of a relation: temporary ones are those in a temporary schema.
+fn persistence(schema: &str, unlogged: bool) -> char {
+    match (schema.starts_with(TEMPORARY_SCHEMA), unlogged) {
+        (true, _) => 't',
+        (false, true) => 'u',
+        (false, false) => 'p',
+    }
+}
+
 fn classes(execution: &Execution, rows: &mut Rows) -> Result<()> {
     let catalog = execution.session.catalog();
     let namespace = |schema: &str| schema_oid(&catalog, schema);
@@ -155,11 +165,7 @@ fn classes(execution: &Execution, rows: &mut Rows) -> Result<()> {
             },
             relhassubclass: !table.partitions().is_empty(), relispartition: table.part.is_some(),
             relpartbound: partitions::bound(table),
-            relpersistence: match (table.temporary, table.unlogged) {
-                (Some(_), _) => 't',
-                (None, true) => 'u',
-                (None, false) => 'p',
-            },
+            relpersistence: persistence(&table.schema, table.unlogged),
             relispopulated: table.materialized.as_ref().is_none_or(|m| m.populated),
             relhasrules: table.materialized.is_some(),
             relnatts: (table.next_number() - 1) as i16, relchecks: checks as i16,
@@ -175,6 +181,10 @@ fn classes(execution: &Execution, rows: &mut Rows) -> Result<()> {
         rows.add(cells! {
             oid: index.oid, relname: &index.name, relnamespace: namespace(catalog.schema_of_index(index)),
             relam: types::method_oid(index.method), relfilenode: index.oid,
+            relpersistence: persistence(
+                catalog.schema_of_index(index),
+                table.is_some_and(|table| table.unlogged),
+            ),
             relkind: if of_parent { 'I' } else { 'i' },
             relhassubclass: table.is_some_and(|table| table.partition_indexes().any(|own| own.of == index.oid)),
             relispartition: table.is_none(),
@@ -185,6 +195,7 @@ fn classes(execution: &Execution, rows: &mut Rows) -> Result<()> {
         rows.add(cells! {
             oid: sequence.oid, relname: &sequence.name, relnamespace: namespace(&sequence.schema),
             relfilenode: sequence.oid, relkind: 'S', relnatts: 3i16, relreplident: 'n',
+            relpersistence: persistence(&sequence.schema, false),
         });
     }
     for view in catalog.views() {
@@ -192,6 +203,7 @@ fn classes(execution: &Execution, rows: &mut Rows) -> Result<()> {
             oid: view.oid, relname: &view.name, relnamespace: namespace(&view.schema), relkind: 'v',
             reltype: types::row_type_oid(view.oid),
             relnatts: view.columns.len() as i16, relhasrules: true, relreplident: 'n',
+            relpersistence: persistence(&view.schema, false),
         });
     }
     for view in listed_views() {
