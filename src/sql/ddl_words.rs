@@ -18,7 +18,8 @@ use crate::sql::type_names;
 use crate::sql::visit;
 use crate::sql::words::{Parsed, Words, fold, object_name};
 use crate::sql::{
-    database_words, domain_words, function_words, index_words, like_words, partition_words, type_words,
+    database_words, domain_words, function_words, index_words, like_words, partition_words,
+    storage_parameters, type_words,
 };
 use crate::types::Type;
 
@@ -316,11 +317,18 @@ fn convert_table(
 ) -> Result<Ast> {
     refuse_table_clauses(&table)?;
     if table.partition_of.is_some() {
+        if !storage_parameters_of(&table)?.is_empty() {
+            return Err(Error::unsupported("a storage parameter of a partition").into());
+        }
         return partition_words::partition(w, table);
     }
     let partition_by = table.partition_by.as_deref().map(partition_words::key).transpose()?;
     let name = object_name(w.source, &table.name);
+    let storage_parameters = storage_parameters_of(&table)?;
     if let Some(query) = table.query {
+        if !storage_parameters.is_empty() {
+            return Err(Error::unsupported("a storage parameter with AS").into());
+        }
         let columns = table.columns.iter().map(|column| fold(&column.name)).collect();
         return Ok(Ast::CreateTableAs {
             persistence: w.persistence,
@@ -359,6 +367,7 @@ fn convert_table(
         likes,
         constraints,
         partition_by,
+        storage_parameters,
     })))
 }
 
@@ -379,9 +388,15 @@ fn refuse_table_clauses(table: &ast::CreateTable) -> Result<()> {
         return Err(Error::unsupported(what));
     }
     match &table.table_options {
-        CreateTableOptions::None => Ok(()),
-        CreateTableOptions::With(options) if options.is_empty() => Ok(()),
-        _ => Err(Error::unsupported("a storage parameter of a table")),
+        CreateTableOptions::None | CreateTableOptions::With(_) => Ok(()),
+        _ => Err(Error::unsupported("this form of CREATE TABLE")),
+    }
+}
+
+fn storage_parameters_of(table: &ast::CreateTable) -> Result<Vec<String>> {
+    match &table.table_options {
+        CreateTableOptions::With(options) => storage_parameters::of_options(options),
+        _ => Ok(Vec::new()),
     }
 }
 
@@ -645,6 +660,28 @@ fn alter_sequence(w: &mut Words) -> Parsed<Ast> {
     Ok(Ast::AlterSequence(AlterSequence { name, if_exists, options: sequence_options(w)? }))
 }
 
+/// `SET (name = value, ...)` or `RESET (name, ...)`
+fn parameters_changed(w: &mut Words) -> Parsed<AlterAction> {
+    let sets = w.accept("SET");
+    if !sets {
+        w.expect("RESET")?;
+    }
+    let names = w.parenthesised(|w| {
+        let mut name = w.identifier()?;
+        if w.accept_token(&Token::Period) {
+            name = format!("{name}.{}", w.identifier()?);
+        }
+        let value = match sets && w.accept_token(&Token::Eq) {
+            true => Some(w.expression()?),
+            false => None,
+        };
+        let value = value.map(|value| storage_parameters::text_of(&value));
+        storage_parameters::check(&name, value.as_deref())?;
+        Ok(name)
+    })?;
+    Ok(AlterAction::StorageParameters(names))
+}
+
 fn alter_table(w: &mut Words) -> Parsed<Ast> {
     let if_exists = w.accept("IF EXISTS");
     let only = w.accept("ONLY");
@@ -712,6 +749,10 @@ fn alter_action(w: &mut Words) -> Parsed<AlterAction> {
     }
     if w.accept("DETACH PARTITION") {
         return partition_words::detach(w);
+    }
+    let in_brackets = *w.peek_nth(1) == Token::LParen;
+    if in_brackets && (w.at("SET") || w.at("RESET")) {
+        return parameters_changed(w);
     }
     for what in [
         "ENABLE",

@@ -114,6 +114,8 @@ pub mod rewrite;
 mod grants;
 // Rows as values.
 mod records;
+// Recursion that is refused.
+mod recursive_terms;
 // What PostgreSQL refuses and the planner would not.
 mod refusals;
 // Functions written in SQL, where they are called.
@@ -148,6 +150,8 @@ pub mod staged;
 pub(crate) mod operator_classes;
 // Statements as the session sees them.
 pub mod statement;
+// Storage parameters of tables, which have no effect.
+mod storage_parameters;
 // Slices of arrays.
 mod subscripts;
 // pg_catalog and information_schema.

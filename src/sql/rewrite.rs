@@ -22,8 +22,8 @@ use crate::sql::trees::{computed, number, place, query_from, relation};
 use crate::sql::visit;
 use crate::sql::{
     aggregates, aliases, constants, domains, first_terms, frames, group_keys, group_names, item_names,
-    membership, order_by, quantified, records, refusals, sample, set_functions, subscripts, system, ties,
-    using, values, whole_rows, windows,
+    membership, order_by, quantified, records, recursive_terms, refusals, sample, set_functions, subscripts,
+    system, ties, using, values, whole_rows, windows,
 };
 use crate::types::Type;
 
@@ -92,7 +92,7 @@ impl VisitorMut for Rewriter<'_> {
     type Break = ();
 
     fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
-        if let Err(refused) = constants::settle(query) {
+        if let Err(refused) = recursive_terms::check(query).and_then(|()| constants::settle(query)) {
             self.refused = Some(refused);
             return ControlFlow::Break(());
         }

@@ -1,14 +1,15 @@
 //! Savepoints: SAVEPOINT, RELEASE, ROLLBACK TO.
 //!
 //! The core's transaction goes back to where it was; names and nesting are kept here. A statement that fails under a
-//! savepoint leaves the core's transaction open, so that ROLLBACK TO can save what was done before. Settings are not
-//! part of a savepoint: going back across SET answers 0A000.
+//! savepoint leaves the core's transaction open, so that ROLLBACK TO can save what was done before. Settings go back with
+//! it, those of SET LOCAL too.
 
 use crate::database;
 use crate::error::{Error, Result, SqlState};
 use crate::sql::notifications;
 use crate::sql::response::Response;
 use crate::sql::session::Session;
+use crate::sql::settings;
 use crate::sql::statement::{Ast, Savepoint};
 use crate::sql::transactions::Block;
 
@@ -18,7 +19,8 @@ const INVALID_SAVEPOINT: SqlState = SqlState("3B001");
 #[derive(Debug, Default)]
 pub struct Savepoints {
     stack: Vec<Mark>,
-    now: Counts,
+    /// Statements that change data or definitions so far.
+    writes: u64,
 }
 
 #[derive(Debug)]
@@ -26,24 +28,15 @@ struct Mark {
     name: String,
     core: database::Savepoint,
     outbox: notifications::Mark,
-    then: Counts,
-}
-
-/// What a rollback would have to undo.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-struct Counts {
-    /// Statements that change data or definitions.
+    settings: settings::Mark,
+    /// Statements that had changed data or definitions.
     writes: u64,
-    /// SET and RESET.
-    settings: u64,
 }
 
 impl Savepoints {
     /// A statement is about to run.
     pub fn observe(&mut self, ast: &Ast) {
-        self.now.writes += u64::from(ast.writes());
-        self.now.settings +=
-            u64::from(matches!(ast, Ast::Set { .. } | Ast::Reset(_) | Ast::SetTransaction { .. }));
+        self.writes += u64::from(ast.writes());
     }
 
     pub fn is_empty(&self) -> bool {
@@ -72,7 +65,9 @@ impl Session {
                 let core =
                     transaction.as_ref().map(|transaction| transaction.savepoint()).unwrap_or_default();
                 let outbox = self.shared.outbox.lock().mark();
-                savepoints.stack.push(Mark { name: name.clone(), core, outbox, then: savepoints.now });
+                let settings = self.shared.settings.lock().mark();
+                let (name, writes) = (name.clone(), savepoints.writes);
+                savepoints.stack.push(Mark { name, core, outbox, settings, writes });
             }
             Savepoint::Release(name) => savepoints.stack.truncate(savepoints.find(name)?),
             Savepoint::RollBackTo(name) => self.roll_back_to(name)?,
@@ -84,10 +79,8 @@ impl Session {
         let savepoints = &self.state.savepoints;
         let index = savepoints.find(name)?;
         let mark = &savepoints.stack[index];
-        if mark.then.settings != savepoints.now.settings {
-            return Err(Error::unsupported("ROLLBACK TO SAVEPOINT across SET"));
-        }
-        let (core, outbox, wrote_before) = (mark.core.clone(), mark.outbox, mark.then.writes > 0);
+        let (core, outbox, settings, wrote_before) =
+            (mark.core.clone(), mark.outbox, mark.settings.clone(), mark.writes > 0);
         self.stop_reading();
         match self.shared.transaction.lock().as_mut() {
             Some(transaction) => transaction.rollback_to(&core)?,
@@ -95,6 +88,7 @@ impl Session {
             None => {}
         }
         self.shared.outbox.lock().back_to(outbox);
+        self.shared.settings.lock().back_to(settings);
         self.state.failed = false;
         // The savepoint itself stays, those after it are gone.
         self.state.savepoints.stack.truncate(index + 1);

@@ -46,6 +46,13 @@ struct Saved {
     after: State,
 }
 
+/// The settings at a savepoint.
+#[derive(Clone, Debug)]
+pub struct Mark {
+    now: State,
+    saved: Option<Saved>,
+}
+
 /// All settings of a session.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -233,6 +240,17 @@ impl Settings {
         if let Some(saved) = self.saved.take() {
             self.replace(saved.before);
         }
+    }
+
+    /// A savepoint is made.
+    pub fn mark(&self) -> Mark {
+        Mark { now: self.now.clone(), saved: self.saved.clone() }
+    }
+
+    /// Everything that was set since then is undone.
+    pub fn back_to(&mut self, mark: Mark) {
+        self.replace(mark.now);
+        self.saved = mark.saved;
     }
 
     /// Name and value of what the client is to be told of since the last call.

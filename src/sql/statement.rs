@@ -387,6 +387,8 @@ pub struct CreateTable {
     pub constraints: Vec<TableConstraint>,
     /// PARTITION BY LIST: the key's column.
     pub partition_by: Option<String>,
+    /// Names of those in WITH (...), which have no effect.
+    pub storage_parameters: Vec<String>,
 }
 
 /// How long a table lasts.
@@ -616,6 +618,8 @@ pub struct AlterTable {
 
 #[derive(Clone, Debug)]
 pub enum AlterAction {
+    /// SET or RESET of these, which have no effect.
+    StorageParameters(Vec<String>),
     AddConstraint {
         constraint: TableConstraint,
         not_valid: bool,

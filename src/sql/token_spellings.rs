@@ -6,6 +6,7 @@
 //! | `trim(TRAILING FROM a)`       | `trim(TRAILING ' ' FROM a)` |
 //! | `trim(FROM a)`                | `trim(a)`                 |
 //! | `CHECK (a > 0) NO INHERIT`    | `CHECK (a > 0)`: no table inherits from another |
+//! | `WITH (toast.vacuum_truncate = on)` | `WITH ("toast.vacuum_truncate" = on)` |
 
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan};
 
@@ -13,7 +14,7 @@ use crate::sql::dialect::{solid, word};
 
 /// The tokens with those spellings.
 pub fn settle(mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
-    let words = ["USING", "TRIM", "INHERIT"];
+    let words = ["USING", "TRIM", "INHERIT", "TOAST"];
     if !tokens.iter().any(|token| words.contains(&word(token).as_str())) {
         return tokens;
     }
@@ -48,6 +49,14 @@ pub fn settle(mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
                         tokens.insert(from, TokenWithSpan { token: blank, span: token.span });
                     }
                     _ => {}
+                }
+            }
+            "TOAST" if next(1).is_some_and(|(_, token)| token.token == Token::Period) => {
+                let name = next(2).map(|(_, token)| word(&token).to_lowercase()).unwrap_or_default();
+                let kinds = ["autovacuum_", "vacuum_", "log_autovacuum_"];
+                if kinds.iter().any(|kind| name.starts_with(kind)) {
+                    tokens[at].token = Token::make_word(&format!("toast.{name}"), Some('"'));
+                    tokens.drain(at + 1..=places[number + 2]);
                 }
             }
             "NO" if is(&next(1), "INHERIT")

@@ -109,6 +109,11 @@ impl<'a> Words<'a> {
         &self.parser.peek_token_ref().token
     }
 
+    /// The token that many behind the next one.
+    pub fn peek_nth(&self, distance: usize) -> &Token {
+        &self.parser.peek_nth_token_ref(distance).token
+    }
+
     pub fn at_token(&self, token: &Token) -> bool {
         self.peek() == token
     }

@@ -78,6 +78,10 @@ impl Session {
         match action {
             AlterAction::OwnerTo(owner) => self.check_owner(owner),
             AlterAction::Hint => Ok(()),
+            AlterAction::StorageParameters(names) => {
+                self.warn_of_parameters(names);
+                Ok(())
+            }
             AlterAction::Partition(PartitionAction::Attach { name, bound }) => {
                 self.attach_partition(table, name, bound).await
             }
@@ -865,6 +869,7 @@ fn pass(action: &AlterAction) -> u8 {
         AlterAction::SetDefault { .. } => 5,
         AlterAction::RenameColumn { .. }
         | AlterAction::RenameConstraint { .. }
+        | AlterAction::StorageParameters(_)
         | AlterAction::ValidateConstraint(_)
         | AlterAction::OwnerTo(_)
         | AlterAction::Partition(_)

@@ -454,6 +454,7 @@ impl Session {
         if catalog.relation(&schema, &create.name.name).is_some() {
             return self.already_exists(&create.name.name, create.if_not_exists, "CREATE TABLE");
         }
+        self.warn_of_parameters(&create.storage_parameters);
         let written = create;
         let create = &self.with_likes(&catalog, written)?;
         let path = self.shared.schemas(&catalog);
