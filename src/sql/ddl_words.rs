@@ -318,7 +318,7 @@ fn convert_table(
     refuse_table_clauses(&table)?;
     if table.partition_of.is_some() {
         if !storage_parameters_of(&table)?.is_empty() {
-            return Err(Error::unsupported("a storage parameter of a partition").into());
+            return Err(Error::unsupported("a storage parameter of a partition"));
         }
         return partition_words::partition(w, table);
     }
@@ -327,7 +327,7 @@ fn convert_table(
     let storage_parameters = storage_parameters_of(&table)?;
     if let Some(query) = table.query {
         if !storage_parameters.is_empty() {
-            return Err(Error::unsupported("a storage parameter with AS").into());
+            return Err(Error::unsupported("a storage parameter with AS"));
         }
         let columns = table.columns.iter().map(|column| fold(&column.name)).collect();
         return Ok(Ast::CreateTableAs {
