@@ -28,7 +28,9 @@ pub use definition::{
 };
 pub use edit::Edit;
 pub use function::{Argument, Body, Function, Parallel, Returns, Volatility};
-pub use partition::{Keys, Partition, PartitionBound, PartitionIndex, Partitioning, Section};
+pub use partition::{
+    KeyRange, Keys, Partition, PartitionBound, PartitionIndex, Partitioning, Section, Strategy,
+};
 pub use version::{Catalog, Relation};
 
 /// User objects are numbered from here up, as PostgreSQL numbers them from 16384; the first few stay free for what

@@ -1,6 +1,6 @@
-//! Partitions by list: named parts of one stored table.
+//! Partitions by list and by range: named parts of one stored table.
 //!
-//! A partition is the rows of its parent whose key is among certain values, and has no files, graphs or rows of its
+//! A partition is the rows of its parent whose key is among certain values or in a range, and has no files, graphs or rows of its
 //! own; `docs/design/0006-partitions.md` has the reasons. Its definition is in the parent's, so that both change in one
 //! edit. Statements see it as the parent under another name, with a [`Section`] that says which of the rows it is.
 
@@ -13,11 +13,31 @@ use crate::catalog::definition::{Column, DefaultExpr, Oid, Table};
 use crate::codec::key;
 use crate::types::{Type, Value, text};
 
-/// PARTITION BY LIST (column).
+/// How the key of a row says in which partition it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Strategy {
+    #[default]
+    List,
+    Range,
+}
+
+impl Strategy {
+    /// As SQL writes it, small.
+    pub fn name(self) -> &'static str {
+        match self {
+            Strategy::List => "list",
+            Strategy::Range => "range",
+        }
+    }
+}
+
+/// PARTITION BY LIST (column) or RANGE (column).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Partitioning {
     /// The number of the key's column.
     pub column: u16,
+    #[serde(default)]
+    pub strategy: Strategy,
     /// In order of creation.
     #[serde(default)]
     pub parts: Vec<Partition>,
@@ -50,13 +70,15 @@ pub struct PartitionIndex {
     pub of: Oid,
 }
 
-/// FOR VALUES IN and DEFAULT.
+/// FOR VALUES IN, FOR VALUES FROM ... TO and DEFAULT.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum PartitionBound {
     /// What no other partition takes.
     Default,
     /// Values of the key as texts; `None` is NULL.
     In(Vec<Option<String>>),
+    /// From a value on up to before another, as texts; `None` is MINVALUE and MAXVALUE.
+    Range { from: Option<String>, to: Option<String> },
 }
 
 /// Which rows of its parent a partition is; in a [`Table`] that stands for the partition.
@@ -71,29 +93,73 @@ pub struct Section {
     pub keys: Keys,
 }
 
+/// Values of a key from one on up to before another; `None` is no bound. NULL is in no range.
+#[derive(Clone, Debug, PartialEq)]
+pub struct KeyRange {
+    pub from: Option<Value>,
+    pub to: Option<Value>,
+}
+
+/// A range with its ends as bytes.
+type Span = (Option<Vec<u8>>, Option<Vec<u8>>);
+
 /// A set of values of a key, or all values but those.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Keys {
     /// In order, each once; NULL may be one.
     pub values: Vec<Value>,
+    /// None of them meets another.
+    pub ranges: Vec<KeyRange>,
     /// Whether the set is of all other values.
     pub others: bool,
     encoded: BTreeSet<Vec<u8>>,
+    /// The ranges' ends as bytes that order as values do.
+    spans: Vec<Span>,
 }
 
 impl Keys {
     pub fn new(values: impl IntoIterator<Item = Value>, others: bool) -> Keys {
-        let mut keys = Keys { values: Vec::new(), others, encoded: BTreeSet::new() };
-        for value in values {
-            if keys.encoded.insert(encode(&value)) {
-                keys.values.push(value);
-            }
-        }
+        let (ranges, encoded, spans) = (Vec::new(), BTreeSet::new(), Vec::new());
+        let mut keys = Keys { values: Vec::new(), ranges, others, encoded, spans };
+        values.into_iter().for_each(|value| keys.add(value));
         keys
     }
 
+    fn add(&mut self, value: Value) {
+        if self.encoded.insert(encode(&value)) {
+            self.values.push(value);
+        }
+    }
+
+    fn add_range(&mut self, range: KeyRange) {
+        self.spans.push((range.from.as_ref().map(encode), range.to.as_ref().map(encode)));
+        self.ranges.push(range);
+    }
+
     pub fn contain(&self, value: &Value) -> bool {
-        self.encoded.contains(&encode(value)) != self.others
+        let bytes = encode(value);
+        let inside = |(from, to): &Span| {
+            from.as_ref().is_none_or(|from| *from <= bytes) && to.as_ref().is_none_or(|to| bytes < *to)
+        };
+        let listed = self.encoded.contains(&bytes);
+        let found = listed || *value != Value::Null && self.spans.iter().any(inside);
+        found != self.others
+    }
+
+    /// Whether a value is in both sets, neither of which is of other values.
+    pub fn meet(&self, other: &Keys) -> bool {
+        let before = |to: &Option<Vec<u8>>, from: &Option<Vec<u8>>| match (to, from) {
+            (Some(to), Some(from)) => to <= from,
+            _ => false,
+        };
+        let apart = |a: &Span, b: &Span| before(&a.1, &b.0) || before(&b.1, &a.0);
+        self.values.iter().any(|value| other.contain(value))
+            || self.spans.iter().any(|a| other.spans.iter().any(|b| !apart(a, b)))
+    }
+
+    /// Whether a range ends where it begins, or before.
+    pub fn has_empty_range(&self) -> bool {
+        self.spans.iter().any(|span| matches!(span, (Some(from), Some(to)) if from >= to))
     }
 }
 
@@ -103,15 +169,24 @@ fn encode(value: &Value) -> Vec<u8> {
 }
 
 impl PartitionBound {
-    /// The values, of the key's type; none for DEFAULT.
-    pub fn values(&self, ty: &Type) -> Vec<Value> {
-        let value = |text: &Option<String>| match text {
-            None => Value::Null,
-            Some(text) => text::parse(ty, text).expect("a bound is kept as its own type prints it"),
-        };
+    /// The keys of the rows in the partition, of the key's type; none for DEFAULT.
+    pub fn keys(&self, ty: &Type) -> Keys {
+        let mut keys = Keys::new([], false);
+        self.add_to(&mut keys, ty);
+        keys
+    }
+
+    fn add_to(&self, keys: &mut Keys, ty: &Type) {
+        let value = |text: &String| text::parse(ty, text).expect("a bound is kept as its own type prints it");
         match self {
-            PartitionBound::Default => Vec::new(),
-            PartitionBound::In(values) => values.iter().map(value).collect(),
+            PartitionBound::Default => {}
+            PartitionBound::In(values) => {
+                let values = values.iter().map(|text| text.as_ref().map_or(Value::Null, value));
+                values.for_each(|value| keys.add(value));
+            }
+            PartitionBound::Range { from, to } => {
+                keys.add_range(KeyRange { from: from.as_ref().map(value), to: to.as_ref().map(value) });
+            }
         }
     }
 }
@@ -121,16 +196,18 @@ impl Partitioning {
         self.parts.iter().find(|part| part.bound == PartitionBound::Default)
     }
 
-    /// What partitions list between them.
-    fn listed(&self, ty: &Type) -> Vec<Value> {
-        self.parts.iter().flat_map(|part| part.bound.values(ty)).collect()
+    /// What partitions have between them, or all but that.
+    pub fn taken(&self, ty: &Type, others: bool) -> Keys {
+        let mut keys = Keys::new([], others);
+        self.parts.iter().for_each(|part| part.bound.add_to(&mut keys, ty));
+        keys
     }
 
     /// The values that have a partition.
     pub fn accepted(&self, ty: &Type) -> Keys {
         match self.default_part() {
             Some(_) => Keys::new([], true),
-            None => Keys::new(self.listed(ty), false),
+            None => self.taken(ty, false),
         }
     }
 }
@@ -213,8 +290,8 @@ impl Table {
 
     fn seen_as(&self, by: &Partitioning, partition: &Partition, ty: &Type) -> Table {
         let keys = match &partition.bound {
-            PartitionBound::Default => Keys::new(by.listed(ty), true),
-            bound => Keys::new(bound.values(ty), false),
+            PartitionBound::Default => by.taken(ty, true),
+            bound => bound.keys(ty),
         };
         let part = Section {
             oid: partition.oid,

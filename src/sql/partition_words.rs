@@ -1,9 +1,10 @@
 //! Reading PARTITION BY, PARTITION OF and the bounds of partitions.
 //!
-//! LIST over one column is built; RANGE, HASH, several columns and expressions are refused by name.
+//! LIST and RANGE over one column are built; HASH, several columns and expressions are refused by name.
 
-use datafusion::sql::sqlparser::ast::{self, Expr, ForValues};
+use datafusion::sql::sqlparser::ast::{self, Expr, ForValues, PartitionBoundValue};
 
+use crate::catalog::Strategy;
 use crate::error::{Error, Result, SqlState};
 use crate::sql::statement::{AlterAction, Ast, Name, Persistence};
 use crate::sql::words::{Parsed, Words, fold, object_name};
@@ -18,11 +19,17 @@ pub struct CreatePartition {
     pub bound: Bound,
 }
 
-/// FOR VALUES IN and DEFAULT, as written.
+/// FOR VALUES and DEFAULT, as written.
 #[derive(Clone, Debug)]
 pub enum Bound {
     Default,
     In(Vec<Expr>),
+    Range {
+        from: Vec<PartitionBoundValue>,
+        to: Vec<PartitionBoundValue>,
+    },
+    /// WITH (MODULUS ..., REMAINDER ...)
+    Hash,
 }
 
 /// What ALTER TABLE does to the partitions of a table.
@@ -39,12 +46,31 @@ pub fn attach(w: &mut Words) -> Parsed<AlterAction> {
         return Ok(AlterAction::Partition(PartitionAction::Attach { name, bound: Bound::Default }));
     }
     w.expect("FOR VALUES")?;
-    if w.at("FROM") || w.at("WITH") {
-        return Err(wrong_bound().into());
-    }
-    w.expect("IN")?;
-    let bound = Bound::In(w.parenthesised(Words::expression)?);
+    let bound = if w.accept("FROM") {
+        let from = w.parenthesised(end_of_range)?;
+        w.expect("TO")?;
+        Bound::Range { from, to: w.parenthesised(end_of_range)? }
+    } else if w.accept("WITH") {
+        w.parenthesised(|w| {
+            w.identifier()?;
+            w.expression()
+        })?;
+        Bound::Hash
+    } else {
+        w.expect("IN")?;
+        Bound::In(w.parenthesised(Words::expression)?)
+    };
     Ok(AlterAction::Partition(PartitionAction::Attach { name, bound }))
+}
+
+fn end_of_range(w: &mut Words) -> Parsed<PartitionBoundValue> {
+    Ok(if w.accept("MINVALUE") {
+        PartitionBoundValue::MinValue
+    } else if w.accept("MAXVALUE") {
+        PartitionBoundValue::MaxValue
+    } else {
+        PartitionBoundValue::Expr(w.expression()?)
+    })
 }
 
 /// Behind DETACH PARTITION.
@@ -56,29 +82,31 @@ pub fn detach(w: &mut Words) -> Parsed<AlterAction> {
     Ok(AlterAction::Partition(PartitionAction::Detach(name)))
 }
 
-/// The column of PARTITION BY LIST (column).
-pub fn key(by: &Expr) -> Result<String> {
+/// PARTITION BY: the strategy, and the key's column.
+pub fn key(by: &Expr) -> Result<(Strategy, String)> {
     let Expr::Function(call) = by else {
         return Err(Error::new(SqlState::SYNTAX_ERROR, "syntax error at or near \"PARTITION\""));
     };
     let strategy = object_name("", &call.name).name;
-    match strategy.as_str() {
-        "list" => {}
-        "range" | "hash" => {
-            return Err(Error::unsupported(format!("PARTITION BY {}", strategy.to_uppercase())));
-        }
+    let strategy = match strategy.as_str() {
+        "list" => Strategy::List,
+        "range" => Strategy::Range,
+        "hash" => return Err(Error::unsupported("PARTITION BY HASH")),
         _ => {
             let message = format!("unrecognized partitioning strategy \"{strategy}\"");
             return Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, message));
         }
-    }
+    };
     let arguments = match &call.args {
         ast::FunctionArguments::List(list) => list.args.as_slice(),
         _ => &[],
     };
     match arguments {
-        [ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(Expr::Identifier(name)))] => Ok(fold(name)),
+        [ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(Expr::Identifier(name)))] => {
+            Ok((strategy, fold(name)))
+        }
         [_] => Err(Error::unsupported("an expression in a partition key")),
+        _ if strategy == Strategy::Range => Err(Error::unsupported("a partition key of several columns")),
         _ => {
             let message = "cannot use \"list\" partition strategy with more than one column";
             Err(Error::new(SqlState("42P17"), message))
@@ -105,21 +133,16 @@ pub fn partition(w: &Words, table: ast::CreateTable) -> Result<Ast> {
         if_not_exists: table.if_not_exists,
         persistence: w.persistence,
         parent: object_name(w.source, parent),
-        bound: bound(values)?,
+        bound: bound(values),
     })))
 }
 
-/// FOR VALUES IN (...) or DEFAULT.
-pub fn bound(values: &ForValues) -> Result<Bound> {
+/// FOR VALUES or DEFAULT, from its tree.
+fn bound(values: &ForValues) -> Bound {
     match values {
-        ForValues::Default => Ok(Bound::Default),
-        ForValues::In(values) => Ok(Bound::In(values.clone())),
-        // No table has one of the strategies these belong to.
-        ForValues::From { .. } | ForValues::With { .. } => Err(wrong_bound()),
+        ForValues::Default => Bound::Default,
+        ForValues::In(values) => Bound::In(values.clone()),
+        ForValues::From { from, to } => Bound::Range { from: from.clone(), to: to.clone() },
+        ForValues::With { .. } => Bound::Hash,
     }
-}
-
-fn wrong_bound() -> Error {
-    let message = "invalid bound specification for a list partition";
-    Error::new(SqlState::INVALID_TABLE_DEFINITION, message)
 }

@@ -6,7 +6,7 @@
 //!   INSERT items_1   ->  the row's key is one of its own, or 23514
 //! ```
 
-use datafusion::common::Column;
+use datafusion::common::{Column, ScalarValue};
 use datafusion::logical_expr::Expr;
 
 use crate::catalog::{Keys, PartitionBound, Table};
@@ -20,6 +20,9 @@ pub fn condition(table: &Table, alias: &str) -> Result<Option<Expr>> {
     let column = table.column_number(part.column);
     let column = column.ok_or_else(|| Error::internal("a partition without its key"))?;
     let key = || Expr::Column(Column::new(Some(alias), &column.name));
+    if !part.keys.ranges.is_empty() {
+        return in_ranges(&part.keys, key, &column.ty).map(Some);
+    }
     let nulls = part.keys.values.contains(&Value::Null);
     let values = literals(&part.keys, &column.ty)?;
     Ok(match (part.keys.others, values.is_empty(), nulls) {
@@ -33,19 +36,50 @@ pub fn condition(table: &Table, alias: &str) -> Result<Option<Expr>> {
     })
 }
 
+/// `key >= from AND key < to OR ...`; of the others, what is in none of the ranges, and NULL.
+fn in_ranges(keys: &Keys, key: impl Fn() -> Expr, ty: &Type) -> Result<Expr> {
+    let literal = |value: &Value| Ok::<_, Error>(Expr::Literal(to_scalar(value, ty)?, None));
+    let mut any: Option<Expr> = None;
+    for range in &keys.ranges {
+        let (from, to) = (range.from.as_ref(), range.to.as_ref());
+        let inside = match (keys.others, from, to) {
+            (false, None, None) => key().is_not_null(),
+            (false, Some(from), None) => key().gt_eq(literal(from)?),
+            (false, None, Some(to)) => key().lt(literal(to)?),
+            (false, Some(from), Some(to)) => key().gt_eq(literal(from)?).and(key().lt(literal(to)?)),
+            (true, None, None) => Expr::Literal(ScalarValue::Boolean(Some(false)), None),
+            (true, Some(from), None) => key().lt(literal(from)?),
+            (true, None, Some(to)) => key().gt_eq(literal(to)?),
+            (true, Some(from), Some(to)) => key().lt(literal(from)?).or(key().gt_eq(literal(to)?)),
+        };
+        any = Some(match any {
+            None => inside,
+            Some(any) if keys.others => any.and(inside),
+            Some(any) => any.or(inside),
+        });
+    }
+    let any = any.ok_or_else(|| Error::internal("ranges of keys without one"))?;
+    Ok(if keys.others { key().is_null().or(any) } else { any })
+}
+
 fn literals(keys: &Keys, ty: &Type) -> Result<Vec<Expr>> {
     let present = keys.values.iter().filter(|value| **value != Value::Null);
     present.map(|value| Ok(Expr::Literal(to_scalar(value, ty)?, None))).collect()
 }
 
-/// The same for values that are listed, as SQL over the parent; `name` is the key's, quoted.
+/// The same for values and ranges that are not of others, as SQL over the parent; `name` is the key's, quoted.
 pub fn condition_sql(name: &str, keys: &Keys) -> Option<String> {
-    let present = keys.values.iter().filter(|value| **value != Value::Null);
-    let texts: Vec<String> =
-        present.map(|value| format!("'{}'", text::to_string(value).replace('\'', "''"))).collect();
-    let listed = (!texts.is_empty()).then(|| format!("{name} IN ({})", texts.join(", ")));
+    let shown = |value: &Value| format!("'{}'", text::to_string(value).replace('\'', "''"));
+    let present: Vec<String> = keys.values.iter().filter(|value| **value != Value::Null).map(shown).collect();
+    let listed = (!present.is_empty()).then(|| format!("{name} IN ({})", present.join(", ")));
     let nulls = keys.values.contains(&Value::Null).then(|| format!("{name} IS NULL"));
-    nulls.into_iter().chain(listed).reduce(|a, b| format!("{a} OR {b}"))
+    let ranges = keys.ranges.iter().map(|range| {
+        let from = range.from.as_ref().map(|from| format!("{name} >= {}", shown(from)));
+        let to = range.to.as_ref().map(|to| format!("{name} < {}", shown(to)));
+        let ends = from.into_iter().chain(to).reduce(|from, to| format!("({from} AND {to})"));
+        ends.unwrap_or_else(|| format!("{name} IS NOT NULL"))
+    });
+    nulls.into_iter().chain(listed).chain(ranges).reduce(|a, b| format!("{a} OR {b}"))
 }
 
 /// Where rows that are written to a table may lie.
@@ -69,7 +103,7 @@ impl Place {
         let (column, position) =
             column.ok_or_else(|| Error::internal("a partitioned table without its key"))?;
         let parts = by.parts.iter().filter(|part| part.bound != PartitionBound::Default);
-        let parts = parts.map(|part| Keys::new(part.bound.values(&column.ty), false));
+        let parts = parts.map(|part| part.bound.keys(&column.ty));
         Ok(Place::Parent(position, parts.collect(), by.accepted(&column.ty)))
     }
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use datafusion::sql::sqlparser::ast::{self, Expr};
 
 use crate::catalog::{
-    Argument, Body, Deferral, OnCommit, Parallel, ReferentialAction, ViewColumn, Volatility,
+    Argument, Body, Deferral, OnCommit, Parallel, ReferentialAction, Strategy, ViewColumn, Volatility,
 };
 use crate::planner::explain::ExplainOptions;
 use crate::sql::database_words::{AlterDatabase, CreateDatabase, DropDatabase};
@@ -385,8 +385,8 @@ pub struct CreateTable {
     /// LIKE clauses, and before which of the columns each stands.
     pub likes: Vec<(usize, LikeClause)>,
     pub constraints: Vec<TableConstraint>,
-    /// PARTITION BY LIST: the key's column.
-    pub partition_by: Option<String>,
+    /// PARTITION BY: the strategy, and the key's column.
+    pub partition_by: Option<(Strategy, String)>,
     /// Names of those in WITH (...), which have no effect.
     pub storage_parameters: Vec<String>,
 }

@@ -54,7 +54,7 @@ impl Session {
             oid: self.new_oid()?,
             schema: child.schema.clone(),
             name: child.name.clone(),
-            bound: self.partition_bound(parent, bound)?,
+            bound: self.partition_bound(parent, &name.name, bound)?,
             defaults,
             comment: child.comment.clone(),
             indexes: Vec::new(),
@@ -156,13 +156,11 @@ impl Session {
     /// 23514 when the table has rows that the partition would not.
     async fn refuse_foreign_rows(&mut self, child: &Table, parent: &Table, new: &Partition) -> Result<()> {
         let column = super::partition::key_column(parent)?;
-        let listed = parent.partitions().iter().map(|part| &part.bound);
-        let (bounds, others): (Vec<&PartitionBound>, bool) = match &new.bound {
-            PartitionBound::Default => (listed.collect(), true),
-            bound => (vec![bound], false),
+        let by = parent.partitioning.as_ref().filter(|_| new.bound == PartitionBound::Default);
+        let (keys, others) = match by {
+            Some(by) => (by.taken(&column.ty, false), true),
+            None => (new.bound.keys(&column.ty), false),
         };
-        let values = bounds.into_iter().flat_map(|bound| bound.values(&column.ty));
-        let keys = crate::catalog::Keys::new(values, false);
         let inside = condition_sql(&quote_ident(&column.name), &keys).unwrap_or_else(|| "false".into());
         // A NULL that is not listed is outside.
         let outside = if others { inside } else { format!("({inside}) IS NOT TRUE") };

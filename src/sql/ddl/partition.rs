@@ -6,8 +6,10 @@
 
 use std::sync::Arc;
 
+use datafusion::sql::sqlparser::ast::{Expr, PartitionBoundValue};
+
 use crate::catalog::partition::can_be_key;
-use crate::catalog::{Keys, Partition, PartitionBound, Partitioning, Relation, Table};
+use crate::catalog::{Keys, Partition, PartitionBound, Partitioning, Relation, Strategy, Table};
 use crate::database::Isolation;
 use crate::error::{Error, Result, SqlState};
 use crate::sql::dialect;
@@ -20,7 +22,7 @@ use crate::sql::response::Response;
 use crate::sql::session::{Session, done};
 use crate::sql::shared::undefined_relation;
 use crate::sql::statement::{Ast, Name, Persistence};
-use crate::sql::system::{qualified, quote_ident};
+use crate::sql::system::{qualified, quote_ident, shown_bound};
 use crate::types::{Value, text};
 
 impl Session {
@@ -32,7 +34,7 @@ impl Session {
         }
         let parent = self.locked_parent(&create.parent).await?;
         refuse_other_lifetime(&parent, create.persistence)?;
-        let bound = self.partition_bound(&parent, &create.bound)?;
+        let bound = self.partition_bound(&parent, &create.name.name, &create.bound)?;
         let partition = Partition {
             oid: self.new_oid()?,
             schema,
@@ -66,31 +68,93 @@ impl Session {
         }
     }
 
-    /// The bound with its values computed, as texts.
-    pub(super) fn partition_bound(&self, parent: &Table, bound: &Bound) -> Result<PartitionBound> {
-        let Bound::In(expressions) = bound else { return Ok(PartitionBound::Default) };
+    /// The bound with its values computed, as texts; `name` is the partition's.
+    pub(super) fn partition_bound(
+        &self,
+        parent: &Table,
+        name: &str,
+        bound: &Bound,
+    ) -> Result<PartitionBound> {
+        let strategy = parent.partitioning.as_ref().map(|by| by.strategy).unwrap_or_default();
+        match (strategy, bound) {
+            (_, Bound::Default) => Ok(PartitionBound::Default),
+            (Strategy::List, Bound::In(expressions)) => {
+                let values: Vec<Value> =
+                    expressions.iter().map(|expr| self.bound_value(parent, expr)).collect::<Result<_>>()?;
+                // Each once.
+                let texts = Keys::new(values, false).values.into_iter().map(|value| match value {
+                    Value::Null => None,
+                    value => Some(text::to_string(&value)),
+                });
+                Ok(PartitionBound::In(texts.collect()))
+            }
+            (Strategy::Range, Bound::Range { from, to }) => self.range_bound(parent, name, from, to),
+            (strategy, _) => {
+                let message = format!("invalid bound specification for a {} partition", strategy.name());
+                Err(Error::new(SqlState::INVALID_TABLE_DEFINITION, message))
+            }
+        }
+    }
+
+    fn range_bound(
+        &self,
+        parent: &Table,
+        name: &str,
+        from: &[PartitionBoundValue],
+        to: &[PartitionBoundValue],
+    ) -> Result<PartitionBound> {
+        let one = |ends: &[PartitionBoundValue], word: &str| match ends {
+            [end] => Ok(end.clone()),
+            _ => {
+                let message = format!("{word} must specify exactly one value per partitioning column");
+                Err(Error::new(SqlState::INVALID_TABLE_DEFINITION, message))
+            }
+        };
+        let (from, to) = (one(from, "FROM")?, one(to, "TO")?);
+        let text_of = |end: &PartitionBoundValue| match end {
+            PartitionBoundValue::Expr(expr) => match self.bound_value(parent, expr)? {
+                Value::Null => Err(Error::new(SqlState("42P17"), "cannot specify NULL in range bound")),
+                value => Ok(Some(text::to_string(&value))),
+            },
+            PartitionBoundValue::MinValue | PartitionBoundValue::MaxValue => Ok(None),
+        };
+        let bound = PartitionBound::Range { from: text_of(&from)?, to: text_of(&to)? };
+        let is_open =
+            matches!(from, PartitionBoundValue::MaxValue) || matches!(to, PartitionBoundValue::MinValue);
+        if is_open || bound.keys(&key_column(parent)?.ty).has_empty_range() {
+            let ty = &key_column(parent)?.ty;
+            let shown = |end: &PartitionBoundValue, text: &Option<String>| match (end, text) {
+                (PartitionBoundValue::MinValue, _) => "MINVALUE".to_owned(),
+                (_, Some(text)) => shown_bound(text, ty),
+                (_, None) => "MAXVALUE".to_owned(),
+            };
+            let PartitionBound::Range { from: low, to: high } = &bound else {
+                return Err(Error::internal("a range that is none"));
+            };
+            let message = format!("empty range bound specified for partition \"{name}\"");
+            return Err(Error::new(SqlState("42P17"), message).detail(format!(
+                "Specified lower bound ({}) is greater than or equal to upper bound ({}).",
+                shown(&from, low),
+                shown(&to, high)
+            )));
+        }
+        Ok(bound)
+    }
+
+    fn bound_value(&self, parent: &Table, expression: &Expr) -> Result<Value> {
         let column = key_column(parent)?;
         let target = Target { name: &column.name, ty: &column.ty };
         let catalog = self.shared.current_catalog();
         let schemas = self.shared.schemas(&catalog);
         let environment = self.shared.environment();
         let context = self.plan_context(&environment, &catalog, &schemas);
-        let mut values = Vec::with_capacity(expressions.len());
-        for expression in expressions {
-            let mut params = cells::ParamTypes::declared(&context);
-            if cells::is_default(expression) {
-                let message = "cannot use column reference in partition bound expression";
-                return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message));
-            }
-            let cell = cells::any_cell(expression, &target, &context, &mut params)?;
-            values.push(cell_value(&cell, &column.ty, &[], &mut || self.plain_execution(&[], &[]))?);
+        let mut params = cells::ParamTypes::declared(&context);
+        if cells::is_default(expression) {
+            let message = "cannot use column reference in partition bound expression";
+            return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message));
         }
-        // Each once.
-        let texts = Keys::new(values, false).values.into_iter().map(|value| match value {
-            Value::Null => None,
-            value => Some(text::to_string(&value)),
-        });
-        Ok(PartitionBound::In(texts.collect()))
+        let cell = cells::any_cell(expression, &target, &context, &mut params)?;
+        cell_value(&cell, &column.ty, &[], &mut || self.plain_execution(&[], &[]))
     }
 
     pub(super) async fn add_partition(&mut self, parent: &Arc<Table>, partition: Partition) -> Result<()> {
@@ -122,7 +186,7 @@ impl Session {
         };
         self.refuse_old_snapshot("a partition of what the default partition may have")?;
         let column = key_column(parent)?;
-        let keys = Keys::new(partition.bound.values(&column.ty), false);
+        let keys = partition.bound.keys(&column.ty);
         let Some(condition) = condition_sql(&quote_ident(&column.name), &keys) else { return Ok(()) };
         let from = qualified(&parent.schema, &parent.name);
         if self.count(&format!("SELECT count(*) FROM {from} WHERE {condition}")).await? == 0 {
@@ -179,8 +243,8 @@ impl Session {
     }
 }
 
-/// What PARTITION BY LIST (column) makes of a new table.
-pub fn partitioning(table: &Table, name: &str) -> Result<Partitioning> {
+/// What PARTITION BY makes of a new table.
+pub fn partitioning(table: &Table, strategy: Strategy, name: &str) -> Result<Partitioning> {
     let column = table.column(name).ok_or_else(|| {
         let message = format!("column \"{name}\" named in partition key does not exist");
         Error::new(SqlState::UNDEFINED_COLUMN, message)
@@ -193,7 +257,7 @@ pub fn partitioning(table: &Table, name: &str) -> Result<Partitioning> {
     if !can_be_key(&column.ty) {
         return Err(Error::unsupported(format!("a partition key of type {}", column.ty.bare())));
     }
-    Ok(Partitioning { column: column.number, parts: Vec::new() })
+    Ok(Partitioning { column: column.number, strategy, parts: Vec::new() })
 }
 
 /// 0A000 unless a unique key of a partitioned table has the partition key in it.
@@ -269,10 +333,9 @@ pub fn refuse_overlap(parent: &Table, new: &Partition) -> Result<()> {
             )),
         };
     }
-    let values = new.bound.values(ty);
+    let keys = new.bound.keys(ty);
     for known in by.parts.iter().filter(|known| known.bound != PartitionBound::Default) {
-        let taken = Keys::new(known.bound.values(ty), false);
-        if values.iter().any(|value| taken.contain(value)) {
+        if keys.meet(&known.bound.keys(ty)) {
             return invalid(format!("partition \"{}\" would overlap partition \"{}\"", new.name, known.name));
         }
     }

@@ -465,8 +465,8 @@ impl Session {
             for column in &create.columns {
                 builder.add_column(column)?;
             }
-            if let Some(key) = &create.partition_by {
-                builder.table.partitioning = Some(partitioning(&builder.table, key)?);
+            if let Some((strategy, key)) = &create.partition_by {
+                builder.table.partitioning = Some(partitioning(&builder.table, *strategy, key)?);
             }
             // Names that are given come first, so that generated ones avoid them; foreign keys last, for they may
             // refer to keys of this table.

@@ -50,6 +50,7 @@ mod zones;
 
 pub(crate) use definitions::index_definition;
 pub(crate) use names::{qualified, quote_ident};
+pub(crate) use partitions::shown_bound;
 pub(crate) use sequence::SequenceTable;
 
 use std::collections::BTreeMap;

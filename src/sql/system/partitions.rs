@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use crate::catalog::{
-    Catalog, Constraint, ConstraintKind, IndexMethod, Oid, Partition, PartitionBound, Relation, Table,
+    Catalog, Constraint, ConstraintKind, IndexMethod, KeyRange, Keys, Oid, Partition, PartitionBound,
+    Relation, Strategy, Table,
 };
 use crate::codec::key;
 use crate::error::Result;
@@ -34,7 +35,11 @@ pub fn partitioned(execution: &Execution, rows: &mut Rows) -> Result<()> {
         let Some(by) = &table.partitioning else { continue };
         let Some(column) = table.column_number(by.column) else { continue };
         rows.add(cells! {
-            partrelid: table.oid, partstrat: 'l', partnatts: 1i16,
+            partrelid: table.oid, partnatts: 1i16,
+            partstrat: match by.strategy {
+                Strategy::List => 'l',
+                Strategy::Range => 'r',
+            },
             partdefid: by.default_part().map_or(0, |part| part.oid),
             partattrs: vec![Value::Int2(by.column as i16)],
             partclass: vec![Value::Oid(types::opclass_oid(IndexMethod::Btree, None, &column.ty))],
@@ -151,24 +156,40 @@ pub fn constraint_by_oid(catalog: &Catalog, oid: Oid) -> Option<(Arc<Table>, Con
 
 /// `LIST (category_id)`
 pub fn key(table: &Table) -> Option<String> {
-    let column = table.column_number(table.partitioning.as_ref()?.column)?;
-    Some(format!("LIST ({})", quote_ident(&column.name)))
+    let by = table.partitioning.as_ref()?;
+    let column = table.column_number(by.column)?;
+    Some(format!("{} ({})", by.strategy.name().to_uppercase(), quote_ident(&column.name)))
 }
 
-/// `FOR VALUES IN (1, 2)`, `DEFAULT`
+/// A value of a bound, without its type.
+pub fn shown_bound(value: &str, ty: &Type) -> String {
+    let shown = deparse::quoted(value, &deparse::shown_type(ty));
+    match shown.starts_with('\'') {
+        true => shown.rsplit_once("::").map_or(shown.clone(), |(quoted, _)| quoted.to_owned()),
+        false => shown,
+    }
+}
+
+/// `FOR VALUES IN (1, 2)`, `FOR VALUES FROM (1) TO (MAXVALUE)`, `DEFAULT`
 pub fn bound(table: &Table) -> Option<String> {
     let part = table.part.as_ref()?;
     let ty = &table.column_number(part.column)?.ty;
-    let PartitionBound::In(_) = &part.bound else { return Some("DEFAULT".into()) };
-    let shown = part.keys.values.iter().map(|value| {
-        let shown = constant(value, ty);
-        // Without the type.
-        match shown.starts_with('\'') {
-            true => shown.rsplit_once("::").map_or(shown.clone(), |(quoted, _)| quoted.to_owned()),
-            false => shown,
+    Some(match &part.bound {
+        PartitionBound::Default => "DEFAULT".to_owned(),
+        PartitionBound::In(_) => {
+            let shown = part.keys.values.iter().map(|value| match value {
+                Value::Null => "NULL".to_owned(),
+                value => shown_bound(&text::to_string(value), ty),
+            });
+            format!("FOR VALUES IN ({})", shown.collect::<Vec<_>>().join(", "))
         }
-    });
-    Some(format!("FOR VALUES IN ({})", shown.collect::<Vec<_>>().join(", ")))
+        PartitionBound::Range { from, to } => {
+            let end = |end: &Option<String>, open: &str| {
+                end.as_ref().map_or_else(|| open.to_owned(), |end| shown_bound(end, ty))
+            };
+            format!("FOR VALUES FROM ({}) TO ({})", end(from, "MINVALUE"), end(to, "MAXVALUE"))
+        }
+    })
 }
 
 /// What the rows of a partition satisfy; none for a default partition that is the only one.
@@ -176,6 +197,9 @@ pub fn constraint(table: &Table) -> Option<String> {
     let part = table.part.as_ref()?;
     let column = table.column_number(part.column)?;
     let name = quote_ident(&column.name);
+    if !part.keys.ranges.is_empty() {
+        return Some(range_constraint(&part.keys, &name, &column.ty));
+    }
     let present = part.keys.values.iter().filter(|value| **value != Value::Null);
     let mut present: Vec<&Value> = present.collect();
     if part.keys.others {
@@ -196,6 +220,37 @@ pub fn constraint(table: &Table) -> Option<String> {
         (None, false) => return None,
     };
     Some(if part.keys.others { format!("(NOT {inside})") } else { inside })
+}
+
+/// `((a IS NOT NULL) AND (a >= 1) AND (a < 10))`; of a default partition that of all others, in their order, negated.
+fn range_constraint(keys: &Keys, name: &str, ty: &Type) -> String {
+    let mut ranges: Vec<&KeyRange> = keys.ranges.iter().collect();
+    ranges.sort_by_cached_key(|range| range.from.as_ref().map(|from| key::of(std::slice::from_ref(from))));
+    let ends = |range: &KeyRange| -> Vec<String> {
+        let from = range.from.as_ref().map(|from| format!("({name} >= {})", constant(from, ty)));
+        let to = range.to.as_ref().map(|to| format!("({name} < {})", constant(to, ty)));
+        from.into_iter().chain(to).collect()
+    };
+    if !keys.others {
+        let ends = ranges.iter().flat_map(|range| ends(range));
+        let all: Vec<String> = std::iter::once(format!("({name} IS NOT NULL)")).chain(ends).collect();
+        return match all.as_slice() {
+            [one] => one.clone(),
+            all => format!("({})", all.join(" AND ")),
+        };
+    }
+    let each: Vec<String> = ranges
+        .iter()
+        .map(|range| match ends(range).as_slice() {
+            [one] => one.clone(),
+            ends => format!("({})", ends.join(" AND ")),
+        })
+        .collect();
+    let any = match each.as_slice() {
+        [one] => one.clone(),
+        each => format!("({})", each.join(" OR ")),
+    };
+    format!("(NOT (({name} IS NOT NULL) AND {any}))")
 }
 
 /// A value as PostgreSQL shows a constant of the type.
