@@ -1,9 +1,9 @@
-//! Regular expressions: PostgreSQL's syntax in Rust's engine, and the operators `~`, `~*` and their like.
+//! Regular expressions: PostgreSQL's syntax in Rust's engines, and the operators `~`, `~*` and their like.
 //!
 //! What is written otherwise in Rust's syntax is translated: `\m`, `\M`, `\y` and `\Y` at the edges of words, brackets
-//! and braces that mean themselves. Rust's engine takes time linear in the text, for which it knows neither back
-//! references nor look-around; they are refused. Of alternatives the first that matches is taken, in PostgreSQL the
-//! longest.
+//! and braces that mean themselves. The engine takes time linear in the text; a pattern with back references or
+//! look-around, for which there is no such engine, is matched by backtracking up to a bound. Of alternatives the first
+//! that matches is taken, in PostgreSQL the longest.
 
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use arrow::array::{Array, BooleanBuilder, StringArray};
 use arrow::datatypes::DataType;
 use datafusion::common::cast::as_string_array;
 use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF};
-use regex::{Regex, RegexBuilder};
+use regex::RegexBuilder;
 
 use crate::error::{Error, Result, SqlState};
 use crate::functions::scalar::{Function, answer, no_such_function, rows_of};
@@ -20,6 +20,8 @@ use crate::types::arrow::errors::external;
 
 /// Bytes a compiled pattern may take: the engine's own bound.
 const COMPILED_BYTES_MAX: usize = 10 << 20;
+/// Steps back that a match may take: the engine's own bound, some tenth of a second.
+const STEPS_BACK_MAX: usize = 1_000_000;
 /// Patterns a thread remembers. A statement has few, and each is needed for all of its rows.
 const REMEMBERED: usize = 8;
 
@@ -62,18 +64,91 @@ fn match_rows(args: &ScalarFunctionArgs, flags: &str) -> datafusion::common::Res
             continue;
         }
         let regex = pattern(patterns.value(row), flags).map_err(external)?;
-        found.append_value(regex.is_match(texts.value(row)));
+        found.append_value(regex.is_match(texts.value(row)).map_err(external)?);
     }
     answer(Arc::new(found.finish()), constant)
 }
 
 thread_local! {
     /// The patterns last used, the latest first.
-    static RECENT: RefCell<Vec<(String, String, Regex)>> = const { RefCell::new(Vec::new()) };
+    static RECENT: RefCell<Vec<(String, String, Pattern)>> = const { RefCell::new(Vec::new()) };
+}
+
+/// A compiled pattern; copies share it.
+#[derive(Clone)]
+pub enum Pattern {
+    Linear(regex::Regex),
+    Backtracking(Arc<fancy_regex::Regex>),
+}
+
+/// A match: the bytes of the whole and of each group in the text.
+#[derive(Clone, Debug)]
+pub struct Found<'t> {
+    text: &'t str,
+    spans: Vec<Option<(usize, usize)>>,
+}
+
+/// A piece of the text that matched.
+#[derive(Clone, Copy, Debug)]
+pub struct Part<'t> {
+    pub start: usize,
+    pub end: usize,
+    pub text: &'t str,
+}
+
+impl<'t> Found<'t> {
+    /// The whole.
+    pub fn whole(&self) -> Part<'t> {
+        self.get(0).unwrap_or(Part { start: 0, end: 0, text: "" })
+    }
+
+    /// A group, or the whole for 0; nothing for a group that took no part.
+    pub fn get(&self, group: usize) -> Option<Part<'t>> {
+        let (start, end) = (*self.spans.get(group)?)?;
+        Some(Part { start, end, text: &self.text[start..end] })
+    }
+}
+
+impl Pattern {
+    pub fn is_match(&self, text: &str) -> Result<bool> {
+        match self {
+            Pattern::Linear(regex) => Ok(regex.is_match(text)),
+            Pattern::Backtracking(regex) => regex.is_match(text).map_err(|_| too_complex()),
+        }
+    }
+
+    /// The first match from a byte on.
+    pub fn find_at<'t>(&self, text: &'t str, from: usize) -> Result<Option<Found<'t>>> {
+        let spans = match self {
+            Pattern::Linear(regex) => regex
+                .captures_at(text, from)
+                .map(|found| found.iter().map(|part| part.map(|part| (part.start(), part.end()))).collect()),
+            Pattern::Backtracking(regex) => {
+                let found = regex.captures_from_pos(text, from).map_err(|_| too_complex())?;
+                found.map(|found| {
+                    found.iter().map(|part| part.map(|part| (part.start(), part.end()))).collect()
+                })
+            }
+        };
+        Ok(spans.map(|spans| Found { text, spans }))
+    }
+
+    /// How many groups it has.
+    pub fn groups(&self) -> usize {
+        let with_whole = match self {
+            Pattern::Linear(regex) => regex.captures_len(),
+            Pattern::Backtracking(regex) => regex.captures_len(),
+        };
+        with_whole - 1
+    }
+}
+
+fn too_complex() -> Error {
+    Error::new(SqlState("2201B"), "regular expression failed: regular expression is too complex")
 }
 
 /// A pattern with PostgreSQL's flags.
-pub fn pattern(pattern: &str, flags: &str) -> Result<Regex> {
+pub fn pattern(pattern: &str, flags: &str) -> Result<Pattern> {
     RECENT.with_borrow_mut(|recent| {
         let known = recent.iter().position(|(text, with, _)| text == pattern && with == flags);
         match known {
@@ -89,7 +164,7 @@ pub fn pattern(pattern: &str, flags: &str) -> Result<Regex> {
     })
 }
 
-fn compile(pattern: &str, flags: &str) -> Result<Regex> {
+fn compile(pattern: &str, flags: &str) -> Result<Pattern> {
     let (pattern, literal) = match pattern.strip_prefix("***") {
         Some(rest) => match (rest.strip_prefix('='), rest.strip_prefix(':')) {
             (Some(rest), _) => (rest, true),
@@ -99,24 +174,36 @@ fn compile(pattern: &str, flags: &str) -> Result<Regex> {
         None => (pattern, flags.contains('q')),
     };
     let pattern = if literal { regex::escape(pattern) } else { translated(pattern) };
-    let mut builder = RegexBuilder::new(&pattern);
     // In PostgreSQL a dot matches a newline too, unless a flag says otherwise.
-    builder.dot_matches_new_line(true).size_limit(COMPILED_BYTES_MAX);
+    let (mut any_case, mut lines, mut dot_is_all, mut spaced) = (false, false, true, false);
     for flag in flags.chars() {
         match flag {
             'g' | 'c' | 's' | 't' | 'q' => {}
-            'i' => _ = builder.case_insensitive(true),
-            'n' | 'm' => _ = builder.multi_line(true).dot_matches_new_line(false),
-            'w' => _ = builder.multi_line(true),
-            'p' => _ = builder.dot_matches_new_line(false),
-            'x' => _ = builder.ignore_whitespace(true),
+            'i' => any_case = true,
+            'n' | 'm' => (lines, dot_is_all) = (true, false),
+            'w' => lines = true,
+            'p' => dot_is_all = false,
+            'x' => spaced = true,
             other => {
                 let message = format!("invalid regular expression option: \"{other}\"");
                 return Err(Error::new(SqlState("22023"), message));
             }
         }
     }
-    builder.build().map_err(|error| refused(&error.to_string()))
+    let mut builder = RegexBuilder::new(&pattern);
+    builder.case_insensitive(any_case).multi_line(lines).dot_matches_new_line(dot_is_all);
+    let error = match builder.ignore_whitespace(spaced).size_limit(COMPILED_BYTES_MAX).build() {
+        Ok(regex) => return Ok(Pattern::Linear(regex)),
+        Err(error) => error.to_string(),
+    };
+    if !error.contains("look-around") && !error.contains("backreferences") {
+        return Err(refused(&error));
+    }
+    let mut builder = fancy_regex::RegexBuilder::new(&pattern);
+    builder.case_insensitive(any_case).multi_line(lines).dot_matches_new_line(dot_is_all);
+    builder.verbose_mode(spaced).delegate_size_limit(COMPILED_BYTES_MAX).backtrack_limit(STEPS_BACK_MAX);
+    let regex = builder.build().map_err(|error| refused(&error.to_string()))?;
+    Ok(Pattern::Backtracking(Arc::new(regex)))
 }
 
 fn invalid(why: &str) -> Error {
@@ -128,6 +215,9 @@ fn refused(error: &str) -> Error {
     const WORDS: &[(&str, &str)] = &[
         ("unclosed group", "parentheses () not balanced"),
         ("unopened group", "parentheses () not balanced"),
+        ("Opening parenthesis", "parentheses () not balanced"),
+        ("Target of repeat operator", "quantifier operand invalid"),
+        ("Invalid back reference", "invalid backreference number"),
         ("unclosed character class", "brackets [] not balanced"),
         ("unclosed counted repetition", "braces {} not balanced"),
         ("repetition operator missing expression", "quantifier operand invalid"),
@@ -138,12 +228,6 @@ fn refused(error: &str) -> Error {
         ("escape", "invalid escape \\ sequence"),
         ("exceeds size limit", "regular expression is too complex"),
     ];
-    if error.contains("backreferences are not supported") {
-        return Error::unsupported("a back reference in a regular expression");
-    }
-    if error.contains("look-around") {
-        return Error::unsupported("look-around in a regular expression");
-    }
     let known = WORDS.iter().find(|(theirs, _)| error.contains(theirs));
     match known {
         Some((_, why)) => invalid(why),
@@ -258,7 +342,7 @@ mod tests {
         #[test]
         fn no_pattern_panics(pattern_ in "[a-c\\[\\]\\\\(){}*+?|^$:&~0-2mMyY<>é-]{0,12}", text: String) {
             if let Ok(regex) = pattern(&pattern_, "") {
-                regex.is_match(&text);
+                let _ = regex.is_match(&text);
             }
         }
     }

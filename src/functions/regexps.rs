@@ -6,10 +6,9 @@
 use std::sync::Arc;
 
 use datafusion::logical_expr::ScalarUDF;
-use regex::{Captures, Match, Regex};
 
 use crate::error::{Error, Result, SqlState};
-use crate::functions::regex::pattern;
+use crate::functions::regex::{Found, Part, Pattern, pattern};
 use crate::functions::scalar::Function;
 use crate::functions::value::{Definition, functions as build, strict};
 use crate::types::{Type, Value};
@@ -28,11 +27,11 @@ pub fn functions() -> Vec<Arc<ScalarUDF>> {
 fn definitions() -> Vec<Definition> {
     vec![
         strict("similar_to(text, text) bool", |v| {
-            Ok(Value::Bool(pattern(&similar(text(&v[1]), Some('\\'))?, "")?.is_match(text(&v[0]))))
+            Ok(Value::Bool(pattern(&similar(text(&v[1]), Some('\\'))?, "")?.is_match(text(&v[0]))?))
         }),
         strict("similar_to(text, text, text) bool", |v| {
             let escape = escape_of(text(&v[2]))?;
-            Ok(Value::Bool(pattern(&similar(text(&v[1]), escape)?, "")?.is_match(text(&v[0]))))
+            Ok(Value::Bool(pattern(&similar(text(&v[1]), escape)?, "")?.is_match(text(&v[0]))?))
         }),
         strict("regexp_replace(text, text, text) text", |v| replace(v, 1, 1, "")),
         strict("regexp_replace(text, text, text, text) text", |v| {
@@ -55,11 +54,11 @@ fn definitions() -> Vec<Definition> {
         strict("regexp_match(text, text) text[]", |v| first_match(v, "")),
         strict("regexp_match(text, text, text) text[]", |v| first_match(v, text(&v[2]))),
         strict("regexp_like(text, text) bool", |v| {
-            Ok(Value::Bool(pattern(text(&v[1]), "")?.is_match(text(&v[0]))))
+            Ok(Value::Bool(pattern(text(&v[1]), "")?.is_match(text(&v[0]))?))
         }),
         strict("regexp_like(text, text, text) bool", |v| {
             let flags = without_global("regexp_like", text(&v[2]))?;
-            Ok(Value::Bool(pattern(text(&v[1]), flags)?.is_match(text(&v[0]))))
+            Ok(Value::Bool(pattern(text(&v[1]), flags)?.is_match(text(&v[0]))?))
         }),
         strict("regexp_count(text, text) int4", count),
         strict("regexp_count(text, text, int4) int4", count),
@@ -121,24 +120,26 @@ fn character_of(input: &str, byte: usize) -> i32 {
 }
 
 /// The matches from a byte on.
-fn matches<'i>(regex: &Regex, input: &'i str, from: Option<usize>) -> Vec<Captures<'i>> {
+fn matches<'i>(regex: &Pattern, input: &'i str, from: Option<usize>) -> Result<Vec<Found<'i>>> {
     let mut all = Vec::new();
     let mut next = from;
-    while let Some(found) = next.and_then(|at| regex.captures_at(input, at)) {
-        next = found.get(0).and_then(|whole| match whole.is_empty() {
-            false => Some(whole.end()),
-            true => input[whole.end()..].chars().next().map(|c| whole.end() + c.len_utf8()),
-        });
+    while let Some(at) = next {
+        let Some(found) = regex.find_at(input, at)? else { break };
+        let whole = found.whole();
+        next = match whole.text.is_empty() {
+            false => Some(whole.end),
+            true => input[whole.end..].chars().next().map(|c| whole.end + c.len_utf8()),
+        };
         all.push(found);
     }
-    all
+    Ok(all)
 }
 
 fn count(v: &[Value]) -> Result<Value> {
     let start = at_least("start", v.get(2).map_or(1, number), 1)?;
     let flags = without_global("regexp_count", v.get(3).map_or("", text))?;
     let input = text(&v[0]);
-    let found = matches(&pattern(text(&v[1]), flags)?, input, byte_of(input, start));
+    let found = matches(&pattern(text(&v[1]), flags)?, input, byte_of(input, start))?;
     Ok(Value::Int4(found.len() as i32))
 }
 
@@ -148,19 +149,19 @@ fn nth<'i>(
     function: &str,
     flags: Option<&'i Value>,
     group: Option<&Value>,
-) -> Result<Option<Match<'i>>> {
+) -> Result<Option<Part<'i>>> {
     let start = at_least("start", v.get(2).map_or(1, number), 1)?;
     let n = at_least("n", v.get(3).map_or(1, number), 1)?;
     let flags = without_global(function, flags.map_or("", text))?;
     let group = at_least("subexpr", group.map_or(0, number), 0)?;
     let input = text(&v[0]);
-    let mut found = matches(&pattern(text(&v[1]), flags)?, input, byte_of(input, start));
+    let mut found = matches(&pattern(text(&v[1]), flags)?, input, byte_of(input, start))?;
     Ok((n <= found.len()).then(|| found.swap_remove(n - 1)).and_then(|found| found.get(group)))
 }
 
 fn part(v: &[Value]) -> Result<Value> {
     let found = nth(v, "regexp_substr", v.get(4), v.get(5))?;
-    Ok(found.map_or(Value::Null, |found| found.as_str().into()))
+    Ok(found.map_or(Value::Null, |found| found.text.into()))
 }
 
 fn place(v: &[Value]) -> Result<Value> {
@@ -170,7 +171,7 @@ fn place(v: &[Value]) -> Result<Value> {
         other => return Err(invalid(format!("invalid value for parameter \"endoption\": {other}"))),
     };
     let found = nth(v, "regexp_instr", v.get(5), v.get(6))?;
-    let at = |found: Match| character_of(text(&v[0]), if end { found.end() } else { found.start() });
+    let at = |found: Part| character_of(text(&v[0]), if end { found.end } else { found.start });
     Ok(Value::Int4(found.map_or(0, at)))
 }
 
@@ -178,20 +179,23 @@ fn place(v: &[Value]) -> Result<Value> {
 fn replace(v: &[Value], start: i64, n: i64, flags: &str) -> Result<Value> {
     let (start, n) = (at_least("start", start, 1)?, at_least("n", n, 0)?);
     let (input, replacement) = (text(&v[0]), text(&v[2]));
-    let found = matches(&pattern(text(&v[1]), flags)?, input, byte_of(input, start));
+    let found = matches(&pattern(text(&v[1]), flags)?, input, byte_of(input, start))?;
     let mut out = String::with_capacity(input.len());
     let mut copied = 0;
     for (at, found) in found.iter().enumerate() {
-        let Some(whole) = found.get(0).filter(|_| n == 0 || n == at + 1) else { continue };
-        out.push_str(&input[copied..whole.start()]);
+        if n != 0 && n != at + 1 {
+            continue;
+        }
+        let whole = found.whole();
+        out.push_str(&input[copied..whole.start]);
         put_replacement(replacement, found, &mut out);
-        copied = whole.end();
+        copied = whole.end;
     }
     out.push_str(&input[copied..]);
     Ok(Value::Text(out))
 }
 
-fn put_replacement(replacement: &str, found: &Captures, out: &mut String) {
+fn put_replacement(replacement: &str, found: &Found, out: &mut String) {
     let mut rest = replacement.chars();
     while let Some(c) = rest.next() {
         if c != '\\' {
@@ -199,10 +203,10 @@ fn put_replacement(replacement: &str, found: &Captures, out: &mut String) {
             continue;
         }
         match rest.next() {
-            Some('&') => out.push_str(&found[0]),
+            Some('&') => out.push_str(found.whole().text),
             Some(digit) if digit.is_ascii_digit() => {
                 let group = found.get(digit as usize - '0' as usize);
-                out.push_str(group.map_or("", |group| group.as_str()));
+                out.push_str(group.map_or("", |group| group.text));
             }
             Some('\\') => out.push('\\'),
             Some(other) => out.extend(['\\', other]),
@@ -212,9 +216,9 @@ fn put_replacement(replacement: &str, found: &Captures, out: &mut String) {
 }
 
 /// The groups of a match, or all of it when there are none.
-fn groups(regex: &Regex, found: &Captures) -> Value {
-    let groups = if regex.captures_len() > 1 { 1..regex.captures_len() } else { 0..1 };
-    let group = |group| found.get(group).map_or(Value::Null, |part| part.as_str().into());
+fn groups(regex: &Pattern, found: &Found) -> Value {
+    let groups = if regex.groups() > 0 { 1..regex.groups() + 1 } else { 0..1 };
+    let group = |group| found.get(group).map_or(Value::Null, |part| part.text.into());
     Value::Array(groups.map(group).collect())
 }
 
@@ -224,7 +228,7 @@ fn first_match(v: &[Value], flags: &str) -> Result<Value> {
         return Err(error.hint("Use the regexp_matches function instead."));
     }
     let regex = pattern(text(&v[1]), flags)?;
-    Ok(regex.captures(text(&v[0])).map_or(Value::Null, |found| groups(&regex, &found)))
+    Ok(regex.find_at(text(&v[0]), 0)?.map_or(Value::Null, |found| groups(&regex, &found)))
 }
 
 fn two_or_three_texts(
@@ -267,7 +271,7 @@ fn all_matches(
 fn matches_of(v: &[Value]) -> Result<Value> {
     let flags = v.get(2).map_or("", text);
     let regex = pattern(text(&v[1]), flags)?;
-    let mut found = matches(&regex, text(&v[0]), Some(0));
+    let mut found = matches(&regex, text(&v[0]), Some(0))?;
     if !flags.contains('g') {
         found.truncate(1);
     }
@@ -278,14 +282,15 @@ fn split(v: &[Value], function: &str) -> Result<Value> {
     let flags = without_global(function, v.get(2).map_or("", text))?;
     let (input, regex) = (text(&v[0]), pattern(text(&v[1]), flags)?);
     let (mut parts, mut start) = (Vec::new(), 0);
-    for found in regex.find_iter(input) {
+    for found in matches(&regex, input, Some(0))?.iter().map(Found::whole) {
         // An empty match at either end, or right behind another, splits nothing off.
-        if found.is_empty() && (found.start() == start && found.start() == 0 || found.start() >= input.len())
+        if found.text.is_empty()
+            && (found.start == start && (start == 0 || !parts.is_empty()) || found.start >= input.len())
         {
             continue;
         }
-        parts.push(Value::from(&input[start..found.start()]));
-        start = found.end();
+        parts.push(Value::from(&input[start..found.start]));
+        start = found.end;
     }
     parts.push(Value::from(&input[start..]));
     Ok(Value::Array(parts))
@@ -330,8 +335,8 @@ pub fn part_similar(input: &str, wanted: &str, escape: Option<char>) -> Result<V
             return Err(Error::new(SqlState("2200C"), message));
         }
     };
-    let found = pattern(&regex, "")?.captures(input).and_then(|found| found.get(1));
-    Ok(found.map_or(Value::Null, |part| part.as_str().into()))
+    let found = pattern(&regex, "")?.find_at(input, 0)?.and_then(|found| found.get(1));
+    Ok(found.map_or(Value::Null, |part| part.text.into()))
 }
 
 /// The least that a pattern of `.*` can match.

@@ -116,10 +116,10 @@ fn definitions() -> Vec<Definition> {
         strict("to_hex(int8) text", |v| Ok(Value::Text(format!("{:x}", number(&v[0]))))),
         strict("substring(text, text) text", |v| {
             let regex = pattern(text(&v[1]), "")?;
-            Ok(regex.captures(text(&v[0])).map_or(Value::Null, |found| {
+            Ok(regex.find_at(text(&v[0]), 0)?.map_or(Value::Null, |found| {
                 // The first group when there is one, else everything.
-                let part = if regex.captures_len() > 1 { found.get(1) } else { found.get(0) };
-                part.map_or(Value::Null, |part| part.as_str().into())
+                let part = if regex.groups() > 0 { found.get(1) } else { found.get(0) };
+                part.map_or(Value::Null, |part| part.text.into())
             }))
         }),
         // SQL's own patterns, with what takes the meaning from a character.
