@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::catalog::definition::{Object, Oid};
+use crate::catalog::PUBLIC_SCHEMA_OID;
+use crate::catalog::definition::{Object, Oid, Schema};
 use crate::error::{Error, Result};
 
 /// One change. A transaction's DDL is a list of them, in order.
@@ -31,12 +32,25 @@ impl Edit {
         serde_json::from_slice(bytes).map_err(|e| Error::corrupt("log", 0, "a list of catalogue edits", e))
     }
 
-    /// Key and value in the tree of storage 0; no value deletes the row.
+    /// Key and value in the tree of storage 0; no value deletes the row. A database begins with the schema "public", so
+    /// that its absence is what must be kept: as a schema without a name.
     pub fn entry(&self) -> (Vec<u8>, Option<Vec<u8>>) {
         match self {
             Edit::Put(object) => (object_key(object.oid()), Some(encode_object(object))),
+            Edit::Delete(oid) if *oid == PUBLIC_SCHEMA_OID => {
+                let gone = Schema { oid: *oid, name: String::new(), comment: None };
+                (object_key(*oid), Some(encode_object(&Object::Schema(gone))))
+            }
             Edit::Delete(oid) => (object_key(*oid), None),
         }
+    }
+}
+
+/// What a definition in storage 0 makes of the catalogue that a database begins with.
+pub fn stored(object: Object) -> Edit {
+    match &object {
+        Object::Schema(schema) if schema.name.is_empty() => Edit::Delete(schema.oid),
+        _ => Edit::Put(object),
     }
 }
 

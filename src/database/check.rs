@@ -138,6 +138,9 @@ impl Database {
             let (key, _, value) = entry?;
             let object = decode_object(&value)?;
             let same = match &object {
+                Object::Schema(gone) if gone.name.is_empty() => {
+                    !catalog.schemas().any(|known| known.oid == gone.oid)
+                }
                 Object::Schema(schema) => catalog.schemas().any(|known| **known == *schema),
                 Object::Table(table) => {
                     catalog.table_by_oid(table.oid).is_some_and(|known| **known == *table)

@@ -13,8 +13,8 @@ use std::ops::Bound;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::catalog::edit::{OBJECT_KEY, SEQUENCE_KEY, decode_object};
-use crate::catalog::{CATALOG_STORAGE, Catalog, Edit, FIRST_USER_OID};
+use crate::catalog::edit::{OBJECT_KEY, SEQUENCE_KEY, decode_object, stored};
+use crate::catalog::{CATALOG_STORAGE, Catalog, FIRST_USER_OID};
 use crate::database::apply::Replay;
 use crate::database::checkpoint::checkpoint_counters;
 use crate::database::control::Control;
@@ -69,7 +69,7 @@ pub(super) fn load_catalog(store: &Store) -> Result<Catalog> {
     let mut edits = Vec::new();
     for entry in tree.scan(range.0, range.1, Seq(u64::MAX)) {
         let (_, _, value) = entry?;
-        edits.push(Edit::Put(decode_object(&value)?));
+        edits.push(stored(decode_object(&value)?));
     }
     Ok(Catalog::new().apply(&edits))
 }

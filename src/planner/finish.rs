@@ -66,6 +66,10 @@ pub fn bind(plan: LogicalPlan, bindings: &Arc<Bindings>) -> Result<LogicalPlan> 
                 LogicalPlan::TableScan(scan)
             }
             LogicalPlan::Limit(limit) => bind_limit(limit),
+            LogicalPlan::Aggregate(mut aggregate) if aggregate.aggr_expr.iter().all(is_blind_to_order) => {
+                aggregate.input = Arc::new(without_sort(Arc::unwrap_or_clone(aggregate.input)));
+                LogicalPlan::Aggregate(aggregate)
+            }
             // Not to be taken away when nothing above asks for it.
             LogicalPlan::Sort(sort) if sort.fetch.is_none() => {
                 limit_rows(LogicalPlan::Sort(sort), None, None)
@@ -159,6 +163,35 @@ fn limit_rows(input: LogicalPlan, skip: Option<Expr>, fetch: Option<Expr>) -> Lo
             LogicalPlan::SubqueryAlias(alias)
         }
         input => LogicalPlan::Extension(Extension { node: Arc::new(BoundLimit { input, skip, fetch }) }),
+    }
+}
+
+/// Whether an aggregate is the same in whatever order rows come. A sum of floats is not, in its last digits.
+fn is_blind_to_order(expr: &Expr) -> bool {
+    match expr {
+        Expr::Alias(alias) => is_blind_to_order(&alias.expr),
+        Expr::AggregateFunction(function) => {
+            matches!(function.func.name(), "count" | "min" | "max" | "bool_and" | "bool_or")
+        }
+        _ => false,
+    }
+}
+
+/// The rows without a sort that is kept right below.
+fn without_sort(plan: LogicalPlan) -> LogicalPlan {
+    match plan {
+        LogicalPlan::Projection(mut projection) => {
+            projection.input = Arc::new(without_sort(Arc::unwrap_or_clone(projection.input)));
+            LogicalPlan::Projection(projection)
+        }
+        LogicalPlan::SubqueryAlias(mut alias) => {
+            alias.input = Arc::new(without_sort(Arc::unwrap_or_clone(alias.input)));
+            LogicalPlan::SubqueryAlias(alias)
+        }
+        plan => match sort_that_is_kept(&plan) {
+            Some(LogicalPlan::Sort(sort)) => without_sort(sort.input.as_ref().clone()),
+            _ => plan,
+        },
     }
 }
 

@@ -82,10 +82,13 @@ pub fn create(w: &mut Words) -> Parsed<Ast> {
     if w.at("CONSTRAINT TRIGGER") {
         return Err(Error::unsupported("CREATE TRIGGER").into());
     }
-    if !w.accept("LOCAL") {
-        w.accept("GLOBAL");
-    }
+    let scoped = w.accept("LOCAL") || w.accept("GLOBAL");
     let temporary = w.accept("TEMPORARY") || w.accept("TEMP");
+    if (temporary || scoped)
+        && !(temporary && ["VIEW", "RECURSIVE VIEW", "SEQUENCE"].iter().any(|what| w.at(what)))
+    {
+        return w.unexpected("VIEW or SEQUENCE");
+    }
     if w.at("VIEW") || w.at("RECURSIVE VIEW") {
         return create_view(w, replace, temporary);
     }
@@ -671,14 +674,16 @@ fn parameters_changed(w: &mut Words) -> Parsed<AlterAction> {
         if w.accept_token(&Token::Period) {
             name = format!("{name}.{}", w.identifier()?);
         }
-        let value = match sets && w.accept_token(&Token::Eq) {
-            true => Some(w.expression()?),
-            false => None,
-        };
-        let value = value.map(|value| storage_parameters::text_of(&value));
-        storage_parameters::check(&name, value.as_deref())?;
+        if sets {
+            let value = match w.accept_token(&Token::Eq) {
+                true => storage_parameters::text_of(&w.expression()?),
+                false => "true".to_owned(),
+            };
+            storage_parameters::check(&name, &value)?;
+        }
         Ok(name)
     })?;
+    storage_parameters::refuse_twice(&names)?;
     Ok(AlterAction::StorageParameters(names))
 }
 

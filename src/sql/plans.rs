@@ -33,7 +33,7 @@ use crate::sql::query::{self, ExplainOptions, Query};
 use crate::sql::response::{Response, Rows, RowsTag};
 use crate::sql::session::{OutputColumn, Planned, Prepared, Session, Timer};
 use crate::sql::settings::id;
-use crate::sql::staged::{StagedPlan, View};
+use crate::sql::staged::{self, StagedPlan, View};
 use crate::sql::statement::{Ast, Statement};
 use crate::sql::timings::Spent;
 use crate::sql::transactions::now;
@@ -152,6 +152,9 @@ impl Session {
             PlanContext { param_types: declared, ..self.plan_context(&environment, catalog, &schemas) };
         match ast {
             Ast::Staged(staged) => self.make_staged(staged, &context),
+            Ast::Query(query) if let Some(Ast::Staged(staged)) = staged::volatile_once(query)? => {
+                self.make_staged(&staged, &context)
+            }
             Ast::Explain(explain) => self.make_explain(explain, catalog, declared),
             Ast::Execute { name, .. } => {
                 let columns = self.saved_statement(name)?.columns.clone();
@@ -196,8 +199,6 @@ impl Session {
                 })
             }
             Ast::Update(update) => {
-                let through = through_view::update(update, context, &self.shared)?;
-                let update = through.as_ref().unwrap_or(update);
                 let plan = Arc::new(ChangePlan::update(update, context, &self.shared)?);
                 Ok(Made {
                     param_types: plan.param_types.clone(),
@@ -206,8 +207,6 @@ impl Session {
                 })
             }
             Ast::Delete(delete) => {
-                let through = through_view::delete(delete, context, &self.shared)?;
-                let delete = through.as_ref().unwrap_or(delete);
                 let plan = Arc::new(ChangePlan::delete(delete, context, &self.shared)?);
                 Ok(Made {
                     param_types: plan.param_types.clone(),

@@ -164,7 +164,7 @@ fn aggregates_rows(body: &SetExpr, name: &str) -> bool {
                 SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => of_this_query(expr),
                 _ => false,
             };
-            let reads = select.from.iter().any(|from| mentions(from, name) > 0);
+            let reads = select.from.iter().any(|from| reads_directly(from, name));
             reads
                 && (select.projection.iter().any(aggregates)
                     || select.having.as_ref().is_some_and(of_this_query))
@@ -175,6 +175,16 @@ fn aggregates_rows(body: &SetExpr, name: &str) -> bool {
         }
         _ => false,
     }
+}
+
+/// Whether a relation of this name stands in FROM itself, and not in a subquery there.
+fn reads_directly(from: &TableWithJoins, name: &str) -> bool {
+    let mut factors = std::iter::once(&from.relation).chain(from.joins.iter().map(|join| &join.relation));
+    factors.any(|factor| match factor {
+        TableFactor::Derived { .. } => false,
+        TableFactor::NestedJoin { table_with_joins, .. } => reads_directly(table_with_joins, name),
+        factor => mentions(factor, name) > 0,
+    })
 }
 
 /// Whether an aggregate is called outside of subqueries.

@@ -51,31 +51,43 @@ pub fn of_options(options: &[SqlOption]) -> Result<Vec<String>> {
     let name = |option: &SqlOption| match option {
         SqlOption::KeyValue { key, value } => {
             let name = fold(key);
-            check(&name, Some(&text_of(value)))?;
+            check(&name, &text_of(value))?;
             Ok(name)
         }
         SqlOption::Ident(name) => {
             let name = fold(name);
-            check(&name, Some("true"))?;
+            check(&name, "true")?;
             Ok(name)
         }
         _ => Err(Error::unsupported("this form of CREATE TABLE")),
     };
-    options.iter().map(name).collect()
+    let names: Vec<String> = options.iter().map(name).collect::<Result<_>>()?;
+    refuse_twice(&names)?;
+    Ok(names)
 }
 
 pub fn text_of(value: &Expr) -> String {
     literal(value).map_or_else(|| value.to_string(), str::to_owned)
 }
 
-/// 22023 for an unknown name and, where one is given, for a value that is none of it.
-pub fn check(name: &str, value: Option<&str>) -> Result<()> {
+/// 22023 for a name that stands there again.
+pub fn refuse_twice(names: &[String]) -> Result<()> {
+    match names.iter().enumerate().find(|(number, name)| names[..*number].contains(name)) {
+        None => Ok(()),
+        Some((_, name)) => {
+            let message = format!("parameter \"{name}\" specified more than once");
+            Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, message))
+        }
+    }
+}
+
+/// 22023 for an unknown name and for a value that is none of it.
+pub fn check(name: &str, value: &str) -> Result<()> {
     let invalid = |message: String| Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, message));
     let bare = name.strip_prefix("toast.").unwrap_or(name);
     let Some((_, kind)) = PARAMETERS.iter().find(|(known, _)| *known == bare) else {
         return invalid(format!("unrecognized parameter \"{bare}\""));
     };
-    let Some(value) = value else { return Ok(()) };
     let out = |low: String, high: String| {
         let error = Error::new(
             SqlState::INVALID_PARAMETER_VALUE,

@@ -19,6 +19,7 @@ pub fn settle(mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
         return tokens;
     }
     let places = solid(&tokens);
+    let first = places.first().map(|&at| word(&tokens[at])).unwrap_or_default();
     // From the last to the first, so that places before a change stay right.
     for (number, &at) in places.iter().enumerate().rev() {
         let next = |distance: usize| {
@@ -54,15 +55,13 @@ pub fn settle(mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
             "TOAST" if next(1).is_some_and(|(_, token)| token.token == Token::Period) => {
                 let name = next(2).map(|(_, token)| word(&token).to_lowercase()).unwrap_or_default();
                 let kinds = ["autovacuum_", "vacuum_", "log_autovacuum_"];
-                if kinds.iter().any(|kind| name.starts_with(kind)) {
+                let of_table = ["CREATE", "ALTER"].contains(&first.as_str());
+                if of_table && kinds.iter().any(|kind| name.starts_with(kind)) {
                     tokens[at].token = Token::make_word(&format!("toast.{name}"), Some('"'));
                     tokens.drain(at + 1..=places[number + 2]);
                 }
             }
-            "NO" if is(&next(1), "INHERIT")
-                && number > 0
-                && tokens[places[number - 1]].token == Token::RParen =>
-            {
+            "NO" if is(&next(1), "INHERIT") && closes_check(&tokens, &places[..number]) => {
                 if let Some((inherit, _)) = next(1) {
                     tokens.remove(inherit);
                     tokens.remove(at);
@@ -72,4 +71,21 @@ pub fn settle(mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
         }
     }
     tokens
+}
+
+/// Whether the last of these places closes the parenthesis of a CHECK.
+fn closes_check(tokens: &[TokenWithSpan], places: &[usize]) -> bool {
+    let mut open = 0;
+    for (number, &at) in places.iter().enumerate().rev() {
+        match tokens[at].token {
+            Token::RParen => open += 1,
+            Token::LParen => open -= 1,
+            _ if open == 0 => return false,
+            _ => continue,
+        }
+        if open == 0 {
+            return number > 0 && word(&tokens[places[number - 1]]) == "CHECK";
+        }
+    }
+    false
 }

@@ -181,6 +181,11 @@ impl Session {
     fn set_modes(&mut self, modes: Modes) -> Result<()> {
         let mut settings = self.shared.settings.lock();
         if let Some(level) = modes.isolation {
+            let changes = *settings.text(id::TRANSACTION_ISOLATION) != *level.name();
+            if changes && !self.state.savepoints.is_empty() {
+                let message = "SET TRANSACTION ISOLATION LEVEL must not be called in a subtransaction";
+                return Err(Error::new(SqlState::ACTIVE_SQL_TRANSACTION, message));
+            }
             if self.state.used && *settings.text(id::TRANSACTION_ISOLATION) != *level.name() {
                 let message = "SET TRANSACTION ISOLATION LEVEL must be called before any query";
                 return Err(Error::new(SqlState::ACTIVE_SQL_TRANSACTION, message));

@@ -154,6 +154,11 @@ impl Joined {
         }
     }
 
+    /// Whether a join in this part merged a column of the name.
+    fn has_merged(&self, column: &str) -> bool {
+        self.shown.iter().any(|part| matches!(part, Part::Merged(merged) if merged == column))
+    }
+
     /// `*` without a column that is merged from here on. A column that was merged before is left out already.
     fn leave_out(&mut self, column: &str) {
         let was_merged = |part: &Part| matches!(part, Part::Merged(merged) if merged == column);
@@ -234,7 +239,9 @@ impl Merger<'_> {
         for column in &columns {
             let key = fold(column);
             let known = self.merged.get(&key).cloned();
-            let again = self.outer && known.is_some();
+            // One that another item of FROM merged is not of this join.
+            let again = self.outer && left.has_merged(&key);
+            let known = known.filter(|_| left.has_merged(&key));
             let ours = known.or_else(|| Some(qualified(left.relation_of(&key)?, column)));
             let theirs = right.relation_of(&key).map(|right| qualified(right, column));
             equal.push((again, ours.clone(), theirs.clone()));

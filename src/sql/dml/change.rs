@@ -4,6 +4,7 @@
 //! The slots are locked; when a row has changed since the snapshot, the query runs again on a new one, before anything
 //! has been written. Then the rows are read, changed, verified and handed to the core.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -27,6 +28,7 @@ use crate::sql::dml::insert::cell_value;
 use crate::sql::dml::references::Change;
 use crate::sql::dml::returning::Returning;
 use crate::sql::dml::rows::{Checks, read};
+use crate::sql::dml::through_view::{Changing, Opened};
 use crate::sql::expressions::{self, Relation};
 use crate::sql::query::{self, Query};
 use crate::sql::response::{Response, Severity};
@@ -64,8 +66,8 @@ impl ChangePlan {
         {
             return Err(Error::unsupported("this form of UPDATE"));
         }
-        let (table, alias) = target_table(&update.table, context, shared)?;
-        let mut from = vec![named_target(&update.table, &table, &alias, context)];
+        let target = ChangeTarget::of(&update.table, Changing::Update, context, shared)?;
+        let mut from = vec![target.rows.clone()];
         match &update.from {
             Some(
                 ast::UpdateTableFromKind::AfterSet(tables) | ast::UpdateTableFromKind::BeforeSet(tables),
@@ -75,10 +77,14 @@ impl ChangePlan {
             None => {}
         }
         let mut params = ParamTypes::declared(context);
+        let mut assigned = Cow::Borrowed(&update.assignments);
+        if let Some(view) = &target.view {
+            view.name_targets(assigned.to_mut())?;
+        }
         let Assignments { sets, expressions } =
-            assignments(&update.assignments, &table, &alias, &mut params)?;
+            assignments(&assigned, &target.table, &target.alias, &mut params)?;
         let parts = Parts { from, selection: update.selection.clone(), returning: &update.returning };
-        ChangePlan::new(table, &alias, sets, expressions, parts, context, shared, params)
+        ChangePlan::new(target, sets, expressions, parts, context, shared, params)
     }
 
     pub fn delete(delete: &ast::Delete, context: &PlanContext, shared: &Shared) -> Result<ChangePlan> {
@@ -93,17 +99,16 @@ impl ChangePlan {
         let [target] = tables.as_slice() else {
             return Err(Error::new(SqlState::SYNTAX_ERROR, "DELETE names one table"));
         };
-        let (table, alias) = target_table(target, context, shared)?;
-        let mut from = vec![named_target(target, &table, &alias, context)];
+        let target = ChangeTarget::of(target, Changing::Delete, context, shared)?;
+        let mut from = vec![target.rows.clone()];
         from.extend(delete.using.iter().flatten().cloned());
         let params = ParamTypes::declared(context);
         let parts = Parts { from, selection: delete.selection.clone(), returning: &delete.returning };
-        ChangePlan::new(table, &alias, Vec::new(), Vec::new(), parts, context, shared, params)
+        ChangePlan::new(target, Vec::new(), Vec::new(), parts, context, shared, params)
     }
 
     fn new(
-        table: Arc<Table>,
-        alias: &str,
+        target: ChangeTarget,
         sets: Vec<(usize, SetSource)>,
         expressions: Vec<Expr>,
         parts: Parts,
@@ -111,6 +116,8 @@ impl ChangePlan {
         shared: &Shared,
         mut params: ParamTypes,
     ) -> Result<ChangePlan> {
+        let ChangeTarget { table, alias, view, .. } = target;
+        let alias = alias.as_str();
         let others = match parts.returning {
             Some(_) => aliases(&parts.from),
             None => Vec::new(),
@@ -125,7 +132,15 @@ impl ChangePlan {
         let known = PlanContext { param_types: &params.0.clone(), expose_slots: false, ..*context };
         let names = query.qualified_outputs();
         let read = columns.len()..query.columns.len() - 1;
-        let returning = match parts.returning {
+        let items = match (&view, parts.returning) {
+            (Some(view), Some(items)) => Cow::Owned(Some(view.returned(
+                items,
+                &Ident::with_quote('"', alias),
+                &names[read.clone()],
+            )?)),
+            (_, items) => Cow::Borrowed(items),
+        };
+        let returning = match items.as_ref() {
             Some(items) if !read.is_empty() => {
                 let found = names[read.clone()].iter().zip(&query.columns[read.clone()]);
                 Some(returning_with(items, found, &table, alias, &known)?)
@@ -167,6 +182,39 @@ impl ChangePlan {
         let returns_vector =
             self.returning.as_ref().is_some_and(|returning| returning.needs_vectors(&self.table));
         sets_vector || returns_vector || (self.checks.need_vectors() && !self.sets.is_empty())
+    }
+}
+
+/// What UPDATE or DELETE is about.
+struct ChangeTarget {
+    /// The table that is written.
+    table: Arc<Table>,
+    alias: String,
+    /// The rows among which those to change are found.
+    rows: TableWithJoins,
+    /// The view that the statement names instead of the table.
+    view: Option<Opened>,
+}
+
+impl ChangeTarget {
+    fn of(
+        target: &TableWithJoins,
+        change: Changing,
+        context: &PlanContext,
+        shared: &Shared,
+    ) -> Result<ChangeTarget> {
+        if let (TableFactor::Table { name, alias, args: None, .. }, []) =
+            (&target.relation, target.joins.as_slice())
+            && let Some(view) = shared.view(context.catalog, &object_name("", name))
+        {
+            let alias = alias.as_ref().map_or_else(|| view.name.clone(), |alias| fold(&alias.name));
+            let opened = Opened::of(&view, change, context.catalog)?;
+            let (table, rows) = (Arc::clone(&opened.table), opened.rows_as(&alias));
+            return Ok(ChangeTarget { table, alias, rows, view: Some(opened) });
+        }
+        let (table, alias) = target_table(target, context, shared)?;
+        let rows = named_target(target, &table, &alias, context);
+        Ok(ChangeTarget { table, alias, rows, view: None })
     }
 }
 

@@ -1,11 +1,17 @@
-//! INSERT, UPDATE and DELETE through a view of one table: the statement becomes one on the table.
+//! INSERT, UPDATE and DELETE through a view of one table.
+//!
+//! UPDATE and DELETE are queries for slots, so that the view's own query stands in FROM, with the slot beside its columns,
+//! and names mean what they mean in any query. What is written is the table:
 //!
 //! ```text
 //!   CREATE VIEW cheap AS SELECT id, price AS cost, price * 2 AS double FROM items WHERE price < 10
 //!
-//!   UPDATE cheap SET cost = cost + 1 WHERE double > 6 RETURNING *
-//!   UPDATE items AS cheap SET price = cheap.price + 1 WHERE (cheap.price * 2) > 6 AND cheap.price < 10
-//!     RETURNING cheap.id AS id, cheap.price AS cost, (cheap.price * 2) AS double
+//!   UPDATE cheap SET cost = cost + 1 WHERE double > 6 RETURNING double
+//!     rows       SELECT cost + 1, cheap.slot
+//!                FROM (SELECT id, price AS cost, price * 2 AS double, slot FROM items WHERE price < 10) AS cheap
+//!                WHERE double > 6
+//!     written    items.price
+//!     returned   cheap.price * 2, over the row of items that was written
 //! ```
 //!
 //! A view of a view is taken apart twice. Which views can be changed, and which of their columns, is PostgreSQL's:
@@ -15,242 +21,210 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use datafusion::sql::sqlparser::ast::{
-    self, Assignment, AssignmentTarget, BinaryOperator, ConflictTarget, Expr, FromTable, Ident, ObjectName,
-    OnConflictAction, OnInsert, Query, Select, SelectItem, SelectItemQualifiedWildcardKind, SetExpr,
-    TableAliasWithoutColumns, TableFactor, TableObject, TableWithJoins, VisitorMut,
+    self, Assignment, AssignmentTarget, ConflictTarget, Expr, Ident, ObjectName, OnConflictAction, OnInsert,
+    Query, Select, SelectItem, SelectItemQualifiedWildcardKind, SetExpr, TableAlias,
+    TableAliasWithoutColumns, TableFactor, TableObject, TableWithJoins,
 };
 
-use crate::catalog::{Catalog, Relation, View};
+use crate::catalog::{Catalog, Relation, Table, View};
 use crate::error::{Error, Result, SqlState};
 use crate::sql::aggregates;
+use crate::sql::conflict_target;
 use crate::sql::context::PlanContext;
 use crate::sql::dialect::parse_query;
+use crate::sql::dml::cells::is_default;
+use crate::sql::dml::change::all_of;
 use crate::sql::known::quoted;
+use crate::sql::query;
 use crate::sql::set_functions;
 use crate::sql::shared::Shared;
+use crate::sql::trees;
 use crate::sql::visit;
 use crate::sql::words::{fold, object_name};
+use crate::table::provider::SLOT_COLUMN;
 
-/// The statement on what the view is of, if it is on a view.
+/// The statement on the table, if it is on a view.
 pub fn insert(insert: &ast::Insert, context: &PlanContext, shared: &Shared) -> Result<Option<ast::Insert>> {
     let TableObject::TableName(name) = &insert.table else { return Ok(None) };
     let Some(view) = shared.view(context.catalog, &object_name("", name)) else { return Ok(None) };
+    let opened = Opened::of(&view, Changing::Insert, context.catalog)?;
     let alias = insert.table_alias.as_ref().map_or_else(|| quoted(&view.name), |alias| alias.alias.clone());
-    let opened = Opened::of(&view, Change::Insert, alias)?.hide(context.catalog);
     let mut insert = insert.clone();
-    insert.columns = opened.inserted(&insert)?;
-    insert.table = TableObject::TableName(opened.base.clone());
-    insert.table_alias = Some(TableAliasWithoutColumns { explicit: true, alias: opened.alias.clone() });
+    insert.columns = opened.inserted(&insert, context)?;
+    let table = &opened.table;
+    insert.table = TableObject::TableName(ObjectName::from(vec![quoted(&table.schema), quoted(&table.name)]));
     if let Some(OnInsert::OnConflict(clause)) = &mut insert.on {
         if let Some(ConflictTarget::Columns(names)) = &mut clause.conflict_target {
             for name in names {
-                *name = opened.base_column(name)?;
+                if conflict_target::unwrap(name)?.is_some() {
+                    return Err(Error::unsupported("ON CONFLICT of an expression through a view"));
+                }
+                *name = opened.base_name(name)?;
             }
         }
         if let OnConflictAction::DoUpdate(update) = &mut clause.action {
-            opened.assign(&mut update.assignments)?;
-            opened.substitute(&mut update.selection)?;
+            opened.name_targets(&mut update.assignments)?;
+            for assignment in &mut update.assignments {
+                opened.over_table(&mut assignment.value, &alias, &[])?;
+            }
+            if let Some(condition) = &mut update.selection {
+                opened.over_table(condition, &alias, &[])?;
+            }
         }
     }
-    opened.returned(&mut insert.returning)?;
-    let again = self::insert(&insert, context, shared)?;
-    Ok(Some(again.unwrap_or(insert)))
-}
-
-/// The statement on what the view is of, if it is on a view.
-pub fn update(update: &ast::Update, context: &PlanContext, shared: &Shared) -> Result<Option<ast::Update>> {
-    let Some((view, alias)) = target(&update.table, context, shared) else { return Ok(None) };
-    let opened = Opened::of(&view, Change::Update, alias)?;
-    let opened = if update.from.is_none() { opened.hide(context.catalog) } else { opened };
-    let mut update = update.clone();
-    opened.name(&mut update.table);
-    opened.assign(&mut update.assignments)?;
-    opened.filter(&mut update.selection)?;
-    opened.returned(&mut update.returning)?;
-    let again = self::update(&update, context, shared)?;
-    Ok(Some(again.unwrap_or(update)))
-}
-
-/// The statement on what the view is of, if it is on a view.
-pub fn delete(delete: &ast::Delete, context: &PlanContext, shared: &Shared) -> Result<Option<ast::Delete>> {
-    let (FromTable::WithFromKeyword(tables) | FromTable::WithoutKeyword(tables)) = &delete.from;
-    let [table] = tables.as_slice() else { return Ok(None) };
-    let Some((view, alias)) = target(table, context, shared) else { return Ok(None) };
-    let opened = Opened::of(&view, Change::Delete, alias)?;
-    let opened = if delete.using.is_none() { opened.hide(context.catalog) } else { opened };
-    let mut delete = delete.clone();
-    let (FromTable::WithFromKeyword(tables) | FromTable::WithoutKeyword(tables)) = &mut delete.from;
-    tables.iter_mut().for_each(|table| opened.name(table));
-    opened.filter(&mut delete.selection)?;
-    opened.returned(&mut delete.returning)?;
-    let again = self::delete(&delete, context, shared)?;
-    Ok(Some(again.unwrap_or(delete)))
+    if let Some(items) = &mut insert.returning {
+        *items = opened.returned(items, &alias, &[])?;
+    }
+    insert.table_alias = Some(TableAliasWithoutColumns { explicit: true, alias });
+    Ok(Some(insert))
 }
 
 /// Per column of a view whether it can be set through the view; nothing for views whose rows cannot be changed.
 pub fn changeable_columns(view: &View, catalog: &Catalog) -> Option<Vec<bool>> {
-    let opened = Opened::of(view, Change::Update, quoted(&view.name)).ok()?;
-    let base = object_name("", &opened.base);
-    let behind = match catalog.relation(base.schema.as_deref()?, &base.name)? {
-        Relation::Table(table) if table.materialized.is_none() => None,
-        Relation::Partition(_) => None,
-        Relation::View(view) => Some((changeable_columns(&view, catalog)?, view)),
-        _ => return None,
-    };
-    let is_changeable = |(name, _): &(String, Expr)| {
-        let Ok(column) = opened.base_column(&quoted(name)) else { return false };
-        let Some((columns, view)) = &behind else { return true };
-        let place = view.columns.iter().position(|known| known.name == fold(&column));
-        place.is_some_and(|place| columns[place])
-    };
-    let columns: Vec<bool> = opened.columns.iter().map(is_changeable).collect();
+    let opened = Opened::of(view, Changing::Update, catalog).ok()?;
+    let columns: Vec<bool> = opened.columns.iter().map(|column| column.base.is_some()).collect();
     columns.contains(&true).then_some(columns)
 }
 
-fn target(table: &TableWithJoins, context: &PlanContext, shared: &Shared) -> Option<(Arc<View>, Ident)> {
-    let TableFactor::Table { name, alias, args: None, .. } = &table.relation else { return None };
-    let view = shared.view(context.catalog, &object_name("", name))?;
-    let alias = alias.as_ref().map_or_else(|| quoted(&view.name), |alias| alias.name.clone());
-    Some((view, alias))
-}
-
+/// What a statement does to the rows of a view.
 #[derive(Clone, Copy)]
-enum Change {
+pub enum Changing {
     Insert,
     Update,
     Delete,
 }
 
-/// A view taken apart: its expressions are over what it is of, which is called `alias`.
-struct Opened {
-    view: String,
-    change: Change,
-    alias: Ident,
-    base: ObjectName,
-    /// Names and what they stand for.
-    columns: Vec<(String, Expr)>,
-    /// Columns of the relation that the view does not show, where a bare name can mean nothing else.
-    hidden: Vec<String>,
-    condition: Option<Expr>,
+/// A view of one table.
+pub struct Opened {
+    name: String,
+    change: Changing,
+    pub table: Arc<Table>,
+    /// The view's query, with the slot as the last column.
+    rows: Box<Query>,
+    columns: Vec<OpenedColumn>,
+}
+
+struct OpenedColumn {
+    name: String,
+    /// Over the table's columns by their bare names; nothing where a subquery is in it.
+    expr: Option<Expr>,
+    /// The position of the table's column that it is.
+    base: Option<usize>,
 }
 
 impl Opened {
     /// 55000 for views that are more than some rows and columns of one relation.
-    fn of(view: &View, change: Change, alias: Ident) -> Result<Opened> {
-        let query = parse_query(&view.query.sql)?;
+    pub fn of(view: &View, change: Changing, catalog: &Catalog) -> Result<Opened> {
         let refused = |why: &str| Err(not_changeable(&view.name, change, why));
-        let select = match simple(&query) {
-            Ok(select) => select,
-            Err(why) => return refused(why),
-        };
-        let [TableWithJoins { relation, joins }] = select.from.as_slice() else {
+        let mut rows = parse_query(&view.query.sql)?;
+        if let Err(why) = simple(&rows) {
+            return refused(why);
+        }
+        rows.order_by = None;
+        let SetExpr::Select(select) = rows.body.as_mut() else { return refused(NOT_ONE) };
+        let [TableWithJoins { relation, joins }] = select.from.as_mut_slice() else {
             return refused(NOT_ONE);
         };
-        let TableFactor::Table { name, alias: inner, args: None, sample: None, .. } = relation else {
+        let TableFactor::Table { name, alias, args: None, sample: None, .. } = &*relation else {
             return refused(NOT_ONE);
         };
         if !joins.is_empty() {
             return refused(NOT_ONE);
         }
-        let own = inner.as_ref().map_or_else(|| object_name("", name).name, |inner| fold(&inner.name));
-        let renamed = inner.as_ref().is_some_and(|inner| !inner.columns.is_empty());
-        if renamed || select.projection.len() != view.columns.len() {
+        let base = object_name("", name);
+        let own = alias.as_ref().map_or_else(|| quoted(&base.name), |alias| alias.name.clone());
+        if alias.as_ref().is_some_and(|alias| !alias.columns.is_empty())
+            || select.projection.len() != view.columns.len()
+        {
             return Err(Error::unsupported(format!("changing rows through the view \"{}\"", view.name)));
         }
-        let mut over = Renamer { from: &own, to: &alias, depth: 0 };
+        let found = base.schema.as_deref().and_then(|schema| catalog.relation(schema, &base.name));
+        let (table, below) = match found {
+            Some(Relation::Table(table) | Relation::Partition(table)) => {
+                let column = |(base, column): (usize, &crate::catalog::Column)| OpenedColumn {
+                    name: column.name.clone(),
+                    expr: Some(Expr::Identifier(quoted(&column.name))),
+                    base: Some(base),
+                };
+                let columns = table.columns.iter().enumerate().map(column).collect();
+                (table, columns)
+            }
+            Some(Relation::View(inner)) => {
+                let inner = Opened::of(&inner, change, catalog)?;
+                *relation = derived(inner.rows, own.clone());
+                (inner.table, inner.columns)
+            }
+            _ => return refused(NOT_ONE),
+        };
+        if table.materialized.is_some() {
+            let message = format!("cannot change materialized view \"{}\"", table.name);
+            return Err(Error::new(SqlState::WRONG_OBJECT_TYPE, message));
+        }
         let mut columns = Vec::with_capacity(view.columns.len());
-        for (item, column) in select.projection.iter().zip(&view.columns) {
+        for (item, column) in select.projection.iter_mut().zip(&view.columns) {
             let (SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. }) = item else {
                 return Err(Error::internal("a view's list has a wildcard"));
             };
-            let mut expr = expr.clone();
-            let _ = visit::walk_mut(&mut expr, &mut over);
-            columns.push((column.name.clone(), expr));
+            columns.push(OpenedColumn {
+                name: column.name.clone(),
+                expr: resolved(expr, &below, &own),
+                base: column_named(expr, &below, &own).and_then(|column| column.base),
+            });
+            *item = SelectItem::ExprWithAlias { expr: expr.clone(), alias: quoted(&column.name) };
         }
-        let mut condition = select.selection.clone();
-        let _ = visit::walk_mut(&mut condition, &mut over);
-        let hidden = Vec::new();
-        Ok(Opened { view: view.name.clone(), change, alias, base: name.clone(), columns, hidden, condition })
+        let slot = Expr::CompoundIdentifier(vec![own, Ident::new(SLOT_COLUMN)]);
+        select.projection.push(SelectItem::ExprWithAlias { expr: slot, alias: Ident::new(SLOT_COLUMN) });
+        Ok(Opened { name: view.name.clone(), change, table, rows, columns })
     }
 
-    /// Knows the columns that the view does not show.
-    fn hide(mut self, catalog: &Catalog) -> Opened {
-        let base = object_name("", &self.base);
-        let relation = base.schema.as_deref().and_then(|schema| catalog.relation(schema, &base.name));
-        let names: Vec<String> = match relation {
-            Some(Relation::Table(table) | Relation::Partition(table)) => {
-                table.columns.iter().map(|column| column.name.clone()).collect()
-            }
-            Some(Relation::View(view)) => view.columns.iter().map(|column| column.name.clone()).collect(),
-            _ => Vec::new(),
-        };
-        let is_shown = |name: &String| self.columns.iter().any(|(known, _)| known == name);
-        self.hidden = names.into_iter().filter(|name| !is_shown(name)).collect();
-        self
+    /// The view in FROM, with the slots of its rows.
+    pub fn rows_as(&self, alias: &str) -> TableWithJoins {
+        TableWithJoins { relation: derived(self.rows.clone(), quoted(alias)), joins: Vec::new() }
     }
 
     /// The columns that are filled: those that are listed, or as many as the rows have.
-    fn inserted(&self, insert: &ast::Insert) -> Result<Vec<ObjectName>> {
-        if !insert.columns.is_empty() {
-            let named =
-                insert.columns.iter().map(|column| self.base_column(&quoted(&object_name("", column).name)));
-            return named.map(|column| Ok(ObjectName::from(column?))).collect();
-        }
-        let Some(source) = &insert.source else { return Ok(Vec::new()) };
-        let width = match source.body.as_ref() {
-            SetExpr::Values(values) => values.rows.first().map(|row| row.len()),
-            SetExpr::Select(select) => {
-                let is_one = |item: &SelectItem| {
-                    matches!(item, SelectItem::UnnamedExpr(_) | SelectItem::ExprWithAlias { .. })
+    fn inserted(&self, insert: &ast::Insert, context: &PlanContext) -> Result<Vec<ObjectName>> {
+        let all: Vec<Ident> = match (&insert.source, insert.columns.is_empty()) {
+            (_, false) => insert.columns.iter().map(|column| quoted(&object_name("", column).name)).collect(),
+            (None, true) => return Ok(Vec::new()),
+            (Some(source), true) => {
+                let width = match source.body.as_ref() {
+                    SetExpr::Values(values) => values.rows.first().map_or(0, |row| row.len()),
+                    _ => query::plan(source, context)?.columns.len(),
                 };
-                select.projection.iter().all(is_one).then_some(select.projection.len())
+                if width > self.columns.len() {
+                    let message = "INSERT has more expressions than target columns";
+                    return Err(Error::new(SqlState::SYNTAX_ERROR, message));
+                }
+                self.columns[..width].iter().map(|column| quoted(&column.name)).collect()
             }
-            _ => None,
         };
-        let width = width.unwrap_or(self.columns.len());
-        if width > self.columns.len() {
-            return Err(Error::new(
-                SqlState::SYNTAX_ERROR,
-                "INSERT has more expressions than target columns",
-            ));
-        }
-        let named = self.columns[..width].iter().map(|(name, _)| self.base_column(&quoted(name)));
-        named.map(|column| Ok(ObjectName::from(column?))).collect()
+        all.iter().map(|column| Ok(ObjectName::from(self.base_name(column)?))).collect()
     }
 
-    /// The column behind one of the view's; 0A000 for one that is computed.
-    fn base_column(&self, column: &Ident) -> Result<Ident> {
+    /// The table's column behind one of the view's; 0A000 for one that is computed.
+    fn base_name(&self, column: &Ident) -> Result<Ident> {
         let name = fold(column);
-        let Some((_, expr)) = self.columns.iter().find(|(known, _)| *known == name) else {
-            let message = format!("column \"{name}\" of relation \"{}\" does not exist", self.view);
+        let Some(column) = self.columns.iter().find(|column| column.name == name) else {
+            let message = format!("column \"{name}\" of relation \"{}\" does not exist", self.name);
             return Err(Error::new(SqlState::UNDEFINED_COLUMN, message));
         };
-        match expr {
-            Expr::CompoundIdentifier(parts) if parts.len() == 2 && parts[0] == self.alias => {
-                Ok(parts[1].clone())
-            }
-            _ => {
+        match column.base {
+            Some(base) => Ok(quoted(&self.table.columns[base].name)),
+            None => {
                 let what = match self.change {
-                    Change::Insert => "insert into",
+                    Changing::Insert => "insert into",
                     _ => "update",
                 };
-                let message = format!("cannot {what} column \"{name}\" of view \"{}\"", self.view);
+                let message = format!("cannot {what} column \"{name}\" of view \"{}\"", self.name);
                 let detail = "View columns that are not columns of their base relation are not updatable.";
                 Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message).detail(detail))
             }
         }
     }
 
-    /// The target under its new name.
-    fn name(&self, target: &mut TableWithJoins) {
-        if let TableFactor::Table { name, alias, .. } = &mut target.relation {
-            *name = self.base.clone();
-            let columns = Vec::new();
-            *alias = Some(ast::TableAlias { explicit: true, name: self.alias.clone(), columns, at: None });
-        }
-    }
-
-    fn assign(&self, assignments: &mut [Assignment]) -> Result<()> {
+    /// What is assigned to, by the table's names. A view's columns have no defaults.
+    pub fn name_targets(&self, assignments: &mut [Assignment]) -> Result<()> {
         for assignment in assignments {
             let names = match &mut assignment.target {
                 AssignmentTarget::ColumnName(name) => std::slice::from_mut(name),
@@ -259,73 +233,192 @@ impl Opened {
             for name in names {
                 // Behind the column may stand what element is meant.
                 if let Some(column) = name.0.first().and_then(|part| part.as_ident()) {
-                    name.0[0] = ast::ObjectNamePart::Identifier(self.base_column(column)?);
+                    name.0[0] = ast::ObjectNamePart::Identifier(self.base_name(column)?);
                 }
             }
-            self.substitute(&mut assignment.value)?;
+            if is_default(&assignment.value) {
+                assignment.value = Expr::value(ast::Value::Null);
+            }
         }
         Ok(())
     }
 
-    /// The statement's condition with the view's.
-    fn filter(&self, selection: &mut Option<Expr>) -> Result<()> {
-        self.substitute(selection)?;
-        let nested = |expr: &Expr| Box::new(Expr::Nested(Box::new(expr.clone())));
-        *selection = match (&*selection, &self.condition) {
-            (Some(asked), Some(own)) => {
-                Some(Expr::BinaryOp { left: nested(own), op: BinaryOperator::And, right: nested(asked) })
-            }
-            (None, own) => own.clone(),
-            (asked, None) => asked.clone(),
-        };
-        Ok(())
-    }
-
-    fn returned(&self, returning: &mut Option<Vec<SelectItem>>) -> Result<()> {
-        let Some(items) = returning else { return Ok(()) };
+    /// RETURNING over the table's row, and over columns of `others`, by relation and name.
+    pub fn returned(
+        &self,
+        items: &[SelectItem],
+        alias: &Ident,
+        others: &[(Option<String>, String)],
+    ) -> Result<Vec<SelectItem>> {
         let mut shown = Vec::with_capacity(items.len());
-        for mut item in std::mem::take(items) {
-            if self.is_all(&item) {
-                shown.extend(self.columns.iter().map(|(name, expr)| SelectItem::ExprWithAlias {
-                    expr: expr.clone(),
-                    alias: quoted(name),
-                }));
-                continue;
+        let own = |shown: &mut Vec<SelectItem>| -> Result<()> {
+            for column in &self.columns {
+                let mut expr = Expr::Identifier(quoted(&column.name));
+                self.over_table(&mut expr, alias, &[])?;
+                shown.push(SelectItem::ExprWithAlias { expr, alias: quoted(&column.name) });
             }
-            if let SelectItem::UnnamedExpr(expr) = &item {
-                let name = match expr {
-                    Expr::Identifier(name) => Some(name),
-                    Expr::CompoundIdentifier(parts) => parts.last(),
-                    _ => None,
-                };
-                if let Some(alias) = name.cloned() {
-                    item = SelectItem::ExprWithAlias { expr: expr.clone(), alias };
+            Ok(())
+        };
+        for item in items {
+            match item {
+                SelectItem::Wildcard(_) => {
+                    own(&mut shown)?;
+                    let mut relations: Vec<&String> =
+                        others.iter().filter_map(|(relation, _)| relation.as_ref()).collect();
+                    relations.dedup();
+                    shown.extend(relations.into_iter().map(|relation| all_of(relation)));
                 }
+                SelectItem::QualifiedWildcard(SelectItemQualifiedWildcardKind::ObjectName(name), _)
+                    if object_name("", name).name == fold(alias) =>
+                {
+                    own(&mut shown)?;
+                }
+                SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => {
+                    let named = match item {
+                        SelectItem::ExprWithAlias { alias, .. } => Some(alias.clone()),
+                        _ => match expr {
+                            Expr::Identifier(name) => Some(name.clone()),
+                            Expr::CompoundIdentifier(parts) => parts.last().cloned(),
+                            _ => None,
+                        },
+                    };
+                    let mut expr = expr.clone();
+                    self.over_table(&mut expr, alias, others)?;
+                    shown.push(match named {
+                        Some(alias) => SelectItem::ExprWithAlias { expr, alias },
+                        None => SelectItem::UnnamedExpr(expr),
+                    });
+                }
+                other => shown.push(other.clone()),
             }
-            self.substitute(&mut item)?;
-            shown.push(item);
         }
-        *returning = Some(shown);
-        Ok(())
+        Ok(shown)
     }
 
-    /// `*`, or the view's own.
-    fn is_all(&self, item: &SelectItem) -> bool {
-        match item {
-            SelectItem::Wildcard(_) => true,
-            SelectItem::QualifiedWildcard(SelectItemQualifiedWildcardKind::ObjectName(name), _) => {
-                object_name("", name).name == fold(&self.alias)
-            }
-            _ => false,
+    /// An expression over the view's row, and over columns of `others`, as one over the table's row, which is called
+    /// `alias`. Names in subqueries have meanings of their own: 0A000.
+    fn over_table(&self, expr: &mut Expr, alias: &Ident, others: &[(Option<String>, String)]) -> Result<()> {
+        if has_query(expr) {
+            return Err(Error::unsupported("a subquery in this place of a change through a view"));
         }
+        let mut refused = None;
+        let _ = visit::expressions_mut(expr, |part| match self.meant(part, alias, others) {
+            Ok(None) => ControlFlow::Continue(()),
+            Ok(Some(meant)) => {
+                *part = meant;
+                ControlFlow::Continue(())
+            }
+            Err(error) => {
+                refused = Some(error);
+                ControlFlow::Break(())
+            }
+        });
+        refused.map_or(Ok(()), Err)
     }
 
-    /// The view's columns replaced by what they stand for.
-    fn substitute(&self, tree: &mut (impl ast::VisitMut + ?Sized)) -> Result<()> {
-        let mut substitution = Substitution { opened: self, depth: 0, refused: None };
-        let _ = visit::walk_mut(tree, &mut substitution);
-        substitution.refused.map_or(Ok(()), Err)
+    /// What a name stands for; nothing for what is not of the view.
+    fn meant(&self, part: &Expr, alias: &Ident, others: &[(Option<String>, String)]) -> Result<Option<Expr>> {
+        let undefined = |shown: String| {
+            Err(Error::new(SqlState::UNDEFINED_COLUMN, format!("column {shown} does not exist")))
+        };
+        let (name, relation) = match part {
+            Expr::Identifier(name) => (fold(name), None),
+            Expr::CompoundIdentifier(parts) => match parts.as_slice() {
+                [relation, name] => (fold(name), Some(relation)),
+                _ => return Ok(None),
+            },
+            _ => return Ok(None),
+        };
+        let is_own = relation.is_none_or(|relation| fold(relation) == fold(alias));
+        if !is_own && relation.is_none_or(|relation| fold(relation) != "excluded") {
+            return Ok(None);
+        }
+        let column = self.columns.iter().find(|column| column.name == name);
+        let elsewhere = relation.is_none() && others.iter().any(|(_, other)| *other == name);
+        match (column, relation) {
+            (Some(_), None) if elsewhere => {
+                let message = format!("column reference \"{name}\" is ambiguous");
+                Err(Error::new(SqlState::AMBIGUOUS_COLUMN, message))
+            }
+            (Some(column), relation) => {
+                let Some(expr) = &column.expr else {
+                    return Err(Error::unsupported("RETURNING of a view's column that has a subquery"));
+                };
+                Ok(Some(of_row(expr, relation.unwrap_or(alias))))
+            }
+            (None, Some(relation)) => undefined(format!("{}.{name}", fold(relation))),
+            // The view does not show it.
+            (None, None) if !elsewhere && self.table.column(&name).is_some() => {
+                undefined(format!("\"{name}\""))
+            }
+            (None, None) => Ok(None),
+        }
     }
+}
+
+fn derived(rows: Box<Query>, name: Ident) -> TableFactor {
+    let alias = TableAlias { explicit: true, name, columns: Vec::new(), at: None };
+    trees::derived(false, *rows, alias)
+}
+
+/// The column of the relation below, which is called `own`, that an expression is.
+fn column_named<'a>(expr: &Expr, below: &'a [OpenedColumn], own: &Ident) -> Option<&'a OpenedColumn> {
+    let name = match expr {
+        Expr::Identifier(name) => name,
+        Expr::CompoundIdentifier(parts) => match parts.as_slice() {
+            [.., relation, name] if fold(relation) == fold(own) => name,
+            _ => return None,
+        },
+        _ => return None,
+    };
+    let name = fold(name);
+    below.iter().find(|column| column.name == name)
+}
+
+/// An expression over the relation below as one over the table's columns.
+fn resolved(expr: &Expr, below: &[OpenedColumn], own: &Ident) -> Option<Expr> {
+    if has_query(expr) {
+        return None;
+    }
+    let mut resolved = expr.clone();
+    let mut complete = true;
+    let _ = visit::expressions_mut(&mut resolved, |part| {
+        if let Some(column) = column_named(part, below, own) {
+            match &column.expr {
+                Some(Expr::Identifier(name)) => *part = Expr::Identifier(name.clone()),
+                Some(expr) => *part = Expr::Nested(Box::new(expr.clone())),
+                None => complete = false,
+            }
+        }
+        ControlFlow::<()>::Continue(())
+    });
+    complete.then_some(resolved)
+}
+
+/// An expression over a table's columns as one over a row under a name.
+fn of_row(expr: &Expr, relation: &Ident) -> Expr {
+    let mut named = expr.clone();
+    let _ = visit::expressions_mut(&mut named, |part| {
+        if let Expr::Identifier(name) = part {
+            *part = Expr::CompoundIdentifier(vec![relation.clone(), name.clone()]);
+        }
+        ControlFlow::<()>::Continue(())
+    });
+    match named {
+        Expr::CompoundIdentifier(_) => named,
+        named => Expr::Nested(Box::new(named)),
+    }
+}
+
+fn has_query(expr: &Expr) -> bool {
+    let found = visit::expressions(expr, |part| match part {
+        Expr::Subquery(_) | Expr::Exists { .. } | Expr::InSubquery { .. } => ControlFlow::Break(()),
+        Expr::AnyOp { right, .. } | Expr::AllOp { right, .. } if matches!(**right, Expr::Subquery(_)) => {
+            ControlFlow::Break(())
+        }
+        _ => ControlFlow::Continue(()),
+    });
+    found.is_break()
 }
 
 const NOT_ONE: &str = "Views that do not select from a single table or view are not automatically updatable.";
@@ -371,119 +464,15 @@ fn simple(query: &Query) -> std::result::Result<&Select, &'static str> {
     Err(why)
 }
 
-fn not_changeable(view: &str, change: Change, why: &str) -> Error {
+fn not_changeable(view: &str, change: Changing, why: &str) -> Error {
     let (what, doing, event) = match change {
-        Change::Insert => ("insert into", "inserting into", "INSERT"),
-        Change::Update => ("update", "updating", "UPDATE"),
-        Change::Delete => ("delete from", "deleting from", "DELETE"),
+        Changing::Insert => ("insert into", "inserting into", "INSERT"),
+        Changing::Update => ("update", "updating", "UPDATE"),
+        Changing::Delete => ("delete from", "deleting from", "DELETE"),
     };
     let hint = format!(
         "To enable {doing} the view, provide an INSTEAD OF {event} trigger or an unconditional ON {event} DO \
          INSTEAD rule."
     );
     Error::new(SqlState("55000"), format!("cannot {what} view \"{view}\"")).detail(why).hint(hint)
-}
-
-/// Columns of a view's relation under the relation's new name.
-struct Renamer<'a> {
-    from: &'a str,
-    to: &'a Ident,
-    depth: usize,
-}
-
-impl VisitorMut for Renamer<'_> {
-    type Break = ();
-
-    fn pre_visit_query(&mut self, _query: &mut Query) -> ControlFlow<()> {
-        self.depth += 1;
-        ControlFlow::Continue(())
-    }
-
-    fn post_visit_query(&mut self, _query: &mut Query) -> ControlFlow<()> {
-        self.depth -= 1;
-        ControlFlow::Continue(())
-    }
-
-    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
-        match expr {
-            Expr::Identifier(name) if self.depth == 0 => {
-                *expr = Expr::CompoundIdentifier(vec![self.to.clone(), name.clone()]);
-            }
-            Expr::CompoundIdentifier(parts) => {
-                if let [.., relation, column] = parts.as_slice()
-                    && fold(relation) == self.from
-                {
-                    *parts = vec![self.to.clone(), column.clone()];
-                }
-            }
-            _ => {}
-        }
-        ControlFlow::Continue(())
-    }
-}
-
-struct Substitution<'a> {
-    opened: &'a Opened,
-    depth: usize,
-    refused: Option<Error>,
-}
-
-impl Substitution<'_> {
-    /// What a column stands for in the row that is called `relation`.
-    fn meant(&self, column: &Ident, relation: &Ident) -> Option<Expr> {
-        let name = fold(column);
-        let (_, expr) = self.opened.columns.iter().find(|(known, _)| *known == name)?;
-        let mut expr = expr.clone();
-        let alias = fold(&self.opened.alias);
-        if fold(relation) != alias {
-            let _ = visit::walk_mut(&mut expr, &mut Renamer { from: &alias, to: relation, depth: 0 });
-        }
-        let is_plain = matches!(expr, Expr::CompoundIdentifier(_));
-        Some(if is_plain { expr } else { Expr::Nested(Box::new(expr)) })
-    }
-}
-
-impl VisitorMut for Substitution<'_> {
-    type Break = ();
-
-    fn pre_visit_query(&mut self, _query: &mut Query) -> ControlFlow<()> {
-        self.depth += 1;
-        ControlFlow::Continue(())
-    }
-
-    fn post_visit_query(&mut self, _query: &mut Query) -> ControlFlow<()> {
-        self.depth -= 1;
-        ControlFlow::Continue(())
-    }
-
-    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
-        let alias = &self.opened.alias;
-        let meant = match &*expr {
-            Expr::Identifier(name) if self.depth == 0 => {
-                if self.opened.hidden.contains(&fold(name)) {
-                    let message = format!("column \"{}\" does not exist", fold(name));
-                    self.refused = Some(Error::new(SqlState::UNDEFINED_COLUMN, message));
-                    return ControlFlow::Break(());
-                }
-                self.meant(name, alias)
-            }
-            Expr::CompoundIdentifier(parts) => match parts.as_slice() {
-                [relation, column] if fold(relation) == fold(alias) || fold(relation) == "excluded" => {
-                    let meant = self.meant(column, relation);
-                    if meant.is_none() {
-                        let message = format!("column {}.{} does not exist", fold(relation), fold(column));
-                        self.refused = Some(Error::new(SqlState::UNDEFINED_COLUMN, message));
-                        return ControlFlow::Break(());
-                    }
-                    meant
-                }
-                _ => None,
-            },
-            _ => None,
-        };
-        if let Some(meant) = meant {
-            *expr = meant;
-        }
-        ControlFlow::Continue(())
-    }
 }

@@ -30,7 +30,7 @@ mod split;
 
 pub use plan::{StagedPlan, StagedTable};
 pub use run::View;
-pub use split::{arrange, refuse_changes};
+pub use split::{arrange, refuse_changes, volatile_once};
 
 use crate::sql::statement::Ast;
 

@@ -36,8 +36,7 @@ pub fn arrange(with: Option<With>, main: Ast, locks: bool) -> Result<Ast> {
 
 fn arrange_parts(with: Option<With>, mut main: Ast, locks: bool) -> Result<Ast> {
     let modifies = with.iter().flat_map(|with| &with.cte_tables).any(|cte| is_change(&cte.query));
-    let once = with.as_ref().map(|with| run_once(with, &main)).unwrap_or_default();
-    if !modifies && !locks && once.is_empty() {
+    if !modifies && !locks {
         return attach(with, main);
     }
     let (recursive, ctes) = match with {
@@ -50,9 +49,7 @@ fn arrange_parts(with: Option<With>, mut main: Ast, locks: bool) -> Result<Ast> 
     for mut cte in ctes {
         take_out(&mut cte.query, 0, &mut taken, &mut items);
         items.push(Item {
-            runs: is_change(&cte.query)
-                || !cte.query.locks.is_empty()
-                || once.contains(&fold(&cte.alias.name)),
+            runs: is_change(&cte.query) || !cte.query.locks.is_empty(),
             taken_out: false,
             cte,
         });
@@ -70,6 +67,22 @@ fn arrange_parts(with: Option<With>, mut main: Ast, locks: bool) -> Result<Ast> 
         return attach(with_of(recursive, items.into_iter().map(|item| item.cte).collect()), main);
     }
     assemble(recursive, items, main)
+}
+
+/// A query in parts if its WITH has queries that are to run once: those that answer otherwise when they run again and are
+/// read twice.
+pub fn volatile_once(query: &ast::Query) -> Result<Option<Ast>> {
+    let Some(with) = query.with.as_ref().filter(|with| !with.recursive) else { return Ok(None) };
+    let main = Ast::Query(Box::new(ast::Query { with: None, ..query.clone() }));
+    let once = run_once(with, &main);
+    if once.is_empty() {
+        return Ok(None);
+    }
+    let item = |cte: &Cte| {
+        let runs = once.contains(&fold(&cte.alias.name));
+        Item { runs, taken_out: false, cte: cte.clone() }
+    };
+    assemble(false, with.cte_tables.iter().map(item).collect(), main).map(Some)
 }
 
 /// A WITH query, or a subquery under a name of ours.
