@@ -178,6 +178,8 @@ pub(crate) mod utility;
 mod values;
 // SET, SHOW, and looking after the database.
 mod variables;
+// CREATE VIEW, word by word.
+mod view_words;
 // Walks over the parser's trees, compiled once.
 mod visit;
 // Rows as documents.

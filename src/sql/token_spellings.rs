@@ -14,8 +14,13 @@ use crate::sql::dialect::{solid, word};
 
 /// The tokens with those spellings.
 pub fn settle(mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
-    let words = ["USING", "TRIM", "INHERIT", "TOAST"];
-    if !tokens.iter().any(|token| words.contains(&word(token).as_str())) {
+    let is_meant = |token: &TokenWithSpan| match &token.token {
+        Token::Word(word) => {
+            ["USING", "TRIM", "INHERIT", "TOAST"].iter().any(|known| word.value.eq_ignore_ascii_case(known))
+        }
+        _ => false,
+    };
+    if !tokens.iter().any(is_meant) {
         return tokens;
     }
     let places = solid(&tokens);

@@ -38,7 +38,7 @@ pub fn qualify(select: &mut Select, known: &Known, hidden: &[String]) -> Result<
     if merged.is_empty() {
         return refuse_whole(select, outer);
     }
-    match shown.iter().map(|part| part.items(&merged)).collect::<Option<Vec<_>>>() {
+    match shown.iter().map(Part::items).collect::<Option<Vec<_>>>() {
         Some(items) => write_out(&mut select.projection, &items.concat()),
         None => refuse_whole(select, outer)?,
     }
@@ -85,13 +85,10 @@ fn write_out(projection: &mut Vec<SelectItem>, items: &[SelectItem]) {
 
 /// A part of what `*` stands for.
 enum Part {
-    Merged(String),
+    /// A merged column, and what it is.
+    Merged(String, Option<Box<Expr>>),
     /// The columns of a relation but for these; which they are may not be known.
-    Rest {
-        relation: Option<Vec<Ident>>,
-        columns: Option<Vec<String>>,
-        without: Vec<String>,
-    },
+    Rest { relation: Option<Vec<Ident>>, columns: Option<Vec<String>>, without: Vec<String> },
 }
 
 impl Part {
@@ -99,9 +96,9 @@ impl Part {
     const UNKNOWN: Part = Part::Rest { relation: None, columns: None, without: Vec::new() };
 
     /// As items of a list; `None` for a relation without a name.
-    fn items(&self, merged: &HashMap<String, Expr>) -> Option<Vec<SelectItem>> {
+    fn items(&self) -> Option<Vec<SelectItem>> {
         Some(match self {
-            Part::Merged(column) => vec![match merged.get(column)? {
+            Part::Merged(column, value) => vec![match value.as_deref()? {
                 expr @ Expr::Function(_) => {
                     SelectItem::ExprWithAlias { expr: expr.clone(), alias: quoted(column) }
                 }
@@ -154,14 +151,17 @@ impl Joined {
         }
     }
 
-    /// Whether a join in this part merged a column of the name.
-    fn has_merged(&self, column: &str) -> bool {
-        self.shown.iter().any(|part| matches!(part, Part::Merged(merged) if merged == column))
+    /// What a join in this part merged under the name.
+    fn merged(&self, column: &str) -> Option<&Expr> {
+        self.shown.iter().find_map(|part| match part {
+            Part::Merged(merged, value) if merged == column => value.as_deref(),
+            _ => None,
+        })
     }
 
     /// `*` without a column that is merged from here on. A column that was merged before is left out already.
     fn leave_out(&mut self, column: &str) {
-        let was_merged = |part: &Part| matches!(part, Part::Merged(merged) if merged == column);
+        let was_merged = |part: &Part| matches!(part, Part::Merged(merged, _) if merged == column);
         if self.shown.iter().any(was_merged) {
             return self.shown.retain(|part| !was_merged(part));
         }
@@ -235,15 +235,15 @@ impl Merger<'_> {
             .flatten()
             .filter_map(|column| column.0.last().and_then(|part| part.as_ident()).cloned())
             .collect();
-        let mut equal = Vec::new();
+        let (mut equal, mut values) = (Vec::new(), Vec::new());
         for column in &columns {
             let key = fold(column);
-            let known = self.merged.get(&key).cloned();
-            // One that another item of FROM merged is not of this join.
-            let again = self.outer && left.has_merged(&key);
-            let known = known.filter(|_| left.has_merged(&key));
-            let ours = known.or_else(|| Some(qualified(left.relation_of(&key)?, column)));
-            let theirs = right.relation_of(&key).map(|right| qualified(right, column));
+            let of = |side: &Joined| {
+                let merged = side.merged(&key).cloned();
+                merged.or_else(|| Some(qualified(side.relation_of(&key)?, column)))
+            };
+            let again = self.outer && (left.merged(&key).is_some() || right.merged(&key).is_some());
+            let (ours, theirs) = (of(&left), of(&right));
             equal.push((again, ours.clone(), theirs.clone()));
             let value = match (side, ours, theirs) {
                 // Both are the same.
@@ -253,9 +253,10 @@ impl Merger<'_> {
                 (Side::Full, Some(ours), Some(theirs)) => Some(function_call("coalesce", vec![ours, theirs])),
                 _ => None,
             };
-            if let Some(value) = value {
-                self.merged.insert(key, value);
+            if let Some(value) = &value {
+                self.merged.insert(key.clone(), value.clone());
             }
+            values.push(value.map(Box::new));
         }
         if equal.iter().any(|(again, _, _)| *again) {
             join_on(join, equal);
@@ -268,7 +269,7 @@ impl Merger<'_> {
         if is_natural {
             left.shown.push(Part::UNKNOWN);
         }
-        let merged = names.into_iter().map(Part::Merged);
+        let merged = names.into_iter().zip(values).map(|(name, value)| Part::Merged(name, value));
         let shown = merged.chain(left.shown).chain(right.shown).collect();
         Joined { shown, relations: left.relations.into_iter().chain(right.relations).collect() }
     }

@@ -21,7 +21,7 @@ use crate::sql::staged;
 use crate::sql::statement::*;
 use crate::sql::type_names;
 use crate::sql::words::{Parsed, Words, object_name};
-use crate::sql::{copy_words, ddl_words, like_words, locking, merge_words};
+use crate::sql::{copy_words, ddl_words, like_words, locking, merge_words, view_words};
 
 /// Commands of PostgreSQL that are not built, by their first words.
 const UNSUPPORTED: &[&str] = &[
@@ -232,7 +232,7 @@ fn any(w: &mut Words, overriding: Overriding) -> Parsed<Ast> {
         "SCRUB" => word_only(w, Ast::Scrub),
         "REINDEX" => reindex(w),
         "CREATE" => ddl_words::create(w),
-        "REFRESH" => ddl_words::refresh(w),
+        "REFRESH" => view_words::refresh(w),
         "DROP" => ddl_words::drop(w),
         "ALTER" => ddl_words::alter(w),
         "COMMENT" => ddl_words::comment(w),
