@@ -397,6 +397,9 @@ fn range_operator(
     left: &Operand,
     right: &Operand,
 ) -> Result<Option<Expr>> {
+    if operator == "||" && left.is_json() && right.is_json() {
+        return Err(no_operator(operator, left, right));
+    }
     if operator == "||" {
         return Ok(joined_to_text(expr, left, right));
     }
@@ -418,16 +421,31 @@ fn range_operator(
     Ok(Some(call(function, arguments)))
 }
 
-/// `range || text`: the range as text, which DataFusion would take for an array.
+/// `range || text` and `json || text`: the range or the document as text, which DataFusion would take for an array, or
+/// keep for a document.
 fn joined_to_text(expr: &RawBinaryExpr, left: &Operand, right: &Operand) -> Option<Expr> {
-    let is_text = |operand: &Operand| operand.is(&DataType::Utf8) || matches!(operand, Operand::Unknown(_));
-    let of_text = |range: &Expr| {
-        let text = Arc::new(field("", &Type::Text, true));
-        Box::new(Expr::Cast(Cast::new_from_field(Box::new(range.clone()), text)))
+    // A literal beside jsonb is jsonb.
+    let literal = [left, right].iter().any(|operand| matches!(operand, Operand::Unknown(_)));
+    let is_other = |operand: &Operand| {
+        operand.range().is_some() || operand.is_json() || !literal && operand.is(&DataType::LargeUtf8)
     };
-    let (left, right) = match (left.range(), right.range()) {
-        (Some(_), None) if is_text(right) => (of_text(&expr.left), Box::new(expr.right.clone())),
-        (None, Some(_)) if is_text(left) => (Box::new(expr.left.clone()), of_text(&expr.right)),
+    let is_text = |operand: &Operand| {
+        !is_other(operand) && operand.is(&DataType::Utf8) || matches!(operand, Operand::Unknown(_))
+    };
+    let of_text = |value: &Expr| {
+        let text = Arc::new(field("", &Type::Text, true));
+        Box::new(Expr::Cast(Cast::new_from_field(Box::new(value.clone()), text)))
+    };
+    let is_null = |expr: &Expr| matches!(expr, Expr::Literal(ScalarValue::Null, _));
+    let (left, right) = match (is_other(left), is_other(right)) {
+        (true, false) if left.is_json() && is_null(&expr.right) => {
+            (of_text(&expr.left), of_text(&expr.right))
+        }
+        (false, true) if right.is_json() && is_null(&expr.left) => {
+            (of_text(&expr.left), of_text(&expr.right))
+        }
+        (true, false) if is_text(right) => (of_text(&expr.left), Box::new(expr.right.clone())),
+        (false, true) if is_text(left) => (Box::new(expr.left.clone()), of_text(&expr.right)),
         _ => return None,
     };
     Some(Expr::BinaryExpr(BinaryExpr::new(left, Operator::StringConcat, right)))
