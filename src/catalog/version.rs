@@ -307,6 +307,16 @@ impl Catalog {
         self.rows_by_oid(index.table).map_or(PUBLIC_SCHEMA, |table| table.schema.as_str())
     }
 
+    /// The schema a relation lives in.
+    pub fn schema_of<'a>(&'a self, relation: &'a Relation) -> &'a str {
+        match relation {
+            Relation::Table(table) | Relation::Partition(table) => &table.schema,
+            Relation::Sequence(sequence) => &sequence.schema,
+            Relation::View(view) => &view.schema,
+            Relation::Index(index) | Relation::PartitionIndex(index) => self.schema_of_index(index),
+        }
+    }
+
     /// The largest oid in use.
     pub fn max_oid(&self) -> Oid {
         let last = |oid: Option<&Oid>| oid.copied().unwrap_or(0);

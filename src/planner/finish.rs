@@ -148,21 +148,26 @@ fn bind_limit(limit: Limit) -> LogicalPlan {
 
 /// The limit right above what orders the rows: a projection may leave out the columns they are ordered by.
 fn limit_rows(input: LogicalPlan, skip: Option<Expr>, fetch: Option<Expr>) -> LogicalPlan {
-    if let Some(sort) = sort_that_is_kept(&input) {
-        return limit_rows(sort.clone(), skip, fetch);
-    }
-    match input {
+    below_projections(input, |input| {
+        let input = sort_that_is_kept(&input).cloned().unwrap_or(input);
+        LogicalPlan::Extension(Extension { node: Arc::new(BoundLimit { input, skip, fetch }) })
+    })
+}
+
+/// The plan with what stands below its projections changed.
+fn below_projections(plan: LogicalPlan, change: impl FnOnce(LogicalPlan) -> LogicalPlan) -> LogicalPlan {
+    match plan {
         LogicalPlan::Projection(mut projection) => {
-            let below = limit_rows(Arc::unwrap_or_clone(projection.input), skip, fetch);
+            let below = below_projections(Arc::unwrap_or_clone(projection.input), change);
             projection.input = Arc::new(below);
             LogicalPlan::Projection(projection)
         }
         LogicalPlan::SubqueryAlias(mut alias) => {
-            let below = limit_rows(Arc::unwrap_or_clone(alias.input), skip, fetch);
+            let below = below_projections(Arc::unwrap_or_clone(alias.input), change);
             alias.input = Arc::new(below);
             LogicalPlan::SubqueryAlias(alias)
         }
-        input => LogicalPlan::Extension(Extension { node: Arc::new(BoundLimit { input, skip, fetch }) }),
+        plan => change(plan),
     }
 }
 
@@ -179,20 +184,10 @@ fn is_blind_to_order(expr: &Expr) -> bool {
 
 /// The rows without a sort that is kept right below.
 fn without_sort(plan: LogicalPlan) -> LogicalPlan {
-    match plan {
-        LogicalPlan::Projection(mut projection) => {
-            projection.input = Arc::new(without_sort(Arc::unwrap_or_clone(projection.input)));
-            LogicalPlan::Projection(projection)
-        }
-        LogicalPlan::SubqueryAlias(mut alias) => {
-            alias.input = Arc::new(without_sort(Arc::unwrap_or_clone(alias.input)));
-            LogicalPlan::SubqueryAlias(alias)
-        }
-        plan => match sort_that_is_kept(&plan) {
-            Some(LogicalPlan::Sort(sort)) => without_sort(sort.input.as_ref().clone()),
-            _ => plan,
-        },
-    }
+    below_projections(plan, |plan| match sort_that_is_kept(&plan) {
+        Some(LogicalPlan::Sort(sort)) => without_sort(sort.input.as_ref().clone()),
+        _ => plan,
+    })
 }
 
 /// What stands below a node that keeps a sort and cuts nothing.
@@ -206,11 +201,14 @@ fn sort_that_is_kept(plan: &LogicalPlan) -> Option<&LogicalPlan> {
 pub async fn physical(plan: &LogicalPlan, state: &SessionState) -> Result<Arc<dyn ExecutionPlan>> {
     let planner = DefaultPhysicalPlanner::with_extension_planners(vec![Arc::new(Extensions)]);
     let plan = planner.create_physical_plan(plan, state).await?;
-    let plan = plan.transform_up(|node| {
-        let sort = node.downcast_ref::<BoundLimitExec>().and_then(BoundLimitExec::sort_only);
-        Ok(sort.map_or_else(|| Transformed::no(Arc::clone(&node)), Transformed::yes))
-    });
-    plan.data()?.transform_up(guard_expressions).data()
+    let settle = |node: Arc<dyn ExecutionPlan>| match node
+        .downcast_ref::<BoundLimitExec>()
+        .and_then(BoundLimitExec::sort_only)
+    {
+        Some(sort) => Ok(Transformed::yes(sort)),
+        None => guard_expressions(node),
+    };
+    plan.transform_up(settle).data()
 }
 
 /// A node whose conditions and results evaluate what may fail only for the rows that need it.

@@ -9,7 +9,6 @@ use crate::catalog::Catalog;
 use crate::error::{Error, Result};
 use crate::planner::explain::formats::Format;
 use crate::planner::explain::{ExplainOptions, Explanation, Node};
-use crate::sql::context::PlanContext;
 use crate::sql::plans::{Made, Plan, text_rows};
 use crate::sql::query::Query;
 use crate::sql::response::Response;
@@ -31,17 +30,8 @@ impl Session {
         let (plan, param_types) = match &explain.statement {
             // The arguments are evaluated, and the plan looked at, when it runs.
             Ast::Execute { .. } => (Plan::Utility, Vec::new()),
-            Ast::Query(query) => {
-                // Also where its WITH would run in parts.
-                let schemas = self.shared.schemas(catalog);
-                let environment = self.shared.environment();
-                let context = self.plan_context(&environment, catalog, &schemas);
-                let context = PlanContext { param_types: declared, ..context };
-                let made = self.make_one(&Ast::Query(query.clone()), &context)?;
-                (Plan::Explain(Arc::new(made.plan), explain.options), made.param_types)
-            }
             ast => {
-                let made = self.make(ast, catalog, declared)?;
+                let made = self.make_as_written(ast, catalog, declared)?;
                 (Plan::Explain(Arc::new(made.plan), explain.options), made.param_types)
             }
         };

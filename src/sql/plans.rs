@@ -146,15 +146,26 @@ impl Session {
     }
 
     pub(super) fn make(&self, ast: &Ast, catalog: &Arc<Catalog>, declared: &[Option<Type>]) -> Result<Made> {
+        let staged = match ast {
+            Ast::Query(query) => staged::volatile_once(query)?,
+            _ => None,
+        };
+        self.make_as_written(staged.as_ref().unwrap_or(ast), catalog, declared)
+    }
+
+    /// Plans a statement, a query in one part also where it would run in several.
+    pub(super) fn make_as_written(
+        &self,
+        ast: &Ast,
+        catalog: &Arc<Catalog>,
+        declared: &[Option<Type>],
+    ) -> Result<Made> {
         let schemas = self.shared.schemas(catalog);
         let environment = self.shared.environment();
         let context =
             PlanContext { param_types: declared, ..self.plan_context(&environment, catalog, &schemas) };
         match ast {
             Ast::Staged(staged) => self.make_staged(staged, &context),
-            Ast::Query(query) if let Some(Ast::Staged(staged)) = staged::volatile_once(query)? => {
-                self.make_staged(&staged, &context)
-            }
             Ast::Explain(explain) => self.make_explain(explain, catalog, declared),
             Ast::Execute { name, .. } => {
                 let columns = self.saved_statement(name)?.columns.clone();

@@ -11,6 +11,7 @@ use datafusion::sql::sqlparser::ast::{
 
 use crate::error::{Error, Result, SqlState};
 use crate::sql::aggregates;
+use crate::sql::rewrite::has_subquery;
 use crate::sql::visit;
 use crate::sql::words::{fold, object_name};
 
@@ -187,11 +188,7 @@ fn reads_directly(from: &TableWithJoins, name: &str) -> bool {
     })
 }
 
-/// Whether an aggregate is called outside of subqueries.
+/// Whether an aggregate is called in an expression that has no subqueries.
 fn of_this_query(expr: &Expr) -> bool {
-    let has_query = visit::expressions(expr, |part| match part {
-        Expr::Subquery(_) | Expr::Exists { .. } | Expr::InSubquery { .. } => ControlFlow::Break(()),
-        _ => ControlFlow::Continue(()),
-    });
-    !has_query.is_break() && aggregates::has_aggregate(expr)
+    !has_subquery(expr) && aggregates::has_aggregate(expr)
 }

@@ -34,29 +34,11 @@ pub fn of_select(select: &Select) -> Result<()> {
 
 /// Whether a window function is called in an expression, outside of its subqueries.
 fn has_window(expr: &Expr) -> bool {
-    struct Windows {
-        depth: usize,
-    }
-    impl ast::Visitor for Windows {
-        type Break = ();
-        fn pre_visit_query(&mut self, _query: &ast::Query) -> ControlFlow<()> {
-            self.depth += 1;
-            ControlFlow::Continue(())
-        }
-        fn post_visit_query(&mut self, _query: &ast::Query) -> ControlFlow<()> {
-            self.depth -= 1;
-            ControlFlow::Continue(())
-        }
-        fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
-            match expr {
-                Expr::Function(function) if self.depth == 0 && function.over.is_some() => {
-                    ControlFlow::Break(())
-                }
-                _ => ControlFlow::Continue(()),
-            }
-        }
-    }
-    visit::walk(expr, &mut Windows { depth: 0 }).is_break()
+    let found = visit::own_expressions(expr, |part| match part {
+        Expr::Function(function) if function.over.is_some() => ControlFlow::Break(()),
+        _ => ControlFlow::Continue(()),
+    });
+    found.is_break()
 }
 
 fn window_in(clause: &str) -> Error {

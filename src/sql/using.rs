@@ -16,8 +16,8 @@ use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
     self, BinaryOperator, ExcludeSelectItem, Expr, GroupByExpr, Ident, Join, JoinConstraint, JoinOperator,
-    ObjectName, Query, Select, SelectItem, SelectItemQualifiedWildcardKind, TableFactor, TableWithJoins,
-    VisitorMut, WildcardAdditionalOptions,
+    ObjectName, Select, SelectItem, SelectItemQualifiedWildcardKind, TableFactor, TableWithJoins, VisitMut,
+    WildcardAdditionalOptions,
 };
 
 use crate::error::{Error, Result};
@@ -42,21 +42,20 @@ pub fn qualify(select: &mut Select, known: &Known, hidden: &[String]) -> Result<
         Some(items) => write_out(&mut select.projection, &items.concat()),
         None => refuse_whole(select, outer)?,
     }
-    let mut qualifier = Qualifier { merged: &merged, depth: 0 };
     for item in &mut select.projection {
         let bare = match item {
             SelectItem::UnnamedExpr(Expr::Identifier(name)) => Some(name.clone()),
             _ => None,
         };
-        let _ = visit::walk_mut(item, &mut qualifier);
+        write_names(item, &merged);
         if let (Some(alias), SelectItem::UnnamedExpr(expr @ Expr::Function(_))) = (bare, &*item) {
             *item = SelectItem::ExprWithAlias { expr: expr.clone(), alias };
         }
     }
-    let _ = visit::walk_mut(&mut select.selection, &mut qualifier);
-    let _ = visit::walk_mut(&mut select.having, &mut qualifier);
+    write_names(&mut select.selection, &merged);
+    write_names(&mut select.having, &merged);
     if let GroupByExpr::Expressions(keys, _) = &mut select.group_by {
-        let _ = visit::walk_mut(keys, &mut qualifier);
+        write_names(keys, &merged);
     }
     Ok(())
 }
@@ -343,31 +342,14 @@ fn parts(join: &Join) -> (Side, Option<&[ObjectName]>) {
     }
 }
 
-/// Replaces bare names outside of subqueries, whose names are their own.
-struct Qualifier<'a> {
-    merged: &'a HashMap<String, Expr>,
-    depth: usize,
-}
-
-impl VisitorMut for Qualifier<'_> {
-    type Break = ();
-
-    fn pre_visit_query(&mut self, _query: &mut Query) -> ControlFlow<()> {
-        self.depth += 1;
-        ControlFlow::Continue(())
-    }
-
-    fn post_visit_query(&mut self, _query: &mut Query) -> ControlFlow<()> {
-        self.depth -= 1;
-        ControlFlow::Continue(())
-    }
-
-    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
-        if let (Expr::Identifier(name), 0) = (&*expr, self.depth)
-            && let Some(value) = self.merged.get(&fold(name))
+/// Replaces bare names of merged columns outside of subqueries, whose names are their own.
+fn write_names(tree: &mut (impl VisitMut + ?Sized), merged: &HashMap<String, Expr>) {
+    let _ = visit::own_expressions_mut(tree, |expr| {
+        if let Expr::Identifier(name) = &*expr
+            && let Some(value) = merged.get(&fold(name))
         {
             *expr = value.clone();
         }
-        ControlFlow::Continue(())
-    }
+        ControlFlow::<()>::Continue(())
+    });
 }

@@ -51,6 +51,26 @@ pub fn expressions_mut<B>(
     break_with(visitor.found)
 }
 
+/// Looks at each expression of `tree` outside of its queries, whose names are their own, until one breaks.
+pub fn own_expressions<B>(
+    tree: &(impl Visit + ?Sized),
+    look: impl FnMut(&Expr) -> ControlFlow<B>,
+) -> ControlFlow<B> {
+    let mut visitor = OwnExpressions { look, queries: 0, found: None };
+    let _ = walk(tree, &mut visitor);
+    break_with(visitor.found)
+}
+
+/// Changes each expression of `tree` outside of its queries, an outer one after those in it, until one breaks.
+pub fn own_expressions_mut<B>(
+    tree: &mut (impl VisitMut + ?Sized),
+    change: impl FnMut(&mut Expr) -> ControlFlow<B>,
+) -> ControlFlow<B> {
+    let mut visitor = OwnExpressions { look: change, queries: 0, found: None };
+    let _ = walk_mut(tree, &mut visitor);
+    break_with(visitor.found)
+}
+
 /// Looks at each relation's name in `tree` until one breaks.
 pub fn relations<B>(
     tree: &(impl Visit + ?Sized),
@@ -96,6 +116,49 @@ impl<B, F: FnMut(&mut Expr) -> ControlFlow<B>> VisitorMut for Expressions<F, B> 
     type Break = ();
     fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
         keep(&mut self.found, (self.look)(expr))
+    }
+}
+
+struct OwnExpressions<F, B> {
+    look: F,
+    /// Around what is visited.
+    queries: usize,
+    found: Option<B>,
+}
+
+impl<B, F: FnMut(&Expr) -> ControlFlow<B>> Visitor for OwnExpressions<F, B> {
+    type Break = ();
+    fn pre_visit_query(&mut self, _query: &Query) -> ControlFlow<()> {
+        self.queries += 1;
+        ControlFlow::Continue(())
+    }
+    fn post_visit_query(&mut self, _query: &Query) -> ControlFlow<()> {
+        self.queries -= 1;
+        ControlFlow::Continue(())
+    }
+    fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
+        match self.queries {
+            0 => keep(&mut self.found, (self.look)(expr)),
+            _ => ControlFlow::Continue(()),
+        }
+    }
+}
+
+impl<B, F: FnMut(&mut Expr) -> ControlFlow<B>> VisitorMut for OwnExpressions<F, B> {
+    type Break = ();
+    fn pre_visit_query(&mut self, _query: &mut Query) -> ControlFlow<()> {
+        self.queries += 1;
+        ControlFlow::Continue(())
+    }
+    fn post_visit_query(&mut self, _query: &mut Query) -> ControlFlow<()> {
+        self.queries -= 1;
+        ControlFlow::Continue(())
+    }
+    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        match self.queries {
+            0 => keep(&mut self.found, (self.look)(expr)),
+            _ => ControlFlow::Continue(()),
+        }
     }
 }
 

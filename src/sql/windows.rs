@@ -11,7 +11,7 @@
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    Expr, Ident, NamedWindowDefinition, NamedWindowExpr, Query, Select, SetExpr, VisitorMut, WindowSpec,
+    Expr, Ident, NamedWindowDefinition, NamedWindowExpr, Query, Select, SetExpr, VisitMut, WindowSpec,
     WindowType,
 };
 
@@ -28,9 +28,7 @@ pub fn write_out(query: &mut Query) -> Result<()> {
             Vec::new()
         }
     };
-    let mut writer = Writer { windows: &windows, depth: 0, refused: None };
-    let _ = visit::walk_mut(&mut query.order_by, &mut writer);
-    writer.refused.map_or(Ok(()), Err)
+    write_out_in(&mut query.order_by, &windows)
 }
 
 /// Those of the sides of UNION and its like.
@@ -62,10 +60,9 @@ fn take(select: &mut Select) -> Result<Vec<Window>> {
         };
         windows.push((name, spec));
     }
-    let mut writer = Writer { windows: &windows, depth: 0, refused: None };
-    let _ = visit::walk_mut(&mut select.projection, &mut writer);
-    let _ = visit::walk_mut(&mut select.qualify, &mut writer);
-    writer.refused.map_or(Ok(windows), Err)
+    write_out_in(&mut select.projection, &windows)?;
+    write_out_in(&mut select.qualify, &windows)?;
+    Ok(windows)
 }
 
 /// A window of the list, which inherits from no other any more.
@@ -107,42 +104,21 @@ fn windowing(message: String) -> Error {
 }
 
 /// Writes out the windows outside of subqueries, which have lists of their own.
-struct Writer<'a> {
-    windows: &'a [Window],
-    depth: usize,
-    refused: Option<Error>,
-}
-
-impl VisitorMut for Writer<'_> {
-    type Break = ();
-
-    fn pre_visit_query(&mut self, _query: &mut Query) -> ControlFlow<()> {
-        self.depth += 1;
-        ControlFlow::Continue(())
-    }
-
-    fn post_visit_query(&mut self, _query: &mut Query) -> ControlFlow<()> {
-        self.depth -= 1;
-        ControlFlow::Continue(())
-    }
-
-    fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+fn write_out_in(tree: &mut (impl VisitMut + ?Sized), windows: &[Window]) -> Result<()> {
+    let written = visit::own_expressions_mut(tree, |expr| {
         let Expr::Function(function) = expr else { return ControlFlow::Continue(()) };
-        if self.depth > 0 {
-            return ControlFlow::Continue(());
-        }
-        let written = match function.over.take() {
+        let spec = match function.over.take() {
             None => return ControlFlow::Continue(()),
-            Some(WindowType::NamedWindow(name)) => find(self.windows, &name).cloned(),
-            Some(WindowType::WindowSpec(spec)) => inherit(self.windows, spec),
+            Some(WindowType::NamedWindow(name)) => find(windows, &name).cloned(),
+            Some(WindowType::WindowSpec(spec)) => inherit(windows, spec),
         };
-        match written {
-            Ok(spec) => function.over = Some(WindowType::WindowSpec(spec)),
-            Err(refused) => {
-                self.refused = Some(refused);
-                return ControlFlow::Break(());
+        match spec {
+            Ok(spec) => {
+                function.over = Some(WindowType::WindowSpec(spec));
+                ControlFlow::Continue(())
             }
+            Err(refused) => ControlFlow::Break(refused),
         }
-        ControlFlow::Continue(())
-    }
+    });
+    written.break_value().map_or(Ok(()), Err)
 }

@@ -32,14 +32,7 @@ impl Session {
             return Ok(done(tag));
         };
         check_kind(kind, name, &found)?;
-        let schema = match &found {
-            Relation::Table(table) | Relation::Partition(table) => table.schema.clone(),
-            Relation::Sequence(sequence) => sequence.schema.clone(),
-            Relation::Index(index) | Relation::PartitionIndex(index) => {
-                catalog.schema_of_index(index).to_string()
-            }
-            Relation::View(view) => view.schema.clone(),
-        };
+        let schema = catalog.schema_of(&found).to_owned();
         if let Relation::Table(table) | Relation::Partition(table) = &found {
             self.refuse_read(table.known_as(), None, "renaming a table")?;
         }

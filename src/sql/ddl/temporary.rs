@@ -3,9 +3,10 @@
 //! They are like others, in a schema of the session's own that is looked into first. The schema goes with the
 //! session; what a crash leaves of one is dropped when the server starts.
 
-use crate::catalog::{Catalog, Edit, Object, Oid, OnCommit, Schema, TEMPORARY_SCHEMA, Table};
+use crate::catalog::{Catalog, Edit, Object, OnCommit, Schema, TEMPORARY_SCHEMA, Table};
 use crate::database::{Database, Isolation, Stop, Transaction};
 use crate::error::{Error, Result, SqlState};
+use crate::sql::ddl::view::readers_of;
 use crate::sql::session::Session;
 use crate::sql::statement::{Name, Persistence};
 
@@ -60,8 +61,7 @@ impl Session {
         for table in catalog.tables().filter(|table| table.schema == own) {
             match table.temporary {
                 Some(OnCommit::Drop) => {
-                    let readers = readers_of(&catalog, table.oid);
-                    self.edit(readers.into_iter().map(Edit::Delete).collect()).await?;
+                    self.drop_each(&readers_of(&catalog, &[table.oid], None)).await?;
                     self.retry(|transaction| transaction.drop_table(table.oid)).await?;
                 }
                 Some(OnCommit::DeleteRows) => {
@@ -72,19 +72,6 @@ impl Session {
         }
         Ok(())
     }
-}
-
-/// The views that read a relation, and those that read them; all of them are temporary where it is.
-fn readers_of(catalog: &Catalog, relation: Oid) -> Vec<Oid> {
-    let mut found = vec![relation];
-    let mut next = 0;
-    while let Some(&relation) = found.get(next) {
-        let readers = catalog.views().filter(|view| view.query.uses(relation, None)).map(|view| view.oid);
-        let new: Vec<Oid> = readers.filter(|oid| !found.contains(oid)).collect();
-        found.extend(new);
-        next += 1;
-    }
-    found.split_off(1)
 }
 
 /// Drops temporary schemas with what is in them: this one, or all when no session lives.

@@ -28,15 +28,6 @@ use crate::sql::system::quote_ident;
 use crate::sql::visit;
 use crate::sql::words::{fold, object_name};
 
-fn schema_of(relation: &Relation) -> &str {
-    match relation {
-        Relation::Table(table) | Relation::Partition(table) => &table.schema,
-        Relation::View(view) => &view.schema,
-        Relation::Sequence(sequence) => &sequence.schema,
-        _ => "",
-    }
-}
-
 impl Session {
     pub(super) async fn create_view(&mut self, create: &CreateView) -> Result<Response> {
         let materialized = create.materialized.is_some();
@@ -46,8 +37,9 @@ impl Session {
         let catalog = self.shared.current_catalog();
         let (stored, query) = self.stored_query(&catalog, &create.query)?;
         let own = self.shared.temporary_schema();
-        let is_temporary =
-            |used: &Use| catalog.relation_by_oid(used.relation).is_some_and(|used| schema_of(&used) == own);
+        let is_temporary = |used: &Use| {
+            catalog.relation_by_oid(used.relation).is_some_and(|used| catalog.schema_of(&used) == own)
+        };
         let reads_temporary = stored.uses.iter().any(is_temporary);
         if reads_temporary && materialized {
             let message = "materialized views must not use temporary tables or views";
@@ -242,26 +234,21 @@ impl Session {
         cascade: bool,
     ) -> Result<()> {
         let catalog = self.shared.current_catalog();
-        let mut all: Vec<(Oid, Option<u16>)> = going.iter().map(|&oid| (oid, column)).collect();
-        let mut readers: Vec<Oid> = Vec::new();
-        let mut next = 0;
-        while let Some(&(oid, column)) = all.get(next) {
-            next += 1;
-            for (reader, _) in catalog.stored_queries().filter(|(_, query)| query.uses(oid, column)) {
-                if going.contains(&reader) || readers.contains(&reader) {
-                    continue;
-                }
-                if !cascade {
-                    return Err(still_read(&catalog, oid, column, reader));
-                }
-                let message = format!("drop cascades to {}", described(&catalog, reader));
-                self.notice(Severity::Notice, Error::new(SqlState("00000"), message));
-                readers.push(reader);
-                all.push((reader, None));
-            }
+        let readers = readers_of(&catalog, going, column);
+        if let Some(first) = readers.first().filter(|_| !cascade) {
+            return Err(still_read(&catalog, first.relation, first.column, first.reader));
         }
-        for reader in readers.into_iter().rev() {
-            self.drop_relation(reader).await?;
+        for Reading { reader, .. } in &readers {
+            let message = format!("drop cascades to {}", described(&catalog, *reader));
+            self.notice(Severity::Notice, Error::new(SqlState("00000"), message));
+        }
+        self.drop_each(&readers).await
+    }
+
+    /// Drops views, those that read others before them.
+    pub(super) async fn drop_each(&mut self, readers: &[Reading]) -> Result<()> {
+        for Reading { reader, .. } in readers.iter().rev() {
+            self.drop_relation(*reader).await?;
         }
         Ok(())
     }
@@ -291,6 +278,30 @@ impl Session {
             }
         }
     }
+}
+
+/// A stored query, and which relation of those that go it reads, or which column.
+pub struct Reading {
+    pub reader: Oid,
+    relation: Oid,
+    column: Option<u16>,
+}
+
+/// What reads relations (or one column of theirs), and what reads that.
+pub fn readers_of(catalog: &Catalog, going: &[Oid], column: Option<u16>) -> Vec<Reading> {
+    let mut all: Vec<(Oid, Option<u16>)> = going.iter().map(|&oid| (oid, column)).collect();
+    let mut readers: Vec<Reading> = Vec::new();
+    let mut next = 0;
+    while let Some(&(relation, column)) = all.get(next) {
+        next += 1;
+        for (reader, _) in catalog.stored_queries().filter(|(_, query)| query.uses(relation, column)) {
+            if !going.contains(&reader) && readers.iter().all(|known| known.reader != reader) {
+                readers.push(Reading { reader, relation, column });
+                all.push((reader, None));
+            }
+        }
+    }
+    readers
 }
 
 /// `view v`, `materialized view m`.

@@ -36,6 +36,7 @@ use crate::sql::dml::cells::is_default;
 use crate::sql::dml::change::all_of;
 use crate::sql::known::quoted;
 use crate::sql::query;
+use crate::sql::rewrite::has_subquery;
 use crate::sql::set_functions;
 use crate::sql::shared::Shared;
 use crate::sql::trees;
@@ -298,7 +299,7 @@ impl Opened {
     /// An expression over the view's row, and over columns of `others`, as one over the table's row, which is called
     /// `alias`. Names in subqueries have meanings of their own: 0A000.
     fn over_table(&self, expr: &mut Expr, alias: &Ident, others: &[(Option<String>, String)]) -> Result<()> {
-        if has_query(expr) {
+        if has_subquery(expr) {
             return Err(Error::unsupported("a subquery in this place of a change through a view"));
         }
         let mut refused = None;
@@ -377,7 +378,7 @@ fn column_named<'a>(expr: &Expr, below: &'a [OpenedColumn], own: &Ident) -> Opti
 
 /// An expression over the relation below as one over the table's columns.
 fn resolved(expr: &Expr, below: &[OpenedColumn], own: &Ident) -> Option<Expr> {
-    if has_query(expr) {
+    if has_subquery(expr) {
         return None;
     }
     let mut resolved = expr.clone();
@@ -408,17 +409,6 @@ fn of_row(expr: &Expr, relation: &Ident) -> Expr {
         Expr::CompoundIdentifier(_) => named,
         named => Expr::Nested(Box::new(named)),
     }
-}
-
-fn has_query(expr: &Expr) -> bool {
-    let found = visit::expressions(expr, |part| match part {
-        Expr::Subquery(_) | Expr::Exists { .. } | Expr::InSubquery { .. } => ControlFlow::Break(()),
-        Expr::AnyOp { right, .. } | Expr::AllOp { right, .. } if matches!(**right, Expr::Subquery(_)) => {
-            ControlFlow::Break(())
-        }
-        _ => ControlFlow::Continue(()),
-    });
-    found.is_break()
 }
 
 const NOT_ONE: &str = "Views that do not select from a single table or view are not automatically updatable.";

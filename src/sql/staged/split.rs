@@ -72,7 +72,9 @@ fn arrange_parts(with: Option<With>, mut main: Ast, locks: bool) -> Result<Ast> 
 /// A query in parts if its WITH has queries that are to run once: those that answer otherwise when they run again and are
 /// read twice.
 pub fn volatile_once(query: &ast::Query) -> Result<Option<Ast>> {
-    let Some(with) = query.with.as_ref().filter(|with| !with.recursive) else { return Ok(None) };
+    let draws = |with: &&With| with.cte_tables.iter().any(|cte| calls_volatile(&cte.query));
+    let with = query.with.as_ref().filter(|with| !with.recursive);
+    let Some(with) = with.filter(draws) else { return Ok(None) };
     let main = Ast::Query(Box::new(ast::Query { with: None, ..query.clone() }));
     let once = run_once(with, &main);
     if once.is_empty() {

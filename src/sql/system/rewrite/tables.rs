@@ -21,11 +21,11 @@ pub fn name(select: &mut Select, known: Known) {
             *item = SelectItem::ExprWithAlias { expr: first.clone(), alias: Ident::new("tableoid") };
         }
         if let SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } = item {
-            let _ = visit::walk_mut(expr, &mut Bare { oid: &first, queries: 0 });
+            name_bare(expr, &first);
         }
     }
     if let Some(condition) = &mut select.selection {
-        let _ = visit::walk_mut(condition, &mut Bare { oid: &first, queries: 0 });
+        name_bare(condition, &first);
     }
     let _ = visit::expressions_mut(select, |expr| {
         if let Expr::CompoundIdentifier(parts) = &*expr
@@ -44,33 +44,13 @@ pub fn is_tableoid(name: &Ident) -> bool {
 }
 
 /// Replaces a bare `tableoid`, but for queries inside, which have relations of their own.
-struct Bare<'a> {
-    oid: &'a Expr,
-    queries: usize,
-}
-
-impl VisitorMut for Bare<'_> {
-    type Break = ();
-
-    fn pre_visit_query(&mut self, _query: &mut Query) -> ControlFlow<()> {
-        self.queries += 1;
-        ControlFlow::Continue(())
-    }
-
-    fn post_visit_query(&mut self, _query: &mut Query) -> ControlFlow<()> {
-        self.queries -= 1;
-        ControlFlow::Continue(())
-    }
-
-    fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
-        if self.queries == 0
-            && let Expr::Identifier(name) = &*expr
-            && is_tableoid(name)
-        {
-            *expr = self.oid.clone();
+fn name_bare(expr: &mut Expr, oid: &Expr) {
+    let _ = visit::own_expressions_mut(expr, |part| {
+        if matches!(part, Expr::Identifier(name) if is_tableoid(name)) {
+            *part = oid.clone();
         }
-        ControlFlow::Continue(())
-    }
+        ControlFlow::<()>::Continue(())
+    });
 }
 
 /// What a relation is called, and its oid.
