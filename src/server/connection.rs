@@ -128,6 +128,11 @@ impl Connection {
                 never = self.waits.watch(|| self.session.others_at_work()) => match never {},
             };
             self.waits.end();
+            // A request to cancel that came before the client's message found nothing to cancel. From here on one counts,
+            // whether the statement is still being read and planned or runs.
+            if std::mem::take(&mut self.wire.waited) {
+                self.cancel.lower();
+            }
             match incoming {
                 Incoming::Frame(frame) => {
                     if let Flow::End = self.handle(frame).await? {

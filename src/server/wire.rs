@@ -79,6 +79,8 @@ pub struct Wire {
     /// Messages not yet written; encoders append to it.
     pub output: Vec<u8>,
     message_bytes_max: usize,
+    /// Whether [`Wire::next`] has read from the socket for the message it handed out last.
+    pub waited: bool,
     /// What is still to come of a CopyData frame that is being handed out in pieces.
     copy_remaining: usize,
     skipping: Option<TooLong>,
@@ -101,6 +103,7 @@ impl Wire {
             input,
             output: Vec::with_capacity(4096),
             message_bytes_max,
+            waited: false,
             copy_remaining: 0,
             skipping: None,
         }
@@ -127,6 +130,7 @@ impl Wire {
                     return Ok(Incoming::Frame(self.take(kind, length)));
                 }
             }
+            self.waited = true;
             if self.fill(READ_BYTES).await? == 0 {
                 return Ok(Incoming::Closed);
             }

@@ -1,8 +1,8 @@
 //! A flag that another task raises and a running statement looks at.
 //!
 //! The reason decides the error text. Loops look at [`CancelFlag::raised`], tasks that wait use
-//! [`CancelFlag::wait`]. The flag is lowered when the next statement starts, so a late cancel request hits
-//! nothing, as in PostgreSQL.
+//! [`CancelFlag::wait`]. The flag is lowered when a message of the client has been waited for, so a late cancel request
+//! hits nothing, as in PostgreSQL, and one that comes while the statement is planned still counts when it starts.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
@@ -42,6 +42,15 @@ impl CancelFlag {
         self.reason.store(0, Ordering::Release);
     }
 
+    /// To be asked when a statement starts: the error of one that was cancelled before. That the time of the statement
+    /// before it was up is no matter any more.
+    pub fn begin(&self) -> Result<()> {
+        if self.reason.load(Ordering::Acquire) == Reason::StatementTimeout as u8 {
+            self.lower();
+        }
+        self.check()
+    }
+
     /// The bare flag, for the core's loops.
     pub fn raised(&self) -> &Arc<AtomicBool> {
         &self.raised
@@ -67,6 +76,7 @@ impl CancelFlag {
         }
     }
 
+    /// What the statement ends with.
     pub fn error(&self) -> Error {
         let reason = self.reason.load(Ordering::Acquire);
         if reason == Reason::StatementTimeout as u8 {
@@ -76,5 +86,21 @@ impl CancelFlag {
         } else {
             Error::canceled()
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_counts_for_the_statement_that_starts_and_a_timeout_does_not() {
+        let flag = CancelFlag::default();
+        assert!(flag.begin().is_ok());
+        flag.raise(Reason::UserRequest);
+        assert_eq!(flag.begin().unwrap_err().state(), SqlState::QUERY_CANCELED);
+        flag.lower();
+        flag.raise(Reason::StatementTimeout);
+        assert!(flag.begin().is_ok(), "it was the time of the statement before");
     }
 }

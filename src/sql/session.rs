@@ -208,7 +208,9 @@ impl Session {
     /// Runs it. An error leaves the transaction aborted (the session knows); the server still calls
     /// [`Session::end_implicit`]. An error in a response's stream is reported with [`Session::fail`].
     pub async fn execute(&mut self, prepared: &Arc<Prepared>, params: Vec<Value>) -> Result<Response> {
-        self.cancel.lower();
+        if let Err(error) = self.cancel.begin() {
+            return self.failing(Err(error), prepared.statement.as_ref());
+        }
         if let Some(statement) = &prepared.statement {
             self.shared.activity.begin(&statement.source);
         }

@@ -360,6 +360,29 @@ fn a_running_statement_is_cancelled_at_once() {
     });
 }
 
+/// Planning is no more immune than running.
+#[test]
+fn a_statement_is_cancelled_while_it_is_planned() {
+    House::new().run(async |house| {
+        let client = house.connect().await;
+        let token = client.cancel_token();
+        let canceller = tokio::spawn(async move {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            token.cancel_query(NoTls).await.expect("a cancel request");
+        });
+        // Some seconds of planning without optimisation, then more rows than there is time for.
+        let sums: Vec<String> = (0..1000).map(|n| format!("sum(x + {n})")).collect();
+        let endless = format!(
+            "SELECT {} FROM generate_series(1, 1000000) a(x), generate_series(1, 1000000) b(y) WHERE x + y = 0",
+            sums.join(", ")
+        );
+        let error = client.simple_query(&endless).await.expect_err("a cancelled query");
+        assert_eq!(state(&error), "57014", "{error:?}");
+        canceller.await.expect("the canceller");
+        assert_eq!(texts(&client, "SELECT 1").await, [[Some("1".to_owned())]]);
+    });
+}
+
 #[test]
 fn settings_are_reported_and_startup_options_count() {
     House::new().run(async |house| {
