@@ -129,9 +129,10 @@ pub(super) fn check_table(table: &Table, pace: &mut Pace) -> Result<()> {
 /// Walks over all parts at once. Versions of a key come newest first, so the parts they are from must come
 /// in order too.
 fn check_ages(version: &Version) -> Result<()> {
-    let mut merge = Merge::new(version.sources(false))?;
+    let mut merge = Merge::new(version.sources(false));
     let mut last: Option<(Slice, usize)> = None;
-    while let Some((rank, entry)) = merge.next_ranked()? {
+    while merge.advance_each()? {
+        let (Some(rank), Some(entry)) = (merge.rank(), merge.to_entry()) else { break };
         if let Some((key, newer)) = &last
             && *key == entry.key
             && rank < *newer

@@ -31,6 +31,21 @@ pub struct Entry {
     pub value: Option<Slice>,
 }
 
+/// An [`Entry`] where it lies.
+#[derive(Clone, Copy, Debug)]
+pub struct EntryRef<'a> {
+    pub key: &'a [u8],
+    pub seq: Seq,
+    pub value: Option<&'a [u8]>,
+}
+
+impl Entry {
+    #[inline]
+    pub fn as_ref(&self) -> EntryRef<'_> {
+        EntryRef { key: &self.key, seq: self.seq, value: self.value.as_deref() }
+    }
+}
+
 pub struct Memtable {
     entries: SkipSet<Stored>,
     bytes: AtomicUsize,

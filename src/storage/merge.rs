@@ -1,26 +1,69 @@
 //! Several ordered runs of entries as one.
+//!
+//! Entries are lent, not handed out: who only looks at them copies nothing and counts no references, and a run that is
+//! alone, or whose next entries all come before the others', costs one comparison for each.
+//!
+//! ```text
+//!   top      [a@7] c@2  d@4      the entry the merge stands on
+//!   waiting  [e@9] f@1           the others by their entries, the next one last
+//!            [b@5] b@3
+//! ```
 
 use std::cmp::Ordering;
-use std::collections::BinaryHeap;
-use std::collections::binary_heap::PeekMut;
 use std::ops::Bound;
 use std::sync::Arc;
 
-use super::memtable::{Entry, Memtable};
+use super::memtable::{Entry, EntryRef, Memtable};
+use super::slice::Slice;
 use super::sstable::{Table, TableIter};
 use crate::error::Result;
 use crate::log::Seq;
 
-/// Entries in order of (key, newest first).
-pub trait Source: Send {
-    fn next(&mut self) -> Result<Option<Entry>>;
+/// Entries in order of (key, newest first). Stands before the first at the beginning.
+pub enum Source {
+    Memtable(MemtableSource),
+    Level(LevelSource),
+}
+
+impl Source {
+    /// Goes to the next entry; false at the end.
+    #[inline]
+    fn advance(&mut self) -> Result<bool> {
+        match self {
+            Source::Memtable(source) => Ok(source.advance()),
+            Source::Level(source) => source.advance(),
+        }
+    }
+
+    /// The entry it stands on.
+    #[inline]
+    fn entry(&self) -> Option<EntryRef<'_>> {
+        match self {
+            Source::Memtable(source) => source.entry(),
+            Source::Level(source) => source.entry(),
+        }
+    }
+
+    fn to_entry(&self) -> Option<Entry> {
+        match self {
+            Source::Memtable(source) => source.piece.last().cloned(),
+            Source::Level(source) => source.to_entry(),
+        }
+    }
+
+    fn value(&self) -> Option<Slice> {
+        match self {
+            Source::Memtable(source) => source.piece.last()?.value.clone(),
+            Source::Level(source) => source.current.as_ref()?.value(),
+        }
+    }
 }
 
 /// A memtable from a place on, read in pieces: finding the place again costs as much as some tens of steps.
 pub struct MemtableSource {
     memtable: Arc<Memtable>,
     resume: Bound<(Vec<u8>, Seq)>,
-    /// Entries read ahead, last first.
+    /// Entries read ahead, last first: the last one is where it stands.
     piece: Vec<Entry>,
     piece_len: usize,
 }
@@ -38,10 +81,9 @@ impl MemtableSource {
         };
         MemtableSource { memtable, resume, piece: Vec::new(), piece_len: PIECE_LEN_MIN }
     }
-}
 
-impl Source for MemtableSource {
-    fn next(&mut self) -> Result<Option<Entry>> {
+    fn advance(&mut self) -> bool {
+        self.piece.pop();
         if self.piece.is_empty() {
             let from = match &self.resume {
                 Bound::Included((key, seq)) => Bound::Included((&key[..], *seq)),
@@ -55,7 +97,11 @@ impl Source for MemtableSource {
             self.piece.reverse();
             self.piece_len = (self.piece_len * 2).min(PIECE_LEN_MAX);
         }
-        Ok(self.piece.pop())
+        !self.piece.is_empty()
+    }
+
+    fn entry(&self) -> Option<EntryRef<'_>> {
+        self.piece.last().map(Entry::as_ref)
     }
 }
 
@@ -86,18 +132,20 @@ impl LevelSource {
         let tables = tables.iter().rev().filter(in_range).cloned().collect();
         LevelSource { tables, from: from.map(<[u8]>::to_vec), current: None, cache }
     }
-}
 
-impl Source for LevelSource {
-    fn next(&mut self) -> Result<Option<Entry>> {
+    /// Goes to the next entry; false at the end.
+    #[inline]
+    pub fn advance(&mut self) -> Result<bool> {
         loop {
-            if let Some(iter) = &mut self.current {
-                match iter.next()? {
-                    Some(entry) => return Ok(Some(entry)),
-                    None => self.current = None,
-                }
+            if let Some(iter) = &mut self.current
+                && iter.advance()?
+            {
+                return Ok(true);
             }
-            let Some(table) = self.tables.pop() else { return Ok(None) };
+            let Some(table) = self.tables.pop() else {
+                self.current = None;
+                return Ok(false);
+            };
             // Only the first table can begin before the range.
             self.current = Some(match std::mem::replace(&mut self.from, Bound::Unbounded) {
                 Bound::Included(key) => TableIter::seek(table, self.cache, &key, false)?,
@@ -106,84 +154,120 @@ impl Source for LevelSource {
             });
         }
     }
+
+    #[inline]
+    fn entry(&self) -> Option<EntryRef<'_>> {
+        self.current.as_ref()?.entry()
+    }
+
+    /// The entry it stands on.
+    pub fn to_entry(&self) -> Option<Entry> {
+        self.current.as_ref()?.to_entry()
+    }
 }
 
 /// All entries of its sources in order. Where two have the same version of a key, the one of the newer
 /// source counts.
 pub struct Merge {
-    sources: Vec<Box<dyn Source>>,
-    heap: BinaryHeap<Head>,
-    /// What was handed out last.
-    last: Option<Entry>,
-}
-
-/// The next entry of a source.
-struct Head {
-    entry: Entry,
-    rank: usize,
+    /// The newest first.
+    sources: Vec<Source>,
+    /// The source with the entry it stands on.
+    top: Option<usize>,
+    /// The other sources that are not at their end, in the reverse order of the entries they stand on.
+    waiting: Vec<usize>,
+    begun: bool,
 }
 
 impl Merge {
-    /// The newest source first.
-    pub fn new(mut sources: Vec<Box<dyn Source>>) -> Result<Merge> {
-        let mut heap = BinaryHeap::with_capacity(sources.len());
-        for (rank, source) in sources.iter_mut().enumerate() {
-            if let Some(entry) = source.next()? {
-                heap.push(Head { entry, rank });
-            }
+    /// Before the first entry. The newest source first.
+    pub fn new(sources: Vec<Source>) -> Merge {
+        Merge { waiting: Vec::with_capacity(sources.len()), sources, top: None, begun: false }
+    }
+
+    /// Goes to the next entry; false at the end. After an error it is not to be asked again.
+    #[inline]
+    pub fn advance(&mut self) -> Result<bool> {
+        while let Some(top) = self.top
+            && let Some(&next) = self.waiting.last()
+            && self.are_one_version(top, next)
+        {
+            self.waiting.pop();
+            self.step(next)?;
         }
-        Ok(Merge { sources, heap, last: None })
+        self.advance_each()
     }
 
-    pub fn next(&mut self) -> Result<Option<Entry>> {
-        while let Some((_, entry)) = self.next_ranked()? {
-            if self.sources.len() == 1 {
-                return Ok(Some(entry));
+    /// Like [`Merge::advance`], but stops at entries that were there in a newer source too.
+    #[inline]
+    pub fn advance_each(&mut self) -> Result<bool> {
+        match self.top {
+            Some(top) => {
+                if !self.sources[top].advance()? {
+                    self.top = self.waiting.pop();
+                } else if self.waiting.last().is_some_and(|&next| self.order(top, next).is_gt()) {
+                    self.wait(top);
+                    self.top = self.waiting.pop();
+                }
             }
-            let again = |last: &Entry| last.seq == entry.seq && last.key == entry.key;
-            if !self.last.as_ref().is_some_and(again) {
-                self.last = Some(entry.clone());
-                return Ok(Some(entry));
+            None if !self.begun => {
+                self.begun = true;
+                (0..self.sources.len()).try_for_each(|source| self.step(source))?;
+                self.top = self.waiting.pop();
             }
+            None => {}
         }
-        Ok(None)
+        Ok(self.top.is_some())
     }
 
-    /// The next entry, even if it was there in a newer source, and its source's place in the list.
-    pub fn next_ranked(&mut self) -> Result<Option<(usize, Entry)>> {
-        let Some(mut top) = self.heap.peek_mut() else { return Ok(None) };
-        let rank = top.rank;
-        let entry = match self.sources[rank].next()? {
-            Some(next) => std::mem::replace(&mut top.entry, next),
-            None => PeekMut::pop(top).entry,
-        };
-        Ok(Some((rank, entry)))
+    /// The entry it stands on; `None` before the first and after the last.
+    #[inline]
+    pub fn entry(&self) -> Option<EntryRef<'_>> {
+        self.sources[self.top?].entry()
     }
-}
 
-impl Ord for Head {
-    /// The greatest is handed out first: the least key, of it the newest version, of that the newest
+    /// [`Merge::entry`], sharing the memory it lies in.
+    pub fn to_entry(&self) -> Option<Entry> {
+        self.sources[self.top?].to_entry()
+    }
+
+    /// The value of [`Merge::entry`], sharing the memory it lies in.
+    pub fn value(&self) -> Option<Slice> {
+        self.sources[self.top?].value()
+    }
+
+    /// The place in the list of the source with the entry it stands on.
+    pub fn rank(&self) -> Option<usize> {
+        self.top
+    }
+
+    /// Takes a source that does not wait one entry on, and has it wait unless it is at its end.
+    fn step(&mut self, source: usize) -> Result<()> {
+        if self.sources[source].advance()? {
+            self.wait(source);
+        }
+        Ok(())
+    }
+
+    fn wait(&mut self, source: usize) {
+        let at = self.waiting.partition_point(|&other| self.order(other, source).is_gt());
+        self.waiting.insert(at, source);
+    }
+
+    /// The order of the entries two sources stand on: the least key first, of it the newest version, of that the newest
     /// source's.
-    fn cmp(&self, other: &Head) -> Ordering {
-        other
-            .entry
-            .key
-            .cmp(&self.entry.key)
-            .then(self.entry.seq.cmp(&other.entry.seq))
-            .then(other.rank.cmp(&self.rank))
+    #[inline]
+    fn order(&self, a: usize, b: usize) -> Ordering {
+        match (self.sources[a].entry(), self.sources[b].entry()) {
+            (Some(x), Some(y)) => x.key.cmp(y.key).then(y.seq.cmp(&x.seq)).then(a.cmp(&b)),
+            (x, y) => y.is_some().cmp(&x.is_some()),
+        }
+    }
+
+    #[inline]
+    fn are_one_version(&self, a: usize, b: usize) -> bool {
+        match (self.sources[a].entry(), self.sources[b].entry()) {
+            (Some(a), Some(b)) => a.seq == b.seq && a.key == b.key,
+            _ => false,
+        }
     }
 }
-
-impl PartialOrd for Head {
-    fn partial_cmp(&self, other: &Head) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl PartialEq for Head {
-    fn eq(&self, other: &Head) -> bool {
-        self.cmp(other).is_eq()
-    }
-}
-
-impl Eq for Head {}

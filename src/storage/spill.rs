@@ -3,7 +3,7 @@
 use std::ops::Bound;
 use std::sync::Arc;
 
-use super::merge::{LevelSource, Source};
+use super::merge::LevelSource;
 use super::slice::Slice;
 use super::sstable::{Table, bloom_hash};
 use crate::error::Result;
@@ -54,7 +54,8 @@ impl SpilledScan {
             Bound::Excluded(to) => key < &to[..],
             Bound::Unbounded => true,
         };
-        Ok(source.next()?.filter(|entry| within(&entry.key)).map(|entry| (entry.key, entry.value)))
+        let entry = if source.advance()? { source.to_entry() } else { None };
+        Ok(entry.filter(|entry| within(&entry.key)).map(|entry| (entry.key, entry.value)))
     }
 }
 

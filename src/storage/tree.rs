@@ -151,24 +151,24 @@ impl Tree {
     /// left out.
     pub fn scan(&self, from: Bound<&[u8]>, to: Bound<&[u8]>, snapshot: Seq) -> Scan {
         let state = self.state.load();
-        let mut sources: Vec<Box<dyn Source>> = Vec::new();
-        let memtable = |memtable: &Arc<Memtable>, sources: &mut Vec<Box<dyn Source>>| {
+        let mut sources = Vec::new();
+        let memtable = |memtable: &Arc<Memtable>, sources: &mut Vec<Source>| {
             if !memtable.is_empty() {
-                sources.push(Box::new(MemtableSource::new(memtable.clone(), from)));
+                sources.push(Source::Memtable(MemtableSource::new(memtable.clone(), from)));
             }
         };
         memtable(&state.active, &mut sources);
         for pending in state.pending.iter().rev() {
             match &pending.part {
                 Part::Memtable(frozen) => memtable(frozen, &mut sources),
-                Part::Tables(tables) => sources.push(Box::new(LevelSource::new(tables, from, to, true))),
+                Part::Tables(tables) => sources.push(Source::Level(LevelSource::new(tables, from, to, true))),
             }
         }
         for table in state.version.levels[0].iter().rev() {
-            sources.push(Box::new(LevelSource::new(std::slice::from_ref(table), from, to, true)));
+            sources.push(Source::Level(LevelSource::new(std::slice::from_ref(table), from, to, true)));
         }
         for tables in state.version.levels[1..].iter().filter(|tables| !tables.is_empty()) {
-            sources.push(Box::new(LevelSource::new(tables, from, to, true)));
+            sources.push(Source::Level(LevelSource::new(tables, from, to, true)));
         }
         Scan::new(sources, to, snapshot)
     }
@@ -324,11 +324,12 @@ impl Tree {
     }
 
     fn write_memtable(&self, memtable: Arc<Memtable>) -> Result<Arc<[Arc<Table>]>> {
-        let merge = Merge::new(vec![Box::new(MemtableSource::new(memtable, Bound::Unbounded))])?;
+        let all = MemtableSource::new(memtable, Bound::Unbounded);
+        let merge = Merge::new(vec![Source::Memtable(all)]);
         let mut kept = Retain::new(merge, self.context.horizon(), |_| false);
         let mut writer = Writer::new(self.context.clone(), self.id);
         while let Some(entry) = kept.next()? {
-            writer.add(&entry.key, entry.seq, entry.value.as_deref())?;
+            writer.add(entry.key, entry.seq, entry.value)?;
         }
         let tables = writer.finish()?;
         Traffic::add(&self.context.traffic.arrived_bytes, &tables);

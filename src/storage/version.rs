@@ -40,9 +40,9 @@ impl Version {
     }
 
     /// All parts from their start, the newest first: level 0 from its end, then level after level.
-    pub fn sources(&self, cache: bool) -> Vec<Box<dyn Source>> {
-        let source = |tables: &[Arc<Table>]| -> Box<dyn Source> {
-            Box::new(LevelSource::new(tables, Bound::Unbounded, Bound::Unbounded, cache))
+    pub fn sources(&self, cache: bool) -> Vec<Source> {
+        let source = |tables: &[Arc<Table>]| {
+            Source::Level(LevelSource::new(tables, Bound::Unbounded, Bound::Unbounded, cache))
         };
         let level0 = self.levels[0].chunks(1).rev().map(source);
         let others = self.levels[1..].iter().filter(|tables| !tables.is_empty());

@@ -203,10 +203,7 @@ impl Snapshot {
     /// All visible rows.
     pub fn scan(&self) -> RowScan {
         let committed = self.0.table.tree().scan(keys::ROWS.0, keys::ROWS.1, self.0.seq);
-        RowScan {
-            committed: committed.peekable(),
-            own: self.0.overlay.as_ref().map(|o| o.rows_from(0).peekable()),
-        }
+        RowScan { committed, ahead: false, own: self.0.overlay.as_ref().map(|o| o.rows_from(0).peekable()) }
     }
 
     /// Slots whose cell satisfies the predicate, by the column's metadata index: exact, except that dirty slots are left
@@ -346,45 +343,39 @@ impl Snapshot {
 
 /// Iterates over (slot, row) in order of slots.
 pub struct RowScan {
-    committed: Peekable<storage::Scan>,
+    committed: storage::Scan,
+    /// Whether `committed` stands on a row that is still to be handed out.
+    ahead: bool,
     own: Option<Peekable<overlay::Rows>>,
 }
 
 impl RowScan {
     fn step(&mut self) -> Result<Option<(u32, Slice)>> {
-        let Some(own) = &mut self.own else { return self.committed.next().map(row_of_entry).transpose() };
         loop {
-            let committed = match self.committed.peek() {
-                Some(Ok((key, ..))) => Some(keys::slot_of_row_key(key)?),
-                Some(Err(error)) => return Err(error.clone()),
-                None => None,
-            };
-            let mine = match own.peek() {
+            self.ahead = self.ahead || self.committed.advance()?;
+            let found = self.committed.entry().filter(|_| self.ahead);
+            let committed = found.map(|found| keys::slot_of_row_key(found.key)).transpose()?;
+            let mine = match self.own.as_mut().and_then(Peekable::peek) {
                 Some(Ok((slot, _))) => Some(*slot),
                 Some(Err(error)) => return Err(error.clone()),
                 None => None,
             };
             match (committed, mine) {
                 (None, None) => return Ok(None),
-                (Some(committed), mine) if mine.is_none_or(|mine| committed < mine) => {
-                    return self.committed.next().map(row_of_entry).transpose();
+                (Some(slot), mine) if mine.is_none_or(|mine| slot < mine) => {
+                    self.ahead = false;
+                    return Ok(self.committed.value().map(|row| (slot, row)));
                 }
                 (committed, _) => {
-                    if committed == mine {
-                        self.committed.next();
-                    }
-                    if let Some((slot, Some(row))) = own.next().transpose()? {
+                    self.ahead &= committed != mine;
+                    let own = self.own.as_mut().and_then(Iterator::next).transpose()?;
+                    if let Some((slot, Some(row))) = own {
                         return Ok(Some((slot, row)));
                     }
                 }
             }
         }
     }
-}
-
-fn row_of_entry(entry: Result<(Slice, Seq, Slice)>) -> Result<(u32, Slice)> {
-    let (key, _, row) = entry?;
-    Ok((keys::slot_of_row_key(&key)?, row))
 }
 
 impl Iterator for RowScan {

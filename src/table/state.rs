@@ -25,7 +25,7 @@ use crate::index::recall::Measured;
 use crate::index::room::Room;
 use crate::index::{hnsw, ivf};
 use crate::log::{Seq, StorageId};
-use crate::storage::{Slice, Tree};
+use crate::storage::{Found, Slice, Tree};
 use crate::table::changes::ChangeList;
 use crate::table::keys::{ROWS, UniqueKey, row_key, slot_of_row_key};
 use crate::table::metadata::{Cells, Metadata};
@@ -122,7 +122,7 @@ struct Delta {
 }
 
 /// Cells decoded at a time while indexes are built.
-const CELLS_MAX: usize = 1 << 16;
+const CELLS_MAX: usize = 1 << 12;
 
 /// Changing this many slots in a copy of the state keeps readers from waiting; below it, changing in place is cheaper.
 const IN_PLACE_MAX: u64 = 256;
@@ -314,11 +314,13 @@ impl Table {
         let mut metadata = state.metadata.clone();
         let none = RoaringBitmap::new();
         let mut cells = metadata.cells();
-        for entry in self.tree.scan(ROWS.0, ROWS.1, snapshot) {
-            let (key, _, row) = entry?;
-            let slot = slot_of_row_key(&key)?;
+        let mut rows = self.tree.scan(ROWS.0, ROWS.1, snapshot);
+        while rows.advance()?
+            && let Some(Found { key, value: row, .. }) = rows.entry()
+        {
+            let slot = slot_of_row_key(key)?;
             live.insert(slot);
-            cells.add(slot, &state.layout.read(&row)?)?;
+            cells.add(slot, &state.layout.read(row)?)?;
             if cells.len() >= CELLS_MAX {
                 metadata.change(&std::mem::replace(&mut cells, metadata.cells()), &none);
             }
@@ -446,9 +448,11 @@ impl Table {
         if positions.is_empty() {
             return Ok(());
         }
-        for entry in self.tree.scan(ROWS.0, ROWS.1, Seq(u64::MAX)) {
-            let (key, _, row) = entry?;
-            metadata.fill(positions, slot_of_row_key(&key)?, &layout.read(&row)?)?;
+        let mut rows = self.tree.scan(ROWS.0, ROWS.1, Seq(u64::MAX));
+        while rows.advance()?
+            && let Some(Found { key, value: row, .. }) = rows.entry()
+        {
+            metadata.fill(positions, slot_of_row_key(key)?, &layout.read(row)?)?;
         }
         Ok(())
     }

@@ -2,9 +2,8 @@
 
 use crate::error::Result;
 use crate::log::Seq;
-use crate::storage::memtable::Entry;
+use crate::storage::memtable::EntryRef;
 use crate::storage::merge::Merge;
-use crate::storage::slice::Slice;
 
 /// Passes on the entries that a reader can still ask for:
 ///
@@ -15,7 +14,7 @@ pub struct Retain<B> {
     horizon: Seq,
     nothing_below: B,
     /// The key of which the newest version at or before the horizon has been seen.
-    settled: Option<Slice>,
+    settled: Option<Vec<u8>>,
 }
 
 impl<B: FnMut(&[u8]) -> bool> Retain<B> {
@@ -24,17 +23,20 @@ impl<B: FnMut(&[u8]) -> bool> Retain<B> {
         Retain { merge, horizon, nothing_below, settled: None }
     }
 
-    pub fn next(&mut self) -> Result<Option<Entry>> {
-        while let Some(entry) = self.merge.next()? {
+    pub fn next(&mut self) -> Result<Option<EntryRef<'_>>> {
+        while self.merge.advance()? {
+            let Some(entry) = self.merge.entry() else { break };
             if entry.seq > self.horizon {
-                return Ok(Some(entry));
+                return Ok(self.merge.entry());
             }
-            if self.settled.as_ref() == Some(&entry.key) {
+            if self.settled.as_deref() == Some(entry.key) {
                 continue;
             }
-            self.settled = Some(entry.key.clone());
-            if entry.value.is_some() || !(self.nothing_below)(&entry.key) {
-                return Ok(Some(entry));
+            let settled = self.settled.get_or_insert_default();
+            settled.clear();
+            settled.extend_from_slice(entry.key);
+            if entry.value.is_some() || !(self.nothing_below)(entry.key) {
+                return Ok(self.merge.entry());
             }
         }
         Ok(None)

@@ -66,12 +66,12 @@ pub fn run(context: &Arc<Context>, id: StorageId, version: &Version, choice: &Ch
     if choice.how == How::Move {
         return Ok(Job { added: removed.clone(), level: choice.into, removed });
     }
-    let merge = Merge::new(chosen.sources(false))?;
+    let merge = Merge::new(chosen.sources(false));
     let mut kept = Retain::new(merge, context.horizon(), |key| nothing_below(version, choice.into, key));
     let mut writer = Writer::new(context.clone(), id);
     let mut entries = 0u32;
     while let Some(entry) = kept.next()? {
-        writer.add(&entry.key, entry.seq, entry.value.as_deref())?;
+        writer.add(entry.key, entry.seq, entry.value)?;
         entries = entries.wrapping_add(1);
         if entries.is_multiple_of(ENTRIES_BETWEEN_CHECKS) {
             context.check_stopping()?;

@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use crate::codec::{put_u32, put_u64};
 use crate::log::Seq;
-use crate::storage::memtable::Entry;
+use crate::storage::memtable::{Entry, EntryRef};
 use crate::storage::slice::Slice;
 
 /// The top bit of a sequence number says "deleted" on disk.
@@ -73,6 +73,7 @@ impl Block {
         Ok(block)
     }
 
+    #[inline]
     pub fn len(&self) -> usize {
         self.heads.len()
     }
@@ -93,6 +94,16 @@ impl Block {
 
     pub fn seq(&self, index: usize) -> Seq {
         Seq(self.place(index).word & SEQ_MAX)
+    }
+
+    #[inline]
+    pub fn entry_ref(&self, index: usize) -> EntryRef<'_> {
+        let Place { key, value, word } = self.place(index);
+        EntryRef {
+            key: &self.data[key..value],
+            seq: Seq(word & SEQ_MAX),
+            value: (word & DELETED == 0).then(|| &self.data[value..self.end(index)]),
+        }
     }
 
     pub fn entry(&self, index: usize) -> Entry {
@@ -152,6 +163,7 @@ impl Block {
         }
     }
 
+    #[inline]
     fn end(&self, index: usize) -> usize {
         if index + 1 < self.len() { self.place(index + 1).key } else { self.directory }
     }

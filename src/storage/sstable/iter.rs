@@ -6,62 +6,82 @@ use super::block::Block;
 use super::reader::Table;
 use crate::error::Result;
 use crate::log::Seq;
-use crate::storage::memtable::Entry;
+use crate::storage::memtable::{Entry, EntryRef};
+use crate::storage::slice::Slice;
 
 /// Entries of a table in order, from a place on. Holds the table and one block.
 pub struct TableIter {
     table: Arc<Table>,
     cache: bool,
-    /// The block being read, and the next entry in it.
-    current: Option<(Block, usize)>,
+    /// The block being read.
+    block: Option<Block>,
+    /// One past the entry it stands on.
+    next: usize,
     /// The block after it.
     next_block: usize,
 }
 
 impl TableIter {
-    /// From the first entry on. `cache` says whether blocks it reads are kept in the cache.
+    /// Before the first entry. `cache` says whether blocks it reads are kept in the cache.
     pub fn new(table: Arc<Table>, cache: bool) -> TableIter {
-        TableIter { table, cache, current: None, next_block: 0 }
+        TableIter { table, cache, block: None, next: 0, next_block: 0 }
     }
 
-    /// From the first version of the first key at or after `key` on; `after` leaves `key` itself out.
+    /// Before the first version of the first key at or after `key`; `after` leaves `key` itself out.
     pub fn seek(table: Arc<Table>, cache: bool, key: &[u8], after: bool) -> Result<TableIter> {
         // Version 0 is the last a key can have, so that only it can stand between it and the next key.
         let seq = if after { Seq(0) } else { Seq(u64::MAX) };
         let at = table.seek(key, seq);
-        let mut iter = TableIter { table, cache, current: None, next_block: at };
+        let mut iter = TableIter { table, cache, block: None, next: 0, next_block: at };
         if iter.load()?
-            && let Some((block, next)) = &mut iter.current
+            && let Some(block) = &iter.block
         {
-            *next = block.seek(key, seq);
-            while after && *next < block.len() && block.key(*next) == key {
-                *next += 1;
+            iter.next = block.seek(key, seq);
+            while after && iter.next < block.len() && block.key(iter.next) == key {
+                iter.next += 1;
             }
         }
         Ok(iter)
     }
 
-    pub fn next(&mut self) -> Result<Option<Entry>> {
-        loop {
-            if let Some((block, next)) = &mut self.current
-                && *next < block.len()
-            {
-                *next += 1;
-                return Ok(Some(self.table.entry(block, *next - 1)));
-            }
+    /// Goes to the next entry; false at the end.
+    #[inline]
+    pub fn advance(&mut self) -> Result<bool> {
+        while self.block.as_ref().is_none_or(|block| self.next >= block.len()) {
             if !self.load()? {
-                return Ok(None);
+                return Ok(false);
             }
         }
+        self.next += 1;
+        Ok(true)
     }
 
-    /// Goes to the next block, if there is one.
+    /// The entry it stands on; `None` before the first and after the last.
+    #[inline]
+    pub fn entry(&self) -> Option<EntryRef<'_>> {
+        let block = self.block.as_ref()?;
+        Some(self.table.entry_ref(block, self.next.checked_sub(1)?))
+    }
+
+    /// [`TableIter::entry`], sharing the block.
+    pub fn to_entry(&self) -> Option<Entry> {
+        let block = self.block.as_ref()?;
+        Some(self.table.entry(block, self.next.checked_sub(1)?))
+    }
+
+    /// The value of [`TableIter::entry`], sharing the block.
+    pub fn value(&self) -> Option<Slice> {
+        self.block.as_ref()?.value_slice(self.next.checked_sub(1)?)
+    }
+
+    /// Goes before the first entry of the next block, if there is one.
     fn load(&mut self) -> Result<bool> {
-        self.current = None;
+        self.block = None;
+        self.next = 0;
         if self.next_block >= self.table.blocks() {
             return Ok(false);
         }
-        self.current = Some((self.table.block(self.next_block, self.cache)?, 0));
+        self.block = Some(self.table.block(self.next_block, self.cache)?);
         self.next_block += 1;
         Ok(true)
     }

@@ -14,7 +14,7 @@ use crate::error::{Error, Result, SqlState};
 use crate::fs::{File, OpenMode};
 use crate::log::{Seq, StorageId};
 use crate::storage::context::Context;
-use crate::storage::memtable::Entry;
+use crate::storage::memtable::{Entry, EntryRef};
 use crate::storage::slice::Slice;
 
 /// An open table. The file is removed with the last reference unless the manifest names it.
@@ -194,6 +194,12 @@ impl Table {
     }
 
     /// An entry of a block of this table, with the sequence number that counts.
+    #[inline]
+    pub fn entry_ref<'b>(&self, block: &'b Block, index: usize) -> EntryRef<'b> {
+        let entry = block.entry_ref(index);
+        EntryRef { seq: self.meta.global_seq.unwrap_or(entry.seq), ..entry }
+    }
+
     pub fn entry(&self, block: &Block, index: usize) -> Entry {
         let entry = block.entry(index);
         Entry { seq: self.meta.global_seq.unwrap_or(entry.seq), ..entry }
