@@ -2,11 +2,15 @@
 //!
 //! ```text
 //!   Array = [Chunk of slots 0..8192][Chunk 8192..16384]...
-//!   Chunk = keys, one bit per slot "has a value", one bit per slot "is NULL", least and greatest key
+//!   Chunk = base and what each key is above it, one bit per slot "has a value", one bit per slot "is NULL",
+//!           least and greatest key
 //! ```
 //!
-//! A scan compares 64 keys at a time into one word of bits; chunks whose extremes lie outside are skipped, and
-//! those whose extremes lie inside are taken whole. The words make a roaring bitmap directly.
+//! What keys are above their base takes the fewest bytes that the chunk's extremes allow, none at all while all keys are
+//! the same: serial numbers take two bytes, whatever their type, and text that was given up takes nothing.
+//!
+//! A scan compares 64 keys at a time into one word of bits, the narrower the more at once; chunks whose extremes lie
+//! outside are skipped, and those whose extremes lie inside are taken whole. The words make a roaring bitmap directly.
 
 use std::sync::Arc;
 
@@ -26,13 +30,86 @@ pub struct Array<K> {
 }
 
 #[derive(Clone)]
-pub struct Chunk<K> {
-    pub keys: Box<[K]>,
-    pub present: Box<[u64; WORDS]>,
-    pub null: Box<[u64; WORDS]>,
-    /// Bounds of the keys that were ever set; they only widen.
+struct Chunk<K> {
+    base: K,
+    offsets: Offsets,
+    present: Box<[u64; WORDS]>,
+    null: Box<[u64; WORDS]>,
+    /// Bounds of the keys that were ever set; they only widen. The least is above the greatest before the first.
     min: K,
     max: K,
+}
+
+/// How far each key is above the base, by the bytes that takes; anything for slots without a key.
+#[derive(Clone)]
+enum Offsets {
+    /// Every key is the base.
+    Same,
+    One(Box<[u8]>),
+    Two(Box<[u16]>),
+    Four(Box<[u32]>),
+    Eight(Box<[u64]>),
+    Sixteen(Box<[u128]>),
+}
+
+/// Runs the same expression on whichever width there is.
+macro_rules! on_offsets {
+    ($offsets:expr, $keys:ident => $run:expr, $same:expr) => {
+        match $offsets {
+            Offsets::Same => $same,
+            Offsets::One($keys) => $run,
+            Offsets::Two($keys) => $run,
+            Offsets::Four($keys) => $run,
+            Offsets::Eight($keys) => $run,
+            Offsets::Sixteen($keys) => $run,
+        }
+    };
+}
+
+impl Offsets {
+    fn get(&self, place: usize) -> u128 {
+        on_offsets!(self, keys => keys[place].widen(), 0)
+    }
+
+    fn set(&mut self, place: usize, offset: u128) {
+        on_offsets!(self, keys => keys[place] = Key::narrow(offset), ());
+    }
+
+    /// The greatest there is room for.
+    fn max(&self) -> u128 {
+        on_offsets!(self, keys => greatest(keys), 0)
+    }
+
+    fn bytes(&self) -> usize {
+        on_offsets!(self, keys => size_of_val(&keys[..]), 0)
+    }
+
+    /// The same keys above a base that is `lower` further down, in the fewest bytes that offsets up to `max`, which is
+    /// not 0, take.
+    fn moved(&self, lower: u128, max: u128) -> Offsets {
+        match max.ilog2() {
+            0..8 => Offsets::One(self.shifted(lower)),
+            8..16 => Offsets::Two(self.shifted(lower)),
+            16..32 => Offsets::Four(self.shifted(lower)),
+            32..64 => Offsets::Eight(self.shifted(lower)),
+            _ => Offsets::Sixteen(self.shifted(lower)),
+        }
+    }
+
+    /// Wraps for slots without a key, and on the way down and up again for others.
+    fn shifted<N: Key>(&self, lower: u128) -> Box<[N]> {
+        let lower = N::narrow(lower);
+        let shift = |offset: u128| N::narrow(offset).plus(lower);
+        on_offsets!(
+            self,
+            keys => keys.iter().map(|key| shift(key.widen())).collect(),
+            vec![lower; CHUNK_SLOTS].into()
+        )
+    }
+}
+
+fn greatest<N: Key>(_: &[N]) -> u128 {
+    N::MAX.widen()
 }
 
 /// What a slot holds.
@@ -47,7 +124,8 @@ pub enum Cell<K> {
 impl<K: Key> Chunk<K> {
     fn new() -> Chunk<K> {
         Chunk {
-            keys: vec![K::default(); CHUNK_SLOTS].into(),
+            base: K::default(),
+            offsets: Offsets::Same,
             present: Box::new([0; WORDS]),
             null: Box::new([0; WORDS]),
             min: K::MAX,
@@ -58,12 +136,17 @@ impl<K: Key> Chunk<K> {
     fn get(&self, place: usize) -> Cell<K> {
         let (word, bit) = (place / 64, 1u64 << (place % 64));
         if self.present[word] & bit != 0 {
-            Cell::Value(self.keys[place])
+            Cell::Value(self.key(place))
         } else if self.null[word] & bit != 0 {
             Cell::Null
         } else {
             Cell::Absent
         }
+    }
+
+    /// Of a slot that has one.
+    fn key(&self, place: usize) -> K {
+        K::narrow(self.offsets.get(place)).plus(self.base)
     }
 
     fn set(&mut self, place: usize, cell: Cell<K>) {
@@ -74,11 +157,32 @@ impl<K: Key> Chunk<K> {
             Cell::Absent => {}
             Cell::Null => self.null[word] |= bit,
             Cell::Value(key) => {
+                self.make_room(key);
                 self.present[word] |= bit;
-                self.keys[place] = key;
-                (self.min, self.max) = (self.min.min(key), self.max.max(key));
+                self.offsets.set(place, key.above(self.base).widen());
             }
         }
+    }
+
+    /// Moves the base and widens the offsets until `key` has one.
+    fn make_room(&mut self, key: K) {
+        if self.min > self.max {
+            (self.base, self.min, self.max) = (key, key, key);
+        }
+        (self.min, self.max) = (self.min.min(key), self.max.max(key));
+        if self.base <= self.min && self.max.above(self.base).widen() <= self.offsets.max() {
+            return;
+        }
+        let spread = self.max.above(self.min).widen();
+        // With an eighth to spare on both sides together a chunk whose keys spread step by step is moved only a few
+        // times for each width.
+        let wanted = spread.saturating_add(spread / 8);
+        let max = [u8::MAX.widen(), u16::MAX.widen(), u32::MAX.widen(), u64::MAX.widen()];
+        let max = max.into_iter().find(|max| wanted <= *max).unwrap_or(u128::MAX).min(K::MAX.widen());
+        let below = ((max - spread) / 2).min(self.min.widen());
+        let base = K::narrow(self.min.widen() - below);
+        self.offsets = self.offsets.moved(self.base.above(base).widen(), max);
+        self.base = base;
     }
 
     /// ORs the slots with keys in one of the ranges, which ascend, into `bits`.
@@ -93,26 +197,38 @@ impl<K: Key> Chunk<K> {
         if self.max < low || high < self.min {
             return;
         }
-        let all = low <= self.min && self.max <= high;
-        for (word, keys) in self.keys.as_chunks::<64>().0.iter().enumerate() {
-            let present = self.present[word];
-            if present != 0 {
-                bits[word] |= if all { present } else { present & within(keys, low, high) };
-            }
+        if low <= self.min && self.max <= high {
+            bits.iter_mut().zip(&self.present[..]).for_each(|(bits, present)| *bits |= present);
+            return;
         }
+        // Within the extremes, so that they fit in offsets as keys do.
+        let low = low.max(self.min).above(self.base).widen();
+        let high = high.min(self.max).above(self.base).widen();
+        let present = &self.present[..];
+        on_offsets!(&self.offsets, keys => scan(keys, present, (Key::narrow(low), Key::narrow(high)), bits), ());
     }
 
     /// Searches each key among the ranges.
     fn look_up(&self, ranges: &[(K, K)], bits: &mut [u64]) {
-        for (word, keys) in self.keys.as_chunks::<64>().0.iter().enumerate() {
-            let mut left = self.present[word];
+        for (word, present) in self.present.iter().enumerate() {
+            let mut left = *present;
             while left != 0 {
                 let place = left.trailing_zeros() as usize;
                 left &= left - 1;
-                let after = ranges.partition_point(|range| range.1 < keys[place]);
-                let inside = ranges.get(after).is_some_and(|range| range.0 <= keys[place]);
+                let key = self.key(64 * word + place);
+                let after = ranges.partition_point(|range| range.1 < key);
+                let inside = ranges.get(after).is_some_and(|range| range.0 <= key);
                 bits[word] |= u64::from(inside) << place;
             }
+        }
+    }
+}
+
+/// ORs the slots whose keys are within the range into `bits`.
+fn scan<N: Key>(keys: &[N], present: &[u64], (low, high): (N, N), bits: &mut [u64]) {
+    for ((keys, present), bits) in keys.as_chunks::<64>().0.iter().zip(present).zip(bits) {
+        if *present != 0 {
+            *bits |= present & within(keys, low, high);
         }
     }
 }
@@ -203,6 +319,68 @@ impl<K: Key> Array<K> {
     }
 
     pub fn bytes(&self) -> u64 {
-        (self.chunks.len() * (CHUNK_SLOTS * K::BYTES + 2 * WORDS * 8 + 64)) as u64
+        let chunk = |chunk: &Arc<Chunk<K>>| chunk.offsets.bytes() + 2 * WORDS * 8 + 2 * size_of::<Chunk<K>>();
+        self.chunks.iter().map(chunk).sum::<usize>() as u64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Sets one key per slot and holds the array against a plain list; answers the bytes a key takes.
+    fn bytes_of<K: Key + std::fmt::Debug>(keys: &[K]) -> usize {
+        let mut array = Array::new();
+        for (slot, key) in keys.iter().enumerate() {
+            assert_eq!(array.set(slot as u32, Cell::Value(*key)), Cell::Absent);
+            assert_eq!(array.get(slot as u32), Cell::Value(*key));
+        }
+        for (slot, key) in keys.iter().enumerate() {
+            assert_eq!(array.get(slot as u32), Cell::Value(*key), "slot {slot}");
+        }
+        let at = |part: usize| keys[part * keys.len() / 7];
+        for ranges in [(1, 2), (3, 3), (6, 0), (2, 5)].map(|(a, b)| (at(a).min(at(b)), at(a).max(at(b)))) {
+            let inside = |key: &K| ranges.0 <= *key && *key <= ranges.1;
+            let slots = keys.iter().enumerate().filter(|(_, key)| inside(key)).map(|(slot, _)| slot as u32);
+            let expected: RoaringBitmap = slots.collect();
+            assert_eq!(array.select(&[ranges]), expected);
+            assert_eq!(array.select(&[ranges; SCANS_MAX + 1]), expected, "looked up");
+            assert_eq!(array.count(&[ranges]), expected.len());
+        }
+        array.chunks[0].offsets.bytes() / CHUNK_SLOTS
+    }
+
+    #[test]
+    fn keys_take_as_many_bytes_as_they_spread() {
+        const COUNT: u64 = CHUNK_SLOTS as u64 + 100;
+        let middle = 1 << 63;
+        assert_eq!(bytes_of(&vec![middle; COUNT as usize]), 0);
+        assert_eq!(bytes_of(&(0..COUNT).map(|i| middle + i % 200).collect::<Vec<_>>()), 1);
+        assert_eq!(bytes_of(&(0..COUNT).map(|i| middle + i).collect::<Vec<_>>()), 2);
+        assert_eq!(bytes_of(&(0..COUNT).map(|i| middle - i).collect::<Vec<_>>()), 2);
+        assert_eq!(bytes_of(&(0..COUNT).collect::<Vec<_>>()), 2, "at the lower end");
+        assert_eq!(bytes_of(&(0..COUNT).map(|i| u64::MAX - i).collect::<Vec<_>>()), 2, "at the upper end");
+        let both = |i: u64| if i.is_multiple_of(2) { middle + 1000 * i } else { middle - 1000 * i };
+        assert_eq!(bytes_of(&(0..COUNT).map(both).collect::<Vec<_>>()), 4);
+        let wide = |i: u64| i.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        assert_eq!(bytes_of(&(0..COUNT).map(wide).collect::<Vec<_>>()), 8);
+        assert_eq!(bytes_of(&(0..COUNT).map(|i| wide(i) as u16).collect::<Vec<_>>()), 2);
+        assert_eq!(bytes_of(&(0..COUNT).map(|i| u128::from(wide(i)) << (i % 65)).collect::<Vec<_>>()), 16);
+        assert_eq!(bytes_of(&[0, u128::MAX, 1, u128::MAX - 1, 7, 8, 9]), 16);
+    }
+
+    #[test]
+    fn keys_that_spread_step_by_step_are_moved_a_few_times() {
+        for step in [1u64, 3, 1 << 20] {
+            let mut chunk = Chunk::new();
+            let mut moves = 0;
+            for place in 0..CHUNK_SLOTS {
+                let base = chunk.base;
+                let out = step * place as u64;
+                chunk.set(place, Cell::Value(if place % 2 == 0 { (1 << 63) + out } else { (1 << 63) - out }));
+                moves += usize::from(chunk.base != base);
+            }
+            assert!(moves < 40, "{moves} moves");
+        }
     }
 }

@@ -31,19 +31,19 @@ pub enum Family {
 
 /// An array's element.
 pub trait Key: Copy + Ord + Default + Send + Sync + 'static {
-    const BYTES: usize;
     const MAX: Self;
     /// The low part of a wide key that is known to fit.
     fn narrow(key: u128) -> Self;
     fn widen(self) -> u128;
     /// `self - low`, wrapping.
     fn above(self, low: Self) -> Self;
+    /// `self + other`, wrapping.
+    fn plus(self, other: Self) -> Self;
 }
 
 macro_rules! key {
     ($($integer:ty),*) => {
         $(impl Key for $integer {
-            const BYTES: usize = size_of::<$integer>();
             const MAX: $integer = <$integer>::MAX;
             #[inline]
             fn narrow(key: u128) -> $integer {
@@ -57,11 +57,15 @@ macro_rules! key {
             fn above(self, low: $integer) -> $integer {
                 self.wrapping_sub(low)
             }
+            #[inline]
+            fn plus(self, other: $integer) -> $integer {
+                self.wrapping_add(other)
+            }
         })*
     };
 }
 
-key!(u16, u32, u64, u128);
+key!(u8, u16, u32, u64, u128);
 
 impl Family {
     pub fn of(ty: &Type) -> Option<Family> {

@@ -97,14 +97,15 @@ impl<K: Key> Postings<K> {
 impl Posting {
     fn insert(&mut self, slot: u32) {
         let high = (slot >> 16) as u16;
-        let place = match self.parts.binary_search_by_key(&high, |part| part.0) {
-            Ok(place) => place,
+        match self.parts.binary_search_by_key(&high, |part| part.0) {
+            Ok(place) => self.count += u64::from(Arc::make_mut(&mut self.parts[place].1).insert(slot)),
             Err(place) => {
-                self.parts.insert(place, (high, Arc::default()));
-                place
+                // A bitmap makes room for four containers when it gets its first, and a part never has two: that of
+                // a clone is no larger than what is in it.
+                self.parts.insert(place, (high, Arc::new(RoaringBitmap::from([slot]).clone())));
+                self.count += 1;
             }
-        };
-        self.count += u64::from(Arc::make_mut(&mut self.parts[place].1).insert(slot));
+        }
     }
 
     fn remove(&mut self, slot: u32) {
