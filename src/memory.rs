@@ -10,7 +10,7 @@
 //!
 //! Shares are bounds, not reservations. Vectors are in none of them: they are mapped files, whose pages the kernel drops
 //! when it wants the memory, and reads again. What a share cannot bound is the last quarter: metadata indexes take some
-//! 2 to 14 bytes per row and column, and the view `hither.memory` shows how much that is.
+//! 1 to 14 bytes per row and column, and the view `hither.memory` shows how much that is.
 
 use std::path::Path;
 

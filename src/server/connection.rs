@@ -68,6 +68,8 @@ pub struct Connection {
     pub(super) session: Session,
     pub(super) cancel: Arc<CancelFlag>,
     portals: Portals,
+    /// The client has been told that its statement was cancelled.
+    cancelled: bool,
     /// After an error in the extended protocol: skip to the next Sync.
     skipping: bool,
     /// How long the client may think before its next message, and what it is told then.
@@ -86,6 +88,7 @@ impl Connection {
             session,
             cancel,
             portals: Portals::default(),
+            cancelled: false,
             skipping: false,
             idle_limit: None,
             shutdown,
@@ -128,9 +131,9 @@ impl Connection {
                 never = self.waits.watch(|| self.session.others_at_work()) => match never {},
             };
             self.waits.end();
-            // A request to cancel that came before the client's message found nothing to cancel. From here on one counts,
-            // whether the statement is still being read and planned or runs.
-            if std::mem::take(&mut self.wire.waited) {
+            // A request to cancel that came before the client's message found nothing to cancel, and one that a statement
+            // ended with has been answered. Any other counts, also while the statement is planned.
+            if std::mem::take(&mut self.wire.waited) | std::mem::take(&mut self.cancelled) {
                 self.cancel.lower();
             }
             match incoming {
@@ -191,6 +194,7 @@ impl Connection {
     /// Tells the client and aborts the transaction.
     fn fail(&mut self, error: &Error) {
         log::debug!("statement failed: {error}");
+        self.cancelled |= error.state() == SqlState::QUERY_CANCELED;
         self.session.fail();
         self.report();
         if error.state() == SqlState::ADMIN_SHUTDOWN && self.shutdown.is_cancelled() {
@@ -224,6 +228,7 @@ impl Connection {
             return Err(WireError::Protocol(shutting_down()));
         }
         if let Err(error) = self.session.end_implicit().await {
+            self.cancelled |= error.state() == SqlState::QUERY_CANCELED;
             backend::error(&mut self.wire.output, Severity::Error, &error);
         }
         self.report();
@@ -410,7 +415,10 @@ impl Connection {
                 portal.spent.execute = started.elapsed();
                 self.answer(&mut portal, response, rows_max).await?
             }
-            PortalState::Open(rows) => self.send_rows(&mut portal, rows, rows_max).await?,
+            PortalState::Open(mut rows) => {
+                self.session.go_on(&mut rows.stream);
+                self.send_rows(&mut portal, rows, rows_max).await?
+            }
             PortalState::Done => Outcome::Completed("SELECT 0".to_owned()),
         };
         self.portals.insert(name, portal);

@@ -45,7 +45,8 @@ impl Portal {
     }
 
     /// Keeps the rest of the rows for the next Execute.
-    pub fn suspend(&mut self, rows: RowsInFlight) {
+    pub fn suspend(&mut self, mut rows: RowsInFlight) {
+        rows.stream.pause();
         self.state = PortalState::Open(rows);
     }
 }

@@ -79,7 +79,7 @@ pub struct Wire {
     /// Messages not yet written; encoders append to it.
     pub output: Vec<u8>,
     message_bytes_max: usize,
-    /// Whether [`Wire::next`] has read from the socket for the message it handed out last.
+    /// [`Wire::next`] has read from the socket since this was last set to false.
     pub waited: bool,
     /// What is still to come of a CopyData frame that is being handed out in pieces.
     copy_remaining: usize,

@@ -1,8 +1,9 @@
 //! A flag that another task raises and a running statement looks at.
 //!
 //! The reason decides the error text. Loops look at [`CancelFlag::raised`], tasks that wait use
-//! [`CancelFlag::wait`]. The flag is lowered when a message of the client has been waited for, so a late cancel request
-//! hits nothing, as in PostgreSQL, and one that comes while the statement is planned still counts when it starts.
+//! [`CancelFlag::wait`]. The flag is lowered when a message of the client has been waited for, and when an error has
+//! told of it: so a late cancel request hits nothing and no request hits two statements, as in PostgreSQL, and one that
+//! comes while a statement is planned counts when it has been.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
@@ -29,25 +30,40 @@ pub struct CancelFlag {
 }
 
 impl CancelFlag {
-    /// Asks the running statement to end; the first reason counts.
+    /// Asks the running statement to end. The first reason counts, but somebody's request before a timeout, which may be
+    /// that of an earlier statement, and a shutdown before all.
     pub fn raise(&self, reason: Reason) {
-        let _ = self.reason.compare_exchange(0, reason as u8, Ordering::AcqRel, Ordering::Acquire);
+        let replaces = |now| now == 0 || now == Reason::StatementTimeout as u8 || reason == Reason::Shutdown;
+        let reason = |now| replaces(now).then_some(reason as u8);
+        let _ = self.reason.fetch_update(Ordering::AcqRel, Ordering::Acquire, reason);
+        self.tell();
+    }
+
+    fn tell(&self) {
         self.raised.store(true, Ordering::Release);
         self.notify.notify_waiters();
     }
 
-    /// Forgets a request that found nothing to cancel.
+    /// Forgets a request that found nothing to cancel, or that was answered. A shutdown stays.
     pub fn lower(&self) {
-        self.raised.store(false, Ordering::Release);
-        self.reason.store(0, Ordering::Release);
+        self.forget(|reason| reason != Reason::Shutdown as u8);
     }
 
-    /// To be asked when a statement starts: the error of one that was cancelled before. That the time of the statement
-    /// before it was up is no matter any more.
-    pub fn begin(&self) -> Result<()> {
-        if self.reason.load(Ordering::Acquire) == Reason::StatementTimeout as u8 {
-            self.lower();
+    fn forget(&self, which: impl Fn(u8) -> bool) {
+        let none = |now| which(now).then_some(0);
+        if self.reason.fetch_update(Ordering::AcqRel, Ordering::Acquire, none).is_ok() {
+            self.raised.store(false, Ordering::Release);
+            // One that came in between.
+            if self.reason.load(Ordering::Acquire) != 0 {
+                self.tell();
+            }
         }
+    }
+
+    /// To be asked when a statement starts: the error of one that was cancelled before. That the time of an earlier
+    /// statement was up is no matter any more.
+    pub fn begin(&self) -> Result<()> {
+        self.forget(|reason| reason == Reason::StatementTimeout as u8);
         self.check()
     }
 
@@ -102,5 +118,18 @@ mod tests {
         flag.lower();
         flag.raise(Reason::StatementTimeout);
         assert!(flag.begin().is_ok(), "it was the time of the statement before");
+    }
+
+    #[test]
+    fn a_request_is_stronger_than_a_timeout_and_a_shutdown_than_both() {
+        let flag = CancelFlag::default();
+        flag.raise(Reason::StatementTimeout);
+        flag.raise(Reason::UserRequest);
+        flag.raise(Reason::StatementTimeout);
+        assert_eq!(flag.begin().unwrap_err().to_string(), Error::canceled().to_string());
+        flag.raise(Reason::Shutdown);
+        flag.lower();
+        flag.raise(Reason::UserRequest);
+        assert_eq!(flag.begin().unwrap_err().state(), SqlState::ADMIN_SHUTDOWN);
     }
 }

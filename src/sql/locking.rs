@@ -245,7 +245,7 @@ impl Session {
         let batches = 'run: loop {
             let mut batches: Vec<RecordBatch> = Vec::new();
             let (mut skip, mut left) = (offset, limit);
-            let mut stream = self.query_stream(&plan.query, params, None).await?;
+            let mut stream = self.query_stream(&plan.query, params).await?;
             while left > 0
                 && let Some(batch) = stream.next().await
             {

@@ -267,8 +267,10 @@ impl Session {
     ) -> Result<Response> {
         match plan {
             Plan::Query(query) => {
-                let stream = self.query_stream(query, params, timer).await?;
-                Ok(Response::Rows(Rows::new(query.columns.clone(), stream, RowsTag::Select)))
+                let stream = self.query_stream(query, params).await?;
+                let mut rows = Rows::new(query.columns.clone(), stream, RowsTag::Select);
+                rows.set_timer(timer);
+                Ok(Response::Rows(rows))
             }
             Plan::Locking(locking) => self.select_locking(locking, params).await,
             Plan::Insert(insert) => self.insert(insert, params).await,
@@ -330,18 +332,11 @@ impl Session {
         &self,
         query: &Arc<Query>,
         params: &[Value],
-        timer: Option<Timer>,
     ) -> Result<BoxStream<'static, Result<RecordBatch>>> {
         let execution = self.execution(query.tables(), params, &query.param_types)?;
         let workers = self.shared.engine.workers();
         let stream = query.execute(execution, workers.as_ref()).await?;
-        let guarded = Guarded {
-            stream,
-            cancel: self.cancel.clone(),
-            cancelled: None,
-            _timer: timer,
-            _query: query.clone(),
-        };
+        let guarded = Guarded { stream, cancel: self.cancel.clone(), cancelled: None, _query: query.clone() };
         // Cursors and portals ask again after the end, which the planner's streams do not take.
         Ok(guarded.fuse().boxed())
     }
@@ -442,7 +437,6 @@ struct Guarded {
     cancel: Arc<CancelFlag>,
     /// Wakes whoever waits for a row when the statement is cancelled; made at the first wait.
     cancelled: Option<BoxFuture<'static, ()>>,
-    _timer: Option<Timer>,
     /// Keeps its plans.
     _query: Arc<Query>,
 }

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use futures::stream::{BoxStream, Stream};
 
 use crate::error::{Error, Result};
-use crate::sql::session::OutputColumn;
+use crate::sql::session::{OutputColumn, Timer};
 
 /// The answer to one statement. Streams end with the first error.
 pub enum Response {
@@ -32,6 +32,8 @@ pub struct Rows {
     stream: BoxStream<'static, Result<RecordBatch>>,
     tag: RowsTag,
     rows: u64,
+    /// Of the statement, while it runs.
+    timer: Option<Timer>,
 }
 
 /// How the command tag of a statement with rows reads.
@@ -51,7 +53,18 @@ impl Rows {
         stream: BoxStream<'static, Result<RecordBatch>>,
         tag: RowsTag,
     ) -> Rows {
-        Rows { columns, stream, tag, rows: 0 }
+        Rows { columns, stream, tag, rows: 0, timer: None }
+    }
+
+    /// How long the rows may take from now on.
+    pub(crate) fn set_timer(&mut self, timer: Option<Timer>) {
+        self.timer = timer;
+    }
+
+    /// The client has what it asked for, and its time to think is not the statement's;
+    /// [`Session::go_on`](crate::sql::Session::go_on) is for when it asks for more.
+    pub fn pause(&mut self) {
+        self.timer = None;
     }
 
     /// The same rows, of a statement with this tag.

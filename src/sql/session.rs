@@ -26,7 +26,7 @@ use crate::sql::engine::Engine;
 use crate::sql::locate::locate;
 use crate::sql::notifications::{Mailbox, Notification};
 use crate::sql::plans::Plan;
-use crate::sql::response::{Notice, Response, Severity};
+use crate::sql::response::{Notice, Response, Rows, Severity};
 use crate::sql::settings::{Settings, Value as SettingValue, id, parse_bool};
 use crate::sql::shared::Shared;
 use crate::sql::statement::{Ast, Discard, Statement};
@@ -187,12 +187,12 @@ impl Session {
         self.failing(planned, Some(statement))
     }
 
-    /// Parses and plans for the extended protocol. `None` leaves a parameter's type to inference.
     /// A type by its oid, those of users among them.
     pub fn type_by_oid(&self, oid: u32) -> Option<Type> {
         self.shared.current_catalog().type_by_oid(oid)
     }
 
+    /// Parses and plans for the extended protocol. `None` leaves a parameter's type to inference.
     pub fn prepare(&mut self, sql: &str, param_types: &[Option<Type>]) -> Result<Arc<Prepared>> {
         let mut statements = self.parse(sql)?;
         if statements.len() > 1 {
@@ -202,6 +202,8 @@ impl Session {
         }
         let statement = statements.pop();
         let planned = self.plan(statement.clone(), param_types);
+        // Planning cannot be interrupted; what was cancelled meanwhile ends here.
+        let planned = planned.and_then(|planned| self.cancel.begin().map(|()| planned));
         self.failing(planned, statement.as_ref())
     }
 
@@ -217,6 +219,11 @@ impl Session {
         let timer = self.start_timer();
         let outcome = self.run(prepared, params, timer).await;
         self.failing(outcome, prepared.statement.as_ref())
+    }
+
+    /// The client wants more of the rows of a portal that was suspended: each portion has statement_timeout.
+    pub fn go_on(&self, rows: &mut Rows) {
+        rows.set_timer(self.start_timer());
     }
 
     /// A response's stream failed, or the client's message could not be read: the transaction is aborted.

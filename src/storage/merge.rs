@@ -1,7 +1,7 @@
 //! Several ordered runs of entries as one.
 //!
-//! Entries are lent, not handed out: who only looks at them copies nothing and counts no references, and a run that is
-//! alone, or whose next entries all come before the others', costs one comparison for each.
+//! Entries are lent, not handed out: who only looks at them copies nothing and counts no references. A run that is alone
+//! costs no comparison, and one whose next entries all come before the others' two for each.
 //!
 //! ```text
 //!   top      [a@7] c@2  d@4      the entry the merge stands on

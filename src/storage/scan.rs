@@ -14,17 +14,17 @@ use crate::log::Seq;
 /// [`Scan::advance`] and [`Scan::entry`] lend what lies in the tree; as an iterator it hands out slices that keep it
 /// alive, and ends after an error.
 pub struct Scan {
+    /// Without sources after the end, so that nothing is held.
     merge: Merge,
     to: Bound<Vec<u8>>,
     snapshot: Seq,
     /// The key that was decided last.
     last: Option<Vec<u8>>,
-    ended: bool,
 }
 
 /// What a scan stands on.
 #[derive(Clone, Copy, Debug)]
-pub struct Found<'a> {
+pub struct ScanEntry<'a> {
     pub key: &'a [u8],
     pub seq: Seq,
     pub value: &'a [u8],
@@ -34,16 +34,20 @@ impl Scan {
     /// The newest source first; all begin at the range's start.
     pub(super) fn new(sources: Vec<Source>, to: Bound<&[u8]>, snapshot: Seq) -> Scan {
         let to = to.map(<[u8]>::to_vec);
-        Scan { merge: Merge::new(sources), to, snapshot, last: None, ended: false }
+        Scan { merge: Merge::new(sources), to, snapshot, last: None }
     }
 
     /// Goes to the next row; false at the end, and after an error for good.
     pub fn advance(&mut self) -> Result<bool> {
-        while !self.ended {
-            self.ended = true;
-            if !self.merge.advance()? {
-                break;
-            }
+        let found = self.step();
+        if !matches!(found, Ok(true)) {
+            self.merge = Merge::new(Vec::new());
+        }
+        found
+    }
+
+    fn step(&mut self) -> Result<bool> {
+        while self.merge.advance()? {
             let Some(EntryRef { key, seq, value }) = self.merge.entry() else { break };
             let past = match &self.to {
                 Bound::Included(to) => key > &to[..],
@@ -53,7 +57,6 @@ impl Scan {
             if past {
                 break;
             }
-            self.ended = false;
             if seq > self.snapshot || self.last.as_deref() == Some(key) {
                 continue;
             }
@@ -67,24 +70,16 @@ impl Scan {
         Ok(false)
     }
 
-    /// What it stands on, after [`Scan::advance`] has said that there is something.
+    /// The row it stands on; `None` before the first and after the last.
     #[inline]
-    pub fn entry(&self) -> Option<Found<'_>> {
+    pub fn entry(&self) -> Option<ScanEntry<'_>> {
         let EntryRef { key, seq, value } = self.merge.entry()?;
-        value.map(|value| Found { key, seq, value })
+        value.map(|value| ScanEntry { key, seq, value })
     }
 
     /// The value of [`Scan::entry`], sharing the memory it lies in.
     pub fn value(&self) -> Option<Slice> {
         self.merge.value()
-    }
-
-    fn step(&mut self) -> Result<Option<(Slice, Seq, Slice)>> {
-        if !self.advance()? {
-            return Ok(None);
-        }
-        let entry = self.merge.to_entry();
-        Ok(entry.and_then(|entry| Some((entry.key, entry.seq, entry.value?))))
     }
 }
 
@@ -92,6 +87,9 @@ impl Iterator for Scan {
     type Item = Result<(Slice, Seq, Slice)>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.step().transpose()
+        match self.advance() {
+            Ok(_) => self.merge.to_entry().and_then(|entry| Some(Ok((entry.key, entry.seq, entry.value?)))),
+            Err(error) => Some(Err(error)),
+        }
     }
 }

@@ -341,7 +341,7 @@ impl Snapshot {
     }
 }
 
-/// Iterates over (slot, row) in order of slots.
+/// Iterates over (slot, row) in order of slots; ends after an error.
 pub struct RowScan {
     committed: storage::Scan,
     /// Whether `committed` stands on a row that is still to be handed out.
@@ -382,6 +382,11 @@ impl Iterator for RowScan {
     type Item = Result<(u32, Slice)>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.step().transpose()
+        let step = self.step().transpose();
+        if let Some(Err(_)) = step {
+            // Its own rows alone would be a shorter answer. The tree's scan has ended by itself.
+            self.own = None;
+        }
+        step
     }
 }

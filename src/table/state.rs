@@ -25,7 +25,7 @@ use crate::index::recall::Measured;
 use crate::index::room::Room;
 use crate::index::{hnsw, ivf};
 use crate::log::{Seq, StorageId};
-use crate::storage::{Found, Slice, Tree};
+use crate::storage::{ScanEntry, Slice, Tree};
 use crate::table::changes::ChangeList;
 use crate::table::keys::{ROWS, UniqueKey, row_key, slot_of_row_key};
 use crate::table::metadata::{Cells, Metadata};
@@ -316,7 +316,7 @@ impl Table {
         let mut cells = metadata.cells();
         let mut rows = self.tree.scan(ROWS.0, ROWS.1, snapshot);
         while rows.advance()?
-            && let Some(Found { key, value: row, .. }) = rows.entry()
+            && let Some(ScanEntry { key, value: row, .. }) = rows.entry()
         {
             let slot = slot_of_row_key(key)?;
             live.insert(slot);
@@ -450,7 +450,7 @@ impl Table {
         }
         let mut rows = self.tree.scan(ROWS.0, ROWS.1, Seq(u64::MAX));
         while rows.advance()?
-            && let Some(Found { key, value: row, .. }) = rows.entry()
+            && let Some(ScanEntry { key, value: row, .. }) = rows.entry()
         {
             metadata.fill(positions, slot_of_row_key(key)?, &layout.read(row)?)?;
         }

@@ -360,26 +360,71 @@ fn a_running_statement_is_cancelled_at_once() {
     });
 }
 
-/// Planning is no more immune than running.
+/// Planning goes on to its end, and then the statement is refused.
 #[test]
 fn a_statement_is_cancelled_while_it_is_planned() {
     House::new().run(async |house| {
         let client = house.connect().await;
         let token = client.cancel_token();
         let canceller = tokio::spawn(async move {
-            tokio::time::sleep(Duration::from_millis(200)).await;
-            token.cancel_query(NoTls).await.expect("a cancel request");
+            loop {
+                token.cancel_query(NoTls).await.expect("a cancel request");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
         });
-        // Some seconds of planning without optimisation, then more rows than there is time for.
+        // Some seconds of planning without optimisation, some hundred milliseconds with it.
         let sums: Vec<String> = (0..1000).map(|n| format!("sum(x + {n})")).collect();
-        let endless = format!(
-            "SELECT {} FROM generate_series(1, 1000000) a(x), generate_series(1, 1000000) b(y) WHERE x + y = 0",
-            sums.join(", ")
-        );
-        let error = client.simple_query(&endless).await.expect_err("a cancelled query");
+        let long = format!("SELECT {} FROM generate_series(1, 9) a(x)", sums.join(", "));
+        let error = client.prepare(&long).await.expect_err("it is cancelled, not planned");
         assert_eq!(state(&error), "57014", "{error:?}");
-        canceller.await.expect("the canceller");
+        canceller.abort();
+        let _ = canceller.await;
+        // One of the requests may still be on its way.
+        tokio::time::sleep(Duration::from_millis(100)).await;
         assert_eq!(texts(&client, "SELECT 1").await, [[Some("1".to_owned())]]);
+    });
+}
+
+#[test]
+fn a_request_cancels_one_statement_of_a_pipeline() {
+    House::new().run(async |house| {
+        let client = house.connect().await;
+        let token = client.cancel_token();
+        client.batch_execute("BEGIN").await.expect("a transaction");
+        let canceller = async {
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            token.cancel_query(NoTls).await.expect("a cancel request");
+        };
+        let (slow, rolled_back, next, ()) = tokio::join!(
+            client.batch_execute("SELECT pg_sleep(60)"),
+            client.batch_execute("ROLLBACK"),
+            client.batch_execute("SELECT 1"),
+            canceller
+        );
+        assert_eq!(state(&slow.expect_err("it is cancelled")), "57014");
+        rolled_back.expect("it was not meant");
+        next.expect("nor was this");
+    });
+}
+
+/// The client's time to think is its own, and each portion of rows has the whole time.
+#[test]
+fn a_suspended_portal_keeps_its_statement_timeout() {
+    House::new().run(async |house| {
+        let mut client = house.connect().await;
+        client.batch_execute("SET statement_timeout = 500").await.expect("a setting");
+        let transaction = client.transaction().await.expect("a transaction");
+        // The first batch is there at once, the others take a second for each row.
+        let sql = "SELECT x FROM generate_series(1, 100000) AS a(x) \
+                   WHERE CASE WHEN x > 8192 THEN pg_sleep(1) IS NOT NULL ELSE true END";
+        let portal = transaction.bind(sql, &[]).await.expect("a portal");
+        for _ in 0..2 {
+            let rows = transaction.query_portal(&portal, 7).await.expect("rows");
+            assert_eq!(rows.len(), 7);
+            tokio::time::sleep(Duration::from_millis(700)).await;
+        }
+        let error = transaction.query_portal(&portal, 0).await.expect_err("the rest takes too long");
+        assert_eq!(message(&error), "canceling statement due to statement timeout");
     });
 }
 

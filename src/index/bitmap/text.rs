@@ -72,9 +72,9 @@ impl Text {
     /// Keeps which slots have a text, and forgets which.
     fn give_up(&mut self) {
         self.dictionary = None;
-        for slot in self.codes.present() {
-            self.codes.set(slot, 0);
-        }
+        let codes = std::mem::replace(&mut self.codes, Fixed::new());
+        codes.present().iter().for_each(|slot| self.codes.set(slot, 0));
+        codes.nulls().iter().for_each(|slot| self.codes.set_null(slot));
     }
 
     /// When the dictionary is full, drops the texts that no slot has any more.

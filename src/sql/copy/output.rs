@@ -65,9 +65,10 @@ impl Session {
             CopyEncoding::Text | CopyEncoding::Csv => CopyFormat::Text,
         };
         let rows = Arc::new(AtomicU64::new(0));
-        let input = self.query_stream(&query, &[], timer).await?;
+        let input = self.query_stream(&query, &[]).await?;
         let encoder = Encoder { columns: query.columns.clone(), options, look: self.shared.look() };
-        let stream = Encoded { input, encoder, rows: rows.clone(), begun: false, ended: false };
+        let stream =
+            Encoded { input, encoder, rows: rows.clone(), begun: false, ended: false, _timer: timer };
         Ok(Response::CopyOut(CopyOut::new(format, query.columns.len(), stream.boxed(), rows)))
     }
 }
@@ -79,6 +80,7 @@ struct Encoded {
     rows: Arc<AtomicU64>,
     begun: bool,
     ended: bool,
+    _timer: Option<Timer>,
 }
 
 impl Stream for Encoded {

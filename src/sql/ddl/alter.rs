@@ -300,7 +300,7 @@ impl Session {
             let schemas = self.shared.schemas(&catalog);
             Arc::new(query::plan(&query, &self.plan_context(&self.shared.environment(), &catalog, &schemas))?)
         };
-        let mut stream = self.query_stream(&query, &[], None).await?;
+        let mut stream = self.query_stream(&query, &[]).await?;
         while let Some(batch) = stream.next().await {
             let batch = batch?;
             if batch.num_rows() > 0 {
@@ -368,7 +368,7 @@ impl Session {
             let context = self.plan_context(&environment, &catalog, &schemas);
             Arc::new(query::plan(&query, &context)?)
         };
-        let mut stream = self.query_stream(&query, &[], None).await?;
+        let mut stream = self.query_stream(&query, &[]).await?;
         let mut total = 0;
         while let Some(batch) = stream.next().await {
             let batch = batch?;

@@ -62,7 +62,7 @@ impl Session {
         };
         // Under REPEATABLE READ this is refused even where the snapshot has no rows.
         self.retry(|transaction| transaction.fill(table.oid, columns, &[])).await?;
-        let mut stream = self.query_stream(&query, &[], None).await?;
+        let mut stream = self.query_stream(&query, &[]).await?;
         while let Some(batch) = stream.next().await {
             let batch = batch?;
             self.cancel.check()?;

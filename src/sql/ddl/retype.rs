@@ -270,7 +270,7 @@ impl Session {
             (query, Checks::of(&altered, &context)?, defaults.collect::<Result<Vec<_>>>()?)
         };
         // The stream reads the old files, which it holds.
-        let mut stream = self.query_stream(&query, &[], None).await?;
+        let mut stream = self.query_stream(&query, &[]).await?;
         let definition = (*altered).clone();
         self.retry(|transaction| transaction.rewrite_table(definition.clone())).await?;
         while let Some(batch) = stream.next().await {

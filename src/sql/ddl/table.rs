@@ -616,7 +616,7 @@ impl Session {
                 definition.ok_or_else(|| Error::internal("a table to fill that is not there"))?;
             Checks::of(definition, &self.plan_context(&self.shared.environment(), &catalog, &schemas))?
         };
-        let mut stream = self.query_stream(query, &[], None).await?;
+        let mut stream = self.query_stream(query, &[]).await?;
         let mut count = 0;
         while let Some(batch) = stream.next().await {
             let batch = batch?;

@@ -483,7 +483,7 @@ impl Session {
         // A join may find a row several times; the first counts.
         let mut seen = HashSet::new();
         let types: Vec<&Type> = outputs_of(&plan.sets).map(|column| &plan.table.columns[column].ty).collect();
-        let mut stream = self.query_stream(&plan.query, params, None).await?;
+        let mut stream = self.query_stream(&plan.query, params).await?;
         while let Some(batch) = stream.next().await {
             found.add(&batch?, &types, &plan.others, &mut seen)?;
         }

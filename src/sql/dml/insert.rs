@@ -420,7 +420,7 @@ impl Session {
                 self.write(plan, rows, params, &mut written).await?;
             }
             Source::Query(query) => {
-                let mut stream = self.query_stream(query, params, None).await?;
+                let mut stream = self.query_stream(query, params).await?;
                 while let Some(batch) = stream.next().await {
                     let rows = self.rows_of_batch(plan, &batch?, params)?;
                     self.write(plan, rows, params, &mut written).await?;

@@ -575,7 +575,7 @@ impl Session {
         let mut waited = Waited::default();
         loop {
             let mut found = Vec::new();
-            let mut stream = self.query_stream(&plan.query, params, None).await?;
+            let mut stream = self.query_stream(&plan.query, params).await?;
             while let Some(batch) = stream.next().await {
                 plan.gather(&batch?, &mut found)?;
             }

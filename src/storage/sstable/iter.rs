@@ -56,7 +56,7 @@ impl TableIter {
         Ok(true)
     }
 
-    /// The entry it stands on; `None` before the first and after the last.
+    /// The entry it stands on, after [`TableIter::advance`] has said that there is one.
     #[inline]
     pub fn entry(&self) -> Option<EntryRef<'_>> {
         let block = self.block.as_ref()?;

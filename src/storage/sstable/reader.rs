@@ -200,6 +200,7 @@ impl Table {
         EntryRef { seq: self.meta.global_seq.unwrap_or(entry.seq), ..entry }
     }
 
+    /// [`Table::entry_ref`], sharing the block.
     pub fn entry(&self, block: &Block, index: usize) -> Entry {
         let entry = block.entry(index);
         Entry { seq: self.meta.global_seq.unwrap_or(entry.seq), ..entry }
