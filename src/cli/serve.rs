@@ -76,7 +76,7 @@ impl House {
             kilobytes => Budget::of(kilobytes as u64 * 1024)?,
         };
         if budget.bytes() < allocator::ROOMY {
-            allocator::give_back_at_once();
+            allocator::be_small();
         }
         settings.push(("hither.memory_max".to_owned(), format!("{}kB", budget.bytes() / 1024)));
         let options = database::Options {
