@@ -78,6 +78,9 @@ impl House {
         if budget.bytes() < allocator::ROOMY {
             allocator::be_small();
         }
+        // First, so that whatever the operator says of it counts.
+        let helpers = std::thread::available_parallelism().map_or(1, usize::from) - 1;
+        settings.insert(0, ("max_parallel_maintenance_workers".to_owned(), helpers.min(1024).to_string()));
         settings.push(("hither.memory_max".to_owned(), format!("{}kB", budget.bytes() / 1024)));
         let options = database::Options {
             autovacuum,

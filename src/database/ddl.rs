@@ -5,7 +5,7 @@
 //! transactions cannot create the same one.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32};
+use std::sync::atomic::AtomicBool;
 
 use roaring::RoaringBitmap;
 
@@ -13,10 +13,11 @@ use crate::catalog::{
     self, Catalog, ConstraintKind, Edit, Index, IndexMethod, Object, Oid, Relation, Sequence, Table,
 };
 use crate::database::apply::unique_key;
+use crate::database::progress::BuildProgress;
 use crate::database::transaction::{Stop, Transaction, duplicate_key};
 use crate::database::work::{CHUNK_BYTES, no_table};
 use crate::distance::Element;
-use crate::error::{Error, Result, SqlState};
+use crate::error::{Error, Result, SqlState, check_cancel};
 use crate::index::Finder;
 use crate::index::hnsw::check_elements;
 use crate::locks::{Mode, Resource};
@@ -81,7 +82,7 @@ impl Transaction {
             Some(index) => {
                 let edits = [put, Edit::Put(Object::Index(index.clone()))];
                 self.take_names(&edits[1..])?;
-                let keys = self.unique_keys_of(&index)?;
+                let keys = self.unique_keys_of(&index, &AtomicBool::new(false))?;
                 self.edit(&edits)?;
                 self.keep_built(&index, keys)
             }
@@ -92,22 +93,17 @@ impl Transaction {
     /// with a check for duplicates (23505). Inverted indexes are built when the transaction is published; other methods are
     /// answered by metadata indexes.
     pub fn create_index(&mut self, index: Index) -> Result<(), Stop> {
-        self.create_index_with(index, &AtomicU32::new(0), &AtomicBool::new(false))
+        self.create_index_with(index, &BuildProgress::default())
     }
 
-    /// [`Transaction::create_index`] with a count of rows done and a flag that ends it (57014).
-    pub fn create_index_with(
-        &mut self,
-        index: Index,
-        progress: &AtomicU32,
-        cancel: &AtomicBool,
-    ) -> Result<(), Stop> {
+    /// [`Transaction::create_index`] while others look, and with a flag that ends it (57014).
+    pub fn create_index_with(&mut self, index: Index, progress: &BuildProgress) -> Result<(), Stop> {
         self.lock_table(index.table)?;
         let edits = [Edit::Put(Object::Index(index.clone()))];
         self.take_names(&edits)?;
-        let keys = index.unique.then(|| self.unique_keys_of(&index)).transpose()?;
+        let keys = index.unique.then(|| self.unique_keys_of(&index, progress.cancel())).transpose()?;
         let graph = match index.method {
-            IndexMethod::Hnsw | IndexMethod::Ivfflat => Some(self.build_finder(&index, progress, cancel)?),
+            IndexMethod::Hnsw | IndexMethod::Ivfflat => Some(self.build_finder(&index, progress)?),
             IndexMethod::Btree | IndexMethod::Bitmap | IndexMethod::Gin | IndexMethod::Gist => None,
         };
         self.edit(&edits)?;
@@ -142,15 +138,18 @@ impl Transaction {
 
     /// Builds an index anew: `new` is `old` under another oid, and its graph or lists take the old one's place when the
     /// transaction commits. Keys of a unique index are part of each commit; they are verified, and stay.
-    pub fn rebuild_index(&mut self, old: Oid, new: Index) -> Result<(), Stop> {
+    pub fn rebuild_index(&mut self, old: Oid, new: Index, progress: &BuildProgress) -> Result<(), Stop> {
         self.lock_table(new.table)?;
         if self.catalog_ref().index_by_oid(old).is_none() {
             return Err(no_table(old).into());
         }
         if new.vector_metric().is_none() {
-            return if new.unique { Ok(self.unique_keys_of(&new).map(drop)?) } else { Ok(()) };
+            return match new.unique {
+                true => Ok(self.unique_keys_of(&new, progress.cancel()).map(drop)?),
+                false => Ok(()),
+            };
         }
-        let graph = self.build_finder(&new, &AtomicU32::new(0), &AtomicBool::new(false))?;
+        let graph = self.build_finder(&new, progress)?;
         let oid = new.oid;
         let mut edits = vec![Edit::Delete(old)];
         let mut table = Table::clone(self.table_definition(new.table)?);
@@ -357,12 +356,13 @@ impl Transaction {
     }
 
     /// The keys of the rows this transaction sees; 23505 where two have the same.
-    fn unique_keys_of(&mut self, index: &Index) -> Result<Overlay> {
+    fn unique_keys_of(&mut self, index: &Index, cancel: &AtomicBool) -> Result<Overlay> {
         let snapshot = self.newest_snapshot(index.table)?;
         let tree = self.files(index.table)?.tree().clone();
         let unique = UniqueKey::of(index, snapshot.definition());
         let mut keys = Overlay::new();
         for entry in snapshot.scan() {
+            check_cancel(cancel)?;
             let (slot, row) = entry?;
             let reader = snapshot.layout().read(&row)?;
             let Some(key) = unique_key(&unique, &reader)? else { continue };
@@ -387,7 +387,7 @@ impl Transaction {
         Ok(keys)
     }
 
-    fn build_finder(&mut self, index: &Index, progress: &AtomicU32, cancel: &AtomicBool) -> Result<Finder> {
+    fn build_finder(&mut self, index: &Index, progress: &BuildProgress) -> Result<Finder> {
         let params = params(index).ok_or_else(|| Error::internal("a vector index without options"))?;
         let [column] = index.columns[..] else {
             return Err(Error::unsupported("a vector index of several columns"));
@@ -395,32 +395,35 @@ impl Transaction {
         let snapshot = self.newest_snapshot(index.table)?;
         let slots = match index.guard() {
             None => snapshot.visible_set()?,
-            Some(guard) => Arc::new(members(&snapshot, guard)?),
+            Some(guard) => Arc::new(members(&snapshot, guard, progress.cancel())?),
         };
         let view = snapshot.vector_view(column)?;
         if view.element() == Element::Sparse {
             let mut filled = slots.iter().filter(|slot| !view.is_null(*slot));
             filled.try_for_each(|slot| check_elements(view.get(slot)))?;
         }
+        progress.start(slots.len(), slots.len() * view.element().bytes(view.dimensions()) as u64);
         let core = &self.core;
+        let threads = progress.helpers.map_or(usize::MAX, |helpers| helpers.saturating_add(1));
         Finder::build(
             params,
             core.generations.room(),
             &view,
             &slots,
-            core.options.build_threads,
-            progress,
-            cancel,
+            threads.min(core.options.build_threads),
+            progress.done(),
+            progress.cancel(),
         )
     }
 }
 
 /// The visible rows in which a boolean column (by number) is true.
-fn members(snapshot: &Snapshot, guard: u16) -> Result<RoaringBitmap> {
+fn members(snapshot: &Snapshot, guard: u16, cancel: &AtomicBool) -> Result<RoaringBitmap> {
     let position = snapshot.definition().position(guard);
     let position = position.ok_or_else(|| Error::internal("a partial index without its column"))?;
     let mut members = RoaringBitmap::new();
     for entry in snapshot.scan() {
+        check_cancel(cancel)?;
         let (slot, row) = entry?;
         if snapshot.layout().read(&row)?.value(position)? == Value::Bool(true) {
             members.insert(slot);

@@ -33,6 +33,8 @@ mod indexer;
 mod measured;
 // Opening a data directory.
 mod open;
+// How far the build of an index is.
+mod progress;
 // Foreign keys.
 mod references;
 // Going back inside a transaction.
@@ -58,6 +60,7 @@ mod tests;
 pub use cluster::{Cluster, MAIN_DATABASE, MAIN_DATABASE_OID, Member};
 pub use measured::MeasuredRecall;
 pub use open::new_cluster;
+pub use progress::BuildProgress;
 pub use savepoint::Savepoint;
 pub use sizes::Usage;
 pub use snapshots::HeldSnapshot;

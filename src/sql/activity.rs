@@ -1,10 +1,13 @@
-//! What a session is doing, for the others: pg_stat_activity, pg_cancel_backend(), pg_terminate_backend().
+//! What a session is doing, for the others: pg_stat_activity, pg_stat_progress_create_index, pg_cancel_backend(),
+//! pg_terminate_backend().
 
 use std::net::SocketAddr;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
 
+use crate::database::BuildProgress;
 use crate::sql::databases::Databases;
 use crate::sql::session::SUPERUSER;
 use crate::sql::shared::Shared;
@@ -33,6 +36,32 @@ struct Doing {
     query_started: Option<i64>,
     changed: Option<i64>,
     transaction_started: Option<i64>,
+    /// The index that is being built, and by which command.
+    build: Option<(&'static str, Arc<BuildProgress>)>,
+}
+
+/// The build of an index that others see while this lives.
+pub(crate) struct ShownBuild {
+    session: Arc<Shared>,
+    progress: Arc<BuildProgress>,
+}
+
+impl ShownBuild {
+    /// `command` as PostgreSQL's view has it.
+    pub fn new(session: Arc<Shared>, command: &'static str, progress: Arc<BuildProgress>) -> ShownBuild {
+        session.activity.doing.lock().build = Some((command, progress.clone()));
+        ShownBuild { session, progress }
+    }
+
+    pub fn progress(&self) -> Arc<BuildProgress> {
+        self.progress.clone()
+    }
+}
+
+impl Drop for ShownBuild {
+    fn drop(&mut self) {
+        self.session.activity.doing.lock().build = None;
+    }
 }
 
 impl Default for Activity {
@@ -121,6 +150,50 @@ fn row(session: &Shared, oid: u32, database: &str) -> ReportRow {
         ("state", Value::from(doing.state())),
         ("query", Value::from(clipped(&doing.query))),
         ("backend_type", Value::from("client backend")),
+    ]
+}
+
+/// The rows of pg_stat_progress_create_index.
+pub fn builds(databases: &Databases) -> Vec<ReportRow> {
+    let mut rows = Vec::new();
+    for (name, engine) in databases.engines() {
+        for session in engine.seats.sessions() {
+            let build = session.activity.doing.lock().build.clone();
+            rows.extend(build.map(|(command, progress)| {
+                let mut row = build_row(command, &progress);
+                row.push(("pid", Value::Int4(session.process_id())));
+                row.push(("datid", Value::Oid(engine.oid)));
+                row.push(("datname", Value::from(&*name)));
+                row
+            }));
+        }
+    }
+    rows
+}
+
+/// PostgreSQL's blocks are those of the table; here they are what the vectors take, and as many of them are done as of
+/// the rows.
+fn build_row(command: &'static str, progress: &BuildProgress) -> ReportRow {
+    const BLOCK_BYTES: u64 = 8192;
+    let (rows, bytes) = progress.total();
+    let done = u64::from(progress.done().load(Ordering::Relaxed)).min(rows);
+    let blocks = bytes.div_ceil(BLOCK_BYTES);
+    let phase = match (rows, done, progress.trains) {
+        (0, ..) => "initializing",
+        (_, 0, true) => "building index: performing k-means",
+        (_, _, true) => "building index: assigning tuples",
+        (_, _, false) => "building index: loading tuples",
+    };
+    let number = |number: u64| Value::Int8(number as i64);
+    vec![
+        ("relid", Value::Oid(progress.table)),
+        ("index_relid", Value::Oid(progress.index)),
+        ("command", Value::from(command)),
+        ("phase", Value::from(phase)),
+        ("blocks_total", number(blocks)),
+        ("blocks_done", number(blocks * done / rows.max(1))),
+        ("tuples_total", number(rows)),
+        ("tuples_done", number(done)),
     ]
 }
 

@@ -19,6 +19,7 @@ pub fn rows(engine: &Engine, view: &str) -> Vec<ReportRow> {
         "storage" => storage(database),
         "memory" => memory(engine),
         "recall" => recall(database),
+        "builds" => engine.databases().map(|databases| activity::builds(&databases)).unwrap_or_default(),
         "activity" => engine.databases().map(|databases| activity::rows(&databases)).unwrap_or_default(),
         _ => Vec::new(),
     }

@@ -522,7 +522,7 @@ pub static LIST: &[Setting] = &[
         "maintenance_work_mem",
         RESOURCES,
         int(65_536, 1024, 2_147_483_647, Unit::Kilobytes),
-        "Accepted; an index build keeps its graph in memory and needs no buffer beside it.",
+        "Accepted; what a build may hold in memory is the share of graphs in hither.memory_max.",
     ),
     setting("max_connections", CONNECTIONS, int(100, 1, 262_143, Unit::None), "Most connections at a time.")
         .server(),
@@ -532,7 +532,8 @@ pub static LIST: &[Setting] = &[
         "max_parallel_maintenance_workers",
         RESOURCES,
         int(2, 0, 1024, Unit::None),
-        "Accepted; an index build uses every core.",
+        "Threads that help to build a graph or lists, as far as there are cores; a server starts with one less than it \
+         has cores.",
     ),
     setting(
         "max_parallel_workers",
@@ -728,6 +729,7 @@ pub mod id {
     pub const IDLE_IN_TRANSACTION_SESSION_TIMEOUT: Id = id_of("idle_in_transaction_session_timeout");
     pub const IDLE_SESSION_TIMEOUT: Id = id_of("idle_session_timeout");
     pub const LOCK_TIMEOUT: Id = id_of("lock_timeout");
+    pub const MAX_PARALLEL_MAINTENANCE_WORKERS: Id = id_of("max_parallel_maintenance_workers");
     pub const SEARCH_PATH: Id = id_of("search_path");
     pub const SESSION_AUTHORIZATION: Id = id_of("session_authorization");
     pub const STATEMENT_TIMEOUT: Id = id_of("statement_timeout");

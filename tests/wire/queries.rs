@@ -407,6 +407,47 @@ fn a_request_cancels_one_statement_of_a_pipeline() {
     });
 }
 
+#[test]
+fn a_build_is_seen_and_cancelled() {
+    House::new().run(async |house| {
+        let (client, other) = (house.connect().await, house.connect().await);
+        let cells: Vec<String> = (1..=16).map(|n| format!("sin(g * {n})")).collect();
+        let table = format!(
+            "CREATE TABLE v (id int, e vector(16)); \
+             INSERT INTO v SELECT g, ARRAY[{}]::vector FROM generate_series(1, 20000) g",
+            cells.join(", ")
+        );
+        client.batch_execute(&table).await.expect("a table");
+        let token = client.cancel_token();
+        for (sql, command) in [
+            ("CREATE INDEX i ON v USING hnsw (e vector_l2_ops)", "CREATE INDEX"),
+            ("CREATE INDEX CONCURRENTLY i ON v USING hnsw (e vector_l2_ops)", "CREATE INDEX CONCURRENTLY"),
+        ] {
+            let watch = async {
+                let builds = "SELECT command, phase, relid::regclass, tuples_total, blocks_done < blocks_total \
+                              FROM pg_stat_progress_create_index WHERE tuples_done > 0";
+                for _ in 0..1000 {
+                    if let [build] = &texts(&other, builds).await[..] {
+                        let expected = [command, "building index: loading tuples", "v", "20000", "t"];
+                        assert_eq!(build[..], expected.map(|text| Some(text.to_owned())));
+                        token.cancel_query(NoTls).await.expect("a cancel request");
+                        return Instant::now();
+                    }
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+                panic!("nobody builds");
+            };
+            let build = async { (client.batch_execute(sql).await, Instant::now()) };
+            let ((outcome, ended), asked) = tokio::join!(build, watch);
+            assert_eq!(state(&outcome.expect_err("it is cancelled")), "57014");
+            let late = ended.saturating_duration_since(asked);
+            assert!(late < Duration::from_millis(500), "cancelled {late:?} after the request");
+            let left = "SELECT (SELECT count(*) FROM pg_stat_progress_create_index), to_regclass('i')";
+            assert_eq!(texts(&client, left).await, [[Some("0".to_owned()), None]]);
+        }
+    });
+}
+
 /// The client's time to think is its own, and each portion of rows has the whole time.
 #[test]
 fn a_suspended_portal_keeps_its_statement_timeout() {

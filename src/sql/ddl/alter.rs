@@ -11,6 +11,7 @@ use crate::catalog::{
 };
 use crate::error::{Error, Result, SqlState};
 use crate::sql::ddl::generated::reads_column;
+use crate::sql::ddl::index::PLAINLY;
 use crate::sql::ddl::partition::refuse_key_column;
 use crate::sql::ddl::references::with_renamed_column;
 use crate::sql::ddl::retype::{Source, names_column};
@@ -334,7 +335,7 @@ impl Session {
             ivfflat: None,
         };
         self.put(table).await?;
-        self.retry_blocking(move |transaction| transaction.create_index(index.clone())).await
+        self.build_index(index, PLAINLY).await
     }
 
     /// Fails unless the condition is true or unknown for every row.

@@ -7,13 +7,16 @@
 use std::sync::Arc;
 
 use crate::catalog::{
-    Generated, HnswOptions, Index, IndexMethod, IndexMetric, IndexPredicate, IvfflatOptions, Relation, Table,
+    Generated, HnswOptions, Index, IndexMethod, IndexMetric, IndexPredicate, IvfflatOptions, Oid, Relation,
+    Table,
 };
+use crate::database::BuildProgress;
 use crate::distance::{Element, Metric};
 use crate::error::{Error, Result, SqlState};
 use crate::functions::cells::type_of_element;
 use crate::index::ivf;
 use crate::index::quantizer::Quantization;
+use crate::sql::activity::ShownBuild;
 use crate::sql::context::PlanContext;
 use crate::sql::ddl::hidden::hidden_column;
 use crate::sql::ddl::inverted::inverted;
@@ -25,9 +28,14 @@ use crate::sql::operator_classes::{is_default, vector_classes};
 use crate::sql::response::Response;
 use crate::sql::rewrite;
 use crate::sql::session::{Session, done};
+use crate::sql::settings::id;
 use crate::sql::shared::undefined_relation;
 use crate::sql::statement::{CreateIndex, IndexColumn, IndexSubject, Name, ReindexKind};
 use crate::types::{BIT_DIMENSIONS_MAX, HNSW_DIMENSIONS_MAX, SPARSEVEC_DIMENSIONS_MAX, Type};
+
+/// How the view of builds calls them.
+pub(super) const PLAINLY: &str = "CREATE INDEX";
+const CONCURRENTLY: &str = "CREATE INDEX CONCURRENTLY";
 
 /// pgvector's ranges and defaults.
 const M: (u16, u16, u16) = (16, 2, 100);
@@ -83,11 +91,27 @@ impl Session {
             self.fill_hidden(index.table, &added).await?;
         }
         let (parent, of) = (index.table, index.oid);
-        self.retry_blocking(move |transaction| transaction.create_index(index.clone())).await?;
+        self.build_index(index, if create.concurrently { CONCURRENTLY } else { PLAINLY }).await?;
         if !create.only {
             self.name_indexes(parent, Some(of), None).await?;
         }
         Ok(done("CREATE INDEX"))
+    }
+
+    /// Creates and builds an index, while others may look how far it is and it may be cancelled.
+    pub(super) async fn build_index(&mut self, index: Index, command: &'static str) -> Result<()> {
+        let shown = self.show_build(&index, 0, command);
+        let progress = shown.progress();
+        self.retry_blocking(move |transaction| transaction.create_index_with(index.clone(), &progress)).await
+    }
+
+    /// The build is seen until what this answers is dropped. `old` is the index it replaces, if any.
+    fn show_build(&self, index: &Index, old: Oid, command: &'static str) -> ShownBuild {
+        let helpers = self.shared.settings.lock().int(id::MAX_PARALLEL_MAINTENANCE_WORKERS);
+        let mut progress = BuildProgress::new(index.table, old, self.cancel.raised().clone());
+        progress.trains = index.method == IndexMethod::Ivfflat;
+        progress.helpers = usize::try_from(helpers).ok();
+        ShownBuild::new(self.shared.clone(), command, Arc::new(progress))
     }
 
     /// Builds graphs anew, and compares unique keys with the rows. Metadata indexes are made when the server starts.
@@ -107,8 +131,11 @@ impl Session {
         for index in self.indexes_to_rebuild(kind, name)? {
             let mut new = (*index).clone();
             new.oid = self.new_oid()?;
-            let old = index.oid;
-            self.retry_blocking(move |transaction| transaction.rebuild_index(old, new.clone())).await?;
+            let command = if concurrently { "REINDEX CONCURRENTLY" } else { "REINDEX" };
+            let (old, shown) = (index.oid, self.show_build(&new, index.oid, command));
+            let progress = shown.progress();
+            self.retry_blocking(move |transaction| transaction.rebuild_index(old, new.clone(), &progress))
+                .await?;
         }
         Ok(done("REINDEX"))
     }

@@ -137,6 +137,17 @@ pub const RELATIONS: &[Relation] = &[
         rows: |execution, rows| report(execution, rows, "activity"),
     },
     Relation {
+        oid: 12_244,
+        schema: PG_CATALOG,
+        name: "pg_stat_progress_create_index",
+        kind: 'v',
+        columns: "pid int4, datid oid, datname name, relid oid, index_relid oid, command text, phase text, \
+            lockers_total int8 = 0, lockers_done int8 = 0, current_locker_pid int8 = 0, blocks_total int8, \
+            blocks_done int8, tuples_total int8, tuples_done int8, partitions_total int8 = 0, \
+            partitions_done int8 = 0",
+        rows: |execution, rows| report(execution, rows, "builds"),
+    },
+    Relation {
         oid: 12_077,
         schema: PG_CATALOG,
         name: "pg_cursors",
