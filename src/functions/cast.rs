@@ -113,7 +113,10 @@ impl ScalarUDFImpl for Cast {
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let look = if self.needs_zone() { look_of(&args.config_options) } else { Look::PLAIN };
+        // How floats are shown is the session's wish too, though their texts count as the same everywhere, as in
+        // PostgreSQL.
+        let shown = self.needs_zone() || self.target.is_text();
+        let look = if shown { look_of(&args.config_options) } else { Look::PLAIN };
         match &args.args[0] {
             ColumnarValue::Scalar(value) => {
                 self.scalar(value, look).map(ColumnarValue::Scalar).map_err(external)

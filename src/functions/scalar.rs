@@ -123,16 +123,24 @@ pub fn zone_of(options: &ConfigOptions) -> Zone {
 
 /// How the session wants values shown, of which [`zone_of`] is a part.
 pub fn look_of(options: &ConfigOptions) -> Look {
-    let intervals = options.extensions.get::<SessionLook>().map(|look| look.intervals.as_str());
-    let intervals = intervals.and_then(IntervalStyle::from_name).unwrap_or_default();
-    Look { zone: zone_of(options), intervals }
+    let Some(look) = options.extensions.get::<SessionLook>() else { return Look::from(zone_of(options)) };
+    Look {
+        zone: zone_of(options),
+        intervals: IntervalStyle::from_name(&look.intervals).unwrap_or_default(),
+        float_digits: look.float_digits as i8 + FLOAT_DIGITS_MIN,
+    }
 }
+
+/// The least that extra_float_digits can be.
+pub const FLOAT_DIGITS_MIN: i8 = -15;
 
 extensions_options! {
     /// What of a session's wishes the options of DataFusion have no place for.
     pub struct SessionLook {
         /// The name of its style of intervals.
         pub intervals: String, default = IntervalStyle::default().name().to_owned()
+        /// extra_float_digits, counted from [`FLOAT_DIGITS_MIN`]: options are not negative.
+        pub float_digits: usize, default = 16
     }
 }
 

@@ -17,7 +17,7 @@ use parking_lot::Mutex;
 use crate::catalog::{Oid, Table};
 use crate::error::Result;
 use crate::functions;
-use crate::functions::scalar::SessionLook;
+use crate::functions::scalar::{FLOAT_DIGITS_MIN, SessionLook};
 use crate::planner::casts::PostgresCasts;
 use crate::planner::operators::OperatorPlanner;
 use crate::planner::session_values;
@@ -162,7 +162,8 @@ fn session_state(system: &dyn SystemCatalog, runtime: Arc<RuntimeEnv>, look: Loo
     let mut config = options();
     config.options_mut().execution.time_zone = (look.zone != Zone::UTC).then(|| look.zone.to_string());
     let intervals = look.intervals.name().to_owned();
-    config.options_mut().extensions.insert(SessionLook { intervals });
+    let float_digits = usize::from(look.float_digits.abs_diff(FLOAT_DIGITS_MIN));
+    config.options_mut().extensions.insert(SessionLook { intervals, float_digits });
     // Expressions find the options here when they are made ready to run.
     let mut properties = ExecutionProps::new();
     properties.config_options = Some(Arc::clone(config.options()));

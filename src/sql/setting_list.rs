@@ -347,7 +347,7 @@ pub static LIST: &[Setting] = &[
         "extra_float_digits",
         CLIENT,
         int(1, -15, 3, Unit::None),
-        "Above 0: floats print with the digits that give the same value back, which is always so here.",
+        "Above 0: floats print with the digits that give the same value back; else by as many digits less than they are good for.",
     ),
     setting(
         "force_parallel_mode",
@@ -713,6 +713,7 @@ pub mod id {
     pub const DEFAULT_TRANSACTION_DEFERRABLE: Id = id_of("default_transaction_deferrable");
     pub const DEFAULT_TRANSACTION_READ_ONLY: Id = id_of("default_transaction_read_only");
     pub const ENABLE_INDEXSCAN: Id = id_of("enable_indexscan");
+    pub const EXTRA_FLOAT_DIGITS: Id = id_of("extra_float_digits");
     pub const REQUIRE_EXACT: Id = id_of("hither.require_exact");
     pub const ENABLE_SEQSCAN: Id = id_of("enable_seqscan");
     pub const RECALL_AUDIT: Id = id_of("hither.recall_audit");

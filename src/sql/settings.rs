@@ -121,12 +121,18 @@ impl Settings {
     /// How values are shown, and in which time zone.
     pub fn look(&mut self) -> Look {
         let (zone, intervals) = (self.text(id::TIME_ZONE), self.text(id::INTERVAL_STYLE));
+        let float_digits = self.int(id::EXTRA_FLOAT_DIGITS) as i8;
         match &self.look {
-            Some((of_zone, of_intervals, look)) if *of_zone == zone && *of_intervals == intervals => *look,
+            Some((of_zone, of_intervals, look))
+                if *of_zone == zone && *of_intervals == intervals && look.float_digits == float_digits =>
+            {
+                *look
+            }
             _ => {
                 let look = Look {
                     zone: Zone::of_setting(&zone).unwrap_or(Zone::UTC),
                     intervals: IntervalStyle::from_name(&intervals).unwrap_or_default(),
+                    float_digits,
                 };
                 self.look = Some((zone, intervals, look));
                 look

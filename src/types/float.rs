@@ -9,6 +9,38 @@ use crate::error::{Error, Result, SqlState};
 const EXPONENT_MAX_F32: i32 = 6;
 const EXPONENT_MAX_F64: i32 = 15;
 
+/// Digits that every float has (FLT_DIG and DBL_DIG of C).
+const DIGITS_F32: i8 = 6;
+const DIGITS_F64: i8 = 15;
+
+/// With extra_float_digits as given.
+pub fn print_f32_with(value: f32, extra: i8, out: &mut Vec<u8>) {
+    match extra > 0 {
+        true => print_f32(value, out),
+        false => print_rounded(f64::from(value), DIGITS_F32 + extra, out),
+    }
+}
+
+/// With extra_float_digits as given.
+pub fn print_f64_with(value: f64, extra: i8, out: &mut Vec<u8>) {
+    match extra > 0 {
+        true => print_f64(value, out),
+        false => print_rounded(value, DIGITS_F64 + extra, out),
+    }
+}
+
+/// As C's `%.*g` does, which takes less than one digit for one.
+fn print_rounded(value: f64, digits: i8, out: &mut Vec<u8>) {
+    if value == 0.0 {
+        return print_integral(value, value.is_sign_negative(), out);
+    }
+    let digits = digits.max(1);
+    match value.is_finite() {
+        true => print_shortest(&format!("{value:.*e}", digits as usize - 1), digits.into(), out),
+        false => out.extend_from_slice(name_of(value)),
+    }
+}
+
 pub fn print_f32(value: f32, out: &mut Vec<u8>) {
     if value == value.trunc() && value.abs() < 1e6 {
         return print_integral(f64::from(value), value.is_sign_negative(), out);

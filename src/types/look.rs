@@ -16,11 +16,14 @@ use crate::types::{Interval, Zone, interval};
 pub struct Look {
     pub zone: Zone,
     pub intervals: IntervalStyle,
+    /// extra_float_digits, -15 to 3: above 0 floats are shown by the fewest digits that give them back, else by as many
+    /// more, which is to say fewer, than their types are good for.
+    pub float_digits: i8,
 }
 
 impl Look {
     /// What is kept and what no session asks for: UTC, and intervals as PostgreSQL shows them of itself.
-    pub const PLAIN: Look = Look { zone: Zone::UTC, intervals: IntervalStyle::Postgres };
+    pub const PLAIN: Look = Look { zone: Zone::UTC, intervals: IntervalStyle::Postgres, float_digits: 1 };
 }
 
 impl From<Zone> for Look {
