@@ -5,7 +5,7 @@
 //! transactions cannot create the same one.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use roaring::RoaringBitmap;
 
@@ -82,7 +82,7 @@ impl Transaction {
             Some(index) => {
                 let edits = [put, Edit::Put(Object::Index(index.clone()))];
                 self.take_names(&edits[1..])?;
-                let keys = self.unique_keys_of(&index, &AtomicBool::new(false))?;
+                let keys = self.unique_keys_of(&index, &BuildProgress::default())?;
                 self.edit(&edits)?;
                 self.keep_built(&index, keys)
             }
@@ -101,7 +101,7 @@ impl Transaction {
         self.lock_table(index.table)?;
         let edits = [Edit::Put(Object::Index(index.clone()))];
         self.take_names(&edits)?;
-        let keys = index.unique.then(|| self.unique_keys_of(&index, progress.cancel())).transpose()?;
+        let keys = index.unique.then(|| self.unique_keys_of(&index, progress)).transpose()?;
         let graph = match index.method {
             IndexMethod::Hnsw | IndexMethod::Ivfflat => Some(self.build_finder(&index, progress)?),
             IndexMethod::Btree | IndexMethod::Bitmap | IndexMethod::Gin | IndexMethod::Gist => None,
@@ -136,21 +136,20 @@ impl Transaction {
         Ok(self.edit(&edits)?)
     }
 
-    /// Builds an index anew: `new` is `old` under another oid, and its graph or lists take the old one's place when the
-    /// transaction commits. Keys of a unique index are part of each commit; they are verified, and stay.
-    pub fn rebuild_index(&mut self, old: Oid, new: Index, progress: &BuildProgress) -> Result<(), Stop> {
-        self.lock_table(new.table)?;
-        if self.catalog_ref().index_by_oid(old).is_none() {
-            return Err(no_table(old).into());
-        }
+    /// Builds the index `old` anew under another oid, whose graph or lists take the old one's place when the transaction
+    /// commits; false when there is no such index any more. Keys of a unique index are part of each commit; they are verified, and stay.
+    pub fn rebuild_index(&mut self, old: Oid, oid: Oid, progress: &BuildProgress) -> Result<bool, Stop> {
+        self.lock_table(progress.table)?;
+        // As it is now that nobody can change it.
+        let Some(index) = self.catalog_ref().index_by_oid(old) else { return Ok(false) };
+        let new = Index { oid, ..Index::clone(index) };
         if new.vector_metric().is_none() {
             return match new.unique {
-                true => Ok(self.unique_keys_of(&new, progress.cancel()).map(drop)?),
-                false => Ok(()),
+                true => Ok(self.unique_keys_of(&new, progress).map(|_| true)?),
+                false => Ok(true),
             };
         }
         let graph = self.build_finder(&new, progress)?;
-        let oid = new.oid;
         let mut edits = vec![Edit::Delete(old)];
         let mut table = Table::clone(self.table_definition(new.table)?);
         if table.renumber_index(old, oid) {
@@ -159,7 +158,7 @@ impl Transaction {
         edits.push(Edit::Put(Object::Index(new)));
         self.edit(&edits)?;
         self.work().graphs.push((oid, Arc::new(graph)));
-        Ok(())
+        Ok(true)
     }
 
     /// Gives rows their values in hidden columns (by number) that this transaction has added to the table, which it has
@@ -356,13 +355,15 @@ impl Transaction {
     }
 
     /// The keys of the rows this transaction sees; 23505 where two have the same.
-    fn unique_keys_of(&mut self, index: &Index, cancel: &AtomicBool) -> Result<Overlay> {
+    fn unique_keys_of(&mut self, index: &Index, progress: &BuildProgress) -> Result<Overlay> {
         let snapshot = self.newest_snapshot(index.table)?;
         let tree = self.files(index.table)?.tree().clone();
         let unique = UniqueKey::of(index, snapshot.definition());
         let mut keys = Overlay::new();
+        progress.start(snapshot.visible_set()?.len(), 0);
         for entry in snapshot.scan() {
-            check_cancel(cancel)?;
+            check_cancel(progress.cancel())?;
+            progress.done().fetch_add(1, Ordering::Relaxed);
             let (slot, row) = entry?;
             let reader = snapshot.layout().read(&row)?;
             let Some(key) = unique_key(&unique, &reader)? else { continue };

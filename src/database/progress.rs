@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
-use crate::catalog::Oid;
+use crate::catalog::{IndexMethod, Oid};
 
 /// One build. Whoever builds counts, whoever looks reads, and whoever raises the flag ends it with 57014.
 #[derive(Debug, Default)]
@@ -11,8 +11,8 @@ pub struct BuildProgress {
     pub table: Oid,
     /// The index that is built anew; 0 for a new one, which nobody else can see yet.
     pub index: Oid,
-    /// Whether centres are looked for before rows are counted.
-    pub trains: bool,
+    /// What is built.
+    pub of: Option<IndexMethod>,
     /// Threads beside the one that builds, at most; every core without.
     pub helpers: Option<usize>,
     rows: AtomicU64,

@@ -68,8 +68,8 @@ pub struct Connection {
     pub(super) session: Session,
     pub(super) cancel: Arc<CancelFlag>,
     portals: Portals,
-    /// The client has been told that its statement was cancelled.
-    cancelled: bool,
+    /// The client has been told of an error since the last message.
+    failed: bool,
     /// After an error in the extended protocol: skip to the next Sync.
     skipping: bool,
     /// How long the client may think before its next message, and what it is told then.
@@ -88,7 +88,7 @@ impl Connection {
             session,
             cancel,
             portals: Portals::default(),
-            cancelled: false,
+            failed: false,
             skipping: false,
             idle_limit: None,
             shutdown,
@@ -131,9 +131,9 @@ impl Connection {
                 never = self.waits.watch(|| self.session.others_at_work()) => match never {},
             };
             self.waits.end();
-            // A request to cancel that came before the client's message found nothing to cancel, and one that a statement
-            // ended with has been answered. Any other counts, also while the statement is planned.
-            if std::mem::take(&mut self.wire.waited) | std::mem::take(&mut self.cancelled) {
+            // A request to cancel that came before the client's message found nothing to cancel, and one that came before
+            // an error was for what has failed. Any other counts, also while the statement is planned.
+            if std::mem::take(&mut self.wire.waited) | std::mem::take(&mut self.failed) {
                 self.cancel.lower();
             }
             match incoming {
@@ -194,7 +194,7 @@ impl Connection {
     /// Tells the client and aborts the transaction.
     fn fail(&mut self, error: &Error) {
         log::debug!("statement failed: {error}");
-        self.cancelled |= error.state() == SqlState::QUERY_CANCELED;
+        self.failed = true;
         self.session.fail();
         self.report();
         if error.state() == SqlState::ADMIN_SHUTDOWN && self.shutdown.is_cancelled() {
@@ -228,7 +228,7 @@ impl Connection {
             return Err(WireError::Protocol(shutting_down()));
         }
         if let Err(error) = self.session.end_implicit().await {
-            self.cancelled |= error.state() == SqlState::QUERY_CANCELED;
+            self.failed = true;
             backend::error(&mut self.wire.output, Severity::Error, &error);
         }
         self.report();
@@ -416,7 +416,7 @@ impl Connection {
                 self.answer(&mut portal, response, rows_max).await?
             }
             PortalState::Open(mut rows) => {
-                self.session.go_on(&mut rows.stream);
+                self.session.go_on(&portal.prepared, &mut rows.stream)?;
                 self.send_rows(&mut portal, rows, rows_max).await?
             }
             PortalState::Done => Outcome::Completed("SELECT 0".to_owned()),

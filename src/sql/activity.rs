@@ -7,6 +7,7 @@ use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
 
+use crate::catalog::IndexMethod;
 use crate::database::BuildProgress;
 use crate::sql::databases::Databases;
 use crate::sql::session::SUPERUSER;
@@ -178,11 +179,12 @@ fn build_row(command: &'static str, progress: &BuildProgress) -> ReportRow {
     let (rows, bytes) = progress.total();
     let done = u64::from(progress.done().load(Ordering::Relaxed)).min(rows);
     let blocks = bytes.div_ceil(BLOCK_BYTES);
-    let phase = match (rows, done, progress.trains) {
+    let phase = match (rows, done, progress.of) {
         (0, ..) => "initializing",
-        (_, 0, true) => "building index: performing k-means",
-        (_, _, true) => "building index: assigning tuples",
-        (_, _, false) => "building index: loading tuples",
+        (_, 0, Some(IndexMethod::Ivfflat)) => "building index: performing k-means",
+        (_, _, Some(IndexMethod::Ivfflat)) => "building index: assigning tuples",
+        (_, _, Some(IndexMethod::Hnsw)) => "building index: loading tuples",
+        _ => "building index: scanning table",
     };
     let number = |number: u64| Value::Int8(number as i64);
     vec![

@@ -1,69 +1,107 @@
 //! A flag that another task raises and a running statement looks at.
 //!
 //! The reason decides the error text. Loops look at [`CancelFlag::raised`], tasks that wait use
-//! [`CancelFlag::wait`]. The flag is lowered when a message of the client has been waited for, and when an error has
-//! told of it: so a late cancel request hits nothing and no request hits two statements, as in PostgreSQL, and one that
-//! comes while a statement is planned counts when it has been.
+//! [`CancelFlag::wait`]. The flag is lowered when a message of the client has been waited for, and when the client has been
+//! told of any error: so a request that comes too late hits nothing and none hits two statements, as in PostgreSQL, and
+//! one that comes while a statement is planned counts when it has been.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
+use parking_lot::Mutex;
+use tokio::runtime::Handle;
 use tokio::sync::Notify;
+use tokio::task::JoinHandle;
 
 use crate::error::{Error, Result, SqlState};
 
 /// Who wants the statement to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
 pub enum Reason {
-    UserRequest = 1,
-    StatementTimeout = 2,
-    Shutdown = 3,
+    UserRequest,
+    StatementTimeout,
+    Shutdown,
 }
 
 /// Shared by the session and whoever may cancel it.
 #[derive(Debug, Default)]
 pub struct CancelFlag {
+    /// Changes together with `raised`, while this is held.
+    reason: Mutex<Option<Reason>>,
     raised: Arc<AtomicBool>,
-    reason: AtomicU8,
     notify: Notify,
+}
+
+/// Raises the flag when a statement's time is up. Once dropped, it does not any more.
+#[derive(Debug)]
+pub struct Timer {
+    flag: Arc<CancelFlag>,
+    /// The statement is through; set while the flag's reason is held.
+    over: Arc<AtomicBool>,
+    task: JoinHandle<()>,
+}
+
+impl Timer {
+    /// One that waits on `workers`.
+    pub fn start(flag: &Arc<CancelFlag>, limit: Duration, workers: &Handle) -> Timer {
+        let over = Arc::new(AtomicBool::new(false));
+        let (to_raise, unless) = (flag.clone(), over.clone());
+        let task = workers.spawn(async move {
+            tokio::time::sleep(limit).await;
+            to_raise.raise_unless(Reason::StatementTimeout, || unless.load(Ordering::Relaxed));
+        });
+        Timer { flag: flag.clone(), over, task }
+    }
+}
+
+impl Drop for Timer {
+    fn drop(&mut self) {
+        let _held = self.flag.reason.lock();
+        self.over.store(true, Ordering::Relaxed);
+        self.task.abort();
+    }
 }
 
 impl CancelFlag {
     /// Asks the running statement to end. The first reason counts, but somebody's request before a timeout, which may be
     /// that of an earlier statement, and a shutdown before all.
     pub fn raise(&self, reason: Reason) {
-        let replaces = |now| now == 0 || now == Reason::StatementTimeout as u8 || reason == Reason::Shutdown;
-        let reason = |now| replaces(now).then_some(reason as u8);
-        let _ = self.reason.fetch_update(Ordering::AcqRel, Ordering::Acquire, reason);
-        self.tell();
+        self.raise_unless(reason, || false);
     }
 
-    fn tell(&self) {
+    fn raise_unless(&self, reason: Reason, over: impl FnOnce() -> bool) {
+        let mut now = self.reason.lock();
+        if over() {
+            return;
+        }
+        if matches!(*now, None | Some(Reason::StatementTimeout)) || reason == Reason::Shutdown {
+            *now = Some(reason);
+        }
         self.raised.store(true, Ordering::Release);
+        drop(now);
         self.notify.notify_waiters();
     }
 
     /// Forgets a request that found nothing to cancel, or that was answered. A shutdown stays.
     pub fn lower(&self) {
-        self.forget(|reason| reason != Reason::Shutdown as u8);
+        self.forget(|reason| reason != Reason::Shutdown);
     }
 
-    fn forget(&self, which: impl Fn(u8) -> bool) {
-        let none = |now| which(now).then_some(0);
-        if self.reason.fetch_update(Ordering::AcqRel, Ordering::Acquire, none).is_ok() {
+    fn forget(&self, which: impl Fn(Reason) -> bool) {
+        let mut now = self.reason.lock();
+        if now.is_some_and(which) {
+            *now = None;
             self.raised.store(false, Ordering::Release);
-            // One that came in between.
-            if self.reason.load(Ordering::Acquire) != 0 {
-                self.tell();
-            }
         }
     }
 
     /// To be asked when a statement starts: the error of one that was cancelled before. That the time of an earlier
     /// statement was up is no matter any more.
     pub fn begin(&self) -> Result<()> {
-        self.forget(|reason| reason == Reason::StatementTimeout as u8);
+        if self.is_raised() {
+            self.forget(|reason| reason == Reason::StatementTimeout);
+        }
         self.check()
     }
 
@@ -94,13 +132,14 @@ impl CancelFlag {
 
     /// What the statement ends with.
     pub fn error(&self) -> Error {
-        let reason = self.reason.load(Ordering::Acquire);
-        if reason == Reason::StatementTimeout as u8 {
-            Error::new(SqlState::QUERY_CANCELED, "canceling statement due to statement timeout")
-        } else if reason == Reason::Shutdown as u8 {
-            Error::new(SqlState::ADMIN_SHUTDOWN, "terminating connection due to administrator command")
-        } else {
-            Error::canceled()
+        match *self.reason.lock() {
+            Some(Reason::StatementTimeout) => {
+                Error::new(SqlState::QUERY_CANCELED, "canceling statement due to statement timeout")
+            }
+            Some(Reason::Shutdown) => {
+                Error::new(SqlState::ADMIN_SHUTDOWN, "terminating connection due to administrator command")
+            }
+            Some(Reason::UserRequest) | None => Error::canceled(),
         }
     }
 }

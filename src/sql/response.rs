@@ -10,7 +10,8 @@ use bytes::Bytes;
 use futures::stream::{BoxStream, Stream};
 
 use crate::error::{Error, Result};
-use crate::sql::session::{OutputColumn, Timer};
+use crate::sql::cancel::Timer;
+use crate::sql::session::OutputColumn;
 
 /// The answer to one statement. Streams end with the first error.
 pub enum Response {

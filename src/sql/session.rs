@@ -17,7 +17,7 @@ use crate::catalog::Catalog;
 use crate::error::{Error, Result, SqlState};
 use crate::locks::Span;
 use crate::sql::arguments;
-use crate::sql::cancel::{CancelFlag, Reason};
+use crate::sql::cancel::{CancelFlag, Timer};
 use crate::sql::copy::CopyInState;
 use crate::sql::cursors::Cursor;
 use crate::sql::ddl::drop_temporary;
@@ -222,8 +222,13 @@ impl Session {
     }
 
     /// The client wants more of the rows of a portal that was suspended: each portion has statement_timeout.
-    pub fn go_on(&self, rows: &mut Rows) {
+    pub fn go_on(&self, prepared: &Prepared, rows: &mut Rows) -> Result<()> {
+        self.cancel.begin()?;
+        if let Some(statement) = &prepared.statement {
+            self.shared.activity.begin(&statement.source);
+        }
         rows.set_timer(self.start_timer());
+        Ok(())
     }
 
     /// A response's stream failed, or the client's message could not be read: the transaction is aborted.
@@ -404,11 +409,7 @@ impl Session {
     fn start_timer(&self) -> Option<Timer> {
         let limit = u64::try_from(self.shared.settings.lock().int(id::STATEMENT_TIMEOUT)).unwrap_or(0);
         let workers = self.shared.engine.workers().filter(|_| limit > 0)?;
-        let cancel = self.cancel.clone();
-        Some(Timer(workers.spawn(async move {
-            tokio::time::sleep(Duration::from_millis(limit)).await;
-            cancel.raise(Reason::StatementTimeout);
-        })))
+        Some(Timer::start(&self.cancel, Duration::from_millis(limit), &workers))
     }
 
     async fn run(
@@ -579,15 +580,6 @@ impl Drop for Session {
         if let Err(error) = drop_temporary(&self.shared.engine.database, Some(&schema)) {
             log::warn!("temporary tables of a session stay until the next start: {error}");
         }
-    }
-}
-
-/// Stops the statement timeout when dropped.
-pub(crate) struct Timer(tokio::task::JoinHandle<()>);
-
-impl Drop for Timer {
-    fn drop(&mut self) {
-        self.0.abort();
     }
 }
 

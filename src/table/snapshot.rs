@@ -203,7 +203,12 @@ impl Snapshot {
     /// All visible rows.
     pub fn scan(&self) -> RowScan {
         let committed = self.0.table.tree().scan(keys::ROWS.0, keys::ROWS.1, self.0.seq);
-        RowScan { committed, ahead: false, own: self.0.overlay.as_ref().map(|o| o.rows_from(0).peekable()) }
+        RowScan {
+            committed,
+            ahead: false,
+            failed: false,
+            own: self.0.overlay.as_ref().map(|o| o.rows_from(0).peekable()),
+        }
     }
 
     /// Slots whose cell satisfies the predicate, by the column's metadata index: exact, except that dirty slots are left
@@ -346,6 +351,8 @@ pub struct RowScan {
     committed: storage::Scan,
     /// Whether `committed` stands on a row that is still to be handed out.
     ahead: bool,
+    /// What is left may be half of the truth.
+    failed: bool,
     own: Option<Peekable<overlay::Rows>>,
 }
 
@@ -382,11 +389,11 @@ impl Iterator for RowScan {
     type Item = Result<(u32, Slice)>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let step = self.step().transpose();
-        if let Some(Err(_)) = step {
-            // Its own rows alone would be a shorter answer. The tree's scan has ended by itself.
-            self.own = None;
+        if self.failed {
+            return None;
         }
+        let step = self.step().transpose();
+        self.failed = matches!(step, Some(Err(_)));
         step
     }
 }

@@ -419,16 +419,19 @@ fn a_build_is_seen_and_cancelled() {
         );
         client.batch_execute(&table).await.expect("a table");
         let token = client.cancel_token();
-        for (sql, command) in [
-            ("CREATE INDEX i ON v USING hnsw (e vector_l2_ops)", "CREATE INDEX"),
-            ("CREATE INDEX CONCURRENTLY i ON v USING hnsw (e vector_l2_ops)", "CREATE INDEX CONCURRENTLY"),
+        let (hnsw, ivfflat) = ("loading tuples", "performing k-means");
+        for (sql, command, phase) in [
+            ("CREATE INDEX i ON v USING hnsw (e vector_l2_ops)", "CREATE INDEX", hnsw),
+            ("CREATE INDEX i ON v USING ivfflat (e vector_l2_ops) WITH (lists = 1000)", "CREATE INDEX", ivfflat),
+            ("CREATE INDEX CONCURRENTLY i ON v USING hnsw (e vector_l2_ops)", "CREATE INDEX CONCURRENTLY", hnsw),
         ] {
             let watch = async {
                 let builds = "SELECT command, phase, relid::regclass, tuples_total, blocks_done < blocks_total \
-                              FROM pg_stat_progress_create_index WHERE tuples_done > 0";
+                              FROM pg_stat_progress_create_index WHERE tuples_total > 0";
+                let phase = format!("building index: {phase}");
                 for _ in 0..1000 {
                     if let [build] = &texts(&other, builds).await[..] {
-                        let expected = [command, "building index: loading tuples", "v", "20000", "t"];
+                        let expected = [command, &phase, "v", "20000", "t"];
                         assert_eq!(build[..], expected.map(|text| Some(text.to_owned())));
                         token.cancel_query(NoTls).await.expect("a cancel request");
                         return Instant::now();

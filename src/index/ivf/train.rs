@@ -5,7 +5,7 @@
 //! far it is from its own (at most) and from any other (at least), widened by how far centres have moved. After a few
 //! rounds nine of ten points are settled without a comparison.
 
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use roaring::RoaringBitmap;
 
@@ -230,6 +230,10 @@ impl Training<'_> {
         let parts = kept.chunks_mut(part).zip(self.sample.chunks(part * self.dimensions));
         let run = |(kept, points): (&mut [T], &[f32])| {
             for (kept, point) in kept.iter_mut().zip(points.chunks_exact(self.dimensions)) {
+                // A point may be compared with tens of thousands of centres.
+                if self.cancel.load(Ordering::Relaxed) {
+                    return;
+                }
                 f(point, kept);
             }
         };

@@ -27,8 +27,9 @@ pub use input::CopyInState;
 pub use options::Options;
 
 use crate::error::{Error, Result, SqlState};
+use crate::sql::cancel::Timer;
 use crate::sql::response::Response;
-use crate::sql::session::{Session, Timer};
+use crate::sql::session::Session;
 use crate::sql::statement::{Copy, CopySource};
 
 impl Session {

@@ -10,13 +10,14 @@ use datafusion::sql::sqlparser::ast;
 use futures::stream::{BoxStream, Stream, StreamExt};
 
 use crate::error::{Error, Result, SqlState};
+use crate::sql::cancel::Timer;
 use crate::sql::copy::binary::SIGNATURE;
 use crate::sql::copy::input::listed_columns;
 use crate::sql::copy::options::Options;
 use crate::sql::dialect;
 use crate::sql::query::{self, Query};
 use crate::sql::response::{CopyChunk, CopyFormat, CopyOut, Response};
-use crate::sql::session::{OutputColumn, Session, Timer};
+use crate::sql::session::{OutputColumn, Session};
 use crate::sql::statement::{Ast, CopyEncoding, CopyHeader, CopyOptions, Name};
 use crate::types::arrow::value_at;
 use crate::types::{Look, Type, Value, binary, cast, text};

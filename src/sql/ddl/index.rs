@@ -10,7 +10,7 @@ use crate::catalog::{
     Generated, HnswOptions, Index, IndexMethod, IndexMetric, IndexPredicate, IvfflatOptions, Oid, Relation,
     Table,
 };
-use crate::database::BuildProgress;
+use crate::database::{BuildProgress, Transaction};
 use crate::distance::{Element, Metric};
 use crate::error::{Error, Result, SqlState};
 use crate::functions::cells::type_of_element;
@@ -109,7 +109,7 @@ impl Session {
     fn show_build(&self, index: &Index, old: Oid, command: &'static str) -> ShownBuild {
         let helpers = self.shared.settings.lock().int(id::MAX_PARALLEL_MAINTENANCE_WORKERS);
         let mut progress = BuildProgress::new(index.table, old, self.cancel.raised().clone());
-        progress.trains = index.method == IndexMethod::Ivfflat;
+        progress.of = Some(index.method);
         progress.helpers = usize::try_from(helpers).ok();
         ShownBuild::new(self.shared.clone(), command, Arc::new(progress))
     }
@@ -129,13 +129,15 @@ impl Session {
         }
         self.start_statement()?;
         for index in self.indexes_to_rebuild(kind, name)? {
-            let mut new = (*index).clone();
-            new.oid = self.new_oid()?;
             let command = if concurrently { "REINDEX CONCURRENTLY" } else { "REINDEX" };
-            let (old, shown) = (index.oid, self.show_build(&new, index.oid, command));
+            let (old, new, shown) = (index.oid, self.new_oid()?, self.show_build(&index, index.oid, command));
             let progress = shown.progress();
-            self.retry_blocking(move |transaction| transaction.rebuild_index(old, new.clone(), &progress))
-                .await?;
+            let rebuild = move |transaction: &mut Transaction| transaction.rebuild_index(old, new, &progress);
+            let is_there = self.retry_blocking(rebuild).await?;
+            // Of many, one that was dropped meanwhile is no matter.
+            if let (false, ReindexKind::Index, Some(name)) = (is_there, kind, name) {
+                return Err(undefined_relation(name));
+            }
         }
         Ok(done("REINDEX"))
     }

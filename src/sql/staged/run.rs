@@ -8,9 +8,10 @@ use futures::StreamExt;
 
 use crate::catalog::{Oid, Table};
 use crate::error::{Error, Result, SqlState};
+use crate::sql::cancel::Timer;
 use crate::sql::dml::references::Change;
 use crate::sql::response::Response;
-use crate::sql::session::{Session, Timer};
+use crate::sql::session::Session;
 use crate::sql::staged::StagedPlan;
 use crate::sql::staged::plan::batch_of;
 use crate::table::Snapshot;
