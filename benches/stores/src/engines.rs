@@ -2,8 +2,8 @@
 
 use std::ops::Bound;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
@@ -32,6 +32,8 @@ pub trait Engine: Send + Sync + Sized {
     fn scan(&self, from: &[u8], count: usize) -> (usize, u64);
     /// Waits for all work that is put off.
     fn settle(&self);
+    /// Gives back space that is not used, where that is work of its own.
+    fn shrink(&mut self) {}
     /// Of the files that hold rows.
     fn bytes(&self) -> u64;
 }
@@ -196,12 +198,12 @@ impl Engine for Fjall {
 
     fn settle(&self) {
         self.rows.rotate_memtable_and_wait().expect("a flush");
-        // It has no call that waits for compactions; one that begins shows within a tenth of a second.
+        // It has no call that waits for compactions; one that is due begins within some milliseconds.
         let mut calm = 0;
-        while calm < 10 {
+        while calm < 20 {
             let busy = self.database.outstanding_flushes() > 0 || self.database.active_compactions() > 0;
             calm = if busy { 0 } else { calm + 1 };
-            std::thread::sleep(Duration::from_millis(10));
+            std::thread::sleep(Duration::from_millis(1));
         }
     }
 
@@ -213,12 +215,25 @@ impl Engine for Fjall {
 pub struct Redb {
     database: redb::Database,
     file: std::path::PathBuf,
+    /// One for all reads between two writes.
+    reading: RwLock<Option<Arc<RedbTable>>>,
 }
+
+type RedbTable = redb::ReadOnlyTable<&'static [u8], &'static [u8]>;
 
 const ROWS: redb::TableDefinition<&[u8], &[u8]> = redb::TableDefinition::new("rows");
 
 impl Redb {
+    fn table(&self) -> Arc<RedbTable> {
+        if let Some(table) = &*self.reading.read().expect("no reader panicked") {
+            return table.clone();
+        }
+        let table = self.database.begin_read().expect("a snapshot").open_table(ROWS).expect("the table");
+        self.reading.write().expect("no reader panicked").insert(Arc::new(table)).clone()
+    }
+
     fn put(&self, rows: &[([u8; 8], Vec<u8>)], durability: Durability) {
+        *self.reading.write().expect("no reader panicked") = None;
         let mut transaction = self.database.begin_write().expect("a transaction");
         transaction.set_durability(durability).expect("no savepoints");
         let mut table = transaction.open_table(ROWS).expect("the table");
@@ -237,7 +252,7 @@ impl Engine for Redb {
         let file = folder.join("rows.redb");
         let database =
             redb::Builder::new().set_cache_size(CACHE_BYTES).create(&file).expect("a new database");
-        Redb { database, file }
+        Redb { database, file, reading: RwLock::default() }
     }
 
     fn write(&self, rows: &[([u8; 8], Vec<u8>)]) {
@@ -253,18 +268,23 @@ impl Engine for Redb {
     }
 
     fn get(&self, key: &[u8], f: impl FnOnce(&[u8])) -> bool {
-        let table = self.database.begin_read().expect("a snapshot").open_table(ROWS).expect("the table");
+        let table = self.table();
         let found = table.get(key).expect("a read");
         found.map(|row| f(row.value())).is_some()
     }
 
     fn scan(&self, from: &[u8], count: usize) -> (usize, u64) {
-        let table = self.database.begin_read().expect("a snapshot").open_table(ROWS).expect("the table");
+        let table = self.table();
         let rows = table.range(from..).expect("a read").take(count);
         rows.fold((0, 0), |read, row| add(read, row.expect("a row").1.value()))
     }
 
     fn settle(&self) {}
+
+    fn shrink(&mut self) {
+        *self.reading.write().expect("no reader panicked") = None;
+        self.database.compact().expect("a compaction");
+    }
 
     fn bytes(&self) -> u64 {
         use std::os::unix::fs::MetadataExt;
