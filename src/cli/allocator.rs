@@ -2,8 +2,8 @@
 //!
 //! Left alone, they trade memory for time: mimalloc keeps pages that hold nothing for a second, in case they are wanted
 //! again; what a thread frees of another one that has ended stays in that one's pages; and the system gives 2 MB where
-//! 4 KB were touched. After a load of 1,000,000 rows and some scans by several connections, of 64 MB a server held 84 MB
-//! that way where some 35 were in use, and 57 MB without.
+//! 4 KB were touched. After a load of 1,000,000 rows and some scans by several connections, a server that was
+//! told 64 MB held 84, and 69 with what is done here; right after the load 47 and 39.
 
 #![allow(unsafe_code, reason = "neither mimalloc's options nor prctl have a safe wrapper here")]
 

@@ -137,7 +137,8 @@ impl Transaction {
     }
 
     /// Builds the index `old` anew under another oid, whose graph or lists take the old one's place when the transaction
-    /// commits; false when there is no such index any more. Keys of a unique index are part of each commit; they are verified, and stay.
+    /// commits; false when there is no such index any more. Keys of a unique index are part of each commit; they are
+    /// verified, and stay.
     pub fn rebuild_index(&mut self, old: Oid, oid: Oid, progress: &BuildProgress) -> Result<bool, Stop> {
         self.lock_table(progress.table)?;
         // As it is now that nobody can change it.

@@ -120,25 +120,40 @@ impl Doing {
 
 /// The rows of pg_stat_activity.
 pub fn rows(databases: &Databases) -> Vec<ReportRow> {
+    of_sessions(databases, |session| Some(row(session)))
+}
+
+/// The rows of pg_stat_progress_create_index.
+pub fn builds(databases: &Databases) -> Vec<ReportRow> {
+    of_sessions(databases, |session| {
+        let build = session.activity.doing.lock().build.clone();
+        build.map(|(command, progress)| build_row(command, &progress))
+    })
+}
+
+/// What there is to say of each session, with its number and its database.
+fn of_sessions(databases: &Databases, row: impl Fn(&Shared) -> Option<ReportRow>) -> Vec<ReportRow> {
     let mut rows = Vec::new();
     for (name, engine) in databases.engines() {
         for session in engine.seats.sessions() {
-            rows.push(row(&session, engine.oid, &name));
+            rows.extend(row(&session).map(|mut row| {
+                row.push(("datid", Value::Oid(engine.oid)));
+                row.push(("datname", Value::from(&*name)));
+                row.push(("pid", Value::Int4(session.process_id())));
+                row
+            }));
         }
     }
     rows
 }
 
-fn row(session: &Shared, oid: u32, database: &str) -> ReportRow {
+fn row(session: &Shared) -> ReportRow {
     let time = |time: Option<i64>| time.map_or(Value::Null, Value::Timestamptz);
     let application = session.settings.lock().show("application_name").ok();
     let activity = &session.activity;
     let doing = activity.doing.lock();
     let client = activity.client.get();
     vec![
-        ("datid", Value::Oid(oid)),
-        ("datname", Value::from(database)),
-        ("pid", Value::Int4(session.process_id())),
         ("usesysid", Value::Oid(crate::sql::system::OWNER_OID)),
         ("usename", Value::from(SUPERUSER)),
         ("application_name", Value::from(application)),
@@ -152,24 +167,6 @@ fn row(session: &Shared, oid: u32, database: &str) -> ReportRow {
         ("query", Value::from(clipped(&doing.query))),
         ("backend_type", Value::from("client backend")),
     ]
-}
-
-/// The rows of pg_stat_progress_create_index.
-pub fn builds(databases: &Databases) -> Vec<ReportRow> {
-    let mut rows = Vec::new();
-    for (name, engine) in databases.engines() {
-        for session in engine.seats.sessions() {
-            let build = session.activity.doing.lock().build.clone();
-            rows.extend(build.map(|(command, progress)| {
-                let mut row = build_row(command, &progress);
-                row.push(("pid", Value::Int4(session.process_id())));
-                row.push(("datid", Value::Oid(engine.oid)));
-                row.push(("datname", Value::from(&*name)));
-                row
-            }));
-        }
-    }
-    rows
 }
 
 /// PostgreSQL's blocks are those of the table; here they are what the vectors take, and as many of them are done as of

@@ -19,6 +19,34 @@ use super::sstable::{Table, TableIter};
 use crate::error::Result;
 use crate::log::Seq;
 
+/// The key of which the version that counts has been seen, in a walk over versions in order.
+#[derive(Default)]
+pub struct DecidedKey(Option<Vec<u8>>);
+
+impl DecidedKey {
+    /// Whether `key` is another one than the last; it is the last from here on.
+    #[inline]
+    pub fn is_new(&mut self, key: &[u8]) -> bool {
+        if self.0.as_deref() == Some(key) {
+            return false;
+        }
+        let last = self.0.get_or_insert_default();
+        last.clear();
+        last.extend_from_slice(key);
+        true
+    }
+}
+
+/// Whether `key` is not past the end of a range.
+#[inline]
+pub fn is_before_end(key: &[u8], to: &Bound<Vec<u8>>) -> bool {
+    match to {
+        Bound::Included(to) => key <= &to[..],
+        Bound::Excluded(to) => key < &to[..],
+        Bound::Unbounded => true,
+    }
+}
+
 /// Entries in order of (key, newest first). Stands before the first at the beginning.
 pub enum Source {
     Memtable(MemtableSource),

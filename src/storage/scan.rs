@@ -3,7 +3,7 @@
 use std::ops::Bound;
 
 use super::memtable::EntryRef;
-use super::merge::{Merge, Source};
+use super::merge::{DecidedKey, Merge, Source, is_before_end};
 use super::slice::Slice;
 use crate::error::Result;
 use crate::log::Seq;
@@ -18,8 +18,7 @@ pub struct Scan {
     merge: Merge,
     to: Bound<Vec<u8>>,
     snapshot: Seq,
-    /// The key that was decided last.
-    last: Option<Vec<u8>>,
+    decided: DecidedKey,
 }
 
 /// What a scan stands on.
@@ -34,7 +33,7 @@ impl Scan {
     /// The newest source first; all begin at the range's start.
     pub(super) fn new(sources: Vec<Source>, to: Bound<&[u8]>, snapshot: Seq) -> Scan {
         let to = to.map(<[u8]>::to_vec);
-        Scan { merge: Merge::new(sources), to, snapshot, last: None }
+        Scan { merge: Merge::new(sources), to, snapshot, decided: DecidedKey::default() }
     }
 
     /// Goes to the next row; false at the end, and after an error for good.
@@ -49,21 +48,10 @@ impl Scan {
     fn step(&mut self) -> Result<bool> {
         while self.merge.advance()? {
             let Some(EntryRef { key, seq, value }) = self.merge.entry() else { break };
-            let past = match &self.to {
-                Bound::Included(to) => key > &to[..],
-                Bound::Excluded(to) => key >= &to[..],
-                Bound::Unbounded => false,
-            };
-            if past {
+            if !is_before_end(key, &self.to) {
                 break;
             }
-            if seq > self.snapshot || self.last.as_deref() == Some(key) {
-                continue;
-            }
-            let last = self.last.get_or_insert_default();
-            last.clear();
-            last.extend_from_slice(key);
-            if value.is_some() {
+            if seq <= self.snapshot && self.decided.is_new(key) && value.is_some() {
                 return Ok(true);
             }
         }

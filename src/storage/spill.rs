@@ -3,7 +3,7 @@
 use std::ops::Bound;
 use std::sync::Arc;
 
-use super::merge::LevelSource;
+use super::merge::{LevelSource, is_before_end};
 use super::slice::Slice;
 use super::sstable::{Table, bloom_hash};
 use crate::error::Result;
@@ -49,13 +49,8 @@ pub struct SpilledScan {
 impl SpilledScan {
     fn step(&mut self) -> Result<Option<(Slice, Option<Slice>)>> {
         let Some(source) = &mut self.source else { return Ok(None) };
-        let within = |key: &[u8]| match &self.to {
-            Bound::Included(to) => key <= &to[..],
-            Bound::Excluded(to) => key < &to[..],
-            Bound::Unbounded => true,
-        };
         let entry = if source.advance()? { source.to_entry() } else { None };
-        Ok(entry.filter(|entry| within(&entry.key)).map(|entry| (entry.key, entry.value)))
+        Ok(entry.filter(|entry| is_before_end(&entry.key, &self.to)).map(|entry| (entry.key, entry.value)))
     }
 }
 
