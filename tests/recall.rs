@@ -5,6 +5,7 @@
 //! filter never costs rows, whatever the strategy; a damaged file is refused or harmless.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32};
 
 use hither::distance::{Element, Metric, Query, Vector};
@@ -12,6 +13,7 @@ use hither::fs::{Fs, MemoryFs, OpenMode};
 use hither::index::hnsw::{Expansion, Graph, Inserted, Params, Scratch};
 use hither::index::ivf::{self, Lists};
 use hither::index::quantizer::Quantization;
+use hither::index::room::Room;
 use hither::index::source::Flat;
 use hither::index::{Finder, Hit, Probes, Request, Rows, Strategy, Vectors, flat, search};
 use proptest::prelude::*;
@@ -140,6 +142,24 @@ fn as_element(vectors: &Flat, element: Element) -> Flat {
             let sparse = |row: &&[f32]| hither::types::Sparsevec::of_dense(row).unwrap();
             Flat::sparse(dimensions, rows.iter().map(sparse).collect())
         }
+    }
+}
+
+#[test]
+fn recall_is_as_high_when_memory_is_short() {
+    let (vectors, queries) = (clustered(10_000, 9_000, 24, 21), clustered(100, 100, 24, 21));
+    let slots = all(vectors.slots_end());
+    for metric in [Metric::L2, Metric::Cosine, Metric::L1] {
+        let fs = Arc::new(MemoryFs::new());
+        let room = Room::new(fs, "/spill".into(), 10_000).unwrap();
+        let params = hither::index::finder::Params::Graph(Params::new(8, 64, metric).unwrap());
+        let progress = AtomicU32::new(0);
+        let built = Finder::build(params, &room, &vectors, &slots, 2, &progress, &CANCEL).unwrap();
+        let Finder::Graph(graph) = built else { panic!("a graph was asked for") };
+        assert_eq!(graph.check().damage, Vec::<String>::new());
+        assert_eq!((progress.into_inner(), graph.len()), (10_000, 10_000));
+        let recall = recall(&vectors, &graph, metric, &queries, 80);
+        assert!(recall >= 0.95, "{metric:?}: {recall}");
     }
 }
 

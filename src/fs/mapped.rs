@@ -18,7 +18,7 @@
 use std::alloc::Layout;
 use std::fs::File;
 use std::io;
-use std::ops::Deref;
+use std::ops::{Deref, Range};
 use std::os::fd::AsRawFd;
 use std::ptr::NonNull;
 use std::sync::Arc;
@@ -63,6 +63,15 @@ impl Map {
     pub fn advise_random(&self) {
         if let Bytes::Mapped(map) = &self.0 {
             let _ = map.advise(Advice::Random);
+        }
+    }
+
+    /// Starts reading these bytes, as far as there are such, so that they are there when they are looked at. A hint.
+    pub fn will_need(&self, bytes: Range<usize>) {
+        if let Bytes::Mapped(map) = &self.0
+            && bytes.start < bytes.end.min(map.len())
+        {
+            let _ = map.advise_range(Advice::WillNeed, bytes.start, bytes.end.min(map.len()) - bytes.start);
         }
     }
 }
@@ -119,6 +128,9 @@ impl WordMap {
         // Sound: the file is one that nobody else opens (the caller's promise), so its bytes change through this map
         // alone, and all access is atomic.
         let map = unsafe { MmapOptions::new().len(len).map_mut(file)? };
+        // Pages are written out when memory is short, and read again one node at a time: what lies around them would
+        // take the place of others.
+        let _ = map.advise(Advice::Random);
         Ok(WordMap(Words::Mapped(map)))
     }
 

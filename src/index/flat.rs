@@ -87,6 +87,7 @@ fn each<V: Vectors>(
             return Ok(());
         }
         check_cancel(cancel)?;
+        vectors.will_need(block);
         for (position, &slot) in block.iter().enumerate() {
             if let Some(&next) = block.get(position + AHEAD)
                 && next < end

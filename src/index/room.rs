@@ -79,6 +79,12 @@ impl Room {
         self.spilled.load(Ordering::Relaxed)
     }
 
+    /// Whether so many bytes are more than the server is meant to have altogether, of which graphs have a quarter
+    /// (`memory.rs`): nothing says then that the page cache keeps them.
+    pub fn is_exceeded_by(&self, bytes: u64) -> bool {
+        bytes > self.held_max.saturating_mul(4)
+    }
+
     /// Takes `bytes` of memory if there is room for them.
     pub fn take(self: &Arc<Room>, bytes: u64) -> Option<Held> {
         let fits = |held: u64| held.checked_add(bytes).filter(|&sum| sum <= self.held_max);

@@ -15,6 +15,9 @@ pub trait Vectors: Sync {
     fn norm(&self, slot: u32) -> f32;
     /// Starts loading the vector into the cache.
     fn prefetch(&self, slot: u32);
+    /// Starts reading the vectors of ascending slots from the disk, if there is need to say so.
+    #[inline(always)]
+    fn will_need(&self, _slots: &[u32]) {}
     /// The vector of a slot as a query for others.
     #[inline(always)]
     fn query(&self, metric: Metric, slot: u32) -> Query<'_> {
@@ -138,5 +141,10 @@ impl Vectors for View {
     #[inline(always)]
     fn prefetch(&self, slot: u32) {
         self.prefetch(slot);
+    }
+
+    #[inline(always)]
+    fn will_need(&self, slots: &[u32]) {
+        self.will_need(slots);
     }
 }

@@ -199,6 +199,7 @@ impl Table {
             room: room.clone(),
             definition,
         };
+        state.expect_misses();
         Table {
             storage: tree.id(),
             dir: dir.to_path_buf(),
@@ -673,6 +674,15 @@ fn bulk_metadata(state: &State, overlay: &Arc<Overlay>, delta: &Delta) -> Result
 }
 
 impl State {
+    /// Tells columns that have outgrown the server's memory.
+    pub fn expect_misses(&self) {
+        for VectorColumn { column, .. } in self.vectors.iter() {
+            if self.room.is_exceeded_by(column.bytes()) {
+                column.expect_misses();
+            }
+        }
+    }
+
     /// `recovering`: the log is being replayed.
     fn flip(&mut self, delta: &Delta, recovering: bool) {
         let live = Arc::make_mut(&mut self.live);

@@ -380,6 +380,7 @@ impl Writer {
             }
             all.push(cells);
         }
+        self.table.state().expect_misses();
         Ok(all)
     }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
@@ -31,6 +32,8 @@ pub struct Column {
     heap: Option<Heap>,
     /// Slots that a verification found damaged and that nobody has written since.
     damaged: ArcSwap<BTreeSet<u32>>,
+    /// Larger than the memory there is: see [`Column::expect_misses`].
+    scarce: AtomicBool,
 }
 
 /// Slots whose checksums are compared between two calls of the pace.
@@ -55,6 +58,7 @@ impl Column {
             segments: ArcSwap::from_pointee(Vec::new()),
             growth: Mutex::new(()),
             damaged: ArcSwap::default(),
+            scarce: AtomicBool::new(false),
         })
     }
 
@@ -118,6 +122,9 @@ impl Column {
             let wanted = (slots_end - number * SEGMENT_SLOTS).min(SEGMENT_SLOTS);
             if number as usize == segments.len() {
                 segments.push(Arc::new(self.create_segment(number)?));
+                if self.is_scarce() {
+                    segments[number as usize].map.advise_random();
+                }
                 self.segments.store(Arc::new(segments.clone()));
             }
             segments[number as usize].reserve(wanted)?;
@@ -252,7 +259,26 @@ impl Column {
         // Segments first: what they say then has its extent.
         let segments = self.segments.load_full();
         let extents = self.heap.as_ref().map(Heap::extents).unwrap_or_default();
-        View::new(self.layout, segments, extents, self.damaged.load_full())
+        View::new(self.layout, segments, extents, self.damaged.load_full(), self.is_scarce())
+    }
+
+    /// From now on pages are read one by one, because the column is too large for the page cache: a reader that jumps
+    /// about would push out by what lies around each vector what it is about to come back to. Readers that go forward
+    /// say so ([`View::will_need`]).
+    pub fn expect_misses(&self) {
+        let _growing = self.growth.lock();
+        if !self.scarce.swap(true, Ordering::Relaxed) {
+            self.segments.load().iter().for_each(|segment| segment.map.advise_random());
+        }
+    }
+
+    fn is_scarce(&self) -> bool {
+        self.scarce.load(Ordering::Relaxed)
+    }
+
+    /// Bytes of all slots with their norms and checksums; of sparse vectors, of their places.
+    pub fn bytes(&self) -> u64 {
+        u64::from(self.view().slots_end()) * self.slot_bytes()
     }
 
     /// Makes everything written before this call durable.

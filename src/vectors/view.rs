@@ -8,7 +8,10 @@ use crate::error::{Error, Result};
 use crate::fs::mapped::floats;
 use crate::vectors::SEGMENT_SLOTS;
 use crate::vectors::heap::{self, Extent, Place};
-use crate::vectors::segment::{Layout, Segment, slot_sum};
+use crate::vectors::segment::{GROUP_SLOTS, Layout, Segment, slot_sum};
+
+/// Vectors no farther apart than this are read with what lies between them: four pages.
+const READ_TOGETHER: u64 = 16 << 10;
 
 /// The vectors of a column as they lie in its files. Cheap to clone, valid for as long as it is held, even when the
 /// table is dropped meanwhile.
@@ -25,6 +28,8 @@ pub struct View {
     /// Where sparse vectors lie.
     extents: Arc<Vec<Arc<Extent>>>,
     damaged: Arc<BTreeSet<u32>>,
+    /// Whether pages are read one by one.
+    scarce: bool,
 }
 
 impl View {
@@ -33,9 +38,10 @@ impl View {
         segments: Arc<Vec<Arc<Segment>>>,
         extents: Arc<Vec<Arc<Extent>>>,
         damaged: Arc<BTreeSet<u32>>,
+        scarce: bool,
     ) -> View {
         let Layout { element, dimensions, stride, .. } = layout;
-        View { element, dimensions, stride, segments, extents, damaged }
+        View { element, dimensions, stride, segments, extents, damaged, scarce }
     }
 
     /// Slots that a scrub found damaged. Those that were written since are not any more; [`View::verify`] knows.
@@ -81,6 +87,27 @@ impl View {
     #[inline(always)]
     pub fn prefetch(&self, slot: u32) {
         crate::fs::mapped::prefetch(self.bytes(slot));
+    }
+
+    /// Starts reading `slots` from the disk, together where they follow each other, if the column is one whose pages are
+    /// read one by one ([`super::Column::expect_misses`]); otherwise reading one brings the next ones along.
+    #[inline]
+    pub fn will_need(&self, slots: &[u32]) {
+        if self.scarce {
+            self.read_ahead(slots);
+        }
+    }
+
+    #[cold]
+    fn read_ahead(&self, slots: &[u32]) {
+        let near = (READ_TOGETHER / self.stride as u64) as u32;
+        let joins = |a: &u32, b: &u32| b.wrapping_sub(*a) <= near && a / GROUP_SLOTS == b / GROUP_SLOTS;
+        for run in slots.chunk_by(joins).filter(|run| run[0] < self.slots_end()) {
+            let (segment, first) = self.locate(run[0]);
+            let last = first + (run[run.len() - 1] - run[0]);
+            let start = segment.layout.vector(first) as usize;
+            segment.map.will_need(start..segment.layout.vector(last) as usize + self.stride);
+        }
     }
 
     /// Whether the slot's bytes are the ones written to it (XX001 when not).

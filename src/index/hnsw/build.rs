@@ -6,6 +6,7 @@ use roaring::RoaringBitmap;
 
 use super::graph::{Graph, Params};
 use super::insert::Inserted;
+use super::order::is_pivot;
 use super::scratch::Scratch;
 use crate::error::{Result, check_cancel};
 use crate::index::source::Vectors;
@@ -42,16 +43,43 @@ impl Graph {
         cancel: &AtomicBool,
     ) -> Result<()> {
         let _shape = self.shape.read();
-        let list: Vec<u32> = (slots - &*self.nodes()).into_iter().collect();
-        let Some(last) = list.last() else { return Ok(()) };
-        self.base.grow(u64::from(*last).min(u64::from(vectors.slots_end())) + 1);
+        let mut list: Vec<u32> = (slots - &*self.nodes()).into_iter().collect();
+        let Some(&last) = list.last() else { return Ok(()) };
+        self.base.grow(u64::from(last).min(u64::from(vectors.slots_end())) + 1);
         // Before any thread looks: whoever walks meets nodes of all the others.
         if let Some(codes) = self.codes_for(vectors, &list) {
-            codes.grow(*last);
+            codes.grow(last);
         }
+        if self.is_empty() && self.is_beyond_memory(vectors, &list) {
+            let (pivots, rest): (Vec<u32>, Vec<u32>) = list.iter().partition(|&&slot| is_pivot(slot));
+            self.link_all(vectors, &pivots, threads, progress, cancel)?;
+            list = rest;
+            self.order_by_cells(vectors, &mut list, threads, cancel)?;
+        }
+        self.link_all(vectors, &list, threads, progress, cancel)
+    }
+
+    /// Whether vectors and links are more than the page cache is expected to keep.
+    fn is_beyond_memory<V: Vectors>(&self, vectors: &V, list: &[u32]) -> bool {
+        let Some(&first) = list.first().filter(|slot| **slot < vectors.slots_end()) else { return false };
+        let element = vectors.get(first).element();
+        let link_bytes = (self.params.capacity(0) + 1) * size_of::<u32>();
+        let node_bytes = element.bytes(vectors.dimensions()) + link_bytes;
+        self.room().is_exceeded_by(list.len() as u64 * node_bytes as u64)
+    }
+
+    /// Links all of `list`, in its order.
+    fn link_all<V: Vectors>(
+        &self,
+        vectors: &V,
+        list: &[u32],
+        threads: usize,
+        progress: &AtomicU32,
+        cancel: &AtomicBool,
+    ) -> Result<()> {
         let alone = if self.len() < ALONE as u64 { ALONE.min(list.len()) } else { 0 };
         let next = AtomicUsize::new(0);
-        let work = Work { graph: self, vectors, list: &list, progress, cancel };
+        let work = Work { graph: self, vectors, list, progress, cancel };
         work.run(&next, alone);
         std::thread::scope(|scope| {
             for _ in 1..threads.max(1) {

@@ -33,6 +33,7 @@ mod insert;
 mod level;
 mod limit;
 mod links;
+mod order;
 mod repair;
 mod scratch;
 mod search;
