@@ -4,9 +4,9 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 
 use roaring::RoaringBitmap;
 
-use super::graph::{Graph, Params};
+use super::graph::{Entry, Graph, Params};
 use super::insert::Inserted;
-use super::order::is_pivot;
+use super::order::pivot_level;
 use super::scratch::Scratch;
 use crate::error::{Result, check_cancel};
 use crate::index::source::Vectors;
@@ -43,7 +43,7 @@ impl Graph {
         cancel: &AtomicBool,
     ) -> Result<()> {
         let _shape = self.shape.read();
-        let mut list: Vec<u32> = (slots - &*self.nodes()).into_iter().collect();
+        let list: Vec<u32> = (slots - &*self.nodes()).into_iter().collect();
         let Some(&last) = list.last() else { return Ok(()) };
         self.base.grow(u64::from(last).min(u64::from(vectors.slots_end())) + 1);
         // Before any thread looks: whoever walks meets nodes of all the others.
@@ -51,12 +51,16 @@ impl Graph {
             codes.grow(last);
         }
         if self.is_empty() && self.is_beyond_memory(vectors, &list) {
-            let (pivots, rest): (Vec<u32>, Vec<u32>) = list.iter().partition(|&&slot| is_pivot(slot));
-            self.link_all(vectors, &pivots, threads, progress, cancel)?;
-            list = rest;
-            self.order_by_cells(vectors, &mut list, threads, cancel)?;
+            let level = pivot_level(list.len(), self.params.m);
+            let (pivots, others) = self.split_pivots(&list, level);
+            drop(list);
+            let pivot = |place: usize| (pivots[place], None);
+            self.link_all(vectors, pivots.len(), pivot, threads, progress, cancel)?;
+            let cells = self.cells(vectors, &others, level, threads, cancel)?;
+            drop(others);
+            return self.link_all(vectors, cells.len(), |place| cells.get(place), threads, progress, cancel);
         }
-        self.link_all(vectors, &list, threads, progress, cancel)
+        self.link_all(vectors, list.len(), |place| (list[place], None), threads, progress, cancel)
     }
 
     /// Whether vectors and links are more than the page cache is expected to keep.
@@ -68,51 +72,54 @@ impl Graph {
         self.room().is_exceeded_by(list.len() as u64 * node_bytes as u64)
     }
 
-    /// Links all of `list`, in its order.
+    /// Links `count` slots in the order of their places, which `slot` tells with where their searches begin.
     fn link_all<V: Vectors>(
         &self,
         vectors: &V,
-        list: &[u32],
+        count: usize,
+        slot: impl Fn(usize) -> (u32, Option<Entry>) + Sync,
         threads: usize,
         progress: &AtomicU32,
         cancel: &AtomicBool,
     ) -> Result<()> {
-        let alone = if self.len() < ALONE as u64 { ALONE.min(list.len()) } else { 0 };
-        let next = AtomicUsize::new(0);
-        let work = Work { graph: self, vectors, list, progress, cancel };
-        work.run(&next, alone);
+        let alone = if self.len() < ALONE as u64 { ALONE.min(count) } else { 0 };
+        let work = Work { graph: self, vectors, next: AtomicUsize::new(0), slot, progress, cancel };
+        work.run(alone);
         std::thread::scope(|scope| {
             for _ in 1..threads.max(1) {
-                scope.spawn(|| work.run(&next, list.len()));
+                scope.spawn(|| work.run(count));
             }
-            work.run(&next, list.len());
+            work.run(count);
         });
         check_cancel(cancel)
     }
 }
 
-struct Work<'a, V> {
+struct Work<'a, V, S> {
     graph: &'a Graph,
     vectors: &'a V,
-    list: &'a [u32],
+    /// Places from here on are still to be taken.
+    next: AtomicUsize,
+    slot: S,
     progress: &'a AtomicU32,
     cancel: &'a AtomicBool,
 }
 
-impl<V: Vectors> Work<'_, V> {
-    /// Takes and inserts slots until position `end` of the list.
-    fn run(&self, next: &AtomicUsize, end: usize) {
+impl<V: Vectors, S: Fn(usize) -> (u32, Option<Entry>)> Work<'_, V, S> {
+    /// Takes and links slots until place `end`.
+    fn run(&self, end: usize) {
         let mut scratch = Scratch::new();
         let mut done = RoaringBitmap::new();
-        while !self.cancel.load(Ordering::Relaxed) && next.load(Ordering::Relaxed) < end {
-            let start = next.fetch_add(STEP, Ordering::Relaxed);
-            let Some(slots) = self.list.get(start..self.list.len().min(start + STEP)) else { break };
-            for &slot in slots {
-                if self.graph.link(self.vectors, slot, &mut scratch) != Inserted::NoVector {
+        while !self.cancel.load(Ordering::Relaxed) && self.next.load(Ordering::Relaxed) < end {
+            let start = self.next.fetch_add(STEP, Ordering::Relaxed);
+            let places = start..end.min(start + STEP);
+            for place in places.clone() {
+                let (slot, start) = (self.slot)(place);
+                if self.graph.link(self.vectors, slot, start, &mut scratch) != Inserted::NoVector {
                     done.insert(slot);
                 }
             }
-            self.progress.fetch_add(slots.len() as u32, Ordering::Relaxed);
+            self.progress.fetch_add(places.len() as u32, Ordering::Relaxed);
         }
         self.graph.change_nodes(|nodes| *nodes |= done);
     }

@@ -633,7 +633,7 @@ mod tests {
         let vectors = Flat::new(2, vec![1.0, 2.0, 3.0, 4.0, 1.0, 2.0]);
         let graph = Graph::new(Params::new(2, 4, Metric::L2).expect("in range"));
         let mut scratch = Scratch::new();
-        assert_eq!(graph.link(&vectors, 0, &mut scratch), Inserted::Linked);
+        assert_eq!(graph.link(&vectors, 0, None, &mut scratch), Inserted::Linked);
         assert_eq!(graph.insert(&vectors, 1, &mut scratch), Inserted::Linked);
         assert_eq!(graph.insert(&vectors, 2, &mut scratch), Inserted::Twin);
         let (fs, path) = (MemoryFs::new(), Path::new("/g/1.hnsw"));

@@ -45,35 +45,50 @@ impl Graph {
         if self.contains(slot) {
             return Inserted::Present;
         }
-        let inserted = self.link(vectors, slot, scratch);
+        let inserted = self.link(vectors, slot, None, scratch);
         if inserted != Inserted::NoVector {
             self.add_node(slot);
         }
         inserted
     }
 
-    /// [`Graph::insert`] but for the node set, which a build fills at its end.
-    pub(super) fn link<V: Vectors>(&self, vectors: &V, slot: u32, scratch: &mut Scratch) -> Inserted {
+    /// [`Graph::insert`] but for the node set, which a build fills at its end. The search for neighbours begins at `start`,
+    /// a node of that level, which is no lower than the slot's; or where all do.
+    pub(super) fn link<V: Vectors>(
+        &self,
+        vectors: &V,
+        slot: u32,
+        start: Option<Entry>,
+        scratch: &mut Scratch,
+    ) -> Inserted {
         if slot == NONE || slot >= vectors.slots_end() || !self.takes(vectors.norm(slot)) {
             return Inserted::NoVector;
         }
         let Some(codes) = self.codes_for(vectors, &[slot]) else {
-            return self.link_in(vectors, slot, scratch);
+            return self.link_in(vectors, slot, start, scratch);
         };
         codes.write(slot, vectors.get(slot));
         if codes.coder().quantization.builds() {
-            self.link_in(&codes.over(vectors), slot, scratch)
+            self.link_in(&codes.over(vectors), slot, start, scratch)
         } else {
-            self.link_in(vectors, slot, scratch)
+            self.link_in(vectors, slot, start, scratch)
         }
     }
 
     /// Links a slot whose vector has a place, as `vectors` has it.
-    fn link_in<V: Vectors>(&self, vectors: &V, slot: u32, scratch: &mut Scratch) -> Inserted {
+    fn link_in<V: Vectors>(
+        &self,
+        vectors: &V,
+        slot: u32,
+        start: Option<Entry>,
+        scratch: &mut Scratch,
+    ) -> Inserted {
         self.base.grow(u64::from(slot) + 1);
         let height = self.reserve(slot, level(slot, self.params.m));
         let Some(entry) = self.entry_or_become(slot, height) else { return Inserted::Linked };
-        let reader = self.reader(vectors);
+        let mut reader = self.reader(vectors);
+        let entry = start.unwrap_or(entry);
+        reader.entry = start.or(reader.entry);
         let query = reader.query(slot);
         let chosen = match self.choose(&reader, &query, slot, height.min(entry.level), scratch) {
             Choice::Twin(first) => {
