@@ -455,6 +455,10 @@ fn a_crash_during_a_backup_leaves_whole_backups_and_a_whole_database() {
     for at in (1..=count).step_by(3) {
         crash_at(at, at % 5);
     }
+    // Around the moment when the backup begins to count, with other halves of the last changes each time.
+    for at in count - 6..=count {
+        (0..12).for_each(|seed| _ = crash_at(at, seed));
+    }
 }
 
 /// Answers the operations there were.
@@ -480,6 +484,8 @@ fn crash_at(at: u64, seed: u64) -> u64 {
     let first = world.restorable_from.unwrap();
     let (position, _, rows) = world.history[first].clone();
     assert_eq!(world.restore(Target::Position(position)).unwrap().1, rows, "{case}");
+    let (_, rows) = world.restore(Target::Latest).unwrap();
+    assert!(world.history.iter().any(|(.., known)| *known == rows), "{case}: a state there never was");
     // And the next backup is whole.
     world.database.step_archiver().unwrap();
     world.database.backup(Path::new(BACKUPS), &CANCEL).unwrap();

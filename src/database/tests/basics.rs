@@ -3,6 +3,7 @@
 use super::*;
 use crate::database::{LockOutcome, RowUpdate};
 use crate::error::SqlState;
+use crate::fs::faulty::{FaultyFs, Op};
 
 #[test]
 fn rows_are_there_after_commit_and_after_a_crash() {
@@ -160,6 +161,56 @@ fn dropped_and_truncated_tables_come_back_only_with_a_rollback() {
     for name in names {
         let files = crashed.list(&Path::new("/db/tables").join(&name)).unwrap();
         assert!(files.iter().all(|f| f.extension().is_none_or(|e| e != "vec")), "{name:?}: {files:?}");
+    }
+}
+
+/// A commit that comes while a checkpoint makes vectors durable, into a table whose turn is over: recovery does not replay
+/// it, so that its vectors have to be durable as well.
+#[test]
+fn commits_during_a_checkpoint_keep_their_vectors() {
+    let memory = MemoryFs::new();
+    let (fs, faults) = FaultyFs::new(memory.clone());
+    let database = Database::open(fs, Path::new("/db"), options()).unwrap();
+    let mut txn = database.begin(Isolation::ReadCommitted);
+    let tables = [create_u(&mut txn, "t"), create_u(&mut txn, "u")];
+    tables.iter().for_each(|table| drop(insert(&mut txn, *table, &[(1, "before")])));
+    txn.commit().unwrap();
+    let version = database.core().version.load_full();
+    let table_of = {
+        let version = version.clone();
+        move |path: &Path| tables.into_iter().find(|table| path.starts_with(version.tables[table].dir()))
+    };
+    // The table whose segments came first, and that a row was committed to when those of the other came.
+    let chosen: Arc<parking_lot::Mutex<(Option<Oid>, bool)>> = Arc::default();
+    let (writer, state) = (database.clone(), chosen.clone());
+    faults.observe(Op::SYNC, move |_, path| {
+        let is_segment = path.extension().is_some_and(|extension| extension == "vec");
+        let Some(table) = table_of(path).filter(|_| is_segment) else { return };
+        let first = {
+            let mut state = state.lock();
+            let first = *state.0.get_or_insert(table);
+            if first == table || std::mem::replace(&mut state.1, true) {
+                return;
+            }
+            first
+        };
+        let writer = writer.clone();
+        // In a thread of its own: this one is in the middle of its sync.
+        let commit = std::thread::spawn(move || {
+            let mut txn = writer.begin(Isolation::ReadCommitted);
+            insert(&mut txn, first, &[(2, "during")]);
+            txn.commit().unwrap();
+        });
+        commit.join().unwrap();
+    });
+    database.checkpoint().unwrap();
+    faults.observe(Op(0), |_, _| ());
+    let (table, committed) = *chosen.lock();
+    assert!(committed, "segments of both tables are synced, one after the other");
+    for seed in 0..10 {
+        let database = open(&Arc::new(memory.crash(seed)));
+        assert_eq!(all(&database, table.unwrap()), pairs(&[(1, "before"), (2, "during")]), "seed {seed}");
+        database.check().unwrap();
     }
 }
 
