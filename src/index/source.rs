@@ -15,7 +15,7 @@ pub trait Vectors: Sync {
     fn norm(&self, slot: u32) -> f32;
     /// Starts loading the vector into the cache.
     fn prefetch(&self, slot: u32);
-    /// Starts reading the vectors of ascending slots from the disk, if there is need to say so.
+    /// Starts reading vectors from the disk, if there is need to say so; those of ascending slots together.
     #[inline(always)]
     fn will_need(&self, _slots: &[u32]) {}
     /// The vector of a slot as a query for others.

@@ -5,6 +5,10 @@
 //! 3. A twin names a first that is linked, and is in that node's chain exactly once.
 //! 4. Every block number leads to a block, and no node is higher than a node can be.
 //!
+//! Blocks are read in the order of slots, twice: first which nodes each level has, a bitmap per level, then the links,
+//! which are looked up there. Following them instead would read a file that is larger than the memory for it in pages
+//! at random, 16 million of them for a million nodes.
+//!
 //! Not an invariant but reported: nodes that no path from the entry point reaches. The heuristic may leave a
 //! few; they are found by no graph search.
 
@@ -59,7 +63,9 @@ impl Graph {
     }
 
     fn checker<'a>(&self, nodes: &'a RoaringBitmap) -> Check<'a> {
-        Check { base: self.base.view(), upper: self.upper.view(), nodes }
+        let mut check = Check { base: self.base.view(), upper: self.upper.view(), nodes, levels: Vec::new() };
+        check.levels = check.levels();
+        check
     }
 }
 
@@ -75,9 +81,27 @@ struct Check<'a> {
     base: LinksView,
     upper: LinksView,
     nodes: &'a RoaringBitmap,
+    /// The linked nodes that are at least so high, by level.
+    levels: Vec<RoaringBitmap>,
 }
 
 impl Check<'_> {
+    fn levels(&self) -> Vec<RoaringBitmap> {
+        let mut levels = vec![RoaringBitmap::new()];
+        for slot in self.nodes.iter().filter(|&slot| !self.is_twin(slot)) {
+            let height = self.height(slot) as usize;
+            if levels.len() <= height {
+                levels.resize_with(height + 1, RoaringBitmap::new);
+            }
+            levels[..=height].iter_mut().for_each(|level| drop(level.insert(slot)));
+        }
+        levels
+    }
+
+    fn is_linked(&self, slot: u32, level: u32) -> bool {
+        self.levels.get(level as usize).is_some_and(|nodes| nodes.contains(slot))
+    }
+
     fn is_twin(&self, slot: u32) -> bool {
         self.base.block(slot).is_some_and(|block| block.header().is_twin())
     }
@@ -90,7 +114,7 @@ impl Check<'_> {
         if header.is_twin() {
             report.twins += 1;
             let first = block.link(0);
-            if !self.nodes.contains(first) || self.is_twin(first) {
+            if !self.is_linked(first, 0) {
                 report.complain(format!("twin {slot} names {first}, which is not a linked node"));
             }
             return;
@@ -120,9 +144,9 @@ impl Check<'_> {
             report.complain(format!("node {slot} links to {} twice on level {level}", pair[0]));
         }
         for link in links {
-            if !self.nodes.contains(link) || link == slot || self.is_twin(link) {
+            if link == slot || !self.is_linked(link, 0) {
                 report.complain(format!("node {slot} links to {link} on level {level}, no node to link to"));
-            } else if level > 0 && self.height(link) < level {
+            } else if !self.is_linked(link, level) {
                 report.complain(format!("node {slot} links to {link} on level {level}, which is lower"));
             }
         }
@@ -156,7 +180,7 @@ impl Check<'_> {
         let highest = report.heights.len().saturating_sub(1) as u32;
         match entry {
             None if !self.nodes.is_empty() => report.complain("there is no entry point".into()),
-            Some(entry) if !self.nodes.contains(entry.slot) || self.is_twin(entry.slot) => {
+            Some(entry) if !self.is_linked(entry.slot, 0) => {
                 report.complain(format!("the entry point {} is not a linked node", entry.slot));
             }
             Some(entry) if entry.level != highest || self.height(entry.slot) != entry.level => {

@@ -265,6 +265,7 @@ impl<V: Vectors, F: Fn(u32) -> bool> Traversal<'_, V, F> {
 
     fn score(&mut self) {
         let batch = std::mem::take(&mut self.batch);
+        self.reader.vectors.will_need(&batch);
         self.counters.distances += batch.len() as u64;
         for &slot in &batch {
             let key = key(self.reader.rank(&self.query, slot), slot);

@@ -253,7 +253,8 @@ impl Graph {
         let (base, upper) = (self.base.view(), self.upper.view());
         let bound = base.end().min(vectors.slots_end());
         let metric = self.params.metric;
-        Reader { entry: entry.filter(|entry| entry.slot < bound), base, upper, bound, vectors, metric }
+        let entry = entry.filter(|entry| entry.slot < bound);
+        Reader { entry, base, upper, bound, vectors, metric, announces: true }
     }
 }
 
@@ -266,6 +267,9 @@ pub(super) struct Reader<'a, V> {
     pub bound: u32,
     pub vectors: &'a V,
     pub metric: Metric,
+    /// Whether a node's links are told to [`Vectors::will_need`], so that they are read from the disk together. A build's
+    /// are mostly there, and telling costs more than reading the few that are not.
+    pub announces: bool,
 }
 
 impl<'a, V: Vectors> Reader<'a, V> {

@@ -89,6 +89,7 @@ impl Graph {
         let mut reader = self.reader(vectors);
         let entry = start.unwrap_or(entry);
         reader.entry = start.or(reader.entry);
+        reader.announces = false;
         let query = reader.query(slot);
         let chosen = match self.choose(&reader, &query, slot, height.min(entry.level), scratch) {
             Choice::Twin(first) => {

@@ -97,7 +97,11 @@ impl<V: Vectors> Reader<'_, V> {
                 }
                 batch.drain(..scored);
                 (scored, loading) = (0, loading - scored);
+                let known = batch.len();
                 batch.extend(block.links(header).filter(|&link| link < self.bound && visited.insert(link)));
+                if self.announces {
+                    self.vectors.will_need(&batch[known..]);
+                }
             }
             let Some(&slot) = batch.get(scored) else { break };
             while loading < batch.len().min(scored + AHEAD) {
