@@ -1,7 +1,8 @@
 //! Rows move from the tails of vector indexes into graphs and lists.
 //!
 //! Commits do not wait for graphs, so a new row is in the tail of its vector indexes, where it is found exactly. The
-//! indexer takes the tail piece by piece, inserts the piece into the graph, and shortens the tail. A graph with more
+//! indexer takes the tail piece by piece, inserts the piece into the graph, and shortens the tail; one that memory does
+//! not hold is one piece, for a graph takes it in an order that spares reads (`index/hnsw/order.rs`). A graph with more
 //! dead nodes than half its live ones is built anew, and so are lists that the table has outgrown; fewer are taken out
 //! by vacuum (`vacuum.rs`).
 //!
@@ -103,11 +104,14 @@ fn insert_piece(core: &Core, table: &Table, index: &VectorIndex, cancel: &Atomic
     if index.tail.is_empty() {
         return Ok(false);
     }
-    let size = (index.tail.len() / 4).clamp(PIECE_MIN, PIECE_MAX);
+    let view = column.column.view();
+    let size = match index.finder.wants_at_once(&view, &index.tail) {
+        true => index.tail.len(),
+        false => (index.tail.len() / 4).clamp(PIECE_MIN, PIECE_MAX),
+    };
     let piece: RoaringBitmap = index.tail.iter().take(size as usize).collect();
     let threads = if piece.len() <= PIECE_MIN { 1 } else { core.options.build_threads };
     let (finder, oid) = (index.finder.clone(), index.definition.oid);
-    let view = column.column.view();
     drop(state);
     let built = finder.add(&view, &piece, threads, &AtomicU32::new(0), cancel);
     if cancel.load(Ordering::Relaxed) {

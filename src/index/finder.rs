@@ -72,6 +72,15 @@ impl Finder {
         }
     }
 
+    /// Whether so many slots are better taken in at once than piece by piece: more than memory holds, they are put in an
+    /// order that spares reads.
+    pub fn wants_at_once<V: Vectors>(&self, vectors: &V, slots: &RoaringBitmap) -> bool {
+        match (self, slots.min()) {
+            (Finder::Graph(graph), Some(first)) => graph.are_beyond_memory(vectors, first, slots.len()),
+            _ => false,
+        }
+    }
+
     /// Takes slots out; answers how many of them were in it.
     pub fn remove<V: Vectors>(
         &self,

@@ -1,6 +1,6 @@
 //! Graphs that have no room in memory lie in files, and are none the worse for it.
 
-use super::vacuum::{create_index, load};
+use super::vacuum::{commit, create_index, load};
 use super::*;
 use crate::fs::faulty::{Fault, Op, What};
 use crate::fs::{DiskFs, FaultyFs};
@@ -72,4 +72,24 @@ fn without_a_file_the_graph_is_in_memory() {
     load(&database, table, 0..300, "x");
     assert!(graphs(&database).0 > 0 && graphs(&database).1 == 0);
     everything_is_found(&database, table, 300);
+}
+
+/// Also beside a graph that is there; with room a tail is many pieces.
+#[test]
+fn a_tail_that_memory_does_not_hold_is_linked_at_once() {
+    for (graph_bytes_max, steps) in [(0, 1), (u64::MAX, 6)] {
+        let fs: Arc<dyn Fs> = Arc::new(MemoryFs::new());
+        let database = open_with(&fs, Path::new("/db"), graph_bytes_max);
+        let table = create_t(&database);
+        create_index(&database, table);
+        for ids in [0..3_000, 3_000..6_000] {
+            let end = ids.end as usize;
+            commit(&database, table, ids, "x");
+            let taken = std::iter::from_fn(|| database.step_indexer().unwrap().then_some(())).count();
+            // Of 3,000 rows a quarter each: 750, 562, 421 ... until 256 are a quarter or more of those left.
+            assert!(if steps == 1 { taken == 1 } else { taken >= steps }, "{taken}");
+            everything_is_found(&database, table, end);
+        }
+        database.check().unwrap();
+    }
 }

@@ -50,8 +50,8 @@ impl Graph {
         if let Some(codes) = self.codes_for(vectors, &list) {
             codes.grow(last);
         }
-        if self.is_empty() && self.is_beyond_memory(vectors, &list) {
-            let level = pivot_level(list.len(), self.params.m);
+        if self.is_beyond_memory(vectors, &list) {
+            let level = pivot_level(self.len() as usize + list.len(), self.params.m);
             let (pivots, others) = self.split_pivots(&list, level);
             drop(list);
             let pivot = |place: usize| (pivots[place], None);
@@ -63,13 +63,20 @@ impl Graph {
         self.link_all(vectors, list.len(), |place| (list[place], None), threads, progress, cancel)
     }
 
-    /// Whether vectors and links are more than the page cache is expected to keep.
     fn is_beyond_memory<V: Vectors>(&self, vectors: &V, list: &[u32]) -> bool {
-        let Some(&first) = list.first().filter(|slot| **slot < vectors.slots_end()) else { return false };
+        list.first().is_some_and(|&first| self.are_beyond_memory(vectors, first, list.len() as u64))
+    }
+
+    /// Whether vectors and links of `count` slots, `first` one of them, are more than the page cache is expected to keep:
+    /// they are taken cell by cell then (`order.rs`), which pays the more the more there are at once.
+    pub fn are_beyond_memory<V: Vectors>(&self, vectors: &V, first: u32, count: u64) -> bool {
+        if first >= vectors.slots_end() {
+            return false;
+        }
         let element = vectors.get(first).element();
         let link_bytes = (self.params.capacity(0) + 1) * size_of::<u32>();
         let node_bytes = element.bytes(vectors.dimensions()) + link_bytes;
-        self.room().is_exceeded_by(list.len() as u64 * node_bytes as u64)
+        self.room().is_exceeded_by(count * node_bytes as u64)
     }
 
     /// Links `count` slots in the order of their places, which `slot` tells with where their searches begin.

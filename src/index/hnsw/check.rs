@@ -93,7 +93,9 @@ impl Check<'_> {
             if levels.len() <= height {
                 levels.resize_with(height + 1, RoaringBitmap::new);
             }
-            levels[..=height].iter_mut().for_each(|level| drop(level.insert(slot)));
+            for level in &mut levels[..=height] {
+                level.insert(slot);
+            }
         }
         levels
     }
