@@ -39,9 +39,14 @@ pub struct House {
 
 impl House {
     pub fn open() -> House {
+        House::open_on(MemoryFs::new())
+    }
+
+    /// On what an earlier one left.
+    pub fn open_on(fs: MemoryFs) -> House {
         let runtime = server::runtime().expect("a runtime");
-        let fs = Arc::new(MemoryFs::new());
-        let cluster = Cluster::open(fs, Path::new("/data"), DatabaseOptions::default()).expect("a cluster");
+        let cluster =
+            Cluster::open(Arc::new(fs), Path::new("/data"), DatabaseOptions::default()).expect("a cluster");
         let memory = Budget::of(MEMORY).expect("a budget");
         let databases = Databases::new(cluster, Vec::new(), memory).expect("databases");
         let options = Options { listen: "127.0.0.1:0".to_owned(), ..Options::default() };

@@ -17,6 +17,7 @@ mod client;
 mod generator;
 mod house;
 mod intended;
+mod model;
 mod mutated;
 mod random;
 mod templates;

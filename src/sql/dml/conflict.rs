@@ -408,11 +408,8 @@ impl Session {
             return Ok(Vec::new());
         }
         let slots: Vec<u32> = conflicts.iter().map(|&(_, slot)| slot).collect();
-        if slots.iter().any(|&slot| !written.touched.insert(slot)) {
-            let message = "ON CONFLICT DO UPDATE command cannot affect row a second time";
-            return Err(Error::new(SqlState::CARDINALITY_VIOLATION, message).hint(
-                "Ensure that no rows proposed for insertion within the same command have duplicate constrained values.",
-            ));
+        if slots.iter().any(|slot| written.touched.contains(slot)) {
+            return Err(second_time());
         }
         let table = plan.table.oid;
         while self.retry(|transaction| transaction.lock_rows(table, &slots)).await? == LockOutcome::Restart {
@@ -425,15 +422,14 @@ impl Session {
         for ((row, slot), old) in conflicts.into_iter().zip(old) {
             match old {
                 Some(old) => present.push((row, slot, old)),
-                None => {
-                    written.touched.remove(&slot);
-                    gone.push(row);
-                }
+                None => gone.push(row),
             }
         }
         self.update_present(plan, update, rows, present, params, written, results).await?;
         Ok(gone)
     }
+
+    /// Updates the rows that the clause's WHERE lets pass. One that it does not is not touched, and may come again.
     async fn update_present(
         &mut self,
         plan: &InsertPlan,
@@ -447,20 +443,30 @@ impl Session {
         // Expressions see what statements see.
         let width = plan.table.columns.len();
         let pair = |old: &[Value], new: &[Value]| old[..width].iter().chain(&new[..width]).cloned().collect();
-        let pairs: Vec<Vec<Value>> = present.iter().map(|(row, _, old)| pair(old, &rows[*row])).collect();
-        let evaluate = |projection: &Projection| {
+        let evaluate = |projection: &Projection, present: &[(usize, u32, Vec<Value>)]| {
+            let pairs: Vec<Vec<Value>> = present.iter().map(|(row, _, old)| pair(old, &rows[*row])).collect();
             let batch = expressions::batch(projection.input(), &pairs)?;
             projection.evaluate(&batch, self.plain_execution(params, &plan.param_types)?)
         };
-        let filter = update.filter.as_ref().map(evaluate).transpose()?;
-        let outputs = update.projection.as_ref().map(evaluate).transpose()?.unwrap_or_default();
+        let filter = update.filter.as_ref().map(|filter| evaluate(filter, &present)).transpose()?;
         let passes = |position: usize| match &filter {
             None => true,
             Some(arrays) => arrays[0].is_valid(position) && arrays[0].as_boolean().value(position),
         };
-        let mut new_rows: Vec<Vec<Value>> = Vec::new();
         let mut places = Vec::new();
-        for (position, (row, slot, old)) in present.into_iter().enumerate().filter(|(n, _)| passes(*n)) {
+        for (position, (row, slot, old)) in present.into_iter().enumerate() {
+            if written.touched.contains(&slot) {
+                return Err(second_time());
+            }
+            if passes(position) {
+                written.touched.insert(slot);
+                places.push((row, slot, old));
+            }
+        }
+        let outputs =
+            update.projection.as_ref().map(|sets| evaluate(sets, &places)).transpose()?.unwrap_or_default();
+        let mut new_rows: Vec<Vec<Value>> = Vec::new();
+        for (position, (_, _, old)) in places.iter().enumerate() {
             let mut new = old.clone();
             for (column, source) in &update.sets {
                 let ty = &plan.table.columns[*column].ty;
@@ -472,9 +478,8 @@ impl Session {
                     }
                 };
             }
-            plan.checks.refuse_move(&old, &new)?;
+            plan.checks.refuse_move(old, &new)?;
             new_rows.push(new);
-            places.push((row, slot, old));
         }
         self.verify_updated(plan, &mut new_rows, params)?;
         let updates = places.iter().zip(&new_rows).map(|((_, slot, old), new)| RowUpdate {
@@ -497,6 +502,13 @@ impl Session {
         }
         Ok(())
     }
+}
+
+fn second_time() -> Error {
+    let message = "ON CONFLICT DO UPDATE command cannot affect row a second time";
+    Error::new(SqlState::CARDINALITY_VIOLATION, message).hint(
+        "Ensure that no rows proposed for insertion within the same command have duplicate constrained values.",
+    )
 }
 
 /// Whether a cell of a `vector(n)` column is another one, in a hidden column too.
