@@ -72,6 +72,7 @@ pub use vacuum::{AutovacuumOptions, TableGarbage, Vacuumed};
 pub use work::LiveWork;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 
@@ -101,8 +102,11 @@ pub struct Options {
     pub storage: crate::storage::Options,
     /// Bytes per log segment.
     pub log_segment_bytes: u64,
-    /// A checkpoint is due once the log has grown by this many bytes.
+    /// A checkpoint is due once the log has grown by this many bytes: with what is written while it is made, the most that
+    /// a start has to replay.
     pub checkpoint_log_bytes: u64,
+    /// Or when the log has grown at all and the last one is so long ago.
+    pub checkpoint_interval: Duration,
     pub autovacuum: AutovacuumOptions,
     pub scrub: ScrubOptions,
     pub archive: ArchiveOptions,
@@ -121,7 +125,9 @@ impl Default for Options {
             build_threads: std::thread::available_parallelism().map_or(1, usize::from),
             storage: crate::storage::Options::default(),
             log_segment_bytes: 64 << 20,
-            checkpoint_log_bytes: 512 << 20,
+            // A replay takes half a second for so much of a load.
+            checkpoint_log_bytes: 128 << 20,
+            checkpoint_interval: Duration::from_secs(300),
             autovacuum: AutovacuumOptions::default(),
             scrub: ScrubOptions::default(),
             archive: ArchiveOptions::default(),

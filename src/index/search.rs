@@ -114,10 +114,9 @@ fn check_dimensions<V: Vectors>(request: &Request<V>) -> Result<()> {
 
 /// Allowed rows that no graph search finds: the tail, and rows only this snapshot sees.
 fn outside<V>(request: &Request<V>, nodes: &RoaringBitmap) -> RoaringBitmap {
-    let missing = |slot: &u32| request.rows.contains(*slot) && !nodes.contains(*slot);
-    let visible = request.rows.visible().iter().filter(|slot| !nodes.contains(*slot));
-    let mut outside: RoaringBitmap = request.tail.iter().filter(missing).collect();
-    outside.extend(visible);
+    let mut outside = request.rows.among(request.tail);
+    outside |= request.rows.visible();
+    outside -= nodes;
     outside
 }
 

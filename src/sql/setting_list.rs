@@ -220,6 +220,13 @@ pub static LIST: &[Setting] = &[
         "Plans the body of a function when it is created, so that what is wrong with it is said at once.",
     ),
     setting(
+        "checkpoint_timeout",
+        DURABILITY,
+        int(300, 30, 86_400, Unit::Seconds),
+        "Time after which a checkpoint is made if there is anything to replay.",
+    )
+    .server(),
+    setting(
         "client_encoding",
         CLIENT,
         checked("UTF8", client_encoding),
@@ -547,6 +554,13 @@ pub static LIST: &[Setting] = &[
         int(2, 0, 1024, Unit::None),
         "Accepted; a query uses the cores it is worth.",
     ),
+    setting(
+        "max_wal_size",
+        DURABILITY,
+        int(131_072, 2_048, INT_MAX, Unit::Kilobytes),
+        "Log after which a checkpoint is made: with what is written meanwhile, the most that a start replays.",
+    )
+    .server(),
     setting("min_parallel_index_scan_size", PLANNER, int(512, 0, INT_MAX, Unit::Kilobytes), "Accepted; parallel work is chosen by its size."),
     setting("min_parallel_table_scan_size", PLANNER, int(8192, 0, INT_MAX, Unit::Kilobytes), "Accepted; parallel work is chosen by its size."),
     setting("parallel_setup_cost", PLANNER, real(1000.0, 0.0, f64::MAX), "Accepted; costs are measured, not set."),
@@ -707,6 +721,7 @@ pub mod id {
     pub const AUTOVACUUM_VACUUM_THRESHOLD: Id = id_of("autovacuum_vacuum_threshold");
     pub const BYTEA_OUTPUT: Id = id_of("bytea_output");
     pub const CHECK_FUNCTION_BODIES: Id = id_of("check_function_bodies");
+    pub const CHECKPOINT_TIMEOUT: Id = id_of("checkpoint_timeout");
     pub const CLIENT_MIN_MESSAGES: Id = id_of("client_min_messages");
     pub const DATE_STYLE: Id = id_of("DateStyle");
     pub const DEFAULT_TRANSACTION_ISOLATION: Id = id_of("default_transaction_isolation");
@@ -731,6 +746,7 @@ pub mod id {
     pub const IDLE_SESSION_TIMEOUT: Id = id_of("idle_session_timeout");
     pub const LOCK_TIMEOUT: Id = id_of("lock_timeout");
     pub const MAX_PARALLEL_MAINTENANCE_WORKERS: Id = id_of("max_parallel_maintenance_workers");
+    pub const MAX_WAL_SIZE: Id = id_of("max_wal_size");
     pub const SEARCH_PATH: Id = id_of("search_path");
     pub const SESSION_AUTHORIZATION: Id = id_of("session_authorization");
     pub const STATEMENT_TIMEOUT: Id = id_of("statement_timeout");

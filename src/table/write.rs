@@ -25,6 +25,7 @@ use crate::table::overlay::Overlay;
 use crate::table::rows::{Layout, encode_vector};
 use crate::table::state::{Table, VectorColumn, unique_keys};
 use crate::types::Value;
+use crate::vectors::Column;
 
 /// What one transaction writes to one table.
 pub struct Writer {
@@ -292,36 +293,34 @@ impl Writer {
 
     /// Takes in changes that a log record holds: what [`Writer::insert`], [`Writer::update`] and [`Writer::delete`] made.
     pub fn replay(&mut self, changes: &[u8]) -> Result<()> {
+        // By column, in the order of the log: runs of consecutive slots are written at once.
+        let mut cells: Vec<Vec<(u32, Option<&[u8]>)>> = vec![Vec::new(); self.vectors.len()];
         for change in Changes::new(changes) {
             let change = change?;
+            let mut keep = |place: usize, slot, vector: Option<_>| {
+                let Some(Some(number)) = self.logged_vectors.get(place) else { return };
+                // One of another shape is of a column that was rolled back, before the one that is there got its number.
+                if vector.is_none_or(|vector| self.vectors[*number].column.takes(vector)) {
+                    cells[*number].push((slot, vector));
+                }
+            };
             match &change {
                 Change::Insert { slot, vectors, .. } => {
+                    vectors.iter().enumerate().for_each(|(place, vector)| keep(place, *slot, *vector));
                     self.table.raise_slots(slot + 1);
                     self.taken.insert(*slot);
-                    for (place, vector) in vectors.iter().enumerate() {
-                        self.replay_vector(place, *slot, *vector)?;
-                    }
                 }
-                Change::Fill { slot, place, vector } => {
-                    self.replay_vector(*place as usize, *slot, *vector)?
-                }
+                Change::Fill { slot, place, vector } => keep(*place as usize, *slot, *vector),
                 Change::Update { .. } | Change::Delete { .. } => {}
             }
             Arc::make_mut(&mut self.overlay).apply(&change);
         }
-        self.bound_memory()
-    }
-
-    /// One of another shape is of a column that was rolled back, before the one that is there got its number.
-    fn replay_vector(&self, place: usize, slot: u32, vector: Option<&[u8]>) -> Result<()> {
-        let Some(Some(number)) = self.logged_vectors.get(place) else { return Ok(()) };
-        let column = &self.vectors[*number].column;
-        if vector.is_some_and(|vector| !column.takes(vector)) {
-            return Ok(());
+        for (column, cells) in self.vectors.iter().zip(cells) {
+            let (slots, vectors): (Vec<u32>, Vec<_>) = cells.into_iter().unzip();
+            // Also where space was given back before the crash: a full disk is a refusal here, not a failed write.
+            write_runs(&column.column, &slots, &vectors)?;
         }
-        // Also where space was given back before the crash: a full disk is a refusal here, not a failed write.
-        column.reserve_slots(&[slot])?;
-        column.write_run(slot, &[vector])
+        self.bound_memory()
     }
 
     /// Log bytes made since the last call.
@@ -369,15 +368,9 @@ impl Writer {
     fn write_vectors(&self, rows: &[NewRow], slots: &[u32]) -> Result<Vec<CellBytes>> {
         let mut all = Vec::with_capacity(self.vectors.len());
         for column in self.vectors.iter() {
-            column.column.reserve_slots(slots)?;
             let cells = CellBytes::of(rows, column.position);
-            let mut start = 0;
-            for run in slots.chunk_by(|a, b| a + 1 == *b) {
-                let vectors: Vec<Option<&[u8]>> =
-                    (start..start + run.len()).map(|number| cells.cell(number)).collect();
-                column.column.write_run(run[0], &vectors)?;
-                start += run.len();
-            }
+            let vectors: Vec<Option<&[u8]>> = (0..slots.len()).map(|number| cells.cell(number)).collect();
+            write_runs(&column.column, slots, &vectors)?;
             all.push(cells);
         }
         self.table.state().expect_misses();
@@ -404,6 +397,19 @@ fn indexed(indexes: &[Arc<catalog::Index>], vectors: &[VectorColumn]) -> Vec<boo
 }
 
 /// Whether the value fits into the column's segments, and into the graphs over it.
+/// Reserves slots and writes their cells, runs of consecutive slots at once.
+fn write_runs(column: &Column, slots: &[u32], cells: &[Option<&[u8]>]) -> Result<()> {
+    let runs = || slots.chunk_by(|a, b| a + 1 == *b);
+    runs().try_for_each(|run| column.reserve_slots(run))?;
+    let mut rest = cells;
+    for run in runs() {
+        let (cells, after) = rest.split_at(run.len());
+        column.write_run(run[0], cells)?;
+        rest = after;
+    }
+    Ok(())
+}
+
 fn check_vector(column: &VectorColumn, value: &Value, indexed: bool) -> Result<()> {
     let expected = (column.column.element(), column.column.dimensions());
     let (element, dimensions) = match value {

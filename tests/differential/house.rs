@@ -3,9 +3,10 @@
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Once};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hither::database::{Cluster, Options as DatabaseOptions};
+use hither::error::SqlState;
 use hither::fs::memory::MemoryFs;
 use hither::memory::Budget;
 use hither::server::{self, Options, Server};
@@ -42,11 +43,19 @@ impl House {
         House::open_on(MemoryFs::new())
     }
 
-    /// On what an earlier one left.
+    /// On what an earlier one left, once the last of its threads has let go of it.
     pub fn open_on(fs: MemoryFs) -> House {
         let runtime = server::runtime().expect("a runtime");
-        let cluster =
-            Cluster::open(Arc::new(fs), Path::new("/data"), DatabaseOptions::default()).expect("a cluster");
+        let deadline = Instant::now() + Duration::from_secs(10);
+        let cluster = loop {
+            match Cluster::open(Arc::new(fs.clone()), Path::new("/data"), DatabaseOptions::default()) {
+                Ok(cluster) => break cluster,
+                Err(error) if error.state() == SqlState("55006") && Instant::now() < deadline => {
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+                Err(error) => panic!("a cluster: {error}"),
+            }
+        };
         let memory = Budget::of(MEMORY).expect("a budget");
         let databases = Databases::new(cluster, Vec::new(), memory).expect("databases");
         let options = Options { listen: "127.0.0.1:0".to_owned(), ..Options::default() };

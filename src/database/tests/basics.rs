@@ -1,5 +1,7 @@
 //! What each operation promises, one at a time.
 
+use std::time::{Duration, Instant};
+
 use super::*;
 use crate::database::{LockOutcome, RowUpdate};
 use crate::error::SqlState;
@@ -255,4 +257,23 @@ fn slots_undone_after_they_were_logged_are_used_again() {
     let reopened = open(&Arc::new(fs.crash(1)));
     assert_eq!(all(&reopened, table), expected);
     reopened.check().unwrap();
+}
+
+#[test]
+fn a_checkpoint_is_made_when_enough_log_or_any_for_long_enough_waits() {
+    let long = Duration::from_secs(3_600);
+    for (bytes, interval, made) in
+        [(u64::MAX, long, false), (1, long, true), (u64::MAX, Duration::ZERO, true)]
+    {
+        let options = Options { checkpoint_log_bytes: bytes, checkpoint_interval: interval, ..options() };
+        let database = Database::open(Arc::new(MemoryFs::new()), Path::new("/db"), options).unwrap();
+        let t = create_t(&database);
+        let mut txn = database.begin(Isolation::ReadCommitted);
+        insert(&mut txn, t, &[(1, "one")]);
+        txn.commit().unwrap();
+        assert!(database.core().log_lag() > 0);
+        let mut last = Instant::now();
+        database.step_checkpointer(&mut last).unwrap();
+        assert_eq!(database.core().log_lag() == 0, made, "{bytes} {interval:?}");
+    }
 }
