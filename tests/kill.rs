@@ -14,6 +14,11 @@
 //! Three rounds with four connections;
 //! `HITHER_KILL_ROUNDS=1000 HITHER_KILL_WRITERS=8 cargo test --release --test kill -- --nocapture` runs a thousand with
 //! eight, and tells how long the server takes to be ready after a kill.
+//!
+//! A second test kills the server in the middle of a load into an indexed table: all batches that were acknowledged are
+//! there, and searches are right from the first one on, while the graph is still being built behind them.
+//! `HITHER_KILL_LOAD=600000 HITHER_KILL_SECONDS=60 cargo test --release --test kill load -- --nocapture` kills at 600,000 rows
+//! of 128 dimensions, and tells when the first answer came and how long the searches took.
 
 #![cfg(feature = "server")]
 
@@ -24,6 +29,8 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use bytes::{BufMut, Bytes, BytesMut};
+use futures::SinkExt;
 use tokio_postgres::{Client, NoTls};
 
 /// More connections would make ids of rows that meet.
@@ -86,9 +93,16 @@ struct Told {
     next: i64,
 }
 
+/// One test at a time: the load of one would leave the writers of the other no time.
+static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
+fn number(name: &str, default: u64) -> u64 {
+    std::env::var(name).map_or(default, |text| text.parse().expect("a number"))
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn kills_lose_nothing_acknowledged() {
-    let number = |name, default| std::env::var(name).map_or(default, |text| text.parse().expect("a number"));
+    let _turn = TURN.lock().await;
     let rounds = number("HITHER_KILL_ROUNDS", 3);
     let writers = number("HITHER_KILL_WRITERS", 4).min(WRITERS_MAX as u64) as i32;
     let folder = tempfile::tempdir().expect("a folder");
@@ -258,4 +272,103 @@ async fn verify(client: &Client, worker: i32, told: &mut Told) -> Outcome<()> {
         return Err(format!("worker {worker}: nearest to {vector} is batch {batch} at {distance}").into());
     }
     Ok(())
+}
+
+const LOAD_DIMENSIONS: usize = 128;
+/// Rows of a COPY, each a transaction.
+const LOAD_BATCH: u64 = 2_000;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_killed_load_answers_at_once() {
+    let _turn = TURN.lock().await;
+    let rows = number("HITHER_KILL_LOAD", 6_000).next_multiple_of(LOAD_BATCH);
+    let seconds = number("HITHER_KILL_SECONDS", 1);
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = folder.path().join("data");
+    let server = Server::start(&data);
+    let client = server.connect().await.expect("a connection");
+    let table = format!(
+        "CREATE EXTENSION vector; CREATE TABLE t (id bigint PRIMARY KEY, v vector({LOAD_DIMENSIONS}));
+         CREATE INDEX ON t USING hnsw (v vector_l2_ops)"
+    );
+    client.batch_execute(&table).await.expect("a table");
+    let start = Instant::now();
+    for first in (0..rows).step_by(LOAD_BATCH as usize) {
+        copy(&client, first).await.expect("a batch");
+    }
+    let loaded = start.elapsed();
+    server.kill();
+
+    let start = Instant::now();
+    let server = Server::start(&data);
+    let client = server.connect().await.expect("a connection after the kill");
+    assert_eq!(nearest(&client, rows - 1).await.expect("an answer"), Some(rows as i64 - 1));
+    let first = start.elapsed();
+    let count: i64 = client.query_one("SELECT count(*) FROM t", &[]).await.expect("a count").get(0);
+    assert_eq!(count, rows as i64);
+
+    let (mut times, mut missed) = (Vec::new(), 0);
+    let end = Instant::now() + Duration::from_secs(seconds);
+    while Instant::now() < end {
+        let row = mix(times.len() as u64) % rows;
+        let start = Instant::now();
+        let found = nearest(&client, row).await.expect("an answer");
+        times.push(start.elapsed());
+        missed += usize::from(found != Some(row as i64));
+    }
+    // Rows in the graph are found by a walk, which may miss one.
+    assert!(missed * 50 <= times.len(), "{missed} of {} rows are not found", times.len());
+    times.sort_unstable();
+    let at = |share: f64| times[((times.len() - 1) as f64 * share) as usize];
+    println!(
+        "{rows} rows in {loaded:.1?}, killed; first answer {first:.0?} after the start; {} searches in {seconds} s: \
+         {:.1?} (median), {:.1?} (99 %), {:.1?} (slowest), {missed} missed",
+        times.len(),
+        at(0.5),
+        at(0.99),
+        at(1.0)
+    );
+}
+
+fn mix(seed: u64) -> u64 {
+    let mut z = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
+/// The vector of a row: near one of 1,000 centres.
+fn vector(row: u64) -> [f32; LOAD_DIMENSIONS] {
+    let unit = |seed: u64| (mix(seed) >> 40) as f32 / (1 << 24) as f32;
+    std::array::from_fn(|axis| {
+        let axis = axis as u64;
+        4.0 * unit(row % 1_000 * 1_000 + axis) + unit(row << 20 | axis)
+    })
+}
+
+/// COPY ... (FORMAT binary) of one batch.
+async fn copy(client: &Client, first: u64) -> Outcome<()> {
+    let mut bytes = BytesMut::from(&b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0"[..]);
+    for row in first..first + LOAD_BATCH {
+        bytes.put_i16(2);
+        bytes.put_i32(8);
+        bytes.put_u64(row);
+        bytes.put_i32(4 + 4 * LOAD_DIMENSIONS as i32);
+        bytes.put_i16(LOAD_DIMENSIONS as i16);
+        bytes.put_i16(0);
+        vector(row).into_iter().for_each(|element| bytes.put_f32(element));
+    }
+    bytes.put_i16(-1);
+    let sink = client.copy_in::<_, Bytes>("COPY t FROM STDIN (FORMAT binary)").await?;
+    let mut sink = std::pin::pin!(sink);
+    sink.send(bytes.freeze()).await?;
+    sink.as_mut().finish().await?;
+    Ok(())
+}
+
+async fn nearest(client: &Client, row: u64) -> Outcome<Option<i64>> {
+    let elements: Vec<String> = vector(row).iter().map(f32::to_string).collect();
+    let sql = format!("SELECT id FROM t ORDER BY v <-> '[{}]' LIMIT 10", elements.join(","));
+    let rows = client.query(&sql, &[]).await?;
+    Ok(rows.first().map(|row| row.get(0)))
 }

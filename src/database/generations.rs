@@ -17,6 +17,7 @@ use parking_lot::Mutex;
 use roaring::RoaringBitmap;
 
 use crate::catalog::{Catalog, Oid};
+use crate::database::Holder;
 use crate::database::core::Core;
 use crate::error::{Error, Result};
 use crate::fs::Fs;
@@ -216,7 +217,7 @@ impl Generations {
         // A crash may bring this generation back as soon as a checkpoint names it, so from here on its slots are not given
         // out, even if the graph is replaced meanwhile: those it has now are known to the table, and those that it gets
         // while it is written stay held by the snapshot until they are. A superset keeps too many slots back, no harm.
-        let _held = core.snapshots.take();
+        let _held = core.snapshots.take(Holder::Checkpointer);
         let before = index.finder.nodes();
         let union = kept.union();
         table.set_saved(oid, Arc::new(&*union | &*before));

@@ -26,6 +26,7 @@ use std::time::Duration;
 use roaring::RoaringBitmap;
 
 use crate::database::Database;
+use crate::database::Holder;
 use crate::database::core::Core;
 use crate::error::Result;
 use crate::index::Finder;
@@ -95,7 +96,7 @@ impl Database {
 /// Moves a piece of the tail into the graph.
 fn insert_piece(core: &Core, table: &Table, index: &VectorIndex, cancel: &AtomicBool) -> Result<bool> {
     // Slots of rows that die from here on are not given out again before the piece is done.
-    let _held = core.snapshots.take();
+    let _held = core.snapshots.take(Holder::Indexer);
     let state = table.state();
     let Some(index) = state.vector_indexes.iter().find(|i| i.definition.oid == index.definition.oid) else {
         return Ok(false);
@@ -132,7 +133,7 @@ fn is_stale(table: &Table, index: &VectorIndex) -> bool {
 
 /// Builds the graph or the lists anew over what lives in the index.
 pub(super) fn rebuild(core: &Core, table: &Table, index: &VectorIndex, cancel: &AtomicBool) -> Result<bool> {
-    let _held = core.snapshots.take();
+    let _held = core.snapshots.take(Holder::Indexer);
     let state = table.state();
     let Some(column) = state.vectors_of(index) else { return Ok(false) };
     let view = column.column.view();

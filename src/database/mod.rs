@@ -63,7 +63,7 @@ pub use open::new_cluster;
 pub use progress::BuildProgress;
 pub use savepoint::Savepoint;
 pub use sizes::Usage;
-pub use snapshots::HeldSnapshot;
+pub use snapshots::{HeldSnapshot, Holder};
 pub use transaction::{
     Commit, Follower, InsertOutcome, Isolation, Leader, LockOutcome, OnConflict, Pending, RowUpdate, Stop,
     Transaction,
@@ -197,7 +197,12 @@ impl Database {
     }
 
     pub fn begin(&self, isolation: Isolation) -> Transaction {
-        Transaction::new(self, isolation)
+        Transaction::new(self, isolation, Holder::Transaction(None))
+    }
+
+    /// A transaction of the session with this number, which `hither.snapshots` tells.
+    pub fn begin_for(&self, isolation: Isolation, session: i32) -> Transaction {
+        Transaction::new(self, isolation, Holder::Transaction(Some(session)))
     }
 
     /// How many threads work in the background right now.

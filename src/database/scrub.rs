@@ -22,6 +22,7 @@ use parking_lot::Mutex;
 
 use crate::clock::Timestamp;
 use crate::database::Database;
+use crate::database::Holder;
 use crate::database::indexer::rebuild;
 use crate::error::{Error, Result, SqlState, check_cancel};
 use crate::index::Finder;
@@ -220,7 +221,7 @@ impl Run<'_> {
             let mut from = 0;
             loop {
                 // What lives now is not given to another row while this is held.
-                let _held = core.snapshots.take();
+                let _held = core.snapshots.take(Holder::Scrub);
                 let live = table.state().live.clone();
                 let slots: Vec<u32> = live.range(from..).take(SLOTS_AT_ONCE).collect();
                 let Some(&last) = slots.last() else { break };

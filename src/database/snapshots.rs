@@ -21,23 +21,51 @@ struct Registry {
     published: Seq,
     /// What was published first, at open.
     opened: Option<Seq>,
-    /// How many hold each.
-    held: BTreeMap<Seq, usize>,
+    /// Who holds which, told apart by numbers.
+    held: BTreeMap<(Seq, u64), Holder>,
+    /// The next number.
+    next: u64,
+}
+
+/// Who looks at a moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Holder {
+    /// A transaction, with the number of its client's session if it has one.
+    Transaction(Option<i32>),
+    Backup,
+    Checkpointer,
+    Indexer,
+    Scrub,
+}
+
+impl Holder {
+    /// As pg_stat_activity calls it in `backend_type`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Holder::Transaction(_) => "client backend",
+            Holder::Backup => "backup",
+            Holder::Checkpointer => "checkpointer",
+            Holder::Indexer => "indexer",
+            Holder::Scrub => "scrub",
+        }
+    }
 }
 
 /// A registered snapshot; let go when dropped.
 pub struct Held {
     seq: Seq,
+    number: u64,
     registry: Arc<Mutex<Registry>>,
 }
 
 impl Snapshots {
     /// The newest published moment, held.
-    pub fn take(&self) -> Arc<Held> {
+    pub fn take(&self, holder: Holder) -> Arc<Held> {
         let mut registry = self.registry.lock();
-        let seq = registry.published;
-        *registry.held.entry(seq).or_default() += 1;
-        Arc::new(Held { seq, registry: self.registry.clone() })
+        let (seq, number) = (registry.published, registry.next);
+        registry.next += 1;
+        registry.held.insert((seq, number), holder);
+        Arc::new(Held { seq, number, registry: self.registry.clone() })
     }
 
     /// Lets new snapshots see everything up to `seq`.
@@ -60,21 +88,21 @@ impl Snapshots {
     /// All that are held, oldest first. The first holds back the space of everything that died since.
     pub fn held(&self) -> Vec<HeldSnapshot> {
         let registry = self.registry.lock();
-        registry.held.iter().map(|(&seq, &holders)| HeldSnapshot { seq, holders }).collect()
+        registry.held.iter().map(|(&(seq, _), &holder)| HeldSnapshot { seq, holder }).collect()
     }
 
     /// No snapshot is older, nor will be.
     pub fn horizon(&self) -> Seq {
         let registry = self.registry.lock();
-        registry.held.keys().next().copied().unwrap_or(registry.published)
+        registry.held.keys().next().map_or(registry.published, |(seq, _)| *seq)
     }
 }
 
-/// A moment that is looked at, and by how many.
+/// A moment that is looked at, and by whom.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HeldSnapshot {
     pub seq: Seq,
-    pub holders: usize,
+    pub holder: Holder,
 }
 
 impl Held {
@@ -85,12 +113,6 @@ impl Held {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        let mut registry = self.registry.lock();
-        if let Some(count) = registry.held.get_mut(&self.seq) {
-            *count -= 1;
-            if *count == 0 {
-                registry.held.remove(&self.seq);
-            }
-        }
+        self.registry.lock().held.remove(&(self.seq, self.number));
     }
 }

@@ -16,7 +16,7 @@ use crate::catalog::{self, Catalog, Edit, Oid};
 use crate::database::Database;
 use crate::database::commit::{self, Submitted};
 use crate::database::core::{Core, Version};
-use crate::database::snapshots::Held;
+use crate::database::snapshots::{Held, Holder};
 use crate::database::work::{CHUNK_BYTES, LiveWork, Work, no_table};
 use crate::error::{Error, Result, SqlState};
 use crate::locks::{Mode, Resource, Waiter};
@@ -111,6 +111,7 @@ pub struct Transaction {
     pub(super) core: Arc<Core>,
     commits: Arc<commit::Commits<LiveWork>>,
     isolation: Isolation,
+    holder: Holder,
     snapshot: Arc<Held>,
     version: Arc<Version>,
     /// With own DDL.
@@ -124,15 +125,16 @@ pub struct Transaction {
 }
 
 impl Transaction {
-    pub(super) fn new(database: &Database, isolation: Isolation) -> Transaction {
+    pub(super) fn new(database: &Database, isolation: Isolation, holder: Holder) -> Transaction {
         let core = database.core().clone();
-        let (version, snapshot) = newest(&core);
+        let (version, snapshot) = newest(&core, holder);
         let catalog = version.catalog.clone();
         let commits = database.commits().clone();
         Transaction {
             core,
             commits,
             isolation,
+            holder,
             snapshot,
             version,
             catalog,
@@ -177,7 +179,7 @@ impl Transaction {
     }
 
     fn start_again(&mut self) {
-        let (version, snapshot) = newest(&self.core);
+        let (version, snapshot) = newest(&self.core, self.holder);
         self.snapshot = snapshot;
         self.take_version(version);
     }
@@ -225,7 +227,7 @@ impl Transaction {
 
     /// A table as of the newest commit, own writes included: what DDL builds on.
     pub(super) fn newest_snapshot(&self, table: Oid) -> Result<Snapshot> {
-        self.snapshot_at(table, self.core.snapshots.take())
+        self.snapshot_at(table, self.core.snapshots.take(self.holder))
     }
 
     /// A table as this statement sees it, own writes included.
@@ -612,10 +614,10 @@ impl Drop for Transaction {
 
 /// Definitions and a snapshot that fits them: while a commit with new definitions is being published, they are there
 /// before its rows can be seen.
-fn newest(core: &Core) -> (Arc<Version>, Arc<Held>) {
+fn newest(core: &Core, holder: Holder) -> (Arc<Version>, Arc<Held>) {
     loop {
         // The snapshot first: the definitions are at least as new then, and no newer if they pass.
-        let snapshot = core.snapshots.take();
+        let snapshot = core.snapshots.take(holder);
         let version = core.version.load_full();
         if version.seq <= snapshot.seq() || core.healthy().is_err() {
             return (version, snapshot);

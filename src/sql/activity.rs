@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock};
 use parking_lot::Mutex;
 
 use crate::catalog::IndexMethod;
-use crate::database::BuildProgress;
+use crate::database::{BuildProgress, Holder};
 use crate::sql::databases::Databases;
 use crate::sql::session::SUPERUSER;
 use crate::sql::shared::Shared;
@@ -165,8 +165,17 @@ fn row(session: &Shared) -> ReportRow {
         ("state_change", time(doing.changed)),
         ("state", Value::from(doing.state())),
         ("query", Value::from(clipped(&doing.query))),
+        ("backend_xmin", oldest_snapshot(session)),
         ("backend_type", Value::from("client backend")),
     ]
+}
+
+/// The position of the oldest moment that a session looks at; it has no transaction ids that others could be compared with.
+fn oldest_snapshot(session: &Shared) -> Value {
+    let its = Holder::Transaction(Some(session.process_id()));
+    let held = session.engine.database.snapshots();
+    let oldest = held.iter().find(|held| held.holder == its);
+    oldest.and_then(|held| i64::try_from(held.seq.0).ok()).map_or(Value::Null, Value::Int8)
 }
 
 /// PostgreSQL's blocks are those of the table; here they are what the vectors take, and as many of them are done as of

@@ -1,8 +1,8 @@
-//! What the views of the server are made of: hither.scrub, hither.scrub_findings, hither.storage, hither.memory, hither.recall,
-//! pg_stat_archiver, pg_stat_activity.
+//! What the views of the server are made of: hither.scrub, hither.scrub_findings, hither.snapshots, hither.storage,
+//! hither.memory, hither.recall, pg_stat_archiver, pg_stat_activity.
 
 use crate::clock::Timestamp;
-use crate::database::Database;
+use crate::database::{Database, HeldSnapshot, Holder};
 use crate::memory::Resident;
 use crate::sql::activity;
 use crate::sql::engine::Engine;
@@ -16,6 +16,7 @@ pub fn rows(engine: &Engine, view: &str) -> Vec<ReportRow> {
         "scrub" => scrub(database),
         "scrub_findings" => scrub_findings(database),
         "archiver" => archiver(database),
+        "snapshots" => snapshots(database),
         "storage" => storage(database),
         "memory" => memory(engine),
         "recall" => recall(database),
@@ -51,6 +52,27 @@ fn storage(database: &Database) -> Vec<ReportRow> {
         ("cache_hits", count(stats.cache_hits)),
         ("cache_misses", count(stats.cache_misses)),
     ]]
+}
+
+/// Each moment that somebody looks at. Those at the first hold back the space of all that died since, unless it is the
+/// newest.
+fn snapshots(database: &Database) -> Vec<ReportRow> {
+    let (newest, held) = (database.published(), database.snapshots());
+    let first = held.first().map(|held| held.seq).filter(|first| *first < newest);
+    let row = |held: HeldSnapshot| {
+        let pid = match held.holder {
+            Holder::Transaction(Some(session)) => Value::Int4(session),
+            _ => Value::Null,
+        };
+        vec![
+            ("position", count(held.seq.0)),
+            ("holder", Value::Text(held.holder.name().into())),
+            ("pid", pid),
+            ("log_bytes_behind", count(newest.0.saturating_sub(held.seq.0))),
+            ("holds_back_space", Value::Bool(first == Some(held.seq))),
+        ]
+    };
+    held.into_iter().map(row).collect()
 }
 
 /// A row per purpose, with its bound if it has one; then what the process as a whole has.

@@ -349,12 +349,6 @@ impl SessionContext for Shared {
         self.timings.lock().recent()
     }
 
-    fn snapshots(&self) -> (u64, Vec<(u64, usize)>) {
-        let database = &self.engine.database;
-        let held = database.snapshots();
-        (database.published().0, held.into_iter().map(|held| (held.seq.0, held.holders)).collect())
-    }
-
     fn report(&self, view: &str) -> Vec<ReportRow> {
         match view {
             "cursors" => self.cursors.lock().clone(),

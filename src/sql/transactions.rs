@@ -103,8 +103,8 @@ impl Session {
         self.state.used = true;
         let isolation = self.isolation()?;
         let mut transaction = self.shared.transaction.lock();
-        let database = &self.shared.engine.database;
-        transaction.get_or_insert_with(|| database.begin(isolation)).start_statement();
+        let (database, session) = (&self.shared.engine.database, self.shared.process_id());
+        transaction.get_or_insert_with(|| database.begin_for(isolation, session)).start_statement();
         drop(transaction);
         self.pin()
     }

@@ -180,10 +180,6 @@ pub trait SessionContext: Send + Sync {
     fn timings(&self) -> Vec<Timing> {
         Vec::new()
     }
-    /// The newest commit's position, and each snapshot that somebody holds with the number of holders, oldest first.
-    fn snapshots(&self) -> (u64, Vec<(u64, usize)>) {
-        Default::default()
-    }
     /// The rows of a view of the server's state, by its name.
     fn report(&self, _view: &str) -> Vec<ReportRow> {
         Vec::new()

@@ -25,6 +25,7 @@ pub fn options() -> Options {
         build_threads: 1,
         log_segment_bytes: 32 << 10,
         checkpoint_log_bytes: u64::MAX,
+        checkpoint_interval: std::time::Duration::MAX,
         // Graphs lie in files, whose making can fail and be cut short too.
         graph_bytes_max: 0,
         overlay_bytes_max: 8 << 10,

@@ -14,6 +14,7 @@ use std::sync::atomic::AtomicBool;
 
 use crate::clock::Timestamp;
 use crate::database::Database;
+use crate::database::Holder;
 use crate::database::backup::repository::{Base, Copied, Repository, Stored, write_beside};
 use crate::database::core::Core;
 use crate::database::generations::Due;
@@ -62,7 +63,7 @@ impl Database {
         let mut repository = Repository::open(core.fs.clone(), to, self.cluster())?;
         let started = core.options.clock.now();
         let hold = core.hold_log(Position(0));
-        let held = core.snapshots.take();
+        let held = core.snapshots.take(Holder::Backup);
         let pinned = self.checkpoint_then(Due::Grown, Pinned::of)?;
         let mut copy =
             Copy { repository: &mut repository, cancel, files: Vec::new(), new_tables: Vec::new() };

@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicBool;
 
 use super::*;
 use crate::catalog::{HnswOptions, Index, IndexMethod, IndexMetric};
-use crate::database::{AutovacuumOptions, RowUpdate};
+use crate::database::{AutovacuumOptions, Holder, RowUpdate};
 use std::io::ErrorKind;
 
 use crate::error::SqlState;
@@ -170,7 +170,7 @@ fn an_open_snapshot_keeps_what_it_sees_and_is_named() {
     assert_eq!(rows(&before), expected);
     assert_eq!(rows(&old.snapshot(table).unwrap()), expected);
     let held = database.snapshots();
-    assert_eq!(held[0].seq, old.snapshot_seq());
+    assert_eq!((held[0].seq, held[0].holder), (old.snapshot_seq(), Holder::Transaction(None)));
     assert!(held[0].seq < database.published());
     drop((before, old));
     assert!(database.snapshots().is_empty());

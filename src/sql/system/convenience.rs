@@ -6,6 +6,7 @@ use crate::error::Result;
 use crate::planner::bindings::Execution;
 use crate::sql::system::definitions::{index_definition, view_definition};
 use crate::sql::system::relation::{Relation, Rows, cells};
+use crate::sql::system::server::report;
 use crate::sql::system::{HITHER, OWNER, PG_CATALOG, listed_views, names};
 
 pub const RELATIONS: &[Relation] = &[
@@ -97,8 +98,8 @@ pub const RELATIONS: &[Relation] = &[
         schema: HITHER,
         name: "snapshots",
         kind: 'v',
-        columns: "position int8, holders int8, log_bytes_behind int8, holds_back_space bool",
-        rows: snapshots,
+        columns: "position int8, holder text, pid int4, log_bytes_behind int8, holds_back_space bool",
+        rows: |execution, rows| report(execution, rows, "snapshots"),
     },
     Relation {
         oid: 12_183,
@@ -206,18 +207,6 @@ fn table_statistics(execution: &Execution, rows: &mut Rows) -> Result<()> {
 fn table_blocks(execution: &Execution, rows: &mut Rows) -> Result<()> {
     for table in execution.session.catalog().tables() {
         rows.add(cells! { relid: table.oid, schemaname: &table.schema, relname: &table.name });
-    }
-    Ok(())
-}
-
-/// Each moment that somebody looks at. The first holds back the space of all that died since, unless it is the newest.
-fn snapshots(execution: &Execution, rows: &mut Rows) -> Result<()> {
-    let (newest, held) = execution.session.snapshots();
-    for (number, (position, holders)) in held.into_iter().enumerate() {
-        rows.add(cells! {
-            position: position as i64, holders: holders as i64, log_bytes_behind: newest.saturating_sub(position) as i64,
-            holds_back_space: number == 0 && position < newest,
-        });
     }
     Ok(())
 }
