@@ -118,6 +118,7 @@ fn hnsw(database: &Arc<Database>, table: Oid) {
         }),
         ivfflat: None,
         predicate: None,
+        nulls_equal: false,
     };
     done(txn.create_index(index));
     txn.commit().expect("a commit");

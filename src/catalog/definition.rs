@@ -271,6 +271,9 @@ pub enum ConstraintKind {
     /// Backed by the unique [`Index`] whose `constraint` is this one's oid.
     Unique {
         columns: Vec<u16>,
+        /// NULLS NOT DISTINCT.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        nulls_equal: bool,
     },
     Check {
         sql: String,
@@ -331,6 +334,9 @@ pub struct Index {
     #[serde(default)]
     pub opclasses: Vec<String>,
     pub unique: bool,
+    /// NULLS NOT DISTINCT: of a unique index, whose NULLs are then like any other value.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub nulls_equal: bool,
     /// The PRIMARY KEY or UNIQUE constraint this index backs.
     pub constraint: Option<Oid>,
     /// For `hnsw`.

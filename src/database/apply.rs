@@ -209,7 +209,9 @@ pub fn unique_key(unique: &UniqueKey, row: &crate::table::RowReader) -> Result<O
     }
     let columns = unique.columns.iter();
     let values: Vec<Value> = columns.map(|&column| row.value(column)).collect::<Result<_>>()?;
-    Ok(UniqueKey::of_values(unique.index, values.len()).key(|column| &values[column]))
+    let nulls_equal = unique.nulls_equal;
+    Ok(UniqueKey { nulls_equal, ..UniqueKey::of_values(unique.index, values.len()) }
+        .key(|column| &values[column]))
 }
 
 fn no_files(name: &str, storage: StorageId) -> Error {

@@ -436,8 +436,9 @@ fn members(snapshot: &Snapshot, guard: u16, cancel: &AtomicBool) -> Result<Roari
 
 /// The index that backs a PRIMARY KEY or UNIQUE constraint.
 fn constraint_index(table: &Table, constraint: &catalog::Constraint, oid: Oid) -> Option<Index> {
-    let columns = match &constraint.kind {
-        ConstraintKind::PrimaryKey { columns } | ConstraintKind::Unique { columns } => columns.clone(),
+    let (columns, nulls_equal) = match &constraint.kind {
+        ConstraintKind::PrimaryKey { columns } => (columns.clone(), false),
+        ConstraintKind::Unique { columns, nulls_equal } => (columns.clone(), *nulls_equal),
         ConstraintKind::Check { .. } | ConstraintKind::NotNull { .. } | ConstraintKind::ForeignKey(_) => {
             return None;
         }
@@ -454,6 +455,7 @@ fn constraint_index(table: &Table, constraint: &catalog::Constraint, oid: Oid) -
         constraint: Some(constraint.oid),
         hnsw: None,
         predicate: None,
+        nulls_equal,
         ivfflat: None,
     })
 }

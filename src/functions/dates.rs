@@ -104,6 +104,18 @@ fn definitions() -> Vec<Definition> {
             shifted_in_zone(moment(&v[0]), span(&v[1]), 1, zone)
         }),
         strict("timestamp_pl_interval(date, interval) timestamp", |v| shifted(&v[0], span(&v[1]), 1)),
+        zoned("date_add(timestamptz, interval) timestamptz", |zone, v| {
+            shifted_in_zone(moment(&v[0]), span(&v[1]), 1, zone)
+        }),
+        strict("date_add(timestamptz, interval, text) timestamptz", |v| {
+            shifted_in_zone(moment(&v[0]), span(&v[1]), 1, Zone::of_operand(text(&v[2]))?)
+        }),
+        zoned("date_subtract(timestamptz, interval) timestamptz", |zone, v| {
+            shifted_in_zone(moment(&v[0]), span(&v[1]), -1, zone)
+        }),
+        strict("date_subtract(timestamptz, interval, text) timestamptz", |v| {
+            shifted_in_zone(moment(&v[0]), span(&v[1]), -1, Zone::of_operand(text(&v[2]))?)
+        }),
         strict("interval_pl_timestamp(interval, timestamp) timestamp", |v| shifted(&v[1], span(&v[0]), 1)),
         zoned("interval_pl_timestamp(interval, timestamptz) timestamptz", |zone, v| {
             shifted_in_zone(moment(&v[1]), span(&v[0]), 1, zone)

@@ -11,7 +11,7 @@ use datafusion::logical_expr::ScalarUDF;
 use crate::error::{Error, Result, SqlState};
 use crate::functions::json::written_along;
 use crate::functions::value::{Definition, functions as build, lenient, lenient_shown, shown, strict};
-use crate::types::json::{Key, Node, Parts, print_string};
+use crate::types::json::{self, Key, Node, Parts, print_string};
 use crate::types::{Look, Value, text as texts};
 
 /// Makes a row, as json, of names and values.
@@ -84,6 +84,13 @@ fn definitions() -> Vec<Definition> {
         shown("array_to_json(any) json", |look, v| match &v[0] {
             Value::Array(_) => Ok(Value::Json(json_text(look, &v[0]))),
             other => Err(no_such_argument("array_to_json", other)),
+        }),
+        // `IS JSON`.
+        strict("is_json(text, text, bool) bool", |v| match &v[..] {
+            [Value::Text(text), Value::Text(kind), Value::Bool(unique)] => {
+                Ok(Value::Bool(json::is_of_kind(text, kind, *unique)))
+            }
+            _ => Ok(Value::Null),
         }),
         strict("row_to_json(json) json", |v| Ok(v[0].clone())),
         shown("row_to_json(any) json", |look, v| match &v[0] {

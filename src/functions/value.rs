@@ -353,7 +353,11 @@ impl ScalarUDFImpl for ValueFunction {
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let given: Vec<DataType> = args.arg_fields.iter().map(|field| field.data_type().clone()).collect();
         let overload = self.choose(&given)?;
-        let (rows, constant) = rows_of(&args);
+        let (rows, constant) = match self.signature.volatility {
+            // Another answer for each row, also for the same arguments.
+            Volatility::Volatile => (args.number_rows, false),
+            _ => rows_of(&args),
+        };
         let columns = args.args.iter().map(|arg| arg.to_array(rows)).collect::<Result<Vec<ArrayRef>>>()?;
         let types: Vec<Type> = args
             .arg_fields

@@ -380,7 +380,9 @@ fn column_option(
         ColumnOption::PrimaryKey(key) if is_deferrable(&key.characteristics) => return Err(deferrable_key()),
         ColumnOption::Unique(key) if is_deferrable(&key.characteristics) => return Err(deferrable_key()),
         ColumnOption::PrimaryKey(_) => add(ConstraintKind::PrimaryKey(vec![column])),
-        ColumnOption::Unique(_) => add(ConstraintKind::Unique(vec![column])),
+        ColumnOption::Unique(key) => {
+            add(ConstraintKind::Unique { columns: vec![column], nulls_equal: nulls_equal(key) })
+        }
         ColumnOption::Check(check) => add(ConstraintKind::Check { sql: check.expr.to_string() }),
         ColumnOption::Collation(collation_name) => collation(&object_name("", collation_name).name)?,
         ColumnOption::Generated { generated_as, sequence_options, generation_expr: None, .. } => {
@@ -445,10 +447,8 @@ fn table_constraint(constraint: &ast::TableConstraint) -> Result<TableConstraint
             (&key.name, ConstraintKind::PrimaryKey(plain_columns(&key.columns)?))
         }
         ast::TableConstraint::Unique(unique) => {
-            if matches!(unique.nulls_distinct, ast::NullsDistinctOption::NotDistinct) {
-                return Err(Error::unsupported("NULLS NOT DISTINCT"));
-            }
-            (&unique.name, ConstraintKind::Unique(plain_columns(&unique.columns)?))
+            let columns = plain_columns(&unique.columns)?;
+            (&unique.name, ConstraintKind::Unique { columns, nulls_equal: nulls_equal(unique) })
         }
         ast::TableConstraint::Check(check) => {
             (&check.name, ConstraintKind::Check { sql: check.expr.to_string() })
@@ -460,6 +460,10 @@ fn table_constraint(constraint: &ast::TableConstraint) -> Result<TableConstraint
         other => return Err(Error::unsupported(format!("table constraint {other}"))),
     };
     Ok(TableConstraint { name: name.as_ref().map(fold), kind })
+}
+
+fn nulls_equal(key: &ast::UniqueConstraint) -> bool {
+    matches!(key.nulls_distinct, ast::NullsDistinctOption::NotDistinct)
 }
 
 fn plain_columns(columns: &[ast::IndexColumn]) -> Result<Vec<String>> {

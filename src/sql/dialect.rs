@@ -11,6 +11,7 @@
 
 use std::sync::Arc;
 
+use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use datafusion::sql::sqlparser::tokenizer::{
     Location, Span, Token, TokenWithSpan, Tokenizer, TokenizerError, Whitespace,
@@ -321,7 +322,7 @@ fn bracket_arrays(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
     out
 }
 
-/// Whether what stands at the end is the name of a type, with its modifier if it has one.
+/// Whether what stands at the end is the name of a type, with its modifier if it has one; `x IS JSON` is not.
 fn ends_with_type(tokens: &[TokenWithSpan]) -> bool {
     let mut solid = tokens.iter().rev().map(|token| &token.token).filter(|token| !is_white(token));
     let mut last = solid.next();
@@ -336,6 +337,12 @@ fn ends_with_type(tokens: &[TokenWithSpan]) -> bool {
         // `double precision`, `character varying` and `with time zone` end in these.
         Some(Token::Word(word)) if word.quote_style.is_none() => {
             let name = word.value.to_lowercase();
+            if name == "json"
+                && let Some(Token::Word(before)) = solid.next()
+                && matches!(before.keyword, Keyword::IS | Keyword::NOT)
+            {
+                return false;
+            }
             matches!(name.as_str(), "precision" | "varying" | "zone")
                 || crate::types::Type::named(&name, false, &[]).is_ok()
         }

@@ -8,15 +8,22 @@
 //! | `a LIKE ANY (b)`                  | a LIKE of its own, ALL not at all | `a ~~ ANY (b)`                        |
 //! | `- a ^ b`                         | `- (a ^ b)`                       | `(- a) ^ b`                           |
 //! | `substring(a SIMILAR b ESCAPE c)` | nothing                           | `substring(a, b, c)`                  |
+//! | `a IS NOT JSON OBJECT`            | nothing                           | `NOT is_json(a, 'object', false)`     |
+//! | `a int UNIQUE NULLS NOT DISTINCT` | nothing                           | as behind a constraint of the table   |
 //! | `((SELECT ..) UNION (SELECT ..))` | a subquery in brackets            | a subquery                            |
 //!
 //! Precedences: <https://www.postgresql.org/docs/17/sql-syntax-lexical.html#SQL-PRECEDENCE>.
 
 use std::any::TypeId;
 
-use datafusion::sql::sqlparser::ast::{BinaryOperator, Expr, UnaryOperator};
+use datafusion::sql::sqlparser::ast::{
+    BinaryOperator, ColumnOption, DataType, Expr, KeyOrIndexDisplay, NullsDistinctOption, UnaryOperator,
+    UniqueConstraint, Value,
+};
 use datafusion::sql::sqlparser::dialect::{Dialect, PostgreSqlDialect, Precedence};
-use datafusion::sql::sqlparser::keywords::Keyword;
+use datafusion::sql::sqlparser::keywords::Keyword::{
+    self, DISTINCT, IS, JSON, KEYS, NOT, NULLS, UNIQUE, WITH, WITHOUT,
+};
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use datafusion::sql::sqlparser::tokenizer::Token;
 
@@ -85,6 +92,30 @@ impl Dialect for Grammar {
         supports_comment_optimizer_hint() -> bool;
     }
 
+    fn parse_column_option(
+        &self,
+        parser: &mut Parser,
+    ) -> Result<Option<Result<Option<ColumnOption>, ParserError>>, ParserError> {
+        let nulls_distinct = if parser.parse_keywords(&[UNIQUE, NULLS, NOT, DISTINCT]) {
+            NullsDistinctOption::NotDistinct
+        } else if parser.parse_keywords(&[UNIQUE, NULLS, DISTINCT]) {
+            NullsDistinctOption::Distinct
+        } else {
+            return POSTGRESQL.parse_column_option(parser);
+        };
+        let unique = UniqueConstraint {
+            name: None,
+            index_name: None,
+            index_type_display: KeyOrIndexDisplay::None,
+            index_type: None,
+            columns: Vec::new(),
+            index_options: Vec::new(),
+            characteristics: parser.parse_constraint_characteristics()?,
+            nulls_distinct,
+        };
+        Ok(Some(Ok(Some(ColumnOption::Unique(unique)))))
+    }
+
     fn get_next_precedence(&self, parser: &Parser) -> Option<Result<u8, ParserError>> {
         if is_isnull(&parser.peek_token_ref().token) {
             return Some(Ok(self.prec_value(Precedence::Is)));
@@ -124,6 +155,13 @@ impl Dialect for Grammar {
         if parser.parse_keywords(&[Keyword::IS, Keyword::NOT, Keyword::DISTINCT, Keyword::FROM]) {
             let right = parser.parse_subexpr(self.prec_value(Precedence::Is));
             return Some(right.map(|right| Expr::IsNotDistinctFrom(Box::new(left.clone()), Box::new(right))));
+        }
+        if parser.parse_keywords(&[IS, JSON]) {
+            return Some(Ok(is_json(parser, left)));
+        }
+        if parser.parse_keywords(&[IS, NOT, JSON]) {
+            let expr = Box::new(Expr::Nested(Box::new(is_json(parser, left))));
+            return Some(Ok(Expr::UnaryOp { op: UnaryOperator::Not, expr }));
         }
         // Behind `x::text`; behind x sqlparser reads it.
         if parser.parse_keyword(Keyword::COLLATE) {
@@ -190,6 +228,25 @@ impl Grammar {
         let nested = Expr::Nested(Box::new(either));
         Ok(if negated { Expr::UnaryOp { op: UnaryOperator::Not, expr: Box::new(nested) } } else { nested })
     }
+}
+
+/// What is behind `a IS JSON`: `[VALUE | ARRAY | OBJECT | SCALAR] [WITH | WITHOUT UNIQUE [KEYS]]`.
+fn is_json(parser: &mut Parser, document: &Expr) -> Expr {
+    let is = |token: &Token, kind: &str| matches!(token, Token::Word(word) if word.quote_style.is_none() && word.value.eq_ignore_ascii_case(kind));
+    let next = &parser.peek_token_ref().token;
+    let named = ["value", "array", "object", "scalar"].into_iter().find(|kind| is(next, kind));
+    if named.is_some() {
+        parser.next_token();
+    }
+    let kind = named.unwrap_or("value");
+    let unique = parser.parse_keywords(&[WITH, UNIQUE]);
+    if unique || parser.parse_keywords(&[WITHOUT, UNIQUE]) {
+        // It may be missing.
+        let _ = parser.parse_keyword(KEYS);
+    }
+    let text = cast_to(document.clone(), DataType::Text);
+    let kind = Expr::value(Value::SingleQuotedString(kind.to_owned()));
+    function_call("is_json", vec![text, kind, Expr::value(Value::Boolean(unique))])
 }
 
 /// Whether `substring(` comes next with SIMILAR behind its first argument.

@@ -21,9 +21,7 @@ pub fn create_index(w: &mut Words) -> Parsed<Ast> {
     let method = if w.accept("USING") { w.identifier()? } else { "btree".to_string() };
     let columns = w.parenthesised(index_column)?;
     let included = if w.accept("INCLUDE") { w.parenthesised(Words::identifier)? } else { Vec::new() };
-    if w.at("NULLS NOT DISTINCT") {
-        return Err(Error::unsupported("NULLS NOT DISTINCT").into());
-    }
+    let nulls_equal = w.accept("NULLS NOT DISTINCT");
     w.accept("NULLS DISTINCT");
     let options = if w.accept("WITH") { w.parenthesised(storage_option)? } else { Vec::new() };
     if w.accept("TABLESPACE") {
@@ -35,6 +33,7 @@ pub fn create_index(w: &mut Words) -> Parsed<Ast> {
         table,
         only,
         unique,
+        nulls_equal: nulls_equal && unique,
         concurrently,
         if_not_exists,
         method,

@@ -526,7 +526,11 @@ pub struct TableConstraint {
 #[derive(Clone, Debug)]
 pub enum ConstraintKind {
     PrimaryKey(Vec<String>),
-    Unique(Vec<String>),
+    Unique {
+        columns: Vec<String>,
+        /// NULLS NOT DISTINCT.
+        nulls_equal: bool,
+    },
     ForeignKey(ForeignKeyDefinition),
     /// Source text of the condition.
     Check {
@@ -551,6 +555,8 @@ pub struct CreateIndex {
     pub table: Name,
     pub only: bool,
     pub unique: bool,
+    /// NULLS NOT DISTINCT.
+    pub nulls_equal: bool,
     pub concurrently: bool,
     pub if_not_exists: bool,
     pub method: String,

@@ -42,6 +42,8 @@ pub struct UniqueKey {
     pub columns: Vec<usize>,
     /// Position of the hidden column that is true in the rows which have a key, for a partial index.
     pub guard: Option<usize>,
+    /// Whether a NULL is a value like others, so that rows with one have a key too.
+    pub nulls_equal: bool,
 }
 
 impl UniqueKey {
@@ -51,15 +53,17 @@ impl UniqueKey {
             index: index.oid,
             columns: index.columns.iter().copied().map(position).collect(),
             guard: index.guard().map(position),
+            nulls_equal: index.nulls_equal,
         }
     }
 
-    /// For values that are given in the order of the index's columns, and nothing else.
+    /// For values that are given in the order of the index's columns, and nothing else. They are what a condition compares
+    /// with, so that NULL is like nothing.
     pub fn of_values(index: catalog::Oid, columns: usize) -> UniqueKey {
-        UniqueKey { index, columns: (0..columns).collect(), guard: None }
+        UniqueKey { index, columns: (0..columns).collect(), guard: None, nulls_equal: false }
     }
 
-    /// The key of a row; `None` when a column is NULL, for NULLs are never equal, and for rows outside of the index.
+    /// The key of a row; `None` when a column is NULL, unless NULLs are equal, and for rows outside of the index.
     pub fn key<'v>(&self, value: impl Fn(usize) -> &'v Value) -> Option<Vec<u8>> {
         if self.guard.is_some_and(|guard| *value(guard) != Value::Bool(true)) {
             return None;
@@ -68,7 +72,7 @@ impl UniqueKey {
         self.put_prefix(&mut key);
         for &column in &self.columns {
             match value(column) {
-                Value::Null => return None,
+                Value::Null if !self.nulls_equal => return None,
                 value => codec::key::encode_one(value, &mut key),
             }
         }

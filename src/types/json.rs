@@ -4,7 +4,7 @@
 //! of equal keys kept, escapes resolved, numbers as `numeric` prints them. serde_json would turn numbers into floats,
 //! so the reader is our own.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::error::{Error, Result, SqlState};
 
@@ -16,6 +16,30 @@ const NUMBER_DIGITS_MAX: i64 = 131_072;
 /// Whether `text` is JSON (22P02 when not).
 pub fn check(text: &str) -> Result<()> {
     Reader::new(text).document().map(|_| ())
+}
+
+/// Whether `text` is JSON of a kind, `value`, `array`, `object` or `scalar`; with `unique`, without a key twice in any object.
+pub fn is_of_kind(text: &str, kind: &str, unique: bool) -> bool {
+    let Ok(node) = Node::parse(text) else { return false };
+    let is_kind = match kind {
+        "array" => matches!(node, Node::Array(_)),
+        "object" => matches!(node, Node::Object(_)),
+        "scalar" => matches!(node, Node::Plain(_) | Node::Text(_)),
+        _ => true,
+    };
+    is_kind && (!unique || has_unique_keys(text))
+}
+
+/// Of text that is JSON, and so no deeper than [`DEPTH_MAX`].
+fn has_unique_keys(text: &str) -> bool {
+    match Parts::of(text) {
+        Ok(Parts::Object(entries)) => {
+            let names: BTreeSet<&str> = entries.iter().map(|(name, _)| name.as_str()).collect();
+            names.len() == entries.len() && entries.iter().all(|(_, value)| has_unique_keys(value))
+        }
+        Ok(Parts::Array(items)) => items.into_iter().all(has_unique_keys),
+        Ok(Parts::Scalar) | Err(_) => true,
+    }
 }
 
 /// `text` in jsonb's normal form.

@@ -136,6 +136,7 @@ pub fn create_index(txn: &mut Transaction, table: &str, kind: &str) -> Result<()
         hnsw: (kind == "hnsw").then_some(hnsw),
         ivfflat: None,
         predicate: None,
+        nulls_equal: false,
     };
     now(txn.create_index(index))
 }

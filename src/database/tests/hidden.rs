@@ -63,6 +63,7 @@ fn add_indexes(txn: &mut Transaction, table: Oid) {
             included: Vec::new(),
             opclasses: Vec::new(),
             unique: false,
+            nulls_equal: false,
             constraint: None,
             hnsw: Some(HnswOptions {
                 metric: IndexMetric::L2,

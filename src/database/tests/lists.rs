@@ -25,6 +25,7 @@ fn create_lists(database: &Arc<Database>, table: Oid) {
         constraint: None,
         hnsw: None,
         predicate: None,
+        nulls_equal: false,
         ivfflat: Some(IvfflatOptions { metric: IndexMetric::L2, lists: 8 }),
     };
     done(txn.create_index(index));

@@ -410,6 +410,7 @@ fn create_hnsw(database: &Arc<Database>, table: Oid) {
             quantization: Some(Quantization::Sq8),
         }),
         predicate: None,
+        nulls_equal: false,
         ivfflat: None,
     };
     done(txn.create_index(index));

@@ -34,6 +34,7 @@ pub fn add_index(txn: &mut Transaction, table: Oid) {
         constraint: None,
         hnsw: Some(HnswOptions { metric: IndexMetric::L2, m: 4, ef_construction: 16, quantization: None }),
         predicate: None,
+        nulls_equal: false,
         ivfflat: None,
     };
     done(txn.create_index(index));

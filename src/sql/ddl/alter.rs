@@ -181,7 +181,7 @@ impl Session {
             return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message));
         }
         match &added.kind {
-            StoredKind::PrimaryKey { columns } | StoredKind::Unique { columns } => {
+            StoredKind::PrimaryKey { columns } | StoredKind::Unique { columns, .. } => {
                 if catalog.relation(&table.schema, &added.name).is_some() {
                     let message = format!("relation \"{}\" already exists", added.name);
                     return Err(Error::new(SqlState::DUPLICATE_TABLE, message));
@@ -332,6 +332,7 @@ impl Session {
             constraint: Some(constraint.oid),
             hnsw: None,
             predicate: None,
+            nulls_equal: matches!(constraint.kind, StoredKind::Unique { nulls_equal: true, .. }),
             ivfflat: None,
         };
         self.put(table).await?;
@@ -444,7 +445,7 @@ impl Session {
         let mut constraints = Vec::with_capacity(table.constraints.len());
         for constraint in &table.constraints {
             let about = match &constraint.kind {
-                StoredKind::PrimaryKey { columns } | StoredKind::Unique { columns } => {
+                StoredKind::PrimaryKey { columns } | StoredKind::Unique { columns, .. } => {
                     columns.contains(&number)
                 }
                 StoredKind::Check { sql } => names_column(sql, table, number)?,
@@ -487,7 +488,7 @@ impl Session {
             self.notice(Severity::Notice, Error::new(SqlState("00000"), format!("{message}, skipping")));
             return Ok(());
         };
-        if let StoredKind::PrimaryKey { columns } | StoredKind::Unique { columns } = &found.kind {
+        if let StoredKind::PrimaryKey { columns } | StoredKind::Unique { columns, .. } = &found.kind {
             let same = |key: &ForeignKey| {
                 key.referenced.len() == columns.len() && columns.iter().all(|c| key.referenced.contains(c))
             };

@@ -383,6 +383,7 @@ pub fn same_index(own: &Index, child: &Table, of: &Index, parent: &Table) -> boo
         && own.opclasses == of.opclasses
         && own.hnsw == of.hnsw
         && own.ivfflat == of.ivfflat
+        && own.nulls_equal == of.nulls_equal
         && condition(own) == condition(of)
         && titles(&own.columns, child) == titles(&of.columns, parent)
         && titles(&own.included, child) == titles(&of.included, parent)
@@ -396,7 +397,9 @@ fn as_of(child: &Table, parent: &Table, kind: &ConstraintKind) -> Option<Constra
     };
     Some(match kind {
         ConstraintKind::PrimaryKey { columns } => ConstraintKind::PrimaryKey { columns: numbers(columns)? },
-        ConstraintKind::Unique { columns } => ConstraintKind::Unique { columns: numbers(columns)? },
+        ConstraintKind::Unique { columns, nulls_equal } => {
+            ConstraintKind::Unique { columns: numbers(columns)?, nulls_equal: *nulls_equal }
+        }
         ConstraintKind::ForeignKey(key) => {
             ConstraintKind::ForeignKey(ForeignKey { columns: numbers(&key.columns)?, ..key.clone() })
         }

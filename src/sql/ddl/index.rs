@@ -223,6 +223,7 @@ pub(super) fn definition(
         included: Vec::new(),
         opclasses: Vec::new(),
         unique: create.unique,
+        nulls_equal: create.nulls_equal,
         constraint: None,
         hnsw: None,
         predicate: predicate(create, table, context)?,

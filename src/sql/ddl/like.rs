@@ -132,9 +132,10 @@ fn copied(
         StoredKind::PrimaryKey { columns } if clause.indexes => {
             Some(TableConstraint { name: None, kind: ConstraintKind::PrimaryKey(names(columns)) })
         }
-        StoredKind::Unique { columns } if clause.indexes => {
-            Some(TableConstraint { name: None, kind: ConstraintKind::Unique(names(columns)) })
-        }
+        StoredKind::Unique { columns, nulls_equal } if clause.indexes => Some(TableConstraint {
+            name: None,
+            kind: ConstraintKind::Unique { columns: names(columns), nulls_equal: *nulls_equal },
+        }),
         _ => None,
     });
     (columns, constraints.collect())

@@ -249,7 +249,9 @@ impl Session {
             ConstraintKind::PrimaryKey(names) => {
                 numbers(names).map(|columns| StoredKind::PrimaryKey { columns })
             }
-            ConstraintKind::Unique(names) => numbers(names).map(|columns| StoredKind::Unique { columns }),
+            ConstraintKind::Unique { columns, nulls_equal } => {
+                numbers(columns).map(|columns| StoredKind::Unique { columns, nulls_equal: *nulls_equal })
+            }
             ConstraintKind::Check { .. } | ConstraintKind::ForeignKey(_) => None,
         };
         let catalog = self.shared.current_catalog();

@@ -166,10 +166,10 @@ impl<'a> Builder<'a> {
                 }
                 StoredKind::PrimaryKey { columns }
             }
-            ConstraintKind::Unique(columns) => {
+            ConstraintKind::Unique { columns, nulls_equal } => {
                 let columns = self.key_columns(columns)?;
                 check_unique(&self.table, &columns, false)?;
-                StoredKind::Unique { columns }
+                StoredKind::Unique { columns, nulls_equal: *nulls_equal }
             }
             ConstraintKind::Check { sql } => StoredKind::Check { sql: sql.clone() },
             ConstraintKind::ForeignKey(definition) => {
@@ -199,7 +199,7 @@ impl<'a> Builder<'a> {
         let table = self.table.name.clone();
         match kind {
             ConstraintKind::PrimaryKey(_) => self.namer.relation(&table, "", "pkey"),
-            ConstraintKind::Unique(columns) => self.namer.relation(&table, &columns.join("_"), "key"),
+            ConstraintKind::Unique { columns, .. } => self.namer.relation(&table, &columns.join("_"), "key"),
             ConstraintKind::ForeignKey(definition) => {
                 self.namer.constraint(&self.table, &table, &definition.columns.join("_"), "fkey")
             }
@@ -244,7 +244,7 @@ impl<'a> Builder<'a> {
         }
         let same = |key: &[u16]| key.len() == referenced.len() && key.iter().all(|c| referenced.contains(c));
         let unique = parent.constraints.iter().any(|constraint| match &constraint.kind {
-            StoredKind::PrimaryKey { columns } | StoredKind::Unique { columns } => same(columns),
+            StoredKind::PrimaryKey { columns } | StoredKind::Unique { columns, .. } => same(columns),
             _ => false,
         });
         if !unique && self.catalog.unique_index_on(parent.oid, &referenced).is_none() {

@@ -198,6 +198,7 @@ fn create_hnsw(w: &World) {
         constraint: None,
         hnsw: Some(HnswOptions { metric: Metric::L2.into(), m: 16, ef_construction: 64, quantization: None }),
         predicate: None,
+        nulls_equal: false,
         ivfflat: None,
     };
     done(txn.create_index(index));
@@ -249,6 +250,7 @@ fn lists_answer_in_full_and_say_how_many_were_looked_into() {
         constraint: None,
         hnsw: None,
         predicate: None,
+        nulls_equal: false,
         ivfflat: Some(IvfflatOptions { metric: Metric::L2.into(), lists: 10 }),
     };
     done(txn.create_index(index));

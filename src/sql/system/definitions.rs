@@ -111,11 +111,12 @@ pub fn index_definition(
     let options: Vec<String> =
         vector_options(index).into_iter().map(|(name, value)| format!("{name}='{value}'")).collect();
     let with = if options.is_empty() { String::new() } else { format!(" WITH ({})", options.join(", ")) };
+    let nulls = if index.nulls_equal { " NULLS NOT DISTINCT" } else { "" };
     let predicate = index.predicate.as_ref();
     let predicate = predicate.map(|predicate| deparse::expression(&predicate.sql, table, bare_table));
     let condition = predicate.map_or_else(String::new, |predicate| format!(" WHERE {predicate}"));
     Some(format!(
-        "CREATE {unique}INDEX {} ON {only}{relation} USING {} ({}){include}{with}{condition}",
+        "CREATE {unique}INDEX {} ON {only}{relation} USING {} ({}){include}{nulls}{with}{condition}",
         quote_ident(&index.name),
         index.method.name(),
         columns.join(", ")
@@ -182,7 +183,10 @@ fn definition_of(execution: &Execution, table: &Table, constraint: &Constraint, 
     };
     match &constraint.kind {
         ConstraintKind::PrimaryKey { columns } => format!("PRIMARY KEY ({})", list(columns)),
-        ConstraintKind::Unique { columns } => format!("UNIQUE ({})", list(columns)),
+        ConstraintKind::Unique { columns, nulls_equal } => {
+            let nulls = if *nulls_equal { "NULLS NOT DISTINCT " } else { "" };
+            format!("UNIQUE {nulls}({})", list(columns))
+        }
         ConstraintKind::Check { sql } => format!("CHECK ({})", deparse::expression(sql, table, pretty)),
         ConstraintKind::NotNull { column } => format!("NOT NULL {}", list(&[*column])),
         ConstraintKind::ForeignKey(key) => {

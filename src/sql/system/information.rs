@@ -401,8 +401,9 @@ fn table_constraints(execution: &Execution, rows: &mut Rows) -> Result<()> {
                 ConstraintKind::PrimaryKey { .. } => {
                     add(&constraint.name, "PRIMARY KEY", None, Deferral::Never)
                 }
-                ConstraintKind::Unique { .. } => {
-                    add(&constraint.name, "UNIQUE", Some("YES"), Deferral::Never)
+                ConstraintKind::Unique { nulls_equal, .. } => {
+                    let distinct = if nulls_equal { "NO" } else { "YES" };
+                    add(&constraint.name, "UNIQUE", Some(distinct), Deferral::Never)
                 }
                 ConstraintKind::Check { .. } => add(&constraint.name, "CHECK", None, Deferral::Never),
                 ConstraintKind::ForeignKey(ref key) => {
@@ -464,7 +465,8 @@ fn references(execution: &Execution, rows: &mut Rows) -> Result<()> {
 fn key_parts(table: &Table) -> Vec<(&str, &str, i32)> {
     let mut parts = Vec::new();
     for constraint in &table.constraints {
-        if let ConstraintKind::PrimaryKey { columns } | ConstraintKind::Unique { columns } = &constraint.kind
+        if let ConstraintKind::PrimaryKey { columns } | ConstraintKind::Unique { columns, .. } =
+            &constraint.kind
         {
             let named = columns.iter().filter_map(|&number| table.column_number(number));
             parts.extend(

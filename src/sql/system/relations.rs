@@ -64,7 +64,7 @@ pub const RELATIONS: &[Relation] = &[
         name: "pg_index",
         kind: 'r',
         columns: "indexrelid oid, indrelid oid, indnatts int2, indnkeyatts int2, indisunique bool, \
-            indnullsnotdistinct bool = f, indisprimary bool = f, indisexclusion bool = f, indimmediate bool = t, \
+            indnullsnotdistinct bool, indisprimary bool = f, indisexclusion bool = f, indimmediate bool = t, \
             indisclustered bool = f, indisvalid bool = t, indcheckxmin bool = f, indisready bool = t, \
             indislive bool = t, indisreplident bool = f, indkey int2[], indcollation oid[], indclass oid[], \
             indoption int2[], indexprs text, indpred text",
@@ -351,7 +351,7 @@ fn indexes(execution: &Execution, rows: &mut Rows) -> Result<()> {
         let primary = matches!(constraint_kind(&catalog, index), Some(ConstraintKind::PrimaryKey { .. }));
         rows.add(cells! {
             indexrelid: index.oid, indrelid: index.table, indnatts: all, indnkeyatts: count,
-            indisunique: index.unique, indisprimary: primary, indkey: key_numbers(table, index),
+            indisunique: index.unique, indnullsnotdistinct: index.nulls_equal, indisprimary: primary, indkey: key_numbers(table, index),
             indexprs: expressions(table, index), indpred: index.predicate.as_ref().map(|p| p.sql.clone()),
             indcollation: collations.collect::<Vec<_>>(), indclass: classes.collect::<Vec<_>>(),
             indoption: vec![Value::Int2(0); index.columns.len()],
@@ -386,7 +386,7 @@ fn constraints(execution: &Execution, rows: &mut Rows) -> Result<()> {
         for constraint in &table.constraints {
             let (kind, columns, check) = match &constraint.kind {
                 ConstraintKind::PrimaryKey { columns } => ('p', numbers(columns), None),
-                ConstraintKind::Unique { columns } => ('u', numbers(columns), None),
+                ConstraintKind::Unique { columns, .. } => ('u', numbers(columns), None),
                 ConstraintKind::Check { sql } => {
                     ('c', super::definitions::columns_in(&table, sql), Some(sql.clone()))
                 }

@@ -130,6 +130,7 @@ fn catalog() -> Arc<Catalog> {
         constraint: None,
         hnsw: None,
         predicate: None,
+        nulls_equal: false,
         ivfflat: None,
     };
     let primary = Index {
