@@ -21,7 +21,7 @@ use crate::log::{Record, StorageId, TxnId};
 static CANCEL: AtomicBool = AtomicBool::new(false);
 
 /// Small segments of the log: what is let go goes soon.
-fn small() -> Options {
+pub fn small() -> Options {
     Options { log_segment_bytes: 8 << 10, ..options() }
 }
 
@@ -100,7 +100,7 @@ fn nextval(database: &Arc<Database>, sequence: Oid) -> i64 {
 }
 
 /// A transaction that has records in the log on both sides of a checkpoint: it makes a table, and does `more`.
-fn across_a_checkpoint(database: &Arc<Database>, name: &str, more: impl FnOnce(&mut Transaction)) -> Oid {
+pub fn across_a_checkpoint(database: &Arc<Database>, name: &str, more: impl FnOnce(&mut Transaction)) -> Oid {
     let mut txn = database.begin(Isolation::ReadCommitted);
     txn.start_statement();
     let made = create_u(&mut txn, name);
@@ -114,7 +114,7 @@ fn across_a_checkpoint(database: &Arc<Database>, name: &str, more: impl FnOnce(&
 }
 
 /// All rows with all of their vectors.
-fn answer(database: &Arc<Database>, table: Oid) -> Vec<(i64, String)> {
+pub fn answer(database: &Arc<Database>, table: Oid) -> Vec<(i64, String)> {
     let mut txn = database.begin(Isolation::ReadCommitted);
     txn.start_statement();
     let snapshot = txn.snapshot(table).unwrap();
@@ -127,19 +127,19 @@ fn answer(database: &Arc<Database>, table: Oid) -> Vec<(i64, String)> {
     rows(&snapshot)
 }
 
-fn files(fs: &MemoryFs, folder: &str) -> Vec<PathBuf> {
+pub fn files(fs: &MemoryFs, folder: &str) -> Vec<PathBuf> {
     let folder = Path::new(folder);
     fs.list(folder).unwrap().into_iter().map(|name| folder.join(name)).collect()
 }
 
-fn content(fs: &MemoryFs, path: &Path) -> Vec<u8> {
+pub fn content(fs: &MemoryFs, path: &Path) -> Vec<u8> {
     let file = fs.open(path, OpenMode::Read).unwrap();
     let mut bytes = vec![0; file.len().unwrap() as usize];
     file.read_exact_at(&mut bytes, 0).unwrap();
     bytes
 }
 
-fn put(fs: &MemoryFs, path: &Path, bytes: &[u8]) {
+pub fn put(fs: &MemoryFs, path: &Path, bytes: &[u8]) {
     let file = fs.open(path, OpenMode::Create).or_else(|_| fs.open(path, OpenMode::ReadWrite)).unwrap();
     file.truncate(bytes.len() as u64).unwrap();
     file.write_all_at(bytes, 0).unwrap();
@@ -147,7 +147,7 @@ fn put(fs: &MemoryFs, path: &Path, bytes: &[u8]) {
     fs.sync_dir(path.parent().unwrap()).unwrap();
 }
 
-fn remove(fs: &MemoryFs, path: &Path) {
+pub fn remove(fs: &MemoryFs, path: &Path) {
     fs.remove_file(path).unwrap();
     fs.sync_dir(path.parent().unwrap()).unwrap();
 }
@@ -524,23 +524,24 @@ fn damage_that_replay_meets_is_the_tables_alone() {
     });
     let fs = Arc::new(sample.fs.crash(1));
     let manifest = |database: &Arc<Database>| database.core().store.checkpoint_position();
+    let applied = |database: &Arc<Database>| database.core().store.extra(StorageId(1), "applied");
     let mut positions = Vec::new();
     for round in 0..2 {
         let database = start(&fs).unwrap();
         assert_eq!(snapshot_error(&database, sample.t).unwrap().state(), SqlState::DATA_CORRUPTED);
         commit(&database, sample.u, 300 + round..301 + round, "other");
         database.checkpoint().unwrap();
-        positions.push(manifest(&database));
+        positions.push((manifest(&database), applied(&database).unwrap()));
         database.close().unwrap();
     }
-    assert_eq!(positions[0], positions[1], "its log stays");
+    assert_eq!(positions[0], positions[1], "its log stays, and what it has");
     let database = start(&fs).unwrap();
     assert_eq!(all(&database, sample.u).len(), 57);
     let mut txn = database.begin(Isolation::ReadCommitted);
     done(txn.drop_table(sample.t));
     txn.commit().unwrap();
     database.checkpoint().unwrap();
-    assert!(manifest(&database) > positions[0]);
+    assert!(manifest(&database) > positions[0].0 && applied(&database).is_none());
     database.check().unwrap();
 }
 
