@@ -14,13 +14,15 @@
 //! 4. the new catalogue is stored and shown; what was dropped is retired;
 //! 5. the sequence number is published: from here on snapshots see the transaction.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use crate::catalog::{CATALOG_STORAGE, Catalog, Edit, Object, Oid};
+use crate::database::checkpoint::applied_of;
 use crate::database::commit::Publish;
 use crate::database::core::{Core, Version};
+use crate::database::damaged::DamagedTables;
 use crate::database::work::{LiveWork, Work};
 use crate::error::{Error, Result, SqlState};
 use crate::log::{Position, Record, Seq, StorageId, TxnId};
@@ -53,16 +55,23 @@ impl Core {
     pub fn publish(&self, seq: Seq, mut work: Work) -> Result<()> {
         let horizon = self.snapshots.horizon();
         let edits = std::mem::take(&mut work.edits);
+        self.leave_out_damaged(&mut work);
         if edits.is_empty() {
-            for writer in work.writers.into_values() {
-                publish_writer(writer, seq, horizon)?;
-            }
+            work.writers.into_values().try_for_each(|writer| self.publish_writer(writer, seq, horizon))?;
         } else {
             self.publish_with_edits(seq, horizon, &edits, work)?;
         }
         self.snapshots.publish(seq);
         self.store.set_horizon(self.snapshots.horizon());
         Ok(())
+    }
+
+    /// What recovery gathered for a table before it met the damage.
+    fn leave_out_damaged(&self, work: &mut Work) {
+        let version = self.version.load();
+        if !version.damaged.is_empty() {
+            work.writers.retain(|storage, _| !version.is_damaged(*storage));
+        }
     }
 
     fn publish_with_edits(&self, seq: Seq, horizon: Seq, edits: &[Edit], mut work: Work) -> Result<()> {
@@ -75,23 +84,63 @@ impl Core {
             self.place_table(seq, oid, &catalog, &mut tables, &mut work, &mut retired)?;
         }
         for (storage, writer) in work.writers {
-            if tables.values().any(|table| table.storage() == storage) {
-                publish_writer(writer, seq, horizon)?;
+            if self.is_usable(&tables, storage) {
+                self.publish_writer(writer, seq, horizon)?;
             }
         }
         for &oid in &touched {
-            if let Some(table) = tables.get(&oid) {
-                build_unique_keys(table, seq, &old, &catalog, oid)?;
+            if let Some(table) = tables.get(&oid).filter(|table| self.is_usable(&tables, table.storage())) {
+                self.or_damaged(table, build_unique_keys(table, seq, &old, &catalog, oid))?;
             }
         }
         self.store_edits(seq, edits)?;
-        self.version.store(Arc::new(Version { seq, catalog: Arc::new(catalog), tables }));
-        retired.extend(work.created.into_values());
-        for table in retired {
-            self.store.drop_tree(table.storage());
-            self.retired.lock().push(table.dir().to_path_buf());
+        let damaged = self.still_damaged(&touched, &catalog, &mut retired);
+        tables.retain(|oid, _| !damaged.contains_key(oid));
+        self.version.store(Arc::new(Version { seq, catalog: Arc::new(catalog), tables, damaged }));
+        retired.extend(work.created.into_keys());
+        for storage in retired {
+            self.store.drop_tree(storage);
+            self.retired.lock().push(self.table_dir(storage));
         }
         Ok(())
+    }
+
+    /// Whether the storage is one of these tables', and not found damaged meanwhile.
+    fn is_usable(&self, tables: &HashMap<Oid, Arc<Table>>, storage: StorageId) -> bool {
+        tables.values().any(|table| table.storage() == storage) && !self.version.load().is_damaged(storage)
+    }
+
+    /// Damaged tables without those that have gone, or have other files now.
+    fn still_damaged(
+        &self,
+        touched: &BTreeSet<Oid>,
+        catalog: &Catalog,
+        retired: &mut Vec<StorageId>,
+    ) -> DamagedTables {
+        let mut damaged = self.version.load().damaged.clone();
+        damaged.retain(|oid, known| {
+            let table = catalog.table_by_oid(*oid);
+            let stays = !touched.contains(oid) || table.is_some_and(|t| t.storage == known.storage.0);
+            retired.extend((!stays).then_some(known.storage));
+            stays
+        });
+        damaged
+    }
+
+    fn publish_writer(&self, writer: Writer, seq: Seq, horizon: Seq) -> Result<()> {
+        let table = writer.table().clone();
+        let (overlay, unborn) = writer.into_overlay();
+        self.or_damaged(&table, table.publish(seq, overlay, horizon))?;
+        table.give_back_slots(unborn);
+        Ok(())
+    }
+
+    /// Publishes a commit that all tables have but this one, which was damaged when the others were checkpointed.
+    fn publish_behind(&self, writer: Writer, seq: Seq) -> Result<()> {
+        match self.version.load().is_damaged(writer.table().storage()) {
+            true => Ok(()),
+            false => self.publish_writer(writer, seq, self.snapshots.horizon()),
+        }
     }
 
     /// Gives one table its new definition, or its place among the tables, or takes it away.
@@ -102,24 +151,29 @@ impl Core {
         catalog: &Catalog,
         tables: &mut HashMap<Oid, Arc<Table>>,
         work: &mut Work,
-        retired: &mut Vec<Arc<Table>>,
+        retired: &mut Vec<StorageId>,
     ) -> Result<()> {
         let Some(definition) = catalog.table_by_oid(oid) else {
-            retired.extend(tables.remove(&oid));
+            retired.extend(tables.remove(&oid).map(|table| table.storage()));
             return Ok(());
         };
         let storage = StorageId(definition.storage);
+        if self.version.load().is_damaged(storage) {
+            // Nothing of it is in memory.
+            return Ok(());
+        }
         if tables.get(&oid).is_none_or(|table| table.storage() != storage) {
             let created = work.created.remove(&storage).ok_or_else(|| no_files(&definition.name, storage))?;
-            if let Some(former) = tables.insert(oid, created.clone()) {
+            let former = tables.insert(oid, created.clone());
+            if former.is_some() || self.version.load().damaged.contains_key(&oid) {
                 created.replaces_at(seq);
-                retired.push(former);
             }
+            retired.extend(former.map(|former| former.storage()));
         }
         let indexes: Vec<_> = catalog.indexes_of(oid).cloned().collect();
         let table = &tables[&oid];
         let vectors = work.vectors_of(table);
-        table.redefine(definition.clone(), &indexes, &mut work.graphs, vectors, seq)
+        self.or_damaged(table, table.redefine(definition.clone(), &indexes, &mut work.graphs, vectors, seq))
     }
 
     fn store_edits(&self, seq: Seq, edits: &[Edit]) -> Result<()> {
@@ -137,14 +191,6 @@ impl Core {
     }
 }
 
-fn publish_writer(writer: Writer, seq: Seq, horizon: Seq) -> Result<()> {
-    let table = writer.table().clone();
-    let (overlay, unborn) = writer.into_overlay();
-    table.publish(seq, overlay, horizon)?;
-    table.give_back_slots(unborn);
-    Ok(())
-}
-
 /// Whatever the cause, a full disk too, this is no refusal: recovery will find the commit.
 fn durable_but_not_visible(cause: &Error) -> Error {
     let message = format!("the commit is durable but could not be made visible: {}", cause.message());
@@ -152,7 +198,7 @@ fn durable_but_not_visible(cause: &Error) -> Error {
 }
 
 /// Tables that these edits create, change or drop, or whose indexes they do.
-fn touched_tables(edits: &[Edit], old: &Catalog) -> BTreeSet<Oid> {
+pub fn touched_tables(edits: &[Edit], old: &Catalog) -> BTreeSet<Oid> {
     let mut touched = BTreeSet::new();
     for edit in edits {
         match edit {
@@ -223,7 +269,13 @@ pub struct Replay<'a> {
     core: &'a Core,
     /// Commits before this are in the checkpoint already.
     applied: Position,
+    /// Records before this are of transactions that had ended by then.
+    from: Position,
+    /// Tables that were damaged then, and what they have: records before `from` are replayed for them.
+    behind: BTreeMap<StorageId, Position>,
     open: HashMap<TxnId, Work>,
+    /// Tables that commits since the checkpoint have created or redefined.
+    pub redefined: BTreeSet<Oid>,
     pub last_txn: TxnId,
     pub last_oid: Oid,
     pub last_storage: StorageId,
@@ -231,20 +283,35 @@ pub struct Replay<'a> {
 }
 
 impl<'a> Replay<'a> {
-    pub fn new(core: &'a Core, applied: Position) -> Replay<'a> {
-        Replay {
+    pub fn new(core: &'a Core, applied: Position, from: Position) -> Result<Replay<'a>> {
+        let mut behind = BTreeMap::new();
+        for table in core.version.load().tables.values() {
+            let own = applied_of(&core.store, table.storage())?;
+            if own < applied {
+                let name = table.state().definition.qualified_name();
+                log::info!("the table \"{name}\" was damaged and opens again; it takes in what it missed");
+                behind.insert(table.storage(), own);
+            }
+        }
+        Ok(Replay {
             core,
             applied,
+            from,
+            behind,
             open: HashMap::new(),
+            redefined: BTreeSet::new(),
             last_txn: TxnId(0),
             last_oid: 0,
             last_storage: StorageId(0),
             commits: 0,
-        }
+        })
     }
 
     pub fn apply(&mut self, position: Position, record: Record) -> Result<()> {
+        let is_past = position < self.from;
         match record {
+            Record::Data { storage, .. } if is_past && !self.behind.contains_key(&storage) => Ok(()),
+            Record::Catalog { .. } | Record::Sequence { .. } if is_past => Ok(()),
             Record::Data { txn, storage, changes } => self.data(txn, storage, changes),
             Record::Catalog { txn, edits } => self.catalog(txn, edits),
             Record::Commit { txn, time } => {
@@ -298,10 +365,16 @@ impl<'a> Replay<'a> {
             false => Arc::new(version.catalog.apply(&work.edits)),
         };
         let created = work.created.get(&storage).cloned();
+        let is_created = created.is_some();
         let table = created.or_else(|| version.tables.values().find(|t| t.storage() == storage).cloned());
-        // Dropped before the checkpoint: nobody will look.
+        // Dropped before the checkpoint: nobody will look; or damaged: nobody can.
         let Some(table) = table else { return Ok(()) };
-        work.writer(core, &catalog, &table, table.state().definition.oid)?.replay(changes)
+        let writer = work.writer(core, &catalog, &table, table.state().definition.oid)?;
+        match writer.replay(changes) {
+            // Files that are made right now do not rot.
+            outcome if is_created => outcome,
+            outcome => core.or_damaged(&table, outcome),
+        }
     }
 
     fn catalog(&mut self, txn: TxnId, edits: &[u8]) -> Result<()> {
@@ -324,17 +397,32 @@ impl<'a> Replay<'a> {
         self.saw(txn);
         if seq.0 < self.applied.0 {
             // Published before the checkpoint, which has all that was left of it.
+            self.commit_behind(seq, txn)?;
             self.end(txn);
             return Ok(());
         }
         self.commits += 1;
         match self.open.remove(&txn) {
-            Some(work) => self.core.publish(seq, work),
+            Some(work) => {
+                self.redefined.extend(touched_tables(&work.edits, &self.core.version.load().catalog));
+                self.core.publish(seq, work)
+            }
             None => {
                 self.core.snapshots.publish(seq);
                 Ok(())
             }
         }
+    }
+
+    /// What a commit wrote to tables that the checkpoint has without it.
+    fn commit_behind(&mut self, seq: Seq, txn: TxnId) -> Result<()> {
+        let Some(work) = self.open.get_mut(&txn) else { return Ok(()) };
+        for (storage, _) in self.behind.iter().filter(|(_, applied)| seq.0 >= applied.0) {
+            if let Some(writer) = work.writers.remove(storage) {
+                self.core.publish_behind(writer, seq)?;
+            }
+        }
+        Ok(())
     }
 
     fn end(&mut self, txn: TxnId) {

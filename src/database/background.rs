@@ -147,11 +147,15 @@ impl Background {
 impl Database {
     /// Prepares the log's next segment, and makes a checkpoint when enough log has gathered or any has been waiting long
     /// enough, when dropped tables still take up the disk, or when there is no room for the segment: what a checkpoint lets
-    /// go may be the room that is lacking. `last` is when the latest was made.
+    /// go may be the room that is lacking. None is made while a damaged table does not allow any. `last` is when the latest
+    /// was made.
     pub(super) fn step_checkpointer(&self, last: &mut Instant) -> Result<bool> {
         let core = self.core();
         let prepared = core.log.prepare();
         let dropped = !core.retired.lock().is_empty() && last.elapsed() >= DROPPED_REST;
+        if core.may_checkpoint().is_err() {
+            return prepared.map(|()| false);
+        }
         let (lag, options) = (core.log_lag(), &core.options);
         let waited = lag > 0 && last.elapsed() >= options.checkpoint_interval;
         if lag >= options.checkpoint_log_bytes || waited || dropped || prepared.is_err() {

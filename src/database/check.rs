@@ -102,9 +102,11 @@ impl Database {
     /// Tells every broken invariant; goes on after each where that makes sense.
     pub fn check_all(&self, tell: &mut dyn FnMut(Error)) -> Checked {
         let mut check = Check { tell, done: Checked::default() };
+        let mut told = BTreeSet::new();
         match self.core().store.check() {
             Ok(report) => {
                 let catalog = self.catalog();
+                told.extend(report.damage.iter().map(|error| error.message().to_owned()));
                 report.damage.into_iter().for_each(|error| check.note_file(Err(error), &catalog));
             }
             Err(error) => check.note(Err(error)),
@@ -114,6 +116,13 @@ impl Database {
         let version = self.core().version.load_full();
         for table in version.catalog.tables() {
             check.done.tables += 1;
+            if let Some(damaged) = version.damaged.get(&table.oid) {
+                check.done.affected.insert(table.qualified_name());
+                let cause = damaged.cause();
+                // The files of its tree were among those above.
+                check.note(if told.contains(cause.message()) { Ok(()) } else { Err(cause.clone()) });
+                continue;
+            }
             match version.tables.get(&table.oid) {
                 Some(files) => check.table(files),
                 None => check.note(Err(broken("catalogue", "a table with files", &table.name))),

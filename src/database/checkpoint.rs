@@ -9,6 +9,8 @@
 //! 5. One manifest edit makes trees, generations, sequences and position durable together.
 //! 6. What nothing names any more goes: older log segments, folders of dropped tables, older generations.
 //!
+//! While a table is damaged, its files, and the log from the last position before, stay (`damaged.rs`).
+//!
 //! ```text
 //!   log   ...| t7 Data | ... commits in the trees ... | commits to replay ...
 //!            ^ replay from here: t7 is still open     ^ applied: earlier commits are skipped
@@ -21,6 +23,7 @@ use crate::clock::Timestamp;
 use crate::codec::Reader;
 use crate::database::Database;
 use crate::database::core::Core;
+use crate::database::damaged::DamagedTables;
 use crate::database::generations::Due;
 use crate::error::{Error, Result, SqlState};
 use crate::log::{Position, Seq, StorageId};
@@ -29,6 +32,7 @@ use crate::table::Table;
 
 /// Names of the catalogue's extras in the manifest.
 const APPLIED: &str = "applied";
+const FROM: &str = "from";
 const SEQUENCES: &str = "sequences";
 const LAST: &str = "last";
 const TIME: &str = "time";
@@ -50,6 +54,7 @@ impl Database {
         let closing = matches!(due, Due::Closing);
         let core = self.core();
         core.healthy()?;
+        core.may_checkpoint()?;
         let _one = core.checkpointing.lock();
         let tables: Vec<Arc<Table>> = core.version.load().tables.values().cloned().collect();
         let (mut extras, saved) = core.generations.save(core, due)?;
@@ -71,9 +76,10 @@ impl Database {
         extras.push(Extra { storage: catalog, name: COUNTERS.into(), value: Some(core.counters()) });
         let time = moment.time.0.to_le_bytes().to_vec();
         extras.push(Extra { storage: catalog, name: TIME.into(), value: Some(time) });
-        core.store.checkpoint_frozen(moment.frozen, Checkpoint { position: moment.position, extras })?;
+        let position = core.kept_position(moment.position, &moment.damaged, &tables, &mut extras);
+        core.store.checkpoint_frozen(moment.frozen, Checkpoint { position, extras })?;
         core.generations.saved(saved);
-        core.log.truncate_before(moment.position.min(core.log_floor()))?;
+        core.log.truncate_before(position.min(core.log_floor()))?;
         core.generations.remove_old(core)?;
         for dir in retired {
             match core.fs.remove_dir_all(&dir) {
@@ -105,6 +111,7 @@ impl Database {
             applied: core.log.end(),
             last: core.last_commit(),
             time: core.last_time(),
+            damaged: core.version.load().damaged.clone(),
             sequences,
         })
     }
@@ -119,7 +126,25 @@ struct Moment {
     last: Seq,
     /// When that was.
     time: Timestamp,
+    /// Tables that it is not of.
+    damaged: DamagedTables,
     sequences: Vec<u8>,
+}
+
+/// Commits before this are in a table's files as the last checkpoint has them: before that of all, when the table was
+/// damaged when it was made.
+pub fn applied_of(store: &Store, storage: StorageId) -> Result<Position> {
+    match position_extra(store, storage, APPLIED)? {
+        Some(own) => Ok(own),
+        None => Ok(position_extra(store, StorageId(CATALOG_STORAGE), APPLIED)?.unwrap_or_default()),
+    }
+}
+
+fn position_extra(store: &Store, storage: StorageId, name: &str) -> Result<Option<Position>> {
+    let Some(bytes) = store.extra(storage, name) else { return Ok(None) };
+    let bytes: [u8; 8] =
+        bytes.try_into().map_err(|_| Error::corrupt("manifest", 0, "a position", "other bytes"))?;
+    Ok(Some(Position(u64::from_le_bytes(bytes))))
 }
 
 /// The next oid and the next storage id as of the last checkpoint; zeros if it does not tell (formats 1 and 2).
@@ -152,12 +177,41 @@ impl Core {
 
     /// Commits before this are in the trees as the last checkpoint has them.
     pub fn applied_position(&self) -> Result<Position> {
-        let Some(bytes) = self.store.extra(StorageId(CATALOG_STORAGE), APPLIED) else {
-            return Ok(Position(0));
+        applied_of(&self.store, StorageId(CATALOG_STORAGE))
+    }
+
+    /// Where replay begins for all but tables that are behind; the manifest's position when none is.
+    pub fn replay_from(&self) -> Result<Position> {
+        Ok(position_extra(&self.store, StorageId(CATALOG_STORAGE), FROM)?.unwrap_or_default())
+    }
+
+    /// From where on a checkpoint keeps the log: from before all that is not in the files of damaged tables, while there
+    /// are any. Adds what says so.
+    fn kept_position(
+        &self,
+        position: Position,
+        damaged: &DamagedTables,
+        tables: &[Arc<Table>],
+        extras: &mut Vec<Extra>,
+    ) -> Position {
+        let catalog = StorageId(CATALOG_STORAGE);
+        let put = |storage, name: &str, position: Option<Position>| Extra {
+            storage,
+            name: name.into(),
+            value: position.map(|position| position.0.to_le_bytes().to_vec()),
         };
-        let bytes: [u8; 8] =
-            bytes.try_into().map_err(|_| Error::corrupt("manifest", 0, "a position", "other bytes"))?;
-        Ok(Position(u64::from_le_bytes(bytes)))
+        let caught_up = tables.iter().map(|table| table.storage());
+        let caught_up = caught_up.filter(|storage| self.store.extra(*storage, APPLIED).is_some());
+        extras.extend(caught_up.map(|storage| put(storage, APPLIED, None)));
+        if damaged.is_empty() {
+            extras.extend(self.store.extra(catalog, FROM).map(|_| put(catalog, FROM, None)));
+            return position;
+        }
+        extras.extend(damaged.values().map(|one| put(one.storage, APPLIED, Some(one.applied))));
+        extras.push(put(catalog, FROM, Some(position)));
+        let kept = self.store.checkpoint_position();
+        log::warn!("{} bytes of log are kept for tables that are damaged", position.0.saturating_sub(kept.0));
+        kept
     }
 
     /// The newest commit that the last checkpoint has; of format 1 only that it is before the applied position.

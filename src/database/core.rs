@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
@@ -12,6 +12,7 @@ use crate::catalog::{Catalog, Oid};
 use crate::clock::Timestamp;
 use crate::database::Options;
 use crate::database::backup::archive::Archive;
+use crate::database::damaged::DamagedTables;
 use crate::database::generations::Generations;
 use crate::database::scrub::Scrubs;
 use crate::database::sequences::Sequences;
@@ -43,13 +44,15 @@ pub struct Core {
     pub archive: Archive,
     /// Held during a checkpoint.
     pub checkpointing: Mutex<()>,
-    /// From where recovery would replay the log.
+    /// From where recovery would replay the log, but for tables that are damaged.
     checkpoint: AtomicU64,
     /// Transactions whose records are in the log, and from where on: a checkpoint keeps the log from the first.
     active: Mutex<BTreeMap<TxnId, Position>>,
     /// Folders of dropped tables: they go once a checkpoint no longer names them.
     pub retired: Mutex<Vec<PathBuf>>,
     poison: Mutex<Option<Error>>,
+    /// While the log is replayed.
+    pub recovering: AtomicBool,
     /// Of the newest commit in the log, in microseconds since 1970; 0 when none told it.
     last_time: AtomicI64,
     /// The newest commit that the checkpoint had when this was opened.
@@ -67,6 +70,8 @@ pub struct Version {
     pub seq: Seq,
     pub catalog: Arc<Catalog>,
     pub tables: HashMap<Oid, Arc<Table>>,
+    /// Of the catalogue's tables those that are not in `tables`.
+    pub damaged: DamagedTables,
 }
 
 /// Where the counters go on after an open.
@@ -107,6 +112,7 @@ impl Core {
             active: Mutex::default(),
             retired: Mutex::default(),
             poison: Mutex::default(),
+            recovering: AtomicBool::new(false),
             last_time: AtomicI64::new(0),
             opened_at: AtomicU64::new(0),
             log_holds: Mutex::default(),

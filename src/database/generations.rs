@@ -243,10 +243,18 @@ impl Generations {
         Ok(kept)
     }
 
-    /// Removes files that the last checkpoint does not name.
+    /// Those of a damaged table are nobody's concern from here on, and stay as they are.
+    pub fn leave(&self, storage: StorageId) {
+        self.indexes.lock().retain(|_, kept| kept.storage != storage);
+    }
+
+    /// Removes files that the last checkpoint does not name. Those of damaged tables are not known here, and stay.
     pub fn remove_old(&self, core: &Core) -> Result<()> {
         let root = core.dir.join("indexes");
         for folder in core.fs.list(&root)? {
+            if storage_of(&folder).is_some_and(|storage| core.store.damage(storage).is_some()) {
+                continue;
+            }
             let names = core.fs.list(&root.join(&folder))?;
             let mut left = names.len();
             for name in names {
@@ -263,7 +271,7 @@ impl Generations {
     }
 
     fn counts(&self, folder: &Path, name: &Path) -> bool {
-        let storage = folder.to_str().and_then(|name| name.parse().ok()).map(StorageId);
+        let storage = storage_of(folder);
         let parts: Vec<&str> = name.to_str().map(|name| name.split('.').collect()).unwrap_or_default();
         let [oid, number, extension] = parts[..] else { return false };
         let (Ok(oid), Ok(number)) = (oid.parse::<Oid>(), number.parse::<u64>()) else { return false };
@@ -334,6 +342,11 @@ fn open_one(fs: &dyn Fs, path: &Path, params: Params, room: &Arc<Room>, verify: 
 fn path_of(dir: &Path, storage: StorageId, index: Oid, number: u64, params: Params) -> PathBuf {
     let name = format!("{index}.{number}.{}", params.extension());
     dir.join("indexes").join(storage.0.to_string()).join(name)
+}
+
+/// Whose generations lie in a folder of this name.
+fn storage_of(folder: &Path) -> Option<StorageId> {
+    folder.to_str().and_then(|name| name.parse().ok()).map(StorageId)
 }
 
 fn extra_name(index: Oid) -> String {

@@ -21,6 +21,8 @@ pub mod commit;
 pub mod control;
 // What all parts share.
 mod core;
+// Tables that do not open.
+mod damaged;
 // Tables, indexes, sequences come and go.
 mod ddl;
 // Files as lines.
@@ -172,6 +174,7 @@ impl Database {
         let commits = Commits::new(core.log.clone(), core.clone());
         let (control, background) = (Mutex::new(control), Background::default());
         let database = Arc::new(Database { core, commits, control, background });
+        database.note_damaged_tables();
         if database.core.options.background {
             database.core.store.start_background()?;
             database.background.start(&database)?;
@@ -216,11 +219,17 @@ impl Database {
         self.core.store.stop_background();
     }
 
-    /// Stops background work, checkpoints and marks the directory as cleanly closed.
+    /// Stops background work, checkpoints and marks the directory as cleanly closed. Where no checkpoint can be made
+    /// for the sake of a damaged table, the next open replays the log.
     pub fn close(&self) -> Result<()> {
         self.background.stop();
         if let Err(error) = self.step_archiver() {
             log::error!("archiver: {error}; the log keeps what is not archived");
+        }
+        if let Err(error) = self.core.may_checkpoint() {
+            log::warn!("{error}");
+            self.core.store.stop_background();
+            return Ok(());
         }
         self.checkpoint_as(Due::Closing)?;
         self.core.store.stop_background();

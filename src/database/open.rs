@@ -2,7 +2,8 @@
 //!
 //! 1. LOCK and CONTROL: ours alone, and of a format we know.
 //! 2. The store as of its last checkpoint; the catalogue from its rows.
-//! 3. Each table: its vector segments, its live set and metadata indexes, its graphs.
+//! 3. Each table: its vector segments, its live set and metadata indexes, its graphs. One that is damaged is left out
+//!    (`damaged.rs`).
 //! 4. Files that belong to no table go.
 //! 5. The log from the checkpoint's position, through the same apply as live commits.
 //! 6. Slots, numbers and sequences go on behind everything that was found.
@@ -12,20 +13,22 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::ops::Bound;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use crate::catalog::edit::{OBJECT_KEY, SEQUENCE_KEY, decode_object, stored};
-use crate::catalog::{CATALOG_STORAGE, Catalog, FIRST_USER_OID};
+use crate::catalog::{CATALOG_STORAGE, Catalog, FIRST_USER_OID, Oid};
 use crate::database::apply::Replay;
-use crate::database::checkpoint::checkpoint_counters;
+use crate::database::checkpoint::{applied_of, checkpoint_counters};
 use crate::database::control::Control;
 use crate::database::core::{Core, Counters, Version};
+use crate::database::damaged::{Damaged, DamagedTables};
 use crate::database::generations::Generations;
 use crate::database::{Database, Options};
 use crate::error::{Result, SqlState};
 use crate::fs::Fs;
 use crate::index::room::Room;
 use crate::log::{LocalLog, Log, Position, Seq, StorageId, TxnId};
-use crate::storage::Store;
+use crate::storage::{Store, is_damage};
 use crate::table::Table;
 
 /// The folder of graphs that have no room in memory.
@@ -44,9 +47,9 @@ impl Database {
         remove_strangers(&*fs, dir, &store, &catalog)?;
         let room = Room::new(fs.clone(), dir.join(SPILL), options.graph_bytes_max)?;
         let generations = Generations::new(room);
-        let tables = open_tables(&fs, dir, &store, &catalog, &generations, !control.was_clean)?;
+        let (tables, damaged) = open_tables(&fs, dir, &store, &catalog, &generations, !control.was_clean)?;
         let counters = counters(&store, &catalog)?;
-        let version = Version { seq: Seq::default(), catalog: Arc::new(catalog), tables };
+        let version = Version { seq: Seq::default(), catalog: Arc::new(catalog), tables, damaged };
         let core = Core::new(fs, dir.to_path_buf(), options, log, store, version, generations, &counters);
         core.restore_sequences()?;
         replay(&core)?;
@@ -64,6 +67,9 @@ pub fn new_cluster() -> u128 {
 }
 
 pub(super) fn load_catalog(store: &Store) -> Result<Catalog> {
+    if let Some(error) = store.damage(StorageId(CATALOG_STORAGE)) {
+        return Err(error);
+    }
     let tree = store.create_tree(StorageId(CATALOG_STORAGE));
     let range = (Bound::Included(&[OBJECT_KEY][..]), Bound::Excluded(&[SEQUENCE_KEY][..]));
     let mut edits = Vec::new();
@@ -81,19 +87,45 @@ fn open_tables(
     catalog: &Catalog,
     generations: &Generations,
     verify: bool,
-) -> Result<HashMap<crate::catalog::Oid, Arc<Table>>> {
-    let mut tables = HashMap::new();
+) -> Result<(HashMap<Oid, Arc<Table>>, DamagedTables)> {
+    let (mut tables, mut damaged) = (HashMap::new(), DamagedTables::new());
     for definition in catalog.tables() {
         let storage = StorageId(definition.storage);
-        let tree = store.create_tree(storage);
-        let indexes: Vec<_> = catalog.indexes_of(definition.oid).cloned().collect();
-        let folder = dir.join("tables").join(storage.0.to_string());
-        let table = Table::open(fs, &folder, tree, definition.clone(), &indexes, generations.room())?;
-        generations.open(&**fs, dir, store, catalog, &table, verify)?;
-        table.restore(Seq(u64::MAX))?;
-        tables.insert(definition.oid, Arc::new(table));
+        match open_table(fs, dir, store, catalog, generations, definition, verify) {
+            Ok(table) => drop(tables.insert(definition.oid, Arc::new(table))),
+            Err(error) if is_damage(&error) => {
+                store.set_damaged(storage, error.clone());
+                generations.leave(storage);
+                let applied = applied_of(store, storage)?;
+                let of_one = Damaged::new(definition.clone(), storage, applied, error);
+                damaged.insert(definition.oid, Arc::new(of_one));
+            }
+            Err(error) => return Err(error),
+        }
     }
-    Ok(tables)
+    Ok((tables, damaged))
+}
+
+fn open_table(
+    fs: &Arc<dyn Fs>,
+    dir: &Path,
+    store: &Store,
+    catalog: &Catalog,
+    generations: &Generations,
+    definition: &Arc<crate::catalog::Table>,
+    verify: bool,
+) -> Result<Table> {
+    let storage = StorageId(definition.storage);
+    if let Some(error) = store.damage(storage) {
+        return Err(error);
+    }
+    let tree = store.create_tree(storage);
+    let indexes: Vec<_> = catalog.indexes_of(definition.oid).cloned().collect();
+    let folder = dir.join("tables").join(storage.0.to_string());
+    let table = Table::open(fs, &folder, tree, definition.clone(), &indexes, generations.room())?;
+    generations.open(&**fs, dir, store, catalog, &table, verify)?;
+    table.restore(Seq(u64::MAX))?;
+    Ok(table)
 }
 
 /// Trees and folders of tables that were dropped, or made by a transaction whose end the checkpoint did not see: replay
@@ -141,13 +173,17 @@ fn counters(store: &Store, catalog: &Catalog) -> Result<Counters> {
 
 fn replay(core: &Core) -> Result<()> {
     let applied = core.applied_position()?;
-    let from = core.store.checkpoint_position().max(LOG_START);
+    let first = core.store.checkpoint_position().max(LOG_START);
+    let from = core.replay_from()?.max(first);
     core.snapshots.publish(Seq(applied.0));
     core.opened_at(core.checkpoint_last()?);
     core.checkpointed(from);
     core.checkpoint_time().into_iter().for_each(|time| core.saw_time(time));
-    let mut replay = Replay::new(core, applied);
-    core.log.replay(from, &mut |position, record| replay.apply(position, record))?;
+    let mut replay = Replay::new(core, applied, from)?;
+    core.recovering.store(true, Ordering::Relaxed);
+    core.log.replay(first, &mut |position, record| replay.apply(position, record))?;
+    core.recovering.store(false, Ordering::Relaxed);
+    core.note_redefined(&replay.redefined);
     match replay.finish() {
         // Numbers of transactions do not come again, so nothing depends on it.
         Err(error) if error.state() == SqlState::DISK_FULL => log::warn!("{error}"),

@@ -8,6 +8,8 @@
 //!   manifest   against the state in memory             written anew
 //! ```
 //!
+//! A table that was damaged already when the database was opened is told by each run, and not read (`damaged.rs`).
+//!
 //! The first run begins when the database is opened: vectors of rows that a query returns are verified there and then,
 //! but a damaged vector that only seems far away is not returned, and only this reading finds it. `hither.scrub` says
 //! whether it is through. Runs follow one another at an interval; each keeps below a number of bytes per second, and takes
@@ -93,6 +95,8 @@ pub enum Kind {
     Graph,
     Log,
     Manifest,
+    /// All of a table, which did not open.
+    Table,
 }
 
 impl Kind {
@@ -104,6 +108,7 @@ impl Kind {
             Kind::Graph => "graph",
             Kind::Log => "log",
             Kind::Manifest => "manifest",
+            Kind::Table => "table",
         }
     }
 }
@@ -113,6 +118,7 @@ const REPLACE_VECTOR: &str = "searches of the column are refused until the row i
 const WRITTEN_ANEW: &str = "written anew";
 const BUILT_ANEW: &str = "built anew; queries are answered exactly until then";
 const LET_GO: &str = "a checkpoint has let go of it";
+const KEPT: &str = "kept while a table is damaged; drop or restore that table";
 
 /// The one place of [`Scrub`], and when the next run is due.
 #[derive(Default)]
@@ -126,6 +132,11 @@ pub struct Scrubs {
 impl Database {
     pub fn scrub_state(&self) -> Scrub {
         self.core().scrubs.state.lock().clone()
+    }
+
+    /// Tells of damage that was met at open, before the first run does.
+    pub(super) fn note_damaged_tables(&self) {
+        self.core().scrubs.state.lock().findings = self.damaged_tables();
     }
 
     /// Starts a run when one is due.
@@ -148,8 +159,13 @@ impl Database {
         {
             let mut state = core.scrubs.state.lock();
             let runs = state.runs;
-            *state =
-                Scrub { running: true, runs, started: Some(core.options.clock.now()), ..Scrub::default() };
+            *state = Scrub {
+                running: true,
+                runs,
+                started: Some(core.options.clock.now()),
+                findings: self.damaged_tables(),
+                ..Scrub::default()
+            };
         }
         let mut run = Run { database: self, cancel, began: Instant::now(), read: 0 };
         let outcome = run.everything();
@@ -285,6 +301,11 @@ impl Run<'_> {
             }
             Err(error) if is_rot(&error) => {
                 let file = file_of(&error);
+                if !core.version.load().damaged.is_empty() {
+                    // What can still be read of it is all there is of their last commits.
+                    self.found(None, Kind::Log, &file, &error, KEPT);
+                    return Ok(());
+                }
                 self.found(None, Kind::Log, &file, &error, LET_GO);
                 core.log.rotate()?;
                 self.database.checkpoint()

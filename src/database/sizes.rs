@@ -5,6 +5,7 @@ use std::path::Path;
 use crate::catalog::{Oid, Relation};
 use crate::database::{Database, cluster};
 use crate::fs::{Fs, OpenMode};
+use crate::log::StorageId;
 
 /// Bytes in memory, by purpose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,11 +29,12 @@ impl Database {
         let version = self.core.version.load();
         match version.catalog.relation_by_oid(oid)? {
             Relation::Table(table) => {
-                let table = version.tables.get(&table.oid)?;
-                Some(folder_bytes(&*self.core.fs, table.dir()))
+                let folder = self.core.table_dir(StorageId(table.storage));
+                Some(folder_bytes(&*self.core.fs, &folder))
             }
             Relation::Index(index) => {
-                let table = version.tables.get(&index.table)?;
+                // Of a damaged table nothing is known.
+                let Some(table) = version.tables.get(&index.table) else { return Some(0) };
                 let state = table.state();
                 let graph = state.vector_indexes.iter().find(|known| known.definition.oid == oid);
                 Some(graph.map_or(0, |known| {

@@ -251,13 +251,14 @@ impl Transaction {
         Ok(Snapshot::new(files, definition, held.seq(), overlay, vectors, held))
     }
 
-    /// The live table behind an oid, as this transaction has it.
+    /// The live table behind an oid, as this transaction has it. One that is damaged is XX001.
     pub(super) fn files(&self, table: Oid) -> Result<Arc<Table>> {
         let definition = self.catalog.table_by_oid(table).ok_or_else(|| no_table(table))?;
         let storage = crate::log::StorageId(definition.storage);
         if let Some(created) = self.work.as_ref().and_then(|work| work.created.get(&storage)) {
             return Ok(created.clone());
         }
+        self.version.check_sound(table, storage)?;
         let committed = self.version.tables.get(&table).filter(|files| files.storage() == storage);
         committed.cloned().ok_or_else(|| no_table(table))
     }
@@ -539,6 +540,7 @@ impl Transaction {
     /// Logs edits and goes on with them.
     pub(super) fn edit(&mut self, edits: &[Edit]) -> Result<()> {
         self.core.healthy()?;
+        self.check_edits_sound(edits)?;
         // Changes made before stand before the edits in the log: a slot that a new column has place for is known by then.
         self.log_chunks(1)?;
         let core = self.core.clone();

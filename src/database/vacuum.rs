@@ -80,10 +80,12 @@ pub struct TableGarbage {
 }
 
 impl Database {
-    /// Vacuums the given tables, or all when none are given. `cancel` ends it early with 57014; what was done stays.
+    /// Vacuums the given tables, or all when none are given. One that is damaged is refused when it is given, and passed
+    /// over otherwise. `cancel` ends it early with 57014; what was done stays.
     pub fn vacuum(&self, tables: &[Oid], cancel: &AtomicBool) -> Result<Vec<Vacuumed>> {
         let core = self.core();
         core.healthy()?;
+        core.check_all_sound(|table| tables.contains(&table))?;
         let _one = core.vacuuming.lock();
         let version = core.version.load_full();
         let wanted =
@@ -132,6 +134,10 @@ impl Database {
     /// Vacuums the tables that are due.
     pub fn step_autovacuum(&self) -> Result<bool> {
         let core = self.core();
+        if core.may_checkpoint().is_err() {
+            // Without one nothing is gained.
+            return Ok(false);
+        }
         let options = &core.options.autovacuum;
         let horizon = core.snapshots.horizon();
         let due = |table: &&Arc<Table>| {

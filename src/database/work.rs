@@ -76,7 +76,10 @@ impl Work {
 
     fn create_files(&mut self, core: &Core, table: &catalog::Table, catalog: &Catalog) -> Result<()> {
         let storage = StorageId(table.storage);
-        let known = core.version.load().tables.get(&table.oid).is_some_and(|t| t.storage() == storage);
+        let version = core.version.load();
+        let known = version.tables.get(&table.oid).is_some_and(|t| t.storage() == storage);
+        // What is there of a damaged table is all there is.
+        let known = known || version.is_damaged(storage);
         if known || self.created.contains_key(&storage) {
             return Ok(());
         }

@@ -12,7 +12,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::context::Context;
-use super::manifest;
+use super::manifest::{self, Levels};
 use super::merge::Merge;
 use super::options::Options;
 use super::recovery;
@@ -21,7 +21,7 @@ use super::sstable::{SEQ_MAX, Table};
 use super::version::Version;
 use crate::error::{Error, Result, SqlState};
 use crate::fs::{Fs, Pace, unpaced};
-use crate::log::Seq;
+use crate::log::{Seq, StorageId};
 
 /// What was looked at, and what is wrong with it.
 #[derive(Clone, Debug, Default)]
@@ -43,10 +43,27 @@ pub fn check(fs: Arc<dyn Fs>, dir: &Path) -> Result<Report> {
     for (id, levels) in &durable.trees {
         match recovery::open_version(&context, *id, levels) {
             Ok(version) => check_version(&version, &mut report),
-            Err(error) => report.damage.push(error),
+            Err(_) => check_files(&context, *id, levels, &mut report),
         }
     }
     Ok(report)
+}
+
+/// Each table by itself, of a tree that does not open.
+pub(super) fn check_files(context: &Arc<Context>, id: StorageId, levels: &Levels, report: &mut Report) {
+    report.trees += 1;
+    for meta in levels.iter().flatten() {
+        match Table::open(context, id, meta.clone()) {
+            Ok(table) => {
+                // The manifest names it, whatever becomes of this object.
+                table.keep(true);
+                report.tables += 1;
+                report.damage.extend(check_table(&table, &mut unpaced).err());
+                report.damage.extend(table.check_filter().err());
+            }
+            Err(error) => report.damage.push(error),
+        }
+    }
 }
 
 pub(super) fn check_version(version: &Version, report: &mut Report) {

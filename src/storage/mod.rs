@@ -43,6 +43,7 @@ pub use checkpoint::{Checkpoint, Extra, Frozen};
 pub use describe::describe;
 pub use image::{Image, TableFile, check_copies};
 pub use options::Options;
+pub use recovery::is_damage;
 pub use scan::{Scan, ScanEntry};
 pub use scrub::{Damage, Part, Scrubbed, is_rot};
 pub use slice::Slice;

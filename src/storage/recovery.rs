@@ -1,7 +1,9 @@
 //! Opening a store: the state of its last checkpoint, and nothing else on disk.
 //!
 //! 1. Read the manifest that CURRENT names (`manifest.rs`), or begin one.
-//! 2. Open every table it names: length, footer, index, filter and properties must be what they were.
+//! 2. Open every table it names: length, footer, index, filter and properties must be what they were. A tree whose
+//!    tables are not all so is damaged: nobody reads or writes it, and its files and what the manifest says of them
+//!    stay until it is dropped. The others are opened.
 //! 3. Remove tables it does not name: a crash left them between being written and being listed, or between
 //!    being unlisted and being removed.
 //!
@@ -18,11 +20,17 @@ use super::options::Options;
 use super::sstable::Table;
 use super::tree::Tree;
 use super::version::Version;
-use crate::error::Result;
+use crate::error::{Error, Result, SqlState};
 use crate::fs::Fs;
 use crate::log::StorageId;
 
-type Opened = (Arc<Context>, Manifest, BTreeMap<StorageId, Arc<Tree>>);
+/// What was found in a folder.
+pub struct Opened {
+    pub context: Arc<Context>,
+    pub manifest: Manifest,
+    pub trees: BTreeMap<StorageId, Arc<Tree>>,
+    pub damaged: BTreeMap<StorageId, Error>,
+}
 
 pub fn open(fs: Arc<dyn Fs>, dir: &Path, options: Options) -> Result<Opened> {
     let context = Arc::new(Context::new(fs.clone(), dir, options));
@@ -31,12 +39,25 @@ pub fn open(fs: Arc<dyn Fs>, dir: &Path, options: Options) -> Result<Opened> {
     let durable = manifest.durable();
     context.skip_number(durable.next_number);
     remove_orphans(&context, durable)?;
-    let mut trees = BTreeMap::new();
+    let (mut trees, mut damaged) = (BTreeMap::new(), BTreeMap::new());
     for (id, levels) in &durable.trees {
-        let version = open_version(&context, *id, levels)?;
-        trees.insert(*id, Arc::new(Tree::new(*id, context.clone(), version)));
+        match open_version(&context, *id, levels) {
+            Ok(version) => drop(trees.insert(*id, Arc::new(Tree::new(*id, context.clone(), version)))),
+            Err(error) if is_damage(&error) => drop(damaged.insert(*id, error)),
+            Err(error) => return Err(error),
+        }
     }
-    Ok((context, manifest, trees))
+    Ok(Opened { context, manifest, trees, damaged })
+}
+
+/// Whether an error of opening or reading files says that they are not what was written: other bytes, a file that is
+/// gone, or one that the disk does not give back. Others, such as too many open files, are not about these files.
+pub fn is_damage(error: &Error) -> bool {
+    match error.state() {
+        SqlState::DATA_CORRUPTED | SqlState::UNDEFINED_FILE => true,
+        SqlState::IO_ERROR => error.message().starts_with("could not read "),
+        _ => false,
+    }
 }
 
 /// The tables the manifest names, open.

@@ -16,7 +16,7 @@ use super::options::Options;
 use super::recovery;
 use super::tree::Tree;
 use super::version::Version;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::fs::Fs;
 use crate::log::{Position, Seq, StorageId};
 
@@ -41,6 +41,8 @@ pub(super) struct Shared {
 #[derive(Default)]
 pub(super) struct Trees {
     pub live: BTreeMap<StorageId, Arc<Tree>>,
+    /// Nobody flushes, compacts or checkpoints these, so what the manifest says of them stays as it is.
+    pub damaged: BTreeMap<StorageId, Error>,
     /// Gone, but maybe still in the manifest.
     pub dropped: Vec<Arc<Tree>>,
 }
@@ -92,15 +94,15 @@ fn ratio(all: u64, part: u64) -> f64 {
 
 impl Store {
     /// Opens the store in `dir` (creates it in a folder without one) as of its last checkpoint, and removes
-    /// files that belong to nothing.
+    /// files that belong to nothing. Trees whose files are damaged are told by [`Store::damage`].
     pub fn open(fs: Arc<dyn Fs>, dir: &Path, options: Options) -> Result<Store> {
-        let (context, manifest, live) = recovery::open(fs, dir, options)?;
+        let recovery::Opened { context, manifest, trees, damaged } = recovery::open(fs, dir, options)?;
         let shared = Shared {
             context,
             checkpointing: Mutex::default(),
             compacting: Mutex::default(),
             manifest: Mutex::new(manifest),
-            trees: Mutex::new(Trees { live, dropped: Vec::new() }),
+            trees: Mutex::new(Trees { live: trees, damaged, dropped: Vec::new() }),
             background: Mutex::default(),
         };
         Ok(Store { shared: Arc::new(shared) })
@@ -113,21 +115,44 @@ impl Store {
     /// The tree `id`, made when it is not there. Lasting from the next checkpoint on.
     pub fn create_tree(&self, id: StorageId) -> Arc<Tree> {
         let new = || Arc::new(Tree::new(id, self.shared.context.clone(), Version::default()));
-        self.shared.trees.lock().live.entry(id).or_insert_with(new).clone()
+        let mut trees = self.shared.trees.lock();
+        // An empty tree in its place would be taken for all there is.
+        assert!(!trees.damaged.contains_key(&id), "tree {} is damaged and not dropped", id.0);
+        trees.live.entry(id).or_insert_with(new).clone()
+    }
+
+    /// What is wrong with a tree that is damaged.
+    pub fn damage(&self, id: StorageId) -> Option<Error> {
+        self.shared.trees.lock().damaged.get(&id).cloned()
+    }
+
+    /// From here on the tree is left alone, as one that was found damaged at open: what no checkpoint has of it is
+    /// forgotten, and the files of the last one stay until it is dropped. While no thread of the store runs.
+    pub fn set_damaged(&self, id: StorageId, error: Error) {
+        let mut trees = self.shared.trees.lock();
+        trees.live.remove(&id);
+        trees.damaged.entry(id).or_insert(error);
     }
 
     /// Forgets the tree. Its extras and files go with the next checkpoint, the files once the last reader is
-    /// gone.
+    /// gone. Those of a damaged tree are not open: they are the caller's to remove after that checkpoint, or go at the
+    /// next open.
     pub fn drop_tree(&self, id: StorageId) {
         let mut trees = self.shared.trees.lock();
         if let Some(tree) = trees.live.remove(&id) {
             tree.set_dropped();
             trees.dropped.push(tree);
+        } else if trees.damaged.remove(&id).is_some() {
+            let tree = Tree::new(id, self.shared.context.clone(), Version::default());
+            tree.set_dropped();
+            trees.dropped.push(Arc::new(tree));
         }
     }
 
+    /// All trees, damaged ones included.
     pub fn tree_ids(&self) -> Vec<StorageId> {
-        self.shared.trees.lock().live.keys().copied().collect()
+        let trees = self.shared.trees.lock();
+        trees.live.keys().chain(trees.damaged.keys()).copied().collect()
     }
 
     /// The position of the last durable checkpoint: the log is replayed from here.
@@ -186,6 +211,13 @@ impl Store {
         let mut report = Report::default();
         for tree in self.shared.live_trees() {
             check::check_version(&tree.version(), &mut report);
+        }
+        let damaged: Vec<StorageId> = self.shared.trees.lock().damaged.keys().copied().collect();
+        for id in damaged {
+            let levels = self.shared.manifest.lock().durable().trees.get(&id).cloned();
+            if let Some(levels) = levels {
+                check::check_files(&self.shared.context, id, &levels, &mut report);
+            }
         }
         Ok(report)
     }

@@ -50,11 +50,13 @@ struct Pinned {
 }
 
 impl Database {
-    /// Takes a backup into a folder of backups, made when it is not there. `cancel` ends it with 57014; what was copied is
+    /// Takes a backup into a folder of backups, made when it is not there. Refused (XX001) while a table is damaged. `cancel` ends it with 57014; what was copied is
     /// used by the next one.
     pub fn backup(&self, to: &Path, cancel: &AtomicBool) -> Result<Taken> {
         let core = self.core();
         core.healthy()?;
+        // What is restored from it would not have that table, and nobody would look for it in an older one.
+        core.check_all_sound(|_| true)?;
         let home = core.options.home.as_ref().unwrap_or(&core.dir);
         if to.starts_with(home) || home.starts_with(to) {
             let message = format!("\"{}\" and the data directory contain one another", to.display());

@@ -2,6 +2,8 @@
 
 mod basics;
 mod damage;
+mod damaged_model;
+mod damaged_tables;
 mod disk_full;
 mod formats;
 mod hidden;

@@ -77,8 +77,10 @@ impl Model {
     }
 }
 
+/// With a damaged tree it fails, which a database makes the best of.
 fn open(fs: &Arc<dyn Fs>) -> Result<Store> {
-    Store::open(fs.clone(), Path::new("data"), Options::tiny())
+    let store = Store::open(fs.clone(), Path::new("data"), Options::tiny())?;
+    store.tree_ids().into_iter().find_map(|id| store.damage(id)).map_or(Ok(store), Err)
 }
 
 fn borrowed(puts: &Puts) -> impl Iterator<Item = (&[u8], Option<&[u8]>)> {
