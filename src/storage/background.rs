@@ -2,14 +2,21 @@
 //!
 //! Two threads: a compaction may take seconds, and a writer that waits for a flush shall not wait for it.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
 
 use super::compaction;
 use super::context::Context;
+use super::is_damage;
 use super::store::{Shared, Store};
 use super::tree::Tree;
 use crate::error::{Error, Result, SqlState};
 use crate::log::StorageId;
+
+/// How long a tree whose compaction failed rests.
+const REST_MIN: Duration = Duration::from_secs(1);
+const REST_MAX: Duration = Duration::from_secs(300);
 
 impl Store {
     /// Starts the threads that flush and compact; without them, [`Store::step`] does their work.
@@ -42,6 +49,32 @@ impl Store {
             }
         }
         self.shared.context.signal.set_stopping(false);
+    }
+}
+
+/// Trees whose last compaction failed.
+#[derive(Default)]
+pub(super) struct Compactions(BTreeMap<StorageId, Rest>);
+
+struct Rest {
+    until: Instant,
+    time: Duration,
+}
+
+impl Compactions {
+    fn rests(&self, tree: StorageId, now: Instant) -> bool {
+        self.0.get(&tree).is_some_and(|rest| now < rest.until)
+    }
+
+    /// Damage stays, so that each rest is twice the one before; what else failed may work again soon.
+    fn failed(&mut self, tree: StorageId, error: &Error, now: Instant) {
+        let last = self.0.get(&tree).map(|rest| rest.time).filter(|_| is_damage(error));
+        let time = last.map_or(REST_MIN, |time| (2 * time).min(REST_MAX));
+        self.0.insert(tree, Rest { until: now + time, time });
+    }
+
+    fn succeeded(&mut self, tree: StorageId) {
+        self.0.remove(&tree);
     }
 }
 
@@ -109,18 +142,33 @@ impl Shared {
         }
     }
 
-    /// Does the first compaction that is due.
+    /// Does the first compaction that is due. A tree whose tables cannot be merged, for one has a damaged block, does not
+    /// keep the others waiting: its failure is told when no other tree has anything to do, and it rests for a while.
     pub(super) fn compact_step(&self) -> Result<bool> {
         let _guard = self.compacting.lock();
+        let mut failed = None;
         for tree in self.live_trees() {
             let version = tree.version();
-            if let Some(choice) = compaction::choose(&compaction::shape(&version), &self.context.options) {
-                let job = compaction::run(&self.context, tree.id(), &version, &choice)?;
-                self.commit_compaction(&tree, &job)?;
-                return Ok(true);
+            let Some(choice) = compaction::choose(&compaction::shape(&version), &self.context.options) else {
+                continue;
+            };
+            if self.compactions.lock().rests(tree.id(), Instant::now()) {
+                continue;
+            }
+            match compaction::run(&self.context, tree.id(), &version, &choice) {
+                Ok(job) => {
+                    self.compactions.lock().succeeded(tree.id());
+                    self.commit_compaction(&tree, &job)?;
+                    return Ok(true);
+                }
+                Err(error) if error.state() == SqlState::ADMIN_SHUTDOWN => return Err(error),
+                Err(error) => {
+                    self.compactions.lock().failed(tree.id(), &error, Instant::now());
+                    failed.get_or_insert(error);
+                }
             }
         }
-        Ok(false)
+        failed.map_or(Ok(false), Err)
     }
 
     pub(super) fn compact_tree(&self, id: StorageId) -> Result<()> {

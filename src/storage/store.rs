@@ -8,6 +8,7 @@ use std::thread::JoinHandle;
 
 use parking_lot::Mutex;
 
+use super::background::Compactions;
 use super::check::{self, Report};
 use super::checkpoint::Extra;
 use super::context::Context;
@@ -33,6 +34,7 @@ pub(super) struct Shared {
     pub checkpointing: Mutex<()>,
     /// Held during a compaction.
     pub compacting: Mutex<()>,
+    pub compactions: Mutex<Compactions>,
     pub manifest: Mutex<Manifest>,
     pub trees: Mutex<Trees>,
     pub background: Mutex<Vec<JoinHandle<()>>>,
@@ -101,6 +103,7 @@ impl Store {
             context,
             checkpointing: Mutex::default(),
             compacting: Mutex::default(),
+            compactions: Mutex::default(),
             manifest: Mutex::new(manifest),
             trees: Mutex::new(Trees { live: trees, damaged, dropped: Vec::new() }),
             background: Mutex::default(),

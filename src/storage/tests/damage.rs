@@ -138,3 +138,41 @@ fn tables_in_each_others_place_are_noticed() {
     fs.rename(Path::new("data/aside"), &other).unwrap();
     assert_eq!(open(&fs).err().expect("it must not open").state().0, "XX001");
 }
+
+/// Each tree has more tables in level 0 than it should, and those of the first cannot be read.
+#[test]
+fn a_damaged_tree_does_not_keep_others_from_being_compacted() {
+    const OTHER: StorageId = StorageId(8);
+    let fs: Arc<dyn Fs> = Arc::new(MemoryFs::new());
+    let store = open(&fs).unwrap();
+    let trees = [store.create_tree(TREE), store.create_tree(OTHER)];
+    let puts: Puts = (0..50u32).map(|n| (n.to_be_bytes().to_vec(), Some(vec![b'v'; 50]))).collect();
+    for round in 1..=6 {
+        trees.iter().for_each(|tree| tree.write(Seq(round), borrowed(&puts)).unwrap());
+        store.checkpoint(Checkpoint { position: Position(round), extras: Vec::new() }).unwrap();
+    }
+    drop((trees, store));
+    let tables = |tree: StorageId| {
+        let folder = Path::new("data/tables").join(tree.0.to_string());
+        let names = fs.list(&folder).unwrap().into_iter();
+        names.map(|name| folder.join(name)).collect::<Vec<_>>()
+    };
+    let before = tables(OTHER).len();
+    assert!(before >= 6, "{before}");
+    for path in tables(TREE) {
+        let file = fs.open(&path, OpenMode::ReadWrite).unwrap();
+        file.write_all_at(&[0xff; 4], 100).unwrap();
+    }
+    let store = open(&fs).unwrap();
+    assert!(store.step().unwrap(), "the other tree has something to do");
+    while store.step().unwrap() {}
+    assert!(tables(OTHER).len() < before, "{}", tables(OTHER).len());
+    assert_eq!(whole(&store.tree(OTHER).unwrap(), LATEST).unwrap().len(), 50);
+    drop(store);
+
+    // Alone it is told, and then rests.
+    let store = open(&fs).unwrap();
+    store.drop_tree(OTHER);
+    assert_eq!(store.step().unwrap_err().state(), crate::error::SqlState::DATA_CORRUPTED);
+    assert!(!store.step().unwrap());
+}
