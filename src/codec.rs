@@ -47,6 +47,32 @@ pub fn put_str(out: &mut Vec<u8>, text: &str) {
     put_bytes(out, text.as_bytes());
 }
 
+/// Refuses the header of a newer program's file (55000): 8 bytes, its version as a u32, and more that this program need not
+/// understand. Headers of versions up to `newest` have a checksum of so many bytes as `summed` says behind them. One that
+/// would be right if only the version were another is a header of that version, and its version rotted: that is damage,
+/// which is for the caller to find.
+pub fn refuse_newer(
+    file: impl Display,
+    header: &[u8],
+    newest: u32,
+    summed: impl Fn(u32) -> usize,
+) -> Result<()> {
+    let word = |at: usize| match header.get(at..at + 4) {
+        Some(&[a, b, c, d]) => u32::from_le_bytes([a, b, c, d]),
+        _ => 0,
+    };
+    let version = word(8);
+    let would_be_right = |known: u32| {
+        let mut header = header[..summed(known)].to_vec();
+        header[8..12].copy_from_slice(&known.to_le_bytes());
+        crc32c::crc32c(&header) == word(summed(known))
+    };
+    match version > newest && !(1..=newest).any(would_be_right) {
+        true => Err(Error::newer_format(file, version, newest)),
+        false => Ok(()),
+    }
+}
+
 /// Takes values from the front of a slice. Every read is checked; an error names where in which file.
 #[derive(Clone)]
 pub struct Reader<'a> {

@@ -211,6 +211,16 @@ impl Error {
         )
     }
 
+    /// A file that a newer program wrote (55000): of a format `version` above the `newest` that this one reads. It is not
+    /// damage, so whoever opens it gives up and leaves everything as it is.
+    pub fn newer_format(file: impl fmt::Display, version: u32, newest: u32) -> Error {
+        Error::new(
+            SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
+            format!("\"{file}\" has format version {version}; this version of Hither reads up to {newest}"),
+        )
+        .hint("Open it with the version of Hither that wrote it, or a newer one.")
+    }
+
     /// A failed system call on a file. A full disk is a refusal of its own (53100), in PostgreSQL's words.
     pub fn io(operation: &str, path: impl fmt::Display, error: &std::io::Error) -> Error {
         if matches!(error.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded) {

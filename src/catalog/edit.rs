@@ -83,3 +83,41 @@ fn key(kind: u8, oid: Oid) -> Vec<u8> {
     key.extend_from_slice(&oid.to_be_bytes());
     key
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::{Column, ConstraintKind};
+
+    /// Definitions as `docs/formats.md` has them are read, and written like that again.
+    #[test]
+    fn definitions_are_encoded_as_documented() {
+        let mood = r#"{"oid":16400,"array_oid":16401,"schema":"public","name":"mood","labels":[{"oid":16402,"order":4294967296,"text":"sad"}]}"#;
+        let column = r#""name":"m","number":1,"not_null":false,"default":null,"identity":null"#;
+        let index = r#""oid":9,"name":"i","table":8,"method":"Btree","columns":[1],"opclasses":[]"#;
+        let index_end = r#""constraint":7,"hnsw":null,"ivfflat":null"#;
+        let check = r#"{"oid":5,"name":"c","sql":"value > 0","not_valid":false}"#;
+        let definitions = [
+            format!(r#"{{"Enum":{{"definition":{mood},"comment":null}}}}"#),
+            format!(
+                r#"{{"Domain":{{"oid":4,"schema":"public","name":"d","base":"Int4","not_null":false,"default":{{"sql":"1"}},"checks":[{check}],"comment":"x"}}}}"#
+            ),
+            format!(r#"{{"Index":{{{index},"unique":true,"nulls_equal":true,{index_end}}}}}"#),
+            format!(r#"{{"Index":{{{index},"unique":true,{index_end}}}}}"#),
+        ];
+        for text in &definitions {
+            let object = decode_object(text.as_bytes()).unwrap_or_else(|error| panic!("{text}: {error}"));
+            assert_eq!(String::from_utf8(encode_object(&object)).expect("JSON"), *text);
+        }
+        // The type of a column, and a constraint.
+        for (ty, domain) in [(format!(r#"{{"Enum":{mood}}}"#), ""), (r#""Int4""#.into(), r#","domain":4"#)] {
+            let text = format!(r#"{{{column},"ty":{ty}{domain}}}"#);
+            let read: Column = serde_json::from_str(&text).expect("a column");
+            let again = serde_json::to_string(&read).expect("JSON");
+            assert!(again.contains(&format!(r#""ty":{ty}{domain}"#)), "{again}");
+        }
+        let unique = r#"{"Unique":{"columns":[1],"nulls_equal":true}}"#;
+        let read: ConstraintKind = serde_json::from_str(unique).expect("a constraint");
+        assert_eq!(serde_json::to_string(&read).expect("JSON"), unique);
+    }
+}

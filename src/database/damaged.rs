@@ -3,7 +3,8 @@
 //! A block that rotted, a file that is gone, a row that makes no sense: whatever belongs to one table and is met while
 //! its files are opened or the log is replayed into it makes that table *damaged*. The database opens without it. Each
 //! statement that reads, writes or redefines it is refused with what was found; DROP TABLE and TRUNCATE take it away.
-//! What belongs to all tables (CONTROL, CURRENT, the manifest, the log, the catalogue) still ends the open.
+//! What belongs to all tables (CONTROL, CURRENT, the manifest, the log, the catalogue) still ends the open, and so does a
+//! vector segment, a graph or a generation of lists that a newer program wrote: that is no damage.
 //!
 //! Nothing is lost by going on, for once its files are back, the next open finds all of it:
 //!

@@ -19,7 +19,7 @@ use roaring::RoaringBitmap;
 use crate::catalog::{Catalog, Oid};
 use crate::database::Holder;
 use crate::database::core::Core;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, SqlState};
 use crate::fs::Fs;
 use crate::index::finder::{Finder, Params};
 use crate::index::room::Room;
@@ -79,7 +79,8 @@ impl Generations {
         &self.room
     }
 
-    /// Opens the graphs of a table, before its live set is restored. With `verify`, every word is read.
+    /// Opens the graphs of a table, before its live set is restored. With `verify`, every word is read. A damaged one is
+    /// left out and built anew; 55000 when a newer program wrote one.
     pub fn open(
         &self,
         fs: &dyn Fs,
@@ -110,6 +111,10 @@ impl Generations {
                 };
                 match opened {
                     Ok(nodes) => drop(kept.generations.insert(number, nodes)),
+                    // Of a newer program: nothing is damaged, and nothing is to be built anew in its place.
+                    Err(error) if error.state() == SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE => {
+                        return Err(error);
+                    }
                     Err(error) => log::warn!("generation {number} of index {oid} is not used: {error}"),
                 }
             }

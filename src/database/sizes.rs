@@ -19,6 +19,8 @@ pub struct Usage {
     /// Links and codes in files that the kernel may write out.
     pub graphs_spilled: u64,
     pub metadata: u64,
+    /// Bloom filters and block indexes of sorted tables, all of them as long as their tables are there.
+    pub table_filters: u64,
 }
 
 impl Database {
@@ -61,6 +63,7 @@ impl Database {
             graphs: room.held(),
             graphs_spilled: room.spilled(),
             metadata: tables.tables.values().map(|table| table.state().metadata.bytes()).sum(),
+            table_filters: stats.table_memory_bytes as u64,
         }
     }
 

@@ -294,7 +294,7 @@ impl Writer {
     /// Takes in changes that a log record holds: what [`Writer::insert`], [`Writer::update`] and [`Writer::delete`] made.
     pub fn replay(&mut self, changes: &[u8]) -> Result<()> {
         // By column, in the order of the log: runs of consecutive slots are written at once.
-        let mut cells: Vec<Vec<(u32, Option<&[u8]>)>> = vec![Vec::new(); self.vectors.len()];
+        let mut cells = vec![Vec::new(); self.vectors.len()];
         for change in Changes::new(changes) {
             let change = change?;
             let mut keep = |place: usize, slot, vector: Option<_>| {

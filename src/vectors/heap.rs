@@ -15,6 +15,7 @@
 //! are counted again when the log has been replayed, from the slots that live.
 
 use std::collections::BTreeSet;
+use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -22,18 +23,19 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 
+use crate::codec;
 use crate::error::{Error, Result};
 use crate::fs::{File, Fs, Map, OpenMode};
 
-const MAGIC: &[u8; 8] = b"HITHHEAP";
+pub(super) const MAGIC: &[u8; 8] = b"HITHHEAP";
 const FORMAT_VERSION: u32 = 1;
-const HEADER_BYTES: u64 = 4096;
+pub(super) const HEADER_BYTES: u64 = 4096;
 /// Bytes of the header that its checksum covers.
-const HEADER_SUMMED: usize = 20;
+pub(super) const HEADER_SUMMED: usize = 20;
 /// A cell of 16,000 elements takes 128,004 bytes, so that every cell fits in a block.
 pub(super) const BLOCK_BYTES: u32 = 128 << 10;
 /// 64 MiB: few enough maps for any table (Linux allows a process 65,530), little enough address space for a small one.
-const EXTENT_BLOCKS: u32 = 512;
+pub(super) const EXTENT_BLOCKS: u32 = 512;
 /// Bytes of a [`Place`] in a segment.
 pub(super) const PLACE_BYTES: usize = 16;
 
@@ -447,6 +449,7 @@ impl Extent {
         let file = fs.open(path, OpenMode::ReadWrite)?;
         let mut found = [0; HEADER_SUMMED + 4];
         file.read_exact_at(&mut found, 0)?;
+        refuse_newer(path.display(), &found)?;
         if found != header(column, number) {
             let expected = format!("the header of extent {number} of column {column}");
             return Err(Error::corrupt(path.display(), 0, expected, format!("{found:02x?}")));
@@ -490,7 +493,15 @@ impl Extent {
     }
 }
 
-fn header(column: u32, number: u32) -> [u8; HEADER_SUMMED + 4] {
+/// Refuses the header of an extent that a newer program wrote (55000).
+pub(super) fn refuse_newer(path: impl Display, header: &[u8; HEADER_SUMMED + 4]) -> Result<()> {
+    match header.starts_with(MAGIC) {
+        true => codec::refuse_newer(path, header, FORMAT_VERSION, |_| HEADER_SUMMED),
+        false => Ok(()),
+    }
+}
+
+pub(super) fn header(column: u32, number: u32) -> [u8; HEADER_SUMMED + 4] {
     let mut bytes = [0; HEADER_SUMMED + 4];
     bytes[..8].copy_from_slice(MAGIC);
     for (place, field) in bytes[8..].chunks_exact_mut(4).zip([FORMAT_VERSION, column, number]) {

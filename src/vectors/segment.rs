@@ -25,22 +25,24 @@
 //! The checksum covers the slot: bytes written to the wrong place do not verify.
 
 use std::collections::BTreeSet;
+use std::fmt::Display;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use parking_lot::Mutex;
 
+use crate::codec;
 use crate::distance::Element;
 use crate::error::{Error, Result};
 use crate::fs::{File, Fs, Map, OpenMode};
 use crate::vectors::SEGMENT_SLOTS;
 
-const MAGIC: &[u8; 8] = b"HITHRVEC";
+pub(super) const MAGIC: &[u8; 8] = b"HITHRVEC";
 const FORMAT_VERSION: u32 = 2;
 const HEADER_BYTES: u64 = 4096;
 /// Bytes of the header that its checksum covers.
-const HEADER_SUMMED: usize = 28;
+pub(super) const HEADER_SUMMED: usize = 28;
 
 /// Slots whose vectors, norms and sums lie together.
 pub const GROUP_SLOTS: u32 = 256;
@@ -272,6 +274,15 @@ fn header(column: u32, number: u32, layout: Layout) -> [u8; HEADER_SUMMED + 4] {
     bytes
 }
 
+/// Refuses the header of a segment that a newer program wrote (55000).
+pub(super) fn refuse_newer(path: impl Display, header: &[u8; HEADER_SUMMED + 4]) -> Result<()> {
+    match header.starts_with(MAGIC) {
+        true => codec::refuse_newer(path, header, FORMAT_VERSION, |_| HEADER_SUMMED),
+        false => Ok(()),
+    }
+}
+
+/// XX001 when it is not the header of this segment, 55000 when a newer program wrote it.
 fn check_header(file: &dyn File, column: u32, number: u32, layout: Layout) -> Result<()> {
     let path = file.path().display();
     let len = file.len()?;
@@ -285,6 +296,7 @@ fn check_header(file: &dyn File, column: u32, number: u32, layout: Layout) -> Re
     }
     let mut found = [0; HEADER_SUMMED + 4];
     file.read_exact_at(&mut found, 0)?;
+    refuse_newer(&path, &found)?;
     let expected = header(column, number, layout);
     match (0..expected.len()).find(|&i| found[i] != expected[i]) {
         None => Ok(()),

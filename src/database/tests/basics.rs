@@ -277,3 +277,18 @@ fn a_checkpoint_is_made_when_enough_log_or_any_for_long_enough_waits() {
         assert_eq!(database.core().log_lag() == 0, made, "{bytes} {interval:?}");
     }
 }
+
+#[test]
+fn filters_and_indexes_of_sorted_tables_are_told_in_memory() {
+    let (fs, database) = fresh();
+    let table = create_t(&database);
+    super::vacuum::load(&database, table, 0..2_000, "x");
+    assert_eq!(database.memory().table_filters, 0, "all rows are in memtables");
+    database.checkpoint().unwrap();
+    // Ten bits for each row and its key, at least.
+    let told = database.memory().table_filters;
+    assert!(told >= 2 * 2_000 * 10 / 8, "{told}");
+    database.close().unwrap();
+    drop(database);
+    assert!(open(&fs).memory().table_filters >= told, "they are read at open");
+}

@@ -8,8 +8,10 @@ use std::path::PathBuf;
 use super::vacuum::{create_index, load, update};
 use super::*;
 use crate::database::control::FORMAT_VERSION;
+use crate::database::{ArchiveOptions, Cluster};
 use crate::error::SqlState;
 use crate::fs::{DiskFs, OpenMode};
+use crate::types::Sparsevec;
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/formats")
@@ -102,29 +104,160 @@ fn a_directory_of_a_newer_format_is_refused_by_name() {
     );
 }
 
-/// Every file of the kept directories as lines.
+/// A closed data directory of two databases under `data`, with every kind of file of a table, a log in `archive` and a
+/// backup in `backups`. Returns the table with lists.
+fn everything(folder: &Path) -> Oid {
+    let archive = ArchiveOptions { dir: Some(folder.join("archive")), ..ArchiveOptions::default() };
+    let cluster =
+        Cluster::open(Arc::new(DiskFs), &folder.join("data"), Options { archive, ..small() }).unwrap();
+    cluster.create("shop").unwrap();
+    let database = cluster.main();
+    let graph = create_t(database);
+    create_index(database, graph);
+    let mut txn = database.begin(Isolation::ReadCommitted);
+    let lists = create_u(&mut txn, "l");
+    let columns = vec![column(1, "id", Type::Int8), column(2, "v", Type::Sparsevec(Some(5)))];
+    let cells = create_with(&mut txn, "s", columns);
+    let vector = Sparsevec::new(5, [(0, 1.5), (2, -2.0)].into_iter());
+    done(txn.insert(
+        cells,
+        &[vec![Value::Int8(1), Value::Sparsevec(vector)], vec![Value::Int8(2), Value::Null]],
+        OnConflict::Error,
+    ));
+    txn.commit().unwrap();
+    super::lists::create_lists(database, lists);
+    for table in [graph, lists] {
+        load(database, table, 0..60, "first");
+    }
+    database.backup(&folder.join("backups"), &AtomicBool::new(false)).unwrap();
+    while database.step_archiver().unwrap() {}
+    cluster.close().unwrap();
+    lists
+}
+
+/// Every file of the kept directories, and of a new one with its archive and its backups, as lines.
 #[test]
 fn every_file_can_be_told_as_lines() {
+    let new = tempfile::tempdir().unwrap();
+    everything(new.path());
+    let mut kinds = BTreeSet::new();
     for path in files(&folder().join(FORMAT_VERSION.to_string())) {
-        let mut lines = Vec::new();
-        let told = crate::database::describe::describe(&DiskFs, &path, &mut |line| {
-            lines.push(line);
-            Ok(())
-        });
-        told.unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-        let has = |part: &str| lines.iter().any(|line| line.contains(part));
-        let right = match path.extension().and_then(|extension| extension.to_str()) {
-            Some("log") => has("log segment") && has("commit of transaction"),
-            Some("sst") => has("sorted table") && has(" entries") && lines.len() > 5,
-            Some("vec") => has("vector(3)") && has("[42.0, 1.0, -1.0]"),
-            Some("hnsw") => has("graph of 60 nodes") && has("; sound") && lines.len() == 61,
-            _ => !lines.is_empty(),
-        };
-        assert!(right, "{}: {lines:#?}", path.display());
+        kinds.insert(tell(&path));
+    }
+    // What a lock and what is to become a list or a piece of the log have in them has no meaning.
+    let meaning = |path: &PathBuf| {
+        let name = path.file_name().unwrap().to_string_lossy();
+        !(name == "LOCK" || name == "DATABASES.new" || name.starts_with("spare-"))
+    };
+    for path in files(new.path()).iter().filter(|path| meaning(path)) {
+        kinds.insert(tell(path));
+    }
+    for kind in
+        ["CONTROL", "CURRENT", "DATABASES", "MANIFEST-000001", "base", "heap", "hnsw", "ivfflat", "log"]
+    {
+        assert!(kinds.contains(kind), "{kind} is not among {kinds:?}");
+    }
+    for kind in ["piece", "sst", "vec"] {
+        assert!(kinds.contains(kind), "{kind} is not among {kinds:?}");
     }
     let error =
         crate::database::describe::describe(&DiskFs, &folder().join("../../Cargo.toml"), &mut |_| Ok(()));
     assert_eq!(error.unwrap_err().state(), SqlState::INVALID_PARAMETER_VALUE);
+}
+
+fn lines(path: &Path) -> Result<Vec<String>, Error> {
+    let mut lines = Vec::new();
+    crate::database::describe::describe(&DiskFs, path, &mut |line| {
+        lines.push(line);
+        Ok(())
+    })?;
+    Ok(lines)
+}
+
+/// The kind of a file, whose lines are as they should be.
+fn tell(path: &Path) -> String {
+    let lines = lines(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let has = |part: &str| lines.iter().any(|line| line.contains(part));
+    let name = path.file_name().unwrap().to_string_lossy();
+    // A backup's copy has its checksums behind its name.
+    let copied =
+        ["vec", "heap", "hnsw", "ivfflat"].into_iter().find(|kind| name.contains(&format!(".{kind}.")));
+    let kind = copied.unwrap_or_else(|| name.rsplit('.').next().unwrap());
+    let right = match kind {
+        "log" => has("log segment") && (has("commit of transaction") || has("no record")),
+        "piece" => has("piece of the log, positions ") && has("commit of transaction"),
+        "sst" => has("sorted table") && has(" entries") && lines.len() > 5,
+        "vec" if has("sparsevec(5)") => has("0: Place") && has("1: NULL"),
+        "vec" => has("vector(3)") && has("[42.0, 1.0, -1.0]"),
+        "heap" => {
+            lines
+                == ["extent 0 of the sparse cells of column 2: 1 blocks", "block 0, offset 0: {1:1.5,3:-2}/5"]
+        }
+        "hnsw" => has("graph of 60 nodes") && has("; sound") && lines.len() == 61,
+        "ivfflat" => has("8 lists of 8 asked for, 60 slots") && has("; sound") && lines.len() == 9,
+        "base" => has("\"cluster\":") && has(".heap"),
+        "DATABASES" => has("list of 1 databases") && has("\"shop\""),
+        _ => !lines.is_empty(),
+    };
+    assert!(right, "{}: {lines:#?}", path.display());
+    kind.to_owned()
+}
+
+/// The bytes of a file of another version, with the checksum over so many bytes of its header.
+fn with_version(sound: &[u8], version: u32, summed: usize) -> Vec<u8> {
+    let mut bytes = sound.to_vec();
+    bytes[8..12].copy_from_slice(&version.to_le_bytes());
+    let sum = crc32c::crc32c(&bytes[..summed]);
+    bytes[summed..summed + 4].copy_from_slice(&sum.to_le_bytes());
+    bytes
+}
+
+/// A file of a newer program ends the open, and nothing is changed; a version that rotted is damage.
+#[test]
+fn a_file_of_a_newer_format_is_refused_by_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let table = everything(folder.path());
+    let data = folder.path().join("data");
+    let open = || Database::open(Arc::new(DiskFs), &data, small());
+    for (kind, newest, summed) in [("vec", 2, 28), ("heap", 1, 20), ("hnsw", 4, 80), ("ivfflat", 1, 64)] {
+        let all = files(&data);
+        let path = all.iter().find(|path| path.extension().is_some_and(|of| of == kind)).unwrap();
+        let sound = std::fs::read(path).unwrap();
+        // Of one the header is laid out as now, of the other it has a field more where the checksum is.
+        let mut longer = sound.clone();
+        longer[summed..summed + 4].fill(7);
+        let newer_ones = [
+            (9, with_version(&sound, 9, summed)),
+            (newest + 1, with_version(&longer, newest + 1, summed + 4)),
+        ];
+        for (version, newer) in newer_ones {
+            std::fs::write(path, &newer).unwrap();
+            let expected = format!(
+                "\"{}\" has format version {version}; this version of Hither reads up to {newest}",
+                path.display()
+            );
+            let error = open().err().unwrap_or_else(|| panic!("{kind} of version {version} is opened"));
+            assert_eq!((error.state(), error.message()), (SqlState("55000"), &expected[..]));
+            assert!(error.fields().hint.is_some());
+            assert_eq!(lines(path).unwrap_err().message(), expected);
+            assert!(std::fs::read(path).unwrap() == newer, "{kind} is as it was");
+            std::fs::write(path, &sound).unwrap();
+        }
+        let mut rotted = sound.clone();
+        rotted[8] = 9;
+        std::fs::write(path, &rotted).unwrap();
+        let database = open().unwrap();
+        let version = database.core().version.load_full();
+        let built_anew = version
+            .tables
+            .values()
+            .any(|table| table.state().vector_indexes.iter().any(|index| !index.tail.is_empty()));
+        let is_graph = ["hnsw", "ivfflat"].contains(&kind);
+        assert_eq!((version.damaged.len(), built_anew), (usize::from(!is_graph), is_graph), "{kind}");
+        drop((version, database));
+        std::fs::write(path, &sound).unwrap();
+        assert_eq!(super::all(&open().unwrap(), table).len(), 60);
+    }
 }
 
 fn files(folder: &Path) -> Vec<PathBuf> {

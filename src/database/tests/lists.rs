@@ -10,12 +10,12 @@ use crate::index::Finder;
 
 static CANCEL: AtomicBool = AtomicBool::new(false);
 
-fn create_lists(database: &Arc<Database>, table: Oid) {
+pub fn create_lists(database: &Arc<Database>, table: Oid) {
     let mut txn = database.begin(Isolation::ReadCommitted);
     txn.start_statement();
     let index = Index {
         oid: txn.new_oid(),
-        name: "t_v".into(),
+        name: "lists".into(),
         table,
         method: IndexMethod::Ivfflat,
         columns: vec![3],

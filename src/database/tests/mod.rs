@@ -66,6 +66,16 @@ pub fn create_t(database: &Arc<Database>) -> Oid {
 
 /// The same table under another name.
 pub fn create_u(txn: &mut Transaction, name: &str) -> Oid {
+    let columns = vec![
+        column(1, "id", Type::Int8),
+        column(2, "name", Type::Text),
+        column(3, "v", Type::Vector(Some(3))),
+    ];
+    create_with(txn, name, columns)
+}
+
+/// A table whose first column is its primary key.
+pub fn create_with(txn: &mut Transaction, name: &str, columns: Vec<Column>) -> Oid {
     let oid = txn.new_oid();
     let constraint = Constraint {
         oid: txn.new_oid(),
@@ -78,11 +88,7 @@ pub fn create_u(txn: &mut Transaction, name: &str) -> Oid {
         schema: "public".into(),
         name: name.into(),
         storage: 0,
-        columns: vec![
-            column(1, "id", Type::Int8),
-            column(2, "name", Type::Text),
-            column(3, "v", Type::Vector(Some(3))),
-        ],
+        columns,
         dropped: Vec::new(),
         hidden: Vec::new(),
         constraints: vec![constraint],

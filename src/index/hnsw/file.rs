@@ -407,7 +407,8 @@ impl Head {
     }
 }
 
-/// Reads and checks the header, the file's length and the node set.
+/// Reads and checks the header, the file's length and the node set: XX001 when they are damaged, 55000 when a newer
+/// program wrote them.
 fn read_head(file: &dyn File) -> Result<(Head, RoaringBitmap)> {
     let name = file.path().display().to_string();
     let mut bytes = [0; HEADER_SUMMED + 4];
@@ -415,11 +416,8 @@ fn read_head(file: &dyn File) -> Result<(Head, RoaringBitmap)> {
     if &bytes[..8] != MAGIC {
         return Err(Error::corrupt(&name, 0, "a graph generation", format!("{:02x?}", &bytes[..8])));
     }
-    let summed = match sum_at(&bytes, 8) {
-        1 => HEADER_SUMMED_V1,
-        2 | 3 => HEADER_SUMMED_V3,
-        _ => HEADER_SUMMED,
-    };
+    codec::refuse_newer(&name, &bytes, FORMAT_VERSION, header_summed)?;
+    let summed = header_summed(sum_at(&bytes, 8));
     let (expected, found) = (crc32c::crc32c(&bytes[..summed]), sum_at(&bytes, summed));
     if expected != found {
         let (expected, found) = (format!("header checksum {expected:08x}"), format!("{found:08x}"));
@@ -446,11 +444,20 @@ fn read_head(file: &dyn File) -> Result<(Head, RoaringBitmap)> {
     Ok((head, nodes))
 }
 
+/// Bytes of the header that its checksum covers, in a format version.
+fn header_summed(version: u32) -> usize {
+    match version {
+        1 => HEADER_SUMMED_V1,
+        2 | 3 => HEADER_SUMMED_V3,
+        _ => HEADER_SUMMED,
+    }
+}
+
 fn sum_at(bytes: &[u8], at: usize) -> u32 {
     u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
 }
 
-/// The header's fields from byte 8 on. Its checksum was right, so what does not fit is another version.
+/// The header's fields from byte 8 on. Its checksum was right, and it is no newer version.
 fn decode_head(bytes: &[u8], name: &str) -> Result<Head> {
     let mut reader = Reader::new(bytes).named(name, 8);
     let version = reader.u32()?;

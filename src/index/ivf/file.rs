@@ -192,13 +192,14 @@ struct Head {
 }
 
 impl Head {
-    /// Checks it and the file's length.
+    /// Checks it and the file's length: XX001 when they are damaged, 55000 when a newer program wrote them.
     fn read(file: &dyn File, name: &str) -> Result<Head> {
         let mut bytes = [0; HEADER_BYTES as usize];
         file.read_exact_at(&mut bytes, 0)?;
         if &bytes[..8] != MAGIC {
             return Err(Error::corrupt(name, 0, "a generation of lists", format!("{:02x?}", &bytes[..8])));
         }
+        codec::refuse_newer(name, &bytes, FORMAT_VERSION, |_| HEADER_SUMMED)?;
         let mut reader = Reader::new(&bytes[HEADER_SUMMED..]).named(name, HEADER_SUMMED as u64);
         let sum = reader.u32()?;
         check_sum(name, 0, &bytes[..HEADER_SUMMED], sum)?;
@@ -210,7 +211,7 @@ impl Head {
         Ok(head)
     }
 
-    /// Its checksum was right, so what does not fit is another version.
+    /// Its checksum was right, and it is no newer version.
     fn decode(bytes: &[u8], name: &str) -> Result<Head> {
         let mut reader = Reader::new(bytes).named(name, 8);
         let version = reader.u32()?;
