@@ -386,10 +386,13 @@ impl World {
     }
 }
 
+/// Whether a row, with its key, is one that a condition is true for.
+type Keep = Box<dyn Fn(i64, &Row) -> bool>;
+
 /// A condition on rows.
 struct Filter {
     sql: String,
-    keep: Box<dyn Fn(i64, &Row) -> bool>,
+    keep: Keep,
 }
 
 impl Filter {
@@ -397,7 +400,7 @@ impl Filter {
         let (a, b) = (random.below(KEYS) as i64, 1 + random.below(KEYS / 3) as i64);
         let (n, word) = (random.below(60) as i32, word(random));
         let k = random.below(UNIQUE) as i32;
-        let filter = |sql: String, keep: Box<dyn Fn(i64, &Row) -> bool>| Filter { sql, keep };
+        let filter = |sql: String, keep: Keep| Filter { sql, keep };
         match random.below(11) {
             0 => filter("true".to_owned(), Box::new(|_, _| true)),
             1 => filter(format!("id = {a}"), Box::new(move |id, _| id == a)),
