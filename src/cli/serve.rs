@@ -85,7 +85,7 @@ impl House {
         let options = database::Options {
             autovacuum,
             archive: archive(&trial)?,
-            checkpoint_log_bytes: trial.int(id::MAX_WAL_SIZE) as u64 * 1024,
+            checkpoint_log_bytes: (trial.int(id::MAX_WAL_SIZE) as u64) << 20,
             checkpoint_interval: Duration::from_secs(trial.int(id::CHECKPOINT_TIMEOUT) as u64),
             scrub: ScrubOptions {
                 enabled: trial.bool(id::SCRUB),

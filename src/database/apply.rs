@@ -307,6 +307,11 @@ impl<'a> Replay<'a> {
         })
     }
 
+    /// Whether a table lacks commits that the others have.
+    pub fn is_any_behind(&self) -> bool {
+        !self.behind.is_empty()
+    }
+
     pub fn apply(&mut self, position: Position, record: Record) -> Result<()> {
         let is_past = position < self.from;
         match record {

@@ -30,6 +30,7 @@
 //! A table cannot be found damaged so while statements run: what they meet is theirs to report, as ever.
 
 use std::collections::{BTreeSet, HashMap};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -47,6 +48,9 @@ use crate::table::Table;
 
 const HINT: &str = "Stop the server, put the file back from a backup and start it again, or drop the table; \
                     \"hither check\" names all that is damaged.";
+/// Vectors are written in place: an older file has other vectors where places were used again, and nothing would tell.
+const VECTORS_HINT: &str = "Stop the server, put the file back as it was at the last checkpoint or later and start it again, \
+                            restore the database, or drop the table; \"hither check\" names all that is damaged.";
 const ACTION: &str = "statements that need it are refused, and the log is kept, until its file is put back and the \
                       server is started again";
 
@@ -87,8 +91,14 @@ impl Damaged {
         let (schema, name) = (&self.definition.schema, &self.definition.name);
         Error::new(SqlState::DATA_CORRUPTED, self.cause.message())
             .detail(format!("The table \"{name}\" was found damaged when the server was started."))
-            .hint(HINT)
+            .hint(self.hint())
             .table(schema, name)
+    }
+
+    fn hint(&self) -> &'static str {
+        let file = Path::new(file_of(self.cause.message()));
+        let is_vectors = file.extension().is_some_and(|extension| extension == "vec" || extension == "heap");
+        if is_vectors { VECTORS_HINT } else { HINT }
     }
 
     /// What a scrub tells of it.

@@ -181,6 +181,8 @@ fn replay(core: &Core) -> Result<()> {
     core.checkpoint_time().into_iter().for_each(|time| core.saw_time(time));
     let mut replay = Replay::new(core, applied, from)?;
     core.recovering.store(true, Ordering::Relaxed);
+    // Nobody needs what is before, unless a table that was damaged opens again.
+    let first = if replay.is_any_behind() { first } else { from };
     core.log.replay(first, &mut |position, record| replay.apply(position, record))?;
     core.recovering.store(false, Ordering::Relaxed);
     core.note_redefined(&replay.redefined);

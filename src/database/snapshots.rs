@@ -39,7 +39,7 @@ pub enum Holder {
 }
 
 impl Holder {
-    /// As pg_stat_activity calls it in `backend_type`.
+    /// Of a session as pg_stat_activity calls it in `backend_type`.
     pub fn name(self) -> &'static str {
         match self {
             Holder::Transaction(_) => "client backend",

@@ -86,7 +86,7 @@ fn definitions() -> Vec<Definition> {
             other => Err(no_such_argument("array_to_json", other)),
         }),
         // `IS JSON`.
-        strict("is_json(text, text, bool) bool", |v| match v {
+        strict("hither_is_json(text, text, bool) bool", |v| match v {
             [Value::Text(text), Value::Text(kind), Value::Bool(unique)] => {
                 Ok(Value::Bool(json::is_of_kind(text, kind, *unique)))
             }

@@ -55,8 +55,8 @@ pub fn select<V: Vectors>(
     Ok(pieces.into_iter().reduce(|all, piece| all | piece).unwrap_or_default())
 }
 
-/// Threads of all scans. A scan takes no more than there are processors beside the others' threads, so that many clients
-/// are no slower for it.
+/// Threads of all scans. A scan takes no more than there are processors beside the others' threads: many scans at once have
+/// one each.
 static SCANNING: AtomicUsize = AtomicUsize::new(0);
 
 /// Elements that a thread of its own has to compare at least: it takes 30 us to start, and they some 200.
@@ -128,12 +128,18 @@ fn scan<V: Vectors, S: Send>(
             None => slots.range(starts[number]..),
         };
         let piece = &piece;
-        let others: Vec<_> =
-            (1..starts.len()).map(range).map(|slots| scope.spawn(move || piece(slots))).collect();
+        let begin = |number: usize| {
+            let slots = range(number);
+            let thread = std::thread::Builder::new().name("scan".to_owned());
+            (number, thread.spawn_scoped(scope, move || piece(slots)).ok())
+        };
+        let others: Vec<_> = (1..starts.len()).map(begin).collect();
         let first = (!starts.is_empty()).then(|| piece(range(0)));
-        let others = others
-            .into_iter()
-            .map(|thread| thread.join().unwrap_or_else(|panic| Err(Error::panicked("a scan", &*panic))));
+        let others = others.into_iter().map(|(number, thread)| match thread {
+            Some(thread) => thread.join().unwrap_or_else(|panic| Err(Error::panicked("a scan", &*panic))),
+            // The system had no more threads.
+            None => piece(range(number)),
+        });
         first.into_iter().chain(others).collect()
     })
 }

@@ -8,7 +8,7 @@
 //! | `a LIKE ANY (b)`                  | a LIKE of its own, ALL not at all | `a ~~ ANY (b)`                        |
 //! | `- a ^ b`                         | `- (a ^ b)`                       | `(- a) ^ b`                           |
 //! | `substring(a SIMILAR b ESCAPE c)` | nothing                           | `substring(a, b, c)`                  |
-//! | `a IS NOT JSON OBJECT`            | nothing                           | `NOT is_json(a, 'object', false)`     |
+//! | `a IS NOT JSON OBJECT`            | nothing                           | `NOT hither_is_json(a::text, ...)`    |
 //! | `a int UNIQUE NULLS NOT DISTINCT` | nothing                           | as behind a constraint of the table   |
 //! | `((SELECT ..) UNION (SELECT ..))` | a subquery in brackets            | a subquery                            |
 //!
@@ -230,6 +230,9 @@ impl Grammar {
     }
 }
 
+/// The function of `IS JSON`.
+pub const IS_JSON: &str = "hither_is_json";
+
 /// What is behind `a IS JSON`: `[VALUE | ARRAY | OBJECT | SCALAR] [WITH | WITHOUT UNIQUE [KEYS]]`.
 fn is_json(parser: &mut Parser, document: &Expr) -> Expr {
     let is = |token: &Token, kind: &str| matches!(token, Token::Word(word) if word.quote_style.is_none() && word.value.eq_ignore_ascii_case(kind));
@@ -246,7 +249,7 @@ fn is_json(parser: &mut Parser, document: &Expr) -> Expr {
     }
     let text = cast_to(document.clone(), DataType::Text);
     let kind = Expr::value(Value::SingleQuotedString(kind.to_owned()));
-    function_call("is_json", vec![text, kind, Expr::value(Value::Boolean(unique))])
+    function_call(IS_JSON, vec![text, kind, Expr::value(Value::Boolean(unique))])
 }
 
 /// Whether `substring(` comes next with SIMILAR behind its first argument.

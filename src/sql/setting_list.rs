@@ -56,6 +56,7 @@ pub enum Unit {
     Milliseconds,
     Seconds,
     Kilobytes,
+    Megabytes,
 }
 
 /// Who may change it.
@@ -557,7 +558,7 @@ pub static LIST: &[Setting] = &[
     setting(
         "max_wal_size",
         DURABILITY,
-        int(131_072, 2_048, INT_MAX, Unit::Kilobytes),
+        int(128, 2, INT_MAX, Unit::Megabytes),
         "Log after which a checkpoint is made: with what is written meanwhile, the most that a start replays.",
     )
     .server(),

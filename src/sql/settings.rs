@@ -461,7 +461,7 @@ impl Unit {
         match self {
             Unit::None => &[],
             Unit::Milliseconds | Unit::Seconds => TIME,
-            Unit::Kilobytes => MEMORY,
+            Unit::Kilobytes | Unit::Megabytes => MEMORY,
         }
     }
 
@@ -471,6 +471,7 @@ impl Unit {
             Unit::Milliseconds => 1e3,
             Unit::Seconds => 1e6,
             Unit::Kilobytes => 1024.0,
+            Unit::Megabytes => 1_048_576.0,
         }
     }
 
@@ -485,13 +486,14 @@ impl Unit {
             Unit::Milliseconds => " ms",
             Unit::Seconds => " s",
             Unit::Kilobytes => " kB",
+            Unit::Megabytes => " MB",
         }
     }
 
     fn hint(self) -> Option<&'static str> {
         match self {
             Unit::None => None,
-            Unit::Kilobytes => {
+            Unit::Kilobytes | Unit::Megabytes => {
                 Some("Valid units for this parameter are \"B\", \"kB\", \"MB\", \"GB\", and \"TB\".")
             }
             _ => Some("Valid units for this parameter are \"us\", \"ms\", \"s\", \"min\", \"h\", and \"d\"."),

@@ -51,7 +51,8 @@ pub struct Writer {
     spill_place: Place,
 }
 
-/// The unique keys of one row, in the order of [`Writer::unique_keys`]; `None` where a column is NULL.
+/// The unique keys of one row, in the order of [`Writer::unique_keys`]; `None` where a column is NULL and NULLs
+/// are distinct.
 pub type Keys = Vec<Option<Vec<u8>>>;
 
 /// A row to insert, with its keys.
@@ -396,7 +397,6 @@ fn indexed(indexes: &[Arc<catalog::Index>], vectors: &[VectorColumn]) -> Vec<boo
     vectors.iter().map(|vector| over(vector.number)).collect()
 }
 
-/// Whether the value fits into the column's segments, and into the graphs over it.
 /// Reserves slots and writes their cells, runs of consecutive slots at once.
 fn write_runs(column: &Column, slots: &[u32], cells: &[Option<&[u8]>]) -> Result<()> {
     let runs = || slots.chunk_by(|a, b| a + 1 == *b);
@@ -410,6 +410,7 @@ fn write_runs(column: &Column, slots: &[u32], cells: &[Option<&[u8]>]) -> Result
     Ok(())
 }
 
+/// Whether the value fits into the column's segments, and into the graphs over it.
 fn check_vector(column: &VectorColumn, value: &Value, indexed: bool) -> Result<()> {
     let expected = (column.column.element(), column.column.dimensions());
     let (element, dimensions) = match value {

@@ -50,8 +50,8 @@ struct Pinned {
 }
 
 impl Database {
-    /// Takes a backup into a folder of backups, made when it is not there. Refused (XX001) while a table is damaged. `cancel` ends it with 57014; what was copied is
-    /// used by the next one.
+    /// Takes a backup into a folder of backups, made when it is not there. Refused (XX001) while a table is damaged. `cancel`
+    /// ends it with 57014; what was copied is used by the next one.
     pub fn backup(&self, to: &Path, cancel: &AtomicBool) -> Result<Taken> {
         let core = self.core();
         core.healthy()?;

@@ -16,6 +16,9 @@ use crate::index::source::Vectors;
 const ALONE: usize = 64;
 /// Slots a thread takes at a time.
 const STEP: usize = 16;
+/// Nodes after which a thread makes them known, so that a generation can be saved while a long build goes on. Each time the
+/// set of all nodes is copied, an eighth of a byte a slot.
+const PUBLISHED: u64 = 16_384;
 
 impl Graph {
     /// A graph of the vectors of `slots`. `progress` counts slots done, `cancel` ends the build with 57014.
@@ -127,6 +130,10 @@ impl<V: Vectors, S: Fn(usize) -> (u32, Option<Entry>)> Work<'_, V, S> {
                 }
             }
             self.progress.fetch_add(places.len() as u32, Ordering::Relaxed);
+            if done.len() >= PUBLISHED {
+                let some = std::mem::take(&mut done);
+                self.graph.change_nodes(|nodes| *nodes |= some);
+            }
         }
         self.graph.change_nodes(|nodes| *nodes |= done);
     }

@@ -279,6 +279,11 @@ impl<'a, V: Vectors> Reader<'a, V> {
         self.base.block(slot)
     }
 
+    /// Whether a slot has no links of its own: it is the twin of another node, or has no block.
+    pub fn is_twin(&self, slot: u32) -> bool {
+        self.base(slot).is_none_or(|block| block.header().is_twin())
+    }
+
     /// The block of a slot on `level`, if the node is that high.
     pub fn block(&self, slot: u32, level: u32) -> Option<Block<'_>> {
         let mut block = self.base.block(slot)?;

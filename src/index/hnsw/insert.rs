@@ -9,7 +9,7 @@
 //!    anew among its links and the new node.
 //! 5. If the node is higher than the entry point, it becomes the entry point. Last, it joins the node set.
 
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{Ordering, fence};
 
 use super::graph::{Entry, Graph, Reader};
 use super::level::level;
@@ -181,8 +181,12 @@ impl Graph {
         reader.descend(query, top, ef, scratch, &mut counters);
         for level in (0..=top).rev() {
             reader.search_level(query, level, ef, scratch, &mut counters);
-            // Another thread may have linked to this node on a level above already.
-            let candidates: Vec<u64> = scratch.pool.keys().filter(|&key| key as u32 != slot).collect();
+            // Another thread may have linked to this node on a level above already. And a block that was read while a twin
+            // took its last word shows that twin for a link, whose own block says since before that it is one.
+            fence(Ordering::Acquire);
+            let may_be_linked =
+                |&key: &u64| key as u32 != slot && !(level == 0 && reader.is_twin(key as u32));
+            let candidates: Vec<u64> = scratch.pool.keys().filter(may_be_linked).collect();
             if level == 0
                 && let Some(first) = same_vector(reader, query, slot, &candidates)
             {
@@ -279,4 +283,37 @@ fn fill(mut chosen: Vec<u32>, candidates: &[u64], max: usize) -> Vec<u32> {
         }
     }
     chosen
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::distance::Metric;
+    use crate::index::hnsw::Params;
+    use crate::index::source::Flat;
+
+    /// What a search reads of a block whose last word a twin is taking: a link to the twin.
+    #[test]
+    fn a_twin_that_shows_as_a_link_is_not_linked_to() {
+        // On a line, with the second at the place of the first.
+        let places = [0.0f32, 0.0, 3.0, 9.0, 0.5, 0.0];
+        let vectors = Flat::new(1, places.to_vec());
+        let graph = Graph::new(Params::new(4, 16, Metric::L2).unwrap());
+        let mut scratch = Scratch::new();
+        let mut insert = |slot| graph.insert(&vectors, slot, &mut scratch);
+        assert_eq!([0, 1, 2, 3].map(&mut insert)[1], Inserted::Twin);
+        let base = graph.base.view();
+        for slot in [0, 2, 3] {
+            let block = base.block(slot).unwrap();
+            block.append(block.header(), 1);
+        }
+        assert_eq!(insert(4), Inserted::Linked);
+        let block = base.block(4).unwrap();
+        let mut links: Vec<u32> = block.links(block.header()).collect();
+        links.sort_unstable();
+        assert_eq!(links, [0, 2, 3]);
+        // Nor is it the first of a chain.
+        assert_eq!(insert(5), Inserted::Twin);
+        assert_eq!(base.block(5).unwrap().link(0), 0);
+    }
 }

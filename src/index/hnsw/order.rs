@@ -111,8 +111,7 @@ impl Graph {
     /// Nodes that have links on the level below `level`, each followed by the nearest of those left. Twins have none.
     fn chain<V: Vectors>(&self, vectors: &V, level: u32, cancel: &AtomicBool) -> Result<Vec<u32>> {
         let reader = self.reader(vectors);
-        let is_twin = |slot| reader.base(slot).is_none_or(|block| block.header().is_twin());
-        let is_pivot = |slot: &u32| !is_twin(*slot) && reader.block(*slot, level - 1).is_some();
+        let is_pivot = |slot: &u32| !reader.is_twin(*slot) && reader.block(*slot, level - 1).is_some();
         let mut left: Vec<u32> = self.nodes().iter().filter(is_pivot).collect();
         let mut chain = Vec::with_capacity(left.len());
         let mut next = left.pop();

@@ -103,7 +103,9 @@ fn is_change(query: &ast::Query) -> bool {
 }
 
 /// Functions that answer otherwise when they are called again.
-const VOLATILE: [&str; 10] = [
+const VOLATILE: [&str; 12] = [
+    "array_sample",
+    "array_shuffle",
     "random",
     "random_normal",
     "nextval",

@@ -4,11 +4,12 @@
 //! `pretty` leaves out the parentheses that precedence makes needless. Names of columns say what type a text beside them
 //! has. What is not known here is shown as it was written.
 
-use datafusion::sql::sqlparser::ast::{BinaryOperator, Expr, FunctionArg, FunctionArgExpr};
+use datafusion::sql::sqlparser::ast::{BinaryOperator, Expr, Function, FunctionArg, FunctionArgExpr};
 use datafusion::sql::sqlparser::ast::{CastKind, FunctionArguments, UnaryOperator, Value as Literal};
 
 use crate::catalog::Table;
 use crate::sql::dialect;
+use crate::sql::grammar::IS_JSON;
 use crate::sql::system::names::quote_ident;
 use crate::sql::trees::unnested;
 use crate::sql::type_names;
@@ -60,12 +61,36 @@ pub fn index_expression(sql: &str, table: &Table, pretty: bool) -> String {
     }
 }
 
+fn is_json_test(function: &Function) -> bool {
+    object_name("", &function.name).name == IS_JSON
+}
+
 struct Deparser<'a> {
     table: &'a Table,
     pretty: bool,
 }
 
 impl Deparser<'_> {
+    /// `document IS JSON ...`, as the parser reads it (`grammar.rs`).
+    fn json_test(&self, expr: &Expr, function: &Function) -> String {
+        let FunctionArguments::List(list) = &function.args else { return expr.to_string() };
+        let arguments = list.args.iter().map(|argument| match argument {
+            FunctionArg::Unnamed(FunctionArgExpr::Expr(inner)) => Some(inner),
+            _ => None,
+        });
+        let Some([Expr::Cast { expr: document, .. }, kind, unique]) =
+            arguments.collect::<Option<Vec<_>>>().as_deref().and_then(|three| <[_; 3]>::try_from(three).ok())
+        else {
+            return expr.to_string();
+        };
+        let kind = match kind.to_string().trim_matches('\'') {
+            "value" => String::new(),
+            kind => format!(" {}", kind.to_uppercase()),
+        };
+        let unique = if unique.to_string() == "true" { " WITH UNIQUE KEYS" } else { "" };
+        format!("{} IS JSON{kind}{unique}", self.operand(unnested(document), expr, true, None))
+    }
+
     fn whole(&self, expr: &Expr) -> String {
         let shown = self.part(expr, None);
         if self.pretty { shown } else { self.around(expr, shown) }
@@ -191,6 +216,7 @@ impl Deparser<'_> {
                     (Err(_), inner) => self.cast(inner, &data_type.to_string()),
                 }
             }
+            Expr::Function(function) if is_json_test(function) => self.json_test(expr, function),
             Expr::Function(function) => match &function.args {
                 FunctionArguments::List(list)
                     if list.duplicate_treatment.is_none() && list.clauses.is_empty() =>
@@ -321,6 +347,7 @@ fn is_operation(expr: &Expr) -> bool {
     match expr {
         Expr::UnaryOp { op: UnaryOperator::Minus, expr } => !is_number(expr),
         Expr::Nested(inner) => is_operation(inner),
+        Expr::Function(function) => is_json_test(function),
         _ => matches!(
             expr,
             Expr::BinaryOp { .. }
