@@ -197,6 +197,12 @@ fn durable_but_not_visible(cause: &Error) -> Error {
     Error::new(SqlState::IO_ERROR, message).hint("Restart the server; it recovers the commit from the log.")
 }
 
+/// Whether a table or an index of it is another one. One that was dropped and brought back by ROLLBACK TO is not.
+fn is_redefined(before: &Catalog, after: &Catalog, table: Oid) -> bool {
+    before.table_by_oid(table) != after.table_by_oid(table)
+        || !before.indexes_of(table).eq(after.indexes_of(table))
+}
+
 /// Tables that these edits create, change or drop, or whose indexes they do.
 pub fn touched_tables(edits: &[Edit], old: &Catalog) -> BTreeSet<Oid> {
     let mut touched = BTreeSet::new();
@@ -274,7 +280,7 @@ pub struct Replay<'a> {
     /// Tables that were damaged then, and what they have: records before `from` are replayed for them.
     behind: BTreeMap<StorageId, Position>,
     open: HashMap<TxnId, Work>,
-    /// Tables that commits since the checkpoint have created or redefined.
+    /// Tables that commits since the checkpoint have created or given another definition.
     pub redefined: BTreeSet<Oid>,
     pub last_txn: TxnId,
     pub last_oid: Oid,
@@ -409,8 +415,12 @@ impl<'a> Replay<'a> {
         self.commits += 1;
         match self.open.remove(&txn) {
             Some(work) => {
-                self.redefined.extend(touched_tables(&work.edits, &self.core.version.load().catalog));
-                self.core.publish(seq, work)
+                let before = self.core.version.load().catalog.clone();
+                let touched = touched_tables(&work.edits, &before);
+                self.core.publish(seq, work)?;
+                let after = &self.core.version.load().catalog;
+                self.redefined.extend(touched.into_iter().filter(|oid| is_redefined(&before, after, *oid)));
+                Ok(())
             }
             None => {
                 self.core.snapshots.publish(seq);

@@ -76,7 +76,7 @@ impl Database {
         extras.push(Extra { storage: catalog, name: COUNTERS.into(), value: Some(core.counters()) });
         let time = moment.time.0.to_le_bytes().to_vec();
         extras.push(Extra { storage: catalog, name: TIME.into(), value: Some(time) });
-        let position = core.kept_position(moment.position, &moment.damaged, &tables, &mut extras);
+        let position = core.kept_position(moment.position, &moment.damaged, &moment.sound, &mut extras);
         core.store.checkpoint_frozen(moment.frozen, Checkpoint { position, extras })?;
         core.generations.saved(saved);
         core.log.truncate_before(position.min(core.log_floor()))?;
@@ -112,6 +112,7 @@ impl Database {
             last: core.last_commit(),
             time: core.last_time(),
             damaged: core.version.load().damaged.clone(),
+            sound: core.version.load().tables.values().map(|table| table.storage()).collect(),
             sequences,
         })
     }
@@ -128,6 +129,8 @@ struct Moment {
     time: Timestamp,
     /// Tables that it is not of.
     damaged: DamagedTables,
+    /// Those that it is of.
+    sound: Vec<StorageId>,
     sequences: Vec<u8>,
 }
 
@@ -191,7 +194,7 @@ impl Core {
         &self,
         position: Position,
         damaged: &DamagedTables,
-        tables: &[Arc<Table>],
+        sound: &[StorageId],
         extras: &mut Vec<Extra>,
     ) -> Position {
         let catalog = StorageId(CATALOG_STORAGE);
@@ -200,9 +203,8 @@ impl Core {
             name: name.into(),
             value: position.map(|position| position.0.to_le_bytes().to_vec()),
         };
-        let caught_up = tables.iter().map(|table| table.storage());
-        let caught_up = caught_up.filter(|storage| self.store.extra(*storage, APPLIED).is_some());
-        extras.extend(caught_up.map(|storage| put(storage, APPLIED, None)));
+        let caught_up = sound.iter().filter(|storage| self.store.extra(**storage, APPLIED).is_some());
+        extras.extend(caught_up.map(|storage| put(*storage, APPLIED, None)));
         if damaged.is_empty() {
             extras.extend(self.store.extra(catalog, FROM).map(|_| put(catalog, FROM, None)));
             return position;

@@ -489,6 +489,29 @@ fn a_table_redefined_in_the_log_comes_back_whole() {
 
 /// A sector that is not to be read makes its table damaged for as long as the server runs; what keeps a file from being
 /// opened, such as too many others, is no damage.
+/// Its definition is what it was: checkpoints go on.
+#[test]
+fn a_table_whose_drop_was_undone_is_not_redefined() {
+    let sample = sample_with(|database, t| {
+        let mut txn = database.begin(Isolation::ReadCommitted);
+        let savepoint = txn.savepoint();
+        done(txn.drop_table(t));
+        txn.log_chunks(0).unwrap();
+        txn.rollback_to(&savepoint).unwrap();
+        drop(savepoint);
+        insert(&mut txn, t, &[(400, "fourth")]);
+        txn.commit().unwrap();
+    });
+    let (fs, path) = without_rows(&sample);
+    let database = start(&fs).unwrap();
+    assert!(snapshot_error(&database, sample.t).is_some());
+    database.checkpoint().unwrap();
+    database.close().unwrap();
+    drop(database);
+    put(&fs, &path, &content(&sample.fs, &path));
+    assert_eq!(all(&start(&fs).unwrap(), sample.t), sample.rows);
+}
+
 #[test]
 fn a_disk_that_gives_nothing_back_is_damage() {
     let sample = sample();
