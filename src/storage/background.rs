@@ -1,10 +1,11 @@
 //! Flushes and compactions, on threads of their own or step by step.
 //!
 //! Two threads: a compaction may take seconds, and a writer that waits for a flush shall not wait for it.
+//! A flush that fails is tried again after a nap, for writers wait for it; a tree whose compaction fails rests for longer
+//! and longer (`compaction/rests.rs`), while the others are compacted.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::compaction;
 use super::context::Context;
@@ -14,10 +15,6 @@ use super::tree::Tree;
 use crate::error::{Error, Result, SqlState};
 use crate::log::StorageId;
 
-/// How long a tree whose compaction failed rests.
-const REST_MIN: Duration = Duration::from_secs(1);
-const REST_MAX: Duration = Duration::from_secs(300);
-
 impl Store {
     /// Starts the threads that flush and compact; without them, [`Store::step`] does their work.
     pub fn start_background(&self) -> Result<()> {
@@ -25,8 +22,14 @@ impl Store {
         if !threads.is_empty() {
             return Ok(());
         }
-        let flush: Step =
-            |shared| shared.flush_step().inspect_err(|error| shared.context.signal.failed(error.clone()));
+        let flush: Step = |shared| {
+            shared.flush_step().inspect_err(|error| {
+                if error.state() != SqlState::ADMIN_SHUTDOWN {
+                    log::error!("a flush failed and will be tried again: {error}");
+                }
+                shared.context.signal.failed(error.clone());
+            })
+        };
         let compact: Step = Shared::compact_step;
         for (name, step) in [("hither-flush", flush), ("hither-compact", compact)] {
             let context = self.shared.context.clone();
@@ -52,39 +55,13 @@ impl Store {
     }
 }
 
-/// Trees whose last compaction failed.
-#[derive(Default)]
-pub(super) struct Compactions(BTreeMap<StorageId, Rest>);
-
-struct Rest {
-    until: Instant,
-    time: Duration,
-}
-
-impl Compactions {
-    fn rests(&self, tree: StorageId, now: Instant) -> bool {
-        self.0.get(&tree).is_some_and(|rest| now < rest.until)
-    }
-
-    /// Damage stays, so that each rest is twice the one before; what else failed may work again soon.
-    fn failed(&mut self, tree: StorageId, error: &Error, now: Instant) {
-        let last = self.0.get(&tree).map(|rest| rest.time).filter(|_| is_damage(error));
-        let time = last.map_or(REST_MIN, |time| (2 * time).min(REST_MAX));
-        self.0.insert(tree, Rest { until: now + time, time });
-    }
-
-    fn succeeded(&mut self, tree: StorageId) {
-        self.0.remove(&tree);
-    }
-}
-
 impl Drop for Shared {
     fn drop(&mut self) {
         self.context.signal.set_stopping(true);
     }
 }
 
-/// One piece of work; false when there is none.
+/// One piece of work; false when there is none. An error has been logged.
 type Step = fn(&Shared) -> Result<bool>;
 
 /// Counts the thread before it runs, so that a writer never sees none.
@@ -110,11 +87,8 @@ fn run(context: &Context, shared: &Weak<Shared>, step: Step) {
         let Some(strong) = shared.upgrade() else { return };
         let worked = step(&strong);
         drop(strong);
-        match worked {
-            Ok(true) if !context.signal.is_stopping() => continue,
-            Ok(_) => {}
-            Err(error) if error.state() == SqlState::ADMIN_SHUTDOWN => {}
-            Err(error) => log::error!("background work of the store failed and will be tried again: {error}"),
+        if worked.is_ok_and(|worked| worked) && !context.signal.is_stopping() {
+            continue;
         }
         if !context.signal.wait_for_work(seen) {
             return;
@@ -142,28 +116,38 @@ impl Shared {
         }
     }
 
-    /// Does the first compaction that is due. A tree whose tables cannot be merged, for one has a damaged block, does not
-    /// keep the others waiting: its failure is told when no other tree has anything to do, and it rests for a while.
+    /// Does the first compaction that is due and succeeds. One that fails is logged, and its tree rests.
+    ///
+    /// The first error when all that were due failed; 57P01 when the store is closing.
     pub(super) fn compact_step(&self) -> Result<bool> {
-        let _guard = self.compacting.lock();
+        self.compact_step_at(Instant::now())
+    }
+
+    /// As [`Shared::compact_step`], at a time that is told.
+    pub(super) fn compact_step_at(&self, now: Instant) -> Result<bool> {
+        let mut rests = self.compacting.lock();
+        let trees = self.live_trees();
+        rests.keep(|id| trees.iter().any(|tree| tree.id() == id));
         let mut failed = None;
-        for tree in self.live_trees() {
-            let version = tree.version();
-            let Some(choice) = compaction::choose(&compaction::shape(&version), &self.context.options) else {
-                continue;
-            };
-            if self.compactions.lock().rests(tree.id(), Instant::now()) {
+        for tree in &trees {
+            if rests.rests(tree.id(), now) {
                 continue;
             }
-            match compaction::run(&self.context, tree.id(), &version, &choice) {
-                Ok(job) => {
-                    self.compactions.lock().succeeded(tree.id());
-                    self.commit_compaction(&tree, &job)?;
-                    return Ok(true);
+            match self.compact_due(tree) {
+                Ok(worked) => {
+                    rests.ended(tree.id());
+                    if worked {
+                        return Ok(true);
+                    }
                 }
                 Err(error) if error.state() == SqlState::ADMIN_SHUTDOWN => return Err(error),
                 Err(error) => {
-                    self.compactions.lock().failed(tree.id(), &error, Instant::now());
+                    let rest = rests.failed(tree.id(), is_damage(&error), now);
+                    log::error!(
+                        "the compaction of tree {} failed and will be tried again in {} s: {error}",
+                        tree.id().0,
+                        rest.as_secs()
+                    );
                     failed.get_or_insert(error);
                 }
             }
@@ -171,14 +155,25 @@ impl Shared {
         failed.map_or(Ok(false), Err)
     }
 
+    /// Compacts the tree if that is due; false when it is not.
+    fn compact_due(&self, tree: &Tree) -> Result<bool> {
+        let version = tree.version();
+        let choice = compaction::choose(&compaction::shape(&version), &self.context.options);
+        let Some(choice) = choice else { return Ok(false) };
+        let job = compaction::run(&self.context, tree.id(), &version, &choice)?;
+        self.commit_compaction(tree, &job).map(|()| true)
+    }
+
     pub(super) fn compact_tree(&self, id: StorageId) -> Result<()> {
-        let _guard = self.compacting.lock();
+        let mut rests = self.compacting.lock();
         let tree = self.trees.lock().live.get(&id).cloned();
         let Some(tree) = tree else { return Ok(()) };
         let version = tree.version();
         let Some(choice) = compaction::everything(&version) else { return Ok(()) };
         let job = compaction::run(&self.context, id, &version, &choice)?;
-        self.commit_compaction(&tree, &job)
+        self.commit_compaction(&tree, &job)?;
+        rests.ended(id);
+        Ok(())
     }
 
     /// Exchanges the tables in the manifest and for the readers. The version may have got new tables in

@@ -88,7 +88,7 @@ pub fn is_rot(error: &Error) -> bool {
 
 impl Shared {
     fn rewrite(&self, id: StorageId, number: u64) -> Result<bool> {
-        let _guard = self.compacting.lock();
+        let mut rests = self.compacting.lock();
         let tree = self.trees.lock().live.get(&id).cloned();
         let Some(tree) = tree else { return Ok(false) };
         let version = tree.version();
@@ -101,6 +101,9 @@ impl Shared {
         };
         let Some(choice) = choice else { return Ok(false) };
         let job = compaction::run(&self.context, id, &version, &choice)?;
-        self.commit_compaction(&tree, &job).map(|()| true)
+        self.commit_compaction(&tree, &job)?;
+        // What kept the tree from being compacted may have been this table.
+        rests.ended(id);
+        Ok(true)
     }
 }

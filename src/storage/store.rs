@@ -8,9 +8,9 @@ use std::thread::JoinHandle;
 
 use parking_lot::Mutex;
 
-use super::background::Compactions;
 use super::check::{self, Report};
 use super::checkpoint::Extra;
+use super::compaction;
 use super::context::Context;
 use super::manifest::{Edit, Manifest};
 use super::options::Options;
@@ -32,9 +32,8 @@ pub(super) struct Shared {
     pub context: Arc<Context>,
     /// Held during a checkpoint.
     pub checkpointing: Mutex<()>,
-    /// Held during a compaction.
-    pub compacting: Mutex<()>,
-    pub compactions: Mutex<Compactions>,
+    /// Held during a compaction: the trees whose last one failed.
+    pub compacting: Mutex<compaction::Rests>,
     pub manifest: Mutex<Manifest>,
     pub trees: Mutex<Trees>,
     pub background: Mutex<Vec<JoinHandle<()>>>,
@@ -103,7 +102,6 @@ impl Store {
             context,
             checkpointing: Mutex::default(),
             compacting: Mutex::default(),
-            compactions: Mutex::default(),
             manifest: Mutex::new(manifest),
             trees: Mutex::new(Trees { live: trees, damaged, dropped: Vec::new() }),
             background: Mutex::default(),

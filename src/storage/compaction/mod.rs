@@ -12,9 +12,11 @@
 //! ```
 
 mod policy;
+mod rests;
 mod retain;
 mod worker;
 
 pub use policy::{Choice, How, choose};
+pub use rests::Rests;
 pub use retain::Retain;
 pub use worker::{Job, everything, run, shape};

@@ -1,7 +1,8 @@
 //! Every byte of small files changed, one at a time: an error or the right answer, never a wrong one, never
-//! a panic.
+//! a panic. And a tree that cannot be compacted for its damage keeps no other from being compacted.
 
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use super::*;
 use crate::fs::{MemoryFs, OpenMode};
@@ -48,11 +49,15 @@ fn files(fs: &Arc<dyn Fs>) -> Vec<PathBuf> {
 
 fn damaged(memory: &MemoryFs, path: &Path, at: u64, change: u8) -> Arc<dyn Fs> {
     let copy: Arc<dyn Fs> = Arc::new(memory.crash(1));
-    let file = copy.open(path, OpenMode::ReadWrite).unwrap();
+    flip(&copy, path, at, change);
+    copy
+}
+
+fn flip(fs: &Arc<dyn Fs>, path: &Path, at: u64, change: u8) {
+    let file = fs.open(path, OpenMode::ReadWrite).unwrap();
     let mut byte = [0];
     file.read_exact_at(&mut byte, at).unwrap();
     file.write_all_at(&[byte[0] ^ change], at).unwrap();
-    copy
 }
 
 #[test]
@@ -139,40 +144,46 @@ fn tables_in_each_others_place_are_noticed() {
     assert_eq!(open(&fs).err().expect("it must not open").state().0, "XX001");
 }
 
-/// Each tree has more tables in level 0 than it should, and those of the first cannot be read.
-#[test]
-fn a_damaged_tree_does_not_keep_others_from_being_compacted() {
-    const OTHER: StorageId = StorageId(8);
-    let fs: Arc<dyn Fs> = Arc::new(MemoryFs::new());
-    let store = open(&fs).unwrap();
-    let trees = [store.create_tree(TREE), store.create_tree(OTHER)];
-    let puts: Puts = (0..50u32).map(|n| (n.to_be_bytes().to_vec(), Some(vec![b'v'; 50]))).collect();
-    for round in 1..=6 {
-        trees.iter().for_each(|tree| tree.write(Seq(round), borrowed(&puts)).unwrap());
-        store.checkpoint(Checkpoint { position: Position(round), extras: Vec::new() }).unwrap();
+/// Makes a store of two trees, each with enough tables in level 0 for a compaction.
+fn two_trees_due(fs: &Arc<dyn Fs>) {
+    let store = open(fs).unwrap();
+    for round in 1..=Options::tiny().level0_tables_max as u64 {
+        for id in [7, 8] {
+            let tree = store.create_tree(StorageId(id));
+            tree.write(Seq(round), [(&b"a"[..], Some(&round.to_le_bytes()[..]))]).unwrap();
+        }
+        store.checkpoint(Checkpoint { position: Position(round + 1), extras: Vec::new() }).unwrap();
     }
-    drop((trees, store));
-    let tables = |tree: StorageId| {
-        let folder = Path::new("data/tables").join(tree.0.to_string());
-        let names = fs.list(&folder).unwrap().into_iter();
-        names.map(|name| folder.join(name)).collect::<Vec<_>>()
-    };
-    let before = tables(OTHER).len();
-    assert!(before >= 6, "{before}");
-    for path in tables(TREE) {
-        let file = fs.open(&path, OpenMode::ReadWrite).unwrap();
-        file.write_all_at(&[0xff; 4], 100).unwrap();
-    }
-    let store = open(&fs).unwrap();
-    assert!(store.step().unwrap(), "the other tree has something to do");
-    while store.step().unwrap() {}
-    assert!(tables(OTHER).len() < before, "{}", tables(OTHER).len());
-    assert_eq!(whole(&store.tree(OTHER).unwrap(), LATEST).unwrap().len(), 50);
-    drop(store);
+}
 
-    // Alone it is told, and then rests.
+#[test]
+fn a_damaged_tree_rests_and_the_others_are_compacted() {
+    let fs: Arc<dyn Fs> = Arc::new(MemoryFs::new());
+    two_trees_due(&fs);
+    let folder = Path::new("data/tables/7");
+    let path = folder.join(&fs.list(folder).unwrap()[0]);
+    // A byte of the first data block, behind the head of its frame.
+    flip(&fs, &path, 16, 0xFF);
     let store = open(&fs).unwrap();
-    store.drop_tree(OTHER);
-    assert_eq!(store.step().unwrap_err().state(), crate::error::SqlState::DATA_CORRUPTED);
-    assert!(!store.step().unwrap());
+    let tables = |id: u64| store.tree(StorageId(id)).unwrap().version().levels[0].len();
+    let start = Instant::now();
+    let after = |seconds: u64| store.shared.compact_step_at(start + Duration::from_secs(seconds));
+    assert!(tables(7) > 1 && tables(8) > 1);
+
+    assert!(after(0).unwrap(), "tree 8 is compacted though tree 7 fails before it");
+    assert!(tables(7) > 1 && tables(8) == 0);
+    assert!(!after(0).unwrap(), "tree 7 rests");
+    // Its rests are 1, 2 and 4 seconds long.
+    for (second, is_tried) in [(1, true), (2, false), (3, true), (6, false), (7, true)] {
+        let outcome = after(second);
+        assert_eq!(outcome.is_err(), is_tried, "at second {second}: {outcome:?}");
+        assert!(outcome.is_ok() || outcome.is_err_and(|error| error.state().0 == "XX001"));
+    }
+
+    // The file is mended, as from a backup.
+    flip(&fs, &path, 16, 0xFF);
+    assert!(!after(14).unwrap());
+    assert!(after(15).unwrap());
+    assert_eq!(tables(7), 0);
+    assert!(!after(15).unwrap());
 }
