@@ -10,7 +10,7 @@ use arrow::compute::kernels::comparison;
 use datafusion::logical_expr::ScalarUDF;
 
 use crate::error::{Error, Result, SqlState};
-use crate::functions::sampling::mixed;
+use crate::functions::sampling::drawn;
 use crate::functions::value::{Definition, functions as build, lenient, lenient_shown, shown, strict};
 use crate::types::arrow::errors::from_arrow;
 use crate::types::{Look, Value, text as texts};
@@ -220,11 +220,7 @@ const LENGTH_MAX: usize = 134_217_727;
 /// So many of the items, in an order of their own.
 fn some_of(items: &[Value], count: usize) -> Vec<Value> {
     let mut rest = items.to_vec();
-    let (mut state, _) = uuid::Uuid::new_v4().as_u64_pair();
-    let mut below = |bound: usize| {
-        state = mixed(state);
-        ((u128::from(state) * bound as u128) >> 64) as usize
-    };
+    let below = |bound: usize| ((u128::from(drawn()) * bound as u128) >> 64) as usize;
     (0..count).map(|_| rest.swap_remove(below(rest.len()))).collect()
 }
 

@@ -1,12 +1,11 @@
 //! Functions on numbers that DataFusion lacks, or whose errors are other ones.
 
-use std::cell::Cell;
 use std::sync::Arc;
 
 use datafusion::logical_expr::ScalarUDF;
 
 use crate::error::{Error, Result, SqlState};
-use crate::functions::sampling::mixed;
+use crate::functions::sampling::{drawn, unit_of};
 use crate::functions::value::{Definition, functions as build, strict};
 use crate::types::{Numeric, Value};
 
@@ -105,7 +104,7 @@ fn definitions() -> Vec<Definition> {
         strict("to_hex(int8) text", |v| Ok(Value::Text(format!("{:x}", whole(&v[0]) as i64)))),
         strict("erf(float8) float8", |v| Ok(Value::Float8(libm::erf(float(&v[0]))))),
         strict("erfc(float8) float8", |v| Ok(Value::Float8(libm::erfc(float(&v[0]))))),
-        strict("random() float8", |_| Ok(Value::Float8(unit()))).volatile(),
+        strict("random() float8", |_| Ok(Value::Float8(unit_of(drawn())))).volatile(),
         strict("random(int4, int4) int4", |v| narrow(between(whole(&v[0]), whole(&v[1]))?)).volatile(),
         strict("random(int8, int8) int8", |v| wide(between(whole(&v[0]), whole(&v[1]))?)).volatile(),
         strict("random(numeric, numeric) numeric", |v| match (&v[0], &v[1]) {
@@ -158,15 +157,10 @@ fn is_at_most(threshold: &Value, value: &Value) -> bool {
     key(threshold) <= key(value)
 }
 
-/// Evenly from 0 to below 1, as finely as a double is there.
-fn unit() -> f64 {
-    (bits() >> 11) as f64 / (1u64 << 53) as f64
-}
-
 /// By Box and Muller's transform.
 fn normal() -> f64 {
-    let radius = (-2.0 * (1.0 - unit()).ln()).sqrt();
-    radius * (std::f64::consts::TAU * unit()).cos()
+    let radius = (-2.0 * (1.0 - unit_of(drawn())).ln()).sqrt();
+    radius * (std::f64::consts::TAU * unit_of(drawn())).cos()
 }
 
 /// Evenly among the whole numbers from `low` to `high`.
@@ -177,21 +171,9 @@ fn between(low: i128, high: i128) -> Result<i128> {
     }
     // Both have at most 38 digits, and 2 * 10^38 is less than 2^128.
     let count = high.wrapping_sub(low) as u128 + 1;
-    let drawn = u128::from(bits()) << 64 | u128::from(bits());
+    let bits = u128::from(drawn()) << 64 | u128::from(drawn());
     // Of so many bits the rest is even enough: off by one in 2^64 for every bigint.
-    Ok(low.wrapping_add((drawn % count) as i128))
-}
-
-/// splitmix64, with a beginning for each thread that the operating system draws.
-fn bits() -> u64 {
-    thread_local! {
-        static STATE: Cell<u64> = Cell::new(uuid::Uuid::new_v4().as_u64_pair().0);
-    }
-    const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
-    STATE.with(|state| {
-        state.set(state.get().wrapping_add(STEP));
-        mixed(state.get())
-    })
+    Ok(low.wrapping_add((bits % count) as i128))
 }
 
 fn whole(value: &Value) -> i128 {

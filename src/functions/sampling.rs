@@ -1,5 +1,6 @@
 //! Whether a row is in a sample: a number made of its slot and a seed is below the part that is wanted.
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use arrow::array::{Array, AsArray, BooleanArray};
@@ -57,8 +58,7 @@ fn sampled(args: &ScalarFunctionArgs) -> Result<ColumnarValue> {
             }
         };
         let place = if blocks.value(row) { slots.value(row) / BLOCK_SLOTS } else { slots.value(row) };
-        // 53 bits are what a double holds.
-        let point = (mixed(mixed(seed) ^ u64::from(place)) >> 11) as f64 / (1u64 << 53) as f64;
+        let point = unit_of(mixed(mixed(seed) ^ u64::from(place)));
         chosen.push(point < percent / 100.0);
     }
     answer(Arc::new(BooleanArray::from(chosen)), constant)
@@ -66,6 +66,20 @@ fn sampled(args: &ScalarFunctionArgs) -> Result<ColumnarValue> {
 
 fn invalid(state: &'static str, message: &str) -> datafusion::common::DataFusionError {
     external(Error::new(SqlState(state), message))
+}
+
+/// Random bits: the outputs of one SplitMix64 per thread, which begins where the operating system drew.
+pub fn drawn() -> u64 {
+    thread_local! {
+        static STATE: Cell<u64> = Cell::new(uuid::Uuid::new_v4().as_u64_pair().0);
+    }
+    const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
+    STATE.with(|state| mixed(state.replace(state.get().wrapping_add(STEP))))
+}
+
+/// From 0 to below 1, by the 53 bits that a double holds.
+pub fn unit_of(bits: u64) -> f64 {
+    (bits >> 11) as f64 / (1u64 << 53) as f64
 }
 
 /// SplitMix64's output function: every bit of the result depends on every bit given.
