@@ -32,10 +32,10 @@ pub fn differs(source: &Type, target: &Type) -> bool {
         (Type::Float4 | Type::Float8, Type::Numeric(_)) | (Type::Numeric(_), Type::Float4 | Type::Float8) => {
             true
         }
-        // Every integer fits, and Arrow is as exact as we are.
-        (Type::Int2, Type::Numeric(Some((5.., 0))))
-        | (Type::Int4, Type::Numeric(Some((10.., 0))))
-        | (Type::Int8, Type::Numeric(Some((19.., 0)))) => false,
+        // Every value fits, and Arrow is as exact as we are.
+        (source, Type::Numeric(Some(kept))) if digits_of(source).is_some_and(|given| fits(given, *kept)) => {
+            false
+        }
         (_, Type::Numeric(Some(_))) => source != target,
         (Type::Numeric(_), Type::Numeric(None)) => false,
         (Type::Vector(_), Type::Vector(Some(_)))
@@ -68,6 +68,23 @@ pub fn differs(source: &Type, target: &Type) -> bool {
 
 fn is_text(ty: &Type) -> bool {
     ty.is_text()
+}
+
+/// Precision and scale of a type of exact numbers that has them.
+fn digits_of(ty: &Type) -> Option<(u8, i8)> {
+    match ty {
+        Type::Int2 => Some((5, 0)),
+        Type::Int4 => Some((10, 0)),
+        Type::Int8 => Some((19, 0)),
+        Type::Numeric(digits) => *digits,
+        _ => None,
+    }
+}
+
+/// Whether there are as many digits before the point, and behind it.
+fn fits((precision, scale): (u8, i8), kept: (u8, i8)) -> bool {
+    let whole = |precision: u8, scale: i8| i16::from(precision) - i16::from(scale);
+    scale <= kept.1 && whole(precision, scale) <= whole(kept.0, kept.1)
 }
 
 /// The cast as a function of one argument.

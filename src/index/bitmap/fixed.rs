@@ -40,6 +40,7 @@ impl<K: Key> Fixed<K> {
             && !postings.insert(key, slot)
         {
             self.postings = None;
+            self.array.make_filters();
         }
     }
 

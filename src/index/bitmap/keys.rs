@@ -1,9 +1,11 @@
 //! SQL values as unsigned integers of the same order.
 //!
 //! Integers flip their sign bit; floats flip all bits when negative and the sign bit when not, with one NaN,
-//! greater than everything, and one zero (as PostgreSQL compares); uuids are big-endian numbers.
+//! greater than everything, and one zero (as PostgreSQL compares); uuids are big-endian numbers; decimals are counted in
+//! units of their column's last digit.
 
-use crate::types::{RangeType, Type, Value};
+use crate::types::numeric::SCALE_DEFAULT;
+use crate::types::{Numeric, RangeType, Type, Value};
 
 /// Types whose values compare with each other and share their keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,6 +20,8 @@ pub enum Family {
     Time,
     Timestamp,
     Timestamptz,
+    /// With this many digits after the point.
+    Numeric(u8),
     Uuid,
     Oid,
     Text,
@@ -80,6 +84,7 @@ impl Family {
             Type::Time(_) => Family::Time,
             Type::Timestamp(_) => Family::Timestamp,
             Type::Timestamptz(_) => Family::Timestamptz,
+            Type::Numeric(modifier) => Family::Numeric(digits_kept(*modifier)),
             Type::Enum(_) => Family::Enum,
             Type::Uuid => Family::Uuid,
             Type::Oid => Family::Oid,
@@ -87,7 +92,6 @@ impl Family {
             Type::Bpchar(_) => Family::Bpchar,
             Type::Range(of) if *of != RangeType::Num => Family::Range,
             Type::Range(_)
-            | Type::Numeric(_)
             | Type::Bytea
             | Type::Interval
             | Type::Json
@@ -115,7 +119,7 @@ impl Family {
             Family::Int4 | Family::Float4 | Family::Date | Family::Oid => 4,
             Family::Int8 | Family::Float8 | Family::Time | Family::Timestamp | Family::Timestamptz => 8,
             Family::Enum => 8,
-            Family::Uuid => 16,
+            Family::Numeric(_) | Family::Uuid => 16,
             Family::Text | Family::Bpchar | Family::Range => return None,
         })
     }
@@ -124,6 +128,9 @@ impl Family {
     pub fn key(self, value: &Value) -> Option<u128> {
         Some(match (self, value) {
             (Family::Bool, Value::Bool(value)) => u128::from(*value),
+            (Family::Int2 | Family::Int4 | Family::Int8 | Family::Numeric(_), Value::Numeric(value)) => {
+                self.floor_key(value).filter(|(_, is_below)| !is_below)?.0
+            }
             (Family::Int2 | Family::Int4 | Family::Int8, _) => self.integer_key(integer(value)?)?,
             (Family::Float4, Value::Float4(value)) => float4(*value),
             (Family::Float4, Value::Float8(value)) => {
@@ -164,6 +171,19 @@ impl Family {
         }
     }
 
+    /// The greatest key that is not above a number, and whether it is below it; `None` where keys do not reach so far.
+    pub fn floor_key(self, number: &Numeric) -> Option<(u128, bool)> {
+        match self {
+            Family::Numeric(scale) => {
+                units(number, scale).map(|(units, rest)| (units as u128 ^ 1 << 127, rest != 0))
+            }
+            _ => {
+                let (whole, rest) = units(number, 0)?;
+                Some((self.integer_key(i64::try_from(whole).ok()?)?, rest != 0))
+            }
+        }
+    }
+
     pub fn is_integer(self) -> bool {
         matches!(self, Family::Int2 | Family::Int4 | Family::Int8)
     }
@@ -175,6 +195,22 @@ impl Family {
             _ => u128::MAX,
         }
     }
+}
+
+/// Digits after the point that values of `numeric(p, s)` have at most.
+fn digits_kept(modifier: Option<(u8, i8)>) -> u8 {
+    modifier.map_or(SCALE_DEFAULT, |(_, scale)| u8::try_from(scale).unwrap_or(0))
+}
+
+/// How many units of 10^-scale a number has, rounded down, and what is left over; `None` beyond all keys.
+fn units(number: &Numeric, scale: u8) -> Option<(i128, i128)> {
+    Some(match scale.checked_sub(number.scale) {
+        Some(up) => (number.unscaled.checked_mul(10i128.checked_pow(u32::from(up))?)?, 0),
+        None => {
+            let unit = 10i128.checked_pow(u32::from(number.scale - scale))?;
+            (number.unscaled.div_euclid(unit), number.unscaled.rem_euclid(unit))
+        }
+    })
 }
 
 /// An integer of any width.
@@ -208,22 +244,20 @@ fn float8(value: f64) -> u128 {
 pub fn key_of_element(ty: &Type, value: Option<&Value>) -> Option<Option<Vec<u8>>> {
     let family = Family::of(ty);
     let key = |value: &Value| match (family, value) {
+        // Of arrays whose elements have modifiers, and of those beside them that have none.
+        (_, Value::Numeric(number)) => {
+            let number = number.trimmed();
+            Some([&number.unscaled.to_be_bytes()[..], &[number.scale]].concat())
+        }
         (Some(family), value) if family.key_bytes().is_some() => {
             family.key(value).map(|key| key.to_be_bytes().to_vec())
         }
         (Some(family), value) => family.text(value).map(|text| text.as_bytes().to_vec()),
-        (None, Value::Numeric(number)) => {
-            let (mut unscaled, mut scale) = (number.unscaled, number.scale);
-            while scale > 0 && unscaled % 10 == 0 {
-                (unscaled, scale) = (unscaled / 10, scale - 1);
-            }
-            Some([&unscaled.to_be_bytes()[..], &[scale]].concat())
-        }
         _ => None,
     };
     match (family, ty) {
         (Some(Family::Range), _) => None,
-        (Some(_), _) | (None, Type::Numeric(_)) => Some(value.and_then(key)),
+        (Some(_), _) => Some(value.and_then(key)),
         _ => None,
     }
 }

@@ -4,20 +4,22 @@
 //!
 //! ```text
 //!   array.rs      the column's values as ordered integers, by slot, in chunks of 8,192 with their extremes
+//!   filter.rs     which values a chunk does not have, once there are many
 //!   postings.rs   value -> bitmap of slots, while there are few distinct values
 //!   fixed.rs      both together, for types of fixed width: ranges scan the array, equality takes the bitmaps
 //!   spans.rs      ranges as two fixed columns, of their lower and upper ends
-//!   text.rs       a dictionary from text to codes, and the codes as a fixed column
+//!   text.rs       a dictionary from text to codes, and the codes as a fixed column; of many texts, hashes
 //! ```
 //!
 //! `keys.rs` turns SQL values into integers of the same order, `predicate.rs` predicates into ranges of them. Nothing of
 //! it is on disk: the indexes are made from the rows at open.
 //!
 //! All parts are shared and copied on write, so a clone costs some hundred reference counts: readers hold one
-//! while a single writer changes his. What an index cannot answer (text with more distinct values than the
+//! while a single writer changes his. What an index cannot answer (ranges of text with more distinct values than the
 //! dictionary takes, values of another type) is `None`, and the caller looks at the rows.
 
 mod array;
+mod filter;
 mod fixed;
 mod keys;
 mod postings;

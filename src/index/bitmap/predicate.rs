@@ -99,9 +99,13 @@ fn text_points(family: Family, values: &[Value]) -> Option<Vec<TextRange<'_>>> {
     Some(texts.into_iter().map(TextRange::point).collect())
 }
 
-/// An integer no value of the column can be equal to.
+/// A number no value of the column can be equal to.
 fn out_of_range(family: Family, value: &Value) -> bool {
-    family.is_integer() && integer(value).is_some_and(|value| family.integer_key(value).is_none())
+    match (family, value) {
+        (Family::Numeric(_), Value::Numeric(_)) => family.key(value).is_none(),
+        (_, Value::Numeric(_)) => family.is_integer() && family.key(value).is_none(),
+        _ => family.is_integer() && integer(value).is_some_and(|value| family.integer_key(value).is_none()),
+    }
 }
 
 fn is_null(bound: &Bound<Value>) -> bool {
@@ -142,7 +146,16 @@ fn edge(family: Family, value: &Value, side: Side) -> Option<Option<u128>> {
     if !out_of_range(family, value) {
         return family.key(value).map(Some);
     }
-    let above = integer(value)? > 0;
+    let above = match value {
+        Value::Numeric(number) => {
+            // Between two keys: the one below it is the last on its side.
+            if let Some((below, _)) = family.floor_key(number) {
+                return Some(if side == Side::Low { below.checked_add(1) } else { Some(below) });
+            }
+            number.unscaled > 0
+        }
+        value => integer(value)? > 0,
+    };
     Some(match (side, above) {
         (Side::Low, true) | (Side::High, false) => None,
         (Side::Low, false) => Some(0),

@@ -9,7 +9,7 @@ use roaring::RoaringBitmap;
 
 use super::{ColumnIndex, Predicate};
 use crate::types::range::{Relation, parse};
-use crate::types::{Range, RangeType, Type, Value, Zone};
+use crate::types::{Numeric, Range, RangeType, Type, Value, Zone};
 
 #[derive(Clone, Default)]
 struct Model(BTreeMap<u32, Value>);
@@ -65,6 +65,11 @@ fn order(a: &Value, b: &Value) -> Option<i8> {
     let ordering = match (a, b) {
         (Value::Text(a), Value::Text(b)) => a.cmp(b),
         (Value::Uuid(a), Value::Uuid(b)) => a.cmp(b),
+        (Value::Numeric(a), Value::Numeric(b)) => {
+            let scale = a.scale.max(b.scale);
+            let units = |number: &Numeric| number.unscaled * 10i128.pow(u32::from(scale - number.scale));
+            units(a).cmp(&units(b))
+        }
         _ => {
             let (a, b) = (number(a)?, number(b)?);
             match (a.is_nan(), b.is_nan()) {
@@ -76,8 +81,15 @@ fn order(a: &Value, b: &Value) -> Option<i8> {
     Some(ordering as i8)
 }
 
+fn numeric(scale: std::ops::RangeInclusive<u8>) -> BoxedStrategy<Value> {
+    let few = prop_oneof![-12i128..12, -1_000_000i128..1_000_000];
+    (few, scale).prop_map(|(unscaled, scale)| Value::Numeric(Numeric { unscaled, scale })).boxed()
+}
+
 fn value(ty: &Type) -> BoxedStrategy<Value> {
     let some = match ty {
+        Type::Numeric(Some((_, scale))) => numeric(*scale as u8..=*scale as u8),
+        Type::Numeric(None) => numeric(0..=16),
         Type::Bool => any::<bool>().prop_map(Value::Bool).boxed(),
         Type::Int2 => prop_oneof![(-5i16..5), any::<i16>()].prop_map(Value::Int2).boxed(),
         Type::Int4 => prop_oneof![(-5i32..50), any::<i32>()].prop_map(Value::Int4).boxed(),
@@ -94,7 +106,12 @@ fn value(ty: &Type) -> BoxedStrategy<Value> {
     prop_oneof![1 => Just(Value::Null), 9 => some].boxed()
 }
 
+/// Decimals are compared with others of any scale.
 fn predicate(ty: &Type) -> BoxedStrategy<Predicate> {
+    let value = |ty: &Type| match ty {
+        Type::Numeric(_) => prop_oneof![1 => value(ty), 9 => numeric(0..=18)].boxed(),
+        ty => value(ty),
+    };
     let bound = |ty: &Type| {
         prop_oneof![
             Just(Bound::Unbounded),
@@ -127,6 +144,8 @@ fn case() -> impl Strategy<Value = Case> {
         Type::Float4,
         Type::Float8,
         Type::Date,
+        Type::Numeric(Some((10, 2))),
+        Type::Numeric(None),
         Type::Uuid,
         Type::Text,
     ];
@@ -210,6 +229,12 @@ fn operands_of_other_integer_types_are_clamped() {
     assert_eq!(count(Bound::Included(far(70_000)), Bound::Unbounded), 0);
     assert_eq!(count(Bound::Unbounded, Bound::Included(far(-70_000))), 0);
     assert_eq!(count(Bound::Included(far(0)), Bound::Excluded(far(30_000))), 1);
+    let half = |unscaled| Value::Numeric(Numeric { unscaled, scale: 1 });
+    assert_eq!(count(Bound::Included(half(-300_005)), Bound::Excluded(half(299_999))), 2);
+    assert_eq!(count(Bound::Excluded(half(-299_995)), Bound::Included(half(300_000))), 2);
+    assert_eq!(count(Bound::Included(half(i128::from(i64::MAX) * 100)), Bound::Unbounded), 0);
+    assert_eq!(index.count(&Predicate::Eq(half(5))), Some(0));
+    assert_eq!(index.count(&Predicate::Eq(half(0))), Some(1));
     assert_eq!(index.select(&Predicate::Eq(text("0"))), None, "not comparable");
     let mut single = ColumnIndex::for_type(&Type::Float4).unwrap();
     single.set(0, &Value::Float4(0.1));
@@ -218,19 +243,56 @@ fn operands_of_other_integer_types_are_clamped() {
 }
 
 #[test]
-fn too_many_texts_are_given_up() {
+fn many_texts_are_known_by_their_hashes() {
     let mut index = ColumnIndex::for_type(&Type::Text).unwrap();
     (0..4_096).for_each(|slot| index.set(slot, &text(&format!("text {slot}"))));
     assert_eq!(index.distinct(), Some(4_096));
     // Texts without slots make room.
     index.remove(7);
     index.set(9_000, &text("one more"));
+    index.set(8_000, &Value::Null);
     assert_eq!(index.count(&Predicate::Eq(text("one more"))), Some(1));
     assert_eq!(index.count(&Predicate::Eq(text("text 7"))), Some(0));
+    assert_eq!(index.count(&Predicate::Prefix("text 1".into())), Some(1_111));
+    let old = index.clone();
     index.set(7, &text("text 7"));
     index.set(9_001, &Value::Null);
-    assert_eq!(index.select(&Predicate::Eq(text("text 1"))), None);
-    assert_eq!(index.count(&Predicate::IsNotNull), Some(4_097));
+    index.set(9_002, &text("text 1"));
+    let select = |index: &ColumnIndex, predicate| {
+        index.select(&predicate).map(|slots: RoaringBitmap| slots.iter().collect::<Vec<_>>())
+    };
+    assert_eq!(select(&index, Predicate::Eq(text("text 1"))), Some(vec![1, 9_002]));
+    assert_eq!(select(&index, Predicate::Eq(text("text 7"))), Some(vec![7]));
+    assert_eq!(select(&index, Predicate::Eq(text("text"))), Some(vec![]));
+    let some = [text("text 4000"), text("what?"), Value::Null, text("one more"), text("text 4000")];
+    assert_eq!(select(&index, Predicate::In(some.to_vec())), Some(vec![4_000, 9_000]));
+    assert_eq!(select(&index, Predicate::IsNull), Some(vec![8_000, 9_001]));
+    assert_eq!(index.count(&Predicate::IsNotNull), Some(4_098));
+    assert_eq!(select(&index, Predicate::Prefix("text 1".into())), None);
+    assert!(index.agrees(9_002, &text("text 1")) && !index.agrees(9_002, &text("text 2")));
+    index.set(1, &text("another"));
+    index.remove(9_002);
+    assert_eq!(select(&index, Predicate::Eq(text("text 1"))), Some(vec![]));
+    assert_eq!(select(&old, Predicate::Eq(text("text 1"))), Some(vec![1]));
+}
+
+/// In no order, so that every chunk's extremes span all values.
+#[test]
+fn one_of_many_numbers_is_found() {
+    let mut index = ColumnIndex::for_type(&Type::Int8).unwrap();
+    let value =
+        |slot: u32| Value::Int8((u64::from(slot / 2).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 1) as i64);
+    (0..60_000).for_each(|slot| index.set(slot, &value(slot)));
+    for slot in (0..60_000).step_by(777) {
+        let both = RoaringBitmap::from([slot & !1, slot | 1]);
+        assert_eq!(index.select(&Predicate::Eq(value(slot))), Some(both));
+        assert_eq!(index.count(&Predicate::Eq(Value::Int8(-1 - i64::from(slot)))), Some(0));
+    }
+    let list: Vec<Value> = (0..40).map(|n| value(n * 1_000)).collect();
+    assert_eq!(index.count(&Predicate::In(list)), Some(80));
+    index.set(70_000, &value(0));
+    index.remove(0);
+    assert_eq!(index.select(&Predicate::Eq(value(0))), Some(RoaringBitmap::from([1, 70_000])));
 }
 
 #[test]

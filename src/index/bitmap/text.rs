@@ -1,13 +1,22 @@
 //! A column of text: a dictionary gives each distinct text a code, and the codes are a fixed column.
 //!
-//! The dictionary takes [`DISTINCT_MAX`] texts. With more, equality and ranges are given up for good (until
-//! the index is made anew); NULL or not is still known.
+//! ```text
+//!   up to 4,096 distinct texts      dictionary text -> code, codes by slot     =, IN, <, LIKE 'a%'
+//!   more                            hashes of 128 bits by slot                 =, IN
+//! ```
+//!
+//! With more texts than the dictionary takes ([`DISTINCT_MAX`]) each slot has the SipHash of its text, under keys that this
+//! process has drawn. Two texts of one hash would be taken for one: among 10^9 texts that has a chance of 10^-21, and nobody
+//! who does not know the keys can do better. Ranges have no answer then (until the index is made anew).
 
 use std::collections::BTreeMap;
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher, Hasher};
 use std::ops::Bound;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use roaring::RoaringBitmap;
+use siphasher::sip128::{Hasher128, SipHasher13};
 
 use super::fixed::Fixed;
 use super::postings::DISTINCT_MAX;
@@ -17,10 +26,13 @@ use super::predicate::{Ranges, TextRange};
 const CODES_MAX: usize = DISTINCT_MAX as usize;
 
 #[derive(Clone)]
-pub struct Text {
-    codes: Fixed<u16>,
-    /// `None` once there were too many texts; then every code is 0.
-    dictionary: Option<Arc<Dictionary>>,
+pub enum Text {
+    Coded {
+        codes: Fixed<u16>,
+        dictionary: Arc<Dictionary>,
+    },
+    /// By hash, once there were too many texts.
+    Hashed(Fixed<u128>),
 }
 
 #[derive(Clone, Default)]
@@ -30,61 +42,61 @@ pub struct Dictionary {
     free: Vec<u16>,
 }
 
+/// Runs the same expression on codes and on hashes.
+macro_rules! on_keys {
+    ($text:expr, $keys:ident => $run:expr) => {
+        match $text {
+            Text::Coded { codes: $keys, .. } => $run,
+            Text::Hashed($keys) => $run,
+        }
+    };
+}
+
 impl Text {
     pub fn new() -> Text {
-        Text { codes: Fixed::new(), dictionary: Some(Arc::default()) }
+        Text::Coded { codes: Fixed::new(), dictionary: Arc::default() }
     }
 
-    /// Whether the slot has this text, or NULL; of texts that were given up, whether it has one.
+    /// Whether the slot has this text, or NULL.
     pub fn holds(&self, slot: u32, text: Option<&str>) -> bool {
-        let code = match (text, &self.dictionary) {
-            (None, _) => None,
-            (Some(_), None) => Some(0),
-            (Some(text), Some(dictionary)) => match dictionary.codes.get(text) {
-                Some(code) => Some(*code),
-                None => return false,
+        match self {
+            Text::Hashed(hashes) => hashes.holds(slot, text.map(hash)),
+            Text::Coded { codes, dictionary } => match text.map(|text| dictionary.codes.get(text)) {
+                None => codes.holds(slot, None),
+                Some(None) => false,
+                Some(Some(code)) => codes.holds(slot, Some(*code)),
             },
-        };
-        self.codes.holds(slot, code)
+        }
     }
 
     pub fn set(&mut self, slot: u32, text: &str) {
         self.sweep();
-        let code = self.dictionary.as_mut().map(|dictionary| code(dictionary, text));
-        match code {
-            Some(Some(code)) => self.codes.set(slot, code),
-            Some(None) => {
-                self.give_up();
-                self.codes.set(slot, 0);
+        if let Text::Coded { codes, dictionary } = self {
+            match code(dictionary, text) {
+                Some(code) => return codes.set(slot, code),
+                None => *self = Text::Hashed(hashes_of(codes, dictionary)),
             }
-            None => self.codes.set(slot, 0),
+        }
+        if let Text::Hashed(hashes) = self {
+            hashes.set(slot, hash(text));
         }
     }
 
     pub fn set_null(&mut self, slot: u32) {
-        self.codes.set_null(slot);
+        on_keys!(self, keys => keys.set_null(slot));
     }
 
     pub fn remove(&mut self, slot: u32) {
-        self.codes.remove(slot);
-    }
-
-    /// Keeps which slots have a text, and forgets which.
-    fn give_up(&mut self) {
-        self.dictionary = None;
-        let codes = std::mem::replace(&mut self.codes, Fixed::new());
-        codes.present().iter().for_each(|slot| self.codes.set(slot, 0));
-        codes.nulls().iter().for_each(|slot| self.codes.set_null(slot));
+        on_keys!(self, keys => keys.remove(slot));
     }
 
     /// When the dictionary is full, drops the texts that no slot has any more.
     fn sweep(&mut self) {
-        let Some(dictionary) = &mut self.dictionary else { return };
-        if dictionary.codes.len() < CODES_MAX || self.codes.distinct() == Some(DISTINCT_MAX) {
+        let Text::Coded { codes, dictionary } = self else { return };
+        if dictionary.codes.len() < CODES_MAX || codes.distinct() == Some(DISTINCT_MAX) {
             return;
         }
-        let (codes, dictionary) = (&self.codes, Arc::make_mut(dictionary));
-        let Dictionary { codes: texts, free } = dictionary;
+        let Dictionary { codes: texts, free } = Arc::make_mut(dictionary);
         texts.retain(|_, code| {
             let used = codes.count(&Ranges(vec![(*code, *code)])) > 0;
             if !used {
@@ -95,38 +107,81 @@ impl Text {
     }
 
     pub fn select(&self, texts: &[TextRange]) -> Option<RoaringBitmap> {
-        Some(self.codes.select(&self.ranges(texts)?))
+        Some(match self {
+            Text::Coded { codes, dictionary } => codes.select(&coded(dictionary, texts)),
+            Text::Hashed(hashes) => hashes.select(&hashed(texts)?),
+        })
     }
 
     pub fn count(&self, texts: &[TextRange]) -> Option<u64> {
-        Some(self.codes.count(&self.ranges(texts)?))
-    }
-
-    /// The codes of the texts in the ranges.
-    fn ranges(&self, texts: &[TextRange]) -> Option<Ranges<u16>> {
-        let dictionary = self.dictionary.as_ref()?;
-        let mut codes: Vec<u16> = texts.iter().flat_map(|range| within(dictionary, *range)).collect();
-        codes.sort_unstable();
-        codes.dedup();
-        Some(Ranges(codes.into_iter().map(|code| (code, code)).collect()))
+        Some(match self {
+            Text::Coded { codes, dictionary } => codes.count(&coded(dictionary, texts)),
+            Text::Hashed(hashes) => hashes.count(&hashed(texts)?),
+        })
     }
 
     pub fn present(&self) -> RoaringBitmap {
-        self.codes.present()
+        on_keys!(self, keys => keys.present())
     }
 
     pub fn nulls(&self) -> RoaringBitmap {
-        self.codes.nulls()
+        on_keys!(self, keys => keys.nulls())
     }
 
     pub fn distinct(&self) -> Option<u64> {
-        self.dictionary.as_ref().and_then(|_| self.codes.distinct())
+        on_keys!(self, keys => keys.distinct())
     }
 
     pub fn bytes(&self) -> u64 {
-        let texts = self.dictionary.iter().flat_map(|dictionary| dictionary.codes.keys());
-        self.codes.bytes() + texts.map(|text| text.len() as u64 + 32).sum::<u64>()
+        match self {
+            Text::Hashed(hashes) => hashes.bytes(),
+            Text::Coded { codes, dictionary } => {
+                let texts = dictionary.codes.keys().map(|text| text.len() as u64 + 32);
+                codes.bytes() + texts.sum::<u64>()
+            }
+        }
     }
+}
+
+/// The hash that stands for a text.
+fn hash(text: &str) -> u128 {
+    static KEYS: LazyLock<(u64, u64)> = LazyLock::new(|| {
+        let drawn = || RandomState::new().build_hasher().finish();
+        (drawn(), drawn())
+    });
+    let mut hasher = SipHasher13::new_with_keys(KEYS.0, KEYS.1);
+    hasher.write(text.as_bytes());
+    hasher.finish128().as_u128()
+}
+
+/// The hashes of the texts whose codes these are.
+fn hashes_of(codes: &Fixed<u16>, dictionary: &Dictionary) -> Fixed<u128> {
+    let mut hashes = Fixed::new();
+    for (text, code) in &dictionary.codes {
+        let hash = hash(text);
+        codes.select(&Ranges(vec![(*code, *code)])).iter().for_each(|slot| hashes.set(slot, hash));
+    }
+    codes.nulls().iter().for_each(|slot| hashes.set_null(slot));
+    hashes
+}
+
+/// The codes of the texts in the ranges.
+fn coded(dictionary: &Dictionary, texts: &[TextRange]) -> Ranges<u16> {
+    let mut codes: Vec<u16> = texts.iter().flat_map(|range| within(dictionary, *range)).collect();
+    codes.sort_unstable();
+    codes.dedup();
+    Ranges(codes.into_iter().map(|code| (code, code)).collect())
+}
+
+/// The hashes of single texts; `None` where there is a range.
+fn hashed(texts: &[TextRange]) -> Option<Ranges<u128>> {
+    let one = |range: &TextRange| match range {
+        TextRange::Between(Bound::Included(low), Bound::Included(high)) if low == high => Some(hash(low)),
+        _ => None,
+    };
+    let mut hashes = texts.iter().map(one).collect::<Option<Vec<_>>>()?;
+    hashes.sort_unstable();
+    Some(Ranges(hashes.into_iter().map(|hash| (hash, hash)).collect()))
 }
 
 /// The text's code, a new one if need be; `None` when there are no more.
