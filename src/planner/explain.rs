@@ -30,6 +30,7 @@ use crate::planner::by_row::lateral::LateralExec;
 use crate::planner::environment::Environment;
 use crate::planner::explain::formats::Format;
 use crate::planner::finish;
+use crate::planner::hints::KeysExec;
 use crate::planner::limit::BoundLimitExec;
 use crate::table::explained::Explained;
 use crate::table::knn::KnnScanExec;
@@ -101,13 +102,13 @@ pub async fn explain(
 ) -> Result<Explanation> {
     let planning = Instant::now();
     let bindings = Bindings::new();
-    let bound = finish::bind(logical.clone(), &bindings).map_err(from_datafusion)?;
-    let plan = finish::physical(&bound, environment.state()).await.map_err(from_datafusion)?;
-    let planning = planning.elapsed();
     if let Some(mut execution) = execution {
         execution.settings.measure_recall = options.recall;
         bindings.fill(Arc::new(execution));
     }
+    let bound = finish::bind(logical.clone(), &bindings).map_err(from_datafusion)?;
+    let plan = finish::physical(&bound, environment.state()).await.map_err(from_datafusion)?;
+    let planning = planning.elapsed();
     let ran = if options.analyze { Some(run(&plan, environment).await?) } else { None };
     let execution = bindings.execution().ok();
     let mut root = Node::of(&plan, execution.as_deref()).await;
@@ -259,7 +260,10 @@ fn subquery_function(function: &ScalarUDF) -> Option<&SubqueryFunction> {
 }
 
 fn is_silent(node: &dyn ExecutionPlan) -> bool {
-    node.is::<ProjectionExec>() || node.is::<CooperativeExec>() || node.is::<CoalescePartitionsExec>()
+    node.is::<ProjectionExec>()
+        || node.is::<KeysExec>()
+        || node.is::<CooperativeExec>()
+        || node.is::<CoalescePartitionsExec>()
 }
 
 /// A sort key as it was written: values are sorted by keys of theirs.

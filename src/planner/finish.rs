@@ -38,6 +38,7 @@ use crate::planner::bindings::Bindings;
 use crate::planner::bound::{BoundValue, Source, bind as bind_function};
 use crate::planner::by_row::function;
 use crate::planner::by_row::lateral::{Lateral, LateralExec};
+use crate::planner::hints::{KeysExec, hinted};
 use crate::planner::limit::{BoundLimit, BoundLimitExec};
 use crate::planner::session_values;
 use crate::planner::system::{SystemExec, SystemProvider};
@@ -208,7 +209,7 @@ pub async fn physical(plan: &LogicalPlan, state: &SessionState) -> Result<Arc<dy
         Some(sort) => Ok(Transformed::yes(sort)),
         None => guard_expressions(node),
     };
-    plan.transform_up(settle).data()
+    hinted(plan.transform_up(settle).data()?)
 }
 
 /// A node whose conditions and results evaluate what may fail only for the rows that need it.
@@ -304,6 +305,7 @@ pub fn again(plan: &Arc<dyn ExecutionPlan>) -> Again {
         || node.is::<BoundLimitExec>()
         || node.is::<CooperativeExec>()
         || node.is::<SystemExec>()
+        || node.is::<KeysExec>()
         || node.is::<ScanExec>()
         || node.is::<KnnScanExec>()
         || node.is::<LateralExec>();

@@ -30,6 +30,7 @@ use datafusion::physical_plan::{
 };
 use futures::{Stream, StreamExt};
 
+use crate::table::hints::Rows;
 use crate::table::predicate::{Clause, count_of};
 use crate::types::arrow::errors::external;
 
@@ -105,6 +106,14 @@ impl BoundLimitExec {
     /// What they are sorted by here, if they are.
     pub fn keys(&self) -> Option<&LexOrdering> {
         self.sort.as_ref().map(|(keys, _)| keys)
+    }
+
+    /// How many rows of its order it asks for.
+    pub fn rows(&self) -> Rows {
+        match &self.sort {
+            Some((_, Some(most))) => Rows::This(*most),
+            _ => Rows::Limit { skip: self.skip.clone(), fetch: self.fetch.clone() },
+        }
     }
 
     /// The sort alone, if no rows are cut.

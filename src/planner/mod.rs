@@ -8,6 +8,7 @@
 //! 3. `casts`: casts where PostgreSQL and Arrow differ.
 //! 4. `knn`: ORDER BY distance LIMIT k becomes a search.
 //! 5. `finish`: parameters become readers of one [`bindings::Bindings`] cell, and the plan can be kept.
+//! 6. `hints`: scans learn which rows the joins, sorts and aggregates above them want.
 
 // Arguments of functions written in SQL.
 pub mod argument;
@@ -33,6 +34,8 @@ pub mod explain;
 pub mod finish;
 // Grouping sets of expressions.
 pub mod grouping;
+// Which rows scans are wanted to read.
+pub mod hints;
 // One row of constants beside a table.
 pub mod inline;
 // Keys that order and are equal as PostgreSQL's values are.

@@ -7,7 +7,7 @@ use roaring::RoaringBitmap;
 
 use crate::catalog::{self, Oid};
 use crate::error::Result;
-use crate::index::bitmap::{ColumnIndex, Predicate};
+use crate::index::bitmap::{ColumnIndex, Order, Predicate};
 use crate::index::inverted::{self, InvertedIndex, Question};
 use crate::table::rows::{Layout, RowReader};
 use crate::types::Value;
@@ -200,6 +200,17 @@ impl Metadata {
     /// Distinct values of a column, while they are few.
     pub fn distinct(&self, column: u16) -> Option<u64> {
         self.index(column)?.distinct()
+    }
+
+    /// The first slots by a column ([`ColumnIndex::first`]).
+    pub fn first(
+        &self,
+        column: u16,
+        among: Option<&RoaringBitmap>,
+        order: Order,
+        rows: usize,
+    ) -> Option<RoaringBitmap> {
+        self.index(column)?.first(among, order, rows)
     }
 
     /// Bytes of memory, about.

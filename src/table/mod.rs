@@ -32,6 +32,9 @@ pub mod explained;
 pub mod knn;
 // Metadata indexes, one per filterable column, and inverted indexes.
 pub mod metadata;
+// What the nodes above a scan want of it.
+#[cfg(feature = "server")]
+pub mod hints;
 // Predicates that bound a distance.
 #[cfg(feature = "server")]
 mod near;

@@ -40,6 +40,7 @@ use crate::table::keys::UniqueKey;
 use crate::table::near::Near;
 use crate::table::provider::TableSourceProvider;
 use crate::table::question::{self, Ask};
+use crate::table::scan::is_many;
 use crate::table::shown::shown;
 use crate::types::arrow::errors::{from_arrow, from_datafusion};
 use crate::types::arrow::{data_type, from_scalar, type_of_data_type};
@@ -107,7 +108,8 @@ enum Test {
     IsNotNull,
 }
 
-type Constant = Arc<dyn PhysicalExpr>;
+/// An expression without columns.
+pub type Constant = Arc<dyn PhysicalExpr>;
 
 /// How the rows that may pass are found.
 pub enum Access {
@@ -231,8 +233,7 @@ impl Filter {
         };
         let mut slots = Arc::unwrap_or_clone(slots);
         slots |= &*snapshot.visible_dirty()?;
-        // Reading rows one by one costs several times what reading them in order does.
-        if slots.len() > snapshot.live().len() / 4 {
+        if is_many(&slots, snapshot) {
             return Ok(Access::All);
         }
         let title = |column| snapshot.definition().title(column);

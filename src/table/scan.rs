@@ -4,7 +4,8 @@
 //!    unique key is looked up, index-answerable predicates become a set of slots, everything else reads all rows.
 //! 2. Rows come in batches of `BATCH_ROWS`. The filter's columns are decoded first, and the other columns only for
 //!    the rows that pass, so a vector is never copied for a row that is thrown away.
-//! 3. The whole filter is evaluated on every row, whatever chose it: an access path can make a scan faster, not
+//! 3. Nodes above may want few of the rows: those with the keys of a join, or the first ones in an order (`hints.rs`).
+//! 4. The whole filter is evaluated on every row, whatever chose it: an access path can make a scan faster, not
 //!    wrong.
 //!
 //! Memory is one batch. The cancel flag is looked at once per batch.
@@ -28,12 +29,15 @@ use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PhysicalExpr, PlanProperties,
 };
 use futures::Stream;
+use roaring::RoaringBitmap;
 
+use crate::catalog;
 use crate::storage::Slice;
 use crate::table::Snapshot;
 use crate::table::bindings::{Bindings, Execution};
 use crate::table::columns::Decoder;
 use crate::table::explained::Explained;
+use crate::table::hints::{Hints, Keys};
 use crate::table::predicate::{Access, Filter};
 use crate::table::provider::TableSourceProvider;
 use crate::table::snapshot::RowScan;
@@ -43,6 +47,7 @@ use crate::types::arrow::errors::external;
 const BATCH_ROWS: usize = 2_048;
 
 /// The physical node.
+#[derive(Clone)]
 pub struct ScanExec {
     provider: TableSourceProvider,
     bindings: Arc<Bindings>,
@@ -50,6 +55,7 @@ pub struct ScanExec {
     columns: Vec<usize>,
     filter: Arc<Filter>,
     limit: Option<usize>,
+    hints: Hints,
     properties: Arc<PlanProperties>,
 }
 
@@ -66,8 +72,97 @@ impl ScanExec {
         let properties = leaf_properties(Arc::new(schema.project(&columns)?));
         let filter = Filter::new(provider, session, filters)?;
         let (provider, bindings) = (provider.clone(), provider.bindings()?);
-        Ok(ScanExec { provider, bindings, columns, filter: Arc::new(filter), limit, properties })
+        Ok(ScanExec {
+            provider,
+            bindings,
+            columns,
+            filter: Arc::new(filter),
+            limit,
+            hints: Hints::default(),
+            properties,
+        })
     }
+
+    /// The column at a place of the output, by its position in the table; none where it is the slots'.
+    pub fn column(&self, output: usize) -> Option<(usize, &catalog::Column)> {
+        let position = *self.columns.get(output)?;
+        Some((position, self.provider.definition().columns.get(position)?))
+    }
+
+    /// The same scan with other hints.
+    pub fn with_hints(&self, change: impl FnOnce(&mut Hints)) -> ScanExec {
+        let mut scan = self.clone();
+        change(&mut scan.hints);
+        scan
+    }
+
+    pub fn hints(&self) -> &Hints {
+        &self.hints
+    }
+
+    /// How many rows it will give, about; `None` while the plan is not bound to an execution.
+    pub fn estimate(&self) -> Option<u64> {
+        let execution = self.bindings.execution().ok()?;
+        let snapshot = execution.snapshot(self.provider.definition().oid).ok()?;
+        let all = snapshot.live().len();
+        let rows = if self.filter.is_empty() {
+            all
+        } else if self.filter.is_by_key(self.provider.catalog(), self.provider.definition()) {
+            1
+        } else {
+            match self.filter.answer(snapshot, &execution.cancel).ok()? {
+                Some(answer) if answer.exact => answer.slots.len(),
+                // PostgreSQL's guess of a condition it knows nothing about.
+                Some(answer) => answer.slots.len() / 3,
+                None => all / 3,
+            }
+        };
+        Some(rows.min(self.limit.map_or(u64::MAX, |limit| limit as u64)))
+    }
+
+    /// The way to the rows, as of an execution.
+    fn access(&self, execution: &Execution, snapshot: &Snapshot) -> crate::error::Result<Access> {
+        let catalog = self.provider.catalog();
+        let access = self.filter.access(catalog, snapshot, &execution.cancel)?;
+        if self.hints.is_empty() || matches!(access, Access::Key { .. }) {
+            return Ok(access);
+        }
+        let by = |column: usize| snapshot.definition().title(column).to_owned();
+        if let Some(mut wanted) = self.hints.by_keys(catalog, snapshot)? {
+            let mut indexes: Vec<String> = self.hints.keys.iter().map(|keys| by(keys.column)).collect();
+            if let Access::Slots { slots, indexes: others } = access {
+                wanted &= slots;
+                indexes.extend(others);
+            } else if is_many(&wanted, snapshot) {
+                return Ok(Access::All);
+            }
+            return Ok(Access::Slots { slots: wanted, indexes });
+        }
+        let answer =
+            if self.filter.is_empty() { None } else { self.filter.answer(snapshot, &execution.cancel)? };
+        let among = match &answer {
+            Some(answer) if answer.exact => Some(&*answer.slots),
+            None if self.filter.is_empty() => None,
+            // Which of these rows pass is not known before they are read.
+            _ => return Ok(access),
+        };
+        match self.hints.by_order(snapshot, among)? {
+            Some(mut slots) => {
+                slots |= &*snapshot.visible_dirty()?;
+                if is_many(&slots, snapshot) {
+                    return Ok(access);
+                }
+                let indexes = self.hints.first.iter().map(|first| by(first.column)).collect();
+                Ok(Access::Slots { slots, indexes })
+            }
+            None => Ok(access),
+        }
+    }
+}
+
+/// Whether reading these rows one by one takes longer than reading all rows in order, which costs several times less each.
+pub fn is_many(slots: &RoaringBitmap, snapshot: &Snapshot) -> bool {
+    slots.len() > snapshot.live().len() / 4
 }
 
 /// Work after which a scan or search should not hold up a thread that serves others: about 2 ms.
@@ -111,7 +206,7 @@ impl ScanExec {
         let name = self.provider.definition().name.as_str();
         let access = self.bindings.execution().ok().and_then(|execution| {
             let snapshot = execution.snapshot(self.provider.definition().oid).ok()?;
-            self.filter.access(self.provider.catalog(), snapshot, &execution.cancel).ok()
+            self.access(&execution, snapshot).ok()
         });
         let node = match access {
             Some(Access::Key { index, .. }) => Explained::new("Index Scan")
@@ -123,6 +218,14 @@ impl ScanExec {
                     .heading(format!("Bitmap Scan on {name}  ({} of slots by {indexes})", slots.len()))
                     .fact("Slots", slots.len())
                     .fact("Bitmaps", indexes)
+            }
+            // The keys are known when the other side of the join has been read.
+            Some(Access::All) if self.hints.keys.iter().any(|keys| !keys.gathered.is_done()) => {
+                let title = |keys: &Keys| self.provider.definition().title(keys.column).to_owned();
+                let columns = self.hints.keys.iter().map(title).collect::<Vec<_>>().join(", ");
+                Explained::new("Bitmap Scan")
+                    .heading(format!("Bitmap Scan on {name}  (slots by the join's keys: {columns})"))
+                    .fact("Bitmaps", columns)
             }
             _ => Explained::new("Seq Scan").heading(format!("Seq Scan on {name}")),
         };
@@ -165,22 +268,44 @@ impl ExecutionPlan for ScanExec {
         let schema = Arc::clone(self.properties.eq_properties.schema());
         let execution = self.bindings.execution().map_err(external)?;
         let snapshot = Arc::clone(execution.snapshot(self.provider.definition().oid).map_err(external)?);
-        let reader = Reader::new(self, execution, snapshot).map_err(external)?;
-        Ok(Box::pin(ScanStream { schema, reader }))
+        let source = match self.hints.keys.is_empty() {
+            true => Stage::Reading(Reader::new(self, execution, snapshot).map_err(external)?),
+            // The other side of the join has not been read yet.
+            false => Stage::Waiting(self.clone(), execution, snapshot),
+        };
+        Ok(Box::pin(ScanStream { schema, stage: source }))
     }
 }
 
 struct ScanStream {
     schema: SchemaRef,
-    reader: Reader,
+    stage: Stage,
+}
+
+#[expect(clippy::large_enum_variant, reason = "one per scan")]
+enum Stage {
+    Waiting(ScanExec, Arc<Execution>, Arc<Snapshot>),
+    Reading(Reader),
+}
+
+impl ScanStream {
+    fn next_batch(&mut self) -> crate::error::Result<Option<RecordBatch>> {
+        if let Stage::Waiting(scan, execution, snapshot) = &self.stage {
+            let reader = Reader::new(scan, Arc::clone(execution), Arc::clone(snapshot))?;
+            self.stage = Stage::Reading(reader);
+        }
+        match &mut self.stage {
+            Stage::Reading(reader) => reader.next_batch(&self.schema),
+            Stage::Waiting(..) => Ok(None),
+        }
+    }
 }
 
 impl Stream for ScanStream {
     type Item = Result<RecordBatch>;
 
     fn poll_next(mut self: Pin<&mut Self>, _context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let schema = Arc::clone(&self.schema);
-        Poll::Ready(self.reader.next_batch(&schema).map_err(external).transpose())
+        Poll::Ready(self.next_batch().map_err(external).transpose())
     }
 }
 
@@ -217,7 +342,7 @@ impl Reader {
         execution: Arc<Execution>,
         snapshot: Arc<Snapshot>,
     ) -> crate::error::Result<Reader> {
-        let source = match scan.filter.access(scan.provider.catalog(), &snapshot, &execution.cancel)? {
+        let source = match scan.access(&execution, &snapshot)? {
             Access::Key { slot, .. } => Source::Slots(Box::new(slot.into_iter())),
             Access::Slots { slots, .. } => Source::Slots(Box::new(slots.into_iter())),
             Access::All if scan.columns.is_empty() && scan.filter.is_empty() => {

@@ -18,7 +18,7 @@ use crate::catalog;
 use crate::distance::Metric;
 use crate::error::{Error, Result, SqlState};
 use crate::index::Finder;
-use crate::index::bitmap::Predicate;
+use crate::index::bitmap::{Order, Predicate};
 use crate::index::inverted::{Found, Question};
 use crate::index::recall::Measured;
 use crate::log::{Seq, StorageId};
@@ -229,6 +229,22 @@ impl Snapshot {
             found.slots -= &*self.0.dirty;
         }
         Some(found)
+    }
+
+    /// The first `rows` slots of `among`, or of all that are not dirty, by the column's metadata index, and those that are
+    /// equal to the last of them. `None`: no index can tell.
+    pub fn first(
+        &self,
+        column: u16,
+        among: Option<&RoaringBitmap>,
+        order: Order,
+        rows: usize,
+    ) -> Option<RoaringBitmap> {
+        let metadata = &self.0.state.metadata;
+        match (among, self.0.dirty.is_empty()) {
+            (Some(_), _) | (None, true) => metadata.first(column, among, order, rows),
+            (None, false) => metadata.first(column, Some(&(&**self.live() - &*self.0.dirty)), order, rows),
+        }
     }
 
     /// How many slots the column's metadata index finds, dirty ones as of the newest commit.

@@ -14,6 +14,7 @@
 //! A single key that lies within the extremes of all chunks is looked for in the few whose filters let it through: of
 //! 1,000,000 keys in no order, 20 us instead of 1 ms.
 
+use std::collections::BinaryHeap;
 use std::sync::Arc;
 
 use roaring::RoaringBitmap;
@@ -207,15 +208,39 @@ impl<K: Key> Chunk<K> {
         self.base = base;
     }
 
-    /// ORs the slots with keys in one of the ranges, which ascend, into `bits`.
-    fn scan(&self, ranges: &[(K, K)], bits: &mut [u64]) {
-        if ranges.len() > SCANS_MAX {
-            let may_have =
-                |filter: &Filter| ranges.iter().any(|&(low, high)| low != high || filter.may_have(low));
-            if self.filter.as_ref().is_none_or(|filter| may_have(filter)) {
-                self.look_up(ranges, bits);
+    /// The keys of the slots `among` of this chunk, which is the `number`-th, or of all its slots.
+    fn for_each(&self, number: usize, among: Option<&RoaringBitmap>, mut take: impl FnMut(K)) {
+        let Some(among) = among else {
+            for (word, present) in self.present.iter().enumerate() {
+                let mut left = *present;
+                while left != 0 {
+                    take(self.key(64 * word + left.trailing_zeros() as usize));
+                    left &= left - 1;
+                }
             }
             return;
+        };
+        let start = (number * CHUNK_SLOTS) as u32;
+        for slot in among.range(start..=start + (CHUNK_SLOTS as u32 - 1)) {
+            if let Cell::Value(key) = self.get((slot - start) as usize) {
+                take(key);
+            }
+        }
+    }
+
+    /// ORs the slots with keys in one of the ranges, which ascend, into `bits`.
+    fn scan(&self, ranges: &[(K, K)], bits: &mut [u64]) {
+        let passing: Vec<(K, K)>;
+        let ranges = match &self.filter {
+            Some(filter) if ranges.len() > SCANS_MAX => {
+                let may_have = |&&(low, high): &&(K, K)| low != high || filter.may_have(low);
+                passing = ranges.iter().filter(may_have).copied().collect();
+                &passing
+            }
+            _ => ranges,
+        };
+        if ranges.len() > SCANS_MAX {
+            return self.look_up(ranges, bits);
         }
         ranges.iter().for_each(|&(low, high)| self.scan_range(low, high, bits));
     }
@@ -343,6 +368,37 @@ impl<K: Key> Array<K> {
             count += bits.iter().map(|word| u64::from(word.count_ones())).sum::<u64>();
         }
         count
+    }
+
+    /// The range of keys that holds the first `rows` of them in this order and all that are equal to the last of those,
+    /// of the slots `among` or of all.
+    pub fn first(&self, among: Option<&RoaringBitmap>, descending: bool, rows: usize) -> (K, K) {
+        let rank = |key: K| if descending { K::MAX.above(key) } else { key };
+        let best = |chunk: &Chunk<K>| rank(if descending { chunk.max } else { chunk.min });
+        let chunks = self.chunks.iter().enumerate().filter(|(_, chunk)| chunk.min <= chunk.max);
+        let mut chunks: Vec<(K, usize)> = chunks.map(|(place, chunk)| (best(chunk), place)).collect();
+        chunks.sort_unstable();
+        let mut first = BinaryHeap::new();
+        for (best, place) in chunks {
+            if first.len() == rows && first.peek().is_none_or(|last| *last < best) {
+                break;
+            }
+            let chunk = &self.chunks[place];
+            chunk.for_each(place, among, |key| {
+                if first.len() < rows {
+                    first.push(rank(key));
+                } else if first.peek().is_some_and(|last| rank(key) < *last) {
+                    first.pop();
+                    first.push(rank(key));
+                }
+            });
+        }
+        let last = first.peek().filter(|_| first.len() == rows).copied();
+        match (last, descending) {
+            (None, _) => (K::default(), K::MAX),
+            (Some(last), false) => (K::default(), last),
+            (Some(last), true) => (K::MAX.above(last), K::MAX),
+        }
     }
 
     pub fn present(&self) -> RoaringBitmap {

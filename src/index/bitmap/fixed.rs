@@ -71,6 +71,12 @@ impl<K: Key> Fixed<K> {
         }
     }
 
+    /// The first `rows` slots of `among`, or of all, by their keys, and those whose keys are equal to the last one's.
+    pub fn first(&self, among: Option<&RoaringBitmap>, descending: bool, rows: usize) -> RoaringBitmap {
+        let range = self.array.first(among, descending, rows);
+        within(self.array.select(&[range]), among)
+    }
+
     pub fn count(&self, ranges: &Ranges<K>) -> u64 {
         match self.few_keys(ranges) {
             None => self.array.count(&ranges.0),
@@ -106,5 +112,13 @@ impl<K: Key> Fixed<K> {
 
     pub fn bytes(&self) -> u64 {
         self.array.bytes() + self.postings.as_ref().map_or(0, |postings| postings.bytes())
+    }
+}
+
+/// The slots that are among others, where there are others.
+pub fn within(slots: RoaringBitmap, among: Option<&RoaringBitmap>) -> RoaringBitmap {
+    match among {
+        Some(among) => slots & among,
+        None => slots,
     }
 }

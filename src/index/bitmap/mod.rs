@@ -45,6 +45,22 @@ pub struct ColumnIndex {
     values: Values,
 }
 
+/// An order of rows by one column.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Order {
+    pub descending: bool,
+    pub nulls: Nulls,
+}
+
+/// Where rows without a value come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Nulls {
+    First,
+    Last,
+    /// Nowhere: `min` and `max` do not see them.
+    Ignored,
+}
+
 /// By the width of the column's keys.
 #[derive(Clone)]
 enum Values {
@@ -180,6 +196,35 @@ impl ColumnIndex {
                 on_fixed!(&self.values, fixed => Some(fixed.count(&ranges.narrow())), _text => None, None)
             }
         }
+    }
+
+    /// The first `rows` slots of `among`, or of all, and those that are equal to the last of them: those with the least
+    /// values, or with the greatest, NULLs where the order has them. `None` when the index has no order.
+    pub fn first(&self, among: Option<&RoaringBitmap>, order: Order, rows: usize) -> Option<RoaringBitmap> {
+        let nulls = || {
+            let nulls =
+                on_fixed!(&self.values, fixed => fixed.nulls(), text => text.nulls(), RoaringBitmap::new());
+            fixed::within(nulls, among)
+        };
+        let mut first = RoaringBitmap::new();
+        if order.nulls == Nulls::First {
+            first = nulls();
+        }
+        let left = rows.saturating_sub(first.len() as usize);
+        if left > 0 {
+            first |= match &self.values {
+                Values::Two(fixed) => fixed.first(among, order.descending, left),
+                Values::Four(fixed) => fixed.first(among, order.descending, left),
+                Values::Eight(fixed) => fixed.first(among, order.descending, left),
+                Values::Sixteen(fixed) => fixed.first(among, order.descending, left),
+                Values::Text(text) => text.first(among, order.descending, left)?,
+                Values::Spans(_) | Values::Unusable => return None,
+            };
+        }
+        if order.nulls == Nulls::Last && (first.len() as usize) < rows {
+            first |= nulls();
+        }
+        Some(first)
     }
 
     /// Distinct values, while they are few enough to be kept apart.

@@ -18,7 +18,7 @@ use std::sync::{Arc, LazyLock};
 use roaring::RoaringBitmap;
 use siphasher::sip128::{Hasher128, SipHasher13};
 
-use super::fixed::Fixed;
+use super::fixed::{Fixed, within};
 use super::postings::DISTINCT_MAX;
 use super::predicate::{Ranges, TextRange};
 
@@ -120,6 +120,23 @@ impl Text {
         })
     }
 
+    /// The first `rows` slots of `among`, or of all, by their texts, and those of the last one's text; `None` of hashes.
+    pub fn first(
+        &self,
+        among: Option<&RoaringBitmap>,
+        descending: bool,
+        rows: usize,
+    ) -> Option<RoaringBitmap> {
+        let Text::Coded { codes, dictionary } = self else { return None };
+        let mut texts = dictionary.codes.values();
+        let mut first = RoaringBitmap::new();
+        while (first.len() as usize) < rows {
+            let Some(&code) = (if descending { texts.next_back() } else { texts.next() }) else { break };
+            first |= within(codes.select(&Ranges(vec![(code, code)])), among);
+        }
+        Some(first)
+    }
+
     pub fn present(&self) -> RoaringBitmap {
         on_keys!(self, keys => keys.present())
     }
@@ -167,7 +184,7 @@ fn hashes_of(codes: &Fixed<u16>, dictionary: &Dictionary) -> Fixed<u128> {
 
 /// The codes of the texts in the ranges.
 fn coded(dictionary: &Dictionary, texts: &[TextRange]) -> Ranges<u16> {
-    let mut codes: Vec<u16> = texts.iter().flat_map(|range| within(dictionary, *range)).collect();
+    let mut codes: Vec<u16> = texts.iter().flat_map(|range| codes_within(dictionary, *range)).collect();
     codes.sort_unstable();
     codes.dedup();
     Ranges(codes.into_iter().map(|code| (code, code)).collect())
@@ -199,7 +216,7 @@ fn code(dictionary: &mut Arc<Dictionary>, text: &str) -> Option<u16> {
 }
 
 /// The codes of the texts in a range.
-fn within(dictionary: &Dictionary, range: TextRange) -> Vec<u16> {
+fn codes_within(dictionary: &Dictionary, range: TextRange) -> Vec<u16> {
     let low = match range {
         TextRange::Between(low, _) => low,
         TextRange::Prefix(prefix) => Bound::Included(prefix),
