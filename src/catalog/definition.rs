@@ -366,6 +366,8 @@ pub enum IndexMethod {
     Btree,
     /// Answered by the metadata index of the column.
     Bitmap,
+    /// The same as `Bitmap`, by the name it was asked for.
+    Hash,
     Hnsw,
     /// Answered by an inverted index of each column.
     Gin,
@@ -657,6 +659,7 @@ impl IndexMethod {
         match self {
             IndexMethod::Btree => "btree",
             IndexMethod::Bitmap => "bitmap",
+            IndexMethod::Hash => "hash",
             IndexMethod::Hnsw => "hnsw",
             IndexMethod::Gin => "gin",
             IndexMethod::Gist => "gist",

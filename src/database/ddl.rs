@@ -104,7 +104,11 @@ impl Transaction {
         let keys = index.unique.then(|| self.unique_keys_of(&index, progress)).transpose()?;
         let graph = match index.method {
             IndexMethod::Hnsw | IndexMethod::Ivfflat => Some(self.build_finder(&index, progress)?),
-            IndexMethod::Btree | IndexMethod::Bitmap | IndexMethod::Gin | IndexMethod::Gist => None,
+            IndexMethod::Btree
+            | IndexMethod::Bitmap
+            | IndexMethod::Hash
+            | IndexMethod::Gin
+            | IndexMethod::Gist => None,
         };
         self.edit(&edits)?;
         self.work().graphs.extend(graph.map(|graph| (index.oid, Arc::new(graph))));

@@ -105,6 +105,24 @@ pub fn product_type(left: &DataType, right: &DataType) -> DataType {
     with_scale((u16::from(p) + u16::from(q)).min(76) as u8, s + t)
 }
 
+/// Numeric values of different scales: shown without zeros at the end, but in an expression beside an integer with the
+/// scale of the numeric, which is what a sum of them shows.
+pub fn mixed(left: &DataType, right: &DataType, beside_whole: bool) -> Option<DataType> {
+    let ((p, s), (q, t)) = (digits(left)?, digits(right)?);
+    if left == right {
+        return Some(left.clone());
+    }
+    if quotient() == *left || quotient() == *right {
+        return Some(quotient());
+    }
+    let column = column();
+    if *left == column || *right == column || s != t && !beside_whole {
+        return Some(if s.max(t) <= 16 { column } else { DataType::Decimal256(76, s.max(t)) });
+    }
+    let whole = (i16::from(p) - i16::from(s)).max(i16::from(q) - i16::from(t));
+    Some(with_scale((whole + i16::from(s.max(t))).clamp(1, 76) as u8, s.max(t)))
+}
+
 /// A column of decimals, read as numbers of 256 bits.
 pub enum Decimals {
     Narrow(Decimal128Array),

@@ -7,20 +7,27 @@ use arrow::datatypes::DataType;
 use datafusion::common::Result;
 use datafusion::functions_nested::array_has;
 use datafusion::logical_expr::simplify::{ExprSimplifyResult, SimplifyContext};
+use datafusion::logical_expr::type_coercion::binary::comparison_coercion;
 use datafusion::logical_expr::{
-    ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
+    ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
 
+use crate::error::{Error, SqlState};
+use crate::functions::decimal;
 use crate::functions::scalar::{answer, rows_of};
+use crate::types::arrow::errors::external;
+use crate::types::arrow::type_of_data_type;
 
 pub fn functions() -> Vec<Arc<ScalarUDF>> {
-    vec![Arc::new(ScalarUDF::from(Membership { inner: array_has::array_has_udf() }))]
+    let signature = Signature::user_defined(Volatility::Immutable);
+    vec![Arc::new(ScalarUDF::from(Membership { inner: array_has::array_has_udf(), signature }))]
 }
 
 /// DataFusion's function behind PostgreSQL's NULLs.
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Membership {
     inner: Arc<ScalarUDF>,
+    signature: Signature,
 }
 
 impl ScalarUDFImpl for Membership {
@@ -29,7 +36,25 @@ impl ScalarUDFImpl for Membership {
     }
 
     fn signature(&self) -> &Signature {
-        self.inner.signature()
+        &self.signature
+    }
+
+    /// The array's elements and the value as one type, as the operator `=` takes them.
+    fn coerce_types(&self, given: &[DataType]) -> Result<Vec<DataType>> {
+        let [DataType::List(item), value] = given else { return Ok(given.to_vec()) };
+        let element = item.data_type();
+        if element == value || value.is_null() {
+            return Ok(given.to_vec());
+        }
+        let Some(common) = common(element, value) else {
+            let [value, element] = [value, element].map(|ty| type_of_data_type(ty).bare());
+            let message = format!("operator does not exist: {value} = {element}");
+            return Err(external(Error::new(SqlState::UNDEFINED_FUNCTION, message).hint(
+                "No operator matches the given name and argument types. You might need to add explicit type casts.",
+            )));
+        };
+        let list = DataType::List(Arc::new(item.as_ref().clone().with_data_type(common.clone())));
+        Ok(vec![list, common])
     }
 
     fn return_type(&self, given: &[DataType]) -> Result<DataType> {
@@ -57,6 +82,19 @@ impl ScalarUDFImpl for Membership {
         }
         answer(Arc::new(with_nulls(&arrays, &values, found.as_boolean())), constant)
     }
+}
+
+/// The type in which an element and a value are compared.
+fn common(element: &DataType, value: &DataType) -> Option<DataType> {
+    let has_digits = |ty: &DataType| decimal::digits(ty).is_some();
+    if !has_digits(element) && !has_digits(value) {
+        return comparison_coercion(element, value);
+    }
+    if element.is_floating() || value.is_floating() {
+        return Some(DataType::Float64);
+    }
+    let exact = |ty: &DataType| decimal::of_integer(ty).unwrap_or_else(|| ty.clone());
+    decimal::mixed(&exact(element), &exact(value), false)
 }
 
 fn with_nulls(arrays: &ArrayRef, values: &ArrayRef, found: &BooleanArray) -> BooleanArray {

@@ -25,6 +25,8 @@ pub fn is_choice(function: &str) -> bool {
 
 /// What the rows of VALUES are called in [`unify`]. They are shown below each other.
 pub const VALUES: &str = "VALUES";
+/// What the elements of an array are called there.
+pub const ARRAY: &str = "ARRAY";
 
 /// A call of a function that answers with one of its arguments, all of one type.
 pub fn settle_choice(mut call: ScalarFunction, schema: &DFSchema) -> Result<Expr> {
@@ -113,7 +115,7 @@ fn unify_texts(alternatives: &mut [&mut Expr], schema: &DFSchema, context: &str)
 /// answered.
 pub fn unify(mut alternatives: Vec<&mut Expr>, schema: &DFSchema, context: &str) -> Result<Option<Type>> {
     // What nullif answers was one of its arguments, and is shown as it was.
-    let rows = context == VALUES || context == "NULLIF";
+    let rows = matches!(context, VALUES | ARRAY | "NULLIF");
     let mut common: Option<DataType> = None;
     let mut is_known = true;
     for alternative in &alternatives {
@@ -178,19 +180,6 @@ pub fn unify_column(mut cells: Vec<&mut Expr>) -> Result<()> {
         *cell = characters::as_noted(std::mem::take(cell), &ty);
     }
     Ok(())
-}
-
-/// The elements of an array where floats stand beside numerics, as floats: DataFusion makes numerics of all.
-pub fn widen_floats(elements: &mut [Expr], schema: &DFSchema) {
-    let types: Vec<DataType> = elements.iter().filter_map(|element| element.get_type(schema).ok()).collect();
-    let is_float = |ty: &&DataType| matches!(ty, DataType::Float32 | DataType::Float64);
-    let has_numeric = types.iter().any(|ty| decimal::digits(ty).is_some());
-    let Some(widest) = types.iter().filter(is_float).max_by_key(|ty| ty.primitive_width()) else { return };
-    if has_numeric {
-        for element in elements {
-            *element = Expr::Cast(Cast::new(Box::new(std::mem::take(element)), widest.clone()));
-        }
-    }
 }
 
 /// Functions of an array and of items of it.
@@ -363,7 +352,7 @@ fn wider(left: &DataType, right: &DataType, rows: bool) -> Option<DataType> {
         return Some(if one > other { left.clone() } else { right.clone() });
     }
     let exact = |ty: &DataType| decimal::of_integer(ty).unwrap_or_else(|| ty.clone());
-    mixed(&exact(left), &exact(right), !rows && (one < 3 || other < 3))
+    decimal::mixed(&exact(left), &exact(right), !rows && (one < 3 || other < 3))
 }
 
 /// A date beside a timestamp is one, and both are with a time zone beside one that is.
@@ -377,22 +366,4 @@ fn wider_moment(left: &DataType, right: &DataType) -> Option<DataType> {
     let (left, right) = (type_of_data_type(left), type_of_data_type(right));
     let (one, other) = (rank(&left)?, rank(&right)?);
     Some(data_type(if one > other { &left } else { &right }))
-}
-
-/// Numeric values of different scales: shown without zeros at the end, but in an expression beside an integer with the
-/// scale of the numeric, which is what a sum of them shows.
-fn mixed(left: &DataType, right: &DataType, beside_whole: bool) -> Option<DataType> {
-    let ((p, s), (q, t)) = (decimal::digits(left)?, decimal::digits(right)?);
-    if left == right {
-        return Some(left.clone());
-    }
-    if decimal::quotient() == *left || decimal::quotient() == *right {
-        return Some(decimal::quotient());
-    }
-    let column = decimal::column();
-    if *left == column || *right == column || s != t && !beside_whole {
-        return Some(if s.max(t) <= 16 { column } else { DataType::Decimal256(76, s.max(t)) });
-    }
-    let whole = (i16::from(p) - i16::from(s)).max(i16::from(q) - i16::from(t));
-    Some(decimal::with_scale((whole + i16::from(s.max(t))).clamp(1, 76) as u8, s.max(t)))
 }

@@ -156,6 +156,10 @@ fn at_scan(
     input.map(|input| replace_children_if_necessary(Arc::clone(plan), vec![input])).transpose()
 }
 
+/// Rows (0.2 ms) for which small tables are not taken in another order than they are named in: rows come out in one order
+/// then, whatever the tables grow and shrink to.
+const SAVED_MIN: u64 = 1_000;
+
 /// A join the cheaper way round, whose right side is read by the keys of the left one where an index finds them.
 fn of_join(join: &HashJoinExec) -> Result<Option<Plan>> {
     if join.null_equality() != NullEquality::NullEqualsNothing || join.null_aware {
@@ -166,7 +170,9 @@ fn of_join(join: &HashJoinExec) -> Result<Option<Plan>> {
     let swaps = join.join_type().supports_swap() && join.partition_mode() == &PartitionMode::CollectLeft;
     // An order that the right side has may be what the nodes above go by.
     let is_ordered = join.properties().output_ordering().is_some();
-    if !swaps || is_ordered || cost(left, right, as_it_is.is_some()) <= cost(right, left, true) {
+    let usual = cost(left, right, as_it_is.is_some());
+    let saves = |swapped: u64| swapped.saturating_add(SAVED_MIN) < usual;
+    if !swaps || is_ordered || !saves(cost(right, left, true)) {
         return Ok(as_it_is.map(|join| join as Plan));
     }
     let swapped = join.swap_inputs(PartitionMode::CollectLeft)?;
@@ -179,7 +185,7 @@ fn of_join(join: &HashJoinExec) -> Result<Option<Plan>> {
         },
         None => keyed(&swapped)?.flatten().map(|join| join as Plan),
     };
-    if cost(left, right, as_it_is.is_some()) <= cost(right, left, told.is_some()) {
+    if !saves(cost(right, left, told.is_some())) {
         return Ok(as_it_is.map(|join| join as Plan));
     }
     Ok(Some(told.unwrap_or(swapped)))

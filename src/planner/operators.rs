@@ -28,6 +28,7 @@ use crate::functions::{
     regexps, sort_keys, strings, text_search, vector,
 };
 use crate::planner::characters::with_blanks;
+use crate::planner::common;
 use crate::planner::prepare::configuration;
 use crate::types::arrow::errors::external;
 use crate::types::arrow::lists::{range_of, tsquery_type, tsvector_type};
@@ -161,7 +162,11 @@ impl ExprPlanner for OperatorPlanner {
         plan_text_literals(with_null_length(expr, &operator, &left, &right), &operator, &left, &right)
     }
 
-    fn plan_array_literal(&self, exprs: Vec<Expr>, schema: &DFSchema) -> Result<PlannerResult<Vec<Expr>>> {
+    fn plan_array_literal(
+        &self,
+        mut exprs: Vec<Expr>,
+        schema: &DFSchema,
+    ) -> Result<PlannerResult<Vec<Expr>>> {
         let operands: Vec<Operand> = exprs.iter().map(|expr| operand(expr, schema)).collect();
         if operands.iter().any(|operand| operand.array().is_some()) {
             return Err(external(Error::unsupported("arrays of several dimensions")));
@@ -173,8 +178,14 @@ impl ExprPlanner for OperatorPlanner {
             });
             return Ok(PlannerResult::Original(typed.collect::<Result<_>>()?));
         }
-        let types = operands.iter().filter_map(Operand::field).map(Field::data_type);
-        let Some(element) = common_element(types) else { return Ok(PlannerResult::Original(exprs)) };
+        let types = || operands.iter().filter_map(Operand::field).map(Field::data_type);
+        let Some(element) = common_element(types()) else {
+            // Numbers have PostgreSQL's types later on.
+            if types().any(|ty| !ty.is_null() && !ty.is_numeric() && *ty != DataType::Utf8) {
+                common::unify(exprs.iter_mut().collect(), schema, common::ARRAY)?;
+            }
+            return Ok(PlannerResult::Original(exprs));
+        };
         let ty = type_of_element(element);
         let typed = exprs.into_iter().zip(&operands).map(|(expr, operand)| match operand.field() {
             Some(field) if element_of(field.data_type()).is_some_and(|found| found != element) => {

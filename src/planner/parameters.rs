@@ -56,8 +56,16 @@ pub fn note_types(
                 note(placeholder, known.or(is_limit.then_some(Type::Int8)), types);
             }
             Expr::Cast(cast) => {
-                if let Expr::Placeholder(placeholder) = cast.expr.as_ref() {
-                    note(placeholder, Some(without_modifier(type_of(&cast.field))), types);
+                let ty = without_modifier(type_of(&cast.field));
+                match (cast.expr.as_ref(), ty) {
+                    (Expr::Placeholder(placeholder), ty) => note(placeholder, Some(ty), types),
+                    // ARRAY[$1]::integer[]
+                    (Expr::ScalarFunction(call), Type::Array(element))
+                        if call.func.name() == "make_array" =>
+                    {
+                        note_all(&call.args, Some(*element), types);
+                    }
+                    _ => {}
                 }
             }
             Expr::ScalarFunction(call)
@@ -255,7 +263,7 @@ fn argument_type(function: &str, position: usize, arguments: &[Expr], schema: &D
             _ => None,
         },
         // x = ANY ($1)
-        ("array_has", 0) => {
+        ("hither_has", 0) => {
             let (_, item) = arguments.get(1)?.to_field(schema).ok()?;
             let known = !item.data_type().is_null();
             known.then(|| Type::Array(Box::new(without_modifier(type_of(&item)))))

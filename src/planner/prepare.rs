@@ -267,7 +267,7 @@ pub fn prepare_expr(
                 Transformed::yes(common::settle_choice(call, schema)?)
             }
             Expr::ScalarFunction(mut call) if call.func.name() == "make_array" => {
-                common::widen_floats(&mut call.args, schema);
+                common::unify(call.args.iter_mut().collect(), schema, common::ARRAY)?;
                 Transformed::yes(Expr::ScalarFunction(call))
             }
             Expr::ScalarFunction(mut call) if common::takes_items(call.func.name()) => {

@@ -11,7 +11,11 @@ pub fn vector_classes(method: IndexMethod) -> impl Iterator<Item = (Element, Met
         IndexMethod::Hnsw => true,
         // Centres of sparse vectors would not be sparse, and L1 and Jaccard have no means.
         IndexMethod::Ivfflat => element != Element::Sparse && !matches!(metric, Metric::L1 | Metric::Jaccard),
-        IndexMethod::Btree | IndexMethod::Bitmap | IndexMethod::Gin | IndexMethod::Gist => false,
+        IndexMethod::Btree
+        | IndexMethod::Bitmap
+        | IndexMethod::Hash
+        | IndexMethod::Gin
+        | IndexMethod::Gist => false,
     })
 }
 

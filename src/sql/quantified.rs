@@ -77,8 +77,7 @@ fn of_array(left: &Expr, op: &BinaryOperator, array: &Expr, any: bool) -> Result
     if is_compared || !is_list && matches!(op, BinaryOperator::Eq | BinaryOperator::NotEq) {
         return Ok(None);
     }
-    let is_open = literal(unnested(left)).is_some() || is_parameter(unnested(left));
-    if is_list && elements.is_none() && is_open {
+    if is_list && elements.is_none() {
         let has = function_call("hither_has", vec![array.clone(), unnested(left).clone()]);
         let not = |has: Expr| Expr::UnaryOp { op: UnaryOperator::Not, expr: Box::new(has) };
         return Ok(Some(if any { has } else { not(has) }));
@@ -146,10 +145,6 @@ pub fn beside_nulls(expr: &mut Expr) -> Result<()> {
     let undecided = both(has_null, BinaryOperator::And, null());
     *expr = both(expr.clone(), BinaryOperator::Or, undecided);
     Ok(())
-}
-
-fn is_parameter(expr: &Expr) -> bool {
-    matches!(expr, Expr::Value(value) if matches!(value.value, ast::Value::Placeholder(_)))
 }
 
 fn is_null(expr: &Expr) -> bool {

@@ -173,6 +173,7 @@ fn refuse_parts(query: &ast::Query) -> Result<()> {
 fn without_length(ty: &Type) -> Type {
     match ty {
         Type::Varchar(_) | Type::Bpchar(_) => Type::Text,
+        Type::Array(item) => Type::Array(Box::new(without_length(item))),
         other => other.clone(),
     }
 }

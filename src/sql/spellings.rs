@@ -32,6 +32,14 @@ pub fn respell(expr: &mut Expr) {
                 value.value = ast::Value::SingleQuotedString(number.clone());
             }
         }
+        // N'text'
+        Expr::Value(value) if matches!(value.value, ast::Value::NationalStringLiteral(_)) => {
+            if let ast::Value::NationalStringLiteral(text) =
+                std::mem::replace(&mut value.value, ast::Value::Null)
+            {
+                value.value = ast::Value::SingleQuotedString(text);
+            }
+        }
         Expr::Interval(interval) => {
             if let Some(cast) = literal(&interval.value).and_then(|text| interval_literal(interval, text)) {
                 *expr = cast;

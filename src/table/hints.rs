@@ -142,7 +142,7 @@ pub enum Rows {
 
 impl Rows {
     /// `None` when all are wanted.
-    fn count(&self) -> Result<Option<usize>> {
+    pub fn count(&self) -> Result<Option<usize>> {
         let (skip, fetch) = match self {
             Rows::This(rows) => return Ok(Some(*rows)),
             Rows::Limit { skip, fetch } => (skip, fetch),
@@ -153,10 +153,14 @@ impl Rows {
 }
 
 impl First {
-    /// The first of these slots, of all where there are none; `None` when no index can tell.
-    fn of(&self, snapshot: &Snapshot, among: Option<&RoaringBitmap>) -> Result<Option<RoaringBitmap>> {
+    /// The first `rows` of these slots, of all where there are none; `None` when no index can tell.
+    pub fn of(
+        &self,
+        snapshot: &Snapshot,
+        among: Option<&RoaringBitmap>,
+        rows: usize,
+    ) -> Result<Option<RoaringBitmap>> {
         let Some(column) = snapshot.definition().stored_column(self.column) else { return Ok(None) };
-        let Some(rows) = self.rows.count()? else { return Ok(None) };
         let order = Order { descending: self.descending, nulls: self.nulls };
         Ok(snapshot.first(column.number, among, order, rows))
     }
@@ -189,7 +193,8 @@ impl Hints {
     ) -> Result<Option<RoaringBitmap>> {
         let mut any = RoaringBitmap::new();
         for first in &self.first {
-            let Some(found) = first.of(snapshot, among)? else { return Ok(None) };
+            let Some(rows) = first.rows.count()? else { return Ok(None) };
+            let Some(found) = first.of(snapshot, among, rows)? else { return Ok(None) };
             any |= found;
         }
         Ok((!self.first.is_empty()).then_some(any))

@@ -49,6 +49,9 @@ pub mod provider;
 // Calls that an inverted index answers.
 #[cfg(feature = "server")]
 mod question;
+// Rows of a scan as they come.
+#[cfg(feature = "server")]
+pub mod reader;
 // What leaves the memory of a transaction.
 pub mod layer;
 // Rows as bytes.

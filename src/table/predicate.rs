@@ -36,6 +36,7 @@ use crate::storage::Slice;
 use crate::table::Snapshot;
 use crate::table::columns::Decoder;
 use crate::table::guard::guarded_condition;
+use crate::table::hints::First;
 use crate::table::keys::UniqueKey;
 use crate::table::near::Near;
 use crate::table::provider::TableSourceProvider;
@@ -98,6 +99,8 @@ enum Test {
     Eq(Constant),
     NotEq(Constant),
     In(Vec<Constant>),
+    /// `= ANY (array)`.
+    Any(Constant),
     NotIn(Vec<Constant>),
     Compare(Operator, Constant),
     /// A LIKE pattern.
@@ -122,6 +125,13 @@ pub enum Access {
     Slots {
         slots: RoaringBitmap,
         indexes: Vec<String>,
+    },
+    /// Rows in an order, until so many pass.
+    Ordered {
+        first: First,
+        rows: usize,
+        /// Which may pass, and are not dirty.
+        among: RoaringBitmap,
     },
     All,
 }
@@ -396,6 +406,10 @@ impl Formula {
                 Some(column) => test(column, Test::IsNotNull),
                 None => Ok(Formula::Opaque),
             },
+            // Of what is true nothing else is asked.
+            Expr::IsTrue(inner) if !matches!(**inner, Expr::Column(_)) => {
+                Formula::of(inner, provider, session)
+            }
             // A bare boolean column, and its negation.
             Expr::Column(_) => match column_of(expr, provider) {
                 Some(column) => Formula::is_true(column, session),
@@ -408,6 +422,9 @@ impl Formula {
                 None => Ok(Formula::Opaque),
             },
             Expr::ScalarFunction(call) => {
+                if let Some((column, array)) = member_of(call, provider) {
+                    return test(column, Test::Any(constant(array)?));
+                }
                 if let Some((column, relation, value)) = related(call, provider) {
                     return test(column, Test::Related(relation, constant(value)?));
                 }
@@ -453,6 +470,7 @@ impl Formula {
                     Test::Eq(constant)
                     | Test::NotEq(constant)
                     | Test::Compare(_, constant)
+                    | Test::Any(constant)
                     | Test::Prefix(constant)
                     | Test::Related(_, constant) => std::slice::from_ref(constant),
                     Test::In(constants) | Test::NotIn(constants) => constants,
@@ -558,6 +576,13 @@ impl Test {
             Test::In(constants) => {
                 select(Predicate::In(constants.iter().map(value).collect::<crate::error::Result<_>>()?))
             }
+            Test::Any(constant) => {
+                let array = evaluate(constant)?;
+                match from_scalar(&array, &type_of_data_type(&array.data_type()))? {
+                    Value::Array(values) => select(Predicate::In(values)),
+                    _ => Some(RoaringBitmap::new()),
+                }
+            }
             Test::NotIn(constants) => {
                 let values: Vec<Value> = constants.iter().map(value).collect::<crate::error::Result<_>>()?;
                 if values.contains(&Value::Null) {
@@ -659,6 +684,17 @@ fn column_of(expr: &Expr, provider: &TableSourceProvider) -> Option<usize> {
     };
     let position = provider.schema().index_of(&column.name).ok()?;
     (position < provider.definition().columns.len()).then_some(position)
+}
+
+/// The column and the array of constants of `column = ANY (array)`.
+fn member_of<'a>(call: &'a ScalarFunction, provider: &TableSourceProvider) -> Option<(usize, &'a Expr)> {
+    let ("array_has", [array, subject]) = (call.func.name(), call.args.as_slice()) else { return None };
+    let DataType::List(item) = constant_type(array)? else { return None };
+    let of_numbers = is_numeric(item.data_type());
+    let column = column_of(if of_numbers { before_widening(subject, provider) } else { subject }, provider)?;
+    let ty = &provider.definition().stored_column(column)?.ty;
+    let compares = *item.data_type() == data_type(ty) || of_numbers && is_numeric(&data_type(ty));
+    (compares && !matches!(ty, Type::Bpchar(_))).then_some((column, array))
 }
 
 /// The column of ranges that a call asks about, how they should lie, and beside which constant. Either may stand first.

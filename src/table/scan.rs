@@ -15,8 +15,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use arrow::array::{Array, ArrayRef, RecordBatch, RecordBatchOptions};
-
+use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::Result;
@@ -32,19 +31,14 @@ use futures::Stream;
 use roaring::RoaringBitmap;
 
 use crate::catalog;
-use crate::storage::Slice;
 use crate::table::Snapshot;
 use crate::table::bindings::{Bindings, Execution};
-use crate::table::columns::Decoder;
 use crate::table::explained::Explained;
 use crate::table::hints::{Hints, Keys};
-use crate::table::predicate::{Access, Filter};
+use crate::table::predicate::{Access, Answer, Filter};
 use crate::table::provider::TableSourceProvider;
-use crate::table::snapshot::RowScan;
+use crate::table::reader::{Reader, Source};
 use crate::types::arrow::errors::external;
-
-/// Rows read between two looks at the cancel flag and at other tasks: about 0.5 ms of decoding.
-const BATCH_ROWS: usize = 2_048;
 
 /// The physical node.
 #[derive(Clone)]
@@ -120,6 +114,30 @@ impl ScanExec {
         Some(rows.min(self.limit.map_or(u64::MAX, |limit| limit as u64)))
     }
 
+    fn reader(&self, execution: Arc<Execution>, snapshot: Arc<Snapshot>) -> crate::error::Result<Reader> {
+        let source = match self.counted(&execution, &snapshot)? {
+            Some(rows) => Source::Count(rows),
+            None => Source::of(self.access(&execution, &snapshot)?, &snapshot)?,
+        };
+        Reader::new(source, &self.filter, &self.columns, self.limit, execution, snapshot)
+    }
+
+    /// How many rows pass, where only that is asked and indexes know it.
+    fn counted(&self, execution: &Execution, snapshot: &Snapshot) -> crate::error::Result<Option<u64>> {
+        if !self.columns.is_empty() || !self.hints.is_empty() {
+            return Ok(None);
+        }
+        if self.filter.is_empty() {
+            return Ok(Some(snapshot.visible_set()?.len()));
+        }
+        let by_key = self.filter.is_by_key(self.provider.catalog(), self.provider.definition());
+        if by_key || !snapshot.visible_dirty()?.is_empty() {
+            return Ok(None);
+        }
+        let answer = self.filter.answer(snapshot, &execution.cancel)?;
+        Ok(answer.filter(|answer| answer.exact).map(|answer| answer.slots.len()))
+    }
+
     /// The way to the rows, as of an execution.
     fn access(&self, execution: &Execution, snapshot: &Snapshot) -> crate::error::Result<Access> {
         let catalog = self.provider.catalog();
@@ -143,8 +161,7 @@ impl ScanExec {
         let among = match &answer {
             Some(answer) if answer.exact => Some(&*answer.slots),
             None if self.filter.is_empty() => None,
-            // Which of these rows pass is not known before they are read.
-            _ => return Ok(access),
+            answer => return self.in_order(answer.as_ref(), access, snapshot),
         };
         match self.hints.by_order(snapshot, among)? {
             Some(mut slots) => {
@@ -157,6 +174,32 @@ impl ScanExec {
             }
             None => Ok(access),
         }
+    }
+}
+
+impl ScanExec {
+    /// Rows in order until enough pass, where indexes leave many of which it is not known before they are read; else the
+    /// other way.
+    fn in_order(
+        &self,
+        answer: Option<&Answer>,
+        otherwise: Access,
+        snapshot: &Snapshot,
+    ) -> crate::error::Result<Access> {
+        /// Where fewer are left for each that is wanted, they are read at once.
+        const LEFT_MIN: u64 = 64;
+        let [first] = self.hints.first.as_slice() else { return Ok(otherwise) };
+        let Some(rows) = first.rows.count()? else { return Ok(otherwise) };
+        let among = match answer {
+            Some(answer) => RoaringBitmap::clone(&answer.slots),
+            None => &**snapshot.live() - &**snapshot.dirty(),
+        };
+        let many = (rows as u64).saturating_mul(LEFT_MIN).max(HEAVY_ROWS);
+        // Whether the index has an order.
+        if among.len() < many || first.of(snapshot, Some(&RoaringBitmap::new()), 1)?.is_none() {
+            return Ok(otherwise);
+        }
+        Ok(Access::Ordered { first: first.clone(), rows, among })
     }
 }
 
@@ -208,7 +251,16 @@ impl ScanExec {
             let snapshot = execution.snapshot(self.provider.definition().oid).ok()?;
             self.access(&execution, snapshot).ok()
         });
+        let counted = self.bindings.execution().ok().and_then(|execution| {
+            let snapshot = execution.snapshot(self.provider.definition().oid).ok()?;
+            self.counted(&execution, snapshot).ok()?
+        });
         let node = match access {
+            _ if let Some(rows) = counted.filter(|_| !self.filter.is_empty()) => {
+                Explained::new("Bitmap Count")
+                    .heading(format!("Bitmap Count on {name}  ({rows} rows)"))
+                    .fact("Rows", rows)
+            }
             Some(Access::Key { index, .. }) => Explained::new("Index Scan")
                 .heading(format!("Index Scan using {index} on {name}"))
                 .fact("Index Name", index),
@@ -218,6 +270,12 @@ impl ScanExec {
                     .heading(format!("Bitmap Scan on {name}  ({} of slots by {indexes})", slots.len()))
                     .fact("Slots", slots.len())
                     .fact("Bitmaps", indexes)
+            }
+            Some(Access::Ordered { first, .. }) => {
+                let column = self.provider.definition().title(first.column).to_owned();
+                Explained::new("Ordered Scan")
+                    .heading(format!("Ordered Scan on {name}  (by {column})"))
+                    .fact("Order", column)
             }
             // The keys are known when the other side of the join has been read.
             Some(Access::All) if self.hints.keys.iter().any(|keys| !keys.gathered.is_done()) => {
@@ -269,7 +327,7 @@ impl ExecutionPlan for ScanExec {
         let execution = self.bindings.execution().map_err(external)?;
         let snapshot = Arc::clone(execution.snapshot(self.provider.definition().oid).map_err(external)?);
         let source = match self.hints.keys.is_empty() {
-            true => Stage::Reading(Reader::new(self, execution, snapshot).map_err(external)?),
+            true => Stage::Reading(self.reader(execution, snapshot).map_err(external)?),
             // The other side of the join has not been read yet.
             false => Stage::Waiting(self.clone(), execution, snapshot),
         };
@@ -291,7 +349,7 @@ enum Stage {
 impl ScanStream {
     fn next_batch(&mut self) -> crate::error::Result<Option<RecordBatch>> {
         if let Stage::Waiting(scan, execution, snapshot) = &self.stage {
-            let reader = Reader::new(scan, Arc::clone(execution), Arc::clone(snapshot))?;
+            let reader = scan.reader(Arc::clone(execution), Arc::clone(snapshot))?;
             self.stage = Stage::Reading(reader);
         }
         match &mut self.stage {
@@ -313,122 +371,4 @@ impl RecordBatchStream for ScanStream {
     fn schema(&self) -> SchemaRef {
         Arc::clone(&self.schema)
     }
-}
-
-/// Where rows come from, and what is still to come.
-struct Reader {
-    execution: Arc<Execution>,
-    snapshot: Arc<Snapshot>,
-    source: Source,
-    filter: Arc<Filter>,
-    filter_decoder: Decoder,
-    columns: Vec<usize>,
-    decoder: Decoder,
-    limit: usize,
-}
-
-#[expect(clippy::large_enum_variant, reason = "one per scan")]
-enum Source {
-    /// Slots in order, of which some may not be visible.
-    Slots(Box<dyn Iterator<Item = u32> + Send>),
-    All(RowScan),
-    /// Rows of which only the number matters.
-    Count(u64),
-}
-
-impl Reader {
-    fn new(
-        scan: &ScanExec,
-        execution: Arc<Execution>,
-        snapshot: Arc<Snapshot>,
-    ) -> crate::error::Result<Reader> {
-        let source = match scan.access(&execution, &snapshot)? {
-            Access::Key { slot, .. } => Source::Slots(Box::new(slot.into_iter())),
-            Access::Slots { slots, .. } => Source::Slots(Box::new(slots.into_iter())),
-            Access::All if scan.columns.is_empty() && scan.filter.is_empty() => {
-                Source::Count(snapshot.visible_set()?.len())
-            }
-            Access::All => Source::All(snapshot.scan()),
-        };
-        Ok(Reader {
-            filter_decoder: Decoder::new(Arc::clone(&snapshot), scan.filter.columns())?,
-            decoder: Decoder::new(Arc::clone(&snapshot), &scan.columns)?,
-            execution,
-            snapshot,
-            source,
-            filter: Arc::clone(&scan.filter),
-            columns: scan.columns.clone(),
-            limit: scan.limit.unwrap_or(usize::MAX),
-        })
-    }
-
-    /// The next rows that pass the filter; `None` at the end.
-    fn next_batch(&mut self, schema: &SchemaRef) -> crate::error::Result<Option<RecordBatch>> {
-        loop {
-            self.execution.check_cancel()?;
-            if self.limit == 0 {
-                return Ok(None);
-            }
-            if let Source::Count(rows) = self.source {
-                self.source = Source::Count(0);
-                let rows = (rows as usize).min(self.limit);
-                return if rows == 0 { Ok(None) } else { batch(schema, Vec::new(), rows).map(Some) };
-            }
-            let rows = self.read()?;
-            if rows.is_empty() {
-                return Ok(None);
-            }
-            let mut rows = passing(&self.filter, &self.filter_decoder, rows)?;
-            rows.truncate(self.limit);
-            if !rows.is_empty() {
-                self.limit -= rows.len();
-                let columns = self.decoder.decode(&rows, &self.columns)?;
-                return batch(schema, columns, rows.len()).map(Some);
-            }
-        }
-    }
-
-    /// The next visible rows; none at the end.
-    fn read(&mut self) -> crate::error::Result<Vec<(u32, Slice)>> {
-        // A small limit without a filter needs no more rows than it returns.
-        let wanted = if self.filter.is_empty() { BATCH_ROWS.min(self.limit) } else { BATCH_ROWS };
-        let mut rows = Vec::new();
-        match &mut self.source {
-            Source::All(scan) => {
-                for row in scan.take(wanted) {
-                    rows.push(row?);
-                }
-            }
-            Source::Slots(slots) => {
-                while rows.is_empty() {
-                    let next: Vec<u32> = slots.take(wanted).collect();
-                    if next.is_empty() {
-                        break;
-                    }
-                    let found = self.snapshot.rows(&next)?;
-                    rows.extend(next.into_iter().zip(found).filter_map(|(slot, row)| Some((slot, row?))));
-                }
-            }
-            Source::Count(_) => {}
-        }
-        Ok(rows)
-    }
-}
-
-/// The rows for which the filter is true.
-pub fn passing(
-    filter: &Filter,
-    decoder: &Decoder,
-    rows: Vec<(u32, Slice)>,
-) -> crate::error::Result<Vec<(u32, Slice)>> {
-    let Some(passes) = filter.test(decoder, &rows)? else { return Ok(rows) };
-    let passes = |row: usize| passes.is_valid(row) && passes.value(row);
-    Ok(rows.into_iter().enumerate().filter_map(|(row, found)| passes(row).then_some(found)).collect())
-}
-
-/// A batch that also works without columns.
-pub fn batch(schema: &SchemaRef, columns: Vec<ArrayRef>, rows: usize) -> crate::error::Result<RecordBatch> {
-    let options = RecordBatchOptions::new().with_row_count(Some(rows));
-    RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options)
-        .map_err(crate::types::arrow::errors::from_arrow)
 }

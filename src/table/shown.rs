@@ -48,7 +48,12 @@ pub fn shown(expr: &Expr) -> String {
         Expr::Cast(cast) => format!("({})::{}", shown(&cast.expr), type_of(&cast.field).bare()),
         // The planner's own: types made equal.
         Expr::ScalarFunction(function) if function.name() == "cast" => listed(&function.args),
-        Expr::ScalarFunction(function) => format!("{}({})", function.name(), listed(&function.args)),
+        // A parameter.
+        Expr::ScalarFunction(function) if function.name().starts_with('$') => function.name().to_owned(),
+        Expr::ScalarFunction(function) => match (function.name(), function.args.as_slice()) {
+            ("array_has", [array, element]) => format!("({} = ANY ({}))", shown(element), shown(array)),
+            (name, arguments) => format!("{name}({})", listed(arguments)),
+        },
         Expr::Case(case) => case_text(case),
         other => other.to_string(),
     }

@@ -814,7 +814,11 @@ pub fn params(index: &catalog::Index) -> Option<Params> {
         IndexMethod::Ivfflat => index.ivfflat.map(|options| {
             Params::Lists(ivf::Params { lists: options.lists, metric: options.metric.into() })
         }),
-        IndexMethod::Btree | IndexMethod::Bitmap | IndexMethod::Gin | IndexMethod::Gist => None,
+        IndexMethod::Btree
+        | IndexMethod::Bitmap
+        | IndexMethod::Hash
+        | IndexMethod::Gin
+        | IndexMethod::Gist => None,
     }
 }
 

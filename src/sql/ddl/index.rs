@@ -259,7 +259,8 @@ pub(super) fn definition(
         "hnsw" => hnsw(create, table, &mut index)?,
         "ivfflat" => ivfflat(create, table, &mut index)?,
         "btree" => metadata(create, table, &mut index, IndexMethod::Btree)?,
-        "bitmap" | "hash" => metadata(create, table, &mut index, IndexMethod::Bitmap)?,
+        "bitmap" => metadata(create, table, &mut index, IndexMethod::Bitmap)?,
+        "hash" => metadata(create, table, &mut index, IndexMethod::Hash)?,
         "gin" => inverted(create, table, &mut index, IndexMethod::Gin)?,
         "gist" => inverted(create, table, &mut index, IndexMethod::Gist)?,
         method @ ("brin" | "spgist") => {
@@ -474,6 +475,10 @@ fn metadata(create: &CreateIndex, table: &Table, index: &mut Index, method: Inde
     index.method = method;
     if create.unique && method != IndexMethod::Btree {
         let message = format!("access method \"{}\" does not support unique indexes", create.method);
+        return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message));
+    }
+    if method == IndexMethod::Hash && create.columns.len() > 1 {
+        let message = "access method \"hash\" does not support multicolumn indexes";
         return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message));
     }
     for (column, &number) in create.columns.iter().zip(&index.columns) {

@@ -452,6 +452,7 @@ fn access_methods(_execution: &Execution, rows: &mut Rows) -> Result<()> {
     let methods = [
         IndexMethod::Btree,
         IndexMethod::Bitmap,
+        IndexMethod::Hash,
         IndexMethod::Hnsw,
         IndexMethod::Ivfflat,
         IndexMethod::Gin,
@@ -468,6 +469,7 @@ pub fn method_oid(method: IndexMethod) -> u32 {
     match method {
         IndexMethod::Btree => BTREE_OID,
         IndexMethod::Bitmap => BITMAP_OID,
+        IndexMethod::Hash => 405,
         IndexMethod::Hnsw => HNSW_OID,
         IndexMethod::Gin => 2742,
         IndexMethod::Gist => 783,
@@ -509,6 +511,12 @@ fn classes() -> Vec<OperatorClass> {
     }
     // array_ops is of any array.
     let array = Type::Array(Box::new(Type::Text));
+    for (ty, entry) in ENTRIES {
+        if !matches!(ty, Type::Json | Type::JsonPath) && !ty.is_pgvectors() {
+            let name = if let Type::Range(_) = ty { "range" } else { entry.name };
+            add(IndexMethod::Hash, format!("{name}_ops"), ty, true);
+        }
+    }
     for (method, name, ty, default) in [
         (IndexMethod::Gin, "tsvector_ops", &Type::TsVector, true),
         (IndexMethod::Gin, "array_ops", &array, true),

@@ -1,0 +1,236 @@
+//! Rows of a scan: where they come from, and which pass its filter.
+//!
+//! ```text
+//!   Slots     the rows at some slots           an index knows them
+//!   All       every row in order               nothing is known
+//!   Ordered   rows in the order of an index, some at a time, until enough of them pass a filter that no index answers
+//!   Count     no rows, but how many            nothing else is asked
+//! ```
+
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, RecordBatch, RecordBatchOptions};
+use arrow::datatypes::SchemaRef;
+use roaring::RoaringBitmap;
+
+use crate::error::{Error, Result};
+use crate::storage::Slice;
+use crate::table::Snapshot;
+use crate::table::bindings::Execution;
+use crate::table::columns::Decoder;
+use crate::table::hints::First;
+use crate::table::predicate::{Access, Filter};
+use crate::table::snapshot::RowScan;
+
+/// Rows read between two looks at the cancel flag and at other tasks: about 0.5 ms of decoding.
+const BATCH_ROWS: usize = 2_048;
+
+/// What is still to be read of a scan.
+pub struct Reader {
+    execution: Arc<Execution>,
+    snapshot: Arc<Snapshot>,
+    source: Source,
+    filter: Arc<Filter>,
+    filter_decoder: Decoder,
+    columns: Vec<usize>,
+    decoder: Decoder,
+    limit: usize,
+}
+
+pub enum Source {
+    /// Slots in order, of which some may not be visible.
+    Slots(Box<dyn Iterator<Item = u32> + Send>),
+    All(RowScan),
+    Ordered(Ordered),
+    /// Rows of which only the number matters.
+    Count(u64),
+}
+
+impl Source {
+    pub fn of(access: Access, snapshot: &Snapshot) -> Result<Source> {
+        Ok(match access {
+            Access::Key { slot, .. } => Source::Slots(Box::new(slot.into_iter())),
+            Access::Slots { slots, .. } => Source::Slots(Box::new(slots.into_iter())),
+            Access::Ordered { first, rows, among } => {
+                Source::Ordered(Ordered::new(first, rows, among, snapshot)?)
+            }
+            Access::All => Source::All(snapshot.scan()),
+        })
+    }
+}
+
+/// Rows in an order until enough have passed.
+pub struct Ordered {
+    first: First,
+    /// How many have to pass, of those the index orders.
+    wanted: usize,
+    /// Slots that were not read yet. What the index orders comes after all that was.
+    left: RoaringBitmap,
+    /// To be read next.
+    next: std::vec::IntoIter<u32>,
+    /// How many the index is asked for the next time.
+    step: usize,
+    passed: usize,
+    /// Whether the rows read last are counted: rows that changed since the snapshot come first, in no order.
+    counts: bool,
+    /// The rest in the order of their slots, once so many have been read that reading all would have been faster.
+    rest: Option<RowScan>,
+    read: u64,
+}
+
+impl Ordered {
+    fn new(first: First, wanted: usize, among: RoaringBitmap, snapshot: &Snapshot) -> Result<Ordered> {
+        let dirty: Vec<u32> = snapshot.visible_dirty()?.iter().collect();
+        // The first step is enough where a quarter of the rows pass.
+        let step = wanted.saturating_mul(4).max(256);
+        let next = dirty.into_iter();
+        let rest = None;
+        Ok(Ordered { first, wanted, left: among, next, step, passed: 0, counts: false, rest, read: 0 })
+    }
+
+    /// The next rows; none when no other row can be among the first.
+    fn read(&mut self, snapshot: &Snapshot) -> Result<Vec<(u32, Slice)>> {
+        loop {
+            let slots: Vec<u32> = self.next.by_ref().take(BATCH_ROWS).collect();
+            if !slots.is_empty() {
+                let found = snapshot.rows(&slots)?;
+                let rows: Vec<_> =
+                    slots.into_iter().zip(found).filter_map(|(slot, row)| Some((slot, row?))).collect();
+                self.read += rows.len() as u64;
+                if !rows.is_empty() {
+                    return Ok(rows);
+                }
+                continue;
+            }
+            // The rest is in no order: all of it may come first.
+            let is_enough = self.rest.is_none() && self.passed >= self.wanted;
+            if is_enough || self.left.is_empty() {
+                return Ok(Vec::new());
+            }
+            // Rows one by one take several times as long as rows in order.
+            if self.read > snapshot.live().len() / 8 && self.rest.is_none() {
+                self.rest = Some(snapshot.scan());
+            }
+            if let Some(rest) = &mut self.rest {
+                let mut rows = Vec::new();
+                for row in rest.take(BATCH_ROWS) {
+                    rows.push(row?);
+                }
+                if rows.is_empty() {
+                    return Ok(rows);
+                }
+                rows.retain(|(slot, _)| self.left.contains(*slot));
+                if rows.is_empty() {
+                    continue;
+                }
+                return Ok(rows);
+            }
+            let Some(first) = self.first.of(snapshot, Some(&self.left), self.step)? else {
+                // The index gave up its order meanwhile: a snapshot keeps its own, so it does not.
+                return Err(Error::internal("an index without the order it had"));
+            };
+            if first.is_empty() {
+                return Ok(Vec::new());
+            }
+            self.left -= &first;
+            self.counts = true;
+            self.step = self.step.saturating_mul(4);
+            self.next = first.iter().collect::<Vec<u32>>().into_iter();
+        }
+    }
+}
+
+impl Reader {
+    /// Of at most `limit` rows, with these columns of the table.
+    pub fn new(
+        source: Source,
+        filter: &Arc<Filter>,
+        columns: &[usize],
+        limit: Option<usize>,
+        execution: Arc<Execution>,
+        snapshot: Arc<Snapshot>,
+    ) -> Result<Reader> {
+        Ok(Reader {
+            filter_decoder: Decoder::new(Arc::clone(&snapshot), filter.columns())?,
+            decoder: Decoder::new(Arc::clone(&snapshot), columns)?,
+            execution,
+            snapshot,
+            source,
+            filter: Arc::clone(filter),
+            columns: columns.to_vec(),
+            limit: limit.unwrap_or(usize::MAX),
+        })
+    }
+
+    /// The next rows that pass the filter; `None` at the end.
+    pub fn next_batch(&mut self, schema: &SchemaRef) -> Result<Option<RecordBatch>> {
+        loop {
+            self.execution.check_cancel()?;
+            if self.limit == 0 {
+                return Ok(None);
+            }
+            if let Source::Count(rows) = self.source {
+                self.source = Source::Count(0);
+                let rows = (rows as usize).min(self.limit);
+                return if rows == 0 { Ok(None) } else { batch(schema, Vec::new(), rows).map(Some) };
+            }
+            let rows = self.read()?;
+            if rows.is_empty() {
+                return Ok(None);
+            }
+            let mut rows = passing(&self.filter, &self.filter_decoder, rows)?;
+            if let Source::Ordered(ordered) = &mut self.source
+                && ordered.counts
+            {
+                ordered.passed += rows.len();
+            }
+            rows.truncate(self.limit);
+            if !rows.is_empty() {
+                self.limit -= rows.len();
+                let columns = self.decoder.decode(&rows, &self.columns)?;
+                return batch(schema, columns, rows.len()).map(Some);
+            }
+        }
+    }
+
+    /// The next visible rows; none at the end.
+    fn read(&mut self) -> Result<Vec<(u32, Slice)>> {
+        // A small limit without a filter needs no more rows than it returns.
+        let wanted = if self.filter.is_empty() { BATCH_ROWS.min(self.limit) } else { BATCH_ROWS };
+        let mut rows = Vec::new();
+        match &mut self.source {
+            Source::All(scan) => {
+                for row in scan.take(wanted) {
+                    rows.push(row?);
+                }
+            }
+            Source::Slots(slots) => {
+                while rows.is_empty() {
+                    let next: Vec<u32> = slots.take(wanted).collect();
+                    if next.is_empty() {
+                        break;
+                    }
+                    let found = self.snapshot.rows(&next)?;
+                    rows.extend(next.into_iter().zip(found).filter_map(|(slot, row)| Some((slot, row?))));
+                }
+            }
+            Source::Ordered(ordered) => rows = ordered.read(&self.snapshot)?,
+            Source::Count(_) => {}
+        }
+        Ok(rows)
+    }
+}
+
+/// The rows for which the filter is true.
+pub fn passing(filter: &Filter, decoder: &Decoder, rows: Vec<(u32, Slice)>) -> Result<Vec<(u32, Slice)>> {
+    let Some(passes) = filter.test(decoder, &rows)? else { return Ok(rows) };
+    let passes = |row: usize| passes.is_valid(row) && passes.value(row);
+    Ok(rows.into_iter().enumerate().filter_map(|(row, found)| passes(row).then_some(found)).collect())
+}
+
+/// A batch that also works without columns.
+pub fn batch(schema: &SchemaRef, columns: Vec<ArrayRef>, rows: usize) -> Result<RecordBatch> {
+    let options = RecordBatchOptions::new().with_row_count(Some(rows));
+    RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options)
+        .map_err(crate::types::arrow::errors::from_arrow)
+}
