@@ -2,8 +2,8 @@
 //!
 //! [`bind`] is the last logical step: parameters become readers of the plan's cell, tables and session functions get
 //! the cell, limits with parameters or an OFFSET get a node of their own, and so do sorts, which DataFusion takes away
-//! where nothing asks for the order. [`physical`] plans the rest. [`is_stateless`] tells which physical plans may be run
-//! twice; the others are planned anew from the bound-to-be logical plan each time.
+//! where nothing asks for the order. [`physical`] plans the rest. [`again`] tells which physical plans may be run twice;
+//! the others are planned anew from the bound-to-be logical plan each time.
 
 use std::sync::Arc;
 
@@ -267,14 +267,9 @@ impl ExtensionPlanner for Extensions {
     }
 }
 
-/// Whether a plan is made only of nodes that start afresh at each execution.
-pub fn is_stateless(plan: &Arc<dyn ExecutionPlan>) -> bool {
-    again(plan) == Again::AsItIs && !contains_loop(plan)
-}
-
-/// A plan with a loop may take long, so it is not run where a plan that is kept may be: on the connection's own thread.
-fn contains_loop(plan: &Arc<dyn ExecutionPlan>) -> bool {
-    plan.is::<LateralExec>() || plan.children().into_iter().any(contains_loop)
+/// Whether a plan has such a node.
+pub fn contains(plan: &Arc<dyn ExecutionPlan>, is_such: &dyn Fn(&Arc<dyn ExecutionPlan>) -> bool) -> bool {
+    is_such(plan) || plan.children().into_iter().any(|child| contains(child, is_such))
 }
 
 /// What it takes to run a plan that ran.

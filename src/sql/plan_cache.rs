@@ -1,7 +1,8 @@
 //! Finished plans of one statement, waiting to be run again.
 //!
-//! A plan is checked out for one execution and comes back when its stream is dropped, if all its nodes start afresh.
-//! DataFusion's nodes note metrics per execution, so a plan is retired after `USES_MAX` of them.
+//! A plan is checked out for one execution and comes back when its stream is dropped, if all its nodes start afresh or
+//! can be told to. DataFusion's nodes note metrics per execution, so a plan is retired after `USES_MAX` of them; one with
+//! a join, whose sides stand as they were cheapest when it was made, after `JOINS_MAX`.
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -12,6 +13,8 @@ use std::task::{Context, Poll};
 use arrow::array::RecordBatch;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::LogicalPlan;
+use datafusion::physical_plan::execution_plan::reset_plan_states;
+use datafusion::physical_plan::joins::HashJoinExec;
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use futures::stream::unfold;
 use futures::{Stream, StreamExt};
@@ -20,8 +23,9 @@ use tokio::runtime::{Handle, RuntimeFlavor};
 
 use crate::error::{Error, Result};
 use crate::planner::bindings::{Bindings, Execution};
+use crate::planner::by_row::lateral::LateralExec;
 use crate::planner::environment::Environment;
-use crate::planner::finish;
+use crate::planner::finish::{self, Again};
 use crate::sql::query::RowStream;
 use crate::table::knn::KnnScanExec;
 use crate::table::scan::ScanExec;
@@ -30,6 +34,9 @@ use crate::types::arrow::errors::from_datafusion;
 /// Executions after which a plan is made anew, which costs about 100 us and frees some 100 bytes of metrics per
 /// execution and node.
 const USES_MAX: u32 = 1_000;
+/// Executions of a plan with a join: a sixteenth of what planning costs is little beside running it, and tables that grow
+/// or other parameters soon have a plan that suits them.
+const JOINS_MAX: u32 = 16;
 /// Plans kept per statement: portals of one statement that are open at once are rare.
 const PLANS_MAX: usize = 4;
 
@@ -45,6 +52,8 @@ struct FinishedPlan {
     plan: Arc<dyn ExecutionPlan>,
     bindings: Arc<Bindings>,
     uses: u32,
+    uses_max: u32,
+    again: Again,
 }
 
 /// A plan out of its pool.
@@ -52,6 +61,8 @@ pub struct CheckedOut {
     plan: FinishedPlan,
     pool: PlanPool,
     keep: bool,
+    /// Whether it does more than scan, search, filter and project.
+    long: bool,
 }
 
 impl PlanPool {
@@ -72,21 +83,31 @@ impl PlanPool {
         execution: &Arc<Execution>,
     ) -> Result<CheckedOut> {
         let waiting = self.0.lock().pop();
-        if let Some(plan) = waiting {
-            return Ok(CheckedOut { plan, pool: self.clone(), keep: true });
+        if let Some(mut plan) = waiting {
+            if plan.again == Again::Reset {
+                plan.plan = reset_plan_states(plan.plan).map_err(from_datafusion)?;
+            }
+            let long = plan.again != Again::AsItIs;
+            return Ok(CheckedOut { plan, pool: self.clone(), keep: true, long });
         }
         let bindings = Bindings::new();
         bindings.fill(execution.clone());
         let bound = finish::bind(logical.clone(), &bindings).map_err(from_datafusion)?;
         let plan = finish::physical(&bound, environment.state()).await.map_err(from_datafusion)?;
         PLANS_MADE.fetch_add(1, Ordering::Relaxed);
-        let keep = finish::is_stateless(&plan);
-        Ok(CheckedOut { plan: FinishedPlan { plan, bindings, uses: 0 }, pool: self.clone(), keep })
+        let again = finish::again(&plan);
+        // A loop in a plan has plans of its own, which it keeps.
+        let has_loop = finish::contains(&plan, &|node| node.is::<LateralExec>());
+        let uses_max =
+            if finish::contains(&plan, &|node| node.is::<HashJoinExec>()) { JOINS_MAX } else { USES_MAX };
+        let (keep, long) = (again != Again::Anew && !has_loop, again != Again::AsItIs || has_loop);
+        let plan = FinishedPlan { plan, bindings, uses: 0, uses_max, again };
+        Ok(CheckedOut { plan, pool: self.clone(), keep, long })
     }
 
     fn give_back(&self, plan: FinishedPlan) {
         let mut plans = self.0.lock();
-        if plan.uses < USES_MAX && plans.len() < PLANS_MAX {
+        if plan.uses < plan.uses_max && plans.len() < PLANS_MAX {
             plans.push(plan);
         }
     }
@@ -185,7 +206,7 @@ fn aside<T>(compute: impl FnOnce() -> T) -> T {
 impl PlanStream {
     /// Whether it does more than scan, search, filter and project: those look at the cancel flag themselves.
     pub fn may_be_long(&self) -> bool {
-        self.plan.as_ref().is_some_and(|plan| !plan.keep)
+        self.plan.as_ref().is_some_and(|plan| plan.long)
     }
 }
 
@@ -206,7 +227,7 @@ impl Drop for PlanStream {
     fn drop(&mut self) {
         // The nodes' streams go first: they may still read the cell.
         self.stream = None;
-        if let Some(CheckedOut { plan, pool, keep }) = self.plan.take() {
+        if let Some(CheckedOut { plan, pool, keep, .. }) = self.plan.take() {
             plan.bindings.clear();
             if keep {
                 pool.give_back(plan);

@@ -7,10 +7,10 @@ use roaring::RoaringBitmap;
 
 use crate::catalog::{self, Oid};
 use crate::error::Result;
-use crate::index::bitmap::{ColumnIndex, Order, Predicate};
+use crate::index::bitmap::{ColumnIndex, ColumnValues, Order, Predicate};
 use crate::index::inverted::{self, InvertedIndex, Question};
 use crate::table::rows::{Layout, RowReader};
-use crate::types::Value;
+use crate::types::{Type, Value};
 
 /// One entry per column, in order of their numbers.
 #[derive(Clone, Default)]
@@ -211,6 +211,12 @@ impl Metadata {
         rows: usize,
     ) -> Option<RoaringBitmap> {
         self.index(column)?.first(among, order, rows)
+    }
+
+    /// A column's values ([`ColumnValues::of`]).
+    pub fn values(&self, column: u16, ty: &Type) -> Option<ColumnValues> {
+        let entry = self.entry(column)?;
+        ColumnValues::of(entry.index.as_ref()?, ty)
     }
 
     /// Bytes of memory, about.

@@ -4,6 +4,7 @@
 //!   Slots     the rows at some slots           an index knows them
 //!   All       every row in order               nothing is known
 //!   Ordered   rows in the order of an index, some at a time, until enough of them pass a filter that no index answers
+//!   Indexed   columns from their indexes       those have them, and answer the filter
 //!   Count     no rows, but how many            nothing else is asked
 //! ```
 
@@ -14,6 +15,7 @@ use arrow::datatypes::SchemaRef;
 use roaring::RoaringBitmap;
 
 use crate::error::{Error, Result};
+use crate::index::bitmap::ColumnValues;
 use crate::storage::Slice;
 use crate::table::Snapshot;
 use crate::table::bindings::Execution;
@@ -21,6 +23,8 @@ use crate::table::columns::Decoder;
 use crate::table::hints::First;
 use crate::table::predicate::{Access, Filter};
 use crate::table::snapshot::RowScan;
+use crate::types::Type;
+use crate::types::arrow::Builder;
 
 /// Rows read between two looks at the cancel flag and at other tasks: about 0.5 ms of decoding.
 const BATCH_ROWS: usize = 2_048;
@@ -42,6 +46,7 @@ pub enum Source {
     Slots(Box<dyn Iterator<Item = u32> + Send>),
     All(RowScan),
     Ordered(Ordered),
+    Indexed(Indexed),
     /// Rows of which only the number matters.
     Count(u64),
 }
@@ -56,6 +61,33 @@ impl Source {
             }
             Access::All => Source::All(snapshot.scan()),
         })
+    }
+}
+
+/// Columns of rows that pass, from indexes.
+pub struct Indexed {
+    columns: Vec<(Type, ColumnValues)>,
+    slots: roaring::bitmap::IntoIter,
+}
+
+impl Indexed {
+    pub fn new(columns: Vec<(Type, ColumnValues)>, slots: RoaringBitmap) -> Indexed {
+        Indexed { columns, slots: slots.into_iter() }
+    }
+
+    /// The next rows, at most so many.
+    fn next(&mut self, schema: &SchemaRef, wanted: usize) -> Result<Option<RecordBatch>> {
+        let slots: Vec<u32> = self.slots.by_ref().take(wanted).collect();
+        if slots.is_empty() {
+            return Ok(None);
+        }
+        let array = |(ty, values): &(Type, ColumnValues)| {
+            let mut builder = Builder::new(ty, slots.len());
+            slots.iter().try_for_each(|slot| builder.append(&values.value(*slot)))?;
+            Ok(builder.finish())
+        };
+        let columns = self.columns.iter().map(array).collect::<Result<Vec<_>>>()?;
+        batch(schema, columns, slots.len()).map(Some)
     }
 }
 
@@ -174,6 +206,11 @@ impl Reader {
                 let rows = (rows as usize).min(self.limit);
                 return if rows == 0 { Ok(None) } else { batch(schema, Vec::new(), rows).map(Some) };
             }
+            if let Source::Indexed(indexed) = &mut self.source {
+                let batch = indexed.next(schema, BATCH_ROWS.min(self.limit))?;
+                self.limit -= batch.as_ref().map_or(0, RecordBatch::num_rows);
+                return Ok(batch);
+            }
             let rows = self.read()?;
             if rows.is_empty() {
                 return Ok(None);
@@ -215,7 +252,7 @@ impl Reader {
                 }
             }
             Source::Ordered(ordered) => rows = ordered.read(&self.snapshot)?,
-            Source::Count(_) => {}
+            Source::Indexed(_) | Source::Count(_) => {}
         }
         Ok(rows)
     }

@@ -37,7 +37,7 @@ use crate::table::explained::Explained;
 use crate::table::hints::{Hints, Keys};
 use crate::table::predicate::{Access, Answer, Filter};
 use crate::table::provider::TableSourceProvider;
-use crate::table::reader::{Reader, Source};
+use crate::table::reader::{Indexed, Reader, Source};
 use crate::types::arrow::errors::external;
 
 /// The physical node.
@@ -117,9 +117,64 @@ impl ScanExec {
     fn reader(&self, execution: Arc<Execution>, snapshot: Arc<Snapshot>) -> crate::error::Result<Reader> {
         let source = match self.counted(&execution, &snapshot)? {
             Some(rows) => Source::Count(rows),
-            None => Source::of(self.access(&execution, &snapshot)?, &snapshot)?,
+            None => {
+                let access = self.access(&execution, &snapshot)?;
+                match self.by_index_only(&access, &execution, &snapshot)? {
+                    Some(indexed) => Source::Indexed(indexed),
+                    None => Source::of(access, &snapshot)?,
+                }
+            }
         };
         Reader::new(source, &self.filter, &self.columns, self.limit, execution, snapshot)
+    }
+
+    fn is_index_only(&self, access: &Access) -> bool {
+        let asked = || -> crate::error::Result<bool> {
+            let execution = self.bindings.execution()?;
+            let snapshot = execution.snapshot(self.provider.definition().oid)?;
+            Ok(self.by_index_only(access, &execution, snapshot)?.is_some())
+        };
+        let waits = self.hints.keys.iter().any(|keys| !keys.gathered.is_done());
+        !waits && asked().unwrap_or(false)
+    }
+
+    /// The rows from indexes alone, where those have all columns and answer the whole filter.
+    fn by_index_only(
+        &self,
+        access: &Access,
+        execution: &Execution,
+        snapshot: &Snapshot,
+    ) -> crate::error::Result<Option<Indexed>> {
+        /// Rows from which on copying the texts of a column's dictionary is less work than reading rows.
+        const ROWS_MIN: u64 = 256;
+        if self.columns.is_empty() || !snapshot.visible_dirty()?.is_empty() {
+            return Ok(None);
+        }
+        let answer = match self.filter.is_empty() {
+            true => None,
+            false => match self.filter.answer(snapshot, &execution.cancel)? {
+                Some(answer) if answer.exact => Some(answer.slots),
+                _ => return Ok(None),
+            },
+        };
+        let slots = match (access, answer) {
+            (Access::All, Some(answer)) => Arc::unwrap_or_clone(answer),
+            (Access::All, None) => RoaringBitmap::clone(&*snapshot.visible_set()?),
+            (Access::Slots { slots, .. }, Some(answer)) => slots & &*answer,
+            (Access::Slots { slots, .. }, None) => slots.clone(),
+            (Access::Key { .. } | Access::Ordered { .. }, _) => return Ok(None),
+        };
+        if slots.len() < ROWS_MIN {
+            return Ok(None);
+        }
+        let column = |output: usize| {
+            let (_, column) = self.column(output)?;
+            let stored = snapshot.definition().column_number(column.number)?;
+            let same = stored.ty == column.ty;
+            Some((column.ty.clone(), snapshot.values(column.number, &column.ty).filter(|_| same)?))
+        };
+        let columns: Option<Vec<_>> = (0..self.columns.len()).map(column).collect();
+        Ok(columns.map(|columns| Indexed::new(columns, slots)))
     }
 
     /// How many rows pass, where only that is asked and indexes know it.
@@ -260,6 +315,9 @@ impl ScanExec {
                 Explained::new("Bitmap Count")
                     .heading(format!("Bitmap Count on {name}  ({rows} rows)"))
                     .fact("Rows", rows)
+            }
+            Some(access) if self.is_index_only(&access) => {
+                Explained::new("Index Only Scan").heading(format!("Index Only Scan on {name}"))
             }
             Some(Access::Key { index, .. }) => Explained::new("Index Scan")
                 .heading(format!("Index Scan using {index} on {name}"))

@@ -18,7 +18,7 @@ use crate::catalog;
 use crate::distance::Metric;
 use crate::error::{Error, Result, SqlState};
 use crate::index::Finder;
-use crate::index::bitmap::{Order, Predicate};
+use crate::index::bitmap::{ColumnValues, Order, Predicate};
 use crate::index::inverted::{Found, Question};
 use crate::index::recall::Measured;
 use crate::log::{Seq, StorageId};
@@ -27,7 +27,7 @@ use crate::table::keys;
 use crate::table::overlay::{self, Overlay};
 use crate::table::rows::Layout;
 use crate::table::state::{State, Table, VectorColumn, VectorIndex};
-use crate::types::Value;
+use crate::types::{Type, Value};
 use crate::vectors::View;
 
 /// One table as of one statement, the transaction's own writes included. Cheap to clone.
@@ -245,6 +245,12 @@ impl Snapshot {
             (Some(_), _) | (None, true) => metadata.first(column, among, order, rows),
             (None, false) => metadata.first(column, Some(&(&**self.live() - &*self.0.dirty)), order, rows),
         }
+    }
+
+    /// The newest values of a column by its metadata index, where that has them as they are shown: those of slots that are
+    /// not dirty.
+    pub fn values(&self, column: u16, ty: &Type) -> Option<ColumnValues> {
+        self.0.state.metadata.values(column, ty)
     }
 
     /// How many slots the column's metadata index finds, dirty ones as of the newest commit.

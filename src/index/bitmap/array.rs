@@ -19,11 +19,13 @@ use std::sync::Arc;
 
 use roaring::RoaringBitmap;
 
-use super::filter::Filter;
+use super::filter::{BLOCK_SLOTS, Bits, Filter};
 use super::keys::Key;
 
 /// Slots of a chunk: what one write copies while a reader holds the array, 64 KB at most for 8-byte keys.
 pub const CHUNK_SLOTS: usize = 8192;
+/// Slots of a chunk up to which each is added by itself.
+const FEW_SLOTS: u32 = 512;
 /// Ranges up to which each is a scan of its own; with more, each key is looked up among them.
 const SCANS_MAX: usize = 8;
 pub const WORDS: usize = CHUNK_SLOTS / 64;
@@ -147,7 +149,7 @@ impl<K: Key> Chunk<K> {
         let mut filter = Box::new(Filter::new());
         for (word, present) in self.present.iter().enumerate() {
             let places = (0..64).filter(|bit| present >> bit & 1 != 0).map(|bit| 64 * word + bit);
-            places.for_each(|place| filter.add(self.key(place)));
+            places.for_each(|place| filter.add(place, self.key(place)));
         }
         self.filter = Some(filter);
     }
@@ -180,7 +182,7 @@ impl<K: Key> Chunk<K> {
                 self.present[word] |= bit;
                 self.offsets.set(place, key.above(self.base).widen());
                 if let Some(filter) = &mut self.filter {
-                    filter.add(key);
+                    filter.add(place, key);
                 }
             }
         }
@@ -208,22 +210,32 @@ impl<K: Key> Chunk<K> {
         self.base = base;
     }
 
-    /// The keys of the slots `among` of this chunk, which is the `number`-th, or of all its slots.
-    fn for_each(&self, number: usize, among: Option<&RoaringBitmap>, mut take: impl FnMut(K)) {
-        let Some(among) = among else {
-            for (word, present) in self.present.iter().enumerate() {
-                let mut left = *present;
-                while left != 0 {
-                    take(self.key(64 * word + left.trailing_zeros() as usize));
-                    left &= left - 1;
+    /// The keys of the slots `among` of this chunk, which is the `number`-th, or of all its slots; where there is a range,
+    /// those in it.
+    fn for_each(
+        &self,
+        number: usize,
+        among: Option<&RoaringBitmap>,
+        range: Option<(K, K)>,
+        mut take: impl FnMut(K),
+    ) {
+        let start = (number * CHUNK_SLOTS) as u32;
+        if let (Some(among), None) = (among, range) {
+            for slot in among.range(start..=start + (CHUNK_SLOTS as u32 - 1)) {
+                if let Cell::Value(key) = self.get((slot - start) as usize) {
+                    take(key);
                 }
             }
             return;
-        };
-        let start = (number * CHUNK_SLOTS) as u32;
-        for slot in among.range(start..=start + (CHUNK_SLOTS as u32 - 1)) {
-            if let Cell::Value(key) = self.get((slot - start) as usize) {
-                take(key);
+        }
+        let mut words = [0u64; WORDS];
+        match range {
+            Some((low, high)) => self.scan_range(low, high, &mut words),
+            None => words.copy_from_slice(&self.present[..]),
+        }
+        for place in places(&words) {
+            if among.is_none_or(|among| among.contains(start + place)) {
+                take(self.key(place as usize));
             }
         }
     }
@@ -233,8 +245,9 @@ impl<K: Key> Chunk<K> {
         let passing: Vec<(K, K)>;
         let ranges = match &self.filter {
             Some(filter) if ranges.len() > SCANS_MAX => {
-                let may_have = |&&(low, high): &&(K, K)| low != high || filter.may_have(low);
-                passing = ranges.iter().filter(may_have).copied().collect();
+                let in_some =
+                    |key| (0..CHUNK_SLOTS / BLOCK_SLOTS).any(|block| filter.may_have(block, Bits::of(key)));
+                passing = ranges.iter().filter(|(low, high)| low != high || in_some(*low)).copied().collect();
                 &passing
             }
             _ => ranges,
@@ -249,18 +262,41 @@ impl<K: Key> Chunk<K> {
         if self.max < low || high < self.min {
             return;
         }
-        if low == high && self.filter.as_ref().is_some_and(|filter| !filter.may_have(low)) {
-            return;
-        }
         if low <= self.min && self.max <= high {
             bits.iter_mut().zip(&self.present[..]).for_each(|(bits, present)| *bits |= present);
             return;
+        }
+        if low == high
+            && let Some(filter) = &self.filter
+        {
+            return self.scan_key(low, filter, bits);
         }
         // Within the extremes, so that they fit in offsets as keys do.
         let low = low.max(self.min).above(self.base).widen();
         let high = high.min(self.max).above(self.base).widen();
         let present = &self.present[..];
         on_offsets!(&self.offsets, keys => scan(keys, present, (Key::narrow(low), Key::narrow(high)), bits), ());
+    }
+
+    /// ORs the slots with this key, which is within the extremes, into `bits`: of the blocks that may have it.
+    fn scan_key(&self, key: K, filter: &Filter, bits: &mut [u64]) {
+        const BLOCK_WORDS: usize = BLOCK_SLOTS / 64;
+        let (hashed, offset) = (Bits::of(key), key.above(self.base).widen());
+        for block in (0..CHUNK_SLOTS / BLOCK_SLOTS).filter(|block| filter.may_have(*block, hashed)) {
+            let (slots, words) = (block * BLOCK_SLOTS.., block * BLOCK_WORDS..);
+            let present = &self.present[words.clone()][..BLOCK_WORDS];
+            let bits = &mut bits[words][..BLOCK_WORDS];
+            on_offsets!(
+                &self.offsets,
+                keys => scan_equal(&keys[slots][..BLOCK_SLOTS], present, Key::narrow(offset), bits),
+                bits.iter_mut().zip(present).for_each(|(bits, present)| *bits |= present)
+            );
+        }
+    }
+
+    /// Whether a key may be in one of the ranges.
+    fn overlaps(&self, ranges: &[(K, K)]) -> bool {
+        ranges.iter().any(|&(low, high)| low <= self.max && self.min <= high)
     }
 
     /// Searches each key among the ranges.
@@ -298,6 +334,17 @@ fn scan<N: Key>(keys: &[N], present: &[u64], (low, high): (N, N), bits: &mut [u6
     }
 }
 
+/// ORs the slots with this key into `bits`.
+fn scan_equal<N: Key>(keys: &[N], present: &[u64], key: N, bits: &mut [u64]) {
+    for ((keys, present), bits) in keys.as_chunks::<64>().0.iter().zip(present).zip(bits) {
+        if *present != 0 {
+            let mut bytes = [0u8; 64];
+            bytes.iter_mut().zip(keys).for_each(|(byte, other)| *byte = u8::from(*other == key));
+            *bits |= present & packed(&bytes);
+        }
+    }
+}
+
 /// Bit i is set when `low <= keys[i] <= high`.
 #[inline]
 fn within<K: Key>(keys: &[K; 64], low: K, high: K) -> u64 {
@@ -307,6 +354,27 @@ fn within<K: Key>(keys: &[K; 64], low: K, high: K) -> u64 {
     for (byte, key) in bytes.iter_mut().zip(keys) {
         *byte = u8::from(key.above(low) <= width);
     }
+    packed(&bytes)
+}
+
+/// The places of the bits that are set.
+fn places(words: &[u64; WORDS]) -> impl Iterator<Item = u32> + '_ {
+    words.iter().enumerate().flat_map(|(word, bits)| {
+        let next = |left: &u64| Some(left & (left - 1)).filter(|left| *left != 0);
+        let lefts = std::iter::successors(Some(*bits).filter(|bits| *bits != 0), next);
+        lefts.map(move |left| 64 * word as u32 + left.trailing_zeros())
+    })
+}
+
+fn bytes_of(words: &[u64; WORDS]) -> [u8; WORDS * 8] {
+    let mut bytes = [0u8; WORDS * 8];
+    bytes.as_chunks_mut::<8>().0.iter_mut().zip(words).for_each(|(to, word)| *to = word.to_le_bytes());
+    bytes
+}
+
+/// 64 bytes of 0 or 1 as bits.
+#[inline]
+fn packed(bytes: &[u8; 64]) -> u64 {
     let mut bits = 0;
     for (group, eight) in bytes.as_chunks::<8>().0.iter().enumerate() {
         // Eight bytes of 0 or 1 become eight bits: the product gathers byte i's bit at place 56 + i.
@@ -356,7 +424,27 @@ impl<K: Key> Array<K> {
 
     /// Slots with keys in any of the ranges.
     pub fn select(&self, ranges: &[(K, K)]) -> RoaringBitmap {
-        self.collect(|chunk, bits| chunk.scan(ranges, bits))
+        let chunks = self.chunks.iter().enumerate();
+        let some: Vec<usize> =
+            chunks.filter(|(_, chunk)| chunk.overlaps(ranges)).map(|(place, _)| place).collect();
+        let single = ranges.len() <= SCANS_MAX && ranges.iter().all(|(low, high)| low == high);
+        if some.len() > self.chunks.len() / 4 && !(self.filtered && single) {
+            return self.collect(|chunk, bits| chunk.scan(ranges, bits));
+        }
+        // Few slots: what costs is to look at all words of all chunks.
+        let mut slots = RoaringBitmap::new();
+        let mut words = [0u64; WORDS];
+        for place in some {
+            words.fill(0);
+            self.chunks[place].scan(ranges, &mut words);
+            let start = (place * CHUNK_SLOTS) as u32;
+            if words.iter().map(|word| word.count_ones()).sum::<u32>() > FEW_SLOTS {
+                slots |= RoaringBitmap::from_lsb0_bytes(start, &bytes_of(&words));
+            } else {
+                slots.extend(places(&words).map(|place| start + place));
+            }
+        }
+        slots
     }
 
     pub fn count(&self, ranges: &[(K, K)]) -> u64 {
@@ -373,6 +461,10 @@ impl<K: Key> Array<K> {
     /// The range of keys that holds the first `rows` of them in this order and all that are equal to the last of those,
     /// of the slots `among` or of all.
     pub fn first(&self, among: Option<&RoaringBitmap>, descending: bool, rows: usize) -> (K, K) {
+        let range = |last: K, descending: bool| match descending {
+            false => (K::default(), last),
+            true => (K::MAX.above(last), K::MAX),
+        };
         let rank = |key: K| if descending { K::MAX.above(key) } else { key };
         let best = |chunk: &Chunk<K>| rank(if descending { chunk.max } else { chunk.min });
         let chunks = self.chunks.iter().enumerate().filter(|(_, chunk)| chunk.min <= chunk.max);
@@ -383,8 +475,8 @@ impl<K: Key> Array<K> {
             if first.len() == rows && first.peek().is_none_or(|last| *last < best) {
                 break;
             }
-            let chunk = &self.chunks[place];
-            chunk.for_each(place, among, |key| {
+            let bound = first.peek().filter(|_| first.len() == rows).copied();
+            self.chunks[place].for_each(place, among, bound.map(|last| range(last, descending)), |key| {
                 if first.len() < rows {
                     first.push(rank(key));
                 } else if first.peek().is_some_and(|last| rank(key) < *last) {
@@ -394,11 +486,7 @@ impl<K: Key> Array<K> {
             });
         }
         let last = first.peek().filter(|_| first.len() == rows).copied();
-        match (last, descending) {
-            (None, _) => (K::default(), K::MAX),
-            (Some(last), false) => (K::default(), last),
-            (Some(last), true) => (K::MAX.above(last), K::MAX),
-        }
+        last.map_or((K::default(), K::MAX), |last| range(last, descending))
     }
 
     pub fn present(&self) -> RoaringBitmap {
@@ -415,11 +503,7 @@ impl<K: Key> Array<K> {
         for (chunk, part) in self.chunks.iter().zip(bytes.as_chunks_mut::<{ WORDS * 8 }>().0) {
             words.fill(0);
             fill(chunk, &mut words);
-            part.as_chunks_mut::<8>()
-                .0
-                .iter_mut()
-                .zip(&words)
-                .for_each(|(to, word)| *to = word.to_le_bytes());
+            *part = bytes_of(&words);
         }
         RoaringBitmap::from_lsb0_bytes(0, &bytes)
     }

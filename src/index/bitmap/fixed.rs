@@ -30,6 +30,10 @@ impl<K: Key> Fixed<K> {
         self.array.get(slot) == cell && key.is_none_or(posted)
     }
 
+    pub fn get(&self, slot: u32) -> Cell<K> {
+        self.array.get(slot)
+    }
+
     pub fn set(&mut self, slot: u32, key: K) {
         let before = self.array.set(slot, Cell::Value(key));
         if before == Cell::Value(key) {

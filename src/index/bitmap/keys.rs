@@ -152,6 +152,26 @@ impl Family {
         })
     }
 
+    /// The value that has this key; `None` where values that are shown in different ways share it.
+    pub fn value(self, key: u128) -> Option<Value> {
+        Some(match self {
+            Family::Bool => Value::Bool(key != 0),
+            Family::Int2 => Value::Int2((key as u16 ^ 1 << 15) as i16),
+            Family::Int4 => Value::Int4((key as u32 ^ 1 << 31) as i32),
+            Family::Int8 => Value::Int8((key as u64 ^ 1 << 63) as i64),
+            Family::Date => Value::Date((key as u32 ^ 1 << 31) as i32),
+            Family::Time => Value::Time((key as u64 ^ 1 << 63) as i64),
+            Family::Timestamp => Value::Timestamp((key as u64 ^ 1 << 63) as i64),
+            Family::Timestamptz => Value::Timestamptz((key as u64 ^ 1 << 63) as i64),
+            Family::Numeric(scale) => Value::Numeric(Numeric { unscaled: (key ^ 1 << 127) as i128, scale }),
+            Family::Uuid => Value::Uuid(key.to_be_bytes()),
+            Family::Oid => Value::Oid(key as u32),
+            // Zeros have one key, and so have all NaN.
+            Family::Float4 | Family::Float8 => return None,
+            Family::Text | Family::Bpchar | Family::Enum | Family::Range => return None,
+        })
+    }
+
     /// The text of a value of a text family.
     pub fn text(self, value: &Value) -> Option<&str> {
         match (self, value) {

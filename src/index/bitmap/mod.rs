@@ -8,6 +8,7 @@
 //!   postings.rs   value -> bitmap of slots, while there are few distinct values
 //!   fixed.rs      both together, for types of fixed width: ranges scan the array, equality takes the bitmaps
 //!   spans.rs      ranges as two fixed columns, of their lower and upper ends
+//!   values.rs     a column's values as they were, for scans that need no row
 //!   text.rs       a dictionary from text to codes, and the codes as a fixed column; of many texts, hashes
 //! ```
 //!
@@ -26,6 +27,7 @@ mod postings;
 mod predicate;
 mod spans;
 mod text;
+mod values;
 
 use roaring::RoaringBitmap;
 
@@ -37,6 +39,7 @@ pub use predicate::Predicate;
 use predicate::Ranges;
 use spans::Spans;
 use text::Text;
+pub use values::ColumnValues;
 
 /// The newest values of one column, by slot.
 #[derive(Clone)]
@@ -207,7 +210,7 @@ impl ColumnIndex {
             fixed::within(nulls, among)
         };
         let mut first = RoaringBitmap::new();
-        if order.nulls == Nulls::First {
+        if order.nulls == Nulls::First && rows > 0 {
             first = nulls();
         }
         let left = rows.saturating_sub(first.len() as usize);

@@ -3,11 +3,12 @@
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
+use std::sync::Arc;
 
 use proptest::prelude::*;
 use roaring::RoaringBitmap;
 
-use super::{ColumnIndex, Predicate};
+use super::{ColumnIndex, ColumnValues, Nulls, Order, Predicate};
 use crate::types::range::{Relation, parse};
 use crate::types::{Numeric, Range, RangeType, Type, Value, Zone};
 
@@ -188,13 +189,66 @@ proptest! {
                 }
             }
         }
+        let index = Arc::new(index);
+        if let Some(values) = ColumnValues::of(&index, &ty) {
+            for (&slot, value) in &model.0 {
+                prop_assert_eq!(&*values.value(slot), value);
+            }
+        }
+        let index = &*index;
         for predicate in &predicates {
-            for (index, model) in [(&index, &model), (&old.0, &old.1)] {
+            for (index, model) in [(index, &model), (&old.0, &old.1)] {
                 let expected = model.select(predicate);
                 prop_assert_eq!(index.count(predicate), Some(expected.len()), "{:?}", predicate);
                 prop_assert_eq!(index.select(predicate), Some(expected), "{:?}", predicate);
             }
         }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn the_first_are_the_first_of_the_model(
+        (ty, changes, _) in case(),
+        among in prop::option::of(prop::collection::vec(slot(), 0..60)),
+        descending: bool,
+        nulls in prop::sample::select(vec![Nulls::First, Nulls::Last, Nulls::Ignored]),
+        rows in 0usize..40,
+    ) {
+        let mut index = ColumnIndex::for_type(&ty).unwrap();
+        let mut model = Model::default();
+        for (slot, value) in changes {
+            match value {
+                Some(value) => {
+                    index.set(slot, &value);
+                    model.0.insert(slot, value);
+                }
+                None => {
+                    index.remove(slot);
+                    model.0.remove(&slot);
+                }
+            }
+        }
+        let among: Option<RoaringBitmap> = among.map(|slots| slots.into_iter().collect());
+        let first = index.first(among.as_ref(), Order { descending, nulls }, rows).unwrap();
+        // Every slot with fewer than `rows` before it, and no other.
+        let is_wanted = |slot: &u32| among.as_ref().is_none_or(|among| among.contains(*slot));
+        let all: Vec<(u32, &Value)> =
+            model.0.iter().filter(|(slot, _)| is_wanted(slot)).map(|(&slot, value)| (slot, value)).collect();
+        let seen: Vec<&(u32, &Value)> =
+            all.iter().filter(|(_, value)| nulls != Nulls::Ignored || **value != Value::Null).collect();
+        let comes_before = |a: &Value, b: &Value| match (*a == Value::Null, *b == Value::Null) {
+            (true, true) => false,
+            (true, false) => nulls == Nulls::First,
+            (false, true) => nulls == Nulls::Last,
+            (false, false) => order(a, b).unwrap() == if descending { 1 } else { -1 },
+        };
+        let is_first = |value: &Value| seen.iter().filter(|(_, other)| comes_before(other, value)).count() < rows;
+        let expected: RoaringBitmap =
+            seen.iter().filter(|(_, value)| is_first(value)).map(|(slot, _)| *slot).collect();
+        prop_assert_eq!(first, expected);
     }
 }
 
