@@ -44,14 +44,14 @@ fn sparse(id: i64) -> Option<Sparsevec> {
     (id != NULL_ID).then(|| Sparsevec::new(8, elements.into_iter()))
 }
 
-fn row_of(id: i64, name: &str) -> Vec<Value> {
+pub fn row_of(id: i64, name: &str) -> Vec<Value> {
     let dense = dense(id).map_or(Value::Null, Value::Vector);
     vec![Value::Int8(id), Value::Text(name.into()), dense, sparse(id).map_or(Value::Null, Value::Sparsevec)]
 }
 
 /// `create table t (id bigint primary key, name text, v vector(3), s sparsevec(8))` with a graph, a graph of codes and
 /// lists over `v`, and a graph over `s`.
-fn create(database: &Arc<Database>) -> Oid {
+pub fn create(database: &Arc<Database>) -> Oid {
     let mut txn = database.begin(Isolation::ReadCommitted);
     let columns = vec![
         column(1, "id", Type::Int8),
@@ -198,7 +198,7 @@ fn is_of_the_table(path: &Path) -> bool {
 }
 
 /// The rows, without their vectors, and the slots they are in.
-fn rows_of(database: &Arc<Database>, table: Oid) -> Result<(Answer, BTreeMap<u32, i64>)> {
+pub fn rows_of(database: &Arc<Database>, table: Oid) -> Result<(Answer, BTreeMap<u32, i64>)> {
     let mut txn = database.begin(Isolation::ReadCommitted);
     txn.start_statement();
     let snapshot = txn.snapshot(table)?;
