@@ -267,8 +267,8 @@ impl Run<'_> {
                 let bytes = core.fs.open(&path, crate::fs::OpenMode::Read).and_then(|file| file.len());
                 self.looked_at(1, bytes.unwrap_or(0));
                 match outcome {
+                    Ok(()) => core.generations.note_read(oid, number),
                     // Removed by a checkpoint meanwhile.
-                    Ok(()) => {}
                     Err(error) if error.state() == SqlState::UNDEFINED_FILE => {}
                     Err(error) if is_rot(&error) => {
                         let file = path.display().to_string();

@@ -373,11 +373,14 @@ impl File for FaultyFile {
         self.inner.start_writeback(offset, len);
     }
 
+    /// Reads through a map cannot fail, so making one stands for them.
     fn map(&self, len: u64) -> Result<Map> {
+        self.faults.pass(Op::READ, self.path())?;
         self.inner.map(len)
     }
 
     fn map_words(&self) -> Result<WordMap> {
+        self.faults.pass(Op::READ, self.path())?;
         self.inner.map_words()
     }
 
