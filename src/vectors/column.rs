@@ -332,16 +332,13 @@ impl Column {
             pace(piece.len() as u64 * slot_bytes)?;
         }
         if let (Some(first), Some(last)) = (slots.first(), slots.last()) {
-            self.damaged.0.rcu(|known| {
-                let outside = known.iter().filter(|slot| *slot < first || *slot > last);
-                outside.chain(&damaged).copied().collect::<BTreeSet<u32>>()
-            });
+            self.damaged.replace(*first..=*last, &damaged);
         }
         Ok(found)
     }
 
-    /// Every slot that was there when the column was opened has been through [`Column::scrub`]: searches need not verify
-    /// what they look at any more.
+    /// Every live slot has been through [`Column::scrub`]: searches need not verify what they look at any more. Rows that
+    /// died before it came to them, and that some snapshot still sees, are verified when they are returned.
     pub fn scrubbed(&self) {
         self.unverified.store(false, Ordering::Release);
     }

@@ -1,9 +1,11 @@
 //! Reading vectors without locks.
 
 use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use arc_swap::ArcSwap;
+use parking_lot::RwLock;
 
 use crate::distance::{Element, Vector};
 use crate::error::{Error, Result};
@@ -38,15 +40,37 @@ pub struct View {
 
 /// Slots that a verification found damaged. Those that were written since are not any more; [`View::verify`] knows.
 #[derive(Default)]
-pub(super) struct Damaged(pub ArcSwap<BTreeSet<u32>>);
+pub(super) struct Damaged {
+    /// Whether there are any: nearly always there are none, and nobody waits for the lock.
+    any: AtomicBool,
+    slots: RwLock<BTreeSet<u32>>,
+}
 
 impl Damaged {
+    fn contains(&self, slot: u32) -> bool {
+        self.any.load(Ordering::Acquire) && self.slots.read().contains(&slot)
+    }
+
+    /// The first from `slot` on.
+    fn first_from(&self, slot: u32) -> Option<u32> {
+        match self.any.load(Ordering::Acquire) {
+            true => self.slots.read().range(slot..).next().copied(),
+            false => None,
+        }
+    }
+
     fn note(&self, slot: u32) {
-        self.0.rcu(|known| {
-            let mut known = BTreeSet::clone(known);
-            known.insert(slot);
-            known
-        });
+        let mut slots = self.slots.write();
+        slots.insert(slot);
+        self.any.store(true, Ordering::Release);
+    }
+
+    /// All in a range were verified, and these are the damaged ones.
+    pub fn replace(&self, range: RangeInclusive<u32>, damaged: &BTreeSet<u32>) {
+        let mut slots = self.slots.write();
+        slots.retain(|slot| !range.contains(slot));
+        slots.extend(damaged);
+        self.any.store(!slots.is_empty(), Ordering::Release);
     }
 }
 
@@ -67,8 +91,9 @@ impl View {
     /// be wrong, and its row perhaps not among the nearest. Asked before a search for what a scrub has found, and after
     /// it for what the search itself was the first to look at.
     pub fn refuse_damaged(&self, mut is_asked_for: impl FnMut(u32) -> Result<bool>) -> Result<()> {
-        let damaged = self.damaged.0.load();
-        for &slot in damaged.iter() {
+        let mut next = self.damaged.first_from(0);
+        while let Some(slot) = next {
+            next = slot.checked_add(1).and_then(|from| self.damaged.first_from(from));
             if is_asked_for(slot)? {
                 self.verify(slot).map_err(|error| {
                     error.hint(
@@ -157,7 +182,7 @@ impl View {
 
     /// Whether the slot's bytes are the ones written to it (XX001 when not).
     pub fn verify(&self, slot: u32) -> Result<()> {
-        if self.damaged.0.load().contains(&slot) {
+        if self.damaged.contains(slot) {
             // Perhaps a place that the disk does not give: reading it through the map would end the process.
             return self.verify_read(slot);
         }

@@ -375,6 +375,7 @@ impl Tally {
 }
 
 /// Ranges of a file of which the format says that nobody reads them, or only to write them anew.
+#[expect(clippy::single_range_in_vec_init, reason = "some files have one range, others several")]
 fn unused(sample: &Sample, path: &Path) -> Vec<Range<u64>> {
     let bytes = bytes_of(&sample.fs, path).unwrap();
     let len = bytes.len() as u64;
@@ -410,7 +411,7 @@ fn unused(sample: &Sample, path: &Path) -> Vec<Range<u64>> {
         }
         cells.retain(|cell| !cell.is_empty());
         cells.sort_by_key(|cell| cell.start);
-        let starts = [24].into_iter().chain([4096.max(24)]).chain(cells.iter().map(|cell| cell.end));
+        let starts = [24, 4096].into_iter().chain(cells.iter().map(|cell| cell.end));
         let ends = [4096].into_iter().chain(cells.iter().map(|cell| cell.start)).chain([len]);
         return merge(
             starts.zip(ends).filter(|(start, end)| start < end).map(|(start, end)| start..end).collect(),

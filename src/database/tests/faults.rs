@@ -35,6 +35,7 @@ const RESTORED: &str = "/restored";
 static CANCEL: AtomicBool = AtomicBool::new(false);
 
 type Rows = BTreeMap<i64, String>;
+type IsOne = fn(&str) -> bool;
 
 const KINDS: [Op; 10] = [
     Op::OPEN,
@@ -50,7 +51,7 @@ const KINDS: [Op; 10] = [
 ];
 
 /// Kinds of files, each by its name and whether a path is one.
-const FILES: [(&str, fn(&str) -> bool); 13] = [
+const FILES: [(&str, IsOne); 13] = [
     ("log", |path| path.starts_with("/db/log")),
     ("catalogue", |path| path.starts_with("/db/tables/0")),
     ("sorted table", |path| path.starts_with("/db/tables/1") && path.ends_with(".sst")),
