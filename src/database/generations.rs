@@ -20,7 +20,7 @@ use crate::catalog::{Catalog, Oid};
 use crate::database::Holder;
 use crate::database::core::Core;
 use crate::error::{Error, Result, SqlState};
-use crate::fs::Fs;
+use crate::fs::{Fs, unpaced};
 use crate::index::finder::{Finder, Params};
 use crate::index::room::Room;
 use crate::log::StorageId;
@@ -64,6 +64,8 @@ struct Kept {
     generations: BTreeMap<u64, Arc<RoaringBitmap>>,
     /// The graph that the newest generation is of.
     graph: Weak<Finder>,
+    /// The generation that the graph was opened from, as long as nobody has read all of it.
+    unread: Option<u64>,
     /// Generations that a scrub found damaged: the next checkpoint saves the graph anew and lets go of them.
     damaged: BTreeSet<u64>,
 }
@@ -121,6 +123,8 @@ impl Generations {
             if let Some((number, graph)) = current {
                 if kept.generations.keys().next_back() == Some(&number) {
                     kept.graph = Arc::downgrade(&graph);
+                    // Lists are read whole.
+                    kept.unread = (!verify && matches!(*graph, Finder::Graph(_))).then_some(number);
                 }
                 table.open_graph(oid, graph, kept.union());
             } else {
@@ -139,7 +143,7 @@ impl Generations {
         let mut saved = Saved::default();
         for table in &tables {
             for index in table.state().vector_indexes.clone() {
-                if self.is_due(&index, &due) {
+                if self.is_due(&index, &due) && self.is_read(core, &index) {
                     let kept = self.save_one(core, table, &index, &due)?;
                     let numbers: Vec<u64> = kept.generations.keys().copied().collect();
                     let (oid, storage) = (index.definition.oid, table.storage());
@@ -203,6 +207,37 @@ impl Generations {
         }
     }
 
+    /// Whether the graph stands on a file that is known to be sound, which is read if need be: links that rotted would get
+    /// checksums of their own in the next generation. A damaged one is left to the scrub.
+    fn is_read(&self, core: &Core, index: &VectorIndex) -> bool {
+        let (oid, params) = (index.definition.oid, index.finder.params());
+        let stands_on = |kept: &&Kept| std::ptr::eq(kept.graph.as_ptr(), Arc::as_ptr(&index.finder));
+        let unread = self.indexes.lock().get(&oid).filter(stands_on).and_then(|kept| kept.unread);
+        let files = self.numbered_files(core, oid);
+        let Some((number, path)) = files.into_iter().find(|(number, _)| Some(*number) == unread) else {
+            return true;
+        };
+        match Finder::verify_paced(&*core.fs, &path, params, &mut unpaced) {
+            Ok(()) => {
+                self.note_read(oid, number);
+                true
+            }
+            Err(error) => {
+                log::error!("no generation of index {oid} is saved: {error}");
+                false
+            }
+        }
+    }
+
+    /// All of a generation was read, and is sound.
+    pub fn note_read(&self, index: Oid, number: u64) {
+        if let Some(kept) = self.indexes.lock().get_mut(&index)
+            && kept.unread == Some(number)
+        {
+            kept.unread = None;
+        }
+    }
+
     fn save_one(&self, core: &Core, table: &Table, index: &VectorIndex, due: &Due) -> Result<Kept> {
         let (oid, storage) = (index.definition.oid, table.storage());
         let (number, mut kept) = {
@@ -235,6 +270,7 @@ impl Generations {
         table.set_saved(oid, Arc::new(&*union | &*nodes));
         kept.generations.insert(number, nodes);
         kept.graph = Arc::downgrade(&index.finder);
+        kept.unread = None;
         let count = match due {
             // The one before holds back the slots that the vacuum is about. The new one has been read back.
             Due::Vacuumed(vacuumed) if vacuumed.contains(&oid) => 1,
@@ -324,6 +360,7 @@ impl Kept {
             last: 0,
             generations: BTreeMap::new(),
             graph: Weak::new(),
+            unread: None,
             damaged: BTreeSet::new(),
         }
     }

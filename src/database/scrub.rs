@@ -10,9 +10,10 @@
 //!
 //! A table that was damaged already when the database was opened is told by each run, and not read (`damaged.rs`).
 //!
-//! The first run begins when the database is opened: vectors of rows that a query returns are verified there and then,
-//! but a damaged vector that only seems far away is not returned, and only this reading finds it. `hither.scrub` says
-//! whether it is through. Runs follow one another at an interval; each keeps below a number of bytes per second, and takes
+//! The first run begins when the database is opened. Until it is through a table, searches verify each vector when they
+//! look at it for the first time (`vectors/view.rs`), for a damaged one that only seems far away would go missing without
+//! a word. `hither.scrub` says whether it is through. Everything is read from files, not through maps: a place that the
+//! disk does not give is a finding here, where a map would end the process. Runs follow one another at an interval; each keeps below a number of bytes per second, and takes
 //! a snapshot for a piece of a table only, so that vacuum is not held back.
 
 use std::path::PathBuf;
@@ -249,6 +250,7 @@ impl Run<'_> {
                 }
                 from = last + 1;
             }
+            vectors.column.scrubbed();
             self.looked_at(vectors.column.files(), 0);
         }
         Ok(())
@@ -265,8 +267,8 @@ impl Run<'_> {
                 let bytes = core.fs.open(&path, crate::fs::OpenMode::Read).and_then(|file| file.len());
                 self.looked_at(1, bytes.unwrap_or(0));
                 match outcome {
+                    Ok(()) => core.generations.note_read(oid, number),
                     // Removed by a checkpoint meanwhile.
-                    Ok(()) => {}
                     Err(error) if error.state() == SqlState::UNDEFINED_FILE => {}
                     Err(error) if is_rot(&error) => {
                         let file = path.display().to_string();
@@ -352,7 +354,9 @@ impl Run<'_> {
     }
 }
 
-/// The file that a report of damage names first.
+/// The file that a report of damage, or of a failed reading, names first.
 fn file_of(error: &Error) -> String {
-    error.message().split(" is damaged").next().unwrap_or_default().to_owned()
+    let message = error.message();
+    let unread = message.strip_prefix("could not read \"").and_then(|rest| rest.split("\": ").next());
+    unread.unwrap_or_else(|| message.split(" is damaged").next().unwrap_or_default()).to_owned()
 }

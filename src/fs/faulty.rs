@@ -99,14 +99,15 @@ pub struct Faults {
     forgetful: Mutex<Option<MemoryFs>>,
 }
 
+type Only = Box<dyn Fn(&Path) -> bool + Send>;
 type Observer = Arc<dyn Fn(Op, &Path) + Send + Sync>;
 
 #[derive(Default)]
 struct Plan {
     counts: [u64; 16],
     fault: Option<Fault>,
-    /// The fault meets only paths that contain this.
-    within: String,
+    /// The fault meets only these paths.
+    only: Option<Only>,
     met: u64,
     crashed: bool,
     recent: VecDeque<String>,
@@ -124,7 +125,13 @@ impl Faults {
 
     /// From now on faults meet, and count, only operations on paths that contain `part`.
     pub fn within(&self, part: &str) {
-        self.plan.lock().within = part.to_owned();
+        let part = part.to_owned();
+        self.only(move |path| path.to_string_lossy().contains(&part));
+    }
+
+    /// From now on faults meet, and count, only operations on such paths.
+    pub fn only(&self, paths: impl Fn(&Path) -> bool + Send + 'static) {
+        self.plan.lock().only = Some(Box::new(paths));
     }
 
     /// Calls `observer` before every operation of the kinds in `on`, while the caller may hold locks of its own.
@@ -179,7 +186,7 @@ impl Faults {
             plan.recent.pop_front();
         }
         plan.recent.push_back(format!("{} {}", op.name(), path.display()));
-        let inside = path.to_string_lossy().contains(&plan.within);
+        let inside = plan.only.as_ref().is_none_or(|only| only(path));
         let Some(fault) = plan.fault.filter(|fault| inside && fault.on.meets(op)) else {
             return Verdict::Works;
         };
@@ -366,11 +373,14 @@ impl File for FaultyFile {
         self.inner.start_writeback(offset, len);
     }
 
+    /// Reads through a map cannot fail, so making one stands for them.
     fn map(&self, len: u64) -> Result<Map> {
+        self.faults.pass(Op::READ, self.path())?;
         self.inner.map(len)
     }
 
     fn map_words(&self) -> Result<WordMap> {
+        self.faults.pass(Op::READ, self.path())?;
         self.inner.map_words()
     }
 

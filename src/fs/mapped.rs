@@ -15,12 +15,10 @@
 
 #![allow(unsafe_code, reason = "maps are raw memory, and std has no fallocate or sync_file_range")]
 
-use std::alloc::Layout;
 use std::fs::File;
 use std::io;
 use std::ops::{Deref, Range};
 use std::os::fd::AsRawFd;
-use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -175,46 +173,28 @@ fn length(len: u64) -> io::Result<usize> {
 }
 
 /// Zeroed memory that one owner writes while others read other parts of it: a stand-in for a shared mapping.
-pub(super) struct Region {
-    start: NonNull<u8>,
-    layout: Layout,
-}
-
-// Sound: the region is plain bytes; `write` and `bytes` state who may touch which.
-unsafe impl Send for Region {}
-unsafe impl Sync for Region {}
+pub(super) struct Region(MmapRaw);
 
 impl Region {
-    /// The allocator takes large regions from fresh zero pages, so room that is never written costs nothing.
+    /// Pages that are never written cost nothing.
     pub(super) fn zeroed(len: u64) -> io::Result<Region> {
-        let layout = Layout::from_size_align(length(len)?.max(1), 4096).map_err(io::Error::other)?;
-        // Sound: the layout is not of size zero.
-        let start = unsafe { std::alloc::alloc_zeroed(layout) };
-        let start = NonNull::new(start).ok_or_else(|| io::Error::from(io::ErrorKind::OutOfMemory))?;
-        Ok(Region { start, layout })
+        Ok(Region(MmapOptions::new().len(length(len)?.max(1)).map_anon()?.into()))
     }
 
     fn bytes(&self) -> &[u8] {
-        // Sound: `start` is valid for the layout's size as long as `self` lives; bytes being written are, by the
-        // rule at the head of this file, not among those a reader looks at.
-        unsafe { std::slice::from_raw_parts(self.start.as_ptr(), self.layout.size()) }
+        // Sound: the mapping is readable, `len` long and lives as long as `self`; bytes being written are, by the rule
+        // at the head of this file, not among those a reader looks at.
+        unsafe { std::slice::from_raw_parts(self.0.as_ptr(), self.0.len()) }
     }
 
     /// Copies what fits of `bytes` to `offset`. The file that owns the region calls this under its lock.
     pub(super) fn write(&self, bytes: &[u8], offset: u64) {
         let Ok(offset) = usize::try_from(offset) else { return };
-        let Some(room) = self.layout.size().checked_sub(offset) else { return };
+        let Some(room) = self.0.len().checked_sub(offset) else { return };
         let count = room.min(bytes.len());
-        // Sound: `offset + count` is within the region, the source is another allocation, and writers hold the
+        // Sound: `offset + count` is within the writable mapping, the source is another allocation, and writers hold the
         // file's lock, so that no two write at once.
-        unsafe { self.start.as_ptr().add(offset).copy_from_nonoverlapping(bytes.as_ptr(), count) }
-    }
-}
-
-impl Drop for Region {
-    fn drop(&mut self) {
-        // Sound: allocated with this layout, and nobody holds a reference any more.
-        unsafe { std::alloc::dealloc(self.start.as_ptr(), self.layout) }
+        unsafe { self.0.as_mut_ptr().add(offset).copy_from_nonoverlapping(bytes.as_ptr(), count) }
     }
 }
 

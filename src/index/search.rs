@@ -6,6 +6,7 @@
 //!    rows the snapshot sees differently), and merge.
 //! 4. Short of min(k, allowed) rows, or over the work bound: compare every allowed vector after all.
 //!
+//! Vectors that nobody has looked at since they were opened are verified on the way (`vectors/view.rs`).
 //! So a filter never costs rows, and a graph can make an answer faster but not shorter.
 
 use std::cell::Cell;
@@ -53,9 +54,16 @@ thread_local! {
     static SCRATCH: Cell<Option<Scratch>> = const { Cell::new(None) };
 }
 
-/// Answers with exactly min(k, allowed) hits.
+/// Answers with exactly min(k, allowed) hits. A damaged vector of an allowed row is an error (XX001) where the search has
+/// met it.
 pub fn search<V: Vectors>(request: &Request<V>) -> Result<Found> {
     check_dimensions(request)?;
+    let found = nearest(request)?;
+    request.vectors.refuse_damaged(|slot| request.rows.contains(slot))?;
+    Ok(found)
+}
+
+fn nearest<V: Vectors>(request: &Request<V>) -> Result<Found> {
     let finder = request.finder.filter(|finder| finder.metric() == request.query.metric());
     let nodes = finder.map(Finder::nodes).unwrap_or_default();
     let outside = outside(request, &nodes);

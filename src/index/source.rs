@@ -1,6 +1,7 @@
 //! Where searches read vectors: the column's mapped segments, or a plain list in tests and benches.
 
 use crate::distance::{Element, Metric, Query, Vector};
+use crate::error::Result;
 use crate::types::{Sparsevec, f16};
 use crate::vectors::View;
 
@@ -22,6 +23,12 @@ pub trait Vectors: Sync {
     #[inline(always)]
     fn query(&self, metric: Metric, slot: u32) -> Query<'_> {
         Query::stored(metric, self.get(slot), self.norm(slot))
+    }
+    /// An error when a vector that is `asked_for` has turned out to be damaged: asked after a search, which is the first
+    /// to look at some.
+    #[inline]
+    fn refuse_damaged(&self, _asked_for: impl Fn(u32) -> bool) -> Result<()> {
+        Ok(())
     }
     /// Whether two slots hold the very same vector, or what cannot be told apart here.
     fn same(&self, a: u32, b: u32) -> bool {
@@ -146,5 +153,10 @@ impl Vectors for View {
     #[inline(always)]
     fn will_need(&self, slots: &[u32]) {
         self.will_need(slots);
+    }
+
+    #[inline]
+    fn refuse_damaged(&self, asked_for: impl Fn(u32) -> bool) -> Result<()> {
+        self.refuse_damaged(|slot| Ok(asked_for(slot)))
     }
 }

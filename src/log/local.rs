@@ -14,8 +14,8 @@
 //!
 //! **The next segment** begins in this order: (1) a spare is there, made if need be - this is where a full disk shows,
 //! and it is a refusal; (2) the current segment is synced; (3) the spare gets its header and is synced; (4) it gets its
-//! name, durably. So a file with a segment's name has a valid header, all segments but the last are whole, and only
-//! the last one's tail can be torn.
+//! name, durably; (5) the segment before notes that it is there. So a file with a segment's name has a valid header, all
+//! segments but the last are whole, only the last one's tail can be torn, and a last one that is gone is missed.
 //!
 //! **Fail-stop.** After a failed write or sync the kernel may have dropped the data and call the next sync a success
 //! (the "fsyncgate" of 2018). The log remembers the first failure and answers it to everybody.
@@ -96,6 +96,10 @@ impl LocalLog {
         let firsts = names.iter().filter_map(|name| segment::first_of_name(name));
         let segments: Vec<Segment> =
             firsts.map(|first| Segment::open(&*fs, dir, first)).collect::<Result<_>>()?;
+        if let Some(next) = segments.last().map(Segment::next_noted).transpose()?.flatten() {
+            let missing = dir.join(segment::file_name(next));
+            return Err(Error::corrupt(missing.display(), 0, "a log segment", "no file"));
+        }
         let spares = find_spares(&*fs, dir, &names, segment_bytes)?;
         let state = State {
             segments,
@@ -233,6 +237,10 @@ impl LocalLog {
         // One without records begins where this one does, and so had its name: it is replaced.
         if state.current().first == state.end {
             state.segments.pop();
+        } else if let Err(error) = state.current().note_next(state.end)
+            && error.state() != SqlState::DISK_FULL
+        {
+            return Err(state.fail(error));
         }
         state.segments.push(segment);
         state.begun = Instant::now();

@@ -5,6 +5,8 @@
 //! 8      first position   u64
 //! 16     capacity         u64             bytes for records
 //! 24     crc32c           u32             of bytes 0..24
+//! 32     next             u64             where the segment behind this one begins, once it has its name
+//! 40     crc32c           u32             of first position and next
 //! 4096   record | record | ...            record at position p: offset 4096 + p - first
 //!
 //! record, at a multiple of 8
@@ -38,6 +40,8 @@ use crate::fs::{File, Fs, OpenMode};
 const MAGIC: &[u8; 8] = b"HITHLOG1";
 /// One page, so that records begin on a page of their own.
 pub(super) const FILE_HEADER_BYTES: u64 = 4096;
+/// Where the header has the next segment.
+const NEXT_OFFSET: u64 = 32;
 pub(super) const RECORD_HEADER_BYTES: usize = 16;
 const ALIGNMENT: u64 = 8;
 /// The largest payload: rows are far below (PostgreSQL's field limit is 1 GiB), and lengths stay inside u32.
@@ -104,6 +108,28 @@ impl Segment {
 
     fn position(&self, offset: u64) -> Position {
         Position(self.first.0 + (offset - FILE_HEADER_BYTES))
+    }
+
+    /// Notes, durably, that the segment of `next` is there: should its file go missing, so would commits, and without this
+    /// nobody could tell.
+    pub fn note_next(&self, next: Position) -> Result<()> {
+        let mut bytes = next.0.to_le_bytes().to_vec();
+        bytes.extend_from_slice(&self.next_sum(next).to_le_bytes());
+        self.file.write_all_at(&bytes, NEXT_OFFSET)?;
+        self.file.sync_data()
+    }
+
+    /// What was noted. Nothing is, when a crash came first, or an earlier program wrote the file.
+    pub fn next_noted(&self) -> Result<Option<Position>> {
+        let mut bytes = [0; 12];
+        self.file.read_exact_at(&mut bytes, NEXT_OFFSET)?;
+        let mut reader = Reader::new(&bytes);
+        let (next, sum) = (Position(reader.u64()?), reader.u32()?);
+        Ok((next > self.first && sum == self.next_sum(next)).then_some(next))
+    }
+
+    fn next_sum(&self, next: Position) -> u32 {
+        crc32c::crc32c_append(crc32c::crc32c(&self.first.0.to_le_bytes()), &next.0.to_le_bytes())
     }
 
     /// The first position past the file.

@@ -294,22 +294,11 @@ impl Snapshot {
         })
     }
 
-    /// Refuses a search over vectors of which a visible one is known to be damaged (XX001): its distance would be wrong,
-    /// and its row perhaps not among the nearest.
+    /// Refuses a search over vectors of which a visible one is known to be damaged ([`View::refuse_damaged`]).
     pub fn refuse_damaged(&self, view: &View) -> Result<()> {
-        for &slot in view.damaged() {
-            if self.visible(slot)? {
-                view.verify(slot).map_err(|error| self.explain_damage(error, slot))?;
-            }
-        }
-        Ok(())
-    }
-
-    fn explain_damage(&self, error: Error, slot: u32) -> Error {
         let table = self.0.definition.qualified_name();
-        error.detail(format!("It belongs to a row of table \"{table}\", slot {slot}.")).hint(
-            "Update the row's vector or delete the row; the view hither.scrub_findings lists all damage.",
-        )
+        view.refuse_damaged(|slot| self.visible(slot))
+            .map_err(|error| error.detail(format!("It belongs to a row of table \"{table}\".")))
     }
 
     /// [`Snapshot::vector_view`] of a hidden column, whose cells are what an expression made of the rows. A snapshot from

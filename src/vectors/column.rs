@@ -16,6 +16,7 @@ use crate::types::vector::norm;
 use crate::types::{Sparsevec, halfvec};
 use crate::vectors::heap::{Heap, PLACE_BYTES, Place};
 use crate::vectors::segment::{GROUP_SLOTS, Layout, Segment, slot_sum};
+use crate::vectors::view::Damaged;
 use crate::vectors::{SEGMENT_SLOTS, View};
 
 /// A vector column. Any number of threads may write different slots and read at the same time.
@@ -30,14 +31,12 @@ pub struct Column {
     growth: Mutex<()>,
     /// The cells of sparse vectors, whose segments have places.
     heap: Option<Heap>,
-    /// Slots that a verification found damaged and that nobody has written since.
-    damaged: ArcSwap<BTreeSet<u32>>,
+    damaged: Arc<Damaged>,
+    /// Opened, and not read through since: slots are verified when they are looked at.
+    unverified: AtomicBool,
     /// Larger than the memory there is: see [`Column::expect_misses`].
     scarce: AtomicBool,
 }
-
-/// Slots whose checksums are compared between two calls of the pace.
-const VERIFIED_AT_ONCE: usize = GROUP_SLOTS as usize;
 
 impl Column {
     /// A column without rows. Makes the folder, not yet a file.
@@ -57,7 +56,8 @@ impl Column {
             layout: Layout::new(element, dimensions),
             segments: ArcSwap::from_pointee(Vec::new()),
             growth: Mutex::new(()),
-            damaged: ArcSwap::default(),
+            damaged: Arc::default(),
+            unverified: AtomicBool::new(false),
             scarce: AtomicBool::new(false),
         })
     }
@@ -90,6 +90,7 @@ impl Column {
             full.reserve(SEGMENT_SLOTS)?;
         }
         opened.segments.store(Arc::new(segments));
+        opened.unverified = AtomicBool::new(true);
         Ok(opened)
     }
 
@@ -259,7 +260,8 @@ impl Column {
         // Segments first: what they say then has its extent.
         let segments = self.segments.load_full();
         let extents = self.heap.as_ref().map(Heap::extents).unwrap_or_default();
-        View::new(self.layout, segments, extents, self.damaged.load_full(), self.is_scarce())
+        let unverified = self.unverified.load(Ordering::Acquire);
+        View::new(self.layout, segments, extents, self.damaged.clone(), unverified, self.is_scarce())
     }
 
     /// From now on pages are read one by one, because the column is too large for the page cache: a reader that jumps
@@ -305,7 +307,7 @@ impl Column {
                 let expected = format!("the vector of slot {slot}");
                 return Err(Error::corrupt(path.display(), 0, expected, "no space for it"));
             }
-            view.verify(slot)?;
+            view.verify_read(slot)?;
         }
         match &self.heap {
             Some(heap) => heap.check(places(&view, live.into_iter())),
@@ -314,29 +316,31 @@ impl Column {
     }
 
     /// Verifies slots, ascending, that nobody writes meanwhile, and remembers which are damaged: searches ask
-    /// ([`View::damaged`]). Answers what is wrong with each of those.
+    /// ([`View::refuse_damaged`]). Answers what is wrong with each of those. Reads the files, not the maps.
     pub fn scrub(&self, slots: &[u32], pace: &mut Pace) -> Result<Vec<Error>> {
         let view = self.view();
         let end = view.slots_end();
         let slot_bytes = self.slot_bytes();
         let mut found = Vec::new();
         let mut damaged = BTreeSet::new();
-        for piece in slots.chunks(VERIFIED_AT_ONCE) {
-            for &slot in piece.iter().filter(|slot| **slot < end) {
-                if let Err(error) = view.verify(slot) {
-                    damaged.insert(slot);
-                    found.push(error);
-                }
-            }
+        let slots = &slots[..slots.partition_point(|slot| *slot < end)];
+        for piece in slots.chunk_by(|a, b| a / GROUP_SLOTS == b / GROUP_SLOTS) {
+            view.verify_group(piece, |slot, error| {
+                damaged.insert(slot);
+                found.push(error);
+            });
             pace(piece.len() as u64 * slot_bytes)?;
         }
         if let (Some(first), Some(last)) = (slots.first(), slots.last()) {
-            self.damaged.rcu(|known| {
-                let outside = known.iter().filter(|slot| *slot < first || *slot > last);
-                outside.chain(&damaged).copied().collect::<BTreeSet<u32>>()
-            });
+            self.damaged.replace(*first..=*last, &damaged);
         }
         Ok(found)
+    }
+
+    /// Every live slot has been through [`Column::scrub`]: searches need not verify what they look at any more. Rows that
+    /// died before it came to them, and that some snapshot still sees, are verified when they are returned.
+    pub fn scrubbed(&self) {
+        self.unverified.store(false, Ordering::Release);
     }
 
     /// Bytes of a slot's vector, norm and checksum.
@@ -374,7 +378,7 @@ impl Column {
 /// Where the cells of slots lie, those that have one.
 fn places(view: &View, slots: impl Iterator<Item = u32>) -> impl Iterator<Item = (u32, Place)> {
     let end = view.slots_end();
-    let present = slots.filter(move |&slot| slot < end && !view.is_null(slot));
+    let present = slots.filter(move |&slot| slot < end && !view.is_marked_null(slot));
     present.map(|slot| (slot, view.place(slot)))
 }
 

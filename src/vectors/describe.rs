@@ -8,7 +8,7 @@ use crate::fs::{File, Fs, Lines, OpenMode, begins_with};
 use crate::types::sparsevec::{self, Sparse};
 use crate::vectors::SEGMENT_SLOTS;
 use crate::vectors::heap::{self, Place};
-use crate::vectors::segment::{self, Layout, slot_sum};
+use crate::vectors::segment::{self, GROUP_SLOTS, Layout, slot_sum};
 
 /// Whether a file is one of the two, and then what is in it. 55000 when a newer program wrote it.
 pub fn describe(fs: &dyn Fs, path: &Path, out: &mut Lines) -> Result<bool> {
@@ -34,12 +34,15 @@ fn describe_segment(file: &dyn File, out: &mut Lines) -> Result<()> {
         .ok_or_else(|| Error::corrupt(file.path().display(), 20, "an element from 0 to 3", word(20)))?;
     let layout = Layout::new(element, dimensions);
     out(format!("vector segment {number} of column {column}: {}({dimensions})", element.type_name()))?;
-    let map = file.map(file.len()?)?;
-    let word =
-        |at: u64| u32::from_le_bytes(map[at as usize..at as usize + 4].try_into().expect("four bytes"));
+    let mut group = vec![0; layout.group_bytes as usize];
     for place in 0..layout.slots_of(file.len()?) {
-        let at = layout.vector(place) as usize;
-        let vector = &map[at..at + layout.stride];
+        let start = layout.group(place);
+        if place.is_multiple_of(GROUP_SLOTS) {
+            file.read_exact_at(&mut group, start)?;
+        }
+        let part = |at: u64, len: usize| &group[(at - start) as usize..][..len];
+        let word = |at: u64| u32::from_le_bytes(part(at, 4).try_into().expect("four bytes"));
+        let vector = part(layout.vector(place), layout.stride);
         let slot = u64::from(number) * u64::from(SEGMENT_SLOTS) + u64::from(place);
         let (norm, sum) = (f32::from_bits(word(layout.norm(place))), word(layout.sum(place)));
         if norm == 0.0 && sum == 0 && vector.iter().all(|byte| *byte == 0) {

@@ -351,15 +351,30 @@ impl Heap {
     }
 }
 
+/// No cell, which begins at a multiple of four as all do.
+#[repr(align(4))]
+struct NoCell([u8; 0]);
+static NO_CELL: NoCell = NoCell([]);
+
 /// A cell's bytes; none for a place that does not exist, as one may say that nobody has verified.
 #[inline(always)]
 pub(super) fn read(extents: &[Arc<Extent>], place: Place) -> &[u8] {
-    let Some(extent) = extents.get((place.block / EXTENT_BLOCKS) as usize) else { return &[] };
+    let Some(extent) = extents.get((place.block / EXTENT_BLOCKS) as usize) else { return &NO_CELL.0 };
     if !place.is_whole() || place.block % EXTENT_BLOCKS >= extent.reserved() {
-        return &[];
+        return &NO_CELL.0;
     }
     let start = offset_of(place) as usize;
     &extent.map[start..start + place.bytes as usize]
+}
+
+/// [`read`] from the file instead of the map.
+pub(super) fn read_from_file(extents: &[Arc<Extent>], place: Place) -> Result<Vec<u8>> {
+    // Through the map only as far as to see whether there is such a place.
+    let mut bytes = vec![0; read(extents, place).len()];
+    if let Some(extent) = extents.get((place.block / EXTENT_BLOCKS) as usize).filter(|_| !bytes.is_empty()) {
+        extent.file.read_exact_at(&mut bytes, offset_of(place))?;
+    }
+    Ok(bytes)
 }
 
 /// The file that a place is in, and where; for messages.

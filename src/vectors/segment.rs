@@ -28,7 +28,7 @@ use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
@@ -59,7 +59,7 @@ pub(super) struct Layout {
     pub dimensions: usize,
     /// Bytes of a vector.
     pub stride: usize,
-    group_bytes: u64,
+    pub group_bytes: u64,
     norms_offset: u64,
     sums_offset: u64,
 }
@@ -79,7 +79,8 @@ impl Layout {
         }
     }
 
-    fn group(&self, place: u32) -> u64 {
+    /// Where the group of the slot number `place` begins.
+    pub fn group(&self, place: u32) -> u64 {
         HEADER_BYTES + u64::from(place / GROUP_SLOTS) * self.group_bytes
     }
 
@@ -132,6 +133,26 @@ pub(super) struct Segment {
     dirty: AtomicBool,
     /// Groups whose space may have been given back, by number.
     holes: Mutex<BTreeSet<u32>>,
+    /// Slots that were verified since the file was opened.
+    pub verified: Places,
+}
+
+/// A set of a segment's slots that only grows.
+pub(super) struct Places(Box<[AtomicU64]>);
+
+impl Places {
+    fn new() -> Places {
+        Places((0..SEGMENT_SLOTS / 64).map(|_| AtomicU64::new(0)).collect())
+    }
+
+    #[inline(always)]
+    pub fn contains(&self, place: u32) -> bool {
+        self.0[(place / 64) as usize].load(Ordering::Acquire) >> (place % 64) & 1 == 1
+    }
+
+    pub fn insert(&self, place: u32) {
+        self.0[(place / 64) as usize].fetch_or(1 << (place % 64), Ordering::Release);
+    }
 }
 
 impl Segment {
@@ -169,6 +190,7 @@ impl Segment {
             dirty: AtomicBool::new(false),
             // Nobody knows yet which groups are holes; replay is the first to write to some.
             holes: Mutex::new((0..reserved / GROUP_SLOTS).collect()),
+            verified: Places::new(),
         })
     }
 
@@ -179,6 +201,11 @@ impl Segment {
 
     pub fn path(&self) -> &Path {
         self.file.path()
+    }
+
+    /// Reads from the file, where a failing disk is an error; through the map it ends the process.
+    pub fn read(&self, offset: u64, bytes: &mut [u8]) -> Result<()> {
+        self.file.read_exact_at(bytes, offset)
     }
 
     /// Makes room for the first `slots` slots. The caller holds the column's growth lock.

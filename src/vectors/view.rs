@@ -1,7 +1,11 @@
 //! Reading vectors without locks.
 
 use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use parking_lot::RwLock;
 
 use crate::distance::{Element, Vector};
 use crate::error::{Error, Result};
@@ -27,9 +31,47 @@ pub struct View {
     segments: Arc<Vec<Arc<Segment>>>,
     /// Where sparse vectors lie.
     extents: Arc<Vec<Arc<Extent>>>,
-    damaged: Arc<BTreeSet<u32>>,
+    damaged: Arc<Damaged>,
+    /// Whether slots may be left that nobody has verified since the column was opened.
+    unverified: bool,
     /// Whether pages are read one by one.
     scarce: bool,
+}
+
+/// Slots that a verification found damaged. Those that were written since are not any more; [`View::verify`] knows.
+#[derive(Default)]
+pub(super) struct Damaged {
+    /// Whether there are any: nearly always there are none, and nobody waits for the lock.
+    any: AtomicBool,
+    slots: RwLock<BTreeSet<u32>>,
+}
+
+impl Damaged {
+    fn contains(&self, slot: u32) -> bool {
+        self.any.load(Ordering::Acquire) && self.slots.read().contains(&slot)
+    }
+
+    /// The first from `slot` on.
+    fn first_from(&self, slot: u32) -> Option<u32> {
+        match self.any.load(Ordering::Acquire) {
+            true => self.slots.read().range(slot..).next().copied(),
+            false => None,
+        }
+    }
+
+    fn note(&self, slot: u32) {
+        let mut slots = self.slots.write();
+        slots.insert(slot);
+        self.any.store(true, Ordering::Release);
+    }
+
+    /// All in a range were verified, and these are the damaged ones.
+    pub fn replace(&self, range: RangeInclusive<u32>, damaged: &BTreeSet<u32>) {
+        let mut slots = self.slots.write();
+        slots.retain(|slot| !range.contains(slot));
+        slots.extend(damaged);
+        self.any.store(!slots.is_empty(), Ordering::Release);
+    }
 }
 
 impl View {
@@ -37,16 +79,30 @@ impl View {
         layout: Layout,
         segments: Arc<Vec<Arc<Segment>>>,
         extents: Arc<Vec<Arc<Extent>>>,
-        damaged: Arc<BTreeSet<u32>>,
+        damaged: Arc<Damaged>,
+        unverified: bool,
         scarce: bool,
     ) -> View {
         let Layout { element, dimensions, stride, .. } = layout;
-        View { element, dimensions, stride, segments, extents, damaged, scarce }
+        View { element, dimensions, stride, segments, extents, damaged, unverified, scarce }
     }
 
-    /// Slots that a scrub found damaged. Those that were written since are not any more; [`View::verify`] knows.
-    pub fn damaged(&self) -> &BTreeSet<u32> {
-        &self.damaged
+    /// Refuses a search over vectors of which a row that it may return is known to be damaged (XX001): its distance would
+    /// be wrong, and its row perhaps not among the nearest. Asked before a search for what a scrub has found, and after
+    /// it for what the search itself was the first to look at.
+    pub fn refuse_damaged(&self, mut is_asked_for: impl FnMut(u32) -> Result<bool>) -> Result<()> {
+        let mut next = self.damaged.first_from(0);
+        while let Some(slot) = next {
+            next = slot.checked_add(1).and_then(|from| self.damaged.first_from(from));
+            if is_asked_for(slot)? {
+                self.verify(slot).map_err(|error| {
+                    error.hint(
+                        "Update the row's vector or delete the row; the view hither.scrub_findings lists all damage.",
+                    )
+                })?;
+            }
+        }
+        Ok(())
     }
 
     pub fn element(&self) -> Element {
@@ -72,11 +128,25 @@ impl View {
     }
 
     /// |vector|, of bits how many are set; NaN when the slot is NULL.
+    ///
+    /// Every search asks for it before it compares a vector, so it is here that a slot is verified when it is looked at
+    /// for the first time since the column was opened ([`View::refuse_damaged`]).
     #[inline(always)]
     pub fn norm(&self, slot: u32) -> f32 {
         let (segment, place) = self.locate(slot);
-        let offset = segment.layout.norm(place) as usize;
-        floats(&segment.map[offset..offset + 4])[0]
+        if self.unverified && !segment.verified.contains(place) {
+            self.verify_first(segment, place, slot);
+        }
+        stored_norm(segment, place)
+    }
+
+    #[cold]
+    fn verify_first(&self, segment: &Segment, place: u32, slot: u32) {
+        if self.verify(slot).is_err() {
+            self.damaged.note(slot);
+        }
+        // Behind the note: who sees the one sees the other.
+        segment.verified.insert(place);
     }
 
     pub fn is_null(&self, slot: u32) -> bool {
@@ -112,23 +182,79 @@ impl View {
 
     /// Whether the slot's bytes are the ones written to it (XX001 when not).
     pub fn verify(&self, slot: u32) -> Result<()> {
+        if self.damaged.contains(slot) {
+            // Perhaps a place that the disk does not give: reading it through the map would end the process.
+            return self.verify_read(slot);
+        }
         let (segment, place) = self.locate(slot);
-        let offset = segment.layout.sum(place);
-        let stored = &segment.map[offset as usize..offset as usize + 4];
-        let expected = slot_sum(slot, self.norm(slot), self.bytes(slot));
-        if stored == expected.to_le_bytes() {
+        let offset = segment.layout.sum(place) as usize;
+        let stored = le_u32(&segment.map[offset..offset + 4]);
+        self.compare(slot, stored, slot_sum(slot, stored_norm(segment, place), self.bytes(slot)))
+    }
+
+    /// [`View::verify`] of what the file says, not the map: a place that the disk does not give is an error (58030).
+    pub fn verify_read(&self, slot: u32) -> Result<()> {
+        let (segment, place) = self.locate(slot);
+        let read = |offset: u64, len: usize| {
+            let mut bytes = vec![0; len];
+            segment.read(offset, &mut bytes).map(|()| bytes)
+        };
+        let vector = read(segment.layout.vector(place), self.stride)?;
+        let norm = f32::from_bits(le_u32(&read(segment.layout.norm(place), 4)?));
+        let stored = le_u32(&read(segment.layout.sum(place), 4)?);
+        self.compare_read(slot, stored, norm, &vector)
+    }
+
+    /// [`View::verify_read`] for slots of one group, which is read at once; `found` is told of those that are damaged.
+    pub fn verify_group(&self, slots: &[u32], mut found: impl FnMut(u32, Error)) {
+        let Some(&first) = slots.first() else { return };
+        let (segment, place) = self.locate(first);
+        let layout = segment.layout;
+        let start = layout.group(place);
+        let mut group = vec![0; layout.group_bytes as usize];
+        let is_read = segment.read(start, &mut group).is_ok();
+        for &slot in slots {
+            let place = slot % SEGMENT_SLOTS;
+            let word = |offset: u64| le_u32(&group[(offset - start) as usize..][..4]);
+            let outcome = if is_read {
+                let vector = &group[(layout.vector(place) - start) as usize..][..self.stride];
+                let norm = f32::from_bits(word(layout.norm(place)));
+                self.compare_read(slot, word(layout.sum(place)), norm, vector)
+            } else {
+                // One place of the group fails, and the others are as good as ever.
+                self.verify_read(slot)
+            };
+            if let Err(error) = outcome {
+                found(slot, error);
+            }
+        }
+    }
+
+    /// `fixed` is what the segment has of the slot.
+    fn compare_read(&self, slot: u32, stored: u32, norm: f32, fixed: &[u8]) -> Result<()> {
+        let computed = match self.element {
+            Element::Sparse => {
+                slot_sum(slot, norm, &heap::read_from_file(&self.extents, Place::read(fixed))?)
+            }
+            _ => slot_sum(slot, norm, fixed),
+        };
+        self.compare(slot, stored, computed)
+    }
+
+    fn compare(&self, slot: u32, stored: u32, computed: u32) -> Result<()> {
+        if stored == computed {
             return Ok(());
         }
-        let found = u32::from_le_bytes(stored.try_into().expect("a sum has four bytes"));
         if let Some((path, offset)) = self.cell_location(slot) {
-            let stored = format!("checksum {found:08x} of the cell of slot {slot}");
-            return Err(Error::corrupt(path.display(), offset, stored, format!("{expected:08x}")));
+            let stored = format!("checksum {stored:08x} of the cell of slot {slot}");
+            return Err(Error::corrupt(path.display(), offset, stored, format!("{computed:08x}")));
         }
+        let (segment, place) = self.locate(slot);
         Err(Error::corrupt(
             segment.path().display(),
-            offset,
-            format!("checksum {expected:08x} of slot {slot}"),
-            format!("{found:08x}"),
+            segment.layout.sum(place),
+            format!("checksum {computed:08x} of slot {slot}"),
+            format!("{stored:08x}"),
         ))
     }
 
@@ -136,6 +262,12 @@ impl View {
     fn cell_location(&self, slot: u32) -> Option<(&std::path::Path, u64)> {
         let place = self.place(slot);
         (self.element == Element::Sparse).then(|| heap::locate(&self.extents, place)).flatten()
+    }
+
+    /// Whether the slot is NULL as far as its bytes say, which nobody verifies here.
+    pub(super) fn is_marked_null(&self, slot: u32) -> bool {
+        let (segment, place) = self.locate(slot);
+        stored_norm(segment, place).is_nan()
     }
 
     /// Where the cell of a sparse vector lies.
@@ -168,4 +300,14 @@ impl View {
         assert!(place < segment.reserved(), "slot {slot} was never reserved");
         (segment, place)
     }
+}
+
+#[inline(always)]
+fn stored_norm(segment: &Segment, place: u32) -> f32 {
+    let offset = segment.layout.norm(place) as usize;
+    floats(&segment.map[offset..offset + 4])[0]
+}
+
+fn le_u32(bytes: &[u8]) -> u32 {
+    u32::from_le_bytes(bytes.try_into().expect("a word has four bytes"))
 }

@@ -243,3 +243,54 @@ fn a_file_that_the_disk_does_not_give_is_a_finding() {
     assert_eq!(kinds(&database), [Kind::Rows]);
     assert!(found(&database).is_empty(), "it was one read that failed");
 }
+
+/// Vectors are read as files, so that a place the disk does not give is found before a search meets it in a map.
+#[test]
+fn vectors_that_the_disk_does_not_give_are_findings_and_searches_are_refused() {
+    let (fs, database, table) = sample();
+    drop(database);
+    let (faulty, faults) = FaultyFs::new(fs.crash(1));
+    let database = Database::open(faulty, Path::new("/db"), options()).unwrap();
+    faults.within(".vec");
+    let what = What::FailFromHere(std::io::ErrorKind::Other);
+    faults.arm(Fault { at: 1, on: Op::READ, what });
+    let findings = found(&database);
+    assert_eq!(findings.len(), 400);
+    assert!(findings.iter().all(|finding| finding.kind == Kind::Vector && finding.file.ends_with("3.0.vec")));
+    let refused = |database: &Arc<Database>| {
+        let mut txn = database.begin(Isolation::ReadCommitted);
+        txn.start_statement();
+        let snapshot = txn.snapshot(table).unwrap();
+        let view = snapshot.vector_view(3).unwrap();
+        snapshot.refuse_damaged(&view).and_then(|()| view.verify(7)).err()
+    };
+    let error = refused(&database).expect("a search is refused");
+    assert_eq!(error.state(), SqlState::IO_ERROR);
+    assert!(error.message().contains("3.0.vec"), "{error}");
+    // It was the cable.
+    faults.disarm();
+    assert!(refused(&database).is_none() && found(&database).is_empty());
+}
+
+/// A graph that rotted while the server was down is opened unread after it was closed in order. What it has is not saved
+/// again under a checksum that fits.
+#[test]
+fn a_graph_that_rotted_is_not_saved_as_a_sound_one() {
+    let (fs, database, table) = sample();
+    database.close().unwrap();
+    drop(database);
+    let path = files(&fs, Path::new("/db"), ".hnsw").pop().unwrap();
+    flip(&fs, &path, 4096 + 40);
+    let database = open(&fs);
+    load(&database, table, 400..410, "later");
+    database.close().unwrap();
+    drop(database);
+    let database = open(&fs);
+    assert!(fs.exists(&path), "nothing was saved in its place");
+    assert_eq!(kinds(&database), [Kind::Graph]);
+    database.close().unwrap();
+    drop(database);
+    let database = open(&fs);
+    assert!(found(&database).is_empty());
+    database.check().unwrap();
+}
