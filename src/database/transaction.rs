@@ -330,10 +330,18 @@ impl Transaction {
         // Rows that come in order of their only key, as they mostly do, have no key twice.
         let are_distinct = unique.len() <= 1 && rows.is_sorted_by(|one, next| one.keys < next.keys);
         let mut taken: HashSet<&[u8]> = HashSet::new();
+        // What ON CONFLICT names is asked first: a row that conflicts there violates no other key.
+        let target = match on_conflict {
+            OnConflict::Nothing(target) => target,
+            OnConflict::Report(target) => Some(target),
+            OnConflict::Error => None,
+        };
+        let mut order: Vec<usize> = (0..unique.len()).collect();
+        order.sort_by_key(|&place| Some(unique[place].index) != target);
         for (number, row) in rows.iter().enumerate() {
             let mut skipped = false;
-            for (key, unique) in row.keys.iter().zip(unique.iter()) {
-                let Some(key) = key else { continue };
+            for &place in &order {
+                let (Some(key), unique) = (&row.keys[place], &unique[place]) else { continue };
                 let by_same_call = taken.contains(key.as_slice());
                 let owner = if by_same_call { None } else { writer.owner(key)? };
                 if !by_same_call && owner.is_none() {

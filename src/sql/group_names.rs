@@ -7,6 +7,8 @@
 //!   SELECT sum(a), sum(a::int8) FROM t
 //!   SELECT sum(a), sum(hither_key(a::int8, 2)) FROM t
 //! ```
+//!
+//! So it does with windows, and with arrays that are unnested.
 
 use std::collections::HashMap;
 use std::ops::ControlFlow;
@@ -81,7 +83,12 @@ fn tell_aggregates_apart(select: &mut Select, order: &mut Vec<ast::OrderByExpr>)
     // By name: how each that is called so is written, without what makes no difference.
     let mut seen: HashMap<String, Vec<String>> = HashMap::new();
     let mut tell = |expr: &mut Expr| {
-        if !matches!(&*expr, Expr::Function(function) if aggregates::is_aggregate_of_any(function)) {
+        let is_called_alike = |function: &Function| {
+            function.over.is_some()
+                || aggregates::is_aggregate_of_any(function)
+                || function.name.to_string().eq_ignore_ascii_case("unnest")
+        };
+        if !matches!(&*expr, Expr::Function(function) if is_called_alike(function)) {
             return ControlFlow::Continue(());
         }
         let written = canonical(expr);
@@ -139,6 +146,16 @@ fn name(expr: &Expr) -> String {
         Expr::Nested(inner) | Expr::Cast { expr: inner, .. } => name(inner),
         Expr::Identifier(_) | Expr::CompoundIdentifier(_) | Expr::Subquery(_) => name_of(expr),
         other => bare_text(other),
+    }
+}
+
+/// Arrays that are unnested side by side, of which the planner would call some alike, under names of their own.
+pub fn tell_arrays_apart(arrays: &mut [Expr]) {
+    let names: Vec<String> = arrays.iter().map(without_casts).collect();
+    for (place, array) in arrays.iter_mut().enumerate() {
+        if names[..place].contains(&names[place]) {
+            *array = function_call(key::NAME, vec![array.clone(), number(place + 1)]);
+        }
     }
 }
 

@@ -11,7 +11,6 @@
 //!   current_schema()                            (SELECT current_schema() AS current_schema) AS current_schema
 //! ```
 
-use std::collections::HashSet;
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
@@ -24,7 +23,7 @@ use crate::sql::rewrite::{
 };
 use crate::sql::trees::{alias_of, derived, number, query_from, query_of, relation};
 use crate::sql::visit;
-use crate::sql::{dialect, routines, sample, values};
+use crate::sql::{dialect, group_names, routines, sample, values};
 use crate::types::Type;
 
 /// Functions that return sets of one column, and what PostgreSQL calls it if not as the function.
@@ -363,21 +362,14 @@ fn unnest(
     let missing = defaults.into_iter().chain(ordinal).skip(alias.columns.len());
     let missing: Vec<_> = missing.map(|name| TableAliasColumnDef { name, data_type: None }).collect();
     alias.columns.extend(missing);
-    let mut texts = HashSet::new();
-    let has_twins = !arrays.iter().all(|array| texts.insert(array.to_string()));
-    let names_columns = arrays.iter().any(values::names_columns);
-    let mut unnested = TableFactor::UNNEST {
+    group_names::tell_arrays_apart(&mut arrays);
+    TableFactor::UNNEST {
         alias: Some(alias),
         array_exprs: arrays,
         with_offset: false,
         with_offset_alias: None,
         with_ordinality: false,
-    };
-    // The planner tells columns apart by what they are made of, too.
-    if has_twins && !names_columns {
-        unnest_in_select(&mut unnested);
     }
-    unnested
 }
 
 fn unnamed_arguments(args: &ast::TableFunctionArgs) -> Vec<Expr> {
