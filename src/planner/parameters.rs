@@ -99,6 +99,11 @@ pub fn note_types(
             Expr::BinaryExpr(BinaryExpr { left, op: Operator::And | Operator::Or, right }) => {
                 note_all([left.as_ref(), right.as_ref()], Some(Type::Bool), types);
             }
+            Expr::BinaryExpr(BinaryExpr {
+                left,
+                op: Operator::IsDistinctFrom | Operator::IsNotDistinctFrom,
+                right,
+            }) => note_alike(&[left, right], schema, types),
             // x < ANY ($1)
             Expr::BinaryExpr(BinaryExpr { left, right, .. }) => {
                 for (array, item) in [(left, right), (right, left)] {
@@ -174,6 +179,14 @@ fn known_type(expr: &Expr, schema: &DFSchema) -> Option<Type> {
             let (_, found) = expr.to_field(schema).ok()?;
             (!found.data_type().is_null()).then(|| without_modifier(type_of(&found)))
         }
+    }
+}
+
+/// The type of an array's elements.
+fn element_type(array: &Expr, schema: &DFSchema) -> Option<Type> {
+    match known_type(array, schema)? {
+        Type::Array(element) => Some(*element),
+        _ => None,
     }
 }
 
@@ -257,6 +270,15 @@ fn argument_type(function: &str, position: usize, arguments: &[Expr], schema: &D
         ("round" | "trunc", 1) => Some(Type::Int4),
         ("round" | "trunc" | "ceil" | "floor" | "abs" | "sign", 0) => Some(Type::Float8),
         ("jsonb_concat" | "jsonb_contained" | "jsonb_contains", _) => Some(Type::Jsonb),
+        ("array_append" | "array_remove" | "array_replace" | "array_position" | "array_positions", 1..) => {
+            element_type(arguments.first()?, schema)
+        }
+        ("array_prepend", 0) => element_type(arguments.get(1)?, schema),
+        ("array_cat", position) => known_type(arguments.get(1 - position.min(1))?, schema),
+        ("jsonb_get_path" | "jsonb_get_path_text" | "json_get_path" | "json_get_path_text", 1) => {
+            Some(Type::Array(Box::new(Type::Text)))
+        }
+        ("set_config", 2) => Some(Type::Bool),
         // $1 = ANY (array)
         ("hither_has", 1) => match known_type(arguments.first()?, schema)? {
             Type::Array(element) => Some(*element),
