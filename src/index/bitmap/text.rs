@@ -9,9 +9,11 @@ use std::sync::Arc;
 
 use roaring::RoaringBitmap;
 
+use super::blocks::{BlockReader, Writer};
 use super::fixed::Fixed;
 use super::postings::DISTINCT_MAX;
 use super::predicate::{Ranges, TextRange};
+use crate::error::Result;
 
 /// Codes, of which each has a bitmap.
 const CODES_MAX: usize = DISTINCT_MAX as usize;
@@ -33,6 +35,21 @@ pub struct Dictionary {
 impl Text {
     pub fn new() -> Text {
         Text { codes: Fixed::new(), dictionary: Some(Arc::default()) }
+    }
+
+    pub fn save(&self, out: &mut Writer) -> Result<()> {
+        out.put_u8(u8::from(self.dictionary.is_some()))?;
+        self.dictionary.iter().try_for_each(|dictionary| dictionary.save(out))?;
+        self.codes.save(out)
+    }
+
+    pub fn open(from: &mut BlockReader) -> Result<Text> {
+        let dictionary = match from.u8()? {
+            0 => None,
+            1 => Some(Arc::new(Dictionary::open(from)?)),
+            other => return Err(from.corrupt("whether there is a dictionary", other)),
+        };
+        Ok(Text { codes: Fixed::open(from)?, dictionary })
     }
 
     /// Whether the slot has this text, or NULL; of texts that were given up, whether it has one.
@@ -126,6 +143,44 @@ impl Text {
     pub fn bytes(&self) -> u64 {
         let texts = self.dictionary.iter().flat_map(|dictionary| dictionary.codes.keys());
         self.codes.bytes() + texts.map(|text| text.len() as u64 + 32).sum::<u64>()
+    }
+}
+
+impl Dictionary {
+    fn save(&self, out: &mut Writer) -> Result<()> {
+        out.put_u32(self.codes.len() as u32)?;
+        for (text, code) in &self.codes {
+            out.put_u16(*code)?;
+            out.put_u32(text.len() as u32)?;
+            out.put(text.as_bytes())?;
+        }
+        out.put_u32(self.free.len() as u32)?;
+        self.free.iter().try_for_each(|code| out.put_u16(*code))
+    }
+
+    fn open(from: &mut BlockReader) -> Result<Dictionary> {
+        let mut dictionary = Dictionary::default();
+        // Each code is a text's or free, and the next new one is as great as they are many.
+        let mut seen = RoaringBitmap::new();
+        for _ in 0..from.u32()? {
+            let (code, bytes) = (from.u16()?, from.u32()?);
+            let text = str::from_utf8(from.take(bytes as usize)?).map(Box::from);
+            let text = text.map_err(|error| from.corrupt("a text", error))?;
+            if !seen.insert(u32::from(code)) || dictionary.codes.insert(text, code).is_some() {
+                return Err(from.corrupt("texts and codes that differ", code));
+            }
+        }
+        for _ in 0..from.u32()? {
+            let code = from.u16()?;
+            if !seen.insert(u32::from(code)) {
+                return Err(from.corrupt("a code that is free", code));
+            }
+            dictionary.free.push(code);
+        }
+        if seen.len() > CODES_MAX as u64 || seen.max().is_some_and(|last| u64::from(last) >= seen.len()) {
+            return Err(from.corrupt("codes from 0 on, without gaps", format_args!("{seen:?}")));
+        }
+        Ok(dictionary)
     }
 }
 
