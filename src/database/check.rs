@@ -6,7 +6,7 @@
 //!   rows       decode; NOT NULL holds; their slots = the live set
 //!   keys       every row's unique key leads to its slot, and there are no other keys
 //!   vectors    checksums of live slots; NULL where the row says NULL
-//!   metadata   every indexed cell is found under its value
+//!   metadata   every indexed cell is found under its value; saved bitmaps were as they should be when they were opened
 //!   graphs     links and levels; every live row is in the graph or in its tail, and only live ones in the tail
 //!   slots      those to be given to new rows hold no row, and no graph or generation of one knows them
 //! ```
@@ -124,7 +124,13 @@ impl Database {
                 continue;
             }
             match version.tables.get(&table.oid) {
-                Some(files) => check.table(files),
+                Some(files) => {
+                    check.note_file(
+                        self.core().bitmaps.damage(files.storage()).map_or(Ok(()), Err),
+                        &version.catalog,
+                    );
+                    check.table(files);
+                }
                 None => check.note(Err(broken("catalogue", "a table with files", &table.name))),
             }
         }

@@ -1,13 +1,14 @@
 //! Checkpoints: what recovery starts from.
 //!
 //! 1. Graphs that have grown are saved as new generations; vectors are synced.
-//! 2. Between two commit groups, the trees are frozen and the position is taken: everything before it is in the
-//!    trees, except transactions still open, for whose sake the log is kept from their first record on.
+//! 2. Between two commit groups, the trees are frozen, the states of the tables and the position are taken: everything
+//!    before it is in them, except transactions still open, for whose sake the log is kept from their first record on.
 //! 3. Vectors are synced again: those written since the first time are few, and commits did not wait for the rest.
 //! 4. The log is synced as far as the moment: a checkpoint that survives a crash must not point past a log whose
 //!    unsynced end did not, or later commits would get positions that count as applied.
-//! 5. One manifest edit makes trees, generations, sequences and position durable together.
-//! 6. What nothing names any more goes: older log segments, folders of dropped tables, older generations.
+//! 5. Live sets and metadata indexes are written as the states have them, where they have changed (`bitmaps.rs`).
+//! 6. One manifest edit makes trees, generations, bitmaps, sequences and position durable together.
+//! 7. What nothing names any more goes: older log segments, folders of dropped tables, older generations and bitmaps.
 //!
 //! While a table is damaged, its files, and the log from the last position before, stay (`damaged.rs`).
 //!
@@ -22,6 +23,7 @@ use crate::catalog::{CATALOG_STORAGE, Oid};
 use crate::clock::Timestamp;
 use crate::codec::Reader;
 use crate::database::Database;
+use crate::database::bitmaps::Seen;
 use crate::database::core::Core;
 use crate::database::damaged::DamagedTables;
 use crate::database::generations::Due;
@@ -60,7 +62,7 @@ impl Database {
         let (mut extras, saved) = core.generations.save(core, due)?;
         core.sync_vectors(&tables)?;
         let retired = core.retired.lock().clone();
-        let moment = self.moment(closing);
+        let moment = self.moment(closing)?;
         // Vectors of commits between the first sync and the moment: few, and the log before the moment goes.
         let tables: Vec<Arc<Table>> = core.version.load().tables.values().cloned().collect();
         core.sync_vectors(&tables)?;
@@ -77,10 +79,13 @@ impl Database {
         let time = moment.time.0.to_le_bytes().to_vec();
         extras.push(Extra { storage: catalog, name: TIME.into(), value: Some(time) });
         let position = core.kept_position(moment.position, &moment.damaged, &moment.sound, &mut extras);
+        let bitmaps = core.bitmaps.save(core, moment.seen, moment.applied, closing, &mut extras);
         core.store.checkpoint_frozen(moment.frozen, Checkpoint { position, extras })?;
         core.generations.saved(saved);
+        core.bitmaps.saved(bitmaps);
         core.log.truncate_before(position.min(core.log_floor()))?;
         core.generations.remove_old(core)?;
+        core.bitmaps.remove_old(core)?;
         for dir in retired {
             match core.fs.remove_dir_all(&dir) {
                 // A table without fixed-width vectors or sorted tables never had a folder, or the store was first.
@@ -100,12 +105,14 @@ impl Database {
     }
 
     /// Fixes what belongs to the checkpoint. Commits wait meanwhile, for microseconds.
-    fn moment(&self, closing: bool) -> Moment {
+    fn moment(&self, closing: bool) -> Result<Moment> {
         let core = self.core();
         let _between = self.commits().pause();
+        // A commit that failed to publish while this waited is in the log, and only half of it in the trees.
+        core.healthy()?;
         let catalog = core.version.load().catalog.clone();
         let known = |oid| catalog.sequence_by_oid(oid).is_some();
-        core.sequences.checkpoint(closing, known, |sequences| Moment {
+        Ok(core.sequences.checkpoint(closing, known, |sequences| Moment {
             frozen: core.store.freeze(),
             position: core.replay_position(),
             applied: core.log.end(),
@@ -113,8 +120,9 @@ impl Database {
             time: core.last_time(),
             damaged: core.version.load().damaged.clone(),
             sound: core.version.load().tables.values().map(|table| table.storage()).collect(),
+            seen: core.bitmaps.see(&core.version.load()),
             sequences,
-        })
+        }))
     }
 }
 
@@ -131,6 +139,8 @@ struct Moment {
     damaged: DamagedTables,
     /// Those that it is of.
     sound: Vec<StorageId>,
+    /// The same.
+    seen: Vec<Seen>,
     sequences: Vec<u8>,
 }
 

@@ -12,6 +12,7 @@ use crate::catalog::{Catalog, Oid};
 use crate::clock::Timestamp;
 use crate::database::Options;
 use crate::database::backup::archive::Archive;
+use crate::database::bitmaps::Bitmaps;
 use crate::database::damaged::DamagedTables;
 use crate::database::generations::Generations;
 use crate::database::scrub::Scrubs;
@@ -36,6 +37,7 @@ pub struct Core {
     pub locks: Locks,
     pub sequences: Sequences,
     pub generations: Generations,
+    pub bitmaps: Bitmaps,
     /// Held while graphs are added to or replaced.
     pub indexing: Mutex<()>,
     /// Held during a vacuum.
@@ -74,6 +76,12 @@ pub struct Version {
     pub damaged: DamagedTables,
 }
 
+/// What checkpoints save beside the trees, as an open has found it.
+pub struct Saved {
+    pub generations: Generations,
+    pub bitmaps: Bitmaps,
+}
+
 /// Where the counters go on after an open.
 pub struct Counters {
     pub txn: TxnId,
@@ -89,7 +97,7 @@ impl Core {
         log: Arc<dyn Log>,
         store: Store,
         version: Version,
-        generations: Generations,
+        saved: Saved,
         counters: &Counters,
     ) -> Core {
         Core {
@@ -102,7 +110,8 @@ impl Core {
             snapshots: Snapshots::default(),
             locks: Locks::new(),
             sequences: Sequences::default(),
-            generations,
+            generations: saved.generations,
+            bitmaps: saved.bitmaps,
             indexing: Mutex::default(),
             vacuuming: Mutex::default(),
             scrubs: Scrubs::default(),

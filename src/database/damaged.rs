@@ -154,6 +154,7 @@ impl Core {
         let applied = checkpoint::applied_of(&self.store, storage)?;
         self.store.set_damaged(storage, cause.clone());
         self.generations.leave(storage);
+        self.bitmaps.leave(storage);
         let old = self.version.load_full();
         let (mut tables, mut damaged) = (old.tables.clone(), old.damaged.clone());
         let oid = definition.oid;

@@ -20,6 +20,7 @@ pub fn describe(fs: &dyn Fs, path: &Path, out: &mut Lines) -> Result<()> {
         || vectors::describe(fs, path, out)?
         || index::hnsw::describe(fs, path, out)?
         || index::ivf::describe(fs, path, out)?
+        || index::bitmap::file::describe(fs, path, out)?
         || text(fs, path, out)?;
     match known {
         true => Ok(()),

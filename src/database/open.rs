@@ -18,9 +18,10 @@ use std::sync::atomic::Ordering;
 use crate::catalog::edit::{OBJECT_KEY, SEQUENCE_KEY, decode_object, stored};
 use crate::catalog::{CATALOG_STORAGE, Catalog, FIRST_USER_OID, Oid};
 use crate::database::apply::Replay;
+use crate::database::bitmaps::Bitmaps;
 use crate::database::checkpoint::{applied_of, checkpoint_counters};
 use crate::database::control::Control;
-use crate::database::core::{Core, Counters, Version};
+use crate::database::core::{Core, Counters, Saved, Version};
 use crate::database::damaged::{Damaged, DamagedTables};
 use crate::database::generations::Generations;
 use crate::database::{Database, Options};
@@ -47,10 +48,20 @@ impl Database {
         remove_strangers(&*fs, dir, &store, &catalog)?;
         let room = Room::new(fs.clone(), dir.join(SPILL), options.graph_bytes_max)?;
         let generations = Generations::new(room);
-        let (tables, damaged) = open_tables(&fs, dir, &store, &catalog, &generations, !control.was_clean)?;
+        let bitmaps = Bitmaps::default();
+        let opening = Opening {
+            fs: &fs,
+            dir,
+            store: &store,
+            catalog: &catalog,
+            generations: &generations,
+            bitmaps: &bitmaps,
+        };
+        let (tables, damaged) = opening.tables(!control.was_clean)?;
         let counters = counters(&store, &catalog)?;
         let version = Version { seq: Seq::default(), catalog: Arc::new(catalog), tables, damaged };
-        let core = Core::new(fs, dir.to_path_buf(), options, log, store, version, generations, &counters);
+        let saved = Saved { generations, bitmaps };
+        let core = Core::new(fs, dir.to_path_buf(), options, log, store, version, saved, &counters);
         core.restore_sequences()?;
         replay(&core)?;
         for table in core.version.load().tables.values() {
@@ -80,52 +91,52 @@ pub(super) fn load_catalog(store: &Store) -> Result<Catalog> {
     Ok(Catalog::new().apply(&edits))
 }
 
-fn open_tables(
-    fs: &Arc<dyn Fs>,
-    dir: &Path,
-    store: &Store,
-    catalog: &Catalog,
-    generations: &Generations,
-    verify: bool,
-) -> Result<(HashMap<Oid, Arc<Table>>, DamagedTables)> {
-    let (mut tables, mut damaged) = (HashMap::new(), DamagedTables::new());
-    for definition in catalog.tables() {
-        let storage = StorageId(definition.storage);
-        match open_table(fs, dir, store, catalog, generations, definition, verify) {
-            Ok(table) => drop(tables.insert(definition.oid, Arc::new(table))),
-            Err(error) if is_damage(&error) => {
-                store.set_damaged(storage, error.clone());
-                generations.leave(storage);
-                let applied = applied_of(store, storage)?;
-                let of_one = Damaged::new(definition.clone(), storage, applied, error);
-                damaged.insert(definition.oid, Arc::new(of_one));
-            }
-            Err(error) => return Err(error),
-        }
-    }
-    Ok((tables, damaged))
+/// What tables are opened from.
+struct Opening<'a> {
+    fs: &'a Arc<dyn Fs>,
+    dir: &'a Path,
+    store: &'a Store,
+    catalog: &'a Catalog,
+    generations: &'a Generations,
+    bitmaps: &'a Bitmaps,
 }
 
-fn open_table(
-    fs: &Arc<dyn Fs>,
-    dir: &Path,
-    store: &Store,
-    catalog: &Catalog,
-    generations: &Generations,
-    definition: &Arc<crate::catalog::Table>,
-    verify: bool,
-) -> Result<Table> {
-    let storage = StorageId(definition.storage);
-    if let Some(error) = store.damage(storage) {
-        return Err(error);
+impl Opening<'_> {
+    /// All tables. With `verify`, every word of their graphs is read.
+    fn tables(&self, verify: bool) -> Result<(HashMap<Oid, Arc<Table>>, DamagedTables)> {
+        let (mut tables, mut damaged) = (HashMap::new(), DamagedTables::new());
+        for definition in self.catalog.tables() {
+            let storage = StorageId(definition.storage);
+            match self.table(definition, verify) {
+                Ok(table) => drop(tables.insert(definition.oid, Arc::new(table))),
+                Err(error) if is_damage(&error) => {
+                    self.store.set_damaged(storage, error.clone());
+                    self.generations.leave(storage);
+                    self.bitmaps.leave(storage);
+                    let applied = applied_of(self.store, storage)?;
+                    let of_one = Damaged::new(definition.clone(), storage, applied, error);
+                    damaged.insert(definition.oid, Arc::new(of_one));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok((tables, damaged))
     }
-    let tree = store.create_tree(storage);
-    let indexes: Vec<_> = catalog.indexes_of(definition.oid).cloned().collect();
-    let folder = dir.join("tables").join(storage.0.to_string());
-    let table = Table::open(fs, &folder, tree, definition.clone(), &indexes, generations.room())?;
-    generations.open(&**fs, dir, store, catalog, &table, verify)?;
-    table.restore(Seq(u64::MAX))?;
-    Ok(table)
+
+    fn table(&self, definition: &Arc<crate::catalog::Table>, verify: bool) -> Result<Table> {
+        let Opening { fs, dir, store, catalog, generations, bitmaps } = self;
+        let storage = StorageId(definition.storage);
+        if let Some(error) = store.damage(storage) {
+            return Err(error);
+        }
+        let tree = store.create_tree(storage);
+        let indexes: Vec<_> = catalog.indexes_of(definition.oid).cloned().collect();
+        let folder = dir.join("tables").join(storage.0.to_string());
+        let table = Table::open(fs, &folder, tree, definition.clone(), &indexes, generations.room())?;
+        generations.open(&***fs, dir, store, catalog, &table, verify)?;
+        bitmaps.restore(&***fs, dir, store, &table)?;
+        Ok(table)
+    }
 }
 
 /// Trees and folders of tables that were dropped, or made by a transaction whose end the checkpoint did not see: replay

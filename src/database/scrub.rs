@@ -4,6 +4,7 @@
 //!   tables     every block of every sorted table       rows: named            filter: the table is written anew
 //!   vectors    every live slot                         named; searches of the column refuse until the row is changed
 //!   graphs     every generation                        exact search, and the graph is built anew
+//!   bitmaps    every file                              a checkpoint writes them anew
 //!   log        every record                            a new segment and a checkpoint let go of it
 //!   manifest   against the state in memory             written anew
 //! ```
@@ -28,7 +29,7 @@ use crate::database::Database;
 use crate::database::Holder;
 use crate::database::indexer::rebuild;
 use crate::error::{Error, Result, SqlState, check_cancel};
-use crate::index::Finder;
+use crate::index::{Finder, bitmap};
 use crate::log::StorageId;
 use crate::storage::{Part, is_rot};
 use crate::table::Table;
@@ -94,6 +95,7 @@ pub enum Kind {
     Filter,
     Vector,
     Graph,
+    Bitmaps,
     Log,
     Manifest,
     /// All of a table, which did not open.
@@ -107,6 +109,7 @@ impl Kind {
             Kind::Filter => "filter",
             Kind::Vector => "vector",
             Kind::Graph => "graph",
+            Kind::Bitmaps => "bitmaps",
             Kind::Log => "log",
             Kind::Manifest => "manifest",
             Kind::Table => "table",
@@ -203,6 +206,7 @@ impl Run<'_> {
             self.tree(table.storage(), &name)?;
             self.vectors(table, &name)?;
             self.graphs(table, &name)?;
+            self.bitmaps(table, &name)?;
         }
         self.log()
     }
@@ -280,6 +284,32 @@ impl Run<'_> {
                     }
                     Err(error) => return Err(error),
                 }
+            }
+        }
+        Ok(())
+    }
+
+    /// Those in memory are right: an open that finds the file damaged makes them of the rows.
+    fn bitmaps(&mut self, table: &Table, name: &str) -> Result<()> {
+        let core = self.database.core().clone();
+        for path in core.bitmaps.files(&core, table.storage()) {
+            let outcome = bitmap::file::verify(&*core.fs, &path, &mut |bytes| self.pace(bytes));
+            let bytes = core.fs.open(&path, crate::fs::OpenMode::Read).and_then(|file| file.len());
+            self.looked_at(1, bytes.unwrap_or(0));
+            match outcome {
+                Ok(()) => {}
+                // Removed by a checkpoint meanwhile.
+                Err(error) if error.state() == SqlState::UNDEFINED_FILE => {}
+                Err(error) if is_rot(&error) => {
+                    let file = path.display().to_string();
+                    self.found(Some(name), Kind::Bitmaps, &file, &error, WRITTEN_ANEW);
+                    core.bitmaps.note_damaged(table.storage(), error);
+                    // Where a damaged table allows none, an open reads the rows.
+                    if core.may_checkpoint().is_ok() {
+                        self.database.checkpoint()?;
+                    }
+                }
+                Err(error) => return Err(error),
             }
         }
         Ok(())

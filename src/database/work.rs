@@ -86,7 +86,7 @@ impl Work {
         let dir = core.table_dir(storage);
         // What a crash left behind under this number belongs to nobody.
         core.store.drop_tree(storage);
-        remove_vectors(core, storage)?;
+        remove_leftovers(core, storage)?;
         let tree = core.store.create_tree(storage);
         let indexes: Vec<_> = catalog.indexes_of(table.oid).cloned().collect();
         let created =
@@ -177,14 +177,14 @@ impl Work {
     }
 }
 
-/// Removes vector segments that lie in the folder of a storage id which is about to be used afresh.
-fn remove_vectors(core: &Core, storage: StorageId) -> Result<()> {
+/// Removes vector segments and bitmaps that lie in the folder of a storage id which is about to be used afresh.
+fn remove_leftovers(core: &Core, storage: StorageId) -> Result<()> {
     let dir = core.table_dir(storage);
     core.retired.lock().retain(|retired| *retired != dir);
     for name in core.fs.list(&dir)? {
         if name
             .extension()
-            .is_some_and(|extension| ["vec", "heap", "new"].iter().any(|own| extension == *own))
+            .is_some_and(|extension| ["vec", "heap", "bits", "new"].iter().any(|own| extension == *own))
         {
             core.fs.remove_file(&dir.join(name))?;
         }

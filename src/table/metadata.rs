@@ -1,6 +1,7 @@
 //! The metadata indexes of a table: one per filterable column, kept unless the column says otherwise, and the inverted
 //! indexes that were asked for.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use roaring::RoaringBitmap;
@@ -109,6 +110,35 @@ impl Metadata {
             self.inverted.push(Inverted { key, position, index });
         }
         new
+    }
+
+    /// The columns that have an index, by their numbers.
+    pub fn columns(&self) -> Vec<(u16, &ColumnIndex)> {
+        let indexed = self.columns.iter();
+        indexed.filter_map(|entry| Some((entry.number, entry.index.as_deref()?))).collect()
+    }
+
+    /// Puts these in the place of the empty indexes of their columns; false when one of those is not among them, or is of
+    /// another type. Those of other columns are left out.
+    pub fn take_over(&mut self, columns: Vec<(u16, ColumnIndex)>) -> bool {
+        let mut columns: HashMap<u16, ColumnIndex> = columns.into_iter().collect();
+        self.columns.iter_mut().all(|entry| match &mut entry.index {
+            None => true,
+            Some(index) => {
+                match columns.remove(&entry.number).filter(|saved| saved.family() == index.family()) {
+                    Some(saved) => {
+                        *index = Arc::new(saved);
+                        true
+                    }
+                    None => false,
+                }
+            }
+        })
+    }
+
+    /// The places in the row of the columns that have an inverted index.
+    pub fn inverted_positions(&self) -> Vec<usize> {
+        self.inverted.iter().map(|inverted| inverted.position).collect()
     }
 
     /// Takes a row into the inverted indexes of the columns at `positions`.

@@ -8,7 +8,10 @@
 //! only then does the database let new snapshots see its sequence number. So a reader who takes its snapshot first
 //! and the state second finds every later change in the list.
 
+mod restore;
+
 use std::collections::VecDeque;
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -18,7 +21,7 @@ use roaring::RoaringBitmap;
 
 use crate::catalog::{self, IndexMethod, Oid};
 use crate::distance::Element;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::fs::Fs;
 use crate::index::finder::{Finder, Params};
 use crate::index::recall::Measured;
@@ -33,6 +36,8 @@ use crate::table::overlay::Overlay;
 use crate::table::rows::Layout;
 use crate::table::slots::Slots;
 use crate::vectors;
+
+pub use restore::Saved;
 
 /// The files and the newest state behind one storage id.
 pub struct Table {
@@ -54,6 +59,8 @@ pub struct Table {
     replaces_at: AtomicU64,
     /// The horizon of the last vacuum: until it moves, another one finds nothing.
     vacuumed: AtomicU64,
+    /// Slots that commits have changed since a checkpoint saved live set and metadata indexes.
+    unsaved: Mutex<RoaringBitmap>,
 }
 
 /// What is in memory, as of the newest commit.
@@ -212,6 +219,7 @@ impl Table {
             recovering: AtomicBool::new(false),
             replaces_at: AtomicU64::new(0),
             vacuumed: AtomicU64::new(0),
+            unsaved: Mutex::default(),
         }
     }
 
@@ -278,6 +286,7 @@ impl Table {
             }
             state.flip(&delta, self.recovering.load(Ordering::Relaxed));
         });
+        [&delta.born, &delta.changed, &delta.died].into_iter().for_each(|slots| self.add_unsaved(slots));
         self.note_obsolete(delta.changed.len() + delta.died.len(), seq, horizon);
         if !delta.died.is_empty() {
             self.slots.lock().died(seq, delta.died);
@@ -305,57 +314,6 @@ impl Table {
             let metadata = metadata.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
             written.and(metadata)
         })
-    }
-
-    /// Sets the live set and builds metadata indexes and tails from the tree, after the files were opened.
-    pub fn restore(&self, snapshot: Seq) -> Result<()> {
-        self.recovering.store(true, Ordering::Relaxed);
-        let state = self.state();
-        let mut live = RoaringBitmap::new();
-        let mut metadata = state.metadata.clone();
-        let none = RoaringBitmap::new();
-        let mut cells = metadata.cells();
-        let mut rows = self.tree.scan(ROWS.0, ROWS.1, snapshot);
-        while rows.advance()?
-            && let Some(ScanEntry { key, value: row, .. }) = rows.entry()
-        {
-            let slot = slot_of_row_key(key)?;
-            live.insert(slot);
-            cells.add(slot, &state.layout.read(row)?)?;
-            if cells.len() >= CELLS_MAX {
-                metadata.change(&std::mem::replace(&mut cells, metadata.cells()), &none);
-            }
-        }
-        metadata.change(&cells, &none);
-        self.check_room(&live)?;
-        // Before the log is replayed: new vector columns make room for every slot there is. Slots that only a graph or
-        // one of its generations knows count, for a row born there would be taken for the node's former one.
-        let known =
-            state.vector_indexes.iter().flat_map(|index| [index.finder.nodes().max(), index.saved.max()]);
-        if let Some(last) = known.flatten().chain(live.max()).max() {
-            self.raise_slots(last + 1);
-        }
-        drop(state);
-        self.change(false, |state| {
-            state.metadata = metadata;
-            state.live = Arc::new(live);
-            state.renew_tails();
-        });
-        Ok(())
-    }
-
-    /// Every live slot has a place in every vector column.
-    fn check_room(&self, live: &RoaringBitmap) -> Result<()> {
-        let Some(last) = live.max() else { return Ok(()) };
-        for vector in self.state().vectors.iter() {
-            let end = vector.column.view().slots_end();
-            if last >= end {
-                let file = self.dir.join(format!("{}.*.vec", vector.number));
-                let expected = format!("room for the vector of slot {last}");
-                return Err(Error::corrupt(file.display(), 0, expected, format!("room for {end} slots")));
-            }
-        }
-        Ok(())
     }
 
     /// After the log was replayed: which slots may be given out.
@@ -490,7 +448,8 @@ impl Table {
     pub fn remove_segments(&self, fs: &Arc<dyn Fs>, column: u16) -> Result<()> {
         let prefix = format!("{column}.");
         for name in fs.list(&self.dir)? {
-            let segment = name.extension().is_none_or(|extension| extension != "sst");
+            let others = |extension: &OsStr| extension == "sst" || extension == "bits";
+            let segment = !name.extension().is_some_and(others);
             if segment && name.to_str().is_some_and(|name| name.starts_with(&prefix)) {
                 fs.remove_file(&self.dir.join(name))?;
             }

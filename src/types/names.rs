@@ -27,7 +27,7 @@ pub const UNKNOWN_OID: u32 = 705;
 /// PostgreSQL's MaxAttrSize in characters of varchar(n) and character(n).
 const CHARACTERS_MAX: i64 = 10_485_760;
 /// Digits that a [`super::Numeric`] holds.
-pub(super) const NUMERIC_PRECISION_MAX: u8 = 38;
+pub const NUMERIC_PRECISION_MAX: u8 = 38;
 /// Bytes of a variable-length value's header, which PostgreSQL adds to some modifiers.
 const HEADER_BYTES: i32 = 4;
 

@@ -29,6 +29,7 @@ pub fn options() -> Options {
         // Graphs lie in files, whose making can fail and be cut short too.
         graph_bytes_max: 0,
         overlay_bytes_max: 8 << 10,
+        bitmap_rows_min: 1,
         autovacuum: Default::default(),
         scrub: Default::default(),
         archive: Default::default(),

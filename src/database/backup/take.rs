@@ -46,7 +46,8 @@ struct Pinned {
     time: Option<Timestamp>,
     /// Name in the data directory, and its length at that moment.
     vectors: Vec<(String, Arc<dyn File>, u64)>,
-    graphs: Vec<(String, Arc<dyn File>)>,
+    /// Of graphs, lists and bitmaps.
+    immutable: Vec<(String, Arc<dyn File>)>,
 }
 
 impl Database {
@@ -118,14 +119,15 @@ impl Pinned {
                 vectors.push((format!("tables/{}/{}", storage.0, name.display()), file, bytes));
             }
         }
-        let mut graphs = Vec::new();
-        for path in core.generations.all_files(core) {
+        let mut immutable = Vec::new();
+        let bitmaps = image.trees.iter().flat_map(|storage| core.bitmaps.files(core, *storage));
+        for path in core.generations.all_files(core).into_iter().chain(bitmaps) {
             let name = path.strip_prefix(&core.dir).unwrap_or(&path).display().to_string();
-            graphs.push((name, core.fs.open(&path, OpenMode::Read)?));
+            immutable.push((name, core.fs.open(&path, OpenMode::Read)?));
         }
         let (applied, time) = (core.applied_position()?, core.checkpoint_time().filter(|time| time.0 != 0));
         let last = core.checkpoint_last()?;
-        Ok(Pinned { image, applied, last, time, vectors, graphs })
+        Ok(Pinned { image, applied, last, time, vectors, immutable })
     }
 }
 
@@ -159,7 +161,7 @@ impl Copy<'_> {
             self.go_on()?;
             self.files.push(self.repository.keep_content(path, &**file, *bytes)?);
         }
-        for (path, file) in &pinned.graphs {
+        for (path, file) in &pinned.immutable {
             self.go_on()?;
             self.files.push(self.repository.keep_content(path, &**file, file.len()?)?);
         }

@@ -1,6 +1,8 @@
 //! The database without SQL: transactions on a strict in-memory file system, with crashes between.
 
 mod basics;
+mod bitmaps;
+mod bitmaps_model;
 mod damage;
 mod damaged_model;
 mod damaged_tables;
@@ -31,13 +33,14 @@ use crate::index::{Finder, Probes, Request, Rows, Strategy as By, search};
 use crate::table::Snapshot;
 use crate::types::{Type, Value};
 
-/// No threads, small files.
+/// No threads, small files; every table with a row has bitmaps on disk.
 pub fn options() -> Options {
     Options {
         background: false,
         build_threads: 1,
         storage: crate::storage::Options::tiny(),
         log_segment_bytes: 1 << 20,
+        bitmap_rows_min: 1,
         ..Options::default()
     }
 }

@@ -19,8 +19,10 @@ use std::sync::Arc;
 
 use roaring::RoaringBitmap;
 
+use super::blocks::{BlockReader, Writer};
 use super::filter::{BLOCK_SLOTS, Bits, Filter};
 use super::keys::Key;
+use crate::error::Result;
 
 /// Slots of a chunk: what one write copies while a reader holds the array, 64 KB at most for 8-byte keys.
 pub const CHUNK_SLOTS: usize = 8192;
@@ -116,6 +118,49 @@ impl Offsets {
             vec![lower; CHUNK_SLOTS].into()
         )
     }
+}
+
+/// What a chunk in a file has behind its extremes.
+const HAS_PRESENT: u8 = 1;
+const HAS_NULL: u8 = 2;
+
+impl Offsets {
+    /// Bytes of a key.
+    fn width(&self) -> u8 {
+        (self.bytes() / CHUNK_SLOTS) as u8
+    }
+
+    fn put(&self, out: &mut Vec<u8>) {
+        on_offsets!(self, keys => Key::put_all(keys, out), ());
+    }
+
+    /// Keys of so many bytes each; `None` where no keys have as many.
+    fn take(width: u8, bytes: &[u8]) -> Option<Offsets> {
+        Some(match width {
+            0 => Offsets::Same,
+            1 => Offsets::One(Key::take_all(bytes)),
+            2 => Offsets::Two(Key::take_all(bytes)),
+            4 => Offsets::Four(Key::take_all(bytes)),
+            8 => Offsets::Eight(Key::take_all(bytes)),
+            16 => Offsets::Sixteen(Key::take_all(bytes)),
+            _ => return None,
+        })
+    }
+}
+
+/// Bits of slots; nothing when there are none.
+fn put_words(words: &[u64; WORDS], out: &mut Vec<u8>) {
+    if words.iter().any(|word| *word != 0) {
+        Key::put_all(words, out);
+    }
+}
+
+fn take_words(there: bool, from: &mut BlockReader) -> Result<Box<[u64; WORDS]>> {
+    let mut words = Box::new([0; WORDS]);
+    if there {
+        words.copy_from_slice(&u64::take_all(from.take(size_of::<[u64; WORDS]>())?));
+    }
+    Ok(words)
 }
 
 fn greatest<N: Key>(_: &[N]) -> u128 {
@@ -384,6 +429,44 @@ fn packed(bytes: &[u8; 64]) -> u64 {
     bits
 }
 
+impl<K: Key> Chunk<K> {
+    /// Flags, bytes of a key, base and extremes, then what the flags tell of, and the keys.
+    fn save(&self, out: &mut Writer, buffer: &mut Vec<u8>) -> Result<()> {
+        buffer.clear();
+        put_words(&self.present, buffer);
+        let mut flags = if buffer.is_empty() { 0 } else { HAS_PRESENT };
+        let present = buffer.len();
+        put_words(&self.null, buffer);
+        flags |= if buffer.len() == present { 0 } else { HAS_NULL };
+        self.offsets.put(buffer);
+        out.put(&[flags, self.offsets.width()])?;
+        for key in [self.base, self.min, self.max] {
+            out.put_u128(key.widen())?;
+        }
+        out.put(buffer)
+    }
+
+    fn open(from: &mut BlockReader) -> Result<Chunk<K>> {
+        let (flags, width) = (from.u8()?, from.u8()?);
+        let (base, min, max) = (key(from)?, key(from)?, key(from)?);
+        let present = take_words(flags & HAS_PRESENT != 0, from)?;
+        let null = take_words(flags & HAS_NULL != 0, from)?;
+        let offsets = match usize::from(width) <= size_of::<K>() {
+            true => Offsets::take(width, from.take(CHUNK_SLOTS * usize::from(width))?),
+            false => None,
+        };
+        let offsets = offsets.ok_or_else(|| from.corrupt("a width of keys", width))?;
+        Ok(Chunk { base, offsets, present, null, min, max, filter: None })
+    }
+}
+
+/// A key of its column's width.
+pub fn key<K: Key>(from: &mut BlockReader) -> Result<K> {
+    let wide = from.u128()?;
+    let key = K::narrow(wide);
+    if key.widen() == wide { Ok(key) } else { Err(from.corrupt("a key of its column's width", wide)) }
+}
+
 impl<K: Key> Array<K> {
     pub fn new() -> Array<K> {
         Array { chunks: Vec::new(), filtered: false }
@@ -393,6 +476,24 @@ impl<K: Key> Array<K> {
     pub fn make_filters(&mut self) {
         self.filtered = true;
         self.chunks.iter_mut().for_each(|chunk| Arc::make_mut(chunk).make_filter());
+    }
+
+    pub fn save(&self, out: &mut Writer) -> Result<()> {
+        out.put_u32(self.chunks.len() as u32)?;
+        let mut buffer = Vec::new();
+        self.chunks.iter().try_for_each(|chunk| chunk.save(out, &mut buffer))
+    }
+
+    pub fn open(from: &mut BlockReader) -> Result<Array<K>> {
+        let count = from.u32()?;
+        if u64::from(count) * CHUNK_SLOTS as u64 > 1 << 32 {
+            return Err(from.corrupt("chunks of slots below 2^32", count));
+        }
+        let mut chunks = Vec::new();
+        for _ in 0..count {
+            chunks.push(Arc::new(Chunk::open(from)?));
+        }
+        Ok(Array { chunks, filtered: false })
     }
 
     pub fn get(&self, slot: u32) -> Cell<K> {

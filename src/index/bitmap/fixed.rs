@@ -3,9 +3,11 @@
 use roaring::RoaringBitmap;
 
 use super::array::{Array, Cell};
+use super::blocks::{BlockReader, Writer};
 use super::keys::Key;
 use super::postings::Postings;
 use super::predicate::Ranges;
+use crate::error::Result;
 
 /// Values a range may cover to be answered from bitmaps: uniting a bitmap costs about 0.2 us, scanning
 /// 50,000 keys about 10 us.
@@ -21,6 +23,25 @@ pub struct Fixed<K> {
 impl<K: Key> Fixed<K> {
     pub fn new() -> Fixed<K> {
         Fixed { array: Array::new(), postings: Some(Postings::new()) }
+    }
+
+    pub fn save(&self, out: &mut Writer) -> Result<()> {
+        self.array.save(out)?;
+        out.put_u8(u8::from(self.postings.is_some()))?;
+        self.postings.iter().try_for_each(|postings| postings.save(out))
+    }
+
+    pub fn open(from: &mut BlockReader) -> Result<Fixed<K>> {
+        let mut array = Array::open(from)?;
+        let postings = match from.u8()? {
+            0 => {
+                array.make_filters();
+                None
+            }
+            1 => Some(Postings::open(from)?),
+            other => return Err(from.corrupt("whether there are bitmaps", other)),
+        };
+        Ok(Fixed { array, postings })
     }
 
     /// Whether the slot has this key, or NULL, in the array and in the bitmaps.

@@ -4,6 +4,7 @@
 //! greater than everything, and one zero (as PostgreSQL compares); uuids are big-endian numbers; decimals are counted in
 //! units of their column's last digit.
 
+use crate::types::names::NUMERIC_PRECISION_MAX;
 use crate::types::numeric::SCALE_DEFAULT;
 use crate::types::{Numeric, RangeType, Type, Value};
 
@@ -33,6 +34,29 @@ pub enum Family {
     Range,
 }
 
+/// The number of `numeric` without digits after the point; those with come behind it.
+const NUMERIC: u8 = 64;
+
+/// All of them; the place of each is its number in files.
+const FAMILIES: [Family; 16] = [
+    Family::Bool,
+    Family::Int2,
+    Family::Int4,
+    Family::Int8,
+    Family::Float4,
+    Family::Float8,
+    Family::Date,
+    Family::Time,
+    Family::Timestamp,
+    Family::Timestamptz,
+    Family::Uuid,
+    Family::Oid,
+    Family::Text,
+    Family::Bpchar,
+    Family::Enum,
+    Family::Range,
+];
+
 /// An array's element.
 pub trait Key: Copy + Ord + Default + Send + Sync + 'static {
     const MAX: Self;
@@ -43,6 +67,10 @@ pub trait Key: Copy + Ord + Default + Send + Sync + 'static {
     fn above(self, low: Self) -> Self;
     /// `self + other`, wrapping.
     fn plus(self, other: Self) -> Self;
+    /// Appends the keys, little-endian.
+    fn put_all(keys: &[Self], out: &mut Vec<u8>);
+    /// As many keys as there are bytes for.
+    fn take_all(bytes: &[u8]) -> Box<[Self]>;
 }
 
 macro_rules! key {
@@ -64,6 +92,17 @@ macro_rules! key {
             #[inline]
             fn plus(self, other: $integer) -> $integer {
                 self.wrapping_add(other)
+            }
+            fn put_all(keys: &[$integer], out: &mut Vec<u8>) {
+                const BYTES: usize = size_of::<$integer>();
+                let start = out.len();
+                out.resize(start + BYTES * keys.len(), 0);
+                let places = out[start..].as_chunks_mut::<BYTES>().0;
+                places.iter_mut().zip(keys).for_each(|(to, key)| *to = key.to_le_bytes());
+            }
+            fn take_all(bytes: &[u8]) -> Box<[$integer]> {
+                const BYTES: usize = size_of::<$integer>();
+                bytes.as_chunks::<BYTES>().0.iter().map(|bytes| <$integer>::from_le_bytes(*bytes)).collect()
             }
         })*
     };
@@ -110,6 +149,20 @@ impl Family {
             | Type::Array(_)
             | Type::Char => return None,
         })
+    }
+
+    pub fn number(self) -> u8 {
+        if let Family::Numeric(scale) = self {
+            return NUMERIC + scale;
+        }
+        FAMILIES.iter().position(|family| *family == self).expect("all are listed") as u8
+    }
+
+    pub fn numbered(number: u8) -> Option<Family> {
+        if let Some(scale) = number.checked_sub(NUMERIC) {
+            return (scale <= NUMERIC_PRECISION_MAX).then_some(Family::Numeric(scale));
+        }
+        FAMILIES.get(usize::from(number)).copied()
     }
 
     /// Bytes of a key; `None` for text and ranges.

@@ -10,16 +10,20 @@
 //!   spans.rs      ranges as two fixed columns, of their lower and upper ends
 //!   values.rs     a column's values as they were, for scans that need no row
 //!   text.rs       a dictionary from text to codes, and the codes as a fixed column; of many texts, hashes
+//!   file.rs       all indexes of a table in a file, beside the slots that live
+//!   blocks.rs     the bytes of that file, with checksums
 //! ```
 //!
-//! `keys.rs` turns SQL values into integers of the same order, `predicate.rs` predicates into ranges of them. Nothing of
-//! it is on disk: the indexes are made from the rows at open.
+//! `keys.rs` turns SQL values into integers of the same order, `predicate.rs` predicates into ranges of them. A file is
+//! what the indexes were at a checkpoint; without one they are made from the rows at open.
 //!
 //! All parts are shared and copied on write, so a clone costs some hundred reference counts: readers hold one
 //! while a single writer changes his. What an index cannot answer (ranges of text with more distinct values than the
 //! dictionary takes, values of another type) is `None`, and the caller looks at the rows.
 
 mod array;
+mod blocks;
+pub mod file;
 mod filter;
 mod fixed;
 mod keys;
@@ -31,7 +35,9 @@ mod values;
 
 use roaring::RoaringBitmap;
 
+use crate::error::Result;
 use crate::types::{Type, Value};
+use blocks::{BlockReader, Writer};
 use fixed::Fixed;
 pub use keys::key_of_element;
 use keys::{Family, Key};
@@ -95,7 +101,10 @@ macro_rules! on_fixed {
 impl ColumnIndex {
     /// An empty index for a column of type `ty`; `None` when there is none for the type.
     pub fn for_type(ty: &Type) -> Option<ColumnIndex> {
-        let family = Family::of(ty)?;
+        Family::of(ty).map(ColumnIndex::for_family)
+    }
+
+    fn for_family(family: Family) -> ColumnIndex {
         let values = match family.key_bytes() {
             Some(2) => Values::Two(Fixed::new()),
             Some(4) => Values::Four(Fixed::new()),
@@ -104,7 +113,34 @@ impl ColumnIndex {
             _ if family == Family::Range => Values::Spans(Spans::new()),
             _ => Values::Text(Text::new()),
         };
-        Some(ColumnIndex { family, values })
+        ColumnIndex { family, values }
+    }
+
+    /// A number that indexes of types have in common whose keys are the same.
+    pub fn family(&self) -> u8 {
+        self.family.number()
+    }
+
+    fn save(&self, out: &mut Writer) -> Result<()> {
+        let usable = !matches!(self.values, Values::Unusable);
+        out.put(&[self.family.number(), u8::from(usable)])?;
+        on_fixed!(&self.values, fixed => fixed.save(out), parts => parts.save(out), Ok(()))
+    }
+
+    fn open(from: &mut BlockReader) -> Result<ColumnIndex> {
+        let (number, usable) = (from.u8()?, from.u8()?);
+        let family = Family::numbered(number);
+        let family = family.ok_or_else(|| from.corrupt("a family of types", number))?;
+        let values = match (usable, ColumnIndex::for_family(family).values) {
+            (0, _) | (_, Values::Unusable) => Values::Unusable,
+            (_, Values::Two(_)) => Values::Two(Fixed::open(from)?),
+            (_, Values::Four(_)) => Values::Four(Fixed::open(from)?),
+            (_, Values::Eight(_)) => Values::Eight(Fixed::open(from)?),
+            (_, Values::Sixteen(_)) => Values::Sixteen(Fixed::open(from)?),
+            (_, Values::Spans(_)) => Values::Spans(Spans::open(from)?),
+            (_, Values::Text(_)) => Values::Text(Text::open(from)?),
+        };
+        Ok(ColumnIndex { family, values })
     }
 
     /// The slot's value is now `value`, whatever it was before.
@@ -238,6 +274,18 @@ impl ColumnIndex {
     /// Bytes of memory, about.
     pub fn bytes(&self) -> u64 {
         on_fixed!(&self.values, fixed => fixed.bytes(), text => text.bytes(), 0)
+    }
+}
+
+impl std::fmt::Display for ColumnIndex {
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        let count = |predicate| self.count(&predicate).unwrap_or(0);
+        let (values, nulls) = (count(Predicate::IsNotNull), count(Predicate::IsNull));
+        write!(f, "{:?}: {values} values, {nulls} NULLs", self.family)?;
+        match self.distinct() {
+            Some(distinct) => write!(f, ", {distinct} different"),
+            None => Ok(()),
+        }
     }
 }
 

@@ -8,7 +8,10 @@ use std::sync::Arc;
 
 use roaring::RoaringBitmap;
 
+use super::array;
+use super::blocks::{BlockReader, Writer};
 use super::keys::Key;
+use crate::error::Result;
 
 /// Distinct values up to which bitmaps are kept. At a few slots each a bitmap is larger than the values it
 /// stands for, and a scan of the array is fast enough.
@@ -87,6 +90,30 @@ impl<K: Key> Postings<K> {
         self.shards.iter().flat_map(move |shard| shard.range(low..=high).map(|(&key, _)| key))
     }
 
+    pub fn save(&self, out: &mut Writer) -> Result<()> {
+        out.put_u32(self.distinct as u32)?;
+        for (key, posting) in self.shards.iter().flat_map(|shard| shard.iter()) {
+            out.put_u128(key.widen())?;
+            posting.save(out)?;
+        }
+        Ok(())
+    }
+
+    pub fn open(from: &mut BlockReader) -> Result<Postings<K>> {
+        let distinct = u64::from(from.u32()?);
+        if distinct > DISTINCT_MAX {
+            return Err(from.corrupt(format_args!("at most {DISTINCT_MAX} values"), distinct));
+        }
+        let mut shards: Vec<BTreeMap<K, Posting>> = vec![BTreeMap::new(); SHARDS];
+        for _ in 0..distinct {
+            let key = array::key(from)?;
+            if shards[shard(key)].insert(key, Posting::open(from)?).is_some() {
+                return Err(from.corrupt("values that differ", "one of them twice"));
+            }
+        }
+        Ok(Postings { shards: shards.into_iter().map(Arc::new).collect(), distinct })
+    }
+
     pub fn bytes(&self) -> u64 {
         let part = |part: &RoaringBitmap| part.serialized_size() as u64 + 64;
         let posting = |posting: &Posting| posting.parts.iter().map(|(_, bits)| part(bits)).sum::<u64>() + 64;
@@ -94,7 +121,55 @@ impl<K: Key> Postings<K> {
     }
 }
 
+/// Slots of a part up to which each is written by itself; more are written as bits.
+const LISTED_MAX: usize = 4096;
+const PART_BYTES: usize = 1 << 13;
+
 impl Posting {
+    fn save(&self, out: &mut Writer) -> Result<()> {
+        out.put_u32(self.parts.len() as u32)?;
+        let mut buffer = Vec::with_capacity(PART_BYTES);
+        for (high, part) in &self.parts {
+            let count = part.len() as usize;
+            out.put_u16(*high)?;
+            out.put_u16((count - 1) as u16)?;
+            buffer.clear();
+            if count > LISTED_MAX {
+                buffer.resize(PART_BYTES, 0);
+                part.iter().for_each(|slot| buffer[(slot & 0xFFFF) as usize / 8] |= 1 << (slot % 8));
+            } else {
+                part.iter().for_each(|slot| buffer.extend_from_slice(&(slot as u16).to_le_bytes()));
+            }
+            out.put(&buffer)?;
+        }
+        Ok(())
+    }
+
+    fn open(from: &mut BlockReader) -> Result<Posting> {
+        let mut posting = Posting::default();
+        for _ in 0..from.u32()? {
+            let (high, count) = (from.u16()?, usize::from(from.u16()?) + 1);
+            let first = u32::from(high) << 16;
+            let part = if count > LISTED_MAX {
+                Some(RoaringBitmap::from_lsb0_bytes(first, from.take(PART_BYTES)?))
+            } else {
+                let slots = from.take(2 * count)?.as_chunks::<2>().0.iter();
+                let slots = slots.map(|low| first | u32::from(u16::from_le_bytes(*low)));
+                // A clone is no larger than what is in it.
+                RoaringBitmap::from_sorted_iter(slots).as_ref().ok().cloned()
+            };
+            let part = part.filter(|part| part.len() == count as u64);
+            let part =
+                part.ok_or_else(|| from.corrupt(format_args!("{count} slots, ascending"), "others"))?;
+            if posting.parts.last().is_some_and(|(last, _)| *last >= high) {
+                return Err(from.corrupt("parts that ascend", high));
+            }
+            posting.count += count as u64;
+            posting.parts.push((high, Arc::new(part)));
+        }
+        Ok(posting)
+    }
+
     fn insert(&mut self, slot: u32) {
         let high = (slot >> 16) as u16;
         match self.parts.binary_search_by_key(&high, |part| part.0) {

@@ -13,8 +13,10 @@
 
 use roaring::RoaringBitmap;
 
+use super::blocks::{BlockReader, Writer};
 use super::fixed::Fixed;
 use super::predicate::{Predicate, Ranges};
+use crate::error::Result;
 use crate::types::Value;
 use crate::types::range::{BELOW_ALL, BEYOND_ALL, ENDLESS_ABOVE, ENDLESS_BELOW, Relation, place_of};
 
@@ -27,6 +29,15 @@ pub struct Spans {
 impl Spans {
     pub fn new() -> Spans {
         Spans { lower: Fixed::new(), upper: Fixed::new() }
+    }
+
+    pub fn save(&self, out: &mut Writer) -> Result<()> {
+        self.lower.save(out)?;
+        self.upper.save(out)
+    }
+
+    pub fn open(from: &mut BlockReader) -> Result<Spans> {
+        Ok(Spans { lower: Fixed::open(from)?, upper: Fixed::open(from)? })
     }
 
     pub fn set(&mut self, slot: u32, (lower, upper): (u128, u128)) {

@@ -1,14 +1,18 @@
 //! A column index beside a naive twin, a map from slots to values: whatever is set and removed, both select the
-//! same slots. Also after a trip through bytes, and while an older clone must not change.
+//! same slots. Also after a trip through a file in between, and while an older clone must not change.
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
+use std::path::Path;
 use std::sync::Arc;
 
 use proptest::prelude::*;
 use roaring::RoaringBitmap;
 
+use super::file::{self, Name};
 use super::{ColumnIndex, ColumnValues, Nulls, Order, Predicate};
+use crate::error::Result;
+use crate::fs::{Fs, MemoryFs, OpenMode};
 use crate::types::range::{Relation, parse};
 use crate::types::{Numeric, Range, RangeType, Type, Value, Zone};
 
@@ -178,6 +182,7 @@ proptest! {
             }
             if n == changes.len() / 2 {
                 old = (index.clone(), model.clone());
+                index = trip(&index);
             }
         }
         for (index, model) in [(&index, &model), (&old.0, &old.1)] {
@@ -250,6 +255,91 @@ proptest! {
             seen.iter().filter(|(_, value)| is_first(value)).map(|(slot, _)| *slot).collect();
         prop_assert_eq!(first, expected);
     }
+}
+
+const FILE: &str = "/t/5.bits";
+const NAME: Name = Name { storage: 7, number: 5 };
+
+fn save(fs: &MemoryFs, live: &RoaringBitmap, index: &ColumnIndex) {
+    fs.create_dir_all(Path::new("/t")).unwrap();
+    file::save_whole(fs, Path::new(FILE), NAME, 99, live, [(3, index)].into_iter()).unwrap();
+}
+
+fn saved(fs: &MemoryFs) -> Result<ColumnIndex> {
+    let whole = file::open_whole(fs, Path::new(FILE), NAME)?;
+    assert_eq!((whole.position, whole.columns.len(), whole.columns[0].0), (99, 1, 3));
+    Ok(whole.columns.into_iter().next().unwrap().1)
+}
+
+/// Through a file and back.
+fn trip(index: &ColumnIndex) -> ColumnIndex {
+    let fs = MemoryFs::new();
+    save(&fs, &RoaringBitmap::new(), index);
+    saved(&fs).unwrap()
+}
+
+#[test]
+fn an_index_of_each_kind_comes_back_from_its_file() {
+    let many = |count: u32, value: &dyn Fn(u32) -> Value, ty: Type| {
+        let mut index = ColumnIndex::for_type(&ty).unwrap();
+        (0..count).for_each(|slot| index.set(slot * 3, &value(slot)));
+        index.set(7, &Value::Null);
+        let back = trip(&index);
+        assert_eq!((back.distinct(), back.to_string()), (index.distinct(), index.to_string()));
+        (0..count).for_each(|slot| assert!(back.agrees(slot * 3, &value(slot)), "{index}: {slot}"));
+        assert!(back.agrees(7, &Value::Null));
+    };
+    many(50_000, &|slot| Value::Int4(slot as i32 * 7), Type::Int4);
+    many(300_000, &|slot| Value::Int8(i64::from(slot % 3)), Type::Int8);
+    many(20_000, &|slot| Value::Bool(slot % 5 == 0), Type::Bool);
+    many(9_000, &|slot| Value::Float8(f64::from(slot) / 3.0), Type::Float8);
+    many(9_000, &|slot| text(&format!("t{}", slot % 4_000)), Type::Text);
+    let price = |slot: u32| Value::Numeric(Numeric { unscaled: i128::from(slot) - 4_500, scale: 2 });
+    many(9_000, &price, Type::Numeric(Some((10, 2))));
+    // More texts than there are codes.
+    let mut index = ColumnIndex::for_type(&Type::Text).unwrap();
+    (0..9_000).for_each(|slot| index.set(slot, &text(&format!("t{slot}"))));
+    let back = trip(&index);
+    assert_eq!(back.select(&Predicate::Eq(text("t7"))), Some(RoaringBitmap::from([7])));
+    assert_eq!(back.select(&Predicate::Prefix("t7".into())), None);
+    assert_eq!(back.count(&Predicate::IsNotNull), Some(9_000));
+    index.set(0, &Value::Int4(1));
+    assert_eq!(trip(&index).select(&Predicate::IsNull), None, "unusable");
+}
+
+/// Every byte of a file of several blocks: nothing is taken for what was written, and nothing panics.
+#[test]
+fn a_damaged_file_does_not_open() {
+    let fs = MemoryFs::new();
+    let mut index = ColumnIndex::for_type(&Type::Text).unwrap();
+    (0..30_000u32).for_each(|slot| index.set(slot, &text(&format!("t{}", slot.wrapping_mul(77) % 999))));
+    save(&fs, &(0..30_000).collect(), &index);
+    let len = fs.open(Path::new(FILE), OpenMode::Read).unwrap().len().unwrap();
+    assert!(len > 2 << 16, "{len} bytes");
+    let fs_of = |change: &dyn Fn(&dyn crate::fs::File)| {
+        let copy = fs.crash(1);
+        change(&*copy.open(Path::new(FILE), OpenMode::ReadWrite).unwrap());
+        copy
+    };
+    for at in (0..60).chain((60..len).step_by(997)).chain([len - 1]) {
+        let damaged = fs_of(&|file| {
+            let mut byte = [0];
+            file.read_exact_at(&mut byte, at).unwrap();
+            file.write_all_at(&[byte[0] ^ (1 << (at % 8))], at).unwrap();
+        });
+        let error = saved(&damaged).err().unwrap_or_else(|| panic!("byte {at} is nobody's"));
+        assert!(error.message().starts_with("/t/5.bits is damaged at offset "), "{error}");
+        let verified = file::verify(&damaged, Path::new(FILE), &mut crate::fs::unpaced);
+        assert!(verified.is_err(), "byte {at} is not verified");
+        let cut = fs_of(&|file| file.truncate(at).unwrap());
+        assert!(saved(&cut).is_err(), "cut to {at}");
+    }
+    // The file of another number, or of another table, has other checksums.
+    for other in [Name { number: 6, ..NAME }, Name { storage: 8, ..NAME }] {
+        assert!(file::open_whole(&fs, Path::new(FILE), other).is_err());
+    }
+    assert!(file::open_changes(&fs, Path::new(FILE), NAME, 5).is_err(), "of another kind");
+    assert!(saved(&fs).unwrap().agrees(0, &text("t0")));
 }
 
 fn text(text: &str) -> Value {
@@ -385,6 +475,7 @@ fn ranges_are_found_as_they_lie() {
     index.set(7, &Value::Null);
     index.set(8, &Value::Range(range("[3,4)")));
     index.remove(8);
+    let index = trip(&index);
     let relations = [
         Relation::Contains,
         Relation::ContainedBy,

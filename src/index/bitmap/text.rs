@@ -5,22 +5,24 @@
 //!   more                            hashes of 128 bits by slot                 =, IN
 //! ```
 //!
-//! With more texts than the dictionary takes ([`DISTINCT_MAX`]) each slot has the SipHash of its text, under keys that this
-//! process has drawn. Two texts of one hash would be taken for one: among 10^9 texts that has a chance of 10^-21, and nobody
+//! With more texts than the dictionary takes ([`DISTINCT_MAX`]) each slot has the SipHash of its text, under keys drawn for
+//! the column. Two texts of one hash would be taken for one: among 10^9 texts that has a chance of 10^-21, and nobody
 //! who does not know the keys can do better. Ranges have no answer then (until the index is made anew).
 
 use std::collections::BTreeMap;
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
 use std::ops::Bound;
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
 use roaring::RoaringBitmap;
 use siphasher::sip128::{Hasher128, SipHasher13};
 
+use super::blocks::{BlockReader, Writer};
 use super::fixed::{Fixed, within};
 use super::postings::DISTINCT_MAX;
 use super::predicate::{Ranges, TextRange};
+use crate::error::Result;
 
 /// Codes, of which each has a bitmap.
 const CODES_MAX: usize = DISTINCT_MAX as usize;
@@ -32,8 +34,19 @@ pub enum Text {
         dictionary: Arc<Dictionary>,
     },
     /// By hash, once there were too many texts.
-    Hashed(Fixed<u128>),
+    Hashed(Hashed),
 }
+
+#[derive(Clone)]
+pub struct Hashed {
+    /// Of the hash function.
+    keys: u128,
+    hashes: Fixed<u128>,
+}
+
+/// How a file tells the two apart.
+const CODED: u8 = 1;
+const HASHED: u8 = 2;
 
 #[derive(Clone, Default)]
 pub struct Dictionary {
@@ -47,7 +60,7 @@ macro_rules! on_keys {
     ($text:expr, $keys:ident => $run:expr) => {
         match $text {
             Text::Coded { codes: $keys, .. } => $run,
-            Text::Hashed($keys) => $run,
+            Text::Hashed(Hashed { hashes: $keys, .. }) => $run,
         }
     };
 }
@@ -57,10 +70,40 @@ impl Text {
         Text::Coded { codes: Fixed::new(), dictionary: Arc::default() }
     }
 
+    /// Which of the two it is, then the dictionary or the keys of the hashes, then the column.
+    pub fn save(&self, out: &mut Writer) -> Result<()> {
+        match self {
+            Text::Coded { codes, dictionary } => {
+                out.put_u8(CODED)?;
+                dictionary.save(out)?;
+                codes.save(out)
+            }
+            Text::Hashed(hashed) => {
+                out.put_u8(HASHED)?;
+                out.put_u128(hashed.keys)?;
+                hashed.hashes.save(out)
+            }
+        }
+    }
+
+    pub fn open(from: &mut BlockReader) -> Result<Text> {
+        Ok(match from.u8()? {
+            CODED => {
+                let dictionary = Arc::new(Dictionary::open(from)?);
+                Text::Coded { codes: Fixed::open(from)?, dictionary }
+            }
+            HASHED => {
+                let keys = from.u128()?;
+                Text::Hashed(Hashed { keys, hashes: Fixed::open(from)? })
+            }
+            other => return Err(from.corrupt("texts by codes or by hashes", other)),
+        })
+    }
+
     /// Whether the slot has this text, or NULL.
     pub fn holds(&self, slot: u32, text: Option<&str>) -> bool {
         match self {
-            Text::Hashed(hashes) => hashes.holds(slot, text.map(hash)),
+            Text::Hashed(hashed) => hashed.hashes.holds(slot, text.map(|text| hashed.hash(text))),
             Text::Coded { codes, dictionary } => match text.map(|text| dictionary.codes.get(text)) {
                 None => codes.holds(slot, None),
                 Some(None) => false,
@@ -74,11 +117,11 @@ impl Text {
         if let Text::Coded { codes, dictionary } = self {
             match code(dictionary, text) {
                 Some(code) => return codes.set(slot, code),
-                None => *self = Text::Hashed(hashes_of(codes, dictionary)),
+                None => *self = Text::Hashed(Hashed::of(codes, dictionary)),
             }
         }
-        if let Text::Hashed(hashes) = self {
-            hashes.set(slot, hash(text));
+        if let Text::Hashed(hashed) = self {
+            hashed.hashes.set(slot, hashed.hash(text));
         }
     }
 
@@ -109,14 +152,14 @@ impl Text {
     pub fn select(&self, texts: &[TextRange]) -> Option<RoaringBitmap> {
         Some(match self {
             Text::Coded { codes, dictionary } => codes.select(&coded(dictionary, texts)),
-            Text::Hashed(hashes) => hashes.select(&hashed(texts)?),
+            Text::Hashed(hashed) => hashed.hashes.select(&hashed.of_texts(texts)?),
         })
     }
 
     pub fn count(&self, texts: &[TextRange]) -> Option<u64> {
         Some(match self {
             Text::Coded { codes, dictionary } => codes.count(&coded(dictionary, texts)),
-            Text::Hashed(hashes) => hashes.count(&hashed(texts)?),
+            Text::Hashed(hashed) => hashed.hashes.count(&hashed.of_texts(texts)?),
         })
     }
 
@@ -151,7 +194,7 @@ impl Text {
 
     pub fn bytes(&self) -> u64 {
         match self {
-            Text::Hashed(hashes) => hashes.bytes(),
+            Text::Hashed(hashed) => hashed.hashes.bytes(),
             Text::Coded { codes, dictionary } => {
                 let texts = dictionary.codes.keys().map(|text| text.len() as u64 + 32);
                 codes.bytes() + texts.sum::<u64>()
@@ -160,26 +203,39 @@ impl Text {
     }
 }
 
-/// The hash that stands for a text.
-fn hash(text: &str) -> u128 {
-    static KEYS: LazyLock<(u64, u64)> = LazyLock::new(|| {
-        let drawn = || RandomState::new().build_hasher().finish();
-        (drawn(), drawn())
-    });
-    let mut hasher = SipHasher13::new_with_keys(KEYS.0, KEYS.1);
-    hasher.write(text.as_bytes());
-    hasher.finish128().as_u128()
-}
-
-/// The hashes of the texts whose codes these are.
-fn hashes_of(codes: &Fixed<u16>, dictionary: &Dictionary) -> Fixed<u128> {
-    let mut hashes = Fixed::new();
-    for (text, code) in &dictionary.codes {
-        let hash = hash(text);
-        codes.select(&Ranges(vec![(*code, *code)])).iter().for_each(|slot| hashes.set(slot, hash));
+impl Hashed {
+    /// The hashes of the texts whose codes these are.
+    fn of(codes: &Fixed<u16>, dictionary: &Dictionary) -> Hashed {
+        let drawn = || u128::from(RandomState::new().build_hasher().finish());
+        let mut hashed = Hashed { keys: drawn() << 64 | drawn(), hashes: Fixed::new() };
+        for (text, code) in &dictionary.codes {
+            let hash = hashed.hash(text);
+            let slots = codes.select(&Ranges(vec![(*code, *code)]));
+            slots.iter().for_each(|slot| hashed.hashes.set(slot, hash));
+        }
+        codes.nulls().iter().for_each(|slot| hashed.hashes.set_null(slot));
+        hashed
     }
-    codes.nulls().iter().for_each(|slot| hashes.set_null(slot));
-    hashes
+
+    /// The hash that stands for a text.
+    fn hash(&self, text: &str) -> u128 {
+        let mut hasher = SipHasher13::new_with_keys((self.keys >> 64) as u64, self.keys as u64);
+        hasher.write(text.as_bytes());
+        hasher.finish128().as_u128()
+    }
+
+    /// The hashes of single texts; `None` where there is a range.
+    fn of_texts(&self, texts: &[TextRange]) -> Option<Ranges<u128>> {
+        let one = |range: &TextRange| match range {
+            TextRange::Between(Bound::Included(low), Bound::Included(high)) if low == high => {
+                Some(self.hash(low))
+            }
+            _ => None,
+        };
+        let mut hashes = texts.iter().map(one).collect::<Option<Vec<_>>>()?;
+        hashes.sort_unstable();
+        Some(Ranges(hashes.into_iter().map(|hash| (hash, hash)).collect()))
+    }
 }
 
 /// The codes of the texts in the ranges.
@@ -190,15 +246,42 @@ fn coded(dictionary: &Dictionary, texts: &[TextRange]) -> Ranges<u16> {
     Ranges(codes.into_iter().map(|code| (code, code)).collect())
 }
 
-/// The hashes of single texts; `None` where there is a range.
-fn hashed(texts: &[TextRange]) -> Option<Ranges<u128>> {
-    let one = |range: &TextRange| match range {
-        TextRange::Between(Bound::Included(low), Bound::Included(high)) if low == high => Some(hash(low)),
-        _ => None,
-    };
-    let mut hashes = texts.iter().map(one).collect::<Option<Vec<_>>>()?;
-    hashes.sort_unstable();
-    Some(Ranges(hashes.into_iter().map(|hash| (hash, hash)).collect()))
+impl Dictionary {
+    fn save(&self, out: &mut Writer) -> Result<()> {
+        out.put_u32(self.codes.len() as u32)?;
+        for (text, code) in &self.codes {
+            out.put_u16(*code)?;
+            out.put_u32(text.len() as u32)?;
+            out.put(text.as_bytes())?;
+        }
+        out.put_u32(self.free.len() as u32)?;
+        self.free.iter().try_for_each(|code| out.put_u16(*code))
+    }
+
+    fn open(from: &mut BlockReader) -> Result<Dictionary> {
+        let mut dictionary = Dictionary::default();
+        // Each code is a text's or free, and the next new one is as great as they are many.
+        let mut seen = RoaringBitmap::new();
+        for _ in 0..from.u32()? {
+            let (code, bytes) = (from.u16()?, from.u32()?);
+            let text = str::from_utf8(from.take(bytes as usize)?).map(Box::from);
+            let text = text.map_err(|error| from.corrupt("a text", error))?;
+            if !seen.insert(u32::from(code)) || dictionary.codes.insert(text, code).is_some() {
+                return Err(from.corrupt("texts and codes that differ", code));
+            }
+        }
+        for _ in 0..from.u32()? {
+            let code = from.u16()?;
+            if !seen.insert(u32::from(code)) {
+                return Err(from.corrupt("a code that is free", code));
+            }
+            dictionary.free.push(code);
+        }
+        if seen.len() > CODES_MAX as u64 || seen.max().is_some_and(|last| u64::from(last) >= seen.len()) {
+            return Err(from.corrupt("codes from 0 on, without gaps", format_args!("{seen:?}")));
+        }
+        Ok(dictionary)
+    }
 }
 
 /// The text's code, a new one if need be; `None` when there are no more.

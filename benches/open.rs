@@ -1,0 +1,183 @@
+//! What opening a table costs: with its live set and metadata indexes made from the rows, and as a checkpoint saved them;
+//! and what saving them costs the checkpoint.
+//!
+//! `cargo bench --no-default-features --bench open -- [rows] [folder]`
+//!
+//! A row has a key and five columns with a metadata index: 64 texts, random float8 and int4, ascending timestamptz, bool.
+//! Every open is followed by a count of what one text and one range select, which has to be the same each time.
+
+use std::ops::Bound;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+use hither::catalog::{Column, Constraint, ConstraintKind, Oid, Table, TableKind};
+use hither::database::{Database, Isolation, OnConflict, Options, RowUpdate, Stop};
+use hither::fs::DiskFs;
+use hither::index::bitmap::Predicate;
+use hither::types::{Type, Value};
+
+const ROWS: u64 = 1_000_000;
+/// Rows of one transaction.
+const BATCH: u64 = 20_000;
+const OPENS: usize = 3;
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with('-')).collect();
+    let rows = arguments.first().map_or(ROWS, |rows| rows.parse().expect("a number of rows"));
+    let temporary = tempfile::tempdir().expect("a temporary folder");
+    let folder = arguments.get(1).map_or(temporary.path().into(), PathBuf::from);
+    let dir = folder.join("database");
+    let options = |saved: bool| {
+        let bitmap_rows_min = if saved { Options::default().bitmap_rows_min } else { u64::MAX };
+        Options { background: false, bitmap_rows_min, ..Options::default() }
+    };
+    let open = |saved| Database::open(Arc::new(DiskFs), &dir, options(saved)).expect("the directory");
+
+    let database = Database::open(Arc::new(DiskFs), &dir, Options::default()).expect("a new directory");
+    let table = create(&database);
+    let start = Instant::now();
+    (0..rows.div_ceil(BATCH))
+        .for_each(|batch| load(&database, table, batch * BATCH..rows.min((batch + 1) * BATCH)));
+    println!("load of {rows} rows: {:.1} s", start.elapsed().as_secs_f64());
+    database.close().expect("an orderly close");
+    drop(database);
+
+    // Without files, and the checkpoint after one changed row in 100.
+    let database = open(false);
+    database.checkpoint().expect("a checkpoint");
+    database.close().expect("an orderly close");
+    drop(database);
+    let expected = timed("open from the rows", || open(false), table);
+    let database = open(false);
+    change(&database, table, rows, 1);
+    let without = checkpoint(&database);
+    drop(database);
+    let database = open(true);
+    change(&database, table, rows, 2);
+    let with = checkpoint(&database);
+    println!("checkpoint after {} changes: {without:.0} ms, and {with:.0} ms with whole files", rows / 100);
+    println!("files: {:.1} MB", bytes(&dir) as f64 / 1e6);
+    change(&database, table, rows, 3);
+    println!("checkpoint after as many again, which are noted: {:.0} ms", checkpoint(&database));
+    // As a kill leaves it.
+    drop(database);
+    let found = timed("open from files and changes", || open(true), table);
+    assert_eq!(found, expected);
+    let database = open(true);
+    database.close().expect("an orderly close");
+    drop(database);
+    let found = timed("open from files", || open(true), table);
+    assert_eq!(found, expected);
+}
+
+fn done<T>(outcome: Result<T, Stop>) -> T {
+    match outcome {
+        Ok(value) => value,
+        Err(Stop::Error(error)) => panic!("{error}"),
+        Err(Stop::Wait(_)) => panic!("nobody else is there to wait for"),
+    }
+}
+
+fn create(database: &Arc<Database>) -> Oid {
+    let types = [Type::Int8, Type::Text, Type::Float8, Type::Int4, Type::Timestamptz(None), Type::Bool];
+    let columns = types.into_iter().zip(1..).map(|(ty, n)| Column::new(n, &format!("c{n}"), ty));
+    let mut txn = database.begin(Isolation::ReadCommitted);
+    let (oid, constraint) = (txn.new_oid(), txn.new_oid());
+    let table = Table {
+        oid,
+        schema: "public".into(),
+        name: "items".into(),
+        storage: 0,
+        columns: columns.collect(),
+        dropped: Vec::new(),
+        hidden: Vec::new(),
+        constraints: vec![Constraint {
+            oid: constraint,
+            name: "items_pkey".into(),
+            kind: ConstraintKind::PrimaryKey { columns: vec![1] },
+            not_valid: false,
+        }],
+        kind: TableKind::Ordinary,
+        comment: None,
+        comments: Vec::new(),
+        materialized: None,
+        temporary: None,
+        unlogged: false,
+        partitioning: None,
+        part: None,
+    };
+    done(txn.create_table(table, Vec::new()));
+    txn.commit().expect("a commit");
+    oid
+}
+
+fn row(id: u64) -> Vec<Value> {
+    let mixed = (id ^ 0x5DEECE66D).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    vec![
+        Value::Int8(id as i64),
+        Value::Text(format!("category {}", mixed >> 58)),
+        Value::Float8((mixed >> 11) as f64 / 1e10),
+        Value::Int4((mixed >> 20) as i32),
+        Value::Timestamptz(1_700_000_000_000_000 + 60_000_000 * id as i64),
+        Value::Bool(mixed & 1 == 1),
+    ]
+}
+
+fn load(database: &Arc<Database>, table: Oid, ids: std::ops::Range<u64>) {
+    let mut txn = database.begin(Isolation::ReadCommitted);
+    let rows: Vec<_> = ids.map(row).collect();
+    rows.chunks(4096).for_each(|rows| drop(done(txn.insert(table, rows, OnConflict::Error))));
+    txn.commit().expect("a commit");
+}
+
+/// Writes every hundredth row again, as it is, another one each turn. Slots are ids here.
+fn change(database: &Arc<Database>, table: Oid, rows: u64, turn: u64) {
+    let mut txn = database.begin(Isolation::ReadCommitted);
+    txn.start_statement();
+    let slots: Vec<u32> = (turn..rows).step_by(100).map(|id| id as u32).collect();
+    done(txn.lock_rows(table, &slots));
+    let rows =
+        slots.iter().map(|&slot| RowUpdate { slot, row: row(u64::from(slot)), vectors_changed: false });
+    done(txn.update(table, rows.collect()));
+    txn.commit().expect("a commit");
+}
+
+fn checkpoint(database: &Arc<Database>) -> f64 {
+    let start = Instant::now();
+    database.checkpoint().expect("a checkpoint");
+    start.elapsed().as_secs_f64() * 1e3
+}
+
+/// Opens several times, and answers what was selected.
+fn timed(what: &str, open: impl Fn() -> Arc<Database>, table: Oid) -> (u64, u64) {
+    let mut times = Vec::new();
+    let mut found = (0, 0);
+    for _ in 0..OPENS {
+        let start = Instant::now();
+        let database = open();
+        times.push(start.elapsed().as_secs_f64() * 1e3);
+        let mut txn = database.begin(Isolation::ReadCommitted);
+        txn.start_statement();
+        let snapshot = txn.snapshot(table).expect("the table");
+        let count = |column, predicate| snapshot.select(column, &predicate).expect("an index").len();
+        let high = Bound::Excluded(Value::Int4(0));
+        found = (
+            count(2, Predicate::Eq(Value::Text("category 7".into()))),
+            count(4, Predicate::Range { low: Bound::Unbounded, high }),
+        );
+    }
+    times.sort_by(f64::total_cmp);
+    println!("{what}: {:.0} ms ({:.0} to {:.0})", times[OPENS / 2], times[0], times[OPENS - 1]);
+    found
+}
+
+/// Of files of bitmaps.
+fn bytes(dir: &Path) -> u64 {
+    let tables =
+        std::fs::read_dir(dir.join("tables")).expect("a folder").map(|entry| entry.expect("an entry"));
+    let files = tables.flat_map(|table| std::fs::read_dir(table.path()).expect("a folder"));
+    let files = files.map(|file| file.expect("an entry"));
+    let bits = files.filter(|file| file.path().extension().is_some_and(|extension| extension == "bits"));
+    bits.map(|file| file.metadata().expect("a file").len()).sum()
+}
