@@ -333,7 +333,9 @@ impl Life {
 
     /// What is there is what was acknowledged, and perhaps what was left in doubt.
     fn compare(&self, database: &Arc<Database>, when: &str) {
-        let (found, _) = rows_of(database, self.table).unwrap_or_else(|error| panic!("{when}: {error}"));
+        // What fails may be this read: the next one does not.
+        let found = rows_of(database, self.table).or_else(|_| rows_of(database, self.table));
+        let (found, _) = found.unwrap_or_else(|error| panic!("{when}: {error}"));
         let found: Rows = found.into_iter().collect();
         let ids: BTreeSet<i64> = found.keys().chain(self.rows.keys()).copied().collect();
         for id in ids {
