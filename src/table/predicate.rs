@@ -103,6 +103,8 @@ enum Test {
     Any(Constant),
     NotIn(Vec<Constant>),
     Compare(Operator, Constant),
+    /// Above one, below another.
+    Within([(Operator, Constant); 2]),
     /// A LIKE pattern.
     Prefix(Constant),
     /// How a range lies beside a range or an element.
@@ -183,7 +185,7 @@ impl Filter {
         for (column, _) in implied {
             formulas.push(Formula::is_true(column, session)?);
         }
-        let formula = Formula::And(formulas);
+        let formula = Formula::And(within(formulas));
         Ok(Filter {
             physical: Some(physical),
             columns,
@@ -466,6 +468,12 @@ impl Formula {
                 Ok(())
             }
             Formula::Test { test, .. } => {
+                if let Test::Within(sides) = test {
+                    for (_, constant) in sides {
+                        all.push(evaluate(constant)?);
+                    }
+                    return Ok(());
+                }
                 let constants = match test {
                     Test::Eq(constant)
                     | Test::NotEq(constant)
@@ -474,7 +482,7 @@ impl Formula {
                     | Test::Prefix(constant)
                     | Test::Related(_, constant) => std::slice::from_ref(constant),
                     Test::In(constants) | Test::NotIn(constants) => constants,
-                    Test::IsNull | Test::IsNotNull => &[],
+                    Test::IsNull | Test::IsNotNull | Test::Within(_) => &[],
                 };
                 constants.iter().try_for_each(|constant| {
                     all.push(evaluate(constant)?);
@@ -616,6 +624,15 @@ impl Test {
                 };
                 select(Predicate::Range { low, high })
             }
+            Test::Within([(above, low), (below, high)]) => {
+                let (low, high) = (value(low)?, value(high)?);
+                if low == Value::Null || high == Value::Null {
+                    return Ok(Some(RoaringBitmap::new()));
+                }
+                let low = if *above == Operator::Gt { Bound::Excluded(low) } else { Bound::Included(low) };
+                let high = if *below == Operator::Lt { Bound::Excluded(high) } else { Bound::Included(high) };
+                select(Predicate::Range { low, high })
+            }
             Test::Prefix(constant) => match value(constant)? {
                 Value::Text(pattern) => {
                     prefix_of(&pattern).and_then(|prefix| select(Predicate::Prefix(prefix)))
@@ -631,6 +648,39 @@ impl Test {
             Test::IsNotNull => select(Predicate::IsNotNull),
         })
     }
+}
+
+/// A conjunction in which what bounds a column from both sides is one test: few rows may be between bounds that each let
+/// many through.
+fn within(parts: Vec<Formula>) -> Vec<Formula> {
+    let mut all: Vec<Formula> = Vec::with_capacity(parts.len());
+    let flat = parts.into_iter().flat_map(|part| match part {
+        Formula::And(parts) => within(parts),
+        part => vec![part],
+    });
+    for part in flat {
+        let Formula::Test { column, test: Test::Compare(op, constant) } = &part else {
+            all.push(part);
+            continue;
+        };
+        let is_low = |op: &Operator| matches!(op, Operator::Gt | Operator::GtEq);
+        let other = all.iter_mut().find_map(|other| match other {
+            Formula::Test { column: of, test } if of == column => match test {
+                Test::Compare(beside, _) if is_low(beside) != is_low(op) => Some(test),
+                _ => None,
+            },
+            _ => None,
+        });
+        match other {
+            Some(test) => {
+                let Test::Compare(beside, bound) = &*test else { continue };
+                let (this, that) = ((*op, Arc::clone(constant)), (*beside, Arc::clone(bound)));
+                *test = Test::Within(if is_low(op) { [this, that] } else { [that, this] });
+            }
+            None => all.push(part),
+        }
+    }
+    all
 }
 
 /// What a LIKE pattern asks texts to begin with, when it asks for nothing else.

@@ -26,7 +26,9 @@ use crate::error::Result;
 
 /// Slots of a chunk: what one write copies while a reader holds the array, 64 KB at most for 8-byte keys.
 pub const CHUNK_SLOTS: usize = 8192;
-/// Slots of a chunk up to which each is added by itself.
+/// Words of one of a roaring bitmap's containers.
+const CONTAINER_WORDS: usize = 1024;
+/// Slots of a container up to which each is added by itself.
 const FEW_SLOTS: u32 = 512;
 /// Ranges up to which each is a scan of its own; with more, each key is looked up among them.
 const SCANS_MAX: usize = 8;
@@ -339,11 +341,6 @@ impl<K: Key> Chunk<K> {
         }
     }
 
-    /// Whether a key may be in one of the ranges.
-    fn overlaps(&self, ranges: &[(K, K)]) -> bool {
-        ranges.iter().any(|&(low, high)| low <= self.max && self.min <= high)
-    }
-
     /// Searches each key among the ranges.
     fn look_up(&self, ranges: &[(K, K)], bits: &mut [u64]) {
         let (base, present) = (self.base, &self.present[..]);
@@ -403,18 +400,12 @@ fn within<K: Key>(keys: &[K; 64], low: K, high: K) -> u64 {
 }
 
 /// The places of the bits that are set.
-fn places(words: &[u64; WORDS]) -> impl Iterator<Item = u32> + '_ {
+fn places(words: &[u64]) -> impl Iterator<Item = u32> + '_ {
     words.iter().enumerate().flat_map(|(word, bits)| {
         let next = |left: &u64| Some(left & (left - 1)).filter(|left| *left != 0);
         let lefts = std::iter::successors(Some(*bits).filter(|bits| *bits != 0), next);
         lefts.map(move |left| 64 * word as u32 + left.trailing_zeros())
     })
-}
-
-fn bytes_of(words: &[u64; WORDS]) -> [u8; WORDS * 8] {
-    let mut bytes = [0u8; WORDS * 8];
-    bytes.as_chunks_mut::<8>().0.iter_mut().zip(words).for_each(|(to, word)| *to = word.to_le_bytes());
-    bytes
 }
 
 /// 64 bytes of 0 or 1 as bits.
@@ -525,27 +516,7 @@ impl<K: Key> Array<K> {
 
     /// Slots with keys in any of the ranges.
     pub fn select(&self, ranges: &[(K, K)]) -> RoaringBitmap {
-        let chunks = self.chunks.iter().enumerate();
-        let some: Vec<usize> =
-            chunks.filter(|(_, chunk)| chunk.overlaps(ranges)).map(|(place, _)| place).collect();
-        let single = ranges.len() <= SCANS_MAX && ranges.iter().all(|(low, high)| low == high);
-        if some.len() > self.chunks.len() / 4 && !(self.filtered && single) {
-            return self.collect(|chunk, bits| chunk.scan(ranges, bits));
-        }
-        // Few slots: what costs is to look at all words of all chunks.
-        let mut slots = RoaringBitmap::new();
-        let mut words = [0u64; WORDS];
-        for place in some {
-            words.fill(0);
-            self.chunks[place].scan(ranges, &mut words);
-            let start = (place * CHUNK_SLOTS) as u32;
-            if words.iter().map(|word| word.count_ones()).sum::<u32>() > FEW_SLOTS {
-                slots |= RoaringBitmap::from_lsb0_bytes(start, &bytes_of(&words));
-            } else {
-                slots.extend(places(&words).map(|place| start + place));
-            }
-        }
-        slots
+        self.collect(|chunk, bits| chunk.scan(ranges, bits))
     }
 
     pub fn count(&self, ranges: &[(K, K)]) -> u64 {
@@ -598,15 +569,31 @@ impl<K: Key> Array<K> {
         self.collect(|chunk, bits| bits.copy_from_slice(&chunk.null[..]))
     }
 
+    /// What `fill` ORs into the words of each chunk, a container of 65,536 slots at a time: one bitmap where there are
+    /// many, slot by slot where there are few.
     fn collect(&self, fill: impl Fn(&Chunk<K>, &mut [u64])) -> RoaringBitmap {
-        let mut bytes = vec![0u8; self.chunks.len() * WORDS * 8];
-        let mut words = [0u64; WORDS];
-        for (chunk, part) in self.chunks.iter().zip(bytes.as_chunks_mut::<{ WORDS * 8 }>().0) {
+        let mut slots = RoaringBitmap::new();
+        let mut words = [0u64; CONTAINER_WORDS];
+        for (container, chunks) in self.chunks.chunks(CONTAINER_WORDS / WORDS).enumerate() {
             words.fill(0);
-            fill(chunk, &mut words);
-            *part = bytes_of(&words);
+            chunks.iter().zip(words.as_chunks_mut::<WORDS>().0).for_each(|(chunk, part)| fill(chunk, part));
+            let start = (container * 64 * CONTAINER_WORDS) as u32;
+            match words.iter().map(|word| word.count_ones()).sum::<u32>() {
+                0 => {}
+                1..=FEW_SLOTS => slots.extend(places(&words).map(|place| start + place)),
+                _ => {
+                    let mut bytes = [0u8; CONTAINER_WORDS * 8];
+                    bytes
+                        .as_chunks_mut::<8>()
+                        .0
+                        .iter_mut()
+                        .zip(&words)
+                        .for_each(|(to, word)| *to = word.to_le_bytes());
+                    slots |= RoaringBitmap::from_lsb0_bytes(start, &bytes);
+                }
+            }
         }
-        RoaringBitmap::from_lsb0_bytes(0, &bytes)
+        slots
     }
 
     pub fn bytes(&self) -> u64 {
