@@ -83,8 +83,9 @@ pub fn verify(fs: &MemoryFs, db: &Arc<Database>, known: &Known) -> std::result::
         verify_restoring(&fs, dir, state)?;
     }
     let restored = |target: Target, archive: Option<&Path>, dir: &str| {
-        let outcome = restore(&*fs, Path::new(BACKUPS), archive, Path::new(dir), target, 1)
-            .and_then(|_| opened(fs.clone(), Path::new(dir)));
+        let side = Arc::new(TrialFs::new(fs.clone()));
+        let outcome = restore(&*side, Path::new(BACKUPS), archive, Path::new(dir), target, 1)
+            .and_then(|_| opened(side, Path::new(dir)));
         outcome.map_err(|error| format!("step {}: {target:?} restored to {dir}: {error}", known.step))
     };
     if let Some(position) = known.backups.taken {

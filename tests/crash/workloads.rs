@@ -24,6 +24,12 @@ fn vectors() -> Vec<(&'static str, Type)> {
     [common(), others].concat()
 }
 
+/// What a backup copies in different ways.
+fn copied() -> Vec<(&'static str, Type)> {
+    let others = vec![("embedding", Type::Vector(Some(6))), ("sparse", Type::Sparsevec(Some(20)))];
+    [common(), others].concat()
+}
+
 fn narrow() -> Vec<(&'static str, Type)> {
     [common(), vec![("note", Type::Text)]].concat()
 }
@@ -99,7 +105,7 @@ pub static SEQUENCES: Workload = Workload {
     name: "sequences",
     seed: 13,
     steps: 200,
-    every: 37,
+    every: 19,
     columns: narrow,
     topics: &[Topic::Sequences, Topic::Savepoints],
     does: &["create sequence", "drop sequence", "nextval", "setval", "rollback to a savepoint"],
@@ -119,10 +125,10 @@ pub static RELATIONS: Workload = Workload {
 /// Backups, the archive of the log, restores.
 pub static BACKUPS: Workload = Workload {
     name: "backups",
-    seed: 15,
-    steps: 120,
+    seed: 16,
+    steps: 150,
     every: 83,
-    columns: vectors,
+    columns: copied,
     topics: &[Topic::Tables, Topic::Backups],
     does: &["backup", "archive", "restore", "vacuum", "checkpoint"],
 };
