@@ -185,9 +185,10 @@ unsafe impl Send for Region {}
 unsafe impl Sync for Region {}
 
 impl Region {
-    /// The allocator takes large regions from fresh zero pages, so room that is never written costs nothing.
+    /// The allocator takes large regions from fresh zero pages, so room that is never written costs nothing. Aligned by
+    /// more than it does anyway, the standard library would fill them itself.
     pub(super) fn zeroed(len: u64) -> io::Result<Region> {
-        let layout = Layout::from_size_align(length(len)?.max(1), 4096).map_err(io::Error::other)?;
+        let layout = Layout::from_size_align(length(len)?.max(1), 16).map_err(io::Error::other)?;
         // Sound: the layout is not of size zero.
         let start = unsafe { std::alloc::alloc_zeroed(layout) };
         let start = NonNull::new(start).ok_or_else(|| io::Error::from(io::ErrorKind::OutOfMemory))?;
