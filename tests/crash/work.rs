@@ -101,7 +101,7 @@ impl Worker {
             11..14 => self.vacuum(),
             14..17 => self.duplicate(),
             17..24 => self.go_on_with_other(),
-            24..28 if self.is_about(Topic::Backups) => self.back_up_or_restore(),
+            24..34 if self.is_about(Topic::Backups) => self.back_up_or_restore(),
             24..45 => {
                 self.finish_other()?;
                 self.transaction(true)
