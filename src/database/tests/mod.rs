@@ -5,6 +5,7 @@ mod damage;
 mod damaged_model;
 mod damaged_tables;
 mod disk_full;
+mod format_types;
 mod formats;
 mod hidden;
 mod indexer;
