@@ -447,9 +447,27 @@ impl Object {
             Object::Domain(domain) => domain.oid,
         }
     }
+
+    /// The largest oid in it: parts of an object have oids of their own, and no entry of their own in the catalogue.
+    pub fn oid_max(&self) -> Oid {
+        match self {
+            Object::Table(table) => table.oid_max(),
+            Object::Enum(of) => of.definition.oid_max(),
+            Object::Domain(domain) => domain.oid_max(),
+            other => other.oid(),
+        }
+    }
 }
 
 impl Table {
+    /// The largest oid of it, its constraints and its partitions.
+    pub fn oid_max(&self) -> Oid {
+        let constraints = self.constraints.iter().map(|constraint| constraint.oid);
+        let parts = self.partitions().iter().map(|part| part.oid);
+        let indexes = self.partition_indexes().map(|index| index.oid);
+        constraints.chain(parts).chain(indexes).fold(self.oid, Oid::max)
+    }
+
     /// The expressions it keeps as text: defaults, those of partitions too, checks, generated columns, hidden ones too;
     /// each with what it is, as messages call it.
     pub fn stored_expressions(&self) -> impl Iterator<Item = (String, &str)> {

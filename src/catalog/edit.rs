@@ -23,6 +23,14 @@ impl Edit {
         }
     }
 
+    /// The largest oid in it.
+    pub fn oid_max(&self) -> Oid {
+        match self {
+            Edit::Put(object) => object.oid_max(),
+            Edit::Delete(oid) => *oid,
+        }
+    }
+
     /// The bytes of a `Record::Catalog`.
     pub fn encode_list(edits: &[Edit]) -> Vec<u8> {
         serde_json::to_vec(edits).expect("definitions are maps with string keys, which JSON always takes")

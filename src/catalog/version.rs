@@ -320,16 +320,13 @@ impl Catalog {
     /// The largest oid in use.
     pub fn max_oid(&self) -> Oid {
         let last = |oid: Option<&Oid>| oid.copied().unwrap_or(0);
-        let constraints = self.tables.values().flat_map(|t| t.constraints.iter().map(|c| c.oid)).max();
+        let tables = self.tables.values().map(|table| table.oid_max()).max();
         last(self.schemas.keys().next_back())
-            .max(last(self.tables.keys().next_back()))
+            .max(tables.unwrap_or(0))
             .max(last(self.indexes.keys().next_back()))
             .max(last(self.sequences.keys().next_back()))
             .max(last(self.views.keys().next_back()))
             .max(last(self.functions.keys().next_back()))
-            .max(last(self.parts.keys().next_back()))
-            .max(last(self.part_indexes.keys().next_back()))
-            .max(constraints.unwrap_or(0))
             .max(self.enums.values().map(|of| of.definition.oid_max()).max().unwrap_or(0))
             .max(self.domains.values().map(|domain| domain.oid_max()).max().unwrap_or(0))
     }

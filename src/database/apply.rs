@@ -392,10 +392,9 @@ impl<'a> Replay<'a> {
         let core = self.core;
         let edits = Edit::decode_list(edits)?;
         for edit in &edits {
-            self.last_oid = self.last_oid.max(edit.oid());
+            self.last_oid = self.last_oid.max(edit.oid_max());
             if let Edit::Put(Object::Table(table)) = edit {
                 self.last_storage = self.last_storage.max(StorageId(table.storage));
-                self.last_oid = table.constraints.iter().map(|c| c.oid).fold(self.last_oid, Oid::max);
             }
         }
         let work = self.work(txn);

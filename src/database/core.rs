@@ -60,7 +60,7 @@ pub struct Core {
     /// The newest commit that the checkpoint had when this was opened.
     opened_at: AtomicU64,
     /// From where on the log is kept, whatever checkpoints need: for backups under way and what is not archived yet.
-    log_holds: Mutex<BTreeMap<u64, Position>>,
+    log_holds: LogHolds,
     next_txn: AtomicU64,
     next_oid: AtomicU32,
     next_storage: AtomicU64,
@@ -124,7 +124,7 @@ impl Core {
             recovering: AtomicBool::new(false),
             last_time: AtomicI64::new(0),
             opened_at: AtomicU64::new(0),
-            log_holds: Mutex::default(),
+            log_holds: LogHolds::default(),
             next_txn: AtomicU64::new(counters.txn.0),
             next_oid: AtomicU32::new(counters.oid),
             next_storage: AtomicU64::new(counters.storage.0),
@@ -220,11 +220,11 @@ impl Core {
     }
 
     /// From now on the log is kept from `position` on, until the guard goes.
-    pub fn hold_log(self: &Arc<Self>, position: Position) -> LogHold {
+    pub fn hold_log(&self, position: Position) -> LogHold {
         let mut holds = self.log_holds.lock();
         let number = holds.keys().next_back().map_or(0, |last| last + 1);
         holds.insert(number, position);
-        LogHold { core: self.clone(), number }
+        LogHold { holds: self.log_holds.clone(), number }
     }
 
     /// The log before this is nobody's but the checkpoint's.
@@ -258,21 +258,24 @@ impl Core {
     }
 }
 
-/// Keeps log that checkpoints do not need.
+/// By the numbers of those who hold it: from where on.
+type LogHolds = Arc<Mutex<BTreeMap<u64, Position>>>;
+
+/// Keeps log that checkpoints do not need. Not the core: the core's own archive has one.
 pub struct LogHold {
-    core: Arc<Core>,
+    holds: LogHolds,
     number: u64,
 }
 
 impl LogHold {
     /// What is before `position` is not needed any more.
     pub fn advance(&self, position: Position) {
-        self.core.log_holds.lock().insert(self.number, position);
+        self.holds.lock().insert(self.number, position);
     }
 }
 
 impl Drop for LogHold {
     fn drop(&mut self) {
-        self.core.log_holds.lock().remove(&self.number);
+        self.holds.lock().remove(&self.number);
     }
 }

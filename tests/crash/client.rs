@@ -1,24 +1,32 @@
-//! The database, as the tests use it. Nothing outside this file and the statements of `work.rs` calls it.
+//! The database, as the tests use it. Nothing outside this file and the statements of the workloads calls it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
 use hither::catalog::{
-    Column, Constraint, ConstraintKind, HnswOptions, Index, IndexMethod, IndexMetric, Oid, Table, TableKind,
+    Catalog, Column, Constraint, ConstraintKind, Deferral, ForeignKey, HnswOptions, Index, IndexMethod,
+    IndexMetric, IvfflatOptions, Oid, PartitionBound, Partitioning, ReferentialAction, Strategy, Table,
+    TableKind,
 };
-use hither::database::{Database, Isolation, LockOutcome, Options, Stop, Transaction};
+use hither::database::{ArchiveOptions, Database, Isolation, LockOutcome, Options, Stop, Transaction};
+use hither::distance::Vector;
 use hither::error::{Error, Result};
 use hither::fs::Fs;
-use hither::types::{Type, Value};
+use hither::index::quantizer::Quantization;
+use hither::table::Snapshot;
+use hither::types::{Bits, Type, Value};
 
-use crate::model::{Row, State, TableState};
+use crate::model::{ColumnState, Found, Place, Row, TableState};
+use crate::nearest;
 
-const DIR: &str = "/data";
-pub const DIMENSIONS: usize = 6;
+pub const DATA: &str = "/data";
+pub const BACKUPS: &str = "/backups";
+pub const ARCHIVE: &str = "/archive";
 
 /// Sizes so small that everything that happens to large databases happens here.
-pub fn options() -> Options {
+pub fn options(archive: bool) -> Options {
+    let archive = ArchiveOptions { dir: archive.then(|| ARCHIVE.into()), ..ArchiveOptions::default() };
     Options {
         home: None,
         background: false,
@@ -32,7 +40,7 @@ pub fn options() -> Options {
         bitmap_rows_min: 1,
         autovacuum: Default::default(),
         scrub: Default::default(),
-        archive: Default::default(),
+        archive,
         clock: Default::default(),
         storage: hither::storage::Options {
             memtable_bytes_max: 8 << 10,
@@ -49,8 +57,8 @@ pub fn options() -> Options {
     }
 }
 
-pub fn open(fs: Arc<dyn Fs>) -> Result<Arc<Database>> {
-    Database::open(fs, Path::new(DIR), options())
+pub fn open(fs: Arc<dyn Fs>, archive: bool) -> Result<Arc<Database>> {
+    Database::open(fs, Path::new(DATA), options(archive))
 }
 
 /// One session: nobody else holds locks, so a wait or a restart is a defect.
@@ -62,7 +70,19 @@ pub fn now<T>(result: Result<T, Stop>) -> Result<T> {
 }
 
 pub fn oid_of(txn: &Transaction, table: &str) -> Oid {
-    txn.catalog().table("public", table).unwrap_or_else(|| panic!("no table {table}")).oid
+    definition(txn, table).oid
+}
+
+pub fn definition(txn: &Transaction, table: &str) -> Table {
+    let catalog = txn.catalog();
+    let found = catalog.table("public", table).unwrap_or_else(|| panic!("no table {table}"));
+    Table::clone(found)
+}
+
+pub fn index_of(txn: &Transaction, name: &str) -> Index {
+    let catalog = txn.catalog();
+    let found = catalog.index("public", name).unwrap_or_else(|| panic!("no index {name}"));
+    Index::clone(found)
 }
 
 pub fn primary_key(txn: &Transaction, table: Oid) -> Oid {
@@ -81,99 +101,201 @@ pub fn lock(txn: &mut Transaction, table: Oid, ids: &[i64]) -> Result<Vec<u32>> 
     Ok(slots)
 }
 
-pub fn create_table(txn: &mut Transaction, name: &str) -> Result<()> {
-    let column = |number, name: &str, ty| Column { not_null: number == 1, ..Column::new(number, name, ty) };
-    let columns = vec![
-        column(1, "id", Type::Int8),
-        column(2, "tag", Type::Text),
-        column(3, "score", Type::Int4),
-        column(4, "embedding", Type::Vector(Some(DIMENSIONS as u16))),
-        column(5, "note", Type::Text),
-    ];
-    let kind = ConstraintKind::PrimaryKey { columns: vec![1] };
+/// The columns behind the key.
+pub type Columns = fn() -> Vec<(&'static str, Type)>;
+
+pub fn created_columns(columns: Columns) -> Vec<ColumnState> {
+    let all = [("id", Type::Int8)].into_iter().chain(columns());
+    let numbered = all.zip(1..);
+    numbered.map(|((name, ty), number)| ColumnState { name: name.into(), number, ty }).collect()
+}
+
+/// What a new table has beside columns.
+#[derive(Clone, Copy, Default)]
+pub struct Extra<'a> {
+    /// The number of the column that the table is partitioned by.
+    pub partitioned_by: Option<u16>,
+    /// The number of the column that refers to the key of another table, and that table.
+    pub refers: Option<(u16, &'a str)>,
+}
+
+pub fn create_table(txn: &mut Transaction, name: &str, columns: &[ColumnState], extra: Extra) -> Result<()> {
+    let column = |state: &ColumnState| Column {
+        not_null: state.number == 1,
+        ..Column::new(state.number, &state.name, state.ty.clone())
+    };
+    let mut constraint = |name: String, kind| Constraint { oid: txn.new_oid(), name, kind, not_valid: false };
+    let key = ConstraintKind::PrimaryKey { columns: vec![1] };
+    let mut constraints = vec![constraint(format!("{name}_pkey"), key)];
+    if let Some((number, parent)) = extra.refers {
+        let key = ForeignKey {
+            columns: vec![number],
+            table: oid_of(txn, parent),
+            referenced: vec![1],
+            on_delete: ReferentialAction::NoAction,
+            on_update: ReferentialAction::NoAction,
+            deferral: Deferral::Never,
+        };
+        let mut constraint =
+            |name: String, kind| Constraint { oid: txn.new_oid(), name, kind, not_valid: false };
+        constraints.push(constraint(format!("{name}_fkey"), ConstraintKind::ForeignKey(key)));
+    }
+    let partitioning = extra.partitioned_by.map(|column| Partitioning {
+        column,
+        strategy: Strategy::List,
+        parts: Vec::new(),
+    });
     let table = Table {
         oid: txn.new_oid(),
         schema: "public".into(),
         name: name.into(),
         storage: 0,
-        columns,
+        columns: columns.iter().map(column).collect(),
         dropped: Vec::new(),
         hidden: Vec::new(),
-        constraints: vec![Constraint {
-            oid: txn.new_oid(),
-            name: format!("{name}_pkey"),
-            kind,
-            not_valid: false,
-        }],
+        constraints,
         kind: TableKind::Ordinary,
         comment: None,
         comments: Vec::new(),
         materialized: None,
         temporary: None,
         unlogged: false,
-        partitioning: None,
+        partitioning,
         part: None,
     };
     now(txn.create_table(table, Vec::new()))
 }
 
-pub fn create_index(txn: &mut Transaction, table: &str, kind: &str) -> Result<()> {
-    let (method, column, unique) = match kind {
-        "hnsw" => (IndexMethod::Hnsw, 4, false),
-        "unique" => (IndexMethod::Btree, 2, true),
-        _ => (IndexMethod::Bitmap, 3, false),
+/// Kinds of indexes that there are on a column of this type.
+pub fn index_kinds(column: &ColumnState) -> &'static [&'static str] {
+    match column.ty {
+        Type::Vector(Some(_)) => &["hnsw", "sq8", "bq", "f16", "bf16", "ivfflat"],
+        Type::Halfvec(Some(_)) => &["hnsw", "sq8", "bq", "ivfflat"],
+        Type::Sparsevec(Some(_)) => &["hnsw"],
+        Type::Bit(Some(_)) => &["hnsw", "ivfflat"],
+        Type::Array(_) => &["gin"],
+        Type::Text if column.number == 2 => &["unique"],
+        Type::Int4 | Type::Int8 => &["bitmap"],
+        _ => &[],
+    }
+}
+
+/// An index by one of the [`index_kinds`]; answers its name and what it is.
+pub fn create_index(
+    txn: &mut Transaction,
+    table: &str,
+    column: &ColumnState,
+    kind: &str,
+) -> Result<(String, String)> {
+    let metric = match column.ty {
+        Type::Bit(_) => IndexMetric::Hamming,
+        _ => IndexMetric::L2,
     };
-    let hnsw = HnswOptions { metric: IndexMetric::L2, m: 4, ef_construction: 16, quantization: None };
+    let quantization = Quantization::from_name(kind);
+    let hnsw = HnswOptions { metric, m: 4, ef_construction: 16, quantization };
+    let method = match kind {
+        "unique" => IndexMethod::Btree,
+        "bitmap" => IndexMethod::Bitmap,
+        "gin" => IndexMethod::Gin,
+        "ivfflat" => IndexMethod::Ivfflat,
+        _ => IndexMethod::Hnsw,
+    };
     let index = Index {
         oid: txn.new_oid(),
-        name: index_name(table, kind),
+        name: index_name(table, column, kind),
         table: oid_of(txn, table),
         method,
-        columns: vec![column],
+        columns: vec![column.number],
         included: Vec::new(),
         opclasses: Vec::new(),
-        unique,
+        unique: kind == "unique",
         constraint: None,
-        hnsw: (kind == "hnsw").then_some(hnsw),
-        ivfflat: None,
+        hnsw: (method == IndexMethod::Hnsw).then_some(hnsw),
+        ivfflat: (kind == "ivfflat").then_some(IvfflatOptions { metric, lists: 4 }),
         predicate: None,
         nulls_equal: false,
     };
-    now(txn.create_index(index))
+    let created = (index.name.clone(), described(&index));
+    now(txn.create_index(index))?;
+    Ok(created)
 }
 
-pub fn index_name(table: &str, kind: &str) -> String {
-    format!("{table}_{kind}")
+pub fn index_name(table: &str, column: &ColumnState, kind: &str) -> String {
+    format!("{table}_{kind}_{}", column.number)
 }
 
-/// Everything a new session sees, read through scans, keys and vectors.
-pub fn read(db: &Arc<Database>) -> Result<State> {
+fn described(index: &Index) -> String {
+    format!("{:?} of {:?} {:?} {:?}", index.method, index.columns, index.hnsw, index.ivfflat)
+}
+
+/// Everything a new session sees, read through scans, keys, vectors and indexes.
+pub fn read(db: &Arc<Database>) -> Result<Found> {
     let mut txn = db.begin(Isolation::ReadCommitted);
     txn.start_statement();
     let catalog = txn.catalog();
-    let mut state = State::new();
+    check_numbers(&catalog)?;
+    let mut found = Found::default();
     for table in catalog.tables() {
-        let named = catalog.indexes_of(table.oid).filter(|index| index.constraint.is_none());
-        let indexes = named.map(|index| index.name.clone()).collect();
-        let rows = read_rows(&txn, table.oid)?;
-        state.insert(table.name.clone(), TableState { rows, indexes });
+        let state = read_table(&txn, table)?;
+        found.state.tables.insert(table.name.clone(), Arc::new(state));
+    }
+    for sequence in catalog.sequences() {
+        let (last, is_called) = txn.sequence_state(sequence.oid)?;
+        found.state.sequences.insert(sequence.name.clone(), sequence.increment);
+        found.places.insert(sequence.name.clone(), Place { last, is_called });
     }
     txn.rollback();
-    Ok(state)
+    Ok(found)
 }
 
-pub fn read_rows(txn: &Transaction, table: Oid) -> Result<BTreeMap<i64, Row>> {
-    let snapshot = txn.snapshot(table)?;
-    let key = primary_key(txn, table);
-    let vectors = snapshot.vector_view(4)?;
-    let mut rows = BTreeMap::new();
+/// No two things have the same number.
+fn check_numbers(catalog: &Catalog) -> Result<()> {
+    let mut seen = BTreeSet::new();
+    let mut see = |oid: Oid, name: &str| match seen.insert(oid) {
+        true => Ok(()),
+        false => Err(Error::internal(format!("the number {oid} of {name} is another thing's too"))),
+    };
+    for table in catalog.tables() {
+        see(table.oid, &table.name)?;
+        table.constraints.iter().try_for_each(|constraint| see(constraint.oid, &constraint.name))?;
+        for part in table.partitions() {
+            see(part.oid, &part.name)?;
+            part.indexes.iter().try_for_each(|index| see(index.oid, &index.name))?;
+        }
+        catalog.indexes_of(table.oid).try_for_each(|index| see(index.oid, &index.name))?;
+    }
+    catalog.sequences().try_for_each(|sequence| see(sequence.oid, &sequence.name))
+}
+
+fn read_table(txn: &Transaction, table: &Table) -> Result<TableState> {
+    let catalog = txn.catalog();
+    let named = catalog.indexes_of(table.oid).filter(|index| index.constraint.is_none());
+    let indexes = named.map(|index| (index.name.clone(), described(index))).collect();
+    let column = |c: &Column| ColumnState { name: c.name.clone(), number: c.number, ty: c.ty.clone() };
+    let columns: Vec<ColumnState> = table.columns.iter().map(column).collect();
+    let snapshot = txn.snapshot(table.oid)?;
+    let rows = read_rows(txn, &snapshot, &columns)?;
+    let parts = table.partitions().iter().map(|part| match &part.bound {
+        PartitionBound::In(keys) => (part.name.clone(), keys[0].clone().unwrap_or_default()),
+        other => panic!("a partition by {other:?}"),
+    });
+    let parent =
+        |(_, key): (&Constraint, &ForeignKey)| catalog.table_by_oid(key.table).map(|t| t.name.clone());
+    let parent = table.foreign_keys().next().map(|key| parent(key).unwrap_or_default());
+    Ok(TableState { columns, rows, indexes, parts: parts.collect(), parent })
+}
+
+/// The rows, which all their indexes know.
+pub fn read_rows(
+    txn: &Transaction,
+    snapshot: &Snapshot,
+    columns: &[ColumnState],
+) -> Result<BTreeMap<i64, Row>> {
+    let key = primary_key(txn, snapshot.definition().oid);
+    let (mut rows, mut slots) = (BTreeMap::new(), BTreeMap::new());
     for entry in snapshot.scan() {
         let (slot, bytes) = entry?;
-        let mut row = snapshot.layout().read(&bytes)?.values()?;
-        if row[3] != Value::Null {
-            vectors.verify(slot)?;
-            row[3] = Value::Vector(vectors.get(slot).as_f32().to_vec());
-        }
+        let row = row(snapshot, columns, slot, &bytes)?;
         let Value::Int8(id) = row[0] else { return Err(Error::internal(format!("id is {:?}", row[0]))) };
         if snapshot.lookup_key(key, &[Value::Int8(id)])? != Some(slot) {
             return Err(Error::internal(format!("the key {id} does not lead to slot {slot}")));
@@ -181,6 +303,30 @@ pub fn read_rows(txn: &Transaction, table: Oid) -> Result<BTreeMap<i64, Row>> {
         if rows.insert(id, row).is_some() {
             return Err(Error::internal(format!("{id} is there twice")));
         }
+        slots.insert(slot, id);
     }
+    nearest::check(snapshot, columns, &rows, &slots)?;
     Ok(rows)
+}
+
+/// The cells of a row, those that lie in its slot of the segments too.
+fn row(snapshot: &Snapshot, columns: &[ColumnState], slot: u32, bytes: &[u8]) -> Result<Row> {
+    let reader = snapshot.layout().read(bytes)?;
+    let mut row = Vec::with_capacity(columns.len());
+    for (position, column) in columns.iter().enumerate() {
+        if !column.ty.is_slot_vector() || reader.is_null(position)? {
+            row.push(reader.value(position)?);
+            continue;
+        }
+        let view = snapshot.vector_view(column.number)?;
+        view.verify(slot)?;
+        row.push(match (view.get(slot), &column.ty) {
+            (Vector::F32(values), _) => Value::Vector(values.to_vec()),
+            (Vector::F16(values), _) => Value::Halfvec(values.to_vec()),
+            (Vector::Bits { bytes, length }, _) => Value::Bits(Bits::new(bytes.to_vec(), length)),
+            (Vector::Sparse(vector), _) => Value::Sparsevec(vector.to_owned()),
+            (other, ty) => return Err(Error::internal(format!("{other:?} in a column of {ty}"))),
+        });
+    }
+    Ok(row)
 }

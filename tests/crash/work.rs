@@ -1,24 +1,63 @@
-//! The workload: steps of a session, of a second one beside it, and of what runs in the background.
+//! A workload: steps of a session, of a second one beside it, and of what runs in the background.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 
-use hither::database::{Database, Isolation, LockOutcome, OnConflict, RowUpdate, Transaction};
+use hither::database::{Database, Isolation, LockOutcome, OnConflict, RowUpdate, Savepoint, Transaction};
 use hither::error::{Error, Result, SqlState};
-use hither::types::Value;
+use hither::fs::Fs;
+use hither::log::Position;
+use hither::types::{Bits, Sparsevec, Type, Value, f16};
 
-use crate::client::{DIMENSIONS, create_index, create_table, index_name, lock, now, oid_of, primary_key};
-use crate::model::{Chance, Known, Row, State, TableState};
+use crate::client::{Columns, lock, now, oid_of, primary_key};
+use crate::model::{Chance, ColumnState, Known, Row, State, TableState};
+
+/// What a workload is made of.
+pub struct Workload {
+    pub name: &'static str,
+    pub seed: u64,
+    /// Most are transactions of several statements.
+    pub steps: u64,
+    /// In the short form every so many points are taken.
+    pub every: u64,
+    /// Of new tables, behind the key.
+    pub columns: Columns,
+    pub topics: &'static [Topic],
+    /// Everything that it must have done.
+    pub does: &'static [&'static str],
+}
+
+/// What happens beside changes of rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Topic {
+    /// Tables and indexes come and go.
+    Tables,
+    /// Columns come, go, change their names and types.
+    Columns,
+    /// A transaction goes back to a savepoint, or forgets it.
+    Savepoints,
+    Sequences,
+    /// Tables have partitions, which come and go.
+    Partitions,
+    /// Rows of some tables refer to rows of others.
+    References,
+    /// Backups, an archive of the log, and what is restored from them.
+    Backups,
+}
 
 /// Rows inserted, by table.
 type Inserted = Vec<(String, Vec<Row>)>;
 
 pub struct Worker {
     pub db: Arc<Database>,
+    pub fs: Arc<dyn Fs>,
     pub known: Arc<Mutex<Known>>,
-    chance: Chance,
-    next_id: i64,
+    pub workload: &'static Workload,
+    pub chance: Chance,
+    pub next_id: i64,
+    /// Sequences that the present transaction has used.
+    pub used: BTreeSet<String>,
     /// A second session's transaction, open across steps of the first; it only inserts, so nobody waits for it.
     other: Option<(Transaction, Inserted)>,
     /// How often each kind of work was done, for the test to see that all were.
@@ -26,32 +65,48 @@ pub struct Worker {
 }
 
 impl Worker {
-    pub fn new(db: Arc<Database>, known: Arc<Mutex<Known>>, seed: u64, next_id: i64) -> Worker {
-        Worker { db, known, chance: Chance(seed), next_id, other: None, done: BTreeMap::new() }
+    pub fn new(
+        workload: &'static Workload,
+        (db, fs): (Arc<Database>, Arc<dyn Fs>),
+        known: Arc<Mutex<Known>>,
+        seed: u64,
+        next_id: i64,
+    ) -> Worker {
+        let (chance, used, done) = (Chance(seed), BTreeSet::new(), BTreeMap::new());
+        Worker { db, fs, known, workload, chance, next_id, used, other: None, done }
     }
 
-    fn acknowledged(&self) -> State {
-        (*self.known.lock().unwrap().acknowledged).clone()
+    pub fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().expect("no panic holds it")
     }
 
-    fn did(&mut self, what: &'static str) {
+    pub fn acknowledged(&self) -> State {
+        (*self.known().acknowledged).clone()
+    }
+
+    pub fn is_about(&self, topic: Topic) -> bool {
+        self.workload.topics.contains(&topic)
+    }
+
+    pub fn did(&mut self, what: &'static str) {
         *self.done.entry(what).or_default() += 1;
     }
 
     pub fn step(&mut self) -> Result<()> {
-        self.known.lock().unwrap().step += 1;
+        self.known().step += 1;
         match self.chance.below(100) {
             0..4 => self.checkpoint(),
             4..8 => self.compact(),
             8..11 => self.index_tails(),
             11..14 => self.vacuum(),
-            14..21 => {
+            14..17 => self.duplicate(),
+            17..24 => self.go_on_with_other(),
+            24..34 if self.is_about(Topic::Backups) => self.back_up_or_restore(),
+            24..45 => {
                 self.finish_other()?;
-                self.transaction(Worker::ddl)
+                self.transaction(true)
             }
-            21..24 => self.duplicate(),
-            24..32 => self.go_on_with_other(),
-            _ => self.transaction(Worker::rows),
+            _ => self.transaction(false),
         }
     }
 
@@ -75,15 +130,12 @@ impl Worker {
         self.db.vacuum(&[], &AtomicBool::new(false)).map(drop)
     }
 
-    /// Runs statements, then commits, or one time in six rolls back.
-    fn transaction(
-        &mut self,
-        work: impl Fn(&mut Worker, &mut Transaction, &mut State) -> Result<()>,
-    ) -> Result<()> {
+    /// Runs statements, of definitions too or of rows only, then commits, or one time in six rolls back.
+    fn transaction(&mut self, definitions: bool) -> Result<()> {
         let mut state = self.acknowledged();
         let mut txn = self.db.begin(Isolation::ReadCommitted);
-        txn.start_statement();
-        work(self, &mut txn, &mut state)?;
+        self.used.clear();
+        self.statements(&mut txn, &mut state, definitions)?;
         if self.chance.one_in(6) {
             self.did("rollback");
             txn.rollback();
@@ -92,11 +144,65 @@ impl Worker {
         self.commit(txn, state)
     }
 
+    fn statements(&mut self, txn: &mut Transaction, state: &mut State, definitions: bool) -> Result<()> {
+        let mut savepoints: Vec<(Savepoint, State)> = Vec::new();
+        let count = 1 + self.chance.below(4);
+        for number in 0..count {
+            txn.start_statement();
+            if self.is_about(Topic::Savepoints) && self.chance.one_in(2) {
+                self.savepoint(txn, state, &mut savepoints)?;
+            }
+            // What happens in the background does not wait for the ends of transactions.
+            match self.chance.below(24) {
+                0 => self.checkpoint()?,
+                1 => self.compact()?,
+                2 => self.index_tails()?,
+                _ => {}
+            }
+            match self.chance.below(8) {
+                0..2 if self.is_about(Topic::Sequences) => self.use_sequence(txn, state)?,
+                _ if definitions && (number == 0 || self.chance.one_in(2)) => self.define(txn, state)?,
+                _ => self.rows(txn, state)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// SAVEPOINT, ROLLBACK TO, which keeps it, or RELEASE.
+    fn savepoint(
+        &mut self,
+        txn: &mut Transaction,
+        state: &mut State,
+        savepoints: &mut Vec<(Savepoint, State)>,
+    ) -> Result<()> {
+        let at = self.chance.below(savepoints.len() as u64 + 1) as usize;
+        match self.chance.below(3) {
+            1 if at < savepoints.len() => {
+                self.did("rollback to a savepoint");
+                savepoints.truncate(at + 1);
+                let (savepoint, then) = &savepoints[at];
+                txn.rollback_to(savepoint)?;
+                state.clone_from(then);
+            }
+            2 if at < savepoints.len() => {
+                self.did("release");
+                savepoints.truncate(at);
+            }
+            _ => {
+                self.did("savepoint");
+                savepoints.push((txn.savepoint(), state.clone()));
+            }
+        }
+        Ok(())
+    }
+
     fn commit(&mut self, txn: Transaction, state: State) -> Result<()> {
         self.did("commit");
+        let state = Arc::new(state);
         // After a failure a commit may be in doubt already. Then only one that changes nothing can succeed.
-        let doubt = self.known.lock().unwrap().in_flight.replace(Arc::new(state));
+        let doubt = self.known().in_flight.replace(state.clone());
         let outcome = txn.commit();
+        let used = std::mem::take(&mut self.used);
         let mut known = self.known.lock().unwrap();
         match outcome {
             Ok(_) if doubt.is_some() => {
@@ -107,8 +213,16 @@ impl Worker {
                 known.in_flight = doubt;
                 Ok(())
             }
-            Ok(_) => {
+            Ok(seq) => {
                 known.acknowledged = known.in_flight.take().expect("set above");
+                if self.workload.topics.contains(&Topic::Backups) {
+                    known.backups.history.push((Position(seq.0), state));
+                }
+                for name in used {
+                    let counter = known.counters.get_mut(&name).expect("a used sequence");
+                    counter.settled = counter.possible.last().copied().unwrap_or(counter.settled);
+                    counter.possible.clear();
+                }
                 Ok(())
             }
             // Failed before the log: certainly not committed. After a failure of the log nobody knows.
@@ -127,10 +241,10 @@ impl Worker {
         if self.other.is_some() && self.chance.one_in(4) {
             return self.finish_other();
         }
-        let tables: Vec<String> = self.acknowledged().into_keys().collect();
-        let Some(table) = self.chance.pick(&tables) else { return Ok(()) };
+        let state = self.acknowledged();
+        let Some(table) = self.chance.pick(&state.names()) else { return Ok(()) };
         let count = 1 + self.chance.below(20);
-        let rows = self.new_rows(count);
+        let rows = self.new_rows(&state.tables[&table], count);
         let begin = || (self.db.begin(Isolation::ReadCommitted), Vec::new());
         let (mut txn, mut written) = self.other.take().unwrap_or_else(begin);
         txn.start_statement();
@@ -154,97 +268,83 @@ impl Worker {
         self.commit(txn, state)
     }
 
-    fn ddl(&mut self, txn: &mut Transaction, state: &mut State) -> Result<()> {
-        let tables: Vec<String> = state.keys().cloned().collect();
-        let Some(table) = self.chance.pick(&tables).filter(|_| tables.len() > 3 || !self.chance.one_in(4))
-        else {
-            self.did("create table");
-            let name = format!("t{}", self.next_id);
-            self.next_id += 1;
-            create_table(txn, &name)?;
-            state.insert(name.clone(), TableState::default());
-            return self.insert(txn, &name, state);
-        };
-        let indexes = &mut state.get_mut(&table).expect("picked").indexes;
-        match self.chance.below(10) {
-            0 if tables.len() > 2 => {
-                self.did("drop table");
-                now(txn.drop_table(oid_of(txn, &table)))?;
-                state.remove(&table);
-            }
-            1 => {
-                self.did("truncate");
-                now(txn.truncate(oid_of(txn, &table)))?;
-                state.get_mut(&table).expect("picked").rows.clear();
-            }
-            2..4 if !indexes.is_empty() => {
-                self.did("drop index");
-                let name = indexes.pop_first().expect("not empty");
-                let oid = txn.catalog().index("public", &name).expect("an index").oid;
-                now(txn.drop_index(oid))?;
-            }
-            _ => {
-                let kind = ["hnsw", "unique", "bitmap"][self.chance.below(3) as usize];
-                if indexes.insert(index_name(&table, kind)) {
-                    self.did("create index");
-                    create_index(txn, &table, kind)?;
-                }
-            }
-        }
-        Ok(())
-    }
-
     fn rows(&mut self, txn: &mut Transaction, state: &mut State) -> Result<()> {
-        for _ in 0..1 + self.chance.below(4) {
-            let tables: Vec<String> = state.keys().cloned().collect();
-            let Some(table) = self.chance.pick(&tables) else { return Ok(()) };
-            txn.start_statement();
-            // What happens in the background does not wait for the ends of transactions.
-            match self.chance.below(24) {
-                0 => self.checkpoint()?,
-                1 => self.compact()?,
-                2 => self.index_tails()?,
-                _ => {}
-            }
-            match self.chance.below(8) {
-                0..3 => self.insert(txn, &table, state)?,
-                3 => self.upsert(txn, &table, state)?,
-                4..6 => self.update(txn, &table, state)?,
-                6 => self.update_vectors(txn, &table, state)?,
-                _ => self.delete(txn, &table, state)?,
-            }
+        let Some(table) = self.chance.pick(&state.names()) else { return Ok(()) };
+        match self.chance.below(8) {
+            0..3 => self.insert(txn, &table, state),
+            3 => self.upsert(txn, &table, state),
+            4..6 => self.update(txn, &table, state),
+            6 => self.update_vectors(txn, &table, state),
+            _ => self.delete(txn, &table, state),
         }
-        Ok(())
     }
 
-    fn row(&mut self, id: i64) -> Row {
-        let tag = self.or_null(Value::Text(format!("tag {id}")));
-        let score = self.or_null(Value::Int4(id as i32 % 7));
-        let vector = (0..DIMENSIONS).map(|_| self.chance.below(1000) as f32 / 500.0 - 1.0).collect();
-        let embedding = self.or_null(Value::Vector(vector));
-        let note_bytes = if self.chance.one_in(12) { 5000 } else { self.chance.below(60) };
-        let note =
-            (0..note_bytes).map(|i| char::from(b'a' + ((id as u64 * 31 + i * i) % 26) as u8)).collect();
-        vec![Value::Int8(id), tag, score, embedding, Value::Text(note)]
-    }
-
-    fn or_null(&mut self, value: Value) -> Value {
+    /// A cell of a row with this key. Texts of the second column are unique.
+    pub fn cell(&mut self, id: i64, column: &ColumnState) -> Value {
+        let value = match &column.ty {
+            Type::Text if column.number == 2 => Value::Text(format!("tag {id}")),
+            Type::Text => {
+                let bytes = if self.chance.one_in(12) { 5000 } else { self.chance.below(60) };
+                let letter = |i: u64| char::from(b'a' + ((id as u64 * 31 + i * i) % 26) as u8);
+                Value::Text((0..bytes).map(letter).collect())
+            }
+            Type::Int4 => Value::Int4(id as i32 % 7),
+            Type::Int8 => Value::Int8(id % 7),
+            Type::Vector(Some(dimensions)) => Value::Vector(self.numbers(u32::from(*dimensions)).collect()),
+            Type::Halfvec(Some(dimensions)) => {
+                Value::Halfvec(self.numbers(u32::from(*dimensions)).map(f16::from_f32).collect())
+            }
+            Type::Sparsevec(Some(dimensions)) => {
+                let filled: Vec<(u32, f32)> = self
+                    .numbers(*dimensions)
+                    .zip(0..)
+                    .filter(|(number, _)| *number > 0.2)
+                    .map(|(number, at)| (at, number))
+                    .collect();
+                Value::Sparsevec(Sparsevec::new(*dimensions, filled.into_iter()))
+            }
+            Type::Bit(Some(length)) => {
+                let bytes = (0..length.div_ceil(8)).map(|_| self.chance.below(256) as u8).collect();
+                Value::Bits(Bits::new(bytes, *length))
+            }
+            Type::Array(_) => {
+                let words = (0..self.chance.below(5)).map(|_| self.chance.below(8));
+                let words: BTreeSet<u64> = words.collect();
+                Value::Array(words.into_iter().map(|word| Value::Text(format!("word {word}"))).collect())
+            }
+            other => panic!("no cells of {other}"),
+        };
         if self.chance.one_in(8) { Value::Null } else { value }
     }
 
-    fn new_rows(&mut self, count: u64) -> Vec<Row> {
+    fn numbers(&mut self, count: u32) -> impl Iterator<Item = f32> + use<> {
+        let numbers: Vec<f32> = (0..count).map(|_| self.chance.below(1000) as f32 / 500.0 - 1.0).collect();
+        numbers.into_iter()
+    }
+
+    pub fn row(&mut self, id: i64, table: &TableState) -> Row {
+        let cells = table.columns[1..].iter().map(|column| match table.is_reference(column) {
+            // Referring rows are made by whoever looks whom they can refer to.
+            true => Value::Null,
+            false => self.cell(id, column),
+        });
+        std::iter::once(Value::Int8(id)).chain(cells).collect()
+    }
+
+    pub fn new_rows(&mut self, table: &TableState, count: u64) -> Vec<Row> {
         (0..count)
             .map(|_| {
                 self.next_id += 1;
-                self.row(self.next_id)
+                self.row(self.next_id, table)
             })
             .collect()
     }
 
-    fn insert(&mut self, txn: &mut Transaction, table: &str, state: &mut State) -> Result<()> {
+    pub fn insert(&mut self, txn: &mut Transaction, table: &str, state: &mut State) -> Result<()> {
         self.did("insert");
         let count = if self.chance.one_in(10) { 40 } else { 1 + self.chance.below(5) };
-        let rows = self.new_rows(count);
+        let mut rows = self.new_rows(&state.tables[table], count);
+        self.refer(txn, table, state, &mut rows)?;
         let outcome = now(txn.insert(oid_of(txn, table), &rows, OnConflict::Error))?;
         assert!(outcome.slots.iter().all(Option::is_some));
         remember(state, table, rows);
@@ -253,9 +353,10 @@ impl Worker {
 
     /// INSERT ... ON CONFLICT (id) DO UPDATE, or DO NOTHING.
     fn upsert(&mut self, txn: &mut Transaction, table: &str, state: &mut State) -> Result<()> {
-        let mut rows = self.new_rows(2);
-        for id in self.some_ids(&state[table], 2) {
-            rows.push(self.row(id));
+        let known = state.tables[table].clone();
+        let mut rows = self.new_rows(&known, 2);
+        for id in self.some_ids(&known, 2) {
+            rows.push(self.row(id, &known));
         }
         let oid = oid_of(txn, table);
         let key = primary_key(txn, oid);
@@ -283,13 +384,20 @@ impl Worker {
 
     fn update(&mut self, txn: &mut Transaction, table: &str, state: &mut State) -> Result<()> {
         self.did("update");
-        let ids = self.some_ids(&state[table], 4);
-        let mut rows: Vec<Row> = ids.iter().map(|id| state[table].rows[id].clone()).collect();
+        let known = state.tables[table].clone();
+        let ids = self.some_ids(&known, 4);
+        let mut rows: Vec<Row> = ids.iter().map(|id| known.rows[id].clone()).collect();
         for row in &mut rows {
-            row[2] = Value::Int4(self.chance.below(7) as i32);
-            if self.chance.one_in(3) {
+            for (position, column) in known.columns.iter().enumerate().skip(1) {
+                let tagged = column.number == 2;
+                if column.ty.is_slot_vector()
+                    || known.is_reference(column)
+                    || tagged && !self.chance.one_in(3)
+                {
+                    continue;
+                }
                 self.next_id += 1;
-                row[1] = Value::Text(format!("tag {}", self.next_id));
+                row[position] = self.cell(self.next_id, column);
             }
         }
         self.write(txn, table, &ids, rows, false, state)
@@ -297,8 +405,9 @@ impl Worker {
 
     fn update_vectors(&mut self, txn: &mut Transaction, table: &str, state: &mut State) -> Result<()> {
         self.did("update vectors");
-        let ids = self.some_ids(&state[table], 3);
-        let rows = ids.iter().map(|id| self.row(*id)).collect();
+        let known = state.tables[table].clone();
+        let ids = self.some_ids(&known, 3);
+        let rows = ids.iter().map(|id| self.row(*id, &known)).collect();
         self.write(txn, table, &ids, rows, true, state)
     }
 
@@ -322,20 +431,31 @@ impl Worker {
     fn delete(&mut self, txn: &mut Transaction, table: &str, state: &mut State) -> Result<()> {
         self.did("delete");
         let count = if self.chance.one_in(10) { 30 } else { 3 };
-        let ids = self.some_ids(&state[table], count);
+        let ids = self.some_ids(&state.tables[table], count);
+        let ids = self.unreferred(txn, table, state, ids)?;
+        self.delete_ids(txn, table, state, &ids)
+    }
+
+    pub fn delete_ids(
+        &mut self,
+        txn: &mut Transaction,
+        table: &str,
+        state: &mut State,
+        ids: &[i64],
+    ) -> Result<()> {
         let oid = oid_of(txn, table);
-        let slots = lock(txn, oid, &ids)?;
+        let slots = lock(txn, oid, ids)?;
         now(txn.delete(oid, &slots))?;
-        state.get_mut(table).expect("a known table").rows.retain(|id, _| !ids.contains(id));
+        state.table(table).rows.retain(|id, _| !ids.contains(id));
         Ok(())
     }
 
     /// An insert that meets its own key, in a transaction that has written before: all of it goes.
     fn duplicate(&mut self) -> Result<()> {
         let mut state = self.acknowledged();
-        let filled = state.iter().find(|(_, table)| !table.rows.is_empty());
+        let mut filled = state.tables.iter().filter(|(_, table)| !table.rows.is_empty());
         let Some((table, id)) =
-            filled.map(|(name, table)| (name.clone(), *table.rows.keys().next().unwrap()))
+            filled.next().map(|(name, table)| (name.clone(), *table.rows.keys().next().unwrap()))
         else {
             return Ok(());
         };
@@ -343,7 +463,7 @@ impl Worker {
         let mut txn = self.db.begin(Isolation::ReadCommitted);
         txn.start_statement();
         self.insert(&mut txn, &table, &mut state)?;
-        let row = self.row(id);
+        let row = self.row(id, &state.tables[&table]);
         txn.start_statement();
         let error = now(txn.insert(oid_of(&txn, &table), &[row], OnConflict::Error)).err();
         match error.map(|error| error.state()) {
@@ -369,7 +489,7 @@ fn is_of_the_log(error: &Error) -> bool {
 }
 
 pub fn remember(state: &mut State, table: &str, rows: Vec<Row>) {
-    let table = state.get_mut(table).expect("a known table");
+    let table = state.table(table);
     for row in rows {
         let Value::Int8(id) = row[0] else { unreachable!("rows begin with their key") };
         table.rows.insert(id, row);

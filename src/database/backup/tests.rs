@@ -447,6 +447,16 @@ fn an_archive_that_fails_keeps_the_log() {
     assert_eq!(all(&restored, table), expected);
 }
 
+/// Its files and its memory, when nobody has it any more.
+#[test]
+fn a_database_with_an_archive_is_given_back() {
+    let World { database, .. } = World::new();
+    database.step_archiver().unwrap();
+    let core = Arc::downgrade(database.core());
+    drop(database);
+    assert!(core.upgrade().is_none(), "somebody still has it");
+}
+
 /// Each operation of a backup, and of the archiver, is the last one before a crash.
 #[test]
 fn a_crash_during_a_backup_leaves_whole_backups_and_a_whole_database() {

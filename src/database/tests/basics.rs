@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::*;
+use crate::catalog::{Edit, Object, Partition, PartitionBound, PartitionIndex, Partitioning};
 use crate::database::{LockOutcome, RowUpdate};
 use crate::error::SqlState;
 use crate::fs::faulty::{FaultyFs, Op};
@@ -257,6 +258,37 @@ fn slots_undone_after_they_were_logged_are_used_again() {
     let reopened = open(&Arc::new(fs.crash(1)));
     assert_eq!(all(&reopened, table), expected);
     reopened.check().unwrap();
+}
+
+/// Its definition is in the parent's, whose number is older.
+#[test]
+fn the_number_of_a_partition_is_not_given_out_again_after_a_crash() {
+    let (fs, database) = fresh();
+    let t = create_t(&database);
+    let mut txn = database.begin(Isolation::ReadCommitted);
+    let mut altered = Table::clone(txn.catalog().table_by_oid(t).unwrap());
+    let (oid, own) = (txn.new_oid(), txn.new_oid());
+    let of = txn.catalog().indexes_of(t).next().unwrap().oid;
+    let part = Partition {
+        oid,
+        schema: "public".into(),
+        name: "t_a".into(),
+        bound: PartitionBound::In(vec![Some("a".into())]),
+        defaults: Vec::new(),
+        comment: None,
+        indexes: vec![PartitionIndex { oid: own, name: "t_a_pkey".into(), of }],
+    };
+    altered.partitioning = Some(Partitioning { column: 2, strategy: Default::default(), parts: vec![part] });
+    done(txn.edit_catalog(vec![Edit::Put(Object::Table(altered))]));
+    txn.commit().unwrap();
+    for checkpoint in [false, true] {
+        if checkpoint {
+            database.checkpoint().unwrap();
+        }
+        let reopened = open(&Arc::new(fs.crash(1)));
+        let next = reopened.begin(Isolation::ReadCommitted).new_oid();
+        assert!(next > own, "{next} is given out, and {own} is there");
+    }
 }
 
 #[test]

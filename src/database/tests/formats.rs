@@ -13,11 +13,11 @@ use crate::error::SqlState;
 use crate::fs::{DiskFs, OpenMode};
 use crate::types::Sparsevec;
 
-fn folder() -> PathBuf {
+pub fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/formats")
 }
 
-fn small() -> Options {
+pub fn small() -> Options {
     Options { log_segment_bytes: 8 << 10, ..options() }
 }
 
@@ -45,7 +45,7 @@ fn written() -> Vec<(i64, String)> {
     (0..20).chain(25..60).chain(100..110).map(|id| (id, name(id).to_owned())).collect()
 }
 
-fn copy(from: &Path, to: &Path) {
+pub fn copy(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).unwrap();
     for entry in std::fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();

@@ -8,6 +8,7 @@ mod damaged_model;
 mod damaged_tables;
 mod disk_full;
 mod faults;
+mod format_types;
 mod formats;
 mod hidden;
 mod indexer;
