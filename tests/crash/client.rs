@@ -3,12 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use hither::catalog::{
     Catalog, Column, Constraint, ConstraintKind, Deferral, ForeignKey, HnswOptions, Index, IndexMethod,
     IndexMetric, IvfflatOptions, Oid, PartitionBound, Partitioning, ReferentialAction, Strategy, Table,
     TableKind,
 };
+use hither::clock::{Clock, Timestamp};
 use hither::database::{ArchiveOptions, Database, Isolation, LockOutcome, Options, Stop, Transaction};
 use hither::distance::Vector;
 use hither::error::{Error, Result};
@@ -41,7 +43,7 @@ pub fn options(archive: bool) -> Options {
         autovacuum: Default::default(),
         scrub: Default::default(),
         archive,
-        clock: Default::default(),
+        clock: clock(),
         storage: hither::storage::Options {
             memtable_bytes_max: 8 << 10,
             memtables_bytes_max: usize::MAX,
@@ -55,6 +57,13 @@ pub fn options(archive: bool) -> Options {
             manifest_bytes_max: 4 << 10,
         },
     }
+}
+
+/// A second later at every look. Times are in the log: with those of the day its segments would end elsewhere in every run,
+/// and a point would not be met again.
+fn clock() -> Clock {
+    let time = AtomicI64::new(1_000_000_000);
+    Clock::new(move || Timestamp(time.fetch_add(1_000_000, Ordering::Relaxed)))
 }
 
 pub fn open(fs: Arc<dyn Fs>, archive: bool) -> Result<Arc<Database>> {
