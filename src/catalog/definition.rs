@@ -333,6 +333,10 @@ pub struct Index {
     /// One per column or empty: "vector_l2_ops", "int4_ops", ...
     #[serde(default)]
     pub opclasses: Vec<String>,
+    /// One per column, or empty where all are ascending with NULLs last. Only shown: what is read by an index is
+    /// sorted as the query says.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub orders: Vec<KeyOrder>,
     pub unique: bool,
     /// NULLS NOT DISTINCT: of a unique index, whose NULLs are then like any other value.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -348,6 +352,13 @@ pub struct Index {
     /// WHERE: the index is of the rows for which this is true.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub predicate: Option<IndexPredicate>,
+}
+
+/// ASC or DESC, and NULLS FIRST or LAST, of a column of an index.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyOrder {
+    pub descending: bool,
+    pub nulls_first: bool,
 }
 
 /// WHERE of a partial index.
@@ -591,6 +602,23 @@ impl Index {
     /// What the distances of a vector index are by; `None` for indexes of another kind.
     pub fn vector_metric(&self) -> Option<IndexMetric> {
         self.hnsw.map(|options| options.metric).or(self.ivfflat.map(|options| options.metric))
+    }
+}
+
+impl KeyOrder {
+    /// As written behind a column, with a space before it: what its direction does not say already.
+    pub fn sql(self) -> &'static str {
+        match (self.descending, self.nulls_first) {
+            (false, false) => "",
+            (false, true) => " NULLS FIRST",
+            (true, true) => " DESC",
+            (true, false) => " DESC NULLS LAST",
+        }
+    }
+
+    /// As pg_index has it: bit 1 for DESC, bit 2 for NULLS FIRST.
+    pub fn bits(self) -> i16 {
+        i16::from(self.descending) | i16::from(self.nulls_first) << 1
     }
 }
 

@@ -573,6 +573,10 @@ pub struct CreateIndex {
 pub struct IndexColumn {
     pub subject: IndexSubject,
     pub opclass: Option<String>,
+    /// ASC or DESC: whether it is the latter.
+    pub descending: Option<bool>,
+    /// NULLS FIRST or LAST: whether it is the former.
+    pub nulls_first: Option<bool>,
 }
 
 /// What an index is on.

@@ -327,6 +327,7 @@ impl Session {
             method: IndexMethod::Btree,
             columns,
             included: Vec::new(),
+            orders: Vec::new(),
             opclasses: Vec::new(),
             unique: true,
             constraint: Some(constraint.oid),

@@ -7,8 +7,8 @@
 use std::sync::Arc;
 
 use crate::catalog::{
-    Generated, HnswOptions, Index, IndexMethod, IndexMetric, IndexPredicate, IvfflatOptions, Oid, Relation,
-    Table,
+    Generated, HnswOptions, Index, IndexMethod, IndexMetric, IndexPredicate, IvfflatOptions, KeyOrder, Oid,
+    Relation, Table,
 };
 use crate::database::{BuildProgress, Transaction};
 use crate::distance::{Element, Metric};
@@ -221,6 +221,7 @@ pub(super) fn definition(
         method: IndexMethod::Btree,
         columns: Vec::new(),
         included: Vec::new(),
+        orders: Vec::new(),
         opclasses: Vec::new(),
         unique: create.unique,
         nulls_equal: create.nulls_equal,
@@ -271,10 +272,33 @@ pub(super) fn definition(
             return Err(Error::new(SqlState::UNDEFINED_OBJECT, message));
         }
     }
+    index.orders = orders(&create.columns, index.method)?;
     if index.unique {
         check_unique(table, &index.columns, false)?;
     }
     Ok(index)
+}
+
+/// How the columns are sorted, where it is not as by default. Both directions cost the same: what metadata indexes answer
+/// has the order of the query.
+fn orders(columns: &[IndexColumn], method: IndexMethod) -> Result<Vec<KeyOrder>> {
+    if !matches!(method, IndexMethod::Btree | IndexMethod::Bitmap) {
+        let refused = [
+            ("ASC/DESC", columns.iter().any(|column| column.descending.is_some())),
+            ("NULLS FIRST/LAST", columns.iter().any(|column| column.nulls_first.is_some())),
+        ];
+        if let Some((what, _)) = refused.iter().find(|(_, present)| *present) {
+            let message = format!("access method \"{}\" does not support {what} options", method.name());
+            return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message));
+        }
+    }
+    let order = |column: &IndexColumn| {
+        let descending = column.descending.unwrap_or_default();
+        KeyOrder { descending, nulls_first: column.nulls_first.unwrap_or(descending) }
+    };
+    let orders: Vec<KeyOrder> = columns.iter().map(order).collect();
+    let is_plain = orders.iter().all(|order| *order == KeyOrder::default());
+    Ok(if is_plain { Vec::new() } else { orders })
 }
 
 /// WHERE. Indexes with entries of their own have its value in a hidden column.

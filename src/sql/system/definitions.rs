@@ -128,8 +128,8 @@ pub fn is_hidden(table: &Table, number: u16) -> bool {
     table.hidden.iter().any(|column| column.number == number)
 }
 
-/// One column of an index; with what is before the names of the extension's operator classes, also with its own when
-/// that says something.
+/// One column of an index; with what is before the names of the extension's operator classes, also with its own and how
+/// it is sorted, when those say something.
 pub fn index_column(
     table: &Table,
     index: &Index,
@@ -147,14 +147,14 @@ pub fn index_column(
         .opclasses
         .get(place)
         .filter(|class| !class.is_empty() && !is_default_opclass(index.method, class, &column.ty));
-    Some(match (class, classes) {
-        (Some(class), Some(extension))
-            if matches!(index.method, IndexMethod::Hnsw | IndexMethod::Ivfflat) =>
-        {
-            format!("{name} {extension}{class}")
+    let Some(extension) = classes else { return Some(name) };
+    let order = index.orders.get(place).copied().unwrap_or_default().sql();
+    Some(match class {
+        Some(class) if matches!(index.method, IndexMethod::Hnsw | IndexMethod::Ivfflat) => {
+            format!("{name} {extension}{class}{order}")
         }
-        (Some(class), Some(_)) => format!("{name} {class}"),
-        _ => name,
+        Some(class) => format!("{name} {class}{order}"),
+        None => format!("{name}{order}"),
     })
 }
 

@@ -354,10 +354,16 @@ fn indexes(execution: &Execution, rows: &mut Rows) -> Result<()> {
             indisunique: index.unique, indnullsnotdistinct: index.nulls_equal, indisprimary: primary, indkey: key_numbers(table, index),
             indexprs: expressions(table, index), indpred: index.predicate.as_ref().map(|p| p.sql.clone()),
             indcollation: collations.collect::<Vec<_>>(), indclass: classes.collect::<Vec<_>>(),
-            indoption: vec![Value::Int2(0); index.columns.len()],
+            indoption: options_of_keys(index),
         });
     }
     Ok(())
+}
+
+/// How each column of an index is sorted.
+fn options_of_keys(index: &Index) -> Vec<Value> {
+    let order = |place| index.orders.get(place).copied().unwrap_or_default();
+    (0..index.columns.len()).map(|place| Value::Int2(order(place).bits())).collect()
 }
 
 /// The columns of an index by number, 0 for an expression.

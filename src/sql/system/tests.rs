@@ -125,6 +125,7 @@ fn catalog() -> Arc<Catalog> {
         method,
         columns: vec![column],
         included: Vec::new(),
+        orders: Vec::new(),
         opclasses: Vec::new(),
         unique: false,
         constraint: None,
@@ -140,6 +141,7 @@ fn catalog() -> Arc<Catalog> {
     };
     let hnsw = Index {
         included: Vec::new(),
+        orders: Vec::new(),
         opclasses: vec!["vector_l2_ops".into()],
         hnsw: Some(HnswOptions { metric: IndexMetric::L2, m: 8, ef_construction: 64, quantization: None }),
         ..index(HNSW, "items_embedding_idx", IndexMethod::Hnsw, 3)
