@@ -108,6 +108,9 @@ pub struct Table {
     /// CREATE UNLOGGED TABLE. It is logged all the same: that promises more than was asked for.
     #[serde(default)]
     pub unlogged: bool,
+    /// WITH (name = value), as written. They have no effect.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub options: Vec<(String, String)>,
     /// For a materialized view: what its rows are the result of.
     #[serde(default)]
     pub materialized: Option<Materialized>,
@@ -349,6 +352,9 @@ pub struct Index {
     /// For `ivfflat`.
     #[serde(default)]
     pub ivfflat: Option<IvfflatOptions>,
+    /// WITH (name = value), as written; those of `hnsw` and `ivfflat` are above.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub options: Vec<(String, String)>,
     /// WHERE: the index is of the rows for which this is true.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub predicate: Option<IndexPredicate>,

@@ -455,6 +455,7 @@ fn constraint_index(table: &Table, constraint: &catalog::Constraint, oid: Oid) -
         columns,
         included: Vec::new(),
         orders: Vec::new(),
+        options: Vec::new(),
         opclasses: Vec::new(),
         unique: true,
         constraint: Some(constraint.oid),

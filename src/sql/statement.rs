@@ -387,8 +387,8 @@ pub struct CreateTable {
     pub constraints: Vec<TableConstraint>,
     /// PARTITION BY: the strategy, and the key's column.
     pub partition_by: Option<(Strategy, String)>,
-    /// Names of those in WITH (...), which have no effect.
-    pub storage_parameters: Vec<String>,
+    /// WITH (name = value), which has no effect.
+    pub storage_parameters: Vec<(String, String)>,
 }
 
 /// How long a table lasts.
@@ -629,7 +629,7 @@ pub struct AlterTable {
 #[derive(Clone, Debug)]
 pub enum AlterAction {
     /// SET or RESET of these, which have no effect.
-    StorageParameters(Vec<String>),
+    StorageParameters(Vec<(String, Option<String>)>),
     AddConstraint {
         constraint: TableConstraint,
         not_valid: bool,

@@ -80,6 +80,7 @@ pub fn create(database: &Arc<Database>) -> Oid {
             columns: vec![column],
             included: Vec::new(),
             orders: Vec::new(),
+            options: Vec::new(),
             opclasses: Vec::new(),
             unique: false,
             constraint: None,

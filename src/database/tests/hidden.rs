@@ -62,6 +62,7 @@ fn add_indexes(txn: &mut Transaction, table: Oid) {
             columns,
             included: Vec::new(),
             orders: Vec::new(),
+            options: Vec::new(),
             opclasses: Vec::new(),
             unique: false,
             nulls_equal: false,

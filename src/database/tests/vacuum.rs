@@ -30,6 +30,7 @@ pub fn add_index(txn: &mut Transaction, table: Oid) {
         columns: vec![3],
         included: Vec::new(),
         orders: Vec::new(),
+        options: Vec::new(),
         opclasses: Vec::new(),
         unique: false,
         constraint: None,

@@ -31,6 +31,7 @@ use crate::sql::session::{Session, done};
 use crate::sql::settings::id;
 use crate::sql::shared::undefined_relation;
 use crate::sql::statement::{CreateIndex, IndexColumn, IndexSubject, Name, ReindexKind};
+use crate::sql::storage_parameters;
 use crate::types::{BIT_DIMENSIONS_MAX, HNSW_DIMENSIONS_MAX, SPARSEVEC_DIMENSIONS_MAX, Type};
 
 /// How the view of builds calls them.
@@ -222,6 +223,7 @@ pub(super) fn definition(
         columns: Vec::new(),
         included: Vec::new(),
         orders: Vec::new(),
+        options: Vec::new(),
         opclasses: Vec::new(),
         unique: create.unique,
         nulls_equal: create.nulls_equal,
@@ -491,7 +493,7 @@ fn option(name: &str, value: &str, min: u16, max: u16) -> Result<u16> {
     }
 }
 
-pub(super) fn unknown_option(name: &str) -> Error {
+fn unknown_option(name: &str) -> Error {
     Error::new(SqlState::INVALID_PARAMETER_VALUE, format!("unrecognized parameter \"{name}\""))
 }
 
@@ -537,11 +539,19 @@ fn metadata(create: &CreateIndex, table: &Table, index: &mut Index, method: Inde
             index.opclasses.push(opclass.clone());
         }
     }
-    for (name, _) in &create.options {
-        // PostgreSQL's page filling; there are no pages to fill.
-        if !matches!(name.as_str(), "fillfactor" | "deduplicate_items") {
-            return Err(unknown_option(name));
-        }
+    let known: &[&str] = match method {
+        IndexMethod::Hash => &["fillfactor"],
+        _ => &["fillfactor", "deduplicate_items"],
+    };
+    keep_options(create, index, known)
+}
+
+/// Storage parameters, which tell PostgreSQL how to fill pages and when to write them; there are no pages here.
+pub(super) fn keep_options(create: &CreateIndex, index: &mut Index, known: &[&str]) -> Result<()> {
+    storage_parameters::refuse_twice(create.options.iter().map(|(name, _)| name.as_str()))?;
+    for (name, value) in &create.options {
+        storage_parameters::check_of_index(name, value, known)?;
     }
+    index.options.clone_from(&create.options);
     Ok(())
 }

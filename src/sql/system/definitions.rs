@@ -24,8 +24,13 @@ const HNSW_M: u32 = 16;
 const HNSW_EF_CONSTRUCTION: u32 = 64;
 const IVFFLAT_LISTS: u32 = 100;
 
-/// Options of a vector index that are not the defaults.
-pub fn vector_options(index: &Index) -> Vec<(&'static str, String)> {
+/// WITH of an index: its storage parameters, and of a vector index what is not the default.
+pub fn index_options(index: &Index) -> Vec<(String, String)> {
+    let numbers = vector_options(index).into_iter().map(|(name, value)| (name.to_owned(), value));
+    numbers.chain(index.options.iter().cloned()).collect()
+}
+
+fn vector_options(index: &Index) -> Vec<(&'static str, String)> {
     let mut numbers = Vec::new();
     if let Some(hnsw) = &index.hnsw {
         numbers.push(("m", u32::from(hnsw.m), HNSW_M));
@@ -108,8 +113,13 @@ pub fn index_definition(
     let included: Vec<String> = included.collect();
     let include =
         if included.is_empty() { String::new() } else { format!(" INCLUDE ({})", included.join(", ")) };
-    let options: Vec<String> =
-        vector_options(index).into_iter().map(|(name, value)| format!("{name}='{value}'")).collect();
+    // Words that need no quotes have none.
+    let quotes = |value: &str| index.options.is_empty() || quote_ident(value) != value;
+    let options = index_options(index).into_iter().map(|(name, value)| match quotes(&value) {
+        true => format!("{name}='{value}'"),
+        false => format!("{name}={value}"),
+    });
+    let options: Vec<String> = options.collect();
     let with = if options.is_empty() { String::new() } else { format!(" WITH ({})", options.join(", ")) };
     let nulls = if index.nulls_equal { " NULLS NOT DISTINCT" } else { "" };
     let predicate = index.predicate.as_ref();
