@@ -32,6 +32,7 @@ use crate::sql::settings::id;
 use crate::sql::shared::undefined_relation;
 use crate::sql::statement::{CreateIndex, IndexColumn, IndexSubject, Name, ReindexKind};
 use crate::sql::storage_parameters;
+use crate::sql::system::check_opclass;
 use crate::types::{BIT_DIMENSIONS_MAX, HNSW_DIMENSIONS_MAX, SPARSEVEC_DIMENSIONS_MAX, Type};
 
 /// How the view of builds calls them.
@@ -536,8 +537,12 @@ fn metadata(create: &CreateIndex, table: &Table, index: &mut Index, method: Inde
             _ => {}
         }
         if let Some(opclass) = &column.opclass {
-            index.opclasses.push(opclass.clone());
+            check_opclass(method, opclass, &found.ty)?;
         }
+    }
+    if create.columns.iter().any(|column| column.opclass.is_some()) {
+        let named = create.columns.iter().map(|column| column.opclass.clone().unwrap_or_default());
+        index.opclasses = named.collect();
     }
     let known: &[&str] = match method {
         IndexMethod::Hash => &["fillfactor"],
