@@ -241,6 +241,14 @@ fn yes() -> bool {
     true
 }
 
+fn one() -> i64 {
+    1
+}
+
+fn is_one(number: &i64) -> bool {
+    *number == 1
+}
+
 /// A default, as SQL text.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DefaultExpr {
@@ -433,6 +441,9 @@ pub struct Sequence {
     pub min: i64,
     pub max: i64,
     pub cycle: bool,
+    /// CACHE. Only shown: values are given out one by one.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub cache: i64,
     /// Dropped with this table's column (oid, number).
     pub owned_by: Option<(Oid, u16)>,
     /// COMMENT ON SEQUENCE.

@@ -605,6 +605,7 @@ pub struct SequenceOptions {
     pub min: Option<Option<i64>>,
     pub max: Option<Option<i64>>,
     pub cycle: Option<bool>,
+    pub cache: Option<i64>,
     /// OWNED BY table.column; `Some(None)` is OWNED BY NONE.
     pub owned_by: Option<Option<(Name, String)>>,
 }

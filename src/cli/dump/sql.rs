@@ -183,7 +183,7 @@ impl<W: Write> Dump<W> {
 
     async fn sequence(&mut self, sequence: &Relation) -> Result<()> {
         self.each(&format!("SELECT 'CREATE SEQUENCE {} AS ' || pg_catalog.format_type(seqtypid, NULL) || ' INCREMENT BY ' || seqincrement
-              || ' MINVALUE ' || seqmin || ' MAXVALUE ' || seqmax || ' START WITH ' || seqstart || CASE WHEN seqcycle THEN ' CYCLE;' ELSE ';' END
+              || ' MINVALUE ' || seqmin || ' MAXVALUE ' || seqmax || ' START WITH ' || seqstart || CASE WHEN seqcache > 1 THEN ' CACHE ' || seqcache ELSE '' END || CASE WHEN seqcycle THEN ' CYCLE;' ELSE ';' END
             FROM pg_catalog.pg_sequence WHERE seqrelid = {}", doubled(&sequence.name), sequence.oid)).await
     }
 

@@ -88,7 +88,7 @@ pub const RELATIONS: &[Relation] = &[
         name: "pg_sequence",
         kind: 'r',
         columns: "seqrelid oid, seqtypid oid, seqstart int8, seqincrement int8, seqmax int8, seqmin int8, \
-            seqcache int8 = 1, seqcycle bool",
+            seqcache int8, seqcycle bool",
         rows: sequences,
     },
     Relation {
@@ -457,7 +457,7 @@ fn sequences(execution: &Execution, rows: &mut Rows) -> Result<()> {
     for sequence in execution.session.catalog().sequences() {
         rows.add(cells! {
             seqrelid: sequence.oid, seqtypid: sequence.ty.oid(), seqstart: sequence.start,
-            seqincrement: sequence.increment, seqmax: sequence.max, seqmin: sequence.min, seqcycle: sequence.cycle,
+            seqincrement: sequence.increment, seqmax: sequence.max, seqmin: sequence.min, seqcache: sequence.cache, seqcycle: sequence.cycle,
         });
     }
     Ok(())

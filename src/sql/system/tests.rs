@@ -159,6 +159,7 @@ fn catalog() -> Arc<Catalog> {
         min: 1,
         max: i64::MAX,
         cycle: false,
+        cache: 1,
         owned_by: Some((ITEMS, 1)),
         comment: None,
     };
