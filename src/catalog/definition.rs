@@ -108,6 +108,9 @@ pub struct Table {
     /// CREATE UNLOGGED TABLE. It is logged all the same: that promises more than was asked for.
     #[serde(default)]
     pub unlogged: bool,
+    /// WITH (name = value), as written. They have no effect.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub options: Vec<(String, String)>,
     /// For a materialized view: what its rows are the result of.
     #[serde(default)]
     pub materialized: Option<Materialized>,
@@ -238,6 +241,14 @@ fn yes() -> bool {
     true
 }
 
+fn one() -> i64 {
+    1
+}
+
+fn is_one(number: &i64) -> bool {
+    *number == 1
+}
+
 /// A default, as SQL text.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DefaultExpr {
@@ -333,6 +344,10 @@ pub struct Index {
     /// One per column or empty: "vector_l2_ops", "int4_ops", ...
     #[serde(default)]
     pub opclasses: Vec<String>,
+    /// One per column, or empty where all are ascending with NULLs last. Only shown: what is read by an index is
+    /// sorted as the query says.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub orders: Vec<KeyOrder>,
     pub unique: bool,
     /// NULLS NOT DISTINCT: of a unique index, whose NULLs are then like any other value.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -345,9 +360,19 @@ pub struct Index {
     /// For `ivfflat`.
     #[serde(default)]
     pub ivfflat: Option<IvfflatOptions>,
+    /// WITH (name = value), as written; those of `hnsw` and `ivfflat` are above.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub options: Vec<(String, String)>,
     /// WHERE: the index is of the rows for which this is true.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub predicate: Option<IndexPredicate>,
+}
+
+/// ASC or DESC, and NULLS FIRST or LAST, of a column of an index.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyOrder {
+    pub descending: bool,
+    pub nulls_first: bool,
 }
 
 /// WHERE of a partial index.
@@ -416,6 +441,9 @@ pub struct Sequence {
     pub min: i64,
     pub max: i64,
     pub cycle: bool,
+    /// CACHE. Only shown: values are given out one by one.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub cache: i64,
     /// Dropped with this table's column (oid, number).
     pub owned_by: Option<(Oid, u16)>,
     /// COMMENT ON SEQUENCE.
@@ -609,6 +637,23 @@ impl Index {
     /// What the distances of a vector index are by; `None` for indexes of another kind.
     pub fn vector_metric(&self) -> Option<IndexMetric> {
         self.hnsw.map(|options| options.metric).or(self.ivfflat.map(|options| options.metric))
+    }
+}
+
+impl KeyOrder {
+    /// As written behind a column, with a space before it: what its direction does not say already.
+    pub fn sql(self) -> &'static str {
+        match (self.descending, self.nulls_first) {
+            (false, false) => "",
+            (false, true) => " NULLS FIRST",
+            (true, true) => " DESC",
+            (true, false) => " DESC NULLS LAST",
+        }
+    }
+
+    /// As pg_index has it: bit 1 for DESC, bit 2 for NULLS FIRST.
+    pub fn bits(self) -> i16 {
+        i16::from(self.descending) | i16::from(self.nulls_first) << 1
     }
 }
 

@@ -282,6 +282,7 @@ impl Table {
             comments: self.comments.clone(),
             temporary: self.temporary,
             unlogged: self.unlogged,
+            options: Vec::new(),
             materialized: self.materialized.clone(),
             partitioning: None,
             part: self.part.clone(),

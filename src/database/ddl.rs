@@ -454,6 +454,8 @@ fn constraint_index(table: &Table, constraint: &catalog::Constraint, oid: Oid) -
         method: IndexMethod::Btree,
         columns,
         included: Vec::new(),
+        orders: Vec::new(),
+        options: Vec::new(),
         opclasses: Vec::new(),
         unique: true,
         constraint: Some(constraint.oid),

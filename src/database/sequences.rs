@@ -167,6 +167,7 @@ mod tests {
             min,
             max,
             cycle,
+            cache: 1,
             owned_by: None,
             comment: None,
         }

@@ -337,7 +337,7 @@ fn refuse_table_clauses(table: &ast::CreateTable) -> Result<()> {
     }
 }
 
-fn storage_parameters_of(table: &ast::CreateTable) -> Result<Vec<String>> {
+fn storage_parameters_of(table: &ast::CreateTable) -> Result<Vec<(String, String)>> {
     match &table.table_options {
         CreateTableOptions::With(options) => storage_parameters::of_options(options),
         _ => Ok(Vec::new()),
@@ -614,22 +614,23 @@ fn parameters_changed(w: &mut Words) -> Parsed<AlterAction> {
     if !sets {
         w.expect("RESET")?;
     }
-    let names = w.parenthesised(|w| {
+    let changes = w.parenthesised(|w| {
         let mut name = w.identifier()?;
         if w.accept_token(&Token::Period) {
             name = format!("{name}.{}", w.identifier()?);
         }
-        if sets {
-            let value = match w.accept_token(&Token::Eq) {
-                true => storage_parameters::text_of(&w.expression()?),
-                false => "true".to_owned(),
-            };
-            storage_parameters::check(&name, &value)?;
+        if !sets {
+            return Ok((name, None));
         }
-        Ok(name)
+        let value = match w.accept_token(&Token::Eq) {
+            true => storage_parameters::text_of(&w.expression()?),
+            false => "true".to_owned(),
+        };
+        storage_parameters::check(&name, &value)?;
+        Ok((name, Some(value)))
     })?;
-    storage_parameters::refuse_twice(&names)?;
-    Ok(AlterAction::StorageParameters(names))
+    storage_parameters::refuse_twice(changes.iter().map(|(name, _)| name.as_str()))?;
+    Ok(AlterAction::StorageParameters(changes))
 }
 
 fn alter_table(w: &mut Words) -> Parsed<Ast> {

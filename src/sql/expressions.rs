@@ -122,6 +122,7 @@ pub fn row_type(columns: impl IntoIterator<Item = (String, Type)>) -> Table {
         comment: None,
         temporary: None,
         unlogged: false,
+        options: Vec::new(),
         partitioning: None,
         part: None,
         materialized: None,

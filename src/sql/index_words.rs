@@ -83,14 +83,17 @@ fn index_column(w: &mut Words) -> Parsed<IndexColumn> {
         Token::Word(_) if !ordering(w) => Some(w.name()?.name),
         _ => None,
     };
-    // Metadata indexes keep no order of their own: both directions cost the same.
-    if !w.accept("ASC") {
-        w.accept("DESC");
+    let descending = either(w, "DESC", "ASC");
+    let nulls_first = either(w, "NULLS FIRST", "NULLS LAST");
+    Ok(IndexColumn { subject, opclass, descending, nulls_first })
+}
+
+/// Whether the one stands there, or the other.
+fn either(w: &mut Words, one: &str, other: &str) -> Option<bool> {
+    if w.accept(one) {
+        return Some(true);
     }
-    if !w.accept("NULLS FIRST") {
-        w.accept("NULLS LAST");
-    }
-    Ok(IndexColumn { subject, opclass })
+    w.accept(other).then_some(false)
 }
 
 /// A column in parentheses is the column.

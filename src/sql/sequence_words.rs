@@ -46,7 +46,7 @@ fn one_sequence_option(w: &mut Words, options: &mut SequenceOptions) -> Parsed<b
         options.max = Some(Some(w.integer()?));
     } else if w.accept("CACHE") {
         // Values are logged ahead for all sessions together; a cache per session would only lose more of them.
-        w.integer()?;
+        options.cache = Some(w.integer()?);
     } else if w.accept("NO CYCLE") {
         options.cycle = Some(false);
     } else if w.accept("CYCLE") {

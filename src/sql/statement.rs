@@ -387,8 +387,8 @@ pub struct CreateTable {
     pub constraints: Vec<TableConstraint>,
     /// PARTITION BY: the strategy, and the key's column.
     pub partition_by: Option<(Strategy, String)>,
-    /// Names of those in WITH (...), which have no effect.
-    pub storage_parameters: Vec<String>,
+    /// WITH (name = value), which has no effect.
+    pub storage_parameters: Vec<(String, String)>,
 }
 
 /// How long a table lasts.
@@ -573,6 +573,10 @@ pub struct CreateIndex {
 pub struct IndexColumn {
     pub subject: IndexSubject,
     pub opclass: Option<String>,
+    /// ASC or DESC: whether it is the latter.
+    pub descending: Option<bool>,
+    /// NULLS FIRST or LAST: whether it is the former.
+    pub nulls_first: Option<bool>,
 }
 
 /// What an index is on.
@@ -601,6 +605,7 @@ pub struct SequenceOptions {
     pub min: Option<Option<i64>>,
     pub max: Option<Option<i64>>,
     pub cycle: Option<bool>,
+    pub cache: Option<i64>,
     /// OWNED BY table.column; `Some(None)` is OWNED BY NONE.
     pub owned_by: Option<Option<(Name, String)>>,
 }
@@ -625,7 +630,7 @@ pub struct AlterTable {
 #[derive(Clone, Debug)]
 pub enum AlterAction {
     /// SET or RESET of these, which have no effect.
-    StorageParameters(Vec<String>),
+    StorageParameters(Vec<(String, Option<String>)>),
     AddConstraint {
         constraint: TableConstraint,
         not_valid: bool,

@@ -46,24 +46,36 @@ const PARAMETERS: &[(&str, Kind)] = &[
     ("vacuum_truncate", Kind::Bool),
 ];
 
-/// The names of parameters in `WITH (name = value, ...)`; 22023 for what PostgreSQL does not take.
-pub fn of_options(options: &[SqlOption]) -> Result<Vec<String>> {
-    let name = |option: &SqlOption| match option {
-        SqlOption::KeyValue { key, value } => {
-            let name = fold(key);
-            check(&name, &text_of(value))?;
-            Ok(name)
-        }
-        SqlOption::Ident(name) => {
-            let name = fold(name);
-            check(&name, "true")?;
-            Ok(name)
-        }
-        _ => Err(Error::unsupported("this form of CREATE TABLE")),
+/// The parameters in `WITH (name = value, ...)`; 22023 for what PostgreSQL does not take.
+pub fn of_options(options: &[SqlOption]) -> Result<Vec<(String, String)>> {
+    let parameter = |option: &SqlOption| {
+        let (name, value) = match option {
+            SqlOption::KeyValue { key, value } => (fold(key), text_of(value)),
+            SqlOption::Ident(name) => (fold(name), "true".to_owned()),
+            _ => return Err(Error::unsupported("this form of CREATE TABLE")),
+        };
+        check(&name, &value)?;
+        Ok((name, value))
     };
-    let names: Vec<String> = options.iter().map(name).collect::<Result<_>>()?;
-    refuse_twice(&names)?;
-    Ok(names)
+    let parameters: Vec<(String, String)> = options.iter().map(parameter).collect::<Result<_>>()?;
+    refuse_twice(parameters.iter().map(|(name, _)| name.as_str()))?;
+    Ok(parameters)
+}
+
+/// Those that the table itself has: PostgreSQL keeps those of `toast.` elsewhere.
+pub fn of_table(parameters: &[(String, String)]) -> Vec<(String, String)> {
+    parameters.iter().filter(|(name, _)| is_of_table(name)).cloned().collect()
+}
+
+fn is_of_table(name: &str) -> bool {
+    !name.starts_with("toast.")
+}
+
+/// SET (name = value) and RESET (name), for which there is no value.
+pub fn change(parameters: &mut Vec<(String, String)>, changes: &[(String, Option<String>)]) {
+    parameters.retain(|(name, _)| changes.iter().all(|(changed, _)| changed != name));
+    let set = changes.iter().filter(|(name, _)| is_of_table(name));
+    parameters.extend(set.filter_map(|(name, value)| Some((name.clone(), value.clone()?))));
 }
 
 pub fn text_of(value: &Expr) -> String {
@@ -71,13 +83,29 @@ pub fn text_of(value: &Expr) -> String {
 }
 
 /// 22023 for a name that stands there again.
-pub fn refuse_twice(names: &[String]) -> Result<()> {
-    match names.iter().enumerate().find(|(number, name)| names[..*number].contains(name)) {
-        None => Ok(()),
-        Some((_, name)) => {
+pub fn refuse_twice<'n>(names: impl Iterator<Item = &'n str>) -> Result<()> {
+    let mut seen = Vec::new();
+    for name in names {
+        if seen.contains(&name) {
             let message = format!("parameter \"{name}\" specified more than once");
+            return Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, message));
+        }
+        seen.push(name);
+    }
+    Ok(())
+}
+
+/// 22023 for a value that a parameter of an index does not take: of all that are known, those that are named here.
+pub fn check_of_index(name: &str, value: &str, known: &[&str]) -> Result<()> {
+    match name {
+        _ if !known.contains(&name) => {
+            let message = format!("unrecognized parameter \"{name}\"");
             Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, message))
         }
+        "deduplicate_items" | "fastupdate" => check_value(name, value, &Kind::Bool),
+        "buffering" => check_value(name, value, &Kind::Choice(&["auto", "on", "off"])),
+        "gin_pending_list_limit" => check_value(name, value, &Kind::Int(64, INT_MAX)),
+        _ => check(name, value),
     }
 }
 
@@ -88,6 +116,11 @@ pub fn check(name: &str, value: &str) -> Result<()> {
     let Some((_, kind)) = PARAMETERS.iter().find(|(known, _)| *known == bare) else {
         return invalid(format!("unrecognized parameter \"{bare}\""));
     };
+    check_value(bare, value, kind)
+}
+
+fn check_value(bare: &str, value: &str, kind: &Kind) -> Result<()> {
+    let invalid = |message: String| Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, message));
     let out = |low: String, high: String| {
         let error = Error::new(
             SqlState::INVALID_PARAMETER_VALUE,
@@ -119,7 +152,7 @@ pub fn check(name: &str, value: &str) -> Result<()> {
 
 impl Session {
     /// Tells the client that these change nothing.
-    pub(super) fn warn_of_parameters(&mut self, names: &[String]) {
+    pub(super) fn warn_of_parameters<'n>(&mut self, names: impl Iterator<Item = &'n String>) {
         for name in names {
             let message = format!("storage parameter \"{name}\" has no effect");
             self.notice(Severity::Warning, Error::new(SqlState("01000"), message));

@@ -36,6 +36,7 @@ impl Worker {
             min: -1_000_000,
             max: 1_000_000,
             cycle: false,
+            cache: 1,
             owned_by: None,
             comment: None,
         };

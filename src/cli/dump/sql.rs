@@ -183,7 +183,7 @@ impl<W: Write> Dump<W> {
 
     async fn sequence(&mut self, sequence: &Relation) -> Result<()> {
         self.each(&format!("SELECT 'CREATE SEQUENCE {} AS ' || pg_catalog.format_type(seqtypid, NULL) || ' INCREMENT BY ' || seqincrement
-              || ' MINVALUE ' || seqmin || ' MAXVALUE ' || seqmax || ' START WITH ' || seqstart || CASE WHEN seqcycle THEN ' CYCLE;' ELSE ';' END
+              || ' MINVALUE ' || seqmin || ' MAXVALUE ' || seqmax || ' START WITH ' || seqstart || CASE WHEN seqcache > 1 THEN ' CACHE ' || seqcache ELSE '' END || CASE WHEN seqcycle THEN ' CYCLE;' ELSE ';' END
             FROM pg_catalog.pg_sequence WHERE seqrelid = {}", doubled(&sequence.name), sequence.oid)).await
     }
 
@@ -198,10 +198,16 @@ impl<W: Write> Dump<W> {
             FROM pg_catalog.pg_attribute a
             LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
             WHERE a.attrelid = {} AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum", table.oid)).await?;
-        let persistence = self
-            .ask(&format!("SELECT relpersistence FROM pg_catalog.pg_class WHERE oid = {}", table.oid))
+        let kept = self
+            .ask(&format!("SELECT relpersistence, array_to_string(reloptions, ',') FROM pg_catalog.pg_class WHERE oid = {}", table.oid))
             .await?;
-        let unlogged = persistence.first().is_some_and(|row| cell(row, 0) == "u");
+        let unlogged = kept.first().is_some_and(|row| cell(row, 0) == "u");
+        let options = kept.first().map(|row| cell(row, 1)).unwrap_or_default();
+        let options = options.split(',').filter_map(|option| option.split_once('='));
+        let options: Vec<String> =
+            options.map(|(name, value)| format!("{name}='{}'", doubled(value))).collect();
+        let with =
+            if options.is_empty() { String::new() } else { format!("\nWITH ({})", options.join(", ")) };
         let kind = if unlogged { "UNLOGGED TABLE" } else { "TABLE" };
         let columns: Vec<String> = columns.iter().map(|row| format!("    {}", cell(row, 0))).collect();
         let columns = columns.join(",\n");
@@ -210,7 +216,7 @@ impl<W: Write> Dump<W> {
             let by = by.first().map(|row| cell(row, 0)).unwrap_or_default();
             return self.say(&format!("CREATE {kind} {} (\n{columns}\n)\nPARTITION BY {by};", table.name));
         }
-        self.say(&format!("CREATE {kind} {} (\n{columns}\n);", table.name))
+        self.say(&format!("CREATE {kind} {} (\n{columns}\n){with};", table.name))
     }
 
     /// A partition, and the defaults that it does not share with its parent.

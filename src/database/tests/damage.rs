@@ -79,6 +79,8 @@ pub fn create(database: &Arc<Database>) -> Oid {
             method: if hnsw.is_some() { IndexMethod::Hnsw } else { IndexMethod::Ivfflat },
             columns: vec![column],
             included: Vec::new(),
+            orders: Vec::new(),
+            options: Vec::new(),
             opclasses: Vec::new(),
             unique: false,
             constraint: None,

@@ -87,6 +87,7 @@ fn counter(oid: Oid) -> Sequence {
         min,
         max,
         cycle: false,
+        cache: 1,
         owned_by: None,
         comment: None,
     }

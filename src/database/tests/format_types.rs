@@ -218,6 +218,8 @@ fn create_vectors(txn: &mut Transaction) {
             table,
             method,
             columns: vec![number],
+            orders: Vec::new(),
+            options: Vec::new(),
             included: Vec::new(),
             opclasses: Vec::new(),
             unique: false,
@@ -270,6 +272,7 @@ fn create_relations(txn: &mut Transaction) {
         min: 1,
         max: 1_000,
         cycle: false,
+        cache: 1,
         owned_by: Some((parted, 1)),
         comment: None,
     };

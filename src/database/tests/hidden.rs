@@ -61,6 +61,8 @@ fn add_indexes(txn: &mut Transaction, table: Oid) {
             method: IndexMethod::Hnsw,
             columns,
             included: Vec::new(),
+            orders: Vec::new(),
+            options: Vec::new(),
             opclasses: Vec::new(),
             unique: false,
             nulls_equal: false,

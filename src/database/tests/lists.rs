@@ -20,6 +20,8 @@ pub fn create_lists(database: &Arc<Database>, table: Oid) {
         method: IndexMethod::Ivfflat,
         columns: vec![3],
         included: Vec::new(),
+        orders: Vec::new(),
+        options: Vec::new(),
         opclasses: vec!["vector_l2_ops".into()],
         unique: false,
         constraint: None,

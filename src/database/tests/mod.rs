@@ -103,6 +103,7 @@ pub fn create_with(txn: &mut Transaction, name: &str, columns: Vec<Column>) -> O
         materialized: None,
         temporary: None,
         unlogged: false,
+        options: Vec::new(),
         partitioning: None,
         part: None,
     };

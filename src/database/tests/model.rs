@@ -400,6 +400,8 @@ fn create_hnsw(database: &Arc<Database>, table: Oid) {
         method: IndexMethod::Hnsw,
         columns: vec![3],
         included: Vec::new(),
+        orders: Vec::new(),
+        options: Vec::new(),
         opclasses: vec!["vector_l2_ops".into()],
         unique: false,
         constraint: None,

@@ -29,6 +29,8 @@ pub fn add_index(txn: &mut Transaction, table: Oid) {
         method: IndexMethod::Hnsw,
         columns: vec![3],
         included: Vec::new(),
+        orders: Vec::new(),
+        options: Vec::new(),
         opclasses: Vec::new(),
         unique: false,
         constraint: None,

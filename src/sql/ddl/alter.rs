@@ -29,6 +29,7 @@ use crate::sql::shared::{parse_name, undefined_relation};
 use crate::sql::statement::{
     AlterAction, AlterTable, Ast, ColumnDefinition, IdentityKind, SequenceOptions, TableConstraint,
 };
+use crate::sql::storage_parameters;
 use crate::types::arrow::value_at;
 use crate::types::{Type, Value};
 
@@ -79,9 +80,11 @@ impl Session {
         match action {
             AlterAction::OwnerTo(owner) => self.check_owner(owner),
             AlterAction::Hint => Ok(()),
-            AlterAction::StorageParameters(names) => {
-                self.warn_of_parameters(names);
-                Ok(())
+            AlterAction::StorageParameters(changes) => {
+                self.warn_of_parameters(changes.iter().map(|(name, _)| name));
+                let mut altered = (**table).clone();
+                storage_parameters::change(&mut altered.options, changes);
+                self.put(altered).await
             }
             AlterAction::Partition(PartitionAction::Attach { name, bound }) => {
                 self.attach_partition(table, name, bound).await
@@ -327,6 +330,8 @@ impl Session {
             method: IndexMethod::Btree,
             columns,
             included: Vec::new(),
+            orders: Vec::new(),
+            options: Vec::new(),
             opclasses: Vec::new(),
             unique: true,
             constraint: Some(constraint.oid),

@@ -7,8 +7,8 @@
 use std::sync::Arc;
 
 use crate::catalog::{
-    Generated, HnswOptions, Index, IndexMethod, IndexMetric, IndexPredicate, IvfflatOptions, Oid, Relation,
-    Table,
+    Generated, HnswOptions, Index, IndexMethod, IndexMetric, IndexPredicate, IvfflatOptions, KeyOrder, Oid,
+    Relation, Table,
 };
 use crate::database::{BuildProgress, Transaction};
 use crate::distance::{Element, Metric};
@@ -31,6 +31,8 @@ use crate::sql::session::{Session, done};
 use crate::sql::settings::id;
 use crate::sql::shared::undefined_relation;
 use crate::sql::statement::{CreateIndex, IndexColumn, IndexSubject, Name, ReindexKind};
+use crate::sql::storage_parameters;
+use crate::sql::system::check_opclass;
 use crate::types::{BIT_DIMENSIONS_MAX, HNSW_DIMENSIONS_MAX, SPARSEVEC_DIMENSIONS_MAX, Type};
 
 /// How the view of builds calls them.
@@ -221,6 +223,8 @@ pub(super) fn definition(
         method: IndexMethod::Btree,
         columns: Vec::new(),
         included: Vec::new(),
+        orders: Vec::new(),
+        options: Vec::new(),
         opclasses: Vec::new(),
         unique: create.unique,
         nulls_equal: create.nulls_equal,
@@ -271,10 +275,33 @@ pub(super) fn definition(
             return Err(Error::new(SqlState::UNDEFINED_OBJECT, message));
         }
     }
+    index.orders = orders(&create.columns, index.method)?;
     if index.unique {
         check_unique(table, &index.columns, false)?;
     }
     Ok(index)
+}
+
+/// How the columns are sorted, where it is not as by default. Both directions cost the same: what metadata indexes answer
+/// has the order of the query.
+fn orders(columns: &[IndexColumn], method: IndexMethod) -> Result<Vec<KeyOrder>> {
+    if !matches!(method, IndexMethod::Btree | IndexMethod::Bitmap) {
+        let refused = [
+            ("ASC/DESC", columns.iter().any(|column| column.descending.is_some())),
+            ("NULLS FIRST/LAST", columns.iter().any(|column| column.nulls_first.is_some())),
+        ];
+        if let Some((what, _)) = refused.iter().find(|(_, present)| *present) {
+            let message = format!("access method \"{}\" does not support {what} options", method.name());
+            return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message));
+        }
+    }
+    let order = |column: &IndexColumn| {
+        let descending = column.descending.unwrap_or_default();
+        KeyOrder { descending, nulls_first: column.nulls_first.unwrap_or(descending) }
+    };
+    let orders: Vec<KeyOrder> = columns.iter().map(order).collect();
+    let is_plain = orders.iter().all(|order| *order == KeyOrder::default());
+    Ok(if is_plain { Vec::new() } else { orders })
 }
 
 /// WHERE. Indexes with entries of their own have its value in a hidden column.
@@ -467,7 +494,7 @@ fn option(name: &str, value: &str, min: u16, max: u16) -> Result<u16> {
     }
 }
 
-pub(super) fn unknown_option(name: &str) -> Error {
+fn unknown_option(name: &str) -> Error {
     Error::new(SqlState::INVALID_PARAMETER_VALUE, format!("unrecognized parameter \"{name}\""))
 }
 
@@ -510,14 +537,26 @@ fn metadata(create: &CreateIndex, table: &Table, index: &mut Index, method: Inde
             _ => {}
         }
         if let Some(opclass) = &column.opclass {
-            index.opclasses.push(opclass.clone());
+            check_opclass(method, opclass, &found.ty)?;
         }
     }
-    for (name, _) in &create.options {
-        // PostgreSQL's page filling; there are no pages to fill.
-        if !matches!(name.as_str(), "fillfactor" | "deduplicate_items") {
-            return Err(unknown_option(name));
-        }
+    if create.columns.iter().any(|column| column.opclass.is_some()) {
+        let named = create.columns.iter().map(|column| column.opclass.clone().unwrap_or_default());
+        index.opclasses = named.collect();
     }
+    let known: &[&str] = match method {
+        IndexMethod::Hash => &["fillfactor"],
+        _ => &["fillfactor", "deduplicate_items"],
+    };
+    keep_options(create, index, known)
+}
+
+/// Storage parameters, which tell PostgreSQL how to fill pages and when to write them; there are no pages here.
+pub(super) fn keep_options(create: &CreateIndex, index: &mut Index, known: &[&str]) -> Result<()> {
+    storage_parameters::refuse_twice(create.options.iter().map(|(name, _)| name.as_str()))?;
+    for (name, value) in &create.options {
+        storage_parameters::check_of_index(name, value, known)?;
+    }
+    index.options.clone_from(&create.options);
     Ok(())
 }

@@ -5,7 +5,7 @@ use crate::catalog::{Index, IndexMethod, Table};
 use crate::error::{Error, Result, SqlState};
 use crate::index::bitmap::ColumnIndex;
 use crate::index::inverted::Kind;
-use crate::sql::ddl::index::unknown_option;
+use crate::sql::ddl::index::keep_options;
 use crate::sql::statement::{CreateIndex, IndexColumn};
 use crate::types::Type;
 
@@ -44,17 +44,11 @@ pub(super) fn inverted(
         let Some(found) = table.column_number(number) else { continue };
         index.opclasses.push(operator_class(column, &found.ty, method)?.to_owned());
     }
-    for (name, _) in &create.options {
-        // How PostgreSQL fills pages and puts off writing them; there are neither here.
-        let known = match method {
-            IndexMethod::Gin => matches!(name.as_str(), "fastupdate" | "gin_pending_list_limit"),
-            _ => matches!(name.as_str(), "fillfactor" | "buffering"),
-        };
-        if !known {
-            return Err(unknown_option(name));
-        }
-    }
-    Ok(())
+    let known: &[&str] = match method {
+        IndexMethod::Gin => &["fastupdate", "gin_pending_list_limit"],
+        _ => &["fillfactor", "buffering"],
+    };
+    keep_options(create, index, known)
 }
 
 /// The operator class that the column names, or the one its type has by default.

@@ -150,6 +150,7 @@ fn copied_column(catalog: &Catalog, column: &Column, clause: &LikeClause) -> Col
                 min: Some(Some(sequence.min)),
                 max: Some(Some(sequence.max)),
                 cycle: Some(sequence.cycle),
+                cache: Some(sequence.cache),
                 ..SequenceOptions::default()
             });
         let kind = match kind {

@@ -36,6 +36,7 @@ pub fn new_sequence(
         min: 0,
         max: 0,
         cycle: false,
+        cache: 1,
         owned_by: None,
         comment: None,
     };
@@ -80,6 +81,9 @@ fn with_options(mut sequence: Sequence, options: &SequenceOptions, new: bool) ->
     if let Some(cycle) = options.cycle {
         sequence.cycle = cycle;
     }
+    if let Some(cache) = options.cache {
+        sequence.cache = cache;
+    }
     if sequence.min < type_min || sequence.max > type_max {
         let (name, bad) = match sequence.min < type_min {
             true => ("MINVALUE", sequence.min),
@@ -106,6 +110,9 @@ fn with_options(mut sequence: Sequence, options: &SequenceOptions, new: bool) ->
             "START value ({}) cannot be greater than MAXVALUE ({})",
             sequence.start, sequence.max
         ));
+    }
+    if sequence.cache < 1 {
+        return invalid(format!("CACHE ({}) must be greater than zero", sequence.cache));
     }
     Ok(sequence)
 }

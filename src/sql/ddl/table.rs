@@ -28,6 +28,7 @@ use crate::sql::statement::{
     ColumnDefinition, ColumnType, ConstraintKind, CreateTable, ForeignKeyDefinition, IdentityKind, Name,
     Persistence, TableConstraint,
 };
+use crate::sql::storage_parameters;
 use crate::types::arrow::value_at;
 use crate::types::{Type, Value};
 
@@ -71,6 +72,7 @@ impl<'a> Builder<'a> {
             materialized: None,
             temporary: None,
             unlogged: false,
+            options: Vec::new(),
             partitioning: None,
             part: None,
         };
@@ -454,7 +456,7 @@ impl Session {
         if catalog.relation(&schema, &create.name.name).is_some() {
             return self.already_exists(&create.name.name, create.if_not_exists, "CREATE TABLE");
         }
-        self.warn_of_parameters(&create.storage_parameters);
+        self.warn_of_parameters(create.storage_parameters.iter().map(|(name, _)| name));
         let written = create;
         let create = &self.with_likes(&catalog, written)?;
         let path = self.shared.schemas(&catalog);
@@ -480,6 +482,7 @@ impl Session {
             (builder.table, builder.sequences)
         };
         set_persistence(&mut table, create.persistence);
+        table.options = storage_parameters::of_table(&create.storage_parameters);
         self.link_sequences(&mut table)?;
         self.check_definition(&table, &sequences)?;
         self.share_referenced(&table).await?;

@@ -123,6 +123,7 @@ impl World {
             materialized: None,
             temporary: None,
             unlogged: false,
+            options: Vec::new(),
             partitioning: None,
             part: None,
             constraints: vec![key],

@@ -33,7 +33,7 @@ pub const RELATIONS: &[Relation] = &[
         name: "pg_sequences",
         kind: 'v',
         columns: "schemaname name, sequencename name, sequenceowner name = postgres, data_type oid, start_value int8, \
-            min_value int8, max_value int8, increment_by int8, cycle bool, cache_size int8 = 1, last_value int8",
+            min_value int8, max_value int8, increment_by int8, cycle bool, cache_size int8, last_value int8",
         rows: sequences,
     },
     Relation {
@@ -161,7 +161,7 @@ fn sequences(execution: &Execution, rows: &mut Rows) -> Result<()> {
         rows.add(cells! {
             schemaname: &sequence.schema, sequencename: &sequence.name, data_type: sequence.ty.oid(),
             start_value: sequence.start, min_value: sequence.min, max_value: sequence.max,
-            increment_by: sequence.increment, cycle: sequence.cycle, last_value: is_called.then_some(last),
+            increment_by: sequence.increment, cycle: sequence.cycle, cache_size: sequence.cache, last_value: is_called.then_some(last),
         });
     }
     Ok(())

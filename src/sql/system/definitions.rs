@@ -24,8 +24,13 @@ const HNSW_M: u32 = 16;
 const HNSW_EF_CONSTRUCTION: u32 = 64;
 const IVFFLAT_LISTS: u32 = 100;
 
-/// Options of a vector index that are not the defaults.
-pub fn vector_options(index: &Index) -> Vec<(&'static str, String)> {
+/// WITH of an index: its storage parameters, and of a vector index what is not the default.
+pub fn index_options(index: &Index) -> Vec<(String, String)> {
+    let numbers = vector_options(index).into_iter().map(|(name, value)| (name.to_owned(), value));
+    numbers.chain(index.options.iter().cloned()).collect()
+}
+
+fn vector_options(index: &Index) -> Vec<(&'static str, String)> {
     let mut numbers = Vec::new();
     if let Some(hnsw) = &index.hnsw {
         numbers.push(("m", u32::from(hnsw.m), HNSW_M));
@@ -108,8 +113,13 @@ pub fn index_definition(
     let included: Vec<String> = included.collect();
     let include =
         if included.is_empty() { String::new() } else { format!(" INCLUDE ({})", included.join(", ")) };
-    let options: Vec<String> =
-        vector_options(index).into_iter().map(|(name, value)| format!("{name}='{value}'")).collect();
+    // Words that need no quotes have none.
+    let quotes = |value: &str| index.options.is_empty() || quote_ident(value) != value;
+    let options = index_options(index).into_iter().map(|(name, value)| match quotes(&value) {
+        true => format!("{name}='{value}'"),
+        false => format!("{name}={value}"),
+    });
+    let options: Vec<String> = options.collect();
     let with = if options.is_empty() { String::new() } else { format!(" WITH ({})", options.join(", ")) };
     let nulls = if index.nulls_equal { " NULLS NOT DISTINCT" } else { "" };
     let predicate = index.predicate.as_ref();
@@ -128,8 +138,8 @@ pub fn is_hidden(table: &Table, number: u16) -> bool {
     table.hidden.iter().any(|column| column.number == number)
 }
 
-/// One column of an index; with what is before the names of the extension's operator classes, also with its own when
-/// that says something.
+/// One column of an index; with what is before the names of the extension's operator classes, also with its own and how
+/// it is sorted, when those say something.
 pub fn index_column(
     table: &Table,
     index: &Index,
@@ -147,14 +157,14 @@ pub fn index_column(
         .opclasses
         .get(place)
         .filter(|class| !class.is_empty() && !is_default_opclass(index.method, class, &column.ty));
-    Some(match (class, classes) {
-        (Some(class), Some(extension))
-            if matches!(index.method, IndexMethod::Hnsw | IndexMethod::Ivfflat) =>
-        {
-            format!("{name} {extension}{class}")
+    let Some(extension) = classes else { return Some(name) };
+    let order = index.orders.get(place).copied().unwrap_or_default().sql();
+    Some(match class {
+        Some(class) if matches!(index.method, IndexMethod::Hnsw | IndexMethod::Ivfflat) => {
+            format!("{name} {extension}{class}{order}")
         }
-        (Some(class), Some(_)) => format!("{name} {class}"),
-        _ => name,
+        Some(class) => format!("{name} {class}{order}"),
+        None => format!("{name}{order}"),
     })
 }
 

@@ -453,6 +453,7 @@ mod tests {
             comments: Vec::new(),
             temporary: None,
             unlogged: false,
+            options: Vec::new(),
             partitioning: None,
             part: None,
             materialized: None,

@@ -52,6 +52,7 @@ pub(crate) use definitions::index_definition;
 pub(crate) use names::{qualified, quote_ident};
 pub(crate) use partitions::shown_bound;
 pub(crate) use sequence::SequenceTable;
+pub(crate) use types::check_opclass;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};

@@ -9,7 +9,7 @@ use crate::catalog::{
 use crate::error::Result;
 use crate::planner::bindings::Execution;
 use crate::sql::system::cluster::{PG_EXTENSION_OID, VECTOR_EXTENSION_OID};
-use crate::sql::system::definitions::is_hidden;
+use crate::sql::system::definitions::{index_options, is_hidden};
 use crate::sql::system::names::{find_relation, schema_oid};
 use crate::sql::system::relation::{Relation, Rows, cells};
 use crate::sql::system::{PG_CATALOG, deparse, descriptions, listed_views, partitions, routines, types};
@@ -88,7 +88,7 @@ pub const RELATIONS: &[Relation] = &[
         name: "pg_sequence",
         kind: 'r',
         columns: "seqrelid oid, seqtypid oid, seqstart int8, seqincrement int8, seqmax int8, seqmin int8, \
-            seqcache int8 = 1, seqcycle bool",
+            seqcache int8, seqcycle bool",
         rows: sequences,
     },
     Relation {
@@ -166,6 +166,7 @@ fn classes(execution: &Execution, rows: &mut Rows) -> Result<()> {
             relhassubclass: !table.partitions().is_empty(), relispartition: table.part.is_some(),
             relpartbound: partitions::bound(table),
             relpersistence: persistence(&table.schema, table.unlogged),
+            reloptions: options(&table.options),
             relispopulated: table.materialized.as_ref().is_none_or(|m| m.populated),
             relhasrules: table.materialized.is_some(),
             relnatts: (table.next_number() - 1) as i16, relchecks: checks as i16,
@@ -188,7 +189,7 @@ fn classes(execution: &Execution, rows: &mut Rows) -> Result<()> {
             relkind: if of_parent { 'I' } else { 'i' },
             relhassubclass: table.is_some_and(|table| table.partition_indexes().any(|own| own.of == index.oid)),
             relispartition: table.is_none(),
-            relnatts: (index.columns.len() + index.included.len()) as i16, relreplident: 'n', reloptions: options(index),
+            relnatts: (index.columns.len() + index.included.len()) as i16, relreplident: 'n', reloptions: options(&index_options(index)),
         });
     }
     for sequence in catalog.sequences() {
@@ -216,13 +217,10 @@ fn classes(execution: &Execution, rows: &mut Rows) -> Result<()> {
     Ok(())
 }
 
-/// `{m=16,ef_construction=64}` as far as they are not the defaults.
-fn options(index: &Index) -> Option<Vec<Value>> {
-    let options: Vec<Value> = super::definitions::vector_options(index)
-        .into_iter()
-        .map(|(name, value)| Value::from(format!("{name}={value}")))
-        .collect();
-    (!options.is_empty()).then_some(options)
+/// `{fillfactor=80,deduplicate_items=off}`
+fn options(options: &[(String, String)]) -> Option<Vec<Value>> {
+    let shown = options.iter().map(|(name, value)| Value::from(format!("{name}={value}")));
+    (!options.is_empty()).then(|| shown.collect())
 }
 
 fn attributes(execution: &Execution, rows: &mut Rows) -> Result<()> {
@@ -354,10 +352,16 @@ fn indexes(execution: &Execution, rows: &mut Rows) -> Result<()> {
             indisunique: index.unique, indnullsnotdistinct: index.nulls_equal, indisprimary: primary, indkey: key_numbers(table, index),
             indexprs: expressions(table, index), indpred: index.predicate.as_ref().map(|p| p.sql.clone()),
             indcollation: collations.collect::<Vec<_>>(), indclass: classes.collect::<Vec<_>>(),
-            indoption: vec![Value::Int2(0); index.columns.len()],
+            indoption: options_of_keys(index),
         });
     }
     Ok(())
+}
+
+/// How each column of an index is sorted.
+fn options_of_keys(index: &Index) -> Vec<Value> {
+    let order = |place| index.orders.get(place).copied().unwrap_or_default();
+    (0..index.columns.len()).map(|place| Value::Int2(order(place).bits())).collect()
 }
 
 /// The columns of an index by number, 0 for an expression.
@@ -453,7 +457,7 @@ fn sequences(execution: &Execution, rows: &mut Rows) -> Result<()> {
     for sequence in execution.session.catalog().sequences() {
         rows.add(cells! {
             seqrelid: sequence.oid, seqtypid: sequence.ty.oid(), seqstart: sequence.start,
-            seqincrement: sequence.increment, seqmax: sequence.max, seqmin: sequence.min, seqcycle: sequence.cycle,
+            seqincrement: sequence.increment, seqmax: sequence.max, seqmin: sequence.min, seqcache: sequence.cache, seqcycle: sequence.cycle,
         });
     }
     Ok(())

@@ -98,6 +98,7 @@ fn catalog() -> Arc<Catalog> {
         materialized: None,
         temporary: None,
         unlogged: false,
+        options: Vec::new(),
         partitioning: None,
         part: None,
         constraints: vec![
@@ -125,6 +126,8 @@ fn catalog() -> Arc<Catalog> {
         method,
         columns: vec![column],
         included: Vec::new(),
+        orders: Vec::new(),
+        options: Vec::new(),
         opclasses: Vec::new(),
         unique: false,
         constraint: None,
@@ -140,6 +143,8 @@ fn catalog() -> Arc<Catalog> {
     };
     let hnsw = Index {
         included: Vec::new(),
+        orders: Vec::new(),
+        options: Vec::new(),
         opclasses: vec!["vector_l2_ops".into()],
         hnsw: Some(HnswOptions { metric: IndexMetric::L2, m: 8, ef_construction: 64, quantization: None }),
         ..index(HNSW, "items_embedding_idx", IndexMethod::Hnsw, 3)
@@ -154,6 +159,7 @@ fn catalog() -> Arc<Catalog> {
         min: 1,
         max: i64::MAX,
         cycle: false,
+        cache: 1,
         owned_by: Some((ITEMS, 1)),
         comment: None,
     };

@@ -2,7 +2,7 @@
 
 use crate::catalog::{Catalog, IndexMethod, PUBLIC_SCHEMA};
 use crate::distance::{Element, Metric};
-use crate::error::Result;
+use crate::error::{Error, Result, SqlState};
 use crate::functions::cells::type_of_element;
 use crate::functions::vector::{distance_function, operator_function};
 use crate::planner::bindings::Execution;
@@ -498,8 +498,7 @@ fn classes() -> Vec<OperatorClass> {
         for method in [IndexMethod::Btree, IndexMethod::Bitmap] {
             let unordered = matches!(ty, Type::Json | Type::JsonPath | Type::Int2Vector | Type::OidVector);
             if !unordered && !ty.is_pgvectors() {
-                let name = if let Type::Range(_) = ty { "range" } else { entry.name };
-                add(method, format!("{name}_ops"), ty, true);
+                add(method, default_class(ty, entry.name), input_of(ty), *ty != Type::Varchar(None));
             }
         }
     }
@@ -513,8 +512,8 @@ fn classes() -> Vec<OperatorClass> {
     let array = Type::Array(Box::new(Type::Text));
     for (ty, entry) in ENTRIES {
         if !matches!(ty, Type::Json | Type::JsonPath) && !ty.is_pgvectors() {
-            let name = if let Type::Range(_) = ty { "range" } else { entry.name };
-            add(IndexMethod::Hash, format!("{name}_ops"), ty, true);
+            let is_default = *ty != Type::Varchar(None);
+            add(IndexMethod::Hash, default_class(ty, entry.name), input_of(ty), is_default);
         }
     }
     for (method, name, ty, default) in [
@@ -529,19 +528,42 @@ fn classes() -> Vec<OperatorClass> {
     for of in RangeType::ALL {
         add(IndexMethod::Gist, "range_ops".to_owned(), &Type::Range(of), true);
     }
+    for method in [IndexMethod::Btree, IndexMethod::Bitmap, IndexMethod::Hash] {
+        for (name, ty) in PATTERN_CLASSES {
+            add(method, name.to_owned(), &ty, false);
+        }
+    }
     classes
+}
+
+/// Classes of texts by their bytes, which is how all texts are compared here.
+const PATTERN_CLASSES: [(&str, Type); 3] = [
+    ("text_pattern_ops", Type::Text),
+    ("varchar_pattern_ops", Type::Text),
+    ("bpchar_pattern_ops", Type::Bpchar(None)),
+];
+
+/// The name of the class that bears the name of a type.
+fn default_class(ty: &Type, name: &str) -> String {
+    let name = if let Type::Range(_) = ty { "range" } else { name };
+    format!("{name}_ops")
+}
+
+/// The type that the class takes: those of varchar take texts, and those of texts varchar.
+fn input_of(ty: &Type) -> &Type {
+    if let Type::Varchar(_) = ty { &Type::Text } else { ty }
 }
 
 /// Whether a class is of a type without modifier.
 fn is_of(class: &OperatorClass, bare: &Type) -> bool {
-    class.ty == *bare || matches!((&class.ty, bare), (Type::Array(_), Type::Array(_)))
+    class.ty == *input_of(bare) || matches!((&class.ty, bare), (Type::Array(_), Type::Array(_)))
 }
 
 /// The class an index column uses: the one it names, else its type's default; 0 when there is none.
 pub fn opclass_oid(method: IndexMethod, named: Option<&str>, ty: &Type) -> u32 {
     let bare = ty.bare();
     let fits = |class: &OperatorClass| match named {
-        Some(name) if !name.is_empty() => class.name == name,
+        Some(name) if !name.is_empty() => class.name == name && is_of(class, &bare),
         _ => class.default && is_of(class, &bare),
     };
     classes().iter().find(|class| class.method == method && fits(class)).map_or(0, |class| class.oid)
@@ -553,6 +575,27 @@ pub fn is_default_opclass(method: IndexMethod, named: &str, ty: &Type) -> bool {
     classes()
         .iter()
         .any(|class| class.method == method && class.default && is_of(class, &bare) && class.name == named)
+}
+
+/// 42704 for an operator class that is not there, 42804 for one that is not of the type.
+pub fn check_opclass(method: IndexMethod, named: &str, ty: &Type) -> Result<()> {
+    let bare = ty.bare();
+    if let (Type::Enum(_), "enum_ops") = (&bare, named) {
+        return Ok(());
+    }
+    let classes = classes();
+    let mut known = classes.iter().filter(|class| class.method == method && class.name == named).peekable();
+    if known.peek().is_none() {
+        let message =
+            format!("operator class \"{named}\" does not exist for access method \"{}\"", method.name());
+        return Err(Error::new(SqlState::UNDEFINED_OBJECT, message));
+    }
+    if !known.any(|class| is_of(class, &bare)) {
+        let shown = if let Type::Bpchar(_) = bare { "character".to_owned() } else { bare.to_string() };
+        let message = format!("operator class \"{named}\" does not accept data type {shown}");
+        return Err(Error::new(SqlState::DATATYPE_MISMATCH, message));
+    }
+    Ok(())
 }
 
 fn operator_classes(execution: &Execution, rows: &mut Rows) -> Result<()> {
