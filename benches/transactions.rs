@@ -81,6 +81,7 @@ fn create(database: &Arc<Database>, name: &str, dimensions: usize) -> Oid {
         materialized: None,
         temporary: None,
         unlogged: false,
+        options: Vec::new(),
         constraints: vec![Constraint {
             oid: txn.new_oid(),
             name: format!("{name}_pkey"),
@@ -106,6 +107,8 @@ fn hnsw(database: &Arc<Database>, table: Oid) {
         table,
         method: IndexMethod::Hnsw,
         columns: vec![3],
+        orders: Vec::new(),
+        options: Vec::new(),
         included: Vec::new(),
         opclasses: Vec::new(),
         unique: false,
