@@ -104,6 +104,7 @@ fn create(database: &Arc<Database>) -> Oid {
         materialized: None,
         temporary: None,
         unlogged: false,
+        options: Vec::new(),
         partitioning: None,
         part: None,
     };
