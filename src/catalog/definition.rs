@@ -201,6 +201,9 @@ pub struct Column {
     /// The domain whose base type `ty` is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub domain: Option<Oid>,
+    /// COLLATE, where it is not that of the type: "C", "POSIX" or "ucs_basic". Only shown: all of them compare bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub collation: Option<String>,
     pub not_null: bool,
     pub default: Option<DefaultExpr>,
     pub identity: Option<Identity>,
@@ -647,6 +650,7 @@ impl Column {
             number,
             ty,
             domain: None,
+            collation: None,
             not_null: false,
             default: None,
             identity: None,

@@ -180,9 +180,10 @@ pub fn kept_expression(expression: &ast::Expr) -> String {
     kept.to_string()
 }
 
-pub fn collation(name: &str) -> Result<()> {
+pub fn collation(name: &str) -> Result<Option<String>> {
     match name {
-        "default" | "C" | "POSIX" | "ucs_basic" => Ok(()),
+        "default" => Ok(None),
+        "C" | "POSIX" | "ucs_basic" => Ok(Some(name.to_owned())),
         _ => Err(Error::unsupported(format!("collation \"{name}\""))),
     }
 }
@@ -351,8 +352,15 @@ fn column_definition(
     let name = fold(&column.name);
     let ty = type_names::column_type(&column.data_type)?;
     let not_null = matches!(ty, ColumnType::Serial(_));
-    let mut definition =
-        ColumnDefinition { name, ty, not_null, default: None, identity: None, generated: None };
+    let mut definition = ColumnDefinition {
+        name,
+        ty,
+        collation: None,
+        not_null,
+        default: None,
+        identity: None,
+        generated: None,
+    };
     for option in &column.options {
         column_option(&mut definition, option, constraints)?;
     }
@@ -384,7 +392,9 @@ fn column_option(
             add(ConstraintKind::Unique { columns: vec![column], nulls_equal: nulls_equal(key) })
         }
         ColumnOption::Check(check) => add(ConstraintKind::Check { sql: check.expr.to_string() }),
-        ColumnOption::Collation(collation_name) => collation(&object_name("", collation_name).name)?,
+        ColumnOption::Collation(collation_name) => {
+            definition.collation = collation(&object_name("", collation_name).name)?;
+        }
         ColumnOption::Generated { generated_as, sequence_options, generation_expr: None, .. } => {
             let kind = match generated_as {
                 GeneratedAs::Always => IdentityKind::Always,
@@ -815,11 +825,9 @@ fn alter_column(w: &mut Words, column: String) -> Parsed<AlterAction> {
             ColumnType::Serial(_) => ColumnType::Plain(type_names::resolve(&data_type)?),
             ty => ty,
         };
-        if w.accept("COLLATE") {
-            collation(&w.name()?.name)?;
-        }
+        let collation = if w.accept("COLLATE") { collation(&w.name()?.name)? } else { None };
         let using = if w.accept("USING") { Some(w.expression()?.to_string()) } else { None };
-        return Ok(AlterAction::SetType { column, ty, using });
+        return Ok(AlterAction::SetType { column, ty, collation, using });
     }
     w.unexpected("an action")
 }

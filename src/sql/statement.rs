@@ -492,6 +492,8 @@ pub enum TypeAction {
 pub struct ColumnDefinition {
     pub name: String,
     pub ty: ColumnType,
+    /// COLLATE; none for that of the type.
+    pub collation: Option<String>,
     pub not_null: bool,
     /// Source text of the expression.
     pub default: Option<String>,
@@ -694,6 +696,7 @@ pub enum AlterAction {
     SetType {
         column: String,
         ty: ColumnType,
+        collation: Option<String>,
         /// Source text of USING.
         using: Option<String>,
     },

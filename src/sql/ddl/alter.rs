@@ -118,11 +118,13 @@ impl Session {
             AlterAction::DropIdentity { column, if_exists } => {
                 self.drop_identity(table, column, *if_exists).await
             }
-            AlterAction::SetType { column, ty, using } => {
+            AlterAction::SetType { column, ty, collation, using } => {
                 let catalog = self.shared.current_catalog();
                 let path = self.shared.schemas(&catalog);
                 let (domain, ty) = (ty.domain(&catalog, &path), ty.resolve(&catalog, &path)?);
-                self.alter_type(table, column, (&ty, domain), using.as_deref()).await
+                super::table::check_collation(&ty, collation.as_deref())?;
+                self.alter_type(table, column, (&ty, domain), using.as_deref()).await?;
+                self.set_collation(table.oid, column, collation.as_ref()).await
             }
             AlterAction::SetExpression { column, sql } => {
                 self.set_expression(table, column, Some(sql.as_str()), false).await

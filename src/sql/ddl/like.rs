@@ -26,6 +26,7 @@ impl Session {
                     let column = |column: &crate::catalog::ViewColumn| ColumnDefinition {
                         name: column.name.clone(),
                         ty: ColumnType::Plain(column.ty.clone()),
+                        collation: None,
                         not_null: false,
                         default: None,
                         identity: None,
@@ -164,6 +165,7 @@ fn copied_column(catalog: &Catalog, column: &Column, clause: &LikeClause) -> Col
     ColumnDefinition {
         name: column.name.clone(),
         ty: column.domain.map_or_else(|| ColumnType::Plain(column.ty.clone()), ColumnType::Domain),
+        collation: column.collation.clone(),
         not_null: column.not_null,
         default: default.map(|default| default.sql.clone()),
         identity,

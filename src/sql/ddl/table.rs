@@ -107,9 +107,11 @@ impl<'a> Builder<'a> {
         }
         let ty = &definition.ty.resolve(self.catalog, self.search_path)?;
         check_column_type(&definition.name, ty)?;
+        check_collation(ty, definition.collation.as_deref())?;
         let number = self.table.next_number();
         let mut column = Column {
             domain: definition.ty.domain(self.catalog, self.search_path),
+            collation: definition.collation.clone(),
             not_null: definition.not_null,
             default: definition.default.clone().map(|sql| DefaultExpr { sql }),
             generated: definition.generated.clone().map(|sql| Generated { sql, guard: None }),
@@ -599,6 +601,7 @@ impl Session {
             builder.add_column(&ColumnDefinition {
                 name: columns.get(position).unwrap_or(&output.name).clone(),
                 ty: ColumnType::Plain(output.ty.clone()),
+                collation: None,
                 not_null: false,
                 default: None,
                 identity: None,
@@ -634,5 +637,18 @@ impl Session {
             self.retry(|transaction| transaction.insert(table, &rows, OnConflict::Error)).await?;
         }
         Ok(count)
+    }
+}
+
+/// 42804 for COLLATE of a type that has no collation.
+pub(super) fn check_collation(ty: &Type, collation: Option<&str>) -> Result<()> {
+    let is_text = |ty: &Type| matches!(ty, Type::Text | Type::Varchar(_) | Type::Bpchar(_) | Type::Name);
+    match ty {
+        _ if collation.is_none() || is_text(ty) => Ok(()),
+        Type::Array(item) if is_text(item) => Ok(()),
+        _ => {
+            let message = format!("collations are not supported by type {}", ty.bare());
+            Err(Error::new(SqlState::DATATYPE_MISMATCH, message))
+        }
     }
 }
