@@ -270,6 +270,9 @@ pub struct Constraint {
     pub oid: Oid,
     pub name: String,
     pub kind: ConstraintKind,
+    /// INCLUDE of a key, by number; its index has them too.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub included: Vec<u16>,
     /// NOT VALID: rows that were there when it was added may violate it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub not_valid: bool,

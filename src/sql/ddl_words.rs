@@ -8,6 +8,7 @@ use datafusion::sql::sqlparser::tokenizer::Token;
 
 use crate::error::{Error, Result, SqlState};
 use crate::sql::foreign_key_words::{deferrable_key, foreign_key, is_deferrable};
+use crate::sql::rewrite::{arguments, plain_name};
 use crate::sql::sequence_words::{
     at_identity_options, converted_options, identity_options, qualified_column, sequence_options,
 };
@@ -17,7 +18,7 @@ use crate::sql::visit;
 use crate::sql::words::{Parsed, Words, fold, object_name};
 use crate::sql::{
     database_words, domain_words, function_words, index_words, like_words, partition_words,
-    storage_parameters, type_words, view_words,
+    storage_parameters, token_spellings, type_words, view_words,
 };
 use crate::types::Type;
 
@@ -374,7 +375,7 @@ fn column_option(
 ) -> Result<()> {
     let name = option.name.as_ref().map(fold);
     let column = definition.name.clone();
-    let mut add = |kind| constraints.push(TableConstraint { name: name.clone(), kind });
+    let mut add = |kind| constraints.push(TableConstraint { name: name.clone(), kind, included: Vec::new() });
     match &option.option {
         ColumnOption::Null => {}
         ColumnOption::NotNull => definition.not_null = true,
@@ -446,6 +447,7 @@ pub fn is_null_of(expression: &ast::Expr, ty: &Type) -> bool {
 }
 
 fn table_constraint(constraint: &ast::TableConstraint) -> Result<TableConstraint> {
+    let mut included = Vec::new();
     let (name, kind) = match constraint {
         ast::TableConstraint::PrimaryKey(key) if is_deferrable(&key.characteristics) => {
             return Err(deferrable_key());
@@ -454,10 +456,14 @@ fn table_constraint(constraint: &ast::TableConstraint) -> Result<TableConstraint
             return Err(deferrable_key());
         }
         ast::TableConstraint::PrimaryKey(key) => {
-            (&key.name, ConstraintKind::PrimaryKey(plain_columns(&key.columns)?))
+            let (columns, more) = included_columns(&key.columns)?;
+            included = more;
+            (&key.name, ConstraintKind::PrimaryKey(plain_columns(columns)?))
         }
         ast::TableConstraint::Unique(unique) => {
-            let columns = plain_columns(&unique.columns)?;
+            let (columns, more) = included_columns(&unique.columns)?;
+            included = more;
+            let columns = plain_columns(columns)?;
             (&unique.name, ConstraintKind::Unique { columns, nulls_equal: nulls_equal(unique) })
         }
         ast::TableConstraint::Check(check) => {
@@ -469,11 +475,25 @@ fn table_constraint(constraint: &ast::TableConstraint) -> Result<TableConstraint
         }
         other => return Err(Error::unsupported(format!("table constraint {other}"))),
     };
-    Ok(TableConstraint { name: name.as_ref().map(fold), kind })
+    Ok(TableConstraint { name: name.as_ref().map(fold), kind, included })
 }
 
 fn nulls_equal(key: &ast::UniqueConstraint) -> bool {
     matches!(key.nulls_distinct, ast::NullsDistinctOption::NotDistinct)
+}
+
+/// The columns of a key without those of INCLUDE, and the latter: `token_spellings` makes a call of them.
+fn included_columns(columns: &[ast::IndexColumn]) -> Result<(&[ast::IndexColumn], Vec<String>)> {
+    let Some((last, others)) = columns.split_last() else { return Ok((columns, Vec::new())) };
+    let ast::Expr::Function(call) = &last.column.expr else { return Ok((columns, Vec::new())) };
+    if plain_name(call).as_deref() != Some(token_spellings::INCLUDED) {
+        return Ok((columns, Vec::new()));
+    }
+    let names = arguments(call).into_iter().flatten().map(|argument| match argument {
+        ast::Expr::Identifier(name) => Ok(fold(&name)),
+        _ => Err(Error::unsupported("expressions in included columns")),
+    });
+    Ok((others, names.collect::<Result<_>>()?))
 }
 
 fn plain_columns(columns: &[ast::IndexColumn]) -> Result<Vec<String>> {

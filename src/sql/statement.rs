@@ -523,6 +523,8 @@ pub enum IdentityKind {
 pub struct TableConstraint {
     pub name: Option<String>,
     pub kind: ConstraintKind,
+    /// INCLUDE of a key.
+    pub included: Vec<String>,
 }
 
 #[derive(Clone, Debug)]

@@ -331,7 +331,7 @@ impl Session {
             table: table.oid,
             method: IndexMethod::Btree,
             columns,
-            included: Vec::new(),
+            included: constraint.included.clone(),
             orders: Vec::new(),
             options: Vec::new(),
             opclasses: Vec::new(),
@@ -453,7 +453,7 @@ impl Session {
         for constraint in &table.constraints {
             let about = match &constraint.kind {
                 StoredKind::PrimaryKey { columns } | StoredKind::Unique { columns, .. } => {
-                    columns.contains(&number)
+                    columns.contains(&number) || constraint.included.contains(&number)
                 }
                 StoredKind::Check { sql } => names_column(sql, table, number)?,
                 StoredKind::NotNull { column } => *column == number,

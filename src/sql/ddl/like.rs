@@ -129,13 +129,17 @@ fn copied(
         StoredKind::Check { sql } if clause.constraints => Some(TableConstraint {
             name: Some(constraint.name.clone()),
             kind: ConstraintKind::Check { sql: sql.clone() },
+            included: Vec::new(),
         }),
-        StoredKind::PrimaryKey { columns } if clause.indexes => {
-            Some(TableConstraint { name: None, kind: ConstraintKind::PrimaryKey(names(columns)) })
-        }
+        StoredKind::PrimaryKey { columns } if clause.indexes => Some(TableConstraint {
+            name: None,
+            kind: ConstraintKind::PrimaryKey(names(columns)),
+            included: names(&constraint.included),
+        }),
         StoredKind::Unique { columns, nulls_equal } if clause.indexes => Some(TableConstraint {
             name: None,
             kind: ConstraintKind::Unique { columns: names(columns), nulls_equal: *nulls_equal },
+            included: names(&constraint.included),
         }),
         _ => None,
     });

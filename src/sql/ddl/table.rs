@@ -182,10 +182,11 @@ impl<'a> Builder<'a> {
         };
         let name = match &constraint.name {
             Some(name) => self.own_name(name, &kind)?,
-            None => self.generated_name(&constraint.kind),
+            None => self.generated_name(&constraint.kind, &constraint.included),
         };
+        let included = self.column_numbers(&constraint.included)?;
         let oid = (self.new_oid)()?;
-        self.table.constraints.push(Constraint { oid, name, kind, not_valid: false });
+        self.table.constraints.push(Constraint { oid, name, kind, included, not_valid: false });
         Ok(())
     }
 
@@ -199,11 +200,13 @@ impl<'a> Builder<'a> {
         Ok(name.to_string())
     }
 
-    fn generated_name(&mut self, kind: &ConstraintKind) -> String {
+    fn generated_name(&mut self, kind: &ConstraintKind, included: &[String]) -> String {
         let table = self.table.name.clone();
         match kind {
             ConstraintKind::PrimaryKey(_) => self.namer.relation(&table, "", "pkey"),
-            ConstraintKind::Unique { columns, .. } => self.namer.relation(&table, &columns.join("_"), "key"),
+            ConstraintKind::Unique { columns, .. } => {
+                self.namer.relation(&table, &[columns, included].concat().join("_"), "key")
+            }
             ConstraintKind::ForeignKey(definition) => {
                 self.namer.constraint(&self.table, &table, &definition.columns.join("_"), "fkey")
             }
@@ -292,6 +295,17 @@ impl<'a> Builder<'a> {
             Some(schema) => self.catalog.relation(schema, &name.name),
             None => self.search_path.iter().find_map(|schema| self.catalog.relation(schema, &name.name)),
         }
+    }
+
+    /// The columns of INCLUDE, which may be of any type.
+    fn column_numbers(&self, names: &[String]) -> Result<Vec<u16>> {
+        let number = |name: &String| {
+            let message = || format!("column \"{name}\" named in key does not exist");
+            let column = self.table.column(name);
+            let column = column.ok_or_else(|| Error::new(SqlState::UNDEFINED_COLUMN, message()))?;
+            Ok(column.number)
+        };
+        names.iter().map(number).collect()
     }
 
     fn key_columns(&self, names: &[String]) -> Result<Vec<u16>> {
