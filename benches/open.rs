@@ -97,6 +97,7 @@ fn create(database: &Arc<Database>) -> Oid {
             name: "items_pkey".into(),
             kind: ConstraintKind::PrimaryKey { columns: vec![1] },
             not_valid: false,
+            included: Vec::new(),
         }],
         kind: TableKind::Ordinary,
         comment: None,

@@ -201,6 +201,9 @@ pub struct Column {
     /// The domain whose base type `ty` is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub domain: Option<Oid>,
+    /// COLLATE, where it is not that of the type: "C", "POSIX" or "ucs_basic". Only shown: all of them compare bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub collation: Option<String>,
     pub not_null: bool,
     pub default: Option<DefaultExpr>,
     pub identity: Option<Identity>,
@@ -267,6 +270,9 @@ pub struct Constraint {
     pub oid: Oid,
     pub name: String,
     pub kind: ConstraintKind,
+    /// INCLUDE of a key, by number; its index has them too.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub included: Vec<u16>,
     /// NOT VALID: rows that were there when it was added may violate it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub not_valid: bool,
@@ -665,6 +671,7 @@ impl Column {
             number,
             ty,
             domain: None,
+            collation: None,
             not_null: false,
             default: None,
             identity: None,

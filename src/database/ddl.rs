@@ -453,7 +453,7 @@ fn constraint_index(table: &Table, constraint: &catalog::Constraint, oid: Oid) -
         table: table.oid,
         method: IndexMethod::Btree,
         columns,
-        included: Vec::new(),
+        included: constraint.included.clone(),
         orders: Vec::new(),
         options: Vec::new(),
         opclasses: Vec::new(),

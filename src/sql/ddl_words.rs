@@ -8,6 +8,7 @@ use datafusion::sql::sqlparser::tokenizer::Token;
 
 use crate::error::{Error, Result, SqlState};
 use crate::sql::foreign_key_words::{deferrable_key, foreign_key, is_deferrable};
+use crate::sql::rewrite::{arguments, plain_name};
 use crate::sql::sequence_words::{
     at_identity_options, converted_options, identity_options, qualified_column, sequence_options,
 };
@@ -17,7 +18,7 @@ use crate::sql::visit;
 use crate::sql::words::{Parsed, Words, fold, object_name};
 use crate::sql::{
     database_words, domain_words, function_words, index_words, like_words, partition_words,
-    storage_parameters, type_words, view_words,
+    storage_parameters, token_spellings, type_words, view_words,
 };
 use crate::types::Type;
 
@@ -180,9 +181,10 @@ pub fn kept_expression(expression: &ast::Expr) -> String {
     kept.to_string()
 }
 
-pub fn collation(name: &str) -> Result<()> {
+pub fn collation(name: &str) -> Result<Option<String>> {
     match name {
-        "default" | "C" | "POSIX" | "ucs_basic" => Ok(()),
+        "default" => Ok(None),
+        "C" | "POSIX" | "ucs_basic" => Ok(Some(name.to_owned())),
         _ => Err(Error::unsupported(format!("collation \"{name}\""))),
     }
 }
@@ -351,8 +353,15 @@ fn column_definition(
     let name = fold(&column.name);
     let ty = type_names::column_type(&column.data_type)?;
     let not_null = matches!(ty, ColumnType::Serial(_));
-    let mut definition =
-        ColumnDefinition { name, ty, not_null, default: None, identity: None, generated: None };
+    let mut definition = ColumnDefinition {
+        name,
+        ty,
+        collation: None,
+        not_null,
+        default: None,
+        identity: None,
+        generated: None,
+    };
     for option in &column.options {
         column_option(&mut definition, option, constraints)?;
     }
@@ -366,7 +375,7 @@ fn column_option(
 ) -> Result<()> {
     let name = option.name.as_ref().map(fold);
     let column = definition.name.clone();
-    let mut add = |kind| constraints.push(TableConstraint { name: name.clone(), kind });
+    let mut add = |kind| constraints.push(TableConstraint { name: name.clone(), kind, included: Vec::new() });
     match &option.option {
         ColumnOption::Null => {}
         ColumnOption::NotNull => definition.not_null = true,
@@ -384,7 +393,9 @@ fn column_option(
             add(ConstraintKind::Unique { columns: vec![column], nulls_equal: nulls_equal(key) })
         }
         ColumnOption::Check(check) => add(ConstraintKind::Check { sql: check.expr.to_string() }),
-        ColumnOption::Collation(collation_name) => collation(&object_name("", collation_name).name)?,
+        ColumnOption::Collation(collation_name) => {
+            definition.collation = collation(&object_name("", collation_name).name)?;
+        }
         ColumnOption::Generated { generated_as, sequence_options, generation_expr: None, .. } => {
             let kind = match generated_as {
                 GeneratedAs::Always => IdentityKind::Always,
@@ -436,6 +447,7 @@ pub fn is_null_of(expression: &ast::Expr, ty: &Type) -> bool {
 }
 
 fn table_constraint(constraint: &ast::TableConstraint) -> Result<TableConstraint> {
+    let mut included = Vec::new();
     let (name, kind) = match constraint {
         ast::TableConstraint::PrimaryKey(key) if is_deferrable(&key.characteristics) => {
             return Err(deferrable_key());
@@ -444,10 +456,14 @@ fn table_constraint(constraint: &ast::TableConstraint) -> Result<TableConstraint
             return Err(deferrable_key());
         }
         ast::TableConstraint::PrimaryKey(key) => {
-            (&key.name, ConstraintKind::PrimaryKey(plain_columns(&key.columns)?))
+            let (columns, more) = included_columns(&key.columns)?;
+            included = more;
+            (&key.name, ConstraintKind::PrimaryKey(plain_columns(columns)?))
         }
         ast::TableConstraint::Unique(unique) => {
-            let columns = plain_columns(&unique.columns)?;
+            let (columns, more) = included_columns(&unique.columns)?;
+            included = more;
+            let columns = plain_columns(columns)?;
             (&unique.name, ConstraintKind::Unique { columns, nulls_equal: nulls_equal(unique) })
         }
         ast::TableConstraint::Check(check) => {
@@ -459,11 +475,25 @@ fn table_constraint(constraint: &ast::TableConstraint) -> Result<TableConstraint
         }
         other => return Err(Error::unsupported(format!("table constraint {other}"))),
     };
-    Ok(TableConstraint { name: name.as_ref().map(fold), kind })
+    Ok(TableConstraint { name: name.as_ref().map(fold), kind, included })
 }
 
 fn nulls_equal(key: &ast::UniqueConstraint) -> bool {
     matches!(key.nulls_distinct, ast::NullsDistinctOption::NotDistinct)
+}
+
+/// The columns of a key without those of INCLUDE, and the latter: `token_spellings` makes a call of them.
+fn included_columns(columns: &[ast::IndexColumn]) -> Result<(&[ast::IndexColumn], Vec<String>)> {
+    let Some((last, others)) = columns.split_last() else { return Ok((columns, Vec::new())) };
+    let ast::Expr::Function(call) = &last.column.expr else { return Ok((columns, Vec::new())) };
+    if plain_name(call).as_deref() != Some(token_spellings::INCLUDED) {
+        return Ok((columns, Vec::new()));
+    }
+    let names = arguments(call).into_iter().flatten().map(|argument| match argument {
+        ast::Expr::Identifier(name) => Ok(fold(&name)),
+        _ => Err(Error::unsupported("expressions in included columns")),
+    });
+    Ok((others, names.collect::<Result<_>>()?))
 }
 
 fn plain_columns(columns: &[ast::IndexColumn]) -> Result<Vec<String>> {
@@ -815,11 +845,9 @@ fn alter_column(w: &mut Words, column: String) -> Parsed<AlterAction> {
             ColumnType::Serial(_) => ColumnType::Plain(type_names::resolve(&data_type)?),
             ty => ty,
         };
-        if w.accept("COLLATE") {
-            collation(&w.name()?.name)?;
-        }
+        let collation = if w.accept("COLLATE") { collation(&w.name()?.name)? } else { None };
         let using = if w.accept("USING") { Some(w.expression()?.to_string()) } else { None };
-        return Ok(AlterAction::SetType { column, ty, using });
+        return Ok(AlterAction::SetType { column, ty, collation, using });
     }
     w.unexpected("an action")
 }

@@ -492,6 +492,8 @@ pub enum TypeAction {
 pub struct ColumnDefinition {
     pub name: String,
     pub ty: ColumnType,
+    /// COLLATE; none for that of the type.
+    pub collation: Option<String>,
     pub not_null: bool,
     /// Source text of the expression.
     pub default: Option<String>,
@@ -521,6 +523,8 @@ pub enum IdentityKind {
 pub struct TableConstraint {
     pub name: Option<String>,
     pub kind: ConstraintKind,
+    /// INCLUDE of a key.
+    pub included: Vec<String>,
 }
 
 #[derive(Clone, Debug)]
@@ -694,6 +698,7 @@ pub enum AlterAction {
     SetType {
         column: String,
         ty: ColumnType,
+        collation: Option<String>,
         /// Source text of USING.
         using: Option<String>,
     },

@@ -6,18 +6,23 @@
 //! | `trim(TRAILING FROM a)`       | `trim(TRAILING ' ' FROM a)` |
 //! | `trim(FROM a)`                | `trim(a)`                 |
 //! | `CHECK (a > 0) NO INHERIT`    | `CHECK (a > 0)`: no table inherits from another |
+//! | `UNIQUE (a) INCLUDE (b)`      | `UNIQUE (a, INCLUDED(b))`, also of a primary key |
+//! | `FETCH FIRST (1 + 1) ROWS ONLY` | `LIMIT (1 + 1)`         |
 //! | `WITH (toast.vacuum_truncate = on)` | `WITH ("toast.vacuum_truncate" = on)` |
 
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan};
 
 use crate::sql::dialect::{solid, word};
 
+/// What the columns of INCLUDE are the arguments of.
+pub const INCLUDED: &str = "hither_included";
+
 /// The tokens with those spellings.
 pub fn settle(mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
     let is_meant = |token: &TokenWithSpan| match &token.token {
-        Token::Word(word) => {
-            ["USING", "TRIM", "INHERIT", "TOAST"].iter().any(|known| word.value.eq_ignore_ascii_case(known))
-        }
+        Token::Word(word) => ["USING", "TRIM", "INHERIT", "TOAST", "INCLUDE", "FETCH"]
+            .iter()
+            .any(|known| word.value.eq_ignore_ascii_case(known)),
         _ => false,
     };
     if !tokens.iter().any(is_meant) {
@@ -25,6 +30,8 @@ pub fn settle(mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
     }
     let places = solid(&tokens);
     let first = places.first().map(|&at| word(&tokens[at])).unwrap_or_default();
+    let of_table = first == "ALTER"
+        || first == "CREATE" && places.iter().take(4).any(|&at| word(&tokens[at]) == "TABLE");
     // From the last to the first, so that places before a change stay right.
     for (number, &at) in places.iter().enumerate().rev() {
         let next = |distance: usize| {
@@ -60,17 +67,22 @@ pub fn settle(mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
             "TOAST" if next(1).is_some_and(|(_, token)| token.token == Token::Period) => {
                 let name = next(2).map(|(_, token)| word(&token).to_lowercase()).unwrap_or_default();
                 let kinds = ["autovacuum_", "vacuum_", "log_autovacuum_"];
-                let of_table = ["CREATE", "ALTER"].contains(&first.as_str());
                 if of_table && kinds.iter().any(|kind| name.starts_with(kind)) {
                     tokens[at].token = Token::make_word(&format!("toast.{name}"), Some('"'));
                     tokens.drain(at + 1..=places[number + 2]);
                 }
             }
-            "NO" if is(&next(1), "INHERIT") && closes_check(&tokens, &places[..number]) => {
+            "NO" if is(&next(1), "INHERIT") && closes(&tokens, &places[..number], &["CHECK"]) => {
                 if let Some((inherit, _)) = next(1) {
                     tokens.remove(inherit);
                     tokens.remove(at);
                 }
+            }
+            "INCLUDE" if of_table && closes(&tokens, &places[..number], &["UNIQUE", "DISTINCT", "KEY"]) => {
+                include_in_key(&mut tokens, places[number - 1], at);
+            }
+            "FETCH" if is(&next(1), "FIRST") || is(&next(1), "NEXT") => {
+                limit_in_parentheses(&mut tokens, at);
             }
             _ => {}
         }
@@ -78,8 +90,60 @@ pub fn settle(mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
     tokens
 }
 
-/// Whether the last of these places closes the parenthesis of a CHECK.
-fn closes_check(tokens: &[TokenWithSpan], places: &[usize]) -> bool {
+/// Where tokens that are no white space are, from one of them on.
+fn solid_from(tokens: &[TokenWithSpan], at: usize) -> Vec<usize> {
+    solid(&tokens[at..]).into_iter().map(|place| at + place).collect()
+}
+
+/// `(a) INCLUDE (b)`, of which the end of the first parenthesis and the word are at these places.
+fn include_in_key(tokens: &mut Vec<TokenWithSpan>, close: usize, include: usize) {
+    let places = solid_from(tokens, include);
+    let is_list = places.get(1).is_some_and(|&at| tokens[at].token == Token::LParen);
+    let Some(end) = places.into_iter().find(|&at| tokens[at].token == Token::RParen) else { return };
+    if is_list {
+        tokens.insert(end, tokens[end].clone());
+        tokens[include].token = Token::make_word(INCLUDED, None);
+        tokens[close].token = Token::Comma;
+    }
+}
+
+/// `FETCH FIRST (expression) ROWS ONLY`. With TIES, it is a number or a parameter that needs no parentheses.
+fn limit_in_parentheses(tokens: &mut Vec<TokenWithSpan>, fetch: usize) {
+    let places = solid_from(tokens, fetch);
+    let [_, first, open, ..] = *places else { return };
+    if tokens[open].token != Token::LParen {
+        return;
+    }
+    let mut depth = 0;
+    let close = places.iter().position(|&at| {
+        match tokens[at].token {
+            Token::LParen => depth += 1,
+            Token::RParen => depth -= 1,
+            _ => return false,
+        }
+        depth == 0
+    });
+    let Some(close) = close else { return };
+    let word_at = |number: usize| places.get(number).map(|&at| word(&tokens[at])).unwrap_or_default();
+    if !matches!(word_at(close + 1).as_str(), "ROW" | "ROWS") {
+        return;
+    }
+    match word_at(close + 2).as_str() {
+        "ONLY" => {
+            tokens.drain(places[close + 1]..=places[close + 2]);
+            tokens[fetch].token = Token::make_word("LIMIT", None);
+            tokens.remove(first);
+        }
+        "WITH" if close == 4 => {
+            tokens.remove(places[close]);
+            tokens.remove(open);
+        }
+        _ => {}
+    }
+}
+
+/// Whether the last of these places closes a parenthesis behind one of these words.
+fn closes(tokens: &[TokenWithSpan], places: &[usize], words: &[&str]) -> bool {
     let mut open = 0;
     for (number, &at) in places.iter().enumerate().rev() {
         match tokens[at].token {
@@ -89,7 +153,7 @@ fn closes_check(tokens: &[TokenWithSpan], places: &[usize]) -> bool {
             _ => continue,
         }
         if open == 0 {
-            return number > 0 && word(&tokens[places[number - 1]]) == "CHECK";
+            return number > 0 && words.contains(&word(&tokens[places[number - 1]]).as_str());
         }
     }
     false

@@ -133,7 +133,13 @@ pub fn create_table(txn: &mut Transaction, name: &str, columns: &[ColumnState], 
         not_null: state.number == 1,
         ..Column::new(state.number, &state.name, state.ty.clone())
     };
-    let mut constraint = |name: String, kind| Constraint { oid: txn.new_oid(), name, kind, not_valid: false };
+    let mut constraint = |name: String, kind| Constraint {
+        oid: txn.new_oid(),
+        name,
+        kind,
+        not_valid: false,
+        included: Vec::new(),
+    };
     let key = ConstraintKind::PrimaryKey { columns: vec![1] };
     let mut constraints = vec![constraint(format!("{name}_pkey"), key)];
     if let Some((number, parent)) = extra.refers {
@@ -145,8 +151,13 @@ pub fn create_table(txn: &mut Transaction, name: &str, columns: &[ColumnState], 
             on_update: ReferentialAction::NoAction,
             deferral: Deferral::Never,
         };
-        let mut constraint =
-            |name: String, kind| Constraint { oid: txn.new_oid(), name, kind, not_valid: false };
+        let mut constraint = |name: String, kind| Constraint {
+            oid: txn.new_oid(),
+            name,
+            kind,
+            not_valid: false,
+            included: Vec::new(),
+        };
         constraints.push(constraint(format!("{name}_fkey"), ConstraintKind::ForeignKey(key)));
     }
     let partitioning = extra.partitioned_by.map(|column| Partitioning {

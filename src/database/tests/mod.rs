@@ -86,6 +86,7 @@ pub fn create_with(txn: &mut Transaction, name: &str, columns: Vec<Column>) -> O
         oid: txn.new_oid(),
         name: format!("{name}_pkey"),
         kind: ConstraintKind::PrimaryKey { columns: vec![1] },
+        included: Vec::new(),
         not_valid: false,
     };
     let table = Table {

@@ -118,11 +118,13 @@ impl Session {
             AlterAction::DropIdentity { column, if_exists } => {
                 self.drop_identity(table, column, *if_exists).await
             }
-            AlterAction::SetType { column, ty, using } => {
+            AlterAction::SetType { column, ty, collation, using } => {
                 let catalog = self.shared.current_catalog();
                 let path = self.shared.schemas(&catalog);
                 let (domain, ty) = (ty.domain(&catalog, &path), ty.resolve(&catalog, &path)?);
-                self.alter_type(table, column, (&ty, domain), using.as_deref()).await
+                super::table::check_collation(&ty, collation.as_deref())?;
+                self.alter_type(table, column, (&ty, domain), using.as_deref()).await?;
+                self.set_collation(table.oid, column, collation.as_ref()).await
             }
             AlterAction::SetExpression { column, sql } => {
                 self.set_expression(table, column, Some(sql.as_str()), false).await
@@ -329,7 +331,7 @@ impl Session {
             table: table.oid,
             method: IndexMethod::Btree,
             columns,
-            included: Vec::new(),
+            included: constraint.included.clone(),
             orders: Vec::new(),
             options: Vec::new(),
             opclasses: Vec::new(),
@@ -451,7 +453,7 @@ impl Session {
         for constraint in &table.constraints {
             let about = match &constraint.kind {
                 StoredKind::PrimaryKey { columns } | StoredKind::Unique { columns, .. } => {
-                    columns.contains(&number)
+                    columns.contains(&number) || constraint.included.contains(&number)
                 }
                 StoredKind::Check { sql } => names_column(sql, table, number)?,
                 StoredKind::NotNull { column } => *column == number,

@@ -26,6 +26,7 @@ impl Session {
                     let column = |column: &crate::catalog::ViewColumn| ColumnDefinition {
                         name: column.name.clone(),
                         ty: ColumnType::Plain(column.ty.clone()),
+                        collation: None,
                         not_null: false,
                         default: None,
                         identity: None,
@@ -128,13 +129,17 @@ fn copied(
         StoredKind::Check { sql } if clause.constraints => Some(TableConstraint {
             name: Some(constraint.name.clone()),
             kind: ConstraintKind::Check { sql: sql.clone() },
+            included: Vec::new(),
         }),
-        StoredKind::PrimaryKey { columns } if clause.indexes => {
-            Some(TableConstraint { name: None, kind: ConstraintKind::PrimaryKey(names(columns)) })
-        }
+        StoredKind::PrimaryKey { columns } if clause.indexes => Some(TableConstraint {
+            name: None,
+            kind: ConstraintKind::PrimaryKey(names(columns)),
+            included: names(&constraint.included),
+        }),
         StoredKind::Unique { columns, nulls_equal } if clause.indexes => Some(TableConstraint {
             name: None,
             kind: ConstraintKind::Unique { columns: names(columns), nulls_equal: *nulls_equal },
+            included: names(&constraint.included),
         }),
         _ => None,
     });
@@ -164,6 +169,7 @@ fn copied_column(catalog: &Catalog, column: &Column, clause: &LikeClause) -> Col
     ColumnDefinition {
         name: column.name.clone(),
         ty: column.domain.map_or_else(|| ColumnType::Plain(column.ty.clone()), ColumnType::Domain),
+        collation: column.collation.clone(),
         not_null: column.not_null,
         default: default.map(|default| default.sql.clone()),
         identity,

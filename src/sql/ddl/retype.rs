@@ -87,6 +87,24 @@ impl Session {
         self.copy_rows(table, altered, sources).await
     }
 
+    /// COLLATE of ALTER COLUMN ... TYPE; without one the column has that of the type.
+    pub(super) async fn set_collation(
+        &mut self,
+        table: Oid,
+        name: &str,
+        collation: Option<&String>,
+    ) -> Result<()> {
+        let catalog = self.shared.current_catalog();
+        let Some(table) = catalog.table_by_oid(table) else { return Ok(()) };
+        let position = self.position(table, name)?;
+        if table.columns[position].collation.as_ref() == collation {
+            return Ok(());
+        }
+        let mut altered = (**table).clone();
+        altered.columns[position].collation = collation.cloned();
+        self.put(altered).await
+    }
+
     /// What is generated from the column would change with it, and a generated column makes its values itself.
     fn refuse_generated(&self, table: &Table, position: usize, using: bool) -> Result<()> {
         let column = &table.columns[position];

@@ -107,9 +107,11 @@ impl<'a> Builder<'a> {
         }
         let ty = &definition.ty.resolve(self.catalog, self.search_path)?;
         check_column_type(&definition.name, ty)?;
+        check_collation(ty, definition.collation.as_deref())?;
         let number = self.table.next_number();
         let mut column = Column {
             domain: definition.ty.domain(self.catalog, self.search_path),
+            collation: definition.collation.clone(),
             not_null: definition.not_null,
             default: definition.default.clone().map(|sql| DefaultExpr { sql }),
             generated: definition.generated.clone().map(|sql| Generated { sql, guard: None }),
@@ -180,10 +182,11 @@ impl<'a> Builder<'a> {
         };
         let name = match &constraint.name {
             Some(name) => self.own_name(name, &kind)?,
-            None => self.generated_name(&constraint.kind),
+            None => self.generated_name(&constraint.kind, &constraint.included),
         };
+        let included = self.column_numbers(&constraint.included)?;
         let oid = (self.new_oid)()?;
-        self.table.constraints.push(Constraint { oid, name, kind, not_valid: false });
+        self.table.constraints.push(Constraint { oid, name, kind, included, not_valid: false });
         Ok(())
     }
 
@@ -197,11 +200,13 @@ impl<'a> Builder<'a> {
         Ok(name.to_string())
     }
 
-    fn generated_name(&mut self, kind: &ConstraintKind) -> String {
+    fn generated_name(&mut self, kind: &ConstraintKind, included: &[String]) -> String {
         let table = self.table.name.clone();
         match kind {
             ConstraintKind::PrimaryKey(_) => self.namer.relation(&table, "", "pkey"),
-            ConstraintKind::Unique { columns, .. } => self.namer.relation(&table, &columns.join("_"), "key"),
+            ConstraintKind::Unique { columns, .. } => {
+                self.namer.relation(&table, &[columns, included].concat().join("_"), "key")
+            }
             ConstraintKind::ForeignKey(definition) => {
                 self.namer.constraint(&self.table, &table, &definition.columns.join("_"), "fkey")
             }
@@ -290,6 +295,17 @@ impl<'a> Builder<'a> {
             Some(schema) => self.catalog.relation(schema, &name.name),
             None => self.search_path.iter().find_map(|schema| self.catalog.relation(schema, &name.name)),
         }
+    }
+
+    /// The columns of INCLUDE, which may be of any type.
+    fn column_numbers(&self, names: &[String]) -> Result<Vec<u16>> {
+        let number = |name: &String| {
+            let message = || format!("column \"{name}\" named in key does not exist");
+            let column = self.table.column(name);
+            let column = column.ok_or_else(|| Error::new(SqlState::UNDEFINED_COLUMN, message()))?;
+            Ok(column.number)
+        };
+        names.iter().map(number).collect()
     }
 
     fn key_columns(&self, names: &[String]) -> Result<Vec<u16>> {
@@ -599,6 +615,7 @@ impl Session {
             builder.add_column(&ColumnDefinition {
                 name: columns.get(position).unwrap_or(&output.name).clone(),
                 ty: ColumnType::Plain(output.ty.clone()),
+                collation: None,
                 not_null: false,
                 default: None,
                 identity: None,
@@ -634,5 +651,18 @@ impl Session {
             self.retry(|transaction| transaction.insert(table, &rows, OnConflict::Error)).await?;
         }
         Ok(count)
+    }
+}
+
+/// 42804 for COLLATE of a type that has no collation.
+pub(super) fn check_collation(ty: &Type, collation: Option<&str>) -> Result<()> {
+    let is_text = |ty: &Type| matches!(ty, Type::Text | Type::Varchar(_) | Type::Bpchar(_) | Type::Name);
+    match ty {
+        _ if collation.is_none() || is_text(ty) => Ok(()),
+        Type::Array(item) if is_text(item) => Ok(()),
+        _ => {
+            let message = format!("collations are not supported by type {}", ty.bare());
+            Err(Error::new(SqlState::DATATYPE_MISMATCH, message))
+        }
     }
 }

@@ -100,6 +100,7 @@ impl World {
             oid: txn.new_oid(),
             name: "t_pkey".into(),
             kind: ConstraintKind::PrimaryKey { columns: vec![1] },
+            included: Vec::new(),
             not_valid: false,
         };
         let columns = [

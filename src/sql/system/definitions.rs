@@ -191,11 +191,15 @@ fn definition_of(execution: &Execution, table: &Table, constraint: &Constraint, 
         let names = columns.iter().filter_map(|&number| table.column_number(number));
         names.map(|column| quote_ident(&column.name)).collect::<Vec<_>>().join(", ")
     };
+    let included = match constraint.included.as_slice() {
+        [] => String::new(),
+        columns => format!(" INCLUDE ({})", list(columns)),
+    };
     match &constraint.kind {
-        ConstraintKind::PrimaryKey { columns } => format!("PRIMARY KEY ({})", list(columns)),
+        ConstraintKind::PrimaryKey { columns } => format!("PRIMARY KEY ({}){included}", list(columns)),
         ConstraintKind::Unique { columns, nulls_equal } => {
             let nulls = if *nulls_equal { "NULLS NOT DISTINCT " } else { "" };
-            format!("UNIQUE {nulls}({})", list(columns))
+            format!("UNIQUE {nulls}({}){included}", list(columns))
         }
         ConstraintKind::Check { sql } => format!("CHECK ({})", deparse::expression(sql, table, pretty)),
         ConstraintKind::NotNull { column } => format!("NOT NULL {}", list(&[*column])),

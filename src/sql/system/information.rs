@@ -213,12 +213,15 @@ fn columns(execution: &Execution, rows: &mut Rows) -> Result<()> {
             let of_sequence =
                 |part: fn(&Sequence) -> i64| sequence.map(|sequence| part(sequence).to_string());
             let domain = catalog.domain_of(column);
+            let collation = super::types::collation_name(column);
             let own = cells! {
                 table_schema: &table.schema, table_name: &table.name, column_name: &column.name,
                 ordinal_position: i32::from(column.number), column_default: default,
                 is_nullable: yes(!column.not_null && !domain.is_some_and(|domain| domain.not_null)),
                 domain_catalog: domain.map(|_| database.clone()), domain_schema: domain.map(|d| d.schema.clone()),
-                domain_name: domain.map(|d| d.name.clone()), is_identity: yes(column.identity.is_some()),
+                domain_name: domain.map(|d| d.name.clone()), collation_catalog: collation.map(|_| database.clone()),
+                collation_schema: collation.map(|_| PG_CATALOG), collation_name: collation,
+                is_identity: yes(column.identity.is_some()),
                 identity_generation: generation, identity_start: of_sequence(|s| s.start),
                 identity_increment: of_sequence(|s| s.increment), identity_maximum: of_sequence(|s| s.max),
                 identity_minimum: of_sequence(|s| s.min),

@@ -247,7 +247,8 @@ fn attributes(execution: &Execution, rows: &mut Rows) -> Result<()> {
         let Some(table) = catalog.rows_by_oid(index.table) else { continue };
         for (place, number) in index.columns.iter().chain(&index.included).enumerate() {
             let Some(column) = table.column_number(*number) else { continue };
-            add_attribute(index.oid, &column.name, &column.ty, place as i16 + 1, rows, cells! {});
+            let more = cells! { attcollation: types::collation_of(column) };
+            add_attribute(index.oid, &column.name, &column.ty, place as i16 + 1, rows, more);
         }
     }
     for sequence in catalog.sequences() {
@@ -278,7 +279,7 @@ fn add_column(table: &Table, column: &Column, rows: &mut Rows) {
         None => (column.ty.oid(), column.ty.typmod()),
     };
     let more = cells! {
-        atttypid: ty, atttypmod: modifier,
+        atttypid: ty, atttypmod: modifier, attcollation: types::collation_of(column),
         attnotnull: column.not_null, atthasdef: has_default(column), attidentity: identity,
         attgenerated: generated,
         atthasmissing: column.missing.is_some(),
@@ -343,7 +344,8 @@ fn indexes(execution: &Execution, rows: &mut Rows) -> Result<()> {
             let named = index.opclasses.get(place).map(String::as_str);
             Value::Oid(types::opclass_oid(index.method, named, ty))
         });
-        let collations = column_types.clone().map(|ty| Value::Oid(types::collation(ty)));
+        let columns = index.columns.iter().filter_map(|&number| table.column_number(number));
+        let collations = columns.map(|column| Value::Oid(types::collation_of(column)));
         let count = index.columns.len() as i16;
         let all = count + index.included.len() as i16;
         let primary = matches!(constraint_kind(&catalog, index), Some(ConstraintKind::PrimaryKey { .. }));

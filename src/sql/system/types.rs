@@ -1,6 +1,6 @@
 //! Types, casts, operators, access methods and operator classes.
 
-use crate::catalog::{Catalog, IndexMethod, PUBLIC_SCHEMA};
+use crate::catalog::{Catalog, Column, IndexMethod, PUBLIC_SCHEMA};
 use crate::distance::{Element, Metric};
 use crate::error::{Error, Result, SqlState};
 use crate::functions::cells::type_of_element;
@@ -158,6 +158,21 @@ pub fn collation(ty: &Type) -> u32 {
         _ => 0,
     }
 }
+
+/// The collation of a column, which may name one.
+pub fn collation_of(column: &Column) -> u32 {
+    let named = COLLATIONS.iter().find(|(_, name)| column.collation.as_deref() == Some(*name));
+    named.map_or_else(|| collation(&column.ty), |(oid, _)| *oid)
+}
+
+/// The name of the collation of a column, when it is not the default.
+pub fn collation_name(column: &Column) -> Option<&'static str> {
+    let oid = collation_of(column);
+    COLLATIONS.iter().find(|(known, _)| *known == oid).map(|(_, name)| *name)
+}
+
+/// Collations beside the default one.
+const COLLATIONS: [(u32, &str); 3] = [(950, "C"), (951, "POSIX"), (962, "ucs_basic")];
 
 fn namespace(ty: &Type, public: u32) -> u32 {
     if ty.is_pgvectors() { public } else { PG_CATALOG_OID }
@@ -635,9 +650,10 @@ fn operator_families(execution: &Execution, rows: &mut Rows) -> Result<()> {
 
 fn collations(_execution: &Execution, rows: &mut Rows) -> Result<()> {
     rows.add(cells! { oid: DEFAULT_COLLATION_OID, collname: "default", collprovider: 'd' });
-    for (oid, name) in [(950u32, "C"), (951, "POSIX")] {
+    for (oid, name) in COLLATIONS {
+        let locale = if name == "POSIX" { name } else { "C" };
         rows.add(cells! {
-            oid: oid, collname: name, collprovider: 'c', collcollate: name, collctype: name,
+            oid: oid, collname: name, collprovider: 'c', collcollate: locale, collctype: locale,
         });
     }
     Ok(())
