@@ -87,6 +87,7 @@ fn create(database: &Arc<Database>, name: &str, dimensions: usize) -> Oid {
             name: format!("{name}_pkey"),
             kind: key,
             not_valid: false,
+            included: Vec::new(),
         }],
         kind: TableKind::Ordinary,
         partitioning: None,
