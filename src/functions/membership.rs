@@ -87,11 +87,13 @@ impl ScalarUDFImpl for Membership {
 /// The type in which an element and a value are compared.
 fn common(element: &DataType, value: &DataType) -> Option<DataType> {
     let has_digits = |ty: &DataType| decimal::digits(ty).is_some();
+    // Not every integer is a real.
+    let one_is_float = (element.is_floating() || value.is_floating()) && element != value;
+    if one_is_float && element.is_numeric() && value.is_numeric() {
+        return Some(DataType::Float64);
+    }
     if !has_digits(element) && !has_digits(value) {
         return comparison_coercion(element, value);
-    }
-    if element.is_floating() || value.is_floating() {
-        return Some(DataType::Float64);
     }
     let exact = |ty: &DataType| decimal::of_integer(ty).unwrap_or_else(|| ty.clone());
     decimal::mixed(&exact(element), &exact(value), false)

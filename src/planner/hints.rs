@@ -42,6 +42,7 @@ use crate::planner::limit::BoundLimitExec;
 use crate::table::hints::{First, Gathered, Keys, Rows, has_order};
 use crate::table::knn::KnnScanExec;
 use crate::table::scan::ScanExec;
+use crate::types::Type;
 
 type Plan = Arc<dyn ExecutionPlan>;
 
@@ -212,10 +213,13 @@ fn by_keys(join: &HashJoinExec) -> Result<Option<Plan>> {
     let mut right = Arc::clone(join.right());
     for (key, partner) in join.on() {
         let Some(output) = key_column(partner) else { continue };
+        let is_widened = partner.is::<CastExpr>();
         let gathered = Arc::new(Gathered::default());
         let told = at_scan(&right, &[output], &|scan, outputs| {
             let (column, definition) = scan.column(outputs[0])?;
-            let is_found = has_order(&definition.ty) && scan.hints().first.is_empty();
+            let is_integer = matches!(definition.ty, Type::Int2 | Type::Int4 | Type::Int8);
+            let is_found =
+                has_order(&definition.ty) && (is_integer || !is_widened) && scan.hints().first.is_empty();
             let keys = Keys { column, gathered: Arc::clone(&gathered) };
             is_found.then(|| scan.with_hints(|hints| hints.keys.push(keys)))
         })?;

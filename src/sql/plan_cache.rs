@@ -83,10 +83,7 @@ impl PlanPool {
         execution: &Arc<Execution>,
     ) -> Result<CheckedOut> {
         let waiting = self.0.lock().pop();
-        if let Some(mut plan) = waiting {
-            if plan.again == Again::Reset {
-                plan.plan = reset_plan_states(plan.plan).map_err(from_datafusion)?;
-            }
+        if let Some(plan) = waiting {
             let long = plan.again != Again::AsItIs;
             return Ok(CheckedOut { plan, pool: self.clone(), keep: true, long });
         }
@@ -105,7 +102,15 @@ impl PlanPool {
         Ok(CheckedOut { plan, pool: self.clone(), keep, long })
     }
 
-    fn give_back(&self, plan: FinishedPlan) {
+    fn give_back(&self, mut plan: FinishedPlan) {
+        if plan.again == Again::Reset {
+            // Now and not at the next execution: a join holds its hash table, or the scan that was to fill it, and with
+            // that a snapshot.
+            plan.plan = match reset_plan_states(plan.plan) {
+                Ok(plan) => plan,
+                Err(_) => return,
+            };
+        }
         let mut plans = self.0.lock();
         if plan.uses < plan.uses_max && plans.len() < PLANS_MAX {
             plans.push(plan);

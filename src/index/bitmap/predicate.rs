@@ -91,7 +91,16 @@ impl Predicate {
     }
 }
 
+/// Whether blanks at the end of a constant count: it is a text then, and not of `character(n)` as the column is, whose
+/// values are kept without.
+fn is_padded(family: Family, value: &Value) -> bool {
+    family == Family::Bpchar && matches!(value, Value::Text(text) if text.ends_with(' '))
+}
+
 fn text_points(family: Family, values: &[Value]) -> Option<Vec<TextRange<'_>>> {
+    if values.iter().any(|value| is_padded(family, value)) {
+        return None;
+    }
     let texts = values.iter().filter(|value| **value != Value::Null).map(|value| family.text(value));
     let mut texts: Vec<&str> = texts.collect::<Option<_>>()?;
     texts.sort_unstable();
@@ -177,6 +186,7 @@ fn exclude_high(family: Family, value: &Value, key: u128) -> Option<u128> {
 
 fn text_bound(family: Family, bound: &Bound<Value>) -> Option<Bound<&str>> {
     Some(match bound {
+        Bound::Included(value) | Bound::Excluded(value) if is_padded(family, value) => return None,
         Bound::Unbounded => Bound::Unbounded,
         Bound::Included(value) => Bound::Included(family.text(value)?),
         Bound::Excluded(value) => Bound::Excluded(family.text(value)?),
