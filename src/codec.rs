@@ -82,6 +82,16 @@ pub struct Reader<'a> {
     base: u64,
 }
 
+/// Methods of a reader that take a number of each type, lowest byte first, by its `array` of bytes.
+macro_rules! little_endian {
+    ($($number:ident),*) => {
+        $(pub fn $number(&mut self) -> Result<$number> {
+            Ok($number::from_le_bytes(self.array()?))
+        })*
+    };
+}
+pub(crate) use little_endian;
+
 impl<'a> Reader<'a> {
     pub fn new(bytes: &'a [u8]) -> Reader<'a> {
         Reader { bytes, at: 0, name: "a record", base: 0 }
@@ -145,25 +155,7 @@ impl<'a> Reader<'a> {
         Ok(self.array::<1>()?[0])
     }
 
-    pub fn u16(&mut self) -> Result<u16> {
-        Ok(u16::from_le_bytes(self.array()?))
-    }
-
-    pub fn u32(&mut self) -> Result<u32> {
-        Ok(u32::from_le_bytes(self.array()?))
-    }
-
-    pub fn u64(&mut self) -> Result<u64> {
-        Ok(u64::from_le_bytes(self.array()?))
-    }
-
-    pub fn i64(&mut self) -> Result<i64> {
-        Ok(i64::from_le_bytes(self.array()?))
-    }
-
-    pub fn f32(&mut self) -> Result<f32> {
-        Ok(f32::from_le_bytes(self.array()?))
-    }
+    little_endian!(u16, u32, u64, i64, f32);
 
     pub fn varint(&mut self) -> Result<u64> {
         let mut value = 0;

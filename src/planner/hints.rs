@@ -17,17 +17,20 @@ use std::task::{Context, Poll, ready};
 
 use arrow::array::{ArrayRef, RecordBatch};
 use arrow::compute::SortOptions;
-use arrow::datatypes::{DataType, SchemaRef};
+use arrow::datatypes::{Schema, SchemaRef};
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
 use datafusion::common::{JoinType, NullEquality, Result, ScalarValue};
 use datafusion::execution::{RecordBatchStream, SendableRecordBatchStream, TaskContext};
-use datafusion::physical_expr::ScalarFunctionExpr;
+use datafusion::physical_expr::aggregate::AggregateFunctionExpr;
 use datafusion::physical_expr::expressions::{CastExpr, Column};
+use datafusion::physical_expr::{PhysicalSortExpr, ScalarFunctionExpr};
 use datafusion::physical_plan::aggregates::AggregateExec;
 use datafusion::physical_plan::coop::CooperativeExec;
+use datafusion::physical_plan::empty::EmptyExec;
 use datafusion::physical_plan::filter::FilterExec;
 use datafusion::physical_plan::joins::{HashJoinExec, PartitionMode};
 use datafusion::physical_plan::limit::GlobalLimitExec;
+use datafusion::physical_plan::placeholder_row::PlaceholderRowExec;
 use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::sorts::sort::SortExec;
 use datafusion::physical_plan::{
@@ -37,12 +40,11 @@ use datafusion::physical_plan::{
 use futures::{Stream, StreamExt};
 
 use crate::functions::sort_keys;
-use crate::index::bitmap::Nulls;
+use crate::index::bitmap::{Nulls, has_order};
 use crate::planner::limit::BoundLimitExec;
-use crate::table::hints::{First, Gathered, Keys, Rows, has_order};
+use crate::table::hints::{First, Gathered, Keys, Rows};
 use crate::table::knn::KnnScanExec;
 use crate::table::scan::ScanExec;
-use crate::types::Type;
 
 type Plan = Arc<dyn ExecutionPlan>;
 
@@ -75,7 +77,7 @@ struct Wanted {
     rows: Rows,
 }
 
-fn first_of(key: &datafusion::physical_expr::PhysicalSortExpr, rows: Rows) -> Option<Wanted> {
+fn first_of(key: &PhysicalSortExpr, rows: Rows) -> Option<Wanted> {
     let SortOptions { descending, nulls_first } = key.options;
     let nulls = if nulls_first { Nulls::First } else { Nulls::Last };
     Some(Wanted { output: ordered_column(&key.expr)?, descending, nulls, rows })
@@ -83,10 +85,9 @@ fn first_of(key: &datafusion::physical_expr::PhysicalSortExpr, rows: Rows) -> Op
 
 /// The column an expression orders by: itself, or a float by its key.
 fn ordered_column(expr: &Arc<dyn PhysicalExpr>) -> Option<usize> {
-    if let Some(call) = expr.downcast_ref::<ScalarFunctionExpr>() {
-        let [of] = call.args() else { return None };
-        return (call.fun().name() == sort_keys::FLOAT).then(|| ordered_column(of)).flatten();
-    }
+    let of_key =
+        expr.downcast_ref::<ScalarFunctionExpr>().filter(|call| call.fun().name() == sort_keys::FLOAT);
+    let expr = of_key.and_then(|call| call.args().first()).unwrap_or(expr);
     Some(expr.downcast_ref::<Column>()?.index())
 }
 
@@ -95,7 +96,7 @@ fn extremes(aggregate: &AggregateExec) -> Option<Vec<Wanted>> {
     let is_plain = aggregate.group_expr().is_empty()
         && aggregate.filter_expr().iter().all(Option::is_none)
         && !aggregate.aggr_expr().is_empty();
-    let one = |function: &Arc<datafusion::physical_expr::aggregate::AggregateFunctionExpr>| {
+    let one = |function: &Arc<AggregateFunctionExpr>| {
         let descending = match function.fun().name() {
             "min" => false,
             "max" => true,
@@ -144,9 +145,8 @@ fn at_scan(
         return Ok(change(scan, outputs).map(|scan| Arc::new(scan) as Plan));
     }
     let below: Option<Vec<usize>> = if let Some(projection) = plan.downcast_ref::<ProjectionExec>() {
-        let column =
-            |output: &usize| Some(projection.expr().get(*output)?.expr.downcast_ref::<Column>()?.index());
-        outputs.iter().map(column).collect()
+        let schema = projection.input().schema();
+        outputs.iter().map(|output| column_of(&projection.expr().get(*output)?.expr, &schema)).collect()
     } else if plan.is::<CooperativeExec>() || plan.is::<KeysExec>() {
         Some(outputs.to_vec())
     } else {
@@ -168,28 +168,30 @@ fn of_join(join: &HashJoinExec) -> Result<Option<Plan>> {
     }
     let (left, right) = (rows_of(join.left()), rows_of(join.right()));
     let as_it_is = by_keys(join)?;
+    let usual = cost(left, right, as_it_is.is_some());
+    let saves = |swapped: u64| swapped.saturating_add(SAVED_MIN) < usual;
     let swaps = join.join_type().supports_swap() && join.partition_mode() == &PartitionMode::CollectLeft;
     // An order that the right side has may be what the nodes above go by.
     let is_ordered = join.properties().output_ordering().is_some();
-    let usual = cost(left, right, as_it_is.is_some());
-    let saves = |swapped: u64| swapped.saturating_add(SAVED_MIN) < usual;
     if !swaps || is_ordered || !saves(cost(right, left, true)) {
-        return Ok(as_it_is.map(|join| join as Plan));
+        return Ok(as_it_is);
     }
     let swapped = join.swap_inputs(PartitionMode::CollectLeft)?;
-    let keyed = |plan: &Plan| plan.downcast_ref::<HashJoinExec>().map(by_keys).transpose();
-    let inner = swapped.downcast_ref::<ProjectionExec>().map(|projection| Arc::clone(projection.input()));
-    let told = match &inner {
-        Some(join) => match keyed(join)?.flatten() {
-            Some(join) => Some(replace_children_if_necessary(Arc::clone(&swapped), vec![join])?),
-            None => None,
-        },
-        None => keyed(&swapped)?.flatten().map(|join| join as Plan),
-    };
-    if !saves(cost(right, left, told.is_some())) {
-        return Ok(as_it_is.map(|join| join as Plan));
+    let told = swapped_by_keys(&swapped)?;
+    Ok(match saves(cost(right, left, told.is_some())) {
+        true => Some(told.unwrap_or(swapped)),
+        false => as_it_is,
+    })
+}
+
+/// [`by_keys`] of a join whose sides were swapped, perhaps below what puts the columns back.
+fn swapped_by_keys(swapped: &Plan) -> Result<Option<Plan>> {
+    if let Some(join) = swapped.downcast_ref::<HashJoinExec>() {
+        return by_keys(join);
     }
-    Ok(Some(told.unwrap_or(swapped)))
+    let [input] = swapped.children()[..] else { return Ok(None) };
+    let told = swapped_by_keys(input)?;
+    told.map(|input| replace_children_if_necessary(Arc::clone(swapped), vec![input])).transpose()
 }
 
 /// Rows that are read and rows that are kept in a table of hashes, which takes twice as long.
@@ -212,14 +214,11 @@ fn by_keys(join: &HashJoinExec) -> Result<Option<Plan>> {
     let mut gathering = Vec::new();
     let mut right = Arc::clone(join.right());
     for (key, partner) in join.on() {
-        let Some(output) = key_column(partner) else { continue };
-        let is_widened = partner.is::<CastExpr>();
+        let Some(output) = column_of(partner, &join.right().schema()) else { continue };
         let gathered = Arc::new(Gathered::default());
         let told = at_scan(&right, &[output], &|scan, outputs| {
             let (column, definition) = scan.column(outputs[0])?;
-            let is_integer = matches!(definition.ty, Type::Int2 | Type::Int4 | Type::Int8);
-            let is_found =
-                has_order(&definition.ty) && (is_integer || !is_widened) && scan.hints().first.is_empty();
+            let is_found = has_order(&definition.ty) && scan.hints().first.is_empty();
             let keys = Keys { column, gathered: Arc::clone(&gathered) };
             is_found.then(|| scan.with_hints(|hints| hints.keys.push(keys)))
         })?;
@@ -231,17 +230,18 @@ fn by_keys(join: &HashJoinExec) -> Result<Option<Plan>> {
     if gathering.is_empty() {
         return Ok(None);
     }
-    let left = Arc::new(KeysExec::new(Arc::clone(join.left()), gathering));
+    let left = Arc::new(KeysExec { input: Arc::clone(join.left()), keys: gathering });
     Ok(Some(join.builder().with_new_children(vec![left, right])?.build_exec()?))
 }
 
-/// The column that is a key, or an integer that is widened to be one.
-fn key_column(expr: &Arc<dyn PhysicalExpr>) -> Option<usize> {
-    if let Some(cast) = expr.downcast_ref::<CastExpr>() {
-        let wider = matches!(cast.cast_type(), DataType::Int32 | DataType::Int64);
-        // A cast to a narrower type, which fails, is a function of ours.
-        return wider.then(|| key_column(cast.expr())).flatten();
-    }
+/// The column an expression is, or the integers it widens: those are found, and come, as the wider ones do.
+fn column_of(expr: &Arc<dyn PhysicalExpr>, schema: &Schema) -> Option<usize> {
+    let widened = expr.downcast_ref::<CastExpr>().filter(|cast| {
+        // A cast to a narrower type, which may fail, is a function of ours.
+        let given = cast.expr().data_type(schema);
+        given.is_ok_and(|ty| ty.is_signed_integer()) && cast.cast_type().is_signed_integer()
+    });
+    let expr = widened.map_or(expr, CastExpr::expr);
     Some(expr.downcast_ref::<Column>()?.index())
 }
 
@@ -286,11 +286,10 @@ fn rows_of(plan: &Plan) -> u64 {
     if let Some(aggregate) = plan.downcast_ref::<AggregateExec>() {
         return if aggregate.group_expr().is_empty() { 1 } else { all / 10 + 1 };
     }
-    match inputs.is_empty() {
-        true if plan.name() == "PlaceholderRowExec" || plan.name() == "EmptyExec" => 1,
-        true => UNKNOWN,
-        false => all,
+    if plan.is::<PlaceholderRowExec>() || plan.is::<EmptyExec>() {
+        return 1;
     }
+    if inputs.is_empty() { UNKNOWN } else { all }
 }
 
 /// Passes rows on, and gathers their keys.
@@ -298,18 +297,6 @@ fn rows_of(plan: &Plan) -> u64 {
 pub struct KeysExec {
     input: Plan,
     keys: Vec<(Arc<dyn PhysicalExpr>, Arc<Gathered>)>,
-}
-
-impl KeysExec {
-    fn new(input: Plan, keys: Vec<(Arc<dyn PhysicalExpr>, Arc<Gathered>)>) -> KeysExec {
-        KeysExec { input, keys }
-    }
-}
-
-impl std::fmt::Debug for Gathered {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Gathered")
-    }
 }
 
 impl DisplayAs for KeysExec {

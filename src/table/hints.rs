@@ -18,8 +18,8 @@ use crate::error::{Error, Result};
 use crate::index::bitmap::{Nulls, Order, Predicate};
 use crate::table::Snapshot;
 use crate::table::predicate::{Clause, Constant, count_of};
+use crate::types::Value;
 use crate::types::arrow::{from_scalar, type_of_data_type};
-use crate::types::{Type, Value};
 
 /// Keys up to which they are gathered: looked up one by one they cost some 10 ms then, as much as reading 20,000 rows.
 const KEYS_MAX: usize = 10_000;
@@ -42,10 +42,10 @@ pub struct Keys {
 }
 
 /// The distinct keys of a join's side, once all are known.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub struct Gathered(Mutex<Gathering>);
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 enum Gathering {
     Going(HashSet<ScalarValue>),
     Done(HashSet<ScalarValue>),
@@ -199,26 +199,4 @@ impl Hints {
         }
         Ok((!self.first.is_empty()).then_some(any))
     }
-}
-
-/// Whether a column's values are ordered by its metadata index as a sort orders them.
-pub fn has_order(ty: &Type) -> bool {
-    matches!(
-        ty,
-        Type::Bool
-            | Type::Int2
-            | Type::Int4
-            | Type::Int8
-            | Type::Float4
-            | Type::Float8
-            | Type::Numeric(_)
-            | Type::Date
-            | Type::Time(_)
-            | Type::Timestamp(_)
-            | Type::Timestamptz(_)
-            | Type::Uuid
-            | Type::Enum(_)
-            | Type::Text
-            | Type::Varchar(_)
-    )
 }

@@ -36,11 +36,11 @@ use crate::storage::Slice;
 use crate::table::Snapshot;
 use crate::table::columns::Decoder;
 use crate::table::guard::guarded_condition;
-use crate::table::hints::First;
 use crate::table::keys::UniqueKey;
 use crate::table::near::Near;
 use crate::table::provider::TableSourceProvider;
 use crate::table::question::{self, Ask};
+use crate::table::reader::Access;
 use crate::table::scan::is_many;
 use crate::table::shown::shown;
 use crate::types::arrow::errors::{from_arrow, from_datafusion};
@@ -115,28 +115,6 @@ enum Test {
 
 /// An expression without columns.
 pub type Constant = Arc<dyn PhysicalExpr>;
-
-/// How the rows that may pass are found.
-pub enum Access {
-    /// At most one row, by a unique key.
-    Key {
-        index: String,
-        slot: Option<u32>,
-    },
-    /// Slots that indexes name, and those that indexes know nothing about.
-    Slots {
-        slots: RoaringBitmap,
-        indexes: Vec<String>,
-    },
-    /// Rows in an order, until so many pass.
-    Ordered {
-        first: First,
-        rows: usize,
-        /// Which may pass, and are not dirty.
-        among: RoaringBitmap,
-    },
-    All,
-}
 
 /// An answer of the metadata indexes: slots that are not dirty.
 #[derive(Clone)]
@@ -240,7 +218,7 @@ impl Filter {
         }
         let mut used = Vec::new();
         let mut asking = Asking { snapshot, cancel, used: &mut used };
-        let Some(Answer { slots, .. }) = self.formula.answer(&mut asking, None)? else {
+        let Some(Answer { slots, exact }) = self.formula.answer(&mut asking, None)? else {
             return Ok(Access::All);
         };
         let mut slots = Arc::unwrap_or_clone(slots);
@@ -254,7 +232,7 @@ impl Filter {
             Used::Vectors(column, metric) => format!("distance {} {}", title(column), metric.operator()),
         };
         let names = used.into_iter().map(name);
-        Ok(Access::Slots { slots, indexes: names.collect() })
+        Ok(Access::Slots { slots, indexes: names.collect(), exact })
     }
 
     /// The metadata indexes' answer; `None` when they have none. A prepared statement that comes again with the same

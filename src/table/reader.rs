@@ -21,13 +21,44 @@ use crate::table::Snapshot;
 use crate::table::bindings::Execution;
 use crate::table::columns::Decoder;
 use crate::table::hints::First;
-use crate::table::predicate::{Access, Filter};
+use crate::table::predicate::Filter;
 use crate::table::snapshot::RowScan;
 use crate::types::Type;
 use crate::types::arrow::Builder;
 
 /// Rows read between two looks at the cancel flag and at other tasks: about 0.5 ms of decoding.
 const BATCH_ROWS: usize = 2_048;
+
+/// How the rows that may pass are found.
+pub enum Access {
+    /// At most one row, by a unique key.
+    Key {
+        index: String,
+        slot: Option<u32>,
+    },
+    /// Slots that indexes name, and those that indexes know nothing about.
+    Slots {
+        slots: RoaringBitmap,
+        indexes: Vec<String>,
+        /// Whether every one that an index names passes.
+        exact: bool,
+    },
+    /// Rows in an order, until so many pass.
+    Ordered {
+        first: First,
+        rows: usize,
+        /// Which may pass, and are not dirty.
+        among: RoaringBitmap,
+    },
+    /// Columns of the rows that pass, from indexes.
+    Indexed {
+        columns: Vec<(Type, ColumnValues)>,
+        slots: RoaringBitmap,
+    },
+    /// How many rows pass; nothing else of them is wanted.
+    Count(u64),
+    All,
+}
 
 /// What is still to be read of a scan.
 pub struct Reader {
@@ -41,7 +72,7 @@ pub struct Reader {
     limit: usize,
 }
 
-pub enum Source {
+enum Source {
     /// Slots in order, of which some may not be visible.
     Slots(Box<dyn Iterator<Item = u32> + Send>),
     All(RowScan),
@@ -52,29 +83,29 @@ pub enum Source {
 }
 
 impl Source {
-    pub fn of(access: Access, snapshot: &Snapshot) -> Result<Source> {
+    fn of(access: Access, snapshot: &Snapshot) -> Result<Source> {
         Ok(match access {
             Access::Key { slot, .. } => Source::Slots(Box::new(slot.into_iter())),
             Access::Slots { slots, .. } => Source::Slots(Box::new(slots.into_iter())),
             Access::Ordered { first, rows, among } => {
                 Source::Ordered(Ordered::new(first, rows, among, snapshot)?)
             }
+            Access::Indexed { columns, slots } => {
+                Source::Indexed(Indexed { columns, slots: slots.into_iter() })
+            }
+            Access::Count(rows) => Source::Count(rows),
             Access::All => Source::All(snapshot.scan()),
         })
     }
 }
 
 /// Columns of rows that pass, from indexes.
-pub struct Indexed {
+struct Indexed {
     columns: Vec<(Type, ColumnValues)>,
     slots: roaring::bitmap::IntoIter,
 }
 
 impl Indexed {
-    pub fn new(columns: Vec<(Type, ColumnValues)>, slots: RoaringBitmap) -> Indexed {
-        Indexed { columns, slots: slots.into_iter() }
-    }
-
     /// The next rows, at most so many.
     fn next(&mut self, schema: &SchemaRef, wanted: usize) -> Result<Option<RecordBatch>> {
         let slots: Vec<u32> = self.slots.by_ref().take(wanted).collect();
@@ -92,7 +123,7 @@ impl Indexed {
 }
 
 /// Rows in an order until enough have passed.
-pub struct Ordered {
+struct Ordered {
     first: First,
     /// How many have to pass, of those the index orders.
     wanted: usize,
@@ -125,14 +156,12 @@ impl Ordered {
         loop {
             let slots: Vec<u32> = self.next.by_ref().take(BATCH_ROWS).collect();
             if !slots.is_empty() {
-                let found = snapshot.rows(&slots)?;
-                let rows: Vec<_> =
-                    slots.into_iter().zip(found).filter_map(|(slot, row)| Some((slot, row?))).collect();
+                let rows = rows_at(slots, snapshot)?;
                 self.read += rows.len() as u64;
-                if !rows.is_empty() {
-                    return Ok(rows);
+                if rows.is_empty() {
+                    continue;
                 }
-                continue;
+                return Ok(rows);
             }
             // The rest is in no order: all of it may come first.
             let is_enough = self.rest.is_none() && self.passed >= self.wanted;
@@ -144,18 +173,12 @@ impl Ordered {
                 self.rest = Some(snapshot.scan());
             }
             if let Some(rest) = &mut self.rest {
-                let mut rows = Vec::new();
-                for row in rest.take(BATCH_ROWS) {
-                    rows.push(row?);
-                }
-                if rows.is_empty() {
-                    return Ok(rows);
-                }
-                rows.retain(|(slot, _)| self.left.contains(*slot));
-                if rows.is_empty() {
-                    continue;
-                }
-                return Ok(rows);
+                // Those that were read are thrown away again.
+                let left = &self.left;
+                return rest
+                    .filter(|row| row.as_ref().map_or(true, |(slot, _)| left.contains(*slot)))
+                    .take(BATCH_ROWS)
+                    .collect();
             }
             let Some(first) = self.first.of(snapshot, Some(&self.left), self.step)? else {
                 // The index gave up its order meanwhile: a snapshot keeps its own, so it does not.
@@ -175,7 +198,7 @@ impl Ordered {
 impl Reader {
     /// Of at most `limit` rows, with these columns of the table.
     pub fn new(
-        source: Source,
+        access: Access,
         filter: &Arc<Filter>,
         columns: &[usize],
         limit: Option<usize>,
@@ -185,9 +208,9 @@ impl Reader {
         Ok(Reader {
             filter_decoder: Decoder::new(Arc::clone(&snapshot), filter.columns())?,
             decoder: Decoder::new(Arc::clone(&snapshot), columns)?,
+            source: Source::of(access, &snapshot)?,
             execution,
             snapshot,
-            source,
             filter: Arc::clone(filter),
             columns: columns.to_vec(),
             limit: limit.unwrap_or(usize::MAX),
@@ -234,28 +257,26 @@ impl Reader {
     fn read(&mut self) -> Result<Vec<(u32, Slice)>> {
         // A small limit without a filter needs no more rows than it returns.
         let wanted = if self.filter.is_empty() { BATCH_ROWS.min(self.limit) } else { BATCH_ROWS };
-        let mut rows = Vec::new();
         match &mut self.source {
-            Source::All(scan) => {
-                for row in scan.take(wanted) {
-                    rows.push(row?);
+            Source::All(scan) => scan.take(wanted).collect(),
+            Source::Slots(slots) => loop {
+                let next: Vec<u32> = slots.take(wanted).collect();
+                let is_end = next.is_empty();
+                let rows = rows_at(next, &self.snapshot)?;
+                if is_end || !rows.is_empty() {
+                    return Ok(rows);
                 }
-            }
-            Source::Slots(slots) => {
-                while rows.is_empty() {
-                    let next: Vec<u32> = slots.take(wanted).collect();
-                    if next.is_empty() {
-                        break;
-                    }
-                    let found = self.snapshot.rows(&next)?;
-                    rows.extend(next.into_iter().zip(found).filter_map(|(slot, row)| Some((slot, row?))));
-                }
-            }
-            Source::Ordered(ordered) => rows = ordered.read(&self.snapshot)?,
-            Source::Indexed(_) | Source::Count(_) => {}
+            },
+            Source::Ordered(ordered) => ordered.read(&self.snapshot),
+            Source::Indexed(_) | Source::Count(_) => Ok(Vec::new()),
         }
-        Ok(rows)
     }
+}
+
+/// The visible rows at these slots.
+fn rows_at(slots: Vec<u32>, snapshot: &Snapshot) -> Result<Vec<(u32, Slice)>> {
+    let found = snapshot.rows(&slots)?;
+    Ok(slots.into_iter().zip(found).filter_map(|(slot, row)| Some((slot, row?))).collect())
 }
 
 /// The rows for which the filter is true.

@@ -35,9 +35,9 @@ use crate::table::Snapshot;
 use crate::table::bindings::{Bindings, Execution};
 use crate::table::explained::Explained;
 use crate::table::hints::{Hints, Keys};
-use crate::table::predicate::{Access, Answer, Filter};
+use crate::table::predicate::{Answer, Filter};
 use crate::table::provider::TableSourceProvider;
-use crate::table::reader::{Indexed, Reader, Source};
+use crate::table::reader::{Access, Reader};
 use crate::types::arrow::errors::external;
 
 /// The physical node.
@@ -115,57 +115,35 @@ impl ScanExec {
     }
 
     fn reader(&self, execution: Arc<Execution>, snapshot: Arc<Snapshot>) -> crate::error::Result<Reader> {
-        let source = match self.counted(&execution, &snapshot)? {
-            Some(rows) => Source::Count(rows),
-            None => {
-                let access = self.access(&execution, &snapshot)?;
-                match self.by_index_only(&access, &execution, &snapshot)? {
-                    Some(indexed) => Source::Indexed(indexed),
-                    None => Source::of(access, &snapshot)?,
-                }
-            }
-        };
-        Reader::new(source, &self.filter, &self.columns, self.limit, execution, snapshot)
+        let access = self.access(&execution, &snapshot)?;
+        Reader::new(access, &self.filter, &self.columns, self.limit, execution, snapshot)
     }
 
-    fn is_index_only(&self, access: &Access) -> bool {
-        let asked = || -> crate::error::Result<bool> {
-            let execution = self.bindings.execution()?;
-            let snapshot = execution.snapshot(self.provider.definition().oid)?;
-            Ok(self.by_index_only(access, &execution, snapshot)?.is_some())
-        };
-        let waits = self.hints.keys.iter().any(|keys| !keys.gathered.is_done());
-        !waits && asked().unwrap_or(false)
+    /// The way to the rows, as of an execution.
+    fn access(&self, execution: &Execution, snapshot: &Snapshot) -> crate::error::Result<Access> {
+        if let Some(rows) = self.counted(execution, snapshot)? {
+            return Ok(Access::Count(rows));
+        }
+        let access = self.hinted(execution, snapshot)?;
+        self.by_index_only(access, execution, snapshot)
     }
 
-    /// The rows from indexes alone, where those have all columns and answer the whole filter.
+    /// From indexes alone, where those have all columns and answer the whole filter; else the way that was found.
     fn by_index_only(
         &self,
-        access: &Access,
+        access: Access,
         execution: &Execution,
         snapshot: &Snapshot,
-    ) -> crate::error::Result<Option<Indexed>> {
+    ) -> crate::error::Result<Access> {
         /// Rows from which on copying the texts of a column's dictionary is less work than reading rows.
         const ROWS_MIN: u64 = 256;
-        if self.columns.is_empty() || !snapshot.visible_dirty()?.is_empty() {
-            return Ok(None);
-        }
-        let answer = match self.filter.is_empty() {
-            true => None,
-            false => match self.filter.answer(snapshot, &execution.cancel)? {
-                Some(answer) if answer.exact => Some(answer.slots),
-                _ => return Ok(None),
-            },
+        let most = match &access {
+            Access::Slots { slots, exact: true, .. } => slots.len(),
+            Access::All => snapshot.live().len(),
+            _ => 0,
         };
-        let slots = match (access, answer) {
-            (Access::All, Some(answer)) => Arc::unwrap_or_clone(answer),
-            (Access::All, None) => RoaringBitmap::clone(&*snapshot.visible_set()?),
-            (Access::Slots { slots, .. }, Some(answer)) => slots & &*answer,
-            (Access::Slots { slots, .. }, None) => slots.clone(),
-            (Access::Key { .. } | Access::Ordered { .. }, _) => return Ok(None),
-        };
-        if slots.len() < ROWS_MIN {
-            return Ok(None);
+        if most < ROWS_MIN || self.columns.is_empty() || !snapshot.visible_dirty()?.is_empty() {
+            return Ok(access);
         }
         let column = |output: usize| {
             let (_, column) = self.column(output)?;
@@ -174,7 +152,16 @@ impl ScanExec {
             Some((column.ty.clone(), snapshot.values(column.number, &column.ty).filter(|_| same)?))
         };
         let columns: Option<Vec<_>> = (0..self.columns.len()).map(column).collect();
-        Ok(columns.map(|columns| Indexed::new(columns, slots)))
+        let Some(columns) = columns else { return Ok(access) };
+        let slots = match access {
+            Access::Slots { slots, .. } => slots,
+            _ if self.filter.is_empty() => RoaringBitmap::clone(&*snapshot.visible_set()?),
+            _ => match self.filter.answer(snapshot, &execution.cancel)? {
+                Some(answer) if answer.exact => Arc::unwrap_or_clone(answer.slots),
+                _ => return Ok(access),
+            },
+        };
+        Ok(Access::Indexed { columns, slots })
     }
 
     /// How many rows pass, where only that is asked and indexes know it.
@@ -193,8 +180,8 @@ impl ScanExec {
         Ok(answer.filter(|answer| answer.exact).map(|answer| answer.slots.len()))
     }
 
-    /// The way to the rows, as of an execution.
-    fn access(&self, execution: &Execution, snapshot: &Snapshot) -> crate::error::Result<Access> {
+    /// The way by the filter, and by what nodes above want.
+    fn hinted(&self, execution: &Execution, snapshot: &Snapshot) -> crate::error::Result<Access> {
         let catalog = self.provider.catalog();
         let access = self.filter.access(catalog, snapshot, &execution.cancel)?;
         if self.hints.is_empty() || matches!(access, Access::Key { .. }) {
@@ -203,13 +190,15 @@ impl ScanExec {
         let by = |column: usize| snapshot.definition().title(column).to_owned();
         if let Some(mut wanted) = self.hints.by_keys(catalog, snapshot)? {
             let mut indexes: Vec<String> = self.hints.keys.iter().map(|keys| by(keys.column)).collect();
-            if let Access::Slots { slots, indexes: others } = access {
+            let mut is_exact = self.filter.is_empty();
+            if let Access::Slots { slots, indexes: others, exact } = access {
                 wanted &= slots;
                 indexes.extend(others);
+                is_exact = exact;
             } else if is_many(&wanted, snapshot) {
                 return Ok(Access::All);
             }
-            return Ok(Access::Slots { slots: wanted, indexes });
+            return Ok(Access::Slots { slots: wanted, indexes, exact: is_exact });
         }
         let answer =
             if self.filter.is_empty() { None } else { self.filter.answer(snapshot, &execution.cancel)? };
@@ -225,14 +214,13 @@ impl ScanExec {
                     return Ok(access);
                 }
                 let indexes = self.hints.first.iter().map(|first| by(first.column)).collect();
-                Ok(Access::Slots { slots, indexes })
+                // What is not answered exactly is read in order, above.
+                Ok(Access::Slots { slots, indexes, exact: true })
             }
             None => Ok(access),
         }
     }
-}
 
-impl ScanExec {
     /// Rows in order until enough pass, where indexes leave many of which it is not known before they are read; else the
     /// other way.
     fn in_order(
@@ -306,17 +294,12 @@ impl ScanExec {
             let snapshot = execution.snapshot(self.provider.definition().oid).ok()?;
             self.access(&execution, snapshot).ok()
         });
-        let counted = self.bindings.execution().ok().and_then(|execution| {
-            let snapshot = execution.snapshot(self.provider.definition().oid).ok()?;
-            self.counted(&execution, snapshot).ok()?
-        });
+        let waits = self.hints.keys.iter().any(|keys| !keys.gathered.is_done());
         let node = match access {
-            _ if let Some(rows) = counted.filter(|_| !self.filter.is_empty()) => {
-                Explained::new("Bitmap Count")
-                    .heading(format!("Bitmap Count on {name}  ({rows} rows)"))
-                    .fact("Rows", rows)
-            }
-            Some(access) if self.is_index_only(&access) => {
+            Some(Access::Count(rows)) if !self.filter.is_empty() => Explained::new("Bitmap Count")
+                .heading(format!("Bitmap Count on {name}  ({rows} rows)"))
+                .fact("Rows", rows),
+            Some(Access::Indexed { .. }) if !waits => {
                 Explained::new("Index Only Scan").heading(format!("Index Only Scan on {name}"))
             }
             Some(Access::Key { index, .. }) => Explained::new("Index Scan")
@@ -336,7 +319,7 @@ impl ScanExec {
                     .fact("Order", column)
             }
             // The keys are known when the other side of the join has been read.
-            Some(Access::All) if self.hints.keys.iter().any(|keys| !keys.gathered.is_done()) => {
+            Some(Access::All | Access::Indexed { .. }) if waits => {
                 let title = |keys: &Keys| self.provider.definition().title(keys.column).to_owned();
                 let columns = self.hints.keys.iter().map(title).collect::<Vec<_>>().join(", ");
                 Explained::new("Bitmap Scan")
@@ -384,12 +367,12 @@ impl ExecutionPlan for ScanExec {
         let schema = Arc::clone(self.properties.eq_properties.schema());
         let execution = self.bindings.execution().map_err(external)?;
         let snapshot = Arc::clone(execution.snapshot(self.provider.definition().oid).map_err(external)?);
-        let source = match self.hints.keys.is_empty() {
+        let stage = match self.hints.keys.is_empty() {
             true => Stage::Reading(self.reader(execution, snapshot).map_err(external)?),
             // The other side of the join has not been read yet.
             false => Stage::Waiting(self.clone(), execution, snapshot),
         };
-        Ok(Box::pin(ScanStream { schema, stage: source }))
+        Ok(Box::pin(ScanStream { schema, stage }))
     }
 }
 

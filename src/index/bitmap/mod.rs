@@ -289,6 +289,12 @@ impl std::fmt::Display for ColumnIndex {
     }
 }
 
+/// Whether an index over a column of this type orders its values as a sort does, and finds one by its equals: ranges lie
+/// by their ends, and `char(n)` is kept without its blanks.
+pub fn has_order(ty: &Type) -> bool {
+    Family::of(ty).is_some_and(|family| !matches!(family, Family::Range | Family::Bpchar))
+}
+
 /// The ends of a range.
 fn ends(value: &Value) -> Option<(u128, u128)> {
     if let Value::Range(range) = value { range.ends() } else { None }
