@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
-use hither::catalog::{Column, Constraint, ConstraintKind, Oid, Table, TableKind};
+use hither::catalog::{Column, Constraint, ConstraintKind, Oid, Table};
 use hither::database::{Database, Isolation, OnConflict, Options, RowUpdate, Stop};
 use hither::fs::DiskFs;
 use hither::index::bitmap::Predicate;
@@ -88,10 +88,7 @@ fn create(database: &Arc<Database>) -> Oid {
         oid,
         schema: "public".into(),
         name: "items".into(),
-        storage: 0,
         columns: columns.collect(),
-        dropped: Vec::new(),
-        hidden: Vec::new(),
         constraints: vec![Constraint {
             oid: constraint,
             name: "items_pkey".into(),
@@ -99,15 +96,7 @@ fn create(database: &Arc<Database>) -> Oid {
             not_valid: false,
             included: Vec::new(),
         }],
-        kind: TableKind::Ordinary,
-        comment: None,
-        comments: Vec::new(),
-        materialized: None,
-        temporary: None,
-        unlogged: false,
-        options: Vec::new(),
-        partitioning: None,
-        part: None,
+        ..Table::default()
     };
     done(txn.create_table(table, Vec::new()));
     txn.commit().expect("a commit");

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hither::catalog::{Column, Constraint, ConstraintKind, HnswOptions, Index, IndexMethod, IndexMetric};
-use hither::catalog::{Oid, Table, TableKind};
+use hither::catalog::{Oid, Table};
 use hither::database::{Database, Isolation, OnConflict, Options, Stop};
 use hither::fs::{DiskFs, Fs, OpenMode};
 use hither::types::{Type, Value};
@@ -70,18 +70,11 @@ fn create(database: &Arc<Database>, name: &str, dimensions: usize) -> Oid {
         oid,
         schema: "public".into(),
         name: name.into(),
-        storage: 0,
         columns: vec![
             column(1, "id", Type::Int8),
             column(2, "category", Type::Int4),
             column(3, "embedding", Type::Vector(Some(dimensions as u16))),
         ],
-        dropped: Vec::new(),
-        hidden: Vec::new(),
-        materialized: None,
-        temporary: None,
-        unlogged: false,
-        options: Vec::new(),
         constraints: vec![Constraint {
             oid: txn.new_oid(),
             name: format!("{name}_pkey"),
@@ -89,11 +82,7 @@ fn create(database: &Arc<Database>, name: &str, dimensions: usize) -> Oid {
             not_valid: false,
             included: Vec::new(),
         }],
-        kind: TableKind::Ordinary,
-        partitioning: None,
-        part: None,
-        comment: None,
-        comments: Vec::new(),
+        ..Table::default()
     };
     done(txn.create_table(table, Vec::new()));
     txn.commit().expect("a commit");
@@ -108,21 +97,13 @@ fn hnsw(database: &Arc<Database>, table: Oid) {
         table,
         method: IndexMethod::Hnsw,
         columns: vec![3],
-        orders: Vec::new(),
-        options: Vec::new(),
-        included: Vec::new(),
-        opclasses: Vec::new(),
-        unique: false,
-        constraint: None,
         hnsw: Some(HnswOptions {
             metric: IndexMetric::Cosine,
             m: 16,
             ef_construction: 64,
             quantization: None,
         }),
-        ivfflat: None,
-        predicate: None,
-        nulls_equal: false,
+        ..Index::default()
     };
     done(txn.create_index(index));
     txn.commit().expect("a commit");

@@ -76,7 +76,7 @@ pub struct Schema {
     pub comment: Option<String>,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Table {
     pub oid: Oid,
     pub schema: String,
@@ -187,8 +187,9 @@ pub struct Use {
 }
 
 /// What kind of relation a [`Table`] is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum TableKind {
+    #[default]
     Ordinary,
 }
 
@@ -335,7 +336,7 @@ pub enum ReferentialAction {
     SetDefault,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Index {
     pub oid: Oid,
     /// In the schema of its table.
@@ -391,9 +392,10 @@ pub struct IndexPredicate {
     pub column: Option<u16>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum IndexMethod {
     /// Unique: keys in the LSM tree. Not unique: answered by the metadata index of the column.
+    #[default]
     Btree,
     /// Answered by the metadata index of the column.
     Bitmap,

@@ -157,7 +157,7 @@ fn at_scan(
     input.map(|input| replace_children_if_necessary(Arc::clone(plan), vec![input])).transpose()
 }
 
-/// Rows (0.2 ms) for which small tables are not taken in another order than they are named in: rows come out in one order
+/// Rows for which small tables are not taken in another order than they are named in: rows come out in one order
 /// then, whatever the tables grow and shrink to.
 const SAVED_MIN: u64 = 1_000;
 

@@ -21,9 +21,9 @@ use crate::table::predicate::{Clause, Constant, count_of};
 use crate::types::Value;
 use crate::types::arrow::{from_scalar, type_of_data_type};
 
-/// Keys up to which they are gathered: looked up one by one they cost some 10 ms then, as much as reading 20,000 rows.
+/// Keys up to which they are gathered. Rows are read one by one then, so that with many more reading all is as fast.
 const KEYS_MAX: usize = 10_000;
-/// Keys up to which each is looked up in a unique index, which takes 1 to 2 us, before a metadata index is asked.
+/// Keys up to which each is looked up in a unique index, before a metadata index goes through all rows once for them.
 const LOOKUPS_MAX: usize = 1_000;
 
 /// All hints of a scan.

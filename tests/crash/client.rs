@@ -8,7 +8,6 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use hither::catalog::{
     Catalog, Column, Constraint, ConstraintKind, Deferral, ForeignKey, HnswOptions, Index, IndexMethod,
     IndexMetric, IvfflatOptions, Oid, PartitionBound, Partitioning, ReferentialAction, Strategy, Table,
-    TableKind,
 };
 use hither::clock::{Clock, Timestamp};
 use hither::database::{ArchiveOptions, Database, Isolation, LockOutcome, Options, Stop, Transaction};
@@ -169,20 +168,10 @@ pub fn create_table(txn: &mut Transaction, name: &str, columns: &[ColumnState], 
         oid: txn.new_oid(),
         schema: "public".into(),
         name: name.into(),
-        storage: 0,
         columns: columns.iter().map(column).collect(),
-        dropped: Vec::new(),
-        hidden: Vec::new(),
         constraints,
-        kind: TableKind::Ordinary,
-        comment: None,
-        comments: Vec::new(),
-        materialized: None,
-        temporary: None,
-        unlogged: false,
-        options: Vec::new(),
         partitioning,
-        part: None,
+        ..Table::default()
     };
     now(txn.create_table(table, Vec::new()))
 }
@@ -227,16 +216,10 @@ pub fn create_index(
         table: oid_of(txn, table),
         method,
         columns: vec![column.number],
-        orders: Vec::new(),
-        options: Vec::new(),
-        included: Vec::new(),
-        opclasses: Vec::new(),
         unique: kind == "unique",
-        constraint: None,
         hnsw: (method == IndexMethod::Hnsw).then_some(hnsw),
         ivfflat: (kind == "ivfflat").then_some(IvfflatOptions { metric, lists: 4 }),
-        predicate: None,
-        nulls_equal: false,
+        ..Index::default()
     };
     let created = (index.name.clone(), described(&index));
     now(txn.create_index(index))?;

@@ -139,16 +139,8 @@ impl World {
             table: t,
             method: IndexMethod::Gin,
             columns: vec![18],
-            orders: Vec::new(),
-            options: Vec::new(),
-            included: Vec::new(),
             opclasses: vec!["array_ops".into()],
-            unique: false,
-            nulls_equal: false,
-            constraint: None,
-            hnsw: None,
-            ivfflat: None,
-            predicate: None,
+            ..Index::default()
         };
         done(txn.create_index(index));
         txn.commit().unwrap();

@@ -78,16 +78,9 @@ pub fn create(database: &Arc<Database>) -> Oid {
             table,
             method: if hnsw.is_some() { IndexMethod::Hnsw } else { IndexMethod::Ivfflat },
             columns: vec![column],
-            included: Vec::new(),
-            orders: Vec::new(),
-            options: Vec::new(),
-            opclasses: Vec::new(),
-            unique: false,
-            constraint: None,
             hnsw,
-            predicate: None,
-            nulls_equal: false,
             ivfflat,
+            ..Index::default()
         };
         done(txn.create_index(index));
         txn.commit().unwrap();

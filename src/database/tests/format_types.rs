@@ -218,16 +218,9 @@ fn create_vectors(txn: &mut Transaction) {
             table,
             method,
             columns: vec![number],
-            orders: Vec::new(),
-            options: Vec::new(),
-            included: Vec::new(),
-            opclasses: Vec::new(),
-            unique: false,
-            constraint: None,
             hnsw: (method == IndexMethod::Hnsw).then_some(hnsw),
-            predicate: None,
-            nulls_equal: false,
             ivfflat: (method == IndexMethod::Ivfflat).then_some(IvfflatOptions { metric, lists: 2 }),
+            ..Index::default()
         };
         done(txn.create_index(index));
     }

@@ -60,21 +60,14 @@ fn add_indexes(txn: &mut Transaction, table: Oid) {
             table,
             method: IndexMethod::Hnsw,
             columns,
-            included: Vec::new(),
-            orders: Vec::new(),
-            options: Vec::new(),
-            opclasses: Vec::new(),
-            unique: false,
-            nulls_equal: false,
-            constraint: None,
             hnsw: Some(HnswOptions {
                 metric: IndexMetric::L2,
                 m: 4,
                 ef_construction: 16,
                 quantization: None,
             }),
-            ivfflat: None,
             predicate: guard.map(|guard| IndexPredicate { sql: "name = 'in'".into(), column: Some(guard) }),
+            ..Index::default()
         };
         done(txn.create_index(index));
     }

@@ -19,16 +19,9 @@ pub fn create_lists(database: &Arc<Database>, table: Oid) {
         table,
         method: IndexMethod::Ivfflat,
         columns: vec![3],
-        included: Vec::new(),
-        orders: Vec::new(),
-        options: Vec::new(),
         opclasses: vec!["vector_l2_ops".into()],
-        unique: false,
-        constraint: None,
-        hnsw: None,
-        predicate: None,
-        nulls_equal: false,
         ivfflat: Some(IvfflatOptions { metric: IndexMetric::L2, lists: 8 }),
+        ..Index::default()
     };
     done(txn.create_index(index));
     txn.commit().unwrap();

@@ -24,7 +24,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use crate::catalog::{Column, Constraint, ConstraintKind, Oid, Table, TableKind};
+use crate::catalog::{Column, Constraint, ConstraintKind, Oid, Table};
 use crate::database::{Database, InsertOutcome, Isolation, OnConflict, Options, Stop, Transaction};
 use crate::distance::{Metric, Query};
 use crate::error::Error;
@@ -93,20 +93,9 @@ pub fn create_with(txn: &mut Transaction, name: &str, columns: Vec<Column>) -> O
         oid,
         schema: "public".into(),
         name: name.into(),
-        storage: 0,
         columns,
-        dropped: Vec::new(),
-        hidden: Vec::new(),
         constraints: vec![constraint],
-        kind: TableKind::Ordinary,
-        comment: None,
-        comments: Vec::new(),
-        materialized: None,
-        temporary: None,
-        unlogged: false,
-        options: Vec::new(),
-        partitioning: None,
-        part: None,
+        ..Table::default()
     };
     done(txn.create_table(table, Vec::new()));
     oid

@@ -399,21 +399,14 @@ fn create_hnsw(database: &Arc<Database>, table: Oid) {
         table,
         method: IndexMethod::Hnsw,
         columns: vec![3],
-        included: Vec::new(),
-        orders: Vec::new(),
-        options: Vec::new(),
         opclasses: vec!["vector_l2_ops".into()],
-        unique: false,
-        constraint: None,
         hnsw: Some(HnswOptions {
             metric: IndexMetric::L2,
             m: 4,
             ef_construction: 16,
             quantization: Some(Quantization::Sq8),
         }),
-        predicate: None,
-        nulls_equal: false,
-        ivfflat: None,
+        ..Index::default()
     };
     done(txn.create_index(index));
     txn.commit().unwrap();

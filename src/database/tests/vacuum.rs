@@ -28,16 +28,8 @@ pub fn add_index(txn: &mut Transaction, table: Oid) {
         table,
         method: IndexMethod::Hnsw,
         columns: vec![3],
-        included: Vec::new(),
-        orders: Vec::new(),
-        options: Vec::new(),
-        opclasses: Vec::new(),
-        unique: false,
-        constraint: None,
         hnsw: Some(HnswOptions { metric: IndexMetric::L2, m: 4, ef_construction: 16, quantization: None }),
-        predicate: None,
-        nulls_equal: false,
-        ivfflat: None,
+        ..Index::default()
     };
     done(txn.create_index(index));
 }

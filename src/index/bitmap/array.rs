@@ -7,12 +7,11 @@
 //! ```
 //!
 //! What keys are above their base takes the fewest bytes that the chunk's extremes allow, none at all while all keys are
-//! the same: serial numbers take two bytes, whatever their type, and text that was given up takes nothing.
+//! the same: serial numbers take two bytes, whatever their type.
 //!
 //! A scan compares 64 keys at a time into one word of bits, the narrower the more at once; chunks whose extremes lie
 //! outside are skipped, and those whose extremes lie inside are taken whole. The words make a roaring bitmap directly.
-//! A single key that lies within the extremes of all chunks is looked for in the few whose filters let it through: of
-//! 1,000,000 keys in no order, 20 us instead of 1 ms.
+//! A single key that lies within the extremes of all chunks is looked for in the few blocks whose filters let it through.
 
 use std::collections::BinaryHeap;
 use std::sync::Arc;

@@ -6,7 +6,8 @@
 //!                                  family of types u8, whether it is usable u8, then by family
 //!                fixed width       array, and whether there are bitmaps u8, then those
 //!                ranges            two of fixed width: lower ends, upper ends
-//!                text              whether there is a dictionary u8, then that; the codes, of fixed width
+//!                text              1 u8, a dictionary, the codes, of fixed width; or
+//!                                  2 u8, keys of the hash function u128, the hashes, of fixed width
 //!   changes    the slots that changed since a whole file, as the live set
 //!
 //!   array      chunks u32; each:   1 "has values" + 2 "has NULLs" u8, bytes of an offset u8, base, least, greatest (u128)

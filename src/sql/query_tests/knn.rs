@@ -192,16 +192,9 @@ fn create_hnsw(w: &World) {
         table: w.table,
         method: IndexMethod::Hnsw,
         columns: vec![4],
-        included: Vec::new(),
-        orders: Vec::new(),
-        options: Vec::new(),
         opclasses: vec!["vector_l2_ops".into()],
-        unique: false,
-        constraint: None,
         hnsw: Some(HnswOptions { metric: Metric::L2.into(), m: 16, ef_construction: 64, quantization: None }),
-        predicate: None,
-        nulls_equal: false,
-        ivfflat: None,
+        ..Index::default()
     };
     done(txn.create_index(index));
     txn.commit().unwrap();
@@ -246,16 +239,9 @@ fn lists_answer_in_full_and_say_how_many_were_looked_into() {
         table: w.table,
         method: IndexMethod::Ivfflat,
         columns: vec![4],
-        included: Vec::new(),
-        orders: Vec::new(),
-        options: Vec::new(),
         opclasses: vec!["vector_l2_ops".into()],
-        unique: false,
-        constraint: None,
-        hnsw: None,
-        predicate: None,
-        nulls_equal: false,
         ivfflat: Some(IvfflatOptions { metric: Metric::L2.into(), lists: 10 }),
+        ..Index::default()
     };
     done(txn.create_index(index));
     txn.commit().unwrap();

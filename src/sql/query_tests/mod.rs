@@ -13,7 +13,7 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use futures::StreamExt;
 
-use crate::catalog::{self, Catalog, Constraint, ConstraintKind, Oid, Table, TableKind};
+use crate::catalog::{self, Catalog, Constraint, ConstraintKind, Oid, Table};
 use crate::database::{Database, Isolation, OnConflict, Options, Stop, Transaction};
 use crate::error::{Error, Result};
 use crate::fs::Fs;
@@ -113,24 +113,13 @@ impl World {
             oid: table,
             schema: "public".into(),
             name: "t".into(),
-            storage: 0,
             columns: columns
                 .into_iter()
                 .enumerate()
                 .map(|(n, (name, ty))| column(n as u16 + 1, name, ty))
                 .collect(),
-            dropped: Vec::new(),
-            hidden: Vec::new(),
-            materialized: None,
-            temporary: None,
-            unlogged: false,
-            options: Vec::new(),
-            partitioning: None,
-            part: None,
             constraints: vec![key],
-            kind: TableKind::Ordinary,
-            comment: None,
-            comments: Vec::new(),
+            ..Table::default()
         };
         done(txn.create_table(definition, Vec::new()));
         txn.commit().unwrap();

@@ -93,14 +93,6 @@ fn catalog() -> Arc<Catalog> {
             column(3, "embedding", Type::Vector(Some(3)), false, None),
             column(4, "tags", Type::Array(Box::new(Type::Text)), false, None),
         ],
-        dropped: Vec::new(),
-        hidden: Vec::new(),
-        materialized: None,
-        temporary: None,
-        unlogged: false,
-        options: Vec::new(),
-        partitioning: None,
-        part: None,
         constraints: vec![
             Constraint {
                 oid: 16_403,
@@ -117,9 +109,8 @@ fn catalog() -> Arc<Catalog> {
                 not_valid: false,
             },
         ],
-        kind: TableKind::Ordinary,
         comment: Some("things".into()),
-        comments: Vec::new(),
+        ..Table::default()
     };
     let index = |oid, name: &str, method, column| Index {
         oid,
@@ -127,16 +118,7 @@ fn catalog() -> Arc<Catalog> {
         table: ITEMS,
         method,
         columns: vec![column],
-        included: Vec::new(),
-        orders: Vec::new(),
-        options: Vec::new(),
-        opclasses: Vec::new(),
-        unique: false,
-        constraint: None,
-        hnsw: None,
-        predicate: None,
-        nulls_equal: false,
-        ivfflat: None,
+        ..Index::default()
     };
     let primary = Index {
         unique: true,
