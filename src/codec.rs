@@ -203,7 +203,7 @@ impl<'a> Reader<'a> {
 /// all others         01, then:
 ///   bool             00 | 01
 ///   floats           8 bytes of the float8           sign-flipped; NaN greatest, -0 = 0
-///   numeric          sign, exponent, digit pairs     1.0 = 1.00; complemented when negative
+///   numeric          kind, exponent, digit pairs     1.0 = 1.00; complemented when negative; infinity and NaN are a kind
 ///   text, bytea      00 as 00 FF, closed by 00 00; ranges the same with the bytes that rows hold
 ///   interval         16 bytes                        microseconds, a month taken as 30 days
 ///   uuid             16 bytes
@@ -218,6 +218,7 @@ impl<'a> Reader<'a> {
 /// Each encoding ends itself and none is the beginning of another, so keys of several columns are just joined,
 /// and the encoding of the first columns is the prefix of all keys that agree on them.
 pub mod key {
+    use crate::types::numeric::{self, Special};
     use crate::types::{Interval, Numeric, Sparse, Value};
 
     const NULL: u8 = 0xFF;
@@ -256,7 +257,7 @@ pub mod key {
             Value::Bool(value) => out.push(u8::from(*value)),
             Value::Float4(value) => float(f64::from(*value), out),
             Value::Float8(value) => float(*value, out),
-            Value::Numeric(value) => numeric(value, out),
+            Value::Numeric(value) => number(value, out),
             Value::Text(text) | Value::Json(text) | Value::Jsonb(text) => escaped(text.as_bytes(), out),
             Value::Bytea(bytes) => escaped(bytes, out),
             Value::Interval(value) => interval(value, out),
@@ -333,23 +334,68 @@ pub mod key {
     }
 
     /// 0.d1d2d3... times 10^exponent, with d1 not zero and no zeros at the end, so that equal numbers look the same.
-    fn numeric(value: &Numeric, out: &mut Vec<u8>) {
-        if value.unscaled == 0 {
+    pub fn number(value: &Numeric, out: &mut Vec<u8>) {
+        if value.is_zero() {
             return out.push(ZERO);
         }
-        let digits = value.unscaled.unsigned_abs().to_string();
-        let exponent = digits.len() as i16 - i16::from(value.scale);
         let start = out.len();
-        out.push(ZERO + 1);
-        out.extend_from_slice(&((exponent as u16) ^ 0x8000).to_be_bytes());
-        for pair in digits.trim_end_matches('0').as_bytes().chunks(2) {
-            let (high, low) = (pair[0] - b'0', pair.get(1).map_or(0, |digit| digit - b'0'));
-            out.push(MORE + 10 * high + low);
+        match value.significand() {
+            Some((digits, exponent)) => {
+                match i16::try_from(exponent) {
+                    Ok(exponent) => {
+                        out.push(ZERO + 1);
+                        out.extend_from_slice(&((exponent as u16) ^ 0x8000).to_be_bytes());
+                    }
+                    // Above all that fit; below is nothing, for a scale has 14 bits.
+                    Err(_) => {
+                        out.push(ZERO + 2);
+                        out.extend_from_slice(&(exponent as u32).to_be_bytes());
+                    }
+                }
+                for pair in digits.as_bytes().chunks(2) {
+                    let (high, low) = (pair[0] - b'0', pair.get(1).map_or(0, |digit| digit - b'0'));
+                    out.push(MORE + 10 * high + low);
+                }
+                out.push(END);
+            }
+            None if value.as_special() == Some(Special::NaN) => out.push(ZERO + 4),
+            None => out.push(ZERO + 3),
         }
-        out.push(END);
-        if value.unscaled < 0 {
+        if value.is_negative() {
             out[start..].iter_mut().for_each(|byte| *byte = !*byte);
         }
+    }
+
+    /// The number of a key of [`number`]; `None` for other bytes.
+    pub fn number_of(key: &[u8]) -> Option<Numeric> {
+        let (kind, rest) = key.split_first()?;
+        if *kind < ZERO {
+            let positive: Vec<u8> = key.iter().map(|byte| !byte).collect();
+            return number_of(&positive).map(|number| number.negated());
+        }
+        let (exponent, pairs) = match kind - ZERO {
+            0 => return Some(Numeric::ZERO),
+            1 => {
+                let (exponent, pairs) = rest.split_first_chunk::<2>()?;
+                (i64::from((u16::from_be_bytes(*exponent) ^ 0x8000) as i16), pairs)
+            }
+            2 => {
+                let (exponent, pairs) = rest.split_first_chunk::<4>()?;
+                (i64::from(u32::from_be_bytes(*exponent)), pairs)
+            }
+            3 => return Some(Numeric::infinity(false)),
+            4 => return Some(Numeric::NAN),
+            _ => return None,
+        };
+        let (END, pairs) = pairs.split_last().map(|(end, pairs)| (*end, pairs))? else { return None };
+        let mut digits = String::with_capacity(2 * pairs.len() + 8);
+        for pair in pairs {
+            let pair = pair.checked_sub(MORE)?;
+            digits.extend([pair / 10, pair % 10].map(|digit| char::from(b'0' + digit)));
+        }
+        let shift = exponent - digits.len() as i64;
+        digits.push_str(&format!("e{shift}"));
+        numeric::parse(&digits).ok()
     }
 
     fn escaped(bytes: &[u8], out: &mut Vec<u8>) {
@@ -395,7 +441,7 @@ mod tests {
 
     use super::*;
     use crate::error::SqlState;
-    use crate::types::{Bits, Interval, Numeric, Range, RangeType, Value};
+    use crate::types::{Bits, Interval, Numeric, Range, RangeType, Value, numeric};
 
     #[test]
     fn reads_are_checked() {
@@ -431,6 +477,14 @@ mod tests {
         fn keys_order_as_sql_orders((a, b) in row_pairs()) {
             let (ka, kb) = (key::of(&a), key::of(&b));
             prop_assert_eq!(ka.cmp(&kb), naive_rows(&a, &b), "{:?} {:?} {:x?} {:x?}", a, b, ka, kb);
+        }
+
+        #[test]
+        fn keys_of_numbers_lead_back(number in numerics()) {
+            let mut key = Vec::new();
+            key::number(&number, &mut key);
+            let back = key::number_of(&key).unwrap();
+            prop_assert!(back.compare(&number).is_eq(), "{} {}", back, number);
         }
 
         #[test]
@@ -509,7 +563,18 @@ mod tests {
     fn numerics() -> impl Strategy<Value = Numeric> {
         let unscaled = prop_oneof![-200..200i128, any::<i64>().prop_map(i128::from), -LARGEST..=LARGEST];
         let scale = prop_oneof![0..4u8, 0..39u8];
-        (unscaled, scale).prop_map(|(unscaled, scale)| Numeric { unscaled, scale })
+        let large = (any::<i128>(), any::<i128>(), scale.clone())
+            .prop_map(|(one, other, scale)| Numeric::new(one, scale).times(&Numeric::new(other, 0)).unwrap());
+        let far = (1..40_000i32, any::<bool>()).prop_map(|(zeros, minus)| {
+            numeric::parse(&format!("{}1.5e{}", if minus { "-" } else { "" }, zeros)).unwrap()
+        });
+        let special = prop_oneof![Just("NaN"), Just("Infinity"), Just("-Infinity")];
+        prop_oneof![
+            8 => (unscaled, scale).prop_map(|(unscaled, scale)| Numeric::new(unscaled, scale)),
+            3 => large,
+            1 => far,
+            1 => special.prop_map(|text| numeric::parse(text).unwrap()),
+        ]
     }
 
     /// 38 nines.
@@ -574,14 +639,23 @@ mod tests {
         a.partial_cmp(&b).unwrap_or_else(|| a.is_nan().cmp(&b.is_nan()))
     }
 
-    /// Schoolbook: whole parts, then fractions as digits.
+    /// Schoolbook: signs, whole parts by their lengths, then digits.
     fn naive_numerics(a: &Numeric, b: &Numeric) -> Ordering {
-        let parts = |n: &Numeric| {
-            let digits = format!("{:0>77}", n.unscaled.unsigned_abs());
-            let (whole, fraction) = digits.split_at(digits.len() - usize::from(n.scale));
-            (format!("{whole:0>80}"), format!("{fraction:0<80}"))
+        let kind = |n: &Numeric| match n.to_string().as_str() {
+            "-Infinity" => 0,
+            "Infinity" => 2,
+            "NaN" => 3,
+            _ => 1,
         };
-        match (a.unscaled.signum(), b.unscaled.signum()) {
+        if (kind(a), kind(b)) != (1, 1) {
+            return kind(a).cmp(&kind(b));
+        }
+        let parts = |n: &Numeric| {
+            let text = n.absolute().to_string();
+            let (whole, fraction) = text.split_once('.').unwrap_or((&text, ""));
+            (whole.len(), whole.to_owned(), fraction.trim_end_matches('0').to_owned())
+        };
+        match (a.signum(), b.signum()) {
             (1, 1) => parts(a).cmp(&parts(b)),
             (-1, -1) => parts(b).cmp(&parts(a)),
             (a, b) => a.cmp(&b),

@@ -26,8 +26,10 @@ use datafusion::logical_expr::{
 use datafusion::physical_expr_common::datum::apply;
 
 use crate::error::{Error, SqlState};
-use crate::functions::decimal::{self, Decimal, Decimals};
+use crate::functions::decimal::{self, Numbers};
+use crate::functions::doubles;
 use crate::functions::scalar::{answer, no_such_function, rows_of, type_name};
+use crate::types::Numeric;
 use crate::types::arrow::errors::external;
 
 /// What is done.
@@ -44,9 +46,12 @@ pub enum Op {
 
 const OPS: [Op; 7] = [Op::Add, Op::Sub, Op::Mul, Op::Div, Op::Mod, Op::Neg, Op::Abs];
 
-/// `abs` and `mod`, which have names of their own in SQL.
+/// The name of unary minus, which `sql::spellings` calls by it.
+pub const NEGATIVE: &str = "-";
+
+/// `abs` and `mod`, which have names of their own in SQL, and unary minus.
 pub fn functions() -> Vec<Arc<ScalarUDF>> {
-    let named = [("abs", Op::Abs), ("mod", Op::Mod)];
+    let named = [("abs", Op::Abs), ("mod", Op::Mod), (NEGATIVE, Op::Neg)];
     named.into_iter().map(|(name, op)| Arc::new(ScalarUDF::from(Arithmetic::new(name, op)))).collect()
 }
 
@@ -71,7 +76,7 @@ pub fn negative(operand: Expr) -> Expr {
 
 /// Whether these operators are the ones of a type.
 pub fn is_number(ty: &DataType) -> bool {
-    is_integer(ty) || is_float(ty) || decimal::digits(ty).is_some()
+    is_integer(ty) || is_float(ty) || decimal::is_numeric(ty)
 }
 
 fn is_integer(ty: &DataType) -> bool {
@@ -171,6 +176,10 @@ impl ScalarUDFImpl for Arithmetic {
     }
 
     fn coerce_types(&self, given: &[DataType]) -> Result<Vec<DataType>> {
+        // A function of its own in the end.
+        if let (Op::Neg, [DataType::Interval(_)]) = (self.op, given) {
+            return Ok(given.to_vec());
+        }
         let known = given.iter().find(|ty| !ty.is_null());
         let filled =
             |ty: &DataType| if ty.is_null() { known.cloned().unwrap_or(DataType::Int32) } else { ty.clone() };
@@ -184,21 +193,28 @@ impl ScalarUDFImpl for Arithmetic {
         if is_float(&common) && self.op == Op::Mod {
             return Err(self.undefined(given));
         }
-        Ok(match decimal::digits(&common) {
+        Ok(match decimal::is_numeric(&common) {
             // Each keeps its own scale.
-            Some(_) => given_all.iter().map(|ty| decimal::of_integer(ty).unwrap_or(ty.clone())).collect(),
-            None => vec![common.clone(), common],
+            true => given_all.iter().map(|ty| decimal::of_integer(ty).unwrap_or(ty.clone())).collect(),
+            // Numbers of ours are no floats by themselves.
+            false => {
+                let coerced = |ty: &DataType| if *ty == decimal::any() { ty.clone() } else { common.clone() };
+                given_all.iter().map(coerced).collect()
+            }
         })
     }
 
     fn return_type(&self, given: &[DataType]) -> Result<DataType> {
         let [left, right] = given else { return Ok(given[0].clone()) };
-        if decimal::digits(left).is_none() {
+        if is_float(left) || is_float(right) {
+            return Ok(common_type(left, right));
+        }
+        if !decimal::is_numeric(left) {
             return Ok(left.clone());
         }
         Ok(match self.op {
             Op::Mul => decimal::product_type(left, right),
-            Op::Div => decimal::quotient(),
+            Op::Div => decimal::any(),
             _ => decimal::sum_type(left, right),
         })
     }
@@ -248,8 +264,8 @@ fn common_type(left: &DataType, right: &DataType) -> DataType {
             true => DataType::Float32,
             false => DataType::Float64,
         },
-        _ if decimal::digits(left).is_some() => left.clone(),
-        _ if decimal::digits(right).is_some() => right.clone(),
+        _ if decimal::is_numeric(left) => left.clone(),
+        _ if decimal::is_numeric(right) => right.clone(),
         _ => [DataType::Int64, DataType::Int32]
             .into_iter()
             .find(|ty| ty == left || ty == right)
@@ -286,7 +302,11 @@ impl Arithmetic {
 
     fn floats(&self, args: &ScalarFunctionArgs) -> Result<ColumnarValue> {
         let (rows, constant) = rows_of(args);
-        let operands = args.args.iter().map(|arg| arg.to_array(rows)).collect::<Result<Vec<_>>>()?;
+        let operand = |arg: &ColumnarValue| match arg.to_array(rows)? {
+            number if *number.data_type() == decimal::any() => doubles::of_numbers(&number),
+            number => Ok(number),
+        };
+        let operands = args.args.iter().map(operand).collect::<Result<Vec<_>>>()?;
         let result = match args.return_field.data_type() {
             DataType::Float32 => float_result::<Float32Type>(self.op, &operands, f64::from, |a| a as f32)?,
             _ => float_result::<Float64Type>(self.op, &operands, |a| a, |a| a)?,
@@ -296,46 +316,38 @@ impl Arithmetic {
 
     fn decimals(&self, args: &ScalarFunctionArgs) -> Result<ColumnarValue> {
         let (rows, constant) = rows_of(args);
-        let operands = args
+        let operands: Vec<Numbers> = args
             .args
             .iter()
-            .map(|argument| Decimals::new(&argument.to_array(rows)?))
-            .collect::<Result<Vec<_>>>()?;
+            .map(|argument| argument.to_array(rows).map(|column| Numbers::new(&column)))
+            .collect::<Result<_>>()?;
         let mut result = decimal::Builder::new(args.return_field.data_type(), rows);
         for row in 0..rows {
             let value = match operands.as_slice() {
-                [operand] => operand.get(row).map(|a| self.decimal(a, a)),
-                [left, right] => match (left.get(row), right.get(row)) {
-                    (Some(a), Some(b)) => Some(self.decimal(a, b)),
+                [operand] => {
+                    operand.get(row)?.map(|a| if self.op == Op::Neg { a.negated() } else { a.absolute() })
+                }
+                [left, right] => match (left.get(row)?, right.get(row)?) {
+                    (Some(a), Some(b)) => Some(self.decimal(&a, &b).map_err(external)?),
                     _ => None,
                 },
                 _ => None,
             };
-            result.append(value.transpose()?)?;
+            result.append(value.as_ref())?;
         }
         answer(result.finish()?, constant)
     }
 
-    fn decimal(&self, a: Decimal, b: Decimal) -> Result<Decimal> {
-        if matches!(self.op, Op::Div | Op::Mod) && b.unscaled == i256::ZERO {
-            return Err(decimal::division_by_zero());
-        }
-        let result = match self.op {
+    fn decimal(&self, a: &Numeric, b: &Numeric) -> crate::error::Result<Numeric> {
+        match self.op {
             Op::Add => a.plus(b),
-            Op::Sub => b.negated().and_then(|b| a.plus(b)),
+            Op::Sub => a.minus(b),
             Op::Mul => a.times(b),
             Op::Div => a.divided_by(b),
             Op::Mod => a.remainder(b),
-            Op::Neg => a.negated(),
-            Op::Abs => {
-                if a.unscaled.is_negative() {
-                    a.negated()
-                } else {
-                    Some(a)
-                }
-            }
-        };
-        result.ok_or_else(decimal::overflow)
+            Op::Neg => Ok(a.negated()),
+            Op::Abs => Ok(a.absolute()),
+        }
     }
 }
 

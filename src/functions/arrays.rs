@@ -251,7 +251,7 @@ fn equal(left: &Value, right: &Value) -> bool {
     };
     match (left, right) {
         (Value::Null, _) | (_, Value::Null) => false,
-        (Value::Numeric(a), Value::Numeric(b)) => a.trimmed() == b.trimmed(),
+        (Value::Numeric(a), Value::Numeric(b)) => a.compare(b).is_eq(),
         (left, right) => match (whole(left), whole(right)) {
             (Some(left), Some(right)) => left == right,
             _ => left == right,

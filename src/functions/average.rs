@@ -1,56 +1,69 @@
-//! `avg` of integers and numeric: an exact sum over a count, with PostgreSQL's digits.
+//! `avg` of integers and numeric, and `sum` of numeric: exact sums, with PostgreSQL's digits.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::datatypes::*;
 use datafusion::common::cast::{as_int64_array, as_list_array};
-use datafusion::common::{DataFusionError, Result, ScalarValue};
+use datafusion::common::{Result, ScalarValue};
 use datafusion::logical_expr::Accumulator;
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use datafusion::logical_expr::utils::format_state_name;
 
-use crate::functions::decimal::{Builder, Decimal, Decimals, digits, of_integer, overflow, quotient};
+use crate::codec::key;
+use crate::functions::decimal::{self, Numbers, is_numeric, of_integer};
+use crate::functions::frame::{Frame, Framed};
+use crate::types::arrow::errors::external;
+use crate::types::{Numeric, Value};
 
 /// Whether averages of the type are ours.
 pub fn is_exact(ty: &DataType) -> bool {
-    of_integer(ty).is_some() || digits(ty).is_some()
+    of_integer(ty).is_some() || is_numeric(ty)
 }
 
-fn sum_type(input: &DataType) -> DataType {
-    DataType::Decimal256(DECIMAL256_MAX_PRECISION, digits(input).map_or(0, |(_, scale)| scale))
+/// Whether sums of the type are ours: DataFusion's keep 38 digits, and wrap around behind them.
+pub fn is_long_sum(ty: &DataType) -> bool {
+    match decimal::digits(ty) {
+        // Its sum of decimals has ten digits more than they have.
+        Some((precision, _)) => precision + 10 > DECIMAL128_MAX_PRECISION,
+        None => is_numeric(ty),
+    }
 }
 
 pub fn state_fields(args: &StateFieldsArgs) -> Vec<FieldRef> {
-    let input = args.input_fields.first().map_or(&DataType::Int64, |field| field.data_type());
-    let sum = sum_type(input);
+    let state = |name, ty| Arc::new(Field::new(format_state_name(args.name, name), ty, true));
     if args.is_distinct {
-        let items = DataType::List(Arc::new(Field::new("item", sum, true)));
-        return vec![Arc::new(Field::new(format_state_name(args.name, "values"), items, true))];
+        let items = DataType::List(Arc::new(Field::new("item", decimal::any(), true)));
+        return vec![state("values", items)];
     }
-    vec![
-        Arc::new(Field::new(format_state_name(args.name, "sum"), sum, true)),
-        Arc::new(Field::new(format_state_name(args.name, "count"), DataType::Int64, true)),
-    ]
+    vec![state("sum", decimal::any()), state("count", DataType::Int64)]
 }
 
-pub fn accumulator(args: &AccumulatorArgs) -> Box<dyn Accumulator> {
-    let input = args.expr_fields.first().map_or(&DataType::Int64, |field| field.data_type());
-    let scale = digits(input).map_or(0, |(_, scale)| scale);
+pub fn accumulator(args: &AccumulatorArgs, average: bool) -> Box<dyn Accumulator> {
     match args.is_distinct {
-        true => Box::new(DistinctAverage { values: HashSet::new(), scale }),
-        false => Box::new(Average { sum: i256::ZERO, count: 0, scale }),
+        true => Box::new(DistinctTotal { values: Distinct::default(), average }),
+        false => Box::new(Total { sum: Numeric::ZERO, count: 0, average }),
     }
 }
 
-/// The values of a column that are not NULL.
-pub fn values(column: &ArrayRef) -> Result<Vec<i256>> {
-    fn integers<T: ArrowPrimitiveType>(column: &ArrayRef) -> Vec<i256>
+/// The same over a sliding frame. Of numbers that show their own digits, one that left may have been the one with the most;
+/// and nothing takes NaN away from a sum again.
+pub fn sliding_accumulator(args: &AccumulatorArgs, average: bool) -> Box<dyn Accumulator> {
+    let is_any = args.expr_fields.first().is_some_and(|field| *field.data_type() == decimal::any());
+    match is_any && !args.is_distinct {
+        true => Box::new(Frame::new(Whole { average })),
+        false => accumulator(args, average),
+    }
+}
+
+/// The numbers of a column that are not NULL.
+pub fn values(column: &ArrayRef) -> Result<Vec<Numeric>> {
+    fn integers<T: ArrowPrimitiveType>(column: &ArrayRef) -> Vec<Numeric>
     where
         T::Native: Into<i128>,
     {
-        column.as_primitive::<T>().iter().flatten().map(|value| i256::from_i128(value.into())).collect()
+        column.as_primitive::<T>().iter().flatten().map(|value| Numeric::new(value.into(), 0)).collect()
     }
     Ok(match column.data_type() {
         DataType::Int16 => integers::<Int16Type>(column),
@@ -58,49 +71,76 @@ pub fn values(column: &ArrayRef) -> Result<Vec<i256>> {
         DataType::Int64 => integers::<Int64Type>(column),
         DataType::UInt64 => integers::<UInt64Type>(column),
         _ => {
-            let decimals = Decimals::new(column)?;
-            (0..column.len()).filter_map(|row| decimals.get(row)).map(|value| value.unscaled).collect()
+            let numbers = Numbers::new(column);
+            (0..column.len()).filter_map(|row| numbers.get(row).transpose()).collect::<Result<_>>()?
         }
     })
 }
 
-fn quotient_of(sum: i256, count: i64, scale: i8) -> Result<ScalarValue> {
-    let mut result = Builder::new(&quotient(), 1);
-    if count == 0 {
-        result.append(None)?;
-    } else {
-        let count = Decimal { unscaled: i256::from_i128(i128::from(count)), scale: 0 };
-        let average = Decimal { unscaled: sum, scale }.divided_by(count).ok_or_else(overflow)?;
-        result.append(Some(average))?;
+/// The sum of a column, and how many of its values are not NULL.
+fn sum_of(column: &ArrayRef) -> Result<(Numeric, i64)> {
+    fn integers<T: ArrowPrimitiveType>(column: &ArrayRef, scale: u8) -> Option<Numeric>
+    where
+        T::Native: Into<i128>,
+    {
+        let mut values = column.as_primitive::<T>().iter().flatten();
+        let sum = values.try_fold(0i128, |sum, value| sum.checked_add(value.into()))?;
+        Some(Numeric::new(sum, scale))
     }
-    ScalarValue::try_from_array(&result.finish()?, 0)
+    let count = (column.len() - column.null_count()) as i64;
+    let fast = match column.data_type() {
+        DataType::Int16 => integers::<Int16Type>(column, 0),
+        DataType::Int32 => integers::<Int32Type>(column, 0),
+        DataType::Int64 => integers::<Int64Type>(column, 0),
+        DataType::Decimal128(_, scale @ 0..) => integers::<Decimal128Type>(column, *scale as u8),
+        _ => None,
+    };
+    match fast {
+        Some(sum) => Ok((sum, count)),
+        None => Ok((total(values(column)?.iter())?, count)),
+    }
 }
 
-fn sum_scalar(sum: i256, scale: i8) -> ScalarValue {
-    ScalarValue::Decimal256(Some(sum), DECIMAL256_MAX_PRECISION, scale)
+/// The sum of some numbers.
+fn total<'n>(mut numbers: impl Iterator<Item = &'n Numeric>) -> Result<Numeric> {
+    numbers.try_fold(Numeric::ZERO, |sum, number| sum.plus(number)).map_err(external)
+}
+
+/// The sum of so many numbers, or their average; NULL of none.
+fn answer(sum: &Numeric, count: i64, average: bool) -> Result<ScalarValue> {
+    if count == 0 {
+        return Ok(decimal::scalar(None));
+    }
+    match average {
+        true => {
+            let average = sum.divided_by(&Numeric::from_integer(count)).map_err(external)?;
+            Ok(decimal::scalar(Some(&average)))
+        }
+        false => Ok(decimal::scalar(Some(sum))),
+    }
 }
 
 #[derive(Debug)]
-struct Average {
-    sum: i256,
+struct Total {
+    sum: Numeric,
     count: i64,
-    scale: i8,
+    average: bool,
 }
 
-impl Accumulator for Average {
+impl Accumulator for Total {
     fn update_batch(&mut self, columns: &[ArrayRef]) -> Result<()> {
-        for value in values(&columns[0])? {
-            self.sum = self.sum.checked_add(value).ok_or_else(overflow)?;
-            self.count += 1;
+        let (sum, count) = sum_of(&columns[0])?;
+        if count > 0 {
+            self.sum = self.sum.plus(&sum).map_err(external)?;
+            self.count += count;
         }
         Ok(())
     }
 
     fn retract_batch(&mut self, columns: &[ArrayRef]) -> Result<()> {
-        for value in values(&columns[0])? {
-            self.sum = self.sum.checked_sub(value).ok_or_else(overflow)?;
-            self.count -= 1;
-        }
+        let (sum, count) = sum_of(&columns[0])?;
+        self.sum = self.sum.minus(&sum).map_err(external)?;
+        self.count -= count;
         Ok(())
     }
 
@@ -109,19 +149,17 @@ impl Accumulator for Average {
     }
 
     fn merge_batch(&mut self, states: &[ArrayRef]) -> Result<()> {
-        for sum in values(&states[0])? {
-            self.sum = self.sum.checked_add(sum).ok_or_else(overflow)?;
-        }
+        self.sum = self.sum.plus(&total(values(&states[0])?.iter())?).map_err(external)?;
         self.count += as_int64_array(&states[1])?.iter().flatten().sum::<i64>();
         Ok(())
     }
 
     fn state(&mut self) -> Result<Vec<ScalarValue>> {
-        Ok(vec![sum_scalar(self.sum, self.scale), ScalarValue::Int64(Some(self.count))])
+        Ok(vec![decimal::scalar(Some(&self.sum)), ScalarValue::Int64(Some(self.count))])
     }
 
     fn evaluate(&mut self) -> Result<ScalarValue> {
-        quotient_of(self.sum, self.count, self.scale)
+        answer(&self.sum, self.count, self.average)
     }
 
     fn size(&self) -> usize {
@@ -129,40 +167,88 @@ impl Accumulator for Average {
     }
 }
 
-#[derive(Debug)]
-struct DistinctAverage {
-    values: HashSet<i256>,
-    scale: i8,
-}
+/// Numbers of which no two are equal, by their keys: of equal ones the first.
+#[derive(Debug, Default)]
+pub struct Distinct(BTreeMap<Vec<u8>, Numeric>);
 
-impl Accumulator for DistinctAverage {
-    fn update_batch(&mut self, columns: &[ArrayRef]) -> Result<()> {
-        self.values.extend(values(&columns[0])?);
-        Ok(())
+impl Distinct {
+    /// Whether it is a new one.
+    pub fn insert(&mut self, number: Numeric) -> bool {
+        let value = Value::Numeric(number);
+        let key = key::of(std::slice::from_ref(&value));
+        let Value::Numeric(number) = value else { return false };
+        let is_new = !self.0.contains_key(&key);
+        if is_new {
+            self.0.insert(key, number);
+        }
+        is_new
     }
 
-    fn merge_batch(&mut self, states: &[ArrayRef]) -> Result<()> {
-        for items in as_list_array(&states[0])?.iter().flatten() {
-            self.values.extend(values(&items)?);
+    fn count(&self) -> i64 {
+        self.0.len() as i64
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = &Numeric> {
+        self.0.values()
+    }
+
+    /// As a state that goes from one accumulator to another.
+    pub fn state(&self) -> ScalarValue {
+        let items: Vec<ScalarValue> = self.iter().map(|number| decimal::scalar(Some(number))).collect();
+        ScalarValue::List(ScalarValue::new_list_nullable(&items, &decimal::any()))
+    }
+
+    pub fn size(&self) -> usize {
+        self.0.keys().map(|key| key.capacity() + size_of::<(Vec<u8>, Numeric)>()).sum()
+    }
+}
+
+#[derive(Debug)]
+struct DistinctTotal {
+    values: Distinct,
+    average: bool,
+}
+
+impl Accumulator for DistinctTotal {
+    fn update_batch(&mut self, columns: &[ArrayRef]) -> Result<()> {
+        for number in values(&columns[0])? {
+            self.values.insert(number);
         }
         Ok(())
     }
 
+    fn merge_batch(&mut self, states: &[ArrayRef]) -> Result<()> {
+        as_list_array(&states[0])?.iter().flatten().try_for_each(|items| self.update_batch(&[items]))
+    }
+
     fn state(&mut self) -> Result<Vec<ScalarValue>> {
-        let items: Vec<ScalarValue> =
-            self.values.iter().map(|value| sum_scalar(*value, self.scale)).collect();
-        let ty = DataType::Decimal256(DECIMAL256_MAX_PRECISION, self.scale);
-        Ok(vec![ScalarValue::List(ScalarValue::new_list_nullable(&items, &ty))])
+        Ok(vec![self.values.state()])
     }
 
     fn evaluate(&mut self) -> Result<ScalarValue> {
-        let sum = self.values.iter().try_fold(i256::ZERO, |sum, value| sum.checked_add(*value));
-        let count =
-            i64::try_from(self.values.len()).map_err(|error| DataFusionError::Internal(error.to_string()))?;
-        quotient_of(sum.ok_or_else(overflow)?, count, self.scale)
+        answer(&total(self.values.iter())?, self.values.count(), self.average)
     }
 
     fn size(&self) -> usize {
-        size_of::<Self>() + self.values.capacity() * size_of::<i256>()
+        size_of::<Self>() + self.values.size()
+    }
+}
+
+/// All of a frame.
+#[derive(Debug)]
+struct Whole {
+    average: bool,
+}
+
+impl Framed for Whole {
+    type Value = Numeric;
+
+    fn read(&self, column: &ArrayRef, found: &mut VecDeque<Numeric>) -> Result<()> {
+        found.extend(values(column)?);
+        Ok(())
+    }
+
+    fn answer(&self, values: &VecDeque<Numeric>) -> Result<ScalarValue> {
+        answer(&total(values.iter())?, values.len() as i64, self.average)
     }
 }

@@ -32,12 +32,16 @@ pub fn differs(source: &Type, target: &Type) -> bool {
         (Type::Float4 | Type::Float8, Type::Numeric(_)) | (Type::Numeric(_), Type::Float4 | Type::Float8) => {
             true
         }
+        // Each value shows its own digits.
+        (Type::Int2 | Type::Int4 | Type::Int8, Type::Numeric(_)) if !is_decimal(target) => true,
+        (Type::Numeric(_), Type::Numeric(_)) if !is_decimal(source) || !is_decimal(target) => {
+            source != target
+        }
         // Every value fits, and Arrow is as exact as we are.
         (source, Type::Numeric(Some(kept))) if digits_of(source).is_some_and(|given| fits(given, *kept)) => {
             false
         }
         (_, Type::Numeric(Some(_))) => source != target,
-        (Type::Numeric(_), Type::Numeric(None)) => false,
         (Type::Vector(_), Type::Vector(Some(_)))
         | (Type::Halfvec(_), Type::Halfvec(Some(_)))
         | (Type::Sparsevec(_), Type::Sparsevec(Some(_))) => source != target,
@@ -70,8 +74,13 @@ fn is_text(ty: &Type) -> bool {
     ty.is_text()
 }
 
+/// Whether numbers of the type are an Arrow decimal.
+fn is_decimal(ty: &Type) -> bool {
+    matches!(data_type(ty), DataType::Decimal128(_, _))
+}
+
 /// Precision and scale of a type of exact numbers that has them.
-fn digits_of(ty: &Type) -> Option<(u8, i8)> {
+fn digits_of(ty: &Type) -> Option<(u16, i16)> {
     match ty {
         Type::Int2 => Some((5, 0)),
         Type::Int4 => Some((10, 0)),
@@ -82,8 +91,8 @@ fn digits_of(ty: &Type) -> Option<(u8, i8)> {
 }
 
 /// Whether there are as many digits before the point, and behind it.
-fn fits((precision, scale): (u8, i8), kept: (u8, i8)) -> bool {
-    let whole = |precision: u8, scale: i8| i16::from(precision) - i16::from(scale);
+fn fits((precision, scale): (u16, i16), kept: (u16, i16)) -> bool {
+    let whole = |precision: u16, scale: i16| i32::from(precision) - i32::from(scale);
     scale <= kept.1 && whole(precision, scale) <= whole(kept.0, kept.1)
 }
 
@@ -163,6 +172,14 @@ impl Cast {
         }
         Ok(builder.finish())
     }
+}
+
+/// Whether a function is a cast that makes numbers of numbers and changes none: to `numeric` without a modifier.
+pub fn keeps_numbers(function: &ScalarUDF) -> bool {
+    function.inner().downcast_ref::<Cast>().is_some_and(|cast| {
+        matches!(cast.source, Type::Int2 | Type::Int4 | Type::Int8 | Type::Numeric(_))
+            && cast.target == Type::Numeric(None)
+    })
 }
 
 /// Whether a function is a cast that depends on the session's time zone or style of intervals.

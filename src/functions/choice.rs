@@ -22,7 +22,7 @@ use datafusion::logical_expr::{
 use crate::functions::dates::nanoseconds_of;
 use crate::functions::scalar::{answer, no_such_function, rows_of};
 use crate::functions::vector::wants_sort_key;
-use crate::functions::{sort_keys, vector};
+use crate::functions::{decimal, sort_keys, vector};
 use crate::types::Value;
 use crate::types::arrow::errors::external;
 use crate::types::arrow::{type_of_data_type, value_at};
@@ -50,11 +50,21 @@ fn common(given: &[DataType]) -> DataType {
         [] if given.iter().any(is_text) => DataType::Utf8,
         [] => DataType::Null,
         [first, rest @ ..] if rest.iter().all(|ty| ty == first) => first.clone(),
+        numbers if let Some(common) = common_number(numbers) => common,
         typed => match try_type_union_resolution(typed) {
             Ok(coerced) => coerced[0].clone(),
             Err(_) => typed[0].clone(),
         },
     }
+}
+
+/// The type of exact numbers among which is a numeric.
+fn common_number(types: &[DataType]) -> Option<DataType> {
+    if !types.iter().any(decimal::is_numeric) {
+        return None;
+    }
+    let exact = |ty: &DataType| decimal::of_integer(ty).unwrap_or_else(|| ty.clone());
+    types.iter().map(exact).try_fold(exact(&types[0]), |common, ty| decimal::mixed(&common, &ty))
 }
 
 impl ScalarUDFImpl for Choice {
@@ -76,6 +86,7 @@ impl ScalarUDFImpl for Choice {
             (DataType::Utf8 | DataType::Utf8View, DataType::Utf8) => DataType::Utf8,
             // Settled later, or refused there.
             (DataType::Utf8 | DataType::Utf8View, _) => ty.clone(),
+            (ty, common) if *common == decimal::any() => ty.clone(),
             _ => common.clone(),
         };
         Ok(given.iter().map(coerced).collect())
@@ -110,6 +121,7 @@ impl ScalarUDFImpl for Choice {
             "greatest" | "least" if of_keys => by_key(self.name(), &args),
             "greatest" | "least" | "nullif" if of_intervals => by_length(self.name(), &args),
             "nullif" if args.args[0].data_type().is_floating() => null_if_equal(&args),
+            "nullif" if args.args[0].data_type() == decimal::any() => null_if_equal_number(&args),
             _ => self.inner.invoke_with_args(args),
         }
     }
@@ -117,7 +129,7 @@ impl ScalarUDFImpl for Choice {
 
 /// Types whose values are compared by keys: their own bytes order otherwise.
 fn has_keys(ty: &DataType) -> bool {
-    wants_sort_key(ty) || matches!(ty, DataType::LargeUtf8 | DataType::List(_))
+    wants_sort_key(ty) || matches!(ty, DataType::LargeUtf8 | DataType::List(_) | DataType::BinaryView)
 }
 
 /// Vectors, documents and arrays are compared by their keys.
@@ -155,6 +167,9 @@ fn keys_of(column: &ArrayRef) -> Result<ArrayRef> {
         let keys = (0..column.len()).map(key).collect::<Result<BinaryArray>>()?;
         return Ok(Arc::new(keys));
     }
+    if *column.data_type() == decimal::any() {
+        return sort_keys::of_numbers(column);
+    }
     vector::sort_keys(column)
 }
 
@@ -168,6 +183,16 @@ fn null_if_equal(args: &ScalarFunctionArgs) -> Result<ColumnarValue> {
     let (left, right) = (left.as_primitive::<Float64Type>(), right.as_primitive::<Float64Type>());
     let pairs = left.iter().zip(right);
     let equal: BooleanArray = pairs.map(|(a, b)| Some(a? == b? || a?.is_nan() && b?.is_nan())).collect();
+    answer(nullif(&first, &equal)?, constant)
+}
+
+/// `nullif` of numbers, which are compared by their keys.
+fn null_if_equal_number(args: &ScalarFunctionArgs) -> Result<ColumnarValue> {
+    let (rows, constant) = rows_of(args);
+    let (first, second) = (args.args[0].to_array(rows)?, args.args[1].to_array(rows)?);
+    let (left, right) = (sort_keys::of_numbers(&first)?, sort_keys::of_numbers(&second)?);
+    let pairs = left.as_binary::<i32>().iter().zip(right.as_binary::<i32>());
+    let equal: BooleanArray = pairs.map(|(a, b)| Some(a? == b?)).collect();
     answer(nullif(&first, &equal)?, constant)
 }
 

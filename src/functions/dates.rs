@@ -572,8 +572,8 @@ fn age(left: i64, right: i64) -> Value {
 /// A field of a value, exactly.
 fn field(name: &str, value: &Value, zone: Zone) -> Result<Numeric> {
     let lower = name.to_ascii_lowercase();
-    let whole = |number: i64| Ok(Numeric { unscaled: i128::from(number), scale: 0 });
-    let scaled = |number: i128, scale: u8| Ok(Numeric { unscaled: number, scale });
+    let whole = |number: i64| Ok(Numeric::from_integer(number));
+    let scaled = |number: i128, scale: u8| Ok(Numeric::new(number, scale));
     let unsupported = |ty: &str| {
         Error::new(SqlState::FEATURE_NOT_SUPPORTED, format!("unit \"{lower}\" not supported for type {ty}"))
     };

@@ -4,11 +4,11 @@
 //! Exact ones keep the count, the sum and the sum of the squares. The variance is `(n * squares - sum * sum) / (n * (n - 1))`,
 //! or over `n * n` for a whole population, with PostgreSQL's digits of a quotient.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use arrow::array::ArrayRef;
-use arrow::datatypes::{DECIMAL256_MAX_PRECISION, DataType, Field, FieldRef, i256};
+use arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::cast::{as_int64_array, as_list_array};
 use datafusion::common::{Result, ScalarValue};
 use datafusion::functions_aggregate::{stddev, variance};
@@ -17,11 +17,14 @@ use datafusion::logical_expr::utils::format_state_name;
 use datafusion::logical_expr::{
     Accumulator, AggregateUDF, AggregateUDFImpl, GroupsAccumulator, Signature, Volatility,
 };
+use num_bigint::BigInt;
 
-use crate::functions::average::{is_exact, values};
-use crate::functions::decimal::{Builder, Decimal, digits, overflow, quotient};
+use crate::functions::average::{Distinct, is_exact, values};
+use crate::functions::decimal;
 use crate::functions::frame::{Frame, Framed, read_floats};
 use crate::functions::scalar::no_such_function;
+use crate::types::Numeric;
+use crate::types::arrow::errors::external;
 
 pub fn functions() -> Vec<Arc<AggregateUDF>> {
     let in_front = |name, inner: Arc<AggregateUDF>, of| {
@@ -60,10 +63,6 @@ fn input(args: &AccumulatorArgs) -> DataType {
     args.expr_fields.first().map_or(DataType::Float64, |field| field.data_type().clone())
 }
 
-fn scale_of(input: &DataType) -> i8 {
-    digits(input).map_or(0, |(_, scale)| scale)
-}
-
 impl AggregateUDFImpl for Deviation {
     fn name(&self) -> &str {
         self.name
@@ -83,7 +82,7 @@ impl AggregateUDFImpl for Deviation {
 
     fn return_type(&self, given: &[DataType]) -> Result<DataType> {
         match given {
-            [exact] if is_exact(exact) => Ok(quotient()),
+            [exact] if is_exact(exact) => Ok(decimal::any()),
             _ => Ok(DataType::Float64),
         }
     }
@@ -93,10 +92,9 @@ impl AggregateUDFImpl for Deviation {
         if !is_exact(&input) {
             return self.inner.accumulator(args);
         }
-        let exact =
-            Exact { count: 0, sum: i256::ZERO, squares: i256::ZERO, scale: scale_of(&input), of: self.of };
+        let exact = Exact::new(self.of);
         Ok(match args.is_distinct {
-            true => Box::new(Distinct { values: HashSet::new(), exact }),
+            true => Box::new(DistinctExact { values: Distinct::default(), exact }),
             false => Box::new(exact),
         })
     }
@@ -106,17 +104,15 @@ impl AggregateUDFImpl for Deviation {
         if !is_exact(&input) {
             return self.inner.state_fields(args);
         }
-        let wide = |scale| DataType::Decimal256(DECIMAL256_MAX_PRECISION, scale);
         let state = |name, ty| Arc::new(Field::new(format_state_name(args.name, name), ty, true));
-        let scale = scale_of(&input);
         if args.is_distinct {
-            let items = DataType::List(Arc::new(Field::new("item", wide(scale), true)));
+            let items = DataType::List(Arc::new(Field::new("item", decimal::any(), true)));
             return Ok(vec![state("values", items)]);
         }
         Ok(vec![
             state("count", DataType::Int64),
-            state("sum", wide(scale)),
-            state("squares", wide(scale.saturating_mul(2))),
+            state("sum", decimal::any()),
+            state("squares", decimal::any()),
         ])
     }
 
@@ -129,9 +125,10 @@ impl AggregateUDFImpl for Deviation {
     }
 
     fn create_sliding_accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
-        match is_exact(&input(&args)) {
-            true => self.accumulator(args),
-            false => Ok(Box::new(Frame::new(self.of))),
+        match input(&args) {
+            any if any == decimal::any() && !args.is_distinct => Ok(Box::new(Frame::new(Whole(self.of)))),
+            exact if is_exact(&exact) => self.accumulator(args),
+            _ => Ok(Box::new(Frame::new(self.of))),
         }
     }
 }
@@ -139,91 +136,70 @@ impl AggregateUDFImpl for Deviation {
 #[derive(Debug)]
 struct Exact {
     count: i64,
-    sum: i256,
-    squares: i256,
-    scale: i8,
+    sum: Numeric,
+    squares: Numeric,
     of: Of,
 }
 
 impl Exact {
-    fn add(&mut self, value: i256) -> Option<()> {
-        self.count += 1;
-        self.sum = self.sum.checked_add(value)?;
-        self.squares = self.squares.checked_add(value.checked_mul(value)?)?;
-        Some(())
+    fn new(of: Of) -> Exact {
+        Exact { count: 0, sum: Numeric::ZERO, squares: Numeric::ZERO, of }
     }
 
-    fn remove(&mut self, value: i256) -> Option<()> {
+    fn add(&mut self, value: &Numeric) -> Result<()> {
+        self.count += 1;
+        self.sum = self.sum.plus(value).map_err(external)?;
+        self.squares = value.times(value).and_then(|square| self.squares.plus(&square)).map_err(external)?;
+        Ok(())
+    }
+
+    fn remove(&mut self, value: &Numeric) -> Result<()> {
         self.count -= 1;
-        self.sum = self.sum.checked_sub(value)?;
-        self.squares = self.squares.checked_sub(value.checked_mul(value)?)?;
-        Some(())
+        self.sum = self.sum.minus(value).map_err(external)?;
+        self.squares = value.times(value).and_then(|square| self.squares.minus(&square)).map_err(external)?;
+        Ok(())
     }
 
     /// `None` where there are too few values.
-    fn result(&self) -> Result<Option<Decimal>> {
+    fn result(&self) -> Result<Option<Numeric>> {
         let least = if self.of.population { 1 } else { 2 };
         if self.count < least {
             return Ok(None);
         }
-        self.compute().map(Some).ok_or_else(overflow)
+        self.compute().map(Some).map_err(external)
     }
 
-    fn compute(&self) -> Option<Decimal> {
-        let whole = |number: i64| i256::from_i128(i128::from(number));
-        let (count, less) = (whole(self.count), if self.of.population { self.count } else { self.count - 1 });
-        let spread = self.squares.checked_mul(count)?.checked_sub(self.sum.checked_mul(self.sum)?)?;
-        let spread = Decimal { unscaled: spread, scale: self.scale.checked_mul(2)? };
-        let pairs = Decimal { unscaled: count.checked_mul(whole(less))?, scale: 0 };
-        let variance = spread.divided_by(pairs)?;
-        if self.of.root { root(variance) } else { Some(variance) }
+    fn compute(&self) -> crate::error::Result<Numeric> {
+        if !self.sum.is_finite() || !self.squares.is_finite() {
+            return Ok(Numeric::NAN);
+        }
+        let count = Numeric::from_integer(self.count);
+        let less = Numeric::from_integer(if self.of.population { self.count } else { self.count - 1 });
+        let spread = self.squares.times(&count)?.minus(&self.sum.times(&self.sum)?)?;
+        // Of values that are all equal PostgreSQL shows no digits.
+        if spread.signum() <= 0 {
+            return Ok(Numeric::ZERO);
+        }
+        let variance = spread.divided_by(&count.times(&less)?)?;
+        if self.of.root { root(&variance) } else { Ok(variance) }
     }
 }
 
 /// The square root with as many digits, the last one rounded.
-fn root(of: Decimal) -> Option<Decimal> {
-    let ten = i256::from_i128(10);
+fn root(of: &Numeric) -> crate::error::Result<Numeric> {
     // Twice the digits, and one more to round by.
-    let shift = u32::from(of.scale.unsigned_abs()) + 2;
-    let square = of.unscaled.checked_mul(ten.checked_pow(shift)?)?;
-    let one_more = integer_root(square);
-    let unscaled = one_more.checked_add(i256::from_i128(5))?.checked_div(ten)?;
-    Some(Decimal { unscaled, scale: of.scale })
-}
-
-/// Newton's way down from above.
-fn integer_root(square: i256) -> i256 {
-    if square <= i256::ZERO {
-        return i256::ZERO;
-    }
-    let half = square.to_string().len().div_ceil(2) as u32;
-    let mut root = i256::from_i128(10).wrapping_pow(half);
-    loop {
-        let next = root.wrapping_add(square.wrapping_div(root)).wrapping_div(i256::from_i128(2));
-        if next >= root {
-            return root;
-        }
-        root = next;
-    }
-}
-
-fn shown(result: Option<Decimal>) -> Result<ScalarValue> {
-    let mut cell = Builder::new(&quotient(), 1);
-    cell.append(result)?;
-    ScalarValue::try_from_array(&cell.finish()?, 0)
-}
-
-fn wide(value: i256, scale: i8) -> ScalarValue {
-    ScalarValue::Decimal256(Some(value), DECIMAL256_MAX_PRECISION, scale)
+    let shift = u32::from(of.scale()) + 2;
+    let square = of.unscaled().unwrap_or_default() * BigInt::from(10).pow(shift);
+    Numeric::of_big((square.sqrt() + 5) / 10, of.scale())
 }
 
 impl Accumulator for Exact {
     fn update_batch(&mut self, columns: &[ArrayRef]) -> Result<()> {
-        values(&columns[0])?.into_iter().try_for_each(|value| self.add(value)).ok_or_else(overflow)
+        values(&columns[0])?.iter().try_for_each(|value| self.add(value))
     }
 
     fn retract_batch(&mut self, columns: &[ArrayRef]) -> Result<()> {
-        values(&columns[0])?.into_iter().try_for_each(|value| self.remove(value)).ok_or_else(overflow)
+        values(&columns[0])?.iter().try_for_each(|value| self.remove(value))
     }
 
     fn supports_retract_batch(&self) -> bool {
@@ -234,19 +210,19 @@ impl Accumulator for Exact {
         self.count += as_int64_array(&states[0])?.iter().flatten().sum::<i64>();
         for (total, column) in [(&mut self.sum, &states[1]), (&mut self.squares, &states[2])] {
             for part in values(column)? {
-                *total = total.checked_add(part).ok_or_else(overflow)?;
+                *total = total.plus(&part).map_err(external)?;
             }
         }
         Ok(())
     }
 
     fn state(&mut self) -> Result<Vec<ScalarValue>> {
-        let squares = wide(self.squares, self.scale.saturating_mul(2));
-        Ok(vec![ScalarValue::Int64(Some(self.count)), wide(self.sum, self.scale), squares])
+        let [sum, squares] = [&self.sum, &self.squares].map(|total| decimal::scalar(Some(total)));
+        Ok(vec![ScalarValue::Int64(Some(self.count)), sum, squares])
     }
 
     fn evaluate(&mut self) -> Result<ScalarValue> {
-        shown(self.result()?)
+        Ok(decimal::scalar(self.result()?.as_ref()))
     }
 
     fn size(&self) -> usize {
@@ -256,33 +232,27 @@ impl Accumulator for Exact {
 
 /// Each value once.
 #[derive(Debug)]
-struct Distinct {
-    values: HashSet<i256>,
+struct DistinctExact {
+    values: Distinct,
     exact: Exact,
 }
 
-impl Accumulator for Distinct {
+impl Accumulator for DistinctExact {
     fn update_batch(&mut self, columns: &[ArrayRef]) -> Result<()> {
         for value in values(&columns[0])? {
-            if self.values.insert(value) {
-                self.exact.add(value).ok_or_else(overflow)?;
+            if self.values.insert(value.clone()) {
+                self.exact.add(&value)?;
             }
         }
         Ok(())
     }
 
     fn merge_batch(&mut self, states: &[ArrayRef]) -> Result<()> {
-        for items in as_list_array(&states[0])?.iter().flatten() {
-            self.update_batch(&[items])?;
-        }
-        Ok(())
+        as_list_array(&states[0])?.iter().flatten().try_for_each(|items| self.update_batch(&[items]))
     }
 
     fn state(&mut self) -> Result<Vec<ScalarValue>> {
-        let scale = self.exact.scale;
-        let items: Vec<ScalarValue> = self.values.iter().map(|value| wide(*value, scale)).collect();
-        let ty = DataType::Decimal256(DECIMAL256_MAX_PRECISION, scale);
-        Ok(vec![ScalarValue::List(ScalarValue::new_list_nullable(&items, &ty))])
+        Ok(vec![self.values.state()])
     }
 
     fn evaluate(&mut self) -> Result<ScalarValue> {
@@ -290,7 +260,26 @@ impl Accumulator for Distinct {
     }
 
     fn size(&self) -> usize {
-        size_of::<Self>() + self.values.capacity() * size_of::<i256>()
+        size_of::<Self>() + self.values.size()
+    }
+}
+
+/// All of a frame of numbers, each of which shows its own digits.
+#[derive(Debug)]
+struct Whole(Of);
+
+impl Framed for Whole {
+    type Value = Numeric;
+
+    fn read(&self, column: &ArrayRef, found: &mut VecDeque<Numeric>) -> Result<()> {
+        found.extend(values(column)?);
+        Ok(())
+    }
+
+    fn answer(&self, values: &VecDeque<Numeric>) -> Result<ScalarValue> {
+        let mut exact = Exact::new(self.0);
+        values.iter().try_for_each(|value| exact.add(value))?;
+        exact.evaluate()
     }
 }
 

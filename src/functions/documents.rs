@@ -344,6 +344,7 @@ fn node_of(look: Look, value: &Value) -> Result<Node> {
         Value::Null => Node::null(),
         Value::Bool(value) => Node::Plain(value.to_string()),
         Value::Float8(number) if !number.is_finite() => Node::Text(texts::to_string(value)),
+        Value::Numeric(number) if !number.is_finite() => Node::Text(texts::to_string(value)),
         Value::Float4(number) if !number.is_finite() => Node::Text(texts::to_string(value)),
         Value::Int2(_)
         | Value::Int4(_)
@@ -368,7 +369,8 @@ fn json_text(look: Look, value: &Value) -> String {
     match value {
         Value::Null => "null".to_owned(),
         Value::Bool(value) => value.to_string(),
-        Value::Int2(_) | Value::Int4(_) | Value::Int8(_) | Value::Numeric(_) => texts::to_string(value),
+        Value::Int2(_) | Value::Int4(_) | Value::Int8(_) => texts::to_string(value),
+        Value::Numeric(number) if number.is_finite() => texts::to_string(value),
         Value::Float8(number) if number.is_finite() => texts::to_string(value),
         Value::Float4(number) if number.is_finite() => texts::to_string(value),
         Value::Json(text) | Value::Jsonb(text) => text.clone(),

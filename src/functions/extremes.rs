@@ -1,4 +1,4 @@
-//! `min` and `max` of intervals, which are compared by their length, of floats by group, among which NaN is the greatest,
+//! `min` and `max` of intervals, which are compared by their length, of numeric by value, of floats by group, among which NaN is the greatest,
 //! and of `char(n)`, which stay what they are.
 //!
 //! DataFusion's aggregates in front of which these stand answer for everything else.
@@ -24,9 +24,10 @@ use datafusion_functions_aggregate_common::aggregate::groups_accumulator::prim_o
 use crate::functions::dates::nanoseconds_of;
 use crate::functions::frame::{Frame, Framed};
 use crate::functions::scalar::no_such_function;
-use crate::types::Type;
+use crate::functions::{average, decimal};
 use crate::types::arrow::lists::range_of;
 use crate::types::arrow::{field, type_of};
+use crate::types::{Numeric, Type};
 
 pub fn functions() -> Vec<Arc<AggregateUDF>> {
     let in_front = |inner, greatest| Arc::new(AggregateUDF::from(Extreme { inner, greatest }));
@@ -40,8 +41,13 @@ struct Extreme {
     greatest: Ordering,
 }
 
-fn is_of_intervals(args: &AccumulatorArgs) -> bool {
-    matches!(args.return_field.data_type(), DataType::Interval(_))
+/// Whether values have an order of their own here.
+fn is_ours(args: &AccumulatorArgs) -> bool {
+    matches!(args.return_field.data_type(), DataType::Interval(_)) || is_of_numbers(args)
+}
+
+fn is_of_numbers(args: &AccumulatorArgs) -> bool {
+    *args.return_field.data_type() == decimal::any()
 }
 
 impl AggregateUDFImpl for Extreme {
@@ -77,14 +83,15 @@ impl AggregateUDFImpl for Extreme {
     }
 
     fn accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
-        match is_of_intervals(&args) {
+        match is_ours(&args) {
+            true if is_of_numbers(&args) => Ok(Box::new(Numbers { greatest: self.greatest, kept: None })),
             true => Ok(Box::new(Lengths { greatest: self.greatest, kept: None })),
             false => self.inner.accumulator(args),
         }
     }
 
     fn groups_accumulator_supported(&self, args: AccumulatorArgs) -> bool {
-        !is_of_intervals(&args) && self.inner.groups_accumulator_supported(args)
+        !is_ours(&args) && self.inner.groups_accumulator_supported(args)
     }
 
     fn create_groups_accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn GroupsAccumulator>> {
@@ -96,7 +103,8 @@ impl AggregateUDFImpl for Extreme {
     }
 
     fn create_sliding_accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
-        match is_of_intervals(&args) {
+        match is_ours(&args) {
+            true if is_of_numbers(&args) => Ok(Box::new(Frame::new(BestNumber { greatest: self.greatest }))),
             true => Ok(Box::new(Frame::new(Best { greatest: self.greatest }))),
             false => self.inner.create_sliding_accumulator(args),
         }
@@ -144,6 +152,63 @@ where
 
 fn values(column: &ArrayRef) -> impl Iterator<Item = IntervalMonthDayNano> {
     column.as_primitive::<IntervalMonthDayNanoType>().iter().flatten()
+}
+
+/// The extreme of numbers that show their own digits.
+#[derive(Debug)]
+struct Numbers {
+    greatest: Ordering,
+    kept: Option<Numeric>,
+}
+
+impl Numbers {
+    fn better<'n>(kept: &'n Numeric, new: &'n Numeric, greatest: Ordering) -> &'n Numeric {
+        if new.compare(kept) == greatest { new } else { kept }
+    }
+}
+
+impl Accumulator for Numbers {
+    fn update_batch(&mut self, columns: &[ArrayRef]) -> Result<()> {
+        let new = average::values(&columns[0])?;
+        let all = self.kept.iter().chain(&new);
+        self.kept = all.reduce(|kept, new| Numbers::better(kept, new, self.greatest)).cloned();
+        Ok(())
+    }
+
+    fn merge_batch(&mut self, states: &[ArrayRef]) -> Result<()> {
+        self.update_batch(states)
+    }
+
+    fn state(&mut self) -> Result<Vec<ScalarValue>> {
+        Ok(vec![self.evaluate()?])
+    }
+
+    fn evaluate(&mut self) -> Result<ScalarValue> {
+        Ok(decimal::scalar(self.kept.as_ref()))
+    }
+
+    fn size(&self) -> usize {
+        size_of::<Self>()
+    }
+}
+
+/// The one of numbers in a frame.
+#[derive(Debug)]
+struct BestNumber {
+    greatest: Ordering,
+}
+
+impl Framed for BestNumber {
+    type Value = Numeric;
+
+    fn read(&self, column: &ArrayRef, found: &mut VecDeque<Numeric>) -> Result<()> {
+        found.extend(average::values(column)?);
+        Ok(())
+    }
+
+    fn answer(&self, values: &VecDeque<Numeric>) -> Result<ScalarValue> {
+        Ok(decimal::scalar(values.iter().reduce(|kept, new| Numbers::better(kept, new, self.greatest))))
+    }
 }
 
 /// The one of two that is looked for; of equal ones the first.

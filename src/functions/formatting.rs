@@ -536,7 +536,10 @@ fn print_number(v: &[Value]) -> Result<Value> {
         return Err(Error::new(SqlState::SYNTAX_ERROR, "cannot use \"V\" and decimal point together"));
     }
     let number = match &v[0] {
-        Value::Numeric(number) => *number,
+        Value::Numeric(number) if !number.is_finite() => {
+            return Err(Error::unsupported("to_char of NaN and infinity"));
+        }
+        Value::Numeric(number) => number.clone(),
         Value::Float8(value) if !value.is_finite() => {
             return Err(Error::unsupported("to_char of NaN and infinity"));
         }
@@ -549,20 +552,16 @@ fn print_number(v: &[Value]) -> Result<Value> {
         _ => return Ok(Value::Null),
     };
     if words.iter().any(|word| word.eq_ignore_ascii_case("RN")) {
-        return Ok(Value::Text(print_roman(number, &format, &words)));
+        return Ok(Value::Text(print_roman(&number, &format, &words)));
     }
     if words.iter().any(|word| word.eq_ignore_ascii_case("EEEE")) {
         return Err(Error::unsupported("the format \"EEEE\" in to_char"));
     }
-    let factor = 10i128.pow(format.multiplied.min(30) as u32);
-    let multiplied = number.unscaled.checked_mul(factor);
-    let number = multiplied.map(|unscaled| Numeric { unscaled, scale: number.scale }).unwrap_or(number);
-    let rounded = number
-        .rescaled(format.behind.min(38) as u8)
-        .ok_or_else(|| Error::new(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, "value overflows numeric format"))?;
-    let negative = rounded.unscaled < 0;
-    let digits = format!("{:0>width$}", rounded.unscaled.unsigned_abs(), width = format.behind + 1);
-    let (whole, behind) = digits.split_at(digits.len() - format.behind);
+    let factor = Numeric::new(10i128.pow(format.multiplied.min(30) as u32), 0);
+    let rounded = number.times(&factor)?.rounded(format.behind as i32);
+    let negative = rounded.is_negative();
+    let digits = rounded.absolute().to_string();
+    let (whole, behind) = digits.split_once('.').unwrap_or((&digits, ""));
     let whole = whole.trim_start_matches('0');
     // A format without a fraction shows at least a 0.
     let whole = if whole.is_empty() && format.behind == 0 { "0" } else { whole };
@@ -677,7 +676,7 @@ fn print_number(v: &[Value]) -> Result<Value> {
 }
 
 /// A number up to 3,999 in Roman letters, and what else the template says.
-fn print_roman(number: Numeric, format: &NumberFormat, words: &[String]) -> String {
+fn print_roman(number: &Numeric, format: &NumberFormat, words: &[String]) -> String {
     const LETTERS: &[(i128, &str)] = &[
         (1000, "M"),
         (900, "CM"),
@@ -695,7 +694,7 @@ fn print_roman(number: Numeric, format: &NumberFormat, words: &[String]) -> Stri
     ];
     // The width of 3888, the longest of them.
     const WIDTH: usize = 15;
-    let mut rest = number.rescaled(0).map_or(0, |number| number.unscaled);
+    let mut rest = number.to_i64().map_or(0, i128::from);
     let mut roman = String::new();
     if (1..=3999).contains(&rest) {
         for (value, letters) in LETTERS {
@@ -732,6 +731,5 @@ fn read_number(input: &str) -> Result<Value> {
     let digits: String = input.chars().filter(|c| c.is_ascii_digit() || *c == '.').collect();
     let number = crate::types::numeric::parse(if digits.is_empty() { "x" } else { &digits })
         .map_err(|_| crate::types::text::invalid("numeric", input))?;
-    let unscaled = if negative { -number.unscaled } else { number.unscaled };
-    Ok(Value::Numeric(Numeric { unscaled, ..number }))
+    Ok(Value::Numeric(if negative { number.negated() } else { number }))
 }

@@ -192,7 +192,7 @@ impl<'a> Evaluation<'a> {
             Expr::Variable(name) => vec![Cow::Borrowed(self.variable(name)?)],
             Expr::Null => plain("null"),
             Expr::Bool(value) => plain(if *value { "true" } else { "false" }),
-            Expr::Number(value) => vec![Cow::Owned(number(*value))],
+            Expr::Number(value) => vec![Cow::Owned(number(value.clone()))],
             Expr::Text(text) => vec![Cow::Owned(Node::Text(text.clone()))],
             Expr::Access(base, accessor) => {
                 let (items, overlooked) = self.chain(base, place)?;
@@ -205,7 +205,7 @@ impl<'a> Evaluation<'a> {
             Expr::Sign { minus, operand } => {
                 let operands = self.unwrapped(self.items(operand, place)?);
                 let signed = |item: Cow<'p, Node>| match numeric_of(&item)? {
-                    Some(value) if *minus => Ok(Cow::Owned(number(negative(value)))),
+                    Some(value) if *minus => Ok(Cow::Owned(number(value.negated()))),
                     Some(_) => Ok(item),
                     None => {
                         let sign = if *minus { '-' } else { '+' };
@@ -402,10 +402,10 @@ impl<'a> Evaluation<'a> {
         let Some(value) = value else {
             return fail(INVALID_SUBSCRIPT, "jsonpath array subscript is not a single numeric value");
         };
-        let whole = value.unscaled / 10i128.pow(u32::from(value.scale.min(38)));
-        match i32::try_from(whole) {
-            Ok(index) => Ok(i64::from(index)),
-            Err(_) => fail(INVALID_SUBSCRIPT, "jsonpath array subscript is out of integer range"),
+        let whole = value.truncated(0).to_i64();
+        match whole.filter(|whole| i32::try_from(*whole).is_ok()) {
+            Some(index) => Ok(index),
+            None => fail(INVALID_SUBSCRIPT, "jsonpath array subscript is out of integer range"),
         }
     }
 
@@ -526,9 +526,9 @@ impl<'a> Evaluation<'a> {
                     return fail(NON_NUMERIC_ITEM, only("a numeric value"));
                 };
                 number(match method {
-                    Method::Abs => Numeric { unscaled: value.unscaled.abs(), ..value },
-                    Method::Floor => rounded_down(value),
-                    _ => negative(rounded_down(negative(value))),
+                    Method::Abs => value.absolute(),
+                    Method::Floor => value.floor().map_err(soft)?,
+                    _ => value.ceiling().map_err(soft)?,
                 })
             }
             Method::Double => {
@@ -664,60 +664,22 @@ fn number(value: Numeric) -> Node {
     Node::Plain(number_text(&value))
 }
 
-fn negative(value: Numeric) -> Numeric {
-    Numeric { unscaled: -value.unscaled, ..value }
-}
-
-fn rounded_down(value: Numeric) -> Numeric {
-    Numeric { unscaled: value.unscaled.div_euclid(10i128.pow(u32::from(value.scale.min(38)))), scale: 0 }
-}
-
 /// The digits that `.decimal(precision, scale)` keeps.
-fn modifier(arguments: &[Numeric]) -> Option<(u8, i8)> {
-    let precision = u8::try_from(arguments.first()?.to_i64()?).ok()?;
-    let scale = arguments.get(1).map_or(Some(0), |scale| i8::try_from(scale.to_i64()?).ok())?;
+fn modifier(arguments: &[Numeric]) -> Option<(u16, i16)> {
+    let precision = u16::try_from(arguments.first()?.to_i64()?).ok()?;
+    let scale = arguments.get(1).map_or(Some(0), |scale| i16::try_from(scale.to_i64()?).ok())?;
     Some((precision, scale))
 }
 
 fn computed(operator: Arithmetic, left: Numeric, right: Numeric) -> Result<Numeric> {
-    let overflow = || soft(Error::new(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, "numeric field overflow"));
-    if right.unscaled == 0 && matches!(operator, Arithmetic::Divide | Arithmetic::Remainder) {
-        return fail(SqlState::DIVISION_BY_ZERO, "division by zero");
+    match operator {
+        Arithmetic::Add => left.plus(&right),
+        Arithmetic::Subtract => left.minus(&right),
+        Arithmetic::Multiply => left.times(&right),
+        Arithmetic::Divide => left.divided_by(&right),
+        Arithmetic::Remainder => left.remainder(&right),
     }
-    let scale = left.scale.max(right.scale);
-    let aligned = || Some((left.rescaled(scale)?.unscaled, right.rescaled(scale)?.unscaled));
-    let made = match operator {
-        Arithmetic::Multiply => left
-            .unscaled
-            .checked_mul(right.unscaled)
-            .map(|unscaled| Numeric { unscaled, scale: left.scale.saturating_add(right.scale) }),
-        Arithmetic::Divide => quotient(left, right),
-        _ => aligned().and_then(|(left, right)| {
-            let unscaled = match operator {
-                Arithmetic::Add => left.checked_add(right)?,
-                Arithmetic::Subtract => left.checked_sub(right)?,
-                _ => left.checked_rem(right)?,
-            };
-            Some(Numeric { unscaled, scale })
-        }),
-    };
-    let within = |value: &Numeric| value.unscaled.unsigned_abs() < 10u128.pow(38) && value.scale <= 38;
-    made.filter(within).ok_or_else(overflow)
-}
-
-/// To 20 digits behind the point; PostgreSQL chooses as many as make 16 that mean something.
-fn quotient(left: Numeric, right: Numeric) -> Option<Numeric> {
-    let wanted = 20u8;
-    let up = i32::from(wanted) + i32::from(right.scale) - i32::from(left.scale);
-    let (mut above, mut below) = (left.unscaled, right.unscaled);
-    match up {
-        up if up >= 0 => above = above.checked_mul(10i128.checked_pow(up as u32)?)?,
-        up => below = below.checked_mul(10i128.checked_pow(-up as u32)?)?,
-    }
-    let twice = above.checked_mul(2)?;
-    let half = if (above < 0) == (below < 0) { below } else { -below };
-    let unscaled = (twice + half) / below.checked_mul(2)?;
-    Some(Numeric { unscaled, scale: wanted }.as_quotient())
+    .map_err(soft)
 }
 
 fn compare(operator: Comparison, left: &Node, right: &Node) -> Truth {
@@ -729,7 +691,7 @@ fn compare(operator: Comparison, left: &Node, right: &Node) -> Truth {
     let ordering = match (left, right) {
         (Node::Text(left), Node::Text(right)) => left.encode_utf16().cmp(right.encode_utf16()),
         (Node::Plain(left), Node::Plain(right)) if one == "number" => {
-            numeric_order(numeric::parse(left).ok()?, numeric::parse(right).ok()?)
+            numeric::parse(left).ok()?.compare(&numeric::parse(right).ok()?)
         }
         // false before true; null is equal to itself.
         (Node::Plain(left), Node::Plain(right)) => left.cmp(right),
@@ -743,15 +705,6 @@ fn compare(operator: Comparison, left: &Node, right: &Node) -> Truth {
         Comparison::Greater => ordering == Ordering::Greater,
         Comparison::GreaterOrEqual => ordering != Ordering::Less,
     })
-}
-
-fn numeric_order(left: Numeric, right: Numeric) -> Ordering {
-    let scale = left.scale.max(right.scale);
-    match (left.rescaled(scale), right.rescaled(scale)) {
-        (Some(left), Some(right)) => left.unscaled.cmp(&right.unscaled),
-        // So far apart that floats tell.
-        _ => left.to_f64().total_cmp(&right.to_f64()),
-    }
 }
 
 /// A pattern with XQuery's flags.

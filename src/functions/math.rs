@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use datafusion::logical_expr::ScalarUDF;
+use num_bigint::BigInt;
 
 use crate::error::{Error, Result, SqlState};
 use crate::functions::sampling::{drawn, unit_of};
@@ -20,21 +21,11 @@ fn definitions() -> Vec<Definition> {
         strict("int_xor(int4, int4) int4", |v| exclusive(&v[0], &v[1])),
         strict("int_xor(int8, int8) int8", |v| exclusive(&v[0], &v[1])),
         strict("div(numeric, numeric) numeric", |v| match (&v[0], &v[1]) {
-            (Value::Numeric(_), Value::Numeric(divisor)) if divisor.unscaled == 0 => Err(division_by_zero()),
-            (Value::Numeric(a), Value::Numeric(b)) => {
-                let scale = a.scale.max(b.scale);
-                let quotient = match (a.rescaled(scale), b.rescaled(scale)) {
-                    (Some(a), Some(b)) => a.unscaled.checked_div(b.unscaled),
-                    _ => None,
-                };
-                let error =
-                    || Error::new(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, "value overflows numeric format");
-                Ok(Value::Numeric(Numeric { unscaled: quotient.ok_or_else(error)?, scale: 0 }))
-            }
+            (Value::Numeric(a), Value::Numeric(b)) => a.whole_quotient(b).map(Value::Numeric),
             _ => Ok(Value::Null),
         }),
         strict("scale(numeric) int4", |v| match &v[0] {
-            Value::Numeric(number) => Ok(Value::Int4(i32::from(number.scale))),
+            Value::Numeric(number) if number.is_finite() => Ok(Value::Int4(i32::from(number.scale()))),
             _ => Ok(Value::Null),
         }),
         strict("width_bucket(float8, float8, float8, int4) int4", |v| {
@@ -76,16 +67,13 @@ fn definitions() -> Vec<Definition> {
         strict("lcm(int4, int4) int4", |v| narrow(lcm(whole(&v[0]), whole(&v[1])).unwrap_or(i128::MAX))),
         strict("lcm(int8, int8) int8", |v| wide(lcm(whole(&v[0]), whole(&v[1])).unwrap_or(i128::MAX))),
         strict("lcm(numeric, numeric) numeric", |v| on_one_scale(&v[0], &v[1], lcm)),
-        strict("factorial(int8) numeric(38,0)", |v| match whole(&v[0]) {
+        strict("factorial(int8) numeric", |v| match whole(&v[0]) {
             ..0 => Err(out_of_range("factorial of a negative number is undefined")),
+            // 32,177! is the greatest with as many digits as a numeric may have.
+            32_178.. => Err(out_of_range("value overflows numeric format")),
             n => {
-                // A numeric has 38 digits, and 33! as many as fit.
-                let product = (1..=n).try_fold(1i128, |product, factor| product.checked_mul(factor));
-                let fits = product.filter(|product| *product < 10i128.pow(38));
-                match fits {
-                    Some(unscaled) => Ok(Value::Numeric(Numeric { unscaled, scale: 0 })),
-                    None => Err(out_of_range("value overflows numeric format")),
-                }
+                let product: BigInt = (1..=n).fold(BigInt::from(1), |product, factor| product * factor);
+                Numeric::of_big(product, 0).map(Value::Numeric)
             }
         }),
         strict("trim_scale(numeric) numeric", |v| match &v[0] {
@@ -93,7 +81,9 @@ fn definitions() -> Vec<Definition> {
             _ => Ok(Value::Null),
         }),
         strict("min_scale(numeric) int4", |v| match &v[0] {
-            Value::Numeric(number) => Ok(Value::Int4(i32::from(number.trimmed().scale))),
+            Value::Numeric(number) if number.is_finite() => {
+                Ok(Value::Int4(i32::from(number.trimmed().scale())))
+            }
             _ => Ok(Value::Null),
         }),
         strict("to_bin(int4) text", |v| Ok(Value::Text(format!("{:b}", whole(&v[0]) as i32)))),
@@ -109,11 +99,12 @@ fn definitions() -> Vec<Definition> {
         strict("random(int8, int8) int8", |v| wide(between(whole(&v[0]), whole(&v[1]))?)).volatile(),
         strict("random(numeric, numeric) numeric", |v| match (&v[0], &v[1]) {
             (Value::Numeric(low), Value::Numeric(high)) => {
-                let scale = low.scale.max(high.scale);
-                let (low, high) = (low.rescaled(scale), high.rescaled(scale));
-                let overflow = || out_of_range("value overflows numeric format");
-                let (low, high) = low.zip(high).ok_or_else(overflow)?;
-                Ok(Value::Numeric(Numeric { unscaled: between(low.unscaled, high.unscaled)?, scale }))
+                let scale = low.scale().max(high.scale());
+                let small = |bound: &Numeric| bound.rounded(i32::from(scale)).small();
+                let (Some((low, _)), Some((high, _))) = (small(low), small(high)) else {
+                    return Err(Error::unsupported("random numbers of more than 38 digits"));
+                };
+                Numeric::of_big(BigInt::from(between(low, high)?), scale).map(Value::Numeric)
             }
             _ => Ok(Value::Null),
         })
@@ -216,13 +207,17 @@ fn lcm(a: i128, b: i128) -> Option<i128> {
 /// A function of whole numbers, of two numbers with as many digits behind the point.
 fn on_one_scale(a: &Value, b: &Value, f: fn(i128, i128) -> Option<i128>) -> Result<Value> {
     let (Value::Numeric(a), Value::Numeric(b)) = (a, b) else { return Ok(Value::Null) };
-    let scale = a.scale.max(b.scale);
-    let result = match (a.rescaled(scale), b.rescaled(scale)) {
-        (Some(a), Some(b)) => f(a.unscaled, b.unscaled),
-        _ => None,
+    if !a.is_finite() || !b.is_finite() {
+        return Ok(Value::Numeric(Numeric::NAN));
+    }
+    let scale = a.scale().max(b.scale());
+    let small = |number: &Numeric| number.rounded(i32::from(scale)).small();
+    let result = match (small(a), small(b)) {
+        (Some((a, _)), Some((b, _))) => f(a, b),
+        _ => return Err(Error::unsupported("gcd and lcm of numbers of more than 38 digits")),
     };
-    match result.filter(|result| result.unsigned_abs() < 10u128.pow(38)) {
-        Some(unscaled) => Ok(Value::Numeric(Numeric { unscaled, scale })),
+    match result {
+        Some(unscaled) => Numeric::of_big(BigInt::from(unscaled), scale).map(Value::Numeric),
         None => Err(out_of_range("value overflows numeric format")),
     }
 }
@@ -238,10 +233,6 @@ fn exclusive(left: &Value, right: &Value) -> Result<Value> {
         (Value::Int8(left), Value::Int8(right)) => Value::Int8(left ^ right),
         _ => Value::Null,
     })
-}
-
-fn division_by_zero() -> Error {
-    Error::new(SqlState::DIVISION_BY_ZERO, "division by zero")
 }
 
 /// A function of an angle in degrees. As in PostgreSQL they are made of shares of their values at 30, 45 and 60 degrees,

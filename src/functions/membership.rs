@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, BooleanBuilder};
-use arrow::datatypes::DataType;
-use datafusion::common::Result;
+use arrow::datatypes::{DataType, Field};
+use datafusion::common::{Result, ScalarValue};
 use datafusion::functions_nested::array_has;
 use datafusion::logical_expr::simplify::{ExprSimplifyResult, SimplifyContext};
 use datafusion::logical_expr::type_coercion::binary::comparison_coercion;
@@ -13,8 +13,8 @@ use datafusion::logical_expr::{
 };
 
 use crate::error::{Error, SqlState};
-use crate::functions::decimal;
 use crate::functions::scalar::{answer, rows_of};
+use crate::functions::{decimal, doubles, sort_keys};
 use crate::types::arrow::errors::external;
 use crate::types::arrow::type_of_data_type;
 
@@ -53,6 +53,10 @@ impl ScalarUDFImpl for Membership {
                 "No operator matches the given name and argument types. You might need to add explicit type casts.",
             )));
         };
+        // As they are, whichever types they have: Arrow casts from and to no numbers of ours.
+        if common == decimal::any() || holds_numbers(&given[0]) || holds_numbers(value) {
+            return Ok(given.to_vec());
+        }
         let list = DataType::List(Arc::new(item.as_ref().clone().with_data_type(common.clone())));
         Ok(vec![list, common])
     }
@@ -62,11 +66,19 @@ impl ScalarUDFImpl for Membership {
     }
 
     fn simplify(&self, args: Vec<Expr>, info: &SimplifyContext) -> Result<ExprSimplifyResult> {
+        // It makes a list to compare with of a constant array, by the bytes of what is in it.
+        let types: Vec<DataType> = args.iter().map(|arg| info.get_data_type(arg)).collect::<Result<_>>()?;
+        if let [array, value] = types.as_slice()
+            && settled(array, value).is_some()
+        {
+            return Ok(ExprSimplifyResult::Original(args));
+        }
         self.inner.simplify(args, info)
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let (rows, constant) = rows_of(&args);
+        let args = by_keys(args)?;
         let (array, value) = (args.args[0].to_array(1)?, args.args[1].to_array(1)?);
         let has_nulls = |array: &ArrayRef| match array.data_type() {
             DataType::List(_) => array.as_list::<i32>().values().logical_null_count() > 0,
@@ -84,19 +96,53 @@ impl ScalarUDFImpl for Membership {
     }
 }
 
+/// Whether numbers that show their own digits are in it, or are it.
+fn holds_numbers(ty: &DataType) -> bool {
+    match ty {
+        DataType::List(item) => *item.data_type() == decimal::any(),
+        ty => *ty == decimal::any(),
+    }
+}
+
+/// In what an array's elements and a value are compared where numbers are among them: their keys, for `1.0` is `1`, or
+/// double precision.
+fn settled(array: &DataType, value: &DataType) -> Option<fn(&ArrayRef) -> Result<ArrayRef>> {
+    let DataType::List(item) = array else { return None };
+    let common = common(item.data_type(), value)?;
+    if common == decimal::any() {
+        return Some(sort_keys::of_numbers);
+    }
+    (holds_numbers(array) || holds_numbers(value)).then_some(doubles::of_numbers)
+}
+
+fn by_keys(mut args: ScalarFunctionArgs) -> Result<ScalarFunctionArgs> {
+    let [array, value] = args.args.as_slice() else { return Ok(args) };
+    let Some(settle) = settled(&array.data_type(), &value.data_type()) else { return Ok(args) };
+    for (arg, field) in args.args.iter_mut().zip(&mut args.arg_fields) {
+        *arg = match &*arg {
+            ColumnarValue::Array(array) => ColumnarValue::Array(settle(array)?),
+            ColumnarValue::Scalar(scalar) => {
+                ColumnarValue::Scalar(ScalarValue::try_from_array(&settle(&scalar.to_array()?)?, 0)?)
+            }
+        };
+        *field = Arc::new(Field::new(field.name(), arg.data_type(), true));
+    }
+    Ok(args)
+}
+
 /// The type in which an element and a value are compared.
 fn common(element: &DataType, value: &DataType) -> Option<DataType> {
-    let has_digits = |ty: &DataType| decimal::digits(ty).is_some();
     // Not every integer is a real.
     let one_is_float = (element.is_floating() || value.is_floating()) && element != value;
-    if one_is_float && element.is_numeric() && value.is_numeric() {
+    let is_number = |ty: &DataType| ty.is_numeric() || decimal::is_numeric(ty);
+    if one_is_float && is_number(element) && is_number(value) {
         return Some(DataType::Float64);
     }
-    if !has_digits(element) && !has_digits(value) {
+    if !decimal::is_numeric(element) && !decimal::is_numeric(value) {
         return comparison_coercion(element, value);
     }
     let exact = |ty: &DataType| decimal::of_integer(ty).unwrap_or_else(|| ty.clone());
-    decimal::mixed(&exact(element), &exact(value), false)
+    decimal::mixed(&exact(element), &exact(value))
 }
 
 fn with_nulls(arrays: &ArrayRef, values: &ArrayRef, found: &BooleanArray) -> BooleanArray {

@@ -82,6 +82,10 @@ pub mod records;
 pub mod regex;
 // Functions of regular expressions.
 pub mod regexps;
+// Numbers as double precision.
+pub mod doubles;
+// ARRAY[...] of columns.
+mod make_array;
 // round, trunc, ceil, floor, sign.
 pub mod rounding;
 // Whether a row is in a sample.
@@ -128,6 +132,7 @@ pub fn scalar_functions() -> Vec<Arc<ScalarUDF>> {
         arithmetic::functions(),
         digest::functions(),
         rounding::functions(),
+        doubles::functions(),
         dates::functions(),
         sort_keys::functions(),
         formatting::functions(),
@@ -142,6 +147,7 @@ pub fn scalar_functions() -> Vec<Arc<ScalarUDF>> {
         powers::functions(),
         arrays::functions(),
         membership::functions(),
+        vec![make_array::function()],
         documents::functions(),
         elements::functions(),
         records::functions(),

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, new_empty_array};
 use arrow::compute::kernels::cmp::not_distinct;
-use arrow::compute::{SortOptions, concat, filter, is_not_null, sort, take};
+use arrow::compute::{SortOptions, concat, filter, is_not_null, sort, sort_to_indices, take};
 use arrow::datatypes::{DataType, Field, FieldRef, Float64Type};
 use datafusion::common::cast::as_list_array;
 use datafusion::common::{Result, ScalarValue};
@@ -22,8 +22,8 @@ use datafusion::logical_expr::utils::format_state_name;
 use datafusion::logical_expr::{Accumulator, AggregateUDF, AggregateUDFImpl, Signature, Volatility};
 
 use crate::error::{Error, SqlState};
-use crate::functions::decimal;
 use crate::functions::scalar::no_such_function;
+use crate::functions::{decimal, doubles, sort_keys};
 use crate::types::Type;
 use crate::types::arrow::errors::{external, from_arrow};
 use crate::types::arrow::{field, type_of};
@@ -44,6 +44,14 @@ enum Kind {
 }
 
 impl Kind {
+    /// What values of a type are kept as: between them there are floats alone.
+    fn item(self, value: &DataType) -> DataType {
+        match self {
+            Kind::Continuous if *value == decimal::any() => DataType::Float64,
+            _ => value.clone(),
+        }
+    }
+
     fn name(self) -> &'static str {
         match self {
             Kind::Continuous => "percentile_cont",
@@ -81,11 +89,13 @@ impl AggregateUDFImpl for OrderedSet {
         if given.len() + 1 == self.kind.arguments() {
             return Err(external(within_group_required(self.kind)));
         }
-        let is_number = |ty: &DataType| {
-            ty.is_integer() || ty.is_floating() || ty.is_null() || decimal::digits(ty).is_some()
-        };
+        let is_number =
+            |ty: &DataType| ty.is_integer() || ty.is_floating() || ty.is_null() || decimal::is_numeric(ty);
         let fraction = |ty: &DataType| match ty {
+            // Numbers of ours become floats by us.
+            DataType::List(item) if *item.data_type() == decimal::any() => Some(ty.clone()),
             DataType::List(item) if is_number(item.data_type()) => Some(fractions()),
+            ty if *ty == decimal::any() => Some(ty.clone()),
             ty if is_number(ty) => Some(DataType::Float64),
             _ => None,
         };
@@ -96,7 +106,8 @@ impl AggregateUDFImpl for OrderedSet {
                 return Err(external(Error::unsupported("percentile_cont of intervals")));
             }
             (Kind::Continuous, [value, given]) if is_number(value) => {
-                fraction(given).map(|fraction| vec![DataType::Float64, fraction])
+                let value = if *value == decimal::any() { value.clone() } else { DataType::Float64 };
+                fraction(given).map(|fraction| vec![value, fraction])
             }
             _ => None,
         };
@@ -104,7 +115,7 @@ impl AggregateUDFImpl for OrderedSet {
     }
 
     fn return_type(&self, given: &[DataType]) -> Result<DataType> {
-        let item = given[0].clone();
+        let item = self.kind.item(&given[0]);
         Ok(match given.get(1) {
             Some(DataType::List(_)) => DataType::List(Arc::new(Field::new_list_field(item, true))),
             _ => item,
@@ -112,7 +123,10 @@ impl AggregateUDFImpl for OrderedSet {
     }
 
     fn return_field(&self, given: &[FieldRef]) -> Result<FieldRef> {
-        let item = type_of(&given[0]);
+        let item = match self.kind.item(given[0].data_type()) {
+            DataType::Float64 => Type::Float8,
+            _ => type_of(&given[0]),
+        };
         let ty = match given.get(1).map(|field| field.data_type()) {
             Some(DataType::List(_)) => Type::Array(Box::new(item)),
             _ => item,
@@ -121,12 +135,16 @@ impl AggregateUDFImpl for OrderedSet {
     }
 
     fn state_fields(&self, args: StateFieldsArgs) -> Result<Vec<FieldRef>> {
-        let item = args.input_fields[0].data_type().clone();
+        let item = self.kind.item(args.input_fields[0].data_type());
         let values = DataType::List(Arc::new(Field::new_list_field(item, true)));
         let mut fields = vec![Arc::new(Field::new(format_state_name(args.name, "values"), values, true))];
         if let Some(fraction) = args.input_fields.get(1) {
             let name = format_state_name(args.name, "fraction");
-            fields.push(Arc::new(Field::new(name, fraction.data_type().clone(), true)));
+            let ty = match fraction.data_type() {
+                DataType::List(_) => fractions(),
+                _ => DataType::Float64,
+            };
+            fields.push(Arc::new(Field::new(name, ty, true)));
         }
         Ok(fields)
     }
@@ -136,7 +154,7 @@ impl AggregateUDFImpl for OrderedSet {
             return Err(external(within_group_required(self.kind)));
         };
         let descending = order.options.descending;
-        let item = args.expr_fields[0].data_type().clone();
+        let item = self.kind.item(args.expr_fields[0].data_type());
         let returns = args.return_field.data_type().clone();
         Ok(Box::new(Sorted {
             kind: self.kind,
@@ -175,9 +193,12 @@ impl Accumulator for Sorted {
         if let (None, Some(fractions)) = (&self.fraction, columns.get(1))
             && !fractions.is_empty()
         {
-            self.fraction = Some(ScalarValue::try_from_array(fractions, 0)?);
+            self.fraction = Some(ScalarValue::try_from_array(&doubles::of_numbers(fractions)?, 0)?);
         }
-        self.add(&columns[0])
+        match self.item {
+            DataType::Float64 => self.add(&doubles::of_numbers(&columns[0])?),
+            _ => self.add(&columns[0]),
+        }
     }
 
     fn merge_batch(&mut self, states: &[ArrayRef]) -> Result<()> {
@@ -213,7 +234,13 @@ impl Accumulator for Sorted {
 
     fn evaluate(&mut self) -> Result<ScalarValue> {
         let options = SortOptions { descending: self.descending, nulls_first: false };
-        let sorted = sort(&self.all()?, Some(options)).map_err(|error| external(from_arrow(error)))?;
+        let all = self.all()?;
+        let sorted = if *all.data_type() == decimal::any() {
+            let keys = sort_keys::of_numbers(&all)?;
+            take(&all, &sort_to_indices(&keys, Some(options), None)?, None)?
+        } else {
+            sort(&all, Some(options)).map_err(|error| external(from_arrow(error)))?
+        };
         if sorted.is_empty() {
             return ScalarValue::try_from(&self.returns);
         }
@@ -284,10 +311,12 @@ impl Sorted {
 /// The value that comes most often.
 fn mode(sorted: &ArrayRef) -> Result<ScalarValue> {
     let count = sorted.len();
+    let compared =
+        if *sorted.data_type() == decimal::any() { &sort_keys::of_numbers(sorted)? } else { sorted };
     // Whether each value is the one before.
     let same = match count {
         1 => None,
-        _ => Some(not_distinct(&sorted.slice(1, count - 1), &sorted.slice(0, count - 1))),
+        _ => Some(not_distinct(&compared.slice(1, count - 1), &compared.slice(0, count - 1))),
     };
     let same = match same {
         Some(Ok(same)) => Some(same),

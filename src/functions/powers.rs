@@ -7,7 +7,7 @@ use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, Float64Builder};
-use arrow::datatypes::{DataType, Float64Type, i256};
+use arrow::datatypes::{DataType, Float64Type};
 use bigdecimal::num_bigint::BigInt;
 use bigdecimal::{BigDecimal, Context, One, RoundingMode, Signed, ToPrimitive, Zero};
 use datafusion::common::Result;
@@ -16,10 +16,12 @@ use datafusion::logical_expr::{
 };
 
 use crate::error::{Error, SqlState};
-use crate::functions::decimal::{Builder, Decimal, Decimals, column, digits, of_integer, quotient};
+use crate::functions::decimal::{self, Numbers, any, is_numeric, of_integer};
+use crate::functions::doubles;
 use crate::functions::scalar::{answer, no_such_function, rows_of};
+use crate::types::Numeric;
 use crate::types::arrow::errors::external;
-use crate::types::numeric::significant_scale;
+use crate::types::numeric::{self, RESULT_SCALE_MAX};
 
 pub fn functions() -> Vec<Arc<ScalarUDF>> {
     let all = [
@@ -71,8 +73,9 @@ impl Precise {
     }
 }
 
-fn is_exact(ty: &DataType) -> bool {
-    digits(ty).is_some()
+/// As floats; numbers of ours become such by us.
+fn doubles_but_numbers(given: &[DataType]) -> Vec<DataType> {
+    given.iter().map(|ty| if *ty == any() { any() } else { DataType::Float64 }).collect()
 }
 
 impl ScalarUDFImpl for Precise {
@@ -85,34 +88,32 @@ impl ScalarUDFImpl for Precise {
     }
 
     fn coerce_types(&self, given: &[DataType]) -> Result<Vec<DataType>> {
-        let is_number = |ty: &DataType| ty.is_numeric() || ty.is_null() || *ty == DataType::Utf8;
+        let is_number =
+            |ty: &DataType| ty.is_numeric() || is_numeric(ty) || ty.is_null() || *ty == DataType::Utf8;
         if !self.takes(given.len()) || !given.iter().all(is_number) {
             return Err(no_such_function(self.name, given));
         }
         let has_float = given.iter().any(DataType::is_floating);
         // The logarithm to a base is one of numeric only.
-        let exact = given.iter().any(is_exact) || self.of(given.len()) == Of::LogarithmTo;
+        let exact = given.iter().any(is_numeric) || self.of(given.len()) == Of::LogarithmTo;
         if has_float && self.of(given.len()) == Of::LogarithmTo {
-            return Ok(vec![DataType::Float64; given.len()]);
+            return Ok(doubles_but_numbers(given));
         }
         Ok(match exact && !has_float {
             true => given
                 .iter()
                 .map(|ty| match ty {
-                    ty if is_exact(ty) => ty.clone(),
-                    ty => of_integer(ty).unwrap_or_else(column),
+                    ty if is_numeric(ty) => ty.clone(),
+                    ty => of_integer(ty).unwrap_or_else(any),
                 })
                 .collect(),
-            false => vec![DataType::Float64; given.len()],
+            false => doubles_but_numbers(given),
         })
     }
 
     fn return_type(&self, given: &[DataType]) -> Result<DataType> {
-        Ok(match self.of(given.len()) {
-            _ if !given.iter().any(is_exact) => DataType::Float64,
-            Of::Logarithm | Of::DecimalLogarithm | Of::LogarithmTo => column(),
-            Of::Root | Of::Exponential | Of::Power => quotient(),
-        })
+        let exact = given.iter().any(is_numeric) && !given.iter().any(DataType::is_floating);
+        Ok(if exact { any() } else { DataType::Float64 })
     }
 
     fn is_strict(&self) -> bool {
@@ -123,9 +124,12 @@ impl ScalarUDFImpl for Precise {
         let (rows, constant) = rows_of(&args);
         let of = self.of(args.args.len());
         let columns = args.args.iter().map(|arg| arg.to_array(rows)).collect::<Result<Vec<ArrayRef>>>()?;
-        let result = match is_exact(args.return_field.data_type()) {
-            true => exact(of, &columns, args.return_field.data_type(), rows)?,
-            false => floats(of, &columns, rows)?,
+        let result = match is_numeric(args.return_field.data_type()) {
+            true => exact(of, &columns, rows)?,
+            false => {
+                let columns = columns.iter().map(doubles::of_numbers).collect::<Result<Vec<ArrayRef>>>()?;
+                floats(of, &columns, rows)?
+            }
         };
         answer(result, constant)
     }
@@ -157,35 +161,42 @@ fn floats(of: Of, columns: &[ArrayRef], rows: usize) -> Result<ArrayRef> {
     Ok(Arc::new(result.finish()))
 }
 
-fn exact(of: Of, columns: &[ArrayRef], ty: &DataType, rows: usize) -> Result<ArrayRef> {
-    let columns = columns.iter().map(Decimals::new).collect::<Result<Vec<_>>>()?;
-    let mut result = Builder::new(ty, rows);
+fn exact(of: Of, columns: &[ArrayRef], rows: usize) -> Result<ArrayRef> {
+    let columns: Vec<Numbers> = columns.iter().map(Numbers::new).collect();
+    let mut result = decimal::Builder::new(&any(), rows);
     for row in 0..rows {
-        let values: Option<Vec<Decimal>> = columns.iter().map(|column| column.get(row)).collect();
-        let value = match values {
-            Some(values) => Some(one(of, &values).map_err(external)?),
-            None => None,
-        };
-        result.append(value)?;
+        let values: Option<Vec<Numeric>> = columns
+            .iter()
+            .map(|column| column.get(row).transpose())
+            .collect::<Option<Result<_>>>()
+            .transpose()?;
+        let value = values.map(|values| one(of, &values).map_err(external)).transpose()?;
+        result.append(value.as_ref())?;
     }
     result.finish()
 }
 
-/// Digits that are computed: those of numeric, twice over.
+/// Digits that are computed beyond those before the point: the sixteen that are shown, and more for a chain of roundings.
 const DIGITS: u64 = 80;
 
-fn context() -> Context {
-    let precision = NonZeroU64::new(DIGITS).unwrap_or(NonZeroU64::MIN);
+fn context(digits: u64) -> Context {
+    let precision = NonZeroU64::new(digits).unwrap_or(NonZeroU64::MIN);
     Context::new(precision, RoundingMode::HalfUp)
 }
 
-fn one(of: Of, values: &[Decimal]) -> crate::error::Result<Decimal> {
+fn one(of: Of, values: &[Numeric]) -> crate::error::Result<Numeric> {
+    if values.iter().any(|value| !value.is_finite()) {
+        return of_special(of, values);
+    }
     let numbers: Vec<BigDecimal> = values.iter().map(big).collect();
     let x = &numbers[0];
     let positive = |x: &BigDecimal| logarithm(x.is_zero(), x.is_negative());
     let result = match of {
         Of::Root if x.is_negative() => return Err(negative_root()),
-        Of::Root => x.sqrt_with_context(&context()).ok_or_else(negative_root)?,
+        Of::Root => {
+            let whole = u64::try_from(x.order_of_magnitude()).unwrap_or(0);
+            x.sqrt_with_context(&context(DIGITS + whole)).ok_or_else(negative_root)?
+        }
         Of::Exponential => exponential(x)?,
         Of::Logarithm => {
             positive(x)?;
@@ -205,60 +216,123 @@ fn one(of: Of, values: &[Decimal]) -> crate::error::Result<Decimal> {
         }
         Of::Power => power(x, &numbers[1])?,
     };
-    let shown = values.iter().map(|value| value.trimmed().scale).max().unwrap_or(0);
-    rounded(&result, i64::from(shown))
+    let weight = match of {
+        // floor(weight in base 10,000 * 4 / 2 + 1)
+        Of::Root => 2 * order(x).div_euclid(4) as i32 + 1,
+        Of::Exponential => (x.to_f64().unwrap_or(0.0) * std::f64::consts::LOG10_E) as i32,
+        Of::Logarithm => logarithm_weight(x),
+        Of::DecimalLogarithm => logarithm_weight(x) - logarithm_weight(&BigDecimal::from(10)),
+        Of::LogarithmTo => logarithm_weight(&numbers[1]) - logarithm_weight(x),
+        Of::Power => match power_weight(x, &numbers[1]) {
+            Some(weight) => weight,
+            None => return Ok(Numeric::ZERO.rounded(least_scale(x))),
+        },
+    };
+    // At least sixteen significant digits, and no fewer behind the point than were given.
+    let given = values.iter().map(|value| i32::from(value.scale())).max().unwrap_or(0);
+    let scale = SIGNIFICANT.saturating_sub(weight).max(given).clamp(0, RESULT_SCALE_MAX);
+    let (unscaled, scale) =
+        result.with_scale_round(i64::from(scale), RoundingMode::HalfUp).into_bigint_and_exponent();
+    Numeric::of_big(unscaled, u16::try_from(scale).map_err(|_| numeric::overflow())?)
 }
 
-/// A number with at least sixteen significant digits, and no fewer behind the point than were given.
-fn rounded(number: &BigDecimal, given: i64) -> crate::error::Result<Decimal> {
-    /// Digits a numeric holds.
-    const HELD: i64 = 38;
-    // The place of the first digit, counted from the point.
-    let exponent = if number.is_zero() { 0 } else { number.order_of_magnitude() };
-    let weight = i32::try_from(exponent.div_euclid(4)).unwrap_or(i32::MAX);
-    let scale = i64::from(significant_scale(weight.clamp(-10, 10))).max(given).min(HELD);
-    let number = number.with_scale_round(scale, RoundingMode::HalfUp);
-    let (unscaled, scale) = number.into_bigint_and_exponent();
-    let fits = i256::from_string(&unscaled.to_string());
-    match (fits, i8::try_from(scale)) {
-        (Some(unscaled), Ok(scale)) if exponent < HELD => Ok(Decimal { unscaled, scale }),
-        _ => Err(Error::new(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, "value overflows numeric format")),
+/// Significant digits of a result (PostgreSQL's NUMERIC_MIN_SIG_DIGITS).
+const SIGNIFICANT: i32 = 16;
+
+/// What a power shows that is too small for a weight: of zero as many digits as are significant, else all there may be.
+fn least_scale(base: &BigDecimal) -> i32 {
+    if base.is_zero() { SIGNIFICANT } else { RESULT_SCALE_MAX }
+}
+
+/// The place of the first digit, counted from the point; 0 of zero.
+fn order(x: &BigDecimal) -> i64 {
+    if x.is_zero() { 0 } else { x.order_of_magnitude() }
+}
+
+/// The place of the first digit of a logarithm, about (PostgreSQL's estimate_ln_dweight).
+fn logarithm_weight(x: &BigDecimal) -> i32 {
+    let near = x.to_f64().unwrap_or(0.0);
+    if (0.9..=1.1).contains(&near) {
+        return order(&(x - BigDecimal::one())) as i32;
     }
+    (magnitude(x) * std::f64::consts::LN_10).abs().log10() as i32
 }
 
-fn big(value: &Decimal) -> BigDecimal {
-    let digits = value.unscaled.to_string().parse::<BigInt>().unwrap_or_default();
-    BigDecimal::from_bigint(digits, i64::from(value.scale))
+/// The place of the first digit of a power, about (in PostgreSQL's power_var and power_var_int); `None` where nothing is
+/// left of it.
+fn power_weight(base: &BigDecimal, exponent: &BigDecimal) -> Option<i32> {
+    let is_whole = exponent.is_integer() && exponent.to_i32().is_some();
+    if base.is_zero() {
+        return is_whole.then_some(0);
+    }
+    let weight = magnitude(base) * exponent.to_f64().unwrap_or(0.0);
+    (weight + 1.0 >= -f64::from(RESULT_SCALE_MAX)).then_some(weight as i32)
 }
 
-/// Beyond this no numeric of ours holds the result, or tells it from 0.
-const EXPONENT_MAX: i64 = 100;
+/// Of NaN and the infinities, as floats have it; NaN to the 0th and 1 to any power are 1.
+fn of_special(of: Of, values: &[Numeric]) -> crate::error::Result<Numeric> {
+    let floats: Vec<f64> = values.iter().map(Numeric::to_f64).collect();
+    let (x, second) = (floats[0], floats.get(1).copied().unwrap_or(0.0));
+    let checked = |x: f64| logarithm(x == 0.0, x < 0.0);
+    let result = match of {
+        Of::Root if x < 0.0 => return Err(negative_root()),
+        Of::Root => x.sqrt(),
+        Of::Exponential => x.exp(),
+        Of::Logarithm | Of::DecimalLogarithm => {
+            checked(x)?;
+            x.ln()
+        }
+        Of::LogarithmTo => {
+            checked(x)?;
+            checked(second)?;
+            if x == 1.0 {
+                return Err(division_by_zero());
+            }
+            second.ln() / x.ln()
+        }
+        Of::Power => power_of_floats(x, second)?,
+    };
+    Numeric::from_float(result, 15)
+}
+
+fn big(value: &Numeric) -> BigDecimal {
+    BigDecimal::from_bigint(value.unscaled().unwrap_or_default(), i64::from(value.scale()))
+}
+
+/// Beyond this PostgreSQL does not raise e to a power either (NUMERIC_MAX_RESULT_SCALE * 3).
+const EXPONENT_MAX: i64 = 6_000;
+/// As many digits a power of a whole exponent may have before the point.
+const WHOLE_DIGITS_MAX: f64 = 131_072.0;
 
 fn exponential(x: &BigDecimal) -> crate::error::Result<BigDecimal> {
-    if x.abs() > EXPONENT_MAX {
+    if x.abs() >= EXPONENT_MAX {
         return match x.is_negative() {
             true => Ok(BigDecimal::zero()),
-            false => Err(Error::new(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, "value overflows numeric format")),
+            false => Err(numeric::overflow()),
         };
     }
-    // e^x = (e^(x / 256))^256, whose series is short.
-    let mut result = series(&(x / BigDecimal::from(256)).with_prec(DIGITS + 20));
-    for _ in 0..8 {
-        result = (&result * &result).with_prec(DIGITS + 20);
+    // Digits before the point.
+    let whole = (x.to_f64().unwrap_or(0.0) * std::f64::consts::LOG10_E).max(0.0) as u64;
+    let digits = DIGITS + 20 + whole;
+    // e^x = (e^(x / 2^n))^(2^n) with an exponent so small that its series is short.
+    let halvings = 8 + x.abs().to_f64().unwrap_or(1.0).max(1.0).log2().ceil() as u32;
+    let mut result = series(&(x / BigDecimal::from(1u64 << halvings)).with_prec(digits), digits);
+    for _ in 0..halvings {
+        result = (&result * &result).with_prec(digits);
     }
     Ok(result)
 }
 
 /// 1 + x + x^2 / 2! + ..., of a small x.
-fn series(x: &BigDecimal) -> BigDecimal {
+fn series(x: &BigDecimal, digits: u64) -> BigDecimal {
     let (mut sum, mut term) = (BigDecimal::one(), BigDecimal::one());
-    // Of x below 0.4 the hundredth term has a hundred zeros and more.
-    for n in 1..=100 {
-        term = (term * x / BigDecimal::from(n)).with_prec(DIGITS + 20);
-        if term.is_zero() {
+    // Of x below 2^-8 each term has two zeros more than the one before.
+    for n in 1..=digits {
+        term = (term * x / BigDecimal::from(n)).with_prec(digits);
+        if term.is_zero() || term.order_of_magnitude() < -(digits as i64) {
             break;
         }
-        sum = (sum + &term).with_prec(DIGITS + 20);
+        sum = (sum + &term).with_prec(digits);
     }
     sum
 }
@@ -292,20 +366,25 @@ fn power(base: &BigDecimal, exponent: &BigDecimal) -> crate::error::Result<BigDe
     if exponent.is_integer()
         && let Some(times) = exponent.to_i64()
     {
-        // ln |base| * times says how large it becomes, before it does.
-        let size = base.abs().to_f64().unwrap_or(f64::MAX).ln() * times as f64;
+        // How many digits it will have before the point, or zeros behind it.
+        let size = magnitude(base) * times as f64;
         return match size {
-            size if size > EXPONENT_MAX as f64 => {
-                Err(Error::new(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, "value overflows numeric format"))
-            }
-            size if size < -(EXPONENT_MAX as f64) => Ok(BigDecimal::zero()),
-            _ => Ok(base.powi_with_context(times, &context())),
+            size if size > WHOLE_DIGITS_MAX => Err(numeric::overflow()),
+            size if size < -f64::from(RESULT_SCALE_MAX) - 1.0 => Ok(BigDecimal::zero()),
+            size => Ok(base.powi_with_context(times, &context(DIGITS + size.max(0.0) as u64))),
         };
     }
     if base.is_negative() {
         return Err(complex());
     }
     exponential(&(natural(base) * exponent).with_prec(DIGITS))
+}
+
+/// log10 of a magnitude.
+fn magnitude(x: &BigDecimal) -> f64 {
+    let exponent = x.order_of_magnitude();
+    let mantissa = BigDecimal::from_bigint(BigInt::one(), exponent) * x.abs();
+    exponent as f64 + mantissa.to_f64().unwrap_or(1.0).log10()
 }
 
 fn power_of_floats(base: f64, exponent: f64) -> crate::error::Result<f64> {

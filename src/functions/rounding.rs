@@ -7,15 +7,21 @@
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray, Float64Array};
-use arrow::datatypes::{DataType, Float64Type, i256};
+use arrow::datatypes::{DataType, Float64Type};
 use datafusion::common::{Result, ScalarValue};
 use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::{
     ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
 
-use crate::functions::decimal::{self, Builder, Decimal, Decimals};
+use crate::functions::decimal::{self, Builder, Numbers};
 use crate::functions::scalar::{answer, no_such_function, rows_of};
+use crate::types::Numeric;
+use crate::types::arrow::errors::external;
+use crate::types::numeric::Special;
+
+/// PostgreSQL's bound of the digits that are asked for (NUMERIC_MAX_RESULT_SCALE).
+const PLACES_MAX: i32 = 2_000;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Op {
@@ -48,8 +54,7 @@ pub fn with_constant_digits(call: ScalarFunction) -> std::result::Result<Expr, S
         [_, Expr::Literal(ScalarValue::Int64(Some(digits)), _)] => *digits,
         _ => return Err(call),
     };
-    // PostgreSQL bounds them by 2,000; here 38 are all there are.
-    let digits = digits.clamp(-38, 38) as i8;
+    let digits = digits.clamp(-i64::from(PLACES_MAX), i64::from(PLACES_MAX)) as i16;
     let function = Arc::new(ScalarUDF::from(Rounding::new(name, op, Some(digits))));
     let arguments = call.args.into_iter().take(1).collect();
     Ok(Expr::ScalarFunction(ScalarFunction::new_udf(function, arguments)))
@@ -60,12 +65,12 @@ struct Rounding {
     name: &'static str,
     op: Op,
     /// Digits after the point, when they are constant.
-    digits: Option<i8>,
+    digits: Option<i16>,
     signature: Signature,
 }
 
 impl Rounding {
-    fn new(name: &'static str, op: Op, digits: Option<i8>) -> Rounding {
+    fn new(name: &'static str, op: Op, digits: Option<i16>) -> Rounding {
         Rounding { name, op, digits, signature: Signature::user_defined(Volatility::Immutable) }
     }
 
@@ -98,14 +103,14 @@ impl ScalarUDFImpl for Rounding {
 
     fn coerce_types(&self, given: &[DataType]) -> Result<Vec<DataType>> {
         let exact =
-            |ty: &DataType| decimal::digits(ty).map(|_| ty.clone()).or_else(|| decimal::of_integer(ty));
+            |ty: &DataType| decimal::is_numeric(ty).then(|| ty.clone()).or_else(|| decimal::of_integer(ty));
         let with_digits = matches!(self.op, Op::Round | Op::Trunc);
         match given {
             [operand] if self.digits.is_some() => exact(operand).map(|ty| vec![ty]),
-            [operand] if decimal::digits(operand).is_some() => Some(vec![operand.clone()]),
+            [operand] if decimal::is_numeric(operand) => Some(vec![operand.clone()]),
             [operand] if operand.is_numeric() || operand.is_null() => Some(vec![DataType::Float64]),
             [operand, places] if with_digits && (places.is_integer() || places.is_null()) => {
-                let operand = if operand.is_null() { Some(decimal::column()) } else { exact(operand) };
+                let operand = if operand.is_null() { Some(decimal::any()) } else { exact(operand) };
                 operand.map(|ty| vec![ty, DataType::Int32])
             }
             _ => None,
@@ -118,14 +123,16 @@ impl ScalarUDFImpl for Rounding {
     }
 
     fn return_type(&self, given: &[DataType]) -> Result<DataType> {
-        let Some((precision, scale)) = decimal::digits(&given[0]) else { return Ok(DataType::Float64) };
+        let Some((precision, scale)) = decimal::digits(&given[0]) else {
+            return Ok(if decimal::is_numeric(&given[0]) { decimal::any() } else { DataType::Float64 });
+        };
         // One digit more than the operand has, for a carry.
         let whole = i16::from(precision) - i16::from(scale) + 1;
-        let of_scale = |scale: i8| decimal::with_scale((whole + i16::from(scale)).clamp(1, 38) as u8, scale);
+        let of_scale = |scale: i16| decimal::with_scale(whole + scale, scale);
         Ok(match (self.op, self.digits) {
             (Op::Sign, _) => DataType::Decimal128(1, 0),
             (Op::Round | Op::Trunc, Some(digits)) => of_scale(digits.max(0)),
-            (Op::Round | Op::Trunc, None) if given.len() == 2 => decimal::column(),
+            (Op::Round | Op::Trunc, None) if given.len() == 2 => decimal::any(),
             _ => of_scale(0),
         })
     }
@@ -173,34 +180,33 @@ impl Rounding {
         ty: &DataType,
         rows: usize,
     ) -> Result<ArrayRef> {
-        let operand = Decimals::new(operand)?;
+        let operand = Numbers::new(operand);
         let places = places.map(|places| places.as_primitive::<arrow::datatypes::Int32Type>());
         let mut result = Builder::new(ty, rows);
         for row in 0..rows {
             let places = match places {
                 Some(places) if arrow::array::Array::is_null(places, row) => None,
-                Some(places) => Some(places.value(row).clamp(-38, 38) as i8),
-                None => Some(self.digits.unwrap_or(0)),
+                Some(places) => Some(places.value(row).clamp(-PLACES_MAX, PLACES_MAX)),
+                None => Some(self.digits.unwrap_or(0).into()),
             };
-            let value = match (operand.get(row), places) {
-                (Some(value), Some(places)) => {
-                    Some(self.decimal(value, places).ok_or_else(decimal::overflow)?)
-                }
+            let value = match (operand.get(row)?, places) {
+                (Some(value), Some(places)) => Some(self.decimal(&value, places).map_err(external)?),
                 _ => None,
             };
-            result.append(value)?;
+            result.append(value.as_ref())?;
         }
         result.finish()
     }
 
-    fn decimal(&self, value: Decimal, places: i8) -> Option<Decimal> {
-        match self.op {
-            Op::Round => value.rescaled(places),
+    fn decimal(&self, value: &Numeric, places: i32) -> crate::error::Result<Numeric> {
+        Ok(match self.op {
+            Op::Round => value.rounded(places),
             Op::Trunc => value.truncated(places),
-            Op::Ceil => value.whole(true),
-            Op::Floor => value.whole(false),
-            Op::Sign => Some(Decimal { unscaled: value.unscaled.signum(), scale: 0 }),
-        }
-        .map(|value| if value.unscaled == i256::ZERO { Decimal { scale: 0, ..value } } else { value })
+            Op::Ceil => value.ceiling()?,
+            Op::Floor => value.floor()?,
+            Op::Sign if value.is_zero() => Numeric::ZERO,
+            Op::Sign if value.as_special() == Some(Special::NaN) => Numeric::NAN,
+            Op::Sign => Numeric::from_integer(i64::from(value.signum())),
+        })
     }
 }

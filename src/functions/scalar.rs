@@ -184,7 +184,7 @@ pub fn type_name(ty: &DataType) -> &'static str {
         DataType::Int64 => "bigint",
         DataType::Float32 => "real",
         DataType::Float64 => "double precision",
-        DataType::Decimal128(_, _) | DataType::Decimal256(_, _) => "numeric",
+        DataType::Decimal128(_, _) | DataType::Decimal256(_, _) | DataType::BinaryView => "numeric",
         DataType::Utf8 | DataType::Utf8View => "text",
         DataType::LargeUtf8 => "jsonb",
         DataType::Binary => "bytea",

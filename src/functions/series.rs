@@ -18,6 +18,7 @@ use crate::functions::decimal;
 use crate::functions::scalar::{Function, answer, no_such_function, rows_of, zone_of};
 use crate::types::arrow::errors::external;
 use crate::types::arrow::{Builder, data_type, item_field, type_of_data_type, value_at};
+use crate::types::numeric::Special;
 use crate::types::{Numeric, Type, Value, Zone};
 
 /// Elements of one series: what fits into the memory of a query, and more than anyone looks at.
@@ -46,12 +47,12 @@ fn element(given: &[DataType]) -> Option<Type> {
         let local = bounds.iter().any(is_local) && !bounds.iter().any(has_zone);
         return fits.then_some(if local { Type::Timestamp(None) } else { Type::Timestamptz(None) });
     }
-    let is_number = |ty: &DataType| ty.is_integer() || decimal::digits(ty).is_some();
+    let is_number = |ty: &DataType| ty.is_integer() || decimal::is_numeric(ty);
     let mut known = given.iter().filter(|ty| !is_open(ty)).peekable();
     if known.peek().is_none() || !given.iter().all(|ty| is_number(ty) || is_open(ty)) {
         return None;
     }
-    if known.clone().any(|ty| decimal::digits(ty).is_some()) {
+    if known.clone().any(decimal::is_numeric) {
         return Some(Type::Numeric(None));
     }
     Some(if known.any(|ty| *ty == DataType::Int64) { Type::Int8 } else { Type::Int4 })
@@ -60,8 +61,14 @@ fn element(given: &[DataType]) -> Option<Type> {
 fn arguments(name: &str, given: &[DataType]) -> Result<Vec<DataType>> {
     let element = element(given).ok_or_else(|| no_such_function(name, given))?;
     let step = if is_moment(&element) { Type::Interval } else { element.clone() };
-    let types = [&element, &element, &step].into_iter().take(given.len());
-    Ok(types.map(data_type).collect())
+    let types = [&element, &element, &step].into_iter().zip(given);
+    // Numbers are read from whichever type they have.
+    let coerced = |(wanted, given): (&Type, &DataType)| match wanted {
+        Type::Numeric(_) if decimal::is_numeric(given) => given.clone(),
+        Type::Numeric(_) => decimal::of_integer(given).unwrap_or_else(decimal::any),
+        wanted => data_type(wanted),
+    };
+    Ok(types.map(coerced).collect())
 }
 
 fn is_moment(ty: &Type) -> bool {
@@ -142,10 +149,18 @@ fn others(columns: &[ArrayRef], rows: usize, element: &Type, zone: Zone) -> crat
 }
 
 fn series(cells: &[Value], zone: Zone) -> crate::error::Result<Vec<Value>> {
-    let one = Value::Numeric(Numeric { unscaled: 1, scale: 0 });
+    let one = Value::Numeric(Numeric::from_integer(1));
     let step = cells.get(2).unwrap_or(&one);
+    for (value, name) in [(&cells[0], "start value"), (&cells[1], "stop value"), (step, "step size")] {
+        let Value::Numeric(number) = value else { continue };
+        if let Some(special) = number.as_special() {
+            let what = if special == Special::NaN { "NaN" } else { "infinity" };
+            return Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, format!("{name} cannot be {what}")));
+        }
+    }
     let sign = match step {
-        Value::Numeric(step) => step.unscaled.signum() as i32,
+        Value::Numeric(step) if step.is_zero() => 0,
+        Value::Numeric(step) => step.signum(),
         Value::Interval(step) => interval_sign(*step),
         _ => 0,
     };
@@ -159,17 +174,7 @@ fn series(cells: &[Value], zone: Zone) -> crate::error::Result<Vec<Value>> {
             return Err(too_long(VALUES_MAX));
         }
         let next = match (&at, step) {
-            (Value::Numeric(at), Value::Numeric(step)) => {
-                let scale = at.scale.max(step.scale);
-                let sum = match (at.rescaled(scale), step.rescaled(scale)) {
-                    (Some(at), Some(step)) => at.unscaled.checked_add(step.unscaled),
-                    _ => None,
-                };
-                match sum {
-                    Some(unscaled) => Value::Numeric(Numeric { unscaled, scale }),
-                    None => stop.clone(),
-                }
-            }
+            (Value::Numeric(at), Value::Numeric(step)) => Value::Numeric(at.plus(step)?),
             (Value::Timestamp(_), Value::Interval(step)) => shifted(&at, *step, 1)?,
             (Value::Timestamptz(moment), Value::Interval(step)) => shifted_in_zone(*moment, *step, 1, zone)?,
             _ => return Ok(all),
@@ -181,17 +186,7 @@ fn series(cells: &[Value], zone: Zone) -> crate::error::Result<Vec<Value>> {
 
 fn is_beyond(at: &Value, stop: &Value, sign: i32) -> bool {
     let order = match (at, stop) {
-        (Value::Numeric(at), Value::Numeric(stop)) => {
-            let scale = at.scale.max(stop.scale);
-            match (at.rescaled(scale), stop.rescaled(scale)) {
-                (Some(at), Some(stop)) => at.unscaled.cmp(&stop.unscaled),
-                // Too far apart to have one scale: by their whole parts.
-                _ => {
-                    let whole = |number: &Numeric| number.unscaled / 10i128.pow(u32::from(number.scale));
-                    whole(at).cmp(&whole(stop))
-                }
-            }
-        }
+        (Value::Numeric(at), Value::Numeric(stop)) => at.compare(stop),
         (
             Value::Timestamp(at) | Value::Timestamptz(at),
             Value::Timestamp(stop) | Value::Timestamptz(stop),

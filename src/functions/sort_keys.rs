@@ -1,17 +1,20 @@
 //! Keys whose bytes order as PostgreSQL orders the values, where Arrow's own order is another.
 //!
 //! - Arrays by their elements, then by how many there are; a NULL element is the greatest.
+//! - numeric by value: `1.0` is `1`, and NaN the greatest.
 //! - jsonb: Object > Array > Boolean > Number > String > Null; of two arrays or objects the one of more elements is the
 //!   greater, and numbers are compared as numbers (`1.0` is `1`).
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray};
-use arrow::datatypes::{DataType, Float32Type, Float64Type};
+use arrow::array::{Array, ArrayRef, AsArray, BinaryBuilder, ListArray};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Field, Float32Type, Float64Type};
 use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF};
 
 use crate::codec::key;
 use crate::error::Result;
+use crate::functions::decimal::{self, Numbers, is_numeric};
 use crate::functions::scalar::{Function, answer, no_such_function, rows_of};
 use crate::functions::value::{functions as build, strict};
 use crate::types::json::Node;
@@ -24,10 +27,12 @@ pub const DOCUMENT: &str = "jsonb_sort_key";
 
 /// The key of a float: `-0` is `0`, and no NaN is another one.
 pub const FLOAT: &str = "float_sort_key";
+/// The key of a `numeric`: `1.0` is `1`. Of an array of them, an array of keys.
+pub const NUMBER: &str = "numeric_sort_key";
 /// The key of an interval, of `functions::dates`.
 pub const INTERVAL: &str = "interval_key";
 /// All of them.
-pub const ALL: &[&str] = &[ARRAY, DOCUMENT, FLOAT, INTERVAL, super::vector::SORT_KEY];
+pub const ALL: &[&str] = &[ARRAY, DOCUMENT, FLOAT, NUMBER, INTERVAL, super::vector::SORT_KEY];
 
 pub fn functions() -> Vec<Arc<ScalarUDF>> {
     let float = Function::typed(
@@ -44,6 +49,11 @@ pub fn functions() -> Vec<Arc<ScalarUDF>> {
         }),
     ]);
     functions.push(float);
+    let number = |given: &[DataType]| match given {
+        [DataType::List(_)] => Type::Array(Box::new(Type::Bytea)),
+        _ => Type::Bytea,
+    };
+    functions.push(Function::typed(NUMBER, one_number, number, number_key));
     functions
 }
 
@@ -71,6 +81,46 @@ fn float_key(args: &ScalarFunctionArgs) -> datafusion::common::Result<ColumnarVa
         ),
     };
     answer(keys, constant)
+}
+
+fn one_number(name: &str, given: &[DataType]) -> datafusion::common::Result<Vec<DataType>> {
+    let exact = |ty: &DataType| is_numeric(ty).then(|| ty.clone()).or_else(|| decimal::of_integer(ty));
+    match given {
+        [DataType::List(item)] if is_numeric(item.data_type()) => Ok(given.to_vec()),
+        [ty] => exact(ty).map(|ty| vec![ty]).ok_or_else(|| no_such_function(name, given)),
+        _ => Err(no_such_function(name, given)),
+    }
+}
+
+fn number_key(args: &ScalarFunctionArgs) -> datafusion::common::Result<ColumnarValue> {
+    let (rows, constant) = rows_of(args);
+    let column = args.args[0].to_array(rows)?;
+    answer(of_numbers(&column)?, constant)
+}
+
+/// The keys of a column of numbers, or of arrays of them.
+pub fn of_numbers(column: &ArrayRef) -> datafusion::common::Result<ArrayRef> {
+    if let Some(list) = column.as_list_opt::<i32>() {
+        let keys = of_numbers(list.values())?;
+        let item = Arc::new(Field::new_list_field(DataType::Binary, true));
+        return Ok(Arc::new(ListArray::try_new(item, list.offsets().clone(), keys, list.nulls().cloned())?));
+    }
+    let numbers = match decimal::of_integer(column.data_type()) {
+        Some(exact) => Numbers::new(&cast(column, &exact)?),
+        None => Numbers::new(column),
+    };
+    let (mut keys, mut key) = (BinaryBuilder::new(), Vec::new());
+    for row in 0..column.len() {
+        match numbers.get(row)? {
+            None => keys.append_null(),
+            Some(number) => {
+                key.clear();
+                key::number(&number, &mut key);
+                keys.append_value(&key);
+            }
+        }
+    }
+    Ok(Arc::new(keys.finish()))
 }
 
 /// Of what follows an element, the end is the least.

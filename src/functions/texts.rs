@@ -152,11 +152,11 @@ pub fn size_in_bytes(input: &str) -> Result<i64> {
             return Err(refuse().detail(detail).hint(hint));
         }
     };
-    let product = number.unscaled.checked_mul(1i128 << shift);
-    let rounded = product.and_then(|unscaled| Numeric { unscaled, scale: number.scale }.rescaled(0));
-    rounded
-        .and_then(|rounded| i64::try_from(rounded.unscaled).ok())
-        .ok_or_else(|| Error::new(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, "bigint out of range"))
+    if !number.is_finite() {
+        return Err(refuse());
+    }
+    let product = number.times(&Numeric::from_integer(1 << shift))?;
+    product.to_i64().ok_or_else(|| Error::new(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, "bigint out of range"))
 }
 
 #[cfg(test)]

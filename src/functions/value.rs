@@ -215,8 +215,10 @@ impl Overload {
         match self.parameter(index) {
             // Types that exist inside plans only.
             None => data_type_of_value(given),
-            Some(Type::Numeric(_)) if decimal::digits(given).is_some() => given.clone(),
-            Some(Type::Numeric(_)) => decimal::of_integer(given).unwrap_or_else(decimal::column),
+            Some(Type::Numeric(_)) if decimal::is_numeric(given) => given.clone(),
+            // Cast by us.
+            Some(_) if *given == decimal::any() => given.clone(),
+            Some(Type::Numeric(_)) => decimal::of_integer(given).unwrap_or_else(decimal::any),
             Some(parameter) => data_type(parameter),
         }
     }
@@ -225,9 +227,8 @@ impl Overload {
 /// The type an argument of any type is read as.
 fn data_type_of_value(given: &DataType) -> DataType {
     match given {
-        DataType::Null | DataType::Decimal128(_, _) | DataType::Decimal256(_, _) | DataType::List(_) => {
-            given.clone()
-        }
+        DataType::Null | DataType::List(_) => given.clone(),
+        given if decimal::is_numeric(given) => given.clone(),
         given => data_type(&type_of_data_type(given)),
     }
 }
@@ -243,7 +244,7 @@ fn conversion_cost(given: &DataType, parameter: &Type) -> Option<u32> {
         DataType::Int16 => Some(0),
         DataType::Int32 => Some(1),
         DataType::Int64 => Some(2),
-        ty if decimal::digits(ty).is_some() => Some(4),
+        ty if decimal::is_numeric(ty) => Some(4),
         DataType::Float32 => Some(5),
         DataType::Float64 => Some(3),
         _ => None,
@@ -274,11 +275,11 @@ fn conversion_cost(given: &DataType, parameter: &Type) -> Option<u32> {
         (DataType::Int32 | DataType::Int64, DataType::Int16) | (DataType::Int64, DataType::Int32) => Some(10),
         (given, wanted) => {
             let (from, to) = (rank(given)?, rank(wanted)?);
-            if decimal::digits(given).is_some() {
+            if decimal::is_numeric(given) {
                 return match wanted {
                     DataType::Float64 => Some(1),
                     DataType::Float32 => Some(2),
-                    wanted => decimal::digits(wanted).map(|_| 0),
+                    wanted => decimal::is_numeric(wanted).then_some(0),
                 };
             }
             u32::checked_sub(to, from).filter(|cost| *cost > 0)
@@ -287,7 +288,7 @@ fn conversion_cost(given: &DataType, parameter: &Type) -> Option<u32> {
 }
 
 fn is_number(ty: &DataType) -> bool {
-    ty.is_integer() || ty.is_floating() || decimal::digits(ty).is_some()
+    ty.is_integer() || ty.is_floating() || decimal::is_numeric(ty)
 }
 
 #[derive(Debug)]
@@ -400,6 +401,9 @@ fn evaluate(
         for ((column, ty), blanks) in columns.iter().zip(types).zip(blanks) {
             let value = match column.data_type() {
                 DataType::Null => Value::Null,
+                number if *number == decimal::any() && !matches!(ty, Type::Numeric(_)) => {
+                    crate::types::cast::cast(value_at(column, row, &Type::Numeric(None))?, ty, false)?
+                }
                 _ => value_at(column, row, ty)?,
             };
             values.push(match (value, blanks) {

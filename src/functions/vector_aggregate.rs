@@ -82,9 +82,13 @@ impl VectorAggregate {
         self.average && args.expr_fields.first().is_some_and(|field| is_interval(field.data_type()))
     }
 
-    fn is_exact_average(&self, args: &AccumulatorArgs) -> bool {
-        let input = args.expr_fields.first().map(|field| field.data_type());
-        self.average && input.is_some_and(exact::is_exact)
+    /// Whether it is an average of exact numbers, or a sum of such that DataFusion's has not the digits for.
+    fn is_exact(&self, input: Option<&DataType>) -> bool {
+        input.is_some_and(if self.average { exact::is_exact } else { exact::is_long_sum })
+    }
+
+    fn is_exact_of(&self, args: &AccumulatorArgs) -> bool {
+        self.is_exact(args.expr_fields.first().map(|field| field.data_type()))
     }
 }
 
@@ -111,7 +115,7 @@ impl AggregateUDFImpl for VectorAggregate {
         if is_vector(given.first()) && given.len() == 1 {
             return Ok(given.to_vec());
         }
-        if self.average && given.len() == 1 && exact::is_exact(&given[0]) {
+        if given.len() == 1 && self.is_exact(given.first()) {
             return Ok(given.to_vec());
         }
         if self.average && given.len() == 1 && is_interval(&given[0]) {
@@ -137,7 +141,7 @@ impl AggregateUDFImpl for VectorAggregate {
             return Ok(data_type(&type_of_element(element)));
         }
         match given {
-            [numbers] if self.average && exact::is_exact(numbers) => Ok(decimal::quotient()),
+            [numbers] if self.is_exact(Some(numbers)) => Ok(decimal::any()),
             [real] if self.is_real_sum(Some(real)) => Ok(DataType::Float32),
             [intervals] if self.average && is_interval(intervals) => Ok(intervals.clone()),
             [numbers] if self.is_narrow_sum(Some(numbers)) => Ok(DataType::Int64),
@@ -146,8 +150,8 @@ impl AggregateUDFImpl for VectorAggregate {
     }
 
     fn accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
-        if self.is_exact_average(&args) {
-            return Ok(exact::accumulator(&args));
+        if self.is_exact_of(&args) {
+            return Ok(exact::accumulator(&args, self.average));
         }
         if self.is_real_sum(args.expr_fields.first().map(|field| field.data_type())) {
             return Ok(Box::new(RealSum::new(args.is_distinct)));
@@ -171,7 +175,7 @@ impl AggregateUDFImpl for VectorAggregate {
 
     fn state_fields(&self, args: StateFieldsArgs) -> Result<Vec<FieldRef>> {
         let input = args.input_fields.first().map(|field| field.data_type());
-        if self.average && input.is_some_and(exact::is_exact) {
+        if self.is_exact(input) {
             return Ok(exact::state_fields(&args));
         }
         if self.average && input.is_some_and(is_interval) {
@@ -194,7 +198,7 @@ impl AggregateUDFImpl for VectorAggregate {
 
     fn groups_accumulator_supported(&self, args: AccumulatorArgs) -> bool {
         vectors_of(&args).is_none()
-            && !self.is_exact_average(&args)
+            && !self.is_exact_of(&args)
             && !self.is_interval_average(&args)
             && !self.is_real_sum(args.expr_fields.first().map(|field| field.data_type()))
             && self.inner.groups_accumulator_supported(args)
@@ -212,7 +216,10 @@ impl AggregateUDFImpl for VectorAggregate {
             let returns = args.return_field.data_type().clone();
             return Ok(Box::new(Frame::new(FloatSum { average: self.average, returns })));
         }
-        match vectors_of(&args).is_some() || self.is_exact_average(&args) || self.is_interval_average(&args) {
+        if self.is_exact_of(&args) {
+            return Ok(exact::sliding_accumulator(&args, self.average));
+        }
+        match vectors_of(&args).is_some() || self.is_interval_average(&args) {
             true => self.accumulator(args),
             false => {
                 let narrow = self.is_narrow(&args);

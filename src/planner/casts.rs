@@ -75,7 +75,7 @@ pub fn replace(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
         if source.data_type().is_null() {
             return Ok(Transformed::no(expr));
         }
-        let views = matches!(source.data_type(), DataType::Utf8View | DataType::BinaryView);
+        let views = matches!(source.data_type(), DataType::Utf8View);
         let (source, target) = (type_of(&source), type_of(&inner.field));
         if !cast::differs(&source, &target) {
             return Ok(Transformed::no(expr));

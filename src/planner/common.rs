@@ -76,7 +76,7 @@ pub fn of_types(types: impl IntoIterator<Item = Type>) -> Option<Type> {
     let first = types.next()?;
     types.try_fold(first, |common, ty| match common == ty {
         true => Some(common),
-        false => wider(&data_type(&common), &data_type(&ty), true).map(|wider| type_of_data_type(&wider)),
+        false => wider(&data_type(&common), &data_type(&ty)).map(|wider| type_of_data_type(&wider)),
     })
 }
 
@@ -114,8 +114,6 @@ fn unify_texts(alternatives: &mut [&mut Expr], schema: &DFSchema, context: &str)
 /// Gives all alternatives one type, of which `context` says what they are alternatives of; which texts they are is
 /// answered.
 pub fn unify(mut alternatives: Vec<&mut Expr>, schema: &DFSchema, context: &str) -> Result<Option<Type>> {
-    // What nullif answers was one of its arguments, and is shown as it was.
-    let rows = matches!(context, VALUES | ARRAY | "NULLIF");
     let mut common: Option<DataType> = None;
     let mut is_known = true;
     for alternative in &alternatives {
@@ -129,7 +127,7 @@ pub fn unify(mut alternatives: Vec<&mut Expr>, schema: &DFSchema, context: &str)
         }
         common = match common {
             None => Some(found.clone()),
-            Some(common) => match wider(&common, found, rows) {
+            Some(common) => match wider(&common, found) {
                 Some(wider) => Some(wider),
                 None => {
                     refuse(context, &common, found)?;
@@ -158,6 +156,22 @@ pub fn unify(mut alternatives: Vec<&mut Expr>, schema: &DFSchema, context: &str)
         }
     }
     Ok(None)
+}
+
+/// A cell of VALUES as it was, before DataFusion gave all numbers of its column as many digits.
+pub fn as_written(cell: &mut Expr) -> &mut Expr {
+    // The name that the cell had before is no matter.
+    if let Expr::Alias(alias) = cell {
+        *cell = std::mem::take(&mut *alias.expr);
+    }
+    if let Expr::Cast(cast) = cell
+        && matches!(*cast.expr, Expr::Literal(_, None))
+        && decimal::is_numeric(cast.field.data_type())
+        && cast.field.metadata().is_empty()
+    {
+        *cell = std::mem::take(&mut *cast.expr);
+    }
+    cell
 }
 
 /// Gives the cells of a column of VALUES one type, and the same note of it.
@@ -209,7 +223,7 @@ pub fn type_items(arguments: &mut [Expr], schema: &DFSchema) -> Result<()> {
     let is_array = |argument: &Expr| matches!(argument.get_type(schema), Ok(DataType::List(_)));
     let Some(array) = arguments.iter().position(is_array) else { return Ok(()) };
     let Some(item) = items[array].clone() else { return Ok(()) };
-    let widest = items.iter().flatten().try_fold(item.clone(), |widest, ty| wider(&widest, ty, true));
+    let widest = items.iter().flatten().try_fold(item.clone(), |widest, ty| wider(&widest, ty));
     let ty = without_modifier(type_of_data_type(widest.as_ref().unwrap_or(&item)));
     let array_of = |ty: &Type| Type::Array(Box::new(ty.clone()));
     for (argument, found) in arguments.iter_mut().zip(items) {
@@ -244,7 +258,7 @@ pub fn unify_inputs(inputs: Vec<Arc<LogicalPlan>>) -> Result<Vec<Arc<LogicalPlan
         let mut widest = types.next().cloned();
         for ty in types {
             if let Some(known) = &widest {
-                let wider = wider(known, ty, true);
+                let wider = wider(known, ty);
                 if wider.is_none() {
                     refuse("UNION", known, ty)?;
                 }
@@ -319,7 +333,7 @@ fn is_unknown(expr: &Expr) -> bool {
 }
 
 /// The type both convert to; `None` leaves the decision, or the complaint, to DataFusion.
-fn wider(left: &DataType, right: &DataType, rows: bool) -> Option<DataType> {
+fn wider(left: &DataType, right: &DataType) -> Option<DataType> {
     if left == right {
         return Some(left.clone());
     }
@@ -342,7 +356,7 @@ fn wider(left: &DataType, right: &DataType, rows: bool) -> Option<DataType> {
         DataType::Int16 => Some(0),
         DataType::Int32 => Some(1),
         DataType::Int64 => Some(2),
-        ty if decimal::digits(ty).is_some() => Some(3),
+        ty if decimal::is_numeric(ty) => Some(3),
         DataType::Float32 => Some(4),
         DataType::Float64 => Some(5),
         _ => None,
@@ -352,7 +366,7 @@ fn wider(left: &DataType, right: &DataType, rows: bool) -> Option<DataType> {
         return Some(if one > other { left.clone() } else { right.clone() });
     }
     let exact = |ty: &DataType| decimal::of_integer(ty).unwrap_or_else(|| ty.clone());
-    decimal::mixed(&exact(left), &exact(right), !rows && (one < 3 || other < 3))
+    decimal::mixed(&exact(left), &exact(right))
 }
 
 /// A date beside a timestamp is one, and both are with a time zone beside one that is.

@@ -8,6 +8,7 @@
 //! - Intervals are compared by how long they are (a month is 30 days, a day 24 hours); DataFusion compares their fields.
 //! - Dates are compared with timestamps, and those with moments, as the wider of the two types; DataFusion does so in
 //!   nanoseconds, which have neither infinity nor the year 2300.
+//! - Numbers that each show their own digits (`functions::decimal`) are compared by value: `1.0` is `1`.
 //! - jsonb and arrays have an order of PostgreSQL's: [`crate::functions::sort_keys`].
 
 use std::sync::Arc;
@@ -39,6 +40,8 @@ enum Common {
     Moment {
         zoned: bool,
     },
+    /// [`sort_keys::NUMBER`].
+    Number,
     /// [`sort_keys::DOCUMENT`].
     Document,
     /// [`sort_keys::ARRAY`].
@@ -48,13 +51,27 @@ enum Common {
 /// In what values of these types are compared where DataFusion would not find it.
 fn common(types: &[DataType]) -> Option<Common> {
     let is_float = |ty: &DataType| matches!(ty, DataType::Float32 | DataType::Float64);
-    let is_numeric = |ty: &DataType| decimal::digits(ty).is_some();
     // Not every integer is a real.
     if types.contains(&DataType::Float32) && types.iter().any(DataType::is_integer) {
         return Some(Common::Double);
     }
-    if types.iter().any(is_float) && types.iter().any(is_numeric) {
+    if types.iter().any(is_float) && types.iter().any(decimal::is_numeric) {
         return Some(Common::Double);
+    }
+    let is_any = |ty: &DataType| *ty == decimal::any();
+    let is_number = |ty: &DataType| decimal::is_numeric(ty) || ty.is_integer();
+    if types.iter().any(is_any) && types.iter().all(|ty| is_number(ty) || ty.is_null()) {
+        return Some(Common::Number);
+    }
+    let is_array_of = |ty: &DataType, is: &dyn Fn(&DataType) -> bool| match ty {
+        DataType::List(item) => is(item.data_type()),
+        _ => false,
+    };
+    // Equal numbers may look different, which Arrow sees in arrays of them.
+    if types.iter().any(|ty| is_array_of(ty, &is_any))
+        && types.iter().all(|ty| is_array_of(ty, &is_number) || ty.is_null())
+    {
+        return Some(Common::Array);
     }
     let is_interval = |ty: &DataType| matches!(ty, DataType::Interval(_));
     let all = |is: &dyn Fn(&DataType) -> bool| {
@@ -78,12 +95,10 @@ fn compared(expr: Expr, ty: &DataType, common: Common) -> Expr {
         Common::Double => match (&expr, ty) {
             (_, DataType::Float64) => expr,
             // A constant stays one, so that an index can answer.
-            (Expr::Literal(value, None), _) if decimal::digits(ty).is_some() => {
-                match value.cast_to(&DataType::Float64) {
-                    Ok(double) => Expr::Literal(double, None),
-                    Err(_) => Expr::Cast(Cast::new(Box::new(expr), DataType::Float64)),
-                }
-            }
+            (Expr::Literal(value, None), _) if decimal::is_numeric(ty) => match decimal::of_scalar(value) {
+                Ok(number) => Expr::Literal(ScalarValue::Float64(number.map(|number| number.to_f64())), None),
+                Err(_) => Expr::Cast(Cast::new(Box::new(expr), DataType::Float64)),
+            },
             _ => Expr::Cast(Cast::new(Box::new(expr), DataType::Float64)),
         },
         Common::Moment { zoned } => {
@@ -96,6 +111,7 @@ fn compared(expr: Expr, ty: &DataType, common: Common) -> Expr {
         }
         _ if ty.is_null() => Expr::Literal(ScalarValue::Binary(None), None),
         Common::Interval => call("interval_key", vec![expr]),
+        Common::Number => call(sort_keys::NUMBER, vec![expr]),
         Common::Document => call(sort_keys::DOCUMENT, vec![expr]),
         Common::Array => call(sort_keys::ARRAY, vec![expr]),
     }
@@ -129,13 +145,20 @@ pub fn of_list(subject: &Expr, list: &mut [Expr], schema: &DFSchema) {
     }
     for item in list {
         if let Expr::Literal(value, None) = item
-            && (decimal::digits(&value.data_type()).is_some() || value.data_type().is_integer())
-            && let Ok(real) =
-                value.cast_to(&DataType::Float64).and_then(|double| double.cast_to(&DataType::Float32))
+            && (decimal::is_numeric(&value.data_type()) || value.data_type().is_integer())
+            && let Ok(real) = as_real(value)
         {
             *item = Expr::Literal(real, None);
         }
     }
+}
+
+fn as_real(value: &ScalarValue) -> Result<ScalarValue> {
+    if decimal::is_numeric(&value.data_type()) {
+        let number = decimal::of_scalar(value)?;
+        return Ok(ScalarValue::Float32(number.map(|number| number.to_f64() as f32)));
+    }
+    value.cast_to(&DataType::Float64)?.cast_to(&DataType::Float32)
 }
 
 /// Changes the sides of a comparison into what PostgreSQL compares.
@@ -190,6 +213,17 @@ pub fn of_operator(mut left: Expr, op: Operator, mut right: Expr, schema: &DFSch
         order_arrays(&mut left, &mut right, schema);
     }
     (left, right)
+}
+
+/// The two sides of a join: numbers of which one shows its own digits. Other types DataFusion settles.
+pub fn of_join(left: (&mut Expr, &DFSchema), right: (&mut Expr, &DFSchema)) -> Result<()> {
+    let types = [left.0.get_type(left.1)?, right.0.get_type(right.1)?];
+    if let Some(common @ Common::Number) = common(&types) {
+        for (side, ty) in [left.0, right.0].into_iter().zip(&types) {
+            *side = compared(std::mem::take(side), ty, common);
+        }
+    }
+    Ok(())
 }
 
 /// The three sides of BETWEEN.

@@ -83,10 +83,11 @@ fn first_of(key: &PhysicalSortExpr, rows: Rows) -> Option<Wanted> {
     Some(Wanted { output: ordered_column(&key.expr)?, descending, nulls, rows })
 }
 
-/// The column an expression orders by: itself, or a float by its key.
+/// The column an expression orders by: itself, or a float or a numeric by its key.
 fn ordered_column(expr: &Arc<dyn PhysicalExpr>) -> Option<usize> {
-    let of_key =
-        expr.downcast_ref::<ScalarFunctionExpr>().filter(|call| call.fun().name() == sort_keys::FLOAT);
+    let is_key =
+        |call: &&ScalarFunctionExpr| matches!(call.fun().name(), sort_keys::FLOAT | sort_keys::NUMBER);
+    let of_key = expr.downcast_ref::<ScalarFunctionExpr>().filter(is_key);
     let expr = of_key.and_then(|call| call.args().first()).unwrap_or(expr);
     Some(expr.downcast_ref::<Column>()?.index())
 }

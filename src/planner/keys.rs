@@ -7,6 +7,7 @@
 //!   rank() OVER (PARTITION BY iv ...)   the same keys in PARTITION BY and ORDER BY
 //!   rank() OVER (PARTITION BY a < b)    rank() OVER (PARTITION BY key) over Projection a < b AS key
 //!   count(DISTINCT j)                   count(DISTINCT jsonb_sort_key(j))
+//!   Join a.iv = b.iv                    Join interval_key(a.iv) = interval_key(b.iv)
 //!   Aggregate [j], sum(x)               Projection first(j), sum(x)
 //!                                         Aggregate [jsonb_sort_key(j)], sum(x), first(j)
 //! ```
@@ -27,7 +28,7 @@ use datafusion::logical_expr::{
 };
 
 use crate::functions::vector::{SORT_KEY, wants_sort_key};
-use crate::functions::{COLLECT, sort_keys};
+use crate::functions::{COLLECT, decimal, sort_keys};
 use crate::planner::casts::input_schema;
 use crate::planner::operators::call;
 
@@ -57,6 +58,15 @@ pub fn by_keys(plan: LogicalPlan) -> Result<LogicalPlan> {
             }
             node => Ok(node),
         },
+        LogicalPlan::Join(mut join) => {
+            // What INTERSECT, EXCEPT and `=` of subqueries have become.
+            let mut changed = false;
+            for (left, right) in &mut join.on {
+                changed |= by_key(left, join.left.schema(), equality_key)?;
+                changed |= by_key(right, join.right.schema(), equality_key)?;
+            }
+            Ok(Transformed::new_transformed(LogicalPlan::Join(join), changed))
+        }
         node => Ok(Transformed::no(node)),
     })?;
     Ok(keyed.data)
@@ -76,6 +86,8 @@ fn equality_key(ty: &DataType) -> Option<&'static str> {
     match ty {
         DataType::LargeUtf8 => Some(sort_keys::DOCUMENT),
         DataType::Interval(_) => Some(sort_keys::INTERVAL),
+        ty if *ty == decimal::any() => Some(sort_keys::NUMBER),
+        DataType::List(item) if *item.data_type() == decimal::any() => Some(sort_keys::ARRAY),
         _ => None,
     }
 }

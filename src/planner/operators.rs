@@ -24,16 +24,20 @@ use crate::functions::cells::{common_element, element_of, type_of_element};
 use crate::functions::scalar::type_name;
 use crate::functions::vector::{distance_function, operator_function};
 use crate::functions::{
-    arrays, bits, characters, choice, dates, documents, json, jsonpath, math, membership, ranges, regex,
-    regexps, sort_keys, strings, text_search, vector,
+    arithmetic, arrays, bits, characters, choice, dates, decimal, documents, json, jsonpath, math,
+    membership, ranges, regex, regexps, sort_keys, strings, text_search, vector,
 };
 use crate::planner::characters::with_blanks;
-use crate::planner::common;
 use crate::planner::prepare::configuration;
+use crate::planner::{common, comparison};
 use crate::types::arrow::errors::external;
 use crate::types::arrow::lists::{range_of, tsquery_type, tsvector_type};
 use crate::types::arrow::{data_type, field, metadata, to_scalar, type_of};
 use crate::types::{RangeType, Type};
+
+/// What `sql::spellings` calls operators that the grammar has, and the planner plans without asking.
+pub const IS_DISTINCT_FROM: &str = "IS DISTINCT FROM";
+pub const IS_NOT_DISTINCT_FROM: &str = "IS NOT DISTINCT FROM";
 
 /// Our part of planning binary operators; what it leaves alone is DataFusion's.
 #[derive(Debug)]
@@ -54,6 +58,19 @@ impl ExprPlanner for OperatorPlanner {
     fn plan_binary_op(&self, expr: RawBinaryExpr, schema: &DFSchema) -> Result<PlannerResult<RawBinaryExpr>> {
         let operator = operator_name(&expr.op.to_string());
         let (left, right) = (operand(&expr.left, schema), operand(&expr.right, schema));
+        let distinct = match operator.as_str() {
+            IS_DISTINCT_FROM => Some(Operator::IsDistinctFrom),
+            IS_NOT_DISTINCT_FROM => Some(Operator::IsNotDistinctFrom),
+            _ => None,
+        };
+        if let Some(op) = distinct {
+            let (left, right) = match [&left, &right].iter().any(|operand| operand.is(&decimal::any())) {
+                true => comparison::of_operator(expr.left, op, expr.right, schema),
+                false => (expr.left, expr.right),
+            };
+            let compared = BinaryExpr::new(Box::new(left), op, Box::new(right));
+            return Ok(PlannerResult::Planned(Expr::BinaryExpr(compared)));
+        }
         if let Some(planned) = text_search_operator(&operator, &expr, &left, &right)? {
             return Ok(PlannerResult::Planned(planned));
         }
@@ -159,7 +176,7 @@ impl ExprPlanner for OperatorPlanner {
         {
             return Ok(PlannerResult::Planned(call(function, vec![expr.left, expr.right])));
         }
-        plan_text_literals(with_null_length(expr, &operator, &left, &right), &operator, &left, &right)
+        plan_text_literals(with_null_length(expr, &operator, &left, &right), &operator, &left, &right, schema)
     }
 
     fn plan_array_literal(
@@ -180,8 +197,13 @@ impl ExprPlanner for OperatorPlanner {
         }
         let types = || operands.iter().filter_map(Operand::field).map(Field::data_type);
         let Some(element) = common_element(types()) else {
-            // Numbers have PostgreSQL's types later on.
-            if types().any(|ty| !ty.is_null() && !ty.is_numeric() && *ty != DataType::Utf8) {
+            // Numbers have PostgreSQL's types later on, but for those that DataFusion does not know.
+            let of_numbers = types().any(|ty| *ty == decimal::any());
+            if of_numbers
+                || types().any(|ty| {
+                    !ty.is_null() && !ty.is_numeric() && !decimal::is_numeric(ty) && *ty != DataType::Utf8
+                })
+            {
                 common::unify(exprs.iter_mut().collect(), schema, common::ARRAY)?;
             }
             return Ok(PlannerResult::Original(exprs));
@@ -587,6 +609,7 @@ fn plan_text_literals(
     operator: &str,
     left: &Operand,
     right: &Operand,
+    schema: &DFSchema,
 ) -> Result<PlannerResult<RawBinaryExpr>> {
     if let (Some(one), Some(other)) = (left.field(), right.field())
         && !is_defined(operator, &type_of(one), &type_of(other))
@@ -609,12 +632,49 @@ fn plan_text_literals(
         Some(ty) => typed(b, right, ty)?,
         None => b,
     };
-    if let (Some(one), Some(other)) = (left.type_or(a_type), right.type_or(b_type))
+    if let (Some(one), Some(other)) = (left.type_or(a_type.clone()), right.type_or(b_type.clone()))
         && let Some(function) = dates::function_of_operator(operator, &one, &other)
     {
         return Ok(PlannerResult::Planned(call(function, vec![a, b])));
     }
+    // DataFusion does not know what stands for these numbers.
+    let is_any = |operand: &Operand, ty: &Option<Type>| {
+        operand.is(&decimal::any()) || ty.as_ref().is_some_and(|ty| data_type(ty) == decimal::any())
+    };
+    if (is_any(left, &a_type) || is_any(right, &b_type))
+        && let Some(op) = operator_of_numbers(operator)
+    {
+        return Ok(PlannerResult::Planned(plan_numbers(op, a, b, schema)));
+    }
     Ok(PlannerResult::Original(RawBinaryExpr { op, left: a, right: b }))
+}
+
+/// An operator with a number that shows its own digits.
+fn plan_numbers(op: Operator, left: Expr, right: Expr, schema: &DFSchema) -> Expr {
+    match arithmetic::binary(op, left, right) {
+        Ok(computed) => computed,
+        Err((left, right)) => {
+            let (left, right) = comparison::of_operator(left, op, right, schema);
+            Expr::BinaryExpr(BinaryExpr::new(Box::new(left), op, Box::new(right)))
+        }
+    }
+}
+
+fn operator_of_numbers(operator: &str) -> Option<Operator> {
+    Some(match operator {
+        "+" => Operator::Plus,
+        "-" => Operator::Minus,
+        "*" => Operator::Multiply,
+        "/" => Operator::Divide,
+        "%" => Operator::Modulo,
+        "=" => Operator::Eq,
+        "<>" | "!=" => Operator::NotEq,
+        "<" => Operator::Lt,
+        "<=" => Operator::LtEq,
+        ">" => Operator::Gt,
+        ">=" => Operator::GtEq,
+        _ => return None,
+    })
 }
 
 /// A literal or parameter beside an array is one; a number beside one of numbers has its elements' type.

@@ -130,13 +130,20 @@ fn recompute(node: LogicalPlan) -> Result<LogicalPlan> {
             let width = values.values.first().map_or(0, Vec::len);
             for column in 0..width {
                 let cells = values.values.iter_mut().filter_map(|row| row.get_mut(column));
-                common::unify_column(cells.collect())?;
+                common::unify_column(cells.map(common::as_written).collect())?;
             }
             LogicalPlanBuilder::values(values.values)?.build()
         }
         LogicalPlan::Union(union) => {
             let inputs = common::unify_inputs(union.inputs)?;
             Ok(LogicalPlan::Union(Union::try_new_with_loose_types(inputs)?))
+        }
+        LogicalPlan::Join(mut join) => {
+            // The columns of INTERSECT and EXCEPT.
+            for (left, right) in &mut join.on {
+                comparison::of_join((left, join.left.schema()), (right, join.right.schema()))?;
+            }
+            LogicalPlan::Join(join).recompute_schema()
         }
         LogicalPlan::RecursiveQuery(query) => recursion::settle(query),
         node => node.recompute_schema(),
@@ -185,9 +192,13 @@ pub fn prepare_expr(
                 ScalarValue::Decimal128(Some(i128::from(number)), 20, 0),
                 None,
             )),
-            // 1e3 has a negative scale in Arrow and none in SQL.
-            Expr::Literal(ScalarValue::Decimal128(Some(number), precision, scale), None) if scale < 0 => {
-                Transformed::yes(Expr::Literal(whole_decimal(number, precision, scale), None))
+            // 1e3 has a negative scale in Arrow and none in SQL; and numbers of more digits are no decimals there.
+            Expr::Literal(
+                number @ (ScalarValue::Decimal128(Some(_), _, ..0) | ScalarValue::Decimal256(Some(_), ..)),
+                None,
+            ) => {
+                let number = decimal::of_scalar(&number)?.unwrap_or_default();
+                Transformed::yes(Expr::Literal(decimal::literal(&number), None))
             }
             Expr::BinaryExpr(BinaryExpr { left, op, right }) => {
                 let number = |expr: &Expr| is_number(expr, schema);
@@ -224,6 +235,12 @@ pub fn prepare_expr(
                 }
             }
             Expr::Cast(cast) if type_of(&cast.field) == Type::Numeric(None) => prepare_numeric(cast, schema)?,
+            Expr::ScalarFunction(call)
+                if call.func.name() == arithmetic::NEGATIVE
+                    && matches!(call.args.as_slice(), [operand] if is_interval(operand, schema)) =>
+            {
+                Transformed::yes(self::call("interval_um", call.args))
+            }
             Expr::Negative(operand) if is_number(&operand, schema) => {
                 Transformed::yes(arithmetic::negative(*operand))
             }
@@ -409,35 +426,16 @@ fn is_interval(expr: &Expr, schema: &DFSchema) -> bool {
 fn prepare_numeric(cast: Cast, schema: &DFSchema) -> Result<Transformed<Expr>> {
     if let Expr::Literal(ScalarValue::Utf8(Some(text)), None) = cast.expr.as_ref() {
         let number = crate::types::numeric::parse(text).map_err(external)?;
-        let digits = number.unscaled.unsigned_abs().checked_ilog10().map_or(1, |digits| digits as u8 + 1);
-        let (precision, scale) = (digits.max(number.scale), number.scale as i8);
-        return Ok(Transformed::yes(match decimal::with_scale(precision, scale) {
-            DataType::Decimal128(precision, scale) => {
-                Expr::Literal(ScalarValue::Decimal128(Some(number.unscaled), precision, scale), None)
-            }
-            _ => Expr::Cast(cast),
-        }));
+        return Ok(Transformed::yes(Expr::Literal(decimal::literal(&number), None)));
     }
     let Ok((_, found)) = cast.expr.to_field(schema) else { return Ok(Transformed::no(Expr::Cast(cast))) };
-    if decimal::digits(found.data_type()).is_some() {
+    if decimal::is_numeric(found.data_type()) {
         return Ok(Transformed::yes(*cast.expr));
     }
     Ok(match decimal::of_integer(found.data_type()) {
         Some(exact) => Transformed::yes(Expr::Cast(Cast::new(cast.expr, exact))),
         None => Transformed::no(Expr::Cast(cast)),
     })
-}
-
-/// A literal with zeros behind its digits, written out; what does not fit stays as it is.
-fn whole_decimal(number: i128, precision: u8, scale: i8) -> ScalarValue {
-    let zeros = scale.unsigned_abs();
-    let written = 10i128.checked_pow(u32::from(zeros)).and_then(|power| number.checked_mul(power));
-    match written {
-        Some(number) if precision + zeros <= 38 => {
-            ScalarValue::Decimal128(Some(number), precision + zeros, 0)
-        }
-        _ => ScalarValue::Decimal128(Some(number), precision, scale),
-    }
 }
 
 fn prepare_parameter(placeholder: Placeholder, params: &[Type]) -> Expr {

@@ -15,6 +15,7 @@ use datafusion::logical_expr::{
 };
 
 use crate::error::{Error, SqlState};
+use crate::functions::decimal;
 use crate::functions::scalar::no_such_function;
 use crate::planner::bindings::Execution;
 use crate::planner::bound::BoundFunction;
@@ -223,7 +224,9 @@ fn sleep(execution: &Execution, args: &ScalarFunctionArgs) -> crate::error::Resu
 
 fn one_double(name: &str, given: &[DataType]) -> Result<Vec<DataType>> {
     match given {
-        [seconds] if seconds.is_numeric() || seconds.is_null() => Ok(vec![DataType::Float64]),
+        [seconds] if seconds.is_numeric() || decimal::is_numeric(seconds) || seconds.is_null() => {
+            Ok(vec![DataType::Float64])
+        }
         _ => Err(no_such_function(name, given)),
     }
 }

@@ -1,17 +1,25 @@
 //! Frames of windows, and the offsets of lag and lead.
 
+use std::sync::Arc;
+
 use arrow::datatypes::DataType;
 use datafusion::common::{DFSchema, Result, ScalarValue};
 use datafusion::logical_expr::expr::WindowFunction;
 use datafusion::logical_expr::simplify::SimplifyContext;
-use datafusion::logical_expr::{Expr, ExprSchemable, WindowFrame, WindowFrameBound, WindowFrameUnits};
+use datafusion::logical_expr::{Cast, Expr, ExprSchemable, WindowFrame, WindowFrameBound, WindowFrameUnits};
 use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 
 use crate::error::Error;
+use crate::functions::decimal;
 use crate::planner::common;
 use crate::planner::operators::literal;
 use crate::types::Type;
 use crate::types::arrow::errors::external;
+use crate::types::arrow::field;
+
+/// What a frame of distances is counted in where numbers show their own digits: as many on both sides of the point as are
+/// left of 38.
+const FRAME_DECIMAL: Type = Type::Numeric(Some((38, 16)));
 
 /// A frame that ends with the row's peers, over a key of a type that has no distances in DataFusion (uuid, time, interval,
 /// bytea, jsonb, vectors): the same rows are found by counting groups of peers.
@@ -23,10 +31,18 @@ pub fn count_peers(window: &mut WindowFunction, schema: &DFSchema) {
         WindowFrameBound::Preceding(distance) | WindowFrameBound::Following(distance) => distance.is_null(),
     };
     let by_distance = frame.units == WindowFrameUnits::Range;
+    let Ok(ty) = key.expr.get_type(schema) else { return };
+    if by_distance && ty == decimal::any() && !(is_open(&frame.start_bound) && is_open(&frame.end_bound)) {
+        // DataFusion adds distances to decimals of its own.
+        let decimal = Arc::new(field("", &FRAME_DECIMAL, true));
+        if let Some(key) = window.params.order_by.first_mut() {
+            key.expr = Expr::Cast(Cast::new_from_field(Box::new(std::mem::take(&mut key.expr)), decimal));
+        }
+        return;
+    }
     if !by_distance || !is_open(&frame.start_bound) || !is_open(&frame.end_bound) {
         return;
     }
-    let Ok(ty) = key.expr.get_type(schema) else { return };
     let has_distances = ty.is_numeric()
         || ty.is_null()
         || matches!(ty, DataType::Utf8 | DataType::Boolean | DataType::Date32 | DataType::Timestamp(_, _));
@@ -42,7 +58,8 @@ pub fn settle_default(window: &mut WindowFunction, schema: &DFSchema) -> Result<
         return Ok(());
     }
     if let [value, _, default] = window.params.args.as_mut_slice() {
-        let is_number = |expr: &Expr| expr.get_type(schema).is_ok_and(|ty| ty.is_numeric());
+        let is_number =
+            |expr: &Expr| expr.get_type(schema).is_ok_and(|ty| ty.is_numeric() || decimal::is_numeric(&ty));
         if is_number(value) && is_number(default) {
             common::unify(vec![value, default], schema, "CASE")?;
         }

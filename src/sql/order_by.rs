@@ -116,8 +116,31 @@ fn spell_numbers(query: &mut Query) {
     }
 }
 
+/// Whether it computes something, and the same again when it is computed twice.
 fn is_operation(expr: &Expr) -> bool {
-    matches!(expr, Expr::BinaryOp { .. } | Expr::UnaryOp { .. } | Expr::Nested(_) | Expr::Cast { .. })
+    /// Functions that answer something else each time.
+    const VOLATILE: &[&str] = &[
+        "random",
+        "random_normal",
+        "nextval",
+        "setval",
+        "gen_random_uuid",
+        "uuid_generate_v4",
+        "clock_timestamp",
+    ];
+    if is_column(expr) || matches!(expr, Expr::Value(_)) {
+        return false;
+    }
+    let differs = visit::expressions(expr, |part| match part {
+        Expr::Function(function)
+            if function.over.is_some()
+                || plain_name(function).is_some_and(|name| VOLATILE.contains(&name.as_str())) =>
+        {
+            ControlFlow::Break(())
+        }
+        _ => ControlFlow::Continue(()),
+    });
+    differs.is_continue()
 }
 
 /// Whether an item makes several rows of one.

@@ -16,10 +16,13 @@ use datafusion::sql::sqlparser::ast::{
     self, BinaryOperator, DateTimeField, Expr, FunctionArg, FunctionArgExpr, Ident, UnaryOperator,
 };
 
+use crate::functions::doubles;
+use crate::planner::operators::{IS_DISTINCT_FROM, IS_NOT_DISTINCT_FROM};
 use crate::sql::membership::{column_of, width_of};
 use crate::sql::rewrite::{arguments, call, cast_to, folded, function_call, is_float_type, plain_name};
 use crate::sql::trees::{self, literal, number, text};
 use crate::types::interval::{self, Field};
+use crate::types::numeric::SMALL_DIGITS;
 
 /// What the planner would read in its own way, in words that it leaves to us.
 pub fn respell(expr: &mut Expr) {
@@ -82,10 +85,24 @@ pub fn respell(expr: &mut Expr) {
         }
         Expr::Value(value) => {
             if let ast::Value::Number(digits, _) = &value.value
-                && exceeds_numeric(digits)
+                && exceeds_decimal(digits)
             {
-                *expr = cast_to(text(digits), ast::DataType::DoublePrecision);
+                *expr = cast_to(text(digits), ast::DataType::Numeric(ast::ExactNumberInfo::None));
             }
+        }
+        // The planner wants to know the type of both at once, and we the operator.
+        Expr::IsDistinctFrom(left, right) | Expr::IsNotDistinctFrom(left, right) => {
+            let (left, right) = (left.clone(), right.clone());
+            let is_distinct = matches!(expr, Expr::IsDistinctFrom(..));
+            let op = if is_distinct { IS_DISTINCT_FROM } else { IS_NOT_DISTINCT_FROM };
+            *expr = Expr::BinaryOp { left, op: BinaryOperator::Custom(op.to_owned()), right };
+        }
+        Expr::UnaryOp { op: UnaryOperator::Minus, expr: operand }
+            if matches!(operand.as_ref(), Expr::Value(value)
+                if matches!(&value.value, ast::Value::Number(digits, _) if exceeds_decimal(digits))) =>
+        {
+            let number = text(format!("-{operand}"));
+            *expr = cast_to(number, ast::DataType::Numeric(ast::ExactNumberInfo::None));
         }
         Expr::UnaryOp { op, expr: operand } => {
             let mut operand = (**operand).clone();
@@ -96,6 +113,8 @@ pub fn respell(expr: &mut Expr) {
             let name = match op {
                 UnaryOperator::BitwiseNot => "bitnot",
                 UnaryOperator::PGAbs => "abs",
+                // The planner knows of no numbers but its own.
+                UnaryOperator::Minus if !matches!(operand, Expr::Value(_)) => "-",
                 // !!query
                 UnaryOperator::PGPrefixFactorial => "tsquery_not",
                 UnaryOperator::PGSquareRoot => "sqrt",
@@ -106,6 +125,7 @@ pub fn respell(expr: &mut Expr) {
         }
         Expr::Function(function) => {
             position_arguments(function);
+            double_arguments(function);
             if let Some(document) = document_of(function) {
                 *expr = document;
                 return;
@@ -183,8 +203,11 @@ fn negated(condition: &Expr) -> Expr {
     Expr::UnaryOp { op: UnaryOperator::Not, expr: operand }
 }
 
-/// Whether a number has an exponent that our numeric, of 38 digits, has no room for.
-fn exceeds_numeric(digits: &str) -> bool {
+/// Whether a number has more digits than an Arrow decimal has room for, or may have with its exponent.
+fn exceeds_decimal(digits: &str) -> bool {
+    if digits.len() > usize::from(SMALL_DIGITS) {
+        return true;
+    }
     let exponent = digits.split_once(['e', 'E']).map(|(_, exponent)| exponent.parse::<i32>());
     exponent.is_some_and(|exponent| !exponent.is_ok_and(|exponent| (-30..=30).contains(&exponent)))
 }
@@ -341,6 +364,21 @@ const NAMED: &[(&str, &[Parameter])] = &[
 /// Those of what a path finds.
 const IN_PATH: &[Parameter] =
     &[("target", None), ("path", None), ("vars", Some("{}")), ("silent", Some("false"))];
+
+/// Arguments of functions of double precision as such.
+fn double_arguments(function: &mut ast::Function) {
+    if !plain_name(function).is_some_and(|name| doubles::OF_DOUBLES.contains(&name.as_str())) {
+        return;
+    }
+    let ast::FunctionArguments::List(list) = &mut function.args else { return };
+    for argument in &mut list.args {
+        if let FunctionArg::Unnamed(FunctionArgExpr::Expr(argument)) = argument
+            && literal(argument).is_none()
+        {
+            *argument = function_call(doubles::NAME, vec![argument.clone()]);
+        }
+    }
+}
 
 /// Puts arguments that are named where their names say; a call that cannot be meant stays as it is.
 fn position_arguments(function: &mut ast::Function) {

@@ -11,8 +11,6 @@ use crate::sql::statement::{ColumnType, Name};
 use crate::sql::words::object_name;
 use crate::types::Type;
 
-/// Most digits of a numeric here; PostgreSQL's limit is 1,000.
-const NUMERIC_DIGITS_MAX: u64 = 38;
 /// PostgreSQL's limit for varchar(n) and character(n).
 const CHARACTERS_MAX: u64 = 10_485_760;
 
@@ -214,13 +212,11 @@ fn numeric(info: &ExactNumberInfo) -> Result<Type> {
         let message = format!("NUMERIC precision {precision} must be between 1 and 1000");
         return Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, message));
     }
-    if precision > NUMERIC_DIGITS_MAX {
-        return Err(Error::unsupported(format!("NUMERIC precision {precision} above {NUMERIC_DIGITS_MAX}")));
+    if !(-1000..=1000).contains(&scale) {
+        let message = format!("NUMERIC scale {scale} must be between -1000 and 1000");
+        return Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, message));
     }
-    if scale < 0 || scale > precision as i64 {
-        return Err(Error::unsupported(format!("NUMERIC scale {scale} outside 0 to the precision")));
-    }
-    Ok(Type::Numeric(Some((precision as u8, scale as i8))))
+    Ok(Type::Numeric(Some((precision as u16, scale as i16))))
 }
 
 fn characters(length: &Option<CharacterLength>, name: &str) -> Result<Option<u32>> {

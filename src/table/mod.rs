@@ -38,6 +38,9 @@ pub mod hints;
 // Predicates that bound a distance.
 #[cfg(feature = "server")]
 mod near;
+// Numbers in predicates, as they were before they were made comparable.
+#[cfg(feature = "server")]
+mod numbers;
 // One transaction's own writes to one table.
 pub mod overlay;
 // Predicates, on rows and in indexes.

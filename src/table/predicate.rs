@@ -38,13 +38,14 @@ use crate::table::columns::Decoder;
 use crate::table::guard::guarded_condition;
 use crate::table::keys::UniqueKey;
 use crate::table::near::Near;
+use crate::table::numbers::{self, before_numbers, before_widening, integers_beside, keyed_number};
 use crate::table::provider::TableSourceProvider;
 use crate::table::question::{self, Ask};
 use crate::table::reader::Access;
 use crate::table::scan::is_many;
 use crate::table::shown::shown;
 use crate::types::arrow::errors::{from_arrow, from_datafusion};
-use crate::types::arrow::{data_type, from_scalar, type_of_data_type};
+use crate::types::arrow::{data_type, from_scalar, is_numeric, type_of_data_type};
 use crate::types::range::Relation;
 use crate::types::{Type, Value};
 
@@ -671,37 +672,19 @@ fn prefix_of(pattern: &str) -> Option<String> {
 /// compares as the expression does.
 fn column_beside(subject: &Expr, value: &Expr, provider: &TableSourceProvider) -> Option<usize> {
     let found = constant_type(value)?;
+    if let Some(keyed) = keyed_number(subject) {
+        let column = column_of(keyed, provider)?;
+        let ty = data_type(&provider.definition().stored_column(column)?.ty);
+        return (found == DataType::Binary && (is_numeric(&ty) || ty.is_signed_integer())).then_some(column);
+    }
     let subject = if is_numeric(&found) { before_widening(subject, provider) } else { subject };
     let column = column_of(subject, provider)?;
     let ty = &provider.definition().stored_column(column)?.ty;
     (found == data_type(ty) || is_numeric(&found) && is_numeric(&data_type(ty))).then_some(column)
 }
 
-/// The column of integers that stands below or above a numeric.
-fn integers_beside(subject: &Expr, value: &Expr, provider: &TableSourceProvider) -> Option<usize> {
-    let Expr::Cast(cast) = subject else { return None };
-    let column = column_of(&cast.expr, provider)?;
-    let is_integer = data_type(&provider.definition().stored_column(column)?.ty).is_signed_integer();
-    (is_integer && is_numeric(cast.field.data_type()) && is_numeric(&constant_type(value)?)).then_some(column)
-}
-
-fn is_numeric(ty: &DataType) -> bool {
-    matches!(ty, DataType::Decimal128(..))
-}
-
-/// What is cast to a numeric that holds all of its values, to be compared with one of more digits.
-fn before_widening<'e>(subject: &'e Expr, provider: &TableSourceProvider) -> &'e Expr {
-    let Expr::Cast(cast) = subject else { return subject };
-    let given =
-        column_of(&cast.expr, provider).and_then(|column| provider.definition().stored_column(column));
-    match (given.map(|column| data_type(&column.ty)), cast.field.data_type()) {
-        (Some(DataType::Decimal128(_, given)), DataType::Decimal128(_, kept)) if given <= *kept => &cast.expr,
-        _ => subject,
-    }
-}
-
 /// The column that holds the value of the expression: the one it names, or one that an index on it has.
-fn column_of(expr: &Expr, provider: &TableSourceProvider) -> Option<usize> {
+pub fn column_of(expr: &Expr, provider: &TableSourceProvider) -> Option<usize> {
     let Expr::Column(column) = expr else {
         let hidden = &provider.definition().hidden;
         let of_all_rows = |position: &usize| {
@@ -719,7 +702,8 @@ fn member_of<'a>(call: &'a ScalarFunction, provider: &TableSourceProvider) -> Op
     let ("array_has", [array, subject]) = (call.func.name(), call.args.as_slice()) else { return None };
     let DataType::List(item) = constant_type(array)? else { return None };
     let of_numbers = is_numeric(item.data_type());
-    let column = column_of(if of_numbers { before_widening(subject, provider) } else { subject }, provider)?;
+    let subject = if of_numbers { before_widening(before_numbers(subject), provider) } else { subject };
+    let column = column_of(subject, provider)?;
     let ty = &provider.definition().stored_column(column)?.ty;
     let compares = *item.data_type() == data_type(ty) || of_numbers && is_numeric(&data_type(ty));
     (compares && !matches!(ty, Type::Bpchar(_))).then_some((column, array))
@@ -742,7 +726,7 @@ fn related<'a>(
 }
 
 /// The type of an expression without columns.
-fn constant_type(expr: &Expr) -> Option<DataType> {
+pub fn constant_type(expr: &Expr) -> Option<DataType> {
     use datafusion::logical_expr::ExprSchemable;
     if !expr.column_refs().is_empty() {
         return None;
@@ -755,6 +739,7 @@ fn constant_value(constant: &Constant, column: &catalog::Column) -> crate::error
     let constant = evaluate(constant)?;
     match constant.data_type() {
         ty if is_numeric(&ty) => from_scalar(&constant, &type_of_data_type(&ty)),
+        DataType::Binary if column.ty != Type::Bytea => numbers::of_key(&constant),
         _ => from_scalar(&constant, &column.ty),
     }
 }

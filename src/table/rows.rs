@@ -5,6 +5,9 @@
 //!   ^ as of the write: columns added since read as their `missing` value
 //! ```
 //!
+//! A number that a cell of `numeric` does not hold (more than 38 digits, NaN) is behind the var-width cells, and its cell
+//! says where.
+//!
 //! A NULL fixed-width cell keeps its place (zeroes), so places depend on the types alone; each var-width column has
 //! a u32 in the fixed area: where its bytes end, counted from the start of the var area. Cells of `vector(n)`,
 //! `halfvec(n)` and `bit(n)` are not here (see `vectors`): only their null bit is.
@@ -14,6 +17,7 @@
 
 use crate::catalog;
 use crate::error::{Error, Result};
+use crate::types::numeric::{SMALL_DIGITS, wire};
 use crate::types::{Bits, Interval, Numeric, Range, Sparsevec, TsQuery, TsVector, Type, Value, halfvec};
 
 /// Longest row, `vector(n)` cells not counted: the storage takes entries of 1 GiB, and a log record has to hold it.
@@ -116,6 +120,7 @@ impl Layout {
         let fixed = out.len();
         out.resize(fixed + self.places.last().map_or(0, |place| place.fixed_end), 0);
         let var = out.len();
+        let mut long: Vec<(usize, &Numeric)> = Vec::new();
         for (index, place) in self.places.iter().enumerate() {
             let value = self.values[index].map_or(&Value::Null, |column| &values[column]);
             let at = fixed + place.offset;
@@ -124,13 +129,28 @@ impl Layout {
             } else {
                 match place.kind {
                     Kind::Slot => {}
-                    Kind::Fixed(width) => encode_fixed(value, &place.ty, &mut out[at..at + width])?,
+                    Kind::Fixed(width) => {
+                        encode_fixed(value, &place.ty, &mut out[at..at + width])?;
+                        if let Value::Numeric(number) = value
+                            && small_numeric(number).is_none()
+                        {
+                            long.push((at, number));
+                        }
+                    }
                     Kind::Var { .. } => encode_var(value, &place.ty, out)?,
                 }
             }
             if matches!(place.kind, Kind::Var { .. }) {
                 let end = u32::try_from(out.len() - var).map_err(|_| row_too_long())?;
                 out[at..at + 4].copy_from_slice(&end.to_le_bytes());
+            }
+        }
+        for (at, number) in long {
+            let start = out.len() - var;
+            put_long_numeric(number, out);
+            for (word, place) in [start, out.len() - var].into_iter().enumerate() {
+                let place = u32::try_from(place).map_err(|_| row_too_long())?;
+                out[at + 4 * word..at + 4 * word + 4].copy_from_slice(&place.to_le_bytes());
             }
         }
         if out.len() - nulls > ROW_BYTES_MAX {
@@ -182,7 +202,14 @@ impl<'a> RowReader<'a> {
         let place = &self.layout.places[column];
         let at = self.fixed + place.offset;
         match place.kind {
-            Kind::Fixed(width) => Ok(Some(&self.row[at..at + width])),
+            Kind::Fixed(width) => {
+                let cell = &self.row[at..at + width];
+                let found = match place.ty {
+                    Type::Numeric(_) => numeric_cell(cell, &self.row[self.var..]),
+                    _ => Some(cell),
+                };
+                found.map(Some).ok_or_else(|| damaged(self.row))
+            }
             Kind::Slot => Ok(Some(&[])),
             Kind::Var { previous } => {
                 let start = previous.map_or(0, |offset| self.var_end(offset));
@@ -259,7 +286,10 @@ impl<'a> Missing<'a> {
             return Ok(None);
         }
         let bytes = match self.place.kind {
-            Kind::Fixed(width) => self.row.get(3..3 + width),
+            Kind::Fixed(width) => self.row.get(3..3 + width).and_then(|cell| match self.place.ty {
+                Type::Numeric(_) => numeric_cell(cell, &self.row[3 + width..]),
+                _ => Some(cell),
+            }),
             Kind::Var { .. } => self.row.get(7..),
             Kind::Slot => Some(&[][..]),
         };
@@ -311,13 +341,51 @@ fn encode_fixed(value: &Value, ty: &Type, cell: &mut [u8]) -> Result<()> {
             cell[4..8].copy_from_slice(&v.days.to_le_bytes());
             cell[8..].copy_from_slice(&v.microseconds.to_le_bytes());
         }
-        (Value::Numeric(v), Type::Numeric(_)) => {
-            cell[..16].copy_from_slice(&v.unscaled.to_le_bytes());
-            cell[16] = v.scale;
-        }
+        (Value::Numeric(v), Type::Numeric(_)) => match small_numeric(v) {
+            Some((unscaled, scale)) => {
+                cell[..16].copy_from_slice(&unscaled.to_le_bytes());
+                cell[16] = scale;
+            }
+            None => cell[16] = ELSEWHERE,
+        },
         _ => return Err(mismatch(value, ty)),
     }
     Ok(())
+}
+
+/// What a number has for its scale whose cell only says where it is: from where to where in the var area, u32 each.
+const ELSEWHERE: u8 = 0xFF;
+
+/// The parts of a number that has a cell's room: unscaled and scale.
+fn small_numeric(number: &Numeric) -> Option<(i128, u8)> {
+    let (unscaled, scale) = number.small()?;
+    Some((unscaled, u8::try_from(scale).ok().filter(|scale| *scale <= SMALL_DIGITS)?))
+}
+
+/// [`wire::put`]'s form, and [`ELSEWHERE`] behind it, which no cell ends with that holds its number.
+fn put_long_numeric(number: &Numeric, out: &mut Vec<u8>) {
+    wire::put(number, out);
+    out.push(ELSEWHERE);
+}
+
+/// The bytes of a number: its cell, or what the cell points to.
+fn numeric_cell<'a>(cell: &'a [u8], var: &'a [u8]) -> Option<&'a [u8]> {
+    if cell.last() != Some(&ELSEWHERE) {
+        return Some(cell);
+    }
+    let place = |at: usize| Some(u32::from_le_bytes(cell.get(at..at + 4)?.try_into().ok()?) as usize);
+    var.get(place(0)?..place(4)?)
+}
+
+/// A number of the bytes of [`numeric_cell`], or of an array's element.
+fn numeric(bytes: &[u8]) -> Option<Numeric> {
+    let (last, rest) = bytes.split_last()?;
+    if *last == ELSEWHERE {
+        return wire::take(rest);
+    }
+    let unscaled = i128::from_le_bytes(rest.try_into().ok()?);
+    (*last <= SMALL_DIGITS && unscaled.unsigned_abs() < 10u128.pow(u32::from(SMALL_DIGITS)))
+        .then(|| Numeric::new(unscaled, *last))
 }
 
 fn encode_var(value: &Value, ty: &Type, out: &mut Vec<u8>) -> Result<()> {
@@ -393,12 +461,15 @@ fn encode_array(elements: &[Value], ty: &Type, out: &mut Vec<u8>) -> Result<()> 
         }
         let start = out.len();
         out.extend_from_slice(&[0; 4]);
-        match fixed_width(ty) {
-            Some(width) => {
+        match (fixed_width(ty), element) {
+            (Some(_), Value::Numeric(number)) if small_numeric(number).is_none() => {
+                put_long_numeric(number, out);
+            }
+            (Some(width), _) => {
                 out.resize(start + 4 + width, 0);
                 encode_fixed(element, ty, &mut out[start + 4..])?;
             }
-            None => encode_var(element, ty, out)?,
+            (None, _) => encode_var(element, ty, out)?,
         }
         let len = u32::try_from(out.len() - start - 4).map_err(|_| row_too_long())?;
         out[start..start + 4].copy_from_slice(&len.to_le_bytes());
@@ -434,11 +505,7 @@ pub fn decode(bytes: &[u8], ty: &Type) -> Result<Value> {
                 microseconds: i64::from_le_bytes(cell[8..].try_into().expect("eight of sixteen bytes")),
             })
         }
-        Type::Numeric(_) => {
-            let cell: [u8; 17] = cell(bytes)?;
-            let unscaled = i128::from_le_bytes(cell[..16].try_into().expect("sixteen of seventeen bytes"));
-            Value::Numeric(Numeric { unscaled, scale: cell[16] })
-        }
+        Type::Numeric(_) => Value::Numeric(numeric(bytes).ok_or_else(|| damaged(bytes))?),
         Type::Text
         | Type::Varchar(_)
         | Type::Bpchar(_)

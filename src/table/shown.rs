@@ -7,6 +7,8 @@ use datafusion::common::ScalarValue;
 use datafusion::logical_expr::expr::FieldMetadata;
 use datafusion::logical_expr::{Case, Expr};
 
+use crate::functions::sort_keys;
+use crate::table::numbers;
 use crate::types::arrow::{from_scalar, type_of};
 use crate::types::{Type, text};
 
@@ -19,7 +21,8 @@ pub fn shown(expr: &Expr) -> String {
         Expr::Literal(value, metadata) => literal(value, metadata.as_ref()),
         Expr::Placeholder(placeholder) => placeholder.id.clone(),
         Expr::BinaryExpr(binary) => {
-            format!("({} {} {})", shown(&binary.left), binary.op, shown(&binary.right))
+            let (left, right) = (beside(&binary.left, &binary.right), beside(&binary.right, &binary.left));
+            format!("({left} {} {right})", binary.op)
         }
         Expr::Not(inner) => format!("(NOT {})", shown(inner)),
         Expr::Negative(inner) => format!("(- {})", shown(inner)),
@@ -38,12 +41,13 @@ pub fn shown(expr: &Expr) -> String {
         }
         Expr::Between(between) => {
             let not = if between.negated { "NOT " } else { "" };
-            let (low, high) = (shown(&between.low), shown(&between.high));
+            let (low, high) = (beside(&between.low, &between.expr), beside(&between.high, &between.expr));
             format!("({} {not}BETWEEN {low} AND {high})", shown(&between.expr))
         }
         Expr::InList(list) => {
             let not = if list.negated { "NOT " } else { "" };
-            format!("({} {not}IN ({}))", shown(&list.expr), listed(&list.list))
+            let items: Vec<String> = list.list.iter().map(|item| beside(item, &list.expr)).collect();
+            format!("({} {not}IN ({}))", shown(&list.expr), items.join(", "))
         }
         Expr::Cast(cast) => format!("({})::{}", shown(&cast.expr), type_of(&cast.field).bare()),
         // The planner's own: types made equal.
@@ -51,12 +55,25 @@ pub fn shown(expr: &Expr) -> String {
         // A parameter.
         Expr::ScalarFunction(function) if function.name().starts_with('$') => function.name().to_owned(),
         Expr::ScalarFunction(function) => match (function.name(), function.args.as_slice()) {
+            // Numbers are compared by their keys.
+            (sort_keys::NUMBER, [number]) => shown(number),
             ("array_has", [array, element]) => format!("({} = ANY ({}))", shown(element), shown(array)),
             (name, arguments) => format!("{name}({})", listed(arguments)),
         },
         Expr::Case(case) => case_text(case),
         other => other.to_string(),
     }
+}
+
+/// One side of a comparison: the key of a number beside another one is that number.
+fn beside(expr: &Expr, other: &Expr) -> String {
+    if let (Expr::Literal(key @ ScalarValue::Binary(Some(_)), _), Expr::ScalarFunction(call)) = (expr, other)
+        && call.name() == sort_keys::NUMBER
+        && let Ok(number) = numbers::of_key(key)
+    {
+        return text::to_string(&number);
+    }
+    shown(expr)
 }
 
 fn listed(expressions: &[Expr]) -> String {

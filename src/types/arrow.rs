@@ -12,7 +12,8 @@
 //! | bit, bit varying                   | LargeList of Boolean (the metadata tells which) |
 //! | tsvector, tsquery                  | LargeList of UInt8, of UInt16 |
 //! | uuid                               | FixedSizeBinary(16)         |
-//! | numeric                            | Decimal128; inside plans also Decimal256 |
+//! | numeric(p, s)                      | Decimal128(p, s), where it holds all values and 0 <= s <= p |
+//! | numeric, other numeric(p, s)       | BinaryView, the short form of `types::numeric::wire` |
 //! | date, time, timestamp, timestamptz | Date32, Time64(us), Timestamp(us, none or UTC) |
 //! | interval                           | IntervalMonthDayNano        |
 //! | arrays                             | List                        |
@@ -39,14 +40,11 @@ use arrow::datatypes::*;
 use datafusion::common::ScalarValue;
 
 use crate::error::{Error, Result, SqlState};
-use crate::types::{Enum, Interval, Numeric, Range, RecordField, TsVector, Type, Value};
+use crate::types::numeric::is_narrow;
+use crate::types::{Enum, Interval, Numeric, Range, RecordField, TsVector, Type, Value, numeric};
 
 /// Field metadata key of the SQL type, whose value is the type as JSON.
 pub const TYPE_KEY: &str = "pg";
-/// Digits and digits after the point of a `numeric` column without a modifier.
-pub const NUMERIC_COLUMN: (u8, i8) = (38, 16);
-/// Those of quotients and averages, in 256 bits.
-pub const NUMERIC_QUOTIENT: (u8, i8) = (76, 38);
 
 /// The Arrow type that holds cells of `ty`.
 pub fn data_type(ty: &Type) -> DataType {
@@ -57,10 +55,10 @@ pub fn data_type(ty: &Type) -> DataType {
         Type::Int8 => DataType::Int64,
         Type::Float4 => DataType::Float32,
         Type::Float8 => DataType::Float64,
-        Type::Numeric(modifier) => {
-            let (precision, scale) = modifier.unwrap_or(NUMERIC_COLUMN);
-            DataType::Decimal128(precision, scale)
+        Type::Numeric(Some((precision, scale))) if is_narrow(*precision, *scale) => {
+            DataType::Decimal128(*precision as u8, *scale as i8)
         }
+        Type::Numeric(_) => DataType::BinaryView,
         Type::Text
         | Type::Varchar(_)
         | Type::Bpchar(_)
@@ -136,12 +134,12 @@ pub fn type_of_data_type(data_type: &DataType) -> Type {
         DataType::Int64 | DataType::UInt64 => Type::Int8,
         DataType::Float16 | DataType::Float32 => Type::Float4,
         DataType::Float64 => Type::Float8,
-        DataType::Decimal32(p, s) | DataType::Decimal64(p, s) => Type::Numeric(Some((*p, *s))),
-        DataType::Decimal128(p, s) if (*p, *s) == NUMERIC_COLUMN => Type::Numeric(None),
-        DataType::Decimal128(p, s) => Type::Numeric(Some((*p, *s))),
-        DataType::Decimal256(_, _) => Type::Numeric(None),
+        DataType::Decimal32(p, s) | DataType::Decimal64(p, s) | DataType::Decimal128(p, s) => {
+            Type::Numeric(Some((u16::from(*p), i16::from(*s))))
+        }
+        DataType::Decimal256(_, _) | DataType::BinaryView => Type::Numeric(None),
         DataType::LargeUtf8 => Type::Jsonb,
-        DataType::Binary | DataType::BinaryView => Type::Bytea,
+        DataType::Binary => Type::Bytea,
         DataType::LargeBinary => Type::Vector(None),
         DataType::FixedSizeBinary(16) => Type::Uuid,
         DataType::FixedSizeBinary(_) => Type::Bytea,
@@ -173,11 +171,7 @@ pub fn type_of_data_type(data_type: &DataType) -> Type {
 /// The Arrow type in which an expression of `found` leaves the planner: exactly one per SQL type, so that the
 /// wire encodes as many array types as there are in the table above.
 pub fn wire_type(found: &Field) -> DataType {
-    match found.data_type() {
-        // Its scale says how it is shown.
-        wide @ DataType::Decimal256(_, _) => wide.clone(),
-        _ => data_type(&type_of(found)),
-    }
+    data_type(&type_of(found))
 }
 
 /// The field of a list's items: plain, because kernels that make lists know no metadata.
@@ -227,8 +221,9 @@ pub fn from_scalar(scalar: &ScalarValue, ty: &Type) -> Result<Value> {
         return Ok(Value::Null);
     }
     let wanted = data_type(ty);
-    let is_wide = matches!((scalar, ty), (ScalarValue::Decimal256(..), Type::Numeric(_)));
-    let array = if is_wide || scalar.data_type() == wanted {
+    // Numbers are read from what they are in.
+    let is_number = matches!(ty, Type::Numeric(_)) && is_numeric(&scalar.data_type());
+    let array = if is_number || scalar.data_type() == wanted {
         scalar.to_array()
     } else {
         scalar.cast_to(&wanted).and_then(|s| s.to_array())
@@ -236,7 +231,12 @@ pub fn from_scalar(scalar: &ScalarValue, ty: &Type) -> Result<Value> {
     value_at(&array.map_err(|error| Error::internal(error.to_string()))?, 0, ty)
 }
 
-/// One cell of an array whose type is `data_type(ty)`.
+/// Whether cells of this type are numbers of `numeric`: those of columns and parameters, and of DataFusion's literals.
+pub fn is_numeric(ty: &DataType) -> bool {
+    matches!(ty, DataType::Decimal128(_, _) | DataType::Decimal256(_, _) | DataType::BinaryView)
+}
+
+/// One cell of an array whose type is `data_type(ty)`; of a `numeric`, any that holds numbers.
 pub fn value_at(array: &ArrayRef, row: usize, ty: &Type) -> Result<Value> {
     if array.is_null(row) {
         return Ok(Value::Null);
@@ -248,13 +248,7 @@ pub fn value_at(array: &ArrayRef, row: usize, ty: &Type) -> Result<Value> {
         Type::Int8 => Value::Int8(downcast::<Int64Array>(array)?.value(row)),
         Type::Float4 => Value::Float4(downcast::<Float32Array>(array)?.value(row)),
         Type::Float8 => Value::Float8(downcast::<Float64Array>(array)?.value(row)),
-        Type::Numeric(modifier) => match array.as_any().downcast_ref::<Decimal256Array>() {
-            Some(wide) => wide_numeric(wide.value(row), wide.scale())?,
-            None => {
-                let array = downcast::<Decimal128Array>(array)?;
-                numeric_value(array.value(row), array.scale(), modifier.is_none())?
-            }
-        },
+        Type::Numeric(_) => Value::Numeric(numeric_at(array, row)?),
         Type::Text
         | Type::Varchar(_)
         | Type::Bpchar(_)
@@ -322,37 +316,25 @@ pub fn vector_floats(bytes: &[u8]) -> Vec<f32> {
     chunks.iter().map(|chunk| f32::from_le_bytes(*chunk)).collect()
 }
 
-fn numeric_value(unscaled: i128, scale: i8, trim: bool) -> Result<Value> {
-    let mut number = match u8::try_from(scale) {
-        Ok(scale) => Numeric { unscaled, scale },
-        Err(_) => {
-            let factor =
-                10i128.checked_pow(u32::from(scale.unsigned_abs())).and_then(|f| unscaled.checked_mul(f));
-            Numeric { unscaled: factor.ok_or_else(numeric_overflow)?, scale: 0 }
-        }
+/// The number of a cell that is not NULL, in whichever type numbers have.
+pub fn numeric_at(array: &ArrayRef, row: usize) -> Result<Numeric> {
+    let scaled = |number: Numeric, scale: i8| match u8::try_from(scale) {
+        Ok(_) => Ok(number),
+        // Zeros in front of the point, which DataFusion's literals may have.
+        Err(_) => number.times(&numeric::parse(&format!("1e{}", scale.unsigned_abs()))?),
     };
-    while trim && number.scale > 0 && number.unscaled % 10 == 0 {
-        number = Numeric { unscaled: number.unscaled / 10, scale: number.scale - 1 };
+    if let Some(array) = array.as_any().downcast_ref::<Decimal128Array>() {
+        let scale = array.scale();
+        return scaled(Numeric::new(array.value(row), scale.max(0) as u8), scale);
     }
-    Ok(Value::Numeric(number))
-}
-
-/// A number of 256 bits within the 38 digits of a value: digits behind the point are rounded away when there are more.
-fn wide_numeric(unscaled: i256, scale: i8) -> Result<Value> {
-    let (mut rest, mut left) = (unscaled, scale);
-    let ten = i256::from_i128(10);
-    while left > 0 && rest.wrapping_rem(ten) == i256::ZERO {
-        (rest, left) = (rest.wrapping_div(ten), left - 1);
+    if let Some(array) = array.as_any().downcast_ref::<BinaryViewArray>() {
+        return numeric::wire::take(array.value(row))
+            .ok_or_else(|| Error::internal("bytes that are no numeric"));
     }
-    let fits = |value: i256| value.to_i128().filter(|value| value.unsigned_abs() < 10u128.pow(38));
-    while left > 0 && (fits(rest).is_none() || left > 38) {
-        let last = rest.wrapping_rem(ten).to_i128().unwrap_or(0);
-        rest = rest.wrapping_div(ten).wrapping_add(i256::from_i128(last / 5));
-        left -= 1;
-    }
-    let unscaled = fits(rest).ok_or_else(numeric_overflow)?;
-    let number = Numeric { unscaled, scale: u8::try_from(left).map_err(|_| numeric_overflow())? };
-    Ok(Value::Numeric(if scale == NUMERIC_QUOTIENT.1 { number.as_quotient() } else { number }))
+    let array = downcast::<Decimal256Array>(array)?;
+    let scale = array.scale();
+    let number = numeric::parse(&format!("{}e{}", array.value(row), -i32::from(scale.max(0))))?;
+    scaled(number, scale)
 }
 
 fn interval_value(interval: IntervalMonthDayNano) -> Value {
@@ -381,7 +363,8 @@ enum Cells {
     Int8(Int64Builder),
     Float4(Float32Builder),
     Float8(Float64Builder),
-    Numeric { builder: Decimal128Builder, precision: u8, scale: i8 },
+    Decimal { builder: Decimal128Builder, precision: u8, scale: i8 },
+    Numeric { builder: BinaryViewBuilder, modifier: Option<(u16, i16)>, bytes: Vec<u8> },
     Text(StringBuilder),
     Json(lists::JsonBuilder),
     Jsonb(LargeStringBuilder),
@@ -414,10 +397,13 @@ impl Builder {
             Type::Int8 => Cells::Int8(Int64Builder::with_capacity(rows)),
             Type::Float4 => Cells::Float4(Float32Builder::with_capacity(rows)),
             Type::Float8 => Cells::Float8(Float64Builder::with_capacity(rows)),
-            Type::Numeric(modifier) => {
-                let (precision, scale) = modifier.unwrap_or(NUMERIC_COLUMN);
+            Type::Numeric(Some((precision, scale))) if is_narrow(*precision, *scale) => {
                 let builder = Decimal128Builder::with_capacity(rows).with_data_type(data_type(ty));
-                Cells::Numeric { builder, precision, scale }
+                Cells::Decimal { builder, precision: *precision as u8, scale: *scale as i8 }
+            }
+            Type::Numeric(modifier) => {
+                let builder = BinaryViewBuilder::with_capacity(rows);
+                Cells::Numeric { builder, modifier: *modifier, bytes: Vec::new() }
             }
             Type::Text
             | Type::Varchar(_)
@@ -491,8 +477,13 @@ impl Builder {
             }
             (Cells::Float4(b), v) => b.append_value(float(v)? as f32),
             (Cells::Float8(b), v) => b.append_value(float(v)?),
-            (Cells::Numeric { builder, precision, scale }, v) => {
-                builder.append_value(rescale(decimal(v)?, *precision, *scale)?);
+            (Cells::Decimal { builder, precision, scale }, v) => {
+                builder.append_value(unscaled(&decimal(v)?, *precision, *scale)?);
+            }
+            (Cells::Numeric { builder, modifier, bytes }, v) => {
+                bytes.clear();
+                numeric::wire::put(&decimal(v)?.fit(*modifier)?, bytes);
+                builder.append_value(&bytes);
             }
             (Cells::Text(b), Value::Text(v) | Value::Json(v) | Value::Jsonb(v)) => b.append_value(v),
             (Cells::Json(b), Value::Json(v) | Value::Text(v) | Value::Jsonb(v)) => b.append(v),
@@ -532,6 +523,7 @@ impl Builder {
             Cells::Int8(b) => b.append_null(),
             Cells::Float4(b) => b.append_null(),
             Cells::Float8(b) => b.append_null(),
+            Cells::Decimal { builder, .. } => builder.append_null(),
             Cells::Numeric { builder, .. } => builder.append_null(),
             Cells::Text(b) => b.append_null(),
             Cells::Json(b) => b.append_null(),
@@ -571,6 +563,7 @@ impl Builder {
             Cells::Int8(b) => b.len(),
             Cells::Float4(b) => b.len(),
             Cells::Float8(b) => b.len(),
+            Cells::Decimal { builder, .. } => builder.len(),
             Cells::Numeric { builder, .. } => builder.len(),
             Cells::Text(b) => b.len(),
             Cells::Json(b) => b.len(),
@@ -607,6 +600,7 @@ impl Builder {
             Cells::Int8(b) => Arc::new(b.finish()),
             Cells::Float4(b) => Arc::new(b.finish()),
             Cells::Float8(b) => Arc::new(b.finish()),
+            Cells::Decimal { builder, .. } => Arc::new(builder.finish()),
             Cells::Numeric { builder, .. } => Arc::new(builder.finish()),
             Cells::Text(b) => Arc::new(b.finish()),
             Cells::Json(b) => b.finish(),
@@ -660,36 +654,28 @@ fn float(value: &Value) -> Result<f64> {
         Value::Int2(v) => f64::from(*v),
         Value::Int4(v) => f64::from(*v),
         Value::Int8(v) => *v as f64,
-        Value::Numeric(v) => v.unscaled as f64 / 10f64.powi(i32::from(v.scale)),
+        Value::Numeric(v) => v.to_f64(),
         value => return Err(mismatch(value)),
     })
 }
 
 fn decimal(value: &Value) -> Result<Numeric> {
-    let unscaled = match value {
-        Value::Numeric(v) => return Ok(*v),
-        Value::Int2(v) => i128::from(*v),
-        Value::Int4(v) => i128::from(*v),
-        Value::Int8(v) => i128::from(*v),
+    Ok(match value {
+        Value::Numeric(v) => v.clone(),
+        Value::Int2(v) => Numeric::from_integer(i64::from(*v)),
+        Value::Int4(v) => Numeric::from_integer(i64::from(*v)),
+        Value::Int8(v) => Numeric::from_integer(*v),
         value => return Err(mismatch(value)),
-    };
-    Ok(Numeric { unscaled, scale: 0 })
+    })
 }
 
-/// The unscaled integer of `number` at another scale, rounded half away from zero as PostgreSQL rounds.
-fn rescale(number: Numeric, precision: u8, scale: i8) -> Result<i128> {
-    let shift = i32::from(scale) - i32::from(number.scale);
-    let power = 10i128.checked_pow(shift.unsigned_abs()).ok_or_else(numeric_overflow)?;
-    let unscaled = if shift >= 0 {
-        number.unscaled.checked_mul(power).ok_or_else(numeric_overflow)?
-    } else {
-        let half = if number.unscaled < 0 { -(power / 2) } else { power / 2 };
-        number.unscaled.checked_add(half).ok_or_else(numeric_overflow)? / power
+/// The integer of a number in a Decimal128 of some digits, rounded; 22003 when it does not fit.
+pub fn unscaled(number: &Numeric, precision: u8, scale: i8) -> Result<i128> {
+    let rounded = number.rounded(i32::from(scale)).small();
+    let fits = |unscaled: &i128| {
+        10u128.checked_pow(u32::from(precision)).is_none_or(|limit| unscaled.unsigned_abs() < limit)
     };
-    if unscaled.unsigned_abs() >= 10u128.pow(u32::from(precision.min(38))) {
-        return Err(numeric_overflow());
-    }
-    Ok(unscaled)
+    rounded.map(|(unscaled, _)| unscaled).filter(fits).ok_or_else(numeric_overflow)
 }
 
 fn numeric_overflow() -> Error {
@@ -721,8 +707,8 @@ mod tests {
             (Type::Int8, Value::Int8(i64::MAX)),
             (Type::Float4, Value::Float4(1.5)),
             (Type::Float8, Value::Float8(-2.25)),
-            (Type::Numeric(None), Value::Numeric(Numeric { unscaled: 125, scale: 2 })),
-            (Type::Numeric(Some((10, 2))), Value::Numeric(Numeric { unscaled: 1200, scale: 2 })),
+            (Type::Numeric(None), Value::Numeric(Numeric::new(125, 2))),
+            (Type::Numeric(Some((10, 2))), Value::Numeric(Numeric::new(1200, 2))),
             (Type::Text, Value::Text("a".into())),
             (Type::Varchar(Some(3)), Value::Text("abc".into())),
             (Type::Json, Value::Json("{}".into())),
@@ -764,11 +750,11 @@ mod tests {
 
     #[test]
     fn numeric_rounds_half_away_from_zero_and_refuses_what_does_not_fit() {
-        let number = |unscaled, scale| Numeric { unscaled, scale };
-        assert_eq!(rescale(number(125, 2), 5, 1).unwrap(), 13);
-        assert_eq!(rescale(number(-125, 2), 5, 1).unwrap(), -13);
+        let number = Numeric::new;
+        assert_eq!(unscaled(&number(125, 2), 5, 1).unwrap(), 13);
+        assert_eq!(unscaled(&number(-125, 2), 5, 1).unwrap(), -13);
         assert_eq!(
-            rescale(number(1_000, 0), 3, 0).unwrap_err().state(),
+            unscaled(&number(1_000, 0), 3, 0).unwrap_err().state(),
             SqlState::NUMERIC_VALUE_OUT_OF_RANGE
         );
     }

@@ -38,7 +38,7 @@ pub fn send(value: &Value, ty: &Type, out: &mut Vec<u8>) {
         Value::Oid(value) => out.extend_from_slice(&value.to_be_bytes()),
         Value::Float4(value) => out.extend_from_slice(&value.to_be_bytes()),
         Value::Float8(value) => out.extend_from_slice(&value.to_be_bytes()),
-        Value::Numeric(number) => numeric::send(*number, out),
+        Value::Numeric(number) => numeric::send(number, out),
         Value::Text(text) if matches!(ty, Type::Int2Vector | Type::OidVector) => {
             let item = if *ty == Type::Int2Vector { Type::Int2 } else { Type::Oid };
             let number = |word: &str| super::text::parse(&item, word).unwrap_or(Value::Null);

@@ -344,7 +344,9 @@ fn integer<T: TryFrom<i64>>(value: &Value, to: &Type) -> Result<T> {
         Value::Oid(value) => i64::from(*value),
         Value::Float4(value) => whole(f64::from(*value), to)?,
         Value::Float8(value) => whole(*value, to)?,
-        Value::Numeric(number) => number.to_i64().ok_or_else(|| out_of_range(to))?,
+        Value::Numeric(number) => number
+            .to_i64()
+            .ok_or_else(|| number.no_integer(&to.to_string()).unwrap_or_else(|| out_of_range(to)))?,
         Value::Bool(value) if *to == Type::Int4 => i64::from(*value),
         Value::Jsonb(text) => jsonb_number(text, to)?.to_i64().ok_or_else(|| out_of_range(to))?,
         Value::Bits(bits) if matches!(to, Type::Int4 | Type::Int8) => {
@@ -391,7 +393,7 @@ fn narrow(value: f64) -> Result<f32> {
 
 fn decimal(value: &Value, to: &Type) -> Result<Numeric> {
     match value {
-        Value::Numeric(number) => Ok(*number),
+        Value::Numeric(number) => Ok(number.clone()),
         Value::Int2(value) => Ok(Numeric::from_integer(i64::from(*value))),
         Value::Int4(value) => Ok(Numeric::from_integer(i64::from(*value))),
         Value::Int8(value) => Ok(Numeric::from_integer(*value)),

@@ -40,6 +40,7 @@ pub use bits::Bits;
 pub use enums::{Enum, EnumType, EnumValue};
 pub use half::{bf16, f16};
 pub use look::{IntervalStyle, Look};
+pub use numeric::Numeric;
 pub use range::{Range, RangeType};
 pub use record::RecordField;
 pub use sparsevec::{Sparse, Sparsevec};
@@ -57,8 +58,8 @@ pub enum Type {
     Int8,
     Float4,
     Float8,
-    /// `numeric(precision, scale)`; without a modifier, 38 digits of which 16 after the point.
-    Numeric(Option<(u8, i8)>),
+    /// `numeric(precision, scale)`: precision 1 to 1,000, scale -1,000 to 1,000.
+    Numeric(Option<(u16, i16)>),
     Text,
     /// `varchar(n)`, n in characters.
     Varchar(Option<u32>),
@@ -182,13 +183,6 @@ pub enum Value {
     Enum(EnumValue),
     Record(Vec<record::Named>),
     Oid(u32),
-}
-
-/// An exact decimal: `unscaled / 10^scale`, at most 38 digits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Numeric {
-    pub unscaled: i128,
-    pub scale: u8,
 }
 
 /// PostgreSQL's interval: three parts that do not convert into each other.

@@ -26,8 +26,6 @@ pub const UNKNOWN_OID: u32 = 705;
 
 /// PostgreSQL's MaxAttrSize in characters of varchar(n) and character(n).
 const CHARACTERS_MAX: i64 = 10_485_760;
-/// Digits that a [`super::Numeric`] holds.
-pub const NUMERIC_PRECISION_MAX: u8 = 38;
 /// Bytes of a variable-length value's header, which PostgreSQL adds to some modifiers.
 const HEADER_BYTES: i32 = 4;
 
@@ -281,7 +279,7 @@ impl Type {
             Type::Array(item) => Type::Array(Box::new(item.with_typmod(typmod))),
             Type::Numeric(_) if plain >= 0 => {
                 let scale = ((plain & 0x7ff) ^ 1024) - 1024;
-                Type::Numeric(Some(((plain >> 16) as u8, scale as i8)))
+                Type::Numeric(Some(((plain >> 16) as u16, scale as i16)))
             }
             Type::Varchar(_) if plain > 0 => Type::Varchar(Some(plain as u32)),
             Type::Bpchar(_) if plain > 0 => Type::Bpchar(Some(plain as u32)),
@@ -433,15 +431,7 @@ fn numeric(modifiers: &[i64]) -> Result<Type> {
     if !(-1000..=1000).contains(&scale) {
         return Err(invalid_parameter(format!("NUMERIC scale {scale} must be between -1000 and 1000")));
     }
-    if precision > i64::from(NUMERIC_PRECISION_MAX) {
-        return Err(Error::unsupported(format!(
-            "NUMERIC precision {precision} (above {NUMERIC_PRECISION_MAX})"
-        )));
-    }
-    if !(0..=precision).contains(&scale) {
-        return Err(Error::unsupported(format!("NUMERIC scale {scale} outside 0 to the precision")));
-    }
-    Ok(Type::Numeric(Some((precision as u8, scale as i8))))
+    Ok(Type::Numeric(Some((precision as u16, scale as i16))))
 }
 
 fn float(modifiers: &[i64]) -> Result<Type> {

@@ -132,10 +132,14 @@ impl Point {
             Value::Int4(value) | Value::Date(value) => Point::Whole(i64::from(*value)),
             Value::Int8(value) | Value::Timestamp(value) | Value::Timestamptz(value) => Point::Whole(*value),
             Value::Numeric(number) => {
-                let scale = u32::from(number.scale).min(DIGITS);
+                let number = number.trimmed();
+                let within = number.small().filter(|(_, scale)| u32::from(*scale) <= DIGITS);
+                let (unscaled, scale) =
+                    within.ok_or_else(|| Error::unsupported("numrange of more than 38 digits"))?;
+                let scale = u32::from(scale);
                 let one = 10i128.pow(scale);
-                let above = number.unscaled.rem_euclid(one) * 10i128.pow(DIGITS - scale);
-                Point::Decimal { floor: number.unscaled.div_euclid(one), above }
+                let above = unscaled.rem_euclid(one) * 10i128.pow(DIGITS - scale);
+                Point::Decimal { floor: unscaled.div_euclid(one), above }
             }
             other => return Err(Error::internal(format!("an end of a range that is {other:?}"))),
         })
@@ -163,8 +167,6 @@ impl Point {
                 if !(0..10i128.pow(DIGITS)).contains(&above) {
                     return Err(damaged());
                 }
-                let scale = Numeric { unscaled: above, scale: DIGITS as u8 }.trimmed().scale;
-                floor.checked_mul(10i128.pow(u32::from(scale))).ok_or_else(damaged)?;
                 Point::Decimal { floor, above }
             }
             _ => Point::Whole((u64::from_be_bytes(number(reader)?) ^ 1 << 63) as i64),
@@ -177,11 +179,9 @@ fn damaged() -> Error {
 }
 
 fn numeric_of(floor: i128, above: i128) -> Numeric {
-    let fraction = Numeric { unscaled: above, scale: DIGITS as u8 }.trimmed();
-    // [`Point::decode`] lets no number of more digits in.
-    let unscaled =
-        floor.saturating_mul(10i128.pow(u32::from(fraction.scale))).saturating_add(fraction.unscaled);
-    Numeric { unscaled, scale: fraction.scale }
+    let fraction = Numeric::new(above, DIGITS as u8).trimmed();
+    // No sum of two numbers of 38 digits is out of bounds.
+    Numeric::new(floor, 0).plus(&fraction).unwrap_or_default()
 }
 
 /// An end of a range: a place before, at or behind a value.

@@ -45,7 +45,7 @@ pub fn print_as(value: &Value, look: Look, out: &mut Vec<u8>) {
         Value::Oid(value) => integer::print_u64(u64::from(*value), out),
         Value::Float4(value) => float::print_f32_with(*value, look.float_digits, out),
         Value::Float8(value) => float::print_f64_with(*value, look.float_digits, out),
-        Value::Numeric(value) => numeric::print(*value, out),
+        Value::Numeric(value) => numeric::print(value, out),
         Value::Text(text) | Value::Json(text) | Value::Jsonb(text) => out.extend_from_slice(text.as_bytes()),
         Value::Bytea(bytes) => print_bytea(bytes, out),
         Value::Date(days) => datetime::print_date(*days, out),

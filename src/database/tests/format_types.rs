@@ -1,5 +1,5 @@
 //! A data directory with a table of every type, every index, a sequence, partitions and a foreign key, as the present format
-//! writes them, in `tests/formats/2-types`: what it holds is what was put into it, and it goes on.
+//! writes them, in `tests/formats/3-types`, and those of formats before: what each holds is what was put into it, and it goes on.
 //!
 //! It was made by [`write`], by a process that was killed. A new format gets its own by
 //! `HITHER_FORMAT_TYPES=tests/formats/<version>-types cargo test --no-default-features --lib format_types`.
@@ -12,13 +12,15 @@ use crate::catalog::{
     DefaultExpr, DroppedColumn, Edit, EnumObject, ForeignKey, HnswOptions, Index, IndexMethod, IndexMetric,
     IvfflatOptions, Object, Partition, PartitionBound, Partitioning, ReferentialAction, Relation, Sequence,
 };
+use crate::database::control::FORMAT_VERSION;
 use crate::fs::DiskFs;
 use crate::index::inverted::Question;
 use crate::index::quantizer::Quantization;
 use crate::types::enums::{Enum, Label};
 use crate::types::{EnumType, RangeType, text};
 
-const KEPT: [&str; 1] = ["2-types"];
+/// Directories, and since which format they have the tables that they have.
+const KEPT: [(&str, u32); 2] = [("2-types", 2), ("3-types", 3)];
 const MOOD: Oid = 30_000;
 
 fn mood() -> EnumType {
@@ -69,8 +71,8 @@ fn types() -> Vec<(Type, &'static str)> {
 /// Rows by table, in order of their keys.
 type Tables = BTreeMap<String, Vec<Vec<Value>>>;
 
-/// What is in the directory.
-fn written() -> Tables {
+/// What is in a directory of a format.
+fn written(format: u32) -> Tables {
     let (first, last) = (-9, 100);
     let values: Vec<Value> = types().iter().map(|(ty, text)| text::parse(ty, text).unwrap()).collect();
     let mut nulls = vec![Value::Null; values.len()];
@@ -83,12 +85,30 @@ fn written() -> Tables {
     let children = [(1, Value::Int8(5)), (2, Value::Null), (100, Value::Int8(100))];
     let child = |(id, parent): (i64, Value)| vec![Value::Int8(id), parent];
     let parted = |id: i64| vec![Value::Int8(id), Value::Text(["a", "b", "c"][id as usize % 3].into())];
-    BTreeMap::from([
+    let mut tables = BTreeMap::from([
         ("plain".into(), plain.collect()),
         ("vectors".into(), (0..20).chain(100..105).map(vectors).collect()),
         ("children".into(), children.into_iter().map(child).collect()),
         ("parted".into(), (0..6).chain(100..102).map(parted).collect()),
-    ])
+    ]);
+    if format >= 3 {
+        tables.insert("numbers".into(), (0..4).chain(100..104).map(numbers).collect());
+    }
+    tables
+}
+
+/// Numbers whose cells are behind the row, and others, with text between them.
+fn numbers(id: i64) -> Vec<Value> {
+    let number = |text: &str| Value::Numeric(crate::types::numeric::parse(text).unwrap());
+    let long = number(&format!("-{}.{id:03}", "1234567890".repeat(6)));
+    let any = ["NaN", "-Infinity", "1.50", "1e-60"].map(number)[id as usize % 4].clone();
+    vec![
+        Value::Int8(id),
+        any.clone(),
+        Value::Text(format!("row {id}")),
+        long,
+        Value::Array(vec![any, Value::Null]),
+    ]
 }
 
 fn vectors(id: i64) -> Vec<Value> {
@@ -122,6 +142,7 @@ fn write(dir: &Path) {
     create_plain(&mut txn);
     create_vectors(&mut txn);
     create_relations(&mut txn);
+    create_numbers(&mut txn);
     txn.commit().unwrap();
     insert_those(&database, is_first);
     let mut txn = database.begin(Isolation::ReadCommitted);
@@ -142,7 +163,7 @@ fn write(dir: &Path) {
 fn insert_those(database: &Arc<Database>, wanted: impl Fn(&[Value]) -> bool) {
     let mut txn = database.begin(Isolation::ReadCommitted);
     txn.start_statement();
-    for (name, rows) in written() {
+    for (name, rows) in written(FORMAT_VERSION) {
         let oid = table_of(&txn, &name);
         let columns = txn.catalog().table_by_oid(oid).unwrap().columns.len();
         // The last column of `plain` comes later, behind one that goes.
@@ -184,6 +205,17 @@ fn add_and_drop_columns(txn: &mut Transaction) {
     };
     altered.columns.push(added);
     done(txn.edit_catalog(vec![Edit::Put(Object::Table(altered))]));
+}
+
+fn create_numbers(txn: &mut Transaction) {
+    let columns = vec![
+        column(1, "id", Type::Int8),
+        column(2, "any", Type::Numeric(None)),
+        column(3, "text", Type::Text),
+        column(4, "long", Type::Numeric(Some((80, 3)))),
+        column(5, "list", Type::Array(Box::new(Type::Numeric(None)))),
+    ];
+    create_with(txn, "numbers", columns);
 }
 
 /// Name, column, method, metric, codes.
@@ -357,7 +389,7 @@ fn tables_of_all_types_open_and_go_on() {
     if let Some(dir) = std::env::var_os("HITHER_FORMAT_TYPES") {
         write(Path::new(&dir));
     }
-    for kept in KEPT {
+    for (kept, format) in KEPT {
         let copied = tempfile::tempdir().unwrap();
         let dir = copied.path().join("data");
         copy(&folder().join(kept), &dir);
@@ -367,9 +399,9 @@ fn tables_of_all_types_open_and_go_on() {
             crate::database::check::check_directory(fs.clone(), &dir, &mut |error| told.push(error));
         assert_eq!(checked.unwrap().problems, 0, "{kept}: {told:?}");
         let database = Database::open(fs.clone(), &dir, small()).unwrap();
-        assert_eq!(read(&database), written(), "{kept}");
+        assert_eq!(read(&database), written(format), "{kept}");
         use_them(&database);
-        let mut expected = written();
+        let mut expected = written(format);
         let mut txn = database.begin(Isolation::ReadCommitted);
         let table = table_of(&txn, "vectors");
         done(txn.insert(table, &[vectors(500)], OnConflict::Error));

@@ -4,9 +4,8 @@
 //! greater than everything, and one zero (as PostgreSQL compares); uuids are big-endian numbers; decimals are counted in
 //! units of their column's last digit.
 
-use crate::types::names::NUMERIC_PRECISION_MAX;
-use crate::types::numeric::SCALE_DEFAULT;
-use crate::types::{Numeric, RangeType, Type, Value};
+use crate::types::numeric::{SMALL_DIGITS, Special, is_narrow};
+use crate::types::{Numeric, RangeType, Type, Value, numeric};
 
 /// Types whose values compare with each other and share their keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -160,7 +159,7 @@ impl Family {
 
     pub fn numbered(number: u8) -> Option<Family> {
         if let Some(scale) = number.checked_sub(NUMERIC) {
-            return (scale <= NUMERIC_PRECISION_MAX).then_some(Family::Numeric(scale));
+            return (scale <= SMALL_DIGITS).then_some(Family::Numeric(scale));
         }
         FAMILIES.get(usize::from(number)).copied()
     }
@@ -216,7 +215,7 @@ impl Family {
             Family::Time => Value::Time((key as u64 ^ 1 << 63) as i64),
             Family::Timestamp => Value::Timestamp((key as u64 ^ 1 << 63) as i64),
             Family::Timestamptz => Value::Timestamptz((key as u64 ^ 1 << 63) as i64),
-            Family::Numeric(scale) => Value::Numeric(Numeric { unscaled: (key ^ 1 << 127) as i128, scale }),
+            Family::Numeric(scale) => Value::Numeric(Numeric::new((key ^ 1 << 127) as i128, scale)),
             Family::Uuid => Value::Uuid(key.to_be_bytes()),
             Family::Oid => Value::Oid(key as u32),
             // Zeros have one key, and so have all NaN.
@@ -247,9 +246,14 @@ impl Family {
     /// The greatest key that is not above a number, and whether it is below it; `None` where keys do not reach so far.
     pub fn floor_key(self, number: &Numeric) -> Option<(u128, bool)> {
         match self {
-            Family::Numeric(scale) => {
-                units(number, scale).map(|(units, rest)| (units as u128 ^ 1 << 127, rest != 0))
-            }
+            Family::Numeric(scale) => match number.as_special() {
+                None => units(number, scale)
+                    .map(|(units, rest)| (units as u128 ^ 1 << 127, rest != 0))
+                    .filter(|(key, _)| (NEGATIVE_INFINITY + 1..INFINITY).contains(key)),
+                Some(Special::NegativeInfinity) => Some((NEGATIVE_INFINITY, false)),
+                Some(Special::Infinity) => Some((INFINITY, false)),
+                Some(Special::NaN) => Some((INFINITY + 1, false)),
+            },
             _ => {
                 let (whole, rest) = units(number, 0)?;
                 Some((self.integer_key(i64::try_from(whole).ok()?)?, rest != 0))
@@ -270,19 +274,37 @@ impl Family {
     }
 }
 
-/// Digits after the point that values of `numeric(p, s)` have at most.
-fn digits_kept(modifier: Option<(u8, i8)>) -> u8 {
-    modifier.map_or(SCALE_DEFAULT, |(_, scale)| u8::try_from(scale).unwrap_or(0))
+/// Keys of decimals that are no numbers; NaN has the one behind infinity.
+pub const INFINITY: u128 = u128::MAX - 1;
+pub const NEGATIVE_INFINITY: u128 = 0;
+
+/// Digits after the point that keys of `numeric` have where it is not said: 22 are left before it. A column with a value
+/// of more digits has no index.
+const SCALE_DEFAULT: u8 = 16;
+
+/// Whether all values of `numeric(p, s)` are shown with as many digits after the point, and fit their keys.
+pub fn has_one_scale(modifier: Option<(u16, i16)>) -> bool {
+    modifier.is_some_and(|(precision, scale)| is_narrow(precision, scale))
+}
+
+/// Digits after the point that keys of `numeric(p, s)` have.
+fn digits_kept(modifier: Option<(u16, i16)>) -> u8 {
+    match modifier {
+        Some((_, scale)) if has_one_scale(modifier) => scale as u8,
+        _ => SCALE_DEFAULT,
+    }
 }
 
 /// How many units of 10^-scale a number has, rounded down, and what is left over; `None` beyond all keys.
 fn units(number: &Numeric, scale: u8) -> Option<(i128, i128)> {
-    Some(match scale.checked_sub(number.scale) {
-        Some(up) => (number.unscaled.checked_mul(10i128.checked_pow(u32::from(up))?)?, 0),
-        None => {
-            let unit = 10i128.checked_pow(u32::from(number.scale - scale))?;
-            (number.unscaled.div_euclid(unit), number.unscaled.rem_euclid(unit))
-        }
+    let (unscaled, own) = number.small().or_else(|| number.trimmed().small())?;
+    Some(match u16::from(scale).checked_sub(own) {
+        Some(up) => (unscaled.checked_mul(10i128.checked_pow(u32::from(up))?)?, 0),
+        None => match 10i128.checked_pow(u32::from(own - u16::from(scale))) {
+            Some(unit) => (unscaled.div_euclid(unit), unscaled.rem_euclid(unit)),
+            // Less than a tenth of a unit.
+            None => (if unscaled < 0 { -1 } else { 0 }, unscaled),
+        },
     })
 }
 
@@ -319,8 +341,9 @@ pub fn key_of_element(ty: &Type, value: Option<&Value>) -> Option<Option<Vec<u8>
     let key = |value: &Value| match (family, value) {
         // Of arrays whose elements have modifiers, and of those beside them that have none.
         (_, Value::Numeric(number)) => {
-            let number = number.trimmed();
-            Some([&number.unscaled.to_be_bytes()[..], &[number.scale]].concat())
+            let mut bytes = Vec::new();
+            numeric::wire::put(&number.trimmed(), &mut bytes);
+            Some(bytes)
         }
         (Some(family), value) if family.key_bytes().is_some() => {
             family.key(value).map(|key| key.to_be_bytes().to_vec())

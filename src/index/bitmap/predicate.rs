@@ -2,7 +2,7 @@
 
 use std::ops::Bound;
 
-use super::keys::{Family, Key, integer};
+use super::keys::{Family, INFINITY, Key, NEGATIVE_INFINITY, integer};
 use crate::types::Value;
 use crate::types::range::Relation;
 
@@ -161,7 +161,10 @@ fn edge(family: Family, value: &Value, side: Side) -> Option<Option<u128>> {
             if let Some((below, _)) = family.floor_key(number) {
                 return Some(if side == Side::Low { below.checked_add(1) } else { Some(below) });
             }
-            number.unscaled > 0
+            if let Family::Numeric(_) = family {
+                return Some(beyond(side, number.signum() > 0));
+            }
+            number.signum() > 0
         }
         value => integer(value)? > 0,
     };
@@ -169,6 +172,16 @@ fn edge(family: Family, value: &Value, side: Side) -> Option<Option<u128>> {
         (Side::Low, true) | (Side::High, false) => None,
         (Side::Low, false) => Some(0),
         (Side::High, true) => Some(family.key_max()),
+    })
+}
+
+/// The key of a bound that is beyond all decimals with keys, but not beyond the infinities.
+fn beyond(side: Side, above: bool) -> Option<u128> {
+    Some(match (side, above) {
+        (Side::Low, true) => INFINITY,
+        (Side::High, true) => INFINITY - 1,
+        (Side::Low, false) => NEGATIVE_INFINITY + 1,
+        (Side::High, false) => NEGATIVE_INFINITY,
     })
 }
 

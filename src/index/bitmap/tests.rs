@@ -71,9 +71,16 @@ fn order(a: &Value, b: &Value) -> Option<i8> {
         (Value::Text(a), Value::Text(b)) => a.cmp(b),
         (Value::Uuid(a), Value::Uuid(b)) => a.cmp(b),
         (Value::Numeric(a), Value::Numeric(b)) => {
-            let scale = a.scale.max(b.scale);
-            let units = |number: &Numeric| number.unscaled * 10i128.pow(u32::from(scale - number.scale));
-            units(a).cmp(&units(b))
+            // Within the digits of both, as long as they are.
+            let digits = |number: &Numeric| {
+                number.unscaled().map(|unscaled| {
+                    unscaled * num_bigint::BigInt::from(10).pow(60 - u32::from(number.scale()))
+                })
+            };
+            match (digits(a), digits(b)) {
+                (Some(a), Some(b)) => a.cmp(&b),
+                _ => a.compare(b),
+            }
         }
         _ => {
             let (a, b) = (number(a)?, number(b)?);
@@ -88,13 +95,24 @@ fn order(a: &Value, b: &Value) -> Option<i8> {
 
 fn numeric(scale: std::ops::RangeInclusive<u8>) -> BoxedStrategy<Value> {
     let few = prop_oneof![-12i128..12, -1_000_000i128..1_000_000];
-    (few, scale).prop_map(|(unscaled, scale)| Value::Numeric(Numeric { unscaled, scale })).boxed()
+    (few, scale).prop_map(|(unscaled, scale)| Value::Numeric(Numeric::new(unscaled, scale))).boxed()
+}
+
+fn special() -> BoxedStrategy<Value> {
+    let text = prop_oneof![Just("NaN"), Just("Infinity"), Just("-Infinity")];
+    text.prop_map(|text| Value::Numeric(crate::types::numeric::parse(text).unwrap())).boxed()
+}
+
+/// Beyond all keys.
+fn far() -> BoxedStrategy<Value> {
+    let text = prop_oneof![Just("1e39"), Just("-1e39"), Just("1e-50"), Just("-1e-50")];
+    text.prop_map(|text| Value::Numeric(crate::types::numeric::parse(text).unwrap())).boxed()
 }
 
 fn value(ty: &Type) -> BoxedStrategy<Value> {
     let some = match ty {
         Type::Numeric(Some((_, scale))) => numeric(*scale as u8..=*scale as u8),
-        Type::Numeric(None) => numeric(0..=16),
+        Type::Numeric(None) => prop_oneof![8 => numeric(0..=16), 1 => special()].boxed(),
         Type::Bool => any::<bool>().prop_map(Value::Bool).boxed(),
         Type::Int2 => prop_oneof![(-5i16..5), any::<i16>()].prop_map(Value::Int2).boxed(),
         Type::Int4 => prop_oneof![(-5i32..50), any::<i32>()].prop_map(Value::Int4).boxed(),
@@ -114,7 +132,9 @@ fn value(ty: &Type) -> BoxedStrategy<Value> {
 /// Decimals are compared with others of any scale.
 fn predicate(ty: &Type) -> BoxedStrategy<Predicate> {
     let value = |ty: &Type| match ty {
-        Type::Numeric(_) => prop_oneof![1 => value(ty), 9 => numeric(0..=18)].boxed(),
+        Type::Numeric(_) => {
+            prop_oneof![2 => value(ty), 16 => numeric(0..=18), 1 => special(), 1 => far()].boxed()
+        }
         ty => value(ty),
     };
     let bound = |ty: &Type| {
@@ -294,7 +314,7 @@ fn an_index_of_each_kind_comes_back_from_its_file() {
     many(20_000, &|slot| Value::Bool(slot % 5 == 0), Type::Bool);
     many(9_000, &|slot| Value::Float8(f64::from(slot) / 3.0), Type::Float8);
     many(9_000, &|slot| text(&format!("t{}", slot % 4_000)), Type::Text);
-    let price = |slot: u32| Value::Numeric(Numeric { unscaled: i128::from(slot) - 4_500, scale: 2 });
+    let price = |slot: u32| Value::Numeric(Numeric::new(i128::from(slot) - 4_500, 2));
     many(9_000, &price, Type::Numeric(Some((10, 2))));
     // More texts than there are codes.
     let mut index = ColumnIndex::for_type(&Type::Text).unwrap();
@@ -373,7 +393,7 @@ fn operands_of_other_integer_types_are_clamped() {
     assert_eq!(count(Bound::Included(far(70_000)), Bound::Unbounded), 0);
     assert_eq!(count(Bound::Unbounded, Bound::Included(far(-70_000))), 0);
     assert_eq!(count(Bound::Included(far(0)), Bound::Excluded(far(30_000))), 1);
-    let half = |unscaled| Value::Numeric(Numeric { unscaled, scale: 1 });
+    let half = |unscaled| Value::Numeric(Numeric::new(unscaled, 1));
     assert_eq!(count(Bound::Included(half(-300_005)), Bound::Excluded(half(299_999))), 2);
     assert_eq!(count(Bound::Excluded(half(-299_995)), Bound::Included(half(300_000))), 2);
     assert_eq!(count(Bound::Included(half(i128::from(i64::MAX) * 100)), Bound::Unbounded), 0);

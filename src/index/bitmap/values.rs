@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::array::Cell;
 use super::fixed::Fixed;
-use super::keys::{Family, Key};
+use super::keys::{Family, Key, has_one_scale};
 use super::text::Text;
 use super::{ColumnIndex, Values};
 use crate::types::{Type, Value};
@@ -19,7 +19,7 @@ pub struct ColumnValues {
 
 impl ColumnValues {
     /// Of an index over a column of type `ty`; `None` where it does not tell values apart that are shown in different ways:
-    /// floats, `numeric` without a modifier, text by hash, `char(n)`.
+    /// floats, decimals of several scales, text by hash, `char(n)`.
     pub fn of(index: &Arc<ColumnIndex>, ty: &Type) -> Option<ColumnValues> {
         let mut texts = Vec::new();
         match &index.values {
@@ -33,7 +33,7 @@ impl ColumnValues {
                 }
             }
             Values::Text(_) | Values::Spans(_) | Values::Unusable => return None,
-            _ if *ty == Type::Numeric(None) => return None,
+            _ if matches!(ty, Type::Numeric(modifier) if !has_one_scale(*modifier)) => return None,
             _ => {
                 index.family.value(0)?;
             }

@@ -294,6 +294,7 @@ fn sql_type(arrow: &str) -> &str {
         ty if ty.starts_with("LargeList(UInt32") => "sparsevec",
         ty if ty.starts_with("LargeList(Boolean") => "bit",
         ty if ty.starts_with("LargeList(Utf8") => "json",
+        "BinaryView" => "numeric",
         ty if ty.starts_with("Decimal") => "numeric",
         ty if ty.starts_with("Timestamp") && ty.contains("UTC") => "timestamp with time zone",
         ty if ty.starts_with("Timestamp") => "timestamp without time zone",

@@ -542,7 +542,7 @@ impl Parser {
         let Some(Token::Number(digits)) = self.peek().cloned() else { return Err(self.unexpected()) };
         self.at += 1;
         let number = crate::types::numeric::parse(&digits)?;
-        Ok(if minus { Numeric { unscaled: -number.unscaled, ..number } } else { number })
+        Ok(if minus { number.negated() } else { number })
     }
 
     fn subscripts(&mut self) -> Result<Accessor> {

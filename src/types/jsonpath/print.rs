@@ -2,9 +2,9 @@
 
 use std::fmt::{self, Display, Formatter, Write};
 
+use crate::types::Numeric;
 use crate::types::json::print_string;
 use crate::types::jsonpath::{Accessor, Comparison, Expr, Path};
-use crate::types::{Numeric, Value, text};
 
 impl Display for Path {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
@@ -144,5 +144,5 @@ fn quoted(text: &str) -> String {
 
 /// A number as PostgreSQL writes it.
 pub fn number_text(number: &Numeric) -> String {
-    text::to_string(&Value::Numeric(*number))
+    number.to_string()
 }

@@ -1,0 +1,59 @@
+//! `make_array`, which is `ARRAY[a, b]` of columns: DataFusion's, that also takes numbers which show their own digits.
+//!
+//! `planner::common` gives all of them one type once the query is planned; until then one such among others makes an array
+//! of such.
+
+use std::sync::Arc;
+
+use arrow::datatypes::DataType;
+use datafusion::common::Result;
+use datafusion::functions_nested::make_array;
+use datafusion::logical_expr::{
+    ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
+};
+
+use crate::functions::decimal;
+
+pub fn function() -> Arc<ScalarUDF> {
+    let signature = Signature::user_defined(Volatility::Immutable);
+    Arc::new(ScalarUDF::from(MakeArray { inner: make_array::make_array_udf(), signature }))
+}
+
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct MakeArray {
+    inner: Arc<ScalarUDF>,
+    signature: Signature,
+}
+
+impl ScalarUDFImpl for MakeArray {
+    fn name(&self) -> &str {
+        self.inner.name()
+    }
+
+    fn aliases(&self) -> &[String] {
+        self.inner.aliases()
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn coerce_types(&self, given: &[DataType]) -> Result<Vec<DataType>> {
+        match given.contains(&decimal::any()) {
+            true => Ok(given.to_vec()),
+            false => self.inner.coerce_types(given),
+        }
+    }
+
+    fn return_type(&self, given: &[DataType]) -> Result<DataType> {
+        let any = decimal::any();
+        match given.contains(&any) {
+            true => Ok(DataType::new_list(any, true)),
+            false => self.inner.return_type(given),
+        }
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        self.inner.invoke_with_args(args)
+    }
+}
