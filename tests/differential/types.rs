@@ -113,7 +113,6 @@ pub fn setup() -> Vec<String> {
         .iter()
         .map(|(ty, name, column)| {
             let name = match ty {
-                Ty::Numeric => "numeric(12,2)",
                 Ty::Vector => "vector(3)",
                 Ty::Halfvec => "halfvec(3)",
                 Ty::Sparsevec => "sparsevec(3)",
@@ -177,7 +176,18 @@ fn edges(ty: Ty) -> &'static [&'static str] {
             "'-0'::float8",
             "1e15",
         ],
-        Ty::Numeric => &["99999999.99", "0.000001", "123456789012345", "-0.5"],
+        Ty::Numeric => &[
+            "99999999.99",
+            "0.000001",
+            "123456789012345",
+            "-0.5",
+            "1.500",
+            "'NaN'::numeric",
+            "'Infinity'::numeric",
+            "'-Infinity'::numeric",
+            "12345678901234567890123456789012345678901234567890.5",
+            "1e-40",
+        ],
         Ty::Text => {
             &[r"'%\_'", r"E'a\nb\t'", "'日本語'", "'🦀x'", "'it''s'", "'{\"a\": 1}'", "'2020-01-01'", "' '"]
         }
