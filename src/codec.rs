@@ -204,7 +204,7 @@ impl<'a> Reader<'a> {
 ///   bool             00 | 01
 ///   floats           8 bytes of the float8           sign-flipped; NaN greatest, -0 = 0
 ///   numeric          kind, exponent, digit pairs     1.0 = 1.00; complemented when negative; infinity and NaN are a kind
-///   text, bytea      00 as 00 FF, closed by 00 00; ranges the same with the bytes that rows hold
+///   text, bytea      00 as 00 FF, closed by 00 00; ranges and addresses the same with the bytes that rows hold
 ///   interval         16 bytes                        microseconds, a month taken as 30 days
 ///   uuid             16 bytes
 ///   bits             bytes as in bytea, then how many bits
@@ -277,6 +277,7 @@ pub mod key {
             Value::TsVector(vector) => escaped(vector.bytes(), out),
             Value::TsQuery(query) => escaped(&query.bytes(), out),
             Value::Range(range) => escaped(&range.bytes(), out),
+            Value::Network(network) => escaped(&network.bytes(), out),
             Value::Array(elements) => list(elements, out, encode_one),
             Value::Record(fields) => list(fields, out, |(_, value), out| encode_one(value, out)),
             Value::Null

@@ -14,6 +14,7 @@ use crate::functions::scalar::{Function, answer, no_such_function, rows_of};
 use crate::functions::texts::behind;
 use crate::functions::value::{Definition, strict};
 use crate::types::arrow::errors::external;
+use crate::types::arrow::lists::network_of;
 use crate::types::arrow::lists::{bit_type, is_bit};
 use crate::types::bits::Combine;
 use crate::types::{Bits, Type, Value};
@@ -93,6 +94,8 @@ fn one_bit_string(name: &str, given: &[DataType]) -> Result<Vec<DataType>> {
 fn bits_or_integer(name: &str, given: &[DataType]) -> Result<Vec<DataType>> {
     match given {
         [DataType::Int16 | DataType::Int32 | DataType::Int64] => Ok(given.to_vec()),
+        // Another function in the end.
+        [address] if network_of(address).is_some() => Ok(given.to_vec()),
         _ => one_bit_string(name, given),
     }
 }
@@ -102,6 +105,7 @@ fn not_type(given: &[DataType]) -> Type {
         [DataType::Int16] => Type::Int2,
         [DataType::Int32] => Type::Int4,
         [DataType::Int64] => Type::Int8,
+        [address] if let Some(of) = network_of(address) => Type::Network(of),
         _ => Type::Bit(None),
     }
 }

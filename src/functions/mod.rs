@@ -86,6 +86,8 @@ pub mod regexps;
 pub mod doubles;
 // ARRAY[...] of columns.
 mod make_array;
+// inet, cidr, macaddr, macaddr8.
+pub mod networks;
 // round, trunc, ceil, floor, sign.
 pub mod rounding;
 // Whether a row is in a sample.
@@ -154,6 +156,7 @@ pub fn scalar_functions() -> Vec<Arc<ScalarUDF>> {
         jsonpath::functions(),
         text_search::functions(),
         ranges::functions(),
+        networks::functions(),
         enums::functions(),
         domains::functions(),
         vec![sampling::function(), key::function()],

@@ -18,6 +18,7 @@ use crate::functions::decimal::{self, Builder, Numbers};
 use crate::functions::scalar::{answer, no_such_function, rows_of};
 use crate::types::Numeric;
 use crate::types::arrow::errors::external;
+use crate::types::arrow::lists::network_of;
 use crate::types::numeric::Special;
 
 /// PostgreSQL's bound of the digits that are asked for (NUMERIC_MAX_RESULT_SCALE).
@@ -69,6 +70,10 @@ struct Rounding {
     signature: Signature,
 }
 
+fn is_mac(ty: &DataType) -> bool {
+    network_of(ty).is_some_and(|of| !of.is_ip())
+}
+
 impl Rounding {
     fn new(name: &'static str, op: Op, digits: Option<i16>) -> Rounding {
         Rounding { name, op, digits, signature: Signature::user_defined(Volatility::Immutable) }
@@ -106,6 +111,8 @@ impl ScalarUDFImpl for Rounding {
             |ty: &DataType| decimal::is_numeric(ty).then(|| ty.clone()).or_else(|| decimal::of_integer(ty));
         let with_digits = matches!(self.op, Op::Round | Op::Trunc);
         match given {
+            // Another function in the end.
+            [address] if self.op == Op::Trunc && is_mac(address) => Some(given.to_vec()),
             [operand] if self.digits.is_some() => exact(operand).map(|ty| vec![ty]),
             [operand] if decimal::is_numeric(operand) => Some(vec![operand.clone()]),
             [operand] if operand.is_numeric() || operand.is_null() => Some(vec![DataType::Float64]),
@@ -124,7 +131,11 @@ impl ScalarUDFImpl for Rounding {
 
     fn return_type(&self, given: &[DataType]) -> Result<DataType> {
         let Some((precision, scale)) = decimal::digits(&given[0]) else {
-            return Ok(if decimal::is_numeric(&given[0]) { decimal::any() } else { DataType::Float64 });
+            return Ok(match &given[0] {
+                number if decimal::is_numeric(number) => decimal::any(),
+                address if is_mac(address) => address.clone(),
+                _ => DataType::Float64,
+            });
         };
         // One digit more than the operand has, for a carry.
         let whole = i16::from(precision) - i16::from(scale) + 1;

@@ -24,8 +24,9 @@ use crate::functions::characters::padded;
 use crate::functions::decimal;
 use crate::functions::scalar::{answer, look_of, no_such_function, rows_of};
 use crate::types::arrow::errors::external;
+use crate::types::arrow::lists::network_of;
 use crate::types::arrow::{Builder, data_type, plain_field, type_of, type_of_data_type, value_at};
-use crate::types::{Look, Type, Value, Zone};
+use crate::types::{Look, NetworkType, Type, Value, Zone};
 
 /// What a function computes from one row's arguments.
 pub type Call = fn(&[Value]) -> crate::error::Result<Value>;
@@ -216,6 +217,8 @@ impl Overload {
             // Types that exist inside plans only.
             None => data_type_of_value(given),
             Some(Type::Numeric(_)) if decimal::is_numeric(given) => given.clone(),
+            // The same bytes.
+            Some(Type::Network(_)) if network_of(given).is_some() => given.clone(),
             // Cast by us.
             Some(_) if *given == decimal::any() => given.clone(),
             Some(Type::Numeric(_)) => decimal::of_integer(given).unwrap_or_else(decimal::any),
@@ -249,6 +252,10 @@ fn conversion_cost(given: &DataType, parameter: &Type) -> Option<u32> {
         DataType::Float64 => Some(3),
         _ => None,
     };
+    // Functions of an inet take a cidr.
+    if let (Some(given), Type::Network(wanted)) = (network_of(given), parameter) {
+        return (given == NetworkType::Cidr && *wanted == NetworkType::Inet).then_some(1);
+    }
     match (given, &wanted) {
         (DataType::Utf8View, DataType::Utf8) => Some(0),
         (DataType::Utf8 | DataType::Utf8View, DataType::LargeUtf8) => Some(20),

@@ -46,6 +46,8 @@ pub mod knn;
 pub mod limit;
 // Columns that are called alike.
 pub mod names;
+// Operators of addresses.
+mod networks;
 // Operators by the types of their operands.
 pub mod operators;
 // Subqueries in ORDER BY.

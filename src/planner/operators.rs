@@ -29,9 +29,9 @@ use crate::functions::{
 };
 use crate::planner::characters::with_blanks;
 use crate::planner::prepare::configuration;
-use crate::planner::{common, comparison};
+use crate::planner::{common, comparison, networks};
 use crate::types::arrow::errors::external;
-use crate::types::arrow::lists::{range_of, tsquery_type, tsvector_type};
+use crate::types::arrow::lists::{network_of, range_of, tsquery_type, tsvector_type};
 use crate::types::arrow::{data_type, field, metadata, to_scalar, type_of};
 use crate::types::{RangeType, Type};
 
@@ -44,7 +44,7 @@ pub const IS_NOT_DISTINCT_FROM: &str = "IS NOT DISTINCT FROM";
 pub struct OperatorPlanner;
 
 /// What is known of an operand.
-enum Operand {
+pub enum Operand {
     /// A text literal: takes the other side's type.
     Unknown(String),
     /// A parameter without a type yet.
@@ -66,7 +66,15 @@ impl ExprPlanner for OperatorPlanner {
         if let Some(op) = distinct {
             let (left, right) = match [&left, &right].iter().any(|operand| operand.is(&decimal::any())) {
                 true => comparison::of_operator(expr.left, op, expr.right, schema),
-                false => (expr.left, expr.right),
+                false => {
+                    let taken = |other: &Operand| other.field().and_then(|field| type_beside("=", field));
+                    let (of_left, of_right) = (taken(&right), taken(&left));
+                    (
+                        of_left.map_or(Ok(expr.left.clone()), |ty| typed(expr.left.clone(), &left, &ty))?,
+                        of_right
+                            .map_or(Ok(expr.right.clone()), |ty| typed(expr.right.clone(), &right, &ty))?,
+                    )
+                }
             };
             let compared = BinaryExpr::new(Box::new(left), op, Box::new(right));
             return Ok(PlannerResult::Planned(Expr::BinaryExpr(compared)));
@@ -77,6 +85,11 @@ impl ExprPlanner for OperatorPlanner {
         if let Some(planned) = range_operator(&operator, &expr, &left, &right)? {
             return Ok(PlannerResult::Planned(planned));
         }
+        if let Some(planned) = networks::plan(&operator, &expr, &left, &right)? {
+            return Ok(PlannerResult::Planned(planned));
+        }
+        let mut expr = expr;
+        networks::compared(&mut expr, &left, &right)?;
         if let Some(metric) = Metric::from_operator(&operator) {
             let RawBinaryExpr { left: a, right: b, .. } = expr;
             return distance(metric, (a, left), (b, right)).map(PlannerResult::Planned);
@@ -306,6 +319,10 @@ impl Operand {
         self.field().and_then(|field| range_of(field.data_type()))
     }
 
+    fn is_network(&self) -> bool {
+        self.field().is_some_and(|field| network_of(field.data_type()).is_some())
+    }
+
     fn is_json(&self) -> bool {
         matches!(self, Operand::Typed(field) if type_of(field) == Type::Json)
     }
@@ -460,7 +477,10 @@ fn joined_to_text(expr: &RawBinaryExpr, left: &Operand, right: &Operand) -> Opti
     // A literal beside jsonb is jsonb.
     let literal = [left, right].iter().any(|operand| matches!(operand, Operand::Unknown(_)));
     let is_other = |operand: &Operand| {
-        operand.range().is_some() || operand.is_json() || !literal && operand.is(&DataType::LargeUtf8)
+        operand.range().is_some()
+            || operand.is_network()
+            || operand.is_json()
+            || !literal && operand.is(&DataType::LargeUtf8)
     };
     let is_text = |operand: &Operand| {
         !is_other(operand) && operand.is(&DataType::Utf8) || matches!(operand, Operand::Unknown(_))
@@ -511,7 +531,7 @@ fn distance(metric: Metric, left: (Expr, Operand), right: (Expr, Operand)) -> Re
     Ok(call(distance_function(metric, element), arguments))
 }
 
-fn no_operator(operator: &str, left: &Operand, right: &Operand) -> DataFusionError {
+pub fn no_operator(operator: &str, left: &Operand, right: &Operand) -> DataFusionError {
     let error = Error::new(
         SqlState::UNDEFINED_FUNCTION,
         format!("operator does not exist: {} {operator} {}", left.describe(), right.describe()),
@@ -532,7 +552,7 @@ fn are_of_other_kinds(left: &Operand, right: &Operand) -> bool {
 }
 
 /// The expression as `ty` when it has no type of its own.
-fn typed(expr: Expr, operand: &Operand, ty: &Type) -> Result<Expr> {
+pub fn typed(expr: Expr, operand: &Operand, ty: &Type) -> Result<Expr> {
     match operand {
         Operand::Unknown(text) => literal(text, ty),
         Operand::Parameter(id) => Ok(parameter(id.clone(), ty)),
@@ -574,6 +594,7 @@ pub fn call(function: &str, arguments: Vec<Expr>) -> Expr {
             .chain(regex::functions())
             .chain(regexps::functions())
             .chain(math::functions())
+            .chain(crate::functions::networks::functions())
             .chain(choice::functions());
         let all = all.chain(sort_keys::functions()).chain(membership::functions());
         let all = all.chain(characters::functions()).chain(ranges::functions());
@@ -712,7 +733,7 @@ impl Operand {
         }
     }
 
-    fn field(&self) -> Option<&Field> {
+    pub fn field(&self) -> Option<&Field> {
         match self {
             Operand::Typed(field) => Some(field),
             _ => None,
@@ -752,6 +773,10 @@ pub enum Kind {
     /// By its oid.
     Enum(u32),
     Range(RangeType),
+    /// `inet` and `cidr`, or the others.
+    Network {
+        ip: bool,
+    },
 }
 
 /// `None` for other types.
@@ -767,6 +792,7 @@ pub fn kind_of(ty: &Type) -> Option<Kind> {
         Type::Uuid => Kind::Uuid,
         Type::Enum(of) => Kind::Enum(of.oid),
         Type::Range(of) => Kind::Range(*of),
+        Type::Network(of) => Kind::Network { ip: of.is_ip() },
         _ => return None,
     })
 }

@@ -23,6 +23,7 @@ use crate::planner::casts::input_schema;
 use crate::planner::characters;
 use crate::planner::common;
 use crate::planner::comparison;
+use crate::planner::networks;
 use crate::planner::operators::{call, kind_of, literal, parameter, without_modifier};
 use crate::planner::record;
 use crate::planner::recursion;
@@ -235,6 +236,9 @@ pub fn prepare_expr(
                 }
             }
             Expr::Cast(cast) if type_of(&cast.field) == Type::Numeric(None) => prepare_numeric(cast, schema)?,
+            Expr::ScalarFunction(call) if let Some(function) = networks::function_of(&call, schema) => {
+                Transformed::yes(self::call(function, call.args))
+            }
             Expr::ScalarFunction(call)
                 if call.func.name() == arithmetic::NEGATIVE
                     && matches!(call.args.as_slice(), [operand] if is_interval(operand, schema)) =>

@@ -19,9 +19,9 @@ use crate::functions::decimal;
 use crate::functions::scalar::no_such_function;
 use crate::planner::bindings::Execution;
 use crate::planner::bound::BoundFunction;
-use crate::types::Type;
-use crate::types::arrow::data_type;
 use crate::types::arrow::errors::external;
+use crate::types::arrow::{data_type, to_scalar};
+use crate::types::{Network, NetworkType, Type, Value};
 
 const MICROSECONDS_PER_DAY: i64 = 86_400_000_000;
 
@@ -107,6 +107,22 @@ pub const SESSION_VALUES: &[SessionValue] = &[
         names: &["pg_backend_pid"],
         ty: Type::Int4,
         read: |execution| Ok(ScalarValue::Int32(Some(execution.session.backend_pid()))),
+    },
+    SessionValue {
+        names: &["inet_client_addr"],
+        ty: Type::Network(NetworkType::Inet),
+        read: |execution| {
+            let client =
+                execution.session.client().map(|client| Network::Inet(client.ip().to_canonical().into()));
+            to_scalar(&client.map_or(Value::Null, Value::Network), &Type::Network(NetworkType::Inet))
+        },
+    },
+    SessionValue {
+        names: &["inet_client_port"],
+        ty: Type::Int4,
+        read: |execution| {
+            Ok(ScalarValue::Int32(execution.session.client().map(|client| i32::from(client.port()))))
+        },
     },
     SessionValue {
         names: &["lastval"],

@@ -14,7 +14,7 @@ use crate::sql::session::SUPERUSER;
 use crate::sql::shared::Shared;
 use crate::sql::transactions::now;
 use crate::table::bindings::ReportRow;
-use crate::types::Value;
+use crate::types::{Network, Value};
 
 /// PostgreSQL's track_activity_query_size, less the zero at the end of its strings.
 const QUERY_BYTES_MAX: usize = 1023;
@@ -75,6 +75,10 @@ impl Activity {
     /// Where the client is.
     pub fn set_client(&self, client: SocketAddr) {
         let _ = self.client.set(client);
+    }
+
+    pub fn client(&self) -> Option<SocketAddr> {
+        self.client.get().copied()
     }
 
     /// A statement of this query string begins.
@@ -157,7 +161,12 @@ fn row(session: &Shared) -> ReportRow {
         ("usesysid", Value::Oid(crate::sql::system::OWNER_OID)),
         ("usename", Value::from(SUPERUSER)),
         ("application_name", Value::from(application)),
-        ("client_addr", Value::from(client.map(|client| client.ip().to_canonical().to_string()))),
+        (
+            "client_addr",
+            client.map_or(Value::Null, |client| {
+                Value::Network(Network::Inet(client.ip().to_canonical().into()))
+            }),
+        ),
         ("client_port", Value::from(client.map(|client| i32::from(client.port())))),
         ("backend_start", Value::Timestamptz(activity.began)),
         ("xact_start", time(doing.transaction_started)),

@@ -368,6 +368,10 @@ impl SessionContext for Shared {
         self.process_id()
     }
 
+    fn client(&self) -> Option<std::net::SocketAddr> {
+        self.activity.client()
+    }
+
     fn setting(&self, name: &str) -> Option<String> {
         self.settings.lock().show(name).ok()
     }

@@ -115,6 +115,8 @@ pub trait SessionContext: Send + Sync {
     /// Existing schemas of the search_path, first one first; without the implicit pg_catalog.
     fn search_path(&self) -> Vec<String>;
     fn backend_pid(&self) -> i32;
+    /// Where the client is; `None` of a session without a connection.
+    fn client(&self) -> Option<std::net::SocketAddr>;
     /// The value SHOW prints; `None` if there is no such setting.
     fn setting(&self, name: &str) -> Option<String>;
     /// set_config(): the new value.

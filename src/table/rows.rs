@@ -18,7 +18,9 @@
 use crate::catalog;
 use crate::error::{Error, Result};
 use crate::types::numeric::{SMALL_DIGITS, wire};
-use crate::types::{Bits, Interval, Numeric, Range, Sparsevec, TsQuery, TsVector, Type, Value, halfvec};
+use crate::types::{
+    Bits, Interval, Network, Numeric, Range, Sparsevec, TsQuery, TsVector, Type, Value, halfvec,
+};
 
 /// Longest row, `vector(n)` cells not counted: the storage takes entries of 1 GiB, and a log record has to hold it.
 const ROW_BYTES_MAX: usize = (1 << 30) - (1 << 16);
@@ -316,7 +318,7 @@ fn fixed_width(ty: &Type) -> Option<usize> {
         }
         Type::Vector(_) | Type::Halfvec(_) | Type::Sparsevec(_) => return None,
         Type::Bit(_) | Type::Varbit(_) => return None,
-        Type::TsVector | Type::TsQuery | Type::Range(_) => return None,
+        Type::TsVector | Type::TsQuery | Type::Range(_) | Type::Network(_) => return None,
         Type::Array(_) | Type::Name | Type::Char => return None,
         Type::JsonPath | Type::Int2Vector | Type::OidVector | Type::Record(_) => return None,
     })
@@ -414,6 +416,7 @@ fn encode_var(value: &Value, ty: &Type, out: &mut Vec<u8>) -> Result<()> {
         (Value::TsVector(vector), Type::TsVector) => out.extend_from_slice(vector.bytes()),
         (Value::TsQuery(query), Type::TsQuery) => out.extend_from_slice(&query.bytes()),
         (Value::Range(range), Type::Range(_)) => out.extend_from_slice(&range.bytes()),
+        (Value::Network(network), Type::Network(_)) => out.extend_from_slice(&network.bytes()),
         (Value::Array(elements), Type::Array(element)) => encode_array(elements, element, out)?,
         _ => return Err(mismatch(value, ty)),
     }
@@ -538,6 +541,7 @@ pub fn decode(bytes: &[u8], ty: &Type) -> Result<Value> {
         Type::TsVector => Value::TsVector(TsVector::from_bytes(bytes)),
         Type::TsQuery => Value::TsQuery(TsQuery::from_bytes(bytes).map_err(|_| damaged(bytes))?),
         Type::Range(of) => Value::Range(Range::from_bytes(*of, bytes).map_err(|_| damaged(bytes))?),
+        Type::Network(of) => Value::Network(Network::from_bytes(*of, bytes).ok_or_else(|| damaged(bytes))?),
         Type::Array(element) => Value::Array(decode_array(bytes, element)?),
     })
 }

@@ -19,6 +19,7 @@
 //! | arrays                             | List                        |
 //! | enumerations                       | LargeList of one Int64, named by the definition |
 //! | ranges                             | LargeList of UInt8, the bytes of `types::range`, named by the range type |
+//! | inet, cidr, macaddr, macaddr8      | LargeList of UInt8, the bytes of `types::network`, named by the type |
 //! | records                            | Struct                      |
 //!
 //! The exact SQL type travels as field metadata under [`TYPE_KEY`]. Operators that lose metadata (UNION, CASE,
@@ -41,7 +42,7 @@ use datafusion::common::ScalarValue;
 
 use crate::error::{Error, Result, SqlState};
 use crate::types::numeric::is_narrow;
-use crate::types::{Enum, Interval, Numeric, Range, RecordField, TsVector, Type, Value, numeric};
+use crate::types::{Enum, Interval, Network, Numeric, Range, RecordField, TsVector, Type, Value, numeric};
 
 /// Field metadata key of the SQL type, whose value is the type as JSON.
 pub const TYPE_KEY: &str = "pg";
@@ -83,6 +84,7 @@ pub fn data_type(ty: &Type) -> DataType {
         Type::TsVector => lists::tsvector_type(),
         Type::TsQuery => lists::tsquery_type(),
         Type::Range(of) => lists::range_type(*of),
+        Type::Network(of) => lists::network_type(*of),
         Type::Array(item) => DataType::List(item_field(item)),
         Type::Oid => DataType::UInt32,
         Type::Enum(of) => lists::enum_type(&of.to_json()),
@@ -125,6 +127,9 @@ pub fn type_of_data_type(data_type: &DataType) -> Type {
     }
     if let Some(of) = lists::range_of(data_type) {
         return Type::Range(of);
+    }
+    if let Some(of) = lists::network_of(data_type) {
+        return Type::Network(of);
     }
     match data_type {
         DataType::Boolean => Type::Bool,
@@ -276,6 +281,10 @@ pub fn value_at(array: &ArrayRef, row: usize, ty: &Type) -> Result<Value> {
         Type::TsVector => Value::TsVector(TsVector::from_bytes(lists::bytes(downcast(array)?, row)?)),
         Type::TsQuery => Value::TsQuery(lists::tsquery(downcast(array)?, row)?),
         Type::Range(of) => Value::Range(Range::from_bytes(*of, lists::bytes(downcast(array)?, row)?)?),
+        Type::Network(of) => {
+            let network = Network::from_bytes(*of, lists::bytes(downcast(array)?, row)?);
+            Value::Network(network.ok_or_else(|| Error::internal("bytes that are no address"))?)
+        }
         Type::Array(item) => {
             let items = downcast::<ListArray>(array)?.value(row);
             Value::Array((0..items.len()).map(|i| value_at(&items, i, item)).collect::<Result<_>>()?)
@@ -381,6 +390,7 @@ enum Cells {
     TsVector(lists::BytesBuilder<UInt8Type>),
     TsQuery(lists::BytesBuilder<UInt16Type>),
     Range(lists::BytesBuilder<UInt8Type>),
+    Network(lists::BytesBuilder<UInt8Type>),
     Oid(UInt32Builder),
     Enum(lists::EnumBuilder),
     Record { fields: Vec<RecordField>, rows: usize, validity: NullBufferBuilder, columns: Vec<Builder> },
@@ -435,6 +445,7 @@ impl Builder {
             Type::TsVector => Cells::TsVector(lists::BytesBuilder::new(rows)),
             Type::TsQuery => Cells::TsQuery(lists::BytesBuilder::new(rows)),
             Type::Range(of) => Cells::Range(lists::BytesBuilder::named(of.name(), rows)),
+            Type::Network(of) => Cells::Network(lists::BytesBuilder::named(of.name(), rows)),
             Type::Oid => Cells::Oid(UInt32Builder::with_capacity(rows)),
             Type::Enum(of) => Cells::Enum(lists::EnumBuilder::new(of.to_json(), rows)),
             Type::Record(fields) => Cells::Record {
@@ -503,6 +514,7 @@ impl Builder {
             (Cells::TsVector(b), Value::TsVector(v)) => b.append(v.bytes()),
             (Cells::TsQuery(b), Value::TsQuery(v)) => b.append(&v.bytes()),
             (Cells::Range(b), Value::Range(v)) => b.append(&v.bytes()),
+            (Cells::Network(b), Value::Network(v)) => b.append(&v.bytes()),
             (Cells::List { offsets, validity, items, .. }, Value::Array(values)) => {
                 for value in values {
                     items.append(value)?;
@@ -540,7 +552,7 @@ impl Builder {
             Cells::Bits(b) => b.append_null(),
             Cells::TsVector(b) => b.append_null(),
             Cells::TsQuery(b) => b.append_null(),
-            Cells::Range(b) => b.append_null(),
+            Cells::Range(b) | Cells::Network(b) => b.append_null(),
             Cells::Oid(b) => b.append_null(),
             Cells::Enum(b) => b.append_null(),
             Cells::Record { rows, validity, columns, .. } => {
@@ -580,7 +592,7 @@ impl Builder {
             Cells::Bits(b) => b.len(),
             Cells::TsVector(b) => b.len(),
             Cells::TsQuery(b) => b.len(),
-            Cells::Range(b) => b.len(),
+            Cells::Range(b) | Cells::Network(b) => b.len(),
             Cells::Oid(b) => b.len(),
             Cells::Enum(b) => b.len(),
             Cells::Record { rows, .. } => *rows,
@@ -617,7 +629,7 @@ impl Builder {
             Cells::Bits(b) => b.finish(),
             Cells::TsVector(b) => b.finish(),
             Cells::TsQuery(b) => b.finish(),
-            Cells::Range(b) => b.finish(),
+            Cells::Range(b) | Cells::Network(b) => b.finish(),
             Cells::Oid(b) => Arc::new(b.finish()),
             Cells::Enum(b) => b.finish(),
             Cells::Record { fields, rows, validity, columns } => {
@@ -697,9 +709,10 @@ fn mismatch(value: &Value) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::types::RangeType;
+    use crate::types::{NetworkType, RangeType};
 
     fn samples() -> Vec<(Type, Value)> {
+        let cidr = crate::types::network::parse(NetworkType::Cidr, "10.1").unwrap();
         vec![
             (Type::Bool, Value::Bool(true)),
             (Type::Int2, Value::Int2(-7)),
@@ -731,6 +744,7 @@ mod tests {
             (Type::Array(Box::new(Type::Text)), Value::Array(vec![Value::Text("x".into()), Value::Null])),
             (Type::Oid, Value::Oid(u32::MAX)),
             (Type::Range(RangeType::Int4), Value::Range(Range::empty(RangeType::Int4))),
+            (Type::Network(NetworkType::Cidr), Value::Network(cidr)),
             (Type::Range(RangeType::Tstz), Value::Range(Range::empty(RangeType::Tstz))),
         ]
     }

@@ -8,6 +8,7 @@
 //!   vector        u16 dimensions, u16 unused, f32 each; halfvec the same with f16
 //!   sparsevec     i32 dimensions, i32 elements, i32 unused, i32 index each, f32 each
 //!   bit, varbit   i32 bits, then eight to a byte
+//!   inet, cidr    u8 family (2, 3), u8 bits, u8 1 for a cidr, u8 bytes, address; macaddr, macaddr8: the address
 //!   ranges        u8 of bits, then per end that is not infinite i32 bytes and the element, see range.rs
 //!   array         i32 dimensions (0 or 1), i32 has nulls, u32 item oid, [i32 length, i32 first index = 1],
 //!                 then per item i32 bytes (-1 for NULL) and the item
@@ -16,8 +17,8 @@
 use crate::error::{Error, Result, SqlState};
 use crate::types::vector::{self, Kind};
 use crate::types::{
-    Interval, Type, Value, bits, cast, datetime, f16, halfvec, json, numeric, range, record, sparsevec,
-    tsquery, tsvector,
+    Interval, Type, Value, bits, cast, datetime, f16, halfvec, json, network, numeric, range, record,
+    sparsevec, tsquery, tsvector,
 };
 
 /// 2000-01-01 in days since 1970-01-01.
@@ -72,6 +73,7 @@ pub fn send(value: &Value, ty: &Type, out: &mut Vec<u8>) {
         Value::TsVector(value) => tsvector::send(value, out),
         Value::TsQuery(value) => tsquery::send(value, out),
         Value::Range(value) => range::send(value, out),
+        Value::Network(value) => network::send(*value, out),
         Value::Enum(value) => out.extend_from_slice(value.label().as_bytes()),
         Value::Record(fields) => match ty {
             Type::Record(types) => record::send(fields, types, out),
@@ -218,6 +220,7 @@ pub fn receive(ty: &Type, bytes: &[u8]) -> Result<Value> {
         Type::TsVector => Value::TsVector(tsvector::receive(bytes)?),
         Type::TsQuery => Value::TsQuery(tsquery::receive(bytes)?),
         Type::Range(of) => Value::Range(range::receive(*of, bytes)?),
+        Type::Network(of) => Value::Network(network::receive(*of, bytes)?),
         Type::Enum(of) => of.parse(utf8(bytes)?)?,
         Type::Record(_) => {
             return Err(Error::new(

@@ -8,7 +8,9 @@ use crate::types::datetime::{self, MICROSECONDS_PER_DAY, MICROSECONDS_PER_SECOND
 use crate::types::look::Look;
 use crate::types::vector::{self, Kind};
 use crate::types::zone::Zone;
-use crate::types::{Bits, Interval, Numeric, RecordField, Sparsevec, Type, Value, bits, halfvec, json, text};
+use crate::types::{
+    Bits, Interval, NetworkType, Numeric, RecordField, Sparsevec, Type, Value, bits, halfvec, json, text,
+};
 
 /// PostgreSQL's NAMEDATALEN - 1, in bytes.
 const NAME_BYTES_MAX: usize = 63;
@@ -73,6 +75,8 @@ pub fn context(from: &Type, to: &Type) -> Option<Context> {
         (Type::Sparsevec(_), Type::Vector(_) | Type::Halfvec(_)) => Some(Assignment),
         (Type::Halfvec(_), Type::Array(item)) if **item == Type::Float4 => Some(Assignment),
         (Type::Bit(_), Type::Varbit(_)) | (Type::Varbit(_), Type::Bit(_)) => Some(Implicit),
+        (Type::Network(NetworkType::Inet), Type::Network(NetworkType::Cidr)) => Some(Assignment),
+        (Type::Network(from), Type::Network(to)) if from.is_ip() == to.is_ip() => Some(Implicit),
         (Type::Int4 | Type::Int8, Type::Bit(_)) | (Type::Bit(_), Type::Int4 | Type::Int8) => Some(Explicit),
         (Type::Array(item), Type::Vector(_) | Type::Halfvec(_) | Type::Sparsevec(_)) => match **item {
             Type::Int4 | Type::Float4 | Type::Float8 | Type::Numeric(_) => Some(Assignment),
@@ -155,6 +159,9 @@ pub fn cast_as(value: Value, to: &Type, explicit: bool, look: Look) -> Result<Va
         (Value::Uuid(bytes), Type::Uuid) => Value::Uuid(bytes),
         (Value::TsVector(vector), Type::TsVector) => Value::TsVector(vector),
         (Value::TsQuery(query), Type::TsQuery) => Value::TsQuery(query),
+        (Value::Network(network), Type::Network(of)) => {
+            Value::Network(network.cast(*of).ok_or_else(|| impossible(&Value::Network(network), to))??)
+        }
         (Value::Range(range), Type::Range(of)) if range.of() == *of => Value::Range(range),
         (Value::Enum(value), Type::Enum(of)) if value.of == *of => Value::Enum(value),
         (Value::Record(fields), Type::Record(types)) if fields.len() == types.len() => Value::Record(fields),
@@ -291,6 +298,7 @@ pub fn type_of(value: &Value) -> Type {
         Value::TsVector(_) => Type::TsVector,
         Value::TsQuery(_) => Type::TsQuery,
         Value::Range(range) => Type::Range(range.of()),
+        Value::Network(network) => Type::Network(network.of()),
         Value::Array(items) => {
             let item = items.iter().find(|item| **item != Value::Null);
             Type::Array(Box::new(item.map_or(Type::Text, type_of)))
@@ -321,6 +329,12 @@ fn as_text(value: Value, look: Look) -> String {
         Value::Text(text) | Value::Json(text) | Value::Jsonb(text) => text,
         // The cast says true where the output function says t.
         Value::Bool(value) => value.to_string(),
+        // With its bits, which the output function leaves out where they are all.
+        Value::Network(network) => {
+            let mut text = Vec::new();
+            super::network::print_cast(network, &mut text);
+            String::from_utf8_lossy(&text).into_owned()
+        }
         other => text::to_string_as(&other, look),
     }
 }

@@ -22,6 +22,7 @@ pub mod json;
 pub mod jsonpath;
 pub mod look;
 pub mod names;
+pub mod network;
 pub mod numeric;
 pub mod range;
 pub mod record;
@@ -40,6 +41,7 @@ pub use bits::Bits;
 pub use enums::{Enum, EnumType, EnumValue};
 pub use half::{bf16, f16};
 pub use look::{IntervalStyle, Look};
+pub use network::{Network, NetworkType};
 pub use numeric::Numeric;
 pub use range::{Range, RangeType};
 pub use record::RecordField;
@@ -92,6 +94,8 @@ pub enum Type {
     /// A text search query.
     TsQuery,
     Range(RangeType),
+    /// Addresses of networks.
+    Network(NetworkType),
     Array(Box<Type>),
     /// What CREATE TYPE ... AS ENUM made.
     Enum(EnumType),
@@ -178,6 +182,7 @@ pub enum Value {
     TsVector(TsVector),
     TsQuery(TsQuery),
     Range(Range),
+    Network(Network),
     /// One-dimensional.
     Array(Vec<Value>),
     Enum(EnumValue),
@@ -235,6 +240,7 @@ value_from! {
     Numeric => Numeric, Interval => Interval, Vec<Value> => Array, Bits => Bits,
     Sparsevec => Sparsevec,
     TsVector => TsVector, TsQuery => TsQuery, Range => Range,
+    Network => Network,
 }
 
 impl From<&str> for Value {

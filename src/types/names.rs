@@ -7,7 +7,7 @@ use std::fmt;
 
 use crate::error::{Error, Result, SqlState};
 use crate::types::vector::Kind;
-use crate::types::{EnumType, RangeType, Type, bits, vector};
+use crate::types::{EnumType, NetworkType, RangeType, Type, bits, vector};
 
 /// `vector`.
 pub const VECTOR_OID: u32 = 16_388;
@@ -92,6 +92,10 @@ pub const ENTRIES: &[(Type, Entry)] = &[
     (Type::Range(RangeType::Tstz), entry(3910, 3911, "tstzrange", "tstzrange", -1, 'R')),
     (Type::Range(RangeType::Date), entry(3912, 3913, "daterange", "daterange", -1, 'R')),
     (Type::Range(RangeType::Int8), entry(3926, 3927, "int8range", "int8range", -1, 'R')),
+    (Type::Network(NetworkType::Inet), entry(869, 1041, "inet", "inet", -1, 'I')),
+    (Type::Network(NetworkType::Cidr), entry(650, 651, "cidr", "cidr", -1, 'I')),
+    (Type::Network(NetworkType::Macaddr), entry(829, 1040, "macaddr", "macaddr", 6, 'U')),
+    (Type::Network(NetworkType::Macaddr8), entry(774, 775, "macaddr8", "macaddr8", 8, 'U')),
     (Type::Vector(None), entry(VECTOR_OID, VECTOR_ARRAY_OID, "vector", "vector", -1, 'U')),
     (Type::Halfvec(None), entry(HALFVEC_OID, HALFVEC_ARRAY_OID, "halfvec", "halfvec", -1, 'U')),
     (Type::Sparsevec(None), entry(SPARSEVEC_OID, SPARSEVEC_ARRAY_OID, "sparsevec", "sparsevec", -1, 'U')),
@@ -105,17 +109,13 @@ const RECORD: Entry = entry(2_249, 2_287, "record", "record", -1, 'P');
 /// Names that are types in PostgreSQL or pgvector and not here, so that they are refused by name instead of unknown.
 const UNSUPPORTED: &[&str] = &[
     "box",
-    "cidr",
     "circle",
     "hstore",
-    "inet",
     "datemultirange",
     "int4multirange",
     "int8multirange",
     "line",
     "lseg",
-    "macaddr",
-    "macaddr8",
     "money",
     "nummultirange",
     "path",
@@ -363,6 +363,7 @@ impl Type {
             "oid" => Type::Oid,
             "name" => Type::Name,
             other if let Some(of) = RangeType::from_name(other) => Type::Range(of),
+            other if let Some(of) = NetworkType::from_name(other) => Type::Network(of),
             other if UNSUPPORTED.contains(&other) => return Err(Error::unsupported(format!("type {other}"))),
             other => {
                 let message = format!("type \"{other}\" does not exist");

@@ -8,8 +8,8 @@ use crate::types::jsonpath::Path;
 use crate::types::look::Look;
 use crate::types::zone::Zone;
 use crate::types::{
-    Type, Value, array, bits, cast, datetime, float, halfvec, integer, interval, json, numeric, range,
-    record, sparsevec, tsquery, tsvector, vector,
+    Type, Value, array, bits, cast, datetime, float, halfvec, integer, interval, json, network, numeric,
+    range, record, sparsevec, tsquery, tsvector, vector,
 };
 
 /// White space as C's isspace() knows it.
@@ -61,6 +61,7 @@ pub fn print_as(value: &Value, look: Look, out: &mut Vec<u8>) {
         Value::TsVector(value) => tsvector::print(value, out),
         Value::TsQuery(value) => tsquery::print(value, out),
         Value::Range(value) => range::print(value, look, out),
+        Value::Network(value) => network::print(*value, out),
         Value::Enum(value) => out.extend_from_slice(value.label().as_bytes()),
         Value::Record(fields) => record::print(fields, look, out),
         Value::Array(items) => {
@@ -147,6 +148,7 @@ pub fn parse_in_zone(ty: &Type, text: &str, zone: Zone) -> Result<Value> {
         Type::TsVector => Value::TsVector(tsvector::parse(text)?),
         Type::TsQuery => Value::TsQuery(tsquery::parse(text)?),
         Type::Range(of) => Value::Range(range::parse(*of, text, zone)?),
+        Type::Network(of) => Value::Network(network::parse(*of, text)?),
         Type::Enum(of) => of.parse(text)?,
         Type::Record(_) => {
             return Err(Error::new(

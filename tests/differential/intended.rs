@@ -18,9 +18,8 @@ pub fn reason(
         {
             Some("sums of halfvec are rounded to halves at each step, in the order in which rows come")
         }
-        (Answer::Rows(ours), Answer::Rows(theirs)) => same_but_digits(ours, theirs).then_some(
-            "sums of floats are added in another order, and their last digits are others",
-        ),
+        (Answer::Rows(ours), Answer::Rows(theirs)) => same_but_digits(ours, theirs)
+            .then_some("sums of floats are added in another order, and their last digits are others"),
         (Answer::Error(state, message), _) if state == "0A000" => {
             NOT_SUPPORTED.iter().find(|(feature, _)| message.contains(feature)).map(|(_, reason)| *reason)
         }

@@ -17,7 +17,7 @@ use crate::fs::DiskFs;
 use crate::index::inverted::Question;
 use crate::index::quantizer::Quantization;
 use crate::types::enums::{Enum, Label};
-use crate::types::{EnumType, RangeType, text};
+use crate::types::{EnumType, NetworkType, RangeType, text};
 
 /// Directories, and since which format they have the tables that they have.
 const KEPT: [(&str, u32); 2] = [("2-types", 2), ("3-types", 3)];
@@ -97,7 +97,7 @@ fn written(format: u32) -> Tables {
     tables
 }
 
-/// Numbers whose cells are behind the row, and others, with text between them.
+/// Numbers whose cells are behind the row, and others, with text between them; addresses.
 fn numbers(id: i64) -> Vec<Value> {
     let number = |text: &str| Value::Numeric(crate::types::numeric::parse(text).unwrap());
     let long = number(&format!("-{}.{id:03}", "1234567890".repeat(6)));
@@ -108,6 +108,8 @@ fn numbers(id: i64) -> Vec<Value> {
         Value::Text(format!("row {id}")),
         long,
         Value::Array(vec![any, Value::Null]),
+        text::parse(&Type::Network(NetworkType::Inet), &format!("10.1.{id}.0/24")).unwrap(),
+        text::parse(&Type::Network(NetworkType::Macaddr), "08:00:2b:01:02:03").unwrap(),
     ]
 }
 
@@ -214,6 +216,8 @@ fn create_numbers(txn: &mut Transaction) {
         column(3, "text", Type::Text),
         column(4, "long", Type::Numeric(Some((80, 3)))),
         column(5, "list", Type::Array(Box::new(Type::Numeric(None)))),
+        column(6, "inet", Type::Network(NetworkType::Inet)),
+        column(7, "mac", Type::Network(NetworkType::Macaddr)),
     ];
     create_with(txn, "numbers", columns);
 }

@@ -130,6 +130,7 @@ impl Family {
             Type::Bpchar(_) => Family::Bpchar,
             Type::Range(of) if *of != RangeType::Num => Family::Range,
             Type::Range(_)
+            | Type::Network(_)
             | Type::Bytea
             | Type::Interval
             | Type::Json

@@ -85,7 +85,7 @@ empty! {
     3592 'r' "pg_shseclabel":
         "objoid oid, classoid oid, provider text, label text";
     12227 'v' "pg_stat_replication":
-        "pid int4, usesysid oid, usename name, application_name text, client_addr text, client_hostname text, \
+        "pid int4, usesysid oid, usename name, application_name text, client_addr inet, client_hostname text, \
         client_port int4, backend_start timestamptz, backend_xmin int8, state text, sent_lsn text, write_lsn \
         text, flush_lsn text, replay_lsn text, write_lag interval, flush_lag interval, replay_lag interval, \
         sync_priority int4, sync_state text, reply_time timestamptz";

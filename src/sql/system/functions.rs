@@ -28,7 +28,7 @@ use crate::sql::system::{
 };
 use crate::types::arrow::errors::from_datafusion;
 use crate::types::arrow::{array, only_cell, type_of_data_type, value_at};
-use crate::types::{Type, Value, text};
+use crate::types::{NetworkType, Type, Value, text};
 
 /// What a function does with the arguments of one row.
 type Call = fn(&Execution, &[Value]) -> Result<Value>;
@@ -333,8 +333,8 @@ fn always() -> Vec<Arc<ScalarUDF>> {
         };
         lenient "pg_is_other_temp_schema" Type::Bool => |_, _| Ok(Value::from(false));
         lenient "pg_my_temp_schema" Type::Oid => |_, _| Ok(Value::from(0u32));
-        lenient "inet_server_addr" Type::Text => |_, _| Ok(Value::Null);
-        lenient "inet_client_addr" Type::Text => |_, _| Ok(Value::Null);
+        lenient "inet_server_addr" Type::Network(NetworkType::Inet) => |_, _| Ok(Value::Null);
+        lenient "inet_server_port" Type::Int4 => |_, _| Ok(Value::Null);
     }
 }
 

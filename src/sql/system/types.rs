@@ -189,6 +189,7 @@ fn function_name(ty: &Type, suffix: &str) -> String {
         | Type::JsonPath
         | Type::Jsonb
         | Type::Numeric(_)
+        | Type::Network(_)
         | Type::Uuid
         | Type::Time(_)
         | Type::Timestamp(_)

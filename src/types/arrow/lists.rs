@@ -1,4 +1,4 @@
-//! Cells of `halfvec`, `sparsevec`, of bit strings, of text search's types, of ranges and of json: lists of halves, of words, of
+//! Cells of `halfvec`, `sparsevec`, of bit strings, of text search's types, of ranges, of addresses and of json: lists of halves, of words, of
 //! booleans, of bytes, of bytes in two and of one text, which no SQL array is.
 //!
 //! A plan's operators copy, hash and compare lists element by element as PostgreSQL compares these types, and the
@@ -14,7 +14,7 @@ use arrow::buffer::OffsetBuffer;
 use arrow::datatypes::{ArrowPrimitiveType, DataType, Field};
 
 use crate::error::{Error, Result};
-use crate::types::{Bits, RangeType, Sparse, TsQuery, f16};
+use crate::types::{Bits, NetworkType, RangeType, Sparse, TsQuery, f16};
 
 pub fn halfvec_type() -> DataType {
     DataType::LargeList(Arc::new(item(DataType::Float16)))
@@ -48,6 +48,21 @@ pub fn range_of(ty: &DataType) -> Option<RangeType> {
     match ty {
         DataType::LargeList(item) if *item.data_type() == DataType::UInt8 => {
             RangeType::from_name(item.name())
+        }
+        _ => None,
+    }
+}
+
+/// The same of addresses.
+pub fn network_type(of: NetworkType) -> DataType {
+    DataType::LargeList(Arc::new(Field::new(of.name(), DataType::UInt8, true)))
+}
+
+/// The type of the addresses in lists of this type.
+pub fn network_of(ty: &DataType) -> Option<NetworkType> {
+    match ty {
+        DataType::LargeList(item) if *item.data_type() == DataType::UInt8 => {
+            NetworkType::from_name(item.name())
         }
         _ => None,
     }
@@ -119,7 +134,7 @@ pub fn bits(array: &LargeListArray, row: usize) -> Result<Bits> {
     Ok(Bits::new(bytes, (end - start) as u32))
 }
 
-/// The bytes of the tsvector or range in `row`, which is not NULL.
+/// The bytes of the tsvector, range or address in `row`, which is not NULL.
 pub fn bytes(array: &LargeListArray, row: usize) -> Result<&[u8]> {
     let items = array.values().as_any().downcast_ref::<UInt8Array>().ok_or_else(|| other(array))?;
     let (start, end) = place(array, row);
