@@ -32,7 +32,8 @@ pub fn plan(operator: &str, expr: &RawBinaryExpr, left: &Operand, right: &Operan
         Some(found) => found.is_ip() == of.is_ip(),
         None => operand.field().is_none(),
     };
-    if !moves && !(alike(left, one) && alike(right, other)) || operator == "+" && !moves {
+    let fits = moves || operator != "+" && alike(left, one) && alike(right, other);
+    if !fits {
         return Err(no_operator(operator, left, right));
     }
     let ty = Type::Network(if of.is_ip() { NetworkType::Inet } else { of });

@@ -51,6 +51,10 @@ impl SessionContext for NoSession {
     fn search_path(&self) -> Vec<String> {
         vec!["public".into()]
     }
+    fn client(&self) -> Option<std::net::SocketAddr> {
+        None
+    }
+
     fn backend_pid(&self) -> i32 {
         1
     }

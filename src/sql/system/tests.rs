@@ -38,6 +38,10 @@ impl SessionContext for Session {
     fn search_path(&self) -> Vec<String> {
         vec!["public".into()]
     }
+    fn client(&self) -> Option<std::net::SocketAddr> {
+        None
+    }
+
     fn backend_pid(&self) -> i32 {
         7
     }
