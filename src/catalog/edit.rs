@@ -96,6 +96,7 @@ fn key(kind: u8, oid: Oid) -> Vec<u8> {
 mod tests {
     use super::*;
     use crate::catalog::{Column, ConstraintKind};
+    use crate::types::Type;
 
     /// Definitions as `docs/formats.md` has them are read, and written like that again.
     #[test]
@@ -124,6 +125,15 @@ mod tests {
             let again = serde_json::to_string(&read).expect("JSON");
             assert!(again.contains(&format!(r#""ty":{ty}{domain}"#)), "{again}");
         }
+        // From before intervals had fields, constraints INCLUDE, sequences CACHE and columns COLLATE.
+        for (ty, expected) in [(r#""Interval""#, Type::Interval(None)), (r#""Time""#, Type::Time(None))] {
+            let text = format!(r#"{{{column},"ty":{ty}}}"#);
+            let read: Column = serde_json::from_str(&text).expect("a column");
+            assert!(read.ty == expected && read.collation.is_none());
+        }
+        let sequence = r#"{"Sequence":{"oid":3,"schema":"public","name":"s","ty":"Int8","start":1,"increment":1,"min":1,"max":9,"cycle":false,"owned_by":null,"comment":null}}"#;
+        let object = decode_object(sequence.as_bytes()).expect("a sequence");
+        assert_eq!(String::from_utf8(encode_object(&object)).expect("JSON"), sequence);
         let unique = r#"{"Unique":{"columns":[1],"nulls_equal":true}}"#;
         let read: ConstraintKind = serde_json::from_str(unique).expect("a constraint");
         assert_eq!(serde_json::to_string(&read).expect("JSON"), unique);

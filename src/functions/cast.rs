@@ -56,7 +56,8 @@ pub fn differs(source: &Type, target: &Type) -> bool {
         (Type::Json | Type::Jsonb | Type::JsonPath, _) | (_, Type::Json | Type::Jsonb | Type::JsonPath) => {
             source != target
         }
-        (Type::Interval, Type::Time(_)) | (Type::Time(_), Type::Interval) => true,
+        (Type::Interval(_), Type::Time(_)) | (Type::Time(_), Type::Interval(_)) => true,
+        (Type::Interval(_), Type::Interval(Some(_))) => source != target,
         // Arrow knows no infinity.
         (Type::Timestamp(_), Type::Date | Type::Time(_)) | (Type::Date, Type::Timestamp(_)) => true,
         (Type::Time(_), Type::Time(Some(_))) | (Type::Timestamp(_), Type::Timestamp(Some(_))) => {

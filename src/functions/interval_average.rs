@@ -93,7 +93,7 @@ impl Accumulator for IntervalAverage {
                 divided(sum, count as f64).map_err(external)?
             }
         };
-        to_scalar(&average, &Type::Interval).map_err(external)
+        to_scalar(&average, &Type::Interval(None)).map_err(external)
     }
 
     fn size(&self) -> usize {

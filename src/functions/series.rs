@@ -60,7 +60,7 @@ fn element(given: &[DataType]) -> Option<Type> {
 
 fn arguments(name: &str, given: &[DataType]) -> Result<Vec<DataType>> {
     let element = element(given).ok_or_else(|| no_such_function(name, given))?;
-    let step = if is_moment(&element) { Type::Interval } else { element.clone() };
+    let step = if is_moment(&element) { Type::Interval(None) } else { element.clone() };
     let types = [&element, &element, &step].into_iter().zip(given);
     // Numbers are read from whichever type they have.
     let coerced = |(wanted, given): (&Type, &DataType)| match wanted {
@@ -134,7 +134,7 @@ fn integers(columns: &[ArrayRef], rows: usize, element: &Type) -> Result<ArrayRe
 }
 
 fn others(columns: &[ArrayRef], rows: usize, element: &Type, zone: Zone) -> crate::error::Result<ArrayRef> {
-    let step = if is_moment(element) { Type::Interval } else { element.clone() };
+    let step = if is_moment(element) { Type::Interval(None) } else { element.clone() };
     let types = [element, element, &step];
     let mut result = Builder::new(&Type::Array(Box::new(element.clone())), rows);
     for row in 0..rows {

@@ -752,8 +752,8 @@ fn type_beside(operator: &str, other: &Field) -> Option<Type> {
     let is_moment = matches!(ty, Type::Date | Type::Time(_) | Type::Timestamp(_) | Type::Timestamptz(_));
     match operator {
         _ if compares => Some(ty),
-        "+" if is_moment => Some(Type::Interval),
-        "*" | "/" if ty == Type::Interval => Some(Type::Float8),
+        "+" if is_moment => Some(Type::Interval(None)),
+        "*" | "/" if matches!(ty, Type::Interval(_)) => Some(Type::Float8),
         "+" | "-" | "*" | "/" | "%" => Some(ty),
         _ => None,
     }
@@ -788,7 +788,7 @@ pub fn kind_of(ty: &Type) -> Option<Kind> {
         Type::Date => Kind::Date,
         Type::Timestamp(_) | Type::Timestamptz(_) => Kind::Timestamp,
         Type::Time(_) => Kind::Time,
-        Type::Interval => Kind::Interval,
+        Type::Interval(_) => Kind::Interval,
         Type::Uuid => Kind::Uuid,
         Type::Enum(of) => Kind::Enum(of.oid),
         Type::Range(of) => Kind::Range(*of),

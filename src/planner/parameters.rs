@@ -259,9 +259,9 @@ fn argument_type(function: &str, position: usize, arguments: &[Expr], schema: &D
         ("setval", 2) => Some(Type::Bool),
         ("generate_series", position) => {
             let known = arguments.iter().filter_map(|argument| known_type(argument, schema));
-            match common::of_types(known.filter(|ty| *ty != Type::Interval))? {
+            match common::of_types(known.filter(|ty| !matches!(ty, Type::Interval(_))))? {
                 Type::Date | Type::Timestamp(_) | Type::Timestamptz(_) if position == 2 => {
-                    Some(Type::Interval)
+                    Some(Type::Interval(None))
                 }
                 ty => Some(ty),
             }

@@ -148,7 +148,14 @@ pub fn resolve(data_type: &DataType) -> Result<Type> {
                 TimezoneInfo::None | TimezoneInfo::WithoutTimeZone => Type::Timestamp(digits),
             }
         }
-        DataType::Interval { fields: None, precision: None } => Type::Interval,
+        DataType::Interval { fields, precision } => {
+            let fields = fields.as_ref().map(ToString::to_string).unwrap_or_default().to_lowercase();
+            if precision.is_some() && !(fields.is_empty() || fields.ends_with("second")) {
+                return Err(Error::new(SqlState::SYNTAX_ERROR, "syntax error at or near \"(\""));
+            }
+            let digits: Vec<i64> = precision.iter().map(|&p| i64::try_from(p).unwrap_or(i64::MAX)).collect();
+            Type::named(format!("interval {fields}").trim_end(), false, &digits)?
+        }
         DataType::Uuid => Type::Uuid,
         DataType::JSON => Type::Json,
         DataType::JSONB => Type::Jsonb,

@@ -311,7 +311,7 @@ fn fixed_width(ty: &Type) -> Option<usize> {
         | Type::Timestamp(_)
         | Type::Timestamptz(_)
         | Type::Enum(_) => 8,
-        Type::Interval | Type::Uuid => 16,
+        Type::Interval(_) | Type::Uuid => 16,
         Type::Numeric(_) => 17,
         Type::Text | Type::Varchar(_) | Type::Bpchar(_) | Type::Bytea | Type::Json | Type::Jsonb => {
             return None;
@@ -338,7 +338,7 @@ fn encode_fixed(value: &Value, ty: &Type, cell: &mut [u8]) -> Result<()> {
         | (Value::Timestamptz(v), Type::Timestamptz(_)) => cell.copy_from_slice(&v.to_le_bytes()),
         (Value::Uuid(v), Type::Uuid) => cell.copy_from_slice(v),
         (Value::Enum(v), Type::Enum(_)) => cell.copy_from_slice(&v.order.to_le_bytes()),
-        (Value::Interval(v), Type::Interval) => {
+        (Value::Interval(v), Type::Interval(_)) => {
             cell[..4].copy_from_slice(&v.months.to_le_bytes());
             cell[4..8].copy_from_slice(&v.days.to_le_bytes());
             cell[8..].copy_from_slice(&v.microseconds.to_le_bytes());
@@ -500,7 +500,7 @@ pub fn decode(bytes: &[u8], ty: &Type) -> Result<Value> {
         Type::Timestamptz(_) => Value::Timestamptz(i64::from_le_bytes(cell(bytes)?)),
         Type::Uuid => Value::Uuid(cell(bytes)?),
         Type::Enum(of) => of.value(i64::from_le_bytes(cell(bytes)?)).map_err(|_| damaged(bytes))?,
-        Type::Interval => {
+        Type::Interval(_) => {
             let cell: [u8; 16] = cell(bytes)?;
             Value::Interval(Interval {
                 months: i32::from_le_bytes(cell[..4].try_into().expect("four of sixteen bytes")),

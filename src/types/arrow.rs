@@ -75,7 +75,7 @@ pub fn data_type(ty: &Type) -> DataType {
         Type::Time(_) => DataType::Time64(TimeUnit::Microsecond),
         Type::Timestamp(_) => DataType::Timestamp(TimeUnit::Microsecond, None),
         Type::Timestamptz(_) => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
-        Type::Interval => DataType::Interval(IntervalUnit::MonthDayNano),
+        Type::Interval(_) => DataType::Interval(IntervalUnit::MonthDayNano),
         Type::Uuid => DataType::FixedSizeBinary(16),
         Type::Vector(_) => DataType::LargeBinary,
         Type::Halfvec(_) => lists::halfvec_type(),
@@ -152,7 +152,7 @@ pub fn type_of_data_type(data_type: &DataType) -> Type {
         DataType::Time32(_) | DataType::Time64(_) => Type::Time(None),
         DataType::Timestamp(_, None) => Type::Timestamp(None),
         DataType::Timestamp(_, Some(_)) => Type::Timestamptz(None),
-        DataType::Interval(_) | DataType::Duration(_) => Type::Interval,
+        DataType::Interval(_) | DataType::Duration(_) => Type::Interval(None),
         DataType::LargeList(item) if *item.data_type() == DataType::Float16 => Type::Halfvec(None),
         DataType::LargeList(item) if *item.data_type() == DataType::UInt32 => Type::Sparsevec(None),
         DataType::LargeList(item) if *item.data_type() == DataType::Boolean => Type::Bit(None),
@@ -269,7 +269,7 @@ pub fn value_at(array: &ArrayRef, row: usize, ty: &Type) -> Result<Value> {
         Type::Time(_) => Value::Time(downcast::<Time64MicrosecondArray>(array)?.value(row)),
         Type::Timestamp(_) => Value::Timestamp(downcast::<TimestampMicrosecondArray>(array)?.value(row)),
         Type::Timestamptz(_) => Value::Timestamptz(downcast::<TimestampMicrosecondArray>(array)?.value(row)),
-        Type::Interval => interval_value(downcast::<IntervalMonthDayNanoArray>(array)?.value(row)),
+        Type::Interval(_) => interval_value(downcast::<IntervalMonthDayNanoArray>(array)?.value(row)),
         Type::Uuid => {
             let bytes = downcast::<FixedSizeBinaryArray>(array)?.value(row);
             Value::Uuid(bytes.try_into().map_err(|_| Error::internal("a uuid has 16 bytes"))?)
@@ -433,7 +433,7 @@ impl Builder {
                 let builder = TimestampMicrosecondBuilder::with_capacity(rows).with_data_type(data_type(ty));
                 Cells::Timestamp(builder)
             }
-            Type::Interval => Cells::Interval(IntervalMonthDayNanoBuilder::with_capacity(rows)),
+            Type::Interval(_) => Cells::Interval(IntervalMonthDayNanoBuilder::with_capacity(rows)),
             Type::Uuid => Cells::Uuid(FixedSizeBinaryBuilder::with_capacity(rows, 16)),
             Type::Vector(dimensions) => {
                 let bytes = rows * usize::from(dimensions.unwrap_or(16)) * 4;
@@ -731,7 +731,7 @@ mod tests {
             (Type::Time(None), Value::Time(86_399_999_999)),
             (Type::Timestamp(None), Value::Timestamp(-5)),
             (Type::Timestamptz(None), Value::Timestamptz(1_700_000_000_000_000)),
-            (Type::Interval, Value::Interval(Interval { months: 1, days: -2, microseconds: 3 })),
+            (Type::Interval(None), Value::Interval(Interval { months: 1, days: -2, microseconds: 3 })),
             (Type::Uuid, Value::Uuid([7; 16])),
             (Type::Vector(Some(2)), Value::Vector(vec![1.0, -0.5])),
             (

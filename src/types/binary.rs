@@ -15,6 +15,7 @@
 //! ```
 
 use crate::error::{Error, Result, SqlState};
+use crate::types::interval::Limits;
 use crate::types::vector::{self, Kind};
 use crate::types::{
     Interval, Type, Value, bits, cast, datetime, f16, halfvec, json, network, numeric, range, record,
@@ -193,14 +194,15 @@ pub fn receive(ty: &Type, bytes: &[u8]) -> Result<Value> {
             let at = receive_timestamp(i64::from_be_bytes(fixed(bytes)?))?;
             Value::Timestamptz(datetime::rounded(at, *digits))
         }
-        Type::Interval => {
+        Type::Interval(limits) => {
             let bytes: [u8; 16] = fixed(bytes)?;
             let mut parts = Parts(&bytes);
-            Value::Interval(Interval {
+            let interval = Interval {
                 microseconds: i64::from_be_bytes(parts.take()?),
                 days: i32::from_be_bytes(parts.take()?),
                 months: i32::from_be_bytes(parts.take()?),
-            })
+            };
+            Value::Interval(Limits::fit(*limits, interval))
         }
         Type::Uuid => Value::Uuid(fixed(bytes)?),
         Type::Json => {

@@ -5,6 +5,7 @@
 
 use crate::error::{Error, Result, SqlState};
 use crate::types::datetime::{self, MICROSECONDS_PER_DAY, MICROSECONDS_PER_SECOND};
+use crate::types::interval::Limits;
 use crate::types::look::Look;
 use crate::types::vector::{self, Kind};
 use crate::types::zone::Zone;
@@ -54,9 +55,9 @@ pub fn context(from: &Type, to: &Type) -> Option<Context> {
         (Type::Int4, Type::Char) | (Type::Char, Type::Int4) => Some(Explicit),
         (Type::Date, Type::Timestamp(_) | Type::Timestamptz(_))
         | (Type::Timestamp(_), Type::Timestamptz(_)) => Some(Implicit),
-        (Type::Time(_), Type::Interval) => Some(Implicit),
+        (Type::Time(_), Type::Interval(_)) => Some(Implicit),
         (Type::Timestamp(_) | Type::Timestamptz(_), Type::Date | Type::Time(_)) => Some(Assignment),
-        (Type::Timestamptz(_), Type::Timestamp(_)) | (Type::Interval, Type::Time(_)) => Some(Assignment),
+        (Type::Timestamptz(_), Type::Timestamp(_)) | (Type::Interval(_), Type::Time(_)) => Some(Assignment),
         (Type::Json, Type::Jsonb) | (Type::Jsonb, Type::Json) => Some(Assignment),
         (
             Type::Jsonb,
@@ -101,7 +102,7 @@ pub fn needs_zone(from: &Type, to: &Type) -> bool {
         (from, Type::Array(item)) if from.is_text() => needs_zone(from, item),
         (Type::Range(of), to) if to.is_text() => needs_zone(&of.element(), to),
         (from, Type::Range(of)) if from.is_text() => needs_zone(from, &of.element()),
-        (Type::Interval, to) => to.is_text(),
+        (Type::Interval(_), to) => to.is_text(),
         (Type::Timestamptz(_), Type::Timestamptz(_)) => false,
         (Type::Timestamptz(_), to) => {
             to.is_text() || matches!(to, Type::Timestamp(_) | Type::Date | Type::Time(_))
@@ -148,9 +149,10 @@ pub fn cast_as(value: Value, to: &Type, explicit: bool, look: Look) -> Result<Va
         (value, Type::Float4) => Value::Float4(narrow(float(&value, to)?)?),
         (value, Type::Float8) => Value::Float8(float(&value, to)?),
         (value, Type::Numeric(modifier)) => Value::Numeric(decimal(&value, to)?.fit(*modifier)?),
-        (value, Type::Date | Type::Time(_) | Type::Timestamp(_) | Type::Timestamptz(_) | Type::Interval) => {
-            moment(value, to, zone)?
-        }
+        (
+            value,
+            Type::Date | Type::Time(_) | Type::Timestamp(_) | Type::Timestamptz(_) | Type::Interval(_),
+        ) => moment(value, to, zone)?,
         (Value::Json(text), Type::Json) => Value::Json(text),
         (Value::Jsonb(text), Type::Json) => Value::Json(text),
         (Value::Json(text), Type::Jsonb) => Value::Jsonb(json::normalise(&text)?),
@@ -287,7 +289,7 @@ pub fn type_of(value: &Value) -> Type {
         Value::Time(_) => Type::Time(None),
         Value::Timestamp(_) => Type::Timestamp(None),
         Value::Timestamptz(_) => Type::Timestamptz(None),
-        Value::Interval(_) => Type::Interval,
+        Value::Interval(_) => Type::Interval(None),
         Value::Uuid(_) => Type::Uuid,
         Value::Json(_) => Type::Json,
         Value::Jsonb(_) => Type::Jsonb,
@@ -455,7 +457,7 @@ fn moment(value: Value, to: &Type, zone: Zone) -> Result<Value> {
         (Value::Date(days), Type::Timestamp(_)) => Value::Timestamp(midnight(days)?),
         (Value::Date(days), Type::Timestamptz(_)) => Value::Timestamptz(zone.to_utc(midnight(days)?)),
         (Value::Time(time), Type::Time(_)) => Value::Time(time),
-        (Value::Time(microseconds), Type::Interval) => {
+        (Value::Time(microseconds), Type::Interval(_)) => {
             Value::Interval(Interval { months: 0, days: 0, microseconds })
         }
         (Value::Timestamp(at), Type::Timestamp(_)) => Value::Timestamp(at),
@@ -470,7 +472,7 @@ fn moment(value: Value, to: &Type, zone: Zone) -> Result<Value> {
             i64::MAX | i64::MIN => Value::Null,
             _ => Value::Time(at.rem_euclid(MICROSECONDS_PER_DAY)),
         },
-        (Value::Interval(interval), Type::Interval) => Value::Interval(interval),
+        (Value::Interval(interval), Type::Interval(_)) => Value::Interval(interval),
         (Value::Interval(interval), Type::Time(_)) => {
             Value::Time(interval.microseconds.rem_euclid(86_400 * MICROSECONDS_PER_SECOND))
         }
@@ -482,6 +484,7 @@ fn moment(value: Value, to: &Type, zone: Zone) -> Result<Value> {
         (Value::Timestamptz(at), Type::Timestamptz(digits)) => {
             Value::Timestamptz(datetime::rounded(at, *digits))
         }
+        (Value::Interval(made), Type::Interval(limits)) => Value::Interval(Limits::fit(*limits, made)),
         (made, _) => made,
     })
 }

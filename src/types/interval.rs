@@ -64,7 +64,7 @@ pub fn parse(text: &str) -> Result<Interval> {
 }
 
 /// The fields by which `INTERVAL '1-2' YEAR TO MONTH` is read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 pub enum Field {
     Year,
     Month,
@@ -96,6 +96,100 @@ impl Field {
             Field::Hour => Unit::Hour,
             Field::Minute => Unit::Minute,
             Field::Second => Unit::Second,
+        }
+    }
+}
+
+/// The modifier of `interval day to second(3)`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+pub struct Limits {
+    /// The first and the last that are meant. What is larger is kept all the same, as in PostgreSQL.
+    pub fields: Option<(Field, Field)>,
+    /// Digits of a second.
+    pub digits: Option<u8>,
+}
+
+impl Limits {
+    const FIELDS: [(Field, &str, u32); 6] = [
+        (Field::Year, "year", 2),
+        (Field::Month, "month", 1),
+        (Field::Day, "day", 3),
+        (Field::Hour, "hour", 10),
+        (Field::Minute, "minute", 11),
+        (Field::Second, "second", 12),
+    ];
+    const ALL_FIELDS: i32 = 0x7fff;
+    const ALL_DIGITS: i32 = 0xffff;
+
+    /// `day to second`, `year` or nothing, and digits. Nothing for fields that do not go together.
+    pub fn of_words(words: &str, digits: Option<u8>) -> Option<Limits> {
+        if words.is_empty() {
+            return Some(Limits { fields: None, digits });
+        }
+        let (first, last) = words.split_once(" to ").unwrap_or((words, words));
+        let fields = (Field::from_name(first)?, Field::from_name(last)?);
+        Limits::go_together(fields).then_some(Limits { fields: Some(fields), digits })
+    }
+
+    fn go_together((first, last): (Field, Field)) -> bool {
+        first <= last && (first <= Field::Month) == (last <= Field::Month)
+    }
+
+    /// A bit for each field.
+    fn bits((first, last): (Field, Field)) -> i32 {
+        let inside = Limits::FIELDS.iter().filter(|(field, ..)| (first..=last).contains(field));
+        inside.map(|(.., bit)| 1 << bit).sum()
+    }
+
+    /// As pg_attribute.atttypmod holds it.
+    pub fn typmod(self) -> i32 {
+        let fields = self.fields.map_or(Limits::ALL_FIELDS, Limits::bits);
+        fields << 16 | self.digits.map_or(Limits::ALL_DIGITS, i32::from)
+    }
+
+    /// The inverse; a modifier that means nothing is none.
+    pub fn of_typmod(typmod: i32) -> Option<Limits> {
+        let (bits, digits) = (typmod >> 16, typmod & Limits::ALL_DIGITS);
+        let digits = u8::try_from(digits).ok();
+        if typmod < 0 || bits == Limits::ALL_FIELDS && digits.is_none() {
+            return None;
+        }
+        let all = || Limits::FIELDS.iter().map(|(field, ..)| *field);
+        let pairs = all().flat_map(|first| all().map(move |last| (first, last)));
+        let fields = pairs.filter(|fields| Limits::go_together(*fields)).find(|f| Limits::bits(*f) == bits);
+        (fields.is_some() || bits == Limits::ALL_FIELDS).then_some(Limits { fields, digits })
+    }
+
+    /// An interval from text, whose last number counts the last field if it has no unit.
+    pub fn read(limits: Option<Limits>, text: &str) -> Result<Interval> {
+        let interval = match limits.and_then(|limits| limits.fields) {
+            Some((first, last)) => parse_fields(text, first, last)?,
+            None => parse(text)?,
+        };
+        Ok(Limits::fit(limits, interval))
+    }
+
+    /// The interval without what is smaller.
+    pub fn fit(limits: Option<Limits>, interval: Interval) -> Interval {
+        let Some(Limits { fields, digits }) = limits else { return interval };
+        fit(interval, fields.map(|(_, last)| last), digits)
+    }
+}
+
+impl std::fmt::Display for Limits {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let name =
+            |field: Field| Limits::FIELDS.iter().find(|(known, ..)| *known == field).map_or("", |f| f.1);
+        f.write_str("interval")?;
+        if let Some((first, last)) = self.fields {
+            write!(f, " {}", name(first))?;
+            if last != first {
+                write!(f, " to {}", name(last))?;
+            }
+        }
+        match self.digits {
+            Some(digits) => write!(f, "({digits})"),
+            None => Ok(()),
         }
     }
 }

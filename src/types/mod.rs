@@ -40,6 +40,7 @@ use serde::de::{IntoDeserializer, MapAccess, Visitor};
 pub use bits::Bits;
 pub use enums::{Enum, EnumType, EnumValue};
 pub use half::{bf16, f16};
+pub use interval::Limits;
 pub use look::{IntervalStyle, Look};
 pub use network::{Network, NetworkType};
 pub use numeric::Numeric;
@@ -75,7 +76,8 @@ pub enum Type {
     Timestamp(Option<u8>),
     /// `timestamp(p) with time zone`
     Timestamptz(Option<u8>),
-    Interval,
+    /// `interval(p)`, `interval day to second`.
+    Interval(Option<Limits>),
     Uuid,
     Json,
     Jsonb,
@@ -118,7 +120,7 @@ impl serde::Serialize for Type {
     }
 }
 
-/// As written here, and as before times had a precision: `"Timestamp"` for `{"Timestamp": null}`.
+/// As written here, and as before times and intervals had modifiers: `"Timestamp"` for `{"Timestamp": null}`.
 impl<'de> serde::Deserialize<'de> for Type {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> std::result::Result<Type, D::Error> {
         deserializer.deserialize_any(Written)
@@ -139,6 +141,7 @@ impl<'de> Visitor<'de> for Written {
             "Time" => Ok(Type::Time(None)),
             "Timestamp" => Ok(Type::Timestamp(None)),
             "Timestamptz" => Ok(Type::Timestamptz(None)),
+            "Interval" => Ok(Type::Interval(None)),
             name => Type::deserialize(name.into_deserializer()),
         }
     }

@@ -6,6 +6,7 @@
 use std::fmt;
 
 use crate::error::{Error, Result, SqlState};
+use crate::types::interval::Limits;
 use crate::types::vector::Kind;
 use crate::types::{EnumType, NetworkType, RangeType, Type, bits, vector};
 
@@ -75,7 +76,7 @@ pub const ENTRIES: &[(Type, Entry)] = &[
     (Type::Time(None), entry(1083, 1183, "time", "time without time zone", 8, 'D')),
     (Type::Timestamp(None), entry(1114, 1115, "timestamp", "timestamp without time zone", 8, 'D')),
     (Type::Timestamptz(None), entry(1184, 1185, "timestamptz", "timestamp with time zone", 8, 'D')),
-    (Type::Interval, entry(1186, 1187, "interval", "interval", 16, 'T')),
+    (Type::Interval(None), entry(1186, 1187, "interval", "interval", 16, 'T')),
     (Type::Numeric(None), entry(1700, 1231, "numeric", "numeric", -1, 'N')),
     (Type::Uuid, entry(2950, 2951, "uuid", "uuid", 16, 'U')),
     (Type::Int2Vector, entry(22, 1006, "int2vector", "int2vector", -1, 'A')),
@@ -149,6 +150,7 @@ impl Type {
             Type::Time(_) => Type::Time(None),
             Type::Timestamp(_) => Type::Timestamp(None),
             Type::Timestamptz(_) => Type::Timestamptz(None),
+            Type::Interval(_) => Type::Interval(None),
             other => other.clone(),
         };
         let found = ENTRIES.iter().find(|(ty, _)| *ty == bare);
@@ -190,6 +192,7 @@ impl Type {
             Type::Time(Some(digits)) | Type::Timestamp(Some(digits)) | Type::Timestamptz(Some(digits)) => {
                 i32::from(*digits)
             }
+            Type::Interval(Some(limits)) => limits.typmod(),
             _ => -1,
         }
     }
@@ -236,6 +239,7 @@ impl Type {
             Type::Time(_) => Type::Time(None),
             Type::Timestamp(_) => Type::Timestamp(None),
             Type::Timestamptz(_) => Type::Timestamptz(None),
+            Type::Interval(_) => Type::Interval(None),
             other => other.clone(),
         }
     }
@@ -291,6 +295,7 @@ impl Type {
             Type::Time(_) => Type::Time(digits(typmod)),
             Type::Timestamp(_) => Type::Timestamp(digits(typmod)),
             Type::Timestamptz(_) => Type::Timestamptz(digits(typmod)),
+            Type::Interval(_) => Type::Interval(Limits::of_typmod(typmod)),
             other => other,
         }
     }
@@ -337,11 +342,13 @@ impl Type {
             "timestamptz" | "timestamp with time zone" => {
                 return Ok(Type::Timestamptz(precision(modifiers)?));
             }
-            "interval" => {
-                return match modifiers {
-                    [] | [6] => Ok(Type::Interval),
-                    _ => Err(Error::unsupported("a precision of interval")),
-                };
+            "interval" if modifiers.is_empty() => Type::Interval(None),
+            _ if name == "interval" || name.starts_with("interval ") => {
+                let digits = precision(modifiers)?;
+                let limits = Limits::of_words(name["interval".len()..].trim_start(), digits);
+                return limits.map(|limits| Type::Interval(Some(limits))).ok_or_else(|| {
+                    Error::new(SqlState::UNDEFINED_OBJECT, format!("type \"{name}\" does not exist"))
+                });
             }
             "bool" | "boolean" => Type::Bool,
             "smallint" | "int2" => Type::Int2,
@@ -394,6 +401,7 @@ impl fmt::Display for Type {
             Type::Time(Some(digits)) => write!(f, "time({digits}) without time zone"),
             Type::Timestamp(Some(digits)) => write!(f, "timestamp({digits}) without time zone"),
             Type::Timestamptz(Some(digits)) => write!(f, "timestamp({digits}) with time zone"),
+            Type::Interval(Some(limits)) => write!(f, "{limits}"),
             Type::Numeric(Some((precision, scale))) => write!(f, "numeric({precision},{scale})"),
             Type::Vector(Some(dimensions)) => write!(f, "vector({dimensions})"),
             Type::Halfvec(Some(dimensions)) => write!(f, "halfvec({dimensions})"),
@@ -556,6 +564,10 @@ mod tests {
     fn modifiers_lead_back() {
         for text in [
             "numeric(10,2)",
+            "interval(3)",
+            "interval year",
+            "interval day to second",
+            "interval second(0)",
             "character varying(20)",
             "character(7)",
             "vector(384)",
@@ -602,7 +614,7 @@ mod tests {
             assert_eq!((error.state(), error.message()), (state, message));
         };
         fails("foo", SqlState::UNDEFINED_OBJECT, "type \"foo\" does not exist");
-        fails("inet", SqlState::FEATURE_NOT_SUPPORTED, "type inet is not supported");
+        fails("money", SqlState::FEATURE_NOT_SUPPORTED, "type money is not supported");
         fails("varchar(0)", SqlState::INVALID_PARAMETER_VALUE, "length for type varchar must be at least 1");
         fails(
             "vector(0)",

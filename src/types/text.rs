@@ -4,12 +4,13 @@
 //! without going through a `Value`: [`super::integer`], [`super::float`], [`super::datetime`], [`super::vector`].
 
 use crate::error::{Error, Result, SqlState};
+use crate::types::interval::Limits;
 use crate::types::jsonpath::Path;
 use crate::types::look::Look;
 use crate::types::zone::Zone;
 use crate::types::{
-    Type, Value, array, bits, cast, datetime, float, halfvec, integer, interval, json, network, numeric,
-    range, record, sparsevec, tsquery, tsvector, vector,
+    Type, Value, array, bits, cast, datetime, float, halfvec, integer, json, network, numeric, range, record,
+    sparsevec, tsquery, tsvector, vector,
 };
 
 /// White space as C's isspace() knows it.
@@ -126,7 +127,7 @@ pub fn parse_in_zone(ty: &Type, text: &str, zone: Zone) -> Result<Value> {
         Type::Timestamptz(digits) => {
             Value::Timestamptz(datetime::rounded(datetime::parse_timestamptz(text, zone)?, *digits))
         }
-        Type::Interval => Value::Interval(interval::parse(text)?),
+        Type::Interval(limits) => Value::Interval(Limits::read(*limits, text)?),
         Type::Uuid => Value::Uuid(parse_uuid(text)?),
         Type::Json => {
             json::check(text)?;

@@ -50,7 +50,7 @@ fn types() -> Vec<(Type, &'static str)> {
         (Type::Time(None), "23:59:59.999999"),
         (Type::Timestamp(None), "2024-02-29 12:00:00.5"),
         (Type::Timestamptz(None), "2024-02-29 12:00:00+02"),
-        (Type::Interval, "1 year 2 mons 3 days 04:05:06.7"),
+        (Type::Interval(None), "1 year 2 mons 3 days 04:05:06.7"),
         (Type::Uuid, "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"),
         (Type::Json, "{\"a\" : [1,  2]}"),
         (Type::Jsonb, "{\"a\": [1, 2.50, null]}"),

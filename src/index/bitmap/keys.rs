@@ -132,7 +132,7 @@ impl Family {
             Type::Range(_)
             | Type::Network(_)
             | Type::Bytea
-            | Type::Interval
+            | Type::Interval(_)
             | Type::Json
             | Type::Jsonb
             | Type::JsonPath

@@ -101,7 +101,7 @@ pub const RELATIONS: &[Relation] = &[
         "domains",
         "domain_catalog name, domain_schema name, domain_name name, data_type text, character_maximum_length int4, \
             character_octet_length int4, numeric_precision int4, numeric_precision_radix int4, numeric_scale int4, \
-            datetime_precision int4, domain_default text, udt_catalog name, udt_schema name, udt_name name, \
+            datetime_precision int4, interval_type text, interval_precision int4, domain_default text, udt_catalog name, udt_schema name, udt_name name, \
             dtd_identifier name",
         domains
     ),
@@ -351,7 +351,12 @@ fn type_cells(database: &str, has_public: bool, ty: &Type, number: u16) -> Vec<(
         Type::Time(digits) | Type::Timestamp(digits) | Type::Timestamptz(digits) => {
             cells! { datetime_precision: digits.map_or(6, i32::from) }.to_vec()
         }
-        Type::Interval => cells! { datetime_precision: 6i32 }.to_vec(),
+        Type::Interval(limits) => {
+            let shown = limits.map(|limits| limits.to_string().to_uppercase());
+            let fields = shown.as_ref().and_then(|shown| shown.strip_prefix("INTERVAL "));
+            let digits = limits.and_then(|limits| limits.digits).map_or(6, i32::from);
+            cells! { datetime_precision: digits, interval_type: fields.map(str::to_owned) }.to_vec()
+        }
         _ => Vec::new(),
     });
     cells

@@ -129,7 +129,7 @@ pub fn by_value(ty: &Type) -> bool {
 /// pg_type.typalign.
 pub fn alignment(ty: &Type) -> char {
     match (ty, ty.size()) {
-        (Type::Interval, _) => 'd',
+        (Type::Interval(_), _) => 'd',
         (Type::Uuid | Type::Name, _) => 'c',
         (Type::Range(of), _) => alignment(&of.element()),
         (_, 8) => 'd',
@@ -194,7 +194,7 @@ fn function_name(ty: &Type, suffix: &str) -> String {
         | Type::Time(_)
         | Type::Timestamp(_)
         | Type::Timestamptz(_)
-        | Type::Interval
+        | Type::Interval(_)
         | Type::Bit(_)
         | Type::Varbit(_)
         | Type::Halfvec(_)
@@ -342,7 +342,7 @@ fn types(execution: &Execution, rows: &mut Rows) -> Result<()> {
                 | Type::Float8
                 | Type::Oid
                 | Type::Timestamptz(_)
-                | Type::Interval
+                | Type::Interval(_)
                 | Type::Varbit(_)
         );
         let kind = if let Type::Range(_) = ty { 'r' } else { 'b' };
