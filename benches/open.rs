@@ -94,6 +94,7 @@ fn create(database: &Arc<Database>) -> Oid {
             name: "items_pkey".into(),
             kind: ConstraintKind::PrimaryKey { columns: vec![1] },
             not_valid: false,
+            deferral: Default::default(),
             included: Vec::new(),
         }],
         ..Table::default()

@@ -80,6 +80,7 @@ fn create(database: &Arc<Database>, name: &str, dimensions: usize) -> Oid {
             name: format!("{name}_pkey"),
             kind: key,
             not_valid: false,
+            deferral: Default::default(),
             included: Vec::new(),
         }],
         ..Table::default()

@@ -277,6 +277,19 @@ pub struct Constraint {
     /// NOT VALID: rows that were there when it was added may violate it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub not_valid: bool,
+    /// When a PRIMARY KEY or UNIQUE is checked; a foreign key says it itself.
+    #[serde(default, skip_serializing_if = "Deferral::is_never")]
+    pub deferral: Deferral,
+}
+
+impl Constraint {
+    /// When it is checked; conditions are at once.
+    pub fn deferral(&self) -> Deferral {
+        match &self.kind {
+            ConstraintKind::ForeignKey(key) => key.deferral,
+            _ => self.deferral,
+        }
+    }
 }
 
 /// Columns are given by number.
@@ -637,6 +650,12 @@ impl StoredQuery {
 }
 
 impl Index {
+    /// When the constraint that it backs is checked.
+    pub fn deferral(&self, table: &Table) -> Deferral {
+        let backed = table.constraints.iter().find(|constraint| Some(constraint.oid) == self.constraint);
+        backed.map_or(Deferral::Never, |constraint| constraint.deferral)
+    }
+
     /// The hidden column (by number) that says which rows a partial index holds.
     pub fn guard(&self) -> Option<u16> {
         self.predicate.as_ref()?.column
@@ -691,6 +710,10 @@ impl Column {
 }
 
 impl Deferral {
+    pub fn is_never(&self) -> bool {
+        *self == Deferral::Never
+    }
+
     /// As written behind a constraint, with a space before it.
     pub fn sql(self) -> &'static str {
         match self {

@@ -288,12 +288,15 @@ impl Catalog {
         all.filter(move |(_, _, key)| key.table == table)
     }
 
-    /// The unique index of all rows on exactly these columns, in any order.
+    /// The unique index of all rows on exactly these columns, in any order, whose keys are checked at once.
     pub fn unique_index_on(&self, table: Oid, columns: &[u16]) -> Option<&Arc<Index>> {
         let same = |index: &Index| {
             index.columns.len() == columns.len() && columns.iter().all(|c| index.columns.contains(c))
         };
-        let mut unique = self.indexes_of(table).filter(|i| i.unique && i.predicate.is_none() && same(i));
+        let definition = self.table_by_oid(table);
+        let at_once = |i: &Index| definition.is_none_or(|table| i.deferral(table).is_never());
+        let mut unique =
+            self.indexes_of(table).filter(|i| i.unique && i.predicate.is_none() && same(i) && at_once(i));
         unique.next()
     }
 

@@ -27,6 +27,8 @@ mod core;
 mod damaged;
 // Tables, indexes, sequences come and go.
 mod ddl;
+// Unique keys that are checked later.
+mod deferred_keys;
 // Files as lines.
 pub mod describe;
 // Graphs on disk.

@@ -16,6 +16,7 @@ use crate::catalog::{self, Catalog, Edit, Oid};
 use crate::database::Database;
 use crate::database::commit::{self, Submitted};
 use crate::database::core::{Core, Version};
+use crate::database::deferred_keys::{DeferredKeys, Wait};
 use crate::database::snapshots::{Held, Holder};
 use crate::database::work::{CHUNK_BYTES, LiveWork, Work, no_table};
 use crate::error::{Error, Result, SqlState};
@@ -122,6 +123,8 @@ pub struct Transaction {
     started: bool,
     /// Whether it was told values of sequences, which it must not be told twice.
     pub(super) used_sequence: bool,
+    /// Keys that rows wait for.
+    pub(super) deferred: DeferredKeys,
 }
 
 impl Transaction {
@@ -140,6 +143,7 @@ impl Transaction {
             catalog,
             work: None,
             started: false,
+            deferred: DeferredKeys::default(),
             used_sequence: false,
         }
     }
@@ -309,9 +313,10 @@ impl Transaction {
         let rows: Vec<NewRow> = rows.iter().map(Vec::as_slice).map(keyed).collect::<Result<_>>()?;
         let keys = rows.iter().flat_map(|row| row.keys.iter().zip(unique.iter()));
         self.lock(keys.filter_map(|(key, unique)| Some(Resource::key(unique.index, key.as_ref()?))))?;
-        let (outcome, kept) = self.judge(table, rows, on_conflict)?;
+        let (outcome, kept, waits) = self.judge(table, rows, on_conflict)?;
         let horizon = self.core.snapshots.horizon();
         let slots = self.writer(table)?.insert(&kept, horizon)?;
+        self.deferred.wait(table, waits.into_iter().map(|(number, index, key)| (slots[number], index, key)));
         self.log_full_chunks()?;
         Ok(with_slots(outcome, &slots))
     }
@@ -321,11 +326,13 @@ impl Transaction {
     fn judge<'v>(
         &mut self,
         table: Oid,
-        rows: Vec<NewRow<'v>>,
+        mut rows: Vec<NewRow<'v>>,
         on_conflict: OnConflict,
-    ) -> Result<(InsertOutcome, Vec<NewRow<'v>>), Stop> {
+    ) -> Result<(InsertOutcome, Vec<NewRow<'v>>, Vec<Wait>), Stop> {
+        let modes = self.deferred.modes();
         let writer = self.writer(table)?;
         let unique = writer.unique_keys().clone();
+        let mut waits: Vec<(usize, usize)> = Vec::new();
         let mut outcome = InsertOutcome { slots: Vec::with_capacity(rows.len()), conflicts: Vec::new() };
         // Rows that come in order of their only key, as they mostly do, have no key twice.
         let are_distinct = unique.len() <= 1 && rows.is_sorted_by(|one, next| one.keys < next.keys);
@@ -345,6 +352,10 @@ impl Transaction {
                 let by_same_call = taken.contains(key.as_slice());
                 let owner = if by_same_call { None } else { writer.owner(key)? };
                 if !by_same_call && owner.is_none() {
+                    continue;
+                }
+                if modes.defers(unique) {
+                    waits.push((number, place));
                     continue;
                 }
                 match on_conflict {
@@ -368,9 +379,19 @@ impl Transaction {
                 taken.extend(row.keys.iter().flatten().map(Vec::as_slice));
             }
         }
+        let places: Vec<usize> = outcome
+            .slots
+            .iter()
+            .scan(0, |kept, slot| Some(std::mem::replace(kept, *kept + usize::from(slot.is_some()))))
+            .collect();
+        let waits = waits.into_iter().filter(|(number, _)| outcome.slots[*number].is_some());
+        let waits = waits.filter_map(|(number, place)| {
+            Some((places[number], unique[place].index, rows[number].keys[place].take()?))
+        });
+        let waits = waits.collect();
         let verdicts = rows.into_iter().zip(&outcome.slots);
         let kept = verdicts.filter(|(_, slot)| slot.is_some()).map(|(row, _)| row).collect();
-        Ok((outcome, kept))
+        Ok((outcome, kept, waits))
     }
 
     /// Locks rows of this statement's snapshot before they are updated or deleted (or for SELECT FOR UPDATE). Under
@@ -426,9 +447,15 @@ impl Transaction {
     /// Replaces rows that [`Transaction::lock_rows`] locked; returns their slots afterwards, in order.
     pub fn update(&mut self, table: Oid, rows: Vec<RowUpdate>) -> Result<Vec<u32>, Stop> {
         self.core.admit()?;
-        let versions = self.new_versions(table, &rows)?;
+        let mut versions = self.new_versions(table, &rows)?;
         self.lock_changed_keys(table, &versions)?;
-        self.check_new_keys(table, &versions)?;
+        let waits = self.check_new_keys(table, &versions)?;
+        let waits: Vec<Wait> = waits
+            .into_iter()
+            .filter_map(|(number, place, index)| {
+                Some((number, index, versions[number].new_keys[place].take()?))
+            })
+            .collect();
         let (mut stay, mut leave, mut arrive) = (Vec::new(), Vec::new(), Vec::new());
         let mut slots: Vec<Option<u32>> = Vec::with_capacity(rows.len());
         for (version, row) in versions.into_iter().zip(&rows) {
@@ -447,11 +474,13 @@ impl Transaction {
         writer.delete(&leave)?;
         writer.update(&mut stay)?;
         let mut new = writer.insert(&arrive, horizon)?.into_iter();
-        self.log_full_chunks()?;
-        Ok(slots
+        let slots: Vec<u32> = slots
             .into_iter()
             .map(|slot| slot.unwrap_or_else(|| new.next().expect("a slot per arriving row")))
-            .collect())
+            .collect();
+        self.deferred.wait(table, waits.into_iter().map(|(number, index, key)| (slots[number], index, key)));
+        self.log_full_chunks()?;
+        Ok(slots)
     }
 
     fn new_versions(&mut self, table: Oid, rows: &[RowUpdate]) -> Result<Vec<NewVersion>, Stop> {
@@ -479,8 +508,15 @@ impl Transaction {
         self.lock(resources)
     }
 
-    /// New keys are free, or given up by a row of the same statement.
-    fn check_new_keys(&mut self, table: Oid, versions: &[NewVersion]) -> Result<(), Stop> {
+    /// New keys are free, or given up by a row of the same statement. Those that are not, and may wait: by version, place
+    /// and index.
+    fn check_new_keys(
+        &mut self,
+        table: Oid,
+        versions: &[NewVersion],
+    ) -> Result<Vec<(usize, usize, Oid)>, Stop> {
+        let modes = self.deferred.modes();
+        let mut waits = Vec::new();
         let catalog = self.catalog.clone();
         let writer = self.writer(table)?;
         let unique = writer.unique_keys().clone();
@@ -493,12 +529,16 @@ impl Transaction {
             }
         }
         let mut taken: HashSet<&[u8]> = HashSet::new();
-        for version in versions {
+        for (place, version) in versions.iter().enumerate() {
             for number in (0..unique.len()).filter(|number| changed(version, *number)) {
                 let Some(key) = version.new_keys[number].as_deref() else { continue };
                 let owner = writer.owner(key)?;
                 let free = owner.is_none_or(|owner| given_up.get(key) == Some(&owner));
                 if !free || !taken.insert(key) {
+                    if modes.defers(&unique[number]) {
+                        waits.push((place, number, unique[number].index));
+                        continue;
+                    }
                     let definition = writer.definition().clone();
                     return Err(
                         duplicate_key(&definition, &catalog, unique[number].index, &version.values).into()
@@ -506,7 +546,7 @@ impl Transaction {
                 }
             }
         }
-        Ok(())
+        Ok(waits)
     }
 
     /// Deletes rows that [`Transaction::lock_rows`] locked.
@@ -652,7 +692,17 @@ fn keys_of_current(writer: &Writer, slot: u32) -> Result<Keys> {
     }
     let values = writer.current_values(slot)?;
     let values = values.ok_or_else(|| Error::internal(format!("slot {slot} was locked and holds no row")))?;
-    writer.keys_of(&values)
+    let mut keys = writer.keys_of(&values)?;
+    // A row that waits for a key does not have it.
+    for (key, unique) in keys.iter_mut().zip(writer.unique_keys().iter()) {
+        if !unique.deferral.is_never()
+            && let Some(own) = key
+            && writer.owner(own)? != Some(slot)
+        {
+            *key = None;
+        }
+    }
+    Ok(keys)
 }
 
 fn with_slots(mut outcome: InsertOutcome, slots: &[u32]) -> InsertOutcome {

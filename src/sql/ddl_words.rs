@@ -6,8 +6,9 @@
 use datafusion::sql::sqlparser::ast::{self, ColumnOption, CreateTableOptions, GeneratedAs};
 use datafusion::sql::sqlparser::tokenizer::Token;
 
+use crate::catalog::Deferral;
 use crate::error::{Error, Result, SqlState};
-use crate::sql::foreign_key_words::{deferrable_key, foreign_key, is_deferrable};
+use crate::sql::foreign_key_words::{deferral, foreign_key};
 use crate::sql::rewrite::{arguments, plain_name};
 use crate::sql::sequence_words::{
     at_identity_options, converted_options, identity_options, qualified_column, sequence_options,
@@ -375,7 +376,9 @@ fn column_option(
 ) -> Result<()> {
     let name = option.name.as_ref().map(fold);
     let column = definition.name.clone();
-    let mut add = |kind| constraints.push(TableConstraint { name: name.clone(), kind, included: Vec::new() });
+    let mut add = |kind, deferral| {
+        constraints.push(TableConstraint { name: name.clone(), kind, included: Vec::new(), deferral });
+    };
     match &option.option {
         ColumnOption::Null => {}
         ColumnOption::NotNull => definition.not_null = true,
@@ -386,13 +389,16 @@ fn column_option(
             }
             definition.default = (!is_no_default(expression, &definition.ty)).then(|| expression.to_string());
         }
-        ColumnOption::PrimaryKey(key) if is_deferrable(&key.characteristics) => return Err(deferrable_key()),
-        ColumnOption::Unique(key) if is_deferrable(&key.characteristics) => return Err(deferrable_key()),
-        ColumnOption::PrimaryKey(_) => add(ConstraintKind::PrimaryKey(vec![column])),
-        ColumnOption::Unique(key) => {
-            add(ConstraintKind::Unique { columns: vec![column], nulls_equal: nulls_equal(key) })
+        ColumnOption::PrimaryKey(key) => {
+            add(ConstraintKind::PrimaryKey(vec![column]), deferral(&key.characteristics)?);
         }
-        ColumnOption::Check(check) => add(ConstraintKind::Check { sql: check.expr.to_string() }),
+        ColumnOption::Unique(key) => {
+            let kind = ConstraintKind::Unique { columns: vec![column], nulls_equal: nulls_equal(key) };
+            add(kind, deferral(&key.characteristics)?);
+        }
+        ColumnOption::Check(check) => {
+            add(ConstraintKind::Check { sql: check.expr.to_string() }, Deferral::Never);
+        }
         ColumnOption::Collation(collation_name) => {
             definition.collation = collation(&object_name("", collation_name).name)?;
         }
@@ -418,7 +424,9 @@ fn column_option(
             }
             definition.generated = Some(kept_expression(expression));
         }
-        ColumnOption::ForeignKey(key) => add(ConstraintKind::ForeignKey(foreign_key(key, vec![column])?)),
+        ColumnOption::ForeignKey(key) => {
+            add(ConstraintKind::ForeignKey(foreign_key(key, vec![column])?), Deferral::Never);
+        }
         other => return Err(Error::unsupported(format!("column option {other}"))),
     }
     Ok(())
@@ -447,22 +455,18 @@ pub fn is_null_of(expression: &ast::Expr, ty: &Type) -> bool {
 }
 
 fn table_constraint(constraint: &ast::TableConstraint) -> Result<TableConstraint> {
-    let mut included = Vec::new();
+    let (mut included, mut checked) = (Vec::new(), Deferral::Never);
     let (name, kind) = match constraint {
-        ast::TableConstraint::PrimaryKey(key) if is_deferrable(&key.characteristics) => {
-            return Err(deferrable_key());
-        }
-        ast::TableConstraint::Unique(key) if is_deferrable(&key.characteristics) => {
-            return Err(deferrable_key());
-        }
         ast::TableConstraint::PrimaryKey(key) => {
             let (columns, more) = included_columns(&key.columns)?;
             included = more;
+            checked = deferral(&key.characteristics)?;
             (&key.name, ConstraintKind::PrimaryKey(plain_columns(columns)?))
         }
         ast::TableConstraint::Unique(unique) => {
             let (columns, more) = included_columns(&unique.columns)?;
             included = more;
+            checked = deferral(&unique.characteristics)?;
             let columns = plain_columns(columns)?;
             (&unique.name, ConstraintKind::Unique { columns, nulls_equal: nulls_equal(unique) })
         }
@@ -475,7 +479,7 @@ fn table_constraint(constraint: &ast::TableConstraint) -> Result<TableConstraint
         }
         other => return Err(Error::unsupported(format!("table constraint {other}"))),
     };
-    Ok(TableConstraint { name: name.as_ref().map(fold), kind, included })
+    Ok(TableConstraint { name: name.as_ref().map(fold), kind, included, deferral: checked })
 }
 
 fn nulls_equal(key: &ast::UniqueConstraint) -> bool {

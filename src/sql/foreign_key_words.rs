@@ -9,22 +9,7 @@ use crate::sql::words::{fold, object_name};
 
 /// `REFERENCES ...` of these columns.
 pub fn foreign_key(key: &ast::ForeignKeyConstraint, columns: Vec<String>) -> Result<ForeignKeyDefinition> {
-    let mut deferral = Deferral::Never;
-    if let Some(characteristics) = &key.characteristics {
-        let deferred = matches!(characteristics.initially, Some(ast::DeferrableInitial::Deferred));
-        deferral = match (characteristics.deferrable, deferred) {
-            (Some(false), true) => {
-                let message = "constraint declared INITIALLY DEFERRED must be DEFERRABLE";
-                return Err(Error::new(SqlState::SYNTAX_ERROR, message));
-            }
-            (_, true) => Deferral::Initially,
-            (Some(true), false) => Deferral::Possible,
-            _ => Deferral::Never,
-        };
-        if characteristics.enforced == Some(false) {
-            return Err(Error::unsupported("NOT ENFORCED"));
-        }
-    }
+    let deferral = deferral(&key.characteristics)?;
     match key.match_kind {
         None | Some(ast::ConstraintReferenceMatchKind::Simple) => {}
         Some(ast::ConstraintReferenceMatchKind::Full) => return Err(Error::unsupported("MATCH FULL")),
@@ -47,14 +32,20 @@ pub fn foreign_key(key: &ast::ForeignKeyConstraint, columns: Vec<String>) -> Res
     })
 }
 
-/// Whether a constraint is checked at COMMIT, or can be.
-pub fn is_deferrable(characteristics: &Option<ast::ConstraintCharacteristics>) -> bool {
-    characteristics.as_ref().is_some_and(|c| {
-        c.deferrable == Some(true) || matches!(c.initially, Some(ast::DeferrableInitial::Deferred))
-    })
-}
-
-/// Keys are checked row by row.
-pub fn deferrable_key() -> Error {
-    Error::unsupported("a deferrable PRIMARY KEY or UNIQUE constraint")
+/// When a constraint is checked.
+pub fn deferral(characteristics: &Option<ast::ConstraintCharacteristics>) -> Result<Deferral> {
+    let Some(characteristics) = characteristics else { return Ok(Deferral::Never) };
+    if characteristics.enforced == Some(false) {
+        return Err(Error::unsupported("NOT ENFORCED"));
+    }
+    let deferred = matches!(characteristics.initially, Some(ast::DeferrableInitial::Deferred));
+    match (characteristics.deferrable, deferred) {
+        (Some(false), true) => {
+            let message = "constraint declared INITIALLY DEFERRED must be DEFERRABLE";
+            Err(Error::new(SqlState::SYNTAX_ERROR, message))
+        }
+        (_, true) => Ok(Deferral::Initially),
+        (Some(true), false) => Ok(Deferral::Possible),
+        _ => Ok(Deferral::Never),
+    }
 }

@@ -525,6 +525,8 @@ pub struct TableConstraint {
     pub kind: ConstraintKind,
     /// INCLUDE of a key.
     pub included: Vec<String>,
+    /// When a key is checked.
+    pub deferral: Deferral,
 }
 
 #[derive(Clone, Debug)]

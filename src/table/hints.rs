@@ -104,7 +104,7 @@ impl Keys {
         let column = table.stored_column(self.column).ok_or_else(|| Error::internal("a key of no column"))?;
         let unique = catalog.indexes_of(table.oid).find(|index| {
             let is_own = || index.columns == [column.number] && index.predicate.is_none();
-            index.unique && is_own() && snapshot.has_keys(index.oid)
+            index.unique && is_own() && snapshot.has_keys(index)
         });
         if let Some(index) = unique.filter(|_| values.len() <= LOOKUPS_MAX) {
             let mut slots = RoaringBitmap::new();

@@ -7,7 +7,7 @@
 
 use std::ops::Bound;
 
-use crate::catalog;
+use crate::catalog::{self, Deferral};
 use crate::codec;
 use crate::error::{Error, Result, SqlState};
 use crate::types::Value;
@@ -44,6 +44,9 @@ pub struct UniqueKey {
     pub guard: Option<usize>,
     /// Whether a NULL is a value like others, so that rows with one have a key too.
     pub nulls_equal: bool,
+    /// The constraint it is of, and when that is checked.
+    pub constraint: Option<catalog::Oid>,
+    pub deferral: Deferral,
 }
 
 impl UniqueKey {
@@ -54,13 +57,22 @@ impl UniqueKey {
             columns: index.columns.iter().copied().map(position).collect(),
             guard: index.guard().map(position),
             nulls_equal: index.nulls_equal,
+            constraint: index.constraint,
+            deferral: index.deferral(table),
         }
     }
 
     /// For values that are given in the order of the index's columns, and nothing else. They are what a condition compares
     /// with, so that NULL is like nothing.
     pub fn of_values(index: catalog::Oid, columns: usize) -> UniqueKey {
-        UniqueKey { index, columns: (0..columns).collect(), guard: None, nulls_equal: false }
+        UniqueKey {
+            index,
+            columns: (0..columns).collect(),
+            guard: None,
+            nulls_equal: false,
+            constraint: None,
+            deferral: Deferral::Never,
+        }
     }
 
     /// The key of a row; `None` when a column is NULL, unless NULLs are equal, and for rows outside of the index.

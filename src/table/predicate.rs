@@ -268,7 +268,8 @@ impl Filter {
     /// Whether a unique key finds the row, if there is one.
     pub fn is_by_key(&self, catalog: &Catalog, table: &catalog::Table) -> bool {
         let Formula::And(parts) = &self.formula else { return false };
-        let mut unique = catalog.indexes_of(table.oid).filter(|index| finds_rows(index));
+        let finds = |index: &&Arc<catalog::Index>| finds_rows(index) && index.deferral(table).is_never();
+        let mut unique = catalog.indexes_of(table.oid).filter(finds);
         unique.any(|index| key_of(&UniqueKey::of(index, table), parts).is_some())
     }
 
@@ -281,7 +282,7 @@ impl Filter {
         let table = snapshot.definition();
         for index in catalog.indexes_of(table.oid).filter(|index| finds_rows(index)) {
             let unique = UniqueKey::of(index, table);
-            let Some(values) = key_of(&unique, parts).filter(|_| snapshot.has_keys(index.oid)) else {
+            let Some(values) = key_of(&unique, parts).filter(|_| snapshot.has_keys(index)) else {
                 continue;
             };
             let mut key = Vec::with_capacity(values.len());

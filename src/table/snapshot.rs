@@ -263,8 +263,13 @@ impl Snapshot {
         self.0.state.metadata.distinct(column)
     }
 
-    /// Whether the rows seen here have their keys in a unique index: it may be newer than the snapshot.
-    pub fn has_keys(&self, index: catalog::Oid) -> bool {
+    /// Whether the rows seen here have their keys in a unique index: it may be newer than the snapshot, and rows wait for
+    /// keys of one whose constraint is deferrable.
+    pub fn has_keys(&self, index: &catalog::Index) -> bool {
+        if !index.deferral(self.definition()).is_never() {
+            return false;
+        }
+        let index = index.oid;
         let own = self.0.overlay.as_ref().is_some_and(|overlay| overlay.has_built(index));
         own || self.0.state.key_since(index).is_some_and(|since| since <= self.0.seq)
     }

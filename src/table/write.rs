@@ -224,6 +224,20 @@ impl Writer {
         self.bound_memory()
     }
 
+    /// Gives a row a key that it waited for; the row stays what it is.
+    pub fn claim(&mut self, slot: u32, key: &[u8]) -> Result<()> {
+        let row = match self.overlay.row(slot)? {
+            Some(row) => row,
+            None => self.table.newest_row(slot)?,
+        };
+        let row =
+            row.ok_or_else(|| Error::internal(format!("slot {slot} waits for a key and holds no row")))?;
+        let change = Change::Update { slot, row: &row, keys_removed: vec![], keys_added: vec![key] };
+        change.encode(&mut self.chunk);
+        Arc::make_mut(&mut self.overlay).apply(&change);
+        Ok(())
+    }
+
     /// Gives rows their values in columns (by position) which this transaction has added to the table: (slot, values in
     /// order of `columns`). Cells in segments are written there, where nobody else reads yet; the rows themselves are
     /// written anew only for other cells.

@@ -88,6 +88,7 @@ pub fn create_with(txn: &mut Transaction, name: &str, columns: Vec<Column>) -> O
         kind: ConstraintKind::PrimaryKey { columns: vec![1] },
         included: Vec::new(),
         not_valid: false,
+        deferral: Default::default(),
     };
     let table = Table {
         oid,

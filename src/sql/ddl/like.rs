@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use crate::catalog::{
-    Catalog, Column, ConstraintKind as StoredKind, Edit, Identity, Object, Part, PartComment, Relation, Table,
+    Catalog, Column, ConstraintKind as StoredKind, Deferral, Edit, Identity, Object, Part, PartComment,
+    Relation, Table,
 };
 use crate::error::{Error, Result, SqlState};
 use crate::sql::dialect;
@@ -130,16 +131,19 @@ fn copied(
             name: Some(constraint.name.clone()),
             kind: ConstraintKind::Check { sql: sql.clone() },
             included: Vec::new(),
+            deferral: Deferral::Never,
         }),
         StoredKind::PrimaryKey { columns } if clause.indexes => Some(TableConstraint {
             name: None,
             kind: ConstraintKind::PrimaryKey(names(columns)),
             included: names(&constraint.included),
+            deferral: constraint.deferral,
         }),
         StoredKind::Unique { columns, nulls_equal } if clause.indexes => Some(TableConstraint {
             name: None,
             kind: ConstraintKind::Unique { columns: names(columns), nulls_equal: *nulls_equal },
             included: names(&constraint.included),
+            deferral: constraint.deferral,
         }),
         _ => None,
     });

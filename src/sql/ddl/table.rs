@@ -184,9 +184,19 @@ impl<'a> Builder<'a> {
             Some(name) => self.own_name(name, &kind)?,
             None => self.generated_name(&constraint.kind, &constraint.included),
         };
+        if !constraint.deferral.is_never() && self.table.is_partitioned() {
+            return Err(Error::unsupported("a deferrable key of a partitioned table"));
+        }
         let included = self.column_numbers(&constraint.included)?;
         let oid = (self.new_oid)()?;
-        self.table.constraints.push(Constraint { oid, name, kind, included, not_valid: false });
+        self.table.constraints.push(Constraint {
+            oid,
+            name,
+            kind,
+            included,
+            not_valid: false,
+            deferral: constraint.deferral,
+        });
         Ok(())
     }
 

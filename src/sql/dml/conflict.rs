@@ -20,7 +20,7 @@ use datafusion::sql::sqlparser::ast::{
     self, AssignmentTarget, ConflictTarget, Expr, OnConflictAction, OnInsert,
 };
 
-use crate::catalog::{Catalog, ConstraintKind, Oid, Table};
+use crate::catalog::{Catalog, ConstraintKind, Index, Oid, Table};
 use crate::database::{LockOutcome, OnConflict, RowUpdate};
 use crate::error::{Error, Result, SqlState};
 use crate::sql::conflict_target;
@@ -136,7 +136,9 @@ fn arbiter(target: &ConflictTarget, table: &Table, catalog: &Catalog) -> Result<
             };
             let mut unique =
                 catalog.indexes_of(table.oid).filter(|index| index.unique && index.predicate.is_none());
-            unique.find(|index| matches(&index.columns)).map(|index| index.oid).ok_or_else(no_arbiter)
+            let found = unique.find(|index| matches(&index.columns)).ok_or_else(no_arbiter)?;
+            check_arbiter(found, table)?;
+            Ok(found.oid)
         }
     }
 }
@@ -144,6 +146,16 @@ fn arbiter(target: &ConflictTarget, table: &Table, catalog: &Catalog) -> Result<
 fn no_arbiter() -> Error {
     let message = "there is no unique or exclusion constraint matching the ON CONFLICT specification";
     Error::new(SqlState::INVALID_COLUMN_REFERENCE, message)
+}
+
+/// 55000 for an index whose keys may be checked later.
+fn check_arbiter(index: &Index, table: &Table) -> Result<()> {
+    if index.deferral(table).is_never() {
+        return Ok(());
+    }
+    let message =
+        "ON CONFLICT does not support deferrable unique constraints/exclusion constraints as arbiters";
+    Err(Error::new(SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE, message))
 }
 
 /// The unique index on exactly these columns and expressions: one of all rows, or a partial one whose WHERE the target's
@@ -167,7 +179,10 @@ fn arbiter_on(target: &conflict_target::Target, table: &Table, catalog: &Catalog
             continue;
         }
         match &index.predicate {
-            None => return Ok(index.oid),
+            None => {
+                check_arbiter(index, table)?;
+                return Ok(index.oid);
+            }
             Some(predicate) => {
                 let asked = conjuncts(&dialect::parse_expression(&predicate.sql)?);
                 if asked.iter().all(|conjunct| given.contains(conjunct)) {

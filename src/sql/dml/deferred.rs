@@ -1,4 +1,5 @@
-//! Foreign keys that are checked when the transaction commits: DEFERRABLE, SET CONSTRAINTS.
+//! Foreign keys that are checked when the transaction commits: DEFERRABLE, SET CONSTRAINTS. (Unique keys that are:
+//! `database::deferred_keys`.)
 //!
 //! What a statement writes is not checked; the values of its keys are noted. When the time has come, a noted key that no
 //! row of the referenced table has must be one that no row refers to any more. So it does not matter what happened to the
@@ -9,6 +10,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::catalog::{Catalog, Constraint, Deferral, ForeignKey, Oid, Table};
+use crate::database::Transaction;
 use crate::error::{Error, Result, SqlState};
 use crate::sql::dml::references::still_referenced;
 use crate::sql::dml::rows::read;
@@ -90,6 +92,7 @@ impl Session {
 
     /// Checks what was deferred: everything at COMMIT, and what SET CONSTRAINTS made immediate.
     pub(crate) async fn check_deferred(&mut self, only_immediate: bool) -> Result<()> {
+        self.settle_keys(only_immediate).await?;
         if self.state.constraints.pending.is_empty() {
             return Ok(());
         }
@@ -107,6 +110,15 @@ impl Session {
             self.check_pending(&catalog, &table, constraint, key, &pending).await?;
         }
         Ok(())
+    }
+
+    /// The unique keys among them, of which the transaction knows.
+    async fn settle_keys(&mut self, only_immediate: bool) -> Result<()> {
+        let wait = self.shared.transaction.lock().as_ref().is_some_and(Transaction::has_waiting_keys);
+        if !wait {
+            return Ok(());
+        }
+        self.retry(|transaction| transaction.settle_keys(only_immediate)).await
     }
 
     async fn check_pending(
@@ -147,15 +159,20 @@ impl Session {
             let message = "SET CONSTRAINTS can only be used in transaction blocks";
             self.notice(Severity::Warning, Error::new(SqlState::NO_ACTIVE_SQL_TRANSACTION, message));
         }
+        let mut named = Vec::new();
+        for name in names {
+            named.extend(self.deferrable_constraints(name)?);
+        }
         if names.is_empty() {
             self.state.constraints.modes.clear();
             self.state.constraints.all = Some(deferred);
         }
-        for name in names {
-            for oid in self.deferrable_constraints(name)? {
-                self.state.constraints.modes.insert(oid, deferred);
-            }
-        }
+        self.state.constraints.modes.extend(named.iter().map(|oid| (*oid, deferred)));
+        self.start_statement()?;
+        self.shared.with_transaction(|transaction| {
+            transaction.set_constraints(&named, deferred);
+            Ok(())
+        })?;
         if !deferred {
             self.check_deferred(true).await?;
         }
@@ -179,10 +196,7 @@ impl Session {
             let message = format!("constraint \"{name}\" does not exist");
             return Err(Error::new(SqlState::UNDEFINED_OBJECT, message));
         };
-        let deferrable = |constraint: &Constraint| match &constraint.kind {
-            crate::catalog::ConstraintKind::ForeignKey(key) => key.deferral != Deferral::Never,
-            _ => false,
-        };
+        let deferrable = |constraint: &Constraint| !constraint.deferral().is_never();
         match found.iter().all(deferrable) {
             true => Ok(found.iter().map(|constraint| constraint.oid).collect()),
             false => {

@@ -106,6 +106,7 @@ impl World {
             kind: ConstraintKind::PrimaryKey { columns: vec![1] },
             included: Vec::new(),
             not_valid: false,
+            deferral: Default::default(),
         };
         let columns = [
             ("id", Type::Int8),

@@ -196,10 +196,12 @@ fn definition_of(execution: &Execution, table: &Table, constraint: &Constraint, 
         columns => format!(" INCLUDE ({})", list(columns)),
     };
     match &constraint.kind {
-        ConstraintKind::PrimaryKey { columns } => format!("PRIMARY KEY ({}){included}", list(columns)),
+        ConstraintKind::PrimaryKey { columns } => {
+            format!("PRIMARY KEY ({}){included}{}", list(columns), constraint.deferral.sql())
+        }
         ConstraintKind::Unique { columns, nulls_equal } => {
             let nulls = if *nulls_equal { "NULLS NOT DISTINCT " } else { "" };
-            format!("UNIQUE {nulls}({}){included}", list(columns))
+            format!("UNIQUE {nulls}({}){included}{}", list(columns), constraint.deferral.sql())
         }
         ConstraintKind::Check { sql } => format!("CHECK ({})", deparse::expression(sql, table, pretty)),
         ConstraintKind::NotNull { column } => format!("NOT NULL {}", list(&[*column])),

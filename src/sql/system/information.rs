@@ -407,11 +407,11 @@ fn table_constraints(execution: &Execution, rows: &mut Rows) -> Result<()> {
         for constraint in &table.constraints {
             match constraint.kind {
                 ConstraintKind::PrimaryKey { .. } => {
-                    add(&constraint.name, "PRIMARY KEY", None, Deferral::Never)
+                    add(&constraint.name, "PRIMARY KEY", None, constraint.deferral)
                 }
                 ConstraintKind::Unique { nulls_equal, .. } => {
                     let distinct = if nulls_equal { "NO" } else { "YES" };
-                    add(&constraint.name, "UNIQUE", Some(distinct), Deferral::Never)
+                    add(&constraint.name, "UNIQUE", Some(distinct), constraint.deferral)
                 }
                 ConstraintKind::Check { .. } => add(&constraint.name, "CHECK", None, Deferral::Never),
                 ConstraintKind::ForeignKey(ref key) => {

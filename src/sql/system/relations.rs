@@ -351,6 +351,7 @@ fn indexes(execution: &Execution, rows: &mut Rows) -> Result<()> {
         let primary = matches!(constraint_kind(&catalog, index), Some(ConstraintKind::PrimaryKey { .. }));
         rows.add(cells! {
             indexrelid: index.oid, indrelid: index.table, indnatts: all, indnkeyatts: count,
+            indimmediate: index.deferral(table).is_never(),
             indisunique: index.unique, indnullsnotdistinct: index.nulls_equal, indisprimary: primary, indkey: key_numbers(table, index),
             indexprs: expressions(table, index), indpred: index.predicate.as_ref().map(|p| p.sql.clone()),
             indcollation: collations.collect::<Vec<_>>(), indclass: classes.collect::<Vec<_>>(),
@@ -416,6 +417,8 @@ fn constraints(execution: &Execution, rows: &mut Rows) -> Result<()> {
                 conindid: index, conparentid: parent.unwrap_or_default(), conislocal: table.part.is_none(),
                 coninhcount: i32::from(table.part.is_some()), conkey: columns, conbin: check,
                 connoinherit: kind != 'c' && table.part.is_none(), convalidated: !constraint.not_valid,
+                condeferrable: !constraint.deferral.is_never(),
+                condeferred: constraint.deferral == Deferral::Initially,
             });
         }
     }

@@ -104,6 +104,7 @@ fn catalog() -> Arc<Catalog> {
                 kind: ConstraintKind::PrimaryKey { columns: vec![1] },
                 included: Vec::new(),
                 not_valid: false,
+                deferral: Default::default(),
             },
             Constraint {
                 oid: 16_405,
@@ -111,6 +112,7 @@ fn catalog() -> Arc<Catalog> {
                 kind: ConstraintKind::Check { sql: "name <> ''".into() },
                 included: Vec::new(),
                 not_valid: false,
+                deferral: Default::default(),
             },
         ],
         comment: Some("things".into()),
