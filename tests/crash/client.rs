@@ -137,6 +137,7 @@ pub fn create_table(txn: &mut Transaction, name: &str, columns: &[ColumnState], 
         name,
         kind,
         not_valid: false,
+        deferral: Default::default(),
         included: Vec::new(),
     };
     let key = ConstraintKind::PrimaryKey { columns: vec![1] };
@@ -155,6 +156,7 @@ pub fn create_table(txn: &mut Transaction, name: &str, columns: &[ColumnState], 
             name,
             kind,
             not_valid: false,
+            deferral: Default::default(),
             included: Vec::new(),
         };
         constraints.push(constraint(format!("{name}_fkey"), ConstraintKind::ForeignKey(key)));
