@@ -10,7 +10,6 @@ use super::codes::{Coded, Codes};
 use super::links::{Block, Links, LinksView};
 use crate::distance::{Metric, Query};
 use crate::error::{Error, Result, SqlState};
-use crate::index::quantizer::centre::SAMPLE_MAX;
 use crate::index::quantizer::{Coder, Quantization};
 use crate::index::room::{Held, Room};
 use crate::index::source::Vectors;
@@ -202,7 +201,7 @@ impl Graph {
     pub(super) fn codes_for<V: Vectors>(&self, vectors: &V, sample: &[u32]) -> Option<&Codes> {
         let quantization = self.params.quantization?;
         let new = || {
-            let step = sample.len().div_ceil(SAMPLE_MAX).max(1);
+            let step = sample.len().div_ceil(quantization.sample_max()).max(1);
             let slots = sample.iter().step_by(step).filter(|&&slot| slot < vectors.slots_end());
             let with_vector = slots.filter(|&&slot| self.takes(vectors.norm(slot)));
             let sample = with_vector.map(|&slot| vectors.get(slot));
@@ -217,7 +216,8 @@ impl Graph {
     pub fn wants_training(&self, rows: u64) -> bool {
         let Some(codes) = self.codes.get() else { return false };
         let count = codes.coder().trained_on();
-        let is_of_few = (count as usize) < SAMPLE_MAX / 2 && rows > 4 * u64::from(count.max(64));
+        let enough = codes.coder().quantization.sample_max() / 2;
+        let is_of_few = (count as usize) < enough && rows > 4 * u64::from(count.max(64));
         is_of_few || codes.are_off(&self.nodes())
     }
 

@@ -460,9 +460,6 @@ fn quantization_option(value: &str, metric: IndexMetric, ty: &Type) -> Result<Op
     if name == "none" {
         return Ok(None);
     }
-    if name == "pq" {
-        return Err(Error::unsupported("quantization pq"));
-    }
     let Some(quantization) = Quantization::from_name(&name) else {
         let names: Vec<&str> = Quantization::ALL.iter().map(|quantization| quantization.name()).collect();
         let message = format!("invalid value for enum option \"quantization\": {value}");
@@ -474,7 +471,8 @@ fn quantization_option(value: &str, metric: IndexMetric, ty: &Type) -> Result<Op
         (_, Type::Vector(_) | Type::Halfvec(_)) if !quantization.ranks_by(metric.into()) => {
             Err(Error::unsupported(format!("quantization {name} of an index by taxicab distance")))
         }
-        (_, Type::Vector(_)) | (Quantization::Sq8 | Quantization::Bq, Type::Halfvec(_)) => {
+        (_, Type::Vector(_))
+        | (Quantization::Sq8 | Quantization::Bq | Quantization::Pq, Type::Halfvec(_)) => {
             Ok(Some(quantization))
         }
         _ => Err(Error::unsupported(format!("quantization {name} of an index on type {}", ty.bare()))),
