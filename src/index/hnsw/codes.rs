@@ -90,6 +90,11 @@ impl Codes {
         self.blocks.bytes()
     }
 
+    /// The first slot whose code is not in memory, if any is not.
+    pub fn first_mapped(&self) -> Option<u64> {
+        self.blocks.first_mapped()
+    }
+
     /// The codes as a source of vectors, with the vectors behind them.
     pub fn over<'a, V>(&'a self, exact: &'a V) -> Coded<'a, V> {
         Coded { coder: &self.coder, blocks: self.blocks.view(), exact }
