@@ -1,7 +1,7 @@
 //! What the graph costs and what it finds: build time, recall and CPU microseconds per query at several ef, plain
 //! and filtered, on real embeddings in a mapped vector column, walked through the vectors and through codes.
 //!
-//! `cargo bench --no-default-features --bench graph -- [minilm|sift] [none|f16|bf16|sq8|bq] [build] [plain] [filtered]`
+//! `cargo bench --no-default-features --bench graph -- [minilm|sift] [none|f16|bf16|sq8|bq|pq] [build] [plain] [filtered]`
 //!
 //! `... --bench graph -- million none plain filtered` does the same on 1,000,000 generated points of 128 dimensions around
 //! 1,000 centres: each is alike far from all of its cluster, which is the hardest for a graph of few links.

@@ -710,8 +710,19 @@ fn saving_while_nodes_are_added_gives_a_sound_file() {
 
 #[test]
 fn damage_is_found_or_harmless() {
+    damage_of_a_graph_is_found(None);
+}
+
+#[test]
+fn damage_of_codes_and_of_what_they_were_learned_by_is_found_or_harmless() {
+    damage_of_a_graph_is_found(Some(Quantization::Pq));
+}
+
+fn damage_of_a_graph_is_found(quantization: Option<Quantization>) {
     let vectors = clustered(600, 500, 16, 14);
-    let graph = build(&vectors, Metric::L2, 1);
+    let params = Params::new(8, 64, Metric::L2).unwrap().quantized(quantization);
+    let slots = all(600);
+    let graph = Graph::build(params, &vectors, &slots, 1, &AtomicU32::new(0), &CANCEL).unwrap();
     let (fs, path) = saved(&graph);
     let file = fs.open(path, OpenMode::ReadWrite).unwrap();
     let length = file.len().unwrap();
@@ -740,6 +751,11 @@ fn damage_is_found_or_harmless() {
                 );
                 traversal.next_batch();
             }
+            let (finder, none) = (Finder::Graph(opened), RoaringBitmap::new());
+            let mut request =
+                request(&vectors, vectors.get(1), Rows::exactly(&slots), &finder, &none, &CANCEL);
+            request.strategy = Some(Strategy::Graph);
+            assert_eq!(search(&request).unwrap().hits.len(), K);
         }
         file.write_all_at(&byte, offset).unwrap();
     }

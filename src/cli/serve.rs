@@ -81,6 +81,8 @@ impl House {
         // First, so that whatever the operator says of it counts.
         let helpers = std::thread::available_parallelism().map_or(1, usize::from) - 1;
         settings.insert(0, ("max_parallel_maintenance_workers".to_owned(), helpers.min(1024).to_string()));
+        let build_kilobytes = (budget.graphs() / 1024).clamp(1024, i32::MAX as u64);
+        settings.insert(0, ("maintenance_work_mem".to_owned(), format!("{build_kilobytes}kB")));
         settings.push(("hither.memory_max".to_owned(), format!("{}kB", budget.bytes() / 1024)));
         let options = database::Options {
             autovacuum,

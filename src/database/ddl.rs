@@ -411,15 +411,21 @@ impl Transaction {
         progress.start(slots.len(), slots.len() * view.element().bytes(view.dimensions()) as u64);
         let core = &self.core;
         let threads = progress.helpers.map_or(usize::MAX, |helpers| helpers.saturating_add(1));
-        Finder::build(
+        let room = core.generations.room();
+        let room = progress.memory_max.map_or_else(|| room.clone(), |bytes| room.part(bytes));
+        let finder = Finder::build(
             params,
-            core.generations.room(),
+            &room,
             &view,
             &slots,
             threads.min(core.options.build_threads),
             progress.done(),
             progress.cancel(),
-        )
+        )?;
+        // What comes later is no part of the build.
+        room.widen();
+        progress.set_fitted(finder.fitted());
+        Ok(finder)
     }
 }
 

@@ -15,6 +15,10 @@ pub struct BuildProgress {
     pub of: Option<IndexMethod>,
     /// Threads beside the one that builds, at most; every core without.
     pub helpers: Option<usize>,
+    /// Bytes that it may hold in memory, within the share of graphs; all of that without.
+    pub memory_max: Option<u64>,
+    /// See [`BuildProgress::fitted`], and one more.
+    fitted: AtomicU64,
     rows: AtomicU64,
     bytes: AtomicU64,
     done: AtomicU32,
@@ -32,6 +36,15 @@ impl BuildProgress {
         self.done.store(0, Ordering::Relaxed);
         self.bytes.store(bytes, Ordering::Relaxed);
         self.rows.store(rows, Ordering::Relaxed);
+    }
+
+    /// How many rows' links and codes it had memory for, when that was not all: the others' are in a file.
+    pub fn fitted(&self) -> Option<u64> {
+        self.fitted.load(Ordering::Relaxed).checked_sub(1)
+    }
+
+    pub(super) fn set_fitted(&self, rows: Option<u64>) {
+        self.fitted.store(rows.map_or(0, |rows| rows + 1), Ordering::Relaxed);
     }
 
     /// Rows that are in the index.

@@ -14,8 +14,8 @@
 //!
 //! Vectors are read where they lie, as [`Vector`]s of one of four [`Element`]s (and codes of quantised indexes).
 //! `kernels.rs` computes the sums of f32 with the widest instructions the machine has, `half.rs` those of f16, `sparse.rs`
-//! those of vectors that are mostly zero, `codes.rs`, `brain.rs` and `signs.rs` those of codes, `bits.rs` the counts; `scalar.rs` defines
-//! the sums in plain arithmetic and is what tests hold the kernels against, `query.rs` ranks candidates.
+//! those of vectors that are mostly zero, `codes.rs`, `brain.rs`, `signs.rs` and `tables.rs` those of codes, `bits.rs` the counts;
+//! `scalar.rs` defines the sums in plain arithmetic and is what tests hold the kernels against, `query.rs` ranks candidates.
 //!
 //! **Accuracy.** Kernels add in f32, in an order of their own. For n dimensions and terms tᵢ the result is
 //! within `(n + 3) · 2⁻²⁴ · Σ|tᵢ|` of the exact sum, whatever the order and the lane count (Higham, *Accuracy
@@ -31,6 +31,7 @@ mod query;
 pub mod scalar;
 pub mod signs;
 pub mod sparse;
+pub mod tables;
 mod vector;
 
 pub use kernels::{dot, l1, l2_squared};

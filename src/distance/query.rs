@@ -235,6 +235,9 @@ impl<'a> Query<'a> {
             (Vector::Planes(query), Vector::Signs { bits, add, factor }) => {
                 query.add + add + query.scale * factor * query.signed_sum(bits)
             }
+            (Vector::Tables(query), Vector::Parts { code, add, factor }) => {
+                query.add + add + query.scale * factor * query.sum(code)
+            }
             (Vector::Sparse(query), Vector::Sparse(candidate)) => match self.metric {
                 Metric::L2 => sparse::l2_squared(query, candidate),
                 Metric::InnerProduct => -sparse::dot(query, candidate),

@@ -1,6 +1,7 @@
 //! Vectors of any element type, where they lie.
 
 use super::signs::Planes;
+use super::tables::Tables;
 use super::{bits, codes, scalar};
 use crate::fs::mapped::{floats, halves};
 use crate::types::{Sparse, Sparsevec, Type, bf16, f16};
@@ -42,6 +43,14 @@ pub enum Vector<'a> {
     },
     /// The query that those are compared with.
     Planes(&'a Planes),
+    /// And another: four bits for each part of a vector, with what makes distances of them.
+    Parts {
+        code: &'a [u8],
+        add: f32,
+        factor: f32,
+    },
+    /// The query that those are compared with.
+    Tables(&'a Tables),
     Sparse(Sparse<'a>),
 }
 
@@ -114,7 +123,9 @@ impl<'a> Vector<'a> {
             | Vector::Code { .. }
             | Vector::Bf16(_)
             | Vector::Signs { .. }
-            | Vector::Planes(_) => Element::F32,
+            | Vector::Planes(_)
+            | Vector::Parts { .. }
+            | Vector::Tables(_) => Element::F32,
             Vector::F16(_) => Element::F16,
             Vector::Bits { .. } => Element::Bit,
             Vector::Sparse(_) => Element::Sparse,
@@ -131,6 +142,9 @@ impl<'a> Vector<'a> {
             // Filled up to whole words.
             Vector::Signs { bits, .. } => 32 * bits.len(),
             Vector::Planes(planes) => planes.dimensions,
+            // Parts, which is less.
+            Vector::Parts { code, .. } => 2 * code.len(),
+            Vector::Tables(tables) => tables.dimensions,
             Vector::Sparse(vector) => vector.dimensions() as usize,
         }
     }
@@ -143,8 +157,8 @@ impl<'a> Vector<'a> {
             Vector::Bits { bytes, .. } => f64::from(bits::ones(bytes)),
             Vector::Code { codes, scale } => f64::from(scale) * f64::from(codes::dot(codes, codes)).sqrt(),
             Vector::Bf16(values) => values.iter().map(|x| f64::from(x.to_f32()).powi(2)).sum::<f64>().sqrt(),
-            // Ranks of signs need none.
-            Vector::Signs { .. } | Vector::Planes(_) => 0.0,
+            // Ranks of signs and parts need none.
+            Vector::Signs { .. } | Vector::Planes(_) | Vector::Parts { .. } | Vector::Tables(_) => 0.0,
             Vector::Sparse(vector) => crate::types::vector::norm(vector.values()),
         }
     }
@@ -168,6 +182,8 @@ impl<'a> Vector<'a> {
             Vector::Bf16(values) => super::prefetch(values),
             Vector::Signs { bits, .. } => super::prefetch(bits),
             Vector::Planes(planes) => super::prefetch(&planes.bits),
+            Vector::Parts { code, .. } => super::prefetch(code),
+            Vector::Tables(_) => {}
             Vector::Sparse(vector) => super::prefetch(vector.words()),
         }
     }

@@ -270,6 +270,13 @@ pub fn words_as_codes(words: &[AtomicU32]) -> &[i8] {
     unsafe { std::slice::from_raw_parts(words.as_ptr().cast::<i8>(), size_of_val(words)) }
 }
 
+/// Words as the bytes they hold.
+#[inline(always)]
+pub fn bytes_of_words(words: &[u32]) -> &[u8] {
+    // Sound: initialised bytes within `words`, which live as long.
+    unsafe { std::slice::from_raw_parts(words.as_ptr().cast::<u8>(), size_of_val(words)) }
+}
+
 /// Words as the half-precision values they hold, two each, under the same rule.
 #[inline(always)]
 pub fn words_as_halves(words: &[AtomicU32]) -> &[f16] {

@@ -34,11 +34,12 @@ pub enum Params {
 }
 
 impl Finder {
-    /// Without nodes; a graph's memory is from `room`. Lists are bitmaps, and small beside what they are of.
+    /// Without nodes; a graph's memory is from `room`. Lists are bitmaps, and small beside what they are of; of the room
+    /// they take what their centres are found in.
     pub fn new(params: Params, room: &Arc<Room>) -> Finder {
         match params {
             Params::Graph(params) => Finder::Graph(Graph::new_in(params, room)),
-            Params::Lists(params) => Finder::Lists(Lists::new(params)),
+            Params::Lists(params) => Finder::Lists(Lists::new(params).sampling(room.held_max())),
         }
     }
 
@@ -129,6 +130,14 @@ impl Finder {
         match self {
             Finder::Graph(graph) => graph.bytes(),
             Finder::Lists(lists) => lists.bytes(),
+        }
+    }
+
+    /// How many of a graph's nodes are in memory, when the room had none for the others.
+    pub fn fitted(&self) -> Option<u64> {
+        match self {
+            Finder::Graph(graph) => graph.fitted(),
+            Finder::Lists(_) => None,
         }
     }
 

@@ -10,6 +10,9 @@
 //! where a page of the process can only stay. So a graph larger than the memory meant for graphs is built and searched
 //! all the same, as fast as its pages stay in the page cache.
 //!
+//! A part of the room (`Room::part`) has a bound of its own within it: a build takes no more memory than
+//! `maintenance_work_mem`, and what it made is bound by the whole alone once it is done.
+//!
 //! Nothing in such a file is meant to last. When one cannot be made (a full disk) the words are taken from memory, and
 //! `held` exceeds its bound: a graph that was begun is finished.
 
@@ -23,25 +26,29 @@ use crate::fs::{File, Fs, OpenMode, WordMap};
 /// Memory for graphs, shared by all of a database.
 pub struct Room {
     held: AtomicU64,
-    held_max: u64,
+    held_max: AtomicU64,
     spilled: AtomicU64,
     /// Files made so far; their names differ.
     files: AtomicU64,
     disk: Option<(Arc<dyn Fs>, PathBuf)>,
     warned: AtomicBool,
+    /// What it is a part of.
+    whole: Option<Arc<Room>>,
 }
 
-/// A part of a [`Room`], given back when dropped.
+/// A share of a [`Room`], given back when dropped.
 pub struct Held {
     room: Arc<Room>,
     bytes: u64,
     spilled: bool,
+    /// The same of what the room is a part of.
+    _whole: Option<Box<Held>>,
 }
 
 impl Room {
     /// All the memory there is.
     pub fn unbounded() -> Arc<Room> {
-        Room::of(u64::MAX, None)
+        Room::of(u64::MAX, None, None)
     }
 
     /// `held_max` bytes of memory; what is beyond goes to files in `dir`, which need not exist. Files that a crash left
@@ -50,17 +57,30 @@ impl Room {
         if fs.exists(&dir) {
             fs.remove_dir_all(&dir)?;
         }
-        Ok(Room::of(held_max, Some((fs, dir))))
+        Ok(Room::of(held_max, Some((fs, dir)), None))
     }
 
-    fn of(held_max: u64, disk: Option<(Arc<dyn Fs>, PathBuf)>) -> Arc<Room> {
+    /// At most `held_max` bytes of this room's memory; what is beyond goes to the same files.
+    pub fn part(self: &Arc<Room>, held_max: u64) -> Arc<Room> {
+        Room::of(held_max, None, Some(self.clone()))
+    }
+
+    /// Ends the bound that a part has of its own: what grows in it from here on has the whole room.
+    pub fn widen(&self) {
+        if self.whole.is_some() {
+            self.held_max.store(u64::MAX, Ordering::Relaxed);
+        }
+    }
+
+    fn of(held_max: u64, disk: Option<(Arc<dyn Fs>, PathBuf)>, whole: Option<Arc<Room>>) -> Arc<Room> {
         Arc::new(Room {
             held: AtomicU64::new(0),
-            held_max,
+            held_max: AtomicU64::new(held_max),
             spilled: AtomicU64::new(0),
             files: AtomicU64::new(0),
             disk,
             warned: AtomicBool::new(false),
+            whole,
         })
     }
 
@@ -71,7 +91,8 @@ impl Room {
 
     /// Bytes that should be in memory at most.
     pub fn held_max(&self) -> u64 {
-        self.held_max
+        let whole = self.whole.as_ref().map_or(u64::MAX, |whole| whole.held_max());
+        self.held_max.load(Ordering::Relaxed).min(whole)
     }
 
     /// Bytes in files that may be written out.
@@ -82,20 +103,30 @@ impl Room {
     /// Whether so many bytes are more than the server is meant to have altogether, of which graphs have a quarter
     /// (`memory.rs`): nothing says then that the page cache keeps them.
     pub fn is_exceeded_by(&self, bytes: u64) -> bool {
-        bytes > self.held_max.saturating_mul(4)
+        match &self.whole {
+            Some(whole) => whole.is_exceeded_by(bytes),
+            None => bytes > self.held_max().saturating_mul(4),
+        }
     }
 
     /// Takes `bytes` of memory if there is room for them.
     pub fn take(self: &Arc<Room>, bytes: u64) -> Option<Held> {
-        let fits = |held: u64| held.checked_add(bytes).filter(|&sum| sum <= self.held_max);
-        let taken = self.held.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits);
-        taken.ok().map(|_| Held { room: self.clone(), bytes, spilled: false })
+        let held_max = self.held_max.load(Ordering::Relaxed);
+        let fits = |held: u64| held.checked_add(bytes).filter(|&sum| sum <= held_max);
+        self.held.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits).ok()?;
+        // Given back by its drop where the whole has none left.
+        let mut held = Held { room: self.clone(), bytes, spilled: false, _whole: None };
+        if let Some(whole) = &self.whole {
+            held._whole = Some(Box::new(whole.take(bytes)?));
+        }
+        Some(held)
     }
 
     /// Takes `bytes` of memory, room or not.
     pub fn take_anyway(self: &Arc<Room>, bytes: u64) -> Held {
         self.held.fetch_add(bytes, Ordering::Relaxed);
-        Held { room: self.clone(), bytes, spilled: false }
+        let whole = self.whole.as_ref().map(|whole| Box::new(whole.take_anyway(bytes)));
+        Held { room: self.clone(), bytes, spilled: false, _whole: whole }
     }
 
     /// `bytes` zeros in a file, whose space is reserved; `None` when there can be none, and memory has to do.
@@ -122,6 +153,9 @@ impl Room {
         bytes: u64,
         fill: impl FnOnce(&dyn File) -> Result<()>,
     ) -> Option<(WordMap, Held)> {
+        if let Some(whole) = &self.whole {
+            return whole.spilled_file(bytes, fill);
+        }
         let (fs, dir) = self.disk.as_ref()?;
         let make = || {
             fs.create_dir_all(dir)?;
@@ -137,7 +171,7 @@ impl Room {
             Ok(map) => {
                 self.warned.store(false, Ordering::Relaxed);
                 self.spilled.fetch_add(bytes, Ordering::Relaxed);
-                Some((map, Held { room: self.clone(), bytes, spilled: true }))
+                Some((map, Held { room: self.clone(), bytes, spilled: true, _whole: None }))
             }
             Err(error) => {
                 if !self.warned.swap(true, Ordering::Relaxed) {
@@ -179,6 +213,31 @@ mod tests {
         drop(second);
         assert_eq!((room.held(), room.held_max()), (0, 100));
         assert!(Room::unbounded().take(1 << 50).is_some());
+    }
+
+    #[test]
+    fn a_part_is_bound_by_itself_and_by_the_whole_until_it_is_widened() {
+        let room = Room::new(Arc::new(MemoryFs::new()), "/spill".into(), 100).unwrap();
+        let part = room.part(60);
+        assert_eq!((part.held_max(), room.part(600).held_max()), (60, 100));
+        let first = part.take(50).unwrap();
+        assert!(part.take(11).is_none());
+        assert_eq!((part.held(), room.held()), (50, 50));
+        // The whole has none left, and the part gives back what it took.
+        let other = room.take(45).unwrap();
+        assert!(part.take(10).is_none());
+        assert_eq!((part.held(), room.held()), (50, 95));
+        drop(other);
+        let (_, spilled) = part.spill(8).unwrap();
+        assert_eq!((room.spilled(), part.held(), room.held()), (8, 50, 50));
+        part.widen();
+        let second = part.take(50).unwrap();
+        assert!(part.take(1).is_none() && part.held_max() == 100);
+        let third = part.take_anyway(7);
+        assert_eq!((part.held(), room.held()), (107, 107));
+        drop((first, second, third, spilled));
+        assert_eq!((part.held(), room.held(), room.spilled()), (0, 0, 0));
+        assert!(part.is_exceeded_by(401) && !part.is_exceeded_by(400));
     }
 
     #[test]

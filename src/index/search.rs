@@ -17,13 +17,13 @@ use roaring::RoaringBitmap;
 use super::finder::Finder;
 use super::flat;
 use super::found::{Counters, Found, Hit, key};
-use super::hnsw::{Coded, Expansion, Graph, Scratch};
+use super::hnsw::{Expansion, Graph, Scratch};
 use super::ivf::Probes;
+use super::quantizer::Coder;
 use super::rows::Rows;
 use super::source::Vectors;
 use super::strategy::{Costs, Shape, Situation, Strategy, candidates, costs, of_codes};
-use crate::distance::Query;
-use crate::distance::signs::Planes;
+use crate::distance::{Metric, Query};
 use crate::error::{Error, Result, SqlState};
 
 /// The nearest `k` of `rows`.
@@ -182,29 +182,33 @@ fn by_graph<V: Vectors>(
     };
     let code = coded.query(request.query.vector());
     let query = coded.coder().ask_encoded(&code);
-    let mut ef = graph.params().quantization.map_or(0, |codes| codes.candidates(request.ef.max(request.k)));
+    let quantization = coded.coder().quantization;
+    let mut ef = quantization.candidates(request.ef.max(request.k));
     let most = ef.saturating_mul(BOUNDED_WIDENING_MAX);
+    // Ranks by vectors are off too: a cosine distance is what is left of one.
+    let rounding = if request.query.metric() == Metric::Cosine { f32::EPSILON } else { 0.0 };
     loop {
         let mut hits = walk(request, graph, (&coded, &query), strategy, (ef, work_max), counters)?;
-        let Some(planes) = code.planes() else {
+        if quantization.builds() {
             let was_full = hits.len() >= ef - ef / 8;
             let by_codes: Vec<Hit> = hits.clone();
             rescore(request, &mut hits);
             counters.rescored += hits.len() as u64;
-            if was_full && ef < most && is_blurred(&by_codes, &hits, request.k, coded.coder().magnification())
-            {
+            let coder = coded.coder();
+            if was_full && ef < most && is_blurred(&by_codes, &hits, request.k, coder) {
                 ef *= BOUNDED_WIDENING;
                 continue;
             }
             hits.sort_unstable_by_key(|hit| hit.key());
             return Some(hits);
-        };
+        }
         let (edge, was_full) = (hits.last().copied(), hits.len() >= ef - ef / 8);
-        let ranked = rescore_within_bounds(request, &coded, planes, hits, counters);
+        let deviation = |slot| coded.deviation(&code, slot) + rounding;
+        let ranked = rescore_within_bounds(request, deviation, hits, counters);
         // What was dropped is estimated beyond the edge; how likely is it that some of it is nearer than the k-th?
         let is_clear = |edge: Hit| {
-            let deviation = planes.scale.abs() * planes.reach * coded.error(edge.slot);
-            ranked.last().is_none_or(|last| edge.rank >= last.rank + EDGE * deviation)
+            let margin = quantization.edge() * deviation(edge.slot);
+            ranked.last().is_none_or(|last| edge.rank >= last.rank + margin)
         };
         if !was_full || ef >= most || edge.is_none_or(is_clear) {
             return Some(ranked);
@@ -213,21 +217,17 @@ fn by_graph<V: Vectors>(
     }
 }
 
-/// Standard deviations of an estimate between the k-th row and the worst candidate kept: at 1.3, one in ten of rows as far
-/// as the k-th, and fewer of nearer ones, would be estimated beyond the edge.
-const EDGE: f32 = 1.3;
-/// When the edge is nearer than that, as where vectors have few dimensions or are many at one distance, so many times more
-/// candidates are kept, and in all so many.
+/// When the edge is nearer than `Quantization::edge` says, as where vectors have few dimensions or are many at one distance,
+/// so many times more candidates are kept, and in all so many.
 const BOUNDED_WIDENING: usize = 4;
 const BOUNDED_WIDENING_MAX: usize = 16;
 
 /// Ranks by their vectors the candidates that can be among the `k` best, going by the bounds of their estimates: nearest
-/// bound first, until no bound is nearer than the k-th best so far. So the number compared follows the errors of the codes
+/// bound first, until no bound is nearer than the k-th best so far; `deviation` is that of a slot's estimate. So the number compared follows the errors of the codes
 /// and how close together the candidates are, not a fixed factor.
 fn rescore_within_bounds<V: Vectors>(
     request: &Request<V>,
-    coded: &Coded<V>,
-    planes: &Planes,
+    deviation: impl Fn(u32) -> f32,
     mut hits: Vec<Hit>,
     counters: &mut Counters,
 ) -> Vec<Hit> {
@@ -235,8 +235,7 @@ fn rescore_within_bounds<V: Vectors>(
     /// Standard deviations of an estimate that are allowed for, those of the paper. With 1 a query in thirty lost a row by
     /// it (minilm, recall at ef 200 0.958 instead of 0.987), for a tenth less work.
     const EPSILON: f32 = 1.9;
-    let error = planes.scale.abs() * planes.reach * EPSILON;
-    hits.iter_mut().for_each(|hit| hit.rank -= error * coded.error(hit.slot));
+    hits.iter_mut().for_each(|hit| hit.rank -= EPSILON * deviation(hit.slot));
     hits.sort_unstable_by_key(|hit| hit.key());
     hits.iter().take(AHEAD).for_each(|hit| request.vectors.prefetch(hit.slot));
     let mut nearest = flat::Nearest::new(request.k);
@@ -309,10 +308,10 @@ fn rescore<V: Vectors>(request: &Request<V>, hits: &mut [Hit]) {
 /// vectors.
 ///
 /// The errors of the codes are seen by it: what the ranks of the two differ by, more for some than for others.
-fn is_blurred(by_codes: &[Hit], hits: &[Hit], k: usize, magnification: f32) -> bool {
+fn is_blurred(by_codes: &[Hit], hits: &[Hit], k: usize, coder: &Coder) -> bool {
     /// Errors that are smaller than such a part of what the candidates span cost fewer rows than a walk does.
     const SHARP: f64 = 1.0 / 16.0;
-    let by_code = |hit: &Hit| f64::from(hit.rank) / f64::from(magnification);
+    let by_code = |hit: &Hit| f64::from(hit.rank) / f64::from(coder.magnification());
     let (Some(first), Some(last), true) = (by_codes.first(), by_codes.last(), k > 0) else { return false };
     let mut differences = by_codes.iter().zip(hits).map(|(code, hit)| f64::from(hit.rank) - by_code(code));
     // From the first one, so that equal differences have no deviation at all.
@@ -329,5 +328,5 @@ fn is_blurred(by_codes: &[Hit], hits: &[Hit], k: usize, magnification: f32) -> b
     let mut ranks: Vec<f32> = hits.iter().map(|hit| hit.rank).collect();
     let place = k.min(ranks.len()) - 1;
     let worst = f64::from(*ranks.select_nth_unstable_by(place, f32::total_cmp).1);
-    by_code(last) + base + sum / n < worst + f64::from(EDGE) * deviation
+    by_code(last) + base + sum / n < worst + f64::from(coder.quantization.edge()) * deviation
 }

@@ -164,7 +164,7 @@ pub fn of_codes(quantization: Option<Quantization>) -> f32 {
     match quantization {
         None => 1.0,
         Some(Quantization::F16 | Quantization::Bf16) => 0.6,
-        Some(Quantization::Sq8 | Quantization::Bq) => 0.5,
+        Some(Quantization::Sq8 | Quantization::Bq | Quantization::Pq) => 0.5,
     }
 }
 

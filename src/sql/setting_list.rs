@@ -530,7 +530,8 @@ pub static LIST: &[Setting] = &[
         "maintenance_work_mem",
         RESOURCES,
         int(65_536, 1024, 2_147_483_647, Unit::Kilobytes),
-        "Accepted; what a build may hold in memory is the share of graphs in hither.memory_max.",
+        "What a build of a graph or lists may hold in memory, within the share of graphs in hither.memory_max, which a \
+         server starts with; beyond it a graph is in a file.",
     ),
     setting("max_connections", CONNECTIONS, int(100, 1, 262_143, Unit::None), "Most connections at a time.")
         .server(),
@@ -746,6 +747,7 @@ pub mod id {
     pub const IDLE_IN_TRANSACTION_SESSION_TIMEOUT: Id = id_of("idle_in_transaction_session_timeout");
     pub const IDLE_SESSION_TIMEOUT: Id = id_of("idle_session_timeout");
     pub const LOCK_TIMEOUT: Id = id_of("lock_timeout");
+    pub const MAINTENANCE_WORK_MEM: Id = id_of("maintenance_work_mem");
     pub const MAX_PARALLEL_MAINTENANCE_WORKERS: Id = id_of("max_parallel_maintenance_workers");
     pub const MAX_WAL_SIZE: Id = id_of("max_wal_size");
     pub const SEARCH_PATH: Id = id_of("search_path");

@@ -181,8 +181,8 @@ pub fn create_table(txn: &mut Transaction, name: &str, columns: &[ColumnState], 
 /// Kinds of indexes that there are on a column of this type.
 pub fn index_kinds(column: &ColumnState) -> &'static [&'static str] {
     match column.ty {
-        Type::Vector(Some(_)) => &["hnsw", "sq8", "bq", "f16", "bf16", "ivfflat"],
-        Type::Halfvec(Some(_)) => &["hnsw", "sq8", "bq", "ivfflat"],
+        Type::Vector(Some(_)) => &["hnsw", "sq8", "bq", "pq", "f16", "bf16", "ivfflat"],
+        Type::Halfvec(Some(_)) => &["hnsw", "sq8", "bq", "pq", "ivfflat"],
         Type::Sparsevec(Some(_)) => &["hnsw"],
         Type::Bit(Some(_)) => &["hnsw", "ivfflat"],
         Type::Array(_) => &["gin"],

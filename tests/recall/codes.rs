@@ -135,7 +135,7 @@ fn a_centre_that_rows_have_left_is_found_out() {
     let vectors = Flat::new(24, (0..ALL as usize).flat_map(row).collect());
     let queries = Flat::new(24, (0..50).flat_map(|n| vectors.get(ALL - 1 - n).as_f32().to_vec()).collect());
     let (first, later) = ((0..600).collect(), (600..ALL).collect::<RoaringBitmap>());
-    for quantization in [Quantization::Sq8, Quantization::F16, Quantization::Bf16] {
+    for quantization in [Quantization::Sq8, Quantization::F16, Quantization::Bf16, Quantization::Pq] {
         let graph = quantised(&vectors, &first, Some(quantization), Metric::L2);
         assert!(!graph.is_outgrown(600), "{quantization:?}");
         let (progress, cancel) = (AtomicU32::new(0), AtomicBool::new(false));
@@ -154,6 +154,87 @@ fn a_centre_that_rows_have_left_is_found_out() {
         let anew = quantised(&vectors, &opened.nodes(), Some(quantization), Metric::L2);
         assert!(!anew.is_outgrown(501), "{quantization:?}");
         let found = searched(&vectors, &anew, &queries);
-        assert!(found >= 0.95 && found >= lost, "{quantization:?}: {found} after {lost}");
+        // Where codes know their errors, what is lost is work: nearly all is ranked by the vectors.
+        let is_better = found >= if quantization == Quantization::Pq { lost - 0.02 } else { lost };
+        assert!(found >= 0.95 && is_better, "{quantization:?}: {found} after {lost}");
     }
+}
+
+/// Built, inserted one by one, some taken out and others put in, opened again: what the grid shows of vectors, of codes that
+/// are made by what was learned of the first rows.
+#[test]
+fn codes_find_as_much_in_every_state() {
+    const ALL: u32 = 1_200;
+    for element in [Element::F32, Element::F16] {
+        let vectors = as_element(&clustered(ALL as usize, ALL as usize, 40, 21), element);
+        let queries = as_element(&clustered(50, 50, 40, 21), element);
+        for (quantization, metric) in [
+            (Quantization::Pq, Metric::L2),
+            (Quantization::Pq, Metric::InnerProduct),
+            (Quantization::Pq, Metric::Cosine),
+            (Quantization::Bq, Metric::L2),
+        ] {
+            let check = |state: &str, graph: Graph, live: &RoaringBitmap| {
+                assert_eq!(graph.nodes().as_ref(), live, "{quantization:?}, {metric:?}, {state}");
+                assert_eq!(graph.check().damage, Vec::<String>::new());
+                let finder = Finder::Graph(graph);
+                let found = searched(&vectors, &finder, &queries);
+                let least = if metric == Metric::InnerProduct { 0.90 } else { 0.97 };
+                assert!(found >= least, "{element:?}, {quantization:?}, {metric:?}, {state}: {found}");
+                let Finder::Graph(graph) = finder else { unreachable!("it is one") };
+                graph
+            };
+            let mut live = all(ALL / 2);
+            let params = Params::new(8, 64, metric).unwrap().quantized(Some(quantization));
+            let graph = Graph::build(params, &vectors, &live, 2, &AtomicU32::new(0), &CANCEL).unwrap();
+            let graph = check("built", graph, &live);
+            let mut scratch = Scratch::new();
+            for slot in ALL / 2..ALL * 3 / 4 {
+                assert_ne!(graph.insert(&vectors, slot, &mut scratch), Inserted::NoVector);
+                live.insert(slot);
+            }
+            let graph = check("inserted", graph, &live);
+            let gone: RoaringBitmap = live.iter().step_by(4).collect();
+            take_out(&graph, &vectors, &gone);
+            live -= &gone;
+            let graph = check("taken out", graph, &live);
+            live.extend(ALL * 3 / 4..ALL);
+            graph.add(&vectors, &live, 2, &AtomicU32::new(0), &CANCEL).unwrap();
+            let graph = check("replaced", graph, &live);
+            let (fs, path) = (MemoryFs::new(), Path::new("/g/1.hnsw"));
+            fs.create_dir_all(Path::new("/g")).unwrap();
+            graph.save(&fs, path, vectors.dimensions(), 1).unwrap();
+            let opened = check("opened again", Graph::open(&fs, path).unwrap().0, &live);
+            // And again, from the mapped file, with a row more.
+            take_out(&opened, &vectors, &[7].into());
+            opened.add(&vectors, &[7].into(), 1, &AtomicU32::new(0), &CANCEL).unwrap();
+            fs.create_dir_all(Path::new("/h")).unwrap();
+            opened.save(&fs, Path::new("/h/2.hnsw"), vectors.dimensions(), 2).unwrap();
+            live.insert(7);
+            check("saved again", Graph::open(&fs, Path::new("/h/2.hnsw")).unwrap().0, &live);
+        }
+    }
+}
+
+/// An index on an empty table learns of the first row, and is to be built anew when there are more.
+#[test]
+fn what_was_learned_of_the_first_row_is_learned_anew() {
+    const ALL: u32 = 600;
+    let vectors = clustered(ALL as usize, ALL as usize, 32, 5);
+    let queries = clustered(40, 40, 32, 5);
+    let params = Params::new(8, 64, Metric::L2).unwrap().quantized(Some(Quantization::Pq));
+    let (graph, mut scratch) = (Graph::new(params), Scratch::new());
+    assert!(!graph.wants_training(1_000));
+    for slot in 0..ALL {
+        assert_ne!(graph.insert(&vectors, slot, &mut scratch), Inserted::NoVector);
+        assert!(slot >= 256 || !graph.wants_training(u64::from(slot)), "{slot}");
+    }
+    assert!(graph.wants_training(u64::from(ALL)));
+    // Codes that know nothing of the rows are coarse, and say so: more candidates are ranked by their vectors.
+    let found = searched(&vectors, &Finder::Graph(graph), &queries);
+    assert!(found >= 0.95, "{found}");
+    let anew = quantised(&vectors, &all(ALL), Some(Quantization::Pq), Metric::L2);
+    assert!(!anew.is_outgrown(u64::from(ALL)));
+    let found = searched(&vectors, &anew, &queries);
+    assert!(found >= 0.97, "{found}");
 }

@@ -67,6 +67,7 @@ pub fn create(database: &Arc<Database>) -> Oid {
     for (name, column, hnsw, ivfflat) in [
         ("graph", 3, Some(graph(None)), None),
         ("codes", 3, Some(graph(Some(Quantization::Sq8))), None),
+        ("parts", 3, Some(graph(Some(Quantization::Pq))), None),
         ("lists", 3, None, Some(lists)),
         ("sparse", 4, Some(graph(None)), None),
     ] {

@@ -219,7 +219,7 @@ fn a_file_of_a_newer_format_is_refused_by_name() {
     let table = everything(folder.path());
     let data = folder.path().join("data");
     let open = || Database::open(Arc::new(DiskFs), &data, small());
-    for (kind, newest, summed) in [("vec", 2, 28), ("heap", 1, 20), ("hnsw", 4, 80), ("ivfflat", 1, 64)] {
+    for (kind, newest, summed) in [("vec", 2, 28), ("heap", 1, 20), ("hnsw", 5, 80), ("ivfflat", 1, 64)] {
         let all = files(&data);
         let path = all.iter().find(|path| path.extension().is_some_and(|of| of == kind)).unwrap();
         let sound = std::fs::read(path).unwrap();

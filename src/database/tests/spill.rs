@@ -1,7 +1,8 @@
 //! Graphs that have no room in memory lie in files, and are none the worse for it.
 
-use super::vacuum::{commit, create_index, load};
+use super::vacuum::{commit, create_index, index_of, load};
 use super::*;
+use crate::database::BuildProgress;
 use crate::fs::faulty::{Fault, Op, What};
 use crate::fs::{DiskFs, FaultyFs};
 use std::io::ErrorKind;
@@ -57,6 +58,44 @@ fn a_graph_without_room_lies_in_files_through_build_growth_and_restart() {
         done(txn.drop_table(table));
         txn.commit().unwrap();
         assert_eq!(graphs(&database), (0, 0), "what is gone holds nothing");
+    }
+}
+
+/// `maintenance_work_mem`.
+#[test]
+fn a_build_holds_what_it_may_and_what_comes_later_has_the_whole_share() {
+    // The list of the rows, and one of three pieces of the links.
+    const MAY: u64 = 200_000;
+    for memory_max in [None, Some(MAY)] {
+        let fs: Arc<dyn Fs> = Arc::new(MemoryFs::new());
+        let database = open_with(&fs, Path::new("/db"), 1 << 30);
+        let table = create_t(&database);
+        for start in [0, 3_000, 6_000] {
+            commit(&database, table, start..start + 3_000, "x");
+        }
+        let mut progress = BuildProgress::new(table, 0, Arc::default());
+        progress.memory_max = memory_max;
+        let mut txn = database.begin(Isolation::ReadCommitted);
+        let index = index_of(&mut txn, table);
+        done(txn.create_index_with(index, &progress));
+        txn.commit().unwrap();
+        let (held, spilled) = graphs(&database);
+        if memory_max.is_some() {
+            assert!(held > 0 && held <= MAY && spilled > 0, "{held} {spilled}");
+            assert!(
+                progress.fitted().is_some_and(|rows| 0 < rows && rows < 9_000),
+                "{:?}",
+                progress.fitted()
+            );
+        } else {
+            assert!(held > MAY && spilled == 0, "{held} {spilled}");
+            assert_eq!(progress.fitted(), None);
+        }
+        everything_is_found(&database, table, 9_000);
+        load(&database, table, 9_000..14_000, "y");
+        assert!(graphs(&database).0 > MAY && graphs(&database).1 == spilled);
+        everything_is_found(&database, table, 14_000);
+        database.check().unwrap();
     }
 }
 

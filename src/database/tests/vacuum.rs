@@ -21,8 +21,14 @@ pub fn create_index(database: &Arc<Database>, table: Oid) {
 }
 
 pub fn add_index(txn: &mut Transaction, table: Oid) {
+    let index = index_of(txn, table);
+    done(txn.create_index(index));
+}
+
+/// A graph of the vectors, in a new statement.
+pub fn index_of(txn: &mut Transaction, table: Oid) -> Index {
     txn.start_statement();
-    let index = Index {
+    Index {
         oid: txn.new_oid(),
         name: "t_v".into(),
         table,
@@ -30,8 +36,7 @@ pub fn add_index(txn: &mut Transaction, table: Oid) {
         columns: vec![3],
         hnsw: Some(HnswOptions { metric: IndexMetric::L2, m: 4, ef_construction: 16, quantization: None }),
         ..Index::default()
-    };
-    done(txn.create_index(index));
+    }
 }
 
 /// Rows in a commit of their own; in vector indexes they are tail.

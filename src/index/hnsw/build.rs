@@ -48,6 +48,7 @@ impl Graph {
         let _shape = self.shape.read();
         let list: Vec<u32> = (slots - &*self.nodes()).into_iter().collect();
         let Some(&last) = list.last() else { return Ok(()) };
+        let _listed = self.room().take_anyway(size_of_val(&list[..]) as u64);
         self.base.grow(u64::from(last).min(u64::from(vectors.slots_end())) + 1);
         // Before any thread looks: whoever walks meets nodes of all the others.
         if let Some(codes) = self.codes_for(vectors, &list) {

@@ -17,8 +17,8 @@ use roaring::RoaringBitmap;
 use super::links::{Links, LinksView};
 use crate::distance::{Metric, Query, Vector};
 use crate::fs::WordMap;
-use crate::fs::mapped::{plain_words, prefetch};
-use crate::index::quantizer::{Coder, Encoded, bq};
+use crate::fs::mapped::prefetch;
+use crate::index::quantizer::{Coder, Encoded};
 use crate::index::room::Room;
 use crate::index::source::Vectors;
 
@@ -79,7 +79,7 @@ impl Codes {
         let view = self.blocks.view();
         let places = (0..MIDDLE_SAMPLE).map(|at| (at * nodes.len() / MIDDLE_SAMPLE) as u32);
         let slots = places.filter_map(|place| nodes.select(place)).filter(|&slot| slot < view.end());
-        self.coder.is_off(slots.map(|slot| self.coder.read(view.words(slot))))
+        self.coder.is_off(slots.map(|slot| view.words(slot)))
     }
 
     pub fn view(&self) -> LinksView {
@@ -88,6 +88,11 @@ impl Codes {
 
     pub fn bytes(&self) -> u64 {
         self.blocks.bytes()
+    }
+
+    /// The first slot whose code is not in memory, if any is not.
+    pub fn first_mapped(&self) -> Option<u64> {
+        self.blocks.first_mapped()
     }
 
     /// The codes as a source of vectors, with the vectors behind them.
@@ -160,8 +165,8 @@ impl<V> Coded<'_, V> {
         self.coder
     }
 
-    /// The error of a code of signs, before ε and the query's reach.
-    pub fn error(&self, slot: u32) -> f32 {
-        bq::error(plain_words(self.blocks.words(slot)))
+    /// The standard deviation of the rank that a query gives a slot's code, where codes know it.
+    pub fn deviation(&self, query: &Encoded, slot: u32) -> f32 {
+        self.coder.deviation(query, self.blocks.words(slot))
     }
 }

@@ -3,25 +3,27 @@
 //! ```text
 //!   0       header, 4,096 bytes            all numbers little-endian
 //!           0  magic "HITHRGRF"           40  nodes: bytes u64
-//!           8  format version u32, 4      48  entry: slot u32
+//!           8  format version u32, 4, 5   48  entry: slot u32
 //!          12  m u16                      52  entry: level u32, all ones when the graph is empty
 //!          14  ef_construction u16        56  crc32c of the level-0 words
 //!          16  metric u32                 60  crc32c of the upper words
 //!          20  dimensions u32             64  crc32c of the nodes
 //!          24  log position u64           68  quantization u32: 0 none, 1 sq8,
-//!          32  level-0 blocks u32             2 f16, 3 bf16, 4 bq
+//!          32  level-0 blocks u32             2 f16, 3 bf16, 4 bq, 5 pq
 //!          36  upper blocks u32           72  crc32c of the code words
 //!                                         76  words before the first code u32
 //!                                         80  crc32c of the 80 bytes before
 //!   4,096   level-0 words                  blocks as in links.rs, (1 + 2m) words each, by slot
 //!   ...     upper words                    (1 + m) words each, by block number; block 0 is unused
 //!   ...     code words                     first the centre: vectors it is in the middle of u32, scale f32, elements
+//!                                          f32; for pq the book: deviation f32, mean α² f32, axes f32, codewords
 //!                                          f32; then blocks as in quantizer/coder.rs, by slot; none
 //!                                          without quantisation
 //!   ...     nodes                          the node set, a roaring bitmap in its portable format
 //! ```
 //!
-//! Version 1 ends its header at 68, with the checksum of the bytes before, and has no codes; version 2 knows sq8 alone;
+//! Version 5 is that of graphs with pq, which a program that knows version 4 refuses; others are still written in version 4,
+//! which it reads. Version 1 ends its header at 68, with the checksum of the bytes before, and has no codes; version 2 knows sq8 alone;
 //! both and version 3 end at 76, and have a centre, without a scale, for bq alone. All are still read. A graph keeps such
 //! codes until it is built anew, which happens by itself where a centre would make them much finer.
 //!
@@ -52,7 +54,9 @@ use crate::index::quantizer::{Coder, Quantization};
 use crate::index::room::Room;
 
 const MAGIC: &[u8; 8] = b"HITHRGRF";
-const FORMAT_VERSION: u32 = 4;
+const FORMAT_VERSION: u32 = 5;
+/// What all graphs are written in but those with codes that it does not have.
+const FORMAT_VERSION_BEFORE_PQ: u32 = 4;
 const HEADER_BYTES: u64 = 4096;
 /// Bytes of the header its checksum covers, by format version.
 const HEADER_SUMMED: usize = 80;
@@ -378,7 +382,7 @@ impl Head {
 
     fn encode(&self) -> Vec<u8> {
         let mut out = MAGIC.to_vec();
-        codec::put_u32(&mut out, FORMAT_VERSION);
+        codec::put_u32(&mut out, written_version(self.params.quantization));
         codec::put_u16(&mut out, self.params.m);
         codec::put_u16(&mut out, self.params.ef_construction);
         codec::put_u32(&mut out, metric_number(self.params.metric));
@@ -444,6 +448,10 @@ fn read_head(file: &dyn File) -> Result<(Head, RoaringBitmap)> {
     Ok((head, nodes))
 }
 
+fn written_version(quantization: Option<Quantization>) -> u32 {
+    if quantization == Some(Quantization::Pq) { FORMAT_VERSION } else { FORMAT_VERSION_BEFORE_PQ }
+}
+
 /// Bytes of the header that its checksum covers, in a format version.
 fn header_summed(version: u32) -> usize {
     match version {
@@ -476,10 +484,12 @@ fn decode_head(bytes: &[u8], name: &str) -> Result<Head> {
     let (quantization, codes_sum) = if version == 1 { (0, 0) } else { (reader.u32()?, reader.u32()?) };
     let quantization =
         quantization_of(quantization).ok_or_else(|| reader.corrupt("a quantization", quantization))?;
-    let old_words = quantization.map_or(0, |kind| Coder::old_head_words(kind, dimensions as usize)) as u32;
-    let coder_words = if version < 4 { old_words } else { reader.u32()? };
-    let words = Coder::head_words(dimensions as usize) as u32;
-    if quantization.is_some() && base_blocks > 0 && coder_words != words && coder_words != old_words {
+    let words = quantization.map_or(0, |kind| Coder::head_words(kind, dimensions as usize)) as u32;
+    let old_words = quantization.and_then(|kind| Coder::old_head_words(kind, dimensions as usize));
+    let old_words = old_words.map(|words| words as u32);
+    let coder_words = if version < 4 { old_words.unwrap_or(0) } else { reader.u32()? };
+    let is_known = coder_words == words || Some(coder_words) == old_words;
+    if quantization.is_some() && base_blocks > 0 && !is_known {
         return Err(reader.corrupt(format!("{words} words of a centre"), coder_words));
     }
     Ok(Head {
@@ -573,12 +583,20 @@ mod tests {
         let codes = opened.codes.get().expect("codes");
         let head = graph.codes.get().expect("codes").coder().head();
         let found = codes.coder().head();
-        assert_eq!(found.len() == Coder::head_words(21), is_new, "{quantization:?}");
-        assert!(!is_new || found == head, "{quantization:?}: {found:?}");
+        assert_eq!(found.len() == Coder::head_words(quantization, 21), is_new, "{quantization:?}");
+        // A book is trained with sums whose last digit is the processor's.
+        let is_trained = quantization == Quantization::Pq;
+        assert!(!is_new || is_trained || found == head, "{quantization:?}: {found:?}");
         let view = codes.view();
         for slot in 0..60 {
             let words: Vec<u32> = view.words(slot).iter().map(|word| word.load(Ordering::Relaxed)).collect();
-            assert_eq!(words, codes.coder().encode(vectors.get(slot)), "{quantization:?}, slot {slot}");
+            let made = codes.coder().encode(vectors.get(slot));
+            let summed = if is_trained { 2 } else { 0 };
+            assert_eq!(words[summed..], made[summed..], "{quantization:?}, slot {slot}");
+            for (found, made) in words[..summed].iter().zip(&made) {
+                let [found, made] = [found, made].map(|&word| f32::from_bits(word & 0xFFFF_0000));
+                assert!((found - made).abs() <= 0.01 * made.abs(), "slot {slot}: {found} for {made}");
+            }
         }
         // The nearest to a row is the row, whatever its code is compared by.
         let (coded, mut scratch) = (opened.coded(&vectors).expect("codes"), Scratch::new());
@@ -607,7 +625,9 @@ mod tests {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/formats");
         let again = tempfile::tempdir().expect("a folder");
         for quantization in Quantization::ALL {
-            for version in [3, FORMAT_VERSION] {
+            let written = written_version(Some(quantization));
+            let before = [3].into_iter().filter(|_| quantization != Quantization::Pq);
+            for version in before.chain([written]) {
                 let path = folder.join(format!("graph-{version}-{}.hnsw", quantization.name()));
                 if std::env::var_os("HITHER_FORMAT").is_some() && !path.exists() {
                     coded(quantization).1.save(&DiskFs, &path, 21, 7).expect("a sound file");

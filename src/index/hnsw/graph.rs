@@ -8,9 +8,8 @@ use roaring::RoaringBitmap;
 
 use super::codes::{Coded, Codes};
 use super::links::{Block, Links, LinksView};
-use crate::distance::{Metric, Query};
+use crate::distance::{Element, Metric, Query};
 use crate::error::{Error, Result, SqlState};
-use crate::index::quantizer::centre::SAMPLE_MAX;
 use crate::index::quantizer::{Coder, Quantization};
 use crate::index::room::{Held, Room};
 use crate::index::source::Vectors;
@@ -193,6 +192,15 @@ impl Graph {
         self.base.bytes() + self.upper.bytes() + self.codes.get().map_or(0, Codes::bytes)
     }
 
+    /// How many of its nodes have their links and codes in memory, when not all have: the others' are in a file.
+    pub fn fitted(&self) -> Option<u64> {
+        let first = |words: Option<u64>| words.unwrap_or(u64::MAX);
+        let slot = first(self.base.first_mapped()).min(first(self.codes.get().and_then(Codes::first_mapped)));
+        let slot = u32::try_from(slot).ok()?;
+        let fitted = self.nodes().range_cardinality(..slot);
+        (fitted < self.len()).then_some(fitted)
+    }
+
     /// What a quantised graph is walked through; `None` for any other graph, and for one without nodes.
     pub fn coded<'a, V: Vectors>(&'a self, vectors: &'a V) -> Option<Coded<'a, V>> {
         self.codes.get().map(|codes| codes.over(vectors))
@@ -202,7 +210,8 @@ impl Graph {
     pub(super) fn codes_for<V: Vectors>(&self, vectors: &V, sample: &[u32]) -> Option<&Codes> {
         let quantization = self.params.quantization?;
         let new = || {
-            let step = sample.len().div_ceil(SAMPLE_MAX).max(1);
+            let most = self.sample_max(quantization, vectors.dimensions());
+            let step = sample.len().div_ceil(most).max(1);
             let slots = sample.iter().step_by(step).filter(|&&slot| slot < vectors.slots_end());
             let with_vector = slots.filter(|&&slot| self.takes(vectors.norm(slot)));
             let sample = with_vector.map(|&slot| vectors.get(slot));
@@ -212,12 +221,22 @@ impl Graph {
         Some(self.codes.get_or_init(new))
     }
 
+    /// Rows to make a coder of: fewer than it likes where they would take more than half of the memory there is.
+    fn sample_max(&self, quantization: Quantization, dimensions: usize) -> usize {
+        // Of pq the row, its direction, where it is along the axes, and in columns.
+        const COPIES: u64 = 4;
+        let row_bytes = COPIES * Element::F32.bytes(dimensions) as u64;
+        let fit = (self.room.held_max() / 2 / row_bytes).max(1);
+        quantization.sample_max().min(usize::try_from(fit).unwrap_or(usize::MAX))
+    }
+
     /// Whether codes made for other vectors would serve a table of so many rows better: their centre is that of a few, and
     /// there are four times as many now, or they have moved away from it.
     pub fn wants_training(&self, rows: u64) -> bool {
         let Some(codes) = self.codes.get() else { return false };
         let count = codes.coder().trained_on();
-        let is_of_few = (count as usize) < SAMPLE_MAX / 2 && rows > 4 * u64::from(count.max(64));
+        let enough = codes.coder().quantization.sample_max() / 2;
+        let is_of_few = (count as usize) < enough && rows > 4 * u64::from(count.max(64));
         is_of_few || codes.are_off(&self.nodes())
     }
 

@@ -283,6 +283,13 @@ impl Links {
         }
     }
 
+    /// The first block that is not in memory, if any is not.
+    pub fn first_mapped(&self) -> Option<u64> {
+        let chunks = self.chunks.load();
+        let place = chunks.iter().position(|chunk| matches!(chunk, Chunk::Mapped { .. }))?;
+        Some(place as u64 * u64::from(CHUNK_BLOCKS))
+    }
+
     /// Bytes of all blocks, mapped ones included.
     pub fn bytes(&self) -> u64 {
         self.chunks.load().iter().map(|chunk| chunk.words().len() as u64 * WORD).sum()

@@ -93,7 +93,11 @@ pub fn numbers(vector: Vector<'_>) -> Cow<'_, [f32]> {
         }
         Vector::Bf16(values) => Cow::Owned(values.iter().map(|value| value.to_f32()).collect()),
         // What has no elements to speak of.
-        Vector::Sparse(_) | Vector::Signs { .. } | Vector::Planes(_) => Cow::Borrowed(&[]),
+        Vector::Sparse(_)
+        | Vector::Signs { .. }
+        | Vector::Planes(_)
+        | Vector::Parts { .. }
+        | Vector::Tables(_) => Cow::Borrowed(&[]),
     }
 }
 

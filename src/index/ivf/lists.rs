@@ -7,7 +7,7 @@ use parking_lot::{Mutex, RwLock};
 use roaring::RoaringBitmap;
 
 use super::centres::Centres;
-use super::train::{sample_size, train};
+use super::train::{SAMPLE_BYTES_MAX, sample_size, train};
 use crate::distance::{Metric, Query};
 use crate::error::{Error, Result, SqlState, check_cancel};
 use crate::index::flat::{self, Nearest};
@@ -65,6 +65,8 @@ pub struct Lists {
     state: RwLock<Arc<State>>,
     /// Held by whoever makes the next state.
     changing: Mutex<()>,
+    /// Bytes of vectors that centres are found among, at most.
+    sample_bytes_max: u64,
 }
 
 /// The lists at one moment.
@@ -84,8 +86,14 @@ impl Lists {
         Lists::from_state(params, state)
     }
 
+    /// The same, finding centres in a sample of so many bytes at most.
+    pub fn sampling(self, bytes_max: u64) -> Lists {
+        Lists { sample_bytes_max: bytes_max.min(SAMPLE_BYTES_MAX), ..self }
+    }
+
     pub(super) fn from_state(params: Params, state: State) -> Lists {
-        Lists { params, state: RwLock::new(Arc::new(state)), changing: Mutex::new(()) }
+        let state = RwLock::new(Arc::new(state));
+        Lists { params, state, changing: Mutex::new(()), sample_bytes_max: SAMPLE_BYTES_MAX }
     }
 
     /// Centres of the vectors of `slots`, and lists of them. `progress` counts slots done, `cancel` ends the build with
@@ -156,7 +164,7 @@ impl Lists {
         let mut next = State::clone(&self.state());
         if next.centres.is_empty() {
             let known = next.centres.trained_on;
-            let mut centres = train(self.params, vectors, slots, threads, cancel)?;
+            let mut centres = train(self.params, vectors, slots, (threads, self.sample_bytes_max), cancel)?;
             if centres.is_empty() {
                 // Of all that was looked at so far nothing could be learnt.
                 centres.trained_on += known;

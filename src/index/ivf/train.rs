@@ -20,7 +20,7 @@ use crate::types::Bits;
 const SAMPLES_PER_LIST: u64 = 50;
 const SAMPLES_MIN: u64 = 10_000;
 /// What the sample may take in memory; a longer vector is sampled less often.
-const SAMPLE_BYTES_MAX: u64 = 512 << 20;
+pub const SAMPLE_BYTES_MAX: u64 = 512 << 20;
 /// Recall does not grow any more after that many rounds: points change lists at their borders.
 const ROUNDS_MAX: usize = 20;
 /// Rounds end when fewer than one of so many points change their centre.
@@ -36,11 +36,11 @@ pub fn train<V: Vectors>(
     params: Params,
     vectors: &V,
     slots: &RoaringBitmap,
-    threads: usize,
+    (threads, sample_bytes_max): (usize, u64),
     cancel: &AtomicBool,
 ) -> Result<Centres> {
     let dimensions = vectors.dimensions();
-    let (sample, element) = sample(params, vectors, slots);
+    let (sample, element) = sample(params, vectors, slots, sample_bytes_max);
     let Some(element) = element else { return Ok(Centres::none(slots.len())) };
     let mut training = Training {
         dimensions,
@@ -64,11 +64,17 @@ pub fn train<V: Vectors>(
 }
 
 /// Vectors spread evenly over `slots`, one after the other; `None` when there are none.
-fn sample<V: Vectors>(params: Params, vectors: &V, slots: &RoaringBitmap) -> (Vec<f32>, Option<Element>) {
+fn sample<V: Vectors>(
+    params: Params,
+    vectors: &V,
+    slots: &RoaringBitmap,
+    bytes_max: u64,
+) -> (Vec<f32>, Option<Element>) {
     let dimensions = vectors.dimensions();
     let slots: RoaringBitmap = slots.iter().filter(|&slot| params.takes(vectors, slot)).collect();
     let count = slots.len();
-    let room = SAMPLE_BYTES_MAX / (4 * dimensions as u64).max(1);
+    // A vector for each list at least, whatever there is room for.
+    let room = (bytes_max / (4 * dimensions as u64).max(1)).max(u64::from(params.lists));
     let wanted = sample_size(params.lists).min(room).min(count);
     let (mut values, mut element) = (Vec::new(), None);
     let mut random = Random(0xD1B5_4A32_D192_ED03);
@@ -292,7 +298,8 @@ mod tests {
     fn centres(values: Vec<f32>, lists: u32, metric: Metric, threads: usize) -> Vec<Vec<f32>> {
         let vectors = Flat::new(2, values);
         let slots = (0..vectors.slots_end()).collect();
-        let trained = train(Params { lists, metric }, &vectors, &slots, threads, &GO_ON).unwrap();
+        let trained =
+            train(Params { lists, metric }, &vectors, &slots, (threads, SAMPLE_BYTES_MAX), &GO_ON).unwrap();
         let Points::Numbers(points) = trained.points else { panic!("numbers") };
         let mut points: Vec<Vec<f32>> = points.chunks(2).map(<[f32]>::to_vec).collect();
         points.sort_by(|a, b| a.partial_cmp(b).unwrap());

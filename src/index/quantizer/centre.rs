@@ -17,7 +17,6 @@
 use std::borrow::Cow;
 
 use super::bq;
-use crate::distance::signs::Planes;
 use crate::distance::{Metric, Vector};
 
 /// The median of so many rows is off by a twentieth of their spread, which costs a code nothing that can be measured.
@@ -97,8 +96,8 @@ impl Centre {
         (seen, term as f32)
     }
 
-    /// The same for signs, with what their ranks take from it, which are those of vectors.
-    pub fn see_for_signs(&self, metric: Metric, vector: Vector) -> bq::Seen {
+    /// The same for codes that have products with queries, with what their ranks take from it, which are those of vectors.
+    pub fn see_for_products(&self, metric: Metric, vector: Vector) -> bq::Seen {
         let (values, term) = self.see(metric, vector);
         let add = match metric {
             Metric::InnerProduct => -term,
@@ -107,15 +106,15 @@ impl Centre {
         bq::Seen { values, add: add / self.magnification(metric) }
     }
 
-    /// A query for them.
-    pub fn query_for_signs(&self, metric: Metric, vector: Vector) -> Planes {
-        let mut seen = self.see_for_signs(metric, vector);
+    /// A query for them, and what it takes the product times.
+    pub fn ask_for_products(&self, metric: Metric, vector: Vector) -> (bq::Seen, f32) {
+        let mut seen = self.see_for_products(metric, vector);
         let product = if metric == Metric::InnerProduct { -1.0 } else { -2.0 };
         if metric == Metric::InnerProduct {
             // <o, q> = <o-c, q-c> + <o-c, c> + <q-c, c> + <c, c>, and the code has the second.
             seen.add -= self.point.iter().map(|&c| f64::from(c).powi(2)).sum::<f64>() as f32;
         }
-        bq::query(seen, product / self.magnification(metric))
+        (seen, product / self.magnification(metric))
     }
 
     /// How many times as great as those of vectors ranks of what is seen from here are.

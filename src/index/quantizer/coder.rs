@@ -4,19 +4,23 @@
 //!   sq8          [norm f32][scale f32][codes, four to a word, filled up with zeros]
 //!   f16, bf16    [norm f32][elements, two to a word, filled up with zeros]
 //!   bq           [error f32][add f32][factor f32][signs]
+//!   pq           [add f32][factor bf16, error bf16][parts, eight to a word]
 //! ```
 //!
 //! All are of a vector seen from a centre ([`Centre`]). The norm is that of the code: distances of codes are then true
 //! distances, of points a little beside the vectors, and a graph over them is as sound as one over vectors. Under the inner
-//! product the term stands in its place. Codes of one bit are compared with queries only.
+//! product the term stands in its place. Codes of signs and of parts are compared with
+//! queries only.
 //!
 //! Graphs of a format before 4 have codes of bytes and halves that are of the vectors themselves, and signs from a mean.
 
 use std::sync::atomic::AtomicU32;
 
 use super::centre::{Centre, numbers};
+use super::pq::{self, Book};
 use super::{Quantization, bq, centre, sq8};
 use crate::distance::signs::Planes;
+use crate::distance::tables::Tables;
 use crate::distance::{Metric, Query, Vector};
 use crate::fs::mapped::{plain_words, words_as_bfloats, words_as_codes, words_as_halves};
 use crate::types::{bf16, f16};
@@ -27,6 +31,8 @@ pub struct Coder {
     pub metric: Metric,
     pub dimensions: usize,
     origin: Origin,
+    /// What parts are codes by.
+    book: Option<Book>,
 }
 
 /// Where vectors are seen from.
@@ -49,6 +55,7 @@ enum Code {
     F16(Vec<f16>),
     Bf16(Vec<bf16>),
     Bq(Planes),
+    Pq(Tables),
 }
 
 impl Encoded {
@@ -58,6 +65,7 @@ impl Encoded {
             Code::F16(values) => Vector::F16(values),
             Code::Bf16(values) => Vector::Bf16(values),
             Code::Bq(planes) => Vector::Planes(planes),
+            Code::Pq(tables) => Vector::Tables(tables),
         }
     }
 
@@ -78,15 +86,24 @@ impl Coder {
         dimensions: usize,
         sample: impl Iterator<Item = Vector<'a>>,
     ) -> Coder {
-        let origin = Origin::Centre(Centre::among(metric, dimensions, sample));
-        Coder { quantization, metric, dimensions, origin }
+        let sample: Vec<Vector> = sample.collect();
+        let centre = Centre::among(metric, dimensions, sample.iter().copied());
+        let book = (quantization == Quantization::Pq).then(|| {
+            let seen = sample.into_iter().map(|vector| centre.see(metric, vector).0);
+            Book::train(dimensions, seen)
+        });
+        Coder { quantization, metric, dimensions, origin: Origin::Centre(centre), book }
     }
 
     /// What a file keeps of it besides the kind, the metric and the dimensions.
     pub fn head(&self) -> Vec<u32> {
         match &self.origin {
             Origin::Vectors => Vec::new(),
-            Origin::Centre(centre) => centre.head(),
+            Origin::Centre(centre) => {
+                let mut head = centre.head();
+                head.extend(self.book.iter().flat_map(Book::head));
+                head
+            }
             Origin::Mean(mean) => {
                 std::iter::once(mean.count).chain(mean.point.iter().map(|x| x.to_bits())).collect()
             }
@@ -94,17 +111,29 @@ impl Coder {
     }
 
     /// Words of [`Coder::head`].
-    pub fn head_words(dimensions: usize) -> usize {
-        Centre::head_words(dimensions)
+    pub fn head_words(quantization: Quantization, dimensions: usize) -> usize {
+        let book = if quantization == Quantization::Pq { Book::head_words(dimensions) } else { 0 };
+        Centre::head_words(dimensions) + book
     }
 
-    /// Words of it before format 4.
-    pub fn old_head_words(quantization: Quantization, dimensions: usize) -> usize {
-        if quantization == Quantization::Bq { 1 + dimensions } else { 0 }
+    /// Words of it before format 4; none for a kind that there was not yet.
+    pub fn old_head_words(quantization: Quantization, dimensions: usize) -> Option<usize> {
+        match quantization {
+            Quantization::Bq => Some(1 + dimensions),
+            Quantization::Pq => None,
+            Quantization::Sq8 | Quantization::F16 | Quantization::Bf16 => Some(0),
+        }
     }
 
     /// The inverse of [`Coder::head`], which has its length.
     pub fn from_head(quantization: Quantization, metric: Metric, dimensions: usize, head: &[u32]) -> Coder {
+        let (head, book) = match quantization {
+            Quantization::Pq => {
+                let (head, book) = head.split_at(Centre::head_words(dimensions));
+                (head, Some(Book::from_head(dimensions, book)))
+            }
+            _ => (head, None),
+        };
         let origin = match head {
             [] => Origin::Vectors,
             [count, mean @ ..] if mean.len() == dimensions => Origin::Mean(bq::Mean {
@@ -113,7 +142,7 @@ impl Coder {
             }),
             _ => Origin::Centre(Centre::from_head(head)),
         };
-        Coder { quantization, metric, dimensions, origin }
+        Coder { quantization, metric, dimensions, origin, book }
     }
 
     /// Words of a code.
@@ -122,6 +151,7 @@ impl Coder {
             Quantization::Sq8 => 2 + dimensions.div_ceil(4),
             Quantization::F16 | Quantization::Bf16 => 1 + dimensions.div_ceil(2),
             Quantization::Bq => bq::words(dimensions),
+            Quantization::Pq => pq::words(dimensions),
         }
     }
 
@@ -136,13 +166,20 @@ impl Coder {
 
     pub fn encode(&self, vector: Vector) -> Vec<u32> {
         let mut words = Vec::with_capacity(Coder::words(self.quantization, self.dimensions));
-        if self.quantization == Quantization::Bq {
-            match &self.origin {
-                Origin::Mean(mean) => mean.encode(self.metric, &numbers(vector), &mut words),
-                Origin::Centre(centre) => bq::encode(centre.see_for_signs(self.metric, vector), &mut words),
-                Origin::Vectors => unreachable!("signs are seen from somewhere"),
+        match (&self.origin, &self.book) {
+            (Origin::Mean(mean), _) => {
+                mean.encode(self.metric, &numbers(vector), &mut words);
+                return words;
             }
-            return words;
+            (Origin::Centre(centre), Some(book)) => {
+                book.encode(centre.see_for_products(self.metric, vector), &mut words);
+                return words;
+            }
+            (Origin::Centre(centre), None) if self.quantization == Quantization::Bq => {
+                bq::encode(centre.see_for_products(self.metric, vector), &mut words);
+                return words;
+            }
+            _ => {}
         }
         let Encoded { code, norm } = self.query(vector);
         words.push(norm.to_bits());
@@ -157,7 +194,7 @@ impl Coder {
             }
             Code::F16(values) => words.extend(pairs(&values, |value| value.to_bits())),
             Code::Bf16(values) => words.extend(pairs(&values, |value| value.to_bits())),
-            Code::Bq(_) => unreachable!("the kind was looked at above"),
+            Code::Bq(_) | Code::Pq(_) => unreachable!("they have products, and were made above"),
         }
         words
     }
@@ -165,8 +202,13 @@ impl Coder {
     pub fn query(&self, vector: Vector) -> Encoded {
         let (seen, term) = match &self.origin {
             Origin::Vectors => (numbers(vector), 0.0),
-            Origin::Centre(centre) if self.quantization == Quantization::Bq => {
-                return Encoded { code: Code::Bq(centre.query_for_signs(self.metric, vector)), norm: 0.0 };
+            Origin::Centre(centre) if !self.quantization.builds() => {
+                let (seen, scale) = centre.ask_for_products(self.metric, vector);
+                let code = match &self.book {
+                    Some(book) => Code::Pq(book.query(seen, scale)),
+                    None => Code::Bq(bq::query(seen, scale)),
+                };
+                return Encoded { code, norm: 0.0 };
             }
             Origin::Centre(centre) => {
                 let (seen, term) = centre.see(self.metric, vector);
@@ -180,7 +222,7 @@ impl Coder {
             Quantization::Sq8 => Code::Sq8(sq8::Code::of(Vector::F32(&seen))),
             Quantization::F16 => Code::F16(seen.iter().map(|&x| saturated(x)).collect()),
             Quantization::Bf16 => Code::Bf16(seen.iter().map(|&x| bf16::from_f32(x)).collect()),
-            Quantization::Bq => unreachable!("signs are seen from somewhere"),
+            Quantization::Bq | Quantization::Pq => unreachable!("they are seen from somewhere"),
         };
         let mut encoded = Encoded { code, norm: term };
         if !self.has_terms() {
@@ -206,9 +248,7 @@ impl Coder {
     /// How many times as great as ranks of vectors those of codes are, but for what is added to all.
     pub fn magnification(&self) -> f32 {
         match &self.origin {
-            Origin::Centre(centre) if self.quantization != Quantization::Bq => {
-                centre.magnification(self.metric)
-            }
+            Origin::Centre(centre) if self.quantization.builds() => centre.magnification(self.metric),
             _ => 1.0,
         }
     }
@@ -217,16 +257,35 @@ impl Coder {
         self.metric == Metric::InnerProduct && matches!(self.origin, Origin::Centre(_))
     }
 
-    /// Whether codes such as these would be much finer from another centre. Signs do not tell.
-    pub fn is_off<'a>(&self, codes: impl Iterator<Item = Vector<'a>>) -> bool {
-        let numbers = |code| match code {
-            Vector::Code { codes, scale } => codes.iter().map(|&x| f32::from(x) * scale).collect(),
-            Vector::F16(values) => values.iter().map(|x| x.to_f32()).collect(),
-            Vector::Bf16(values) => values.iter().map(|x| x.to_f32()).collect(),
-            _ => vec![0.0; self.dimensions],
-        };
-        let rows: Vec<Vec<f32>> = codes.map(numbers).collect();
-        centre::is_off(&rows, self.dimensions)
+    /// Whether codes such as these would be much finer from another centre, or by another book. Signs do not tell.
+    pub fn is_off<'a>(&self, codes: impl Iterator<Item = &'a [AtomicU32]>) -> bool {
+        let (mut kept, mut rows) = (0.0, Vec::new());
+        for code in codes {
+            rows.push(match (self.read(code), &self.book) {
+                (_, Some(book)) => {
+                    let told = book.tell(plain_words(code));
+                    kept += told.kept;
+                    told.values
+                }
+                (Vector::Code { codes, scale }, _) => codes.iter().map(|&x| f32::from(x) * scale).collect(),
+                (Vector::F16(values), _) => values.iter().map(|x| x.to_f32()).collect(),
+                (Vector::Bf16(values), _) => values.iter().map(|x| x.to_f32()).collect(),
+                _ => return false,
+            });
+        }
+        let Some(first) = rows.first() else { return false };
+        let is_coarse = self.book.as_ref().is_some_and(|book| book.is_off(kept / rows.len() as f32));
+        is_coarse || centre::is_off(&rows, first.len())
+    }
+
+    /// The standard deviation of the rank that a query gives a code, which codes of signs and of parts know.
+    #[inline]
+    pub fn deviation(&self, query: &Encoded, words: &[AtomicU32]) -> f32 {
+        match &query.code {
+            Code::Bq(planes) => planes.scale.abs() * planes.reach * bq::error(plain_words(words)),
+            Code::Pq(tables) => pq::deviation(tables, plain_words(words)),
+            Code::Sq8(_) | Code::F16(_) | Code::Bf16(_) => 0.0,
+        }
     }
 
     #[inline]
@@ -239,14 +298,15 @@ impl Coder {
             Quantization::F16 => Vector::F16(&words_as_halves(&words[1..])[..self.dimensions]),
             Quantization::Bf16 => Vector::Bf16(&words_as_bfloats(&words[1..])[..self.dimensions]),
             Quantization::Bq => bq::read(plain_words(words)),
+            Quantization::Pq => pq::read(plain_words(words)),
         }
     }
 
-    /// The norm of a code, or its term; signs have none and need none.
+    /// The norm of a code, or its term; signs and parts have none and need none.
     #[inline]
     pub fn norm(&self, words: &[AtomicU32]) -> f32 {
         match self.quantization {
-            Quantization::Bq => 0.0,
+            Quantization::Bq | Quantization::Pq => 0.0,
             _ => f32::from_bits(plain_words(words)[0]),
         }
     }

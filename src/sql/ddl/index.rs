@@ -25,7 +25,7 @@ use crate::sql::ddl::partition::check_unique;
 use crate::sql::ddl_words::kept_expression;
 use crate::sql::dml::generated::{Place, check_kept};
 use crate::sql::operator_classes::{is_default, vector_classes};
-use crate::sql::response::Response;
+use crate::sql::response::{Response, Severity};
 use crate::sql::rewrite;
 use crate::sql::session::{Session, done};
 use crate::sql::settings::id;
@@ -104,15 +104,32 @@ impl Session {
     pub(super) async fn build_index(&mut self, index: Index, command: &'static str) -> Result<()> {
         let shown = self.show_build(&index, 0, command);
         let progress = shown.progress();
-        self.retry_blocking(move |transaction| transaction.create_index_with(index.clone(), &progress)).await
+        self.retry_blocking(move |transaction| transaction.create_index_with(index.clone(), &progress))
+            .await?;
+        self.tell_unfitted(&shown.progress());
+        Ok(())
+    }
+
+    /// pgvector's notice, with its words, of a graph that was larger than `maintenance_work_mem`.
+    fn tell_unfitted(&mut self, progress: &BuildProgress) {
+        let Some(rows) = progress.fitted() else { return };
+        let message = format!("hnsw graph no longer fits into maintenance_work_mem after {rows} tuples");
+        let notice = Error::new(SqlState("00000"), message)
+            .detail("Building will take significantly more time.")
+            .hint("Increase maintenance_work_mem to speed up builds.");
+        self.notice(Severity::Notice, notice);
     }
 
     /// The build is seen until what this answers is dropped. `old` is the index it replaces, if any.
     fn show_build(&self, index: &Index, old: Oid, command: &'static str) -> ShownBuild {
-        let helpers = self.shared.settings.lock().int(id::MAX_PARALLEL_MAINTENANCE_WORKERS);
+        let settings = self.shared.settings.lock();
+        let helpers = settings.int(id::MAX_PARALLEL_MAINTENANCE_WORKERS);
+        let kilobytes = settings.int(id::MAINTENANCE_WORK_MEM);
+        drop(settings);
         let mut progress = BuildProgress::new(index.table, old, self.cancel.raised().clone());
         progress.of = Some(index.method);
         progress.helpers = usize::try_from(helpers).ok();
+        progress.memory_max = u64::try_from(kilobytes).ok().map(|kilobytes| kilobytes * 1024);
         ShownBuild::new(self.shared.clone(), command, Arc::new(progress))
     }
 
@@ -136,6 +153,7 @@ impl Session {
             let progress = shown.progress();
             let rebuild = move |transaction: &mut Transaction| transaction.rebuild_index(old, new, &progress);
             let is_there = self.retry_blocking(rebuild).await?;
+            self.tell_unfitted(&shown.progress());
             // Of many, one that was dropped meanwhile is no matter.
             if let (false, ReindexKind::Index, Some(name)) = (is_there, kind, name) {
                 return Err(undefined_relation(name));
@@ -460,9 +478,6 @@ fn quantization_option(value: &str, metric: IndexMetric, ty: &Type) -> Result<Op
     if name == "none" {
         return Ok(None);
     }
-    if name == "pq" {
-        return Err(Error::unsupported("quantization pq"));
-    }
     let Some(quantization) = Quantization::from_name(&name) else {
         let names: Vec<&str> = Quantization::ALL.iter().map(|quantization| quantization.name()).collect();
         let message = format!("invalid value for enum option \"quantization\": {value}");
@@ -474,7 +489,8 @@ fn quantization_option(value: &str, metric: IndexMetric, ty: &Type) -> Result<Op
         (_, Type::Vector(_) | Type::Halfvec(_)) if !quantization.ranks_by(metric.into()) => {
             Err(Error::unsupported(format!("quantization {name} of an index by taxicab distance")))
         }
-        (_, Type::Vector(_)) | (Quantization::Sq8 | Quantization::Bq, Type::Halfvec(_)) => {
+        (_, Type::Vector(_))
+        | (Quantization::Sq8 | Quantization::Bq | Quantization::Pq, Type::Halfvec(_)) => {
             Ok(Some(quantization))
         }
         _ => Err(Error::unsupported(format!("quantization {name} of an index on type {}", ty.bare()))),
