@@ -411,7 +411,8 @@ impl Transaction {
         progress.start(slots.len(), slots.len() * view.element().bytes(view.dimensions()) as u64);
         let core = &self.core;
         let threads = progress.helpers.map_or(usize::MAX, |helpers| helpers.saturating_add(1));
-        Finder::build(
+        snapshot.refuse_damaged(&view)?;
+        let built = Finder::build(
             params,
             core.generations.room(),
             &view,
@@ -419,7 +420,8 @@ impl Transaction {
             threads.min(core.options.build_threads),
             progress.done(),
             progress.cancel(),
-        )
+        )?;
+        view.refuse_unread().map(|()| built)
     }
 }
 

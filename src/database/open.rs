@@ -64,9 +64,7 @@ impl Database {
         let core = Core::new(fs, dir.to_path_buf(), options, log, store, version, saved, &counters);
         core.restore_sequences()?;
         replay(&core)?;
-        for table in core.version.load().tables.values() {
-            table.recover_slots();
-        }
+        recover_slots(&core)?;
         Database::start(Arc::new(core), control)
     }
 }
@@ -215,4 +213,14 @@ fn replay(core: &Core) -> Result<()> {
         log::info!("recovered {} commits from the log", replay.commits);
     }
     Ok(())
+}
+
+/// Which slots may be given out. A table of which that cannot be read is damaged.
+fn recover_slots(core: &Core) -> Result<()> {
+    let version = core.version.load_full();
+    core.recovering.store(true, Ordering::Relaxed);
+    let mut tables = version.tables.values();
+    let outcome = tables.try_for_each(|table| core.or_damaged(table, table.recover_slots()));
+    core.recovering.store(false, Ordering::Relaxed);
+    outcome
 }

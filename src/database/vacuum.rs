@@ -22,7 +22,7 @@ use parking_lot::MutexGuard;
 use crate::catalog::{CATALOG_STORAGE, Oid};
 use crate::database::core::Core;
 use crate::database::generations::Due;
-use crate::database::indexer::rebuild;
+use crate::database::indexer::{discard, rebuild};
 use crate::database::{Database, HeldSnapshot};
 use crate::error::{Result, SqlState, check_cancel};
 use crate::log::{Seq, StorageId};
@@ -216,7 +216,13 @@ fn unlink(core: &Core, table: &Table, horizon: Seq, cancel: &AtomicBool) -> Resu
         } else {
             let view = column.column.view();
             drop(state);
-            nodes += index.finder.remove(&view, &dead, core.options.build_threads, cancel)?;
+            let removed = index.finder.remove(&view, &dead, core.options.build_threads, cancel);
+            if let Err(error) = view.refuse_unread() {
+                // Its nodes were linked by distances that were none.
+                discard(core, table, &index);
+                return Err(error);
+            }
+            nodes += removed?;
         }
     }
     Ok(nodes)

@@ -22,6 +22,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 
+use crate::error::Result;
 use crate::fs::WordMap;
 use crate::index::room::{Held, Room};
 
@@ -281,6 +282,14 @@ impl Links {
         } else {
             chunks.push(Chunk::zeroed(words, self.room.take_anyway(bytes)));
         }
+    }
+
+    /// An error (58030) when blocks could not be read, ever: they are zeros since, and so is what was stored there.
+    pub fn refuse_unread(&self) -> Result<()> {
+        self.chunks.load().iter().try_for_each(|chunk| match chunk {
+            Chunk::Memory { .. } => Ok(()),
+            Chunk::Mapped { map, .. } => map.refuse_unread(),
+        })
     }
 
     /// Bytes of all blocks, mapped ones included.
