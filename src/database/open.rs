@@ -24,6 +24,7 @@ use crate::database::control::Control;
 use crate::database::core::{Core, Counters, Saved, Version};
 use crate::database::damaged::{Damaged, DamagedTables};
 use crate::database::generations::Generations;
+use crate::database::stamps::trust_stamps;
 use crate::database::{Database, Options};
 use crate::error::{Result, SqlState};
 use crate::fs::Fs;
@@ -131,6 +132,7 @@ impl Opening<'_> {
         let indexes: Vec<_> = catalog.indexes_of(definition.oid).cloned().collect();
         let folder = dir.join("tables").join(storage.0.to_string());
         let table = Table::open(fs, &folder, tree, definition.clone(), &indexes, generations.room())?;
+        trust_stamps(store, &table);
         generations.open(&***fs, dir, store, catalog, &table, verify)?;
         bitmaps.restore(&***fs, dir, store, &table)?;
         Ok(table)

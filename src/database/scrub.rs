@@ -30,6 +30,7 @@ use crate::clock::Timestamp;
 use crate::database::Database;
 use crate::database::Holder;
 use crate::database::indexer::build_anew;
+use crate::database::throttle::Throttle;
 use crate::error::{Error, Result, SqlState, check_cancel};
 use crate::fs::mapped::faults;
 use crate::index::{Finder, bitmap};
@@ -218,7 +219,8 @@ impl Database {
                 ..Scrub::default()
             };
         }
-        let mut run = Run { database: self, cancel, began: Instant::now(), read: 0 };
+        let throttle = Throttle::new(core.options.scrub.bytes_per_second_max);
+        let mut run = Run { database: self, cancel, throttle };
         let outcome = run.everything();
         *core.scrubs.ended.lock() = Some(Instant::now());
         let mut state = core.scrubs.state.lock();
@@ -235,9 +237,7 @@ impl Database {
 struct Run<'a> {
     database: &'a Database,
     cancel: &'a AtomicBool,
-    began: Instant,
-    /// Bytes so far.
-    read: u64,
+    throttle: Throttle,
 }
 
 impl Run<'_> {
@@ -403,15 +403,8 @@ impl Run<'_> {
 
     /// Waits as long as the bound on bytes per second asks for.
     fn pace(&mut self, bytes: u64) -> Result<()> {
-        self.read += bytes;
-        let rate = self.database.core().options.scrub.bytes_per_second_max;
-        if rate > 0 {
-            let wanted = Duration::from_secs_f64(self.read as f64 / rate as f64);
-            let ahead = wanted.saturating_sub(self.began.elapsed());
-            // Shorter waits are not worth a system call.
-            if ahead > Duration::from_millis(5) {
-                self.database.background().rest(ahead);
-            }
+        if let Some(time) = self.throttle.wait_after(bytes) {
+            self.database.background().rest(time);
         }
         check_cancel(self.cancel)
     }

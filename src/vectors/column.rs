@@ -18,7 +18,7 @@ use crate::types::{Sparsevec, halfvec};
 use crate::vectors::heap::{Heap, PLACE_BYTES, Place};
 use crate::vectors::segment::{GROUP_SLOTS, Layout, Segment, slot_sum};
 use crate::vectors::view::Damaged;
-use crate::vectors::{SEGMENT_SLOTS, View};
+use crate::vectors::{SEGMENT_SLOTS, View, Written};
 
 /// A vector column. Any number of threads may write different slots and read at the same time.
 pub struct Column {
@@ -308,6 +308,28 @@ impl Column {
         let extents = self.heap.as_ref().map(Heap::extents).unwrap_or_default();
         let maps = segments.iter().map(|s| &s.map).chain(extents.iter().map(|extent| &extent.map));
         maps.filter_map(|map| map.refuse_unread(since).err()).collect()
+    }
+
+    /// Files that were written since that was last noted.
+    pub fn written(&self) -> Vec<Written> {
+        let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let extents = self.heap.as_ref().map(Heap::extents).unwrap_or_default();
+        let mut written = Vec::new();
+        for segment in self.segments.load().iter() {
+            written.extend(Written::of(&segment.writes, || name(segment.path())));
+        }
+        for extent in extents.iter() {
+            written.extend(Written::of(&extent.writes, || name(extent.path())));
+        }
+        written
+    }
+
+    /// After an open, before anything is written: files of which `is_known` says what they hold, by name, are as noted.
+    pub fn are_noted(&self, is_known: impl Fn(&str) -> bool) {
+        let extents = self.heap.as_ref().map(Heap::extents).unwrap_or_default();
+        let known = |path: &Path| path.file_name().and_then(|name| name.to_str()).is_some_and(&is_known);
+        self.segments.load().iter().filter(|s| known(s.path())).for_each(|s| s.writes.are_noted());
+        extents.iter().filter(|extent| known(extent.path())).for_each(|extent| extent.writes.are_noted());
     }
 
     /// Lets maps try again what they could not read.

@@ -26,6 +26,7 @@ use parking_lot::Mutex;
 use crate::codec;
 use crate::error::{Error, Result};
 use crate::fs::{File, Fs, Map, OpenMode};
+use crate::vectors::writes::Writes;
 
 pub(super) const MAGIC: &[u8; 8] = b"HITHHEAP";
 const FORMAT_VERSION: u32 = 1;
@@ -122,6 +123,7 @@ pub(super) struct Extent {
     reserved: AtomicU32,
     /// Written since the last sync.
     dirty: AtomicBool,
+    pub writes: Arc<Writes>,
 }
 
 impl Heap {
@@ -397,6 +399,7 @@ fn write_bytes(extents: &[Arc<Extent>], place: Option<Place>, bytes: &[u8]) -> R
     extent.file.write_all_at(bytes, offset_of(place))?;
     // Last: a sync that ran meanwhile may have missed these bytes, the next one must not skip them.
     extent.dirty.store(true, Ordering::Release);
+    extent.writes.add();
     // Nobody is to find an empty page where this was written.
     if extent.map.has_lost() { extent.try_again() } else { Ok(()) }
 }
@@ -481,12 +484,16 @@ impl Extent {
         let blocks = file.len()?.saturating_sub(HEADER_BYTES) / u64::from(BLOCK_BYTES);
         let map = file.map(block_offset(EXTENT_BLOCKS))?;
         let reserved = AtomicU32::new(blocks.min(u64::from(EXTENT_BLOCKS)) as u32);
-        Ok(Extent { number, file, map, reserved, dirty: AtomicBool::new(false) })
+        Ok(Extent { number, file, map, reserved, dirty: AtomicBool::new(false), writes: Writes::new() })
     }
 
     #[inline(always)]
     fn reserved(&self) -> u32 {
         self.reserved.load(Ordering::Acquire)
+    }
+
+    pub fn path(&self) -> &Path {
+        self.file.path()
     }
 
     /// Lets the map try again what it could not read.
@@ -517,6 +524,7 @@ impl Extent {
     fn punch(&self, block: u32) -> Result<()> {
         self.file.punch(block_offset(block), u64::from(BLOCK_BYTES))?;
         self.dirty.store(true, Ordering::Release);
+        self.writes.add();
         Ok(())
     }
 

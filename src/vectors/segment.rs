@@ -37,6 +37,7 @@ use crate::distance::Element;
 use crate::error::{Error, Result};
 use crate::fs::{File, Fs, Map, OpenMode};
 use crate::vectors::SEGMENT_SLOTS;
+use crate::vectors::writes::Writes;
 
 pub(super) const MAGIC: &[u8; 8] = b"HITHRVEC";
 const FORMAT_VERSION: u32 = 2;
@@ -135,6 +136,7 @@ pub(super) struct Segment {
     holes: Mutex<BTreeSet<u32>>,
     /// Slots that were verified since the file was opened.
     pub verified: Places,
+    pub writes: Arc<Writes>,
 }
 
 /// A set of a segment's slots that only grows.
@@ -191,6 +193,7 @@ impl Segment {
             // Nobody knows yet which groups are holes; replay is the first to write to some.
             holes: Mutex::new((0..reserved / GROUP_SLOTS).collect()),
             verified: Places::new(),
+            writes: Writes::new(),
         })
     }
 
@@ -260,6 +263,7 @@ impl Segment {
         let bytes = u64::from(count) * self.layout.group_bytes;
         self.file.punch(self.layout.group(group * GROUP_SLOTS), bytes)?;
         self.dirty.store(true, Ordering::Release);
+        self.writes.add();
         Ok(())
     }
 
@@ -305,6 +309,7 @@ impl Segment {
         self.file.write_all_at(&sums, self.layout.sum(place))?;
         // Last: a sync that ran meanwhile may have missed these bytes, the next one must not skip them.
         self.dirty.store(true, Ordering::Release);
+        self.writes.add();
         // Nobody is to find an empty page where this was written.
         if self.map.has_lost() { self.try_again() } else { Ok(()) }
     }
