@@ -4,7 +4,8 @@
 //! 2. Dead nodes are taken out of graphs, whose other nodes are linked anew around them (`index::hnsw`, repair).
 //! 3. A checkpoint saves those graphs. Only when it is durable that no generation on disk knows the dead slots any more
 //!    are they free for other rows: a crash before brings the former graphs back.
-//! 4. The tree is merged into one level: replaced versions and deletions go.
+//! 4. Sorted tables of which a tenth or more are replaced versions and deletions are written anew without them
+//!    (`storage::compaction`, garbage).
 //! 5. Groups of vectors that are wholly free give their space back.
 //!
 //! Statements go on meanwhile. A snapshot that stays open keeps what it sees, and holds back everything that died since:
@@ -119,10 +120,10 @@ impl Database {
         }
         self.checkpoint_as(Due::Vacuumed(indexes))?;
         if tables.is_empty() {
-            core.store.compact(StorageId(CATALOG_STORAGE))?;
+            core.store.clean(StorageId(CATALOG_STORAGE))?;
         }
         for ((table, done), obsolete) in chosen.iter().zip(&mut done).zip(obsolete) {
-            core.store.compact(table.storage())?;
+            core.store.clean(table.storage())?;
             table.release_vectors()?;
             (done.slots_free, done.slots_held) = table.slot_counts();
             table.vacuumed(obsolete.min(done.obsolete.saturating_sub(done.slots_held)), horizon);

@@ -207,6 +207,12 @@ impl Store {
         self.shared.compact_tree(id)
     }
 
+    /// Writes those tables anew of which enough is not needed any more, of what a checkpoint has: what is written follows
+    /// what is freed, however large the tree is. At most about a ninth of what is needed is left besides it.
+    pub fn clean(&self, id: StorageId) -> Result<()> {
+        self.shared.clean_tree(id)
+    }
+
     /// Reads all tables and holds them against every invariant.
     pub fn check(&self) -> Result<Report> {
         let mut report = Report::default();
