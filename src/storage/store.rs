@@ -67,9 +67,10 @@ pub struct Stats {
     /// Written to sorted tables since the store was opened, by flushes and large transactions, and by compactions.
     pub arrived_bytes: u64,
     pub merged_bytes: u64,
-    /// Waits of writers for flushes.
+    /// Waits of writers because flushes or compactions were behind; all together, and the longest.
     pub stalls: u64,
     pub stall_micros: u64,
+    pub stall_micros_max: u64,
     /// Bytes in the lowest level in use of each tree: what there would be if all were merged, or more.
     pub lowest_bytes: u64,
     /// Tables a read of one key may have to ask in the tree that has most of them to ask.
@@ -239,6 +240,7 @@ impl Store {
         stats.merged_bytes = traffic.merged_bytes.load(Relaxed);
         stats.stalls = traffic.stalls.load(Relaxed);
         stats.stall_micros = traffic.stall_micros.load(Relaxed);
+        stats.stall_micros_max = traffic.stall_micros_max.load(Relaxed);
         for tree in self.shared.live_trees() {
             let version = tree.version();
             let lowest = version.levels.iter().rev().find(|tables| !tables.is_empty());
