@@ -242,6 +242,15 @@ impl Error {
         Error::new(state, format!("could not {operation} \"{path}\": {error}"))
     }
 
+    /// A page of a mapped file that the disk did not give, or that the file has no more (58030): what was read there was
+    /// not what was written.
+    pub fn unreadable(path: impl fmt::Display, offset: u64) -> Error {
+        let message =
+            format!("could not read \"{path}\": no data at offset {offset} where its pages are mapped");
+        Error::new(SqlState::IO_ERROR, message)
+            .hint("Look for the device in the kernel's log; \"hither check\" names all that is damaged.")
+    }
+
     pub fn detail(mut self, detail: impl Into<String>) -> Error {
         self.0.detail = Some(detail.into());
         self

@@ -6,6 +6,7 @@
 //! 3. Vectors are synced again: those written since the first time are few, and commits did not wait for the rest.
 //! 4. The log is synced as far as the moment: a checkpoint that survives a crash must not point past a log whose
 //!    unsynced end did not, or later commits would get positions that count as applied.
+//!    What was written to vector files since the last checkpoint is noted, for backups (`stamps.rs`).
 //! 5. Live sets and metadata indexes are written as the states have them, where they have changed (`bitmaps.rs`).
 //! 6. One manifest edit makes trees, generations, bitmaps, sequences and position durable together.
 //! 7. What nothing names any more goes: older log segments, folders of dropped tables, older generations and bitmaps.
@@ -31,9 +32,10 @@ use crate::error::{Error, Result, SqlState};
 use crate::log::{Position, Seq, StorageId};
 use crate::storage::{Checkpoint, Extra, Frozen, Store};
 use crate::table::Table;
+use crate::vectors::Written;
 
 /// Names of the catalogue's extras in the manifest.
-const APPLIED: &str = "applied";
+pub(super) const APPLIED: &str = "applied";
 const FROM: &str = "from";
 const SEQUENCES: &str = "sequences";
 const LAST: &str = "last";
@@ -79,8 +81,10 @@ impl Database {
         let time = moment.time.0.to_le_bytes().to_vec();
         extras.push(Extra { storage: catalog, name: TIME.into(), value: Some(time) });
         let position = core.kept_position(moment.position, &moment.damaged, &moment.sound, &mut extras);
+        let written = core.stamp(&tables, &moment.sound, moment.applied, &mut extras);
         let bitmaps = core.bitmaps.save(core, moment.seen, moment.applied, closing, &mut extras);
         core.store.checkpoint_frozen(moment.frozen, Checkpoint { position, extras })?;
+        written.into_iter().for_each(Written::note);
         core.generations.saved(saved);
         core.bitmaps.saved(bitmaps);
         core.log.truncate_before(position.min(core.log_floor()))?;

@@ -18,6 +18,7 @@ use crate::database::generations::Generations;
 use crate::database::scrub::Scrubs;
 use crate::database::sequences::Sequences;
 use crate::database::snapshots::Snapshots;
+use crate::database::stamps::Stamps;
 use crate::error::{Error, Result, SqlState};
 use crate::fs::Fs;
 use crate::locks::Locks;
@@ -44,6 +45,7 @@ pub struct Core {
     pub vacuuming: Mutex<()>,
     pub scrubs: Scrubs,
     pub archive: Archive,
+    pub stamps: Stamps,
     /// Held during a checkpoint.
     pub checkpointing: Mutex<()>,
     /// From where recovery would replay the log, but for tables that are damaged.
@@ -116,6 +118,7 @@ impl Core {
             vacuuming: Mutex::default(),
             scrubs: Scrubs::default(),
             archive: Archive::default(),
+            stamps: Stamps::default(),
             checkpointing: Mutex::default(),
             checkpoint: AtomicU64::new(0),
             active: Mutex::default(),

@@ -411,6 +411,7 @@ impl Transaction {
         progress.start(slots.len(), slots.len() * view.element().bytes(view.dimensions()) as u64);
         let core = &self.core;
         let threads = progress.helpers.map_or(usize::MAX, |helpers| helpers.saturating_add(1));
+        snapshot.refuse_damaged(&view)?;
         let room = core.generations.room();
         let room = progress.memory_max.map_or_else(|| room.clone(), |bytes| room.part(bytes));
         let finder = Finder::build(
@@ -422,6 +423,7 @@ impl Transaction {
             progress.done(),
             progress.cancel(),
         )?;
+        view.refuse_unread()?;
         // What comes later is no part of the build.
         room.widen();
         progress.set_fitted(finder.fitted());

@@ -144,7 +144,13 @@ impl Generations {
         for table in &tables {
             for index in table.state().vector_indexes.clone() {
                 if self.is_due(&index, &due) && self.is_read(core, &index) {
-                    let kept = self.save_one(core, table, &index, &due)?;
+                    let kept = match self.save_one(core, table, &index, &due) {
+                        Err(error) if index.finder.refuse_unread().is_err() => {
+                            log::error!("no generation of index {} is saved: {error}", index.definition.oid);
+                            continue;
+                        }
+                        kept => kept?,
+                    };
                     let numbers: Vec<u64> = kept.generations.keys().copied().collect();
                     let (oid, storage) = (index.definition.oid, table.storage());
                     extras.push(Extra { storage, name: extra_name(oid), value: Some(encode(&numbers)) });
@@ -210,6 +216,10 @@ impl Generations {
     /// Whether the graph stands on a file that is known to be sound, which is read if need be: links that rotted would get
     /// checksums of their own in the next generation. A damaged one is left to the scrub.
     fn is_read(&self, core: &Core, index: &VectorIndex) -> bool {
+        if index.finder.refuse_unread().is_err() {
+            // The indexer builds it anew.
+            return false;
+        }
         let (oid, params) = (index.definition.oid, index.finder.params());
         let stands_on = |kept: &&Kept| std::ptr::eq(kept.graph.as_ptr(), Arc::as_ptr(&index.finder));
         let unread = self.indexes.lock().get(&oid).filter(stands_on).and_then(|kept| kept.unread);
@@ -340,6 +350,16 @@ impl Generations {
     pub fn all_files(&self, core: &Core) -> Vec<PathBuf> {
         let indexes: Vec<Oid> = self.indexes.lock().keys().copied().collect();
         indexes.into_iter().flat_map(|index| self.files(core, index)).collect()
+    }
+
+    /// Notes that the generation that `graph` stands on, if any, has a page that cannot be read.
+    pub fn note_unread(&self, index: Oid, graph: &Arc<Finder>) {
+        if let Some(kept) = self.indexes.lock().get_mut(&index)
+            && std::ptr::eq(kept.graph.as_ptr(), Arc::as_ptr(graph))
+            && let Some(&newest) = kept.generations.keys().next_back()
+        {
+            kept.damaged.insert(newest);
+        }
     }
 
     /// Notes that a generation is damaged; whether `graph`, the index's present one, stands on its file.

@@ -6,6 +6,9 @@
 //! dead nodes than half its live ones is built anew, and so are lists that the table has outgrown; fewer are taken out
 //! by vacuum (`vacuum.rs`).
 //!
+//! A graph of which a page could not be read is built anew as well, and so is one into which something was linked while a
+//! page of vectors could not be read. Vectors that are known to be damaged wait in the tail until their rows change.
+//!
 //! Linking a vector costs several times what its commit costs, on a processor that the clients could use. So a tail
 //! waits while it grows, as long as nobody searches it and reading it would be quick:
 //!
@@ -32,6 +35,7 @@ use crate::error::Result;
 use crate::index::Finder;
 use crate::table::Table;
 use crate::table::state::VectorIndex;
+use crate::vectors::View;
 
 /// Rows offered to a graph at a time: enough to occupy all threads, few enough that tails shrink steadily.
 const PIECE_MIN: u64 = 256;
@@ -82,7 +86,11 @@ impl Database {
                 else {
                     continue;
                 };
-                if is_stale(&table, &index) {
+                if let Err(error) = index.finder.refuse_unread() {
+                    self.found_unread(&table, &index, &error);
+                    core.generations.note_unread(oid, &index.finder);
+                    worked |= build_anew(core, &table, &index, cancel)?;
+                } else if is_stale(&table, &index) {
                     worked |= rebuild(core, &table, &index, cancel)?;
                 } else if is_due(&table, &index) {
                     worked |= insert_piece(core, &table, &index, cancel)?;
@@ -98,28 +106,37 @@ fn insert_piece(core: &Core, table: &Table, index: &VectorIndex, cancel: &Atomic
     // Slots of rows that die from here on are not given out again before the piece is done.
     let _held = core.snapshots.take(Holder::Indexer);
     let state = table.state();
-    let Some(index) = state.vector_indexes.iter().find(|i| i.definition.oid == index.definition.oid) else {
+    let oid = index.definition.oid;
+    let Some(index) = state.vector_indexes.iter().find(|i| i.definition.oid == oid).cloned() else {
         return Ok(false);
     };
-    let Some(column) = state.vectors_of(index) else { return Ok(false) };
+    let Some(column) = state.vectors_of(&index) else { return Ok(false) };
     if index.tail.is_empty() {
         return Ok(false);
     }
     let view = column.column.view();
-    let size = match index.finder.wants_at_once(&view, &index.tail) {
-        true => index.tail.len(),
-        false => (index.tail.len() / 4).clamp(PIECE_MIN, PIECE_MAX),
+    let tail = without_damaged(&view, &index.tail);
+    if tail.is_empty() {
+        return Ok(false);
+    }
+    let size = match index.finder.wants_at_once(&view, &tail) {
+        true => tail.len(),
+        false => (tail.len() / 4).clamp(PIECE_MIN, PIECE_MAX),
     };
-    let piece: RoaringBitmap = index.tail.iter().take(size as usize).collect();
+    let piece: RoaringBitmap = tail.iter().take(size as usize).collect();
     let threads = if piece.len() <= PIECE_MIN { 1 } else { core.options.build_threads };
-    let (finder, oid) = (index.finder.clone(), index.definition.oid);
+    let finder = &index.finder;
     drop(state);
     let built = finder.add(&view, &piece, threads, &AtomicU32::new(0), cancel);
+    if let Err(error) = view.refuse_unread() {
+        discard(core, table, &index);
+        return Err(error);
+    }
     if cancel.load(Ordering::Relaxed) {
         return Ok(false);
     }
     built?;
-    table.shorten_tail(oid, &piece, &finder);
+    table.shorten_tail(oid, &piece, finder);
     Ok(true)
 }
 
@@ -137,14 +154,43 @@ pub(super) fn rebuild(core: &Core, table: &Table, index: &VectorIndex, cancel: &
     let state = table.state();
     let Some(column) = state.vectors_of(index) else { return Ok(false) };
     let view = column.column.view();
-    let (members, params) = (state.members(index), index.finder.params());
+    let (members, params) = (without_damaged(&view, &state.members(index)), index.finder.params());
     drop(state);
     let (threads, progress) = (core.options.build_threads, AtomicU32::new(0));
     let built = Finder::build(params, core.generations.room(), &view, &members, threads, &progress, cancel);
     if cancel.load(Ordering::Relaxed) {
         return Ok(false);
     }
-    table.replace_graph(index.definition.oid, Arc::new(built?), &members);
+    let built = built?;
+    view.refuse_unread()?;
+    table.replace_graph(index.definition.oid, Arc::new(built), &members);
     table.unlink_slots();
     Ok(true)
+}
+
+/// An empty graph in the place of one that is of no use any more: every row is compared exactly. The caller keeps the
+/// indexer away.
+pub(super) fn discard(core: &Core, table: &Table, index: &VectorIndex) {
+    let empty = Arc::new(Finder::new(index.finder.params(), core.generations.room()));
+    table.replace_graph(index.definition.oid, empty, &RoaringBitmap::new());
+}
+
+/// [`discard`]s a graph at once, and builds another.
+pub(super) fn build_anew(
+    core: &Core,
+    table: &Table,
+    index: &VectorIndex,
+    cancel: &AtomicBool,
+) -> Result<bool> {
+    discard(core, table, index);
+    rebuild(core, table, index, cancel)
+}
+
+/// What may be linked: of damaged vectors nobody knows where they belong.
+fn without_damaged(view: &View, slots: &RoaringBitmap) -> RoaringBitmap {
+    let mut sound = slots.clone();
+    for slot in view.damaged() {
+        sound.remove(slot);
+    }
+    sound
 }

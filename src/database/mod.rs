@@ -53,6 +53,10 @@ mod sequences;
 mod sizes;
 // Which moments somebody still looks at.
 mod snapshots;
+// Which vector files changed.
+mod stamps;
+// Background work leaves the disk to others.
+mod throttle;
 // What a transaction may do, and how it ends.
 pub mod transaction;
 // Space of what is dead.
@@ -83,7 +87,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use self::background::Background;
-pub use self::backup::{ArchiveOptions, Archived, Restored, Taken, Target};
+pub use self::backup::{ArchiveOptions, Archived, BackupOptions, Pruned, Restored, Taken, Target};
 use self::commit::Commits;
 use self::control::Control;
 use self::core::Core;

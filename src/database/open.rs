@@ -24,6 +24,7 @@ use crate::database::control::Control;
 use crate::database::core::{Core, Counters, Saved, Version};
 use crate::database::damaged::{Damaged, DamagedTables};
 use crate::database::generations::Generations;
+use crate::database::stamps::trust_stamps;
 use crate::database::{Database, Options};
 use crate::error::{Result, SqlState};
 use crate::fs::Fs;
@@ -64,9 +65,7 @@ impl Database {
         let core = Core::new(fs, dir.to_path_buf(), options, log, store, version, saved, &counters);
         core.restore_sequences()?;
         replay(&core)?;
-        for table in core.version.load().tables.values() {
-            table.recover_slots();
-        }
+        recover_slots(&core)?;
         Database::start(Arc::new(core), control)
     }
 }
@@ -133,6 +132,7 @@ impl Opening<'_> {
         let indexes: Vec<_> = catalog.indexes_of(definition.oid).cloned().collect();
         let folder = dir.join("tables").join(storage.0.to_string());
         let table = Table::open(fs, &folder, tree, definition.clone(), &indexes, generations.room())?;
+        trust_stamps(store, &table);
         generations.open(&***fs, dir, store, catalog, &table, verify)?;
         bitmaps.restore(&***fs, dir, store, &table)?;
         Ok(table)
@@ -215,4 +215,14 @@ fn replay(core: &Core) -> Result<()> {
         log::info!("recovered {} commits from the log", replay.commits);
     }
     Ok(())
+}
+
+/// Which slots may be given out. A table of which that cannot be read is damaged.
+fn recover_slots(core: &Core) -> Result<()> {
+    let version = core.version.load_full();
+    core.recovering.store(true, Ordering::Relaxed);
+    let mut tables = version.tables.values();
+    let outcome = tables.try_for_each(|table| core.or_damaged(table, table.recover_slots()));
+    core.recovering.store(false, Ordering::Relaxed);
+    outcome
 }

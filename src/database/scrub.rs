@@ -13,9 +13,11 @@
 //!
 //! The first run begins when the database is opened. Until it is through a table, searches verify each vector when they
 //! look at it for the first time (`vectors/view.rs`), for a damaged one that only seems far away would go missing without
-//! a word. `hither.scrub` says whether it is through. Everything is read from files, not through maps: a place that the
-//! disk does not give is a finding here, where a map would end the process. Runs follow one another at an interval; each keeps below a number of bytes per second, and takes
-//! a snapshot for a piece of a table only, so that vacuum is not held back.
+//! a word. `hither.scrub` says whether it is through. Everything is read from files, not through maps, so that what
+//! another has read before does not hide a place that the disk does not give. Where a map could not be read, the statement
+//! failed (`fs/mapped.rs`) and here is a finding beside those of the run. Runs follow one another at an interval; each
+//! keeps below a number of bytes per second, and takes a snapshot for a piece of a table only, so that vacuum is not held
+//! back.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -27,8 +29,10 @@ use parking_lot::Mutex;
 use crate::clock::Timestamp;
 use crate::database::Database;
 use crate::database::Holder;
-use crate::database::indexer::rebuild;
+use crate::database::indexer::build_anew;
+use crate::database::throttle::Throttle;
 use crate::error::{Error, Result, SqlState, check_cancel};
+use crate::fs::mapped::faults;
 use crate::index::{Finder, bitmap};
 use crate::log::StorageId;
 use crate::storage::{Part, is_rot};
@@ -131,11 +135,54 @@ pub struct Scrubs {
     /// Held during a run.
     running: Mutex<()>,
     ended: Mutex<Option<Instant>>,
+    /// Faults of maps that are among the findings.
+    faults: Mutex<u64>,
 }
 
 impl Database {
     pub fn scrub_state(&self) -> Scrub {
+        self.note_unread();
         self.core().scrubs.state.lock().clone()
+    }
+
+    /// Tells of vectors that a statement could not read.
+    fn note_unread(&self) {
+        let core = self.core();
+        let mut known = core.scrubs.faults.lock();
+        let faults = faults();
+        if *known == faults {
+            return;
+        }
+        let version = core.version.load_full();
+        for table in version.tables.values() {
+            let state = table.state();
+            for error in state.vectors.iter().flat_map(|vectors| vectors.column.unread(*known)) {
+                let name = state.definition.qualified_name();
+                self.found(Some(&name), Kind::Vector, &file_of(&error), &error, REPLACE_VECTOR);
+            }
+        }
+        *known = faults;
+    }
+
+    /// The indexer met a graph that cannot be read.
+    pub(super) fn found_unread(&self, table: &Table, index: &VectorIndex, error: &Error) {
+        let place = format!("{}, index {}", table.state().definition.qualified_name(), index.definition.name);
+        self.found(Some(&place), Kind::Graph, &file_of(error), error, BUILT_ANEW);
+    }
+
+    fn found(&self, table: Option<&str>, kind: Kind, file: &str, error: &Error, action: &'static str) {
+        log::error!("scrub: {}{error}; {action}", table.map(|name| format!("{name}: ")).unwrap_or_default());
+        let mut state = self.core().scrubs.state.lock();
+        if state.findings.len() < FINDINGS_MAX {
+            state.findings.push(Finding {
+                found: self.core().options.clock.now(),
+                table: table.map(str::to_owned),
+                kind,
+                file: PathBuf::from(file).display().to_string(),
+                message: error.message().to_owned(),
+                action,
+            });
+        }
     }
 
     /// Tells of damage that was met at open, before the first run does.
@@ -145,6 +192,7 @@ impl Database {
 
     /// Starts a run when one is due.
     pub fn step_scrub(&self) -> Result<bool> {
+        self.note_unread();
         let interval = self.core().options.scrub.interval;
         let due = self.core().scrubs.ended.lock().is_none_or(|ended| ended.elapsed() >= interval);
         if due {
@@ -171,7 +219,8 @@ impl Database {
                 ..Scrub::default()
             };
         }
-        let mut run = Run { database: self, cancel, began: Instant::now(), read: 0 };
+        let throttle = Throttle::new(core.options.scrub.bytes_per_second_max);
+        let mut run = Run { database: self, cancel, throttle };
         let outcome = run.everything();
         *core.scrubs.ended.lock() = Some(Instant::now());
         let mut state = core.scrubs.state.lock();
@@ -188,9 +237,7 @@ impl Database {
 struct Run<'a> {
     database: &'a Database,
     cancel: &'a AtomicBool,
-    began: Instant,
-    /// Bytes so far.
-    read: u64,
+    throttle: Throttle,
 }
 
 impl Run<'_> {
@@ -319,9 +366,7 @@ impl Run<'_> {
     fn build_anew(&self, table: &Table, index: &VectorIndex) -> Result<()> {
         let core = self.database.core();
         let _one = core.indexing.lock();
-        let empty = Arc::new(Finder::new(index.finder.params(), core.generations.room()));
-        table.replace_graph(index.definition.oid, empty, &roaring::RoaringBitmap::new());
-        rebuild(core, table, index, self.cancel).map(drop)
+        build_anew(core, table, index, self.cancel).map(drop)
     }
 
     fn log(&mut self) -> Result<()> {
@@ -353,32 +398,13 @@ impl Run<'_> {
     }
 
     fn found(&self, table: Option<&str>, kind: Kind, file: &str, error: &Error, action: &'static str) {
-        let core = self.database.core();
-        log::error!("scrub: {}{error}; {action}", table.map(|name| format!("{name}: ")).unwrap_or_default());
-        let mut state = core.scrubs.state.lock();
-        if state.findings.len() < FINDINGS_MAX {
-            state.findings.push(Finding {
-                found: core.options.clock.now(),
-                table: table.map(str::to_owned),
-                kind,
-                file: PathBuf::from(file).display().to_string(),
-                message: error.message().to_owned(),
-                action,
-            });
-        }
+        self.database.found(table, kind, file, error, action);
     }
 
     /// Waits as long as the bound on bytes per second asks for.
     fn pace(&mut self, bytes: u64) -> Result<()> {
-        self.read += bytes;
-        let rate = self.database.core().options.scrub.bytes_per_second_max;
-        if rate > 0 {
-            let wanted = Duration::from_secs_f64(self.read as f64 / rate as f64);
-            let ahead = wanted.saturating_sub(self.began.elapsed());
-            // Shorter waits are not worth a system call.
-            if ahead > Duration::from_millis(5) {
-                self.database.background().rest(ahead);
-            }
+        if let Some(time) = self.throttle.wait_after(bytes) {
+            self.database.background().rest(time);
         }
         check_cancel(self.cancel)
     }

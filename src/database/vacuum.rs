@@ -4,7 +4,8 @@
 //! 2. Dead nodes are taken out of graphs, whose other nodes are linked anew around them (`index::hnsw`, repair).
 //! 3. A checkpoint saves those graphs. Only when it is durable that no generation on disk knows the dead slots any more
 //!    are they free for other rows: a crash before brings the former graphs back.
-//! 4. The tree is merged into one level: replaced versions and deletions go.
+//! 4. Sorted tables of which a tenth or more are replaced versions and deletions are written anew without them
+//!    (`storage::compaction`, garbage).
 //! 5. Groups of vectors that are wholly free give their space back.
 //!
 //! Statements go on meanwhile. A snapshot that stays open keeps what it sees, and holds back everything that died since:
@@ -22,7 +23,7 @@ use parking_lot::MutexGuard;
 use crate::catalog::{CATALOG_STORAGE, Oid};
 use crate::database::core::Core;
 use crate::database::generations::Due;
-use crate::database::indexer::rebuild;
+use crate::database::indexer::{discard, rebuild};
 use crate::database::{Database, HeldSnapshot};
 use crate::error::{Result, SqlState, check_cancel};
 use crate::log::{Seq, StorageId};
@@ -119,10 +120,10 @@ impl Database {
         }
         self.checkpoint_as(Due::Vacuumed(indexes))?;
         if tables.is_empty() {
-            core.store.compact(StorageId(CATALOG_STORAGE))?;
+            core.store.clean(StorageId(CATALOG_STORAGE))?;
         }
         for ((table, done), obsolete) in chosen.iter().zip(&mut done).zip(obsolete) {
-            core.store.compact(table.storage())?;
+            core.store.clean(table.storage())?;
             table.release_vectors()?;
             (done.slots_free, done.slots_held) = table.slot_counts();
             table.vacuumed(obsolete.min(done.obsolete.saturating_sub(done.slots_held)), horizon);
@@ -216,7 +217,13 @@ fn unlink(core: &Core, table: &Table, horizon: Seq, cancel: &AtomicBool) -> Resu
         } else {
             let view = column.column.view();
             drop(state);
-            nodes += index.finder.remove(&view, &dead, core.options.build_threads, cancel)?;
+            let removed = index.finder.remove(&view, &dead, core.options.build_threads, cancel);
+            if let Err(error) = view.refuse_unread() {
+                // Its nodes were linked by distances that were none.
+                discard(core, table, &index);
+                return Err(error);
+            }
+            nodes += removed?;
         }
     }
     Ok(nodes)

@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::fs;
 use std::io::{self, ErrorKind};
+use std::ops::Range;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -126,7 +127,7 @@ impl File for DiskFile {
     fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> Result<()> {
         self.file.read_exact_at(buffer, offset).map_err(|error| match error.kind() {
             ErrorKind::UnexpectedEof => ends_early(&self.path, buffer.len(), offset),
-            _ => Error::io("read", self.path.display(), &error),
+            _ => Error::io("read", self.path.display(), &at(error, offset)),
         })
     }
 
@@ -180,16 +181,25 @@ impl File for DiskFile {
     }
 
     fn map(&self, len: u64) -> Result<Map> {
-        Map::of_file(&self.file, len).map_err(failed("map", &self.path))
+        Map::of_file(&self.file, &self.path, len).map_err(failed("map", &self.path))
+    }
+
+    fn map_again(&self, map: &Map, bytes: Range<u64>) -> Result<()> {
+        map.try_again(&self.file, bytes).map_err(failed("map", &self.path))
     }
 
     fn map_words(&self) -> Result<WordMap> {
-        WordMap::of_file(&self.file).map_err(failed("map", &self.path))
+        WordMap::of_file(&self.file, &self.path).map_err(failed("map", &self.path))
     }
 
     fn share_words(&self) -> Result<WordMap> {
-        WordMap::shared(&self.file).map_err(failed("map", &self.path))
+        WordMap::shared(&self.file, &self.path).map_err(failed("map", &self.path))
     }
+}
+
+/// A failed reading, with its place.
+fn at(error: io::Error, offset: u64) -> io::Error {
+    io::Error::new(error.kind(), format!("{error} at offset {offset}"))
 }
 
 /// The pages that lie wholly in a range: start and end.

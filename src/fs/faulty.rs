@@ -18,6 +18,7 @@
 use std::any::Any;
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -377,6 +378,10 @@ impl File for FaultyFile {
     fn map(&self, len: u64) -> Result<Map> {
         self.faults.pass(Op::READ, self.path())?;
         self.inner.map(len)
+    }
+
+    fn map_again(&self, map: &Map, bytes: Range<u64>) -> Result<()> {
+        self.inner.map_again(map, bytes)
     }
 
     fn map_words(&self) -> Result<WordMap> {

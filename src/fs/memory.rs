@@ -90,8 +90,22 @@ impl MemoryFs {
         for edit in surviving(&state.pending, &mut chance) {
             edit.apply(&mut names);
         }
-        let names: Names =
-            names.iter().map(|(path, inode)| (path.clone(), inode.crash(&mut chance))).collect();
+        // All at one moment: a writer between two files would leave the later of two writes without the earlier one. A file
+        // of two names is one file.
+        let mut contents = BTreeMap::new();
+        for inode in names.values() {
+            contents.entry(Arc::as_ptr(inode)).or_insert_with(|| inode.0.lock());
+        }
+        let mut crashed: BTreeMap<*const Inode, Arc<Inode>> = BTreeMap::new();
+        let names: Names = names
+            .iter()
+            .map(|(path, inode)| {
+                let inode = Arc::as_ptr(inode);
+                let found = crashed.entry(inode).or_insert_with(|| contents[&inode].crash(&mut chance));
+                (path.clone(), Arc::clone(found))
+            })
+            .collect();
+        drop(contents);
         let folders = state.folders.clone();
         MemoryFs(Arc::new(Mutex::new(State { synced: names.clone(), names, folders, ..State::default() })))
     }
@@ -341,6 +355,12 @@ impl Contents {
         self.synced.resize(self.bytes.len(), 0);
     }
 
+    /// The file a restart finds.
+    fn crash(&self, chance: &mut Chance) -> Arc<Inode> {
+        let bytes = self.surviving(chance);
+        Arc::new(Inode(Mutex::new(Contents { synced: bytes.clone(), bytes, ..Contents::default() })))
+    }
+
     /// The bytes a restart finds.
     fn surviving(&self, chance: &mut Chance) -> Vec<u8> {
         match chance.fate {
@@ -376,13 +396,6 @@ impl Contents {
         }
         bytes.truncate(len);
         bytes
-    }
-}
-
-impl Inode {
-    fn crash(&self, chance: &mut Chance) -> Arc<Inode> {
-        let bytes = self.0.lock().surviving(chance);
-        Arc::new(Inode(Mutex::new(Contents { synced: bytes.clone(), bytes, ..Contents::default() })))
     }
 }
 

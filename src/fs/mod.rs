@@ -4,6 +4,7 @@
 //! synced). Two more stand on another: `faulty.rs` fails or crashes the n-th operation, `trial.rs` keeps every change
 //! to itself. `mapped.rs` holds the maps and the only unsafe code on files.
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -104,6 +105,11 @@ pub trait File: Send + Sync {
     /// Maps `len` bytes from the start for reading; the file may still be shorter, and the caller reads only below
     /// what it knows to be written. Later writes through [`File::write_all_at`] show through.
     fn map(&self, len: u64) -> Result<Map>;
+    /// Tries again to read those of `bytes`, in a map of this file, whose pages could not be read ([`Map::is_lost`]); it
+    /// shows, or is lost anew, when they are looked at. Most file systems never lose any.
+    fn map_again(&self, _map: &Map, _bytes: Range<u64>) -> Result<()> {
+        Ok(())
+    }
     /// Maps the file's present bytes copy-on-write, as u32 words that change in memory only.
     fn map_words(&self) -> Result<WordMap>;
     /// Maps the file's present bytes as u32 words whose changes are the file's too, written whenever the system likes:

@@ -125,6 +125,15 @@ impl Finder {
         }
     }
 
+    /// An error (58030) when some of it could not be read, ever: it is of no use from then on, and to be built anew.
+    pub fn refuse_unread(&self) -> Result<()> {
+        match self {
+            Finder::Graph(graph) => graph.refuse_unread(),
+            // They are in memory.
+            Finder::Lists(_) => Ok(()),
+        }
+    }
+
     /// Bytes of links or lists, in memory or mapped.
     pub fn bytes(&self) -> u64 {
         match self {

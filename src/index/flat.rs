@@ -51,6 +51,7 @@ pub fn select<V: Vectors>(
             taken.insert(slot);
         }
     };
+    vectors.refuse_damaged(|slot| slots.contains(slot))?;
     let pieces = in_pieces(vectors, query, slots, cancel, RoaringBitmap::new, take)?;
     vectors.refuse_damaged(|slot| slots.contains(slot))?;
     Ok(pieces.into_iter().reduce(|all, piece| all | piece).unwrap_or_default())

@@ -6,7 +6,8 @@
 //!    rows the snapshot sees differently), and merge.
 //! 4. Short of min(k, allowed) rows, or over the work bound: compare every allowed vector after all.
 //!
-//! Vectors that nobody has looked at since they were opened are verified on the way (`vectors/view.rs`).
+//! Vectors that nobody has looked at since they were opened are verified on the way (`vectors/view.rs`). A graph of which
+//! a page could not be read is passed over, also when that turns out on the walk: comparing everything needs none.
 //! So a filter never costs rows, and a graph can make an answer faster but not shorter.
 
 use std::cell::Cell;
@@ -54,17 +55,20 @@ thread_local! {
     static SCRATCH: Cell<Option<Scratch>> = const { Cell::new(None) };
 }
 
-/// Answers with exactly min(k, allowed) hits. A damaged vector of an allowed row is an error (XX001) where the search has
-/// met it.
+/// Answers with exactly min(k, allowed) hits. A damaged vector of an allowed row is an error (XX001) where it is known or
+/// the search has met it, and so is one that could not be read (58030).
 pub fn search<V: Vectors>(request: &Request<V>) -> Result<Found> {
     check_dimensions(request)?;
+    request.vectors.refuse_damaged(|slot| request.rows.contains(slot))?;
     let found = nearest(request)?;
     request.vectors.refuse_damaged(|slot| request.rows.contains(slot))?;
     Ok(found)
 }
 
 fn nearest<V: Vectors>(request: &Request<V>) -> Result<Found> {
-    let finder = request.finder.filter(|finder| finder.metric() == request.query.metric());
+    let is_usable =
+        |finder: &&Finder| finder.metric() == request.query.metric() && finder.refuse_unread().is_ok();
+    let finder = request.finder.filter(is_usable);
     let nodes = finder.map(Finder::nodes).unwrap_or_default();
     let outside = outside(request, &nodes);
     let situation = situation(request, finder, nodes.len(), outside.len());
@@ -95,6 +99,9 @@ fn nearest<V: Vectors>(request: &Request<V>) -> Result<Found> {
             hits
         }
     };
+    if finder.refuse_unread().is_err() {
+        return exact(request, costs, counters, Some(strategy));
+    }
     let (others, other_counters) =
         flat::search(request.vectors, &request.query, &outside, request.k, request.cancel)?;
     counters += other_counters;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use crate::clock::Timestamp;
-use crate::database::Database;
+use crate::database::{BackupOptions, Database};
 use crate::error::{Error, Result, SqlState};
 use crate::sql::plans::text_rows;
 use crate::sql::response::Response;
@@ -14,7 +14,7 @@ use crate::sql::statement::Ast;
 use crate::types::{Value, text};
 
 /// What BACKUP tells.
-pub const BACKUP_COLUMNS: [&str; 9] = [
+pub const BACKUP_COLUMNS: [&str; 10] = [
     "last_commit",
     "last_commit_time",
     "log_end",
@@ -24,16 +24,17 @@ pub const BACKUP_COLUMNS: [&str; 9] = [
     "bytes_copied",
     "log_pieces",
     "log_pieces_copied",
+    "backups_removed",
 ];
 /// What SCRUB tells.
 pub const SCRUB_COLUMNS: [&str; 3] = ["files", "bytes", "findings"];
 
 impl Session {
-    /// `BACKUP TO 'folder'`: the server writes, so the folder is one of the server's machine.
-    pub(crate) async fn backup(&mut self, to: &str) -> Result<Response> {
+    /// `BACKUP TO 'folder' [KEEP n] [RATE n]`: the server writes, so the folder is one of the server's machine.
+    pub(crate) async fn backup(&mut self, to: &str, options: BackupOptions) -> Result<Response> {
         self.refuse_in_block("BACKUP")?;
         let to = absolute(to)?;
-        let taken = self.on_files(move |database, cancel| database.backup(&to, cancel)).await?;
+        let taken = self.on_files(move |database, cancel| database.backup_as(&to, options, cancel)).await?;
         let numbers = [
             taken.log_end.0,
             taken.copied.files,
@@ -42,10 +43,12 @@ impl Session {
             taken.copied.bytes_new,
             taken.pieces,
             taken.pieces_new,
+            taken.pruned.backups,
         ];
         let mut row = vec![Some(taken.last.0.to_string()), taken.time.map(time_text)];
         row.extend(numbers.iter().map(|number| Some(number.to_string())));
-        let columns = self.utility_columns(&Ast::Backup(String::new())).unwrap_or_else(|| Arc::from([]));
+        let ast = Ast::Backup(String::new(), options);
+        let columns = self.utility_columns(&ast).unwrap_or_else(|| Arc::from([]));
         text_rows(columns, vec![row], "BACKUP")
     }
 

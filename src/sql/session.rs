@@ -434,7 +434,7 @@ impl Session {
             Ast::Deallocate(name) => return self.deallocate(name.as_deref()),
             Ast::Discard(what) => return self.discard(*what),
             Ast::Checkpoint => return self.checkpoint().await,
-            Ast::Backup(to) => return self.backup(to).await,
+            Ast::Backup(to, options) => return self.backup(to, *options).await,
             Ast::Scrub => return self.scrub().await,
             _ => self.ensure_block(),
         }

@@ -11,6 +11,7 @@ use datafusion::sql::sqlparser::ast::{self, Expr};
 use crate::catalog::{
     Argument, Body, Deferral, OnCommit, Parallel, ReferentialAction, Strategy, ViewColumn, Volatility,
 };
+use crate::database::BackupOptions;
 use crate::planner::explain::ExplainOptions;
 use crate::sql::database_words::{AlterDatabase, CreateDatabase, DropDatabase};
 use crate::sql::domain_words::{CreateDomain, DomainAction};
@@ -203,7 +204,7 @@ pub enum Ast {
     LockTable(LockTable),
     Grant(Grant),
     /// Into this folder.
-    Backup(String),
+    Backup(String, BackupOptions),
     Scrub,
     Reindex {
         kind: ReindexKind,
@@ -828,7 +829,7 @@ impl Ast {
                     "GRANT"
                 }
             }
-            Ast::Backup(_) => "BACKUP",
+            Ast::Backup(..) => "BACKUP",
             Ast::Scrub => "SCRUB",
             Ast::Reindex { .. } => "REINDEX",
         }

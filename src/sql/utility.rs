@@ -11,6 +11,7 @@ use datafusion::sql::sqlparser::parser::Parser;
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan};
 
 use crate::catalog::OnCommit;
+use crate::database::BackupOptions;
 use crate::error::{Error, SqlState};
 use crate::planner::explain::ExplainOptions;
 use crate::planner::explain::formats::Format;
@@ -830,11 +831,20 @@ fn vacuum(w: &mut Words) -> Parsed<Ast> {
     Ok(Ast::Vacuum { analyze, full, verbose, tables: tables_with_columns(w)? })
 }
 
-/// `BACKUP TO 'folder'`
+/// `BACKUP TO 'folder' [KEEP backups] [RATE megabytes per second]`
 fn backup(w: &mut Words) -> Parsed<Ast> {
     w.expect("BACKUP")?;
     w.expect("TO")?;
-    Ok(Ast::Backup(w.string()?))
+    let to = w.string()?;
+    let mut options = BackupOptions::default();
+    if w.accept("KEEP") {
+        // Less than 1 is refused by the backup.
+        options.keep = Some(usize::try_from(w.integer()?).unwrap_or(0));
+    }
+    if w.accept("RATE") {
+        options.bytes_per_second_max = u64::try_from(w.integer()?).unwrap_or(0).saturating_mul(1 << 20);
+    }
+    Ok(Ast::Backup(to, options))
 }
 
 fn analyze(w: &mut Words) -> Parsed<Ast> {

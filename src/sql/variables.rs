@@ -98,7 +98,7 @@ impl Session {
             Ast::Fetch { name, move_only: false, .. } => {
                 self.cursors.get(name).map(|cursor| cursor.columns.clone())
             }
-            Ast::Backup(_) => Some(BACKUP_COLUMNS.iter().map(|name| text(name)).collect()),
+            Ast::Backup(..) => Some(BACKUP_COLUMNS.iter().map(|name| text(name)).collect()),
             Ast::Scrub => Some(SCRUB_COLUMNS.iter().map(|name| text(name)).collect()),
             _ => None,
         }

@@ -7,9 +7,12 @@
 use std::sync::{Arc, Weak};
 use std::time::Instant;
 
-use super::compaction;
+use parking_lot::MutexGuard;
+
+use super::compaction::{self, Cleaning};
 use super::context::Context;
 use super::is_damage;
+use super::manifest::LEVELS;
 use super::store::{Shared, Store};
 use super::tree::Tree;
 use crate::error::{Error, Result, SqlState};
@@ -172,6 +175,38 @@ impl Shared {
         let Some(choice) = compaction::everything(&version) else { return Ok(()) };
         let job = compaction::run(&self.context, id, &version, &choice)?;
         self.commit_compaction(&tree, &job)?;
+        rests.ended(id);
+        Ok(())
+    }
+
+    /// Writes anew what is worth it, until nothing is: what goes from one level may leave deletions in another without
+    /// anything to delete.
+    pub(super) fn clean_tree(&self, id: StorageId) -> Result<()> {
+        let mut rests = self.compacting.lock();
+        let tree = self.trees.lock().live.get(&id).cloned();
+        let Some(tree) = tree else { return Ok(()) };
+        for _round in 0..=LEVELS {
+            let version = tree.version();
+            let go_on = || self.context.check_stopping();
+            let garbage = compaction::count(&version, self.context.horizon(), go_on)?;
+            let cleanings = compaction::plan(&version, &garbage);
+            if cleanings.is_empty() {
+                break;
+            }
+            for cleaning in cleanings {
+                // Compactions that are due have their turn: a vacuum of a large tree takes minutes.
+                MutexGuard::bump(&mut rests);
+                let version = tree.version();
+                if !cleaning.fits(&version) {
+                    break;
+                }
+                let job = match &cleaning {
+                    Cleaning::Merge(choice) => compaction::run(&self.context, id, &version, choice)?,
+                    Cleaning::Trim(trim) => compaction::trim(&self.context, id, &version, trim)?,
+                };
+                self.commit_compaction(&tree, &job)?;
+            }
+        }
         rests.ended(id);
         Ok(())
     }

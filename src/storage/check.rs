@@ -3,7 +3,8 @@
 //! - The manifest is whole and names tables that are there, with the length and properties they had.
 //! - Every block's checksum is right; its entries lie between the first and last key its index entry has.
 //! - A table's entries ascend strictly by (key, newest first); count, deletions, smallest and largest key
-//!   and sequence number are what the metadata says; the filter knows every key.
+//!   and sequence number are what the metadata says, older versions as many as the footer says; the filter knows
+//!   every key.
 //! - From level 1 on, the tables of a level are in order and share no key.
 //! - Of one key, the versions in a table of level 0 are not newer than those in later ones, and those in a
 //!   level not newer than those in the levels before: a reader may stop at the first it finds.
@@ -99,7 +100,7 @@ pub(super) fn check_table(table: &Table, pace: &mut Pace) -> Result<()> {
     table.check_frame()?;
     let meta = table.meta();
     let mut last: Option<(Vec<u8>, Seq)> = None;
-    let (mut entries, mut deletions) = (0, 0);
+    let (mut entries, mut deletions, mut older) = (0, 0, 0);
     let (mut seq_min, mut seq_max) = (Seq(u64::MAX), Seq(0));
     for at in 0..table.blocks() {
         let (block, first_key, last_key) = table.block_from_file(at)?;
@@ -122,6 +123,7 @@ pub(super) fn check_table(table: &Table, pace: &mut Pace) -> Result<()> {
                 ));
             }
             entries += 1;
+            older += u64::from(last.as_ref().is_some_and(|(key, _)| entry.key[..] == key[..]));
             deletions += u64::from(entry.value.is_none());
             seq_min = seq_min.min(entry.seq);
             seq_max = seq_max.max(entry.seq);
@@ -131,6 +133,13 @@ pub(super) fn check_table(table: &Table, pace: &mut Pace) -> Result<()> {
         if bounds != Some((first_key, last_key)) {
             return Err(table.damaged(at, "the keys the index has", "others"));
         }
+    }
+    if table.older_versions().is_some_and(|counted| counted != older) {
+        return Err(table.damaged(
+            0,
+            format_args!("{older} older versions"),
+            format_args!("{:?}", table.older_versions()),
+        ));
     }
     let key_max = last.map(|(key, _)| key).unwrap_or_default();
     let key_min = if table.blocks() > 0 { table.block_from_file(0)?.1.to_vec() } else { Vec::new() };

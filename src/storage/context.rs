@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
 
 use super::cache::Cache;
 use super::options::Options;
@@ -31,12 +32,21 @@ pub struct Traffic {
     pub arrived_bytes: AtomicU64,
     /// By compactions.
     pub merged_bytes: AtomicU64,
-    /// Waits of writers for flushes, and their microseconds.
+    /// Waits of writers (`delay.rs`), their microseconds, and those of the longest.
     pub stalls: AtomicU64,
     pub stall_micros: AtomicU64,
+    pub stall_micros_max: AtomicU64,
 }
 
 impl Traffic {
+    /// A writer has waited so long.
+    pub fn stalled(&self, time: Duration) {
+        let micros = time.as_micros() as u64;
+        self.stalls.fetch_add(1, Relaxed);
+        self.stall_micros.fetch_add(micros, Relaxed);
+        self.stall_micros_max.fetch_max(micros, Relaxed);
+    }
+
     /// Adds the bytes of new tables.
     pub fn add(counter: &AtomicU64, tables: &[Arc<Table>]) {
         counter.fetch_add(tables.iter().map(|table| table.meta().bytes).sum(), Relaxed);

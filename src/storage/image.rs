@@ -10,7 +10,7 @@ use super::options::Options;
 use super::sstable::{Table, path_of};
 use super::store::Store;
 use crate::error::Result;
-use crate::fs::{File, Fs, OpenMode, unpaced};
+use crate::fs::{File, Fs, OpenMode, Pace};
 use crate::log::{Position, StorageId};
 
 /// What the manifest names at one moment. The files stay readable whatever happens to their names.
@@ -54,15 +54,22 @@ impl Store {
     }
 }
 
-/// Reads copies of tables below `dir`, those with the given numbers, and holds them against what the manifest says.
-pub fn check_copies(fs: Arc<dyn Fs>, dir: &Path, image: &Image, numbers: &[u64]) -> Result<()> {
+/// Reads copies of tables below `dir`, those with the given numbers, and holds them against what the manifest says, as fast
+/// as `pace` lets it.
+pub fn check_copies(
+    fs: Arc<dyn Fs>,
+    dir: &Path,
+    image: &Image,
+    numbers: &[u64],
+    pace: &mut Pace,
+) -> Result<()> {
     let options = Options { cache_bytes_max: 0, ..Options::default() };
     let context = Arc::new(Context::new(fs, dir, options));
     for (id, levels) in &image.levels {
         for meta in levels.iter().flatten().filter(|meta| numbers.contains(&meta.number)) {
             let table = Table::open(&context, *id, meta.clone())?;
             table.keep(true);
-            check_table(&table, &mut unpaced)?;
+            check_table(&table, pace)?;
             table.check_filter()?;
         }
     }

@@ -19,6 +19,7 @@ mod check;
 mod checkpoint;
 mod compaction;
 mod context;
+mod delay;
 mod describe;
 mod image;
 mod manifest;

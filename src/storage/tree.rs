@@ -12,14 +12,15 @@
 
 use std::ops::Bound;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::time::Instant;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 
 use super::compaction::Retain;
 use super::context::{Context, Traffic};
+use super::delay::{self, Debt, Wait};
 use super::memtable::Memtable;
 use super::merge::{LevelSource, MemtableSource, Merge, Source};
 use super::scan::Scan;
@@ -42,6 +43,8 @@ pub struct Tree {
     /// Held during a flush.
     flushing: Mutex<()>,
     dropped: AtomicBool,
+    /// Delays too short to be worth a sleep yet.
+    owed_micros: AtomicU64,
 }
 
 #[derive(Clone)]
@@ -83,6 +86,7 @@ impl Tree {
             writing: Mutex::default(),
             flushing: Mutex::default(),
             dropped: AtomicBool::new(false),
+            owed_micros: AtomicU64::new(0),
         }
     }
 
@@ -121,7 +125,7 @@ impl Tree {
 
     /// Writes versions at `seq`, which is not lower than that of any write before; `None` deletes. Readers
     /// with an older snapshot do not see them. Of two values for a key at one `seq` the later counts. May
-    /// wait for flushes when too much is unflushed; a flush that fails is told by
+    /// wait when flushes or compactions are behind (`delay.rs`); a flush that fails is told by
     /// [`Store::admit`](super::Store::admit), not here. The only error is an entry that is too large
     /// (54000); those before it are written.
     pub fn write<'a>(
@@ -131,9 +135,11 @@ impl Tree {
     ) -> Result<()> {
         let guard = self.writing.lock();
         let active = self.state.load().active.clone();
+        let mut bytes = 0;
         for (key, value) in puts {
             check_size(seq, key, value)?;
             active.insert(seq, key, value);
+            bytes += key.len() + value.map_or(0, <[u8]>::len);
         }
         let full = active.bytes() >= self.context.options.memtable_bytes_max;
         if full {
@@ -142,8 +148,8 @@ impl Tree {
         drop(guard);
         if full {
             self.context.signal.work();
-            self.hold_back();
         }
+        self.hold_back(bytes);
         Ok(())
     }
 
@@ -246,8 +252,7 @@ impl Tree {
 
     /// Frozen memtables not flushed yet.
     pub(super) fn unflushed(&self) -> usize {
-        let state = self.state.load();
-        state.pending.iter().filter(|pending| matches!(pending.part, Part::Memtable(_))).count()
+        unflushed(&self.state.load())
     }
 
     /// Flushes the oldest frozen memtable up to batch `last`, if there is one.
@@ -355,25 +360,53 @@ impl Tree {
         self.state.store(Arc::new(state));
     }
 
-    /// Waits until few enough memtables are unflushed; without a background thread, flushes.
-    fn hold_back(&self) {
-        let allowed = self.context.options.frozen_memtables_max;
-        while self.unflushed() > allowed {
-            if self.context.signal.has_worker() {
-                let began = Instant::now();
-                let goes_on = self.context.signal.wait_for_progress();
-                let traffic = &self.context.traffic;
-                traffic.stalls.fetch_add(1, Relaxed);
-                traffic.stall_micros.fetch_add(began.elapsed().as_micros() as u64, Relaxed);
-                if !goes_on {
-                    return;
+    /// Waits as long as what is behind asks for, before another write of so many bytes. Without a background thread nothing
+    /// would catch up meanwhile: then memtables that are too many are flushed here, and nothing else is waited for.
+    fn hold_back(&self, bytes: usize) {
+        loop {
+            let state = self.state.load();
+            let debt = Debt { frozen: unflushed(&state), level0: state.version.levels[0].len() };
+            drop(state);
+            match delay::wait(debt, bytes, &self.context.options) {
+                Wait::Nothing => return,
+                Wait::Delay(time) => return self.delay(time),
+                Wait::Flush if self.context.signal.has_worker() => {
+                    let began = Instant::now();
+                    let goes_on = self.context.signal.wait_for_progress();
+                    self.context.traffic.stalled(began.elapsed());
+                    if !goes_on {
+                        return;
+                    }
                 }
-            } else if let Err(error) = self.flush_one(u64::MAX) {
-                self.context.signal.failed(error);
-                return;
+                Wait::Flush => {
+                    if let Err(error) = self.flush_one(u64::MAX) {
+                        self.context.signal.failed(error);
+                        return;
+                    }
+                }
             }
         }
     }
+
+    /// Sleeps once enough is owed to be worth it.
+    fn delay(&self, time: Duration) {
+        if !self.context.signal.has_worker() {
+            return;
+        }
+        let micros = time.as_micros() as u64;
+        let owed = self.owed_micros.fetch_add(micros, Relaxed) + micros;
+        if owed >= delay::DELAY_MIN.as_micros() as u64 {
+            let owed = self.owed_micros.swap(0, Relaxed);
+            let began = Instant::now();
+            std::thread::sleep(Duration::from_micros(owed).min(delay::DELAY_MAX));
+            self.context.traffic.stalled(began.elapsed());
+        }
+    }
+}
+
+/// Frozen memtables that are to be flushed.
+fn unflushed(state: &State) -> usize {
+    state.pending.iter().filter(|pending| matches!(pending.part, Part::Memtable(_))).count()
 }
 
 fn check_size(seq: Seq, key: &[u8], value: Option<&[u8]>) -> Result<()> {

@@ -119,7 +119,7 @@ fn vectors(rows: &[(u32, Slice)], readers: &[RowReader], column: usize, view: &V
         }
         Ok(())
     };
-    Ok(match view.element() {
+    let array: ArrayRef = match view.element() {
         Element::F32 => {
             let bytes = rows.len() * view.dimensions() * 4;
             let mut builder = LargeBinaryBuilder::with_capacity(rows.len(), bytes);
@@ -151,7 +151,8 @@ fn vectors(rows: &[(u32, Slice)], readers: &[RowReader], column: usize, view: &V
             })?;
             builder.finish()
         }
-    })
+    };
+    view.refuse_unread().map(|()| array)
 }
 
 fn values(readers: &[RowReader], column: usize, ty: &Type) -> Result<ArrayRef> {

@@ -677,6 +677,7 @@ impl<'a> Search<'a> {
                 row.ok_or_else(|| Error::internal(format!("slot {slot} was found and is not visible")))?;
             answers.push(Answer { distance, slot, row });
         }
+        self.view.refuse_unread()?;
         answers.sort_by(|a, b| order(a.distance, b.distance).then(a.slot.cmp(&b.slot)));
         Ok(answers)
     }

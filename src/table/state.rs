@@ -316,8 +316,8 @@ impl Table {
         })
     }
 
-    /// After the log was replayed: which slots may be given out.
-    pub fn recover_slots(&self) {
+    /// After the log was replayed: which slots may be given out. An error when it cannot be read where vectors lie.
+    pub fn recover_slots(&self) -> Result<()> {
         self.recovering.store(false, Ordering::Relaxed);
         let state = self.state();
         let mut slots = self.slots.lock();
@@ -331,8 +331,9 @@ impl Table {
         };
         for vector in state.vectors.iter() {
             vector.column.assume_holes(|slots| state.live.range_cardinality(slots) > 0);
-            vector.column.recover(state.live.iter(), kept.iter());
+            vector.column.recover(state.live.iter(), kept.iter())?;
         }
+        Ok(())
     }
 
     /// Slots for new rows, ascending.
@@ -567,8 +568,9 @@ impl Table {
         let vectors = self.state().vectors.clone();
         if vectors.iter().any(|vector| vector.column.has_heap()) {
             let free = self.slots.lock().take_free();
-            vectors.iter().for_each(|vector| vector.column.release(free.iter()));
+            let released = vectors.iter().try_for_each(|vector| vector.column.release(free.iter()));
             self.slots.lock().give_back(free);
+            released?;
         }
         // Nobody is given these slots meanwhile.
         let groups = self.slots.lock().take_groups(vectors::GROUP_SLOTS);

@@ -398,7 +398,7 @@ impl Writer {
             return Ok(());
         }
         for column in self.vectors.iter() {
-            let null = column.column.view().norm(slot).is_nan();
+            let null = column.column.view().is_surely_null(slot)?;
             // Of a value in a segment the row has the null bit only.
             values[column.position] = if null { Value::Null } else { Value::Vector(Vec::new()) };
         }

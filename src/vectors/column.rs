@@ -4,20 +4,21 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 
 use crate::distance::Element;
 use crate::error::{Error, Result};
+use crate::fs::mapped::faults;
 use crate::fs::{Fs, Pace};
 use crate::types::vector::norm;
 use crate::types::{Sparsevec, halfvec};
 use crate::vectors::heap::{Heap, PLACE_BYTES, Place};
 use crate::vectors::segment::{GROUP_SLOTS, Layout, Segment, slot_sum};
 use crate::vectors::view::Damaged;
-use crate::vectors::{SEGMENT_SLOTS, View};
+use crate::vectors::{SEGMENT_SLOTS, View, Written};
 
 /// A vector column. Any number of threads may write different slots and read at the same time.
 pub struct Column {
@@ -36,6 +37,10 @@ pub struct Column {
     unverified: AtomicBool,
     /// Larger than the memory there is: see [`Column::expect_misses`].
     scarce: AtomicBool,
+    /// Faults of maps before this are in `damaged`.
+    faults: AtomicU64,
+    /// Held while more are put there.
+    noting: Mutex<()>,
 }
 
 impl Column {
@@ -59,6 +64,8 @@ impl Column {
             damaged: Arc::default(),
             unverified: AtomicBool::new(false),
             scarce: AtomicBool::new(false),
+            faults: AtomicU64::new(faults()),
+            noting: Mutex::new(()),
         })
     }
 
@@ -167,19 +174,23 @@ impl Column {
     }
 
     /// Nobody will read the vectors of these slots any more: the next [`Column::punch`] gives back what only they took.
-    pub fn release(&self, slots: impl Iterator<Item = u32>) {
+    /// An error, and nothing is given back, when it cannot be read what that is.
+    pub fn release(&self, slots: impl Iterator<Item = u32>) -> Result<()> {
         if let Some(heap) = &self.heap {
             let view = self.view();
-            heap.release(places(&view, slots));
+            heap.release(places(&view, slots)?.into_iter());
         }
+        Ok(())
     }
 
-    /// After replay: which slots live, and which of the others graphs still read.
-    pub fn recover(&self, live: impl Iterator<Item = u32>, kept: impl Iterator<Item = u32>) {
+    /// After replay: which slots live, and which of the others graphs still read. An error when it cannot be read where
+    /// their cells lie.
+    pub fn recover(&self, live: impl Iterator<Item = u32>, kept: impl Iterator<Item = u32>) -> Result<()> {
         if let Some(heap) = &self.heap {
             let view = self.view();
-            heap.recover(places(&view, live), places(&view, kept));
+            heap.recover(places(&view, live)?.into_iter(), places(&view, kept)?.into_iter());
         }
+        Ok(())
     }
 
     /// After an open every group may be a hole; after replay only those of which `live` says that none of their slots is.
@@ -240,8 +251,8 @@ impl Column {
     ) -> Result<()> {
         let view = self.view();
         let slots = first..first + vectors.len() as u32;
-        let cells: Vec<_> =
-            slots.zip(vectors).map(|(slot, vector)| (slot, view.place(slot), *vector)).collect();
+        let cell = |(slot, vector): (u32, &_)| Ok((slot, view.marked_place(slot)?.0, *vector));
+        let cells: Vec<_> = slots.zip(vectors).map(cell).collect::<Result<_>>()?;
         let places = heap.write(&cells)?;
         let bytes: Vec<u8> = places.iter().flat_map(|place| place.write()).collect();
         debug_assert_eq!(bytes.len(), PLACE_BYTES * vectors.len());
@@ -257,11 +268,75 @@ impl Column {
     }
 
     pub fn view(&self) -> View {
+        // Before anything is read.
+        let faults = faults();
+        if faults != self.faults.load(Ordering::Acquire) {
+            self.note_lost(faults);
+        }
         // Segments first: what they say then has its extent.
         let segments = self.segments.load_full();
         let extents = self.heap.as_ref().map(Heap::extents).unwrap_or_default();
         let unverified = self.unverified.load(Ordering::Acquire);
-        View::new(self.layout, segments, extents, self.damaged.clone(), unverified, self.is_scarce())
+        View::new(self.layout, segments, extents, self.damaged.clone(), unverified, self.is_scarce(), faults)
+    }
+
+    /// Slots of pages that could not be read are damaged: the map has zeros in their place, and the next one who reads them
+    /// would not notice. Also those that nobody has been given yet.
+    #[cold]
+    fn note_lost(&self, faults: u64) {
+        let _noting = self.noting.lock();
+        let known = self.faults.load(Ordering::Acquire);
+        let segments = self.segments.load_full();
+        let extents = self.heap.as_ref().map(Heap::extents).unwrap_or_default();
+        for segment in segments.iter().filter(|segment| segment.map.refuse_unread(known).is_err()) {
+            let first = segment.number.saturating_mul(SEGMENT_SLOTS);
+            let lost = (0..SEGMENT_SLOTS).filter(|place| segment.is_lost(*place));
+            self.damaged.note_all(lost.map(|place| first.saturating_add(place)));
+        }
+        if extents.iter().any(|extent| extent.map.refuse_unread(known).is_err()) {
+            let damaged = self.damaged.clone();
+            let view = View::new(self.layout, segments, extents, damaged, false, false, faults);
+            let has_lost = |slot: &u32| view.is_lost(*slot);
+            self.damaged.note_all((0..view.slots_end()).filter(has_lost));
+        }
+        self.faults.fetch_max(faults, Ordering::Release);
+    }
+
+    /// What could not be read through maps after the first `since` faults: an error (58030) for each file.
+    pub fn unread(&self, since: u64) -> Vec<Error> {
+        let segments = self.segments.load();
+        let extents = self.heap.as_ref().map(Heap::extents).unwrap_or_default();
+        let maps = segments.iter().map(|s| &s.map).chain(extents.iter().map(|extent| &extent.map));
+        maps.filter_map(|map| map.refuse_unread(since).err()).collect()
+    }
+
+    /// Files that were written since that was last noted.
+    pub fn written(&self) -> Vec<Written> {
+        let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let extents = self.heap.as_ref().map(Heap::extents).unwrap_or_default();
+        let mut written = Vec::new();
+        for segment in self.segments.load().iter() {
+            written.extend(Written::of(&segment.writes, || name(segment.path())));
+        }
+        for extent in extents.iter() {
+            written.extend(Written::of(&extent.writes, || name(extent.path())));
+        }
+        written
+    }
+
+    /// After an open, before anything is written: files of which `is_known` says what they hold, by name, are as noted.
+    pub fn are_noted(&self, is_known: impl Fn(&str) -> bool) {
+        let extents = self.heap.as_ref().map(Heap::extents).unwrap_or_default();
+        let known = |path: &Path| path.file_name().and_then(|name| name.to_str()).is_some_and(&is_known);
+        self.segments.load().iter().filter(|s| known(s.path())).for_each(|s| s.writes.are_noted());
+        extents.iter().filter(|extent| known(extent.path())).for_each(|extent| extent.writes.are_noted());
+    }
+
+    /// Lets maps try again what they could not read.
+    fn try_again(&self) -> Result<()> {
+        let extents = self.heap.as_ref().map(Heap::extents).unwrap_or_default();
+        self.segments.load().iter().try_for_each(|segment| segment.try_again())?;
+        extents.iter().try_for_each(|extent| extent.try_again())
     }
 
     /// From now on pages are read one by one, because the column is too large for the page cache: a reader that jumps
@@ -310,7 +385,7 @@ impl Column {
             view.verify_read(slot)?;
         }
         match &self.heap {
-            Some(heap) => heap.check(places(&view, live.into_iter())),
+            Some(heap) => heap.check(places(&view, live.into_iter())?.into_iter()),
             None => Ok(()),
         }
     }
@@ -324,6 +399,8 @@ impl Column {
         let mut found = Vec::new();
         let mut damaged = BTreeSet::new();
         let slots = &slots[..slots.partition_point(|slot| *slot < end)];
+        // What is damaged after this is what the files say; where a map has zeros, it is to look again.
+        self.try_again()?;
         for piece in slots.chunk_by(|a, b| a / GROUP_SLOTS == b / GROUP_SLOTS) {
             view.verify_group(piece, |slot, error| {
                 damaged.insert(slot);
@@ -376,10 +453,14 @@ impl Column {
 }
 
 /// Where the cells of slots lie, those that have one.
-fn places(view: &View, slots: impl Iterator<Item = u32>) -> impl Iterator<Item = (u32, Place)> {
+fn places(view: &View, slots: impl Iterator<Item = u32>) -> Result<Vec<(u32, Place)>> {
     let end = view.slots_end();
-    let present = slots.filter(move |&slot| slot < end && !view.is_marked_null(slot));
-    present.map(|slot| (slot, view.place(slot)))
+    let mut places = Vec::new();
+    for slot in slots.filter(|&slot| slot < end) {
+        let (place, has_cell) = view.marked_place(slot)?;
+        places.extend(has_cell.then_some((slot, place)));
+    }
+    Ok(places)
 }
 
 fn norm_of(layout: Layout, bytes: &[u8]) -> f32 {

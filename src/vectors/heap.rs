@@ -26,6 +26,7 @@ use parking_lot::Mutex;
 use crate::codec;
 use crate::error::{Error, Result};
 use crate::fs::{File, Fs, Map, OpenMode};
+use crate::vectors::writes::Writes;
 
 pub(super) const MAGIC: &[u8; 8] = b"HITHHEAP";
 const FORMAT_VERSION: u32 = 1;
@@ -117,11 +118,12 @@ const UNCOUNTED: u32 = u32::MAX;
 pub(super) struct Extent {
     number: u32,
     file: Arc<dyn File>,
-    map: Map,
+    pub map: Map,
     /// Blocks for which space is reserved; grows, never shrinks.
     reserved: AtomicU32,
     /// Written since the last sync.
     dirty: AtomicBool,
+    pub writes: Arc<Writes>,
 }
 
 impl Heap {
@@ -383,13 +385,23 @@ pub(super) fn locate(extents: &[Arc<Extent>], place: Place) -> Option<(&Path, u6
     Some((extent.file.path(), offset_of(place)))
 }
 
+/// Whether some of a cell could not be read through the map, and is zeros there.
+pub(super) fn is_lost(extents: &[Arc<Extent>], place: Place) -> bool {
+    let start = offset_of(place);
+    let extent = extents.get((place.block / EXTENT_BLOCKS) as usize);
+    extent.is_some_and(|extent| extent.map.is_lost(start..start + u64::from(place.bytes)))
+}
+
 fn write_bytes(extents: &[Arc<Extent>], place: Option<Place>, bytes: &[u8]) -> Result<()> {
     let Some(place) = place else { return Ok(()) };
     let extent = &extents[(place.block / EXTENT_BLOCKS) as usize];
+    extent.check_length()?;
     extent.file.write_all_at(bytes, offset_of(place))?;
     // Last: a sync that ran meanwhile may have missed these bytes, the next one must not skip them.
     extent.dirty.store(true, Ordering::Release);
-    Ok(())
+    extent.writes.add();
+    // Nobody is to find an empty page where this was written.
+    if extent.map.has_lost() { extent.try_again() } else { Ok(()) }
 }
 
 /// Within its extent's file.
@@ -472,7 +484,7 @@ impl Extent {
         let blocks = file.len()?.saturating_sub(HEADER_BYTES) / u64::from(BLOCK_BYTES);
         let map = file.map(block_offset(EXTENT_BLOCKS))?;
         let reserved = AtomicU32::new(blocks.min(u64::from(EXTENT_BLOCKS)) as u32);
-        Ok(Extent { number, file, map, reserved, dirty: AtomicBool::new(false) })
+        Ok(Extent { number, file, map, reserved, dirty: AtomicBool::new(false), writes: Writes::new() })
     }
 
     #[inline(always)]
@@ -480,9 +492,29 @@ impl Extent {
         self.reserved.load(Ordering::Acquire)
     }
 
+    pub fn path(&self) -> &Path {
+        self.file.path()
+    }
+
+    /// Lets the map try again what it could not read.
+    pub fn try_again(&self) -> Result<()> {
+        self.file.map_again(&self.map, 0..u64::MAX)
+    }
+
+    /// Refuses to write behind the cut of a file that is shorter than it was made, as segments do.
+    fn check_length(&self) -> Result<()> {
+        let (expected, found) = (block_offset(self.reserved()), self.file.len()?);
+        if found >= expected {
+            return Ok(());
+        }
+        let what = format!("{expected} bytes");
+        Err(Error::corrupt(self.file.path().display(), found, what, "the end of the file"))
+    }
+
     /// Makes room for the first `blocks` blocks.
     fn reserve(&self, blocks: u32) -> Result<()> {
         if blocks > self.reserved() {
+            self.check_length()?;
             self.file.allocate(block_offset(blocks))?;
             self.reserved.store(blocks, Ordering::Release);
         }
@@ -492,6 +524,7 @@ impl Extent {
     fn punch(&self, block: u32) -> Result<()> {
         self.file.punch(block_offset(block), u64::from(BLOCK_BYTES))?;
         self.dirty.store(true, Ordering::Release);
+        self.writes.add();
         Ok(())
     }
 
@@ -631,7 +664,7 @@ mod tests {
                     }
                     Step::Release { slot } => {
                         if model.remove(&slot).is_some() {
-                            column.release([slot].into_iter());
+                            column.release([slot].into_iter()).unwrap();
                         }
                     }
                     Step::Punch => {
@@ -643,7 +676,7 @@ mod tests {
                         fs = fs.crash(seed);
                         column = Column::open(Arc::new(fs.clone()), dir(), 3, SHAPE).unwrap();
                         log.iter().for_each(|(slot, vector)| write(&column, *slot, vector.as_ref()));
-                        column.recover(model.keys().copied(), std::iter::empty());
+                        column.recover(model.keys().copied(), std::iter::empty()).unwrap();
                     }
                 }
                 agree(&column, &model);
@@ -660,7 +693,7 @@ mod tests {
                 write(&column, slot, Some(&vector(2_000 + round % 7 * 100, slot)));
             }
             if round % 5 == 4 {
-                column.release(0..100);
+                column.release(0..100).unwrap();
                 column.punch(&[]).unwrap();
             }
         }
@@ -676,7 +709,7 @@ mod tests {
         column.sync().unwrap();
         let column = Column::open(fs, dir(), 0, SHAPE).unwrap();
         // Slots 0 to 19 are dead, and a graph has nodes for 10 to 19.
-        column.recover(20..40, 10..20);
+        column.recover(20..40, 10..20).unwrap();
         column.punch(&[]).unwrap();
         (40..60).for_each(|slot| write(&column, slot, Some(&vector(10_000, slot))));
         let model: Model = (10..60).map(|slot| (slot, Some(vector(10_000, slot)))).collect();

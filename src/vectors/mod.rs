@@ -21,11 +21,13 @@ mod describe;
 mod heap;
 mod segment;
 mod view;
+mod writes;
 
 pub use column::Column;
 pub use describe::describe;
 pub use segment::GROUP_SLOTS;
 pub use view::View;
+pub use writes::Written;
 
 /// Slots of one segment, a power of two so that a slot splits into segment and place by shifting.
 pub const SEGMENT_SLOTS: u32 = 1 << 16;

@@ -37,6 +37,7 @@ use crate::distance::Element;
 use crate::error::{Error, Result};
 use crate::fs::{File, Fs, Map, OpenMode};
 use crate::vectors::SEGMENT_SLOTS;
+use crate::vectors::writes::Writes;
 
 pub(super) const MAGIC: &[u8; 8] = b"HITHRVEC";
 const FORMAT_VERSION: u32 = 2;
@@ -135,6 +136,7 @@ pub(super) struct Segment {
     holes: Mutex<BTreeSet<u32>>,
     /// Slots that were verified since the file was opened.
     pub verified: Places,
+    pub writes: Arc<Writes>,
 }
 
 /// A set of a segment's slots that only grows.
@@ -191,6 +193,7 @@ impl Segment {
             // Nobody knows yet which groups are holes; replay is the first to write to some.
             holes: Mutex::new((0..reserved / GROUP_SLOTS).collect()),
             verified: Places::new(),
+            writes: Writes::new(),
         })
     }
 
@@ -203,9 +206,36 @@ impl Segment {
         self.file.path()
     }
 
-    /// Reads from the file, where a failing disk is an error; through the map it ends the process.
+    /// Reads from the file, where a failing disk is an error at once; through the map it is an empty page, and an error for
+    /// who asks afterwards.
     pub fn read(&self, offset: u64, bytes: &mut [u8]) -> Result<()> {
         self.file.read_exact_at(bytes, offset)
+    }
+
+    /// Whether something of a slot could not be read through the map, and is zeros there.
+    pub fn is_lost(&self, place: u32) -> bool {
+        let (vector, stride) = (self.layout.vector(place), self.layout.stride as u64);
+        let word = |at: u64| self.map.is_lost(at..at + 4);
+        self.map.has_lost()
+            && (self.map.is_lost(vector..vector + stride)
+                || word(self.layout.norm(place))
+                || word(self.layout.sum(place)))
+    }
+
+    /// Lets the map try again what it could not read.
+    pub fn try_again(&self) -> Result<()> {
+        self.file.map_again(&self.map, 0..u64::MAX)
+    }
+
+    /// Refuses to go on with a file that is shorter than it was made: what is written behind the cut would fill it with
+    /// zeros, where a reading finds out about it now.
+    fn check_length(&self) -> Result<()> {
+        let (expected, found) = (self.layout.file_bytes(self.reserved()), self.file.len()?);
+        if found >= expected {
+            return Ok(());
+        }
+        let what = format!("{expected} bytes");
+        Err(Error::corrupt(self.path().display(), found, what, "the end of the file"))
     }
 
     /// Makes room for the first `slots` slots. The caller holds the column's growth lock.
@@ -213,6 +243,7 @@ impl Segment {
         if slots <= self.reserved() {
             return Ok(());
         }
+        self.check_length()?;
         let slots = self.grown(slots);
         self.file.allocate(self.layout.file_bytes(slots))?;
         self.reserved.store(slots, Ordering::Release);
@@ -232,6 +263,7 @@ impl Segment {
         let bytes = u64::from(count) * self.layout.group_bytes;
         self.file.punch(self.layout.group(group * GROUP_SLOTS), bytes)?;
         self.dirty.store(true, Ordering::Release);
+        self.writes.add();
         Ok(())
     }
 
@@ -271,12 +303,15 @@ impl Segment {
         assert_eq!(vectors.len(), slots as usize * self.layout.stride, "bytes of {slots} vectors");
         let norms: Vec<u8> = norms.iter().flat_map(|norm| norm.to_bits().to_le_bytes()).collect();
         let sums: Vec<u8> = sums.iter().flat_map(|sum| sum.to_le_bytes()).collect();
+        self.check_length()?;
         self.file.write_all_at(vectors, self.layout.vector(place))?;
         self.file.write_all_at(&norms, self.layout.norm(place))?;
         self.file.write_all_at(&sums, self.layout.sum(place))?;
         // Last: a sync that ran meanwhile may have missed these bytes, the next one must not skip them.
         self.dirty.store(true, Ordering::Release);
-        Ok(())
+        self.writes.add();
+        // Nobody is to find an empty page where this was written.
+        if self.map.has_lost() { self.try_again() } else { Ok(()) }
     }
 
     /// Makes everything written before durable.

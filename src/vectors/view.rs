@@ -36,9 +36,12 @@ pub struct View {
     unverified: bool,
     /// Whether pages are read one by one.
     scarce: bool,
+    /// Faults of maps before this are known: their slots are damaged.
+    faults: u64,
 }
 
-/// Slots that a verification found damaged. Those that were written since are not any more; [`View::verify`] knows.
+/// Slots that a verification found damaged, or whose pages could not be read. Those that were written since are not any
+/// more; [`View::verify`] knows.
 #[derive(Default)]
 pub(super) struct Damaged {
     /// Whether there are any: nearly always there are none, and nobody waits for the lock.
@@ -60,9 +63,17 @@ impl Damaged {
     }
 
     fn note(&self, slot: u32) {
+        self.note_all([slot]);
+    }
+
+    pub fn note_all(&self, damaged: impl IntoIterator<Item = u32>) {
         let mut slots = self.slots.write();
-        slots.insert(slot);
-        self.any.store(true, Ordering::Release);
+        slots.extend(damaged);
+        self.any.store(!slots.is_empty(), Ordering::Release);
+    }
+
+    fn all(&self) -> BTreeSet<u32> {
+        if self.any.load(Ordering::Acquire) { self.slots.read().clone() } else { BTreeSet::new() }
     }
 
     /// All in a range were verified, and these are the damaged ones.
@@ -82,15 +93,45 @@ impl View {
         damaged: Arc<Damaged>,
         unverified: bool,
         scarce: bool,
+        faults: u64,
     ) -> View {
         let Layout { element, dimensions, stride, .. } = layout;
-        View { element, dimensions, stride, segments, extents, damaged, unverified, scarce }
+        View { element, dimensions, stride, segments, extents, damaged, unverified, scarce, faults }
+    }
+
+    /// An error (58030) when a page of the column could not be read since this view was taken: asked by who has read
+    /// vectors, before anything is made of them, for it may have been zeros. Views that are taken from then on know which
+    /// slots are meant.
+    pub fn refuse_unread(&self) -> Result<()> {
+        match crate::fs::mapped::faults() == self.faults {
+            true => Ok(()),
+            false => self.unread(),
+        }
+    }
+
+    #[cold]
+    fn unread(&self) -> Result<()> {
+        self.segments.iter().try_for_each(|segment| segment.map.refuse_unread(self.faults))?;
+        self.extents.iter().try_for_each(|extent| extent.map.refuse_unread(self.faults))
+    }
+
+    /// Slots that are known to be damaged, to be left out of what is made of vectors.
+    pub fn damaged(&self) -> BTreeSet<u32> {
+        self.damaged.all()
+    }
+
+    /// Whether something of a slot could not be read, and is zeros.
+    pub(super) fn is_lost(&self, slot: u32) -> bool {
+        let (segment, place) = self.locate(slot);
+        segment.is_lost(place)
+            || (self.element == Element::Sparse && heap::is_lost(&self.extents, self.place(slot)))
     }
 
     /// Refuses a search over vectors of which a row that it may return is known to be damaged (XX001): its distance would
     /// be wrong, and its row perhaps not among the nearest. Asked before a search for what a scrub has found, and after
-    /// it for what the search itself was the first to look at.
+    /// it for what the search itself was the first to look at, or could not read ([`View::refuse_unread`]).
     pub fn refuse_damaged(&self, mut is_asked_for: impl FnMut(u32) -> Result<bool>) -> Result<()> {
+        self.refuse_unread()?;
         let mut next = self.damaged.first_from(0);
         while let Some(slot) = next {
             next = slot.checked_add(1).and_then(|from| self.damaged.first_from(from));
@@ -153,6 +194,15 @@ impl View {
         self.norm(slot).is_nan()
     }
 
+    /// [`View::is_null`] for who writes it down: an error when the slot is damaged.
+    pub fn is_surely_null(&self, slot: u32) -> Result<bool> {
+        if self.damaged.contains(slot) {
+            self.verify(slot)?;
+        }
+        let is_null = self.is_null(slot);
+        self.refuse_unread().map(|()| is_null)
+    }
+
     /// Starts loading `slot` into the processor's cache.
     #[inline(always)]
     pub fn prefetch(&self, slot: u32) {
@@ -182,11 +232,17 @@ impl View {
 
     /// Whether the slot's bytes are the ones written to it (XX001 when not).
     pub fn verify(&self, slot: u32) -> Result<()> {
-        if self.damaged.contains(slot) {
-            // Perhaps a place that the disk does not give: reading it through the map would end the process.
-            return self.verify_read(slot);
-        }
         let (segment, place) = self.locate(slot);
+        if self.damaged.contains(slot) {
+            // Perhaps a place that the disk does not give: the map has only zeros to say about it.
+            self.verify_read(slot)?;
+            if self.is_lost(slot) {
+                // It gives it again, and the next statement reads it; somebody may have read zeros by now.
+                self.segments.iter().try_for_each(|segment| segment.try_again())?;
+                self.extents.iter().try_for_each(|extent| extent.try_again())?;
+                return Err(Error::unreadable(segment.path().display(), segment.layout.vector(place)));
+            }
+        }
         let offset = segment.layout.sum(place) as usize;
         let stored = le_u32(&segment.map[offset..offset + 4]);
         self.compare(slot, stored, slot_sum(slot, stored_norm(segment, place), self.bytes(slot)))
@@ -264,10 +320,18 @@ impl View {
         (self.element == Element::Sparse).then(|| heap::locate(&self.extents, place)).flatten()
     }
 
-    /// Whether the slot is NULL as far as its bytes say, which nobody verifies here.
-    pub(super) fn is_marked_null(&self, slot: u32) -> bool {
-        let (segment, place) = self.locate(slot);
-        stored_norm(segment, place).is_nan()
+    /// Where the cell of a sparse vector lies, for who counts or writes cells, and whether there is one, as far as the
+    /// slot's bytes say: nobody verifies them here. From the file where the map has nothing.
+    pub(super) fn marked_place(&self, slot: u32) -> Result<(Place, bool)> {
+        let (segment, at) = self.locate(slot);
+        let marked = (self.place(slot), !stored_norm(segment, at).is_nan());
+        if !segment.is_lost(at) {
+            return Ok(marked);
+        }
+        let (mut place, mut norm) = (vec![0; self.stride], [0; 4]);
+        segment.read(segment.layout.vector(at), &mut place)?;
+        segment.read(segment.layout.norm(at), &mut norm)?;
+        Ok((Place::read(&place), !f32::from_le_bytes(norm).is_nan()))
     }
 
     /// Where the cell of a sparse vector lies.
@@ -296,7 +360,7 @@ impl View {
     fn locate(&self, slot: u32) -> (&Segment, u32) {
         let segment = &*self.segments[(slot / SEGMENT_SLOTS) as usize];
         let place = slot % SEGMENT_SLOTS;
-        // Above `reserved` the map has no file behind it: reading there would kill the process.
+        // Above `reserved` the map has no file behind it: there is nothing to read.
         assert!(place < segment.reserved(), "slot {slot} was never reserved");
         (segment, place)
     }

@@ -19,6 +19,7 @@ use crate::database::backup::repository::of_another;
 use crate::database::backup::take::store_piece;
 use crate::database::core::LogHold;
 use crate::error::{Error, Result};
+use crate::fs::unpaced;
 use crate::log::{Piece, PieceName, Position};
 
 /// Where the log is archived.
@@ -94,7 +95,7 @@ impl Database {
             if part.whole {
                 let name = PieceName { first: part.first, end: part.end };
                 if !known.contains(&name) {
-                    store_piece(&*core.fs, dir, &*core.log, &part, cluster)?;
+                    store_piece(&*core.fs, dir, &*core.log, &part, cluster, &mut unpaced)?;
                     core.fs.sync_dir(dir)?;
                     let mut state = core.archive.state.lock();
                     state.count += 1;

@@ -4,7 +4,8 @@
 //!   data directory                      folder of backups
 //!   sorted tables     immutable    ──>  files/tables/<storage>/<n>.sst           copied once
 //!   graph generations immutable    ──>  files/indexes/<storage>/<name>.<sum>     copied once
-//!   vector segments   written to   ──>  files/tables/<storage>/<name>.<sum>      copied when their bytes are others
+//!   vector segments   written to   ──>  files/tables/<storage>/<name>.<sum>      read when their stamps are others,
+//!                                                                                copied when their bytes are
 //!   manifest                       ──>  files/manifests/<position>
 //!   log               grows        ──>  log/<first>-<end>.piece                  a segment each
 //!                                       bases/<position>.base                    what one backup consists of, written last
@@ -20,10 +21,12 @@
 //!
 //! - `repository.rs`: the folder of backups and its files, written so that a crash leaves no half of one.
 //! - `take.rs`: a backup of a running database.
+//! - `prune.rs`: older backups go.
 //! - `archive.rs`: whole segments of the log, as they come.
 //! - `restore.rs`: a data directory from a base and the log.
 
 pub mod archive;
+mod prune;
 pub mod repository;
 pub mod restore;
 mod take;
@@ -31,5 +34,6 @@ mod take;
 mod tests;
 
 pub use archive::{ArchiveOptions, Archived};
+pub use prune::Pruned;
 pub use restore::{Restored, Target, restore};
-pub use take::Taken;
+pub use take::{BackupOptions, Taken};

@@ -11,15 +11,16 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result, SqlState};
-use crate::fs::{File, Fs, OpenMode};
+use crate::fs::{File, Fs, OpenMode, Pace, unpaced};
 use crate::log::Position;
 
 /// The format of bases that this program writes.
 const FORMAT: u32 = 1;
 /// Read and written at a time.
 const PIECE_BYTES: usize = 1 << 20;
-/// The end of a sorted table: footer, properties and most of the index, which no two tables have in common.
-const TAIL_BYTES: u64 = 4096;
+/// The end of a sorted table: footer, properties and most of the index, which no two tables have in common. The beginning
+/// of a graph, which has the checksums of the rest, and of a file of bitmaps, which has the commit it is of; and their ends.
+const ENDS_BYTES: u64 = 4096;
 
 /// One backup: what it consists of.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -54,6 +55,9 @@ pub struct Stored {
     pub bytes: u64,
     /// CRC-32C and CRC-32, 16 hex digits.
     pub sum: String,
+    /// Of a vector file: as long as it has this one, its slots are what they were (`stamps.rs`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stamp: Option<String>,
 }
 
 /// Two checksums of unrelated polynomials: equal for different bytes once in 2^64.
@@ -87,6 +91,8 @@ pub struct Copied {
     pub files_new: u64,
     pub bytes: u64,
     pub bytes_new: u64,
+    /// Of files that were read whole, each time.
+    pub bytes_read: u64,
 }
 
 /// An open folder of backups.
@@ -94,8 +100,10 @@ pub struct Repository {
     fs: Arc<dyn Fs>,
     dir: PathBuf,
     cluster: u128,
-    /// Stored files that some base names, with their sums.
-    known: BTreeMap<String, (u64, String)>,
+    /// Files that some base names, by the name they have in the folder.
+    known: BTreeMap<String, Stored>,
+    /// The same as the newest base has them, by the name they have in the data directory.
+    newest: BTreeMap<String, Stored>,
     /// Folders with names that are not durable yet.
     unsynced: BTreeSet<PathBuf>,
     pub copied: Copied,
@@ -111,15 +119,16 @@ impl Repository {
         for folder in ["bases", "files", "log"] {
             fs.create_dir_all(&dir.join(folder))?;
         }
-        let mut known = BTreeMap::new();
+        let (mut known, mut newest) = (BTreeMap::new(), BTreeMap::new());
         for base in bases(&*fs, dir)? {
             if base.cluster != format!("{cluster:032x}") {
                 return Err(of_another(dir, &base.cluster));
             }
-            known.extend(base.files.into_iter().map(|file| (file.stored, (file.bytes, file.sum))));
+            newest = base.files.iter().map(|file| (file.path.clone(), file.clone())).collect();
+            known.extend(base.files.into_iter().map(|file| (file.stored.clone(), file)));
         }
         let (unsynced, copied) = (BTreeSet::new(), Copied::default());
-        Ok(Repository { fs, dir: dir.to_owned(), cluster, known, unsynced, copied, _lock: lock })
+        Ok(Repository { fs, dir: dir.to_owned(), cluster, known, newest, unsynced, copied, _lock: lock })
     }
 
     pub fn cluster(&self) -> u128 {
@@ -130,42 +139,89 @@ impl Repository {
         self.dir.join("log")
     }
 
+    pub(super) fn fs(&self) -> &dyn Fs {
+        &*self.fs
+    }
+
+    pub(super) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
     /// Stores a file that never changes under a name that is never used twice.
-    pub fn keep_immutable(&mut self, path: &str, source: &dyn File) -> Result<Stored> {
+    pub fn keep_immutable(&mut self, path: &str, source: &dyn File, pace: &mut Pace) -> Result<Stored> {
         let stored = format!("files/{path}");
         let bytes = source.len()?;
-        if let Some((known_bytes, sum)) = self.known.get(&stored).cloned()
-            && known_bytes == bytes
+        if let Some(known) = self.known.get(&stored).cloned()
+            && known.bytes == bytes
             && self.has(&stored, bytes)
-            && self.same_tail(&stored, source, bytes)?
+            && self.same(&stored, source, bytes.saturating_sub(ENDS_BYTES), bytes)?
         {
-            return Ok(self.counted(Stored { path: path.into(), stored, bytes, sum }, false));
+            let unchanged = Stored { path: path.into(), stored, bytes, sum: known.sum, stamp: None };
+            return Ok(self.counted(unchanged, false));
         }
-        let sum = self.copy(source, bytes, &stored)?;
-        Ok(self.counted(Stored { path: path.into(), stored, bytes, sum }, true))
+        let sum = self.copy(source, bytes, &stored, pace)?;
+        Ok(self.counted(Stored { path: path.into(), stored, bytes, sum, stamp: None }, true))
+    }
+
+    /// Stores a file that never changes, under a name that an interrupted checkpoint may have used before: what the newest
+    /// base has of that name is the same when it begins and ends alike, for there are its checksums.
+    pub fn keep_generation(&mut self, path: &str, source: &dyn File, pace: &mut Pace) -> Result<Stored> {
+        let bytes = source.len()?;
+        if let Some(known) = self.newest.get(path).cloned()
+            && known.bytes == bytes
+            && self.has(&known.stored, bytes)
+            && self.same(&known.stored, source, 0, ENDS_BYTES.min(bytes))?
+            && self.same(&known.stored, source, bytes.saturating_sub(ENDS_BYTES), bytes)?
+        {
+            return Ok(self.counted(known, false));
+        }
+        self.keep_content(path, source, bytes, pace)
+    }
+
+    /// Stores a file that is written to; not even read as long as its stamp is the one that the newest base knows.
+    pub fn keep_stamped(
+        &mut self,
+        path: &str,
+        source: &dyn File,
+        bytes: u64,
+        stamp: Option<&str>,
+        pace: &mut Pace,
+    ) -> Result<Stored> {
+        if let Some(known) = self.newest.get(path).cloned()
+            && known.stamp.is_some()
+            && known.stamp.as_deref() == stamp
+            && known.bytes == bytes
+            && self.has(&known.stored, bytes)
+        {
+            return Ok(self.counted(known, false));
+        }
+        let stored = self.keep_content(path, source, bytes, pace)?;
+        Ok(Stored { stamp: stamp.map(str::to_owned), ..stored })
     }
 
     /// Stores a file under its content: once for as long as that stays the same.
-    pub fn keep_content(&mut self, path: &str, source: &dyn File, bytes: u64) -> Result<Stored> {
-        let sum = sum_of(source, bytes)?;
+    fn keep_content(&mut self, path: &str, source: &dyn File, bytes: u64, pace: &mut Pace) -> Result<Stored> {
+        self.copied.bytes_read += bytes;
+        let sum = sum_of(source, bytes, pace)?;
         let stored = format!("files/{path}.{sum}");
-        let known = self.known.get(&stored).is_some_and(|(known, _)| *known == bytes);
+        let known = self.known.get(&stored).is_some_and(|known| known.bytes == bytes);
         if known && self.has(&stored, bytes) {
-            return Ok(self.counted(Stored { path: path.into(), stored, bytes, sum }, false));
+            return Ok(self.counted(Stored { path: path.into(), stored, bytes, sum, stamp: None }, false));
         }
         // Somebody may have written to it since: what was copied gives it the name.
         let beside = format!("files/{path}.copy");
-        let sum = self.copy(source, bytes, &beside)?;
+        let sum = self.copy(source, bytes, &beside, pace)?;
         let stored = format!("files/{path}.{sum}");
         self.fs.rename(&self.dir.join(&beside), &self.dir.join(&stored))?;
-        Ok(self.counted(Stored { path: path.into(), stored, bytes, sum }, true))
+        Ok(self.counted(Stored { path: path.into(), stored, bytes, sum, stamp: None }, true))
     }
 
     /// Stores bytes made for the backup.
     pub fn keep_bytes(&mut self, path: &str, stored: &str, bytes: &[u8]) -> Result<Stored> {
-        let sum = self.write_new(stored, &mut |file| file.write_all_at(bytes, 0), bytes.len() as u64)?;
-        let stored = Stored { path: path.into(), stored: stored.into(), bytes: bytes.len() as u64, sum };
-        Ok(self.counted(stored, true))
+        let mut fill = |file: &dyn File, _: &mut Pace| file.write_all_at(bytes, 0);
+        let sum = self.write_new(stored, &mut fill, bytes.len() as u64, &mut unpaced)?;
+        let (path, stored, bytes) = (path.into(), stored.into(), bytes.len() as u64);
+        Ok(self.counted(Stored { path, stored, bytes, sum, stamp: None }, true))
     }
 
     /// Makes a backup count: everything it names is durable before.
@@ -173,8 +229,9 @@ impl Repository {
         self.sync_names()?;
         let text = serde_json::to_string_pretty(base).expect("strings and numbers are JSON");
         let text = format!("{text}\n{:08x}\n", crc32c::crc32c(text.as_bytes()));
-        let stored = format!("bases/{:016x}.base", base.applied);
-        self.write_new(&stored, &mut |file| file.write_all_at(text.as_bytes(), 0), text.len() as u64)?;
+        let stored = format!("bases/{}", base.file_name());
+        let mut fill = |file: &dyn File, _: &mut Pace| file.write_all_at(text.as_bytes(), 0);
+        self.write_new(&stored, &mut fill, text.len() as u64, &mut unpaced)?;
         self.sync_names()
     }
 
@@ -200,22 +257,24 @@ impl Repository {
         file.and_then(|file| file.len()).is_ok_and(|len| len == bytes)
     }
 
-    /// A data directory that somebody copied has the same cluster id and numbers of its own.
-    fn same_tail(&self, stored: &str, source: &dyn File, bytes: u64) -> Result<bool> {
-        let len = bytes.min(TAIL_BYTES);
-        let (mut ours, mut theirs) = (vec![0; len as usize], vec![0; len as usize]);
-        self.fs.open(&self.dir.join(stored), OpenMode::Read)?.read_exact_at(&mut ours, bytes - len)?;
-        source.read_exact_at(&mut theirs, bytes - len)?;
+    /// Whether a stored file has the same bytes in a range: a data directory that somebody copied has the same cluster id
+    /// and numbers of its own.
+    fn same(&self, stored: &str, source: &dyn File, from: u64, to: u64) -> Result<bool> {
+        let len = (to - from) as usize;
+        let (mut ours, mut theirs) = (vec![0; len], vec![0; len]);
+        self.fs.open(&self.dir.join(stored), OpenMode::Read)?.read_exact_at(&mut ours, from)?;
+        source.read_exact_at(&mut theirs, from)?;
         Ok(ours == theirs)
     }
 
-    fn copy(&mut self, source: &dyn File, bytes: u64, stored: &str) -> Result<String> {
+    fn copy(&mut self, source: &dyn File, bytes: u64, stored: &str, pace: &mut Pace) -> Result<String> {
+        self.copied.bytes_read += bytes;
         let mut sum = Sum::default();
-        let mut fill = |file: &dyn File| {
+        let mut fill = |file: &dyn File, pace: &mut Pace| {
             sum = Sum::default();
-            copy_bytes(source, file, bytes, &mut sum)
+            copy_bytes(source, file, bytes, &mut sum, pace)
         };
-        let read_back = self.write_new(stored, &mut fill, bytes)?;
+        let read_back = self.write_new(stored, &mut fill, bytes, pace)?;
         let copied = sum.hex();
         if read_back != copied {
             let path = self.dir.join(stored);
@@ -225,28 +284,27 @@ impl Repository {
     }
 
     /// A durable file of the name; answers the checksum of what is read back.
-    fn write_new(
-        &mut self,
-        stored: &str,
-        fill: &mut dyn FnMut(&dyn File) -> Result<()>,
-        bytes: u64,
-    ) -> Result<String> {
+    fn write_new(&mut self, stored: &str, fill: &mut Fill, bytes: u64, pace: &mut Pace) -> Result<String> {
         let path = self.dir.join(stored);
         let folder = path.parent().expect("stored files lie in a folder").to_path_buf();
         self.fs.create_dir_all(&folder)?;
-        let sum = write_beside(&*self.fs, &path, fill, bytes)?;
+        let sum = write_beside(&*self.fs, &path, fill, bytes, pace)?;
         self.unsynced.insert(folder);
         Ok(sum)
     }
 }
+
+/// Writes a new file.
+pub type Fill<'a> = dyn FnMut(&dyn File, &mut Pace) -> Result<()> + 'a;
 
 /// Writes a file beside its place, syncs it, reads it back and gives it its name, which is durable once the folder is
 /// synced. Answers the checksum of what was read.
 pub fn write_beside(
     fs: &dyn Fs,
     path: &Path,
-    fill: &mut dyn FnMut(&dyn File) -> Result<()>,
+    fill: &mut Fill,
     bytes: u64,
+    pace: &mut Pace,
 ) -> Result<String> {
     let mut beside = path.as_os_str().to_owned();
     beside.push(".new");
@@ -255,28 +313,36 @@ pub fn write_beside(
         fs.remove_file(&beside)?;
     }
     let file = fs.open(&beside, OpenMode::Create)?;
-    fill(&*file)?;
+    fill(&*file, pace)?;
     file.sync_data()?;
-    let sum = sum_of(&*file, bytes)?;
+    let sum = sum_of(&*file, bytes, pace)?;
     fs.rename(&beside, path)?;
     Ok(sum)
 }
 
 /// Copies the first `bytes` of a file; pieces of zeros stay holes.
-pub fn copy_bytes(source: &dyn File, target: &dyn File, bytes: u64, sum: &mut Sum) -> Result<()> {
+pub fn copy_bytes(
+    source: &dyn File,
+    target: &dyn File,
+    bytes: u64,
+    sum: &mut Sum,
+    pace: &mut Pace,
+) -> Result<()> {
     target.truncate(bytes)?;
     each_piece(source, bytes, &mut |at, piece| {
         sum.add(piece);
+        // Read and written.
+        pace(2 * piece.len() as u64)?;
         if piece.iter().any(|byte| *byte != 0) { target.write_all_at(piece, at) } else { Ok(()) }
     })
 }
 
 /// The checksum of the first `bytes` of a file.
-pub fn sum_of(file: &dyn File, bytes: u64) -> Result<String> {
+pub fn sum_of(file: &dyn File, bytes: u64, pace: &mut Pace) -> Result<String> {
     let mut sum = Sum::default();
     each_piece(file, bytes, &mut |_, piece| {
         sum.add(piece);
-        Ok(())
+        pace(piece.len() as u64)
     })?;
     Ok(sum.hex())
 }
@@ -339,6 +405,10 @@ impl Base {
 
     pub fn applied(&self) -> Position {
         Position(self.applied)
+    }
+
+    pub fn file_name(&self) -> String {
+        format!("{:016x}.base", self.applied)
     }
 }
 

@@ -6,11 +6,12 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use proptest::prelude::*;
 
+use super::repository::bases;
 use super::*;
 use crate::clock::{Clock, Timestamp};
 use crate::database::tests::vacuum::create_index;
 use crate::database::tests::*;
-use crate::database::{ArchiveOptions, Database, Isolation, Options, RowUpdate, ScrubOptions};
+use crate::database::{ArchiveOptions, BackupOptions, Database, Isolation, Options, RowUpdate, ScrubOptions};
 use crate::error::SqlState;
 use crate::fs::faulty::{Fault, Op, What};
 use crate::fs::{FaultyFs, Fs, MemoryFs, OpenMode};
@@ -72,6 +73,8 @@ enum Step {
     Storage,
     Indexer,
     Backup,
+    /// After which so many are left.
+    BackupKeeping(usize),
     Archive,
     Crash(u64),
     Close,
@@ -91,6 +94,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Step::Storage),
         1 => Just(Step::Indexer),
         2 => Just(Step::Backup),
+        1 => (1..3_usize).prop_map(Step::BackupKeeping),
         2 => Just(Step::Archive),
         1 => any::<u64>().prop_map(Step::Crash),
         1 => Just(Step::Close),
@@ -169,7 +173,8 @@ impl World {
             Step::Vacuum => drop(database.vacuum(&[], &CANCEL).unwrap()),
             Step::Storage => drop(database.step_storage().unwrap()),
             Step::Indexer => drop(database.step_indexer().unwrap()),
-            Step::Backup => self.backup(txn),
+            Step::Backup => self.backup(txn, None),
+            Step::BackupKeeping(count) => self.backup(txn, Some(count)),
             Step::Archive => drop(database.step_archiver().unwrap()),
             Step::Crash(seed) => {
                 drop((txn, database));
@@ -204,15 +209,43 @@ impl World {
     }
 
     /// With a transaction open, whose records begin before the checkpoint.
-    fn backup(&mut self, mut open: crate::database::Transaction) {
+    fn backup(&mut self, mut open: crate::database::Transaction, keep: Option<usize>) {
         insert(&mut open, self.table, &[(5_000, "never")]);
         open.log_chunks(0).unwrap();
-        let taken = self.database.backup(Path::new(BACKUPS), &CANCEL).unwrap();
+        let options = BackupOptions { keep, ..BackupOptions::default() };
+        let taken = self.database.backup_as(Path::new(BACKUPS), options, &CANCEL).unwrap();
         assert!(taken.log_end >= Position(taken.last.0));
         if let Some((position, ..)) = self.history.last() {
             assert_eq!(position.0, taken.last.0, "the newest commit is in the files");
         }
         self.restorable_from.get_or_insert(self.history.len().saturating_sub(1));
+        if let Some(keep) = keep {
+            let left = bases(&*self.fs, Path::new(BACKUPS)).unwrap();
+            assert!(left.len() <= keep, "{} backups", left.len());
+            self.only_named_files();
+            self.restorable_from = Some(self.number_of(left[0].last));
+        }
+    }
+
+    /// The number of the commit at a position, or of the first one after it.
+    fn number_of(&self, last: u64) -> usize {
+        self.history.iter().take_while(|(position, ..)| position.0 < last).count()
+    }
+
+    /// Nothing is in the folder of backups but what they need.
+    fn only_named_files(&self) {
+        let dir = Path::new(BACKUPS);
+        let left = bases(&*self.fs, dir).unwrap();
+        let named: Vec<PathBuf> =
+            left.iter().flat_map(|base| &base.files).map(|f| dir.join(&f.stored)).collect();
+        for path in files(&self.fs, &dir.join("files")) {
+            assert!(named.contains(&path), "{} is left", path.display());
+        }
+        assert!(named.iter().all(|path| self.fs.exists(path)), "a file of a backup is gone");
+        let needed = Position(left[0].position);
+        for piece in crate::log::PieceName::list(&*self.fs, &dir.join("log")).unwrap() {
+            assert!(piece.end > needed, "{piece:?} is left, and {needed:?} is where the oldest begins");
+        }
     }
 
     fn restore(&self, target: Target) -> crate::error::Result<(Restored, Rows)> {
@@ -229,9 +262,18 @@ impl World {
         let rows = all(&database, self.table).into_iter().collect();
         let mut txn = database.begin(Isolation::ReadCommitted);
         txn.start_statement();
-        if let Some(ef) = self.ef {
-            are_found(&txn.snapshot(self.table).unwrap(), 300, ef);
+        let snapshot = txn.snapshot(self.table).unwrap();
+        let view = snapshot.vector_view(3).unwrap();
+        for entry in snapshot.scan() {
+            let (slot, row) = entry.unwrap();
+            let id = snapshot.layout().read(&row).unwrap().value(0).unwrap();
+            // A file of an older backup would verify as well.
+            assert_eq!(Value::Int8(view.get(slot).as_f32()[0] as i64), id, "the vector of slot {slot}");
         }
+        if let Some(ef) = self.ef {
+            are_found(&snapshot, 300, ef);
+        }
+        drop((snapshot, view));
         drop(txn);
         // It goes on.
         let mut txn = database.begin(Isolation::ReadCommitted);
@@ -268,7 +310,7 @@ proptest! {
             world.run(step);
         }
         let txn = world.database.begin(Isolation::ReadCommitted);
-        world.backup(txn);
+        world.backup(txn, None);
         let first = world.restorable_from.unwrap_or(0);
         let Some(last) = world.history.len().checked_sub(1) else { return Ok(()) };
         let between = first + (pick as usize) % (last - first + 1);
@@ -363,10 +405,148 @@ fn a_second_backup_copies_only_what_is_new() {
     let third = world.database.backup(Path::new(BACKUPS), &CANCEL).unwrap();
     // The manifest and CURRENT: nothing was written since.
     assert_eq!((third.copied.files, third.copied.files_new), (second.copied.files, 2), "{third:?}");
+    assert_eq!(third.copied.bytes_read, 0, "nothing is read but ends");
     world.run(Step::Insert(700, 1));
     let fourth = world.database.backup(Path::new(BACKUPS), &CANCEL).unwrap();
     assert!(fourth.copied.files_new > 2 && fourth.copied.bytes_new < fourth.copied.bytes, "{fourth:?}");
     assert_eq!(world.restore(Target::Latest).unwrap().1, world.rows);
+}
+
+/// A file of vectors is read when something was written to it, also before a restart or a crash, and else not even looked at.
+#[test]
+fn vectors_are_read_when_they_were_written() {
+    let mut world = World::new();
+    let mut txn = world.database.begin(Isolation::ReadCommitted);
+    let other = create_u(&mut txn, "u");
+    insert(&mut txn, other, &(0..3_000).map(|id| (id, "other")).collect::<Vec<_>>());
+    txn.commit().unwrap();
+    (0..10).for_each(|round| world.run(Step::Insert(round * 10, 5)));
+    let read = |world: &World| {
+        let taken = world.database.backup(Path::new(BACKUPS), &CANCEL).unwrap();
+        assert_eq!(world.restore(Target::Latest).unwrap().1, world.rows);
+        taken.copied.bytes_read
+    };
+    // 60 kB of the other table, 12 groups of 5 kB.
+    const OTHER: u64 = 60_000;
+    assert!(read(&world) > OTHER);
+    assert!(read(&world) < OTHER, "nothing was written");
+    world.run(Step::Insert(500, 1));
+    assert!(read(&world) < OTHER, "only a row of the first table was written");
+    world.run(Step::Close);
+    assert!(read(&world) < OTHER, "nor was a restart a write");
+    world.run(Step::Insert(510, 1));
+    world.run(Step::Crash(1));
+    assert!(read(&world) < OTHER, "nor a crash");
+    // Rows of the other table, in the log alone when it crashes.
+    let mut txn = world.database.begin(Isolation::ReadCommitted);
+    insert(&mut txn, other, &[(9_000, "late")]);
+    txn.commit().unwrap();
+    world.run(Step::Crash(3));
+    assert!(read(&world) > OTHER, "the replay wrote it");
+    // Written before a backup, committed after it: that backup's copy has the vector, and the next one uses it.
+    let mut open = world.database.begin(Isolation::ReadCommitted);
+    insert(&mut open, other, &[(9_001, "open")]);
+    read(&world);
+    open.commit().unwrap();
+    world.database.checkpoint().unwrap();
+    assert!(read(&world) < OTHER);
+    let fs = world.fs.crash(1);
+    restore(&fs, Path::new(BACKUPS), None, Path::new("/r"), Target::Latest, 3).unwrap();
+    let restored = Database::open(Arc::new(fs), Path::new("/r"), options()).unwrap();
+    assert_eq!(all(&restored, other), all(&world.database, other));
+    assert_eq!(all(&restored, other).len(), 3_002);
+    // A program that knows no stamps made the last checkpoint.
+    let stamped = crate::storage::Extra {
+        storage: crate::log::StorageId(crate::catalog::CATALOG_STORAGE),
+        name: "stamped".into(),
+        value: None,
+    };
+    let store = &world.database.core().store;
+    let position = store.checkpoint_position();
+    let checkpoint = crate::storage::Checkpoint { position, extras: vec![stamped] };
+    store.checkpoint_frozen(store.freeze(), checkpoint).unwrap();
+    world.run(Step::Crash(1));
+    assert!(read(&world) > OTHER);
+}
+
+#[test]
+fn older_backups_go_with_all_that_only_they_needed() {
+    let mut world = lived();
+    let keep = |world: &World, count| {
+        let options = BackupOptions { keep: Some(count), ..BackupOptions::default() };
+        world.database.backup_as(Path::new(BACKUPS), options, &CANCEL)
+    };
+    for round in 0..4 {
+        world.with_log_archived();
+        world.run(Step::Delete(4_000, 100));
+        world.run(Step::Vacuum);
+        world.run(Step::Indexer);
+        world.run(Step::Insert(round * 20, 5));
+        world.run(Step::Backup);
+    }
+    let archived = || crate::log::PieceName::list(&*world.fs, Path::new(ARCHIVE)).unwrap().len();
+    let (before, pieces) = (files(&world.fs, Path::new(BACKUPS)).len(), archived());
+    assert_eq!(keep(&world, 0).unwrap_err().state(), SqlState::INVALID_PARAMETER_VALUE);
+    let none = keep(&world, 50).unwrap().pruned;
+    assert_eq!((none.backups, none.files), (0, 0), "{none:?}");
+    let pruned = keep(&world, 2).unwrap().pruned;
+    assert_eq!(pruned.backups, 4, "{pruned:?}");
+    assert!(pruned.files > 8 && pruned.bytes > 10_000 && pruned.pieces > 0, "{pruned:?}");
+    assert!(files(&world.fs, Path::new(BACKUPS)).len() < before);
+    world.only_named_files();
+    // What a checkpoint has let go of is not archived again.
+    world.database.checkpoint().unwrap();
+    world.database.step_archiver().unwrap();
+    keep(&world, 1).unwrap();
+    assert!(archived() < pieces, "{} of {pieces} pieces are left in the archive", archived());
+    let left = archived();
+    world.database.step_archiver().unwrap();
+    assert_eq!(archived(), left);
+    assert_eq!(world.restore(Target::Latest).unwrap().1, world.rows);
+    let error = world.restore(Target::Position(world.history[0].0)).unwrap_err();
+    assert!(error.message().contains("before the oldest backup"), "{error}");
+}
+
+/// Each operation of a backup that lets others go is the last one before a crash.
+#[test]
+fn a_crash_while_backups_go_leaves_those_that_stay() {
+    let run = |at: u64, seed: u64| {
+        let mut world = lived();
+        for round in 0..2 {
+            world.run(Step::Insert(round * 20 + 600, 5));
+            world.run(Step::Indexer);
+            world.run(Step::Backup);
+        }
+        let memory = world.fs.crash(1);
+        let (fs, faults) = FaultyFs::new(memory.clone());
+        let database = Database::open(fs, Path::new(DB), with_archive(&world.clock)).unwrap();
+        let before = faults.count(Op::CHANGES);
+        faults.arm(Fault { at, on: Op::CHANGES, what: What::Crash });
+        let options = BackupOptions { keep: Some(1), ..BackupOptions::default() };
+        let outcome = database.backup_as(Path::new(BACKUPS), options, &CANCEL);
+        assert_eq!(outcome.is_ok(), at == u64::MAX);
+        let count = faults.count(Op::CHANGES) - before;
+        drop(database);
+        world.reopen(Arc::new(memory.crash(seed)));
+        let left = bases(&*world.fs, Path::new(BACKUPS)).unwrap();
+        for base in &left {
+            let number = world.number_of(base.last);
+            let (position, _, rows) = world.history[number].clone();
+            let (_, found) = world.restore(Target::Position(position)).unwrap();
+            assert_eq!(found, rows, "operation {at}, seed {seed}, backup {number}");
+        }
+        assert!(!left.is_empty());
+        let options = BackupOptions { keep: Some(1), ..BackupOptions::default() };
+        world.database.backup_as(Path::new(BACKUPS), options, &CANCEL).unwrap();
+        world.only_named_files();
+        assert_eq!(world.restore(Target::Latest).unwrap().1, world.rows);
+        count
+    };
+    let count = run(u64::MAX, 0);
+    assert!(count > 40, "{count} operations");
+    for at in count - 30..=count {
+        run(at, [0, 1, 7][at as usize % 3]);
+    }
 }
 
 #[test]

@@ -22,7 +22,7 @@ use parking_lot::Mutex;
 use super::damage::{create, row_of, rows_of};
 use super::*;
 use crate::database::backup::{Target, restore};
-use crate::database::{ArchiveOptions, RowUpdate};
+use crate::database::{ArchiveOptions, BackupOptions, RowUpdate};
 use crate::error::{Result, SqlState};
 use crate::fs::FaultyFs;
 use crate::fs::faulty::{Fault, Faults, Op, What};
@@ -292,7 +292,8 @@ impl Life {
             Step::Archive => database.step_archiver().map(drop),
             Step::Backup => {
                 let state = self.history.len() - 1;
-                database.backup(Path::new(BACKUPS), &CANCEL)?;
+                let keep = BackupOptions { keep: Some(2), ..BackupOptions::default() };
+                database.backup_as(Path::new(BACKUPS), keep, &CANCEL)?;
                 self.backed_up.get_or_insert(state);
                 Ok(())
             }

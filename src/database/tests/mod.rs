@@ -17,6 +17,7 @@ mod model;
 mod reuse;
 mod scrub;
 mod spill;
+mod unread;
 pub mod vacuum;
 
 use std::collections::BTreeSet;

@@ -16,6 +16,7 @@ use roaring::RoaringBitmap;
 
 use super::links::{Links, LinksView};
 use crate::distance::{Metric, Query, Vector};
+use crate::error::Result;
 use crate::fs::WordMap;
 use crate::fs::mapped::prefetch;
 use crate::index::quantizer::{Coder, Encoded};
@@ -84,6 +85,11 @@ impl Codes {
 
     pub fn view(&self) -> LinksView {
         self.blocks.view()
+    }
+
+    /// [`Links::refuse_unread`] of codes.
+    pub fn refuse_unread(&self) -> Result<()> {
+        self.blocks.refuse_unread()
     }
 
     pub fn bytes(&self) -> u64 {

@@ -92,6 +92,8 @@ impl Graph {
         let shape = self.shape.read();
         let bytes = self.write(fs, path, dimensions, position)?;
         drop(shape);
+        // Zeros that stood for what could not be read have right checksums now.
+        self.refuse_unread()?;
         Graph::verify(fs, path)?;
         Ok(bytes)
     }
@@ -135,6 +137,8 @@ impl Graph {
             // The graph is new, so nobody has made codes for it.
             let _ = graph.codes.set(codes);
         }
+        // Parts of it are copies.
+        map.refuse_unread()?;
         Ok((graph, head.position))
     }
 
@@ -159,7 +163,7 @@ impl Graph {
         drop(file);
         let (graph, _) = Graph::open(fs, path)?;
         match graph.inspect().damage.first() {
-            None => Ok(()),
+            None => graph.refuse_unread(),
             Some(first) => Err(Error::corrupt(path.display(), HEADER_BYTES, "a sound graph", first)),
         }
     }

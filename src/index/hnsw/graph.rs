@@ -10,6 +10,7 @@ use super::codes::{Coded, Codes};
 use super::links::{Block, Links, LinksView};
 use crate::distance::{Element, Metric, Query};
 use crate::error::{Error, Result, SqlState};
+use crate::fs::mapped::faults;
 use crate::index::quantizer::{Coder, Quantization};
 use crate::index::room::{Held, Room};
 use crate::index::source::Vectors;
@@ -185,6 +186,17 @@ impl Graph {
 
     pub fn is_empty(&self) -> bool {
         self.nodes.read().is_empty()
+    }
+
+    /// An error (58030) when links or codes could not be read, ever: the graph is of no use from then on. Asked after a
+    /// walk, whose answer then counts for nothing, and before the graph is used or saved.
+    pub fn refuse_unread(&self) -> Result<()> {
+        if faults() == 0 {
+            return Ok(());
+        }
+        self.base.refuse_unread()?;
+        self.upper.refuse_unread()?;
+        self.codes.get().map_or(Ok(()), Codes::refuse_unread)
     }
 
     /// Bytes of links and codes, in memory or mapped.

@@ -22,6 +22,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 
+use crate::error::Result;
 use crate::fs::WordMap;
 use crate::index::room::{Held, Room};
 
@@ -288,6 +289,14 @@ impl Links {
         let chunks = self.chunks.load();
         let place = chunks.iter().position(|chunk| matches!(chunk, Chunk::Mapped { .. }))?;
         Some(place as u64 * u64::from(CHUNK_BLOCKS))
+    }
+
+    /// An error (58030) when blocks could not be read, ever: they are zeros since, and so is what was stored there.
+    pub fn refuse_unread(&self) -> Result<()> {
+        self.chunks.load().iter().try_for_each(|chunk| match chunk {
+            Chunk::Memory { .. } => Ok(()),
+            Chunk::Mapped { map, .. } => map.refuse_unread(),
+        })
     }
 
     /// Bytes of all blocks, mapped ones included.

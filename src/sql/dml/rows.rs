@@ -304,5 +304,6 @@ pub fn read(snapshot: &Snapshot, slots: &[u32], vectors: bool) -> Result<Vec<Opt
         }
         rows.push(Some(values));
     }
+    views.iter().try_for_each(|(_, _, view)| view.refuse_unread())?;
     Ok(rows)
 }

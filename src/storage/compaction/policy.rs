@@ -57,7 +57,7 @@ pub fn choose(shape: &Shape, options: &Options) -> Option<Choice> {
 }
 
 /// Brings `upper`, tables of the level `from`, with what they overlap, into the next level.
-fn bring_down(shape: &Shape, from: usize, upper: &[&TableShape]) -> Choice {
+pub fn bring_down(shape: &Shape, from: usize, upper: &[&TableShape]) -> Choice {
     let into = from + 1;
     let lower: Vec<u64> = shape[into]
         .iter()
@@ -114,6 +114,18 @@ fn oldest_group(tables: &[TableShape]) -> Vec<&TableShape> {
         inside[next] = true;
     }
     tables.iter().zip(inside).filter(|(_, inside)| *inside).map(|(table, _)| table).collect()
+}
+
+/// The tables of level 0, those that overlap each other, directly or through others, together.
+pub fn level0_groups(tables: &[TableShape]) -> Vec<Vec<&TableShape>> {
+    let mut groups: Vec<Vec<&TableShape>> = Vec::new();
+    for table in tables {
+        let joins = |group: &Vec<&TableShape>| group.iter().any(|other| overlap(other, table));
+        let (joined, others): (Vec<_>, Vec<_>) = groups.into_iter().partition(joins);
+        groups = others;
+        groups.push(joined.into_iter().flatten().chain([table]).collect());
+    }
+    groups
 }
 
 fn cheapest<'a>(tables: &'a [TableShape], below: &[TableShape]) -> Option<&'a TableShape> {
@@ -181,6 +193,16 @@ mod tests {
         let mut shape = Shape::default();
         shape[0] = vec![table(1, 10, "a-z"), table(2, 10, "b-c"), table(3, 10, "d-e")];
         assert_eq!(choose(&shape, &options()), choice(How::Merge, 1, &[1, 2, 3], &[]));
+    }
+
+    #[test]
+    fn groups_of_level_0_overlap_no_other() {
+        let shape = [table(1, 1, "a-c"), table(2, 1, "x-z"), table(3, 1, "e-h"), table(4, 1, "c-f")];
+        let groups = level0_groups(&shape);
+        let numbers: Vec<Vec<u64>> =
+            groups.iter().map(|group| group.iter().map(|table| table.number).collect()).collect();
+        assert_eq!(numbers, [vec![2], vec![1, 3, 4]]);
+        assert!(level0_groups(&[]).is_empty());
     }
 
     #[test]

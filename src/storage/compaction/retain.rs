@@ -24,15 +24,30 @@ impl<B: FnMut(&[u8]) -> bool> Retain<B> {
     }
 
     pub fn next(&mut self) -> Result<Option<EntryRef<'_>>> {
+        Ok(if self.advance()? { self.entry() } else { None })
+    }
+
+    /// Goes to the next entry that is needed; false at the end.
+    pub fn advance(&mut self) -> Result<bool> {
         while self.merge.advance()? {
             let Some(entry) = self.merge.entry() else { break };
             let needed = entry.seq > self.horizon
                 || self.decided.is_new(entry.key)
                     && (entry.value.is_some() || !(self.nothing_below)(entry.key));
             if needed {
-                return Ok(self.merge.entry());
+                return Ok(true);
             }
         }
-        Ok(None)
+        Ok(false)
+    }
+
+    /// The entry it stands on.
+    pub fn entry(&self) -> Option<EntryRef<'_>> {
+        self.merge.entry()
+    }
+
+    /// The place in the merge's list of the source with that entry.
+    pub fn rank(&self) -> Option<usize> {
+        self.merge.rank()
     }
 }

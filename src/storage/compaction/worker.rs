@@ -6,6 +6,7 @@
 //!
 //! Tables that overlap nothing are moved instead: the same files, named in another level.
 
+use std::ops::Bound;
 use std::sync::Arc;
 
 use super::policy::{Choice, How, Shape, TableShape};
@@ -14,7 +15,7 @@ use crate::error::Result;
 use crate::log::StorageId;
 use crate::storage::context::{Context, Traffic};
 use crate::storage::manifest::{Edit, LEVELS};
-use crate::storage::merge::Merge;
+use crate::storage::merge::{LevelSource, Merge, Source};
 use crate::storage::sstable::{Table, Writer};
 use crate::storage::version::Version;
 
@@ -82,10 +83,67 @@ pub fn run(context: &Arc<Context>, id: StorageId, version: &Version, choice: &Ch
     Ok(Job { removed, level: choice.into, added })
 }
 
-fn nothing_below(version: &Version, level: usize, key: &[u8]) -> bool {
+/// Tables of one level that are written anew in their place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trim {
+    /// Not level 0.
+    pub level: usize,
+    /// Numbers of tables that lie beside each other.
+    pub runs: Vec<Vec<u64>>,
+}
+
+/// Writes tables anew without what they have no need of. The levels above are read along, for newer versions there, and
+/// stay as they are.
+pub fn trim(context: &Arc<Context>, id: StorageId, version: &Version, trim: &Trim) -> Result<Job> {
+    let mut job = Job { removed: Vec::new(), level: trim.level, added: Vec::new() };
+    for run in &trim.runs {
+        let tables = version.levels[trim.level].iter().filter(|table| run.contains(&table.meta().number));
+        let tables: Vec<Arc<Table>> = tables.cloned().collect();
+        job.added.extend(trim_run(context, id, version, trim.level, &tables)?);
+        job.removed.extend(tables);
+    }
+    Traffic::add(&context.traffic.merged_bytes, &job.added);
+    Ok(job)
+}
+
+fn trim_run(
+    context: &Arc<Context>,
+    id: StorageId,
+    version: &Version,
+    level: usize,
+    run: &[Arc<Table>],
+) -> Result<Vec<Arc<Table>>> {
+    let (Some(first), Some(last)) = (run.first(), run.last()) else { return Ok(Vec::new()) };
+    let (from, to) = (&first.meta().key_min[..], &last.meta().key_max[..]);
+    let between = |tables: &[Arc<Table>]| {
+        Source::Level(LevelSource::new(tables, Bound::Included(from), Bound::Included(to), false))
+    };
+    let mut sources: Vec<Source> = version.levels[0].chunks(1).rev().map(between).collect();
+    sources.extend(version.levels[1..level].iter().map(|tables| between(tables)));
+    let own = sources.len();
+    sources.push(between(run));
+    let below = |key: &[u8]| nothing_below(version, level, key);
+    let mut kept = Retain::new(Merge::new(sources), context.horizon(), below);
+    let mut writer = Writer::new(context.clone(), id);
+    let mut entries = 0u32;
+    while kept.advance()? {
+        let Some(entry) = kept.entry().filter(|entry| entry.key <= to) else { break };
+        if kept.rank() == Some(own) {
+            writer.add(entry.key, entry.seq, entry.value)?;
+        }
+        entries = entries.wrapping_add(1);
+        if entries.is_multiple_of(ENTRIES_BETWEEN_CHECKS) {
+            context.check_stopping()?;
+        }
+    }
+    writer.finish()
+}
+
+/// Whether no level below this one has a key, as far as ranges and filters tell.
+pub fn nothing_below(version: &Version, level: usize, key: &[u8]) -> bool {
     (level + 1..LEVELS).all(|below| {
         let tables = &version.levels[below];
         let at = tables.partition_point(|table| &table.meta().key_max[..] < key);
-        tables.get(at).is_none_or(|table| key < &table.meta().key_min[..])
+        tables.get(at).is_none_or(|table| key < &table.meta().key_min[..] || !table.may_contain(key))
     })
 }

@@ -134,7 +134,8 @@ impl Builder {
         let index = self.index.finish();
         let index = self.frame(Kind::Index, &index)?;
         let properties = self.frame(Kind::Properties, &properties(&self.meta))?;
-        let footer = Footer { filter, index, properties };
+        let older_versions = Some(self.meta.entries - self.hashes.len() as u64);
+        let footer = Footer { filter, index, properties, older_versions };
         self.buffer.extend_from_slice(&footer.encode(self.name));
         self.write()?;
         self.file.sync_data()?;

@@ -4,13 +4,14 @@ use std::path::{Path, PathBuf};
 
 use super::frame::Handle;
 use crate::codec::{Reader, put_bytes, put_u32, put_u64};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::fs::File;
 use crate::log::{Seq, StorageId};
 
 pub const FOOTER_BYTES: usize = 64;
 const MAGIC: &[u8; 8] = b"HITHERST";
-const VERSION: u32 = 1;
+/// Version 1 did not count older versions.
+const VERSION: u32 = 2;
 
 /// Which file: `tables/<storage>/<number>.sst`. Numbers are never used twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -90,6 +91,8 @@ pub struct Footer {
     pub filter: Handle,
     pub index: Handle,
     pub properties: Handle,
+    /// Entries with a newer version of their key in the table.
+    pub older_versions: Option<u64>,
 }
 
 impl Footer {
@@ -99,8 +102,8 @@ impl Footer {
             put_u64(&mut out, handle.offset);
             put_u32(&mut out, handle.len);
         }
-        put_u64(&mut out, 0);
-        put_u32(&mut out, VERSION);
+        put_u64(&mut out, self.older_versions.unwrap_or(0));
+        put_u32(&mut out, if self.older_versions.is_some() { VERSION } else { 1 });
         let sum = checksum(name, &out);
         put_u32(&mut out, sum);
         put_u32(&mut out, 0);
@@ -118,10 +121,9 @@ impl Footer {
         let mut bytes = [0; FOOTER_BYTES];
         file.read_exact_at(&mut bytes, at)?;
         let mut reader = Reader::new(&bytes).named(&path, at);
-        let mut handle =
-            || Ok::<_, crate::error::Error>(Handle { offset: reader.u64()?, len: reader.u32()? });
-        let footer = Footer { filter: handle()?, index: handle()?, properties: handle()? };
-        let (spare, version) = (reader.u64()?, reader.u32()?);
+        let mut handle = || Ok::<_, Error>(Handle { offset: reader.u64()?, len: reader.u32()? });
+        let [filter, index, properties] = [handle()?, handle()?, handle()?];
+        let (older_versions, version) = (reader.u64()?, reader.u32()?);
         let (sum, padding, magic) = (reader.u32()?, reader.u32()?, reader.take(8)?);
         if magic != MAGIC {
             return Err(reader.corrupt("the end of a sorted table", magic.escape_ascii()));
@@ -130,10 +132,13 @@ impl Footer {
         if sum != computed {
             return Err(reader.corrupt(format_args!("checksum {computed:08x}"), format_args!("{sum:08x}")));
         }
-        if version != VERSION || spare != 0 || padding != 0 {
-            return Err(reader.corrupt(format_args!("version {VERSION}"), version));
+        if version > VERSION {
+            return Err(Error::newer_format(path, version, VERSION));
         }
-        Ok(footer)
+        if version == 0 || version == 1 && older_versions != 0 || padding != 0 {
+            return Err(reader.corrupt(format_args!("version 1 to {VERSION}"), version));
+        }
+        Ok(Footer { filter, index, properties, older_versions: (version > 1).then_some(older_versions) })
     }
 }
 

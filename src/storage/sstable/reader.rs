@@ -27,6 +27,7 @@ pub struct Table {
     index: Block,
     /// `None`: it is damaged, and every question is answered by a block until the table is written anew.
     filter: Option<Bloom<Arc<[u8]>>>,
+    older_versions: Option<u64>,
     keep: AtomicBool,
 }
 
@@ -70,8 +71,14 @@ impl Table {
             meta,
             index,
             filter,
+            older_versions: footer.older_versions,
             keep: AtomicBool::new(false),
         })
+    }
+
+    /// How many entries have a newer version of their key in the table; files of the first format do not tell.
+    pub fn older_versions(&self) -> Option<u64> {
+        self.older_versions
     }
 
     pub fn meta(&self) -> &TableMeta {
@@ -89,6 +96,7 @@ impl Table {
             meta: TableMeta { seq_min: seq, seq_max: seq, global_seq: Some(seq), ..self.meta.clone() },
             index: self.index.clone(),
             filter: self.filter.clone(),
+            older_versions: self.older_versions,
             keep: AtomicBool::new(false),
         }
     }

@@ -2,10 +2,12 @@
 //!
 //! - `model.rs`: any sequence of operations gives the answers of an ordered map with versions, and reopening
 //!   gives the state of the last checkpoint;
+//! - `clean.rs`: a vacuum writes in proportion to what it frees;
 //! - `crash.rs`: so it does when the machine stops, or a call fails, at any operation on files;
 //! - `damage.rs`: any changed byte in a table or manifest gives an error or the right answer;
 //! - `threads.rs`: readers see whole batches while the background threads flush and compact.
 
+mod clean;
 mod crash;
 mod damage;
 mod model;
@@ -167,9 +169,10 @@ impl World {
             40..48 => self.ingest(),
             48..62 => self.store.step().map(drop),
             62..70 => self.checkpoint(),
-            70..73 => self.store.compact(TREE),
-            73..78 => self.raise_horizon(),
-            78..90 => self.compare_gets(),
+            70..72 => self.store.compact(TREE),
+            72..75 => self.store.clean(TREE),
+            75..79 => self.raise_horizon(),
+            79..90 => self.compare_gets(),
             _ => self.compare_scan(),
         }
     }
