@@ -41,6 +41,7 @@ use futures::{Stream, StreamExt};
 
 use crate::functions::sort_keys;
 use crate::index::bitmap::{Nulls, has_order};
+use crate::planner::late_knn::searched;
 use crate::planner::limit::BoundLimitExec;
 use crate::table::hints::{First, Gathered, Keys, Rows};
 use crate::table::knn::KnnScanExec;
@@ -54,11 +55,15 @@ pub fn hinted(plan: Plan) -> Result<Plan> {
         let changed = if let Some(join) = node.downcast_ref::<HashJoinExec>() {
             of_join(join)?
         } else if let Some(sort) = node.downcast_ref::<SortExec>() {
-            let first = sort.fetch().and_then(|rows| first_of(sort.expr().first(), Rows::This(rows)));
-            of_order(&node, first.into_iter().collect())?
+            match sort.fetch() {
+                Some(rows) => of_sort(&node, sort.expr().first(), Rows::This(rows))?,
+                None => None,
+            }
         } else if let Some(limit) = node.downcast_ref::<BoundLimitExec>() {
-            let first = limit.keys().and_then(|keys| first_of(keys.first(), limit.rows()));
-            of_order(&node, first.into_iter().collect())?
+            match limit.keys() {
+                Some(keys) => of_sort(&node, keys.first(), limit.rows())?,
+                None => None,
+            }
         } else if let Some(aggregate) = node.downcast_ref::<AggregateExec>() {
             of_order(&node, extremes(aggregate).unwrap_or_default())?
         } else {
@@ -67,6 +72,15 @@ pub fn hinted(plan: Plan) -> Result<Plan> {
         Ok(changed.map_or_else(|| Transformed::no(node), Transformed::yes))
     })
     .data()
+}
+
+/// The sort whose scan knows which rows come first, or is a search for them.
+fn of_sort(node: &Plan, key: &PhysicalSortExpr, rows: Rows) -> Result<Option<Plan>> {
+    let [input] = node.children()[..] else { return Ok(None) };
+    if let Some(input) = searched(key, &rows, input)? {
+        return replace_children_if_necessary(Arc::clone(node), vec![input]).map(Some);
+    }
+    of_order(node, first_of(key, rows).into_iter().collect())
 }
 
 /// The first rows by an output of a node's input.

@@ -42,6 +42,8 @@ pub mod inline;
 mod keys;
 // ORDER BY distance LIMIT k becomes a search.
 pub mod knn;
+// ORDER BY distance to what a subquery finds becomes a search.
+mod late_knn;
 // LIMIT and OFFSET whose counts are parameters.
 pub mod limit;
 // Columns that are called alike.

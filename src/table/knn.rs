@@ -45,7 +45,7 @@ use crate::table::explained::Explained;
 use crate::table::predicate::{Clause, Filter, count_of, evaluate, unqualified};
 use crate::table::provider::TableSourceProvider;
 use crate::table::reader::{batch, passing};
-use crate::table::scan::{HEAVY_ROWS, leaf_properties};
+use crate::table::scan::{HEAVY_ROWS, ScanExec, leaf_properties};
 use crate::table::{Snapshot, VectorIndexView};
 use crate::types::Type;
 use crate::types::arrow::errors::external;
@@ -116,13 +116,12 @@ impl KnnProvider {
 
     /// The number of the column that is searched.
     pub fn column_number(&self) -> u16 {
-        self.table.definition().stored_column(self.question.column).map_or(0, |column| column.number)
+        number_of(&self.table, self.question.column)
     }
+}
 
-    /// Whether the column is one that statements do not see.
-    fn is_hidden(&self) -> bool {
-        self.question.column >= self.table.definition().columns.len()
-    }
+fn number_of(table: &TableSourceProvider, column: usize) -> u16 {
+    table.definition().stored_column(column).map_or(0, |column| column.number)
 }
 
 #[async_trait]
@@ -153,13 +152,16 @@ impl TableProvider for KnnProvider {
         Ok(Arc::new(KnnScanExec {
             properties: leaf_properties(Arc::new(self.schema.project(&columns)?)),
             bindings: self.table.bindings()?,
-            filter: Filter::new(&self.table, session, &filters)?,
+            filter: Arc::new(Filter::new(&self.table, session, &filters)?),
             bounds: Filter::new(&self.table, session, &bounds)?,
             query: constant(&self.question.query)?,
             limit: self.question.limit.iter().map(constant).collect::<Result<_>>()?,
             distance: self.schema.fields().len() - 1,
             columns,
-            provider: self.clone(),
+            table: self.table.clone(),
+            column: self.question.column,
+            metric: self.question.metric,
+            with_ties: self.question.with_ties,
             report: Mutex::new(None),
         }))
     }
@@ -185,14 +187,18 @@ fn bounds_distance(filter: &Expr, question: &Question) -> bool {
 
 /// The physical node.
 pub struct KnnScanExec {
-    provider: KnnProvider,
+    table: TableSourceProvider,
     bindings: Arc<Bindings>,
-    filter: Filter,
+    /// As in the question.
+    column: usize,
+    metric: Metric,
+    with_ties: bool,
+    filter: Arc<Filter>,
     /// Upper bounds of the distance itself. Of rows in order, those that pass come first.
     bounds: Filter,
     query: Arc<dyn PhysicalExpr>,
     limit: Vec<Arc<dyn PhysicalExpr>>,
-    /// Positions in the provider's schema, in output order; the distance's own.
+    /// Positions in the table's schema, in output order; the distance's own, behind the last one.
     columns: Vec<usize>,
     distance: usize,
     properties: Arc<PlanProperties>,
@@ -209,13 +215,54 @@ struct Answer {
 
 impl fmt::Debug for KnnScanExec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "KnnScanExec({})", self.provider.table.definition().name)
+        write!(f, "KnnScanExec({})", self.table.definition().name)
     }
 }
 
 impl DisplayAs for KnnScanExec {
     fn fmt_as(&self, _format: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.explained().heading)
+    }
+}
+
+/// A search whose query is known when it starts, and not before.
+pub struct Late {
+    /// Position of the vector column in the table.
+    pub column: usize,
+    pub metric: Metric,
+    /// Without columns.
+    pub query: Arc<dyn PhysicalExpr>,
+    /// LIMIT, then OFFSET if there is one.
+    pub limit: Vec<Arc<dyn PhysicalExpr>>,
+}
+
+impl KnnScanExec {
+    /// The nearest of the rows that a scan reads, as it gives them, with ties.
+    pub fn of_scan(scan: &ScanExec, late: Late) -> KnnScanExec {
+        KnnScanExec {
+            table: scan.provider.clone(),
+            bindings: Arc::clone(&scan.bindings),
+            column: late.column,
+            metric: late.metric,
+            with_ties: true,
+            filter: Arc::clone(&scan.filter),
+            bounds: Filter::none(),
+            query: late.query,
+            limit: late.limit,
+            columns: scan.columns.clone(),
+            distance: scan.provider.schema().fields().len(),
+            properties: Arc::clone(&scan.properties),
+            report: Mutex::new(None),
+        }
+    }
+
+    fn column_number(&self) -> u16 {
+        number_of(&self.table, self.column)
+    }
+
+    /// Whether the column is one that statements do not see.
+    fn is_hidden(&self) -> bool {
+        self.column >= self.table.definition().columns.len()
     }
 }
 
@@ -233,17 +280,16 @@ impl KnnScanExec {
 
     /// In a subquery whose search depends on a row that is not there: the index that is there for it.
     fn unknown(&self) -> Explained {
-        let question = &self.provider.question;
         let index = self.bindings.execution().ok().and_then(|execution| {
-            let snapshot = execution.snapshot(self.provider.table.definition().oid).ok()?;
-            let number = self.provider.column_number();
+            let snapshot = execution.snapshot(self.table.definition().oid).ok()?;
+            let number = self.column_number();
             let enabled = execution.settings.enable_indexscan && !execution.settings.require_exact;
-            let index = snapshot.vector_index(number, question.metric, snapshot.live()).filter(|_| enabled);
+            let index = snapshot.vector_index(number, self.metric, snapshot.live()).filter(|_| enabled);
             index.map(|index| index.index.name.clone())
         });
-        let column = self.provider.table.definition().title(question.column);
+        let column = self.table.definition().title(self.column);
         let mut node = self.heading(index.as_deref());
-        node = node.line("Order By", format!("({column} {} query)", question.metric.operator()));
+        node = node.line("Order By", format!("({column} {} query)", self.metric.operator()));
         for filter in [&self.filter, &self.bounds].into_iter().filter_map(|filter| filter.text()) {
             node = node.line("Filter", filter);
         }
@@ -252,7 +298,7 @@ impl KnnScanExec {
 
     /// As PostgreSQL calls it when an index answers, which scripts look for.
     fn heading(&self, index: Option<&str>) -> Explained {
-        let table = self.provider.table.definition().name.as_str();
+        let table = self.table.definition().name.as_str();
         match index {
             Some(index) => Explained::new("Index Scan")
                 .heading(format!("Index Scan using {index} on {table}"))
@@ -266,8 +312,7 @@ impl KnnScanExec {
         let Found { strategy, exact, costs, fell_from, .. } = &report.found;
         let index = report.index.as_deref().filter(|_| *strategy != Strategy::Exact);
         let quality = if *exact { "exact" } else { "approximate" };
-        let question = &self.provider.question;
-        let column = self.provider.table.definition().title(question.column);
+        let column = self.table.definition().title(self.column);
         let mut node = self.heading(index);
         node.heading +=
             &format!("  (strategy: {}, {quality}, candidates: {})", strategy.name(), report.candidates);
@@ -281,7 +326,7 @@ impl KnnScanExec {
         if let Some(codes) = report.codes.filter(|_| *strategy != Strategy::Exact) {
             node = node.line("Codes", codes.name());
         }
-        node = node.line("Order By", format!("({column} {} query)", question.metric.operator()));
+        node = node.line("Order By", format!("({column} {} query)", self.metric.operator()));
         for filter in [&self.filter, &self.bounds].into_iter().filter_map(|filter| filter.text()) {
             node = node.line("Filter", filter);
         }
@@ -321,11 +366,9 @@ impl KnnScanExec {
 impl KnnScanExec {
     /// Whether an execution may take longer than 2 ms: without an index, or with a predicate that is tested on rows.
     pub fn is_heavy(&self, execution: &Execution) -> bool {
-        let question = &self.provider.question;
-        let Ok(snapshot) = execution.snapshot(self.provider.table.definition().oid) else { return false };
-        let number = self.provider.column_number();
-        let indexed =
-            execution.settings.enable_indexscan && snapshot.has_vector_index(number, question.metric);
+        let Ok(snapshot) = execution.snapshot(self.table.definition().oid) else { return false };
+        let number = self.column_number();
+        let indexed = execution.settings.enable_indexscan && snapshot.has_vector_index(number, self.metric);
         snapshot.live().len() > HEAVY_ROWS && (!indexed || !self.filter.is_answerable())
     }
 }
@@ -448,10 +491,10 @@ impl RowSet {
 
 impl<'a> Search<'a> {
     fn new(scan: &'a KnnScanExec, execution: &'a Execution) -> crate::error::Result<Search<'a>> {
-        let table = scan.provider.table.definition();
+        let table = scan.table.definition();
         let snapshot = Arc::clone(execution.snapshot(table.oid)?);
-        let number = scan.provider.column_number();
-        let view = match scan.provider.is_hidden() {
+        let number = scan.column_number();
+        let view = match scan.is_hidden() {
             true => snapshot.hidden_view(number)?,
             false => snapshot.vector_view(number)?,
         };
@@ -478,7 +521,7 @@ impl<'a> Search<'a> {
         loop {
             let (mut answers, report) = self.bounded(&superset, wanted)?;
             let Some(report) = report else { return Ok((answers, None)) };
-            if !self.scan.provider.question.with_ties {
+            if !self.scan.with_ties {
                 answers.truncate(self.limit);
                 return Ok((answers, Some(report)));
             }
@@ -612,7 +655,7 @@ impl<'a> Search<'a> {
         let settings = &self.execution.settings;
         Request {
             vectors: &self.view,
-            query: Query::new(self.scan.provider.question.metric, query),
+            query: Query::new(self.scan.metric, query),
             rows: rows.rows(),
             finder: index.map(|index| index.finder.as_ref()),
             tail: index.map_or(&NO_TAIL, |index| &index.tail),
@@ -630,8 +673,7 @@ impl<'a> Search<'a> {
         if !self.execution.settings.enable_indexscan {
             return None;
         }
-        let question = &self.scan.provider.question;
-        self.snapshot.vector_index(self.scan.provider.column_number(), question.metric, &rows.base)
+        self.snapshot.vector_index(self.scan.column_number(), self.scan.metric, &rows.base)
     }
 
     fn report(&self, near: Near, rows: &RowSet, tested: usize) -> Report {
@@ -663,7 +705,7 @@ impl<'a> Search<'a> {
 
     /// Hits as rows, in the order of the distances SQL shows.
     fn answers(&self, query: Vector<'_>, found: &Found) -> crate::error::Result<Vec<Answer>> {
-        let query = Query::new(self.scan.provider.question.metric, query);
+        let query = Query::new(self.scan.metric, query);
         let mut answers = Vec::with_capacity(found.hits.len());
         for hit in &found.hits {
             let slot = hit.slot;

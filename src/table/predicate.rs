@@ -136,15 +136,7 @@ impl Filter {
     pub fn new(provider: &TableSourceProvider, session: &dyn Session, filters: &[Expr]) -> Result<Filter> {
         let table = provider.schema();
         let Some(whole) = conjunction(filters.iter().cloned().map(unqualified)) else {
-            let schema = Arc::new(Schema::empty());
-            return Ok(Filter {
-                physical: None,
-                columns: Vec::new(),
-                schema,
-                formula: Formula::And(Vec::new()),
-                text: None,
-                last: Mutex::default(),
-            });
+            return Ok(Filter::none());
         };
         let mut columns: Vec<usize> =
             whole.column_refs().iter().filter_map(|column| table.index_of(&column.name).ok()).collect();
@@ -173,6 +165,18 @@ impl Filter {
             text: Some(shown(&whole)),
             last: Mutex::default(),
         })
+    }
+
+    /// What all rows pass.
+    pub fn none() -> Filter {
+        Filter {
+            physical: None,
+            columns: Vec::new(),
+            schema: Arc::new(Schema::empty()),
+            formula: Formula::And(Vec::new()),
+            text: None,
+            last: Mutex::default(),
+        }
     }
 
     pub fn is_empty(&self) -> bool {

@@ -43,14 +43,14 @@ use crate::types::arrow::errors::external;
 /// The physical node.
 #[derive(Clone)]
 pub struct ScanExec {
-    provider: TableSourceProvider,
-    bindings: Arc<Bindings>,
+    pub(super) provider: TableSourceProvider,
+    pub(super) bindings: Arc<Bindings>,
     /// Positions in the table, in output order.
-    columns: Vec<usize>,
-    filter: Arc<Filter>,
+    pub(super) columns: Vec<usize>,
+    pub(super) filter: Arc<Filter>,
     limit: Option<usize>,
     hints: Hints,
-    properties: Arc<PlanProperties>,
+    pub(super) properties: Arc<PlanProperties>,
 }
 
 impl ScanExec {
@@ -88,6 +88,11 @@ impl ScanExec {
         let mut scan = self.clone();
         change(&mut scan.hints);
         scan
+    }
+
+    /// Whether it gives all rows that pass its filter.
+    pub fn is_whole(&self) -> bool {
+        self.hints.is_empty() && self.limit.is_none()
     }
 
     pub fn hints(&self) -> &Hints {

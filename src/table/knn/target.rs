@@ -165,7 +165,7 @@ impl Search<'_> {
             _snapshot: Arc::clone(&self.snapshot),
             view: self.view.clone(),
             query,
-            metric: self.scan.provider.question.metric,
+            metric: self.scan.metric,
             rows: rows.clone(),
             index: index.clone(),
             k: request.k,
