@@ -136,6 +136,33 @@ async fn a_killed_server_comes_back_as_of_any_commit() {
     assert!(text(&future).contains("before configured recovery target was reached"), "{}", text(&future));
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn older_backups_go_and_those_that_stay_can_be_restored() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = |name: &str| folder.path().join(name);
+    let shown = |name: &str| at(name).display().to_string();
+    let server = Server::start(&at("data"), None);
+    let client = server.connect().await;
+    let table = "CREATE TABLE items (id bigint PRIMARY KEY, name text, embedding vector(3))";
+    client.batch_execute("CREATE EXTENSION IF NOT EXISTS vector").await.expect("the extension");
+    client.batch_execute(table).await.expect("a table");
+    for round in 0..4 {
+        insert(&client, round * 100..round * 100 + 100).await;
+        let taken =
+            hither(&["backup", &server.address, "--to", &shown("backups"), "--keep", "2", "--rate", "100"]);
+        assert!(taken.status.success(), "{}", text(&taken));
+        assert_eq!(text(&taken).contains("removed: 1 older backups"), round >= 2, "{}", text(&taken));
+    }
+    let none = hither(&["backup", &server.address, "--to", &shown("backups"), "--keep", "0"]);
+    assert!(!none.status.success(), "{}", text(&none));
+    drop(server);
+    let restored =
+        hither(&["restore", "--from", &shown("backups"), "--data-dir", &shown("restored"), "--check"]);
+    assert!(restored.status.success(), "{}", text(&restored));
+    let server = Server::start(&at("restored"), None);
+    assert_eq!(count(&server.connect().await).await, 400);
+}
+
 /// Waits until the archive has everything that was committed before the call: half a second later is after whatever the
 /// archiver was at.
 async fn archived_all(client: &Client) {

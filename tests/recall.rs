@@ -163,6 +163,25 @@ fn recall_is_as_high_when_memory_is_short() {
     }
 }
 
+/// Where memory has room for some hundred rows to make codes of, codes of more will not be had by a build anew.
+#[test]
+fn codes_of_a_small_sample_stay_where_memory_is_short() {
+    let vectors = clustered(4_000, 4_000, 24, 21);
+    let slots = all(vectors.slots_end());
+    for quantization in [Quantization::Pq, Quantization::Bq] {
+        let room = Room::new(Arc::new(MemoryFs::new()), "/spill".into(), 200_000).unwrap();
+        let params = Params { quantization: Some(quantization), ..Params::new(8, 64, Metric::L2).unwrap() };
+        let params = hither::index::finder::Params::Graph(params);
+        let built = Finder::build(params, &room, &vectors, &slots, 2, &AtomicU32::new(0), &CANCEL).unwrap();
+        assert!(!built.is_outgrown(slots.len()), "{quantization:?}");
+        // They would be, of a part of the memory that there is.
+        let part = room.part(20_000);
+        let built = Finder::build(params, &part, &vectors, &slots, 2, &AtomicU32::new(0), &CANCEL).unwrap();
+        part.widen();
+        assert!(built.is_outgrown(slots.len()), "{quantization:?}");
+    }
+}
+
 #[test]
 fn recall_is_high_for_halves_and_bits() {
     for (element, dimensions) in [(Element::F16, 24), (Element::Bit, 129)] {

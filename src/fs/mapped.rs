@@ -493,11 +493,18 @@ fn install() -> bool {
     }
 }
 
+/// The code of a SIGBUS about memory that failed by itself (`sigaction(2)`), which `libc` does not have.
+const BUS_MCEERR_AO: libc::c_int = 5;
+
 extern "C" fn on_bus_error(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
     // Sound: the system calls this with a valid `info`; the location of errno is the thread's own; a pointer that
     // `around` gives is of a map that the faulting instruction reads, and its `Lost` lives as long as that. A handler from
     // before us gets what it would have got.
     unsafe {
+        // A page that nobody here reads has failed: whoever reads it gets a signal of its own.
+        if (*info).si_code == BUS_MCEERR_AO {
+            return;
+        }
         // What kill() sends has no address, and a code of 0 or less.
         if (*info).si_code > 0 {
             let errno = *libc::__errno_location();

@@ -1,6 +1,7 @@
 //! EXPLAIN: the physical plan as a tree of nodes in PostgreSQL's words, shown as indented text or in a [`formats`]
 //! for tools.
 
+mod expressions;
 pub mod formats;
 
 use std::sync::Arc;
@@ -8,7 +9,6 @@ use std::time::{Duration, Instant};
 
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::logical_expr::{JoinType, LogicalPlan, ScalarUDF};
-use datafusion::physical_expr::LexOrdering;
 use datafusion::physical_expr::ScalarFunctionExpr;
 use datafusion::physical_plan::aggregates::AggregateExec;
 use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
@@ -16,6 +16,7 @@ use datafusion::physical_plan::coop::CooperativeExec;
 use datafusion::physical_plan::filter::FilterExec;
 use datafusion::physical_plan::joins::{HashJoinExec, NestedLoopJoinExec};
 use datafusion::physical_plan::projection::ProjectionExec;
+use datafusion::physical_plan::scalar_subquery::ScalarSubqueryExec;
 use datafusion::physical_plan::sorts::sort::SortExec;
 use datafusion::physical_plan::{ExecutionPlan, displayable, execute_stream};
 use futures::StreamExt;
@@ -23,11 +24,11 @@ use futures::future::BoxFuture;
 use serde_json::{Map, Value, json};
 
 use crate::error::Result;
-use crate::functions::sort_keys;
 use crate::planner::bindings::{Bindings, Execution};
 use crate::planner::by_row::function::SubqueryFunction;
 use crate::planner::by_row::lateral::LateralExec;
 use crate::planner::environment::Environment;
+use crate::planner::explain::expressions::{order_by, text};
 use crate::planner::explain::formats::Format;
 use crate::planner::finish;
 use crate::planner::hints::KeysExec;
@@ -179,6 +180,14 @@ impl Node {
     /// The tree of a plan. Nodes that PostgreSQL has no word for are passed over, but for the subqueries in them.
     fn of<'a>(plan: &'a Arc<dyn ExecutionPlan>, execution: Option<&'a Execution>) -> BoxFuture<'a, Node> {
         Box::pin(async move {
+            if let Some(outer) = plan.downcast_ref::<ScalarSubqueryExec>() {
+                let mut subqueries = Vec::new();
+                for (link, number) in outer.subqueries().iter().zip(1..) {
+                    let shown = Explained::new("InitPlan").heading(format!("InitPlan {number}"));
+                    subqueries.push(Node::above(shown, vec![Node::of(&link.plan, execution).await]));
+                }
+                return Node::of(outer.input(), execution).await.after(subqueries);
+            }
             let subqueries = subqueries_of(plan, execution).await;
             if let ([child], true) = (plan.children().as_slice(), is_silent(plan.as_ref())) {
                 let mut node = Node::of(child, execution).await;
@@ -266,20 +275,6 @@ fn is_silent(node: &dyn ExecutionPlan) -> bool {
         || node.is::<CoalescePartitionsExec>()
 }
 
-/// A sort key as it was written: values are sorted by keys of theirs.
-fn without_key(shown: String) -> String {
-    let inner = sort_keys::ALL.iter().find_map(|key| shown.strip_prefix(key)?.strip_prefix('('));
-    match inner.and_then(|inner| inner.rsplit_once(')')) {
-        Some((value, order)) => format!("{value}{order}"),
-        None => shown,
-    }
-}
-
-fn sort_key(keys: &LexOrdering) -> String {
-    let keys: Vec<String> = keys.iter().map(|key| without_key(key.to_string())).collect();
-    keys.join(", ")
-}
-
 /// A node in PostgreSQL's words.
 fn describe(node: &dyn ExecutionPlan) -> Explained {
     if let Some(scan) = node.downcast_ref::<ScanExec>() {
@@ -290,19 +285,20 @@ fn describe(node: &dyn ExecutionPlan) -> Explained {
     }
     if let Some(sort) = node.downcast_ref::<SortExec>() {
         let top = sort.fetch().map(|fetch| format!("  (top {fetch})")).unwrap_or_default();
-        return Explained::new("Sort").heading(format!("Sort{top}")).line("Sort Key", sort_key(sort.expr()));
+        return Explained::new("Sort").heading(format!("Sort{top}")).line("Sort Key", order_by(sort.expr()));
     }
     if let Some(keys) = node.downcast_ref::<BoundLimitExec>().and_then(BoundLimitExec::keys) {
-        return Explained::new("Sort").heading("Sort and Limit").line("Sort Key", sort_key(keys));
+        return Explained::new("Sort").heading("Sort and Limit").line("Sort Key", order_by(keys));
     }
     if let Some(filter) = node.downcast_ref::<FilterExec>() {
-        return Explained::new("Result").line("Filter", filter.predicate().to_string());
+        return Explained::new("Result").line("Filter", text(filter.predicate()));
     }
     if let Some(aggregate) = node.downcast_ref::<AggregateExec>() {
         return aggregation(aggregate);
     }
     if let Some(join) = node.downcast_ref::<HashJoinExec>() {
-        let on: Vec<String> = join.on().iter().map(|(left, right)| format!("({left} = {right})")).collect();
+        let on: Vec<String> =
+            join.on().iter().map(|(left, right)| format!("({} = {})", text(left), text(right))).collect();
         return joined("Hash Join", join.join_type()).line("Hash Cond", on.join(" AND "));
     }
     if let Some(lateral) = node.downcast_ref::<LateralExec>() {
@@ -316,7 +312,7 @@ fn describe(node: &dyn ExecutionPlan) -> Explained {
     if let Some(join) = node.downcast_ref::<NestedLoopJoinExec>() {
         let node = joined("Nested Loop", join.join_type());
         return match join.filter() {
-            Some(filter) => node.line("Join Filter", filter.expression().to_string()),
+            Some(filter) => node.line("Join Filter", text(filter.expression())),
             None => node,
         };
     }
@@ -330,7 +326,7 @@ fn describe(node: &dyn ExecutionPlan) -> Explained {
 }
 
 fn aggregation(aggregate: &AggregateExec) -> Explained {
-    let keys: Vec<String> = aggregate.group_expr().expr().iter().map(|(key, _)| key.to_string()).collect();
+    let keys: Vec<String> = aggregate.group_expr().expr().iter().map(|(key, _)| text(key)).collect();
     match keys.is_empty() {
         true => Explained::new("Aggregate"),
         false => Explained::new("Aggregate").heading("HashAggregate").line("Group Key", keys.join(", ")),

@@ -23,7 +23,7 @@ use datafusion::common::{JoinType, NullEquality, Result, ScalarValue};
 use datafusion::execution::{RecordBatchStream, SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::aggregate::AggregateFunctionExpr;
 use datafusion::physical_expr::expressions::{CastExpr, Column};
-use datafusion::physical_expr::{PhysicalSortExpr, ScalarFunctionExpr};
+use datafusion::physical_expr::{LexOrdering, PhysicalSortExpr, ScalarFunctionExpr};
 use datafusion::physical_plan::aggregates::AggregateExec;
 use datafusion::physical_plan::coop::CooperativeExec;
 use datafusion::physical_plan::empty::EmptyExec;
@@ -56,12 +56,12 @@ pub fn hinted(plan: Plan) -> Result<Plan> {
             of_join(join)?
         } else if let Some(sort) = node.downcast_ref::<SortExec>() {
             match sort.fetch() {
-                Some(rows) => of_sort(&node, sort.expr().first(), Rows::This(rows))?,
+                Some(rows) => of_sort(&node, sort.expr(), Rows::This(rows))?,
                 None => None,
             }
         } else if let Some(limit) = node.downcast_ref::<BoundLimitExec>() {
             match limit.keys() {
-                Some(keys) => of_sort(&node, keys.first(), limit.rows())?,
+                Some(keys) => of_sort(&node, keys, limit.rows())?,
                 None => None,
             }
         } else if let Some(aggregate) = node.downcast_ref::<AggregateExec>() {
@@ -75,12 +75,12 @@ pub fn hinted(plan: Plan) -> Result<Plan> {
 }
 
 /// The sort whose scan knows which rows come first, or is a search for them.
-fn of_sort(node: &Plan, key: &PhysicalSortExpr, rows: Rows) -> Result<Option<Plan>> {
+fn of_sort(node: &Plan, keys: &LexOrdering, rows: Rows) -> Result<Option<Plan>> {
     let [input] = node.children()[..] else { return Ok(None) };
-    if let Some(input) = searched(key, &rows, input)? {
+    if let Some(input) = searched(keys, &rows, input)? {
         return replace_children_if_necessary(Arc::clone(node), vec![input]).map(Some);
     }
-    of_order(node, first_of(key, rows).into_iter().collect())
+    of_order(node, first_of(keys.first(), rows).into_iter().collect())
 }
 
 /// The first rows by an output of a node's input.

@@ -11,8 +11,8 @@
 //!
 //! [`knn`](super::knn) does it for queries that are known before the rows are asked for, on the logical plan. What a
 //! subquery finds has a name only in the physical one, and is known when the node below is started. The search takes the
-//! place of the scan with the same output, and the sort stays: it gets the nearest rows, with all at the distance of the
-//! last one, instead of all rows.
+//! place of the scan with the same output, and the sort stays: it gets the nearest rows instead of all, and where it has
+//! further keys those at the distance of the last one too.
 
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ use datafusion::common::{Result, ScalarValue};
 use datafusion::logical_expr::Volatility;
 use datafusion::physical_expr::expressions::{CastExpr, Column, Literal};
 use datafusion::physical_expr::scalar_subquery::ScalarSubqueryExpr;
-use datafusion::physical_expr::{PhysicalSortExpr, ScalarFunctionExpr};
+use datafusion::physical_expr::{LexOrdering, ScalarFunctionExpr};
 use datafusion::physical_plan::coop::CooperativeExec;
 use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::{ExecutionPlan, PhysicalExpr, replace_children_if_necessary};
@@ -39,7 +39,8 @@ use crate::table::scan::ScanExec;
 type Plan = Arc<dyn ExecutionPlan>;
 
 /// The input of a sort with a search in it, where the first key is such a distance and only so many rows are wanted.
-pub fn searched(key: &PhysicalSortExpr, rows: &Rows, input: &Plan) -> Result<Option<Plan>> {
+pub fn searched(keys: &LexOrdering, rows: &Rows, input: &Plan) -> Result<Option<Plan>> {
+    let key = keys.first();
     if key.options != (SortOptions { descending: false, nulls_first: false }) {
         return Ok(None);
     }
@@ -53,13 +54,19 @@ pub fn searched(key: &PhysicalSortExpr, rows: &Rows, input: &Plan) -> Result<Opt
             std::iter::once(fetch).chain(skip.as_ref()).cloned().collect()
         }
     };
-    below(Arc::clone(&key.expr), input, limit)
+    below(Arc::clone(&key.expr), input, Wanted { limit, with_ties: keys.len() > 1 })
+}
+
+/// How many rows of the search.
+struct Wanted {
+    limit: Vec<Arc<dyn PhysicalExpr>>,
+    with_ties: bool,
 }
 
 /// The plan with the search instead of its scan; `key` is over the plan's output.
-fn below(key: Arc<dyn PhysicalExpr>, plan: &Plan, limit: Vec<Arc<dyn PhysicalExpr>>) -> Result<Option<Plan>> {
+fn below(key: Arc<dyn PhysicalExpr>, plan: &Plan, wanted: Wanted) -> Result<Option<Plan>> {
     if let Some(scan) = plan.downcast_ref::<ScanExec>() {
-        return Ok(search(&key, scan, limit).map(|search| Arc::new(search) as Plan));
+        return Ok(search(&key, scan, wanted).map(|search| Arc::new(search) as Plan));
     }
     let key = if let Some(projection) = plan.downcast_ref::<ProjectionExec>() {
         let over_input = |expr: Arc<dyn PhysicalExpr>| {
@@ -78,15 +85,11 @@ fn below(key: Arc<dyn PhysicalExpr>, plan: &Plan, limit: Vec<Arc<dyn PhysicalExp
         return Ok(None);
     };
     let [input] = plan.children()[..] else { return Ok(None) };
-    let input = below(key, input, limit)?;
+    let input = below(key, input, wanted)?;
     input.map(|input| replace_children_if_necessary(Arc::clone(plan), vec![input])).transpose()
 }
 
-fn search(
-    key: &Arc<dyn PhysicalExpr>,
-    scan: &ScanExec,
-    limit: Vec<Arc<dyn PhysicalExpr>>,
-) -> Option<KnnScanExec> {
+fn search(key: &Arc<dyn PhysicalExpr>, scan: &ScanExec, wanted: Wanted) -> Option<KnnScanExec> {
     if !scan.is_whole() {
         return None;
     }
@@ -110,7 +113,8 @@ fn search(
     if !fits || !Metric::of(element).contains(&metric) || !is_known_late(query) {
         return None;
     }
-    Some(KnnScanExec::of_scan(scan, Late { column, metric, query: Arc::clone(query), limit }))
+    let (query, Wanted { limit, with_ties }) = (Arc::clone(query), wanted);
+    Some(KnnScanExec::of_scan(scan, Late { column, metric, query, limit, with_ties }))
 }
 
 /// Whether an expression is one value for all rows, as a subquery finds it.

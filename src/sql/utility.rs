@@ -842,7 +842,11 @@ fn backup(w: &mut Words) -> Parsed<Ast> {
         options.keep = Some(usize::try_from(w.integer()?).unwrap_or(0));
     }
     if w.accept("RATE") {
-        options.bytes_per_second_max = u64::try_from(w.integer()?).unwrap_or(0).saturating_mul(1 << 20);
+        let Ok(megabytes) = u64::try_from(w.integer()?) else {
+            let error = Error::new(SqlState::INVALID_PARAMETER_VALUE, "RATE of BACKUP must not be negative");
+            return Err(error.hint("0 is no limit.").into());
+        };
+        options.bytes_per_second_max = megabytes.saturating_mul(1 << 20);
     }
     Ok(Ast::Backup(to, options))
 }

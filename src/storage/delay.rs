@@ -33,7 +33,8 @@ pub enum Wait {
     Flush,
 }
 
-/// No commit waits longer than this for the rate: a tenth of a second is felt, and is no outage.
+/// No write waits longer than this for the rate: a tenth of a second is felt, and is no outage. A commit is one write of
+/// each of its tables, unless it is so large that it is written in pieces: it waits for each.
 pub const DELAY_MAX: Duration = Duration::from_millis(100);
 /// Shorter delays are owed until they are worth a sleep, which takes some 60 us more than it is asked for.
 pub const DELAY_MIN: Duration = Duration::from_millis(1);

@@ -44,7 +44,7 @@ use crate::table::columns::Decoder;
 use crate::table::explained::Explained;
 use crate::table::predicate::{Clause, Filter, count_of, evaluate, unqualified};
 use crate::table::provider::TableSourceProvider;
-use crate::table::reader::{batch, passing};
+use crate::table::reader::{BATCH_ROWS, batch, passing};
 use crate::table::scan::{HEAVY_ROWS, ScanExec, leaf_properties};
 use crate::table::{Snapshot, VectorIndexView};
 use crate::types::Type;
@@ -234,17 +234,19 @@ pub struct Late {
     pub query: Arc<dyn PhysicalExpr>,
     /// LIMIT, then OFFSET if there is one.
     pub limit: Vec<Arc<dyn PhysicalExpr>>,
+    /// As in [`Question::with_ties`].
+    pub with_ties: bool,
 }
 
 impl KnnScanExec {
-    /// The nearest of the rows that a scan reads, as it gives them, with ties.
+    /// The nearest of the rows that a scan reads, as it gives them.
     pub fn of_scan(scan: &ScanExec, late: Late) -> KnnScanExec {
         KnnScanExec {
             table: scan.provider.clone(),
             bindings: Arc::clone(&scan.bindings),
             column: late.column,
             metric: late.metric,
-            with_ties: true,
+            with_ties: late.with_ties,
             filter: Arc::clone(&scan.filter),
             bounds: Filter::none(),
             query: late.query,
@@ -403,12 +405,12 @@ impl ExecutionPlan for KnnScanExec {
     fn execute(&self, _partition: usize, _context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         let schema = Arc::clone(self.properties.eq_properties.schema());
         let answer = self.answer(&schema).map_err(external)?;
-        Ok(Box::pin(MemoryStream::try_new(vec![answer], schema, None)?))
+        Ok(Box::pin(MemoryStream::try_new(answer, schema, None)?))
     }
 }
 
 impl KnnScanExec {
-    fn answer(&self, schema: &SchemaRef) -> crate::error::Result<RecordBatch> {
+    fn answer(&self, schema: &SchemaRef) -> crate::error::Result<Vec<RecordBatch>> {
         let started = std::time::Instant::now();
         let execution = self.bindings.execution()?;
         let search = Search::new(self, &execution)?;
@@ -420,14 +422,15 @@ impl KnnScanExec {
             }
         }
         *self.report.lock() = report;
-        self.batch(schema, &search.snapshot, answers)
+        // Many rows' texts would be more than one column of a batch can hold.
+        answers.chunks(BATCH_ROWS).map(|answers| self.batch(schema, &search.snapshot, answers)).collect()
     }
 
     fn batch(
         &self,
         schema: &SchemaRef,
         snapshot: &Arc<Snapshot>,
-        answers: Vec<Answer>,
+        answers: &[Answer],
     ) -> crate::error::Result<RecordBatch> {
         let stored: Vec<usize> =
             self.columns.iter().copied().filter(|column| *column != self.distance).collect();
@@ -435,7 +438,7 @@ impl KnnScanExec {
         let mut rows = Vec::with_capacity(answers.len());
         for answer in answers {
             distances.append_option(answer.distance);
-            rows.push((answer.slot, answer.row));
+            rows.push((answer.slot, answer.row.clone()));
         }
         let distances: ArrayRef = Arc::new(distances.finish());
         let mut decoded = Decoder::new(Arc::clone(snapshot), &stored)?.decode(&rows, &stored)?.into_iter();
@@ -517,7 +520,8 @@ impl<'a> Search<'a> {
             return Ok((Vec::new(), None));
         }
         let superset = self.superset()?;
-        let mut wanted = self.limit;
+        // One more than wanted shows where the ties end.
+        let mut wanted = self.limit.saturating_add(usize::from(self.scan.with_ties));
         loop {
             let (mut answers, report) = self.bounded(&superset, wanted)?;
             let Some(report) = report else { return Ok((answers, None)) };
@@ -589,6 +593,8 @@ impl<'a> Search<'a> {
         exactly: bool,
     ) -> crate::error::Result<(Vec<Answer>, Option<Report>)> {
         let Some(query) = self.query.as_ref().map(Cell::vector) else {
+            // Every row is at the same distance from it.
+            let wanted = if self.scan.with_ties { usize::MAX } else { wanted };
             return Ok((self.without_distance(superset, wanted)?, None));
         };
         let mut tested = 0;

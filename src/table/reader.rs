@@ -27,7 +27,7 @@ use crate::types::Type;
 use crate::types::arrow::Builder;
 
 /// Rows read between two looks at the cancel flag and at other tasks: about 0.5 ms of decoding.
-const BATCH_ROWS: usize = 2_048;
+pub const BATCH_ROWS: usize = 2_048;
 
 /// How the rows that may pass are found.
 pub enum Access {

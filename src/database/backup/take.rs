@@ -14,6 +14,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use crate::clock::Timestamp;
 use crate::database::Database;
@@ -37,6 +38,9 @@ pub struct BackupOptions {
     /// Read and written together; 0: as fast as it goes.
     pub bytes_per_second_max: u64,
 }
+
+/// How long a backup may not hear that it is cancelled.
+const REST_MAX: Duration = Duration::from_millis(100);
 
 /// What a backup has done.
 #[derive(Clone, Debug)]
@@ -105,7 +109,13 @@ impl Database {
         let pinned = self.checkpoint_then(Due::Grown, Pinned::of)?;
         let mut throttle = Throttle::new(options.bytes_per_second_max);
         let mut pace = |bytes| {
-            throttle.wait_after(bytes).into_iter().for_each(|time| self.background().rest(time));
+            let mut left = throttle.wait_after(bytes).unwrap_or_default();
+            while !left.is_zero() {
+                check_cancel(cancel)?;
+                let rest = left.min(REST_MAX);
+                self.background().rest(rest);
+                left -= rest;
+            }
             check_cancel(cancel)
         };
         let mut copy = Copy { repository: &mut repository, files: Vec::new(), new_tables: Vec::new() };

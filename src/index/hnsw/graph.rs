@@ -247,7 +247,8 @@ impl Graph {
     pub fn wants_training(&self, rows: u64) -> bool {
         let Some(codes) = self.codes.get() else { return false };
         let count = codes.coder().trained_on();
-        let enough = codes.coder().quantization.sample_max() / 2;
+        let coder = codes.coder();
+        let enough = self.sample_max(coder.quantization, coder.dimensions) / 2;
         let is_of_few = (count as usize) < enough && rows > 4 * u64::from(count.max(64));
         is_of_few || codes.are_off(&self.nodes())
     }
