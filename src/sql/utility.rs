@@ -838,15 +838,13 @@ fn backup(w: &mut Words) -> Parsed<Ast> {
     let to = w.string()?;
     let mut options = BackupOptions::default();
     if w.accept("KEEP") {
-        // Less than 1 is refused by the backup.
-        options.keep = Some(usize::try_from(w.integer()?).unwrap_or(0));
+        options.keep = Some(usize::try_from(w.integer()?).unwrap_or(0)); // A backup refuses 0.
     }
     if w.accept("RATE") {
-        let Ok(megabytes) = u64::try_from(w.integer()?) else {
-            let error = Error::new(SqlState::INVALID_PARAMETER_VALUE, "RATE of BACKUP must not be negative");
-            return Err(error.hint("0 is no limit.").into());
-        };
-        options.bytes_per_second_max = megabytes.saturating_mul(1 << 20);
+        let negative =
+            |_| Error::new(SqlState::INVALID_PARAMETER_VALUE, "RATE of BACKUP must not be negative");
+        let bytes = u64::try_from(w.integer()?).map_err(negative)?.saturating_mul(1 << 20);
+        options.bytes_per_second_max = bytes;
     }
     Ok(Ast::Backup(to, options))
 }
