@@ -1,5 +1,6 @@
 //! `avg` of integers and numeric, and `sum` of numeric: exact sums, with PostgreSQL's digits.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
@@ -13,9 +14,9 @@ use datafusion::logical_expr::utils::format_state_name;
 
 use crate::codec::key;
 use crate::functions::decimal::{self, Numbers, is_numeric, of_integer};
-use crate::functions::frame::{Frame, Framed};
+use crate::functions::frame::{Anew, Frame, Gather};
+use crate::types::Numeric;
 use crate::types::arrow::errors::external;
-use crate::types::{Numeric, Value};
 
 /// Whether averages of the type are ours.
 pub fn is_exact(ty: &DataType) -> bool {
@@ -32,18 +33,23 @@ pub fn is_long_sum(ty: &DataType) -> bool {
 }
 
 pub fn state_fields(args: &StateFieldsArgs) -> Vec<FieldRef> {
-    let state = |name, ty| Arc::new(Field::new(format_state_name(args.name, name), ty, true));
     if args.is_distinct {
-        let items = DataType::List(Arc::new(Field::new("item", decimal::any(), true)));
-        return vec![state("values", items)];
+        return distinct_state(args.name);
     }
+    let state = |name, ty| Arc::new(Field::new(format_state_name(args.name, name), ty, true));
     vec![state("sum", decimal::any()), state("count", DataType::Int64)]
+}
+
+/// The state of a [`Distinct`] of an aggregate.
+pub fn distinct_state(name: &str) -> Vec<FieldRef> {
+    let items = DataType::List(Arc::new(Field::new("item", decimal::any(), true)));
+    vec![Arc::new(Field::new(format_state_name(name, "values"), items, true))]
 }
 
 pub fn accumulator(args: &AccumulatorArgs, average: bool) -> Box<dyn Accumulator> {
     match args.is_distinct {
-        true => Box::new(DistinctTotal { values: Distinct::default(), average }),
-        false => Box::new(Total { sum: Numeric::ZERO, count: 0, average }),
+        true => Box::new(Distinct::new(Total::new(average))),
+        false => Box::new(Total::new(average)),
     }
 }
 
@@ -52,7 +58,7 @@ pub fn accumulator(args: &AccumulatorArgs, average: bool) -> Box<dyn Accumulator
 pub fn sliding_accumulator(args: &AccumulatorArgs, average: bool) -> Box<dyn Accumulator> {
     let is_any = args.expr_fields.first().is_some_and(|field| *field.data_type() == decimal::any());
     match is_any && !args.is_distinct {
-        true => Box::new(Frame::new(Whole { average })),
+        true => Box::new(Frame::new(Anew(Total::new(average)))),
         false => accumulator(args, average),
     }
 }
@@ -106,25 +112,46 @@ fn total<'n>(mut numbers: impl Iterator<Item = &'n Numeric>) -> Result<Numeric> 
     numbers.try_fold(Numeric::ZERO, |sum, number| sum.plus(number)).map_err(external)
 }
 
-/// The sum of so many numbers, or their average; NULL of none.
-fn answer(sum: &Numeric, count: i64, average: bool) -> Result<ScalarValue> {
-    if count == 0 {
-        return Ok(decimal::scalar(None));
-    }
-    match average {
-        true => {
-            let average = sum.divided_by(&Numeric::from_integer(count)).map_err(external)?;
-            Ok(decimal::scalar(Some(&average)))
-        }
-        false => Ok(decimal::scalar(Some(sum))),
-    }
-}
-
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Total {
     sum: Numeric,
     count: i64,
     average: bool,
+}
+
+impl Total {
+    fn new(average: bool) -> Total {
+        Total { sum: Numeric::ZERO, count: 0, average }
+    }
+}
+
+impl Gather for Total {
+    type Value = Numeric;
+
+    fn read(column: &ArrayRef, found: &mut VecDeque<Numeric>) -> Result<()> {
+        found.extend(values(column)?);
+        Ok(())
+    }
+
+    fn add(&mut self, value: &Numeric) -> Result<()> {
+        self.sum = self.sum.plus(value).map_err(external)?;
+        self.count += 1;
+        Ok(())
+    }
+
+    /// NULL of no values.
+    fn answer(&self) -> Result<ScalarValue> {
+        if self.count == 0 {
+            return Ok(decimal::scalar(None));
+        }
+        match self.average {
+            true => {
+                let average = self.sum.divided_by(&Numeric::from_integer(self.count)).map_err(external)?;
+                Ok(decimal::scalar(Some(&average)))
+            }
+            false => Ok(decimal::scalar(Some(&self.sum))),
+        }
+    }
 }
 
 impl Accumulator for Total {
@@ -159,7 +186,7 @@ impl Accumulator for Total {
     }
 
     fn evaluate(&mut self) -> Result<ScalarValue> {
-        answer(&self.sum, self.count, self.average)
+        self.answer()
     }
 
     fn size(&self) -> usize {
@@ -167,52 +194,29 @@ impl Accumulator for Total {
     }
 }
 
-/// Numbers of which no two are equal, by their keys: of equal ones the first.
-#[derive(Debug, Default)]
-pub struct Distinct(BTreeMap<Vec<u8>, Numeric>);
-
-impl Distinct {
-    /// Whether it is a new one.
-    pub fn insert(&mut self, number: Numeric) -> bool {
-        let value = Value::Numeric(number);
-        let key = key::of(std::slice::from_ref(&value));
-        let Value::Numeric(number) = value else { return false };
-        let is_new = !self.0.contains_key(&key);
-        if is_new {
-            self.0.insert(key, number);
-        }
-        is_new
-    }
-
-    fn count(&self) -> i64 {
-        self.0.len() as i64
-    }
-
-    pub fn iter(&self) -> impl Iterator<Item = &Numeric> {
-        self.0.values()
-    }
-
-    /// As a state that goes from one accumulator to another.
-    pub fn state(&self) -> ScalarValue {
-        let items: Vec<ScalarValue> = self.iter().map(|number| decimal::scalar(Some(number))).collect();
-        ScalarValue::List(ScalarValue::new_list_nullable(&items, &decimal::any()))
-    }
-
-    pub fn size(&self) -> usize {
-        self.0.keys().map(|key| key.capacity() + size_of::<(Vec<u8>, Numeric)>()).sum()
-    }
-}
-
+/// What is gathered of numbers of which no two are equal: of equal ones the first.
 #[derive(Debug)]
-struct DistinctTotal {
-    values: Distinct,
-    average: bool,
+pub struct Distinct<G> {
+    /// By their keys.
+    values: BTreeMap<Vec<u8>, Numeric>,
+    gathered: G,
 }
 
-impl Accumulator for DistinctTotal {
+impl<G> Distinct<G> {
+    pub fn new(gathered: G) -> Distinct<G> {
+        Distinct { values: BTreeMap::new(), gathered }
+    }
+}
+
+impl<G: Gather<Value = Numeric>> Accumulator for Distinct<G> {
     fn update_batch(&mut self, columns: &[ArrayRef]) -> Result<()> {
         for number in values(&columns[0])? {
-            self.values.insert(number);
+            let mut key = Vec::new();
+            key::number(&number, &mut key);
+            if let Entry::Vacant(place) = self.values.entry(key) {
+                self.gathered.add(&number)?;
+                place.insert(number);
+            }
         }
         Ok(())
     }
@@ -222,33 +226,17 @@ impl Accumulator for DistinctTotal {
     }
 
     fn state(&mut self) -> Result<Vec<ScalarValue>> {
-        Ok(vec![self.values.state()])
+        let items: Vec<ScalarValue> =
+            self.values.values().map(|number| decimal::scalar(Some(number))).collect();
+        Ok(vec![ScalarValue::List(ScalarValue::new_list_nullable(&items, &decimal::any()))])
     }
 
     fn evaluate(&mut self) -> Result<ScalarValue> {
-        answer(&total(self.values.iter())?, self.values.count(), self.average)
+        self.gathered.answer()
     }
 
     fn size(&self) -> usize {
-        size_of::<Self>() + self.values.size()
-    }
-}
-
-/// All of a frame.
-#[derive(Debug)]
-struct Whole {
-    average: bool,
-}
-
-impl Framed for Whole {
-    type Value = Numeric;
-
-    fn read(&self, column: &ArrayRef, found: &mut VecDeque<Numeric>) -> Result<()> {
-        found.extend(values(column)?);
-        Ok(())
-    }
-
-    fn answer(&self, values: &VecDeque<Numeric>) -> Result<ScalarValue> {
-        answer(&total(values.iter())?, values.len() as i64, self.average)
+        let entry = |key: &Vec<u8>| key.capacity() + size_of::<(Vec<u8>, Numeric)>();
+        size_of::<Self>() + self.values.keys().map(entry).sum::<usize>()
     }
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use arrow::array::ArrayRef;
 use arrow::datatypes::{DataType, Field, FieldRef};
-use datafusion::common::cast::{as_int64_array, as_list_array};
+use datafusion::common::cast::as_int64_array;
 use datafusion::common::{Result, ScalarValue};
 use datafusion::functions_aggregate::{stddev, variance};
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
@@ -19,9 +19,9 @@ use datafusion::logical_expr::{
 };
 use num_bigint::BigInt;
 
-use crate::functions::average::{Distinct, is_exact, values};
+use crate::functions::average::{Distinct, distinct_state, is_exact, values};
 use crate::functions::decimal;
-use crate::functions::frame::{Frame, Framed, read_floats};
+use crate::functions::frame::{Anew, Frame, Framed, Gather, read_floats};
 use crate::functions::scalar::no_such_function;
 use crate::types::Numeric;
 use crate::types::arrow::errors::external;
@@ -94,7 +94,7 @@ impl AggregateUDFImpl for Deviation {
         }
         let exact = Exact::new(self.of);
         Ok(match args.is_distinct {
-            true => Box::new(DistinctExact { values: Distinct::default(), exact }),
+            true => Box::new(Distinct::new(exact)),
             false => Box::new(exact),
         })
     }
@@ -104,11 +104,10 @@ impl AggregateUDFImpl for Deviation {
         if !is_exact(&input) {
             return self.inner.state_fields(args);
         }
-        let state = |name, ty| Arc::new(Field::new(format_state_name(args.name, name), ty, true));
         if args.is_distinct {
-            let items = DataType::List(Arc::new(Field::new("item", decimal::any(), true)));
-            return Ok(vec![state("values", items)]);
+            return Ok(distinct_state(args.name));
         }
+        let state = |name, ty| Arc::new(Field::new(format_state_name(args.name, name), ty, true));
         Ok(vec![
             state("count", DataType::Int64),
             state("sum", decimal::any()),
@@ -126,14 +125,16 @@ impl AggregateUDFImpl for Deviation {
 
     fn create_sliding_accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
         match input(&args) {
-            any if any == decimal::any() && !args.is_distinct => Ok(Box::new(Frame::new(Whole(self.of)))),
+            any if any == decimal::any() && !args.is_distinct => {
+                Ok(Box::new(Frame::new(Anew(Exact::new(self.of)))))
+            }
             exact if is_exact(&exact) => self.accumulator(args),
             _ => Ok(Box::new(Frame::new(self.of))),
         }
     }
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Exact {
     count: i64,
     sum: Numeric,
@@ -144,13 +145,6 @@ struct Exact {
 impl Exact {
     fn new(of: Of) -> Exact {
         Exact { count: 0, sum: Numeric::ZERO, squares: Numeric::ZERO, of }
-    }
-
-    fn add(&mut self, value: &Numeric) -> Result<()> {
-        self.count += 1;
-        self.sum = self.sum.plus(value).map_err(external)?;
-        self.squares = value.times(value).and_then(|square| self.squares.plus(&square)).map_err(external)?;
-        Ok(())
     }
 
     fn remove(&mut self, value: &Numeric) -> Result<()> {
@@ -193,6 +187,26 @@ fn root(of: &Numeric) -> crate::error::Result<Numeric> {
     Numeric::of_big((square.sqrt() + 5) / 10, of.scale())
 }
 
+impl Gather for Exact {
+    type Value = Numeric;
+
+    fn read(column: &ArrayRef, found: &mut VecDeque<Numeric>) -> Result<()> {
+        found.extend(values(column)?);
+        Ok(())
+    }
+
+    fn add(&mut self, value: &Numeric) -> Result<()> {
+        self.count += 1;
+        self.sum = self.sum.plus(value).map_err(external)?;
+        self.squares = value.times(value).and_then(|square| self.squares.plus(&square)).map_err(external)?;
+        Ok(())
+    }
+
+    fn answer(&self) -> Result<ScalarValue> {
+        Ok(decimal::scalar(self.result()?.as_ref()))
+    }
+}
+
 impl Accumulator for Exact {
     fn update_batch(&mut self, columns: &[ArrayRef]) -> Result<()> {
         values(&columns[0])?.iter().try_for_each(|value| self.add(value))
@@ -222,64 +236,11 @@ impl Accumulator for Exact {
     }
 
     fn evaluate(&mut self) -> Result<ScalarValue> {
-        Ok(decimal::scalar(self.result()?.as_ref()))
+        self.answer()
     }
 
     fn size(&self) -> usize {
         size_of::<Self>()
-    }
-}
-
-/// Each value once.
-#[derive(Debug)]
-struct DistinctExact {
-    values: Distinct,
-    exact: Exact,
-}
-
-impl Accumulator for DistinctExact {
-    fn update_batch(&mut self, columns: &[ArrayRef]) -> Result<()> {
-        for value in values(&columns[0])? {
-            if self.values.insert(value.clone()) {
-                self.exact.add(&value)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn merge_batch(&mut self, states: &[ArrayRef]) -> Result<()> {
-        as_list_array(&states[0])?.iter().flatten().try_for_each(|items| self.update_batch(&[items]))
-    }
-
-    fn state(&mut self) -> Result<Vec<ScalarValue>> {
-        Ok(vec![self.values.state()])
-    }
-
-    fn evaluate(&mut self) -> Result<ScalarValue> {
-        self.exact.evaluate()
-    }
-
-    fn size(&self) -> usize {
-        size_of::<Self>() + self.values.size()
-    }
-}
-
-/// All of a frame of numbers, each of which shows its own digits.
-#[derive(Debug)]
-struct Whole(Of);
-
-impl Framed for Whole {
-    type Value = Numeric;
-
-    fn read(&self, column: &ArrayRef, found: &mut VecDeque<Numeric>) -> Result<()> {
-        found.extend(values(column)?);
-        Ok(())
-    }
-
-    fn answer(&self, values: &VecDeque<Numeric>) -> Result<ScalarValue> {
-        let mut exact = Exact::new(self.0);
-        values.iter().try_for_each(|value| exact.add(value))?;
-        exact.evaluate()
     }
 }
 

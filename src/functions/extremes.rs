@@ -1,10 +1,11 @@
-//! `min` and `max` of intervals, which are compared by their length, of numeric by value, of floats by group, among which NaN is the greatest,
-//! and of `char(n)`, which stay what they are.
+//! `min` and `max` of intervals, which are compared by their length, of numeric by value, of floats by group, among which
+//! NaN is the greatest, and of `char(n)`, which stay what they are.
 //!
 //! DataFusion's aggregates in front of which these stand answer for everything else.
 
 use std::cmp::Ordering;
 use std::collections::VecDeque;
+use std::fmt::Debug;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray};
@@ -22,7 +23,7 @@ use datafusion::logical_expr::{
 use datafusion_functions_aggregate_common::aggregate::groups_accumulator::prim_op::PrimitiveGroupsAccumulator;
 
 use crate::functions::dates::nanoseconds_of;
-use crate::functions::frame::{Frame, Framed};
+use crate::functions::frame::{Anew, Frame, Gather};
 use crate::functions::scalar::no_such_function;
 use crate::functions::{average, decimal};
 use crate::types::arrow::lists::range_of;
@@ -39,6 +40,13 @@ pub fn functions() -> Vec<Arc<AggregateUDF>> {
 struct Extreme {
     inner: Arc<AggregateUDF>,
     greatest: Ordering,
+}
+
+impl Extreme {
+    /// None yet.
+    fn kept<T>(&self) -> Kept<T> {
+        Kept { greatest: self.greatest, value: None }
+    }
 }
 
 /// Whether values have an order of their own here.
@@ -84,8 +92,8 @@ impl AggregateUDFImpl for Extreme {
 
     fn accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
         match is_ours(&args) {
-            true if is_of_numbers(&args) => Ok(Box::new(Numbers { greatest: self.greatest, kept: None })),
-            true => Ok(Box::new(Lengths { greatest: self.greatest, kept: None })),
+            true if is_of_numbers(&args) => Ok(Box::new(self.kept::<Numeric>())),
+            true => Ok(Box::new(self.kept::<IntervalMonthDayNano>())),
             false => self.inner.accumulator(args),
         }
     }
@@ -104,8 +112,8 @@ impl AggregateUDFImpl for Extreme {
 
     fn create_sliding_accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
         match is_ours(&args) {
-            true if is_of_numbers(&args) => Ok(Box::new(Frame::new(BestNumber { greatest: self.greatest }))),
-            true => Ok(Box::new(Frame::new(Best { greatest: self.greatest }))),
+            true if is_of_numbers(&args) => Ok(Box::new(Frame::new(Anew(self.kept::<Numeric>())))),
+            true => Ok(Box::new(Frame::new(Anew(self.kept::<IntervalMonthDayNano>())))),
             false => self.inner.create_sliding_accumulator(args),
         }
     }
@@ -150,86 +158,81 @@ where
     Box::new(PrimitiveGroupsAccumulator::<T, _>::new(&T::DATA_TYPE, keep).with_starting_value(first))
 }
 
-fn values(column: &ArrayRef) -> impl Iterator<Item = IntervalMonthDayNano> {
-    column.as_primitive::<IntervalMonthDayNanoType>().iter().flatten()
+/// A value with an order of its own here.
+trait Ordered: Clone + Debug + Send + Sync + 'static {
+    /// Adds the values of a column that are not NULL.
+    fn read(column: &ArrayRef, values: &mut VecDeque<Self>) -> Result<()>;
+
+    fn order(&self, other: &Self) -> Ordering;
+
+    fn scalar(value: Option<&Self>) -> ScalarValue;
 }
 
-/// The extreme of numbers that show their own digits.
-#[derive(Debug)]
-struct Numbers {
-    greatest: Ordering,
-    kept: Option<Numeric>,
-}
-
-impl Numbers {
-    fn better<'n>(kept: &'n Numeric, new: &'n Numeric, greatest: Ordering) -> &'n Numeric {
-        if new.compare(kept) == greatest { new } else { kept }
-    }
-}
-
-impl Accumulator for Numbers {
-    fn update_batch(&mut self, columns: &[ArrayRef]) -> Result<()> {
-        let new = average::values(&columns[0])?;
-        let all = self.kept.iter().chain(&new);
-        self.kept = all.reduce(|kept, new| Numbers::better(kept, new, self.greatest)).cloned();
+/// Numbers that show their own digits.
+impl Ordered for Numeric {
+    fn read(column: &ArrayRef, values: &mut VecDeque<Numeric>) -> Result<()> {
+        values.extend(average::values(column)?);
         Ok(())
     }
 
-    fn merge_batch(&mut self, states: &[ArrayRef]) -> Result<()> {
-        self.update_batch(states)
+    fn order(&self, other: &Numeric) -> Ordering {
+        self.compare(other)
     }
 
-    fn state(&mut self) -> Result<Vec<ScalarValue>> {
-        Ok(vec![self.evaluate()?])
-    }
-
-    fn evaluate(&mut self) -> Result<ScalarValue> {
-        Ok(decimal::scalar(self.kept.as_ref()))
-    }
-
-    fn size(&self) -> usize {
-        size_of::<Self>()
+    fn scalar(value: Option<&Numeric>) -> ScalarValue {
+        decimal::scalar(value)
     }
 }
 
-/// The one of numbers in a frame.
-#[derive(Debug)]
-struct BestNumber {
-    greatest: Ordering,
-}
-
-impl Framed for BestNumber {
-    type Value = Numeric;
-
-    fn read(&self, column: &ArrayRef, found: &mut VecDeque<Numeric>) -> Result<()> {
-        found.extend(average::values(column)?);
+/// By their lengths.
+impl Ordered for IntervalMonthDayNano {
+    fn read(column: &ArrayRef, values: &mut VecDeque<IntervalMonthDayNano>) -> Result<()> {
+        values.extend(column.as_primitive::<IntervalMonthDayNanoType>().iter().flatten());
         Ok(())
     }
 
-    fn answer(&self, values: &VecDeque<Numeric>) -> Result<ScalarValue> {
-        Ok(decimal::scalar(values.iter().reduce(|kept, new| Numbers::better(kept, new, self.greatest))))
+    fn order(&self, other: &IntervalMonthDayNano) -> Ordering {
+        nanoseconds_of(*self).cmp(&nanoseconds_of(*other))
+    }
+
+    fn scalar(value: Option<&IntervalMonthDayNano>) -> ScalarValue {
+        ScalarValue::IntervalMonthDayNano(value.copied())
     }
 }
 
-/// The one of two that is looked for; of equal ones the first.
-fn better(kept: IntervalMonthDayNano, new: IntervalMonthDayNano, greatest: Ordering) -> IntervalMonthDayNano {
-    if nanoseconds_of(new).cmp(&nanoseconds_of(kept)) == greatest { new } else { kept }
-}
-
-#[derive(Debug)]
-struct Lengths {
+/// The one that is looked for; of equal ones the first.
+#[derive(Clone, Debug)]
+struct Kept<T> {
     greatest: Ordering,
-    kept: Option<IntervalMonthDayNano>,
+    value: Option<T>,
 }
 
-impl Accumulator for Lengths {
-    fn update_batch(&mut self, columns: &[ArrayRef]) -> Result<()> {
-        for new in values(&columns[0]) {
-            self.kept = Some(self.kept.map_or(new, |kept| better(kept, new, self.greatest)));
+impl<T: Ordered> Gather for Kept<T> {
+    type Value = T;
+
+    fn read(column: &ArrayRef, values: &mut VecDeque<T>) -> Result<()> {
+        T::read(column, values)
+    }
+
+    fn add(&mut self, value: &T) -> Result<()> {
+        if self.value.as_ref().is_none_or(|kept| value.order(kept) == self.greatest) {
+            self.value = Some(value.clone());
         }
         Ok(())
     }
 
+    fn answer(&self) -> Result<ScalarValue> {
+        Ok(T::scalar(self.value.as_ref()))
+    }
+}
+
+impl<T: Ordered> Accumulator for Kept<T> {
+    fn update_batch(&mut self, columns: &[ArrayRef]) -> Result<()> {
+        let mut values = VecDeque::new();
+        T::read(&columns[0], &mut values)?;
+        values.iter().try_for_each(|value| self.add(value))
+    }
+
     fn merge_batch(&mut self, states: &[ArrayRef]) -> Result<()> {
         self.update_batch(states)
     }
@@ -239,30 +242,10 @@ impl Accumulator for Lengths {
     }
 
     fn evaluate(&mut self) -> Result<ScalarValue> {
-        Ok(ScalarValue::IntervalMonthDayNano(self.kept))
+        self.answer()
     }
 
     fn size(&self) -> usize {
         size_of::<Self>()
-    }
-}
-
-/// The one that is looked for in a frame.
-#[derive(Debug)]
-struct Best {
-    greatest: Ordering,
-}
-
-impl Framed for Best {
-    type Value = IntervalMonthDayNano;
-
-    fn read(&self, column: &ArrayRef, found: &mut VecDeque<IntervalMonthDayNano>) -> Result<()> {
-        found.extend(values(column));
-        Ok(())
-    }
-
-    fn answer(&self, values: &VecDeque<IntervalMonthDayNano>) -> Result<ScalarValue> {
-        let best = values.iter().copied().reduce(|kept, new| better(kept, new, self.greatest));
-        Ok(ScalarValue::IntervalMonthDayNano(best))
     }
 }

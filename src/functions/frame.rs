@@ -73,6 +73,36 @@ impl<F: Framed> Accumulator for Frame<F> {
     }
 }
 
+/// What is gathered value by value, in any order.
+pub trait Gather: Clone + Debug + Send + Sync + 'static {
+    type Value: Debug + Send + Sync;
+
+    /// Adds the values of a column that are not NULL.
+    fn read(column: &ArrayRef, values: &mut VecDeque<Self::Value>) -> Result<()>;
+
+    fn add(&mut self, value: &Self::Value) -> Result<()>;
+
+    fn answer(&self) -> Result<ScalarValue>;
+}
+
+/// Of each frame gathered anew, from what it is of no values.
+#[derive(Debug)]
+pub struct Anew<G>(pub G);
+
+impl<G: Gather> Framed for Anew<G> {
+    type Value = G::Value;
+
+    fn read(&self, column: &ArrayRef, values: &mut VecDeque<G::Value>) -> Result<()> {
+        G::read(column, values)
+    }
+
+    fn answer(&self, values: &VecDeque<G::Value>) -> Result<ScalarValue> {
+        let mut gathered = self.0.clone();
+        values.iter().try_for_each(|value| gathered.add(value))?;
+        gathered.answer()
+    }
+}
+
 /// Adds the values of a column of numbers as floats.
 pub fn read_floats(column: &ArrayRef, values: &mut VecDeque<f64>) -> Result<()> {
     let column = cast(column, &DataType::Float64)?;
