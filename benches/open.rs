@@ -89,14 +89,11 @@ fn create(database: &Arc<Database>) -> Oid {
         schema: "public".into(),
         name: "items".into(),
         columns: columns.collect(),
-        constraints: vec![Constraint {
-            oid: constraint,
-            name: "items_pkey".into(),
-            kind: ConstraintKind::PrimaryKey { columns: vec![1] },
-            not_valid: false,
-            deferral: Default::default(),
-            included: Vec::new(),
-        }],
+        constraints: vec![Constraint::new(
+            constraint,
+            "items_pkey",
+            ConstraintKind::PrimaryKey { columns: vec![1] },
+        )],
         ..Table::default()
     };
     done(txn.create_table(table, Vec::new()));

@@ -75,14 +75,7 @@ fn create(database: &Arc<Database>, name: &str, dimensions: usize) -> Oid {
             column(2, "category", Type::Int4),
             column(3, "embedding", Type::Vector(Some(dimensions as u16))),
         ],
-        constraints: vec![Constraint {
-            oid: txn.new_oid(),
-            name: format!("{name}_pkey"),
-            kind: key,
-            not_valid: false,
-            deferral: Default::default(),
-            included: Vec::new(),
-        }],
+        constraints: vec![Constraint::new(txn.new_oid(), format!("{name}_pkey"), key)],
         ..Table::default()
     };
     done(txn.create_table(table, Vec::new()));

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 /// From the ground up. A line may use only the lines before it.
 const LAYERS: &[&[&str]] = &[
-    &["types", "codec", "fs", "clock", "config", "error", "memory", "metrics"],
+    &["types", "codec", "fs", "clock", "config", "error", "memory"],
     &["distance", "fulltext", "log"],
     &["vectors"],
     &["index", "storage"],

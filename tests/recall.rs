@@ -348,7 +348,9 @@ fn a_graph_that_was_repaired_finds_what_a_new_one_finds() {
             );
         }
         let (repaired, fresh) = (graph.check(), fresh.check());
-        assert!(repaired.unreachable <= fresh.unreachable + 10, "{repaired:?} and {fresh:?}");
+        // Two threads link in another order each time: in 12 runs 8 fewer to 10 more by the inner product, 37 to 47 more
+        // where nobody links the lost again.
+        assert!(repaired.unreachable <= fresh.unreachable + 25, "{repaired:?} and {fresh:?}");
     }
 }
 

@@ -283,6 +283,12 @@ pub struct Constraint {
 }
 
 impl Constraint {
+    /// A constraint that is checked at once and that all rows pass, of its own columns alone.
+    pub fn new(oid: Oid, name: impl Into<String>, kind: ConstraintKind) -> Constraint {
+        let (included, deferral) = (Vec::new(), Deferral::default());
+        Constraint { oid, name: name.into(), kind, included, not_valid: false, deferral }
+    }
+
     /// When it is checked; conditions are at once.
     pub fn deferral(&self) -> Deferral {
         match &self.kind {

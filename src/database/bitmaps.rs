@@ -31,7 +31,7 @@ use crate::error::{Error, Result, SqlState};
 use crate::fs::Fs;
 use crate::index::bitmap::file::{self, Name};
 use crate::log::{Position, StorageId};
-use crate::storage::{Extra, Store};
+use crate::storage::{Extra, Store, folder};
 use crate::table::Table;
 use crate::table::metadata::Metadata;
 use crate::table::state::{Saved, State};
@@ -86,6 +86,12 @@ pub struct Seen {
     changed: RoaringBitmap,
     /// Whether there is another whole file, or none any more.
     forget: bool,
+}
+
+impl Seen {
+    pub fn storage(&self) -> StorageId {
+        self.table.storage()
+    }
 }
 
 /// Files that are written, and count once a checkpoint names them.
@@ -399,10 +405,6 @@ fn encode(applied: Position, kept: &Kept) -> Vec<u8> {
     let mut value = vec![applied.0];
     value.extend(kept.numbers());
     serde_json::to_vec(&value).expect("numbers are JSON")
-}
-
-fn folder(dir: &Path, storage: StorageId) -> PathBuf {
-    dir.join("tables").join(storage.0.to_string())
 }
 
 fn path_of(dir: &Path, storage: StorageId, number: u64) -> PathBuf {

@@ -80,8 +80,9 @@ impl Database {
         extras.push(Extra { storage: catalog, name: COUNTERS.into(), value: Some(core.counters()) });
         let time = moment.time.0.to_le_bytes().to_vec();
         extras.push(Extra { storage: catalog, name: TIME.into(), value: Some(time) });
-        let position = core.kept_position(moment.position, &moment.damaged, &moment.sound, &mut extras);
-        let written = core.stamp(&tables, &moment.sound, moment.applied, &mut extras);
+        let sound: Vec<StorageId> = moment.seen.iter().map(Seen::storage).collect();
+        let position = core.kept_position(moment.position, &moment.damaged, &sound, &mut extras);
+        let written = core.stamp(&tables, &sound, moment.applied, &mut extras);
         let bitmaps = core.bitmaps.save(core, moment.seen, moment.applied, closing, &mut extras);
         core.store.checkpoint_frozen(moment.frozen, Checkpoint { position, extras })?;
         written.into_iter().for_each(Written::note);
@@ -123,7 +124,6 @@ impl Database {
             last: core.last_commit(),
             time: core.last_time(),
             damaged: core.version.load().damaged.clone(),
-            sound: core.version.load().tables.values().map(|table| table.storage()).collect(),
             seen: core.bitmaps.see(&core.version.load()),
             sequences,
         }))
@@ -142,8 +142,6 @@ struct Moment {
     /// Tables that it is not of.
     damaged: DamagedTables,
     /// Those that it is of.
-    sound: Vec<StorageId>,
-    /// The same.
     seen: Vec<Seen>,
     sequences: Vec<u8>,
 }

@@ -23,7 +23,7 @@ use crate::error::{Error, Result, SqlState};
 use crate::fs::Fs;
 use crate::locks::Locks;
 use crate::log::{Log, Position, Record, Seq, StorageId, TxnId};
-use crate::storage::Store;
+use crate::storage::{Store, folder};
 use crate::table::Table;
 
 /// The engine room. Locks are taken in the order of the fields.
@@ -160,7 +160,7 @@ impl Core {
 
     /// The folder of a table's files.
     pub fn table_dir(&self, storage: StorageId) -> PathBuf {
-        self.dir.join("tables").join(storage.0.to_string())
+        folder(&self.dir, storage)
     }
 
     /// Appends records of a transaction that has not committed yet.

@@ -19,7 +19,6 @@ use crate::catalog::{Deferral, Oid};
 use crate::database::Transaction;
 use crate::database::transaction::{Stop, duplicate_key};
 use crate::error::Result;
-use crate::table::keys::UniqueKey;
 
 /// Which row of a call waits (by its place among those that are written), for which index, and the key.
 pub type Wait = (usize, Oid, Vec<u8>);
@@ -48,11 +47,19 @@ struct Waiting {
 }
 
 impl Modes {
-    /// Whether a key is checked at COMMIT, as things stand.
-    pub fn defers(&self, unique: &UniqueKey) -> bool {
-        let named = unique.constraint.and_then(|constraint| self.named.get(&constraint)).copied();
-        let initially = unique.deferral == Deferral::Initially;
-        !unique.deferral.is_never() && named.or(self.all).unwrap_or(initially)
+    /// Whether a constraint is checked at COMMIT, as things stand.
+    pub fn defers(&self, constraint: Option<Oid>, deferral: Deferral) -> bool {
+        let named = constraint.and_then(|constraint| self.named.get(&constraint)).copied();
+        let initially = deferral == Deferral::Initially;
+        !deferral.is_never() && named.or(self.all).unwrap_or(initially)
+    }
+
+    /// SET CONSTRAINTS; none are ALL.
+    pub fn set(&mut self, constraints: &[Oid], deferred: bool) {
+        if constraints.is_empty() {
+            *self = Modes { named: HashMap::new(), all: Some(deferred) };
+        }
+        self.named.extend(constraints.iter().map(|constraint| (*constraint, deferred)));
     }
 }
 
@@ -75,11 +82,7 @@ impl Transaction {
 
     /// SET CONSTRAINTS; no names are ALL.
     pub fn set_constraints(&mut self, constraints: &[Oid], deferred: bool) {
-        let modes = Arc::make_mut(&mut self.deferred.modes);
-        if constraints.is_empty() {
-            *modes = Modes { named: HashMap::new(), all: Some(deferred) };
-        }
-        modes.named.extend(constraints.iter().map(|constraint| (*constraint, deferred)));
+        Arc::make_mut(&mut self.deferred.modes).set(constraints, deferred);
     }
 
     /// Gives rows the keys that they wait for; with `only_immediate` those of constraints that are not deferred (any more).
@@ -95,7 +98,7 @@ impl Transaction {
             let writer = self.writer(wait.table)?;
             let unique = writer.unique_keys().clone();
             let Some(place) = unique.iter().position(|unique| unique.index == wait.index) else { continue };
-            if only_immediate && modes.defers(&unique[place]) {
+            if only_immediate && modes.defers(unique[place].constraint, unique[place].deferral) {
                 continue;
             }
             let Some(values) = writer.current_values(wait.slot)? else { continue };

@@ -68,6 +68,7 @@ mod work;
 mod tests;
 
 pub use cluster::{Cluster, MAIN_DATABASE, MAIN_DATABASE_OID, Member};
+pub use deferred_keys::Modes;
 pub use measured::MeasuredRecall;
 pub use open::new_cluster;
 pub use progress::BuildProgress;

@@ -30,7 +30,7 @@ use crate::error::{Result, SqlState};
 use crate::fs::Fs;
 use crate::index::room::Room;
 use crate::log::{LocalLog, Log, Position, Seq, StorageId, TxnId};
-use crate::storage::{Store, is_damage};
+use crate::storage::{Store, folder, is_damage};
 use crate::table::Table;
 
 /// The folder of graphs that have no room in memory.
@@ -130,7 +130,7 @@ impl Opening<'_> {
         }
         let tree = store.create_tree(storage);
         let indexes: Vec<_> = catalog.indexes_of(definition.oid).cloned().collect();
-        let folder = dir.join("tables").join(storage.0.to_string());
+        let folder = folder(dir, storage);
         let table = Table::open(fs, &folder, tree, definition.clone(), &indexes, generations.room())?;
         trust_stamps(store, &table);
         generations.open(&***fs, dir, store, catalog, &table, verify)?;

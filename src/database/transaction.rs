@@ -354,7 +354,7 @@ impl Transaction {
                 if !by_same_call && owner.is_none() {
                     continue;
                 }
-                if modes.defers(unique) {
+                if modes.defers(unique.constraint, unique.deferral) {
                     waits.push((number, place));
                     continue;
                 }
@@ -535,7 +535,7 @@ impl Transaction {
                 let owner = writer.owner(key)?;
                 let free = owner.is_none_or(|owner| given_up.get(key) == Some(&owner));
                 if !free || !taken.insert(key) {
-                    if modes.defers(&unique[number]) {
+                    if modes.defers(unique[number].constraint, unique[number].deferral) {
                         waits.push((place, number, unique[number].index));
                         continue;
                     }

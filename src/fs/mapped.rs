@@ -108,7 +108,7 @@ impl Map {
 
     /// Whether any page is.
     pub fn has_lost(&self) -> bool {
-        self.watch().is_some_and(|watch| watch.lost.last() > 0 && watch.lost.touches(0..u64::MAX))
+        self.watch().is_some_and(|watch| watch.lost.touches(0..u64::MAX))
     }
 
     /// Puts the file's pages where empty ones are, as far as they hold some of `bytes`.

@@ -325,7 +325,8 @@ impl Arithmetic {
         for row in 0..rows {
             let value = match operands.as_slice() {
                 [operand] => {
-                    operand.get(row)?.map(|a| if self.op == Op::Neg { a.negated() } else { a.absolute() })
+                    let operand = operand.get(row)?;
+                    operand.map(|a| self.decimal(&a, &a)).transpose().map_err(external)?
                 }
                 [left, right] => match (left.get(row)?, right.get(row)?) {
                     (Some(a), Some(b)) => Some(self.decimal(&a, &b).map_err(external)?),

@@ -12,7 +12,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, BinaryViewArray, BinaryViewBuilder, Decimal128Array};
+use arrow::array::{Array, ArrayRef, BinaryViewBuilder, Decimal128Array};
 use arrow::datatypes::{DECIMAL128_MAX_PRECISION, DataType};
 use datafusion::common::{Result, ScalarValue};
 
@@ -134,10 +134,6 @@ pub fn literal(number: &Numeric) -> ScalarValue {
     }
 }
 
-pub fn overflow() -> datafusion::common::DataFusionError {
-    external(crate::types::numeric::overflow())
-}
-
 /// Collects numbers into a column of one of the two types.
 pub struct Builder {
     ty: DataType,
@@ -167,7 +163,9 @@ impl Builder {
         };
         let narrow = match value {
             None => None,
-            Some(value) => Some(unscaled(value, precision, scale).map_err(|_| overflow())?),
+            Some(value) => Some(
+                unscaled(value, precision, scale).map_err(|_| external(crate::types::numeric::overflow()))?,
+            ),
         };
         self.narrow.push(narrow);
         Ok(())
@@ -181,20 +179,4 @@ impl Builder {
             None => Arc::new(self.any.finish()),
         })
     }
-}
-
-/// Numbers as a column of [`any`].
-pub fn column<'n>(numbers: impl IntoIterator<Item = Option<&'n Numeric>>) -> BinaryViewArray {
-    let (mut builder, mut bytes) = (BinaryViewBuilder::new(), Vec::new());
-    for number in numbers {
-        match number {
-            None => builder.append_null(),
-            Some(number) => {
-                bytes.clear();
-                wire::put(number, &mut bytes);
-                builder.append_value(&bytes);
-            }
-        }
-    }
-    builder.finish()
 }

@@ -8,7 +8,7 @@ use num_bigint::BigInt;
 use crate::error::{Error, Result, SqlState};
 use crate::functions::sampling::{drawn, unit_of};
 use crate::functions::value::{Definition, functions as build, strict};
-use crate::types::{Numeric, Value};
+use crate::types::{Numeric, Value, numeric};
 
 pub fn functions() -> Vec<Arc<ScalarUDF>> {
     build(definitions())
@@ -70,7 +70,7 @@ fn definitions() -> Vec<Definition> {
         strict("factorial(int8) numeric", |v| match whole(&v[0]) {
             ..0 => Err(out_of_range("factorial of a negative number is undefined")),
             // 32,177! is the greatest with as many digits as a numeric may have.
-            32_178.. => Err(out_of_range("value overflows numeric format")),
+            32_178.. => Err(numeric::overflow()),
             n => {
                 let product: BigInt = (1..=n).fold(BigInt::from(1), |product, factor| product * factor);
                 Numeric::of_big(product, 0).map(Value::Numeric)
@@ -104,7 +104,7 @@ fn definitions() -> Vec<Definition> {
                 let (Some((low, _)), Some((high, _))) = (small(low), small(high)) else {
                     return Err(Error::unsupported("random numbers of more than 38 digits"));
                 };
-                Numeric::of_big(BigInt::from(between(low, high)?), scale).map(Value::Numeric)
+                Ok(Value::Numeric(Numeric::scaled(between(low, high)?, scale)))
             }
             _ => Ok(Value::Null),
         })
@@ -217,8 +217,8 @@ fn on_one_scale(a: &Value, b: &Value, f: fn(i128, i128) -> Option<i128>) -> Resu
         _ => return Err(Error::unsupported("gcd and lcm of numbers of more than 38 digits")),
     };
     match result {
-        Some(unscaled) => Numeric::of_big(BigInt::from(unscaled), scale).map(Value::Numeric),
-        None => Err(out_of_range("value overflows numeric format")),
+        Some(unscaled) => Ok(Value::Numeric(Numeric::scaled(unscaled, scale))),
+        None => Err(numeric::overflow()),
     }
 }
 

@@ -21,7 +21,7 @@ use crate::functions::doubles;
 use crate::functions::scalar::{answer, no_such_function, rows_of};
 use crate::types::Numeric;
 use crate::types::arrow::errors::external;
-use crate::types::numeric::{self, RESULT_SCALE_MAX};
+use crate::types::numeric::{self, RESULT_SCALE_MAX, division_by_zero};
 
 pub fn functions() -> Vec<Arc<ScalarUDF>> {
     let all = [
@@ -429,8 +429,4 @@ fn zero_to_negative() -> Error {
 
 fn complex() -> Error {
     Error::new(SqlState("2201F"), "a negative number raised to a non-integer power yields a complex result")
-}
-
-fn division_by_zero() -> Error {
-    Error::new(SqlState::DIVISION_BY_ZERO, "division by zero")
 }

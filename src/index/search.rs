@@ -230,8 +230,8 @@ const BOUNDED_WIDENING: usize = 4;
 const BOUNDED_WIDENING_MAX: usize = 16;
 
 /// Ranks by their vectors the candidates that can be among the `k` best, going by the bounds of their estimates: nearest
-/// bound first, until no bound is nearer than the k-th best so far; `deviation` is that of a slot's estimate. So the number compared follows the errors of the codes
-/// and how close together the candidates are, not a fixed factor.
+/// bound first, until no bound is nearer than the k-th best so far; `deviation` is that of a slot's estimate. So the number
+/// compared follows the errors of the codes and how close together the candidates are, not a fixed factor.
 fn rescore_within_bounds<V: Vectors>(
     request: &Request<V>,
     deviation: impl Fn(u32) -> f32,

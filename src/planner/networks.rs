@@ -17,11 +17,7 @@ use crate::types::{NetworkType, Type};
 
 /// What an operator with an address is; `None` for other operands, and for comparisons of two of one type.
 pub fn plan(operator: &str, expr: &RawBinaryExpr, left: &Operand, right: &Operand) -> Result<Option<Expr>> {
-    let network = |operand: &Operand| match operand.field().map(type_of) {
-        Some(Type::Network(of)) => Some(of),
-        _ => None,
-    };
-    let (one, other) = (network(left), network(right));
+    let (one, other) = (left.network(), right.network());
     let Some(of) = one.or(other) else { return Ok(None) };
     let Some(function) = networks::function_of_operator(operator) else { return Ok(None) };
     let is_integer = |operand: &Operand| {
@@ -41,21 +37,15 @@ pub fn plan(operator: &str, expr: &RawBinaryExpr, left: &Operand, right: &Operan
     Ok(Some(call(function, arguments)))
 }
 
-/// The sides of a comparison, where one is a `cidr` and the other an `inet`, or has no type yet.
-pub fn compared(expr: &mut RawBinaryExpr, left: &Operand, right: &Operand) -> Result<()> {
-    let cidr = Type::Network(NetworkType::Cidr);
-    let inet = Type::Network(NetworkType::Inet);
-    let is = |operand: &Operand, ty: &Type| operand.field().is_some_and(|field| type_of(field) == *ty);
-    let of_ip = |operand: &Operand| is(operand, &cidr) || is(operand, &inet);
-    let both = of_ip(left) && of_ip(right) && (is(left, &cidr) != is(right, &cidr));
-    let to_inet = |side: &mut Expr| {
-        let inet = Arc::new(field("", &inet, true));
-        *side = Expr::Cast(Cast::new_from_field(Box::new(std::mem::take(side)), inet));
+/// The sides of a comparison, where one is a `cidr` and the other an `inet`.
+pub fn compared(expr: &mut RawBinaryExpr, left: &Operand, right: &Operand) {
+    let cidr = match (left.network(), right.network()) {
+        (Some(NetworkType::Cidr), Some(NetworkType::Inet)) => &mut expr.left,
+        (Some(NetworkType::Inet), Some(NetworkType::Cidr)) => &mut expr.right,
+        _ => return,
     };
-    if both {
-        to_inet(if is(left, &cidr) { &mut expr.left } else { &mut expr.right });
-    }
-    Ok(())
+    let inet = Arc::new(field("", &Type::Network(NetworkType::Inet), true));
+    *cidr = Expr::Cast(Cast::new_from_field(Box::new(std::mem::take(cidr)), inet));
 }
 
 /// The function of addresses that a call of the same name as one of numbers or bits means.

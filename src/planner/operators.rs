@@ -33,7 +33,7 @@ use crate::planner::{common, comparison, networks};
 use crate::types::arrow::errors::external;
 use crate::types::arrow::lists::{network_of, range_of, tsquery_type, tsvector_type};
 use crate::types::arrow::{data_type, field, metadata, to_scalar, type_of};
-use crate::types::{RangeType, Type};
+use crate::types::{NetworkType, RangeType, Type};
 
 /// What `sql::spellings` calls operators that the grammar has, and the planner plans without asking.
 pub const IS_DISTINCT_FROM: &str = "IS DISTINCT FROM";
@@ -89,7 +89,7 @@ impl ExprPlanner for OperatorPlanner {
             return Ok(PlannerResult::Planned(planned));
         }
         let mut expr = expr;
-        networks::compared(&mut expr, &left, &right)?;
+        networks::compared(&mut expr, &left, &right);
         if let Some(metric) = Metric::from_operator(&operator) {
             let RawBinaryExpr { left: a, right: b, .. } = expr;
             return distance(metric, (a, left), (b, right)).map(PlannerResult::Planned);
@@ -211,12 +211,7 @@ impl ExprPlanner for OperatorPlanner {
         let types = || operands.iter().filter_map(Operand::field).map(Field::data_type);
         let Some(element) = common_element(types()) else {
             // Numbers have PostgreSQL's types later on, but for those that DataFusion does not know.
-            let of_numbers = types().any(|ty| *ty == decimal::any());
-            if of_numbers
-                || types().any(|ty| {
-                    !ty.is_null() && !ty.is_numeric() && !decimal::is_numeric(ty) && *ty != DataType::Utf8
-                })
-            {
+            if types().any(|ty| !ty.is_null() && !ty.is_numeric() && *ty != DataType::Utf8) {
                 common::unify(exprs.iter_mut().collect(), schema, common::ARRAY)?;
             }
             return Ok(PlannerResult::Original(exprs));
@@ -319,8 +314,8 @@ impl Operand {
         self.field().and_then(|field| range_of(field.data_type()))
     }
 
-    fn is_network(&self) -> bool {
-        self.field().is_some_and(|field| network_of(field.data_type()).is_some())
+    pub fn network(&self) -> Option<NetworkType> {
+        self.field().and_then(|field| network_of(field.data_type()))
     }
 
     fn is_json(&self) -> bool {
@@ -478,7 +473,7 @@ fn joined_to_text(expr: &RawBinaryExpr, left: &Operand, right: &Operand) -> Opti
     let literal = [left, right].iter().any(|operand| matches!(operand, Operand::Unknown(_)));
     let is_other = |operand: &Operand| {
         operand.range().is_some()
-            || operand.is_network()
+            || operand.network().is_some()
             || operand.is_json()
             || !literal && operand.is(&DataType::LargeUtf8)
     };

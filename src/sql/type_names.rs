@@ -123,7 +123,9 @@ pub fn resolve(data_type: &DataType) -> Result<Type> {
             Type::Float8
         }
         DataType::Float(info) => float(info)?,
-        DataType::Numeric(info) | DataType::Decimal(info) | DataType::Dec(info) => numeric(info)?,
+        DataType::Numeric(info) | DataType::Decimal(info) | DataType::Dec(info) => {
+            Type::named("numeric", false, &modifiers(info))?
+        }
         DataType::Text => Type::Text,
         DataType::Varchar(length) | DataType::CharacterVarying(length) | DataType::CharVarying(length) => {
             Type::Varchar(characters(length, "varchar")?)
@@ -209,21 +211,14 @@ fn float(info: &ExactNumberInfo) -> Result<Type> {
     }
 }
 
-fn numeric(info: &ExactNumberInfo) -> Result<Type> {
-    let (precision, scale) = match *info {
-        ExactNumberInfo::None => return Ok(Type::Numeric(None)),
-        ExactNumberInfo::Precision(precision) => (precision, 0),
-        ExactNumberInfo::PrecisionAndScale(precision, scale) => (precision, scale),
-    };
-    if !(1..=1000).contains(&precision) {
-        let message = format!("NUMERIC precision {precision} must be between 1 and 1000");
-        return Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, message));
+/// As modifiers of a name.
+fn modifiers(info: &ExactNumberInfo) -> Vec<i64> {
+    let modifier = |precision| i64::try_from(precision).unwrap_or(i64::MAX);
+    match *info {
+        ExactNumberInfo::None => Vec::new(),
+        ExactNumberInfo::Precision(precision) => vec![modifier(precision)],
+        ExactNumberInfo::PrecisionAndScale(precision, scale) => vec![modifier(precision), scale],
     }
-    if !(-1000..=1000).contains(&scale) {
-        let message = format!("NUMERIC scale {scale} must be between -1000 and 1000");
-        return Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, message));
-    }
-    Ok(Type::Numeric(Some((precision as u16, scale as i16))))
 }
 
 fn characters(length: &Option<CharacterLength>, name: &str) -> Result<Option<u32>> {

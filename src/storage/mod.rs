@@ -49,5 +49,6 @@ pub use scan::{Scan, ScanEntry};
 pub use scrub::{Damage, Part, Scrubbed, is_rot};
 pub use slice::Slice;
 pub use spill::{SpilledScan, SpilledTable};
+pub use sstable::folder;
 pub use store::{Stats, Store};
 pub use tree::Tree;

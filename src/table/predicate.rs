@@ -105,7 +105,7 @@ enum Test {
     NotIn(Vec<Constant>),
     Compare(Operator, Constant),
     /// Above one, below another.
-    Within([(Operator, Constant); 2]),
+    Within([Operator; 2], [Constant; 2]),
     /// A LIKE pattern.
     Prefix(Constant),
     /// How a range lies beside a range or an element.
@@ -452,12 +452,6 @@ impl Formula {
                 Ok(())
             }
             Formula::Test { test, .. } => {
-                if let Test::Within(sides) = test {
-                    for (_, constant) in sides {
-                        all.push(evaluate(constant)?);
-                    }
-                    return Ok(());
-                }
                 let constants = match test {
                     Test::Eq(constant)
                     | Test::NotEq(constant)
@@ -466,7 +460,8 @@ impl Formula {
                     | Test::Prefix(constant)
                     | Test::Related(_, constant) => std::slice::from_ref(constant),
                     Test::In(constants) | Test::NotIn(constants) => constants,
-                    Test::IsNull | Test::IsNotNull | Test::Within(_) => &[],
+                    Test::Within(_, constants) => constants,
+                    Test::IsNull | Test::IsNotNull => &[],
                 };
                 constants.iter().try_for_each(|constant| {
                     all.push(evaluate(constant)?);
@@ -601,21 +596,17 @@ impl Test {
                     return Ok(Some(RoaringBitmap::new()));
                 }
                 let (low, high) = match operator {
-                    Operator::Lt => (Bound::Unbounded, Bound::Excluded(value)),
-                    Operator::LtEq => (Bound::Unbounded, Bound::Included(value)),
-                    Operator::Gt => (Bound::Excluded(value), Bound::Unbounded),
-                    _ => (Bound::Included(value), Bound::Unbounded),
+                    Operator::Lt | Operator::LtEq => (Bound::Unbounded, bound(*operator, value)),
+                    _ => (bound(*operator, value), Bound::Unbounded),
                 };
                 select(Predicate::Range { low, high })
             }
-            Test::Within([(above, low), (below, high)]) => {
+            Test::Within([above, below], [low, high]) => {
                 let (low, high) = (value(low)?, value(high)?);
                 if low == Value::Null || high == Value::Null {
                     return Ok(Some(RoaringBitmap::new()));
                 }
-                let low = if *above == Operator::Gt { Bound::Excluded(low) } else { Bound::Included(low) };
-                let high = if *below == Operator::Lt { Bound::Excluded(high) } else { Bound::Included(high) };
-                select(Predicate::Range { low, high })
+                select(Predicate::Range { low: bound(*above, low), high: bound(*below, high) })
             }
             Test::Prefix(constant) => match value(constant)? {
                 Value::Text(pattern) => {
@@ -631,6 +622,14 @@ impl Test {
             Test::IsNull => select(Predicate::IsNull),
             Test::IsNotNull => select(Predicate::IsNotNull),
         })
+    }
+}
+
+/// What a comparison with a value leaves on its side.
+fn bound(operator: Operator, value: Value) -> Bound<Value> {
+    match operator {
+        Operator::Lt | Operator::Gt => Bound::Excluded(value),
+        _ => Bound::Included(value),
     }
 }
 
@@ -658,8 +657,12 @@ fn within(parts: Vec<Formula>) -> Vec<Formula> {
         match other {
             Some(test) => {
                 let Test::Compare(beside, bound) = &*test else { continue };
-                let (this, that) = ((*op, Arc::clone(constant)), (*beside, Arc::clone(bound)));
-                *test = Test::Within(if is_low(op) { [this, that] } else { [that, this] });
+                let (mut operators, mut bounds) = ([*op, *beside], [constant, bound].map(Arc::clone));
+                if !is_low(op) {
+                    operators.reverse();
+                    bounds.reverse();
+                }
+                *test = Test::Within(operators, bounds);
             }
             None => all.push(part),
         }

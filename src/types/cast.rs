@@ -332,11 +332,7 @@ fn as_text(value: Value, look: Look) -> String {
         // The cast says true where the output function says t.
         Value::Bool(value) => value.to_string(),
         // With its bits, which the output function leaves out where they are all.
-        Value::Network(network) => {
-            let mut text = Vec::new();
-            super::network::print_cast(network, &mut text);
-            String::from_utf8_lossy(&text).into_owned()
-        }
+        Value::Network(network) => super::network::cast_text(network),
         other => text::to_string_as(&other, look),
     }
 }

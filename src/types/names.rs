@@ -452,7 +452,6 @@ fn float(modifiers: &[i64]) -> Result<Type> {
     }
 }
 
-/// Times have microseconds; asking for fewer digits is refused rather than ignored.
 /// Digits of a second, at most the six there are.
 pub fn precision(modifiers: &[i64]) -> Result<Option<u8>> {
     match *modifiers {

@@ -242,9 +242,7 @@ impl Network {
             (same, to) if same.of() == to => same,
             (Network::Inet(inet), NetworkType::Cidr) => Network::Cidr(inet.network()),
             (Network::Cidr(inet), NetworkType::Inet) => Network::Inet(inet),
-            (Network::Macaddr([a, b, c, d, e, f]), NetworkType::Macaddr8) => {
-                Network::Macaddr8([a, b, c, 0xff, 0xfe, d, e, f])
-            }
+            (Network::Macaddr(address), NetworkType::Macaddr8) => widened(address),
             (Network::Macaddr8([a, b, c, 0xff, 0xfe, d, e, f]), NetworkType::Macaddr) => {
                 Network::Macaddr([a, b, c, d, e, f])
             }
@@ -267,26 +265,26 @@ impl PartialOrd for Network {
 }
 
 pub fn print(network: Network, out: &mut Vec<u8>) {
-    let mut text = String::new();
-    match network {
-        Network::Inet(inet) if inet.bits() == inet.bits_max() => inet.print_host(&mut text),
-        Network::Inet(inet) | Network::Cidr(inet) => inet.print_whole(&mut text),
-        Network::Macaddr(address) => print_mac(&address, &mut text),
-        Network::Macaddr8(address) => print_mac(&address, &mut text),
-    }
+    let text = match network {
+        Network::Inet(inet) if inet.bits() == inet.bits_max() => {
+            let mut text = String::new();
+            inet.print_host(&mut text);
+            text
+        }
+        other => cast_text(other),
+    };
     out.extend_from_slice(text.as_bytes());
 }
 
 /// As a cast to text shows it: with the bits of an inet in any case.
-pub fn print_cast(network: Network, out: &mut Vec<u8>) {
+pub fn cast_text(network: Network) -> String {
+    let mut text = String::new();
     match network {
-        Network::Inet(inet) => {
-            let mut text = String::new();
-            inet.print_whole(&mut text);
-            out.extend_from_slice(text.as_bytes());
-        }
-        other => print(other, out),
+        Network::Inet(inet) | Network::Cidr(inet) => inet.print_whole(&mut text),
+        Network::Macaddr(address) => print_mac(&address, &mut text),
+        Network::Macaddr8(address) => print_mac(&address, &mut text),
     }
+    text
 }
 
 fn print_mac(address: &[u8], out: &mut String) {
@@ -298,12 +296,17 @@ fn print_mac(address: &[u8], out: &mut String) {
     }
 }
 
+/// A `macaddr` as a `macaddr8`.
+fn widened([a, b, c, d, e, f]: [u8; 6]) -> Network {
+    Network::Macaddr8([a, b, c, 0xff, 0xfe, d, e, f])
+}
+
 /// 22P02 for text that is no value of the type, and for a cidr with bits behind its mask.
 pub fn parse(of: NetworkType, text: &str) -> Result<Network> {
     match of {
-        NetworkType::Inet => parse_inet(text).map(Network::Inet).ok_or_else(|| invalid(of, text)),
+        NetworkType::Inet => parse_ip(text, false).map(Network::Inet).ok_or_else(|| invalid(of, text)),
         NetworkType::Cidr => {
-            let inet = parse_cidr(text).ok_or_else(|| invalid(of, text))?;
+            let inet = parse_ip(text, true).ok_or_else(|| invalid(of, text))?;
             if inet.network() != inet {
                 let error = Error::new(
                     SqlState::INVALID_TEXT_REPRESENTATION,
@@ -321,7 +324,7 @@ pub fn parse(of: NetworkType, text: &str) -> Result<Network> {
             let bytes = parse_mac8(text).ok_or_else(|| invalid(of, text))?;
             match (<[u8; 8]>::try_from(bytes.as_slice()), <[u8; 6]>::try_from(bytes.as_slice())) {
                 (Ok(address), _) => Ok(Network::Macaddr8(address)),
-                (_, Ok([a, b, c, d, e, f])) => Ok(Network::Macaddr8([a, b, c, 0xff, 0xfe, d, e, f])),
+                (_, Ok(address)) => Ok(widened(address)),
                 _ => Err(invalid(of, text)),
             }
         }
@@ -333,25 +336,13 @@ fn parse_bits(text: &str) -> Option<u8> {
     is_number.then(|| text.parse().ok()).flatten()
 }
 
-fn parse_inet(text: &str) -> Option<Inet> {
+fn parse_ip(text: &str, is_cidr: bool) -> Option<Inet> {
     let (address, bits) = match text.split_once('/') {
         Some((address, bits)) => (address, Some(parse_bits(bits)?)),
         None => (text, None),
     };
     if !address.contains(':') {
-        return parse_v4(address, bits, false);
-    }
-    let address: IpAddr = address.parse::<Ipv6Addr>().ok()?.into();
-    Inet::new(address, bits.unwrap_or(128))
-}
-
-fn parse_cidr(text: &str) -> Option<Inet> {
-    let (address, bits) = match text.split_once('/') {
-        Some((address, bits)) => (address, Some(parse_bits(bits)?)),
-        None => (text, None),
-    };
-    if !address.contains(':') {
-        return parse_v4(address, bits, true);
+        return parse_v4(address, bits, is_cidr);
     }
     let address: IpAddr = address.parse::<Ipv6Addr>().ok()?.into();
     Inet::new(address, bits.unwrap_or(128))
@@ -384,9 +375,6 @@ fn parse_v4(text: &str, bits: Option<u8>, is_cidr: bool) -> Option<Inet> {
             if octets[0] == 224 && count == 1 { 4 } else { of_class.max(8 * count as u8) }
         }
     };
-    if is_cidr && count < 4 && u32::from(bits) > 32 {
-        return None;
-    }
     Inet::new(IpAddr::from(octets), bits)
 }
 
@@ -466,8 +454,7 @@ pub fn receive(of: NetworkType, bytes: &[u8]) -> Result<Network> {
         Error::new(SqlState::INVALID_BINARY_REPRESENTATION, message)
     };
     if !of.is_ip() {
-        let mac8 = |[a, b, c, d, e, f]: [u8; 6]| Network::Macaddr8([a, b, c, 0xff, 0xfe, d, e, f]);
-        let short = <[u8; 6]>::try_from(bytes).ok().filter(|_| of == NetworkType::Macaddr8).map(mac8);
+        let short = <[u8; 6]>::try_from(bytes).ok().filter(|_| of == NetworkType::Macaddr8).map(widened);
         return short.or_else(|| Network::from_bytes(of, bytes)).ok_or_else(|| invalid("length"));
     }
     let [family, bits, _, length, address @ ..] = bytes else { return Err(invalid("length")) };

@@ -589,11 +589,9 @@ pub fn parse(of: RangeType, text: &str, zone: Zone) -> Result<Range> {
     if !after.trim_start_matches(is_space).is_empty() {
         return Err(malformed("Junk after right parenthesis or bracket."));
     }
-    let value = |text: Option<String>| match (text, of) {
-        (None, _) => Ok(Value::Null),
-        // With all its digits: a column's 16 after the point are no limit of a range.
-        (Some(text), RangeType::Num) => numeric::parse(&text).map(Value::Numeric),
-        (Some(text), _) => text::parse_in_zone(&of.element(), &text, zone),
+    let value = |text: Option<String>| match text {
+        None => Ok(Value::Null),
+        Some(text) => text::parse_in_zone(&of.element(), &text, zone),
     };
     let lower = Bound { value: value(lower)?, inclusive: lower_inclusive };
     let upper = Bound { value: value(upper)?, inclusive: closing == "]" };

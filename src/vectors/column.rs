@@ -332,13 +332,6 @@ impl Column {
         extents.iter().filter(|extent| known(extent.path())).for_each(|extent| extent.writes.are_noted());
     }
 
-    /// Lets maps try again what they could not read.
-    fn try_again(&self) -> Result<()> {
-        let extents = self.heap.as_ref().map(Heap::extents).unwrap_or_default();
-        self.segments.load().iter().try_for_each(|segment| segment.try_again())?;
-        extents.iter().try_for_each(|extent| extent.try_again())
-    }
-
     /// From now on pages are read one by one, because the column is too large for the page cache: a reader that jumps
     /// about would push out by what lies around each vector what it is about to come back to. Readers that go forward
     /// say so ([`View::will_need`]).
@@ -400,7 +393,7 @@ impl Column {
         let mut damaged = BTreeSet::new();
         let slots = &slots[..slots.partition_point(|slot| *slot < end)];
         // What is damaged after this is what the files say; where a map has zeros, it is to look again.
-        self.try_again()?;
+        view.try_again()?;
         for piece in slots.chunk_by(|a, b| a / GROUP_SLOTS == b / GROUP_SLOTS) {
             view.verify_group(piece, |slot, error| {
                 damaged.insert(slot);

@@ -26,6 +26,7 @@ use parking_lot::Mutex;
 use crate::codec;
 use crate::error::{Error, Result};
 use crate::fs::{File, Fs, Map, OpenMode};
+use crate::vectors::segment::refuse_cut;
 use crate::vectors::writes::Writes;
 
 pub(super) const MAGIC: &[u8; 8] = b"HITHHEAP";
@@ -501,14 +502,8 @@ impl Extent {
         self.file.map_again(&self.map, 0..u64::MAX)
     }
 
-    /// Refuses to write behind the cut of a file that is shorter than it was made, as segments do.
     fn check_length(&self) -> Result<()> {
-        let (expected, found) = (block_offset(self.reserved()), self.file.len()?);
-        if found >= expected {
-            return Ok(());
-        }
-        let what = format!("{expected} bytes");
-        Err(Error::corrupt(self.file.path().display(), found, what, "the end of the file"))
+        refuse_cut(&*self.file, block_offset(self.reserved()))
     }
 
     /// Makes room for the first `blocks` blocks.

@@ -121,6 +121,17 @@ pub(super) fn slot_sum(slot: u32, norm: f32, vector: &[u8]) -> u32 {
     crc32c::crc32c_append(crc32c::crc32c(&head), vector)
 }
 
+/// Refuses to go on with a file that is shorter than it was made: what is written behind the cut would fill it with zeros,
+/// where a reading finds out about it now.
+pub(super) fn refuse_cut(file: &dyn File, expected: u64) -> Result<()> {
+    let found = file.len()?;
+    if found >= expected {
+        return Ok(());
+    }
+    let what = format!("{expected} bytes");
+    Err(Error::corrupt(file.path().display(), found, what, "the end of the file"))
+}
+
 /// One open segment file and its map.
 pub(super) struct Segment {
     pub layout: Layout,
@@ -227,15 +238,8 @@ impl Segment {
         self.file.map_again(&self.map, 0..u64::MAX)
     }
 
-    /// Refuses to go on with a file that is shorter than it was made: what is written behind the cut would fill it with
-    /// zeros, where a reading finds out about it now.
     fn check_length(&self) -> Result<()> {
-        let (expected, found) = (self.layout.file_bytes(self.reserved()), self.file.len()?);
-        if found >= expected {
-            return Ok(());
-        }
-        let what = format!("{expected} bytes");
-        Err(Error::corrupt(self.path().display(), found, what, "the end of the file"))
+        refuse_cut(&*self.file, self.layout.file_bytes(self.reserved()))
     }
 
     /// Makes room for the first `slots` slots. The caller holds the column's growth lock.

@@ -230,6 +230,12 @@ impl View {
         }
     }
 
+    /// Lets maps try again what they could not read.
+    pub fn try_again(&self) -> Result<()> {
+        self.segments.iter().try_for_each(|segment| segment.try_again())?;
+        self.extents.iter().try_for_each(|extent| extent.try_again())
+    }
+
     /// Whether the slot's bytes are the ones written to it (XX001 when not).
     pub fn verify(&self, slot: u32) -> Result<()> {
         let (segment, place) = self.locate(slot);
@@ -238,8 +244,7 @@ impl View {
             self.verify_read(slot)?;
             if self.is_lost(slot) {
                 // It gives it again, and the next statement reads it; somebody may have read zeros by now.
-                self.segments.iter().try_for_each(|segment| segment.try_again())?;
-                self.extents.iter().try_for_each(|extent| extent.try_again())?;
+                self.try_again()?;
                 return Err(Error::unreadable(segment.path().display(), segment.layout.vector(place)));
             }
         }

@@ -132,16 +132,8 @@ pub fn create_table(txn: &mut Transaction, name: &str, columns: &[ColumnState], 
         not_null: state.number == 1,
         ..Column::new(state.number, &state.name, state.ty.clone())
     };
-    let mut constraint = |name: String, kind| Constraint {
-        oid: txn.new_oid(),
-        name,
-        kind,
-        not_valid: false,
-        deferral: Default::default(),
-        included: Vec::new(),
-    };
     let key = ConstraintKind::PrimaryKey { columns: vec![1] };
-    let mut constraints = vec![constraint(format!("{name}_pkey"), key)];
+    let mut constraints = vec![Constraint::new(txn.new_oid(), format!("{name}_pkey"), key)];
     if let Some((number, parent)) = extra.refers {
         let key = ForeignKey {
             columns: vec![number],
@@ -151,15 +143,8 @@ pub fn create_table(txn: &mut Transaction, name: &str, columns: &[ColumnState], 
             on_update: ReferentialAction::NoAction,
             deferral: Deferral::Never,
         };
-        let mut constraint = |name: String, kind| Constraint {
-            oid: txn.new_oid(),
-            name,
-            kind,
-            not_valid: false,
-            deferral: Default::default(),
-            included: Vec::new(),
-        };
-        constraints.push(constraint(format!("{name}_fkey"), ConstraintKind::ForeignKey(key)));
+        let key = ConstraintKind::ForeignKey(key);
+        constraints.push(Constraint::new(txn.new_oid(), format!("{name}_fkey"), key));
     }
     let partitioning = extra.partitioned_by.map(|column| Partitioning {
         column,

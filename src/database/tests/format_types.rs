@@ -274,11 +274,8 @@ fn create_relations(txn: &mut Transaction) {
         on_update: ReferentialAction::Restrict,
         deferral: Default::default(),
     };
-    let (oid, name, kind) = (txn.new_oid(), "children_fkey".into(), ConstraintKind::ForeignKey(key));
-    done(txn.add_constraint(
-        children,
-        Constraint { oid, name, kind, not_valid: false, deferral: Default::default(), included: Vec::new() },
-    ));
+    let (oid, name, kind) = (txn.new_oid(), "children_fkey", ConstraintKind::ForeignKey(key));
+    done(txn.add_constraint(children, Constraint::new(oid, name, kind)));
     let parted = create_with(txn, "parted", vec![column(1, "id", Type::Int8), column(2, "kind", Type::Text)]);
     let mut altered = Table::clone(txn.catalog().table_by_oid(parted).unwrap());
     let bounds =

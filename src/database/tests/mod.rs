@@ -83,14 +83,11 @@ pub fn create_u(txn: &mut Transaction, name: &str) -> Oid {
 /// A table whose first column is its primary key.
 pub fn create_with(txn: &mut Transaction, name: &str, columns: Vec<Column>) -> Oid {
     let oid = txn.new_oid();
-    let constraint = Constraint {
-        oid: txn.new_oid(),
-        name: format!("{name}_pkey"),
-        kind: ConstraintKind::PrimaryKey { columns: vec![1] },
-        included: Vec::new(),
-        not_valid: false,
-        deferral: Default::default(),
-    };
+    let constraint = Constraint::new(
+        txn.new_oid(),
+        format!("{name}_pkey"),
+        ConstraintKind::PrimaryKey { columns: vec![1] },
+    );
     let table = Table {
         oid,
         schema: "public".into(),

@@ -23,9 +23,9 @@
 //! ```
 //!
 //! Version 5 is that of graphs with pq, which a program that knows version 4 refuses; others are still written in version 4,
-//! which it reads. Version 1 ends its header at 68, with the checksum of the bytes before, and has no codes; version 2 knows sq8 alone;
-//! both and version 3 end at 76, and have a centre, without a scale, for bq alone. All are still read. A graph keeps such
-//! codes until it is built anew, which happens by itself where a centre would make them much finer.
+//! which it reads. Version 1 ends its header at 68, with the checksum of the bytes before, and has no codes; version 2 knows
+//! sq8 alone; both and version 3 end at 76, and have a centre, without a scale, for bq alone. All are still read. A graph
+//! keeps such codes until it is built anew, which happens by itself where a centre would make them much finer.
 //!
 //! A graph is saved while nodes are added. The file holds exactly the nodes of one moment: the set is taken
 //! first, and links and twins that are not in it are left out as the words are written.

@@ -104,7 +104,7 @@ fn leave(others: &[Vec<f32>], vector: &mut [f32]) -> bool {
 }
 
 /// Makes it of length one; false when it has none, or one that f32 cannot hold.
-fn scale_to_one(vector: &mut [f32]) -> bool {
+pub fn scale_to_one(vector: &mut [f32]) -> bool {
     let length = vector.iter().map(|&x| f64::from(x).powi(2)).sum::<f64>().sqrt();
     if length == 0.0 || !length.is_finite() {
         return false;

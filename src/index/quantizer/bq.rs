@@ -13,8 +13,8 @@
 //! error. A code is `[error][add][factor][signs]`: distances are `add + query's add + scale · factor · Σ±q`. Under cosine
 //! vectors have length one, and it is half the square of the L2 distance.
 //!
-//! Differences from the paper: one centre for all vectors (`centre.rs`), because a graph has no clusters; a rotation of n log n (`rotation.rs`); a query's elements are rounded to the nearest of sixteen numbers, not
-//! at random.
+//! Differences from the paper: one centre for all vectors (`centre.rs`), because a graph has no clusters; a rotation of
+//! n log n (`rotation.rs`); a query's elements are rounded to the nearest of sixteen numbers, not at random.
 
 use super::rotation::{padded, rotate};
 use crate::distance::signs::{PLANES, Planes};
@@ -169,7 +169,8 @@ mod tests {
                 let (mut beyond, mut sum, mut count) = (0, 0.0, 0);
                 for q in &all[..20] {
                     let encoded = coder.query(q.into());
-                    let (planes, coded) = (encoded.planes().unwrap(), coder.ask_encoded(&encoded));
+                    let coded = coder.ask_encoded(&encoded);
+                    let Vector::Planes(planes) = encoded.vector() else { panic!("another kind") };
                     let exact = Query::new(metric, q);
                     for o in &all[20..] {
                         let code = coder.encode(o.into());
@@ -202,7 +203,8 @@ mod tests {
             for metric in [Metric::L2, Metric::InnerProduct, Metric::Cosine] {
                 let coder = coder(metric, &[centre.to_vec()]);
                 let query = coder.query((&vector).into());
-                let bits = query.planes().unwrap().bits.len();
+                let Vector::Planes(planes) = query.vector() else { panic!("another kind") };
+                let bits = planes.bits.len();
                 assert_eq!((coder.encode((&vector).into()).len(), bits), (words(3), PLANES * 2));
             }
         }

@@ -9,8 +9,7 @@
 //!
 //! All are of a vector seen from a centre ([`Centre`]). The norm is that of the code: distances of codes are then true
 //! distances, of points a little beside the vectors, and a graph over them is as sound as one over vectors. Under the inner
-//! product the term stands in its place. Codes of signs and of parts are compared with
-//! queries only.
+//! product the term stands in its place. Codes of signs and of parts are compared with queries only.
 //!
 //! Graphs of a format before 4 have codes of bytes and halves that are of the vectors themselves, and signs from a mean.
 
@@ -66,14 +65,6 @@ impl Encoded {
             Code::Bf16(values) => Vector::Bf16(values),
             Code::Bq(planes) => Vector::Planes(planes),
             Code::Pq(tables) => Vector::Tables(tables),
-        }
-    }
-
-    /// What signs are compared with.
-    pub fn planes(&self) -> Option<&Planes> {
-        match &self.code {
-            Code::Bq(planes) => Some(planes),
-            _ => None,
         }
     }
 }

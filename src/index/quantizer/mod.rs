@@ -84,8 +84,7 @@ impl Quantization {
     }
 
     /// Whether a graph is built by distances of codes. Signs and parts are too coarse for it, know the errors of their
-    /// estimates instead, and signs have no distance to
-    /// each other.
+    /// estimates instead, and signs have no distance to each other.
     pub const fn builds(self) -> bool {
         !matches!(self, Quantization::Bq | Quantization::Pq)
     }

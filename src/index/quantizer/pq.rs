@@ -313,12 +313,7 @@ struct Angle {
 
 /// The vector with length one; none without a length.
 fn direction(mut vector: Vec<f32>) -> Option<Vec<f32>> {
-    let length = vector.iter().map(|&x| f64::from(x).powi(2)).sum::<f64>().sqrt();
-    if length == 0.0 || !length.is_finite() {
-        return None;
-    }
-    vector.iter_mut().for_each(|x| *x = (f64::from(*x) / length) as f32);
-    Some(vector)
+    axes::scale_to_one(&mut vector).then_some(vector)
 }
 
 /// The axes of rows, part after part: from the greatest on each goes to the part whose product of variances is least so far.

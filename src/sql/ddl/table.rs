@@ -189,14 +189,9 @@ impl<'a> Builder<'a> {
         }
         let included = self.column_numbers(&constraint.included)?;
         let oid = (self.new_oid)()?;
-        self.table.constraints.push(Constraint {
-            oid,
-            name,
-            kind,
-            included,
-            not_valid: false,
-            deferral: constraint.deferral,
-        });
+        let deferral = constraint.deferral;
+        let constraint = Constraint { included, deferral, ..Constraint::new(oid, name, kind) };
+        self.table.constraints.push(constraint);
         Ok(())
     }
 

@@ -6,11 +6,10 @@
 //! rows in between, nor whether a ROLLBACK TO took them back. ON DELETE CASCADE and its like happen at once all the same,
 //! as in PostgreSQL.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::catalog::{Catalog, Constraint, Deferral, ForeignKey, Oid, Table};
-use crate::database::Transaction;
+use crate::catalog::{Catalog, Constraint, ForeignKey, Oid, Table};
+use crate::database::{Modes, Transaction};
 use crate::error::{Error, Result, SqlState};
 use crate::sql::dml::references::still_referenced;
 use crate::sql::dml::rows::read;
@@ -23,9 +22,7 @@ use crate::types::Value;
 /// What SET CONSTRAINTS said in this transaction, and what is still to be checked.
 #[derive(Debug, Default)]
 pub struct Constraints {
-    /// By constraint: whether it is deferred now.
-    modes: HashMap<Oid, bool>,
-    all: Option<bool>,
+    modes: Modes,
     pending: Vec<Pending>,
 }
 
@@ -44,9 +41,7 @@ struct Pending {
 impl Constraints {
     /// Whether the foreign key is checked at COMMIT, as things stand.
     pub fn defers(&self, constraint: Oid, key: &ForeignKey) -> bool {
-        let initially = key.deferral == Deferral::Initially;
-        let mode = self.modes.get(&constraint).copied().or(self.all).unwrap_or(initially);
-        key.deferral != Deferral::Never && mode
+        self.modes.defers(Some(constraint), key.deferral)
     }
 
     fn note(&mut self, table: Oid, constraint: Oid, keys: Vec<Vec<Value>>, went: bool) {
@@ -163,11 +158,7 @@ impl Session {
         for name in names {
             named.extend(self.deferrable_constraints(name)?);
         }
-        if names.is_empty() {
-            self.state.constraints.modes.clear();
-            self.state.constraints.all = Some(deferred);
-        }
-        self.state.constraints.modes.extend(named.iter().map(|oid| (*oid, deferred)));
+        self.state.constraints.modes.set(&named, deferred);
         self.start_statement()?;
         self.shared.with_transaction(|transaction| {
             transaction.set_constraints(&named, deferred);

@@ -100,14 +100,7 @@ impl World {
         let database = Database::open(fs, std::path::Path::new("/db"), options).unwrap();
         let mut txn = database.begin(Isolation::ReadCommitted);
         let table = txn.new_oid();
-        let key = Constraint {
-            oid: txn.new_oid(),
-            name: "t_pkey".into(),
-            kind: ConstraintKind::PrimaryKey { columns: vec![1] },
-            included: Vec::new(),
-            not_valid: false,
-            deferral: Default::default(),
-        };
+        let key = Constraint::new(txn.new_oid(), "t_pkey", ConstraintKind::PrimaryKey { columns: vec![1] });
         let columns = [
             ("id", Type::Int8),
             ("category", Type::Int4),

@@ -98,22 +98,8 @@ fn catalog() -> Arc<Catalog> {
             column(4, "tags", Type::Array(Box::new(Type::Text)), false, None),
         ],
         constraints: vec![
-            Constraint {
-                oid: 16_403,
-                name: "items_pkey".into(),
-                kind: ConstraintKind::PrimaryKey { columns: vec![1] },
-                included: Vec::new(),
-                not_valid: false,
-                deferral: Default::default(),
-            },
-            Constraint {
-                oid: 16_405,
-                name: "items_name_check".into(),
-                kind: ConstraintKind::Check { sql: "name <> ''".into() },
-                included: Vec::new(),
-                not_valid: false,
-                deferral: Default::default(),
-            },
+            Constraint::new(16_403, "items_pkey", ConstraintKind::PrimaryKey { columns: vec![1] }),
+            Constraint::new(16_405, "items_name_check", ConstraintKind::Check { sql: "name <> ''".into() }),
         ],
         comment: Some("things".into()),
         ..Table::default()

@@ -101,19 +101,10 @@ fn alone<'a>(tables: &'a [TableShape], below: &[TableShape]) -> Vec<&'a TableSha
     alone
 }
 
-/// The oldest table and all that overlap it or one of the group, in the level's order.
+/// The oldest table and all that overlap it or one of the group.
 fn oldest_group(tables: &[TableShape]) -> Vec<&TableShape> {
-    let mut inside = vec![false; tables.len()];
-    inside[0] = true;
-    loop {
-        let joins = |at: &usize| {
-            let among = tables.iter().zip(&inside).filter(|(_, inside)| **inside);
-            !inside[*at] && among.into_iter().any(|(other, _)| overlap(&tables[*at], other))
-        };
-        let Some(next) = (0..tables.len()).find(joins) else { break };
-        inside[next] = true;
-    }
-    tables.iter().zip(inside).filter(|(_, inside)| *inside).map(|(table, _)| table).collect()
+    let has_oldest = |group: &Vec<&TableShape>| group.iter().any(|table| table.number == tables[0].number);
+    level0_groups(tables).into_iter().find(has_oldest).unwrap_or_default()
 }
 
 /// The tables of level 0, those that overlap each other, directly or through others, together.

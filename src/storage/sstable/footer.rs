@@ -31,7 +31,7 @@ pub fn path_of(dir: &Path, storage: StorageId, number: u64) -> PathBuf {
     TableName { storage, number }.path(dir)
 }
 
-/// The folder of a tree's tables.
+/// The folder of a tree's tables, and of all other files of a table but those of its indexes.
 pub fn folder(dir: &Path, storage: StorageId) -> PathBuf {
     dir.join("tables").join(storage.0.to_string())
 }

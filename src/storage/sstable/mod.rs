@@ -26,7 +26,7 @@ mod writer;
 pub use block::{Block, SEQ_MAX};
 pub use bloom::hash as bloom_hash;
 pub use describe::describe_table;
-pub use footer::{TableMeta, path_of};
+pub use footer::{TableMeta, folder, path_of};
 pub use iter::TableIter;
 pub use reader::Table;
 pub use writer::Writer;

@@ -8,11 +8,8 @@
 //!
 //! NaN makes a NaN of everything; infinities compute as they do in IEEE 754, but that a division by zero is 22012.
 
-use num_bigint::BigInt;
-
 use super::{
-    Numeric, RESULT_SCALE_MAX, Repr, SCALE_MAX, SMALL_END, Special, big_power, divide_rounding, power,
-    significant_scale,
+    Numeric, RESULT_SCALE_MAX, Repr, SCALE_MAX, Special, big_power, divide_rounding, power, significant_scale,
 };
 use crate::error::{Error, Result, SqlState};
 
@@ -41,9 +38,8 @@ impl Numeric {
         let scale = self.scale().max(other.scale());
         if let (Some(one), Some(other)) = (self.small_at(scale), other.small_at(scale))
             && let Some(sum) = one.checked_add(other)
-            && sum.unsigned_abs() < SMALL_END.unsigned_abs()
         {
-            return Ok(Numeric(Repr::Small { unscaled: sum, scale }));
+            return Ok(Numeric::scaled(sum, scale));
         }
         Numeric::of_big(self.big_at(scale) + other.big_at(scale), scale)
     }
@@ -78,10 +74,8 @@ impl Numeric {
             _ => None,
         };
         let exact = match product {
-            Some(unscaled) if unscaled.unsigned_abs() < SMALL_END.unsigned_abs() => {
-                Numeric(Repr::Small { unscaled, scale })
-            }
-            _ => {
+            Some(unscaled) => Numeric::scaled(unscaled, scale),
+            None => {
                 let unscaled = self.big_at(0) * other.big_at(0);
                 if scale > SCALE_MAX {
                     let unit = big_power(u32::from(scale - SCALE_MAX));
@@ -107,7 +101,7 @@ impl Numeric {
             let (quotient, rest) = (a / b, a % b);
             let up = rest.unsigned_abs() >= b.unsigned_abs() - rest.unsigned_abs();
             let step = if up { a.signum() * b.signum() } else { 0 };
-            return Numeric::of_big(BigInt::from(quotient + step), scale as u16);
+            return Ok(Numeric::scaled(quotient + step, scale as u16));
         }
         let (mut a, mut b) = (self.big_at(0), other.big_at(0));
         match u32::try_from(shift) {
@@ -140,7 +134,7 @@ impl Numeric {
         }
         let scale = self.scale().max(other.scale());
         match (self.small_at(scale), other.small_at(scale)) {
-            (Some(one), Some(other)) => Numeric::of_big(BigInt::from(one % other), scale),
+            (Some(one), Some(other)) => Ok(Numeric::scaled(one % other, scale)),
             _ => Numeric::of_big(self.big_at(scale) % other.big_at(scale), scale),
         }
     }

@@ -27,6 +27,7 @@ pub mod wire;
 #[cfg(test)]
 mod tests;
 
+pub use arithmetic::division_by_zero;
 pub use text::{parse, print};
 pub use wire::{receive, send};
 
@@ -65,7 +66,7 @@ pub enum Special {
 
 /// Digits after the point of a quotient whose first digit in base 10,000 has this weight: with them it has at least 16
 /// significant ones (PostgreSQL's NUMERIC_MIN_SIG_DIGITS).
-pub fn significant_scale(weight: i32) -> i32 {
+fn significant_scale(weight: i32) -> i32 {
     (16 - 4 * weight).max(0)
 }
 
@@ -87,7 +88,11 @@ impl Numeric {
 
     /// `unscaled / 10^scale`, of at most 38 digits after the point.
     pub fn new(unscaled: i128, scale: u8) -> Numeric {
-        let scale = u16::from(scale);
+        Numeric::scaled(unscaled, u16::from(scale))
+    }
+
+    /// `unscaled / 10^scale`, of no more digits after the point than a number has.
+    pub(crate) fn scaled(unscaled: i128, scale: u16) -> Numeric {
         match unscaled.unsigned_abs() < SMALL_END.unsigned_abs() {
             true => Numeric(Repr::Small { unscaled, scale }),
             false => Numeric(Repr::Large(Box::new((BigInt::from(unscaled), scale)))),
@@ -272,10 +277,8 @@ impl Numeric {
         if scale > own {
             let shown = scale as u16;
             return match self.small_at(shown) {
-                Some(unscaled) if unscaled.unsigned_abs() < SMALL_END.unsigned_abs() => {
-                    Numeric(Repr::Small { unscaled, scale: shown })
-                }
-                _ => Numeric(Repr::Large(Box::new((self.big_at(shown), shown)))),
+                Some(unscaled) => Numeric::scaled(unscaled, shown),
+                None => Numeric(Repr::Large(Box::new((self.big_at(shown), shown)))),
             };
         }
         let (cut, shown) = ((own - scale) as u32, scale.max(0) as u16);

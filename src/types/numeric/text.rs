@@ -2,7 +2,7 @@
 
 use num_bigint::BigInt;
 
-use super::{Numeric, Repr, Special, overflow, power};
+use super::{Numeric, Repr, SCALE_MAX, SMALL_DIGITS, Special, WHOLE_DIGITS_MAX, overflow, power};
 use crate::error::{Error, Result};
 use crate::types::integer;
 
@@ -137,7 +137,7 @@ fn exponent(text: &str) -> Option<i64> {
 pub(super) fn from_digits(negative: bool, digits: impl Iterator<Item = u8>, scale: i64) -> Option<Numeric> {
     let mut digits = digits.skip_while(|&digit| digit == 0);
     let (mut small, mut length) = (0i128, 0);
-    while length < 38 {
+    while length < usize::from(SMALL_DIGITS) {
         let Some(digit) = digits.next() else { break };
         small = small * 10 + i128::from(digit);
         length += 1;
@@ -148,10 +148,10 @@ pub(super) fn from_digits(negative: bool, digits: impl Iterator<Item = u8>, scal
     if rest.is_empty()
         && let Some(unscaled) = power(zeros).and_then(|power| small.checked_mul(power))
     {
-        let unscaled = BigInt::from(if negative { -unscaled } else { unscaled });
-        return Numeric::of_big(unscaled, shown).ok();
+        let unscaled = if negative { -unscaled } else { unscaled };
+        return (shown <= SCALE_MAX).then(|| Numeric::scaled(unscaled, shown));
     }
-    if length + rest.len() + zeros as usize > 131_072 + 16_383 {
+    if length + rest.len() + zeros as usize > WHOLE_DIGITS_MAX as usize + usize::from(SCALE_MAX) {
         return None;
     }
     let mut text = small.to_string().into_bytes();
