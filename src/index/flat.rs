@@ -94,7 +94,7 @@ impl Drop for Threads {
 
 /// Hands the rank of each of `slots` to `take`, pieces of the set beside each other: what each piece made of what `begin`
 /// gave it, in the order of slots.
-fn in_pieces<V: Vectors, S: Send>(
+pub(super) fn in_pieces<V: Vectors, S: Send>(
     vectors: &V,
     query: &Query,
     slots: &RoaringBitmap,

@@ -19,6 +19,10 @@ pub trait Vectors: Sync {
     /// Starts reading vectors from the disk, if there is need to say so; those of ascending slots together.
     #[inline(always)]
     fn will_need(&self, _slots: &[u32]) {}
+    /// Whether most of them have to be read from the disk.
+    fn is_scarce(&self) -> bool {
+        false
+    }
     /// The vector of a slot as a query for others.
     #[inline(always)]
     fn query(&self, metric: Metric, slot: u32) -> Query<'_> {
@@ -153,6 +157,10 @@ impl Vectors for View {
     #[inline(always)]
     fn will_need(&self, slots: &[u32]) {
         self.will_need(slots);
+    }
+
+    fn is_scarce(&self) -> bool {
+        self.is_scarce()
     }
 
     #[inline]

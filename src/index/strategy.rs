@@ -168,6 +168,14 @@ pub fn of_codes(quantization: Option<Quantization>) -> f32 {
     }
 }
 
+/// Whether an exact search of so many rows goes through codes of bytes: a few hundred vectors are compared sooner than what
+/// their codes leave open, and a k-th row far down leaves all open.
+pub fn has_worth_through_codes(rows: u64, k: usize) -> bool {
+    const ROWS_MIN: u64 = 500;
+    const ROWS_PER_K: u64 = 16;
+    rows >= ROWS_MIN.max((k as u64).saturating_mul(ROWS_PER_K))
+}
+
 /// The cost model, in comparisons of a graph walk.
 pub fn costs(s: &Situation) -> Costs {
     let dimensions_ns = DIMENSION_NS * s.dimensions as f32;

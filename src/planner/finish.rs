@@ -24,10 +24,11 @@ use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
 use datafusion::physical_plan::coop::CooperativeExec;
 use datafusion::physical_plan::empty::EmptyExec;
 use datafusion::physical_plan::filter::{FilterExec, FilterExecBuilder};
-use datafusion::physical_plan::joins::{CrossJoinExec, HashJoinExec};
+use datafusion::physical_plan::joins::{CrossJoinExec, HashJoinExec, NestedLoopJoinExec, SortMergeJoinExec};
 use datafusion::physical_plan::limit::{GlobalLimitExec, LocalLimitExec};
 use datafusion::physical_plan::placeholder_row::PlaceholderRowExec;
 use datafusion::physical_plan::projection::{ProjectionExec, ProjectionExpr};
+use datafusion::physical_plan::recursive_query::RecursiveQueryExec;
 use datafusion::physical_plan::sorts::sort::SortExec;
 use datafusion::physical_plan::union::UnionExec;
 use datafusion::physical_plan::unnest::UnnestExec;
@@ -209,7 +210,23 @@ pub async fn physical(plan: &LogicalPlan, state: &SessionState) -> Result<Arc<dy
         Some(sort) => Ok(Transformed::yes(sort)),
         None => guard_expressions(node),
     };
-    hinted(plan.transform_up(settle).data()?)
+    hinted(plan.transform_up(settle).data()?)?.transform_up(pausing).data()
+}
+
+/// A node that makes many rows of few, which uses up the budget of its task and pauses as scans do. DataFusion has scans
+/// pause alone: a join that multiplies rows keeps what is above it computing, also when the statement has been cancelled.
+fn pausing(node: Arc<dyn ExecutionPlan>) -> Result<Transformed<Arc<dyn ExecutionPlan>>> {
+    let multiplies = node.is::<CrossJoinExec>()
+        || node.is::<HashJoinExec>()
+        || node.is::<NestedLoopJoinExec>()
+        || node.is::<SortMergeJoinExec>()
+        || node.is::<RecursiveQueryExec>()
+        || node.is::<UnnestExec>();
+    Ok(if multiplies {
+        Transformed::yes(Arc::new(CooperativeExec::new(node)))
+    } else {
+        Transformed::no(node)
+    })
 }
 
 /// A node whose conditions and results evaluate what may fail only for the rows that need it.

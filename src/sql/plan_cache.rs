@@ -162,7 +162,7 @@ const BATCHES_AHEAD: usize = 2;
 pub fn apart(mut rows: RowStream, workers: &Handle) -> RowStream {
     let (sender, receiver) = tokio::sync::mpsc::channel(BATCHES_AHEAD);
     let task = workers.spawn(async move {
-        while let Some(batch) = poll_fn(|context| aside(|| rows.poll_next_unpin(context))).await {
+        while let Some(batch) = poll_fn(|context| poll_aside(&mut rows, context)).await {
             if sender.send(batch).await.is_err() {
                 return;
             }
@@ -208,6 +208,18 @@ fn aside<T>(compute: impl FnOnce() -> T) -> T {
     }
 }
 
+/// Polls aside. A plan pauses when it has used up the budget of its task, which is when a task that was stopped ends; but
+/// what runs aside has no budget, and would compute to its end for nobody. `block_on` gives it one for each poll.
+fn poll_aside<S: Stream + Unpin>(stream: &mut S, context: &mut Context<'_>) -> Poll<Option<S::Item>> {
+    let mut poll = || stream.poll_next_unpin(context);
+    match Handle::try_current() {
+        Ok(runtime) if runtime.runtime_flavor() == RuntimeFlavor::MultiThread => {
+            aside(|| runtime.block_on(poll_fn(|_| Poll::Ready(poll()))))
+        }
+        _ => poll(),
+    }
+}
+
 impl PlanStream {
     /// Whether it does more than scan, search, filter and project: those look at the cancel flag themselves.
     pub fn may_be_long(&self) -> bool {
@@ -221,7 +233,7 @@ impl Stream for PlanStream {
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let heavy = self.heavy;
         match &mut self.stream {
-            Some(stream) if heavy => aside(|| stream.poll_next_unpin(context)),
+            Some(stream) if heavy => poll_aside(stream, context),
             Some(stream) => stream.poll_next_unpin(context),
             None => Poll::Ready(None),
         }
@@ -238,5 +250,45 @@ impl Drop for PlanStream {
                 pool.give_back(plan);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::Future;
+    use std::pin::pin;
+    use std::time::Duration;
+
+    use super::*;
+
+    /// Rows that never come, computed as DataFusion's nodes do: until the budget is used up.
+    fn endless(alive: Arc<()>) -> RowStream {
+        let poll = move |context: &mut Context<'_>| {
+            let _alive = &alive;
+            while pin!(tokio::task::consume_budget()).poll(context).is_ready() {}
+            Poll::Pending
+        };
+        futures::stream::poll_fn(poll).boxed()
+    }
+
+    #[test]
+    fn rows_that_nobody_waits_for_are_computed_no_further() {
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_time().build().unwrap();
+        let alive = Arc::new(());
+        let rows = apart(endless(alive.clone()), runtime.handle());
+        runtime.block_on(async {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            drop(rows);
+            for _ in 0..1_000 {
+                if Arc::strong_count(&alive) == 1 {
+                    break;
+                }
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        });
+        // A task that does not end would be waited for.
+        runtime.shutdown_background();
+        assert_eq!(Arc::strong_count(&alive), 1);
     }
 }

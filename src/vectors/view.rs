@@ -218,6 +218,11 @@ impl View {
         }
     }
 
+    /// Whether there is more of them than memory for them.
+    pub fn is_scarce(&self) -> bool {
+        self.scarce
+    }
+
     #[cold]
     fn read_ahead(&self, slots: &[u32]) {
         let near = (READ_TOGETHER / self.stride as u64) as u32;

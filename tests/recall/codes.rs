@@ -238,3 +238,34 @@ fn what_was_learned_of_the_first_row_is_learned_anew() {
     let found = searched(&vectors, &anew, &queries);
     assert!(found >= 0.97, "{found}");
 }
+
+/// To the bit, on all sets, with rows that the graph does not have, and by reading few vectors of data that are not made to
+/// be hard.
+#[test]
+fn exact_searches_through_codes_are_exact() {
+    let nodes = all(ROWS as u32 - 20);
+    let tail = all(ROWS as u32) - &nodes;
+    let filters = [all(ROWS as u32), all(ROWS as u32).into_iter().filter(|slot| slot % 9 > 0).collect()];
+    for Set { name, vectors, queries } in sets() {
+        for metric in [Metric::L2, Metric::Cosine, Metric::InnerProduct] {
+            let finder = quantised(&vectors, &nodes, Some(Quantization::Sq8), metric);
+            let (mut compared, mut rescored) = (0, 0);
+            for (number, (rows, k)) in (0..queries.slots_end())
+                .zip(filters.iter().flat_map(|rows| [(rows, 1), (rows, K), (rows, 30)]).cycle())
+            {
+                let asked = queries.get(number);
+                let mut request = request(&vectors, asked, Rows::exactly(rows), &finder, &tail, &CANCEL);
+                (request.strategy, request.k) = (Some(Strategy::Exact), k);
+                let found = search(&request).unwrap();
+                let (truth, _) = flat::search(&vectors, &request.query, rows, k, &CANCEL).unwrap();
+                assert_eq!(found.hits, truth, "{name}, {metric:?}, query {number}");
+                assert!(found.exact && found.counters.tail == rows.intersection_len(&tail), "{name}");
+                compared += found.counters.distances;
+                rescored += found.counters.rescored;
+            }
+            println!("{name}, {metric:?}: {rescored} of {compared}");
+            assert!((1..=compared).contains(&rescored), "{name}, {metric:?}");
+            assert!(rescored < compared / 4 || name != "at -20, 32", "{name}, {metric:?}: {rescored}");
+        }
+    }
+}

@@ -171,6 +171,12 @@ impl<V> Coded<'_, V> {
         self.coder
     }
 
+    /// The step of a slot's code, of bytes.
+    #[inline]
+    pub fn step(&self, slot: u32) -> f32 {
+        self.coder.step(self.blocks.words(slot))
+    }
+
     /// The standard deviation of the rank that a query gives a slot's code, where codes know it.
     pub fn deviation(&self, query: &Encoded, slot: u32) -> f32 {
         self.coder.deviation(query, self.blocks.words(slot))

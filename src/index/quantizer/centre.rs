@@ -112,9 +112,14 @@ impl Centre {
         let product = if metric == Metric::InnerProduct { -1.0 } else { -2.0 };
         if metric == Metric::InnerProduct {
             // <o, q> = <o-c, q-c> + <o-c, c> + <q-c, c> + <c, c>, and the code has the second.
-            seen.add -= self.point.iter().map(|&c| f64::from(c).powi(2)).sum::<f64>() as f32;
+            seen.add -= self.square() as f32;
         }
         (seen, product / self.magnification(metric))
+    }
+
+    /// <centre, centre>
+    pub fn square(&self) -> f64 {
+        self.point.iter().map(|&c| f64::from(c).powi(2)).sum()
     }
 
     /// How many times as great as those of vectors ranks of what is seen from here are.

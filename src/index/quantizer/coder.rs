@@ -15,6 +15,7 @@
 
 use std::sync::atomic::AtomicU32;
 
+use super::bounds::Bounds;
 use super::centre::{Centre, numbers};
 use super::pq::{self, Book};
 use super::{Quantization, bq, centre, sq8};
@@ -267,6 +268,23 @@ impl Coder {
         let Some(first) = rows.first() else { return false };
         let is_coarse = self.book.as_ref().is_some_and(|book| book.is_off(kept / rows.len() as f32));
         is_coarse || centre::is_off(&rows, first.len())
+    }
+
+    /// What ranks of codes certainly say of those of vectors; nothing for codes that are not of bytes, or not from a centre.
+    pub fn bounds(&self, query: Vector, encoded: &Encoded) -> Option<Bounds> {
+        let (Origin::Centre(centre), Code::Sq8(code)) = (&self.origin, &encoded.code) else { return None };
+        let (seen, _) = centre.see(self.metric, query);
+        let sizes = (self.magnification(), centre.square());
+        Bounds::new(self.metric, query, &seen, (code.vector(), encoded.norm), sizes)
+    }
+
+    /// The step of a code of bytes; 0 for others.
+    #[inline]
+    pub fn step(&self, words: &[AtomicU32]) -> f32 {
+        match self.quantization {
+            Quantization::Sq8 => f32::from_bits(plain_words(words)[1]),
+            _ => 0.0,
+        }
     }
 
     /// The standard deviation of the rank that a query gives a code, which codes of signs and of parts know.

@@ -21,6 +21,7 @@ use serde::{Deserialize, Serialize};
 use crate::distance::Metric;
 
 pub mod axes;
+pub mod bounds;
 pub mod bq;
 pub mod centre;
 pub mod coder;
@@ -28,6 +29,7 @@ pub mod pq;
 pub mod rotation;
 pub mod sq8;
 
+pub use bounds::Bounds;
 pub use coder::{Coder, Encoded};
 
 /// How an index makes codes of vectors.
