@@ -9,7 +9,8 @@ use std::collections::HashSet;
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    self, Expr, Ident, LimitClause, ObjectName, Query, SelectItem, SetExpr, TableFactor, VisitorMut,
+    self, Expr, Ident, LimitClause, ObjectName, Query, SelectItem, SelectItemQualifiedWildcardKind, SetExpr,
+    TableFactor, VisitorMut,
 };
 
 use crate::error::{Error, Result, SqlState};
@@ -140,6 +141,7 @@ impl VisitorMut for Rewriter<'_> {
         if let Err(error) = records::settle_items(&mut select.projection) {
             self.refused = Some(error);
         }
+        qualify_wildcards(select);
         name_window_columns(&mut select.projection);
         item_names::tell_apart(select);
         if let Err(error) = refusals::of_select(select) {
@@ -266,6 +268,32 @@ fn named_twice(from: &[ast::TableWithJoins]) -> Option<String> {
     let names = factors(from).into_iter().filter_map(qualifier);
     let names = names.map(|name| name.iter().map(folded).collect::<Vec<String>>());
     names.filter(|name| !seen.insert(name.clone())).find_map(|name| name.last().cloned())
+}
+
+/// `t.*` of `schema.t` as `schema.t.*`: the planner knows the table by its whole name.
+fn qualify_wildcards(select: &mut ast::Select) {
+    let factors = || {
+        select.from.iter().flat_map(|from| {
+            std::iter::once(&from.relation).chain(from.joins.iter().map(|join| &join.relation))
+        })
+    };
+    let whole_name = |wanted: &Ident| {
+        factors().find_map(|factor| match factor {
+            TableFactor::Table { name, alias: None, args: None, .. } if name.0.len() > 1 => {
+                let last = name.0.last()?.as_ident()?;
+                (folded(last) == folded(wanted)).then(|| name.clone())
+            }
+            _ => None,
+        })
+    };
+    for item in &mut select.projection {
+        if let SelectItem::QualifiedWildcard(SelectItemQualifiedWildcardKind::ObjectName(name), _) = item
+            && let [part] = &name.0[..]
+            && let Some(whole) = part.as_ident().and_then(whole_name)
+        {
+            *name = whole;
+        }
+    }
 }
 
 /// `TABLE t` is `SELECT * FROM t`.
