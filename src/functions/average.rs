@@ -14,7 +14,7 @@ use datafusion::logical_expr::utils::format_state_name;
 
 use crate::codec::key;
 use crate::functions::decimal::{self, Numbers, is_numeric, of_integer};
-use crate::functions::frame::{Anew, Frame, Gather};
+use crate::functions::frame::{Anew, Frame, Gather, Read};
 use crate::types::Numeric;
 use crate::types::arrow::errors::external;
 
@@ -83,6 +83,13 @@ pub fn values(column: &ArrayRef) -> Result<Vec<Numeric>> {
     })
 }
 
+impl Read for Numeric {
+    fn read(column: &ArrayRef, found: &mut VecDeque<Numeric>) -> Result<()> {
+        found.extend(values(column)?);
+        Ok(())
+    }
+}
+
 /// The sum of a column, and how many of its values are not NULL.
 fn sum_of(column: &ArrayRef) -> Result<(Numeric, i64)> {
     fn integers<T: ArrowPrimitiveType>(column: &ArrayRef, scale: u8) -> Option<Numeric>
@@ -127,11 +134,6 @@ impl Total {
 
 impl Gather for Total {
     type Value = Numeric;
-
-    fn read(column: &ArrayRef, found: &mut VecDeque<Numeric>) -> Result<()> {
-        found.extend(values(column)?);
-        Ok(())
-    }
 
     fn add(&mut self, value: &Numeric) -> Result<()> {
         self.sum = self.sum.plus(value).map_err(external)?;

@@ -190,11 +190,6 @@ fn root(of: &Numeric) -> crate::error::Result<Numeric> {
 impl Gather for Exact {
     type Value = Numeric;
 
-    fn read(column: &ArrayRef, found: &mut VecDeque<Numeric>) -> Result<()> {
-        found.extend(values(column)?);
-        Ok(())
-    }
-
     fn add(&mut self, value: &Numeric) -> Result<()> {
         self.count += 1;
         self.sum = self.sum.plus(value).map_err(external)?;

@@ -23,9 +23,9 @@ use datafusion::logical_expr::{
 use datafusion_functions_aggregate_common::aggregate::groups_accumulator::prim_op::PrimitiveGroupsAccumulator;
 
 use crate::functions::dates::nanoseconds_of;
-use crate::functions::frame::{Anew, Frame, Gather};
+use crate::functions::decimal;
+use crate::functions::frame::{Anew, Frame, Gather, Read};
 use crate::functions::scalar::no_such_function;
-use crate::functions::{average, decimal};
 use crate::types::arrow::lists::range_of;
 use crate::types::arrow::{field, type_of};
 use crate::types::{Numeric, Type};
@@ -159,10 +159,7 @@ where
 }
 
 /// A value with an order of its own here.
-trait Ordered: Clone + Debug + Send + Sync + 'static {
-    /// Adds the values of a column that are not NULL.
-    fn read(column: &ArrayRef, values: &mut VecDeque<Self>) -> Result<()>;
-
+trait Ordered: Read + Clone + 'static {
     fn order(&self, other: &Self) -> Ordering;
 
     fn scalar(value: Option<&Self>) -> ScalarValue;
@@ -170,11 +167,6 @@ trait Ordered: Clone + Debug + Send + Sync + 'static {
 
 /// Numbers that show their own digits.
 impl Ordered for Numeric {
-    fn read(column: &ArrayRef, values: &mut VecDeque<Numeric>) -> Result<()> {
-        values.extend(average::values(column)?);
-        Ok(())
-    }
-
     fn order(&self, other: &Numeric) -> Ordering {
         self.compare(other)
     }
@@ -184,13 +176,15 @@ impl Ordered for Numeric {
     }
 }
 
-/// By their lengths.
-impl Ordered for IntervalMonthDayNano {
+impl Read for IntervalMonthDayNano {
     fn read(column: &ArrayRef, values: &mut VecDeque<IntervalMonthDayNano>) -> Result<()> {
         values.extend(column.as_primitive::<IntervalMonthDayNanoType>().iter().flatten());
         Ok(())
     }
+}
 
+/// By their lengths.
+impl Ordered for IntervalMonthDayNano {
     fn order(&self, other: &IntervalMonthDayNano) -> Ordering {
         nanoseconds_of(*self).cmp(&nanoseconds_of(*other))
     }
@@ -209,10 +203,6 @@ struct Kept<T> {
 
 impl<T: Ordered> Gather for Kept<T> {
     type Value = T;
-
-    fn read(column: &ArrayRef, values: &mut VecDeque<T>) -> Result<()> {
-        T::read(column, values)
-    }
 
     fn add(&mut self, value: &T) -> Result<()> {
         if self.value.as_ref().is_none_or(|kept| value.order(kept) == self.greatest) {

@@ -73,12 +73,15 @@ impl<F: Framed> Accumulator for Frame<F> {
     }
 }
 
+/// A value that a column has.
+pub trait Read: Debug + Send + Sync + Sized {
+    /// Adds the values of a column that are not NULL.
+    fn read(column: &ArrayRef, values: &mut VecDeque<Self>) -> Result<()>;
+}
+
 /// What is gathered value by value, in any order.
 pub trait Gather: Clone + Debug + Send + Sync + 'static {
-    type Value: Debug + Send + Sync;
-
-    /// Adds the values of a column that are not NULL.
-    fn read(column: &ArrayRef, values: &mut VecDeque<Self::Value>) -> Result<()>;
+    type Value: Read;
 
     fn add(&mut self, value: &Self::Value) -> Result<()>;
 
@@ -93,7 +96,7 @@ impl<G: Gather> Framed for Anew<G> {
     type Value = G::Value;
 
     fn read(&self, column: &ArrayRef, values: &mut VecDeque<G::Value>) -> Result<()> {
-        G::read(column, values)
+        G::Value::read(column, values)
     }
 
     fn answer(&self, values: &VecDeque<G::Value>) -> Result<ScalarValue> {

@@ -31,8 +31,7 @@ struct Open {
 pub fn search<V: Vectors>(
     request: &Request<V>,
     coded: &Coded<V>,
-    bounds: &Bounds,
-    code: &Encoded,
+    (code, bounds): &(Encoded, Bounds),
     slots: &RoaringBitmap,
 ) -> Result<(Vec<Hit>, Counters)> {
     let query = coded.coder().ask_encoded(code);

@@ -105,15 +105,9 @@ fn nearest<V: Vectors>(request: &Request<V>) -> Result<Found> {
     if finder.refuse_unread().is_err() {
         return exact(request, None, costs, counters, Some(strategy));
     }
-    let (others, other_counters) =
-        flat::search(request.vectors, &request.query, &outside, request.k, request.cancel)?;
-    counters += other_counters;
-    counters.tail += other_counters.distances;
-    // The indexer may be linking some of these; the walk met them then, and they were compared here too.
+    // The indexer may be linking some of these; the walk met them then, and they are compared here too.
     hits.retain(|hit| !outside.contains(hit.slot));
-    hits.extend(others);
-    hits.sort_unstable_by_key(|hit| hit.key());
-    hits.truncate(request.k);
+    add_outside(request, &outside, &mut hits, &mut counters)?;
     let wanted = situation.allowed.min(request.k as u64);
     if (hits.len() as u64) < wanted || hits.last().is_some_and(|hit| hit.rank.is_nan()) {
         return exact(request, Some(finder), costs, counters, Some(strategy));
@@ -197,23 +191,31 @@ fn exact_through_codes<V: Vectors>(
         return Ok(None);
     }
     let Some(coded) = graph.coded(request.vectors) else { return Ok(None) };
-    let asked = request.query.vector();
-    let code = coded.query(asked);
-    let Some(bounds) = coded.coder().bounds(asked, &code) else { return Ok(None) };
+    let Some(query) = coded.coder().bounded_query(request.query.vector()) else { return Ok(None) };
     let nodes = graph.nodes();
-    let (mut hits, mut counters) = bounded::search(request, &coded, &bounds, &code, &(rows & &*nodes))?;
+    let (mut hits, mut counters) = bounded::search(request, &coded, &query, &(rows & &*nodes))?;
     // A page of codes that cannot be read is zeros from then on.
     if graph.refuse_unread().is_err() {
         return Ok(None);
     }
-    let others = rows - &*nodes;
-    let (more, work) = flat::search(request.vectors, &request.query, &others, request.k, request.cancel)?;
-    hits.extend(more);
+    add_outside(request, &(rows - &*nodes), &mut hits, &mut counters)?;
+    Ok(Some((hits, counters)))
+}
+
+/// Compares rows outside of what the hits are from, and keeps the `k` nearest of all.
+fn add_outside<V: Vectors>(
+    request: &Request<V>,
+    outside: &RoaringBitmap,
+    hits: &mut Vec<Hit>,
+    counters: &mut Counters,
+) -> Result<()> {
+    let (others, work) = flat::search(request.vectors, &request.query, outside, request.k, request.cancel)?;
+    *counters += work;
+    counters.tail += work.distances;
+    hits.extend(others);
     hits.sort_unstable_by_key(|hit| hit.key());
     hits.truncate(request.k);
-    counters += work;
-    counters.tail += work.distances;
-    Ok(Some((hits, counters)))
+    Ok(())
 }
 
 /// Allowed nodes near the query; fewer than `ef` when the graph had no more to offer, `None` when the walk turned out to

@@ -162,7 +162,7 @@ const BATCHES_AHEAD: usize = 2;
 pub fn apart(mut rows: RowStream, workers: &Handle) -> RowStream {
     let (sender, receiver) = tokio::sync::mpsc::channel(BATCHES_AHEAD);
     let task = workers.spawn(async move {
-        while let Some(batch) = poll_fn(|context| poll_aside(&mut rows, context)).await {
+        while let Some(batch) = poll_fn(|context| aside(|| rows.poll_next_unpin(context))).await {
             if sender.send(batch).await.is_err() {
                 return;
             }
@@ -201,22 +201,15 @@ impl Drop for Apart {
 
 /// Computes while another thread takes over this one's other tasks; that hand-over costs some ten microseconds, which
 /// short work does not pay.
+///
+/// A plan pauses when it has used up the budget of its task, which is when a task that was stopped ends. What blocks in
+/// place has no budget, and would compute to its end for nobody: `block_on` gives it one.
 fn aside<T>(compute: impl FnOnce() -> T) -> T {
-    match Handle::try_current().map(|runtime| runtime.runtime_flavor()) {
-        Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(compute),
-        _ => compute(),
-    }
-}
-
-/// Polls aside. A plan pauses when it has used up the budget of its task, which is when a task that was stopped ends; but
-/// what runs aside has no budget, and would compute to its end for nobody. `block_on` gives it one for each poll.
-fn poll_aside<S: Stream + Unpin>(stream: &mut S, context: &mut Context<'_>) -> Poll<Option<S::Item>> {
-    let mut poll = || stream.poll_next_unpin(context);
     match Handle::try_current() {
         Ok(runtime) if runtime.runtime_flavor() == RuntimeFlavor::MultiThread => {
-            aside(|| runtime.block_on(poll_fn(|_| Poll::Ready(poll()))))
+            tokio::task::block_in_place(|| runtime.block_on(async { compute() }))
         }
-        _ => poll(),
+        _ => compute(),
     }
 }
 
@@ -233,7 +226,7 @@ impl Stream for PlanStream {
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let heavy = self.heavy;
         match &mut self.stream {
-            Some(stream) if heavy => poll_aside(stream, context),
+            Some(stream) if heavy => aside(|| stream.poll_next_unpin(context)),
             Some(stream) => stream.poll_next_unpin(context),
             None => Poll::Ready(None),
         }

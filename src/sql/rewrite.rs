@@ -272,26 +272,16 @@ fn named_twice(from: &[ast::TableWithJoins]) -> Option<String> {
 
 /// `t.*` of `schema.t` as `schema.t.*`: the planner knows the table by its whole name.
 fn qualify_wildcards(select: &mut ast::Select) {
-    let factors = || {
-        select.from.iter().flat_map(|from| {
-            std::iter::once(&from.relation).chain(from.joins.iter().map(|join| &join.relation))
-        })
-    };
-    let whole_name = |wanted: &Ident| {
-        factors().find_map(|factor| match factor {
-            TableFactor::Table { name, alias: None, args: None, .. } if name.0.len() > 1 => {
-                let last = name.0.last()?.as_ident()?;
-                (folded(last) == folded(wanted)).then(|| name.clone())
-            }
-            _ => None,
-        })
-    };
+    let tables = factors(&select.from).into_iter();
+    let tables = tables.filter(|factor| matches!(factor, TableFactor::Table { args: None, .. }));
+    let names: Vec<Vec<Ident>> = tables.filter_map(qualifier).filter(|name| name.len() > 1).collect();
     for item in &mut select.projection {
-        if let SelectItem::QualifiedWildcard(SelectItemQualifiedWildcardKind::ObjectName(name), _) = item
-            && let [part] = &name.0[..]
-            && let Some(whole) = part.as_ident().and_then(whole_name)
+        if let SelectItem::QualifiedWildcard(SelectItemQualifiedWildcardKind::ObjectName(wildcard), _) = item
+            && let [part] = &wildcard.0[..]
+            && let Some(part) = part.as_ident().map(folded)
+            && let Some(whole) = names.iter().find(|name| name.last().map(folded).as_ref() == Some(&part))
         {
-            *name = whole;
+            *wildcard = ObjectName::from(whole.clone());
         }
     }
 }

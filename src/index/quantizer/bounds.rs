@@ -15,6 +15,7 @@
 //! These are no estimates. A search through codes that compares by their vectors all rows that the bounds leave open finds
 //! exactly what one through vectors finds, for a quarter of the memory's traffic.
 
+use super::sq8;
 use crate::distance::{Metric, Vector};
 
 /// Half a step, and what rounding to f32 adds on the way to a code.
@@ -55,21 +56,18 @@ impl Bounds {
         metric: Metric,
         query: Vector,
         seen: &[f32],
-        (code, term): (Vector, f32),
+        (code, term): (&sq8::Code, f32),
         (magnification, centre_square): (f32, f64),
-    ) -> Option<Bounds> {
-        let Vector::Code { codes, scale } = code else { return None };
-        if !matches!(metric, Metric::L2 | Metric::Cosine | Metric::InnerProduct) {
-            return None;
-        }
-        let coded = |code: i8| f64::from(code) * f64::from(scale);
+    ) -> Bounds {
+        let coded = |element: i8| f64::from(element) * f64::from(code.scale);
         let square_of_error: f64 =
-            seen.iter().zip(codes).map(|(&x, &code)| (f64::from(x) - coded(code)).powi(2)).sum();
-        let square: f64 = codes.iter().map(|&code| coded(code).powi(2)).sum();
+            seen.iter().zip(&code.codes).map(|(&x, &element)| (f64::from(x) - coded(element)).powi(2)).sum();
+        let square: f64 = code.codes.iter().map(|&element| coded(element).powi(2)).sum();
         let root = (seen.len() as f64).sqrt();
-        Some(Bounds {
+        Bounds {
             metric,
-            query_error: square_of_error.sqrt() * (1.0 + HALF_STEP / 1e6),
+            // A sum of a few thousand doubles is off by less than a millionth.
+            query_error: square_of_error.sqrt() * (1.0 + 1e-6),
             error_by_step: HALF_STEP * root,
             error_min: LOST * root,
             query_norm: square.sqrt(),
@@ -80,7 +78,7 @@ impl Bounds {
             // Kernels add eight sums at least beside each other, and put them together in a few more steps.
             rounding: f64::from(f32::EPSILON) * (seen.len() as f64 / 8.0 + 16.0),
             length: query.norm(),
-        })
+        }
     }
 
     /// What [`Bounds::is_beyond`] compares with when ranks above `limit` do not count; NaN is no limit.
@@ -95,10 +93,18 @@ impl Bounds {
     /// Whether no rank that a vector may have is within the limit of `reach`: what [`Bounds::of`] says too, without roots.
     #[inline]
     pub fn is_beyond(&self, rank: f32, first: f32, step: f32, reach: f64) -> bool {
-        let (first, step) = (f64::from(first), f64::from(step));
-        let reach = reach + self.error_by_step * step + self.error_min;
-        let off = self.rounding * (self.query_norm * self.query_norm + first * first);
-        f64::from(rank) - off > reach * reach
+        let reach = reach + self.error(f64::from(step));
+        f64::from(rank) - self.off_square(f64::from(first)) > reach * reach
+    }
+
+    /// e_v
+    fn error(&self, step: f64) -> f64 {
+        self.error_by_step * step + self.error_min
+    }
+
+    /// By how much the square of a distance may be off that was made of both norms and the product.
+    fn off_square(&self, norm: f64) -> f64 {
+        self.rounding * (self.query_norm * self.query_norm + norm * norm)
     }
 
     /// What adding in f32 may do to the rank of a vector, however small that is.
@@ -111,7 +117,7 @@ impl Bounds {
     #[inline]
     pub fn of(&self, rank: f32, first: f32, step: f32) -> (f32, f32) {
         let (rank, first, step) = (f64::from(rank), f64::from(first), f64::from(step));
-        let error = self.error_by_step * step + self.error_min;
+        let error = self.error(step);
         let (least, greatest, lost) = match self.metric {
             Metric::InnerProduct => {
                 let norm = self.norm_by_step * step;
@@ -123,8 +129,7 @@ impl Bounds {
                 (middle - off, middle + off, self.rounding * self.length * length)
             }
             _ => {
-                // A square is made of both norms and the product.
-                let off = self.rounding * (self.query_norm * self.query_norm + first * first);
+                let off = self.off_square(first);
                 let least = ((rank - off).max(0.0).sqrt() - self.query_error - error).max(0.0);
                 let greatest = (rank + off).sqrt() + self.query_error + error;
                 let of_square = |distance: f64| distance * distance / self.magnification;
@@ -168,11 +173,10 @@ mod tests {
         #[test]
         fn the_rank_is_between_them(rows in rows(), trained in 0usize..12) {
             for metric in [Metric::L2, Metric::Cosine, Metric::InnerProduct] {
-                let sample = rows.iter().take(trained).map(|row| Vector::from(row));
+                let sample = rows.iter().take(trained).map(Vector::from);
                 let coder = Coder::new(Quantization::Sq8, metric, rows[0].len(), sample);
                 let asked = Vector::from(&rows[0]);
-                let encoded = coder.query(asked);
-                let bounds = coder.bounds(asked, &encoded).expect("sq8 has them");
+                let (encoded, bounds) = coder.bounded_query(asked).expect("sq8 has bounds");
                 for row in &rows {
                     let row = Vector::from(row);
                     let exact = Query::new(metric, asked).rank(row, row.norm() as f32);
@@ -201,10 +205,9 @@ mod tests {
             |seed: u32| (0..384).map(|n| ((n * 7 + seed * 131) as f32).sin() + 5.0).collect::<Vec<f32>>();
         let rows: Vec<Vec<f32>> = (0..100).map(row).collect();
         for metric in [Metric::L2, Metric::Cosine, Metric::InnerProduct] {
-            let coder = Coder::new(Quantization::Sq8, metric, 384, rows.iter().map(|row| Vector::from(row)));
+            let coder = Coder::new(Quantization::Sq8, metric, 384, rows.iter().map(Vector::from));
             let asked = Vector::from(&rows[0]);
-            let encoded = coder.query(asked);
-            let bounds = coder.bounds(asked, &encoded).unwrap();
+            let (encoded, bounds) = coder.bounded_query(asked).expect("sq8 has bounds");
             let exact =
                 |row: &Vec<f32>| Query::new(metric, asked).rank(row.into(), Vector::from(row).norm() as f32);
             let ranks: Vec<f32> = rows.iter().map(exact).collect();

@@ -210,8 +210,27 @@ impl Coder {
                 return Encoded { code: Code::Bq(mean.query(self.metric, &numbers(vector))), norm: 0.0 };
             }
         };
+        self.encoded(&seen, term)
+    }
+
+    /// A query, and what ranks of codes certainly say of those of vectors; nothing where codes are not of bytes, or not seen
+    /// from a centre.
+    pub fn bounded_query(&self, vector: Vector) -> Option<(Encoded, Bounds)> {
+        let (Origin::Centre(centre), Quantization::Sq8) = (&self.origin, self.quantization) else {
+            return None;
+        };
+        let (seen, term) = centre.see(self.metric, vector);
+        let encoded = self.encoded(&seen, term);
+        let Code::Sq8(code) = &encoded.code else { return None };
+        let sizes = (self.magnification(), centre.square());
+        let bounds = Bounds::new(self.metric, vector, &seen, (code, encoded.norm), sizes);
+        Some((encoded, bounds))
+    }
+
+    /// The code of what is seen, by elements.
+    fn encoded(&self, seen: &[f32], term: f32) -> Encoded {
         let code = match self.quantization {
-            Quantization::Sq8 => Code::Sq8(sq8::Code::of(Vector::F32(&seen))),
+            Quantization::Sq8 => Code::Sq8(sq8::Code::of(Vector::F32(seen))),
             Quantization::F16 => Code::F16(seen.iter().map(|&x| saturated(x)).collect()),
             Quantization::Bf16 => Code::Bf16(seen.iter().map(|&x| bf16::from_f32(x)).collect()),
             Quantization::Bq | Quantization::Pq => unreachable!("they are seen from somewhere"),
@@ -268,14 +287,6 @@ impl Coder {
         let Some(first) = rows.first() else { return false };
         let is_coarse = self.book.as_ref().is_some_and(|book| book.is_off(kept / rows.len() as f32));
         is_coarse || centre::is_off(&rows, first.len())
-    }
-
-    /// What ranks of codes certainly say of those of vectors; nothing for codes that are not of bytes, or not from a centre.
-    pub fn bounds(&self, query: Vector, encoded: &Encoded) -> Option<Bounds> {
-        let (Origin::Centre(centre), Code::Sq8(code)) = (&self.origin, &encoded.code) else { return None };
-        let (seen, _) = centre.see(self.metric, query);
-        let sizes = (self.magnification(), centre.square());
-        Bounds::new(self.metric, query, &seen, (code.vector(), encoded.norm), sizes)
     }
 
     /// The step of a code of bytes; 0 for others.
