@@ -153,6 +153,7 @@ pub struct Fields {
     pub table: Option<String>,
     pub column: Option<String>,
     pub constraint: Option<String>,
+    pub datatype: Option<String>,
     /// PostgreSQL's function that reports it, for the few errors that drivers tell apart by that.
     pub routine: Option<&'static str>,
 }
@@ -172,6 +173,7 @@ impl Error {
             table: None,
             column: None,
             constraint: None,
+            datatype: None,
             routine: None,
         }))
     }
@@ -261,6 +263,18 @@ impl Error {
         self
     }
 
+    /// The same error by another SQLSTATE.
+    pub fn with_state(mut self, state: SqlState) -> Error {
+        self.0.state = state;
+        self
+    }
+
+    /// Without a position, which counted in another text.
+    pub fn without_position(mut self) -> Error {
+        self.0.position = None;
+        self
+    }
+
     /// `position` counts characters of the statement from 1.
     pub fn position(mut self, position: u32) -> Error {
         self.0.position = Some(position);
@@ -272,9 +286,24 @@ impl Error {
         self
     }
 
-    pub fn table(mut self, schema: impl Into<String>, table: impl Into<String>) -> Error {
+    pub fn table(self, schema: impl Into<String>, table: impl Into<String>) -> Error {
+        self.schema(schema).named_table(table)
+    }
+
+    pub fn schema(mut self, schema: impl Into<String>) -> Error {
         self.0.schema = Some(schema.into());
+        self
+    }
+
+    /// A table whose schema is told apart, or not at all.
+    pub fn named_table(mut self, table: impl Into<String>) -> Error {
         self.0.table = Some(table.into());
+        self
+    }
+
+    /// The type it is about, a domain.
+    pub fn datatype(mut self, datatype: impl Into<String>) -> Error {
+        self.0.datatype = Some(datatype.into());
         self
     }
 

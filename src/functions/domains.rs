@@ -13,19 +13,22 @@ use crate::error::{Error, SqlState};
 use crate::functions::scalar::rows_of;
 use crate::types::arrow::errors::external;
 
-/// `check_domain(value, domain, name, condition, ...)`: a name that nobody can write.
+/// `check_domain(value, schema, domain, name, condition, ...)`: a name that nobody can write.
 pub const CHECK_DOMAIN: &str = "\u{1}check_domain";
 /// The name of the condition that the value is not NULL.
 pub const NOT_NULL: &str = "\u{1}not_null";
+
+/// The place of the first condition among the arguments; its name is before it.
+const FIRST_CONDITION: usize = 4;
 
 pub fn functions() -> Vec<Arc<ScalarUDF>> {
     let signature = Signature::user_defined(Volatility::Immutable);
     vec![Arc::new(ScalarUDF::from(CheckDomain { signature }))]
 }
 
-/// What a value that fails a condition is told.
-pub fn violation(domain: &str, condition: &str) -> Error {
-    match condition {
+/// What a value that fails a condition of `schema.domain` is told.
+pub fn violation(schema: &str, domain: &str, condition: &str) -> Error {
+    let error = match condition {
         NOT_NULL => {
             let message = format!("domain {domain} does not allow null values");
             Error::new(SqlState::NOT_NULL_VIOLATION, message)
@@ -34,7 +37,8 @@ pub fn violation(domain: &str, condition: &str) -> Error {
             let message = format!("value for domain {domain} violates check constraint \"{check}\"");
             Error::new(SqlState::CHECK_VIOLATION, message).constraint(check)
         }
-    }
+    };
+    error.schema(schema).datatype(domain)
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -53,8 +57,8 @@ impl ScalarUDFImpl for CheckDomain {
 
     fn coerce_types(&self, given: &[DataType]) -> Result<Vec<DataType>> {
         let mut types = given.to_vec();
-        types.iter_mut().skip(1).step_by(2).for_each(|name| *name = DataType::Utf8);
-        types.iter_mut().skip(3).step_by(2).for_each(|condition| *condition = DataType::Boolean);
+        types.iter_mut().skip(1).for_each(|name| *name = DataType::Utf8);
+        types.iter_mut().skip(FIRST_CONDITION).step_by(2).for_each(|truth| *truth = DataType::Boolean);
         Ok(types)
     }
 
@@ -71,13 +75,13 @@ impl ScalarUDFImpl for CheckDomain {
             Some(ColumnarValue::Scalar(ScalarValue::Utf8(Some(text)))) => Ok(text.as_str()),
             _ => exec_err!("check_domain() without a name"),
         };
-        let domain = text(1)?;
-        for place in (3..args.args.len()).step_by(2) {
+        let (schema, domain) = (text(1)?, text(2)?);
+        for place in (FIRST_CONDITION..args.args.len()).step_by(2) {
             let truths = args.args[place].to_array(rows)?;
             let truths = truths.as_boolean();
             // NULL passes.
             if (0..rows).any(|row| truths.is_valid(row) && !truths.value(row)) {
-                return Err(external(violation(domain, text(place - 1)?)));
+                return Err(external(violation(schema, domain, text(place - 1)?)));
             }
         }
         match args.args.into_iter().next() {

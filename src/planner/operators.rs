@@ -326,7 +326,7 @@ impl Operand {
         match self {
             Operand::Typed(field) => match type_of(field) {
                 Type::Enum(of) => of.shown(),
-                ty @ Type::Array(_) => ty.bare().to_string(),
+                ty if matches!(ty, Type::Array(_)) || ty.is_text() => ty.standard_name(),
                 _ => type_name(field.data_type()).to_owned(),
             },
             _ => "unknown".to_owned(),

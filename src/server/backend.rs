@@ -172,6 +172,7 @@ fn fields(severity: &str, error: &Fields) -> Vec<(u8, String)> {
     optional(b's', &error.schema);
     optional(b't', &error.table);
     optional(b'c', &error.column);
+    optional(b'd', &error.datatype);
     optional(b'n', &error.constraint);
     optional(b'R', &error.routine.map(str::to_owned));
     fields

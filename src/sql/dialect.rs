@@ -26,7 +26,7 @@ use crate::sql::records;
 use crate::sql::statement::{Ast, Name, Statement};
 use crate::sql::token_spellings;
 use crate::sql::utility;
-use crate::sql::words::{Fault, object_name};
+use crate::sql::words::{Fault, object_name, word_of};
 
 /// The dialect of everything we parse; without state.
 pub static DIALECT: Grammar = Grammar;
@@ -161,10 +161,7 @@ pub fn solid(tokens: &[TokenWithSpan]) -> Vec<usize> {
 
 /// An unquoted word, in capitals; of everything else nothing.
 pub fn word(token: &TokenWithSpan) -> String {
-    match &token.token {
-        Token::Word(word) if word.quote_style.is_none() => word.value.to_uppercase(),
-        _ => String::new(),
-    }
+    word_of(&token.token).unwrap_or_default()
 }
 
 /// A word that begins a clause where FROM should name something: sqlparser would take it for a name.

@@ -3,7 +3,7 @@
 //! A cell of a column of the domain is asked where rows are verified (`dml/rows.rs`), a cast where it is read:
 //!
 //! ```text
-//!   x::positive    ->    check_domain(CAST (x AS int4), 'positive', 'positive_check', CAST (x AS int4) > 0)
+//!   x::positive    ->    check_domain(CAST (x AS int4), 'public', 'positive', 'positive_check', CAST (x AS int4) > 0)
 //! ```
 
 use std::ops::ControlFlow;
@@ -100,7 +100,7 @@ pub fn expand(expr: &mut Expr, known: &Known) -> Result<()> {
         return Err(Error::unsupported("a cast of a volatile function's answer to a domain with conditions"));
     }
     let text = |text: &str| Expr::Value(ast::Value::SingleQuotedString(text.to_owned()).into());
-    let mut arguments = vec![value.clone(), text(&domain.name)];
+    let mut arguments = vec![value.clone(), text(&domain.schema), text(&domain.name)];
     if domain.not_null {
         arguments.extend([text(NOT_NULL), Expr::IsNotNull(Box::new(value.clone()))]);
     }

@@ -114,8 +114,35 @@ fn ends_argument(w: &Words, place: usize) -> bool {
     }
 }
 
+/// Types of PostgreSQL that no function here takes or returns.
+const OTHER_TYPES: &[&str] = &[
+    "any",
+    "anyarray",
+    "anycompatible",
+    "anyelement",
+    "cstring",
+    "internal",
+    "record",
+    "refcursor",
+    "regclass",
+    "regconfig",
+    "regnamespace",
+    "regoper",
+    "regproc",
+    "regprocedure",
+    "regrole",
+    "regtype",
+    "void",
+];
+
 fn type_of(w: &mut Words) -> Parsed<Type> {
-    Ok(type_names::resolve(&w.parser.parse_data_type()?)?)
+    let data_type = w.parser.parse_data_type()?;
+    match (type_names::resolve(&data_type), crate::sql::domains::name_of(&data_type)) {
+        (Err(_), Some(name)) if OTHER_TYPES.contains(&name.name.as_str()) => {
+            Err(Error::unsupported(format!("the type {} in a function's signature", name.name)).into())
+        }
+        (resolved, _) => Ok(resolved?),
+    }
 }
 
 fn returns(w: &mut Words) -> Parsed<ReturnsClause> {

@@ -32,6 +32,49 @@ use crate::sql::words::{fold, object_name};
 use crate::table::provider::SLOT_COLUMN;
 use crate::types::{Type, Value, Zone};
 
+/// `FOR UPDATE LIMIT 1` as `LIMIT 1 FOR UPDATE`, the order that sqlparser reads.
+pub fn limits_first(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
+    let solid = dialect::solid(&tokens);
+    let word = |place: usize| solid.get(place).map(|&at| dialect::word(&tokens[at])).unwrap_or_default();
+    let token = |place: usize| solid.get(place).map_or(&Token::EOF, |&at| &tokens[at].token);
+    let locks = |place: usize| word(place) == "FOR" && matches!(word(place + 1).as_str(), "UPDATE" | "SHARE");
+    // Locking clauses and the LIMIT behind them: where the first begins, the second, and what follows.
+    let mut turned = Vec::new();
+    let mut place = 0;
+    while place < solid.len() {
+        let start = place;
+        place += 1;
+        if !locks(start) {
+            continue;
+        }
+        let is_limit = |place: usize| matches!(word(place).as_str(), "LIMIT" | "OFFSET" | "FETCH");
+        let ends = |place: usize| matches!(token(place), Token::RParen | Token::EOF);
+        while !is_limit(place) && !ends(place) {
+            place += 1;
+        }
+        let limit = place;
+        let mut open = 0_usize;
+        while open > 0 || !ends(place) && !locks(place) {
+            match token(place) {
+                Token::EOF => break,
+                Token::LParen => open += 1,
+                Token::RParen => open -= 1,
+                _ => {}
+            }
+            place += 1;
+        }
+        if limit < place {
+            let end = solid.get(place).copied().unwrap_or(tokens.len());
+            turned.push((solid[start], solid[limit], end));
+        }
+    }
+    let mut tokens = tokens;
+    for (start, limit, end) in turned {
+        tokens[start..end].rotate_left(limit - start);
+    }
+    tokens
+}
+
 /// `FOR UPDATE OF a, b NOWAIT` as `FOR UPDATE OF a NOWAIT FOR UPDATE OF b NOWAIT`: sqlparser reads one table in each
 /// clause.
 pub fn one_each(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {

@@ -12,6 +12,8 @@ mod aliases;
 mod activity;
 // Parameters of DECLARE.
 mod arguments;
+// Blocks of DO.
+mod blocks;
 // Cancel requests and statement timeouts, raised from elsewhere.
 pub mod cancel;
 // Names in queries.

@@ -5,11 +5,15 @@
 //!   SELECT unnest(t.tags) AS tag FROM t ORDER BY t.id      SELECT tag FROM (SELECT unnest(t.tags) AS tag, t.id AS key
 //!                                                          FROM t) AS q ORDER BY key
 //! ```
+//!
+//! Rows of arrays are also made below when an item is called as a column that the list reads: the planner reads both
+//! under one name (`SELECT unnest(tags), id + 1 AS id FROM t`).
 
+use std::collections::HashSet;
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    self, Distinct, Expr, GroupByExpr, Ident, OrderByExpr, OrderByKind, Query, SelectItem, SetExpr,
+    self, Distinct, Expr, GroupByExpr, Ident, OrderByExpr, OrderByKind, Query, SelectItem, SetExpr, Visit,
 };
 
 use crate::sql::aggregates::has_aggregate;
@@ -144,7 +148,7 @@ fn is_operation(expr: &Expr) -> bool {
 }
 
 /// Whether an item makes several rows of one.
-fn makes_rows(item: &SelectItem) -> bool {
+fn makes_rows(item: &impl Visit) -> bool {
     let found = visit::expressions(item, |part| match part {
         Expr::Function(function)
             if plain_name(function).is_some_and(|name| name == "unnest" || is_array_of_set(&name)) =>
@@ -163,14 +167,37 @@ enum Key {
     Other(Box<Expr>),
 }
 
+/// Whether an item that makes no rows is called as a column that an item reads.
+fn hides_columns(items: &[(Expr, String)]) -> bool {
+    let mut read = HashSet::new();
+    for (expr, _) in items {
+        let _ = visit::expressions(expr, |part| {
+            if is_column(part) {
+                read.insert(name_of(part));
+            }
+            ControlFlow::<()>::Continue(())
+        });
+    }
+    items.iter().any(|(expr, shown)| {
+        let is_itself = is_column(expr) && name_of(expr) == *shown;
+        !is_itself && !makes_rows(expr) && read.contains(shown)
+    })
+}
+
 fn sort_above(query: &mut Query) {
-    let (Some(order), SetExpr::Select(select)) = (&mut query.order_by, query.body.as_mut()) else { return };
-    let OrderByKind::Expressions(order) = &mut order.kind else { return };
+    let SetExpr::Select(select) = query.body.as_mut() else { return };
+    let mut none = Vec::new();
+    let order = match query.order_by.as_mut().map(|order| &mut order.kind) {
+        Some(OrderByKind::Expressions(order)) => order,
+        Some(_) => return,
+        None => &mut none,
+    };
     let items: Option<Vec<(Expr, String)>> =
         select.projection.iter().map(|one| item(one).map(|(expr, name)| (expr.clone(), name))).collect();
-    let Some(items) = items.filter(|_| !is_grouped(select)) else { return };
+    let Some(items) = items else { return };
     let keys: Vec<Key> = order.iter().map(|key| key_of(&key.expr, &items)).collect();
-    if keys.iter().all(|key| matches!(key, Key::Item(_))) {
+    let by_others = keys.iter().any(|key| matches!(key, Key::Other(_)));
+    if if by_others { is_grouped(select) } else { !hides_columns(&items) } {
         return;
     }
     let column = |place: usize| Ident::new(format!("hither_{place}"));
@@ -191,7 +218,7 @@ fn sort_above(query: &mut Query) {
         };
         order.expr = of_rows(column(place));
     }
-    if let Some(numbers) = numbers_of(&items) {
+    if by_others && let Some(numbers) = numbers_of(&items) {
         let place = inner.len();
         inner.push(SelectItem::ExprWithAlias { expr: numbers, alias: column(place) });
         order.push(OrderByExpr { expr: of_rows(column(place)), ..OrderByExpr::from(Ident::new(ROWS)) });

@@ -61,14 +61,6 @@ pub struct Saved {
     at: i64,
 }
 
-/// A type as regtype shows it.
-fn standard_name(ty: &Type) -> String {
-    match ty.bare() {
-        Type::Bpchar(_) => "character".to_owned(),
-        bare => bare.to_string(),
-    }
-}
-
 impl Saved {
     /// A row of pg_prepared_statements, which shows no unnamed statement.
     pub fn row(&self, name: &str) -> Option<ReportRow> {
@@ -76,7 +68,7 @@ impl Saved {
             return None;
         }
         let names = |types: Vec<&Type>| {
-            Value::Array(types.into_iter().map(|ty| Value::Text(standard_name(ty))).collect())
+            Value::Array(types.into_iter().map(|ty| Value::Text(ty.standard_name())).collect())
         };
         let parsed = self.prepared.statement.as_ref().map(|statement| &statement.source);
         let text = self.prepare.as_ref().or(parsed).map_or("", |text| &**text);
@@ -412,7 +404,7 @@ impl Session {
         Some(Timer::start(&self.cancel, Duration::from_millis(limit), &workers))
     }
 
-    async fn run(
+    pub(crate) async fn run(
         &mut self,
         prepared: &Arc<Prepared>,
         params: Vec<Value>,
@@ -513,6 +505,7 @@ impl Session {
             Ast::CreateDatabase(create) => self.create_database(create).await,
             Ast::AlterDatabase(alter) => self.alter_database(alter).await,
             Ast::DropDatabase(drop) => self.drop_database(drop).await,
+            Ast::Do(block) => self.do_block(block).await,
             Ast::Vacuum { tables, verbose, .. } => self.vacuum(tables, *verbose).await,
             Ast::Analyze(tables) => self.analyze(tables),
             Ast::Reindex { kind, name, concurrently } => {

@@ -13,6 +13,7 @@ use crate::catalog::{
 };
 use crate::database::BackupOptions;
 use crate::planner::explain::ExplainOptions;
+use crate::sql::blocks::Block;
 use crate::sql::database_words::{AlterDatabase, CreateDatabase, DropDatabase};
 use crate::sql::domain_words::{CreateDomain, DomainAction};
 use crate::sql::grants::Grant;
@@ -116,6 +117,7 @@ pub enum Ast {
         move_only: bool,
     },
     Close(Option<String>),
+    Do(Box<Block>),
 
     CreateTable(Box<CreateTable>),
     CreatePartition(Box<CreatePartition>),
@@ -818,6 +820,7 @@ impl Ast {
             Ast::AlterOwner { kind, .. } => kind,
             Ast::Rename { kind, .. } | Ast::SetSchema { kind, .. } => kind.alter_command(),
             Ast::Comment { .. } => "COMMENT",
+            Ast::Do(_) => "DO",
             Ast::Vacuum { .. } => "VACUUM",
             Ast::Analyze(_) => "ANALYZE",
             Ast::Checkpoint => "CHECKPOINT",

@@ -22,13 +22,12 @@ use crate::sql::staged;
 use crate::sql::statement::*;
 use crate::sql::type_names;
 use crate::sql::words::{Parsed, Words, object_name};
-use crate::sql::{copy_words, ddl_words, like_words, locking, merge_words, view_words};
+use crate::sql::{blocks, copy_words, ddl_words, like_words, locking, merge_words, view_words};
 
 /// Commands of PostgreSQL that are not built, by their first words.
 const UNSUPPORTED: &[&str] = &[
     "CALL",
     "CLUSTER",
-    "DO",
     "IMPORT FOREIGN SCHEMA",
     "LOAD",
     "REASSIGN OWNED",
@@ -156,7 +155,7 @@ fn take_lock_strengths(tokens: &mut Vec<TokenWithSpan>) -> bool {
         tokens.remove(index);
     }
     if locks {
-        *tokens = locking::one_each(std::mem::take(tokens));
+        *tokens = locking::limits_first(locking::one_each(std::mem::take(tokens)));
     }
     locks
 }
@@ -221,6 +220,7 @@ fn any(w: &mut Words, overriding: Overriding) -> Parsed<Ast> {
         "LISTEN" => listen(w),
         "UNLISTEN" => unlisten(w),
         "NOTIFY" => notify(w),
+        "DO" => blocks::statement(w),
         "VACUUM" => vacuum(w),
         "ANALYZE" | "ANALYSE" => analyze(w),
         "CHECKPOINT" => word_only(w, Ast::Checkpoint),

@@ -17,7 +17,7 @@ use crate::types::{Type, Value};
 
 impl Session {
     pub(crate) fn set(&mut self, local: bool, name: &str, value: &SetValue) -> Result<Response> {
-        if local && self.state.block != Block::Explicit {
+        if local && self.state.block != Block::Explicit && !self.state.several_statements {
             let message = "SET LOCAL can only be used in transaction blocks";
             self.notice(Severity::Warning, Error::new(SqlState::NO_ACTIVE_SQL_TRANSACTION, message));
         }

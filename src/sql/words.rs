@@ -133,10 +133,7 @@ impl<'a> Words<'a> {
 
     /// The next unquoted word in upper case, taken; `None` (nothing taken) when it is something else.
     pub fn word(&mut self) -> Option<String> {
-        let word = match self.peek() {
-            Token::Word(word) if word.quote_style.is_none() => word.value.to_uppercase(),
-            _ => return None,
-        };
+        let word = word_of(self.peek())?;
         self.advance();
         Some(word)
     }
@@ -240,8 +237,17 @@ impl<'a> Words<'a> {
     }
 }
 
-fn is_word(token: &Token, expected: &str) -> bool {
+/// Whether a token is this word, without quotes; `expected` in any case.
+pub fn is_word(token: &Token, expected: &str) -> bool {
     matches!(token, Token::Word(word) if word.quote_style.is_none() && word.value.eq_ignore_ascii_case(expected))
+}
+
+/// A token that is a word without quotes, in upper case.
+pub fn word_of(token: &Token) -> Option<String> {
+    match token {
+        Token::Word(word) if word.quote_style.is_none() => Some(word.value.to_uppercase()),
+        _ => None,
+    }
 }
 
 /// An identifier as the catalogue has it.

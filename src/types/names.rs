@@ -224,6 +224,16 @@ impl Type {
         }
     }
 
+    /// As format_type() prints it when it is not asked for a modifier, and regtype always: blank-padded text without a
+    /// length goes by its standard name.
+    pub fn standard_name(&self) -> String {
+        match self {
+            Type::Array(item) => format!("{}[]", item.standard_name()),
+            Type::Bpchar(_) => self.entry().sql.to_owned(),
+            other => other.bare().to_string(),
+        }
+    }
+
     /// The type without its modifier.
     pub fn bare(&self) -> Type {
         match self {

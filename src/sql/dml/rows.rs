@@ -143,7 +143,7 @@ impl Checks {
             if let Some(row) = failed.filter(|_| counts) {
                 return Err(match asked {
                     Asked::OfTable(name) => self.check_violation(name, &rows[row]),
-                    Asked::OfDomain { domain, condition } => violation(domain, condition),
+                    Asked::OfDomain { schema, domain, condition } => violation(schema, domain, condition),
                 });
             }
         }
@@ -204,7 +204,7 @@ impl Checks {
 /// Whose condition it is.
 enum Asked {
     OfTable(String),
-    OfDomain { domain: String, condition: String },
+    OfDomain { schema: String, domain: String, condition: String },
 }
 
 /// What is asked of each row: of new cells of domains first, as PostgreSQL makes the cells before the row.
@@ -219,7 +219,8 @@ fn conditions(
         let Some(domain) = context.catalog.domain_of(column) else { continue };
         let cell = Expr::Identifier(quoted(&column.name));
         let mut add = |condition: &str, expression| {
-            asked.push(Asked::OfDomain { domain: domain.name.clone(), condition: condition.to_owned() });
+            let (schema, name) = (domain.schema.clone(), domain.name.clone());
+            asked.push(Asked::OfDomain { schema, domain: name, condition: condition.to_owned() });
             expressions.push(expression);
         };
         if domain.not_null {

@@ -672,20 +672,15 @@ fn format_type(execution: &Execution, args: &[Value]) -> Result<Value> {
     }
     let oid = oid(&args[0])?;
     let typmod = match args.get(1) {
-        None | Some(Value::Null) => -1,
-        Some(value) => number(value)? as i32,
+        None | Some(Value::Null) => None,
+        Some(value) => Some(number(value)? as i32),
     };
     let catalog = execution.session.catalog();
     if catalog.domain_by_oid(oid).is_some() {
         return Ok(Value::from(names::regtype_out(execution, oid)));
     }
     Ok(Value::from(match catalog.type_by_oid(oid) {
-        // Without a modifier asked for, blank-padded text is called by its standard name.
-        Some(Type::Bpchar(_)) if matches!(args.get(1), None | Some(Value::Null)) => "character".to_owned(),
-        Some(Type::Bit(_)) if typmod < 0 && !matches!(args.get(1), None | Some(Value::Null)) => {
-            "\"bit\"".to_owned()
-        }
-        Some(ty) => names::type_out(execution, &ty.with_typmod(typmod)),
+        Some(ty) => names::type_out(execution, &ty, typmod),
         None => match (names::pseudo_type(oid), relation_of_row_type(oid)) {
             (Some(name), _) => name.to_owned(),
             (None, Some(relation)) => names::regclass_out(execution, relation),

@@ -319,9 +319,8 @@ fn type_cells(database: &str, has_public: bool, ty: &Type, number: u16) -> Vec<(
         Type::Array(_) => "ARRAY".to_owned(),
         Type::Vector(_) | Type::Halfvec(_) | Type::Sparsevec(_) | Type::Enum(_) => "USER-DEFINED".to_owned(),
         Type::Bit(_) => "bit".to_owned(),
-        other => other.bare().to_string(),
+        other => other.standard_name(),
     };
-    let data_type = if data_type == "bpchar" { "character".to_owned() } else { data_type };
     let mut cells = cells! {
         table_catalog: database, data_type: data_type, udt_catalog: database,
         udt_schema: schema, udt_name: ty.catalog_name(),

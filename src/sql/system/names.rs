@@ -2,7 +2,7 @@
 
 pub use crate::types::identifiers::quote_ident;
 
-use crate::catalog::{self, Catalog, Domain, Oid};
+use crate::catalog::{self, Catalog, Oid};
 use crate::error::{Error, Result, SqlState};
 use crate::planner::bindings::Execution;
 use crate::sql::system::{INFORMATION_SCHEMA, INFORMATION_SCHEMA_OID, PG_CATALOG, PG_CATALOG_OID, VIEWS};
@@ -208,25 +208,32 @@ pub fn extension_prefix(execution: &Execution) -> &'static str {
     }
 }
 
-/// A type as format_type() shows it.
-pub fn type_out(execution: &Execution, ty: &Type) -> String {
-    let item = if let Type::Array(item) = ty { item } else { ty };
-    let is_of_public = match item {
-        Type::Vector(_) | Type::Halfvec(_) | Type::Sparsevec(_) => true,
-        Type::Enum(of) => of.schema == "public",
-        _ => false,
-    };
-    if is_of_public { format!("{}{ty}", extension_prefix(execution)) } else { ty.to_string() }
+/// A type as format_type() shows it, with the modifier that is asked for.
+pub fn type_out(execution: &Execution, ty: &Type, typmod: Option<i32>) -> String {
+    match (ty, typmod) {
+        (Type::Array(item), typmod) => format!("{}[]", type_out(execution, item, typmod)),
+        (Type::Enum(of), _) => user_type_out(execution, &of.schema, &of.name),
+        // Not `bit`, which would mean one bit.
+        (Type::Bit(_), Some(..0)) => "\"bit\"".to_owned(),
+        (ty, typmod) => {
+            let prefix = if ty.is_pgvectors() { extension_prefix(execution) } else { "" };
+            let name = typmod
+                .map_or_else(|| ty.standard_name(), |typmod| ty.clone().with_typmod(typmod).to_string());
+            format!("{prefix}{name}")
+        }
+    }
 }
 
-/// A domain as format_type() shows it: with its schema where the search path does not lead there.
-fn domain_out(execution: &Execution, domain: &Domain) -> String {
+/// A domain or enum as format_type() shows it: with its schema where the search path does not lead there.
+fn user_type_out(execution: &Execution, schema: &str, name: &str) -> String {
     let path = execution.session.search_path();
     let catalog = execution.session.catalog();
-    let first = path.iter().find_map(|schema| catalog.domain_named(schema, &domain.name));
-    match first.is_some_and(|first| first.oid == domain.oid) {
-        true => quote_ident(&domain.name),
-        false => qualified(&domain.schema, &domain.name),
+    let is_in = |schema: &str| {
+        catalog.domain_named(schema, name).is_some() || catalog.enum_named(schema, name).is_some()
+    };
+    match path.iter().find(|schema| is_in(schema)) {
+        Some(first) if first == schema => quote_ident(name),
+        _ => qualified(schema, name),
     }
 }
 
@@ -234,10 +241,10 @@ fn domain_out(execution: &Execution, domain: &Domain) -> String {
 pub fn regtype_out(execution: &Execution, oid: Oid) -> String {
     let catalog = execution.session.catalog();
     if let Some(domain) = catalog.domain_by_oid(oid) {
-        return domain_out(execution, domain);
+        return user_type_out(execution, &domain.schema, &domain.name);
     }
     match catalog.type_by_oid(oid) {
-        Some(ty) => type_out(execution, &ty),
+        Some(ty) => type_out(execution, &ty, None),
         None if oid == 0 => "-".to_owned(),
         None => pseudo_type(oid).map_or_else(|| oid.to_string(), str::to_owned),
     }
