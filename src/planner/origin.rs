@@ -4,9 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::datasource::DefaultTableSource;
-use datafusion::logical_expr::{Expr, LogicalPlan};
+use datafusion::logical_expr::{Distinct, Expr, LogicalPlan};
 
 use crate::catalog::Oid;
+use crate::planner::names;
+use crate::planner::system::SystemProvider;
 use crate::table::knn::KnnProvider;
 use crate::table::provider::TableSourceProvider;
 
@@ -46,20 +48,35 @@ pub fn columns_read(plan: &LogicalPlan) -> BTreeMap<Oid, BTreeSet<u16>> {
 }
 
 fn origin(plan: &LogicalPlan, position: usize) -> Option<(Oid, u16)> {
+    // The output of a node that the expression is, when it is a column.
+    let of_column = |input: &LogicalPlan, expr: &Expr| {
+        let Expr::Column(column) = expr.clone().unalias() else { return None };
+        origin(input, input.schema().maybe_index_of_column(&column)?)
+    };
     match plan {
-        LogicalPlan::Projection(projection) => {
-            let Expr::Column(column) = projection.expr.get(position)?.clone().unalias() else { return None };
-            let position = projection.input.schema().maybe_index_of_column(&column)?;
-            origin(&projection.input, position)
-        }
-        LogicalPlan::SubqueryAlias(alias) => origin(&alias.input, position),
+        LogicalPlan::Projection(projection) => of_column(&projection.input, projection.expr.get(position)?),
+        LogicalPlan::SubqueryAlias(alias) => match names::view_of(alias.alias.table()) {
+            // The columns of a view keep their places.
+            Some(view) => Some((view, u16::try_from(position + 1).ok()?)),
+            None => origin(&alias.input, position),
+        },
+        LogicalPlan::Subquery(subquery) => origin(&subquery.subquery, position),
         LogicalPlan::Sort(sort) => origin(&sort.input, position),
         LogicalPlan::Limit(limit) => origin(&limit.input, position),
         LogicalPlan::Filter(filter) => origin(&filter.input, position),
-        LogicalPlan::Aggregate(aggregate) => {
-            let Expr::Column(column) = aggregate.group_expr.get(position)? else { return None };
-            origin(&aggregate.input, aggregate.input.schema().maybe_index_of_column(column)?)
+        LogicalPlan::Distinct(Distinct::All(input)) => origin(input, position),
+        LogicalPlan::Distinct(Distinct::On(on)) => of_column(&on.input, on.select_expr.get(position)?),
+        // What windows compute comes behind their input.
+        LogicalPlan::Window(window) if position < window.input.schema().fields().len() => {
+            origin(&window.input, position)
         }
+        LogicalPlan::Unnest(unnest) => {
+            let below = *unnest.dependency_indices.get(position)?;
+            let is_made = unnest.list_type_columns.iter().any(|(column, _)| *column == below)
+                || unnest.struct_type_columns.contains(&below);
+            if is_made { None } else { origin(&unnest.input, below) }
+        }
+        LogicalPlan::Aggregate(aggregate) => of_column(&aggregate.input, aggregate.group_expr.get(position)?),
         LogicalPlan::Join(join) => {
             let left = join.left.schema().fields().len();
             match position.checked_sub(left) {
@@ -69,11 +86,14 @@ fn origin(plan: &LogicalPlan, position: usize) -> Option<(Oid, u16)> {
         }
         LogicalPlan::TableScan(scan) => {
             let source = (scan.source.as_ref() as &dyn std::any::Any).downcast_ref::<DefaultTableSource>()?;
-            let table = source.table_provider.downcast_ref::<TableSourceProvider>()?;
             let position = match &scan.projection {
                 Some(projection) => *projection.get(position)?,
                 None => position,
             };
+            if let Some(system) = source.table_provider.downcast_ref::<SystemProvider>() {
+                return system.origin(position);
+            }
+            let table = source.table_provider.downcast_ref::<TableSourceProvider>()?;
             let column = table.definition().columns.get(position)?;
             Some((table.definition().oid, column.number))
         }

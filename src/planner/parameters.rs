@@ -13,6 +13,7 @@ use datafusion::logical_expr::expr::Placeholder;
 use datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable, LogicalPlan, Operator, ScalarUDF};
 
 use crate::distance::{Element, Metric};
+use crate::error::{Error, SqlState};
 use crate::functions::cells::{element_of, type_of_element};
 use crate::functions::value;
 use crate::functions::vector::metric_of_function;
@@ -21,6 +22,7 @@ use crate::planner::casts::input_schema;
 use crate::planner::common;
 use crate::planner::operators::without_modifier;
 use crate::types::Type;
+use crate::types::arrow::errors::external;
 use crate::types::arrow::{data_type, field, type_of};
 
 /// The types of a plan's parameters by number, as far as their surroundings tell; `None` where they do not.
@@ -52,8 +54,7 @@ pub fn note_types(
     expr.apply(|expr| {
         match expr {
             Expr::Placeholder(placeholder) => {
-                let known = placeholder.field.as_ref().map(|field| without_modifier(type_of(field)));
-                note(placeholder, known.or(is_limit.then_some(Type::Int8)), types);
+                note(placeholder, is_limit.then_some(Type::Int8), types);
             }
             Expr::Cast(cast) => {
                 let ty = without_modifier(type_of(&cast.field));
@@ -87,6 +88,10 @@ pub fn note_types(
             Expr::Between(between) => {
                 note_alike(&[&between.expr, &between.low, &between.high], schema, types);
             }
+            // x IN ($1) is x = $1.
+            Expr::InList(list) if list.list.len() == 1 => {
+                note_operands(&list.expr, Operator::Eq, &list.list[0], schema, types)?;
+            }
             Expr::InList(list) => {
                 let sides = std::iter::once(list.expr.as_ref()).chain(&list.list);
                 note_alike(&sides.collect::<Vec<_>>(), schema, types);
@@ -104,8 +109,14 @@ pub fn note_types(
                 op: Operator::IsDistinctFrom | Operator::IsNotDistinctFrom,
                 right,
             }) => note_alike(&[left, right], schema, types),
-            // x < ANY ($1)
-            Expr::BinaryExpr(BinaryExpr { left, right, .. }) => {
+            Expr::Like(like) => {
+                if known_type(&like.expr, schema).is_some_and(|ty| ty.is_text()) {
+                    note_all([like.pattern.as_ref()], Some(Type::Text), types);
+                }
+            }
+            Expr::BinaryExpr(BinaryExpr { left, op, right }) => {
+                note_operands(left, *op, right, schema, types)?;
+                // x < ANY ($1)
                 for (array, item) in [(left, right), (right, left)] {
                     if let Expr::ScalarFunction(call) = array.as_ref()
                         && matches!(call.func.name(), "array_max" | "array_min")
@@ -175,11 +186,79 @@ fn known_type(expr: &Expr, schema: &DFSchema) -> Option<Type> {
         Expr::Literal(ScalarValue::Int64(Some(number)), None) if i32::try_from(*number).is_ok() => {
             Some(Type::Int4)
         }
-        expr => {
-            let (_, found) = expr.to_field(schema).ok()?;
-            (!found.data_type().is_null()).then(|| without_modifier(type_of(&found)))
+        // The planner reads whole numbers as bigint, and what is computed with them.
+        Expr::BinaryExpr(BinaryExpr { left, op, right }) if is_arithmetic(*op) => {
+            let sides = (known_type(left, schema), known_type(right, schema));
+            match sides {
+                (Some(left), Some(right)) if is_integer(&left) && is_integer(&right) => {
+                    common::of_types([left, right].into_iter())
+                }
+                (Some(known), None) | (None, Some(known)) if is_integer(&known) => Some(known),
+                _ => found_type(expr, schema),
+            }
+        }
+        Expr::ScalarFunction(call) if common::is_choice(call.func.name()) => {
+            common::of_types(call.args.iter().filter_map(|argument| known_type(argument, schema)))
+        }
+        Expr::Case(case) => {
+            let results = case.when_then_expr.iter().map(|(_, then)| then).chain(&case.else_expr);
+            common::of_types(results.filter_map(|result| known_type(result, schema)))
+        }
+        expr => found_type(expr, schema),
+    }
+}
+
+/// The type that the planner finds.
+fn found_type(expr: &Expr, schema: &DFSchema) -> Option<Type> {
+    let (_, found) = expr.to_field(schema).ok()?;
+    (!found.data_type().is_null()).then(|| without_modifier(type_of(&found)))
+}
+
+fn is_arithmetic(op: Operator) -> bool {
+    matches!(op, Operator::Plus | Operator::Minus | Operator::Multiply | Operator::Divide | Operator::Modulo)
+}
+
+fn is_integer(ty: &Type) -> bool {
+    matches!(ty, Type::Int2 | Type::Int4 | Type::Int8)
+}
+
+/// The type of a parameter that is compared with a value: the operators of varchar are those of text.
+/// Source: <https://www.postgresql.org/docs/17/typeconv-oper.html>
+fn compared(ty: Type) -> Type {
+    match ty {
+        Type::Varchar(_) => Type::Text,
+        other => other,
+    }
+}
+
+/// Notes a parameter beside an operator.
+fn note_operands(
+    left: &Expr,
+    op: Operator,
+    right: &Expr,
+    schema: &DFSchema,
+    types: &mut BTreeMap<usize, Option<Type>>,
+) -> Result<()> {
+    let is_open = |expr: &Expr| matches!(expr, Expr::Placeholder(open) if type_inside(open).is_none());
+    if is_arithmetic(op) && is_open(left) && is_open(right) {
+        let name = |expr: &Expr| match expr {
+            Expr::Placeholder(placeholder) => placeholder.id.trim_start_matches('$').parse::<usize>().ok(),
+            _ => None,
+        };
+        let is_found = |expr| name(expr).is_some_and(|number| matches!(types.get(&number), Some(Some(_))));
+        if !is_found(left) && !is_found(right) {
+            let message = format!("operator is not unique: unknown {op} unknown");
+            let hint =
+                "Could not choose a best candidate operator. You might need to add explicit type casts.";
+            return Err(external(Error::new(SqlState::AMBIGUOUS_FUNCTION, message).hint(hint)));
         }
     }
+    if op.supports_propagation() {
+        for (parameter, value) in [(left, right), (right, left)] {
+            note_all([parameter], known_type(value, schema).map(compared), types);
+        }
+    }
+    Ok(())
 }
 
 /// The type of an array's elements.
@@ -223,8 +302,14 @@ fn note(placeholder: &Placeholder, ty: Option<Type>, types: &mut BTreeMap<usize,
     let Ok(number) = placeholder.id.trim_start_matches('$').parse::<usize>() else { return };
     let entry = types.entry(number).or_default();
     if entry.is_none() {
-        *entry = placeholder.field.as_ref().map(|field| without_modifier(type_of(field))).or(ty);
+        *entry = type_inside(placeholder).or(ty);
     }
+}
+
+/// The type that the planner has noted in a parameter. Beside another one it notes that it knows none.
+fn type_inside(placeholder: &Placeholder) -> Option<Type> {
+    let field = placeholder.field.as_ref().filter(|field| !field.data_type().is_null())?;
+    Some(without_modifier(type_of(field)))
 }
 
 /// The type a function takes at a position, for the functions whose parameters are worth knowing.
@@ -285,11 +370,7 @@ fn argument_type(function: &str, position: usize, arguments: &[Expr], schema: &D
             _ => None,
         },
         // x = ANY ($1)
-        ("hither_has", 0) => {
-            let (_, item) = arguments.get(1)?.to_field(schema).ok()?;
-            let known = !item.data_type().is_null();
-            known.then(|| Type::Array(Box::new(without_modifier(type_of(&item)))))
-        }
+        ("hither_has", 0) => Some(Type::Array(Box::new(compared(known_type(arguments.get(1)?, schema)?)))),
         _ => None,
     }
 }

@@ -45,6 +45,10 @@ pub trait SystemTable: Send + Sync {
     /// Fields made by [`crate::types::arrow::field`].
     fn schema(&self) -> SchemaRef;
     fn rows(&self, execution: &Execution) -> crate::error::Result<RecordBatch>;
+    /// The relation and the number there of the column at a position.
+    fn origin(&self, position: usize) -> Option<(Oid, u16)> {
+        Some((self.oid(), u16::try_from(position + 1).ok()?))
+    }
 }
 
 /// No system tables: for tests of the planner.
@@ -74,6 +78,10 @@ impl SystemProvider {
 
     pub fn oid(&self) -> Oid {
         self.table.oid()
+    }
+
+    pub fn origin(&self, position: usize) -> Option<(Oid, u16)> {
+        self.table.origin(position)
     }
 
     pub fn bind(&self, bindings: &Arc<Bindings>) -> SystemProvider {

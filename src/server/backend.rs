@@ -18,7 +18,6 @@ use pgwire::messages::startup::{
 use crate::error::{Error, Fields};
 use crate::server::frontend::{Format, format_of};
 use crate::sql::{CopyFormat, Notice, Notification, OutputColumn};
-use crate::types::Type;
 
 /// How bad an ErrorResponse is: FATAL ends the connection.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -91,8 +90,8 @@ pub fn command_complete(out: &mut Vec<u8>, tag: String) {
     put(out, &CommandComplete::new(tag));
 }
 
-pub fn parameter_description(out: &mut Vec<u8>, types: &[Type]) {
-    put(out, &ParameterDescription::new(types.iter().map(Type::oid).collect()));
+pub fn parameter_description(out: &mut Vec<u8>, oids: Vec<u32>) {
+    put(out, &ParameterDescription::new(oids));
 }
 
 /// `formats` as Bind gave them; empty before Bind, which means text.

@@ -23,7 +23,7 @@ use crate::server::decode;
 use crate::server::frontend::{Bind, Message, Target};
 use crate::server::portal::{Portal, PortalState, Portals, RowsInFlight};
 use crate::server::wire::{Frame, Incoming, Wire, WireError};
-use crate::sql::{CancelFlag, Prepared, Response, Session};
+use crate::sql::{CancelFlag, Declared, Prepared, Response, Session};
 
 /// What can go wrong with a statement: the statement, or the connection under it.
 pub enum Failure {
@@ -337,12 +337,18 @@ impl Connection {
     }
 
     fn parse(&mut self, name: &str, sql: &str, types: &[u32]) -> Result<()> {
-        let find = |oid| self.session.type_by_oid(oid);
-        let types = types.iter().map(|oid| decode::parameter_type(*oid, find)).collect::<Result<Vec<_>>>()?;
+        let mut domains = Vec::new();
+        let mut declared = Vec::with_capacity(types.len());
+        for (place, oid) in types.iter().enumerate() {
+            let base = self.session.base_type_by_oid(*oid);
+            domains.extend(base.is_some().then_some((place + 1, *oid)));
+            let find = |oid| base.or_else(|| self.session.type_by_oid(oid));
+            declared.push(decode::parameter_type(*oid, find)?);
+        }
         if name.is_empty() {
             self.session.drop_statement("");
         }
-        let prepared = self.session.prepare(sql, &types)?;
+        let prepared = self.session.prepare(sql, Declared { types: &declared, domains: &domains })?;
         if let Some(columns) = &prepared.columns {
             check_width(columns.len())?;
         }
@@ -373,7 +379,7 @@ impl Connection {
     fn describe_statement(&mut self, name: &str) -> Result<()> {
         let prepared = self.session.saved_statement(name)?;
         let out = &mut self.wire.output;
-        backend::parameter_description(out, &prepared.param_types);
+        backend::parameter_description(out, prepared.param_oids());
         match &prepared.columns {
             Some(columns) => backend::row_description(out, columns, &[]),
             None => backend::no_data(out),

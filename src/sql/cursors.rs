@@ -20,7 +20,7 @@ use parking_lot::Mutex;
 
 use crate::error::{Error, Result, SqlState};
 use crate::sql::response::{Response, Rows, RowsTag};
-use crate::sql::session::{OutputColumn, Session, done};
+use crate::sql::session::{Declared, OutputColumn, Session, done};
 use crate::sql::statement::{Ast, DeclareOptions, Direction, Statement};
 use crate::sql::transactions::{Block, now};
 use crate::types::Value;
@@ -75,7 +75,7 @@ impl Session {
         }
         self.start_statement()?;
         let inner = Statement { ast: Ast::Query(Box::new(query.clone())), ..statement.clone() };
-        let prepared = self.plan(Some(inner), &[])?;
+        let prepared = self.plan(Some(inner), Declared::default())?;
         let plan = prepared.plan.lock().plan.clone();
         let Response::Rows(rows) = self.run_plan(&plan, &[], None).await? else {
             return Err(Error::internal("a cursor without a query"));

@@ -12,6 +12,8 @@ mod aliases;
 mod activity;
 // Parameters of DECLARE.
 mod arguments;
+// Parameters: which a statement names, and of which domains.
+mod parameters;
 // Blocks of DO.
 mod blocks;
 // Cancel requests and statement timeouts, raised from elsewhere.
@@ -197,6 +199,6 @@ pub use engine::Engine;
 pub use maintenance::time_text;
 pub use notifications::Notification;
 pub use response::{CopyChunk, CopyFormat, CopyIn, CopyOut, Notice, Response, Rows, Severity};
-pub use session::{OutputColumn, Prepared, Session};
+pub use session::{Declared, OutputColumn, Prepared, Session};
 pub use statement::Statement;
 pub use timings::Spent;

@@ -3,6 +3,7 @@
 //! A plan belongs to a catalogue, a search_path, a time zone and a style of intervals; when one has changed by the time of an execution, the statement
 //! is planned again, and answers 0A000 if its columns are then different ones.
 
+use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
@@ -30,9 +31,10 @@ use crate::sql::dml::merge::MergePlan;
 use crate::sql::dml::through_view;
 use crate::sql::expressions::{output_schema, record_batch};
 use crate::sql::locking::LockingPlan;
+use crate::sql::parameters;
 use crate::sql::query::{self, ExplainOptions, Query};
 use crate::sql::response::{Response, Rows, RowsTag};
-use crate::sql::session::{OutputColumn, Planned, Prepared, Session};
+use crate::sql::session::{Declared, OutputColumn, Planned, Prepared, Session};
 use crate::sql::settings::id;
 use crate::sql::staged::{self, StagedPlan, View};
 use crate::sql::statement::{Ast, Statement};
@@ -99,7 +101,7 @@ impl Session {
     pub(crate) fn plan(
         &mut self,
         statement: Option<Statement>,
-        declared: &[Option<Type>],
+        declared: Declared<'_>,
     ) -> Result<Arc<Prepared>> {
         self.check_not_failed(statement.as_ref().map(|statement| &statement.ast))?;
         let started = Instant::now();
@@ -110,15 +112,23 @@ impl Session {
             self.shared.refuse_only(&catalog, &statement.only)?;
         }
         let made = match &statement {
-            Some(statement) => self.make(&statement.ast, &catalog, declared)?,
+            Some(statement) => self.make(&statement.ast, &catalog, declared.types)?,
             None => Made { plan: Plan::Utility, param_types: Vec::new(), columns: None },
         };
         let Made { plan, param_types, columns } = made;
+        let mut param_domains = BTreeMap::new();
+        if let Some(statement) = statement.as_ref().filter(|_| !param_types.is_empty()) {
+            parameters::check_named(&statement.ast, declared.types.len(), param_types.len())?;
+            param_domains = parameters::domains_of(&statement.ast, &catalog, &self.shared.schemas(&catalog));
+            param_domains.retain(|number, _| declared.types.get(number - 1).is_none_or(Option::is_none));
+            param_domains.extend(declared.domains.iter().copied());
+        }
         let parse = std::mem::take(&mut self.parse_time);
         let making = Mutex::new(Spent { parse, plan: started.elapsed(), ..Spent::default() });
         let plan = Mutex::new(Planned { plan, catalog, search_path, look });
         Ok(Arc::new(Prepared {
             param_types,
+            param_domains,
             columns,
             statement,
             plan,

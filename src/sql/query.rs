@@ -216,7 +216,10 @@ pub fn view_plan(
     let outputs = outputs.into_iter().zip(&view.columns);
     let outputs = outputs.map(|(output, column)| Expr::Column(output).alias(&column.name));
     let outputs: Vec<Expr> = outputs.collect();
-    let plan = LogicalPlanBuilder::from(plan).project(outputs).and_then(|builder| builder.build());
+    let plan = LogicalPlanBuilder::from(plan)
+        .project(outputs)
+        .and_then(|builder| builder.alias(names::of_view(view.oid)))
+        .and_then(|builder| builder.build());
     plan.map_err(from_datafusion)
 }
 

@@ -6,14 +6,14 @@
 //! protocol, before the CommandComplete of the last statement). After each call it drains notices and
 //! parameter changes.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, Oid};
 use crate::error::{Error, Result, SqlState};
 use crate::locks::Span;
 use crate::sql::arguments;
@@ -40,8 +40,10 @@ pub const SUPERUSER: &str = "postgres";
 
 /// A statement ready to be executed with parameters; reused between executions.
 pub struct Prepared {
-    /// Types of $1, $2, ...
+    /// Types of $1, $2, ...; of those of a domain, its base type.
     pub param_types: Vec<Type>,
+    /// The domains of parameters, by number.
+    pub(crate) param_domains: BTreeMap<usize, Oid>,
     /// The columns of the rows it yields; `None` when it yields none.
     pub columns: Option<Arc<[OutputColumn]>>,
     /// `None` for an empty query string.
@@ -51,6 +53,15 @@ pub struct Prepared {
     pub(crate) making: Mutex<Spent>,
     /// How often its plan was run.
     pub(crate) executions: AtomicI64,
+}
+
+impl Prepared {
+    /// The oids of the parameters' types, domains among them.
+    pub fn param_oids(&self) -> Vec<u32> {
+        let oid =
+            |(place, ty): (usize, &Type)| self.param_domains.get(&(place + 1)).copied().unwrap_or(ty.oid());
+        self.param_types.iter().enumerate().map(oid).collect()
+    }
 }
 
 /// A prepared statement under its name.
@@ -96,6 +107,15 @@ pub(crate) struct Planned {
     pub catalog: Arc<Catalog>,
     pub search_path: Arc<str>,
     pub look: Look,
+}
+
+/// What a client says of a statement's parameters before it is planned.
+#[derive(Clone, Copy, Default)]
+pub struct Declared<'a> {
+    /// Types by place; `None` leaves one to inference.
+    pub types: &'a [Option<Type>],
+    /// Of the types that are domains' base types, the domains: numbers from 1, and oids.
+    pub domains: &'a [(usize, Oid)],
 }
 
 /// A column of a result.
@@ -175,7 +195,7 @@ impl Session {
 
     /// Plans one statement of a simple query: no parameters.
     pub fn prepare_statement(&mut self, statement: &Statement) -> Result<Arc<Prepared>> {
-        let planned = self.plan(Some(statement.clone()), &[]);
+        let planned = self.plan(Some(statement.clone()), Declared::default());
         self.failing(planned, Some(statement))
     }
 
@@ -184,8 +204,13 @@ impl Session {
         self.shared.current_catalog().type_by_oid(oid)
     }
 
-    /// Parses and plans for the extended protocol. `None` leaves a parameter's type to inference.
-    pub fn prepare(&mut self, sql: &str, param_types: &[Option<Type>]) -> Result<Arc<Prepared>> {
+    /// The domain of an oid: its base type.
+    pub fn base_type_by_oid(&self, domain: u32) -> Option<Type> {
+        Some(self.shared.current_catalog().domain_by_oid(domain)?.base.clone())
+    }
+
+    /// Parses and plans for the extended protocol.
+    pub fn prepare(&mut self, sql: &str, declared: Declared<'_>) -> Result<Arc<Prepared>> {
         let mut statements = self.parse(sql)?;
         if statements.len() > 1 {
             self.fail();
@@ -193,7 +218,7 @@ impl Session {
             return Err(Error::new(SqlState::SYNTAX_ERROR, message));
         }
         let statement = statements.pop();
-        let planned = self.plan(statement.clone(), param_types);
+        let planned = self.plan(statement.clone(), declared);
         // Planning cannot be interrupted; what was cancelled meanwhile ends here.
         let planned = planned.and_then(|planned| self.cancel.begin().map(|()| planned));
         self.failing(planned, statement.as_ref())
@@ -479,7 +504,8 @@ impl Session {
                 let resolved = types.iter().map(|ty| ty.resolve(&catalog, &path).map(Some));
                 let types: Vec<Option<Type>> = resolved.collect::<Result<_>>()?;
                 let inner = Statement { ast: (**inner).clone(), ..statement.clone() };
-                let prepared = self.plan(Some(inner), &types)?;
+                let declared = Declared { types: &types, ..Declared::default() };
+                let prepared = self.plan(Some(inner), declared)?;
                 self.save(name, prepared, Some(Arc::clone(&statement.source)))?;
                 Ok(done("PREPARE"))
             }

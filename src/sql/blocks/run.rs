@@ -14,7 +14,7 @@ use crate::sql::blocks::conditions;
 use crate::sql::blocks::words::statements;
 use crate::sql::blocks::{Action, Block, Level, Message, Raise, RaiseOption, Step};
 use crate::sql::response::Response;
-use crate::sql::session::{OutputColumn, Session, done};
+use crate::sql::session::{Declared, OutputColumn, Session, done};
 use crate::sql::settings::parse_bool;
 use crate::sql::statement::{Ast, Savepoint, Statement};
 use crate::sql::trees::text;
@@ -132,7 +132,7 @@ impl Session {
         if let Some(caught) = caught {
             name_caught(&mut statement.ast, caught);
         }
-        let prepared = self.plan(Some(statement), &[])?;
+        let prepared = self.plan(Some(statement), Declared::default())?;
         match Box::pin(self.run(&prepared, Vec::new(), None)).await? {
             Response::Rows(rows) => {
                 let columns = rows.columns.clone();
@@ -315,8 +315,6 @@ fn at_line(error: Error, step: &Step) -> Error {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-
     #[test]
     fn formats_are_filled() {
         let filled = |format: &str, arguments: &[&str]| {

@@ -201,8 +201,11 @@ impl Session {
                 Err(Error::new(SqlState::UNDEFINED_FUNCTION, message))
             }
             ([one], _) | ([one, ..], Some(_)) => Ok(Arc::clone(one)),
-            _ => Err(Error::new(SqlState("42725"), format!("function name \"{}\" is not unique", name.name))
-                .hint("Specify the argument list to select the function unambiguously.")),
+            _ => Err(Error::new(
+                SqlState::AMBIGUOUS_FUNCTION,
+                format!("function name \"{}\" is not unique", name.name),
+            )
+            .hint("Specify the argument list to select the function unambiguously.")),
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::catalog::{Catalog, Function};
 use crate::error::{Error, Result, SqlState};
 use crate::sql::dialect;
 use crate::sql::dml::cells::{self, Constant};
-use crate::sql::routines::{AMBIGUOUS_FUNCTION, body};
+use crate::sql::routines::body;
 use crate::sql::type_names;
 use crate::sql::visit;
 use crate::sql::words::{fold, object_name};
@@ -58,7 +58,7 @@ pub fn find(
         1 => Ok(fitting.pop()),
         _ => {
             let message = format!("function {} is not unique", shown(name, arguments));
-            Err(Error::new(AMBIGUOUS_FUNCTION, message).hint(
+            Err(Error::new(SqlState::AMBIGUOUS_FUNCTION, message).hint(
                 "Could not choose a best candidate function. You might need to add explicit type casts.",
             ))
         }

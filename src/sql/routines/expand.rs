@@ -16,7 +16,7 @@ use crate::sql::context::PlanContext;
 use crate::sql::dialect;
 use crate::sql::known::quoted;
 use crate::sql::rewrite::name_of;
-use crate::sql::routines::{AMBIGUOUS_FUNCTION, NESTED_MAX, body, find};
+use crate::sql::routines::{NESTED_MAX, body, find};
 use crate::sql::trees::alias_of;
 use crate::sql::visit;
 use crate::types::Type;
@@ -289,7 +289,7 @@ impl Expander<'_> {
                 Ok(None) => ControlFlow::Continue(()),
                 Ok(Some(_)) => ControlFlow::Break(Ok(true)),
                 // More is known once the calls among its arguments are expanded.
-                Err(error) if error.state() == AMBIGUOUS_FUNCTION => ControlFlow::Break(Ok(true)),
+                Err(error) if error.state() == SqlState::AMBIGUOUS_FUNCTION => ControlFlow::Break(Ok(true)),
                 Err(error) => ControlFlow::Break(Err(error)),
             }
         });

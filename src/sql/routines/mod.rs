@@ -26,9 +26,5 @@ pub use call::{called_in, find};
 pub use expand::{argument_function, expand, oid_of_name, qualify};
 pub use table::{check, source};
 
-use crate::error::SqlState;
-
 /// Functions that call functions: deeper than people go. PostgreSQL's own limit is its stack.
 pub const NESTED_MAX: usize = 100;
-/// PostgreSQL's ambiguous_function.
-const AMBIGUOUS_FUNCTION: SqlState = SqlState("42725");

@@ -1,12 +1,10 @@
 //! Planning the parts, in order: each is planned like a statement of its own, in which the parts before it are tables.
 
 use std::collections::HashSet;
-use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use arrow::array::{RecordBatch, RecordBatchOptions};
 use arrow::datatypes::{Field, Schema, SchemaRef};
-use datafusion::sql::sqlparser::ast::{self, Expr};
 
 use crate::catalog::Oid;
 use crate::error::{Error, Result, SqlState};
@@ -14,11 +12,11 @@ use crate::planner::bindings::Execution;
 use crate::planner::system::SystemTable;
 use crate::sql::context::PlanContext;
 use crate::sql::expressions::output_schema;
+use crate::sql::parameters;
 use crate::sql::plans::{Made, Plan};
 use crate::sql::session::{OutputColumn, Session};
 use crate::sql::staged::{Part, Staged};
 use crate::sql::statement::Ast;
-use crate::sql::visit;
 use crate::types::Type;
 
 /// The plans of a statement in parts.
@@ -42,6 +40,8 @@ pub struct StagedTable {
     number: usize,
     /// Nothing for a data change without RETURNING.
     schema: Option<SchemaRef>,
+    /// The columns it passes on, of a statement that has some.
+    columns: Option<Arc<[OutputColumn]>>,
 }
 
 impl StagedTable {
@@ -77,6 +77,11 @@ impl SystemTable for StagedTable {
     fn rows(&self, execution: &Execution) -> Result<RecordBatch> {
         let rows = execution.staged.get(self.number).cloned();
         rows.ok_or_else(|| Error::internal(format!("the part \"{}\" has not run", self.name)))
+    }
+
+    fn origin(&self, position: usize) -> Option<(Oid, u16)> {
+        let column = self.columns.as_ref()?.get(position)?;
+        (column.table_oid != 0).then_some((column.table_oid, column.attnum))
     }
 }
 
@@ -124,7 +129,12 @@ impl Session {
             let made = made.map_err(|error| if part.taken_out { correlated(error) } else { error })?;
             note_parameters(&part.statement, &made, known);
             let schema = schema_of(part, &made)?;
-            let table = StagedTable { name: part.name.clone(), number: tables.len(), schema: schema.clone() };
+            let table = StagedTable {
+                name: part.name.clone(),
+                number: tables.len(),
+                schema: schema.clone(),
+                columns: made.columns.clone(),
+            };
             let schema = schema.unwrap_or_else(|| Arc::new(Schema::empty()));
             parts.push(PlannedPart { name: part.name.clone(), plan: made.plan, schema });
             tables.push(Arc::new(table));
@@ -151,34 +161,13 @@ fn correlated(error: Error) -> Error {
 
 /// The parameters that a statement names take the types its plan gave them, unless an earlier part knew.
 fn note_parameters(statement: &Ast, made: &Made, known: &mut Vec<Option<Type>>) {
-    let mut named = HashSet::new();
-    match statement {
-        Ast::Query(query) => parameters(query, &mut named),
-        Ast::Insert(insert, _) => parameters(insert, &mut named),
-        Ast::Update(update) => parameters(update, &mut named),
-        Ast::Delete(delete) => parameters(delete, &mut named),
-        Ast::Merge(merge) => parameters(merge, &mut named),
-        _ => {}
-    }
-    for number in named {
+    for number in parameters::named(statement) {
         let Some(ty) = made.param_types.get(number - 1) else { continue };
         if known.len() < number {
             known.resize(number, None);
         }
         known[number - 1].get_or_insert_with(|| ty.clone());
     }
-}
-
-fn parameters(statement: &impl ast::Visit, named: &mut HashSet<usize>) {
-    let _ = visit::expressions(statement, |expr| {
-        if let Expr::Value(value) = expr
-            && let ast::Value::Placeholder(name) = &value.value
-            && let Ok(number @ 1..) = name.trim_start_matches('$').parse::<usize>()
-        {
-            named.insert(number);
-        }
-        ControlFlow::<()>::Continue(())
-    });
 }
 
 /// The rows a part passes on: its columns under the names of WITH, all of them nullable.

@@ -25,40 +25,40 @@ pub const RELATIONS: &[Relation] = &[
     relation!(
         13_425,
         "tables",
-        "table_catalog name, table_schema name, table_name name, table_type text, self_referencing_column_name name, \
-            reference_generation text, user_defined_type_catalog name, user_defined_type_schema name, \
-            user_defined_type_name name, is_insertable_into text, is_typed text = NO, commit_action text",
+        "table_catalog name, table_schema name, table_name name, table_type varchar, self_referencing_column_name name, \
+            reference_generation varchar, user_defined_type_catalog name, user_defined_type_schema name, \
+            user_defined_type_name name, is_insertable_into varchar(3), is_typed varchar(3) = NO, commit_action varchar",
         tables
     ),
     relation!(
         13_295,
         "columns",
         "table_catalog name, table_schema name, table_name name, column_name name, ordinal_position int4, \
-            column_default text, is_nullable text, data_type text, character_maximum_length int4, \
+            column_default varchar, is_nullable varchar(3), data_type varchar, character_maximum_length int4, \
             character_octet_length int4, numeric_precision int4, numeric_precision_radix int4, numeric_scale int4, \
-            datetime_precision int4, interval_type text, interval_precision int4, character_set_catalog name, \
+            datetime_precision int4, interval_type varchar, interval_precision int4, character_set_catalog name, \
             character_set_schema name, character_set_name name, collation_catalog name, collation_schema name, \
             collation_name name, domain_catalog name, domain_schema name, domain_name name, udt_catalog name, \
             udt_schema name, udt_name name, scope_catalog name, scope_schema name, scope_name name, \
-            maximum_cardinality int4, dtd_identifier name, is_self_referencing text = NO, is_identity text = NO, \
-            identity_generation text, identity_start text, identity_increment text, identity_maximum text, \
-            identity_minimum text, identity_cycle text = NO, is_generated text = NEVER, generation_expression text, \
-            is_updatable text = YES",
+            maximum_cardinality int4, dtd_identifier name, is_self_referencing varchar(3) = NO, is_identity varchar(3) = NO, \
+            identity_generation varchar, identity_start varchar, identity_increment varchar, identity_maximum varchar, \
+            identity_minimum varchar, identity_cycle varchar(3) = NO, is_generated varchar = NEVER, generation_expression varchar, \
+            is_updatable varchar(3) = YES",
         columns
     ),
     relation!(
         13_382,
         "schemata",
         "catalog_name name, schema_name name, schema_owner name = postgres, default_character_set_catalog name, \
-            default_character_set_schema name, default_character_set_name name, sql_path text",
+            default_character_set_schema name, default_character_set_name name, sql_path varchar",
         schemata
     ),
     relation!(
         13_411,
         "table_constraints",
         "constraint_catalog name, constraint_schema name, constraint_name name, table_catalog name, \
-            table_schema name, table_name name, constraint_type text, is_deferrable text = NO, \
-            initially_deferred text = NO, enforced text = YES, nulls_distinct text",
+            table_schema name, table_name name, constraint_type varchar, is_deferrable varchar(3) = NO, \
+            initially_deferred varchar(3) = NO, enforced varchar(3) = YES, nulls_distinct varchar(3)",
         table_constraints
     ),
     relation!(
@@ -79,7 +79,7 @@ pub const RELATIONS: &[Relation] = &[
     relation!(
         13_260,
         "check_constraints",
-        "constraint_catalog name, constraint_schema name, constraint_name name, check_clause text",
+        "constraint_catalog name, constraint_schema name, constraint_name name, check_clause varchar",
         checks
     ),
     relation!(
@@ -93,69 +93,69 @@ pub const RELATIONS: &[Relation] = &[
         13_350,
         "domain_constraints",
         "constraint_catalog name, constraint_schema name, constraint_name name, domain_catalog name, \
-            domain_schema name, domain_name name, is_deferrable text = NO, initially_deferred text = NO",
+            domain_schema name, domain_name name, is_deferrable varchar(3) = NO, initially_deferred varchar(3) = NO",
         domain_constraints
     ),
     relation!(
         13_356,
         "domains",
-        "domain_catalog name, domain_schema name, domain_name name, data_type text, character_maximum_length int4, \
+        "domain_catalog name, domain_schema name, domain_name name, data_type varchar, character_maximum_length int4, \
             character_octet_length int4, numeric_precision int4, numeric_precision_radix int4, numeric_scale int4, \
-            datetime_precision int4, interval_type text, interval_precision int4, domain_default text, udt_catalog name, udt_schema name, udt_name name, \
+            datetime_precision int4, interval_type varchar, interval_precision int4, domain_default varchar, udt_catalog name, udt_schema name, udt_name name, \
             dtd_identifier name",
         domains
     ),
     relation!(
         13_386,
         "sequences",
-        "sequence_catalog name, sequence_schema name, sequence_name name, data_type text, numeric_precision int4, \
-            numeric_precision_radix int4 = 2, numeric_scale int4 = 0, start_value text, minimum_value text, \
-            maximum_value text, increment text, cycle_option text",
+        "sequence_catalog name, sequence_schema name, sequence_name name, data_type varchar, numeric_precision int4, \
+            numeric_precision_radix int4 = 2, numeric_scale int4 = 0, start_value varchar, minimum_value varchar, \
+            maximum_value varchar, increment varchar, cycle_option varchar(3)",
         sequences
     ),
     relation!(
         13_339,
         "referential_constraints",
         "constraint_catalog name, constraint_schema name, constraint_name name, unique_constraint_catalog name, \
-            unique_constraint_schema name, unique_constraint_name name, match_option text, update_rule text, \
-            delete_rule text",
+            unique_constraint_schema name, unique_constraint_name name, match_option varchar, update_rule varchar, \
+            delete_rule varchar",
         references
     ),
     relation!(
         13_483,
         "views",
-        "table_catalog name, table_schema name, table_name name, view_definition text, check_option text, \
-            is_updatable text, is_insertable_into text, is_trigger_updatable text, is_trigger_deletable text, \
-            is_trigger_insertable_into text",
+        "table_catalog name, table_schema name, table_name name, view_definition varchar, check_option varchar, \
+            is_updatable varchar(3), is_insertable_into varchar(3), is_trigger_updatable varchar(3), is_trigger_deletable varchar(3), \
+            is_trigger_insertable_into varchar(3)",
         views
     ),
     relation!(
         13_421,
         "role_table_grants",
-        "grantor name, grantee name, table_catalog name, table_schema name, table_name name, privilege_type text, \
-            is_grantable text = YES, with_hierarchy text",
+        "grantor name, grantee name, table_catalog name, table_schema name, table_name name, privilege_type varchar, \
+            is_grantable varchar(3) = YES, with_hierarchy varchar(3)",
         table_grants
     ),
     relation!(
         13_407,
         "table_privileges",
-        "grantor name, grantee name, table_catalog name, table_schema name, table_name name, privilege_type text, \
-            is_grantable text = YES, with_hierarchy text",
+        "grantor name, grantee name, table_catalog name, table_schema name, table_name name, privilege_type varchar, \
+            is_grantable varchar(3) = YES, with_hierarchy varchar(3)",
         table_grants
     ),
     relation!(
         13_377,
         "routines",
         "specific_catalog name, specific_schema name, specific_name name, routine_catalog name, routine_schema name, \
-            routine_name name, routine_type text, data_type text, routine_definition text, external_language text",
+            routine_name name, routine_type varchar, data_type varchar, routine_definition varchar, external_language varchar",
         none
     ),
     relation!(
         13_429,
         "triggers",
-        "trigger_catalog name, trigger_schema name, trigger_name name, event_manipulation text, \
+        "trigger_catalog name, trigger_schema name, trigger_name name, event_manipulation varchar, \
             event_object_catalog name, event_object_schema name, event_object_table name, action_order int4, \
-            action_condition text, action_statement text, action_orientation text, action_timing text",
+            action_condition varchar, action_statement varchar, action_orientation varchar, action_timing varchar",
         none
     ),
     relation!(13_246, "information_schema_catalog_name", "catalog_name name", catalog_name),

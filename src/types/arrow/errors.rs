@@ -178,7 +178,7 @@ fn known_plan_error(text: &str) -> Option<Error> {
     {
         let message = format!("operator is not unique: unknown {operator} unknown");
         return Some(
-            Error::new(SqlState("42725"), message).hint(
+            Error::new(SqlState::AMBIGUOUS_FUNCTION, message).hint(
                 "Could not choose a best candidate operator. You might need to add explicit type casts.",
             ),
         );

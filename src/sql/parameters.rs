@@ -1,0 +1,129 @@
+//! The parameters that a statement names: which, and of which domains.
+//!
+//! Their types come with the plan. A domain is planned as its base type, so that what is of a domain is found in the
+//! tree: `$1::percent`, and what is assigned to a column of one.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::ControlFlow;
+
+use datafusion::sql::sqlparser::ast::{self, Expr, SetExpr, Visit};
+
+use crate::catalog::{Catalog, Oid, Table};
+use crate::error::{Error, Result, SqlState};
+use crate::sql::domains;
+use crate::sql::rewrite::folded;
+use crate::sql::statement::{Ast, Name};
+use crate::sql::visit;
+use crate::sql::words::object_name;
+
+/// The number of a parameter.
+fn number_of(expr: &Expr) -> Option<usize> {
+    let Expr::Value(value) = expr else { return None };
+    let ast::Value::Placeholder(name) = &value.value else { return None };
+    name.trim_start_matches('$').parse().ok().filter(|number| *number > 0)
+}
+
+/// The numbers of the parameters that a statement names.
+pub fn named(ast: &Ast) -> BTreeSet<usize> {
+    let mut found = BTreeSet::new();
+    expressions(ast, &mut |expr| found.extend(number_of(expr)));
+    found
+}
+
+/// 42P18 for a parameter below the last whose type was not declared, when nothing names it.
+pub fn check_named(ast: &Ast, declared: usize, count: usize) -> Result<()> {
+    if count <= declared + 1 {
+        return Ok(());
+    }
+    let named = named(ast);
+    match (declared + 1..=count).find(|number| !named.contains(number)) {
+        Some(number) => {
+            let message = format!("could not determine data type of parameter ${number}");
+            Err(Error::new(SqlState::INDETERMINATE_DATATYPE, message))
+        }
+        None => Ok(()),
+    }
+}
+
+/// Looks at the expressions of a statement that may have parameters.
+fn expressions(ast: &Ast, look: &mut impl FnMut(&Expr)) {
+    fn each(tree: &impl Visit, look: &mut impl FnMut(&Expr)) {
+        let _ = visit::expressions(tree, |expr| {
+            look(expr);
+            ControlFlow::<()>::Continue(())
+        });
+    }
+    match ast {
+        Ast::Query(query) | Ast::Declare { query, .. } => each(query.as_ref(), look),
+        Ast::Insert(insert, _) => each(insert.as_ref(), look),
+        Ast::Update(update) => each(update.as_ref(), look),
+        Ast::Delete(delete) => each(delete.as_ref(), look),
+        Ast::Merge(merge) => each(merge.as_ref(), look),
+        Ast::Explain(explain) => expressions(&explain.statement, look),
+        Ast::Staged(staged) => {
+            staged.parts.iter().for_each(|part| expressions(&part.statement, look));
+            expressions(&staged.main, look);
+        }
+        _ => {}
+    }
+}
+
+/// The domains of parameters, by number.
+pub fn domains_of(ast: &Ast, catalog: &Catalog, search_path: &[String]) -> BTreeMap<usize, Oid> {
+    let mut found = BTreeMap::new();
+    if catalog.domains().next().is_none() {
+        return found;
+    }
+    expressions(ast, &mut |expr| {
+        if let Expr::Cast { expr, data_type, .. } = expr
+            && let Some(number) = number_of(expr)
+            && let Some(domain) = domains::meant(data_type, catalog, search_path)
+        {
+            found.entry(number).or_insert(domain.oid);
+        }
+    });
+    let mut assign = |table: &Table, column: &str, value: &Expr| {
+        let domain = table.column(column).and_then(|column| column.domain);
+        if let (Some(number), Some(domain)) = (number_of(value), domain) {
+            found.entry(number).or_insert(domain);
+        }
+    };
+    match ast {
+        Ast::Insert(insert, _) => {
+            let ast::TableObject::TableName(name) = &insert.table else { return found };
+            let Some(table) = table(&object_name("", name), catalog, search_path) else { return found };
+            let columns: Vec<String> = match insert.columns.as_slice() {
+                [] => table.columns.iter().map(|column| column.name.clone()).collect(),
+                columns => {
+                    columns.iter().filter_map(|name| Some(folded(name.0.last()?.as_ident()?))).collect()
+                }
+            };
+            if let Some(SetExpr::Values(values)) = insert.source.as_ref().map(|source| source.body.as_ref()) {
+                for row in &values.rows {
+                    columns.iter().zip(&row.content).for_each(|(column, value)| assign(table, column, value));
+                }
+            }
+        }
+        Ast::Update(update) => {
+            let ast::TableFactor::Table { name, .. } = &update.table.relation else { return found };
+            let Some(table) = table(&object_name("", name), catalog, search_path) else { return found };
+            for assignment in &update.assignments {
+                if let ast::AssignmentTarget::ColumnName(name) = &assignment.target
+                    && let Some(column) = name.0.last().and_then(|part| part.as_ident())
+                {
+                    assign(table, &folded(column), &assignment.value);
+                }
+            }
+        }
+        _ => {}
+    }
+    found
+}
+
+fn table<'a>(name: &Name, catalog: &'a Catalog, search_path: &[String]) -> Option<&'a Table> {
+    let found = match &name.schema {
+        Some(schema) => catalog.rows_named(schema, &name.name),
+        None => search_path.iter().find_map(|schema| catalog.rows_named(schema, &name.name)),
+    };
+    found.map(|table| table.as_ref())
+}
