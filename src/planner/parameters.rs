@@ -14,6 +14,7 @@ use datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable, LogicalPlan, Ope
 
 use crate::distance::{Element, Metric};
 use crate::error::{Error, SqlState};
+use crate::functions::arithmetic;
 use crate::functions::cells::{element_of, type_of_element};
 use crate::functions::value;
 use crate::functions::vector::metric_of_function;
@@ -231,7 +232,8 @@ fn compared(ty: Type) -> Type {
     }
 }
 
-/// Notes a parameter beside an operator.
+/// Notes a parameter beside an operator. As PostgreSQL reads from left to right, another parameter counts when its type
+/// is known by now.
 fn note_operands(
     left: &Expr,
     op: Operator,
@@ -239,23 +241,28 @@ fn note_operands(
     schema: &DFSchema,
     types: &mut BTreeMap<usize, Option<Type>>,
 ) -> Result<()> {
-    let is_open = |expr: &Expr| matches!(expr, Expr::Placeholder(open) if type_inside(open).is_none());
-    if is_arithmetic(op) && is_open(left) && is_open(right) {
-        let name = |expr: &Expr| match expr {
-            Expr::Placeholder(placeholder) => placeholder.id.trim_start_matches('$').parse::<usize>().ok(),
-            _ => None,
-        };
-        let is_found = |expr| name(expr).is_some_and(|number| matches!(types.get(&number), Some(Some(_))));
-        if !is_found(left) && !is_found(right) {
-            let message = format!("operator is not unique: unknown {op} unknown");
-            let hint =
-                "Could not choose a best candidate operator. You might need to add explicit type casts.";
-            return Err(external(Error::new(SqlState::AMBIGUOUS_FUNCTION, message).hint(hint)));
+    let known = |expr: &Expr, types: &BTreeMap<usize, Option<Type>>| match expr {
+        Expr::Placeholder(placeholder) => {
+            let noted = number_of(placeholder).and_then(|number| types.get(&number).cloned().flatten());
+            noted.or_else(|| type_inside(placeholder))
         }
+        expr => known_type(expr, schema),
+    };
+    let both_open = [left, right]
+        .iter()
+        .all(|side| matches!(side, Expr::Placeholder(_)) && known(side, types).is_none());
+    if both_open && is_arithmetic(op) {
+        let message = format!("operator is not unique: unknown {op} unknown");
+        let hint = "Could not choose a best candidate operator. You might need to add explicit type casts.";
+        return Err(external(Error::new(SqlState::AMBIGUOUS_FUNCTION, message).hint(hint)));
     }
-    if op.supports_propagation() {
-        for (parameter, value) in [(left, right), (right, left)] {
-            note_all([parameter], known_type(value, schema).map(compared), types);
+    for (parameter, value) in [(left, right), (right, left)] {
+        let ty = known(value, types);
+        if op.supports_propagation() {
+            note_all([parameter], ty.map(compared), types);
+        } else if is_arithmetic(op) {
+            // Beside dates and intervals it may be either.
+            note_all([parameter], ty.filter(|ty| arithmetic::is_number(&data_type(ty))), types);
         }
     }
     Ok(())
@@ -299,11 +306,15 @@ fn note_union(inputs: &[Arc<LogicalPlan>], types: &mut BTreeMap<usize, Option<Ty
 
 /// The first type found stays.
 fn note(placeholder: &Placeholder, ty: Option<Type>, types: &mut BTreeMap<usize, Option<Type>>) {
-    let Ok(number) = placeholder.id.trim_start_matches('$').parse::<usize>() else { return };
+    let Some(number) = number_of(placeholder) else { return };
     let entry = types.entry(number).or_default();
     if entry.is_none() {
         *entry = type_inside(placeholder).or(ty);
     }
+}
+
+fn number_of(placeholder: &Placeholder) -> Option<usize> {
+    placeholder.id.trim_start_matches('$').parse().ok()
 }
 
 /// The type that the planner has noted in a parameter. Beside another one it notes that it knows none.

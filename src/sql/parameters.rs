@@ -7,9 +7,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{self, Expr, SetExpr, Visit};
+use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
 
 use crate::catalog::{Catalog, Oid, Table};
 use crate::error::{Error, Result, SqlState};
+use crate::sql::dialect::DIALECT;
 use crate::sql::domains;
 use crate::sql::rewrite::folded;
 use crate::sql::statement::{Ast, Name};
@@ -30,12 +32,19 @@ pub fn named(ast: &Ast) -> BTreeSet<usize> {
     found
 }
 
-/// 42P18 for a parameter below the last whose type was not declared, when nothing names it.
-pub fn check_named(ast: &Ast, declared: usize, count: usize) -> Result<()> {
+/// 42P18 for a parameter below the last of `count` when its type was not declared and the text does not name it.
+pub fn check_named(text: &str, declared: usize, count: usize) -> Result<()> {
     if count <= declared + 1 {
         return Ok(());
     }
-    let named = named(ast);
+    let tokens = Tokenizer::new(&DIALECT, text).tokenize().unwrap_or_default();
+    let named: BTreeSet<usize> = tokens
+        .iter()
+        .filter_map(|token| match token {
+            Token::Placeholder(name) => name.trim_start_matches('$').parse().ok(),
+            _ => None,
+        })
+        .collect();
     match (declared + 1..=count).find(|number| !named.contains(number)) {
         Some(number) => {
             let message = format!("could not determine data type of parameter ${number}");

@@ -204,7 +204,17 @@ impl Session {
             }
         }
         let mut given = Vec::new();
-        for (option, query) in &raise.options {
+        for (place, (option, query)) in raise.options.iter().enumerate() {
+            let is_given = match option {
+                RaiseOption::Message => raise.message.is_some(),
+                RaiseOption::Errcode => matches!(raise.message, Some(Message::Named(..))),
+                _ => false,
+            };
+            if is_given || raise.options[..place].iter().any(|(before, _)| before == option) {
+                let name = format!("{option:?}").to_uppercase();
+                let message = format!("RAISE option already specified: {name}");
+                return Err(Error::new(SqlState::SYNTAX_ERROR, message));
+            }
             let Some(text) = self.text_of(query, caught).await? else {
                 return Err(Error::new(SqlState("22004"), "RAISE statement option cannot be null"));
             };

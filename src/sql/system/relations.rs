@@ -76,7 +76,7 @@ pub const RELATIONS: &[Relation] = &[
         name: "pg_constraint",
         kind: 'r',
         columns: "oid oid, conname name, connamespace oid, contype char, condeferrable bool = f, condeferred bool = f, \
-            convalidated bool = t, conrelid oid, contypid oid = 0, conindid oid = 0, conparentid oid = 0, \
+            convalidated bool = t, conrelid oid = 0, contypid oid = 0, conindid oid = 0, conparentid oid = 0, \
             confrelid oid = 0, confupdtype char = '', confdeltype char = '', confmatchtype char = '', \
             conislocal bool = t, coninhcount int4 = 0, connoinherit bool = t, conkey int2[], confkey int2[], \
             conpfeqop oid[], conppeqop oid[], conffeqop oid[], confdelsetcols int2[], conexclop oid[], conbin text",
@@ -113,7 +113,7 @@ pub const RELATIONS: &[Relation] = &[
         schema: PG_CATALOG,
         name: "pg_rewrite",
         kind: 'r',
-        columns: "oid oid, rulename name, ev_class oid, ev_type char, ev_enabled char, is_instead bool, ev_qual text, \
+        columns: "oid oid, rulename name, ev_class oid, ev_type char, ev_enabled char, is_instead bool, ev_qual text = <>, \
             ev_action text",
         rows: rules,
     },
@@ -271,7 +271,7 @@ fn attributes(execution: &Execution, rows: &mut Rows) -> Result<()> {
 /// The columns of catalogue tables that may be NULL in PostgreSQL: those of its own columns of variable length that are
 /// not declared otherwise.
 /// Source: `attnotnull` of pg_attribute in PostgreSQL 16.
-const NULLABLE: &[&str] = &[
+const NULLABLE: &[&str] = &["colllocale", "datlocale", 
     "agginitval",
     "aggminitval",
     "attacl",

@@ -100,3 +100,61 @@ test('a pool', async () => {
   assert.deepEqual(answers.map((answer) => answer.rows[0].i), [...Array(20).keys()].map(String));
   await pool.end();
 });
+
+test('LISTEN and NOTIFY', async () => {
+  const other = new pg.Client({ connectionString: url });
+  await other.connect();
+  const heard = [];
+  const hear = ({ channel, payload }) => heard.push([channel, payload]);
+  client.on('notification', hear);
+  await client.query('LISTEN "My channel"');
+  await other.query(`NOTIFY "My channel", 'one'`);
+  await other.query('BEGIN');
+  await other.query("SELECT pg_notify('My channel', 'two')");
+  await other.query("SELECT pg_notify('My channel', 'two')");
+  await other.query('COMMIT');
+  await other.query(`BEGIN; NOTIFY "My channel", 'lost'; ROLLBACK`);
+  while (heard.length < 2) await client.query('SELECT 1');
+  await client.query('UNLISTEN *');
+  await other.query(`NOTIFY "My channel", 'unheard'`);
+  await client.query('SELECT 1');
+  client.off('notification', hear);
+  assert.deepEqual(heard, [['My channel', 'one'], ['My channel', 'two']]);
+  await assert.rejects(other.query('SELECT pg_notify($1, $2)', ['x', 'x'.repeat(8000)]), { code: '22023' });
+  await other.end();
+});
+
+test('timeouts and cancelling', async () => {
+  const timed = new pg.Client({ connectionString: url, statement_timeout: 200, application_name: 'timed', options: '-c work_mem=5MB' });
+  await timed.connect();
+  assert.deepEqual((await timed.query("SELECT current_setting('statement_timeout') AS a, current_setting('application_name') AS b, current_setting('work_mem') AS c")).rows,
+    [{ a: '200ms', b: 'timed', c: '5MB' }]);
+  await assert.rejects(timed.query('SELECT pg_sleep(5)'), { code: '57014' });
+  await assert.rejects(timed.query('SELECT count(*) FROM generate_series(1, 100000) a, generate_series(1, 100000) b'), { code: '57014' });
+  await timed.end();
+  const cancelled = assert.rejects(client.query('SELECT pg_sleep(5)'), { code: '57014', message: 'canceling statement due to user request' });
+  const pool = new pg.Pool({ connectionString: url, max: 1 });
+  while (!(await pool.query("SELECT 1 FROM pg_stat_activity WHERE pid = $1 AND state = 'active'", [client.processID])).rowCount);
+  assert.deepEqual((await pool.query('SELECT pg_cancel_backend($1) AS done', [client.processID])).rows, [{ done: true }]);
+  await cancelled;
+  await pool.end();
+});
+
+test('cursors and streams that end early, COPY that fails', async () => {
+  const failing = client.query(new Cursor('SELECT 10 / (5 - i) FROM generate_series(1, 10) AS g(i)'));
+  await assert.rejects(async () => { while ((await failing.read(3)).length); }, { code: '22012' });
+  await failing.close();
+  let seen = 0;
+  for await (const _ of client.query(new QueryStream('SELECT i FROM generate_series(1, 100000) AS g(i)', [], { batchSize: 10 }))) {
+    if (++seen === 25) break;
+  }
+  const before = (await client.query('SELECT count(*) FROM node_items')).rows;
+  await assert.rejects(pipeline(Readable.from(['a\t[1,2,3]\n', 'b\t[1,2]\n']), client.query(from('COPY node_items (kind, embedding) FROM STDIN'))), { code: '22000' });
+  await assert.rejects(pipeline(Readable.from(['a\n']), client.query(from('COPY node_items (kind, embedding) FROM STDIN'))), { code: '22P04' });
+  const parts = [];
+  for await (const chunk of client.query(to("COPY (SELECT 'c', '[1,2,3]'::vector) TO STDOUT (FORMAT binary)"))) parts.push(chunk);
+  await assert.rejects(client.query('CREATE TEMP TABLE gone (a int); INSERT INTO gone VALUES (1); SELECT 1 / 0'), { code: '22012' });
+  assert.deepEqual((await client.query("SELECT count(*), to_regclass('gone')::text AS gone FROM node_items")).rows, [{ ...before[0], gone: null }]);
+  await pipeline(Readable.from(parts), client.query(from('COPY node_items (kind, embedding) FROM STDIN (FORMAT binary)')));
+  assert.deepEqual((await client.query("DELETE FROM node_items WHERE kind = 'c' RETURNING embedding")).rows, [{ embedding: [1, 2, 3] }]);
+});

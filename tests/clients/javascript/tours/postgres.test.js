@@ -84,3 +84,25 @@ test('types it fetches', async () => {
     ${'12.25'}::numeric AS e, ARRAY['a', 'b c'] AS f`;
   assert.deepEqual(row, { a: [1, 2], b: true, c: { x: [1] }, d: new Date(0), e: '12.25', f: ['a', 'b c'] });
 });
+
+test('listen, a cursor that is closed, what it infers of parameters', async () => {
+  const heard = [];
+  let both;
+  const done = new Promise((resolve) => { both = resolve; });
+  const { unlisten } = await sql.listen('js_channel', (payload) => heard.push(payload) === 2 && both());
+  await sql.notify('js_channel', 'one');
+  await sql.notify('js_channel', 'two');
+  await done;
+  await unlisten();
+  assert.deepEqual(heard, ['one', 'two']);
+  const seen = [];
+  await sql`SELECT i FROM generate_series(1, 7) AS g(i)`.cursor(2, (rows) => { seen.push(rows[0].i); return rows[0].i > 2 ? sql.CLOSE : undefined; });
+  assert.deepEqual(seen, [1, 3]);
+  const { types, columns } = await sql`INSERT INTO js_items (kind, tags, about, at) VALUES (${'x'}, ${['y']}, ${{}}, ${new Date()}) RETURNING id, at`.describe();
+  assert.deepEqual([types, columns.map((column) => column.type)], [[25, 1009, 3802, 1184], [20, 1184]]);
+  await assert.rejects(sql.begin('read only', (sql) => sql`INSERT INTO js_items (kind) VALUES ('x')`), { code: '25006' });
+  const slow = sql`SELECT pg_sleep(5)`;
+  slow.execute();
+  setTimeout(() => slow.cancel(), 100);
+  await assert.rejects(slow, { code: '57014' });
+});

@@ -78,3 +78,19 @@ test('introspection', async () => {
   await query.removeColumn('seq_items', 'colour');
   assert.equal(sequelize.config.database, address.database);
 });
+
+test('an enum, and sync that alters twice', async () => {
+  const log = [];
+  const more = new Sequelize(url, { logging: (text) => log.push(text), dialect: 'postgres' });
+  const Kind = more.define('kind', { kind: { type: DataTypes.ENUM('x', 'y'), defaultValue: 'x' }, size: { type: DataTypes.DECIMAL(8, 2), defaultValue: 1.5 } },
+    { tableName: 'seq_kinds', indexes: [{ fields: ['kind', 'size'], unique: true, where: { kind: 'x' } }] });
+  await more.sync({ force: true });
+  await more.sync({ alter: true });
+  log.length = 0;
+  await more.sync({ alter: true });
+  assert.ok(log.some((text) => text.includes('ALTER COLUMN')) && !log.some((text) => /CREATE (UNIQUE )?INDEX|ADD COLUMN|ADD VALUE/.test(text)));
+  assert.equal((await Kind.create({})).kind, 'x');
+  assert.equal((await Kind.findOrCreate({ where: { kind: 'y' } }))[1], true);
+  await more.drop({});
+  await more.close();
+});

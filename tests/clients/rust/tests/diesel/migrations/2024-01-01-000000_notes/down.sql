@@ -1,0 +1,2 @@
+DROP TABLE dsl_notes;
+DROP TABLE dsl_authors;

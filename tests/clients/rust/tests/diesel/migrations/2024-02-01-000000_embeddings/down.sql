@@ -1,0 +1,1 @@
+ALTER TABLE dsl_notes DROP COLUMN embedding;

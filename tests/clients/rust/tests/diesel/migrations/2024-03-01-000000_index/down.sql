@@ -1,0 +1,1 @@
+DROP INDEX dsl_notes_embedding;

@@ -1,0 +1,2 @@
+DROP TABLE sqx_migrated;
+DROP TYPE sqx_state;

@@ -1,0 +1,1 @@
+DROP INDEX IF EXISTS sqx_migrated_embedding;
