@@ -3,6 +3,7 @@
 
 mod expressions;
 pub mod formats;
+mod outputs;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -30,6 +31,7 @@ use crate::planner::by_row::lateral::LateralExec;
 use crate::planner::environment::Environment;
 use crate::planner::explain::expressions::{order_by, text};
 use crate::planner::explain::formats::Format;
+use crate::planner::explain::outputs::Scans;
 use crate::planner::finish;
 use crate::planner::hints::KeysExec;
 use crate::planner::limit::BoundLimitExec;
@@ -90,6 +92,8 @@ pub struct Node {
     shown: Explained,
     /// Rows it gave, where that is known.
     rows: Option<usize>,
+    /// The columns it puts out; none where that is not known.
+    outputs: Vec<String>,
     children: Vec<Node>,
 }
 
@@ -112,7 +116,7 @@ pub async fn explain(
     let planning = planning.elapsed();
     let ran = if options.analyze { Some(run(&plan, environment).await?) } else { None };
     let execution = bindings.execution().ok();
-    let mut root = Node::of(&plan, execution.as_deref()).await;
+    let mut root = Node::of(&plan, execution.as_deref(), &Scans::default()).await;
     root.rows = ran.map(|(rows, _)| rows);
     bindings.clear();
     Ok(Explanation { root, planning, execution: ran.map(|(_, time)| time), settings: Vec::new() })
@@ -168,7 +172,7 @@ impl Explanation {
 impl Node {
     /// A node above another, for what statements do with a query's rows.
     pub fn above(shown: Explained, children: Vec<Node>) -> Node {
-        Node { shown, rows: None, children }
+        Node { shown, rows: None, outputs: Vec::new(), children }
     }
 
     /// The node with others in front of its children.
@@ -178,32 +182,46 @@ impl Node {
     }
 
     /// The tree of a plan. Nodes that PostgreSQL has no word for are passed over, but for the subqueries in them.
-    fn of<'a>(plan: &'a Arc<dyn ExecutionPlan>, execution: Option<&'a Execution>) -> BoxFuture<'a, Node> {
+    fn of<'a>(
+        plan: &'a Arc<dyn ExecutionPlan>,
+        execution: Option<&'a Execution>,
+        scans: &'a Scans,
+    ) -> BoxFuture<'a, Node> {
         Box::pin(async move {
             if let Some(outer) = plan.downcast_ref::<ScalarSubqueryExec>() {
                 let mut subqueries = Vec::new();
                 for (link, number) in outer.subqueries().iter().zip(1..) {
                     let shown = Explained::new("InitPlan").heading(format!("InitPlan {number}"));
-                    subqueries.push(Node::above(shown, vec![Node::of(&link.plan, execution).await]));
+                    subqueries.push(Node::above(shown, vec![Node::of(&link.plan, execution, scans).await]));
                 }
-                return Node::of(outer.input(), execution).await.after(subqueries);
+                return Node::of(outer.input(), execution, scans).await.after(subqueries);
             }
-            let subqueries = subqueries_of(plan, execution).await;
+            let subqueries = subqueries_of(plan, execution, scans).await;
             if let ([child], true) = (plan.children().as_slice(), is_silent(plan.as_ref())) {
-                let mut node = Node::of(child, execution).await;
+                let mut node = Node::of(child, execution, scans).await;
+                node.outputs = outputs::of(plan.as_ref(), &[&node.outputs], None, scans);
                 node.children.extend(subqueries);
                 return node;
             }
             let mut children = Vec::new();
             for child in plan.children() {
-                children.push(Node::of(child, execution).await);
+                children.push(Node::of(child, execution, scans).await);
             }
             if let Some(body) = plan.downcast_ref::<LateralExec>().and_then(LateralExec::shown) {
-                children.push(Node::of(&body, execution).await);
+                children.push(Node::of(&body, execution, scans).await);
+            }
+            let mut shown = describe(plan.as_ref());
+            let below: Vec<&[String]> = children.iter().map(|child| child.outputs.as_slice()).collect();
+            let outputs = outputs::of(plan.as_ref(), &below, shown.relation(), scans);
+            if let Some((kind, sides)) = outputs::relationship(plan.as_ref()) {
+                shown = shown.fact("Join Type", kind);
+                for (child, side) in children.iter_mut().zip(sides) {
+                    child.shown.facts.push(("Parent Relationship", side.into()));
+                }
             }
             children.extend(subqueries);
             let rows = plan.metrics().and_then(|metrics| metrics.output_rows()).filter(|rows| *rows > 0);
-            Node { shown: describe(plan.as_ref()), rows, children }
+            Node { shown, rows, outputs, children }
         })
     }
 
@@ -213,7 +231,11 @@ impl Node {
             "Time" => !options.timing,
             _ => false,
         };
-        self.shown.clone().without(unwanted)
+        let mut shown = self.shown.clone().without(unwanted);
+        if options.verbose && !self.outputs.is_empty() {
+            shown.lines.insert(0, vec![("Output", self.outputs.clone().into())]);
+        }
+        shown
     }
 
     /// The first line with an arrow, further lines below it.
@@ -242,7 +264,11 @@ impl Node {
 }
 
 /// The subqueries that a node's expressions run for each row.
-async fn subqueries_of(plan: &Arc<dyn ExecutionPlan>, execution: Option<&Execution>) -> Vec<Node> {
+async fn subqueries_of(
+    plan: &Arc<dyn ExecutionPlan>,
+    execution: Option<&Execution>,
+    scans: &Scans,
+) -> Vec<Node> {
     let mut functions: Vec<Arc<ScalarUDF>> = Vec::new();
     let gathered = plan.apply_expressions(&mut |expr| {
         expr.apply(|part| {
@@ -257,8 +283,8 @@ async fn subqueries_of(plan: &Arc<dyn ExecutionPlan>, execution: Option<&Executi
     let mut nodes = Vec::new();
     for function in functions.iter().filter(|_| gathered.is_ok()).filter_map(|f| subquery_function(f)) {
         if let Some((plan, _body)) = function.shown(execution).await {
-            let children = vec![Node::of(&plan, execution).await];
-            nodes.push(Node { shown: Explained::new("SubPlan"), rows: None, children });
+            let children = vec![Node::of(&plan, execution, scans).await];
+            nodes.push(Node::above(Explained::new("SubPlan"), children));
         }
     }
     nodes

@@ -248,9 +248,8 @@ fn note_operands(
         }
         expr => known_type(expr, schema),
     };
-    let both_open = [left, right]
-        .iter()
-        .all(|side| matches!(side, Expr::Placeholder(_)) && known(side, types).is_none());
+    let both_open =
+        [left, right].iter().all(|side| matches!(side, Expr::Placeholder(_)) && known(side, types).is_none());
     if both_open && is_arithmetic(op) {
         let message = format!("operator is not unique: unknown {op} unknown");
         let hint = "Could not choose a best candidate operator. You might need to add explicit type casts.";

@@ -38,6 +38,12 @@ impl Explained {
         self
     }
 
+    /// The table it reads.
+    pub fn relation(&self) -> Option<&str> {
+        let (_, name) = self.facts.iter().find(|(name, _)| *name == "Relation Name")?;
+        name.as_str()
+    }
+
     /// A line of one property.
     pub fn line(self, name: &'static str, value: impl Into<Value>) -> Explained {
         self.row([(name, value.into())])
@@ -75,10 +81,11 @@ impl Explained {
     }
 }
 
-/// A value as text: strings without quotes.
+/// A value as text: strings without quotes, several with commas between them.
 fn plain(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
+        Value::Array(items) => items.iter().map(plain).collect::<Vec<_>>().join(", "),
         other => other.to_string(),
     }
 }

@@ -49,6 +49,10 @@ pub fn text(expr: &Arc<dyn PhysicalExpr>) -> String {
             };
             format!("({} {} {})", operand(left), metric.operator(), operand(right))
         }
+        // Operators are functions by their own names.
+        ([left, right], _) if !call.name().contains(char::is_alphanumeric) => {
+            format!("({} {} {})", text(left), call.name(), text(right))
+        }
         (arguments, _) => {
             let arguments: Vec<String> = arguments.iter().map(text).collect();
             format!("{}({})", call.name(), arguments.join(", "))

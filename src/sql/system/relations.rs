@@ -271,7 +271,9 @@ fn attributes(execution: &Execution, rows: &mut Rows) -> Result<()> {
 /// The columns of catalogue tables that may be NULL in PostgreSQL: those of its own columns of variable length that are
 /// not declared otherwise.
 /// Source: `attnotnull` of pg_attribute in PostgreSQL 16.
-const NULLABLE: &[&str] = &["colllocale", "datlocale", 
+const NULLABLE: &[&str] = &[
+    "colllocale",
+    "datlocale",
     "agginitval",
     "aggminitval",
     "attacl",

@@ -83,6 +83,16 @@ async fn statements_are_described() -> Done {
             vec!["id! INT8", "distance FLOAT8"],
         ),
         (
+            "SELECT g.name, m.name AS maker FROM sqx_goods g LEFT JOIN sqx_makers m ON m.id = g.maker",
+            vec![],
+            vec!["name! VARCHAR", "maker? TEXT"],
+        ),
+        (
+            "SELECT g.id, m.since FROM sqx_goods g FULL JOIN sqx_makers m ON m.id = g.maker",
+            vec![],
+            vec!["id? INT8", "since? DATE"],
+        ),
+        (
             "SELECT g.name, m.name AS maker FROM sqx_goods g JOIN sqx_makers m ON m.id = g.maker WHERE m.since > $1",
             vec!["DATE"],
             vec!["name! VARCHAR", "maker! TEXT"],
