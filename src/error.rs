@@ -263,12 +263,6 @@ impl Error {
         self
     }
 
-    /// The same error by another SQLSTATE.
-    pub fn with_state(mut self, state: SqlState) -> Error {
-        self.0.state = state;
-        self
-    }
-
     /// Without a position, which counted in another text.
     pub fn without_position(mut self) -> Error {
         self.0.position = None;

@@ -10,7 +10,9 @@ use arrow::datatypes::DataType;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{DFSchema, Result, ScalarValue};
 use datafusion::logical_expr::expr::Placeholder;
+use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr};
 use datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable, LogicalPlan, Operator, ScalarUDF};
+use parking_lot::Mutex;
 
 use crate::distance::{Element, Metric};
 use crate::error::{Error, SqlState};
@@ -25,6 +27,35 @@ use crate::planner::operators::without_modifier;
 use crate::types::Type;
 use crate::types::arrow::errors::external;
 use crate::types::arrow::{data_type, field, type_of};
+
+/// Parameters that were compared with a value of a known type while the planner read: `d >= $1 AND d < $1 + interval
+/// '1 day'` cannot be planned before the type of the first is known at the second.
+#[derive(Debug, Default)]
+pub struct Compared(Mutex<BTreeMap<usize, Type>>);
+
+impl Compared {
+    /// What was found since the last call.
+    pub fn take(&self) -> BTreeMap<usize, Type> {
+        std::mem::take(&mut self.0.lock())
+    }
+}
+
+impl ExprPlanner for Compared {
+    /// Leaves the planning to those behind it.
+    fn plan_binary_op(&self, expr: RawBinaryExpr, schema: &DFSchema) -> Result<PlannerResult<RawBinaryExpr>> {
+        for (side, value) in [(&expr.left, &expr.right), (&expr.right, &expr.left)] {
+            if let Expr::Placeholder(placeholder) = side
+                && matches!(expr.op.to_string().as_str(), "=" | "<>" | "<" | "<=" | ">" | ">=")
+                && type_inside(placeholder).is_none()
+                && let Some(number) = number_of(placeholder)
+                && let Some(ty) = known_type(value, schema)
+            {
+                self.0.lock().entry(number).or_insert_with(|| compared(ty));
+            }
+        }
+        Ok(PlannerResult::Original(expr))
+    }
+}
 
 /// The types of a plan's parameters by number, as far as their surroundings tell; `None` where they do not.
 pub fn parameter_types(plan: &LogicalPlan) -> Result<BTreeMap<usize, Option<Type>>> {
@@ -79,7 +110,8 @@ pub fn note_types(
                 let whens = case.when_then_expr.iter().map(|(when, _)| when.as_ref());
                 match case.expr.as_deref() {
                     Some(subject) => {
-                        note_alike(&std::iter::once(subject).chain(whens).collect::<Vec<_>>(), schema, types);
+                        let sides: Vec<&Expr> = std::iter::once(subject).chain(whens).collect();
+                        note_compared(&sides, schema, types);
                     }
                     None => note_all(whens, Some(Type::Bool), types),
                 }
@@ -87,7 +119,7 @@ pub fn note_types(
                 note_alike(&results.chain(case.else_expr.as_deref()).collect::<Vec<_>>(), schema, types);
             }
             Expr::Between(between) => {
-                note_alike(&[&between.expr, &between.low, &between.high], schema, types);
+                note_compared(&[&between.expr, &between.low, &between.high], schema, types);
             }
             // x IN ($1) is x = $1.
             Expr::InList(list) if list.list.len() == 1 => {
@@ -109,7 +141,7 @@ pub fn note_types(
                 left,
                 op: Operator::IsDistinctFrom | Operator::IsNotDistinctFrom,
                 right,
-            }) => note_alike(&[left, right], schema, types),
+            }) => note_compared(&[left, right], schema, types),
             Expr::Like(like) => {
                 if known_type(&like.expr, schema).is_some_and(|ty| ty.is_text()) {
                     note_all([like.pattern.as_ref()], Some(Type::Text), types);
@@ -144,10 +176,17 @@ pub fn note_types(
                 for (position, argument) in call.args.iter().enumerate() {
                     if let Expr::Placeholder(placeholder) = argument {
                         let given = argument::type_given(call).cloned();
-                        let ty = given
-                            .or_else(|| argument_type(call.func.name(), position, &call.args, schema))
-                            .or_else(|| parameter_of(&call.func, position, &call.args, schema));
-                        note(placeholder, ty, types);
+                        let of_function = || argument_type(call.func.name(), position, &call.args, schema);
+                        match given.or_else(of_function) {
+                            Some(ty) => note_all([argument], Some(ty), types),
+                            None => {
+                                note(
+                                    placeholder,
+                                    parameter_of(&call.func, position, &call.args, schema),
+                                    types,
+                                );
+                            }
+                        }
                     }
                 }
             }
@@ -174,8 +213,22 @@ fn note_all<'e>(
 
 /// Notes the parameters among expressions that have one type.
 fn note_alike(exprs: &[&Expr], schema: &DFSchema, types: &mut BTreeMap<usize, Option<Type>>) {
+    note_by(exprs, schema, types, |ty| ty);
+}
+
+/// Notes those among expressions that are compared with one another.
+fn note_compared(exprs: &[&Expr], schema: &DFSchema, types: &mut BTreeMap<usize, Option<Type>>) {
+    note_by(exprs, schema, types, compared);
+}
+
+fn note_by(
+    exprs: &[&Expr],
+    schema: &DFSchema,
+    types: &mut BTreeMap<usize, Option<Type>>,
+    meant: impl Fn(Type) -> Type,
+) {
     if exprs.iter().any(|expr| matches!(expr, Expr::Placeholder(_))) {
-        let known = exprs.iter().filter_map(|expr| known_type(expr, schema));
+        let known = exprs.iter().filter_map(|expr| known_type(expr, schema)).map(meant);
         note_all(exprs.iter().copied(), common::of_types(known), types);
     }
 }
@@ -188,15 +241,8 @@ fn known_type(expr: &Expr, schema: &DFSchema) -> Option<Type> {
             Some(Type::Int4)
         }
         // The planner reads whole numbers as bigint, and what is computed with them.
-        Expr::BinaryExpr(BinaryExpr { left, op, right }) if is_arithmetic(*op) => {
-            let sides = (known_type(left, schema), known_type(right, schema));
-            match sides {
-                (Some(left), Some(right)) if is_integer(&left) && is_integer(&right) => {
-                    common::of_types([left, right].into_iter())
-                }
-                (Some(known), None) | (None, Some(known)) if is_integer(&known) => Some(known),
-                _ => found_type(expr, schema),
-            }
+        Expr::BinaryExpr(BinaryExpr { op, .. }) if is_arithmetic(*op) => {
+            integers(expr, schema).or_else(|| found_type(expr, schema))
         }
         Expr::ScalarFunction(call) if common::is_choice(call.func.name()) => {
             common::of_types(call.args.iter().filter_map(|argument| known_type(argument, schema)))
@@ -206,6 +252,23 @@ fn known_type(expr: &Expr, schema: &DFSchema) -> Option<Type> {
             common::of_types(results.filter_map(|result| known_type(result, schema)))
         }
         expr => found_type(expr, schema),
+    }
+}
+
+/// The type of a chain of arithmetic over integers, when it is over nothing else.
+fn integers(expr: &Expr, schema: &DFSchema) -> Option<Type> {
+    match expr {
+        Expr::BinaryExpr(BinaryExpr { left, op, right }) if is_arithmetic(*op) => {
+            // The chain goes on at the left.
+            match (integers(left, schema), right.as_ref()) {
+                (Some(left), Expr::Placeholder(_)) => Some(left),
+                (Some(left), right) => common::of_types([left, integers(right, schema)?]),
+                (None, right) if matches!(left.as_ref(), Expr::Placeholder(_)) => integers(right, schema),
+                (None, _) => None,
+            }
+        }
+        Expr::Placeholder(_) => None,
+        expr => known_type(expr, schema).filter(is_integer),
     }
 }
 
@@ -241,6 +304,10 @@ fn note_operands(
     schema: &DFSchema,
     types: &mut BTreeMap<usize, Option<Type>>,
 ) -> Result<()> {
+    // Chains of operators are long, and what is below each of them is asked for its type.
+    if ![left, right].iter().any(|side| matches!(side, Expr::Placeholder(_))) {
+        return Ok(());
+    }
     let known = |expr: &Expr, types: &BTreeMap<usize, Option<Type>>| match expr {
         Expr::Placeholder(placeholder) => {
             let noted = number_of(placeholder).and_then(|number| types.get(&number).cloned().flatten());
@@ -364,6 +431,9 @@ fn argument_type(function: &str, position: usize, arguments: &[Expr], schema: &D
         ("round" | "trunc", 0) if arguments.len() == 2 => Some(Type::Numeric(None)),
         ("round" | "trunc", 1) => Some(Type::Int4),
         ("round" | "trunc" | "ceil" | "floor" | "abs" | "sign", 0) => Some(Type::Float8),
+        ("sqrt" | "cbrt" | "exp" | "ln" | "log10" | "degrees" | "radians" | "sin" | "cos" | "tan", 0) => {
+            Some(Type::Float8)
+        }
         ("jsonb_concat" | "jsonb_contained" | "jsonb_contains", _) => Some(Type::Jsonb),
         ("array_append" | "array_remove" | "array_replace" | "array_position" | "array_positions", 1..) => {
             element_type(arguments.first()?, schema)

@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, FieldRef, SchemaRef};
@@ -27,6 +28,7 @@ use crate::error::{Error, SqlState};
 use crate::functions::sampling;
 use crate::planner::environment::Environment;
 use crate::planner::operators::parameter;
+use crate::planner::parameters::Compared;
 use crate::planner::recursion::work_table;
 use crate::planner::session_values;
 use crate::planner::system::{SystemProvider, SystemTable};
@@ -70,12 +72,23 @@ pub struct Names<'a> {
     /// The views among them. A query of WITH may be called as the view that it is in, and the planner looks for a relation
     /// of that name all the same.
     open: RefCell<Vec<Oid>>,
+    compared: Arc<Compared>,
+    /// `compared`, and the environment's behind it.
+    planners: Vec<Arc<dyn ExprPlanner>>,
 }
 
 impl<'a> Names<'a> {
     pub fn new(context: &'a PlanContext<'a>) -> Names<'a> {
         let depth = std::cell::Cell::new(0);
-        Names { context, tables: RefCell::default(), depth, open: RefCell::default() }
+        let compared = Arc::new(Compared::default());
+        let mut planners: Vec<Arc<dyn ExprPlanner>> = vec![compared.clone()];
+        planners.extend(context.environment.state().expr_planners().iter().cloned());
+        Names { context, tables: RefCell::default(), depth, open: RefCell::default(), compared, planners }
+    }
+
+    /// The parameters that were compared with something since the last call.
+    pub fn compared_parameters(&self) -> BTreeMap<usize, Type> {
+        self.compared.take()
     }
 
     /// The tables that were named, each once.
@@ -302,7 +315,7 @@ impl ContextProvider for Names<'_> {
     }
 
     fn get_expr_planners(&self) -> &[Arc<dyn ExprPlanner>] {
-        self.context.environment.state().expr_planners()
+        &self.planners
     }
 
     fn get_type_planner(&self) -> Option<Arc<dyn TypePlanner>> {

@@ -17,6 +17,7 @@ use crate::sql::rewrite::folded;
 use crate::sql::statement::{Ast, Name};
 use crate::sql::visit;
 use crate::sql::words::object_name;
+use crate::types::Type;
 
 /// The number of a parameter.
 fn number_of(expr: &Expr) -> Option<usize> {
@@ -33,8 +34,10 @@ pub fn named(ast: &Ast) -> BTreeSet<usize> {
 }
 
 /// 42P18 for a parameter below the last of `count` when its type was not declared and the text does not name it.
-pub fn check_named(text: &str, declared: usize, count: usize) -> Result<()> {
-    if count <= declared + 1 {
+pub fn check_named(text: &str, declared: &[Option<Type>], count: usize) -> Result<()> {
+    let is_open = |number: &usize| declared.get(number - 1).is_none_or(Option::is_none);
+    // The last is named.
+    if !(1..count).any(|number| is_open(&number)) {
         return Ok(());
     }
     let tokens = Tokenizer::new(&DIALECT, text).tokenize().unwrap_or_default();
@@ -45,7 +48,7 @@ pub fn check_named(text: &str, declared: usize, count: usize) -> Result<()> {
             _ => None,
         })
         .collect();
-    match (declared + 1..=count).find(|number| !named.contains(number)) {
+    match (1..=count).find(|number| is_open(number) && !named.contains(number)) {
         Some(number) => {
             let message = format!("could not determine data type of parameter ${number}");
             Err(Error::new(SqlState::INDETERMINATE_DATATYPE, message))

@@ -118,7 +118,7 @@ impl Session {
         let Made { plan, param_types, columns } = made;
         let mut param_domains = BTreeMap::new();
         if let Some(statement) = statement.as_ref().filter(|_| !param_types.is_empty()) {
-            parameters::check_named(statement.text(), declared.types.len(), param_types.len())?;
+            parameters::check_named(statement.text(), declared.types, param_types.len())?;
             param_domains = parameters::domains_of(&statement.ast, &catalog, &self.shared.schemas(&catalog));
             param_domains.retain(|number, _| declared.types.get(number - 1).is_none_or(Option::is_none));
             param_domains.extend(declared.domains.iter().copied());

@@ -11,6 +11,7 @@
 //! executions are made anew from the optimised logical plan.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
@@ -185,8 +186,15 @@ fn with_parameter_types(
     context: &PlanContext,
     targets: &[Type],
 ) -> Result<(LogicalPlan, Vec<Type>)> {
-    let given = context.param_types;
-    let first = to_relation(statement, resolver, given)?;
+    let mut given = context.param_types.to_vec();
+    let first = loop {
+        match to_relation(statement, resolver, &given) {
+            Ok(plan) => break plan,
+            Err(error) if !learn(&mut given, resolver.compared_parameters()) => return Err(error),
+            // What it was compared with before tells what a parameter is where it could not be planned.
+            Err(_) => {}
+        }
+    };
     let mut found = parameter_types(&first).map_err(from_datafusion)?;
     note_target_types(&first, targets, &mut found);
     let count = found.keys().last().copied().unwrap_or(0).max(given.len());
@@ -199,6 +207,18 @@ fn with_parameter_types(
     }
     let all: Vec<Option<Type>> = types.iter().cloned().map(Some).collect();
     Ok((to_relation(statement, resolver, &all)?, types))
+}
+
+/// Takes types of parameters that nobody declared. Whether there were any.
+fn learn(given: &mut Vec<Option<Type>>, found: BTreeMap<usize, Type>) -> bool {
+    let mut learnt = false;
+    for (number, ty) in found.into_iter().filter(|(number, _)| *number > 0) {
+        given.resize(given.len().max(number), None);
+        let known = &mut given[number - 1];
+        learnt |= known.is_none();
+        known.get_or_insert(ty);
+    }
+    learnt
 }
 
 /// The plan of a stored query, with the view's columns; planned where a query names the view.
@@ -237,11 +257,7 @@ fn to_relation(statement: &ast::Statement, resolver: &Names, types: &[Option<Typ
 }
 
 /// A parameter that is an output column of its own is of the type it is assigned to.
-fn note_target_types(
-    plan: &LogicalPlan,
-    targets: &[Type],
-    found: &mut std::collections::BTreeMap<usize, Option<Type>>,
-) {
+fn note_target_types(plan: &LogicalPlan, targets: &[Type], found: &mut BTreeMap<usize, Option<Type>>) {
     let rows: Vec<Vec<&Expr>> = match plan {
         LogicalPlan::Projection(projection) => vec![projection.expr.iter().collect()],
         LogicalPlan::Values(values) => values.values.iter().map(|row| row.iter().collect()).collect(),

@@ -169,7 +169,7 @@ impl Session {
             }
             return Ok(done("SET"));
         }
-        if self.state.block != Block::Explicit {
+        if self.state.block != Block::Explicit && !self.state.several_statements {
             let message = "SET TRANSACTION can only be used in transaction blocks";
             self.notice(Severity::Warning, Error::new(SqlState::NO_ACTIVE_SQL_TRANSACTION, message));
             return Ok(done("SET"));

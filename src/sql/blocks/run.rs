@@ -13,7 +13,7 @@ use crate::error::{Error, Result, SqlState};
 use crate::sql::blocks::conditions;
 use crate::sql::blocks::words::statements;
 use crate::sql::blocks::{Action, Block, Level, Message, Raise, RaiseOption, Step};
-use crate::sql::response::Response;
+use crate::sql::response::{Response, Severity};
 use crate::sql::session::{Declared, OutputColumn, Session, done};
 use crate::sql::settings::parse_bool;
 use crate::sql::statement::{Ast, Savepoint, Statement};
@@ -23,8 +23,8 @@ use crate::types::Value;
 use crate::types::arrow::value_at;
 use crate::types::text::to_string_as;
 
-/// The savepoint of a block, which no identifier can be; the innermost one is meant.
-const SAVEPOINT: &str = "";
+/// The savepoint of a block, of which the innermost is meant. No text of a client has a zero byte.
+const SAVEPOINT: &str = "\0";
 
 /// Of rows that nobody asked for; the language's error, not the statement's.
 const NO_DESTINATION: &str = "query has no destination for result data";
@@ -182,9 +182,17 @@ impl Session {
     }
 
     async fn raise(&mut self, raise: &Raise, caught: Option<&Error>) -> Result<()> {
-        let (mut state, mut message) = (SqlState("P0001"), None);
+        let (mut state, mut message) = (
+            match raise.level {
+                Level::Exception => SqlState("P0001"),
+                Level::Notice(Severity::Warning) => SqlState("01000"),
+                Level::Notice(_) => SqlState::SUCCESSFUL_COMPLETION,
+            },
+            None,
+        );
         match &raise.message {
             None if raise.options.is_empty() => {
+                // Without a level either: another was refused when it was read.
                 let message = "RAISE without parameters cannot be used outside an exception handler";
                 return Err(caught.cloned().unwrap_or_else(|| Error::new(SqlState("0Z002"), message)));
             }
@@ -203,7 +211,7 @@ impl Session {
                 message = Some(filled(format, shown.collect())?);
             }
         }
-        let mut given = Vec::new();
+        let (mut given, mut named) = (Vec::new(), None);
         for (place, (option, query)) in raise.options.iter().enumerate() {
             let is_given = match option {
                 RaiseOption::Message => raise.message.is_some(),
@@ -220,15 +228,14 @@ impl Session {
             };
             match option {
                 RaiseOption::Errcode => {
-                    let known = conditions::known_state(&text).or_else(|| conditions::state_named(&text));
-                    state =
-                        known.ok_or_else(|| Error::unsupported(format!("the error code {text} in RAISE")))?;
+                    state = raised_state(&text)?;
+                    named = Some(text);
                 }
                 RaiseOption::Message => message = Some(text),
                 option => given.push((*option, text)),
             }
         }
-        let error = Error::new(state, message.unwrap_or_else(|| state.0.to_owned()));
+        let error = Error::new(state, message.or(named).unwrap_or_else(|| state.0.to_owned()));
         let error = given.into_iter().fold(error, |error, (option, text)| match option {
             RaiseOption::Detail => error.detail(text),
             RaiseOption::Hint => error.hint(text),
@@ -242,11 +249,25 @@ impl Session {
         match raise.level {
             Level::Exception => Err(error),
             Level::Notice(severity) => {
-                // 00000, as for every notice that names no other.
-                let error = if state.0 == "P0001" { error.with_state(SqlState("00000")) } else { error };
                 self.notice(severity, error);
                 Ok(())
             }
+        }
+    }
+}
+
+/// What ERRCODE says: an SQLSTATE of five characters, or else the name of a condition.
+fn raised_state(text: &str) -> Result<SqlState> {
+    let is_state =
+        text.len() == 5 && text.bytes().all(|byte| byte.is_ascii_digit() || byte.is_ascii_uppercase());
+    match (conditions::known_state(text).or_else(|| conditions::state_named(text)), is_state) {
+        (Some(state), _) => Ok(state),
+        (None, true) => {
+            Err(Error::unsupported(format!("the SQLSTATE {text}, which PostgreSQL does not list,")))
+        }
+        (None, false) => {
+            let message = format!("unrecognized exception condition \"{text}\"");
+            Err(Error::new(SqlState::UNDEFINED_OBJECT, message))
         }
     }
 }
@@ -285,14 +306,24 @@ fn name_caught(ast: &mut Ast, caught: &Error) {
         }
         ControlFlow::<()>::Continue(())
     };
-    fn settle(tree: &mut impl VisitMut, replace: impl FnMut(&mut Expr) -> ControlFlow<()>) {
-        let _ = visit::expressions_mut(tree, replace);
+    expressions(ast, &mut { replace });
+}
+
+/// Changes the expressions of a statement.
+fn expressions(ast: &mut Ast, change: &mut impl FnMut(&mut Expr) -> ControlFlow<()>) {
+    fn each(tree: &mut impl VisitMut, change: &mut impl FnMut(&mut Expr) -> ControlFlow<()>) {
+        let _ = visit::expressions_mut(tree, change);
     }
     match ast {
-        Ast::Query(query) => settle(query.as_mut(), replace),
-        Ast::Insert(insert, _) => settle(insert.as_mut(), replace),
-        Ast::Update(update) => settle(update.as_mut(), replace),
-        Ast::Delete(delete) => settle(delete.as_mut(), replace),
+        Ast::Query(query) | Ast::CreateTableAs { query, .. } => each(query.as_mut(), change),
+        Ast::Insert(insert, _) => each(insert.as_mut(), change),
+        Ast::Update(update) => each(update.as_mut(), change),
+        Ast::Delete(delete) => each(delete.as_mut(), change),
+        Ast::Merge(merge) => each(merge.as_mut(), change),
+        Ast::Staged(staged) => {
+            staged.parts.iter_mut().for_each(|part| expressions(&mut part.statement, change));
+            expressions(&mut staged.main, change);
+        }
         _ => {}
     }
 }

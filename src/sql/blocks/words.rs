@@ -142,7 +142,7 @@ impl<'a> Reader<'a> {
     }
 
     fn line(&self) -> usize {
-        1 + self.text[..self.starts[self.at]].matches('\n').count()
+        usize::try_from(self.tokens[self.at].span.start.line).unwrap_or(usize::MAX)
     }
 
     /// `BEGIN steps [EXCEPTION handlers] END`
@@ -284,8 +284,7 @@ impl<'a> Reader<'a> {
             ("DEBUG", Level::Notice(Severity::Debug)),
         ];
         self.expect("RAISE")?;
-        let level =
-            LEVELS.iter().find(|(word, _)| self.accept(word)).map_or(Level::Exception, |(_, level)| *level);
+        let written = LEVELS.iter().find(|(word, _)| self.accept(word)).map(|(_, level)| *level);
         let mut message = None;
         if let Some(format) = self.literal() {
             self.advance();
@@ -307,8 +306,11 @@ impl<'a> Reader<'a> {
                 }
             }
         }
+        if written.is_some() && message.is_none() && options.is_empty() {
+            return Err(self.unexpected());
+        }
         self.semicolon()?;
-        Ok(Action::Raise(Raise { level, message, options }))
+        Ok(Action::Raise(Raise { level: written.unwrap_or(Level::Exception), message, options }))
     }
 
     fn raise_option(&mut self) -> Result<RaiseOption> {
