@@ -142,10 +142,8 @@ pub fn note_types(
                 op: Operator::IsDistinctFrom | Operator::IsNotDistinctFrom,
                 right,
             }) => note_compared(&[left, right], schema, types),
-            Expr::Like(like) => {
-                if known_type(&like.expr, schema).is_some_and(|ty| ty.is_text()) {
-                    note_all([like.pattern.as_ref()], Some(Type::Text), types);
-                }
+            Expr::Like(like) if known_type(&like.expr, schema).is_some_and(|ty| ty.is_text()) => {
+                note_all([like.pattern.as_ref()], Some(Type::Text), types);
             }
             Expr::BinaryExpr(BinaryExpr { left, op, right }) => {
                 note_operands(left, *op, right, schema, types)?;

@@ -93,7 +93,7 @@ enum Level {
 #[derive(Clone, Debug)]
 enum Message {
     /// With a % for each cell of the query.
-    Format(String, Option<Statement>),
+    Format(String, Option<Box<Statement>>),
     /// By the name of a condition, which is its text too.
     Named(String, SqlState),
 }

@@ -289,7 +289,7 @@ impl<'a> Reader<'a> {
         if let Some(format) = self.literal() {
             self.advance();
             let arguments = match self.accept_token(&Token::Comma) {
-                true => Some(self.query_until(&["USING"])?),
+                true => Some(Box::new(self.query_until(&["USING"])?)),
                 false => None,
             };
             message = Some(Message::Format(format, arguments));
