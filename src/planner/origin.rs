@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::datasource::DefaultTableSource;
-use datafusion::logical_expr::{Distinct, Expr, LogicalPlan};
+use datafusion::logical_expr::{Distinct, Expr, JoinType, LogicalPlan};
 
 use crate::catalog::Oid;
 use crate::planner::names;
@@ -77,6 +77,8 @@ fn origin(plan: &LogicalPlan, position: usize) -> Option<(Oid, u16)> {
             if is_made { None } else { origin(&unnest.input, below) }
         }
         LogicalPlan::Aggregate(aggregate) => of_column(&aggregate.input, aggregate.group_expr.get(position)?),
+        // INTERSECT and EXCEPT, before anything is optimised.
+        LogicalPlan::Join(join) if matches!(join.join_type, JoinType::LeftSemi | JoinType::LeftAnti) => None,
         LogicalPlan::Join(join) => {
             let left = join.left.schema().fields().len();
             match position.checked_sub(left) {

@@ -45,15 +45,37 @@ impl ExprPlanner for Compared {
     fn plan_binary_op(&self, expr: RawBinaryExpr, schema: &DFSchema) -> Result<PlannerResult<RawBinaryExpr>> {
         for (side, value) in [(&expr.left, &expr.right), (&expr.right, &expr.left)] {
             if let Expr::Placeholder(placeholder) = side
-                && matches!(expr.op.to_string().as_str(), "=" | "<>" | "<" | "<=" | ">" | ">=")
                 && type_inside(placeholder).is_none()
                 && let Some(number) = number_of(placeholder)
-                && let Some(ty) = known_type(value, schema)
+                && let Some(ty) = type_beside(&expr.op.to_string(), value, schema)
             {
-                self.0.lock().entry(number).or_insert_with(|| compared(ty));
+                self.0.lock().entry(number).or_insert(ty);
             }
         }
         Ok(PlannerResult::Original(expr))
+    }
+}
+
+/// The type that an operator gives a parameter beside a value.
+/// Source: <https://www.postgresql.org/docs/17/typeconv-oper.html>
+fn type_beside(operator: &str, value: &Expr, schema: &DFSchema) -> Option<Type> {
+    match operator {
+        "=" | "<>" | "<" | "<=" | ">" | ">=" => known_type(value, schema).map(compared),
+        // The power of numerics is one; that of all other numbers is of floats.
+        "^" => match known_type(value, schema)? {
+            ty @ Type::Numeric(_) => Some(ty),
+            ty => arithmetic::is_number(&data_type(&ty)).then_some(Type::Float8),
+        },
+        // A value that is no text, array or document is made a text of.
+        "||" => match value {
+            Expr::Placeholder(_) => Some(Type::Text),
+            value => {
+                let ty = data_type(&known_type(value, schema)?);
+                (arithmetic::is_number(&ty) || ty.is_temporal() || ty == DataType::Boolean)
+                    .then_some(Type::Text)
+            }
+        },
+        _ => None,
     }
 }
 
@@ -156,6 +178,9 @@ pub fn note_types(
                         note_all(&call.args, ty, types);
                     }
                 }
+            }
+            Expr::AggregateFunction(function) if function.func.name().starts_with("percentile_") => {
+                note_all(function.params.args.get(1), Some(Type::Float8), types);
             }
             Expr::WindowFunction(function) => {
                 let args = &function.params.args;
@@ -426,6 +451,13 @@ fn argument_type(function: &str, position: usize, arguments: &[Expr], schema: &D
                 ty => Some(ty),
             }
         }
+        ("bit_length", 0) => Some(Type::Text),
+        ("power" | "pow", position @ (0 | 1)) => {
+            let beside = known_type(arguments.get(1 - position)?, schema);
+            Some(beside.filter(|ty| matches!(ty, Type::Numeric(_))).unwrap_or(Type::Float8))
+        }
+        ("mod", position @ (0 | 1)) => known_type(arguments.get(1 - position)?, schema)
+            .filter(|ty| arithmetic::is_number(&data_type(ty))),
         ("round" | "trunc", 0) if arguments.len() == 2 => Some(Type::Numeric(None)),
         ("round" | "trunc", 1) => Some(Type::Int4),
         ("round" | "trunc" | "ceil" | "floor" | "abs" | "sign", 0) => Some(Type::Float8),

@@ -29,9 +29,16 @@ const ROWS: &str = "hither_rows";
 /// Rewrites the order of a query.
 pub fn settle(query: &mut Query) {
     number_names(query);
+    if let SetExpr::SetOperation { left, right, .. } = query.body.as_mut() {
+        make_below(left);
+        make_below(right);
+    }
     let SetExpr::Select(select) = query.body.as_ref() else { return };
     match &select.distinct {
-        Some(Distinct::Distinct) => number_items(query),
+        Some(Distinct::Distinct) => {
+            number_items(query);
+            sort_above(query);
+        }
         None if select.projection.iter().any(makes_rows) => sort_above(query),
         _ => spell_numbers(query),
     }
@@ -184,6 +191,24 @@ fn hides_columns(items: &[(Expr, String)]) -> bool {
     })
 }
 
+/// The same in the arms of a set operation, which have no order of their own.
+fn make_below(arm: &mut SetExpr) {
+    match arm {
+        SetExpr::SetOperation { left, right, .. } => {
+            make_below(left);
+            make_below(right);
+        }
+        SetExpr::Select(select) if select.projection.iter().any(makes_rows) => {
+            let mut query = query_of(Vec::new());
+            std::mem::swap(query.body.as_mut(), arm);
+            sort_above(&mut query);
+            *arm = *query.body;
+        }
+        _ => {}
+    }
+}
+
+/// Makes the rows of arrays in a query below, and sorts and names them above it, where that is needed.
 fn sort_above(query: &mut Query) {
     let SetExpr::Select(select) = query.body.as_mut() else { return };
     let mut none = Vec::new();
@@ -197,7 +222,12 @@ fn sort_above(query: &mut Query) {
     let Some(items) = items else { return };
     let keys: Vec<Key> = order.iter().map(|key| key_of(&key.expr, &items)).collect();
     let by_others = keys.iter().any(|key| matches!(key, Key::Other(_)));
-    if if by_others { is_grouped(select) } else { !hides_columns(&items) } {
+    let is_needed = match by_others {
+        // What groups and DISTINCT leave are the items.
+        true => !is_grouped(select) && select.distinct.is_none(),
+        false => select.projection.iter().any(makes_rows) && hides_columns(&items),
+    };
+    if !is_needed {
         return;
     }
     let column = |place: usize| Ident::new(format!("hither_{place}"));

@@ -15,6 +15,7 @@ use crate::sql::dialect::DIALECT;
 use crate::sql::domains;
 use crate::sql::rewrite::folded;
 use crate::sql::statement::{Ast, Name};
+use crate::sql::trees::computed;
 use crate::sql::visit;
 use crate::sql::words::object_name;
 use crate::types::Type;
@@ -94,42 +95,72 @@ pub fn domains_of(ast: &Ast, catalog: &Catalog, search_path: &[String]) -> BTree
             found.entry(number).or_insert(domain.oid);
         }
     });
-    let mut assign = |table: &Table, column: &str, value: &Expr| {
+    assigned(ast, catalog, search_path, &mut found);
+    found
+}
+
+/// Notes the parameters that a statement assigns to columns of domains.
+fn assigned(ast: &Ast, catalog: &Catalog, search_path: &[String], found: &mut BTreeMap<usize, Oid>) {
+    let table_of = |name: &ast::ObjectName| table(&object_name("", name), catalog, search_path);
+    let mut note = |table: &Table, column: &str, value: &Expr| {
         let domain = table.column(column).and_then(|column| column.domain);
         if let (Some(number), Some(domain)) = (number_of(value), domain) {
             found.entry(number).or_insert(domain);
         }
     };
+    let mut set = |table: &Table, assignments: &[ast::Assignment]| {
+        for assignment in assignments {
+            if let ast::AssignmentTarget::ColumnName(name) = &assignment.target
+                && let Some(column) = name.0.last().and_then(|part| part.as_ident())
+            {
+                note(table, &folded(column), &assignment.value);
+            }
+        }
+    };
     match ast {
         Ast::Insert(insert, _) => {
-            let ast::TableObject::TableName(name) = &insert.table else { return found };
-            let Some(table) = table(&object_name("", name), catalog, search_path) else { return found };
+            let ast::TableObject::TableName(name) = &insert.table else { return };
+            let Some(table) = table_of(name) else { return };
+            if let Some(ast::OnInsert::OnConflict(conflict)) = &insert.on
+                && let ast::OnConflictAction::DoUpdate(update) = &conflict.action
+            {
+                set(table, &update.assignments);
+            }
             let columns: Vec<String> = match insert.columns.as_slice() {
                 [] => table.columns.iter().map(|column| column.name.clone()).collect(),
                 columns => {
                     columns.iter().filter_map(|name| Some(folded(name.0.last()?.as_ident()?))).collect()
                 }
             };
-            if let Some(SetExpr::Values(values)) = insert.source.as_ref().map(|source| source.body.as_ref()) {
-                for row in &values.rows {
-                    columns.iter().zip(&row.content).for_each(|(column, value)| assign(table, column, value));
+            match insert.source.as_ref().map(|source| source.body.as_ref()) {
+                Some(SetExpr::Values(values)) => {
+                    for row in &values.rows {
+                        columns
+                            .iter()
+                            .zip(&row.content)
+                            .for_each(|(column, value)| note(table, column, value));
+                    }
                 }
+                Some(SetExpr::Select(select)) => {
+                    let values = select.projection.iter().map_while(computed);
+                    columns.iter().zip(values).for_each(|(column, value)| note(table, column, value));
+                }
+                _ => {}
             }
         }
         Ast::Update(update) => {
-            let ast::TableFactor::Table { name, .. } = &update.table.relation else { return found };
-            let Some(table) = table(&object_name("", name), catalog, search_path) else { return found };
-            for assignment in &update.assignments {
-                if let ast::AssignmentTarget::ColumnName(name) = &assignment.target
-                    && let Some(column) = name.0.last().and_then(|part| part.as_ident())
-                {
-                    assign(table, &folded(column), &assignment.value);
-                }
+            let ast::TableFactor::Table { name, .. } = &update.table.relation else { return };
+            let Some(table) = table_of(name) else { return };
+            set(table, &update.assignments);
+        }
+        Ast::Staged(staged) => {
+            for part in &staged.parts {
+                assigned(&part.statement, catalog, search_path, found);
             }
+            assigned(&staged.main, catalog, search_path, found);
         }
         _ => {}
     }
-    found
 }
 
 fn table<'a>(name: &Name, catalog: &'a Catalog, search_path: &[String]) -> Option<&'a Table> {

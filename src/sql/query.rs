@@ -199,7 +199,9 @@ fn with_parameter_types(
     note_target_types(&first, targets, &mut found);
     let count = found.keys().last().copied().unwrap_or(0).max(given.len());
     let known = |number: usize| given.get(number - 1).cloned().flatten();
-    let inferred = |number: usize| found.get(&number).cloned().flatten();
+    let compared = resolver.compared_parameters();
+    let inferred =
+        |number: usize| found.get(&number).cloned().flatten().or_else(|| compared.get(&number).cloned());
     let types: Vec<Type> =
         (1..=count).map(|number| known(number).or_else(|| inferred(number)).unwrap_or(Type::Text)).collect();
     if count == 0 || given.len() == count && given.iter().all(Option::is_some) {

@@ -33,6 +33,7 @@ use crate::sql::statement::{Ast, Discard, Statement};
 use crate::sql::timings::Spent;
 use crate::sql::transactions::{Block, State, now};
 use crate::table::bindings::ReportRow;
+use crate::types::identifiers::quote_ident;
 use crate::types::{Look, Type, Value, Zone};
 
 /// The role every data directory has.
@@ -78,9 +79,13 @@ impl Saved {
         if name.is_empty() {
             return None;
         }
-        let names = |types: Vec<&Type>| {
-            Value::Array(types.into_iter().map(|ty| Value::Text(ty.standard_name())).collect())
-        };
+        let names = |types: Vec<String>| Value::Array(types.into_iter().map(Value::Text).collect());
+        let catalog = self.prepared.plan.lock().catalog.clone();
+        let parameters = self.prepared.param_types.iter().enumerate().map(|(place, ty)| {
+            let domain =
+                self.prepared.param_domains.get(&(place + 1)).and_then(|oid| catalog.domain_by_oid(*oid));
+            domain.map_or_else(|| ty.standard_name(), |domain| quote_ident(&domain.name))
+        });
         let parsed = self.prepared.statement.as_ref().map(|statement| &statement.source);
         let text = self.prepare.as_ref().or(parsed).map_or("", |text| &**text);
         let columns = self.prepared.columns.as_ref();
@@ -88,10 +93,12 @@ impl Saved {
             ("name", Value::from(name)),
             ("statement", Value::from(text)),
             ("prepare_time", Value::Timestamptz(self.at)),
-            ("parameter_types", names(self.prepared.param_types.iter().collect())),
+            ("parameter_types", names(parameters.collect())),
             (
                 "result_types",
-                columns.map_or(Value::Null, |columns| names(columns.iter().map(|c| &c.ty).collect())),
+                columns.map_or(Value::Null, |columns| {
+                    names(columns.iter().map(|c| c.ty.standard_name()).collect())
+                }),
             ),
             ("from_sql", Value::Bool(self.prepare.is_some())),
             // A plan takes any parameters.

@@ -11,7 +11,7 @@ use futures::TryStreamExt;
 
 use crate::error::{Error, Result, SqlState};
 use crate::sql::blocks::conditions;
-use crate::sql::blocks::words::statements;
+use crate::sql::blocks::words::{statements, wanted};
 use crate::sql::blocks::{Action, Block, Level, Message, Raise, RaiseOption, Step};
 use crate::sql::response::{Response, Severity};
 use crate::sql::session::{Declared, OutputColumn, Session, done};
@@ -67,6 +67,10 @@ impl Session {
         let takes = |condition: &conditions::Condition| condition.takes(error.state());
         let handler = block.handlers.iter().find(|handler| handler.conditions.iter().any(takes));
         if handler.is_some() {
+            if error.state() == SqlState::QUERY_CANCELED {
+                // The request is answered.
+                self.cancel.lower();
+            }
             self.savepoint(&Savepoint::RollBackTo(SAVEPOINT.to_owned()))?;
         }
         self.savepoint(&Savepoint::Release(SAVEPOINT.to_owned()))?;
@@ -133,6 +137,9 @@ impl Session {
             name_caught(&mut statement.ast, caught);
         }
         let prepared = self.plan(Some(statement), Declared::default())?;
+        if let count @ 1.. = prepared.param_types.len() {
+            return Err(Error::new(SqlState::UNDEFINED_PARAMETER, format!("there is no parameter ${count}")));
+        }
         match Box::pin(self.run(&prepared, Vec::new(), None)).await? {
             Response::Rows(rows) => {
                 let columns = rows.columns.clone();
@@ -199,16 +206,18 @@ impl Session {
             None => {}
             Some(Message::Named(name, named)) => (state, message) = (*named, Some(name.clone())),
             Some(Message::Format(format, arguments)) => {
-                let cells = match arguments {
+                let mut cells = match arguments {
                     Some(query) => self.cells(query, caught).await?,
                     None => Vec::new(),
                 };
+                // Of no row each is NULL.
+                cells.resize(cells.len().max(wanted(format)), Value::Null);
                 let look = self.look();
                 let shown = cells.iter().map(|cell| match cell {
                     Value::Null => "<NULL>".to_owned(),
                     cell => to_string_as(cell, look),
                 });
-                message = Some(filled(format, shown.collect())?);
+                message = Some(filled(format, shown.collect()));
             }
         }
         let (mut given, mut named) = (Vec::new(), None);
@@ -272,24 +281,19 @@ fn raised_state(text: &str) -> Result<SqlState> {
     }
 }
 
-/// The format with an argument for each %; %% is a percent sign.
-fn filled(format: &str, arguments: Vec<String>) -> Result<String> {
+/// The format with an argument for each %; %% is a percent sign. There are as many arguments as it wants.
+fn filled(format: &str, arguments: Vec<String>) -> String {
     let mut arguments = arguments.into_iter();
     let mut text = String::with_capacity(format.len());
     let mut characters = format.chars().peekable();
-    let wrong =
-        |what: &str| Error::new(SqlState::SYNTAX_ERROR, format!("too {what} parameters specified for RAISE"));
     while let Some(character) = characters.next() {
         match character {
             '%' if characters.next_if_eq(&'%').is_some() => text.push('%'),
-            '%' => text.push_str(&arguments.next().ok_or_else(|| wrong("few"))?),
+            '%' => text.push_str(&arguments.next().unwrap_or_default()),
             other => text.push(other),
         }
     }
-    match arguments.next() {
-        None => Ok(text),
-        Some(_) => Err(wrong("many")),
-    }
+    text
 }
 
 /// SQLERRM and SQLSTATE of what a handler has caught, as literals.
@@ -358,13 +362,8 @@ fn at_line(error: Error, step: &Step) -> Error {
 mod tests {
     #[test]
     fn formats_are_filled() {
-        let filled = |format: &str, arguments: &[&str]| {
-            super::filled(format, arguments.iter().map(|argument| (*argument).to_owned()).collect())
-                .map_err(|error| error.message().to_owned())
-        };
-        assert_eq!(filled("100%% of %", &["x"]), Ok("100% of x".to_owned()));
-        assert_eq!(filled("%%%", &["x"]), Ok("%x".to_owned()));
-        assert_eq!(filled("%", &[]), Err("too few parameters specified for RAISE".to_owned()));
-        assert_eq!(filled("", &["x"]), Err("too many parameters specified for RAISE".to_owned()));
+        let filled = |format: &str| super::filled(format, vec!["x".to_owned()]);
+        assert_eq!(filled("100%% of %"), "100% of x");
+        assert_eq!(filled("%%%"), "%x");
     }
 }

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use datafusion::sql::sqlparser::ast::SetExpr;
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
 
 use crate::error::{Error, Result, SqlState};
@@ -194,7 +195,9 @@ impl<'a> Reader<'a> {
             });
         };
         if matches!(self.tokens[self.at + 1].token, Token::Assignment | Token::Eq) {
-            return Err(refused("an assignment"));
+            // None is declared.
+            let name = word.to_lowercase();
+            return Err(Error::new(SqlState::SYNTAX_ERROR, format!("\"{name}\" is not a known variable")));
         }
         match word.as_str() {
             "NULL" => {
@@ -292,6 +295,16 @@ impl<'a> Reader<'a> {
                 true => Some(Box::new(self.query_until(&["USING"])?)),
                 false => None,
             };
+            let given = arguments.as_deref().map_or(0, items);
+            let amount = match wanted(&format) {
+                wanted if wanted < given => Some("many"),
+                wanted if wanted > given => Some("few"),
+                _ => None,
+            };
+            if let Some(amount) = amount {
+                let message = format!("too {amount} parameters specified for RAISE");
+                return Err(Error::new(SqlState::SYNTAX_ERROR, message));
+            }
             message = Some(Message::Format(format, arguments));
         } else if !self.at_word("USING") && self.peek() != &Token::SemiColon {
             let (name, state) = self.condition_name()?;
@@ -410,6 +423,22 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// How many arguments a format of RAISE wants.
+pub(super) fn wanted(format: &str) -> usize {
+    format.split("%%").map(|part| part.matches('%').count()).sum()
+}
+
+/// How many expressions a query lists.
+fn items(query: &Statement) -> usize {
+    match &query.ast {
+        Ast::Query(query) => match query.body.as_ref() {
+            SetExpr::Select(select) => select.projection.len(),
+            _ => 1,
+        },
+        _ => 1,
+    }
+}
+
 /// The byte each token begins at; that of EOF is the end.
 fn starts_of(text: &str, tokens: &[TokenWithSpan]) -> Vec<usize> {
     let mut starts = Vec::with_capacity(tokens.len());
@@ -518,7 +547,9 @@ mod tests {
         for (body, refused) in [
             ("DECLARE x int; BEGIN END", "0A000 DECLARE in a block of DO is not supported"),
             ("BEGIN FOR i IN 1..3 LOOP NULL; END LOOP; END", "0A000 FOR in a block of DO is not supported"),
-            ("BEGIN x := 1; END", "0A000 an assignment in a block of DO is not supported"),
+            ("BEGIN x := 1; END", "42601 \"x\" is not a known variable"),
+            ("BEGIN RAISE 'x %'; END", "42601 too few parameters specified for RAISE"),
+            ("BEGIN RAISE '%%', 1; END", "42601 too many parameters specified for RAISE"),
             ("BEGIN COMMIT; END", "0A000 COMMIT in a block of DO is not supported"),
             ("BEGIN SELECT 1 INTO x; END", "42601 \"x\" is not a known variable"),
             ("BEGIN NULL END", "42601 syntax error at or near \"END\""),

@@ -6,6 +6,7 @@ use crate::catalog::{Catalog, Edit, Relation, Sequence, Table};
 use crate::error::{Error, Result, SqlState};
 use crate::sql::ddl::partition::oids_of_parts;
 use crate::sql::ddl::partition_parts::set_part_defaults;
+use crate::sql::ddl::view::{dependents, described, readers_of};
 use crate::sql::response::{Response, Severity};
 use crate::sql::session::{Session, done};
 use crate::sql::statement::{Ast, Drop, Name, ObjectKind};
@@ -183,35 +184,38 @@ impl Session {
         let functions: Vec<_> = catalog.functions().filter(|f| f.schema == name.name).cloned().collect();
         let domains: Vec<_> = catalog.domains().filter(|of| of.schema == name.name).cloned().collect();
         let enums: Vec<_> = catalog.enums().filter(|of| of.definition.schema == name.name).cloned().collect();
-        let is_used = !tables.is_empty()
-            || !parts.is_empty()
-            || !sequences.is_empty()
-            || !views.is_empty()
-            || !functions.is_empty()
-            || !enums.is_empty()
-            || !domains.is_empty();
-        if !drop.cascade && is_used {
+        let shown = |noun: &str, object: &str| format!("{noun} {}.{object}", name.name);
+        let table = |table: &Arc<Table>| {
+            let noun = if table.materialized.is_some() { "materialized view" } else { "table" };
+            (table.known_as(), shown(noun, &table.name))
+        };
+        // A sequence of a table's column goes with the table.
+        let is_free = |s: &&Arc<Sequence>| s.owned_by.is_none_or(|(table, _)| stays(table));
+        let mut members: Vec<(u32, String)> = tables.iter().chain(&parts).map(table).collect();
+        members.extend(sequences.iter().filter(is_free).map(|s| (s.oid, shown("sequence", &s.name))));
+        members.extend(views.iter().map(|view| (view.oid, shown("view", &view.name))));
+        members.extend(functions.iter().map(|f| (f.oid, shown("function", &f.signature()))));
+        members.extend(domains.iter().map(|of| (of.oid, shown("type", &of.name))));
+        members.extend(enums.iter().map(|of| (of.definition.oid, shown("type", &of.definition.name))));
+        // In the order in which they were made.
+        members.sort_unstable();
+        let members: Vec<String> = members.into_iter().map(|(_, shown)| shown).collect();
+        if !drop.cascade && !members.is_empty() {
             let message = format!("cannot drop schema {} because other objects depend on it", name.name);
-            let first =
-                tables.first().or(parts.first()).map(|table| format!("table {}.{}", name.name, table.name));
-            let first =
-                first.or_else(|| sequences.first().map(|s| format!("sequence {}.{}", name.name, s.name)));
-            let first =
-                first.or_else(|| views.first().map(|view| format!("view {}.{}", name.name, view.name)));
-            let first = first
-                .or_else(|| functions.first().map(|f| format!("function {}.{}", name.name, f.signature())));
-            let first = first
-                .or_else(|| domains.first().map(|of| format!("type {}.{}", name.name, of.name)))
-                .or_else(|| enums.first().map(|of| format!("type {}.{}", name.name, of.definition.name)));
+            let lines: Vec<String> =
+                members.iter().map(|member| format!("{member} depends on schema {}", name.name)).collect();
             return Err(Error::new(SqlState::DEPENDENT_OBJECTS_STILL_EXIST, message)
-                .detail(format!("{} depends on schema {}", first.unwrap_or_default(), name.name))
+                .detail(dependents(&lines))
                 .hint("Use DROP ... CASCADE to drop the dependent objects too."));
         }
         let going = views.iter().map(|view| view.oid).chain(tables.iter().map(|table| table.oid));
         let going = going.chain(parts.iter().map(|part| part.known_as()));
         let going = going.chain(tables.iter().flat_map(|table| oids_of_parts(table)));
         let going = going.chain(functions.iter().map(|function| function.oid));
-        self.drop_readers(&going.collect::<Vec<_>>(), None, drop.cascade).await?;
+        let readers = readers_of(catalog, &going.collect::<Vec<_>>(), None);
+        let outside = readers.iter().map(|reading| described(catalog, reading.reader));
+        self.tell_cascade(members.into_iter().chain(outside).collect());
+        self.drop_each(&readers).await?;
         self.drop_keys_to(&tables, drop.cascade).await?;
         for view in views {
             self.edit(vec![Edit::Delete(view.oid)]).await?;

@@ -238,11 +238,22 @@ impl Session {
         if let Some(first) = readers.first().filter(|_| !cascade) {
             return Err(still_read(&catalog, first.relation, first.column, first.reader));
         }
-        for Reading { reader, .. } in &readers {
-            let message = format!("drop cascades to {}", described(&catalog, *reader));
-            self.notice(Severity::Notice, Error::new(SqlState("00000"), message));
-        }
+        self.tell_cascade(readers.iter().map(|reading| described(&catalog, reading.reader)).collect());
         self.drop_each(&readers).await
+    }
+
+    /// The notice of what goes with what is dropped, if anything does.
+    pub(super) fn tell_cascade(&mut self, mut what: Vec<String>) {
+        what.iter_mut().for_each(|what| what.insert_str(0, "drop cascades to "));
+        let notice = match what.as_slice() {
+            [] => return,
+            [one] => Error::new(SqlState::SUCCESSFUL_COMPLETION, one),
+            many => {
+                let message = format!("drop cascades to {} other objects", many.len());
+                Error::new(SqlState::SUCCESSFUL_COMPLETION, message).detail(dependents(many))
+            }
+        };
+        self.notice(Severity::Notice, notice);
     }
 
     /// Drops views, those that read others before them.
@@ -302,6 +313,19 @@ pub fn readers_of(catalog: &Catalog, going: &[Oid], column: Option<u16>) -> Vec<
         }
     }
     readers
+}
+
+/// Lines on objects that depend on what is dropped, as many as PostgreSQL shows.
+pub fn dependents(lines: &[String]) -> String {
+    /// Its MAX_REPORTED_DEPS.
+    const SHOWN_MAX: usize = 100;
+    let mut text = lines[..lines.len().min(SHOWN_MAX)].join("\n");
+    match lines.len().saturating_sub(SHOWN_MAX) {
+        0 => {}
+        1 => text.push_str("\nand 1 other object (see server log for list)"),
+        more => text.push_str(&format!("\nand {more} other objects (see server log for list)")),
+    }
+    text
 }
 
 /// `view v`, `materialized view m`.

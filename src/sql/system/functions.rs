@@ -681,6 +681,7 @@ fn format_type(execution: &Execution, args: &[Value]) -> Result<Value> {
     }
     Ok(Value::from(match catalog.type_by_oid(oid) {
         Some(ty) => names::type_out(execution, &ty, typmod),
+        None if oid == 0 => "-".to_owned(),
         None => match (names::pseudo_type(oid), relation_of_row_type(oid)) {
             (Some(name), _) => name.to_owned(),
             (None, Some(relation)) => names::regclass_out(execution, relation),
