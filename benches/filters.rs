@@ -1,7 +1,7 @@
 //! Filtered search at a size where no strategy wins everywhere: 1,000,000 x 128, filters of 50 to 0.1 %, independent of the
 //! vectors and going with them. Shows for each what every strategy costs, what it finds, and which one the costs choose.
 //!
-//! `cargo bench --no-default-features --bench filters [-- ROWS]`
+//! `cargo bench --no-default-features --bench filters [-- ROWS [QUANTIZATION]]`
 //!
 //! The vectors are made, from a seed: points of 256 overlapping clusters in 24 dimensions, turned into 128 and blurred a
 //! little, so that near a point they have about as many dimensions as descriptors of images have. A filter that goes with
@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32};
 use hither::distance::{Element, Metric, Query};
 use hither::fs::DiskFs;
 use hither::index::hnsw::{Graph, Params};
+use hither::index::quantizer::Quantization;
 use hither::index::{Finder, Found, Probes, Request, Rows, Strategy, search};
 use hither::vectors::{Column, View};
 use roaring::RoaringBitmap;
@@ -43,8 +44,12 @@ fn main() {
     }
     let queries: Vec<Vec<f32>> = (0..QUERIES).map(|_| made.point().1).collect();
     let view = column.view();
-    let graph = Finder::Graph(graph(&view, rows));
-    println!("{rows} x {DIMENSIONS}, L2, {QUERIES} queries, k = {K}; recall, CPU us (distances)");
+    let quantization = std::env::args().find_map(|argument| Quantization::from_name(&argument));
+    let graph = Finder::Graph(graph(&view, rows, quantization));
+    let of = quantization.map_or("none", Quantization::name);
+    println!(
+        "{rows} x {DIMENSIONS}, L2, quantization {of}, {QUERIES} queries, k = {K}; recall, CPU us (distances)"
+    );
     let mut random = Numbers(7);
     let unit: Vec<f64> = (0..rows).map(|_| random.unit()).collect();
     for share in SHARES {
@@ -68,14 +73,15 @@ fn by_cluster(rows: u32, clusters: &[usize], unit: &[f64], share: f64) -> Roarin
     (0..rows).filter(|&slot| allowed(slot as usize)).collect()
 }
 
-fn graph(view: &View, rows: u32) -> Graph {
-    let kept =
-        std::env::var_os("HITHER_KEEP").map(|folder| PathBuf::from(folder).join(format!("{rows}.hnsw")));
+fn graph(view: &View, rows: u32, quantization: Option<Quantization>) -> Graph {
+    let kept = std::env::var_os("HITHER_KEEP").map(|folder| {
+        PathBuf::from(folder).join(format!("{rows}{}.hnsw", quantization.map_or("", Quantization::name)))
+    });
     if let Some(path) = kept.as_ref().filter(|path| path.exists()) {
         return Graph::open(&DiskFs, path).expect("a graph kept before").0;
     }
     let (progress, cancel) = (AtomicU32::new(0), AtomicBool::new(false));
-    let params = Params::new(16, 64, Metric::L2).expect("defaults");
+    let params = Params::new(16, 64, Metric::L2).expect("defaults").quantized(quantization);
     let graph = Graph::build(params, view, &(0..rows).collect(), 2, &progress, &cancel).expect("a build");
     if let Some(path) = kept {
         graph.save(&DiskFs, &path, DIMENSIONS, 0).expect("room for the graph");
