@@ -83,6 +83,8 @@ fn forget_definitions(core: &Core, work: &mut Work, savepoint: &Savepoint, catal
     work.edits.truncate(savepoint.edits);
     work.graphs.truncate(savepoint.graphs);
     work.vectors.clone_from(&savepoint.vectors);
+    // A savepoint has the columns themselves.
+    work.dropped_vectors.clear();
     let gone: Vec<StorageId> =
         work.created.keys().filter(|storage| !savepoint.created.contains(*storage)).copied().collect();
     for storage in gone {

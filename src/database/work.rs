@@ -25,6 +25,8 @@ pub struct Work {
     pub created: BTreeMap<StorageId, Arc<Table>>,
     /// Vector columns of tables whose columns this transaction changed.
     pub vectors: BTreeMap<StorageId, Arc<[VectorColumn]>>,
+    /// Those of them that it dropped. ROLLBACK TO brings them back, which recovery meets as a definition that has them again.
+    pub dropped_vectors: BTreeMap<StorageId, Vec<VectorColumn>>,
     /// Graphs of indexes this transaction made, where they are built already.
     pub graphs: Vec<(Oid, Arc<Finder>)>,
     /// Whether the log has records of it.
@@ -43,6 +45,7 @@ impl Work {
             edits: Vec::new(),
             created: BTreeMap::new(),
             vectors: BTreeMap::new(),
+            dropped_vectors: BTreeMap::new(),
             graphs: Vec::new(),
             logged: false,
         }
@@ -102,11 +105,24 @@ impl Work {
         let committed = core.version.load().tables.get(&definition.oid).cloned();
         let Some(table) = self.created.get(&storage).cloned().or(committed) else { return Ok(()) };
         let known = self.vectors_of(&table);
+        let mut there = known.to_vec();
+        let stored = table.state().vectors.clone();
+        let dropped = self.dropped_vectors.remove(&storage).unwrap_or_default();
+        for column in dropped.iter().chain(&*stored) {
+            if there.iter().all(|known| known.number != column.number) {
+                there.push(column.clone());
+            }
+        }
         let wanted = definition.stored_columns().enumerate().filter(|(_, column)| column.is_slot_vector());
         let wanted = wanted.map(|(position, column)| (position, column.number));
         let same = wanted.eq(known.iter().map(|vector| (vector.position, vector.number)));
         if table.storage() == storage && !same {
-            self.vectors.insert(storage, table.vectors_of(&core.fs, definition, &known)?);
+            self.vectors.insert(storage, table.vectors_of(&core.fs, definition, &there)?);
+        }
+        // One that is neither there nor dropped was added and rolled back: its number may be given to another.
+        there.retain(|column| definition.dropped.iter().any(|dropped| dropped.number == column.number));
+        if !there.is_empty() {
+            self.dropped_vectors.insert(storage, there);
         }
         Ok(())
     }

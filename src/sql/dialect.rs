@@ -215,7 +215,39 @@ pub fn parse_expression(sql: &str) -> Result<datafusion::sql::sqlparser::ast::Ex
 fn tokenize(sql: &str) -> Result<Vec<TokenWithSpan>> {
     let tokens =
         Tokenizer::new(&DIALECT, sql).tokenize_with_location().map_err(|error| token_error(sql, error))?;
-    Ok(bracket_arrays(cast_bit_strings(read_numbers(merge_l1_operator(plain_texts(tokens))))))
+    let tokens = continued_texts(sql, plain_texts(tokens))?;
+    Ok(bracket_arrays(cast_bit_strings(read_numbers(merge_l1_operator(tokens)))))
+}
+
+/// Texts with a line break between them are one; 42601 for those on one line, the second of which sqlparser takes for a
+/// name. Source: <https://www.postgresql.org/docs/17/sql-syntax-lexical.html#SQL-SYNTAX-STRINGS>
+fn continued_texts(sql: &str, tokens: Vec<TokenWithSpan>) -> Result<Vec<TokenWithSpan>> {
+    let mut read: Vec<TokenWithSpan> = Vec::with_capacity(tokens.len());
+    for token in tokens {
+        let Token::SingleQuotedString(more) = &token.token else {
+            read.push(token);
+            continue;
+        };
+        let solid = read.iter().rposition(|before| !is_white(&before.token));
+        let before = solid.map(|at| &read[at].token);
+        if !matches!(before, Some(Token::SingleQuotedString(_) | Token::EscapedStringLiteral(_))) {
+            read.push(token);
+            continue;
+        }
+        let at = solid.unwrap_or_default();
+        let is_comment = |between: &TokenWithSpan| {
+            matches!(between.token, Token::Whitespace(Whitespace::MultiLineComment(_)))
+        };
+        if read[at].span.end.line == token.span.start.line || read[at..].iter().any(is_comment) {
+            return Err(error_at(sql, &token));
+        }
+        if let Token::SingleQuotedString(text) | Token::EscapedStringLiteral(text) = &mut read[at].token {
+            text.push_str(more);
+        }
+        read[at].span.end = token.span.end;
+        read.truncate(at + 1);
+    }
+    Ok(read)
 }
 
 /// `U&'d\0061t'`, whose escapes the tokeniser has read, is a text.

@@ -8,7 +8,9 @@ use roaring::RoaringBitmap;
 
 use super::vacuum::load;
 use super::*;
-use crate::catalog::{Edit, Generated, HnswOptions, Index, IndexMethod, IndexMetric, IndexPredicate, Object};
+use crate::catalog::{
+    DroppedColumn, Edit, Generated, HnswOptions, Index, IndexMethod, IndexMetric, IndexPredicate, Object,
+};
 use crate::database::RowUpdate;
 use crate::distance::Metric;
 use crate::types::halfvec;
@@ -175,6 +177,41 @@ fn own_rows_are_filled_and_a_savepoint_takes_all_of_it_back() {
     txn.commit().unwrap();
     check(&database, t, 12);
     check(&open(&Arc::new(fs.crash(7))), t, 12);
+}
+
+#[test]
+fn a_column_that_a_savepoint_brings_back_has_its_vectors_after_a_crash() {
+    let (fs, database) = fresh();
+    let t = create_t(&database);
+    load(&database, t, 1..10, "in");
+    // The log before does not have them any more.
+    database.checkpoint().unwrap();
+    let mut txn = database.begin(Isolation::ReadCommitted);
+    let savepoint = txn.savepoint();
+    txn.start_statement();
+    done(txn.lock_table(t));
+    let mut altered = Table::clone(txn.catalog().table_by_oid(t).unwrap());
+    let place = altered.position(3).unwrap();
+    let gone = altered.columns.remove(place);
+    altered.dropped.push(DroppedColumn { number: gone.number, ty: gone.ty });
+    done(txn.edit_catalog(vec![Edit::Put(Object::Table(altered))]));
+    txn.rollback_to(&savepoint).unwrap();
+    insert(&mut txn, t, &[(20, "out")]);
+    // The same with a column of this transaction.
+    add_indexes(&mut txn, t);
+    let savepoint = txn.savepoint();
+    let index = txn.catalog().index("public", "whole").unwrap().oid;
+    done(txn.drop_index(index));
+    txn.rollback_to(&savepoint).unwrap();
+    txn.commit().unwrap();
+    check(&database, t, 10);
+    let crashed = open(&Arc::new(fs.crash(7)));
+    check(&crashed, t, 10);
+    let mut txn = crashed.begin(Isolation::ReadCommitted);
+    txn.start_statement();
+    let snapshot = txn.snapshot(t).unwrap();
+    let vectors = snapshot.vector_view(3).unwrap();
+    assert!(snapshot.live().iter().all(|slot| !vectors.is_null(slot)));
 }
 
 #[test]
