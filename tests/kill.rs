@@ -31,10 +31,14 @@ use std::time::{Duration, Instant};
 
 use bytes::{BufMut, Bytes, BytesMut};
 use futures::SinkExt;
+use tokio::sync::Notify;
 use tokio_postgres::{Client, NoTls};
 
 /// More connections would make ids of rows that meet.
 const WRITERS_MAX: i32 = 64;
+
+/// How long the writers may take to their first commit: some 100 ms of work, on a machine that may be busy.
+const FIRST_COMMIT: Duration = Duration::from_secs(60);
 
 type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
@@ -153,19 +157,27 @@ async fn create(client: &Client, writers: i32) -> Outcome<()> {
 
 /// All connections write until the server is killed under them.
 async fn write_until_killed(server: Server, told: Vec<Told>, round: u64) -> Vec<Told> {
+    let committed = Arc::new(Notify::new());
     let mut writers = Vec::new();
     for (worker, told) in told.into_iter().enumerate() {
         let mut client = server.connect().await.expect("a connection");
         let told = Arc::new(Mutex::new(told));
         let shared = told.clone();
+        let committed = committed.clone();
         let task = tokio::spawn(async move {
             loop {
                 if let Err(error) = transaction(&mut client, worker as i32, &shared).await {
                     return error;
                 }
+                committed.notify_one();
             }
         });
         writers.push((task, told));
+    }
+    // Every second round is killed at a moment of the clock, which on a slow machine may come before any commit.
+    if round.is_multiple_of(2) {
+        let first = tokio::time::timeout(FIRST_COMMIT, committed.notified()).await;
+        assert!(first.is_ok(), "no commit within {FIRST_COMMIT:?}");
     }
     // Somewhere between 30 and 430 ms, another moment each round.
     tokio::time::sleep(Duration::from_millis(30 + (round * 137) % 400)).await;
