@@ -340,9 +340,13 @@ impl Connection {
         let mut domains = Vec::new();
         let mut declared = Vec::with_capacity(types.len());
         for (place, oid) in types.iter().enumerate() {
-            let base = self.session.base_type_by_oid(*oid);
-            domains.extend(base.is_some().then_some((place + 1, *oid)));
-            let find = |oid| base.or_else(|| self.session.type_by_oid(oid));
+            let find = |oid| {
+                self.session.type_by_oid(oid).or_else(|| {
+                    let base = self.session.base_type_by_oid(oid)?;
+                    domains.push((place + 1, oid));
+                    Some(base)
+                })
+            };
             declared.push(decode::parameter_type(*oid, find)?);
         }
         if name.is_empty() {

@@ -34,8 +34,8 @@ pub fn with_constants(statement: &Statement, types: &[Type], values: &[Value]) -
     Ok(bound)
 }
 
-/// The number of `$1`.
-fn parameter(expr: &Expr) -> Option<&str> {
+/// What stands behind the `$` of a parameter.
+pub fn parameter(expr: &Expr) -> Option<&str> {
     match expr {
         Expr::Value(value) => match &value.value {
             Literal::Placeholder(name) => name.strip_prefix('$'),

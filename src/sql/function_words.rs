@@ -7,7 +7,7 @@ use crate::catalog::{Argument, Body, Parallel, ViewColumn, Volatility};
 use crate::error::{Error, SqlState};
 use crate::sql::statement::*;
 use crate::sql::type_names;
-use crate::sql::words::{Parsed, Words};
+use crate::sql::words::{Parsed, Words, literal};
 use crate::types::Type;
 
 /// What is said only once.
@@ -199,11 +199,7 @@ fn clause(w: &mut Words, clauses: &mut Clauses) -> Parsed<bool> {
 
 /// A string in any quotes.
 fn body_text(w: &mut Words) -> Parsed<String> {
-    let text = match w.peek() {
-        Token::SingleQuotedString(text) | Token::EscapedStringLiteral(text) => text.clone(),
-        Token::DollarQuotedString(text) => text.value.clone(),
-        _ => return w.unexpected("a string"),
-    };
+    let Some(text) = literal(w.peek()) else { return w.unexpected("a string") };
     w.advance();
     Ok(text)
 }

@@ -32,16 +32,35 @@ use crate::sql::words::{fold, object_name};
 use crate::table::provider::SLOT_COLUMN;
 use crate::types::{Type, Value, Zone};
 
+/// Tokens by their places among those that are no white space; EOF behind the last.
+struct Solid<'t> {
+    tokens: &'t [TokenWithSpan],
+    places: Vec<usize>,
+}
+
+impl<'t> Solid<'t> {
+    fn of(tokens: &'t [TokenWithSpan]) -> Solid<'t> {
+        Solid { tokens, places: dialect::solid(tokens) }
+    }
+
+    fn word(&self, place: usize) -> String {
+        self.places.get(place).map(|&at| dialect::word(&self.tokens[at])).unwrap_or_default()
+    }
+
+    fn token(&self, place: usize) -> &'t Token {
+        self.places.get(place).map_or(&Token::EOF, |&at| &self.tokens[at].token)
+    }
+}
+
 /// `FOR UPDATE LIMIT 1` as `LIMIT 1 FOR UPDATE`, the order that sqlparser reads.
 pub fn limits_first(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
-    let solid = dialect::solid(&tokens);
-    let word = |place: usize| solid.get(place).map(|&at| dialect::word(&tokens[at])).unwrap_or_default();
-    let token = |place: usize| solid.get(place).map_or(&Token::EOF, |&at| &tokens[at].token);
+    let solid = Solid::of(&tokens);
+    let (word, token) = (|place| solid.word(place), |place| solid.token(place));
     let locks = |place: usize| word(place) == "FOR" && matches!(word(place + 1).as_str(), "UPDATE" | "SHARE");
     // Locking clauses and the LIMIT behind them: where the first begins, the second, and what follows.
     let mut turned = Vec::new();
     let mut place = 0;
-    while place < solid.len() {
+    while place < solid.places.len() {
         let start = place;
         place += 1;
         if !locks(start) {
@@ -64,8 +83,8 @@ pub fn limits_first(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
             place += 1;
         }
         if limit < place {
-            let end = solid.get(place).copied().unwrap_or(tokens.len());
-            turned.push((solid[start], solid[limit], end));
+            let end = solid.places.get(place).copied().unwrap_or(tokens.len());
+            turned.push((solid.places[start], solid.places[limit], end));
         }
     }
     let mut tokens = tokens;
@@ -78,12 +97,11 @@ pub fn limits_first(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
 /// `FOR UPDATE OF a, b NOWAIT` as `FOR UPDATE OF a NOWAIT FOR UPDATE OF b NOWAIT`: sqlparser reads one table in each
 /// clause.
 pub fn one_each(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
-    let solid = dialect::solid(&tokens);
-    let word = |place: usize| solid.get(place).map(|&at| dialect::word(&tokens[at])).unwrap_or_default();
-    let token = |place: usize| solid.get(place).map_or(&Token::EOF, |&at| &tokens[at].token);
+    let solid = Solid::of(&tokens);
+    let (word, token) = (|place| solid.word(place), |place| solid.token(place));
     // What stands in the place of a comma, by the comma's place: the end of one clause and the start of the next.
     let mut ends: HashMap<usize, Vec<TokenWithSpan>> = HashMap::new();
-    for start in 0..solid.len() {
+    for start in 0..solid.places.len() {
         if word(start) != "FOR"
             || !matches!(word(start + 1).as_str(), "UPDATE" | "SHARE")
             || word(start + 2) != "OF"
@@ -99,7 +117,7 @@ pub fn one_each(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
             if *token(place) != Token::Comma {
                 break;
             }
-            commas.push(solid[place]);
+            commas.push(solid.places[place]);
             place += 1;
         }
         let waiting = match word(place).as_str() {
@@ -107,7 +125,7 @@ pub fn one_each(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
             "SKIP" => place..place + 2,
             _ => place..place,
         };
-        let copied = waiting.chain(start..start + 3).filter_map(|place| solid.get(place));
+        let copied = waiting.chain(start..start + 3).filter_map(|place| solid.places.get(place));
         let copied: Vec<TokenWithSpan> = copied.map(|&at| tokens[at].clone()).collect();
         ends.extend(commas.into_iter().map(|comma| (comma, copied.clone())));
     }

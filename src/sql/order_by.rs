@@ -34,13 +34,15 @@ pub fn settle(query: &mut Query) {
         make_below(right);
     }
     let SetExpr::Select(select) = query.body.as_ref() else { return };
-    match &select.distinct {
-        Some(Distinct::Distinct) => {
-            number_items(query);
-            sort_above(query);
-        }
-        None if select.projection.iter().any(makes_rows) => sort_above(query),
-        _ => spell_numbers(query),
+    let is_distinct = matches!(select.distinct, Some(Distinct::Distinct));
+    let makes_rows = (is_distinct || select.distinct.is_none()) && select.projection.iter().any(makes_rows);
+    if is_distinct {
+        number_items(query);
+    } else if !makes_rows {
+        spell_numbers(query);
+    }
+    if makes_rows {
+        sort_above(query);
     }
 }
 
@@ -225,7 +227,7 @@ fn sort_above(query: &mut Query) {
     let is_needed = match by_others {
         // What groups and DISTINCT leave are the items.
         true => !is_grouped(select) && select.distinct.is_none(),
-        false => select.projection.iter().any(makes_rows) && hides_columns(&items),
+        false => hides_columns(&items),
     };
     if !is_needed {
         return;

@@ -11,6 +11,7 @@ use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
 
 use crate::catalog::{Catalog, Oid, Table};
 use crate::error::{Error, Result, SqlState};
+use crate::sql::arguments::parameter;
 use crate::sql::dialect::DIALECT;
 use crate::sql::domains;
 use crate::sql::rewrite::folded;
@@ -22,9 +23,7 @@ use crate::types::Type;
 
 /// The number of a parameter.
 fn number_of(expr: &Expr) -> Option<usize> {
-    let Expr::Value(value) = expr else { return None };
-    let ast::Value::Placeholder(name) = &value.value else { return None };
-    name.trim_start_matches('$').parse().ok().filter(|number| *number > 0)
+    parameter(expr)?.parse().ok().filter(|number| *number > 0)
 }
 
 /// The numbers of the parameters that a statement names.
@@ -34,7 +33,8 @@ pub fn named(ast: &Ast) -> BTreeSet<usize> {
     found
 }
 
-/// 42P18 for a parameter below the last of `count` when its type was not declared and the text does not name it.
+/// 42P18 for a parameter below the last of `count` when its type was not declared and the text does not name it. The text
+/// is asked, and not the tree, from which subscripts of what SET assigns to are taken out.
 pub fn check_named(text: &str, declared: &[Option<Type>], count: usize) -> Result<()> {
     let is_open = |number: &usize| declared.get(number - 1).is_none_or(Option::is_none);
     // The last is named.
@@ -84,9 +84,6 @@ fn expressions(ast: &Ast, look: &mut impl FnMut(&Expr)) {
 /// The domains of parameters, by number.
 pub fn domains_of(ast: &Ast, catalog: &Catalog, search_path: &[String]) -> BTreeMap<usize, Oid> {
     let mut found = BTreeMap::new();
-    if catalog.domains().next().is_none() {
-        return found;
-    }
     expressions(ast, &mut |expr| {
         if let Expr::Cast { expr, data_type, .. } = expr
             && let Some(number) = number_of(expr)

@@ -119,7 +119,10 @@ impl Session {
         let mut param_domains = BTreeMap::new();
         if let Some(statement) = statement.as_ref().filter(|_| !param_types.is_empty()) {
             parameters::check_named(statement.text(), declared.types, param_types.len())?;
-            param_domains = parameters::domains_of(&statement.ast, &catalog, &self.shared.schemas(&catalog));
+            if catalog.domains().next().is_some() {
+                let path = self.shared.schemas(&catalog);
+                param_domains = parameters::domains_of(&statement.ast, &catalog, &path);
+            }
             param_domains.retain(|number, _| declared.types.get(number - 1).is_none_or(Option::is_none));
             param_domains.extend(declared.domains.iter().copied());
         }

@@ -242,6 +242,15 @@ pub fn is_word(token: &Token, expected: &str) -> bool {
     matches!(token, Token::Word(word) if word.quote_style.is_none() && word.value.eq_ignore_ascii_case(expected))
 }
 
+/// The text of a literal in any quotes.
+pub fn literal(token: &Token) -> Option<String> {
+    match token {
+        Token::SingleQuotedString(text) | Token::EscapedStringLiteral(text) => Some(text.clone()),
+        Token::DollarQuotedString(text) => Some(text.value.clone()),
+        _ => None,
+    }
+}
+
 /// A token that is a word without quotes, in upper case.
 pub fn word_of(token: &Token) -> Option<String> {
     match token {

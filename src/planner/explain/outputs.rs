@@ -8,14 +8,15 @@
 //! ```
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use datafusion::logical_expr::JoinType;
 use datafusion::physical_expr::expressions::Column;
-use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::aggregates::AggregateExec;
 use datafusion::physical_plan::filter::FilterExec;
 use datafusion::physical_plan::joins::{CrossJoinExec, HashJoinExec, NestedLoopJoinExec};
 use datafusion::physical_plan::projection::ProjectionExec;
+use datafusion::physical_plan::{ExecutionPlan, PhysicalExpr};
 use parking_lot::Mutex;
 
 use crate::planner::by_row::lateral::LateralExec;
@@ -53,8 +54,7 @@ pub fn of(
         let name = scans.name(relation);
         return names().into_iter().map(|column| format!("{name}.{column}")).collect();
     }
-    if let Some(joined) = join(node) {
-        let (kind, projection) = joined;
+    if let Some((kind, projection)) = join(node) {
         let sides = match kind {
             JoinType::LeftSemi | JoinType::LeftAnti => below.first().copied().unwrap_or_default().to_vec(),
             JoinType::RightSemi | JoinType::RightAnti => below.last().copied().unwrap_or_default().to_vec(),
@@ -66,7 +66,7 @@ pub fn of(
         };
     }
     let input = below.first().copied().unwrap_or_default();
-    let shown = |expr: &std::sync::Arc<dyn datafusion::physical_plan::PhysicalExpr>| {
+    let shown = |expr: &Arc<dyn PhysicalExpr>| {
         let column = expr.downcast_ref::<Column>().and_then(|column| input.get(column.index()));
         column.cloned().unwrap_or_else(|| text(expr))
     };

@@ -2,7 +2,7 @@
 //!
 //! Source: <https://www.postgresql.org/docs/17/errcodes-appendix.html>
 
-use crate::error::SqlState;
+use crate::error::{Error, SqlState};
 
 /// Which errors a branch of EXCEPTION takes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,6 +51,11 @@ pub fn known_state(state: &str) -> Option<SqlState> {
 /// The state of a name; the first, where it has two.
 pub fn state_named(name: &str) -> Option<SqlState> {
     CONDITIONS.iter().find(|(known, _)| *known == name).map(|(_, state)| SqlState(state))
+}
+
+/// 42704 for a name that no error has.
+pub fn unknown(name: &str) -> Error {
+    Error::new(SqlState::UNDEFINED_OBJECT, format!("unrecognized exception condition \"{name}\""))
 }
 
 /// Names and their SQLSTATEs; some names have two.

@@ -4,6 +4,7 @@
 //! is between a savepoint and its release: a handler begins where the block began.
 
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use datafusion::sql::sqlparser::ast::{Expr, VisitMut};
@@ -11,7 +12,7 @@ use futures::TryStreamExt;
 
 use crate::error::{Error, Result, SqlState};
 use crate::sql::blocks::conditions;
-use crate::sql::blocks::words::{statements, wanted};
+use crate::sql::blocks::words::{of_statement, refused, statements, wanted};
 use crate::sql::blocks::{Action, Block, Level, Message, Raise, RaiseOption, Step};
 use crate::sql::response::{Response, Severity};
 use crate::sql::session::{Declared, OutputColumn, Session, done};
@@ -37,7 +38,7 @@ enum Flow {
 
 /// Rows a statement yielded.
 struct Yielded {
-    columns: std::sync::Arc<[OutputColumn]>,
+    columns: Arc<[OutputColumn]>,
     batches: Vec<RecordBatch>,
 }
 
@@ -148,7 +149,7 @@ impl Session {
             Response::Done { .. } | Response::Empty => Ok(None),
             Response::CopyIn(_) | Response::CopyOut(_) => {
                 self.copy = None;
-                Err(Error::unsupported("COPY to or from the client in a block of DO"))
+                Err(refused("COPY to or from the client"))
             }
         }
     }
@@ -274,10 +275,7 @@ fn raised_state(text: &str) -> Result<SqlState> {
         (None, true) => {
             Err(Error::unsupported(format!("the SQLSTATE {text}, which PostgreSQL does not list,")))
         }
-        (None, false) => {
-            let message = format!("unrecognized exception condition \"{text}\"");
-            Err(Error::new(SqlState::UNDEFINED_OBJECT, message))
-        }
+        (None, false) => Err(conditions::unknown(text)),
     }
 }
 
@@ -349,7 +347,7 @@ fn at_line(error: Error, step: &Step) -> Error {
     let place = format!("PL/pgSQL function inline_code_block line {line} at {what}");
     let statement = match &step.action {
         Action::Sql(statement) | Action::Perform(statement) if error.message() != NO_DESTINATION => {
-            Some(format!("SQL statement \"{}\"", statement.text()))
+            Some(of_statement(statement.text()))
         }
         _ => None,
     };

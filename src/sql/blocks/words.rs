@@ -3,8 +3,6 @@
 //! A step is told by its first word. What is SQL in it ends at the first semicolon, THEN, comma or USING outside of
 //! brackets, as in PostgreSQL's reader, and goes to [`dialect::parse`] as a text of its own.
 
-use std::sync::Arc;
-
 use datafusion::sql::sqlparser::ast::SetExpr;
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
 
@@ -14,7 +12,7 @@ use crate::sql::blocks::{Action, Block, Handler, Level, Message, Raise, RaiseOpt
 use crate::sql::dialect::{self, DIALECT};
 use crate::sql::response::Severity;
 use crate::sql::statement::{Ast, Statement};
-use crate::sql::words::{Parsed, Words, is_word, word_of};
+use crate::sql::words::{Parsed, Words, is_word, literal, word_of};
 
 /// How deep blocks and IFs may nest: each is a few calls on the stack of a connection.
 const NESTING_MAX: usize = 100;
@@ -289,7 +287,7 @@ impl<'a> Reader<'a> {
         self.expect("RAISE")?;
         let written = LEVELS.iter().find(|(word, _)| self.accept(word)).map(|(_, level)| *level);
         let mut message = None;
-        if let Some(format) = self.literal() {
+        if let Some(format) = literal(self.peek()) {
             self.advance();
             let arguments = match self.accept_token(&Token::Comma) {
                 true => Some(Box::new(self.query_until(&["USING"])?)),
@@ -347,32 +345,23 @@ impl<'a> Reader<'a> {
         Ok(*option)
     }
 
-    /// The text of a literal that is next.
-    fn literal(&self) -> Option<String> {
-        match self.peek() {
-            Token::SingleQuotedString(text) | Token::EscapedStringLiteral(text) => Some(text.clone()),
-            Token::DollarQuotedString(text) => Some(text.value.clone()),
-            _ => None,
-        }
-    }
-
     /// A branch's condition: a name, or SQLSTATE and a literal.
     fn condition(&mut self) -> Result<Condition> {
         if self.accept("SQLSTATE") {
-            let state = self.literal().ok_or_else(|| self.unexpected())?;
+            let state = literal(self.peek()).ok_or_else(|| self.unexpected())?;
             self.advance();
             // A state that nothing raises takes nothing.
             return Ok(Condition::of_state(&state).unwrap_or(Condition::States(Vec::new())));
         }
         let name = word_of(self.peek()).ok_or_else(|| self.unexpected())?.to_lowercase();
         self.advance();
-        Condition::named(&name).ok_or_else(|| unknown_condition(&name))
+        Condition::named(&name).ok_or_else(|| conditions::unknown(&name))
     }
 
     /// What RAISE raises by name: the name and its first state.
     fn condition_name(&mut self) -> Result<(String, SqlState)> {
         if self.accept("SQLSTATE") {
-            let state = self.literal().ok_or_else(|| self.unexpected())?;
+            let state = literal(self.peek()).ok_or_else(|| self.unexpected())?;
             self.advance();
             let known = conditions::known_state(&state);
             return known
@@ -381,7 +370,7 @@ impl<'a> Reader<'a> {
         }
         let name = word_of(self.peek()).ok_or_else(|| self.unexpected())?.to_lowercase();
         self.advance();
-        let state = conditions::state_named(&name).ok_or_else(|| unknown_condition(&name))?;
+        let state = conditions::state_named(&name).ok_or_else(|| conditions::unknown(&name))?;
         Ok((name, state))
     }
 
@@ -475,23 +464,24 @@ fn one_statement(text: &str) -> Result<Statement> {
     }
 }
 
+/// The line of a context that shows a statement.
+pub(super) fn of_statement(text: &str) -> String {
+    format!("SQL statement \"{text}\"")
+}
+
 /// An error in a statement of a block: its position counts in the statement, which the context shows.
 fn within(error: Error, text: &str) -> Error {
-    error.without_position().context(format!("SQL statement \"{text}\""))
+    error.without_position().context(of_statement(text))
 }
 
-fn unknown_condition(name: &str) -> Error {
-    Error::new(SqlState::UNDEFINED_OBJECT, format!("unrecognized exception condition \"{name}\""))
-}
-
-fn refused(what: impl std::fmt::Display) -> Error {
+/// 0A000 for what a block cannot do.
+pub(super) fn refused(what: impl std::fmt::Display) -> Error {
     Error::unsupported(format!("{what} in a block of DO"))
 }
 
 /// The statements of a text that EXECUTE runs.
 pub(super) fn statements(text: &str) -> Result<Vec<Statement>> {
-    let source: Arc<str> = text.into();
-    let statements = dialect::parse(&source).map_err(|error| within(error, text))?;
+    let statements = dialect::parse(text).map_err(|error| within(error, text))?;
     let refusal = statements.iter().find_map(|statement| match statement.ast {
         Ast::Do(_) | Ast::Begin { .. } | Ast::Commit { .. } | Ast::Rollback { .. } | Ast::Savepoint(_) => {
             Some(refused(statement.ast.command()))

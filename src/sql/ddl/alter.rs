@@ -412,9 +412,7 @@ impl Session {
                     .hint("Use DROP ... CASCADE to drop the dependent objects too."));
             }
             if cascade {
-                let message =
-                    format!("drop cascades to constraint {} on table {}", constraint.name, child.name);
-                self.notice(Severity::Notice, Error::new(SqlState("00000"), message));
+                self.tell_cascade(vec![format!("constraint {} on table {}", constraint.name, child.name)]);
             }
             let now = self.shared.current_catalog();
             if let Some(child) = now.table_by_oid(child.oid) {

@@ -56,7 +56,7 @@ impl Session {
                     .detail(format!("{what} depends on {going}"))
                     .hint("Use DROP ... CASCADE to drop the dependent objects too."));
             }
-            self.notice(Severity::Notice, Error::new(SqlState("00000"), format!("drop cascades to {what}")));
+            self.tell_cascade(vec![what]);
             let catalog = self.shared.current_catalog();
             let now = catalog.table_by_oid(table.oid).unwrap_or(table).clone();
             Box::pin(self.drop_column(&now, &column.name, false, true)).await?;

@@ -35,6 +35,8 @@ pub fn none(_execution: &Execution, _rows: &mut Rows) -> Result<()> {
 pub struct ColumnSpec {
     pub name: String,
     pub ty: Type,
+    /// As PostgreSQL declares it. The columns of its views may be NULL as far as it knows.
+    pub not_null: bool,
     default: Value,
 }
 
@@ -47,14 +49,95 @@ pub struct View {
 
 impl View {
     pub fn new(relation: &'static Relation) -> View {
-        let columns: Vec<ColumnSpec> = relation.columns.split(", ").map(column).collect();
+        let columns: Vec<ColumnSpec> =
+            relation.columns.split(", ").map(|text| column(text, relation.kind == 'r')).collect();
         let fields: Vec<_> = columns.iter().map(|column| field(&column.name, &column.ty, true)).collect();
         View { relation, columns, schema: Arc::new(Schema::new(fields)) }
     }
 }
 
-/// Parses `name type [= default]`. The texts are ours, so a bad one is a defect.
-fn column(text: &str) -> ColumnSpec {
+/// The columns of catalogue tables that may be NULL in PostgreSQL: those of its own columns of variable length that are
+/// not declared otherwise.
+/// Source: `attnotnull` of pg_attribute in PostgreSQL 16.
+const NULLABLE: &[&str] = &[
+    "colllocale",
+    "datlocale",
+    "agginitval",
+    "aggminitval",
+    "attacl",
+    "attoptions",
+    "attfdwoptions",
+    "attmissingval",
+    "rolpassword",
+    "rolvaliduntil",
+    "relacl",
+    "reloptions",
+    "relpartbound",
+    "collcollate",
+    "collctype",
+    "colliculocale",
+    "collicurules",
+    "collversion",
+    "conkey",
+    "confkey",
+    "conpfeqop",
+    "conppeqop",
+    "conffeqop",
+    "confdelsetcols",
+    "conexclop",
+    "conbin",
+    "daticulocale",
+    "daticurules",
+    "datcollversion",
+    "datacl",
+    "setconfig",
+    "evttags",
+    "extconfig",
+    "extcondition",
+    "fdwacl",
+    "srvtype",
+    "srvversion",
+    "srvacl",
+    "srvoptions",
+    "ftoptions",
+    "indexprs",
+    "indpred",
+    "lanacl",
+    "lomacl",
+    "nspacl",
+    "paracl",
+    "partexprs",
+    "polqual",
+    "polwithcheck",
+    "proallargtypes",
+    "proargmodes",
+    "proargnames",
+    "proargdefaults",
+    "protrftypes",
+    "probin",
+    "prosqlbody",
+    "proconfig",
+    "proacl",
+    "prqual",
+    "prattrs",
+    "stxexprs",
+    "subslotname",
+    "suborigin",
+    "srsublsn",
+    "spcacl",
+    "spcoptions",
+    "tgqual",
+    "tgoldtable",
+    "tgnewtable",
+    "dictinitoption",
+    "typdefaultbin",
+    "typdefault",
+    "typacl",
+    "umoptions",
+];
+
+/// Parses `name type [= default]` of a table's column, or a view's. The texts are ours, so a bad one is a defect.
+fn column(text: &str, of_table: bool) -> ColumnSpec {
     let (head, default) = match text.split_once(" = ") {
         Some((head, default)) => (head, Some(default)),
         None => (text, None),
@@ -70,7 +153,7 @@ fn column(text: &str) -> ColumnSpec {
         Some("''") => Value::Text(String::new()),
         Some(text) => text::parse(&ty, text).expect("defaults of system relations parse"),
     };
-    ColumnSpec { name: name.to_owned(), ty, default }
+    ColumnSpec { name: name.to_owned(), ty, not_null: of_table && !NULLABLE.contains(&name), default }
 }
 
 impl SystemTable for View {

@@ -259,94 +259,12 @@ fn attributes(execution: &Execution, rows: &mut Rows) -> Result<()> {
     }
     for view in listed_views() {
         for (place, column) in view.columns.iter().enumerate() {
-            // The columns of PostgreSQL's views may be NULL as far as it knows.
-            let not_null = view.relation.kind == 'r' && !NULLABLE.contains(&column.name.as_str());
-            let more = cells! { attnotnull: not_null };
+            let more = cells! { attnotnull: column.not_null };
             add_attribute(view.relation.oid, &column.name, &column.ty, place as i16 + 1, rows, more);
         }
     }
     Ok(())
 }
-
-/// The columns of catalogue tables that may be NULL in PostgreSQL: those of its own columns of variable length that are
-/// not declared otherwise.
-/// Source: `attnotnull` of pg_attribute in PostgreSQL 16.
-const NULLABLE: &[&str] = &[
-    "colllocale",
-    "datlocale",
-    "agginitval",
-    "aggminitval",
-    "attacl",
-    "attoptions",
-    "attfdwoptions",
-    "attmissingval",
-    "rolpassword",
-    "rolvaliduntil",
-    "relacl",
-    "reloptions",
-    "relpartbound",
-    "collcollate",
-    "collctype",
-    "colliculocale",
-    "collicurules",
-    "collversion",
-    "conkey",
-    "confkey",
-    "conpfeqop",
-    "conppeqop",
-    "conffeqop",
-    "confdelsetcols",
-    "conexclop",
-    "conbin",
-    "daticulocale",
-    "daticurules",
-    "datcollversion",
-    "datacl",
-    "setconfig",
-    "evttags",
-    "extconfig",
-    "extcondition",
-    "fdwacl",
-    "srvtype",
-    "srvversion",
-    "srvacl",
-    "srvoptions",
-    "ftoptions",
-    "indexprs",
-    "indpred",
-    "lanacl",
-    "lomacl",
-    "nspacl",
-    "paracl",
-    "partexprs",
-    "polqual",
-    "polwithcheck",
-    "proallargtypes",
-    "proargmodes",
-    "proargnames",
-    "proargdefaults",
-    "protrftypes",
-    "probin",
-    "prosqlbody",
-    "proconfig",
-    "proacl",
-    "prqual",
-    "prattrs",
-    "stxexprs",
-    "subslotname",
-    "suborigin",
-    "srsublsn",
-    "spcacl",
-    "spcoptions",
-    "tgqual",
-    "tgoldtable",
-    "tgnewtable",
-    "dictinitoption",
-    "typdefaultbin",
-    "typdefault",
-    "typacl",
-    "umoptions",
-];
 
 fn add_column(table: &Table, column: &Column, rows: &mut Rows) {
     let identity = match column.identity {
