@@ -105,6 +105,21 @@ impl Memtable {
         }
     }
 
+    /// The greatest key with this first byte.
+    pub fn last_key_with(&self, first_byte: u8) -> Option<Slice> {
+        let next = first_byte.checked_add(1).map(|byte| [byte]);
+        let probe;
+        let bound: Bound<&dyn Version> = match &next {
+            Some(next) => {
+                probe = Probe::new(next, Seq(u64::MAX));
+                Bound::Excluded(&probe)
+            }
+            None => Bound::Unbounded,
+        };
+        let last = self.entries.upper_bound(bound)?.value().entry().key;
+        (last.first() == Some(&first_byte)).then_some(last)
+    }
+
     pub fn is_empty(&self) -> bool {
         self.bytes() == 0
     }

@@ -26,7 +26,7 @@ use super::merge::{LevelSource, MemtableSource, Merge, Source};
 use super::scan::Scan;
 use super::slice::Slice;
 use super::spill::SpilledTable;
-use super::sstable::{ENTRY_BYTES_MAX, SEQ_MAX, Table, Writer, bloom_hash};
+use super::sstable::{ENTRY_BYTES_MAX, Packing, SEQ_MAX, Table, Writer, bloom_hash};
 use super::version::Version;
 use crate::error::{Error, Result, SqlState};
 use crate::log::{Seq, StorageId};
@@ -72,6 +72,22 @@ enum Part {
     Memtable(Arc<Memtable>),
     /// A flushed memtable or an ingested table: disjoint, in order of keys.
     Tables(Arc<[Arc<Table>]>),
+}
+
+impl Pending {
+    fn tables(&self) -> Option<&[Arc<Table>]> {
+        match &self.part {
+            Part::Memtable(_) => None,
+            Part::Tables(tables) => Some(tables),
+        }
+    }
+
+    fn memtable(&self) -> Option<&Arc<Memtable>> {
+        match &self.part {
+            Part::Memtable(memtable) => Some(memtable),
+            Part::Tables(_) => None,
+        }
+    }
 }
 
 impl Tree {
@@ -214,20 +230,14 @@ impl Tree {
     /// Bytes in sorted tables.
     pub fn bytes_on_disk(&self) -> u64 {
         let state = self.state.load();
-        let pending = state.pending.iter().filter_map(|pending| match &pending.part {
-            Part::Tables(tables) => Some(tables.iter()),
-            Part::Memtable(_) => None,
-        });
-        state.version.tables().chain(pending.flatten()).map(|table| table.meta().bytes).sum()
+        let pending = state.pending.iter().filter_map(Pending::tables).flatten();
+        state.version.tables().chain(pending).map(|table| table.meta().bytes).sum()
     }
 
     /// Bytes in memtables.
     pub fn bytes_in_memory(&self) -> usize {
         let state = self.state.load();
-        let frozen = state.pending.iter().filter_map(|pending| match &pending.part {
-            Part::Memtable(memtable) => Some(memtable.bytes()),
-            Part::Tables(_) => None,
-        });
+        let frozen = state.pending.iter().filter_map(Pending::memtable).map(|memtable| memtable.bytes());
         state.active.bytes() + frozen.sum::<usize>()
     }
 
@@ -259,12 +269,8 @@ impl Tree {
     pub(super) fn flush_one(&self, last: u64) -> Result<bool> {
         let _guard = self.flushing.lock();
         let state = self.state.load_full();
-        let oldest = state.pending.iter().filter(|pending| pending.batch <= last).find_map(|pending| {
-            match &pending.part {
-                Part::Memtable(memtable) => Some((pending.batch, memtable.clone())),
-                Part::Tables(_) => None,
-            }
-        });
+        let mut frozen = state.pending.iter().filter(|pending| pending.batch <= last);
+        let oldest = frozen.find_map(|pending| Some((pending.batch, pending.memtable()?.clone())));
         let Some((batch, memtable)) = oldest else { return Ok(false) };
         drop(state);
         let tables = self.write_memtable(memtable)?;
@@ -309,36 +315,47 @@ impl Tree {
     /// Number and bytes of tables no checkpoint has yet.
     pub(super) fn pending_size(&self) -> (usize, u64) {
         let state = self.state.load();
-        let tables = state.pending.iter().filter_map(|pending| match &pending.part {
-            Part::Tables(tables) => Some(tables.iter()),
-            Part::Memtable(_) => None,
-        });
-        tables.flatten().fold((0, 0), |(count, bytes), table| (count + 1, bytes + table.meta().bytes))
+        let tables = state.pending.iter().filter_map(Pending::tables).flatten();
+        tables.fold((0, 0), |(count, bytes), table| (count + 1, bytes + table.meta().bytes))
     }
 
     /// Every table, those of pending batches included.
     pub(super) fn all_tables(&self) -> Vec<Arc<Table>> {
         let state = self.state.load();
         let mut all: Vec<_> = state.version.tables().cloned().collect();
-        for pending in &state.pending {
-            if let Part::Tables(tables) = &pending.part {
-                all.extend(tables.iter().cloned());
-            }
-        }
+        all.extend(state.pending.iter().filter_map(Pending::tables).flatten().cloned());
         all
     }
 
     fn write_memtable(&self, memtable: Arc<Memtable>) -> Result<Arc<[Arc<Table>]>> {
-        let all = MemtableSource::new(memtable, Bound::Unbounded);
+        let all = MemtableSource::new(memtable.clone(), Bound::Unbounded);
         let merge = Merge::new(vec![Source::Memtable(all)]);
         let mut kept = Retain::new(merge, self.context.horizon(), |_| false);
-        let mut writer = Writer::new(self.context.clone(), self.id);
+        let packing = |first_key: &[u8]| self.packing(&memtable, first_key);
+        let mut writer = Writer::with_packing(self.context.clone(), self.id, packing);
         while let Some(entry) = kept.next()? {
             writer.add(entry.key, entry.seq, entry.value)?;
         }
         let tables = writer.finish()?;
         Traffic::add(&self.context.traffic.arrived_bytes, &tables);
         Ok(tables.into())
+    }
+
+    /// A table that soon is merged with others is not deflated first: that is more work than all the rest of a flush. Those
+    /// are the tables of a full memtable that overlap what is in levels 0 and 1 or on the way there. Others stay as they
+    /// are written for long: they are moved down, or writes are so few that level 0 hardly fills.
+    fn packing(&self, memtable: &Memtable, first_key: &[u8]) -> Packing {
+        let is_full = memtable.bytes() >= self.context.options.memtable_bytes_max;
+        let last_key = first_key.first().and_then(|byte| memtable.last_key_with(*byte));
+        let (true, Some(last_key)) = (is_full, last_key) else { return Packing::Deflate };
+        let state = self.state.load();
+        let on_their_way = state.pending.iter().filter_map(Pending::tables).flatten();
+        let mut above = state.version.levels[..2].iter().flatten().chain(on_their_way);
+        let overlaps = |table: &Arc<Table>| {
+            let meta = table.meta();
+            meta.key_min[..] <= last_key[..] && first_key <= &meta.key_max[..]
+        };
+        if above.any(overlaps) { Packing::Plain } else { Packing::Deflate }
     }
 
     /// Makes the active memtable pending, unless it is empty. The caller holds `writing`.
@@ -406,7 +423,7 @@ impl Tree {
 
 /// Frozen memtables that are to be flushed.
 fn unflushed(state: &State) -> usize {
-    state.pending.iter().filter(|pending| matches!(pending.part, Part::Memtable(_))).count()
+    state.pending.iter().filter_map(Pending::memtable).count()
 }
 
 fn check_size(seq: Seq, key: &[u8], value: Option<&[u8]>) -> Result<()> {

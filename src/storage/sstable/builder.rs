@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::block::{BlockBuilder, SEQ_MAX};
 use super::footer::{Footer, TableMeta, TableName};
-use super::frame::{Encoder, Handle, Kind};
+use super::frame::{Encoder, Handle, Kind, Packing};
 use super::{ENTRY_BYTES_MAX, bloom};
 use crate::codec::{put_bytes, put_u32, put_u64};
 use crate::error::{Error, Result, SqlState};
@@ -38,7 +38,13 @@ pub struct Builder {
 
 impl Builder {
     /// Creates the file; its folder exists.
-    pub fn create(fs: Arc<dyn Fs>, dir: &Path, name: TableName, block_bytes: usize) -> Result<Builder> {
+    pub fn create(
+        fs: Arc<dyn Fs>,
+        dir: &Path,
+        name: TableName,
+        block_bytes: usize,
+        packing: Packing,
+    ) -> Result<Builder> {
         let path = name.path(dir);
         let file = fs.open(&path, OpenMode::Create)?;
         Ok(Builder {
@@ -48,7 +54,7 @@ impl Builder {
             file,
             finished: false,
             block_bytes,
-            encoder: Encoder::new(),
+            encoder: Encoder::new(packing),
             buffer: Vec::new(),
             written: 0,
             data: BlockBuilder::default(),

@@ -47,15 +47,27 @@ pub struct Handle {
     pub len: u32,
 }
 
+/// Whether blocks are deflated where that makes them smaller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Packing {
+    Plain,
+    Deflate,
+}
+
 /// Frames blocks; keeps the compressor's memory between them.
 pub struct Encoder {
-    compress: Compress,
+    /// `None`: all blocks stay plain.
+    compress: Option<Compress>,
     deflated: Vec<u8>,
 }
 
 impl Encoder {
-    pub fn new() -> Encoder {
-        Encoder { compress: Compress::new(Compression::new(LEVEL), false), deflated: Vec::new() }
+    pub fn new(packing: Packing) -> Encoder {
+        let compress = match packing {
+            Packing::Plain => None,
+            Packing::Deflate => Some(Compress::new(Compression::new(LEVEL), false)),
+        };
+        Encoder { compress, deflated: Vec::new() }
     }
 
     /// Appends the frame of `raw`, which will start at `offset` of the file, and says how long it is.
@@ -81,10 +93,11 @@ impl Encoder {
         if raw.len() < DEFLATE_BYTES_MIN {
             return None;
         }
-        self.compress.reset();
+        let compress = self.compress.as_mut()?;
+        compress.reset();
         self.deflated.resize(raw.len() - raw.len() / 16, 0);
-        let status = self.compress.compress(raw, &mut self.deflated, FlushCompress::Finish);
-        let len = self.compress.total_out() as usize;
+        let status = compress.compress(raw, &mut self.deflated, FlushCompress::Finish);
+        let len = compress.total_out() as usize;
         matches!(status, Ok(Status::StreamEnd)).then(|| &self.deflated[..len])
     }
 }

@@ -27,6 +27,7 @@ pub use block::{Block, SEQ_MAX};
 pub use bloom::hash as bloom_hash;
 pub use describe::describe_table;
 pub use footer::{TableMeta, folder, path_of};
+pub use frame::Packing;
 pub use iter::TableIter;
 pub use reader::Table;
 pub use writer::Writer;

@@ -5,10 +5,14 @@ use std::sync::Arc;
 
 use super::builder::Builder;
 use super::footer::{TableMeta, TableName, folder};
+use super::frame::Packing;
 use super::reader::Table;
 use crate::error::Result;
 use crate::log::{Seq, StorageId};
 use crate::storage::context::Context;
+
+/// How a table lies in its file, by its first key.
+type PackingOf<'a> = dyn Fn(&[u8]) -> Packing + 'a;
 
 /// Takes entries in order and cuts them into tables.
 ///
@@ -16,16 +20,26 @@ use crate::storage::context::Context;
 /// what kind of entry it is (rows, keys); rows mostly ascend and their tables then move down the levels
 /// untouched, whatever the keys beside them do. Versions of one key are never parted, so a level's tables
 /// are disjoint.
-pub struct Writer {
+pub struct Writer<'a> {
     context: Arc<Context>,
     storage: StorageId,
+    packing: Box<PackingOf<'a>>,
     current: Option<Builder>,
     finished: Vec<TableMeta>,
 }
 
-impl Writer {
-    pub fn new(context: Arc<Context>, storage: StorageId) -> Writer {
-        Writer { context, storage, current: None, finished: Vec::new() }
+impl<'a> Writer<'a> {
+    pub fn new(context: Arc<Context>, storage: StorageId) -> Writer<'a> {
+        Writer::with_packing(context, storage, |_| Packing::Deflate)
+    }
+
+    /// `packing` says of each table, by its first key, how it is to lie in its file.
+    pub fn with_packing(
+        context: Arc<Context>,
+        storage: StorageId,
+        packing: impl Fn(&[u8]) -> Packing + 'a,
+    ) -> Writer<'a> {
+        Writer { context, storage, packing: Box::new(packing), current: None, finished: Vec::new() }
     }
 
     /// As [`Builder::add`].
@@ -35,7 +49,7 @@ impl Writer {
         }
         let builder = match &mut self.current {
             Some(builder) => builder,
-            None => self.current.insert(self.begin()?),
+            None => self.current.insert(self.begin(key)?),
         };
         builder.add(key, seq, value)
     }
@@ -63,11 +77,11 @@ impl Writer {
         key.first() != last.first() || (full && key != last)
     }
 
-    fn begin(&self) -> Result<Builder> {
-        let context = &self.context;
+    fn begin(&self, key: &[u8]) -> Result<Builder> {
+        let (context, packing) = (&self.context, (self.packing)(key));
         context.fs.create_dir_all(&self.folder())?;
         let name = TableName { storage: self.storage, number: context.next_number() };
-        Builder::create(context.fs.clone(), &context.dir, name, context.options.block_bytes)
+        Builder::create(context.fs.clone(), &context.dir, name, context.options.block_bytes, packing)
     }
 
     fn close(&mut self) -> Result<()> {
@@ -82,7 +96,7 @@ impl Writer {
     }
 }
 
-impl Drop for Writer {
+impl Drop for Writer<'_> {
     /// Files finished before a later step failed belong to nobody.
     fn drop(&mut self) {
         for meta in &self.finished {

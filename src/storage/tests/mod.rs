@@ -5,12 +5,14 @@
 //! - `clean.rs`: a vacuum writes in proportion to what it frees;
 //! - `crash.rs`: so it does when the machine stops, or a call fails, at any operation on files;
 //! - `damage.rs`: any changed byte in a table or manifest gives an error or the right answer;
+//! - `packing.rs`: tables are deflated unless they are merged soon;
 //! - `threads.rs`: readers see whole batches while the background threads flush and compact.
 
 mod clean;
 mod crash;
 mod damage;
 mod model;
+mod packing;
 mod threads;
 
 use std::collections::BTreeMap;
