@@ -23,6 +23,7 @@ use crate::planner::environment::Environment;
 use crate::planner::system::NoSystemCatalog;
 use crate::sql::query::{ExplainOptions, PlanContext, Query, plan};
 use crate::sql::statement::Ast;
+use crate::table::provider::SystemColumns;
 use crate::types::arrow::{to_scalar, value_at};
 use crate::types::{Type, Value, text};
 
@@ -146,7 +147,7 @@ impl World {
             search_path: &search_path,
             database: "postgres",
             param_types: &[],
-            expose_slots: false,
+            system: SystemColumns::None,
             shapes: true,
             staged: &[],
         };

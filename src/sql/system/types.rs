@@ -123,13 +123,15 @@ pub const RELATIONS: &[Relation] = &[
 
 /// Whether PostgreSQL passes values of the type in a register.
 pub fn by_value(ty: &Type) -> bool {
-    matches!(ty.size(), 1..=8)
+    matches!(ty.size(), 1 | 2 | 4 | 8) && !matches!(ty, Type::Network(_))
 }
 
 /// pg_type.typalign.
 pub fn alignment(ty: &Type) -> char {
     match (ty, ty.size()) {
         (Type::Interval(_), _) => 'd',
+        (Type::Network(_), _) => 'i',
+        (Type::Tid, _) => 's',
         (Type::Uuid | Type::Name, _) => 'c',
         (Type::Range(of), _) => alignment(&of.element()),
         (_, 8) => 'd',

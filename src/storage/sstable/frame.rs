@@ -20,7 +20,8 @@ use crate::fs::File;
 
 pub const HEADER_BYTES: usize = 16;
 
-/// Of 9. On rows of words (`benches/storage.rs`) level 1 leaves 13 % more bytes and is hardly faster.
+/// Of 9. Rows of words in blocks of 16 KiB go at 110 MB/s and 0.26 of the bytes are left; at level 1 it is 190 MB/s and
+/// 0.34.
 const LEVEL: u32 = 2;
 
 /// Smaller blocks stay plain: there is little to gain, and setting up a compressor costs more than copying
