@@ -16,7 +16,6 @@ use crate::sql::ddl::TEMPORARY_ALIAS;
 use crate::sql::partitions::condition_sql;
 use crate::sql::rewrite::{self, folded, name_of};
 use crate::sql::{dialect, domains, routines, system};
-use crate::table::provider::SystemColumns;
 use crate::types::Type;
 
 /// Domains whose conditions cast to one another.
@@ -66,11 +65,6 @@ impl<'a> Known<'a> {
     pub fn partition_oid(&self, name: &ObjectName, called: &str) -> Option<Expr> {
         let table = self.table(name)?;
         table.is_partitioned().then(|| table_oid(table, called)).flatten()
-    }
-
-    /// Whether tables have `ctid` behind their own columns.
-    pub fn has_ctid(&self) -> bool {
-        self.context.is_some_and(|context| context.system == SystemColumns::Ctid)
     }
 
     fn table(&self, name: &ObjectName) -> Option<&'a Arc<Table>> {

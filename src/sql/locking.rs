@@ -29,7 +29,7 @@ use crate::sql::session::{OutputColumn, Session};
 use crate::sql::shared::Shared;
 use crate::sql::transactions::Waited;
 use crate::sql::words::{fold, object_name};
-use crate::table::provider::{SLOT_COLUMN, SystemColumns};
+use crate::table::provider::SLOT_COLUMN;
 use crate::types::{Type, Value, Zone};
 
 /// Tokens by their places among those that are no white space; EOF behind the last.
@@ -217,7 +217,7 @@ impl LockingPlan {
             select.projection.push(SelectItem::ExprWithAlias { expr: slot, alias });
         }
         let types: Vec<Option<Type>> = plain.param_types.iter().cloned().map(Some).collect();
-        let context = PlanContext { param_types: &types, system: SystemColumns::Slot, ..*context };
+        let context = PlanContext { param_types: &types, expose_slots: true, ..*context };
         let locking = query::plan(&query, &context)?;
         if locking.columns.len() != plain.columns.len() + tables.len() {
             return Err(Error::internal("a locking query with other columns"));

@@ -160,8 +160,6 @@ mod storage_parameters;
 mod subscripts;
 // pg_catalog and information_schema.
 pub mod system;
-// ctid.
-mod system_columns;
 // FETCH FIRST ... WITH TIES.
 mod ties;
 // Where the time of statements goes: hither.timings.

@@ -40,7 +40,6 @@ use crate::sql::staged::{self, StagedPlan, View};
 use crate::sql::statement::{Ast, Statement};
 use crate::sql::timings::Spent;
 use crate::sql::transactions::now;
-use crate::table::provider::SystemColumns;
 use crate::types::arrow as arrow_types;
 use crate::types::{Type, Value};
 
@@ -154,7 +153,7 @@ impl Session {
             search_path: schemas,
             database: &self.shared.database,
             param_types: &[],
-            system: SystemColumns::None,
+            expose_slots: false,
             shapes: true,
             staged: &[],
         }

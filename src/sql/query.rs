@@ -43,7 +43,6 @@ use crate::sql::known::Known;
 use crate::sql::plan_cache::{PlanPool, apart};
 use crate::sql::rewrite;
 use crate::sql::routines;
-use crate::sql::system_columns;
 use crate::sql::values;
 use crate::sql::visit;
 use crate::sql::whole_rows;
@@ -81,11 +80,6 @@ pub fn plan_for(query: &ast::Query, context: &PlanContext, targets: &[Type]) -> 
     let query = expanded.as_ref();
     let targets: Vec<Type> = targets.iter().map(without_length).collect();
     let targets = targets.as_slice();
-    system_columns::plan(context, |context| plan_over(query, context, targets))
-}
-
-/// Plans a query, and where that fails as other ways to say the same.
-fn plan_over(query: &ast::Query, context: &PlanContext, targets: &[Type]) -> Result<Query> {
     match plan_named(query, context, targets, false) {
         // The planner called two outputs alike, which PostgreSQL lets stand side by side.
         Err(error) if error.message().starts_with("Projections require unique expression names") => {

@@ -19,7 +19,6 @@ use crate::sql::column_names::{names_of, type_name};
 use crate::sql::dialect;
 use crate::sql::known::{Known, factors, qualifier};
 use crate::sql::spellings::{respell, settle_frame};
-use crate::sql::system_columns;
 use crate::sql::trees::{computed, number, place, query_from, relation};
 use crate::sql::visit;
 use crate::sql::{
@@ -156,9 +155,7 @@ impl VisitorMut for Rewriter<'_> {
             self.refused = Some(Error::new(SqlState::DUPLICATE_ALIAS, message));
         }
         whole_rows::of_nulls(select, &self.known, &self.hidden);
-        let written = using::qualify(select, &self.known, &self.hidden)
-            .and_then(|()| system_columns::leave_out(select, &self.known, &self.hidden));
-        if let Err(error) = written {
+        if let Err(error) = using::qualify(select, &self.known, &self.hidden) {
             self.refused = Some(error);
         }
         ControlFlow::Continue(())

@@ -21,7 +21,7 @@ use crate::sql::dialect::parse_query;
 use crate::sql::query;
 use crate::sql::system::qualified;
 use crate::table::predicate::unqualified;
-use crate::table::provider::{Shape, Shapes, SystemColumns};
+use crate::table::provider::{Shape, Shapes};
 use crate::types::{Look, Type};
 
 /// The shapes of a table's hidden columns. What cannot be planned is not recognised in queries either.
@@ -31,8 +31,7 @@ pub fn of(table: &Arc<Table>, context: &PlanContext) -> Shapes {
     }
     let environment = context.environment.with_look(Look::PLAIN);
     let environment = &environment;
-    let plain =
-        PlanContext { param_types: &[], system: SystemColumns::None, shapes: false, environment, ..*context };
+    let plain = PlanContext { param_types: &[], expose_slots: false, shapes: false, environment, ..*context };
     let shapes = table.hidden.iter().filter_map(|column| {
         let shape = shape(table, column, &plain);
         let shape = shape.inspect_err(|error| log::warn!("column {} is not used: {error}", column.number));

@@ -133,7 +133,6 @@ impl Family {
             | Type::Network(_)
             | Type::Bytea
             | Type::Interval(_)
-            | Type::Tid
             | Type::Json
             | Type::Jsonb
             | Type::JsonPath

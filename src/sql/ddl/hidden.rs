@@ -18,7 +18,7 @@ use crate::sql::dml::generated::{Computed, Place, check_kept};
 use crate::sql::query;
 use crate::sql::session::Session;
 use crate::sql::system::quote_ident;
-use crate::table::provider::{SLOT_COLUMN, SystemColumns};
+use crate::table::provider::SLOT_COLUMN;
 use crate::types::arrow::value_at;
 use crate::types::{Type, Value};
 
@@ -57,7 +57,7 @@ impl Session {
             let computed = Computed::compile(&table, &computed, &context)?;
             let reads = computed.reads();
             let query = parse_query(&select_with_slots(&table, &reads))?;
-            let context = PlanContext { system: SystemColumns::Slot, ..context };
+            let context = PlanContext { expose_slots: true, ..context };
             (computed, reads, Arc::new(query::plan(&query, &context)?))
         };
         // Under REPEATABLE READ this is refused even where the snapshot has no rows.

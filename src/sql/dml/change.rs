@@ -37,7 +37,7 @@ use crate::sql::shared::Shared;
 use crate::sql::statement::{Ast, Truncate};
 use crate::sql::transactions::Waited;
 use crate::sql::words::{fold, object_name};
-use crate::table::provider::{SLOT_COLUMN, SystemColumns};
+use crate::table::provider::SLOT_COLUMN;
 use crate::types::arrow::value_at;
 use crate::types::{Type, Value, Zone};
 
@@ -123,13 +123,13 @@ impl ChangePlan {
             None => Vec::new(),
         };
         let select = slot_query(alias, expressions, &others, parts.from, parts.selection)?;
-        let known = PlanContext { param_types: &params.0.clone(), system: SystemColumns::Slot, ..*context };
+        let known = PlanContext { param_types: &params.0.clone(), expose_slots: true, ..*context };
         let columns: Vec<usize> = outputs_of(&sets).collect();
         check_outputs(&select, &columns, &table, &known)?;
         let targets: Vec<Type> = columns.iter().map(|&column| table.columns[column].ty.clone()).collect();
         let query = Arc::new(query::plan_for(&select, &known, &targets)?);
         params.widen(&query.param_types);
-        let known = PlanContext { param_types: &params.0.clone(), system: SystemColumns::None, ..*context };
+        let known = PlanContext { param_types: &params.0.clone(), expose_slots: false, ..*context };
         let names = query.qualified_outputs();
         let read = columns.len()..query.columns.len() - 1;
         let items = match (&view, parts.returning) {

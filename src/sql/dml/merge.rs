@@ -48,7 +48,7 @@ use crate::sql::transactions::Waited;
 use crate::sql::trees::number;
 use crate::sql::visit;
 use crate::sql::words::{fold, object_name};
-use crate::table::provider::{SLOT_COLUMN, SystemColumns};
+use crate::table::provider::SLOT_COLUMN;
 use crate::types::arrow::value_at;
 use crate::types::{Type, Value, Zone};
 
@@ -103,7 +103,7 @@ impl MergePlan {
         let actions: Vec<Action> = actions.collect::<Result<_>>()?;
         let from = vec![joined(target, source, &merge.on, &merge.clauses)];
         let chosen = choice(&merge.clauses, &names);
-        let known = PlanContext { param_types: &params.0.clone(), system: SystemColumns::Slot, ..*context };
+        let known = PlanContext { param_types: &params.0.clone(), expose_slots: true, ..*context };
         let plain = outputs.expressions.iter().map(|(_, expr)| SelectItem::UnnamedExpr(expr.clone()));
         check_outputs(&select(plain.collect(), from.clone())?, &outputs.columns, &table, &known)?;
         let items = match &merge.output {
@@ -118,7 +118,7 @@ impl MergePlan {
         params.widen(&query.param_types);
         let mut source: Vec<OutputColumn> = query.columns[assigned.len() + 2..].to_vec();
         source.retain(|column| column.name != SOURCE_ROW);
-        let known = PlanContext { param_types: &params.0.clone(), system: SystemColumns::None, ..*context };
+        let known = PlanContext { param_types: &params.0.clone(), expose_slots: false, ..*context };
         let returning = match items {
             Some(items) => Some(returning(items, &source, &source_alias, &table, &alias, &known)?),
             None => None,

@@ -14,7 +14,6 @@ use crate::sql::expressions::{self, Projection, Relation, output_schema, record_
 use crate::sql::response::{Response, Rows, RowsTag};
 use crate::sql::session::OutputColumn;
 use crate::sql::system;
-use crate::sql::system_columns;
 use crate::sql::words::fold;
 use crate::types::Value;
 use crate::types::arrow as arrow_types;
@@ -45,13 +44,17 @@ impl Returning {
             let positions = positions.into_iter().map(|(position, _)| position).collect();
             return Ok(Some(Returning { columns: columns.into(), outputs: Outputs::Columns(positions) }));
         }
-        Returning::over(items, &[Relation { alias, table }], context).map(Some)
+        let projection =
+            expressions::compile(context, &[Relation { alias, table }], &system::rewrite::shown(items), &[])?;
+        Ok(Some(Returning {
+            columns: projection.columns.clone(),
+            outputs: Outputs::Computed(Box::new(projection)),
+        }))
     }
 
     /// A list over rows that hold the columns of these relations side by side.
     pub fn over(items: &[SelectItem], relations: &[Relation], context: &PlanContext) -> Result<Returning> {
-        let projection = expressions::compile(context, relations, &system::rewrite::shown(items), &[]);
-        let projection = projection.map_err(system_columns::refused)?;
+        let projection = expressions::compile(context, relations, &system::rewrite::shown(items), &[])?;
         Ok(Returning {
             columns: projection.columns.clone(),
             outputs: Outputs::Computed(Box::new(projection)),

@@ -23,7 +23,6 @@ use crate::planner::environment::Environment;
 use crate::planner::system::NoSystemCatalog;
 use crate::sql::query::{ExplainOptions, PlanContext, Query, plan};
 use crate::sql::statement::Ast;
-use crate::table::provider::SystemColumns;
 use crate::types::arrow::{to_scalar, value_at};
 use crate::types::{Type, Value, text};
 
@@ -147,7 +146,7 @@ impl World {
             search_path: &search_path,
             database: "postgres",
             param_types: &[],
-            system: SystemColumns::None,
+            expose_slots: false,
             shapes: true,
             staged: &[],
         };

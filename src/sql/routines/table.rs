@@ -15,7 +15,6 @@ use crate::sql::dml::insert::is_literal_output;
 use crate::sql::query;
 use crate::sql::routines::body;
 use crate::sql::routines::expand::path;
-use crate::table::provider::SystemColumns;
 use crate::types::Type;
 use crate::types::arrow::errors::from_datafusion;
 use crate::types::arrow::{field, type_of};
@@ -30,13 +29,8 @@ pub fn source(
 ) -> Result<LogicalPlan> {
     let types: Vec<Option<Type>> = function.argument_types().into_iter().map(Some).collect();
     let path = path(function, context);
-    let inside = PlanContext {
-        search_path: &path,
-        param_types: &types,
-        system: SystemColumns::None,
-        staged: &[],
-        ..*context
-    };
+    let inside =
+        PlanContext { search_path: &path, param_types: &types, expose_slots: false, staged: &[], ..*context };
     let query = body::query(function, context.catalog, &path)?;
     let plan = names.inside(&inside, |inner| query::inner_plan(&query, inner, &inside))?;
     let columns = columns_of(function, context.catalog)?;

@@ -14,7 +14,6 @@ use crate::planner::bindings::{Execution, SearchSettings, SessionContext};
 use crate::planner::environment::Environment;
 use crate::sql::query::{self, PlanContext};
 use crate::sql::system::System;
-use crate::table::provider::SystemColumns;
 use crate::types::arrow::{type_of, value_at};
 use crate::types::{Type, Value, text};
 
@@ -175,7 +174,7 @@ impl Runner {
             search_path: &["public".to_owned()],
             database: "postgres",
             param_types: &[],
-            system: SystemColumns::None,
+            expose_slots: false,
             shapes: true,
             staged: &[],
         };
