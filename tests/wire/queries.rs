@@ -337,30 +337,26 @@ fn queries_of_one_client_are_pipelined() {
     });
 }
 
-/// Within 100 ms of the request; the fastest of several, since a busy machine may hold up any one of them.
 #[test]
 fn a_running_statement_is_cancelled_at_once() {
     House::new().run(async |house| {
         let client = house.connect().await;
-        let mut fastest = Duration::MAX;
-        for _ in 0..5 {
-            let token = client.cancel_token();
-            let canceller = tokio::spawn(async move {
-                tokio::time::sleep(Duration::from_millis(300)).await;
-                token.cancel_query(NoTls).await.expect("a cancel request");
-                Instant::now()
-            });
-            let endless = "SELECT count(*) FROM generate_series(1, 100000) AS a(x), generate_series(1, 100000) AS b(y) \
-                           WHERE x + y = 0";
-            let error = client.simple_query(endless).await.expect_err("a cancelled query");
-            let ended = Instant::now();
-            assert_eq!(state(&error), "57014", "{error:?}");
-            assert_eq!(message(&error), "canceling statement due to user request");
-            let asked = canceller.await.expect("the canceller");
-            fastest = fastest.min(ended.saturating_duration_since(asked));
-            assert_eq!(texts(&client, "SELECT 1").await, [[Some("1".to_owned())]]);
-        }
-        assert!(fastest < Duration::from_millis(100), "cancelled {fastest:?} after the request");
+        let token = client.cancel_token();
+        let canceller = tokio::spawn(async move {
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            token.cancel_query(NoTls).await.expect("a cancel request");
+            Instant::now()
+        });
+        let endless = "SELECT count(*) FROM generate_series(1, 100000) AS a(x), generate_series(1, 100000) AS b(y) \
+                       WHERE x + y = 0";
+        let error = client.simple_query(endless).await.expect_err("a cancelled query");
+        let ended = Instant::now();
+        assert_eq!(state(&error), "57014", "{error:?}");
+        assert_eq!(message(&error), "canceling statement due to user request");
+        let asked = canceller.await.expect("the canceller");
+        let late = ended.saturating_duration_since(asked);
+        assert!(late < Duration::from_millis(100), "cancelled {late:?} after the request");
+        assert_eq!(texts(&client, "SELECT 1").await, [[Some("1".to_owned())]]);
     });
 }
 
@@ -448,8 +444,7 @@ fn a_build_is_seen_and_cancelled() {
             let ((outcome, ended), asked) = tokio::join!(build, watch);
             assert_eq!(state(&outcome.expect_err("it is cancelled")), "57014");
             let late = ended.saturating_duration_since(asked);
-            // Builds look at the request several times a second; a busy machine may hold them up.
-            assert!(late < Duration::from_secs(5), "cancelled {late:?} after the request");
+            assert!(late < Duration::from_millis(500), "cancelled {late:?} after the request");
             let left = "SELECT (SELECT count(*) FROM pg_stat_progress_create_index), to_regclass('i')";
             assert_eq!(texts(&client, left).await, [[Some("0".to_owned()), None]]);
         }

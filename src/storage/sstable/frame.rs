@@ -1,5 +1,5 @@
 //! How a block lies in the file: a header with a checksum, then the bytes, deflated when that makes them
-//! smaller.
+//! smaller and the table is not merged soon ([`Packing`]).
 //!
 //! ```text
 //!   stored_len u32 | raw_len u32 | crc32c u32 | kind u8 | codec u8 | zero u16 | stored bytes
@@ -20,8 +20,7 @@ use crate::fs::File;
 
 pub const HEADER_BYTES: usize = 16;
 
-/// Of 9. Rows of words in blocks of 16 KiB go at 110 MB/s and 0.26 of the bytes are left; at level 1 it is 190 MB/s and
-/// 0.34.
+/// Of 9. On rows of words (`benches/storage.rs`) level 1 leaves 13 % more bytes and is hardly faster.
 const LEVEL: u32 = 2;
 
 /// Smaller blocks stay plain: there is little to gain, and setting up a compressor costs more than copying
