@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use super::block::{BlockBuilder, SEQ_MAX};
 use super::footer::{Footer, TableMeta, TableName};
-use super::frame::{Encoder, Handle, Kind, Packing};
+use super::frame::{self, HEADER_BYTES, Handle, Kind, Packing};
+use super::packer::{GATHERED_BYTES, Packer};
 use super::{ENTRY_BYTES_MAX, bloom};
 use crate::codec::{put_bytes, put_u32, put_u64};
 use crate::error::{Error, Result, SqlState};
@@ -15,6 +16,14 @@ use crate::log::Seq;
 /// Blocks are gathered to this size before they are written.
 const WRITE_BYTES: usize = 1 << 20;
 
+/// A data block, and what the index says of it.
+struct Closed {
+    raw: Vec<u8>,
+    first_key: Vec<u8>,
+    last_key: Vec<u8>,
+    last_seq: Seq,
+}
+
 /// Takes entries in order and leaves a durable file, or, dropped before [`Builder::finish`], none.
 pub struct Builder {
     fs: Arc<dyn Fs>,
@@ -23,7 +32,11 @@ pub struct Builder {
     file: Arc<dyn File>,
     finished: bool,
     block_bytes: usize,
-    encoder: Encoder,
+    packer: Packer,
+    /// Closed blocks that are not packed yet.
+    gathered: Vec<Closed>,
+    /// Their bytes.
+    gathered_bytes: usize,
     /// Frames not written yet; the first byte's offset is `written`.
     buffer: Vec<u8>,
     written: u64,
@@ -54,7 +67,9 @@ impl Builder {
             file,
             finished: false,
             block_bytes,
-            encoder: Encoder::new(packing),
+            packer: Packer::new(packing),
+            gathered: Vec::new(),
+            gathered_bytes: 0,
             buffer: Vec::new(),
             written: 0,
             data: BlockBuilder::default(),
@@ -125,8 +140,19 @@ impl Builder {
         &self.last_key
     }
 
-    /// Bytes in closed blocks.
-    pub fn bytes(&self) -> u64 {
+    /// Whether the closed blocks have so many bytes in the file, or more.
+    pub fn has_bytes(&mut self, bytes: u64) -> Result<bool> {
+        // Packed they are no larger.
+        let most = self.bytes() + (self.gathered_bytes + self.gathered.len() * HEADER_BYTES) as u64;
+        if most < bytes {
+            return Ok(false);
+        }
+        self.pack()?;
+        Ok(self.bytes() >= bytes)
+    }
+
+    /// Bytes of the frames so far.
+    fn bytes(&self) -> u64 {
         self.written + self.buffer.len() as u64
     }
 
@@ -135,11 +161,12 @@ impl Builder {
         if !self.data.is_empty() {
             self.close_block()?;
         }
+        self.pack()?;
         self.meta.key_max = self.last_key.clone();
-        let filter = self.frame(Kind::Filter, &bloom::build(&self.hashes))?;
+        let filter = self.packed(Kind::Filter, &bloom::build(&self.hashes))?;
         let index = self.index.finish();
-        let index = self.frame(Kind::Index, &index)?;
-        let properties = self.frame(Kind::Properties, &properties(&self.meta))?;
+        let index = self.packed(Kind::Index, &index)?;
+        let properties = self.packed(Kind::Properties, &properties(&self.meta))?;
         let older_versions = Some(self.meta.entries - self.hashes.len() as u64);
         let footer = Footer { filter, index, properties, older_versions };
         self.buffer.extend_from_slice(&footer.encode(self.name));
@@ -152,14 +179,39 @@ impl Builder {
 
     fn close_block(&mut self) -> Result<()> {
         let raw = self.data.finish();
-        let handle = self.frame(Kind::Entries, &raw)?;
-        self.index.add(&self.last_key, self.last_seq, Some(&index_value(handle, &self.first_key)));
+        self.gathered_bytes += raw.len();
+        self.gathered.push(Closed {
+            raw,
+            first_key: std::mem::take(&mut self.first_key),
+            last_key: self.last_key.clone(),
+            last_seq: self.last_seq,
+        });
+        if self.gathered_bytes >= GATHERED_BYTES { self.pack() } else { Ok(()) }
+    }
+
+    /// Makes frames of the blocks that were gathered.
+    fn pack(&mut self) -> Result<()> {
+        let gathered = std::mem::take(&mut self.gathered);
+        self.gathered_bytes = 0;
+        let raws: Vec<&[u8]> = gathered.iter().map(|block| &block.raw[..]).collect();
+        let packed = self.packer.pack(&raws);
+        for (block, packed) in gathered.iter().zip(&packed) {
+            let handle = self.frame(Kind::Entries, &block.raw, packed.as_deref())?;
+            let value = index_value(handle, &block.first_key);
+            self.index.add(&block.last_key, block.last_seq, Some(&value));
+        }
         Ok(())
     }
 
-    fn frame(&mut self, kind: Kind, raw: &[u8]) -> Result<Handle> {
+    /// A block by itself.
+    fn packed(&mut self, kind: Kind, raw: &[u8]) -> Result<Handle> {
+        let packed = self.packer.pack(&[raw]).pop().flatten();
+        self.frame(kind, raw, packed.as_deref())
+    }
+
+    fn frame(&mut self, kind: Kind, raw: &[u8], packed: Option<&[u8]>) -> Result<Handle> {
         let offset = self.bytes();
-        let len = self.encoder.encode(self.name, offset, kind, raw, &mut self.buffer);
+        let len = frame::encode(self.name, offset, kind, raw, packed, &mut self.buffer);
         if self.buffer.len() >= WRITE_BYTES {
             self.write()?;
         }

@@ -54,52 +54,56 @@ pub enum Packing {
     Deflate,
 }
 
-/// Frames blocks; keeps the compressor's memory between them.
-pub struct Encoder {
-    /// `None`: all blocks stay plain.
-    compress: Option<Compress>,
+/// Deflates blocks; keeps the compressor's memory between them.
+pub struct Deflater {
+    compress: Compress,
     deflated: Vec<u8>,
 }
 
-impl Encoder {
-    pub fn new(packing: Packing) -> Encoder {
-        let compress = match packing {
-            Packing::Plain => None,
-            Packing::Deflate => Some(Compress::new(Compression::new(LEVEL), false)),
-        };
-        Encoder { compress, deflated: Vec::new() }
+impl Default for Deflater {
+    fn default() -> Deflater {
+        Deflater { compress: Compress::new(Compression::new(LEVEL), false), deflated: Vec::new() }
     }
+}
 
-    /// Appends the frame of `raw`, which will start at `offset` of the file, and says how long it is.
-    pub fn encode(&mut self, name: TableName, offset: u64, kind: Kind, raw: &[u8], out: &mut Vec<u8>) -> u32 {
-        let (codec, stored) = match self.deflate(raw) {
-            Some(deflated) => (DEFLATE, deflated),
-            None => (PLAIN, raw),
-        };
-        let start = out.len();
-        put_u32(out, stored.len() as u32);
-        put_u32(out, raw.len() as u32);
-        put_u32(out, 0);
-        out.extend_from_slice(&[kind as u8, codec]);
-        put_u16(out, 0);
-        out.extend_from_slice(stored);
-        let sum = checksum(name, offset, &out[start..]);
-        out[start + 8..start + 12].copy_from_slice(&sum.to_le_bytes());
-        (out.len() - start) as u32
-    }
-
+impl Deflater {
     /// `None` when at most one byte in sixteen would be saved: reading a plain block is cheaper.
-    fn deflate(&mut self, raw: &[u8]) -> Option<&[u8]> {
+    pub fn deflate(&mut self, raw: &[u8]) -> Option<Vec<u8>> {
         if raw.len() < DEFLATE_BYTES_MIN {
             return None;
         }
-        let compress = self.compress.as_mut()?;
-        compress.reset();
+        self.compress.reset();
         self.deflated.resize(raw.len() - raw.len() / 16, 0);
-        let status = compress.compress(raw, &mut self.deflated, FlushCompress::Finish);
-        let len = compress.total_out() as usize;
-        matches!(status, Ok(Status::StreamEnd)).then(|| &self.deflated[..len])
+        let status = self.compress.compress(raw, &mut self.deflated, FlushCompress::Finish);
+        let len = self.compress.total_out() as usize;
+        matches!(status, Ok(Status::StreamEnd)).then(|| self.deflated[..len].to_vec())
     }
+}
+
+/// Appends the frame of `raw`, which will start at `offset` of the file, and says how long it is. `deflated` is stored
+/// instead where there is such a text.
+pub fn encode(
+    name: TableName,
+    offset: u64,
+    kind: Kind,
+    raw: &[u8],
+    deflated: Option<&[u8]>,
+    out: &mut Vec<u8>,
+) -> u32 {
+    let (codec, stored) = match deflated {
+        Some(deflated) => (DEFLATE, deflated),
+        None => (PLAIN, raw),
+    };
+    let start = out.len();
+    put_u32(out, stored.len() as u32);
+    put_u32(out, raw.len() as u32);
+    put_u32(out, 0);
+    out.extend_from_slice(&[kind as u8, codec]);
+    put_u16(out, 0);
+    out.extend_from_slice(stored);
+    let sum = checksum(name, offset, &out[start..]);
+    out[start + 8..start + 12].copy_from_slice(&sum.to_le_bytes());
+    (out.len() - start) as u32
 }
 
 /// Reads and checks a frame and gives the raw bytes.

@@ -8,10 +8,10 @@
 //!         +------------+-- last key, place -----+                   and properties are
 //! ```
 //!
-//! A `Builder` writes one file, a `Writer` as many as the entries need, a `Table` reads one, a
-//! [`TableIter`] walks over it. Every block lies in a `frame` with a checksum that covers what it holds and
-//! where it belongs. Index and filter stay in memory while the table is open, so a read of a cached block is
-//! two binary searches. `docs/formats.md` has every field.
+//! A `Builder` writes one file, its blocks deflated by a `Packer`, a `Writer` as many as the entries need, a `Table`
+//! reads one, a [`TableIter`] walks over it. Every block lies in a `frame` with a checksum that covers what it holds
+//! and where it belongs. Index and filter stay in memory while the table is open, so a read of a cached block is two
+//! binary searches. `docs/formats.md` has every field.
 
 mod block;
 mod bloom;
@@ -20,6 +20,7 @@ mod describe;
 mod footer;
 mod frame;
 mod iter;
+mod packer;
 mod reader;
 mod writer;
 

@@ -44,7 +44,7 @@ impl<'a> Writer<'a> {
 
     /// As [`Builder::add`].
     pub fn add(&mut self, key: &[u8], seq: Seq, value: Option<&[u8]>) -> Result<()> {
-        if self.current.as_ref().is_some_and(|builder| self.cut_before(builder, key)) {
+        if self.cut_before(key)? {
             self.close()?;
         }
         let builder = match &mut self.current {
@@ -71,10 +71,11 @@ impl<'a> Writer<'a> {
         opened
     }
 
-    fn cut_before(&self, builder: &Builder, key: &[u8]) -> bool {
+    fn cut_before(&mut self, key: &[u8]) -> Result<bool> {
+        let Some(builder) = &mut self.current else { return Ok(false) };
         let last = builder.last_key();
-        let full = builder.bytes() >= self.context.options.table_bytes_max;
-        key.first() != last.first() || (full && key != last)
+        let (is_same, is_alike) = (key == last, key.first() == last.first());
+        Ok(!is_alike || !is_same && builder.has_bytes(self.context.options.table_bytes_max)?)
     }
 
     fn begin(&self, key: &[u8]) -> Result<Builder> {
