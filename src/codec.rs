@@ -262,6 +262,7 @@ pub mod key {
             Value::Bytea(bytes) => escaped(bytes, out),
             Value::Interval(value) => interval(value, out),
             Value::Uuid(bytes) => out.extend_from_slice(bytes),
+            Value::Tid(place) => out.extend_from_slice(&place.to_bytes()),
             Value::Vector(elements) => {
                 list(elements, out, |element, out| float(f64::from(*element), out));
             }

@@ -190,6 +190,7 @@ pub fn type_name(ty: &DataType) -> &'static str {
         DataType::Binary => "bytea",
         DataType::LargeBinary => "vector",
         DataType::FixedSizeBinary(16) => "uuid",
+        DataType::FixedSizeBinary(6) => "tid",
         DataType::Date32 => "date",
         DataType::Time64(_) => "time without time zone",
         DataType::Timestamp(_, None) => "timestamp without time zone",

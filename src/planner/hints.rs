@@ -232,8 +232,14 @@ fn by_keys(join: &HashJoinExec) -> Result<Option<Plan>> {
         let Some(output) = column_of(partner, &join.right().schema()) else { continue };
         let gathered = Arc::new(Gathered::default());
         let told = at_scan(&right, &[output], &|scan, outputs| {
-            let (column, definition) = scan.column(outputs[0])?;
-            let is_found = has_order(&definition.ty) && scan.hints().first.is_empty();
+            let (column, is_found) = match scan.is_ctid(outputs[0]) {
+                true => (None, true),
+                false => {
+                    let (column, definition) = scan.column(outputs[0])?;
+                    (Some(column), has_order(&definition.ty))
+                }
+            };
+            let is_found = is_found && scan.hints().first.is_empty();
             let keys = Keys { column, gathered: Arc::clone(&gathered) };
             is_found.then(|| scan.with_hints(|hints| hints.keys.push(keys)))
         })?;

@@ -765,6 +765,7 @@ pub enum Kind {
     Time,
     Interval,
     Uuid,
+    Tid,
     /// By its oid.
     Enum(u32),
     Range(RangeType),
@@ -785,6 +786,7 @@ pub fn kind_of(ty: &Type) -> Option<Kind> {
         Type::Time(_) => Kind::Time,
         Type::Interval(_) => Kind::Interval,
         Type::Uuid => Kind::Uuid,
+        Type::Tid => Kind::Tid,
         Type::Enum(of) => Kind::Enum(of.oid),
         Type::Range(of) => Kind::Range(*of),
         Type::Network(of) => Kind::Network { ip: of.is_ip() },

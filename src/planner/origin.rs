@@ -3,14 +3,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use datafusion::common::tree_node::TreeNodeRecursion;
-use datafusion::datasource::DefaultTableSource;
+use datafusion::datasource::{DefaultTableSource, TableProvider};
 use datafusion::logical_expr::{Distinct, Expr, JoinType, LogicalPlan};
 
 use crate::catalog::Oid;
 use crate::planner::names;
 use crate::planner::system::SystemProvider;
 use crate::table::knn::KnnProvider;
-use crate::table::provider::TableSourceProvider;
+use crate::table::provider::{CTID_COLUMN, TableSourceProvider};
+
+/// The number of `ctid` in PostgreSQL: -1.
+const CTID_NUMBER: u16 = -1_i16 as u16;
 
 /// Per output: the table's oid and the column's number; `None` when it is computed.
 pub fn output_origins(plan: &LogicalPlan) -> Vec<Option<(Oid, u16)>> {
@@ -96,8 +99,14 @@ fn origin(plan: &LogicalPlan, position: usize) -> Option<(Oid, u16)> {
                 return system.origin(position);
             }
             let table = source.table_provider.downcast_ref::<TableSourceProvider>()?;
-            let column = table.definition().columns.get(position)?;
-            Some((table.definition().oid, column.number))
+            let definition = table.definition();
+            match definition.columns.get(position) {
+                Some(column) => Some((definition.oid, column.number)),
+                None if table.schema().field(position).name() == CTID_COLUMN => {
+                    Some((definition.oid, CTID_NUMBER))
+                }
+                None => None,
+            }
         }
         _ => None,
     }

@@ -6,6 +6,7 @@ use datafusion::sql::sqlparser::ast::{Query, SetExpr, TableAlias, TableAliasColu
 
 use crate::error::{Error, Result, SqlState};
 use crate::sql::known::{Known, outputs, quoted};
+use crate::sql::system_columns;
 use crate::sql::words::fold;
 
 /// Writes out the names of an item of FROM. `hidden` are the names of WITH.
@@ -20,10 +21,18 @@ pub fn complete(factor: &mut TableFactor, known: &Known, hidden: &[String]) -> R
         TableFactor::Derived { subquery, .. } => all_outputs(subquery),
         _ => known.columns_of(factor, hidden).map(|columns| columns.names),
     };
+    let behind = match factor {
+        TableFactor::Table { name, .. } => system_columns::behind(name),
+        _ => &[],
+    };
     let Some(alias) = alias_of(factor) else { return Ok(()) };
     let what = format!("table \"{}\"", fold(&alias.name));
     alias.columns = match names {
-        Some(names) => filled(given, &names, &what)?,
+        Some(names) => {
+            let mut all = filled(given, &names, &what)?;
+            all.extend(behind.iter().map(|name| definition(name)));
+            all
+        }
         None => given,
     };
     Ok(())
@@ -69,7 +78,11 @@ fn filled(
         let message = format!("{what} has {available} columns available but {specified} columns specified");
         return Err(Error::new(SqlState("42P10"), message));
     }
-    let rest = names[given.len()..].iter().map(|name| quoted(name));
-    given.extend(rest.map(|name| TableAliasColumnDef { name, data_type: None }));
+    let rest = names[given.len()..].iter().map(|name| definition(name));
+    given.extend(rest.collect::<Vec<_>>());
     Ok(given)
+}
+
+fn definition(name: &str) -> TableAliasColumnDef {
+    TableAliasColumnDef { name: quoted(name), data_type: None }
 }

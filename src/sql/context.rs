@@ -39,8 +39,9 @@ use crate::sql::routines;
 use crate::sql::sample;
 use crate::sql::staged::StagedTable;
 use crate::sql::system::SequenceTable;
+use crate::sql::system_columns;
 use crate::sql::type_names;
-use crate::table::provider::{SLOT_COLUMN, TableSourceProvider};
+use crate::table::provider::{SLOT_COLUMN, SystemColumns, TableSourceProvider};
 use crate::types::Type;
 use crate::types::arrow::errors::{external, from_datafusion};
 use crate::types::arrow::plain_field;
@@ -55,8 +56,6 @@ pub struct PlanContext<'a> {
     pub database: &'a str,
     /// Types of `$1`, `$2`, ... as far as they are known; the rest is inferred.
     pub param_types: &'a [Option<Type>],
-    /// Gives tables [`SLOT_COLUMN`] (UPDATE and DELETE ask for it). Not shown by `*`.
-    pub expose_slots: bool,
     /// Shows the planner what hidden columns hold, so that it uses the indexes on them.
     pub shapes: bool,
     /// Parts of the statement that have run before; their names come first.
@@ -107,10 +106,20 @@ impl<'a> Names<'a> {
             let rows: Arc<dyn SystemTable> = part.clone();
             return Ok(provider_as_source(Arc::new(SystemProvider::new(rows))));
         }
+        let path = self.context.search_path;
+        let own = || path.first().map(String::as_str).filter(|schema| schema.starts_with(TEMPORARY_SCHEMA));
+        let system = system_columns::of_reference(name);
+        if system != SystemColumns::None {
+            let schema = match name.schema() {
+                Some(TEMPORARY_ALIAS) => own(),
+                schema => schema,
+            };
+            let table = self.context.catalog.rows_named(schema.unwrap_or_default(), name.table());
+            return table.map_or_else(|| Err(self.missing(name)), |table| self.source(table, system));
+        }
         if let Some(database) = name.catalog().filter(|name| *name != self.context.database) {
             return Err(Error::unsupported(format!("a reference to another database (\"{database}\")")));
         }
-        let own = || self.context.search_path.first().filter(|schema| schema.starts_with(TEMPORARY_SCHEMA));
         let found = match name.schema() {
             Some(TEMPORARY_ALIAS) => own().and_then(|schema| self.find_in(schema, name.table())),
             Some(schema) => self.find_in(schema, name.table()),
@@ -133,12 +142,16 @@ impl<'a> Names<'a> {
             return Some(Ok(provider_as_source(Arc::new(SystemProvider::new(rows)))));
         }
         let table = self.context.catalog.rows_named(schema, table)?;
-        Some(self.source(table))
+        Some(self.source(table, SystemColumns::None))
     }
 
     /// A table, or the rows of its that are a partition.
-    fn source(&self, table: &Arc<Table>) -> crate::error::Result<Arc<dyn TableSource>> {
-        let source = provider_as_source(Arc::new(self.provider(table, self.context.expose_slots)?));
+    fn source(
+        &self,
+        table: &Arc<Table>,
+        system: SystemColumns,
+    ) -> crate::error::Result<Arc<dyn TableSource>> {
+        let source = provider_as_source(Arc::new(self.provider(table, system)?));
         let Some(condition) = partitions::condition(table, &table.name)? else { return Ok(source) };
         let plan = LogicalPlanBuilder::scan(table.name.as_str(), source, None)
             .and_then(|builder| builder.filter(condition))
@@ -147,15 +160,18 @@ impl<'a> Names<'a> {
         Ok(Arc::new(ViewSource { schema: Arc::clone(plan.schema().inner()), plan }))
     }
 
-    fn provider(&self, table: &Arc<Table>, expose_slots: bool) -> crate::error::Result<TableSourceProvider> {
+    fn provider(
+        &self,
+        table: &Arc<Table>,
+        system: SystemColumns,
+    ) -> crate::error::Result<TableSourceProvider> {
         if table.materialized.as_ref().is_some_and(|materialized| !materialized.populated) {
             let message = format!("materialized view \"{}\" has not been populated", table.name);
             return Err(Error::new(SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE, message)
                 .hint("Use the REFRESH MATERIALIZED VIEW command."));
         }
         self.tables.borrow_mut().push(table.oid);
-        let provider =
-            TableSourceProvider::new(Arc::clone(self.context.catalog), Arc::clone(table), expose_slots);
+        let provider = TableSourceProvider::new(Arc::clone(self.context.catalog), Arc::clone(table), system);
         Ok(match self.context.shapes && !table.hidden.is_empty() {
             true => provider.with_shapes(crate::sql::shapes::of(table, self.context)),
             false => provider,
@@ -196,7 +212,7 @@ impl<'a> Names<'a> {
             }
             return Err(Error::unsupported(format!("TABLESAMPLE of {name}")));
         };
-        let provider = self.provider(table, true)?;
+        let provider = self.provider(table, SystemColumns::Slot)?;
         let columns: Vec<Expr> = table
             .columns
             .iter()
@@ -233,7 +249,7 @@ impl<'a> Names<'a> {
             let message = format!("infinite recursion detected in rules for relation \"{}\"", view.name);
             return Err(Error::new(SqlState("42P17"), message));
         }
-        let context = PlanContext { expose_slots: false, param_types: &[], staged: &[], ..*self.context };
+        let context = PlanContext { param_types: &[], staged: &[], ..*self.context };
         let plan = self.inside(&context, |inner| {
             inner.open.borrow_mut().push(view.oid);
             crate::sql::query::view_plan(view, inner, &context)

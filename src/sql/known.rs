@@ -9,13 +9,13 @@ use datafusion::sql::sqlparser::ast::{
     self, Expr, Ident, ObjectName, Query, SelectItem, SetExpr, TableAlias, TableFactor,
 };
 
-use crate::catalog::{ConstraintKind, Domain, Table};
+use crate::catalog::{ConstraintKind, Domain, TEMPORARY_SCHEMA, Table};
 use crate::error::{Error, Result, SqlState};
 use crate::sql::context::PlanContext;
 use crate::sql::ddl::TEMPORARY_ALIAS;
 use crate::sql::partitions::condition_sql;
 use crate::sql::rewrite::{self, folded, name_of};
-use crate::sql::{dialect, domains, routines, system};
+use crate::sql::{dialect, domains, routines, system, system_columns};
 use crate::types::Type;
 
 /// Domains whose conditions cast to one another.
@@ -45,8 +45,7 @@ impl<'a> Known<'a> {
     /// A table or view by its name. `hidden` are names that stand for something else: those of WITH.
     pub fn columns(&self, name: &ObjectName, hidden: &[String]) -> Option<Columns> {
         let context = self.context?;
-        let parts: Option<Vec<String>> = name.0.iter().map(|part| part.as_ident().map(folded)).collect();
-        match parts?.as_slice() {
+        match self.parts_of(name)?.as_slice() {
             [name] => {
                 let staged = context.staged.iter().any(|part| part.name == *name);
                 let system = || context.environment.system().table("pg_catalog", name).is_some();
@@ -55,26 +54,52 @@ impl<'a> Known<'a> {
                 }
                 context.search_path.iter().find_map(|schema| columns_in(context, schema, name))
             }
-            [schema, _] if schema == TEMPORARY_ALIAS => None,
             [schema, name] => columns_in(context, schema, name),
             _ => None,
         }
     }
 
+    /// The name of a relation with its schema, where that is found.
+    pub fn whole_name(&self, name: &ObjectName) -> Vec<String> {
+        let found = self.base_table(name, &[]).map(|table| vec![table.schema.clone(), table.name.clone()]);
+        found.or_else(|| self.parts_of(name)).unwrap_or_default()
+    }
+
     /// `tableoid` of a partitioned table's rows, which says in which partition each is. The table is called `called`.
     pub fn partition_oid(&self, name: &ObjectName, called: &str) -> Option<Expr> {
-        let table = self.table(name)?;
+        let table = self.base_table(name, &[])?;
         table.is_partitioned().then(|| table_oid(table, called)).flatten()
     }
 
-    fn table(&self, name: &ObjectName) -> Option<&'a Arc<Table>> {
+    /// The table, materialized view or partition of this name; `hidden` as in [`Self::columns`].
+    pub fn base_table(&self, name: &ObjectName, hidden: &[String]) -> Option<&'a Arc<Table>> {
+        self.columns(name, hidden)?;
         let context = self.context?;
-        let parts: Option<Vec<String>> = name.0.iter().map(|part| part.as_ident().map(folded)).collect();
-        match parts?.as_slice() {
-            [name] => context.search_path.iter().find_map(|schema| context.catalog.rows_named(schema, name)),
-            [schema, name] => context.catalog.rows_named(schema, name),
+        let in_schema = |schema: &str, name: &str| context.catalog.rows_named(schema, name);
+        match self.parts_of(name)?.as_slice() {
+            [name] => {
+                let mut path = context.search_path.iter();
+                let schema = path.find(|schema| columns_in(context, schema, name).is_some())?;
+                in_schema(schema, name)
+            }
+            [schema, name] => in_schema(schema, name),
             _ => None,
         }
+    }
+
+    /// The parts of a name as they are compared: without a mark and this database's name, temporary tables in their schema.
+    fn parts_of(&self, name: &ObjectName) -> Option<Vec<String>> {
+        let context = self.context?;
+        let name = system_columns::unmarked(name);
+        let mut parts: Vec<String> =
+            name.0.iter().map(|part| part.as_ident().map(folded)).collect::<Option<_>>()?;
+        if parts.len() == 3 && parts[0] == context.database {
+            parts.remove(0);
+        }
+        if parts.len() == 2 && parts[0] == TEMPORARY_ALIAS {
+            parts[0] = context.search_path.first().filter(|s| s.starts_with(TEMPORARY_SCHEMA))?.clone();
+        }
+        Some(parts)
     }
 
     /// The domain that the type of a cast means.
@@ -101,8 +126,7 @@ impl<'a> Known<'a> {
 
     /// The columns of a table with their types.
     pub fn types(&self, name: &ObjectName, hidden: &[String]) -> Option<Vec<(String, Type)>> {
-        self.columns(name, hidden)?;
-        let columns = self.table(name)?.columns.iter();
+        let columns = self.base_table(name, hidden)?.columns.iter();
         Some(columns.map(|column| (column.name.clone(), column.ty.clone())).collect())
     }
 
@@ -235,6 +259,23 @@ pub fn factors(from: &[ast::TableWithJoins]) -> Vec<&TableFactor> {
             match factor {
                 TableFactor::NestedJoin { table_with_joins, .. } => {
                     all.extend(factors(std::slice::from_ref(table_with_joins)));
+                }
+                factor => all.push(factor),
+            }
+        }
+    }
+    all
+}
+
+/// [`factors`], to change them.
+pub fn factors_mut(from: &mut [ast::TableWithJoins]) -> Vec<&mut TableFactor> {
+    let mut all = Vec::new();
+    for item in from {
+        let joined = item.joins.iter_mut().map(|join| &mut join.relation);
+        for factor in std::iter::once(&mut item.relation).chain(joined) {
+            match factor {
+                TableFactor::NestedJoin { table_with_joins, .. } => {
+                    all.extend(factors_mut(std::slice::from_mut(table_with_joins)));
                 }
                 factor => all.push(factor),
             }

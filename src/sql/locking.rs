@@ -15,7 +15,7 @@ use datafusion::sql::sqlparser::ast::{
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan};
 use futures::stream::{self, StreamExt};
 
-use crate::catalog::{Catalog, Oid, Relation};
+use crate::catalog::{Catalog, Oid, Relation, Table};
 use crate::database::{LockOutcome, Stop};
 use crate::error::{Error, Result, SqlState};
 use crate::locks::Mode;
@@ -23,13 +23,15 @@ use crate::sql::context::PlanContext;
 use crate::sql::ddl::spell_out_wildcards;
 use crate::sql::dialect;
 use crate::sql::dml::cells::{self, Constant};
+use crate::sql::known::{factors, factors_mut};
 use crate::sql::query::{self, Query};
 use crate::sql::response::{Response, Rows, RowsTag};
 use crate::sql::session::{OutputColumn, Session};
 use crate::sql::shared::Shared;
+use crate::sql::system_columns;
 use crate::sql::transactions::Waited;
 use crate::sql::words::{fold, object_name};
-use crate::table::provider::SLOT_COLUMN;
+use crate::table::provider::{SLOT_COLUMN, SystemColumns};
 use crate::types::{Type, Value, Zone};
 
 /// Tokens by their places among those that are no white space; EOF behind the last.
@@ -196,28 +198,35 @@ impl LockingPlan {
         };
         let ctes = query.with.iter().flat_map(|with| &with.cte_tables).map(|c| fold(&c.alias.name));
         let ctes: Vec<String> = ctes.chain(context.staged.iter().map(|part| part.name.clone())).collect();
-        let mut known = Vec::new();
-        for from in &select.from {
-            let factors = std::iter::once(&from.relation).chain(from.joins.iter().map(|join| &join.relation));
-            for factor in factors {
-                known.extend(locked_table(factor, &ctes, context.catalog, shared)?);
-            }
-        }
+        let table_of = |factor: &TableFactor| locked_table(factor, &ctes, context.catalog, shared);
+        let known = factors(&select.from).into_iter().filter_map(|factor| table_of(factor).transpose());
+        let known: Vec<(Arc<Table>, String)> = known.collect::<Result<_>>()?;
         let wanted: Vec<String> =
             locks.iter().filter_map(|lock| lock.of.as_ref()).map(|name| object_name("", name).name).collect();
         if let Some(missing) = wanted.iter().find(|name| known.iter().all(|(_, alias)| alias != *name)) {
             let message = format!("relation \"{missing}\" in {clause} clause not found in FROM clause");
             return Err(Error::new(SqlState::UNDEFINED_TABLE, message));
         }
-        let tables: Vec<(Oid, String)> =
-            known.into_iter().filter(|(_, alias)| wanted.is_empty() || wanted.contains(alias)).collect();
+        let mut aliases: Vec<&String> = known.iter().map(|(_, alias)| alias).collect();
+        aliases.sort_unstable();
+        if let Some(twice) = aliases.windows(2).find(|pair| pair[0] == pair[1]) {
+            return Err(Error::unsupported(format!("{clause} with several tables called \"{}\"", twice[0])));
+        }
+        let is_wanted = |alias: &String| wanted.is_empty() || wanted.contains(alias);
+        for factor in factors_mut(&mut select.from) {
+            if let Some((table, _)) = table_of(factor)?.filter(|(_, alias)| is_wanted(alias)) {
+                system_columns::mark(factor, &table, SystemColumns::Slot);
+            }
+        }
+        let tables = known.into_iter().filter(|(_, alias)| is_wanted(alias));
+        let tables: Vec<(Oid, String)> = tables.map(|(table, alias)| (table.oid, alias)).collect();
         for (number, (_, alias)) in tables.iter().enumerate() {
             let slot = Expr::CompoundIdentifier(vec![Ident::with_quote('"', alias), Ident::new(SLOT_COLUMN)]);
             let alias = Ident::new(format!("__lock_{number}"));
             select.projection.push(SelectItem::ExprWithAlias { expr: slot, alias });
         }
         let types: Vec<Option<Type>> = plain.param_types.iter().cloned().map(Some).collect();
-        let context = PlanContext { param_types: &types, expose_slots: true, ..*context };
+        let context = PlanContext { param_types: &types, ..*context };
         let locking = query::plan(&query, &context)?;
         if locking.columns.len() != plain.columns.len() + tables.len() {
             return Err(Error::internal("a locking query with other columns"));
@@ -241,7 +250,7 @@ fn locked_table(
     ctes: &[String],
     catalog: &Catalog,
     shared: &Shared,
-) -> Result<Option<(Oid, String)>> {
+) -> Result<Option<(Arc<Table>, String)>> {
     let TableFactor::Table { name, alias, args: None, .. } = factor else { return Ok(None) };
     let read = object_name("", name);
     if read.schema.is_none() && ctes.contains(&read.name) {
@@ -250,7 +259,7 @@ fn locked_table(
     match shared.relation(catalog, &read) {
         Some(Relation::Table(table) | Relation::Partition(table)) => {
             let alias = alias.as_ref().map_or_else(|| table.name.clone(), |alias| fold(&alias.name));
-            Ok(Some((table.oid, alias)))
+            Ok(Some((table, alias)))
         }
         Some(Relation::View(_)) => Err(Error::unsupported("locking the rows of a view")),
         _ => Ok(None),

@@ -160,6 +160,10 @@ mod storage_parameters;
 mod subscripts;
 // pg_catalog and information_schema.
 pub mod system;
+// Tables of one name in one FROM.
+mod same_names;
+// ctid, and the slots by which rows are changed.
+mod system_columns;
 // FETCH FIRST ... WITH TIES.
 mod ties;
 // Where the time of statements goes: hither.timings.

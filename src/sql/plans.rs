@@ -153,7 +153,6 @@ impl Session {
             search_path: schemas,
             database: &self.shared.database,
             param_types: &[],
-            expose_slots: false,
             shapes: true,
             staged: &[],
         }

@@ -43,6 +43,7 @@ use crate::sql::known::Known;
 use crate::sql::plan_cache::{PlanPool, apart};
 use crate::sql::rewrite;
 use crate::sql::routines;
+use crate::sql::system_columns;
 use crate::sql::values;
 use crate::sql::visit;
 use crate::sql::whole_rows;
@@ -80,6 +81,12 @@ pub fn plan_for(query: &ast::Query, context: &PlanContext, targets: &[Type]) -> 
     let query = expanded.as_ref();
     let targets: Vec<Type> = targets.iter().map(without_length).collect();
     let targets = targets.as_slice();
+    let planned = plan_some_way(query, context, targets);
+    planned.map_err(|error| system_columns::refused(error, query, &Known::new(context)))
+}
+
+/// Plans a query, where that fails said in other words.
+fn plan_some_way(query: &ast::Query, context: &PlanContext, targets: &[Type]) -> Result<Query> {
     match plan_named(query, context, targets, false) {
         // The planner called two outputs alike, which PostgreSQL lets stand side by side.
         Err(error) if error.message().starts_with("Projections require unique expression names") => {

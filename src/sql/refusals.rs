@@ -8,6 +8,7 @@ use datafusion::sql::sqlparser::ast::{
 };
 
 use crate::error::{Error, Result, SqlState};
+use crate::sql::aggregates::is_aggregate;
 use crate::sql::frames::is_negative;
 use crate::sql::rewrite::{arguments, plain_name};
 use crate::sql::spellings::row_of;
@@ -28,6 +29,24 @@ pub fn of_select(select: &Select) -> Result<()> {
     }
     if select.from.iter().flat_map(|from| &from.joins).any(lacks_condition) {
         return Err(Error::new(SqlState::SYNTAX_ERROR, format!("syntax error {}", behind_from(select))));
+    }
+    Ok(())
+}
+
+/// Refuses expressions over single rows, in `place`, that are over several: 42803 and 42P20.
+pub fn of_row<'a>(exprs: impl IntoIterator<Item = &'a Expr>, place: &str) -> Result<()> {
+    for expr in exprs {
+        if has_window(expr) {
+            return Err(window_in(place));
+        }
+        let found = visit::own_expressions(expr, |part| match part {
+            Expr::Function(function) if is_aggregate(function) => ControlFlow::Break(()),
+            _ => ControlFlow::Continue(()),
+        });
+        if found.is_break() {
+            let message = format!("aggregate functions are not allowed in {place}");
+            return Err(Error::new(SqlState::GROUPING_ERROR, message));
+        }
     }
     Ok(())
 }

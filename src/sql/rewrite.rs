@@ -23,8 +23,8 @@ use crate::sql::trees::{computed, number, place, query_from, relation};
 use crate::sql::visit;
 use crate::sql::{
     aggregates, aliases, constants, domains, first_terms, frames, group_keys, group_names, item_names,
-    membership, order_by, quantified, records, recursive_terms, refusals, sample, set_functions, subscripts,
-    system, ties, using, values, whole_rows, windows,
+    membership, order_by, quantified, records, recursive_terms, refusals, same_names, sample, set_functions,
+    subscripts, system, system_columns, ties, using, values, whole_rows, windows,
 };
 use crate::types::Type;
 
@@ -38,7 +38,8 @@ pub fn query(query: &Query, alias_all: bool, known: Known) -> Result<(Query, Vec
     let mut query = query.clone();
     let shown = select_list(&mut query.body).map(|items| names_of(items)).unwrap_or_default();
     system::rewrite::query(&mut query, known);
-    let mut rewriter = Rewriter { known, ..Rewriter::default() };
+    let ctid = system_columns::names_ctid(&query);
+    let mut rewriter = Rewriter { known, ctid, ..Rewriter::default() };
     let _ = visit::walk_mut(&mut query, &mut rewriter);
     if let Some(refused) = rewriter.refused {
         return Err(refused);
@@ -83,6 +84,8 @@ struct Rewriter<'a> {
     known: Known<'a>,
     /// The names of WITH that hide those, of the queries around.
     hidden: Vec<String>,
+    /// Whether `ctid` is named.
+    ctid: bool,
     /// Calls of functions in FROM so far.
     calls: usize,
     /// What cannot be planned as it was meant.
@@ -141,6 +144,9 @@ impl VisitorMut for Rewriter<'_> {
         if let Err(error) = records::settle_items(&mut select.projection) {
             self.refused = Some(error);
         }
+        if let Err(error) = same_names::settle(select, &self.known, &self.hidden) {
+            self.refused = Some(error);
+        }
         qualify_wildcards(select);
         name_window_columns(&mut select.projection);
         item_names::tell_apart(select);
@@ -150,13 +156,12 @@ impl VisitorMut for Rewriter<'_> {
         group_for_having(select);
         number_groups(select);
         membership::of_rows(&mut select.selection);
-        if let Some(twice) = named_twice(&select.from) {
-            let message = format!("table name \"{twice}\" specified more than once");
-            self.refused = Some(Error::new(SqlState::DUPLICATE_ALIAS, message));
-        }
         whole_rows::of_nulls(select, &self.known, &self.hidden);
         if let Err(error) = using::qualify(select, &self.known, &self.hidden) {
             self.refused = Some(error);
+        }
+        if self.ctid {
+            system_columns::expose(select, &self.known, &self.hidden);
         }
         ControlFlow::Continue(())
     }
@@ -260,14 +265,6 @@ impl VisitorMut for Rewriter<'_> {
         set_functions::expand(factor);
         ControlFlow::Continue(())
     }
-}
-
-/// A relation of FROM that is named as another one is.
-fn named_twice(from: &[ast::TableWithJoins]) -> Option<String> {
-    let mut seen = HashSet::new();
-    let names = factors(from).into_iter().filter_map(qualifier);
-    let names = names.map(|name| name.iter().map(folded).collect::<Vec<String>>());
-    names.filter(|name| !seen.insert(name.clone())).find_map(|name| name.last().cloned())
 }
 
 /// `t.*` of `schema.t` as `schema.t.*`: the planner knows the table by its whole name.
@@ -509,9 +506,13 @@ fn select_list(body: &mut SetExpr) -> Option<&mut Vec<SelectItem>> {
     }
 }
 
-/// Names the items; `shown` are the names of those that said none, unless the list was changed.
+/// Names the items; `shown` are the names as they were before wildcards among them were written out, `None` for those.
 fn name_items(items: &mut [SelectItem], alias_all: bool, shown: &[Option<String>]) -> Vec<Option<String>> {
-    let shown = if shown.len() == items.len() { shown } else { &[] };
+    let count = items.len();
+    let shown = |position: usize| match shown.len() <= count {
+        true => output_name(shown, position, count),
+        false => None,
+    };
     let (mut seen, mut texts) = (HashSet::new(), HashSet::new());
     // A wildcard may bring any column once more.
     let is_plain =
@@ -521,7 +522,7 @@ fn name_items(items: &mut [SelectItem], alias_all: bool, shown: &[Option<String>
     for (position, item) in items.iter_mut().enumerate() {
         match item {
             SelectItem::UnnamedExpr(expr) => {
-                let name = shown.get(position).cloned().flatten().unwrap_or_else(|| name_of(expr));
+                let name = shown(position).unwrap_or_else(|| name_of(expr));
                 let is_column = is_column(expr);
                 // The planner calls every subquery by the same name, wherever it stands in an expression.
                 let again = alias_all
@@ -566,7 +567,6 @@ pub fn is_column(expr: &Expr) -> bool {
     }
 }
 
-/// An identifier as PostgreSQL reads it.
 /// An identifier as its name is compared.
 pub fn folded(ident: &Ident) -> String {
     if ident.quote_style.is_some() { ident.value.clone() } else { ident.value.to_lowercase() }

@@ -132,7 +132,7 @@ pub struct OutputColumn {
     pub ty: Type,
     /// The table it comes from, 0 when it is computed.
     pub table_oid: u32,
-    /// Its number there, 0 when it is computed.
+    /// Its number there, 0 when it is computed; that of a system column is negative on the wire.
     pub attnum: u16,
 }
 

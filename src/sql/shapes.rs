@@ -31,7 +31,7 @@ pub fn of(table: &Arc<Table>, context: &PlanContext) -> Shapes {
     }
     let environment = context.environment.with_look(Look::PLAIN);
     let environment = &environment;
-    let plain = PlanContext { param_types: &[], expose_slots: false, shapes: false, environment, ..*context };
+    let plain = PlanContext { param_types: &[], shapes: false, environment, ..*context };
     let shapes = table.hidden.iter().filter_map(|column| {
         let shape = shape(table, column, &plain);
         let shape = shape.inspect_err(|error| log::warn!("column {} is not used: {error}", column.number));

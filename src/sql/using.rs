@@ -305,7 +305,8 @@ fn name_common(join: &mut Join, left: &Joined, right: &Joined) {
     };
 }
 
-fn constraint_of(operator: &mut JoinOperator) -> Option<&mut JoinConstraint> {
+/// What a join compares, where it says so.
+pub fn constraint_of(operator: &mut JoinOperator) -> Option<&mut JoinConstraint> {
     match operator {
         JoinOperator::Join(constraint)
         | JoinOperator::Inner(constraint)

@@ -14,14 +14,14 @@ use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
     self, AccessExpr, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, ObjectName,
-    Query, TableFactor, VisitorMut,
+    Query, SelectItem, TableFactor, VisitorMut,
 };
 
 use crate::functions::RECORD;
 use crate::functions::records::{IS_NOT_NULL, IS_NULL};
 use crate::sql::known::{Known, factors, qualified, qualifier, quoted};
 use crate::sql::records;
-use crate::sql::rewrite::{folded, function_call, plain_name};
+use crate::sql::rewrite::{folded, function_call, name_of as name_of_item, plain_name};
 use crate::sql::spellings::all_of;
 use crate::sql::visit;
 
@@ -121,6 +121,22 @@ pub fn of_tables(query: &mut Query) -> bool {
     tables.found
 }
 
+/// The same in a list over relations of these names, which keeps its names; `None` if there are no such rows.
+pub fn of_items(items: &[SelectItem], names: Vec<String>) -> Option<Vec<SelectItem>> {
+    let mut tables = Tables { names: vec![names], found: false };
+    let written = items.iter().map(|item| {
+        let (mut expr, alias) = match item {
+            SelectItem::UnnamedExpr(expr) => (expr.clone(), quoted(&name_of_item(expr))),
+            SelectItem::ExprWithAlias { expr, alias } => (expr.clone(), alias.clone()),
+            item => return item.clone(),
+        };
+        let _ = visit::walk_mut(&mut expr, &mut tables);
+        SelectItem::ExprWithAlias { expr, alias }
+    });
+    let written = written.collect();
+    tables.found.then_some(written)
+}
+
 struct Tables {
     /// What FROM names, of the queries around.
     names: Vec<Vec<String>>,
@@ -141,6 +157,7 @@ impl VisitorMut for Tables {
     }
 
     fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        self.settle_root(expr);
         if let Some(field) = self.field(expr).or_else(|| self.row(expr)) {
             *expr = field;
             self.found = true;
@@ -168,6 +185,18 @@ impl VisitorMut for Tables {
 impl Tables {
     fn is_table(&self, name: &Ident) -> bool {
         self.names.last().is_some_and(|names| names.contains(&folded(name)))
+    }
+
+    /// `t.items[1]` is of a column, not of a row.
+    fn settle_root(&self, expr: &mut Expr) {
+        let Expr::CompoundFieldAccess { root, access_chain } = expr else { return };
+        if let (Expr::Identifier(table), [AccessExpr::Dot(Expr::Identifier(column)), _, ..]) =
+            (root.as_ref(), access_chain.as_slice())
+            && self.is_table(table)
+        {
+            **root = Expr::CompoundIdentifier(vec![table.clone(), column.clone()]);
+            access_chain.remove(0);
+        }
     }
 
     /// A table's name is its row.

@@ -17,7 +17,7 @@ use crate::table::Snapshot;
 use crate::table::rows::RowReader;
 use crate::types::arrow::Builder;
 use crate::types::arrow::lists::{BitBuilder, HalfvecBuilder, SparsevecBuilder};
-use crate::types::{Bits, Type};
+use crate::types::{Bits, Tid, Type, Value};
 use crate::vectors::View;
 
 /// Fixed-width little-endian cells, without a [`crate::types::Value`] in between.
@@ -38,12 +38,12 @@ pub struct Decoder {
     snapshot: Arc<Snapshot>,
     /// By position of the column; only the vector columns that were asked for.
     views: Vec<Option<View>>,
-    /// Columns that statements see; the position behind them is the slot.
+    /// Columns that statements see; the position behind them is the slot, the next one `ctid`.
     visible: usize,
 }
 
 impl Decoder {
-    /// For columns at these positions; the position after the last column is the slot itself.
+    /// For columns at these positions; the positions after the last column are the slot itself and `ctid`.
     pub fn new(snapshot: Arc<Snapshot>, columns: &[usize]) -> Result<Decoder> {
         let layout = snapshot.layout();
         let visible = snapshot.definition().columns.len();
@@ -67,6 +67,11 @@ impl Decoder {
         let layout = self.snapshot.layout();
         if column == self.visible {
             return Ok(Arc::new(UInt32Array::from_iter_values(rows.iter().map(|(slot, _)| *slot))));
+        }
+        if column == self.visible + 1 {
+            let mut builder = Builder::new(&Type::Tid, rows.len());
+            rows.iter().try_for_each(|(slot, _)| builder.append(&Value::Tid(Tid::of_slot(*slot))))?;
+            return Ok(builder.finish());
         }
         if layout.is_slot_vector(column) {
             let view = self.views[column].as_ref();

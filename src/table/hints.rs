@@ -13,11 +13,13 @@ use datafusion::common::ScalarValue;
 use parking_lot::Mutex;
 use roaring::RoaringBitmap;
 
-use crate::catalog::Catalog;
+use crate::catalog::{self, Catalog};
 use crate::error::{Error, Result};
 use crate::index::bitmap::{Nulls, Order, Predicate};
 use crate::table::Snapshot;
+use crate::table::places::slots_of;
 use crate::table::predicate::{Clause, Constant, count_of};
+use crate::table::provider::CTID_COLUMN;
 use crate::types::Value;
 use crate::types::arrow::{from_scalar, type_of_data_type};
 
@@ -36,8 +38,8 @@ pub struct Hints {
 /// Only rows whose cell of a column is one of the keys are wanted.
 #[derive(Clone)]
 pub struct Keys {
-    /// Position in the table.
-    pub column: usize,
+    /// Position in the table; `None` for `ctid`.
+    pub column: Option<usize>,
     pub gathered: Arc<Gathered>,
 }
 
@@ -92,6 +94,11 @@ impl Gathered {
 }
 
 impl Keys {
+    /// The column as plans call it.
+    pub fn title<'a>(&self, table: &'a catalog::Table) -> &'a str {
+        self.column.map_or(CTID_COLUMN, |column| table.title(column))
+    }
+
     /// The slots of the rows that are wanted, and others perhaps; `None` when that is not known.
     fn slots(&self, catalog: &Catalog, snapshot: &Snapshot) -> Result<Option<RoaringBitmap>> {
         let gathering = self.gathered.0.lock();
@@ -100,8 +107,9 @@ impl Keys {
             .iter()
             .map(|key| from_scalar(key, &type_of_data_type(&key.data_type())))
             .collect::<Result<_>>()?;
+        let Some(column) = self.column else { return Ok(Some(slots_of(&values))) };
         let table = snapshot.definition();
-        let column = table.stored_column(self.column).ok_or_else(|| Error::internal("a key of no column"))?;
+        let column = table.stored_column(column).ok_or_else(|| Error::internal("a key of no column"))?;
         let unique = catalog.indexes_of(table.oid).find(|index| {
             let is_own = || index.columns == [column.number] && index.predicate.is_none();
             index.unique && is_own() && snapshot.has_keys(index)

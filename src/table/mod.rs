@@ -43,6 +43,9 @@ mod near;
 mod numbers;
 // One transaction's own writes to one table.
 pub mod overlay;
+// ctid, the places of rows.
+#[cfg(feature = "server")]
+pub mod places;
 // Predicates, on rows and in indexes.
 #[cfg(feature = "server")]
 pub mod predicate;

@@ -39,7 +39,8 @@ use crate::table::guard::guarded_condition;
 use crate::table::keys::UniqueKey;
 use crate::table::near::Near;
 use crate::table::numbers::{self, before_numbers, before_widening, integers_beside, keyed_number};
-use crate::table::provider::TableSourceProvider;
+use crate::table::places::Places;
+use crate::table::provider::{CTID_COLUMN, TableSourceProvider};
 use crate::table::question::{self, Ask};
 use crate::table::reader::Access;
 use crate::table::scan::is_many;
@@ -84,6 +85,8 @@ enum Formula {
     },
     /// A bound of a distance, which comparing vectors answers.
     Near(Near),
+    /// Where rows lie.
+    Places(Places),
     Opaque,
 }
 
@@ -94,6 +97,7 @@ enum Used {
     Index(usize),
     /// The vectors of the column, by a metric.
     Vectors(usize, Metric),
+    Places,
 }
 
 enum Test {
@@ -235,9 +239,11 @@ impl Filter {
         let name = |used: Used| match used {
             Used::Index(column) => title(column).to_owned(),
             Used::Vectors(column, metric) => format!("distance {} {}", title(column), metric.operator()),
+            Used::Places => CTID_COLUMN.to_owned(),
         };
-        let names = used.into_iter().map(name);
-        Ok(Access::Slots { slots, indexes: names.collect(), exact })
+        let mut indexes: Vec<String> = used.into_iter().map(name).collect();
+        indexes.dedup();
+        Ok(Access::Slots { slots, indexes, exact })
     }
 
     /// The metadata indexes' answer; `None` when they have none. A prepared statement that comes again with the same
@@ -327,6 +333,9 @@ impl Formula {
         };
         let constant = |expr: &Expr| session.create_physical_expr(expr.clone(), &DFSchema::empty());
         let test = |column, test| Ok(Formula::Test { column, test });
+        if let Some(places) = Places::of(expr, provider, session)? {
+            return Ok(Formula::Places(places));
+        }
         match expr {
             Expr::BinaryExpr(BinaryExpr { left, op: Operator::And, right }) => {
                 Ok(Formula::And(parts([left, right])?))
@@ -433,7 +442,7 @@ impl Formula {
     fn is_answerable(&self) -> bool {
         match self {
             Formula::And(parts) | Formula::Or(parts) => parts.iter().all(Formula::is_answerable),
-            Formula::Test { .. } => true,
+            Formula::Test { .. } | Formula::Places(_) => true,
             Formula::Search { .. } | Formula::Near(_) | Formula::Opaque => false,
         }
     }
@@ -445,6 +454,10 @@ impl Formula {
             Formula::Opaque => Ok(()),
             Formula::Near(near) => {
                 all.extend(near.constants()?);
+                Ok(())
+            }
+            Formula::Places(places) => {
+                all.extend(places.constants()?);
                 Ok(())
             }
             Formula::Search { constant, .. } => {
@@ -543,6 +556,11 @@ impl Formula {
                     asking.used.push(Used::Index(*column));
                 }
                 Ok(found.map(|Found { slots, exact }| Answer { slots: Arc::new(slots), exact }))
+            }
+            Formula::Places(places) => {
+                asking.used.push(Used::Places);
+                let slots = Arc::new(places.answer(asking.snapshot)?);
+                Ok(Some(Answer { slots, exact: true }))
             }
             Formula::Opaque => Ok(None),
         }

@@ -24,6 +24,20 @@ use crate::types::arrow::field;
 /// The hidden column that names a row to UPDATE and DELETE.
 pub const SLOT_COLUMN: &str = "\u{1}slot";
 
+/// The system column that names a row to everybody: its slot as a `tid`.
+pub const CTID_COLUMN: &str = "ctid";
+
+/// Columns of a table that are no part of its rows; `*` is without them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SystemColumns {
+    #[default]
+    None,
+    /// [`SLOT_COLUMN`].
+    Slot,
+    /// [`SLOT_COLUMN`] and behind it [`CTID_COLUMN`].
+    Ctid,
+}
+
 /// What a hidden column holds, as the planner meets it in queries: optimised, columns by their bare names.
 #[derive(Clone, Debug)]
 pub enum Shape {
@@ -42,25 +56,29 @@ pub struct TableSourceProvider {
     catalog: Arc<Catalog>,
     definition: Arc<catalog::Table>,
     schema: SchemaRef,
+    system: SystemColumns,
     shapes: Shapes,
     bindings: Option<Arc<Bindings>>,
 }
 
 impl TableSourceProvider {
-    /// With `expose_slots`, the last column is [`SLOT_COLUMN`].
+    /// The system columns are behind the table's own.
     pub fn new(
         catalog: Arc<Catalog>,
         definition: Arc<catalog::Table>,
-        expose_slots: bool,
+        system: SystemColumns,
     ) -> TableSourceProvider {
         let columns = definition.columns.iter();
         let mut fields: Vec<_> =
             columns.map(|column| field(&column.name, &column.ty, !column.not_null)).collect();
-        if expose_slots {
+        if system != SystemColumns::None {
             fields.push(field(SLOT_COLUMN, &Type::Oid, false));
         }
+        if system == SystemColumns::Ctid {
+            fields.push(field(CTID_COLUMN, &Type::Tid, false));
+        }
         let schema = Arc::new(Schema::new(fields));
-        TableSourceProvider { catalog, definition, schema, shapes: Arc::from([]), bindings: None }
+        TableSourceProvider { catalog, definition, schema, system, shapes: Arc::from([]), bindings: None }
     }
 
     /// With what its hidden columns hold, so that queries can use them.
@@ -85,6 +103,11 @@ impl TableSourceProvider {
             Shape::Condition(conjuncts) => Some((self.definition.position(*number)?, conjuncts.as_slice())),
             Shape::Value(_) => None,
         })
+    }
+
+    /// What is behind the table's own columns.
+    pub fn system(&self) -> SystemColumns {
+        self.system
     }
 
     pub fn definition(&self) -> &Arc<catalog::Table> {

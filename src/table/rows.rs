@@ -19,7 +19,7 @@ use crate::catalog;
 use crate::error::{Error, Result};
 use crate::types::numeric::{SMALL_DIGITS, wire};
 use crate::types::{
-    Bits, Interval, Network, Numeric, Range, Sparsevec, TsQuery, TsVector, Type, Value, halfvec,
+    Bits, Interval, Network, Numeric, Range, Sparsevec, Tid, TsQuery, TsVector, Type, Value, halfvec,
 };
 
 /// Longest row, `vector(n)` cells not counted: the storage takes entries of 1 GiB, and a log record has to hold it.
@@ -312,6 +312,7 @@ fn fixed_width(ty: &Type) -> Option<usize> {
         | Type::Timestamptz(_)
         | Type::Enum(_) => 8,
         Type::Interval(_) | Type::Uuid => 16,
+        Type::Tid => Tid::BYTES,
         Type::Numeric(_) => 17,
         Type::Text | Type::Varchar(_) | Type::Bpchar(_) | Type::Bytea | Type::Json | Type::Jsonb => {
             return None;
@@ -337,6 +338,7 @@ fn encode_fixed(value: &Value, ty: &Type, cell: &mut [u8]) -> Result<()> {
         | (Value::Timestamp(v), Type::Timestamp(_))
         | (Value::Timestamptz(v), Type::Timestamptz(_)) => cell.copy_from_slice(&v.to_le_bytes()),
         (Value::Uuid(v), Type::Uuid) => cell.copy_from_slice(v),
+        (Value::Tid(v), Type::Tid) => cell.copy_from_slice(&v.to_bytes()),
         (Value::Enum(v), Type::Enum(_)) => cell.copy_from_slice(&v.order.to_le_bytes()),
         (Value::Interval(v), Type::Interval(_)) => {
             cell[..4].copy_from_slice(&v.months.to_le_bytes());
@@ -499,6 +501,7 @@ pub fn decode(bytes: &[u8], ty: &Type) -> Result<Value> {
         Type::Timestamp(_) => Value::Timestamp(i64::from_le_bytes(cell(bytes)?)),
         Type::Timestamptz(_) => Value::Timestamptz(i64::from_le_bytes(cell(bytes)?)),
         Type::Uuid => Value::Uuid(cell(bytes)?),
+        Type::Tid => Value::Tid(Tid::from_bytes(cell(bytes)?)),
         Type::Enum(of) => of.value(i64::from_le_bytes(cell(bytes)?)).map_err(|_| damaged(bytes))?,
         Type::Interval(_) => {
             let cell: [u8; 16] = cell(bytes)?;

@@ -83,6 +83,12 @@ impl ScanExec {
         Some((position, self.provider.definition().columns.get(position)?))
     }
 
+    /// Whether an output is `ctid`.
+    pub fn is_ctid(&self, output: usize) -> bool {
+        let places = self.provider.definition().columns.len() + 1;
+        self.columns.get(output) == Some(&places)
+    }
+
     /// The same scan with other hints.
     pub fn with_hints(&self, change: impl FnOnce(&mut Hints)) -> ScanExec {
         let mut scan = self.clone();
@@ -193,8 +199,9 @@ impl ScanExec {
             return Ok(access);
         }
         let by = |column: usize| snapshot.definition().title(column).to_owned();
+        let title = |keys: &Keys| keys.title(snapshot.definition()).to_owned();
         if let Some(mut wanted) = self.hints.by_keys(catalog, snapshot)? {
-            let mut indexes: Vec<String> = self.hints.keys.iter().map(|keys| by(keys.column)).collect();
+            let mut indexes: Vec<String> = self.hints.keys.iter().map(title).collect();
             let mut is_exact = self.filter.is_empty();
             if let Access::Slots { slots, indexes: others, exact } = access {
                 wanted &= slots;
@@ -325,7 +332,7 @@ impl ScanExec {
             }
             // The keys are known when the other side of the join has been read.
             Some(Access::All | Access::Indexed { .. }) if waits => {
-                let title = |keys: &Keys| self.provider.definition().title(keys.column).to_owned();
+                let title = |keys: &Keys| keys.title(self.provider.definition()).to_owned();
                 let columns = self.hints.keys.iter().map(title).collect::<Vec<_>>().join(", ");
                 Explained::new("Bitmap Scan")
                     .heading(format!("Bitmap Scan on {name}  (slots by the join's keys: {columns})"))

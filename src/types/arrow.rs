@@ -12,6 +12,7 @@
 //! | bit, bit varying                   | LargeList of Boolean (the metadata tells which) |
 //! | tsvector, tsquery                  | LargeList of UInt8, of UInt16 |
 //! | uuid                               | FixedSizeBinary(16)         |
+//! | tid                                | FixedSizeBinary(6)          |
 //! | numeric(p, s)                      | Decimal128(p, s), where it holds all values and 0 <= s <= p |
 //! | numeric, other numeric(p, s)       | BinaryView, the short form of `types::numeric::wire` |
 //! | date, time, timestamp, timestamptz | Date32, Time64(us), Timestamp(us, none or UTC) |
@@ -42,7 +43,9 @@ use datafusion::common::ScalarValue;
 
 use crate::error::{Error, Result, SqlState};
 use crate::types::numeric::is_narrow;
-use crate::types::{Enum, Interval, Network, Numeric, Range, RecordField, TsVector, Type, Value, numeric};
+use crate::types::{
+    Enum, Interval, Network, Numeric, Range, RecordField, Tid, TsVector, Type, Value, numeric,
+};
 
 /// Field metadata key of the SQL type, whose value is the type as JSON.
 pub const TYPE_KEY: &str = "pg";
@@ -77,6 +80,7 @@ pub fn data_type(ty: &Type) -> DataType {
         Type::Timestamptz(_) => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
         Type::Interval(_) => DataType::Interval(IntervalUnit::MonthDayNano),
         Type::Uuid => DataType::FixedSizeBinary(16),
+        Type::Tid => DataType::FixedSizeBinary(Tid::BYTES as i32),
         Type::Vector(_) => DataType::LargeBinary,
         Type::Halfvec(_) => lists::halfvec_type(),
         Type::Sparsevec(_) => lists::sparsevec_type(),
@@ -147,6 +151,7 @@ pub fn type_of_data_type(data_type: &DataType) -> Type {
         DataType::Binary => Type::Bytea,
         DataType::LargeBinary => Type::Vector(None),
         DataType::FixedSizeBinary(16) => Type::Uuid,
+        DataType::FixedSizeBinary(6) => Type::Tid,
         DataType::FixedSizeBinary(_) => Type::Bytea,
         DataType::Date32 | DataType::Date64 => Type::Date,
         DataType::Time32(_) | DataType::Time64(_) => Type::Time(None),
@@ -274,6 +279,10 @@ pub fn value_at(array: &ArrayRef, row: usize, ty: &Type) -> Result<Value> {
             let bytes = downcast::<FixedSizeBinaryArray>(array)?.value(row);
             Value::Uuid(bytes.try_into().map_err(|_| Error::internal("a uuid has 16 bytes"))?)
         }
+        Type::Tid => {
+            let bytes = downcast::<FixedSizeBinaryArray>(array)?.value(row);
+            Value::Tid(Tid::from_bytes(bytes.try_into().map_err(|_| Error::internal("a tid has 6 bytes"))?))
+        }
         Type::Vector(_) => Value::Vector(vector_floats(downcast::<LargeBinaryArray>(array)?.value(row))),
         Type::Halfvec(_) => Value::Halfvec(lists::halves(downcast(array)?, row)?.to_vec()),
         Type::Sparsevec(_) => Value::Sparsevec(lists::sparse(downcast(array)?, row)?.to_owned()),
@@ -382,7 +391,7 @@ enum Cells {
     Time(Time64MicrosecondBuilder),
     Timestamp(TimestampMicrosecondBuilder),
     Interval(IntervalMonthDayNanoBuilder),
-    Uuid(FixedSizeBinaryBuilder),
+    Fixed(FixedSizeBinaryBuilder),
     Vector(LargeBinaryBuilder),
     Halfvec(lists::HalfvecBuilder),
     Sparsevec(lists::SparsevecBuilder),
@@ -434,7 +443,8 @@ impl Builder {
                 Cells::Timestamp(builder)
             }
             Type::Interval(_) => Cells::Interval(IntervalMonthDayNanoBuilder::with_capacity(rows)),
-            Type::Uuid => Cells::Uuid(FixedSizeBinaryBuilder::with_capacity(rows, 16)),
+            Type::Uuid => Cells::Fixed(FixedSizeBinaryBuilder::with_capacity(rows, 16)),
+            Type::Tid => Cells::Fixed(FixedSizeBinaryBuilder::with_capacity(rows, Tid::BYTES as i32)),
             Type::Vector(dimensions) => {
                 let bytes = rows * usize::from(dimensions.unwrap_or(16)) * 4;
                 Cells::Vector(LargeBinaryBuilder::with_capacity(rows, bytes))
@@ -504,8 +514,11 @@ impl Builder {
             (Cells::Time(b), Value::Time(v)) => b.append_value(*v),
             (Cells::Timestamp(b), Value::Timestamp(v) | Value::Timestamptz(v)) => b.append_value(*v),
             (Cells::Interval(b), Value::Interval(v)) => b.append_value(interval_cell(v)?),
-            (Cells::Uuid(b), Value::Uuid(v)) => {
+            (Cells::Fixed(b), Value::Uuid(v)) => {
                 b.append_value(v).map_err(|error| Error::internal(error.to_string()))?;
+            }
+            (Cells::Fixed(b), Value::Tid(v)) => {
+                b.append_value(v.to_bytes()).map_err(|error| Error::internal(error.to_string()))?;
             }
             (Cells::Vector(b), Value::Vector(v)) => b.append_value(vector_bytes(v)),
             (Cells::Halfvec(b), Value::Halfvec(v)) => b.append(v),
@@ -545,7 +558,7 @@ impl Builder {
             Cells::Time(b) => b.append_null(),
             Cells::Timestamp(b) => b.append_null(),
             Cells::Interval(b) => b.append_null(),
-            Cells::Uuid(b) => b.append_null(),
+            Cells::Fixed(b) => b.append_null(),
             Cells::Vector(b) => b.append_null(),
             Cells::Halfvec(b) => b.append_null(),
             Cells::Sparsevec(b) => b.append_null(),
@@ -585,7 +598,7 @@ impl Builder {
             Cells::Time(b) => b.len(),
             Cells::Timestamp(b) => b.len(),
             Cells::Interval(b) => b.len(),
-            Cells::Uuid(b) => b.len(),
+            Cells::Fixed(b) => b.len(),
             Cells::Vector(b) => b.len(),
             Cells::Halfvec(b) => b.len(),
             Cells::Sparsevec(b) => b.len(),
@@ -622,7 +635,7 @@ impl Builder {
             Cells::Time(b) => Arc::new(b.finish()),
             Cells::Timestamp(b) => Arc::new(b.finish()),
             Cells::Interval(b) => Arc::new(b.finish()),
-            Cells::Uuid(b) => Arc::new(b.finish()),
+            Cells::Fixed(b) => Arc::new(b.finish()),
             Cells::Vector(b) => Arc::new(b.finish()),
             Cells::Halfvec(b) => b.finish(),
             Cells::Sparsevec(b) => b.finish(),
@@ -733,6 +746,7 @@ mod tests {
             (Type::Timestamptz(None), Value::Timestamptz(1_700_000_000_000_000)),
             (Type::Interval(None), Value::Interval(Interval { months: 1, days: -2, microseconds: 3 })),
             (Type::Uuid, Value::Uuid([7; 16])),
+            (Type::Tid, Value::Tid(Tid::of_slot(300))),
             (Type::Vector(Some(2)), Value::Vector(vec![1.0, -0.5])),
             (
                 Type::Sparsevec(Some(3)),

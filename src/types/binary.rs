@@ -18,7 +18,7 @@ use crate::error::{Error, Result, SqlState};
 use crate::types::interval::Limits;
 use crate::types::vector::{self, Kind};
 use crate::types::{
-    Interval, Type, Value, bits, cast, datetime, f16, halfvec, json, network, numeric, range, record,
+    Interval, Tid, Type, Value, bits, cast, datetime, f16, halfvec, json, network, numeric, range, record,
     sparsevec, tsquery, tsvector,
 };
 
@@ -67,6 +67,7 @@ pub fn send(value: &Value, ty: &Type, out: &mut Vec<u8>) {
             out.extend_from_slice(&interval.months.to_be_bytes());
         }
         Value::Uuid(bytes) => out.extend_from_slice(bytes),
+        Value::Tid(place) => out.extend_from_slice(&place.to_bytes()),
         Value::Vector(values) => send_vector(values, out),
         Value::Halfvec(values) => halfvec::send(values, out),
         Value::Sparsevec(vector) => sparsevec::send(vector.as_sparse(), out),
@@ -205,6 +206,7 @@ pub fn receive(ty: &Type, bytes: &[u8]) -> Result<Value> {
             Value::Interval(Limits::fit(*limits, interval))
         }
         Type::Uuid => Value::Uuid(fixed(bytes)?),
+        Type::Tid => Value::Tid(Tid::from_bytes(fixed(bytes)?)),
         Type::Json => {
             let text = utf8(bytes)?;
             json::check(text)?;

@@ -159,6 +159,7 @@ pub fn cast_as(value: Value, to: &Type, explicit: bool, look: Look) -> Result<Va
         (Value::Jsonb(text), Type::Jsonb) => Value::Jsonb(text),
         (Value::Bytea(bytes), Type::Bytea) => Value::Bytea(bytes),
         (Value::Uuid(bytes), Type::Uuid) => Value::Uuid(bytes),
+        (Value::Tid(place), Type::Tid) => Value::Tid(place),
         (Value::TsVector(vector), Type::TsVector) => Value::TsVector(vector),
         (Value::TsQuery(query), Type::TsQuery) => Value::TsQuery(query),
         (Value::Network(network), Type::Network(of)) => {
@@ -291,6 +292,7 @@ pub fn type_of(value: &Value) -> Type {
         Value::Timestamptz(_) => Type::Timestamptz(None),
         Value::Interval(_) => Type::Interval(None),
         Value::Uuid(_) => Type::Uuid,
+        Value::Tid(_) => Type::Tid,
         Value::Json(_) => Type::Json,
         Value::Jsonb(_) => Type::Jsonb,
         Value::Vector(_) => Type::Vector(None),

@@ -3,7 +3,7 @@
 //! [`Type`] is what a column is declared as, [`Value`] what a cell holds. `names.rs` has PostgreSQL's OIDs, names and
 //! modifiers; `text.rs` prints and parses its text formats, `binary.rs` its binary ones, `cast.rs` turns values of one
 //! type into another. Below them is a file per family: integers, floats, numeric, dates, intervals, json and paths into it, arrays, bit
-//! strings, enumerations, ranges, records, time zones, text search's documents and queries, and pgvector's vectors. `arrow.rs` (with the feature `server`) maps types and values to Arrow for DataFusion.
+//! strings, enumerations, ranges, records, places of rows, time zones, text search's documents and queries, and pgvector's vectors. `arrow.rs` (with the feature `server`) maps types and values to Arrow for DataFusion.
 
 pub mod array;
 #[cfg(feature = "server")]
@@ -28,6 +28,7 @@ pub mod range;
 pub mod record;
 pub mod sparsevec;
 pub mod text;
+pub mod tid;
 pub mod tsquery;
 pub mod tsvector;
 pub mod vector;
@@ -47,6 +48,7 @@ pub use numeric::Numeric;
 pub use range::{Range, RangeType};
 pub use record::RecordField;
 pub use sparsevec::{Sparse, Sparsevec};
+pub use tid::Tid;
 pub use tsquery::TsQuery;
 pub use tsvector::TsVector;
 pub use zone::Zone;
@@ -105,6 +107,8 @@ pub enum Type {
     Record(Vec<RecordField>),
     /// The catalogue's own types; not for user columns.
     Oid,
+    /// Where a row lies: the type of `ctid`.
+    Tid,
     Name,
     Char,
     /// A path into documents, as text; not for user columns.
@@ -191,6 +195,7 @@ pub enum Value {
     Enum(EnumValue),
     Record(Vec<record::Named>),
     Oid(u32),
+    Tid(Tid),
 }
 
 /// PostgreSQL's interval: three parts that do not convert into each other.

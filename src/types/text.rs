@@ -10,7 +10,7 @@ use crate::types::look::Look;
 use crate::types::zone::Zone;
 use crate::types::{
     Type, Value, array, bits, cast, datetime, float, halfvec, integer, json, network, numeric, range, record,
-    sparsevec, tsquery, tsvector, vector,
+    sparsevec, tid, tsquery, tsvector, vector,
 };
 
 /// White space as C's isspace() knows it.
@@ -55,6 +55,7 @@ pub fn print_as(value: &Value, look: Look, out: &mut Vec<u8>) {
         Value::Timestamptz(microseconds) => datetime::print_timestamptz(*microseconds, look.zone, out),
         Value::Interval(value) => look.intervals.print(*value, out),
         Value::Uuid(bytes) => print_uuid(bytes, out),
+        Value::Tid(place) => tid::print(*place, out),
         Value::Vector(values) => vector::print(values, out),
         Value::Halfvec(values) => halfvec::print(values, out),
         Value::Sparsevec(vector) => sparsevec::print(vector.as_sparse(), out),
@@ -129,6 +130,7 @@ pub fn parse_in_zone(ty: &Type, text: &str, zone: Zone) -> Result<Value> {
         }
         Type::Interval(limits) => Value::Interval(Limits::read(*limits, text)?),
         Type::Uuid => Value::Uuid(parse_uuid(text)?),
+        Type::Tid => Value::Tid(tid::parse(text)?),
         Type::Json => {
             json::check(text)?;
             Value::Json(text.to_owned())

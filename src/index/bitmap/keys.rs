@@ -133,6 +133,7 @@ impl Family {
             | Type::Network(_)
             | Type::Bytea
             | Type::Interval(_)
+            | Type::Tid
             | Type::Json
             | Type::Jsonb
             | Type::JsonPath

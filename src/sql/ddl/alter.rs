@@ -30,6 +30,7 @@ use crate::sql::statement::{
     AlterAction, AlterTable, Ast, ColumnDefinition, IdentityKind, SequenceOptions, TableConstraint,
 };
 use crate::sql::storage_parameters;
+use crate::sql::system_columns;
 use crate::types::arrow::value_at;
 use crate::types::{Type, Value};
 
@@ -607,6 +608,7 @@ impl Session {
                 return Err(Error::new(SqlState::UNDEFINED_COLUMN, message));
             }
         };
+        system_columns::refuse_name(to)?;
         if table.column(to).is_some() {
             let message = format!("column \"{to}\" of relation \"{}\" already exists", table.name);
             return Err(Error::new(SqlState::DUPLICATE_COLUMN, message));

@@ -8,17 +8,19 @@ use std::sync::Arc;
 
 use arrow::array::AsArray;
 use arrow::datatypes::UInt32Type;
+use datafusion::sql::sqlparser::ast::{Query, SetExpr};
 use futures::StreamExt;
 
 use crate::catalog::{Column, Generated, Oid, Table};
 use crate::error::{Error, Result};
-use crate::sql::context::PlanContext;
 use crate::sql::dialect::parse_query;
 use crate::sql::dml::generated::{Computed, Place, check_kept};
+use crate::sql::known::factors_mut;
 use crate::sql::query;
 use crate::sql::session::Session;
 use crate::sql::system::quote_ident;
-use crate::table::provider::SLOT_COLUMN;
+use crate::sql::system_columns::mark;
+use crate::table::provider::{SLOT_COLUMN, SystemColumns};
 use crate::types::arrow::value_at;
 use crate::types::{Type, Value};
 
@@ -56,8 +58,7 @@ impl Session {
             let context = self.plan_context(&environment, &catalog, &schemas);
             let computed = Computed::compile(&table, &computed, &context)?;
             let reads = computed.reads();
-            let query = parse_query(&select_with_slots(&table, &reads))?;
-            let context = PlanContext { expose_slots: true, ..context };
+            let query = select_with_slots(&table, &reads)?;
             (computed, reads, Arc::new(query::plan(&query, &context)?))
         };
         // Under REPEATABLE READ this is refused even where the snapshot has no rows.
@@ -105,9 +106,14 @@ impl Session {
 }
 
 /// `SELECT a, b, t.slot FROM s.t`
-fn select_with_slots(table: &Table, columns: &[usize]) -> String {
+fn select_with_slots(table: &Table, columns: &[usize]) -> Result<Box<Query>> {
     let name = quote_ident(&table.name);
     let mut list: Vec<String> = columns.iter().map(|&p| quote_ident(&table.columns[p].name)).collect();
     list.push(format!("{name}.{}", quote_ident(SLOT_COLUMN)));
-    format!("SELECT {} FROM {}.{name}", list.join(", "), quote_ident(&table.schema))
+    let sql = format!("SELECT {} FROM {}.{name}", list.join(", "), quote_ident(&table.schema));
+    let mut query = parse_query(&sql)?;
+    if let SetExpr::Select(select) = query.body.as_mut() {
+        factors_mut(&mut select.from).into_iter().for_each(|factor| mark(factor, table, SystemColumns::Slot));
+    }
+    Ok(query)
 }

@@ -29,11 +29,9 @@ use crate::sql::statement::{
     Persistence, TableConstraint,
 };
 use crate::sql::storage_parameters;
+use crate::sql::system_columns;
 use crate::types::arrow::value_at;
 use crate::types::{Type, Value};
-
-/// Names that PostgreSQL's tables have for themselves (its documentation, "System Columns").
-pub(super) const SYSTEM_COLUMNS: [&str; 6] = ["tableoid", "xmin", "cmin", "xmax", "cmax", "ctid"];
 
 /// Columns of a table at most, as in PostgreSQL.
 const COLUMNS_MAX: usize = 1_600;
@@ -101,10 +99,7 @@ impl<'a> Builder<'a> {
             let message = format!("column \"{}\" specified more than once", definition.name);
             return Err(Error::new(SqlState::DUPLICATE_COLUMN, message));
         }
-        if SYSTEM_COLUMNS.contains(&definition.name.as_str()) {
-            let message = format!("column name \"{}\" conflicts with a system column name", definition.name);
-            return Err(Error::new(SqlState::DUPLICATE_COLUMN, message));
-        }
+        system_columns::refuse_name(&definition.name)?;
         let ty = &definition.ty.resolve(self.catalog, self.search_path)?;
         check_column_type(&definition.name, ty)?;
         check_collation(ty, definition.collation.as_deref())?;

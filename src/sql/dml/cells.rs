@@ -165,7 +165,8 @@ pub fn assign(value: Value, ty: &Type, zone: Zone) -> Result<Value> {
         | (Value::Text(_), Type::Text | Type::Varchar(None))
         | (Value::Timestamptz(_), Type::Timestamptz(None))
         | (Value::Jsonb(_), Type::Jsonb)
-        | (Value::Uuid(_), Type::Uuid) => Ok(value),
+        | (Value::Uuid(_), Type::Uuid)
+        | (Value::Tid(_), Type::Tid) => Ok(value),
         _ => cast::cast_as(value, ty, false, zone.into()),
     }
 }

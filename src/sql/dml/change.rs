@@ -30,14 +30,17 @@ use crate::sql::dml::returning::Returning;
 use crate::sql::dml::rows::{Checks, read};
 use crate::sql::dml::through_view::{Changing, Opened};
 use crate::sql::expressions::{self, Relation};
+use crate::sql::known::{factors, qualifier};
 use crate::sql::query::{self, Query};
+use crate::sql::refusals;
 use crate::sql::response::{Response, Severity};
 use crate::sql::session::{OutputColumn, Session, done};
 use crate::sql::shared::Shared;
 use crate::sql::statement::{Ast, Truncate};
+use crate::sql::system_columns;
 use crate::sql::transactions::Waited;
 use crate::sql::words::{fold, object_name};
-use crate::table::provider::SLOT_COLUMN;
+use crate::table::provider::{SLOT_COLUMN, SystemColumns};
 use crate::types::arrow::value_at;
 use crate::types::{Type, Value, Zone};
 
@@ -83,6 +86,7 @@ impl ChangePlan {
         }
         let Assignments { sets, expressions } =
             assignments(&assigned, &target.table, &target.alias, &mut params)?;
+        refusals::of_row(&expressions, "UPDATE")?;
         let parts = Parts { from, selection: update.selection.clone(), returning: &update.returning };
         ChangePlan::new(target, sets, expressions, parts, context, shared, params)
     }
@@ -122,14 +126,20 @@ impl ChangePlan {
             Some(_) => aliases(&parts.from),
             None => Vec::new(),
         };
+        let is_called = |name: Vec<Ident>| name.last().is_some_and(|last| fold(last) == alias);
+        let has_namesake = factors(&parts.from[1..]).into_iter().filter_map(qualifier).any(is_called);
         let select = slot_query(alias, expressions, &others, parts.from, parts.selection)?;
-        let known = PlanContext { param_types: &params.0.clone(), expose_slots: true, ..*context };
+        let known = PlanContext { param_types: &params.0.clone(), ..*context };
         let columns: Vec<usize> = outputs_of(&sets).collect();
         check_outputs(&select, &columns, &table, &known)?;
         let targets: Vec<Type> = columns.iter().map(|&column| table.columns[column].ty.clone()).collect();
         let query = Arc::new(query::plan_for(&select, &known, &targets)?);
+        // RETURNING would take one for the other.
+        if has_namesake && parts.returning.is_some() {
+            return Err(Error::unsupported(format!("RETURNING beside another table called \"{alias}\"")));
+        }
         params.widen(&query.param_types);
-        let known = PlanContext { param_types: &params.0.clone(), expose_slots: false, ..*context };
+        let known = PlanContext { param_types: &params.0.clone(), ..*context };
         let names = query.qualified_outputs();
         let read = columns.len()..query.columns.len() - 1;
         let items = match (&view, parts.returning) {
@@ -213,7 +223,7 @@ impl ChangeTarget {
             return Ok(ChangeTarget { table, alias, rows, view: Some(opened) });
         }
         let (table, alias) = target_table(target, context, shared)?;
-        let rows = named_target(target, &table, &alias, context);
+        let rows = named_target(target, &table);
         Ok(ChangeTarget { table, alias, rows, view: None })
     }
 }
@@ -241,22 +251,10 @@ pub fn target_table(
     Ok((table, alias))
 }
 
-/// The target as its query names it: with its schema where a WITH query has the same name.
-pub fn named_target(
-    target: &TableWithJoins,
-    table: &Table,
-    alias: &str,
-    context: &PlanContext,
-) -> TableWithJoins {
+/// The target as its query names it: with slots, and never a query of WITH.
+pub fn named_target(target: &TableWithJoins, table: &Table) -> TableWithJoins {
     let mut named = target.clone();
-    if let TableFactor::Table { name, alias: shown, .. } = &mut named.relation
-        && context.staged.iter().any(|part| part.name == table.name)
-    {
-        let quoted = |text: &str| Ident::with_quote('"', text);
-        *name = ast::ObjectName::from(vec![quoted(&table.schema), quoted(&table.name)]);
-        let columns = Vec::new();
-        shown.get_or_insert(ast::TableAlias { explicit: true, name: quoted(alias), columns, at: None });
-    }
+    system_columns::mark(&mut named.relation, table, SystemColumns::Slot);
     named
 }
 

@@ -27,6 +27,7 @@ use crate::sql::response::Response;
 use crate::sql::session::{OutputColumn, Session, done};
 use crate::sql::shared::Shared;
 use crate::sql::statement::Overriding;
+use crate::sql::system_columns;
 use crate::sql::visit;
 use crate::sql::words::{fold, object_name};
 use crate::types::arrow::value_at;
@@ -169,6 +170,10 @@ fn target_columns(table: &Table, insert: &ast::Insert) -> Result<Vec<usize>> {
 /// 42703 when there is none.
 pub fn column_position(table: &Table, name: &str) -> Result<usize> {
     table.columns.iter().position(|column| column.name == name).ok_or_else(|| {
+        if system_columns::NAMES.contains(&name) {
+            let message = format!("cannot assign to system column \"{name}\"");
+            return Error::new(SqlState::FEATURE_NOT_SUPPORTED, message);
+        }
         let message = format!("column \"{name}\" of relation \"{}\" does not exist", table.name);
         Error::new(SqlState::UNDEFINED_COLUMN, message)
     })

@@ -87,7 +87,7 @@ impl MergePlan {
     pub fn new(merge: &ast::Merge, context: &PlanContext, shared: &Shared) -> Result<MergePlan> {
         let target = TableWithJoins { relation: merge.table.clone(), joins: Vec::new() };
         let (table, alias) = target_table(&target, context, shared)?;
-        let target = named_target(&target, &table, &alias, context).relation;
+        let target = named_target(&target, &table).relation;
         let (source, source_alias) = marked_source(&merge.source)?;
         if source_alias == alias {
             let message = format!("name \"{alias}\" specified more than once");
@@ -103,7 +103,7 @@ impl MergePlan {
         let actions: Vec<Action> = actions.collect::<Result<_>>()?;
         let from = vec![joined(target, source, &merge.on, &merge.clauses)];
         let chosen = choice(&merge.clauses, &names);
-        let known = PlanContext { param_types: &params.0.clone(), expose_slots: true, ..*context };
+        let known = PlanContext { param_types: &params.0.clone(), ..*context };
         let plain = outputs.expressions.iter().map(|(_, expr)| SelectItem::UnnamedExpr(expr.clone()));
         check_outputs(&select(plain.collect(), from.clone())?, &outputs.columns, &table, &known)?;
         let items = match &merge.output {
@@ -118,7 +118,7 @@ impl MergePlan {
         params.widen(&query.param_types);
         let mut source: Vec<OutputColumn> = query.columns[assigned.len() + 2..].to_vec();
         source.retain(|column| column.name != SOURCE_ROW);
-        let known = PlanContext { param_types: &params.0.clone(), expose_slots: false, ..*context };
+        let known = PlanContext { param_types: &params.0.clone(), ..*context };
         let returning = match items {
             Some(items) => Some(returning(items, &source, &source_alias, &table, &alias, &known)?),
             None => None,

@@ -7,13 +7,17 @@ use datafusion::sql::sqlparser::ast::SelectItem;
 use futures::stream::{self, StreamExt};
 
 use crate::catalog::Table;
-use crate::error::Result;
+use crate::error::{Result, SqlState};
 use crate::planner::bindings::Execution;
 use crate::sql::context::PlanContext;
 use crate::sql::expressions::{self, Projection, Relation, output_schema, record_batch};
+use crate::sql::refusals;
 use crate::sql::response::{Response, Rows, RowsTag};
 use crate::sql::session::OutputColumn;
 use crate::sql::system;
+use crate::sql::system_columns;
+use crate::sql::trees::computed;
+use crate::sql::whole_rows;
 use crate::sql::words::fold;
 use crate::types::Value;
 use crate::types::arrow as arrow_types;
@@ -44,17 +48,30 @@ impl Returning {
             let positions = positions.into_iter().map(|(position, _)| position).collect();
             return Ok(Some(Returning { columns: columns.into(), outputs: Outputs::Columns(positions) }));
         }
-        let projection =
-            expressions::compile(context, &[Relation { alias, table }], &system::rewrite::shown(items), &[])?;
-        Ok(Some(Returning {
-            columns: projection.columns.clone(),
-            outputs: Outputs::Computed(Box::new(projection)),
-        }))
+        Returning::over(items, &[Relation { alias, table }], context).map(Some)
     }
 
     /// A list over rows that hold the columns of these relations side by side.
     pub fn over(items: &[SelectItem], relations: &[Relation], context: &PlanContext) -> Result<Returning> {
-        let projection = expressions::compile(context, relations, &system::rewrite::shown(items), &[])?;
+        let items = system::rewrite::shown(items);
+        refusals::of_row(items.iter().filter_map(computed), "RETURNING")?;
+        let compile = |items: &[SelectItem]| {
+            let compiled = expressions::compile(context, relations, items, &[]);
+            compiled.map_err(system_columns::refused_here)
+        };
+        let projection = match compile(&items) {
+            // What is no column may be a table.
+            Err(error)
+                if matches!(error.state(), SqlState::UNDEFINED_COLUMN | SqlState::FEATURE_NOT_SUPPORTED) =>
+            {
+                let names = relations.iter().map(|relation| relation.alias.to_owned());
+                match whole_rows::of_items(&items, names.collect()) {
+                    Some(items) => compile(&items)?,
+                    None => return Err(error),
+                }
+            }
+            compiled => compiled?,
+        };
         Ok(Returning {
             columns: projection.columns.clone(),
             outputs: Outputs::Computed(Box::new(projection)),

@@ -39,10 +39,11 @@ use crate::sql::query;
 use crate::sql::rewrite::has_subquery;
 use crate::sql::set_functions;
 use crate::sql::shared::Shared;
+use crate::sql::system_columns;
 use crate::sql::trees;
 use crate::sql::visit;
 use crate::sql::words::{fold, object_name};
-use crate::table::provider::SLOT_COLUMN;
+use crate::table::provider::{SLOT_COLUMN, SystemColumns};
 
 /// The statement on the table, if it is on a view.
 pub fn insert(insert: &ast::Insert, context: &PlanContext, shared: &Shared) -> Result<Option<ast::Insert>> {
@@ -142,6 +143,7 @@ impl Opened {
         let found = base.schema.as_deref().and_then(|schema| catalog.relation(schema, &base.name));
         let (table, below) = match found {
             Some(Relation::Table(table) | Relation::Partition(table)) => {
+                system_columns::mark(relation, &table, SystemColumns::Slot);
                 let column = |(base, column): (usize, &crate::catalog::Column)| OpenedColumn {
                     name: column.name.clone(),
                     expr: Some(Expr::Identifier(quoted(&column.name))),

@@ -146,7 +146,6 @@ impl World {
             search_path: &search_path,
             database: "postgres",
             param_types: &[],
-            expose_slots: false,
             shapes: true,
             staged: &[],
         };

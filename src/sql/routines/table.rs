@@ -29,8 +29,7 @@ pub fn source(
 ) -> Result<LogicalPlan> {
     let types: Vec<Option<Type>> = function.argument_types().into_iter().map(Some).collect();
     let path = path(function, context);
-    let inside =
-        PlanContext { search_path: &path, param_types: &types, expose_slots: false, staged: &[], ..*context };
+    let inside = PlanContext { search_path: &path, param_types: &types, staged: &[], ..*context };
     let query = body::query(function, context.catalog, &path)?;
     let plan = names.inside(&inside, |inner| query::inner_plan(&query, inner, &inside))?;
     let columns = columns_of(function, context.catalog)?;

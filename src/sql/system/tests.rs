@@ -174,7 +174,6 @@ impl Runner {
             search_path: &["public".to_owned()],
             database: "postgres",
             param_types: &[],
-            expose_slots: false,
             shapes: true,
             staged: &[],
         };

@@ -131,6 +131,7 @@ pub fn alignment(ty: &Type) -> char {
     match (ty, ty.size()) {
         (Type::Interval(_), _) => 'd',
         (Type::Network(_), _) => 'i',
+        (Type::Tid, _) => 's',
         (Type::Uuid | Type::Name, _) => 'c',
         (Type::Range(of), _) => alignment(&of.element()),
         (_, 8) => 'd',

@@ -95,7 +95,7 @@ mod tests {
     fn blocks_are_packed_alike_by_one_thread_and_by_several() {
         let block = |number: usize| match number % 3 {
             0 => format!("the words of block {number}, again; ").repeat(200).into_bytes(),
-            1 => (0..6_000_u64).map(|at| (at * at * 2_654_435_761 + number as u64 >> 13) as u8).collect(),
+            1 => (0..6_000_u64).map(|at| ((at * at * 2_654_435_761 + number as u64) >> 13) as u8).collect(),
             _ => vec![number as u8; 100],
         };
         let blocks: Vec<Vec<u8>> = (0..100).map(block).collect();

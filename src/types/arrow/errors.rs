@@ -5,9 +5,12 @@
 //! DataFusion's text under the code of its variant.
 
 use arrow::error::ArrowError;
-use datafusion::common::{DataFusionError, SchemaError};
+use datafusion::common::{Column, DataFusionError, SchemaError, TableReference};
 
 use crate::error::{Error, SqlState};
+
+/// What names begin with that only plans have: a table's that is read with system columns (`sql::system_columns`).
+pub const MARK: char = '\0';
 
 /// Wraps an error of ours for a function that must return DataFusion's.
 pub fn external(error: Error) -> DataFusionError {
@@ -106,7 +109,7 @@ fn from_schema(error: &SchemaError) -> Error {
             Error::new(SqlState::DUPLICATE_COLUMN, format!("column name \"{name}\" specified more than once"))
         }
         SchemaError::FieldNotFound { field, valid_fields } => match &field.relation {
-            Some(relation) if valid_fields.iter().all(|valid| valid.relation.as_ref() != Some(relation)) => {
+            Some(relation) if valid_fields.iter().all(|valid| !is_of(valid, relation)) => {
                 let text = format!("missing FROM-clause entry for table \"{}\"", relation.table());
                 Error::new(SqlState::UNDEFINED_TABLE, text)
             }
@@ -119,6 +122,11 @@ fn from_schema(error: &SchemaError) -> Error {
             }
         },
     }
+}
+
+/// Whether a column is one of this relation, as far as both are named.
+fn is_of(column: &Column, relation: &TableReference) -> bool {
+    column.relation.as_ref().is_some_and(|own| own.resolved_eq(relation))
 }
 
 fn from_plan(text: String) -> Error {
@@ -327,8 +335,15 @@ fn from_execution(text: String) -> Error {
 }
 
 /// Without the backtrace DataFusion appends when it has one.
+/// Without what follows a text, and without the marks that tables have in plans ([`MARK`]).
 fn clean(text: &str) -> String {
-    text.split("\n\nbacktrace:").next().unwrap_or(text).to_owned()
+    let mut text = text.split("\n\nbacktrace:").next().unwrap_or(text).to_owned();
+    while let Some(mark) = text.find(MARK) {
+        let end = text[mark..].find('.').map_or(mark + MARK.len_utf8(), |dot| mark + dot + 1);
+        let is_quoted = text[..mark].ends_with('"') && text[..end].ends_with("\".");
+        text.replace_range(if is_quoted { mark - 1 } else { mark }..end, "");
+    }
+    text
 }
 
 #[cfg(test)]

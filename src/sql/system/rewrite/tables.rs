@@ -8,6 +8,7 @@ use datafusion::sql::sqlparser::ast::*;
 use super::{Reg, call, factors, system_name};
 use crate::sql::known::Known;
 use crate::sql::system::{PG_CATALOG, VIEWS};
+use crate::sql::system_columns;
 use crate::sql::visit;
 
 /// `c.tableoid`, and `tableoid` where one relation is read, as what it is.
@@ -64,7 +65,10 @@ fn oid_of(factor: &TableFactor, known: Known) -> Option<(String, Expr)> {
     let oid = match view {
         Some(view) => Expr::value(Value::Number(view.relation.oid.to_string(), false)),
         None => known.partition_oid(name, &called).unwrap_or_else(|| {
-            call(Reg::Class.reader(), vec![Expr::value(Value::SingleQuotedString(name.to_string()))])
+            call(
+                Reg::Class.reader(),
+                vec![Expr::value(Value::SingleQuotedString(system_columns::unmarked(name).to_string()))],
+            )
         }),
     };
     Some((called, oid))
