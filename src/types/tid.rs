@@ -1,7 +1,7 @@
 //! `tid`: where a row lies, a block and a place in it. The type of the system column `ctid` (PostgreSQL's documentation,
 //! "System Columns").
 //!
-//! A row here has a slot; [`ROWS_PER_BLOCK`] of them make what is shown as a block, so that places look as they do in
+//! A row here has a slot; 256 of them make what is shown as a block, so that places look as they do in
 //! PostgreSQL and order as rows lie:
 //!
 //! ```text
