@@ -62,6 +62,13 @@ pub struct PlanContext<'a> {
     pub staged: &'a [Arc<StagedTable>],
 }
 
+impl<'a> PlanContext<'a> {
+    /// The schema that `pg_temp` stands for, once there is one.
+    pub fn temporary_schema(&self) -> Option<&'a str> {
+        self.search_path.first().map(String::as_str).filter(|schema| schema.starts_with(TEMPORARY_SCHEMA))
+    }
+}
+
 /// [`PlanContext`] as DataFusion's planner sees it.
 pub struct Names<'a> {
     context: &'a PlanContext<'a>,
@@ -106,12 +113,10 @@ impl<'a> Names<'a> {
             let rows: Arc<dyn SystemTable> = part.clone();
             return Ok(provider_as_source(Arc::new(SystemProvider::new(rows))));
         }
-        let path = self.context.search_path;
-        let own = || path.first().map(String::as_str).filter(|schema| schema.starts_with(TEMPORARY_SCHEMA));
         let system = system_columns::of_reference(name);
         if system != SystemColumns::None {
             let schema = match name.schema() {
-                Some(TEMPORARY_ALIAS) => own(),
+                Some(TEMPORARY_ALIAS) => self.context.temporary_schema(),
                 schema => schema,
             };
             let table = self.context.catalog.rows_named(schema.unwrap_or_default(), name.table());
@@ -121,7 +126,9 @@ impl<'a> Names<'a> {
             return Err(Error::unsupported(format!("a reference to another database (\"{database}\")")));
         }
         let found = match name.schema() {
-            Some(TEMPORARY_ALIAS) => own().and_then(|schema| self.find_in(schema, name.table())),
+            Some(TEMPORARY_ALIAS) => {
+                self.context.temporary_schema().and_then(|schema| self.find_in(schema, name.table()))
+            }
             Some(schema) => self.find_in(schema, name.table()),
             None => std::iter::once("pg_catalog")
                 .chain(self.context.search_path.iter().map(String::as_str))

@@ -9,7 +9,7 @@ use datafusion::sql::sqlparser::ast::{
     self, Expr, Ident, ObjectName, Query, SelectItem, SetExpr, TableAlias, TableFactor,
 };
 
-use crate::catalog::{ConstraintKind, Domain, TEMPORARY_SCHEMA, Table};
+use crate::catalog::{ConstraintKind, Domain, Table};
 use crate::error::{Error, Result, SqlState};
 use crate::sql::context::PlanContext;
 use crate::sql::ddl::TEMPORARY_ALIAS;
@@ -44,7 +44,15 @@ impl<'a> Known<'a> {
 
     /// A table or view by its name. `hidden` are names that stand for something else: those of WITH.
     pub fn columns(&self, name: &ObjectName, hidden: &[String]) -> Option<Columns> {
+        self.found(name, hidden).map(|(_, columns)| columns)
+    }
+
+    /// The schema and name of a table or view, and its columns.
+    fn found(&self, name: &ObjectName, hidden: &[String]) -> Option<((String, String), Columns)> {
         let context = self.context?;
+        let in_schema = |schema: &str, name: &str| {
+            Some(((schema.to_owned(), name.to_owned()), columns_in(context, schema, name)?))
+        };
         match self.parts_of(name)?.as_slice() {
             [name] => {
                 let staged = context.staged.iter().any(|part| part.name == *name);
@@ -52,9 +60,9 @@ impl<'a> Known<'a> {
                 if staged || hidden.contains(name) || system() {
                     return None;
                 }
-                context.search_path.iter().find_map(|schema| columns_in(context, schema, name))
+                context.search_path.iter().find_map(|schema| in_schema(schema, name))
             }
-            [schema, name] => columns_in(context, schema, name),
+            [schema, name] => in_schema(schema, name),
             _ => None,
         }
     }
@@ -73,18 +81,8 @@ impl<'a> Known<'a> {
 
     /// The table, materialized view or partition of this name; `hidden` as in [`Self::columns`].
     pub fn base_table(&self, name: &ObjectName, hidden: &[String]) -> Option<&'a Arc<Table>> {
-        self.columns(name, hidden)?;
-        let context = self.context?;
-        let in_schema = |schema: &str, name: &str| context.catalog.rows_named(schema, name);
-        match self.parts_of(name)?.as_slice() {
-            [name] => {
-                let mut path = context.search_path.iter();
-                let schema = path.find(|schema| columns_in(context, schema, name).is_some())?;
-                in_schema(schema, name)
-            }
-            [schema, name] => in_schema(schema, name),
-            _ => None,
-        }
+        let ((schema, name), _) = self.found(name, hidden)?;
+        self.context?.catalog.rows_named(&schema, &name)
     }
 
     /// The parts of a name as they are compared: without a mark and this database's name, temporary tables in their schema.
@@ -97,7 +95,7 @@ impl<'a> Known<'a> {
             parts.remove(0);
         }
         if parts.len() == 2 && parts[0] == TEMPORARY_ALIAS {
-            parts[0] = context.search_path.first().filter(|s| s.starts_with(TEMPORARY_SCHEMA))?.clone();
+            parts[0] = context.temporary_schema()?.to_owned();
         }
         Some(parts)
     }

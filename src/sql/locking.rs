@@ -198,28 +198,29 @@ impl LockingPlan {
         };
         let ctes = query.with.iter().flat_map(|with| &with.cte_tables).map(|c| fold(&c.alias.name));
         let ctes: Vec<String> = ctes.chain(context.staged.iter().map(|part| part.name.clone())).collect();
-        let table_of = |factor: &TableFactor| locked_table(factor, &ctes, context.catalog, shared);
-        let known = factors(&select.from).into_iter().filter_map(|factor| table_of(factor).transpose());
-        let known: Vec<(Arc<Table>, String)> = known.collect::<Result<_>>()?;
+        let found = factors(&select.from);
+        let found = found.into_iter().map(|factor| locked_table(factor, &ctes, context.catalog, shared));
+        let found: Vec<Option<(Arc<Table>, String)>> = found.collect::<Result<_>>()?;
+        let known = || found.iter().flatten();
         let wanted: Vec<String> =
             locks.iter().filter_map(|lock| lock.of.as_ref()).map(|name| object_name("", name).name).collect();
-        if let Some(missing) = wanted.iter().find(|name| known.iter().all(|(_, alias)| alias != *name)) {
+        if let Some(missing) = wanted.iter().find(|name| known().all(|(_, alias)| alias != *name)) {
             let message = format!("relation \"{missing}\" in {clause} clause not found in FROM clause");
             return Err(Error::new(SqlState::UNDEFINED_TABLE, message));
         }
-        let mut aliases: Vec<&String> = known.iter().map(|(_, alias)| alias).collect();
+        let mut aliases: Vec<&String> = known().map(|(_, alias)| alias).collect();
         aliases.sort_unstable();
         if let Some(twice) = aliases.windows(2).find(|pair| pair[0] == pair[1]) {
             return Err(Error::unsupported(format!("{clause} with several tables called \"{}\"", twice[0])));
         }
         let is_wanted = |alias: &String| wanted.is_empty() || wanted.contains(alias);
-        for factor in factors_mut(&mut select.from) {
-            if let Some((table, _)) = table_of(factor)?.filter(|(_, alias)| is_wanted(alias)) {
-                system_columns::mark(factor, &table, SystemColumns::Slot);
+        for (factor, found) in factors_mut(&mut select.from).into_iter().zip(&found) {
+            if let Some((table, _)) = found.as_ref().filter(|(_, alias)| is_wanted(alias)) {
+                system_columns::mark(factor, table, SystemColumns::Slot);
             }
         }
-        let tables = known.into_iter().filter(|(_, alias)| is_wanted(alias));
-        let tables: Vec<(Oid, String)> = tables.map(|(table, alias)| (table.oid, alias)).collect();
+        let tables = known().filter(|(_, alias)| is_wanted(alias));
+        let tables: Vec<(Oid, String)> = tables.map(|(table, alias)| (table.oid, alias.clone())).collect();
         for (number, (_, alias)) in tables.iter().enumerate() {
             let slot = Expr::CompoundIdentifier(vec![Ident::with_quote('"', alias), Ident::new(SLOT_COLUMN)]);
             let alias = Ident::new(format!("__lock_{number}"));

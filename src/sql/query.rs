@@ -105,10 +105,7 @@ fn plan_some_way(query: &ast::Query, context: &PlanContext, targets: &[Type]) ->
                 false => Err(error),
             }
         }
-        // What is no column may be a table.
-        Err(error)
-            if matches!(error.state(), SqlState::UNDEFINED_COLUMN | SqlState::FEATURE_NOT_SUPPORTED) =>
-        {
+        Err(error) if whole_rows::may_be_meant(&error) => {
             let mut rows = query.clone();
             match whole_rows::of_tables(&mut rows) {
                 true => plan_named(&rows, context, targets, false),

@@ -165,12 +165,10 @@ pub fn expose(select: &mut Select, known: &Known, hidden: &[String]) {
 fn table_of<'a>(factor: &TableFactor, known: &Known<'a>, hidden: &[String]) -> Option<&'a Table> {
     let TableFactor::Table { name, alias, args: None, sample: None, .. } = factor else { return None };
     let table = known.base_table(name, hidden)?;
+    let mut given = alias.iter().flat_map(|alias| &alias.columns);
+    let is_given = given.any(|column| folded(&column.name) == CTID_COLUMN);
     // Older versions let a column be renamed to it.
-    let given = alias.iter().flat_map(|alias| &alias.columns);
-    let mut names = table.columns.iter().map(|column| column.name.clone());
-    let is_taken = names.any(|name| name == CTID_COLUMN);
-    let is_given = given.into_iter().any(|column| folded(&column.name) == CTID_COLUMN);
-    (!is_taken && !is_given).then_some(table)
+    (!is_given && table.column(CTID_COLUMN).is_none()).then_some(table)
 }
 
 /// Writes out each `*`; whether all could be.

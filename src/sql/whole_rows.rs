@@ -17,6 +17,7 @@ use datafusion::sql::sqlparser::ast::{
     Query, SelectItem, TableFactor, VisitorMut,
 };
 
+use crate::error::{Error, SqlState};
 use crate::functions::RECORD;
 use crate::functions::records::{IS_NOT_NULL, IS_NULL};
 use crate::sql::known::{Known, factors, qualified, qualifier, quoted};
@@ -112,6 +113,11 @@ pub fn of_nulls(select: &mut ast::Select, known: &Known, hidden: &[String]) {
 /// Whether an expression is a row as a document.
 pub fn is_record(expr: &Expr) -> bool {
     matches!(expr, Expr::Function(function) if plain_name(function).as_deref() == Some(RECORD))
+}
+
+/// Whether the tables of a query that failed so may stand for rows: what is no column may be a table.
+pub fn may_be_meant(error: &Error) -> bool {
+    matches!(error.state(), SqlState::UNDEFINED_COLUMN | SqlState::FEATURE_NOT_SUPPORTED)
 }
 
 /// Rewrites rows of tables; whether there were any.

@@ -7,7 +7,7 @@ use datafusion::sql::sqlparser::ast::SelectItem;
 use futures::stream::{self, StreamExt};
 
 use crate::catalog::Table;
-use crate::error::{Result, SqlState};
+use crate::error::Result;
 use crate::planner::bindings::Execution;
 use crate::sql::context::PlanContext;
 use crate::sql::expressions::{self, Projection, Relation, output_schema, record_batch};
@@ -60,10 +60,7 @@ impl Returning {
             compiled.map_err(system_columns::refused_here)
         };
         let projection = match compile(&items) {
-            // What is no column may be a table.
-            Err(error)
-                if matches!(error.state(), SqlState::UNDEFINED_COLUMN | SqlState::FEATURE_NOT_SUPPORTED) =>
-            {
+            Err(error) if whole_rows::may_be_meant(&error) => {
                 let names = relations.iter().map(|relation| relation.alias.to_owned());
                 match whole_rows::of_items(&items, names.collect()) {
                     Some(items) => compile(&items)?,

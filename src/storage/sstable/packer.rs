@@ -12,13 +12,14 @@
 //! What is packed does not depend on who packs it or when: the same entries make the same file, and all of the file's
 //! operations are done by the one thread that merges, in the same order.
 
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use super::frame::{Deflater, Packing};
 
-/// Raw bytes that are gathered before they are packed: some 10 ms of deflating, beside which starting a thread (some
-/// 50 us) counts for nothing.
+/// Raw bytes that are gathered before they are packed: some 10 ms of deflating, beside which starting a thread (tens
+/// of microseconds) counts for nothing.
 pub const GATHERED_BYTES: usize = 1 << 20;
 
 /// Raw bytes below which helpers are not worth their start.
@@ -26,6 +27,9 @@ const SHARED_BYTES_MIN: usize = 64 << 10;
 
 /// Threads that pack one table at most, the merging one included. More would take from the statements that run beside.
 const THREADS_MAX: usize = 4;
+
+/// Processors that this process may use, asked for once: the answer is read from several files.
+static PROCESSORS: LazyLock<usize> = LazyLock::new(|| thread::available_parallelism().map_or(1, usize::from));
 
 /// Packs blocks; keeps the compressors' memory between them. Nothing is done for a table that stays plain.
 pub struct Packer {
@@ -47,9 +51,9 @@ impl Packer {
         }
         let threads = match blocks.iter().map(|block| block.len()).sum::<usize>() < SHARED_BYTES_MIN {
             true => 1,
-            false => processors().min(THREADS_MAX).min(blocks.len()),
+            false => PROCESSORS.min(THREADS_MAX).min(blocks.len()),
         };
-        self.deflaters.resize_with(threads.max(self.deflaters.len()).max(1), Deflater::default);
+        self.deflaters.resize_with(threads.max(self.deflaters.len()), Deflater::default);
         let Some((own, helpers)) = self.deflaters.split_first_mut() else { return packed };
         let next = AtomicUsize::new(0);
         let work = |deflater: &mut Deflater| {
@@ -61,7 +65,7 @@ impl Packer {
             }
         };
         thread::scope(|scope| {
-            let started = helpers.iter_mut().take(threads.saturating_sub(1)).map_while(|deflater| {
+            let started = helpers.iter_mut().take(threads - 1).map_while(|deflater| {
                 let helper = thread::Builder::new().name("pack".to_owned());
                 // Without a helper it takes longer.
                 helper.spawn_scoped(scope, || work(deflater)).ok()
@@ -80,11 +84,6 @@ impl Packer {
         });
         packed
     }
-}
-
-/// Processors that this process may use.
-fn processors() -> usize {
-    thread::available_parallelism().map_or(1, usize::from)
 }
 
 #[cfg(test)]
