@@ -7,7 +7,7 @@
 //! Hither compares with the better of the others: above 1 it is ahead.
 //!
 //! What is durable: `commit` returns when its rows are synced (fdatasync); a load is over when all of it is. Caches have
-//! 256 MB each. Everything else is as each engine has it by default.
+//! 256 MB each, and all have the allocator that the server has. Everything else is as each engine has it by default.
 
 mod engines;
 
@@ -16,6 +16,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use engines::{Engine, Fjall, Hither, Redb};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Rows of one write of a load.
 const BATCH: usize = 100;

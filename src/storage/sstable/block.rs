@@ -249,6 +249,34 @@ mod tests {
         assert_eq!(block.value(2), b"");
     }
 
+    /// Every key of up to twenty letters from a few, so that keys share beginnings and heads, with versions.
+    #[test]
+    fn seek_is_the_first_that_is_not_before() {
+        let mut runner = proptest::test_runner::TestRunner::deterministic();
+        let key = || proptest::collection::vec(0_u8..3, 0..20);
+        let entries = proptest::collection::btree_set((key(), 0_u64..4), 0..40);
+        let case = (key(), entries, key(), 0_u64..5);
+        let result = runner.run(&case, |(begin, entries, wanted, seq)| {
+            let mut entries: Vec<(Vec<u8>, u64)> =
+                entries.into_iter().map(|(key, seq)| ([&begin[..], &key].concat(), seq)).collect();
+            entries.sort_by(|a, b| a.0.cmp(&b.0).then(b.1.cmp(&a.1)));
+            let mut builder = BlockBuilder::default();
+            for (key, seq) in &entries {
+                builder.add(key, Seq(*seq), Some(b"value"));
+            }
+            let block = Block::parse(builder.finish().into()).expect("a sound block");
+            for wanted in [&wanted[..], &[&begin[..], &wanted].concat()] {
+                let before = |(key, version): &&(Vec<u8>, u64)| {
+                    key[..] < *wanted || key[..] == *wanted && *version > seq
+                };
+                let expected = entries.iter().take_while(before).count();
+                proptest::prop_assert_eq!(block.seek(wanted, Seq(seq)), expected);
+            }
+            Ok(())
+        });
+        result.unwrap();
+    }
+
     #[test]
     fn no_damage_reaches_outside() {
         let sound = sample();
