@@ -49,6 +49,8 @@ mod savepoint;
 pub mod scrub;
 // Sequences.
 mod sequences;
+// SERIALIZABLE.
+mod serializable;
 // Room on disk.
 mod sizes;
 // Which moments somebody still looks at.

@@ -22,6 +22,7 @@ use crate::database::work::{CHUNK_BYTES, LiveWork, Work, no_table};
 use crate::error::{Error, Result, SqlState};
 use crate::locks::{Mode, Resource, Waiter};
 use crate::log::{Record, Seq, TxnId};
+use crate::table::reads::Reads;
 use crate::table::write::{Keys, NewRow, NewVersion, Writer};
 use crate::table::{Snapshot, Table};
 use crate::types::Value;
@@ -32,6 +33,19 @@ pub enum Isolation {
     ReadCommitted,
     /// One snapshot, taken by the first statement.
     RepeatableRead,
+    /// The same, and what was read is unchanged by others at the end: `serializable.rs`.
+    Serializable,
+}
+
+impl Isolation {
+    /// As SQL has it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Isolation::ReadCommitted => "READ COMMITTED",
+            Isolation::RepeatableRead => "REPEATABLE READ",
+            Isolation::Serializable => "SERIALIZABLE",
+        }
+    }
 }
 
 /// Why a call did not do its work.
@@ -125,6 +139,8 @@ pub struct Transaction {
     pub(super) used_sequence: bool,
     /// Keys that rows wait for.
     pub(super) deferred: DeferredKeys,
+    /// Under SERIALIZABLE.
+    pub(super) reads: Arc<Reads>,
 }
 
 impl Transaction {
@@ -145,6 +161,7 @@ impl Transaction {
             started: false,
             deferred: DeferredKeys::default(),
             used_sequence: false,
+            reads: Arc::default(),
         }
     }
 
@@ -394,8 +411,8 @@ impl Transaction {
         Ok((outcome, kept, waits))
     }
 
-    /// Locks rows of this statement's snapshot before they are updated or deleted (or for SELECT FOR UPDATE). Under
-    /// REPEATABLE READ a row that changed since is 40001.
+    /// Locks rows of this statement's snapshot before they are updated or deleted (or for SELECT FOR UPDATE). From
+    /// REPEATABLE READ on a row that changed since is 40001.
     pub fn lock_rows(&mut self, table: Oid, slots: &[u32]) -> Result<LockOutcome, Stop> {
         self.lock_rows_as(table, slots, Mode::Exclusive)
     }
@@ -436,7 +453,7 @@ impl Transaction {
         match (mine.next(), self.isolation) {
             (None, _) => Ok(LockOutcome::Locked),
             (Some(_), Isolation::ReadCommitted) => Ok(LockOutcome::Restart),
-            (Some(_), Isolation::RepeatableRead) => Err(Error::new(
+            (Some(_), Isolation::RepeatableRead | Isolation::Serializable) => Err(Error::new(
                 SqlState::SERIALIZATION_FAILURE,
                 "could not serialize access due to concurrent update",
             )

@@ -13,7 +13,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures::StreamExt;
+use futures::stream::{self, StreamExt};
 use tokio_util::sync::CancellationToken;
 
 use crate::error::{Error, Result, SqlState};
@@ -23,7 +23,7 @@ use crate::server::decode;
 use crate::server::frontend::{Bind, Message, Target};
 use crate::server::portal::{Portal, PortalState, Portals, RowsInFlight};
 use crate::server::wire::{Frame, Incoming, Wire, WireError};
-use crate::sql::{CancelFlag, Declared, Prepared, Response, Session};
+use crate::sql::{CancelFlag, Declared, Prepared, Response, Rows, RowsTag, Session, Statement};
 
 /// What can go wrong with a statement: the statement, or the connection under it.
 pub enum Failure {
@@ -232,8 +232,10 @@ impl Connection {
             backend::error(&mut self.wire.output, Severity::Error, &error);
         }
         self.report();
-        if self.session.transaction_status() != b'T' {
-            self.portals.clear();
+        match self.session.transaction_status() {
+            b'T' => {}
+            b'E' => self.portals.give_up(),
+            _ => self.portals.clear(),
         }
         backend::ready(&mut self.wire.output, self.session.transaction_status());
         self.session.rest();
@@ -279,14 +281,7 @@ impl Connection {
             self.session.begin_implicit_block();
         }
         for (index, statement) in statements.iter().enumerate() {
-            let prepared = self.session.prepare_statement(statement)?;
-            if let Some(columns) = &prepared.columns {
-                check_width(columns.len())?;
-            }
-            let mut portal = Portal::new(Arc::clone(&prepared), Vec::new(), Vec::new());
-            let started = Instant::now();
-            let response = self.session.execute(&prepared, Vec::new()).await?;
-            portal.spent.execute = started.elapsed();
+            let (mut portal, response) = self.run_statement(statement).await?;
             if let Response::Rows(rows) = &response {
                 backend::row_description(&mut self.wire.output, &rows.columns, &[]);
             }
@@ -299,6 +294,63 @@ impl Connection {
             self.complete(outcome);
         }
         Ok(())
+    }
+
+    async fn run_statement(&mut self, statement: &Statement) -> Result<(Portal, Response)> {
+        let lent = self.lend_portal(statement).await?;
+        let run = self.prepare_and_run(statement).await;
+        self.take_back(lent, run.is_err());
+        run
+    }
+
+    async fn prepare_and_run(&mut self, statement: &Statement) -> Result<(Portal, Response)> {
+        let prepared = self.session.prepare_statement(statement)?;
+        if let Some(columns) = &prepared.columns {
+            check_width(columns.len())?;
+        }
+        let mut portal = Portal::new(Arc::clone(&prepared), Vec::new(), Vec::new());
+        let started = Instant::now();
+        let response = self.session.execute(&prepared, Vec::new()).await?;
+        portal.spent.execute = started.elapsed();
+        Ok((portal, response))
+    }
+
+    /// FETCH, MOVE and CLOSE may name a portal: it is a cursor while they run.
+    async fn lend_portal(&mut self, statement: &Statement) -> Result<Option<(String, Portal)>> {
+        let Some(name) = statement.cursor().filter(|name| !name.is_empty() && self.portals.contains(name))
+        else {
+            return Ok(None);
+        };
+        let mut portal = self.portals.take(name)?;
+        let rows = match portal.lend() {
+            PortalState::Bound(params) => match self.session.execute(&portal.prepared, params).await? {
+                Response::Rows(rows) => rows,
+                _ => {
+                    let message = format!("portal \"{name}\" cannot be run");
+                    return Err(Error::new(SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE, message));
+                }
+            },
+            PortalState::Open(rows) => rows.into_rest(),
+            PortalState::Done => {
+                let columns = portal.prepared.columns.clone().unwrap_or_else(|| [].into());
+                Rows::new(columns, stream::empty().boxed(), RowsTag::Select)
+            }
+        };
+        self.session.lend_cursor(name, rows, &portal.prepared);
+        Ok(Some((name.to_owned(), portal)))
+    }
+
+    /// The portal is one again, if it was not closed. Its name stays its own when the statement has failed.
+    fn take_back(&mut self, lent: Option<(String, Portal)>, failed: bool) {
+        let Some((name, mut portal)) = lent else { return };
+        let rest = self.session.return_cursor(&name);
+        let is_closed = rest.is_none() && !failed;
+        if let Some(rows) = rest {
+            portal.resume(rows, self.session.look());
+        }
+        if !is_closed {
+            self.portals.insert(&name, portal);
+        }
     }
 
     fn complete(&mut self, outcome: Outcome) {
@@ -414,26 +466,33 @@ impl Connection {
         backend::close_complete(&mut self.wire.output);
     }
 
-    /// Runs a portal, or goes on with it. The portal is out of its map meanwhile; an error loses it.
+    /// Runs a portal, or goes on with it. The portal is out of its map meanwhile.
     async fn execute(&mut self, name: &str, rows_max: i32) -> Result<(), Failure> {
         let rows_max = if rows_max <= 0 { usize::MAX } else { rows_max as usize };
         let mut portal = self.portals.take(name)?;
-        let outcome = match portal.start()? {
+        let outcome = self.run_portal(&mut portal, rows_max).await;
+        self.portals.insert(name, portal);
+        self.complete(outcome?);
+        Ok(())
+    }
+
+    async fn run_portal(&mut self, portal: &mut Portal, rows_max: usize) -> Result<Outcome, Failure> {
+        if let Some(statement) = &portal.prepared.statement {
+            self.session.check_not_failed(Some(statement.ast()))?;
+        }
+        match portal.start()? {
             PortalState::Bound(params) => {
                 let started = Instant::now();
                 let response = self.session.execute(&portal.prepared, params).await?;
                 portal.spent.execute = started.elapsed();
-                self.answer(&mut portal, response, rows_max).await?
+                self.answer(portal, response, rows_max).await
             }
             PortalState::Open(mut rows) => {
                 self.session.go_on(&portal.prepared, &mut rows.stream)?;
-                self.send_rows(&mut portal, rows, rows_max).await?
+                self.send_rows(portal, rows, rows_max).await
             }
-            PortalState::Done => Outcome::Completed("SELECT 0".to_owned()),
-        };
-        self.portals.insert(name, portal);
-        self.complete(outcome);
-        Ok(())
+            PortalState::Done => Ok(Outcome::Completed("SELECT 0".to_owned())),
+        }
     }
 
     async fn sync(&mut self) -> Result<(), WireError> {

@@ -4,11 +4,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
+use futures::stream::{self, StreamExt};
 
 use crate::error::{Error, Result, SqlState};
 use crate::server::encode::{RowEncoder, RowSource};
 use crate::server::frontend::Format;
-use crate::sql::{Prepared, Rows, Spent};
+use crate::sql::{Prepared, Rows, RowsTag, Spent};
 use crate::types::{Look, Value};
 
 /// A statement with its parameters. Ends with its transaction.
@@ -44,6 +45,17 @@ impl Portal {
         Ok(state)
     }
 
+    /// Takes out what there is to do, for a statement that names the portal as a cursor. What is left of it comes back by
+    /// [`Portal::resume`].
+    pub fn lend(&mut self) -> PortalState {
+        std::mem::replace(&mut self.state, PortalState::Done)
+    }
+
+    pub fn resume(&mut self, rows: Rows, look: Look) {
+        let rows = RowsInFlight::new(rows, &self.formats, look);
+        self.suspend(rows);
+    }
+
     /// Keeps the rest of the rows for the next Execute.
     pub fn suspend(&mut self, mut rows: RowsInFlight) {
         rows.stream.pause();
@@ -55,7 +67,8 @@ impl Portal {
 pub struct RowsInFlight {
     pub stream: Rows,
     encoder: RowEncoder,
-    batch: Option<RowSource>,
+    /// As it came, and ready to be written.
+    batch: Option<(RecordBatch, RowSource)>,
     sent: usize,
 }
 
@@ -66,20 +79,28 @@ impl RowsInFlight {
         RowsInFlight { stream, encoder, batch: None, sent: 0 }
     }
 
+    /// The rows that were not sent.
+    pub fn into_rest(self) -> Rows {
+        let rest = self.batch.map(|(batch, _)| batch.slice(self.sent, batch.num_rows() - self.sent));
+        let columns = self.stream.columns.clone();
+        let rows = stream::iter(rest.map(Ok)).chain(self.stream).boxed();
+        Rows::new(columns, rows, RowsTag::Select)
+    }
+
     /// Whether the next batch is needed.
     pub fn is_drained(&self) -> bool {
-        self.batch.as_ref().is_none_or(|batch| self.sent == batch.len())
+        self.batch.as_ref().is_none_or(|(_, batch)| self.sent == batch.len())
     }
 
     pub fn fill(&mut self, batch: RecordBatch) -> Result<()> {
-        self.batch = Some(self.encoder.open(batch)?);
+        self.batch = Some((batch.clone(), self.encoder.open(batch)?));
         self.sent = 0;
         Ok(())
     }
 
     /// Appends DataRow messages: at most `rows_max`, and no more than fill a buffer. Returns how many.
     pub fn write(&mut self, out: &mut Vec<u8>, rows_max: usize) -> Result<usize> {
-        let Some(batch) = &self.batch else { return Ok(0) };
+        let Some((_, batch)) = &self.batch else { return Ok(0) };
         let end = self.sent.saturating_add(rows_max).min(batch.len());
         let written = self.encoder.write(batch, self.sent..end, out)?;
         self.sent += written;
@@ -122,6 +143,13 @@ impl Portals {
             self.unnamed = None;
         } else {
             self.named.remove(name);
+        }
+    }
+
+    /// Their transaction has failed: they keep their names until it ends, and nothing else.
+    pub fn give_up(&mut self) {
+        for portal in self.unnamed.iter_mut().chain(self.named.values_mut()) {
+            portal.state = PortalState::Done;
         }
     }
 

@@ -20,7 +20,7 @@ use parking_lot::Mutex;
 
 use crate::error::{Error, Result, SqlState};
 use crate::sql::response::{Response, Rows, RowsTag};
-use crate::sql::session::{Declared, OutputColumn, Session, done};
+use crate::sql::session::{Declared, OutputColumn, Prepared, Session, done};
 use crate::sql::statement::{Ast, DeclareOptions, Direction, Statement};
 use crate::sql::transactions::{Block, now};
 use crate::types::Value;
@@ -49,6 +49,27 @@ impl Session {
     /// The columns of an open cursor.
     pub fn cursor_columns(&self, name: &str) -> Option<Arc<[OutputColumn]>> {
         self.cursors.get(name).map(|cursor| cursor.columns.clone())
+    }
+
+    /// Makes a cursor of rows that the protocol has asked for in portions so far: in PostgreSQL a portal is one.
+    pub fn lend_cursor(&mut self, name: &str, rows: Rows, prepared: &Prepared) {
+        let source = prepared.statement.as_ref().map_or_else(|| Arc::from(""), |s| Arc::clone(&s.source));
+        let cursor = Cursor::new(rows, DeclareOptions::default(), source);
+        self.cursors.insert(name.to_owned(), cursor);
+    }
+
+    /// What is left of it; `None` when it was closed.
+    pub fn return_cursor(&mut self, name: &str) -> Option<Rows> {
+        let cursor = self.cursors.remove(name)?;
+        let rest = cursor.rows(cursor.place + 1, cursor.known());
+        let rest = stream::iter(
+            rest.map_or_else(|error| vec![Err(error)], |rows| rows.into_iter().map(Ok).collect()),
+        );
+        let rows = match cursor.stream.into_inner() {
+            Some(more) => rest.chain(more).boxed(),
+            None => rest.boxed(),
+        };
+        Some(Rows::new(cursor.columns, rows, RowsTag::Select))
     }
 
     pub(crate) async fn declare(
@@ -80,17 +101,7 @@ impl Session {
         let Response::Rows(rows) = self.run_plan(&plan, &[], None).await? else {
             return Err(Error::internal("a cursor without a query"));
         };
-        let cursor = Cursor {
-            columns: rows.columns.clone(),
-            stream: Mutex::new(Some(rows.boxed())),
-            read: Vec::new(),
-            forgotten: 0,
-            place: 0,
-            scroll: options.scroll,
-            hold: options.hold,
-            kept: false,
-            declared: (Arc::clone(&statement.source), now()),
-        };
+        let cursor = Cursor::new(rows, options, Arc::clone(&statement.source));
         self.cursors.insert(name.to_string(), cursor);
         self.show_cursors();
         Ok(done("DECLARE CURSOR"))
@@ -161,6 +172,20 @@ impl Session {
 }
 
 impl Cursor {
+    fn new(rows: Rows, options: DeclareOptions, source: Arc<str>) -> Cursor {
+        Cursor {
+            columns: rows.columns.clone(),
+            stream: Mutex::new(Some(rows.boxed())),
+            read: Vec::new(),
+            forgotten: 0,
+            place: 0,
+            scroll: options.scroll,
+            hold: options.hold,
+            kept: false,
+            declared: (source, now()),
+        }
+    }
+
     /// Moves, and returns the rows that are passed on the way, in the order in which they are.
     async fn fetch(&mut self, direction: Direction) -> Result<Vec<RecordBatch>> {
         match direction {

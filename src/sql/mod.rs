@@ -202,7 +202,7 @@ pub use databases::{Databases, Seat};
 pub use engine::Engine;
 pub use maintenance::time_text;
 pub use notifications::Notification;
-pub use response::{CopyChunk, CopyFormat, CopyIn, CopyOut, Notice, Response, Rows, Severity};
+pub use response::{CopyChunk, CopyFormat, CopyIn, CopyOut, Notice, Response, Rows, RowsTag, Severity};
 pub use session::{Declared, OutputColumn, Prepared, Session};
 pub use statement::Statement;
 pub use timings::Spent;

@@ -367,6 +367,7 @@ impl Session {
             Ok((table, snapshot))
         });
         let snapshots = snapshots.collect::<Result<_>>()?;
+        let reads = self.shared.transaction.lock().as_ref().and_then(|open| open.reads().cloned());
         Ok(Execution {
             params,
             snapshots,
@@ -377,6 +378,7 @@ impl Session {
             staged: view.map(View::results).unwrap_or_default(),
             session: self.shared.clone(),
             cancel: Arc::<AtomicBool>::clone(self.cancel.raised()),
+            reads,
         })
     }
 

@@ -39,6 +39,18 @@ pub struct Statement {
 }
 
 impl Statement {
+    pub(crate) fn ast(&self) -> &Ast {
+        &self.ast
+    }
+
+    /// The cursor that FETCH, MOVE or CLOSE names.
+    pub fn cursor(&self) -> Option<&str> {
+        match &self.ast {
+            Ast::Fetch { name, .. } | Ast::Close(Some(name)) => Some(name),
+            _ => None,
+        }
+    }
+
     /// The statement's own text, without the semicolon.
     pub fn text(&self) -> &str {
         &self.source[self.range.clone()]

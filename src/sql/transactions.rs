@@ -113,7 +113,7 @@ impl Session {
         let level = self.shared.settings.lock().text(id::TRANSACTION_ISOLATION);
         match IsolationLevel::by_name(&level) {
             Some(IsolationLevel::RepeatableRead) => Ok(Isolation::RepeatableRead),
-            Some(IsolationLevel::Serializable) => Err(Error::unsupported("isolation level SERIALIZABLE")),
+            Some(IsolationLevel::Serializable) => Ok(Isolation::Serializable),
             // PostgreSQL reads no uncommitted rows either.
             _ => Ok(Isolation::ReadCommitted),
         }
@@ -190,9 +190,6 @@ impl Session {
                 let message = "SET TRANSACTION ISOLATION LEVEL must be called before any query";
                 return Err(Error::new(SqlState::ACTIVE_SQL_TRANSACTION, message));
             }
-            if level == IsolationLevel::Serializable {
-                return Err(Error::unsupported("isolation level SERIALIZABLE"));
-            }
             settings.set("transaction_isolation", level.name(), true)?;
         }
         if let Some(read_only) = modes.read_only {
@@ -268,14 +265,7 @@ impl Session {
 
     /// Commits what is open; on failure everything is rolled back.
     pub(crate) async fn commit(&mut self) -> Result<()> {
-        let ready = match self.check_deferred(false).await {
-            Ok(()) => match self.keep_cursors().await {
-                Ok(()) => self.clear_temporary().await,
-                Err(error) => Err(error),
-            },
-            Err(error) => Err(error),
-        };
-        if let Err(error) = ready {
+        if let Err(error) = self.prepare_commit().await {
             self.roll_back();
             return Err(error);
         }
@@ -303,6 +293,17 @@ impl Session {
             Err(_) => settings.rollback(),
         }
         committed
+    }
+
+    /// What is still to be done and asked before a commit.
+    async fn prepare_commit(&mut self) -> Result<()> {
+        self.check_deferred(false).await?;
+        self.keep_cursors().await?;
+        self.clear_temporary().await?;
+        if self.shared.transaction.lock().is_some() {
+            self.retry(Transaction::serialize).await?;
+        }
+        Ok(())
     }
 
     /// Undoes what is open.

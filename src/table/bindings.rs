@@ -24,6 +24,7 @@ use crate::error::{Error, Result, SqlState, check_cancel};
 use crate::index::Probes;
 use crate::locks::{AdvisoryKey, Mode, Span};
 use crate::table::Snapshot;
+use crate::table::reads::Reads;
 use crate::types::Zone;
 
 /// The cell a finished plan reads its execution from.
@@ -51,6 +52,8 @@ pub struct Execution {
     pub session: Arc<dyn SessionContext>,
     /// Set when the statement is to end.
     pub cancel: Arc<AtomicBool>,
+    /// Where the transaction wants to know what is read, under SERIALIZABLE.
+    pub reads: Option<Arc<Reads>>,
 }
 
 /// The settings that change how a search runs, never what a plan looks like.
@@ -232,10 +235,20 @@ impl Execution {
             staged: self.staged.clone(),
             session: Arc::clone(&self.session),
             cancel: Arc::clone(&self.cancel),
+            reads: self.reads.clone(),
         }
     }
 
+    /// A table to read from: all of it counts as read.
     pub fn snapshot(&self, table: Oid) -> Result<&Arc<Snapshot>> {
+        if let Some(reads) = &self.reads {
+            reads.whole(table);
+        }
+        self.look(table)
+    }
+
+    /// A table to estimate by, or to read from when [`Execution::reads`] is told what.
+    pub fn look(&self, table: Oid) -> Result<&Arc<Snapshot>> {
         self.snapshots
             .get(&table)
             .ok_or_else(|| Error::internal(format!("no snapshot was taken of the table with oid {table}")))

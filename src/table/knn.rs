@@ -283,7 +283,7 @@ impl KnnScanExec {
     /// In a subquery whose search depends on a row that is not there: the index that is there for it.
     fn unknown(&self) -> Explained {
         let index = self.bindings.execution().ok().and_then(|execution| {
-            let snapshot = execution.snapshot(self.table.definition().oid).ok()?;
+            let snapshot = execution.look(self.table.definition().oid).ok()?;
             let number = self.column_number();
             let enabled = execution.settings.enable_indexscan && !execution.settings.require_exact;
             let index = snapshot.vector_index(number, self.metric, snapshot.live()).filter(|_| enabled);
@@ -368,7 +368,7 @@ impl KnnScanExec {
 impl KnnScanExec {
     /// Whether an execution may take longer than 2 ms: without an index, or with a predicate that is tested on rows.
     pub fn is_heavy(&self, execution: &Execution) -> bool {
-        let Ok(snapshot) = execution.snapshot(self.table.definition().oid) else { return false };
+        let Ok(snapshot) = execution.look(self.table.definition().oid) else { return false };
         let number = self.column_number();
         let indexed = execution.settings.enable_indexscan && snapshot.has_vector_index(number, self.metric);
         snapshot.live().len() > HEAVY_ROWS && (!indexed || !self.filter.is_answerable())

@@ -60,6 +60,8 @@ mod question;
 pub mod reader;
 // What leaves the memory of a transaction.
 pub mod layer;
+// What a transaction has read.
+pub mod reads;
 // Rows as bytes.
 pub mod rows;
 // Going back inside a transaction.

@@ -136,6 +136,21 @@ struct Last {
     answer: Option<Answer>,
 }
 
+/// A key of a unique index that a filter asks for.
+pub struct AskedKey<'c> {
+    pub index: &'c catalog::Index,
+    key: Vec<Value>,
+    /// Where its row is, if there is one.
+    pub slot: Option<u32>,
+}
+
+impl AskedKey<'_> {
+    /// As the table's tree has it; `None` with a NULL in it.
+    pub fn encoded(&self) -> Option<Vec<u8>> {
+        UniqueKey::of_values(self.index.oid, self.key.len()).key(|column| &self.key[column])
+    }
+}
+
 impl Filter {
     pub fn new(provider: &TableSourceProvider, session: &dyn Session, filters: &[Expr]) -> Result<Filter> {
         let table = provider.schema();
@@ -222,8 +237,8 @@ impl Filter {
         snapshot: &Snapshot,
         cancel: &AtomicBool,
     ) -> crate::error::Result<Access> {
-        if let Some((index, slot)) = self.by_key(catalog, snapshot)? {
-            return Ok(Access::Key { index, slot });
+        if let Some(AskedKey { index, slot, .. }) = self.by_key(catalog, snapshot)? {
+            return Ok(Access::Key { index: index.name.clone(), slot });
         }
         let mut used = Vec::new();
         let mut asking = Asking { snapshot, cancel, used: &mut used };
@@ -283,11 +298,12 @@ impl Filter {
         unique.any(|index| key_of(&UniqueKey::of(index, table), parts).is_some())
     }
 
-    fn by_key(
+    /// `None` when the filter does not name all of a unique key.
+    pub fn by_key<'c>(
         &self,
-        catalog: &Catalog,
+        catalog: &'c Catalog,
         snapshot: &Snapshot,
-    ) -> crate::error::Result<Option<(String, Option<u32>)>> {
+    ) -> crate::error::Result<Option<AskedKey<'c>>> {
         let Formula::And(parts) = &self.formula else { return Ok(None) };
         let table = snapshot.definition();
         for index in catalog.indexes_of(table.oid).filter(|index| finds_rows(index)) {
@@ -303,7 +319,7 @@ impl Filter {
             }
             let slot =
                 if key.contains(&Value::Null) { None } else { snapshot.lookup_key(index.oid, &key)? };
-            return Ok(Some((index.name.clone(), slot)));
+            return Ok(Some(AskedKey { index, key, slot }));
         }
         Ok(None)
     }

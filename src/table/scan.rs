@@ -108,7 +108,7 @@ impl ScanExec {
     /// How many rows it will give, about; `None` while the plan is not bound to an execution.
     pub fn estimate(&self) -> Option<u64> {
         let execution = self.bindings.execution().ok()?;
-        let snapshot = execution.snapshot(self.provider.definition().oid).ok()?;
+        let snapshot = execution.look(self.provider.definition().oid).ok()?;
         let all = snapshot.live().len();
         let rows = if self.filter.is_empty() {
             all
@@ -123,6 +123,22 @@ impl ScanExec {
             }
         };
         Some(rows.min(self.limit.map_or(u64::MAX, |limit| limit as u64)))
+    }
+
+    /// The table to read from; the transaction is told of what.
+    fn snapshot(&self, execution: &Execution) -> crate::error::Result<Arc<Snapshot>> {
+        let table = self.provider.definition().oid;
+        if let Some(reads) = &execution.reads {
+            let snapshot = execution.look(table)?;
+            if let Some(asked) = self.filter.by_key(self.provider.catalog(), snapshot)? {
+                // Nothing is like NULL.
+                if let Some(key) = asked.encoded() {
+                    reads.key(table, key, asked.slot);
+                }
+                return Ok(Arc::clone(snapshot));
+            }
+        }
+        execution.snapshot(table).cloned()
     }
 
     fn reader(&self, execution: Arc<Execution>, snapshot: Arc<Snapshot>) -> crate::error::Result<Reader> {
@@ -269,7 +285,7 @@ pub const HEAVY_ROWS: u64 = 5_000;
 impl ScanExec {
     /// Whether an execution may take longer than 2 ms.
     pub fn is_heavy(&self, execution: &Execution) -> bool {
-        let Ok(snapshot) = execution.snapshot(self.provider.definition().oid) else { return false };
+        let Ok(snapshot) = execution.look(self.provider.definition().oid) else { return false };
         snapshot.live().len() > HEAVY_ROWS
             && self.limit.is_none_or(|limit| limit as u64 > HEAVY_ROWS || !self.filter.is_empty())
             && !self.filter.is_by_key(self.provider.catalog(), self.provider.definition())
@@ -303,7 +319,7 @@ impl ScanExec {
     pub fn explained(&self) -> Explained {
         let name = self.provider.definition().name.as_str();
         let access = self.bindings.execution().ok().and_then(|execution| {
-            let snapshot = execution.snapshot(self.provider.definition().oid).ok()?;
+            let snapshot = execution.look(self.provider.definition().oid).ok()?;
             self.access(&execution, snapshot).ok()
         });
         let waits = self.hints.keys.iter().any(|keys| !keys.gathered.is_done());
@@ -378,7 +394,7 @@ impl ExecutionPlan for ScanExec {
     fn execute(&self, _partition: usize, _context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         let schema = Arc::clone(self.properties.eq_properties.schema());
         let execution = self.bindings.execution().map_err(external)?;
-        let snapshot = Arc::clone(execution.snapshot(self.provider.definition().oid).map_err(external)?);
+        let snapshot = self.snapshot(&execution).map_err(external)?;
         let stage = match self.hints.keys.is_empty() {
             true => Stage::Reading(self.reader(execution, snapshot).map_err(external)?),
             // The other side of the join has not been read yet.

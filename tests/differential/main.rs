@@ -20,6 +20,7 @@ mod intended;
 mod model;
 mod mutated;
 mod random;
+mod serializable;
 mod templates;
 mod types;
 

@@ -342,3 +342,54 @@ fn what_a_table_brings_with_it_is_told_who_wants_to_hear_it() {
         assert_eq!(notices, expected.map(|text| (Some("DEBUG".to_owned()), Some(text.to_owned()))));
     });
 }
+
+/// Binds a portal with a name to the unnamed statement.
+fn bind_named(portal: &str) -> Vec<u8> {
+    frame(b'B', &[portal.as_bytes(), b"\0\0\0\0\0\0\0\0"].concat())
+}
+
+fn execute_named(portal: &str, rows: u32) -> Vec<u8> {
+    frame(b'E', &[portal.as_bytes(), b"\0", &rows.to_be_bytes()].concat())
+}
+
+/// The only cell of each row, tags, and SQLSTATEs.
+fn told(frames: &[(u8, Vec<u8>)]) -> Vec<String> {
+    let told = frames.iter().filter_map(|(kind, body)| match kind {
+        b'D' => Some(String::from_utf8_lossy(&body[6..]).into_owned()),
+        b'C' => Some(String::from_utf8_lossy(&body[..body.len() - 1]).into_owned()),
+        b'E' => field(body, b'C'),
+        b's' => Some("...".to_owned()),
+        _ => None,
+    });
+    told.collect()
+}
+
+/// asyncpg's cursors go forward by MOVE.
+#[test]
+fn a_portal_is_a_cursor() {
+    let house = House::new();
+    let mut raw = Raw::session(&house);
+    let mut ask = |bytes: &[&[u8]]| {
+        raw.send(&bytes.concat());
+        told(&raw.until(b'Z'))
+    };
+    let select = parse("", "SELECT x FROM generate_series(1, 14) AS a(x)");
+    assert_eq!(ask(&[&query("BEGIN")]), ["BEGIN"]);
+    let begun = ask(&[&select, &bind_named("c"), &bind_named("d"), &execute_named("c", 2), &sync()]);
+    assert_eq!(begun, ["1", "2", "..."]);
+    assert_eq!(ask(&[&query("MOVE FORWARD 5 IN c")]), ["MOVE 5"]);
+    assert_eq!(ask(&[&execute_named("c", 2), &sync()]), ["8", "9", "..."]);
+    assert_eq!(ask(&[&query("FETCH 2 FROM c; FETCH c")]), ["10", "11", "FETCH 2", "12", "FETCH 1"]);
+    assert_eq!(ask(&[&execute_named("c", 0), &sync()]), ["13", "14", "SELECT 2"]);
+    assert_eq!(ask(&[&query("FETCH c")]), ["FETCH 0"]);
+    // One that has not begun.
+    assert_eq!(ask(&[&query("MOVE 12 IN d")]), ["MOVE 12"]);
+    assert_eq!(ask(&[&query("CLOSE c")]), ["CLOSE CURSOR"]);
+    // Its place in a transaction that has failed is kept, but nothing is read from it.
+    assert_eq!(ask(&[&query("FETCH BACKWARD 1 FROM d")]), ["55000"]);
+    assert_eq!(ask(&[&execute_named("d", 1), &sync()]), ["25P02"]);
+    assert_eq!(ask(&[&execute_named("c", 1), &sync()]), ["34000"]);
+    assert_eq!(ask(&[&query("ROLLBACK")]), ["ROLLBACK"]);
+    assert_eq!(ask(&[&execute_named("d", 1), &sync()]), ["34000"]);
+    house.run(async |_| {});
+}

@@ -189,20 +189,6 @@ impl CopyInState {
         Ok(())
     }
 
-    fn check_width(&self) -> Result<()> {
-        let (got, expected) = (self.fields.len(), self.columns.len());
-        if got == expected {
-            return Ok(());
-        }
-        let error = if got > expected {
-            bad_format("extra data after last expected column")
-        } else {
-            let column = &self.table.columns[self.columns[got]].name;
-            bad_format(format!("missing data for column \"{column}\""))
-        };
-        Err(error.context(self.line_context()))
-    }
-
     /// Whether making rows takes the session's transaction.
     fn needs_session(&self) -> bool {
         !self.defaults.is_empty()
@@ -215,10 +201,19 @@ impl CopyInState {
         self.table.foreign_keys().any(|(_, key)| key.table == self.table.oid)
     }
 
-    /// Puts the fields into a row.
+    /// Puts the fields into a row. A field too many is told first, one that is missing in its turn.
     fn fill(&mut self, row: &mut [Value]) -> Result<()> {
-        self.check_width()?;
+        let count = self.fields.len();
+        if count > self.columns.len() {
+            let error = bad_format("extra data after last expected column");
+            return Err(error.context(self.line_context()));
+        }
         for (field, &column) in self.columns.iter().enumerate() {
+            if field == count {
+                let name = &self.table.columns[column].name;
+                let error = bad_format(format!("missing data for column \"{name}\""));
+                return Err(error.context(self.line_context()));
+            }
             let ty = &self.table.columns[column].ty;
             let value = match self.fields.get(field) {
                 None => Ok(Value::Null),

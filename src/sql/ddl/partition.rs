@@ -167,15 +167,13 @@ impl Session {
         self.put(altered).await
     }
 
-    /// 0A000 in a REPEATABLE READ transaction: its snapshot may be older than the lock, and rows that were written between
+    /// 0A000 in a transaction with one snapshot: it may be older than the lock, and rows that were written between
     /// would be forgotten.
     pub(super) fn refuse_old_snapshot(&self, what: &str) -> Result<()> {
         let isolation = self.shared.with_transaction(|transaction| Ok(transaction.isolation()))?;
         match isolation {
             Isolation::ReadCommitted => Ok(()),
-            Isolation::RepeatableRead => {
-                Err(Error::unsupported(format!("{what} in a REPEATABLE READ transaction")))
-            }
+            held => Err(Error::unsupported(format!("{what} in a {} transaction", held.name()))),
         }
     }
 

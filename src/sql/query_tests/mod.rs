@@ -165,6 +165,7 @@ impl World {
             settings: self.settings.clone(),
             staged: Vec::new(),
             session: Arc::new(NoSession(txn.catalog())),
+            reads: None,
             cancel: Arc::default(),
         }
     }

@@ -187,6 +187,7 @@ impl Runner {
             settings: SearchSettings::default(),
             staged: Vec::new(),
             session: Arc::new(Session(Arc::clone(&self.catalog))),
+            reads: None,
             cancel: Arc::default(),
         };
         let batches: Vec<Result<RecordBatch>> = self

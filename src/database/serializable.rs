@@ -1,0 +1,106 @@
+//! SERIALIZABLE: transactions that are as if they had run one after the other.
+//!
+//! Each reads from one snapshot, as under REPEATABLE READ, and remembers what it read (`table/reads.rs`). One that
+//! has written asks at its end whether others have changed any of that since, and is undone with 40001 if so: what it
+//! has written would be the same had it run at its end, all at once. One that has only read is as if it had run at its
+//! snapshot. That is optimistic concurrency control with backward validation (Kung and Robinson, 1981).
+//!
+//! ```text
+//!   BEGIN ─> snapshot ─> reads, writes ... ─> locks ─> is what was read unchanged? ─> commit ─> published, unlocked
+//!                                                                └─ no: 40001
+//! ```
+//!
+//! **Locks** keep the question true until the commit is published: one per table, shared by those who have read it,
+//! exclusive for one who has written to it, taken in the order of the tables, so that nobody waits in a circle. Without
+//! them two could find unchanged what the other one is about to publish. They also make the order in which commits become
+//! visible the order in which they are as if run, so that those who only read see a state of that order.
+//!
+//! PostgreSQL watches for dangerous structures of dependencies instead (Ports and Grittner, 2012): it undoes fewer that
+//! scan tables others write to, and more by chance of pages. The promise is the same, and is about transactions of this
+//! level among each other.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::catalog::Oid;
+use crate::database::transaction::{Isolation, Stop, Transaction};
+use crate::error::{Error, Result, SqlState};
+use crate::locks::{Mode, Resource};
+use crate::log::StorageId;
+use crate::table::reads::Reads;
+
+/// Instead of an index, whose oids begin with 16,400.
+const SERIAL: Oid = 1;
+
+impl Transaction {
+    /// Where its reads are to be told, under SERIALIZABLE.
+    pub fn reads(&self) -> Option<&Arc<Reads>> {
+        (self.isolation() == Isolation::Serializable).then_some(&self.reads)
+    }
+
+    /// Before the commit: makes sure that what was read is as it was, and stays so until the commit is visible. 40001 when it
+    /// is not. Nothing to do for other levels, and where nothing was written.
+    pub fn serialize(&mut self) -> Result<(), Stop> {
+        let Some(reads) = self.reads().filter(|_| self.has_written()).map(|reads| reads.tables()) else {
+            return Ok(());
+        };
+        let txn = self.work().txn;
+        for (storage, mode) in self.touched(reads.keys())? {
+            let lock = [Resource::Key(SERIAL, storage.0)];
+            let waiter = match mode {
+                Mode::Exclusive => self.core.locks.exclusive(txn, lock)?,
+                Mode::Shared => self.core.locks.shared(txn, lock)?,
+            };
+            if let Some(waiter) = waiter {
+                return Err(Stop::Wait(waiter));
+            }
+        }
+        let newest = self.core.version.load_full();
+        for (table, read) in reads {
+            let seen = self.snapshot_seq();
+            let is_changed = match newest.tables.get(&table) {
+                // Its own, or it has been dropped.
+                None => !self.has_made(table),
+                // Its rows are others.
+                Some(files) if files.rows_since() > seen => true,
+                Some(files) => match files.state().changes.since(seen) {
+                    Some(changed) => read.is_changed(files, &changed)?,
+                    None => false,
+                },
+            };
+            if is_changed {
+                return Err(self.not_serial(table).into());
+            }
+        }
+        Ok(())
+    }
+
+    /// The tables that were written to or read, by what their rows lie in.
+    fn touched<'r>(&self, read: impl Iterator<Item = &'r Oid>) -> Result<BTreeMap<StorageId, Mode>> {
+        let mut touched = BTreeMap::new();
+        for table in read {
+            if let Some(files) = self.version().tables.get(table) {
+                touched.insert(files.storage(), Mode::Shared);
+            }
+        }
+        let written = self.work.iter().flat_map(|work| work.writers.keys());
+        touched.extend(written.map(|storage| (*storage, Mode::Exclusive)));
+        Ok(touched)
+    }
+
+    fn has_made(&self, table: Oid) -> bool {
+        let storage = self.catalog_ref().table_by_oid(table).map(|table| StorageId(table.storage));
+        let made = self.work.as_ref().map(|work| &work.created);
+        made.zip(storage).is_some_and(|(made, storage)| made.contains_key(&storage))
+    }
+
+    fn not_serial(&self, table: Oid) -> Error {
+        let name = self.catalog_ref().table_by_oid(table).map_or("", |table| table.name.as_str());
+        let message = "could not serialize access due to read/write dependencies among transactions";
+        Error::new(SqlState::SERIALIZATION_FAILURE, message)
+            .detail(format!(
+                "Another transaction has changed what this one had read of the table \"{name}\"."
+            ))
+            .hint("The transaction might succeed if retried.")
+    }
+}
