@@ -22,7 +22,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::catalog::Oid;
+use crate::catalog::{Catalog, Oid};
 use crate::database::transaction::{Isolation, Stop, Transaction};
 use crate::error::{Error, Result, SqlState};
 use crate::locks::{Mode, Resource};
@@ -39,9 +39,10 @@ impl Transaction {
     }
 
     /// Before the commit: makes sure that what was read is as it was, and stays so until the commit is visible. 40001 when it
-    /// is not. Nothing to do for other levels, and where nothing was written.
+    /// is not. Nothing to do for other levels, and where nothing was written or locked.
     pub fn serialize(&mut self) -> Result<(), Stop> {
-        let Some(reads) = self.reads().filter(|_| self.has_written()).map(|reads| reads.tables()) else {
+        // Locks alone count as well: what somebody was refused tells of others' rows.
+        let Some(reads) = self.reads().filter(|_| self.work.is_some()).map(|reads| reads.tables()) else {
             return Ok(());
         };
         let txn = self.work().txn;
@@ -58,13 +59,15 @@ impl Transaction {
         let newest = self.core.version.load_full();
         for (table, read) in reads {
             let seen = self.snapshot_seq();
+            let definition = |catalog: &Catalog| catalog.table_by_oid(table).cloned();
             let is_changed = match newest.tables.get(&table) {
-                // Its own, or it has been dropped.
-                None => !self.has_made(table),
+                // Dropped, or its own.
+                None => self.begun.tables.contains_key(&table),
+                Some(_) if definition(&newest.catalog) != definition(&self.begun.catalog) => true,
                 // Its rows are others.
                 Some(files) if files.rows_since() > seen => true,
                 Some(files) => match files.state().changes.since(seen) {
-                    Some(changed) => read.is_changed(files, &changed)?,
+                    Some(changed) => read.is_changed(files, &changed, &newest.catalog)?,
                     None => false,
                 },
             };
@@ -83,15 +86,13 @@ impl Transaction {
                 touched.insert(files.storage(), Mode::Shared);
             }
         }
-        let written = self.work.iter().flat_map(|work| work.writers.keys());
-        touched.extend(written.map(|storage| (*storage, Mode::Exclusive)));
+        if let Some(work) = &self.work {
+            touched.extend(work.writers.keys().map(|storage| (*storage, Mode::Exclusive)));
+            // Those that get other rows, or end.
+            let altered = work.edits.iter().filter_map(|edit| self.version().tables.get(&edit.oid()));
+            touched.extend(altered.map(|files| (files.storage(), Mode::Exclusive)));
+        }
         Ok(touched)
-    }
-
-    fn has_made(&self, table: Oid) -> bool {
-        let storage = self.catalog_ref().table_by_oid(table).map(|table| StorageId(table.storage));
-        let made = self.work.as_ref().map(|work| &work.created);
-        made.zip(storage).is_some_and(|(made, storage)| made.contains_key(&storage))
     }
 
     fn not_serial(&self, table: Oid) -> Error {

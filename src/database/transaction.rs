@@ -141,13 +141,15 @@ pub struct Transaction {
     pub(super) deferred: DeferredKeys,
     /// Under SERIALIZABLE.
     pub(super) reads: Arc<Reads>,
+    /// As of the snapshot.
+    pub(super) begun: Arc<Version>,
 }
 
 impl Transaction {
     pub(super) fn new(database: &Database, isolation: Isolation, holder: Holder) -> Transaction {
         let core = database.core().clone();
         let (version, snapshot) = newest(&core, holder);
-        let catalog = version.catalog.clone();
+        let (catalog, begun) = (version.catalog.clone(), version.clone());
         let commits = database.commits().clone();
         Transaction {
             core,
@@ -162,6 +164,7 @@ impl Transaction {
             deferred: DeferredKeys::default(),
             used_sequence: false,
             reads: Arc::default(),
+            begun,
         }
     }
 
@@ -202,6 +205,7 @@ impl Transaction {
     fn start_again(&mut self) {
         let (version, snapshot) = newest(&self.core, self.holder);
         self.snapshot = snapshot;
+        self.begun = version.clone();
         self.take_version(version);
     }
 
@@ -347,6 +351,7 @@ impl Transaction {
         on_conflict: OnConflict,
     ) -> Result<(InsertOutcome, Vec<NewRow<'v>>, Vec<Wait>), Stop> {
         let modes = self.deferred.modes();
+        let (isolation, seen) = (self.isolation, self.snapshot.seq());
         let writer = self.writer(table)?;
         let unique = writer.unique_keys().clone();
         let mut waits: Vec<(usize, usize)> = Vec::new();
@@ -376,7 +381,15 @@ impl Transaction {
                     continue;
                 }
                 match on_conflict {
-                    OnConflict::Nothing(target) if target.is_none_or(|target| target == unique.index) => {}
+                    OnConflict::Nothing(target) if target.is_none_or(|target| target == unique.index) => {
+                        let changed = || writer.table().state().changes.since(seen).unwrap_or_default();
+                        // A row that the snapshot does not see.
+                        if isolation != Isolation::ReadCommitted
+                            && owner.is_some_and(|owner| changed().contains(owner))
+                        {
+                            return Err(concurrent_update().into());
+                        }
+                    }
                     OnConflict::Report(target) if target == unique.index => match owner {
                         Some(slot) => outcome.conflicts.push((number, slot)),
                         None => return Err(second_time().into()),
@@ -453,11 +466,7 @@ impl Transaction {
         match (mine.next(), self.isolation) {
             (None, _) => Ok(LockOutcome::Locked),
             (Some(_), Isolation::ReadCommitted) => Ok(LockOutcome::Restart),
-            (Some(_), Isolation::RepeatableRead | Isolation::Serializable) => Err(Error::new(
-                SqlState::SERIALIZATION_FAILURE,
-                "could not serialize access due to concurrent update",
-            )
-            .into()),
+            (Some(_), Isolation::RepeatableRead | Isolation::Serializable) => Err(concurrent_update().into()),
         }
     }
 
@@ -752,6 +761,10 @@ fn shown(value: &Value) -> String {
         Value::Null => "null".into(),
         value => crate::types::text::to_string(value),
     }
+}
+
+fn concurrent_update() -> Error {
+    Error::new(SqlState::SERIALIZATION_FAILURE, "could not serialize access due to concurrent update")
 }
 
 fn second_time() -> Error {

@@ -296,11 +296,57 @@ impl Connection {
         Ok(())
     }
 
+    /// FETCH, MOVE and CLOSE may name a portal: it is a cursor while they run.
     async fn run_statement(&mut self, statement: &Statement) -> Result<(Portal, Response)> {
-        let lent = self.lend_portal(statement).await?;
-        let run = self.prepare_and_run(statement).await;
-        self.take_back(lent, run.is_err());
-        run
+        let named = statement.cursor().filter(|name| {
+            !name.is_empty() && self.portals.contains(name) && self.session.cursor_columns(name).is_none()
+        });
+        let Some(name) = named else { return self.prepare_and_run(statement).await };
+        let mut portal = self.portals.take(name)?;
+        if statement.closes() {
+            // Nothing of it has to run for that.
+            let columns = portal.prepared.columns.clone().unwrap_or_else(|| [].into());
+            let mut rows = Rows::new(columns, stream::empty().boxed(), RowsTag::Select);
+            self.session.lend_cursor(name, &mut rows, &portal.prepared);
+            return self.prepare_and_run(statement).await;
+        }
+        let outcome = self.run_lent(statement, name, &mut portal).await;
+        self.portals.insert(name, portal);
+        outcome
+    }
+
+    /// FETCH or MOVE of a portal.
+    async fn run_lent(
+        &mut self,
+        statement: &Statement,
+        name: &str,
+        portal: &mut Portal,
+    ) -> Result<(Portal, Response)> {
+        self.session.check_not_failed(Some(&statement.ast))?;
+        let mut rows = match portal.lend() {
+            PortalState::Bound(params) if portal.prepared.columns.is_some() => {
+                match self.session.execute(&portal.prepared, params).await? {
+                    Response::Rows(rows) => rows,
+                    _ => return Err(Error::internal("a statement with columns has no rows")),
+                }
+            }
+            PortalState::Open(rows) => rows.into_rest(),
+            PortalState::Done if portal.prepared.columns.is_some() => {
+                let columns = portal.prepared.columns.clone().unwrap_or_else(|| [].into());
+                Rows::new(columns, stream::empty().boxed(), RowsTag::Select)
+            }
+            _ => {
+                let message = format!("portal \"{name}\" cannot be run");
+                return Err(Error::new(SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE, message));
+            }
+        };
+        rows.pause();
+        self.session.lend_cursor(name, &mut rows, &portal.prepared);
+        let outcome = self.prepare_and_run(statement).await;
+        if self.session.return_cursor(name, &mut rows)? && outcome.is_ok() {
+            portal.resume(rows, self.session.look());
+        }
+        outcome
     }
 
     async fn prepare_and_run(&mut self, statement: &Statement) -> Result<(Portal, Response)> {
@@ -313,44 +359,6 @@ impl Connection {
         let response = self.session.execute(&prepared, Vec::new()).await?;
         portal.spent.execute = started.elapsed();
         Ok((portal, response))
-    }
-
-    /// FETCH, MOVE and CLOSE may name a portal: it is a cursor while they run.
-    async fn lend_portal(&mut self, statement: &Statement) -> Result<Option<(String, Portal)>> {
-        let Some(name) = statement.cursor().filter(|name| !name.is_empty() && self.portals.contains(name))
-        else {
-            return Ok(None);
-        };
-        let mut portal = self.portals.take(name)?;
-        let rows = match portal.lend() {
-            PortalState::Bound(params) => match self.session.execute(&portal.prepared, params).await? {
-                Response::Rows(rows) => rows,
-                _ => {
-                    let message = format!("portal \"{name}\" cannot be run");
-                    return Err(Error::new(SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE, message));
-                }
-            },
-            PortalState::Open(rows) => rows.into_rest(),
-            PortalState::Done => {
-                let columns = portal.prepared.columns.clone().unwrap_or_else(|| [].into());
-                Rows::new(columns, stream::empty().boxed(), RowsTag::Select)
-            }
-        };
-        self.session.lend_cursor(name, rows, &portal.prepared);
-        Ok(Some((name.to_owned(), portal)))
-    }
-
-    /// The portal is one again, if it was not closed. Its name stays its own when the statement has failed.
-    fn take_back(&mut self, lent: Option<(String, Portal)>, failed: bool) {
-        let Some((name, mut portal)) = lent else { return };
-        let rest = self.session.return_cursor(&name);
-        let is_closed = rest.is_none() && !failed;
-        if let Some(rows) = rest {
-            portal.resume(rows, self.session.look());
-        }
-        if !is_closed {
-            self.portals.insert(&name, portal);
-        }
     }
 
     fn complete(&mut self, outcome: Outcome) {
@@ -417,7 +425,9 @@ impl Connection {
     fn bind(&mut self, bind: Bind<'_>) -> Result<()> {
         let prepared = self.session.saved_statement(bind.statement)?;
         check_bind(&bind, &prepared)?;
-        if !bind.portal.is_empty() && self.portals.contains(bind.portal) {
+        let is_taken =
+            self.portals.contains(bind.portal) || self.session.cursor_columns(bind.portal).is_some();
+        if !bind.portal.is_empty() && is_taken {
             return Err(Error::new(
                 SqlState::DUPLICATE_CURSOR,
                 format!("cursor \"{}\" already exists", bind.portal),
@@ -478,7 +488,7 @@ impl Connection {
 
     async fn run_portal(&mut self, portal: &mut Portal, rows_max: usize) -> Result<Outcome, Failure> {
         if let Some(statement) = &portal.prepared.statement {
-            self.session.check_not_failed(Some(statement.ast()))?;
+            self.session.check_not_failed(Some(&statement.ast))?;
         }
         match portal.start()? {
             PortalState::Bound(params) => {
@@ -492,6 +502,10 @@ impl Connection {
                 self.send_rows(portal, rows, rows_max).await
             }
             PortalState::Done => Ok(Outcome::Completed("SELECT 0".to_owned())),
+            PortalState::GivenUp => {
+                let message = "portal cannot be run: its transaction has failed";
+                Err(Error::new(SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE, message).into())
+            }
         }
     }
 
@@ -552,7 +566,7 @@ impl Connection {
                     Some(batch) => rows.fill(batch?)?,
                     None => {
                         self.session.note_timing(&portal.prepared, portal.spent);
-                        return Ok(Outcome::Completed(rows.stream.tag()));
+                        return Ok(Outcome::Completed(rows.stream.tag((rows_max - left) as u64)));
                     }
                 }
             }

@@ -4,12 +4,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use futures::stream::{self, StreamExt};
 
 use crate::error::{Error, Result, SqlState};
 use crate::server::encode::{RowEncoder, RowSource};
 use crate::server::frontend::Format;
-use crate::sql::{Prepared, Rows, RowsTag, Spent};
+use crate::sql::{Prepared, Rows, Spent};
 use crate::types::{Look, Value};
 
 /// A statement with its parameters. Ends with its transaction.
@@ -26,6 +25,8 @@ pub enum PortalState {
     Bound(Vec<Value>),
     Open(RowsInFlight),
     Done,
+    /// It failed, or its transaction has: only its name is left.
+    GivenUp,
 }
 
 impl Portal {
@@ -35,7 +36,11 @@ impl Portal {
 
     /// What there is to do; the portal counts as done until it is suspended. Statements without rows run once.
     pub fn start(&mut self) -> Result<PortalState> {
-        let state = std::mem::replace(&mut self.state, PortalState::Done);
+        let next = match &self.state {
+            PortalState::GivenUp => PortalState::GivenUp,
+            _ => PortalState::Done,
+        };
+        let state = std::mem::replace(&mut self.state, next);
         if matches!(state, PortalState::Done) && self.prepared.columns.is_none() {
             return Err(Error::new(
                 SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
@@ -45,12 +50,13 @@ impl Portal {
         Ok(state)
     }
 
-    /// Takes out what there is to do, for a statement that names the portal as a cursor. What is left of it comes back by
+    /// Takes out what there is to do, for a statement that names the portal as a cursor. It comes back by
     /// [`Portal::resume`].
     pub fn lend(&mut self) -> PortalState {
-        std::mem::replace(&mut self.state, PortalState::Done)
+        std::mem::replace(&mut self.state, PortalState::GivenUp)
     }
 
+    /// Goes on with these rows.
     pub fn resume(&mut self, rows: Rows, look: Look) {
         let rows = RowsInFlight::new(rows, &self.formats, look);
         self.suspend(rows);
@@ -79,12 +85,13 @@ impl RowsInFlight {
         RowsInFlight { stream, encoder, batch: None, sent: 0 }
     }
 
-    /// The rows that were not sent.
+    /// The stream, with the rows that were not sent.
     pub fn into_rest(self) -> Rows {
-        let rest = self.batch.map(|(batch, _)| batch.slice(self.sent, batch.num_rows() - self.sent));
-        let columns = self.stream.columns.clone();
-        let rows = stream::iter(rest.map(Ok)).chain(self.stream).boxed();
-        Rows::new(columns, rows, RowsTag::Select)
+        let mut rows = self.stream;
+        if let Some((batch, _)) = self.batch {
+            rows.put_back(batch.slice(self.sent, batch.num_rows() - self.sent));
+        }
+        rows
     }
 
     /// Whether the next batch is needed.
@@ -149,7 +156,7 @@ impl Portals {
     /// Their transaction has failed: they keep their names until it ends, and nothing else.
     pub fn give_up(&mut self) {
         for portal in self.unnamed.iter_mut().chain(self.named.values_mut()) {
-            portal.state = PortalState::Done;
+            portal.state = PortalState::GivenUp;
         }
     }
 

@@ -51,25 +51,27 @@ impl Session {
         self.cursors.get(name).map(|cursor| cursor.columns.clone())
     }
 
-    /// Makes a cursor of rows that the protocol has asked for in portions so far: in PostgreSQL a portal is one.
-    pub fn lend_cursor(&mut self, name: &str, rows: Rows, prepared: &Prepared) {
+    /// Makes a cursor of rows that the protocol has asked for in portions so far: in PostgreSQL a portal is one. What stays
+    /// behind is for [`Session::return_cursor`].
+    pub fn lend_cursor(&mut self, name: &str, rows: &mut Rows, prepared: &Prepared) {
         let source = prepared.statement.as_ref().map_or_else(|| Arc::from(""), |s| Arc::clone(&s.source));
-        let cursor = Cursor::new(rows, DeclareOptions::default(), source);
+        let given = rows.given();
+        let (ahead, stream) = rows.take_parts();
+        let mut cursor = Cursor::new(rows.columns.clone(), stream, DeclareOptions::default(), source);
+        cursor.read = ahead.into();
+        cursor.place = usize::try_from(given).unwrap_or(usize::MAX);
+        cursor.forgotten = cursor.place;
         self.cursors.insert(name.to_owned(), cursor);
     }
 
-    /// What is left of it; `None` when it was closed.
-    pub fn return_cursor(&mut self, name: &str) -> Option<Rows> {
-        let cursor = self.cursors.remove(name)?;
-        let rest = cursor.rows(cursor.place + 1, cursor.known());
-        let rest = stream::iter(
-            rest.map_or_else(|error| vec![Err(error)], |rows| rows.into_iter().map(Ok).collect()),
-        );
-        let rows = match cursor.stream.into_inner() {
-            Some(more) => rest.chain(more).boxed(),
-            None => rest.boxed(),
-        };
-        Some(Rows::new(cursor.columns, rows, RowsTag::Select))
+    /// Puts what is left of it back; false when it was closed.
+    pub fn return_cursor(&mut self, name: &str, rows: &mut Rows) -> Result<bool> {
+        let Some(cursor) = self.cursors.remove(name) else { return Ok(false) };
+        let given = cursor.place.min(cursor.known());
+        let ahead = cursor.rows(given + 1, cursor.known())?;
+        let stream = cursor.stream.into_inner().unwrap_or_else(|| stream::empty().boxed());
+        rows.go_on_with(ahead.into(), stream, given as u64);
+        Ok(true)
     }
 
     pub(crate) async fn declare(
@@ -101,7 +103,8 @@ impl Session {
         let Response::Rows(rows) = self.run_plan(&plan, &[], None).await? else {
             return Err(Error::internal("a cursor without a query"));
         };
-        let cursor = Cursor::new(rows, options, Arc::clone(&statement.source));
+        let source = Arc::clone(&statement.source);
+        let cursor = Cursor::new(rows.columns.clone(), rows.boxed(), options, source);
         self.cursors.insert(name.to_string(), cursor);
         self.show_cursors();
         Ok(done("DECLARE CURSOR"))
@@ -172,10 +175,15 @@ impl Session {
 }
 
 impl Cursor {
-    fn new(rows: Rows, options: DeclareOptions, source: Arc<str>) -> Cursor {
+    fn new(
+        columns: Arc<[OutputColumn]>,
+        stream: BoxStream<'static, Result<RecordBatch>>,
+        options: DeclareOptions,
+        source: Arc<str>,
+    ) -> Cursor {
         Cursor {
-            columns: rows.columns.clone(),
-            stream: Mutex::new(Some(rows.boxed())),
+            columns,
+            stream: Mutex::new(Some(stream)),
             read: Vec::new(),
             forgotten: 0,
             place: 0,

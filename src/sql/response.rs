@@ -1,5 +1,6 @@
 //! What executing a statement yields: rows, a tag, a COPY in either direction, and notices beside them.
 
+use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -7,7 +8,7 @@ use std::task::{Context, Poll};
 
 use arrow::array::RecordBatch;
 use bytes::Bytes;
-use futures::stream::{BoxStream, Stream};
+use futures::stream::{self, BoxStream, Stream, StreamExt};
 
 use crate::error::{Error, Result};
 use crate::sql::cancel::Timer;
@@ -30,6 +31,8 @@ pub enum Response {
 /// Rows of a statement. Poll it as a stream of batches whose columns match `columns`, then ask for the tag.
 pub struct Rows {
     pub columns: Arc<[OutputColumn]>,
+    /// Batches that come before those of the stream.
+    ahead: VecDeque<RecordBatch>,
     stream: BoxStream<'static, Result<RecordBatch>>,
     tag: RowsTag,
     rows: u64,
@@ -54,7 +57,34 @@ impl Rows {
         stream: BoxStream<'static, Result<RecordBatch>>,
         tag: RowsTag,
     ) -> Rows {
-        Rows { columns, stream, tag, rows: 0, timer: None }
+        Rows { columns, ahead: VecDeque::new(), stream, tag, rows: 0, timer: None }
+    }
+
+    /// Puts a batch that was taken out back in front.
+    pub(crate) fn put_back(&mut self, batch: RecordBatch) {
+        self.rows -= batch.num_rows() as u64;
+        self.ahead.push_front(batch);
+    }
+
+    /// How many rows were given.
+    pub(crate) fn given(&self) -> u64 {
+        self.rows
+    }
+
+    /// Takes out the batches that are there, and where more come from.
+    pub(crate) fn take_parts(&mut self) -> (VecDeque<RecordBatch>, BoxStream<'static, Result<RecordBatch>>) {
+        let stream = std::mem::replace(&mut self.stream, stream::empty().boxed());
+        (std::mem::take(&mut self.ahead), stream)
+    }
+
+    /// The same command goes on with what is left of its rows.
+    pub(crate) fn go_on_with(
+        &mut self,
+        ahead: VecDeque<RecordBatch>,
+        stream: BoxStream<'static, Result<RecordBatch>>,
+        given: u64,
+    ) {
+        (self.ahead, self.stream, self.rows) = (ahead, stream, given);
     }
 
     /// How long the rows may take from now on.
@@ -73,11 +103,11 @@ impl Rows {
         Rows { tag: RowsTag::Fixed(tag), ..self }
     }
 
-    /// The command tag; call it after the stream has ended.
-    pub fn tag(&self) -> String {
+    /// The command tag, after the stream has ended. `sent` are the rows of this portion, which is what a SELECT tells.
+    pub fn tag(&self, sent: u64) -> String {
         match &self.tag {
-            RowsTag::Select => format!("SELECT {}", self.rows),
-            RowsTag::Fetch => format!("FETCH {}", self.rows),
+            RowsTag::Select => format!("SELECT {sent}"),
+            RowsTag::Fetch => format!("FETCH {sent}"),
             RowsTag::Fixed(text) => text.clone(),
         }
     }
@@ -87,7 +117,10 @@ impl Stream for Rows {
     type Item = Result<RecordBatch>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let next = self.stream.as_mut().poll_next(context);
+        let next = match self.ahead.pop_front() {
+            Some(batch) => Poll::Ready(Some(Ok(batch))),
+            None => self.stream.as_mut().poll_next(context),
+        };
         if let Poll::Ready(Some(Ok(batch))) = &next {
             self.rows += batch.num_rows() as u64;
         }

@@ -285,7 +285,7 @@ pub static LIST: &[Setting] = &[
         "default_transaction_deferrable",
         CLIENT,
         Kind::Bool(false),
-        "Deferrable transactions only differ under serializable isolation, which is not built.",
+        "Transactions that only read are never refused nor kept waiting, deferrable or not.",
     ),
     setting(
         "default_transaction_isolation",

@@ -39,8 +39,9 @@ pub struct Statement {
 }
 
 impl Statement {
-    pub(crate) fn ast(&self) -> &Ast {
-        &self.ast
+    /// Whether it is CLOSE.
+    pub fn closes(&self) -> bool {
+        matches!(self.ast, Ast::Close(_))
     }
 
     /// The cursor that FETCH, MOVE or CLOSE names.

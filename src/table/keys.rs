@@ -112,6 +112,14 @@ pub fn key_prefix(index: catalog::Oid) -> [u8; 5] {
     [UNIQUE, a, b, c, d]
 }
 
+/// The index of a unique key.
+pub fn index_of_key(key: &[u8]) -> Result<catalog::Oid> {
+    match key {
+        [UNIQUE, a, b, c, d, ..] => Ok(u32::from_be_bytes([*a, *b, *c, *d])),
+        _ => Err(Error::internal(format!("no unique key: {}", key.escape_ascii()))),
+    }
+}
+
 /// Longest key of a unique index, in bytes as encoded. PostgreSQL's limit is 2,704; ours bounds what a commit has to
 /// write after it is durable.
 const KEY_BYTES_MAX: usize = 64 << 10;

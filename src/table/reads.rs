@@ -13,10 +13,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use parking_lot::Mutex;
 use roaring::RoaringBitmap;
 
-use crate::catalog::Oid;
+use crate::catalog::{Catalog, Oid};
 use crate::error::Result;
 use crate::log::Seq;
-use crate::table::Table;
+use crate::table::{Table, keys};
 
 /// Keys without a row up to which each is remembered by itself; with more the whole table counts as read. 1,000 of them
 /// take some 100 KB.
@@ -64,8 +64,8 @@ impl Reads {
 }
 
 impl Read {
-    /// Whether others have changed it, given the slots that commits have changed since it was read.
-    pub fn is_changed(&self, table: &Table, changed: &RoaringBitmap) -> Result<bool> {
+    /// Whether others have changed it, given the slots that commits have changed since it was read, and the catalogue of now.
+    pub fn is_changed(&self, table: &Table, changed: &RoaringBitmap, catalog: &Catalog) -> Result<bool> {
         if changed.is_empty() {
             return Ok(false);
         }
@@ -73,7 +73,13 @@ impl Read {
             return Ok(true);
         }
         for key in &self.absent {
-            if table.tree().get(key, Seq(u64::MAX))?.is_some() {
+            if catalog.index_by_oid(keys::index_of_key(key)?).is_none() {
+                return Ok(true);
+            }
+            // A key that was not there for the transaction because it has deleted the row itself is there still.
+            if let Some(value) = table.tree().get(key, Seq(u64::MAX))?
+                && changed.contains(keys::slot_of_value(&value)?)
+            {
                 return Ok(true);
             }
         }

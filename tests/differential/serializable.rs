@@ -71,6 +71,8 @@ struct Transaction {
     seen: usize,
     /// How many more steps.
     left: usize,
+    /// Whether it has had statements that change rows, if any were there.
+    changes: bool,
 }
 
 struct World {
@@ -140,7 +142,8 @@ impl World {
                 rows(&mut self.clients[session], "BEGIN");
                 let left = 1 + self.random.below(5);
                 // The first statement takes the snapshot.
-                self.open[session] = Some(Transaction { steps: Vec::new(), seen: self.wrote.len(), left });
+                self.open[session] =
+                    Some(Transaction { steps: Vec::new(), seen: self.wrote.len(), left, changes: false });
             }
             Some(transaction) if transaction.left == 0 => self.end(session),
             Some(_) => self.step(session),
@@ -180,6 +183,7 @@ impl World {
             other => panic!("{sql}: {other:?}"),
         };
         transaction.left -= 1;
+        transaction.changes |= kind >= 4;
         transaction.steps.push(match kind {
             0 | 1 => Step::Key(key, answer.first().map(|value| value.parse().expect("a number"))),
             2 => Step::Group(group, pair(&answer[0])),
@@ -197,7 +201,7 @@ impl World {
         match answer {
             Answer::Rows(_) if wrote => self.wrote.push(transaction.steps),
             Answer::Rows(_) => self.read.push((transaction.seen, transaction.steps)),
-            Answer::Error(state, _) if state == "40001" && wrote => self.refused += 1,
+            Answer::Error(state, _) if state == "40001" && transaction.changes => self.refused += 1,
             other => panic!("COMMIT: {other:?}"),
         }
     }

@@ -391,5 +391,17 @@ fn a_portal_is_a_cursor() {
     assert_eq!(ask(&[&execute_named("c", 1), &sync()]), ["34000"]);
     assert_eq!(ask(&[&query("ROLLBACK")]), ["ROLLBACK"]);
     assert_eq!(ask(&[&execute_named("d", 1), &sync()]), ["34000"]);
+    // CLOSE runs nothing, and what was given up is not taken for an end of the rows.
+    let create = parse("", "CREATE TABLE never (a int)");
+    assert_eq!(ask(&[&query("BEGIN")]), ["BEGIN"]);
+    assert_eq!(ask(&[&create, &bind_named("n"), &sync()]), [""; 0]);
+    assert_eq!(ask(&[&query("CLOSE n; SELECT to_regclass('never')")])[..1], ["CLOSE CURSOR"]);
+    assert_eq!(ask(&[&select, &bind_named("c"), &execute_named("c", 2), &sync()]), ["1", "2", "..."]);
+    assert_eq!(ask(&[&query("SAVEPOINT s")]), ["SAVEPOINT"]);
+    assert_eq!(ask(&[&query("SELECT 1/0")]), ["22012"]);
+    assert_eq!(ask(&[&query("ROLLBACK TO s")]), ["ROLLBACK"]);
+    assert_eq!(ask(&[&execute_named("c", 2), &sync()]), ["55000"]);
+    assert_eq!(ask(&[&query("ROLLBACK")]), ["ROLLBACK"]);
+    assert_eq!(ask(&[&query("SELECT to_regclass('never') IS NULL")]), ["t", "SELECT 1"]);
     house.run(async |_| {});
 }

@@ -96,7 +96,7 @@ impl Session {
                 while let Some(batch) = rows.next().await {
                     batches.push(batch?);
                 }
-                tag = Some(rows.tag());
+                tag = Some(rows.tag(rows.given()));
             }
             let rows = batch_of(&part.schema, &batches)?;
             if let Some(view) = &mut self.state.view {
