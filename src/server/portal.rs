@@ -23,7 +23,7 @@ pub struct Portal {
 /// How far a portal is.
 pub enum PortalState {
     Bound(Vec<Value>),
-    Open(RowsInFlight),
+    Open(Box<RowsInFlight>),
     Done,
     /// It failed, or its transaction has: only its name is left.
     GivenUp,
@@ -65,7 +65,7 @@ impl Portal {
     /// Keeps the rest of the rows for the next Execute.
     pub fn suspend(&mut self, mut rows: RowsInFlight) {
         rows.stream.pause();
-        self.state = PortalState::Open(rows);
+        self.state = PortalState::Open(Box::new(rows));
     }
 }
 

@@ -136,11 +136,10 @@ struct Last {
     answer: Option<Answer>,
 }
 
-/// A key of a unique index that a filter asks for.
+/// A key of a unique index that a filter asks for, and where its row is, if there is one.
 pub struct AskedKey<'c> {
     pub index: &'c catalog::Index,
     key: Vec<Value>,
-    /// Where its row is, if there is one.
     pub slot: Option<u32>,
 }
 
