@@ -183,6 +183,12 @@ impl Error {
         Error::new(SqlState::FEATURE_NOT_SUPPORTED, format!("{feature} is not supported"))
     }
 
+    /// What the transaction builds on is no longer what its snapshot has.
+    pub fn concurrent_update() -> Error {
+        let message = "could not serialize access due to concurrent update";
+        Error::new(SqlState::SERIALIZATION_FAILURE, message)
+    }
+
     pub fn internal(message: impl Into<String>) -> Error {
         Error::new(SqlState::INTERNAL_ERROR, message)
     }

@@ -187,8 +187,7 @@ impl Transaction {
         if self.files(table)?.state().changes.since(self.snapshot_seq()).is_none() {
             return Ok(());
         }
-        let message = "could not serialize access due to concurrent update";
-        Err(Error::new(SqlState::SERIALIZATION_FAILURE, message))
+        Err(Error::concurrent_update())
     }
 
     /// Drops a constraint and the index that backs it.
@@ -305,8 +304,7 @@ impl Transaction {
                 (known, now) => known.is_some() != now.is_some(),
             };
             if changed {
-                let message = "could not serialize access due to concurrent update";
-                return Err(Error::new(SqlState::SERIALIZATION_FAILURE, message)
+                return Err(Error::concurrent_update()
                     .detail("Another transaction has changed the definition.")
                     .hint("Run the statement again."));
             }

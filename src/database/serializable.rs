@@ -11,7 +11,7 @@
 //! ```
 //!
 //! **Locks** keep the question true until the commit is published: one per table, shared by those who have read it,
-//! exclusive for one who has written to it, taken in the order of the tables, so that nobody waits in a circle. Without
+//! exclusive for one who has written to it or altered it, taken in the order of the tables, so that nobody waits in a circle. Without
 //! them two could find unchanged what the other one is about to publish. They also make the order in which commits become
 //! visible the order in which they are as if run, so that those who only read see a state of that order.
 //!
@@ -22,9 +22,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::catalog::{Catalog, Oid};
+use crate::catalog::Oid;
 use crate::database::transaction::{Isolation, Stop, Transaction};
-use crate::error::{Error, Result, SqlState};
+use crate::error::{Error, SqlState};
 use crate::locks::{Mode, Resource};
 use crate::log::StorageId;
 use crate::table::reads::Reads;
@@ -46,7 +46,7 @@ impl Transaction {
             return Ok(());
         };
         let txn = self.work().txn;
-        for (storage, mode) in self.touched(reads.keys())? {
+        for (storage, mode) in self.touched(reads.keys()) {
             let lock = [Resource::Key(SERIAL, storage.0)];
             let waiter = match mode {
                 Mode::Exclusive => self.core.locks.exclusive(txn, lock)?,
@@ -57,13 +57,13 @@ impl Transaction {
             }
         }
         let newest = self.core.version.load_full();
+        let seen = self.snapshot_seq();
         for (table, read) in reads {
-            let seen = self.snapshot_seq();
-            let definition = |catalog: &Catalog| catalog.table_by_oid(table).cloned();
             let is_changed = match newest.tables.get(&table) {
-                // Dropped, or its own.
-                None => self.begun.tables.contains_key(&table),
-                Some(_) if definition(&newest.catalog) != definition(&self.begun.catalog) => true,
+                // Dropped, or altered.
+                _ if newest.catalog.table_by_oid(table) != self.begun.table_by_oid(table) => true,
+                // Its own.
+                None => false,
                 // Its rows are others.
                 Some(files) if files.rows_since() > seen => true,
                 Some(files) => match files.state().changes.since(seen) {
@@ -78,21 +78,17 @@ impl Transaction {
         Ok(())
     }
 
-    /// The tables that were written to or read, by what their rows lie in.
-    fn touched<'r>(&self, read: impl Iterator<Item = &'r Oid>) -> Result<BTreeMap<StorageId, Mode>> {
-        let mut touched = BTreeMap::new();
-        for table in read {
-            if let Some(files) = self.version().tables.get(table) {
-                touched.insert(files.storage(), Mode::Shared);
-            }
-        }
+    /// The tables that were read, written to or altered, by what their rows lie in.
+    fn touched<'r>(&self, read: impl Iterator<Item = &'r Oid>) -> BTreeMap<StorageId, Mode> {
+        let storage = |table: &Oid| self.version().tables.get(table).map(|files| files.storage());
+        let mut touched: BTreeMap<_, _> = read.filter_map(storage).map(|read| (read, Mode::Shared)).collect();
         if let Some(work) = &self.work {
             touched.extend(work.writers.keys().map(|storage| (*storage, Mode::Exclusive)));
             // Those that get other rows, or end.
-            let altered = work.edits.iter().filter_map(|edit| self.version().tables.get(&edit.oid()));
-            touched.extend(altered.map(|files| (files.storage(), Mode::Exclusive)));
+            let altered = work.edits.iter().filter_map(|edit| storage(&edit.oid()));
+            touched.extend(altered.map(|storage| (storage, Mode::Exclusive)));
         }
-        Ok(touched)
+        touched
     }
 
     fn not_serial(&self, table: Oid) -> Error {

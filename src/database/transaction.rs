@@ -141,15 +141,15 @@ pub struct Transaction {
     pub(super) deferred: DeferredKeys,
     /// Under SERIALIZABLE.
     pub(super) reads: Arc<Reads>,
-    /// As of the snapshot.
-    pub(super) begun: Arc<Version>,
+    /// As of the snapshot, without own DDL.
+    pub(super) begun: Arc<Catalog>,
 }
 
 impl Transaction {
     pub(super) fn new(database: &Database, isolation: Isolation, holder: Holder) -> Transaction {
         let core = database.core().clone();
         let (version, snapshot) = newest(&core, holder);
-        let (catalog, begun) = (version.catalog.clone(), version.clone());
+        let (catalog, begun) = (version.catalog.clone(), version.catalog.clone());
         let commits = database.commits().clone();
         Transaction {
             core,
@@ -205,7 +205,7 @@ impl Transaction {
     fn start_again(&mut self) {
         let (version, snapshot) = newest(&self.core, self.holder);
         self.snapshot = snapshot;
-        self.begun = version.clone();
+        self.begun = version.catalog.clone();
         self.take_version(version);
     }
 
@@ -265,8 +265,7 @@ impl Transaction {
         let files = self.files(table)?;
         if held.seq() < files.rows_since() {
             // Its rows as the snapshot has them are gone.
-            let message = "could not serialize access due to concurrent update";
-            return Err(Error::new(SqlState::SERIALIZATION_FAILURE, message)
+            return Err(Error::concurrent_update()
                 .detail(format!("Another transaction has rewritten the table \"{}\".", definition.name))
                 .hint("Run the transaction again."));
         }
@@ -353,6 +352,11 @@ impl Transaction {
         let modes = self.deferred.modes();
         let (isolation, seen) = (self.isolation, self.snapshot.seq());
         let writer = self.writer(table)?;
+        // Rows that the snapshot does not have as they are, where it is to last.
+        let changed = match isolation {
+            Isolation::ReadCommitted => None,
+            _ => writer.table().state().changes.since(seen),
+        };
         let unique = writer.unique_keys().clone();
         let mut waits: Vec<(usize, usize)> = Vec::new();
         let mut outcome = InsertOutcome { slots: Vec::with_capacity(rows.len()), conflicts: Vec::new() };
@@ -382,12 +386,9 @@ impl Transaction {
                 }
                 match on_conflict {
                     OnConflict::Nothing(target) if target.is_none_or(|target| target == unique.index) => {
-                        let changed = || writer.table().state().changes.since(seen).unwrap_or_default();
-                        // A row that the snapshot does not see.
-                        if isolation != Isolation::ReadCommitted
-                            && owner.is_some_and(|owner| changed().contains(owner))
+                        if owner.zip(changed.as_ref()).is_some_and(|(owner, changed)| changed.contains(owner))
                         {
-                            return Err(concurrent_update().into());
+                            return Err(Error::concurrent_update().into());
                         }
                     }
                     OnConflict::Report(target) if target == unique.index => match owner {
@@ -466,7 +467,9 @@ impl Transaction {
         match (mine.next(), self.isolation) {
             (None, _) => Ok(LockOutcome::Locked),
             (Some(_), Isolation::ReadCommitted) => Ok(LockOutcome::Restart),
-            (Some(_), Isolation::RepeatableRead | Isolation::Serializable) => Err(concurrent_update().into()),
+            (Some(_), Isolation::RepeatableRead | Isolation::Serializable) => {
+                Err(Error::concurrent_update().into())
+            }
         }
     }
 
@@ -761,10 +764,6 @@ fn shown(value: &Value) -> String {
         Value::Null => "null".into(),
         value => crate::types::text::to_string(value),
     }
-}
-
-fn concurrent_update() -> Error {
-    Error::new(SqlState::SERIALIZATION_FAILURE, "could not serialize access due to concurrent update")
 }
 
 fn second_time() -> Error {

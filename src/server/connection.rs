@@ -23,7 +23,7 @@ use crate::server::decode;
 use crate::server::frontend::{Bind, Message, Target};
 use crate::server::portal::{Portal, PortalState, Portals, RowsInFlight};
 use crate::server::wire::{Frame, Incoming, Wire, WireError};
-use crate::sql::{CancelFlag, Declared, Prepared, Response, Rows, RowsTag, Session, Statement};
+use crate::sql::{CancelFlag, Declared, OutputColumn, Prepared, Response, Rows, RowsTag, Session, Statement};
 
 /// What can go wrong with a statement: the statement, or the connection under it.
 pub enum Failure {
@@ -303,19 +303,14 @@ impl Connection {
         });
         let Some(name) = named else { return self.prepare_and_run(statement).await };
         let mut portal = self.portals.take(name)?;
-        if statement.closes() {
-            // Nothing of it has to run for that.
-            let columns = portal.prepared.columns.clone().unwrap_or_else(|| [].into());
-            let mut rows = Rows::new(columns, stream::empty().boxed(), RowsTag::Select);
-            self.session.lend_cursor(name, &mut rows, &portal.prepared);
-            return self.prepare_and_run(statement).await;
-        }
         let outcome = self.run_lent(statement, name, &mut portal).await;
-        self.portals.insert(name, portal);
+        if !statement.closes() || outcome.is_err() {
+            self.portals.insert(name, portal);
+        }
         outcome
     }
 
-    /// FETCH or MOVE of a portal.
+    /// FETCH, MOVE or CLOSE of a portal.
     async fn run_lent(
         &mut self,
         statement: &Statement,
@@ -323,7 +318,10 @@ impl Connection {
         portal: &mut Portal,
     ) -> Result<(Portal, Response)> {
         self.session.check_not_failed(Some(&statement.ast))?;
+        let columns = portal.prepared.columns.clone();
         let mut rows = match portal.lend() {
+            // Nothing of it has to run for that.
+            _ if statement.closes() => no_rows(columns.unwrap_or_else(|| [].into())),
             PortalState::Bound(params) if portal.prepared.columns.is_some() => {
                 match self.session.execute(&portal.prepared, params).await? {
                     Response::Rows(rows) => rows,
@@ -331,10 +329,7 @@ impl Connection {
                 }
             }
             PortalState::Open(rows) => rows.into_rest(),
-            PortalState::Done if portal.prepared.columns.is_some() => {
-                let columns = portal.prepared.columns.clone().unwrap_or_else(|| [].into());
-                Rows::new(columns, stream::empty().boxed(), RowsTag::Select)
-            }
+            PortalState::Done if let Some(columns) = columns => no_rows(columns),
             _ => {
                 let message = format!("portal \"{name}\" cannot be run");
                 return Err(Error::new(SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE, message));
@@ -580,6 +575,10 @@ impl Connection {
             self.wire.flush_if_full().await?;
         }
     }
+}
+
+fn no_rows(columns: Arc<[OutputColumn]>) -> Rows {
+    Rows::new(columns, stream::empty().boxed(), RowsTag::Select)
 }
 
 fn check_bind(bind: &Bind<'_>, prepared: &Prepared) -> Result<()> {

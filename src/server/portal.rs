@@ -36,11 +36,7 @@ impl Portal {
 
     /// What there is to do; the portal counts as done until it is suspended. Statements without rows run once.
     pub fn start(&mut self) -> Result<PortalState> {
-        let next = match &self.state {
-            PortalState::GivenUp => PortalState::GivenUp,
-            _ => PortalState::Done,
-        };
-        let state = std::mem::replace(&mut self.state, next);
+        let state = std::mem::replace(&mut self.state, PortalState::Done);
         if matches!(state, PortalState::Done) && self.prepared.columns.is_none() {
             return Err(Error::new(
                 SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,

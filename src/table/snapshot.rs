@@ -16,7 +16,7 @@ use roaring::RoaringBitmap;
 
 use crate::catalog;
 use crate::distance::Metric;
-use crate::error::{Error, Result, SqlState};
+use crate::error::{Error, Result};
 use crate::index::Finder;
 use crate::index::bitmap::{ColumnValues, Order, Predicate};
 use crate::index::inverted::{Found, Question};
@@ -293,8 +293,7 @@ impl Snapshot {
         let found = columns.iter().find(|known| known.number == column);
         found.map(|found| found.column.view()).ok_or_else(|| {
             // Dropped between the taking of the statement's definitions and now.
-            let message = "could not serialize access due to concurrent update";
-            Error::new(SqlState::SERIALIZATION_FAILURE, message)
+            Error::concurrent_update()
                 .detail(format!("Column {column} of table \"{}\" was dropped.", self.0.definition.name))
         })
     }
@@ -313,8 +312,7 @@ impl Snapshot {
         let added = self.0.state.vectors.iter().find(|known| known.number == column);
         // Where nothing has changed since, there are no other versions.
         if !self.0.dirty.is_empty() && added.is_some_and(|added| added.since > self.0.seq) {
-            let message = "could not serialize access due to concurrent update";
-            return Err(Error::new(SqlState::SERIALIZATION_FAILURE, message)
+            return Err(Error::concurrent_update()
                 .detail("An index on an expression is newer than the transaction's snapshot."));
         }
         Ok(view)

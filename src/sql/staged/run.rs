@@ -7,7 +7,7 @@ use arrow::array::RecordBatch;
 use futures::StreamExt;
 
 use crate::catalog::{Oid, Table};
-use crate::error::{Error, Result, SqlState};
+use crate::error::{Error, Result};
 use crate::sql::cancel::Timer;
 use crate::sql::dml::references::Change;
 use crate::sql::response::Response;
@@ -139,8 +139,7 @@ impl Session {
         match &mut self.state.view {
             Some(view) if view.is_fixed() => {
                 view.restart = true;
-                let message = "could not serialize access due to concurrent update";
-                Err(Error::new(SqlState::SERIALIZATION_FAILURE, message))
+                Err(Error::concurrent_update())
             }
             _ => self.start_statement(),
         }
