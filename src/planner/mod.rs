@@ -26,6 +26,8 @@ mod characters;
 pub mod common;
 // IN, BETWEEN and their like.
 pub mod comparison;
+// Columns of one name that a subquery compares with the query around it.
+mod correlated_names;
 // What all plans share: functions, rules, memory.
 pub mod environment;
 // EXPLAIN.

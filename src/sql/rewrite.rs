@@ -88,6 +88,8 @@ struct Rewriter<'a> {
     ctid: bool,
     /// Calls of functions in FROM so far.
     calls: usize,
+    /// FILTERs with subqueries so far.
+    filters: i64,
     /// What cannot be planned as it was meant.
     refused: Option<Error>,
 }
@@ -221,6 +223,12 @@ impl VisitorMut for Rewriter<'_> {
         {
             self.refused = Some(refused);
             return ControlFlow::Break(());
+        }
+        if let Expr::Function(function) = expr
+            && let Some(condition) = function.filter.as_mut().filter(|condition| has_subquery(condition))
+        {
+            self.filters += 1;
+            number_filter(condition, self.filters);
         }
         if let Err(refused) = refusals::of_rows(expr) {
             self.refused = Some(refused);
@@ -547,6 +555,19 @@ fn name_items(items: &mut [SelectItem], alias_all: bool, shown: &[Option<String>
         }
     }
     names
+}
+
+/// The planner knows aggregates by how they are written, and writes all subqueries alike: two that differ there alone
+/// would be one. What is added goes when the plan is made simpler.
+fn number_filter(condition: &mut Expr, place: i64) {
+    let both = |left: Expr, op: ast::BinaryOperator, right: Expr| Expr::BinaryOp {
+        left: Box::new(left),
+        op,
+        right: Box::new(right),
+    };
+    let is_itself = both(number(place), ast::BinaryOperator::Eq, number(place));
+    let whole = Expr::Nested(Box::new(condition.clone()));
+    *condition = both(whole, ast::BinaryOperator::And, is_itself);
 }
 
 /// Whether a query stands in the expression.

@@ -42,6 +42,7 @@ use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::{Expr, LogicalPlan};
 
 use crate::planner::casts::input_schema;
+use crate::planner::correlated_names;
 use crate::planner::environment::Environment;
 use crate::planner::knn;
 
@@ -53,6 +54,7 @@ pub fn optimise(plan: LogicalPlan, parameters: usize, environment: &Arc<Environm
     let state = environment.state();
     let plan = lateral::rewrite(plan, parameters, environment, false)?;
     let plan = membership::rewrite(plan, parameters, environment)?;
+    let plan = correlated_names::settle(plan)?;
     let optimised = match state.optimize(&plan) {
         Ok(optimised) if !remains(&optimised)? && is_sound(&optimised)? => optimised,
         refused => {
