@@ -26,6 +26,16 @@ pub enum Object {
     Function(Function),
     Enum(EnumObject),
     Domain(Domain),
+    Extension(Extension),
+}
+
+/// CREATE EXTENSION. What an extension brings is built in; this is that it was asked for. vector is there without.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Extension {
+    pub oid: Oid,
+    pub schema: String,
+    pub name: String,
+    pub version: String,
 }
 
 /// CREATE TYPE ... AS ENUM. What is of the type carries the definition too, and is changed with it.
@@ -500,6 +510,7 @@ impl Object {
             Object::Function(function) => function.oid,
             Object::Enum(of) => of.definition.oid,
             Object::Domain(domain) => domain.oid,
+            Object::Extension(extension) => extension.oid,
         }
     }
 

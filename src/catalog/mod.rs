@@ -22,7 +22,7 @@ mod version;
 
 pub use definition::{
     Column, Constraint, ConstraintKind, DefaultExpr, Deferral, Domain, DomainCheck, DroppedColumn,
-    EnumObject, ForeignKey, Generated, HnswOptions, Identity, Index, IndexMethod, IndexMetric,
+    EnumObject, Extension, ForeignKey, Generated, HnswOptions, Identity, Index, IndexMethod, IndexMetric,
     IndexPredicate, IvfflatOptions, KeyOrder, Materialized, Object, Oid, OnCommit, Part, PartComment,
     ReferentialAction, Schema, Sequence, StoredQuery, Table, TableKind, Use, View, ViewColumn,
 };

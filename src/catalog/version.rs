@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::catalog::definition::{
-    Column, Constraint, Domain, EnumObject, ForeignKey, Index, Object, Oid, Schema, Sequence, StoredQuery,
-    Table, View,
+    Column, Constraint, Domain, EnumObject, Extension, ForeignKey, Index, Object, Oid, Schema, Sequence,
+    StoredQuery, Table, View,
 };
 use crate::catalog::function::Function;
 use crate::catalog::{Edit, PUBLIC_SCHEMA, PUBLIC_SCHEMA_OID};
@@ -24,6 +24,7 @@ pub struct Catalog {
     functions: BTreeMap<Oid, Arc<Function>>,
     enums: BTreeMap<Oid, Arc<EnumObject>>,
     domains: BTreeMap<Oid, Arc<Domain>>,
+    extensions: BTreeMap<Oid, Arc<Extension>>,
     /// Partitions as statements see them, made from the definitions of their parents.
     parts: BTreeMap<Oid, Arc<Table>>,
     /// Their indexes: those of their parents under other names, of other tables.
@@ -69,6 +70,7 @@ impl Catalog {
             functions: BTreeMap::new(),
             enums: BTreeMap::new(),
             domains: BTreeMap::new(),
+            extensions: BTreeMap::new(),
             parts: BTreeMap::new(),
             part_indexes: BTreeMap::new(),
             names: BTreeMap::new(),
@@ -229,6 +231,31 @@ impl Catalog {
         self.domains.get(&oid)
     }
 
+    /// Those of CREATE EXTENSION, in order of oid.
+    pub fn extensions(&self) -> impl Iterator<Item = &Arc<Extension>> {
+        self.extensions.values()
+    }
+
+    pub fn extension_named(&self, name: &str) -> Option<&Arc<Extension>> {
+        self.extensions.values().find(|extension| extension.name == name)
+    }
+
+    /// The definition that has an entry of its own under this oid.
+    pub fn object_by_oid(&self, oid: Oid) -> Option<Object> {
+        fn found<T: Clone>(of: &BTreeMap<Oid, Arc<T>>, oid: Oid, object: fn(T) -> Object) -> Option<Object> {
+            of.get(&oid).map(|definition| object((**definition).clone()))
+        }
+        found(&self.schemas, oid, Object::Schema)
+            .or_else(|| found(&self.tables, oid, Object::Table))
+            .or_else(|| found(&self.indexes, oid, Object::Index))
+            .or_else(|| found(&self.sequences, oid, Object::Sequence))
+            .or_else(|| found(&self.views, oid, Object::View))
+            .or_else(|| found(&self.functions, oid, Object::Function))
+            .or_else(|| found(&self.enums, oid, Object::Enum))
+            .or_else(|| found(&self.domains, oid, Object::Domain))
+            .or_else(|| found(&self.extensions, oid, Object::Extension))
+    }
+
     /// The domain a column is of.
     pub fn domain_of(&self, column: &Column) -> Option<&Arc<Domain>> {
         self.domains.get(&column.domain?)
@@ -332,6 +359,7 @@ impl Catalog {
             .max(last(self.functions.keys().next_back()))
             .max(self.enums.values().map(|of| of.definition.oid_max()).max().unwrap_or(0))
             .max(self.domains.values().map(|domain| domain.oid_max()).max().unwrap_or(0))
+            .max(last(self.extensions.keys().next_back()))
     }
 
     /// The next version, with these edits made in order.
@@ -358,6 +386,7 @@ impl Catalog {
         self.functions.remove(&oid);
         self.enums.remove(&oid);
         self.domains.remove(&oid);
+        self.extensions.remove(&oid);
     }
 
     fn put(&mut self, object: Object) {
@@ -370,6 +399,9 @@ impl Catalog {
             Object::Function(function) => drop(self.functions.insert(function.oid, Arc::new(function))),
             Object::Enum(of) => drop(self.enums.insert(of.definition.oid, Arc::new(of))),
             Object::Domain(domain) => drop(self.domains.insert(domain.oid, Arc::new(domain))),
+            Object::Extension(extension) => {
+                drop(self.extensions.insert(extension.oid, Arc::new(extension)));
+            }
         }
     }
 

@@ -174,6 +174,7 @@ impl Database {
                 Object::Domain(domain) => {
                     catalog.domain_by_oid(domain.oid).is_some_and(|known| **known == *domain)
                 }
+                Object::Extension(extension) => catalog.extensions().any(|known| **known == *extension),
                 Object::Sequence(known) => catalog.sequence_by_oid(known.oid).is_some_and(|s| **s == *known),
             };
             if !same || key[..] != object_key(object.oid())[..] {
@@ -186,7 +187,8 @@ impl Database {
             + catalog.views().count()
             + catalog.functions().count()
             + catalog.enums().count()
-            + catalog.domains().count();
+            + catalog.domains().count()
+            + catalog.extensions().count();
         if count != known as u64 {
             return Err(broken("catalogue", format_args!("{known} stored definitions"), count));
         }

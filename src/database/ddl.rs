@@ -235,7 +235,8 @@ impl Transaction {
                     | Object::View(_)
                     | Object::Function(_)
                     | Object::Enum(_)
-                    | Object::Domain(_),
+                    | Object::Domain(_)
+                    | Object::Extension(_),
                 )
                 | Edit::Delete(_) => {}
             }
@@ -483,6 +484,8 @@ fn name_of(object: &Object, catalog: &Catalog) -> Option<(String, String)> {
         Object::Function(function) => Some((function.schema.clone(), function.signature())),
         Object::Enum(of) => Some((of.definition.schema.clone(), of.definition.name.clone())),
         Object::Domain(domain) => Some((domain.schema.clone(), domain.name.clone())),
+        // In no schema, as their names are in none.
+        Object::Extension(extension) => Some((String::new(), extension.name.clone())),
         Object::Schema(_) => None,
     }
 }

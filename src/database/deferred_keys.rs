@@ -24,7 +24,7 @@ use crate::error::Result;
 pub type Wait = (usize, Oid, Vec<u8>);
 
 /// When constraints are checked, and what is still to be.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct DeferredKeys {
     modes: Arc<Modes>,
     waiting: Vec<Waiting>,

@@ -6,9 +6,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::catalog::{Catalog, Edit, Object, Oid, Relation};
+use crate::catalog::{Catalog, Edit, Oid};
 use crate::database::Transaction;
 use crate::database::core::Core;
+use crate::database::deferred_keys::DeferredKeys;
 use crate::database::work::Work;
 use crate::error::Result;
 use crate::log::{Record, StorageId};
@@ -24,6 +25,7 @@ pub struct Savepoint {
     created: BTreeSet<StorageId>,
     vectors: BTreeMap<StorageId, Arc<[VectorColumn]>>,
     graphs: usize,
+    deferred: DeferredKeys,
 }
 
 impl std::fmt::Debug for Savepoint {
@@ -34,8 +36,10 @@ impl std::fmt::Debug for Savepoint {
 
 impl Transaction {
     pub fn savepoint(&self) -> Savepoint {
-        let Some(work) = &self.work else { return Savepoint::default() };
+        let deferred = self.deferred.clone();
+        let Some(work) = &self.work else { return Savepoint { deferred, ..Savepoint::default() } };
         Savepoint {
+            deferred,
             writers: work.writers.iter().map(|(storage, writer)| (*storage, writer.mark())).collect(),
             edits: work.edits.len(),
             created: work.created.keys().copied().collect(),
@@ -46,6 +50,7 @@ impl Transaction {
 
     /// Undoes everything since the savepoint (locks and sequences excepted).
     pub fn rollback_to(&mut self, savepoint: &Savepoint) -> Result<()> {
+        self.deferred = savepoint.deferred.clone();
         let Some(mut work) = self.work.take() else { return Ok(()) };
         let catalog = self.version().catalog.apply(&work.edits[..savepoint.edits]);
         let outcome = go_back(&self.core, &mut work, savepoint, &catalog);
@@ -99,22 +104,5 @@ fn forget_definitions(core: &Core, work: &mut Work, savepoint: &Savepoint, catal
 /// Edits that lead back from these to the catalogue before them.
 fn opposite(edits: &[Edit], before: &Catalog) -> Vec<Edit> {
     let touched: BTreeSet<Oid> = edits.iter().map(Edit::oid).collect();
-    touched.into_iter().map(|oid| object(before, oid).map_or(Edit::Delete(oid), Edit::Put)).collect()
-}
-
-fn object(catalog: &Catalog, oid: Oid) -> Option<Object> {
-    if let Some(schema) = catalog.schemas().find(|schema| schema.oid == oid) {
-        return Some(Object::Schema((**schema).clone()));
-    }
-    if let Some(function) = catalog.function_by_oid(oid) {
-        return Some(Object::Function((**function).clone()));
-    }
-    Some(match catalog.relation_by_oid(oid)? {
-        Relation::Table(table) => Object::Table((*table).clone()),
-        Relation::Index(index) => Object::Index((*index).clone()),
-        Relation::Sequence(sequence) => Object::Sequence((*sequence).clone()),
-        Relation::View(view) => Object::View((*view).clone()),
-        // Goes with its parent.
-        Relation::Partition(_) | Relation::PartitionIndex(_) => return None,
-    })
+    touched.into_iter().map(|oid| before.object_by_oid(oid).map_or(Edit::Delete(oid), Edit::Put)).collect()
 }

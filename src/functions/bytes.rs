@@ -154,15 +154,18 @@ fn overlay(input: &[u8], new: &[u8], start: i64, count: i64) -> Result<Value> {
     Ok(Value::Bytea([before, new, &input[behind.min(input.len())..]].concat()))
 }
 
-fn text(value: &Value) -> &str {
+/// The text of an argument that a signature says is one; the same of the others.
+pub fn text(value: &Value) -> &str {
     if let Value::Text(text) = value { text } else { "" }
 }
 
-fn bytes(value: &Value) -> &[u8] {
+/// See [`text`].
+pub fn bytes(value: &Value) -> &[u8] {
     if let Value::Bytea(bytes) = value { bytes } else { &[] }
 }
 
-fn integer(value: &Value) -> i64 {
+/// See [`text`].
+pub fn integer(value: &Value) -> i64 {
     match value {
         Value::Int4(number) => i64::from(*number),
         Value::Int8(number) => *number,

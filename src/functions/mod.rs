@@ -64,6 +64,10 @@ pub mod choice;
 pub mod cells;
 // Functions DataFusion lacks or names otherwise.
 pub mod postgres;
+// The extension pgcrypto.
+mod pgcrypto;
+// gen_random_uuid and the extension uuid-ossp.
+mod uuids;
 // Roots, powers and logarithms.
 mod powers;
 // PostgreSQL's hash functions.
@@ -133,6 +137,8 @@ pub fn scalar_functions() -> Vec<Arc<ScalarUDF>> {
         postgres::functions(),
         arithmetic::functions(),
         digest::functions(),
+        pgcrypto::functions(),
+        uuids::functions(),
         rounding::functions(),
         doubles::functions(),
         dates::functions(),

@@ -2,29 +2,19 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, FixedSizeBinaryBuilder, Int32Builder, ListArray, StringBuilder};
+use arrow::array::{Array, ArrayRef, Int32Builder, ListArray, StringBuilder};
 use arrow::datatypes::DataType;
 use datafusion::common::Result;
-use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, Volatility};
+use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF};
 
 use crate::functions::scalar::{Function, answer, no_such_function, rows_of, type_name};
 
 pub fn functions() -> Vec<Arc<ScalarUDF>> {
-    let uuid = |name| {
-        let volatile = Volatility::Volatile;
-        Function::with_volatility(name, volatile, no_arguments, DataType::FixedSizeBinary(16), random_uuid)
-    };
     vec![
-        uuid("gen_random_uuid"),
-        uuid("uuid_generate_v4"),
         Function::new("pg_typeof", anything, DataType::Utf8, pg_typeof),
         Function::new("array_upper", array_and_dimension, DataType::Int32, array_upper),
         Function::new("array_lower", array_and_dimension, DataType::Int32, array_lower),
     ]
-}
-
-fn no_arguments(name: &str, given: &[DataType]) -> Result<Vec<DataType>> {
-    if given.is_empty() { Ok(Vec::new()) } else { Err(no_such_function(name, given)) }
 }
 
 fn anything(name: &str, given: &[DataType]) -> Result<Vec<DataType>> {
@@ -38,15 +28,6 @@ fn array_and_dimension(name: &str, given: &[DataType]) -> Result<Vec<DataType>> 
         }
         _ => Err(no_such_function(name, given)),
     }
-}
-
-/// A version 4 uuid per row.
-fn random_uuid(args: &ScalarFunctionArgs) -> Result<ColumnarValue> {
-    let mut uuids = FixedSizeBinaryBuilder::with_capacity(args.number_rows, 16);
-    for _ in 0..args.number_rows {
-        uuids.append_value(uuid::Uuid::new_v4().as_bytes())?;
-    }
-    Ok(ColumnarValue::Array(Arc::new(uuids.finish())))
 }
 
 fn pg_typeof(args: &ScalarFunctionArgs) -> Result<ColumnarValue> {

@@ -8,6 +8,7 @@ use datafusion::sql::sqlparser::tokenizer::Token;
 
 use crate::catalog::Deferral;
 use crate::error::{Error, Result, SqlState};
+use crate::sql::ddl::extension::CreateExtension;
 use crate::sql::foreign_key_words::{deferral, foreign_key};
 use crate::sql::rewrite::{arguments, plain_name};
 use crate::sql::sequence_words::{
@@ -131,15 +132,15 @@ fn create_extension(w: &mut Words) -> Parsed<Ast> {
     let if_not_exists = w.accept("IF NOT EXISTS");
     let name = w.identifier()?;
     w.accept("WITH");
+    let (mut schema, mut version) = (None, None);
     loop {
-        if w.accept("SCHEMA") || w.accept("VERSION") {
-            if matches!(w.peek(), Token::SingleQuotedString(_)) {
-                w.string()?;
-            } else {
-                w.identifier()?;
-            }
+        if w.accept("SCHEMA") {
+            schema = Some(w.identifier()?);
+        } else if w.accept("VERSION") {
+            let quoted = matches!(w.peek(), Token::SingleQuotedString(_));
+            version = Some(if quoted { w.string()? } else { w.identifier()? });
         } else if !w.accept("CASCADE") {
-            return Ok(Ast::CreateExtension { name, if_not_exists });
+            return Ok(Ast::CreateExtension(CreateExtension { name, if_not_exists, schema, version }));
         }
     }
 }

@@ -2,10 +2,11 @@
 //!
 //! The core's transaction goes back to where it was; names and nesting are kept here. A statement that fails under a
 //! savepoint leaves the core's transaction open, so that ROLLBACK TO can save what was done before. Settings go back with
-//! it, those of SET LOCAL too.
+//! it, those of SET LOCAL too, and so does SET CONSTRAINTS with what it had checked.
 
 use crate::database;
 use crate::error::{Error, Result, SqlState};
+use crate::sql::dml::deferred::Constraints;
 use crate::sql::notifications;
 use crate::sql::response::Response;
 use crate::sql::session::Session;
@@ -29,6 +30,7 @@ struct Mark {
     core: database::Savepoint,
     outbox: notifications::Mark,
     settings: settings::Mark,
+    constraints: Constraints,
     /// Statements that had changed data or definitions.
     writes: u64,
 }
@@ -67,7 +69,8 @@ impl Session {
                 let outbox = self.shared.outbox.lock().mark();
                 let settings = self.shared.settings.lock().mark();
                 let (name, writes) = (name.clone(), savepoints.writes);
-                savepoints.stack.push(Mark { name, core, outbox, settings, writes });
+                let constraints = self.state.constraints.clone();
+                savepoints.stack.push(Mark { name, core, outbox, settings, constraints, writes });
             }
             Savepoint::Release(name) => savepoints.stack.truncate(savepoints.find(name)?),
             Savepoint::RollBackTo(name) => self.roll_back_to(name)?,
@@ -81,6 +84,7 @@ impl Session {
         let mark = &savepoints.stack[index];
         let (core, outbox, settings, wrote_before) =
             (mark.core.clone(), mark.outbox, mark.settings.clone(), mark.writes > 0);
+        let constraints = mark.constraints.clone();
         self.stop_reading();
         match self.shared.transaction.lock().as_mut() {
             Some(transaction) => transaction.rollback_to(&core)?,
@@ -89,6 +93,7 @@ impl Session {
         }
         self.shared.outbox.lock().back_to(outbox);
         self.shared.settings.lock().back_to(settings);
+        self.state.constraints = constraints;
         self.state.failed = false;
         // The savepoint itself stays, those after it are gone.
         self.state.savepoints.stack.truncate(index + 1);

@@ -15,6 +15,7 @@ use crate::database::BackupOptions;
 use crate::planner::explain::ExplainOptions;
 use crate::sql::blocks::Block;
 use crate::sql::database_words::{AlterDatabase, CreateDatabase, DropDatabase};
+use crate::sql::ddl::extension::CreateExtension;
 use crate::sql::domain_words::{CreateDomain, DomainAction};
 use crate::sql::grants::Grant;
 pub use crate::sql::like_words::LikeClause;
@@ -169,10 +170,7 @@ pub enum Ast {
         name: String,
         if_not_exists: bool,
     },
-    CreateExtension {
-        name: String,
-        if_not_exists: bool,
-    },
+    CreateExtension(CreateExtension),
     Drop(Drop),
     AlterTable(AlterTable),
     AlterFunction(AlterFunction),
@@ -826,7 +824,7 @@ impl Ast {
             Ast::CreateDatabase(_) => "CREATE DATABASE",
             Ast::AlterDatabase(_) => "ALTER DATABASE",
             Ast::DropDatabase(_) => "DROP DATABASE",
-            Ast::CreateExtension { .. } => "CREATE EXTENSION",
+            Ast::CreateExtension(_) => "CREATE EXTENSION",
             Ast::Drop(drop) => drop.kind.drop_command(),
             Ast::AlterTable(_) => "ALTER TABLE",
             Ast::AlterSequence(_) => "ALTER SEQUENCE",
@@ -877,7 +875,7 @@ impl Ast {
             | Ast::CreateIndex(_)
             | Ast::CreateSequence(_)
             | Ast::CreateSchema { .. }
-            | Ast::CreateExtension { .. }
+            | Ast::CreateExtension(_)
             | Ast::Drop(_)
             | Ast::AlterTable(_)
             | Ast::AlterSequence(_)

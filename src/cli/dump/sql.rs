@@ -64,6 +64,12 @@ impl<W: Write> Dump<W> {
             WHERE {OWN} AND n.nspname <> 'public' ORDER BY n.nspname"
         ))
         .await?;
+        self.each(
+            "SELECT format('CREATE EXTENSION IF NOT EXISTS %I WITH SCHEMA %I;', e.extname, n.nspname)
+            FROM pg_catalog.pg_extension e JOIN pg_catalog.pg_namespace n ON n.oid = e.extnamespace
+            WHERE e.extname <> 'vector' ORDER BY e.extname",
+        )
+        .await?;
         self.enumerations().await?;
         let relations = self.relations().await?;
         let of_kind = |kinds: &'static [&str]| {

@@ -3,10 +3,13 @@
 use std::time::{Duration, Instant};
 
 use super::*;
-use crate::catalog::{Edit, Object, Partition, PartitionBound, PartitionIndex, Partitioning};
+use crate::catalog::{
+    Domain, Edit, EnumObject, Extension, Object, Partition, PartitionBound, PartitionIndex, Partitioning,
+};
 use crate::database::{LockOutcome, RowUpdate};
 use crate::error::SqlState;
 use crate::fs::faulty::{FaultyFs, Op};
+use crate::types::Enum;
 
 #[test]
 fn rows_are_there_after_commit_and_after_a_crash() {
@@ -258,6 +261,52 @@ fn slots_undone_after_they_were_logged_are_used_again() {
     let reopened = open(&Arc::new(fs.crash(1)));
     assert_eq!(all(&reopened, table), expected);
     reopened.check().unwrap();
+}
+
+/// Objects of every kind that stand in the catalogue by themselves, changed after a savepoint and gone back to.
+#[test]
+fn definitions_gone_back_to_are_there_after_a_crash() {
+    let (fs, database) = fresh();
+    let mut txn = database.begin(Isolation::ReadCommitted);
+    let domain = |oid, comment: Option<&str>| {
+        Object::Domain(Domain {
+            oid,
+            schema: "public".into(),
+            name: "d".into(),
+            base: Type::Int4,
+            not_null: false,
+            default: None,
+            checks: Vec::new(),
+            comment: comment.map(str::to_owned),
+        })
+    };
+    let labels = |oid, array_oid, comment: Option<&str>| {
+        let (schema, name) = ("public".into(), "e".into());
+        let definition = Enum { oid, array_oid, schema, name, labels: Vec::new() }.into();
+        Object::Enum(EnumObject { definition, comment: comment.map(str::to_owned) })
+    };
+    let extension = |oid, version: &str| {
+        let (schema, name, version) = ("public".into(), "x".into(), version.into());
+        Object::Extension(Extension { oid, schema, name, version })
+    };
+    let [d, e, array, x] = [(); 4].map(|()| txn.new_oid());
+    let kept = [domain(d, None), labels(e, array, None), extension(x, "1")];
+    txn.edit_catalog(kept.iter().cloned().map(Edit::Put).collect()).unwrap();
+    txn.commit().unwrap();
+    let mut txn = database.begin(Isolation::ReadCommitted);
+    txn.start_statement();
+    let savepoint = txn.savepoint();
+    let changed = [domain(d, Some("new")), labels(e, array, Some("new")), extension(x, "2")];
+    txn.edit_catalog(changed.into_iter().map(Edit::Put).collect()).unwrap();
+    txn.rollback_to(&savepoint).unwrap();
+    drop(savepoint);
+    txn.commit().unwrap();
+    for database in [&database, &open(&Arc::new(fs.crash(1)))] {
+        let catalog = database.catalog();
+        let found = [d, e, x].map(|oid| catalog.object_by_oid(oid).unwrap());
+        assert_eq!(found, kept);
+        database.check().unwrap();
+    }
 }
 
 /// Its definition is in the parent's, whose number is older.

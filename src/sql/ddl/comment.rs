@@ -4,6 +4,7 @@ use crate::catalog::{
     Catalog, Domain, Edit, EnumObject, Object, Part, PartComment, Relation, Schema, Sequence, Table, View,
 };
 use crate::error::{Error, Result, SqlState};
+use crate::sql::ddl::extension;
 use crate::sql::response::Response;
 use crate::sql::session::{Session, done};
 use crate::sql::shared::undefined_relation;
@@ -23,7 +24,7 @@ impl Session {
         let object = match kind {
             // The comment that pg_dump writes is the one the extension brings.
             "EXTENSION" => {
-                check_extension(&name.name)?;
+                extension::check_created(&catalog, &name.name)?;
                 return Ok(done("COMMENT"));
             }
             "SCHEMA" => commented_schema(&catalog, &name.name, text)?,
@@ -42,13 +43,6 @@ impl Session {
         };
         self.edit(vec![Edit::Put(object)]).await?;
         Ok(done("COMMENT"))
-    }
-}
-
-fn check_extension(name: &str) -> Result<()> {
-    match name {
-        "vector" | "plpgsql" => Ok(()),
-        _ => Err(Error::new(SqlState::UNDEFINED_OBJECT, format!("extension \"{name}\" does not exist"))),
     }
 }
 

@@ -1,4 +1,4 @@
-//! What concerns more than one table: extensions, schemas, owners.
+//! What concerns more than one table: schemas, owners.
 
 use crate::catalog::{Edit, Object, Schema};
 use crate::error::{Error, Result, SqlState};
@@ -8,29 +8,6 @@ use crate::sql::shared::{SYSTEM_SCHEMAS, undefined_relation};
 use crate::sql::statement::Name;
 
 impl Session {
-    /// vector is built in; creating it is what every program begins with.
-    pub(super) fn create_extension(&mut self, name: &str, if_not_exists: bool) -> Result<Response> {
-        match name {
-            "vector" | "plpgsql" if if_not_exists => {
-                let message = format!("extension \"{name}\" already exists, skipping");
-                self.notice(Severity::Notice, Error::new(SqlState::DUPLICATE_OBJECT, message));
-            }
-            // A database is born with it, and nobody can have dropped it.
-            "vector" => {}
-            "plpgsql" => {
-                let message = format!("extension \"{name}\" already exists");
-                return Err(Error::new(SqlState::DUPLICATE_OBJECT, message));
-            }
-            _ => {
-                let message = format!("extension \"{name}\" is not available");
-                return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message).hint(
-                    "The extension must first be installed on the system where PostgreSQL is running.",
-                ));
-            }
-        }
-        Ok(done("CREATE EXTENSION"))
-    }
-
     /// Whether a schema may be called this: 42939 and 42P06.
     pub(super) fn check_new_schema(&self, catalog: &crate::catalog::Catalog, name: &str) -> Result<()> {
         if name.starts_with("pg_") {

@@ -79,7 +79,7 @@ impl Session {
     async fn drop_one(&mut self, drop: &Drop, name: &Name) -> Result<()> {
         let catalog = self.shared.current_catalog();
         match drop.kind {
-            ObjectKind::Extension => return self.drop_extension(name, drop),
+            ObjectKind::Extension => return self.drop_extension(&catalog, name, drop).await,
             ObjectKind::Schema => return self.drop_schema(&catalog, name, drop).await,
             ObjectKind::Type => return self.drop_type(&catalog, name, drop).await,
             ObjectKind::Domain => return self.drop_domain(&catalog, name, drop).await,
@@ -162,16 +162,6 @@ impl Session {
     }
 
     /// The extension is built in: it cannot go, and it is not said that it went.
-    fn drop_extension(&mut self, name: &Name, drop: &Drop) -> Result<()> {
-        match name.name.as_str() {
-            "vector" | "plpgsql" => Err(Error::unsupported(format!(
-                "dropping the extension \"{}\", which is built in,",
-                name.name
-            ))),
-            _ => self.missing(drop, name),
-        }
-    }
-
     async fn drop_schema(&mut self, catalog: &Catalog, name: &Name, drop: &Drop) -> Result<()> {
         let Some(schema) = catalog.schema(&name.name).cloned() else { return self.missing(drop, name) };
         let tables: Vec<_> = catalog.tables().filter(|table| table.schema == name.name).cloned().collect();
@@ -197,6 +187,8 @@ impl Session {
         members.extend(functions.iter().map(|f| (f.oid, shown("function", &f.signature()))));
         members.extend(domains.iter().map(|of| (of.oid, shown("type", &of.name))));
         members.extend(enums.iter().map(|of| (of.definition.oid, shown("type", &of.definition.name))));
+        let extensions: Vec<_> = catalog.extensions().filter(|of| of.schema == name.name).cloned().collect();
+        members.extend(extensions.iter().map(|of| (of.oid, format!("extension {}", of.name))));
         // In the order in which they were made.
         members.sort_unstable();
         let members: Vec<String> = members.into_iter().map(|(_, shown)| shown).collect();
@@ -238,6 +230,7 @@ impl Session {
             self.drop_sequence(&now, sequence, true).await?;
         }
         let mut edits: Vec<Edit> = functions.iter().map(|function| Edit::Delete(function.oid)).collect();
+        edits.extend(extensions.iter().map(|extension| Edit::Delete(extension.oid)));
         edits.push(Edit::Delete(schema.oid));
         self.edit(edits).await
     }

@@ -13,6 +13,7 @@ mod database;
 mod domains;
 // DROP.
 mod drop;
+pub mod extension;
 // Generated columns in ALTER TABLE.
 mod generated;
 // Columns that indexes are on and nobody sees.
@@ -83,7 +84,7 @@ impl Session {
             Ast::CreateIndex(create) => self.create_index(create).await,
             Ast::CreateSequence(create) => self.create_sequence(create).await,
             Ast::CreateSchema { name, if_not_exists } => self.create_schema(name, *if_not_exists).await,
-            Ast::CreateExtension { name, if_not_exists } => self.create_extension(name, *if_not_exists),
+            Ast::CreateExtension(create) => self.create_extension(create).await,
             Ast::Drop(drop) => self.drop_objects(drop).await,
             Ast::AlterTable(alter) => self.alter_table(alter).await,
             Ast::AlterSequence(alter) => self.alter_sequence(alter).await,

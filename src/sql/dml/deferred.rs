@@ -19,11 +19,11 @@ use crate::sql::statement::Name;
 use crate::sql::transactions::Block;
 use crate::types::Value;
 
-/// What SET CONSTRAINTS said in this transaction, and what is still to be checked.
-#[derive(Debug, Default)]
+/// What SET CONSTRAINTS said in this transaction, and what is still to be checked. ROLLBACK TO goes back to what it was.
+#[derive(Clone, Debug, Default)]
 pub struct Constraints {
     modes: Modes,
-    pending: Vec<Pending>,
+    pending: Vec<Arc<Pending>>,
 }
 
 /// Keys that a foreign key has not been checked for.
@@ -46,7 +46,7 @@ impl Constraints {
 
     fn note(&mut self, table: Oid, constraint: Oid, keys: Vec<Vec<Value>>, went: bool) {
         if !keys.is_empty() {
-            self.pending.push(Pending { table, constraint, keys, went });
+            self.pending.push(Arc::new(Pending { table, constraint, keys, went }));
         }
     }
 }

@@ -3,7 +3,9 @@
 use crate::error::Result;
 use crate::planner::bindings::Execution;
 use crate::sql::databases::TEMPLATES;
+use crate::sql::ddl::extension;
 use crate::sql::setting_list::{Context, Kind, LIST, Setting, Unit};
+use crate::sql::system::names::schema_oid;
 use crate::sql::system::relation::{Relation, Rows, cells, none};
 use crate::sql::system::server::report;
 use crate::sql::system::types::vector_schema;
@@ -281,17 +283,36 @@ fn extensions(execution: &Execution, rows: &mut Rows) -> Result<()> {
         oid: VECTOR_EXTENSION_OID, extname: "vector", extnamespace: schema,
         extversion: VECTOR_VERSION,
     });
+    let catalog = execution.session.catalog();
+    for extension in catalog.extensions() {
+        rows.add(cells! {
+            oid: extension.oid, extname: &extension.name, extnamespace: schema_oid(&catalog, &extension.schema),
+            extversion: &extension.version,
+        });
+    }
     Ok(())
 }
 
-fn available_extensions(_execution: &Execution, rows: &mut Rows) -> Result<()> {
+fn available_extensions(execution: &Execution, rows: &mut Rows) -> Result<()> {
+    let catalog = execution.session.catalog();
+    for of in &extension::AVAILABLE {
+        let created = catalog.extension_named(of.name).map(|extension| extension.version.clone());
+        rows.add(cells! {
+            name: of.name, default_version: of.version, installed_version: created, comment: of.comment,
+        });
+    }
     rows.add(cells! {
         name: "vector", default_version: VECTOR_VERSION, installed_version: VECTOR_VERSION, comment: VECTOR_DESCRIPTION,
     });
     Ok(())
 }
 
-fn available_versions(_execution: &Execution, rows: &mut Rows) -> Result<()> {
+fn available_versions(execution: &Execution, rows: &mut Rows) -> Result<()> {
+    let catalog = execution.session.catalog();
+    for of in &extension::AVAILABLE {
+        let installed = catalog.extension_named(of.name).is_some();
+        rows.add(cells! { name: of.name, version: of.version, installed: installed, comment: of.comment });
+    }
     rows.add(cells! { name: "vector", version: VECTOR_VERSION, comment: VECTOR_DESCRIPTION });
     Ok(())
 }

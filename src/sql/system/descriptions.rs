@@ -3,6 +3,7 @@
 use crate::catalog::{Catalog, Oid, Part, PartComment, Relation};
 use crate::error::Result;
 use crate::planner::bindings::Execution;
+use crate::sql::ddl::extension;
 use crate::sql::system::cluster::{PG_EXTENSION_OID, VECTOR_DESCRIPTION, VECTOR_EXTENSION_OID};
 use crate::sql::system::relation::{Rows, cells};
 use crate::sql::system::relations::{PG_CLASS_OID, PG_CONSTRAINT_OID, PG_NAMESPACE_OID};
@@ -59,6 +60,10 @@ pub fn all(catalog: &Catalog) -> Vec<Description> {
     }
     for domain in catalog.domains() {
         domain.comment.iter().for_each(|text| add(domain.oid, PG_TYPE_OID, 0, text));
+    }
+    for extension in catalog.extensions() {
+        let of = extension::AVAILABLE.iter().find(|of| of.name == extension.name);
+        of.iter().for_each(|of| add(extension.oid, PG_EXTENSION_OID, 0, of.comment));
     }
     add(VECTOR_EXTENSION_OID, PG_EXTENSION_OID, 0, VECTOR_DESCRIPTION);
     all
