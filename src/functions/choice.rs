@@ -58,10 +58,14 @@ fn common(given: &[DataType]) -> DataType {
     }
 }
 
-/// The type of exact numbers among which is a numeric.
+/// The type of numbers among which is a numeric: that of the widest float, if there is one.
 fn common_number(types: &[DataType]) -> Option<DataType> {
     if !types.iter().any(decimal::is_numeric) {
         return None;
+    }
+    let floats = types.iter().filter(|ty| ty.is_floating());
+    if let Some(float) = floats.max_by_key(|ty| ty.primitive_width()) {
+        return Some(float.clone());
     }
     let exact = |ty: &DataType| decimal::of_integer(ty).unwrap_or_else(|| ty.clone());
     types.iter().map(exact).try_fold(exact(&types[0]), |common, ty| decimal::mixed(&common, &ty))
@@ -86,7 +90,7 @@ impl ScalarUDFImpl for Choice {
             (DataType::Utf8 | DataType::Utf8View, DataType::Utf8) => DataType::Utf8,
             // Settled later, or refused there.
             (DataType::Utf8 | DataType::Utf8View, _) => ty.clone(),
-            (ty, common) if *common == decimal::any() => ty.clone(),
+            (ty, common) if [ty, common].contains(&&decimal::any()) => ty.clone(),
             _ => common.clone(),
         };
         Ok(given.iter().map(coerced).collect())

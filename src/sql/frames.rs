@@ -14,10 +14,36 @@ use crate::error::{Error, Result, SqlState};
 use crate::sql::dialect;
 use crate::sql::trees::{self, literal};
 
-/// `'1 day'::interval PRECEDING`: sqlparser expects the end of the offset behind a text.
-pub fn take(mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
+/// The rows that a frame leaves out: none of them is what is left out without the clause.
+fn take_exclusion(tokens: &mut Vec<TokenWithSpan>) -> Result<()> {
+    let solid = dialect::solid(tokens);
+    let word = |place: usize| solid.get(place).map(|&at| dialect::word(&tokens[at])).unwrap_or_default();
+    let mut gone = Vec::new();
+    for place in (0..solid.len()).filter(|&place| word(place) == "EXCLUDE") {
+        match (word(place + 1).as_str(), word(place + 2).as_str()) {
+            ("NO", "OTHERS") => gone.extend([solid[place + 2], solid[place + 1], solid[place]]),
+            ("CURRENT", "ROW") => return Err(Error::unsupported("EXCLUDE CURRENT ROW in a window frame")),
+            ("GROUP", _) => return Err(Error::unsupported("EXCLUDE GROUP in a window frame")),
+            ("TIES", _) => return Err(Error::unsupported("EXCLUDE TIES in a window frame")),
+            _ => {}
+        }
+    }
+    gone.sort_unstable();
+    for at in gone.into_iter().rev() {
+        tokens.remove(at);
+    }
+    Ok(())
+}
+
+/// `'1 day'::interval PRECEDING`: sqlparser expects the end of the offset behind a text. 0A000 for a frame that leaves
+/// rows out.
+pub fn take(mut tokens: Vec<TokenWithSpan>) -> Result<Vec<TokenWithSpan>> {
+    let excludes = |token: &TokenWithSpan| matches!(&token.token, Token::Word(word) if word.value.eq_ignore_ascii_case("exclude"));
+    if tokens.iter().any(excludes) {
+        take_exclusion(&mut tokens)?;
+    }
     if !tokens.iter().any(|token| token.token == Token::DoubleColon) {
-        return tokens;
+        return Ok(tokens);
     }
     let is = |at: usize, words: &[&str]| words.contains(&dialect::word(&tokens[at]).as_str());
     let casts = dialect::solid(&tokens);
@@ -31,7 +57,7 @@ pub fn take(mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
     for at in gone.into_iter().rev() {
         tokens.remove(at);
     }
-    tokens
+    Ok(tokens)
 }
 
 /// Those of a call.

@@ -92,6 +92,11 @@ impl Dialect for Grammar {
         supports_comment_optimizer_hint() -> bool;
     }
 
+    /// `SELECT 1 FOR UPDATE`
+    fn is_column_alias(&self, keyword: &Keyword, parser: &mut Parser) -> bool {
+        *keyword != Keyword::FOR && POSTGRESQL.is_column_alias(keyword, parser)
+    }
+
     fn parse_column_option(
         &self,
         parser: &mut Parser,

@@ -44,6 +44,8 @@ pub(crate) mod database_words;
 pub mod databases;
 // CREATE DOMAIN and its like, read word by word.
 pub(crate) mod domain_words;
+// EXPLAIN, read word by word.
+pub(crate) mod explain_words;
 // What a domain asks of a value.
 mod domains;
 // Kinds of objects.

@@ -73,8 +73,7 @@ fn of_array(left: &Expr, op: &BinaryOperator, array: &Expr, any: bool) -> Result
     let is_list = matches!((op, any), (BinaryOperator::Eq, true) | (BinaryOperator::NotEq, false));
     let elements = elements(array)?;
     // The planner has a way of its own, by the greatest or least element.
-    let is_compared = is_order(op) && elements.is_none();
-    if is_compared || !is_list && matches!(op, BinaryOperator::Eq | BinaryOperator::NotEq) {
+    if is_order(op) && elements.is_none() {
         return Ok(None);
     }
     if is_list && elements.is_none() {
@@ -129,8 +128,7 @@ fn of_elements(left: &Expr, op: &BinaryOperator, array: &Expr, any: bool) -> Exp
 /// be called once the parts of the expression are rewritten.
 pub fn beside_nulls(expr: &mut Expr) -> Result<()> {
     let Expr::AnyOp { compare_op, right: array, .. } = &*expr else { return Ok(()) };
-    let by_bound = is_order(compare_op) || *compare_op == BinaryOperator::NotEq;
-    if !by_bound || subquery_of(array).is_some() {
+    if !is_order(compare_op) || subquery_of(array).is_some() {
         return Ok(());
     }
     let null = || Expr::value(ast::Value::Null);

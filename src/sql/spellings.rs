@@ -7,6 +7,7 @@
 //!   (a, b) IN ((1, 2), (3, 4))         (a = 1 AND b = 2) OR (a = 3 AND b = 4)
 //!   (a, b) = (SELECT x, y ...)         a = (SELECT x ...) AND b = (SELECT y ...)
 //!   JSON_OBJECT('a': 1)                json_build_object('a', 1)
+//!   ARRAY['a', 1]::text[]              ARRAY[CAST('a' AS text), CAST(1 AS text)]::text[]
 //!   date(x), int8(x)                   CAST(x AS date), CAST(x AS int8)
 //!   make_interval(days => 10)          make_interval(0, 0, 0, 10)
 //!   INTERVAL '1:30' MINUTE TO SECOND   CAST('00:01:30' AS interval)
@@ -24,6 +25,15 @@ use crate::sql::trees::{self, literal, number, text};
 use crate::types::interval::{self, Field};
 use crate::types::numeric::SMALL_DIGITS;
 
+/// Elements of an array that is cast as a whole need nothing in common.
+fn cast_elements(array: &mut Expr, ty: &ast::DataType) {
+    let Expr::Array(array) = array else { return };
+    let is_plain = |element: &Expr| !matches!(element, Expr::Array(_) | Expr::Cast { .. });
+    for element in array.elem.iter_mut().filter(|element| is_plain(element)) {
+        *element = cast_to(element.clone(), ty.clone());
+    }
+}
+
 /// What the planner would read in its own way, in words that it leaves to us.
 pub fn respell(expr: &mut Expr) {
     match expr {
@@ -34,6 +44,13 @@ pub fn respell(expr: &mut Expr) {
             {
                 value.value = ast::Value::SingleQuotedString(number.clone());
             }
+        }
+        Expr::Cast {
+            expr: inner,
+            data_type: ast::DataType::Array(ast::ArrayElemTypeDef::SquareBracket(ty, _)),
+            ..
+        } => {
+            cast_elements(inner, ty);
         }
         // N'text'
         Expr::Value(value) if matches!(value.value, ast::Value::NationalStringLiteral(_)) => {

@@ -8,13 +8,11 @@ use std::collections::VecDeque;
 
 use datafusion::sql::sqlparser::ast::{self, SetExpr};
 use datafusion::sql::sqlparser::parser::Parser;
-use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan};
+use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Word};
 
 use crate::catalog::OnCommit;
 use crate::database::BackupOptions;
 use crate::error::{Error, SqlState};
-use crate::planner::explain::ExplainOptions;
-use crate::planner::explain::formats::Format;
 use crate::sql::grants::grant;
 use crate::sql::lock_table::lock_table;
 use crate::sql::notifications::Listening;
@@ -22,7 +20,9 @@ use crate::sql::staged;
 use crate::sql::statement::*;
 use crate::sql::type_names;
 use crate::sql::words::{Parsed, Words, object_name};
-use crate::sql::{blocks, copy_words, ddl_words, like_words, locking, merge_words, view_words};
+use crate::sql::{
+    blocks, copy_words, ddl_words, explain_words, like_words, locking, merge_words, view_words,
+};
 
 /// Commands of PostgreSQL that are not built, by their first words.
 const UNSUPPORTED: &[&str] = &[
@@ -70,6 +70,7 @@ pub fn take(mut tokens: Vec<TokenWithSpan>) -> (Vec<TokenWithSpan>, Taken) {
         }
         Some("CREATE") => {
             take_persistence(&mut tokens, &mut taken);
+            take_access_method(&mut tokens);
             take_identities(&mut tokens, &mut taken);
             taken.likes = like_words::take(&mut tokens);
         }
@@ -125,6 +126,19 @@ fn take_persistence(tokens: &mut Vec<TokenWithSpan>, taken: &mut Taken) {
     }
     for index in gone.into_iter().rev() {
         tokens.remove(index);
+    }
+}
+
+/// Takes USING heap out of CREATE TABLE, which is what all tables are said to be.
+fn take_access_method(tokens: &mut Vec<TokenWithSpan>) {
+    let words = words_of(tokens);
+    let is_table = words.get(1).is_some_and(|(_, word)| word == "TABLE");
+    let clause = words.windows(2).take_while(|pair| pair[0].1 != "AS").find(|pair| {
+        let heap = |word: &Word| word.value == "heap" || word.quote_style.is_none() && pair[1].1 == "HEAP";
+        pair[0].1 == "USING" && matches!(&tokens[pair[1].0].token, Token::Word(word) if heap(word))
+    });
+    if let Some([using, heap]) = clause.filter(|_| is_table) {
+        tokens.drain(using.0..=heap.0);
     }
 }
 
@@ -188,7 +202,7 @@ pub fn statement(parser: &mut Parser<'static>, source: &str, taken: Taken) -> Pa
     any(&mut words, overriding.unwrap_or(Overriding::None))
 }
 
-fn any(w: &mut Words, overriding: Overriding) -> Parsed<Ast> {
+pub(super) fn any(w: &mut Words, overriding: Overriding) -> Parsed<Ast> {
     if let Some(command) = UNSUPPORTED.iter().find(|command| w.at(command)) {
         return Err(Error::unsupported(command).into());
     }
@@ -202,7 +216,7 @@ fn any(w: &mut Words, overriding: Overriding) -> Parsed<Ast> {
         "SELECT" | "VALUES" | "WITH" | "TABLE" | "MERGE" => query(w, overriding),
         "INSERT" | "UPDATE" | "DELETE" => data_change(w, overriding),
         "TRUNCATE" => truncate(w),
-        "EXPLAIN" => explain(w),
+        "EXPLAIN" => explain_words::explain(w),
         "COPY" => copy_words::copy(w),
         "BEGIN" | "START" | "COMMIT" | "END" | "ROLLBACK" | "ABORT" | "SAVEPOINT" | "RELEASE" => {
             transaction(w)
@@ -324,85 +338,6 @@ fn truncate(w: &mut Words) -> Parsed<Ast> {
         w.accept("RESTRICT");
     }
     Ok(Ast::Truncate(Truncate { tables, restart_identity, cascade }))
-}
-
-fn explain(w: &mut Words) -> Parsed<Ast> {
-    w.expect("EXPLAIN")?;
-    let options = if *w.peek() == Token::LParen {
-        explain_options(w)?
-    } else {
-        let analyze = w.accept("ANALYZE") || w.accept("ANALYSE");
-        let verbose = w.accept("VERBOSE");
-        ExplainOptions { analyze, verbose, timing: analyze, summary: analyze, ..ExplainOptions::default() }
-    };
-    let statement = any(w, Overriding::None)?;
-    match statement {
-        Ast::Query(_)
-        | Ast::Insert(..)
-        | Ast::Update(_)
-        | Ast::Delete(_)
-        | Ast::Merge(_)
-        | Ast::Staged(_)
-        | Ast::Execute { .. } => Ok(Ast::Explain(Box::new(Explain { options, statement }))),
-        other => Err(Error::unsupported(format!("EXPLAIN of {}", other.command())).into()),
-    }
-}
-
-/// `(ANALYZE, FORMAT JSON, ...)`: PostgreSQL's options, and RECALL. There are no shared buffers to count, so BUFFERS
-/// and WAL add no lines, as in PostgreSQL when nothing was touched.
-fn explain_options(w: &mut Words) -> Parsed<ExplainOptions> {
-    let mut options = ExplainOptions::default();
-    let (mut timing, mut summary) = (None, None);
-    let (mut generic, mut wal) = (false, false);
-    w.parenthesised(|w| {
-        let Some(option) = w.word() else { return w.unexpected("an option") };
-        match option.as_str() {
-            "ANALYZE" | "ANALYSE" => options.analyze = boolean_option(w, "analyze")?,
-            "VERBOSE" => options.verbose = boolean_option(w, "verbose")?,
-            "COSTS" => options.costs = boolean_option(w, "costs")?,
-            "TIMING" => timing = Some(boolean_option(w, "timing")?),
-            "SUMMARY" => summary = Some(boolean_option(w, "summary")?),
-            "RECALL" => options.recall = boolean_option(w, "recall")?,
-            "GENERIC_PLAN" => generic = boolean_option(w, "generic_plan")?,
-            "WAL" => wal = boolean_option(w, "wal")?,
-            "SETTINGS" => options.settings = boolean_option(w, "settings")?,
-            "BUFFERS" => {
-                boolean_option(w, "buffers")?;
-            }
-            "MEMORY" if boolean_option(w, "memory")? => {
-                return Err(Error::unsupported("EXPLAIN (MEMORY)").into());
-            }
-            "MEMORY" => {}
-            "SERIALIZE" => return Err(Error::unsupported("EXPLAIN (SERIALIZE)").into()),
-            "FORMAT" => {
-                let name = w.word().unwrap_or_default();
-                options.format = Format::named(&name).ok_or_else(|| {
-                    let message = format!(
-                        "unrecognized value for EXPLAIN option \"format\": \"{}\"",
-                        name.to_lowercase()
-                    );
-                    Error::new(SqlState::INVALID_PARAMETER_VALUE, message)
-                })?;
-            }
-            _ => {
-                let message = format!("unrecognized EXPLAIN option \"{}\"", option.to_lowercase());
-                return Err(Error::new(SqlState::SYNTAX_ERROR, message).into());
-            }
-        }
-        Ok(())
-    })?;
-    let needs_analyze = [("TIMING", timing == Some(true)), ("WAL", wal), ("RECALL", options.recall)];
-    if let Some((name, _)) = needs_analyze.iter().find(|(_, asked)| *asked && !options.analyze) {
-        let message = format!("EXPLAIN option {name} requires ANALYZE");
-        return Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, message).into());
-    }
-    if generic && options.analyze {
-        let message = "EXPLAIN options ANALYZE and GENERIC_PLAN cannot be used together";
-        return Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, message).into());
-    }
-    options.timing = timing.unwrap_or(options.analyze);
-    options.summary = summary.unwrap_or(options.analyze);
-    Ok(options)
 }
 
 /// `[true | on | 1 | false | off | 0]` after an option's name; nothing is true.

@@ -32,7 +32,7 @@ pub const RELATIONS: &[Relation] = &[
         schema: PG_CATALOG,
         name: "pg_sequences",
         kind: 'v',
-        columns: "schemaname name, sequencename name, sequenceowner name = postgres, data_type oid, start_value int8, \
+        columns: "schemaname name, sequencename name, sequenceowner name = postgres, data_type text, start_value int8, \
             min_value int8, max_value int8, increment_by int8, cycle bool, cache_size int8, last_value int8",
         rows: sequences,
     },
@@ -159,7 +159,7 @@ fn sequences(execution: &Execution, rows: &mut Rows) -> Result<()> {
     for sequence in execution.session.catalog().sequences() {
         let (last, is_called) = execution.session.sequence_state(sequence.oid)?;
         rows.add(cells! {
-            schemaname: &sequence.schema, sequencename: &sequence.name, data_type: sequence.ty.oid(),
+            schemaname: &sequence.schema, sequencename: &sequence.name, data_type: sequence.ty.to_string(),
             start_value: sequence.start, min_value: sequence.min, max_value: sequence.max,
             increment_by: sequence.increment, cycle: sequence.cycle, cache_size: sequence.cache, last_value: is_called.then_some(last),
         });

@@ -12,7 +12,7 @@ use crate::sql::system::relation::{Relation, Rows, cells};
 use crate::sql::system::{PG_CATALOG, PG_CATALOG_OID};
 use crate::types::cast::{Context, context};
 use crate::types::names::ENTRIES;
-use crate::types::{RangeType, Type, Value};
+use crate::types::{NetworkType, RangeType, Type, Value};
 
 /// PostgreSQL's oids of access methods; ours that it does not have are numbered above.
 pub const HEAP_OID: u32 = 2;
@@ -516,7 +516,7 @@ fn classes() -> Vec<OperatorClass> {
         for method in [IndexMethod::Btree, IndexMethod::Bitmap] {
             let unordered = matches!(ty, Type::Json | Type::JsonPath | Type::Int2Vector | Type::OidVector);
             if !unordered && !ty.is_pgvectors() {
-                add(method, default_class(ty, entry.name), input_of(ty), *ty != Type::Varchar(None));
+                add(method, default_class(ty, entry.name), input_of(ty), input_of(ty) == ty);
             }
         }
     }
@@ -530,8 +530,7 @@ fn classes() -> Vec<OperatorClass> {
     let array = Type::Array(Box::new(Type::Text));
     for (ty, entry) in ENTRIES {
         if !matches!(ty, Type::Json | Type::JsonPath) && !ty.is_pgvectors() {
-            let is_default = *ty != Type::Varchar(None);
-            add(IndexMethod::Hash, default_class(ty, entry.name), input_of(ty), is_default);
+            add(IndexMethod::Hash, default_class(ty, entry.name), input_of(ty), input_of(ty) == ty);
         }
     }
     for (method, name, ty, default) in [
@@ -567,9 +566,13 @@ fn default_class(ty: &Type, name: &str) -> String {
     format!("{name}_ops")
 }
 
-/// The type that the class takes: those of varchar take texts, and those of texts varchar.
+/// The type that the class takes: those of varchar take texts, and those of texts varchar; cidr and inet likewise.
 fn input_of(ty: &Type) -> &Type {
-    if let Type::Varchar(_) = ty { &Type::Text } else { ty }
+    match ty {
+        Type::Varchar(_) => &Type::Text,
+        Type::Network(NetworkType::Cidr) => &Type::Network(NetworkType::Inet),
+        ty => ty,
+    }
 }
 
 /// Whether a class is of a type without modifier.
