@@ -19,14 +19,20 @@ fn take_exclusion(tokens: &mut Vec<TokenWithSpan>) -> Result<()> {
     let solid = dialect::solid(tokens);
     let word = |place: usize| solid.get(place).map(|&at| dialect::word(&tokens[at])).unwrap_or_default();
     let mut gone = Vec::new();
+    // The clause ends its frame, and the window.
+    let ends = |place: usize| solid.get(place).is_some_and(|&at| tokens[at].token == Token::RParen);
     for place in (0..solid.len()).filter(|&place| word(place) == "EXCLUDE") {
-        match (word(place + 1).as_str(), word(place + 2).as_str()) {
-            ("NO", "OTHERS") => gone.extend([solid[place + 2], solid[place + 1], solid[place]]),
-            ("CURRENT", "ROW") => return Err(Error::unsupported("EXCLUDE CURRENT ROW in a window frame")),
-            ("GROUP", _) => return Err(Error::unsupported("EXCLUDE GROUP in a window frame")),
-            ("TIES", _) => return Err(Error::unsupported("EXCLUDE TIES in a window frame")),
-            _ => {}
-        }
+        let excluded = match (word(place + 1).as_str(), word(place + 2).as_str()) {
+            ("NO", "OTHERS") if ends(place + 3) => {
+                gone.extend([solid[place + 2], solid[place + 1], solid[place]]);
+                continue;
+            }
+            ("CURRENT", "ROW") if ends(place + 3) => "CURRENT ROW",
+            ("GROUP", _) if ends(place + 2) => "GROUP",
+            ("TIES", _) if ends(place + 2) => "TIES",
+            _ => continue,
+        };
+        return Err(Error::unsupported(format!("EXCLUDE {excluded} in a window frame")));
     }
     gone.sort_unstable();
     for at in gone.into_iter().rev() {

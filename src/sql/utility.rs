@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 
 use datafusion::sql::sqlparser::ast::{self, SetExpr};
 use datafusion::sql::sqlparser::parser::Parser;
-use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Word};
+use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan};
 
 use crate::catalog::OnCommit;
 use crate::database::BackupOptions;
@@ -132,13 +132,22 @@ fn take_persistence(tokens: &mut Vec<TokenWithSpan>, taken: &mut Taken) {
 /// Takes USING heap out of CREATE TABLE, which is what all tables are said to be.
 fn take_access_method(tokens: &mut Vec<TokenWithSpan>) {
     let words = words_of(tokens);
-    let is_table = words.get(1).is_some_and(|(_, word)| word == "TABLE");
-    let clause = words.windows(2).take_while(|pair| pair[0].1 != "AS").find(|pair| {
-        let heap = |word: &Word| word.value == "heap" || word.quote_style.is_none() && pair[1].1 == "HEAP";
-        pair[0].1 == "USING" && matches!(&tokens[pair[1].0].token, Token::Word(word) if heap(word))
-    });
-    if let Some([using, heap]) = clause.filter(|_| is_table) {
-        tokens.drain(using.0..=heap.0);
+    if words.get(1).is_none_or(|(_, word)| word != "TABLE") {
+        return;
+    }
+    let mut open = 0_usize;
+    for pair in words.windows(2) {
+        match &tokens[pair[0].0].token {
+            Token::LParen => open += 1,
+            Token::RParen => open = open.saturating_sub(1),
+            // The query behind it joins as it likes.
+            _ if open == 0 && pair[0].1 == "AS" => return,
+            _ if open == 0 && pair[0].1 == "USING" && pair[1].1 == "HEAP" => {
+                tokens.drain(pair[0].0..=pair[1].0);
+                return;
+            }
+            _ => {}
+        }
     }
 }
 
