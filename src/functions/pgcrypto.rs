@@ -1,7 +1,7 @@
 //! Functions of the extension pgcrypto: digests of texts and bytes, and random bytes.
 //!
-//! <https://www.postgresql.org/docs/17/pgcrypto.html>. Passwords (crypt), encryption and OpenPGP are not there yet; calling
-//! them says so.
+//! <https://www.postgresql.org/docs/17/pgcrypto.html>. Passwords (crypt), encryption and OpenPGP are not there yet;
+//! the calls that are made most say so.
 
 use std::sync::Arc;
 

@@ -1,14 +1,17 @@
 //! Conditions of a subquery that compare columns of one name with the query around it.
 //!
 //! DataFusion joins a correlated subquery with the query around it on those conditions, and there calls the subquery's
-//! columns by their names alone. Where two tables of the subquery have a column of one name, both would be the first:
+//! columns by their names alone, those that it answers with too. Where two tables of the subquery have a column of one
+//! name, both would be the first:
 //!
 //! ```text
 //!   EXISTS (SELECT FROM g, p WHERE g.user_id = u.id OR p.user_id = u.id)
 //!   u SEMI JOIN (g, p) AS q ON q.user_id = u.id OR q.user_id = u.id        what it would make of it
+//!   u.id IN (SELECT p.user_id FROM g, p WHERE g.user_id = u.id + 1)
+//!   u SEMI JOIN (g, p) AS q ON q.user_id = u.id AND q.user_id = u.id + 1   and of this
 //! ```
 //!
-//! So such columns get names of their own below the condition, and above it everything is called as before:
+//! So such columns of conditions get names of their own below the condition, and above it everything is called as before:
 //!
 //! ```text
 //!   Projection  g.user_id, p.user_id, ...
@@ -21,34 +24,17 @@ use std::sync::Arc;
 
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, Result};
-use datafusion::logical_expr::expr::{Exists, InSubquery};
 use datafusion::logical_expr::utils::split_conjunction;
 use datafusion::logical_expr::{Expr, Filter, LogicalPlan, Projection, Subquery};
 
 /// The plan with a name for each column that a subquery in it compares with the query around.
 pub fn settle(plan: LogicalPlan) -> Result<LogicalPlan> {
-    plan.transform_up_with_subqueries(|node| {
-        let node = node.map_expressions(|expr| expr.transform_up(settle_expr))?;
-        node.transform_data(|node| match node {
-            LogicalPlan::Subquery(subquery) => {
-                Ok(settle_subquery(subquery)?.update_data(LogicalPlan::Subquery))
-            }
-            node => Ok(Transformed::no(node)),
-        })
+    // Subqueries in expressions come by as nodes too.
+    plan.transform_up_with_subqueries(|node| match node {
+        LogicalPlan::Subquery(subquery) => Ok(settle_subquery(subquery)?.update_data(LogicalPlan::Subquery)),
+        node => Ok(Transformed::no(node)),
     })
     .data()
-}
-
-fn settle_expr(expr: Expr) -> Result<Transformed<Expr>> {
-    Ok(match expr {
-        Expr::Exists(Exists { subquery, negated }) => {
-            settle_subquery(subquery)?.update_data(|subquery| Expr::Exists(Exists { subquery, negated }))
-        }
-        Expr::InSubquery(InSubquery { expr, subquery, negated }) => settle_subquery(subquery)?
-            .update_data(|subquery| Expr::InSubquery(InSubquery { expr, subquery, negated })),
-        Expr::ScalarSubquery(subquery) => settle_subquery(subquery)?.update_data(Expr::ScalarSubquery),
-        expr => Transformed::no(expr),
-    })
 }
 
 fn settle_subquery(subquery: Subquery) -> Result<Transformed<Subquery>> {
@@ -66,21 +52,27 @@ fn settle_subquery(subquery: Subquery) -> Result<Transformed<Subquery>> {
     Ok(Transformed::yes(Subquery { subquery: Arc::new(plan.data), ..subquery }))
 }
 
-/// Columns in conditions that name the query around, of whose names there are several: what they are to be called.
+/// Columns in conditions that name the query around, of whose names the subquery has several: what they are to be called.
 fn names_of(plan: &LogicalPlan) -> Result<BTreeMap<Column, String>> {
-    let mut columns = BTreeSet::new();
+    let mut correlated = BTreeSet::new();
+    let mut all = BTreeSet::new();
     plan.apply(|node| {
+        // What has an alias is called by that.
+        if !matches!(node, LogicalPlan::TableScan(_)) {
+            all.extend(node.schema().columns());
+        }
         if let LogicalPlan::Filter(filter) = node {
             let conditions = split_conjunction(&filter.predicate);
-            let correlated = conditions.into_iter().filter(|condition| condition.contains_outer());
-            columns.extend(correlated.flat_map(|condition| condition.column_refs().into_iter().cloned()));
+            let conditions = conditions.into_iter().filter(|condition| condition.contains_outer());
+            correlated.extend(conditions.flat_map(|condition| condition.column_refs().into_iter().cloned()));
         }
         Ok(TreeNodeRecursion::Continue)
     })?;
-    let several = |column: &Column| columns.iter().filter(|other| other.name == column.name).count() > 1;
-    let several = columns.iter().filter(|column| several(column));
+    let called = |name: &str| all.iter().filter(|column| column.name == name).count();
     // Words, since DataFusion reads some names as it reads SQL.
-    Ok(several.enumerate().map(|(number, column)| (column.clone(), format!("hither_c{number}"))).collect())
+    let mut names = (0..).map(|number| format!("hither_c{number}")).filter(|name| called(name) == 0);
+    let several = correlated.into_iter().filter(|column| called(&column.name) > 1);
+    Ok(several.zip(&mut names).collect())
 }
 
 /// The condition over columns of these names.

@@ -14,14 +14,16 @@ use crate::error::{Error, Result, SqlState};
 use crate::sql::dialect;
 use crate::sql::trees::{self, literal};
 
-/// The rows that a frame leaves out: none of them is what is left out without the clause.
+/// Takes EXCLUDE NO OTHERS out of frames, which is what they do without it. 0A000 for a frame that leaves rows out.
 fn take_exclusion(tokens: &mut Vec<TokenWithSpan>) -> Result<()> {
     let solid = dialect::solid(tokens);
     let word = |place: usize| solid.get(place).map(|&at| dialect::word(&tokens[at])).unwrap_or_default();
     let mut gone = Vec::new();
-    // The clause ends its frame, and the window.
+    // The clause stands behind a bound of its frame, and ends the frame and the window.
+    let begins =
+        |place: usize| place > 0 && matches!(word(place - 1).as_str(), "PRECEDING" | "FOLLOWING" | "ROW");
     let ends = |place: usize| solid.get(place).is_some_and(|&at| tokens[at].token == Token::RParen);
-    for place in (0..solid.len()).filter(|&place| word(place) == "EXCLUDE") {
+    for place in (0..solid.len()).filter(|&place| word(place) == "EXCLUDE" && begins(place)) {
         let excluded = match (word(place + 1).as_str(), word(place + 2).as_str()) {
             ("NO", "OTHERS") if ends(place + 3) => {
                 gone.extend([solid[place + 2], solid[place + 1], solid[place]]);

@@ -73,8 +73,11 @@ fn of_array(left: &Expr, op: &BinaryOperator, array: &Expr, any: bool) -> Result
     let is_list = matches!((op, any), (BinaryOperator::Eq, true) | (BinaryOperator::NotEq, false));
     let elements = elements(array)?;
     // The planner has a way of its own, by the greatest or least element.
-    if is_order(op) && elements.is_none() {
-        return Ok(None);
+    let is_compared = is_order(op) && elements.is_none();
+    if is_compared || !is_list && matches!(op, BinaryOperator::Eq | BinaryOperator::NotEq) {
+        // But it wants to know the type of a literal at once, which the column tells.
+        let by_element = !is_order(op) && literal(left).is_some() && is_column(array);
+        return Ok(by_element.then(|| of_elements(left, op, array, any)));
     }
     if is_list && elements.is_none() {
         let has = function_call("hither_has", vec![array.clone(), unnested(left).clone()]);
@@ -128,7 +131,8 @@ fn of_elements(left: &Expr, op: &BinaryOperator, array: &Expr, any: bool) -> Exp
 /// be called once the parts of the expression are rewritten.
 pub fn beside_nulls(expr: &mut Expr) -> Result<()> {
     let Expr::AnyOp { compare_op, right: array, .. } = &*expr else { return Ok(()) };
-    if !is_order(compare_op) || subquery_of(array).is_some() {
+    let by_bound = is_order(compare_op) || *compare_op == BinaryOperator::NotEq;
+    if !by_bound || subquery_of(array).is_some() {
         return Ok(());
     }
     let null = || Expr::value(ast::Value::Null);
@@ -174,6 +178,13 @@ fn elements(array: &Expr) -> Result<Option<Vec<Expr>>> {
             None => None,
         },
     })
+}
+
+fn is_column(expr: &Expr) -> bool {
+    match expr {
+        Expr::Nested(inner) => is_column(inner),
+        expr => matches!(expr, Expr::Identifier(_) | Expr::CompoundIdentifier(_)),
+    }
 }
 
 /// LIKE and its like, as operators.

@@ -25,12 +25,29 @@ use crate::sql::trees::{self, literal, number, text};
 use crate::types::interval::{self, Field};
 use crate::types::numeric::SMALL_DIGITS;
 
-/// Elements of an array that is cast as a whole need nothing in common.
+/// Elements of an array that is cast as a whole need nothing in common. Where one may be an array itself, they are left
+/// alone.
 fn cast_elements(array: &mut Expr, ty: &ast::DataType) {
-    let Expr::Array(array) = array else { return };
-    let is_plain = |element: &Expr| !matches!(element, Expr::Array(_) | Expr::Cast { .. });
-    for element in array.elem.iter_mut().filter(|element| is_plain(element)) {
-        *element = cast_to(element.clone(), ty.clone());
+    match array {
+        Expr::Nested(inner) => cast_elements(inner, ty),
+        Expr::Array(array)
+            if !matches!(ty, ast::DataType::Array(_)) && array.elem.iter().all(is_no_array) =>
+        {
+            for element in &mut array.elem {
+                *element = cast_to(element.clone(), ty.clone());
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Whether an expression is no array, whatever stands in it.
+fn is_no_array(expr: &Expr) -> bool {
+    match expr {
+        Expr::Value(_) => true,
+        Expr::Nested(inner) | Expr::UnaryOp { expr: inner, .. } => is_no_array(inner),
+        Expr::Cast { data_type, .. } => !matches!(data_type, ast::DataType::Array(_)),
+        _ => false,
     }
 }
 
