@@ -47,6 +47,11 @@ impl<'a> Known<'a> {
         self.found(name, hidden).map(|(_, columns)| columns)
     }
 
+    /// The schema of a table or view; see [`Self::columns`].
+    pub fn schema_of(&self, name: &ObjectName, hidden: &[String]) -> Option<String> {
+        self.found(name, hidden).map(|((schema, _), _)| schema)
+    }
+
     /// The schema and name of a table or view, and its columns.
     fn found(&self, name: &ObjectName, hidden: &[String]) -> Option<((String, String), Columns)> {
         let context = self.context?;

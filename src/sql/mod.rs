@@ -96,6 +96,8 @@ pub(crate) mod merge_words;
 pub mod notifications;
 // ORDER BY by what the list does not show.
 mod order_by;
+// Relations of a query around that are called as columns inside.
+mod outer_names;
 // PARTITION BY and PARTITION OF, word by word.
 pub(crate) mod partition_words;
 // Partitions in queries and in rows that are written.

@@ -18,6 +18,7 @@ use crate::planner::names;
 use crate::sql::column_names::{names_of, type_name};
 use crate::sql::dialect;
 use crate::sql::known::{Known, factors, qualifier};
+use crate::sql::outer_names::Scopes;
 use crate::sql::spellings::{respell, settle_frame};
 use crate::sql::trees::{computed, number, place, query_from, relation};
 use crate::sql::visit;
@@ -86,10 +87,12 @@ struct Rewriter<'a> {
     hidden: Vec<String>,
     /// Whether `ctid` is named.
     ctid: bool,
+    /// The queries around.
+    scopes: Scopes,
     /// Calls of functions in FROM so far.
     calls: usize,
-    /// FILTERs with subqueries so far.
-    filters: i64,
+    /// FILTERs with subqueries so far, as they are written.
+    filters: Vec<String>,
     /// What cannot be planned as it was meant.
     refused: Option<Error>,
 }
@@ -165,10 +168,12 @@ impl VisitorMut for Rewriter<'_> {
         if self.ctid {
             system_columns::expose(select, &self.known, &self.hidden);
         }
+        self.scopes.enter(select, &self.known, &self.hidden);
         ControlFlow::Continue(())
     }
 
     fn post_visit_select(&mut self, select: &mut ast::Select) -> ControlFlow<()> {
+        self.scopes.leave();
         if let Some(first) = select.from.first_mut() {
             set_functions::settle_first(&mut first.relation);
         }
@@ -214,6 +219,7 @@ impl VisitorMut for Rewriter<'_> {
     }
 
     fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        self.scopes.qualify(expr, &self.known, &self.hidden);
         if let Err(refused) = quantified::expand(expr) {
             self.refused = Some(refused);
             return ControlFlow::Break(());
@@ -227,8 +233,13 @@ impl VisitorMut for Rewriter<'_> {
         if let Expr::Function(function) = expr
             && let Some(condition) = function.filter.as_mut().filter(|condition| has_subquery(condition))
         {
-            self.filters += 1;
-            number_filter(condition, self.filters);
+            let text = condition.to_string();
+            let place = self.filters.iter().position(|known| *known == text);
+            let place = place.unwrap_or_else(|| {
+                self.filters.push(text);
+                self.filters.len() - 1
+            });
+            number_filter(condition, place as i64);
         }
         if let Err(refused) = refusals::of_rows(expr) {
             self.refused = Some(refused);

@@ -161,7 +161,6 @@ impl Session {
         self.edit(edits).await
     }
 
-    /// The extension is built in: it cannot go, and it is not said that it went.
     async fn drop_schema(&mut self, catalog: &Catalog, name: &Name, drop: &Drop) -> Result<()> {
         let Some(schema) = catalog.schema(&name.name).cloned() else { return self.missing(drop, name) };
         let tables: Vec<_> = catalog.tables().filter(|table| table.schema == name.name).cloned().collect();

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::catalog::{Catalog, Edit, Function, Index, Object, Relation, Schema, Sequence, Table, View};
+use crate::catalog::{
+    Catalog, Edit, Extension, Function, Index, Object, Relation, Schema, Sequence, Table, View,
+};
 use crate::error::{Error, Result, SqlState};
 use crate::sql::ddl::partition_parts::{nextval_of, set_part_defaults};
 use crate::sql::response::{Response, Severity};
@@ -99,7 +101,15 @@ impl Session {
         for table in catalog.tables_and_parts().filter(|table| table.schema == name) {
             self.refuse_read(table.known_as(), None, "renaming the schema of a table")?;
         }
+        let has_types = catalog.enums().any(|of| of.definition.schema == name)
+            || catalog.domains().any(|domain| domain.schema == name);
+        if has_types {
+            return Err(Error::unsupported("renaming the schema of a type"));
+        }
         let mut edits = vec![Object::Schema(Schema { name: to.into(), ..(**schema).clone() })];
+        for extension in catalog.extensions().filter(|extension| extension.schema == name) {
+            edits.push(Object::Extension(Extension { schema: to.into(), ..(**extension).clone() }));
+        }
         for view in catalog.views().filter(|view| view.schema == name) {
             self.refuse_read(view.oid, None, "renaming the schema of a view")?;
             edits.push(Object::View(View { schema: to.into(), ..(**view).clone() }));
