@@ -152,30 +152,13 @@ impl Database {
         for entry in tree.scan(range.0, range.1, NEWEST) {
             let (key, _, value) = entry?;
             let object = decode_object(&value)?;
-            let same = match &object {
-                Object::Schema(gone) if gone.name.is_empty() => {
-                    !catalog.schemas().any(|known| known.oid == gone.oid)
-                }
-                Object::Schema(schema) => catalog.schemas().any(|known| **known == *schema),
-                Object::Table(table) => {
-                    catalog.table_by_oid(table.oid).is_some_and(|known| **known == *table)
-                }
-                Object::Index(index) => {
-                    catalog.index_by_oid(index.oid).is_some_and(|known| **known == *index)
-                }
-                Object::View(view) => catalog.view_by_oid(view.oid).is_some_and(|known| **known == *view),
-                Object::Function(function) => {
-                    catalog.function_by_oid(function.oid).is_some_and(|known| **known == *function)
-                }
-                Object::Enum(of) => catalog.enum_by_oid(of.definition.oid).is_some_and(|known| {
-                    // Two definitions of one type are equal; here the labels count too.
+            let same = match (&object, catalog.object_by_oid(object.oid())) {
+                (Object::Schema(gone), known) if gone.name.is_empty() => known.is_none(),
+                // Two definitions of one type are equal; here the labels count too.
+                (Object::Enum(of), Some(Object::Enum(known))) => {
                     known.definition.to_json() == of.definition.to_json() && known.comment == of.comment
-                }),
-                Object::Domain(domain) => {
-                    catalog.domain_by_oid(domain.oid).is_some_and(|known| **known == *domain)
                 }
-                Object::Extension(extension) => catalog.extensions().any(|known| **known == *extension),
-                Object::Sequence(known) => catalog.sequence_by_oid(known.oid).is_some_and(|s| **s == *known),
+                (object, known) => known.as_ref() == Some(object),
             };
             if !same || key[..] != object_key(object.oid())[..] {
                 return Err(broken("catalogue", "the definition in memory", format_args!("{object:?}")));

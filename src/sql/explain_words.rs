@@ -6,7 +6,7 @@ use crate::error::{Error, SqlState};
 use crate::planner::explain::ExplainOptions;
 use crate::planner::explain::formats::Format;
 use crate::sql::statement::{Ast, Explain, Overriding};
-use crate::sql::utility::{any, boolean_option};
+use crate::sql::utility::{any, boolean_option, is_planned};
 use crate::sql::words::{Parsed, Words};
 
 /// EXPLAIN and what it explains.
@@ -23,16 +23,10 @@ pub fn explain(w: &mut Words) -> Parsed<Ast> {
         ExplainOptions { analyze, verbose, timing: analyze, summary: analyze, ..ExplainOptions::default() }
     };
     let statement = any(w, Overriding::None)?;
-    match statement {
-        Ast::Query(_)
-        | Ast::Insert(..)
-        | Ast::Update(_)
-        | Ast::Delete(_)
-        | Ast::Merge(_)
-        | Ast::Staged(_)
-        | Ast::Execute { .. } => Ok(Ast::Explain(Box::new(Explain { options, statement }))),
-        other => Err(Error::unsupported(format!("EXPLAIN of {}", other.command())).into()),
+    if !is_planned(&statement) && !matches!(statement, Ast::Execute { .. }) {
+        return Err(Error::unsupported(format!("EXPLAIN of {}", statement.command())).into());
     }
+    Ok(Ast::Explain(Box::new(Explain { options, statement })))
 }
 
 /// `(ANALYZE, FORMAT JSON, ...)`: PostgreSQL's options, and RECALL. There are no shared buffers to count, so BUFFERS

@@ -76,7 +76,8 @@ fn of_array(left: &Expr, op: &BinaryOperator, array: &Expr, any: bool) -> Result
     let is_compared = is_order(op) && elements.is_none();
     if is_compared || !is_list && matches!(op, BinaryOperator::Eq | BinaryOperator::NotEq) {
         // But it wants to know the type of a literal at once, which the column tells.
-        let by_element = !is_order(op) && literal(left).is_some() && is_column(array);
+        let is_column = matches!(unnested(array), Expr::Identifier(_) | Expr::CompoundIdentifier(_));
+        let by_element = !is_order(op) && literal(left).is_some() && is_column;
         return Ok(by_element.then(|| of_elements(left, op, array, any)));
     }
     if is_list && elements.is_none() {
@@ -178,13 +179,6 @@ fn elements(array: &Expr) -> Result<Option<Vec<Expr>>> {
             None => None,
         },
     })
-}
-
-fn is_column(expr: &Expr) -> bool {
-    match expr {
-        Expr::Nested(inner) => is_column(inner),
-        expr => matches!(expr, Expr::Identifier(_) | Expr::CompoundIdentifier(_)),
-    }
 }
 
 /// LIKE and its like, as operators.

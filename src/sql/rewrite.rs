@@ -233,13 +233,7 @@ impl VisitorMut for Rewriter<'_> {
         if let Expr::Function(function) = expr
             && let Some(condition) = function.filter.as_mut().filter(|condition| has_subquery(condition))
         {
-            let text = condition.to_string();
-            let place = self.filters.iter().position(|known| *known == text);
-            let place = place.unwrap_or_else(|| {
-                self.filters.push(text);
-                self.filters.len() - 1
-            });
-            number_filter(condition, place as i64);
+            number_filter(condition, &mut self.filters);
         }
         if let Err(refused) = refusals::of_rows(expr) {
             self.refused = Some(refused);
@@ -569,8 +563,14 @@ fn name_items(items: &mut [SelectItem], alias_all: bool, shown: &[Option<String>
 }
 
 /// The planner knows aggregates by how they are written, and writes all subqueries alike: two that differ there alone
-/// would be one. What is added goes when the plan is made simpler.
-fn number_filter(condition: &mut Expr, place: i64) {
+/// would be one. So each gets the number of its text among the `known` ones. What is added goes when the plan is made
+/// simpler.
+fn number_filter(condition: &mut Expr, known: &mut Vec<String>) {
+    let text = condition.to_string();
+    let place = known.iter().position(|known| *known == text).unwrap_or(known.len());
+    if place == known.len() {
+        known.push(text);
+    }
     let both = |left: Expr, op: ast::BinaryOperator, right: Expr| Expr::BinaryOp {
         left: Box::new(left),
         op,

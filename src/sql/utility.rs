@@ -633,15 +633,18 @@ fn prepare(w: &mut Words) -> Parsed<Ast> {
     };
     w.expect("AS")?;
     let statement = any(w, Overriding::None)?;
-    match statement {
-        Ast::Query(_)
-        | Ast::Insert(..)
-        | Ast::Update(_)
-        | Ast::Delete(_)
-        | Ast::Merge(_)
-        | Ast::Staged(_) => Ok(Ast::Prepare { name, types, statement: Box::new(statement) }),
-        _ => w.unexpected("a query or a data change"),
+    if !is_planned(&statement) {
+        return w.unexpected("a query or a data change");
     }
+    Ok(Ast::Prepare { name, types, statement: Box::new(statement) })
+}
+
+/// Queries and data changes: what can be prepared, and explained.
+pub(super) fn is_planned(statement: &Ast) -> bool {
+    matches!(
+        statement,
+        Ast::Query(_) | Ast::Insert(..) | Ast::Update(_) | Ast::Delete(_) | Ast::Merge(_) | Ast::Staged(_)
+    )
 }
 
 fn execute(w: &mut Words) -> Parsed<Ast> {
