@@ -10,7 +10,7 @@ use crate::catalog::function::Function;
 use crate::catalog::partition::{Partitioning, Section};
 use crate::distance::Metric;
 use crate::index::quantizer::Quantization;
-use crate::types::{EnumType, Type};
+use crate::types::{CompositeType, EnumType, Type};
 
 /// PostgreSQL's object identifier.
 pub type Oid = u32;
@@ -25,6 +25,7 @@ pub enum Object {
     View(View),
     Function(Function),
     Enum(EnumObject),
+    Composite(CompositeObject),
     Domain(Domain),
     Extension(Extension),
 }
@@ -42,6 +43,15 @@ pub struct Extension {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EnumObject {
     pub definition: EnumType,
+    /// COMMENT ON TYPE.
+    #[serde(default)]
+    pub comment: Option<String>,
+}
+
+/// CREATE TYPE ... AS (...). What is of the type carries the definition too, and is changed with it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CompositeObject {
+    pub definition: CompositeType,
     /// COMMENT ON TYPE.
     #[serde(default)]
     pub comment: Option<String>,
@@ -509,6 +519,7 @@ impl Object {
             Object::View(view) => view.oid,
             Object::Function(function) => function.oid,
             Object::Enum(of) => of.definition.oid,
+            Object::Composite(of) => of.definition.oid,
             Object::Domain(domain) => domain.oid,
             Object::Extension(extension) => extension.oid,
         }
@@ -519,6 +530,7 @@ impl Object {
         match self {
             Object::Table(table) => table.oid_max(),
             Object::Enum(of) => of.definition.oid_max(),
+            Object::Composite(of) => of.definition.oid_max(),
             Object::Domain(domain) => domain.oid_max(),
             other => other.oid(),
         }

@@ -21,10 +21,10 @@ pub mod partition;
 mod version;
 
 pub use definition::{
-    Column, Constraint, ConstraintKind, DefaultExpr, Deferral, Domain, DomainCheck, DroppedColumn,
-    EnumObject, Extension, ForeignKey, Generated, HnswOptions, Identity, Index, IndexMethod, IndexMetric,
-    IndexPredicate, IvfflatOptions, KeyOrder, Materialized, Object, Oid, OnCommit, Part, PartComment,
-    ReferentialAction, Schema, Sequence, StoredQuery, Table, TableKind, Use, View, ViewColumn,
+    Column, CompositeObject, Constraint, ConstraintKind, DefaultExpr, Deferral, Domain, DomainCheck,
+    DroppedColumn, EnumObject, Extension, ForeignKey, Generated, HnswOptions, Identity, Index, IndexMethod,
+    IndexMetric, IndexPredicate, IvfflatOptions, KeyOrder, Materialized, Object, Oid, OnCommit, Part,
+    PartComment, ReferentialAction, Schema, Sequence, StoredQuery, Table, TableKind, Use, View, ViewColumn,
 };
 pub use edit::Edit;
 pub use function::{Argument, Body, Function, Parallel, Returns, Volatility};

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::catalog::definition::{
-    Column, Constraint, Domain, EnumObject, Extension, ForeignKey, Index, Object, Oid, Schema, Sequence,
-    StoredQuery, Table, View,
+    Column, CompositeObject, Constraint, Domain, EnumObject, Extension, ForeignKey, Index, Object, Oid,
+    Schema, Sequence, StoredQuery, Table, View,
 };
 use crate::catalog::function::Function;
 use crate::catalog::{Edit, PUBLIC_SCHEMA, PUBLIC_SCHEMA_OID};
@@ -23,6 +23,7 @@ pub struct Catalog {
     views: BTreeMap<Oid, Arc<View>>,
     functions: BTreeMap<Oid, Arc<Function>>,
     enums: BTreeMap<Oid, Arc<EnumObject>>,
+    composites: BTreeMap<Oid, Arc<CompositeObject>>,
     domains: BTreeMap<Oid, Arc<Domain>>,
     extensions: BTreeMap<Oid, Arc<Extension>>,
     /// Partitions as statements see them, made from the definitions of their parents.
@@ -69,6 +70,7 @@ impl Catalog {
             views: BTreeMap::new(),
             functions: BTreeMap::new(),
             enums: BTreeMap::new(),
+            composites: BTreeMap::new(),
             domains: BTreeMap::new(),
             extensions: BTreeMap::new(),
             parts: BTreeMap::new(),
@@ -210,12 +212,32 @@ impl Catalog {
         self.enums.values()
     }
 
-    pub fn enum_named(&self, schema: &str, name: &str) -> Option<&Arc<EnumObject>> {
-        self.enums.values().find(|of| of.definition.schema == schema && of.definition.name == name)
+    /// In order of oid.
+    pub fn composites(&self) -> impl Iterator<Item = &Arc<CompositeObject>> {
+        self.composites.values()
     }
 
-    pub fn enum_by_oid(&self, oid: Oid) -> Option<&Arc<EnumObject>> {
-        self.enums.get(&oid)
+    /// Types that CREATE TYPE made, each with its schema.
+    pub fn own_types(&self) -> impl Iterator<Item = (&str, Type)> {
+        let enums = self.enums.values().map(|of| &of.definition);
+        let composites = self.composites.values().map(|of| &of.definition);
+        let enums = enums.map(|of| (of.schema.as_str(), Type::Enum(of.clone())));
+        enums.chain(composites.map(|of| (of.schema.as_str(), Type::Composite(of.clone()))))
+    }
+
+    /// Whether users made types or domains.
+    pub fn has_types(&self) -> bool {
+        self.own_types().next().is_some() || !self.domains.is_empty()
+    }
+
+    /// The types of a schema that CREATE TYPE made.
+    pub fn types_in(&self, schema: &str) -> impl Iterator<Item = Type> {
+        self.own_types().filter(move |of| of.0 == schema).map(|(_, ty)| ty)
+    }
+
+    /// A type that CREATE TYPE made.
+    pub fn type_named(&self, schema: &str, name: &str) -> Option<Type> {
+        self.types_in(schema).find(|ty| ty.catalog_name() == name)
     }
 
     /// In order of oid.
@@ -252,6 +274,7 @@ impl Catalog {
             .or_else(|| found(&self.views, oid, Object::View))
             .or_else(|| found(&self.functions, oid, Object::Function))
             .or_else(|| found(&self.enums, oid, Object::Enum))
+            .or_else(|| found(&self.composites, oid, Object::Composite))
             .or_else(|| found(&self.domains, oid, Object::Domain))
             .or_else(|| found(&self.extensions, oid, Object::Extension))
     }
@@ -264,7 +287,7 @@ impl Catalog {
     /// The type with this oid, without modifier: built in, or made by a user.
     pub fn type_by_oid(&self, oid: Oid) -> Option<Type> {
         let own = || {
-            self.enums.values().map(|of| Type::Enum(of.definition.clone())).find_map(|ty| match oid {
+            self.own_types().map(|(_, ty)| ty).find_map(|ty| match oid {
                 _ if oid == ty.oid() => Some(ty),
                 _ if oid == ty.array_oid() => Some(Type::Array(Box::new(ty))),
                 _ => None,
@@ -358,6 +381,7 @@ impl Catalog {
             .max(last(self.views.keys().next_back()))
             .max(last(self.functions.keys().next_back()))
             .max(self.enums.values().map(|of| of.definition.oid_max()).max().unwrap_or(0))
+            .max(self.composites.values().map(|of| of.definition.oid_max()).max().unwrap_or(0))
             .max(self.domains.values().map(|domain| domain.oid_max()).max().unwrap_or(0))
             .max(last(self.extensions.keys().next_back()))
     }
@@ -385,6 +409,7 @@ impl Catalog {
         self.views.remove(&oid);
         self.functions.remove(&oid);
         self.enums.remove(&oid);
+        self.composites.remove(&oid);
         self.domains.remove(&oid);
         self.extensions.remove(&oid);
     }
@@ -398,6 +423,7 @@ impl Catalog {
             Object::View(view) => drop(self.views.insert(view.oid, Arc::new(view))),
             Object::Function(function) => drop(self.functions.insert(function.oid, Arc::new(function))),
             Object::Enum(of) => drop(self.enums.insert(of.definition.oid, Arc::new(of))),
+            Object::Composite(of) => drop(self.composites.insert(of.definition.oid, Arc::new(of))),
             Object::Domain(domain) => drop(self.domains.insert(domain.oid, Arc::new(domain))),
             Object::Extension(extension) => {
                 drop(self.extensions.insert(extension.oid, Arc::new(extension)));

@@ -158,6 +158,9 @@ impl Database {
                 (Object::Enum(of), Some(Object::Enum(known))) => {
                     known.definition.to_json() == of.definition.to_json() && known.comment == of.comment
                 }
+                (Object::Composite(of), Some(Object::Composite(known))) => {
+                    known.definition.to_json() == of.definition.to_json() && known.comment == of.comment
+                }
                 (object, known) => known.as_ref() == Some(object),
             };
             if !same || key[..] != object_key(object.oid())[..] {
@@ -170,6 +173,7 @@ impl Database {
             + catalog.views().count()
             + catalog.functions().count()
             + catalog.enums().count()
+            + catalog.composites().count()
             + catalog.domains().count()
             + catalog.extensions().count();
         if count != known as u64 {

@@ -235,6 +235,7 @@ impl Transaction {
                     | Object::View(_)
                     | Object::Function(_)
                     | Object::Enum(_)
+                    | Object::Composite(_)
                     | Object::Domain(_)
                     | Object::Extension(_),
                 )
@@ -483,6 +484,7 @@ fn name_of(object: &Object, catalog: &Catalog) -> Option<(String, String)> {
         // Functions differ in their arguments.
         Object::Function(function) => Some((function.schema.clone(), function.signature())),
         Object::Enum(of) => Some((of.definition.schema.clone(), of.definition.name.clone())),
+        Object::Composite(of) => Some((of.definition.schema.clone(), of.definition.name.clone())),
         Object::Domain(domain) => Some((domain.schema.clone(), domain.name.clone())),
         // In no schema, as their names are in none.
         Object::Extension(extension) => Some((String::new(), extension.name.clone())),
@@ -494,8 +496,8 @@ fn name_of_oid(catalog: &Catalog, oid: Oid) -> Option<(String, String)> {
     if let Some(function) = catalog.function_by_oid(oid) {
         return Some((function.schema.clone(), function.signature()));
     }
-    if let Some(of) = catalog.enum_by_oid(oid) {
-        return Some((of.definition.schema.clone(), of.definition.name.clone()));
+    if let Some((schema, of)) = catalog.own_types().find(|(_, of)| of.oid() == oid) {
+        return Some((schema.to_owned(), of.catalog_name()));
     }
     match catalog.relation_by_oid(oid)? {
         Relation::Table(table) | Relation::Partition(table) => {

@@ -47,7 +47,9 @@ pub fn differs(source: &Type, target: &Type) -> bool {
         | (Type::Sparsevec(_), Type::Sparsevec(Some(_))) => source != target,
         (Type::Bit(_) | Type::Varbit(_), _) | (_, Type::Bit(_) | Type::Varbit(_)) => source != target,
         (Type::Enum(_), _) | (_, Type::Enum(_)) => source != target,
-        (Type::Record(_), _) | (_, Type::Record(_)) => source != target,
+        (Type::Record(_) | Type::Composite(_), _) | (_, Type::Record(_) | Type::Composite(_)) => {
+            source != target
+        }
         (Type::TsVector | Type::TsQuery, _) | (_, Type::TsVector | Type::TsQuery) => source != target,
         (Type::Range(_) | Type::Network(_), _) | (_, Type::Range(_) | Type::Network(_)) => source != target,
         (Type::Array(source), Type::Array(target)) => differs(source, target),

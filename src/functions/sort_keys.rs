@@ -1,6 +1,7 @@
 //! Keys whose bytes order as PostgreSQL orders the values, where Arrow's own order is another.
 //!
-//! - Arrays by their elements, then by how many there are; a NULL element is the greatest.
+//! - Arrays by their elements, then by how many there are; a NULL element is the greatest. Records are arrays of their
+//!   fields.
 //! - numeric by value: `1.0` is `1`, and NaN the greatest.
 //! - jsonb: Object > Array > Boolean > Number > String > Null; of two arrays or objects the one of more elements is the
 //!   greater, and numbers are compared as numbers (`1.0` is `1`).
@@ -20,7 +21,7 @@ use crate::functions::value::{functions as build, strict};
 use crate::types::json::Node;
 use crate::types::{Type, Value};
 
-/// The key of an array.
+/// The key of an array, or of a record.
 pub const ARRAY: &str = "array_sort_key";
 /// The key of a jsonb document.
 pub const DOCUMENT: &str = "jsonb_sort_key";
@@ -129,10 +130,14 @@ const MORE: u8 = 1;
 /// A NULL element comes after all others.
 const NULL: u8 = 2;
 
-/// The key of an array.
+/// The key of an array, or of a record.
 pub fn array(value: &Value) -> Vec<u8> {
     let mut out = Vec::new();
-    let elements = if let Value::Array(elements) = value { elements.as_slice() } else { &[] };
+    let elements: Vec<&Value> = match value {
+        Value::Array(elements) => elements.iter().collect(),
+        Value::Record(fields) => fields.iter().map(|(_, value)| value).collect(),
+        _ => Vec::new(),
+    };
     for element in elements {
         match element {
             Value::Null => out.push(NULL),

@@ -9,7 +9,7 @@
 //! - Dates are compared with timestamps, and those with moments, as the wider of the two types; DataFusion does so in
 //!   nanoseconds, which have neither infinity nor the year 2300.
 //! - Numbers that each show their own digits (`functions::decimal`) are compared by value: `1.0` is `1`.
-//! - jsonb and arrays have an order of PostgreSQL's: [`crate::functions::sort_keys`].
+//! - jsonb, arrays and records have an order of PostgreSQL's: [`crate::functions::sort_keys`].
 
 use std::sync::Arc;
 
@@ -74,11 +74,15 @@ fn common(types: &[DataType]) -> Option<Common> {
         return Some(Common::Array);
     }
     let is_interval = |ty: &DataType| matches!(ty, DataType::Interval(_));
+    let is_record = |ty: &DataType| matches!(ty, DataType::Struct(_));
     let all = |is: &dyn Fn(&DataType) -> bool| {
         types.iter().any(is) && types.iter().all(|ty| is(ty) || ty.is_null())
     };
     if all(&is_interval) {
         return Some(Common::Interval);
+    }
+    if all(&is_record) {
+        return Some(Common::Array);
     }
     let is_moment = |ty: &DataType| matches!(ty, DataType::Date32 | DataType::Timestamp(..));
     let moments = || types.iter().filter(|ty| is_moment(ty));

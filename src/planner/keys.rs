@@ -88,6 +88,7 @@ fn equality_key(ty: &DataType) -> Option<&'static str> {
         DataType::Interval(_) => Some(sort_keys::INTERVAL),
         ty if *ty == decimal::any() => Some(sort_keys::NUMBER),
         DataType::List(item) if *item.data_type() == decimal::any() => Some(sort_keys::ARRAY),
+        DataType::Struct(_) => Some(sort_keys::ARRAY),
         _ => None,
     }
 }

@@ -326,6 +326,7 @@ impl Operand {
         match self {
             Operand::Typed(field) => match type_of(field) {
                 Type::Enum(of) => of.shown(),
+                Type::Composite(of) => of.shown(),
                 ty if matches!(ty, Type::Array(_)) || ty.is_text() => ty.standard_name(),
                 _ => type_name(field.data_type()).to_owned(),
             },

@@ -377,9 +377,11 @@ fn names_type(call: &ScalarFunction, schema: &DFSchema) -> Option<Expr> {
                 Type::Bpchar(_) => "character".to_owned(),
                 ty => ty.bare().to_string(),
             },
-            found if matches!(found.data_type(), DataType::Struct(_)) => "record".to_owned(),
             found if found.data_type().is_null() => "unknown".to_owned(),
-            found => type_of(&found).bare().to_string(),
+            found => match type_of(&found) {
+                Type::Record(_) => "record".to_owned(),
+                ty => ty.bare().to_string(),
+            },
         },
     };
     literal(&name, &Type::Text).ok()

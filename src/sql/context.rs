@@ -342,9 +342,8 @@ impl ContextProvider for Names<'_> {
     }
 
     fn get_type_planner(&self) -> Option<Arc<dyn TypePlanner>> {
-        let enums =
-            self.context.catalog.enums().next().is_some() || self.context.catalog.domains().next().is_some();
-        let own = enums.then(|| (Arc::clone(self.context.catalog), self.context.search_path.to_vec()));
+        let has_own = self.context.catalog.has_types();
+        let own = has_own.then(|| (Arc::clone(self.context.catalog), self.context.search_path.to_vec()));
         Some(Arc::new(PostgresTypes { own }))
     }
 

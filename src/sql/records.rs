@@ -78,6 +78,11 @@ pub fn settle(expr: &mut Expr) {
 
 /// After that: rows of values, and functions of several columns.
 pub fn expand(expr: &mut Expr) {
+    if let Expr::Cast { expr: inner, .. } = expr
+        && let Expr::Tuple(values) = without_parentheses(inner)
+    {
+        **inner = function_call(ROW, numbered(values.clone()));
+    }
     let Expr::Function(function) = expr else { return };
     let Some(name) = plain_name(function) else { return };
     let made = match name.as_str() {
@@ -169,9 +174,13 @@ pub fn call_of_table(function: &str, table: ObjectName) -> Expr {
     call
 }
 
-/// The fields of a row of values, each behind its name: `'f1', a, 'f2', b`.
+/// The fields of a row of values, each behind its name: `'f1', a, 'f2', b`. Rows among them are written out too.
 pub fn numbered(values: Vec<Expr>) -> Vec<Expr> {
-    let named = values.into_iter().zip(1..);
+    let value = |value| match value {
+        Expr::Tuple(values) => function_call(ROW, numbered(values)),
+        value => value,
+    };
+    let named = values.into_iter().map(value).zip(1..);
     named.flat_map(|(value, place)| [text(format!("f{place}")), value]).collect()
 }
 
@@ -226,9 +235,12 @@ fn field(root: &Expr, chain: &[AccessExpr]) -> Option<Expr> {
                 None => root.clone(),
             }
         }
-        Expr::Subquery(_) | Expr::Case { .. } | Expr::Identifier(_) | Expr::CompoundIdentifier(_) => {
-            root.clone()
-        }
+        Expr::Subquery(_)
+        | Expr::Case { .. }
+        | Expr::Cast { .. }
+        | Expr::CompoundFieldAccess { .. }
+        | Expr::Identifier(_)
+        | Expr::CompoundIdentifier(_) => root.clone(),
         _ => return None,
     };
     for name in names {

@@ -155,6 +155,11 @@ pub enum Ast {
         name: Name,
         labels: Vec<String>,
     },
+    /// CREATE TYPE ... AS (...)
+    CreateComposite {
+        name: Name,
+        fields: Vec<Field>,
+    },
     AlterType {
         name: Name,
         action: TypeAction,
@@ -495,11 +500,39 @@ pub enum FunctionAction {
 /// What ALTER TYPE changes.
 #[derive(Clone, Debug)]
 pub enum TypeAction {
-    AddValue { label: String, place: Place, if_not_exists: bool },
-    RenameValue { from: String, to: String },
+    AddValue {
+        label: String,
+        place: Place,
+        if_not_exists: bool,
+    },
+    RenameValue {
+        from: String,
+        to: String,
+    },
+    /// Of a composite type, as what follows.
+    Fields(Vec<FieldAction>),
+    RenameField {
+        from: String,
+        to: String,
+    },
     Rename(String),
     SetSchema(String),
     OwnerTo(String),
+}
+
+/// A field of a composite type.
+#[derive(Clone, Debug)]
+pub struct Field {
+    pub name: String,
+    pub ty: ColumnType,
+}
+
+/// What ALTER TYPE does to a field.
+#[derive(Clone, Debug)]
+pub enum FieldAction {
+    Add(Field),
+    Drop { name: String, if_exists: bool },
+    Retype(Field),
 }
 
 #[derive(Clone, Debug)]
@@ -812,7 +845,7 @@ impl Ast {
             Ast::CreateView(_) => "CREATE VIEW",
             Ast::CreateFunction(_) => "CREATE FUNCTION",
             Ast::DropFunction(_) => "DROP FUNCTION",
-            Ast::CreateEnum { .. } => "CREATE TYPE",
+            Ast::CreateEnum { .. } | Ast::CreateComposite { .. } => "CREATE TYPE",
             Ast::AlterType { .. } => "ALTER TYPE",
             Ast::CreateDomain(_) => "CREATE DOMAIN",
             Ast::AlterDomain { .. } => "ALTER DOMAIN",
@@ -867,6 +900,7 @@ impl Ast {
             | Ast::CreateFunction(_)
             | Ast::DropFunction(_)
             | Ast::CreateEnum { .. }
+            | Ast::CreateComposite { .. }
             | Ast::AlterType { .. }
             | Ast::CreateDomain(_)
             | Ast::AlterDomain { .. }

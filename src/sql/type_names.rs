@@ -72,11 +72,11 @@ fn own(data_type: &DataType, catalog: &Catalog, search_path: &[String]) -> Optio
 /// The same by name; `_mood` is `mood[]`, and a domain is its base type.
 pub fn own_named(name: &Name, catalog: &Catalog, search_path: &[String]) -> Option<Type> {
     let found = match &name.schema {
-        Some(schema) => catalog.enum_named(schema, &name.name),
-        None => search_path.iter().find_map(|schema| catalog.enum_named(schema, &name.name)),
+        Some(schema) => catalog.type_named(schema, &name.name),
+        None => search_path.iter().find_map(|schema| catalog.type_named(schema, &name.name)),
     };
-    if let Some(found) = found {
-        return Some(Type::Enum(found.definition.clone()));
+    if found.is_some() {
+        return found;
     }
     if let Some(domain) = domains::by_name(name, catalog, search_path) {
         return Some(domain.base.clone());

@@ -2,8 +2,9 @@
 
 use datafusion::sql::sqlparser::tokenizer::Token;
 
-use crate::error::Error;
-use crate::sql::statement::{Ast, TypeAction};
+use crate::error::{Error, SqlState};
+use crate::sql::statement::{Ast, ColumnType, Field, FieldAction, TypeAction};
+use crate::sql::type_names;
 use crate::sql::words::{Parsed, Words};
 use crate::types::enums::Place;
 
@@ -11,12 +12,54 @@ use crate::types::enums::Place;
 pub fn create(w: &mut Words) -> Parsed<Ast> {
     let name = w.name()?;
     if !w.accept("AS ENUM") {
-        return Err(Error::unsupported("CREATE TYPE other than AS ENUM").into());
+        if !w.accept("AS") || !w.at_token(&Token::LParen) {
+            return Err(Error::unsupported("CREATE TYPE other than AS (...) and AS ENUM").into());
+        }
+        return Ok(Ast::CreateComposite { name, fields: w.parenthesised(field)? });
     }
     w.expect_token(&Token::LParen)?;
     let labels = if w.at_token(&Token::RParen) { Vec::new() } else { w.list(Words::string)? };
     w.expect_token(&Token::RParen)?;
     Ok(Ast::CreateEnum { name, labels })
+}
+
+/// `name type [COLLATE collation]`
+fn field(w: &mut Words) -> Parsed<Field> {
+    let name = w.identifier()?;
+    let ty = match type_names::column_type(&w.parser.parse_data_type()?)? {
+        ColumnType::Serial(_) => {
+            let message = "type \"serial\" does not exist";
+            return Err(Error::new(SqlState::UNDEFINED_OBJECT, message).into());
+        }
+        ty => ty,
+    };
+    if w.accept("COLLATE") {
+        return Err(Error::unsupported("COLLATE of a composite type's attribute").into());
+    }
+    Ok(Field { name, ty })
+}
+
+fn field_action(w: &mut Words) -> Parsed<FieldAction> {
+    let action = if w.accept("ADD ATTRIBUTE") {
+        FieldAction::Add(field(w)?)
+    } else if w.accept("DROP ATTRIBUTE") {
+        let if_exists = w.accept("IF EXISTS");
+        FieldAction::Drop { name: w.identifier()?, if_exists }
+    } else {
+        w.expect("ALTER ATTRIBUTE")?;
+        let name = w.identifier()?;
+        w.accept("SET DATA");
+        w.expect("TYPE")?;
+        let ty = type_names::column_type(&w.parser.parse_data_type()?)?;
+        FieldAction::Retype(Field { name, ty })
+    };
+    behavior(w);
+    Ok(action)
+}
+
+/// CASCADE is for typed tables, of which there are none.
+fn behavior(w: &mut Words) {
+    let _ = w.accept("CASCADE") || w.accept("RESTRICT");
 }
 
 /// After `ALTER TYPE`.
@@ -37,6 +80,14 @@ pub fn alter(w: &mut Words) -> Parsed<Ast> {
         let from = w.string()?;
         w.expect("TO")?;
         TypeAction::RenameValue { from, to: w.string()? }
+    } else if w.accept("RENAME ATTRIBUTE") {
+        let from = w.identifier()?;
+        w.expect("TO")?;
+        let to = w.identifier()?;
+        behavior(w);
+        TypeAction::RenameField { from, to }
+    } else if w.at("ADD ATTRIBUTE") || w.at("DROP ATTRIBUTE") || w.at("ALTER ATTRIBUTE") {
+        TypeAction::Fields(w.list(field_action)?)
     } else if w.accept("RENAME TO") {
         TypeAction::Rename(w.identifier()?)
     } else if w.accept("SET SCHEMA") {

@@ -18,8 +18,10 @@
 use crate::catalog;
 use crate::error::{Error, Result};
 use crate::types::numeric::{SMALL_DIGITS, wire};
+use crate::types::record::Named;
 use crate::types::{
-    Bits, Interval, Network, Numeric, Range, Sparsevec, Tid, TsQuery, TsVector, Type, Value, halfvec,
+    Bits, Composite, Interval, Network, Numeric, Range, Sparsevec, Tid, TsQuery, TsVector, Type, Value,
+    halfvec,
 };
 
 /// Longest row, `vector(n)` cells not counted: the storage takes entries of 1 GiB, and a log record has to hold it.
@@ -321,7 +323,8 @@ fn fixed_width(ty: &Type) -> Option<usize> {
         Type::Bit(_) | Type::Varbit(_) => return None,
         Type::TsVector | Type::TsQuery | Type::Range(_) | Type::Network(_) => return None,
         Type::Array(_) | Type::Name | Type::Char => return None,
-        Type::JsonPath | Type::Int2Vector | Type::OidVector | Type::Record(_) => return None,
+        Type::JsonPath | Type::Int2Vector | Type::OidVector => return None,
+        Type::Record(_) | Type::Composite(_) => return None,
     })
 }
 
@@ -420,6 +423,9 @@ fn encode_var(value: &Value, ty: &Type, out: &mut Vec<u8>) -> Result<()> {
         (Value::Range(range), Type::Range(_)) => out.extend_from_slice(&range.bytes()),
         (Value::Network(network), Type::Network(_)) => out.extend_from_slice(&network.bytes()),
         (Value::Array(elements), Type::Array(element)) => encode_array(elements, element, out)?,
+        (Value::Record(fields), Type::Composite(of)) if fields.len() == of.fields.len() => {
+            encode_composite(fields, of, out)?;
+        }
         _ => return Err(mismatch(value, ty)),
     }
     Ok(())
@@ -459,27 +465,57 @@ pub fn decode_vector(bytes: &[u8], ty: &Type) -> Result<Value> {
 /// Count, then per element its length (u32::MAX for NULL) and bytes.
 fn encode_array(elements: &[Value], ty: &Type, out: &mut Vec<u8>) -> Result<()> {
     out.extend_from_slice(&(elements.len() as u32).to_le_bytes());
-    for element in elements {
-        if *element == Value::Null {
-            out.extend_from_slice(&u32::MAX.to_le_bytes());
-            continue;
+    elements.iter().try_for_each(|element| encode_element(element, ty, out))
+}
+
+fn encode_element(element: &Value, ty: &Type, out: &mut Vec<u8>) -> Result<()> {
+    if *element == Value::Null {
+        out.extend_from_slice(&u32::MAX.to_le_bytes());
+        return Ok(());
+    }
+    let start = out.len();
+    out.extend_from_slice(&[0; 4]);
+    match (fixed_width(ty), element) {
+        (Some(_), Value::Numeric(number)) if small_numeric(number).is_none() => {
+            put_long_numeric(number, out);
         }
-        let start = out.len();
-        out.extend_from_slice(&[0; 4]);
-        match (fixed_width(ty), element) {
-            (Some(_), Value::Numeric(number)) if small_numeric(number).is_none() => {
-                put_long_numeric(number, out);
-            }
-            (Some(width), _) => {
-                out.resize(start + 4 + width, 0);
-                encode_fixed(element, ty, &mut out[start + 4..])?;
-            }
-            (None, _) => encode_var(element, ty, out)?,
+        (Some(width), _) => {
+            out.resize(start + 4 + width, 0);
+            encode_fixed(element, ty, &mut out[start + 4..])?;
         }
-        let len = u32::try_from(out.len() - start - 4).map_err(|_| row_too_long())?;
-        out[start..start + 4].copy_from_slice(&len.to_le_bytes());
+        (None, _) => encode_var(element, ty, out)?,
+    }
+    let len = u32::try_from(out.len() - start - 4).map_err(|_| row_too_long())?;
+    out[start..start + 4].copy_from_slice(&len.to_le_bytes());
+    Ok(())
+}
+
+/// Count, then per field its number (u16) and what [`encode_array`] writes of an element.
+fn encode_composite(fields: &[Named], of: &Composite, out: &mut Vec<u8>) -> Result<()> {
+    out.extend_from_slice(&(fields.len() as u32).to_le_bytes());
+    for ((_, value), field) in fields.iter().zip(&of.fields) {
+        out.extend_from_slice(&field.number.to_le_bytes());
+        encode_element(value, &field.ty, out)?;
     }
     Ok(())
+}
+
+/// The fields that the type has now; those that it did not have then are NULL.
+fn decode_composite(bytes: &[u8], of: &Composite) -> Result<Value> {
+    let mut reader = crate::codec::Reader::new(bytes).named("composite value", 0);
+    let mut values = vec![Value::Null; of.fields.len()];
+    for _ in 0..reader.u32()? {
+        let (number, length) = (reader.u16()?, reader.u32()?);
+        if length == u32::MAX {
+            continue;
+        }
+        let cell = reader.take(length as usize)?;
+        if let Some(place) = of.fields.iter().position(|field| field.number == number) {
+            values[place] = decode(cell, &of.fields[place].ty)?;
+        }
+    }
+    reader.finish()?;
+    Ok(of.value(values))
 }
 
 /// Decodes the bytes of one cell of this type, as [`RowReader::raw`] gives them.
@@ -520,6 +556,7 @@ pub fn decode(bytes: &[u8], ty: &Type) -> Result<Value> {
         | Type::JsonPath
         | Type::Int2Vector
         | Type::OidVector => Value::Text(text()?),
+        Type::Composite(of) => decode_composite(bytes, of)?,
         // No column holds one.
         Type::Record(_) => return Err(damaged(bytes)),
         Type::Json => Value::Json(text()?),
@@ -586,4 +623,33 @@ fn row_too_long() -> Error {
 
 fn damaged(bytes: &[u8]) -> Error {
     Error::corrupt("row", 0, "cells of the table's types", format_args!("{} bytes that are not", bytes.len()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_of_composite_values_are_found_by_number() {
+        let fields =
+            [("a", Type::Int4), ("b", Type::Numeric(None)), ("c", Type::Array(Box::new(Type::Text)))];
+        let fields = fields.map(|(name, ty)| (name.to_owned(), ty)).to_vec();
+        let mut of = Composite::new("public", "t", fields, || Ok(1)).expect("three names");
+        let long = crate::types::numeric::parse("1e60").expect("a number");
+        let value = of.value([Value::Null, long.into(), vec![Value::from("x"), Value::Null].into()]);
+        let cell = |value: &Value, of: &Composite| {
+            let mut bytes = Vec::new();
+            encode_var(value, &Type::Composite(of.clone().into()), &mut bytes).expect("a value of the type");
+            bytes
+        };
+        let bytes = cell(&value, &of);
+        assert_eq!(decode_composite(&bytes, &of).expect("whole"), value);
+        of.fields.remove(1);
+        of.add("b".to_owned(), Type::Bool).expect("a new name");
+        let read = decode_composite(&bytes, &of).expect("whole");
+        assert_eq!(read, of.value([Value::Null, vec![Value::from("x"), Value::Null].into(), Value::Null]));
+        for end in 0..bytes.len() {
+            assert!(decode_composite(&bytes[..end], &of).is_err(), "{end}");
+        }
+    }
 }

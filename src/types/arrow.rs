@@ -22,6 +22,7 @@
 //! | ranges                             | LargeList of UInt8, the bytes of `types::range`, named by the range type |
 //! | inet, cidr, macaddr, macaddr8      | LargeList of UInt8, the bytes of `types::network`, named by the type |
 //! | records                            | Struct                      |
+//! | composite types                    | Struct, whose first field has the definition in its metadata |
 //!
 //! The exact SQL type travels as field metadata under [`TYPE_KEY`]. Operators that lose metadata (UNION, CASE,
 //! aggregates) lose only modifiers and the kind of text, because vectors, bits, json, jsonb and uuid have Arrow types of
@@ -44,11 +45,14 @@ use datafusion::common::ScalarValue;
 use crate::error::{Error, Result, SqlState};
 use crate::types::numeric::is_narrow;
 use crate::types::{
-    Enum, Interval, Network, Numeric, Range, RecordField, Tid, TsVector, Type, Value, numeric,
+    Composite, CompositeType, Enum, Interval, Network, Numeric, Range, RecordField, Tid, TsVector, Type,
+    Value, numeric,
 };
 
 /// Field metadata key of the SQL type, whose value is the type as JSON.
 pub const TYPE_KEY: &str = "pg";
+/// The same of the definition of a composite type, at the first of its fields.
+const COMPOSITE_KEY: &str = "composite";
 
 /// The Arrow type that holds cells of `ty`.
 pub fn data_type(ty: &Type) -> DataType {
@@ -93,6 +97,7 @@ pub fn data_type(ty: &Type) -> DataType {
         Type::Oid => DataType::UInt32,
         Type::Enum(of) => lists::enum_type(&of.to_json()),
         Type::Record(fields) => DataType::Struct(record_fields(fields)),
+        Type::Composite(of) => DataType::Struct(composite_fields(of)),
     }
 }
 
@@ -168,6 +173,7 @@ pub fn type_of_data_type(data_type: &DataType) -> Type {
             Type::Array(Box::new(type_of(item)))
         }
         DataType::Dictionary(_, values) => type_of_data_type(values),
+        DataType::Struct(fields) if let Some(of) = composite_of(fields) => Type::Composite(of),
         DataType::Struct(fields) => Type::Record(
             fields
                 .iter()
@@ -191,6 +197,19 @@ pub fn item_field(item: &Type) -> FieldRef {
 
 fn record_fields(fields: &[RecordField]) -> Fields {
     fields.iter().map(|part| field(&part.name, &part.ty, true)).collect()
+}
+
+/// As those of a record; the definition makes the type another one than that of a record, through all operators of a plan.
+fn composite_fields(of: &Composite) -> Fields {
+    let mut fields: Vec<Field> = of.fields.iter().map(|part| field(&part.name, &part.ty, true)).collect();
+    if let Some(first) = fields.first_mut() {
+        first.metadata_mut().insert(COMPOSITE_KEY.to_owned(), of.to_json());
+    }
+    fields.into()
+}
+
+fn composite_of(fields: &Fields) -> Option<CompositeType> {
+    Composite::from_json(fields.first()?.metadata().get(COMPOSITE_KEY)?)
 }
 
 fn same_storage(left: &DataType, right: &DataType) -> bool {
@@ -300,14 +319,17 @@ pub fn value_at(array: &ArrayRef, row: usize, ty: &Type) -> Result<Value> {
         }
         Type::Oid => Value::Oid(downcast::<UInt32Array>(array)?.value(row)),
         Type::Enum(of) => of.value(lists::enum_order(downcast(array)?, row)?)?,
-        Type::Record(fields) => {
-            let record = downcast::<StructArray>(array)?;
-            let value = |(field, column): (&RecordField, &ArrayRef)| {
-                Ok((Arc::from(field.name.as_str()), value_at(column, row, &field.ty)?))
-            };
-            Value::Record(fields.iter().zip(record.columns()).map(value).collect::<Result<_>>()?)
-        }
+        Type::Record(fields) => record_at(array, row, fields)?,
+        Type::Composite(of) => record_at(array, row, &of.record())?,
     })
+}
+
+fn record_at(array: &ArrayRef, row: usize, fields: &[RecordField]) -> Result<Value> {
+    let record = downcast::<StructArray>(array)?;
+    let value = |(field, column): (&RecordField, &ArrayRef)| {
+        Ok((Arc::from(field.name.as_str()), value_at(column, row, &field.ty)?))
+    };
+    Ok(Value::Record(fields.iter().zip(record.columns()).map(value).collect::<Result<_>>()?))
 }
 
 /// An array of `ty` from values, one per row.
@@ -402,8 +424,15 @@ enum Cells {
     Network(lists::BytesBuilder<UInt8Type>),
     Oid(UInt32Builder),
     Enum(lists::EnumBuilder),
-    Record { fields: Vec<RecordField>, rows: usize, validity: NullBufferBuilder, columns: Vec<Builder> },
+    Record { fields: Fields, rows: usize, validity: NullBufferBuilder, columns: Vec<Builder> },
     List { item: Type, offsets: Vec<i32>, validity: NullBufferBuilder, items: Box<Builder> },
+}
+
+impl Cells {
+    fn record(fields: Fields, of: &[RecordField], rows: usize) -> Cells {
+        let columns = of.iter().map(|field| Builder::new(&field.ty, rows)).collect();
+        Cells::Record { fields, rows: 0, validity: NullBufferBuilder::new(rows), columns }
+    }
 }
 
 impl Builder {
@@ -458,12 +487,8 @@ impl Builder {
             Type::Network(of) => Cells::Network(lists::BytesBuilder::named(of.name(), rows)),
             Type::Oid => Cells::Oid(UInt32Builder::with_capacity(rows)),
             Type::Enum(of) => Cells::Enum(lists::EnumBuilder::new(of.to_json(), rows)),
-            Type::Record(fields) => Cells::Record {
-                fields: fields.clone(),
-                rows: 0,
-                validity: NullBufferBuilder::new(rows),
-                columns: fields.iter().map(|field| Builder::new(&field.ty, rows)).collect(),
-            },
+            Type::Record(fields) => Cells::record(record_fields(fields), fields, rows),
+            Type::Composite(of) => Cells::record(composite_fields(of), &of.record(), rows),
             Type::Array(item) => Cells::List {
                 item: (**item).clone(),
                 offsets: vec![0],
@@ -649,7 +674,7 @@ impl Builder {
                 let columns = columns.iter_mut().map(Builder::finish).collect();
                 let rows = std::mem::take(rows);
                 let record =
-                    StructArray::try_new_with_length(record_fields(fields), columns, validity.finish(), rows);
+                    StructArray::try_new_with_length(fields.clone(), columns, validity.finish(), rows);
                 Arc::new(record.expect("the columns are of the fields' types and of one length"))
             }
             Cells::List { item, offsets, validity, items } => {

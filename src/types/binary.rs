@@ -79,6 +79,7 @@ pub fn send(value: &Value, ty: &Type, out: &mut Vec<u8>) {
         Value::Enum(value) => out.extend_from_slice(value.label().as_bytes()),
         Value::Record(fields) => match ty {
             Type::Record(types) => record::send(fields, types, out),
+            Type::Composite(of) => record::send(fields, &of.record(), out),
             _ => record::send(fields, &[], out),
         },
         Value::Array(items) => send_array(items, ty, out),
@@ -226,6 +227,7 @@ pub fn receive(ty: &Type, bytes: &[u8]) -> Result<Value> {
         Type::Range(of) => Value::Range(range::receive(*of, bytes)?),
         Type::Network(of) => Value::Network(network::receive(*of, bytes)?),
         Type::Enum(of) => of.parse(utf8(bytes)?)?,
+        Type::Composite(of) => of.receive(bytes)?,
         Type::Record(_) => {
             return Err(Error::new(
                 SqlState::FEATURE_NOT_SUPPORTED,
@@ -335,16 +337,16 @@ fn receive_array(item: &Type, bytes: &[u8]) -> Result<Vec<Value>> {
 }
 
 /// Bytes taken from the front.
-struct Parts<'a>(&'a [u8]);
+pub(super) struct Parts<'a>(pub(super) &'a [u8]);
 
 impl<'a> Parts<'a> {
-    fn take<const N: usize>(&mut self) -> Result<[u8; N]> {
+    pub(super) fn take<const N: usize>(&mut self) -> Result<[u8; N]> {
         let (first, rest) = self.0.split_first_chunk::<N>().ok_or_else(short)?;
         self.0 = rest;
         Ok(*first)
     }
 
-    fn slice(&mut self, bytes: usize) -> Result<&'a [u8]> {
+    pub(super) fn slice(&mut self, bytes: usize) -> Result<&'a [u8]> {
         let (first, rest) = self.0.split_at_checked(bytes).ok_or_else(short)?;
         self.0 = rest;
         Ok(first)

@@ -49,6 +49,7 @@ pub fn context(from: &Type, to: &Type) -> Option<Context> {
     match (from, to) {
         (Type::Array(from), Type::Array(to)) => context(from, to),
         (Type::Record(from), Type::Record(to)) if from.len() == to.len() => Some(Implicit),
+        (Type::Record(_), Type::Composite(_)) | (Type::Composite(_), Type::Record(_)) => Some(Implicit),
         (Type::Int2 | Type::Int4 | Type::Int8, Type::Oid) => Some(Implicit),
         (Type::Oid, Type::Int4 | Type::Int8) => Some(Assignment),
         (Type::Int4, Type::Bool) | (Type::Bool, Type::Int4) => Some(Explicit),
@@ -102,6 +103,12 @@ pub fn needs_zone(from: &Type, to: &Type) -> bool {
         (from, Type::Array(item)) if from.is_text() => needs_zone(from, item),
         (Type::Range(of), to) if to.is_text() => needs_zone(&of.element(), to),
         (from, Type::Range(of)) if from.is_text() => needs_zone(from, &of.element()),
+        (Type::Composite(of), to) if to.is_text() => of.fields.iter().any(|field| needs_zone(&field.ty, to)),
+        (from, Type::Composite(of)) if from.is_text() => {
+            of.fields.iter().any(|field| needs_zone(from, &field.ty))
+        }
+        // Their fields may be texts of moments, or the other way around.
+        (Type::Record(_) | Type::Composite(_), Type::Composite(_)) => true,
         (Type::Interval(_), to) => to.is_text(),
         (Type::Timestamptz(_), Type::Timestamptz(_)) => false,
         (Type::Timestamptz(_), to) => {
@@ -168,6 +175,9 @@ pub fn cast_as(value: Value, to: &Type, explicit: bool, look: Look) -> Result<Va
         (Value::Range(range), Type::Range(of)) if range.of() == *of => Value::Range(range),
         (Value::Enum(value), Type::Enum(of)) if value.of == *of => Value::Enum(value),
         (Value::Record(fields), Type::Record(types)) if fields.len() == types.len() => Value::Record(fields),
+        (Value::Record(fields), Type::Composite(of)) => {
+            of.of_record(fields, |value, ty| cast_as(value, ty, explicit, look))?
+        }
         (Value::Vector(values), Type::Vector(dimensions)) => {
             vector::check_expected(*dimensions, values.len())?;
             Value::Vector(values)

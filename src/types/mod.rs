@@ -3,7 +3,7 @@
 //! [`Type`] is what a column is declared as, [`Value`] what a cell holds. `names.rs` has PostgreSQL's OIDs, names and
 //! modifiers; `text.rs` prints and parses its text formats, `binary.rs` its binary ones, `cast.rs` turns values of one
 //! type into another. Below them is a file per family: integers, floats, numeric, dates, intervals, json and paths into it, arrays, bit
-//! strings, enumerations, ranges, records, places of rows, time zones, text search's documents and queries, and pgvector's vectors. `arrow.rs` (with the feature `server`) maps types and values to Arrow for DataFusion.
+//! strings, enumerations, ranges, records and the composite types of them, places of rows, time zones, text search's documents and queries, and pgvector's vectors. `arrow.rs` (with the feature `server`) maps types and values to Arrow for DataFusion.
 
 pub mod array;
 #[cfg(feature = "server")]
@@ -11,6 +11,7 @@ pub mod arrow;
 pub mod binary;
 pub mod bits;
 pub mod cast;
+pub mod composite;
 pub mod datetime;
 pub mod enums;
 pub mod float;
@@ -39,6 +40,7 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{IntoDeserializer, MapAccess, Visitor};
 
 pub use bits::Bits;
+pub use composite::{Composite, CompositeType};
 pub use enums::{Enum, EnumType, EnumValue};
 pub use half::{bf16, f16};
 pub use interval::Limits;
@@ -103,6 +105,8 @@ pub enum Type {
     Array(Box<Type>),
     /// What CREATE TYPE ... AS ENUM made.
     Enum(EnumType),
+    /// What CREATE TYPE ... AS made of fields; its values are records.
+    Composite(CompositeType),
     /// A row of values; not for user columns.
     Record(Vec<RecordField>),
     /// The catalogue's own types; not for user columns.

@@ -8,7 +8,7 @@ use std::fmt;
 use crate::error::{Error, Result, SqlState};
 use crate::types::interval::Limits;
 use crate::types::vector::Kind;
-use crate::types::{EnumType, NetworkType, RangeType, Type, bits, vector};
+use crate::types::{Composite, NetworkType, RangeType, Type, bits, vector};
 
 /// `vector`.
 pub const VECTOR_OID: u32 = 16_388;
@@ -105,6 +105,8 @@ pub const ENTRIES: &[(Type, Entry)] = &[
 
 /// What is common to all enumerations.
 const ENUM: Entry = entry(3_500, 0, "anyenum", "anyenum", 4, 'P');
+/// What is common to all composite types.
+const COMPOSITE: Entry = entry(2_249, 2_287, "record", "record", -1, 'C');
 /// What is common to all records.
 const RECORD: Entry = entry(2_249, 2_287, "record", "record", -1, 'P');
 
@@ -139,6 +141,7 @@ impl Type {
         let bare = match self {
             Type::Enum(_) => return &ENUM,
             Type::Record(_) => return &RECORD,
+            Type::Composite(_) => return &COMPOSITE,
             Type::Array(item) => return item.entry(),
             Type::Numeric(_) => Type::Numeric(None),
             Type::Varchar(_) => Type::Varchar(None),
@@ -162,6 +165,7 @@ impl Type {
     pub fn oid(&self) -> u32 {
         match self {
             Type::Enum(of) => of.oid,
+            Type::Composite(of) => of.oid,
             Type::Array(item) => item.array_oid(),
             // The table above is for lookups by name; these are asked for per row description.
             Type::Text => 25,
@@ -175,6 +179,7 @@ impl Type {
     pub fn array_oid(&self) -> u32 {
         match self {
             Type::Enum(of) => of.array_oid,
+            Type::Composite(of) => of.array_oid,
             _ => self.entry().array_oid,
         }
     }
@@ -212,6 +217,7 @@ impl Type {
         match self {
             Type::Array(item) => format!("_{}", item.catalog_name()),
             Type::Enum(of) => of.name.clone(),
+            Type::Composite(of) => of.name.clone(),
             _ => self.entry().name.to_owned(),
         }
     }
@@ -255,11 +261,27 @@ impl Type {
         }
     }
 
-    /// The type with another definition of an enumeration, if it is of it.
-    pub fn with_enum(&self, definition: &EnumType) -> Option<Type> {
+    /// The type with another definition of an enumeration or of a composite type, if it is of it.
+    pub fn with_definition(&self, definition: &Type) -> Option<Type> {
         match self {
-            Type::Array(item) => item.with_enum(definition).map(|item| Type::Array(Box::new(item))),
-            Type::Enum(of) if of == definition => Some(Type::Enum(definition.clone())),
+            Type::Array(item) => item.with_definition(definition).map(|item| Type::Array(Box::new(item))),
+            Type::Composite(of) => {
+                let mut changed = Composite::clone(of);
+                let mut found = false;
+                for field in &mut changed.fields {
+                    if let Some(ty) = field.ty.with_definition(definition) {
+                        (field.ty, found) = (ty, true);
+                    }
+                }
+                match definition {
+                    Type::Composite(new) if new == of => Some(definition.clone()),
+                    _ => found.then(|| Type::Composite(changed.into())),
+                }
+            }
+            Type::Enum(of) => match definition {
+                Type::Enum(new) if new == of => Some(definition.clone()),
+                _ => None,
+            },
             _ => None,
         }
     }
@@ -405,6 +427,7 @@ impl fmt::Display for Type {
         match self {
             Type::Array(item) => write!(f, "{item}[]"),
             Type::Enum(of) => f.write_str(&of.shown()),
+            Type::Composite(of) => f.write_str(&of.shown()),
             // Blank-padded without a length is not "character", which would mean one character.
             Type::Bpchar(None) => f.write_str("bpchar"),
             Type::Varchar(Some(n)) | Type::Bpchar(Some(n)) | Type::Bit(Some(n)) | Type::Varbit(Some(n)) => {

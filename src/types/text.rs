@@ -153,6 +153,7 @@ pub fn parse_in_zone(ty: &Type, text: &str, zone: Zone) -> Result<Value> {
         Type::Range(of) => Value::Range(range::parse(*of, text, zone)?),
         Type::Network(of) => Value::Network(network::parse(*of, text)?),
         Type::Enum(of) => of.parse(text)?,
+        Type::Composite(of) => of.parse(text, zone)?,
         Type::Record(_) => {
             return Err(Error::new(
                 SqlState::FEATURE_NOT_SUPPORTED,

@@ -1,5 +1,13 @@
 CREATE EXTENSION IF NOT EXISTS vector;
 CREATE SCHEMA shop;
+CREATE TYPE shop.colour AS ENUM ('red', 'it''s blue');
+CREATE TYPE shop.size AS (width int, "tall er" numeric(6, 2));
+CREATE TYPE shop.looks AS (colour shop.colour, size shop.size, others shop.size[]);
+CREATE TYPE shop.late AS (x int);
+ALTER TYPE shop.size ADD ATTRIBUTE late shop.late;
+COMMENT ON TYPE shop.size IS 'in metres';
+CREATE TABLE shop.things (id int PRIMARY KEY, looks shop.looks);
+INSERT INTO shop.things VALUES (1, ROW ('red', ROW (1, 2.5, NULL), '{"(3,4,)"}')), (2, NULL);
 CREATE TABLE shop.kinds (id int PRIMARY KEY, name varchar(20) UNIQUE NOT NULL);
 INSERT INTO shop.kinds VALUES (1, 'book'), (2, 'film');
 CREATE TABLE shop.items (

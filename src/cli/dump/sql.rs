@@ -71,6 +71,7 @@ impl<W: Write> Dump<W> {
         )
         .await?;
         self.enumerations().await?;
+        self.composites().await?;
         let relations = self.relations().await?;
         let of_kind = |kinds: &'static [&str]| {
             relations.iter().filter(move |relation| kinds.contains(&&*relation.kind))
@@ -161,13 +162,44 @@ impl<W: Write> Dump<W> {
                 .await?;
             let labels: Vec<String> = labels.iter().map(|row| cell(row, 0)).collect();
             self.say(&format!("CREATE TYPE {name} AS ENUM ({});", labels.join(", ")))?;
-            self.each(&format!(
-                "SELECT 'COMMENT ON TYPE {} IS ' || quote_literal(description) || ';'
-                FROM pg_catalog.pg_description
-                WHERE classoid = 'pg_catalog.pg_type'::regclass AND objoid = {oid}",
-                doubled(&name)
-            ))
-            .await?;
+            self.comment_on_type(&oid, &name).await?;
+        }
+        Ok(())
+    }
+
+    async fn comment_on_type(&mut self, oid: &str, name: &str) -> Result<()> {
+        self.each(&format!(
+            "SELECT 'COMMENT ON TYPE {} IS ' || quote_literal(description) || ';'
+            FROM pg_catalog.pg_description
+            WHERE classoid = 'pg_catalog.pg_type'::regclass AND objoid = {oid}",
+            doubled(name)
+        ))
+        .await
+    }
+
+    /// CREATE TYPE ... AS (...), each behind those that its attributes are of, with comments.
+    async fn composites(&mut self) -> Result<()> {
+        let mut left = self.ask(&format!("SELECT t.oid, pg_catalog.format_type(t.oid, NULL),
+              string_agg(quote_ident(a.attname) || ' ' || pg_catalog.format_type(a.atttypid, a.atttypmod), ', ' ORDER BY a.attnum),
+              string_agg(concat_ws(' ', f.oid, f.typelem), ' ')
+            FROM pg_catalog.pg_type t JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
+            JOIN pg_catalog.pg_class c ON c.oid = t.typrelid AND c.relkind = 'c'
+            JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+            JOIN pg_catalog.pg_type f ON f.oid = a.atttypid
+            WHERE {OWN} GROUP BY t.oid ORDER BY t.oid")).await?;
+        while !left.is_empty() {
+            let waiting: Vec<String> = left.iter().map(|row| cell(row, 0)).collect();
+            let waits = |row: &_| cell(row, 3).split(' ').any(|oid| waiting.iter().any(|other| other == oid));
+            let (later, now): (Vec<_>, Vec<_>) = left.into_iter().partition(waits);
+            if now.is_empty() {
+                return Err(Error::internal("composite types that are made of each other"));
+            }
+            for row in &now {
+                let (oid, name) = (cell(row, 0), cell(row, 1));
+                self.say(&format!("CREATE TYPE {name} AS ({});", cell(row, 2)))?;
+                self.comment_on_type(&oid, &name).await?;
+            }
+            left = later;
         }
         Ok(())
     }

@@ -138,6 +138,7 @@ impl Family {
             | Type::Jsonb
             | Type::JsonPath
             | Type::Record(_)
+            | Type::Composite(_)
             | Type::Int2Vector
             | Type::OidVector
             | Type::Vector(_)

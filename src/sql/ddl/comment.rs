@@ -1,7 +1,8 @@
 //! COMMENT ON: words kept beside the definition of what they are about.
 
 use crate::catalog::{
-    Catalog, Domain, Edit, EnumObject, Object, Part, PartComment, Relation, Schema, Sequence, Table, View,
+    Catalog, CompositeObject, Domain, Edit, EnumObject, Object, Part, PartComment, Relation, Schema,
+    Sequence, Table, View,
 };
 use crate::error::{Error, Result, SqlState};
 use crate::sql::ddl::extension;
@@ -9,6 +10,7 @@ use crate::sql::response::Response;
 use crate::sql::session::{Session, done};
 use crate::sql::shared::undefined_relation;
 use crate::sql::statement::Name;
+use crate::types::Type;
 
 impl Session {
     /// `part` names the column or the constraint of the relation. No text, and an empty one, take a comment away.
@@ -32,10 +34,13 @@ impl Session {
                 let domain = self.domain_of_user(&catalog, name)?;
                 Object::Domain(Domain { comment: text, ..(*domain).clone() })
             }
-            "TYPE" => {
-                let of = self.enum_of_user(&catalog, name)?;
-                Object::Enum(EnumObject { comment: text, ..(*of).clone() })
-            }
+            "TYPE" => match self.type_of_user(&catalog, name)? {
+                Type::Enum(definition) => Object::Enum(EnumObject { definition, comment: text }),
+                Type::Composite(definition) => {
+                    Object::Composite(CompositeObject { definition, comment: text })
+                }
+                _ => return Err(Error::internal("a type of a user that is of no kind")),
+            },
             _ => match self.shared.relation(&catalog, name) {
                 Some(relation) => commented_relation(&catalog, kind, &relation, part, text)?,
                 None => return Err(undefined_relation(name)),

@@ -10,6 +10,7 @@ use crate::sql::ddl::view::{dependents, described, readers_of};
 use crate::sql::response::{Response, Severity};
 use crate::sql::session::{Session, done};
 use crate::sql::statement::{Ast, Drop, Name, ObjectKind};
+use crate::types::Type;
 
 impl Session {
     pub(super) async fn drop_objects(&mut self, drop: &Drop) -> Result<Response> {
@@ -172,7 +173,7 @@ impl Session {
         let views: Vec<_> = catalog.views().filter(|view| view.schema == name.name).cloned().collect();
         let functions: Vec<_> = catalog.functions().filter(|f| f.schema == name.name).cloned().collect();
         let domains: Vec<_> = catalog.domains().filter(|of| of.schema == name.name).cloned().collect();
-        let enums: Vec<_> = catalog.enums().filter(|of| of.definition.schema == name.name).cloned().collect();
+        let types: Vec<Type> = catalog.types_in(&name.name).collect();
         let shown = |noun: &str, object: &str| format!("{noun} {}.{object}", name.name);
         let table = |table: &Arc<Table>| {
             let noun = if table.materialized.is_some() { "materialized view" } else { "table" };
@@ -185,7 +186,7 @@ impl Session {
         members.extend(views.iter().map(|view| (view.oid, shown("view", &view.name))));
         members.extend(functions.iter().map(|f| (f.oid, shown("function", &f.signature()))));
         members.extend(domains.iter().map(|of| (of.oid, shown("type", &of.name))));
-        members.extend(enums.iter().map(|of| (of.definition.oid, shown("type", &of.definition.name))));
+        members.extend(types.iter().map(|of| (of.oid(), shown("type", &of.catalog_name()))));
         let extensions: Vec<_> = catalog.extensions().filter(|of| of.schema == name.name).cloned().collect();
         members.extend(extensions.iter().map(|of| (of.oid, format!("extension {}", of.name))));
         // In the order in which they were made.
@@ -220,8 +221,8 @@ impl Session {
         for of in domains {
             self.remove_domain(&of, true).await?;
         }
-        for of in enums {
-            self.drop_enum(&of, true).await?;
+        for of in types {
+            self.drop_named_type(&of, true).await?;
         }
         let left = self.shared.current_catalog();
         for sequence in left.sequences().filter(|sequence| sequence.schema == name.name) {

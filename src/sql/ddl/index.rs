@@ -543,6 +543,7 @@ fn metadata(create: &CreateIndex, table: &Table, index: &mut Index, method: Inde
             | Type::TsVector
             | Type::TsQuery
             | Type::Array(_)
+            | Type::Composite(_)
             | Type::Jsonb => {
                 return Err(Error::unsupported(format!(
                     "a {} index on type {}",

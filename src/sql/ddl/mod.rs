@@ -75,7 +75,8 @@ impl Session {
             Ast::DropFunction(drop) => self.drop_functions(drop).await,
             Ast::AlterFunction(alter) => self.alter_function(alter).await,
             Ast::CreateEnum { name, labels } => self.create_enum(name, labels).await,
-            Ast::AlterType { name, action } => self.alter_enum(name, action).await,
+            Ast::CreateComposite { name, fields } => self.create_composite(name, fields).await,
+            Ast::AlterType { name, action } => self.alter_named_type(name, action).await,
             Ast::CreateDomain(create) => self.create_domain(create).await,
             Ast::AlterDomain { name, action } => self.alter_domain(name, action).await,
             Ast::Refresh { name, concurrently, with_data } => {

@@ -101,8 +101,8 @@ impl Session {
         for table in catalog.tables_and_parts().filter(|table| table.schema == name) {
             self.refuse_read(table.known_as(), None, "renaming the schema of a table")?;
         }
-        let has_types = catalog.enums().any(|of| of.definition.schema == name)
-            || catalog.domains().any(|domain| domain.schema == name);
+        let has_types =
+            catalog.types_in(name).next().is_some() || catalog.domains().any(|domain| domain.schema == name);
         if has_types {
             return Err(Error::unsupported("renaming the schema of a type"));
         }

@@ -320,7 +320,10 @@ impl<'a> Builder<'a> {
                 return Err(Error::new(SqlState::UNDEFINED_OBJECT, message));
             }
             if column.ty.is_pgvectors()
-                || matches!(column.ty, Type::Bit(_) | Type::Varbit(_) | Type::Array(_) | Type::Jsonb)
+                || matches!(
+                    column.ty,
+                    Type::Bit(_) | Type::Varbit(_) | Type::Array(_) | Type::Jsonb | Type::Composite(_)
+                )
             {
                 return Err(Error::unsupported(format!("a key on type {}", column.ty)));
             }

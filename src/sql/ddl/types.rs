@@ -1,19 +1,22 @@
-//! CREATE TYPE ... AS ENUM, ALTER TYPE and DROP TYPE.
+//! CREATE TYPE ... AS ENUM and AS (...), ALTER TYPE and DROP TYPE.
 //!
-//! Columns, views and functions carry the definition of the types they are of, so a change of a type is one of them too,
-//! in the same transaction. No row is touched.
+//! Columns, views, functions and other types carry the definition of the types they are of, so a change of a type is one of
+//! them too, in the same transaction. No row is touched.
 
 use std::sync::Arc;
 
-use crate::catalog::{Catalog, Domain, Edit, EnumObject, Function, Object, Returns, Table, View};
+use crate::catalog::{
+    Catalog, CompositeObject, Domain, Edit, EnumObject, Function, Object, Returns, Table, View,
+};
 use crate::error::{Error, Result, SqlState};
 use crate::sql::ddl::rename::check_schema;
+use crate::sql::ddl::table::check_column_type;
 use crate::sql::domain_words::DomainAction;
 use crate::sql::response::{Response, Severity};
 use crate::sql::session::{Session, done};
-use crate::sql::statement::{Drop, Name, TypeAction};
+use crate::sql::statement::{ColumnType, Drop, Field, FieldAction, Name, TypeAction};
 use crate::sql::type_names::own_named;
-use crate::types::{Enum, EnumType, Type};
+use crate::types::{Composite, Enum, Type};
 
 impl Session {
     pub(super) async fn create_enum(&mut self, name: &Name, labels: &[String]) -> Result<Response> {
@@ -25,7 +28,31 @@ impl Session {
         Ok(done("CREATE TYPE"))
     }
 
-    pub(super) async fn alter_enum(&mut self, name: &Name, action: &TypeAction) -> Result<Response> {
+    pub(super) async fn create_composite(&mut self, name: &Name, fields: &[Field]) -> Result<Response> {
+        let catalog = self.shared.current_catalog();
+        let schema = self.shared.creation_schema(&catalog, name)?;
+        refuse_taken(&catalog, &schema, &name.name, None)?;
+        if fields.is_empty() {
+            return Err(Error::unsupported("a composite type without attributes"));
+        }
+        let typed = fields.iter().map(|field| Ok((field.name.clone(), self.type_of_field(&catalog, field)?)));
+        let typed = typed.collect::<Result<_>>()?;
+        let definition = Composite::new(&schema, &name.name, typed, || self.new_oid())?.into();
+        self.edit(vec![Edit::Put(Object::Composite(CompositeObject { definition, comment: None }))]).await?;
+        Ok(done("CREATE TYPE"))
+    }
+
+    fn type_of_field(&self, catalog: &Catalog, field: &Field) -> Result<Type> {
+        let path = self.shared.schemas(catalog);
+        if matches!(field.ty, ColumnType::Domain(_)) || field.ty.domain(catalog, &path).is_some() {
+            return Err(Error::unsupported("an attribute of a domain"));
+        }
+        let ty = field.ty.resolve(catalog, &path)?;
+        check_column_type(&field.name, &ty)?;
+        Ok(ty)
+    }
+
+    pub(super) async fn alter_named_type(&mut self, name: &Name, action: &TypeAction) -> Result<Response> {
         let catalog = self.shared.current_catalog();
         if let Some(action) = of_domain(action)
             && crate::sql::domains::by_name(name, &catalog, &self.shared.schemas(&catalog)).is_some()
@@ -33,59 +60,139 @@ impl Session {
             self.alter_domain(name, &action).await?;
             return Ok(done("ALTER TYPE"));
         }
-        let old = self.enum_of_user(&catalog, name)?;
-        let mut definition = Enum::clone(&old.definition);
-        match action {
+        let old = self.type_of_user(&catalog, name)?;
+        let (schema, old_name) = schema_and_name(&old);
+        let changed = match action {
             TypeAction::OwnerTo(owner) => {
                 self.check_owner(owner)?;
-                return Ok(done("ALTER TYPE"));
+                None
             }
-            TypeAction::AddValue { label, place, if_not_exists } => {
-                if definition.label(label).is_some() {
-                    let message = format!("enum label \"{label}\" already exists");
-                    if !if_not_exists {
-                        return Err(Error::new(SqlState::DUPLICATE_OBJECT, message));
-                    }
-                    let skipped = Error::new(SqlState::DUPLICATE_OBJECT, format!("{message}, skipping"));
-                    self.notice(Severity::Notice, skipped);
-                    return Ok(done("ALTER TYPE"));
-                }
-                definition.add(label, place, self.new_oid()?)?;
-            }
-            TypeAction::RenameValue { from, to } => definition.rename(from, to)?,
             TypeAction::Rename(to) => {
-                refuse_taken(&catalog, &definition.schema, to, None)?;
-                self.refuse_stored(&catalog, &old.definition.name)?;
-                definition.name.clone_from(to);
+                refuse_taken(&catalog, schema, to, None)?;
+                self.refuse_stored(&catalog, old_name)?;
+                Some(moved(&old, schema, to))
             }
-            TypeAction::SetSchema(schema) => {
-                if !self.may_move_type(&catalog, (&definition.schema, &definition.name), schema)? {
-                    return Ok(done("ALTER TYPE"));
+            TypeAction::SetSchema(to) => {
+                let moves = self.may_move_type(&catalog, (schema, old_name), to)?;
+                moves.then(|| moved(&old, to, old_name))
+            }
+            TypeAction::AddValue { .. } | TypeAction::RenameValue { .. } => match &old {
+                Type::Enum(of) => {
+                    let mut definition = Enum::clone(of);
+                    self.alter_enum(&mut definition, action)?.then(|| Type::Enum(definition.into()))
                 }
-                definition.schema.clone_from(schema);
-            }
+                _ => return Err(not_of_kind(name, "an enum")),
+            },
+            TypeAction::Fields(_) | TypeAction::RenameField { .. } => match &old {
+                Type::Composite(of) => {
+                    let mut definition = Composite::clone(of);
+                    self.alter_composite(&catalog, &mut definition, action)?;
+                    Some(Type::Composite(definition.into()))
+                }
+                _ => {
+                    let message = format!("relation \"{name}\" does not exist");
+                    return Err(Error::new(SqlState::UNDEFINED_TABLE, message));
+                }
+            },
+        };
+        if let Some(definition) = changed {
+            let edits = with_definition(&catalog, &definition);
+            self.edit(edits.into_iter().map(Edit::Put).collect()).await?;
         }
-        let definition = EnumType::from(definition);
-        let mut edits = with_definition(&catalog, &definition);
-        edits.push(Object::Enum(EnumObject { definition, comment: old.comment.clone() }));
-        self.edit(edits.into_iter().map(Edit::Put).collect()).await?;
         Ok(done("ALTER TYPE"))
     }
 
-    /// A type that a name means, which is not built in.
-    pub(super) fn enum_of_user(&self, catalog: &Catalog, name: &Name) -> Result<Arc<EnumObject>> {
-        let path = self.shared.schemas(catalog);
-        let found = match own_named(name, catalog, &path) {
-            Some(Type::Enum(of)) => catalog.enum_by_oid(of.oid).cloned(),
-            _ => None,
-        };
-        match found {
-            Some(found) => Ok(found),
-            None if Type::from_name(&name.name).is_ok() => {
-                let message = format!("{} is not an enum", name.name);
-                Err(Error::new(SqlState::WRONG_OBJECT_TYPE, message))
+    /// Whether the definition has changed.
+    fn alter_enum(&mut self, definition: &mut Enum, action: &TypeAction) -> Result<bool> {
+        match action {
+            TypeAction::AddValue { label, if_not_exists, .. } if definition.label(label).is_some() => {
+                let message = format!("enum label \"{label}\" already exists");
+                if !if_not_exists {
+                    return Err(Error::new(SqlState::DUPLICATE_OBJECT, message));
+                }
+                let skipped = Error::new(SqlState::DUPLICATE_OBJECT, format!("{message}, skipping"));
+                self.notice(Severity::Notice, skipped);
+                return Ok(false);
             }
-            None => Err(Error::new(SqlState::UNDEFINED_OBJECT, format!("type \"{name}\" does not exist"))),
+            TypeAction::AddValue { label, place, .. } => definition.add(label, place, self.new_oid()?)?,
+            TypeAction::RenameValue { from, to } => definition.rename(from, to)?,
+            _ => {}
+        }
+        Ok(true)
+    }
+
+    fn alter_composite(
+        &mut self,
+        catalog: &Catalog,
+        definition: &mut Composite,
+        action: &TypeAction,
+    ) -> Result<()> {
+        let actions = match action {
+            TypeAction::RenameField { from, to } => return definition.rename(from, to),
+            TypeAction::Fields(actions) => actions,
+            _ => return Ok(()),
+        };
+        for action in actions {
+            match action {
+                FieldAction::Add(field) => {
+                    let ty = self.type_of_field(catalog, field)?;
+                    let itself = Type::Composite(definition.clone().into());
+                    if ty.with_definition(&itself).is_some() {
+                        let message =
+                            format!("composite type {} cannot be made a member of itself", definition.name);
+                        return Err(Error::new(SqlState("42P16"), message));
+                    }
+                    definition.add(field.name.clone(), ty)?;
+                }
+                FieldAction::Drop { name, if_exists } => {
+                    match definition.fields.iter().position(|field| field.name == *name) {
+                        Some(_) if definition.fields.len() == 1 => {
+                            return Err(Error::unsupported("a composite type without attributes"));
+                        }
+                        Some(place) => drop(definition.fields.remove(place)),
+                        None if *if_exists => {
+                            let skipped = format!("{}, skipping", no_field(definition, name));
+                            self.notice(Severity::Notice, Error::new(SqlState("00000"), skipped));
+                        }
+                        None => {
+                            let message = no_field(definition, name);
+                            return Err(Error::new(SqlState::UNDEFINED_COLUMN, message));
+                        }
+                    }
+                }
+                FieldAction::Retype(field) => {
+                    let ty = self.type_of_field(catalog, field)?;
+                    let place = definition.fields.iter().position(|known| known.name == field.name);
+                    let place = place.ok_or_else(|| {
+                        Error::new(SqlState::UNDEFINED_COLUMN, no_field(definition, &field.name))
+                    })?;
+                    let of = Type::Composite(definition.clone().into());
+                    for table in catalog.tables() {
+                        let used = table.columns.iter().find(|c| c.ty.with_definition(&of).is_some());
+                        if let Some(column) = used {
+                            return Err(Error::new(
+                                SqlState::FEATURE_NOT_SUPPORTED,
+                                format!(
+                                    "cannot alter type \"{}\" because column \"{}.{}\" uses it",
+                                    definition.name, table.name, column.name
+                                ),
+                            ));
+                        }
+                    }
+                    definition.fields[place].ty = ty;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A type that a name means, which CREATE TYPE made.
+    pub(super) fn type_of_user(&self, catalog: &Catalog, name: &Name) -> Result<Type> {
+        let path = self.shared.schemas(catalog);
+        match own_named(name, catalog, &path) {
+            Some(found @ (Type::Enum(_) | Type::Composite(_))) => Ok(found),
+            _ if Type::from_name(&name.name).is_ok() => Err(not_of_kind(name, "an enum")),
+            _ => Err(Error::new(SqlState::UNDEFINED_OBJECT, format!("type \"{name}\" does not exist"))),
         }
     }
 
@@ -126,11 +233,7 @@ impl Session {
             return self.remove_domain(&domain, drop.cascade).await;
         }
         match own_named(name, catalog, &path) {
-            Some(Type::Enum(of)) => {
-                let of = catalog.enum_by_oid(of.oid).cloned();
-                let of = of.ok_or_else(|| Error::internal("a type that is gone"))?;
-                self.drop_enum(&of, drop.cascade).await
-            }
+            Some(of @ (Type::Enum(_) | Type::Composite(_))) => self.drop_named_type(&of, drop.cascade).await,
             Some(array) => {
                 let item = array.to_string();
                 let item = item.trim_end_matches("[]");
@@ -142,10 +245,10 @@ impl Session {
         }
     }
 
-    /// Drops the type, with what is of it if `cascade` says so.
-    pub(super) async fn drop_enum(&mut self, of: &EnumObject, cascade: bool) -> Result<()> {
+    /// Drops a type that CREATE TYPE made, with what is of it if `cascade` says so.
+    pub(super) async fn drop_named_type(&mut self, of: &Type, cascade: bool) -> Result<()> {
         let catalog = self.shared.current_catalog();
-        let is_of = |ty: &Type| ty.with_enum(&of.definition).is_some();
+        let is_of = |ty: &Type| ty.with_definition(of).is_some();
         let mut columns: Vec<(Arc<Table>, String)> = Vec::new();
         for table in catalog.tables() {
             let names = table.columns.iter().filter(|column| is_of(&column.ty)).map(|c| c.name.clone());
@@ -156,12 +259,15 @@ impl Session {
         let functions: Vec<_> =
             catalog.functions().filter(|function| types_of(function).any(is_of)).cloned().collect();
         let domains: Vec<_> = catalog.domains().filter(|domain| is_of(&domain.base)).cloned().collect();
-        let shown = of.definition.shown();
+        let fields: Vec<(Composite, String)> = fields_of(&catalog, of).collect();
+        let shown = of.to_string();
         let dependents = columns.iter().map(|(table, name)| format!("column {name} of table {}", table.name));
         let dependents = dependents.chain(views.iter().map(|view| format!("view {}", view.name)));
         let dependents = dependents.chain(functions.iter().map(|f| format!("function {}", f.signature())));
         let dependents = dependents.chain(domains.iter().map(|domain| format!("type {}", domain.name)));
-        let dependents: Vec<String> = dependents.collect();
+        let of_fields =
+            fields.iter().map(|(of, name)| format!("column {name} of composite type {}", of.name));
+        let dependents: Vec<String> = dependents.chain(of_fields).collect();
         if !dependents.is_empty() && !cascade {
             let lines: Vec<String> =
                 dependents.iter().map(|dependent| format!("{dependent} depends on type {shown}")).collect();
@@ -185,7 +291,49 @@ impl Session {
                 self.drop_column(&table, &name, true, true).await?;
             }
         }
-        self.edit(vec![Edit::Delete(of.definition.oid)]).await
+        for (holder, name) in fields {
+            let drop = FieldAction::Drop { name, if_exists: true };
+            let holder = Name { schema: Some(holder.schema), name: holder.name, position: 0 };
+            Box::pin(self.alter_named_type(&holder, &TypeAction::Fields(vec![drop]))).await?;
+        }
+        self.edit(vec![Edit::Delete(of.oid())]).await
+    }
+}
+
+/// The fields of other composite types that are of a type.
+fn fields_of<'a>(catalog: &'a Catalog, of: &'a Type) -> impl Iterator<Item = (Composite, String)> + 'a {
+    let others = catalog.composites().filter(|holder| holder.definition.oid != of.oid());
+    others.flat_map(move |holder| {
+        let fields = holder.definition.fields.iter();
+        let found = fields.filter(|field| field.ty.with_definition(of).is_some());
+        found.map(|field| (Composite::clone(&holder.definition), field.name.clone()))
+    })
+}
+
+fn no_field(of: &Composite, name: &str) -> String {
+    format!("column \"{name}\" of relation \"{}\" does not exist", of.name)
+}
+
+fn not_of_kind(name: &Name, kind: &str) -> Error {
+    Error::new(SqlState::WRONG_OBJECT_TYPE, format!("{} is not {kind}", name.name))
+}
+
+/// Of a type that CREATE TYPE made.
+fn schema_and_name(of: &Type) -> (&str, &str) {
+    match of {
+        Type::Enum(of) => (&of.schema, &of.name),
+        Type::Composite(of) => (&of.schema, &of.name),
+        _ => ("", ""),
+    }
+}
+
+/// The same type by another name.
+fn moved(of: &Type, schema: &str, name: &str) -> Type {
+    let (schema, name) = (schema.to_owned(), name.to_owned());
+    match of {
+        Type::Enum(of) => Type::Enum(Enum { schema, name, ..Enum::clone(of) }.into()),
+        Type::Composite(of) => Type::Composite(Composite { schema, name, ..Composite::clone(of) }.into()),
+        other => other.clone(),
     }
 }
 
@@ -195,7 +343,7 @@ fn of_domain(action: &TypeAction) -> Option<DomainAction> {
         TypeAction::OwnerTo(owner) => Some(DomainAction::OwnerTo(owner.clone())),
         TypeAction::Rename(to) => Some(DomainAction::Rename(to.clone())),
         TypeAction::SetSchema(schema) => Some(DomainAction::SetSchema(schema.clone())),
-        TypeAction::AddValue { .. } | TypeAction::RenameValue { .. } => None,
+        _ => None,
     }
 }
 
@@ -209,15 +357,26 @@ fn types_of(function: &Function) -> impl Iterator<Item = &Type> {
     arguments.chain(returned)
 }
 
-/// Everything that is of a type, with another definition of it.
-fn with_definition(catalog: &Catalog, definition: &EnumType) -> Vec<Object> {
+/// A type and everything that is of it, with another definition of it.
+fn with_definition(catalog: &Catalog, definition: &Type) -> Vec<Object> {
     let mut changed = Vec::new();
     let change = |ty: &mut Type| {
-        let new = ty.with_enum(definition);
+        let new = ty.with_definition(definition);
         let found = new.is_some();
         *ty = new.unwrap_or_else(|| ty.clone());
         found
     };
+    for of in catalog.enums() {
+        if let Some(Type::Enum(new)) = Type::Enum(of.definition.clone()).with_definition(definition) {
+            changed.push(Object::Enum(EnumObject { definition: new, comment: of.comment.clone() }));
+        }
+    }
+    for of in catalog.composites() {
+        if let Some(Type::Composite(new)) = Type::Composite(of.definition.clone()).with_definition(definition)
+        {
+            changed.push(Object::Composite(CompositeObject { definition: new, comment: of.comment.clone() }));
+        }
+    }
     for table in catalog.tables() {
         let mut table = Table::clone(table);
         let mut found = false;
@@ -267,7 +426,7 @@ pub(super) fn refuse_taken(
     name: &str,
     moved_to: Option<&str>,
 ) -> Result<()> {
-    let is_type = catalog.enum_named(schema, name).is_some() || catalog.domain_named(schema, name).is_some();
+    let is_type = catalog.type_named(schema, name).is_some() || catalog.domain_named(schema, name).is_some();
     if !is_type && catalog.relation(schema, name).is_none() {
         return Ok(());
     }

@@ -278,6 +278,12 @@ pub fn assignments(
         }
         match (&assignment.target, without_row(&assignment.value).as_ref()) {
             (AssignmentTarget::ColumnName(name), value) => {
+                if let [of, _, ..] = name.0.as_slice()
+                    && let Some(of) = of.as_ident().map(rewrite::folded)
+                    && table.columns.iter().any(|column| column.name == of)
+                {
+                    return Err(Error::unsupported(format!("assignment to a field of the column \"{of}\"")));
+                }
                 read.add(&object_name("", name).name, value, table, params)?;
             }
             (AssignmentTarget::Tuple(names), Expr::Tuple(values)) if names.len() == values.len() => {

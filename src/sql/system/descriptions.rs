@@ -58,6 +58,9 @@ pub fn all(catalog: &Catalog) -> Vec<Description> {
     for of in catalog.enums() {
         of.comment.iter().for_each(|text| add(of.definition.oid, PG_TYPE_OID, 0, text));
     }
+    for of in catalog.composites() {
+        of.comment.iter().for_each(|text| add(of.definition.oid, PG_TYPE_OID, 0, text));
+    }
     for domain in catalog.domains() {
         domain.comment.iter().for_each(|text| add(domain.oid, PG_TYPE_OID, 0, text));
     }

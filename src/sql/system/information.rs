@@ -307,8 +307,10 @@ fn type_cells(database: &str, has_public: bool, ty: &Type, number: u16) -> Vec<(
     let pgvectors = if has_public { PUBLIC_SCHEMA } else { PG_CATALOG };
     let schema = match ty {
         Type::Enum(of) => of.schema.as_str(),
+        Type::Composite(of) => of.schema.as_str(),
         Type::Array(item) => match item.as_ref() {
             Type::Enum(of) => of.schema.as_str(),
+            Type::Composite(of) => of.schema.as_str(),
             item if item.is_pgvectors() => pgvectors,
             _ => PG_CATALOG,
         },
@@ -317,7 +319,9 @@ fn type_cells(database: &str, has_public: bool, ty: &Type, number: u16) -> Vec<(
     };
     let data_type = match ty {
         Type::Array(_) => "ARRAY".to_owned(),
-        Type::Vector(_) | Type::Halfvec(_) | Type::Sparsevec(_) | Type::Enum(_) => "USER-DEFINED".to_owned(),
+        Type::Vector(_) | Type::Halfvec(_) | Type::Sparsevec(_) | Type::Enum(_) | Type::Composite(_) => {
+            "USER-DEFINED".to_owned()
+        }
         Type::Bit(_) => "bit".to_owned(),
         other => other.standard_name(),
     };

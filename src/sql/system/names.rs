@@ -88,6 +88,9 @@ pub fn relation_name(catalog: &Catalog, oid: Oid) -> Option<(String, String)> {
     if let Some(view) = VIEWS.values().find(|view| view.relation.oid == oid) {
         return Some((view.relation.schema.to_owned(), view.relation.name.to_owned()));
     }
+    if let Some(of) = catalog.composites().map(|of| &of.definition).find(|of| of.relation == oid) {
+        return Some((of.schema.clone(), of.name.clone()));
+    }
     Some(match catalog.relation_by_oid(oid)? {
         catalog::Relation::Table(table) | catalog::Relation::Partition(table) => {
             (table.schema.clone(), table.name.clone())
@@ -213,6 +216,7 @@ pub fn type_out(execution: &Execution, ty: &Type, typmod: Option<i32>) -> String
     match (ty, typmod) {
         (Type::Array(item), typmod) => format!("{}[]", type_out(execution, item, typmod)),
         (Type::Enum(of), _) => user_type_out(execution, &of.schema, &of.name),
+        (Type::Composite(of), _) => user_type_out(execution, &of.schema, &of.name),
         // Not `bit`, which would mean one bit.
         (Type::Bit(_), Some(..0)) => "\"bit\"".to_owned(),
         (ty, typmod) => {
@@ -229,7 +233,7 @@ fn user_type_out(execution: &Execution, schema: &str, name: &str) -> String {
     let path = execution.session.search_path();
     let catalog = execution.session.catalog();
     let is_in = |schema: &str| {
-        catalog.domain_named(schema, name).is_some() || catalog.enum_named(schema, name).is_some()
+        catalog.domain_named(schema, name).is_some() || catalog.type_named(schema, name).is_some()
     };
     match path.iter().find(|schema| is_in(schema)) {
         Some(first) if first == schema => quote_ident(name),

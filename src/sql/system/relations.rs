@@ -207,6 +207,12 @@ fn classes(execution: &Execution, rows: &mut Rows) -> Result<()> {
             relpersistence: persistence(&view.schema, false),
         });
     }
+    for of in catalog.composites().map(|of| &of.definition) {
+        rows.add(cells! {
+            oid: of.relation, relname: &of.name, relnamespace: namespace(&of.schema), relkind: 'c', reltype: of.oid,
+            relnatts: (of.next - 1) as i16, relreplident: 'n',
+        });
+    }
     for view in listed_views() {
         let relation = view.relation;
         rows.add(cells! {
@@ -241,6 +247,11 @@ fn attributes(execution: &Execution, rows: &mut Rows) -> Result<()> {
     for view in catalog.views() {
         for (place, column) in view.columns.iter().enumerate() {
             add_attribute(view.oid, &column.name, &column.ty, place as i16 + 1, rows, cells! {});
+        }
+    }
+    for of in catalog.composites().map(|of| &of.definition) {
+        for field in &of.fields {
+            add_attribute(of.relation, &field.name, &field.ty, field.number as i16, rows, cells! {});
         }
     }
     for index in catalog.indexes_and_parts() {

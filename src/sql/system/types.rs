@@ -288,19 +288,23 @@ fn ranges(_execution: &Execution, rows: &mut Rows) -> Result<()> {
     Ok(())
 }
 
-/// Types that users made.
+/// Types that CREATE TYPE made.
 fn own_types(catalog: &Catalog, public: u32, rows: &mut Rows) {
-    for of in catalog.enums() {
-        let schema = catalog.schema(&of.definition.schema).map_or(public, |schema| schema.oid);
-        let ty = Type::Enum(of.definition.clone());
-        let function = |suffix: &str| format!("enum_{suffix}");
+    for (schema, ty) in catalog.own_types() {
+        let schema = catalog.schema(schema).map_or(public, |schema| schema.oid);
+        let (prefix, kind, relation) = match &ty {
+            Type::Composite(of) => ("record", 'c', of.relation),
+            _ => ("enum", 'e', 0),
+        };
+        let function = |suffix: &str| format!("{prefix}_{suffix}");
         add_type(
             &ty,
             public,
             rows,
             cells! {
-                typnamespace: schema, typarray: ty.array_oid(), typtype: 'e', typinput: function("in"),
-                typoutput: function("out"), typreceive: function("recv"), typsend: function("send"),
+                typnamespace: schema, typarray: ty.array_oid(), typtype: kind, typrelid: relation,
+                typinput: function("in"), typoutput: function("out"), typreceive: function("recv"),
+                typsend: function("send"),
             },
         );
         let array = Type::Array(Box::new(ty.clone()));

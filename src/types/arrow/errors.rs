@@ -177,6 +177,12 @@ fn known_plan_error(text: &str) -> Option<Error> {
     if text.starts_with("In an aggregate with DISTINCT, ORDER BY expressions") {
         return Some(distinct_order());
     }
+    if let Some(field) =
+        text.strip_prefix("Field ").and_then(|rest| rest.strip_suffix(" not found in struct"))
+    {
+        let message = format!("could not identify column \"{field}\" in record data type");
+        return Some(Error::new(SqlState::UNDEFINED_COLUMN, message));
+    }
     if text.contains(" to grouping function is not in grouping columns") {
         let message = "arguments to GROUPING must be grouping expressions of the associated query level";
         return Some(Error::new(SqlState::GROUPING_ERROR, message));
