@@ -270,7 +270,9 @@ impl Catalog {
                 _ => None,
             })
         };
-        Type::from_oid(oid).or_else(own)
+        // One of an extension that was not created is none.
+        let created = |ty: &Type| ty.extension().is_none_or(|name| self.extension_named(name).is_some());
+        Type::from_oid(oid).filter(created).or_else(own)
     }
 
     /// All views, materialized ones too: oid and query.

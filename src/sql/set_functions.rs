@@ -39,6 +39,8 @@ const SETS: &[(&str, Option<&str>)] = &[
     ("regexp_split_to_table", None),
     ("string_to_table", None),
     ("pg_listening_channels", None),
+    ("skeys", None),
+    ("svals", None),
 ];
 
 /// Functions that return several columns: the functions of their arrays, and the columns' names.
@@ -47,6 +49,7 @@ const TABLES: &[(&str, &[(&str, &str)])] = &[
     ("jsonb_each_text", &[("hither_json_keys", "key"), ("hither_json_texts", "value")]),
     ("json_each", &[("hither_written_keys", "key"), ("hither_written_values", "value")]),
     ("json_each_text", &[("hither_written_keys", "key"), ("hither_written_texts", "value")]),
+    ("each", &[("hither_hstore_keys", "key"), ("hither_hstore_values", "value")]),
     (
         "pg_options_to_table",
         &[("hither_option_names", "option_name"), ("hither_option_values", "option_value")],

@@ -19,7 +19,7 @@ use crate::catalog;
 use crate::error::{Error, Result};
 use crate::types::numeric::{SMALL_DIGITS, wire};
 use crate::types::{
-    Bits, Interval, Network, Numeric, Range, Sparsevec, Tid, TsQuery, TsVector, Type, Value, halfvec,
+    Bits, Hstore, Interval, Network, Numeric, Range, Sparsevec, Tid, TsQuery, TsVector, Type, Value, halfvec,
 };
 
 /// Longest row, `vector(n)` cells not counted: the storage takes entries of 1 GiB, and a log record has to hold it.
@@ -319,7 +319,7 @@ fn fixed_width(ty: &Type) -> Option<usize> {
         }
         Type::Vector(_) | Type::Halfvec(_) | Type::Sparsevec(_) => return None,
         Type::Bit(_) | Type::Varbit(_) => return None,
-        Type::TsVector | Type::TsQuery | Type::Range(_) | Type::Network(_) => return None,
+        Type::TsVector | Type::TsQuery | Type::Range(_) | Type::Network(_) | Type::Hstore => return None,
         Type::Array(_) | Type::Name | Type::Char => return None,
         Type::JsonPath | Type::Int2Vector | Type::OidVector | Type::Record(_) => return None,
     })
@@ -419,6 +419,7 @@ fn encode_var(value: &Value, ty: &Type, out: &mut Vec<u8>) -> Result<()> {
         (Value::TsQuery(query), Type::TsQuery) => out.extend_from_slice(&query.bytes()),
         (Value::Range(range), Type::Range(_)) => out.extend_from_slice(&range.bytes()),
         (Value::Network(network), Type::Network(_)) => out.extend_from_slice(&network.bytes()),
+        (Value::Hstore(hstore), Type::Hstore) => out.extend_from_slice(&hstore.bytes()),
         (Value::Array(elements), Type::Array(element)) => encode_array(elements, element, out)?,
         _ => return Err(mismatch(value, ty)),
     }
@@ -545,6 +546,7 @@ pub fn decode(bytes: &[u8], ty: &Type) -> Result<Value> {
         Type::TsQuery => Value::TsQuery(TsQuery::from_bytes(bytes).map_err(|_| damaged(bytes))?),
         Type::Range(of) => Value::Range(Range::from_bytes(*of, bytes).map_err(|_| damaged(bytes))?),
         Type::Network(of) => Value::Network(Network::from_bytes(*of, bytes).ok_or_else(|| damaged(bytes))?),
+        Type::Hstore => Value::Hstore(Hstore::from_bytes(bytes).ok_or_else(|| damaged(bytes))?),
         Type::Array(element) => Value::Array(decode_array(bytes, element)?),
     })
 }

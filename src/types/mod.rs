@@ -3,7 +3,7 @@
 //! [`Type`] is what a column is declared as, [`Value`] what a cell holds. `names.rs` has PostgreSQL's OIDs, names and
 //! modifiers; `text.rs` prints and parses its text formats, `binary.rs` its binary ones, `cast.rs` turns values of one
 //! type into another. Below them is a file per family: integers, floats, numeric, dates, intervals, json and paths into it, arrays, bit
-//! strings, enumerations, ranges, records, places of rows, time zones, text search's documents and queries, and pgvector's vectors. `arrow.rs` (with the feature `server`) maps types and values to Arrow for DataFusion.
+//! strings, enumerations, ranges, records, keys with values, places of rows, time zones, text search's documents and queries, and pgvector's vectors. `arrow.rs` (with the feature `server`) maps types and values to Arrow for DataFusion.
 
 pub mod array;
 #[cfg(feature = "server")]
@@ -15,6 +15,7 @@ pub mod datetime;
 pub mod enums;
 pub mod float;
 pub mod halfvec;
+pub mod hstore;
 pub mod identifiers;
 pub mod integer;
 pub mod interval;
@@ -41,6 +42,7 @@ use serde::de::{IntoDeserializer, MapAccess, Visitor};
 pub use bits::Bits;
 pub use enums::{Enum, EnumType, EnumValue};
 pub use half::{bf16, f16};
+pub use hstore::Hstore;
 pub use interval::Limits;
 pub use look::{IntervalStyle, Look};
 pub use network::{Network, NetworkType};
@@ -100,6 +102,8 @@ pub enum Type {
     Range(RangeType),
     /// Addresses of networks.
     Network(NetworkType),
+    /// Keys with values, of the extension hstore.
+    Hstore,
     Array(Box<Type>),
     /// What CREATE TYPE ... AS ENUM made.
     Enum(EnumType),
@@ -190,6 +194,7 @@ pub enum Value {
     TsQuery(TsQuery),
     Range(Range),
     Network(Network),
+    Hstore(Hstore),
     /// One-dimensional.
     Array(Vec<Value>),
     Enum(EnumValue),
@@ -249,6 +254,7 @@ value_from! {
     Sparsevec => Sparsevec,
     TsVector => TsVector, TsQuery => TsQuery, Range => Range,
     Network => Network,
+    Hstore => Hstore,
 }
 
 impl From<&str> for Value {

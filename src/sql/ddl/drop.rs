@@ -223,6 +223,9 @@ impl Session {
         for of in enums {
             self.drop_enum(&of, true).await?;
         }
+        for of in &extensions {
+            self.drop_of_extension(of, true).await?;
+        }
         let left = self.shared.current_catalog();
         for sequence in left.sequences().filter(|sequence| sequence.schema == name.name) {
             let now = self.shared.current_catalog();

@@ -201,6 +201,7 @@ fn function_name(ty: &Type, suffix: &str) -> String {
         | Type::Varbit(_)
         | Type::Halfvec(_)
         | Type::Sparsevec(_)
+        | Type::Hstore
         | Type::Vector(_) => format!("{name}_{suffix}"),
         _ => format!("{name}{suffix}"),
     }
