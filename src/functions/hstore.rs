@@ -9,7 +9,8 @@ use datafusion::logical_expr::ScalarUDF;
 
 use crate::error::{Error, Result, SqlState};
 use crate::functions::value::{Definition, functions as build, lenient, lenient_shown, strict};
-use crate::types::hstore::{Pair, null_key, of_array, text_of};
+use crate::types::cast::type_of;
+use crate::types::hstore::{Pair, null_key, of_array, parse, text_of};
 use crate::types::{Hstore, Look, Value, json, text};
 
 /// The value of a key.
@@ -190,13 +191,14 @@ fn of_arrays(keys: &Value, values: &Value) -> Result<Value> {
     Ok(Value::Hstore(Hstore::new(pairs.collect::<Result<_>>()?)))
 }
 
-/// The fields of a row as the session shows them.
+/// The fields of a row as the session shows them. Of a text it is a cast, which PostgreSQL also lets look like a call.
 fn of_record(look: Look, record: &Value) -> Result<Value> {
     let fields = match record {
         Value::Record(fields) => fields,
-        Value::Null => return Ok(Value::Null),
-        _ => {
-            let message = "function hstore of a value that is no row does not exist";
+        Value::Null | Value::Hstore(_) => return Ok(record.clone()),
+        Value::Text(text) => return parse(text).map(Value::Hstore),
+        other => {
+            let message = format!("function hstore({}) does not exist", type_of(other));
             return Err(Error::new(SqlState::UNDEFINED_FUNCTION, message));
         }
     };

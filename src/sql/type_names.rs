@@ -43,11 +43,11 @@ pub fn built_in(data_type: &DataType) -> Option<Type> {
     resolve(data_type).ok().filter(|ty| ty.extension().is_none())
 }
 
-/// 42704 for a type of an extension that was not created.
+/// 42704 for a type of an extension that was not created, as it is said of those in a function's signature.
 pub fn check_created(ty: &Type, catalog: &Catalog) -> Result<()> {
     match ty.extension().is_none_or(|name| catalog.extension_named(name).is_some()) {
         true => Ok(()),
-        false => Err(does_not_exist(ty.entry().name)),
+        false => Err(Error::new(SqlState::UNDEFINED_OBJECT, format!("type {ty} does not exist"))),
     }
 }
 
@@ -75,21 +75,19 @@ pub fn resolve_in(data_type: &DataType, catalog: &Catalog, search_path: &[String
             }
             own(data_type, catalog, search_path).ok_or(error)
         }
-        Ok(ty) if let Some(extension) = ty.extension() => {
-            own(data_type, catalog, search_path).ok_or_else(|| {
-                let name = item_name(data_type);
-                does_not_exist(&name.map_or_else(|| extension.to_owned(), |name| name.to_string()))
-            })
-        }
+        Ok(ty) if let Some(extension) = ty.extension() => own(data_type, catalog, search_path)
+            .ok_or_else(|| does_not_exist(&shown(data_type).unwrap_or_else(|| extension.to_owned()))),
         resolved => resolved,
     }
 }
 
-/// The name of a type, or of what arrays are of.
-fn item_name(data_type: &DataType) -> Option<Name> {
+/// The name of a type that is not built in, as messages have it.
+fn shown(data_type: &DataType) -> Option<String> {
     match data_type {
-        DataType::Array(ArrayElemTypeDef::SquareBracket(element, _)) => item_name(element),
-        other => domains::name_of(other),
+        DataType::Array(ArrayElemTypeDef::SquareBracket(element, _)) => {
+            Some(format!("{}[]", shown(element)?))
+        }
+        other => Some(domains::name_of(other)?.to_string()),
     }
 }
 

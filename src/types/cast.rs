@@ -80,7 +80,7 @@ pub fn context(from: &Type, to: &Type) -> Option<Context> {
         (Type::Network(NetworkType::Inet), Type::Network(NetworkType::Cidr)) => Some(Assignment),
         (Type::Network(from), Type::Network(to)) if from.is_ip() == to.is_ip() => Some(Implicit),
         (Type::Hstore, Type::Json | Type::Jsonb) => Some(Assignment),
-        (Type::Array(item), Type::Hstore) if item.is_text() => Some(Explicit),
+        (Type::Array(item), Type::Hstore) if **item == Type::Text => Some(Explicit),
         (Type::Int4 | Type::Int8, Type::Bit(_)) | (Type::Bit(_), Type::Int4 | Type::Int8) => Some(Explicit),
         (Type::Array(item), Type::Vector(_) | Type::Halfvec(_) | Type::Sparsevec(_)) => match **item {
             Type::Int4 | Type::Float4 | Type::Float8 | Type::Numeric(_) => Some(Assignment),
