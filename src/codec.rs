@@ -279,6 +279,7 @@ pub mod key {
             Value::TsQuery(query) => escaped(&query.bytes(), out),
             Value::Range(range) => escaped(&range.bytes(), out),
             Value::Network(network) => escaped(&network.bytes(), out),
+            Value::Hstore(hstore) => escaped(&hstore.bytes(), out),
             Value::Array(elements) => list(elements, out, encode_one),
             Value::Record(fields) => list(fields, out, |(_, value), out| encode_one(value, out)),
             Value::Null

@@ -225,11 +225,6 @@ impl Catalog {
         enums.chain(composites.map(|of| (of.schema.as_str(), Type::Composite(of.clone()))))
     }
 
-    /// Whether users made types or domains.
-    pub fn has_types(&self) -> bool {
-        self.own_types().next().is_some() || !self.domains.is_empty()
-    }
-
     /// The types of a schema that CREATE TYPE made.
     pub fn types_in(&self, schema: &str) -> impl Iterator<Item = Type> {
         self.own_types().filter(move |of| of.0 == schema).map(|(_, ty)| ty)
@@ -293,7 +288,9 @@ impl Catalog {
                 _ => None,
             })
         };
-        Type::from_oid(oid).or_else(own)
+        // One of an extension that was not created is none.
+        let created = |ty: &Type| ty.extension().is_none_or(|name| self.extension_named(name).is_some());
+        Type::from_oid(oid).filter(created).or_else(own)
     }
 
     /// All views, materialized ones too: oid and query.

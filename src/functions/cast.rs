@@ -51,7 +51,8 @@ pub fn differs(source: &Type, target: &Type) -> bool {
             source != target
         }
         (Type::TsVector | Type::TsQuery, _) | (_, Type::TsVector | Type::TsQuery) => source != target,
-        (Type::Range(_) | Type::Network(_), _) | (_, Type::Range(_) | Type::Network(_)) => source != target,
+        (Type::Range(_) | Type::Network(_) | Type::Hstore, _)
+        | (_, Type::Range(_) | Type::Network(_) | Type::Hstore) => source != target,
         (Type::Array(source), Type::Array(target)) => differs(source, target),
         (Type::Vector(_) | Type::Halfvec(_) | Type::Sparsevec(_), _)
         | (_, Type::Vector(_) | Type::Halfvec(_) | Type::Sparsevec(_)) => source.bare() != target.bare(),

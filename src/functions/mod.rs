@@ -72,6 +72,8 @@ mod uuids;
 mod powers;
 // PostgreSQL's hash functions.
 mod hashes;
+// The extension hstore.
+pub mod hstore;
 // sum of real.
 mod real_sum;
 // Names for what is grouped by.
@@ -163,6 +165,7 @@ pub fn scalar_functions() -> Vec<Arc<ScalarUDF>> {
         text_search::functions(),
         ranges::functions(),
         networks::functions(),
+        hstore::functions(),
         enums::functions(),
         domains::functions(),
         vec![sampling::function(), key::function()],

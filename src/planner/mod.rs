@@ -40,6 +40,8 @@ pub mod grouping;
 pub mod hints;
 // One row of constants beside a table.
 pub mod inline;
+// Operators of hstore.
+mod hstore;
 // Keys that order and are equal as PostgreSQL's values are.
 mod keys;
 // ORDER BY distance LIMIT k becomes a search.

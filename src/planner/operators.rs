@@ -29,7 +29,7 @@ use crate::functions::{
 };
 use crate::planner::characters::with_blanks;
 use crate::planner::prepare::configuration;
-use crate::planner::{common, comparison, networks};
+use crate::planner::{common, comparison, hstore, networks};
 use crate::types::arrow::errors::external;
 use crate::types::arrow::lists::{network_of, range_of, tsquery_type, tsvector_type};
 use crate::types::arrow::{data_type, field, metadata, to_scalar, type_of};
@@ -80,6 +80,9 @@ impl ExprPlanner for OperatorPlanner {
             return Ok(PlannerResult::Planned(Expr::BinaryExpr(compared)));
         }
         if let Some(planned) = text_search_operator(&operator, &expr, &left, &right)? {
+            return Ok(PlannerResult::Planned(planned));
+        }
+        if let Some(planned) = hstore::plan(&operator, &expr, &left, &right)? {
             return Ok(PlannerResult::Planned(planned));
         }
         if let Some(planned) = range_operator(&operator, &expr, &left, &right)? {
@@ -249,7 +252,11 @@ impl ExprPlanner for OperatorPlanner {
             };
             return Ok(PlannerResult::Planned(call("jsonb_extract_path", vec![expr.expr, key])));
         }
-        if operand(&expr.expr, schema).array().is_none() {
+        let subscripted = operand(&expr.expr, schema);
+        if hstore::is_hstore(&subscripted) {
+            return hstore::element(expr.expr, expr.field_access).map(PlannerResult::Planned);
+        }
+        if subscripted.array().is_none() {
             return Ok(PlannerResult::Original(expr));
         }
         Ok(match expr.field_access {
@@ -475,6 +482,7 @@ fn joined_to_text(expr: &RawBinaryExpr, left: &Operand, right: &Operand) -> Opti
     let is_other = |operand: &Operand| {
         operand.range().is_some()
             || operand.network().is_some()
+            || hstore::is_hstore(operand)
             || operand.is_json()
             || !literal && operand.is(&DataType::LargeUtf8)
     };
@@ -591,6 +599,7 @@ pub fn call(function: &str, arguments: Vec<Expr>) -> Expr {
             .chain(regexps::functions())
             .chain(math::functions())
             .chain(crate::functions::networks::functions())
+            .chain(crate::functions::hstore::functions())
             .chain(choice::functions());
         let all = all.chain(sort_keys::functions()).chain(membership::functions());
         let all = all.chain(characters::functions()).chain(ranges::functions());
@@ -774,6 +783,7 @@ pub enum Kind {
     Network {
         ip: bool,
     },
+    Hstore,
 }
 
 /// `None` for other types.
@@ -791,6 +801,7 @@ pub fn kind_of(ty: &Type) -> Option<Kind> {
         Type::Enum(of) => Kind::Enum(of.oid),
         Type::Range(of) => Kind::Range(*of),
         Type::Network(of) => Kind::Network { ip: of.is_ip() },
+        Type::Hstore => Kind::Hstore,
         _ => return None,
     })
 }
@@ -800,6 +811,8 @@ fn is_defined(operator: &str, left: &Type, right: &Type) -> bool {
     let (Some(one), Some(other)) = (kind_of(left), kind_of(right)) else { return true };
     let pair = (one, other);
     match operator {
+        // Which hstore comes first is asked by operators of other names.
+        "<" | "<=" | ">" | ">=" if one == Kind::Hstore => false,
         "=" | "<>" | "!=" | "<" | "<=" | ">" | ">=" => {
             one == other
                 || matches!(pair, (Kind::Date, Kind::Timestamp) | (Kind::Timestamp, Kind::Date))

@@ -342,9 +342,8 @@ impl ContextProvider for Names<'_> {
     }
 
     fn get_type_planner(&self) -> Option<Arc<dyn TypePlanner>> {
-        let has_own = self.context.catalog.has_types();
-        let own = has_own.then(|| (Arc::clone(self.context.catalog), self.context.search_path.to_vec()));
-        Some(Arc::new(PostgresTypes { own }))
+        let (catalog, search_path) = (Arc::clone(self.context.catalog), self.context.search_path.to_vec());
+        Some(Arc::new(PostgresTypes { catalog, search_path }))
     }
 
     fn get_function_meta(&self, name: &str) -> Option<Arc<ScalarUDF>> {
@@ -426,17 +425,14 @@ impl TableSource for ViewSource {
 /// Type names in casts.
 #[derive(Debug)]
 struct PostgresTypes {
-    /// Where types that users made are found, when there are any.
-    own: Option<(Arc<Catalog>, Vec<String>)>,
+    /// Where types that users made are found, and those of extensions.
+    catalog: Arc<Catalog>,
+    search_path: Vec<String>,
 }
 
 impl TypePlanner for PostgresTypes {
     fn plan_type_field(&self, name: &ast::DataType) -> Result<Option<FieldRef>, DataFusionError> {
-        let ty = match &self.own {
-            Some((catalog, path)) => type_names::resolve_in(name, catalog, path),
-            None => type_names::resolve(name),
-        };
-        let ty = ty.map_err(external)?;
+        let ty = type_names::resolve_in(name, &self.catalog, &self.search_path).map_err(external)?;
         Ok(Some(Arc::new(plain_field("", &ty))))
     }
 }

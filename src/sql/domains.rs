@@ -67,8 +67,8 @@ pub fn name_of(data_type: &DataType) -> Option<Name> {
     }
 }
 
-/// Whether an expression or a query casts to the domain.
-pub fn is_cast_to(tree: &impl Visit, domain: &Domain, catalog: &Catalog, search_path: &[String]) -> bool {
+/// Whether an expression or a query casts to a type that is meant.
+pub fn is_cast_to(tree: &impl Visit, is_meant: &dyn Fn(&DataType) -> bool) -> bool {
     struct Casts<'a>(&'a dyn Fn(&DataType) -> bool);
     impl Visitor for Casts<'_> {
         type Break = ();
@@ -79,10 +79,7 @@ pub fn is_cast_to(tree: &impl Visit, domain: &Domain, catalog: &Catalog, search_
             }
         }
     }
-    let is_meant = |data_type: &DataType| {
-        meant(data_type, catalog, search_path).is_some_and(|meant| meant.oid == domain.oid)
-    };
-    visit::walk(tree, &mut Casts(&is_meant)).is_break()
+    visit::walk(tree, &mut Casts(is_meant)).is_break()
 }
 
 /// A cast to a domain as a cast to its base type that is asked.

@@ -39,6 +39,8 @@ const SETS: &[(&str, Option<&str>)] = &[
     ("regexp_split_to_table", None),
     ("string_to_table", None),
     ("pg_listening_channels", None),
+    ("skeys", None),
+    ("svals", None),
 ];
 
 /// Functions that return several columns: the functions of their arrays, and the columns' names.
@@ -47,6 +49,7 @@ const TABLES: &[(&str, &[(&str, &str)])] = &[
     ("jsonb_each_text", &[("hither_json_keys", "key"), ("hither_json_texts", "value")]),
     ("json_each", &[("hither_written_keys", "key"), ("hither_written_values", "value")]),
     ("json_each_text", &[("hither_written_keys", "key"), ("hither_written_texts", "value")]),
+    ("each", &[("hither_hstore_keys", "key"), ("hither_hstore_values", "value")]),
     (
         "pg_options_to_table",
         &[("hither_option_names", "option_name"), ("hither_option_values", "option_value")],
@@ -74,6 +77,7 @@ const RECORDS: &[(&str, bool)] = &[
     ("json_to_recordset", true),
     ("jsonb_to_record", false),
     ("json_to_record", false),
+    (PAIRS_TO_RECORD, false),
 ];
 
 /// The functions in FROM that the planner asks for: its own, and those in SQL.
@@ -121,6 +125,9 @@ pub fn function_of_columns(column: &Expr) -> Option<String> {
     found.map(|(table, _)| (*table).to_owned())
 }
 
+/// What rows are made by of an hstore, which nobody calls.
+const PAIRS_TO_RECORD: &str = "hither_pairs_to_record";
+
 /// `json_populate_recordset(NULL::t, x)` is `json_to_recordset(x)` with the columns of `t`.
 pub fn populate(factor: &mut TableFactor, known: &Known, hidden: &[String]) {
     const POPULATE: &[(&str, &str)] = &[
@@ -128,6 +135,7 @@ pub fn populate(factor: &mut TableFactor, known: &Known, hidden: &[String]) {
         ("json_populate_recordset", "json_to_recordset"),
         ("jsonb_populate_record", "jsonb_to_record"),
         ("json_populate_record", "json_to_record"),
+        ("populate_record", PAIRS_TO_RECORD),
     ];
     let Some(function) = function_of(factor) else { return };
     let Some((called, instead)) = POPULATE.iter().find(|(called, _)| *called == function) else { return };
@@ -439,12 +447,18 @@ fn records(factor: &TableFactor) -> Option<TableFactor> {
     let elements = match (many, function.starts_with("jsonb")) {
         (true, true) => format!("jsonb_array_elements({document}) AS hither_e(value)"),
         (true, false) => format!("json_array_elements_text({document}) AS hither_e(value)"),
+        (false, _) if function == PAIRS_TO_RECORD => {
+            format!("(SELECT CAST({document} AS hstore) AS value) AS hither_e")
+        }
         (false, _) => format!("(SELECT {document} AS value) AS hither_e"),
     };
     let document_type = if function.starts_with("jsonb") { "jsonb" } else { "json" };
     let field = |column: &TableAliasColumnDef| {
         let (name, ty) = (&column.name, column.data_type.as_ref()?);
         let key = column.name.value.replace('\'', "''");
+        if function == PAIRS_TO_RECORD {
+            return Some(format!("CAST(hither_e.value -> '{key}' AS {ty}) AS {name}"));
+        }
         let is_json = matches!(ty, ast::DataType::JSON | ast::DataType::JSONB);
         if let ast::DataType::Array(_) = ty {
             let elements = format!("hither_populated(CAST(hither_e.value AS jsonb) -> '{key}')");

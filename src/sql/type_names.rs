@@ -32,8 +32,28 @@ pub fn column_type(data_type: &DataType) -> Result<ColumnType> {
         Err(error) if error.state() == SqlState::UNDEFINED_OBJECT && is_named(data_type) => {
             Ok(ColumnType::Named(data_type.clone()))
         }
+        // Only the catalogue knows whether there is one.
+        Ok(ty) if ty.extension().is_some() => Ok(ColumnType::Named(data_type.clone())),
         resolved => resolved.map(ColumnType::Plain),
     }
+}
+
+/// The type a name means in every database.
+pub fn built_in(data_type: &DataType) -> Option<Type> {
+    resolve(data_type).ok().filter(|ty| ty.extension().is_none())
+}
+
+/// 42704 for a type of an extension that was not created, as it is said of those in a function's signature.
+pub fn check_created(ty: &Type, catalog: &Catalog) -> Result<()> {
+    match ty.extension().is_none_or(|name| catalog.extension_named(name).is_some()) {
+        true => Ok(()),
+        false => Err(Error::new(SqlState::UNDEFINED_OBJECT, format!("type {ty} does not exist"))),
+    }
+}
+
+/// 42704 for a type of this name.
+pub fn does_not_exist(name: &str) -> Error {
+    Error::new(SqlState::UNDEFINED_OBJECT, format!("type \"{name}\" does not exist"))
 }
 
 /// Whether a type of a user might be meant.
@@ -44,7 +64,7 @@ fn is_named(data_type: &DataType) -> bool {
     }
 }
 
-/// The type a name means, those of users among them.
+/// The type a name means, those of users and of extensions among them.
 pub fn resolve_in(data_type: &DataType, catalog: &Catalog, search_path: &[String]) -> Result<Type> {
     match resolve(data_type) {
         Err(error) if error.state() == SqlState::UNDEFINED_OBJECT => {
@@ -55,11 +75,23 @@ pub fn resolve_in(data_type: &DataType, catalog: &Catalog, search_path: &[String
             }
             own(data_type, catalog, search_path).ok_or(error)
         }
+        Ok(ty) if let Some(extension) = ty.extension() => own(data_type, catalog, search_path)
+            .ok_or_else(|| does_not_exist(&shown(data_type).unwrap_or_else(|| extension.to_owned()))),
         resolved => resolved,
     }
 }
 
-/// A type of a user by its name.
+/// The name of a type that is not built in, as messages have it.
+fn shown(data_type: &DataType) -> Option<String> {
+    match data_type {
+        DataType::Array(ArrayElemTypeDef::SquareBracket(element, _)) => {
+            Some(format!("{}[]", shown(element)?))
+        }
+        other => Some(domains::name_of(other)?.to_string()),
+    }
+}
+
+/// A type of a user or of an extension by its name.
 fn own(data_type: &DataType, catalog: &Catalog, search_path: &[String]) -> Option<Type> {
     match data_type {
         DataType::Array(ArrayElemTypeDef::SquareBracket(element, _)) => {
@@ -81,11 +113,21 @@ pub fn own_named(name: &Name, catalog: &Catalog, search_path: &[String]) -> Opti
     if let Some(domain) = domains::by_name(name, catalog, search_path) {
         return Some(domain.base.clone());
     }
+    if let Some(ty) = of_extension(name, catalog) {
+        return Some(ty);
+    }
     let item = Name { name: name.name.strip_prefix('_')?.to_owned(), ..name.clone() };
     if domains::by_name(&item, catalog, search_path).is_some() {
         return None;
     }
     own_named(&item, catalog, search_path).map(array)
+}
+
+/// A type that an extension brought. Without a schema it is found wherever the extension is.
+fn of_extension(name: &Name, catalog: &Catalog) -> Option<Type> {
+    let ty = Type::named(&name.name, true, &[]).ok()?;
+    let created = catalog.extension_named(ty.extension()?)?;
+    name.schema.as_ref().is_none_or(|schema| *schema == created.schema).then_some(ty)
 }
 
 impl ColumnType {

@@ -18,6 +18,7 @@ pub enum Ask {
     HasElement,
     Overlaps,
     ContainsDocument,
+    ContainsPairs,
     HasKey,
     HasKeys,
     HasAnyKey,
@@ -32,9 +33,10 @@ pub fn of_call(call: &ScalarFunction) -> Option<(&Expr, Ask, &Expr)> {
         "array_has" => Ask::HasElement,
         "array_overlap" => Ask::Overlaps,
         "jsonb_contains" => Ask::ContainsDocument,
-        "jsonb_exists" => Ask::HasKey,
-        "jsonb_exists_all" => Ask::HasKeys,
-        "jsonb_exists_any" => Ask::HasAnyKey,
+        "hs_contains" => Ask::ContainsPairs,
+        "jsonb_exists" | "exist" => Ask::HasKey,
+        "jsonb_exists_all" | "exists_all" => Ask::HasKeys,
+        "jsonb_exists_any" | "exists_any" => Ask::HasAnyKey,
         _ => return None,
     };
     Some(match (ask, subject) {
@@ -57,6 +59,7 @@ impl Ask {
             (Ask::ContainsDocument, Value::Jsonb(text) | Value::Json(text) | Value::Text(text)) => {
                 Some(Question::ContainsDocument(text))
             }
+            (Ask::ContainsPairs, Value::Hstore(pairs)) => Some(Question::ContainsPairs(pairs)),
             (Ask::HasKey, Value::Text(key)) => Some(Question::HasKeys(vec![key])),
             (Ask::HasKeys, Value::Array(items)) => Some(Question::HasKeys(keys(items))),
             (Ask::HasAnyKey, Value::Array(items)) => Some(Question::HasAnyKey(keys(items))),

@@ -20,7 +20,7 @@ use crate::error::{Error, Result};
 use crate::types::numeric::{SMALL_DIGITS, wire};
 use crate::types::record::Named;
 use crate::types::{
-    Bits, Composite, Interval, Network, Numeric, Range, Sparsevec, Tid, TsQuery, TsVector, Type, Value,
+    Bits, Composite, Hstore, Interval, Network, Numeric, Range, Sparsevec, Tid, TsQuery, TsVector, Type, Value,
     halfvec,
 };
 
@@ -321,7 +321,7 @@ fn fixed_width(ty: &Type) -> Option<usize> {
         }
         Type::Vector(_) | Type::Halfvec(_) | Type::Sparsevec(_) => return None,
         Type::Bit(_) | Type::Varbit(_) => return None,
-        Type::TsVector | Type::TsQuery | Type::Range(_) | Type::Network(_) => return None,
+        Type::TsVector | Type::TsQuery | Type::Range(_) | Type::Network(_) | Type::Hstore => return None,
         Type::Array(_) | Type::Name | Type::Char => return None,
         Type::JsonPath | Type::Int2Vector | Type::OidVector => return None,
         Type::Record(_) | Type::Composite(_) => return None,
@@ -422,6 +422,7 @@ fn encode_var(value: &Value, ty: &Type, out: &mut Vec<u8>) -> Result<()> {
         (Value::TsQuery(query), Type::TsQuery) => out.extend_from_slice(&query.bytes()),
         (Value::Range(range), Type::Range(_)) => out.extend_from_slice(&range.bytes()),
         (Value::Network(network), Type::Network(_)) => out.extend_from_slice(&network.bytes()),
+        (Value::Hstore(hstore), Type::Hstore) => out.extend_from_slice(&hstore.bytes()),
         (Value::Array(elements), Type::Array(element)) => encode_array(elements, element, out)?,
         (Value::Record(fields), Type::Composite(of)) if fields.len() == of.fields.len() => {
             encode_composite(fields, of, out)?;
@@ -582,6 +583,7 @@ pub fn decode(bytes: &[u8], ty: &Type) -> Result<Value> {
         Type::TsQuery => Value::TsQuery(TsQuery::from_bytes(bytes).map_err(|_| damaged(bytes))?),
         Type::Range(of) => Value::Range(Range::from_bytes(*of, bytes).map_err(|_| damaged(bytes))?),
         Type::Network(of) => Value::Network(Network::from_bytes(*of, bytes).ok_or_else(|| damaged(bytes))?),
+        Type::Hstore => Value::Hstore(Hstore::from_bytes(bytes).ok_or_else(|| damaged(bytes))?),
         Type::Array(element) => Value::Array(decode_array(bytes, element)?),
     })
 }

@@ -21,6 +21,7 @@
 //! | enumerations                       | LargeList of one Int64, named by the definition |
 //! | ranges                             | LargeList of UInt8, the bytes of `types::range`, named by the range type |
 //! | inet, cidr, macaddr, macaddr8      | LargeList of UInt8, the bytes of `types::network`, named by the type |
+//! | hstore                             | LargeList of UInt8, the bytes of `types::hstore`, named by the type |
 //! | records                            | Struct                      |
 //! | composite types                    | Struct, whose first field has the definition in its metadata |
 //!
@@ -45,7 +46,7 @@ use datafusion::common::ScalarValue;
 use crate::error::{Error, Result, SqlState};
 use crate::types::numeric::is_narrow;
 use crate::types::{
-    Composite, CompositeType, Enum, Interval, Network, Numeric, Range, RecordField, Tid, TsVector, Type,
+    Composite, CompositeType, Enum, Hstore, Interval, Network, Numeric, Range, RecordField, Tid, TsVector, Type,
     Value, numeric,
 };
 
@@ -93,6 +94,7 @@ pub fn data_type(ty: &Type) -> DataType {
         Type::TsQuery => lists::tsquery_type(),
         Type::Range(of) => lists::range_type(*of),
         Type::Network(of) => lists::network_type(*of),
+        Type::Hstore => lists::hstore_type(),
         Type::Array(item) => DataType::List(item_field(item)),
         Type::Oid => DataType::UInt32,
         Type::Enum(of) => lists::enum_type(&of.to_json()),
@@ -139,6 +141,9 @@ pub fn type_of_data_type(data_type: &DataType) -> Type {
     }
     if let Some(of) = lists::network_of(data_type) {
         return Type::Network(of);
+    }
+    if lists::is_hstore(data_type) {
+        return Type::Hstore;
     }
     match data_type {
         DataType::Boolean => Type::Bool,
@@ -313,6 +318,10 @@ pub fn value_at(array: &ArrayRef, row: usize, ty: &Type) -> Result<Value> {
             let network = Network::from_bytes(*of, lists::bytes(downcast(array)?, row)?);
             Value::Network(network.ok_or_else(|| Error::internal("bytes that are no address"))?)
         }
+        Type::Hstore => {
+            let hstore = Hstore::from_bytes(lists::bytes(downcast(array)?, row)?);
+            Value::Hstore(hstore.ok_or_else(|| Error::internal("bytes that are no hstore"))?)
+        }
         Type::Array(item) => {
             let items = downcast::<ListArray>(array)?.value(row);
             Value::Array((0..items.len()).map(|i| value_at(&items, i, item)).collect::<Result<_>>()?)
@@ -422,6 +431,7 @@ enum Cells {
     TsQuery(lists::BytesBuilder<UInt16Type>),
     Range(lists::BytesBuilder<UInt8Type>),
     Network(lists::BytesBuilder<UInt8Type>),
+    Hstore(lists::BytesBuilder<UInt8Type>),
     Oid(UInt32Builder),
     Enum(lists::EnumBuilder),
     Record { fields: Fields, rows: usize, validity: NullBufferBuilder, columns: Vec<Builder> },
@@ -485,6 +495,7 @@ impl Builder {
             Type::TsQuery => Cells::TsQuery(lists::BytesBuilder::new(rows)),
             Type::Range(of) => Cells::Range(lists::BytesBuilder::named(of.name(), rows)),
             Type::Network(of) => Cells::Network(lists::BytesBuilder::named(of.name(), rows)),
+            Type::Hstore => Cells::Hstore(lists::BytesBuilder::named(lists::HSTORE, rows)),
             Type::Oid => Cells::Oid(UInt32Builder::with_capacity(rows)),
             Type::Enum(of) => Cells::Enum(lists::EnumBuilder::new(of.to_json(), rows)),
             Type::Record(fields) => Cells::record(record_fields(fields), fields, rows),
@@ -553,6 +564,7 @@ impl Builder {
             (Cells::TsQuery(b), Value::TsQuery(v)) => b.append(&v.bytes()),
             (Cells::Range(b), Value::Range(v)) => b.append(&v.bytes()),
             (Cells::Network(b), Value::Network(v)) => b.append(&v.bytes()),
+            (Cells::Hstore(b), Value::Hstore(v)) => b.append(&v.bytes()),
             (Cells::List { offsets, validity, items, .. }, Value::Array(values)) => {
                 for value in values {
                     items.append(value)?;
@@ -590,7 +602,7 @@ impl Builder {
             Cells::Bits(b) => b.append_null(),
             Cells::TsVector(b) => b.append_null(),
             Cells::TsQuery(b) => b.append_null(),
-            Cells::Range(b) | Cells::Network(b) => b.append_null(),
+            Cells::Range(b) | Cells::Network(b) | Cells::Hstore(b) => b.append_null(),
             Cells::Oid(b) => b.append_null(),
             Cells::Enum(b) => b.append_null(),
             Cells::Record { rows, validity, columns, .. } => {
@@ -630,7 +642,7 @@ impl Builder {
             Cells::Bits(b) => b.len(),
             Cells::TsVector(b) => b.len(),
             Cells::TsQuery(b) => b.len(),
-            Cells::Range(b) | Cells::Network(b) => b.len(),
+            Cells::Range(b) | Cells::Network(b) | Cells::Hstore(b) => b.len(),
             Cells::Oid(b) => b.len(),
             Cells::Enum(b) => b.len(),
             Cells::Record { rows, .. } => *rows,
@@ -667,7 +679,7 @@ impl Builder {
             Cells::Bits(b) => b.finish(),
             Cells::TsVector(b) => b.finish(),
             Cells::TsQuery(b) => b.finish(),
-            Cells::Range(b) | Cells::Network(b) => b.finish(),
+            Cells::Range(b) | Cells::Network(b) | Cells::Hstore(b) => b.finish(),
             Cells::Oid(b) => Arc::new(b.finish()),
             Cells::Enum(b) => b.finish(),
             Cells::Record { fields, rows, validity, columns } => {

@@ -18,8 +18,8 @@ use crate::error::{Error, Result, SqlState};
 use crate::types::interval::Limits;
 use crate::types::vector::{self, Kind};
 use crate::types::{
-    Interval, Tid, Type, Value, bits, cast, datetime, f16, halfvec, json, network, numeric, range, record,
-    sparsevec, tsquery, tsvector,
+    Interval, Tid, Type, Value, bits, cast, datetime, f16, halfvec, hstore, json, network, numeric, range,
+    record, sparsevec, tsquery, tsvector,
 };
 
 /// 2000-01-01 in days since 1970-01-01.
@@ -76,6 +76,7 @@ pub fn send(value: &Value, ty: &Type, out: &mut Vec<u8>) {
         Value::TsQuery(value) => tsquery::send(value, out),
         Value::Range(value) => range::send(value, out),
         Value::Network(value) => network::send(*value, out),
+        Value::Hstore(value) => hstore::send(value, out),
         Value::Enum(value) => out.extend_from_slice(value.label().as_bytes()),
         Value::Record(fields) => match ty {
             Type::Record(types) => record::send(fields, types, out),
@@ -226,6 +227,7 @@ pub fn receive(ty: &Type, bytes: &[u8]) -> Result<Value> {
         Type::TsQuery => Value::TsQuery(tsquery::receive(bytes)?),
         Type::Range(of) => Value::Range(range::receive(*of, bytes)?),
         Type::Network(of) => Value::Network(network::receive(*of, bytes)?),
+        Type::Hstore => Value::Hstore(hstore::receive(bytes)?),
         Type::Enum(of) => of.parse(utf8(bytes)?)?,
         Type::Composite(of) => of.receive(bytes)?,
         Type::Record(_) => {

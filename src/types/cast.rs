@@ -10,7 +10,8 @@ use crate::types::look::Look;
 use crate::types::vector::{self, Kind};
 use crate::types::zone::Zone;
 use crate::types::{
-    Bits, Interval, NetworkType, Numeric, RecordField, Sparsevec, Type, Value, bits, halfvec, json, text,
+    Bits, Interval, NetworkType, Numeric, RecordField, Sparsevec, Type, Value, bits, halfvec, hstore, json,
+    text,
 };
 
 /// PostgreSQL's NAMEDATALEN - 1, in bytes.
@@ -79,6 +80,8 @@ pub fn context(from: &Type, to: &Type) -> Option<Context> {
         (Type::Bit(_), Type::Varbit(_)) | (Type::Varbit(_), Type::Bit(_)) => Some(Implicit),
         (Type::Network(NetworkType::Inet), Type::Network(NetworkType::Cidr)) => Some(Assignment),
         (Type::Network(from), Type::Network(to)) if from.is_ip() == to.is_ip() => Some(Implicit),
+        (Type::Hstore, Type::Json | Type::Jsonb) => Some(Assignment),
+        (Type::Array(item), Type::Hstore) if **item == Type::Text => Some(Explicit),
         (Type::Int4 | Type::Int8, Type::Bit(_)) | (Type::Bit(_), Type::Int4 | Type::Int8) => Some(Explicit),
         (Type::Array(item), Type::Vector(_) | Type::Halfvec(_) | Type::Sparsevec(_)) => match **item {
             Type::Int4 | Type::Float4 | Type::Float8 | Type::Numeric(_) => Some(Assignment),
@@ -172,6 +175,10 @@ pub fn cast_as(value: Value, to: &Type, explicit: bool, look: Look) -> Result<Va
         (Value::Network(network), Type::Network(of)) => {
             Value::Network(network.cast(*of).ok_or_else(|| impossible(&Value::Network(network), to))??)
         }
+        (Value::Hstore(hstore), Type::Hstore) => Value::Hstore(hstore),
+        (Value::Hstore(hstore), Type::Json) => Value::Json(hstore.to_json(false)),
+        (Value::Hstore(hstore), Type::Jsonb) => Value::Jsonb(json::normalise(&hstore.to_json(false))?),
+        (Value::Array(items), Type::Hstore) => Value::Hstore(hstore::of_array(&items)?),
         (Value::Range(range), Type::Range(of)) if range.of() == *of => Value::Range(range),
         (Value::Enum(value), Type::Enum(of)) if value.of == *of => Value::Enum(value),
         (Value::Record(fields), Type::Record(types)) if fields.len() == types.len() => Value::Record(fields),
@@ -313,6 +320,7 @@ pub fn type_of(value: &Value) -> Type {
         Value::TsQuery(_) => Type::TsQuery,
         Value::Range(range) => Type::Range(range.of()),
         Value::Network(network) => Type::Network(network.of()),
+        Value::Hstore(_) => Type::Hstore,
         Value::Array(items) => {
             let item = items.iter().find(|item| **item != Value::Null);
             Type::Array(Box::new(item.map_or(Type::Text, type_of)))

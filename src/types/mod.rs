@@ -3,7 +3,9 @@
 //! [`Type`] is what a column is declared as, [`Value`] what a cell holds. `names.rs` has PostgreSQL's OIDs, names and
 //! modifiers; `text.rs` prints and parses its text formats, `binary.rs` its binary ones, `cast.rs` turns values of one
 //! type into another. Below them is a file per family: integers, floats, numeric, dates, intervals, json and paths into it, arrays, bit
-//! strings, enumerations, ranges, records and the composite types of them, places of rows, time zones, text search's documents and queries, and pgvector's vectors. `arrow.rs` (with the feature `server`) maps types and values to Arrow for DataFusion.
+//! strings, enumerations, ranges, records and the composite types of them, keys with values, places of rows, time zones,
+//! text search's documents and queries, and pgvector's vectors. `arrow.rs` (with the feature `server`) maps types and
+//! values to Arrow for DataFusion.
 
 pub mod array;
 #[cfg(feature = "server")]
@@ -16,6 +18,7 @@ pub mod datetime;
 pub mod enums;
 pub mod float;
 pub mod halfvec;
+pub mod hstore;
 pub mod identifiers;
 pub mod integer;
 pub mod interval;
@@ -43,6 +46,7 @@ pub use bits::Bits;
 pub use composite::{Composite, CompositeType};
 pub use enums::{Enum, EnumType, EnumValue};
 pub use half::{bf16, f16};
+pub use hstore::Hstore;
 pub use interval::Limits;
 pub use look::{IntervalStyle, Look};
 pub use network::{Network, NetworkType};
@@ -102,6 +106,8 @@ pub enum Type {
     Range(RangeType),
     /// Addresses of networks.
     Network(NetworkType),
+    /// Keys with values, of the extension hstore.
+    Hstore,
     Array(Box<Type>),
     /// What CREATE TYPE ... AS ENUM made.
     Enum(EnumType),
@@ -194,6 +200,7 @@ pub enum Value {
     TsQuery(TsQuery),
     Range(Range),
     Network(Network),
+    Hstore(Hstore),
     /// One-dimensional.
     Array(Vec<Value>),
     Enum(EnumValue),
@@ -253,6 +260,7 @@ value_from! {
     Sparsevec => Sparsevec,
     TsVector => TsVector, TsQuery => TsQuery, Range => Range,
     Network => Network,
+    Hstore => Hstore,
 }
 
 impl From<&str> for Value {

@@ -22,6 +22,10 @@ pub const HALFVEC_ARRAY_OID: u32 = 16_394;
 pub const SPARSEVEC_OID: u32 = 16_390;
 /// `sparsevec[]`.
 pub const SPARSEVEC_ARRAY_OID: u32 = 16_395;
+/// `hstore`.
+pub const HSTORE_OID: u32 = 16_391;
+/// `hstore[]`.
+pub const HSTORE_ARRAY_OID: u32 = 16_397;
 /// What PostgreSQL calls the type of a literal whose type is not known yet; parameters may be declared so.
 pub const UNKNOWN_OID: u32 = 705;
 
@@ -101,6 +105,7 @@ pub const ENTRIES: &[(Type, Entry)] = &[
     (Type::Vector(None), entry(VECTOR_OID, VECTOR_ARRAY_OID, "vector", "vector", -1, 'U')),
     (Type::Halfvec(None), entry(HALFVEC_OID, HALFVEC_ARRAY_OID, "halfvec", "halfvec", -1, 'U')),
     (Type::Sparsevec(None), entry(SPARSEVEC_OID, SPARSEVEC_ARRAY_OID, "sparsevec", "sparsevec", -1, 'U')),
+    (Type::Hstore, entry(HSTORE_OID, HSTORE_ARRAY_OID, "hstore", "hstore", -1, 'U')),
 ];
 
 /// What is common to all enumerations.
@@ -114,7 +119,6 @@ const RECORD: Entry = entry(2_249, 2_287, "record", "record", -1, 'P');
 const UNSUPPORTED: &[&str] = &[
     "box",
     "circle",
-    "hstore",
     "datemultirange",
     "int4multirange",
     "int8multirange",
@@ -295,6 +299,15 @@ impl Type {
         }
     }
 
+    /// The extension that brings the type, where a database has it only once that was created.
+    pub fn extension(&self) -> Option<&'static str> {
+        match self {
+            Type::Array(item) => item.extension(),
+            Type::Hstore => Some("hstore"),
+            _ => None,
+        }
+    }
+
     /// Text of any kind: its values are [`super::Value::Text`].
     pub fn is_text(&self) -> bool {
         matches!(self, Type::Text | Type::Varchar(_) | Type::Bpchar(_) | Type::Name | Type::Char)
@@ -397,6 +410,7 @@ impl Type {
             "uuid" => Type::Uuid,
             "json" => Type::Json,
             "jsonb" => Type::Jsonb,
+            "hstore" => Type::Hstore,
             "jsonpath" => Type::JsonPath,
             "int2vector" => Type::Int2Vector,
             "oidvector" => Type::OidVector,

@@ -9,8 +9,8 @@ use crate::types::jsonpath::Path;
 use crate::types::look::Look;
 use crate::types::zone::Zone;
 use crate::types::{
-    Type, Value, array, bits, cast, datetime, float, halfvec, integer, json, network, numeric, range, record,
-    sparsevec, tid, tsquery, tsvector, vector,
+    Type, Value, array, bits, cast, datetime, float, halfvec, hstore, integer, json, network, numeric, range,
+    record, sparsevec, tid, tsquery, tsvector, vector,
 };
 
 /// White space as C's isspace() knows it.
@@ -64,6 +64,7 @@ pub fn print_as(value: &Value, look: Look, out: &mut Vec<u8>) {
         Value::TsQuery(value) => tsquery::print(value, out),
         Value::Range(value) => range::print(value, look, out),
         Value::Network(value) => network::print(*value, out),
+        Value::Hstore(value) => hstore::print(value, out),
         Value::Enum(value) => out.extend_from_slice(value.label().as_bytes()),
         Value::Record(fields) => record::print(fields, look, out),
         Value::Array(items) => {
@@ -152,6 +153,7 @@ pub fn parse_in_zone(ty: &Type, text: &str, zone: Zone) -> Result<Value> {
         Type::TsQuery => Value::TsQuery(tsquery::parse(text)?),
         Type::Range(of) => Value::Range(range::parse(*of, text, zone)?),
         Type::Network(of) => Value::Network(network::parse(*of, text)?),
+        Type::Hstore => Value::Hstore(hstore::parse(text)?),
         Type::Enum(of) => of.parse(text)?,
         Type::Composite(of) => of.parse(text, zone)?,
         Type::Record(_) => {
@@ -329,6 +331,8 @@ mod tests {
             ("text[]", "{a,\"b,c\",NULL,\"\"}"),
             ("timestamp[]", "{\"2024-02-29 12:00:00\"}"),
             ("vector(2)[]", "{\"[1,2]\",\"[3,4]\"}"),
+            ("hstore", "\"b\"=>NULL, \"aa\"=>\"1\""),
+            ("hstore[]", "{\"\\\"a\\\"=>\\\"1\\\"\"}"),
             ("int4range", "[1,5)"),
             ("numrange[]", "{\"(-0.5,7]\",empty}"),
             ("tsrange", "[\"2024-02-29 12:00:00\",)"),

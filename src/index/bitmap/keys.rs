@@ -131,6 +131,7 @@ impl Family {
             Type::Range(of) if *of != RangeType::Num => Family::Range,
             Type::Range(_)
             | Type::Network(_)
+            | Type::Hstore
             | Type::Bytea
             | Type::Interval(_)
             | Type::Tid

@@ -3,7 +3,8 @@
 //! Made by `CREATE INDEX ... USING gin` and by nothing else, because terms cost memory:
 //!
 //! ```text
-//!   terms.rs      a cell's terms: lexemes of a tsvector, elements of an array, paths and keys of a jsonb
+//!   terms.rs      a cell's terms: lexemes of a tsvector, elements of an array, paths and keys of a jsonb,
+//!                 keys and pairs of an hstore
 //!   dictionary    term -> number, in shards by hash, each in order of terms        (dictionary.rs)
 //!   slots.rs      number -> slots, roaring bitmaps of 65,536 slots each
 //!   forward       slot -> numbers, so that a row that changes or dies leaves its terms

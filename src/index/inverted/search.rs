@@ -5,12 +5,12 @@
 
 use roaring::RoaringBitmap;
 
-use crate::types::Value;
 use crate::types::json::Node;
 use crate::types::tsquery::{Item, TsQuery};
+use crate::types::{Hstore, Value};
 
 use super::InvertedIndex;
-use super::terms::{Kind, Term, element, key, paths};
+use super::terms::{Kind, Term, element, key, pair, paths};
 
 /// What a column can be asked.
 #[derive(Clone, Debug)]
@@ -23,9 +23,11 @@ pub enum Question {
     Overlaps(Vec<Value>),
     /// `jsonb @> document`
     ContainsDocument(String),
-    /// `jsonb ?& keys`
+    /// `hstore @> hstore`
+    ContainsPairs(Hstore),
+    /// `jsonb ?& keys`, `hstore ?& keys`
     HasKeys(Vec<String>),
-    /// `jsonb ?| keys`
+    /// `jsonb ?| keys`, `hstore ?| keys`
     HasAnyKey(Vec<String>),
 }
 
@@ -67,11 +69,15 @@ impl InvertedIndex {
                 paths(&Node::parse(text).ok()?, 0, &mut terms);
                 Some(Found { slots: self.with_all(&terms), exact: false })
             }
-            (Kind::Document { keys: true }, Question::HasKeys(keys)) => {
+            (Kind::Pairs, Question::ContainsPairs(pairs)) => {
+                let terms = pairs.pairs().iter().map(|(name, value)| pair(name, value.as_deref()));
+                exactly(self.with_all(&terms.collect::<Vec<Term>>()))
+            }
+            (Kind::Pairs | Kind::Document { keys: true }, Question::HasKeys(keys)) => {
                 let terms: Vec<Term> = keys.iter().map(|name| key(name)).collect();
                 exactly(self.with_all(&terms))
             }
-            (Kind::Document { keys: true }, Question::HasAnyKey(keys)) => {
+            (Kind::Pairs | Kind::Document { keys: true }, Question::HasAnyKey(keys)) => {
                 exactly(self.with_any(keys.iter().map(|name| key(name))))
             }
             _ => None,

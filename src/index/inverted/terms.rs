@@ -18,11 +18,15 @@ pub enum Kind {
     Elements(Type),
     /// Values of a jsonb with the path of keys to them; with `keys`, its keys at the top too.
     Document { keys: bool },
+    /// Keys of an hstore, and its pairs.
+    Pairs,
 }
 
 /// Before the bytes of a term of a document.
 const PATH: u8 = b'p';
 const KEY: u8 = b'k';
+/// Before those of a pair.
+const PAIR: u8 = b'v';
 
 impl Kind {
     /// What an index by this operator class (or the default one) on a column of `ty` holds; `None` when there is none.
@@ -31,6 +35,7 @@ impl Kind {
             (Type::TsVector, None | Some("tsvector_ops")) => Some(Kind::Lexemes),
             (Type::Jsonb, None | Some("jsonb_ops")) => Some(Kind::Document { keys: true }),
             (Type::Jsonb, Some("jsonb_path_ops")) => Some(Kind::Document { keys: false }),
+            (Type::Hstore, None | Some("gin_hstore_ops" | "gist_hstore_ops")) => Some(Kind::Pairs),
             (Type::Array(item), None | Some("array_ops")) if key_of_element(item, None).is_some() => {
                 Some(Kind::Elements((**item).clone()))
             }
@@ -44,6 +49,7 @@ impl Kind {
             Kind::Lexemes => "tsvector_ops",
             Kind::Elements(_) => "array_ops",
             Kind::Document { .. } => "jsonb_ops",
+            Kind::Pairs => "gin_hstore_ops",
         }
     }
 
@@ -67,6 +73,11 @@ impl Kind {
                 }
                 Some(terms)
             }
+            (Kind::Pairs, Value::Hstore(hstore)) => {
+                let terms =
+                    hstore.pairs().iter().flat_map(|(name, value)| [key(name), pair(name, value.as_deref())]);
+                Some(terms.collect())
+            }
             _ => None,
         }
     }
@@ -77,7 +88,17 @@ pub fn element(ty: &Type, value: &Value) -> Option<Term> {
     key_of_element(ty, Some(value)).flatten()
 }
 
-/// The term of a key at the top of a document.
+/// The term of a key with its value; no byte of text is zero.
+pub fn pair(key: &str, value: Option<&str>) -> Term {
+    let mut term = [&[PAIR], key.as_bytes(), &[0]].concat();
+    if let Some(value) = value {
+        term.push(0);
+        term.extend_from_slice(value.as_bytes());
+    }
+    term
+}
+
+/// The term of a key at the top of a document, or of one of an hstore.
 pub fn key(key: &str) -> Term {
     [&[KEY], key.as_bytes()].concat()
 }

@@ -224,6 +224,9 @@ impl Session {
         for of in types {
             self.drop_named_type(&of, true).await?;
         }
+        for of in &extensions {
+            self.drop_of_extension(of, true).await?;
+        }
         let left = self.shared.current_catalog();
         for sequence in left.sequences().filter(|sequence| sequence.schema == name.name) {
             let now = self.shared.current_catalog();

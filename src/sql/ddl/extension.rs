@@ -2,7 +2,9 @@
 //!
 //! What the extensions bring is built in. A database is born with vector, which programs create first thing whether it is
 //! there or not; of the others the catalogue keeps that they were created, for the tools that look there and for dumps.
-//! Their functions answer either way.
+//! Their functions answer either way; a type of theirs is there only once they were created.
+
+use std::sync::Arc;
 
 use crate::catalog::{Catalog, Edit, Extension, Object};
 use crate::error::{Error, Result, SqlState};
@@ -20,7 +22,8 @@ pub struct Available {
 }
 
 /// All but vector.
-pub const AVAILABLE: [Available; 2] = [
+pub const AVAILABLE: [Available; 3] = [
+    Available { name: "hstore", version: "1.8", comment: "data type for storing sets of (key, value) pairs" },
     Available { name: "pgcrypto", version: "1.3", comment: "cryptographic functions" },
     Available {
         name: "uuid-ossp",
@@ -89,7 +92,11 @@ impl Session {
             return Err(Error::unsupported(what));
         }
         match catalog.extension_named(&name.name) {
-            Some(extension) => self.edit(vec![Edit::Delete(extension.oid)]).await,
+            Some(extension) => {
+                let extension = Arc::clone(extension);
+                self.drop_of_extension(&extension, drop.cascade).await?;
+                self.edit(vec![Edit::Delete(extension.oid)]).await
+            }
             None => self.missing(drop, name),
         }
     }

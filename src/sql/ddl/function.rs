@@ -18,6 +18,7 @@ use crate::sql::statement::{
 };
 use crate::sql::type_names;
 use crate::sql::words::object_name;
+use crate::types::Type;
 
 const INVALID_FUNCTION_DEFINITION: SqlState = SqlState("42P13");
 
@@ -44,6 +45,9 @@ impl Session {
             comment: None,
         };
         apply(&create.options, &mut function)?;
+        for ty in function.argument_types() {
+            type_names::check_created(&ty, &catalog)?;
+        }
         let same = |known: &&Arc<Function>| known.argument_types() == function.argument_types();
         let old = catalog.functions_named(&function.schema, &function.name).find(same).cloned();
         match old {
@@ -85,7 +89,9 @@ impl Session {
             ReturnsClause::Table(columns) => return Ok(Returns::Table(columns.clone())),
             ReturnsClause::Named { data_type, set } => (data_type, *set),
         };
-        match (type_names::resolve(data_type), data_type) {
+        let resolved = type_names::resolve(data_type);
+        let created = |ty: Type| type_names::check_created(&ty, catalog).map(|()| ty);
+        match (resolved.and_then(created), data_type) {
             (Ok(ty), _) if set => Ok(Returns::SetOf(ty.bare())),
             (Ok(ty), _) => Ok(Returns::Scalar(ty.bare())),
             (Err(error), DataType::Custom(name, _)) if error.state() == SqlState::UNDEFINED_OBJECT => {

@@ -18,6 +18,8 @@ const CLASSES: &[Class] = &[
     (IndexMethod::Gin, "array_ops", |ty| matches!(ty, Type::Array(_))),
     (IndexMethod::Gin, "jsonb_ops", |ty| *ty == Type::Jsonb),
     (IndexMethod::Gin, "jsonb_path_ops", |ty| *ty == Type::Jsonb),
+    (IndexMethod::Gin, "gin_hstore_ops", |ty| *ty == Type::Hstore),
+    (IndexMethod::Gist, "gist_hstore_ops", |ty| *ty == Type::Hstore),
     (IndexMethod::Gist, "tsvector_ops", |ty| *ty == Type::TsVector),
     (IndexMethod::Gist, RANGES, |ty| matches!(ty, Type::Range(_))),
 ];

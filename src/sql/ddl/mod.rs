@@ -14,6 +14,8 @@ mod domains;
 // DROP.
 mod drop;
 pub mod extension;
+// What is of the types of extensions.
+mod extension_types;
 // Generated columns in ALTER TABLE.
 mod generated;
 // Columns that indexes are on and nobody sees.

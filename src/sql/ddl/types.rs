@@ -234,6 +234,11 @@ impl Session {
         }
         match own_named(name, catalog, &path) {
             Some(of @ (Type::Enum(_) | Type::Composite(_))) => self.drop_named_type(&of, drop.cascade).await,
+            Some(ty) if let Some(extension) = ty.extension() => {
+                let message = format!("cannot drop type {ty} because extension {extension} requires it");
+                Err(Error::new(SqlState::DEPENDENT_OBJECTS_STILL_EXIST, message)
+                    .hint(format!("You can drop extension {extension} instead.")))
+            }
             Some(array) => {
                 let item = array.to_string();
                 let item = item.trim_end_matches("[]");
@@ -347,7 +352,8 @@ fn of_domain(action: &TypeAction) -> Option<DomainAction> {
     }
 }
 
-fn types_of(function: &Function) -> impl Iterator<Item = &Type> {
+/// The types of a function's arguments and of what it returns.
+pub(super) fn types_of(function: &Function) -> impl Iterator<Item = &Type> {
     let arguments = function.arguments.iter().map(|argument| &argument.ty);
     let returned: Vec<&Type> = match &function.returns {
         Returns::Scalar(ty) | Returns::SetOf(ty) => vec![ty],

@@ -215,7 +215,7 @@ impl Session {
         Ok(())
     }
 
-    async fn drop_relation(&mut self, oid: Oid) -> Result<()> {
+    pub(super) async fn drop_relation(&mut self, oid: Oid) -> Result<()> {
         let catalog = self.shared.current_catalog();
         if catalog.view_by_oid(oid).is_some() {
             return self.edit(vec![Edit::Delete(oid)]).await;

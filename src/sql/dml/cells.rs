@@ -204,7 +204,7 @@ fn placeholder(expression: &Expr) -> Result<Option<(usize, Option<Type>)>> {
         Expr::Cast { kind: CastKind::Cast | CastKind::DoubleColon, expr, data_type, .. } => {
             match placeholder(expr)? {
                 // A type that is not built in is the planner's to find.
-                Some((index, None)) => Ok(type_names::resolve(data_type).ok().map(|ty| (index, Some(ty)))),
+                Some((index, None)) => Ok(type_names::built_in(data_type).map(|ty| (index, Some(ty)))),
                 _ => Ok(None),
             }
         }
@@ -251,7 +251,7 @@ pub fn literal(expression: &Expr, zone: Zone) -> Result<Option<Constant>> {
             _ => Ok(None),
         },
         Expr::TypedString(typed) => {
-            let Ok(ty) = type_names::resolve(&typed.data_type) else { return Ok(None) };
+            let Some(ty) = type_names::built_in(&typed.data_type) else { return Ok(None) };
             match literal(&Expr::Value(typed.value.clone()), zone)? {
                 Some(Constant::Unknown(text)) => {
                     Ok(Some(Constant::Typed(text::parse_in_zone(&ty, &text, zone)?, ty)))
@@ -261,7 +261,7 @@ pub fn literal(expression: &Expr, zone: Zone) -> Result<Option<Constant>> {
         }
         Expr::Cast { kind: CastKind::Cast | CastKind::DoubleColon, expr, data_type, .. } => {
             let Some(inner) = literal(expr, zone)? else { return Ok(None) };
-            let Ok(ty) = type_names::resolve(data_type) else { return Ok(None) };
+            let Some(ty) = type_names::built_in(data_type) else { return Ok(None) };
             Ok(Some(match inner {
                 Constant::Null => Constant::Null,
                 Constant::Unknown(text) => Constant::Typed(explicit(&ty, &text, zone)?, ty),

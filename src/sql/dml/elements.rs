@@ -3,6 +3,7 @@
 //! ```text
 //!   SET tags[2] = x           SET tags = hither_assign_element(t.tags, x::text, 2)
 //!   SET tags[2:3] = x         SET tags = hither_assign_slice(t.tags, x::text[], 2, 3)
+//!   SET h['a'] = x           SET h = hither_assign_pair(t.h, 'a'::text, x::text)
 //!   SET doc['a'][0] = x       SET doc = hither_assign_member(t.doc, x::jsonb, 'a', 0)
 //! ```
 //!
@@ -15,6 +16,7 @@ use datafusion::sql::sqlparser::ast::{self, AccessExpr, DataType, Expr, Ident, S
 use crate::catalog::Table;
 use crate::error::{Error, Result, SqlState};
 use crate::functions::elements::TO_THE_END;
+use crate::functions::hstore;
 use crate::sql::dml::cells::{self, ParamTypes};
 use crate::sql::dml::conflict::{Assignments, SetSource};
 use crate::sql::dml::insert::column_position;
@@ -99,6 +101,13 @@ impl Elements<'_> {
                     }
                 }
                 Ok(function_call("hither_assign_member", arguments))
+            }
+            (Type::Hstore, [Subscript::Index { index }]) => {
+                let (key, value) = (cast(index, &Type::Text)?, cast(value, &Type::Text)?);
+                Ok(function_call(hstore::ASSIGN, vec![base, key, value]))
+            }
+            (Type::Hstore, _) => {
+                Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, "hstore allows only one subscript"))
             }
             (ty, _) => {
                 let message =

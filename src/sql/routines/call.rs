@@ -141,7 +141,7 @@ fn known_type(expr: &Expr, parameters: &[Option<Type>]) -> Option<Type> {
     }
     match expr {
         Expr::Nested(inner) => known_type(inner, parameters),
-        Expr::Cast { data_type, .. } => type_names::resolve(data_type).ok(),
+        Expr::Cast { data_type, .. } => type_names::built_in(data_type),
         expr => match cells::literal(expr, Zone::UTC).ok()?? {
             Constant::Typed(_, ty) => Some(ty),
             Constant::Null | Constant::Unknown(_) => None,

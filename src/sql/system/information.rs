@@ -1,6 +1,6 @@
 //! information_schema: the standard's view of tables, columns and constraints.
 
-use crate::catalog::{Column, ConstraintKind, Deferral, Identity, PUBLIC_SCHEMA, Sequence, Table};
+use crate::catalog::{Catalog, Column, ConstraintKind, Deferral, Identity, PUBLIC_SCHEMA, Sequence, Table};
 use crate::error::Result;
 use crate::planner::bindings::Execution;
 use crate::sql::dml::through_view::changeable_columns;
@@ -200,7 +200,6 @@ fn tables(execution: &Execution, rows: &mut Rows) -> Result<()> {
 fn columns(execution: &Execution, rows: &mut Rows) -> Result<()> {
     let database = execution.session.database();
     let catalog = execution.session.catalog();
-    let has_public = catalog.schema(PUBLIC_SCHEMA).is_some();
     for table in catalog.tables_and_parts().filter(|table| table.materialized.is_none()) {
         for column in &table.columns {
             let (generation, default) = match column.identity {
@@ -231,7 +230,7 @@ fn columns(execution: &Execution, rows: &mut Rows) -> Result<()> {
                     super::deparse::expression(&generated.sql, table, false)
                 }),
             };
-            rows.add(own.into_iter().chain(type_cells(&database, has_public, &column.ty, column.number)));
+            rows.add(own.into_iter().chain(type_cells(&database, &catalog, &column.ty, column.number)));
         }
     }
     let catalog = execution.session.catalog();
@@ -244,7 +243,7 @@ fn columns(execution: &Execution, rows: &mut Rows) -> Result<()> {
                 ordinal_position: i32::from(number), is_nullable: "YES",
                 is_updatable: yes(changeable.get(place) == Some(&true)),
             };
-            rows.add(own.into_iter().chain(type_cells(&database, has_public, &column.ty, number)));
+            rows.add(own.into_iter().chain(type_cells(&database, &catalog, &column.ty, number)));
         }
     }
     for view in listed_views() {
@@ -254,7 +253,7 @@ fn columns(execution: &Execution, rows: &mut Rows) -> Result<()> {
                 table_schema: view.relation.schema, table_name: view.relation.name, column_name: &column.name,
                 ordinal_position: i32::from(number), is_nullable: "YES", is_updatable: "NO",
             };
-            rows.add(own.into_iter().chain(type_cells(&database, has_public, &column.ty, number)));
+            rows.add(own.into_iter().chain(type_cells(&database, &catalog, &column.ty, number)));
         }
     }
     Ok(())
@@ -262,13 +261,12 @@ fn columns(execution: &Execution, rows: &mut Rows) -> Result<()> {
 
 fn domains(execution: &Execution, rows: &mut Rows) -> Result<()> {
     let (database, catalog) = (execution.session.database(), execution.session.catalog());
-    let has_public = catalog.schema(PUBLIC_SCHEMA).is_some();
     for domain in catalog.domains() {
         let own = cells! {
             domain_catalog: &database, domain_schema: &domain.schema, domain_name: &domain.name,
             domain_default: domain.default.as_ref().map(|d| super::deparse::domain_default(&d.sql, &domain.base)),
         };
-        let of_type = type_cells(&database, has_public, &domain.base, 1).into_iter();
+        let of_type = type_cells(&database, &catalog, &domain.base, 1).into_iter();
         rows.add(own.into_iter().chain(of_type.filter(|(column, _)| *column != "table_catalog")));
     }
     Ok(())
@@ -303,18 +301,14 @@ fn column_domain_usage(execution: &Execution, rows: &mut Rows) -> Result<()> {
 }
 
 /// What columns say about their type, and the database they are in.
-fn type_cells(database: &str, has_public: bool, ty: &Type, number: u16) -> Vec<(&'static str, Value)> {
-    let pgvectors = if has_public { PUBLIC_SCHEMA } else { PG_CATALOG };
-    let schema = match ty {
-        Type::Enum(of) => of.schema.as_str(),
-        Type::Composite(of) => of.schema.as_str(),
-        Type::Array(item) => match item.as_ref() {
-            Type::Enum(of) => of.schema.as_str(),
-            Type::Composite(of) => of.schema.as_str(),
-            item if item.is_pgvectors() => pgvectors,
-            _ => PG_CATALOG,
-        },
-        ty if ty.is_pgvectors() => pgvectors,
+fn type_cells(database: &str, catalog: &Catalog, ty: &Type, number: u16) -> Vec<(&'static str, Value)> {
+    let item = if let Type::Array(item) = ty { item } else { ty };
+    let created = item.extension().and_then(|extension| catalog.extension_named(extension));
+    let schema = match (item, created) {
+        (Type::Enum(of), _) => of.schema.as_str(),
+        (Type::Composite(of), _) => of.schema.as_str(),
+        (_, Some(extension)) => extension.schema.as_str(),
+        (item, _) if item.is_pgvectors() && catalog.schema(PUBLIC_SCHEMA).is_some() => PUBLIC_SCHEMA,
         _ => PG_CATALOG,
     };
     let data_type = match ty {
@@ -322,6 +316,7 @@ fn type_cells(database: &str, has_public: bool, ty: &Type, number: u16) -> Vec<(
         Type::Vector(_) | Type::Halfvec(_) | Type::Sparsevec(_) | Type::Enum(_) | Type::Composite(_) => {
             "USER-DEFINED".to_owned()
         }
+        ty if ty.extension().is_some() => "USER-DEFINED".to_owned(),
         Type::Bit(_) => "bit".to_owned(),
         other => other.standard_name(),
     };

@@ -6,6 +6,7 @@ use crate::catalog::{self, Catalog, Oid};
 use crate::error::{Error, Result, SqlState};
 use crate::planner::bindings::Execution;
 use crate::sql::system::{INFORMATION_SCHEMA, INFORMATION_SCHEMA_OID, PG_CATALOG, PG_CATALOG_OID, VIEWS};
+use crate::sql::type_names::does_not_exist;
 use crate::types::Type;
 
 /// `schema.name`, each quoted where needed.
@@ -179,7 +180,10 @@ pub fn regtype_in(execution: &Execution, text: &str) -> Result<Oid> {
 }
 
 fn type_named(execution: &Execution, name: &str) -> Result<Oid> {
-    let found = Type::from_name(name).or_else(|error| own_type(execution, name).ok_or(error));
+    let found = match Type::from_name(name) {
+        Ok(ty) if ty.extension().is_some() => own_type(execution, name).ok_or_else(|| does_not_exist(name)),
+        known => known.or_else(|error| own_type(execution, name).ok_or(error)),
+    };
     found.map(|ty| ty.oid())
 }
 
@@ -211,6 +215,17 @@ pub fn extension_prefix(execution: &Execution) -> &'static str {
     }
 }
 
+/// The same of types of an extension that was created in a schema of its own.
+fn created_prefix(execution: &Execution, extension: &str) -> String {
+    let catalog = execution.session.catalog();
+    match catalog.extension_named(extension) {
+        Some(created) if !execution.session.search_path().contains(&created.schema) => {
+            format!("{}.", quote_ident(&created.schema))
+        }
+        _ => String::new(),
+    }
+}
+
 /// A type as format_type() shows it, with the modifier that is asked for.
 pub fn type_out(execution: &Execution, ty: &Type, typmod: Option<i32>) -> String {
     match (ty, typmod) {
@@ -220,7 +235,11 @@ pub fn type_out(execution: &Execution, ty: &Type, typmod: Option<i32>) -> String
         // Not `bit`, which would mean one bit.
         (Type::Bit(_), Some(..0)) => "\"bit\"".to_owned(),
         (ty, typmod) => {
-            let prefix = if ty.is_pgvectors() { extension_prefix(execution) } else { "" };
+            let prefix = match ty.extension() {
+                Some(extension) => created_prefix(execution, extension),
+                None if ty.is_pgvectors() => extension_prefix(execution).to_owned(),
+                None => String::new(),
+            };
             let name = typmod
                 .map_or_else(|| ty.standard_name(), |typmod| ty.clone().with_typmod(typmod).to_string());
             format!("{prefix}{name}")

@@ -526,6 +526,15 @@ fn dependencies(execution: &Execution, rows: &mut Rows) -> Result<()> {
             deptype: 'e',
         });
     }
+    for extension in catalog.extensions() {
+        let functions =
+            routines::members_of(&extension.name).map(|function| (routines::PG_PROC_OID, function));
+        for (class, object) in types::members_of(&extension.name).into_iter().chain(functions) {
+            rows.add(cells! {
+                classid: class, objid: object, refclassid: PG_EXTENSION_OID, refobjid: extension.oid, deptype: 'e',
+            });
+        }
+    }
     for index in catalog.indexes() {
         match index.constraint {
             Some(constraint) => rows.add(cells! {

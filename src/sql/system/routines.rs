@@ -8,7 +8,7 @@ use crate::planner::bindings::Execution;
 use crate::sql::system::PG_CATALOG;
 use crate::sql::system::own_functions;
 use crate::sql::system::relation::{Relation, Rows, cells};
-use crate::sql::system::types::{in_out_functions, vector_schema};
+use crate::sql::system::types::{in_out_functions, schema_of, vector_schema};
 use crate::types::{Type, Value};
 
 pub const PG_PROC_OID: u32 = 1255;
@@ -128,6 +128,12 @@ pub fn extension_members() -> impl Iterator<Item = u32> {
     listed.chain(in_out.map(|(oid, _)| oid))
 }
 
+/// The oids of the functions of the types of another extension.
+pub fn members_of(extension: &str) -> impl Iterator<Item = u32> {
+    let all = (FIRST_IN_OUT_OID..).zip(in_out_functions(0));
+    all.filter(move |(_, function)| function.extension == Some(extension)).map(|(oid, _)| oid)
+}
+
 /// A function of the list by its oid: name, arguments, result.
 pub fn by_oid(oid: u32) -> Option<(&'static str, &'static str, &'static str)> {
     LIST.get(oid.checked_sub(FIRST_OID)? as usize).copied()
@@ -154,7 +160,8 @@ pub fn name_of(oid: u32) -> Option<String> {
 }
 
 fn routines(execution: &Execution, rows: &mut Rows) -> Result<()> {
-    let public = vector_schema(&execution.session.catalog());
+    let catalog = execution.session.catalog();
+    let public = vector_schema(&catalog);
     for (place, (name, arguments, result)) in LIST.iter().enumerate() {
         let arguments: Vec<Value> = arguments
             .split(", ")
@@ -167,8 +174,13 @@ fn routines(execution: &Execution, rows: &mut Rows) -> Result<()> {
         });
     }
     for (place, function) in in_out_functions(public).into_iter().enumerate() {
+        let schema = match function.extension.map(|extension| catalog.extension_named(extension)) {
+            Some(Some(extension)) => schema_of(extension, &catalog),
+            Some(None) => continue,
+            None => function.schema,
+        };
         rows.add(cells! {
-            oid: FIRST_IN_OUT_OID + place as u32, proname: &function.name, pronamespace: function.schema, pronargs: 1i16,
+            oid: FIRST_IN_OUT_OID + place as u32, proname: &function.name, pronamespace: schema, pronargs: 1i16,
             prorettype: function.result, proargtypes: vec![Value::Oid(function.argument)], prosrc: &function.name,
             // internal
             prolang: 12u32,

@@ -1,6 +1,6 @@
 //! Types, casts, operators, access methods and operator classes.
 
-use crate::catalog::{Catalog, Column, IndexMethod, PUBLIC_SCHEMA};
+use crate::catalog::{Catalog, Column, Extension, IndexMethod, PUBLIC_SCHEMA};
 use crate::distance::{Element, Metric};
 use crate::error::{Error, Result, SqlState};
 use crate::functions::cells::type_of_element;
@@ -180,6 +180,24 @@ fn namespace(ty: &Type, public: u32) -> u32 {
     if ty.is_pgvectors() { public } else { PG_CATALOG_OID }
 }
 
+/// Whether the database has the type: one of an extension's it has once that was created.
+pub fn is_created(ty: &Type, catalog: &Catalog) -> bool {
+    ty.extension().is_none_or(|extension| catalog.extension_named(extension).is_some())
+}
+
+/// The oid of the schema of an extension.
+pub fn schema_of(extension: &Extension, catalog: &Catalog) -> u32 {
+    schema_oid(catalog, &extension.schema).unwrap_or(PG_CATALOG_OID)
+}
+
+/// The schema of a type, which is its extension's where it is of one.
+fn namespace_in(ty: &Type, catalog: &Catalog) -> u32 {
+    match ty.extension().and_then(|extension| catalog.extension_named(extension)) {
+        Some(extension) => schema_of(extension, catalog),
+        None => namespace(ty, vector_schema(catalog)),
+    }
+}
+
 /// PostgreSQL names a type's functions after it, with an underscore for some.
 fn function_name(ty: &Type, suffix: &str) -> String {
     let name = ty.entry().name;
@@ -201,6 +219,7 @@ fn function_name(ty: &Type, suffix: &str) -> String {
         | Type::Varbit(_)
         | Type::Halfvec(_)
         | Type::Sparsevec(_)
+        | Type::Hstore
         | Type::Vector(_) => format!("{name}_{suffix}"),
         _ => format!("{name}{suffix}"),
     }
@@ -232,6 +251,8 @@ pub struct InOut {
     pub argument: u32,
     pub result: u32,
     pub schema: u32,
+    /// Of the type's extension, which may not be there.
+    pub extension: Option<&'static str>,
 }
 
 /// The functions that pg_type names, in the order of their oids.
@@ -239,22 +260,30 @@ pub fn in_out_functions(public: u32) -> Vec<InOut> {
     const CSTRING: u32 = 2275;
     const INTERNAL: u32 = 2281;
     let mut all = Vec::new();
-    let mut add = |schema: u32, oid: u32, name: &dyn Fn(&str) -> String, binary: bool| {
+    let mut add = |schema: u32, oid: u32, extension, name: &dyn Fn(&str) -> String, binary: bool| {
         let bytea = Type::Bytea.oid();
         let functions =
             [("in", CSTRING, oid), ("out", oid, CSTRING), ("recv", INTERNAL, oid), ("send", oid, bytea)];
         for (suffix, argument, result) in &functions[..if binary { 4 } else { 2 }] {
-            all.push(InOut { name: name(suffix), argument: *argument, result: *result, schema });
+            all.push(InOut { name: name(suffix), argument: *argument, result: *result, schema, extension });
         }
     };
-    for (ty, entry) in ENTRIES.iter().filter(|(ty, _)| !matches!(ty, Type::Range(_))) {
-        add(namespace(ty, public), entry.oid, &|suffix| function_name(ty, suffix), true);
+    let (of_extensions, others): (Vec<_>, Vec<_>) = ENTRIES
+        .iter()
+        .filter(|(ty, _)| !matches!(ty, Type::Range(_)))
+        .partition(|(ty, _)| ty.extension().is_some());
+    for (ty, entry) in others {
+        add(namespace(ty, public), entry.oid, None, &|suffix| function_name(ty, suffix), true);
     }
-    add(PG_CATALOG_OID, 2277, &|suffix| format!("array_{suffix}"), true);
-    add(PG_CATALOG_OID, 3831, &|suffix| format!("range_{suffix}"), true);
-    add(PG_CATALOG_OID, 3500, &|suffix| format!("enum_{suffix}"), true);
+    add(PG_CATALOG_OID, 2277, None, &|suffix| format!("array_{suffix}"), true);
+    add(PG_CATALOG_OID, 3831, None, &|suffix| format!("range_{suffix}"), true);
+    add(PG_CATALOG_OID, 3500, None, &|suffix| format!("enum_{suffix}"), true);
     for (oid, name) in PSEUDO_TYPES {
-        add(PG_CATALOG_OID, oid, &|suffix| format!("{name}_{suffix}"), false);
+        add(PG_CATALOG_OID, oid, None, &|suffix| format!("{name}_{suffix}"), false);
+    }
+    // Behind the others, whose oids stay what they were.
+    for (ty, entry) in of_extensions {
+        add(PG_CATALOG_OID, entry.oid, ty.extension(), &|suffix| function_name(ty, suffix), true);
     }
     all
 }
@@ -340,7 +369,8 @@ fn types(execution: &Execution, rows: &mut Rows) -> Result<()> {
     let public = vector_schema(&catalog);
     own_types(&catalog, public, rows);
     domains(&catalog, public, rows);
-    for (ty, entry) in ENTRIES {
+    for (ty, entry) in ENTRIES.iter().filter(|(ty, _)| is_created(ty, &catalog)) {
+        let schema = namespace_in(ty, &catalog);
         let preferred = matches!(
             ty,
             Type::Bool
@@ -352,14 +382,23 @@ fn types(execution: &Execution, rows: &mut Rows) -> Result<()> {
                 | Type::Varbit(_)
         );
         let kind = if let Type::Range(_) = ty { 'r' } else { 'b' };
-        let more = cells! { typarray: entry.array_oid, typispreferred: preferred, typtype: kind };
+        // Handlers of subscripts are named by the types that have their own.
+        let subscripts = match ty {
+            Type::Hstore => "hstore_subscript_handler",
+            Type::Jsonb => "jsonb_subscript_handler",
+            _ => "-",
+        };
+        let more = cells! {
+            typnamespace: schema, typarray: entry.array_oid, typispreferred: preferred, typtype: kind,
+            typsubscript: subscripts,
+        };
         add_type(ty, public, rows, more);
         let array = Type::Array(Box::new(ty.clone()));
         add_type(
             &array,
             public,
             rows,
-            cells! { typelem: entry.oid, typsubscript: "array_subscript_handler" },
+            cells! { typnamespace: schema, typelem: entry.oid, typsubscript: "array_subscript_handler" },
         );
     }
     for (oid, name) in PSEUDO_TYPES {
@@ -396,7 +435,8 @@ fn add_type<const N: usize>(ty: &Type, public: u32, rows: &mut Rows, more: [(&'s
     rows.add(base.into_iter().chain(more));
 }
 
-fn casts(_execution: &Execution, rows: &mut Rows) -> Result<()> {
+fn casts(execution: &Execution, rows: &mut Rows) -> Result<()> {
+    let catalog = execution.session.catalog();
     let mut oid = 10_000u32;
     for (from, _) in ENTRIES {
         for (to, _) in ENTRIES {
@@ -411,6 +451,9 @@ fn casts(_execution: &Execution, rows: &mut Rows) -> Result<()> {
                 Context::Explicit => 'e',
             };
             oid += 1;
+            if !is_created(from, &catalog) || !is_created(to, &catalog) {
+                continue;
+            }
             rows.add(cells! { oid: oid, castsource: from.oid(), casttarget: to.oid(), castcontext: letter });
         }
     }
@@ -469,6 +512,15 @@ pub fn extension_members() -> Vec<(u32, u32)> {
     types.chain(operators).chain(classes).chain(methods).collect()
 }
 
+/// What belongs to an extension that was created, beside its functions.
+pub fn members_of(extension: &str) -> Vec<(u32, u32)> {
+    let is_its = |ty: &Type| ty.extension() == Some(extension);
+    let types = ENTRIES.iter().filter(|(ty, _)| is_its(ty)).map(|(_, entry)| (PG_TYPE_OID, entry.oid));
+    let classes = classes().into_iter().filter(|class| is_its(&class.ty));
+    let classes = classes.flat_map(|class| [(PG_OPCLASS_OID, class.oid), (PG_OPFAMILY_OID, class.oid)]);
+    types.chain(classes).collect()
+}
+
 fn access_methods(_execution: &Execution, rows: &mut Rows) -> Result<()> {
     rows.add(cells! { oid: HEAP_OID, amname: "heap", amhandler: "heap_tableam_handler", amtype: 't' });
     let methods = [
@@ -520,7 +572,7 @@ fn classes() -> Vec<OperatorClass> {
         for method in [IndexMethod::Btree, IndexMethod::Bitmap] {
             let unordered = matches!(ty, Type::Json | Type::JsonPath | Type::Int2Vector | Type::OidVector);
             if !unordered && !ty.is_pgvectors() {
-                add(method, default_class(ty, entry.name), input_of(ty), input_of(ty) == ty);
+                add(method, default_class(method, ty, entry.name), input_of(ty), input_of(ty) == ty);
             }
         }
     }
@@ -534,7 +586,8 @@ fn classes() -> Vec<OperatorClass> {
     let array = Type::Array(Box::new(Type::Text));
     for (ty, entry) in ENTRIES {
         if !matches!(ty, Type::Json | Type::JsonPath) && !ty.is_pgvectors() {
-            add(IndexMethod::Hash, default_class(ty, entry.name), input_of(ty), input_of(ty) == ty);
+            let name = default_class(IndexMethod::Hash, ty, entry.name);
+            add(IndexMethod::Hash, name, input_of(ty), input_of(ty) == ty);
         }
     }
     for (method, name, ty, default) in [
@@ -543,6 +596,8 @@ fn classes() -> Vec<OperatorClass> {
         (IndexMethod::Gin, "jsonb_ops", &Type::Jsonb, true),
         (IndexMethod::Gin, "jsonb_path_ops", &Type::Jsonb, false),
         (IndexMethod::Gist, "tsvector_ops", &Type::TsVector, true),
+        (IndexMethod::Gin, "gin_hstore_ops", &Type::Hstore, true),
+        (IndexMethod::Gist, "gist_hstore_ops", &Type::Hstore, true),
     ] {
         add(method, name.to_owned(), ty, default);
     }
@@ -565,7 +620,10 @@ const PATTERN_CLASSES: [(&str, Type); 3] = [
 ];
 
 /// The name of the class that bears the name of a type.
-fn default_class(ty: &Type, name: &str) -> String {
+fn default_class(method: IndexMethod, ty: &Type, name: &str) -> String {
+    if *ty == Type::Hstore {
+        return format!("{}_{name}_ops", method.name());
+    }
     let name = if let Type::Range(_) = ty { "range" } else { name };
     format!("{name}_ops")
 }
@@ -624,11 +682,11 @@ pub fn check_opclass(method: IndexMethod, named: &str, ty: &Type) -> Result<()> 
 }
 
 fn operator_classes(execution: &Execution, rows: &mut Rows) -> Result<()> {
-    let public = vector_schema(&execution.session.catalog());
-    for class in classes() {
+    let catalog = execution.session.catalog();
+    for class in classes().into_iter().filter(|class| is_created(&class.ty, &catalog)) {
         rows.add(cells! {
             oid: class.oid, opcmethod: method_oid(class.method), opcname: class.name.clone(),
-            opcnamespace: class_namespace(&class, public), opcfamily: class.oid,
+            opcnamespace: class_namespace(&class, &catalog), opcfamily: class.oid,
             // anyarray
             opcintype: if let Type::Array(_) = class.ty { 2277 } else { class.ty.oid() },
             opcdefault: class.default,
@@ -638,21 +696,20 @@ fn operator_classes(execution: &Execution, rows: &mut Rows) -> Result<()> {
 }
 
 /// pgvector's classes of bits are in its schema, though the type is not.
-fn class_namespace(class: &OperatorClass, public: u32) -> u32 {
-    if matches!(class.method, IndexMethod::Hnsw | IndexMethod::Ivfflat) {
-        public
-    } else {
-        namespace(&class.ty, public)
+fn class_namespace(class: &OperatorClass, catalog: &Catalog) -> u32 {
+    match class.method {
+        IndexMethod::Hnsw | IndexMethod::Ivfflat => vector_schema(catalog),
+        _ => namespace_in(&class.ty, catalog),
     }
 }
 
 /// One family per class, under the class's oid.
 fn operator_families(execution: &Execution, rows: &mut Rows) -> Result<()> {
-    let public = vector_schema(&execution.session.catalog());
-    for class in classes() {
+    let catalog = execution.session.catalog();
+    for class in classes().into_iter().filter(|class| is_created(&class.ty, &catalog)) {
         rows.add(cells! {
             oid: class.oid, opfmethod: method_oid(class.method), opfname: class.name.clone(),
-            opfnamespace: class_namespace(&class, public),
+            opfnamespace: class_namespace(&class, &catalog),
         });
     }
     Ok(())

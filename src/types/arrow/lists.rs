@@ -1,4 +1,4 @@
-//! Cells of `halfvec`, `sparsevec`, of bit strings, of text search's types, of ranges, of addresses and of json: lists of halves, of words, of
+//! Cells of `halfvec`, `sparsevec`, of bit strings, of text search's types, of ranges, of addresses, of hstore and of json: lists of halves, of words, of
 //! booleans, of bytes, of bytes in two and of one text, which no SQL array is.
 //!
 //! A plan's operators copy, hash and compare lists element by element as PostgreSQL compares these types, and the
@@ -68,6 +68,18 @@ pub fn network_of(ty: &DataType) -> Option<NetworkType> {
     }
 }
 
+/// What the items of an hstore's list are called.
+pub const HSTORE: &str = "hstore";
+
+/// The same of hstore.
+pub fn hstore_type() -> DataType {
+    DataType::LargeList(Arc::new(Field::new(HSTORE, DataType::UInt8, true)))
+}
+
+pub fn is_hstore(ty: &DataType) -> bool {
+    matches!(ty, DataType::LargeList(item) if *item.data_type() == DataType::UInt8 && item.name() == HSTORE)
+}
+
 /// A list of exactly one text, which tells it from text.
 pub fn json_type() -> DataType {
     DataType::LargeList(Arc::new(item(DataType::Utf8)))
@@ -134,7 +146,7 @@ pub fn bits(array: &LargeListArray, row: usize) -> Result<Bits> {
     Ok(Bits::new(bytes, (end - start) as u32))
 }
 
-/// The bytes of the tsvector, range or address in `row`, which is not NULL.
+/// The bytes of the tsvector, range, address or hstore in `row`, which is not NULL.
 pub fn bytes(array: &LargeListArray, row: usize) -> Result<&[u8]> {
     let items = array.values().as_any().downcast_ref::<UInt8Array>().ok_or_else(|| other(array))?;
     let (start, end) = place(array, row);
