@@ -320,7 +320,7 @@ fn fixed_width(ty: &Type) -> Option<usize> {
         Type::Vector(_) | Type::Halfvec(_) | Type::Sparsevec(_) => return None,
         Type::Bit(_) | Type::Varbit(_) => return None,
         Type::TsVector | Type::TsQuery | Type::Range(_) | Type::Network(_) => return None,
-        Type::Array(_) | Type::Name | Type::Char => return None,
+        Type::Array(_) | Type::Citext | Type::Name | Type::Char => return None,
         Type::JsonPath | Type::Int2Vector | Type::OidVector | Type::Record(_) => return None,
     })
 }
@@ -399,6 +399,7 @@ fn encode_var(value: &Value, ty: &Type, out: &mut Vec<u8>) -> Result<()> {
             Type::Text
             | Type::Varchar(_)
             | Type::Bpchar(_)
+            | Type::Citext
             | Type::Name
             | Type::Char
             | Type::JsonPath
@@ -515,6 +516,7 @@ pub fn decode(bytes: &[u8], ty: &Type) -> Result<Value> {
         Type::Text
         | Type::Varchar(_)
         | Type::Bpchar(_)
+        | Type::Citext
         | Type::Name
         | Type::Char
         | Type::JsonPath

@@ -11,6 +11,7 @@ pub mod arrow;
 pub mod binary;
 pub mod bits;
 pub mod cast;
+pub mod citext;
 pub mod datetime;
 pub mod enums;
 pub mod float;
@@ -70,6 +71,8 @@ pub enum Type {
     Varchar(Option<u32>),
     /// `character(n)`, blank-padded; n in characters.
     Bpchar(Option<u32>),
+    /// Text that is compared without regard to case: by [`citext::key`]. Its values are as they were given.
+    Citext,
     Bytea,
     Date,
     /// `time(p)`, p digits of a second; `None` is all six.

@@ -22,6 +22,10 @@ pub const HALFVEC_ARRAY_OID: u32 = 16_394;
 pub const SPARSEVEC_OID: u32 = 16_390;
 /// `sparsevec[]`.
 pub const SPARSEVEC_ARRAY_OID: u32 = 16_395;
+/// `citext`, whose numbers CREATE EXTENSION gives in PostgreSQL as well.
+pub const CITEXT_OID: u32 = 16_392;
+/// `citext[]`.
+pub const CITEXT_ARRAY_OID: u32 = 16_398;
 /// What PostgreSQL calls the type of a literal whose type is not known yet; parameters may be declared so.
 pub const UNKNOWN_OID: u32 = 705;
 
@@ -101,6 +105,7 @@ pub const ENTRIES: &[(Type, Entry)] = &[
     (Type::Vector(None), entry(VECTOR_OID, VECTOR_ARRAY_OID, "vector", "vector", -1, 'U')),
     (Type::Halfvec(None), entry(HALFVEC_OID, HALFVEC_ARRAY_OID, "halfvec", "halfvec", -1, 'U')),
     (Type::Sparsevec(None), entry(SPARSEVEC_OID, SPARSEVEC_ARRAY_OID, "sparsevec", "sparsevec", -1, 'U')),
+    (Type::Citext, entry(CITEXT_OID, CITEXT_ARRAY_OID, "citext", "citext", -1, 'S')),
 ];
 
 /// What is common to all enumerations.
@@ -275,7 +280,10 @@ impl Type {
 
     /// Text of any kind: its values are [`super::Value::Text`].
     pub fn is_text(&self) -> bool {
-        matches!(self, Type::Text | Type::Varchar(_) | Type::Bpchar(_) | Type::Name | Type::Char)
+        matches!(
+            self,
+            Type::Text | Type::Varchar(_) | Type::Bpchar(_) | Type::Citext | Type::Name | Type::Char
+        )
     }
 
     /// The type with this OID, without modifier.
@@ -381,6 +389,7 @@ impl Type {
             "oid" => Type::Oid,
             "tid" => Type::Tid,
             "name" => Type::Name,
+            "citext" => Type::Citext,
             other if let Some(of) = RangeType::from_name(other) => Type::Range(of),
             other if let Some(of) = NetworkType::from_name(other) => Type::Network(of),
             other if UNSUPPORTED.contains(&other) => return Err(Error::unsupported(format!("type {other}"))),

@@ -20,7 +20,8 @@ pub struct Available {
 }
 
 /// All but vector.
-pub const AVAILABLE: [Available; 2] = [
+pub const AVAILABLE: [Available; 3] = [
+    Available { name: "citext", version: "1.6", comment: "data type for case-insensitive character strings" },
     Available { name: "pgcrypto", version: "1.3", comment: "cryptographic functions" },
     Available {
         name: "uuid-ossp",

@@ -317,7 +317,9 @@ fn type_cells(database: &str, has_public: bool, ty: &Type, number: u16) -> Vec<(
     };
     let data_type = match ty {
         Type::Array(_) => "ARRAY".to_owned(),
-        Type::Vector(_) | Type::Halfvec(_) | Type::Sparsevec(_) | Type::Enum(_) => "USER-DEFINED".to_owned(),
+        Type::Vector(_) | Type::Halfvec(_) | Type::Sparsevec(_) | Type::Enum(_) | Type::Citext => {
+            "USER-DEFINED".to_owned()
+        }
         Type::Bit(_) => "bit".to_owned(),
         other => other.standard_name(),
     };
