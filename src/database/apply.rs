@@ -262,7 +262,8 @@ pub fn unique_key(unique: &UniqueKey, row: &crate::table::RowReader) -> Result<O
     let columns = unique.columns.iter();
     let values: Vec<Value> = columns.map(|&column| row.value(column)).collect::<Result<_>>()?;
     let nulls_equal = unique.nulls_equal;
-    Ok(UniqueKey { nulls_equal, ..UniqueKey::of_values(unique.index, values.len()) }
+    let folded = unique.folded.clone();
+    Ok(UniqueKey { nulls_equal, folded, ..UniqueKey::of_values(unique.index, values.len()) }
         .key(|column| &values[column]))
 }
 

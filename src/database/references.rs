@@ -18,7 +18,7 @@ use crate::index::bitmap::Predicate;
 use crate::locks::Resource;
 use crate::log::Seq;
 use crate::table::keys::UniqueKey;
-use crate::types::{Value, cast};
+use crate::types::{Value, cast, citext};
 
 /// A row that refers to one of the keys asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,7 +91,8 @@ impl Transaction {
         for (number, key) in keys.iter().enumerate() {
             let mut bytes = Vec::new();
             for (value, position) in key.iter().zip(&positions) {
-                let value = cast::cast(value.clone(), &definition.columns[*position].ty, false)?;
+                let ty = &definition.columns[*position].ty;
+                let value = citext::folded(&cast::cast(value.clone(), ty, false)?, ty).into_owned();
                 crate::codec::key::encode_one(&value, &mut bytes);
                 if first.len() == number {
                     first.push(value);
@@ -106,7 +107,10 @@ impl Transaction {
             for &position in &positions {
                 match reader.value(position)? {
                     Value::Null => return Ok(()),
-                    value => crate::codec::key::encode_one(&value, &mut bytes),
+                    value => {
+                        let ty = &definition.columns[position].ty;
+                        crate::codec::key::encode_one(&citext::folded(&value, ty), &mut bytes);
+                    }
                 }
             }
             found.extend(wanted.get(&bytes).map(|&key| Referring { slot, key }));
@@ -166,7 +170,8 @@ fn key_bytes(index: &Index, parent: &Table, key: &ForeignKey, values: &[Value]) 
         let (Some(place), Some(column)) = (place, parent.column_number(*number)) else {
             return Err(Error::internal("a foreign key without its index"));
         };
-        ordered.push(cast::cast(values[place].clone(), &column.ty, false)?);
+        let value = cast::cast(values[place].clone(), &column.ty, false)?;
+        ordered.push(citext::folded(&value, &column.ty).into_owned());
     }
     let unique = UniqueKey::of_values(index.oid, ordered.len());
     Ok(unique.key(|column| &ordered[column]))

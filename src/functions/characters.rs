@@ -40,6 +40,11 @@ pub fn noted(ty: &Type) -> Arc<ScalarUDF> {
     Arc::new(ScalarUDF::from(Noted { ty: ty.clone(), returns, signature }))
 }
 
+/// The type that a function notes, if it is one of these.
+pub fn type_noted(function: &ScalarUDF) -> Option<&Type> {
+    function.inner().downcast_ref::<Noted>().map(|noted| &noted.ty)
+}
+
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Noted {
     ty: Type,

@@ -19,13 +19,14 @@ use datafusion::logical_expr::{
     ColumnarValue, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
 
+use crate::functions::citext::are_citext;
 use crate::functions::dates::nanoseconds_of;
 use crate::functions::scalar::{answer, no_such_function, rows_of};
 use crate::functions::vector::wants_sort_key;
 use crate::functions::{decimal, sort_keys, vector};
-use crate::types::Value;
 use crate::types::arrow::errors::external;
-use crate::types::arrow::{type_of_data_type, value_at};
+use crate::types::arrow::{metadata, type_of_data_type, value_at};
+use crate::types::{Type, Value};
 
 pub fn functions() -> Vec<Arc<ScalarUDF>> {
     let choice = |inner: Arc<ScalarUDF>| {
@@ -103,7 +104,9 @@ impl ScalarUDFImpl for Choice {
     fn return_field_from_args(&self, args: ReturnFieldArgs) -> Result<FieldRef> {
         let given: Vec<DataType> = args.arg_fields.iter().map(|field| field.data_type().clone()).collect();
         let nullable = self.name() == "nullif" || args.arg_fields.iter().all(|field| field.is_nullable());
-        Ok(Arc::new(Field::new(self.name(), common(&given), nullable)))
+        let plain = Field::new(self.name(), common(&given), nullable);
+        let noted = are_citext(&args) && *plain.data_type() == DataType::Utf8;
+        Ok(Arc::new(if noted { plain.with_metadata(metadata(&Type::Citext)) } else { plain }))
     }
 
     fn simplify(&self, args: Vec<Expr>, info: &SimplifyContext) -> Result<ExprSimplifyResult> {

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use arrow::array::{Array, AsArray};
-use arrow::datatypes::DataType;
+use arrow::datatypes::{DataType, FieldRef};
 use datafusion::common::{Result, ScalarValue, exec_err};
 use datafusion::logical_expr::{
-    ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
+    ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
 
 use crate::error::{Error, SqlState};
@@ -65,6 +65,14 @@ impl ScalarUDFImpl for CheckDomain {
     fn return_type(&self, given: &[DataType]) -> Result<DataType> {
         match given.first() {
             Some(value) => Ok(value.clone()),
+            None => exec_err!("check_domain() without a value"),
+        }
+    }
+
+    /// The note of the value's type stays on it.
+    fn return_field_from_args(&self, args: ReturnFieldArgs) -> Result<FieldRef> {
+        match args.arg_fields.first() {
+            Some(value) => Ok(Arc::new(value.as_ref().clone().with_nullable(true))),
             None => exec_err!("check_domain() without a value"),
         }
     }

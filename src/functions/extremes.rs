@@ -1,5 +1,5 @@
 //! `min` and `max` of intervals, which are compared by their length, of numeric by value, of floats by group, among which
-//! NaN is the greatest, and of `char(n)`, which stay what they are.
+//! NaN is the greatest, of citext without regard to case, and of `char(n)`, which stay what they are.
 //!
 //! DataFusion's aggregates in front of which these stand answer for everything else.
 
@@ -22,6 +22,7 @@ use datafusion::logical_expr::{
 };
 use datafusion_functions_aggregate_common::aggregate::groups_accumulator::prim_op::PrimitiveGroupsAccumulator;
 
+use crate::functions::citext::Caseless;
 use crate::functions::dates::nanoseconds_of;
 use crate::functions::decimal;
 use crate::functions::frame::{Anew, Frame, Gather, Read};
@@ -51,7 +52,11 @@ impl Extreme {
 
 /// Whether values have an order of their own here.
 fn is_ours(args: &AccumulatorArgs) -> bool {
-    matches!(args.return_field.data_type(), DataType::Interval(_)) || is_of_numbers(args)
+    matches!(args.return_field.data_type(), DataType::Interval(_)) || is_of_numbers(args) || is_caseless(args)
+}
+
+fn is_caseless(args: &AccumulatorArgs) -> bool {
+    type_of(&args.return_field) == Type::Citext
 }
 
 fn is_of_numbers(args: &AccumulatorArgs) -> bool {
@@ -81,7 +86,7 @@ impl AggregateUDFImpl for Extreme {
     fn return_field(&self, given: &[FieldRef]) -> Result<FieldRef> {
         let plain = self.inner.return_field(given)?;
         Ok(match given.first().map(|field| type_of(field)) {
-            Some(ty @ Type::Bpchar(_)) => Arc::new(field(plain.name(), &ty, true)),
+            Some(ty @ (Type::Bpchar(_) | Type::Citext)) => Arc::new(field(plain.name(), &ty, true)),
             _ => plain,
         })
     }
@@ -93,6 +98,7 @@ impl AggregateUDFImpl for Extreme {
     fn accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
         match is_ours(&args) {
             true if is_of_numbers(&args) => Ok(Box::new(self.kept::<Numeric>())),
+            true if is_caseless(&args) => Ok(Box::new(self.kept::<Caseless>())),
             true => Ok(Box::new(self.kept::<IntervalMonthDayNano>())),
             false => self.inner.accumulator(args),
         }
@@ -113,6 +119,7 @@ impl AggregateUDFImpl for Extreme {
     fn create_sliding_accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
         match is_ours(&args) {
             true if is_of_numbers(&args) => Ok(Box::new(Frame::new(Anew(self.kept::<Numeric>())))),
+            true if is_caseless(&args) => Ok(Box::new(Frame::new(Anew(self.kept::<Caseless>())))),
             true => Ok(Box::new(Frame::new(Anew(self.kept::<IntervalMonthDayNano>())))),
             false => self.inner.create_sliding_accumulator(args),
         }
@@ -173,6 +180,17 @@ impl Ordered for Numeric {
 
     fn scalar(value: Option<&Numeric>) -> ScalarValue {
         decimal::scalar(value)
+    }
+}
+
+/// By their keys.
+impl Ordered for Caseless {
+    fn order(&self, other: &Caseless) -> Ordering {
+        self.key.cmp(&other.key)
+    }
+
+    fn scalar(value: Option<&Caseless>) -> ScalarValue {
+        ScalarValue::Utf8(value.map(|value| value.text.clone()))
     }
 }
 

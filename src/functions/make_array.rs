@@ -5,14 +5,17 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::DataType;
+use arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::Result;
 use datafusion::functions_nested::make_array;
 use datafusion::logical_expr::{
-    ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
+    ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
 
+use crate::functions::citext::are_citext;
 use crate::functions::decimal;
+use crate::types::Type;
+use crate::types::arrow::metadata;
 
 pub fn function() -> Arc<ScalarUDF> {
     let signature = Signature::user_defined(Volatility::Immutable);
@@ -51,6 +54,14 @@ impl ScalarUDFImpl for MakeArray {
             true => Ok(DataType::new_list(any, true)),
             false => self.inner.return_type(given),
         }
+    }
+
+    /// Arrays of citext are told by a note only.
+    fn return_field_from_args(&self, args: ReturnFieldArgs) -> Result<FieldRef> {
+        let given: Vec<DataType> = args.arg_fields.iter().map(|field| field.data_type().clone()).collect();
+        let plain = Field::new(self.name(), self.return_type(&given)?, true);
+        let items = Type::Array(Box::new(Type::Citext));
+        Ok(Arc::new(if are_citext(&args) { plain.with_metadata(metadata(&items)) } else { plain }))
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {

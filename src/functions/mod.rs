@@ -58,6 +58,8 @@ pub mod bits;
 pub mod bytes;
 // varchar, char(n) and text.
 pub mod characters;
+// citext's keys, and the functions that its module overloads.
+pub mod citext;
 // coalesce and its like.
 pub mod choice;
 // Arguments that are vectors.
@@ -153,6 +155,7 @@ pub fn scalar_functions() -> Vec<Arc<ScalarUDF>> {
         bytes::functions(),
         choice::functions(),
         characters::functions(),
+        citext::functions(),
         math::functions(),
         powers::functions(),
         arrays::functions(),

@@ -15,23 +15,17 @@ use crate::types::{Type, Value};
 
 pub fn functions() -> Vec<Arc<ScalarUDF>> {
     let mut functions = build(definitions());
-    functions.push(Function::typed(
-        "regexp_matches",
-        two_or_three_texts,
-        |_| Type::Array(Box::new(Type::Array(Box::new(Type::Text)))),
-        all_matches,
-    ));
+    functions.push(Function::typed("regexp_matches", two_or_three_texts, all_matches_type, |args| {
+        all_matches_with(args, str::to_owned)
+    }));
     functions
 }
 
 fn definitions() -> Vec<Definition> {
     vec![
-        strict("similar_to(text, text) bool", |v| {
-            Ok(Value::Bool(pattern(&similar(text(&v[1]), Some('\\'))?, "")?.is_match(text(&v[0]))?))
-        }),
+        strict("similar_to(text, text) bool", |v| is_similar(text(&v[0]), text(&v[1]), Some('\\'), "")),
         strict("similar_to(text, text, text) bool", |v| {
-            let escape = escape_of(text(&v[2]))?;
-            Ok(Value::Bool(pattern(&similar(text(&v[1]), escape)?, "")?.is_match(text(&v[0]))?))
+            is_similar(text(&v[0]), text(&v[1]), escape_of(text(&v[2]))?, "")
         }),
         strict("regexp_replace(text, text, text) text", |v| replace(v, 1, 1, "")),
         strict("regexp_replace(text, text, text, text) text", |v| {
@@ -175,8 +169,13 @@ fn place(v: &[Value]) -> Result<Value> {
     Ok(Value::Int4(found.map_or(0, at)))
 }
 
+/// Whether a text is as SIMILAR TO wants it.
+pub fn is_similar(input: &str, wanted: &str, escape: Option<char>, flags: &str) -> Result<Value> {
+    Ok(Value::Bool(pattern(&similar(wanted, escape)?, flags)?.is_match(input)?))
+}
+
 /// Replaces the n-th match, or all where n is 0.
-fn replace(v: &[Value], start: i64, n: i64, flags: &str) -> Result<Value> {
+pub fn replace(v: &[Value], start: i64, n: i64, flags: &str) -> Result<Value> {
     let (start, n) = (at_least("start", start, 1)?, at_least("n", n, 0)?);
     let (input, replacement) = (text(&v[0]), text(&v[2]));
     let found = matches(&pattern(text(&v[1]), flags)?, input, byte_of(input, start))?;
@@ -222,7 +221,8 @@ fn groups(regex: &Pattern, found: &Found) -> Value {
     Value::Array(groups.map(group).collect())
 }
 
-fn first_match(v: &[Value], flags: &str) -> Result<Value> {
+/// The groups of the first match.
+pub fn first_match(v: &[Value], flags: &str) -> Result<Value> {
     if flags.contains('g') {
         let error = invalid("regexp_match() does not support the \"global\" option");
         return Err(error.hint("Use the regexp_matches function instead."));
@@ -231,7 +231,7 @@ fn first_match(v: &[Value], flags: &str) -> Result<Value> {
     Ok(regex.find_at(text(&v[0]), 0)?.map_or(Value::Null, |found| groups(&regex, &found)))
 }
 
-fn two_or_three_texts(
+pub fn two_or_three_texts(
     name: &str,
     given: &[arrow::datatypes::DataType],
 ) -> datafusion::common::Result<Vec<arrow::datatypes::DataType>> {
@@ -243,9 +243,15 @@ fn two_or_three_texts(
     }
 }
 
-/// The first match, or with the flag g all of them, each as its groups.
-fn all_matches(
+/// Arrays of groups.
+pub fn all_matches_type(_given: &[arrow::datatypes::DataType]) -> Type {
+    Type::Array(Box::new(Type::Array(Box::new(Type::Text))))
+}
+
+/// The first match, or with the flag g all of them, each as its groups. The flags that are given mean others.
+pub fn all_matches_with(
     args: &datafusion::logical_expr::ScalarFunctionArgs,
+    meant: fn(&str) -> String,
 ) -> datafusion::common::Result<datafusion::logical_expr::ColumnarValue> {
     use crate::functions::scalar::{answer, rows_of};
     use crate::types::arrow::{Builder, errors::external, value_at};
@@ -255,21 +261,20 @@ fn all_matches(
         .iter()
         .map(|argument| argument.to_array(rows))
         .collect::<datafusion::common::Result<Vec<_>>>()?;
-    let mut result = Builder::new(&Type::Array(Box::new(Type::Array(Box::new(Type::Text)))), rows);
+    let mut result = Builder::new(&all_matches_type(&[]), rows);
     for row in 0..rows {
         let v = columns.iter().map(|column| value_at(column, row, &Type::Text)).collect::<Result<Vec<_>>>();
         let v = v.map_err(external)?;
         let found = match v.contains(&Value::Null) {
             true => Value::Null,
-            false => matches_of(&v).map_err(external)?,
+            false => matches_of(&v, &meant(v.get(2).map_or("", text))).map_err(external)?,
         };
         result.append(&found).map_err(external)?;
     }
     answer(result.finish(), constant)
 }
 
-fn matches_of(v: &[Value]) -> Result<Value> {
-    let flags = v.get(2).map_or("", text);
+fn matches_of(v: &[Value], flags: &str) -> Result<Value> {
     let regex = pattern(text(&v[1]), flags)?;
     let mut found = matches(&regex, text(&v[0]), Some(0))?;
     if !flags.contains('g') {
@@ -278,7 +283,8 @@ fn matches_of(v: &[Value]) -> Result<Value> {
     Ok(Value::Array(found.iter().map(|found| groups(&regex, found)).collect()))
 }
 
-fn split(v: &[Value], function: &str) -> Result<Value> {
+/// The parts between the matches.
+pub fn split(v: &[Value], function: &str) -> Result<Value> {
     let flags = without_global(function, v.get(2).map_or("", text))?;
     let (input, regex) = (text(&v[0]), pattern(text(&v[1]), flags)?);
     let (mut parts, mut start) = (Vec::new(), 0);

@@ -34,7 +34,9 @@ pub fn is_to_text(cast: &Cast) -> bool {
 /// The type that texts of these types have in common; `alone` is whether there are no literals among them.
 pub fn common(types: &[Type], alone: bool) -> Option<Type> {
     let is_string = |ty: &&Type| !matches!(ty, Type::Name | Type::Char);
-    let first = types.iter().find(is_string).or(types.first())?;
+    // It becomes one of the others by itself, and none of them becomes it.
+    let others = types.iter().find(|ty| is_string(ty) && **ty != Type::Citext);
+    let first = others.or(types.iter().find(is_string)).or(types.first())?;
     Some(match first {
         Type::Bpchar(_) if alone && types.iter().all(|ty| ty == first) => first.clone(),
         first if types.iter().all(|ty| ty == first) && alone => first.clone(),

@@ -13,6 +13,7 @@ use datafusion::logical_expr::{Cast, Expr, ExprSchemable, LogicalPlan, LogicalPl
 use crate::error::{Error, SqlState};
 use crate::functions::decimal;
 use crate::planner::characters;
+use crate::planner::citext;
 use crate::planner::operators::{kind_of, literal, without_modifier};
 use crate::types::Type;
 use crate::types::arrow::errors::external;
@@ -30,6 +31,9 @@ pub const ARRAY: &str = "ARRAY";
 
 /// A call of a function that answers with one of its arguments, all of one type.
 pub fn settle_choice(mut call: ScalarFunction, schema: &DFSchema) -> Result<Expr> {
+    if let Some(of_citext) = citext::settle_choice(&call, schema) {
+        return Ok(of_citext);
+    }
     let context = call.func.name().to_uppercase();
     if context != "NULLIF" {
         let ty = unify(call.args.iter_mut().collect(), schema, &context)?;
@@ -94,7 +98,7 @@ fn unify_texts(alternatives: &mut [&mut Expr], schema: &DFSchema, context: &str)
     let types: Vec<Option<Type>> = alternatives.iter().map(|alternative| known(alternative)).collect();
     // Its operator is one of text, or of char(n).
     if context == "NULLIF" {
-        return types.into_iter().next().flatten().filter(|ty| matches!(ty, Type::Bpchar(_)));
+        return types.into_iter().next().flatten().filter(|ty| matches!(ty, Type::Bpchar(_) | Type::Citext));
     }
     let is_null = |expr: &Expr| matches!(expr, Expr::Literal(value, _) if value.is_null());
     let alone = alternatives.iter().zip(&types).all(|(expr, ty)| ty.is_some() || is_null(expr));

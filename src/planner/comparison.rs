@@ -10,6 +10,7 @@
 //!   nanoseconds, which have neither infinity nor the year 2300.
 //! - Numbers that each show their own digits (`functions::decimal`) are compared by value: `1.0` is `1`.
 //! - jsonb, arrays and records have an order of PostgreSQL's: [`crate::functions::sort_keys`].
+//! - citext is compared without regard to case: [`crate::planner::citext`].
 
 use std::sync::Arc;
 
@@ -24,6 +25,7 @@ use crate::error::{Error, SqlState};
 use crate::functions::vector::{SORT_KEY, wants_sort_key};
 use crate::functions::{decimal, sort_keys};
 use crate::planner::characters;
+use crate::planner::citext;
 use crate::planner::operators::call;
 use crate::types::Type;
 use crate::types::arrow::errors::external;
@@ -166,14 +168,15 @@ fn as_real(value: &ScalarValue) -> Result<ScalarValue> {
 }
 
 /// Changes the sides of a comparison into what PostgreSQL compares.
-pub fn settle<'e>(sides: impl IntoIterator<Item = &'e mut Expr>, schema: &DFSchema) {
+pub fn settle<'e>(sides: impl IntoIterator<Item = &'e mut Expr>, schema: &DFSchema) -> Result<()> {
     let mut sides: Vec<&mut Expr> = sides.into_iter().collect();
+    citext::settle(&mut sides, schema)?;
     for side in &mut sides {
         **side = characters::without_blanks(std::mem::take(*side), schema);
     }
     let ty = |expr: &Expr| expr.to_field(schema).map(|(_, field)| field.data_type().clone()).ok();
     let Some(mut types) = sides.iter().map(|side| ty(side)).collect::<Option<Vec<DataType>>>() else {
-        return;
+        return Ok(());
     };
     if types.contains(&DataType::Float32) {
         for (side, ty) in sides.iter_mut().zip(&mut types) {
@@ -185,10 +188,11 @@ pub fn settle<'e>(sides: impl IntoIterator<Item = &'e mut Expr>, schema: &DFSche
             }
         }
     }
-    let Some(common) = common(&types) else { return };
+    let Some(common) = common(&types) else { return Ok(()) };
     for (side, ty) in sides.into_iter().zip(&types) {
         *side = compared(std::mem::take(side), ty, common);
     }
+    Ok(())
 }
 
 /// The subject and the values of `CASE x WHEN`. DataFusion looks constants up in a table that it cannot make of uuids:
@@ -208,19 +212,25 @@ pub fn of_case<'e>(sides: impl IntoIterator<Item = &'e mut Expr>, schema: &DFSch
 }
 
 /// The two sides of an operator. Beside `interval` the operators are functions of ours by now, but for IS DISTINCT FROM.
-pub fn of_operator(mut left: Expr, op: Operator, mut right: Expr, schema: &DFSchema) -> (Expr, Expr) {
+pub fn of_operator(mut left: Expr, op: Operator, mut right: Expr, schema: &DFSchema) -> Result<(Expr, Expr)> {
     use Operator::{Eq, Gt, GtEq, IsDistinctFrom, IsNotDistinctFrom, Lt, LtEq, NotEq};
     if matches!(op, Eq | NotEq | Lt | LtEq | Gt | GtEq | IsDistinctFrom | IsNotDistinctFrom) {
-        settle([&mut left, &mut right], schema);
+        let of_bound = citext::settle_bound(&mut left, &mut right, schema)?;
+        if !of_bound {
+            settle([&mut left, &mut right], schema)?;
+        }
     }
     if matches!(op, Lt | LtEq | Gt | GtEq) {
         order_arrays(&mut left, &mut right, schema);
     }
-    (left, right)
+    Ok((left, right))
 }
 
-/// The two sides of a join: numbers of which one shows its own digits. Other types DataFusion settles.
+/// The two sides of a join: citext, and numbers of which one shows its own digits. Other types DataFusion settles.
 pub fn of_join(left: (&mut Expr, &DFSchema), right: (&mut Expr, &DFSchema)) -> Result<()> {
+    if citext::settle_pair((&mut *left.0, left.1), (&mut *right.0, right.1))? {
+        return Ok(());
+    }
     let types = [left.0.get_type(left.1)?, right.0.get_type(right.1)?];
     if let Some(common @ Common::Number) = common(&types) {
         for (side, ty) in [left.0, right.0].into_iter().zip(&types) {
@@ -231,18 +241,19 @@ pub fn of_join(left: (&mut Expr, &DFSchema), right: (&mut Expr, &DFSchema)) -> R
 }
 
 /// The three sides of BETWEEN.
-pub fn of_range(mut sides: [&mut Expr; 3], schema: &DFSchema) {
-    settle(sides.iter_mut().map(|side| &mut **side), schema);
+pub fn of_range(mut sides: [&mut Expr; 3], schema: &DFSchema) -> Result<()> {
+    settle(sides.iter_mut().map(|side| &mut **side), schema)?;
     let types: Vec<DataType> = sides.iter().filter_map(|side| side.get_type(schema).ok()).collect();
     let all = |is: fn(&DataType) -> bool| types.len() == sides.len() && types.iter().all(is);
     let key = match () {
         () if all(|ty| matches!(ty, DataType::List(_))) => sort_keys::ARRAY,
         () if all(wants_sort_key) => SORT_KEY,
-        () => return,
+        () => return Ok(()),
     };
     for side in sides {
         *side = call(key, vec![std::mem::take(side)]);
     }
+    Ok(())
 }
 
 /// Arrays are ordered with their NULL elements; which are equal Arrow knows.
@@ -274,12 +285,14 @@ pub fn of_subquery(mut member: InSubquery, schema: &DFSchema) -> Result<InSubque
         )));
     }
     let (given, found) = (given.data_type().clone(), field.data_type().clone());
-    let Some(common) = common(&[given.clone(), found.clone()]) else { return Ok(member) };
-    *member.expr = compared(*member.expr, &given, common);
     let (qualifier, field) = inner.schema().qualified_field(0);
-    let column = Column::new(qualifier.cloned(), field.name());
-    let shown =
-        compared(Expr::Column(column), &found, common).alias_qualified(qualifier.cloned(), field.name());
+    let mut column = Expr::Column(Column::new(qualifier.cloned(), field.name()));
+    if !citext::settle_pair((member.expr.as_mut(), schema), (&mut column, inner.schema()))? {
+        let Some(common) = common(&[given.clone(), found.clone()]) else { return Ok(member) };
+        *member.expr = compared(*member.expr, &given, common);
+        column = compared(column, &found, common);
+    }
+    let shown = column.alias_qualified(qualifier.cloned(), field.name());
     let subquery = LogicalPlan::Projection(Projection::try_new(vec![shown], inner)?);
     member.subquery = Subquery { subquery: Arc::new(subquery), ..member.subquery };
     Ok(member)

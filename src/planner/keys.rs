@@ -12,25 +12,30 @@
 //!                                         Aggregate [jsonb_sort_key(j)], sum(x), first(j)
 //! ```
 //!
+//! citext, which shows no Arrow type of its own, is told by the note on its field; of equal ones the first is shown too.
+//!
 //! Equal jsonb may look different (`1.0` and `1`), and so may equal intervals (`30 days` and `1 mon`): of a group the first
-//! one is shown, as in PostgreSQL. Grouping sets keep Arrow's equality.
+//! one is shown, as in PostgreSQL. Grouping sets keep Arrow's equality, but for citext.
 
 use std::sync::Arc;
 
-use arrow::datatypes::DataType;
+use arrow::datatypes::{DataType, Field};
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{Column, DFSchema, Result};
 use datafusion::functions_aggregate::first_last::first_value;
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::{
-    Aggregate, Expr, ExprSchemable, LogicalPlan, Projection, SortExpr, Window, WindowFrameBound,
-    WindowFrameUnits,
+    Aggregate, Expr, ExprSchemable, GroupingSet, LogicalPlan, Projection, SortExpr, Window, WindowFrameBound,
+    WindowFrameUnits, when,
 };
 
 use crate::functions::vector::{SORT_KEY, wants_sort_key};
-use crate::functions::{COLLECT, decimal, sort_keys};
+use crate::functions::{COLLECT, citext, decimal, sort_keys};
 use crate::planner::casts::input_schema;
+use crate::planner::characters::as_noted;
 use crate::planner::operators::call;
+use crate::types::arrow::type_of;
+use crate::types::citext::is_folded;
 
 /// The names of keys of windows that are computed beneath them.
 const KEY: &str = "\u{1}key";
@@ -53,8 +58,11 @@ pub fn by_keys(plan: LogicalPlan) -> Result<LogicalPlan> {
         },
         LogicalPlan::Aggregate(_) => match counted(node)? {
             Transformed { data: LogicalPlan::Aggregate(aggregate), transformed, .. } => {
+                let (aggregate, repeated) = repeating(aggregate)?;
                 let grouped = grouped(aggregate)?;
-                Ok(Transformed { transformed: transformed || grouped.transformed, ..grouped })
+                let changed = transformed || grouped.transformed || !repeated.is_empty();
+                let plan = without_repeated(grouped.data, &repeated)?;
+                Ok(Transformed::new_transformed(plan, changed))
             }
             node => Ok(node),
         },
@@ -62,8 +70,8 @@ pub fn by_keys(plan: LogicalPlan) -> Result<LogicalPlan> {
             // What INTERSECT, EXCEPT and `=` of subqueries have become.
             let mut changed = false;
             for (left, right) in &mut join.on {
-                changed |= by_key(left, join.left.schema(), equality_key)?;
-                changed |= by_key(right, join.right.schema(), equality_key)?;
+                changed |= by_key(left, join.left.schema(), join_key)?;
+                changed |= by_key(right, join.right.schema(), join_key)?;
             }
             Ok(Transformed::new_transformed(LogicalPlan::Join(join), changed))
         }
@@ -72,39 +80,55 @@ pub fn by_keys(plan: LogicalPlan) -> Result<LogicalPlan> {
     Ok(keyed.data)
 }
 
-/// The function whose result orders as values of a type do.
-fn sort_key(ty: &DataType) -> Option<&'static str> {
-    match ty {
-        ty if wants_sort_key(ty) => Some(SORT_KEY),
-        DataType::List(_) => Some(sort_keys::ARRAY),
-        ty => equality_key(ty).or_else(|| is_float(ty).then_some(sort_keys::FLOAT)),
+/// Functions that are called one upon the other.
+type Key = &'static [&'static str];
+
+/// The function whose result orders as values of a field do.
+fn sort_key(field: &Field) -> Option<Key> {
+    match field.data_type() {
+        DataType::List(_) if is_of_citext(field) => Some(&[citext::KEY, sort_keys::ARRAY]),
+        ty if wants_sort_key(ty) => Some(&[SORT_KEY]),
+        DataType::List(_) => Some(&[sort_keys::ARRAY]),
+        ty => equality_key(field).or_else(|| is_float(ty).then_some(&[sort_keys::FLOAT])),
     }
 }
 
 /// The same of types whose equal values may look different.
-fn equality_key(ty: &DataType) -> Option<&'static str> {
-    match ty {
-        DataType::LargeUtf8 => Some(sort_keys::DOCUMENT),
-        DataType::Interval(_) => Some(sort_keys::INTERVAL),
-        ty if *ty == decimal::any() => Some(sort_keys::NUMBER),
-        DataType::List(item) if *item.data_type() == decimal::any() => Some(sort_keys::ARRAY),
-        DataType::Struct(_) => Some(sort_keys::ARRAY),
-        _ => None,
+fn equality_key(field: &Field) -> Option<Key> {
+    if is_of_citext(field) {
+        return Some(&[citext::KEY]);
     }
+    join_key(field)
+}
+
+fn is_of_citext(field: &Field) -> bool {
+    matches!(field.data_type(), DataType::Utf8 | DataType::List(_)) && is_folded(&type_of(field))
+}
+
+/// The same in a join, where citext is compared by its key already, or as a text.
+fn join_key(field: &Field) -> Option<Key> {
+    Some(match field.data_type() {
+        DataType::LargeUtf8 => &[sort_keys::DOCUMENT],
+        DataType::Interval(_) => &[sort_keys::INTERVAL],
+        ty if *ty == decimal::any() => &[sort_keys::NUMBER],
+        DataType::List(item) if *item.data_type() == decimal::any() => &[sort_keys::ARRAY],
+        DataType::Struct(_) => &[sort_keys::ARRAY],
+        _ => return None,
+    })
 }
 
 fn is_float(ty: &DataType) -> bool {
     matches!(ty, DataType::Float32 | DataType::Float64)
 }
 
-fn by_key(
-    expr: &mut Expr,
-    schema: &DFSchema,
-    key: impl Fn(&DataType) -> Option<&'static str>,
-) -> Result<bool> {
-    let Some(key) = key(&expr.get_type(schema)?) else { return Ok(false) };
-    *expr = call(key, vec![std::mem::take(expr)]);
+fn by_key(expr: &mut Expr, schema: &DFSchema, key: impl Fn(&Field) -> Option<Key>) -> Result<bool> {
+    let Some(key) = key(&expr.to_field(schema)?.1) else { return Ok(false) };
+    *expr = keyed(std::mem::take(expr), key);
     Ok(true)
+}
+
+fn keyed(expr: Expr, key: Key) -> Expr {
+    key.iter().fold(expr, |expr, function| call(function, vec![expr]))
 }
 
 fn order(keys: &mut [SortExpr], schema: &DFSchema) -> Result<bool> {
@@ -212,13 +236,56 @@ fn counted(node: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
     })
 }
 
+/// The aggregate with all values of citext where it collected distinct ones, in their order; and where those are among its
+/// outputs.
+fn repeating(mut aggregate: Aggregate) -> Result<(Aggregate, Vec<usize>)> {
+    let input = Arc::clone(aggregate.input.schema());
+    let before = aggregate.schema.fields().len() - aggregate.aggr_expr.len();
+    let mut repeated = Vec::new();
+    for (place, expr) in aggregate.aggr_expr.iter_mut().enumerate() {
+        let name = expr.schema_name().to_string();
+        let Expr::AggregateFunction(mut function) = expr.clone().unalias() else { continue };
+        let is_collected = matches!(function.func.name(), "array_agg" | COLLECT) && function.params.distinct;
+        let params = &mut function.params;
+        let ([item], true) = (params.args.as_slice(), is_collected) else { continue };
+        if !is_of_citext(&item.to_field(&input)?.1) {
+            continue;
+        }
+        if params.order_by.is_empty() {
+            params.order_by.push(SortExpr::new(item.clone(), true, false));
+        }
+        order(&mut params.order_by, &input)?;
+        params.distinct = false;
+        *expr = Expr::AggregateFunction(function).alias_if_changed(name)?;
+        repeated.push(before + place);
+    }
+    Ok((aggregate, repeated))
+}
+
+/// The plan with each value once in the arrays at these places.
+fn without_repeated(plan: LogicalPlan, repeated: &[usize]) -> Result<LogicalPlan> {
+    if repeated.is_empty() {
+        return Ok(plan);
+    }
+    let mut outputs: Vec<Expr> = plan.schema().columns().into_iter().map(Expr::Column).collect();
+    for &place in repeated {
+        let (qualifier, field) = plan.schema().qualified_field(place);
+        outputs[place] = call(citext::DISTINCT, vec![std::mem::take(&mut outputs[place])])
+            .alias_qualified(qualifier.cloned(), field.name());
+    }
+    Ok(LogicalPlan::Projection(Projection::try_new(outputs, Arc::new(plan))?))
+}
+
 /// Groups by keys, of which the first values are shown.
 fn grouped(aggregate: Aggregate) -> Result<Transformed<LogicalPlan>> {
-    let is_set = aggregate.group_expr.iter().any(|expr| matches!(expr, Expr::GroupingSet(_)));
+    if let [Expr::GroupingSet(sets)] = aggregate.group_expr.as_slice() {
+        let sets = sets.clone();
+        return grouped_by_sets(aggregate, sets);
+    }
     let input = aggregate.input.schema();
     let mut keys = Vec::with_capacity(aggregate.group_expr.len());
     for expr in &aggregate.group_expr {
-        keys.push(if is_set { None } else { equality_key(&expr.get_type(input)?) });
+        keys.push(equality_key(&expr.to_field(input)?.1));
     }
     if keys.iter().all(Option::is_none) {
         return Ok(Transformed::no(LogicalPlan::Aggregate(aggregate)));
@@ -232,13 +299,51 @@ fn grouped(aggregate: Aggregate) -> Result<Transformed<LogicalPlan>> {
             continue;
         };
         let name = format!("{FIRST}{place}");
-        groups.push(call(key, vec![expr.clone().unalias()]).alias(format!("{FIRST} key {place}")));
+        groups.push(keyed(expr.clone().unalias(), key).alias(format!("{FIRST} key {place}")));
         aggregates.push(first_value(expr.clone().unalias(), Vec::new()).alias(&name));
         let (qualifier, field) = aggregate.schema.qualified_field(place);
         outputs[place] =
             Expr::Column(Column::new_unqualified(name)).alias_qualified(qualifier.cloned(), field.name());
     }
     let keyed = Aggregate::try_new(aggregate.input, groups, aggregates)?;
+    let shown = Projection::try_new(outputs, Arc::new(LogicalPlan::Aggregate(keyed)))?;
+    Ok(Transformed::yes(LogicalPlan::Projection(shown)))
+}
+
+/// Groups by sets of keys. The key of a column that a set leaves out is NULL, and so is what is shown of it. Only citext is
+/// grouped so: other types keep Arrow's equality.
+fn grouped_by_sets(aggregate: Aggregate, sets: GroupingSet) -> Result<Transformed<LogicalPlan>> {
+    let input = aggregate.input.schema();
+    let distinct = sets.distinct_expr();
+    let mut folded = Vec::with_capacity(distinct.len());
+    for expr in &distinct {
+        folded.push(is_of_citext(&expr.to_field(input)?.1));
+    }
+    if !folded.contains(&true) {
+        return Ok(Transformed::no(LogicalPlan::Aggregate(aggregate)));
+    }
+    let mut aggregates = aggregate.aggr_expr.clone();
+    let mut outputs: Vec<Expr> = aggregate.schema.columns().into_iter().map(Expr::Column).collect();
+    let key_name = |place: usize| format!("{FIRST} key {place}");
+    for place in (0..distinct.len()).filter(|place| folded[*place]) {
+        let name = format!("{FIRST}{place}");
+        aggregates.push(first_value(distinct[place].clone().unalias(), Vec::new()).alias(&name));
+        let (qualifier, field) = aggregate.schema.qualified_field(place);
+        let (first, key) = (Column::new_unqualified(name), Column::new_unqualified(key_name(place)));
+        let shown = when(Expr::Column(key).is_not_null(), Expr::Column(first)).end()?;
+        outputs[place] = as_noted(shown, &type_of(field)).alias_qualified(qualifier.cloned(), field.name());
+    }
+    let keyed = |expr: &Expr| match distinct.iter().position(|other| *other == expr) {
+        Some(place) if folded[place] => keyed(expr.clone().unalias(), &[citext::KEY]).alias(key_name(place)),
+        _ => expr.clone(),
+    };
+    let all = |exprs: &Vec<Expr>| exprs.iter().map(keyed).collect::<Vec<Expr>>();
+    let sets = match &sets {
+        GroupingSet::Rollup(exprs) => GroupingSet::Rollup(all(exprs)),
+        GroupingSet::Cube(exprs) => GroupingSet::Cube(all(exprs)),
+        GroupingSet::GroupingSets(sets) => GroupingSet::GroupingSets(sets.iter().map(all).collect()),
+    };
+    let keyed = Aggregate::try_new(aggregate.input, vec![Expr::GroupingSet(sets)], aggregates)?;
     let shown = Projection::try_new(outputs, Arc::new(LogicalPlan::Aggregate(keyed)))?;
     Ok(Transformed::yes(LogicalPlan::Projection(shown)))
 }

@@ -33,8 +33,9 @@ use crate::functions::cells::element_of;
 use crate::functions::vector::{distance_function, metric_of_function};
 use crate::planner::keys::by_keys;
 
+use crate::table::implied::implies;
 use crate::table::knn::{DISTANCE_COLUMN, KnnProvider, Question};
-use crate::table::predicate::{implies, unqualified};
+use crate::table::predicate::unqualified;
 use crate::table::provider::{TableSourceProvider, is_stable};
 
 /// The plan with its searches. `config` is that of the optimiser which ran before.

@@ -22,6 +22,8 @@ pub mod by_row;
 pub mod casts;
 // varchar, char(n) and text.
 mod characters;
+// Comparisons of citext by its keys.
+mod citext;
 // The one type of several alternatives.
 pub mod common;
 // IN, BETWEEN and their like.

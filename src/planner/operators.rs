@@ -24,10 +24,11 @@ use crate::functions::cells::{common_element, element_of, type_of_element};
 use crate::functions::scalar::type_name;
 use crate::functions::vector::{distance_function, operator_function};
 use crate::functions::{
-    arithmetic, arrays, bits, characters, choice, dates, decimal, documents, json, jsonpath, math,
+    arithmetic, arrays, bits, characters, choice, citext, dates, decimal, documents, json, jsonpath, math,
     membership, ranges, regex, regexps, sort_keys, strings, text_search, vector,
 };
 use crate::planner::characters::with_blanks;
+use crate::planner::citext as of_citext;
 use crate::planner::prepare::configuration;
 use crate::planner::{common, comparison, hstore, networks};
 use crate::types::arrow::errors::external;
@@ -65,7 +66,7 @@ impl ExprPlanner for OperatorPlanner {
         };
         if let Some(op) = distinct {
             let (left, right) = match [&left, &right].iter().any(|operand| operand.is(&decimal::any())) {
-                true => comparison::of_operator(expr.left, op, expr.right, schema),
+                true => comparison::of_operator(expr.left, op, expr.right, schema)?,
                 false => {
                     let taken = |other: &Operand| other.field().and_then(|field| type_beside("=", field));
                     let (of_left, of_right) = (taken(&right), taken(&left));
@@ -153,8 +154,12 @@ impl ExprPlanner for OperatorPlanner {
             if !is_text(&left) || !is_text(&right) {
                 return Err(no_operator(&operator, &left, &right));
             }
-            let subject = with_blanks(typed(expr.left, &left, &Type::Text)?, schema);
-            let arguments = vec![subject, typed(expr.right, &right, &Type::Text)?];
+            // Beside a citext, what has no type is one.
+            let is_citext =
+                |operand: &Operand| operand.field().is_some_and(|field| type_of(field) == Type::Citext);
+            let open = if is_citext(&left) || is_citext(&right) { Type::Citext } else { Type::Text };
+            let subject = with_blanks(typed(expr.left, &left, &open)?, schema);
+            let arguments = vec![subject, typed(expr.right, &right, &open)?];
             let found = call(function, arguments);
             return Ok(PlannerResult::Planned(if negated { Expr::Not(Box::new(found)) } else { found }));
         }
@@ -280,6 +285,8 @@ impl ExprPlanner for OperatorPlanner {
     }
 
     fn plan_position(&self, args: Vec<Expr>) -> Result<PlannerResult<Vec<Expr>>> {
+        // The module overloads strpos, and not this.
+        let args = args.into_iter().map(of_citext::plain).collect();
         Ok(PlannerResult::Planned(call("strpos", args)))
     }
 
@@ -602,7 +609,7 @@ pub fn call(function: &str, arguments: Vec<Expr>) -> Expr {
             .chain(crate::functions::hstore::functions())
             .chain(choice::functions());
         let all = all.chain(sort_keys::functions()).chain(membership::functions());
-        let all = all.chain(characters::functions()).chain(ranges::functions());
+        let all = all.chain(characters::functions()).chain(ranges::functions()).chain(citext::functions());
         all.map(|function| (function.name().to_owned(), function)).collect()
     });
     let udf = functions.get(function).expect("operators name functions of these files only");
@@ -670,20 +677,20 @@ fn plan_text_literals(
     if (is_any(left, &a_type) || is_any(right, &b_type))
         && let Some(op) = operator_of_numbers(operator)
     {
-        return Ok(PlannerResult::Planned(plan_numbers(op, a, b, schema)));
+        return Ok(PlannerResult::Planned(plan_numbers(op, a, b, schema)?));
     }
     Ok(PlannerResult::Original(RawBinaryExpr { op, left: a, right: b }))
 }
 
 /// An operator with a number that shows its own digits.
-fn plan_numbers(op: Operator, left: Expr, right: Expr, schema: &DFSchema) -> Expr {
-    match arithmetic::binary(op, left, right) {
+fn plan_numbers(op: Operator, left: Expr, right: Expr, schema: &DFSchema) -> Result<Expr> {
+    Ok(match arithmetic::binary(op, left, right) {
         Ok(computed) => computed,
         Err((left, right)) => {
-            let (left, right) = comparison::of_operator(left, op, right, schema);
+            let (left, right) = comparison::of_operator(left, op, right, schema)?;
             Expr::BinaryExpr(BinaryExpr::new(Box::new(left), op, Box::new(right)))
         }
-    }
+    })
 }
 
 fn operator_of_numbers(operator: &str) -> Option<Operator> {
@@ -791,7 +798,7 @@ pub fn kind_of(ty: &Type) -> Option<Kind> {
     Some(match ty {
         Type::Bool => Kind::Bool,
         Type::Int2 | Type::Int4 | Type::Int8 | Type::Float4 | Type::Float8 | Type::Numeric(_) => Kind::Number,
-        Type::Text | Type::Varchar(_) | Type::Bpchar(_) => Kind::Text,
+        Type::Text | Type::Varchar(_) | Type::Bpchar(_) | Type::Citext => Kind::Text,
         Type::Date => Kind::Date,
         Type::Timestamp(_) | Type::Timestamptz(_) => Kind::Timestamp,
         Type::Time(_) => Kind::Time,

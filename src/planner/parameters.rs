@@ -164,8 +164,10 @@ pub fn note_types(
                 op: Operator::IsDistinctFrom | Operator::IsNotDistinctFrom,
                 right,
             }) => note_compared(&[left, right], schema, types),
-            Expr::Like(like) if known_type(&like.expr, schema).is_some_and(|ty| ty.is_text()) => {
-                note_all([like.pattern.as_ref()], Some(Type::Text), types);
+            Expr::Like(like) => {
+                let ty = known_type(&like.expr, schema).filter(Type::is_text);
+                let of_pattern = ty.map(|ty| if ty == Type::Citext { ty } else { Type::Text });
+                note_all([like.pattern.as_ref()], of_pattern, types);
             }
             Expr::BinaryExpr(BinaryExpr { left, op, right }) => {
                 note_operands(left, *op, right, schema, types)?;

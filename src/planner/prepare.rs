@@ -21,6 +21,7 @@ use crate::functions::{arithmetic, decimal, rounding, text_search, unknown};
 use crate::planner::argument;
 use crate::planner::casts::input_schema;
 use crate::planner::characters;
+use crate::planner::citext;
 use crate::planner::common;
 use crate::planner::comparison;
 use crate::planner::networks;
@@ -147,6 +148,7 @@ fn recompute(node: LogicalPlan) -> Result<LogicalPlan> {
             LogicalPlan::Join(join).recompute_schema()
         }
         LogicalPlan::RecursiveQuery(query) => recursion::settle(query),
+        LogicalPlan::Unnest(_) => citext::note_unnested(node.recompute_schema()?),
         node => node.recompute_schema(),
     }
 }
@@ -176,6 +178,14 @@ pub fn prepare_expr(
         }
         if let Expr::Cast(cast) = &expr {
             check_cast(cast, schema)?;
+            if let Some(text) = citext::settle_cast(cast, schema) {
+                return Ok(Transformed::yes(text));
+            }
+        }
+        if let Expr::ScalarFunction(call) = &expr
+            && let Some(settled) = citext::settle_function(call, schema)?
+        {
+            return Ok(Transformed::yes(settled));
         }
         if let Expr::ScalarFunction(call) = &expr
             && let Some(name) = names_type(call, schema)
@@ -207,7 +217,7 @@ pub fn prepare_expr(
                     match arithmetic::binary(op, *left, *right) {
                         Ok(call) => Transformed::yes(call),
                         Err((left, right)) => {
-                            let (left, right) = comparison::of_operator(left, op, right, schema);
+                            let (left, right) = comparison::of_operator(left, op, right, schema)?;
                             let (left, right) = (Box::new(left), Box::new(right));
                             Transformed::no(Expr::BinaryExpr(BinaryExpr::new(left, op, right)))
                         }
@@ -215,10 +225,11 @@ pub fn prepare_expr(
                 } else if matches!(op, Operator::IsDistinctFrom | Operator::IsNotDistinctFrom) {
                     let left = take_type(*left, &right, schema)?;
                     let right = take_type(*right, &left, schema)?;
-                    let (left, right) = comparison::of_operator(left, op, right, schema);
+                    let (left, right) = comparison::of_operator(left, op, right, schema)?;
                     Transformed::yes(Expr::BinaryExpr(BinaryExpr::new(Box::new(left), op, Box::new(right))))
                 } else {
-                    let (left, right) = comparison::of_operator(*left, op, *right, schema);
+                    let op = citext::settle_match(&left, op, &right, schema);
+                    let (left, right) = comparison::of_operator(*left, op, *right, schema)?;
                     let (left, right) = (Box::new(left), Box::new(right));
                     Transformed::no(Expr::BinaryExpr(BinaryExpr { left, op, right }))
                 }
@@ -263,6 +274,7 @@ pub fn prepare_expr(
                 Transformed::yes(Expr::ScalarFunction(call))
             }
             Expr::Like(mut like) => {
+                citext::settle_like(&mut like, schema);
                 *like.expr = characters::with_blanks(std::mem::take(&mut *like.expr), schema);
                 Transformed::yes(Expr::Like(like))
             }
@@ -282,14 +294,24 @@ pub fn prepare_expr(
             Expr::ScalarFunction(call)
                 if matches!(call.func.name(), "array_has" | "hither_has") && call.args.len() == 2 =>
             {
-                Transformed::yes(self::call("array_has", type_member(call.args, schema)?))
+                let mut args = call.args;
+                if let [array, subject] = args.as_mut_slice()
+                    && !citext::settle_member(array, subject, schema)?
+                {
+                    args = type_member(args, schema)?;
+                }
+                Transformed::yes(self::call("array_has", args))
             }
             Expr::ScalarFunction(call) if common::is_choice(call.func.name()) => {
                 Transformed::yes(common::settle_choice(call, schema)?)
             }
             Expr::ScalarFunction(mut call) if call.func.name() == "make_array" => {
-                common::unify(call.args.iter_mut().collect(), schema, common::ARRAY)?;
-                Transformed::yes(Expr::ScalarFunction(call))
+                let ty = common::unify(call.args.iter_mut().collect(), schema, common::ARRAY)?;
+                let array = Expr::ScalarFunction(call);
+                Transformed::yes(match ty {
+                    Some(ty @ Type::Citext) => characters::as_noted(array, &Type::Array(Box::new(ty))),
+                    _ => array,
+                })
             }
             Expr::ScalarFunction(mut call) if common::takes_items(call.func.name()) => {
                 common::type_items(&mut call.args, schema)?;
@@ -305,7 +327,7 @@ pub fn prepare_expr(
                 let mut list: Vec<Expr> =
                     list.into_iter().map(|item| take_type(item, &expr, schema)).collect::<Result<_>>()?;
                 comparison::of_list(&expr, &mut list, schema);
-                comparison::settle(std::iter::once(expr.as_mut()).chain(&mut list), schema);
+                comparison::settle(std::iter::once(expr.as_mut()).chain(&mut list), schema)?;
                 Transformed::yes(Expr::InList(InList { expr, list, negated }))
             }
             Expr::ScalarSubquery(subquery) => {
@@ -317,7 +339,7 @@ pub fn prepare_expr(
             Expr::Between(Between { mut expr, negated, low, high }) => {
                 let mut low = Box::new(take_type(*low, &expr, schema)?);
                 let mut high = Box::new(take_type(*high, &expr, schema)?);
-                comparison::of_range([expr.as_mut(), low.as_mut(), high.as_mut()], schema);
+                comparison::of_range([expr.as_mut(), low.as_mut(), high.as_mut()], schema)?;
                 Transformed::yes(Expr::Between(Between { expr, negated, low, high }))
             }
             Expr::Case(mut case) => {
@@ -326,7 +348,7 @@ pub fn prepare_expr(
                         **when = take_type(std::mem::take(when.as_mut()), subject, schema)?;
                     }
                     let values = case.when_then_expr.iter_mut().map(|(when, _)| when.as_mut());
-                    comparison::settle(std::iter::once(subject.as_mut()).chain(values), schema);
+                    comparison::settle(std::iter::once(subject.as_mut()).chain(values), schema)?;
                     let values = case.when_then_expr.iter_mut().map(|(when, _)| when.as_mut());
                     comparison::of_case(std::iter::once(subject.as_mut()).chain(values), schema);
                 }

@@ -11,9 +11,12 @@ use datafusion::common::{DFSchemaRef, Result};
 use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::{Cast, Expr, LogicalPlan, LogicalPlanBuilder, RecursiveQuery};
 
+use crate::error::Error;
 use crate::functions::cast;
 use crate::types::Type;
+use crate::types::arrow::errors::external;
 use crate::types::arrow::{data_type, plain_field, type_of};
+use crate::types::citext::is_folded;
 
 /// The columns of the table that a recursive query reads itself from.
 pub fn work_table(schema: &Schema) -> SchemaRef {
@@ -36,6 +39,10 @@ fn own(field: &Field) -> Field {
 
 /// The query with both terms cast to the columns of its table, as it was planned.
 pub fn settle(query: RecursiveQuery) -> Result<LogicalPlan> {
+    // Rows are told apart by their bytes there.
+    if query.is_distinct && query.schema.fields().iter().any(|field| is_folded(&type_of(field))) {
+        return Err(external(Error::unsupported("a recursive UNION without ALL of type citext")));
+    }
     let planned = Arc::clone(&query.schema);
     let (first, second) =
         (cast_term(query.static_term, &planned)?, cast_term(query.recursive_term, &planned)?);

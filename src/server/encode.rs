@@ -138,7 +138,9 @@ impl Cells {
             Type::Float4 => Cells::Float4(downcast(array, ty)?),
             Type::Float8 => Cells::Float8(downcast(array, ty)?),
             Type::Bpchar(Some(characters)) => Cells::Padded(downcast(array, ty)?, *characters),
-            Type::Text | Type::Varchar(_) | Type::Bpchar(_) | Type::Name => Cells::Text(downcast(array, ty)?),
+            Type::Text | Type::Varchar(_) | Type::Bpchar(_) | Type::Citext | Type::Name => {
+                Cells::Text(downcast(array, ty)?)
+            }
             Type::Vector(_) => Cells::Vector(downcast(array, ty)?),
             Type::Halfvec(_) => Cells::Halfvec(downcast(array, ty)?),
             Type::Sparsevec(_) => Cells::Sparsevec(downcast(array, ty)?),

@@ -16,7 +16,7 @@ use datafusion::sql::sqlparser::ast::{
     FunctionArguments, Ident, ObjectName, ObjectNamePart, OrderByExpr, OrderByOptions,
 };
 
-use crate::functions::COLLECT;
+use crate::functions::{COLLECT, citext};
 use crate::sql::rewrite::{function_call, plain_name};
 use crate::sql::values::names_columns;
 use crate::sql::visit;
@@ -109,6 +109,9 @@ pub fn expand(expr: &mut Expr) {
         return;
     }
     let Some((_, items)) = OF_ARRAYS.iter().find(|(aggregate, _)| *aggregate == name) else { return };
+    if name == "string_agg" {
+        distinct_texts(function);
+    }
     sort_distinct(function);
     let FunctionArguments::List(list) = &function.args else { return };
     let is_distinct = list.duplicate_treatment.is_some();
@@ -142,6 +145,24 @@ fn collect(aggregate: &Function, argument: &FunctionArg) -> Expr {
         list.args = vec![argument.clone()];
     }
     Expr::Function(inner)
+}
+
+/// The distinct values of `string_agg` are texts, also where they are made of citext.
+fn distinct_texts(function: &mut Function) {
+    let FunctionArguments::List(list) = &mut function.args else { return };
+    let distinct = list.duplicate_treatment == Some(DuplicateTreatment::Distinct);
+    let Some(FunctionArg::Unnamed(FunctionArgExpr::Expr(value))) = list.args.first_mut() else { return };
+    if !distinct || matches!(value, Expr::Value(_)) {
+        return;
+    }
+    let given = value.clone();
+    *value = function_call(citext::PLAIN, vec![given.clone()]);
+    let text = value.clone();
+    let keys = list.clauses.iter_mut().filter_map(|clause| match clause {
+        FunctionArgumentClause::OrderBy(keys) => Some(keys),
+        _ => None,
+    });
+    keys.flatten().filter(|key| key.expr == given).for_each(|key| key.expr = text.clone());
 }
 
 fn sort_distinct(function: &mut Function) {

@@ -10,7 +10,7 @@ use std::ops::Bound;
 use crate::catalog::{self, Deferral};
 use crate::codec;
 use crate::error::{Error, Result, SqlState};
-use crate::types::Value;
+use crate::types::{Type, Value, citext};
 
 /// First byte of a row's key.
 pub const ROW: u8 = 1;
@@ -40,6 +40,9 @@ pub struct UniqueKey {
     pub index: catalog::Oid,
     /// Positions in the row, from 0.
     pub columns: Vec<usize>,
+    /// The types of columns that are compared without regard to case, in the order of `columns`: keys are of their values
+    /// in lower case.
+    pub folded: Vec<Option<Type>>,
     /// Position of the hidden column that is true in the rows which have a key, for a partial index.
     pub guard: Option<usize>,
     /// Whether a NULL is a value like others, so that rows with one have a key too.
@@ -55,6 +58,7 @@ impl UniqueKey {
         UniqueKey {
             index: index.oid,
             columns: index.columns.iter().copied().map(position).collect(),
+            folded: index.columns.iter().map(|number| folded_type(table, *number)).collect(),
             guard: index.guard().map(position),
             nulls_equal: index.nulls_equal,
             constraint: index.constraint,
@@ -63,11 +67,12 @@ impl UniqueKey {
     }
 
     /// For values that are given in the order of the index's columns, and nothing else. They are what a condition compares
-    /// with, so that NULL is like nothing.
+    /// with, so that NULL is like nothing, and are in lower case where keys are.
     pub fn of_values(index: catalog::Oid, columns: usize) -> UniqueKey {
         UniqueKey {
             index,
             columns: (0..columns).collect(),
+            folded: vec![None; columns],
             guard: None,
             nulls_equal: false,
             constraint: None,
@@ -82,10 +87,11 @@ impl UniqueKey {
         }
         let mut key = Vec::with_capacity(5 + 9 * self.columns.len());
         self.put_prefix(&mut key);
-        for &column in &self.columns {
-            match value(column) {
-                Value::Null if !self.nulls_equal => return None,
-                value => codec::key::encode_one(value, &mut key),
+        for (&column, folded) in self.columns.iter().zip(&self.folded) {
+            match (value(column), folded) {
+                (Value::Null, _) if !self.nulls_equal => return None,
+                (value, Some(ty)) => codec::key::encode_one(&citext::folded(value, ty), &mut key),
+                (value, None) => codec::key::encode_one(value, &mut key),
             }
         }
         Some(key)
@@ -104,6 +110,12 @@ impl UniqueKey {
     fn put_prefix(&self, key: &mut Vec<u8>) {
         key.extend_from_slice(&key_prefix(self.index));
     }
+}
+
+/// The type of a column whose keys are of its values in lower case.
+fn folded_type(table: &catalog::Table, number: u16) -> Option<Type> {
+    let column = table.position(number).and_then(|position| table.stored_column(position))?;
+    citext::is_folded(&column.ty).then(|| column.ty.clone())
 }
 
 /// What every key of an index begins with.
@@ -139,4 +151,23 @@ pub fn check_length(key: &[u8]) -> Result<()> {
 pub fn slot_of_value(value: &[u8]) -> Result<u32> {
     let bytes = value.try_into().map_err(|_| Error::corrupt("table", 0, "a slot", value.escape_ascii()))?;
     Ok(u32::from_le_bytes(bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_of_citext_have_no_case() {
+        let unfolded = UniqueKey::of_values(7, 2);
+        let unique = UniqueKey { folded: vec![Some(Type::Citext), None], ..unfolded.clone() };
+        let key = |unique: &UniqueKey, a: &str, b: &str| {
+            let values = [Value::from(a), Value::from(b)];
+            unique.key(|column| &values[column]).unwrap()
+        };
+        assert_eq!(key(&unique, "Ab", "x"), key(&unique, "aB", "x"));
+        assert_ne!(key(&unique, "Ab", "x"), key(&unique, "aB", "X"));
+        // Which is how they are looked up.
+        assert_eq!(key(&unique, "Ab", "x"), key(&unfolded, "ab", "x"));
+    }
 }

@@ -22,6 +22,9 @@ pub mod columns;
 // AND and OR that spare their right side rows it fails on.
 #[cfg(feature = "server")]
 pub mod guard;
+// Which conditions follow from a predicate.
+#[cfg(feature = "server")]
+pub mod implied;
 // Keys in a table's tree.
 pub mod keys;
 // Nodes as EXPLAIN shows them.

@@ -28,6 +28,7 @@ use roaring::RoaringBitmap;
 use crate::catalog::{self, Catalog};
 use crate::distance::Metric;
 use crate::error::{Error, SqlState};
+use crate::functions::citext::KEY;
 use crate::functions::ranges;
 use crate::index::bitmap::Predicate;
 use crate::index::inverted::Found;
@@ -36,6 +37,7 @@ use crate::storage::Slice;
 use crate::table::Snapshot;
 use crate::table::columns::Decoder;
 use crate::table::guard::guarded_condition;
+use crate::table::implied::implies;
 use crate::table::keys::UniqueKey;
 use crate::table::near::Near;
 use crate::table::numbers::{self, before_numbers, before_widening, integers_beside, keyed_number};
@@ -719,9 +721,21 @@ fn column_beside(subject: &Expr, value: &Expr, provider: &TableSourceProvider) -
         return (found == DataType::Binary && (is_numeric(&ty) || ty.is_signed_integer())).then_some(column);
     }
     let subject = if is_numeric(&found) { before_widening(subject, provider) } else { subject };
-    let column = column_of(subject, provider)?;
+    let (column, folded) = kept_column(subject, provider)?;
     let ty = &provider.definition().stored_column(column)?.ty;
-    (found == data_type(ty) || is_numeric(&found) && is_numeric(&data_type(ty))).then_some(column)
+    let as_kept = folded == (*ty == Type::Citext);
+    (as_kept && found == data_type(ty) || is_numeric(&found) && is_numeric(&data_type(ty))).then_some(column)
+}
+
+/// The same of the key of a citext, which is how such a column's values are kept in indexes; and whether it is one.
+fn kept_column(expr: &Expr, provider: &TableSourceProvider) -> Option<(usize, bool)> {
+    if let Expr::ScalarFunction(call) = expr
+        && let (KEY, [inner]) = (call.func.name(), call.args.as_slice())
+        && let Some(column) = column_of(inner, provider)
+    {
+        return Some((column, true));
+    }
+    column_of(expr, provider).map(|column| (column, false))
 }
 
 /// The column that holds the value of the expression: the one it names, or one that an index on it has.
@@ -744,10 +758,11 @@ fn member_of<'a>(call: &'a ScalarFunction, provider: &TableSourceProvider) -> Op
     let DataType::List(item) = constant_type(array)? else { return None };
     let of_numbers = is_numeric(item.data_type());
     let subject = if of_numbers { before_widening(before_numbers(subject), provider) } else { subject };
-    let column = column_of(subject, provider)?;
+    let (column, folded) = kept_column(subject, provider)?;
     let ty = &provider.definition().stored_column(column)?.ty;
     let compares = *item.data_type() == data_type(ty) || of_numbers && is_numeric(&data_type(ty));
-    (compares && !matches!(ty, Type::Bpchar(_))).then_some((column, array))
+    let as_kept = !matches!(ty, Type::Bpchar(_)) && folded == (*ty == Type::Citext);
+    (compares && as_kept).then_some((column, array))
 }
 
 /// The column of ranges that a call asks about, how they should lie, and beside which constant. Either may stand first.
@@ -792,82 +807,6 @@ pub fn evaluate(expr: &Arc<dyn PhysicalExpr>) -> crate::error::Result<ScalarValu
     match expr.evaluate(&row.map_err(from_arrow)?).map_err(from_datafusion)? {
         ColumnarValue::Scalar(value) => Ok(value),
         ColumnarValue::Array(array) => ScalarValue::try_from_array(&array, 0).map_err(from_datafusion),
-    }
-}
-
-/// Whether the conjuncts of a predicate make sure that all of a condition's hold.
-pub fn implies(predicate: &[&Expr], condition: &[Expr]) -> bool {
-    condition.iter().all(|wanted| predicate.iter().any(|given| implies_one(given, wanted)))
-}
-
-/// The same test, or one of the same column that lets fewer values through.
-fn implies_one(given: &Expr, wanted: &Expr) -> bool {
-    if given == wanted {
-        return true;
-    }
-    match (Comparison::of(given), wanted) {
-        // A comparison is true of no NULL.
-        (Some(given), Expr::IsNotNull(subject)) => given.subject == subject.as_ref(),
-        (Some(given), wanted) => Comparison::of(wanted).is_some_and(|wanted| given.implies(&wanted)),
-        (None, _) => false,
-    }
-}
-
-/// An expression beside a constant.
-struct Comparison<'a> {
-    subject: &'a Expr,
-    op: Operator,
-    value: &'a ScalarValue,
-}
-
-impl<'a> Comparison<'a> {
-    fn of(expr: &'a Expr) -> Option<Comparison<'a>> {
-        let Expr::BinaryExpr(BinaryExpr { left, op, right }) = expr else { return None };
-        let (subject, op, value) = match (left.as_ref(), right.as_ref()) {
-            (subject, Expr::Literal(value, _)) => (subject, *op, value),
-            (Expr::Literal(value, _), subject) => (subject, op.swap()?, value),
-            _ => return None,
-        };
-        let known = matches!(
-            op,
-            Operator::Eq | Operator::NotEq | Operator::Lt | Operator::LtEq | Operator::Gt | Operator::GtEq
-        );
-        (known && !value.is_null()).then_some(Comparison { subject, op, value })
-    }
-
-    /// Whether every value of the subject that passes this comparison passes `other`.
-    fn implies(&self, other: &Comparison) -> bool {
-        use std::cmp::Ordering::{Equal, Greater, Less};
-        if self.subject != other.subject || self.value.data_type() != other.value.data_type() {
-            return false;
-        }
-        let order = match (self.value, other.value) {
-            // As SQL compares them: zeros are equal. What is no number has no place in the order here.
-            (ScalarValue::Float64(Some(a)), ScalarValue::Float64(Some(b))) => a.partial_cmp(b),
-            (ScalarValue::Float32(Some(a)), ScalarValue::Float32(Some(b))) => a.partial_cmp(b),
-            (a, b) => a.partial_cmp(b),
-        };
-        let Some(order) = order else { return false };
-        match (self.op, other.op) {
-            (Operator::Eq, Operator::Eq) => order == Equal,
-            (Operator::Eq, Operator::NotEq) => order != Equal,
-            (Operator::Eq | Operator::Lt, Operator::Lt) => {
-                order == Less || self.op == Operator::Lt && order == Equal
-            }
-            (Operator::Eq | Operator::Lt | Operator::LtEq, Operator::LtEq) => order != Greater,
-            (Operator::LtEq, Operator::Lt) => order == Less,
-            (Operator::Eq | Operator::Gt, Operator::Gt) => {
-                order == Greater || self.op == Operator::Gt && order == Equal
-            }
-            (Operator::Eq | Operator::Gt | Operator::GtEq, Operator::GtEq) => order != Less,
-            (Operator::GtEq, Operator::Gt) => order == Greater,
-            (Operator::Lt, Operator::NotEq) => order != Greater,
-            (Operator::Gt, Operator::NotEq) => order != Less,
-            (Operator::LtEq, Operator::NotEq) => order == Less,
-            (Operator::GtEq, Operator::NotEq) => order == Greater,
-            (Operator::NotEq, Operator::NotEq) => order == Equal,
-            _ => false,
-        }
     }
 }
 

@@ -20,8 +20,8 @@ use crate::error::{Error, Result};
 use crate::types::numeric::{SMALL_DIGITS, wire};
 use crate::types::record::Named;
 use crate::types::{
-    Bits, Composite, Hstore, Interval, Network, Numeric, Range, Sparsevec, Tid, TsQuery, TsVector, Type, Value,
-    halfvec,
+    Bits, Composite, Hstore, Interval, Network, Numeric, Range, Sparsevec, Tid, TsQuery, TsVector, Type,
+    Value, halfvec,
 };
 
 /// Longest row, `vector(n)` cells not counted: the storage takes entries of 1 GiB, and a log record has to hold it.
@@ -322,7 +322,7 @@ fn fixed_width(ty: &Type) -> Option<usize> {
         Type::Vector(_) | Type::Halfvec(_) | Type::Sparsevec(_) => return None,
         Type::Bit(_) | Type::Varbit(_) => return None,
         Type::TsVector | Type::TsQuery | Type::Range(_) | Type::Network(_) | Type::Hstore => return None,
-        Type::Array(_) | Type::Name | Type::Char => return None,
+        Type::Array(_) | Type::Citext | Type::Name | Type::Char => return None,
         Type::JsonPath | Type::Int2Vector | Type::OidVector => return None,
         Type::Record(_) | Type::Composite(_) => return None,
     })
@@ -402,6 +402,7 @@ fn encode_var(value: &Value, ty: &Type, out: &mut Vec<u8>) -> Result<()> {
             Type::Text
             | Type::Varchar(_)
             | Type::Bpchar(_)
+            | Type::Citext
             | Type::Name
             | Type::Char
             | Type::JsonPath
@@ -552,6 +553,7 @@ pub fn decode(bytes: &[u8], ty: &Type) -> Result<Value> {
         Type::Text
         | Type::Varchar(_)
         | Type::Bpchar(_)
+        | Type::Citext
         | Type::Name
         | Type::Char
         | Type::JsonPath

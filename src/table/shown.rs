@@ -7,7 +7,8 @@ use datafusion::common::ScalarValue;
 use datafusion::logical_expr::expr::FieldMetadata;
 use datafusion::logical_expr::{Case, Expr};
 
-use crate::functions::sort_keys;
+use crate::functions::characters::type_noted;
+use crate::functions::{citext, sort_keys};
 use crate::table::numbers;
 use crate::types::arrow::{from_scalar, type_of};
 use crate::types::{Type, text};
@@ -55,8 +56,11 @@ pub fn shown(expr: &Expr) -> String {
         // A parameter.
         Expr::ScalarFunction(function) if function.name().starts_with('$') => function.name().to_owned(),
         Expr::ScalarFunction(function) => match (function.name(), function.args.as_slice()) {
-            // Numbers are compared by their keys.
-            (sort_keys::NUMBER, [number]) => shown(number),
+            // Numbers and citext are compared by their keys.
+            (sort_keys::NUMBER | citext::KEY, [value]) => shown(value),
+            (_, [value]) if let Some(ty) = type_noted(&function.func) => {
+                format!("({})::{}", shown(value), ty.bare())
+            }
             ("array_has", [array, element]) => format!("({} = ANY ({}))", shown(element), shown(array)),
             (name, arguments) => format!("{name}({})", listed(arguments)),
         },

@@ -2,7 +2,7 @@
 //!
 //! | SQL                                | Arrow                       |
 //! |------------------------------------|-----------------------------|
-//! | text, varchar, bpchar, name, char | Utf8 (the metadata tells which) |
+//! | text, varchar, bpchar, citext, name, char | Utf8 (the metadata tells which) |
 //! | json                               | LargeList of one Utf8       |
 //! | jsonb                              | LargeUtf8                   |
 //! | bytea                              | Binary                      |
@@ -26,7 +26,8 @@
 //! | composite types                    | Struct, whose first field has the definition in its metadata |
 //!
 //! The exact SQL type travels as field metadata under [`TYPE_KEY`]. Operators that lose metadata (UNION, CASE,
-//! aggregates) lose only modifiers and the kind of text, because vectors, bits, json, jsonb and uuid have Arrow types of
+//! aggregates) lose only modifiers and the kind of text (which `planner` gives back, because citext has an equality of its
+//! own), because vectors, bits, json, jsonb and uuid have Arrow types of
 //! their own.
 
 // Cells of halfvec, of sparsevec, of bit strings and of text search's types.
@@ -46,8 +47,8 @@ use datafusion::common::ScalarValue;
 use crate::error::{Error, Result, SqlState};
 use crate::types::numeric::is_narrow;
 use crate::types::{
-    Composite, CompositeType, Enum, Hstore, Interval, Network, Numeric, Range, RecordField, Tid, TsVector, Type,
-    Value, numeric,
+    Composite, CompositeType, Enum, Hstore, Interval, Network, Numeric, Range, RecordField, Tid, TsVector,
+    Type, Value, numeric,
 };
 
 /// Field metadata key of the SQL type, whose value is the type as JSON.
@@ -71,6 +72,7 @@ pub fn data_type(ty: &Type) -> DataType {
         Type::Text
         | Type::Varchar(_)
         | Type::Bpchar(_)
+        | Type::Citext
         | Type::JsonPath
         | Type::Int2Vector
         | Type::OidVector
@@ -286,6 +288,7 @@ pub fn value_at(array: &ArrayRef, row: usize, ty: &Type) -> Result<Value> {
         Type::Text
         | Type::Varchar(_)
         | Type::Bpchar(_)
+        | Type::Citext
         | Type::JsonPath
         | Type::Int2Vector
         | Type::OidVector
@@ -466,6 +469,7 @@ impl Builder {
             Type::Text
             | Type::Varchar(_)
             | Type::Bpchar(_)
+            | Type::Citext
             | Type::JsonPath
             | Type::Int2Vector
             | Type::OidVector

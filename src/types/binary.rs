@@ -167,7 +167,7 @@ pub fn receive(ty: &Type, bytes: &[u8]) -> Result<Value> {
         Type::Float8 => Value::Float8(f64::from_be_bytes(fixed(bytes)?)),
         Type::Numeric(modifier) => Value::Numeric(numeric::receive(bytes)?.fit(*modifier)?),
         Type::Char if bytes == [0] => Value::Text(String::new()),
-        Type::Text | Type::Varchar(_) | Type::Bpchar(_) | Type::Name | Type::Char => {
+        Type::Text | Type::Varchar(_) | Type::Bpchar(_) | Type::Citext | Type::Name | Type::Char => {
             Value::Text(cast::fit_text(utf8(bytes)?.to_owned(), ty, false)?)
         }
         Type::Int2Vector | Type::OidVector => {

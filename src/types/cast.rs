@@ -88,7 +88,8 @@ pub fn context(from: &Type, to: &Type) -> Option<Context> {
             _ => None,
         },
         (from, to) if from.is_text() && to.is_text() => Some(match to {
-            Type::Char | Type::Name => Assignment,
+            Type::Char | Type::Name | Type::Citext => Assignment,
+            Type::Bpchar(_) if *from == Type::Citext => Assignment,
             _ => Implicit,
         }),
         // Everything is written and read through its text.

@@ -13,6 +13,7 @@ pub mod arrow;
 pub mod binary;
 pub mod bits;
 pub mod cast;
+pub mod citext;
 pub mod composite;
 pub mod datetime;
 pub mod enums;
@@ -76,6 +77,8 @@ pub enum Type {
     Varchar(Option<u32>),
     /// `character(n)`, blank-padded; n in characters.
     Bpchar(Option<u32>),
+    /// Text that is compared without regard to case: by [`citext::key`]. Its values are as they were given.
+    Citext,
     Bytea,
     Date,
     /// `time(p)`, p digits of a second; `None` is all six.

@@ -26,6 +26,10 @@ pub const SPARSEVEC_ARRAY_OID: u32 = 16_395;
 pub const HSTORE_OID: u32 = 16_391;
 /// `hstore[]`.
 pub const HSTORE_ARRAY_OID: u32 = 16_397;
+/// `citext`, whose numbers CREATE EXTENSION gives in PostgreSQL as well.
+pub const CITEXT_OID: u32 = 16_392;
+/// `citext[]`.
+pub const CITEXT_ARRAY_OID: u32 = 16_398;
 /// What PostgreSQL calls the type of a literal whose type is not known yet; parameters may be declared so.
 pub const UNKNOWN_OID: u32 = 705;
 
@@ -106,6 +110,7 @@ pub const ENTRIES: &[(Type, Entry)] = &[
     (Type::Halfvec(None), entry(HALFVEC_OID, HALFVEC_ARRAY_OID, "halfvec", "halfvec", -1, 'U')),
     (Type::Sparsevec(None), entry(SPARSEVEC_OID, SPARSEVEC_ARRAY_OID, "sparsevec", "sparsevec", -1, 'U')),
     (Type::Hstore, entry(HSTORE_OID, HSTORE_ARRAY_OID, "hstore", "hstore", -1, 'U')),
+    (Type::Citext, entry(CITEXT_OID, CITEXT_ARRAY_OID, "citext", "citext", -1, 'S')),
 ];
 
 /// What is common to all enumerations.
@@ -304,13 +309,17 @@ impl Type {
         match self {
             Type::Array(item) => item.extension(),
             Type::Hstore => Some("hstore"),
+            Type::Citext => Some("citext"),
             _ => None,
         }
     }
 
     /// Text of any kind: its values are [`super::Value::Text`].
     pub fn is_text(&self) -> bool {
-        matches!(self, Type::Text | Type::Varchar(_) | Type::Bpchar(_) | Type::Name | Type::Char)
+        matches!(
+            self,
+            Type::Text | Type::Varchar(_) | Type::Bpchar(_) | Type::Citext | Type::Name | Type::Char
+        )
     }
 
     /// The type with this OID, without modifier.
@@ -417,6 +426,7 @@ impl Type {
             "oid" => Type::Oid,
             "tid" => Type::Tid,
             "name" => Type::Name,
+            "citext" => Type::Citext,
             other if let Some(of) = RangeType::from_name(other) => Type::Range(of),
             other if let Some(of) = NetworkType::from_name(other) => Type::Network(of),
             other if UNSUPPORTED.contains(&other) => return Err(Error::unsupported(format!("type {other}"))),

@@ -113,7 +113,7 @@ pub fn parse_in_zone(ty: &Type, text: &str, zone: Zone) -> Result<Value> {
         Type::Float4 => Value::Float4(float::parse_f32(text)?),
         Type::Float8 => Value::Float8(float::parse_f64(text)?),
         Type::Numeric(modifier) => Value::Numeric(numeric::parse(text)?.fit(*modifier)?),
-        Type::Text => Value::Text(text.to_owned()),
+        Type::Text | Type::Citext => Value::Text(text.to_owned()),
         Type::Varchar(_) | Type::Bpchar(_) | Type::Name | Type::Char => {
             Value::Text(cast::fit_text(text.to_owned(), ty, false)?)
         }

@@ -4,8 +4,10 @@
 //! greater than everything, and one zero (as PostgreSQL compares); uuids are big-endian numbers; decimals are counted in
 //! units of their column's last digit.
 
+use std::borrow::Cow;
+
 use crate::types::numeric::{SMALL_DIGITS, Special, is_narrow};
-use crate::types::{Numeric, RangeType, Type, Value, numeric};
+use crate::types::{Numeric, RangeType, Type, Value, citext, numeric};
 
 /// Types whose values compare with each other and share their keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,13 +33,15 @@ pub enum Family {
     Enum,
     /// By two keys each, see `spans.rs`; those of `numrange` would not fit.
     Range,
+    /// Texts in lower case.
+    Citext,
 }
 
 /// The number of `numeric` without digits after the point; those with come behind it.
 const NUMERIC: u8 = 64;
 
 /// All of them; the place of each is its number in files.
-const FAMILIES: [Family; 16] = [
+const FAMILIES: [Family; 17] = [
     Family::Bool,
     Family::Int2,
     Family::Int4,
@@ -54,6 +58,7 @@ const FAMILIES: [Family; 16] = [
     Family::Bpchar,
     Family::Enum,
     Family::Range,
+    Family::Citext,
 ];
 
 /// An array's element.
@@ -128,6 +133,7 @@ impl Family {
             Type::Oid => Family::Oid,
             Type::Text | Type::Varchar(_) | Type::Name => Family::Text,
             Type::Bpchar(_) => Family::Bpchar,
+            Type::Citext => Family::Citext,
             Type::Range(of) if *of != RangeType::Num => Family::Range,
             Type::Range(_)
             | Type::Network(_)
@@ -176,7 +182,7 @@ impl Family {
             Family::Int8 | Family::Float8 | Family::Time | Family::Timestamp | Family::Timestamptz => 8,
             Family::Enum => 8,
             Family::Numeric(_) | Family::Uuid => 16,
-            Family::Text | Family::Bpchar | Family::Range => return None,
+            Family::Text | Family::Bpchar | Family::Citext | Family::Range => return None,
         })
     }
 
@@ -224,16 +230,24 @@ impl Family {
             Family::Oid => Value::Oid(key as u32),
             // Zeros have one key, and so have all NaN.
             Family::Float4 | Family::Float8 => return None,
-            Family::Text | Family::Bpchar | Family::Enum | Family::Range => return None,
+            Family::Text | Family::Bpchar | Family::Citext | Family::Enum | Family::Range => return None,
         })
     }
 
-    /// The text of a value of a text family.
+    /// The text of a value of a text family that is looked for: a citext is in lower case by then.
     pub fn text(self, value: &Value) -> Option<&str> {
         match (self, value) {
-            (Family::Text, Value::Text(text)) => Some(text),
+            (Family::Text | Family::Citext, Value::Text(text)) => Some(text),
             (Family::Bpchar, Value::Text(text)) => Some(text.trim_end_matches(' ')),
             _ => None,
+        }
+    }
+
+    /// The text under which a value of a text family is kept.
+    pub fn kept_text(self, value: &Value) -> Option<Cow<'_, str>> {
+        match (self, value) {
+            (Family::Citext, Value::Text(text)) => Some(Cow::Owned(citext::key(text))),
+            (family, value) => family.text(value).map(Cow::Borrowed),
         }
     }
 
@@ -352,7 +366,7 @@ pub fn key_of_element(ty: &Type, value: Option<&Value>) -> Option<Option<Vec<u8>
         (Some(family), value) if family.key_bytes().is_some() => {
             family.key(value).map(|key| key.to_be_bytes().to_vec())
         }
-        (Some(family), value) => family.text(value).map(|text| text.as_bytes().to_vec()),
+        (Some(family), value) => family.kept_text(value).map(|text| text.as_bytes().to_vec()),
         _ => None,
     };
     match (family, ty) {

@@ -149,8 +149,8 @@ impl ColumnIndex {
             return on_fixed!(&mut self.values, fixed => fixed.set_null(slot), text => text.set_null(slot), ());
         }
         if let Values::Text(text) = &mut self.values {
-            match self.family.text(value) {
-                Some(value) => text.set(slot, value),
+            match self.family.kept_text(value) {
+                Some(value) => text.set(slot, &value),
                 None => self.values = Values::Unusable,
             }
             return;
@@ -179,7 +179,7 @@ impl ColumnIndex {
         if let Values::Text(text) = &self.values {
             return match value {
                 Value::Null => text.holds(slot, None),
-                value => self.family.text(value).is_some_and(|value| text.holds(slot, Some(value))),
+                value => self.family.kept_text(value).is_some_and(|value| text.holds(slot, Some(&value))),
             };
         }
         if let Values::Spans(spans) = &self.values {
@@ -290,9 +290,9 @@ impl std::fmt::Display for ColumnIndex {
 }
 
 /// Whether an index over a column of this type orders its values as a sort does, and finds one by its equals: ranges lie
-/// by their ends, and `char(n)` is kept without its blanks.
+/// by their ends, `char(n)` is kept without its blanks, and citext without its case.
 pub fn has_order(ty: &Type) -> bool {
-    Family::of(ty).is_some_and(|family| !matches!(family, Family::Range | Family::Bpchar))
+    Family::of(ty).is_some_and(|family| !matches!(family, Family::Range | Family::Bpchar | Family::Citext))
 }
 
 /// The ends of a range.

@@ -383,6 +383,23 @@ fn prefixes_and_trailing_blanks() {
 }
 
 #[test]
+fn citext_is_found_by_its_text_in_lower_case() {
+    let mut index = ColumnIndex::for_type(&Type::Citext).unwrap();
+    for (slot, value) in ["Abc", "aBC", "ÄB", "b"].iter().enumerate() {
+        index.set(slot as u32, &text(value));
+    }
+    let select = |predicate| index.select(&predicate).unwrap().iter().collect::<Vec<_>>();
+    assert_eq!(select(Predicate::Eq(text("abc"))), [0, 1]);
+    assert_eq!(select(Predicate::Eq(text("Abc"))), [0u32; 0]);
+    assert_eq!(select(Predicate::In(vec![text("äb"), text("b")])), [2, 3]);
+    assert_eq!(
+        select(Predicate::Range { low: Bound::Included(text("abc")), high: Bound::Excluded(text("b")) }),
+        [0, 1]
+    );
+    assert!(index.agrees(0, &text("ABC")) && !index.agrees(0, &text("abd")));
+}
+
+#[test]
 fn operands_of_other_integer_types_are_clamped() {
     let mut index = ColumnIndex::for_type(&Type::Int2).unwrap();
     [-30_000i16, 0, 30_000].iter().enumerate().for_each(|(slot, x)| index.set(slot as u32, &Value::Int2(*x)));

@@ -22,7 +22,8 @@ pub struct Available {
 }
 
 /// All but vector.
-pub const AVAILABLE: [Available; 3] = [
+pub const AVAILABLE: [Available; 4] = [
+    Available { name: "citext", version: "1.6", comment: "data type for case-insensitive character strings" },
     Available { name: "hstore", version: "1.8", comment: "data type for storing sets of (key, value) pairs" },
     Available { name: "pgcrypto", version: "1.3", comment: "cryptographic functions" },
     Available {

@@ -266,6 +266,10 @@ impl<'a> Builder<'a> {
             else {
                 continue;
             };
+            if own.ty == Type::Citext && other.ty.is_text() && other.ty != Type::Citext {
+                let what = format!("a foreign key from type citext to type {}", other.ty.bare());
+                return Err(Error::unsupported(what));
+            }
             if !comparable(&own.ty, &other.ty) {
                 let joined = definition.columns.join("_");
                 let made_up = format!("{}_{joined}_fkey", self.table.name);
@@ -436,9 +440,11 @@ fn comparable(own: &Type, other: &Type) -> bool {
         matches!(ty, Type::Int2 | Type::Int4 | Type::Int8 | Type::Numeric(_) | Type::Float4 | Type::Float8)
     };
     let stamp = |ty: &Type| matches!(ty, Type::Date | Type::Timestamp(_) | Type::Timestamptz(_));
+    // Of a text and a citext, PostgreSQL compares as texts what the key has in lower case, or refuses.
+    let is_plain = |ty: &Type| ty.is_text() && *ty != Type::Citext;
     own.bare() == other.bare()
         || number(own) && number(other)
-        || own.is_text() && other.is_text()
+        || is_plain(own) && is_plain(other)
         || stamp(own) && stamp(other)
 }
 
@@ -659,7 +665,8 @@ impl Session {
 
 /// 42804 for COLLATE of a type that has no collation.
 pub(super) fn check_collation(ty: &Type, collation: Option<&str>) -> Result<()> {
-    let is_text = |ty: &Type| matches!(ty, Type::Text | Type::Varchar(_) | Type::Bpchar(_) | Type::Name);
+    let is_text =
+        |ty: &Type| matches!(ty, Type::Text | Type::Varchar(_) | Type::Bpchar(_) | Type::Citext | Type::Name);
     match ty {
         _ if collation.is_none() || is_text(ty) => Ok(()),
         Type::Array(item) if is_text(item) => Ok(()),

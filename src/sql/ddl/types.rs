@@ -49,6 +49,9 @@ impl Session {
         }
         let ty = field.ty.resolve(catalog, &path)?;
         check_column_type(&field.name, &ty)?;
+        if let Some(extension) = ty.extension() {
+            return Err(Error::unsupported(format!("an attribute of a type of the extension {extension}")));
+        }
         Ok(ty)
     }
 

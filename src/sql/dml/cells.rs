@@ -162,7 +162,7 @@ pub fn assign(value: Value, ty: &Type, zone: Zone) -> Result<Value> {
         | (Value::Int8(_), Type::Int8)
         | (Value::Float4(_), Type::Float4)
         | (Value::Float8(_), Type::Float8)
-        | (Value::Text(_), Type::Text | Type::Varchar(None))
+        | (Value::Text(_), Type::Text | Type::Varchar(None) | Type::Citext)
         | (Value::Timestamptz(_), Type::Timestamptz(None))
         | (Value::Jsonb(_), Type::Jsonb)
         | (Value::Uuid(_), Type::Uuid)

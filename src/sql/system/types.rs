@@ -154,7 +154,7 @@ pub fn storage(ty: &Type) -> char {
 /// The collation of a column of this type; 0 when it has none.
 pub fn collation(ty: &Type) -> u32 {
     match ty {
-        Type::Text | Type::Varchar(_) | Type::Bpchar(_) => DEFAULT_COLLATION_OID,
+        Type::Text | Type::Varchar(_) | Type::Bpchar(_) | Type::Citext => DEFAULT_COLLATION_OID,
         Type::Name => 950,
         Type::Array(item) => collation(item),
         _ => 0,
@@ -441,10 +441,17 @@ fn casts(execution: &Execution, rows: &mut Rows) -> Result<()> {
     for (from, _) in ENTRIES {
         for (to, _) in ENTRIES {
             let through_text = from.is_text() || to.is_text();
-            if from == to || through_text && !(from.is_text() && to.is_text()) {
+            // The module makes these, though a boolean and an address have a text without them.
+            let is_modules =
+                matches!((from, to), (Type::Bool | Type::Network(NetworkType::Inet), Type::Citext));
+            if from == to || through_text && !is_modules && !(from.is_text() && to.is_text()) {
                 continue;
             }
-            let Some(context) = context(from, to) else { continue };
+            // Between these it is by their texts.
+            let is_of_names = [(from, to), (to, from)]
+                .iter()
+                .any(|pair| matches!(pair, (Type::Citext, Type::Name | Type::Char)));
+            let Some(context) = context(from, to).filter(|_| !is_of_names) else { continue };
             let letter = match context {
                 Context::Implicit => 'i',
                 Context::Assignment => 'a',
@@ -613,10 +620,11 @@ fn classes() -> Vec<OperatorClass> {
 }
 
 /// Classes of texts by their bytes, which is how all texts are compared here.
-const PATTERN_CLASSES: [(&str, Type); 3] = [
+const PATTERN_CLASSES: [(&str, Type); 4] = [
     ("text_pattern_ops", Type::Text),
     ("varchar_pattern_ops", Type::Text),
     ("bpchar_pattern_ops", Type::Bpchar(None)),
+    ("citext_pattern_ops", Type::Citext),
 ];
 
 /// The name of the class that bears the name of a type.
