@@ -11,7 +11,7 @@ use crate::error::{Error, Result, SqlState};
 use crate::functions::value::{Definition, functions as build, lenient, lenient_shown, strict};
 use crate::types::cast::type_of;
 use crate::types::hstore::{Pair, null_key, of_array, parse, text_of};
-use crate::types::{Hstore, Look, Value, json, text};
+use crate::types::{Hstore, Look, Type, Value, json, text};
 
 /// The value of a key.
 pub const FETCH: &str = "fetchval";
@@ -52,6 +52,15 @@ pub fn function_of_keys(operator: &str) -> Option<&'static str> {
         "-" => DELETE,
         _ => return None,
     })
+}
+
+/// What a literal on the right of an operator is; `None` for operators that are not hstore's alone.
+pub fn type_on_right(operator: &str) -> Option<Type> {
+    match operator {
+        _ if function_of_two(operator).is_some() => Some(Type::Hstore),
+        _ if function_of_key(operator).is_some() => Some(Type::Text),
+        _ => function_of_keys(operator).map(|_| Type::Array(Box::new(Type::Text))),
+    }
 }
 
 pub fn functions() -> Vec<Arc<ScalarUDF>> {
