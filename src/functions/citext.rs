@@ -62,7 +62,7 @@ pub fn functions() -> Vec<Arc<ScalarUDF>> {
         strict("citext_replace(text, text, text) text", |v| {
             regexps::replace(&[v[0].clone(), escaped(&v[1]), v[2].clone()], 1, 0, "gi")
         }),
-        strict("citext_split_part(text, text, int4) text", |v| split_part(v)),
+        strict("citext_split_part(text, text, int4) text", split_part),
         strict("citext_strpos(text, text) int4", |v| {
             let (within, part) = (citext::key(text(&v[0])), citext::key(text(&v[1])));
             let at = within.find(&part).map_or(0, |byte| within[..byte].chars().count() as i32 + 1);

@@ -11,7 +11,7 @@ use crate::error::{Error, Result, SqlState};
 use crate::functions::value::{Definition, functions as build, lenient, lenient_shown, strict};
 use crate::types::cast::type_of;
 use crate::types::hstore::{Pair, null_key, of_array, parse, text_of};
-use crate::types::{Hstore, Look, Value, json, text};
+use crate::types::{Hstore, Look, Type, Value, json, text};
 
 /// The value of a key.
 pub const FETCH: &str = "fetchval";
@@ -54,6 +54,15 @@ pub fn function_of_keys(operator: &str) -> Option<&'static str> {
     })
 }
 
+/// What a literal on the right of an operator is; `None` for operators that are not hstore's alone.
+pub fn type_on_right(operator: &str) -> Option<Type> {
+    match operator {
+        _ if function_of_two(operator).is_some() => Some(Type::Hstore),
+        _ if function_of_key(operator).is_some() => Some(Type::Text),
+        _ => function_of_keys(operator).map(|_| Type::Array(Box::new(Type::Text))),
+    }
+}
+
 pub fn functions() -> Vec<Arc<ScalarUDF>> {
     build(definitions())
 }
@@ -81,8 +90,8 @@ fn definitions() -> Vec<Definition> {
         }),
         strict("exist(hstore, text) bool", |v| Ok(Value::Bool(has(hstore(&v[0])?, &v[1])))),
         strict("isexists(hstore, text) bool", |v| Ok(Value::Bool(has(hstore(&v[0])?, &v[1])))),
-        strict("defined(hstore, text) bool", |v| is_defined(v)),
-        strict("isdefined(hstore, text) bool", |v| is_defined(v)),
+        strict("defined(hstore, text) bool", is_defined),
+        strict("isdefined(hstore, text) bool", is_defined),
         strict("exists_any(hstore, text[]) bool", |v| {
             let of = hstore(&v[0])?;
             Ok(Value::Bool(items(&v[1]).iter().any(|key| has(of, key))))

@@ -204,6 +204,7 @@ pub fn type_name(ty: &DataType) -> &'static str {
         ty if lists::enum_definition(ty).is_some() => "anyenum",
         ty if let Some(of) = lists::range_of(ty) => of.name(),
         ty if let Some(of) = lists::network_of(ty) => of.name(),
+        ty if lists::is_hstore(ty) => lists::HSTORE,
         ty if *ty == lists::tsvector_type() => "tsvector",
         ty if *ty == lists::tsquery_type() => "tsquery",
         DataType::List(_) => "array",

@@ -24,8 +24,8 @@ use crate::sql::notifications::Listening;
 pub use crate::sql::object_kind::ObjectKind;
 use crate::sql::partition_words::{CreatePartition, PartitionAction};
 use crate::sql::staged::Staged;
+use crate::sql::type_words::{Field, TypeAction};
 use crate::types::Type;
-use crate::types::enums::Place;
 
 /// One parsed statement of a query string.
 #[derive(Clone, Debug)]
@@ -495,44 +495,6 @@ pub enum FunctionAction {
     OwnerTo(String),
     Options(Box<FunctionOptions>),
     Comment(Option<String>),
-}
-
-/// What ALTER TYPE changes.
-#[derive(Clone, Debug)]
-pub enum TypeAction {
-    AddValue {
-        label: String,
-        place: Place,
-        if_not_exists: bool,
-    },
-    RenameValue {
-        from: String,
-        to: String,
-    },
-    /// Of a composite type, as what follows.
-    Fields(Vec<FieldAction>),
-    RenameField {
-        from: String,
-        to: String,
-    },
-    Rename(String),
-    SetSchema(String),
-    OwnerTo(String),
-}
-
-/// A field of a composite type.
-#[derive(Clone, Debug)]
-pub struct Field {
-    pub name: String,
-    pub ty: ColumnType,
-}
-
-/// What ALTER TYPE does to a field.
-#[derive(Clone, Debug)]
-pub enum FieldAction {
-    Add(Field),
-    Drop { name: String, if_exists: bool },
-    Retype(Field),
 }
 
 #[derive(Clone, Debug)]

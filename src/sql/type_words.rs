@@ -1,12 +1,50 @@
-//! Reading CREATE TYPE and ALTER TYPE.
+//! CREATE TYPE and ALTER TYPE: what they say, and reading it.
 
 use datafusion::sql::sqlparser::tokenizer::Token;
 
 use crate::error::{Error, SqlState};
-use crate::sql::statement::{Ast, ColumnType, Field, FieldAction, TypeAction};
+use crate::sql::statement::{Ast, ColumnType};
 use crate::sql::type_names;
 use crate::sql::words::{Parsed, Words};
 use crate::types::enums::Place;
+
+/// What ALTER TYPE changes.
+#[derive(Clone, Debug)]
+pub enum TypeAction {
+    AddValue {
+        label: String,
+        place: Place,
+        if_not_exists: bool,
+    },
+    RenameValue {
+        from: String,
+        to: String,
+    },
+    /// Of a composite type, as what follows.
+    Fields(Vec<FieldAction>),
+    RenameField {
+        from: String,
+        to: String,
+    },
+    Rename(String),
+    SetSchema(String),
+    OwnerTo(String),
+}
+
+/// A field of a composite type.
+#[derive(Clone, Debug)]
+pub struct Field {
+    pub name: String,
+    pub ty: ColumnType,
+}
+
+/// What ALTER TYPE does to a field.
+#[derive(Clone, Debug)]
+pub enum FieldAction {
+    Add(Field),
+    Drop { name: String, if_exists: bool },
+    Retype(Field),
+}
 
 /// After `CREATE TYPE`.
 pub fn create(w: &mut Words) -> Parsed<Ast> {

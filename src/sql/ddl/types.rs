@@ -14,8 +14,9 @@ use crate::sql::ddl::table::check_column_type;
 use crate::sql::domain_words::DomainAction;
 use crate::sql::response::{Response, Severity};
 use crate::sql::session::{Session, done};
-use crate::sql::statement::{ColumnType, Drop, Field, FieldAction, Name, TypeAction};
+use crate::sql::statement::{ColumnType, Drop, Name};
 use crate::sql::type_names::own_named;
+use crate::sql::type_words::{Field, FieldAction, TypeAction};
 use crate::types::{Composite, Enum, Type};
 
 impl Session {

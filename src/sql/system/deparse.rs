@@ -8,6 +8,7 @@ use datafusion::sql::sqlparser::ast::{BinaryOperator, Expr, Function, FunctionAr
 use datafusion::sql::sqlparser::ast::{CastKind, FunctionArguments, UnaryOperator, Value as Literal};
 
 use crate::catalog::Table;
+use crate::functions::hstore;
 use crate::sql::dialect;
 use crate::sql::grammar::IS_JSON;
 use crate::sql::system::names::quote_ident;
@@ -121,7 +122,11 @@ impl Deparser<'_> {
                 let (left, right) = (unnested(left), unnested(right));
                 let (of_left, of_right) = (self.type_of(left), self.type_of(right));
                 let shown_left = self.side(left, expr, true, of_right.as_ref());
-                let shown_right = self.side(right, expr, false, of_left.as_ref());
+                let beside_left = match of_left {
+                    Some(Type::Hstore) => hstore::type_on_right(&op.to_string()).or(Some(Type::Hstore)),
+                    other => other,
+                };
+                let shown_right = self.side(right, expr, false, beside_left.as_ref());
                 format!("{shown_left} {op} {shown_right}")
             }
             Expr::Between { expr: inner, negated: false, low, high } => {
