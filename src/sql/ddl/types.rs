@@ -132,7 +132,10 @@ impl Session {
         action: &TypeAction,
     ) -> Result<()> {
         let actions = match action {
-            TypeAction::RenameField { from, to } => return definition.rename(from, to),
+            TypeAction::RenameField { from, to } => {
+                refuse_read_field(catalog, from)?;
+                return definition.rename(from, to);
+            }
             TypeAction::Fields(actions) => actions,
             _ => return Ok(()),
         };
@@ -153,7 +156,10 @@ impl Session {
                         Some(_) if definition.fields.len() == 1 => {
                             return Err(Error::unsupported("a composite type without attributes"));
                         }
-                        Some(place) => drop(definition.fields.remove(place)),
+                        Some(place) => {
+                            refuse_read_field(catalog, name)?;
+                            definition.fields.remove(place);
+                        }
                         None if *if_exists => {
                             let skipped = format!("{}, skipping", no_field(definition, name));
                             self.notice(Severity::Notice, Error::new(SqlState("00000"), skipped));
@@ -202,14 +208,7 @@ impl Session {
 
     /// Expressions are stored as text, in which the type has the name it had.
     pub(super) fn refuse_stored(&self, catalog: &Catalog, name: &str) -> Result<()> {
-        let of_domains = catalog.domains().flat_map(|domain| {
-            let default = domain.default.iter().map(|default| default.sql.as_str());
-            default.chain(domain.checks.iter().map(|check| check.sql.as_str()))
-        });
-        let of_tables = catalog.tables().flat_map(|table| table.stored_expressions()).map(|(_, sql)| sql);
-        let of_views = catalog.stored_queries().map(|(_, query)| query.sql.as_str());
-        let mut texts = of_tables.chain(of_domains).chain(of_views);
-        match texts.any(|text| text.contains(name)) {
+        match stored_texts(catalog).any(|text| text.contains(name)) {
             true => Err(Error::unsupported("moving or renaming a type that a stored expression names")),
             false => Ok(()),
         }
@@ -306,6 +305,29 @@ impl Session {
             Box::pin(self.alter_named_type(&holder, &TypeAction::Fields(vec![drop]))).await?;
         }
         self.edit(vec![Edit::Delete(of.oid())]).await
+    }
+}
+
+/// The expressions and queries that the catalogue keeps.
+fn stored_texts(catalog: &Catalog) -> impl Iterator<Item = &str> {
+    let of_domains = catalog.domains().flat_map(|domain| {
+        let default = domain.default.iter().map(|default| default.sql.as_str());
+        default.chain(domain.checks.iter().map(|check| check.sql.as_str()))
+    });
+    let of_tables = catalog.tables().flat_map(|table| table.stored_expressions()).map(|(_, sql)| sql);
+    of_tables.chain(of_domains).chain(catalog.stored_queries().map(|(_, query)| query.sql.as_str()))
+}
+
+/// The same for a field, which stands behind a value in brackets: `(home).zip`.
+fn refuse_read_field(catalog: &Catalog, field: &str) -> Result<()> {
+    let (plain, quoted) = (format!(").{field}"), format!(").\"{}\"", field.replace('"', "\"\"")));
+    let reads = |text: &str| {
+        let together: String = text.split_whitespace().collect();
+        together.contains(&quoted) || together.to_lowercase().contains(&plain.to_lowercase())
+    };
+    match stored_texts(catalog).any(reads) {
+        true => Err(Error::unsupported("renaming or dropping an attribute that a stored expression reads")),
+        false => Ok(()),
     }
 }
 
