@@ -10,7 +10,7 @@
 //!   nanoseconds, which have neither infinity nor the year 2300.
 //! - Numbers that each show their own digits (`functions::decimal`) are compared by value: `1.0` is `1`.
 //! - jsonb, arrays and records have an order of PostgreSQL's: [`crate::functions::sort_keys`].
-//! - citext is compared without regard to case: [`crate::planner::citext`].
+//! - citext is compared without regard to case (`planner::citext`).
 
 use std::sync::Arc;
 
