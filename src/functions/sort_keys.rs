@@ -143,7 +143,16 @@ pub fn array(value: &Value) -> Vec<u8> {
             Value::Null => out.push(NULL),
             element => {
                 out.push(MORE);
-                key::encode_one(element, &mut out);
+                match element {
+                    // What is equal within is equal, too. The text of a document is one that was read.
+                    Value::Jsonb(text) => {
+                        key::encode_one(&Value::Bytea(document(text).unwrap_or_default()), &mut out);
+                    }
+                    Value::Record(_) | Value::Array(_) => {
+                        key::encode_one(&Value::Bytea(array(element)), &mut out);
+                    }
+                    element => key::encode_one(element, &mut out),
+                }
             }
         }
     }

@@ -69,6 +69,12 @@ fn common(types: &[DataType]) -> Option<Common> {
         DataType::List(item) => is(item.data_type()),
         _ => false,
     };
+    let is_record = |ty: &DataType| matches!(ty, DataType::Struct(_));
+    if types.iter().any(|ty| is_array_of(ty, &is_record))
+        && types.iter().all(|ty| is_array_of(ty, &is_record) || ty.is_null())
+    {
+        return Some(Common::Array);
+    }
     // Equal numbers may look different, which Arrow sees in arrays of them.
     if types.iter().any(|ty| is_array_of(ty, &is_any))
         && types.iter().all(|ty| is_array_of(ty, &is_number) || ty.is_null())
@@ -76,7 +82,6 @@ fn common(types: &[DataType]) -> Option<Common> {
         return Some(Common::Array);
     }
     let is_interval = |ty: &DataType| matches!(ty, DataType::Interval(_));
-    let is_record = |ty: &DataType| matches!(ty, DataType::Struct(_));
     let all = |is: &dyn Fn(&DataType) -> bool| {
         types.iter().any(is) && types.iter().all(|ty| is(ty) || ty.is_null())
     };

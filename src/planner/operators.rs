@@ -610,6 +610,7 @@ pub fn call(function: &str, arguments: Vec<Expr>) -> Expr {
             .chain(choice::functions());
         let all = all.chain(sort_keys::functions()).chain(membership::functions());
         let all = all.chain(characters::functions()).chain(ranges::functions()).chain(citext::functions());
+        let all = all.chain(crate::functions::records::functions());
         all.map(|function| (function.name().to_owned(), function)).collect()
     });
     let udf = functions.get(function).expect("operators name functions of these files only");

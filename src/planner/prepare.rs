@@ -17,6 +17,7 @@ use datafusion::logical_expr::{
 };
 
 use crate::error::{Error, SqlState};
+use crate::functions::records::{IS_NOT_NULL, IS_NULL};
 use crate::functions::{arithmetic, decimal, rounding, text_search, unknown};
 use crate::planner::argument;
 use crate::planner::casts::input_schema;
@@ -256,6 +257,12 @@ pub fn prepare_expr(
             {
                 Transformed::yes(self::call("interval_um", call.args))
             }
+            Expr::IsNull(record) if is_record(&record, schema) => {
+                Transformed::yes(call(IS_NULL, vec![*record]))
+            }
+            Expr::IsNotNull(record) if is_record(&record, schema) => {
+                Transformed::yes(call(IS_NOT_NULL, vec![*record]))
+            }
             Expr::Negative(operand) if is_number(&operand, schema) => {
                 Transformed::yes(arithmetic::negative(*operand))
             }
@@ -407,6 +414,11 @@ fn names_type(call: &ScalarFunction, schema: &DFSchema) -> Option<Expr> {
         },
     };
     literal(&name, &Type::Text).ok()
+}
+
+/// Whether it is a row, which is NULL when each of its fields is.
+fn is_record(expr: &Expr, schema: &DFSchema) -> bool {
+    expr.to_field(schema).is_ok_and(|(_, field)| matches!(field.data_type(), DataType::Struct(_)))
 }
 
 /// Chains of operators are asked at each of their links: what they yield is known without asking below.

@@ -64,17 +64,18 @@ pub fn create(w: &mut Words) -> Parsed<Ast> {
 /// `name type [COLLATE collation]`
 fn field(w: &mut Words) -> Parsed<Field> {
     let name = w.identifier()?;
-    let ty = match type_names::column_type(&w.parser.parse_data_type()?)? {
-        ColumnType::Serial(_) => {
-            let message = "type \"serial\" does not exist";
-            return Err(Error::new(SqlState::UNDEFINED_OBJECT, message).into());
-        }
-        ty => ty,
-    };
+    Ok(Field { name, ty: type_of_field(w)? })
+}
+
+fn type_of_field(w: &mut Words) -> Parsed<ColumnType> {
+    let ty = type_names::column_type(&w.parser.parse_data_type()?)?;
+    if let ColumnType::Serial(_) = ty {
+        return Err(Error::new(SqlState::UNDEFINED_OBJECT, "type \"serial\" does not exist").into());
+    }
     if w.accept("COLLATE") {
         return Err(Error::unsupported("COLLATE of a composite type's attribute").into());
     }
-    Ok(Field { name, ty })
+    Ok(ty)
 }
 
 fn field_action(w: &mut Words) -> Parsed<FieldAction> {
@@ -88,8 +89,7 @@ fn field_action(w: &mut Words) -> Parsed<FieldAction> {
         let name = w.identifier()?;
         w.accept("SET DATA");
         w.expect("TYPE")?;
-        let ty = type_names::column_type(&w.parser.parse_data_type()?)?;
-        FieldAction::Retype(Field { name, ty })
+        FieldAction::Retype(Field { name, ty: type_of_field(w)? })
     };
     behavior(w);
     Ok(action)

@@ -141,6 +141,33 @@ impl Composite {
         Ok(())
     }
 
+    /// Refuses a type (54011) that is too large to be carried by all that is of it: types within types are written out, and
+    /// each could hold the one before twice.
+    pub fn check_size(&self) -> Result<()> {
+        let (fields, depth) = self.size();
+        if fields <= usize::from(FIELDS_MAX) && depth <= DEPTH_MAX {
+            return Ok(());
+        }
+        let message = format!(
+            "composite type {} has more than {FIELDS_MAX} attributes with those of its attributes, or more than {DEPTH_MAX} types within each other",
+            self.shown()
+        );
+        Err(Error::new(SqlState("54011"), message))
+    }
+
+    /// How many fields it has, with those of the types of its fields, and how many types are within each other.
+    fn size(&self) -> (usize, usize) {
+        let mut size = (self.fields.len(), 1);
+        for field in &self.fields {
+            let item = if let Type::Array(item) = &field.ty { item } else { &field.ty };
+            if let Type::Composite(of) = item {
+                let (fields, depth) = of.size();
+                size = (size.0 + fields, size.1.max(depth + 1));
+            }
+        }
+        size
+    }
+
     /// The largest oid it has given away.
     pub fn oid_max(&self) -> u32 {
         self.oid.max(self.array_oid).max(self.relation)
@@ -211,6 +238,9 @@ impl Composite {
 
 /// PostgreSQL's MaxHeapAttributeNumber.
 const FIELDS_MAX: u16 = 1_600;
+/// Values are read and printed by functions that call themselves for each type within another one, and each is four levels
+/// of JSON in a definition, which is read up to 128 deep.
+const DEPTH_MAX: usize = 16;
 
 #[cfg(test)]
 mod tests {
@@ -264,6 +294,23 @@ mod tests {
         }
         let error = again("(a,b,)").unwrap_err();
         assert_eq!(error.message(), "invalid input syntax for type integer: \"b\"");
+    }
+
+    #[test]
+    fn types_within_types_end() {
+        let twice = |inner: Type| {
+            let fields =
+                vec![("a".to_owned(), inner.clone()), ("b".to_owned(), Type::Array(Box::new(inner)))];
+            Composite::new("public", "t", fields, || Ok(1)).unwrap()
+        };
+        let mut of = address();
+        let mut levels = 0;
+        while of.check_size().is_ok() {
+            of = twice(Type::Composite(of.into()));
+            levels += 1;
+        }
+        // 3, 8, 18, ... fields: the last within the bound are 1,278.
+        assert_eq!(levels, 9);
     }
 
     proptest! {

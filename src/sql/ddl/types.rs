@@ -15,7 +15,7 @@ use crate::sql::domain_words::DomainAction;
 use crate::sql::response::{Response, Severity};
 use crate::sql::session::{Session, done};
 use crate::sql::statement::{ColumnType, Drop, Name};
-use crate::sql::type_names::own_named;
+use crate::sql::type_names::{own_named, resolve_in};
 use crate::sql::type_words::{Field, FieldAction, TypeAction};
 use crate::types::{Composite, Enum, Type};
 
@@ -38,7 +38,9 @@ impl Session {
         }
         let typed = fields.iter().map(|field| Ok((field.name.clone(), self.type_of_field(&catalog, field)?)));
         let typed = typed.collect::<Result<_>>()?;
-        let definition = Composite::new(&schema, &name.name, typed, || self.new_oid())?.into();
+        let definition = Composite::new(&schema, &name.name, typed, || self.new_oid())?;
+        definition.check_size()?;
+        let definition = definition.into();
         self.edit(vec![Edit::Put(Object::Composite(CompositeObject { definition, comment: None }))]).await?;
         Ok(done("CREATE TYPE"))
     }
@@ -64,6 +66,10 @@ impl Session {
             self.alter_domain(name, &action).await?;
             return Ok(done("ALTER TYPE"));
         }
+        let old = self.type_of_user(&catalog, name)?;
+        self.retry(|transaction| transaction.lock_type(old.oid())).await?;
+        // As others left it.
+        let catalog = self.shared.current_catalog();
         let old = self.type_of_user(&catalog, name)?;
         let (schema, old_name) = schema_and_name(&old);
         let changed = match action {
@@ -101,6 +107,11 @@ impl Session {
         };
         if let Some(definition) = changed {
             let edits = with_definition(&catalog, &definition);
+            for edit in &edits {
+                if let Object::Composite(of) = edit {
+                    of.definition.check_size()?;
+                }
+            }
             self.edit(edits.into_iter().map(Edit::Put).collect()).await?;
         }
         Ok(done("ALTER TYPE"))
@@ -143,12 +154,7 @@ impl Session {
             match action {
                 FieldAction::Add(field) => {
                     let ty = self.type_of_field(catalog, field)?;
-                    let itself = Type::Composite(definition.clone().into());
-                    if ty.with_definition(&itself).is_some() {
-                        let message =
-                            format!("composite type {} cannot be made a member of itself", definition.name);
-                        return Err(Error::new(SqlState("42P16"), message));
-                    }
+                    refuse_itself(definition, &ty)?;
                     definition.add(field.name.clone(), ty)?;
                 }
                 FieldAction::Drop { name, if_exists } => {
@@ -172,6 +178,7 @@ impl Session {
                 }
                 FieldAction::Retype(field) => {
                     let ty = self.type_of_field(catalog, field)?;
+                    refuse_itself(definition, &ty)?;
                     let place = definition.fields.iter().position(|known| known.name == field.name);
                     let place = place.ok_or_else(|| {
                         Error::new(SqlState::UNDEFINED_COLUMN, no_field(definition, &field.name))
@@ -255,8 +262,9 @@ impl Session {
 
     /// Drops a type that CREATE TYPE made, with what is of it if `cascade` says so.
     pub(super) async fn drop_named_type(&mut self, of: &Type, cascade: bool) -> Result<()> {
+        self.retry(|transaction| transaction.lock_type(of.oid())).await?;
         let catalog = self.shared.current_catalog();
-        let is_of = |ty: &Type| ty.with_definition(of).is_some();
+        let is_of = |ty: &Type| is_directly(ty, of);
         let mut columns: Vec<(Arc<Table>, String)> = Vec::new();
         for table in catalog.tables() {
             let names = table.columns.iter().filter(|column| is_of(&column.ty)).map(|c| c.name.clone());
@@ -300,12 +308,42 @@ impl Session {
             }
         }
         for (holder, name) in fields {
+            if holder.fields.len() == 1 {
+                Box::pin(self.drop_named_type(&Type::Composite(holder.into()), true)).await?;
+                continue;
+            }
             let drop = FieldAction::Drop { name, if_exists: true };
             let holder = Name { schema: Some(holder.schema), name: holder.name, position: 0 };
             Box::pin(self.alter_named_type(&holder, &TypeAction::Fields(vec![drop]))).await?;
         }
+        let catalog = self.shared.current_catalog();
+        let path = self.shared.schemas(&catalog);
+        let is_meant = |name: &_| resolve_in(name, &catalog, &path).is_ok_and(|ty| is_directly(&ty, of));
+        if let Some(dependent) = self.stored_cast(None, &is_meant) {
+            let message = format!("cannot drop type {shown} because other objects depend on it");
+            return Err(Error::new(SqlState::DEPENDENT_OBJECTS_STILL_EXIST, message)
+                .detail(format!("{dependent} casts to type {shown}"))
+                .hint("Drop what depends on it first."));
+        }
         self.edit(vec![Edit::Delete(of.oid())]).await
     }
+}
+
+/// Whether it is the type itself, or an array of it; what only has fields of it is not.
+fn is_directly(ty: &Type, of: &Type) -> bool {
+    match ty {
+        Type::Array(item) => is_directly(item, of),
+        ty => ty.oid() == of.oid(),
+    }
+}
+
+/// 42P16 for a field of the type that it is in, wherever within.
+fn refuse_itself(definition: &Composite, ty: &Type) -> Result<()> {
+    if ty.with_definition(&Type::Composite(definition.clone().into())).is_none() {
+        return Ok(());
+    }
+    let message = format!("composite type {} cannot be made a member of itself", definition.name);
+    Err(Error::new(SqlState("42P16"), message))
 }
 
 /// The expressions and queries that the catalogue keeps.
@@ -336,7 +374,7 @@ fn fields_of<'a>(catalog: &'a Catalog, of: &'a Type) -> impl Iterator<Item = (Co
     let others = catalog.composites().filter(|holder| holder.definition.oid != of.oid());
     others.flat_map(move |holder| {
         let fields = holder.definition.fields.iter();
-        let found = fields.filter(|field| field.ty.with_definition(of).is_some());
+        let found = fields.filter(|field| is_directly(&field.ty, of));
         found.map(|field| (Composite::clone(&holder.definition), field.name.clone()))
     })
 }
