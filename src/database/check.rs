@@ -20,7 +20,7 @@ use std::sync::Arc;
 
 use roaring::RoaringBitmap;
 
-use crate::catalog::edit::{OBJECT_KEY, decode_object, object_key};
+use crate::catalog::edit::{OBJECT_KEY, decode_object, encode_object, object_key};
 use crate::catalog::{CATALOG_STORAGE, Catalog, Object};
 use crate::database::apply::unique_key;
 use crate::database::open::load_catalog;
@@ -154,12 +154,9 @@ impl Database {
             let object = decode_object(&value)?;
             let same = match (&object, catalog.object_by_oid(object.oid())) {
                 (Object::Schema(gone), known) if gone.name.is_empty() => known.is_none(),
-                // Two definitions of one type are equal; here the labels count too.
-                (Object::Enum(of), Some(Object::Enum(known))) => {
-                    known.definition.to_json() == of.definition.to_json() && known.comment == of.comment
-                }
-                (Object::Composite(of), Some(Object::Composite(known))) => {
-                    known.definition.to_json() == of.definition.to_json() && known.comment == of.comment
+                // Two definitions of one type are equal; here the labels and fields count too.
+                (Object::Enum(_) | Object::Composite(_), Some(known)) => {
+                    encode_object(&known) == encode_object(&object)
                 }
                 (object, known) => known.as_ref() == Some(object),
             };

@@ -7,14 +7,15 @@ use std::cmp::Ordering;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, ListArray, StringArray};
-use arrow::datatypes::{DataType, Field, FieldRef};
+use arrow::array::{ArrayRef, AsArray, StringArray};
+use arrow::datatypes::{DataType, FieldRef};
 use datafusion::logical_expr::{ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF};
 
 use crate::error::Result;
 use crate::functions::frame::Read;
 use crate::functions::regexps;
 use crate::functions::scalar::{Function, answer, no_such_function, rows_of};
+use crate::functions::sort_keys::of_items;
 use crate::functions::value::{functions as build, lenient, strict};
 use crate::types::arrow::{type_of, type_of_data_type};
 use crate::types::{Type, Value, citext};
@@ -206,9 +207,7 @@ fn key(args: &ScalarFunctionArgs) -> datafusion::common::Result<ColumnarValue> {
 /// The keys of a column of texts, or of arrays of them.
 pub fn keys_of(column: &ArrayRef) -> datafusion::common::Result<ArrayRef> {
     if let Some(list) = column.as_list_opt::<i32>() {
-        let keys = keys_of(list.values())?;
-        let item = Arc::new(Field::new_list_field(DataType::Utf8, true));
-        return Ok(Arc::new(ListArray::try_new(item, list.offsets().clone(), keys, list.nulls().cloned())?));
+        return of_items(list, keys_of);
     }
     let keys: StringArray = column.as_string::<i32>().iter().map(|text| text.map(citext::key)).collect();
     Ok(Arc::new(keys))

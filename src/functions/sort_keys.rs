@@ -99,12 +99,20 @@ fn number_key(args: &ScalarFunctionArgs) -> datafusion::common::Result<ColumnarV
     answer(of_numbers(&column)?, constant)
 }
 
+/// The keys of the items of arrays, as arrays.
+pub fn of_items(
+    list: &ListArray,
+    keys: fn(&ArrayRef) -> datafusion::common::Result<ArrayRef>,
+) -> datafusion::common::Result<ArrayRef> {
+    let keys = keys(list.values())?;
+    let item = Arc::new(Field::new_list_field(keys.data_type().clone(), true));
+    Ok(Arc::new(ListArray::try_new(item, list.offsets().clone(), keys, list.nulls().cloned())?))
+}
+
 /// The keys of a column of numbers, or of arrays of them.
 pub fn of_numbers(column: &ArrayRef) -> datafusion::common::Result<ArrayRef> {
     if let Some(list) = column.as_list_opt::<i32>() {
-        let keys = of_numbers(list.values())?;
-        let item = Arc::new(Field::new_list_field(DataType::Binary, true));
-        return Ok(Arc::new(ListArray::try_new(item, list.offsets().clone(), keys, list.nulls().cloned())?));
+        return of_items(list, of_numbers);
     }
     let numbers = match decimal::of_integer(column.data_type()) {
         Some(exact) => Numbers::new(&cast(column, &exact)?),

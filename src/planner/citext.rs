@@ -83,19 +83,14 @@ fn compared(sides: &[Option<Side>]) -> Option<Compared> {
 
 /// Changes the sides of a comparison into what PostgreSQL compares; answers whether there is a citext among them.
 pub fn settle(sides: &mut [&mut Expr], schema: &DFSchema) -> Result<bool> {
-    let known: Vec<Option<Side>> = sides.iter().map(|expr| side(expr, schema)).collect();
-    let Some(compared) = compared(&known) else { return Ok(false) };
-    for (expr, side) in sides.iter_mut().zip(&known) {
-        **expr = settled(std::mem::take(*expr), side.as_ref(), &compared)?;
-    }
-    Ok(true)
+    settle_each(sides.iter_mut().map(|side| (&mut **side, schema)).collect())
 }
 
-/// The same of two sides that are of inputs of their own.
-pub fn settle_pair(left: (&mut Expr, &DFSchema), right: (&mut Expr, &DFSchema)) -> Result<bool> {
-    let known = [side(left.0, left.1), side(right.0, right.1)];
+/// The same of sides that are of inputs of their own.
+pub fn settle_each(sides: Vec<(&mut Expr, &DFSchema)>) -> Result<bool> {
+    let known: Vec<Option<Side>> = sides.iter().map(|(expr, schema)| side(expr, schema)).collect();
     let Some(compared) = compared(&known) else { return Ok(false) };
-    for (expr, side) in [left.0, right.0].into_iter().zip(&known) {
+    for ((expr, _), side) in sides.into_iter().zip(&known) {
         *expr = settled(std::mem::take(expr), side.as_ref(), &compared)?;
     }
     Ok(true)

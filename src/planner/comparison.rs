@@ -233,7 +233,7 @@ pub fn of_operator(mut left: Expr, op: Operator, mut right: Expr, schema: &DFSch
 
 /// The two sides of a join: citext, and numbers of which one shows its own digits. Other types DataFusion settles.
 pub fn of_join(left: (&mut Expr, &DFSchema), right: (&mut Expr, &DFSchema)) -> Result<()> {
-    if citext::settle_pair((&mut *left.0, left.1), (&mut *right.0, right.1))? {
+    if citext::settle_each(vec![(&mut *left.0, left.1), (&mut *right.0, right.1)])? {
         return Ok(());
     }
     let types = [left.0.get_type(left.1)?, right.0.get_type(right.1)?];
@@ -292,7 +292,7 @@ pub fn of_subquery(mut member: InSubquery, schema: &DFSchema) -> Result<InSubque
     let (given, found) = (given.data_type().clone(), field.data_type().clone());
     let (qualifier, field) = inner.schema().qualified_field(0);
     let mut column = Expr::Column(Column::new(qualifier.cloned(), field.name()));
-    if !citext::settle_pair((member.expr.as_mut(), schema), (&mut column, inner.schema()))? {
+    if !citext::settle_each(vec![(member.expr.as_mut(), schema), (&mut column, inner.schema())])? {
         let Some(common) = common(&[given.clone(), found.clone()]) else { return Ok(member) };
         *member.expr = compared(*member.expr, &given, common);
         column = compared(column, &found, common);

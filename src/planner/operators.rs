@@ -339,9 +339,8 @@ impl Operand {
     fn describe(&self) -> String {
         match self {
             Operand::Typed(field) => match type_of(field) {
-                Type::Enum(of) => of.shown(),
-                Type::Composite(of) => of.shown(),
-                ty if matches!(ty, Type::Array(_)) || ty.is_text() => ty.standard_name(),
+                ty @ (Type::Array(_) | Type::Enum(_) | Type::Composite(_)) => ty.standard_name(),
+                ty if ty.is_text() => ty.standard_name(),
                 _ => type_name(field.data_type()).to_owned(),
             },
             _ => "unknown".to_owned(),

@@ -47,8 +47,8 @@ use datafusion::common::ScalarValue;
 use crate::error::{Error, Result, SqlState};
 use crate::types::numeric::is_narrow;
 use crate::types::{
-    Composite, CompositeType, Enum, Hstore, Interval, Network, Numeric, Range, RecordField, Tid, TsVector,
-    Type, Value, numeric,
+    CompositeType, EnumType, Hstore, Interval, Network, Numeric, Range, RecordField, Tid, TsVector, Type,
+    Value, numeric,
 };
 
 /// Field metadata key of the SQL type, whose value is the type as JSON.
@@ -135,7 +135,7 @@ pub fn type_of(field: &Field) -> Type {
 /// The SQL type that an expression of an Arrow type shows as. Types we never store map to the nearest one;
 /// [`wire_type`] says what their arrays are cast to on the way out.
 pub fn type_of_data_type(data_type: &DataType) -> Type {
-    if let Some(of) = lists::enum_definition(data_type).and_then(Enum::from_json) {
+    if let Some(of) = lists::enum_definition(data_type).and_then(EnumType::from_json) {
         return Type::Enum(of);
     }
     if let Some(of) = lists::range_of(data_type) {
@@ -207,7 +207,7 @@ fn record_fields(fields: &[RecordField]) -> Fields {
 }
 
 /// As those of a record; the definition makes the type another one than that of a record, through all operators of a plan.
-fn composite_fields(of: &Composite) -> Fields {
+fn composite_fields(of: &CompositeType) -> Fields {
     let mut fields: Vec<Field> = of.fields.iter().map(|part| field(&part.name, &part.ty, true)).collect();
     if let Some(first) = fields.first_mut() {
         first.metadata_mut().insert(COMPOSITE_KEY.to_owned(), of.to_json());
@@ -216,7 +216,7 @@ fn composite_fields(of: &Composite) -> Fields {
 }
 
 fn composite_of(fields: &Fields) -> Option<CompositeType> {
-    Composite::from_json(fields.first()?.metadata().get(COMPOSITE_KEY)?)
+    CompositeType::from_json(fields.first()?.metadata().get(COMPOSITE_KEY)?)
 }
 
 fn same_storage(left: &DataType, right: &DataType) -> bool {

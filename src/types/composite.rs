@@ -11,18 +11,17 @@
 //!
 //! So no row is touched when the type changes. As an enumeration does, a type carries its whole definition.
 
-use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result, SqlState};
-use crate::types::identifiers::quote_ident;
-use crate::types::record::{self, Named, RecordField};
+use crate::types::named::{Definition, OwnType};
+use crate::types::record::{self, RecordField};
 use crate::types::{Type, Value, Zone};
 
-/// What CREATE TYPE ... AS made. Two are the same type when their oids are.
-#[derive(Clone, Debug, Eq, Serialize, Deserialize)]
+/// What CREATE TYPE ... AS made.
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Composite {
     pub oid: u32,
     /// Of the type of its arrays.
@@ -45,47 +44,17 @@ pub struct Attribute {
     pub ty: Type,
 }
 
-impl PartialEq for Composite {
-    fn eq(&self, other: &Self) -> bool {
-        self.oid == other.oid
+impl OwnType for Composite {
+    fn oid(&self) -> u32 {
+        self.oid
+    }
+
+    fn path(&self) -> (&str, &str) {
+        (&self.schema, &self.name)
     }
 }
 
-impl Hash for Composite {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.oid.hash(state);
-    }
-}
-
-/// A definition that is shared by all that is of the type.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct CompositeType(Arc<Composite>);
-
-impl From<Composite> for CompositeType {
-    fn from(definition: Composite) -> CompositeType {
-        CompositeType(Arc::new(definition))
-    }
-}
-
-impl std::ops::Deref for CompositeType {
-    type Target = Composite;
-
-    fn deref(&self) -> &Composite {
-        &self.0
-    }
-}
-
-impl Serialize for CompositeType {
-    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
-        self.0.serialize(serializer)
-    }
-}
-
-impl<'de> Deserialize<'de> for CompositeType {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<CompositeType, D::Error> {
-        Composite::deserialize(deserializer).map(CompositeType::from)
-    }
-}
+pub type CompositeType = Definition<Composite>;
 
 impl Composite {
     /// A new type with these fields.
@@ -181,12 +150,6 @@ impl Composite {
             .collect()
     }
 
-    /// Its name as format_type() shows it where the schema `public` is looked into.
-    pub fn shown(&self) -> String {
-        let name = quote_ident(&self.name);
-        if self.schema == "public" { name } else { format!("{}.{name}", quote_ident(&self.schema)) }
-    }
-
     /// A record of the values of all fields.
     pub fn value(&self, values: impl IntoIterator<Item = Value>) -> Value {
         let named = |(field, value): (&Attribute, Value)| (Arc::from(field.name.as_str()), value);
@@ -212,7 +175,7 @@ impl Composite {
     /// A record as one of this type; 42846 when it has another number of fields.
     pub fn of_record(
         &self,
-        fields: Vec<Named>,
+        fields: Vec<record::Named>,
         cast: impl Fn(Value, &Type) -> Result<Value>,
     ) -> Result<Value> {
         if fields.len() != self.fields.len() {
@@ -224,15 +187,6 @@ impl Composite {
         }
         let values = fields.into_iter().zip(&self.fields).map(|((_, value), field)| cast(value, &field.ty));
         Ok(self.value(values.collect::<Result<Vec<_>>>()?))
-    }
-
-    /// The definition as text, and back.
-    pub fn to_json(&self) -> String {
-        serde_json::to_string(self).expect("a composite type is plain data, which always serialises")
-    }
-
-    pub fn from_json(json: &str) -> Option<CompositeType> {
-        serde_json::from_str(json).ok()
     }
 }
 

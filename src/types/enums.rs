@@ -11,21 +11,19 @@
 //! So values compare, sort and are indexed as numbers, and no table is touched when the type changes. A type carries its
 //! whole definition, because text is read and printed where there is no catalogue.
 
-use std::hash::{Hash, Hasher};
-use std::sync::Arc;
-
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result, SqlState};
 use crate::types::Value;
+use crate::types::named::{Definition, OwnType};
 
 /// Between the numbers of labels that follow each other. It can be halved 32 times.
 const STEP: i64 = 1 << 32;
 /// PostgreSQL's NAMEDATALEN - 1, in bytes.
 const LABEL_BYTES_MAX: usize = 63;
 
-/// What CREATE TYPE ... AS ENUM made. Two are the same type when their oids are.
-#[derive(Clone, Debug, Eq, Serialize, Deserialize)]
+/// What CREATE TYPE ... AS ENUM made.
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Enum {
     pub oid: u32,
     /// Of the type of its arrays.
@@ -64,27 +62,17 @@ impl PartialEq for EnumValue {
     }
 }
 
-impl PartialEq for Enum {
-    fn eq(&self, other: &Self) -> bool {
-        self.oid == other.oid
+impl OwnType for Enum {
+    fn oid(&self) -> u32 {
+        self.oid
+    }
+
+    fn path(&self) -> (&str, &str) {
+        (&self.schema, &self.name)
     }
 }
 
-impl Hash for Enum {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.oid.hash(state);
-    }
-}
-
-/// A definition that is shared by all that is of the type.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct EnumType(Arc<Enum>);
-
-impl From<Enum> for EnumType {
-    fn from(definition: Enum) -> EnumType {
-        EnumType(Arc::new(definition))
-    }
-}
+pub type EnumType = Definition<Enum>;
 
 impl EnumType {
     /// The value with a number that a row holds.
@@ -104,26 +92,6 @@ impl EnumType {
                 Err(Error::new(SqlState::INVALID_TEXT_REPRESENTATION, message))
             }
         }
-    }
-}
-
-impl std::ops::Deref for EnumType {
-    type Target = Enum;
-
-    fn deref(&self) -> &Enum {
-        &self.0
-    }
-}
-
-impl Serialize for EnumType {
-    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
-        self.0.serialize(serializer)
-    }
-}
-
-impl<'de> Deserialize<'de> for EnumType {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<EnumType, D::Error> {
-        Enum::deserialize(deserializer).map(EnumType::from)
     }
 }
 
@@ -220,26 +188,6 @@ impl Enum {
         let message = format!("\"{text}\" is not an existing enum label");
         Error::new(SqlState::INVALID_PARAMETER_VALUE, message)
     }
-
-    /// Its name as format_type() shows it where the schema `public` is looked into.
-    pub fn shown(&self) -> String {
-        let name = quoted(&self.name);
-        if self.schema == "public" { name } else { format!("{}.{name}", quoted(&self.schema)) }
-    }
-
-    /// The definition as text, and back.
-    pub fn to_json(&self) -> String {
-        serde_json::to_string(self).expect("an enum is plain data, which always serialises")
-    }
-
-    pub fn from_json(json: &str) -> Option<EnumType> {
-        serde_json::from_str(json).ok()
-    }
-}
-
-/// An identifier in double quotes where it needs them.
-fn quoted(name: &str) -> String {
-    crate::types::identifiers::quote_ident(name)
 }
 
 #[cfg(test)]

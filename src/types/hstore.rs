@@ -17,7 +17,7 @@ use std::cmp::Ordering;
 
 use crate::error::{Error, Result, SqlState};
 use crate::types::Value;
-use crate::types::binary::{short, trailing, utf8};
+use crate::types::binary::{Parts, trailing, utf8};
 use crate::types::json;
 use crate::types::text::is_space;
 
@@ -319,35 +319,24 @@ fn send_text(text: &str, out: &mut Vec<u8>) {
 
 /// hstore_recv.
 pub fn receive(bytes: &[u8]) -> Result<Hstore> {
-    let mut rest = bytes;
-    let count = receive_i32(&mut rest)?;
+    let mut parts = Parts(bytes);
+    let count = i32::from_be_bytes(parts.take()?);
     if !(0..=PAIRS_MAX).contains(&count) {
         let message = format!("number of pairs ({count}) exceeds the maximum allowed ({PAIRS_MAX})");
         return Err(Error::new(SqlState::PROGRAM_LIMIT_EXCEEDED, message));
     }
     let mut pairs = Vec::new();
     for _ in 0..count {
-        let key = receive_text(&mut rest)?.ok_or_else(null_key)?;
-        pairs.push((key, receive_text(&mut rest)?));
+        let key = receive_text(&mut parts)?.ok_or_else(null_key)?;
+        pairs.push((key, receive_text(&mut parts)?));
     }
-    match rest {
-        [] => Ok(Hstore::new(pairs)),
-        _ => Err(trailing()),
-    }
-}
-
-fn receive_i32(rest: &mut &[u8]) -> Result<i32> {
-    let (number, after) = rest.split_first_chunk::<4>().ok_or_else(short)?;
-    *rest = after;
-    Ok(i32::from_be_bytes(*number))
+    if parts.0.is_empty() { Ok(Hstore::new(pairs)) } else { Err(trailing()) }
 }
 
 /// `None` for what is NULL, whose length is below zero.
-fn receive_text(rest: &mut &[u8]) -> Result<Option<String>> {
-    let Ok(length) = usize::try_from(receive_i32(rest)?) else { return Ok(None) };
-    let (text, after) = rest.split_at_checked(length).ok_or_else(short)?;
-    *rest = after;
-    Ok(Some(utf8(text)?.to_owned()))
+fn receive_text(parts: &mut Parts) -> Result<Option<String>> {
+    let Ok(length) = usize::try_from(i32::from_be_bytes(parts.take()?)) else { return Ok(None) };
+    Ok(Some(utf8(parts.slice(length)?)?.to_owned()))
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use std::fmt;
 use crate::error::{Error, Result, SqlState};
 use crate::types::interval::Limits;
 use crate::types::vector::Kind;
-use crate::types::{Composite, NetworkType, RangeType, Type, bits, vector};
+use crate::types::{Composite, NetworkType, OwnType, RangeType, Type, bits, vector};
 
 /// `vector`.
 pub const VECTOR_OID: u32 = 16_388;
