@@ -9,7 +9,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use roaring::RoaringBitmap;
 
-use crate::catalog::edit::encode_object;
 use crate::catalog::{
     self, Catalog, ConstraintKind, Edit, Index, IndexMethod, Object, Oid, Relation, Sequence, Table,
 };
@@ -298,11 +297,11 @@ impl Transaction {
         Ok(())
     }
 
-    /// Keeps others from changing a type that CREATE TYPE made until the end of the transaction: what they make of it is
-    /// made of what this one leaves.
-    pub fn lock_type(&mut self, of: Oid) -> Result<(), Stop> {
+    /// Keeps others from changing the types that CREATE TYPE made until the end of the transaction. A lock for each would
+    /// not do: a definition is in those of the types that have fields of it, and is put with them.
+    pub fn lock_types(&mut self) -> Result<(), Stop> {
         let txn = self.work().txn;
-        let resource = Resource::key(NAMES, format!("type {of}").as_bytes());
+        let resource = Resource::key(NAMES, b"types");
         if let Some(waiter) = self.core.locks.exclusive(txn, [resource])? {
             return Err(Stop::Wait(waiter));
         }
@@ -314,11 +313,6 @@ impl Transaction {
     /// [`Transaction::lock_table`] before reading the definition never meets this.
     fn check_current(&self, known: &Catalog, edits: &[Edit]) -> Result<()> {
         for oid in edits.iter().map(Edit::oid) {
-            if type_definition(known, oid) != type_definition(self.catalog_ref(), oid) {
-                return Err(Error::concurrent_update()
-                    .detail("Another transaction has changed the type.")
-                    .hint("Run the statement again."));
-            }
             let changed = match (known.table_by_oid(oid), self.catalog_ref().table_by_oid(oid)) {
                 (Some(known), Some(now)) => known != now,
                 (known, now) => known.is_some() != now.is_some(),
@@ -507,14 +501,6 @@ fn name_of(object: &Object, catalog: &Catalog) -> Option<(String, String)> {
         // In no schema, as their names are in none.
         Object::Extension(extension) => Some((String::new(), extension.name.clone())),
         Object::Schema(_) => None,
-    }
-}
-
-/// What CREATE TYPE and ALTER TYPE said of a type; two that are equal as types may have other labels or fields.
-fn type_definition(catalog: &Catalog, oid: Oid) -> Option<Vec<u8>> {
-    match catalog.object_by_oid(oid)? {
-        object @ (Object::Enum(_) | Object::Composite(_)) => Some(encode_object(&object)),
-        _ => None,
     }
 }
 

@@ -22,6 +22,9 @@ impl Session {
         text: Option<&str>,
     ) -> Result<Response> {
         let text = text.filter(|text| !text.is_empty()).map(str::to_string);
+        if kind == "TYPE" {
+            self.retry(|transaction| transaction.lock_types()).await?;
+        }
         let catalog = self.shared.current_catalog();
         let object = match kind {
             // The comment that pg_dump writes is the one the extension brings.

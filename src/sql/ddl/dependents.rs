@@ -1,6 +1,8 @@
-//! What is of an extension's types, and goes with the extension when CASCADE says so.
+//! What is of some types, and goes with them, or with the extension that has them, when CASCADE says so.
 
 use std::sync::Arc;
+
+use datafusion::sql::sqlparser::ast::DataType;
 
 use crate::catalog::{Catalog, Domain, Edit, Extension, Function, Oid, Table};
 use crate::error::{Error, Result, SqlState};
@@ -8,24 +10,29 @@ use crate::sql::ddl::types::types_of;
 use crate::sql::ddl::view::{dependents, described, readers_of};
 use crate::sql::session::Session;
 use crate::sql::type_names;
+use crate::sql::{dialect, domains};
 use crate::types::Type;
 
 /// Objects of the types, in the order in which PostgreSQL lists them.
-struct Dependents {
+pub(super) struct Dependents {
     columns: Vec<(Arc<Table>, String)>,
     /// Views, those that read others behind them.
     views: Vec<Oid>,
     functions: Vec<Arc<Function>>,
     domains: Vec<Arc<Domain>>,
+    /// Of composite types, by their oids.
+    fields: Vec<(Oid, String)>,
     /// What each is, and what it depends on.
     lines: Vec<(String, String)>,
 }
 
 impl Dependents {
-    fn of(extension: &Extension, catalog: &Catalog) -> Dependents {
-        let is_of = |ty: &&Type| ty.extension() == Some(extension.name.as_str());
-        let mut found =
-            Dependents { columns: vec![], views: vec![], functions: vec![], domains: vec![], lines: vec![] };
+    /// `is_of` says which types are meant, with the arrays of them.
+    pub(super) fn of(catalog: &Catalog, is_of: impl Fn(&Type) -> bool) -> Dependents {
+        let is_of = |ty: &&Type| is_of(ty);
+        let (columns, views, functions) = (Vec::new(), Vec::new(), Vec::new());
+        let (domains, fields, lines) = (Vec::new(), Vec::new(), Vec::new());
+        let mut found = Dependents { columns, views, functions, domains, fields, lines };
         let type_name = |ty: &Type| format!("type {}", ty.standard_name());
         for arrays in [true, false] {
             for table in catalog.tables() {
@@ -61,7 +68,26 @@ impl Dependents {
             found.lines.push((format!("type {}", domain.name), type_name(&domain.base)));
             found.domains.push(Arc::clone(domain));
         }
+        for holder in catalog.composites().map(|of| &of.definition) {
+            for field in holder.fields.iter().filter(|field| is_of(&&field.ty)) {
+                let shown = format!("column {} of composite type {}", field.name, holder.name);
+                found.lines.push((shown, type_name(&field.ty)));
+                found.fields.push((holder.oid, field.name.clone()));
+            }
+        }
         found
+    }
+
+    /// 2BP01 when there is something.
+    pub(super) fn refuse(&self, what: &str) -> Result<()> {
+        if self.lines.is_empty() {
+            return Ok(());
+        }
+        let lines: Vec<String> =
+            self.lines.iter().map(|(dependent, needed)| format!("{dependent} depends on {needed}")).collect();
+        Err(depended_on(what)
+            .detail(dependents(&lines))
+            .hint("Use DROP ... CASCADE to drop the dependent objects too."))
     }
 
     fn add_column(&mut self, catalog: &Catalog, table: &Arc<Table>, column: (&str, u16), needed: String) {
@@ -92,18 +118,7 @@ impl Dependents {
 }
 
 impl Session {
-    /// 2BP01 when something is of a type of the extension, or without it with CASCADE.
-    pub(super) async fn drop_of_extension(&mut self, extension: &Extension, cascade: bool) -> Result<()> {
-        let catalog = self.shared.current_catalog();
-        let found = Dependents::of(extension, &catalog);
-        if !found.lines.is_empty() && !cascade {
-            let lines: Vec<String> =
-                found.lines.iter().map(|(what, needed)| format!("{what} depends on {needed}")).collect();
-            return Err(depended_on(extension)
-                .detail(dependents(&lines))
-                .hint("Use DROP ... CASCADE to drop the dependent objects too."));
-        }
-        self.tell_cascade(found.lines.into_iter().map(|(what, _)| what).collect());
+    pub(super) async fn drop_dependents(&mut self, found: Dependents) -> Result<()> {
         for view in found.views.iter().rev() {
             self.drop_relation(*view).await?;
         }
@@ -115,28 +130,77 @@ impl Session {
         }
         self.edit(found.functions.iter().map(|function| Edit::Delete(function.oid)).collect()).await?;
         for domain in &found.domains {
-            self.remove_domain(domain, true).await?;
+            Box::pin(self.remove_domain(domain, true)).await?;
         }
-        self.refuse_casts_to_extension(extension)
+        for (holder, field) in found.fields {
+            Box::pin(self.drop_field(holder, field)).await?;
+        }
+        Ok(())
     }
 
-    /// 2BP01 when a stored expression or query casts to a type of the extension; unlike columns, CASCADE does not drop
-    /// what has those.
-    fn refuse_casts_to_extension(&self, extension: &Extension) -> Result<()> {
+    /// 2BP01 when something is of a type of the extension, or without it with CASCADE.
+    pub(super) async fn drop_of_extension(&mut self, extension: &Extension, cascade: bool) -> Result<()> {
         let name = extension.name.as_str();
+        let found = Dependents::of(&self.shared.current_catalog(), |ty| ty.extension() == Some(name));
+        let what = format!("extension {name}");
+        if !cascade {
+            found.refuse(&what)?;
+        }
+        self.tell_cascade(found.lines.iter().map(|(dependent, _)| dependent.clone()).collect());
+        self.drop_dependents(found).await?;
         let is_meant = |data_type: &_| {
             type_names::resolve(data_type).is_ok_and(|ty| ty.extension().is_some_and(|of| of == name))
         };
-        match self.stored_cast(None, &is_meant) {
+        self.refuse_casts(&what, &format!("a type of {what}"), None, &is_meant)
+    }
+
+    /// 2BP01 when a stored expression or query, but of a domain that goes, casts to a type; unlike columns, CASCADE does not
+    /// drop what has those.
+    pub(super) fn refuse_casts(
+        &self,
+        what: &str,
+        types: &str,
+        domain: Option<Oid>,
+        is_meant: &dyn Fn(&DataType) -> bool,
+    ) -> Result<()> {
+        match self.stored_cast(domain, is_meant) {
             None => Ok(()),
-            Some(dependent) => Err(depended_on(extension)
-                .detail(format!("{dependent} casts to a type of extension {name}"))
+            Some(dependent) => Err(depended_on(what)
+                .detail(format!("{dependent} casts to {types}"))
                 .hint("Drop what depends on it first.")),
         }
     }
+
+    /// Something, other than a domain that goes, whose stored expression or query casts to a type that is meant.
+    fn stored_cast(&self, domain: Option<Oid>, is_meant: &dyn Fn(&DataType) -> bool) -> Option<String> {
+        let catalog = self.shared.current_catalog();
+        let casts = |sql: &str| match dialect::parse_expression(sql) {
+            Ok(expression) => domains::is_cast_to(&expression, is_meant),
+            Err(_) => false,
+        };
+        let mut found = None;
+        for table in catalog.tables() {
+            if table.stored_expressions().any(|(_, sql)| casts(sql)) {
+                found = Some(format!("table {}", table.name));
+            }
+        }
+        for other in catalog.domains().filter(|other| Some(other.oid) != domain) {
+            if other.checks.iter().any(|check| casts(&check.sql)) {
+                found = Some(format!("type {}", other.name));
+            }
+        }
+        for (oid, query) in catalog.stored_queries() {
+            let tree = dialect::parse_query(&query.sql);
+            if tree.is_ok_and(|tree| domains::is_cast_to(&*tree, is_meant)) {
+                let view = catalog.view_by_oid(oid).map(|view| view.name.clone());
+                found = Some(format!("view {}", view.unwrap_or_else(|| oid.to_string())));
+            }
+        }
+        found
+    }
 }
 
-fn depended_on(extension: &Extension) -> Error {
-    let message = format!("cannot drop extension {} because other objects depend on it", extension.name);
+fn depended_on(what: &str) -> Error {
+    let message = format!("cannot drop {what} because other objects depend on it");
     Error::new(SqlState::DEPENDENT_OBJECTS_STILL_EXIST, message)
 }

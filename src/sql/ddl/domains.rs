@@ -271,55 +271,14 @@ impl Session {
                 self.drop_column(&table, &column, true, true).await?;
             }
         }
-        self.refuse_casts(domain)?;
-        self.edit(vec![Edit::Delete(domain.oid)]).await
-    }
-
-    /// 2BP01 when a stored expression or query casts to the domain; unlike columns, CASCADE does not drop what has those.
-    fn refuse_casts(&self, domain: &Domain) -> Result<()> {
         let catalog = self.shared.current_catalog();
         let path = self.shared.schemas(&catalog);
         let is_meant = |data_type: &DataType| {
             domains::meant(data_type, &catalog, &path).is_some_and(|meant| meant.oid == domain.oid)
         };
-        let Some(dependent) = self.stored_cast(Some(domain.oid), &is_meant) else { return Ok(()) };
-        let shown = &domain.name;
-        let message = format!("cannot drop type {shown} because other objects depend on it");
-        Err(Error::new(SqlState::DEPENDENT_OBJECTS_STILL_EXIST, message)
-            .detail(format!("{dependent} casts to type {shown}"))
-            .hint("Drop what depends on it first."))
-    }
-
-    /// Something, other than a domain that goes, whose stored expression or query casts to a type that is meant.
-    pub(super) fn stored_cast(
-        &self,
-        domain: Option<Oid>,
-        is_meant: &dyn Fn(&DataType) -> bool,
-    ) -> Option<String> {
-        let catalog = self.shared.current_catalog();
-        let casts = |sql: &str| match dialect::parse_expression(sql) {
-            Ok(expression) => domains::is_cast_to(&expression, is_meant),
-            Err(_) => false,
-        };
-        let mut found = None;
-        for table in catalog.tables() {
-            if table.stored_expressions().any(|(_, sql)| casts(sql)) {
-                found = Some(format!("table {}", table.name));
-            }
-        }
-        for other in catalog.domains().filter(|other| Some(other.oid) != domain) {
-            if other.checks.iter().any(|check| casts(&check.sql)) {
-                found = Some(format!("type {}", other.name));
-            }
-        }
-        for (oid, query) in catalog.stored_queries() {
-            let tree = dialect::parse_query(&query.sql);
-            if tree.is_ok_and(|tree| domains::is_cast_to(&*tree, is_meant)) {
-                let view = catalog.view_by_oid(oid).map(|view| view.name.clone());
-                found = Some(format!("view {}", view.unwrap_or_else(|| oid.to_string())));
-            }
-        }
-        found
+        let what = format!("type {shown}");
+        self.refuse_casts(&what, &what, Some(domain.oid), &is_meant)?;
+        self.edit(vec![Edit::Delete(domain.oid)]).await
     }
 }
 

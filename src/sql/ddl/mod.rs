@@ -9,13 +9,13 @@ mod alter;
 mod comment;
 // CREATE EXTENSION, CREATE SCHEMA, owners.
 mod database;
+// What goes with types.
+mod dependents;
 // CREATE DOMAIN and its like.
 mod domains;
 // DROP.
 mod drop;
 pub mod extension;
-// What is of the types of extensions.
-mod extension_types;
 // Generated columns in ALTER TABLE.
 mod generated;
 // Columns that indexes are on and nobody sees.

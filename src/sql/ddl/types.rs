@@ -3,12 +3,11 @@
 //! Columns, views, functions and other types carry the definition of the types they are of, so a change of a type is one of
 //! them too, in the same transaction. No row is touched.
 
-use std::sync::Arc;
-
 use crate::catalog::{
-    Catalog, CompositeObject, Domain, Edit, EnumObject, Function, Object, Returns, Table, View,
+    Catalog, CompositeObject, Domain, Edit, EnumObject, Function, Object, Oid, Returns, Table, View,
 };
 use crate::error::{Error, Result, SqlState};
+use crate::sql::ddl::dependents::Dependents;
 use crate::sql::ddl::rename::check_schema;
 use crate::sql::ddl::table::check_column_type;
 use crate::sql::domain_words::DomainAction;
@@ -30,6 +29,7 @@ impl Session {
     }
 
     pub(super) async fn create_composite(&mut self, name: &Name, fields: &[Field]) -> Result<Response> {
+        self.retry(|transaction| transaction.lock_types()).await?;
         let catalog = self.shared.current_catalog();
         let schema = self.shared.creation_schema(&catalog, name)?;
         refuse_taken(&catalog, &schema, &name.name, None)?;
@@ -66,8 +66,7 @@ impl Session {
             self.alter_domain(name, &action).await?;
             return Ok(done("ALTER TYPE"));
         }
-        let old = self.type_of_user(&catalog, name)?;
-        self.retry(|transaction| transaction.lock_type(old.oid())).await?;
+        self.retry(|transaction| transaction.lock_types()).await?;
         // As others left it.
         let catalog = self.shared.current_catalog();
         let old = self.type_of_user(&catalog, name)?;
@@ -262,70 +261,31 @@ impl Session {
 
     /// Drops a type that CREATE TYPE made, with what is of it if `cascade` says so.
     pub(super) async fn drop_named_type(&mut self, of: &Type, cascade: bool) -> Result<()> {
-        self.retry(|transaction| transaction.lock_type(of.oid())).await?;
-        let catalog = self.shared.current_catalog();
-        let is_of = |ty: &Type| is_directly(ty, of);
-        let mut columns: Vec<(Arc<Table>, String)> = Vec::new();
-        for table in catalog.tables() {
-            let names = table.columns.iter().filter(|column| is_of(&column.ty)).map(|c| c.name.clone());
-            columns.extend(names.map(|name| (table.clone(), name)));
+        self.retry(|transaction| transaction.lock_types()).await?;
+        let found = Dependents::of(&self.shared.current_catalog(), |ty| is_directly(ty, of));
+        let what = format!("type {of}");
+        if !cascade {
+            found.refuse(&what)?;
         }
-        let views: Vec<_> =
-            catalog.views().filter(|view| view.columns.iter().any(|c| is_of(&c.ty))).cloned().collect();
-        let functions: Vec<_> =
-            catalog.functions().filter(|function| types_of(function).any(is_of)).cloned().collect();
-        let domains: Vec<_> = catalog.domains().filter(|domain| is_of(&domain.base)).cloned().collect();
-        let fields: Vec<(Composite, String)> = fields_of(&catalog, of).collect();
-        let shown = of.to_string();
-        let dependents = columns.iter().map(|(table, name)| format!("column {name} of table {}", table.name));
-        let dependents = dependents.chain(views.iter().map(|view| format!("view {}", view.name)));
-        let dependents = dependents.chain(functions.iter().map(|f| format!("function {}", f.signature())));
-        let dependents = dependents.chain(domains.iter().map(|domain| format!("type {}", domain.name)));
-        let of_fields =
-            fields.iter().map(|(of, name)| format!("column {name} of composite type {}", of.name));
-        let dependents: Vec<String> = dependents.chain(of_fields).collect();
-        if !dependents.is_empty() && !cascade {
-            let lines: Vec<String> =
-                dependents.iter().map(|dependent| format!("{dependent} depends on type {shown}")).collect();
-            let message = format!("cannot drop type {shown} because other objects depend on it");
-            return Err(Error::new(SqlState::DEPENDENT_OBJECTS_STILL_EXIST, message)
-                .detail(lines.join("\n"))
-                .hint("Use DROP ... CASCADE to drop the dependent objects too."));
-        }
-        for domain in &domains {
-            Box::pin(self.remove_domain(domain, true)).await?;
-        }
-        let views: Vec<u32> = views.iter().map(|view| view.oid).collect();
-        let readers = views.iter().copied().chain(functions.iter().map(|function| function.oid));
-        self.drop_readers(&readers.collect::<Vec<_>>(), None, true).await?;
-        let mut edits: Vec<Edit> = views.into_iter().map(Edit::Delete).collect();
-        edits.extend(functions.iter().map(|function| Edit::Delete(function.oid)));
-        self.edit(edits).await?;
-        for (table, name) in columns {
-            let catalog = self.shared.current_catalog();
-            if let Some(table) = catalog.table_by_oid(table.oid).cloned() {
-                self.drop_column(&table, &name, true, true).await?;
-            }
-        }
-        for (holder, name) in fields {
-            if holder.fields.len() == 1 {
-                Box::pin(self.drop_named_type(&Type::Composite(holder.into()), true)).await?;
-                continue;
-            }
-            let drop = FieldAction::Drop { name, if_exists: true };
-            let holder = Name { schema: Some(holder.schema), name: holder.name, position: 0 };
-            Box::pin(self.alter_named_type(&holder, &TypeAction::Fields(vec![drop]))).await?;
-        }
+        self.drop_dependents(found).await?;
         let catalog = self.shared.current_catalog();
         let path = self.shared.schemas(&catalog);
         let is_meant = |name: &_| resolve_in(name, &catalog, &path).is_ok_and(|ty| is_directly(&ty, of));
-        if let Some(dependent) = self.stored_cast(None, &is_meant) {
-            let message = format!("cannot drop type {shown} because other objects depend on it");
-            return Err(Error::new(SqlState::DEPENDENT_OBJECTS_STILL_EXIST, message)
-                .detail(format!("{dependent} casts to type {shown}"))
-                .hint("Drop what depends on it first."));
-        }
+        self.refuse_casts(&what, &what, None, &is_meant)?;
         self.edit(vec![Edit::Delete(of.oid())]).await
+    }
+
+    /// Takes a field out of a composite type, and the type itself when it has no other.
+    pub(super) async fn drop_field(&mut self, holder: Oid, name: String) -> Result<()> {
+        let Some(holder @ Type::Composite(of)) = &self.shared.current_catalog().type_by_oid(holder) else {
+            return Ok(());
+        };
+        if of.fields.len() == 1 {
+            return self.drop_named_type(holder, true).await;
+        }
+        let drop = FieldAction::Drop { name, if_exists: true };
+        let holder = Name { schema: Some(of.schema.clone()), name: of.name.clone(), position: 0 };
+        self.alter_named_type(&holder, &TypeAction::Fields(vec![drop])).await.map(|_| ())
     }
 }
 
@@ -367,16 +327,6 @@ fn refuse_read_field(catalog: &Catalog, field: &str) -> Result<()> {
         true => Err(Error::unsupported("renaming or dropping an attribute that a stored expression reads")),
         false => Ok(()),
     }
-}
-
-/// The fields of other composite types that are of a type.
-fn fields_of<'a>(catalog: &'a Catalog, of: &'a Type) -> impl Iterator<Item = (Composite, String)> + 'a {
-    let others = catalog.composites().filter(|holder| holder.definition.oid != of.oid());
-    others.flat_map(move |holder| {
-        let fields = holder.definition.fields.iter();
-        let found = fields.filter(|field| is_directly(&field.ty, of));
-        found.map(|field| (Composite::clone(&holder.definition), field.name.clone()))
-    })
 }
 
 fn no_field(of: &Composite, name: &str) -> String {
