@@ -1,8 +1,9 @@
-//! Functions and operators of arrays: one dimension, counted from 1.
+//! Functions and operators of arrays, counted from 1 in each dimension.
 //!
 //! Elements are compared as values, and NULL as PostgreSQL does it: to remove, replace or find a NULL it counts as
 //! equal to itself, to contain or overlap it does not.
 
+use std::cmp::Ordering;
 use std::sync::Arc;
 
 use arrow::array::StringArray;
@@ -13,7 +14,19 @@ use crate::error::{Error, Result, SqlState};
 use crate::functions::sampling::drawn;
 use crate::functions::value::{Definition, functions as build, lenient, lenient_shown, shown, strict};
 use crate::types::arrow::errors::from_arrow;
-use crate::types::{Look, Value, text as texts};
+use crate::types::dimensions::{are_alike, flat, into_flat, shape, shaped};
+use crate::types::{Look, Type, Value, text as texts};
+
+/// What unnest() makes rows of: the elements of all dimensions.
+pub const ELEMENTS: &str = "hither_elements";
+/// An array of arrays, which all have one shape.
+pub const NESTED: &str = "hither_nested";
+/// An array of one value, of the length of each dimension.
+pub const FILL: &str = "hither_fill";
+/// What is at a place in each dimension.
+pub const PLACE: &str = "hither_place";
+/// What is between two places in each dimension.
+pub const SLICE: &str = "hither_slice";
 
 pub fn functions() -> Vec<Arc<ScalarUDF>> {
     build(definitions())
@@ -40,36 +53,32 @@ fn definitions() -> Vec<Definition> {
             Ok(Value::Array((1..=longest as i64).map(Value::Int8).collect()))
         }),
         lenient("array_append(any, any) $1", |v| {
-            let mut items = items(&v[0]).to_vec();
+            let mut items = row(&v[0])?.to_vec();
             items.push(item(&v[1])?);
             Ok(Value::Array(items))
         }),
         lenient("array_prepend(any, any) $2", |v| {
-            let mut items = items(&v[1]).to_vec();
+            let mut items = row(&v[1])?.to_vec();
             items.insert(0, item(&v[0])?);
             Ok(Value::Array(items))
         }),
-        lenient("array_cat(any, any) $1", |v| {
-            Ok(match (&v[0], &v[1]) {
-                (Value::Null, other) | (other, Value::Null) => other.clone(),
-                (left, right) => Value::Array([items(left), items(right)].concat()),
-            })
+        lenient("array_cat(any, any) deepest", |v| match (&v[0], &v[1]) {
+            (Value::Null, other) | (other, Value::Null) => Ok(other.clone()),
+            (left, right) => concatenation(items(left), items(right)).map(Value::Array),
         }),
         lenient("array_remove(any, any) $1", |v| match &v[0] {
             Value::Null => Ok(Value::Null),
             array => {
-                Ok(Value::Array(items(array).iter().filter(|item| !same(item, &v[1])).cloned().collect()))
+                let items = one_dimension(array, "removing elements from multidimensional arrays")?;
+                Ok(Value::Array(items.iter().filter(|item| !same(item, &v[1])).cloned().collect()))
             }
         }),
         lenient("array_replace(any, any, any) $1", |v| match &v[0] {
             Value::Null => Ok(Value::Null),
-            array => {
-                let replaced = |item: &Value| if same(item, &v[1]) { v[2].clone() } else { item.clone() };
-                Ok(Value::Array(items(array).iter().map(replaced).collect()))
-            }
+            array => Ok(Value::Array(replaced(items(array), &v[1], &v[2]))),
         }),
         lenient("array_position(any, any) int4", |v| {
-            let found = items(&v[0]).iter().position(|item| same(item, &v[1]));
+            let found = one_dimension(&v[0], SEARCHING)?.iter().position(|item| same(item, &v[1]));
             Ok(found.map_or(Value::Null, |at| Value::Int4(at as i32 + 1)))
         }),
         lenient("array_position(any, any, int4) int4", |v| {
@@ -77,11 +86,24 @@ fn definitions() -> Vec<Definition> {
                 return Err(Error::new(SqlState("22004"), "initial position must not be null"));
             };
             let before = usize::try_from(start).unwrap_or(0).max(1) - 1;
-            let found = items(&v[0]).iter().skip(before).position(|item| same(item, &v[1]));
+            let items = one_dimension(&v[0], SEARCHING)?;
+            let found = items.iter().skip(before).position(|item| same(item, &v[1]));
             Ok(found.map_or(Value::Null, |at| Value::Int4((before + at) as i32 + 1)))
         }),
         lenient("array_fill(any, int4[]) $1[]", |v| fill(&v[0], &v[1], None)),
         lenient("array_fill(any, int4[], int4[]) $1[]", |v| fill(&v[0], &v[1], Some(&v[2]))),
+        // array_fill(value, ARRAY[2, 3]), with the lengths as arguments.
+        lenient("hither_fill(any, int4...) above", |v| {
+            let lengths = v[1..].iter().map(|length| filled_length(length)).collect::<Result<Vec<_>>>()?;
+            let count = lengths.iter().try_fold(1usize, |count, length| count.checked_mul(*length));
+            match count {
+                Some(count) if count <= LENGTH_MAX => {
+                    let ty = Type::Text.with_dimensions(lengths.len());
+                    shaped(vec![v[0].clone(); count], &lengths, &ty)
+                }
+                _ => Err(too_long()),
+            }
+        }),
         strict("array_shuffle(any) $1", |v| {
             let items = items(&v[0]);
             Ok(Value::Array(some_of(items, items.len())))
@@ -101,7 +123,8 @@ fn definitions() -> Vec<Definition> {
         lenient("array_positions(any, any) int4[]", |v| match &v[0] {
             Value::Null => Ok(Value::Null),
             array => {
-                let found = items(array).iter().enumerate().filter(|(_, item)| same(item, &v[1]));
+                let items = one_dimension(array, SEARCHING)?;
+                let found = items.iter().enumerate().filter(|(_, item)| same(item, &v[1]));
                 Ok(Value::Array(found.map(|(at, _)| Value::Int4(at as i32 + 1)).collect()))
             }
         }),
@@ -109,33 +132,49 @@ fn definitions() -> Vec<Definition> {
         lenient("hither_array_or_empty(any) $1", |v| {
             Ok(if v[0] == Value::Null { Value::Array(Vec::new()) } else { v[0].clone() })
         }),
-        // array[2:4]; what lies outside the array is not there.
-        strict("hither_slice(any, int4, int4) $1", |v| {
-            let (Value::Int4(first), Value::Int4(last)) = (&v[1], &v[2]) else { return Ok(Value::Null) };
-            let items = items(&v[0]);
-            let first = usize::try_from(*first).unwrap_or(0).max(1) - 1;
-            let last = usize::try_from(*last).unwrap_or(0).min(items.len());
-            Ok(Value::Array(items.get(first..last).unwrap_or_default().to_vec()))
+        // array[2:4], or [2:4][1:1]; what lies outside the array is not there. Dimensions that are not said are whole.
+        strict("hither_slice(any, int4...) $1", |v| {
+            let bounds: Vec<i32> = v[1..].iter().filter_map(place).collect();
+            Ok(Value::Array(sliced(items(&v[0]), &bounds)))
         }),
+        // array[2][1] of an array of several dimensions; of fewer subscripts than it has dimensions it is NULL.
+        strict("hither_place(any, int4...) below", |v| {
+            let mut found = &v[0];
+            for subscript in &v[1..] {
+                let before = place(subscript).and_then(|place| usize::try_from(place).ok()?.checked_sub(1));
+                match before.and_then(|before| items(found).get(before)) {
+                    Some(item) => found = item,
+                    None => return Ok(Value::Null),
+                }
+            }
+            Ok(if let Value::Array(_) = found { Value::Null } else { found.clone() })
+        }),
+        // ARRAY[a, b] of arrays: they have one shape.
+        strict("hither_nested(any) $1", |v| match items(&v[0]) {
+            items if !are_alike(items) => Err(uneven()),
+            // Of arrays without items, and of NULLs.
+            items if shape(items).len() < 2 || items.contains(&Value::Null) => Ok(Value::Array(Vec::new())),
+            _ => Ok(v[0].clone()),
+        }),
+        // What unnest() makes rows of: the items of all dimensions.
+        strict("hither_elements(any) flat", |v| Ok(Value::Array(into_flat(items(&v[0]).to_vec())))),
         // What string_agg makes of array_agg, of the values and of what stands before each.
         lenient("string_agg_items(text[], text) text", |v| Ok(concatenated(&v[0], &v[1]))),
         lenient("string_agg_items(text[], text[]) text", |v| Ok(concatenated(&v[0], &v[1]))),
         lenient("string_agg_items(bytea[], bytea) bytea", |v| Ok(concatenated(&v[0], &v[1]))),
         lenient("string_agg_items(bytea[], bytea[]) bytea", |v| Ok(concatenated(&v[0], &v[1]))),
         strict("array_contains_all(any, any) bool", |v| {
-            let (outer, inner) = (items(&v[0]), items(&v[1]));
+            let (outer, inner) = (flat(items(&v[0])), flat(items(&v[1])));
             Ok(Value::Bool(inner.iter().all(|item| outer.iter().any(|other| equal(item, other)))))
         }),
         // 'x' = ANY (array), until it is known what the text is read as.
-        lenient("hither_has(any, any) bool", |v| match &v[0] {
-            Value::Array(items) if items.iter().any(|item| equal(item, &v[1])) => Ok(Value::Bool(true)),
-            Value::Array(items) if !items.contains(&Value::Null) => Ok(Value::Bool(false)),
+        lenient("hither_has(any, any) bool", |v| match flat(items(&v[0])) {
+            _ if v[0] == Value::Null => Ok(Value::Null),
+            items if items.iter().any(|item| equal(item, &v[1])) => Ok(Value::Bool(true)),
+            items if !items.contains(&&Value::Null) => Ok(Value::Bool(false)),
             _ => Ok(Value::Null),
         }),
-        lenient("hither_has_null(any) bool", |v| match &v[0] {
-            Value::Array(items) => Ok(Value::Bool(items.contains(&Value::Null))),
-            _ => Ok(Value::Null),
-        }),
+        strict("hither_has_null(any) bool", |v| Ok(Value::Bool(flat(items(&v[0])).contains(&&Value::Null)))),
         // x LIKE ANY (array) and its like: the text, the patterns, the operator, whether one is enough.
         lenient("hither_like(text, text[], text, bool) bool", |v| {
             let (Value::Array(patterns), Value::Text(operator), Value::Bool(any)) = (&v[1], &v[2], &v[3])
@@ -153,20 +192,19 @@ fn definitions() -> Vec<Definition> {
             Ok(answer.map_or(Value::Null, Value::Bool))
         }),
         strict("array_overlap(any, any) bool", |v| {
-            let (left, right) = (items(&v[0]), items(&v[1]));
+            let (left, right) = (flat(items(&v[0])), flat(items(&v[1])));
             Ok(Value::Bool(left.iter().any(|item| right.iter().any(|other| equal(item, other)))))
         }),
-        strict("array_length(any, int4) int4", |v| {
-            let length = items(&v[0]).len() as i32;
-            Ok(if v[1] == Value::Int4(1) && length > 0 { Value::Int4(length) } else { Value::Null })
-        }),
-        strict("cardinality(any) int4", |v| Ok(Value::Int4(items(&v[0]).len() as i32))),
-        strict("array_ndims(any) int4", |v| {
-            Ok(if items(&v[0]).is_empty() { Value::Null } else { Value::Int4(1) })
-        }),
-        strict("array_dims(any) text", |v| match items(&v[0]).len() {
+        strict("array_length(any, int4) int4", |v| Ok(extent(&v[0], &v[1]).map_or(Value::Null, Value::Int4))),
+        strict("cardinality(any) int4", |v| Ok(Value::Int4(flat(items(&v[0])).len() as i32))),
+        strict("array_ndims(any) int4", |v| match shape(items(&v[0])).len() {
             0 => Ok(Value::Null),
-            length => Ok(Value::Text(format!("[1:{length}]"))),
+            dimensions => Ok(Value::Int4(dimensions as i32)),
+        }),
+        strict("array_dims(any) text", |v| {
+            let shape = shape(items(&v[0]));
+            let shown: String = shape.iter().map(|length| format!("[1:{length}]")).collect();
+            Ok(if shape.is_empty() { Value::Null } else { Value::Text(shown) })
         }),
         strict("trim_array(any, int4) $1", |v| {
             let (items, Value::Int4(count)) = (items(&v[0]), &v[1]) else { return Ok(Value::Null) };
@@ -205,13 +243,22 @@ fn fill(value: &Value, lengths: &Value, bounds: Option<&Value>) -> Result<Value>
     {
         return Err(Error::unsupported("arrays that do not start at 1"));
     }
-    match usize::try_from(length) {
-        Ok(length) if length <= LENGTH_MAX => Ok(Value::Array(vec![value.clone(); length])),
-        _ => {
-            let message = format!("array size exceeds the maximum allowed ({LENGTH_MAX})");
-            Err(Error::new(SqlState::PROGRAM_LIMIT_EXCEEDED, message))
+    Ok(Value::Array(vec![value.clone(); filled_length(&Value::Int4(length))?]))
+}
+
+/// The length of a dimension that is filled.
+fn filled_length(length: &Value) -> Result<usize> {
+    match length {
+        Value::Int4(length) => {
+            usize::try_from(*length).ok().filter(|length| *length <= LENGTH_MAX).ok_or_else(too_long)
         }
+        _ => Err(Error::new(SqlState("22004"), "dimension values cannot be null")),
     }
+}
+
+fn too_long() -> Error {
+    let message = format!("array size exceeds the maximum allowed ({LENGTH_MAX})");
+    Error::new(SqlState::PROGRAM_LIMIT_EXCEEDED, message)
 }
 
 /// PostgreSQL's MaxArraySize.
@@ -234,11 +281,102 @@ fn same(left: &Value, right: &Value) -> bool {
 }
 
 /// What becomes an element.
-fn item(value: &Value) -> crate::error::Result<Value> {
+fn item(value: &Value) -> Result<Value> {
     match value {
-        Value::Array(_) => Err(Error::unsupported("arrays of several dimensions")),
+        Value::Array(_) => Err(Error::unsupported("arrays in an array by a function; ||")),
         value => Ok(value.clone()),
     }
+}
+
+const SEARCHING: &str = "searching for elements in multidimensional arrays";
+
+/// The items of an array of one dimension, or of none.
+fn one_dimension<'v>(array: &'v Value, doing: &str) -> Result<&'v [Value]> {
+    let items = items(array);
+    match items.first() {
+        Some(Value::Array(_)) => {
+            Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, format!("{doing} is not supported")))
+        }
+        _ => Ok(items),
+    }
+}
+
+/// The items of an array to which one more can be added.
+fn row(array: &Value) -> Result<&[Value]> {
+    let items = items(array);
+    match items.first() {
+        Some(Value::Array(_)) => {
+            let message = "argument must be empty or one-dimensional array";
+            Err(Error::new(SqlState::DATA_EXCEPTION, message))
+        }
+        _ => Ok(items),
+    }
+}
+
+/// Two arrays behind each other, or an array with one more of its rows, as array_cat has it.
+fn concatenation(left: &[Value], right: &[Value]) -> Result<Vec<Value>> {
+    let (one, other) = (shape(left), shape(right));
+    let refused = |detail: String| {
+        Err(Error::new(SqlState::ARRAY_SUBSCRIPT_ERROR, "cannot concatenate incompatible arrays")
+            .detail(detail))
+    };
+    let of_elements =
+        || "Arrays with differing element dimensions are not compatible for concatenation.".to_owned();
+    if one.is_empty() || other.is_empty() {
+        return Ok([left, right].concat());
+    }
+    let row = |items: &[Value]| vec![Value::Array(items.to_vec())];
+    match one.len().cmp(&other.len()) {
+        Ordering::Equal if one[1..] == other[1..] => Ok([left, right].concat()),
+        Ordering::Less if one[..] == other[1..] => Ok([row(left), right.to_vec()].concat()),
+        Ordering::Greater if one[1..] == other[..] => Ok([left.to_vec(), row(right)].concat()),
+        _ if one.len().abs_diff(other.len()) <= 1 => refused(of_elements()),
+        _ => refused(format!(
+            "Arrays of {} and {} dimensions are not compatible for concatenation.",
+            one.len(),
+            other.len()
+        )),
+    }
+}
+
+fn replaced(items: &[Value], from: &Value, to: &Value) -> Vec<Value> {
+    let replaced = |item: &Value| match item {
+        Value::Array(items) => Value::Array(replaced(items, from, to)),
+        item if same(item, from) => to.clone(),
+        item => item.clone(),
+    };
+    items.iter().map(replaced).collect()
+}
+
+/// The part of an array between bounds, first and last of each dimension from the outermost on.
+fn sliced(all: &[Value], bounds: &[i32]) -> Vec<Value> {
+    let [first, last, deeper @ ..] = bounds else { return all.to_vec() };
+    let first = usize::try_from(*first).unwrap_or(0).max(1) - 1;
+    let last = usize::try_from(*last).unwrap_or(0).min(all.len());
+    let part = |item: &Value| match item {
+        Value::Array(items) => Value::Array(sliced(items, deeper)),
+        item => item.clone(),
+    };
+    let found: Vec<Value> = all.get(first..last).unwrap_or_default().iter().map(part).collect();
+    // No dimension is without items.
+    let is_empty = |item: &Value| matches!(item, Value::Array(items) if items.is_empty());
+    if found.iter().any(is_empty) { Vec::new() } else { found }
+}
+
+fn place(value: &Value) -> Option<i32> {
+    if let Value::Int4(place) = value { Some(*place) } else { None }
+}
+
+/// The length of a dimension, counted from 1.
+fn extent(array: &Value, dimension: &Value) -> Option<i32> {
+    let before = usize::try_from(place(dimension)?).ok()?.checked_sub(1)?;
+    shape(items(array)).get(before).map(|length| *length as i32)
+}
+
+/// The refusal of arrays in one that have not one shape.
+pub fn uneven() -> Error {
+    let message = "multidimensional arrays must have array expressions with matching dimensions";
+    Error::new(SqlState::ARRAY_SUBSCRIPT_ERROR, message)
 }
 
 /// Equal and not NULL, whichever of the integer types they have.
@@ -296,7 +434,7 @@ fn like(text: &Value, pattern: &Value, operator: &str) -> Result<Option<bool>> {
 
 fn joined(look: Look, array: &Value, separator: &Value, null: Option<&str>) -> Value {
     let Value::Text(separator) = separator else { return Value::Null };
-    let shown = items(array).iter().filter_map(|item| match item {
+    let shown = flat(items(array)).into_iter().filter_map(|item| match item {
         Value::Null => null.map(str::to_owned),
         item => Some(texts::to_string_as(item, look)),
     });

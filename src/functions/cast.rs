@@ -53,7 +53,9 @@ pub fn differs(source: &Type, target: &Type) -> bool {
         (Type::TsVector | Type::TsQuery, _) | (_, Type::TsVector | Type::TsQuery) => source != target,
         (Type::Range(_) | Type::Network(_) | Type::Hstore, _)
         | (_, Type::Range(_) | Type::Network(_) | Type::Hstore) => source != target,
-        (Type::Array(source), Type::Array(target)) => differs(source, target),
+        (Type::Array(_), Type::Array(_)) => {
+            source.dimensions() != target.dimensions() || differs(source.element(), target.element())
+        }
         (Type::Vector(_) | Type::Halfvec(_) | Type::Sparsevec(_), _)
         | (_, Type::Vector(_) | Type::Halfvec(_) | Type::Sparsevec(_)) => source.bare() != target.bare(),
         (Type::Json | Type::Jsonb | Type::JsonPath, _) | (_, Type::Json | Type::Jsonb | Type::JsonPath) => {

@@ -1,7 +1,7 @@
 //! Assignment to elements: what `SET tags[2] = 'x'` and `SET doc['a']['b'] = '1'` make of the array and the document.
 //!
 //! ```text
-//!   hither_assign_element(array, value, place)        hither_assign_slice(array, values, first, last)
+//!   hither_assign_element(array, value, place...)     hither_assign_slice(array, values, first, last)
 //!   hither_assign_member(document, value, step...)    hither_populated(document)
 //! ```
 //!
@@ -25,7 +25,7 @@ pub const TO_THE_END: i32 = i32::MAX;
 
 pub fn functions() -> Vec<Arc<ScalarUDF>> {
     value::functions(vec![
-        lenient("hither_assign_element(any, any, int4) $1", element),
+        lenient("hither_assign_element(any, any, int4...) $1", element),
         lenient("hither_assign_slice(any, any, int4, int4) $1", slice),
         lenient("hither_assign_member(jsonb, jsonb, any...) jsonb", member),
         strict("hither_populated(jsonb) text[]", populated),
@@ -56,7 +56,39 @@ fn items(array: &Value) -> Vec<Value> {
 }
 
 fn element(v: &[Value]) -> Result<Value> {
-    let (mut items, place) = (items(&v[0]), place(&v[2])?);
+    match &v[2..] {
+        [one] => element_of_row(&v[0], &v[1], place(one)?),
+        several => {
+            let places = several.iter().map(place).collect::<Result<Vec<_>>>()?;
+            deeper_element(&items(&v[0]), &v[1], &places)
+        }
+    }
+}
+
+/// The array with a value at a place in each dimension, which must be there already: such an array does not grow. One
+/// without items becomes one of a single item.
+fn deeper_element(items: &[Value], value: &Value, places: &[i64]) -> Result<Value> {
+    let [place, deeper @ ..] = places else { return Ok(value.clone()) };
+    if items.is_empty() {
+        return match places.iter().all(|place| *place == 1) {
+            true => Ok(places.iter().fold(value.clone(), |inner, _| Value::Array(vec![inner]))),
+            false => Err(begins_elsewhere()),
+        };
+    }
+    let found = usize::try_from(*place).ok().and_then(|place| place.checked_sub(1));
+    let Some((at, old)) = found.and_then(|at| Some((at, items.get(at)?))) else {
+        return Err(Error::new(SqlState::ARRAY_SUBSCRIPT_ERROR, "array subscript out of range"));
+    };
+    let mut changed = items.to_vec();
+    changed[at] = match old {
+        Value::Array(items) => deeper_element(items, value, deeper)?,
+        _ => value.clone(),
+    };
+    Ok(Value::Array(changed))
+}
+
+fn element_of_row(array: &Value, value: &Value, place: i64) -> Result<Value> {
+    let mut items = items(array);
     let Ok(place @ 1..) = usize::try_from(place) else { return Err(begins_elsewhere()) };
     if items.is_empty() && place > 1 {
         return Err(begins_elsewhere());
@@ -67,7 +99,7 @@ fn element(v: &[Value]) -> Result<Value> {
     if items.len() < place {
         items.resize(place, Value::Null);
     }
-    items[place - 1] = v[1].clone();
+    items[place - 1] = value.clone();
     Ok(Value::Array(items))
 }
 

@@ -1,5 +1,6 @@
 //! `min` and `max` of intervals, which are compared by their length, of numeric by value, of floats by group, among which
-//! NaN is the greatest, of citext without regard to case, and of `char(n)`, which stay what they are.
+//! NaN is the greatest, of citext without regard to case, of `char(n)`, which stay what they are, and of arrays of arrays,
+//! of numeric and of rows, which have keys.
 //!
 //! DataFusion's aggregates in front of which these stand answer for everything else.
 
@@ -8,7 +9,7 @@ use std::collections::VecDeque;
 use std::fmt::Debug;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray};
+use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::datatypes::{
     ArrowPrimitiveType, DataType, FieldRef, Float32Type, Float64Type, IntervalMonthDayNano,
     IntervalMonthDayNanoType,
@@ -27,8 +28,10 @@ use crate::functions::dates::nanoseconds_of;
 use crate::functions::decimal;
 use crate::functions::frame::{Anew, Frame, Gather, Read};
 use crate::functions::scalar::no_such_function;
+use crate::functions::sort_keys;
+use crate::types::arrow::errors::external;
 use crate::types::arrow::lists::range_of;
-use crate::types::arrow::{field, type_of};
+use crate::types::arrow::{field, only_cell, type_of, type_of_data_type, value_at};
 use crate::types::{Numeric, Type};
 
 pub fn functions() -> Vec<Arc<AggregateUDF>> {
@@ -45,14 +48,29 @@ struct Extreme {
 
 impl Extreme {
     /// None yet.
-    fn kept<T>(&self) -> Kept<T> {
-        Kept { greatest: self.greatest, value: None }
+    fn kept<T>(&self, args: &AccumulatorArgs) -> Result<Kept<T>> {
+        let null = ScalarValue::try_from(args.return_field.data_type())?;
+        Ok(Kept { greatest: self.greatest, null, value: None })
     }
 }
 
 /// Whether values have an order of their own here.
 fn is_ours(args: &AccumulatorArgs) -> bool {
-    matches!(args.return_field.data_type(), DataType::Interval(_)) || is_of_numbers(args) || is_caseless(args)
+    matches!(args.return_field.data_type(), DataType::Interval(_))
+        || is_of_numbers(args)
+        || is_caseless(args)
+        || is_of_arrays(args)
+}
+
+/// Whether they are arrays in which Arrow would not find the order.
+fn is_of_arrays(args: &AccumulatorArgs) -> bool {
+    match args.return_field.data_type() {
+        DataType::List(item) => {
+            matches!(item.data_type(), DataType::List(_) | DataType::Struct(_))
+                || *item.data_type() == decimal::any()
+        }
+        _ => false,
+    }
 }
 
 fn is_caseless(args: &AccumulatorArgs) -> bool {
@@ -97,9 +115,10 @@ impl AggregateUDFImpl for Extreme {
 
     fn accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
         match is_ours(&args) {
-            true if is_of_numbers(&args) => Ok(Box::new(self.kept::<Numeric>())),
-            true if is_caseless(&args) => Ok(Box::new(self.kept::<Caseless>())),
-            true => Ok(Box::new(self.kept::<IntervalMonthDayNano>())),
+            true if is_of_numbers(&args) => Ok(Box::new(self.kept::<Numeric>(&args)?)),
+            true if is_caseless(&args) => Ok(Box::new(self.kept::<Caseless>(&args)?)),
+            true if is_of_arrays(&args) => Ok(Box::new(self.kept::<KeyedArray>(&args)?)),
+            true => Ok(Box::new(self.kept::<IntervalMonthDayNano>(&args)?)),
             false => self.inner.accumulator(args),
         }
     }
@@ -118,9 +137,10 @@ impl AggregateUDFImpl for Extreme {
 
     fn create_sliding_accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
         match is_ours(&args) {
-            true if is_of_numbers(&args) => Ok(Box::new(Frame::new(Anew(self.kept::<Numeric>())))),
-            true if is_caseless(&args) => Ok(Box::new(Frame::new(Anew(self.kept::<Caseless>())))),
-            true => Ok(Box::new(Frame::new(Anew(self.kept::<IntervalMonthDayNano>())))),
+            true if is_of_numbers(&args) => Ok(Box::new(Frame::new(Anew(self.kept::<Numeric>(&args)?)))),
+            true if is_caseless(&args) => Ok(Box::new(Frame::new(Anew(self.kept::<Caseless>(&args)?)))),
+            true if is_of_arrays(&args) => Ok(Box::new(Frame::new(Anew(self.kept::<KeyedArray>(&args)?)))),
+            true => Ok(Box::new(Frame::new(Anew(self.kept::<IntervalMonthDayNano>(&args)?)))),
             false => self.inner.create_sliding_accumulator(args),
         }
     }
@@ -169,7 +189,7 @@ where
 trait Ordered: Read + Clone + 'static {
     fn order(&self, other: &Self) -> Ordering;
 
-    fn scalar(value: Option<&Self>) -> ScalarValue;
+    fn scalar(&self) -> Result<ScalarValue>;
 }
 
 /// Numbers that show their own digits.
@@ -178,8 +198,8 @@ impl Ordered for Numeric {
         self.compare(other)
     }
 
-    fn scalar(value: Option<&Numeric>) -> ScalarValue {
-        decimal::scalar(value)
+    fn scalar(&self) -> Result<ScalarValue> {
+        Ok(decimal::scalar(Some(self)))
     }
 }
 
@@ -189,8 +209,8 @@ impl Ordered for Caseless {
         self.key.cmp(&other.key)
     }
 
-    fn scalar(value: Option<&Caseless>) -> ScalarValue {
-        ScalarValue::Utf8(value.map(|value| value.text.clone()))
+    fn scalar(&self) -> Result<ScalarValue> {
+        Ok(ScalarValue::Utf8(Some(self.text.clone())))
     }
 }
 
@@ -207,8 +227,36 @@ impl Ordered for IntervalMonthDayNano {
         nanoseconds_of(*self).cmp(&nanoseconds_of(*other))
     }
 
-    fn scalar(value: Option<&IntervalMonthDayNano>) -> ScalarValue {
-        ScalarValue::IntervalMonthDayNano(value.copied())
+    fn scalar(&self) -> Result<ScalarValue> {
+        Ok(ScalarValue::IntervalMonthDayNano(Some(*self)))
+    }
+}
+
+/// An array, as a column of one row, with its key.
+#[derive(Clone, Debug)]
+struct KeyedArray {
+    key: Vec<u8>,
+    cell: ArrayRef,
+}
+
+impl Read for KeyedArray {
+    fn read(column: &ArrayRef, values: &mut VecDeque<KeyedArray>) -> Result<()> {
+        let ty = type_of_data_type(column.data_type());
+        for row in (0..column.len()).filter(|row| column.is_valid(*row)) {
+            let value = value_at(column, row, &ty).map_err(external)?;
+            values.push_back(KeyedArray { key: sort_keys::array(&value), cell: column.slice(row, 1) });
+        }
+        Ok(())
+    }
+}
+
+impl Ordered for KeyedArray {
+    fn order(&self, other: &KeyedArray) -> Ordering {
+        self.key.cmp(&other.key)
+    }
+
+    fn scalar(&self) -> Result<ScalarValue> {
+        only_cell(&self.cell).map_err(external)
     }
 }
 
@@ -216,6 +264,8 @@ impl Ordered for IntervalMonthDayNano {
 #[derive(Clone, Debug)]
 struct Kept<T> {
     greatest: Ordering,
+    /// The answer while there is none.
+    null: ScalarValue,
     value: Option<T>,
 }
 
@@ -230,7 +280,7 @@ impl<T: Ordered> Gather for Kept<T> {
     }
 
     fn answer(&self) -> Result<ScalarValue> {
-        Ok(T::scalar(self.value.as_ref()))
+        self.value.as_ref().map_or_else(|| Ok(self.null.clone()), T::scalar)
     }
 }
 

@@ -38,7 +38,7 @@ fn pg_typeof(args: &ScalarFunctionArgs) -> Result<ColumnarValue> {
             if field.metadata().is_empty() {
                 type_name(field.data_type()).to_owned()
             } else {
-                ty.bare().to_string()
+                ty.standard_name()
             }
         }
         _ => "unknown".to_owned(),
@@ -48,7 +48,7 @@ fn pg_typeof(args: &ScalarFunctionArgs) -> Result<ColumnarValue> {
     answer(Arc::new(names.finish()), constant)
 }
 
-/// Arrays here have one dimension and start at 1; an empty one has no bounds.
+/// The dimensions of arrays here start at 1; an empty one has no bounds.
 fn array_upper(args: &ScalarFunctionArgs) -> Result<ColumnarValue> {
     bounds(args, |length| length)
 }
@@ -65,9 +65,23 @@ fn bounds(args: &ScalarFunctionArgs, bound: fn(i32) -> i32) -> Result<ColumnarVa
     let lists: Option<&ListArray> = arrays.as_any().downcast_ref();
     let mut result = Int32Builder::with_capacity(rows);
     for row in 0..rows {
-        let length = lists.filter(|lists| !lists.is_null(row)).map(|lists| lists.value_length(row));
-        let first = !dimensions.is_null(row) && dimensions.value(row) == 1;
-        result.append_option(length.filter(|length| first && *length > 0).map(bound));
+        let array = lists.filter(|lists| !lists.is_null(row)).map(|lists| lists.value(row));
+        let dimension = (!dimensions.is_null(row)).then(|| dimensions.value(row));
+        let length = array.zip(dimension).and_then(|(array, dimension)| extent(array, dimension));
+        result.append_option(length.filter(|length| *length > 0).map(bound));
     }
     answer(Arc::new(result.finish()), constant)
+}
+
+/// How long a dimension is, counted from 1.
+fn extent(array: ArrayRef, dimension: i64) -> Option<i32> {
+    let mut level = array;
+    for _ in 1..dimension {
+        let inner = level.as_any().downcast_ref::<ListArray>()?;
+        if inner.is_empty() {
+            return None;
+        }
+        level = inner.value(0);
+    }
+    (dimension > 0).then(|| level.len() as i32)
 }

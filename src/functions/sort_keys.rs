@@ -1,6 +1,6 @@
 //! Keys whose bytes order as PostgreSQL orders the values, where Arrow's own order is another.
 //!
-//! - Arrays by their elements, then by how many there are; a NULL element is the greatest. Records are arrays of their
+//! - Arrays by their elements, then by how many there are and in which dimensions; a NULL element is the greatest. Records are arrays of their
 //!   fields.
 //! - numeric by value: `1.0` is `1`, and NaN the greatest.
 //! - jsonb: Object > Array > Boolean > Number > String > Null; of two arrays or objects the one of more elements is the
@@ -18,6 +18,7 @@ use crate::error::Result;
 use crate::functions::decimal::{self, Numbers, is_numeric};
 use crate::functions::scalar::{Function, answer, no_such_function, rows_of};
 use crate::functions::value::{functions as build, strict};
+use crate::types::dimensions::{flat, shape};
 use crate::types::json::Node;
 use crate::types::{Type, Value};
 
@@ -142,7 +143,7 @@ const NULL: u8 = 2;
 pub fn array(value: &Value) -> Vec<u8> {
     let mut out = Vec::new();
     let elements: Vec<&Value> = match value {
-        Value::Array(elements) => elements.iter().collect(),
+        Value::Array(elements) => flat(elements),
         Value::Record(fields) => fields.iter().map(|(_, value)| value).collect(),
         _ => Vec::new(),
     };
@@ -165,6 +166,13 @@ pub fn array(value: &Value) -> Vec<u8> {
         }
     }
     out.push(END);
+    // Of the same elements the array of fewer dimensions is the smaller, and then the one whose first are shorter.
+    if let Value::Array(elements) = value
+        && let lengths @ [_, _, ..] = shape(elements).as_slice()
+    {
+        out.push(lengths.len() as u8);
+        lengths.iter().for_each(|length| out.extend_from_slice(&(*length as u64).to_be_bytes()));
+    }
     out
 }
 

@@ -147,16 +147,37 @@ enum Returns {
     Argument(usize),
     /// Arrays of that of an argument.
     ArrayOf(usize),
+    /// `deepest`: that of the argument of most dimensions.
+    Deepest,
+    /// `flat`: arrays of one dimension of what stands in the first argument.
+    Flat,
+    /// `above`: arrays of the first argument, of as many dimensions as there are other arguments.
+    Above,
+    /// `below`: what stands in the first argument, an array, at as many places as there are other arguments.
+    Below,
 }
 
 impl Returns {
-    fn of(&self, fields: &[FieldRef]) -> Type {
+    /// By the types of the arguments.
+    fn of(&self, given: &[Type]) -> Type {
+        let argument = |index: usize| given.get(index).cloned().unwrap_or(Type::Text);
         match self {
             Returns::Fixed(ty) => ty.clone(),
-            Returns::Argument(index) => fields.get(*index).map_or(Type::Text, |field| type_of(field)),
-            Returns::ArrayOf(index) => {
-                let item = fields.get(*index).map_or(Type::Text, |field| type_of(field));
-                Type::Array(Box::new(item))
+            Returns::Argument(index) => argument(*index),
+            Returns::ArrayOf(index) => Type::Array(Box::new(argument(*index))),
+            Returns::Deepest => {
+                // The first of those that are alike.
+                let deepest = given.iter().rev().max_by_key(|ty| ty.dimensions());
+                deepest.cloned().unwrap_or(Type::Text)
+            }
+            Returns::Flat => {
+                let array = argument(0);
+                if array.dimensions() > 1 { array.with_dimensions(1) } else { array }
+            }
+            Returns::Above => argument(0).with_dimensions(given.len().saturating_sub(1)),
+            Returns::Below => {
+                let array = argument(0);
+                array.with_dimensions((array.dimensions() + 1).saturating_sub(given.len()))
             }
         }
     }
@@ -182,7 +203,13 @@ impl Overload {
         let returns = match (argument(returns), item) {
             (Some(number), _) => Returns::Argument(number - 1),
             (None, Some(number)) => Returns::ArrayOf(number - 1),
-            (None, None) => Returns::Fixed(read(returns).expect("a result has a type")),
+            (None, None) => match returns {
+                "deepest" => Returns::Deepest,
+                "flat" => Returns::Flat,
+                "above" => Returns::Above,
+                "below" => Returns::Below,
+                returns => Returns::Fixed(read(returns).expect("a result has a type")),
+            },
         };
         let (strict, call) = (definition.strict, definition.call);
         (name.to_owned(), Overload { parameters, variadic, returns, strict, call })
@@ -338,18 +365,16 @@ impl ScalarUDFImpl for ValueFunction {
 
     fn return_type(&self, given: &[DataType]) -> Result<DataType> {
         Ok(match &self.choose(given)?.returns {
-            Returns::Fixed(ty) => data_type(ty),
+            // As it is, with what its Arrow type notes.
             Returns::Argument(index) => given.get(*index).cloned().unwrap_or(DataType::Null),
-            Returns::ArrayOf(index) => {
-                let item = given.get(*index).map_or(Type::Text, type_of_data_type);
-                data_type(&Type::Array(Box::new(item)))
-            }
+            returns => data_type(&returns.of(&given.iter().map(type_of_data_type).collect::<Vec<_>>())),
         })
     }
 
     fn return_field_from_args(&self, args: ReturnFieldArgs) -> Result<FieldRef> {
         let given: Vec<DataType> = args.arg_fields.iter().map(|field| field.data_type().clone()).collect();
-        let returns = self.choose(&given)?.returns.of(args.arg_fields);
+        let types: Vec<Type> = args.arg_fields.iter().map(|field| type_of(field)).collect();
+        let returns = self.choose(&given)?.returns.of(&types);
         Ok(Arc::new(plain_field(&self.name, &returns)))
     }
 
@@ -385,7 +410,8 @@ impl ScalarUDFImpl for ValueFunction {
                 _ => None,
             })
             .collect();
-        let returns = overload.returns.of(&args.arg_fields);
+        let found: Vec<Type> = args.arg_fields.iter().map(|field| type_of(field)).collect();
+        let returns = overload.returns.of(&found);
         let look = look_of(&args.config_options);
         let result = evaluate(overload, &returns, &columns, &types, &blanks, rows, look).map_err(external)?;
         answer(result, constant)

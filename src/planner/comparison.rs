@@ -26,6 +26,7 @@ use crate::functions::vector::{SORT_KEY, wants_sort_key};
 use crate::functions::{decimal, sort_keys};
 use crate::planner::characters;
 use crate::planner::citext;
+use crate::planner::dimensions;
 use crate::planner::operators::call;
 use crate::types::Type;
 use crate::types::arrow::errors::external;
@@ -70,6 +71,11 @@ fn common(types: &[DataType]) -> Option<Common> {
         _ => false,
     };
     let is_record = |ty: &DataType| matches!(ty, DataType::Struct(_));
+    // Arrays of other dimensions are of one type.
+    let is_array = |ty: &DataType| is_array_of(ty, &|_| true);
+    if types.iter().any(dimensions::are_several) && types.iter().all(|ty| is_array(ty) || ty.is_null()) {
+        return Some(Common::Array);
+    }
     if types.iter().any(|ty| is_array_of(ty, &is_record))
         && types.iter().all(|ty| is_array_of(ty, &is_record) || ty.is_null())
     {

@@ -31,6 +31,8 @@ pub mod comparison;
 // Columns of one name that a subquery compares with the query around it.
 mod correlated_names;
 // What all plans share: functions, rules, memory.
+mod dimensions;
+
 pub mod environment;
 // EXPLAIN.
 pub mod explain;

@@ -30,7 +30,7 @@ use crate::functions::{
 use crate::planner::characters::with_blanks;
 use crate::planner::citext as of_citext;
 use crate::planner::prepare::configuration;
-use crate::planner::{common, comparison, hstore, networks};
+use crate::planner::{common, comparison, dimensions, hstore, networks};
 use crate::types::arrow::errors::external;
 use crate::types::arrow::lists::{network_of, range_of, tsquery_type, tsvector_type};
 use crate::types::arrow::{data_type, field, metadata, to_scalar, type_of};
@@ -146,6 +146,9 @@ impl ExprPlanner for OperatorPlanner {
             };
             return Ok(PlannerResult::Planned(call(function, arguments)));
         }
+        if let Some(compared) = dimensions::compared(&expr, &operator, &left, &right, schema)? {
+            return Ok(PlannerResult::Planned(compared));
+        }
         if let Some((function, negated)) = regex::function_of_operator(&operator) {
             let is_text = |operand: &Operand| match operand {
                 Operand::Typed(field) => matches!(field.data_type(), DataType::Utf8 | DataType::Utf8View),
@@ -206,8 +209,15 @@ impl ExprPlanner for OperatorPlanner {
         schema: &DFSchema,
     ) -> Result<PlannerResult<Vec<Expr>>> {
         let operands: Vec<Operand> = exprs.iter().map(|expr| operand(expr, schema)).collect();
-        if operands.iter().any(|operand| operand.array().is_some()) {
-            return Err(external(Error::unsupported("arrays of several dimensions")));
+        if let Some(ty) = operands.iter().find_map(Operand::array) {
+            let typed = exprs.into_iter().zip(&operands).map(|(expr, operand)| match operand.array() {
+                Some(found) if found.dimensions() != ty.dimensions() => Err(external(arrays::uneven())),
+                None if operand.field().is_some_and(|field| !field.data_type().is_null()) => {
+                    Err(no_array_beside(&operands, operand))
+                }
+                _ => typed(expr, operand, &ty),
+            });
+            return Ok(PlannerResult::Original(typed.collect::<Result<_>>()?));
         }
         if let Some(of) = operands.iter().find_map(Operand::range) {
             let typed = exprs.into_iter().zip(&operands).map(|(expr, operand)| match operand.field() {
@@ -260,6 +270,9 @@ impl ExprPlanner for OperatorPlanner {
         let subscripted = operand(&expr.expr, schema);
         if hstore::is_hstore(&subscripted) {
             return hstore::element(expr.expr, expr.field_access).map(PlannerResult::Planned);
+        }
+        if let Some(deeper) = dimensions::subscript(&expr, schema) {
+            return Ok(PlannerResult::Planned(deeper));
         }
         if subscripted.array().is_none() {
             return Ok(PlannerResult::Original(expr));
@@ -514,6 +527,16 @@ fn joined_to_text(expr: &RawBinaryExpr, left: &Operand, right: &Operand) -> Opti
     Some(Expr::BinaryExpr(BinaryExpr::new(left, Operator::StringConcat, right)))
 }
 
+/// Arrays stand in arrays with their like only.
+fn no_array_beside(operands: &[Operand], single: &Operand) -> DataFusionError {
+    let array = operands.iter().find(|operand| operand.array().is_some()).map(Operand::describe);
+    let (array, single_first) =
+        (array.unwrap_or_default(), operands.first().is_some_and(|o| o.array().is_none()));
+    let (one, other) = if single_first { (single.describe(), array) } else { (array, single.describe()) };
+    let message = format!("ARRAY types {one} and {other} cannot be matched");
+    external(Error::new(SqlState::DATATYPE_MISMATCH, message))
+}
+
 /// Ranges stand in arrays with their like only.
 fn no_array(other: &Type, of: RangeType) -> DataFusionError {
     external(match other {
@@ -555,8 +578,7 @@ pub fn no_operator(operator: &str, left: &Operand, right: &Operand) -> DataFusio
 /// Whether no array can have both: the elements of two arrays, or of one and what stands beside it.
 fn are_of_other_kinds(left: &Operand, right: &Operand) -> bool {
     let kind = |operand: &Operand| match type_of(operand.field()?) {
-        Type::Array(element) => kind_of(&element.bare()),
-        ty => kind_of(&ty.bare()),
+        ty => kind_of(&ty.element().bare()),
     };
     matches!((kind(left), kind(right)), (Some(one), Some(other)) if one != other)
 }
@@ -693,7 +715,7 @@ fn plan_numbers(op: Operator, left: Expr, right: Expr, schema: &DFSchema) -> Res
     })
 }
 
-fn operator_of_numbers(operator: &str) -> Option<Operator> {
+pub fn operator_of_numbers(operator: &str) -> Option<Operator> {
     Some(match operator {
         "+" => Operator::Plus,
         "-" => Operator::Minus,
@@ -711,16 +733,19 @@ fn operator_of_numbers(operator: &str) -> Option<Operator> {
 }
 
 /// A literal or parameter beside an array is one; a number beside one of numbers has its elements' type.
-fn array_operand(expr: Expr, operand: &Operand, other: &Operand) -> Result<Expr> {
+pub fn array_operand(expr: Expr, operand: &Operand, other: &Operand) -> Result<Expr> {
     match other.array() {
-        Some(ty) => typed(expr, operand, &ty),
+        Some(ty) => match operand {
+            Operand::Unknown(text) => literal(text, &dimensions::of_literal(text, &ty)),
+            operand => typed(expr, operand, &ty),
+        },
         None => Ok(expr),
     }
 }
 
 impl Operand {
     /// The type of an array.
-    fn array(&self) -> Option<Type> {
+    pub fn array(&self) -> Option<Type> {
         match self {
             Operand::Typed(field) => match type_of(field) {
                 ty @ Type::Array(_) => Some(ty),

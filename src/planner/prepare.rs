@@ -25,6 +25,7 @@ use crate::planner::characters;
 use crate::planner::citext;
 use crate::planner::common;
 use crate::planner::comparison;
+use crate::planner::dimensions;
 use crate::planner::networks;
 use crate::planner::operators::{call, kind_of, literal, parameter, without_modifier};
 use crate::planner::record;
@@ -182,11 +183,19 @@ pub fn prepare_expr(
             if let Some(text) = citext::settle_cast(cast, schema) {
                 return Ok(Transformed::yes(text));
             }
+            if let Some(kept) = dimensions::settle_cast(cast, schema) {
+                return Ok(Transformed::yes(kept));
+            }
         }
         if let Expr::ScalarFunction(call) = &expr
             && let Some(settled) = citext::settle_function(call, schema)?
         {
             return Ok(Transformed::yes(settled));
+        }
+        if let Expr::ScalarFunction(call) = &expr
+            && let Some(array) = dimensions::settle_elements(call, schema)
+        {
+            return Ok(Transformed::yes(array));
         }
         if let Expr::ScalarFunction(call) = &expr
             && let Some(name) = names_type(call, schema)
@@ -302,6 +311,9 @@ pub fn prepare_expr(
                 if matches!(call.func.name(), "array_has" | "hither_has") && call.args.len() == 2 =>
             {
                 let mut args = call.args;
+                if let Some(array) = args.first_mut() {
+                    *array = dimensions::member_of(std::mem::take(array), schema);
+                }
                 if let [array, subject] = args.as_mut_slice()
                     && !citext::settle_member(array, subject, schema)?
                 {
@@ -317,7 +329,7 @@ pub fn prepare_expr(
                 let array = Expr::ScalarFunction(call);
                 Transformed::yes(match ty {
                     Some(ty @ Type::Citext) => characters::as_noted(array, &Type::Array(Box::new(ty))),
-                    _ => array,
+                    _ => dimensions::settle_nested(array, schema),
                 })
             }
             Expr::ScalarFunction(mut call) if common::takes_items(call.func.name()) => {
@@ -409,7 +421,7 @@ fn names_type(call: &ScalarFunction, schema: &DFSchema) -> Option<Expr> {
             found if found.data_type().is_null() => "unknown".to_owned(),
             found => match type_of(&found) {
                 Type::Record(_) => "record".to_owned(),
-                ty => ty.bare().to_string(),
+                ty => ty.standard_name(),
             },
         },
     };

@@ -429,8 +429,12 @@ impl Connection {
             ));
         }
         let started = Instant::now();
-        let params = decode::parameters(&prepared.param_types, &bind, self.session.zone())?;
-        let mut portal = Portal::new(prepared, params, bind.result_formats);
+        let bound = decode::parameters(&prepared.param_types, &bind, self.session.zone())?;
+        let prepared = match bound.types == prepared.param_types {
+            true => prepared,
+            false => self.session.prepare_again(&prepared, &bound.types)?,
+        };
+        let mut portal = Portal::new(prepared, bound.values, bind.result_formats);
         portal.spent.bind = started.elapsed();
         self.portals.insert(bind.portal, portal);
         backend::bind_complete(&mut self.wire.output);

@@ -2,8 +2,9 @@
 
 use crate::error::{Error, Result, SqlState};
 use crate::server::frontend::{Bind, Format, Parameter};
+use crate::types::dimensions::DIMENSIONS_MAX;
 use crate::types::names::UNKNOWN_OID;
-use crate::types::{Type, Value, Zone, binary, text};
+use crate::types::{Type, Value, Zone, array, binary, text};
 
 /// The type a client declares in Parse; 0 and `unknown` leave it to the statement. `find` knows the types of users.
 pub fn parameter_type(oid: u32, find: impl FnOnce(u32) -> Option<Type>) -> Result<Option<Type>> {
@@ -16,12 +17,33 @@ pub fn parameter_type(oid: u32, find: impl FnOnce(u32) -> Option<Type>) -> Resul
     }
 }
 
+/// The parameters of a Bind, and the types they have: arrays bring their number of dimensions.
+pub struct Bound {
+    pub values: Vec<Value>,
+    pub types: Vec<Type>,
+}
+
 /// All parameters of a Bind; their number has been checked. Moments in text without a zone are of `zone`.
-pub fn parameters(types: &[Type], bind: &Bind<'_>, zone: Zone) -> Result<Vec<Value>> {
-    let decode = |(index, (ty, parameter)): (usize, (&Type, &Parameter<'_>))| {
-        value(ty, parameter, zone).map_err(|error| error.context(place(bind.portal, index)))
+pub fn parameters(types: &[Type], bind: &Bind<'_>, zone: Zone) -> Result<Bound> {
+    let mut bound = Bound { values: Vec::with_capacity(types.len()), types: Vec::with_capacity(types.len()) };
+    for (index, (ty, parameter)) in types.iter().zip(&bind.parameters).enumerate() {
+        let of_place = |error: Error| error.context(place(bind.portal, index));
+        let ty = meant(ty, parameter).map_err(of_place)?;
+        bound.values.push(value(&ty, parameter, zone).map_err(of_place)?);
+        bound.types.push(ty);
+    }
+    Ok(bound)
+}
+
+/// The type of a parameter: an array's has as many dimensions as the array. One without items is of any number.
+fn meant(ty: &Type, parameter: &Parameter<'_>) -> Result<Type> {
+    let (Type::Array(_), Some(bytes)) = (ty, parameter.bytes) else { return Ok(ty.clone()) };
+    let dimensions = match parameter.format {
+        Format::Binary => binary::dimensions(bytes),
+        Format::Text if bytes.iter().all(|byte| matches!(byte, b'{' | b'}' | b' ')) => 0,
+        Format::Text => array::dimensions(binary::utf8(bytes)?),
     };
-    types.iter().zip(&bind.parameters).enumerate().map(decode).collect()
+    Ok(if (1..=DIMENSIONS_MAX).contains(&dimensions) { ty.with_dimensions(dimensions) } else { ty.clone() })
 }
 
 fn value(ty: &Type, parameter: &Parameter<'_>, zone: Zone) -> Result<Value> {

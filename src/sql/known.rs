@@ -105,6 +105,14 @@ impl<'a> Known<'a> {
         Some(parts)
     }
 
+    /// How many dimensions the arrays of a parameter have, as `$1`; `None` where its type is not known yet, or is none of
+    /// arrays.
+    pub fn parameter_dimensions(&self, name: &str) -> Option<usize> {
+        let number = name.trim_start_matches('$').parse::<usize>().ok()?.checked_sub(1)?;
+        let ty = self.context?.param_types.get(number)?.as_ref()?;
+        Some(ty.dimensions()).filter(|dimensions| *dimensions > 0)
+    }
+
     /// The domain that the type of a cast means.
     pub fn domain(&self, data_type: &ast::DataType) -> Option<Arc<Domain>> {
         let context = self.context?;

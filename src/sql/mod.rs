@@ -55,6 +55,8 @@ pub mod dialect;
 // Subscripts of what SET assigns to.
 mod element_words;
 // Data changes.
+mod dimensions;
+
 pub mod dml;
 // What output columns without AS are called.
 mod column_names;

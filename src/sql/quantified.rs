@@ -158,8 +158,14 @@ fn is_null(expr: &Expr) -> bool {
 fn elements(array: &Expr) -> Result<Option<Vec<Expr>>> {
     Ok(match array {
         Expr::Array(array) => {
-            let nested = array.elem.iter().any(|element| matches!(element, Expr::Array(_)));
-            (!nested).then(|| array.elem.clone())
+            let mut found = Vec::with_capacity(array.elem.len());
+            for element in &array.elem {
+                match element {
+                    Expr::Array(_) => found.extend(elements(element)?.unwrap_or_default()),
+                    element => found.push(element.clone()),
+                }
+            }
+            Some(found)
         }
         Expr::Nested(inner) => elements(inner)?,
         Expr::Cast { expr, data_type: ast::DataType::Array(ty), .. } => {
@@ -167,14 +173,20 @@ fn elements(array: &Expr) -> Result<Option<Vec<Expr>>> {
             else {
                 return Ok(None);
             };
-            elements(expr)?.map(|elements| {
-                elements.into_iter().map(|element| cast_to(element, ty.as_ref().clone())).collect()
-            })
+            let mut ty = ty.as_ref();
+            while let ast::DataType::Array(
+                ast::ArrayElemTypeDef::SquareBracket(item, _) | ast::ArrayElemTypeDef::AngleBracket(item),
+            ) = ty
+            {
+                ty = item;
+            }
+            elements(expr)?
+                .map(|elements| elements.into_iter().map(|element| cast_to(element, ty.clone())).collect())
         }
         expr => match literal(expr) {
             Some(array) => {
                 let element = |item: Option<String>| item.map_or_else(|| Expr::value(ast::Value::Null), text);
-                Some(array::parse(array)?.into_iter().map(element).collect())
+                Some(array::parse(array)?.items.into_iter().map(element).collect())
             }
             None => None,
         },

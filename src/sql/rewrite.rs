@@ -23,9 +23,9 @@ use crate::sql::spellings::{respell, settle_frame};
 use crate::sql::trees::{computed, number, place, query_from, relation};
 use crate::sql::visit;
 use crate::sql::{
-    aggregates, aliases, constants, domains, first_terms, frames, group_keys, group_names, item_names,
-    membership, order_by, quantified, records, recursive_terms, refusals, same_names, sample, set_functions,
-    subscripts, system, system_columns, ties, using, values, whole_rows, windows,
+    aggregates, aliases, constants, dimensions, domains, first_terms, frames, group_keys, group_names,
+    item_names, membership, order_by, quantified, records, recursive_terms, refusals, same_names, sample,
+    set_functions, subscripts, system, system_columns, ties, using, values, whole_rows, windows,
 };
 use crate::types::Type;
 
@@ -248,6 +248,7 @@ impl VisitorMut for Rewriter<'_> {
         {
             *expr = call(ident.clone(), ast::FunctionArguments::None);
         }
+        dimensions::settle(expr, &self.known);
         respell(expr);
         subscripts::bound(expr);
         ControlFlow::Continue(())
@@ -275,7 +276,7 @@ impl VisitorMut for Rewriter<'_> {
     }
 
     fn post_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<()> {
-        set_functions::expand(factor);
+        set_functions::expand(factor, &self.known);
         ControlFlow::Continue(())
     }
 }

@@ -231,6 +231,16 @@ impl Session {
         self.failing(planned, statement.as_ref())
     }
 
+    /// A prepared statement for parameters of other types: arrays of other dimensions than it was planned for.
+    pub fn prepare_again(&mut self, prepared: &Prepared, types: &[Type]) -> Result<Arc<Prepared>> {
+        let types: Vec<Option<Type>> = types.iter().cloned().map(Some).collect();
+        let domains: Vec<(usize, Oid)> =
+            prepared.param_domains.iter().map(|(number, oid)| (*number, *oid)).collect();
+        let declared = Declared { types: &types, domains: &domains };
+        let planned = self.plan(prepared.statement.clone(), declared);
+        self.failing(planned, prepared.statement.as_ref())
+    }
+
     /// Runs it. An error leaves the transaction aborted (the session knows); the server still calls
     /// [`Session::end_implicit`]. An error in a response's stream is reported with [`Session::fail`].
     pub async fn execute(&mut self, prepared: &Arc<Prepared>, params: Vec<Value>) -> Result<Response> {

@@ -23,7 +23,7 @@ use crate::sql::rewrite::{
 };
 use crate::sql::trees::{alias_of, derived, number, query_from, query_of, relation};
 use crate::sql::visit;
-use crate::sql::{dialect, group_names, routines, sample, values};
+use crate::sql::{dialect, dimensions, group_names, routines, sample, values};
 use crate::types::Type;
 
 /// Functions that return sets of one column, and what PostgreSQL calls it if not as the function.
@@ -228,9 +228,12 @@ fn is_computed_series(factor: &TableFactor) -> bool {
 }
 
 /// A call in FROM as arrays that are unnested, or as one row. Its columns are named as PostgreSQL names them.
-pub fn expand(factor: &mut TableFactor) {
+pub fn expand(factor: &mut TableFactor, known: &Known) {
+    let elements =
+        |arrays: Vec<Expr>| arrays.into_iter().map(|array| dimensions::elements(array, known)).collect();
     if let TableFactor::UNNEST { alias, array_exprs, with_offset: false, with_ordinality, .. } = factor {
-        *factor = unnest("unnest", alias.take(), std::mem::take(array_exprs), &[], *with_ordinality);
+        let arrays = elements(std::mem::take(array_exprs));
+        *factor = unnest("unnest", alias.take(), arrays, &[], *with_ordinality);
         return;
     }
     let Some(function) = function_of(factor) else { return };
@@ -239,7 +242,7 @@ pub fn expand(factor: &mut TableFactor) {
     let (arguments, alias, ordinality) = (unnamed_arguments(args), alias.take(), *with_ordinality);
     let named = |name: &str| function_call(name, arguments.clone());
     *factor = if function == "unnest" {
-        unnest("unnest", alias, arguments, &[], ordinality)
+        unnest("unnest", alias, elements(arguments), &[], ordinality)
     } else if let Some((_, column)) = SETS.iter().find(|(set, _)| *set == function) {
         unnest(&function, alias, vec![named(&function)], column.as_slice(), ordinality)
     } else if let Some((_, columns)) = TABLES.iter().find(|(table, _)| *table == function) {

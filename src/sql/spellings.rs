@@ -30,6 +30,10 @@ use crate::types::numeric::SMALL_DIGITS;
 fn cast_elements(array: &mut Expr, ty: &ast::DataType) {
     match array {
         Expr::Nested(inner) => cast_elements(inner, ty),
+        Expr::Array(array) if array.elem.iter().any(|element| matches!(element, Expr::Array(_))) => {
+            let ast::DataType::Array(ast::ArrayElemTypeDef::SquareBracket(ty, _)) = ty else { return };
+            array.elem.iter_mut().for_each(|element| cast_elements(element, ty));
+        }
         Expr::Array(array)
             if !matches!(ty, ast::DataType::Array(_)) && array.elem.iter().all(is_no_array) =>
         {

@@ -8,6 +8,7 @@ use crate::error::Result;
 use crate::index::inverted::Question;
 use crate::types::Value;
 use crate::types::arrow::{from_scalar, type_of_data_type};
+use crate::types::dimensions::into_flat;
 
 /// What is asked of a column's cells, but for the constant they are held against.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,10 +53,12 @@ impl Ask {
         let value = from_scalar(constant, &type_of_data_type(&constant.data_type()))?;
         Ok(match (self, value) {
             (Ask::Matches, Value::TsQuery(query)) => Some(Question::Matches(query)),
-            (Ask::ContainsElements, Value::Array(items)) => Some(Question::ContainsElements(items)),
+            (Ask::ContainsElements, Value::Array(items)) => {
+                Some(Question::ContainsElements(into_flat(items)))
+            }
             (Ask::HasElement, Value::Null) => None,
             (Ask::HasElement, value) => Some(Question::ContainsElements(vec![value])),
-            (Ask::Overlaps, Value::Array(items)) => Some(Question::Overlaps(items)),
+            (Ask::Overlaps, Value::Array(items)) => Some(Question::Overlaps(into_flat(items))),
             (Ask::ContainsDocument, Value::Jsonb(text) | Value::Json(text) | Value::Text(text)) => {
                 Some(Question::ContainsDocument(text))
             }

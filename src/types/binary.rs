@@ -15,6 +15,7 @@
 //! ```
 
 use crate::error::{Error, Result, SqlState};
+use crate::types::dimensions::{self, DIMENSIONS_MAX, too_many};
 use crate::types::interval::Limits;
 use crate::types::vector::{self, Kind};
 use crate::types::{
@@ -83,7 +84,7 @@ pub fn send(value: &Value, ty: &Type, out: &mut Vec<u8>) {
             Type::Composite(of) => record::send(fields, &of.record(), out),
             _ => record::send(fields, &[], out),
         },
-        Value::Array(items) => send_array(items, ty, out),
+        Value::Array(items) => send_list(items, ty.element(), 1, out),
     }
 }
 
@@ -123,25 +124,14 @@ pub fn send_vector(values: &[f32], out: &mut Vec<u8>) {
     }
 }
 
-fn send_array(items: &[Value], ty: &Type, out: &mut Vec<u8>) {
-    let item_type = match ty {
-        Type::Array(item) => item,
-        other => other,
-    };
-    send_list(items, item_type, 1, out);
-}
-
-/// Items that are counted from `first`.
+/// Items that are counted from `first` in each dimension.
 fn send_list(items: &[Value], item_type: &Type, first: i32, out: &mut Vec<u8>) {
-    let dimensions = i32::from(!items.is_empty());
-    let has_nulls = i32::from(items.contains(&Value::Null));
-    for word in [dimensions, has_nulls, item_type.oid() as i32] {
+    let (shape, items) = (dimensions::shape(items), dimensions::flat(items));
+    let has_nulls = i32::from(items.contains(&&Value::Null));
+    for word in [shape.len() as i32, has_nulls, item_type.oid() as i32] {
         out.extend_from_slice(&word.to_be_bytes());
     }
-    if items.is_empty() {
-        return;
-    }
-    for word in [items.len() as i32, first] {
+    for word in shape.iter().flat_map(|length| [*length as i32, first]) {
         out.extend_from_slice(&word.to_be_bytes());
     }
     for item in items {
@@ -172,8 +162,9 @@ pub fn receive(ty: &Type, bytes: &[u8]) -> Result<Value> {
         }
         Type::Int2Vector | Type::OidVector => {
             let item = if *ty == Type::Int2Vector { Type::Int2 } else { Type::Oid };
-            let list = receive(&Type::Array(Box::new(item)), bytes)?;
-            let Value::Array(items) = list else { return Err(short()) };
+            let Value::Array(items) = receive_array(&Type::Array(Box::new(item)), 0, bytes)? else {
+                return Err(short());
+            };
             Value::Text(items.iter().map(super::text::to_string).collect::<Vec<_>>().join(" "))
         }
         Type::JsonPath => match bytes {
@@ -236,7 +227,7 @@ pub fn receive(ty: &Type, bytes: &[u8]) -> Result<Value> {
                 "input of anonymous composite types is not implemented",
             ));
         }
-        Type::Array(item) => Value::Array(receive_array(item, bytes)?),
+        Type::Array(_) => receive_array(ty, 1, bytes)?,
     })
 }
 
@@ -307,9 +298,17 @@ fn elements_of(bytes: &[u8], expected: Option<u16>, kind: Kind, width: usize) ->
     }
 }
 
-fn receive_array(item: &Type, bytes: &[u8]) -> Result<Vec<Value>> {
+/// How many dimensions the bytes of an array say it has; 0 where they do not.
+pub fn dimensions(bytes: &[u8]) -> usize {
+    let said = Parts(bytes).take().map(i32::from_be_bytes);
+    said.ok().and_then(|said| usize::try_from(said).ok()).filter(|said| *said <= DIMENSIONS_MAX).unwrap_or(0)
+}
+
+/// An array whose items are counted from `first` in each dimension.
+fn receive_array(ty: &Type, first: i32, bytes: &[u8]) -> Result<Value> {
+    let item = ty.element();
     let mut parts = Parts(bytes);
-    let dimensions = i32::from_be_bytes(parts.take()?);
+    let count = i32::from_be_bytes(parts.take()?);
     let flags = i32::from_be_bytes(parts.take()?);
     let oid = u32::from_be_bytes(parts.take()?);
     if !(0..=1).contains(&flags) {
@@ -320,14 +319,22 @@ fn receive_array(item: &Type, bytes: &[u8]) -> Result<Vec<Value>> {
         let message = format!("binary data has array element type {found} instead of expected {item}");
         return Err(Error::new(SqlState::DATATYPE_MISMATCH, message));
     }
-    match dimensions {
-        0 => return Ok(Vec::new()),
-        1 => {}
-        2..=6 => return Err(Error::unsupported("an array of several dimensions")),
-        _ => return Err(malformed(format!("invalid number of dimensions: {dimensions}"))),
+    match usize::try_from(count) {
+        Err(_) => return Err(malformed(format!("invalid number of dimensions: {count}"))),
+        Ok(count) if count > DIMENSIONS_MAX => return Err(too_many(count)),
+        Ok(_) => {}
     }
-    let length = i32::from_be_bytes(parts.take()?);
-    let _first_index = i32::from_be_bytes(parts.take()?);
+    let mut shape = Vec::new();
+    for _ in 0..count {
+        let (length, begin) = (i32::from_be_bytes(parts.take()?), i32::from_be_bytes(parts.take()?));
+        if begin != first {
+            return Err(Error::unsupported(format!("an array that does not begin at {first}")));
+        }
+        shape.push(usize::try_from(length).map_err(|_| malformed("invalid array length"))?);
+    }
+    // Of more items than there are bytes the first that is missing is told.
+    let length = shape.iter().try_fold(1usize, |items, length| items.checked_mul(*length));
+    let length = if shape.is_empty() { 0 } else { length.unwrap_or(usize::MAX) };
     let mut items = Vec::new();
     for _ in 0..length {
         items.push(match i32::from_be_bytes(parts.take()?) {
@@ -335,7 +342,7 @@ fn receive_array(item: &Type, bytes: &[u8]) -> Result<Vec<Value>> {
             bytes => receive(item, parts.slice(usize::try_from(bytes).map_err(|_| short())?)?)?,
         });
     }
-    if parts.0.is_empty() { Ok(items) } else { Err(trailing()) }
+    if parts.0.is_empty() { dimensions::shaped(items, &shape, ty) } else { Err(trailing()) }
 }
 
 /// Bytes taken from the front.

@@ -5,6 +5,7 @@
 
 use crate::error::{Error, Result, SqlState};
 use crate::types::datetime::{self, MICROSECONDS_PER_DAY, MICROSECONDS_PER_SECOND};
+use crate::types::dimensions;
 use crate::types::interval::Limits;
 use crate::types::look::Look;
 use crate::types::vector::{self, Kind};
@@ -48,7 +49,7 @@ pub fn context(from: &Type, to: &Type) -> Option<Context> {
         return Some(if narrow < wide { Implicit } else { Assignment });
     }
     match (from, to) {
-        (Type::Array(from), Type::Array(to)) => context(from, to),
+        (Type::Array(_), Type::Array(_)) => context(from.element(), to.element()),
         (Type::Record(from), Type::Record(to)) if from.len() == to.len() => Some(Implicit),
         (Type::Record(_), Type::Composite(_)) | (Type::Composite(_), Type::Record(_)) => Some(Implicit),
         (Type::Int2 | Type::Int4 | Type::Int8, Type::Oid) => Some(Implicit),
@@ -83,7 +84,7 @@ pub fn context(from: &Type, to: &Type) -> Option<Context> {
         (Type::Hstore, Type::Json | Type::Jsonb) => Some(Assignment),
         (Type::Array(item), Type::Hstore) if **item == Type::Text => Some(Explicit),
         (Type::Int4 | Type::Int8, Type::Bit(_)) | (Type::Bit(_), Type::Int4 | Type::Int8) => Some(Explicit),
-        (Type::Array(item), Type::Vector(_) | Type::Halfvec(_) | Type::Sparsevec(_)) => match **item {
+        (Type::Array(_), Type::Vector(_) | Type::Halfvec(_) | Type::Sparsevec(_)) => match from.element() {
             Type::Int4 | Type::Float4 | Type::Float8 | Type::Numeric(_) => Some(Assignment),
             _ => None,
         },
@@ -247,9 +248,11 @@ pub fn cast_as(value: Value, to: &Type, explicit: bool, look: Look) -> Result<Va
         (Value::Vector(values), Type::Array(item)) if **item == Type::Float4 => {
             Value::Array(values.into_iter().map(Value::Float4).collect())
         }
-        (Value::Array(items), Type::Array(item)) => {
-            let cast = |value| cast_as(value, item, explicit, look);
-            Value::Array(items.into_iter().map(cast).collect::<Result<_>>()?)
+        (Value::Array(items), Type::Array(_)) => {
+            let shape = dimensions::shape(&items);
+            let cast = |value| cast_as(value, to.element(), explicit, look);
+            let items = dimensions::into_flat(items).into_iter().map(cast);
+            dimensions::shaped(items.collect::<Result<_>>()?, &shape, to)?
         }
         (value, to) => return Err(impossible(&value, to)),
     })
@@ -508,6 +511,9 @@ fn moment(value: Value, to: &Type, zone: Zone) -> Result<Value> {
 
 /// pgvector's array_to_vector and its like: all elements, checked.
 fn array_to_vector(items: &[Value], dimensions: Option<impl Into<u32>>, kind: Kind) -> Result<Vec<f32>> {
+    if items.iter().any(|item| matches!(item, Value::Array(_))) {
+        return Err(Error::new(SqlState::DATA_EXCEPTION, "array must be 1-D"));
+    }
     if items.contains(&Value::Null) {
         return Err(Error::new(SqlState("22004"), "array must not contain nulls"));
     }

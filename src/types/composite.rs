@@ -128,8 +128,7 @@ impl Composite {
     fn size(&self) -> (usize, usize) {
         let mut size = (self.fields.len(), 1);
         for field in &self.fields {
-            let item = if let Type::Array(item) = &field.ty { item } else { &field.ty };
-            if let Type::Composite(of) = item {
+            if let Type::Composite(of) = field.ty.element() {
                 let (fields, depth) = of.size();
                 size = (size.0 + fields, size.1.max(depth + 1));
             }

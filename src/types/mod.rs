@@ -2,7 +2,7 @@
 //!
 //! [`Type`] is what a column is declared as, [`Value`] what a cell holds. `names.rs` has PostgreSQL's OIDs, names and
 //! modifiers; `text.rs` prints and parses its text formats, `binary.rs` its binary ones, `cast.rs` turns values of one
-//! type into another. Below them is a file per family: integers, floats, numeric, dates, intervals, json and paths into it, arrays, bit
+//! type into another. Below them is a file per family: integers, floats, numeric, dates, intervals, json and paths into it, arrays and their dimensions, bit
 //! strings, enumerations, ranges, records and the composite types of them, keys with values, places of rows, time zones,
 //! text search's documents and queries, and pgvector's vectors. `arrow.rs` (with the feature `server`) maps types and
 //! values to Arrow for DataFusion.
@@ -16,6 +16,7 @@ pub mod cast;
 pub mod citext;
 pub mod composite;
 pub mod datetime;
+pub mod dimensions;
 pub mod enums;
 pub mod float;
 pub mod halfvec;

@@ -189,6 +189,7 @@ impl Type {
         match self {
             Type::Enum(of) => of.array_oid,
             Type::Composite(of) => of.array_oid,
+            Type::Array(item) => item.array_oid(),
             _ => self.entry().array_oid,
         }
     }
@@ -224,7 +225,7 @@ impl Type {
     /// pg_type.typname: `int4`, `_int4`.
     pub fn catalog_name(&self) -> String {
         match self {
-            Type::Array(item) => format!("_{}", item.catalog_name()),
+            Type::Array(_) => format!("_{}", self.element().catalog_name()),
             Type::Enum(of) => of.name.clone(),
             Type::Composite(of) => of.name.clone(),
             _ => self.entry().name.to_owned(),
@@ -244,7 +245,7 @@ impl Type {
     /// length goes by its standard name.
     pub fn standard_name(&self) -> String {
         match self {
-            Type::Array(item) => format!("{}[]", item.standard_name()),
+            Type::Array(_) => format!("{}[]", self.element().standard_name()),
             Type::Bpchar(_) => self.entry().sql.to_owned(),
             other => other.bare().to_string(),
         }

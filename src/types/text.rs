@@ -4,13 +4,14 @@
 //! without going through a `Value`: [`super::integer`], [`super::float`], [`super::datetime`], [`super::vector`].
 
 use crate::error::{Error, Result, SqlState};
+use crate::types::array::Printed;
 use crate::types::interval::Limits;
 use crate::types::jsonpath::Path;
 use crate::types::look::Look;
 use crate::types::zone::Zone;
 use crate::types::{
-    Type, Value, array, bits, cast, datetime, float, halfvec, hstore, integer, json, network, numeric, range,
-    record, sparsevec, tid, tsquery, tsvector, vector,
+    Type, Value, array, bits, cast, datetime, dimensions, float, halfvec, hstore, integer, json, network,
+    numeric, range, record, sparsevec, tid, tsquery, tsvector, vector,
 };
 
 /// White space as C's isspace() knows it.
@@ -70,7 +71,11 @@ pub fn print_as(value: &Value, look: Look, out: &mut Vec<u8>) {
         Value::Array(items) => {
             let item = |item: &Value, out: &mut Vec<u8>| {
                 print_as(item, look, out);
-                *item != Value::Null
+                match item {
+                    Value::Null => Printed::Null,
+                    Value::Array(_) => Printed::Array,
+                    _ => Printed::Item,
+                }
             };
             array::print(items, item, out);
         }
@@ -162,12 +167,13 @@ pub fn parse_in_zone(ty: &Type, text: &str, zone: Zone) -> Result<Value> {
                 "input of anonymous composite types is not implemented",
             ));
         }
-        Type::Array(item) => {
-            let items = array::parse(text)?.into_iter().map(|part| match part {
+        Type::Array(_) => {
+            let parsed = array::parse(text)?;
+            let items = parsed.items.into_iter().map(|part| match part {
                 None => Ok(Value::Null),
-                Some(part) => parse_in_zone(item, &part, zone),
+                Some(part) => parse_in_zone(ty.element(), &part, zone),
             });
-            Value::Array(items.collect::<Result<_>>()?)
+            dimensions::shaped(items.collect::<Result<_>>()?, &parsed.shape, ty)?
         }
     })
 }

@@ -51,6 +51,22 @@ class Asyncpg(unittest.IsolatedAsyncioTestCase):
     async def test_arrays_of_numbers(self):
         self.assertEqual(await self.conn.fetchval("SELECT $1::int4[]", [1, 2, 3]), [1, 2, 3])
 
+    # Their dimensions are known only once they are bound.
+    async def test_arrays_of_several_dimensions(self):
+        plane, space = [[1, 2], [3, 4]], [[["a"], [None]]]
+        statement = await self.conn.prepare("SELECT $1::int4[], array_ndims($1::int4[]), ($1::int4[])[2][1], 3 = ANY ($1)")
+        self.assertEqual(tuple(await statement.fetchrow(plane)), (plane, 2, 3, True))
+        self.assertEqual(tuple(await statement.fetchrow([7])), ([7], 1, None, False))
+        self.assertEqual(await self.conn.fetchval("SELECT $1::text[]", space), space)
+        await self.conn.execute("CREATE TEMP TABLE grids (id int, grid int[][])")
+        await self.conn.executemany("INSERT INTO grids VALUES ($1, $2)", [(1, plane), (2, []), (3, None)])
+        await self.conn.copy_records_to_table("grids", records=[(4, [[5], [6]])])
+        got = await self.conn.fetch("SELECT grid FROM grids ORDER BY id")
+        self.assertEqual([row["grid"] for row in got], [plane, [], None, [[5], [6]]])
+        self.assertEqual(await self.conn.fetchval("SELECT id FROM grids WHERE grid = $1", plane), 1)
+        with self.assertRaises(asyncpg.FeatureNotSupportedError):
+            await self.conn.execute("INSERT INTO grids VALUES ($1, $2)", 5, [1, 2])
+
     async def test_types_and_errors(self):
         self.assertEqual(await self.conn.fetchval("SELECT $1::jsonb", '{"a": 1}'), '{"a": 1}')
         self.assertEqual(await self.conn.fetchval("SELECT $1::text", "x"), "x")

@@ -58,7 +58,7 @@ class Native(unittest.TestCase):
 
     def test_types(self):
         values = dict(a=True, b=2**40, c=1.5, d=decimal.Decimal("1.50"), e="täxt", f=b"\x00\xff", g=datetime.date(2024, 2, 29),
-                      h=datetime.datetime(2024, 2, 29, 1, 2, 3), j=uuid.UUID(int=7), k=[1, 2], l=["a", "b c"], m=None)
+                      h=datetime.datetime(2024, 2, 29, 1, 2, 3), j=uuid.UUID(int=7), k=[1, 2], l=[["a", "b c"], ["d", None]], m=None)
         got = self.conn.run(
             "SELECT CAST(:a AS bool), CAST(:b AS int8), CAST(:c AS float8), CAST(:d AS numeric), CAST(:e AS text), "
             "CAST(:f AS bytea), CAST(:g AS date), CAST(:h AS timestamp), CAST(:j AS uuid), CAST(:k AS int4[]), "

@@ -36,6 +36,15 @@ class Psycopg(unittest.TestCase):
             self.assertEqual(got[1][1].to_list(), [4, 5, 6])
             self.assertIsNone(got[2][1])
 
+    def test_arrays_of_several_dimensions(self):
+        plane = [[1, 2], [3, 4]]
+        self.conn.execute("CREATE TEMP TABLE grids (grid int[][])")
+        self.conn.execute("INSERT INTO grids VALUES (%s), (%b)", (plane, [[5]]))
+        for binary in (False, True):
+            got = self.conn.execute("SELECT grid FROM grids ORDER BY grid", binary=binary).fetchall()
+            self.assertEqual([row[0] for row in got], [plane, [[5]]])
+        self.assertEqual(self.conn.execute("SELECT array_length(%s::text[], 2)", ([["a", "b"]],)).fetchone()[0], 2)
+
     def test_nearest_neighbours_with_an_index_and_a_filter(self):
         with self.conn.cursor() as cur:
             with cur.copy("COPY items (kind, embedding) FROM STDIN WITH (FORMAT BINARY)") as copy:

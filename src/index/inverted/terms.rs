@@ -3,6 +3,7 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use crate::index::bitmap::key_of_element;
+use crate::types::dimensions::flat;
 use crate::types::json::Node;
 use crate::types::{Type, Value};
 
@@ -36,8 +37,8 @@ impl Kind {
             (Type::Jsonb, None | Some("jsonb_ops")) => Some(Kind::Document { keys: true }),
             (Type::Jsonb, Some("jsonb_path_ops")) => Some(Kind::Document { keys: false }),
             (Type::Hstore, None | Some("gin_hstore_ops" | "gist_hstore_ops")) => Some(Kind::Pairs),
-            (Type::Array(item), None | Some("array_ops")) if key_of_element(item, None).is_some() => {
-                Some(Kind::Elements((**item).clone()))
+            (Type::Array(_), None | Some("array_ops")) if key_of_element(ty.element(), None).is_some() => {
+                Some(Kind::Elements(ty.element().clone()))
             }
             _ => None,
         }
@@ -60,7 +61,7 @@ impl Kind {
                 Some(vector.lexemes().iter().map(|lexeme| lexeme.word.as_bytes().to_vec()).collect())
             }
             (Kind::Elements(ty), Value::Array(items)) => {
-                Some(items.iter().filter_map(|item| element(ty, item)).collect())
+                Some(flat(items).into_iter().filter_map(|item| element(ty, item)).collect())
             }
             (Kind::Document { keys }, Value::Jsonb(text)) => {
                 let mut terms = Vec::new();

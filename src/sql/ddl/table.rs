@@ -389,11 +389,7 @@ fn refuse_generated_names(table: &Table, sql: &str) -> Result<()> {
 }
 
 pub fn check_column_type(name: &str, ty: &Type) -> Result<()> {
-    let element = match ty {
-        Type::Array(element) => element,
-        other => other,
-    };
-    match element {
+    match ty.element() {
         Type::Record(_) => {
             let message = format!("column \"{name}\" has pseudo-type {ty}");
             Err(Error::new(SqlState("42P16"), message))
@@ -669,7 +665,7 @@ pub(super) fn check_collation(ty: &Type, collation: Option<&str>) -> Result<()> 
         |ty: &Type| matches!(ty, Type::Text | Type::Varchar(_) | Type::Bpchar(_) | Type::Citext | Type::Name);
     match ty {
         _ if collation.is_none() || is_text(ty) => Ok(()),
-        Type::Array(item) if is_text(item) => Ok(()),
+        Type::Array(_) if is_text(ty.element()) => Ok(()),
         _ => {
             let message = format!("collations are not supported by type {}", ty.bare());
             Err(Error::new(SqlState::DATATYPE_MISMATCH, message))

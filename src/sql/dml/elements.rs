@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!   SET tags[2] = x           SET tags = hither_assign_element(t.tags, x::text, 2)
+//!   SET grid[1][2] = x        SET grid = hither_assign_element(t.grid, x::integer, 1, 2)
 //!   SET tags[2:3] = x         SET tags = hither_assign_slice(t.tags, x::text[], 2, 3)
 //!   SET h['a'] = x           SET h = hither_assign_pair(t.h, 'a'::text, x::text)
 //!   SET doc['a'][0] = x       SET doc = hither_assign_member(t.doc, x::jsonb, 'a', 0)
@@ -74,13 +75,21 @@ impl Elements<'_> {
             AccessExpr::Dot(_) => Err(Error::unsupported("assigning to a field of a composite type")),
         });
         let places = places.collect::<Result<Vec<_>>>()?;
+        let indexes: Option<Vec<&Expr>> = places.iter().map(|place| index_of(place)).collect();
         match (&column.ty, places.as_slice()) {
-            (Type::Array(item), [Subscript::Index { index }]) => {
-                let value = cast(value, item)?;
-                let place = cast_to(index.clone(), DataType::Int(None));
-                Ok(function_call("hither_assign_element", vec![base, value, place]))
+            (Type::Array(_), _) if let Some(indexes) = indexes => {
+                if indexes.len() != column.ty.dimensions() {
+                    let message = "wrong number of array subscripts";
+                    return Err(Error::new(SqlState::ARRAY_SUBSCRIPT_ERROR, message));
+                }
+                let mut arguments = vec![base, cast(value, column.ty.element())?];
+                arguments
+                    .extend(indexes.into_iter().map(|index| cast_to(index.clone(), DataType::Int(None))));
+                Ok(function_call("hither_assign_element", arguments))
             }
-            (Type::Array(_), [Subscript::Slice { lower_bound, upper_bound, stride: None }]) => {
+            (Type::Array(_), [Subscript::Slice { lower_bound, upper_bound, stride: None }])
+                if column.ty.dimensions() == 1 =>
+            {
                 let value = cast(value, &column.ty)?;
                 let bound = |bound: &Option<Expr>, missing: i32| {
                     cast_to(bound.clone().unwrap_or_else(|| number(missing)), DataType::Int(None))
@@ -88,7 +97,9 @@ impl Elements<'_> {
                 let (first, last) = (bound(lower_bound, 1), bound(upper_bound, TO_THE_END));
                 Ok(function_call("hither_assign_slice", vec![base, value, first, last]))
             }
-            (Type::Array(_), _) => Err(Error::unsupported("arrays of several dimensions")),
+            (Type::Array(_), _) => {
+                Err(Error::unsupported("assigning to slices of an array of several dimensions"))
+            }
             (Type::Jsonb, places) => {
                 let mut arguments = vec![base, cast(value, &Type::Jsonb)?];
                 for place in places {
@@ -116,6 +127,10 @@ impl Elements<'_> {
             }
         }
     }
+}
+
+fn index_of(subscript: &Subscript) -> Option<&Expr> {
+    if let Subscript::Index { index } = subscript { Some(index) } else { None }
 }
 
 /// The value as its column's elements are. Lengths are checked when the column gets it.

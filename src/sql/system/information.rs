@@ -302,7 +302,7 @@ fn column_domain_usage(execution: &Execution, rows: &mut Rows) -> Result<()> {
 
 /// What columns say about their type, and the database they are in.
 fn type_cells(database: &str, catalog: &Catalog, ty: &Type, number: u16) -> Vec<(&'static str, Value)> {
-    let item = if let Type::Array(item) = ty { item } else { ty };
+    let item = ty.element();
     let created = item.extension().and_then(|extension| catalog.extension_named(extension));
     let schema = match (item, created) {
         (Type::Enum(of), _) => of.schema.as_str(),

@@ -229,7 +229,11 @@ fn created_prefix(execution: &Execution, extension: &str) -> String {
 /// A type as format_type() shows it, with the modifier that is asked for.
 pub fn type_out(execution: &Execution, ty: &Type, typmod: Option<i32>) -> String {
     match (ty, typmod) {
-        (Type::Array(item), typmod) => format!("{}[]", type_out(execution, item, typmod)),
+        (Type::Array(item), typmod) => {
+            let (dimensions, typmod) = typmod.map(Type::of_column_typmod).unzip();
+            let brackets = "[]".repeat(dimensions.flatten().unwrap_or(1));
+            format!("{}{brackets}", type_out(execution, item, typmod))
+        }
         (Type::Enum(of), _) => user_type_out(execution, &of.schema, &of.name),
         (Type::Composite(of), _) => user_type_out(execution, &of.schema, &of.name),
         // Not `bit`, which would mean one bit.

@@ -288,7 +288,7 @@ fn add_column(table: &Table, column: &Column, rows: &mut Rows) {
     // The modifier of a domain is its own.
     let (ty, modifier) = match column.domain {
         Some(domain) => (domain, -1),
-        None => (column.ty.oid(), column.ty.typmod()),
+        None => (column.ty.oid(), column.ty.column_typmod()),
     };
     let more = cells! {
         atttypid: ty, atttypmod: modifier, attcollation: types::collation_of(column),
@@ -313,10 +313,9 @@ fn add_attribute<const N: usize>(
     rows: &mut Rows,
     more: [(&'static str, Value); N],
 ) {
-    let dimensions = i32::from(matches!(ty, Type::Array(_)));
     let base = cells! {
         attrelid: relation, attname: name, atttypid: ty.oid(), attlen: ty.size(), attnum: number,
-        attndims: dimensions, atttypmod: ty.typmod(), attbyval: types::by_value(ty), attalign: types::alignment(ty),
+        attndims: ty.dimensions() as i32, atttypmod: ty.column_typmod(), attbyval: types::by_value(ty), attalign: types::alignment(ty),
         attstorage: types::storage(ty), attcollation: types::collation(ty),
     };
     rows.add(base.into_iter().chain(more));

@@ -346,7 +346,7 @@ fn rewrite_any(expr: &mut Expr) {
         other => (other, None),
     };
     let Expr::Value(ValueWithSpan { value: Value::SingleQuotedString(text), .. }) = literal else { return };
-    let Ok(items) = crate::types::array::parse(text) else { return };
+    let Ok(parsed) = crate::types::array::parse(text) else { return };
     let item = |item: Option<String>| {
         let item = Expr::value(item.map_or(Value::Null, Value::SingleQuotedString));
         match reg {
@@ -354,7 +354,7 @@ fn rewrite_any(expr: &mut Expr) {
             None => item,
         }
     };
-    let list: Vec<Expr> = items.into_iter().map(item).collect();
+    let list: Vec<Expr> = parsed.items.into_iter().map(item).collect();
     *expr = match list.is_empty() {
         true => Expr::value(Value::Boolean(false)),
         false => Expr::InList { expr: left.clone(), list, negated: false },

@@ -1,0 +1,134 @@
+//! Arrays of several dimensions in plans: lists of lists, which PostgreSQL's operators and functions take as one array.
+//!
+//! ```text
+//!   grid[1][2]            hither_place(grid, 1, 2)          NULL of fewer subscripts than there are dimensions
+//!   grid[1:2][2:2]        hither_slice(grid, 1, 2, 2, 2)
+//!   ARRAY[a, b]           hither_nested(make_array(a, b))   of arrays, which must have one shape
+//!   grid::text[]          CAST(grid AS text[][])
+//!   x = ANY (grid)        array_has(hither_elements(grid), x)
+//! ```
+
+use std::sync::Arc;
+
+use arrow::datatypes::DataType;
+use datafusion::common::{DFSchema, Result};
+use datafusion::logical_expr::expr::ScalarFunction;
+use datafusion::logical_expr::planner::{RawBinaryExpr, RawFieldAccessExpr};
+use datafusion::logical_expr::{BinaryExpr, Cast, Expr, ExprSchemable, GetFieldAccess, Operator};
+
+use crate::functions::arrays::{ELEMENTS, NESTED, PLACE, SLICE};
+use crate::planner::comparison;
+use crate::planner::operators::{Operand, array_operand, call, operator_of_numbers};
+use crate::types::Type;
+use crate::types::arrow::{field, type_of};
+
+/// Whether arrays of a type have several dimensions.
+pub fn are_several(ty: &DataType) -> bool {
+    matches!(ty, DataType::List(item) if matches!(item.data_type(), DataType::List(_)))
+}
+
+/// A subscript of an array of several dimensions, or one more of what has some already; `None` of all else.
+pub fn subscript(access: &RawFieldAccessExpr, schema: &DFSchema) -> Option<Expr> {
+    let several = access.expr.get_type(schema).is_ok_and(|ty| are_several(&ty));
+    let first = datafusion::logical_expr::lit(1_i32);
+    let (function, mut arguments) = match &access.expr {
+        Expr::ScalarFunction(ScalarFunction { func, args }) if matches!(func.name(), PLACE | SLICE) => {
+            // What was sliced is sliced further as long as it has dimensions; of one that has not, a slice is an array.
+            let is_open = func.name() == PLACE || several && args.len() / 2 < dimensions(&args[0], schema);
+            if !is_open || func.name() == PLACE && args.len() > dimensions(&args[0], schema) {
+                return None;
+            }
+            (func.name(), args.clone())
+        }
+        other if several => (PLACE, vec![other.clone()]),
+        _ => return None,
+    };
+    match &access.field_access {
+        GetFieldAccess::ListIndex { key } if function == PLACE => {
+            arguments.push(key.as_ref().clone());
+            Some(call(PLACE, arguments))
+        }
+        // Beside a slice, a subscript is one from the first on.
+        GetFieldAccess::ListIndex { key } => {
+            arguments.extend([first, key.as_ref().clone()]);
+            Some(call(SLICE, arguments))
+        }
+        GetFieldAccess::ListRange { start, stop, .. } => {
+            if function == PLACE {
+                let array = arguments.remove(0);
+                let slices = arguments.into_iter().flat_map(|place| [first.clone(), place]);
+                arguments = std::iter::once(array).chain(slices).collect();
+            }
+            arguments.extend([start.as_ref().clone(), stop.as_ref().clone()]);
+            Some(call(SLICE, arguments))
+        }
+        GetFieldAccess::NamedStructField { .. } => None,
+    }
+}
+
+fn dimensions(array: &Expr, schema: &DFSchema) -> usize {
+    array.to_field(schema).map_or(0, |(_, field)| type_of(&field).dimensions())
+}
+
+/// A comparison of arrays of which one has several dimensions, which the planner would take for values of other types.
+pub fn compared(
+    expr: &RawBinaryExpr,
+    operator: &str,
+    left: &Operand,
+    right: &Operand,
+    schema: &DFSchema,
+) -> Result<Option<Expr>> {
+    let several = |operand: &Operand| operand.field().is_some_and(|field| are_several(field.data_type()));
+    let op = operator_of_numbers(operator).filter(Operator::supports_propagation);
+    let (Some(op), true) = (op, several(left) || several(right)) else { return Ok(None) };
+    let one = array_operand(expr.left.clone(), left, right)?;
+    let other = array_operand(expr.right.clone(), right, left)?;
+    let (one, other) = comparison::of_operator(one, op, other, schema)?;
+    Ok(Some(Expr::BinaryExpr(BinaryExpr::new(Box::new(one), op, Box::new(other)))))
+}
+
+/// An array that was written out: of arrays it is one only if they have one shape.
+pub fn settle_nested(array: Expr, schema: &DFSchema) -> Expr {
+    match array.get_type(schema) {
+        Ok(ty) if are_several(&ty) => call(NESTED, vec![array]),
+        _ => array,
+    }
+}
+
+/// A cast of an array keeps its dimensions.
+pub fn settle_cast(cast: &Cast, schema: &DFSchema) -> Option<Expr> {
+    let wanted = type_of(&cast.field);
+    let found = dimensions(&cast.expr, schema);
+    if found == 0 || wanted.dimensions() == 0 || found == wanted.dimensions() {
+        return None;
+    }
+    let kept = Arc::new(field("", &wanted.with_dimensions(found), true));
+    Some(Expr::Cast(Cast::new_from_field(cast.expr.clone(), kept)))
+}
+
+/// The elements of an array of one dimension are the array.
+pub fn settle_elements(call: &ScalarFunction, schema: &DFSchema) -> Option<Expr> {
+    match call.args.as_slice() {
+        [array] if call.func.name() == ELEMENTS => {
+            let several = array.get_type(schema).is_ok_and(|ty| are_several(&ty));
+            (!several).then(|| array.clone())
+        }
+        _ => None,
+    }
+}
+
+/// The array whose elements are compared with a value: of several dimensions all of them.
+pub fn member_of(array: Expr, schema: &DFSchema) -> Expr {
+    match array.get_type(schema) {
+        Ok(ty) if are_several(&ty) => call(ELEMENTS, vec![array]),
+        _ => array,
+    }
+}
+
+/// The type of a literal beside an array: of as many dimensions as its text has.
+pub fn of_literal(text: &str, beside: &Type) -> Type {
+    match crate::types::array::dimensions(text) {
+        0 => beside.clone(),
+        dimensions => beside.with_dimensions(dimensions),
+    }
+}

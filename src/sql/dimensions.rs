@@ -1,0 +1,117 @@
+//! How many dimensions arrays have, as far as the tree tells: a cast to an array type keeps those of what is cast.
+//!
+//! ```text
+//!   '{{1,2},{3,4}}'::int[]      CAST('{{1,2},{3,4}}' AS int[][])
+//!   ARRAY[[1,2],[3,4]]::int[]   CAST(ARRAY[[1,2],[3,4]] AS int[][])
+//!   $1::int[]                   CAST($1 AS int[][]), where the value bound to $1 has two dimensions
+//!   unnest(grid)                unnest(hither_elements(grid))
+//!   array_fill(0, ARRAY[2,3])   hither_fill(0, 2, 3)
+//! ```
+//!
+//! To PostgreSQL `int[]` and `int[][]` are one type; here they are two (see [`crate::types::dimensions`]). What is cast
+//! and has its dimensions from a column or a function, the planner settles.
+
+use datafusion::sql::sqlparser::ast::{self, ArrayElemTypeDef, DataType, Expr};
+
+use crate::functions::arrays::{ELEMENTS, FILL};
+use crate::sql::known::Known;
+use crate::sql::rewrite::{arguments, function_call, plain_name};
+use crate::sql::set_functions::returns_set;
+use crate::sql::trees::{literal, text};
+use crate::types::array;
+
+/// Gives casts the dimensions of what is cast, and unnest() all elements of an array.
+pub fn settle(expr: &mut Expr, known: &Known) {
+    match expr {
+        Expr::Cast { expr: inner, data_type: data_type @ DataType::Array(_), .. } => {
+            let declared = dimensions_of_type(data_type);
+            if let Some(found @ 1..) = dimensions_of(inner, known)
+                && found != declared
+            {
+                *data_type = with_dimensions(data_type, found);
+            }
+        }
+        Expr::Function(function) if plain_name(function).is_some_and(|name| name == "unnest") => {
+            if let Some(given) = arguments(function) {
+                let given = given.into_iter().map(|array| elements(array, known)).collect();
+                *expr = function_call("unnest", given);
+            }
+        }
+        Expr::Function(function) if plain_name(function).is_some_and(|name| name == "array_fill") => {
+            if let Some([value, lengths]) = arguments(function).as_deref()
+                && let Some(lengths @ [_, _, ..]) = lengths_of(lengths).as_deref()
+            {
+                *expr = function_call(FILL, [std::slice::from_ref(value), lengths].concat());
+            }
+        }
+        _ => {}
+    }
+}
+
+/// The elements of an array of numbers that is written out.
+fn lengths_of(lengths: &Expr) -> Option<Vec<Expr>> {
+    match lengths {
+        Expr::Nested(inner) | Expr::Cast { expr: inner, .. } => lengths_of(inner),
+        Expr::Array(array) => Some(array.elem.clone()),
+        expr => {
+            let parsed = array::parse(literal(expr)?).ok()?;
+            parsed.items.into_iter().map(|item| Some(text(item?))).collect()
+        }
+    }
+}
+
+/// The elements of all dimensions of an array, where it may have several.
+pub fn elements(array: Expr, known: &Known) -> Expr {
+    let is_done = matches!(&array, Expr::Function(function) if plain_name(function).is_some_and(|name| name == ELEMENTS));
+    match dimensions_of(&array, known) {
+        Some(..=1) => array,
+        // The elements of a set of arrays are those of each of them.
+        _ if is_done || returns_set(&array) => array,
+        _ => function_call(ELEMENTS, vec![array]),
+    }
+}
+
+/// How many dimensions an expression has; 0 of what is no array, `None` where the tree does not tell.
+fn dimensions_of(expr: &Expr, known: &Known) -> Option<usize> {
+    match expr {
+        Expr::Nested(inner) => dimensions_of(inner, known),
+        Expr::Array(array) => {
+            let deepest = array.elem.iter().filter_map(|element| dimensions_of(element, known)).max();
+            Some(1 + deepest.unwrap_or(0))
+        }
+        Expr::Cast { expr: inner, data_type, .. } => {
+            let declared = dimensions_of_type(data_type);
+            // The inner one may keep more.
+            Some(dimensions_of(inner, known).filter(|found| *found > 0 && declared > 0).unwrap_or(declared))
+        }
+        Expr::Value(value) => match &value.value {
+            ast::Value::Placeholder(number) => known.parameter_dimensions(number),
+            _ => literal(expr).map(array::dimensions),
+        },
+        _ => None,
+    }
+}
+
+fn dimensions_of_type(data_type: &DataType) -> usize {
+    match data_type {
+        DataType::Array(ArrayElemTypeDef::SquareBracket(item, _)) => 1 + dimensions_of_type(item),
+        DataType::Array(ArrayElemTypeDef::AngleBracket(item) | ArrayElemTypeDef::Parenthesis(item)) => {
+            1 + dimensions_of_type(item)
+        }
+        _ => 0,
+    }
+}
+
+fn with_dimensions(data_type: &DataType, dimensions: usize) -> DataType {
+    let mut element = data_type.clone();
+    while let DataType::Array(
+        ArrayElemTypeDef::SquareBracket(item, _)
+        | ArrayElemTypeDef::AngleBracket(item)
+        | ArrayElemTypeDef::Parenthesis(item),
+    ) = element
+    {
+        element = *item;
+    }
+    let array = |item| DataType::Array(ArrayElemTypeDef::SquareBracket(Box::new(item), None));
+    (0..dimensions).fold(element, |item, _| array(item))
+}
