@@ -3,6 +3,7 @@
 //! ```text
 //!   grid[1][2]            hither_place(grid, 1, 2)          NULL of fewer subscripts than there are dimensions
 //!   grid[1:2][2:2]        hither_slice(grid, 1, 2, 2, 2)
+//!   tags[1][2]            NULL                              of one dimension
 //!   ARRAY[a, b]           hither_nested(make_array(a, b))   of arrays, which must have one shape
 //!   grid::text[]          CAST(grid AS text[][])
 //!   x = ANY (grid)        array_has(hither_elements(grid), x)
@@ -11,10 +12,10 @@
 use std::sync::Arc;
 
 use arrow::datatypes::DataType;
-use datafusion::common::{DFSchema, Result};
+use datafusion::common::{DFSchema, Result, ScalarValue};
 use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::planner::{RawBinaryExpr, RawFieldAccessExpr};
-use datafusion::logical_expr::{BinaryExpr, Cast, Expr, ExprSchemable, GetFieldAccess, Operator};
+use datafusion::logical_expr::{BinaryExpr, Cast, Expr, ExprSchemable, GetFieldAccess, Operator, lit};
 
 use crate::functions::arrays::{ELEMENTS, NESTED, PLACE, SLICE};
 use crate::planner::comparison;
@@ -22,48 +23,51 @@ use crate::planner::operators::{Operand, array_operand, call, operator_of_number
 use crate::types::Type;
 use crate::types::arrow::{field, type_of};
 
+/// The planner's own function of a subscript, of an array of one dimension.
+const ELEMENT: &str = "array_element";
+
 /// Whether arrays of a type have several dimensions.
 pub fn are_several(ty: &DataType) -> bool {
     matches!(ty, DataType::List(item) if matches!(item.data_type(), DataType::List(_)))
 }
 
-/// A subscript of an array of several dimensions, or one more of what has some already; `None` of all else.
+/// A subscript of an array of several dimensions, or one more of what has some already; `None` of all else. What has more
+/// subscripts than dimensions is NULL.
 pub fn subscript(access: &RawFieldAccessExpr, schema: &DFSchema) -> Option<Expr> {
-    let several = access.expr.get_type(schema).is_ok_and(|ty| are_several(&ty));
-    let first = datafusion::logical_expr::lit(1_i32);
+    let found = access.expr.get_type(schema).ok()?;
     let (function, mut arguments) = match &access.expr {
-        Expr::ScalarFunction(ScalarFunction { func, args }) if matches!(func.name(), PLACE | SLICE) => {
+        Expr::ScalarFunction(ScalarFunction { func, args }) => match func.name() {
+            PLACE if args.len() <= dimensions(&args[0], schema) => (PLACE, args.clone()),
             // What was sliced is sliced further as long as it has dimensions; of one that has not, a slice is an array.
-            let is_open = func.name() == PLACE || several && args.len() / 2 < dimensions(&args[0], schema);
-            if !is_open || func.name() == PLACE && args.len() > dimensions(&args[0], schema) {
-                return None;
+            SLICE if are_several(&found) && args.len() / 2 < dimensions(&args[0], schema) => {
+                (SLICE, args.clone())
             }
-            (func.name(), args.clone())
-        }
-        other if several => (PLACE, vec![other.clone()]),
+            PLACE | ELEMENT if !found.is_nested() => {
+                return ScalarValue::try_from(&found).ok().map(|null| Expr::Literal(null, None));
+            }
+            _ if are_several(&found) => (PLACE, vec![access.expr.clone()]),
+            _ => return None,
+        },
+        other if are_several(&found) => (PLACE, vec![other.clone()]),
         _ => return None,
     };
+    let first = || lit(1_i32);
     match &access.field_access {
-        GetFieldAccess::ListIndex { key } if function == PLACE => {
-            arguments.push(key.as_ref().clone());
-            Some(call(PLACE, arguments))
-        }
+        GetFieldAccess::ListIndex { key } if function == PLACE => arguments.push(key.as_ref().clone()),
         // Beside a slice, a subscript is one from the first on.
-        GetFieldAccess::ListIndex { key } => {
-            arguments.extend([first, key.as_ref().clone()]);
-            Some(call(SLICE, arguments))
-        }
+        GetFieldAccess::ListIndex { key } => arguments.extend([first(), key.as_ref().clone()]),
         GetFieldAccess::ListRange { start, stop, .. } => {
             if function == PLACE {
                 let array = arguments.remove(0);
-                let slices = arguments.into_iter().flat_map(|place| [first.clone(), place]);
+                let slices = arguments.into_iter().flat_map(|place| [first(), place]);
                 arguments = std::iter::once(array).chain(slices).collect();
             }
             arguments.extend([start.as_ref().clone(), stop.as_ref().clone()]);
-            Some(call(SLICE, arguments))
+            return Some(call(SLICE, arguments));
         }
-        GetFieldAccess::NamedStructField { .. } => None,
+        GetFieldAccess::NamedStructField { .. } => return None,
     }
+    Some(call(function, arguments))
 }
 
 fn dimensions(array: &Expr, schema: &DFSchema) -> usize {

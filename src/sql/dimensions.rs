@@ -72,7 +72,7 @@ pub fn elements(array: Expr, known: &Known) -> Expr {
 }
 
 /// How many dimensions an expression has; 0 of what is no array, `None` where the tree does not tell.
-fn dimensions_of(expr: &Expr, known: &Known) -> Option<usize> {
+pub fn dimensions_of(expr: &Expr, known: &Known) -> Option<usize> {
     match expr {
         Expr::Nested(inner) => dimensions_of(inner, known),
         Expr::Array(array) => {

@@ -22,7 +22,9 @@ use crate::sql::copy::CopyInState;
 use crate::sql::cursors::Cursor;
 use crate::sql::ddl::drop_temporary;
 use crate::sql::dialect;
+use crate::sql::dimensions::dimensions_of;
 use crate::sql::engine::Engine;
+use crate::sql::known::Known;
 use crate::sql::locate::locate;
 use crate::sql::notifications::{Mailbox, Notification};
 use crate::sql::plans::Plan;
@@ -239,6 +241,24 @@ impl Session {
         let declared = Declared { types: &types, domains: &domains };
         let planned = self.plan(prepared.statement.clone(), declared);
         self.failing(planned, prepared.statement.as_ref())
+    }
+
+    /// The prepared statement for arrays of as many dimensions as the arguments of EXECUTE have, where that is written.
+    fn with_dimensions_of(
+        &mut self,
+        prepared: Arc<Prepared>,
+        arguments: &[datafusion::sql::sqlparser::ast::Expr],
+    ) -> Result<Arc<Prepared>> {
+        let mut types = prepared.param_types.clone();
+        for (ty, argument) in types.iter_mut().zip(arguments) {
+            if let (1.., Some(found @ 1..)) = (ty.dimensions(), dimensions_of(argument, &Known::default())) {
+                *ty = ty.with_dimensions(found);
+            }
+        }
+        match types == prepared.param_types {
+            true => Ok(prepared),
+            false => self.prepare_again(&prepared, &types),
+        }
     }
 
     /// Runs it. An error leaves the transaction aborted (the session knows); the server still calls
@@ -528,6 +548,7 @@ impl Session {
             }
             Ast::Execute { name, arguments } => {
                 let prepared = self.saved_statement(name)?;
+                let prepared = self.with_dimensions_of(prepared, arguments)?;
                 let params = self.arguments(name, &prepared, arguments)?;
                 Box::pin(self.run(&prepared, params, timer)).await
             }
