@@ -24,7 +24,8 @@ pub fn parameters(types: &[Type], bind: &Bind<'_>, zone: Zone) -> Result<Vec<Val
     types.iter().zip(&bind.parameters).enumerate().map(decode).collect()
 }
 
-fn value(ty: &Type, parameter: &Parameter<'_>, zone: Zone) -> Result<Value> {
+/// One parameter, or one argument of a function.
+pub fn value(ty: &Type, parameter: &Parameter<'_>, zone: Zone) -> Result<Value> {
     match (parameter.bytes, parameter.format) {
         (None, _) => Ok(Value::Null),
         (Some(bytes), Format::Binary) => binary::receive(ty, bytes),
