@@ -172,8 +172,12 @@ impl Transaction {
         self.catalog_ref().table_by_oid(OBJECTS).is_some()
     }
 
-    /// A new object, under a number that is free when none is given. 23505 when the one given is not.
+    /// A new object, under a number that is free when none is given. 23505 when the one given is not. The tables have been
+    /// made ([`Database::prepare_large_objects`]).
     pub fn create_large_object(&mut self, wanted: Option<Oid>) -> Result<Oid, Stop> {
+        if !self.has_large_objects() {
+            return Err(Error::internal("a large object without the tables of large objects").into());
+        }
         let row = |object| [vec![Value::Oid(object), Value::Oid(OWNER), Value::Null]];
         if let Some(object) = wanted {
             self.insert(OBJECTS, &row(object), OnConflict::Error)?;

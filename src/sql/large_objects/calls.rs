@@ -40,7 +40,6 @@ impl LargeObjectCalls for Shared {
     fn create(&self, wanted: Option<Oid>, check: Check<'_>) -> Result<Oid> {
         if !self.with_transaction(|transaction| Ok(transaction.has_large_objects()))? {
             aside(|| self.engine.database.prepare_large_objects())?;
-            self.with_transaction(|transaction| Ok(transaction.has_large_objects()))?;
         }
         self.change(check, |transaction| transaction.create_large_object(wanted))
     }
