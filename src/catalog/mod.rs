@@ -15,6 +15,8 @@ pub mod definition;
 pub mod function;
 // Changes, as they are logged and stored.
 pub mod edit;
+// The tables of large objects.
+pub mod large_objects;
 // Partitions of tables.
 pub mod partition;
 // One version of all definitions, and how to find one.

@@ -8,7 +8,7 @@ use crate::catalog::definition::{
     Schema, Sequence, StoredQuery, Table, View,
 };
 use crate::catalog::function::Function;
-use crate::catalog::{Edit, PUBLIC_SCHEMA, PUBLIC_SCHEMA_OID};
+use crate::catalog::{Edit, FIRST_USER_OID, PUBLIC_SCHEMA, PUBLIC_SCHEMA_OID};
 use crate::types::Type;
 
 /// All definitions as of one commit (or inside one transaction, with its own DDL).
@@ -129,7 +129,7 @@ impl Catalog {
 
     /// Tables, then partitions.
     pub fn tables_and_parts(&self) -> impl Iterator<Item = &Arc<Table>> {
-        self.tables.values().chain(self.parts.values())
+        self.tables().chain(self.parts.values())
     }
 
     /// The table or the partition with this oid.
@@ -139,7 +139,7 @@ impl Catalog {
 
     /// Indexes of tables, then those of partitions.
     pub fn indexes_and_parts(&self) -> impl Iterator<Item = &Arc<Index>> {
-        self.indexes.values().chain(self.part_indexes.values())
+        self.indexes().chain(self.part_indexes.values())
     }
 
     /// The index of a table or of a partition with this oid.
@@ -305,11 +305,30 @@ impl Catalog {
         self.schemas.values()
     }
 
+    /// Those of users.
     pub fn tables(&self) -> impl Iterator<Item = &Arc<Table>> {
+        self.tables.range(FIRST_USER_OID..).map(|(_, table)| table)
+    }
+
+    /// All tables that have files, those of the system too.
+    pub fn stored_tables(&self) -> impl Iterator<Item = &Arc<Table>> {
         self.tables.values()
     }
 
+    /// A table of the system that has files, such as [`crate::catalog::large_objects`] has. No statement names it but to
+    /// read it: its name is not among those of users' relations.
+    pub fn system_table(&self, schema: &str, name: &str) -> Option<&Arc<Table>> {
+        let mut tables = self.tables.range(..FIRST_USER_OID).map(|(_, table)| table);
+        tables.find(|table| table.schema == schema && table.name == name)
+    }
+
+    /// Those of users' tables.
     pub fn indexes(&self) -> impl Iterator<Item = &Arc<Index>> {
+        self.indexes.range(FIRST_USER_OID..).map(|(_, index)| index)
+    }
+
+    /// All of them, those of the system's tables too.
+    pub fn stored_indexes(&self) -> impl Iterator<Item = &Arc<Index>> {
         self.indexes.values()
     }
 
@@ -447,10 +466,9 @@ impl Catalog {
         let own = self.part_indexes.iter();
         let own = own.map(|(oid, i)| ((self.schema_of_index(i).to_owned(), i.name.clone()), *oid));
         let parts = self.parts.iter().map(|(oid, p)| ((p.schema.clone(), p.name.clone()), *oid));
-        let tables = self.tables.values().map(|t| ((t.schema.clone(), t.name.clone()), t.oid));
+        let tables = self.tables().map(|t| ((t.schema.clone(), t.name.clone()), t.oid));
         let sequences = self.sequences.values().map(|s| ((s.schema.clone(), s.name.clone()), s.oid));
-        let indexes =
-            self.indexes.values().map(|i| ((self.schema_of_index(i).to_owned(), i.name.clone()), i.oid));
+        let indexes = self.indexes().map(|i| ((self.schema_of_index(i).to_owned(), i.name.clone()), i.oid));
         let views = self.views.values().map(|v| ((v.schema.clone(), v.name.clone()), v.oid));
         self.names = tables.chain(sequences).chain(indexes).chain(views).chain(parts).chain(own).collect();
     }

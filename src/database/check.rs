@@ -87,7 +87,7 @@ fn affected(error: &Error, catalog: &Catalog) -> Option<String> {
     if storage == CATALOG_STORAGE {
         return Some("the catalogue, and with it all tables".into());
     }
-    let table = catalog.tables().find(|table| table.storage == storage);
+    let table = catalog.stored_tables().find(|table| table.storage == storage);
     Some(table.map_or_else(|| format!("the table of storage {storage}"), |table| table.qualified_name()))
 }
 
@@ -114,7 +114,7 @@ impl Database {
         let outcome = self.check_catalog();
         check.note(outcome);
         let version = self.core().version.load_full();
-        for table in version.catalog.tables() {
+        for table in version.catalog.stored_tables() {
             check.done.tables += 1;
             if let Some(damaged) = version.damaged.get(&table.oid) {
                 check.done.affected.insert(table.qualified_name());
@@ -141,7 +141,7 @@ impl Database {
     fn check_catalog(&self) -> Result<()> {
         let catalog = self.core().version.load().catalog.clone();
         let Some(tree) = self.core().store.tree(StorageId(CATALOG_STORAGE)) else {
-            return match catalog.tables().next() {
+            return match catalog.stored_tables().next() {
                 None => Ok(()),
                 Some(table) => Err(broken("catalogue", "the tree of storage 0", &table.name)),
             };
@@ -165,7 +165,8 @@ impl Database {
             }
             count += u64::from(!matches!(object, Object::Schema(_)));
         }
-        let known = catalog.tables().count() + catalog.indexes().count() + catalog.sequences().count();
+        let known =
+            catalog.stored_tables().count() + catalog.stored_indexes().count() + catalog.sequences().count();
         let known = known
             + catalog.views().count()
             + catalog.functions().count()
@@ -176,7 +177,7 @@ impl Database {
         if count != known as u64 {
             return Err(broken("catalogue", format_args!("{known} stored definitions"), count));
         }
-        for index in catalog.indexes() {
+        for index in catalog.stored_indexes() {
             let table = catalog.table_by_oid(index.table);
             if !table.is_some_and(|table| index.columns.iter().all(|c| table.column_number(*c).is_some())) {
                 return Err(broken("catalogue", "the table and columns of an index", &index.name));

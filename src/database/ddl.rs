@@ -29,7 +29,7 @@ use crate::table::state::params;
 use crate::types::Value;
 
 /// Key locks of names are those of an index no table has.
-const NAMES: Oid = 0;
+pub(super) const NAMES: Oid = 0;
 
 impl Transaction {
     /// A new oid, for an object of a definition that the caller makes.

@@ -35,6 +35,8 @@ pub mod describe;
 mod generations;
 // Rows move from tails into graphs.
 mod indexer;
+// Large objects.
+mod large_objects;
 // What recall the indexes have shown.
 mod measured;
 // Opening a data directory.
@@ -71,6 +73,7 @@ mod tests;
 
 pub use cluster::{Cluster, MAIN_DATABASE, MAIN_DATABASE_OID, Member};
 pub use deferred_keys::Modes;
+pub use large_objects::LargeObjects;
 pub use measured::MeasuredRecall;
 pub use open::new_cluster;
 pub use progress::BuildProgress;

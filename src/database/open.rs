@@ -104,7 +104,7 @@ impl Opening<'_> {
     /// All tables. With `verify`, every word of their graphs is read.
     fn tables(&self, verify: bool) -> Result<(HashMap<Oid, Arc<Table>>, DamagedTables)> {
         let (mut tables, mut damaged) = (HashMap::new(), DamagedTables::new());
-        for definition in self.catalog.tables() {
+        for definition in self.catalog.stored_tables() {
             let storage = StorageId(definition.storage);
             match self.table(definition, verify) {
                 Ok(table) => drop(tables.insert(definition.oid, Arc::new(table))),
@@ -142,7 +142,7 @@ impl Opening<'_> {
 /// Trees and folders of tables that were dropped, or made by a transaction whose end the checkpoint did not see: replay
 /// makes those anew.
 fn remove_strangers(fs: &dyn Fs, dir: &Path, store: &Store, catalog: &Catalog) -> Result<()> {
-    let known = |id: u64| id == CATALOG_STORAGE || catalog.tables().any(|table| table.storage == id);
+    let known = |id: u64| id == CATALOG_STORAGE || catalog.stored_tables().any(|table| table.storage == id);
     for id in store.tree_ids() {
         if !known(id.0) {
             store.drop_tree(id);
@@ -174,7 +174,7 @@ fn number(name: &Path) -> Option<u64> {
 /// Where they stood at the checkpoint; at least past everything that there is.
 fn counters(store: &Store, catalog: &Catalog) -> Result<Counters> {
     let known = checkpoint_counters(store)?;
-    let storage = catalog.tables().map(|table| table.storage).max().unwrap_or(CATALOG_STORAGE);
+    let storage = catalog.stored_tables().map(|table| table.storage).max().unwrap_or(CATALOG_STORAGE);
     Ok(Counters {
         txn: TxnId(1),
         oid: FIRST_USER_OID.max(catalog.max_oid() + 1).max(known.0),

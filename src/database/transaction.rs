@@ -309,7 +309,7 @@ impl Transaction {
         Ok(self.work().writer(&core, &catalog, &files, table)?)
     }
 
-    fn lock(&self, resources: impl IntoIterator<Item = Resource>) -> Result<(), Stop> {
+    pub(super) fn lock(&self, resources: impl IntoIterator<Item = Resource>) -> Result<(), Stop> {
         let txn = self.id().expect("a writer was made before, and with it the id");
         match self.core.locks.exclusive(txn, resources)? {
             None => Ok(()),

@@ -29,6 +29,7 @@ pub fn differs(source: &Type, target: &Type) -> bool {
         (Type::Int8, Type::Int4 | Type::Int2) | (Type::Int4, Type::Int2) | (Type::Float8, Type::Float4) => {
             true
         }
+        (Type::Int2 | Type::Int4 | Type::Int8, Type::Oid) => true,
         (Type::Float4 | Type::Float8, Type::Numeric(_)) | (Type::Numeric(_), Type::Float4 | Type::Float8) => {
             true
         }

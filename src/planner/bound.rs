@@ -22,6 +22,15 @@ use crate::types::arrow::field;
 /// The function itself, given the execution and arguments of the types the coercion answered.
 pub type Evaluate = fn(&Execution, &ScalarFunctionArgs) -> crate::error::Result<ColumnarValue>;
 
+/// The same for several functions, which are told by their names.
+pub type EvaluateNamed = fn(&str, &Execution, &ScalarFunctionArgs) -> crate::error::Result<ColumnarValue>;
+
+#[derive(Clone, Copy, Debug)]
+enum Body {
+    One(Evaluate),
+    Named(EvaluateNamed),
+}
+
 /// A function of the session, the catalogue or the transaction.
 #[derive(Debug)]
 pub struct BoundFunction {
@@ -29,7 +38,7 @@ pub struct BoundFunction {
     signature: Signature,
     coerce: Coerce,
     returns: FieldRef,
-    evaluate: Evaluate,
+    evaluate: Body,
     bindings: Option<Arc<Bindings>>,
 }
 
@@ -39,11 +48,25 @@ impl BoundFunction {
         reason = "the planner only ever holds it as a function of its own kind"
     )]
     pub fn new(name: &'static str, coerce: Coerce, returns: Type, evaluate: Evaluate) -> Arc<ScalarUDF> {
+        BoundFunction::unbound(name, coerce, &returns, Body::One(evaluate))
+    }
+
+    /// One of several that are evaluated by one piece of code.
+    pub fn named(
+        name: &'static str,
+        coerce: Coerce,
+        returns: Type,
+        evaluate: EvaluateNamed,
+    ) -> Arc<ScalarUDF> {
+        BoundFunction::unbound(name, coerce, &returns, Body::Named(evaluate))
+    }
+
+    fn unbound(name: &'static str, coerce: Coerce, returns: &Type, evaluate: Body) -> Arc<ScalarUDF> {
         Arc::new(ScalarUDF::from(BoundFunction {
             name,
             signature: Signature::user_defined(Volatility::Volatile),
             coerce,
-            returns: Arc::new(field(name, &returns, true)),
+            returns: Arc::new(field(name, returns, true)),
             evaluate,
             bindings: None,
         }))
@@ -91,7 +114,11 @@ impl ScalarUDFImpl for BoundFunction {
             return Err(external(error));
         };
         let execution = bindings.execution().map_err(external)?;
-        (self.evaluate)(&execution, &args).map_err(external)
+        let outcome = match self.evaluate {
+            Body::One(evaluate) => evaluate(&execution, &args),
+            Body::Named(evaluate) => evaluate(self.name, &execution, &args),
+        };
+        outcome.map_err(external)
     }
 }
 

@@ -19,6 +19,7 @@ use crate::error::Result;
 use crate::functions;
 use crate::functions::scalar::{FLOAT_DIGITS_MIN, SessionLook};
 use crate::planner::casts::PostgresCasts;
+use crate::planner::large_objects;
 use crate::planner::operators::OperatorPlanner;
 use crate::planner::session_values;
 use crate::planner::system::SystemCatalog;
@@ -174,6 +175,7 @@ fn session_state(system: &dyn SystemCatalog, runtime: Arc<RuntimeEnv>, look: Loo
     let mut scalars = SessionStateDefaults::default_scalar_functions();
     scalars.extend(functions::scalar_functions());
     scalars.extend(session_values::functions());
+    scalars.extend(large_objects::functions());
     scalars.extend(system.functions());
     let mut aggregates = SessionStateDefaults::default_aggregate_functions();
     aggregates.extend(functions::aggregate_functions());

@@ -50,6 +50,8 @@ mod hstore;
 mod keys;
 // ORDER BY distance LIMIT k becomes a search.
 pub mod knn;
+// lo_open(), loread() and their like.
+pub mod large_objects;
 // ORDER BY distance to what a subquery finds becomes a search.
 mod late_knn;
 // LIMIT and OFFSET whose counts are parameters.

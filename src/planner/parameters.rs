@@ -23,6 +23,7 @@ use crate::functions::vector::metric_of_function;
 use crate::planner::argument;
 use crate::planner::casts::input_schema;
 use crate::planner::common;
+use crate::planner::large_objects;
 use crate::planner::operators::without_modifier;
 use crate::types::Type;
 use crate::types::arrow::errors::external;
@@ -429,6 +430,9 @@ fn argument_type(function: &str, position: usize, arguments: &[Expr], schema: &D
     }
     if let Some(metric) = metric_of_function(function) {
         return beside(if Metric::OF_BITS.contains(&metric) { Element::Bit } else { Element::F32 });
+    }
+    if let Some(ty) = large_objects::parameter(function, arguments.len(), position) {
+        return Some(ty);
     }
     match (function, position) {
         ("inner_product", _) => beside(Element::F32),

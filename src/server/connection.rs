@@ -4,6 +4,7 @@
 //!   simple     Query ------------> parse, then per statement: prepare, execute, answer ---> ReadyForQuery
 //!   extended   Parse, Bind, Describe, Execute, Close, Flush ... Sync -------------------> ReadyForQuery
 //!                 after an error everything up to Sync is skipped
+//!   calls      FunctionCall -----> `function_call.rs` ----------------------------------> ReadyForQuery
 //! ```
 //!
 //! Answers gather in the output buffer and leave in one write at ReadyForQuery, at Flush, or when a buffer is full,
@@ -164,10 +165,14 @@ impl Connection {
                 self.query(sql).await?;
                 return Ok(Flow::Continue);
             }
+            Ok(Message::FunctionCall(call)) => {
+                self.function_call(&call).await?;
+                return Ok(Flow::Continue);
+            }
             // What is left of a COPY that failed.
             Ok(Message::CopyData | Message::CopyDone | Message::CopyFail(_)) => return Ok(Flow::Continue),
             Ok(message) => Ok(message),
-            Err(error) if kind == b'Q' => {
+            Err(error) if matches!(kind, b'Q' | b'F') => {
                 self.fail(&error);
                 self.ready().await?;
                 return Ok(Flow::Continue);
@@ -192,7 +197,7 @@ impl Connection {
     }
 
     /// Tells the client and aborts the transaction.
-    fn fail(&mut self, error: &Error) {
+    pub(super) fn fail(&mut self, error: &Error) {
         log::debug!("statement failed: {error}");
         self.failed = true;
         self.session.fail();
@@ -215,7 +220,7 @@ impl Connection {
         )
         .hint("Send data by COPY, which has no limit, or raise message_bytes_max.");
         self.fail(&error);
-        if kind == b'Q' {
+        if matches!(kind, b'Q' | b'F') {
             return self.ready().await;
         }
         self.skipping = true;
@@ -223,7 +228,7 @@ impl Connection {
     }
 
     /// Ends the implicit transaction, reports, and gives the turn back to the client.
-    async fn ready(&mut self) -> Result<(), WireError> {
+    pub(super) async fn ready(&mut self) -> Result<(), WireError> {
         if self.ended {
             return Err(WireError::Protocol(shutting_down()));
         }
@@ -246,7 +251,7 @@ impl Connection {
     }
 
     /// Notices, notifications and changed parameters since the last time.
-    fn report(&mut self) {
+    pub(super) fn report(&mut self) {
         for message in self.session.take_notifications() {
             backend::notification(&mut self.wire.output, &message);
         }
@@ -377,11 +382,11 @@ impl Connection {
             Message::Describe { target: Target::Portal, name } => self.describe_portal(name)?,
             Message::Close { target, name } => self.close(target, name),
             Message::Flush => self.wire.flush().await?,
-            Message::FunctionCall => return Err(Error::unsupported("the function call protocol").into()),
             Message::Password => {
                 return Err(Error::new(SqlState::PROTOCOL_VIOLATION, "unexpected password message").into());
             }
             Message::Query(_)
+            | Message::FunctionCall(_)
             | Message::Sync
             | Message::Terminate
             | Message::CopyData

@@ -46,7 +46,8 @@ fn meant(ty: &Type, parameter: &Parameter<'_>) -> Result<Type> {
     Ok(if (1..=DIMENSIONS_MAX).contains(&dimensions) { ty.with_dimensions(dimensions) } else { ty.clone() })
 }
 
-fn value(ty: &Type, parameter: &Parameter<'_>, zone: Zone) -> Result<Value> {
+/// One parameter, or one argument of a function.
+pub fn value(ty: &Type, parameter: &Parameter<'_>, zone: Zone) -> Result<Value> {
     match (parameter.bytes, parameter.format) {
         (None, _) => Ok(Value::Null),
         (Some(bytes), Format::Binary) => binary::receive(ty, bytes),

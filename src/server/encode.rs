@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!   'D' | length i32 | columns i16 | per column: length i32 (-1 is NULL), bytes
+//!   'V' | length i32 | length i32 (-1 is NULL), bytes                               the result of a function call
 //! ```
 //!
 //! What a column is gets decided once per batch ([`Cells`]), so a cell costs a match and a copy. Numbers, text and
@@ -104,6 +105,18 @@ impl RowEncoder {
             }
         }
         Ok(rows.len())
+    }
+
+    /// Appends the first row's one cell as the answer of a function call.
+    pub fn write_result(&self, source: &RowSource, out: &mut Vec<u8>) -> Result<()> {
+        let ([column], 1) = (source.columns.as_slice(), source.rows) else {
+            return Err(Error::internal("a call of a function with another result than one value"));
+        };
+        out.put_u8(b'V');
+        let start = out.len();
+        out.put_i32(0);
+        column.write(0, self.look, out)?;
+        patch_length(out, start, 0)
     }
 
     fn write_row(&self, source: &RowSource, row: usize, out: &mut Vec<u8>) -> Result<()> {

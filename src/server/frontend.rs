@@ -21,7 +21,7 @@ pub enum Message<'a> {
     CopyData,
     CopyDone,
     CopyFail(&'a str),
-    FunctionCall,
+    FunctionCall(FunctionCall<'a>),
     Password,
 }
 
@@ -38,6 +38,13 @@ pub struct Bind<'a> {
     pub statement: &'a str,
     pub parameters: Vec<Parameter<'a>>,
     pub result_formats: Vec<Format>,
+}
+
+/// A call of a function by its oid.
+pub struct FunctionCall<'a> {
+    pub function: u32,
+    pub arguments: Vec<Parameter<'a>>,
+    pub result: Format,
 }
 
 /// One parameter's bytes; `None` is NULL.
@@ -92,7 +99,7 @@ impl<'a> Message<'a> {
             b'C' => Message::Close { target: body.target("CLOSE")?, name: body.string()? },
             b'f' => Message::CopyFail(body.string()?),
             b'd' => return Ok(Message::CopyData),
-            b'F' => return Ok(Message::FunctionCall),
+            b'F' => Message::FunctionCall(FunctionCall::read(&mut body)?),
             b'p' => return Ok(Message::Password),
             b'H' => Message::Flush,
             b'S' => Message::Sync,
@@ -117,11 +124,24 @@ impl<'a> Bind<'a> {
                 formats.len()
             )));
         }
-        let mut parameters = Vec::with_capacity(body.plausible(count, 4)?);
-        for index in 0..count {
-            parameters.push(Parameter { format: format_of(&formats, index), bytes: body.value()? });
-        }
+        let parameters = body.parameters(&formats, count)?;
         Ok(Bind { portal, statement, parameters, result_formats: body.list(Body::format)? })
+    }
+}
+
+impl<'a> FunctionCall<'a> {
+    fn read(body: &mut Body<'a>) -> Result<FunctionCall<'a>> {
+        let function = body.u32()?;
+        let formats = body.list(Body::format)?;
+        let count = body.u16()? as usize;
+        if formats.len() > 1 && formats.len() != count {
+            return Err(violation(format!(
+                "function call message contains {} argument formats but {count} arguments",
+                formats.len()
+            )));
+        }
+        let arguments = body.parameters(&formats, count)?;
+        Ok(FunctionCall { function, arguments, result: body.format()? })
     }
 }
 
@@ -166,6 +186,14 @@ impl<'a> Body<'a> {
             length if length < 0 => Err(violation("insufficient data left in message")),
             length => self.bytes(length as usize).map(Some),
         }
+    }
+
+    fn parameters(&mut self, formats: &[Format], count: usize) -> Result<Vec<Parameter<'a>>> {
+        let mut parameters = Vec::with_capacity(self.plausible(count, 4)?);
+        for index in 0..count {
+            parameters.push(Parameter { format: format_of(formats, index), bytes: self.value()? });
+        }
+        Ok(parameters)
     }
 
     fn list<T>(&mut self, mut item: impl FnMut(&mut Self) -> Result<T>) -> Result<Vec<T>> {

@@ -241,7 +241,7 @@ impl Wire {
     }
 }
 
-/// Messages a client may send after startup: `F` (function call) is answered with 0A000 by the connection.
+/// Messages a client may send after startup.
 fn is_frontend_kind(kind: u8) -> bool {
     matches!(
         kind,

@@ -138,6 +138,9 @@ impl<'a> Names<'a> {
     }
 
     fn find_in(&self, schema: &str, table: &str) -> Option<crate::error::Result<Arc<dyn TableSource>>> {
+        if let Some(stored) = crate::sql::system::stored(self.context.catalog, schema, table) {
+            return Some(self.source(stored, SystemColumns::None));
+        }
         if let Some(system) = self.context.environment.system().table(schema, table) {
             return Some(Ok(provider_as_source(Arc::new(SystemProvider::new(system)))));
         }

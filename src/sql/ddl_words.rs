@@ -19,7 +19,7 @@ use crate::sql::type_names;
 use crate::sql::visit;
 use crate::sql::words::{Parsed, Words, fold, object_name};
 use crate::sql::{
-    database_words, domain_words, function_words, index_words, like_words, partition_words,
+    database_words, domain_words, function_words, index_words, large_objects, like_words, partition_words,
     storage_parameters, token_spellings, type_words, view_words,
 };
 use crate::types::Type;
@@ -603,6 +603,12 @@ pub fn alter(w: &mut Words) -> Parsed<Ast> {
             return Err(Error::unsupported(format!("{tag} of this form")).into());
         }
     }
+    if w.accept("LARGE OBJECT") {
+        let name = large_objects::object(w)?;
+        w.expect("OWNER TO")?;
+        let owner = w.identifier()?;
+        return Ok(Ast::AlterOwner { kind: "ALTER LARGE OBJECT", name, owner, if_exists: false });
+    }
     refuse_unsupported(w, "ALTER")?;
     w.unexpected("an object")
 }
@@ -864,6 +870,10 @@ pub fn comment(w: &mut Words) -> Parsed<Ast> {
     if w.at("FUNCTION") {
         return function_words::comment(w);
     }
+    if w.accept("LARGE OBJECT") {
+        let name = large_objects::object(w)?;
+        return Ok(Ast::Comment { kind: "LARGE OBJECT".into(), name, column: None, text: comment_text(w)? });
+    }
     let Some(kind) = w.word() else { return w.unexpected("an object") };
     let kind = if kind == "MATERIALIZED" && w.accept("VIEW") { "MATERIALIZED VIEW".into() } else { kind };
     let (name, column) = match kind.as_str() {
@@ -880,7 +890,10 @@ pub fn comment(w: &mut Words) -> Parsed<Ast> {
         }
         _ => return Err(Error::unsupported(format!("COMMENT ON {kind}")).into()),
     };
+    Ok(Ast::Comment { kind, name, column, text: comment_text(w)? })
+}
+
+fn comment_text(w: &mut Words) -> Parsed<Option<String>> {
     w.expect("IS")?;
-    let text = if w.accept("NULL") { None } else { Some(w.string()?) };
-    Ok(Ast::Comment { kind, name, column, text })
+    Ok(if w.accept("NULL") { None } else { Some(w.string()?) })
 }

@@ -7,6 +7,7 @@
 use datafusion::sql::sqlparser::tokenizer::Token;
 
 use crate::error::{Error, Result, SqlState};
+use crate::sql::large_objects;
 use crate::sql::response::Response;
 use crate::sql::session::{Session, done};
 use crate::sql::shared::undefined_relation;
@@ -31,6 +32,7 @@ enum Kind {
     /// ALL TABLES IN SCHEMA and its like.
     AllInSchema,
     Database,
+    LargeObject,
 }
 
 /// The kinds by their words; a table when there are none.
@@ -44,6 +46,7 @@ const KINDS: &[(&str, Kind)] = &[
     ("SEQUENCE", Kind::Sequence),
     ("SCHEMA", Kind::Schema),
     ("DATABASE", Kind::Database),
+    ("LARGE OBJECT", Kind::LargeObject),
 ];
 
 /// Objects whose privileges are not looked at.
@@ -54,7 +57,6 @@ const UNSUPPORTED: &[&str] = &[
     "TYPE",
     "DOMAIN",
     "LANGUAGE",
-    "LARGE OBJECT",
     "FOREIGN DATA WRAPPER",
     "FOREIGN SERVER",
     "TABLESPACE",
@@ -98,7 +100,7 @@ pub fn grant(w: &mut Words) -> Parsed<Grant> {
         return Err(Error::unsupported(format!("{command} ... ON {kind}")).into());
     }
     let kind = KINDS.iter().find(|(words, _)| w.accept(words)).map_or(Kind::Relation, |(_, kind)| *kind);
-    let names = w.names()?;
+    let names = if kind == Kind::LargeObject { w.list(large_objects::object)? } else { w.names()? };
     w.expect(between)?;
     let roles = w.list(role)?;
     if revoke {
@@ -161,6 +163,7 @@ impl Session {
                         return Err(Error::new(SqlState::INVALID_SCHEMA_NAME, message));
                     }
                 }
+                Kind::LargeObject => self.check_large_object(name)?,
                 Kind::Database if name.name == self.shared.database => {}
                 Kind::Database => {
                     let message = format!("database \"{}\" does not exist", name.name);

@@ -34,6 +34,8 @@ pub(crate) mod copy_words;
 pub(crate) mod ddl_words;
 // Foreign keys, read from the parser's tree.
 pub(crate) mod foreign_key_words;
+// Calls of functions by their oids.
+mod function_calls;
 // CREATE FUNCTION and its like, read word by word.
 pub(crate) mod function_words;
 // CREATE INDEX, read word by word.
@@ -130,6 +132,8 @@ mod recursive_terms;
 mod refusals;
 // Functions written in SQL, where they are called.
 mod routines;
+// Large objects: descriptors, and what is done to them.
+mod large_objects;
 // CREATE TABLE (LIKE ...), word by word.
 pub(crate) mod like_words;
 // TABLESAMPLE.

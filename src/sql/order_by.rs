@@ -16,6 +16,7 @@ use datafusion::sql::sqlparser::ast::{
     self, Distinct, Expr, GroupByExpr, Ident, OrderByExpr, OrderByKind, Query, SelectItem, SetExpr, Visit,
 };
 
+use crate::planner::large_objects;
 use crate::sql::aggregates::has_aggregate;
 use crate::sql::known::quoted;
 use crate::sql::rewrite::{folded, function_call, has_subquery, is_column, name_of, plain_name};
@@ -147,7 +148,9 @@ fn is_operation(expr: &Expr) -> bool {
     let differs = visit::expressions(expr, |part| match part {
         Expr::Function(function)
             if function.over.is_some()
-                || plain_name(function).is_some_and(|name| VOLATILE.contains(&name.as_str())) =>
+                || plain_name(function).is_some_and(|name| {
+                    VOLATILE.contains(&name.as_str()) || large_objects::is_one(&name)
+                }) =>
         {
             ControlFlow::Break(())
         }

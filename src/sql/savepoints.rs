@@ -2,11 +2,13 @@
 //!
 //! The core's transaction goes back to where it was; names and nesting are kept here. A statement that fails under a
 //! savepoint leaves the core's transaction open, so that ROLLBACK TO can save what was done before. Settings go back with
-//! it, those of SET LOCAL too, and so does SET CONSTRAINTS with what it had checked.
+//! it, those of SET LOCAL too, and so does SET CONSTRAINTS with what it had checked. Descriptors of large objects that were
+//! opened since are closed.
 
 use crate::database;
 use crate::error::{Error, Result, SqlState};
 use crate::sql::dml::deferred::Constraints;
+use crate::sql::large_objects;
 use crate::sql::notifications;
 use crate::sql::response::Response;
 use crate::sql::session::Session;
@@ -29,6 +31,7 @@ struct Mark {
     name: String,
     core: database::Savepoint,
     outbox: notifications::Mark,
+    descriptors: large_objects::Mark,
     settings: settings::Mark,
     constraints: Constraints,
     /// Statements that had changed data or definitions.
@@ -67,10 +70,19 @@ impl Session {
                 let core =
                     transaction.as_ref().map(|transaction| transaction.savepoint()).unwrap_or_default();
                 let outbox = self.shared.outbox.lock().mark();
+                let descriptors = self.shared.descriptors.lock().mark();
                 let settings = self.shared.settings.lock().mark();
                 let (name, writes) = (name.clone(), savepoints.writes);
                 let constraints = self.state.constraints.clone();
-                savepoints.stack.push(Mark { name, core, outbox, settings, constraints, writes });
+                savepoints.stack.push(Mark {
+                    name,
+                    core,
+                    outbox,
+                    descriptors,
+                    settings,
+                    constraints,
+                    writes,
+                });
             }
             Savepoint::Release(name) => savepoints.stack.truncate(savepoints.find(name)?),
             Savepoint::RollBackTo(name) => self.roll_back_to(name)?,
@@ -84,7 +96,7 @@ impl Session {
         let mark = &savepoints.stack[index];
         let (core, outbox, settings, wrote_before) =
             (mark.core.clone(), mark.outbox, mark.settings.clone(), mark.writes > 0);
-        let constraints = mark.constraints.clone();
+        let (constraints, descriptors) = (mark.constraints.clone(), mark.descriptors);
         self.stop_reading();
         match self.shared.transaction.lock().as_mut() {
             Some(transaction) => transaction.rollback_to(&core)?,
@@ -92,6 +104,7 @@ impl Session {
             None => {}
         }
         self.shared.outbox.lock().back_to(outbox);
+        self.shared.descriptors.lock().back_to(descriptors);
         self.shared.settings.lock().back_to(settings);
         self.state.constraints = constraints;
         self.state.failed = false;

@@ -146,6 +146,8 @@ pub struct Session {
     pub(crate) cursors: HashMap<String, Cursor>,
     pub(crate) copy: Option<Box<CopyInState>>,
     notices: Vec<Notice>,
+    /// Calls of functions that are kept prepared, by the oids of the functions.
+    pub(crate) calls: HashMap<Oid, Arc<Prepared>>,
     /// Of the query string that was parsed last, until a statement of it is planned.
     pub(crate) parse_time: Duration,
 }
@@ -187,6 +189,7 @@ impl Session {
             cursors: HashMap::new(),
             copy: None,
             notices: Vec::new(),
+            calls: HashMap::new(),
             parse_time: Duration::ZERO,
         })
     }

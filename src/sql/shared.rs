@@ -20,6 +20,7 @@ use crate::sql::activity::Activity;
 use crate::sql::ddl::TEMPORARY_ALIAS;
 use crate::sql::dialect;
 use crate::sql::engine::Engine;
+use crate::sql::large_objects::Descriptors;
 use crate::sql::notifications::{Mailbox, Notification, Outbox};
 use crate::sql::session::Saved;
 use crate::sql::settings::{Settings, id};
@@ -28,6 +29,7 @@ use crate::sql::system::{HITHER, INFORMATION_SCHEMA, PG_CATALOG};
 use crate::sql::timings::Timings;
 use crate::sql::words::Words;
 use crate::table::bindings::ReportRow;
+use crate::table::large_objects::LargeObjectCalls;
 use crate::types::{Look, Zone};
 
 /// Schemas that exist without being created.
@@ -44,6 +46,8 @@ pub struct Shared {
     pub transaction: Mutex<Option<Transaction>>,
     pub timings: Mutex<Timings>,
     sequences: Mutex<SequencesUsed>,
+    /// Large objects that the transaction has open.
+    pub descriptors: Mutex<Descriptors>,
     /// What the transaction notifies and listens to once it has committed.
     pub outbox: Mutex<Outbox>,
     /// What it hears.
@@ -77,6 +81,7 @@ impl Shared {
             transaction: Mutex::new(None),
             timings: Mutex::default(),
             sequences: Mutex::default(),
+            descriptors: Mutex::default(),
             outbox: Mutex::default(),
             mailbox: Arc::default(),
             statements: Mutex::default(),
@@ -248,6 +253,20 @@ impl Shared {
         *self.sequences.lock() = SequencesUsed::default();
     }
 
+    /// Whether a call may go on waiting for a lock from now on: not once `check` says no, nor longer than lock_timeout.
+    pub fn patience<'c>(&self, check: &'c dyn Fn() -> Result<()>) -> impl Fn() -> Result<()> + use<'c> {
+        let limit = u64::try_from(self.settings.lock().int(id::LOCK_TIMEOUT)).unwrap_or(0);
+        let started = Instant::now();
+        move || {
+            check()?;
+            if limit > 0 && started.elapsed() >= Duration::from_millis(limit) {
+                let message = "canceling statement due to lock timeout";
+                return Err(Error::new(SqlState::LOCK_NOT_AVAILABLE, message));
+            }
+            Ok(())
+        }
+    }
+
     /// Gives back the session's advisory locks of this span.
     pub fn release_advisory(&self, span: Span) {
         self.engine.advisory.release(self.holder, span);
@@ -290,22 +309,8 @@ impl SessionContext for Shared {
         if !wait {
             return Ok(false);
         }
-        let limit = u64::try_from(self.settings.lock().int(id::LOCK_TIMEOUT)).unwrap_or(0);
-        let started = Instant::now();
-        let go_on = || {
-            check()?;
-            if limit > 0 && started.elapsed() >= Duration::from_millis(limit) {
-                let message = "canceling statement due to lock timeout";
-                return Err(Error::new(SqlState::LOCK_NOT_AVAILABLE, message));
-            }
-            Ok(())
-        };
-        let waiting = || locks.lock(self.holder, key, mode, span, &go_on);
-        // A long query runs on a worker, which serves other sessions too: those go elsewhere meanwhile.
-        match tokio::runtime::Handle::try_current().map(|handle| handle.runtime_flavor()) {
-            Ok(tokio::runtime::RuntimeFlavor::MultiThread) => tokio::task::block_in_place(waiting)?,
-            _ => waiting()?,
-        }
+        let go_on = self.patience(check);
+        aside(|| locks.lock(self.holder, key, mode, span, &go_on))?;
         Ok(true)
     }
 
@@ -323,6 +328,10 @@ impl SessionContext for Shared {
 
     fn advisory_unlock_all(&self) {
         self.release_advisory(Span::Session);
+    }
+
+    fn large_objects(&self) -> Option<&dyn LargeObjectCalls> {
+        Some(self)
     }
 
     fn catalog(&self) -> Arc<Catalog> {
@@ -443,6 +452,15 @@ impl SessionContext for Shared {
             let message = "lastval is not yet defined in this session";
             Error::new(SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE, message)
         })
+    }
+}
+
+/// Waits inside a call of a function. A long query runs on a worker, which serves other sessions too: those go elsewhere
+/// meanwhile.
+pub fn aside<T>(waiting: impl FnOnce() -> T) -> T {
+    match tokio::runtime::Handle::try_current().map(|handle| handle.runtime_flavor()) {
+        Ok(tokio::runtime::RuntimeFlavor::MultiThread) => tokio::task::block_in_place(waiting),
+        _ => waiting(),
     }
 }
 

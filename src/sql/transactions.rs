@@ -272,6 +272,7 @@ impl Session {
         let transaction = self.shared.transaction.lock().take();
         self.close_cursors();
         // They hold on to what the commit hands over.
+        self.shared.descriptors.lock().clear();
         self.state.savepoints = Savepoints::default();
         let outbox = std::mem::take(&mut *self.shared.outbox.lock());
         let exchange = &self.shared.engine.notifications;
@@ -321,6 +322,7 @@ impl Session {
         self.state.constraints = Constraints::default();
         *self.shared.outbox.lock() = Outbox::default();
         self.state.savepoints = Savepoints::default();
+        self.shared.descriptors.lock().clear();
         if let Some(transaction) = self.shared.transaction.lock().take() {
             transaction.rollback();
         }

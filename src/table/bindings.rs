@@ -24,6 +24,7 @@ use crate::error::{Error, Result, SqlState, check_cancel};
 use crate::index::Probes;
 use crate::locks::{AdvisoryKey, Mode, Span};
 use crate::table::Snapshot;
+use crate::table::large_objects::LargeObjectCalls;
 use crate::table::reads::Reads;
 use crate::types::Zone;
 
@@ -188,6 +189,10 @@ pub trait SessionContext: Send + Sync {
     /// The rows of a view of the server's state, by its name.
     fn report(&self, _view: &str) -> Vec<ReportRow> {
         Vec::new()
+    }
+    /// The large objects and the descriptors that are open.
+    fn large_objects(&self) -> Option<&dyn LargeObjectCalls> {
+        None
     }
     /// Live rows and obsolete row versions of a table.
     fn garbage(&self, _table: Oid) -> Option<(u64, u64)> {

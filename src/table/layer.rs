@@ -10,6 +10,7 @@
 //! operations of the file system) the part is written on the spot.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -22,6 +23,9 @@ use crate::table::keys;
 
 /// A key's bytes.
 pub type KeyBytes = Box<[u8]>;
+
+/// From where to where, of unique keys.
+pub type KeyRange<'a> = (Bound<&'a [u8]>, Bound<&'a [u8]>);
 
 /// Rows and keys in memory.
 #[derive(Clone, Default)]
@@ -58,6 +62,11 @@ enum State {
 impl Part {
     pub fn is_empty(&self) -> bool {
         self.rows.is_empty() && self.keys.is_empty()
+    }
+
+    /// The first key in a range, which must not be empty, of which it says something.
+    pub fn first_key(&self, range: KeyRange) -> Option<&KeyBytes> {
+        self.keys.range::<[u8], _>(range).next().map(|(key, _)| key)
     }
 
     /// Hands the entries to `take`, in order of tree keys.
@@ -117,6 +126,17 @@ impl Layer {
                 Some(value) => value.map(|value| keys::slot_of_value(&value)).transpose().map(Some),
                 None => Ok(None),
             },
+        }
+    }
+
+    /// The first key in a range of which it says something.
+    pub fn first_key(&self, range: KeyRange) -> Result<Option<KeyBytes>> {
+        match self.state() {
+            State::Writing(part) | State::Failed(part, _) => Ok(part.first_key(range).cloned()),
+            State::Written(table) => {
+                let first = table.scan(range.0, range.1).next().transpose()?;
+                Ok(first.map(|(key, _)| key[..].into()))
+            }
         }
     }
 

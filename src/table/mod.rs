@@ -33,6 +33,8 @@ pub mod explained;
 // The nearest rows of one table.
 #[cfg(feature = "server")]
 pub mod knn;
+// Large objects, as functions see them.
+pub mod large_objects;
 // Metadata indexes, one per filterable column, and inverted indexes.
 pub mod metadata;
 // What the nodes above a scan want of it.

@@ -25,7 +25,7 @@ use crate::error::Result;
 use crate::log::{Change, Seq};
 use crate::storage::{Slice, SpilledTable, Tree};
 use crate::table::keys;
-use crate::table::layer::{Layer, Part, Place};
+use crate::table::layer::{KeyBytes, Layer, Part, Place};
 
 /// The writes so far. Cloning it is cheap enough for a statement that reads what it writes: rows are shared.
 #[derive(Clone, Default)]
@@ -110,6 +110,32 @@ impl Overlay {
             }
         }
         Ok(None)
+    }
+
+    /// The first key at or after `from` and before `to` that a row has by these writes. Those of indexes that this
+    /// transaction has made are not looked at.
+    pub fn next_key(&self, from: &[u8], to: &[u8]) -> Result<Option<(KeyBytes, u32)>> {
+        let mut last: Option<KeyBytes> = None;
+        loop {
+            let start = last.as_deref().map_or(Bound::Included(from), Bound::Excluded);
+            if from >= to {
+                return Ok(None);
+            }
+            let range = (start, Bound::Excluded(to));
+            let mut first = self.memory.first_key(range).cloned();
+            for layer in &self.layers {
+                let key = layer.first_key(range)?;
+                first = match (first, key) {
+                    (Some(first), Some(key)) => Some(first.min(key)),
+                    (first, key) => first.or(key),
+                };
+            }
+            let Some(key) = first else { return Ok(None) };
+            if let Some(slot) = self.key(&key)?.flatten() {
+                return Ok(Some((key, slot)));
+            }
+            last = Some(key);
+        }
     }
 
     /// Adds the key of a row that is there, to the keys of a new index; whether it was free.

@@ -9,6 +9,7 @@
 //! With nothing dirty, which is the rule, a snapshot costs a few counted references.
 
 use std::iter::Peekable;
+use std::ops::Bound;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
 
@@ -285,6 +286,23 @@ impl Snapshot {
         }
         let value = self.0.table.tree().get(&key, self.0.seq)?;
         value.map(|value| keys::slot_of_value(&value)).transpose()
+    }
+
+    /// The visible row with the first key at or after `from` and before `to`, whole keys of one unique index that was made
+    /// with its table.
+    pub fn next_key(&self, from: &[u8], to: &[u8]) -> Result<Option<u32>> {
+        let overlay = self.0.overlay.as_deref();
+        let own = overlay.map(|overlay| overlay.next_key(from, to)).transpose()?.flatten();
+        let to = own.as_ref().map_or(to, |(key, _)| &key[..]);
+        let mut committed = self.0.table.tree().scan(Bound::Included(from), Bound::Excluded(to), self.0.seq);
+        while committed.advance()? {
+            let Some(entry) = committed.entry() else { break };
+            // What the overlay says of keys before its own first one is that they are removed.
+            if overlay.map(|overlay| overlay.key(entry.key)).transpose()?.flatten().is_none() {
+                return keys::slot_of_value(entry.value).map(Some);
+            }
+        }
+        Ok(own.map(|(_, slot)| slot))
     }
 
     /// Vectors of a `vector(n)` column by its number.

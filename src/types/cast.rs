@@ -156,6 +156,9 @@ pub fn cast_as(value: Value, to: &Type, explicit: bool, look: Look) -> Result<Va
         (value, Type::Int2) => Value::Int2(integer(&value, to)?),
         (value, Type::Int4) => Value::Int4(integer(&value, to)?),
         (value, Type::Int8) => Value::Int8(integer(&value, to)?),
+        // The same bits, as in PostgreSQL; a bigint has to be one.
+        (Value::Int2(value), Type::Oid) => Value::Oid(i32::from(value) as u32),
+        (Value::Int4(value), Type::Oid) => Value::Oid(value as u32),
         (value, Type::Oid) => Value::Oid(integer(&value, to)?),
         (Value::Float4(value), Type::Float4) => Value::Float4(value),
         (value, Type::Float4) => Value::Float4(narrow(float(&value, to)?)?),

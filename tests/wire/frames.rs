@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::House;
 
 /// A client that knows framing and nothing else.
-struct Raw(TcpStream);
+pub struct Raw(TcpStream);
 
 impl Raw {
     fn open(house: &House) -> Raw {
@@ -17,7 +17,7 @@ impl Raw {
     }
 
     /// A session that is ready for queries.
-    fn session(house: &House) -> Raw {
+    pub fn session(house: &House) -> Raw {
         let mut raw = Raw::open(house);
         raw.send(&startup(3 << 16, b"user\0postgres\0\0"));
         let kinds = raw.until(b'Z');
@@ -25,12 +25,12 @@ impl Raw {
         raw
     }
 
-    fn send(&mut self, bytes: &[u8]) {
+    pub fn send(&mut self, bytes: &[u8]) {
         self.0.write_all(bytes).expect("bytes sent");
     }
 
     /// The next message, or `None` when the server has closed.
-    fn next(&mut self) -> Option<(u8, Vec<u8>)> {
+    pub fn next(&mut self) -> Option<(u8, Vec<u8>)> {
         let mut head = [0u8; 5];
         self.0.read_exact(&mut head).ok()?;
         let length = u32::from_be_bytes([head[1], head[2], head[3], head[4]]) as usize;
@@ -40,7 +40,7 @@ impl Raw {
     }
 
     /// Messages up to and with the first of `kind`.
-    fn until(&mut self, kind: u8) -> Vec<(u8, Vec<u8>)> {
+    pub fn until(&mut self, kind: u8) -> Vec<(u8, Vec<u8>)> {
         let mut frames = Vec::new();
         loop {
             let frame = self.next().unwrap_or_else(|| panic!("closed before {:?}: {frames:?}", kind as char));
@@ -53,7 +53,7 @@ impl Raw {
     }
 
     /// The kinds of messages up to ReadyForQuery, without notices and parameters.
-    fn kinds(&mut self) -> String {
+    pub fn kinds(&mut self) -> String {
         let frames = self.until(b'Z');
         frames.iter().map(|frame| frame.0 as char).filter(|kind| !matches!(kind, 'S' | 'N')).collect()
     }
@@ -91,7 +91,7 @@ pub fn sync() -> Vec<u8> {
 }
 
 /// A field of an ErrorResponse.
-fn field(body: &[u8], letter: u8) -> Option<String> {
+pub fn field(body: &[u8], letter: u8) -> Option<String> {
     let found = body.split(|byte| *byte == 0).find(|field| field.first() == Some(&letter))?;
     Some(String::from_utf8_lossy(&found[1..]).into_owned())
 }

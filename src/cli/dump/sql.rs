@@ -6,7 +6,7 @@
 //!
 //! ```text
 //! schemas  types  sequences  tables  owners of sequences  functions  definitions
-//! COPY ... FROM stdin  setval                                      rows
+//! COPY ... FROM stdin  setval  large objects                       rows
 //! keys and checks  indexes  foreign keys                           faster, and safe, after the rows
 //! views and materialized views  comments
 //! ```
@@ -110,6 +110,7 @@ impl<W: Write> Dump<W> {
             for sequence in sequences {
                 self.value(sequence).await?;
             }
+            self.large_objects().await?;
         }
         // Rows that are there do not satisfy them.
         self.each(&format!("SELECT 'ALTER DOMAIN ' || pg_catalog.format_type(t.oid, NULL) || ' ADD CONSTRAINT ' || quote_ident(c.conname) || ' ' || pg_catalog.pg_get_constraintdef(c.oid) || ';'
@@ -355,6 +356,32 @@ impl<W: Write> Dump<W> {
     }
 
     /// Writes the first column of every row.
+    /// Their pages in any order; one without bytes is the end of an object that was truncated.
+    async fn large_objects(&mut self) -> Result<()> {
+        self.each(
+            "SELECT format('SELECT pg_catalog.lo_create(%s);', oid) FROM pg_catalog.pg_largeobject_metadata
+            ORDER BY oid",
+        )
+        .await?;
+        let pages = "SELECT CASE WHEN length(data) > 0
+              THEN format('SELECT pg_catalog.lo_put(%s, %s, ''%s'');', loid, pageno::bigint * 2048, data)
+              ELSE format('SELECT pg_catalog.lo_truncate64(pg_catalog.lo_open(%s, 131072), %s);', loid,
+                pageno::bigint * 2048) END
+            FROM pg_catalog.pg_largeobject";
+        let none: [i32; 0] = [];
+        let rows = self.client.query_raw(pages, none).await.map_err(wrap)?;
+        pin_mut!(rows);
+        while let Some(row) = rows.next().await {
+            let line: String = row.and_then(|row| row.try_get(0)).map_err(wrap)?;
+            writeln!(self.out, "{line}").map_err(failed)?;
+        }
+        self.each(
+            "SELECT format('COMMENT ON LARGE OBJECT %s IS %L;', objoid, description)
+            FROM pg_catalog.pg_description WHERE classoid = 'pg_catalog.pg_largeobject'::regclass ORDER BY objoid",
+        )
+        .await
+    }
+
     async fn each(&mut self, query: &str) -> Result<()> {
         for row in self.ask(query).await? {
             self.say(&cell(&row, 0))?;

@@ -12,6 +12,7 @@ mod format_types;
 mod formats;
 mod hidden;
 mod indexer;
+mod large_objects;
 mod lists;
 mod model;
 mod reuse;

@@ -22,6 +22,9 @@ impl Session {
         text: Option<&str>,
     ) -> Result<Response> {
         let text = text.filter(|text| !text.is_empty()).map(str::to_string);
+        if kind == "LARGE OBJECT" {
+            return self.comment_large_object(name, text.as_deref()).await;
+        }
         if kind == "TYPE" {
             self.retry(|transaction| transaction.lock_types()).await?;
         }

@@ -54,6 +54,10 @@ impl Session {
             "ALTER SEQUENCE" if !if_exists && self.shared.relation(&catalog, name).is_none() => {
                 Err(undefined_relation(name))
             }
+            "ALTER LARGE OBJECT" => {
+                self.check_large_object(name)?;
+                Ok(done(tag))
+            }
             "ALTER TYPE" => Err(Error::unsupported("ALTER TYPE")),
             _ => Ok(done(tag)),
         }

@@ -13,6 +13,7 @@ use datafusion::sql::sqlparser::ast::{
 };
 
 use crate::error::{Error, Result, SqlState};
+use crate::planner::large_objects;
 use crate::sql::dialect;
 use crate::sql::staged::returned;
 use crate::sql::staged::{Part, Staged};
@@ -118,6 +119,10 @@ const VOLATILE: [&str; 12] = [
     "pg_sleep",
 ];
 
+fn is_volatile(name: &str) -> bool {
+    VOLATILE.contains(&name) || large_objects::is_one(name)
+}
+
 /// The names of WITH's queries that call such a function and are read more than once.
 fn run_once(with: &With, main: &Ast) -> Vec<String> {
     let ctes = &with.cte_tables;
@@ -136,9 +141,7 @@ fn run_once(with: &With, main: &Ast) -> Vec<String> {
 
 fn calls_volatile(query: &ast::Query) -> bool {
     let look = |expr: &ast::Expr| match expr {
-        ast::Expr::Function(function)
-            if VOLATILE.contains(&object_name("", &function.name).name.as_str()) =>
-        {
+        ast::Expr::Function(function) if is_volatile(&object_name("", &function.name).name) => {
             ControlFlow::Break(())
         }
         _ => ControlFlow::Continue(()),

@@ -1,5 +1,6 @@
 //! What COMMENT ON said: pg_description, obj_description() and col_description().
 
+use crate::catalog::large_objects::PAGES;
 use crate::catalog::{Catalog, Oid, Part, PartComment, Relation};
 use crate::error::Result;
 use crate::planner::bindings::Execution;
@@ -85,7 +86,18 @@ pub fn descriptions(execution: &Execution, rows: &mut Rows) -> Result<()> {
             description: description.text,
         });
     }
+    // PostgreSQL has them under pg_largeobject, not under pg_largeobject_metadata.
+    if let Some(objects) = execution.session.large_objects() {
+        for (object, description) in objects.descriptions()? {
+            rows.add(cells! { objoid: object, classoid: PAGES, description: description });
+        }
+    }
     Ok(())
+}
+
+/// What is said about a large object.
+pub fn of_large_object(execution: &Execution, object: Oid) -> Result<Option<String>> {
+    execution.session.large_objects().map_or(Ok(None), |objects| objects.description(object))
 }
 
 /// What is said about a column of an object, or with 0 about the object; in any system relation or in `class`.

@@ -43,8 +43,6 @@ empty! {
         "groname name, grosysid oid, grolist oid[]";
     3394 'r' "pg_init_privs":
         "objoid oid, classoid oid, objsubid int4, privtype char, initprivs text[]";
-    2995 'r' "pg_largeobject_metadata":
-        "oid oid, lomowner oid, lomacl text[]";
     2602 'r' "pg_amop":
         "oid oid, amopfamily oid, amoplefttype oid, amoprighttype oid, amopstrategy int2, amoppurpose char, \
         amopopr oid, amopmethod oid, amopsortfamily oid";
@@ -121,6 +119,4 @@ empty! {
         "umid oid, srvid oid, srvname name, umuser oid, usename name, umoptions text[]";
     12275 'v' "pg_stat_user_functions":
         "funcid oid, schemaname name, funcname name, calls int8, total_time float8, self_time float8";
-    2613 'r' "pg_largeobject":
-        "loid oid, pageno int4, data bytea";
 }

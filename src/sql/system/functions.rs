@@ -9,6 +9,7 @@ use arrow::array::ArrayRef;
 use arrow::datatypes::DataType;
 use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF};
 
+use crate::catalog::large_objects::PAGES;
 use crate::catalog::{Oid, Relation};
 use crate::database::cluster::undefined;
 use crate::error::{Error, Result, SqlState};
@@ -145,6 +146,9 @@ fn descriptions() -> Vec<Arc<ScalarUDF>> {
             let oid = oid(&args[0])?;
             if let Some(function) = own_functions::by_oid(execution, oid) {
                 return Ok(Value::from(own_functions::result(&function, &execution.session.catalog())));
+            }
+            if let Some((_, result)) = routines::of_large_objects(oid) {
+                return Ok(Value::from(result));
             }
             Ok(Value::from(routines::by_oid(oid).map(|(_, _, result)| result)))
         };
@@ -642,6 +646,9 @@ fn function_arguments(execution: &Execution, function: &Value, defaults: bool) -
     if let Some(function) = own_functions::by_oid(execution, oid) {
         return Ok(Value::from(own_functions::arguments(&function, defaults)));
     }
+    if let Some((arguments, _)) = routines::of_large_objects(oid) {
+        return Ok(Value::from(arguments));
+    }
     Ok(Value::from(routines::by_oid(oid).map(|(_, arguments, _)| arguments)))
 }
 
@@ -777,6 +784,9 @@ fn obj_description(execution: &Execution, args: &[Value]) -> Result<Value> {
     if class == Some(routines::PG_PROC_OID) {
         let function = own_functions::by_oid(execution, wanted);
         return Ok(Value::from(function.and_then(|function| function.comment.clone())));
+    }
+    if class == Some(PAGES) {
+        return descriptions::of_large_object(execution, wanted).map(Value::from);
     }
     Ok(Value::from(descriptions::find(&catalog, wanted, class, 0)))
 }

@@ -11,6 +11,7 @@
 //!   own_functions.rs those that CREATE FUNCTION made
 //!   cluster.rs       databases, roles, schemas, extensions, settings, sessions
 //!   convenience.rs   pg_tables, pg_indexes, statistics views
+//!   large_objects.rs large objects, as long as there are none
 //!   server.rs        the server's scrub, archive and storage
 //!   information.rs   information_schema
 //!   keywords.rs      the words of the grammar
@@ -34,6 +35,7 @@ mod empty;
 mod functions;
 mod information;
 mod keywords;
+mod large_objects;
 mod names;
 mod own_functions;
 mod partitions;
@@ -49,8 +51,10 @@ mod types;
 mod zones;
 
 pub(crate) use definitions::index_definition;
+pub(crate) use large_objects::stored;
 pub(crate) use names::{qualified, quote_ident};
 pub(crate) use partitions::shown_bound;
+pub(crate) use routines::by_oid as function_by_oid;
 pub(crate) use sequence::SequenceTable;
 pub(crate) use types::check_opclass;
 
@@ -79,7 +83,7 @@ const VECTOR_VERSION: &str = "0.8.1";
 
 /// All system relations by schema and name.
 static VIEWS: LazyLock<BTreeMap<(&'static str, &'static str), Arc<View>>> = LazyLock::new(|| {
-    let lists: [&'static [Relation]; 11] = [
+    let lists: [&'static [Relation]; 12] = [
         relations::RELATIONS,
         types::RELATIONS,
         routines::RELATIONS,
@@ -88,6 +92,7 @@ static VIEWS: LazyLock<BTreeMap<(&'static str, &'static str), Arc<View>>> = Lazy
         information::RELATIONS,
         empty::RELATIONS,
         keywords::RELATIONS,
+        large_objects::RELATIONS,
         server::RELATIONS,
         zones::RELATIONS,
         timings::RELATIONS,

@@ -1,14 +1,16 @@
 //! Functions by name: pgvector's, which \df lists, and those that read and write values, which pg_type names.
 //!
 //! PostgreSQL's own functions are here as far as the planner knows them, but not as rows: nobody lists them, and a
-//! row would have to tell types that DataFusion decides per call.
+//! row would have to tell types that DataFusion decides per call. Those of large objects are rows: clients look up their
+//! oids and call them by these.
 
 use crate::error::Result;
 use crate::planner::bindings::Execution;
-use crate::sql::system::PG_CATALOG;
+use crate::planner::large_objects;
 use crate::sql::system::own_functions;
 use crate::sql::system::relation::{Relation, Rows, cells};
 use crate::sql::system::types::{in_out_functions, schema_of, vector_schema};
+use crate::sql::system::{PG_CATALOG, PG_CATALOG_OID};
 use crate::types::{Type, Value};
 
 pub const PG_PROC_OID: u32 = 1255;
@@ -43,6 +45,8 @@ pub const RELATIONS: &[Relation] = &[
 
 /// Functions are numbered from here, in the order of the list.
 const FIRST_OID: u32 = 15_000;
+/// The result of functions that answer nothing.
+const VOID_OID: u32 = 2278;
 /// Functions that read and write values of types are numbered from here.
 const FIRST_IN_OUT_OID: u32 = 15_200;
 
@@ -139,10 +143,21 @@ pub fn by_oid(oid: u32) -> Option<(&'static str, &'static str, &'static str)> {
     LIST.get(oid.checked_sub(FIRST_OID)? as usize).copied()
 }
 
+/// A function of large objects by its oid: arguments, result.
+pub fn of_large_objects(oid: u32) -> Option<(String, String)> {
+    let routine = large_objects::by_oid(oid)?;
+    let arguments: Vec<String> = routine.parameters.iter().map(Type::to_string).collect();
+    let result = routine.result.as_ref().map_or_else(|| "void".to_owned(), Type::to_string);
+    Some((arguments.join(", "), result))
+}
+
 /// The oid of the first function of this name.
 pub fn by_name(name: &str) -> Option<u32> {
     if let Some(place) = LIST.iter().position(|(known, _, _)| *known == name) {
         return Some(FIRST_OID + place as u32);
+    }
+    if let Some(routine) = large_objects::ROUTINES.iter().find(|routine| routine.name == name) {
+        return Some(routine.oid);
     }
     let place = in_out_functions(0).iter().position(|function| function.name == name)?;
     Some(FIRST_IN_OUT_OID + place as u32)
@@ -150,8 +165,9 @@ pub fn by_name(name: &str) -> Option<u32> {
 
 /// The name of a function of any kind that is not the user's.
 pub fn name_of(oid: u32) -> Option<String> {
-    match by_oid(oid) {
-        Some((name, _, _)) => Some(name.to_owned()),
+    let of_large_objects = large_objects::by_oid(oid).map(|routine| routine.name);
+    match by_oid(oid).map(|(name, _, _)| name).or(of_large_objects) {
+        Some(name) => Some(name.to_owned()),
         None => {
             let place = oid.checked_sub(FIRST_IN_OUT_OID)? as usize;
             in_out_functions(0).into_iter().nth(place).map(|function| function.name)
@@ -182,6 +198,16 @@ fn routines(execution: &Execution, rows: &mut Rows) -> Result<()> {
         rows.add(cells! {
             oid: FIRST_IN_OUT_OID + place as u32, proname: &function.name, pronamespace: schema, pronargs: 1i16,
             prorettype: function.result, proargtypes: vec![Value::Oid(function.argument)], prosrc: &function.name,
+            // internal
+            prolang: 12u32,
+        });
+    }
+    for routine in large_objects::ROUTINES {
+        let arguments = routine.parameters.iter().map(|ty| Value::Oid(ty.oid())).collect::<Vec<_>>();
+        rows.add(cells! {
+            oid: routine.oid, proname: routine.name, pronamespace: PG_CATALOG_OID, pronargs: arguments.len() as i16,
+            prorettype: routine.result.as_ref().map_or(VOID_OID, Type::oid), proargtypes: arguments,
+            prosrc: routine.name, provolatile: 'v', proparallel: 'u',
             // internal
             prolang: 12u32,
         });
