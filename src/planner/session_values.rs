@@ -21,7 +21,7 @@ use crate::planner::bindings::Execution;
 use crate::planner::bound::BoundFunction;
 use crate::types::arrow::errors::external;
 use crate::types::arrow::{data_type, to_scalar};
-use crate::types::{Network, NetworkType, Type, Value};
+use crate::types::{Network, NetworkType, Timetz, Type, Value};
 
 const MICROSECONDS_PER_DAY: i64 = 86_400_000_000;
 
@@ -59,11 +59,19 @@ pub const SESSION_VALUES: &[SessionValue] = &[
         },
     },
     SessionValue {
-        names: &["localtime", "current_time"],
+        names: &["localtime"],
         ty: Type::Time(None),
         read: |execution| {
             let microseconds = local(execution).rem_euclid(MICROSECONDS_PER_DAY);
             Ok(ScalarValue::Time64Microsecond(Some(microseconds)))
+        },
+    },
+    SessionValue {
+        names: &["current_time"],
+        ty: Type::Timetz(None),
+        read: |execution| {
+            let time = Timetz::at(execution.transaction_time, execution.zone);
+            to_scalar(&time.into(), &Type::Timetz(None))
         },
     },
     SessionValue {

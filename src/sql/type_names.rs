@@ -180,10 +180,11 @@ pub fn resolve(data_type: &DataType) -> Result<Type> {
         DataType::TsQuery => Type::TsQuery,
         DataType::Date => Type::Date,
         DataType::Time(precision, zone) => {
-            if matches!(zone, TimezoneInfo::WithTimeZone | TimezoneInfo::Tz) {
-                return Err(Error::unsupported("type time with time zone"));
+            let digits = digits(precision)?;
+            match zone {
+                TimezoneInfo::WithTimeZone | TimezoneInfo::Tz => Type::Timetz(digits),
+                TimezoneInfo::None | TimezoneInfo::WithoutTimeZone => Type::Time(digits),
             }
-            Type::Time(digits(precision)?)
         }
         DataType::Timestamp(precision, zone) => {
             let digits = digits(precision)?;
@@ -216,7 +217,7 @@ pub fn resolve(data_type: &DataType) -> Result<Type> {
 }
 
 /// PostgreSQL's arrays have no fixed number of dimensions: `int[][]` is `int[]`.
-fn array(element: Type) -> Type {
+fn array(element: Type) -> Result<Type> {
     match element {
         Type::Array(_) => element,
         _ => Type::Array(Box::new(element)),

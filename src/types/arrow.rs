@@ -13,6 +13,7 @@
 //! | tsvector, tsquery                  | LargeList of UInt8, of UInt16 |
 //! | uuid                               | FixedSizeBinary(16)         |
 //! | tid                                | FixedSizeBinary(6)          |
+//! | timetz                             | FixedSizeBinary(12), the bytes of `types::timetz` |
 //! | numeric(p, s)                      | Decimal128(p, s), where it holds all values and 0 <= s <= p |
 //! | numeric, other numeric(p, s)       | BinaryView, the short form of `types::numeric::wire` |
 //! | date, time, timestamp, timestamptz | Date32, Time64(us), Timestamp(us, none or UTC) |
@@ -47,8 +48,8 @@ use datafusion::common::ScalarValue;
 use crate::error::{Error, Result, SqlState};
 use crate::types::numeric::is_narrow;
 use crate::types::{
-    CompositeType, EnumType, Hstore, Interval, Network, Numeric, Range, RecordField, Tid, TsVector, Type,
-    Value, numeric,
+    CompositeType, EnumType, Hstore, Interval, Network, Numeric, Range, RecordField, Tid, Timetz, TsVector,
+    Type, Value, numeric,
 };
 
 /// Field metadata key of the SQL type, whose value is the type as JSON.
@@ -84,6 +85,7 @@ pub fn data_type(ty: &Type) -> DataType {
         Type::Date => DataType::Date32,
         Type::Time(_) => DataType::Time64(TimeUnit::Microsecond),
         Type::Timestamp(_) => DataType::Timestamp(TimeUnit::Microsecond, None),
+        Type::Timetz(_) => DataType::FixedSizeBinary(Timetz::BYTES as i32),
         Type::Timestamptz(_) => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
         Type::Interval(_) => DataType::Interval(IntervalUnit::MonthDayNano),
         Type::Uuid => DataType::FixedSizeBinary(16),
@@ -165,6 +167,7 @@ pub fn type_of_data_type(data_type: &DataType) -> Type {
         DataType::FixedSizeBinary(16) => Type::Uuid,
         DataType::FixedSizeBinary(6) => Type::Tid,
         DataType::FixedSizeBinary(_) => Type::Bytea,
+        DataType::FixedSizeBinary(12) => Type::Timetz(None),
         DataType::Date32 | DataType::Date64 => Type::Date,
         DataType::Time32(_) | DataType::Time64(_) => Type::Time(None),
         DataType::Timestamp(_, None) => Type::Timestamp(None),
@@ -301,6 +304,10 @@ pub fn value_at(array: &ArrayRef, row: usize, ty: &Type) -> Result<Value> {
         Type::Time(_) => Value::Time(downcast::<Time64MicrosecondArray>(array)?.value(row)),
         Type::Timestamp(_) => Value::Timestamp(downcast::<TimestampMicrosecondArray>(array)?.value(row)),
         Type::Timestamptz(_) => Value::Timestamptz(downcast::<TimestampMicrosecondArray>(array)?.value(row)),
+        Type::Timetz(_) => {
+            let time = Timetz::from_bytes(downcast::<FixedSizeBinaryArray>(array)?.value(row));
+            Value::Timetz(time.ok_or_else(|| Error::internal("bytes that are no time with a zone"))?)
+        }
         Type::Interval(_) => interval_value(downcast::<IntervalMonthDayNanoArray>(array)?.value(row)),
         Type::Uuid => {
             let bytes = downcast::<FixedSizeBinaryArray>(array)?.value(row);
@@ -491,6 +498,9 @@ impl Builder {
             Type::Vector(dimensions) => {
                 let bytes = rows * usize::from(dimensions.unwrap_or(16)) * 4;
                 Cells::Vector(LargeBinaryBuilder::with_capacity(rows, bytes))
+            Type::Timetz(_) => {
+                Cells::Fixed(FixedSizeBinaryBuilder::with_capacity(rows, Timetz::BYTES as i32))
+            }
             }
             Type::Halfvec(_) => Cells::Halfvec(lists::HalfvecBuilder::new(rows)),
             Type::Sparsevec(_) => Cells::Sparsevec(lists::SparsevecBuilder::new(rows)),
@@ -563,6 +573,9 @@ impl Builder {
             (Cells::Vector(b), Value::Vector(v)) => b.append_value(vector_bytes(v)),
             (Cells::Halfvec(b), Value::Halfvec(v)) => b.append(v),
             (Cells::Sparsevec(b), Value::Sparsevec(v)) => b.append(v.as_sparse()),
+            (Cells::Fixed(b), Value::Timetz(v)) => {
+                b.append_value(v.to_bytes()).map_err(|error| Error::internal(error.to_string()))?;
+            }
             (Cells::Bits(b), Value::Bits(v)) => b.append(v),
             (Cells::TsVector(b), Value::TsVector(v)) => b.append(v.bytes()),
             (Cells::TsQuery(b), Value::TsQuery(v)) => b.append(&v.bytes()),
@@ -786,6 +799,7 @@ mod tests {
             (Type::Timestamp(None), Value::Timestamp(-5)),
             (Type::Timestamptz(None), Value::Timestamptz(1_700_000_000_000_000)),
             (Type::Interval(None), Value::Interval(Interval { months: 1, days: -2, microseconds: 3 })),
+            (Type::Timetz(None), Value::Timetz(Timetz::east(86_400_000_000, -12_600))),
             (Type::Uuid, Value::Uuid([7; 16])),
             (Type::Tid, Value::Tid(Tid::of_slot(300))),
             (Type::Vector(Some(2)), Value::Vector(vec![1.0, -0.5])),

@@ -18,8 +18,8 @@ use crate::error::{Error, Result, SqlState};
 use crate::types::interval::Limits;
 use crate::types::vector::{self, Kind};
 use crate::types::{
-    Interval, Tid, Type, Value, bits, cast, datetime, f16, halfvec, hstore, json, network, numeric, range,
-    record, sparsevec, tsquery, tsvector,
+    Interval, Tid, Timetz, Type, Value, bits, cast, datetime, f16, halfvec, hstore, json, network, numeric,
+    range, record, sparsevec, tsquery, tsvector,
 };
 
 /// 2000-01-01 in days since 1970-01-01.
@@ -58,6 +58,7 @@ pub fn send(value: &Value, ty: &Type, out: &mut Vec<u8>) {
         }
         Value::Bytea(bytes) => out.extend_from_slice(bytes),
         Value::Date(days) => out.extend_from_slice(&send_date(*days).to_be_bytes()),
+        Value::Timetz(time) => time.send(out),
         Value::Timestamp(at) | Value::Timestamptz(at) => {
             out.extend_from_slice(&send_timestamp(*at).to_be_bytes());
         }
@@ -190,6 +191,7 @@ pub fn receive(ty: &Type, bytes: &[u8]) -> Result<Value> {
             _ => return Err(Error::new(SqlState::DATETIME_FIELD_OVERFLOW, "time out of range")),
         },
         Type::Timestamp(digits) => {
+        Type::Timetz(digits) => Value::Timetz(Timetz::receive(fixed(bytes)?)?.rounded(*digits)),
             let at = receive_timestamp(i64::from_be_bytes(fixed(bytes)?))?;
             Value::Timestamp(datetime::rounded(at, *digits))
         }

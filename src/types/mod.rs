@@ -35,6 +35,7 @@ pub mod record;
 pub mod sparsevec;
 pub mod text;
 pub mod tid;
+pub mod timetz;
 pub mod tsquery;
 pub mod tsvector;
 pub mod vector;
@@ -58,6 +59,7 @@ pub use range::{Range, RangeType};
 pub use record::RecordField;
 pub use sparsevec::{Sparse, Sparsevec};
 pub use tid::Tid;
+pub use timetz::Timetz;
 pub use tsquery::TsQuery;
 pub use tsvector::TsVector;
 pub use zone::Zone;
@@ -85,6 +87,8 @@ pub enum Type {
     Date,
     /// `time(p)`, p digits of a second; `None` is all six.
     Time(Option<u8>),
+    /// `time(p) with time zone`
+    Timetz(Option<u8>),
     /// `timestamp(p)`
     Timestamp(Option<u8>),
     /// `timestamp(p) with time zone`
@@ -189,6 +193,7 @@ pub enum Value {
     Time(i64),
     /// Microseconds since 1970-01-01 00:00, no zone.
     Timestamp(i64),
+    Timetz(Timetz),
     /// Microseconds since 1970-01-01 00:00 UTC.
     Timestamptz(i64),
     Interval(Interval),
@@ -268,6 +273,7 @@ value_from! {
     Hstore => Hstore,
 }
 
+    Timetz => Timetz,
 impl From<&str> for Value {
     fn from(text: &str) -> Value {
         Value::Text(text.to_owned())

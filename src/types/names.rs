@@ -83,6 +83,7 @@ pub const ENTRIES: &[(Type, Entry)] = &[
     (Type::Varchar(None), entry(1043, 1015, "varchar", "character varying", -1, 'S')),
     (Type::Date, entry(1082, 1182, "date", "date", 4, 'D')),
     (Type::Time(None), entry(1083, 1183, "time", "time without time zone", 8, 'D')),
+    (Type::Timetz(None), entry(1266, 1270, "timetz", "time with time zone", 12, 'D')),
     (Type::Timestamp(None), entry(1114, 1115, "timestamp", "timestamp without time zone", 8, 'D')),
     (Type::Timestamptz(None), entry(1184, 1185, "timestamptz", "timestamp with time zone", 8, 'D')),
     (Type::Interval(None), entry(1186, 1187, "interval", "interval", 16, 'T')),
@@ -135,8 +136,6 @@ const UNSUPPORTED: &[&str] = &[
     "pg_lsn",
     "point",
     "polygon",
-    "time with time zone",
-    "timetz",
     "tsmultirange",
     "tstzmultirange",
     "txid_snapshot",
@@ -164,6 +163,7 @@ impl Type {
             Type::Timestamp(_) => Type::Timestamp(None),
             Type::Timestamptz(_) => Type::Timestamptz(None),
             Type::Interval(_) => Type::Interval(None),
+            Type::Timetz(_) => Type::Timetz(None),
             other => other.clone(),
         };
         let found = ENTRIES.iter().find(|(ty, _)| *ty == bare);
@@ -204,9 +204,10 @@ impl Type {
             Type::Vector(Some(dimensions)) | Type::Halfvec(Some(dimensions)) => i32::from(*dimensions),
             Type::Sparsevec(Some(dimensions)) => *dimensions as i32,
             Type::Bit(Some(length)) | Type::Varbit(Some(length)) => *length as i32,
-            Type::Time(Some(digits)) | Type::Timestamp(Some(digits)) | Type::Timestamptz(Some(digits)) => {
-                i32::from(*digits)
-            }
+            Type::Time(Some(digits))
+            | Type::Timetz(Some(digits))
+            | Type::Timestamp(Some(digits))
+            | Type::Timestamptz(Some(digits)) => i32::from(*digits),
             Type::Interval(Some(limits)) => limits.typmod(),
             _ => -1,
         }
@@ -266,6 +267,7 @@ impl Type {
             Type::Timestamp(_) => Type::Timestamp(None),
             Type::Timestamptz(_) => Type::Timestamptz(None),
             Type::Interval(_) => Type::Interval(None),
+            Type::Timetz(_) => Type::Timetz(None),
             other => other.clone(),
         }
     }
@@ -351,6 +353,7 @@ impl Type {
             Type::Timestamp(_) => Type::Timestamp(digits(typmod)),
             Type::Timestamptz(_) => Type::Timestamptz(digits(typmod)),
             Type::Interval(_) => Type::Interval(Limits::of_typmod(typmod)),
+            Type::Timetz(_) => Type::Timetz(digits(typmod)),
             other => other,
         }
     }
@@ -402,6 +405,7 @@ impl Type {
                 let digits = precision(modifiers)?;
                 let limits = Limits::of_words(name["interval".len()..].trim_start(), digits);
                 return limits.map(|limits| Type::Interval(Some(limits))).ok_or_else(|| {
+            "timetz" | "time with time zone" => return Ok(Type::Timetz(precision(modifiers)?)),
                     Error::new(SqlState::UNDEFINED_OBJECT, format!("type \"{name}\" does not exist"))
                 });
             }
@@ -470,6 +474,7 @@ impl fmt::Display for Type {
     }
 }
 
+            Type::Timetz(Some(digits)) => write!(f, "time({digits}) with time zone"),
 fn invalid_parameter(message: impl Into<String>) -> Error {
     Error::new(SqlState::INVALID_PARAMETER_VALUE, message)
 }

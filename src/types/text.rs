@@ -10,7 +10,7 @@ use crate::types::look::Look;
 use crate::types::zone::Zone;
 use crate::types::{
     Type, Value, array, bits, cast, datetime, float, halfvec, hstore, integer, json, network, numeric, range,
-    record, sparsevec, tid, tsquery, tsvector, vector,
+    record, sparsevec, tid, timetz, tsquery, tsvector, vector,
 };
 
 /// White space as C's isspace() knows it.
@@ -51,6 +51,7 @@ pub fn print_as(value: &Value, look: Look, out: &mut Vec<u8>) {
         Value::Bytea(bytes) => print_bytea(bytes, out),
         Value::Date(days) => datetime::print_date(*days, out),
         Value::Time(microseconds) => datetime::print_time(*microseconds, out),
+        Value::Timetz(time) => timetz::print(*time, out),
         Value::Timestamp(microseconds) => datetime::print_timestamp(*microseconds, out),
         Value::Timestamptz(microseconds) => datetime::print_timestamptz(*microseconds, look.zone, out),
         Value::Interval(value) => look.intervals.print(*value, out),
@@ -125,6 +126,7 @@ pub fn parse_in_zone(ty: &Type, text: &str, zone: Zone) -> Result<Value> {
         Type::Time(digits) => Value::Time(datetime::rounded_time(datetime::parse_time(text, zone)?, *digits)),
         Type::Timestamp(digits) => {
             Value::Timestamp(datetime::rounded(datetime::parse_timestamp(text, zone)?, *digits))
+        Type::Timetz(digits) => Value::Timetz(datetime::parse_timetz(text, zone)?.rounded(*digits)),
         }
         Type::Timestamptz(digits) => {
             Value::Timestamptz(datetime::rounded(datetime::parse_timestamptz(text, zone)?, *digits))
@@ -316,6 +318,7 @@ mod tests {
             ("time", "23:59:59.999999"),
             ("timestamp", "2024-02-29 12:00:00.5"),
             ("timestamptz", "2024-02-29 12:00:00+00"),
+            ("timetz", "23:59:59.999999-03:30"),
             ("interval", "1 year -2 days +03:00:00"),
             ("uuid", "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"),
             ("json", "{ \"a\" : 1.0 }"),

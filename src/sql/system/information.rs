@@ -1,6 +1,8 @@
 //! information_schema: the standard's view of tables, columns and constraints.
 
-use crate::catalog::{Catalog, Column, ConstraintKind, Deferral, Identity, PUBLIC_SCHEMA, Sequence, Table};
+use crate::catalog::{
+    Catalog, Column, ConstraintKind, Deferral, Domain, Identity, PUBLIC_SCHEMA, Sequence, Table,
+};
 use crate::error::Result;
 use crate::planner::bindings::Execution;
 use crate::sql::dml::through_view::changeable_columns;
@@ -346,7 +348,7 @@ fn type_cells(database: &str, catalog: &Catalog, ty: &Type, number: u16) -> Vec<
         }
         Type::Numeric(None) => cells! { numeric_precision_radix: 10i32 }.to_vec(),
         Type::Date => cells! { datetime_precision: 0i32 }.to_vec(),
-        Type::Time(digits) | Type::Timestamp(digits) | Type::Timestamptz(digits) => {
+        Type::Time(digits) | Type::Timetz(digits) | Type::Timestamp(digits) | Type::Timestamptz(digits) => {
             cells! { datetime_precision: digits.map_or(6, i32::from) }.to_vec()
         }
         Type::Interval(limits) => {

@@ -129,7 +129,7 @@ pub fn by_value(ty: &Type) -> bool {
 /// pg_type.typalign.
 pub fn alignment(ty: &Type) -> char {
     match (ty, ty.size()) {
-        (Type::Interval(_), _) => 'd',
+        (Type::Interval(_) | Type::Timetz(_), _) => 'd',
         (Type::Network(_), _) => 'i',
         (Type::Tid, _) => 's',
         (Type::Uuid | Type::Name, _) => 'c',
@@ -212,6 +212,7 @@ fn function_name(ty: &Type, suffix: &str) -> String {
         | Type::Network(_)
         | Type::Uuid
         | Type::Time(_)
+        | Type::Timetz(_)
         | Type::Timestamp(_)
         | Type::Timestamptz(_)
         | Type::Interval(_)
