@@ -95,7 +95,7 @@ fn shown(data_type: &DataType) -> Option<String> {
 fn own(data_type: &DataType, catalog: &Catalog, search_path: &[String]) -> Option<Type> {
     match data_type {
         DataType::Array(ArrayElemTypeDef::SquareBracket(element, _)) => {
-            own(element, catalog, search_path).map(array)
+            array(own(element, catalog, search_path)?).ok()
         }
         other => own_named(&domains::name_of(other)?, catalog, search_path),
     }
@@ -120,7 +120,7 @@ pub fn own_named(name: &Name, catalog: &Catalog, search_path: &[String]) -> Opti
     if domains::by_name(&item, catalog, search_path).is_some() {
         return None;
     }
-    own_named(&item, catalog, search_path).map(array)
+    array(own_named(&item, catalog, search_path)?).ok()
 }
 
 /// A type that an extension brought. Without a schema it is found wherever the extension is.
@@ -208,7 +208,7 @@ pub fn resolve(data_type: &DataType) -> Result<Type> {
             ArrayElemTypeDef::SquareBracket(element, _)
             | ArrayElemTypeDef::AngleBracket(element)
             | ArrayElemTypeDef::Parenthesis(element),
-        ) => array(resolve(element)?),
+        ) => array(resolve(element)?)?,
         DataType::Bit(length) => Type::Bit(Some(bits(length, "bit")?.unwrap_or(1))),
         DataType::BitVarying(length) | DataType::VarBit(length) => Type::Varbit(bits(length, "varbit")?),
         DataType::Custom(name, modifiers) => return custom(&object_name("", name).name, modifiers),
@@ -219,8 +219,8 @@ pub fn resolve(data_type: &DataType) -> Result<Type> {
 /// PostgreSQL's arrays have no fixed number of dimensions: `int[][]` is `int[]`.
 fn array(element: Type) -> Result<Type> {
     match element {
-        Type::Array(_) => element,
-        _ => Type::Array(Box::new(element)),
+        Type::Array(_) => Ok(element),
+        _ => element.in_arrays(),
     }
 }
 

@@ -325,7 +325,7 @@ fn fixed_width(ty: &Type) -> Option<usize> {
         Type::TsVector | Type::TsQuery | Type::Range(_) | Type::Network(_) | Type::Hstore => return None,
         Type::Array(_) | Type::Citext | Type::Name | Type::Char => return None,
         Type::JsonPath | Type::Int2Vector | Type::OidVector => return None,
-        Type::Record(_) | Type::Composite(_) => return None,
+        Type::Record(_) | Type::Void | Type::Composite(_) => return None,
     })
 }
 
@@ -564,7 +564,7 @@ pub fn decode(bytes: &[u8], ty: &Type) -> Result<Value> {
         | Type::OidVector => Value::Text(text()?),
         Type::Composite(of) => decode_composite(bytes, of)?,
         // No column holds one.
-        Type::Record(_) => return Err(damaged(bytes)),
+        Type::Record(_) | Type::Void => return Err(damaged(bytes)),
         Type::Json => Value::Json(text()?),
         Type::Jsonb => Value::Jsonb(text()?),
         Type::Bytea => Value::Bytea(bytes.to_vec()),

@@ -75,6 +75,7 @@ pub fn data_type(ty: &Type) -> DataType {
         | Type::Bpchar(_)
         | Type::Citext
         | Type::JsonPath
+        | Type::Void
         | Type::Int2Vector
         | Type::OidVector
         | Type::Name
@@ -84,8 +85,8 @@ pub fn data_type(ty: &Type) -> DataType {
         Type::Bytea => DataType::Binary,
         Type::Date => DataType::Date32,
         Type::Time(_) => DataType::Time64(TimeUnit::Microsecond),
-        Type::Timestamp(_) => DataType::Timestamp(TimeUnit::Microsecond, None),
         Type::Timetz(_) => DataType::FixedSizeBinary(Timetz::BYTES as i32),
+        Type::Timestamp(_) => DataType::Timestamp(TimeUnit::Microsecond, None),
         Type::Timestamptz(_) => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
         Type::Interval(_) => DataType::Interval(IntervalUnit::MonthDayNano),
         Type::Uuid => DataType::FixedSizeBinary(16),
@@ -166,8 +167,8 @@ pub fn type_of_data_type(data_type: &DataType) -> Type {
         DataType::LargeBinary => Type::Vector(None),
         DataType::FixedSizeBinary(16) => Type::Uuid,
         DataType::FixedSizeBinary(6) => Type::Tid,
-        DataType::FixedSizeBinary(_) => Type::Bytea,
         DataType::FixedSizeBinary(12) => Type::Timetz(None),
+        DataType::FixedSizeBinary(_) => Type::Bytea,
         DataType::Date32 | DataType::Date64 => Type::Date,
         DataType::Time32(_) | DataType::Time64(_) => Type::Time(None),
         DataType::Timestamp(_, None) => Type::Timestamp(None),
@@ -293,6 +294,7 @@ pub fn value_at(array: &ArrayRef, row: usize, ty: &Type) -> Result<Value> {
         | Type::Bpchar(_)
         | Type::Citext
         | Type::JsonPath
+        | Type::Void
         | Type::Int2Vector
         | Type::OidVector
         | Type::Name
@@ -302,12 +304,12 @@ pub fn value_at(array: &ArrayRef, row: usize, ty: &Type) -> Result<Value> {
         Type::Bytea => Value::Bytea(downcast::<BinaryArray>(array)?.value(row).to_vec()),
         Type::Date => Value::Date(downcast::<Date32Array>(array)?.value(row)),
         Type::Time(_) => Value::Time(downcast::<Time64MicrosecondArray>(array)?.value(row)),
-        Type::Timestamp(_) => Value::Timestamp(downcast::<TimestampMicrosecondArray>(array)?.value(row)),
-        Type::Timestamptz(_) => Value::Timestamptz(downcast::<TimestampMicrosecondArray>(array)?.value(row)),
         Type::Timetz(_) => {
             let time = Timetz::from_bytes(downcast::<FixedSizeBinaryArray>(array)?.value(row));
             Value::Timetz(time.ok_or_else(|| Error::internal("bytes that are no time with a zone"))?)
         }
+        Type::Timestamp(_) => Value::Timestamp(downcast::<TimestampMicrosecondArray>(array)?.value(row)),
+        Type::Timestamptz(_) => Value::Timestamptz(downcast::<TimestampMicrosecondArray>(array)?.value(row)),
         Type::Interval(_) => interval_value(downcast::<IntervalMonthDayNanoArray>(array)?.value(row)),
         Type::Uuid => {
             let bytes = downcast::<FixedSizeBinaryArray>(array)?.value(row);
@@ -478,6 +480,7 @@ impl Builder {
             | Type::Bpchar(_)
             | Type::Citext
             | Type::JsonPath
+            | Type::Void
             | Type::Int2Vector
             | Type::OidVector
             | Type::Name
@@ -495,12 +498,12 @@ impl Builder {
             Type::Interval(_) => Cells::Interval(IntervalMonthDayNanoBuilder::with_capacity(rows)),
             Type::Uuid => Cells::Fixed(FixedSizeBinaryBuilder::with_capacity(rows, 16)),
             Type::Tid => Cells::Fixed(FixedSizeBinaryBuilder::with_capacity(rows, Tid::BYTES as i32)),
-            Type::Vector(dimensions) => {
-                let bytes = rows * usize::from(dimensions.unwrap_or(16)) * 4;
-                Cells::Vector(LargeBinaryBuilder::with_capacity(rows, bytes))
             Type::Timetz(_) => {
                 Cells::Fixed(FixedSizeBinaryBuilder::with_capacity(rows, Timetz::BYTES as i32))
             }
+            Type::Vector(dimensions) => {
+                let bytes = rows * usize::from(dimensions.unwrap_or(16)) * 4;
+                Cells::Vector(LargeBinaryBuilder::with_capacity(rows, bytes))
             }
             Type::Halfvec(_) => Cells::Halfvec(lists::HalfvecBuilder::new(rows)),
             Type::Sparsevec(_) => Cells::Sparsevec(lists::SparsevecBuilder::new(rows)),
@@ -570,12 +573,12 @@ impl Builder {
             (Cells::Fixed(b), Value::Tid(v)) => {
                 b.append_value(v.to_bytes()).map_err(|error| Error::internal(error.to_string()))?;
             }
-            (Cells::Vector(b), Value::Vector(v)) => b.append_value(vector_bytes(v)),
-            (Cells::Halfvec(b), Value::Halfvec(v)) => b.append(v),
-            (Cells::Sparsevec(b), Value::Sparsevec(v)) => b.append(v.as_sparse()),
             (Cells::Fixed(b), Value::Timetz(v)) => {
                 b.append_value(v.to_bytes()).map_err(|error| Error::internal(error.to_string()))?;
             }
+            (Cells::Vector(b), Value::Vector(v)) => b.append_value(vector_bytes(v)),
+            (Cells::Halfvec(b), Value::Halfvec(v)) => b.append(v),
+            (Cells::Sparsevec(b), Value::Sparsevec(v)) => b.append(v.as_sparse()),
             (Cells::Bits(b), Value::Bits(v)) => b.append(v),
             (Cells::TsVector(b), Value::TsVector(v)) => b.append(v.bytes()),
             (Cells::TsQuery(b), Value::TsQuery(v)) => b.append(&v.bytes()),
@@ -796,10 +799,10 @@ mod tests {
             (Type::Bytea, Value::Bytea(vec![0, 255])),
             (Type::Date, Value::Date(-1)),
             (Type::Time(None), Value::Time(86_399_999_999)),
+            (Type::Timetz(None), Value::Timetz(Timetz::east(86_400_000_000, -12_600))),
             (Type::Timestamp(None), Value::Timestamp(-5)),
             (Type::Timestamptz(None), Value::Timestamptz(1_700_000_000_000_000)),
             (Type::Interval(None), Value::Interval(Interval { months: 1, days: -2, microseconds: 3 })),
-            (Type::Timetz(None), Value::Timetz(Timetz::east(86_400_000_000, -12_600))),
             (Type::Uuid, Value::Uuid([7; 16])),
             (Type::Tid, Value::Tid(Tid::of_slot(300))),
             (Type::Vector(Some(2)), Value::Vector(vec![1.0, -0.5])),

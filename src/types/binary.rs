@@ -184,14 +184,15 @@ pub fn receive(ty: &Type, bytes: &[u8]) -> Result<Value> {
             }
             [] => return Err(short()),
         },
+        Type::Void => Value::Text(String::new()),
         Type::Bytea => Value::Bytea(bytes.to_vec()),
         Type::Date => Value::Date(receive_date(i32::from_be_bytes(fixed(bytes)?))?),
         Type::Time(digits) => match i64::from_be_bytes(fixed(bytes)?) {
             time @ 0..=86_400_000_000 => Value::Time(datetime::rounded_time(time, *digits)),
             _ => return Err(Error::new(SqlState::DATETIME_FIELD_OVERFLOW, "time out of range")),
         },
-        Type::Timestamp(digits) => {
         Type::Timetz(digits) => Value::Timetz(Timetz::receive(fixed(bytes)?)?.rounded(*digits)),
+        Type::Timestamp(digits) => {
             let at = receive_timestamp(i64::from_be_bytes(fixed(bytes)?))?;
             Value::Timestamp(datetime::rounded(at, *digits))
         }

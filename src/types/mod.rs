@@ -124,6 +124,8 @@ pub enum Type {
     Composite(CompositeType),
     /// A row of values; not for user columns.
     Record(Vec<RecordField>),
+    /// What functions answer that are called for what they do; not for user columns. Its values are empty texts.
+    Void,
     /// The catalogue's own types; not for user columns.
     Oid,
     /// Where a row lies: the type of `ctid`.
@@ -191,9 +193,9 @@ pub enum Value {
     Date(i32),
     /// Microseconds since midnight.
     Time(i64),
+    Timetz(Timetz),
     /// Microseconds since 1970-01-01 00:00, no zone.
     Timestamp(i64),
-    Timetz(Timetz),
     /// Microseconds since 1970-01-01 00:00 UTC.
     Timestamptz(i64),
     Interval(Interval),
@@ -271,9 +273,9 @@ value_from! {
     TsVector => TsVector, TsQuery => TsQuery, Range => Range,
     Network => Network,
     Hstore => Hstore,
+    Timetz => Timetz,
 }
 
-    Timetz => Timetz,
 impl From<&str> for Value {
     fn from(text: &str) -> Value {
         Value::Text(text.to_owned())

@@ -118,6 +118,8 @@ pub const ENTRIES: &[(Type, Entry)] = &[
 const ENUM: Entry = entry(3_500, 0, "anyenum", "anyenum", 4, 'P');
 /// What is common to all composite types.
 const COMPOSITE: Entry = entry(2_249, 2_287, "record", "record", -1, 'C');
+/// Functions that answer nothing; no type of arrays is of it.
+const VOID: Entry = entry(2_278, 0, "void", "void", 4, 'P');
 /// What is common to all records.
 const RECORD: Entry = entry(2_249, 2_287, "record", "record", -1, 'P');
 
@@ -149,6 +151,7 @@ impl Type {
         let bare = match self {
             Type::Enum(_) => return &ENUM,
             Type::Record(_) => return &RECORD,
+            Type::Void => return &VOID,
             Type::Composite(_) => return &COMPOSITE,
             Type::Array(item) => return item.entry(),
             Type::Numeric(_) => Type::Numeric(None),
@@ -160,10 +163,10 @@ impl Type {
             Type::Bit(_) => Type::Bit(None),
             Type::Varbit(_) => Type::Varbit(None),
             Type::Time(_) => Type::Time(None),
+            Type::Timetz(_) => Type::Timetz(None),
             Type::Timestamp(_) => Type::Timestamp(None),
             Type::Timestamptz(_) => Type::Timestamptz(None),
             Type::Interval(_) => Type::Interval(None),
-            Type::Timetz(_) => Type::Timetz(None),
             other => other.clone(),
         };
         let found = ENTRIES.iter().find(|(ty, _)| *ty == bare);
@@ -264,10 +267,10 @@ impl Type {
             Type::Bit(_) => Type::Bit(None),
             Type::Varbit(_) => Type::Varbit(None),
             Type::Time(_) => Type::Time(None),
+            Type::Timetz(_) => Type::Timetz(None),
             Type::Timestamp(_) => Type::Timestamp(None),
             Type::Timestamptz(_) => Type::Timestamptz(None),
             Type::Interval(_) => Type::Interval(None),
-            Type::Timetz(_) => Type::Timetz(None),
             other => other.clone(),
         }
     }
@@ -350,10 +353,10 @@ impl Type {
             Type::Bit(_) if typmod > 0 => Type::Bit(u32::try_from(typmod).ok()),
             Type::Varbit(_) if typmod > 0 => Type::Varbit(u32::try_from(typmod).ok()),
             Type::Time(_) => Type::Time(digits(typmod)),
+            Type::Timetz(_) => Type::Timetz(digits(typmod)),
             Type::Timestamp(_) => Type::Timestamp(digits(typmod)),
             Type::Timestamptz(_) => Type::Timestamptz(digits(typmod)),
             Type::Interval(_) => Type::Interval(Limits::of_typmod(typmod)),
-            Type::Timetz(_) => Type::Timetz(digits(typmod)),
             other => other,
         }
     }
@@ -363,14 +366,22 @@ impl Type {
     pub fn from_name(name: &str) -> Result<Type> {
         let spelled = Spelled::read(name)?;
         let item = Type::named(&spelled.name, spelled.quoted, &spelled.modifiers)?;
-        Ok(if spelled.array { Type::Array(Box::new(item)) } else { item })
+        if spelled.array { item.in_arrays() } else { Ok(item) }
+    }
+
+    /// The type of arrays of this one, 42704 when there is none.
+    pub fn in_arrays(self) -> Result<Type> {
+        match self {
+            Type::Void => Err(Error::new(SqlState::UNDEFINED_OBJECT, "type \"void[]\" does not exist")),
+            item => Ok(Type::Array(Box::new(item))),
+        }
     }
 
     /// A type that is not an array, from its folded name and modifiers. `quoted`: the name stood in double quotes,
     /// which matters for `"char"` only.
     pub fn named(name: &str, quoted: bool, modifiers: &[i64]) -> Result<Type> {
         if let (Some(item), []) = (name.strip_prefix('_'), modifiers) {
-            return Ok(Type::Array(Box::new(Type::named(item, true, &[])?)));
+            return Type::named(item, true, &[])?.in_arrays();
         }
         let ty = match name {
             "char" if quoted => Type::Char,
@@ -394,6 +405,7 @@ impl Type {
             "bit" => return Ok(Type::Bit(Some(bits::typmod_in(modifiers, "bit")?.unwrap_or(1)))),
             "varbit" | "bit varying" => return Ok(Type::Varbit(bits::typmod_in(modifiers, "varbit")?)),
             "time" | "time without time zone" => return Ok(Type::Time(precision(modifiers)?)),
+            "timetz" | "time with time zone" => return Ok(Type::Timetz(precision(modifiers)?)),
             "timestamp" | "timestamp without time zone" => {
                 return Ok(Type::Timestamp(precision(modifiers)?));
             }
@@ -405,7 +417,6 @@ impl Type {
                 let digits = precision(modifiers)?;
                 let limits = Limits::of_words(name["interval".len()..].trim_start(), digits);
                 return limits.map(|limits| Type::Interval(Some(limits))).ok_or_else(|| {
-            "timetz" | "time with time zone" => return Ok(Type::Timetz(precision(modifiers)?)),
                     Error::new(SqlState::UNDEFINED_OBJECT, format!("type \"{name}\" does not exist"))
                 });
             }
@@ -431,6 +442,7 @@ impl Type {
             "tid" => Type::Tid,
             "name" => Type::Name,
             "citext" => Type::Citext,
+            "void" => Type::Void,
             other if let Some(of) = RangeType::from_name(other) => Type::Range(of),
             other if let Some(of) = NetworkType::from_name(other) => Type::Network(of),
             other if UNSUPPORTED.contains(&other) => return Err(Error::unsupported(format!("type {other}"))),
@@ -462,6 +474,7 @@ impl fmt::Display for Type {
                 write!(f, "{}({n})", self.entry().sql)
             }
             Type::Time(Some(digits)) => write!(f, "time({digits}) without time zone"),
+            Type::Timetz(Some(digits)) => write!(f, "time({digits}) with time zone"),
             Type::Timestamp(Some(digits)) => write!(f, "timestamp({digits}) without time zone"),
             Type::Timestamptz(Some(digits)) => write!(f, "timestamp({digits}) with time zone"),
             Type::Interval(Some(limits)) => write!(f, "{limits}"),
@@ -474,7 +487,6 @@ impl fmt::Display for Type {
     }
 }
 
-            Type::Timetz(Some(digits)) => write!(f, "time({digits}) with time zone"),
 fn invalid_parameter(message: impl Into<String>) -> Error {
     Error::new(SqlState::INVALID_PARAMETER_VALUE, message)
 }

@@ -149,6 +149,7 @@ impl Family {
             | Type::Jsonb
             | Type::JsonPath
             | Type::Record(_)
+            | Type::Void
             | Type::Composite(_)
             | Type::Int2Vector
             | Type::OidVector
@@ -213,8 +214,8 @@ impl Family {
             | (Family::Timestamptz, Value::Timestamptz(time)) => u128::from(*time as u64 ^ 1 << 63),
             (Family::Enum, Value::Enum(value)) => u128::from(value.order as u64 ^ 1 << 63),
             (Family::Uuid, Value::Uuid(bytes)) => u128::from_be_bytes(*bytes),
-            (Family::Oid, Value::Oid(oid)) => u128::from(*oid),
             (Family::Timetz, Value::Timetz(time)) => wide(time.to_bytes()),
+            (Family::Oid, Value::Oid(oid)) => u128::from(*oid),
             _ => return None,
         })
     }
@@ -232,8 +233,8 @@ impl Family {
             Family::Timestamptz => Value::Timestamptz((key as u64 ^ 1 << 63) as i64),
             Family::Numeric(scale) => Value::Numeric(Numeric::new((key ^ 1 << 127) as i128, scale)),
             Family::Uuid => Value::Uuid(key.to_be_bytes()),
-            Family::Oid => Value::Oid(key as u32),
             Family::Timetz => Value::Timetz(Timetz::from_bytes(&key.to_be_bytes()[4..])?),
+            Family::Oid => Value::Oid(key as u32),
             // Zeros have one key, and so have all NaN.
             Family::Float4 | Family::Float8 => return None,
             Family::Text | Family::Bpchar | Family::Citext | Family::Enum | Family::Range => return None,
@@ -342,11 +343,11 @@ pub fn integer(value: &Value) -> Option<i64> {
     }
 }
 
-fn float4(value: f32) -> u128 {
 fn wide(bytes: [u8; Timetz::BYTES]) -> u128 {
     bytes.iter().fold(0, |key, byte| key << 8 | u128::from(*byte))
 }
 
+fn float4(value: f32) -> u128 {
     if value.is_nan() {
         return u128::from(u32::MAX);
     }

@@ -394,7 +394,7 @@ pub fn check_column_type(name: &str, ty: &Type) -> Result<()> {
         other => other,
     };
     match element {
-        Type::Record(_) => {
+        Type::Record(_) | Type::Void => {
             let message = format!("column \"{name}\" has pseudo-type {ty}");
             Err(Error::new(SqlState("42P16"), message))
         }

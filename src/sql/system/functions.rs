@@ -338,14 +338,14 @@ fn always() -> Vec<Arc<ScalarUDF>> {
     }
 }
 
-/// Locks on numbers. What PostgreSQL answers as void is an empty text here.
+/// Locks on numbers.
 fn advisory_locks() -> Vec<Arc<ScalarUDF>> {
     use crate::locks::{Mode, Span};
     functions! {
-        strict "pg_advisory_lock" Type::Text => |e, a| lock(e, a, Mode::Exclusive, Span::Session, true);
-        strict "pg_advisory_lock_shared" Type::Text => |e, a| lock(e, a, Mode::Shared, Span::Session, true);
-        strict "pg_advisory_xact_lock" Type::Text => |e, a| lock(e, a, Mode::Exclusive, Span::Transaction, true);
-        strict "pg_advisory_xact_lock_shared" Type::Text => |e, a| lock(e, a, Mode::Shared, Span::Transaction, true);
+        strict "pg_advisory_lock" Type::Void => |e, a| lock(e, a, Mode::Exclusive, Span::Session, true);
+        strict "pg_advisory_lock_shared" Type::Void => |e, a| lock(e, a, Mode::Shared, Span::Session, true);
+        strict "pg_advisory_xact_lock" Type::Void => |e, a| lock(e, a, Mode::Exclusive, Span::Transaction, true);
+        strict "pg_advisory_xact_lock_shared" Type::Void => |e, a| lock(e, a, Mode::Shared, Span::Transaction, true);
         strict "pg_try_advisory_lock" Type::Bool => |e, a| lock(e, a, Mode::Exclusive, Span::Session, false);
         strict "pg_try_advisory_lock_shared" Type::Bool => |e, a| lock(e, a, Mode::Shared, Span::Session, false);
         strict "pg_try_advisory_xact_lock" Type::Bool => |e, a| lock(e, a, Mode::Exclusive, Span::Transaction, false);
@@ -371,7 +371,7 @@ fn advisory_locks() -> Vec<Arc<ScalarUDF>> {
         lenient "pg_listening_channels" Type::Array(Box::new(Type::Text)) => |execution, _| {
             Ok(Value::Array(execution.session.channels().into_iter().map(Value::from).collect()))
         };
-        lenient "pg_notify" Type::Text => |execution, args| {
+        lenient "pg_notify" Type::Void => |execution, args| {
             let text = |value: Option<&Value>| value.filter(|v| **v != Value::Null).map(string).unwrap_or_default();
             execution.session.notify(&text(args.first()), &text(args.get(1)))?;
             Ok(Value::from(""))
