@@ -376,7 +376,9 @@ fn advisory_locks() -> Vec<Arc<ScalarUDF>> {
             execution.session.notify(&text(args.first()), &text(args.get(1)))?;
             Ok(Value::from(""))
         };
-        lenient "pg_advisory_unlock_all" Type::Text => |execution, _| {
+        lenient "txid_current" Type::Int8 => |execution, _| transaction_number(execution, true);
+        lenient "txid_current_if_assigned" Type::Int8 => |execution, _| transaction_number(execution, false);
+        lenient "pg_advisory_unlock_all" Type::Void => |execution, _| {
             execution.session.advisory_unlock_all();
             Ok(Value::from(""))
         };
@@ -385,6 +387,11 @@ fn advisory_locks() -> Vec<Arc<ScalarUDF>> {
 
 fn started(execution: &Execution, _args: &[Value]) -> Result<Value> {
     Ok(execution.session.server_started().map_or(Value::Null, Value::Timestamptz))
+}
+
+fn transaction_number(execution: &Execution, assign: bool) -> Result<Value> {
+    let number = execution.session.transaction_number(assign)?;
+    Ok(number.map(|number| number as i64).into())
 }
 
 /// Numbers that no session has are not an error.
