@@ -77,6 +77,10 @@ fn named() -> Vec<Arc<ScalarUDF>> {
         strict "acldefault" Type::Array(Box::new(Type::Text)) => |_, args| acl_default(&string(&args[0]), oid(&args[1])?);
         strict "hither_option_names" Type::Array(Box::new(Type::Text)) => |_, args| Ok(options(&args[0], true));
         strict "hither_option_values" Type::Array(Box::new(Type::Text)) => |_, args| Ok(options(&args[0], false));
+        strict "hither_base_type" Type::Oid => |execution, args| {
+            let oid = oid(&args[0])?;
+            Ok(Value::from(execution.session.catalog().domain_by_oid(oid).map_or(oid, |domain| domain.base.oid())))
+        };
         strict "hither_regproc_oid" Type::Oid => |execution, args| {
             Ok(Value::Oid(routine(execution, &args[0]).ok().unwrap_or_default()))
         };
@@ -385,13 +389,13 @@ fn advisory_locks() -> Vec<Arc<ScalarUDF>> {
     }
 }
 
-fn started(execution: &Execution, _args: &[Value]) -> Result<Value> {
-    Ok(execution.session.server_started().map_or(Value::Null, Value::Timestamptz))
-}
-
 fn transaction_number(execution: &Execution, assign: bool) -> Result<Value> {
     let number = execution.session.transaction_number(assign)?;
     Ok(number.map(|number| number as i64).into())
+}
+
+fn started(execution: &Execution, _args: &[Value]) -> Result<Value> {
+    Ok(execution.session.server_started().map_or(Value::Null, Value::Timestamptz))
 }
 
 /// Numbers that no session has are not an error.

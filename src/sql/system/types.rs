@@ -352,14 +352,18 @@ fn domains(catalog: &Catalog, public: u32, rows: &mut Rows) {
     for domain in catalog.domains() {
         let schema = catalog.schema(&domain.schema).map_or(public, |schema| schema.oid);
         let default = domain.default.as_ref().map(|d| super::deparse::domain_default(&d.sql, &domain.base));
+        let (over, modifier) = match domain.parent {
+            Some(parent) => (parent, -1),
+            None => (domain.base.oid(), domain.base.typmod()),
+        };
         add_type(
             &domain.base,
             public,
             rows,
             cells! {
                 oid: domain.oid, typname: &domain.name, typnamespace: schema, typtype: 'd', typinput: "domain_in",
-                typreceive: "domain_recv", typarray: 0u32, typbasetype: domain.base.oid(),
-                typtypmod: domain.base.typmod(), typnotnull: domain.not_null, typdefault: default,
+                typreceive: "domain_recv", typarray: 0u32, typbasetype: over,
+                typtypmod: modifier, typnotnull: domain.not_null, typdefault: default,
             },
         );
     }
