@@ -207,6 +207,7 @@ impl<'a> Reader<'a> {
 ///   text, bytea      00 as 00 FF, closed by 00 00; ranges and addresses the same with the bytes that rows hold
 ///   interval         16 bytes                        microseconds, a month taken as 30 days
 ///   uuid             16 bytes
+///   timetz           12 bytes                        microseconds in Greenwich, seconds west
 ///   bits             bytes as in bytea, then how many bits
 ///   sparsevec        the next thing that is not zero, until the end:
 ///                      10 index 00          the end, the index being the dimensions
@@ -263,6 +264,7 @@ pub mod key {
             Value::Interval(value) => interval(value, out),
             Value::Uuid(bytes) => out.extend_from_slice(bytes),
             Value::Tid(place) => out.extend_from_slice(&place.to_bytes()),
+            Value::Timetz(time) => out.extend_from_slice(&time.to_bytes()),
             Value::Vector(elements) => {
                 list(elements, out, |element, out| float(f64::from(*element), out));
             }

@@ -66,6 +66,9 @@ pub struct Domain {
     pub name: String,
     /// The type of its values, which is no domain.
     pub base: Type,
+    /// The domain it is over, whose conditions are asked first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<Oid>,
     pub not_null: bool,
     pub default: Option<DefaultExpr>,
     /// In order of their names, which is the order they are looked at.

@@ -274,6 +274,22 @@ impl Catalog {
             .or_else(|| found(&self.extensions, oid, Object::Extension))
     }
 
+    /// The domain with all that is asked of its values: conditions of the domain it is over come first.
+    pub fn whole_domain(&self, domain: &Arc<Domain>) -> Arc<Domain> {
+        let Some(parent) = self.parent_of(domain) else { return Arc::clone(domain) };
+        let above = self.whole_domain(parent);
+        Arc::new(Domain {
+            not_null: domain.not_null || above.not_null,
+            checks: above.checks.iter().chain(&domain.checks).cloned().collect(),
+            ..Domain::clone(domain)
+        })
+    }
+
+    /// The domain that a domain is over.
+    pub fn parent_of(&self, domain: &Domain) -> Option<&Arc<Domain>> {
+        self.domains.get(&domain.parent?)
+    }
+
     /// The domain a column is of.
     pub fn domain_of(&self, column: &Column) -> Option<&Arc<Domain>> {
         self.domains.get(&column.domain?)

@@ -133,6 +133,8 @@ pub struct Transaction {
     catalog: Arc<Catalog>,
     /// Nothing until the first write or lock.
     pub(super) work: Option<Work>,
+    /// The number that the work has or is going to have, once somebody asked for it.
+    number: Option<TxnId>,
     /// Whether a statement has started.
     started: bool,
     /// Whether it was told values of sequences, which it must not be told twice.
@@ -160,6 +162,7 @@ impl Transaction {
             version,
             catalog,
             work: None,
+            number: None,
             started: false,
             deferred: DeferredKeys::default(),
             used_sequence: false,
@@ -168,9 +171,15 @@ impl Transaction {
         }
     }
 
-    /// Assigned at the first write or lock.
+    /// Assigned at the first write or lock, or by [`Transaction::assigned_id`].
     pub fn id(&self) -> Option<TxnId> {
-        self.work.as_ref().map(|work| work.txn)
+        self.work.as_ref().map(|work| work.txn).or(self.number)
+    }
+
+    /// The number, which is greater than those that were assigned before.
+    pub fn assigned_id(&mut self) -> TxnId {
+        let (work, core) = (&self.work, &self.core);
+        *self.number.get_or_insert_with(|| work.as_ref().map_or_else(|| core.new_txn(), |work| work.txn))
     }
 
     pub fn isolation(&self) -> Isolation {
@@ -288,8 +297,8 @@ impl Transaction {
     }
 
     pub(super) fn work(&mut self) -> &mut Work {
-        let core = &self.core;
-        self.work.get_or_insert_with(|| Work::new(core.new_txn()))
+        let (core, number) = (&self.core, self.number);
+        self.work.get_or_insert_with(|| Work::new(number.unwrap_or_else(|| core.new_txn())))
     }
 
     /// Locks the table for changes of its rows, and returns the pen for it.

@@ -8,35 +8,18 @@ use arrow::datatypes::IntervalMonthDayNano;
 use datafusion::logical_expr::ScalarUDF;
 
 use crate::error::{Error, Result, SqlState};
-use crate::functions::value::{Definition, functions as build, lenient_shown, strict, zoned};
+use crate::functions::value::{Definition, functions as build, strict, zoned};
 use crate::types::datetime::{MICROSECONDS_PER_DAY, civil_from_days, days_from_civil, days_in_month};
 use crate::types::interval::{Field, fit};
-use crate::types::{Interval, Look, Numeric, Type, Value, Zone};
+use crate::types::{Interval, Numeric, Timetz, Type, Value, Zone};
 
 const SECOND: i64 = 1_000_000;
 const MINUTE: i64 = 60 * SECOND;
 const HOUR: i64 = 60 * MINUTE;
 
 pub fn functions() -> Vec<Arc<ScalarUDF>> {
-    let overlaps = OVERLAPS.iter().map(|signature| lenient_shown(signature, overlaps));
-    build(definitions().into_iter().chain(overlaps).collect())
+    build(definitions())
 }
-
-/// Periods from moment to moment, or of a length.
-const OVERLAPS: &[&str] = &[
-    "overlaps(timestamp, timestamp, timestamp, timestamp) bool",
-    "overlaps(timestamp, timestamp, timestamp, interval) bool",
-    "overlaps(timestamp, interval, timestamp, timestamp) bool",
-    "overlaps(timestamp, interval, timestamp, interval) bool",
-    "overlaps(timestamptz, timestamptz, timestamptz, timestamptz) bool",
-    "overlaps(timestamptz, timestamptz, timestamptz, interval) bool",
-    "overlaps(timestamptz, interval, timestamptz, timestamptz) bool",
-    "overlaps(timestamptz, interval, timestamptz, interval) bool",
-    "overlaps(time, time, time, time) bool",
-    "overlaps(time, time, time, interval) bool",
-    "overlaps(time, interval, time, time) bool",
-    "overlaps(time, interval, time, interval) bool",
-];
 
 /// The function behind an operator on dates, times and intervals, by the types of its operands.
 pub fn function_of_operator(operator: &str, left: &Type, right: &Type) -> Option<&'static str> {
@@ -46,7 +29,7 @@ pub fn function_of_operator(operator: &str, left: &Type, right: &Type) -> Option
         matches!(ty, Type::Int2 | Type::Int4 | Type::Int8 | Type::Float4 | Type::Float8 | Type::Numeric(_))
     };
     let is_integer = |ty: &Type| matches!(ty, Type::Int2 | Type::Int4 | Type::Int8);
-    use Type::{Interval, Time};
+    use Type::{Interval, Time, Timetz};
     Some(match (operator, left, right) {
         ("+", date, days) if is_date(date) && is_integer(days) => "date_pli",
         ("+", days, date) if is_date(date) && is_integer(days) => "integer_pl_date",
@@ -58,9 +41,11 @@ pub fn function_of_operator(operator: &str, left: &Type, right: &Type) -> Option
         ("-", moment, Interval(_)) if is_moment(moment) => "timestamp_mi_interval",
         ("+", date, Time(_)) if is_date(date) => "datetime_pl",
         ("+", Time(_), date) if is_date(date) => "timedate_pl",
-        ("+", Time(_), Interval(_)) => "time_pl_interval",
-        ("+", Interval(_), Time(_)) => "interval_pl_time",
-        ("-", Time(_), Interval(_)) => "time_mi_interval",
+        ("+", date, Timetz(_)) if is_date(date) => "datetime_pl",
+        ("+", Timetz(_), date) if is_date(date) => "timedate_pl",
+        ("+", Time(_) | Timetz(_), Interval(_)) => "time_pl_interval",
+        ("+", Interval(_), Time(_) | Timetz(_)) => "interval_pl_time",
+        ("-", Time(_) | Timetz(_), Interval(_)) => "time_mi_interval",
         ("-", Time(_), Time(_)) => "time_mi_time",
         ("+", Interval(_), Interval(_)) => "interval_pl",
         ("-", Interval(_), Interval(_)) => "interval_mi",
@@ -137,6 +122,11 @@ fn definitions() -> Vec<Definition> {
         strict("time_mi_interval(time, interval) time", |v| {
             Ok(around(time(&v[0]) - span(&v[1]).microseconds))
         }),
+        strict("datetime_pl(date, timetz) timestamptz", |v| joined(day(&v[0]), clock(&v[1]))),
+        strict("timedate_pl(timetz, date) timestamptz", |v| joined(day(&v[1]), clock(&v[0]))),
+        strict("time_pl_interval(timetz, interval) timetz", |v| Ok(later(clock(&v[0]), span(&v[1]), 1))),
+        strict("interval_pl_time(interval, timetz) timetz", |v| Ok(later(clock(&v[1]), span(&v[0]), 1))),
+        strict("time_mi_interval(timetz, interval) timetz", |v| Ok(later(clock(&v[0]), span(&v[1]), -1))),
         strict("time_mi_time(time, time) interval", |v| {
             Ok(Value::Interval(Interval { months: 0, days: 0, microseconds: time(&v[0]) - time(&v[1]) }))
         }),
@@ -171,16 +161,19 @@ fn definitions() -> Vec<Definition> {
         strict("extract_0(text, timestamp) numeric(20,0)", extract),
         strict("extract_0(text, date) numeric(20,0)", extract),
         strict("extract_0(text, time) numeric(20,0)", extract),
+        strict("extract_0(text, timetz) numeric(20,0)", extract),
         strict("extract_0(text, interval) numeric(20,0)", extract),
         zoned("extract_3(text, timestamptz) numeric(20,3)", extract_in_zone),
         strict("extract_3(text, timestamp) numeric(20,3)", extract),
         strict("extract_3(text, date) numeric(20,3)", extract),
         strict("extract_3(text, time) numeric(20,3)", extract),
+        strict("extract_3(text, timetz) numeric(20,3)", extract),
         strict("extract_3(text, interval) numeric(20,3)", extract),
         zoned("extract_6(text, timestamptz) numeric(26,6)", extract_in_zone),
         strict("extract_6(text, timestamp) numeric(26,6)", extract),
         strict("extract_6(text, date) numeric(26,6)", extract),
         strict("extract_6(text, time) numeric(26,6)", extract),
+        strict("extract_6(text, timetz) numeric(26,6)", extract),
         strict("extract_6(text, interval) numeric(26,6)", extract),
         zoned("extract_any(text, timestamptz) numeric", extract_in_zone),
         strict("extract_any(text, timestamp) numeric", extract),
@@ -189,6 +182,7 @@ fn definitions() -> Vec<Definition> {
         strict("date_part(text, timestamp) float8", date_part),
         strict("date_part(text, date) float8", date_part),
         strict("date_part(text, time) float8", date_part),
+        strict("date_part(text, timetz) float8", date_part),
         strict("date_part(text, interval) float8", date_part),
         strict("date_trunc(text, timestamp) timestamp", |v| {
             Ok(Value::Timestamp(truncated(text(&v[0]), moment(&v[1]))?))
@@ -250,6 +244,13 @@ fn definitions() -> Vec<Definition> {
         strict("timezone(interval, timestamp) timestamptz", |v| {
             Ok(Value::Timestamptz(zone_of_span(span(&v[0]))?.to_utc(moment(&v[1]))))
         }),
+        // Places have the offset of this moment, which no plan may keep.
+        zoned("timezone(text, timetz) timetz", |_, v| {
+            Ok(Value::Timetz(clock(&v[1]).moved(Zone::of_operand(text(&v[0]))?.offset_now())))
+        }),
+        strict("timezone(interval, timetz) timetz", |v| {
+            Ok(Value::Timetz(clock(&v[1]).moved(zone_of_span(span(&v[0]))?.offset_now())))
+        }),
     ]
 }
 
@@ -282,6 +283,29 @@ fn time(value: &Value) -> i64 {
     if let Value::Time(time) = value { *time } else { 0 }
 }
 
+fn clock(value: &Value) -> Timetz {
+    if let Value::Timetz(time) = value { *time } else { Timetz { microseconds: 0, west: 0 } }
+}
+
+/// The moment of a day at which a clock of a zone shows a time.
+fn joined(day: i32, time: Timetz) -> Result<Value> {
+    let midnight = moment(&Value::Date(day));
+    if !is_finite(midnight) {
+        return Ok(Value::Timestamptz(midnight));
+    }
+    let at = midnight.checked_add(time.in_greenwich());
+    at.filter(|at| (TIMESTAMP_MIN..TIMESTAMP_END).contains(at))
+        .map(Value::Timestamptz)
+        .ok_or_else(|| out_of_range("timestamp"))
+}
+
+/// A time some hours later on the same clock; days mean nothing to it.
+fn later(time: Timetz, interval: Interval, sign: i64) -> Value {
+    let span = interval.microseconds % MICROSECONDS_PER_DAY * sign;
+    let microseconds = (time.microseconds + span).rem_euclid(MICROSECONDS_PER_DAY);
+    Value::Timetz(Timetz { microseconds, ..time })
+}
+
 /// A time as the interval since midnight.
 fn time_of_day(value: &Value) -> Interval {
     Interval { months: 0, days: 0, microseconds: time(value) }
@@ -293,46 +317,6 @@ fn span(value: &Value) -> Interval {
     } else {
         Interval { months: 0, days: 0, microseconds: 0 }
     }
-}
-
-/// Whether two periods overlap, each a start with an end or a length. A period of one known end may do so or not.
-fn overlaps(look: Look, v: &[Value]) -> Result<Value> {
-    let end = |start: &Value, end: &Value| match (start, end) {
-        (Value::Null, Value::Interval(_)) => Ok(Value::Null),
-        (Value::Time(at), Value::Interval(length)) => {
-            Ok(Value::Time((at + length.microseconds).rem_euclid(MICROSECONDS_PER_DAY)))
-        }
-        (Value::Timestamptz(at), Value::Interval(length)) => shifted_in_zone(*at, *length, 1, look.zone),
-        (start, Value::Interval(length)) => shifted(start, *length, 1),
-        (_, end) => Ok(end.clone()),
-    };
-    let at = |value: &Value| match value {
-        Value::Null => None,
-        Value::Time(at) => Some(*at),
-        value => Some(moment(value)),
-    };
-    // The earlier end first, or the only one that is known.
-    let period = |start: &Value, length: &Value| {
-        Ok::<_, Error>(match (at(start), at(&end(start, length)?)) {
-            (None, None) => None,
-            (Some(one), None) | (None, Some(one)) => Some((one, None)),
-            (Some(start), Some(end)) => Some((start.min(end), Some(start.max(end)))),
-        })
-    };
-    let (Some(one), Some(other)) = (period(&v[0], &v[1])?, period(&v[2], &v[3])?) else {
-        return Ok(Value::Null);
-    };
-    let (first, second) = if one.0 <= other.0 { (one, other) } else { (other, one) };
-    Ok(match (first, second) {
-        ((start, end), (same, other)) if start == same => match (end, other) {
-            (Some(_), Some(_)) => Value::Bool(true),
-            _ => Value::Null,
-        },
-        ((_, None), _) => Value::Null,
-        ((_, Some(end)), (start, _)) if start < end => Value::Bool(true),
-        (_, (_, None)) => Value::Null,
-        _ => Value::Bool(false),
-    })
 }
 
 /// How long an interval is when intervals are compared: a month has 30 days and a day 24 hours.
@@ -355,7 +339,7 @@ fn interval_key(length: i128) -> Vec<u8> {
 }
 
 /// Microseconds since 1970; infinities are the ends of the range.
-fn moment(value: &Value) -> i64 {
+pub fn moment(value: &Value) -> i64 {
     match value {
         Value::Timestamp(at) | Value::Timestamptz(at) => *at,
         Value::Date(i32::MAX) => i64::MAX,
@@ -615,6 +599,21 @@ fn field(name: &str, value: &Value, zone: Zone) -> Result<Numeric> {
             _ => Err(unknown("interval")),
         };
     }
+    if let Value::Timetz(time) = value {
+        if let Some(part) = of_clock(time.microseconds) {
+            return part;
+        }
+        let (east, ty) = (-i64::from(time.west), "time with time zone");
+        return match lower.as_str() {
+            "hour" | "hours" => whole(time.microseconds / HOUR),
+            "epoch" => scaled(i128::from(time.in_greenwich()), 6),
+            "timezone" => whole(east),
+            "timezone_hour" => whole(east / 3600),
+            "timezone_minute" => whole(east / 60 % 60),
+            lower if is_field_of_days(lower) => Err(unsupported(ty)),
+            _ => Err(unknown(ty)),
+        };
+    }
     if let Value::Time(clock) = value {
         if let Some(part) = of_clock(*clock) {
             return part;
@@ -623,8 +622,7 @@ fn field(name: &str, value: &Value, zone: Zone) -> Result<Numeric> {
         return match lower.as_str() {
             "hour" | "hours" => whole(clock / HOUR),
             "epoch" => scaled(i128::from(*clock), 6),
-            "day" | "month" | "quarter" | "year" | "decade" | "century" | "millennium" | "week" | "dow"
-            | "doy" | "isodow" | "isoyear" | "julian" | "timezone" => Err(unsupported(ty)),
+            lower if is_field_of_days(lower) || lower == "timezone" => Err(unsupported(ty)),
             _ => Err(unknown(ty)),
         };
     }
@@ -684,6 +682,26 @@ fn field(name: &str, value: &Value, zone: Zone) -> Result<Numeric> {
         "timezone" | "timezone_hour" | "timezone_minute" => Err(unsupported(ty)),
         _ => Err(unknown(ty)),
     }
+}
+
+/// Fields that moments have and times of day have not.
+fn is_field_of_days(field: &str) -> bool {
+    let fields = [
+        "day",
+        "month",
+        "quarter",
+        "year",
+        "decade",
+        "century",
+        "millennium",
+        "week",
+        "dow",
+        "doy",
+        "isodow",
+        "isoyear",
+        "julian",
+    ];
+    fields.contains(&field)
 }
 
 /// ISO 8601's year and week of a day.

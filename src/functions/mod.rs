@@ -18,6 +18,8 @@ pub mod dates;
 mod array_agg;
 // percentile_cont, percentile_disc, mode.
 mod ordered_set;
+// (a, b) OVERLAPS (c, d).
+mod overlaps;
 // sum of smallint and integer.
 mod integer_sum;
 // avg of intervals.
@@ -146,6 +148,7 @@ pub fn scalar_functions() -> Vec<Arc<ScalarUDF>> {
         rounding::functions(),
         doubles::functions(),
         dates::functions(),
+        overlaps::functions(),
         sort_keys::functions(),
         formatting::functions(),
         strings::functions(),

@@ -291,7 +291,7 @@ fn conversion_cost(given: &DataType, parameter: &Type) -> Option<u32> {
         (DataType::Date32, DataType::Timestamp(_, None)) => Some(2),
         (DataType::Timestamp(_, None), DataType::Timestamp(_, Some(_))) => Some(1),
         (DataType::Timestamp(_, Some(_)), DataType::Timestamp(_, None)) => None,
-        (DataType::Time64(_), DataType::Interval(_)) => Some(1),
+        (DataType::Time64(_), DataType::Interval(_) | DataType::FixedSizeBinary(12)) => Some(1),
         (DataType::Float64, DataType::Float32) => Some(10),
         (DataType::Float32, DataType::Float64) => Some(1),
         // ARRAY[1, 2] for one of type integer[]

@@ -373,7 +373,7 @@ fn wider(left: &DataType, right: &DataType) -> Option<DataType> {
     decimal::mixed(&exact(left), &exact(right))
 }
 
-/// A date beside a timestamp is one, and both are with a time zone beside one that is.
+/// A date beside a timestamp is one, and both are with a time zone beside one that is, as a time is.
 fn wider_moment(left: &DataType, right: &DataType) -> Option<DataType> {
     let rank = |ty: &Type| match ty {
         Type::Date => Some(0),
@@ -382,6 +382,9 @@ fn wider_moment(left: &DataType, right: &DataType) -> Option<DataType> {
         _ => None,
     };
     let (left, right) = (type_of_data_type(left), type_of_data_type(right));
+    if let (Type::Time(_), Type::Timetz(_)) | (Type::Timetz(_), Type::Time(_)) = (&left, &right) {
+        return Some(data_type(&Type::Timetz(None)));
+    }
     let (one, other) = (rank(&left)?, rank(&right)?);
     Some(data_type(if one > other { &left } else { &right }))
 }

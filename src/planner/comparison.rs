@@ -31,7 +31,7 @@ use crate::planner::operators::call;
 use crate::types::Type;
 use crate::types::arrow::errors::external;
 use crate::types::arrow::lists::is_json;
-use crate::types::arrow::{field, type_of};
+use crate::types::arrow::{data_type, field, type_of};
 
 /// In what values are compared.
 #[derive(Clone, Copy, PartialEq)]
@@ -43,6 +43,8 @@ enum Common {
     Moment {
         zoned: bool,
     },
+    /// `time with time zone`.
+    Clock,
     /// [`sort_keys::NUMBER`].
     Number,
     /// [`sort_keys::DOCUMENT`].
@@ -103,6 +105,14 @@ fn common(types: &[DataType]) -> Option<Common> {
         let zoned = moments().any(|ty| matches!(ty, DataType::Timestamp(_, Some(_))));
         return Some(Common::Moment { zoned });
     }
+    let is_zoned_clock = |ty: &DataType| *ty == data_type(&Type::Timetz(None));
+    let is_clock = |ty: &DataType| matches!(ty, DataType::Time64(_));
+    if types.iter().any(is_clock)
+        && all(&|ty| is_clock(ty) || is_zoned_clock(ty))
+        && types.iter().any(is_zoned_clock)
+    {
+        return Some(Common::Clock);
+    }
     all(&|ty| *ty == DataType::LargeUtf8).then_some(Common::Document)
 }
 
@@ -119,18 +129,22 @@ fn compared(expr: Expr, ty: &DataType, common: Common) -> Expr {
             _ => Expr::Cast(Cast::new(Box::new(expr), DataType::Float64)),
         },
         Common::Moment { zoned } => {
-            let target = if zoned { Type::Timestamptz(None) } else { Type::Timestamp(None) };
-            let field = Arc::new(field("", &target, true));
-            match field.data_type() == ty {
-                true => expr,
-                false => Expr::Cast(Cast::new_from_field(Box::new(expr), field)),
-            }
+            converted(expr, ty, if zoned { Type::Timestamptz(None) } else { Type::Timestamp(None) })
         }
+        Common::Clock => converted(expr, ty, Type::Timetz(None)),
         _ if ty.is_null() => Expr::Literal(ScalarValue::Binary(None), None),
         Common::Interval => call("interval_key", vec![expr]),
         Common::Number => call(sort_keys::NUMBER, vec![expr]),
         Common::Document => call(sort_keys::DOCUMENT, vec![expr]),
         Common::Array => call(sort_keys::ARRAY, vec![expr]),
+    }
+}
+
+fn converted(expr: Expr, ty: &DataType, target: Type) -> Expr {
+    let field = Arc::new(field("", &target, true));
+    match field.data_type() == ty {
+        true => expr,
+        false => Expr::Cast(Cast::new_from_field(Box::new(expr), field)),
     }
 }
 

@@ -40,6 +40,8 @@ pub mod explain;
 pub mod finish;
 // Grouping sets of expressions.
 pub mod grouping;
+// Operators of uuids and times with a zone.
+mod fixed_width;
 // Which rows scans are wanted to read.
 pub mod hints;
 // One row of constants beside a table.

@@ -30,7 +30,7 @@ use crate::functions::{
 use crate::planner::characters::with_blanks;
 use crate::planner::citext as of_citext;
 use crate::planner::prepare::configuration;
-use crate::planner::{common, comparison, dimensions, hstore, networks};
+use crate::planner::{common, comparison, dimensions, fixed_width, hstore, networks};
 use crate::types::arrow::errors::external;
 use crate::types::arrow::lists::{network_of, range_of, tsquery_type, tsvector_type};
 use crate::types::arrow::{data_type, field, metadata, to_scalar, type_of};
@@ -646,7 +646,9 @@ fn with_null_length(
     right: &Operand,
 ) -> RawBinaryExpr {
     let is_moment = |operand: &Operand| {
-        let of = |ty: &DataType| matches!(ty, DataType::Timestamp(..) | DataType::Time64(_));
+        let of = |ty: &DataType| {
+            matches!(ty, DataType::Timestamp(..) | DataType::Time64(_) | DataType::FixedSizeBinary(12))
+        };
         operand.field().is_some_and(|field| of(field.data_type()))
     };
     let is_null = |side: &Expr| matches!(side, Expr::Literal(ScalarValue::Null, _));
@@ -692,6 +694,7 @@ fn plan_text_literals(
     {
         return Ok(PlannerResult::Planned(call(function, vec![a, b])));
     }
+    let (a, b) = fixed_width::settle(operator, (a, left), (b, right));
     // DataFusion does not know what stands for these numbers.
     let is_any = |operand: &Operand, ty: &Option<Type>| {
         operand.is(&decimal::any()) || ty.as_ref().is_some_and(|ty| data_type(ty) == decimal::any())
@@ -786,7 +789,10 @@ fn type_beside(operator: &str, other: &Field) -> Option<Type> {
     if is_text(&ty) && !(compares && matches!(ty, Type::Bpchar(_))) {
         return None;
     }
-    let is_moment = matches!(ty, Type::Date | Type::Time(_) | Type::Timestamp(_) | Type::Timestamptz(_));
+    let is_moment = matches!(
+        ty,
+        Type::Date | Type::Time(_) | Type::Timetz(_) | Type::Timestamp(_) | Type::Timestamptz(_)
+    );
     match operator {
         _ if compares => Some(ty),
         "+" if is_moment => Some(Type::Interval(None)),
@@ -805,6 +811,7 @@ pub enum Kind {
     Date,
     Timestamp,
     Time,
+    Timetz,
     Interval,
     Uuid,
     Tid,
@@ -827,6 +834,7 @@ pub fn kind_of(ty: &Type) -> Option<Kind> {
         Type::Date => Kind::Date,
         Type::Timestamp(_) | Type::Timestamptz(_) => Kind::Timestamp,
         Type::Time(_) => Kind::Time,
+        Type::Timetz(_) => Kind::Timetz,
         Type::Interval(_) => Kind::Interval,
         Type::Uuid => Kind::Uuid,
         Type::Tid => Kind::Tid,
@@ -849,14 +857,15 @@ fn is_defined(operator: &str, left: &Type, right: &Type) -> bool {
             one == other
                 || matches!(pair, (Kind::Date, Kind::Timestamp) | (Kind::Timestamp, Kind::Date))
                 || matches!(pair, (Kind::Time, Kind::Interval) | (Kind::Interval, Kind::Time))
+                || matches!(pair, (Kind::Time, Kind::Timetz) | (Kind::Timetz, Kind::Time))
         }
         "+" => match pair {
             (Kind::Number, Kind::Number) | (Kind::Interval, Kind::Interval) => true,
             (Kind::Date, Kind::Number) => is_integer(right),
             (Kind::Number, Kind::Date) => is_integer(left),
-            (Kind::Date | Kind::Timestamp | Kind::Time, Kind::Interval) => true,
-            (Kind::Interval, Kind::Date | Kind::Timestamp | Kind::Time) => true,
-            (Kind::Date, Kind::Time) | (Kind::Time, Kind::Date) => true,
+            (Kind::Date | Kind::Timestamp | Kind::Time | Kind::Timetz, Kind::Interval) => true,
+            (Kind::Interval, Kind::Date | Kind::Timestamp | Kind::Time | Kind::Timetz) => true,
+            (Kind::Date, Kind::Time | Kind::Timetz) | (Kind::Time | Kind::Timetz, Kind::Date) => true,
             _ => false,
         },
         "-" => match pair {
@@ -864,7 +873,9 @@ fn is_defined(operator: &str, left: &Type, right: &Type) -> bool {
             (Kind::Date, Kind::Number) => is_integer(right),
             (Kind::Date | Kind::Timestamp, Kind::Date | Kind::Timestamp) => true,
             (Kind::Time, Kind::Time) => true,
-            (Kind::Date | Kind::Timestamp | Kind::Time | Kind::Interval, Kind::Interval) => true,
+            (Kind::Date | Kind::Timestamp | Kind::Time | Kind::Timetz | Kind::Interval, Kind::Interval) => {
+                true
+            }
             _ => false,
         },
         "*" => matches!(

@@ -21,7 +21,7 @@ use crate::planner::bindings::Execution;
 use crate::planner::bound::BoundFunction;
 use crate::types::arrow::errors::external;
 use crate::types::arrow::{data_type, to_scalar};
-use crate::types::{Network, NetworkType, Type, Value};
+use crate::types::{Network, NetworkType, Timetz, Type, Value};
 
 const MICROSECONDS_PER_DAY: i64 = 86_400_000_000;
 
@@ -59,11 +59,19 @@ pub const SESSION_VALUES: &[SessionValue] = &[
         },
     },
     SessionValue {
-        names: &["localtime", "current_time"],
+        names: &["localtime"],
         ty: Type::Time(None),
         read: |execution| {
             let microseconds = local(execution).rem_euclid(MICROSECONDS_PER_DAY);
             Ok(ScalarValue::Time64Microsecond(Some(microseconds)))
+        },
+    },
+    SessionValue {
+        names: &["current_time"],
+        ty: Type::Timetz(None),
+        read: |execution| {
+            let time = Timetz::at(execution.transaction_time, execution.zone);
+            to_scalar(&time.into(), &Type::Timetz(None))
         },
     },
     SessionValue {
@@ -168,7 +176,10 @@ pub fn functions() -> Vec<Arc<ScalarUDF>> {
         BoundFunction::new("setval", setval_arguments, Type::Int8, setval),
         BoundFunction::new("current_setting", setting_arguments, Type::Text, current_setting),
         BoundFunction::new("set_config", set_config_arguments, Type::Text, set_config),
-        BoundFunction::new("pg_sleep", one_double, Type::Text, sleep),
+        BoundFunction::new("pg_sleep", one_double, Type::Void, sleep),
+        BoundFunction::new(VOID, anything, Type::Void, |_, args| {
+            Ok(ColumnarValue::Array(Arc::new(StringArray::new_null(args.number_rows))))
+        }),
         BoundFunction::new("clock_timestamp", no_arguments, Type::Timestamptz(None), |_, _| {
             let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
             Ok(ColumnarValue::Scalar(timestamptz(now.as_micros() as i64)))
@@ -208,10 +219,17 @@ impl ScalarUDFImpl for ValueFunction {
     }
 }
 
+/// What a SQL function that returns void makes of what its query has computed: NULL, which is what PostgreSQL answers.
+pub const VOID: &str = "hither_void";
+
+fn anything(_name: &str, given: &[DataType]) -> Result<Vec<DataType>> {
+    Ok(given.to_vec())
+}
+
 /// How long a sleeper does not look for a cancel request.
 const NAP: Duration = Duration::from_millis(10);
 
-/// Waits so many seconds for each row. What PostgreSQL answers as void is an empty text here.
+/// Waits so many seconds for each row.
 fn sleep(execution: &Execution, args: &ScalarFunctionArgs) -> crate::error::Result<ColumnarValue> {
     let rows =
         args.args[0].to_array(args.number_rows).map_err(crate::types::arrow::errors::from_datafusion)?;

@@ -21,7 +21,7 @@ use crate::error::{Error, Result, SqlState};
 use crate::server::awake::Waits;
 use crate::server::backend::{self, Severity};
 use crate::server::decode;
-use crate::server::frontend::{Bind, Message, Target};
+use crate::server::frontend::{Bind, Format, Message, Target};
 use crate::server::portal::{Portal, PortalState, Portals, RowsInFlight};
 use crate::server::wire::{Frame, Incoming, Wire, WireError};
 use crate::sql::{CancelFlag, Declared, OutputColumn, Prepared, Response, Rows, RowsTag, Session, Statement};
@@ -288,7 +288,10 @@ impl Connection {
         for (index, statement) in statements.iter().enumerate() {
             let (mut portal, response) = self.run_statement(statement).await?;
             if let Response::Rows(rows) = &response {
-                backend::row_description(&mut self.wire.output, &rows.columns, &[]);
+                if rows.is_binary() {
+                    portal.formats = vec![Format::Binary];
+                }
+                backend::row_description(&mut self.wire.output, &rows.columns, &portal.formats);
             }
             let outcome = self.answer(&mut portal, response, usize::MAX).await?;
             drop(portal);

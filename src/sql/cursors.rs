@@ -39,6 +39,7 @@ pub struct Cursor {
     place: usize,
     scroll: bool,
     hold: bool,
+    binary: bool,
     /// Its transaction has committed.
     kept: bool,
     /// The query string with DECLARE, and when it ran.
@@ -81,9 +82,6 @@ impl Session {
         options: DeclareOptions,
         statement: &Statement,
     ) -> Result<Response> {
-        if options.binary {
-            return Err(Error::unsupported("a BINARY cursor"));
-        }
         if self.state.block != Block::Explicit && !self.state.several_statements && !options.hold {
             let message = "DECLARE CURSOR can only be used in transaction blocks";
             return Err(Error::new(SqlState::NO_ACTIVE_SQL_TRANSACTION, message));
@@ -123,7 +121,8 @@ impl Session {
             return Ok(done(format!("MOVE {moved}")));
         }
         let stream = stream::iter(batches.into_iter().map(Ok)).boxed();
-        Ok(Response::Rows(Rows::new(cursor.columns.clone(), stream, RowsTag::Fetch)))
+        let rows = Rows::new(cursor.columns.clone(), stream, RowsTag::Fetch);
+        Ok(Response::Rows(rows.of_binary_cursor(cursor.binary)))
     }
 
     pub(crate) fn close_cursor(&mut self, name: Option<&str>) -> Result<Response> {
@@ -157,6 +156,7 @@ impl Session {
                 ("name", Value::from(name)),
                 ("statement", Value::from(&*cursor.declared.0)),
                 ("is_holdable", Value::Bool(cursor.hold)),
+                ("is_binary", Value::Bool(cursor.binary)),
                 ("is_scrollable", Value::Bool(cursor.scroll)),
                 ("creation_time", Value::Timestamptz(cursor.declared.1)),
             ]
@@ -189,6 +189,7 @@ impl Cursor {
             place: 0,
             scroll: options.scroll,
             hold: options.hold,
+            binary: options.binary,
             kept: false,
             declared: (source, now()),
         }

@@ -161,10 +161,13 @@ pub fn alter(w: &mut Words) -> Parsed<Ast> {
     Ok(Ast::AlterDomain { name, action })
 }
 
-/// The types that domains are made over here.
+/// 42804 for types of which there are no domains.
 pub fn check_base(ty: &Type) -> Result<()> {
     match ty {
-        Type::Array(_) => Err(Error::unsupported("a domain over an array")),
+        Type::Void | Type::Record(_) => {
+            let message = format!("\"{ty}\" is not a valid base type for a domain");
+            Err(Error::new(SqlState::DATATYPE_MISMATCH, message))
+        }
         _ => Ok(()),
     }
 }

@@ -132,7 +132,6 @@ const OTHER_TYPES: &[&str] = &[
     "regprocedure",
     "regrole",
     "regtype",
-    "void",
 ];
 
 fn type_of(w: &mut Words) -> Parsed<Type> {
@@ -140,6 +139,10 @@ fn type_of(w: &mut Words) -> Parsed<Type> {
     match (type_names::resolve(&data_type), crate::sql::domains::name_of(&data_type)) {
         (Err(_), Some(name)) if OTHER_TYPES.contains(&name.name.as_str()) => {
             Err(Error::unsupported(format!("the type {} in a function's signature", name.name)).into())
+        }
+        (Ok(Type::Void), _) => {
+            let message = "SQL functions cannot have arguments of type void";
+            Err(Error::new(SqlState("42P13"), message).into())
         }
         (resolved, _) => Ok(resolved?),
     }
@@ -157,7 +160,6 @@ fn returns(w: &mut Words) -> Parsed<ReturnsClause> {
     for (word, what) in [
         ("TRIGGER", "a trigger function"),
         ("EVENT_TRIGGER", "a trigger function"),
-        ("VOID", "a function that returns void"),
         ("RECORD", "a function that returns record"),
     ] {
         if w.at(word) {

@@ -113,10 +113,11 @@ impl<'a> Known<'a> {
         Some(ty.dimensions()).filter(|dimensions| *dimensions > 0)
     }
 
-    /// The domain that the type of a cast means.
+    /// The domain that the type of a cast means, with all that it asks.
     pub fn domain(&self, data_type: &ast::DataType) -> Option<Arc<Domain>> {
         let context = self.context?;
-        domains::meant(data_type, context.catalog, context.search_path).cloned()
+        let domain = domains::meant(data_type, context.catalog, context.search_path)?;
+        Some(context.catalog.whole_domain(domain))
     }
 
     /// A condition of a domain as it is planned. Conditions may cast to other domains, and those to others; 54001 when that

@@ -14,6 +14,8 @@ mod activity;
 mod arguments;
 // Parameters: which a statement names, and of which domains.
 mod parameters;
+// Backslashes in plain strings.
+mod backslashes;
 // Blocks of DO.
 mod blocks;
 // Cancel requests and statement timeouts, raised from elsewhere.

@@ -36,6 +36,8 @@ pub struct Rows {
     stream: BoxStream<'static, Result<RecordBatch>>,
     tag: RowsTag,
     rows: u64,
+    /// Whether they are from a BINARY cursor, which the simple protocol sends in the binary format.
+    is_binary: bool,
     /// Of the statement, while it runs.
     timer: Option<Timer>,
 }
@@ -57,7 +59,7 @@ impl Rows {
         stream: BoxStream<'static, Result<RecordBatch>>,
         tag: RowsTag,
     ) -> Rows {
-        Rows { columns, ahead: VecDeque::new(), stream, tag, rows: 0, timer: None }
+        Rows { columns, ahead: VecDeque::new(), stream, tag, rows: 0, is_binary: false, timer: None }
     }
 
     /// Puts a batch that was taken out back in front.
@@ -96,6 +98,15 @@ impl Rows {
     /// [`Session::go_on`](crate::sql::Session::go_on) is for when it asks for more.
     pub fn pause(&mut self) {
         self.timer = None;
+    }
+
+    pub(crate) fn of_binary_cursor(self, is_binary: bool) -> Rows {
+        Rows { is_binary, ..self }
+    }
+
+    /// Whether a client that cannot say so wants them in the binary format.
+    pub fn is_binary(&self) -> bool {
+        self.is_binary
     }
 
     /// The same rows, of a statement with this tag.

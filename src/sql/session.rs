@@ -17,6 +17,7 @@ use crate::catalog::{Catalog, Oid};
 use crate::error::{Error, Result, SqlState};
 use crate::locks::Span;
 use crate::sql::arguments;
+use crate::sql::backslashes::{self, Rules};
 use crate::sql::cancel::{CancelFlag, Timer};
 use crate::sql::copy::CopyInState;
 use crate::sql::cursors::Cursor;
@@ -197,12 +198,24 @@ impl Session {
     /// Splits and parses a query string. A syntax error anywhere fails the whole string.
     pub fn parse(&mut self, sql: &str) -> Result<Vec<Statement>> {
         let started = Instant::now();
-        let parsed = dialect::parse(sql);
+        let rules = Rules::of(&self.shared.settings.lock());
+        let parsed = match rules.are_standard() {
+            true => dialect::parse(sql),
+            false => self.parse_escaped(sql, rules),
+        };
         self.parse_time = started.elapsed();
         if parsed.is_err() {
             self.fail();
         }
         parsed
+    }
+
+    fn parse_escaped(&mut self, sql: &str, rules: Rules) -> Result<Vec<Statement>> {
+        let mut text = backslashes::conform(sql, rules)?;
+        for warning in std::mem::take(&mut text.warnings) {
+            self.notice(Severity::Warning, warning);
+        }
+        dialect::parse(&text.sql).map_err(|error| text.located(error))
     }
 
     /// Plans one statement of a simple query: no parameters.

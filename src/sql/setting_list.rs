@@ -203,8 +203,12 @@ pub static LIST: &[Setting] = &[
     setting(
         "backslash_quote",
         COMPATIBILITY,
-        choice("safe_encoding", &["safe_encoding"]),
-        "Whether \\' stands for a quote in escape strings; only PostgreSQL's default is built.",
+        Kind::Enum {
+            default: "safe_encoding",
+            options: &["safe_encoding", "on", "off"],
+            hidden: AS_ON_OFF,
+        },
+        "Whether \\' stands for a quote in strings with escapes; the encodings here are safe.",
     ),
     setting(
         "block_size",
@@ -349,7 +353,7 @@ pub static LIST: &[Setting] = &[
         "escape_string_warning",
         COMPATIBILITY,
         Kind::Bool(true),
-        "Accepted; backslashes in plain strings are plain characters and give no warning.",
+        "Whether a backslash in a plain string gives a warning, where standard_conforming_strings is off.",
     ),
     setting(
         "extra_float_digits",
@@ -622,8 +626,8 @@ pub static LIST: &[Setting] = &[
     setting(
         "standard_conforming_strings",
         COMPATIBILITY,
-        Kind::Enum { default: "on", options: &["on"], hidden: AS_ON },
-        "Backslashes in plain strings are plain characters; only on is built.",
+        Kind::Bool(true),
+        "Whether backslashes in plain strings are plain characters, or escapes as in E''.",
     )
     .reported(),
     setting("statement_timeout", CLIENT, milliseconds(0), "Ends a statement that runs for so long; 0 never."),
@@ -721,6 +725,7 @@ pub mod id {
     pub const AUTOVACUUM_NAPTIME: Id = id_of("autovacuum_naptime");
     pub const AUTOVACUUM_VACUUM_SCALE_FACTOR: Id = id_of("autovacuum_vacuum_scale_factor");
     pub const AUTOVACUUM_VACUUM_THRESHOLD: Id = id_of("autovacuum_vacuum_threshold");
+    pub const BACKSLASH_QUOTE: Id = id_of("backslash_quote");
     pub const BYTEA_OUTPUT: Id = id_of("bytea_output");
     pub const CHECK_FUNCTION_BODIES: Id = id_of("check_function_bodies");
     pub const CHECKPOINT_TIMEOUT: Id = id_of("checkpoint_timeout");
@@ -730,6 +735,7 @@ pub mod id {
     pub const DEFAULT_TRANSACTION_DEFERRABLE: Id = id_of("default_transaction_deferrable");
     pub const DEFAULT_TRANSACTION_READ_ONLY: Id = id_of("default_transaction_read_only");
     pub const ENABLE_INDEXSCAN: Id = id_of("enable_indexscan");
+    pub const ESCAPE_STRING_WARNING: Id = id_of("escape_string_warning");
     pub const EXTRA_FLOAT_DIGITS: Id = id_of("extra_float_digits");
     pub const REQUIRE_EXACT: Id = id_of("hither.require_exact");
     pub const ENABLE_SEQSCAN: Id = id_of("enable_seqscan");
@@ -752,6 +758,7 @@ pub mod id {
     pub const MAX_WAL_SIZE: Id = id_of("max_wal_size");
     pub const SEARCH_PATH: Id = id_of("search_path");
     pub const SESSION_AUTHORIZATION: Id = id_of("session_authorization");
+    pub const STANDARD_CONFORMING_STRINGS: Id = id_of("standard_conforming_strings");
     pub const STATEMENT_TIMEOUT: Id = id_of("statement_timeout");
     pub const INTERVAL_STYLE: Id = id_of("IntervalStyle");
     pub const TIME_ZONE: Id = id_of("TimeZone");

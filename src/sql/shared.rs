@@ -322,6 +322,13 @@ impl SessionContext for Shared {
         Shared::notify(self, channel, payload)
     }
 
+    fn transaction_number(&self, assign: bool) -> Result<Option<u64>> {
+        self.with_transaction(|transaction| {
+            let number = if assign { Some(transaction.assigned_id()) } else { transaction.id() };
+            Ok(number.map(|number| number.0))
+        })
+    }
+
     fn channels(&self) -> Vec<String> {
         self.engine.notifications.channels(&self.mailbox)
     }

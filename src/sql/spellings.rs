@@ -230,6 +230,7 @@ fn now_with_digits(function: &ast::Function) -> Option<Expr> {
         "current_timestamp" => ast::DataType::Timestamp(digits, Tz),
         "localtimestamp" => ast::DataType::Timestamp(digits, Local),
         "localtime" => ast::DataType::Time(digits, Local),
+        "current_time" => ast::DataType::Time(digits, Tz),
         _ => return None,
     };
     let now = call(function.name.0.last()?.as_ident()?.clone(), ast::FunctionArguments::None);

@@ -96,7 +96,7 @@ fn shown(data_type: &DataType) -> Option<String> {
 fn own(data_type: &DataType, catalog: &Catalog, search_path: &[String]) -> Option<Type> {
     match data_type {
         DataType::Array(ArrayElemTypeDef::SquareBracket(element, _)) => {
-            own(element, catalog, search_path).map(|item| Type::Array(Box::new(item)))
+            array(own(element, catalog, search_path)?).ok()
         }
         other => own_named(&domains::name_of(other)?, catalog, search_path),
     }
@@ -121,7 +121,7 @@ pub fn own_named(name: &Name, catalog: &Catalog, search_path: &[String]) -> Opti
     if domains::by_name(&item, catalog, search_path).is_some() {
         return None;
     }
-    own_named(&item, catalog, search_path).map(|item| Type::Array(Box::new(item)))
+    array(own_named(&item, catalog, search_path)?).ok()
 }
 
 /// A type that an extension brought. Without a schema it is found wherever the extension is.
@@ -181,10 +181,11 @@ pub fn resolve(data_type: &DataType) -> Result<Type> {
         DataType::TsQuery => Type::TsQuery,
         DataType::Date => Type::Date,
         DataType::Time(precision, zone) => {
-            if matches!(zone, TimezoneInfo::WithTimeZone | TimezoneInfo::Tz) {
-                return Err(Error::unsupported("type time with time zone"));
+            let digits = digits(precision)?;
+            match zone {
+                TimezoneInfo::WithTimeZone | TimezoneInfo::Tz => Type::Timetz(digits),
+                TimezoneInfo::None | TimezoneInfo::WithoutTimeZone => Type::Time(digits),
             }
-            Type::Time(digits(precision)?)
         }
         DataType::Timestamp(precision, zone) => {
             let digits = digits(precision)?;
@@ -220,7 +221,7 @@ pub fn resolve(data_type: &DataType) -> Result<Type> {
 fn array(element: Type) -> Result<Type> {
     match element.dimensions() {
         DIMENSIONS_MAX => Err(dimensions::too_many(DIMENSIONS_MAX + 1)),
-        _ => Ok(Type::Array(Box::new(element))),
+        _ => element.in_arrays(),
     }
 }
 

@@ -55,6 +55,7 @@ fn moment_of(function: &ast::Function) -> Option<ast::DataType> {
         }
         "localtimestamp" => ast::DataType::Timestamp(None, Local),
         "current_date" => ast::DataType::Date,
+        "current_time" => ast::DataType::Time(None, Tz),
         _ => return None,
     })
 }

@@ -158,6 +158,10 @@ pub trait SessionContext: Send + Sync {
     fn notify(&self, _channel: &str, _payload: &str) -> Result<()> {
         Err(Error::unsupported("a notification here"))
     }
+    /// The number of the transaction under way, which `assign` gives it where it has none yet.
+    fn transaction_number(&self, _assign: bool) -> Result<Option<u64>> {
+        Err(Error::unsupported("the number of a transaction here"))
+    }
     /// The channels the session listens to.
     fn channels(&self) -> Vec<String> {
         Vec::new()

@@ -20,8 +20,8 @@ use crate::error::{Error, Result};
 use crate::types::numeric::{SMALL_DIGITS, wire};
 use crate::types::record::Named;
 use crate::types::{
-    Bits, Composite, Hstore, Interval, Network, Numeric, Range, Sparsevec, Tid, TsQuery, TsVector, Type,
-    Value, halfvec,
+    Bits, Composite, Hstore, Interval, Network, Numeric, Range, Sparsevec, Tid, Timetz, TsQuery, TsVector,
+    Type, Value, halfvec,
 };
 
 /// Longest row, `vector(n)` cells not counted: the storage takes entries of 1 GiB, and a log record has to hold it.
@@ -315,6 +315,7 @@ fn fixed_width(ty: &Type) -> Option<usize> {
         | Type::Enum(_) => 8,
         Type::Interval(_) | Type::Uuid => 16,
         Type::Tid => Tid::BYTES,
+        Type::Timetz(_) => Timetz::BYTES,
         Type::Numeric(_) => 17,
         Type::Text | Type::Varchar(_) | Type::Bpchar(_) | Type::Bytea | Type::Json | Type::Jsonb => {
             return None;
@@ -324,7 +325,7 @@ fn fixed_width(ty: &Type) -> Option<usize> {
         Type::TsVector | Type::TsQuery | Type::Range(_) | Type::Network(_) | Type::Hstore => return None,
         Type::Array(_) | Type::Citext | Type::Name | Type::Char => return None,
         Type::JsonPath | Type::Int2Vector | Type::OidVector => return None,
-        Type::Record(_) | Type::Composite(_) => return None,
+        Type::Record(_) | Type::Void | Type::Composite(_) => return None,
     })
 }
 
@@ -342,6 +343,7 @@ fn encode_fixed(value: &Value, ty: &Type, cell: &mut [u8]) -> Result<()> {
         | (Value::Timestamptz(v), Type::Timestamptz(_)) => cell.copy_from_slice(&v.to_le_bytes()),
         (Value::Uuid(v), Type::Uuid) => cell.copy_from_slice(v),
         (Value::Tid(v), Type::Tid) => cell.copy_from_slice(&v.to_bytes()),
+        (Value::Timetz(v), Type::Timetz(_)) => cell.copy_from_slice(&v.to_bytes()),
         (Value::Enum(v), Type::Enum(_)) => cell.copy_from_slice(&v.order.to_le_bytes()),
         (Value::Interval(v), Type::Interval(_)) => {
             cell[..4].copy_from_slice(&v.months.to_le_bytes());
@@ -540,6 +542,7 @@ pub fn decode(bytes: &[u8], ty: &Type) -> Result<Value> {
         Type::Timestamptz(_) => Value::Timestamptz(i64::from_le_bytes(cell(bytes)?)),
         Type::Uuid => Value::Uuid(cell(bytes)?),
         Type::Tid => Value::Tid(Tid::from_bytes(cell(bytes)?)),
+        Type::Timetz(_) => Value::Timetz(Timetz::from_bytes(bytes).ok_or_else(|| damaged(bytes))?),
         Type::Enum(of) => of.value(i64::from_le_bytes(cell(bytes)?)).map_err(|_| damaged(bytes))?,
         Type::Interval(_) => {
             let cell: [u8; 16] = cell(bytes)?;
@@ -561,7 +564,7 @@ pub fn decode(bytes: &[u8], ty: &Type) -> Result<Value> {
         | Type::OidVector => Value::Text(text()?),
         Type::Composite(of) => decode_composite(bytes, of)?,
         // No column holds one.
-        Type::Record(_) => return Err(damaged(bytes)),
+        Type::Record(_) | Type::Void => return Err(damaged(bytes)),
         Type::Json => Value::Json(text()?),
         Type::Jsonb => Value::Jsonb(text()?),
         Type::Bytea => Value::Bytea(bytes.to_vec()),

@@ -13,6 +13,7 @@
 //! | tsvector, tsquery                  | LargeList of UInt8, of UInt16 |
 //! | uuid                               | FixedSizeBinary(16)         |
 //! | tid                                | FixedSizeBinary(6)          |
+//! | timetz                             | FixedSizeBinary(12), the bytes of `types::timetz` |
 //! | numeric(p, s)                      | Decimal128(p, s), where it holds all values and 0 <= s <= p |
 //! | numeric, other numeric(p, s)       | BinaryView, the short form of `types::numeric::wire` |
 //! | date, time, timestamp, timestamptz | Date32, Time64(us), Timestamp(us, none or UTC) |
@@ -47,8 +48,8 @@ use datafusion::common::ScalarValue;
 use crate::error::{Error, Result, SqlState};
 use crate::types::numeric::is_narrow;
 use crate::types::{
-    CompositeType, EnumType, Hstore, Interval, Network, Numeric, Range, RecordField, Tid, TsVector, Type,
-    Value, numeric,
+    CompositeType, EnumType, Hstore, Interval, Network, Numeric, Range, RecordField, Tid, Timetz, TsVector,
+    Type, Value, numeric,
 };
 
 /// Field metadata key of the SQL type, whose value is the type as JSON.
@@ -74,6 +75,7 @@ pub fn data_type(ty: &Type) -> DataType {
         | Type::Bpchar(_)
         | Type::Citext
         | Type::JsonPath
+        | Type::Void
         | Type::Int2Vector
         | Type::OidVector
         | Type::Name
@@ -83,6 +85,7 @@ pub fn data_type(ty: &Type) -> DataType {
         Type::Bytea => DataType::Binary,
         Type::Date => DataType::Date32,
         Type::Time(_) => DataType::Time64(TimeUnit::Microsecond),
+        Type::Timetz(_) => DataType::FixedSizeBinary(Timetz::BYTES as i32),
         Type::Timestamp(_) => DataType::Timestamp(TimeUnit::Microsecond, None),
         Type::Timestamptz(_) => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
         Type::Interval(_) => DataType::Interval(IntervalUnit::MonthDayNano),
@@ -164,6 +167,7 @@ pub fn type_of_data_type(data_type: &DataType) -> Type {
         DataType::LargeBinary => Type::Vector(None),
         DataType::FixedSizeBinary(16) => Type::Uuid,
         DataType::FixedSizeBinary(6) => Type::Tid,
+        DataType::FixedSizeBinary(12) => Type::Timetz(None),
         DataType::FixedSizeBinary(_) => Type::Bytea,
         DataType::Date32 | DataType::Date64 => Type::Date,
         DataType::Time32(_) | DataType::Time64(_) => Type::Time(None),
@@ -290,6 +294,7 @@ pub fn value_at(array: &ArrayRef, row: usize, ty: &Type) -> Result<Value> {
         | Type::Bpchar(_)
         | Type::Citext
         | Type::JsonPath
+        | Type::Void
         | Type::Int2Vector
         | Type::OidVector
         | Type::Name
@@ -299,6 +304,10 @@ pub fn value_at(array: &ArrayRef, row: usize, ty: &Type) -> Result<Value> {
         Type::Bytea => Value::Bytea(downcast::<BinaryArray>(array)?.value(row).to_vec()),
         Type::Date => Value::Date(downcast::<Date32Array>(array)?.value(row)),
         Type::Time(_) => Value::Time(downcast::<Time64MicrosecondArray>(array)?.value(row)),
+        Type::Timetz(_) => {
+            let time = Timetz::from_bytes(downcast::<FixedSizeBinaryArray>(array)?.value(row));
+            Value::Timetz(time.ok_or_else(|| Error::internal("bytes that are no time with a zone"))?)
+        }
         Type::Timestamp(_) => Value::Timestamp(downcast::<TimestampMicrosecondArray>(array)?.value(row)),
         Type::Timestamptz(_) => Value::Timestamptz(downcast::<TimestampMicrosecondArray>(array)?.value(row)),
         Type::Interval(_) => interval_value(downcast::<IntervalMonthDayNanoArray>(array)?.value(row)),
@@ -471,6 +480,7 @@ impl Builder {
             | Type::Bpchar(_)
             | Type::Citext
             | Type::JsonPath
+            | Type::Void
             | Type::Int2Vector
             | Type::OidVector
             | Type::Name
@@ -488,6 +498,9 @@ impl Builder {
             Type::Interval(_) => Cells::Interval(IntervalMonthDayNanoBuilder::with_capacity(rows)),
             Type::Uuid => Cells::Fixed(FixedSizeBinaryBuilder::with_capacity(rows, 16)),
             Type::Tid => Cells::Fixed(FixedSizeBinaryBuilder::with_capacity(rows, Tid::BYTES as i32)),
+            Type::Timetz(_) => {
+                Cells::Fixed(FixedSizeBinaryBuilder::with_capacity(rows, Timetz::BYTES as i32))
+            }
             Type::Vector(dimensions) => {
                 let bytes = rows * usize::from(dimensions.unwrap_or(16)) * 4;
                 Cells::Vector(LargeBinaryBuilder::with_capacity(rows, bytes))
@@ -558,6 +571,9 @@ impl Builder {
                 b.append_value(v).map_err(|error| Error::internal(error.to_string()))?;
             }
             (Cells::Fixed(b), Value::Tid(v)) => {
+                b.append_value(v.to_bytes()).map_err(|error| Error::internal(error.to_string()))?;
+            }
+            (Cells::Fixed(b), Value::Timetz(v)) => {
                 b.append_value(v.to_bytes()).map_err(|error| Error::internal(error.to_string()))?;
             }
             (Cells::Vector(b), Value::Vector(v)) => b.append_value(vector_bytes(v)),
@@ -783,6 +799,7 @@ mod tests {
             (Type::Bytea, Value::Bytea(vec![0, 255])),
             (Type::Date, Value::Date(-1)),
             (Type::Time(None), Value::Time(86_399_999_999)),
+            (Type::Timetz(None), Value::Timetz(Timetz::east(86_400_000_000, -12_600))),
             (Type::Timestamp(None), Value::Timestamp(-5)),
             (Type::Timestamptz(None), Value::Timestamptz(1_700_000_000_000_000)),
             (Type::Interval(None), Value::Interval(Interval { months: 1, days: -2, microseconds: 3 })),

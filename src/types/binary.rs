@@ -19,8 +19,8 @@ use crate::types::dimensions::{self, DIMENSIONS_MAX, too_many};
 use crate::types::interval::Limits;
 use crate::types::vector::{self, Kind};
 use crate::types::{
-    Interval, Tid, Type, Value, bits, cast, datetime, f16, halfvec, hstore, json, network, numeric, range,
-    record, sparsevec, tsquery, tsvector,
+    Interval, Tid, Timetz, Type, Value, bits, cast, datetime, f16, halfvec, hstore, json, network, numeric,
+    range, record, sparsevec, tsquery, tsvector,
 };
 
 /// 2000-01-01 in days since 1970-01-01.
@@ -59,6 +59,7 @@ pub fn send(value: &Value, ty: &Type, out: &mut Vec<u8>) {
         }
         Value::Bytea(bytes) => out.extend_from_slice(bytes),
         Value::Date(days) => out.extend_from_slice(&send_date(*days).to_be_bytes()),
+        Value::Timetz(time) => time.send(out),
         Value::Timestamp(at) | Value::Timestamptz(at) => {
             out.extend_from_slice(&send_timestamp(*at).to_be_bytes());
         }
@@ -174,12 +175,14 @@ pub fn receive(ty: &Type, bytes: &[u8]) -> Result<Value> {
             }
             [] => return Err(short()),
         },
+        Type::Void => Value::Text(String::new()),
         Type::Bytea => Value::Bytea(bytes.to_vec()),
         Type::Date => Value::Date(receive_date(i32::from_be_bytes(fixed(bytes)?))?),
         Type::Time(digits) => match i64::from_be_bytes(fixed(bytes)?) {
             time @ 0..=86_400_000_000 => Value::Time(datetime::rounded_time(time, *digits)),
             _ => return Err(Error::new(SqlState::DATETIME_FIELD_OVERFLOW, "time out of range")),
         },
+        Type::Timetz(digits) => Value::Timetz(Timetz::receive(fixed(bytes)?)?.rounded(*digits)),
         Type::Timestamp(digits) => {
             let at = receive_timestamp(i64::from_be_bytes(fixed(bytes)?))?;
             Value::Timestamp(datetime::rounded(at, *digits))

@@ -11,8 +11,8 @@ use crate::types::look::Look;
 use crate::types::vector::{self, Kind};
 use crate::types::zone::Zone;
 use crate::types::{
-    Bits, Interval, NetworkType, Numeric, RecordField, Sparsevec, Type, Value, bits, halfvec, hstore, json,
-    text,
+    Bits, Interval, NetworkType, Numeric, RecordField, Sparsevec, Timetz, Type, Value, bits, halfvec, hstore,
+    json, text,
 };
 
 /// PostgreSQL's NAMEDATALEN - 1, in bytes.
@@ -58,7 +58,8 @@ pub fn context(from: &Type, to: &Type) -> Option<Context> {
         (Type::Int4, Type::Char) | (Type::Char, Type::Int4) => Some(Explicit),
         (Type::Date, Type::Timestamp(_) | Type::Timestamptz(_))
         | (Type::Timestamp(_), Type::Timestamptz(_)) => Some(Implicit),
-        (Type::Time(_), Type::Interval(_)) => Some(Implicit),
+        (Type::Time(_), Type::Interval(_) | Type::Timetz(_)) => Some(Implicit),
+        (Type::Timetz(_), Type::Time(_)) | (Type::Timestamptz(_), Type::Timetz(_)) => Some(Assignment),
         (Type::Timestamp(_) | Type::Timestamptz(_), Type::Date | Type::Time(_)) => Some(Assignment),
         (Type::Timestamptz(_), Type::Timestamp(_)) | (Type::Interval(_), Type::Time(_)) => Some(Assignment),
         (Type::Json, Type::Jsonb) | (Type::Jsonb, Type::Json) => Some(Assignment),
@@ -117,8 +118,10 @@ pub fn needs_zone(from: &Type, to: &Type) -> bool {
         (Type::Interval(_), to) => to.is_text(),
         (Type::Timestamptz(_), Type::Timestamptz(_)) => false,
         (Type::Timestamptz(_), to) => {
-            to.is_text() || matches!(to, Type::Timestamp(_) | Type::Date | Type::Time(_))
+            to.is_text() || matches!(to, Type::Timestamp(_) | Type::Date | Type::Time(_) | Type::Timetz(_))
         }
+        // A zone that is not written is the session's.
+        (from, Type::Timetz(_)) => from.is_text() || matches!(from, Type::Time(_)),
         // `today` is another day elsewhere.
         (from, Type::Timestamp(_) | Type::Date | Type::Time(_)) => from.is_text(),
         (from, Type::Timestamptz(_)) => from.is_text() || matches!(from, Type::Timestamp(_) | Type::Date),
@@ -166,7 +169,12 @@ pub fn cast_as(value: Value, to: &Type, explicit: bool, look: Look) -> Result<Va
         (value, Type::Numeric(modifier)) => Value::Numeric(decimal(&value, to)?.fit(*modifier)?),
         (
             value,
-            Type::Date | Type::Time(_) | Type::Timestamp(_) | Type::Timestamptz(_) | Type::Interval(_),
+            Type::Date
+            | Type::Time(_)
+            | Type::Timetz(_)
+            | Type::Timestamp(_)
+            | Type::Timestamptz(_)
+            | Type::Interval(_),
         ) => moment(value, to, zone)?,
         (Value::Json(text), Type::Json) => Value::Json(text),
         (Value::Jsonb(text), Type::Json) => Value::Json(text),
@@ -312,6 +320,7 @@ pub fn type_of(value: &Value) -> Type {
         Value::Bytea(_) => Type::Bytea,
         Value::Date(_) => Type::Date,
         Value::Time(_) => Type::Time(None),
+        Value::Timetz(_) => Type::Timetz(None),
         Value::Timestamp(_) => Type::Timestamp(None),
         Value::Timestamptz(_) => Type::Timestamptz(None),
         Value::Interval(_) => Type::Interval(None),
@@ -480,6 +489,10 @@ fn moment(value: Value, to: &Type, zone: Zone) -> Result<Value> {
         (Value::Date(days), Type::Timestamp(_)) => Value::Timestamp(midnight(days)?),
         (Value::Date(days), Type::Timestamptz(_)) => Value::Timestamptz(zone.to_utc(midnight(days)?)),
         (Value::Time(time), Type::Time(_)) => Value::Time(time),
+        (Value::Time(time), Type::Timetz(_)) => Value::Timetz(Timetz::today(time, zone)),
+        (Value::Timetz(time), Type::Timetz(_)) => Value::Timetz(time),
+        (Value::Timetz(time), Type::Time(_)) => Value::Time(time.microseconds),
+        (Value::Timestamptz(at), Type::Timetz(_)) => Timetz::at(at, zone).into(),
         (Value::Time(microseconds), Type::Interval(_)) => {
             Value::Interval(Interval { months: 0, days: 0, microseconds })
         }
@@ -503,6 +516,7 @@ fn moment(value: Value, to: &Type, zone: Zone) -> Result<Value> {
     };
     Ok(match (made, to) {
         (Value::Time(at), Type::Time(digits)) => Value::Time(datetime::rounded_time(at, *digits)),
+        (Value::Timetz(time), Type::Timetz(digits)) => Value::Timetz(time.rounded(*digits)),
         (Value::Timestamp(at), Type::Timestamp(digits)) => Value::Timestamp(datetime::rounded(at, *digits)),
         (Value::Timestamptz(at), Type::Timestamptz(digits)) => {
             Value::Timestamptz(datetime::rounded(at, *digits))

@@ -15,6 +15,7 @@ pub(super) mod tokens;
 mod words;
 
 use crate::error::{Error, Result, SqlState};
+use crate::types::Timetz;
 use crate::types::datetime::fields::{Local, Place, Read};
 use crate::types::datetime::iso::Iso;
 use crate::types::integer::print_padded;
@@ -209,6 +210,13 @@ pub fn parse_time(text: &str, zone: Zone) -> Result<i64> {
     }
 }
 
+/// A time of day with its zone; without one in the text, that which is handed in has its offset of the date in the text, or
+/// of today.
+pub fn parse_timetz(text: &str, zone: Zone) -> Result<Timetz> {
+    let read = fields::read_timetz(text, zone, &now(zone));
+    read.map_err(|fault| fault.explain("time with time zone", text))
+}
+
 /// A zone in the text is read and ignored, as PostgreSQL does.
 pub fn parse_timestamp(text: &str, zone: Zone) -> Result<i64> {
     if let Some(iso) = iso::read(text) {
@@ -254,13 +262,18 @@ fn is_within(microseconds: &i64) -> bool {
 }
 
 /// What clocks of the zone show, in microseconds since 1970, and how many seconds they are ahead: for the input strings
-/// `now` and `today` only, which PostgreSQL too reads when it parses.
-fn now(zone: Zone) -> impl Fn() -> (i64, i32) {
+/// `now` and `today`, which PostgreSQL too reads when it parses, and for the offset of a time of no date.
+pub(super) fn now(zone: Zone) -> impl Fn() -> (i64, i32) {
     move || {
-        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-        let at = since.map_or(0, |since| since.as_micros() as i64);
+        let at = utc_now();
         (zone.to_local(at), zone.offset_at(at))
     }
+}
+
+/// Microseconds since 1970.
+pub(super) fn utc_now() -> i64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.map_or(0, |since| since.as_micros() as i64)
 }
 
 fn out_of_range(what: &str, text: &str) -> Error {

@@ -36,6 +36,7 @@ pub mod record;
 pub mod sparsevec;
 pub mod text;
 pub mod tid;
+pub mod timetz;
 pub mod tsquery;
 pub mod tsvector;
 pub mod vector;
@@ -59,6 +60,7 @@ pub use range::{Range, RangeType};
 pub use record::RecordField;
 pub use sparsevec::{Sparse, Sparsevec};
 pub use tid::Tid;
+pub use timetz::Timetz;
 pub use tsquery::TsQuery;
 pub use tsvector::TsVector;
 pub use zone::Zone;
@@ -86,6 +88,8 @@ pub enum Type {
     Date,
     /// `time(p)`, p digits of a second; `None` is all six.
     Time(Option<u8>),
+    /// `time(p) with time zone`
+    Timetz(Option<u8>),
     /// `timestamp(p)`
     Timestamp(Option<u8>),
     /// `timestamp(p) with time zone`
@@ -121,6 +125,8 @@ pub enum Type {
     Composite(CompositeType),
     /// A row of values; not for user columns.
     Record(Vec<RecordField>),
+    /// What functions answer that are called for what they do; not for user columns. Its values are empty texts.
+    Void,
     /// The catalogue's own types; not for user columns.
     Oid,
     /// Where a row lies: the type of `ctid`.
@@ -188,6 +194,7 @@ pub enum Value {
     Date(i32),
     /// Microseconds since midnight.
     Time(i64),
+    Timetz(Timetz),
     /// Microseconds since 1970-01-01 00:00, no zone.
     Timestamp(i64),
     /// Microseconds since 1970-01-01 00:00 UTC.
@@ -267,6 +274,7 @@ value_from! {
     TsVector => TsVector, TsQuery => TsQuery, Range => Range,
     Network => Network,
     Hstore => Hstore,
+    Timetz => Timetz,
 }
 
 impl From<&str> for Value {

@@ -83,6 +83,7 @@ pub const ENTRIES: &[(Type, Entry)] = &[
     (Type::Varchar(None), entry(1043, 1015, "varchar", "character varying", -1, 'S')),
     (Type::Date, entry(1082, 1182, "date", "date", 4, 'D')),
     (Type::Time(None), entry(1083, 1183, "time", "time without time zone", 8, 'D')),
+    (Type::Timetz(None), entry(1266, 1270, "timetz", "time with time zone", 12, 'D')),
     (Type::Timestamp(None), entry(1114, 1115, "timestamp", "timestamp without time zone", 8, 'D')),
     (Type::Timestamptz(None), entry(1184, 1185, "timestamptz", "timestamp with time zone", 8, 'D')),
     (Type::Interval(None), entry(1186, 1187, "interval", "interval", 16, 'T')),
@@ -117,6 +118,8 @@ pub const ENTRIES: &[(Type, Entry)] = &[
 const ENUM: Entry = entry(3_500, 0, "anyenum", "anyenum", 4, 'P');
 /// What is common to all composite types.
 const COMPOSITE: Entry = entry(2_249, 2_287, "record", "record", -1, 'C');
+/// Functions that answer nothing; no type of arrays is of it.
+const VOID: Entry = entry(2_278, 0, "void", "void", 4, 'P');
 /// What is common to all records.
 const RECORD: Entry = entry(2_249, 2_287, "record", "record", -1, 'P');
 
@@ -135,8 +138,6 @@ const UNSUPPORTED: &[&str] = &[
     "pg_lsn",
     "point",
     "polygon",
-    "time with time zone",
-    "timetz",
     "tsmultirange",
     "tstzmultirange",
     "txid_snapshot",
@@ -150,6 +151,7 @@ impl Type {
         let bare = match self {
             Type::Enum(_) => return &ENUM,
             Type::Record(_) => return &RECORD,
+            Type::Void => return &VOID,
             Type::Composite(_) => return &COMPOSITE,
             Type::Array(item) => return item.entry(),
             Type::Numeric(_) => Type::Numeric(None),
@@ -161,6 +163,7 @@ impl Type {
             Type::Bit(_) => Type::Bit(None),
             Type::Varbit(_) => Type::Varbit(None),
             Type::Time(_) => Type::Time(None),
+            Type::Timetz(_) => Type::Timetz(None),
             Type::Timestamp(_) => Type::Timestamp(None),
             Type::Timestamptz(_) => Type::Timestamptz(None),
             Type::Interval(_) => Type::Interval(None),
@@ -205,9 +208,10 @@ impl Type {
             Type::Vector(Some(dimensions)) | Type::Halfvec(Some(dimensions)) => i32::from(*dimensions),
             Type::Sparsevec(Some(dimensions)) => *dimensions as i32,
             Type::Bit(Some(length)) | Type::Varbit(Some(length)) => *length as i32,
-            Type::Time(Some(digits)) | Type::Timestamp(Some(digits)) | Type::Timestamptz(Some(digits)) => {
-                i32::from(*digits)
-            }
+            Type::Time(Some(digits))
+            | Type::Timetz(Some(digits))
+            | Type::Timestamp(Some(digits))
+            | Type::Timestamptz(Some(digits)) => i32::from(*digits),
             Type::Interval(Some(limits)) => limits.typmod(),
             _ => -1,
         }
@@ -264,6 +268,7 @@ impl Type {
             Type::Bit(_) => Type::Bit(None),
             Type::Varbit(_) => Type::Varbit(None),
             Type::Time(_) => Type::Time(None),
+            Type::Timetz(_) => Type::Timetz(None),
             Type::Timestamp(_) => Type::Timestamp(None),
             Type::Timestamptz(_) => Type::Timestamptz(None),
             Type::Interval(_) => Type::Interval(None),
@@ -349,6 +354,7 @@ impl Type {
             Type::Bit(_) if typmod > 0 => Type::Bit(u32::try_from(typmod).ok()),
             Type::Varbit(_) if typmod > 0 => Type::Varbit(u32::try_from(typmod).ok()),
             Type::Time(_) => Type::Time(digits(typmod)),
+            Type::Timetz(_) => Type::Timetz(digits(typmod)),
             Type::Timestamp(_) => Type::Timestamp(digits(typmod)),
             Type::Timestamptz(_) => Type::Timestamptz(digits(typmod)),
             Type::Interval(_) => Type::Interval(Limits::of_typmod(typmod)),
@@ -361,14 +367,22 @@ impl Type {
     pub fn from_name(name: &str) -> Result<Type> {
         let spelled = Spelled::read(name)?;
         let item = Type::named(&spelled.name, spelled.quoted, &spelled.modifiers)?;
-        Ok(if spelled.array { Type::Array(Box::new(item)) } else { item })
+        if spelled.array { item.in_arrays() } else { Ok(item) }
+    }
+
+    /// The type of arrays of this one, 42704 when there is none.
+    pub fn in_arrays(self) -> Result<Type> {
+        match self {
+            Type::Void => Err(Error::new(SqlState::UNDEFINED_OBJECT, "type \"void[]\" does not exist")),
+            item => Ok(Type::Array(Box::new(item))),
+        }
     }
 
     /// A type that is not an array, from its folded name and modifiers. `quoted`: the name stood in double quotes,
     /// which matters for `"char"` only.
     pub fn named(name: &str, quoted: bool, modifiers: &[i64]) -> Result<Type> {
         if let (Some(item), []) = (name.strip_prefix('_'), modifiers) {
-            return Ok(Type::Array(Box::new(Type::named(item, true, &[])?)));
+            return Type::named(item, true, &[])?.in_arrays();
         }
         let ty = match name {
             "char" if quoted => Type::Char,
@@ -392,6 +406,7 @@ impl Type {
             "bit" => return Ok(Type::Bit(Some(bits::typmod_in(modifiers, "bit")?.unwrap_or(1)))),
             "varbit" | "bit varying" => return Ok(Type::Varbit(bits::typmod_in(modifiers, "varbit")?)),
             "time" | "time without time zone" => return Ok(Type::Time(precision(modifiers)?)),
+            "timetz" | "time with time zone" => return Ok(Type::Timetz(precision(modifiers)?)),
             "timestamp" | "timestamp without time zone" => {
                 return Ok(Type::Timestamp(precision(modifiers)?));
             }
@@ -428,6 +443,7 @@ impl Type {
             "tid" => Type::Tid,
             "name" => Type::Name,
             "citext" => Type::Citext,
+            "void" => Type::Void,
             other if let Some(of) = RangeType::from_name(other) => Type::Range(of),
             other if let Some(of) = NetworkType::from_name(other) => Type::Network(of),
             other if UNSUPPORTED.contains(&other) => return Err(Error::unsupported(format!("type {other}"))),
@@ -459,6 +475,7 @@ impl fmt::Display for Type {
                 write!(f, "{}({n})", self.entry().sql)
             }
             Type::Time(Some(digits)) => write!(f, "time({digits}) without time zone"),
+            Type::Timetz(Some(digits)) => write!(f, "time({digits}) with time zone"),
             Type::Timestamp(Some(digits)) => write!(f, "timestamp({digits}) without time zone"),
             Type::Timestamptz(Some(digits)) => write!(f, "timestamp({digits}) with time zone"),
             Type::Interval(Some(limits)) => write!(f, "{limits}"),

@@ -11,7 +11,7 @@ use crate::types::look::Look;
 use crate::types::zone::Zone;
 use crate::types::{
     Type, Value, array, bits, cast, datetime, dimensions, float, halfvec, hstore, integer, json, network,
-    numeric, range, record, sparsevec, tid, tsquery, tsvector, vector,
+    numeric, range, record, sparsevec, tid, timetz, tsquery, tsvector, vector,
 };
 
 /// White space as C's isspace() knows it.
@@ -52,6 +52,7 @@ pub fn print_as(value: &Value, look: Look, out: &mut Vec<u8>) {
         Value::Bytea(bytes) => print_bytea(bytes, out),
         Value::Date(days) => datetime::print_date(*days, out),
         Value::Time(microseconds) => datetime::print_time(*microseconds, out),
+        Value::Timetz(time) => timetz::print(*time, out),
         Value::Timestamp(microseconds) => datetime::print_timestamp(*microseconds, out),
         Value::Timestamptz(microseconds) => datetime::print_timestamptz(*microseconds, look.zone, out),
         Value::Interval(value) => look.intervals.print(*value, out),
@@ -119,6 +120,8 @@ pub fn parse_in_zone(ty: &Type, text: &str, zone: Zone) -> Result<Value> {
         Type::Float8 => Value::Float8(float::parse_f64(text)?),
         Type::Numeric(modifier) => Value::Numeric(numeric::parse(text)?.fit(*modifier)?),
         Type::Text | Type::Citext => Value::Text(text.to_owned()),
+        // Whatever it says.
+        Type::Void => Value::Text(String::new()),
         Type::Varchar(_) | Type::Bpchar(_) | Type::Name | Type::Char => {
             Value::Text(cast::fit_text(text.to_owned(), ty, false)?)
         }
@@ -128,6 +131,7 @@ pub fn parse_in_zone(ty: &Type, text: &str, zone: Zone) -> Result<Value> {
         Type::Bytea => Value::Bytea(parse_bytea(text)?),
         Type::Date => Value::Date(datetime::parse_date(text, zone)?),
         Type::Time(digits) => Value::Time(datetime::rounded_time(datetime::parse_time(text, zone)?, *digits)),
+        Type::Timetz(digits) => Value::Timetz(datetime::parse_timetz(text, zone)?.rounded(*digits)),
         Type::Timestamp(digits) => {
             Value::Timestamp(datetime::rounded(datetime::parse_timestamp(text, zone)?, *digits))
         }
@@ -320,6 +324,7 @@ mod tests {
             ("bytea", "\\x00ff10"),
             ("date", "2024-02-29"),
             ("time", "23:59:59.999999"),
+            ("timetz", "23:59:59.999999-03:30"),
             ("timestamp", "2024-02-29 12:00:00.5"),
             ("timestamptz", "2024-02-29 12:00:00+00"),
             ("interval", "1 year -2 days +03:00:00"),

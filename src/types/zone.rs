@@ -15,6 +15,7 @@ use chrono_tz::{OffsetComponents, OffsetName, TZ_VARIANTS, Tz};
 use crate::error::{Error, Result, SqlState};
 use crate::types::datetime::{
     MICROSECONDS_PER_DAY, MICROSECONDS_PER_SECOND, civil_from_days, days_from_civil, tokens::leading_number,
+    utc_now,
 };
 use crate::types::zone_abbreviations::{BY_ZONE, FIXED};
 
@@ -114,6 +115,11 @@ impl Zone {
             Zone::Place(Tz::UTC) => 0,
             Zone::Place(tz) => tz.offset_from_utc_datetime(&calendar(microseconds)).fix().local_minus_utc(),
         }
+    }
+
+    /// Seconds that clocks are ahead of UTC now.
+    pub fn offset_now(self) -> i32 {
+        self.offset_at(utc_now())
     }
 
     /// Seconds that clocks are ahead of UTC when they show `local`. An hour that comes twice is meant the second time,

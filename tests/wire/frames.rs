@@ -405,3 +405,93 @@ fn a_portal_is_a_cursor() {
     assert_eq!(ask(&[&query("SELECT to_regclass('never') IS NULL")]), ["t", "SELECT 1"]);
     house.run(async |_| {});
 }
+
+#[test]
+fn an_empty_statement_has_an_answer_of_its_own() {
+    let house = House::new();
+    let mut raw = Raw::session(&house);
+    for sql in ["", " -- nothing", ";"] {
+        let describe = [frame(b'D', b"S\0"), bind(""), frame(b'D', b"P\0")].concat();
+        raw.send(&[parse("", sql), describe, execute(0), sync()].concat());
+        assert_eq!(raw.kinds(), "1tn2nIZ", "{sql:?}");
+        raw.send(&query(sql));
+        assert_eq!(raw.kinds(), "IZ", "{sql:?}");
+    }
+    house.run(async |_| {});
+}
+
+/// Types and formats of the columns in a RowDescription.
+fn described(frames: &[(u8, Vec<u8>)]) -> Vec<(u32, i16)> {
+    let body = &frames.iter().find(|frame| frame.0 == b'T').expect("a row description").1;
+    let mut rest = &body[2..];
+    let mut columns = Vec::new();
+    while let Some(end) = rest.iter().position(|byte| *byte == 0) {
+        let fixed = &rest[end + 1..end + 19];
+        let oid = u32::from_be_bytes([fixed[6], fixed[7], fixed[8], fixed[9]]);
+        columns.push((oid, i16::from_be_bytes([fixed[16], fixed[17]])));
+        rest = &rest[end + 19..];
+    }
+    columns
+}
+
+#[test]
+fn a_binary_cursor_gives_bytes_to_who_cannot_ask_for_them() {
+    let house = House::new();
+    let mut raw = Raw::session(&house);
+    raw.send(&query("BEGIN; DECLARE c BINARY CURSOR FOR SELECT 258, text 'ab' FROM generate_series(1, 3)"));
+    assert_eq!(raw.kinds(), "CCZ");
+    raw.send(&query("FETCH 1 FROM c"));
+    let frames = raw.until(b'Z');
+    assert_eq!(described(&frames), [(23, 1), (25, 1)]);
+    let row = &frames.iter().find(|frame| frame.0 == b'D').expect("a row").1;
+    assert_eq!(row.as_slice(), b"\0\x02\0\0\0\x04\0\0\x01\x02\0\0\0\x02ab");
+    // Bind says what it wants, and has the last word.
+    raw.send(&[parse("", "FETCH 1 FROM c"), bind(""), execute(0), sync()].concat());
+    let frames = raw.until(b'Z');
+    let row = &frames.iter().find(|frame| frame.0 == b'D').expect("a row").1;
+    assert_eq!(row.as_slice(), b"\0\x02\0\0\0\x03258\0\0\0\x02ab");
+    raw.send(&query("SELECT is_binary FROM pg_cursors; MOVE 1 FROM c; COMMIT"));
+    let frames = raw.until(b'Z');
+    let row = &frames.iter().find(|frame| frame.0 == b'D').expect("a row").1;
+    assert_eq!(row.as_slice(), b"\0\x01\0\0\0\x01t");
+    house.run(async |_| {});
+}
+
+#[test]
+fn what_is_done_for_its_effect_is_void() {
+    let house = House::new();
+    let mut raw = Raw::session(&house);
+    raw.send(&query("SELECT pg_sleep(0), pg_notify('a', 'b'), pg_advisory_unlock_all(), 1"));
+    let frames = raw.until(b'Z');
+    assert_eq!(described(&frames), [(2278, 0), (2278, 0), (2278, 0), (23, 0)]);
+    let row = &frames.iter().find(|frame| frame.0 == b'D').expect("a row").1;
+    assert_eq!(row.as_slice(), b"\0\x04\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x011");
+    house.run(async |_| {});
+}
+
+#[test]
+fn backslashes_are_warned_of_and_the_setting_is_reported() {
+    let house = House::new();
+    let mut raw = Raw::session(&house);
+    raw.send(&query("SET standard_conforming_strings = off"));
+    let frames = raw.until(b'Z');
+    let reported = frames.iter().find(|frame| frame.0 == b'S').expect("a parameter");
+    assert_eq!(reported.1.as_slice(), b"standard_conforming_strings\0off\0");
+    raw.send(&query(r"SELECT 'a\nb', E'\n', 'it\'s'"));
+    let frames = raw.until(b'Z');
+    let told: Vec<_> = frames.iter().filter(|frame| frame.0 == b'N').collect();
+    let of = |letter: u8| told.iter().filter_map(|frame| field(&frame.1, letter)).collect::<Vec<_>>();
+    assert_eq!((of(b'S'), of(b'C')), (vec!["WARNING".into(); 2], vec!["22P06".into(); 2]));
+    assert_eq!(of(b'P'), ["8", "23"]);
+    assert_eq!(
+        of(b'M'),
+        ["nonstandard use of escape in a string literal", "nonstandard use of \\' in a string literal"]
+    );
+    raw.send(&query("SELECT '\\n', 'x' y z"));
+    let error = raw.until(b'Z').into_iter().find(|frame| frame.0 == b'E').expect("an error");
+    assert_eq!(
+        (field(&error.1, b'C').as_deref(), field(&error.1, b'P').as_deref()),
+        (Some("42601"), Some("20"))
+    );
+    house.run(async |_| {});
+}

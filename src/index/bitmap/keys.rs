@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 
 use crate::types::numeric::{SMALL_DIGITS, Special, is_narrow};
-use crate::types::{Numeric, RangeType, Type, Value, citext, numeric};
+use crate::types::{Numeric, RangeType, Timetz, Type, Value, citext, numeric};
 
 /// Types whose values compare with each other and share their keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,13 +35,15 @@ pub enum Family {
     Range,
     /// Texts in lower case.
     Citext,
+    /// By the bytes that rows hold.
+    Timetz,
 }
 
 /// The number of `numeric` without digits after the point; those with come behind it.
 const NUMERIC: u8 = 64;
 
 /// All of them; the place of each is its number in files.
-const FAMILIES: [Family; 17] = [
+const FAMILIES: [Family; 18] = [
     Family::Bool,
     Family::Int2,
     Family::Int4,
@@ -59,6 +61,7 @@ const FAMILIES: [Family; 17] = [
     Family::Enum,
     Family::Range,
     Family::Citext,
+    Family::Timetz,
 ];
 
 /// An array's element.
@@ -125,6 +128,7 @@ impl Family {
             Type::Float8 => Family::Float8,
             Type::Date => Family::Date,
             Type::Time(_) => Family::Time,
+            Type::Timetz(_) => Family::Timetz,
             Type::Timestamp(_) => Family::Timestamp,
             Type::Timestamptz(_) => Family::Timestamptz,
             Type::Numeric(modifier) => Family::Numeric(digits_kept(*modifier)),
@@ -145,6 +149,7 @@ impl Family {
             | Type::Jsonb
             | Type::JsonPath
             | Type::Record(_)
+            | Type::Void
             | Type::Composite(_)
             | Type::Int2Vector
             | Type::OidVector
@@ -181,7 +186,7 @@ impl Family {
             Family::Int4 | Family::Float4 | Family::Date | Family::Oid => 4,
             Family::Int8 | Family::Float8 | Family::Time | Family::Timestamp | Family::Timestamptz => 8,
             Family::Enum => 8,
-            Family::Numeric(_) | Family::Uuid => 16,
+            Family::Numeric(_) | Family::Uuid | Family::Timetz => 16,
             Family::Text | Family::Bpchar | Family::Citext | Family::Range => return None,
         })
     }
@@ -209,6 +214,7 @@ impl Family {
             | (Family::Timestamptz, Value::Timestamptz(time)) => u128::from(*time as u64 ^ 1 << 63),
             (Family::Enum, Value::Enum(value)) => u128::from(value.order as u64 ^ 1 << 63),
             (Family::Uuid, Value::Uuid(bytes)) => u128::from_be_bytes(*bytes),
+            (Family::Timetz, Value::Timetz(time)) => wide(time.to_bytes()),
             (Family::Oid, Value::Oid(oid)) => u128::from(*oid),
             _ => return None,
         })
@@ -227,6 +233,7 @@ impl Family {
             Family::Timestamptz => Value::Timestamptz((key as u64 ^ 1 << 63) as i64),
             Family::Numeric(scale) => Value::Numeric(Numeric::new((key ^ 1 << 127) as i128, scale)),
             Family::Uuid => Value::Uuid(key.to_be_bytes()),
+            Family::Timetz => Value::Timetz(Timetz::from_bytes(&key.to_be_bytes()[4..])?),
             Family::Oid => Value::Oid(key as u32),
             // Zeros have one key, and so have all NaN.
             Family::Float4 | Family::Float8 => return None,
@@ -334,6 +341,10 @@ pub fn integer(value: &Value) -> Option<i64> {
         Value::Int8(value) => Some(*value),
         _ => None,
     }
+}
+
+fn wide(bytes: [u8; Timetz::BYTES]) -> u128 {
+    bytes.iter().fold(0, |key, byte| key << 8 | u128::from(*byte))
 }
 
 fn float4(value: f32) -> u128 {

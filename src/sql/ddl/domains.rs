@@ -26,9 +26,10 @@ impl Session {
         let path = self.shared.schemas(&catalog);
         let schema = self.shared.creation_schema(&catalog, &create.name)?;
         super::types::refuse_taken(&catalog, &schema, &create.name.name, None)?;
-        if create.base.domain(&catalog, &path).is_some() {
-            return Err(Error::unsupported("a domain over a domain"));
-        }
+        let parent = match create.base.domain(&catalog, &path) {
+            Some(parent) => Some(self.lock_domain(parent).await?),
+            None => None,
+        };
         let base = create.base.resolve(&catalog, &path)?;
         check_base(&base)?;
         let mut domain = Domain {
@@ -36,8 +37,13 @@ impl Session {
             schema,
             name: create.name.name.clone(),
             base,
+            parent: parent.as_ref().map(|parent| parent.oid),
             not_null: create.not_null,
-            default: create.default.clone().map(|sql| DefaultExpr { sql }),
+            // That of the other domain as it is now.
+            default: match &create.default {
+                Some(sql) => Some(DefaultExpr { sql: sql.clone() }),
+                None => parent.and_then(|parent| parent.default.clone()),
+            },
             checks: Vec::new(),
             comment: None,
         };
@@ -234,7 +240,8 @@ impl Session {
         condition: impl Fn(&str) -> Result<String>,
         violation: impl Fn(&Table, &str) -> Error,
     ) -> Result<()> {
-        for (table, column) in users(&self.shared.current_catalog(), domain) {
+        let catalog = self.shared.current_catalog();
+        for (table, column) in users(&catalog, &with_descendants(&catalog, domain.oid)) {
             self.put((*table).clone()).await?;
             self.start_statement()?;
             self.verify_rows(&table, &condition(&column)?, |table| violation(table, &column)).await?;
@@ -254,15 +261,17 @@ impl Session {
     /// Drops the domain, with its columns if `cascade` says so.
     pub(super) async fn remove_domain(&mut self, domain: &Domain, cascade: bool) -> Result<()> {
         let catalog = self.shared.current_catalog();
-        let columns = users(&catalog, domain);
+        if catalog.domain_by_oid(domain.oid).is_none() {
+            // It went with the domain it was over.
+            return Ok(());
+        }
+        let columns = users(&catalog, &[domain.oid]);
         let shown = &domain.name;
-        if !columns.is_empty() && !cascade {
-            let lines = columns.iter().map(|(table, column)| {
-                format!("column {column} of table {} depends on type {shown}", table.name)
-            });
+        let lines = dependents(&catalog, domain);
+        if !lines.is_empty() && !cascade {
             let message = format!("cannot drop type {shown} because other objects depend on it");
             return Err(Error::new(SqlState::DEPENDENT_OBJECTS_STILL_EXIST, message)
-                .detail(lines.collect::<Vec<_>>().join("\n"))
+                .detail(lines.join("\n"))
                 .hint("Use DROP ... CASCADE to drop the dependent objects too."));
         }
         for (table, column) in columns {
@@ -270,6 +279,9 @@ impl Session {
             if let Some(table) = catalog.table_by_oid(table.oid).cloned() {
                 self.drop_column(&table, &column, true, true).await?;
             }
+        }
+        for over in children(&catalog, domain.oid) {
+            Box::pin(self.remove_domain(&over, true)).await?;
         }
         let catalog = self.shared.current_catalog();
         let path = self.shared.schemas(&catalog);
@@ -282,10 +294,35 @@ impl Session {
     }
 }
 
-/// The columns of a domain.
-fn users(catalog: &Catalog, domain: &Domain) -> Vec<(Arc<Table>, String)> {
+/// The domains over a domain.
+fn children(catalog: &Catalog, domain: Oid) -> Vec<Arc<Domain>> {
+    catalog.domains().filter(|over| over.parent == Some(domain)).cloned().collect()
+}
+
+/// A domain, and those over it.
+fn with_descendants(catalog: &Catalog, domain: Oid) -> Vec<Oid> {
+    let over = children(catalog, domain);
+    let below = over.iter().flat_map(|over| with_descendants(catalog, over.oid));
+    std::iter::once(domain).chain(below).collect()
+}
+
+/// What goes with a domain, as PostgreSQL says it.
+fn dependents(catalog: &Catalog, domain: &Domain) -> Vec<String> {
+    let columns = users(catalog, &[domain.oid]).into_iter().map(|(table, column)| {
+        format!("column {column} of table {} depends on type {}", table.name, domain.name)
+    });
+    let over = children(catalog, domain.oid).into_iter().flat_map(|over| {
+        let line = format!("type {} depends on type {}", over.name, domain.name);
+        std::iter::once(line).chain(dependents(catalog, &over))
+    });
+    columns.chain(over).collect()
+}
+
+/// The columns of domains.
+fn users(catalog: &Catalog, domains: &[Oid]) -> Vec<(Arc<Table>, String)> {
     let of = |table: &Arc<Table>| {
-        let columns = table.columns.iter().filter(|column| column.domain == Some(domain.oid));
+        let columns =
+            table.columns.iter().filter(|column| column.domain.is_some_and(|oid| domains.contains(&oid)));
         columns.map(|column| (table.clone(), column.name.clone())).collect::<Vec<_>>()
     };
     catalog.tables().flat_map(of).collect()

@@ -92,6 +92,7 @@ impl Session {
         let resolved = type_names::resolve(data_type);
         let created = |ty: Type| type_names::check_created(&ty, catalog).map(|()| ty);
         match (resolved.and_then(created), data_type) {
+            (Ok(Type::Void), _) if set => Err(Error::unsupported("a function that returns a set of void")),
             (Ok(ty), _) if set => Ok(Returns::SetOf(ty.bare())),
             (Ok(ty), _) => Ok(Returns::Scalar(ty.bare())),
             (Err(error), DataType::Custom(name, _)) if error.state() == SqlState::UNDEFINED_OBJECT => {

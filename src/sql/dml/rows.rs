@@ -217,6 +217,7 @@ fn conditions(
     let columns = table.columns.iter().enumerate().filter(|(position, _)| is_new(*position));
     for (_, column) in columns {
         let Some(domain) = context.catalog.domain_of(column) else { continue };
+        let domain = context.catalog.whole_domain(domain);
         let cell = Expr::Identifier(quoted(&column.name));
         let mut add = |condition: &str, expression| {
             let (schema, name) = (domain.schema.clone(), domain.name.clone());
@@ -226,7 +227,7 @@ fn conditions(
         if domain.not_null {
             add(NOT_NULL, Expr::IsNotNull(Box::new(cell.clone())));
         }
-        for (name, condition) in domains::conditions(domain, &cell)? {
+        for (name, condition) in domains::conditions(&domain, &cell)? {
             add(&name, condition);
         }
     }

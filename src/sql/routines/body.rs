@@ -11,13 +11,14 @@ use datafusion::sql::sqlparser::ast::{
 };
 use datafusion::sql::sqlparser::tokenizer::Span;
 
-use crate::catalog::{Body, Catalog, Function, Relation};
+use crate::catalog::{Body, Catalog, Function, Relation, Returns};
 use crate::error::{Error, Result, SqlState};
 use crate::sql::dialect;
 use crate::sql::rewrite::name_of;
 use crate::sql::statement::Ast;
 use crate::sql::visit;
 use crate::sql::words::{fold, object_name};
+use crate::types::Type;
 
 /// The query, with parameters by number.
 pub fn query(function: &Function, catalog: &Catalog, search_path: &[String]) -> Result<Box<ast::Query>> {
@@ -62,6 +63,8 @@ fn parse(function: &Function) -> Result<Box<ast::Query>> {
             Err(Error::unsupported("a SQL function that changes or locks rows"))
         }
         Some(other) => Err(Error::unsupported(format!("{} in a SQL function", other.command()))),
+        // Nothing is what it returns.
+        None if function.returns == Returns::Scalar(Type::Void) => dialect::parse_query("SELECT NULL"),
         None => {
             let detail = "Function's final statement must be SELECT or INSERT/UPDATE/DELETE/MERGE RETURNING.";
             Err(Error::new(SqlState("42P13"), "return type mismatch in function").detail(detail))

@@ -12,6 +12,7 @@ use datafusion::sql::sqlparser::ast::{
 use crate::catalog::{Catalog, Function, Oid, Returns};
 use crate::error::{Error, Result, SqlState};
 use crate::planner::argument;
+use crate::planner::session_values::VOID;
 use crate::sql::context::PlanContext;
 use crate::sql::dialect;
 use crate::sql::known::quoted;
@@ -137,7 +138,10 @@ impl Expander<'_> {
             Some(any) if function.strict => case_when_not(any, value),
             _ => value,
         };
-        cast(value, returns)
+        match returns {
+            Type::Void => Ok(crate::sql::rewrite::function_call(VOID, vec![value])),
+            returns => cast(value, returns),
+        }
     }
 
     /// The expression with arguments in the places of parameters.

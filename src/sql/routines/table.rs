@@ -3,13 +3,15 @@
 use std::sync::Arc;
 
 use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::functions_aggregate::expr_fn::count;
 use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
-use datafusion::logical_expr::{Cast, Expr, LogicalPlan, LogicalPlanBuilder};
+use datafusion::logical_expr::{Cast, Expr, LogicalPlan, LogicalPlanBuilder, ident};
 
 use crate::catalog::{Catalog, Function, Returns, ViewColumn};
 use crate::error::{Error, Result, SqlState};
 use crate::planner::argument;
+use crate::planner::session_values::VOID;
 use crate::sql::context::{Names, PlanContext};
 use crate::sql::dml::insert::is_literal_output;
 use crate::sql::query;
@@ -33,7 +35,8 @@ pub fn source(
     let query = body::query(function, context.catalog, &path)?;
     let plan = names.inside(&inside, |inner| query::inner_plan(&query, inner, &inside))?;
     let columns = columns_of(function, context.catalog)?;
-    if plan.schema().fields().len() != columns.len() {
+    let is_void = function.returns == Returns::Scalar(Type::Void);
+    if !is_void && plan.schema().fields().len() != columns.len() {
         return Err(mismatch(function, "Final statement returns another number of columns."));
     }
     let typed = arguments.into_iter().enumerate().map(|(position, argument)| {
@@ -42,8 +45,26 @@ pub fn source(
         Expr::ScalarFunction(ScalarFunction::new_udf(carrier, vec![argument]))
     });
     let typed: Vec<Expr> = typed.collect();
-    let plan = bound(with_columns(plan, &columns)?, &typed).map_err(from_datafusion)?;
+    let plan = match is_void {
+        true => run_for_nothing(plan, function, context)?,
+        false => with_columns(plan, &columns)?,
+    };
+    let plan = bound(plan, &typed).map_err(from_datafusion)?;
     finished(plan, function, typed).map_err(from_datafusion)
+}
+
+/// The query of a function that returns void: all its rows are computed, and none is shown.
+fn run_for_nothing(plan: LogicalPlan, function: &Function, context: &PlanContext) -> Result<LogicalPlan> {
+    let functions = context.environment.state().scalar_functions();
+    let void = functions.get(VOID).ok_or_else(|| Error::internal(format!("there is no function {VOID}")))?;
+    let call = |arguments| Expr::ScalarFunction(ScalarFunction::new_udf(Arc::clone(void), arguments));
+    let outputs = plan.schema().columns().into_iter().map(Expr::Column).collect();
+    let rows = count(call(outputs)).alias("rows");
+    LogicalPlanBuilder::from(plan)
+        .aggregate(Vec::<Expr>::new(), vec![rows])
+        .and_then(|builder| builder.project(vec![call(vec![ident("rows")]).alias(&function.name)]))
+        .and_then(|builder| builder.build())
+        .map_err(from_datafusion)
 }
 
 /// The outputs under the function's names, as its types.
@@ -147,6 +168,9 @@ pub fn check(function: &Function, context: &PlanContext) -> Result<()> {
         let number = function.arguments.len() + 1;
         log::debug!("parameter {number} of type {extra} is none of the function");
         return Err(Error::new(SqlState::UNDEFINED_PARAMETER, format!("there is no parameter ${number}")));
+    }
+    if function.returns == Returns::Scalar(Type::Void) {
+        return Ok(());
     }
     let columns = columns_of(function, context.catalog)?;
     let found = &planned.columns;

@@ -329,6 +329,7 @@ pub(super) fn quoted(text: &str, ty: &Type) -> String {
     // Words such as `today` and moments without a zone are another value at another time.
     let is_fixed = match ty {
         Type::Timestamptz(_) => false,
+        Type::Timetz(_) => matches!(crate::functions::cast::parse_text(text, ty), Ok(Some(_))),
         Type::Date | Type::Time(_) | Type::Timestamp(_) => {
             text.starts_with(|first: char| first.is_ascii_digit())
         }

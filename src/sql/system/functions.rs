@@ -78,6 +78,10 @@ fn named() -> Vec<Arc<ScalarUDF>> {
         strict "acldefault" Type::Array(Box::new(Type::Text)) => |_, args| acl_default(&string(&args[0]), oid(&args[1])?);
         strict "hither_option_names" Type::Array(Box::new(Type::Text)) => |_, args| Ok(options(&args[0], true));
         strict "hither_option_values" Type::Array(Box::new(Type::Text)) => |_, args| Ok(options(&args[0], false));
+        strict "hither_base_type" Type::Oid => |execution, args| {
+            let oid = oid(&args[0])?;
+            Ok(Value::from(execution.session.catalog().domain_by_oid(oid).map_or(oid, |domain| domain.base.oid())))
+        };
         strict "hither_regproc_oid" Type::Oid => |execution, args| {
             Ok(Value::Oid(routine(execution, &args[0]).ok().unwrap_or_default()))
         };
@@ -342,14 +346,14 @@ fn always() -> Vec<Arc<ScalarUDF>> {
     }
 }
 
-/// Locks on numbers. What PostgreSQL answers as void is an empty text here.
+/// Locks on numbers.
 fn advisory_locks() -> Vec<Arc<ScalarUDF>> {
     use crate::locks::{Mode, Span};
     functions! {
-        strict "pg_advisory_lock" Type::Text => |e, a| lock(e, a, Mode::Exclusive, Span::Session, true);
-        strict "pg_advisory_lock_shared" Type::Text => |e, a| lock(e, a, Mode::Shared, Span::Session, true);
-        strict "pg_advisory_xact_lock" Type::Text => |e, a| lock(e, a, Mode::Exclusive, Span::Transaction, true);
-        strict "pg_advisory_xact_lock_shared" Type::Text => |e, a| lock(e, a, Mode::Shared, Span::Transaction, true);
+        strict "pg_advisory_lock" Type::Void => |e, a| lock(e, a, Mode::Exclusive, Span::Session, true);
+        strict "pg_advisory_lock_shared" Type::Void => |e, a| lock(e, a, Mode::Shared, Span::Session, true);
+        strict "pg_advisory_xact_lock" Type::Void => |e, a| lock(e, a, Mode::Exclusive, Span::Transaction, true);
+        strict "pg_advisory_xact_lock_shared" Type::Void => |e, a| lock(e, a, Mode::Shared, Span::Transaction, true);
         strict "pg_try_advisory_lock" Type::Bool => |e, a| lock(e, a, Mode::Exclusive, Span::Session, false);
         strict "pg_try_advisory_lock_shared" Type::Bool => |e, a| lock(e, a, Mode::Shared, Span::Session, false);
         strict "pg_try_advisory_xact_lock" Type::Bool => |e, a| lock(e, a, Mode::Exclusive, Span::Transaction, false);
@@ -375,16 +379,23 @@ fn advisory_locks() -> Vec<Arc<ScalarUDF>> {
         lenient "pg_listening_channels" Type::Array(Box::new(Type::Text)) => |execution, _| {
             Ok(Value::Array(execution.session.channels().into_iter().map(Value::from).collect()))
         };
-        lenient "pg_notify" Type::Text => |execution, args| {
+        lenient "pg_notify" Type::Void => |execution, args| {
             let text = |value: Option<&Value>| value.filter(|v| **v != Value::Null).map(string).unwrap_or_default();
             execution.session.notify(&text(args.first()), &text(args.get(1)))?;
             Ok(Value::from(""))
         };
-        lenient "pg_advisory_unlock_all" Type::Text => |execution, _| {
+        lenient "txid_current" Type::Int8 => |execution, _| transaction_number(execution, true);
+        lenient "txid_current_if_assigned" Type::Int8 => |execution, _| transaction_number(execution, false);
+        lenient "pg_advisory_unlock_all" Type::Void => |execution, _| {
             execution.session.advisory_unlock_all();
             Ok(Value::from(""))
         };
     }
+}
+
+fn transaction_number(execution: &Execution, assign: bool) -> Result<Value> {
+    let number = execution.session.transaction_number(assign)?;
+    Ok(number.map(|number| number as i64).into())
 }
 
 fn started(execution: &Execution, _args: &[Value]) -> Result<Value> {

@@ -1,6 +1,8 @@
 //! information_schema: the standard's view of tables, columns and constraints.
 
-use crate::catalog::{Catalog, Column, ConstraintKind, Deferral, Identity, PUBLIC_SCHEMA, Sequence, Table};
+use crate::catalog::{
+    Catalog, Column, ConstraintKind, Deferral, Domain, Identity, PUBLIC_SCHEMA, Sequence, Table,
+};
 use crate::error::Result;
 use crate::planner::bindings::Execution;
 use crate::sql::dml::through_view::changeable_columns;
@@ -230,7 +232,11 @@ fn columns(execution: &Execution, rows: &mut Rows) -> Result<()> {
                     super::deparse::expression(&generated.sql, table, false)
                 }),
             };
-            rows.add(own.into_iter().chain(type_cells(&database, &catalog, &column.ty, column.number)));
+            let of_type = match domain {
+                Some(domain) => domain_cells(&database, &catalog, domain, column.number),
+                None => type_cells(&database, &catalog, &column.ty, column.number),
+            };
+            rows.add(own.into_iter().chain(of_type));
         }
     }
     let catalog = execution.session.catalog();
@@ -266,7 +272,14 @@ fn domains(execution: &Execution, rows: &mut Rows) -> Result<()> {
             domain_catalog: &database, domain_schema: &domain.schema, domain_name: &domain.name,
             domain_default: domain.default.as_ref().map(|d| super::deparse::domain_default(&d.sql, &domain.base)),
         };
-        let of_type = type_cells(&database, &catalog, &domain.base, 1).into_iter();
+        let mut of_type = domain_cells(&database, &catalog, domain, 1);
+        // Where columns of it say ARRAY, this names the type.
+        for (_, value) in
+            of_type.iter_mut().filter(|(cell, value)| *cell == "data_type" && *value == Value::from("ARRAY"))
+        {
+            *value = domain.base.standard_name().into();
+        }
+        let of_type = of_type.into_iter();
         rows.add(own.into_iter().chain(of_type.filter(|(column, _)| *column != "table_catalog")));
     }
     Ok(())
@@ -298,6 +311,23 @@ fn column_domain_usage(execution: &Execution, rows: &mut Rows) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// What is said of the type that a domain is over; nothing but its name where that is a domain.
+fn domain_cells(
+    database: &str,
+    catalog: &Catalog,
+    domain: &Domain,
+    number: u16,
+) -> Vec<(&'static str, Value)> {
+    match catalog.parent_of(domain) {
+        None => type_cells(database, catalog, &domain.base, number),
+        Some(parent) => cells! {
+            table_catalog: database, data_type: "USER-DEFINED", udt_catalog: database, udt_schema: &parent.schema,
+            udt_name: &parent.name, dtd_identifier: number.to_string(),
+        }
+        .to_vec(),
+    }
 }
 
 /// What columns say about their type, and the database they are in.
@@ -346,7 +376,7 @@ fn type_cells(database: &str, catalog: &Catalog, ty: &Type, number: u16) -> Vec<
         }
         Type::Numeric(None) => cells! { numeric_precision_radix: 10i32 }.to_vec(),
         Type::Date => cells! { datetime_precision: 0i32 }.to_vec(),
-        Type::Time(digits) | Type::Timestamp(digits) | Type::Timestamptz(digits) => {
+        Type::Time(digits) | Type::Timetz(digits) | Type::Timestamp(digits) | Type::Timestamptz(digits) => {
             cells! { datetime_precision: digits.map_or(6, i32::from) }.to_vec()
         }
         Type::Interval(limits) => {

@@ -22,7 +22,7 @@
 //! | `i.indkey` in a result column                  | `1 2`, as int2vector and oidvector are shown       |
 //! | `a LIKE b ESCAPE 'c'`                          | LIKE with backslashes in the pattern               |
 //! | `c.tableoid`                                   | the oid of the relation c stands for               |
-//! | a recursion along `pg_type.typbasetype`        | its first step: no domain is over a domain         |
+//! | a recursion along `pg_type.typbasetype`        | a function that goes it                            |
 //! | joining a relation that never has rows         | WHERE false, and nothing to compute                |
 
 // Functions that return sets.
@@ -548,12 +548,13 @@ fn own_names(select: &Select) -> HashSet<String> {
     factors(select).filter_map(name).collect()
 }
 
-/// asyncpg's way from a domain to its base type, `WITH RECURSIVE typebases(oid, depth) AS (...)`: the first arm alone.
+/// asyncpg's way from a domain to its base type, `WITH RECURSIVE typebases(oid, depth) AS (...)`: the first arm, with the
+/// end of the way instead of its first step.
 fn base_type(query: &Query) -> Option<Query> {
     let [cte] = query.with.as_ref().filter(|with| with.recursive)?.cte_tables.as_slice() else { return None };
     let SetExpr::SetOperation { left, .. } = cte.query.body.as_ref() else { return None };
     let SetExpr::Select(select) = left.as_ref() else { return None };
-    let item @ SelectItem::ExprWithAlias { expr: Expr::CompoundIdentifier(column), .. } =
+    let SelectItem::ExprWithAlias { expr: item @ Expr::CompoundIdentifier(column), alias } =
         select.projection.first()?
     else {
         return None;
@@ -562,7 +563,8 @@ fn base_type(query: &Query) -> Option<Query> {
         return None;
     }
     let mut select = select.clone();
-    select.projection = vec![item.clone()];
+    let expr = call("hither_base_type", vec![item.clone()]);
+    select.projection = vec![SelectItem::ExprWithAlias { expr, alias: alias.clone() }];
     Some(Query { body: Box::new(SetExpr::Select(select)), ..cte.query.as_ref().clone() })
 }
 

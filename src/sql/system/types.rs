@@ -129,7 +129,7 @@ pub fn by_value(ty: &Type) -> bool {
 /// pg_type.typalign.
 pub fn alignment(ty: &Type) -> char {
     match (ty, ty.size()) {
-        (Type::Interval(_), _) => 'd',
+        (Type::Interval(_) | Type::Timetz(_), _) => 'd',
         (Type::Network(_), _) => 'i',
         (Type::Tid, _) => 's',
         (Type::Uuid | Type::Name, _) => 'c',
@@ -212,6 +212,7 @@ fn function_name(ty: &Type, suffix: &str) -> String {
         | Type::Network(_)
         | Type::Uuid
         | Type::Time(_)
+        | Type::Timetz(_)
         | Type::Timestamp(_)
         | Type::Timestamptz(_)
         | Type::Interval(_)
@@ -351,14 +352,18 @@ fn domains(catalog: &Catalog, public: u32, rows: &mut Rows) {
     for domain in catalog.domains() {
         let schema = catalog.schema(&domain.schema).map_or(public, |schema| schema.oid);
         let default = domain.default.as_ref().map(|d| super::deparse::domain_default(&d.sql, &domain.base));
+        let (over, modifier) = match domain.parent {
+            Some(parent) => (parent, -1),
+            None => (domain.base.oid(), domain.base.typmod()),
+        };
         add_type(
             &domain.base,
             public,
             rows,
             cells! {
                 oid: domain.oid, typname: &domain.name, typnamespace: schema, typtype: 'd', typinput: "domain_in",
-                typreceive: "domain_recv", typarray: 0u32, typbasetype: domain.base.oid(),
-                typtypmod: domain.base.typmod(), typnotnull: domain.not_null, typdefault: default,
+                typreceive: "domain_recv", typarray: 0u32, typbasetype: over,
+                typtypmod: modifier, typnotnull: domain.not_null, typdefault: default,
             },
         );
     }

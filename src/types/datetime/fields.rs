@@ -12,6 +12,7 @@
 //! A text for the type `time` may have a date in front only where it cannot be mistaken.
 
 use crate::error::{Error, SqlState};
+use crate::types::Timetz;
 use crate::types::datetime::tokens::{
     self, Clock, Kind, Sign, Token, fraction, leading_number, microseconds, split,
 };
@@ -69,6 +70,11 @@ pub(super) fn read_moment(text: &str, now: &dyn Fn() -> (i64, i32)) -> Result<Re
 /// Reads a time of day.
 pub(super) fn read_time(text: &str, now: &dyn Fn() -> (i64, i32)) -> Result<i64, Fault> {
     Fields::new(true, now).read(&text.to_ascii_lowercase())?.time_of_day()
+}
+
+/// Reads a time of day with its zone; `session` is the one of a text that has none.
+pub(super) fn read_timetz(text: &str, session: Zone, now: &dyn Fn() -> (i64, i32)) -> Result<Timetz, Fault> {
+    Fields::new(true, now).read(&text.to_ascii_lowercase())?.time_in_zone(session)
 }
 
 /// Why a text is none of a date or time.
@@ -546,6 +552,28 @@ impl<'n> Fields<'n> {
     }
 
     fn time_of_day(mut self) -> Result<i64, Fault> {
+        self.check_time()?;
+        self.place()?;
+        Ok(microseconds_of(self.clock))
+    }
+
+    /// The offset of a zone is that of the date in the text, or of today.
+    fn time_in_zone(mut self, session: Zone) -> Result<Timetz, Fault> {
+        self.check_time()?;
+        let time = microseconds_of(self.clock);
+        let zone = match self.place()?.unwrap_or(Place::In(session)) {
+            Place::East(seconds) => return Ok(Timetz::east(time, seconds)),
+            Place::In(zone) => zone,
+        };
+        let days = match self.seen & DATE {
+            DATE => days_from_civil(self.year, self.month as u32, self.day as u32),
+            0 => (self.now)().0.div_euclid(MICROSECONDS_PER_DAY),
+            _ => return Err(Fault::Format),
+        };
+        Ok(Timetz::east(time, zone.offset_of_local(days * MICROSECONDS_PER_DAY + time)))
+    }
+
+    fn check_time(&mut self) -> Result<(), Fault> {
         self.check_date()?;
         self.apply_half()?;
         if overflows(self.clock) {
@@ -554,8 +582,7 @@ impl<'n> Fields<'n> {
         if self.seen & TIME == 0 || self.zone_needs_date && self.seen & DATE != DATE {
             return Err(Fault::Format);
         }
-        self.place()?;
-        Ok(microseconds_of(self.clock))
+        Ok(())
     }
 
     /// Makes the year one that calendars count, finds month and day of a day of the year, and checks all three.
