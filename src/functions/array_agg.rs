@@ -3,6 +3,7 @@
 //! Of arrays it makes an array of one dimension more, which all must have one shape for; but documents are made of arrays
 //! of any arrays, by the same aggregate under another name.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray};
@@ -68,7 +69,7 @@ impl AggregateUDFImpl for ArrayAgg {
         if is_collected || plain.data_type().is_null() {
             return Ok(plain);
         }
-        if item.dimensions() == DIMENSIONS_MAX {
+        if item.dimensions() >= DIMENSIONS_MAX {
             return Err(external(too_many(DIMENSIONS_MAX + 1)));
         }
         let noted = field(plain.name(), &Type::Array(Box::new(item)), true);
@@ -82,7 +83,7 @@ impl AggregateUDFImpl for ArrayAgg {
     fn accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
         let is_checked = self.makes_dimensions(args.expr_fields);
         let inner = self.inner.accumulator(args)?;
-        Ok(if is_checked { Box::new(OfOneShape { inner, shape: None }) } else { inner })
+        Ok(if is_checked { Box::new(OfOneShape { inner, shapes: VecDeque::new() }) } else { inner })
     }
 
     fn groups_accumulator_supported(&self, args: AccumulatorArgs) -> bool {
@@ -116,31 +117,40 @@ impl AggregateUDFImpl for ArrayAgg {
     }
 }
 
-/// The aggregate of arrays, which refuses one that is not like the others.
+/// The aggregate of arrays, which refuses those that have not one shape.
 #[derive(Debug)]
 struct OfOneShape {
     inner: Box<dyn Accumulator>,
-    shape: Option<Vec<usize>>,
+    /// The shapes of the arrays in the frame, in their order, with how many have each.
+    shapes: VecDeque<(Vec<usize>, usize)>,
 }
 
 impl OfOneShape {
-    /// The shapes of a column of arrays are all that of those before.
-    fn check(&mut self, arrays: &ArrayRef) -> Result<()> {
+    /// Takes the shapes of a column of arrays.
+    fn note(&mut self, arrays: &ArrayRef) -> Result<()> {
         let ty = type_of_data_type(arrays.data_type());
         for row in 0..arrays.len() {
             let Value::Array(items) = value_at(arrays, row, &ty).map_err(external)? else {
                 return Err(external(Error::new(SqlState("22004"), "cannot accumulate null arrays")));
             };
             let found = shape(&items);
-            let refused = |message: &str| Err(external(Error::new(SqlState::ARRAY_SUBSCRIPT_ERROR, message)));
-            match &self.shape {
-                _ if found.is_empty() => return refused("cannot accumulate empty arrays"),
-                Some(shape) if *shape != found => {
-                    return refused("cannot accumulate arrays of different dimensionality");
-                }
-                Some(_) => {}
-                None => self.shape = Some(found),
+            if found.is_empty() {
+                let message = "cannot accumulate empty arrays";
+                return Err(external(Error::new(SqlState::ARRAY_SUBSCRIPT_ERROR, message)));
             }
+            match self.shapes.back_mut() {
+                Some((shape, rows)) if *shape == found => *rows += 1,
+                _ => self.shapes.push_back((found, 1)),
+            }
+        }
+        Ok(())
+    }
+
+    /// A frame takes rows in before it lets others go, so that it is looked at once both are done.
+    fn check(&self) -> Result<()> {
+        if self.shapes.len() > 1 {
+            let message = "cannot accumulate arrays of different dimensionality";
+            return Err(external(Error::new(SqlState::ARRAY_SUBSCRIPT_ERROR, message)));
         }
         Ok(())
     }
@@ -149,26 +159,44 @@ impl OfOneShape {
 impl Accumulator for OfOneShape {
     fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
         if let Some(arrays) = values.first() {
-            self.check(arrays)?;
+            self.note(arrays)?;
         }
         self.inner.update_batch(values)
+    }
+
+    fn retract_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
+        let mut left = values.first().map_or(0, |arrays| arrays.len());
+        while let Some((_, rows)) = self.shapes.front_mut().filter(|_| left > 0) {
+            let taken = left.min(*rows);
+            (*rows, left) = (*rows - taken, left - taken);
+            if *rows == 0 {
+                self.shapes.pop_front();
+            }
+        }
+        self.inner.retract_batch(values)
+    }
+
+    fn supports_retract_batch(&self) -> bool {
+        self.inner.supports_retract_batch()
     }
 
     /// States are arrays of what was accumulated elsewhere.
     fn merge_batch(&mut self, states: &[ArrayRef]) -> Result<()> {
         if let Some(of_arrays) = states.first().and_then(|state| state.as_list_opt::<i32>()) {
             for arrays in of_arrays.iter().flatten() {
-                self.check(&arrays)?;
+                self.note(&arrays)?;
             }
         }
         self.inner.merge_batch(states)
     }
 
     fn state(&mut self) -> Result<Vec<ScalarValue>> {
+        self.check()?;
         self.inner.state()
     }
 
     fn evaluate(&mut self) -> Result<ScalarValue> {
+        self.check()?;
         self.inner.evaluate()
     }
 

@@ -11,11 +11,13 @@ use arrow::compute::kernels::comparison;
 use datafusion::logical_expr::ScalarUDF;
 
 use crate::error::{Error, Result, SqlState};
+use crate::functions::elements::ELEMENTS_MAX;
 use crate::functions::sampling::drawn;
 use crate::functions::value::{Definition, functions as build, lenient, lenient_shown, shown, strict};
 use crate::types::arrow::errors::from_arrow;
-use crate::types::dimensions::{are_alike, flat, into_flat, shape, shaped};
-use crate::types::{Look, Type, Value, text as texts};
+use crate::types::cast::type_of;
+use crate::types::dimensions::{DIMENSIONS_MAX, are_alike, flat, into_flat, shape, too_many};
+use crate::types::{Look, Value, text as texts};
 
 /// What unnest() makes rows of: the elements of all dimensions.
 pub const ELEMENTS: &str = "hither_elements";
@@ -25,6 +27,8 @@ pub const NESTED: &str = "hither_nested";
 pub const FILL: &str = "hither_fill";
 /// What is at a place in each dimension.
 pub const PLACE: &str = "hither_place";
+/// An array as it is, whose subscripts are not those of what made it.
+pub const WHOLE: &str = "hither_whole";
 /// What is between two places in each dimension.
 pub const SLICE: &str = "hither_slice";
 
@@ -93,17 +97,7 @@ fn definitions() -> Vec<Definition> {
         lenient("array_fill(any, int4[]) $1[]", |v| fill(&v[0], &v[1], None)),
         lenient("array_fill(any, int4[], int4[]) $1[]", |v| fill(&v[0], &v[1], Some(&v[2]))),
         // array_fill(value, ARRAY[2, 3]), with the lengths as arguments.
-        lenient("hither_fill(any, int4...) above", |v| {
-            let lengths = v[1..].iter().map(|length| filled_length(length)).collect::<Result<Vec<_>>>()?;
-            let count = lengths.iter().try_fold(1usize, |count, length| count.checked_mul(*length));
-            match count {
-                Some(count) if count <= LENGTH_MAX => {
-                    let ty = Type::Text.with_dimensions(lengths.len());
-                    shaped(vec![v[0].clone(); count], &lengths, &ty)
-                }
-                _ => Err(too_long()),
-            }
-        }),
+        lenient("hither_fill(any, int4...) above", |v| filled(&v[0], &v[1..])),
         strict("array_shuffle(any) $1", |v| {
             let items = items(&v[0]);
             Ok(Value::Array(some_of(items, items.len())))
@@ -137,8 +131,9 @@ fn definitions() -> Vec<Definition> {
             let bounds: Vec<i32> = v[1..].iter().filter_map(place).collect();
             Ok(Value::Array(sliced(items(&v[0]), &bounds)))
         }),
+        strict("hither_whole(any) $1", |v| Ok(v[0].clone())),
         // array[2][1] of an array of several dimensions; of fewer subscripts than it has dimensions it is NULL.
-        strict("hither_place(any, int4...) below", |v| {
+        strict("hither_place(any, int4...) element", |v| {
             let mut found = &v[0];
             for subscript in &v[1..] {
                 let before = place(subscript).and_then(|place| usize::try_from(place).ok()?.checked_sub(1));
@@ -225,44 +220,54 @@ fn definitions() -> Vec<Definition> {
     ]
 }
 
-/// An array of one value, as long as the only element of `lengths` says.
+/// An array of one value, whose dimension is as long as the only element of `lengths` says.
 fn fill(value: &Value, lengths: &Value, bounds: Option<&Value>) -> Result<Value> {
     let null = || Error::new(SqlState("22004"), "dimension array or low bound array cannot be null");
     if *lengths == Value::Null || bounds == Some(&Value::Null) {
         return Err(null());
     }
-    let one = |numbers: &Value| match items(numbers) {
-        [Value::Int4(number)] => Ok(Some(*number)),
-        [Value::Null] => Err(Error::new(SqlState("22004"), "dimension values cannot be null")),
-        [] => Ok(None),
-        _ => Err(Error::unsupported("arrays of several dimensions")),
-    };
-    let Some(length) = one(lengths)? else { return Ok(Value::Array(Vec::new())) };
     if let Some(bounds) = bounds
-        && one(bounds)?.is_some_and(|bound| bound != 1)
+        && items(bounds).iter().any(|bound| *bound != Value::Int4(1))
     {
         return Err(Error::unsupported("arrays that do not start at 1"));
     }
-    Ok(Value::Array(vec![value.clone(); filled_length(&Value::Int4(length))?]))
-}
-
-/// The length of a dimension that is filled.
-fn filled_length(length: &Value) -> Result<usize> {
-    match length {
-        Value::Int4(length) => {
-            usize::try_from(*length).ok().filter(|length| *length <= LENGTH_MAX).ok_or_else(too_long)
-        }
-        _ => Err(Error::new(SqlState("22004"), "dimension values cannot be null")),
+    match items(lengths) {
+        [] => Ok(Value::Array(Vec::new())),
+        lengths @ [_] => filled(value, lengths),
+        more if more.len() > DIMENSIONS_MAX => Err(too_many(more.len())),
+        _ => Err(Error::unsupported("array_fill() of several dimensions that are not written out")),
     }
 }
 
-fn too_long() -> Error {
-    let message = format!("array size exceeds the maximum allowed ({LENGTH_MAX})");
-    Error::new(SqlState::PROGRAM_LIMIT_EXCEEDED, message)
+/// An array of one value, of the length of each dimension.
+fn filled(value: &Value, lengths: &[Value]) -> Result<Value> {
+    if let Value::Array(_) = value {
+        let message = format!("could not find array type for data type {}", type_of(value).standard_name());
+        return Err(Error::new(SqlState::UNDEFINED_OBJECT, message));
+    }
+    let length = |length: &Value| match length {
+        Value::Int4(length) => usize::try_from(*length).map_err(|_| too_long()),
+        _ => Err(Error::new(SqlState("22004"), "dimension values cannot be null")),
+    };
+    let lengths = lengths.iter().map(length).collect::<Result<Vec<_>>>()?;
+    if lengths.contains(&0) {
+        return Ok(Value::Array(Vec::new()));
+    }
+    // The values, and the arrays around them.
+    let mut count = 1usize;
+    let mut made = 0usize;
+    for length in &lengths {
+        count = count.checked_mul(*length).ok_or_else(too_long)?;
+        made = made.checked_add(count).filter(|made| *made <= ELEMENTS_MAX).ok_or_else(too_long)?;
+    }
+    let inner = |inner: Value, length: &usize| Value::Array(vec![inner; *length]);
+    Ok(lengths.iter().rev().fold(value.clone(), inner))
 }
 
-/// PostgreSQL's MaxArraySize.
-const LENGTH_MAX: usize = 134_217_727;
+fn too_long() -> Error {
+    let message = format!("array size exceeds the maximum allowed ({ELEMENTS_MAX})");
+    Error::new(SqlState::PROGRAM_LIMIT_EXCEEDED, message)
+}
 
 /// So many of the items, in an order of their own.
 fn some_of(items: &[Value], count: usize) -> Vec<Value> {

@@ -16,9 +16,9 @@ use crate::functions::value::{self, lenient, strict};
 use crate::types::json::{Key, Node};
 use crate::types::{Type, Value};
 
-/// Elements of an array that an assignment makes, with the NULLs between: what a gigabyte holds of values as they are here,
+/// Elements of an array that is filled, or that an assignment makes with the NULLs between: what a gigabyte holds of values as they are here,
 /// where PostgreSQL's bound is a gigabyte, too.
-const ELEMENTS_MAX: usize = 16_777_216;
+pub const ELEMENTS_MAX: usize = 16_777_216;
 
 /// Places of a slice that says no end.
 pub const TO_THE_END: i32 = i32::MAX;

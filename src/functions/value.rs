@@ -153,8 +153,8 @@ enum Returns {
     Flat,
     /// `above`: arrays of the first argument, of as many dimensions as there are other arguments.
     Above,
-    /// `below`: what stands in the first argument, an array, at as many places as there are other arguments.
-    Below,
+    /// `element`: what stands in the first argument, an array of any dimensions.
+    Element,
 }
 
 impl Returns {
@@ -175,10 +175,7 @@ impl Returns {
                 if array.dimensions() > 1 { array.with_dimensions(1) } else { array }
             }
             Returns::Above => argument(0).with_dimensions(given.len().saturating_sub(1)),
-            Returns::Below => {
-                let array = argument(0);
-                array.with_dimensions((array.dimensions() + 1).saturating_sub(given.len()))
-            }
+            Returns::Element => argument(0).element().clone(),
         }
     }
 }
@@ -207,7 +204,7 @@ impl Overload {
                 "deepest" => Returns::Deepest,
                 "flat" => Returns::Flat,
                 "above" => Returns::Above,
-                "below" => Returns::Below,
+                "element" => Returns::Element,
                 returns => Returns::Fixed(read(returns).expect("a result has a type")),
             },
         };

@@ -14,6 +14,7 @@ use crate::error::{Error, SqlState};
 use crate::functions::decimal;
 use crate::planner::characters;
 use crate::planner::citext;
+use crate::planner::dimensions;
 use crate::planner::operators::{kind_of, literal, without_modifier};
 use crate::types::Type;
 use crate::types::arrow::errors::external;
@@ -220,24 +221,21 @@ pub fn type_items(arguments: &mut [Expr], schema: &DFSchema) -> Result<()> {
         .iter()
         .map(|argument| match (argument, argument.get_type(schema)) {
             (Expr::Literal(ScalarValue::Utf8(_), None), _) | (_, Err(_) | Ok(DataType::Null)) => None,
-            (_, Ok(DataType::List(item))) => Some(item.data_type().clone()),
-            (_, Ok(ty)) => Some(ty),
+            (_, Ok(ty)) => Some(dimensions::element(&ty).clone()),
         })
         .collect();
-    let is_array = |argument: &Expr| matches!(argument.get_type(schema), Ok(DataType::List(_)));
-    let Some(array) = arguments.iter().position(is_array) else { return Ok(()) };
+    let dimensions: Vec<usize> = arguments.iter().map(|argument| dimensions::of(argument, schema)).collect();
+    let Some(array) = dimensions.iter().position(|dimensions| *dimensions > 0) else { return Ok(()) };
     let Some(item) = items[array].clone() else { return Ok(()) };
     let widest = items.iter().flatten().try_fold(item.clone(), |widest, ty| wider(&widest, ty));
     let ty = without_modifier(type_of_data_type(widest.as_ref().unwrap_or(&item)));
-    let array_of = |ty: &Type| Type::Array(Box::new(ty.clone()));
-    for (argument, found) in arguments.iter_mut().zip(items) {
+    for ((argument, found), dimensions) in arguments.iter_mut().zip(items).zip(dimensions) {
         match &*argument {
             Expr::Literal(ScalarValue::Utf8(Some(text)), None) if ty != Type::Text => {
                 *argument = literal(text, &ty)?;
             }
             _ if widest.is_some() && found.is_some_and(|found| type_of_data_type(&found) != ty) => {
-                let target = if is_array(argument) { array_of(&ty) } else { ty.clone() };
-                let target = Arc::new(field("", &target, true));
+                let target = Arc::new(field("", &ty.with_dimensions(dimensions), true));
                 *argument = Expr::Cast(Cast::new_from_field(Box::new(std::mem::take(argument)), target));
             }
             _ => {}

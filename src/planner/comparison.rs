@@ -76,7 +76,7 @@ fn common(types: &[DataType]) -> Option<Common> {
     // Arrays of other dimensions are of one type.
     let is_array = |ty: &DataType| is_array_of(ty, &|_| true);
     if types.iter().any(dimensions::are_several) && types.iter().all(|ty| is_array(ty) || ty.is_null()) {
-        return Some(Common::Array);
+        return dimensions::have_one_element(types).then_some(Common::Array);
     }
     if types.iter().any(|ty| is_array_of(ty, &is_record))
         && types.iter().all(|ty| is_array_of(ty, &is_record) || ty.is_null())

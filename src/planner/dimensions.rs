@@ -12,16 +12,19 @@
 use std::sync::Arc;
 
 use arrow::datatypes::DataType;
-use datafusion::common::{DFSchema, Result, ScalarValue};
+use datafusion::common::{DFSchema, DataFusionError, Result, ScalarValue};
 use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::planner::{RawBinaryExpr, RawFieldAccessExpr};
 use datafusion::logical_expr::{BinaryExpr, Cast, Expr, ExprSchemable, GetFieldAccess, Operator, lit};
 
+use crate::error::{Error, SqlState};
 use crate::functions::arrays::{ELEMENTS, NESTED, PLACE, SLICE};
 use crate::planner::comparison;
-use crate::planner::operators::{Operand, array_operand, call, operator_of_numbers};
+use crate::planner::operators::{Operand, array_operand, call, no_operator, operator_of_numbers};
 use crate::types::Type;
+use crate::types::arrow::errors::external;
 use crate::types::arrow::{field, type_of};
+use crate::types::dimensions::{DIMENSIONS_MAX, too_many};
 
 /// The planner's own function of a subscript, of an array of one dimension.
 const ELEMENT: &str = "array_element";
@@ -37,11 +40,10 @@ pub fn subscript(access: &RawFieldAccessExpr, schema: &DFSchema) -> Option<Expr>
     let found = access.expr.get_type(schema).ok()?;
     let (function, mut arguments) = match &access.expr {
         Expr::ScalarFunction(ScalarFunction { func, args }) => match func.name() {
-            PLACE if args.len() <= dimensions(&args[0], schema) => (PLACE, args.clone()),
+            // The type of what has fewer is the element's too, and it is NULL.
+            PLACE if args.len() <= of(&args[0], schema) => (PLACE, args.clone()),
             // What was sliced is sliced further as long as it has dimensions; of one that has not, a slice is an array.
-            SLICE if are_several(&found) && args.len() / 2 < dimensions(&args[0], schema) => {
-                (SLICE, args.clone())
-            }
+            SLICE if are_several(&found) && args.len() / 2 < of(&args[0], schema) => (SLICE, args.clone()),
             PLACE | ELEMENT if !found.is_nested() => {
                 return ScalarValue::try_from(&found).ok().map(|null| Expr::Literal(null, None));
             }
@@ -70,8 +72,21 @@ pub fn subscript(access: &RawFieldAccessExpr, schema: &DFSchema) -> Option<Expr>
     Some(call(function, arguments))
 }
 
-fn dimensions(array: &Expr, schema: &DFSchema) -> usize {
+/// How many dimensions an expression has; 0 of what is no array.
+pub fn of(array: &Expr, schema: &DFSchema) -> usize {
     array.to_field(schema).map_or(0, |(_, field)| type_of(&field).dimensions())
+}
+
+/// Whether arrays of some types hold values of one type; whole numbers are, whichever widths they have.
+pub fn have_one_element(types: &[DataType]) -> bool {
+    let mut elements = types.iter().filter(|ty| !ty.is_null()).map(element);
+    let Some(first) = elements.next() else { return true };
+    elements.all(|other| first == other || first.is_integer() && other.is_integer())
+}
+
+/// The type of what stands in an array in the end; of another type itself.
+pub fn element(ty: &DataType) -> &DataType {
+    if let DataType::List(item) = ty { element(item.data_type()) } else { ty }
 }
 
 /// A comparison of arrays of which one has several dimensions, which the planner would take for values of other types.
@@ -82,27 +97,45 @@ pub fn compared(
     right: &Operand,
     schema: &DFSchema,
 ) -> Result<Option<Expr>> {
-    let several = |operand: &Operand| operand.field().is_some_and(|field| are_several(field.data_type()));
+    let several = |operand: &Operand, beside: &Operand| match operand {
+        Operand::Typed(field) => are_several(field.data_type()),
+        Operand::Unknown(text) => beside.array().is_some() && crate::types::array::dimensions(text) > 1,
+        _ => false,
+    };
     let op = operator_of_numbers(operator).filter(Operator::supports_propagation);
-    let (Some(op), true) = (op, several(left) || several(right)) else { return Ok(None) };
+    let (Some(op), true) = (op, several(left, right) || several(right, left)) else { return Ok(None) };
     let one = array_operand(expr.left.clone(), left, right)?;
     let other = array_operand(expr.right.clone(), right, left)?;
+    if !have_one_element(&[one.get_type(schema)?, other.get_type(schema)?]) {
+        return Err(no_operator(operator, left, right));
+    }
     let (one, other) = comparison::of_operator(one, op, other, schema)?;
     Ok(Some(Expr::BinaryExpr(BinaryExpr::new(Box::new(one), op, Box::new(other)))))
 }
 
+/// Arrays stand in arrays with their like only.
+pub fn no_array(operands: &[Operand], single: &Operand) -> DataFusionError {
+    let array = operands.iter().find(|operand| operand.array().is_some()).map(Operand::describe);
+    let (array, single_first) =
+        (array.unwrap_or_default(), operands.first().is_some_and(|o| o.array().is_none()));
+    let (one, other) = if single_first { (single.describe(), array) } else { (array, single.describe()) };
+    let message = format!("ARRAY types {one} and {other} cannot be matched");
+    external(Error::new(SqlState::DATATYPE_MISMATCH, message))
+}
+
 /// An array that was written out: of arrays it is one only if they have one shape.
-pub fn settle_nested(array: Expr, schema: &DFSchema) -> Expr {
-    match array.get_type(schema) {
-        Ok(ty) if are_several(&ty) => call(NESTED, vec![array]),
-        _ => array,
+pub fn settle_nested(array: Expr, schema: &DFSchema) -> Result<Expr> {
+    match of(&array, schema) {
+        ..=1 => Ok(array),
+        2..=DIMENSIONS_MAX => Ok(call(NESTED, vec![array])),
+        more => Err(external(too_many(more))),
     }
 }
 
 /// A cast of an array keeps its dimensions.
 pub fn settle_cast(cast: &Cast, schema: &DFSchema) -> Option<Expr> {
     let wanted = type_of(&cast.field);
-    let found = dimensions(&cast.expr, schema);
+    let found = of(&cast.expr, schema);
     if found == 0 || wanted.dimensions() == 0 || found == wanted.dimensions() {
         return None;
     }

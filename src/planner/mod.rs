@@ -30,9 +30,9 @@ pub mod common;
 pub mod comparison;
 // Columns of one name that a subquery compares with the query around it.
 mod correlated_names;
-// What all plans share: functions, rules, memory.
+// Arrays of several dimensions.
 mod dimensions;
-
+// What all plans share: functions, rules, memory.
 pub mod environment;
 // EXPLAIN.
 pub mod explain;

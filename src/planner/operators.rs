@@ -213,7 +213,7 @@ impl ExprPlanner for OperatorPlanner {
             let typed = exprs.into_iter().zip(&operands).map(|(expr, operand)| match operand.array() {
                 Some(found) if found.dimensions() != ty.dimensions() => Err(external(arrays::uneven())),
                 None if operand.field().is_some_and(|field| !field.data_type().is_null()) => {
-                    Err(no_array_beside(&operands, operand))
+                    Err(dimensions::no_array(&operands, operand))
                 }
                 _ => typed(expr, operand, &ty),
             });
@@ -252,6 +252,9 @@ impl ExprPlanner for OperatorPlanner {
         expr: RawFieldAccessExpr,
         schema: &DFSchema,
     ) -> Result<PlannerResult<RawFieldAccessExpr>> {
+        if let Some(deeper) = dimensions::subscript(&expr, schema) {
+            return Ok(PlannerResult::Planned(deeper));
+        }
         if operand(&expr.expr, schema).is(&DataType::LargeUtf8) {
             // A step of a path, and not `->`: `'[1]'['0']` is 1, and nothing is in a scalar.
             let key = match expr.field_access {
@@ -270,9 +273,6 @@ impl ExprPlanner for OperatorPlanner {
         let subscripted = operand(&expr.expr, schema);
         if hstore::is_hstore(&subscripted) {
             return hstore::element(expr.expr, expr.field_access).map(PlannerResult::Planned);
-        }
-        if let Some(deeper) = dimensions::subscript(&expr, schema) {
-            return Ok(PlannerResult::Planned(deeper));
         }
         if subscripted.array().is_none() {
             return Ok(PlannerResult::Original(expr));
@@ -349,7 +349,7 @@ impl Operand {
         matches!(self, Operand::Typed(field) if type_of(field) == Type::Json)
     }
 
-    fn describe(&self) -> String {
+    pub fn describe(&self) -> String {
         match self {
             Operand::Typed(field) => match type_of(field) {
                 ty @ (Type::Array(_) | Type::Enum(_) | Type::Composite(_)) => ty.standard_name(),
@@ -525,16 +525,6 @@ fn joined_to_text(expr: &RawBinaryExpr, left: &Operand, right: &Operand) -> Opti
         _ => return None,
     };
     Some(Expr::BinaryExpr(BinaryExpr::new(left, Operator::StringConcat, right)))
-}
-
-/// Arrays stand in arrays with their like only.
-fn no_array_beside(operands: &[Operand], single: &Operand) -> DataFusionError {
-    let array = operands.iter().find(|operand| operand.array().is_some()).map(Operand::describe);
-    let (array, single_first) =
-        (array.unwrap_or_default(), operands.first().is_some_and(|o| o.array().is_none()));
-    let (one, other) = if single_first { (single.describe(), array) } else { (array, single.describe()) };
-    let message = format!("ARRAY types {one} and {other} cannot be matched");
-    external(Error::new(SqlState::DATATYPE_MISMATCH, message))
 }
 
 /// Ranges stand in arrays with their like only.

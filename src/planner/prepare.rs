@@ -329,7 +329,7 @@ pub fn prepare_expr(
                 let array = Expr::ScalarFunction(call);
                 Transformed::yes(match ty {
                     Some(ty @ Type::Citext) => characters::as_noted(array, &Type::Array(Box::new(ty))),
-                    _ => dimensions::settle_nested(array, schema),
+                    _ => dimensions::settle_nested(array, schema)?,
                 })
             }
             Expr::ScalarFunction(mut call) if common::takes_items(call.func.name()) => {

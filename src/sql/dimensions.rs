@@ -11,7 +11,7 @@
 //! To PostgreSQL `int[]` and `int[][]` are one type; here they are two (see [`crate::types::dimensions`]). What is cast
 //! and has its dimensions from a column or a function, the planner settles.
 
-use datafusion::sql::sqlparser::ast::{self, ArrayElemTypeDef, DataType, Expr};
+use datafusion::sql::sqlparser::ast::{self, ArrayElemTypeDef, DataType, Expr, ObjectNamePart};
 
 use crate::functions::arrays::{ELEMENTS, FILL};
 use crate::sql::known::Known;
@@ -19,13 +19,20 @@ use crate::sql::rewrite::{arguments, function_call, plain_name};
 use crate::sql::set_functions::returns_set;
 use crate::sql::trees::{literal, text};
 use crate::types::array;
+use crate::types::dimensions::DIMENSIONS_MAX;
 
 /// Gives casts the dimensions of what is cast, and unnest() all elements of an array.
 pub fn settle(expr: &mut Expr, known: &Known) {
     match expr {
-        Expr::Cast { expr: inner, data_type: data_type @ DataType::Array(_), .. } => {
+        Expr::Cast { expr: inner, data_type, .. } => {
+            if let Some(array) = array_of_name(data_type)
+                && let Some(2..) = dimensions_of(inner, known)
+            {
+                *data_type = array;
+            }
             let declared = dimensions_of_type(data_type);
             if let Some(found @ 1..) = dimensions_of(inner, known)
+                && declared > 0
                 && found != declared
             {
                 *data_type = with_dimensions(data_type, found);
@@ -40,6 +47,7 @@ pub fn settle(expr: &mut Expr, known: &Known) {
         Expr::Function(function) if plain_name(function).is_some_and(|name| name == "array_fill") => {
             if let Some([value, lengths]) = arguments(function).as_deref()
                 && let Some(lengths @ [_, _, ..]) = lengths_of(lengths).as_deref()
+                && lengths.len() <= DIMENSIONS_MAX
             {
                 *expr = function_call(FILL, [std::slice::from_ref(value), lengths].concat());
             }
@@ -54,7 +62,7 @@ fn lengths_of(lengths: &Expr) -> Option<Vec<Expr>> {
         Expr::Nested(inner) | Expr::Cast { expr: inner, .. } => lengths_of(inner),
         Expr::Array(array) => Some(array.elem.clone()),
         expr => {
-            let parsed = array::parse(literal(expr)?).ok()?;
+            let parsed = array::parse(literal(expr)?).ok().filter(|parsed| parsed.shape.len() == 1)?;
             parsed.items.into_iter().map(|item| Some(text(item?))).collect()
         }
     }
@@ -68,6 +76,15 @@ pub fn elements(array: Expr, known: &Known) -> Expr {
         // The elements of a set of arrays are those of each of them.
         _ if is_done || returns_set(&array) => array,
         _ => function_call(ELEMENTS, vec![array]),
+    }
+}
+
+/// All elements of an array that is written with several dimensions; another one as it is.
+pub fn elements_of_several(array: &Expr) -> Expr {
+    match dimensions_of(array, &Known::default()) {
+        // What is only text is read with what it is compared with.
+        Some(2..) if literal(array).is_none() => function_call(ELEMENTS, vec![array.clone()]),
+        _ => array.clone(),
     }
 }
 
@@ -90,6 +107,16 @@ pub fn dimensions_of(expr: &Expr, known: &Known) -> Option<usize> {
         },
         _ => None,
     }
+}
+
+/// `_int4` as `int4[]`.
+fn array_of_name(data_type: &DataType) -> Option<DataType> {
+    let DataType::Custom(name, modifiers) = data_type else { return None };
+    let mut item = name.clone();
+    let ObjectNamePart::Identifier(last) = item.0.last_mut()? else { return None };
+    last.value = last.value.strip_prefix('_')?.to_owned();
+    let item = DataType::Custom(item, modifiers.clone());
+    Some(DataType::Array(ArrayElemTypeDef::SquareBracket(Box::new(item), None)))
 }
 
 fn dimensions_of_type(data_type: &DataType) -> usize {

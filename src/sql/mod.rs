@@ -58,9 +58,9 @@ mod object_kind;
 pub mod dialect;
 // Subscripts of what SET assigns to.
 mod element_words;
-// Data changes.
+// How many dimensions arrays have.
 mod dimensions;
-
+// Data changes.
 pub mod dml;
 // What output columns without AS are called.
 mod column_names;

@@ -135,6 +135,7 @@ impl Session {
             columns,
             statement,
             plan,
+            again: Mutex::default(),
             making,
             executions: AtomicI64::new(0),
         }))

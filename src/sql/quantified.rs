@@ -32,7 +32,7 @@ use crate::error::Result;
 use crate::sql::rewrite::{cast_to, function_call};
 use crate::sql::trees::{alias_of, derived, literal, query_of, text, unnested};
 use crate::sql::visit;
-use crate::sql::{aggregates, dialect};
+use crate::sql::{aggregates, dialect, dimensions};
 use crate::types::array;
 
 /// The values of the subquery; no query of a user has a table called so.
@@ -71,6 +71,7 @@ pub fn expand(expr: &mut Expr) -> Result<()> {
 /// A comparison with the elements of an array.
 fn of_array(left: &Expr, op: &BinaryOperator, array: &Expr, any: bool) -> Result<Option<Expr>> {
     let is_list = matches!((op, any), (BinaryOperator::Eq, true) | (BinaryOperator::NotEq, false));
+    let array = &dimensions::elements_of_several(array);
     let elements = elements(array)?;
     // The planner has a way of its own, by the greatest or least element.
     let is_compared = is_order(op) && elements.is_none();
@@ -158,14 +159,8 @@ fn is_null(expr: &Expr) -> bool {
 fn elements(array: &Expr) -> Result<Option<Vec<Expr>>> {
     Ok(match array {
         Expr::Array(array) => {
-            let mut found = Vec::with_capacity(array.elem.len());
-            for element in &array.elem {
-                match element {
-                    Expr::Array(_) => found.extend(elements(element)?.unwrap_or_default()),
-                    element => found.push(element.clone()),
-                }
-            }
-            Some(found)
+            let nested = array.elem.iter().any(|element| matches!(element, Expr::Array(_)));
+            (!nested).then(|| array.elem.clone())
         }
         Expr::Nested(inner) => elements(inner)?,
         Expr::Cast { expr, data_type: ast::DataType::Array(ty), .. } => {
@@ -173,15 +168,9 @@ fn elements(array: &Expr) -> Result<Option<Vec<Expr>>> {
             else {
                 return Ok(None);
             };
-            let mut ty = ty.as_ref();
-            while let ast::DataType::Array(
-                ast::ArrayElemTypeDef::SquareBracket(item, _) | ast::ArrayElemTypeDef::AngleBracket(item),
-            ) = ty
-            {
-                ty = item;
-            }
-            elements(expr)?
-                .map(|elements| elements.into_iter().map(|element| cast_to(element, ty.clone())).collect())
+            elements(expr)?.map(|elements| {
+                elements.into_iter().map(|element| cast_to(element, ty.as_ref().clone())).collect()
+            })
         }
         expr => match literal(expr) {
             Some(array) => {

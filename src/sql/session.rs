@@ -53,6 +53,8 @@ pub struct Prepared {
     /// `None` for an empty query string.
     pub(crate) statement: Option<Statement>,
     pub(crate) plan: Mutex<Planned>,
+    /// The statement for arrays of other dimensions, which it was run with last.
+    pub(crate) again: Mutex<Option<Arc<Prepared>>>,
     /// Time spent on parsing and planning that no execution has answered for yet.
     pub(crate) making: Mutex<Spent>,
     /// How often its plan was run.
@@ -249,14 +251,33 @@ impl Session {
         self.failing(planned, statement.as_ref())
     }
 
-    /// A prepared statement for parameters of other types: arrays of other dimensions than it was planned for.
-    pub fn prepare_again(&mut self, prepared: &Prepared, types: &[Type]) -> Result<Arc<Prepared>> {
-        let types: Vec<Option<Type>> = types.iter().cloned().map(Some).collect();
+    /// A prepared statement for parameters of other types: arrays of other dimensions than it was planned for. The last one
+    /// that was made is kept.
+    pub fn prepare_again(&mut self, prepared: &Prepared, given: &[Type]) -> Result<Arc<Prepared>> {
+        if let Some(kept) = prepared.again.lock().as_ref().filter(|kept| kept.param_types == given) {
+            return Ok(Arc::clone(kept));
+        }
+        let types: Vec<Option<Type>> = given.iter().cloned().map(Some).collect();
         let domains: Vec<(usize, Oid)> =
             prepared.param_domains.iter().map(|(number, oid)| (*number, *oid)).collect();
         let declared = Declared { types: &types, domains: &domains };
-        let planned = self.plan(prepared.statement.clone(), declared);
-        self.failing(planned, prepared.statement.as_ref())
+        let planned = self.plan(prepared.statement.clone(), declared).and_then(|again| {
+            let oids = |columns: &Option<Arc<[OutputColumn]>>| {
+                columns
+                    .as_ref()
+                    .map(|columns| columns.iter().map(|column| column.ty.oid()).collect::<Vec<_>>())
+            };
+            match oids(&again.columns) == oids(&prepared.columns) {
+                true => Ok(again),
+                false => {
+                    let message = "cached plan must not change result type";
+                    Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message))
+                }
+            }
+        });
+        let again = self.failing(planned, prepared.statement.as_ref())?;
+        *prepared.again.lock() = Some(Arc::clone(&again));
+        Ok(again)
     }
 
     /// The prepared statement for arrays of as many dimensions as the arguments of EXECUTE have, where that is written.

@@ -220,7 +220,7 @@ pub fn resolve(data_type: &DataType) -> Result<Type> {
 /// Arrays of as many dimensions as there are brackets.
 fn array(element: Type) -> Result<Type> {
     match element.dimensions() {
-        DIMENSIONS_MAX => Err(dimensions::too_many(DIMENSIONS_MAX + 1)),
+        DIMENSIONS_MAX.. => Err(dimensions::too_many(DIMENSIONS_MAX + 1)),
         _ => element.in_arrays(),
     }
 }

@@ -5,6 +5,7 @@ use datafusion::logical_expr::Expr;
 use datafusion::logical_expr::expr::ScalarFunction;
 
 use crate::error::Result;
+use crate::functions::arrays::ELEMENTS;
 use crate::index::inverted::Question;
 use crate::types::Value;
 use crate::types::arrow::{from_scalar, type_of_data_type};
@@ -39,6 +40,13 @@ pub fn of_call(call: &ScalarFunction) -> Option<(&Expr, Ask, &Expr)> {
         "jsonb_exists_all" | "exists_all" => Ask::HasKeys,
         "jsonb_exists_any" | "exists_any" => Ask::HasAnyKey,
         _ => return None,
+    };
+    // An index holds the elements of all dimensions.
+    let subject = match subject {
+        Expr::ScalarFunction(call) if ask == Ask::HasElement && call.func.name() == ELEMENTS => {
+            call.args.first().unwrap_or(subject)
+        }
+        subject => subject,
     };
     Some(match (ask, subject) {
         // Overlapping goes both ways.

@@ -592,6 +592,10 @@ impl Builder {
                 offsets.push(items.len() as i32);
                 validity.append_non_null();
             }
+            // Types know how many dimensions arrays have, and values may have others.
+            (Cells::List { .. }, _) | (_, Value::Array(_)) => {
+                return Err(Error::unsupported("an array of other dimensions than its type has"));
+            }
             (_, value) => return Err(mismatch(value)),
         }
         Ok(())

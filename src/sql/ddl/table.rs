@@ -397,6 +397,10 @@ pub fn check_column_type(name: &str, ty: &Type) -> Result<()> {
         Type::Name | Type::Char | Type::JsonPath | Type::Int2Vector | Type::OidVector => {
             Err(Error::unsupported(format!("type {ty} for the column \"{name}\"")))
         }
+        // Nothing would compare them.
+        Type::Citext if ty.dimensions() > 1 => {
+            Err(Error::unsupported(format!("type {ty} for the column \"{name}\"")))
+        }
         _ => Ok(()),
     }
 }

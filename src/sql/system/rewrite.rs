@@ -45,7 +45,7 @@ pub use shown::shown;
 use shown::{items, keep_name, show_names, unnamed};
 
 use crate::sql::known::Known;
-use crate::sql::rewrite::name_of;
+use crate::sql::rewrite::{arguments, name_of};
 use crate::sql::system::empty::is_empty;
 use crate::sql::system::{HITHER, INFORMATION_SCHEMA, PG_CATALOG};
 use crate::sql::trees::{alias_of, operator_of};
@@ -423,8 +423,8 @@ fn rewrite_function(expr: &mut Expr) {
         // Sequences are found by name.
         "nextval" | "currval" | "setval" => bare_names(&mut function.args),
         "generate_subscripts" => {
-            if let Some(array) = first_argument(function) {
-                *expr = call("unnest", vec![sets::subscripts_of(array)]);
+            if let Some(given) = arguments(function).filter(|given| !given.is_empty()) {
+                *expr = call("unnest", vec![sets::subscripts_of(&given)]);
             }
         }
         "pg_partition_ancestors" => {

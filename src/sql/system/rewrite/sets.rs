@@ -8,7 +8,12 @@ use crate::sql::trees::alias_of;
 /// A call in FROM as its unnested arrays; `None` when it is of another function.
 pub fn from(factor: &TableFactor, function: &str) -> Option<TableFactor> {
     let TableFactor::Table { alias, args: Some(args), with_ordinality, .. } = factor else { return None };
-    let Some(FunctionArg::Unnamed(FunctionArgExpr::Expr(argument))) = args.args.first() else { return None };
+    let arguments = args.args.iter().map(|argument| match argument {
+        FunctionArg::Unnamed(FunctionArgExpr::Expr(argument)) => Some(argument.clone()),
+        _ => None,
+    });
+    let arguments: Vec<Expr> = arguments.collect::<Option<_>>()?;
+    let argument = arguments.first()?;
     let columns: &[(&str, &str)] = match function {
         "generate_subscripts" => &[],
         "pg_partition_ancestors" => &[("relid", "hither_partition_ancestors")],
@@ -29,7 +34,7 @@ pub fn from(factor: &TableFactor, function: &str) -> Option<TableFactor> {
         }
     }
     let array_exprs = match columns {
-        [] => vec![subscripts_of(argument)],
+        [] => vec![subscripts_of(&arguments)],
         named => named.iter().map(|(_, function)| call(function, vec![argument.clone()])).collect(),
     };
     Some(TableFactor::UNNEST {
@@ -41,8 +46,10 @@ pub fn from(factor: &TableFactor, function: &str) -> Option<TableFactor> {
     })
 }
 
-/// The subscripts of an array; those of the catalogue's vectors begin at 0.
-pub fn subscripts_of(array: &Expr) -> Expr {
-    let first = Value::Number(if is_vector(array) { "0" } else { "1" }.to_owned(), false);
-    call("hither_subscripts", vec![array.clone(), Expr::value(first)])
+/// The subscripts of an array, whose dimension and direction may follow it; those of the catalogue's vectors begin at 0.
+pub fn subscripts_of(arguments: &[Expr]) -> Expr {
+    let first = if arguments.first().is_some_and(is_vector) { "0" } else { "1" };
+    let mut given = arguments.to_vec();
+    given.insert(given.len().min(1), Expr::value(Value::Number(first.to_owned(), false)));
+    call("hither_subscripts", given)
 }
