@@ -225,11 +225,16 @@ impl Stream for PlanStream {
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let heavy = self.heavy;
-        match &mut self.stream {
+        let next = match &mut self.stream {
             Some(stream) if heavy => aside(|| stream.poll_next_unpin(context)),
             Some(stream) => stream.poll_next_unpin(context),
             None => Poll::Ready(None),
+        };
+        // A node that has failed may be in the middle of anything: nobody asks it again.
+        if let Poll::Ready(Some(Err(_))) = &next {
+            self.stream = None;
         }
+        next
     }
 }
 

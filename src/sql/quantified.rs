@@ -47,6 +47,7 @@ pub fn expand(expr: &mut Expr) -> Result<()> {
         _ => return Ok(()),
     };
     let Some(subquery) = subquery_of(right) else {
+        **right = dimensions::elements_of_several(right);
         if let Some(expanded) = of_array(left, op, right, any)? {
             *expr = expanded;
         }
@@ -71,7 +72,6 @@ pub fn expand(expr: &mut Expr) -> Result<()> {
 /// A comparison with the elements of an array.
 fn of_array(left: &Expr, op: &BinaryOperator, array: &Expr, any: bool) -> Result<Option<Expr>> {
     let is_list = matches!((op, any), (BinaryOperator::Eq, true) | (BinaryOperator::NotEq, false));
-    let array = &dimensions::elements_of_several(array);
     let elements = elements(array)?;
     // The planner has a way of its own, by the greatest or least element.
     let is_compared = is_order(op) && elements.is_none();
