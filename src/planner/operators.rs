@@ -567,9 +567,7 @@ pub fn no_operator(operator: &str, left: &Operand, right: &Operand) -> DataFusio
 
 /// Whether no array can have both: the elements of two arrays, or of one and what stands beside it.
 fn are_of_other_kinds(left: &Operand, right: &Operand) -> bool {
-    let kind = |operand: &Operand| match type_of(operand.field()?) {
-        ty => kind_of(&ty.element().bare()),
-    };
+    let kind = |operand: &Operand| kind_of(&type_of(operand.field()?).element().bare());
     matches!((kind(left), kind(right)), (Some(one), Some(other)) if one != other)
 }
 
