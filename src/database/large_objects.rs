@@ -31,7 +31,7 @@ const BATCH: usize = 64;
 /// Pages of an object: more cannot be numbered.
 const PAGES_MAX: i64 = BYTES_MAX / PAGE_BYTES as i64;
 /// The most bytes that one call reads, as in PostgreSQL, whose values are no longer than a GiB.
-const READ_MAX: i64 = (1 << 30) - 1 - 4;
+pub const READ_MAX: usize = (1 << 30) - 1 - 4;
 
 /// The large objects as a statement sees them, or as they are.
 pub struct LargeObjects(Option<Tables>);
@@ -92,7 +92,7 @@ impl LargeObjects {
             if wanted <= 0 {
                 return Ok(read);
             }
-            if read.len() as i64 + wanted > READ_MAX {
+            if read.len() + wanted as usize > READ_MAX {
                 return Err(too_large());
             }
             let data = page_at(pages, object, number)?.map(|page| page.data).unwrap_or_default();
@@ -105,7 +105,11 @@ impl LargeObjects {
                     end = end.min(self.size(object)?);
                     is_sized = true;
                 }
-                let until = (at + wanted).min(end);
+                let next = page_from(pages, object, number + 1)?;
+                let until = next.map_or(end, |page| page.number * PAGE_BYTES as i64).min(end);
+                if until - offset > READ_MAX as i64 {
+                    return Err(too_large());
+                }
                 read.resize(read.len().max((until - offset).max(0) as usize), 0);
             }
         }
@@ -115,7 +119,7 @@ impl LargeObjects {
     pub fn read_value(&self, object: Oid, offset: i64, length: Option<i64>) -> Result<Vec<u8>> {
         let behind = (self.size(object)? - offset).max(0);
         let length = length.unwrap_or(behind).min(behind);
-        if length > READ_MAX { Err(too_large()) } else { self.read(object, offset, length) }
+        if length > READ_MAX as i64 { Err(too_large()) } else { self.read(object, offset, length) }
     }
 
     /// What COMMENT ON LARGE OBJECT said of an object.
@@ -408,7 +412,7 @@ fn values(table: &Snapshot, slot: u32) -> Result<Vec<Value>> {
     table.layout().read(&row)?.values()
 }
 
-fn too_large() -> Error {
+pub fn too_large() -> Error {
     Error::new(SqlState::PROGRAM_LIMIT_EXCEEDED, "large object read request is too large")
 }
 

@@ -36,7 +36,7 @@ mod generations;
 // Rows move from tails into graphs.
 mod indexer;
 // Large objects.
-mod large_objects;
+pub mod large_objects;
 // What recall the indexes have shown.
 mod measured;
 // Opening a data directory.

@@ -26,6 +26,8 @@ pub fn differs(source: &Type, target: &Type) -> bool {
         (source, _) if is_text(source) => true,
         (_, target) if is_text(target) => true,
         (Type::Float4 | Type::Float8 | Type::Numeric(_), Type::Int2 | Type::Int4 | Type::Int8) => true,
+        // The same bits.
+        (Type::Oid, Type::Int4) => true,
         (Type::Int8, Type::Int4 | Type::Int2) | (Type::Int4, Type::Int2) | (Type::Float8, Type::Float4) => {
             true
         }

@@ -11,6 +11,7 @@ use datafusion::common::Result;
 use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF};
 
 use crate::catalog::Oid;
+use crate::database::large_objects::{READ_MAX, too_large};
 use crate::error::Error;
 use crate::functions::scalar::no_such_function;
 use crate::planner::bindings::Execution;
@@ -179,10 +180,20 @@ fn evaluate(
     let columns = args.args.iter().map(|arg| arg.to_array(rows)).collect::<Result<Vec<ArrayRef>>>();
     let columns = columns.map_err(from_datafusion)?;
     let mut results = Vec::with_capacity(rows);
+    let mut read = 0;
     for row in 0..rows {
+        execution.check_cancel()?;
         let values = columns.iter().zip(routine.parameters).map(|(column, ty)| value_at(column, row, ty));
         let values = values.collect::<crate::error::Result<Vec<Value>>>()?;
-        results.push(routine.run(execution, &values)?);
+        let result = routine.run(execution, &values)?;
+        if let Value::Bytea(bytes) = &result {
+            read += bytes.len();
+        }
+        // They go on together, and no column has more.
+        if read > READ_MAX {
+            return Err(too_large());
+        }
+        results.push(result);
     }
     let ty = routine.result.as_ref().unwrap_or(&Type::Text);
     Ok(ColumnarValue::Array(array(ty, results.iter())?))

@@ -314,6 +314,7 @@ impl Session {
         let width = plan.columns.len();
         let mut waited = Waited::default();
         let batches = 'run: loop {
+            let changed = self.shared.large_objects_changed();
             let mut batches: Vec<RecordBatch> = Vec::new();
             let (mut skip, mut left) = (offset, limit);
             let mut stream = self.query_stream(&plan.query, params).await?;
@@ -336,6 +337,7 @@ impl Session {
                         Locked::Again => {
                             drop(stream);
                             self.cancel.check()?;
+                            self.shared.check_unchanged(changed)?;
                             continue 'run;
                         }
                     };

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
@@ -48,6 +48,8 @@ pub struct Shared {
     sequences: Mutex<SequencesUsed>,
     /// Large objects that the transaction has open.
     pub descriptors: Mutex<Descriptors>,
+    /// How often it has changed one.
+    pub large_object_changes: AtomicU64,
     /// What the transaction notifies and listens to once it has committed.
     pub outbox: Mutex<Outbox>,
     /// What it hears.
@@ -82,6 +84,7 @@ impl Shared {
             timings: Mutex::default(),
             sequences: Mutex::default(),
             descriptors: Mutex::default(),
+            large_object_changes: AtomicU64::new(0),
             outbox: Mutex::default(),
             mailbox: Arc::default(),
             statements: Mutex::default(),

@@ -157,6 +157,8 @@ pub fn cast_as(value: Value, to: &Type, explicit: bool, look: Look) -> Result<Va
         (Value::Text(text), to) => return text::parse_in_zone(to, &text, zone),
         (value, Type::Bool) => Value::Bool(as_bool(value)?),
         (value, Type::Int2) => Value::Int2(integer(&value, to)?),
+        // The same bits.
+        (Value::Oid(value), Type::Int4) => Value::Int4(value as i32),
         (value, Type::Int4) => Value::Int4(integer(&value, to)?),
         (value, Type::Int8) => Value::Int8(integer(&value, to)?),
         // The same bits, as in PostgreSQL; a bigint has to be one.

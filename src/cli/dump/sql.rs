@@ -355,8 +355,7 @@ impl<W: Write> Dump<W> {
         Ok(())
     }
 
-    /// Writes the first column of every row.
-    /// Their pages in any order; one without bytes is the end of an object that was truncated.
+    /// Large objects: their pages in any order; one without bytes is the end of an object that was truncated.
     async fn large_objects(&mut self) -> Result<()> {
         self.each(
             "SELECT format('SELECT pg_catalog.lo_create(%s);', oid) FROM pg_catalog.pg_largeobject_metadata
@@ -382,6 +381,7 @@ impl<W: Write> Dump<W> {
         .await
     }
 
+    /// Writes the first column of every row.
     async fn each(&mut self, query: &str) -> Result<()> {
         for row in self.ask(query).await? {
             self.say(&cell(&row, 0))?;

@@ -141,16 +141,14 @@ impl Session {
 
     /// The domain as it is once nobody else is changing it.
     async fn lock_domain(&mut self, oid: Oid) -> Result<Arc<Domain>> {
+        let gone = || Error::new(SqlState::UNDEFINED_OBJECT, format!("type with OID {oid} does not exist"));
         self.retry(|transaction| {
             // As it is after a wait, and not as it was before.
-            let same = transaction.catalog().domain_by_oid(oid).map(|domain| Domain::clone(domain));
-            transaction
-                .edit_catalog(same.map(|domain| Edit::Put(Object::Domain(domain))).into_iter().collect())
+            let domain = transaction.catalog().domain_by_oid(oid).cloned().ok_or_else(gone)?;
+            transaction.edit_catalog(vec![Edit::Put(Object::Domain(Domain::clone(&domain)))])?;
+            Ok(domain)
         })
-        .await?;
-        let catalog = self.shared.current_catalog();
-        let gone = || Error::new(SqlState::UNDEFINED_OBJECT, format!("type with OID {oid} does not exist"));
-        catalog.domain_by_oid(oid).cloned().ok_or_else(gone)
+        .await
     }
 
     /// A domain that a name means.

@@ -455,6 +455,7 @@ impl Session {
         let table = plan.table.oid;
         let mut waited = Waited::default();
         loop {
+            let changed = self.shared.large_objects_changed();
             let found = self.find(plan, params).await?;
             if found.slots.is_empty() {
                 return Ok(found);
@@ -472,6 +473,7 @@ impl Session {
                 }
                 Err(Stop::Error(error)) => return Err(error),
             }
+            self.shared.check_unchanged(changed)?;
             self.cancel.check()?;
         }
     }

@@ -574,6 +574,7 @@ impl Session {
         let table = plan.table.oid;
         let mut waited = Waited::default();
         loop {
+            let changed = self.shared.large_objects_changed();
             let mut found = Vec::new();
             let mut stream = self.query_stream(&plan.query, params).await?;
             while let Some(batch) = stream.next().await {
@@ -602,6 +603,7 @@ impl Session {
                 }
                 Err(Stop::Error(error)) => return Err(error),
             }
+            self.shared.check_unchanged(changed)?;
             self.cancel.check()?;
         }
     }

@@ -4,6 +4,7 @@
 //! until the holder ends, the statement is cancelled or lock_timeout has passed.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 
@@ -132,6 +133,22 @@ impl LargeObjectCalls for Shared {
 }
 
 impl Shared {
+    /// What [`Shared::check_unchanged`] compares with.
+    pub fn large_objects_changed(&self) -> u64 {
+        self.large_object_changes.load(Ordering::Relaxed)
+    }
+
+    /// 40001 when a statement that is to begin again, because it has waited for a row, has changed large objects meanwhile: it
+    /// would change them twice.
+    pub fn check_unchanged(&self, before: u64) -> Result<()> {
+        if self.large_objects_changed() == before {
+            return Ok(());
+        }
+        let message = "could not serialize access due to concurrent update";
+        Err(Error::new(SqlState::SERIALIZATION_FAILURE, message)
+            .detail("The statement has changed large objects before it had to wait for a row."))
+    }
+
     fn descriptor(&self, number: i32) -> Result<Descriptor> {
         self.descriptors.lock().get(number)
     }
@@ -172,6 +189,7 @@ impl Shared {
         mut work: impl FnMut(&mut Transaction) -> std::result::Result<T, Stop>,
     ) -> Result<T> {
         let go_on = self.patience(check);
+        self.large_object_changes.fetch_add(1, Ordering::Relaxed);
         loop {
             let outcome = match self.transaction.lock().as_mut() {
                 Some(transaction) => work(transaction),
