@@ -30,9 +30,9 @@ pub mod common;
 pub mod comparison;
 // Columns of one name that a subquery compares with the query around it.
 mod correlated_names;
-// What all plans share: functions, rules, memory.
+// Arrays of several dimensions.
 mod dimensions;
-
+// What all plans share: functions, rules, memory.
 pub mod environment;
 // EXPLAIN.
 pub mod explain;
@@ -50,6 +50,8 @@ pub mod inline;
 mod hstore;
 // Keys that order and are equal as PostgreSQL's values are.
 mod keys;
+// Which operators there are between types.
+pub mod kinds;
 // ORDER BY distance LIMIT k becomes a search.
 pub mod knn;
 // lo_open(), loread() and their like.
