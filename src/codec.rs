@@ -248,7 +248,7 @@ pub mod key {
             Value::Null => return out.push(NULL),
             Value::Int2(value) => return integer(i64::from(*value), out),
             Value::Int4(value) | Value::Date(value) => return integer(i64::from(*value), out),
-            Value::Int8(value) | Value::Time(value) => return integer(*value, out),
+            Value::Int8(value) | Value::Time(value) | Value::Money(value) => return integer(*value, out),
             Value::Timestamp(value) | Value::Timestamptz(value) => return integer(*value, out),
             Value::Oid(value) => return integer(i64::from(*value), out),
             Value::Enum(value) => return integer(value.order, out),
@@ -290,6 +290,7 @@ pub mod key {
             | Value::Int8(_)
             | Value::Date(_)
             | Value::Time(_)
+            | Value::Money(_)
             | Value::Timestamp(_)
             | Value::Timestamptz(_)
             | Value::Oid(_)
@@ -511,7 +512,7 @@ mod tests {
 
     /// Two rows of the same column types, often with equal leading values.
     fn row_pairs() -> impl Strategy<Value = (Vec<Value>, Vec<Value>)> {
-        let pair = (0..17u8).prop_flat_map(|kind| (values(kind), values(kind)));
+        let pair = (0..18u8).prop_flat_map(|kind| (values(kind), values(kind)));
         let pair =
             (pair, any::<bool>()).prop_map(|((a, b), same)| if same { (a.clone(), a) } else { (a, b) });
         vec(pair, 1..4).prop_map(|pairs| pairs.into_iter().unzip())
@@ -547,6 +548,7 @@ mod tests {
                     Value::Range(range.unwrap())
                 })
                 .boxed(),
+            17 => small.prop_map(Value::Money).boxed(),
             13 => vec(any::<bool>(), 0..20).prop_map(|bits| Value::Bits(Bits::from_iter(bits))).boxed(),
             _ => vec(values(1), 0..4).prop_map(Value::Array).boxed(),
         };
@@ -615,6 +617,7 @@ mod tests {
             (Value::Timestamptz(a), Value::Timestamptz(b)) => a.cmp(b),
             (Value::Interval(a), Value::Interval(b)) => microseconds(a).cmp(&microseconds(b)),
             (Value::Uuid(a), Value::Uuid(b)) => a.cmp(b),
+            (Value::Money(a), Value::Money(b)) => a.cmp(b),
             (Value::Vector(a), Value::Vector(b)) => {
                 let pairs = a.iter().zip(b).map(|(a, b)| naive_floats(f64::from(*a), f64::from(*b)));
                 pairs.chain([a.len().cmp(&b.len())]).find(|order| order.is_ne()).unwrap_or(Ordering::Equal)

@@ -228,6 +228,7 @@ pub fn can_be_key(ty: &Type) -> bool {
             | Type::Timestamp(_)
             | Type::Timestamptz(_)
             | Type::Uuid
+            | Type::Money
     )
 }
 

@@ -54,6 +54,8 @@ pub mod jsonpath;
 pub mod membership;
 // Functions on numbers.
 pub mod math;
+// Amounts of money.
+pub mod money;
 // Functions of bit strings.
 pub mod bits;
 // Functions of bytea.
@@ -160,6 +162,7 @@ pub fn scalar_functions() -> Vec<Arc<ScalarUDF>> {
         characters::functions(),
         citext::functions(),
         math::functions(),
+        money::functions(),
         powers::functions(),
         arrays::functions(),
         membership::functions(),

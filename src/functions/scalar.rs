@@ -191,6 +191,7 @@ pub fn type_name(ty: &DataType) -> &'static str {
         DataType::LargeBinary => "vector",
         DataType::FixedSizeBinary(16) => "uuid",
         DataType::FixedSizeBinary(6) => "tid",
+        DataType::Duration(_) => "money",
         DataType::FixedSizeBinary(12) => "time with time zone",
         DataType::Date32 => "date",
         DataType::Time64(_) => "time without time zone",

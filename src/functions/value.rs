@@ -245,6 +245,7 @@ impl Overload {
             Some(Type::Network(_)) if network_of(given).is_some() => given.clone(),
             // Cast by us.
             Some(_) if *given == decimal::any() => given.clone(),
+            Some(Type::Money) if matches!(given, DataType::Utf8 | DataType::Utf8View) => DataType::Utf8,
             Some(Type::Numeric(_)) => decimal::of_integer(given).unwrap_or_else(decimal::any),
             Some(parameter) => data_type(parameter),
         }
@@ -433,6 +434,9 @@ fn evaluate(
                 DataType::Null => Value::Null,
                 number if *number == decimal::any() && !matches!(ty, Type::Numeric(_)) => {
                     crate::types::cast::cast(value_at(column, row, &Type::Numeric(None))?, ty, false)?
+                }
+                DataType::Utf8 if *ty == Type::Money => {
+                    crate::types::cast::cast(value_at(column, row, &Type::Text)?, ty, false)?
                 }
                 _ => value_at(column, row, ty)?,
             };

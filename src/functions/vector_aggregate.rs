@@ -26,6 +26,7 @@ use crate::functions::cells::{Output, element_of, read, type_of_element};
 use crate::functions::frame::{FloatSum, Frame, is_float};
 use crate::functions::integer_sum::{Widened, is_narrow};
 use crate::functions::interval_average::{self, IntervalAverage, is_interval};
+use crate::functions::money::{MoneySum, is_money};
 use crate::functions::real_sum::{RealSum, is_real};
 use crate::functions::scalar::no_such_function;
 use crate::functions::{average as exact, decimal};
@@ -78,6 +79,10 @@ impl VectorAggregate {
         !self.average && input.is_some_and(is_real)
     }
 
+    fn is_money_sum(&self, args: &AccumulatorArgs) -> bool {
+        !self.average && args.expr_fields.first().is_some_and(|field| is_money(field.data_type()))
+    }
+
     fn is_interval_average(&self, args: &AccumulatorArgs) -> bool {
         self.average && args.expr_fields.first().is_some_and(|field| is_interval(field.data_type()))
     }
@@ -109,8 +114,12 @@ impl AggregateUDFImpl for VectorAggregate {
     }
 
     fn coerce_types(&self, given: &[DataType]) -> Result<Vec<DataType>> {
-        if given.first().is_some_and(is_sparsevec) {
+        let is_money = given.first().is_some_and(is_money);
+        if given.first().is_some_and(is_sparsevec) || is_money && self.average {
             return Err(no_such_function(self.name(), given));
+        }
+        if is_money && given.len() == 1 {
+            return Ok(given.to_vec());
         }
         if is_vector(given.first()) && given.len() == 1 {
             return Ok(given.to_vec());
@@ -143,6 +152,7 @@ impl AggregateUDFImpl for VectorAggregate {
         match given {
             [numbers] if self.is_exact(Some(numbers)) => Ok(decimal::any()),
             [real] if self.is_real_sum(Some(real)) => Ok(DataType::Float32),
+            [money] if is_money(money) => Ok(money.clone()),
             [intervals] if self.average && is_interval(intervals) => Ok(intervals.clone()),
             [numbers] if self.is_narrow_sum(Some(numbers)) => Ok(DataType::Int64),
             given => self.inner.return_type(given),
@@ -155,6 +165,9 @@ impl AggregateUDFImpl for VectorAggregate {
         }
         if self.is_real_sum(args.expr_fields.first().map(|field| field.data_type())) {
             return Ok(Box::new(RealSum::new(args.is_distinct)));
+        }
+        if self.is_money_sum(&args) {
+            return Ok(Box::new(MoneySum::new(args.is_distinct)));
         }
         if self.is_interval_average(&args) {
             if args.is_distinct {
@@ -186,6 +199,10 @@ impl AggregateUDFImpl for VectorAggregate {
             let sum = Field::new(format_state_name(args.name, "sum"), ty, true);
             return Ok(vec![Arc::new(sum)]);
         }
+        if input.is_some_and(is_money) {
+            let ty = MoneySum::state_type(args.is_distinct);
+            return Ok(vec![Arc::new(Field::new(format_state_name(args.name, "sum"), ty, true))]);
+        }
         if !is_vector(input) {
             return self.inner.state_fields(args);
         }
@@ -200,6 +217,7 @@ impl AggregateUDFImpl for VectorAggregate {
         vectors_of(&args).is_none()
             && !self.is_exact_of(&args)
             && !self.is_interval_average(&args)
+            && !self.is_money_sum(&args)
             && !self.is_real_sum(args.expr_fields.first().map(|field| field.data_type()))
             && self.inner.groups_accumulator_supported(args)
     }
@@ -219,7 +237,7 @@ impl AggregateUDFImpl for VectorAggregate {
         if self.is_exact_of(&args) {
             return Ok(exact::sliding_accumulator(&args, self.average));
         }
-        match vectors_of(&args).is_some() || self.is_interval_average(&args) {
+        match vectors_of(&args).is_some() || self.is_interval_average(&args) || self.is_money_sum(&args) {
             true => self.accumulator(args),
             false => {
                 let narrow = self.is_narrow(&args);

@@ -15,7 +15,8 @@ use crate::functions::decimal;
 use crate::planner::characters;
 use crate::planner::citext;
 use crate::planner::dimensions;
-use crate::planner::operators::{kind_of, literal, without_modifier};
+use crate::planner::kinds::kind_of;
+use crate::planner::operators::{literal, without_modifier};
 use crate::types::Type;
 use crate::types::arrow::errors::external;
 use crate::types::arrow::{data_type, field, type_of, type_of_data_type};
@@ -67,6 +68,12 @@ fn refuse(context: &str, left: &DataType, right: &DataType) -> Result<()> {
             Error::new(SqlState::UNDEFINED_FUNCTION, format!("operator does not exist: {left} = {right}")).hint(
                 "No operator matches the given name and argument types. You might need to add explicit type casts.",
             )
+        }
+        // Types of one category have something in common, though no value becomes the other unasked.
+        context if left.category() == right.category() => {
+            let context = if context == "CASE" { "CASE/WHEN" } else { context };
+            let message = format!("{context} could not convert type {right} to {left}");
+            Error::new(SqlState::CANNOT_COERCE, message)
         }
         context => {
             let message = format!("{context} types {left} and {right} cannot be matched");

@@ -50,6 +50,8 @@ pub mod inline;
 mod hstore;
 // Keys that order and are equal as PostgreSQL's values are.
 mod keys;
+// Which operators there are between types.
+pub mod kinds;
 // ORDER BY distance LIMIT k becomes a search.
 pub mod knn;
 // lo_open(), loread() and their like.

@@ -25,10 +25,11 @@ use crate::functions::scalar::type_name;
 use crate::functions::vector::{distance_function, operator_function};
 use crate::functions::{
     arithmetic, arrays, bits, characters, choice, citext, dates, decimal, documents, json, jsonpath, math,
-    membership, ranges, regex, regexps, sort_keys, strings, text_search, vector,
+    membership, money, ranges, regex, regexps, sort_keys, strings, text_search, vector,
 };
 use crate::planner::characters::with_blanks;
 use crate::planner::citext as of_citext;
+use crate::planner::kinds::{is_defined, kind_of};
 use crate::planner::prepare::configuration;
 use crate::planner::{common, comparison, dimensions, fixed_width, hstore, networks};
 use crate::types::arrow::errors::external;
@@ -614,6 +615,7 @@ pub fn call(function: &str, arguments: Vec<Expr>) -> Expr {
             .chain(regex::functions())
             .chain(regexps::functions())
             .chain(math::functions())
+            .chain(money::functions())
             .chain(crate::functions::networks::functions())
             .chain(crate::functions::hstore::functions())
             .chain(choice::functions());
@@ -679,6 +681,7 @@ fn plan_text_literals(
     };
     if let (Some(one), Some(other)) = (left.type_or(a_type.clone()), right.type_or(b_type.clone()))
         && let Some(function) = dates::function_of_operator(operator, &one, &other)
+            .or_else(|| money::function_of_operator(operator, &one, &other))
     {
         return Ok(PlannerResult::Planned(call(function, vec![a, b])));
     }
@@ -785,104 +788,10 @@ fn type_beside(operator: &str, other: &Field) -> Option<Type> {
         _ if compares => Some(ty),
         "+" if is_moment => Some(Type::Interval(None)),
         "*" | "/" if matches!(ty, Type::Interval(_)) => Some(Type::Float8),
+        "*" if ty == Type::Money => Some(Type::Float8),
         "+" | "-" | "*" | "/" | "%" => Some(ty),
         _ => None,
     }
-}
-
-/// Types whose operators this file knows completely, by what they compare with.
-#[derive(Clone, Copy, PartialEq)]
-pub enum Kind {
-    Bool,
-    Number,
-    Text,
-    Date,
-    Timestamp,
-    Time,
-    Timetz,
-    Interval,
-    Uuid,
-    Tid,
-    /// By its oid.
-    Enum(u32),
-    Range(RangeType),
-    /// `inet` and `cidr`, or the others.
-    Network {
-        ip: bool,
-    },
-    Hstore,
-}
-
-/// `None` for other types.
-pub fn kind_of(ty: &Type) -> Option<Kind> {
-    Some(match ty {
-        Type::Bool => Kind::Bool,
-        Type::Int2 | Type::Int4 | Type::Int8 | Type::Float4 | Type::Float8 | Type::Numeric(_) => Kind::Number,
-        Type::Text | Type::Varchar(_) | Type::Bpchar(_) | Type::Citext => Kind::Text,
-        Type::Date => Kind::Date,
-        Type::Timestamp(_) | Type::Timestamptz(_) => Kind::Timestamp,
-        Type::Time(_) => Kind::Time,
-        Type::Timetz(_) => Kind::Timetz,
-        Type::Interval(_) => Kind::Interval,
-        Type::Uuid => Kind::Uuid,
-        Type::Tid => Kind::Tid,
-        Type::Enum(of) => Kind::Enum(of.oid),
-        Type::Range(of) => Kind::Range(*of),
-        Type::Network(of) => Kind::Network { ip: of.is_ip() },
-        Type::Hstore => Kind::Hstore,
-        _ => return None,
-    })
-}
-
-/// Whether PostgreSQL has the operator between two types; what is not known here is left to DataFusion.
-fn is_defined(operator: &str, left: &Type, right: &Type) -> bool {
-    let (Some(one), Some(other)) = (kind_of(left), kind_of(right)) else { return true };
-    let pair = (one, other);
-    match operator {
-        // Which hstore comes first is asked by operators of other names.
-        "<" | "<=" | ">" | ">=" if one == Kind::Hstore => false,
-        "=" | "<>" | "!=" | "<" | "<=" | ">" | ">=" => {
-            one == other
-                || matches!(pair, (Kind::Date, Kind::Timestamp) | (Kind::Timestamp, Kind::Date))
-                || matches!(pair, (Kind::Time, Kind::Interval) | (Kind::Interval, Kind::Time))
-                || matches!(pair, (Kind::Time, Kind::Timetz) | (Kind::Timetz, Kind::Time))
-        }
-        "+" => match pair {
-            (Kind::Number, Kind::Number) | (Kind::Interval, Kind::Interval) => true,
-            (Kind::Date, Kind::Number) => is_integer(right),
-            (Kind::Number, Kind::Date) => is_integer(left),
-            (Kind::Date | Kind::Timestamp | Kind::Time | Kind::Timetz, Kind::Interval) => true,
-            (Kind::Interval, Kind::Date | Kind::Timestamp | Kind::Time | Kind::Timetz) => true,
-            (Kind::Date, Kind::Time | Kind::Timetz) | (Kind::Time | Kind::Timetz, Kind::Date) => true,
-            _ => false,
-        },
-        "-" => match pair {
-            (Kind::Number, Kind::Number) => true,
-            (Kind::Date, Kind::Number) => is_integer(right),
-            (Kind::Date | Kind::Timestamp, Kind::Date | Kind::Timestamp) => true,
-            (Kind::Time, Kind::Time) => true,
-            (Kind::Date | Kind::Timestamp | Kind::Time | Kind::Timetz | Kind::Interval, Kind::Interval) => {
-                true
-            }
-            _ => false,
-        },
-        "*" => matches!(
-            pair,
-            (Kind::Number, Kind::Number) | (Kind::Interval, Kind::Number) | (Kind::Number, Kind::Interval)
-        ),
-        "/" => matches!(pair, (Kind::Number, Kind::Number) | (Kind::Interval, Kind::Number)),
-        "%" => {
-            let is_float = |ty: &Type| matches!(ty, Type::Float4 | Type::Float8);
-            pair == (Kind::Number, Kind::Number) && !is_float(left) && !is_float(right)
-        }
-        "||" => one == Kind::Text || other == Kind::Text,
-        _ => true,
-    }
-}
-
-/// Integers that date arithmetic takes; literals are `bigint` until `prepare` has seen them.
-fn is_integer(ty: &Type) -> bool {
-    matches!(ty, Type::Int2 | Type::Int4 | Type::Int8)
 }
 
 /// Text literals stay text beside text and json.

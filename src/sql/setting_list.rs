@@ -498,7 +498,7 @@ pub static LIST: &[Setting] = &[
         "lc_monetary",
         CLIENT,
         choice("C", &["C", "C.UTF-8", "en_US.UTF-8"]),
-        "Accepted; there is no type money.",
+        "Amounts of money look the same in all of them.",
     ),
     setting(
         "lc_numeric",

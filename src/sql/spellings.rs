@@ -331,6 +331,7 @@ const CALLED_TYPES: &[&str] = &[
     "timestamptz",
     "interval",
     "uuid",
+    "money",
     "inet",
     "cidr",
     "macaddr",

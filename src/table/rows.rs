@@ -309,6 +309,7 @@ fn fixed_width(ty: &Type) -> Option<usize> {
         Type::Int4 | Type::Float4 | Type::Date | Type::Oid => 4,
         Type::Int8
         | Type::Float8
+        | Type::Money
         | Type::Time(_)
         | Type::Timestamp(_)
         | Type::Timestamptz(_)
@@ -338,6 +339,7 @@ fn encode_fixed(value: &Value, ty: &Type, cell: &mut [u8]) -> Result<()> {
         (Value::Float4(v), Type::Float4) => cell.copy_from_slice(&v.to_le_bytes()),
         (Value::Float8(v), Type::Float8) => cell.copy_from_slice(&v.to_le_bytes()),
         (Value::Int8(v), Type::Int8)
+        | (Value::Money(v), Type::Money)
         | (Value::Time(v), Type::Time(_))
         | (Value::Timestamp(v), Type::Timestamp(_))
         | (Value::Timestamptz(v), Type::Timestamptz(_)) => cell.copy_from_slice(&v.to_le_bytes()),
@@ -540,6 +542,7 @@ pub fn decode(bytes: &[u8], ty: &Type) -> Result<Value> {
         Type::Time(_) => Value::Time(i64::from_le_bytes(cell(bytes)?)),
         Type::Timestamp(_) => Value::Timestamp(i64::from_le_bytes(cell(bytes)?)),
         Type::Timestamptz(_) => Value::Timestamptz(i64::from_le_bytes(cell(bytes)?)),
+        Type::Money => Value::Money(i64::from_le_bytes(cell(bytes)?)),
         Type::Uuid => Value::Uuid(cell(bytes)?),
         Type::Tid => Value::Tid(Tid::from_bytes(cell(bytes)?)),
         Type::Timetz(_) => Value::Timetz(Timetz::from_bytes(bytes).ok_or_else(|| damaged(bytes))?),

@@ -12,6 +12,7 @@
 //! | bit, bit varying                   | LargeList of Boolean (the metadata tells which) |
 //! | tsvector, tsquery                  | LargeList of UInt8, of UInt16 |
 //! | uuid                               | FixedSizeBinary(16)         |
+//! | money                              | Duration(s), though it is cents |
 //! | tid                                | FixedSizeBinary(6)          |
 //! | timetz                             | FixedSizeBinary(12), the bytes of `types::timetz` |
 //! | numeric(p, s)                      | Decimal128(p, s), where it holds all values and 0 <= s <= p |
@@ -90,6 +91,7 @@ pub fn data_type(ty: &Type) -> DataType {
         Type::Timestamptz(_) => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
         Type::Interval(_) => DataType::Interval(IntervalUnit::MonthDayNano),
         Type::Uuid => DataType::FixedSizeBinary(16),
+        Type::Money => DataType::Duration(TimeUnit::Second),
         Type::Tid => DataType::FixedSizeBinary(Tid::BYTES as i32),
         Type::Vector(_) => DataType::LargeBinary,
         Type::Halfvec(_) => lists::halfvec_type(),
@@ -173,6 +175,7 @@ pub fn type_of_data_type(data_type: &DataType) -> Type {
         DataType::Time32(_) | DataType::Time64(_) => Type::Time(None),
         DataType::Timestamp(_, None) => Type::Timestamp(None),
         DataType::Timestamp(_, Some(_)) => Type::Timestamptz(None),
+        DataType::Duration(TimeUnit::Second) => Type::Money,
         DataType::Interval(_) | DataType::Duration(_) => Type::Interval(None),
         DataType::LargeList(item) if *item.data_type() == DataType::Float16 => Type::Halfvec(None),
         DataType::LargeList(item) if *item.data_type() == DataType::UInt32 => Type::Sparsevec(None),
@@ -315,6 +318,7 @@ pub fn value_at(array: &ArrayRef, row: usize, ty: &Type) -> Result<Value> {
             let bytes = downcast::<FixedSizeBinaryArray>(array)?.value(row);
             Value::Uuid(bytes.try_into().map_err(|_| Error::internal("a uuid has 16 bytes"))?)
         }
+        Type::Money => Value::Money(downcast::<DurationSecondArray>(array)?.value(row)),
         Type::Tid => {
             let bytes = downcast::<FixedSizeBinaryArray>(array)?.value(row);
             Value::Tid(Tid::from_bytes(bytes.try_into().map_err(|_| Error::internal("a tid has 6 bytes"))?))
@@ -434,6 +438,7 @@ enum Cells {
     Time(Time64MicrosecondBuilder),
     Timestamp(TimestampMicrosecondBuilder),
     Interval(IntervalMonthDayNanoBuilder),
+    Money(DurationSecondBuilder),
     Fixed(FixedSizeBinaryBuilder),
     Vector(LargeBinaryBuilder),
     Halfvec(lists::HalfvecBuilder),
@@ -495,6 +500,7 @@ impl Builder {
                 let builder = TimestampMicrosecondBuilder::with_capacity(rows).with_data_type(data_type(ty));
                 Cells::Timestamp(builder)
             }
+            Type::Money => Cells::Money(DurationSecondBuilder::with_capacity(rows)),
             Type::Interval(_) => Cells::Interval(IntervalMonthDayNanoBuilder::with_capacity(rows)),
             Type::Uuid => Cells::Fixed(FixedSizeBinaryBuilder::with_capacity(rows, 16)),
             Type::Tid => Cells::Fixed(FixedSizeBinaryBuilder::with_capacity(rows, Tid::BYTES as i32)),
@@ -566,6 +572,7 @@ impl Builder {
             (Cells::Date(b), Value::Date(v)) => b.append_value(*v),
             (Cells::Time(b), Value::Time(v)) => b.append_value(*v),
             (Cells::Timestamp(b), Value::Timestamp(v) | Value::Timestamptz(v)) => b.append_value(*v),
+            (Cells::Money(b), Value::Money(v)) => b.append_value(*v),
             (Cells::Interval(b), Value::Interval(v)) => b.append_value(interval_cell(v)?),
             (Cells::Fixed(b), Value::Uuid(v)) => {
                 b.append_value(v).map_err(|error| Error::internal(error.to_string()))?;
@@ -618,6 +625,7 @@ impl Builder {
             Cells::Date(b) => b.append_null(),
             Cells::Time(b) => b.append_null(),
             Cells::Timestamp(b) => b.append_null(),
+            Cells::Money(b) => b.append_null(),
             Cells::Interval(b) => b.append_null(),
             Cells::Fixed(b) => b.append_null(),
             Cells::Vector(b) => b.append_null(),
@@ -658,6 +666,7 @@ impl Builder {
             Cells::Date(b) => b.len(),
             Cells::Time(b) => b.len(),
             Cells::Timestamp(b) => b.len(),
+            Cells::Money(b) => b.len(),
             Cells::Interval(b) => b.len(),
             Cells::Fixed(b) => b.len(),
             Cells::Vector(b) => b.len(),
@@ -695,6 +704,7 @@ impl Builder {
             Cells::Date(b) => Arc::new(b.finish()),
             Cells::Time(b) => Arc::new(b.finish()),
             Cells::Timestamp(b) => Arc::new(b.finish()),
+            Cells::Money(b) => Arc::new(b.finish()),
             Cells::Interval(b) => Arc::new(b.finish()),
             Cells::Fixed(b) => Arc::new(b.finish()),
             Cells::Vector(b) => Arc::new(b.finish()),
@@ -809,6 +819,7 @@ mod tests {
             (Type::Interval(None), Value::Interval(Interval { months: 1, days: -2, microseconds: 3 })),
             (Type::Uuid, Value::Uuid([7; 16])),
             (Type::Tid, Value::Tid(Tid::of_slot(300))),
+            (Type::Money, Value::Money(-1)),
             (Type::Vector(Some(2)), Value::Vector(vec![1.0, -0.5])),
             (
                 Type::Sparsevec(Some(3)),

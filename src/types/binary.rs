@@ -69,6 +69,7 @@ pub fn send(value: &Value, ty: &Type, out: &mut Vec<u8>) {
             out.extend_from_slice(&interval.months.to_be_bytes());
         }
         Value::Uuid(bytes) => out.extend_from_slice(bytes),
+        Value::Money(cents) => out.extend_from_slice(&cents.to_be_bytes()),
         Value::Tid(place) => out.extend_from_slice(&place.to_bytes()),
         Value::Vector(values) => send_vector(values, out),
         Value::Halfvec(values) => halfvec::send(values, out),
@@ -202,6 +203,7 @@ pub fn receive(ty: &Type, bytes: &[u8]) -> Result<Value> {
             Value::Interval(Limits::fit(*limits, interval))
         }
         Type::Uuid => Value::Uuid(fixed(bytes)?),
+        Type::Money => Value::Money(i64::from_be_bytes(fixed(bytes)?)),
         Type::Tid => Value::Tid(Tid::from_bytes(fixed(bytes)?)),
         Type::Json => {
             let text = utf8(bytes)?;

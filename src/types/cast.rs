@@ -54,6 +54,9 @@ pub fn context(from: &Type, to: &Type) -> Option<Context> {
         (Type::Record(_), Type::Composite(_)) | (Type::Composite(_), Type::Record(_)) => Some(Implicit),
         (Type::Int2 | Type::Int4 | Type::Int8, Type::Oid) => Some(Implicit),
         (Type::Oid, Type::Int4 | Type::Int8) => Some(Assignment),
+        (Type::Int4 | Type::Int8 | Type::Numeric(_), Type::Money) | (Type::Money, Type::Numeric(_)) => {
+            Some(Assignment)
+        }
         (Type::Int4, Type::Bool) | (Type::Bool, Type::Int4) => Some(Explicit),
         (Type::Int4, Type::Char) | (Type::Char, Type::Int4) => Some(Explicit),
         (Type::Date, Type::Timestamp(_) | Type::Timestamptz(_))
@@ -184,6 +187,11 @@ pub fn cast_as(value: Value, to: &Type, explicit: bool, look: Look) -> Result<Va
         (Value::Jsonb(text), Type::Jsonb) => Value::Jsonb(text),
         (Value::Bytea(bytes), Type::Bytea) => Value::Bytea(bytes),
         (Value::Uuid(bytes), Type::Uuid) => Value::Uuid(bytes),
+        (Value::Money(cents), Type::Money) => Value::Money(cents),
+        (value @ (Value::Int4(_) | Value::Int8(_) | Value::Numeric(_)), Type::Money) => {
+            let cents = decimal(&value, to)?.times(&Numeric::from_integer(100))?;
+            Value::Money(integer(&Value::Numeric(cents), &Type::Int8)?)
+        }
         (Value::Tid(place), Type::Tid) => Value::Tid(place),
         (Value::TsVector(vector), Type::TsVector) => Value::TsVector(vector),
         (Value::TsQuery(query), Type::TsQuery) => Value::TsQuery(query),
@@ -327,6 +335,7 @@ pub fn type_of(value: &Value) -> Type {
         Value::Timestamptz(_) => Type::Timestamptz(None),
         Value::Interval(_) => Type::Interval(None),
         Value::Uuid(_) => Type::Uuid,
+        Value::Money(_) => Type::Money,
         Value::Tid(_) => Type::Tid,
         Value::Json(_) => Type::Json,
         Value::Jsonb(_) => Type::Jsonb,
@@ -449,6 +458,7 @@ fn decimal(value: &Value, to: &Type) -> Result<Numeric> {
         Value::Int8(value) => Ok(Numeric::from_integer(*value)),
         Value::Float4(value) => Numeric::from_float(f64::from(*value), 6),
         Value::Float8(value) => Numeric::from_float(*value, 15),
+        Value::Money(cents) => Ok(Numeric::new(i128::from(*cents), 2)),
         Value::Jsonb(text) => jsonb_number(text, to),
         other => Err(impossible(other, to)),
     }

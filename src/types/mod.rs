@@ -27,6 +27,7 @@ pub mod interval;
 pub mod json;
 pub mod jsonpath;
 pub mod look;
+pub mod money;
 pub mod named;
 pub mod names;
 pub mod network;
@@ -97,6 +98,8 @@ pub enum Type {
     /// `interval(p)`, `interval day to second`.
     Interval(Option<Limits>),
     Uuid,
+    /// Cents.
+    Money,
     Json,
     Jsonb,
     /// pgvector's `vector(dimensions)`; `None` takes any dimension up to 16,000.
@@ -201,6 +204,8 @@ pub enum Value {
     Timestamptz(i64),
     Interval(Interval),
     Uuid([u8; 16]),
+    /// Cents.
+    Money(i64),
     /// Text as given.
     Json(String),
     /// Text in PostgreSQL's normalised jsonb form.

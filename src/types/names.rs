@@ -89,6 +89,7 @@ pub const ENTRIES: &[(Type, Entry)] = &[
     (Type::Interval(None), entry(1186, 1187, "interval", "interval", 16, 'T')),
     (Type::Numeric(None), entry(1700, 1231, "numeric", "numeric", -1, 'N')),
     (Type::Uuid, entry(2950, 2951, "uuid", "uuid", 16, 'U')),
+    (Type::Money, entry(790, 791, "money", "money", 8, 'N')),
     (Type::Int2Vector, entry(22, 1006, "int2vector", "int2vector", -1, 'A')),
     (Type::OidVector, entry(30, 1013, "oidvector", "oidvector", -1, 'A')),
     (Type::JsonPath, entry(4072, 4073, "jsonpath", "jsonpath", -1, 'U')),
@@ -132,7 +133,6 @@ const UNSUPPORTED: &[&str] = &[
     "int8multirange",
     "line",
     "lseg",
-    "money",
     "nummultirange",
     "path",
     "pg_lsn",
@@ -433,6 +433,7 @@ impl Type {
             "tsquery" => Type::TsQuery,
             "date" => Type::Date,
             "uuid" => Type::Uuid,
+            "money" => Type::Money,
             "json" => Type::Json,
             "jsonb" => Type::Jsonb,
             "hstore" => Type::Hstore,
@@ -690,7 +691,7 @@ mod tests {
             assert_eq!((error.state(), error.message()), (state, message));
         };
         fails("foo", SqlState::UNDEFINED_OBJECT, "type \"foo\" does not exist");
-        fails("money", SqlState::FEATURE_NOT_SUPPORTED, "type money is not supported");
+        fails("xml", SqlState::FEATURE_NOT_SUPPORTED, "type xml is not supported");
         fails("varchar(0)", SqlState::INVALID_PARAMETER_VALUE, "length for type varchar must be at least 1");
         fails(
             "vector(0)",

@@ -10,8 +10,8 @@ use crate::types::jsonpath::Path;
 use crate::types::look::Look;
 use crate::types::zone::Zone;
 use crate::types::{
-    Type, Value, array, bits, cast, datetime, dimensions, float, halfvec, hstore, integer, json, network,
-    numeric, range, record, sparsevec, tid, timetz, tsquery, tsvector, vector,
+    Type, Value, array, bits, cast, datetime, dimensions, float, halfvec, hstore, integer, json, money,
+    network, numeric, range, record, sparsevec, tid, timetz, tsquery, tsvector, vector,
 };
 
 /// White space as C's isspace() knows it.
@@ -57,6 +57,7 @@ pub fn print_as(value: &Value, look: Look, out: &mut Vec<u8>) {
         Value::Timestamptz(microseconds) => datetime::print_timestamptz(*microseconds, look.zone, out),
         Value::Interval(value) => look.intervals.print(*value, out),
         Value::Uuid(bytes) => print_uuid(bytes, out),
+        Value::Money(cents) => money::print(*cents, out),
         Value::Tid(place) => tid::print(*place, out),
         Value::Vector(values) => vector::print(values, out),
         Value::Halfvec(values) => halfvec::print(values, out),
@@ -140,6 +141,7 @@ pub fn parse_in_zone(ty: &Type, text: &str, zone: Zone) -> Result<Value> {
         }
         Type::Interval(limits) => Value::Interval(Limits::read(*limits, text)?),
         Type::Uuid => Value::Uuid(parse_uuid(text)?),
+        Type::Money => Value::Money(money::parse(text)?),
         Type::Tid => Value::Tid(tid::parse(text)?),
         Type::Json => {
             json::check(text)?;
@@ -329,6 +331,7 @@ mod tests {
             ("timestamptz", "2024-02-29 12:00:00+00"),
             ("interval", "1 year -2 days +03:00:00"),
             ("uuid", "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"),
+            ("money", "-$1,234,567.05"),
             ("json", "{ \"a\" : 1.0 }"),
             ("jsonb", "{\"a\": 1.0}"),
             ("vector(3)", "[1,0.5,-2e+20]"),

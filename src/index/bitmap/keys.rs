@@ -37,13 +37,14 @@ pub enum Family {
     Citext,
     /// By the bytes that rows hold.
     Timetz,
+    Money,
 }
 
 /// The number of `numeric` without digits after the point; those with come behind it.
 const NUMERIC: u8 = 64;
 
 /// All of them; the place of each is its number in files.
-const FAMILIES: [Family; 18] = [
+const FAMILIES: [Family; 19] = [
     Family::Bool,
     Family::Int2,
     Family::Int4,
@@ -62,6 +63,7 @@ const FAMILIES: [Family; 18] = [
     Family::Range,
     Family::Citext,
     Family::Timetz,
+    Family::Money,
 ];
 
 /// An array's element.
@@ -129,6 +131,7 @@ impl Family {
             Type::Date => Family::Date,
             Type::Time(_) => Family::Time,
             Type::Timetz(_) => Family::Timetz,
+            Type::Money => Family::Money,
             Type::Timestamp(_) => Family::Timestamp,
             Type::Timestamptz(_) => Family::Timestamptz,
             Type::Numeric(modifier) => Family::Numeric(digits_kept(*modifier)),
@@ -185,7 +188,7 @@ impl Family {
             Family::Bool | Family::Int2 => 2,
             Family::Int4 | Family::Float4 | Family::Date | Family::Oid => 4,
             Family::Int8 | Family::Float8 | Family::Time | Family::Timestamp | Family::Timestamptz => 8,
-            Family::Enum => 8,
+            Family::Enum | Family::Money => 8,
             Family::Numeric(_) | Family::Uuid | Family::Timetz => 16,
             Family::Text | Family::Bpchar | Family::Citext | Family::Range => return None,
         })
@@ -209,7 +212,8 @@ impl Family {
             (Family::Float8, Value::Float8(value)) => float8(*value),
             (Family::Float8, Value::Float4(value)) => float8(f64::from(*value)),
             (Family::Date, Value::Date(days)) => u128::from(*days as u32 ^ 1 << 31),
-            (Family::Time, Value::Time(time))
+            (Family::Money, Value::Money(time))
+            | (Family::Time, Value::Time(time))
             | (Family::Timestamp, Value::Timestamp(time))
             | (Family::Timestamptz, Value::Timestamptz(time)) => u128::from(*time as u64 ^ 1 << 63),
             (Family::Enum, Value::Enum(value)) => u128::from(value.order as u64 ^ 1 << 63),
@@ -228,6 +232,7 @@ impl Family {
             Family::Int4 => Value::Int4((key as u32 ^ 1 << 31) as i32),
             Family::Int8 => Value::Int8((key as u64 ^ 1 << 63) as i64),
             Family::Date => Value::Date((key as u32 ^ 1 << 31) as i32),
+            Family::Money => Value::Money((key as u64 ^ 1 << 63) as i64),
             Family::Time => Value::Time((key as u64 ^ 1 << 63) as i64),
             Family::Timestamp => Value::Timestamp((key as u64 ^ 1 << 63) as i64),
             Family::Timestamptz => Value::Timestamptz((key as u64 ^ 1 << 63) as i64),

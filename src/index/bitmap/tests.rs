@@ -70,6 +70,7 @@ fn order(a: &Value, b: &Value) -> Option<i8> {
     let ordering = match (a, b) {
         (Value::Text(a), Value::Text(b)) => a.cmp(b),
         (Value::Uuid(a), Value::Uuid(b)) => a.cmp(b),
+        (Value::Money(a), Value::Money(b)) => a.cmp(b),
         (Value::Numeric(a), Value::Numeric(b)) => {
             // Within the digits of both, as long as they are.
             let digits = |number: &Numeric| {
@@ -123,6 +124,7 @@ fn value(ty: &Type) -> BoxedStrategy<Value> {
         }
         Type::Float8 => prop_oneof![any::<f64>(), Just(f64::NAN), Just(-0.0)].prop_map(Value::Float8).boxed(),
         Type::Date => (-1000i32..1000).prop_map(Value::Date).boxed(),
+        Type::Money => any::<i64>().prop_map(Value::Money).boxed(),
         Type::Uuid => any::<[u8; 16]>().prop_map(Value::Uuid).boxed(),
         _ => "[ab]{0,3}".prop_map(Value::Text).boxed(),
     };
@@ -172,6 +174,7 @@ fn case() -> impl Strategy<Value = Case> {
         Type::Numeric(Some((10, 2))),
         Type::Numeric(None),
         Type::Uuid,
+        Type::Money,
         Type::Text,
     ];
     prop::sample::select(types).prop_flat_map(|ty| {

@@ -166,6 +166,7 @@ pub fn assign(value: Value, ty: &Type, zone: Zone) -> Result<Value> {
         | (Value::Timestamptz(_), Type::Timestamptz(None))
         | (Value::Jsonb(_), Type::Jsonb)
         | (Value::Uuid(_), Type::Uuid)
+        | (Value::Money(_), Type::Money)
         | (Value::Tid(_), Type::Tid) => Ok(value),
         _ => cast::cast_as(value, ty, false, zone.into()),
     }

@@ -202,6 +202,7 @@ fn namespace_in(ty: &Type, catalog: &Catalog) -> u32 {
 fn function_name(ty: &Type, suffix: &str) -> String {
     let name = ty.entry().name;
     match ty {
+        Type::Money => format!("cash_{suffix}"),
         Type::Array(_) => format!("array_{suffix}"),
         Type::Range(_) => format!("range_{suffix}"),
         Type::Date

@@ -313,6 +313,7 @@ fn sql_type(arrow: &str) -> &str {
         ty if ty.starts_with("Timestamp") && ty.contains("UTC") => "timestamp with time zone",
         ty if ty.starts_with("Timestamp") => "timestamp without time zone",
         ty if ty.starts_with("Interval") => "interval",
+        ty if ty.starts_with("Duration(s") => "money",
         ty => ty,
     }
 }
