@@ -12,6 +12,7 @@
 
 use crate::catalog::definition::{Column, Index, Object, Oid, Table};
 use crate::catalog::edit::Edit;
+use crate::error::{Error, SqlState};
 use crate::types::Type;
 
 /// pg_largeobject_metadata.
@@ -36,6 +37,13 @@ pub const NAMES_LOCK: &[u8] = b"large objects";
 pub const PAGE_BYTES: usize = 2048;
 /// The most bytes of a large object, PostgreSQL's MAX_LARGE_OBJECT_SIZE: pages are numbered by an int4.
 pub const BYTES_MAX: i64 = i32::MAX as i64 * PAGE_BYTES as i64;
+/// The most bytes that one call reads, as in PostgreSQL, whose values are no longer than a GiB.
+pub const READ_MAX: usize = (1 << 30) - 1 - 4;
+
+/// The refusal to read more.
+pub fn too_large() -> Error {
+    Error::new(SqlState::PROGRAM_LIMIT_EXCEEDED, "large object read request is too large")
+}
 
 /// The tables with their indexes. `storage` gives each of them its files.
 pub fn definitions(mut storage: impl FnMut() -> u64) -> Vec<Edit> {

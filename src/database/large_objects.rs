@@ -14,7 +14,7 @@
 
 use crate::catalog::large_objects::{
     BYTES_MAX, DESCRIPTIONS, DESCRIPTIONS_INDEX, NAMES_LOCK, OBJECTS, OBJECTS_INDEX, OWNER, PAGE_BYTES,
-    PAGES, PAGES_INDEX, definitions,
+    PAGES, PAGES_INDEX, READ_MAX, definitions, too_large,
 };
 use crate::catalog::{FIRST_USER_OID, Oid};
 use crate::database::Database;
@@ -30,8 +30,6 @@ use crate::types::Value;
 const BATCH: usize = 64;
 /// Pages of an object: more cannot be numbered.
 const PAGES_MAX: i64 = BYTES_MAX / PAGE_BYTES as i64;
-/// The most bytes that one call reads, as in PostgreSQL, whose values are no longer than a GiB.
-pub const READ_MAX: usize = (1 << 30) - 1 - 4;
 
 /// The large objects as a statement sees them, or as they are.
 pub struct LargeObjects(Option<Tables>);
@@ -410,10 +408,6 @@ fn values(table: &Snapshot, slot: u32) -> Result<Vec<Value>> {
     let row = table.row(slot)?;
     let row = row.ok_or_else(|| Error::internal(format!("slot {slot} has a key and no row")))?;
     table.layout().read(&row)?.values()
-}
-
-pub fn too_large() -> Error {
-    Error::new(SqlState::PROGRAM_LIMIT_EXCEEDED, "large object read request is too large")
 }
 
 fn missing(object: Oid) -> Error {

@@ -36,7 +36,7 @@ mod generations;
 // Rows move from tails into graphs.
 mod indexer;
 // Large objects.
-pub mod large_objects;
+mod large_objects;
 // What recall the indexes have shown.
 mod measured;
 // Opening a data directory.

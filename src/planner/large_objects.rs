@@ -11,7 +11,7 @@ use datafusion::common::Result;
 use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF};
 
 use crate::catalog::Oid;
-use crate::database::large_objects::{READ_MAX, too_large};
+use crate::catalog::large_objects::{READ_MAX, too_large};
 use crate::error::Error;
 use crate::functions::scalar::no_such_function;
 use crate::planner::bindings::Execution;
