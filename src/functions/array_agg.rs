@@ -17,10 +17,10 @@ use datafusion::logical_expr::{
 };
 
 use crate::error::{Error, SqlState};
+use crate::types::Type;
 use crate::types::arrow::errors::external;
-use crate::types::arrow::{field, type_of, type_of_data_type, value_at};
-use crate::types::dimensions::{DIMENSIONS_MAX, shape, too_many};
-use crate::types::{Type, Value};
+use crate::types::arrow::{field, shape, type_of};
+use crate::types::dimensions::{DIMENSIONS_MAX, too_many};
 
 /// What other aggregates collect their values with.
 pub const COLLECT: &str = "hither_items";
@@ -128,9 +128,8 @@ struct OfOneShape {
 impl OfOneShape {
     /// Takes the shapes of a column of arrays.
     fn note(&mut self, arrays: &ArrayRef) -> Result<()> {
-        let ty = type_of_data_type(arrays.data_type());
-        for row in 0..arrays.len() {
-            let Value::Array(items) = value_at(arrays, row, &ty).map_err(external)? else {
+        for items in arrays.as_list::<i32>().iter() {
+            let Some(items) = items else {
                 return Err(external(Error::new(SqlState("22004"), "cannot accumulate null arrays")));
             };
             let found = shape(&items);

@@ -16,7 +16,7 @@ use crate::functions::sampling::drawn;
 use crate::functions::value::{Definition, functions as build, lenient, lenient_shown, shown, strict};
 use crate::types::arrow::errors::from_arrow;
 use crate::types::cast::type_of;
-use crate::types::dimensions::{DIMENSIONS_MAX, are_alike, flat, into_flat, shape, too_many};
+use crate::types::dimensions::{DIMENSIONS_MAX, are_alike, extent, flat, into_flat, shape, too_many};
 use crate::types::{Look, Value, text as texts};
 
 /// What unnest() makes rows of: the elements of all dimensions.
@@ -190,7 +190,10 @@ fn definitions() -> Vec<Definition> {
             let (left, right) = (flat(items(&v[0])), flat(items(&v[1])));
             Ok(Value::Bool(left.iter().any(|item| right.iter().any(|other| equal(item, other)))))
         }),
-        strict("array_length(any, int4) int4", |v| Ok(extent(&v[0], &v[1]).map_or(Value::Null, Value::Int4))),
+        strict("array_length(any, int4) int4", |v| {
+            let length = place(&v[1]).and_then(|dimension| extent(&shape(items(&v[0])), dimension.into()));
+            Ok(length.map_or(Value::Null, |length| Value::Int4(length as i32)))
+        }),
         strict("cardinality(any) int4", |v| Ok(Value::Int4(flat(items(&v[0])).len() as i32))),
         strict("array_ndims(any) int4", |v| match shape(items(&v[0])).len() {
             0 => Ok(Value::Null),
@@ -370,12 +373,6 @@ fn sliced(all: &[Value], bounds: &[i32]) -> Vec<Value> {
 
 fn place(value: &Value) -> Option<i32> {
     if let Value::Int4(place) = value { Some(*place) } else { None }
-}
-
-/// The length of a dimension, counted from 1.
-fn extent(array: &Value, dimension: &Value) -> Option<i32> {
-    let before = usize::try_from(place(dimension)?).ok()?.checked_sub(1)?;
-    shape(items(array)).get(before).map(|length| *length as i32)
 }
 
 /// The refusal of arrays in one that have not one shape.

@@ -8,6 +8,8 @@ use datafusion::common::Result;
 use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF};
 
 use crate::functions::scalar::{Function, answer, no_such_function, rows_of, type_name};
+use crate::types::arrow::shape;
+use crate::types::dimensions::extent;
 
 pub fn functions() -> Vec<Arc<ScalarUDF>> {
     vec![
@@ -67,21 +69,8 @@ fn bounds(args: &ScalarFunctionArgs, bound: fn(i32) -> i32) -> Result<ColumnarVa
     for row in 0..rows {
         let array = lists.filter(|lists| !lists.is_null(row)).map(|lists| lists.value(row));
         let dimension = (!dimensions.is_null(row)).then(|| dimensions.value(row));
-        let length = array.zip(dimension).and_then(|(array, dimension)| extent(array, dimension));
-        result.append_option(length.filter(|length| *length > 0).map(bound));
+        let length = array.zip(dimension).and_then(|(array, dimension)| extent(&shape(&array), dimension));
+        result.append_option(length.map(|length| bound(length as i32)));
     }
     answer(Arc::new(result.finish()), constant)
-}
-
-/// How long a dimension is, counted from 1.
-fn extent(array: ArrayRef, dimension: i64) -> Option<i32> {
-    let mut level = array;
-    for _ in 1..dimension {
-        let inner = level.as_any().downcast_ref::<ListArray>()?;
-        if inner.is_empty() {
-            return None;
-        }
-        level = inner.value(0);
-    }
-    (dimension > 0).then(|| level.len() as i32)
 }

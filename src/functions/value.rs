@@ -158,23 +158,22 @@ enum Returns {
 }
 
 impl Returns {
-    /// By the types of the arguments.
-    fn of(&self, given: &[Type]) -> Type {
-        let argument = |index: usize| given.get(index).cloned().unwrap_or(Type::Text);
+    /// By the types of `count` arguments, which are asked for where they matter.
+    fn of(&self, count: usize, type_at: impl Fn(usize) -> Type) -> Type {
+        let argument = |index: usize| if index < count { type_at(index) } else { Type::Text };
         match self {
             Returns::Fixed(ty) => ty.clone(),
             Returns::Argument(index) => argument(*index),
             Returns::ArrayOf(index) => Type::Array(Box::new(argument(*index))),
+            // The first of those that are alike.
             Returns::Deepest => {
-                // The first of those that are alike.
-                let deepest = given.iter().rev().max_by_key(|ty| ty.dimensions());
-                deepest.cloned().unwrap_or(Type::Text)
+                (0..count).rev().map(argument).max_by_key(Type::dimensions).unwrap_or(Type::Text)
             }
             Returns::Flat => {
                 let array = argument(0);
                 if array.dimensions() > 1 { array.with_dimensions(1) } else { array }
             }
-            Returns::Above => argument(0).with_dimensions(given.len().saturating_sub(1)),
+            Returns::Above => argument(0).with_dimensions(count.saturating_sub(1)),
             Returns::Element => argument(0).element().clone(),
         }
     }
@@ -365,14 +364,14 @@ impl ScalarUDFImpl for ValueFunction {
         Ok(match &self.choose(given)?.returns {
             // As it is, with what its Arrow type notes.
             Returns::Argument(index) => given.get(*index).cloned().unwrap_or(DataType::Null),
-            returns => data_type(&returns.of(&given.iter().map(type_of_data_type).collect::<Vec<_>>())),
+            returns => data_type(&returns.of(given.len(), |index| type_of_data_type(&given[index]))),
         })
     }
 
     fn return_field_from_args(&self, args: ReturnFieldArgs) -> Result<FieldRef> {
         let given: Vec<DataType> = args.arg_fields.iter().map(|field| field.data_type().clone()).collect();
-        let types: Vec<Type> = args.arg_fields.iter().map(|field| type_of(field)).collect();
-        let returns = self.choose(&given)?.returns.of(&types);
+        let fields = args.arg_fields;
+        let returns = self.choose(&given)?.returns.of(fields.len(), |index| type_of(&fields[index]));
         Ok(Arc::new(plain_field(&self.name, &returns)))
     }
 
@@ -408,8 +407,8 @@ impl ScalarUDFImpl for ValueFunction {
                 _ => None,
             })
             .collect();
-        let found: Vec<Type> = args.arg_fields.iter().map(|field| type_of(field)).collect();
-        let returns = overload.returns.of(&found);
+        let fields = &args.arg_fields;
+        let returns = overload.returns.of(fields.len(), |index| type_of(&fields[index]));
         let look = look_of(&args.config_options);
         let result = evaluate(overload, &returns, &columns, &types, &blanks, rows, look).map_err(external)?;
         answer(result, constant)

@@ -146,20 +146,14 @@ pub fn settle_cast(cast: &Cast, schema: &DFSchema) -> Option<Expr> {
 /// The elements of an array of one dimension are the array.
 pub fn settle_elements(call: &ScalarFunction, schema: &DFSchema) -> Option<Expr> {
     match call.args.as_slice() {
-        [array] if call.func.name() == ELEMENTS => {
-            let several = array.get_type(schema).is_ok_and(|ty| are_several(&ty));
-            (!several).then(|| array.clone())
-        }
+        [array] if call.func.name() == ELEMENTS && of(array, schema) < 2 => Some(array.clone()),
         _ => None,
     }
 }
 
 /// The array whose elements are compared with a value: of several dimensions all of them.
 pub fn member_of(array: Expr, schema: &DFSchema) -> Expr {
-    match array.get_type(schema) {
-        Ok(ty) if are_several(&ty) => call(ELEMENTS, vec![array]),
-        _ => array,
-    }
+    if of(&array, schema) < 2 { array } else { call(ELEMENTS, vec![array]) }
 }
 
 /// The type of a literal beside an array: of as many dimensions as its text has.

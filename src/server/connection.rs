@@ -438,9 +438,9 @@ impl Connection {
         }
         let started = Instant::now();
         let bound = decode::parameters(&prepared.param_types, &bind, self.session.zone())?;
-        let prepared = match bound.types == prepared.param_types {
-            true => prepared,
-            false => self.session.prepare_again(&prepared, &bound.types)?,
+        let prepared = match &bound.other_types {
+            None => prepared,
+            Some(types) => self.session.prepare_again(&prepared, types)?,
         };
         let mut portal = Portal::new(prepared, bound.values, bind.result_formats);
         portal.spent.bind = started.elapsed();

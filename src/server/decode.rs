@@ -17,33 +17,37 @@ pub fn parameter_type(oid: u32, find: impl FnOnce(u32) -> Option<Type>) -> Resul
     }
 }
 
-/// The parameters of a Bind, and the types they have: arrays bring their number of dimensions.
+/// The parameters of a Bind.
 pub struct Bound {
     pub values: Vec<Value>,
-    pub types: Vec<Type>,
+    /// The types they have, where these are not the ones that were asked for: arrays bring their number of dimensions.
+    pub other_types: Option<Vec<Type>>,
 }
 
 /// All parameters of a Bind; their number has been checked. Moments in text without a zone are of `zone`.
 pub fn parameters(types: &[Type], bind: &Bind<'_>, zone: Zone) -> Result<Bound> {
-    let mut bound = Bound { values: Vec::with_capacity(types.len()), types: Vec::with_capacity(types.len()) };
+    let mut bound = Bound { values: Vec::with_capacity(types.len()), other_types: None };
     for (index, (ty, parameter)) in types.iter().zip(&bind.parameters).enumerate() {
         let of_place = |error: Error| error.context(place(bind.portal, index));
-        let ty = meant(ty, parameter).map_err(of_place)?;
-        bound.values.push(value(&ty, parameter, zone).map_err(of_place)?);
-        bound.types.push(ty);
+        let other = other_dimensions(ty, parameter).map_err(of_place)?;
+        bound.values.push(value(other.as_ref().unwrap_or(ty), parameter, zone).map_err(of_place)?);
+        if let Some(other) = other {
+            bound.other_types.get_or_insert_with(|| types.to_vec())[index] = other;
+        }
     }
     Ok(bound)
 }
 
-/// The type of a parameter: an array's has as many dimensions as the array. One without items is of any number.
-fn meant(ty: &Type, parameter: &Parameter<'_>) -> Result<Type> {
-    let (Type::Array(_), Some(bytes)) = (ty, parameter.bytes) else { return Ok(ty.clone()) };
+/// The type of a parameter that is an array of other dimensions than `ty`; one without items is of any.
+fn other_dimensions(ty: &Type, parameter: &Parameter<'_>) -> Result<Option<Type>> {
+    let (Type::Array(_), Some(bytes)) = (ty, parameter.bytes) else { return Ok(None) };
     let dimensions = match parameter.format {
         Format::Binary => binary::dimensions(bytes),
         Format::Text if bytes.iter().all(|byte| matches!(byte, b'{' | b'}' | b' ')) => 0,
         Format::Text => array::dimensions(binary::utf8(bytes)?),
     };
-    Ok(if (1..=DIMENSIONS_MAX).contains(&dimensions) { ty.with_dimensions(dimensions) } else { ty.clone() })
+    let is_other = (1..=DIMENSIONS_MAX).contains(&dimensions) && dimensions != ty.dimensions();
+    Ok(is_other.then(|| ty.with_dimensions(dimensions)))
 }
 
 /// One parameter, or one argument of a function.

@@ -25,33 +25,32 @@ use crate::types::dimensions::DIMENSIONS_MAX;
 pub fn settle(expr: &mut Expr, known: &Known) {
     match expr {
         Expr::Cast { expr: inner, data_type, .. } => {
-            if let Some(array) = array_of_name(data_type)
-                && let Some(2..) = dimensions_of(inner, known)
-            {
+            let Some(found @ 1..) = dimensions_of(inner, known) else { return };
+            if let Some(array) = array_of_name(data_type).filter(|_| found > 1) {
                 *data_type = array;
             }
             let declared = dimensions_of_type(data_type);
-            if let Some(found @ 1..) = dimensions_of(inner, known)
-                && declared > 0
-                && found != declared
-            {
+            if declared > 0 && declared != found {
                 *data_type = with_dimensions(data_type, found);
             }
         }
-        Expr::Function(function) if plain_name(function).is_some_and(|name| name == "unnest") => {
-            if let Some(given) = arguments(function) {
-                let given = given.into_iter().map(|array| elements(array, known)).collect();
-                *expr = function_call("unnest", given);
+        Expr::Function(function) => match plain_name(function).as_deref() {
+            Some("unnest") => {
+                if let Some(given) = arguments(function) {
+                    let given = given.into_iter().map(|array| elements(array, known)).collect();
+                    *expr = function_call("unnest", given);
+                }
             }
-        }
-        Expr::Function(function) if plain_name(function).is_some_and(|name| name == "array_fill") => {
-            if let Some([value, lengths]) = arguments(function).as_deref()
-                && let Some(lengths @ [_, _, ..]) = lengths_of(lengths).as_deref()
-                && lengths.len() <= DIMENSIONS_MAX
-            {
-                *expr = function_call(FILL, [std::slice::from_ref(value), lengths].concat());
+            Some("array_fill") => {
+                if let Some([value, lengths]) = arguments(function).as_deref()
+                    && let Some(lengths @ [_, _, ..]) = lengths_of(lengths).as_deref()
+                    && lengths.len() <= DIMENSIONS_MAX
+                {
+                    *expr = function_call(FILL, [std::slice::from_ref(value), lengths].concat());
+                }
             }
-        }
+            _ => {}
+        },
         _ => {}
     }
 }
@@ -70,11 +69,11 @@ fn lengths_of(lengths: &Expr) -> Option<Vec<Expr>> {
 
 /// The elements of all dimensions of an array, where it may have several.
 pub fn elements(array: Expr, known: &Known) -> Expr {
-    let is_done = matches!(&array, Expr::Function(function) if plain_name(function).is_some_and(|name| name == ELEMENTS));
+    let is_done = || matches!(&array, Expr::Function(call) if plain_name(call).as_deref() == Some(ELEMENTS));
     match dimensions_of(&array, known) {
         Some(..=1) => array,
         // The elements of a set of arrays are those of each of them.
-        _ if is_done || returns_set(&array) => array,
+        _ if is_done() || returns_set(&array) => array,
         _ => function_call(ELEMENTS, vec![array]),
     }
 }
@@ -121,10 +120,11 @@ fn array_of_name(data_type: &DataType) -> Option<DataType> {
 
 fn dimensions_of_type(data_type: &DataType) -> usize {
     match data_type {
-        DataType::Array(ArrayElemTypeDef::SquareBracket(item, _)) => 1 + dimensions_of_type(item),
-        DataType::Array(ArrayElemTypeDef::AngleBracket(item) | ArrayElemTypeDef::Parenthesis(item)) => {
-            1 + dimensions_of_type(item)
-        }
+        DataType::Array(
+            ArrayElemTypeDef::SquareBracket(item, _)
+            | ArrayElemTypeDef::AngleBracket(item)
+            | ArrayElemTypeDef::Parenthesis(item),
+        ) => 1 + dimensions_of_type(item),
         _ => 0,
     }
 }

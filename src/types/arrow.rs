@@ -349,6 +349,17 @@ pub fn value_at(array: &ArrayRef, row: usize, ty: &Type) -> Result<Value> {
     })
 }
 
+/// The length of each dimension of an array's items, the outermost first; none when it has no items.
+pub fn shape(items: &ArrayRef) -> Vec<usize> {
+    let mut lengths = Vec::new();
+    let mut level = Some(Arc::clone(items));
+    while let Some(items) = level.filter(|items| !items.is_empty()) {
+        lengths.push(items.len());
+        level = items.as_any().downcast_ref::<ListArray>().map(|inner| inner.value(0));
+    }
+    lengths
+}
+
 fn record_at(array: &ArrayRef, row: usize, fields: &[RecordField]) -> Result<Value> {
     let record = downcast::<StructArray>(array)?;
     let value = |(field, column): (&RecordField, &ArrayRef)| {

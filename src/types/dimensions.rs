@@ -67,6 +67,12 @@ pub fn shape(items: &[Value]) -> Vec<usize> {
     lengths
 }
 
+/// The length of a dimension, counted from 1; `None` where there is none.
+pub fn extent(shape: &[usize], dimension: i64) -> Option<usize> {
+    let before = usize::try_from(dimension).ok()?.checked_sub(1)?;
+    shape.get(before).copied()
+}
+
 /// The items of all dimensions, those of the last one side by side.
 pub fn flat(items: &[Value]) -> Vec<&Value> {
     let mut found = Vec::with_capacity(items.len());

@@ -367,13 +367,7 @@ impl<W: Write> Dump<W> {
               ELSE format('SELECT pg_catalog.lo_truncate64(pg_catalog.lo_open(%s, 131072), %s);', loid,
                 pageno::bigint * 2048) END
             FROM pg_catalog.pg_largeobject";
-        let none: [i32; 0] = [];
-        let rows = self.client.query_raw(pages, none).await.map_err(wrap)?;
-        pin_mut!(rows);
-        while let Some(row) = rows.next().await {
-            let line: String = row.and_then(|row| row.try_get(0)).map_err(wrap)?;
-            writeln!(self.out, "{line}").map_err(failed)?;
-        }
+        self.each(pages).await?;
         self.each(
             "SELECT format('COMMENT ON LARGE OBJECT %s IS %L;', objoid, description)
             FROM pg_catalog.pg_description WHERE classoid = 'pg_catalog.pg_largeobject'::regclass ORDER BY objoid",
@@ -381,10 +375,15 @@ impl<W: Write> Dump<W> {
         .await
     }
 
-    /// Writes the first column of every row.
+    /// Writes the first column of every row as it comes.
     async fn each(&mut self, query: &str) -> Result<()> {
-        for row in self.ask(query).await? {
-            self.say(&cell(&row, 0))?;
+        let refused = |error| wrap(error).context(query.to_owned());
+        let messages = self.client.simple_query_raw(query).await.map_err(refused)?;
+        pin_mut!(messages);
+        while let Some(message) = messages.next().await {
+            if let SimpleQueryMessage::Row(row) = message.map_err(refused)? {
+                self.say(&cell(&row, 0))?;
+            }
         }
         Ok(())
     }

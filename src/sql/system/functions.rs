@@ -29,7 +29,7 @@ use crate::sql::system::{
 };
 use crate::types::arrow::errors::from_datafusion;
 use crate::types::arrow::{array, only_cell, type_of_data_type, value_at};
-use crate::types::dimensions::shape;
+use crate::types::dimensions::{extent, shape};
 use crate::types::{NetworkType, Type, Value, text};
 
 /// What a function does with the arguments of one row.
@@ -486,8 +486,7 @@ fn casts() -> Vec<Arc<ScalarUDF>> {
             Value::Array(items) => {
                 let first = number(&args[1])? as i32;
                 let dimension = args.get(2).map_or(Ok(1), number)?;
-                let before = usize::try_from(dimension).ok().and_then(|dimension| dimension.checked_sub(1));
-                let length = before.and_then(|before| shape(items).get(before).copied()).unwrap_or(0);
+                let length = extent(&shape(items), dimension).unwrap_or(0);
                 let mut subscripts: Vec<Value> = (first..first + length as i32).map(Value::Int4).collect();
                 if args.get(3) == Some(&Value::Bool(true)) {
                     subscripts.reverse();
