@@ -12,6 +12,8 @@
 //!
 //! Nothing is kept of an object in memory but the pages that one call is about.
 
+use std::sync::Arc;
+
 use crate::catalog::large_objects::{
     BYTES_MAX, DESCRIPTIONS, DESCRIPTIONS_INDEX, NAMES_LOCK, OBJECTS, OBJECTS_INDEX, OWNER, PAGE_BYTES,
     PAGES, PAGES_INDEX, READ_MAX, definitions, too_large,
@@ -19,6 +21,7 @@ use crate::catalog::large_objects::{
 use crate::catalog::{FIRST_USER_OID, Oid};
 use crate::database::Database;
 use crate::database::ddl::NAMES;
+use crate::database::snapshots::Held;
 use crate::database::transaction::{Isolation, OnConflict, RowUpdate, Stop, Transaction};
 use crate::error::{Error, Result, SqlState};
 use crate::locks::Resource;
@@ -147,23 +150,32 @@ impl LargeObjects {
 impl Transaction {
     /// The large objects as this statement sees them, own writes up to now included.
     pub fn large_objects(&mut self) -> Result<LargeObjects> {
-        self.seen_large_objects(Transaction::snapshot)
+        self.seen_large_objects(|transaction| transaction.held())
     }
 
     /// The large objects as of the newest commit, own writes included.
     pub fn newest_large_objects(&mut self) -> Result<LargeObjects> {
-        self.seen_large_objects(Transaction::newest_snapshot)
+        self.seen_large_objects(|transaction| transaction.newest_held())
     }
 
-    fn seen_large_objects(&mut self, see: fn(&Transaction, Oid) -> Result<Snapshot>) -> Result<LargeObjects> {
+    fn seen_large_objects(&mut self, held: impl FnOnce(&Transaction) -> Arc<Held>) -> Result<LargeObjects> {
         if !self.has_large_objects() {
             return Ok(LargeObjects(None));
         }
+        let held = held(self);
         Ok(LargeObjects(Some(Tables {
-            objects: see(self, OBJECTS)?,
-            pages: see(self, PAGES)?,
-            descriptions: see(self, DESCRIPTIONS)?,
+            objects: self.snapshot_at(OBJECTS, held.clone())?,
+            pages: self.snapshot_at(PAGES, held.clone())?,
+            descriptions: self.snapshot_at(DESCRIPTIONS, held)?,
         })))
+    }
+
+    /// 42704 where there is no such object as of the newest commit.
+    pub fn check_large_object(&mut self, object: Oid) -> Result<()> {
+        let key = [Value::Oid(object)];
+        let is_there = self.has_large_objects()
+            && self.newest_snapshot(OBJECTS)?.lookup_key(OBJECTS_INDEX, &key)?.is_some();
+        if is_there { Ok(()) } else { Err(missing(object)) }
     }
 
     /// Whether the tables are there, maybe since a moment ago.
@@ -211,18 +223,17 @@ impl Transaction {
         let mut rest = bytes;
         let mut at = offset;
         while !rest.is_empty() {
-            let (mut changed, mut new) = (Vec::new(), Vec::new());
-            while !rest.is_empty() && changed.len() + new.len() < BATCH {
+            let mut pages = Vec::new();
+            while !rest.is_empty() && pages.len() < BATCH {
                 let (number, within) = place(at);
                 let (piece, behind) = rest.split_at(rest.len().min(PAGE_BYTES - within));
-                let before = self.newest_page(object, number)?;
-                let (slot, mut data) = before.map_or((None, Vec::new()), |page| (Some(page.slot), page.data));
+                let (slot, mut data) = self.newest_page(object, number)?;
                 data.resize(data.len().max(within + piece.len()), 0);
                 data[within..within + piece.len()].copy_from_slice(piece);
-                keep(slot, row_of_page(object, number, data), &mut changed, &mut new);
+                pages.push((slot, row_of_page(object, number, data)));
                 (rest, at) = (behind, at + piece.len() as i64);
             }
-            self.put_pages(changed, new)?;
+            self.put(PAGES, pages)?;
         }
         Ok(())
     }
@@ -233,12 +244,9 @@ impl Transaction {
         let (number, within) = place(length);
         self.drop_pages(object, number + 1)?;
         // A page marks the end, also where it is empty or in a hole.
-        let before = self.newest_page(object, number)?;
-        let (slot, mut data) = before.map_or((None, Vec::new()), |page| (Some(page.slot), page.data));
+        let (slot, mut data) = self.newest_page(object, number)?;
         data.resize(within, 0);
-        let (mut changed, mut new) = (Vec::new(), Vec::new());
-        keep(slot, row_of_page(object, number, data), &mut changed, &mut new);
-        self.put_pages(changed, new)
+        self.put(PAGES, vec![(slot, row_of_page(object, number, data))])
     }
 
     /// COMMENT ON LARGE OBJECT; no text takes the comment away. 42704 where there is no such object.
@@ -253,11 +261,7 @@ impl Transaction {
         match (slot, row) {
             (None, None) => Ok(()),
             (Some(slot), None) => self.delete(DESCRIPTIONS, &[slot]),
-            (None, Some(row)) => self.insert(DESCRIPTIONS, &[row], OnConflict::Error).map(drop),
-            (Some(slot), Some(row)) => {
-                let update = RowUpdate { slot, row, vectors_changed: false };
-                self.update(DESCRIPTIONS, vec![update]).map(drop)
-            }
+            (slot, Some(row)) => self.put(DESCRIPTIONS, vec![(slot, row)]),
         }
     }
 
@@ -273,22 +277,30 @@ impl Transaction {
         Ok(self.writer(OBJECTS)?.owner(&key)?.ok_or_else(|| missing(object))?)
     }
 
-    /// A page of an object whose lock is held.
-    fn newest_page(&mut self, object: Oid, number: i64) -> Result<Option<Page>, Stop> {
+    /// Where a page of an object whose lock is held is, and its bytes; nothing of one that is missing.
+    fn newest_page(&mut self, object: Oid, number: i64) -> Result<(Option<u32>, Vec<u8>), Stop> {
         let key = key(PAGES_INDEX, &key_of_page(object, number))?;
         let writer = self.writer(PAGES)?;
-        let Some(slot) = writer.owner(&key)? else { return Ok(None) };
+        let Some(slot) = writer.owner(&key)? else { return Ok((None, Vec::new())) };
         let values = writer.current_values(slot)?;
         let values = values.ok_or_else(|| Error::internal(format!("slot {slot} has a key and no row")))?;
-        Ok(Some(page_of_row(slot, values)?))
+        Ok((Some(slot), page_of_row(slot, values)?.data))
     }
 
-    fn put_pages(&mut self, changed: Vec<RowUpdate>, new: Vec<Vec<Value>>) -> Result<(), Stop> {
+    /// Rows are changed where they are, or are new ones.
+    fn put(&mut self, table: Oid, rows: Vec<(Option<u32>, Vec<Value>)>) -> Result<(), Stop> {
+        let (mut changed, mut new) = (Vec::new(), Vec::new());
+        for (slot, row) in rows {
+            match slot {
+                Some(slot) => changed.push(RowUpdate { slot, row, vectors_changed: false }),
+                None => new.push(row),
+            }
+        }
         if !changed.is_empty() {
-            self.update(PAGES, changed)?;
+            self.update(table, changed)?;
         }
         if !new.is_empty() {
-            self.insert(PAGES, &new, OnConflict::Error)?;
+            self.insert(table, &new, OnConflict::Error)?;
         }
         Ok(())
     }
@@ -318,11 +330,8 @@ impl Transaction {
 
     /// Makes the tables, unless they are there.
     fn create_large_object_tables(&mut self) -> Result<(), Stop> {
-        let txn = self.work().txn;
-        let lock = Resource::key(NAMES, NAMES_LOCK);
-        if let Some(waiter) = self.core.locks.exclusive(txn, [lock])? {
-            return Err(Stop::Wait(waiter));
-        }
+        self.work();
+        self.lock([Resource::key(NAMES, NAMES_LOCK)])?;
         if self.has_large_objects() {
             return Ok(());
         }
@@ -369,14 +378,6 @@ fn key(index: Oid, values: &[Value]) -> Result<Vec<u8>> {
 fn row_of_page(object: Oid, number: i64, data: Vec<u8>) -> Vec<Value> {
     let [object, number] = key_of_page(object, number);
     vec![object, number, Value::Bytea(data)]
-}
-
-/// A row is changed where it is, or is a new one.
-fn keep(slot: Option<u32>, row: Vec<Value>, changed: &mut Vec<RowUpdate>, new: &mut Vec<Vec<Value>>) {
-    match slot {
-        Some(slot) => changed.push(RowUpdate { slot, row, vectors_changed: false }),
-        None => new.push(row),
-    }
 }
 
 /// A page by its number.

@@ -261,15 +261,26 @@ impl Transaction {
 
     /// A table as of the newest commit, own writes included: what DDL builds on.
     pub(super) fn newest_snapshot(&self, table: Oid) -> Result<Snapshot> {
-        self.snapshot_at(table, self.core.snapshots.take(self.holder))
+        self.snapshot_at(table, self.newest_held())
     }
 
     /// A table as this statement sees it, own writes included.
     pub fn snapshot(&self, table: Oid) -> Result<Snapshot> {
-        self.snapshot_at(table, self.snapshot.clone())
+        self.snapshot_at(table, self.held())
     }
 
-    fn snapshot_at(&self, table: Oid, held: Arc<Held>) -> Result<Snapshot> {
+    /// What this statement sees.
+    pub(super) fn held(&self) -> Arc<Held> {
+        self.snapshot.clone()
+    }
+
+    /// What there is as of the newest commit.
+    pub(super) fn newest_held(&self) -> Arc<Held> {
+        self.core.snapshots.take(self.holder)
+    }
+
+    /// A table as of a moment, own writes included.
+    pub(super) fn snapshot_at(&self, table: Oid, held: Arc<Held>) -> Result<Snapshot> {
         let definition = self.catalog.table_by_oid(table).ok_or_else(|| no_table(table))?.clone();
         let files = self.files(table)?;
         if held.seq() < files.rows_since() {

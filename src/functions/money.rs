@@ -13,6 +13,7 @@ use crate::error::{Error, SqlState};
 use crate::functions::value::{Definition, functions as build, strict};
 use crate::types::arrow::data_type;
 use crate::types::arrow::errors::external;
+use crate::types::numeric::division_by_zero;
 use crate::types::{Type, Value, money};
 
 pub fn functions() -> Vec<Arc<ScalarUDF>> {
@@ -46,16 +47,16 @@ fn definitions() -> Vec<Definition> {
         strict("cash_mul_flt8(money, float8) money", |v| times(&v[0], &v[1])),
         strict("flt8_mul_cash(float8, money) money", |v| times(&v[1], &v[0])),
         strict("cash_div_int8(money, int8) money", |v| match whole(&v[1]) {
-            0 => Err(by_zero()),
+            0 => Err(division_by_zero()),
             number => amount(cents(&v[0]).checked_div(number)),
         }),
         strict("cash_div_flt8(money, float8) money", |v| match float(&v[1]) {
-            0.0 => Err(by_zero()),
+            0.0 => Err(division_by_zero()),
             number => rounded(cents(&v[0]) as f64 / number, number),
         }),
         strict("cash_words(money) text", |v| Ok(Value::Text(money::words(cents(&v[0]))))),
         strict("cash_div_cash(money, money) float8", |v| match cents(&v[1]) {
-            0 => Err(by_zero()),
+            0 => Err(division_by_zero()),
             divisor => Ok(Value::Float8(cents(&v[0]) as f64 / divisor as f64)),
         }),
     ]
@@ -97,10 +98,6 @@ fn rounded(cents: f64, number: f64) -> crate::error::Result<Value> {
 
 fn out_of_range() -> Error {
     Error::new(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, "money out of range")
-}
-
-fn by_zero() -> Error {
-    Error::new(SqlState::DIVISION_BY_ZERO, "division by zero")
 }
 
 pub fn is_money(ty: &DataType) -> bool {

@@ -45,7 +45,7 @@ struct Held {
 }
 
 /// A waiter looks this often whether it has been cancelled.
-const LOOK: Duration = Duration::from_millis(20);
+pub(super) const LOOK: Duration = Duration::from_millis(20);
 
 impl AdvisoryLocks {
     /// Takes the lock if nobody else stands in the way; whether it did.

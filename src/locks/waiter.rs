@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 
+use crate::error::Result;
+use crate::locks::advisory::LOOK;
 use crate::locks::manager::{Edges, Resource};
 use crate::log::TxnId;
 
@@ -57,6 +59,17 @@ impl Waiter {
         while !state.released {
             self.cell.released.wait(&mut state);
         }
+    }
+
+    /// [`Waiter::wait`], where `go_on` is asked now and then whether to.
+    pub fn wait_while(&self, go_on: &dyn Fn() -> Result<()>) -> Result<()> {
+        let mut state = self.cell.state.lock();
+        while !state.released {
+            if self.cell.released.wait_for(&mut state, LOOK).timed_out() {
+                MutexGuard::unlocked(&mut state, go_on)?;
+            }
+        }
+        Ok(())
     }
 }
 

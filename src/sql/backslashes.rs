@@ -75,7 +75,7 @@ enum Kind {
 
 /// The text as the standard has it.
 pub fn conform(sql: &str, rules: Rules) -> Result<Conformed> {
-    let mut scan = Scan { sql, rules, done: Conformed::default(), copied: 0 };
+    let mut scan = Scan { sql, rules, done: Conformed::default(), copied: 0, read: 0, written: 0 };
     let mut at = 0;
     let mut word = 0..0;
     while let Some(&byte) = sql.as_bytes().get(at) {
@@ -89,7 +89,7 @@ pub fn conform(sql: &str, rules: Rules) -> Result<Conformed> {
                 let kind = kind_of(sql, &sql[word.start..word.end], word.end == at, at);
                 let has_escapes = kind == Kind::Escape || kind == Kind::Plain && !rules.conforming;
                 let length = quoted(rest, has_escapes);
-                scan.string(kind, at, at + length)?;
+                scan.string(kind, has_escapes, at, at + length)?;
                 length
             }
             _ if is_name_start(byte) => {
@@ -108,25 +108,28 @@ struct Scan<'a> {
     sql: &'a str,
     rules: Rules,
     done: Conformed,
-    /// What of the original is in the new text.
+    /// What of the original is in the new text, in bytes and in characters.
     copied: usize,
+    read: usize,
+    /// Characters of the new text.
+    written: usize,
 }
 
 impl Scan<'_> {
-    fn string(&mut self, kind: Kind, start: usize, end: usize) -> Result<()> {
+    fn string(&mut self, kind: Kind, has_escapes: bool, start: usize, end: usize) -> Result<()> {
         let literal = &self.sql[start..end];
-        let place = |error: Error| error.position(position(self.sql, start));
+        let place = |error: Error| {
+            let before = self.read + self.sql[self.copied..start].chars().count();
+            error.position(u32::try_from(before + 1).unwrap_or(u32::MAX))
+        };
         if kind == Kind::Unicode && !self.rules.conforming {
             let message = "unsafe use of string constant with Unicode escapes";
             let detail = "String constants with Unicode escapes cannot be used when standard_conforming_strings is off.";
             return Err(place(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message).detail(detail)));
         }
-        let is_read = kind == Kind::Escape || kind == Kind::Plain && !self.rules.conforming;
-        if !is_read || !literal.contains('\\') {
+        if !has_escapes || !literal.contains('\\') {
             return Ok(());
         }
-        let mut escaped = literal.split('\\').skip(1);
-        let first = escaped.next().and_then(|rest| rest.chars().next());
         if !self.rules.quotes && has_escaped_quote(literal) {
             let message = "unsafe use of \\' in a string literal";
             let hint = "Use '' to write quotes in strings. \\' is insecure in client-only encodings.";
@@ -136,7 +139,9 @@ impl Scan<'_> {
             return Ok(());
         }
         if self.rules.warns {
-            self.done.warnings.push(place(warning(first)));
+            let first = literal.split('\\').nth(1).and_then(|rest| rest.chars().next());
+            let warning = place(warning(first));
+            self.done.warnings.push(warning);
         }
         self.put(start, end);
         Ok(())
@@ -145,7 +150,9 @@ impl Scan<'_> {
     /// Puts what a string says in the place of how it was written.
     fn put(&mut self, start: usize, end: usize) {
         let literal = &self.sql[start..end];
+        let from = self.done.sql.len();
         self.done.sql.push_str(&self.sql[self.copied..start]);
+        self.read += self.sql[self.copied..end].chars().count();
         self.copied = end;
         match read(literal) {
             Some(text) => {
@@ -159,8 +166,8 @@ impl Scan<'_> {
                 self.done.sql.push_str(literal);
             }
         }
-        let (new, old) = (self.done.sql.chars().count(), self.sql[..end].chars().count());
-        self.done.longer.push((new, old.saturating_sub(new)));
+        self.written += self.done.sql[from..].chars().count();
+        self.done.longer.push((self.written, self.read.saturating_sub(self.written)));
     }
 
     fn finish(mut self) -> Conformed {
@@ -270,11 +277,6 @@ fn is_name_start(byte: u8) -> bool {
 
 fn is_name_part(byte: u8) -> bool {
     is_name_start(byte) || byte.is_ascii_digit() || byte == b'$'
-}
-
-/// In characters, from 1.
-fn position(sql: &str, at: usize) -> u32 {
-    u32::try_from(sql[..at].chars().count() + 1).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]

@@ -313,8 +313,8 @@ impl Session {
         let offset = self.counted(plan.offset.as_ref(), params)?.unwrap_or(0);
         let width = plan.columns.len();
         let mut waited = Waited::default();
+        let changed = self.shared.large_objects_changed();
         let batches = 'run: loop {
-            let changed = self.shared.large_objects_changed();
             let mut batches: Vec<RecordBatch> = Vec::new();
             let (mut skip, mut left) = (offset, limit);
             let mut stream = self.query_stream(&plan.query, params).await?;
@@ -336,8 +336,7 @@ impl Session {
                         Locked::Rows(kept) => kept,
                         Locked::Again => {
                             drop(stream);
-                            self.cancel.check()?;
-                            self.shared.check_unchanged(changed)?;
+                            self.check_again(changed)?;
                             continue 'run;
                         }
                     };

@@ -16,6 +16,7 @@ use std::io::{BufWriter, Write};
 use futures::{StreamExt, pin_mut};
 use tokio_postgres::{Client, SimpleQueryMessage, SimpleQueryRow};
 
+use crate::catalog::large_objects::PAGE_BYTES;
 use crate::cli::client::wrap;
 use crate::error::{Error, Result};
 
@@ -362,12 +363,14 @@ impl<W: Write> Dump<W> {
             ORDER BY oid",
         )
         .await?;
-        let pages = "SELECT CASE WHEN length(data) > 0
-              THEN format('SELECT pg_catalog.lo_put(%s, %s, ''%s'');', loid, pageno::bigint * 2048, data)
+        let pages = format!(
+            "SELECT CASE WHEN length(data) > 0
+              THEN format('SELECT pg_catalog.lo_put(%s, %s, ''%s'');', loid, pageno::bigint * {PAGE_BYTES}, data)
               ELSE format('SELECT pg_catalog.lo_truncate64(pg_catalog.lo_open(%s, 131072), %s);', loid,
-                pageno::bigint * 2048) END
-            FROM pg_catalog.pg_largeobject";
-        self.each(pages).await?;
+                pageno::bigint * {PAGE_BYTES}) END
+            FROM pg_catalog.pg_largeobject"
+        );
+        self.each(&pages).await?;
         self.each(
             "SELECT format('COMMENT ON LARGE OBJECT %s IS %L;', objoid, description)
             FROM pg_catalog.pg_description WHERE classoid = 'pg_catalog.pg_largeobject'::regclass ORDER BY objoid",

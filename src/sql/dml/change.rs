@@ -454,8 +454,8 @@ impl Session {
     async fn find_and_lock(&mut self, plan: &ChangePlan, params: &[Value]) -> Result<Found> {
         let table = plan.table.oid;
         let mut waited = Waited::default();
+        let changed = self.shared.large_objects_changed();
         loop {
-            let changed = self.shared.large_objects_changed();
             let found = self.find(plan, params).await?;
             if found.slots.is_empty() {
                 return Ok(found);
@@ -473,8 +473,7 @@ impl Session {
                 }
                 Err(Stop::Error(error)) => return Err(error),
             }
-            self.shared.check_unchanged(changed)?;
-            self.cancel.check()?;
+            self.check_again(changed)?;
         }
     }
 

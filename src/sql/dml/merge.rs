@@ -573,8 +573,8 @@ impl Session {
     async fn find_and_lock_merged(&mut self, plan: &MergePlan, params: &[Value]) -> Result<Vec<Found>> {
         let table = plan.table.oid;
         let mut waited = Waited::default();
+        let changed = self.shared.large_objects_changed();
         loop {
-            let changed = self.shared.large_objects_changed();
             let mut found = Vec::new();
             let mut stream = self.query_stream(&plan.query, params).await?;
             while let Some(batch) = stream.next().await {
@@ -603,8 +603,7 @@ impl Session {
                 }
                 Err(Stop::Error(error)) => return Err(error),
             }
-            self.shared.check_unchanged(changed)?;
-            self.cancel.check()?;
+            self.check_again(changed)?;
         }
     }
 }

@@ -5,14 +5,11 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::{RecvTimeoutError, channel};
-use std::time::Duration;
 
 use crate::catalog::Oid;
 use crate::catalog::large_objects::BYTES_MAX;
 use crate::database::{LargeObjects, Stop, Transaction};
 use crate::error::{Error, Result, SqlState};
-use crate::locks::Waiter;
 use crate::sql::large_objects::descriptors::Descriptor;
 use crate::sql::settings::id;
 use crate::sql::shared::{Shared, aside};
@@ -25,9 +22,6 @@ const INV_READ: i32 = 0x40000;
 const SEEK_SET: i32 = 0;
 const SEEK_CUR: i32 = 1;
 const SEEK_END: i32 = 2;
-
-/// How long a call that waits does not look for a cancel request.
-const NAP: Duration = Duration::from_millis(10);
 
 impl LargeObjectCalls for Shared {
     fn check_writable(&self, command: &str) -> Result<()> {
@@ -61,7 +55,7 @@ impl LargeObjectCalls for Shared {
             return self.descriptors.lock().add(object, Some(seen));
         }
         self.check_writable("lo_open(INV_WRITE)")?;
-        self.with_transaction(Transaction::newest_large_objects)?.check(object)?;
+        self.with_transaction(|transaction| transaction.check_large_object(object))?;
         self.descriptors.lock().add(object, None)
     }
 
@@ -119,7 +113,7 @@ impl LargeObjectCalls for Shared {
     }
 
     fn put(&self, object: Oid, offset: i64, bytes: &[u8], check: Check<'_>) -> Result<()> {
-        self.with_transaction(Transaction::newest_large_objects)?.check(object)?;
+        self.with_transaction(|transaction| transaction.check_large_object(object))?;
         self.write_at(object, check_position(offset)?, bytes, check).map(drop)
     }
 
@@ -144,8 +138,7 @@ impl Shared {
         if self.large_objects_changed() == before {
             return Ok(());
         }
-        let message = "could not serialize access due to concurrent update";
-        Err(Error::new(SqlState::SERIALIZATION_FAILURE, message)
+        Err(Error::concurrent_update()
             .detail("The statement has changed large objects before it had to wait for a row."))
     }
 
@@ -198,23 +191,8 @@ impl Shared {
             match outcome {
                 Ok(done) => return Ok(done),
                 Err(Stop::Error(error)) => return Err(error),
-                Err(Stop::Wait(waiter)) => aside(|| wait(&waiter, &go_on))?,
+                Err(Stop::Wait(waiter)) => aside(|| waiter.wait_while(&go_on))?,
             }
-        }
-    }
-}
-
-fn wait(waiter: &Waiter, go_on: &dyn Fn() -> Result<()>) -> Result<()> {
-    let (sender, receiver) = channel();
-    waiter.on_release(Box::new(move || {
-        // Nobody waits any more: the statement was cancelled.
-        let _ = sender.send(());
-    }));
-    loop {
-        match receiver.recv_timeout(NAP) {
-            // Without a sender nothing is waited for.
-            Ok(()) | Err(RecvTimeoutError::Disconnected) => return Ok(()),
-            Err(RecvTimeoutError::Timeout) => go_on()?,
         }
     }
 }

@@ -1,7 +1,6 @@
 //! COMMENT ON, ALTER and GRANT ON LARGE OBJECT: statements that name an object by its number.
 
 use crate::catalog::Oid;
-use crate::database::Transaction;
 use crate::error::{Error, Result, SqlState};
 use crate::sql::response::Response;
 use crate::sql::session::{Session, done};
@@ -31,7 +30,14 @@ impl Session {
     /// 42704 where there is no such object.
     pub(crate) fn check_large_object(&mut self, name: &Name) -> Result<()> {
         self.start_statement()?;
-        self.shared.with_transaction(Transaction::newest_large_objects)?.check(number(name)?)
+        let object = number(name)?;
+        self.shared.with_transaction(|transaction| transaction.check_large_object(object))
+    }
+
+    /// Before a statement that found `changed` large objects changed when it began begins again.
+    pub(crate) fn check_again(&self, changed: u64) -> Result<()> {
+        self.shared.check_unchanged(changed)?;
+        self.cancel.check()
     }
 }
 
