@@ -33,6 +33,12 @@ pub struct Function {
     pub search_path: Option<String>,
     #[serde(default)]
     pub comment: Option<String>,
+    /// One row, where `returns` says which columns it has or whose row it is; else a set.
+    #[serde(default)]
+    pub one_row: bool,
+    /// The columns of `returns` are OUT parameters.
+    #[serde(default)]
+    pub out: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -50,9 +56,9 @@ pub enum Returns {
     Scalar(Type),
     /// A row per value.
     SetOf(Type),
-    /// RETURNS TABLE.
+    /// RETURNS TABLE, and OUT parameters.
     Table(Vec<ViewColumn>),
-    /// SETOF a table's rows.
+    /// A table's rows.
     SetOfRows(Oid),
 }
 
@@ -99,7 +105,19 @@ impl Function {
     }
 
     pub fn returns_set(&self) -> bool {
-        !matches!(self.returns, Returns::Scalar(_))
+        !matches!(self.returns, Returns::Scalar(_)) && !self.one_row
+    }
+
+    /// The type of the one value it returns.
+    pub fn value(&self) -> Option<&Type> {
+        match &self.returns {
+            Returns::Scalar(ty) => Some(ty),
+            Returns::Table(columns) if self.one_row => match columns.as_slice() {
+                [one] => Some(&one.ty),
+                _ => None,
+            },
+            _ => None,
+        }
     }
 }
 

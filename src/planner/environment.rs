@@ -19,6 +19,7 @@ use crate::error::Result;
 use crate::functions;
 use crate::functions::scalar::{FLOAT_DIGITS_MIN, SessionLook};
 use crate::planner::casts::PostgresCasts;
+use crate::planner::constants::Constants;
 use crate::planner::large_objects;
 use crate::planner::operators::OperatorPlanner;
 use crate::planner::session_values;
@@ -181,6 +182,7 @@ fn session_state(system: &dyn SystemCatalog, runtime: Arc<RuntimeEnv>, look: Loo
     aggregates.extend(functions::aggregate_functions());
     let mut windows = SessionStateDefaults::default_window_functions();
     windows.extend(functions::window_functions());
+    let constants = Constants { properties: properties.clone() };
     SessionStateBuilder::new()
         .with_config(config)
         .with_execution_props(properties)
@@ -191,6 +193,7 @@ fn session_state(system: &dyn SystemCatalog, runtime: Arc<RuntimeEnv>, look: Loo
         .with_window_functions(windows)
         .with_table_function_list(SessionStateDefaults::default_table_functions())
         .with_analyzer_rule(Arc::new(PostgresCasts))
+        .with_analyzer_rule(Arc::new(constants))
         .with_optimizer_rules(optimizer_rules())
         .build()
 }

@@ -6,9 +6,10 @@
 //! 1. `operators`: `<->` and the comparisons of vectors, text literals that take the other side's type.
 //! 2. `prepare`: literals and parameters get PostgreSQL's types; now() and its like become parameters.
 //! 3. `casts`: casts where PostgreSQL and Arrow differ.
-//! 4. `knn`: ORDER BY distance LIMIT k becomes a search.
-//! 5. `finish`: parameters become readers of one [`bindings::Bindings`] cell, and the plan can be kept.
-//! 6. `hints`: scans learn which rows the joins, sorts and aggregates above them want.
+//! 4. `constants`: what needs no row is computed, and fails if it must.
+//! 5. `knn`: ORDER BY distance LIMIT k becomes a search.
+//! 6. `finish`: parameters become readers of one [`bindings::Bindings`] cell, and the plan can be kept.
+//! 7. `hints`: scans learn which rows the joins, sorts and aggregates above them want.
 
 // Arguments of functions written in SQL.
 pub mod argument;
@@ -28,6 +29,8 @@ mod citext;
 pub mod common;
 // IN, BETWEEN and their like.
 pub mod comparison;
+// Constants, computed while planning.
+mod constants;
 // Columns of one name that a subquery compares with the query around it.
 mod correlated_names;
 // Arrays of several dimensions.

@@ -29,7 +29,9 @@ use crate::sql::utility;
 use crate::sql::words::{Fault, object_name, word_of};
 
 /// The dialect of everything we parse; without state.
-pub static DIALECT: Grammar = Grammar;
+pub static DIALECT: Grammar = Grammar { nests_joins: false };
+/// The same, in which a join without a condition is of the joins that follow it.
+static NESTING: Grammar = Grammar { nests_joins: true };
 
 /// How deep expressions and queries may nest. sqlparser grows its stack on the heap (its feature
 /// `recursive-protection`), so the bound protects the passes behind it.
@@ -70,16 +72,42 @@ fn parse_one(source: &Arc<str>, tokens: Vec<TokenWithSpan>) -> Result<Statement>
     if let Some(token) = clause_after_from(&tokens) {
         return Err(error_at(source, token));
     }
-    let mut parser = parser(tokens);
+    let kept = has_late_condition(&tokens).then(|| (tokens.clone(), taken.clone()));
+    let read = match (read(source, parser(tokens), taken), kept) {
+        (Err(error), Some((tokens, taken))) => {
+            read(source, parser_with(&NESTING, tokens), taken).map_err(|_| error)
+        }
+        (read, _) => read,
+    };
+    Ok(Statement { ast: read?, source: source.clone(), range: start..end.max(start), only })
+}
+
+/// The statement that all of a parser's tokens are.
+fn read(source: &Arc<str>, mut parser: Parser<'static>, taken: utility::Taken) -> Result<Ast> {
     let ast = match utility::statement(&mut parser, source, taken) {
         Ok(ast) => ast,
         Err(Fault::Refused(error)) => return Err(error),
         Err(Fault::Syntax(error)) => return Err(syntax_error(source, &parser, error)),
     };
-    if let Token::EOF = parser.peek_token_ref().token {
-        return Ok(Statement { ast, source: source.clone(), range: start..end.max(start), only });
+    match parser.peek_token_ref().token {
+        Token::EOF => Ok(ast),
+        _ => Err(error_at(source, &parser.peek_token())),
     }
-    Err(error_at(source, &parser.peek_token()))
+}
+
+/// Whether two joins may stand before their conditions: `a JOIN b LEFT JOIN c ON .. ON ..`, where the inner join is read
+/// first. sqlparser reads joins from the left, or all of them so.
+fn has_late_condition(tokens: &[TokenWithSpan]) -> bool {
+    let (mut joins, mut conditions, mut most) = (0_usize, 0_usize, false);
+    for token in tokens {
+        match word(token).as_str() {
+            "JOIN" => joins += 1,
+            "ON" | "USING" if conditions < joins => conditions += 1,
+            _ => continue,
+        }
+        most |= joins > conditions + 1;
+    }
+    most
 }
 
 /// A parameter that no Bind message has room for: it counts its values in 16 bits. A list of types that long would be made
@@ -190,7 +218,11 @@ fn has_exclusion(tokens: &[TokenWithSpan]) -> bool {
 
 /// A parser over tokens that were made elsewhere.
 pub fn parser(tokens: Vec<TokenWithSpan>) -> Parser<'static> {
-    Parser::new(&DIALECT).with_recursion_limit(NESTING_MAX).with_tokens_with_locations(tokens)
+    parser_with(&DIALECT, tokens)
+}
+
+fn parser_with(grammar: &'static Grammar, tokens: Vec<TokenWithSpan>) -> Parser<'static> {
+    Parser::new(grammar).with_recursion_limit(NESTING_MAX).with_tokens_with_locations(tokens)
 }
 
 /// A parser over a text.

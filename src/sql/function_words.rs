@@ -23,11 +23,12 @@ pub fn create(w: &mut Words) -> Parsed<Ast> {
     let replace = w.accept("OR REPLACE");
     w.expect("FUNCTION")?;
     let name = w.name()?;
-    let arguments = arguments(w)?;
+    let Parameters { arguments, out } = parameters(w)?;
     let returns = match w.accept("RETURNS") {
         true => Some(returns(w)?),
         false => None,
     };
+    let returns = with_out(out, returns)?;
     let mut clauses = Clauses::default();
     while clause(w, &mut clauses)? {}
     let language = clauses.language.as_deref();
@@ -50,12 +51,71 @@ pub fn create(w: &mut Words) -> Parsed<Ast> {
     Ok(Ast::CreateFunction(Box::new(CreateFunction { name, replace, arguments, returns, body, options })))
 }
 
-fn arguments(w: &mut Words) -> Parsed<Vec<Argument>> {
-    w.expect_token(&Token::LParen)?;
-    if w.accept_token(&Token::RParen) {
-        return Ok(Vec::new());
+/// What stands in brackets behind a function's name.
+#[derive(Default)]
+struct Parameters {
+    arguments: Vec<Argument>,
+    /// Of the modes OUT and INOUT.
+    out: Vec<ViewColumn>,
+}
+
+/// What RETURNS says.
+enum Said {
+    /// `record`, or a set of it.
+    Record(bool),
+    Clause(ReturnsClause),
+}
+
+/// RETURNS beside parameters of the mode OUT, which say what is returned by themselves.
+fn with_out(out: Vec<ViewColumn>, said: Option<Said>) -> Parsed<Option<ReturnsClause>> {
+    let refused = |message: String| Err(Error::new(SqlState("42P13"), message).into());
+    match said {
+        None if out.is_empty() => Ok(None),
+        None => Ok(Some(ReturnsClause::Out { columns: out, set: false })),
+        Some(Said::Record(_)) if out.is_empty() => {
+            Err(Error::unsupported("a function that returns record").into())
+        }
+        Some(Said::Clause(clause)) if out.is_empty() => Ok(Some(clause)),
+        Some(Said::Record(set)) if out.len() > 1 => Ok(Some(ReturnsClause::Out { columns: out, set })),
+        Some(Said::Clause(ReturnsClause::Table(_))) => {
+            let message = "OUT and INOUT arguments aren't allowed in TABLE functions";
+            Err(Error::new(SqlState::SYNTAX_ERROR, message).into())
+        }
+        Some(Said::Clause(ReturnsClause::Named { data_type, set })) if out.len() == 1 => {
+            match type_names::resolve(&data_type)?.bare() == out[0].ty {
+                true => Ok(Some(ReturnsClause::Out { columns: out, set })),
+                false => {
+                    refused(format!("function result type must be {} because of OUT parameters", out[0].ty))
+                }
+            }
+        }
+        Some(_) => {
+            let wanted = if out.len() == 1 { out[0].ty.to_string() } else { "record".to_owned() };
+            refused(format!("function result type must be {wanted} because of OUT parameters"))
+        }
     }
-    let arguments = w.list(argument)?;
+}
+
+fn parameters(w: &mut Words) -> Parsed<Parameters> {
+    w.expect_token(&Token::LParen)?;
+    let mut parameters = Parameters::default();
+    if w.accept_token(&Token::RParen) {
+        return Ok(parameters);
+    }
+    for (mode, argument) in w.list(argument)? {
+        if mode.is_out() {
+            let unnamed = format!("column{}", parameters.out.len() + 1);
+            let name = argument.name.clone().unwrap_or(unnamed);
+            parameters.out.push(ViewColumn { name, ty: argument.ty.clone() });
+        }
+        if mode.is_in() {
+            parameters.arguments.push(argument);
+        } else if argument.default.is_some() {
+            let message = "only input parameters can have default values";
+            return Err(Error::new(SqlState("42P13"), message).into());
+        }
+    }
+    let arguments = &parameters.arguments;
     w.expect_token(&Token::RParen)?;
     if let Some(place) = arguments.iter().position(|argument| argument.default.is_some())
         && arguments[place..].iter().any(|argument| argument.default.is_none())
@@ -63,19 +123,41 @@ fn arguments(w: &mut Words) -> Parsed<Vec<Argument>> {
         let message = "input parameters after one with a default value must also have defaults";
         return Err(Error::new(SqlState("42P13"), message).into());
     }
-    Ok(arguments)
+    Ok(parameters)
 }
 
-/// `[IN] [name] type [{DEFAULT | =} expression]`
-fn argument(w: &mut Words) -> Parsed<Argument> {
-    for mode in ["OUT", "INOUT", "VARIADIC"] {
-        if w.at(mode) && !ends_argument(w, 1) {
-            return Err(Error::unsupported(format!("a function with {mode} parameters")).into());
-        }
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    In,
+    Out,
+    InOut,
+}
+
+impl Mode {
+    fn is_in(self) -> bool {
+        self != Mode::Out
     }
-    if w.at("IN") {
-        w.advance();
+
+    fn is_out(self) -> bool {
+        self != Mode::In
     }
+}
+
+/// `[IN | OUT | INOUT] [name] type [{DEFAULT | =} expression]`
+fn argument(w: &mut Words) -> Parsed<(Mode, Argument)> {
+    if w.at("VARIADIC") && !ends_argument(w, 1) {
+        return Err(Error::unsupported("a function with VARIADIC parameters").into());
+    }
+    let mode = if ends_argument(w, 1) {
+        Mode::In
+    } else if w.accept("INOUT") || w.accept("IN OUT") {
+        Mode::InOut
+    } else if w.accept("OUT") {
+        Mode::Out
+    } else {
+        w.accept("IN");
+        Mode::In
+    };
     let name = if starts_with_type(w) { None } else { Some(w.identifier()?) };
     let ty = type_of(w)?;
     let default = if w.accept("DEFAULT") || w.accept_token(&Token::Eq) {
@@ -85,7 +167,7 @@ fn argument(w: &mut Words) -> Parsed<Argument> {
     } else {
         None
     };
-    Ok(Argument { name, ty: ty.bare(), default })
+    Ok((mode, Argument { name, ty: ty.bare(), default }))
 }
 
 /// Whether the argument has no name: its first word is its type, or the first word of it.
@@ -148,29 +230,26 @@ fn type_of(w: &mut Words) -> Parsed<Type> {
     }
 }
 
-fn returns(w: &mut Words) -> Parsed<ReturnsClause> {
+fn returns(w: &mut Words) -> Parsed<Said> {
     if w.accept("TABLE") {
         let columns = w.parenthesised(|w| {
             let name = w.identifier()?;
             Ok(ViewColumn { name, ty: type_of(w)?.bare() })
         })?;
-        return Ok(ReturnsClause::Table(columns));
+        return Ok(Said::Clause(ReturnsClause::Table(columns)));
     }
     let set = w.accept("SETOF");
-    for (word, what) in [
-        ("TRIGGER", "a trigger function"),
-        ("EVENT_TRIGGER", "a trigger function"),
-        ("RECORD", "a function that returns record"),
-    ] {
-        if w.at(word) {
-            return Err(Error::unsupported(what).into());
-        }
+    if w.at("TRIGGER") || w.at("EVENT_TRIGGER") {
+        return Err(Error::unsupported("a trigger function").into());
+    }
+    if w.accept("RECORD") {
+        return Ok(Said::Record(set));
     }
     let data_type: DataType = w.parser.parse_data_type()?;
     if w.at_token(&Token::Mod) {
         return Err(Error::unsupported("%TYPE").into());
     }
-    Ok(ReturnsClause::Named { data_type, set })
+    Ok(Said::Clause(ReturnsClause::Named { data_type, set }))
 }
 
 /// One clause after RETURNS; false when there is none.
@@ -325,7 +404,7 @@ fn function_name(w: &mut Words) -> Parsed<FunctionName> {
     if !w.at_token(&Token::LParen) {
         return Ok(FunctionName { name, types: None });
     }
-    let arguments = arguments(w)?;
+    let Parameters { arguments, .. } = parameters(w)?;
     Ok(FunctionName { name, types: Some(arguments.into_iter().map(|argument| argument.ty).collect()) })
 }
 

@@ -32,7 +32,11 @@ use crate::sql::trees::operator_of;
 
 /// The dialect of everything we parse; without state.
 #[derive(Debug)]
-pub struct Grammar;
+pub struct Grammar {
+    /// Whether `a JOIN b JOIN c ON .. ON ..` is `a JOIN (b JOIN c ON ..) ON ..`, which PostgreSQL's grammar sees by itself;
+    /// then `a NATURAL JOIN b JOIN c ON ..` is read wrongly.
+    pub nests_joins: bool,
+}
 
 const POSTGRESQL: PostgreSqlDialect = PostgreSqlDialect {};
 
@@ -92,6 +96,15 @@ impl Dialect for Grammar {
         supports_comment_optimizer_hint() -> bool;
     }
 
+    /// `f(a := 1)`
+    fn supports_named_fn_args_with_assignment_operator(&self) -> bool {
+        true
+    }
+
+    fn supports_left_associative_joins_without_parens(&self) -> bool {
+        !self.nests_joins
+    }
+
     /// `SELECT 1 FOR UPDATE`
     fn is_column_alias(&self, keyword: &Keyword, parser: &mut Parser) -> bool {
         *keyword != Keyword::FOR && POSTGRESQL.is_column_alias(keyword, parser)
@@ -124,6 +137,10 @@ impl Dialect for Grammar {
     fn get_next_precedence(&self, parser: &Parser) -> Option<Result<u8, ParserError>> {
         if is_isnull(&parser.peek_token_ref().token) {
             return Some(Ok(self.prec_value(Precedence::Is)));
+        }
+        // Behind the name of an argument, and no operator.
+        if parser.peek_token_ref().token == Token::Assignment {
+            return Some(Ok(self.prec_unknown()));
         }
         POSTGRESQL.get_next_precedence(parser)
     }

@@ -50,9 +50,18 @@ fn wanted(error: &Error) -> Option<Wanted> {
             let name = message.strip_prefix("function ")?.split('(').next()?;
             Some(Wanted::Name(last_part(name)))
         }
-        SqlState::INVALID_TEXT_REPRESENTATION => {
+        SqlState::INVALID_TEXT_REPRESENTATION
+        | SqlState::INVALID_DATETIME_FORMAT
+        | SqlState::DATETIME_FIELD_OVERFLOW
+        | SqlState::INTERVAL_FIELD_OVERFLOW => {
             let (_, text) = message.split_once(": \"")?;
             Some(Wanted::Literal(text.strip_suffix('"')?.to_string()))
+        }
+        SqlState::NUMERIC_VALUE_OUT_OF_RANGE => {
+            // `value "99999" is out of range for type smallint`, `"1e400" is out of range for type double precision`
+            let (_, text) = message.split_once('"')?;
+            let (text, _) = text.rsplit_once("\" is out of range for type ")?;
+            Some(Wanted::Literal(text.to_string()))
         }
         _ => None,
     }

@@ -452,6 +452,11 @@ pub enum ReturnsClause {
         set: bool,
     },
     Table(Vec<ViewColumn>),
+    /// OUT and INOUT parameters.
+    Out {
+        columns: Vec<ViewColumn>,
+        set: bool,
+    },
 }
 
 /// The clauses of CREATE and ALTER FUNCTION; `None` is "not said".

@@ -38,7 +38,7 @@ const UNSUPPORTED: &[&str] = &[
 ];
 
 /// Clauses that sqlparser does not read, taken out of the tokens beforehand.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Taken {
     pub overriding: Option<Overriding>,
     /// CREATE UNLOGGED TABLE, and CREATE TEMP TABLE without its LOCAL or GLOBAL.

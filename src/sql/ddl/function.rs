@@ -33,6 +33,8 @@ impl Session {
             name: create.name.name.clone(),
             arguments: create.arguments.clone(),
             returns: self.returns_of(&catalog, &create.returns)?,
+            one_row: false,
+            out: matches!(create.returns, ReturnsClause::Out { .. }),
             body: create.body.clone(),
             volatility: Volatility::Volatile,
             strict: false,
@@ -43,6 +45,11 @@ impl Session {
             rows: None,
             search_path: None,
             comment: None,
+        };
+        function.one_row = match &create.returns {
+            ReturnsClause::Out { set, .. } => !set,
+            ReturnsClause::Named { set, .. } => !set && matches!(function.returns, Returns::SetOfRows(_)),
+            ReturnsClause::Table(_) => false,
         };
         apply(&create.options, &mut function)?;
         for ty in function.argument_types() {
@@ -86,7 +93,9 @@ impl Session {
 
     fn returns_of(&self, catalog: &Catalog, clause: &ReturnsClause) -> Result<Returns> {
         let (data_type, set) = match clause {
-            ReturnsClause::Table(columns) => return Ok(Returns::Table(columns.clone())),
+            ReturnsClause::Table(columns) | ReturnsClause::Out { columns, .. } => {
+                return Ok(Returns::Table(columns.clone()));
+            }
             ReturnsClause::Named { data_type, set } => (data_type, *set),
         };
         let resolved = type_names::resolve(data_type);
@@ -97,8 +106,8 @@ impl Session {
             (Ok(ty), _) => Ok(Returns::Scalar(ty.bare())),
             (Err(error), DataType::Custom(name, _)) if error.state() == SqlState::UNDEFINED_OBJECT => {
                 match self.shared.relation(catalog, &object_name("", name)) {
-                    Some(Relation::Table(table)) if set => Ok(Returns::SetOfRows(table.oid)),
-                    Some(_) => Err(Error::unsupported("a function that returns one row of a table")),
+                    Some(Relation::Table(table)) => Ok(Returns::SetOfRows(table.oid)),
+                    Some(_) => Err(Error::unsupported("a function that returns rows of what is no table")),
                     None => Err(error),
                 }
             }
@@ -221,7 +230,8 @@ fn refuse_equal_names(create: &CreateFunction) -> Result<()> {
     let arguments = create.arguments.iter().filter_map(|argument| argument.name.as_ref());
     let columns: &[crate::catalog::ViewColumn] = match &create.returns {
         ReturnsClause::Table(columns) => columns,
-        ReturnsClause::Named { .. } => &[],
+        // An INOUT parameter has its name twice.
+        ReturnsClause::Out { .. } | ReturnsClause::Named { .. } => &[],
     };
     let mut seen = std::collections::HashSet::new();
     let mut all = arguments.chain(columns.iter().map(|column| &column.name));
@@ -255,7 +265,7 @@ fn apply(options: &FunctionOptions, function: &mut Function) -> Result<()> {
 /// What CREATE OR REPLACE may not change.
 fn check_replacement(old: &Function, new: &Function) -> Result<()> {
     let drop_first = format!("Use DROP FUNCTION {} first.", old.signature());
-    if old.returns != new.returns {
+    if old.returns != new.returns || old.one_row != new.one_row || old.out != new.out {
         let message = "cannot change return type of existing function";
         return Err(Error::new(INVALID_FUNCTION_DEFINITION, message).hint(drop_first));
     }

@@ -129,6 +129,7 @@ fn arbiter(target: &ConflictTarget, table: &Table, catalog: &Catalog) -> Result<
                 wanted.push(column.number);
             }
             wanted.sort_unstable();
+            wanted.dedup();
             let matches = |columns: &[u16]| {
                 let mut columns = columns.to_vec();
                 columns.sort_unstable();
@@ -169,6 +170,7 @@ fn arbiter_on(target: &conflict_target::Target, table: &Table, catalog: &Catalog
         }
     }
     wanted.sort_unstable();
+    wanted.dedup();
     let given = target.predicate.as_ref().map(conjuncts).unwrap_or_default();
     let mut found = None;
     for index in catalog.indexes_of(table.oid).filter(|index| index.unique) {

@@ -25,9 +25,11 @@ use crate::sql::expressions::{self, Relation};
 use crate::sql::query::{self, Query};
 use crate::sql::response::Response;
 use crate::sql::session::{OutputColumn, Session, done};
+use crate::sql::set_functions;
 use crate::sql::shared::Shared;
 use crate::sql::statement::Overriding;
 use crate::sql::system_columns;
+use crate::sql::trees;
 use crate::sql::visit;
 use crate::sql::words::{fold, object_name};
 use crate::types::arrow::value_at;
@@ -189,6 +191,11 @@ fn source(
 ) -> Result<(Source, Vec<usize>)> {
     let Some(query) = &insert.source else { return Ok((Source::Defaults, Vec::new())) };
     if let Some(rows) = value_rows(query) {
+        if let Some(selected) = selected(rows)? {
+            let planned = planned(&selected, table, insert, inputs, context, params)?;
+            planned.1.iter().try_for_each(|&column| refuse_generated(table, column, overriding))?;
+            return Ok(planned);
+        }
         let inputs = check_width(rows, insert, inputs)?;
         check_identities(rows, table, &inputs, overriding)?;
         let targets: Vec<Target> = inputs.iter().map(|&column| target(table, column)).collect();
@@ -224,6 +231,23 @@ fn value_rows(query: &ast::Query) -> Option<&[ast::Parens<Vec<Expr>>]> {
     match query.body.as_ref() {
         SetExpr::Values(values) => Some(&values.rows),
         _ => None,
+    }
+}
+
+/// One row of values with functions that return sets is a select list; PostgreSQL has them in no longer list of rows.
+fn selected(rows: &[ast::Parens<Vec<Expr>>]) -> Result<Option<ast::Query>> {
+    if !rows.iter().any(|row| row.content.iter().any(set_functions::returns_set)) {
+        return Ok(None);
+    }
+    match rows {
+        [row] if row.content.iter().any(cells::is_default) => {
+            Err(Error::unsupported("DEFAULT beside a function that returns a set"))
+        }
+        [row] => Ok(Some(trees::query_of(expressions::items(row.content.clone())))),
+        _ => {
+            let message = "set-returning functions are not allowed in VALUES";
+            Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message))
+        }
     }
 }
 

@@ -102,7 +102,7 @@ impl MergePlan {
         let actions = actions.map(|(number, clause)| outputs.action(number, clause, &names, &mut params));
         let actions: Vec<Action> = actions.collect::<Result<_>>()?;
         let from = vec![joined(target, source, &merge.on, &merge.clauses)];
-        let chosen = choice(&merge.clauses, &names);
+        let chosen = choice(&merge.clauses, &names)?;
         let known = PlanContext { param_types: &params.0.clone(), ..*context };
         let plain = outputs.expressions.iter().map(|(_, expr)| SelectItem::UnnamedExpr(expr.clone()));
         check_outputs(&select(plain.collect(), from.clone())?, &outputs.columns, &table, &known)?;
@@ -171,7 +171,7 @@ impl Outputs {
                     assignments(&update.assignments, table, names.target, params)?;
                 for (column, source) in &mut sets {
                     if let SetSource::Output(output) = source {
-                        let expr = names.scoped(&expressions[*output], &clause.clause_kind);
+                        let expr = names.scoped(&expressions[*output], &clause.clause_kind)?;
                         *output = self.add(number, *column, expr);
                     }
                 }
@@ -223,7 +223,7 @@ impl Outputs {
             fill[column] = match cells::cell(expr, &target, params)? {
                 Some(cell) => SetSource::Cell(cell),
                 None => {
-                    let expr = scope.scoped(expr, &MergeClauseKind::NotMatched);
+                    let expr = scope.scoped(expr, &MergeClauseKind::NotMatched)?;
                     SetSource::Output(self.add(number, column, expr))
                 }
             };
@@ -327,15 +327,29 @@ struct Names<'a> {
 impl Names<'_> {
     /// An expression in which columns are those of the rows that the clause has: only the source's where no row of the
     /// target matched, only the target's where none of the source did.
-    fn scoped(&self, expr: &Expr, kind: &MergeClauseKind) -> Expr {
-        let relation = match kind {
-            MergeClauseKind::Matched => return expr.clone(),
-            MergeClauseKind::NotMatchedBySource => self.target,
-            MergeClauseKind::NotMatched | MergeClauseKind::NotMatchedByTarget => self.source,
+    /// 42P01 for the other's.
+    fn scoped(&self, expr: &Expr, kind: &MergeClauseKind) -> Result<Expr> {
+        let (relation, other) = match kind {
+            MergeClauseKind::Matched => return Ok(expr.clone()),
+            MergeClauseKind::NotMatchedBySource => (self.target, self.source),
+            MergeClauseKind::NotMatched | MergeClauseKind::NotMatchedByTarget => (self.source, self.target),
         };
+        let strange = visit::own_expressions(expr, |part| match part {
+            Expr::CompoundIdentifier(names) if names.len() == 2 && fold(&names[0]) == other => {
+                ControlFlow::Break(())
+            }
+            _ => ControlFlow::Continue(()),
+        });
+        if strange.is_break() {
+            let message = format!("invalid reference to FROM-clause entry for table \"{other}\"");
+            let detail = format!(
+                "There is an entry for table \"{other}\", but it cannot be referenced from this part of the query."
+            );
+            return Err(Error::new(SqlState::UNDEFINED_TABLE, message).detail(detail));
+        }
         let mut expr = expr.clone();
         if has_subquery(&expr) {
-            return expr;
+            return Ok(expr);
         }
         let _ = visit::expressions_mut(&mut expr, |part| {
             if let Expr::Identifier(name) = part
@@ -345,17 +359,17 @@ impl Names<'_> {
             }
             ControlFlow::<()>::Continue(())
         });
-        expr
+        Ok(expr)
     }
 }
 
 /// The number of the first clause that fits, or NULL.
-fn choice(clauses: &[MergeClause], names: &Names) -> Expr {
+fn choice(clauses: &[MergeClause], names: &Names) -> Result<Expr> {
     let slot = Expr::CompoundIdentifier(vec![quoted(names.target), Ident::new(SLOT_COLUMN)]);
     let row = Expr::CompoundIdentifier(vec![quoted(names.source), quoted(SOURCE_ROW)]);
     let there = |expr: &Expr| Expr::IsNotNull(Box::new(expr.clone()));
     let missing = |expr: &Expr| Expr::IsNull(Box::new(expr.clone()));
-    let branches = clauses.iter().enumerate().map(|(position, clause)| {
+    let branch = |(position, clause): (usize, &MergeClause)| {
         let kind = match clause.clause_kind {
             MergeClauseKind::Matched => and(there(&slot), there(&row)),
             MergeClauseKind::NotMatchedBySource => missing(&row),
@@ -363,14 +377,14 @@ fn choice(clauses: &[MergeClause], names: &Names) -> Expr {
         };
         let condition = match &clause.predicate {
             Some(predicate) => {
-                let predicate = names.scoped(predicate, &clause.clause_kind);
+                let predicate = names.scoped(predicate, &clause.clause_kind)?;
                 and(kind, Expr::Nested(Box::new(predicate)))
             }
             None => kind,
         };
-        (condition, number(position))
-    });
-    case(branches.collect())
+        Ok((condition, number(position)))
+    };
+    Ok(case(clauses.iter().enumerate().map(branch).collect::<Result<_>>()?))
 }
 
 fn and(left: Expr, right: Expr) -> Expr {

@@ -5,25 +5,29 @@ use std::sync::Arc;
 
 use datafusion::logical_expr::{ScalarUDF, Volatility};
 use datafusion::sql::sqlparser::ast::{
-    self, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, ObjectName, SelectItem, SetExpr,
-    TableAlias, TableAliasColumnDef, TableFactor, VisitMut, VisitorMut,
+    self, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, GroupByExpr, Ident, ObjectName, SelectItem,
+    SetExpr, TableAlias, TableAliasColumnDef, TableFactor, VisitMut, VisitorMut,
 };
 
 use crate::catalog::{Catalog, Function, Oid, Returns};
 use crate::error::{Error, Result, SqlState};
 use crate::planner::argument;
 use crate::planner::session_values::VOID;
+use crate::sql::aggregates::is_of_rows;
 use crate::sql::context::PlanContext;
 use crate::sql::dialect;
 use crate::sql::known::quoted;
+use crate::sql::records;
 use crate::sql::rewrite::name_of;
 use crate::sql::routines::{NESTED_MAX, body, find};
-use crate::sql::trees::alias_of;
+use crate::sql::trees::{alias_of, computed};
 use crate::sql::visit;
 use crate::types::Type;
 
 /// A function of this oid, as FROM names it to the planner.
 const FUNCTION: &str = "__function_";
+/// What stands in FROM for a function of the select list; not to be written without quotes.
+const SET: &str = "set of rows";
 /// An argument of a function, by oid and position, and how many the call gave.
 const ARGUMENT: &str = "__argument_";
 
@@ -122,9 +126,12 @@ impl Expander<'_> {
 
     /// The call's value as an expression.
     fn inline(&self, function: &Function, arguments: Vec<Expr>, given: usize) -> Result<Expr> {
-        let Returns::Scalar(returns) = &function.returns else {
-            return Err(Error::unsupported("a set-returning SQL function outside of FROM"));
-        };
+        if function.returns_set() {
+            return Err(Error::unsupported(
+                "a set-returning SQL function outside of FROM and the select list",
+            ));
+        }
+        let Some(returns) = function.value() else { return self.subquery(function, arguments) };
         let query = body::query(function, self.context.catalog, &path(function, self.context))?;
         let is_null = |argument: &Expr| Expr::IsNull(Box::new(argument.clone()));
         let nulls = arguments.iter().enumerate();
@@ -188,6 +195,11 @@ impl Expander<'_> {
             *name = function_name(function);
             args.args = arguments.into_iter().map(unnamed).collect();
             *alias = Some(alias_of(quoted(&function.name)));
+            if function.value().is_none() {
+                // The row, as a value.
+                select.projection =
+                    vec![SelectItem::UnnamedExpr(records::row_of(quoted(&function.name).into()))];
+            }
         }
         Ok(Expr::Subquery(query))
     }
@@ -217,21 +229,28 @@ impl Expander<'_> {
             return Ok(());
         };
         let Some((function, arguments)) = self.find(name, &args.args)? else { return Ok(()) };
-        if *with_ordinality {
-            return Err(Error::unsupported("WITH ORDINALITY of a SQL function"));
-        }
-        let alias = alias.get_or_insert_with(|| alias_of(quoted(&function.name)));
-        if let Returns::Scalar(_) | Returns::SetOf(_) = function.returns
-            && alias.columns.is_empty()
-        {
-            // The column of a function that returns values is named as the function is.
-            alias.columns.push(TableAliasColumnDef { name: alias.name.clone(), data_type: None });
-        }
-        if function.returns_set() {
+        let numbers = std::mem::take(with_ordinality);
+        if !matches!(function.returns, Returns::Scalar(_)) {
+            let lateral = arguments.iter().any(names_columns);
             *name = function_name(&function);
             args.args = arguments.into_iter().map(unnamed).collect();
+            if !numbers && let Returns::SetOf(_) = function.returns {
+                name_column(alias.get_or_insert_with(|| alias_of(quoted(&function.name))));
+            }
+            if numbers || lateral {
+                *factor = within_query(factor.clone(), &function, numbers, lateral)?;
+            } else {
+                alias.get_or_insert_with(|| alias_of(quoted(&function.name)));
+            }
             return Ok(());
         }
+        if numbers {
+            let lateral = args.args.iter().any(arg_names_columns);
+            *factor = within_query(factor.clone(), &function, true, lateral)?;
+            return Ok(());
+        }
+        let alias = alias.get_or_insert_with(|| alias_of(quoted(&function.name)));
+        name_column(alias);
         let mut subquery = dialect::parse_query("SELECT f()")?;
         if let SetExpr::Select(select) = subquery.body.as_mut()
             && let Some(SelectItem::UnnamedExpr(Expr::Function(call))) = select.projection.first_mut()
@@ -284,6 +303,67 @@ impl Expander<'_> {
         }
     }
 
+    /// A function that returns a set, in a select list: `SELECT a, f(a) FROM t` is `SELECT a, s.f FROM t, f(a) AS s`.
+    fn lift_sets(&self, body: &mut SetExpr) -> Result<()> {
+        let select = match body {
+            SetExpr::SetOperation { left, right, .. } => {
+                self.lift_sets(left)?;
+                return self.lift_sets(right);
+            }
+            SetExpr::Select(select) => select,
+            _ => return Ok(()),
+        };
+        let Some((call, function)) = self.set_in(&select.projection)? else { return Ok(()) };
+        let groups = !matches!(&select.group_by, GroupByExpr::Expressions(keys, _) if keys.is_empty());
+        if groups || select.having.is_some() || select.projection.iter().filter_map(computed).any(is_of_rows)
+        {
+            return Err(Error::unsupported("a set-returning SQL function beside aggregates"));
+        }
+        let alias = quoted(SET);
+        let value = match function.returns {
+            Returns::SetOf(_) => Expr::CompoundIdentifier(vec![alias.clone(), alias.clone()]),
+            _ => records::row_of(alias.clone().into()),
+        };
+        let _ = visit::expressions_mut(&mut select.projection, |part| {
+            if matches!(part, Expr::Function(found) if *found == call) {
+                *part = value.clone();
+            }
+            ControlFlow::<()>::Continue(())
+        });
+        let FunctionArguments::List(list) = call.args else { return Ok(()) };
+        let relation = call_in_from(call.name, list.args, Some(alias_of(alias)))?;
+        select.from.push(ast::TableWithJoins { relation, joins: Vec::new() });
+        Ok(())
+    }
+
+    /// The one call in a select list of a function that returns a set.
+    fn set_in(&self, list: &[SelectItem]) -> Result<Option<(ast::Function, Arc<Function>)>> {
+        let mut found: Option<(ast::Function, Arc<Function>)> = None;
+        for item in list {
+            let outcome = visit::own_expressions(item, |part| {
+                let Expr::Function(call) = part else { return ControlFlow::Continue(()) };
+                let FunctionArguments::List(list) = &call.args else { return ControlFlow::Continue(()) };
+                match (self.find(&call.name, &list.args), &found) {
+                    (Ok(Some((function, _))), _) if !function.returns_set() => ControlFlow::Continue(()),
+                    (Ok(Some(_)), Some((known, _))) if known == call => ControlFlow::Continue(()),
+                    (Ok(Some((function, _))), None) => {
+                        found = Some((call.clone(), function));
+                        ControlFlow::Continue(())
+                    }
+                    (Ok(Some(_)), Some(_)) => ControlFlow::Break(Error::unsupported(
+                        "several set-returning SQL functions in one select list",
+                    )),
+                    // Calls among the arguments tell more once they are expanded.
+                    (Ok(None) | Err(_), _) => ControlFlow::Continue(()),
+                }
+            });
+            if let ControlFlow::Break(error) = outcome {
+                return Err(error);
+            }
+        }
+        Ok(found)
+    }
+
     /// Whether one of our functions is called in an expression.
     fn calls(&self, expr: &Expr) -> Result<bool> {
         let found = visit::expressions(expr, |part| {
@@ -305,7 +385,7 @@ impl VisitorMut for Expander<'_> {
     type Break = Error;
 
     fn pre_visit_query(&mut self, query: &mut ast::Query) -> ControlFlow<Error> {
-        control(self.name_outputs(&mut query.body))
+        control(self.name_outputs(&mut query.body).and_then(|()| self.lift_sets(&mut query.body)))
     }
 
     fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<Error> {
@@ -313,6 +393,10 @@ impl VisitorMut for Expander<'_> {
     }
 
     fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<Error> {
+        if let Some(column) = column_of_row(expr) {
+            *expr = column;
+            return ControlFlow::Continue(());
+        }
         control(self.expand_call(expr))
     }
 }
@@ -349,6 +433,62 @@ fn call_in_from(name: ObjectName, args: Vec<FunctionArg>, alias: Option<TableAli
     Err(Error::internal("a fixed query has no FROM"))
 }
 
+/// `(f(x)).a`, where the call has become a subquery that yields a row: one that yields its column `a`.
+fn column_of_row(expr: &Expr) -> Option<Expr> {
+    let Expr::CompoundFieldAccess { root, access_chain } = expr else { return None };
+    let (Expr::Nested(inner), [ast::AccessExpr::Dot(Expr::Identifier(column))]) =
+        (root.as_ref(), access_chain.as_slice())
+    else {
+        return None;
+    };
+    let Expr::Subquery(query) = inner.as_ref() else { return None };
+    let mut query = query.clone();
+    let SetExpr::Select(select) = query.body.as_mut() else { return None };
+    let [ast::TableWithJoins { relation: TableFactor::Table { name, alias: Some(alias), .. }, .. }] =
+        select.from.as_slice()
+    else {
+        return None;
+    };
+    name.0.last()?.as_ident().and_then(|name| oid_of_name(&name.value))?;
+    let table = alias.name.clone();
+    let is_row = |item: &SelectItem| *item == SelectItem::UnnamedExpr(records::row_of(table.clone().into()));
+    if !select.projection.iter().all(is_row) {
+        return None;
+    }
+    select.projection = vec![SelectItem::UnnamedExpr(Expr::CompoundIdentifier(vec![table, column.clone()]))];
+    Some(Expr::Subquery(query))
+}
+
+/// The column of a function that returns values is named as the function is.
+fn name_column(alias: &mut TableAlias) {
+    if alias.columns.is_empty() {
+        alias.columns.push(TableAliasColumnDef { name: alias.name.clone(), data_type: None });
+    }
+}
+
+/// A call in a subquery of its own: with the numbers of its rows behind them, or because it names columns of what stands
+/// before it in FROM.
+fn within_query(
+    mut call: TableFactor,
+    function: &Function,
+    numbers: bool,
+    lateral: bool,
+) -> Result<TableFactor> {
+    let TableFactor::Table { alias, .. } = &mut call else { return Ok(call) };
+    let shown = alias.take().unwrap_or_else(|| alias_of(quoted(&function.name)));
+    let mut inner = alias_of(shown.name.clone());
+    if let Returns::SetOf(_) = function.returns {
+        name_column(&mut inner);
+    }
+    *alias = Some(inner);
+    let list = if numbers { "*, row_number() OVER () AS ordinality" } else { "*" };
+    let mut subquery = dialect::parse_query(&format!("SELECT {list}"))?;
+    if let SetExpr::Select(select) = subquery.body.as_mut() {
+        select.from = vec![ast::TableWithJoins { relation: call, joins: Vec::new() }];
+    }
+    Ok(TableFactor::Derived { lateral, subquery, alias: Some(shown), sample: None })
+}
+
 fn function_name(function: &Function) -> ObjectName {
     ObjectName::from(vec![Ident::new(format!("{FUNCTION}{}", function.oid))])
 }
@@ -361,6 +501,15 @@ fn unnamed(expr: Expr) -> FunctionArg {
 fn typed(function: &Function, position: usize, given: usize, argument: &Expr) -> Expr {
     let name = format!("{ARGUMENT}{}_{position}_{given}", function.oid);
     crate::sql::rewrite::function_call(&name, vec![argument.clone()])
+}
+
+fn arg_names_columns(argument: &FunctionArg) -> bool {
+    match argument {
+        FunctionArg::Unnamed(FunctionArgExpr::Expr(expr))
+        | FunctionArg::Named { arg: FunctionArgExpr::Expr(expr), .. }
+        | FunctionArg::ExprNamed { arg: FunctionArgExpr::Expr(expr), .. } => names_columns(expr),
+        _ => false,
+    }
 }
 
 fn names_columns(expr: &Expr) -> bool {

@@ -6,7 +6,7 @@ use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::functions_aggregate::expr_fn::count;
 use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
-use datafusion::logical_expr::{Cast, Expr, LogicalPlan, LogicalPlanBuilder, ident};
+use datafusion::logical_expr::{Cast, Expr, JoinType, LogicalPlan, LogicalPlanBuilder, ident, lit};
 
 use crate::catalog::{Catalog, Function, Returns, ViewColumn};
 use crate::error::{Error, Result, SqlState};
@@ -130,6 +130,13 @@ fn finished(
     let given = arguments.into_iter().map(Expr::is_not_null).reduce(Expr::and);
     if let Some(given) = given.filter(|_| function.strict) {
         builder = builder.filter(given)?;
+    }
+    if function.one_row {
+        // Of no row, one of NULLs.
+        let rows = builder.build()?;
+        let columns: Vec<Expr> = rows.schema().columns().into_iter().map(Expr::Column).collect();
+        builder =
+            LogicalPlanBuilder::empty(true).join_on(rows, JoinType::Left, [lit(true)])?.project(columns)?;
     }
     builder.build()
 }

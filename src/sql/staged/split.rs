@@ -361,19 +361,23 @@ fn attach(with: Option<With>, main: Ast) -> Result<Ast> {
         Ast::Update(mut update) => {
             // A WITH query of the same name is not what is changed.
             let target = update.table.clone();
-            inline(with, update.as_mut())?;
+            inline(with, update.as_mut());
             update.table = target;
             Ok(Ast::Update(update))
         }
         Ast::Delete(mut delete) => {
             let from = delete.from.clone();
-            inline(with, delete.as_mut())?;
+            inline(with, delete.as_mut());
             delete.from = from;
             Ok(Ast::Delete(delete))
         }
         Ast::Merge(mut merge) => {
+            if with.recursive {
+                let message = "WITH RECURSIVE is not supported for MERGE statement";
+                return Err(Error::new(SqlState::SYNTAX_ERROR, message));
+            }
             let target = merge.table.clone();
-            inline(with, merge.as_mut())?;
+            inline(with, merge.as_mut());
             merge.table = target;
             Ok(Ast::Merge(merge))
         }
@@ -381,18 +385,23 @@ fn attach(with: Option<With>, main: Ast) -> Result<Ast> {
     }
 }
 
-/// WITH before UPDATE, DELETE and MERGE: each query stands where its name does.
-fn inline(with: With, statement: &mut impl VisitMut) -> Result<()> {
-    if with.recursive {
-        return Err(Error::unsupported("WITH RECURSIVE before UPDATE, DELETE and MERGE"));
-    }
+/// WITH before UPDATE, DELETE and MERGE: each query stands where its name does, those of WITH RECURSIVE as
+/// `(WITH RECURSIVE ... SELECT * FROM name)`, for they read themselves.
+fn inline(with: With, statement: &mut impl VisitMut) {
     let mut inliner = Inliner { known: Vec::new() };
-    for mut cte in with.cte_tables {
-        let _ = visit::walk_mut(&mut cte.query, &mut inliner);
-        inliner.known.push(cte);
+    if with.recursive {
+        for cte in &with.cte_tables {
+            let name = &cte.alias.name;
+            let query = ast::Query { with: Some(with.clone()), ..rows_of(name) };
+            inliner.known.push(named(name.clone(), query));
+        }
+    } else {
+        for mut cte in with.cte_tables {
+            let _ = visit::walk_mut(&mut cte.query, &mut inliner);
+            inliner.known.push(cte);
+        }
     }
     let _ = visit::walk_mut(statement, &mut inliner);
-    Ok(())
 }
 
 struct Inliner {

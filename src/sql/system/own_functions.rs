@@ -1,6 +1,6 @@
 //! Functions that CREATE FUNCTION made: their rows of pg_proc, and their definitions as SQL.
 
-use crate::catalog::{Argument, Body, Catalog, Function, Oid, Parallel, Returns, Volatility};
+use crate::catalog::{Argument, Body, Catalog, Function, Oid, Parallel, Returns, ViewColumn, Volatility};
 use crate::error::Result;
 use crate::planner::bindings::Execution;
 use crate::sql::system::names::{qualified, quote_ident, schema_oid};
@@ -57,54 +57,83 @@ fn result_type(function: &Function) -> Oid {
     }
 }
 
-/// With the columns of RETURNS TABLE, if there are any.
+/// With the columns of RETURNS TABLE or OUT parameters, if there are any.
 fn all_types(function: &Function, mut types: Vec<Value>) -> Value {
-    let Returns::Table(columns) = &function.returns else { return Value::Null };
-    types.extend(columns.iter().map(|column| Value::Oid(column.ty.oid())));
+    let Returns::Table(_) = &function.returns else { return Value::Null };
+    types.extend(shown_columns(function).map(|column| Value::Oid(column.ty.oid())));
     Value::Array(types)
 }
 
 fn modes(function: &Function) -> Value {
-    let Returns::Table(columns) = &function.returns else { return Value::Null };
-    let given = function.arguments.iter().map(|_| Value::from("i"));
-    Value::Array(given.chain(columns.iter().map(|_| Value::from("t"))).collect())
+    let Returns::Table(_) = &function.returns else { return Value::Null };
+    let given =
+        function.arguments.iter().map(|argument| if is_inout(function, argument) { "b" } else { "i" });
+    let mode = if function.out { "o" } else { "t" };
+    Value::Array(given.chain(shown_columns(function).map(|_| mode)).map(Value::from).collect())
 }
 
 fn argument_names(function: &Function) -> Value {
     let given = function.arguments.iter().map(|argument| argument.name.clone().unwrap_or_default());
-    let mut names: Vec<String> = given.collect();
-    if let Returns::Table(columns) = &function.returns {
-        names.extend(columns.iter().map(|column| column.name.clone()));
-    }
+    let names: Vec<String> = given.chain(shown_columns(function).map(|column| column.name.clone())).collect();
     match names.iter().all(String::is_empty) {
         true => Value::Null,
         false => Value::Array(names.into_iter().map(Value::from).collect()),
     }
 }
 
+/// The columns that a function returns, but for those which are parameters of the mode INOUT.
+fn shown_columns(function: &Function) -> impl Iterator<Item = &ViewColumn> {
+    let columns = match &function.returns {
+        Returns::Table(columns) => columns.as_slice(),
+        _ => &[],
+    };
+    let is_argument = |column: &ViewColumn| {
+        function.arguments.iter().any(|argument| argument.name.as_ref() == Some(&column.name))
+    };
+    columns.iter().filter(move |column| !(function.out && is_argument(column)))
+}
+
+/// Whether an argument is a column of what is returned too.
+fn is_inout(function: &Function, argument: &Argument) -> bool {
+    match &function.returns {
+        Returns::Table(columns) if function.out => {
+            columns.iter().any(|column| argument.name.as_ref() == Some(&column.name))
+        }
+        _ => false,
+    }
+}
+
 /// pg_get_function_arguments(); without `defaults`, pg_get_function_identity_arguments().
 pub fn arguments(function: &Function, defaults: bool) -> String {
     let one = |argument: &Argument| {
+        let mode = if is_inout(function, argument) { "INOUT " } else { "" };
         let name = argument.name.as_ref().map(|name| format!("{} ", quote_ident(name))).unwrap_or_default();
         let default = argument.default.as_ref().filter(|_| defaults);
         let default = default.map(|default| format!(" DEFAULT {default}")).unwrap_or_default();
-        format!("{name}{}{default}", argument.ty)
+        format!("{mode}{name}{}{default}", argument.ty)
     };
-    function.arguments.iter().map(one).collect::<Vec<_>>().join(", ")
+    let out = shown_columns(function).filter(|_| function.out);
+    let out = out.map(|column| format!("OUT {} {}", quote_ident(&column.name), column.ty));
+    function.arguments.iter().map(one).chain(out).collect::<Vec<_>>().join(", ")
 }
 
 /// pg_get_function_result().
 pub fn result(function: &Function, catalog: &Catalog) -> String {
+    let set = if function.one_row { "" } else { "SETOF " };
     match &function.returns {
         Returns::Scalar(ty) => ty.to_string(),
         Returns::SetOf(ty) => format!("SETOF {ty}"),
+        Returns::Table(columns) if function.out => match columns.as_slice() {
+            [one] => format!("{set}{}", one.ty),
+            _ => format!("{set}record"),
+        },
         Returns::Table(columns) => {
             let columns = columns.iter().map(|column| format!("{} {}", quote_ident(&column.name), column.ty));
             format!("TABLE({})", columns.collect::<Vec<_>>().join(", "))
         }
         Returns::SetOfRows(oid) => match catalog.table_by_oid(*oid) {
-            Some(table) => format!("SETOF {}", quote_ident(&table.name)),
-            None => "SETOF record".to_owned(),
+            Some(table) => format!("{set}{}", quote_ident(&table.name)),
+            None => format!("{set}record"),
         },
     }
 }
