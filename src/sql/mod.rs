@@ -206,6 +206,8 @@ mod visit;
 mod whole_rows;
 // Windows by their names.
 mod windows;
+// WITH RECURSIVE in the order of reading.
+mod with_order;
 // The cursor they are read with.
 pub(crate) mod words;
 

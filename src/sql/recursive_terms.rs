@@ -58,7 +58,7 @@ fn redefines(query: &Query, name: &str) -> bool {
 }
 
 /// How often a relation of this name is mentioned.
-fn mentions(tree: &(impl ast::Visit + ?Sized), name: &str) -> usize {
+pub fn mentions(tree: &(impl ast::Visit + ?Sized), name: &str) -> usize {
     let mut count = 0;
     let _ = visit::relations(tree, |relation| {
         let read = object_name("", relation);
@@ -94,6 +94,10 @@ fn check_term(cte: &Cte, name: &str) -> Result<()> {
     let within = |place: &str| {
         refused(format!("recursive reference to query \"{name}\" must not appear within {place}"))
     };
+    let own = query.with.iter().flat_map(|with| &with.cte_tables);
+    if own.into_iter().any(|own| mentions(own.query.as_ref(), name) > 0) {
+        return within("a subquery");
+    }
     if mentions(left.as_ref(), name) > 0 {
         return within("its non-recursive term");
     }

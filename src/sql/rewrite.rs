@@ -25,7 +25,7 @@ use crate::sql::visit;
 use crate::sql::{
     aggregates, aliases, constants, dimensions, domains, first_terms, frames, group_keys, group_names,
     item_names, membership, order_by, quantified, records, recursive_terms, refusals, same_names, sample,
-    set_functions, subscripts, system, system_columns, ties, using, values, whole_rows, windows,
+    set_functions, subscripts, system, system_columns, ties, using, values, whole_rows, windows, with_order,
 };
 use crate::types::Type;
 
@@ -105,6 +105,7 @@ impl VisitorMut for Rewriter<'_> {
             self.refused = Some(refused);
             return ControlFlow::Break(());
         }
+        with_order::settle(query);
         spell_tables(&mut query.body);
         query.with.iter_mut().flat_map(|with| &mut with.cte_tables).for_each(|part| {
             spell_tables(&mut part.query.body);

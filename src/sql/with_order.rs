@@ -1,0 +1,97 @@
+//! WITH RECURSIVE in the order in which its queries read each other.
+//!
+//! PostgreSQL's may read those that come later, and a recursive one may have a WITH of its own; the planner knows none but
+//! those before, and drops what a recursive query has of its own:
+//!
+//! ```text
+//!   WITH RECURSIVE x AS (WITH one AS (SELECT 1 AS n) SELECT n FROM one UNION ALL SELECT n + k FROM x, y), y AS (...)
+//!   WITH RECURSIVE y AS (...), "one of x" AS (SELECT 1 AS n), x AS (SELECT n FROM "one of x" AS one UNION ALL ...)
+//! ```
+
+use std::ops::ControlFlow;
+
+use datafusion::sql::sqlparser::ast::{
+    self, Cte, Ident, ObjectName, Query, SetExpr, TableFactor, VisitorMut,
+};
+
+use crate::sql::recursive_terms::mentions;
+use crate::sql::trees::alias_of;
+use crate::sql::visit;
+use crate::sql::words::{fold, object_name};
+
+/// Puts the queries of WITH RECURSIVE in order, and those of the recursive ones before them.
+pub fn settle(query: &mut Query) {
+    let Some(with) = query.with.as_mut().filter(|with| with.recursive) else { return };
+    let mut waiting: Vec<Cte> = std::mem::take(&mut with.cte_tables);
+    while !waiting.is_empty() {
+        let names: Vec<String> = waiting.iter().map(|cte| fold(&cte.alias.name)).collect();
+        let is_ready = |(place, cte): (usize, &Cte)| {
+            let mut others = names.iter().enumerate().filter(|(other, _)| *other != place);
+            others.all(|(_, name)| mentions(cte.query.as_ref(), name) == 0)
+        };
+        // Where each waits for another the planner says so.
+        let place = waiting.iter().enumerate().position(is_ready).unwrap_or(0);
+        let mut cte = waiting.remove(place);
+        let inner = taken_out(&mut cte);
+        with.cte_tables.extend(inner);
+        with.cte_tables.push(cte);
+    }
+}
+
+/// The queries of the WITH of a query that may be recursive, under names that nobody else has.
+fn taken_out(cte: &mut Cte) -> Vec<Cte> {
+    let name = fold(&cte.alias.name);
+    if !matches!(cte.query.body.as_ref(), SetExpr::SetOperation { .. }) {
+        return Vec::new();
+    }
+    let Some(own) = cte.query.with.take() else { return Vec::new() };
+    if own.cte_tables.iter().any(|inner| mentions(inner.query.as_ref(), &name) > 0) {
+        // It is told what is wrong with it.
+        cte.query.with = Some(own);
+        return Vec::new();
+    }
+    let mut renamer = Renamer { known: Vec::new() };
+    let mut taken = Vec::with_capacity(own.cte_tables.len());
+    for mut inner in own.cte_tables {
+        let old = fold(&inner.alias.name);
+        let new = Ident::with_quote('"', format!("{old} of {name}"));
+        let itself = (old.clone(), new.clone());
+        if own.recursive {
+            renamer.known.push(itself.clone());
+        }
+        let _ = visit::walk_mut(&mut inner.query, &mut renamer);
+        if !own.recursive {
+            renamer.known.push(itself);
+        }
+        inner.alias.name = new;
+        taken.push(inner);
+    }
+    let _ = visit::walk_mut(cte.query.as_mut(), &mut renamer);
+    taken
+}
+
+/// Gives relations their new names; columns find them by the old ones.
+struct Renamer {
+    known: Vec<(String, Ident)>,
+}
+
+impl VisitorMut for Renamer {
+    type Break = ();
+
+    fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<()> {
+        let TableFactor::Table { name, alias, args: None, .. } = factor else {
+            return ControlFlow::Continue(());
+        };
+        let read = object_name("", name);
+        let found = self.known.iter().rev().find(|(old, _)| *old == read.name && read.schema.is_none());
+        if let Some((old, new)) = found {
+            *name = ObjectName::from(vec![new.clone()]);
+            alias.get_or_insert_with(|| named(old));
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+fn named(name: &str) -> ast::TableAlias {
+    alias_of(Ident::with_quote('"', name))
+}
