@@ -35,6 +35,7 @@ const SETS: &[(&str, Option<&str>)] = &[
     ("jsonb_object_keys", None),
     ("json_object_keys", None),
     ("jsonb_path_query", None),
+    ("jsonb_path_query_tz", None),
     ("regexp_matches", None),
     ("regexp_split_to_table", None),
     ("string_to_table", None),

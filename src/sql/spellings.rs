@@ -403,6 +403,11 @@ const NAMED: &[(&str, &[Parameter])] = &[
     ("jsonb_path_query", IN_PATH),
     ("jsonb_path_query_array", IN_PATH),
     ("jsonb_path_query_first", IN_PATH),
+    ("jsonb_path_exists_tz", IN_PATH),
+    ("jsonb_path_match_tz", IN_PATH),
+    ("jsonb_path_query_tz", IN_PATH),
+    ("jsonb_path_query_array_tz", IN_PATH),
+    ("jsonb_path_query_first_tz", IN_PATH),
 ];
 
 /// Those of what a path finds.
