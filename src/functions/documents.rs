@@ -65,13 +65,6 @@ fn definitions() -> Vec<Definition> {
             let items: Vec<String> = v.iter().map(|value| json_text(look, value)).collect();
             Ok(Value::Json(format!("[{}]", items.join(", "))))
         }),
-        // JSON_ARRAY, which leaves NULLs out.
-        lenient("hither_json_array() json", |_| Ok(Value::Json("[]".to_owned()))),
-        lenient_shown("hither_json_array(any...) json", |look, v| {
-            let present = v.iter().filter(|value| **value != Value::Null);
-            let items: Vec<String> = present.map(|value| json_text(look, value)).collect();
-            Ok(Value::Json(format!("[{}]", items.join(", "))))
-        }),
         // A row: names and values.
         lenient_shown("hither_record(any...) json", |look, v| {
             let fields = v.as_chunks::<2>().0.iter().map(|[name, value]| {
@@ -339,7 +332,7 @@ fn document(node: Node) -> Value {
 }
 
 /// A value as a part of a jsonb document.
-fn node_of(look: Look, value: &Value) -> Result<Node> {
+pub fn node_of(look: Look, value: &Value) -> Result<Node> {
     Ok(match value {
         Value::Null => Node::null(),
         Value::Bool(value) => Node::Plain(value.to_string()),
@@ -365,7 +358,7 @@ fn node_of(look: Look, value: &Value) -> Result<Node> {
 }
 
 /// A value as json text.
-fn json_text(look: Look, value: &Value) -> String {
+pub fn json_text(look: Look, value: &Value) -> String {
     match value {
         Value::Null => "null".to_owned(),
         Value::Bool(value) => value.to_string(),

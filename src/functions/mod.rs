@@ -90,6 +90,10 @@ mod range_aggregate;
 pub mod ranges;
 // Rows as values.
 pub mod records;
+// Parts of documents as values.
+pub mod populate;
+// SQL/JSON's constructors and questions.
+mod sql_json;
 // Regular expressions.
 pub mod regex;
 // Functions of regular expressions.
@@ -171,6 +175,8 @@ pub fn scalar_functions() -> Vec<Arc<ScalarUDF>> {
         elements::functions(),
         records::functions(),
         jsonpath::functions(),
+        populate::functions(),
+        sql_json::functions(),
         text_search::functions(),
         ranges::functions(),
         networks::functions(),

@@ -5,6 +5,7 @@
 use datafusion::sql::sqlparser::ast::{self, AccessExpr, Expr, SelectItem, SetExpr};
 
 use crate::sql::rewrite::{expanded_name, folded, plain_name};
+use crate::sql::sql_json::PREFIX;
 
 /// PostgreSQL's name for an output column without AS.
 pub fn name_of(expr: &Expr) -> String {
@@ -33,7 +34,10 @@ fn strong_name(expr: &Expr) -> Option<String> {
         }
         Expr::Function(function) => match expanded_name(function) {
             Some(name) => name,
-            None => folded(function.name.0.last()?.as_ident()?),
+            None => {
+                let name = folded(function.name.0.last()?.as_ident()?);
+                name.strip_prefix(PREFIX).map(str::to_owned).unwrap_or(name)
+            }
         },
         Expr::Nested(inner) => return strong_name(inner),
         Expr::Cast { expr, .. } | Expr::Collate { expr, .. } => return strong_name(expr),

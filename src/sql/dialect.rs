@@ -39,6 +39,9 @@ const NESTING_MAX: usize = 250;
 /// connection holds so many levels.
 const CHAIN_MAX: usize = 4_000;
 
+/// What a message of a parser of ours begins with that is PostgreSQL's as it is; its detail stands behind another.
+pub const OWN_WORDS: char = '\u{1}';
+
 /// Parses a query string into its statements; an empty string has none.
 pub fn parse(sql: &str) -> Result<Vec<Statement>> {
     let source: Arc<str> = sql.into();
@@ -486,6 +489,11 @@ fn syntax_error(sql: &str, parser: &Parser, error: ParserError) -> Error {
         }
         ParserError::TokenizerError(message) | ParserError::ParserError(message) => message,
     };
+    if let Some(words) = message.strip_prefix(OWN_WORDS) {
+        let (message, detail) = words.split_once(OWN_WORDS).unwrap_or((words, ""));
+        let error = Error::new(SqlState::SYNTAX_ERROR, message);
+        return if detail.is_empty() { error } else { error.detail(detail) };
+    }
     if message.ends_with("found: EOF") {
         return end_of_input(sql);
     }

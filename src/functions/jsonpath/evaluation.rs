@@ -86,7 +86,9 @@ impl<'p> Item<'p> {
 
     pub fn number(&self) -> Result<Option<Numeric>> {
         match self.node() {
-            Some(Node::Plain(text)) if self.kind() == "number" => numeric::parse(text).map(Some).map_err(soft),
+            Some(Node::Plain(text)) if self.kind() == "number" => {
+                numeric::parse(text).map(Some).map_err(soft)
+            }
             _ => Ok(None),
         }
     }
@@ -377,9 +379,7 @@ impl<'a> Search<'a> {
                 };
                 match value {
                     Some(value) => sink(value, overlooked),
-                    None => {
-                        missing(MEMBER_NOT_FOUND, format!("JSON object does not contain key \"{key}\""))
-                    }
+                    None => missing(MEMBER_NOT_FOUND, format!("JSON object does not contain key \"{key}\"")),
                 }
             }
             Accessor::AnyKey => match item.node() {
@@ -525,11 +525,13 @@ impl<'a> Search<'a> {
                 self.pairs(left, Some(right), place, |left, right| self.compare(*operator, left, right))?
             }
             Expr::StartsWith(whole, initial) => {
-                self.pairs(whole, Some(initial), place, |whole, initial| match (whole.node(), initial.node()) {
-                    (Some(Node::Text(whole)), Some(Node::Text(initial))) => {
-                        Ok(Some(whole.starts_with(initial.as_str())))
+                self.pairs(whole, Some(initial), place, |whole, initial| {
+                    match (whole.node(), initial.node()) {
+                        (Some(Node::Text(whole)), Some(Node::Text(initial))) => {
+                            Ok(Some(whole.starts_with(initial.as_str())))
+                        }
+                        _ => Ok(None),
                     }
-                    _ => Ok(None),
                 })?
             }
             Expr::LikeRegex { operand, pattern, flags } => {

@@ -64,7 +64,8 @@ impl Call<'_> {
 
     fn invalid(&self, text: &str, ty: &str) -> Failure {
         let name = self.name();
-        let message = format!("argument \"{text}\" of jsonpath item method .{name}() is invalid for type {ty}");
+        let message =
+            format!("argument \"{text}\" of jsonpath item method .{name}() is invalid for type {ty}");
         soft(Error::new(NON_NUMERIC_ITEM, message))
     }
 
@@ -116,9 +117,8 @@ impl Call<'_> {
         let [precision, scale @ ..] = self.arguments else { return Ok(number(value)) };
         let precision = self.argument(precision, "precision")?;
         let scale = scale.first().map_or(Ok(0), |scale| self.argument(scale, "scale"))?;
-        let refuse = |message: String| {
-            Err(Failure::Hard(Error::new(SqlState::INVALID_PARAMETER_VALUE, message)))
-        };
+        let refuse =
+            |message: String| Err(Failure::Hard(Error::new(SqlState::INVALID_PARAMETER_VALUE, message)));
         if !(1..=1000).contains(&precision) {
             return refuse(format!("NUMERIC precision {precision} must be between 1 and 1000"));
         }

@@ -40,7 +40,9 @@ pub fn function_of_operator(operator: &str) -> Option<&'static str> {
 macro_rules! of_path {
     ($name:literal, $returns:literal, $call:ident) => {
         [
-            zoned(concat!($name, "(jsonb, jsonpath) ", $returns), |zone, v| $call(&Asked::new(v, zone, false)?)),
+            zoned(concat!($name, "(jsonb, jsonpath) ", $returns), |zone, v| {
+                $call(&Asked::new(v, zone, false)?)
+            }),
             zoned(concat!($name, "(jsonb, jsonpath, jsonb) ", $returns), |zone, v| {
                 $call(&Asked::new(v, zone, false)?)
             }),
@@ -92,7 +94,8 @@ impl Asked {
                 entries.into_iter().map(|(key, value)| (key.text, Item::from(value))).collect()
             }
             Some(_) => {
-                let error = Error::new(SqlState::INVALID_PARAMETER_VALUE, "\"vars\" argument is not an object");
+                let error =
+                    Error::new(SqlState::INVALID_PARAMETER_VALUE, "\"vars\" argument is not an object");
                 let detail = "Jsonpath parameters should be encoded as key-value pairs of \"vars\" object.";
                 return Err(error.detail(detail));
             }

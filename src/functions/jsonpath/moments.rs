@@ -168,9 +168,8 @@ impl Moment {
     pub fn compare(&self, other: &Moment, zones: ZoneUse) -> Result<Option<Ordering>> {
         use Value::{Date, Time, Timestamp, Timestamptz, Timetz as Zoned};
         let midnight = |days: &i32| i64::from(*days) * MICROSECONDS_PER_DAY;
-        let in_zone = |from: &str, local: i64| {
-            zones.check(from, "timestamptz").map(|()| zones.zone.to_utc(local))
-        };
+        let in_zone =
+            |from: &str, local: i64| zones.check(from, "timestamptz").map(|()| zones.zone.to_utc(local));
         let today = |at: &i64| zones.check("time", "timetz").map(|()| Timetz::today(*at, zones.zone));
         Ok(Some(match (&self.value, &other.value) {
             (Date(one), Date(other)) => one.cmp(other),
@@ -211,10 +210,14 @@ fn offset_text(east: i32) -> String {
 enum Field {
     Year(u8),
     Month,
-    MonthName { short: bool },
+    MonthName {
+        short: bool,
+    },
     Day,
     DayOfYear,
-    DayName { short: bool },
+    DayName {
+        short: bool,
+    },
     Hour,
     Hour12,
     Minute,
@@ -222,7 +225,10 @@ enum Field {
     SecondOfDay,
     Milliseconds,
     /// Digits behind the point; those of `FF1` to `FF6` are the type's too.
-    Fraction { digits: u8, typed: bool },
+    Fraction {
+        digits: u8,
+        typed: bool,
+    },
     Half,
     Era,
     Zone,
@@ -289,9 +295,8 @@ fn pieces(template: &str) -> Result<Vec<Piece>> {
     let mut pieces = Vec::new();
     let mut rest = template;
     while let Some(c) = rest.chars().next() {
-        let starts = |word: &str| {
-            rest.get(..word.len()).is_some_and(|beginning| beginning.eq_ignore_ascii_case(word))
-        };
+        let starts =
+            |word: &str| rest.get(..word.len()).is_some_and(|beginning| beginning.eq_ignore_ascii_case(word));
         if c == '"' {
             let inside = &rest[1..];
             let end = inside.find('"').unwrap_or(inside.len());
@@ -364,8 +369,18 @@ struct Fields {
 }
 
 const MONTHS: &[&str] = &[
-    "january", "february", "march", "april", "may", "june", "july", "august", "september", "october",
-    "november", "december",
+    "january",
+    "february",
+    "march",
+    "april",
+    "may",
+    "june",
+    "july",
+    "august",
+    "september",
+    "october",
+    "november",
+    "december",
 ];
 const DAYS: &[&str] = &["sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday"];
 
@@ -547,7 +562,9 @@ impl Fields {
             }
             (true, true, false) => (Value::Timestamp(local), 0),
             (true, false, true) => return Err(format_error("datetime format is zoned but not timed")),
-            (true, false, false) => (Value::Date(i32::try_from(local_date).map_err(|_| out_of_range(input))?), 0),
+            (true, false, false) => {
+                (Value::Date(i32::try_from(local_date).map_err(|_| out_of_range(input))?), 0)
+            }
             (false, true, true) => (Value::Timetz(Timetz::east(clock, zoned("timetz")?)), 0),
             (false, true, false) => (Value::Time(clock), 0),
             _ => return Err(format_error("datetime format is not dated and not timed")),
@@ -572,7 +589,8 @@ impl Fields {
         let (month, day) = (self.month.unwrap_or(1), self.day.unwrap_or(1));
         let month = u32::try_from(month).ok().filter(|month| (1..=12).contains(month));
         let month = month.ok_or_else(|| out_of_range(input))?;
-        let fits = (-4713..=294_276).contains(&year) && day >= 1 && day <= i64::from(days_in_month(year, month));
+        let fits =
+            (-4713..=294_276).contains(&year) && day >= 1 && day <= i64::from(days_in_month(year, month));
         if !fits {
             return Err(out_of_range(input));
         }
@@ -582,7 +600,11 @@ impl Fields {
     fn clock(&self, input: &str) -> Result<i64> {
         if let Some(seconds) = self.second_of_day {
             let fits = (0..86_400).contains(&seconds);
-            return if fits { Ok(seconds * MICROSECONDS_PER_SECOND + self.microsecond) } else { Err(out_of_range(input)) };
+            return if fits {
+                Ok(seconds * MICROSECONDS_PER_SECOND + self.microsecond)
+            } else {
+                Err(out_of_range(input))
+            };
         }
         let mut hour = self.hour;
         if self.twelve {
@@ -592,7 +614,8 @@ impl Fields {
             }
             hour = hour % 12 + if self.afternoon == Some(true) { 12 } else { 0 };
         }
-        let fits = (0..24).contains(&hour) && (0..60).contains(&self.minute) && (0..60).contains(&self.second);
+        let fits =
+            (0..24).contains(&hour) && (0..60).contains(&self.minute) && (0..60).contains(&self.second);
         if !fits {
             return Err(out_of_range(input));
         }

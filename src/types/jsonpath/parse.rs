@@ -274,7 +274,8 @@ fn grouped(text: &str, radix: u32) -> usize {
     let mut length = 0;
     let mut characters = text.char_indices().peekable();
     while let Some((at, c)) = characters.next() {
-        let is_between = c == '_' && at > 0 && characters.peek().is_some_and(|(_, next)| next.is_digit(radix));
+        let is_between =
+            c == '_' && at > 0 && characters.peek().is_some_and(|(_, next)| next.is_digit(radix));
         if c.is_digit(radix) {
             length = at + 1;
         } else if !is_between {
