@@ -15,7 +15,7 @@ use std::sync::Arc;
 use datafusion::logical_expr::ScalarUDF;
 
 use crate::error::{Error, Result, SqlState};
-use crate::functions::documents::{json_text, node_of};
+use crate::functions::documents::{json_text, key_text, node_of};
 use crate::functions::jsonpath::moments::{Moment, ZoneUse};
 use crate::functions::jsonpath::{Item, Search, Variables};
 use crate::functions::populate;
@@ -35,40 +35,39 @@ pub fn functions() -> Vec<Arc<ScalarUDF>> {
 
 fn definitions() -> Vec<Definition> {
     vec![
-        lenient_shown("hither_sql_json_object(text, any...) json", |look, v| {
-            object(look, written(&v[0]), v[1..].as_chunks::<2>().0.iter().map(|[key, value]| (key, value)))
+        typed("hither_sql_json_object(text, any...) document", |look, types, v| {
+            of_types(types, object_of(look, v)?)
         }),
-        lenient_shown("hither_sql_json_array(text, any...) json", |look, v| {
-            array(look, written(&v[0]), &v[1..])
+        typed("hither_sql_json_array(text, any...) document", |look, types, v| {
+            of_types(types, array(look, written(&v[0]), &v[1..], false)?)
         }),
         // Of the arrays that an aggregate collects.
-        shown("hither_sql_json_arrayagg_items(text, any) json", |look, v| match &v[1] {
-            Value::Array(items) => array(look, written(&v[0]), items),
-            _ => Ok(Value::Null),
+        typed("hither_sql_json_arrayagg_items(text, any) document", |look, types, v| {
+            of_types(types, array_of_items(look, v)?)
         }),
-        shown("hither_sql_json_objectagg_items(text, any, any) json", |look, v| match (&v[1], &v[2]) {
-            (Value::Array(keys), Value::Array(values)) => {
-                let made = object(look, written(&v[0]), keys.iter().zip(values))?;
-                // An aggregate puts spaces inside its brackets.
-                Ok(match made {
-                    Value::Json(text) if text.len() >= 2 => {
-                        Value::Json(format!("{{ {} }}", &text[1..text.len() - 1]))
-                    }
-                    made => made,
-                })
-            }
-            _ => Ok(Value::Null),
+        typed("hither_sql_json_objectagg_items(text, any, any) document", |look, types, v| {
+            of_types(types, object_of_items(look, v)?)
         }),
+        // With RETURNING they are json first.
+        lenient_shown("hither_sql_json_object_(text, any...) json", object_of),
+        lenient_shown("hither_sql_json_array_(text, any...) json", |look, v| {
+            array(look, written(&v[0]), &v[1..], false)
+        }),
+        lenient_shown("hither_sql_json_arrayagg_items_(text, any) json", array_of_items),
+        lenient_shown("hither_sql_json_objectagg_items_(text, any, any) json", object_of_items),
         // A value that is JSON already, of a type whose values are text.
-        typed("hither_format_json(any) json", |_, types, v| match (&types[0], &v[0]) {
+        typed("hither_format_json(any) document", |_, types, v| match (&types[0], &v[0]) {
             (_, Value::Null) => Ok(Value::Null),
-            (_, Value::Text(text) | Value::Json(text) | Value::Jsonb(text)) => checked(text),
+            (_, Value::Jsonb(text)) => Ok(Value::Jsonb(text.clone())),
+            (_, Value::Text(text) | Value::Json(text)) => checked(text),
             (_, Value::Bytea(bytes)) => checked(&String::from_utf8_lossy(bytes)),
             _ => {
                 let message = "cannot use non-string types with explicit FORMAT JSON clause";
                 Err(Error::new(SqlState::DATATYPE_MISMATCH, message))
             }
         }),
+        // RETURNING bytea.
+        strict("hither_json_bytes(text) bytea", |v| Ok(Value::Bytea(written(&v[0]).as_bytes().to_vec()))),
         // Its argument is JSON; true asks for keys that come once.
         strict("hither_sql_json(json, bool) json", |v| {
             let text = written(&v[0]);
@@ -103,6 +102,36 @@ fn checked(text: &str) -> Result<Value> {
     Ok(Value::Json(text.to_owned()))
 }
 
+/// Without RETURNING, a document is jsonb where one of its parts is.
+fn of_types(types: &[Type], made: Value) -> Result<Value> {
+    match made {
+        Value::Json(text) if types.iter().any(|ty| *ty.element() == Type::Jsonb) => {
+            json::normalise(&text).map(Value::Jsonb)
+        }
+        made => Ok(made),
+    }
+}
+
+fn object_of(look: Look, v: &[Value]) -> Result<Value> {
+    object(look, written(&v[0]), v[1..].as_chunks::<2>().0.iter().map(|[key, value]| (key, value)))
+}
+
+fn array_of_items(look: Look, v: &[Value]) -> Result<Value> {
+    match &v[1] {
+        Value::Array(items) => array(look, written(&v[0]), items, true),
+        _ => Ok(Value::Null),
+    }
+}
+
+fn object_of_items(look: Look, v: &[Value]) -> Result<Value> {
+    let (Value::Array(keys), Value::Array(values)) = (&v[1], &v[2]) else { return Ok(Value::Null) };
+    // An aggregate puts spaces inside its brackets.
+    Ok(match object(look, written(&v[0]), keys.iter().zip(values))? {
+        Value::Json(text) if text.len() >= 2 => Value::Json(format!("{{ {} }}", &text[1..text.len() - 1])),
+        made => made,
+    })
+}
+
 fn object<'v>(look: Look, says: &str, pairs: impl Iterator<Item = (&'v Value, &'v Value)>) -> Result<Value> {
     let (absent, unique) = (says.contains("absent"), says.contains("unique"));
     let mut seen = BTreeSet::new();
@@ -128,33 +157,21 @@ fn object<'v>(look: Look, says: &str, pairs: impl Iterator<Item = (&'v Value, &'
     Ok(Value::Json(out))
 }
 
-/// What may be a member's name.
-fn key_text(key: &Value) -> Result<String> {
-    match key {
-        Value::Null => Err(Error::new(SqlState("22004"), "null value not allowed for object key")),
-        Value::Array(_) | Value::Record(_) | Value::Json(_) | Value::Jsonb(_) => {
-            let message = "key value must be scalar, not array, composite, or json";
-            Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, message))
-        }
-        key => Ok(texts::to_string(key)),
-    }
-}
-
 fn quoted(text: &str) -> String {
     let mut out = String::new();
     print_string(text, &mut out);
     out
 }
 
-fn array(look: Look, says: &str, items: &[Value]) -> Result<Value> {
+/// An aggregate begins a line with each row and each array.
+fn array(look: Look, says: &str, items: &[Value], lines: bool) -> Result<Value> {
     let absent = says.contains("absent");
     let items = items.iter().filter(|item| !absent || **item != Value::Null);
     let mut out = String::from("[");
     for (place, item) in items.enumerate() {
         let between = match (place, item) {
             (0, _) => "",
-            // Each row begins a line.
-            (_, Value::Record(_)) => ", \n ",
+            (_, Value::Record(_) | Value::Array(_)) if lines => ", \n ",
             _ => ", ",
         };
         out.push_str(between);
@@ -210,7 +227,7 @@ struct Question<'v> {
 impl<'v> Question<'v> {
     /// `None` where there is no document.
     fn new(look: Look, types: &'v [Type], v: &'v [Value]) -> Result<Option<Question<'v>>> {
-        let [_, document, path, says, empty, error, passed @ ..] = v else { return Ok(None) };
+        let [_, document, path, says, empty, error, rest @ ..] = v else { return Ok(None) };
         if *document == Value::Null || *path == Value::Null {
             return Ok(None);
         }
@@ -219,10 +236,7 @@ impl<'v> Question<'v> {
         let mut next = || words.next().unwrap_or_default();
         let (on_empty, on_error, wrapper) = (Behaviour::named(next()), Behaviour::named(next()), next());
         let (omits_quotes, column) = (next() == "omit", next());
-        let mut variables = Variables::new();
-        for ([name, value], ty) in passed.as_chunks::<2>().0.iter().zip(types[6..].as_chunks::<2>().0) {
-            variables.insert(written(name).to_owned(), variable(look, value, &ty[1])?);
-        }
+        let variables = passed(look, rest, &types[6..])?;
         Ok(Some(Question {
             look,
             returns: &types[0],
@@ -383,6 +397,12 @@ impl<'v> Question<'v> {
 /// Whether ON ERROR is asked about it: variables that nobody passed and zones that were not meant are errors always.
 fn is_silent(error: &Error) -> bool {
     !matches!(error.state(), SqlState::UNDEFINED_OBJECT | SqlState::FEATURE_NOT_SUPPORTED)
+}
+
+/// What is passed to a path: names and values by turns.
+pub fn passed(look: Look, v: &[Value], types: &[Type]) -> Result<Variables> {
+    let pairs = v.as_chunks::<2>().0.iter().zip(types.as_chunks::<2>().0);
+    pairs.map(|([name, value], [_, ty])| Ok((written(name).to_owned(), variable(look, value, ty)?))).collect()
 }
 
 /// A value that is passed to a path.

@@ -166,6 +166,8 @@ enum Returns {
     Above,
     /// `element`: what stands in the first argument, an array of any dimensions.
     Element,
+    /// `document`: jsonb where an argument is jsonb or of such, else json.
+    Document,
 }
 
 impl Returns {
@@ -186,6 +188,10 @@ impl Returns {
             }
             Returns::Above => argument(0).with_dimensions(count.saturating_sub(1)),
             Returns::Element => argument(0).element().clone(),
+            Returns::Document => {
+                let is_jsonb = (0..count).any(|index| *argument(index).element() == Type::Jsonb);
+                if is_jsonb { Type::Jsonb } else { Type::Json }
+            }
         }
     }
 }
@@ -215,6 +221,7 @@ impl Overload {
                 "flat" => Returns::Flat,
                 "above" => Returns::Above,
                 "element" => Returns::Element,
+                "document" => Returns::Document,
                 returns => Returns::Fixed(read(returns).expect("a result has a type")),
             },
         };

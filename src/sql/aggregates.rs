@@ -32,6 +32,8 @@ const OF_ARRAYS: &[(&str, &str)] = &[
     ("json_object_agg", "json_object_agg_items"),
     ("hither_sql_json_arrayagg", "hither_sql_json_arrayagg_items"),
     ("hither_sql_json_objectagg", "hither_sql_json_objectagg_items"),
+    ("hither_sql_json_arrayagg_", "hither_sql_json_arrayagg_items_"),
+    ("hither_sql_json_objectagg_", "hither_sql_json_objectagg_items_"),
     ("string_agg", "string_agg_items"),
 ];
 
@@ -70,6 +72,8 @@ const AGGREGATES: &[&str] = &[
     "jsonb_object_agg",
     "hither_sql_json_arrayagg",
     "hither_sql_json_objectagg",
+    "hither_sql_json_arrayagg_",
+    "hither_sql_json_objectagg_",
 ];
 
 /// Whether an aggregate is in an expression.

@@ -4,8 +4,8 @@
 
 use datafusion::sql::sqlparser::ast::{self, AccessExpr, Expr, SelectItem, SetExpr};
 
-use crate::sql::rewrite::{expanded_name, folded, plain_name};
-use crate::sql::sql_json::PREFIX;
+use crate::sql::rewrite::{arguments, expanded_name, folded, plain_name};
+use crate::sql::sql_json::{BYTES, PREFIX};
 
 /// PostgreSQL's name for an output column without AS.
 pub fn name_of(expr: &Expr) -> String {
@@ -27,16 +27,23 @@ fn strong_name(expr: &Expr) -> Option<String> {
         Expr::CompoundIdentifier(idents) => folded(idents.last()?),
         // LIKE ANY, an operator.
         Expr::Function(function)
-            if plain_name(function)
-                .is_some_and(|name| matches!(name.as_str(), "hither_like" | "hither_has")) =>
+            if plain_name(function).is_some_and(|name| {
+                matches!(name.as_str(), "hither_like" | "hither_has" | "hither_is_json")
+            }) =>
         {
             return None;
+        }
+        Expr::Function(function) if plain_name(function).as_deref() == Some(BYTES) => {
+            return strong_name(arguments(function)?.first()?);
         }
         Expr::Function(function) => match expanded_name(function) {
             Some(name) => name,
             None => {
                 let name = folded(function.name.0.last()?.as_ident()?);
-                name.strip_prefix(PREFIX).map(str::to_owned).unwrap_or(name)
+                match name.strip_prefix(PREFIX) {
+                    Some(known) => known.trim_end_matches('_').to_owned(),
+                    None => name,
+                }
             }
         },
         Expr::Nested(inner) => return strong_name(inner),

@@ -25,6 +25,9 @@ type Parsed<T> = Result<T, ParserError>;
 /// What the functions that stand for these words begin with; the rest is PostgreSQL's name.
 pub const PREFIX: &str = "hither_sql_";
 
+/// A text as bytea, of which a column has the name of what it was made of.
+pub const BYTES: &str = "hither_json_bytes";
+
 /// The words, and whether they mean something of SQL/JSON whatever is in their brackets.
 const WORDS: &[(&str, bool)] = &[
     ("json_object", false),
@@ -86,8 +89,8 @@ fn is_constructor(parser: &Parser) -> bool {
 }
 
 /// The parser with the words that are none of its keywords.
-struct Words<'a, 'p> {
-    parser: &'a mut Parser<'p>,
+pub struct Words<'a, 'p> {
+    pub parser: &'a mut Parser<'p>,
 }
 
 /// What a type is called behind RETURNING.
@@ -114,6 +117,11 @@ impl Says {
         text(said.join(" "))
     }
 
+    /// The function that makes it: of its own json where a type is asked for.
+    fn function(&self, name: &str) -> String {
+        format!("{PREFIX}{name}{}", if self.returning.is_some() { "_" } else { "" })
+    }
+
     /// The document that was made, as what was asked for.
     fn returned(&self, made: Expr) -> Expr {
         match &self.returning {
@@ -128,9 +136,14 @@ fn returned(made: Expr, data_type: &DataType) -> Expr {
     match data_type {
         DataType::JSON => made,
         DataType::JSONB => cast_to(made, DataType::JSONB),
-        DataType::Bytea => function_call("convert_to", vec![cast_to(made, DataType::Text), text("UTF8")]),
+        DataType::Bytea => function_call(BYTES, vec![cast_to(made, DataType::Text)]),
         other => cast_to(cast_to(made, DataType::Text), other.clone()),
     }
+}
+
+/// NULL has no type by itself that an aggregate could collect.
+fn with_type(value: Expr) -> Expr {
+    if value == null() { cast_to(value, DataType::Text) } else { value }
 }
 
 fn null() -> Expr {
@@ -138,13 +151,13 @@ fn null() -> Expr {
 }
 
 impl Words<'_, '_> {
-    fn at(&self, distance: usize, word: &str) -> bool {
+    pub fn at(&self, distance: usize, word: &str) -> bool {
         matches!(&self.parser.peek_nth_token_ref(distance).token, Token::Word(found)
             if found.quote_style.is_none() && found.value.eq_ignore_ascii_case(word))
     }
 
     /// Takes words if all come next.
-    fn accept(&mut self, words: &str) -> bool {
+    pub fn accept(&mut self, words: &str) -> bool {
         let found = words.split(' ').enumerate().all(|(distance, word)| self.at(distance, word));
         if found {
             words.split(' ').for_each(|_| drop(self.parser.next_token()));
@@ -152,7 +165,7 @@ impl Words<'_, '_> {
         found
     }
 
-    fn expect(&mut self, words: &str) -> Parsed<()> {
+    pub fn expect(&mut self, words: &str) -> Parsed<()> {
         if self.accept(words) { Ok(()) } else { self.parser.expected(words, self.parser.peek_token()) }
     }
 
@@ -160,16 +173,16 @@ impl Words<'_, '_> {
         self.parser.peek_token_ref().token == Token::RParen
     }
 
-    fn close(&mut self) -> Parsed<()> {
+    pub fn close(&mut self) -> Parsed<()> {
         self.parser.expect_token(&Token::RParen).map(drop)
     }
 
-    fn refuse<T>(&self, message: &str) -> Parsed<T> {
+    pub fn refuse<T>(&self, message: &str) -> Parsed<T> {
         Err(ParserError::ParserError(format!("{OWN_WORDS}{message}")))
     }
 
     /// `[FORMAT JSON [ENCODING UTF8]]`
-    fn format(&mut self) -> Parsed<bool> {
+    pub fn format(&mut self) -> Parsed<bool> {
         if !self.accept("format json") {
             return Ok(false);
         }
@@ -180,7 +193,7 @@ impl Words<'_, '_> {
     }
 
     /// A value, which may be JSON already.
-    fn value(&mut self) -> Parsed<Expr> {
+    pub fn value(&mut self) -> Parsed<Expr> {
         let value = self.parser.parse_expr()?;
         Ok(if self.format()? { function_call("hither_format_json", vec![value]) } else { value })
     }
@@ -225,14 +238,8 @@ impl Words<'_, '_> {
             || (self.at(0, "null") || self.at(0, "absent")) && self.at(1, "on")
     }
 
-    /// `key : value`, `key VALUE value`, `KEY key VALUE value`
+    /// `key : value`, `key VALUE value`
     fn member(&mut self) -> Parsed<[Expr; 2]> {
-        if self.at(0, "key")
-            && !matches!(self.parser.peek_nth_token_ref(1).token, Token::Colon | Token::Period)
-            && !self.at(1, "value")
-        {
-            self.parser.next_token();
-        }
         let key = self.parser.parse_expr()?;
         if !self.parser.consume_token(&Token::Colon) {
             self.expect("value")?;
@@ -253,7 +260,7 @@ impl Words<'_, '_> {
         let says = self.says(false)?;
         self.close()?;
         members.insert(0, says.text());
-        Ok(says.returned(function_call("hither_sql_json_object", members)))
+        Ok(says.returned(function_call(&says.function("json_object"), members)))
     }
 
     fn array(&mut self) -> Parsed<Expr> {
@@ -276,7 +283,7 @@ impl Words<'_, '_> {
         let says = self.says(true)?;
         self.close()?;
         elements.insert(0, says.text());
-        Ok(says.returned(function_call("hither_sql_json_array", elements)))
+        Ok(says.returned(function_call(&says.function("json_array"), elements)))
     }
 
     fn array_of_query(&mut self) -> Parsed<Expr> {
@@ -291,21 +298,21 @@ impl Words<'_, '_> {
             true => function_call("hither_format_json", vec![Expr::Identifier(element)]),
             false => Expr::Identifier(element),
         };
-        let made = says.returned(function_call("hither_sql_json_arrayagg", vec![says.text(), element]));
+        let made = says.returned(function_call(&says.function("json_arrayagg"), vec![says.text(), element]));
         let item = SelectItem::ExprWithAlias { expr: made, alias: Ident::new("json_array") };
         let query = query_from(vec![item], derived(false, *query, alias));
         Ok(Expr::Subquery(Box::new(query)))
     }
 
     fn object_aggregate(&mut self) -> Parsed<Expr> {
-        let [key, value] = self.member()?;
+        let [key, value] = self.member()?.map(with_type);
         let says = self.says(false)?;
         self.close()?;
-        self.aggregate("hither_sql_json_objectagg", vec![says.text(), key, value], Vec::new(), &says)
+        self.aggregate("json_objectagg", vec![says.text(), key, value], Vec::new(), &says)
     }
 
     fn array_aggregate(&mut self) -> Parsed<Expr> {
-        let value = self.value()?;
+        let value = with_type(self.value()?);
         let mut clauses = Vec::new();
         if self.accept("order by") {
             let keys = self.parser.parse_comma_separated(Parser::parse_order_by_expr)?;
@@ -313,7 +320,7 @@ impl Words<'_, '_> {
         }
         let says = self.says(true)?;
         self.close()?;
-        self.aggregate("hither_sql_json_arrayagg", vec![says.text(), value], clauses, &says)
+        self.aggregate("json_arrayagg", vec![says.text(), value], clauses, &says)
     }
 
     /// The call of an aggregate, with FILTER and OVER behind its brackets.
@@ -324,7 +331,7 @@ impl Words<'_, '_> {
         clauses: Vec<FunctionArgumentClause>,
         says: &Says,
     ) -> Parsed<Expr> {
-        let mut call = function_call(name, arguments);
+        let mut call = function_call(&says.function(name), arguments);
         if let Expr::Function(function) = &mut call {
             if let FunctionArguments::List(list) = &mut function.args {
                 list.clauses = clauses;
@@ -352,10 +359,7 @@ impl Words<'_, '_> {
             return self.parser.expected(")", self.parser.peek_token());
         }
         self.close()?;
-        let value = match value {
-            Expr::Function(_) => value,
-            value => cast_to(value, DataType::JSON),
-        };
+        let value = cast_to(value, DataType::JSON);
         let unique = Expr::value(ast::Value::Boolean(unique));
         Ok(function_call("hither_sql_json", vec![value, unique]))
     }
@@ -373,7 +377,7 @@ impl Words<'_, '_> {
         let made = function_call("hither_sql_json_serialize", vec![cast_to(value, DataType::JSON)]);
         Ok(match returning.map(|returning| returning.data_type) {
             None => made,
-            Some(DataType::Bytea) => function_call("convert_to", vec![made, text("UTF8")]),
+            Some(DataType::Bytea) => function_call(BYTES, vec![made]),
             Some(data_type) => cast_to(made, data_type),
         })
     }
@@ -389,7 +393,7 @@ impl Words<'_, '_> {
     }
 
     /// `PASSING value AS name, ...` as names and values by turns.
-    fn passing(&mut self) -> Parsed<Vec<Expr>> {
+    pub fn passing(&mut self) -> Parsed<Vec<Expr>> {
         let mut passed = Vec::new();
         if !self.accept("passing") {
             return Ok(passed);
@@ -425,7 +429,7 @@ impl Words<'_, '_> {
         Ok(question)
     }
 
-    fn wrapper_and_quotes(&mut self, question: &mut Question) -> Parsed<()> {
+    pub fn wrapper_and_quotes(&mut self, question: &mut Question) -> Parsed<()> {
         question.wrapper = if self.accept("without") {
             let _ = self.accept("array");
             self.expect("wrapper")?;
@@ -454,8 +458,8 @@ impl Words<'_, '_> {
     }
 
     /// `[behaviour ON EMPTY] [behaviour ON ERROR]`
-    fn behaviours(&mut self, question: &mut Question) -> Parsed<()> {
-        while !self.at_close() && self.parser.peek_token_ref().token != Token::Comma {
+    pub fn behaviours(&mut self, question: &mut Question) -> Parsed<()> {
+        while !matches!(self.parser.peek_token_ref().token, Token::RParen | Token::Comma | Token::EOF) {
             let (behaviour, otherwise) = self.behaviour(&question.data_type)?;
             self.expect("on")?;
             let is_empty = self.accept("empty");
@@ -506,7 +510,7 @@ fn in_column(only: &str, clause: &str, name: &str) -> String {
 }
 
 /// What JSON_EXISTS, JSON_VALUE or JSON_QUERY is asked for.
-struct Question {
+pub struct Question {
     name: String,
     column: String,
     data_type: DataType,
@@ -517,7 +521,7 @@ struct Question {
 }
 
 impl Question {
-    fn new(name: &str, column: &str, data_type: DataType) -> Question {
+    pub fn new(name: &str, column: &str, data_type: DataType) -> Question {
         let on_error = if name == "json_exists" { "false" } else { "null" };
         Question {
             name: name.to_owned(),
@@ -558,7 +562,7 @@ impl Question {
         Err(format!("invalid {clause} behavior{OWN_WORDS}{detail}"))
     }
 
-    fn call(self, document: Expr, path: Expr, passed: Vec<Expr>) -> Expr {
+    pub fn call(self, document: Expr, path: Expr, passed: Vec<Expr>) -> Expr {
         let quotes = if self.omits_quotes { "omit" } else { "keep" };
         let says = [self.on_empty.0, self.on_error.0, self.wrapper, quotes, self.column.as_str()].join(" ");
         let mut arguments = vec![

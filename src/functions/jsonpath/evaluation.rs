@@ -10,8 +10,8 @@ use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 use super::SINGLETON_REQUIRED;
-use super::methods;
 use super::moments::{Moment, ZoneUse};
+use super::{methods, places};
 use crate::error::{Error, SqlState};
 use crate::functions::regex;
 use crate::types::json::{Key, Node};
@@ -434,9 +434,11 @@ impl<'a> Search<'a> {
                     let message = "jsonpath item method .keyvalue() can only be applied to an object";
                     return fail(OBJECT_NOT_FOUND, message);
                 };
+                // What is made on the way, and variables, lie nowhere in the document.
+                let place = item.node().and_then(|node| places::place_of(self.root, node)).unwrap_or(0);
                 entries.iter().try_for_each(|(key, value)| {
                     let fields = [
-                        ("id", Node::Plain("0".to_owned())),
+                        ("id", Node::Plain(place.to_string())),
                         ("key", Node::Text(key.text.clone())),
                         ("value", value.clone()),
                     ];

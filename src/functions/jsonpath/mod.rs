@@ -7,6 +7,7 @@
 mod evaluation;
 mod methods;
 pub mod moments;
+mod places;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
