@@ -41,14 +41,14 @@ fn definitions() -> Vec<Definition> {
         lenient("jsonb_build_object() jsonb", |_| Ok(Value::Jsonb("{}".to_owned()))),
         lenient_shown("jsonb_build_object(any...) jsonb", |look, v| {
             let mut entries = BTreeMap::new();
-            for (key, value) in pairs(v)? {
+            for (key, value) in pairs(v, "jsonb")? {
                 entries.insert(Key::new(&key), node_of(look, value)?);
             }
             Ok(Value::Jsonb(Node::Object(entries).to_text()))
         }),
         lenient("json_build_object() json", |_| Ok(Value::Json("{}".to_owned()))),
         lenient_shown("json_build_object(any...) json", |look, v| {
-            let entries = pairs(v)?.into_iter().map(|(key, value)| {
+            let entries = pairs(v, "json")?.into_iter().map(|(key, value)| {
                 let mut out = String::new();
                 print_string(&key, &mut out);
                 format!("{out} : {}", json_text(look, value))
@@ -65,13 +65,6 @@ fn definitions() -> Vec<Definition> {
             let items: Vec<String> = v.iter().map(|value| json_text(look, value)).collect();
             Ok(Value::Json(format!("[{}]", items.join(", "))))
         }),
-        // JSON_ARRAY, which leaves NULLs out.
-        lenient("hither_json_array() json", |_| Ok(Value::Json("[]".to_owned()))),
-        lenient_shown("hither_json_array(any...) json", |look, v| {
-            let present = v.iter().filter(|value| **value != Value::Null);
-            let items: Vec<String> = present.map(|value| json_text(look, value)).collect();
-            Ok(Value::Json(format!("[{}]", items.join(", "))))
-        }),
         // A row: names and values.
         lenient_shown("hither_record(any...) json", |look, v| {
             let fields = v.as_chunks::<2>().0.iter().map(|[name, value]| {
@@ -80,6 +73,14 @@ fn definitions() -> Vec<Definition> {
                 format!("{out}:{}", json_text(look, value))
             });
             Ok(Value::Json(format!("{{{}}}", fields.collect::<Vec<_>>().join(","))))
+        }),
+        shown("array_to_json(any, bool) json", |look, v| match &v[0] {
+            Value::Array(items) if v[1] == Value::Bool(true) => {
+                let items: Vec<String> = items.iter().map(|item| json_text(look, item)).collect();
+                Ok(Value::Json(format!("[{}]", items.join(",\n "))))
+            }
+            Value::Array(_) => Ok(Value::Json(json_text(look, &v[0]))),
+            other => Err(no_such_argument("array_to_json", other)),
         }),
         shown("array_to_json(any) json", |look, v| match &v[0] {
             Value::Array(_) => Ok(Value::Json(json_text(look, &v[0]))),
@@ -93,6 +94,19 @@ fn definitions() -> Vec<Definition> {
             _ => Ok(Value::Null),
         }),
         strict("row_to_json(json) json", |v| Ok(v[0].clone())),
+        strict("row_to_json(json, bool) json", |v| match (Parts::of(text(&v[0]))?, &v[1]) {
+            // A field a line.
+            (Parts::Object(fields), Value::Bool(true)) => {
+                let field = |(name, value): (String, &str)| {
+                    let mut out = String::new();
+                    print_string(&name, &mut out);
+                    format!("{out}:{value}")
+                };
+                let fields: Vec<String> = fields.into_iter().map(field).collect();
+                Ok(Value::Json(format!("{{{}}}", fields.join(",\n "))))
+            }
+            _ => Ok(v[0].clone()),
+        }),
         shown("row_to_json(any) json", |look, v| match &v[0] {
             Value::Record(_) => Ok(Value::Json(json_text(look, &v[0]))),
             other => Err(no_such_argument("row_to_json", other)),
@@ -339,7 +353,7 @@ fn document(node: Node) -> Value {
 }
 
 /// A value as a part of a jsonb document.
-fn node_of(look: Look, value: &Value) -> Result<Node> {
+pub fn node_of(look: Look, value: &Value) -> Result<Node> {
     Ok(match value {
         Value::Null => Node::null(),
         Value::Bool(value) => Node::Plain(value.to_string()),
@@ -365,7 +379,7 @@ fn node_of(look: Look, value: &Value) -> Result<Node> {
 }
 
 /// A value as json text.
-fn json_text(look: Look, value: &Value) -> String {
+pub fn json_text(look: Look, value: &Value) -> String {
     match value {
         Value::Null => "null".to_owned(),
         Value::Bool(value) => value.to_string(),
@@ -408,25 +422,37 @@ fn moment_text(look: Look, value: &Value) -> String {
     }
 }
 
-/// Arguments as keys and values.
-fn pairs(arguments: &[Value]) -> Result<Vec<(String, &Value)>> {
+/// Arguments as keys and values, of the function of `json` or `jsonb`.
+fn pairs<'v>(arguments: &'v [Value], ty: &str) -> Result<Vec<(String, &'v Value)>> {
     if !arguments.len().is_multiple_of(2) {
         let error = Error::new(SqlState("22023"), "argument list must have even number of elements");
-        return Err(
-            error.hint("The arguments of jsonb_build_object() must consist of alternating keys and values.")
-        );
+        return Err(error.hint(format!(
+            "The arguments of {ty}_build_object() must consist of alternating keys and values."
+        )));
     }
-    let pair = |(index, pair): (usize, &'_ [Value])| match pair {
-        [Value::Null, _] => {
+    let key = |(index, key): (usize, &Value)| match key {
+        Value::Null if ty == "jsonb" => {
             Err(Error::new(SqlState("22023"), format!("argument {}: key must not be null", index * 2 + 1)))
         }
-        _ => Ok(texts::to_string(&pair[0])),
+        key => key_text(key),
     };
     arguments
         .chunks_exact(2)
         .enumerate()
-        .map(|(index, chunk)| Ok((pair((index, chunk))?, &chunk[1])))
+        .map(|(index, chunk)| Ok((key((index, &chunk[0]))?, &chunk[1])))
         .collect()
+}
+
+/// What may be a member's name.
+pub fn key_text(key: &Value) -> Result<String> {
+    match key {
+        Value::Null => Err(Error::new(SqlState("22004"), "null value not allowed for object key")),
+        Value::Array(_) | Value::Record(_) | Value::Json(_) | Value::Jsonb(_) => {
+            let message = "key value must be scalar, not array, composite, or json";
+            Err(Error::new(SqlState("22023"), message))
+        }
+        key => Ok(texts::to_string(key)),
+    }
 }
 
 fn path(value: &Value) -> Result<Vec<&str>> {
@@ -758,6 +784,15 @@ fn without_index(node: Node, index: &Value) -> Result<Value> {
 
 fn delete_path(node: &mut Node, steps: &[&str]) -> Result<()> {
     refuse_scalar(node, "delete")?;
+    // There is nothing that a step could not mean.
+    let is_empty = match node {
+        Node::Array(items) => items.is_empty(),
+        Node::Object(entries) => entries.is_empty(),
+        _ => false,
+    };
+    if is_empty {
+        return Ok(());
+    }
     let Some((last, before)) = steps.split_last() else { return Ok(()) };
     let Some(at) = place_of(node, before)? else { return Ok(()) };
     match at {

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   hither_assign_element(array, value, place...)     hither_assign_slice(array, values, first, last)
-//!   hither_assign_member(document, value, step...)    hither_populated(document)
+//!   hither_assign_member(document, value, step...)
 //! ```
 //!
 //! Arrays begin at 1 here. What would make one that begins elsewhere is refused.
@@ -12,9 +12,9 @@ use std::sync::Arc;
 use datafusion::logical_expr::ScalarUDF;
 
 use crate::error::{Error, Result, SqlState};
-use crate::functions::value::{self, lenient, strict};
+use crate::functions::value::{self, lenient};
+use crate::types::Value;
 use crate::types::json::{Key, Node};
-use crate::types::{Type, Value};
 
 /// Elements of an array that is filled, or that an assignment makes with the NULLs between: what a gigabyte holds of values as they are here,
 /// where PostgreSQL's bound is a gigabyte, too.
@@ -28,7 +28,6 @@ pub fn functions() -> Vec<Arc<ScalarUDF>> {
         lenient("hither_assign_element(any, any, int4...) $1", element),
         lenient("hither_assign_slice(any, any, int4, int4) $1", slice),
         lenient("hither_assign_member(jsonb, jsonb, any...) jsonb", member),
-        strict("hither_populated(jsonb) text[]", populated),
     ])
 }
 
@@ -222,22 +221,6 @@ fn put(node: &mut Node, steps: &[Step], at: usize, value: Node) -> Result<()> {
             Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, "cannot replace existing key")
                 .detail("The path assumes key is a composite object, but it is a scalar value."))
         }
-    }
-}
-
-/// The elements of an array in a document, as texts: what `json_populate_record` reads a column of arrays from.
-fn populated(v: &[Value]) -> Result<Value> {
-    let Value::Jsonb(text) = &v[0] else { return Ok(Value::Null) };
-    let text_of = |node: Node| match node {
-        Node::Text(text) => Value::Text(text),
-        node if node.is_null() => Value::Null,
-        node => Value::Text(node.to_text()),
-    };
-    match Node::parse(text)? {
-        Node::Array(items) => Ok(Value::Array(items.into_iter().map(text_of).collect())),
-        Node::Text(text) => crate::types::text::parse(&Type::Array(Box::new(Type::Text)), &text),
-        node if node.is_null() => Ok(Value::Null),
-        _ => Err(Error::new(SqlState::INVALID_TEXT_REPRESENTATION, "expected JSON array")),
     }
 }
 

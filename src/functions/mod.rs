@@ -90,6 +90,12 @@ mod range_aggregate;
 pub mod ranges;
 // Rows as values.
 pub mod records;
+// Parts of documents as values.
+pub mod populate;
+// The rows of JSON_TABLE.
+mod json_table;
+// SQL/JSON's constructors and questions.
+mod sql_json;
 // Regular expressions.
 pub mod regex;
 // Functions of regular expressions.
@@ -114,6 +120,8 @@ pub mod sort_keys;
 pub mod strings;
 // Their longer pieces.
 mod texts;
+// Text search in documents.
+mod document_search;
 // Functions and operators of text search.
 pub mod text_search;
 // Functions that do not exist.
@@ -171,6 +179,9 @@ pub fn scalar_functions() -> Vec<Arc<ScalarUDF>> {
         elements::functions(),
         records::functions(),
         jsonpath::functions(),
+        populate::functions(),
+        sql_json::functions(),
+        json_table::functions(),
         text_search::functions(),
         ranges::functions(),
         networks::functions(),

@@ -14,9 +14,9 @@ use crate::fulltext::headline::{Options, headline};
 use crate::fulltext::parser::Kind;
 use crate::fulltext::rank::{self, WEIGHTS, Weights, rank, rank_by_covers};
 use crate::fulltext::{Config, document, matching, query};
+use crate::functions::document_search;
 use crate::functions::value::{Definition, functions as build, strict};
 use crate::types::arrow::lists::tsquery_type;
-use crate::types::json::Node;
 use crate::types::tsquery::{self, Operator};
 use crate::types::tsvector::PLACE_END;
 use crate::types::{TsQuery, TsVector, Value};
@@ -32,13 +32,17 @@ pub fn takes_configuration(name: &str, count: usize, second: impl FnOnce() -> Da
         "to_tsvector" | "to_tsquery" | "plainto_tsquery" | "phraseto_tsquery" | "websearch_to_tsquery" => {
             count == 1
         }
+        "json_to_tsvector" | "jsonb_to_tsvector" => count == 2,
         "ts_headline" => count == 2 || count == 3 && second() == tsquery_type(),
         _ => false,
     }
 }
 
 fn definitions() -> Vec<Definition> {
-    [parsing(), queries(), vectors(), ranking()].into_iter().flatten().collect()
+    [parsing(), document_search::definitions(), queries(), vectors(), ranking()]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 /// Takes the place of a call until it is given a configuration.
@@ -51,12 +55,7 @@ fn parsing() -> Vec<Definition> {
         strict("to_tsvector(text, text) tsvector", |v| {
             document::to_tsvector(config(&v[0])?, text(&v[1])).map(Value::TsVector)
         }),
-        strict("to_tsvector(text, jsonb) tsvector", |v| {
-            let node = Node::parse(text(&v[1]))?;
-            document::of_texts(config(&v[0])?, strings(&node).into_iter()).map(Value::TsVector)
-        }),
         unconfigured("to_tsvector(text) tsvector"),
-        unconfigured("to_tsvector(jsonb) tsvector"),
         strict("to_tsquery(text, text) tsquery", |v| query_of(v, query::to_tsquery)),
         unconfigured("to_tsquery(text) tsquery"),
         strict("plainto_tsquery(text, text) tsquery", |v| query_of(v, query::plain)),
@@ -213,16 +212,6 @@ fn query_of(v: &[Value], parse: fn(Config, &str) -> Result<TsQuery>) -> Result<V
 fn headline_of(v: &[Value], options: &str) -> Result<Value> {
     let options = Options::parse(options)?;
     Ok(Value::Text(headline(config(&v[0])?, text(&v[1]), queried(&v[2]), &options)))
-}
-
-/// The strings in a document, in its order.
-fn strings(node: &Node) -> Vec<&str> {
-    match node {
-        Node::Plain(_) => Vec::new(),
-        Node::Text(text) => vec![text],
-        Node::Array(items) => items.iter().flat_map(strings).collect(),
-        Node::Object(entries) => entries.values().flat_map(strings).collect(),
-    }
 }
 
 /// What a dictionary makes of a word: no lexeme of a stop word.

@@ -35,11 +35,15 @@ pub type ZonedCall = fn(Zone, &[Value]) -> crate::error::Result<Value>;
 /// The same of one that makes text, which the session's style of intervals changes too.
 pub type ShownCall = fn(Look, &[Value]) -> crate::error::Result<Value>;
 
+/// The same of one that asks for the types of its arguments, and sees NULLs.
+pub type TypedCall = fn(Look, &[Type], &[Value]) -> crate::error::Result<Value>;
+
 #[derive(Clone, Copy, Debug)]
 enum Compute {
     Plain(Call),
     Zoned(ZonedCall),
     Shown(ShownCall),
+    Typed(TypedCall),
 }
 
 /// One definition of a function.
@@ -86,6 +90,11 @@ pub fn lenient_shown(signature: &'static str, call: ShownCall) -> Definition {
     Definition::new(signature, Compute::Shown(call), false)
 }
 
+/// A function that makes values of types it is given by the types of its arguments; it sees NULLs.
+pub fn typed(signature: &'static str, call: TypedCall) -> Definition {
+    Definition::new(signature, Compute::Typed(call), false)
+}
+
 /// Whether a call with arguments of these types depends on the session's time zone.
 pub fn needs_zone(function: &ScalarUDF, given: &[DataType]) -> bool {
     let function = function.inner().downcast_ref::<ValueFunction>();
@@ -99,6 +108,8 @@ pub fn needs_zone(function: &ScalarUDF, given: &[DataType]) -> bool {
             let shown = |ty: &DataType| matches!(ty, DataType::Timestamp(_, Some(_)) | DataType::Interval(_));
             given.iter().any(shown)
         }
+        // It may make moments of texts.
+        Ok(Overload { call: Compute::Typed(_), .. }) => true,
         _ => false,
     })
 }
@@ -155,6 +166,8 @@ enum Returns {
     Above,
     /// `element`: what stands in the first argument, an array of any dimensions.
     Element,
+    /// `document`: jsonb where an argument is jsonb or of such, else json.
+    Document,
 }
 
 impl Returns {
@@ -175,6 +188,10 @@ impl Returns {
             }
             Returns::Above => argument(0).with_dimensions(count.saturating_sub(1)),
             Returns::Element => argument(0).element().clone(),
+            Returns::Document => {
+                let is_jsonb = (0..count).any(|index| *argument(index).element() == Type::Jsonb);
+                if is_jsonb { Type::Jsonb } else { Type::Json }
+            }
         }
     }
 }
@@ -204,6 +221,7 @@ impl Overload {
                 "flat" => Returns::Flat,
                 "above" => Returns::Above,
                 "element" => Returns::Element,
+                "document" => Returns::Document,
                 returns => Returns::Fixed(read(returns).expect("a result has a type")),
             },
         };
@@ -450,6 +468,7 @@ fn evaluate(
             Compute::Plain(call) => call(&values)?,
             Compute::Zoned(call) => call(look.zone, &values)?,
             Compute::Shown(call) => call(look, &values)?,
+            Compute::Typed(call) => call(look, types, &values)?,
         })?;
     }
     Ok(result.finish())

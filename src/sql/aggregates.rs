@@ -18,6 +18,7 @@ use datafusion::sql::sqlparser::ast::{
 
 use crate::functions::{COLLECT, citext};
 use crate::sql::rewrite::{function_call, plain_name};
+use crate::sql::sql_json;
 use crate::sql::values::names_columns;
 use crate::sql::visit;
 use crate::sql::whole_rows::is_record;
@@ -29,6 +30,10 @@ const OF_ARRAYS: &[(&str, &str)] = &[
     ("json_agg", "json_agg_records_items"),
     ("jsonb_object_agg", "jsonb_object_agg_items"),
     ("json_object_agg", "json_object_agg_items"),
+    ("hither_sql_json_arrayagg", "hither_sql_json_arrayagg_items"),
+    ("hither_sql_json_objectagg", "hither_sql_json_objectagg_items"),
+    ("hither_sql_json_arrayagg_", "hither_sql_json_arrayagg_items_"),
+    ("hither_sql_json_objectagg_", "hither_sql_json_objectagg_items_"),
     ("string_agg", "string_agg_items"),
 ];
 
@@ -65,6 +70,10 @@ const AGGREGATES: &[&str] = &[
     "jsonb_agg",
     "json_object_agg",
     "jsonb_object_agg",
+    "hither_sql_json_arrayagg",
+    "hither_sql_json_objectagg",
+    "hither_sql_json_arrayagg_",
+    "hither_sql_json_objectagg_",
 ];
 
 /// Whether an aggregate is in an expression.
@@ -118,6 +127,12 @@ pub fn expand(expr: &mut Expr) {
     let mut arrays = Vec::with_capacity(list.args.len());
     for (place, argument) in list.args.iter().enumerate() {
         match argument {
+            // What is said about all values.
+            FunctionArg::Unnamed(FunctionArgExpr::Expr(says))
+                if name.starts_with(sql_json::PREFIX) && place == 0 =>
+            {
+                arrays.push(says.clone());
+            }
             // One separator for all values.
             FunctionArg::Unnamed(FunctionArgExpr::Expr(separator))
                 if name == "string_agg" && place > 0 && !names_columns(separator) =>

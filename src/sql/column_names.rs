@@ -4,7 +4,8 @@
 
 use datafusion::sql::sqlparser::ast::{self, AccessExpr, Expr, SelectItem, SetExpr};
 
-use crate::sql::rewrite::{expanded_name, folded, plain_name};
+use crate::sql::rewrite::{arguments, expanded_name, folded, plain_name};
+use crate::sql::sql_json::{BYTES, PREFIX};
 
 /// PostgreSQL's name for an output column without AS.
 pub fn name_of(expr: &Expr) -> String {
@@ -26,14 +27,24 @@ fn strong_name(expr: &Expr) -> Option<String> {
         Expr::CompoundIdentifier(idents) => folded(idents.last()?),
         // LIKE ANY, an operator.
         Expr::Function(function)
-            if plain_name(function)
-                .is_some_and(|name| matches!(name.as_str(), "hither_like" | "hither_has")) =>
+            if plain_name(function).is_some_and(|name| {
+                matches!(name.as_str(), "hither_like" | "hither_has" | "hither_is_json")
+            }) =>
         {
             return None;
         }
+        Expr::Function(function) if plain_name(function).as_deref() == Some(BYTES) => {
+            return strong_name(arguments(function)?.first()?);
+        }
         Expr::Function(function) => match expanded_name(function) {
             Some(name) => name,
-            None => folded(function.name.0.last()?.as_ident()?),
+            None => {
+                let name = folded(function.name.0.last()?.as_ident()?);
+                match name.strip_prefix(PREFIX) {
+                    Some(known) => known.trim_end_matches('_').to_owned(),
+                    None => name,
+                }
+            }
         },
         Expr::Nested(inner) => return strong_name(inner),
         Expr::Cast { expr, .. } | Expr::Collate { expr, .. } => return strong_name(expr),

@@ -22,6 +22,7 @@ use crate::sql::conflict_target;
 use crate::sql::element_words;
 use crate::sql::frames;
 use crate::sql::grammar::Grammar;
+use crate::sql::json_table;
 use crate::sql::records;
 use crate::sql::statement::{Ast, Name, Statement};
 use crate::sql::token_spellings;
@@ -40,6 +41,9 @@ const NESTING_MAX: usize = 250;
 /// Operators in a row, and queries in a UNION: a tree of theirs is as deep as the chain is long, and the stack of a
 /// connection holds so many levels.
 const CHAIN_MAX: usize = 4_000;
+
+/// What a message of a parser of ours begins with that is PostgreSQL's as it is; its detail stands behind another.
+pub const OWN_WORDS: char = '\u{1}';
 
 /// Parses a query string into its statements; an empty string has none.
 pub fn parse(sql: &str) -> Result<Vec<Statement>> {
@@ -63,6 +67,7 @@ fn parse_one(source: &Arc<str>, tokens: Vec<TokenWithSpan>) -> Result<Statement>
         let message = format!("there is no parameter {parameter}");
         return Err(Error::new(SqlState::UNDEFINED_PARAMETER, message));
     }
+    let tokens = json_table::take(source, tokens)?;
     let (tokens, only) = without_only(source, token_spellings::settle(tokens));
     let tokens = element_words::take(source, conflict_target::wrap(source, tokens));
     let (tokens, taken) = utility::take(records::take(frames::take(tokens)?));
@@ -244,7 +249,8 @@ pub fn parse_expression(sql: &str) -> Result<datafusion::sql::sqlparser::ast::Ex
     parser.parse_expr().map_err(|error| syntax_error(sql, &parser, error))
 }
 
-fn tokenize(sql: &str) -> Result<Vec<TokenWithSpan>> {
+/// The tokens of a text, with spellings of PostgreSQL's that the tokeniser does not know.
+pub fn tokenize(sql: &str) -> Result<Vec<TokenWithSpan>> {
     let tokens =
         Tokenizer::new(&DIALECT, sql).tokenize_with_location().map_err(|error| token_error(sql, error))?;
     let tokens = continued_texts(sql, plain_texts(tokens))?;
@@ -510,7 +516,7 @@ fn is_white(token: &Token) -> bool {
 }
 
 /// PostgreSQL's words for what sqlparser found.
-fn syntax_error(sql: &str, parser: &Parser, error: ParserError) -> Error {
+pub fn syntax_error(sql: &str, parser: &Parser, error: ParserError) -> Error {
     let message = match &error {
         ParserError::RecursionLimitExceeded => {
             return Error::new(SqlState("54001"), "stack depth limit exceeded")
@@ -518,6 +524,11 @@ fn syntax_error(sql: &str, parser: &Parser, error: ParserError) -> Error {
         }
         ParserError::TokenizerError(message) | ParserError::ParserError(message) => message,
     };
+    if let Some(words) = message.strip_prefix(OWN_WORDS) {
+        let (message, detail) = words.split_once(OWN_WORDS).unwrap_or((words, ""));
+        let error = Error::new(SqlState::SYNTAX_ERROR, message);
+        return if detail.is_empty() { error } else { error.detail(detail) };
+    }
     if message.ends_with("found: EOF") {
         return end_of_input(sql);
     }

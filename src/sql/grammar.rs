@@ -9,6 +9,7 @@
 //! | `- a ^ b`                         | `- (a ^ b)`                       | `(- a) ^ b`                           |
 //! | `substring(a SIMILAR b ESCAPE c)` | nothing                           | `substring(a, b, c)`                  |
 //! | `a IS NOT JSON OBJECT`            | nothing                           | `NOT hither_is_json(a::text, ...)`    |
+//! | `JSON_OBJECT('a': 1)` and its like | part of it                        | functions, see `sql_json`             |
 //! | `a int UNIQUE NULLS NOT DISTINCT` | nothing                           | as behind a constraint of the table   |
 //! | `((SELECT ..) UNION (SELECT ..))` | a subquery in brackets            | a subquery                            |
 //!
@@ -28,6 +29,7 @@ use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use datafusion::sql::sqlparser::tokenizer::Token;
 
 use crate::sql::rewrite::{cast_to, function_call};
+use crate::sql::sql_json;
 use crate::sql::trees::operator_of;
 
 /// The dialect of everything we parse; without state.
@@ -148,6 +150,9 @@ impl Dialect for Grammar {
     fn parse_prefix(&self, parser: &mut Parser) -> Option<Result<Expr, ParserError>> {
         if is_substring_similar(parser) {
             return Some(self.substring_similar(parser));
+        }
+        if let Some(parsed) = sql_json::parse(parser) {
+            return Some(parsed);
         }
         if is_query_of_queries(parser) {
             return Some(query_of_queries(parser));

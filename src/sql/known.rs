@@ -142,6 +142,27 @@ impl<'a> Known<'a> {
         Some(columns.map(|column| (column.name.clone(), column.ty.clone())).collect())
     }
 
+    /// The fields of a composite type, or the columns of a table, that the type of a cast means.
+    pub fn fields(&self, name: &ObjectName, hidden: &[String]) -> Option<Vec<(String, Type)>> {
+        self.types(name, hidden).or_else(|| {
+            let context = self.context?;
+            let parts = self.parts_of(name)?;
+            let is_named = |schema: &str, name: &str| {
+                context
+                    .catalog
+                    .composites()
+                    .find(|found| found.definition.schema == schema && found.definition.name == name)
+            };
+            let composite = match parts.as_slice() {
+                [name] => context.search_path.iter().find_map(|schema| is_named(schema, name))?,
+                [schema, name] => is_named(schema, name)?,
+                _ => return None,
+            };
+            let fields = composite.definition.fields.iter();
+            Some(fields.map(|field| (field.name.clone(), field.ty.clone())).collect())
+        })
+    }
+
     /// An item of FROM under its alias.
     pub fn columns_of(&self, factor: &TableFactor, hidden: &[String]) -> Option<Columns> {
         match factor {

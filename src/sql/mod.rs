@@ -142,6 +142,10 @@ pub(crate) mod like_words;
 mod sample;
 // Expressions in the planner's words.
 mod spellings;
+// JSON_TABLE.
+mod json_table;
+// The words of SQL/JSON.
+mod sql_json;
 // Parts of a transaction by name.
 mod savepoints;
 // Options of sequences, read word by word.

@@ -208,7 +208,7 @@ impl VisitorMut for Rewriter<'_> {
             _ => {}
         }
         set_functions::populate(factor, &self.known, &self.hidden);
-        set_functions::settle(factor);
+        set_functions::settle(factor, &self.known);
         if set_functions::is_scan(factor)
             && let TableFactor::Table { name, alias, .. } = factor
         {

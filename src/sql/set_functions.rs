@@ -17,11 +17,12 @@ use datafusion::sql::sqlparser::ast::{
     self, Expr, Ident, ObjectName, SelectItem, TableAlias, TableAliasColumnDef, TableFactor,
 };
 
+use crate::functions::populate::MEMBER;
 use crate::sql::known::{Known, factors};
 use crate::sql::rewrite::{
     arguments, called_function, cast_to, folded, function_call, plain_name, type_tree,
 };
-use crate::sql::trees::{alias_of, derived, number, query_from, query_of, relation};
+use crate::sql::trees::{alias_of, derived, number, query_from, query_of, relation, text};
 use crate::sql::visit;
 use crate::sql::{dialect, dimensions, group_names, routines, sample, values};
 use crate::types::Type;
@@ -34,7 +35,10 @@ const SETS: &[(&str, Option<&str>)] = &[
     ("json_array_elements_text", Some("value")),
     ("jsonb_object_keys", None),
     ("json_object_keys", None),
+    ("jsonb_populate_recordset", None),
+    ("json_populate_recordset", None),
     ("jsonb_path_query", None),
+    ("jsonb_path_query_tz", None),
     ("regexp_matches", None),
     ("regexp_split_to_table", None),
     ("string_to_table", None),
@@ -128,44 +132,68 @@ pub fn function_of_columns(column: &Expr) -> Option<String> {
 /// What rows are made by of an hstore, which nobody calls.
 const PAIRS_TO_RECORD: &str = "hither_pairs_to_record";
 
-/// `json_populate_recordset(NULL::t, x)` is `json_to_recordset(x)` with the columns of `t`.
+/// `json_populate_recordset(r::t, x)` as a query of the columns of `t`:
+///
+/// ```text
+///   (SELECT hither_member(CAST(NULL AS int), e.value, 'a') AS a, ... FROM json_array_elements(x) AS e(value)) AS q
+/// ```
 pub fn populate(factor: &mut TableFactor, known: &Known, hidden: &[String]) {
-    const POPULATE: &[(&str, &str)] = &[
-        ("jsonb_populate_recordset", "jsonb_to_recordset"),
-        ("json_populate_recordset", "json_to_recordset"),
-        ("jsonb_populate_record", "jsonb_to_record"),
-        ("json_populate_record", "json_to_record"),
-        ("populate_record", PAIRS_TO_RECORD),
+    const POPULATE: &[&str] = &[
+        "jsonb_populate_recordset",
+        "json_populate_recordset",
+        "jsonb_populate_record",
+        "json_populate_record",
+        "populate_record",
     ];
     let Some(function) = function_of(factor) else { return };
-    let Some((called, instead)) = POPULATE.iter().find(|(called, _)| *called == function) else { return };
-    let TableFactor::Table { name, alias, args: Some(args), with_ordinality: false, .. } = factor else {
+    let Some(called) = POPULATE.iter().find(|called| **called == function) else { return };
+    let TableFactor::Table { alias, args: Some(args), with_ordinality: false, .. } = factor else {
         return;
     };
     let Ok([row, document]) = <[Expr; 2]>::try_from(unnamed_arguments(args)) else { return };
-    let Expr::Cast { expr, data_type: ast::DataType::Custom(table, modifiers), .. } = row else { return };
+    let Expr::Cast { expr, data_type: ast::DataType::Custom(table, modifiers), .. } = &row else { return };
     let is_null = matches!(expr.as_ref(), Expr::Value(value) if value.value == ast::Value::Null);
-    let Some(types) = known.types(&table, hidden).filter(|_| is_null && modifiers.is_empty()) else { return };
-    let column = |(column, ty): (String, Type)| TableAliasColumnDef {
-        name: Ident::with_quote('"', column),
-        data_type: type_tree(&ty),
+    // Of an hstore only rows that nothing else is in.
+    let is_meant = modifiers.is_empty() && (is_null || *called != "populate_record");
+    let Some(fields) = known.fields(table, hidden).filter(|_| is_meant) else { return };
+    let field = |(name, ty): &(String, Type)| {
+        let base = match is_null {
+            true => cast_to(Expr::value(ast::Value::Null), type_tree(ty)?),
+            false => function_call("get_field", vec![row.clone(), text(name.clone())]),
+        };
+        Some((name.clone(), base))
     };
-    let columns: Vec<TableAliasColumnDef> = types.into_iter().map(column).collect();
-    let mut shown = alias.take().unwrap_or_else(|| alias_of(Ident::new(*called)));
-    *name = ObjectName::from(Ident::new(*instead));
-    let renamed = !shown.columns.is_empty();
-    let rest = columns.iter().skip(shown.columns.len()).map(|column| column.name.clone());
-    shown.columns.extend(rest.map(|name| TableAliasColumnDef { name, data_type: None }).collect::<Vec<_>>());
-    *alias = Some(TableAlias { columns, ..alias_of(shown.name.clone()) });
-    args.args = vec![ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(document))];
-    if renamed {
-        let all = vec![SelectItem::Wildcard(Default::default())];
-        *factor = derived(true, query_from(all, factor.clone()), shown);
-    }
+    let Some(fields) = fields.iter().map(field).collect::<Option<Vec<_>>>() else { return };
+    let shown = alias.take().unwrap_or_else(|| alias_of(Ident::new(*called)));
+    let members: Vec<String> = fields
+        .into_iter()
+        .map(|(name, base)| {
+            let key = name.replace('\'', "''");
+            let alias = Ident::with_quote('"', name);
+            match *called {
+                "populate_record" => {
+                    let Expr::Cast { data_type, .. } = &base else { return String::new() };
+                    format!("CAST(hither_e.value -> '{key}' AS {data_type}) AS {alias}")
+                }
+                _ => format!("{MEMBER}({base}, hither_e.value, '{key}') AS {alias}"),
+            }
+        })
+        .collect();
+    let rows = match *called {
+        "jsonb_populate_recordset" => format!("jsonb_array_elements({document}) AS hither_e(value)"),
+        "json_populate_recordset" => format!("json_array_elements({document}) AS hither_e(value)"),
+        "jsonb_populate_record" => format!("(SELECT CAST({document} AS jsonb) AS value) AS hither_e"),
+        "json_populate_record" => format!("(SELECT CAST({document} AS json) AS value) AS hither_e"),
+        _ => format!("(SELECT CAST({document} AS hstore) AS value) AS hither_e"),
+    };
+    let Ok(subquery) = dialect::parse_query(&format!("SELECT {} FROM {rows}", members.join(", "))) else {
+        return;
+    };
+    *factor = derived(true, *subquery, shown);
 }
 
 /// Before what is inside is looked at: LATERAL and rows of listed columns as what they stand for.
-pub fn settle(factor: &mut TableFactor) {
+pub fn settle(factor: &mut TableFactor, known: &Known) {
     if let TableFactor::Function { name, args, with_ordinality, alias, .. } = factor {
         let args = ast::TableFunctionArgs { args: std::mem::take(args), settings: None };
         let mut call = relation(name.clone(), alias.take(), Some(args));
@@ -181,7 +209,7 @@ pub fn settle(factor: &mut TableFactor) {
     {
         *args = Some(ast::TableFunctionArgs { args: Vec::new(), settings: None });
     }
-    if let Some(records) = records(factor) {
+    if let Some(records) = records(factor, known) {
         *factor = records;
     }
 }
@@ -439,7 +467,7 @@ fn integers(series: &TableFactor, alias: TableAlias) -> TableFactor {
 }
 
 /// `jsonb_to_recordset(x) AS r(id int, about jsonb)`: each element's fields, cast; `None` for everything else.
-fn records(factor: &TableFactor) -> Option<TableFactor> {
+fn records(factor: &TableFactor, known: &Known) -> Option<TableFactor> {
     let function = function_of(factor)?;
     let (_, many) = RECORDS.iter().find(|(record, _)| *record == function)?;
     let TableFactor::Table { alias: Some(alias), args: Some(args), with_ordinality: false, .. } = factor
@@ -449,7 +477,7 @@ fn records(factor: &TableFactor) -> Option<TableFactor> {
     let [document] = unnamed_arguments(args).try_into().ok()?;
     let elements = match (many, function.starts_with("jsonb")) {
         (true, true) => format!("jsonb_array_elements({document}) AS hither_e(value)"),
-        (true, false) => format!("json_array_elements_text({document}) AS hither_e(value)"),
+        (true, false) => format!("json_array_elements({document}) AS hither_e(value)"),
         (false, _) if function == PAIRS_TO_RECORD => {
             format!("(SELECT CAST({document} AS hstore) AS value) AS hither_e")
         }
@@ -463,9 +491,14 @@ fn records(factor: &TableFactor) -> Option<TableFactor> {
             return Some(format!("CAST(hither_e.value -> '{key}' AS {ty}) AS {name}"));
         }
         let is_json = matches!(ty, ast::DataType::JSON | ast::DataType::JSONB);
-        if let ast::DataType::Array(_) = ty {
-            let elements = format!("hither_populated(CAST(hither_e.value AS jsonb) -> '{key}')");
-            return Some(format!("CAST({elements} AS {ty}) AS {name}"));
+        let is_whole = match ty {
+            ast::DataType::Array(_) => true,
+            ast::DataType::Custom(..) => known.domain(ty).is_none(),
+            _ => false,
+        };
+        if is_whole {
+            let document = format!("CAST(hither_e.value AS {document_type})");
+            return Some(format!("{MEMBER}(CAST(NULL AS {ty}), {document}, '{key}') AS {name}"));
         }
         let arrow = if is_json { "->" } else { "->>" };
         Some(format!("CAST(CAST(hither_e.value AS {document_type}) {arrow} '{key}' AS {ty}) AS {name}"))

@@ -6,7 +6,6 @@
 //!   (a, b) OVERLAPS (c, d)             overlaps(a, b, c, d)
 //!   (a, b) IN ((1, 2), (3, 4))         (a = 1 AND b = 2) OR (a = 3 AND b = 4)
 //!   (a, b) = (SELECT x, y ...)         a = (SELECT x ...) AND b = (SELECT y ...)
-//!   JSON_OBJECT('a': 1)                json_build_object('a', 1)
 //!   ARRAY['a', 1]::text[]              ARRAY[CAST('a' AS text), CAST(1 AS text)]::text[]
 //!   date(x), int8(x)                   CAST(x AS date), CAST(x AS int8)
 //!   make_interval(days => 10)          make_interval(0, 0, 0, 10)
@@ -164,10 +163,6 @@ pub fn respell(expr: &mut Expr) {
         Expr::Function(function) => {
             position_arguments(function);
             double_arguments(function);
-            if let Some(document) = document_of(function) {
-                *expr = document;
-                return;
-            }
             if let Some(settled) = now_with_digits(function).or_else(|| cast_as_call(function)) {
                 *expr = settled;
             }
@@ -397,12 +392,27 @@ const NAMED: &[(&str, &[Parameter])] = &[
         "jsonb_insert",
         &[("jsonb_in", None), ("path", None), ("replacement", None), ("insert_after", Some("false"))],
     ),
+    (
+        "jsonb_set_lax",
+        &[
+            ("jsonb_in", None),
+            ("path", None),
+            ("replacement", None),
+            ("create_if_missing", Some("true")),
+            ("null_value_treatment", Some("use_json_null")),
+        ],
+    ),
     ("parse_ident", &[("str", None), ("strict", Some("true"))]),
     ("jsonb_path_exists", IN_PATH),
     ("jsonb_path_match", IN_PATH),
     ("jsonb_path_query", IN_PATH),
     ("jsonb_path_query_array", IN_PATH),
     ("jsonb_path_query_first", IN_PATH),
+    ("jsonb_path_exists_tz", IN_PATH),
+    ("jsonb_path_match_tz", IN_PATH),
+    ("jsonb_path_query_tz", IN_PATH),
+    ("jsonb_path_query_array_tz", IN_PATH),
+    ("jsonb_path_query_first_tz", IN_PATH),
 ];
 
 /// Those of what a path finds.
@@ -482,44 +492,6 @@ fn position_arguments(function: &mut ast::Function) {
     if let Some(placed) = placed {
         list.args = placed;
     }
-}
-
-/// The standard's constructors of json: members may be NULL, elements are left out then, unless they say otherwise.
-fn document_of(function: &ast::Function) -> Option<Expr> {
-    use ast::{FunctionArgumentClause as Clause, JsonNullClause};
-    let name = plain_name(function)?;
-    let ast::FunctionArguments::List(list) = &function.args else { return None };
-    if function.over.is_some() || !matches!(name.as_str(), "json_object" | "json_array") {
-        return None;
-    }
-    let (mut keeps_nulls, mut returned) = (name == "json_object", None);
-    for clause in &list.clauses {
-        match clause {
-            Clause::JsonNullClause(JsonNullClause::NullOnNull) => keeps_nulls = true,
-            Clause::JsonNullClause(JsonNullClause::AbsentOnNull) => keeps_nulls = false,
-            Clause::JsonReturningClause(returning) => returned = Some(returning.data_type.clone()),
-            _ => return None,
-        }
-    }
-    let made = match (name.as_str(), keeps_nulls) {
-        ("json_object", true) => {
-            let mut pairs = Vec::new();
-            for argument in &list.args {
-                let FunctionArg::ExprNamed { name, arg: FunctionArgExpr::Expr(value), .. } = argument else {
-                    return None;
-                };
-                pairs.extend([name.clone(), value.clone()]);
-            }
-            function_call("json_build_object", pairs)
-        }
-        ("json_array", false) => function_call("hither_json_array", arguments(function)?),
-        ("json_array", true) => function_call("json_build_array", arguments(function)?),
-        _ => return None,
-    };
-    Some(match returned {
-        Some(data_type) => cast_to(made, data_type),
-        None => made,
-    })
 }
 
 const PLAIN_INTERVAL: ast::DataType = ast::DataType::Interval { fields: None, precision: None };

@@ -15,7 +15,9 @@ const NUMBER_DIGITS_MAX: i64 = 131_072;
 
 /// Whether `text` is JSON (22P02 when not).
 pub fn check(text: &str) -> Result<()> {
-    Reader::new(text).document().map(|_| ())
+    let mut reader = Reader::new(text);
+    reader.keeps_escapes = true;
+    reader.document().map(|_| ())
 }
 
 /// Whether `text` is JSON of a kind, `value`, `array`, `object` or `scalar`; with `unique`, without a key twice in any object.
@@ -183,11 +185,13 @@ struct Reader<'a> {
     text: &'a str,
     at: usize,
     depth: usize,
+    /// Escapes of characters need only look like some: nobody wants the text.
+    keeps_escapes: bool,
 }
 
 impl<'a> Reader<'a> {
     fn new(text: &'a str) -> Reader<'a> {
-        Reader { text, at: 0, depth: 0 }
+        Reader { text, at: 0, depth: 0, keeps_escapes: false }
     }
 
     fn document(mut self) -> Result<Node> {
@@ -264,7 +268,8 @@ impl<'a> Reader<'a> {
         }
         loop {
             if self.peek() != Some(b'"') {
-                return Err(self.invalid("string"));
+                let expected = if entries.is_empty() { "string or \"}\"" } else { "string" };
+                return Err(self.invalid(expected));
             }
             let text = self.string()?;
             if self.peek() != Some(b':') {
@@ -317,6 +322,7 @@ impl<'a> Reader<'a> {
 
     fn string(&mut self) -> Result<String> {
         let mut out = String::new();
+        let start = self.at;
         self.at += 1;
         loop {
             let rest = &self.text[self.at..];
@@ -328,17 +334,18 @@ impl<'a> Reader<'a> {
                     self.at += 1;
                     return Ok(out);
                 }
-                Some(b'\\') => out.push(self.escape()?),
+                Some(b'\\') => out.push(self.escape(start)?),
                 Some(&control) => {
                     let detail = format!("Character with value 0x{control:02x} must be escaped.");
-                    return Err(syntax().detail(detail));
+                    return Err(self.fault(detail, self.at));
                 }
-                None => return Err(self.invalid("string")),
+                None => return Err(self.unterminated(start)),
             }
         }
     }
 
-    fn escape(&mut self) -> Result<char> {
+    /// In a string that began at `start`.
+    fn escape(&mut self, start: usize) -> Result<char> {
         let kind = self.text[self.at + 1..].chars().next();
         self.at += 1 + kind.map_or(0, char::len_utf8);
         Ok(match kind {
@@ -349,41 +356,61 @@ impl<'a> Reader<'a> {
             Some('r') => '\r',
             Some('t') => '\t',
             Some('u') => return self.unicode(),
-            Some(c) => return Err(syntax().detail(format!("Escape sequence \"\\{c}\" is invalid."))),
-            None => return Err(self.invalid("string")),
+            Some(c) => {
+                return Err(self.fault(format!("Escape sequence \"\\{c}\" is invalid."), self.at));
+            }
+            None => return Err(self.unterminated(start)),
         })
+    }
+
+    /// A string that the text ends in.
+    fn unterminated(&self, start: usize) -> Error {
+        self.fault(format!("Token \"{}\" is invalid.", &self.text[start..]), self.text.len())
     }
 
     /// What follows `\u`: four hexadecimal digits, or two such escapes for a character beyond the first plane.
     fn unicode(&mut self) -> Result<char> {
         let first = self.hex4()?;
+        if self.keeps_escapes {
+            return Ok('?');
+        }
         if first == 0 {
             return Err(Error::new(SqlState("22P05"), "unsupported Unicode escape sequence")
-                .detail("\\u0000 cannot be converted to text."));
+                .detail("\\u0000 cannot be converted to text.")
+                .context(self.context(self.at - 1)));
         }
+        let low = "Unicode low surrogate must follow a high surrogate.";
         let code = match first {
             0xD800..=0xDBFF => {
                 if !self.text[self.at..].starts_with("\\u") {
-                    return Err(syntax().detail("Unicode low surrogate must follow a high surrogate."));
+                    let next = self.text[self.at..].chars().next().map_or(0, char::len_utf8);
+                    return Err(self.fault(low.to_owned(), self.at + next));
                 }
                 self.at += 2;
-                let second = self.hex4()?;
-                if !(0xDC00..=0xDFFF).contains(&second) {
-                    return Err(syntax().detail("Unicode low surrogate must follow a high surrogate."));
+                match self.hex4()? {
+                    0xD800..=0xDBFF => {
+                        let detail = "Unicode high surrogate must not follow a high surrogate.";
+                        return Err(self.fault(detail.to_owned(), self.at));
+                    }
+                    second @ 0xDC00..=0xDFFF => 0x10000 + ((first - 0xD800) << 10) + (second - 0xDC00),
+                    _ => return Err(self.fault(low.to_owned(), self.at)),
                 }
-                0x10000 + ((first - 0xD800) << 10) + (second - 0xDC00)
             }
             _ => first,
         };
-        char::from_u32(code)
-            .ok_or_else(|| syntax().detail("Unicode low surrogate must follow a high surrogate."))
+        char::from_u32(code).ok_or_else(|| self.fault(low.to_owned(), self.at))
     }
 
     fn hex4(&mut self) -> Result<u32> {
-        let digits = self.text.get(self.at..self.at + 4).filter(|d| d.bytes().all(|b| b.is_ascii_hexdigit()));
-        let code = digits.and_then(|digits| u32::from_str_radix(digits, 16).ok());
+        let rest = &self.text[self.at..];
+        let digits = rest.bytes().take(4).take_while(u8::is_ascii_hexdigit).count();
+        if digits < 4 {
+            let wrong = rest[digits..].chars().next().map_or(0, char::len_utf8);
+            let detail = "\"\\u\" must be followed by four hexadecimal digits.";
+            return Err(self.fault(detail.to_owned(), self.at + digits + wrong));
+        }
         self.at += 4;
-        code.ok_or_else(|| syntax().detail("\"\\u\" must be followed by four hexadecimal digits."))
+        Ok(u32::from_str_radix(&rest[..4], 16).unwrap_or_default())
     }
 
     /// A number as `numeric` prints it: exponent unfolded, digits kept.
@@ -395,7 +422,7 @@ impl<'a> Reader<'a> {
                 self.at += token.len();
                 number
             }
-            None => Err(syntax().detail(format!("Token \"{token}\" is invalid."))),
+            None => Err(self.fault(format!("Token \"{token}\" is invalid."), self.at + token.len())),
         }
     }
 
@@ -407,18 +434,57 @@ impl<'a> Reader<'a> {
         &rest[..end]
     }
 
+    /// What stands here is not `expected`, or nothing at all.
     fn invalid(&mut self, expected: &str) -> Error {
-        if self.peek().is_none() {
-            return syntax().detail("The input string ended unexpectedly.");
-        }
-        let token = match self.token() {
-            "" => self.text[self.at..].chars().take(1).collect::<String>(),
-            word => word.to_owned(),
+        let Some(first) = self.peek() else {
+            return syntax()
+                .detail("The input string ended unexpectedly.")
+                .context(self.context(self.text.len()));
         };
-        syntax().detail(match expected {
-            "JSON value" => format!("Token \"{token}\" is invalid."),
-            _ => format!("Expected {expected}, but found \"{token}\"."),
-        })
+        let start = self.at;
+        let (end, is_token) = match first {
+            b'{' | b'}' | b'[' | b']' | b':' | b',' => (start + 1, true),
+            b'"' => match self.string() {
+                Ok(_) => (self.at, true),
+                Err(error) => return error,
+            },
+            _ => match self.token() {
+                "" => (start + self.text[start..].chars().next().map_or(1, char::len_utf8), false),
+                word => {
+                    let is_number = unfold(word).is_some_and(|number| number.is_ok());
+                    (start + word.len(), matches!(word, "true" | "false" | "null") || is_number)
+                }
+            },
+        };
+        let token = &self.text[start..end];
+        let detail = match is_token {
+            true => format!("Expected {expected}, but found \"{token}\"."),
+            false => format!("Token \"{token}\" is invalid."),
+        };
+        self.fault(detail, end)
+    }
+
+    /// The error of what ends at `end`.
+    fn fault(&self, detail: String, end: usize) -> Error {
+        syntax().detail(detail).context(self.context(end))
+    }
+
+    /// The line up to `end`, from where at most fifty bytes are left.
+    fn context(&self, end: usize) -> String {
+        let before = &self.text[..end];
+        let line = before.matches('\n').count() + 1;
+        let line_start = before.rfind('\n').map_or(0, |at| at + 1);
+        let mut start = line_start;
+        while end - start >= 50 {
+            start += self.text[start..].chars().next().map_or(1, char::len_utf8);
+        }
+        if start - line_start <= 3 {
+            start = line_start;
+        }
+        let prefix = if start > line_start { "..." } else { "" };
+        let goes_on = self.text[end..].chars().next().is_some_and(|next| !matches!(next, '\n' | '\r'));
+        let suffix = if goes_on { "..." } else { "" };
+        format!("JSON data, line {line}: {prefix}{}{suffix}", &self.text[start..end])
     }
 }
 

@@ -92,7 +92,8 @@ pub enum Accessor {
     Levels(Option<u32>, Option<u32>),
     /// `? (condition)`
     Filter(Box<Expr>),
-    Method(Method, Vec<Numeric>),
+    /// Its arguments are numbers or a text.
+    Method(Method, Vec<Expr>),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -129,9 +130,15 @@ pub enum Method {
     Integer,
     Number,
     String,
+    Datetime,
+    Date,
+    Time,
+    TimeTz,
+    Timestamp,
+    TimestampTz,
 }
 
-/// Names of methods; those of dates and times are not here.
+/// Names of methods.
 const METHODS: &[(&str, Method)] = &[
     ("type", Method::Type),
     ("size", Method::Size),
@@ -146,6 +153,12 @@ const METHODS: &[(&str, Method)] = &[
     ("integer", Method::Integer),
     ("number", Method::Number),
     ("string", Method::String),
+    ("datetime", Method::Datetime),
+    ("date", Method::Date),
+    ("time", Method::Time),
+    ("time_tz", Method::TimeTz),
+    ("timestamp", Method::Timestamp),
+    ("timestamp_tz", Method::TimestampTz),
 ];
 
 impl Method {
@@ -193,6 +206,19 @@ mod tests {
             ("($.a > 1) is unknown", "($.\"a\" > 1) is unknown"),
             ("$.a starts with \"x\"", "($.\"a\" starts with \"x\")"),
             ("/* c */ $ . a", "$.\"a\""),
+            ("0x1F + 0b101 + 0o17 + 1_000", "(((31 + 5) + 15) + 1000)"),
+            ("1..e", "(1).\"e\""),
+            ("-(1) + +2", "(-1 + 2)"),
+            ("$.datetime(\"HH24:MI\")", "$.datetime(\"HH24:MI\")"),
+            ("$.time(3).decimal(4, -2)", "$.time(3).decimal(4,-2)"),
+            ("$ like_regex \"a\" flag \"sis\"", "($ like_regex \"a\" flag \"is\")"),
+            ("1.e", ""),
+            ("1.type()", ""),
+            ("0755", ""),
+            ("1_000_", ""),
+            ("1e+", ""),
+            ("$.time(-1)", ""),
+            ("$.decimal(1,2,3)", ""),
             ("'a'", ""),
             ("$.a ?", ""),
             ("@ > 1", ""),

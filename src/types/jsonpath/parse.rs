@@ -12,8 +12,7 @@
 //! ```
 
 use crate::error::{Error, Result, SqlState};
-use crate::types::Numeric;
-use crate::types::jsonpath::{Accessor, Arithmetic, Comparison, Expr, METHODS, Path};
+use crate::types::jsonpath::{Accessor, Arithmetic, Comparison, Expr, METHODS, Method, Path};
 
 /// Brackets, signs and filters inside each other.
 const DEPTH_MAX: usize = 200;
@@ -23,8 +22,8 @@ const LINKS_MAX: usize = 1_000;
 
 #[derive(Clone, Debug, PartialEq)]
 enum Token {
-    /// A key or a keyword.
-    Word(String),
+    /// A key or a keyword, and what PostgreSQL's scanner has at hand when it is not expected: blanks or nothing.
+    Word(String, String),
     Text(String),
     Number(String),
     Variable(String),
@@ -51,6 +50,20 @@ pub fn path(text: &str) -> Result<Path> {
         None => Ok(Path { strict, expr }),
         Some(_) => Err(parser.unexpected()),
     }
+}
+
+/// The flags of LIKE_REGEX, each once and in PostgreSQL's order.
+fn checked_flags(flags: &str) -> Result<String> {
+    const KNOWN: &str = "ismxq";
+    if let Some(flag) = flags.chars().find(|flag| !KNOWN.contains(*flag)) {
+        return Err(syntax("invalid input syntax for type jsonpath")
+            .detail(format!("Unrecognized flag character \"{flag}\" in LIKE_REGEX predicate.")));
+    }
+    if flags.contains('x') && !flags.contains('q') {
+        let message = "XQuery \"x\" flag (expanded regular expressions) is not implemented";
+        return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message));
+    }
+    Ok(KNOWN.chars().filter(|flag| flags.contains(*flag)).collect())
 }
 
 fn syntax(message: impl Into<String>) -> Error {
@@ -80,8 +93,9 @@ fn tokens(text: &str) -> Result<Vec<(Token, usize)>> {
         }
         let token = if c == '"' {
             Token::Text(quoted(text, &mut at)?)
-        } else if c.is_ascii_digit() || (c == '.' && rest[1..].starts_with(|c: char| c.is_ascii_digit())) {
-            Token::Number(number(rest, &mut at)?)
+        } else if let Some(number) = number(rest)? {
+            at += number.written.len();
+            Token::Number(number.value)
         } else if c == '$' && rest[1..].starts_with('"') {
             at += 1;
             Token::Variable(quoted(text, &mut at)?)
@@ -92,7 +106,10 @@ fn tokens(text: &str) -> Result<Vec<(Token, usize)>> {
             at += symbol.len();
             Token::Symbol(symbol)
         } else if is_word(c) || c == '\\' {
-            Token::Word(word(text, &mut at)?)
+            let word = word(text, &mut at)?;
+            let rest = &text[at..];
+            let blanks = rest.len() - rest.trim_ascii_start().len();
+            Token::Word(word, rest[..blanks].to_owned())
         } else {
             return Err(syntax(format!("syntax error at or near \"{c}\" of jsonpath input")));
         };
@@ -185,36 +202,87 @@ fn unicode(text: &str, at: &mut usize, digits: usize, out: &mut String) -> Resul
     Ok(())
 }
 
-/// `1`, `1.5`, `.5`, `1e3`, `0x1F`
-fn number(rest: &str, at: &mut usize) -> Result<String> {
-    let bytes = rest.as_bytes();
-    let digits = |from: usize| bytes[from..].iter().take_while(|b| b.is_ascii_digit()).count();
-    if bytes.len() > 2 && bytes[0] == b'0' && matches!(bytes[1], b'x' | b'X') {
-        let length = 2 + bytes[2..].iter().take_while(|b| b.is_ascii_hexdigit()).count();
-        *at += length;
-        let value = i64::from_str_radix(&rest[2..length], 16);
-        return value
-            .map(|value| value.to_string())
-            .map_err(|_| syntax("invalid numeric literal of jsonpath input"));
+struct Number<'t> {
+    written: &'t str,
+    value: String,
+}
+
+/// `1`, `1.`, `.5`, `1e3`, `1_000`, `0x1F`, `0o17`, `0b101`; `None` where there is none. As in PostgreSQL's scanner the
+/// longest of what may stand here does: a number, one with a character too many, or a word.
+fn number(rest: &str) -> Result<Option<Number<'_>>> {
+    let at = |place: usize| rest[place..].chars().next();
+    let decimal = {
+        let whole = match at(0) {
+            Some('0') => 1,
+            _ => grouped(rest, 10),
+        };
+        match rest[whole..].strip_prefix('.') {
+            Some(fraction) => match grouped(fraction, 10) {
+                0 if whole == 0 => 0,
+                digits => whole + 1 + digits,
+            },
+            None => whole,
+        }
+    };
+    if decimal == 0 {
+        return Ok(None);
     }
-    let mut end = digits(0);
-    if bytes.get(end) == Some(&b'.') && bytes.get(end + 1).is_some_and(u8::is_ascii_digit) {
-        end += 1 + digits(end + 1);
-    }
-    if matches!(bytes.get(end), Some(b'e' | b'E')) {
-        let sign = usize::from(matches!(bytes.get(end + 1), Some(b'+' | b'-')));
-        let exponent = bytes.get(end + 1 + sign..).map_or(0, |_| digits(end + 1 + sign));
-        if exponent > 0 {
-            end += 1 + sign + exponent;
+    let mut end = decimal;
+    let mut failed = 0;
+    if let Some(exponent) = rest[decimal..].strip_prefix(['e', 'E']) {
+        let sign = usize::from(exponent.starts_with(['+', '-']));
+        match grouped(&exponent[sign..], 10) {
+            0 if sign == 1 => failed = decimal + 2,
+            0 => {}
+            digits => end = decimal + 1 + sign + digits,
         }
     }
-    if rest[end..].starts_with(is_word) {
-        let shown: String = rest.chars().take(end + 1).collect();
-        let message = format!("trailing junk after numeric literal at or near \"{shown}\" of jsonpath input");
-        return Err(syntax(message));
+    let radix = match rest.get(..2) {
+        Some("0x" | "0X") => 16,
+        Some("0o" | "0O") => 8,
+        Some("0b" | "0B") => 2,
+        _ => 10,
+    };
+    if radix != 10 {
+        let digits = grouped(&rest[2..], radix);
+        end = if digits > 0 { 2 + digits } else { end };
     }
-    *at += end;
-    Ok(rest[..end].to_owned())
+    let word = rest.len() - rest.trim_start_matches(is_word).len();
+    let junk = match at(end) {
+        Some(c) if is_word(c) && (radix == 10 || end == 1) => end + c.len_utf8(),
+        _ => 0,
+    };
+    let longest = end.max(failed).max(junk).max(word);
+    let fault = |what: &str| {
+        let shown = &rest[..longest];
+        Err(syntax(format!("{what} at or near \"{shown}\" of jsonpath input")))
+    };
+    match longest {
+        length if length == end => {
+            let written = &rest[..end];
+            let value = written.trim_end_matches('.').replace('_', "");
+            Ok(Some(Number { written, value }))
+        }
+        length if length == failed => fault("invalid numeric literal"),
+        length if length == junk => fault("trailing junk after numeric literal"),
+        _ => Ok(None),
+    }
+}
+
+/// How long digits are at the beginning of a text, with single underscores between them.
+fn grouped(text: &str, radix: u32) -> usize {
+    let mut length = 0;
+    let mut characters = text.char_indices().peekable();
+    while let Some((at, c)) = characters.next() {
+        let is_between =
+            c == '_' && at > 0 && characters.peek().is_some_and(|(_, next)| next.is_digit(radix));
+        if c.is_digit(radix) {
+            length = at + 1;
+        } else if !is_between {
+            break;
+        }
+    }
+    length
 }
 
 struct Parser {
@@ -235,16 +303,14 @@ impl Parser {
     fn unexpected(&self) -> Error {
         match self.peek() {
             None => syntax("syntax error at end of jsonpath input"),
-            // PostgreSQL's scanner has reached the end by then.
-            Some(Token::Word(_)) if self.at + 1 == self.tokens.len() => {
+            Some(Token::Word(_, behind)) if behind.is_empty() => {
                 syntax("syntax error at end of jsonpath input")
             }
-            Some(Token::Word(text) | Token::Number(text)) => {
+            Some(Token::Word(_, text) | Token::Number(text)) => {
                 syntax(format!("syntax error at or near \"{text}\" of jsonpath input"))
             }
-            Some(Token::Text(text)) => {
-                syntax(format!("syntax error at or near \"\"{text}\"\" of jsonpath input"))
-            }
+            // Its last character.
+            Some(Token::Text(_)) => syntax("syntax error at or near \"\"\" of jsonpath input"),
             Some(Token::Variable(name)) => {
                 syntax(format!("syntax error at or near \"${name}\" of jsonpath input"))
             }
@@ -265,7 +331,7 @@ impl Parser {
     }
 
     fn at_word(&self, word: &str) -> bool {
-        matches!(self.peek(), Some(Token::Word(found)) if found.eq_ignore_ascii_case(word))
+        matches!(self.peek(), Some(Token::Word(found, _)) if found.eq_ignore_ascii_case(word))
     }
 
     fn accept_word(&mut self, word: &str) -> bool {
@@ -377,10 +443,7 @@ impl Parser {
             let operand = self.value(left)?;
             let pattern = self.text()?;
             let flags = if self.accept_word("flag") { self.text()? } else { String::new() };
-            if let Some(flag) = flags.chars().find(|flag| !"ismxq".contains(*flag)) {
-                return Err(syntax("invalid input syntax for type jsonpath")
-                    .detail(format!("Unrecognized flag character \"{flag}\" in LIKE_REGEX predicate.")));
-            }
+            let flags = checked_flags(&flags)?;
             return Ok(Expr::LikeRegex { operand, pattern, flags });
         }
         Ok(left)
@@ -425,7 +488,11 @@ impl Parser {
         let minus = self.accept("-");
         if minus || self.accept("+") {
             let operand = self.deeper(Parser::sign)?;
-            return Ok(Expr::Sign { minus, operand: self.value(operand)? });
+            return Ok(match *self.value(operand)? {
+                Expr::Number(number) if minus => Expr::Number(number.negated()),
+                Expr::Number(number) => Expr::Number(number),
+                operand => Expr::Sign { minus, operand: Box::new(operand) },
+            });
         }
         let mut expr = self.primary()?;
         while let Some(accessor) = self.accessor()? {
@@ -447,7 +514,7 @@ impl Parser {
             Token::Variable(name) => Expr::Variable(name),
             Token::Text(text) => Expr::Text(text),
             Token::Number(digits) => Expr::Number(crate::types::numeric::parse(&digits)?),
-            Token::Word(word) => match word.as_str() {
+            Token::Word(word, _) => match word.as_str() {
                 "null" => Expr::Null,
                 "true" => Expr::Bool(true),
                 "false" => Expr::Bool(false),
@@ -505,7 +572,7 @@ impl Parser {
                 self.at += 1;
                 return Ok(Some(Accessor::Key(text)));
             }
-            Some(Token::Word(word)) => word,
+            Some(Token::Word(word, _)) => word,
             _ => return Err(self.unexpected()),
         };
         self.at += 1;
@@ -513,36 +580,56 @@ impl Parser {
             return Ok(Some(Accessor::Key(key)));
         }
         let lower = key.to_ascii_lowercase();
-        if ["datetime", "date", "time", "time_tz", "timestamp", "timestamp_tz"].contains(&lower.as_str()) {
-            return Err(Error::unsupported(format!("the jsonpath item method .{lower}()")));
-        }
         let Some((_, method)) = METHODS.iter().find(|(name, _)| *name == lower) else {
             self.at -= 1;
             return Err(self.unexpected());
         };
-        let mut arguments = Vec::new();
-        if lower == "decimal" {
-            while !matches!(self.peek(), Some(Token::Symbol(")"))) && arguments.len() < 2 {
-                arguments.push(self.integer()?);
-                if !self.accept(",") {
-                    break;
-                }
-            }
-        }
+        let arguments = self.arguments(*method)?;
         self.expect(")")?;
         Ok(Some(Accessor::Method(*method, arguments)))
     }
 
-    /// A whole number with its sign.
-    fn integer(&mut self) -> Result<Numeric> {
-        let minus = self.accept("-");
-        if !minus {
+    /// What stands in the brackets of a method.
+    fn arguments(&mut self, method: Method) -> Result<Vec<Expr>> {
+        let is_closed = matches!(self.peek(), Some(Token::Symbol(")")));
+        if is_closed {
+            return Ok(Vec::new());
+        }
+        Ok(match method {
+            Method::Datetime => vec![Expr::Text(self.text()?)],
+            Method::Time | Method::TimeTz | Method::Timestamp | Method::TimestampTz => {
+                vec![self.integer(false)?]
+            }
+            Method::Decimal => {
+                let mut arguments = vec![self.integer(true)?];
+                while self.accept(",") {
+                    arguments.push(self.integer(true)?);
+                }
+                if arguments.len() > 2 {
+                    return Err(syntax("invalid input syntax for type jsonpath")
+                        .detail(".decimal() can only have an optional precision[,scale]."));
+                }
+                arguments
+            }
+            _ => Vec::new(),
+        })
+    }
+
+    /// A whole number, which may have a sign.
+    fn integer(&mut self, signed: bool) -> Result<Expr> {
+        let minus = signed && self.accept("-");
+        if signed && !minus {
             self.accept("+");
         }
-        let Some(Token::Number(digits)) = self.peek().cloned() else { return Err(self.unexpected()) };
+        let digits = match self.peek() {
+            Some(Token::Number(digits)) if !digits.contains(['.', 'e', 'E']) || digits.starts_with("0x") => {
+                digits.clone()
+            }
+            _ => return Err(self.unexpected()),
+        };
         self.at += 1;
         let number = crate::types::numeric::parse(&digits)?;
-        Ok(if minus { number.negated() } else { number })
+        Ok(Expr::Number(if minus { number.negated() } else { number }))
     }
 
     fn subscripts(&mut self) -> Result<Accessor> {
@@ -587,7 +674,8 @@ impl Parser {
             return Ok(None);
         }
         let Some(Token::Number(digits)) = self.peek().cloned() else { return Err(self.unexpected()) };
-        let level = digits.parse().map_err(|_| self.unexpected())?;
+        let level = crate::types::numeric::parse(&digits).ok().and_then(|level| level.to_i64());
+        let level = level.and_then(|level| u32::try_from(level).ok()).ok_or_else(|| self.unexpected())?;
         self.at += 1;
         Ok(Some(level))
     }

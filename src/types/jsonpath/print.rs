@@ -119,8 +119,12 @@ fn access(accessor: &Accessor, f: &mut Formatter<'_>) -> fmt::Result {
             f.write_char(')')
         }
         Accessor::Method(method, arguments) => {
-            let arguments: Vec<String> = arguments.iter().map(number_text).collect();
-            write!(f, ".{}({})", method.name(), arguments.join(","))
+            write!(f, ".{}(", method.name())?;
+            for (n, argument) in arguments.iter().enumerate() {
+                f.write_str(if n > 0 { "," } else { "" })?;
+                print(argument, false, f)?;
+            }
+            f.write_char(')')
         }
     }
 }
