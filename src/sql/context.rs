@@ -25,7 +25,7 @@ use datafusion::sql::sqlparser::ast;
 
 use crate::catalog::{Catalog, Oid, Relation, TEMPORARY_SCHEMA, Table, View};
 use crate::error::{Error, SqlState};
-use crate::functions::sampling;
+use crate::functions::{framed, sampling};
 use crate::planner::environment::Environment;
 use crate::planner::operators::parameter;
 use crate::planner::parameters::Compared;
@@ -372,7 +372,10 @@ impl ContextProvider for Names<'_> {
     }
 
     fn get_window_meta(&self, name: &str) -> Option<Arc<WindowUDF>> {
-        self.context.environment.state().window_functions().get(name).cloned()
+        let state = self.context.environment.state();
+        let aggregate = |name: &str| state.aggregate_functions().get(name).cloned();
+        let framed = || framed::from_name(name, self.context.environment.zone(), aggregate);
+        state.window_functions().get(name).cloned().or_else(framed)
     }
 
     fn get_variable_type(&self, _names: &[String]) -> Option<DataType> {

@@ -23,9 +23,10 @@ use crate::sql::spellings::{respell, settle_frame};
 use crate::sql::trees::{computed, number, place, query_from, relation};
 use crate::sql::visit;
 use crate::sql::{
-    aggregates, aliases, constants, dimensions, domains, first_terms, frames, group_keys, group_names,
-    item_names, membership, order_by, quantified, records, recursive_terms, refusals, same_names, sample,
-    set_functions, subscripts, system, system_columns, ties, using, values, whole_rows, windows,
+    aggregates, aliases, constants, dimensions, domains, first_terms, framed, frames, group_keys,
+    group_names, hypothetical, item_names, membership, order_by, quantified, records, recursive_terms,
+    refusals, same_names, sample, set_functions, subscripts, system, system_columns, ties, using, values,
+    whole_rows, windows,
 };
 use crate::types::Type;
 
@@ -264,6 +265,10 @@ impl VisitorMut for Rewriter<'_> {
             return ControlFlow::Break(());
         }
         aggregates::expand(expr);
+        if let Err(refused) = hypothetical::expand(expr).and_then(|()| framed::expand_call(expr)) {
+            self.refused = Some(refused);
+            return ControlFlow::Break(());
+        }
         expand_function(expr);
         records::expand(expr);
         // The planner looks for columns of an array in its own query only.
