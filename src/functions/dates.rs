@@ -45,6 +45,9 @@ pub fn function_of_operator(operator: &str, left: &Type, right: &Type) -> Option
         ("-", moment, Interval(_)) if is_moment(moment) => "timestamp_mi_interval",
         ("+", date, Time(_)) if is_date(date) => "datetime_pl",
         ("+", Time(_), date) if is_date(date) => "timedate_pl",
+        ("+", moment, Time(_)) if is_moment(moment) => "timestamp_pl_interval",
+        ("+", Time(_), moment) if is_moment(moment) => "interval_pl_timestamp",
+        ("-", moment, Time(_)) if is_moment(moment) => "timestamp_mi_interval",
         ("+", date, Timetz(_)) if is_date(date) => "datetime_pl",
         ("+", Timetz(_), date) if is_date(date) => "timedate_pl",
         ("+", Time(_) | Timetz(_), Interval(_)) => "time_pl_interval",
@@ -105,8 +108,35 @@ fn definitions() -> Vec<Definition> {
             shifted_in_zone(moment(&v[0]), span(&v[1]), -1, zone)
         }),
         strict("timestamp_mi_interval(date, interval) timestamp", |v| shifted(&v[0], span(&v[1]), -1)),
-        strict("datetime_pl(date, time) timestamp", |v| Ok(Value::Timestamp(moment(&v[0]) + time(&v[1])))),
-        strict("timedate_pl(time, date) timestamp", |v| Ok(Value::Timestamp(moment(&v[1]) + time(&v[0])))),
+        // A time is cast to interval there.
+        strict("timestamp_pl_interval(timestamp, time) timestamp", |v| shifted(&v[0], time_of_day(&v[1]), 1)),
+        zoned("timestamp_pl_interval(timestamptz, time) timestamptz", |zone, v| {
+            shifted_in_zone(moment(&v[0]), time_of_day(&v[1]), 1, zone)
+        }),
+        strict("timestamp_mi_interval(date, time) timestamp", |v| shifted(&v[0], time_of_day(&v[1]), -1)),
+        strict("timestamp_mi_interval(timestamp, time) timestamp", |v| {
+            shifted(&v[0], time_of_day(&v[1]), -1)
+        }),
+        zoned("timestamp_mi_interval(timestamptz, time) timestamptz", |zone, v| {
+            shifted_in_zone(moment(&v[0]), time_of_day(&v[1]), -1, zone)
+        }),
+        strict("interval_pl_timestamp(time, timestamp) timestamp", |v| shifted(&v[1], time_of_day(&v[0]), 1)),
+        zoned("interval_pl_timestamp(time, timestamptz) timestamptz", |zone, v| {
+            shifted_in_zone(moment(&v[1]), time_of_day(&v[0]), 1, zone)
+        }),
+        strict("timestamp(date, time) timestamp", |v| {
+            Ok(Value::Timestamp(endless_or(moment(&v[0]), |at| at + time(&v[1]))))
+        }),
+        zoned("timestamptz(date, time) timestamptz", |zone, v| {
+            Ok(Value::Timestamptz(endless_or(moment(&v[0]), |at| zone.to_utc(at + time(&v[1])))))
+        }),
+        strict("timestamptz(date, timetz) timestamptz", |v| joined(day(&v[0]), clock(&v[1]))),
+        strict("datetime_pl(date, time) timestamp", |v| {
+            Ok(Value::Timestamp(endless_or(moment(&v[0]), |at| at + time(&v[1]))))
+        }),
+        strict("timedate_pl(time, date) timestamp", |v| {
+            Ok(Value::Timestamp(endless_or(moment(&v[1]), |at| at + time(&v[0]))))
+        }),
         strict("time_pl_interval(time, interval) time", |v| {
             Ok(around(time(&v[0]) + finite(span(&v[1]), "add")?.microseconds % MICROSECONDS_PER_DAY))
         }),
@@ -168,7 +198,7 @@ fn definitions() -> Vec<Definition> {
             Ok(Value::Timestamptz(zone.to_utc(make_timestamp(v)?)))
         }),
         strict("make_timestamptz(int4, int4, int4, int4, int4, float8, text) timestamptz", |v| {
-            Ok(Value::Timestamptz(Zone::of_operand(text(&v[6]))?.to_utc(make_timestamp(v)?)))
+            Ok(Value::Timestamptz(Zone::of_maker(text(&v[6]))?.to_utc(make_timestamp(v)?)))
         }),
         strict("isfinite(date) bool", |v| Ok(Value::Bool(!matches!(day(&v[0]), i32::MIN | i32::MAX)))),
         strict("isfinite(timestamp) bool", |v| Ok(Value::Bool(is_finite(moment(&v[0]))))),
@@ -227,6 +257,11 @@ pub(super) fn time(value: &Value) -> i64 {
 
 fn clock(value: &Value) -> Timetz {
     if let Value::Timetz(time) = value { *time } else { Timetz { microseconds: 0, west: 0 } }
+}
+
+/// What becomes of a finite moment; infinite ones stay what they are.
+fn endless_or(at: i64, then: impl Fn(i64) -> i64) -> i64 {
+    if is_finite(at) { then(at) } else { at }
 }
 
 /// The moment of a day at which a clock of a zone shows a time.

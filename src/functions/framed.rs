@@ -31,8 +31,9 @@ use crate::error::{Error, SqlState};
 use crate::functions::frame_bounds::{Bounds, Frame, offset_type};
 use crate::functions::scalar::no_such_function;
 use crate::types::arrow::errors::external;
-use crate::types::arrow::{type_of, value_at};
-use crate::types::{Value, Zone};
+use crate::types::arrow::{Builder, type_of, type_of_data_type, value_at};
+use crate::types::cast::cast;
+use crate::types::{Type, Value, Zone};
 
 /// What the names of such calls begin with.
 pub const PREFIX: &str = "\u{1}framed\u{1}";
@@ -55,6 +56,12 @@ pub fn from_name(
     let signature = Signature::user_defined(Volatility::Immutable);
     let framed = Framed { name: name.to_owned(), kind, frame, zone, keys: None, signature };
     Some(Arc::new(WindowUDF::from(framed)))
+}
+
+/// Whether such a function is `lag` or `lead`, whose value and default have one type.
+pub fn is_lag(name: &str) -> bool {
+    let frame = name.strip_prefix(PREFIX).and_then(|frame| serde_json::from_str::<Frame>(frame).ok());
+    frame.is_some_and(|frame| matches!(frame.function.as_str(), "lag" | "lead"))
 }
 
 /// The function with `keys` more arguments, by which rows are peers; `None` when it has them, or is none of these.
@@ -116,7 +123,7 @@ impl Framed {
     fn own_types(&self, given: &[DataType]) -> Result<Vec<DataType>> {
         let integer = |ty: &DataType| match ty {
             DataType::Int16 | DataType::Int32 | DataType::Int64 | DataType::Null | DataType::Utf8 => {
-                Ok(DataType::Int64)
+                Ok(ty.clone())
             }
             _ => Err(no_such_function(&self.frame.function, given)),
         };
@@ -159,7 +166,8 @@ impl WindowUDFImpl for Framed {
         }
         let key = places.key.map(|place| &given[place]);
         for place in [places.start, places.end].into_iter().flatten() {
-            types[place] = offset_type(self.frame.units, key, &given[place]).map_err(external)?;
+            // It is converted where it is used, as a text is by its type.
+            offset_type(self.frame.units, key, &given[place]).map_err(external)?;
         }
         Ok(types)
     }
@@ -195,22 +203,49 @@ struct Evaluator {
 impl PartitionEvaluator for Evaluator {
     fn evaluate_all(&mut self, values: &[ArrayRef], rows: usize) -> Result<ArrayRef> {
         let places = self.of.places(self.fields.len())?;
-        let cells = |place: usize| -> Result<Vec<Value>> {
+        let cells = |place: usize, wanted: Option<&Type>| -> Result<Vec<Value>> {
+            if values[place].data_type().is_null() {
+                return Ok(vec![Value::Null; rows]);
+            }
             let ty = type_of(&self.fields[place]);
-            let cell = |row| value_at(&values[place], row, &ty).map_err(external);
-            (0..rows).map(cell).collect()
+            let cell = |row| {
+                let value = value_at(&values[place], row, &ty)?;
+                wanted.map_or_else(|| Ok(value.clone()), |wanted| cast(value.clone(), wanted, false))
+            };
+            (0..rows).map(|row| cell(row).map_err(external)).collect()
         };
-        let column = |place: Option<usize>| place.map(cells).transpose();
         if let Kind::Lag { ahead } = self.of.kind {
-            let offsets = column(places.own.clone().nth(1))?;
-            return lag(&values[places.own], offsets.as_deref(), ahead, rows);
+            let own = &values[places.own.clone()];
+            let second = places.own.clone().nth(1);
+            let offsets = second.map(|place| cells(place, Some(&Type::Int8))).transpose()?;
+            let value = type_of(&self.fields[places.own.start]);
+            let defaults = match places.own.clone().nth(2) {
+                None => new_null_array(own[0].data_type(), rows),
+                Some(place) => {
+                    let mut defaults = Builder::new(&value, rows);
+                    for default in cells(place, Some(&value))? {
+                        defaults.append(&default).map_err(external)?;
+                    }
+                    defaults.finish()
+                }
+            };
+            return lag(&own[0], &defaults, offsets.as_deref(), ahead, rows);
         }
+        let key = places.key.map(|place| self.fields[place].data_type());
+        let offsets = |place: Option<usize>| {
+            let offsets = place.map(|place| {
+                let given = self.fields[place].data_type();
+                let wanted = offset_type(self.of.frame.units, key, given).map_err(external)?;
+                cells(place, Some(&type_of_data_type(&wanted)))
+            });
+            offsets.transpose()
+        };
         let bounds = Bounds {
             frame: &self.of.frame,
             zone: self.of.zone,
-            keys: column(places.key)?,
-            starts: column(places.start)?,
-            ends: column(places.end)?,
+            keys: places.key.map(|place| cells(place, None)).transpose()?,
+            starts: offsets(places.start)?,
+            ends: offsets(places.end)?,
         };
         let frames = bounds.of_rows(rows, &values[places.peers.clone()]).map_err(external)?;
         let own = &values[places.own.clone()];
@@ -221,7 +256,7 @@ impl PartitionEvaluator for Evaluator {
                 Aggregated::new(aggregate, fields, own, condition)?.over(&frames)
             }
             Kind::Nth => {
-                let wanted = cells(places.own.start + 1)?;
+                let wanted = cells(places.own.start + 1, Some(&Type::Int8))?;
                 chosen(&own[0], frames.iter().zip(&wanted).map(|(frame, wanted)| nth(frame, wanted)))
             }
             kind => {
@@ -271,7 +306,13 @@ fn chosen(values: &ArrayRef, rows: impl Iterator<Item = Result<Option<usize>>>) 
 }
 
 /// The value some rows away, or the default there; beside a NULL there is no row.
-fn lag(own: &[ArrayRef], offsets: Option<&[Value]>, ahead: bool, rows: usize) -> Result<ArrayRef> {
+fn lag(
+    own: &ArrayRef,
+    defaults: &ArrayRef,
+    offsets: Option<&[Value]>,
+    ahead: bool,
+    rows: usize,
+) -> Result<ArrayRef> {
     let place = |row: usize| -> Option<Option<usize>> {
         let offset = match offsets.map(|offsets| &offsets[row]) {
             None => 1,
@@ -281,11 +322,7 @@ fn lag(own: &[ArrayRef], offsets: Option<&[Value]>, ahead: bool, rows: usize) ->
         let there = if ahead { (row as i64).checked_add(offset) } else { (row as i64).checked_sub(offset) };
         Some(there.and_then(|there| usize::try_from(there).ok()).filter(|there| *there < rows))
     };
-    let defaults = match own.get(2) {
-        Some(defaults) => Arc::clone(defaults),
-        None => new_null_array(own[0].data_type(), rows),
-    };
-    let all = concat(&[own[0].as_ref(), defaults.as_ref()])?;
+    let all = concat(&[own.as_ref(), defaults.as_ref()])?;
     chosen(&all, (0..rows).map(|row| Ok(place(row).map(|there| there.unwrap_or(rows + row)))))
 }
 

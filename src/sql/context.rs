@@ -356,6 +356,7 @@ impl ContextProvider for Names<'_> {
         let state = self.context.environment.state();
         // SqlToRel itself knows these.
         let is_known = matches!(name, "unnest" | "unnest_outer")
+            || name.starts_with(framed::PREFIX)
             || state.aggregate_functions().contains_key(name)
             || state.window_functions().contains_key(name)
             || state.higher_order_functions().contains_key(name);

@@ -97,13 +97,13 @@ fn whole_partition() -> Frame {
     }
 }
 
-/// Whether a second argument is no constant.
+/// Whether an argument behind the first is no constant.
 fn has_computed_argument(args: &FunctionArguments) -> bool {
     let FunctionArguments::List(FunctionArgumentList { args, .. }) = args else { return false };
-    match args.get(1) {
-        Some(FunctionArg::Unnamed(FunctionArgExpr::Expr(expr))) => !is_constant(expr),
+    args.iter().skip(1).any(|argument| match argument {
+        FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => !is_constant(expr),
         _ => false,
-    }
+    })
 }
 
 fn is_constant(expr: &Expr) -> bool {

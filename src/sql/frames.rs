@@ -1,4 +1,4 @@
-//! The offsets of window frames, in the few words that the planner reads there.
+//! The offsets of window frames, in the few words that the planner reads there, and AT LOCAL.
 //!
 //! ```text
 //!   ROWS 1 + 1 PRECEDING                     ROWS 2 PRECEDING
@@ -89,8 +89,38 @@ fn mark_exclusions(mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
     tokens
 }
 
+/// `x AT LOCAL` is `x AT TIME ZONE` of the session's.
+fn settle_local(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
+    let solid = dialect::solid(&tokens);
+    let is = |at: usize, word: &str| dialect::word(&tokens[at]) == word;
+    let found = solid.windows(2).filter(|near| is(near[0], "AT") && is(near[1], "LOCAL"));
+    let found: Vec<usize> = found.map(|near| near[1]).collect();
+    if found.is_empty() {
+        return tokens;
+    }
+    let mut settled = Vec::with_capacity(tokens.len() + found.len() * 8);
+    for (at, token) in tokens.into_iter().enumerate() {
+        if !found.contains(&at) {
+            settled.push(token);
+            continue;
+        }
+        let blank = || Token::Whitespace(Whitespace::Space);
+        let words = [Token::make_keyword("TIME"), blank(), Token::make_keyword("ZONE"), blank()];
+        let setting = [
+            Token::make_word("current_setting", None),
+            Token::LParen,
+            Token::SingleQuotedString("TimeZone".to_owned()),
+            Token::RParen,
+        ];
+        let span = token.span;
+        settled.extend(words.into_iter().chain(setting).map(|token| TokenWithSpan { token, span }));
+    }
+    settled
+}
+
 /// `'1 day'::interval PRECEDING`: sqlparser expects the end of the offset behind a text.
-pub fn take(mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
+pub fn take(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
+    let mut tokens = settle_local(tokens);
     let excludes = |token: &TokenWithSpan| matches!(&token.token, Token::Word(word) if word.value.eq_ignore_ascii_case("exclude"));
     if tokens.iter().any(excludes) {
         tokens = mark_exclusions(tokens);

@@ -265,6 +265,7 @@ impl VisitorMut for Rewriter<'_> {
             return ControlFlow::Break(());
         }
         aggregates::expand(expr);
+        age_of_today(expr);
         if let Err(refused) = hypothetical::expand(expr).and_then(|()| framed::expand_call(expr)) {
             self.refused = Some(refused);
             return ControlFlow::Break(());
@@ -283,6 +284,17 @@ impl VisitorMut for Rewriter<'_> {
     fn post_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<()> {
         set_functions::expand(factor, &self.known);
         ControlFlow::Continue(())
+    }
+}
+
+/// `age(x)` is how old it is at midnight.
+fn age_of_today(expr: &mut Expr) {
+    if let Expr::Function(function) = expr
+        && plain_name(function).as_deref() == Some("age")
+        && let Some([argument]) = arguments(function).as_deref()
+    {
+        let today = call(Ident::new("current_date"), ast::FunctionArguments::None);
+        *expr = function_call("age", vec![today, argument.clone()]);
     }
 }
 
