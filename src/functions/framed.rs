@@ -164,16 +164,17 @@ impl WindowUDFImpl for Framed {
         if let Some(filter) = places.filter {
             types[filter] = DataType::Boolean;
         }
-        let key = places.key.map(|place| &given[place]);
-        for place in [places.start, places.end].into_iter().flatten() {
-            // It is converted where it is used, as a text is by its type.
-            offset_type(self.frame.units, key, &given[place]).map_err(external)?;
-        }
+        // Offsets are converted where they are used, as a text is by the type of the key.
         Ok(types)
     }
 
     fn field(&self, args: WindowUDFFieldArgs) -> Result<FieldRef> {
         let places = self.places(args.input_fields().len())?;
+        // Here, since DataFusion words errors of its own for arguments that are not coerced.
+        let given = |place: usize| args.input_fields()[place].data_type();
+        for place in [places.start, places.end].into_iter().flatten() {
+            offset_type(self.frame.units, places.key.map(given), given(place)).map_err(external)?;
+        }
         let own = &args.input_fields()[places.own];
         let field = match &self.kind {
             Kind::Aggregate(aggregate) => aggregate.return_field(own)?,
