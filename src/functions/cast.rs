@@ -15,7 +15,7 @@ use datafusion::logical_expr::{
 use crate::functions::scalar::look_of;
 use crate::types::arrow::errors::external;
 use crate::types::arrow::{Builder, data_type, from_scalar, plain_field, to_scalar, value_at};
-use crate::types::{self, Look, Type, Value, Zone};
+use crate::types::{self, DateOrder, DateStyle, IntervalStyle, Look, Type, Value, Zone};
 
 /// Whether a cast is ours to do.
 pub fn differs(source: &Type, target: &Type) -> bool {
@@ -194,20 +194,27 @@ pub fn keeps_numbers(function: &ScalarUDF) -> bool {
     })
 }
 
-/// Whether a function is a cast that depends on the session's time zone or style of intervals.
+/// Whether a function is a cast that depends on the session's time zone or styles.
 pub fn needs_zone(function: &ScalarUDF) -> bool {
     function.inner().downcast_ref::<Cast>().is_some_and(Cast::needs_zone)
 }
 
 /// A text literal as a value of `ty`, with the errors of that type's input function; `None` when it is another value
-/// in another time zone.
+/// in another time zone or style.
 pub fn parse_text(text: &str, ty: &Type) -> crate::error::Result<Option<Value>> {
-    let value = types::text::parse(ty, text)?;
     if !types::cast::needs_zone(&Type::Text, ty) {
-        return Ok(Some(value));
+        return types::text::parse(ty, text).map(Some);
     }
-    let elsewhere = types::text::parse_in_zone(ty, text, Zone::of_offset(FAR_SECONDS));
-    Ok(elsewhere.ok().filter(|elsewhere| *elsewhere == value).map(|_| value))
+    let same = |value: &Value| {
+        let (zone, intervals) = (Zone::of_offset(FAR_SECONDS), IntervalStyle::Standard);
+        [DateOrder::MonthDayYear, DateOrder::DayMonthYear, DateOrder::YearMonthDay].into_iter().all(|order| {
+            let dates = DateStyle { order, ..DateStyle::ISO };
+            let look = Look { zone, dates, intervals, ..Look::PLAIN };
+            types::text::parse_as(ty, text, look).is_ok_and(|elsewhere| elsewhere == *value)
+        })
+    };
+    // What is no such value here may be one for a session of another DateStyle.
+    Ok(types::text::parse(ty, text).ok().filter(same))
 }
 
 /// So far east that it is another day there at noon.

@@ -1,4 +1,5 @@
-//! Dates, times and intervals: their arithmetic, extract, date_trunc, age, make_date and what belongs to them.
+//! Dates and times: their arithmetic, date_trunc, age, make_date and what belongs to them. Of intervals alone there is more
+//! in `intervals.rs`, of fields in `extract.rs`.
 //!
 //! Days, months and fields of a `timestamptz` are those that clocks of the session's time zone show.
 
@@ -8,17 +9,20 @@ use arrow::datatypes::IntervalMonthDayNano;
 use datafusion::logical_expr::ScalarUDF;
 
 use crate::error::{Error, Result, SqlState};
+use crate::functions::extract::{self, cannot_truncate, unit_of};
+use crate::functions::intervals::{self, justify_hours};
 use crate::functions::value::{Definition, functions as build, strict, zoned};
 use crate::types::datetime::{MICROSECONDS_PER_DAY, civil_from_days, days_from_civil, days_in_month};
 use crate::types::interval::{Field, fit};
-use crate::types::{Interval, Numeric, Timetz, Type, Value, Zone};
+use crate::types::{Interval, Timetz, Type, Value, Zone};
 
-const SECOND: i64 = 1_000_000;
-const MINUTE: i64 = 60 * SECOND;
-const HOUR: i64 = 60 * MINUTE;
+pub(super) const SECOND: i64 = 1_000_000;
+pub(super) const MINUTE: i64 = 60 * SECOND;
+pub(super) const HOUR: i64 = 60 * MINUTE;
 
 pub fn functions() -> Vec<Arc<ScalarUDF>> {
-    build(definitions())
+    let all = [definitions(), intervals::definitions(), extract::definitions()];
+    build(all.into_iter().flatten().collect())
 }
 
 /// The function behind an operator on dates, times and intervals, by the types of its operands.
@@ -41,6 +45,9 @@ pub fn function_of_operator(operator: &str, left: &Type, right: &Type) -> Option
         ("-", moment, Interval(_)) if is_moment(moment) => "timestamp_mi_interval",
         ("+", date, Time(_)) if is_date(date) => "datetime_pl",
         ("+", Time(_), date) if is_date(date) => "timedate_pl",
+        ("+", moment, Time(_)) if is_moment(moment) => "timestamp_pl_interval",
+        ("+", Time(_), moment) if is_moment(moment) => "interval_pl_timestamp",
+        ("-", moment, Time(_)) if is_moment(moment) => "timestamp_mi_interval",
         ("+", date, Timetz(_)) if is_date(date) => "datetime_pl",
         ("+", Timetz(_), date) if is_date(date) => "timedate_pl",
         ("+", Time(_) | Timetz(_), Interval(_)) => "time_pl_interval",
@@ -60,16 +67,6 @@ pub fn function_of_operator(operator: &str, left: &Type, right: &Type) -> Option
         ("/", Interval(_), number) if is_number(number) => "interval_div",
         _ => return None,
     })
-}
-
-/// The function of `extract(field FROM ...)`: its result has as many digits as the field.
-pub fn extract_function(field: &str) -> &'static str {
-    match field.to_ascii_lowercase().as_str() {
-        "second" | "seconds" | "epoch" => "extract_6",
-        "millisecond" | "milliseconds" => "extract_3",
-        "julian" => "extract_any",
-        _ => "extract_0",
-    }
 }
 
 fn definitions() -> Vec<Definition> {
@@ -111,32 +108,51 @@ fn definitions() -> Vec<Definition> {
             shifted_in_zone(moment(&v[0]), span(&v[1]), -1, zone)
         }),
         strict("timestamp_mi_interval(date, interval) timestamp", |v| shifted(&v[0], span(&v[1]), -1)),
-        strict("datetime_pl(date, time) timestamp", |v| Ok(Value::Timestamp(moment(&v[0]) + time(&v[1])))),
-        strict("timedate_pl(time, date) timestamp", |v| Ok(Value::Timestamp(moment(&v[1]) + time(&v[0])))),
+        // A time is cast to interval there.
+        strict("timestamp_pl_interval(timestamp, time) timestamp", |v| shifted(&v[0], time_of_day(&v[1]), 1)),
+        zoned("timestamp_pl_interval(timestamptz, time) timestamptz", |zone, v| {
+            shifted_in_zone(moment(&v[0]), time_of_day(&v[1]), 1, zone)
+        }),
+        strict("timestamp_mi_interval(date, time) timestamp", |v| shifted(&v[0], time_of_day(&v[1]), -1)),
+        strict("timestamp_mi_interval(timestamp, time) timestamp", |v| {
+            shifted(&v[0], time_of_day(&v[1]), -1)
+        }),
+        zoned("timestamp_mi_interval(timestamptz, time) timestamptz", |zone, v| {
+            shifted_in_zone(moment(&v[0]), time_of_day(&v[1]), -1, zone)
+        }),
+        strict("interval_pl_timestamp(time, timestamp) timestamp", |v| shifted(&v[1], time_of_day(&v[0]), 1)),
+        zoned("interval_pl_timestamp(time, timestamptz) timestamptz", |zone, v| {
+            shifted_in_zone(moment(&v[1]), time_of_day(&v[0]), 1, zone)
+        }),
+        strict("timestamp(date, time) timestamp", |v| {
+            Ok(Value::Timestamp(endless_or(moment(&v[0]), |at| at + time(&v[1]))))
+        }),
+        zoned("timestamptz(date, time) timestamptz", |zone, v| {
+            Ok(Value::Timestamptz(endless_or(moment(&v[0]), |at| zone.to_utc(at + time(&v[1])))))
+        }),
+        strict("timestamptz(date, timetz) timestamptz", |v| joined(day(&v[0]), clock(&v[1]))),
+        strict("datetime_pl(date, time) timestamp", |v| {
+            Ok(Value::Timestamp(endless_or(moment(&v[0]), |at| at + time(&v[1]))))
+        }),
+        strict("timedate_pl(time, date) timestamp", |v| {
+            Ok(Value::Timestamp(endless_or(moment(&v[1]), |at| at + time(&v[0]))))
+        }),
         strict("time_pl_interval(time, interval) time", |v| {
-            Ok(around(time(&v[0]) + span(&v[1]).microseconds))
+            Ok(around(time(&v[0]) + finite(span(&v[1]), "add")?.microseconds % MICROSECONDS_PER_DAY))
         }),
         strict("interval_pl_time(interval, time) time", |v| {
-            Ok(around(time(&v[1]) + span(&v[0]).microseconds))
+            Ok(around(time(&v[1]) + finite(span(&v[0]), "add")?.microseconds % MICROSECONDS_PER_DAY))
         }),
         strict("time_mi_interval(time, interval) time", |v| {
-            Ok(around(time(&v[0]) - span(&v[1]).microseconds))
+            Ok(around(time(&v[0]) - finite(span(&v[1]), "subtract")?.microseconds % MICROSECONDS_PER_DAY))
         }),
         strict("datetime_pl(date, timetz) timestamptz", |v| joined(day(&v[0]), clock(&v[1]))),
         strict("timedate_pl(timetz, date) timestamptz", |v| joined(day(&v[1]), clock(&v[0]))),
-        strict("time_pl_interval(timetz, interval) timetz", |v| Ok(later(clock(&v[0]), span(&v[1]), 1))),
-        strict("interval_pl_time(interval, timetz) timetz", |v| Ok(later(clock(&v[1]), span(&v[0]), 1))),
-        strict("time_mi_interval(timetz, interval) timetz", |v| Ok(later(clock(&v[0]), span(&v[1]), -1))),
+        strict("time_pl_interval(timetz, interval) timetz", |v| later(clock(&v[0]), span(&v[1]), 1)),
+        strict("interval_pl_time(interval, timetz) timetz", |v| later(clock(&v[1]), span(&v[0]), 1)),
+        strict("time_mi_interval(timetz, interval) timetz", |v| later(clock(&v[0]), span(&v[1]), -1)),
         strict("time_mi_time(time, time) interval", |v| {
             Ok(Value::Interval(Interval { months: 0, days: 0, microseconds: time(&v[0]) - time(&v[1]) }))
-        }),
-        strict("interval_pl(interval, interval) interval", |v| interval_sum(span(&v[0]), span(&v[1]), 1)),
-        strict("interval_mi(interval, interval) interval", |v| interval_sum(span(&v[0]), span(&v[1]), -1)),
-        strict("interval_mul(interval, float8) interval", |v| scaled(span(&v[0]), float(&v[1]))),
-        strict("mul_d_interval(float8, interval) interval", |v| scaled(span(&v[1]), float(&v[0]))),
-        strict("interval_div(interval, float8) interval", |v| match float(&v[1]) {
-            0.0 => Err(Error::new(SqlState::DIVISION_BY_ZERO, "division by zero")),
-            divisor => divided(span(&v[0]), divisor),
         }),
         strict("interval_eq(interval, interval) bool", |v| Ok(Value::Bool(length(&v[0]) == length(&v[1])))),
         strict("interval_ne(interval, interval) bool", |v| Ok(Value::Bool(length(&v[0]) != length(&v[1])))),
@@ -150,42 +166,12 @@ fn definitions() -> Vec<Definition> {
             Ok(Value::Interval(fit(span(&v[0]), Field::from_name(text(&v[1])), digits)))
         }),
         strict("interval_key(interval) bytea", |v| Ok(Value::Bytea(interval_key(length(&v[0]))))),
-        strict("interval_um(interval) interval", |v| {
-            interval_sum(Interval { months: 0, days: 0, microseconds: 0 }, span(&v[0]), -1)
-        }),
         zoned("age(timestamptz, timestamptz) interval", |zone, v| {
-            Ok(age(zone.to_local(moment(&v[0])), zone.to_local(moment(&v[1]))))
+            age(zone.to_local(moment(&v[0])), zone.to_local(moment(&v[1])))
         }),
-        strict("age(timestamp, timestamp) interval", |v| Ok(age(moment(&v[0]), moment(&v[1])))),
-        zoned("extract_0(text, timestamptz) numeric(20,0)", extract_in_zone),
-        strict("extract_0(text, timestamp) numeric(20,0)", extract),
-        strict("extract_0(text, date) numeric(20,0)", extract),
-        strict("extract_0(text, time) numeric(20,0)", extract),
-        strict("extract_0(text, timetz) numeric(20,0)", extract),
-        strict("extract_0(text, interval) numeric(20,0)", extract),
-        zoned("extract_3(text, timestamptz) numeric(20,3)", extract_in_zone),
-        strict("extract_3(text, timestamp) numeric(20,3)", extract),
-        strict("extract_3(text, date) numeric(20,3)", extract),
-        strict("extract_3(text, time) numeric(20,3)", extract),
-        strict("extract_3(text, timetz) numeric(20,3)", extract),
-        strict("extract_3(text, interval) numeric(20,3)", extract),
-        zoned("extract_6(text, timestamptz) numeric(26,6)", extract_in_zone),
-        strict("extract_6(text, timestamp) numeric(26,6)", extract),
-        strict("extract_6(text, date) numeric(26,6)", extract),
-        strict("extract_6(text, time) numeric(26,6)", extract),
-        strict("extract_6(text, timetz) numeric(26,6)", extract),
-        strict("extract_6(text, interval) numeric(26,6)", extract),
-        zoned("extract_any(text, timestamptz) numeric", extract_in_zone),
-        strict("extract_any(text, timestamp) numeric", extract),
-        strict("extract_any(text, date) numeric(20,0)", extract),
-        zoned("date_part(text, timestamptz) float8", date_part_in_zone),
-        strict("date_part(text, timestamp) float8", date_part),
-        strict("date_part(text, date) float8", date_part),
-        strict("date_part(text, time) float8", date_part),
-        strict("date_part(text, timetz) float8", date_part),
-        strict("date_part(text, interval) float8", date_part),
+        strict("age(timestamp, timestamp) interval", |v| age(moment(&v[0]), moment(&v[1]))),
         strict("date_trunc(text, timestamp) timestamp", |v| {
-            Ok(Value::Timestamp(truncated(text(&v[0]), moment(&v[1]))?))
+            Ok(Value::Timestamp(truncated(text(&v[0]), moment(&v[1]), "timestamp without time zone")?))
         }),
         zoned("date_trunc(text, timestamptz) timestamptz", |zone, v| {
             truncated_in_zone(text(&v[0]), moment(&v[1]), zone)
@@ -199,9 +185,6 @@ fn definitions() -> Vec<Definition> {
         strict("date_bin(interval, timestamptz, timestamptz) timestamptz", |v| {
             Ok(Value::Timestamptz(binned(span(&v[0]), moment(&v[1]), moment(&v[2]))?))
         }),
-        strict("date_trunc(text, interval) interval", |v| truncated_interval(text(&v[0]), span(&v[1]))),
-        // A time is cast to interval there.
-        strict("date_trunc(text, time) interval", |v| truncated_interval(text(&v[0]), time_of_day(&v[1]))),
         strict("make_date(int4, int4, int4) date", |v| {
             make_date(integer(&v[0]), integer(&v[1]), integer(&v[2])).map(Value::Date)
         }),
@@ -215,23 +198,12 @@ fn definitions() -> Vec<Definition> {
             Ok(Value::Timestamptz(zone.to_utc(make_timestamp(v)?)))
         }),
         strict("make_timestamptz(int4, int4, int4, int4, int4, float8, text) timestamptz", |v| {
-            Ok(Value::Timestamptz(Zone::of_operand(text(&v[6]))?.to_utc(make_timestamp(v)?)))
+            Ok(Value::Timestamptz(Zone::of_maker(text(&v[6]))?.to_utc(make_timestamp(v)?)))
         }),
-        strict("make_interval() interval", make_interval),
-        strict("make_interval(int4) interval", make_interval),
-        strict("make_interval(int4, int4) interval", make_interval),
-        strict("make_interval(int4, int4, int4) interval", make_interval),
-        strict("make_interval(int4, int4, int4, int4) interval", make_interval),
-        strict("make_interval(int4, int4, int4, int4, int4) interval", make_interval),
-        strict("make_interval(int4, int4, int4, int4, int4, int4) interval", make_interval),
-        strict("make_interval(int4, int4, int4, int4, int4, int4, float8) interval", make_interval),
-        strict("justify_hours(interval) interval", |v| Ok(Value::Interval(justify_hours(span(&v[0]))))),
-        strict("justify_days(interval) interval", |v| Ok(Value::Interval(justify_days(span(&v[0]))))),
-        strict("justify_interval(interval) interval", |v| Ok(Value::Interval(justify(span(&v[0]))))),
         strict("isfinite(date) bool", |v| Ok(Value::Bool(!matches!(day(&v[0]), i32::MIN | i32::MAX)))),
         strict("isfinite(timestamp) bool", |v| Ok(Value::Bool(is_finite(moment(&v[0]))))),
         strict("isfinite(timestamptz) bool", |v| Ok(Value::Bool(is_finite(moment(&v[0]))))),
-        strict("isfinite(interval) bool", |_| Ok(Value::Bool(true))),
+        strict("isfinite(interval) bool", |v| Ok(Value::Bool(span(&v[0]).is_finite()))),
         strict("timezone(text, timestamptz) timestamp", |v| {
             Ok(Value::Timestamp(Zone::of_operand(text(&v[0]))?.to_local(moment(&v[1]))))
         }),
@@ -262,7 +234,7 @@ fn day(value: &Value) -> i32 {
     if let Value::Date(days) = value { *days } else { 0 }
 }
 
-fn integer(value: &Value) -> i64 {
+pub(super) fn integer(value: &Value) -> i64 {
     match value {
         Value::Int2(value) => i64::from(*value),
         Value::Int4(value) => i64::from(*value),
@@ -271,20 +243,25 @@ fn integer(value: &Value) -> i64 {
     }
 }
 
-fn float(value: &Value) -> f64 {
+pub(super) fn float(value: &Value) -> f64 {
     if let Value::Float8(value) = value { *value } else { 0.0 }
 }
 
-fn text(value: &Value) -> &str {
+pub(super) fn text(value: &Value) -> &str {
     if let Value::Text(text) = value { text } else { "" }
 }
 
-fn time(value: &Value) -> i64 {
+pub(super) fn time(value: &Value) -> i64 {
     if let Value::Time(time) = value { *time } else { 0 }
 }
 
 fn clock(value: &Value) -> Timetz {
     if let Value::Timetz(time) = value { *time } else { Timetz { microseconds: 0, west: 0 } }
+}
+
+/// What becomes of a finite moment; infinite ones stay what they are.
+fn endless_or(at: i64, then: impl Fn(i64) -> i64) -> i64 {
+    if is_finite(at) { then(at) } else { at }
 }
 
 /// The moment of a day at which a clock of a zone shows a time.
@@ -300,18 +277,29 @@ fn joined(day: i32, time: Timetz) -> Result<Value> {
 }
 
 /// A time some hours later on the same clock; days mean nothing to it.
-fn later(time: Timetz, interval: Interval, sign: i64) -> Value {
+fn later(time: Timetz, interval: Interval, sign: i64) -> Result<Value> {
+    let interval = finite(interval, if sign < 0 { "subtract" } else { "add" })?;
     let span = interval.microseconds % MICROSECONDS_PER_DAY * sign;
     let microseconds = (time.microseconds + span).rem_euclid(MICROSECONDS_PER_DAY);
-    Value::Timetz(Timetz { microseconds, ..time })
+    Ok(Value::Timetz(Timetz { microseconds, ..time }))
+}
+
+/// An interval that clocks can be moved by.
+pub(super) fn finite(interval: Interval, what: &str) -> Result<Interval> {
+    if interval.is_finite() {
+        return Ok(interval);
+    }
+    let way = if what == "add" { "to" } else { "from" };
+    let message = format!("cannot {what} infinite interval {way} time");
+    Err(Error::new(SqlState::DATETIME_FIELD_OVERFLOW, message))
 }
 
 /// A time as the interval since midnight.
-fn time_of_day(value: &Value) -> Interval {
+pub(super) fn time_of_day(value: &Value) -> Interval {
     Interval { months: 0, days: 0, microseconds: time(value) }
 }
 
-fn span(value: &Value) -> Interval {
+pub(super) fn span(value: &Value) -> Interval {
     if let Value::Interval(interval) = value {
         *interval
     } else {
@@ -320,7 +308,7 @@ fn span(value: &Value) -> Interval {
 }
 
 /// How long an interval is when intervals are compared: a month has 30 days and a day 24 hours.
-fn length(value: &Value) -> i128 {
+pub(super) fn length(value: &Value) -> i128 {
     let Interval { months, days, microseconds } = span(value);
     (i128::from(months) * 30 + i128::from(days)) * i128::from(MICROSECONDS_PER_DAY) + i128::from(microseconds)
 }
@@ -349,7 +337,7 @@ pub fn moment(value: &Value) -> i64 {
     }
 }
 
-fn is_finite(at: i64) -> bool {
+pub(super) fn is_finite(at: i64) -> bool {
     at != i64::MAX && at != i64::MIN
 }
 
@@ -367,16 +355,37 @@ fn add_days(day: i32, days: i64) -> Result<Value> {
 const DATE_MIN: i64 = -2_440_588;
 const DATE_END: i64 = 2_145_042_541;
 
+/// Whether PostgreSQL has such a date, in days since 1970.
+pub(super) fn is_date(days: i32) -> bool {
+    (DATE_MIN..DATE_END).contains(&i64::from(days))
+}
+
+/// The same of a timestamp.
+pub(super) fn is_timestamp(at: i64) -> bool {
+    (TIMESTAMP_MIN..TIMESTAMP_END).contains(&at)
+}
+
 fn around(microseconds: i64) -> Value {
     Value::Time(microseconds.rem_euclid(MICROSECONDS_PER_DAY))
 }
 
 fn difference(left: i64, right: i64) -> Result<Value> {
-    if !is_finite(left) || !is_finite(right) {
-        return Err(Error::unsupported("infinite intervals"));
+    if let Some(endless) = endless_difference(left, right) {
+        return endless;
     }
     let microseconds = left.checked_sub(right).ok_or_else(|| out_of_range("interval"))?;
-    Ok(Value::Interval(justify_hours(Interval { months: 0, days: 0, microseconds })))
+    justify_hours(Interval { months: 0, days: 0, microseconds }).map(Value::Interval)
+}
+
+/// What is between moments of which one is infinite; two of the same infinity are no distance apart.
+fn endless_difference(left: i64, right: i64) -> Option<Result<Value>> {
+    let sign = |at: i64| i32::from(at == i64::MAX) - i32::from(at == i64::MIN);
+    Some(match (sign(left), sign(right)) {
+        (0, 0) => return None,
+        (left, right) if left == right => Err(out_of_range("interval")),
+        (1, _) | (_, -1) => Ok(Value::Interval(Interval::INFINITY)),
+        _ => Ok(Value::Interval(Interval::MINUS_INFINITY)),
+    })
 }
 
 /// Whether an interval leads forwards (1), backwards (-1) or nowhere (0).
@@ -387,29 +396,39 @@ pub fn interval_sign(interval: Interval) -> i32 {
 /// `interval` added `sign` times, months first, then days, then time.
 pub fn shifted(value: &Value, interval: Interval, sign: i64) -> Result<Value> {
     let at = moment(value);
-    let result =
-        if is_finite(at) { shift(at, interval, sign).ok_or_else(|| out_of_range("timestamp"))? } else { at };
-    Ok(Value::Timestamp(result))
+    Ok(Value::Timestamp(match endless_shift(at, interval, sign) {
+        Some(endless) => endless?,
+        None => shift(at, interval, sign).ok_or_else(|| out_of_range("timestamp"))?,
+    }))
 }
 
 /// Months and days are added to what clocks show, the time to the moment that makes.
 pub fn shifted_in_zone(at: i64, interval: Interval, sign: i64, zone: Zone) -> Result<Value> {
-    if !is_finite(at) {
-        return Ok(Value::Timestamptz(at));
+    if let Some(endless) = endless_shift(at, interval, sign) {
+        return endless.map(Value::Timestamptz);
     }
     let shift =
         |at: i64, interval: Interval| shift(at, interval, sign).ok_or_else(|| out_of_range("timestamp"));
     let Interval { months, days, microseconds } = interval;
     let mut at = at;
-    for part in [Interval { months, ..NOTHING }, Interval { days, ..NOTHING }] {
-        if part != NOTHING {
+    for part in [Interval { months, ..Interval::NOTHING }, Interval { days, ..Interval::NOTHING }] {
+        if part != Interval::NOTHING {
             at = zone.to_utc(shift(zone.to_local(at), part)?);
         }
     }
-    shift(at, Interval { microseconds, ..NOTHING }).map(Value::Timestamptz)
+    shift(at, Interval { microseconds, ..Interval::NOTHING }).map(Value::Timestamptz)
 }
 
-const NOTHING: Interval = Interval { months: 0, days: 0, microseconds: 0 };
+/// The same where the moment or the interval is infinite.
+fn endless_shift(at: i64, interval: Interval, sign: i64) -> Option<Result<i64>> {
+    let direction = match interval {
+        Interval::INFINITY => sign,
+        Interval::MINUS_INFINITY => -sign,
+        _ => return (!is_finite(at)).then_some(Ok(at)),
+    };
+    let end = if direction > 0 { i64::MAX } else { i64::MIN };
+    Some(if is_finite(at) || at == end { Ok(end) } else { Err(out_of_range("timestamp")) })
+}
 
 fn shift(at: i64, interval: Interval, sign: i64) -> Option<i64> {
     let (mut days, clock) = (at.div_euclid(MICROSECONDS_PER_DAY), at.rem_euclid(MICROSECONDS_PER_DAY));
@@ -431,104 +450,11 @@ fn shift(at: i64, interval: Interval, sign: i64) -> Option<i64> {
 const TIMESTAMP_MIN: i64 = -2_440_588 * MICROSECONDS_PER_DAY;
 const TIMESTAMP_END: i64 = 106_751_991 * MICROSECONDS_PER_DAY;
 
-fn interval_sum(left: Interval, right: Interval, sign: i32) -> Result<Value> {
-    let error = || out_of_range("interval");
-    let add = |a: i32, b: i32| b.checked_mul(sign).and_then(|b| a.checked_add(b)).ok_or_else(error);
-    let microseconds =
-        right.microseconds.checked_mul(i64::from(sign)).and_then(|b| left.microseconds.checked_add(b));
-    Ok(Value::Interval(Interval {
-        months: add(left.months, right.months)?,
-        days: add(left.days, right.days)?,
-        microseconds: microseconds.ok_or_else(error)?,
-    }))
-}
-
-/// interval_mul: what months and days lose by being whole goes on to days and seconds.
-fn scaled(interval: Interval, factor: f64) -> Result<Value> {
-    spread(interval, f64::from(interval.months) * factor, f64::from(interval.days) * factor, |microseconds| {
-        microseconds * factor
-    })
-}
-
-/// An interval divided, with the rests of months as days and those of days as time.
-pub fn divided(interval: Interval, divisor: f64) -> Result<Value> {
-    spread(
-        interval,
-        f64::from(interval.months) / divisor,
-        f64::from(interval.days) / divisor,
-        |microseconds| microseconds / divisor,
-    )
-}
-
-fn spread(interval: Interval, months: f64, days: f64, time: impl Fn(f64) -> f64) -> Result<Value> {
-    let error = || out_of_range("interval");
-    let whole = |value: f64| match value.is_finite() && value.abs() < f64::from(i32::MAX) {
-        true => Ok(value.trunc() as i32),
-        false => Err(error()),
-    };
-    let to_microseconds = |value: f64| (value * 1e6).round() / 1e6;
-    let (whole_months, whole_days) = (whole(months)?, whole(days)?);
-    let month_rest = to_microseconds((months - f64::from(whole_months)) * 30.0);
-    let mut seconds = (days - f64::from(whole_days) + month_rest - month_rest.trunc()) * 86_400.0;
-    seconds = to_microseconds(seconds);
-    let mut extra_days = month_rest.trunc();
-    if seconds.abs() >= 86_400.0 {
-        extra_days += (seconds / 86_400.0).trunc();
-        seconds -= (seconds / 86_400.0).trunc() * 86_400.0;
-    }
-    let microseconds = (time(interval.microseconds as f64) + seconds * 1e6).round_ties_even();
-    if !microseconds.is_finite() || microseconds.abs() > 9.2e18 {
-        return Err(error());
-    }
-    Ok(Value::Interval(Interval {
-        months: whole_months,
-        days: whole_days.checked_add(extra_days as i32).ok_or_else(error)?,
-        microseconds: microseconds as i64,
-    }))
-}
-
-fn justify_hours(interval: Interval) -> Interval {
-    let Interval { months, mut days, mut microseconds } = interval;
-    days = days.saturating_add((microseconds / MICROSECONDS_PER_DAY) as i32);
-    microseconds %= MICROSECONDS_PER_DAY;
-    if days > 0 && microseconds < 0 {
-        (days, microseconds) = (days - 1, microseconds + MICROSECONDS_PER_DAY);
-    } else if days < 0 && microseconds > 0 {
-        (days, microseconds) = (days + 1, microseconds - MICROSECONDS_PER_DAY);
-    }
-    Interval { months, days, microseconds }
-}
-
-fn justify_days(interval: Interval) -> Interval {
-    let Interval { mut months, mut days, microseconds } = interval;
-    months = months.saturating_add(days / 30);
-    days %= 30;
-    if months > 0 && days < 0 {
-        (months, days) = (months - 1, days + 30);
-    } else if months < 0 && days > 0 {
-        (months, days) = (months + 1, days - 30);
-    }
-    Interval { months, days, microseconds }
-}
-
-fn justify(interval: Interval) -> Interval {
-    let Interval { months, days, microseconds } = justify_days(justify_hours(interval));
-    let (mut months, mut days, mut microseconds) = (months, days, microseconds);
-    if months > 0 && (days < 0 || days == 0 && microseconds < 0) {
-        (months, days) = (months - 1, days + 30);
-    } else if months < 0 && (days > 0 || days == 0 && microseconds > 0) {
-        (months, days) = (months + 1, days - 30);
-    }
-    if days > 0 && microseconds < 0 {
-        (days, microseconds) = (days - 1, microseconds + MICROSECONDS_PER_DAY);
-    } else if days < 0 && microseconds > 0 {
-        (days, microseconds) = (days + 1, microseconds - MICROSECONDS_PER_DAY);
-    }
-    Interval { months, days, microseconds }
-}
-
 /// Years, months and days as people count them: whole months first, borrowed from the earlier one's month.
-fn age(left: i64, right: i64) -> Value {
+fn age(left: i64, right: i64) -> Result<Value> {
+    if let Some(endless) = endless_difference(left, right) {
+        return endless;
+    }
     let negative = left < right;
     let (later, earlier) = if negative { (right, left) } else { (left, right) };
     let split = |at: i64| {
@@ -546,194 +472,17 @@ fn age(left: i64, right: i64) -> Value {
         (months, days) = (months - 1, days + i64::from(borrowed));
     }
     let sign = if negative { -1 } else { 1 };
-    Value::Interval(Interval {
+    Ok(Value::Interval(Interval {
         months: (sign * months) as i32,
         days: (sign * days) as i32,
         microseconds: sign * microseconds,
-    })
-}
-
-/// A field of a value, exactly.
-fn field(name: &str, value: &Value, zone: Zone) -> Result<Numeric> {
-    let lower = name.to_ascii_lowercase();
-    let whole = |number: i64| Ok(Numeric::from_integer(number));
-    let scaled = |number: i128, scale: u8| Ok(Numeric::new(number, scale));
-    let unsupported = |ty: &str| {
-        Error::new(SqlState::FEATURE_NOT_SUPPORTED, format!("unit \"{lower}\" not supported for type {ty}"))
-    };
-    let unknown = |ty: &str| {
-        Error::new(
-            SqlState::INVALID_PARAMETER_VALUE,
-            format!("unit \"{lower}\" not recognized for type {ty}"),
-        )
-    };
-    let of_clock = |clock: i64| match lower.as_str() {
-        "microsecond" | "microseconds" => Some(whole(clock % MINUTE)),
-        "millisecond" | "milliseconds" => Some(scaled(i128::from(clock % MINUTE), 3)),
-        "second" | "seconds" => Some(scaled(i128::from(clock % MINUTE), 6)),
-        "minute" | "minutes" => Some(whole(clock / MINUTE % 60)),
-        _ => None,
-    };
-    if let Value::Interval(interval) = value {
-        let months = i64::from(interval.months);
-        if let Some(part) = of_clock(interval.microseconds) {
-            return part;
-        }
-        return match lower.as_str() {
-            "hour" | "hours" => whole(interval.microseconds / HOUR),
-            "day" | "days" => whole(i64::from(interval.days)),
-            "month" | "months" => whole(months % 12),
-            "quarter" => whole(months % 12 / 3 + 1),
-            "year" | "years" => whole(months / 12),
-            "decade" | "decades" => whole(months / 120),
-            "century" | "centuries" => whole(months / 1_200),
-            "millennium" => whole(months / 12_000),
-            "epoch" => {
-                // A year counts 365.25 days here, a month 30.
-                let days = months / 12 * 36_525 + months % 12 * 3_000 + i64::from(interval.days) * 100;
-                scaled(i128::from(days) * 864_000_000 + i128::from(interval.microseconds), 6)
-            }
-            "week" | "weeks" | "dow" | "isodow" | "doy" | "isoyear" | "julian" | "timezone" => {
-                Err(unsupported("interval"))
-            }
-            _ => Err(unknown("interval")),
-        };
-    }
-    if let Value::Timetz(time) = value {
-        if let Some(part) = of_clock(time.microseconds) {
-            return part;
-        }
-        let (east, ty) = (-i64::from(time.west), "time with time zone");
-        return match lower.as_str() {
-            "hour" | "hours" => whole(time.microseconds / HOUR),
-            "epoch" => scaled(i128::from(time.in_greenwich()), 6),
-            "timezone" => whole(east),
-            "timezone_hour" => whole(east / 3600),
-            "timezone_minute" => whole(east / 60 % 60),
-            lower if is_field_of_days(lower) => Err(unsupported(ty)),
-            _ => Err(unknown(ty)),
-        };
-    }
-    if let Value::Time(clock) = value {
-        if let Some(part) = of_clock(*clock) {
-            return part;
-        }
-        let ty = "time without time zone";
-        return match lower.as_str() {
-            "hour" | "hours" => whole(clock / HOUR),
-            "epoch" => scaled(i128::from(*clock), 6),
-            lower if is_field_of_days(lower) || lower == "timezone" => Err(unsupported(ty)),
-            _ => Err(unknown(ty)),
-        };
-    }
-    let ty = match value {
-        Value::Date(_) => "date",
-        Value::Timestamptz(_) => "timestamp with time zone",
-        _ => "timestamp without time zone",
-    };
-    let at = moment(value);
-    if !is_finite(at) {
-        return Err(Error::unsupported("extract from infinity"));
-    }
-    let shown = if matches!(value, Value::Timestamptz(_)) { zone.to_local(at) } else { at };
-    let (days, clock) = (shown.div_euclid(MICROSECONDS_PER_DAY), shown.rem_euclid(MICROSECONDS_PER_DAY));
-    let is_date = matches!(value, Value::Date(_));
-    if let Some(part) = of_clock(clock) {
-        return if is_date { Err(unsupported(ty)) } else { part };
-    }
-    let (year, month, day) = civil_from_days(days);
-    // There is no year 0: 1 BC is -1.
-    let shown_year = if year > 0 { year } else { year - 1 };
-    match lower.as_str() {
-        "hour" | "hours" if is_date => Err(unsupported(ty)),
-        "hour" | "hours" => whole(clock / HOUR),
-        "day" | "days" => whole(i64::from(day)),
-        "month" | "months" => whole(i64::from(month)),
-        "quarter" => whole(i64::from(month - 1) / 3 + 1),
-        "year" | "years" => whole(shown_year),
-        "decade" | "decades" => whole(year.div_euclid(10)),
-        "century" | "centuries" => {
-            whole(if year > 0 { (year + 99) / 100 } else { -((99 - (year - 1)) / 100) })
-        }
-        "millennium" => whole(if year > 0 { (year + 999) / 1_000 } else { -((999 - (year - 1)) / 1_000) }),
-        "week" | "weeks" => whole(iso_week(days).1),
-        "isoyear" => {
-            let year = iso_week(days).0;
-            whole(if year > 0 { year } else { year - 1 })
-        }
-        "dow" => whole((days + 4).rem_euclid(7)),
-        "isodow" => whole((days + 3).rem_euclid(7) + 1),
-        "doy" => whole(days - days_from_civil(year, 1, 1) + 1),
-        "epoch" => scaled(i128::from(at), 6),
-        "julian" if is_date => whole(days + 2_440_588),
-        "julian" => {
-            // A fraction of a day to 16 digits is more than a microsecond needs.
-            let fraction = i128::from(clock) * 10i128.pow(16) / i128::from(MICROSECONDS_PER_DAY);
-            scaled(i128::from(days + 2_440_588) * 10i128.pow(16) + fraction, 16)
-        }
-        "timezone" | "timezone_hour" | "timezone_minute" if matches!(value, Value::Timestamptz(_)) => {
-            let seconds = i64::from(zone.offset_at(at));
-            whole(match lower.as_str() {
-                "timezone" => seconds,
-                "timezone_hour" => seconds / 3600,
-                _ => seconds / 60 % 60,
-            })
-        }
-        "timezone" | "timezone_hour" | "timezone_minute" => Err(unsupported(ty)),
-        _ => Err(unknown(ty)),
-    }
-}
-
-/// Fields that moments have and times of day have not.
-fn is_field_of_days(field: &str) -> bool {
-    let fields = [
-        "day",
-        "month",
-        "quarter",
-        "year",
-        "decade",
-        "century",
-        "millennium",
-        "week",
-        "dow",
-        "doy",
-        "isodow",
-        "isoyear",
-        "julian",
-    ];
-    fields.contains(&field)
-}
-
-/// ISO 8601's year and week of a day.
-fn iso_week(days: i64) -> (i64, i64) {
-    let thursday = days - (days + 3).rem_euclid(7) + 3;
-    let (year, _, _) = civil_from_days(thursday);
-    (year, (thursday - days_from_civil(year, 1, 1)) / 7 + 1)
-}
-
-fn extract(v: &[Value]) -> Result<Value> {
-    extract_in_zone(Zone::UTC, v)
-}
-
-fn extract_in_zone(zone: Zone, v: &[Value]) -> Result<Value> {
-    field(text(&v[0]), &v[1], zone).map(Value::Numeric)
-}
-
-fn date_part(v: &[Value]) -> Result<Value> {
-    date_part_in_zone(Zone::UTC, v)
-}
-
-fn date_part_in_zone(zone: Zone, v: &[Value]) -> Result<Value> {
-    Ok(Value::Float8(field(text(&v[0]), &v[1], zone)?.to_f64()))
+    }))
 }
 
 /// What clocks show is cut off; parts of an hour keep the offset they had.
 fn truncated_in_zone(unit: &str, at: i64, zone: Zone) -> Result<Value> {
     let local = zone.to_local(at);
-    let cut = truncated(unit, local).map_err(|error| {
-        let message = error.message().replace("without time zone", "with time zone");
-        Error::new(error.state(), message)
-    })?;
+    let cut = truncated(unit, local, "timestamp with time zone")?;
     let within_hour = cut.div_euclid(HOUR) == local.div_euclid(HOUR) && is_finite(at);
     Ok(Value::Timestamptz(if within_hour && !is_day_or_more(unit) {
         at - (local - cut)
@@ -743,15 +492,15 @@ fn truncated_in_zone(unit: &str, at: i64, zone: Zone) -> Result<Value> {
 }
 
 fn is_day_or_more(unit: &str) -> bool {
-    !["microsecond", "millisecond", "second", "minute", "hour"]
-        .contains(&unit.to_ascii_lowercase().trim_end_matches('s'))
+    !["microsecond", "millisecond", "second", "minute", "hour"].contains(&unit_of(unit).as_str())
 }
 
 /// AT TIME ZONE INTERVAL '2 hours': east of Greenwich.
 fn zone_of_span(interval: Interval) -> Result<Zone> {
-    if interval.months != 0 || interval.days != 0 {
+    if !interval.is_finite() || interval.months != 0 || interval.days != 0 {
         let shown = crate::types::text::to_string(&Value::Interval(interval));
-        let message = format!("interval time zone \"{shown}\" must not include months or days");
+        let wrong = if interval.is_finite() { "must not include months or days" } else { "must be finite" };
+        let message = format!("interval time zone \"{shown}\" {wrong}");
         return Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, message));
     }
     let seconds = i32::try_from(interval.microseconds / SECOND).map_err(|_| out_of_range("time zone"))?;
@@ -766,6 +515,9 @@ fn binned(stride: Interval, at: i64, origin: i64) -> Result<i64> {
     let out_of_range = |what: &str| Error::new(SqlState::DATETIME_FIELD_OVERFLOW, what);
     if !is_finite(origin) {
         return Err(out_of_range("origin out of range"));
+    }
+    if !stride.is_finite() {
+        return Err(out_of_range("timestamps cannot be binned into infinite intervals"));
     }
     if stride.months != 0 {
         let message = "timestamps cannot be binned into intervals containing months or years";
@@ -783,8 +535,7 @@ fn binned(stride: Interval, at: i64, origin: i64) -> Result<i64> {
     begin.ok_or_else(|| out_of_range("timestamp out of range"))
 }
 
-fn truncated(unit: &str, at: i64) -> Result<i64> {
-    let lower = unit.to_ascii_lowercase();
+fn truncated(unit: &str, at: i64, ty: &str) -> Result<i64> {
     if !is_finite(at) {
         return Ok(at);
     }
@@ -794,52 +545,22 @@ fn truncated(unit: &str, at: i64) -> Result<i64> {
     let begin = |year: i64, month: u32| Ok(days_from_civil(year, month, 1) * MICROSECONDS_PER_DAY);
     // Centuries and millennia begin with year 1.
     let era = |years: i64| begin((year - 1).div_euclid(years) * years + 1, 1);
-    match lower.as_str() {
-        "microsecond" | "microseconds" => Ok(at),
-        "millisecond" | "milliseconds" => floor(1_000),
-        "second" | "seconds" => floor(SECOND),
-        "minute" | "minutes" => floor(MINUTE),
-        "hour" | "hours" => floor(HOUR),
-        "day" | "days" => floor(MICROSECONDS_PER_DAY),
-        "week" | "weeks" => Ok((days - (days + 3).rem_euclid(7)) * MICROSECONDS_PER_DAY),
-        "month" | "months" => begin(year, month),
+    match unit_of(unit).as_str() {
+        "microsecond" => Ok(at),
+        "millisecond" => floor(1_000),
+        "second" => floor(SECOND),
+        "minute" => floor(MINUTE),
+        "hour" => floor(HOUR),
+        "day" => floor(MICROSECONDS_PER_DAY),
+        "week" => Ok((days - (days + 3).rem_euclid(7)) * MICROSECONDS_PER_DAY),
+        "month" => begin(year, month),
         "quarter" => begin(year, (month - 1) / 3 * 3 + 1),
-        "year" | "years" => begin(year, 1),
-        "decade" | "decades" => begin(year.div_euclid(10) * 10, 1),
-        "century" | "centuries" => era(100),
+        "year" => begin(year, 1),
+        "decade" => begin(year.div_euclid(10) * 10, 1),
+        "century" => era(100),
         "millennium" => era(1_000),
-        _ => Err(Error::new(
-            SqlState::INVALID_PARAMETER_VALUE,
-            format!("unit \"{lower}\" not recognized for type timestamp without time zone"),
-        )),
+        known => Err(cannot_truncate(unit, known, ty)),
     }
-}
-
-fn truncated_interval(unit: &str, interval: Interval) -> Result<Value> {
-    let lower = unit.to_ascii_lowercase();
-    let Interval { months, days, microseconds } = interval;
-    let of_months = |step: i32| Interval { months: months - months % step, days: 0, microseconds: 0 };
-    let of_time = |step: i64| Interval { months, days, microseconds: microseconds - microseconds % step };
-    Ok(Value::Interval(match lower.as_str() {
-        "microsecond" | "microseconds" => interval,
-        "millisecond" | "milliseconds" => of_time(1_000),
-        "second" | "seconds" => of_time(SECOND),
-        "minute" | "minutes" => of_time(MINUTE),
-        "hour" | "hours" => of_time(HOUR),
-        "day" | "days" => Interval { months, days, microseconds: 0 },
-        "month" | "months" => of_months(1),
-        "quarter" => of_months(3),
-        "year" | "years" => of_months(12),
-        "decade" | "decades" => of_months(120),
-        "century" | "centuries" => of_months(1_200),
-        "millennium" => of_months(12_000),
-        _ => {
-            return Err(Error::new(
-                SqlState::INVALID_PARAMETER_VALUE,
-                format!("unit \"{lower}\" not recognized for type interval"),
-            ));
-        }
-    }))
 }
 
 fn make_date(year: i64, month: i64, day: i64) -> Result<i32> {
@@ -877,21 +598,4 @@ fn make_time(hour: i64, minute: i64, second: f64) -> Result<i64> {
 fn make_timestamp(v: &[Value]) -> Result<i64> {
     let date = make_date(integer(&v[0]), integer(&v[1]), integer(&v[2]))?;
     Ok(i64::from(date) * MICROSECONDS_PER_DAY + make_time(integer(&v[3]), integer(&v[4]), float(&v[5]))?)
-}
-
-/// Years, months, weeks, days, hours, minutes and seconds.
-fn make_interval(v: &[Value]) -> Result<Value> {
-    let part = |index: usize| v.get(index).map_or(0, integer);
-    let error = || out_of_range("interval");
-    let small = |value: i64| i32::try_from(value).map_err(|_| error());
-    let seconds = (v.get(6).map_or(0.0, float) * 1e6).round_ties_even();
-    if !seconds.is_finite() || seconds.abs() > 9.0e18 {
-        return Err(error());
-    }
-    let clock = part(4).checked_mul(HOUR).and_then(|hours| hours.checked_add(part(5) * MINUTE));
-    Ok(Value::Interval(Interval {
-        months: small(part(0) * 12 + part(1))?,
-        days: small(part(2) * 7 + part(3))?,
-        microseconds: clock.and_then(|clock| clock.checked_add(seconds as i64)).ok_or_else(error)?,
-    }))
 }

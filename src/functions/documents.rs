@@ -12,7 +12,7 @@ use crate::error::{Error, Result, SqlState};
 use crate::functions::json::written_along;
 use crate::functions::value::{Definition, functions as build, lenient, lenient_shown, shown, strict};
 use crate::types::json::{self, Key, Node, Parts, print_string};
-use crate::types::{Look, Value, text as texts};
+use crate::types::{DateStyle, Look, Value, text as texts};
 
 /// Makes a row, as json, of names and values.
 pub const RECORD: &str = "hither_record";
@@ -410,6 +410,12 @@ pub fn json_text(look: Look, value: &Value) -> String {
 
 /// Moments have a T between date and time, and a zone with minutes.
 fn moment_text(look: Look, value: &Value) -> String {
+    let look = match value {
+        Value::Date(_) | Value::Timestamp(_) | Value::Timestamptz(_) => {
+            Look { dates: DateStyle::ISO, ..look }
+        }
+        _ => look,
+    };
     let text = texts::to_string_as(value, look);
     match value {
         Value::Timestamp(_) => text.replacen(' ', "T", 1),

@@ -8,8 +8,10 @@ use std::sync::Arc;
 use datafusion::logical_expr::ScalarUDF;
 
 use crate::error::{Error, Result, SqlState};
+use crate::functions::dates::{is_date, is_timestamp, out_of_range};
+use crate::functions::moment_templates::{self, Place, Read};
 use crate::functions::value::{Definition, functions as build, strict, zoned};
-use crate::types::datetime::{MICROSECONDS_PER_DAY, civil_from_days, days_from_civil, days_in_month};
+use crate::types::datetime::{MICROSECONDS_PER_DAY, civil_from_days, days_from_civil};
 use crate::types::{Interval, Numeric, Value, Zone};
 
 pub fn functions() -> Vec<Arc<ScalarUDF>> {
@@ -26,17 +28,37 @@ fn definitions() -> Vec<Definition> {
         strict("to_char(numeric, text) text", print_number),
         strict("to_char(float8, text) text", print_number),
         strict("to_timestamp(float8) timestamptz", |v| match &v[0] {
-            Value::Float8(seconds) if seconds.is_finite() && (seconds * 1e6).abs() < 9.2e18 => {
+            Value::Float8(seconds) if seconds.is_nan() => {
+                Err(Error::new(SqlState::DATETIME_FIELD_OVERFLOW, "timestamp cannot be NaN"))
+            }
+            Value::Float8(f64::INFINITY) => Ok(Value::Timestamptz(i64::MAX)),
+            Value::Float8(f64::NEG_INFINITY) => Ok(Value::Timestamptz(i64::MIN)),
+            Value::Float8(seconds) if is_timestamp((seconds * 1e6) as i64) => {
                 Ok(Value::Timestamptz((seconds * 1e6).round_ties_even() as i64))
             }
-            _ => Err(Error::new(SqlState::DATETIME_FIELD_OVERFLOW, "timestamp out of range")),
+            shown => {
+                let message = format!("timestamp out of range: \"{}\"", shown_number(shown));
+                Err(Error::new(SqlState::DATETIME_FIELD_OVERFLOW, message))
+            }
         }),
         strict("to_date(text, text) date", |v| {
-            let at = read_moment(text(&v[0]), text(&v[1]))?;
-            Ok(Value::Date(at.div_euclid(MICROSECONDS_PER_DAY) as i32))
+            let days = moment_templates::read(text(&v[0]), text(&v[1]))?.days;
+            let days = i32::try_from(days).ok().filter(|days| is_date(*days));
+            days.map(Value::Date).ok_or_else(|| {
+                let message = format!("date out of range: \"{}\"", text(&v[0]));
+                Error::new(SqlState::DATETIME_FIELD_OVERFLOW, message)
+            })
         }),
         zoned("to_timestamp(text, text) timestamptz", |zone, v| {
-            read_moment(text(&v[0]), text(&v[1])).map(|local| Value::Timestamptz(zone.to_utc(local)))
+            let Read { days, time, place } = moment_templates::read(text(&v[0]), text(&v[1]))?;
+            let local = days.checked_mul(MICROSECONDS_PER_DAY).and_then(|at| at.checked_add(time));
+            let at = local.and_then(|local| match place {
+                None => Some(zone.to_utc(local)),
+                Some(Place::In(zone)) => Some(zone.to_utc(local)),
+                Some(Place::East(seconds)) => local.checked_sub(seconds * 1_000_000),
+            });
+            let at = at.filter(|at| is_timestamp(*at)).map(Value::Timestamptz);
+            at.ok_or_else(|| out_of_range("timestamp"))
         }),
         strict("to_number(text, text) numeric", |v| read_number(text(&v[0]))),
     ]
@@ -46,49 +68,90 @@ fn text(value: &Value) -> &str {
     if let Value::Text(text) = value { text } else { "" }
 }
 
+/// As C prints it with `%g`.
+fn shown_number(value: &Value) -> String {
+    let Value::Float8(number) = value else { return String::new() };
+    let shown = format!("{number:.5e}");
+    let Some((digits, exponent)) = shown.split_once('e') else { return shown };
+    let digits = digits.trim_end_matches('0').trim_end_matches('.');
+    match exponent.parse::<i32>() {
+        Ok(exponent @ -4..6) if exponent < 6 => crate::types::text::to_string(&Value::Float8(*number)),
+        Ok(exponent) => {
+            let sign = if exponent < 0 { '-' } else { '+' };
+            format!("{digits}e{sign}{:02}", exponent.abs())
+        }
+        Err(_) => shown,
+    }
+}
+
 /// The words of date templates, longer ones before their beginnings.
 const WORDS: &[&str] = &[
     "Y,YYY", "IYYY", "YYYY", "MONTH", "SSSSS", "SSSS", "HH12", "HH24", "A.M.", "P.M.", "B.C.", "A.D.",
     "IDDD", "IYY", "YYY", "DAY", "MON", "DDD", "TZH", "TZM", "FF1", "FF2", "FF3", "FF4", "FF5", "FF6", "HH",
     "MI", "SS", "MS", "US", "AM", "PM", "BC", "AD", "IY", "YY", "MM", "DY", "DD", "ID", "WW", "IW", "CC",
-    "RM", "TZ", "OF", "FM", "FX", "TM", "TH", "Y", "I", "D", "W", "J", "Q",
+    "RM", "TZ", "OF", "FX", "Y", "I", "D", "W", "J", "Q",
 ];
 
-enum Token {
-    /// The word in upper case, and as it was written.
-    Word(&'static str, String),
+pub(super) enum Token {
+    /// The word in upper case and as it was written; without FM its value is filled to its width, and TH or th behind it
+    /// makes it an ordinal.
+    Word {
+        word: &'static str,
+        written: String,
+        fill: bool,
+        ordinal: Option<String>,
+    },
+    /// Outside of quotes.
     Literal(char),
+    Quoted(char),
 }
 
-fn tokens(template: &str) -> Vec<Token> {
+pub(super) fn tokens(template: &str) -> Vec<Token> {
+    let starts =
+        |text: &str, word: &str| text.get(..word.len()).is_some_and(|start| start.eq_ignore_ascii_case(word));
     let mut tokens = Vec::new();
     let mut rest = template;
-    while let Some(first) = rest.chars().next() {
-        if first == '"' {
-            let inner = &rest[1..];
-            let end = inner.find('"').unwrap_or(inner.len());
-            tokens.extend(inner[..end].chars().map(Token::Literal));
-            rest = inner.get(end + 1..).unwrap_or("");
+    while !rest.is_empty() {
+        let mut fill = true;
+        if starts(rest, "FM") || starts(rest, "TM") {
+            fill = !starts(rest, "FM");
+            rest = &rest[2..];
+        }
+        if let Some(word) = WORDS.iter().find(|word| starts(rest, word)) {
+            let (written, behind) = rest.split_at(word.len());
+            rest = behind;
+            let ordinal = starts(rest, "TH").then(|| rest[..2].to_owned());
+            if ordinal.is_some() {
+                rest = &rest[2..];
+            }
+            tokens.push(Token::Word { word, written: written.to_owned(), fill, ordinal });
             continue;
         }
-        let word = WORDS
-            .iter()
-            .find(|word| rest.get(..word.len()).is_some_and(|start| start.eq_ignore_ascii_case(word)));
-        match word {
-            Some(word) => {
-                tokens.push(Token::Word(word, rest[..word.len()].to_owned()));
-                rest = &rest[word.len()..];
+        let mut characters = rest.chars();
+        match characters.next() {
+            Some('"') => {
+                while let Some(c) = characters.next() {
+                    match c {
+                        '"' => break,
+                        // A backslash quotes the next character, if there is one.
+                        '\\' => tokens.push(Token::Quoted(characters.next().unwrap_or(c))),
+                        c => tokens.push(Token::Quoted(c)),
+                    }
+                }
             }
-            None => {
-                tokens.push(Token::Literal(first));
-                rest = &rest[first.len_utf8()..];
+            Some('\\') if characters.as_str().starts_with('"') => {
+                characters.next();
+                tokens.push(Token::Literal('"'));
             }
+            Some(c) => tokens.push(Token::Literal(c)),
+            None => {}
         }
+        rest = characters.as_str();
     }
     tokens
 }
 
-const MONTHS: [&str; 12] = [
+pub(super) const MONTHS: [&str; 12] = [
     "January",
     "February",
     "March",
@@ -102,8 +165,10 @@ const MONTHS: [&str; 12] = [
     "November",
     "December",
 ];
-const DAYS: [&str; 7] = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
-const ROMAN: [&str; 12] = ["I", "II", "III", "IV", "V", "VI", "VII", "VIII", "IX", "X", "XI", "XII"];
+pub(super) const DAYS: [&str; 7] =
+    ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
+pub(super) const ROMAN: [&str; 12] =
+    ["I", "II", "III", "IV", "V", "VI", "VII", "VIII", "IX", "X", "XI", "XII"];
 
 /// A moment or an interval, taken apart.
 struct Parts {
@@ -124,6 +189,7 @@ impl Parts {
     fn of(value: &Value, zone: Option<Zone>) -> Option<Parts> {
         let (days, clock) = match value {
             Value::Timestamp(i64::MIN | i64::MAX) | Value::Timestamptz(i64::MIN | i64::MAX) => return None,
+            Value::Interval(interval) if !interval.is_finite() => return None,
             Value::Timestamp(at) | Value::Timestamptz(at) => {
                 let at = zone.map_or(*at, |zone| zone.to_local(*at));
                 (at.div_euclid(MICROSECONDS_PER_DAY), at.rem_euclid(MICROSECONDS_PER_DAY))
@@ -166,24 +232,19 @@ impl Parts {
 fn print_moment(value: &Value, template: &str, zone: Option<Zone>) -> Result<Value> {
     let Some(parts) = Parts::of(value, zone) else { return Ok(Value::Null) };
     let mut out = String::new();
-    let mut fill = true;
     for token in tokens(template) {
         match token {
-            Token::Literal(c) => out.push(c),
-            Token::Word("FM", _) => fill = false,
-            Token::Word("FX" | "TM", _) => {}
-            Token::Word("TH", written) => {
-                let digits = out.trim_end_matches(|c: char| !c.is_ascii_digit()).to_owned();
-                let suffix = ordinal(&digits);
-                out.push_str(&if written.starts_with('T') {
-                    suffix.to_uppercase()
-                } else {
-                    suffix.to_owned()
-                });
-            }
-            Token::Word(word, written) => {
+            Token::Literal(c) | Token::Quoted(c) => out.push(c),
+            Token::Word { word: "FX", .. } => {}
+            Token::Word { word, written, fill, ordinal: with_ordinal } => {
                 out.push_str(&part(&parts, word, &written, fill)?);
-                fill = true;
+                if let Some(written) = with_ordinal {
+                    let digits = out.trim_end_matches(|c: char| !c.is_ascii_digit());
+                    let suffix = ordinal(digits);
+                    let suffix =
+                        if written.starts_with('T') { suffix.to_uppercase() } else { suffix.to_owned() };
+                    out.push_str(&suffix);
+                }
             }
         }
     }
@@ -237,7 +298,8 @@ fn part(parts: &Parts, word: &str, written: &str, fill: bool) -> Result<String> 
     let iso = || {
         let thursday = days - (days + 3).rem_euclid(7) + 3;
         let (year, _, _) = civil_from_days(thursday);
-        (year, (thursday - days_from_civil(year, 1, 1)) / 7 + 1)
+        // 1 BC is year 0.
+        (if year <= 0 { 1 - year } else { year }, (thursday - days_from_civil(year, 1, 1)) / 7 + 1, year)
     };
     let day_of_year = days - days_from_civil(parts.year, 1, 1) + 1;
     Ok(match word {
@@ -267,8 +329,17 @@ fn part(parts: &Parts, word: &str, written: &str, fill: bool) -> Result<String> 
         "Q" => ((parts.month - 1) / 3 + 1).to_string(),
         "DDD" if is_interval => number(parts.year * 360 + parts.month * 30 + parts.day, 3),
         "TZ" | "OF" | "TZH" | "TZM" if is_interval => return no_date(),
-        "RM" if is_interval && parts.month == 0 => String::new(),
-        "RM" => named(ROMAN[(parts.month - 1).rem_euclid(12) as usize], written, width(4)),
+        "RM" if is_interval && parts.month == 0 && parts.year == 0 => String::new(),
+        // Of an interval, whole years are a twelfth month, and negative months are counted from the end.
+        "RM" => {
+            let month = match parts.month {
+                0 if parts.year > 0 => 11,
+                0 => 0,
+                month @ 1.. => month - 1,
+                month => 12 + month,
+            };
+            named(ROMAN[month.rem_euclid(12) as usize], written, width(4))
+        }
         "J" if is_interval => return no_date(),
         _ if is_interval => return no_date(),
         "IYYY" => number(iso().0, 4),
@@ -282,14 +353,16 @@ fn part(parts: &Parts, word: &str, written: &str, fill: bool) -> Result<String> 
         "DY" => named(&DAYS[(days + 4).rem_euclid(7) as usize][..3], written, 0),
         "DDD" => number(day_of_year, 3),
         "IDDD" => number(
-            days - (days_from_civil(iso().0, 1, 4) - (days_from_civil(iso().0, 1, 4) + 3).rem_euclid(7)) + 1,
+            days - (days_from_civil(iso().2, 1, 4) - (days_from_civil(iso().2, 1, 4) + 3).rem_euclid(7)) + 1,
             3,
         ),
         "D" => ((days + 4).rem_euclid(7) + 1).to_string(),
         "ID" => ((days + 3).rem_euclid(7) + 1).to_string(),
         "W" => ((parts.day - 1) / 7 + 1).to_string(),
         "WW" => number((day_of_year - 1) / 7 + 1, 2),
-        "CC" => number((years + 99) / 100, 2),
+        // The first before Christ is -1.
+        "CC" if parts.year > 0 => number((years + 99) / 100, 2),
+        "CC" => number(-((years + 99) / 100), 2),
         "J" => (days + 2_440_588).to_string(),
         "BC" | "AD" | "B.C." | "A.D." => {
             let name = if parts.year <= 0 { "BC" } else { "AD" };
@@ -316,164 +389,6 @@ fn part(parts: &Parts, word: &str, written: &str, fill: bool) -> Result<String> 
         }
         other => return Err(Error::unsupported(format!("the format \"{other}\" in to_char"))),
     })
-}
-
-/// A moment read by a template; what the template leaves out is the beginning of the era it names.
-fn read_moment(input: &str, template: &str) -> Result<i64> {
-    let mut rest = input;
-    let (mut year, mut month, mut day) = (None, 1i64, 1i64);
-    let (mut hour, mut minute, mut second, mut microsecond) = (0i64, 0i64, 0i64, 0i64);
-    let (mut pm, mut half_day, mut day_of_year, mut julian, mut bc) = (None, false, None, None, false);
-    let all = tokens(template);
-    for (index, token) in all.iter().enumerate() {
-        let (word, written) = match token {
-            Token::Literal(c) => {
-                // Blanks and punctuation of either side stand for each other.
-                let next = rest.chars().next();
-                match next {
-                    Some(next)
-                        if !(c.is_alphanumeric() || next.is_alphanumeric() || next == '-' && *c == ' ') =>
-                    {
-                        rest = &rest[next.len_utf8()..];
-                    }
-                    Some(next) if c.is_alphanumeric() => rest = &rest[next.len_utf8()..],
-                    _ => {}
-                }
-                continue;
-            }
-            Token::Word("FM" | "FX" | "TM" | "TH", _) => continue,
-            Token::Word(word, written) => (*word, written.as_str()),
-        };
-        rest = rest.trim_start();
-        // Digits right behind belong to the next word.
-        let bounded = matches!(all.get(index + 1), Some(Token::Word(next, _)) if !matches!(*next, "TH"));
-        let mut digits = |most: usize| -> Result<i64> {
-            let most = if bounded { most } else { most.max(if most == 4 { 9 } else { most }) };
-            let sign = usize::from(rest.starts_with(['-', '+']));
-            let length = rest[sign..].bytes().take(most).take_while(u8::is_ascii_digit).count();
-            let found = &rest[..sign + length];
-            let shown: String = rest.chars().take(most).collect();
-            let value = found.parse::<i64>().map_err(|_| {
-                let message = format!("invalid value \"{shown}\" for \"{written}\"");
-                Error::new(SqlState("22007"), message).detail("Value must be an integer.")
-            })?;
-            rest = &rest[sign + length..];
-            Ok(value)
-        };
-        let recent = |value: i64| if value < 70 { 2_000 + value } else { 1_900 + value };
-        match word {
-            "YYYY" | "IYYY" => year = Some(digits(4)?),
-            "Y,YYY" => {
-                let thousands = digits(1)?;
-                rest = rest.strip_prefix(',').unwrap_or(rest);
-                let length = rest.bytes().take(3).take_while(u8::is_ascii_digit).count();
-                year = Some(thousands * 1_000 + rest[..length].parse::<i64>().unwrap_or(0));
-                rest = &rest[length..];
-            }
-            "YYY" => year = Some(2_000 + digits(3)?),
-            "YY" => year = Some(recent(digits(2)?)),
-            "Y" => year = Some(2_020 + digits(1)?),
-            "MM" => month = digits(2)?,
-            "DD" => day = digits(2)?,
-            "DDD" => day_of_year = Some(digits(3)?),
-            "J" => julian = Some(digits(7)?),
-            "HH" | "HH12" => (hour, half_day) = (digits(2)?, true),
-            "HH24" => hour = digits(2)?,
-            "MI" => minute = digits(2)?,
-            "SS" => second = digits(2)?,
-            "SSSS" | "SSSSS" => {
-                let seconds = digits(5)?;
-                (hour, minute, second) = (seconds / 3_600, seconds / 60 % 60, seconds % 60);
-            }
-            "MS" | "FF3" => microsecond = fraction(&mut rest, 3),
-            "US" | "FF6" => microsecond = fraction(&mut rest, 6),
-            "AM" | "PM" | "A.M." | "P.M." => {
-                let lower = rest.to_ascii_lowercase();
-                let names = [("a.m.", false), ("p.m.", true), ("am", false), ("pm", true)];
-                let found = names.iter().find(|(name, _)| lower.starts_with(name));
-                let (name, is_pm) = found.ok_or_else(|| unreadable(rest, written))?;
-                (pm, rest) = (Some(*is_pm), &rest[name.len()..]);
-            }
-            "BC" | "AD" | "B.C." | "A.D." => {
-                bc = rest.to_ascii_lowercase().starts_with('b');
-                rest = rest.get(word.len()..).unwrap_or("");
-            }
-            "MONTH" | "MON" => {
-                month = name_in(&MONTHS, word == "MON", &mut rest).ok_or_else(|| unreadable(rest, written))?
-                    as i64
-                    + 1
-            }
-            "DAY" | "DY" => {
-                name_in(&DAYS, word == "DY", &mut rest).ok_or_else(|| unreadable(rest, written))?;
-            }
-            "Q" | "D" | "ID" | "W" | "WW" | "CC" => {
-                digits(2)?;
-            }
-            other => {
-                return Err(Error::unsupported(format!(
-                    "the format \"{other}\" in to_date and to_timestamp"
-                )));
-            }
-        }
-    }
-    let out_of_range = || {
-        Error::new(
-            SqlState::DATETIME_FIELD_OVERFLOW,
-            format!("date/time field value out of range: \"{input}\""),
-        )
-    };
-    if half_day {
-        if !(1..=12).contains(&hour) {
-            let message = format!("hour \"{hour}\" is invalid for the 12-hour clock");
-            return Err(Error::new(SqlState("22007"), message)
-                .hint("Use the 24-hour clock, or give an hour between 1 and 12."));
-        }
-        hour = hour % 12 + if pm == Some(true) { 12 } else { 0 };
-    }
-    let mut year = year.unwrap_or(0);
-    if bc {
-        year = 1 - year;
-    } else if year == 0 {
-        // PostgreSQL's year without a name is 1 BC.
-        year = 0;
-    }
-    if !(1..=12).contains(&month) || day < 1 || day > i64::from(days_in_month(year, month as u32)) {
-        return Err(out_of_range());
-    }
-    if hour > 24 || minute > 59 || second > 59 || year.abs() > 294_276 {
-        return Err(out_of_range());
-    }
-    let days = match (julian, day_of_year) {
-        (Some(julian), _) => julian - 2_440_588,
-        (None, Some(day)) => days_from_civil(year, 1, 1) + day - 1,
-        (None, None) => days_from_civil(year, month as u32, day as u32),
-    };
-    let clock = (hour * 3_600 + minute * 60 + second) * 1_000_000 + microsecond;
-    days.checked_mul(MICROSECONDS_PER_DAY).and_then(|days| days.checked_add(clock)).ok_or_else(out_of_range)
-}
-
-fn unreadable(rest: &str, written: &str) -> Error {
-    let shown: String = rest.chars().take(written.len()).collect();
-    Error::new(SqlState("22007"), format!("invalid value \"{shown}\" for \"{written}\""))
-        .detail("The given value did not match any of the allowed values for this field.")
-}
-
-/// Up to `width` digits behind a point, in microseconds.
-fn fraction(rest: &mut &str, width: usize) -> i64 {
-    let length = rest.bytes().take(width).take_while(u8::is_ascii_digit).count();
-    let value: i64 = rest[..length].parse().unwrap_or(0);
-    *rest = &rest[length..];
-    value * 10i64.pow((6 - length) as u32)
-}
-
-/// The position of the name the text begins with.
-fn name_in(names: &[&str], short: bool, rest: &mut &str) -> Option<usize> {
-    let length = |name: &str| if short { 3 } else { name.len() };
-    let found = names.iter().position(|name| {
-        rest.get(..length(name)).is_some_and(|start| start.eq_ignore_ascii_case(&name[..length(name)]))
-    })?;
-    *rest = &rest[length(names[found])..];
-    Some(found)
 }
 
 /// The digits of a number format, taken apart.

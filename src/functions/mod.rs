@@ -14,6 +14,10 @@ pub mod average;
 pub mod cast;
 // Dates, times and intervals.
 pub mod dates;
+/// extract, and the names of fields.
+pub mod extract;
+/// Intervals.
+pub mod intervals;
 // array_agg of all types.
 mod array_agg;
 // percentile_cont, percentile_disc, mode.
@@ -23,7 +27,7 @@ mod overlaps;
 // sum of smallint and integer.
 mod integer_sum;
 // avg of intervals.
-mod interval_average;
+mod interval_sum;
 // Whether a value is one of a domain.
 pub mod domains;
 // enum_first and its like.
@@ -36,8 +40,14 @@ pub mod documents;
 pub mod elements;
 // Aggregates that look at all of a sliding frame.
 mod frame;
+// Which rows are in a frame.
+pub mod frame_bounds;
+// Functions over frames of our own.
+pub mod framed;
 // to_char and its like.
 pub mod formatting;
+// to_date and to_timestamp.
+mod moment_templates;
 // The digits of numeric.
 pub mod decimal;
 // bit_and, bit_or and bit_xor of bit strings.

@@ -13,7 +13,7 @@ use datafusion::logical_expr::{
 };
 
 use crate::types::arrow::{data_type, field, lists};
-use crate::types::{IntervalStyle, Look, Type, Zone};
+use crate::types::{DateStyle, IntervalStyle, Look, Type, Zone};
 
 /// What the arguments are converted to before the call, or why they cannot be.
 pub type Coerce = fn(name: &str, given: &[DataType]) -> Result<Vec<DataType>>;
@@ -126,6 +126,7 @@ pub fn look_of(options: &ConfigOptions) -> Look {
     let Some(look) = options.extensions.get::<SessionLook>() else { return Look::from(zone_of(options)) };
     Look {
         zone: zone_of(options),
+        dates: DateStyle::from_name(&look.dates).unwrap_or_default(),
         intervals: IntervalStyle::from_name(&look.intervals).unwrap_or_default(),
         float_digits: look.float_digits as i8 + FLOAT_DIGITS_MIN,
     }
@@ -137,6 +138,8 @@ pub const FLOAT_DIGITS_MIN: i8 = -15;
 extensions_options! {
     /// What of a session's wishes the options of DataFusion have no place for.
     pub struct SessionLook {
+        /// Its DateStyle.
+        pub dates: String, default = DateStyle::ISO.to_string()
         /// The name of its style of intervals.
         pub intervals: String, default = IntervalStyle::default().name().to_owned()
         /// extra_float_digits, counted from [`FLOAT_DIGITS_MIN`]: options are not negative.

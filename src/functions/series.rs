@@ -164,6 +164,11 @@ fn series(cells: &[Value], zone: Zone) -> crate::error::Result<Vec<Value>> {
         Value::Interval(step) => interval_sign(*step),
         _ => 0,
     };
+    if let Value::Interval(step) = step
+        && !step.is_finite()
+    {
+        return Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, "step size cannot be infinite"));
+    }
     if sign == 0 {
         return Err(no_step());
     }

@@ -25,7 +25,7 @@ use crate::error::{Error, SqlState};
 use crate::functions::cells::{Output, element_of, read, type_of_element};
 use crate::functions::frame::{FloatSum, Frame, is_float};
 use crate::functions::integer_sum::{Widened, is_narrow};
-use crate::functions::interval_average::{self, IntervalAverage, is_interval};
+use crate::functions::interval_sum::{self, IntervalSum, is_interval};
 use crate::functions::money::{MoneySum, is_money};
 use crate::functions::real_sum::{RealSum, is_real};
 use crate::functions::scalar::no_such_function;
@@ -83,8 +83,8 @@ impl VectorAggregate {
         !self.average && args.expr_fields.first().is_some_and(|field| is_money(field.data_type()))
     }
 
-    fn is_interval_average(&self, args: &AccumulatorArgs) -> bool {
-        self.average && args.expr_fields.first().is_some_and(|field| is_interval(field.data_type()))
+    fn is_interval_sum(&self, args: &AccumulatorArgs) -> bool {
+        args.expr_fields.first().is_some_and(|field| is_interval(field.data_type()))
     }
 
     /// Whether it is an average of exact numbers, or a sum of such that DataFusion's has not the digits for.
@@ -127,7 +127,7 @@ impl AggregateUDFImpl for VectorAggregate {
         if given.len() == 1 && self.is_exact(given.first()) {
             return Ok(given.to_vec());
         }
-        if self.average && given.len() == 1 && is_interval(&given[0]) {
+        if given.len() == 1 && is_interval(&given[0]) {
             return Ok(given.to_vec());
         }
         if given.len() == 1 && self.is_real_sum(given.first()) {
@@ -153,7 +153,7 @@ impl AggregateUDFImpl for VectorAggregate {
             [numbers] if self.is_exact(Some(numbers)) => Ok(decimal::any()),
             [real] if self.is_real_sum(Some(real)) => Ok(DataType::Float32),
             [money] if is_money(money) => Ok(money.clone()),
-            [intervals] if self.average && is_interval(intervals) => Ok(intervals.clone()),
+            [intervals] if is_interval(intervals) => Ok(intervals.clone()),
             [numbers] if self.is_narrow_sum(Some(numbers)) => Ok(DataType::Int64),
             given => self.inner.return_type(given),
         }
@@ -169,11 +169,11 @@ impl AggregateUDFImpl for VectorAggregate {
         if self.is_money_sum(&args) {
             return Ok(Box::new(MoneySum::new(args.is_distinct)));
         }
-        if self.is_interval_average(&args) {
+        if self.is_interval_sum(&args) {
             if args.is_distinct {
-                return Err(external(Error::unsupported("DISTINCT in an average of intervals")));
+                return Err(external(Error::unsupported("DISTINCT in a sum or an average of intervals")));
             }
-            return Ok(Box::new(IntervalAverage::default()));
+            return Ok(Box::new(IntervalSum::new(self.average)));
         }
         let Some(element) = vectors_of(&args) else {
             let narrow = self.is_narrow(&args);
@@ -191,8 +191,8 @@ impl AggregateUDFImpl for VectorAggregate {
         if self.is_exact(input) {
             return Ok(exact::state_fields(&args));
         }
-        if self.average && input.is_some_and(is_interval) {
-            return Ok(interval_average::state_fields(&args));
+        if input.is_some_and(is_interval) {
+            return Ok(interval_sum::state_fields(&args));
         }
         if self.is_real_sum(input) {
             let ty = RealSum::state_type(args.is_distinct);
@@ -216,7 +216,7 @@ impl AggregateUDFImpl for VectorAggregate {
     fn groups_accumulator_supported(&self, args: AccumulatorArgs) -> bool {
         vectors_of(&args).is_none()
             && !self.is_exact_of(&args)
-            && !self.is_interval_average(&args)
+            && !self.is_interval_sum(&args)
             && !self.is_money_sum(&args)
             && !self.is_real_sum(args.expr_fields.first().map(|field| field.data_type()))
             && self.inner.groups_accumulator_supported(args)
@@ -237,7 +237,7 @@ impl AggregateUDFImpl for VectorAggregate {
         if self.is_exact_of(&args) {
             return Ok(exact::sliding_accumulator(&args, self.average));
         }
-        match vectors_of(&args).is_some() || self.is_interval_average(&args) || self.is_money_sum(&args) {
+        match vectors_of(&args).is_some() || self.is_interval_sum(&args) || self.is_money_sum(&args) {
             true => self.accumulator(args),
             false => {
                 let narrow = self.is_narrow(&args);

@@ -137,6 +137,11 @@ impl Environment {
         self.state.runtime_env().memory_pool.reserved()
     }
 
+    /// How the session of its plans reads and shows values.
+    pub fn look(&self) -> Look {
+        self.look
+    }
+
     /// The time zone of its plans.
     pub fn zone(&self) -> Zone {
         self.look.zone
@@ -163,9 +168,9 @@ impl Environment {
 fn session_state(system: &dyn SystemCatalog, runtime: Arc<RuntimeEnv>, look: Look) -> SessionState {
     let mut config = options();
     config.options_mut().execution.time_zone = (look.zone != Zone::UTC).then(|| look.zone.to_string());
-    let intervals = look.intervals.name().to_owned();
+    let (dates, intervals) = (look.dates.to_string(), look.intervals.name().to_owned());
     let float_digits = usize::from(look.float_digits.abs_diff(FLOAT_DIGITS_MIN));
-    config.options_mut().extensions.insert(SessionLook { intervals, float_digits });
+    config.options_mut().extensions.insert(SessionLook { dates, intervals, float_digits });
     // Expressions find the options here when they are made ready to run.
     let mut properties = ExecutionProps::new();
     properties.config_options = Some(Arc::clone(config.options()));

@@ -23,14 +23,15 @@ use arrow::datatypes::{DataType, Field};
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{Column, DFSchema, Result};
 use datafusion::functions_aggregate::first_last::first_value;
+use datafusion::logical_expr::expr::WindowFunction;
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::{
     Aggregate, Expr, ExprSchemable, GroupingSet, LogicalPlan, Projection, SortExpr, Window, WindowFrameBound,
-    WindowFrameUnits, when,
+    WindowFrameUnits, WindowFunctionDefinition, when,
 };
 
 use crate::functions::vector::{SORT_KEY, wants_sort_key};
-use crate::functions::{COLLECT, citext, decimal, sort_keys};
+use crate::functions::{COLLECT, citext, decimal, framed, sort_keys};
 use crate::planner::casts::input_schema;
 use crate::planner::characters::as_noted;
 use crate::planner::operators::call;
@@ -166,10 +167,21 @@ fn window(node: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
             if !of_distances {
                 changed |= order(&mut function.params.order_by, &schema)?;
             }
+            changed |= with_peers(&mut function);
             Ok(Transformed::new_transformed(Expr::WindowFunction(function), changed))
         })?;
         Ok(changed.update_data(|expr| name.restore(expr)))
     })
+}
+
+/// A function over a frame of ours takes its keys as arguments.
+fn with_peers(function: &mut WindowFunction) -> bool {
+    let WindowFunctionDefinition::WindowUDF(known) = &function.fun else { return false };
+    let Some(keyed) = framed::with_keys(known, function.params.order_by.len()) else { return false };
+    function.fun = WindowFunctionDefinition::WindowUDF(Arc::new(keyed));
+    let keys = function.params.order_by.iter().map(|key| key.expr.clone());
+    function.params.args.extend(keys);
+    true
 }
 
 /// A window whose keys compare something computes them beneath it. DataFusion wants to know the range of all that is

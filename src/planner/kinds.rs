@@ -69,13 +69,15 @@ pub fn is_defined(operator: &str, left: &Type, right: &Type) -> bool {
             (Kind::Date | Kind::Timestamp | Kind::Time | Kind::Timetz, Kind::Interval) => true,
             (Kind::Interval, Kind::Date | Kind::Timestamp | Kind::Time | Kind::Timetz) => true,
             (Kind::Date, Kind::Time | Kind::Timetz) | (Kind::Time | Kind::Timetz, Kind::Date) => true,
+            // A time is cast to interval there.
+            (Kind::Timestamp, Kind::Time) | (Kind::Time, Kind::Timestamp) => true,
             _ => false,
         },
         "-" => match pair {
             (Kind::Number, Kind::Number) | (Kind::Money, Kind::Money) => true,
             (Kind::Date, Kind::Number) => is_integer(right),
             (Kind::Date | Kind::Timestamp, Kind::Date | Kind::Timestamp) => true,
-            (Kind::Time, Kind::Time) => true,
+            (Kind::Time, Kind::Time) | (Kind::Date | Kind::Timestamp, Kind::Time) => true,
             (Kind::Date | Kind::Timestamp | Kind::Time | Kind::Timetz | Kind::Interval, Kind::Interval) => {
                 true
             }

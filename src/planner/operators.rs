@@ -24,8 +24,8 @@ use crate::functions::cells::{common_element, element_of, type_of_element};
 use crate::functions::scalar::type_name;
 use crate::functions::vector::{distance_function, operator_function};
 use crate::functions::{
-    arithmetic, arrays, bits, characters, choice, citext, dates, decimal, documents, json, jsonpath, math,
-    membership, money, ranges, regex, regexps, sort_keys, strings, text_search, vector,
+    arithmetic, arrays, bits, characters, choice, citext, dates, decimal, documents, extract, json, jsonpath,
+    math, membership, money, ranges, regex, regexps, sort_keys, strings, text_search, vector,
 };
 use crate::planner::characters::with_blanks;
 use crate::planner::citext as of_citext;
@@ -309,7 +309,7 @@ impl ExprPlanner for OperatorPlanner {
     }
 
     fn plan_extract(&self, args: Vec<Expr>) -> Result<PlannerResult<Vec<Expr>>> {
-        Ok(match field_of(&args).map(dates::extract_function) {
+        Ok(match field_of(&args).map(extract::extract_function) {
             Some(function) => PlannerResult::Planned(call(function, args)),
             None => PlannerResult::Original(args),
         })

@@ -10,7 +10,7 @@ use datafusion::logical_expr::{Cast, Expr, ExprSchemable, WindowFrame, WindowFra
 use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 
 use crate::error::Error;
-use crate::functions::decimal;
+use crate::functions::{decimal, framed};
 use crate::planner::common;
 use crate::planner::operators::literal;
 use crate::types::Type;
@@ -54,7 +54,7 @@ pub fn count_peers(window: &mut WindowFunction, schema: &DFSchema) {
 
 /// The value of lag and lead and its default have one type: `lead(quantity, 1, -0.5)` is numeric.
 pub fn settle_default(window: &mut WindowFunction, schema: &DFSchema) -> Result<()> {
-    if !matches!(window.fun.name(), "lag" | "lead") {
+    if !matches!(window.fun.name(), "lag" | "lead") && !framed::is_lag(window.fun.name()) {
         return Ok(());
     }
     if let [value, _, default] = window.params.args.as_mut_slice() {

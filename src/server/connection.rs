@@ -437,7 +437,7 @@ impl Connection {
             ));
         }
         let started = Instant::now();
-        let bound = decode::parameters(&prepared.param_types, &bind, self.session.zone())?;
+        let bound = decode::parameters(&prepared.param_types, &bind, self.session.look())?;
         let prepared = match &bound.other_types {
             None => prepared,
             Some(types) => self.session.prepare_again(&prepared, types)?,

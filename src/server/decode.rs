@@ -4,7 +4,7 @@ use crate::error::{Error, Result, SqlState};
 use crate::server::frontend::{Bind, Format, Parameter};
 use crate::types::dimensions::DIMENSIONS_MAX;
 use crate::types::names::UNKNOWN_OID;
-use crate::types::{Type, Value, Zone, array, binary, text};
+use crate::types::{Look, Type, Value, array, binary, text};
 
 /// The type a client declares in Parse; 0 and `unknown` leave it to the statement. `find` knows the types of users.
 pub fn parameter_type(oid: u32, find: impl FnOnce(u32) -> Option<Type>) -> Result<Option<Type>> {
@@ -24,13 +24,13 @@ pub struct Bound {
     pub other_types: Option<Vec<Type>>,
 }
 
-/// All parameters of a Bind; their number has been checked. Moments in text without a zone are of `zone`.
-pub fn parameters(types: &[Type], bind: &Bind<'_>, zone: Zone) -> Result<Bound> {
+/// All parameters of a Bind; their number has been checked. Text is read as a session reads it.
+pub fn parameters(types: &[Type], bind: &Bind<'_>, look: Look) -> Result<Bound> {
     let mut bound = Bound { values: Vec::with_capacity(types.len()), other_types: None };
     for (index, (ty, parameter)) in types.iter().zip(&bind.parameters).enumerate() {
         let of_place = |error: Error| error.context(place(bind.portal, index));
         let other = other_dimensions(ty, parameter).map_err(of_place)?;
-        bound.values.push(value(other.as_ref().unwrap_or(ty), parameter, zone).map_err(of_place)?);
+        bound.values.push(value(other.as_ref().unwrap_or(ty), parameter, look).map_err(of_place)?);
         if let Some(other) = other {
             bound.other_types.get_or_insert_with(|| types.to_vec())[index] = other;
         }
@@ -51,11 +51,11 @@ fn other_dimensions(ty: &Type, parameter: &Parameter<'_>) -> Result<Option<Type>
 }
 
 /// One parameter, or one argument of a function.
-pub fn value(ty: &Type, parameter: &Parameter<'_>, zone: Zone) -> Result<Value> {
+pub fn value(ty: &Type, parameter: &Parameter<'_>, look: Look) -> Result<Value> {
     match (parameter.bytes, parameter.format) {
         (None, _) => Ok(Value::Null),
         (Some(bytes), Format::Binary) => binary::receive(ty, bytes),
-        (Some(bytes), Format::Text) => text::parse_in_zone(ty, binary::utf8(bytes)?, zone),
+        (Some(bytes), Format::Text) => text::parse_as(ty, binary::utf8(bytes)?, look),
     }
 }
 

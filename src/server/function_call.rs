@@ -12,7 +12,7 @@ use crate::server::encode::RowEncoder;
 use crate::server::frontend::FunctionCall;
 use crate::server::wire::WireError;
 use crate::sql::{Prepared, Response};
-use crate::types::{Value, Zone};
+use crate::types::{Look, Value};
 
 impl Connection {
     pub(super) async fn function_call(&mut self, call: &FunctionCall<'_>) -> Result<(), WireError> {
@@ -27,7 +27,7 @@ impl Connection {
     async fn run_function(&mut self, call: &FunctionCall<'_>) -> Result<(), Failure> {
         self.session.check_not_failed(None)?;
         let prepared = self.session.prepare_call(call.function)?;
-        let arguments = arguments(call, &prepared, self.session.zone())?;
+        let arguments = arguments(call, &prepared, self.session.look())?;
         let Response::Rows(mut rows) = self.session.execute(&prepared, arguments).await? else {
             return Err(Error::internal("a call of a function has no result").into());
         };
@@ -53,7 +53,7 @@ impl Connection {
     }
 }
 
-fn arguments(call: &FunctionCall<'_>, prepared: &Prepared, zone: Zone) -> Result<Vec<Value>> {
+fn arguments(call: &FunctionCall<'_>, prepared: &Prepared, look: Look) -> Result<Vec<Value>> {
     let (given, needed) = (call.arguments.len(), prepared.param_types.len());
     if given != needed {
         let message =
@@ -61,5 +61,5 @@ fn arguments(call: &FunctionCall<'_>, prepared: &Prepared, zone: Zone) -> Result
         return Err(Error::new(SqlState::PROTOCOL_VIOLATION, message));
     }
     let decoded = prepared.param_types.iter().zip(&call.arguments);
-    decoded.map(|(ty, argument)| decode::value(ty, argument, zone)).collect()
+    decoded.map(|(ty, argument)| decode::value(ty, argument, look)).collect()
 }

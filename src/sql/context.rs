@@ -25,7 +25,7 @@ use datafusion::sql::sqlparser::ast;
 
 use crate::catalog::{Catalog, Oid, Relation, TEMPORARY_SCHEMA, Table, View};
 use crate::error::{Error, SqlState};
-use crate::functions::sampling;
+use crate::functions::{framed, sampling};
 use crate::planner::environment::Environment;
 use crate::planner::operators::parameter;
 use crate::planner::parameters::Compared;
@@ -356,6 +356,7 @@ impl ContextProvider for Names<'_> {
         let state = self.context.environment.state();
         // SqlToRel itself knows these.
         let is_known = matches!(name, "unnest" | "unnest_outer")
+            || name.starts_with(framed::PREFIX)
             || state.aggregate_functions().contains_key(name)
             || state.window_functions().contains_key(name)
             || state.higher_order_functions().contains_key(name);
@@ -372,7 +373,10 @@ impl ContextProvider for Names<'_> {
     }
 
     fn get_window_meta(&self, name: &str) -> Option<Arc<WindowUDF>> {
-        self.context.environment.state().window_functions().get(name).cloned()
+        let state = self.context.environment.state();
+        let aggregate = |name: &str| state.aggregate_functions().get(name).cloned();
+        let framed = || framed::from_name(name, self.context.environment.zone(), aggregate);
+        state.window_functions().get(name).cloned().or_else(framed)
     }
 
     fn get_variable_type(&self, _names: &[String]) -> Option<DataType> {

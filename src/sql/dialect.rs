@@ -70,7 +70,7 @@ fn parse_one(source: &Arc<str>, tokens: Vec<TokenWithSpan>) -> Result<Statement>
     let tokens = json_table::take(source, tokens)?;
     let (tokens, only) = without_only(source, token_spellings::settle(tokens));
     let tokens = element_words::take(source, conflict_target::wrap(source, tokens));
-    let (tokens, taken) = utility::take(records::take(frames::take(tokens)?));
+    let (tokens, taken) = utility::take(records::take(frames::take(tokens)));
     if has_exclusion(&tokens) {
         return Err(Error::unsupported("an exclusion constraint"));
     }

@@ -1,4 +1,4 @@
-//! The offsets of window frames, in the few words that the planner reads there.
+//! The offsets of window frames, in the few words that the planner reads there, and AT LOCAL.
 //!
 //! ```text
 //!   ROWS 1 + 1 PRECEDING                     ROWS 2 PRECEDING
@@ -6,52 +6,127 @@
 //! ```
 
 use datafusion::sql::sqlparser::ast::{
-    self, BinaryOperator, DataType, Expr, UnaryOperator, WindowFrameBound, WindowSpec, WindowType,
+    self, BinaryOperator, DataType, Expr, UnaryOperator, WindowFrameBound, WindowFrameUnits, WindowSpec,
+    WindowType,
 };
-use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan};
+use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Whitespace};
 
 use crate::error::{Error, Result, SqlState};
 use crate::sql::dialect;
+use crate::sql::framed;
 use crate::sql::trees::{self, literal};
 
-/// Takes EXCLUDE NO OTHERS out of frames, which is what they do without it. 0A000 for a frame that leaves rows out.
-fn take_exclusion(tokens: &mut Vec<TokenWithSpan>) -> Result<()> {
-    let solid = dialect::solid(tokens);
+/// Takes EXCLUDE out of frames. What is left out is said by a mark in place of the last bound: see [`framed`].
+fn mark_exclusions(mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
+    let solid = dialect::solid(&tokens);
     let word = |place: usize| solid.get(place).map(|&at| dialect::word(&tokens[at])).unwrap_or_default();
-    let mut gone = Vec::new();
+    let is = |place: usize, token: Token| solid.get(place).is_some_and(|&at| tokens[at].token == token);
+    let mut edits = Vec::new();
     // The clause stands behind a bound of its frame, and ends the frame and the window.
-    let begins =
-        |place: usize| place > 0 && matches!(word(place - 1).as_str(), "PRECEDING" | "FOLLOWING" | "ROW");
-    let ends = |place: usize| solid.get(place).is_some_and(|&at| tokens[at].token == Token::RParen);
-    for place in (0..solid.len()).filter(|&place| word(place) == "EXCLUDE" && begins(place)) {
-        let excluded = match (word(place + 1).as_str(), word(place + 2).as_str()) {
-            ("NO", "OTHERS") if ends(place + 3) => {
-                gone.extend([solid[place + 2], solid[place + 1], solid[place]]);
-                continue;
-            }
-            ("CURRENT", "ROW") if ends(place + 3) => "CURRENT ROW",
-            ("GROUP", _) if ends(place + 2) => "GROUP",
-            ("TIES", _) if ends(place + 2) => "TIES",
+    for place in (1..solid.len()).filter(|&place| word(place) == "EXCLUDE") {
+        let (what, length) = match (word(place + 1).as_str(), word(place + 2).as_str()) {
+            ("NO", "OTHERS") => (None, 3),
+            ("CURRENT", "ROW") => (Some("CURRENT ROW"), 3),
+            ("GROUP", _) => (Some("GROUP"), 2),
+            ("TIES", _) => (Some("TIES"), 2),
             _ => continue,
         };
-        return Err(Error::unsupported(format!("EXCLUDE {excluded} in a window frame")));
+        let last = word(place - 1);
+        if !is(place + length, Token::RParen) || !matches!(last.as_str(), "PRECEDING" | "FOLLOWING" | "ROW") {
+            continue;
+        }
+        let gone = solid[place]..solid[place + length - 1] + 1;
+        let Some(what) = what else {
+            edits.push((gone, Vec::new()));
+            continue;
+        };
+        let (bound, offset) = match (word(place.saturating_sub(2)).as_str(), last.as_str()) {
+            ("CURRENT", "ROW") => ("CURRENT ROW", None),
+            ("UNBOUNDED", "PRECEDING") => ("UNBOUNDED PRECEDING", None),
+            ("UNBOUNDED", "FOLLOWING") => ("UNBOUNDED FOLLOWING", None),
+            (_, "PRECEDING") => ("PRECEDING", Some(place - 1)),
+            (_, "FOLLOWING") => ("FOLLOWING", Some(place - 1)),
+            _ => continue,
+        };
+        let starts = |at: usize| {
+            let (mut depth, mut at) = (0usize, at);
+            while at > 0 {
+                at -= 1;
+                match &tokens[solid[at]].token {
+                    Token::RParen => depth += 1,
+                    Token::LParen if depth == 0 => return None,
+                    Token::LParen => depth -= 1,
+                    _ if depth == 0 => {
+                        if matches!(word(at).as_str(), "AND" | "ROWS" | "RANGE" | "GROUPS") {
+                            return Some(at + 1);
+                        }
+                    }
+                    _ => {}
+                }
+            }
+            None
+        };
+        let (begin, value) = match offset {
+            None => (solid[place - 2], vec![Token::make_keyword("NULL")]),
+            Some(end) => {
+                let Some(begin) = starts(end) else { continue };
+                let value = tokens[solid[begin]..solid[end]].iter().map(|token| token.token.clone());
+                (solid[begin], value.collect())
+            }
+        };
+        let mut mark = vec![Token::make_word(framed::EXCLUDING, None), Token::LParen];
+        let texts = [what, bound].map(|text| Token::SingleQuotedString(text.to_owned()));
+        mark.extend(texts.into_iter().flat_map(|text| [text, Token::Comma]));
+        mark.extend(value);
+        mark.extend([Token::RParen, Token::Whitespace(Whitespace::Space), Token::make_keyword("FOLLOWING")]);
+        edits.push((begin..gone.end, mark));
     }
-    gone.sort_unstable();
-    for at in gone.into_iter().rev() {
-        tokens.remove(at);
+    for (range, mark) in edits.into_iter().rev() {
+        let span = tokens[range.start].span;
+        let mark = mark.into_iter().map(|token| TokenWithSpan { token, span });
+        tokens.splice(range, mark);
     }
-    Ok(())
+    tokens
 }
 
-/// `'1 day'::interval PRECEDING`: sqlparser expects the end of the offset behind a text. 0A000 for a frame that leaves
-/// rows out.
-pub fn take(mut tokens: Vec<TokenWithSpan>) -> Result<Vec<TokenWithSpan>> {
+/// `x AT LOCAL` is `x AT TIME ZONE` of the session's.
+fn settle_local(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
+    let solid = dialect::solid(&tokens);
+    let is = |at: usize, word: &str| dialect::word(&tokens[at]) == word;
+    let found = solid.windows(2).filter(|near| is(near[0], "AT") && is(near[1], "LOCAL"));
+    let found: Vec<usize> = found.map(|near| near[1]).collect();
+    if found.is_empty() {
+        return tokens;
+    }
+    let mut settled = Vec::with_capacity(tokens.len() + found.len() * 8);
+    for (at, token) in tokens.into_iter().enumerate() {
+        if !found.contains(&at) {
+            settled.push(token);
+            continue;
+        }
+        let blank = || Token::Whitespace(Whitespace::Space);
+        let words = [Token::make_keyword("TIME"), blank(), Token::make_keyword("ZONE"), blank()];
+        let setting = [
+            Token::make_word("current_setting", None),
+            Token::LParen,
+            Token::SingleQuotedString("TimeZone".to_owned()),
+            Token::RParen,
+        ];
+        let span = token.span;
+        settled.extend(words.into_iter().chain(setting).map(|token| TokenWithSpan { token, span }));
+    }
+    settled
+}
+
+/// `'1 day'::interval PRECEDING`: sqlparser expects the end of the offset behind a text.
+pub fn take(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
+    let mut tokens = settle_local(tokens);
     let excludes = |token: &TokenWithSpan| matches!(&token.token, Token::Word(word) if word.value.eq_ignore_ascii_case("exclude"));
     if tokens.iter().any(excludes) {
-        take_exclusion(&mut tokens)?;
+        tokens = mark_exclusions(tokens);
     }
     if !tokens.iter().any(|token| token.token == Token::DoubleColon) {
-        return Ok(tokens);
+        return tokens;
     }
     let is = |at: usize, words: &[&str]| words.contains(&dialect::word(&tokens[at]).as_str());
     let casts = dialect::solid(&tokens);
@@ -65,7 +140,7 @@ pub fn take(mut tokens: Vec<TokenWithSpan>) -> Result<Vec<TokenWithSpan>> {
     for at in gone.into_iter().rev() {
         tokens.remove(at);
     }
-    Ok(tokens)
+    tokens
 }
 
 /// Those of a call.
@@ -78,6 +153,10 @@ pub fn of_call(function: &mut ast::Function) -> Result<()> {
 
 fn of_window(spec: &mut WindowSpec) -> Result<()> {
     let Some(frame) = &mut spec.window_frame else { return Ok(()) };
+    // Distances are compared by the type of their key, which also says what it thinks of negative ones.
+    if frame.units == WindowFrameUnits::Range {
+        return Ok(());
+    }
     settle(&mut frame.start_bound, "starting")?;
     frame.end_bound.as_mut().map_or(Ok(()), |bound| settle(bound, "ending"))
 }

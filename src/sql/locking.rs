@@ -32,7 +32,7 @@ use crate::sql::system_columns;
 use crate::sql::transactions::Waited;
 use crate::sql::words::{fold, object_name};
 use crate::table::provider::{SLOT_COLUMN, SystemColumns};
-use crate::types::{Type, Value, Zone};
+use crate::types::{Look, Type, Value};
 
 /// Tokens by their places among those that are no white space; EOF behind the last.
 struct Solid<'t> {
@@ -408,7 +408,7 @@ impl Session {
     /// The number LIMIT or OFFSET says: a literal or a parameter.
     fn counted(&self, expr: Option<&Expr>, params: &[Value]) -> Result<Option<usize>> {
         let Some(expr) = expr else { return Ok(None) };
-        let value = match cells::literal(expr, Zone::UTC)? {
+        let value = match cells::literal(expr, Look::PLAIN)? {
             Some(Constant::Typed(value, _)) => value,
             Some(Constant::Null) => return Ok(None),
             Some(Constant::Unknown(text)) => crate::types::text::parse(&Type::Int8, &text)?,

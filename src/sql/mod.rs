@@ -79,7 +79,9 @@ mod group_names;
 // GROUP BY of a primary key.
 mod group_keys;
 // Offsets of window frames.
+mod framed;
 mod frames;
+mod hypothetical;
 // Where sqlparser's grammar is not PostgreSQL's.
 mod grammar;
 // Names of the columns of subqueries.

@@ -23,9 +23,10 @@ use crate::sql::spellings::{respell, settle_frame};
 use crate::sql::trees::{computed, number, place, query_from, relation};
 use crate::sql::visit;
 use crate::sql::{
-    aggregates, aliases, constants, dimensions, domains, first_terms, frames, group_keys, group_names,
-    item_names, membership, order_by, quantified, records, recursive_terms, refusals, same_names, sample,
-    set_functions, subscripts, system, system_columns, ties, using, values, whole_rows, windows, with_order,
+    aggregates, aliases, constants, dimensions, domains, first_terms, framed, frames, group_keys,
+    group_names, hypothetical, item_names, membership, order_by, quantified, records, recursive_terms,
+    refusals, same_names, sample, set_functions, subscripts, system, system_columns, ties, using, values,
+    whole_rows, windows, with_order,
 };
 use crate::types::Type;
 
@@ -265,6 +266,11 @@ impl VisitorMut for Rewriter<'_> {
             return ControlFlow::Break(());
         }
         aggregates::expand(expr);
+        age_of_today(expr);
+        if let Err(refused) = hypothetical::expand(expr).and_then(|()| framed::expand_call(expr)) {
+            self.refused = Some(refused);
+            return ControlFlow::Break(());
+        }
         expand_function(expr);
         records::expand(expr);
         // The planner looks for columns of an array in its own query only.
@@ -279,6 +285,17 @@ impl VisitorMut for Rewriter<'_> {
     fn post_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<()> {
         set_functions::expand(factor, &self.known);
         ControlFlow::Continue(())
+    }
+}
+
+/// `age(x)` is how old it is at midnight.
+fn age_of_today(expr: &mut Expr) {
+    if let Expr::Function(function) = expr
+        && plain_name(function).as_deref() == Some("age")
+        && let Some([argument]) = arguments(function).as_deref()
+    {
+        let today = call(Ident::new("current_date"), ast::FunctionArguments::None);
+        *expr = function_call("age", vec![today, argument.clone()]);
     }
 }
 

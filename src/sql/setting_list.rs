@@ -6,7 +6,7 @@
 use crate::error::{Error, Result, SqlState};
 use crate::fulltext::Config;
 use crate::sql::settings::Id;
-use crate::types::{IntervalStyle, Zone};
+use crate::types::{DateStyle, IntervalStyle, Zone};
 
 /// What a setting is.
 #[derive(Debug)]
@@ -256,8 +256,8 @@ pub static LIST: &[Setting] = &[
     setting(
         "DateStyle",
         CLIENT,
-        checked("ISO, MDY", date_style),
-        "How dates print, and the order of day, month and year in ambiguous input; output is ISO only.",
+        checked("ISO, MDY", whole_date_style),
+        "How dates print, and the order of day, month and year in ambiguous input.",
     )
     .reported(),
     setting("default_statistics_target", PLANNER, int(100, 1, 10_000, Unit::None), "Accepted; cardinalities come from the indexes."),
@@ -813,25 +813,16 @@ fn client_encoding(text: &str) -> Result<String> {
     }
 }
 
-fn date_style(text: &str) -> Result<String> {
-    let mut order = "MDY";
-    for word in text.split(',').map(|word| word.trim().to_uppercase()) {
-        match word.as_str() {
-            "ISO" | "" => {}
-            "MDY" | "US" | "NONEURO" | "NONEUROPEAN" => order = "MDY",
-            "DMY" | "EURO" | "EUROPEAN" => order = "DMY",
-            "YMD" => order = "YMD",
-            "SQL" | "POSTGRES" | "GERMAN" => {
-                return Err(Error::unsupported(format!("DateStyle \"{text}\", other than ISO,")));
-            }
-            _ => {
-                let message = format!("invalid value for parameter \"DateStyle\": \"{text}\"");
-                return Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, message)
-                    .detail(format!("Unrecognized key word: \"{}\".", word.to_lowercase())));
-            }
-        }
-    }
-    Ok(format!("ISO, {order}"))
+/// The style that `text` makes of the one in effect; 22023 for words that name none.
+pub fn date_style(text: &str, now: DateStyle, reset: DateStyle) -> Result<DateStyle> {
+    now.changed(text, reset).map_err(|detail| {
+        let message = format!("invalid value for parameter \"DateStyle\": \"{text}\"");
+        Error::new(SqlState::INVALID_PARAMETER_VALUE, message).detail(detail)
+    })
+}
+
+fn whole_date_style(text: &str) -> Result<String> {
+    Ok(date_style(text, DateStyle::ISO, DateStyle::ISO)?.to_string())
 }
 
 fn default_tablespace(text: &str) -> Result<String> {

@@ -14,8 +14,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::error::{Error, Result, SqlState};
-use crate::sql::setting_list::{Context, Kind, LIST, PLANNER, SEARCH, Setting, Unit};
-use crate::types::{IntervalStyle, Look, Zone};
+use crate::sql::setting_list::{Context, Kind, LIST, PLANNER, SEARCH, Setting, Unit, date_style};
+use crate::types::{DateStyle, IntervalStyle, Look, Zone};
 
 pub use crate::sql::setting_list::id;
 
@@ -64,7 +64,7 @@ pub struct Settings {
     changed: BTreeSet<usize>,
     in_transaction: bool,
     /// The look of the values it was read from: every statement asks for it.
-    look: Option<(Arc<str>, Arc<str>, Look)>,
+    look: Option<([Arc<str>; 3], Look)>,
 }
 
 /// A row of SHOW ALL and pg_settings.
@@ -120,21 +120,19 @@ impl Settings {
 
     /// How values are shown, and in which time zone.
     pub fn look(&mut self) -> Look {
-        let (zone, intervals) = (self.text(id::TIME_ZONE), self.text(id::INTERVAL_STYLE));
+        let names = [id::TIME_ZONE, id::DATE_STYLE, id::INTERVAL_STYLE].map(|id| self.text(id));
         let float_digits = self.int(id::EXTRA_FLOAT_DIGITS) as i8;
         match &self.look {
-            Some((of_zone, of_intervals, look))
-                if *of_zone == zone && *of_intervals == intervals && look.float_digits == float_digits =>
-            {
-                *look
-            }
+            Some((of, look)) if *of == names && look.float_digits == float_digits => *look,
             _ => {
+                let [zone, dates, intervals] = &names;
                 let look = Look {
-                    zone: Zone::of_setting(&zone).unwrap_or(Zone::UTC),
-                    intervals: IntervalStyle::from_name(&intervals).unwrap_or_default(),
+                    zone: Zone::of_setting(zone).unwrap_or(Zone::UTC),
+                    dates: DateStyle::from_name(dates).unwrap_or_default(),
+                    intervals: IntervalStyle::from_name(intervals).unwrap_or_default(),
                     float_digits,
                 };
-                self.look = Some((zone, intervals, look));
+                self.look = Some((names, look));
                 look
             }
         }
@@ -143,10 +141,24 @@ impl Settings {
     /// The startup packet's and the server's own values: they become what RESET returns to.
     pub fn set_startup(&mut self, name: &str, value: &str) -> Result<()> {
         let Some(index) = find(name) else { return self.set_custom(name, value, false) };
-        let parsed = LIST[index].parse(value)?;
+        let parsed = self.parse(index, value)?;
         self.startup[index] = parsed.clone();
         self.store(index, parsed, false);
         Ok(())
+    }
+
+    /// A value from its text. A DateStyle may leave out what it does not change.
+    fn parse(&self, index: usize, value: &str) -> Result<Value> {
+        let style = |value: &Value| match value {
+            Value::Text(name) => DateStyle::from_name(name).unwrap_or_default(),
+            _ => DateStyle::ISO,
+        };
+        if index != id::DATE_STYLE.0 {
+            return LIST[index].parse(value);
+        }
+        let (now, reset) = (style(&self.now.values[index]), style(&self.startup[index]));
+        let changed = date_style(value, now, reset)?;
+        Ok(Value::Text(changed.to_string().into()))
     }
 
     /// A value only the server knows, such as the user's name; allowed where SET is not.
@@ -162,7 +174,7 @@ impl Settings {
             return Ok(value.to_string());
         };
         LIST[index].changeable()?;
-        let parsed = LIST[index].parse(value)?;
+        let parsed = self.parse(index, value)?;
         self.store(index, parsed, local);
         self.show(name)
     }

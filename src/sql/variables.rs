@@ -122,7 +122,7 @@ impl Session {
         let mut values = Vec::with_capacity(arguments.len());
         for (number, (argument, ty)) in arguments.iter().zip(&prepared.param_types).enumerate() {
             let parameter = format!("${}", number + 1);
-            let simple = match literal(argument, self.shared.zone())? {
+            let simple = match literal(argument, self.shared.look())? {
                 Some(Constant::Typed(_, from))
                     if crate::types::cast::context(&from, ty)
                         .is_none_or(|context| context == crate::types::cast::Context::Explicit) =>
@@ -135,7 +135,7 @@ impl Session {
                     return Err(Error::new(SqlState::DATATYPE_MISMATCH, message)
                         .hint("You will need to rewrite or cast the expression."));
                 }
-                _ => constant(argument, &Target { name: &parameter, ty }, self.shared.zone())?,
+                _ => constant(argument, &Target { name: &parameter, ty }, self.shared.look())?,
             };
             values.push(match simple {
                 Some(value) => value,

@@ -414,11 +414,18 @@ pub fn numeric_at(array: &ArrayRef, row: usize) -> Result<Numeric> {
 }
 
 fn interval_value(interval: IntervalMonthDayNano) -> Value {
-    Value::Interval(Interval {
-        months: interval.months,
-        days: interval.days,
-        microseconds: interval.nanoseconds / 1_000,
-    })
+    Value::Interval(interval_of(interval))
+}
+
+/// Infinities are the ends of Arrow's range.
+pub fn interval_of(interval: IntervalMonthDayNano) -> Interval {
+    match interval {
+        IntervalMonthDayNano::MAX => Interval::INFINITY,
+        IntervalMonthDayNano::MIN => Interval::MINUS_INFINITY,
+        IntervalMonthDayNano { months, days, nanoseconds } => {
+            Interval { months, days, microseconds: nanoseconds / 1_000 }
+        }
+    }
 }
 
 fn downcast<T: Array + 'static>(array: &ArrayRef) -> Result<&T> {
@@ -790,6 +797,11 @@ fn numeric_overflow() -> Error {
 }
 
 fn interval_cell(interval: &Interval) -> Result<IntervalMonthDayNano> {
+    match *interval {
+        Interval::INFINITY => return Ok(IntervalMonthDayNano::MAX),
+        Interval::MINUS_INFINITY => return Ok(IntervalMonthDayNano::MIN),
+        _ => {}
+    }
     let nanoseconds = interval
         .microseconds
         .checked_mul(1_000)

@@ -104,7 +104,7 @@ pub fn context(from: &Type, to: &Type) -> Option<Context> {
     }
 }
 
-/// Whether what the cast makes depends on the session's time zone or style of intervals.
+/// Whether what the cast makes depends on the session's time zone, or its styles of dates and intervals.
 pub fn needs_zone(from: &Type, to: &Type) -> bool {
     match (from, to) {
         (Type::Array(from), Type::Array(to)) => needs_zone(from, to),
@@ -118,7 +118,9 @@ pub fn needs_zone(from: &Type, to: &Type) -> bool {
         }
         // Their fields may be texts of moments, or the other way around.
         (Type::Record(_) | Type::Composite(_), Type::Composite(_)) => true,
-        (Type::Interval(_), to) => to.is_text(),
+        // Dates and intervals have styles.
+        (Type::Interval(_) | Type::Date | Type::Timestamp(_), to) if to.is_text() => true,
+        (from, Type::Interval(_)) => from.is_text(),
         (Type::Timestamptz(_), Type::Timestamptz(_)) => false,
         (Type::Timestamptz(_), to) => {
             to.is_text() || matches!(to, Type::Timestamp(_) | Type::Date | Type::Time(_) | Type::Timetz(_))
@@ -157,7 +159,7 @@ pub fn cast_as(value: Value, to: &Type, explicit: bool, look: Look) -> Result<Va
             Value::Bits(bits::parse(&text)?.fit(to, explicit)?)
         }
         // Text of no known type reads as anything.
-        (Value::Text(text), to) => return text::parse_in_zone(to, &text, zone),
+        (Value::Text(text), to) => return text::parse_as(to, &text, look),
         (value, Type::Bool) => Value::Bool(as_bool(value)?),
         (value, Type::Int2) => Value::Int2(integer(&value, to)?),
         // The same bits.
@@ -521,6 +523,10 @@ fn moment(value: Value, to: &Type, zone: Zone) -> Result<Value> {
             _ => Value::Time(at.rem_euclid(MICROSECONDS_PER_DAY)),
         },
         (Value::Interval(interval), Type::Interval(_)) => Value::Interval(interval),
+        (Value::Interval(interval), Type::Time(_)) if !interval.is_finite() => {
+            let message = "cannot convert infinite interval to time";
+            return Err(Error::new(SqlState::DATETIME_FIELD_OVERFLOW, message));
+        }
         (Value::Interval(interval), Type::Time(_)) => {
             Value::Time(interval.microseconds.rem_euclid(86_400 * MICROSECONDS_PER_SECOND))
         }

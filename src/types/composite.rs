@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result, SqlState};
 use crate::types::named::{Definition, OwnType};
 use crate::types::record::{self, RecordField};
-use crate::types::{Type, Value, Zone};
+use crate::types::{Look, Type, Value};
 
 /// What CREATE TYPE ... AS made.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -156,10 +156,10 @@ impl Composite {
     }
 
     /// PostgreSQL's record_in; 22P02.
-    pub fn parse(&self, text: &str, zone: Zone) -> Result<Value> {
+    pub fn parse(&self, text: &str, look: Look) -> Result<Value> {
         let parts = record::parse(text, self.fields.len())?;
         let values = parts.into_iter().zip(&self.fields).map(|(part, field)| match part {
-            Some(part) => super::text::parse_in_zone(&field.ty, &part, zone),
+            Some(part) => super::text::parse_as(&field.ty, &part, look),
             None => Ok(Value::Null),
         });
         Ok(self.value(values.collect::<Result<Vec<_>>>()?))

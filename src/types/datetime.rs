@@ -1,5 +1,5 @@
 //! Dates, times and timestamps in PostgreSQL's text forms: printed in ISO style, read in the styles people write
-//! (ISO 8601, `Jan 8, 1999`, `1/8/1999` as month, day, year, with and without zone).
+//! (ISO 8601, `Jan 8, 1999`, `1/8/1999` in the order of DateStyle, with and without zone).
 //!
 //! Input of the form that programs write is read by `iso.rs`. All other is cut by shape (`tokens.rs`), and the tokens say
 //! piece by piece what they are (`fields.rs`, with the vocabulary of `words.rs`).
@@ -16,9 +16,11 @@ mod words;
 
 use crate::error::{Error, Result, SqlState};
 use crate::types::Timetz;
+use crate::types::date_style::DateOrder;
 use crate::types::datetime::fields::{Local, Place, Read};
 use crate::types::datetime::iso::Iso;
 use crate::types::integer::print_padded;
+use crate::types::look::Look;
 use crate::types::zone::Zone;
 
 pub const MICROSECONDS_PER_SECOND: i64 = 1_000_000;
@@ -153,7 +155,7 @@ pub fn print_offset(offset_seconds: i32, out: &mut Vec<u8>) {
     }
 }
 
-fn print_infinity(microseconds: i64, out: &mut Vec<u8>) -> bool {
+pub(super) fn print_infinity(microseconds: i64, out: &mut Vec<u8>) -> bool {
     match microseconds {
         i64::MAX => out.extend_from_slice(b"infinity"),
         i64::MIN => out.extend_from_slice(b"-infinity"),
@@ -181,18 +183,18 @@ fn print_civil(days: i64, out: &mut Vec<u8>) -> bool {
     bc
 }
 
-fn print_era(bc: bool, out: &mut Vec<u8>) {
+pub(super) fn print_era(bc: bool, out: &mut Vec<u8>) {
     if bc {
         out.extend_from_slice(b" BC");
     }
 }
 
-/// `today` is the zone's.
-pub fn parse_date(text: &str, zone: Zone) -> Result<i32> {
+/// `today` is the zone's, and the order of numbers the session's.
+pub fn parse_date(text: &str, look: impl Into<Look>) -> Result<i32> {
     if let Some(iso) = iso::read(text) {
         return Ok(iso.days as i32);
     }
-    let read = fields::read_moment(text, &now(zone)).map_err(|fault| fault.explain("date", text))?;
+    let read = fields::read_moment(text, &Session::of(look)).map_err(|fault| fault.explain("date", text))?;
     match read {
         Read::Infinity => Ok(i32::MAX),
         Read::MinusInfinity => Ok(i32::MIN),
@@ -203,26 +205,26 @@ pub fn parse_date(text: &str, zone: Zone) -> Result<i32> {
 }
 
 /// Time of day; a date in front of it and a zone are read and ignored, as PostgreSQL does.
-pub fn parse_time(text: &str, zone: Zone) -> Result<i64> {
+pub fn parse_time(text: &str, look: impl Into<Look>) -> Result<i64> {
     match iso::read_clock(text) {
         Some(time) => Ok(time),
-        None => fields::read_time(text, &now(zone)).map_err(|fault| fault.explain("time", text)),
+        None => fields::read_time(text, &Session::of(look)).map_err(|fault| fault.explain("time", text)),
     }
 }
 
 /// A time of day with its zone; without one in the text, that which is handed in has its offset of the date in the text, or
 /// of today.
-pub fn parse_timetz(text: &str, zone: Zone) -> Result<Timetz> {
-    let read = fields::read_timetz(text, zone, &now(zone));
+pub fn parse_timetz(text: &str, look: impl Into<Look>) -> Result<Timetz> {
+    let read = fields::read_timetz(text, &Session::of(look));
     read.map_err(|fault| fault.explain("time with time zone", text))
 }
 
 /// A zone in the text is read and ignored, as PostgreSQL does.
-pub fn parse_timestamp(text: &str, zone: Zone) -> Result<i64> {
+pub fn parse_timestamp(text: &str, look: impl Into<Look>) -> Result<i64> {
     if let Some(iso) = iso::read(text) {
         return Ok(iso.days * MICROSECONDS_PER_DAY + iso.time);
     }
-    match fields::read_moment(text, &now(zone)).map_err(|fault| fault.explain("timestamp", text))? {
+    match fields::read_moment(text, &Session::of(look)).map_err(|fault| fault.explain("timestamp", text))? {
         Read::Infinity => Ok(i64::MAX),
         Read::MinusInfinity => Ok(i64::MIN),
         Read::Epoch => Ok(0),
@@ -234,13 +236,15 @@ pub fn parse_timestamp(text: &str, zone: Zone) -> Result<i64> {
 }
 
 /// Without a zone in the text, the one that is handed in applies.
-pub fn parse_timestamptz(text: &str, zone: Zone) -> Result<i64> {
+pub fn parse_timestamptz(text: &str, look: impl Into<Look>) -> Result<i64> {
+    let session = Session::of(look);
+    let zone = session.zone;
     if let Some(Iso { days, time, east }) = iso::read(text) {
         let place = east.map_or(Place::In(zone), Place::East);
         return Ok(place.to_utc(days * MICROSECONDS_PER_DAY + time));
     }
     let name = "timestamp with time zone";
-    match fields::read_moment(text, &now(zone)).map_err(|fault| fault.explain(name, text))? {
+    match fields::read_moment(text, &session).map_err(|fault| fault.explain(name, text))? {
         Read::Infinity => Ok(i64::MAX),
         Read::MinusInfinity => Ok(i64::MIN),
         Read::Epoch => Ok(0),
@@ -261,13 +265,29 @@ fn is_within(microseconds: &i64) -> bool {
     (DAY_MIN * MICROSECONDS_PER_DAY..i64::MAX).contains(microseconds)
 }
 
-/// What clocks of the zone show, in microseconds since 1970, and how many seconds they are ahead: for the input strings
-/// `now` and `today`, which PostgreSQL too reads when it parses, and for the offset of a time of no date.
-pub(super) fn now(zone: Zone) -> impl Fn() -> (i64, i32) {
-    move || {
-        let at = utc_now();
-        (zone.to_local(at), zone.offset_at(at))
+/// What the meaning of a text depends on beside the text.
+#[derive(Clone, Copy)]
+struct Session {
+    zone: Zone,
+    order: DateOrder,
+}
+
+impl Session {
+    fn of(look: impl Into<Look>) -> Session {
+        let Look { zone, dates, .. } = look.into();
+        Session { zone, order: dates.order }
     }
+
+    /// What clocks of the zone show, in microseconds since 1970, and how many seconds they are ahead: for the input strings
+    /// `now` and `today`, which PostgreSQL too reads when it parses, and for the offset of a time of no date.
+    fn now(&self) -> (i64, i32) {
+        now(self.zone)
+    }
+}
+
+pub(super) fn now(zone: Zone) -> (i64, i32) {
+    let at = utc_now();
+    (zone.to_local(at), zone.offset_at(at))
 }
 
 /// Microseconds since 1970.

@@ -5,11 +5,11 @@
 //! into the next smaller one, a month counting 30 days and a day 24 hours.
 
 use crate::error::{Error, Result, SqlState};
-use crate::types::Interval;
-use crate::types::datetime::tokens::{Clock, Fault, Kind, Sign, fraction, leading_number, split};
+use crate::types::datetime::tokens::{Clock, Fault, Kind, Sign, Token, fraction, leading_number, split};
 use crate::types::datetime::{MICROSECONDS_PER_DAY, MICROSECONDS_PER_SECOND, print_seconds};
 use crate::types::integer::{print_i64, print_padded};
 use crate::types::text::invalid_datetime;
+use crate::types::{Interval, IntervalStyle};
 
 const MICROSECONDS_PER_MINUTE: i64 = 60 * MICROSECONDS_PER_SECOND;
 const MICROSECONDS_PER_HOUR: i64 = 60 * MICROSECONDS_PER_MINUTE;
@@ -17,6 +17,11 @@ const DAYS_PER_MONTH: f64 = 30.0;
 const MONTHS_PER_YEAR: i32 = 12;
 
 pub fn print(interval: Interval, out: &mut Vec<u8>) {
+    match interval {
+        Interval::INFINITY => return out.extend_from_slice(b"infinity"),
+        Interval::MINUS_INFINITY => return out.extend_from_slice(b"-infinity"),
+        _ => {}
+    }
     let start = out.len();
     let mut negative_before = false;
     let months = i64::from(interval.months);
@@ -60,7 +65,7 @@ fn separate(start: usize, out: &mut Vec<u8>) {
 }
 
 pub fn parse(text: &str) -> Result<Interval> {
-    read(text, Unit::Second, false)
+    read(text, Reading { bare: Unit::Second, minutes_first: false, standard: false })
 }
 
 /// The fields by which `INTERVAL '1-2' YEAR TO MONTH` is read.
@@ -161,12 +166,13 @@ impl Limits {
     }
 
     /// An interval from text, whose last number counts the last field if it has no unit.
-    pub fn read(limits: Option<Limits>, text: &str) -> Result<Interval> {
-        let interval = match limits.and_then(|limits| limits.fields) {
-            Some((first, last)) => parse_fields(text, first, last)?,
-            None => parse(text)?,
+    pub fn read(limits: Option<Limits>, text: &str, style: IntervalStyle) -> Result<Interval> {
+        let standard = style == IntervalStyle::Standard;
+        let reading = match limits.and_then(|limits| limits.fields) {
+            Some((first, last)) => Reading { standard, ..Reading::of_fields(first, last) },
+            None => Reading { bare: Unit::Second, minutes_first: false, standard },
         };
-        Ok(Limits::fit(limits, interval))
+        Ok(Limits::fit(limits, read(text, reading)?))
     }
 
     /// The interval without what is smaller.
@@ -196,12 +202,14 @@ impl std::fmt::Display for Limits {
 
 /// An interval whose last number counts the last field if it has no unit. It keeps what is smaller: see [`fit`].
 pub fn parse_fields(text: &str, first: Field, last: Field) -> Result<Interval> {
-    let minutes_first = (first, last) == (Field::Minute, Field::Second);
-    read(text, last.unit(), minutes_first)
+    read(text, Reading::of_fields(first, last))
 }
 
 /// An interval without what is smaller than the last field, and with so many digits of a second.
 pub fn fit(interval: Interval, last: Option<Field>, digits: Option<u8>) -> Interval {
+    if !interval.is_finite() {
+        return interval;
+    }
     let Interval { months, days, microseconds } = interval;
     let down = |each: i64| microseconds / each * each;
     match last {
@@ -216,9 +224,30 @@ pub fn fit(interval: Interval, last: Option<Field>, digits: Option<u8>) -> Inter
     }
 }
 
-/// `bare` is what a last number without a unit counts; with `minutes_first`, `1:30` is minutes and seconds.
-fn read(text: &str, bare: Unit, minutes_first: bool) -> Result<Interval> {
-    let understood = match Sum::of_words(&text.to_ascii_lowercase(), bare, minutes_first) {
+/// What the words of an interval mean beside what they say.
+#[derive(Clone, Copy)]
+struct Reading {
+    /// What a last number without a unit counts.
+    bare: Unit,
+    /// `1:30` is minutes and seconds.
+    minutes_first: bool,
+    /// IntervalStyle sql_standard: the only sign, if it is the first's, is that of all parts.
+    standard: bool,
+}
+
+impl Reading {
+    fn of_fields(first: Field, last: Field) -> Reading {
+        let minutes_first = (first, last) == (Field::Minute, Field::Second);
+        Reading { bare: last.unit(), minutes_first, standard: false }
+    }
+}
+
+fn read(text: &str, reading: Reading) -> Result<Interval> {
+    let lower = text.to_ascii_lowercase();
+    if let Some(endless) = endless(&lower) {
+        return Ok(endless);
+    }
+    let understood = match Sum::of_words(&lower, reading) {
         Err(Fault::Format) => Sum::of_iso(text),
         understood => understood,
     };
@@ -230,6 +259,17 @@ fn read(text: &str, bare: Unit, minutes_first: bool) -> Result<Interval> {
         }
     })?;
     sum.interval().ok_or_else(|| Error::new(SqlState::DATETIME_FIELD_OVERFLOW, "interval out of range"))
+}
+
+/// `infinity` with or without a sign, and nothing else.
+fn endless(lower: &str) -> Option<Interval> {
+    match split(lower).ok()?.as_slice() {
+        [Token { kind: Kind::Word, sign, text: "infinity" }] => Some(match sign {
+            Some(Sign::Minus) => Interval::MINUS_INFINITY,
+            _ => Interval::INFINITY,
+        }),
+        _ => None,
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -298,18 +338,24 @@ struct Sum {
 
 impl Sum {
     /// `1 year 2 mons -3 days 04:05:06`, `@ 1 minute ago`, `1-2`, `3 4:05`: read from the end, since a number's unit is
-    /// behind it. As in PostgreSQL 16, words for units that count nothing are let pass.
-    fn of_words(lower: &str, bare: Unit, minutes_first: bool) -> Result<Sum, Fault> {
+    /// behind it.
+    fn of_words(lower: &str, reading: Reading) -> Result<Sum, Fault> {
         let mut sum = Sum::default();
         let mut seen = 0;
         // What the next number counts.
-        let mut unit = Some(bare);
+        let mut unit = Some(reading.bare);
+        // Whether that was said by a word which no number has used yet.
+        let mut waits = false;
         let mut ago = false;
-        for token in split(lower)?.into_iter().rev() {
-            let negative = token.sign == Some(Sign::Minus);
+        let tokens = split(lower)?;
+        let signs = tokens.iter().filter(|token| token.sign.is_some()).count();
+        let first = tokens.first().and_then(|token| token.sign);
+        let all_negative = reading.standard && signs == 1 && first == Some(Sign::Minus);
+        for (behind, token) in tokens.into_iter().rev().enumerate() {
+            let negative = all_negative || token.sign == Some(Sign::Minus);
             let set = match token.kind {
                 Kind::Time | Kind::Offset if token.text.contains(':') => {
-                    let time = time(token.text, minutes_first);
+                    let time = time(token.text, reading.minutes_first);
                     // With a sign it could have been a number.
                     let time = if token.sign.is_some() { time.map_err(|_| Fault::Format) } else { time };
                     sum.microseconds = if negative { -time? } else { time? };
@@ -331,23 +377,28 @@ impl Sum {
                         counted => counted.set(),
                     }
                 }
-                Kind::Word if token.sign.is_some() => return Err(Fault::Format),
+                Kind::Word if token.sign.is_some() || waits => return Err(Fault::Format),
                 Kind::Word if token.text == "ago" => {
+                    if behind > 0 {
+                        return Err(Fault::Format);
+                    }
                     (ago, unit) = (true, None);
                     0
                 }
                 Kind::Word => {
                     unit = Some(Unit::from_word(token.text).ok_or(Fault::Format)?);
-                    0
+                    waits = true;
+                    continue;
                 }
             };
+            waits = false;
             if seen & set != 0 {
                 return Err(Fault::Format);
             }
             seen |= set;
         }
         match ago {
-            _ if seen == 0 => Err(Fault::Format),
+            _ if seen == 0 || waits => Err(Fault::Format),
             true => sum.negated().ok_or(Fault::Field),
             false => Ok(sum),
         }
@@ -618,7 +669,7 @@ mod tests {
         assert_eq!(parse("9999999999 days").unwrap_err().state(), SqlState::INTERVAL_FIELD_OVERFLOW);
     }
 
-    /// What PostgreSQL 16 answered: what it printed, or its SQLSTATE.
+    /// What PostgreSQL 16 answered, or 17 where it reads units and infinity otherwise: what it printed, or its SQLSTATE.
     #[test]
     fn reads_and_refuses_as_postgres() {
         for (input, expected) in [
@@ -637,7 +688,13 @@ mod tests {
             ("-1:99", "22007"),
             ("04:05 1.5 days", "1 day 04:05:00"),
             ("1.5 days 04:05", "1 day 16:05:00"),
-            ("1 day hour", "1 day"),
+            ("1 day hour", "22007"),
+            ("1 day ago 2 hours", "22007"),
+            ("day 1", "22007"),
+            ("infinity", "infinity"),
+            ("- Infinity", "-infinity"),
+            ("infinity ago", "22007"),
+            ("1 day infinity", "22007"),
             ("1.5 years", "1 year 6 mons"),
             ("0.1 months", "3 days"),
             ("5 mm", "22007"),

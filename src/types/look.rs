@@ -1,4 +1,5 @@
-//! How a session wants its values shown: in which time zone, and in which of PostgreSQL's four styles an interval.
+//! How a session wants its values shown and reads them: in which time zone, with dates in which style (`dates.rs`), and in
+//! which of PostgreSQL's four styles an interval.
 //!
 //! ```text
 //!   postgres          1 year 2 mons 3 days 04:05:06.7
@@ -7,6 +8,7 @@
 //!   iso_8601          P1Y2M3DT4H5M6.7S
 //! ```
 
+use crate::types::date_style::DateStyle;
 use crate::types::datetime::{MICROSECONDS_PER_SECOND, print_seconds};
 use crate::types::integer::{print_i64, print_u64};
 use crate::types::{Interval, Zone, interval};
@@ -15,6 +17,7 @@ use crate::types::{Interval, Zone, interval};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Look {
     pub zone: Zone,
+    pub dates: DateStyle,
     pub intervals: IntervalStyle,
     /// extra_float_digits, -15 to 3: above 0 floats are shown by the fewest digits that give them back, else by as many
     /// more, which is to say fewer, than their types are good for.
@@ -23,7 +26,8 @@ pub struct Look {
 
 impl Look {
     /// What is kept and what no session asks for: UTC, and intervals as PostgreSQL shows them of itself.
-    pub const PLAIN: Look = Look { zone: Zone::UTC, intervals: IntervalStyle::Postgres, float_digits: 1 };
+    pub const PLAIN: Look =
+        Look { zone: Zone::UTC, dates: DateStyle::ISO, intervals: IntervalStyle::Postgres, float_digits: 1 };
 }
 
 impl From<Zone> for Look {
@@ -57,6 +61,7 @@ impl IntervalStyle {
 
     pub fn print(self, interval: Interval, out: &mut Vec<u8>) {
         match self {
+            _ if !interval.is_finite() => interval::print(interval, out),
             IntervalStyle::Postgres => interval::print(interval, out),
             IntervalStyle::Verbose => Parts::of(interval).verbose(out),
             IntervalStyle::Standard => Parts::of(interval).standard(out),

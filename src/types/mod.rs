@@ -15,6 +15,7 @@ pub mod bits;
 pub mod cast;
 pub mod citext;
 pub mod composite;
+mod date_style;
 pub mod datetime;
 pub mod dimensions;
 pub mod enums;
@@ -49,6 +50,7 @@ use serde::de::{IntoDeserializer, MapAccess, Visitor};
 
 pub use bits::Bits;
 pub use composite::{Composite, CompositeType};
+pub use date_style::{DateForm, DateOrder, DateStyle};
 pub use enums::{Enum, EnumType, EnumValue};
 pub use half::{bf16, f16};
 pub use hstore::Hstore;
@@ -233,6 +235,18 @@ pub struct Interval {
     pub months: i32,
     pub days: i32,
     pub microseconds: i64,
+}
+
+impl Interval {
+    pub const NOTHING: Interval = Interval { months: 0, days: 0, microseconds: 0 };
+    /// Longer than all others: PostgreSQL too has its largest parts stand for it.
+    pub const INFINITY: Interval = Interval { months: i32::MAX, days: i32::MAX, microseconds: i64::MAX };
+    pub const MINUS_INFINITY: Interval =
+        Interval { months: i32::MIN, days: i32::MIN, microseconds: i64::MIN };
+
+    pub fn is_finite(self) -> bool {
+        self != Interval::INFINITY && self != Interval::MINUS_INFINITY
+    }
 }
 
 /// Most dimensions of a `vector` (pgvector's VECTOR_MAX_DIM).

@@ -32,7 +32,6 @@ use crate::types::binary::{self, short, trailing};
 use crate::types::datetime::DAY_MAX;
 use crate::types::look::Look;
 use crate::types::text::{self, is_space};
-use crate::types::zone::Zone;
 use crate::types::{Numeric, Type, Value, numeric};
 
 /// The types of ranges.
@@ -559,8 +558,8 @@ fn print_end(value: &Value, look: Look, out: &mut Vec<u8>) {
     }
 }
 
-/// A range from its text, with moments that name no zone in `zone`.
-pub fn parse(of: RangeType, text: &str, zone: Zone) -> Result<Range> {
+/// A range from its text, with bounds as a session reads them.
+pub fn parse(of: RangeType, text: &str, look: Look) -> Result<Range> {
     let malformed = |detail: &str| {
         let message = format!("malformed range literal: \"{text}\"");
         Error::new(SqlState::INVALID_TEXT_REPRESENTATION, message).detail(detail)
@@ -591,7 +590,7 @@ pub fn parse(of: RangeType, text: &str, zone: Zone) -> Result<Range> {
     }
     let value = |text: Option<String>| match text {
         None => Ok(Value::Null),
-        Some(text) => text::parse_in_zone(&of.element(), &text, zone),
+        Some(text) => text::parse_as(&of.element(), &text, look),
     };
     let lower = Bound { value: value(lower)?, inclusive: lower_inclusive };
     let upper = Bound { value: value(upper)?, inclusive: closing == "]" };

@@ -8,7 +8,6 @@ use crate::types::array::Printed;
 use crate::types::interval::Limits;
 use crate::types::jsonpath::Path;
 use crate::types::look::Look;
-use crate::types::zone::Zone;
 use crate::types::{
     Type, Value, array, bits, cast, datetime, dimensions, float, halfvec, hstore, integer, json, money,
     network, numeric, range, record, sparsevec, tid, timetz, tsquery, tsvector, vector,
@@ -50,11 +49,11 @@ pub fn print_as(value: &Value, look: Look, out: &mut Vec<u8>) {
         Value::Numeric(value) => numeric::print(value, out),
         Value::Text(text) | Value::Json(text) | Value::Jsonb(text) => out.extend_from_slice(text.as_bytes()),
         Value::Bytea(bytes) => print_bytea(bytes, out),
-        Value::Date(days) => datetime::print_date(*days, out),
+        Value::Date(days) => look.dates.print_date(*days, out),
         Value::Time(microseconds) => datetime::print_time(*microseconds, out),
         Value::Timetz(time) => timetz::print(*time, out),
-        Value::Timestamp(microseconds) => datetime::print_timestamp(*microseconds, out),
-        Value::Timestamptz(microseconds) => datetime::print_timestamptz(*microseconds, look.zone, out),
+        Value::Timestamp(at) => look.dates.print_timestamp(*at, out),
+        Value::Timestamptz(at) => look.dates.print_timestamptz(*at, look.zone, out),
         Value::Interval(value) => look.intervals.print(*value, out),
         Value::Uuid(bytes) => print_uuid(bytes, out),
         Value::Money(cents) => money::print(*cents, out),
@@ -105,11 +104,11 @@ fn number_list(text: &str, item: &Type) -> Result<Value> {
 
 /// A value of `ty` from its text. Timestamps without a zone are in UTC.
 pub fn parse(ty: &Type, text: &str) -> Result<Value> {
-    parse_in_zone(ty, text, Zone::UTC)
+    parse_as(ty, text, Look::PLAIN)
 }
 
-/// [`parse`] with timestamps that name no zone read in `zone`.
-pub fn parse_in_zone(ty: &Type, text: &str, zone: Zone) -> Result<Value> {
+/// [`parse`] with moments that name no zone read in the session's, and dates and intervals in its styles.
+pub fn parse_as(ty: &Type, text: &str, look: Look) -> Result<Value> {
     Ok(match ty {
         Type::Bool => Value::Bool(parse_bool(text)?),
         Type::Int2 => Value::Int2(integer::parse(text, "smallint", i16::MIN.into(), i16::MAX.into())? as i16),
@@ -130,16 +129,16 @@ pub fn parse_in_zone(ty: &Type, text: &str, zone: Zone) -> Result<Value> {
         Type::Int2Vector => number_list(text, &Type::Int2)?,
         Type::OidVector => number_list(text, &Type::Oid)?,
         Type::Bytea => Value::Bytea(parse_bytea(text)?),
-        Type::Date => Value::Date(datetime::parse_date(text, zone)?),
-        Type::Time(digits) => Value::Time(datetime::rounded_time(datetime::parse_time(text, zone)?, *digits)),
-        Type::Timetz(digits) => Value::Timetz(datetime::parse_timetz(text, zone)?.rounded(*digits)),
+        Type::Date => Value::Date(datetime::parse_date(text, look)?),
+        Type::Time(digits) => Value::Time(datetime::rounded_time(datetime::parse_time(text, look)?, *digits)),
+        Type::Timetz(digits) => Value::Timetz(datetime::parse_timetz(text, look)?.rounded(*digits)),
         Type::Timestamp(digits) => {
-            Value::Timestamp(datetime::rounded(datetime::parse_timestamp(text, zone)?, *digits))
+            Value::Timestamp(datetime::rounded(datetime::parse_timestamp(text, look)?, *digits))
         }
         Type::Timestamptz(digits) => {
-            Value::Timestamptz(datetime::rounded(datetime::parse_timestamptz(text, zone)?, *digits))
+            Value::Timestamptz(datetime::rounded(datetime::parse_timestamptz(text, look)?, *digits))
         }
-        Type::Interval(limits) => Value::Interval(Limits::read(*limits, text)?),
+        Type::Interval(limits) => Value::Interval(Limits::read(*limits, text, look.intervals)?),
         Type::Uuid => Value::Uuid(parse_uuid(text)?),
         Type::Money => Value::Money(money::parse(text)?),
         Type::Tid => Value::Tid(tid::parse(text)?),
@@ -162,11 +161,11 @@ pub fn parse_in_zone(ty: &Type, text: &str, zone: Zone) -> Result<Value> {
         Type::Bit(_) | Type::Varbit(_) => Value::Bits(bits::parse(text)?.fit(ty, false)?),
         Type::TsVector => Value::TsVector(tsvector::parse(text)?),
         Type::TsQuery => Value::TsQuery(tsquery::parse(text)?),
-        Type::Range(of) => Value::Range(range::parse(*of, text, zone)?),
+        Type::Range(of) => Value::Range(range::parse(*of, text, look)?),
         Type::Network(of) => Value::Network(network::parse(*of, text)?),
         Type::Hstore => Value::Hstore(hstore::parse(text)?),
         Type::Enum(of) => of.parse(text)?,
-        Type::Composite(of) => of.parse(text, zone)?,
+        Type::Composite(of) => of.parse(text, look)?,
         Type::Record(_) => {
             return Err(Error::new(
                 SqlState::FEATURE_NOT_SUPPORTED,
@@ -177,7 +176,7 @@ pub fn parse_in_zone(ty: &Type, text: &str, zone: Zone) -> Result<Value> {
             let parsed = array::parse(text)?;
             let items = parsed.items.into_iter().map(|part| match part {
                 None => Ok(Value::Null),
-                Some(part) => parse_in_zone(ty.element(), &part, zone),
+                Some(part) => parse_as(ty.element(), &part, look),
             });
             dimensions::shaped(items.collect::<Result<_>>()?, &parsed.shape, ty)?
         }

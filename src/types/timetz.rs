@@ -30,7 +30,7 @@ impl Timetz {
 
     /// A time of today's in a zone.
     pub fn today(microseconds: i64, zone: Zone) -> Timetz {
-        let midnight = datetime::now(zone)().0.div_euclid(MICROSECONDS_PER_DAY) * MICROSECONDS_PER_DAY;
+        let midnight = datetime::now(zone).0.div_euclid(MICROSECONDS_PER_DAY) * MICROSECONDS_PER_DAY;
         Timetz::east(microseconds, zone.offset_of_local(midnight + microseconds))
     }
 

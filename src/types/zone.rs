@@ -101,6 +101,23 @@ impl Zone {
         Zone::by_name(name)?.ok_or_else(|| not_recognized(name))
     }
 
+    /// What make_timestamptz() takes: an offset whose sign is that of ISO 8601, or a zone as AT TIME ZONE takes it.
+    pub fn of_maker(name: &str) -> Result<Zone> {
+        if name.starts_with(|c: char| c.is_ascii_digit()) {
+            let message = format!("invalid input syntax for type numeric time zone: \"{name}\"");
+            return Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, message)
+                .hint("Numeric time zones must have \"-\" or \"+\" as first character."));
+        }
+        match offset_of(name) {
+            None => Zone::of_operand(name),
+            Some(Some(east)) => Ok(Zone::of_offset(east)),
+            Some(None) => {
+                let message = format!("numeric time zone \"{name}\" out of range");
+                Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, message))
+            }
+        }
+    }
+
     /// Whether clocks there were never changed.
     pub fn is_fixed(self) -> bool {
         // Before there were zones, in a winter and in a summer.
@@ -216,6 +233,30 @@ impl fmt::Debug for Zone {
 }
 
 /// `time zone "x" not recognized`
+/// `+2`, `-0330`, `+10:00:01` in seconds east, `Some(None)` out of range; `None` for what is no offset.
+fn offset_of(text: &str) -> Option<Option<i32>> {
+    let west = text.starts_with('-');
+    let digits = text.strip_prefix(['+', '-'])?;
+    let mut parts = digits.splitn(3, ':');
+    let number = |part: &str| match part {
+        "" => Some(Some(0)),
+        part if part.bytes().all(|b| b.is_ascii_digit()) => Some(part.parse::<i32>().ok()),
+        _ => None,
+    };
+    let mut next = || parts.next().map(number);
+    let (hours, minutes, seconds) = (next()??, next(), next());
+    let (minutes, seconds) = (minutes.unwrap_or(Some(Some(0)))?, seconds.unwrap_or(Some(Some(0)))?);
+    let (Some(mut hours), Some(mut minutes), Some(seconds)) = (hours, minutes, seconds) else {
+        return Some(None);
+    };
+    if !digits.contains(':') && digits.len() > 2 {
+        (hours, minutes) = (hours / 100, hours % 100);
+    }
+    let fits = hours <= 15 && minutes < 60 && seconds < 60;
+    let east = (hours * 60 + minutes) * 60 + seconds;
+    Some(fits.then_some(if west { -east } else { east }))
+}
+
 pub fn not_recognized(name: &str) -> Error {
     Error::new(SqlState::INVALID_PARAMETER_VALUE, format!("time zone \"{name}\" not recognized"))
 }

@@ -33,7 +33,7 @@ use crate::sql::response::{CopyFormat, CopyIn, Response};
 use crate::sql::session::Session;
 use crate::sql::statement::{CopyEncoding, CopyHeader, CopyOptions, Name};
 use crate::sql::transactions::Waited;
-use crate::types::{Type, Value, Zone, binary, text};
+use crate::types::{Look, Type, Value, binary, text};
 
 /// A batch goes to the core when it holds so many rows, or rows of so many bytes: large enough that a call's own cost
 /// does not count, small enough to stay in the processor's cache.
@@ -62,7 +62,7 @@ pub struct CopyInState {
     batch_bytes: usize,
     count: u64,
     /// That timestamps are read in.
-    zone: Zone,
+    look: Look,
 }
 
 /// Rows to write together.
@@ -219,7 +219,7 @@ impl CopyInState {
                 None => Ok(Value::Null),
                 Some(bytes) => match &self.decoder {
                     Decoder::Binary(_) => binary::receive(ty, bytes),
-                    _ => utf8(bytes).and_then(|text| text::parse_in_zone(ty, text, self.zone)),
+                    _ => utf8(bytes).and_then(|text| text::parse_as(ty, text, self.look)),
                 },
             };
             row[column] = value.map_err(|error| error.context(self.column_context(field)))?;
@@ -293,7 +293,7 @@ impl Session {
             writing: None,
             batch_bytes: 0,
             count: 0,
-            zone: self.shared.zone(),
+            look: self.shared.look(),
         }));
         Ok(Response::CopyIn(answer))
     }

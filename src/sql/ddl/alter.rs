@@ -582,7 +582,7 @@ impl Session {
             (Some(default), None) => {
                 let expression = dialect::parse_expression(&default.sql)?;
                 let target = Target { name: &column.name, ty: &column.ty };
-                cells::constant(&expression, &target, self.shared.zone())?
+                cells::constant(&expression, &target, self.shared.look())?
             }
         };
         match value {

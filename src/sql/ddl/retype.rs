@@ -25,7 +25,7 @@ use crate::sql::query;
 use crate::sql::session::Session;
 use crate::sql::system::{qualified, quote_ident};
 use crate::types::arrow::value_at;
-use crate::types::{Type, Zone};
+use crate::types::{Look, Type};
 
 /// What a column of the new definition is made of.
 pub enum Source {
@@ -302,7 +302,7 @@ impl Session {
                         Source::Expression(_) => {
                             let value = value_at(batch.column(output), row, &column.ty)?;
                             output += 1;
-                            cells::assign(value, &column.ty, Zone::UTC)?
+                            cells::assign(value, &column.ty, Look::PLAIN)?
                         }
                         Source::Default => {
                             let default = &defaults[values.len()];
@@ -359,7 +359,7 @@ fn same_bytes(old: &Type, new: &Type) -> bool {
 
 /// The type of a literal that says its type itself.
 fn own_type(sql: &str) -> Result<Option<Type>> {
-    Ok(match cells::literal(&dialect::parse_expression(sql)?, Zone::UTC)? {
+    Ok(match cells::literal(&dialect::parse_expression(sql)?, Look::PLAIN)? {
         Some(cells::Constant::Typed(_, ty)) => Some(ty),
         _ => None,
     })
@@ -367,7 +367,7 @@ fn own_type(sql: &str) -> Result<Option<Type>> {
 
 fn is_text_literal(sql: &str) -> bool {
     dialect::parse_expression(sql)
-        .and_then(|expression| cells::literal(&expression, Zone::UTC))
+        .and_then(|expression| cells::literal(&expression, Look::PLAIN))
         .is_ok_and(|literal| matches!(literal, Some(cells::Constant::Unknown(_) | cells::Constant::Null)))
 }
 

@@ -14,7 +14,7 @@ use crate::sql::expressions::{self, Projection};
 use crate::sql::type_names;
 use crate::sql::visit;
 use crate::types::cast::{self, Context};
-use crate::types::{Numeric, Type, Value, Zone, text};
+use crate::types::{Look, Numeric, Type, Value, text};
 
 /// A cell of VALUES or SET.
 #[derive(Clone)]
@@ -23,8 +23,8 @@ pub enum Cell {
     Default,
     /// Of its column's type already.
     Constant(Value),
-    /// `$n`, from 0; the type it has as a parameter, and the session's time zone.
-    Param(usize, Type, Zone),
+    /// `$n`, from 0; the type it has as a parameter, and how the session reads and shows values.
+    Param(usize, Type, Look),
     /// An expression without columns, evaluated row by row.
     Computed(Arc<Projection>),
 }
@@ -36,13 +36,13 @@ pub struct Target<'a> {
     pub ty: &'a Type,
 }
 
-/// Types of parameters, as they become known, and the session's time zone.
+/// Types of parameters, as they become known, and how the session reads and shows values.
 #[derive(Debug)]
-pub struct ParamTypes(pub Vec<Option<Type>>, Zone);
+pub struct ParamTypes(pub Vec<Option<Type>>, Look);
 
 impl ParamTypes {
     pub fn declared(context: &PlanContext) -> ParamTypes {
-        ParamTypes(context.param_types.to_vec(), context.environment.zone())
+        ParamTypes(context.param_types.to_vec(), context.environment.look())
     }
 
     /// Notes that `$index + 1` is used as `ty`; the type it has.
@@ -136,24 +136,24 @@ fn parameters_of(expression: &Expr) -> Result<Vec<usize>> {
 }
 
 /// A literal as a value of the column, if the expression is one.
-pub fn constant(expression: &Expr, target: &Target, zone: Zone) -> Result<Option<Value>> {
+pub fn constant(expression: &Expr, target: &Target, look: Look) -> Result<Option<Value>> {
     // Straight from the text: numeric, which PostgreSQL goes through, is bounded here.
     if let (Some(number), Type::Float4 | Type::Float8) = (number_text(expression), target.ty) {
         return Ok(Some(text::parse(target.ty, &number)?));
     }
-    match literal(expression, zone)? {
+    match literal(expression, look)? {
         None => Ok(None),
         Some(Constant::Null) => Ok(Some(Value::Null)),
-        Some(Constant::Unknown(text)) => Ok(Some(text::parse_in_zone(target.ty, &text, zone)?)),
+        Some(Constant::Unknown(text)) => Ok(Some(text::parse_as(target.ty, &text, look)?)),
         Some(Constant::Typed(value, ty)) => {
             check_assignable(&ty, target)?;
-            Ok(Some(assign(value, target.ty, zone)?))
+            Ok(Some(assign(value, target.ty, look)?))
         }
     }
 }
 
 /// A value as the column of type `ty` holds it; the types are known to be assignable.
-pub fn assign(value: Value, ty: &Type, zone: Zone) -> Result<Value> {
+pub fn assign(value: Value, ty: &Type, look: Look) -> Result<Value> {
     match (&value, ty) {
         (Value::Null, _)
         | (Value::Bool(_), Type::Bool)
@@ -168,7 +168,7 @@ pub fn assign(value: Value, ty: &Type, zone: Zone) -> Result<Value> {
         | (Value::Uuid(_), Type::Uuid)
         | (Value::Money(_), Type::Money)
         | (Value::Tid(_), Type::Tid) => Ok(value),
-        _ => cast::cast_as(value, ty, false, zone.into()),
+        _ => cast::cast_as(value, ty, false, look),
     }
 }
 
@@ -230,10 +230,10 @@ pub enum Constant {
     Typed(Value, Type),
 }
 
-/// A literal, with its sign and its cast; moments without a zone are of `zone`.
-pub fn literal(expression: &Expr, zone: Zone) -> Result<Option<Constant>> {
+/// A literal, with its sign and its cast; read as a session reads it.
+pub fn literal(expression: &Expr, look: Look) -> Result<Option<Constant>> {
     match expression {
-        Expr::Nested(inner) => literal(inner, zone),
+        Expr::Nested(inner) => literal(inner, look),
         Expr::Value(value) => Ok(match &value.value {
             Literal::Null => Some(Constant::Null),
             Literal::Boolean(value) => Some(Constant::Typed(Value::Bool(*value), Type::Bool)),
@@ -253,21 +253,21 @@ pub fn literal(expression: &Expr, zone: Zone) -> Result<Option<Constant>> {
         },
         Expr::TypedString(typed) => {
             let Some(ty) = type_names::built_in(&typed.data_type) else { return Ok(None) };
-            match literal(&Expr::Value(typed.value.clone()), zone)? {
+            match literal(&Expr::Value(typed.value.clone()), look)? {
                 Some(Constant::Unknown(text)) => {
-                    Ok(Some(Constant::Typed(text::parse_in_zone(&ty, &text, zone)?, ty)))
+                    Ok(Some(Constant::Typed(text::parse_as(&ty, &text, look)?, ty)))
                 }
                 _ => Ok(None),
             }
         }
         Expr::Cast { kind: CastKind::Cast | CastKind::DoubleColon, expr, data_type, .. } => {
-            let Some(inner) = literal(expr, zone)? else { return Ok(None) };
+            let Some(inner) = literal(expr, look)? else { return Ok(None) };
             let Some(ty) = type_names::built_in(data_type) else { return Ok(None) };
             Ok(Some(match inner {
                 Constant::Null => Constant::Null,
-                Constant::Unknown(text) => Constant::Typed(explicit(&ty, &text, zone)?, ty),
+                Constant::Unknown(text) => Constant::Typed(explicit(&ty, &text, look)?, ty),
                 Constant::Typed(value, from) if cast::context(&from, &ty).is_some() => {
-                    Constant::Typed(cast::cast_as(value, &ty, true, zone.into())?, ty)
+                    Constant::Typed(cast::cast_as(value, &ty, true, look)?, ty)
                 }
                 Constant::Typed(..) => return Ok(None),
             }))
@@ -277,12 +277,12 @@ pub fn literal(expression: &Expr, zone: Zone) -> Result<Option<Constant>> {
 }
 
 /// `'text'::type`: too long text is cut, as an explicit cast does.
-fn explicit(ty: &Type, text: &str, zone: Zone) -> Result<Value> {
+fn explicit(ty: &Type, text: &str, look: Look) -> Result<Value> {
     match ty {
         Type::Varchar(_) | Type::Bpchar(_) | Type::Bit(_) | Type::Varbit(_) => {
             cast::cast(Value::Text(text.to_string()), ty, true)
         }
-        _ => text::parse_in_zone(ty, text, zone),
+        _ => text::parse_as(ty, text, look),
     }
 }
 

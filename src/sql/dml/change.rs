@@ -42,7 +42,7 @@ use crate::sql::transactions::Waited;
 use crate::sql::words::{fold, object_name};
 use crate::table::provider::{SLOT_COLUMN, SystemColumns};
 use crate::types::arrow::value_at;
-use crate::types::{Type, Value, Zone};
+use crate::types::{Look, Type, Value};
 
 /// A planned UPDATE or DELETE.
 pub struct ChangePlan {
@@ -501,7 +501,7 @@ impl Session {
         for (column, source) in &plan.sets {
             let ty = &plan.table.columns[*column].ty;
             row[*column] = match source {
-                SetSource::Output(output) => cells::assign(outputs[*output].clone(), ty, Zone::UTC)?,
+                SetSource::Output(output) => cells::assign(outputs[*output].clone(), ty, Look::PLAIN)?,
                 SetSource::Cell(cell) => {
                     let execution = &mut || self.plain_execution(params, &plan.param_types);
                     match cell {

@@ -17,7 +17,7 @@ use crate::sql::expressions::{self, Projection};
 use crate::sql::shared::{Shared, parse_name};
 use crate::sql::words::object_name;
 use crate::types::arrow::value_at;
-use crate::types::{Type, Value, Zone};
+use crate::types::{Look, Type, Value};
 
 /// A default, ready to be taken.
 pub enum DefaultValue {
@@ -52,7 +52,7 @@ impl DefaultValue {
     ) -> Result<DefaultValue> {
         let expression = dialect::parse_expression(sql)?;
         let target = Target { name: &column.name, ty: &column.ty };
-        if let Some(value) = cells::constant(&expression, &target, context.environment.zone())? {
+        if let Some(value) = cells::constant(&expression, &target, context.environment.look())? {
             return Ok(DefaultValue::Constant(value));
         }
         if let Some(known) = known_call(&expression, &column.ty, context.catalog, shared) {
@@ -74,11 +74,11 @@ impl DefaultValue {
         match self {
             DefaultValue::Constant(value) => Ok(value.clone()),
             DefaultValue::Sequence(sequence) => {
-                cells::assign(Value::Int8(shared.nextval_of(*sequence)?), ty, Zone::UTC)
+                cells::assign(Value::Int8(shared.nextval_of(*sequence)?), ty, Look::PLAIN)
             }
             DefaultValue::TransactionTime => {
                 let execution = execution()?;
-                cells::assign(Value::Timestamptz(execution.transaction_time), ty, execution.zone)
+                cells::assign(Value::Timestamptz(execution.transaction_time), ty, execution.zone.into())
             }
             DefaultValue::RandomUuid => Ok(Value::Uuid(*uuid::Uuid::new_v4().as_bytes())),
             DefaultValue::Computed(projection) => {
@@ -123,7 +123,7 @@ pub fn sequence_text(argument: &Expr) -> Option<String> {
         Expr::Cast { expr, .. } => expr,
         other => other,
     };
-    match cells::literal(inner, Zone::UTC).ok()?? {
+    match cells::literal(inner, Look::PLAIN).ok()?? {
         Constant::Unknown(text) => Some(text),
         _ => None,
     }

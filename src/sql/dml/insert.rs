@@ -33,7 +33,7 @@ use crate::sql::trees;
 use crate::sql::visit;
 use crate::sql::words::{fold, object_name};
 use crate::types::arrow::value_at;
-use crate::types::{Type, Value, Zone};
+use crate::types::{Look, Type, Value};
 
 /// A planned INSERT.
 pub struct InsertPlan {
@@ -411,8 +411,8 @@ pub fn cell_value(
 ) -> Result<Value> {
     match cell {
         Cell::Constant(value) => Ok(value.clone()),
-        Cell::Param(index, _, zone) => {
-            cells::assign(params.get(*index).cloned().unwrap_or(Value::Null), ty, *zone)
+        Cell::Param(index, _, look) => {
+            cells::assign(params.get(*index).cloned().unwrap_or(Value::Null), ty, *look)
         }
         Cell::Computed(projection) => {
             let row = expressions::batch(projection.input(), &[Vec::new()])?;
@@ -521,7 +521,7 @@ impl Session {
                 plan.table.columns.iter().enumerate().map(|(position, column)| match plan.fill[position] {
                     Some(input) => {
                         let value = value_at(batch.column(input), row, &column.ty)?;
-                        cells::assign(value, &column.ty, Zone::UTC)
+                        cells::assign(value, &column.ty, Look::PLAIN)
                     }
                     None => self.default_of(plan, position, params),
                 });

@@ -50,7 +50,7 @@ use crate::sql::visit;
 use crate::sql::words::{fold, object_name};
 use crate::table::provider::SLOT_COLUMN;
 use crate::types::arrow::value_at;
-use crate::types::{Type, Value, Zone};
+use crate::types::{Look, Type, Value};
 
 /// A column of the source that is true: NULL in rows of the target that no source row matches.
 const SOURCE_ROW: &str = "source row";
@@ -577,7 +577,7 @@ impl Session {
         let ty = &plan.table.columns[column].ty;
         let execution = &mut || self.plain_execution(params, &plan.param_types);
         match source {
-            SetSource::Output(output) => cells::assign(outputs[*output].clone(), ty, Zone::UTC),
+            SetSource::Output(output) => cells::assign(outputs[*output].clone(), ty, Look::PLAIN),
             SetSource::Cell(Cell::Default) => plan.defaults[column].take(ty, &self.shared, execution),
             SetSource::Cell(cell) => cell_value(cell, ty, params, execution),
         }

@@ -17,7 +17,7 @@ use crate::sql::type_names;
 use crate::sql::visit;
 use crate::sql::words::{fold, object_name};
 use crate::types::cast::{Context, context};
-use crate::types::{Type, Zone};
+use crate::types::{Look, Type};
 
 /// The function a call means, with an expression per parameter; `None` when no function of ours has the name.
 pub fn find(
@@ -142,7 +142,7 @@ fn known_type(expr: &Expr, parameters: &[Option<Type>]) -> Option<Type> {
     match expr {
         Expr::Nested(inner) => known_type(inner, parameters),
         Expr::Cast { data_type, .. } => type_names::built_in(data_type),
-        expr => match cells::literal(expr, Zone::UTC).ok()?? {
+        expr => match cells::literal(expr, Look::PLAIN).ok()?? {
             Constant::Typed(_, ty) => Some(ty),
             Constant::Null | Constant::Unknown(_) => None,
         },

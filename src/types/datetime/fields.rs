@@ -1,10 +1,11 @@
 //! What the tokens of a date or time mean, token by token.
 //!
 //! A token may set several fields, and no field may be set twice: the set of those [`Seen`] so far also decides what a
-//! bare number is. These are PostgreSQL's rules (`DecodeDateTime`, `DecodeTimeOnly`) with the DateStyle MDY:
+//! bare number is. These are PostgreSQL's rules (`DecodeDateTime`, `DecodeTimeOnly`):
 //!
-//! 1. A month by name makes the numbers around it day and year; of numbers alone the order is month, day, year, unless
-//!    the first has more than two digits: then it is year, month, day. Three digits behind a year are a day of it.
+//! 1. A month by name makes the numbers around it day and year; of numbers alone the order is that of the session's
+//!    DateStyle, unless the first has more than two digits: then it is year, month, day. Three digits behind a year are a
+//!    day of it.
 //! 2. Six digits and more are a date or, behind one, a time (`20011227 040506`).
 //! 3. A word is a zone's abbreviation, one of [`Word`], or a zone's name, in this order.
 //! 4. Years of one or two digits are 1970 to 2069.
@@ -13,13 +14,14 @@
 
 use crate::error::{Error, SqlState};
 use crate::types::Timetz;
+use crate::types::date_style::DateOrder;
 use crate::types::datetime::tokens::{
     self, Clock, Kind, Sign, Token, fraction, leading_number, microseconds, split,
 };
 use crate::types::datetime::words::Word;
 use crate::types::datetime::{
-    MICROSECONDS_PER_DAY, MICROSECONDS_PER_SECOND, OFFSET_HOURS_MAX, civil_from_days, days_from_civil,
-    days_in_month,
+    MICROSECONDS_PER_DAY, MICROSECONDS_PER_SECOND, OFFSET_HOURS_MAX, Session, civil_from_days,
+    days_from_civil, days_in_month,
 };
 use crate::types::text::invalid_datetime;
 use crate::types::zone::{self, Zone};
@@ -62,19 +64,19 @@ impl Place {
     }
 }
 
-/// Reads a date with or without time; `now` is asked for what clocks show, in microseconds, and how far east they are.
-pub(super) fn read_moment(text: &str, now: &dyn Fn() -> (i64, i32)) -> Result<Read, Fault> {
-    Fields::new(false, now).read(&text.to_ascii_lowercase())?.moment()
+/// Reads a date with or without time.
+pub(super) fn read_moment(text: &str, session: &Session) -> Result<Read, Fault> {
+    Fields::new(false, session).read(&text.to_ascii_lowercase())?.moment()
 }
 
 /// Reads a time of day.
-pub(super) fn read_time(text: &str, now: &dyn Fn() -> (i64, i32)) -> Result<i64, Fault> {
-    Fields::new(true, now).read(&text.to_ascii_lowercase())?.time_of_day()
+pub(super) fn read_time(text: &str, session: &Session) -> Result<i64, Fault> {
+    Fields::new(true, session).read(&text.to_ascii_lowercase())?.time_of_day()
 }
 
-/// Reads a time of day with its zone; `session` is the one of a text that has none.
-pub(super) fn read_timetz(text: &str, session: Zone, now: &dyn Fn() -> (i64, i32)) -> Result<Timetz, Fault> {
-    Fields::new(true, now).read(&text.to_ascii_lowercase())?.time_in_zone(session)
+/// Reads a time of day with its zone; the session's is that of a text which has none.
+pub(super) fn read_timetz(text: &str, session: &Session) -> Result<Timetz, Fault> {
+    Fields::new(true, session).read(&text.to_ascii_lowercase())?.time_in_zone()
 }
 
 /// Why a text is none of a date or time.
@@ -141,7 +143,7 @@ enum Label {
 
 struct Fields<'n> {
     time_only: bool,
-    now: &'n dyn Fn() -> (i64, i32),
+    session: &'n Session,
     seen: Seen,
     label: Option<Label>,
     /// Words that stand for a whole moment.
@@ -165,10 +167,10 @@ struct Fields<'n> {
 }
 
 impl<'n> Fields<'n> {
-    fn new(time_only: bool, now: &'n dyn Fn() -> (i64, i32)) -> Self {
+    fn new(time_only: bool, session: &'n Session) -> Self {
         Fields {
             time_only,
-            now,
+            session,
             seen: 0,
             label: None,
             word: None,
@@ -395,15 +397,16 @@ impl<'n> Fields<'n> {
             _ if digits > 2 => return self.run_together(text, seen | DATE),
             _ => self.clock.microseconds = microseconds(fraction(rest)?),
         }
-        let is_long = text.len() > 2;
+        let (is_long, order) = (text.len() > 2, self.session.order);
         let set = match seen & DATE {
             YEAR if text.len() == 3 && (1..=366).contains(&value) => {
                 self.day_of_year = value;
                 return Ok(DAY_OF_YEAR | MONTH | DAY);
             }
-            0 if is_long => YEAR,
+            0 if is_long || order == DateOrder::YearMonthDay => YEAR,
+            0 if order == DateOrder::DayMonthYear => DAY,
             0 | YEAR | DAY => MONTH,
-            MONTH if named_month && is_long => YEAR,
+            MONTH if named_month && (is_long || order == DateOrder::YearMonthDay) => YEAR,
             MONTH => DAY,
             YEAR_MONTH if named_month && is_long && self.short_year => {
                 // What was taken for a year was the day.
@@ -466,7 +469,7 @@ impl<'n> Fields<'n> {
                 HALF
             }
             Some(Word::Now) => {
-                let (local, east) = (self.now)();
+                let (local, east) = self.session.now();
                 self.set_days(local.div_euclid(MICROSECONDS_PER_DAY));
                 (self.clock, self.east) = (clock_of(local.rem_euclid(MICROSECONDS_PER_DAY)), east);
                 if self.time_only { TIME } else { DATE | TIME | ZONE }
@@ -500,7 +503,7 @@ impl<'n> Fields<'n> {
             }
             Some(Word::Weekday) => WEEKDAY,
             Some(Word::Day(from_today)) => {
-                self.set_days((self.now)().0.div_euclid(MICROSECONDS_PER_DAY) + from_today);
+                self.set_days(self.session.now().0.div_euclid(MICROSECONDS_PER_DAY) + from_today);
                 DATE
             }
             Some(Word::Epoch | Word::Infinity | Word::MinusInfinity) => {
@@ -558,16 +561,16 @@ impl<'n> Fields<'n> {
     }
 
     /// The offset of a zone is that of the date in the text, or of today.
-    fn time_in_zone(mut self, session: Zone) -> Result<Timetz, Fault> {
+    fn time_in_zone(mut self) -> Result<Timetz, Fault> {
         self.check_time()?;
         let time = microseconds_of(self.clock);
-        let zone = match self.place()?.unwrap_or(Place::In(session)) {
+        let zone = match self.place()?.unwrap_or(Place::In(self.session.zone)) {
             Place::East(seconds) => return Ok(Timetz::east(time, seconds)),
             Place::In(zone) => zone,
         };
         let days = match self.seen & DATE {
             DATE => days_from_civil(self.year, self.month as u32, self.day as u32),
-            0 => (self.now)().0.div_euclid(MICROSECONDS_PER_DAY),
+            0 => self.session.now().0.div_euclid(MICROSECONDS_PER_DAY),
             _ => return Err(Fault::Format),
         };
         Ok(Timetz::east(time, zone.offset_of_local(days * MICROSECONDS_PER_DAY + time)))

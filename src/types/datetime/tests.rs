@@ -82,7 +82,7 @@ fn reads_and_refuses_as_postgres() {
     let zone = Zone::of_setting("America/New_York").unwrap();
     let check = |ty: Type, expected: &[(&str, &str)]| {
         for (input, expected) in expected {
-            let answer = match text::parse_in_zone(&ty, input, zone) {
+            let answer = match text::parse_as(&ty, input, zone.into()) {
                 Ok(value) => text::to_string_as(&value, Look { zone, ..Look::PLAIN }),
                 Err(error) => refusal(&error, input),
             };
