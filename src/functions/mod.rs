@@ -38,6 +38,8 @@ pub mod elements;
 mod frame;
 // to_char and its like.
 pub mod formatting;
+// to_char and to_number of numbers.
+mod number_formats;
 // The digits of numeric.
 pub mod decimal;
 // bit_and, bit_or and bit_xor of bit strings.

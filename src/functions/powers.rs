@@ -391,7 +391,7 @@ fn power_of_floats(base: f64, exponent: f64) -> crate::error::Result<f64> {
     if base == 0.0 && exponent < 0.0 {
         return Err(zero_to_negative());
     }
-    if base < 0.0 && base.is_finite() && exponent.is_finite() && exponent.fract() != 0.0 {
+    if base < 0.0 && exponent.is_finite() && exponent.fract() != 0.0 {
         return Err(complex());
     }
     let result = base.powf(exponent);

@@ -242,13 +242,14 @@ fn format(look: Look, v: &[Value]) -> Result<Value> {
             digits.parse::<usize>().ok()
         };
         let mut first = read_digits(&mut rest);
+        let mut has_place = false;
         if rest.next_if_eq(&'$').is_some() {
             match first.take() {
                 Some(0) | None => {
                     let message = "format specifies argument 0, but arguments are numbered from 1";
                     return Err(Error::new(SqlState("22023"), message));
                 }
-                Some(position) => next = position,
+                Some(position) => (next, has_place) = (position, true),
             }
         }
         while rest.next_if_eq(&'-').is_some() {
@@ -257,7 +258,17 @@ fn format(look: Look, v: &[Value]) -> Result<Value> {
         if rest.next_if_eq(&'*').is_some() {
             // The width is an argument, the next one or `*1$`.
             let place = match read_digits(&mut rest) {
-                Some(place) if rest.next_if_eq(&'$').is_some() => place,
+                Some(place) if rest.next_if_eq(&'$').is_some() => {
+                    if place == 0 {
+                        let message = "format specifies argument 0, but arguments are numbered from 1";
+                        return Err(Error::new(SqlState("22023"), message));
+                    }
+                    // Without a place of its own, the value is what follows the width.
+                    if !has_place {
+                        next = place + 1;
+                    }
+                    place
+                }
                 Some(_) => {
                     let message = "width argument position must be ended by \"$\"";
                     return Err(Error::new(SqlState("22023"), message));

@@ -100,6 +100,8 @@ mod membership;
 pub(crate) mod merge_words;
 // LISTEN and NOTIFY.
 pub mod notifications;
+// Numbers in a statement's text.
+mod number_words;
 // ORDER BY by what the list does not show.
 mod order_by;
 // Relations of a query around that are called as columns inside.
