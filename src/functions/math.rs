@@ -24,6 +24,10 @@ fn definitions() -> Vec<Definition> {
             (Value::Numeric(a), Value::Numeric(b)) => a.whole_quotient(b).map(Value::Numeric),
             _ => Ok(Value::Null),
         }),
+        strict("numeric_inc(numeric) numeric", |v| match &v[0] {
+            Value::Numeric(number) => number.plus(&Numeric::from_integer(1)).map(Value::Numeric),
+            _ => Ok(Value::Null),
+        }),
         strict("scale(numeric) int4", |v| match &v[0] {
             Value::Numeric(number) if number.is_finite() => Ok(Value::Int4(i32::from(number.scale()))),
             _ => Ok(Value::Null),

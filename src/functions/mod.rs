@@ -104,6 +104,8 @@ mod make_array;
 pub mod networks;
 // round, trunc, ceil, floor, sign.
 pub mod rounding;
+// Values in binary.
+mod sends;
 // Whether a row is in a sample.
 pub mod sampling;
 // The shape all our scalar functions share.
@@ -160,6 +162,7 @@ pub fn scalar_functions() -> Vec<Arc<ScalarUDF>> {
         regexps::functions(),
         series::functions(),
         bytes::functions(),
+        sends::functions(),
         choice::functions(),
         characters::functions(),
         citext::functions(),

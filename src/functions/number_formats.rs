@@ -13,6 +13,7 @@
 
 use crate::error::{Error, Result, SqlState};
 use crate::functions::value::{Definition, strict};
+use crate::types::numeric::SCALE_MAX;
 use crate::types::{Numeric, Value};
 
 /// The functions, which `formatting` puts beside those of moments.
@@ -371,10 +372,15 @@ fn with_exponent(shown: &str) -> String {
 
 /// A finite number with its exponent. As PostgreSQL's, the digits of 9.99 round to 10.0 where there is one behind the point.
 fn scientific(value: &Numeric, template: &Template) -> Result<String> {
-    let exponent = value.significand().map_or(0, |(_, exponent)| exponent - 1);
-    let shift = crate::types::numeric::parse(&format!("1e{}", -exponent))?;
-    let digits = value.times(&shift)?.rounded(i32::try_from(template.behind).unwrap_or(i32::MAX)).to_string();
-    let shown = with_exponent(&format!("{digits}e{exponent}"));
+    // More digits behind the point than a number has are not looked at.
+    const BEHIND_MAX: usize = SCALE_MAX as usize;
+    let (mut digits, exponent) = value.significand().unwrap_or(("0".to_owned(), 1));
+    digits.truncate(BEHIND_MAX);
+    digits.insert(1, '.');
+    let sign = if value.is_negative() { "-" } else { "" };
+    let digits = crate::types::numeric::parse(&format!("{sign}{digits}"))?;
+    let digits = digits.rounded(i32::try_from(template.behind).unwrap_or(i32::MAX));
+    let shown = with_exponent(&format!("{digits}e{}", exponent - 1));
     Ok(if shown.starts_with('-') { shown } else { format!(" {shown}") })
 }
 

@@ -36,7 +36,7 @@ fn definitions() -> Vec<Definition> {
             Ok(Value::Text(texts_of(look, &v[1..]).collect::<Vec<String>>().join(text(&v[0]))))
         }),
         lenient_shown("format(text) text", format),
-        lenient_shown("format(text, any...) text", format),
+        lenient_shown("format(text, any...) text", format).null_is_empty(),
         strict("quote_literal(text) text", |v| Ok(Value::Text(quoted_literal(text(&v[0]))))),
         shown("quote_literal(any) text", |look, v| {
             Ok(Value::Text(quoted_literal(&texts::to_string_as(&v[0], look))))

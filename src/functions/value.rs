@@ -20,13 +20,18 @@ use datafusion::logical_expr::{
     ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
 
+use crate::error::{Error, SqlState};
 use crate::functions::characters::padded;
 use crate::functions::decimal;
 use crate::functions::scalar::{answer, look_of, no_such_function, rows_of};
 use crate::types::arrow::errors::external;
 use crate::types::arrow::lists::network_of;
 use crate::types::arrow::{Builder, data_type, plain_field, type_of, type_of_data_type, value_at};
-use crate::types::{Look, NetworkType, Type, Value, Zone};
+use crate::types::{Look, NetworkType, Type, Value, Zone, dimensions};
+
+/// What the twin of a function of any number of arguments is called that takes them as an array: this and the function's
+/// name. `f(a, VARIADIC array)` calls it (`sql::variadic`).
+pub const VARIADIC: &str = "hither_variadic_";
 
 /// What a function computes from one row's arguments.
 pub type Call = fn(&[Value]) -> crate::error::Result<Value>;
@@ -48,16 +53,22 @@ pub struct Definition {
     call: Compute,
     strict: bool,
     volatile: bool,
+    null_is_empty: bool,
 }
 
 impl Definition {
     fn new(signature: &'static str, call: Compute, strict: bool) -> Definition {
-        Definition { signature, call, strict, volatile: false }
+        Definition { signature, call, strict, volatile: false, null_is_empty: false }
     }
 
     /// Of a function that answers differently each time.
     pub fn volatile(self) -> Definition {
         Definition { volatile: true, ..self }
+    }
+
+    /// Of a function of any number of arguments for which VARIADIC NULL is an array of none.
+    pub fn null_is_empty(self) -> Definition {
+        Definition { null_is_empty: true, ..self }
     }
 }
 
@@ -96,7 +107,9 @@ pub fn needs_zone(function: &ScalarUDF, given: &[DataType]) -> bool {
             parameters.iter().any(Option::is_some) || given.iter().any(moment)
         }
         Ok(Overload { call: Compute::Shown(_), .. }) => {
-            let shown = |ty: &DataType| matches!(ty, DataType::Timestamp(_, Some(_)) | DataType::Interval(_));
+            let shown = |ty: &DataType| {
+                matches!(ty, DataType::Timestamp(_, Some(_)) | DataType::Interval(_) | DataType::Binary)
+            };
             given.iter().any(shown)
         }
         _ => false,
@@ -116,10 +129,13 @@ pub fn functions(definitions: Vec<Definition>) -> Vec<Arc<ScalarUDF>> {
     for definition in definitions {
         let is_volatile = definition.volatile;
         let (name, overload) = Overload::read(definition);
-        let (overloads, volatility) = named.entry(name).or_insert((Vec::new(), Volatility::Immutable));
-        overloads.push(overload);
-        if is_volatile {
-            *volatility = Volatility::Volatile;
+        let twin = overload.twin().map(|twin| (format!("{VARIADIC}{name}"), twin));
+        for (name, overload) in std::iter::once((name, overload)).chain(twin) {
+            let (overloads, volatility) = named.entry(name).or_insert((Vec::new(), Volatility::Immutable));
+            overloads.push(overload);
+            if is_volatile {
+                *volatility = Volatility::Volatile;
+            }
         }
     }
     let function = |(name, (overloads, volatility))| {
@@ -129,11 +145,14 @@ pub fn functions(definitions: Vec<Definition>) -> Vec<Arc<ScalarUDF>> {
     named.into_iter().map(function).collect()
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Overload {
     /// `None` takes any type.
     parameters: Vec<Option<Type>>,
     variadic: bool,
+    /// The last argument is an array of arguments; whether NULL is one of none.
+    spread: bool,
+    null_is_empty: bool,
     returns: Returns,
     strict: bool,
     call: Compute,
@@ -207,8 +226,19 @@ impl Overload {
                 returns => Returns::Fixed(read(returns).expect("a result has a type")),
             },
         };
-        let (strict, call) = (definition.strict, definition.call);
-        (name.to_owned(), Overload { parameters, variadic, returns, strict, call })
+        let Definition { strict, call, null_is_empty, .. } = definition;
+        (
+            name.to_owned(),
+            Overload { parameters, variadic, spread: false, null_is_empty, returns, strict, call },
+        )
+    }
+
+    /// The same with an array in the place of any number of arguments.
+    fn twin(&self) -> Option<Overload> {
+        let mut parameters = self.parameters.clone();
+        let last = parameters.last_mut().filter(|_| self.variadic)?;
+        *last = last.take().map(|item| Type::Array(Box::new(item)));
+        Some(Overload { parameters, variadic: false, spread: true, ..self.clone() })
     }
 
     fn parameter(&self, index: usize) -> Option<&Type> {
@@ -271,6 +301,8 @@ fn conversion_cost(given: &DataType, parameter: &Type) -> Option<u32> {
         DataType::Int16 => Some(0),
         DataType::Int32 => Some(1),
         DataType::Int64 => Some(2),
+        // A literal beyond bigint is one.
+        DataType::UInt64 => Some(4),
         ty if decimal::is_numeric(ty) => Some(4),
         DataType::Float32 => Some(5),
         DataType::Float64 => Some(3),
@@ -291,6 +323,8 @@ fn conversion_cost(given: &DataType, parameter: &Type) -> Option<u32> {
         (DataType::Time64(_), DataType::Interval(_) | DataType::FixedSizeBinary(12)) => Some(1),
         (DataType::Float64, DataType::Float32) => Some(10),
         (DataType::Float32, DataType::Float64) => Some(1),
+        // By a cast that is written only.
+        (DataType::Float32 | DataType::Float64, number) if decimal::is_numeric(number) => None,
         // ARRAY[1, 2] for one of type integer[]
         (DataType::List(from), DataType::List(to))
             if *from.data_type() == DataType::Int64 && *to.data_type() == DataType::Int32 =>
@@ -377,6 +411,12 @@ impl ScalarUDFImpl for ValueFunction {
 
     fn coerce_types(&self, given: &[DataType]) -> Result<Vec<DataType>> {
         let overload = self.choose(given)?;
+        let is_array = |ty: &DataType| ty.is_null() || matches!(ty, DataType::List(_));
+        if overload.spread && overload.parameters.last() == Some(&None) && !given.last().is_some_and(is_array)
+        {
+            let message = "VARIADIC argument must be an array";
+            return Err(external(Error::new(SqlState::DATATYPE_MISMATCH, message)));
+        }
         Ok(given.iter().enumerate().map(|(index, given)| overload.coerced(index, given)).collect())
     }
 
@@ -444,7 +484,15 @@ fn evaluate(
                 (value, _) => value,
             });
         }
-        let is_null = overload.strict && values.contains(&Value::Null);
+        // Without an array there is mostly no answer.
+        let mut is_null = false;
+        if overload.spread {
+            match values.pop() {
+                Some(Value::Array(items)) => values.extend(dimensions::into_flat(items)),
+                _ => is_null = !overload.null_is_empty,
+            }
+        }
+        is_null |= overload.strict && values.contains(&Value::Null);
         result.append(&match overload.call {
             _ if is_null => Value::Null,
             Compute::Plain(call) => call(&values)?,

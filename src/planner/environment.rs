@@ -164,7 +164,11 @@ fn session_state(system: &dyn SystemCatalog, runtime: Arc<RuntimeEnv>, look: Loo
     config.options_mut().execution.time_zone = (look.zone != Zone::UTC).then(|| look.zone.to_string());
     let intervals = look.intervals.name().to_owned();
     let float_digits = usize::from(look.float_digits.abs_diff(FLOAT_DIGITS_MIN));
-    config.options_mut().extensions.insert(SessionLook { intervals, float_digits });
+    config.options_mut().extensions.insert(SessionLook {
+        intervals,
+        float_digits,
+        escapes_bytes: look.escapes_bytes,
+    });
     // Expressions find the options here when they are made ready to run.
     let mut properties = ExecutionProps::new();
     properties.config_options = Some(Arc::clone(config.options()));

@@ -27,6 +27,7 @@ use crate::sql::records;
 use crate::sql::statement::{Ast, Name, Statement};
 use crate::sql::token_spellings;
 use crate::sql::utility;
+use crate::sql::variadic;
 use crate::sql::words::{Fault, object_name, word_of};
 
 /// The dialect of everything we parse; without state.
@@ -62,7 +63,7 @@ fn parse_one(source: &Arc<str>, tokens: Vec<TokenWithSpan>) -> Result<Statement>
         let message = format!("there is no parameter {parameter}");
         return Err(Error::new(SqlState::UNDEFINED_PARAMETER, message));
     }
-    let (tokens, only) = without_only(source, token_spellings::settle(tokens));
+    let (tokens, only) = without_only(source, variadic::take(token_spellings::settle(tokens)));
     let tokens = element_words::take(source, conflict_target::wrap(source, tokens));
     let (tokens, taken) = utility::take(records::take(frames::take(tokens)?));
     if has_exclusion(&tokens) {

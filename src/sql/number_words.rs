@@ -65,6 +65,7 @@ fn is_suspect(tokens: &[TokenWithSpan], at: usize) -> bool {
     match &token.token {
         Token::Number(text, is_long) => {
             *is_long
+                || text.contains('_')
                 || columns() != text.len() as u64
                 || tokens.get(at + 1).is_some_and(|next| {
                     next.span.start == token.span.end

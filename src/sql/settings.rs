@@ -122,9 +122,13 @@ impl Settings {
     pub fn look(&mut self) -> Look {
         let (zone, intervals) = (self.text(id::TIME_ZONE), self.text(id::INTERVAL_STYLE));
         let float_digits = self.int(id::EXTRA_FLOAT_DIGITS) as i8;
+        let escapes_bytes = &*self.text(id::BYTEA_OUTPUT) == "escape";
         match &self.look {
             Some((of_zone, of_intervals, look))
-                if *of_zone == zone && *of_intervals == intervals && look.float_digits == float_digits =>
+                if *of_zone == zone
+                    && *of_intervals == intervals
+                    && look.float_digits == float_digits
+                    && look.escapes_bytes == escapes_bytes =>
             {
                 *look
             }
@@ -133,6 +137,7 @@ impl Settings {
                     zone: Zone::of_setting(&zone).unwrap_or(Zone::UTC),
                     intervals: IntervalStyle::from_name(&intervals).unwrap_or_default(),
                     float_digits,
+                    escapes_bytes,
                 };
                 self.look = Some((zone, intervals, look));
                 look

@@ -32,9 +32,16 @@ pub fn spread_types(values: &mut ast::Values) {
         };
         let Some(data_type) = types.into_iter().find(|ty| !is_text(ty)).map(|ty| bare(&ty)) else { continue };
         for cell in values.rows.iter_mut().filter_map(|row| row.get_mut(column)) {
-            let takes_type = match cell {
+            let mut inner = &*cell;
+            while let Expr::Nested(nested) | Expr::UnaryOp { op: ast::UnaryOperator::Minus, expr: nested } =
+                inner
+            {
+                inner = nested;
+            }
+            let is_plain = matches!(cell, Expr::Value(_));
+            let takes_type = match inner {
                 Expr::Value(value) => match &value.value {
-                    ast::Value::SingleQuotedString(_) => true,
+                    ast::Value::SingleQuotedString(_) => is_plain,
                     ast::Value::Number(_, _) => is_float(&data_type),
                     _ => false,
                 },

@@ -16,7 +16,7 @@ use crate::types::{
 };
 
 /// PostgreSQL's NAMEDATALEN - 1, in bytes.
-const NAME_BYTES_MAX: usize = 63;
+pub const NAME_BYTES_MAX: usize = 63;
 
 /// Where a cast may stand without being written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -118,7 +118,7 @@ pub fn needs_zone(from: &Type, to: &Type) -> bool {
         }
         // Their fields may be texts of moments, or the other way around.
         (Type::Record(_) | Type::Composite(_), Type::Composite(_)) => true,
-        (Type::Interval(_), to) => to.is_text(),
+        (Type::Interval(_) | Type::Bytea, to) => to.is_text(),
         (Type::Timestamptz(_), Type::Timestamptz(_)) => false,
         (Type::Timestamptz(_), to) => {
             to.is_text() || matches!(to, Type::Timestamp(_) | Type::Date | Type::Time(_) | Type::Timetz(_))
