@@ -8,7 +8,7 @@ use num_bigint::BigInt;
 use crate::error::{Error, Result, SqlState};
 use crate::functions::sampling::{drawn, unit_of};
 use crate::functions::value::{Definition, functions as build, strict};
-use crate::types::{Numeric, Value, numeric};
+use crate::types::{Numeric, Type, Value, cast, numeric, text};
 
 pub fn functions() -> Vec<Arc<ScalarUDF>> {
     build(definitions())
@@ -156,7 +156,12 @@ fn definitions() -> Vec<Definition> {
         })
         .volatile(),
         strict("width_bucket(any, any) int4", |v| {
-            let Value::Array(thresholds) = &v[1] else { return Ok(Value::Null) };
+            // A literal is an array of what it is compared with.
+            let read = match &v[1] {
+                Value::Text(literal) => text::parse(&Type::Array(Box::new(cast::type_of(&v[0]))), literal)?,
+                array => array.clone(),
+            };
+            let Value::Array(thresholds) = &read else { return Ok(Value::Null) };
             if thresholds.iter().any(|threshold| matches!(threshold, Value::Array(_))) {
                 return Err(Error::new(SqlState("2202E"), "thresholds must be one-dimensional array"));
             }

@@ -209,14 +209,14 @@ fn one(of: Of, values: &[Numeric]) -> crate::error::Result<Numeric> {
         }
         Of::DecimalLogarithm => {
             positive(x)?;
-            (natural(x, digits) / natural(&BigDecimal::from(10), digits)).with_prec(digits)
+            quotient(&natural(x, digits), &natural(&BigDecimal::from(10), digits), digits)
         }
         Of::LogarithmTo => {
             positive(x)?;
             positive(&numbers[1])?;
             match natural(x, digits) {
                 base if base.is_zero() => return Err(division_by_zero()),
-                base => (natural(&numbers[1], digits) / base).with_prec(digits),
+                base => quotient(&natural(&numbers[1], digits), &base, digits),
             }
         }
         Of::Power => power(x, &numbers[1], digits)?,
@@ -327,12 +327,20 @@ fn exponential(x: &BigDecimal, digits: u64) -> crate::error::Result<BigDecimal> 
     Ok(result)
 }
 
+/// `a / b` with as many digits; the operator's quotients have a hundred.
+fn quotient(a: &BigDecimal, b: &BigDecimal, digits: u64) -> BigDecimal {
+    let ((dividend, scale), (divisor, other)) = (a.as_bigint_and_exponent(), b.as_bigint_and_exponent());
+    let missing = (digits + b.digits() + 1).saturating_sub(a.digits());
+    let shifted = dividend * BigInt::from(10).pow(missing as u32);
+    BigDecimal::from_bigint(shifted / divisor, scale - other + missing as i64).with_prec(digits)
+}
+
 /// 1 + x + x^2 / 2! + ..., of a small x.
 fn series(x: &BigDecimal, digits: u64) -> BigDecimal {
     let (mut sum, mut term) = (BigDecimal::one(), BigDecimal::one());
     // Of x below 2^-8 each term has two zeros more than the one before.
     for n in 1..=digits {
-        term = (term * x / BigDecimal::from(n)).with_prec(digits);
+        term = quotient(&(term * x), &BigDecimal::from(n), digits);
         if term.is_zero() || term.order_of_magnitude() < -(digits as i64) {
             break;
         }
@@ -355,8 +363,8 @@ fn natural(x: &BigDecimal, digits: u64) -> BigDecimal {
     let mut right = 15;
     while right < digits {
         let Ok(made) = exponential(&root, digits) else { return root };
-        let step = BigDecimal::from(2) * (x - &made) / (x + &made);
-        root = (root + step.with_prec(digits)).with_prec(digits);
+        let step = quotient(&(BigDecimal::from(2) * (x - &made)), &(x + &made), digits);
+        root = (root + step).with_prec(digits);
         right *= 3;
     }
     root

@@ -20,7 +20,6 @@ use datafusion::logical_expr::{
     ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
 
-use crate::error::{Error, SqlState};
 use crate::functions::characters::padded;
 use crate::functions::decimal;
 use crate::functions::scalar::{answer, look_of, no_such_function, rows_of};
@@ -301,8 +300,6 @@ fn conversion_cost(given: &DataType, parameter: &Type) -> Option<u32> {
         DataType::Int16 => Some(0),
         DataType::Int32 => Some(1),
         DataType::Int64 => Some(2),
-        // A literal beyond bigint is one.
-        DataType::UInt64 => Some(4),
         ty if decimal::is_numeric(ty) => Some(4),
         DataType::Float32 => Some(5),
         DataType::Float64 => Some(3),
@@ -313,6 +310,9 @@ fn conversion_cost(given: &DataType, parameter: &Type) -> Option<u32> {
         return (given == NetworkType::Cidr && *wanted == NetworkType::Inet).then_some(1);
     }
     match (given, &wanted) {
+        // A literal beyond bigint is a numeric.
+        (DataType::UInt64, DataType::Float64) => Some(1),
+        (DataType::UInt64, wanted) => decimal::is_numeric(wanted).then_some(0),
         (DataType::Utf8View, DataType::Utf8) => Some(0),
         (DataType::Utf8 | DataType::Utf8View, DataType::LargeUtf8) => Some(20),
         (DataType::Utf8 | DataType::Utf8View, _) => Some(20),
@@ -411,12 +411,6 @@ impl ScalarUDFImpl for ValueFunction {
 
     fn coerce_types(&self, given: &[DataType]) -> Result<Vec<DataType>> {
         let overload = self.choose(given)?;
-        let is_array = |ty: &DataType| ty.is_null() || matches!(ty, DataType::List(_));
-        if overload.spread && overload.parameters.last() == Some(&None) && !given.last().is_some_and(is_array)
-        {
-            let message = "VARIADIC argument must be an array";
-            return Err(external(Error::new(SqlState::DATATYPE_MISMATCH, message)));
-        }
         Ok(given.iter().enumerate().map(|(index, given)| overload.coerced(index, given)).collect())
     }
 
