@@ -68,6 +68,40 @@ fn definitions() -> Vec<Definition> {
     ]
 }
 
+/// LIKE of bytes: `%` is any number of them, `_` one, a backslash takes what follows as it is.
+fn is_like(bytes: &[u8], pattern: &[u8]) -> Result<bool> {
+    // Where to go on after the last %, which is the only one that need take more.
+    let (mut at, mut place) = (0, 0);
+    let mut again: Option<(usize, usize)> = None;
+    loop {
+        let is_end = at == bytes.len();
+        let step = match pattern.get(place..) {
+            Some([b'%', ..]) => {
+                again = Some((at, place + 1));
+                place += 1;
+                continue;
+            }
+            Some([b'\\']) => {
+                let message = "LIKE pattern must not end with escape character";
+                return Err(Error::new(SqlState("22025"), message));
+            }
+            Some([b'\\', wanted, ..]) if !is_end && bytes[at] == *wanted => Some(2),
+            Some([b'_', ..]) if !is_end => Some(1),
+            Some([wanted, ..]) if *wanted != b'\\' && !is_end && bytes[at] == *wanted => Some(1),
+            Some([]) if is_end => return Ok(true),
+            _ => None,
+        };
+        match (step, again) {
+            (Some(step), _) => (at, place) = (at + 1, place + step),
+            (None, Some((from, behind))) if from < bytes.len() => {
+                (at, place) = (from + 1, behind);
+                again = Some((from + 1, behind));
+            }
+            (None, _) => return Ok(false),
+        }
+    }
+}
+
 /// Functions that text or bit strings have as well, which are defined together.
 pub fn like_texts() -> Vec<Definition> {
     vec![
@@ -88,6 +122,10 @@ pub fn like_texts() -> Vec<Definition> {
         }),
         strict("bit_count(bytea) int8", |v| {
             Ok(Value::Int8(bytes(&v[0]).iter().map(|byte| i64::from(byte.count_ones())).sum()))
+        }),
+        strict("bytealike(bytea, bytea) bool", |v| is_like(bytes(&v[0]), bytes(&v[1])).map(Value::Bool)),
+        strict("byteanlike(bytea, bytea) bool", |v| {
+            is_like(bytes(&v[0]), bytes(&v[1])).map(|is| Value::Bool(!is))
         }),
         strict("substring(bytea, int4) bytea", |v| substring(bytes(&v[0]), integer(&v[1]), None)),
         strict("substring(bytea, int4, int4) bytea", |v| {

@@ -23,11 +23,9 @@ pub const NAME: &str = "hither_double";
 
 /// Functions around whose arguments it is put.
 pub const OF_DOUBLES: &[&str] = &[
-    "acosh",
     "asinh",
     "atan",
     "atan2",
-    "atanh",
     "cbrt",
     "cos",
     "cosh",

@@ -1,4 +1,4 @@
-//! to_char, to_date, to_timestamp and to_number: values by PostgreSQL's format templates.
+//! to_char, to_date and to_timestamp: moments by PostgreSQL's format templates.
 //!
 //! A template is split into tokens (`YYYY`, `FM`, text between quotes, anything else) once per call; the same tokens
 //! print and read.
@@ -10,12 +10,14 @@ use datafusion::logical_expr::ScalarUDF;
 use crate::error::{Error, Result, SqlState};
 use crate::functions::dates::{is_date, is_timestamp, out_of_range};
 use crate::functions::moment_templates::{self, Place, Read};
+use crate::functions::number_formats;
 use crate::functions::value::{Definition, functions as build, strict, zoned};
 use crate::types::datetime::{MICROSECONDS_PER_DAY, civil_from_days, days_from_civil};
-use crate::types::{Interval, Numeric, Value, Zone};
+use crate::types::{Interval, Value, Zone};
 
 pub fn functions() -> Vec<Arc<ScalarUDF>> {
-    build(definitions())
+    // A name has one list of overloads.
+    build(definitions().into_iter().chain(number_formats::definitions()).collect())
 }
 
 fn definitions() -> Vec<Definition> {
@@ -23,10 +25,6 @@ fn definitions() -> Vec<Definition> {
         strict("to_char(timestamp, text) text", |v| print_moment(&v[0], text(&v[1]), None)),
         zoned("to_char(timestamptz, text) text", |zone, v| print_moment(&v[0], text(&v[1]), Some(zone))),
         strict("to_char(interval, text) text", |v| print_moment(&v[0], text(&v[1]), None)),
-        strict("to_char(int4, text) text", print_number),
-        strict("to_char(int8, text) text", print_number),
-        strict("to_char(numeric, text) text", print_number),
-        strict("to_char(float8, text) text", print_number),
         strict("to_timestamp(float8) timestamptz", |v| match &v[0] {
             Value::Float8(seconds) if seconds.is_nan() => {
                 Err(Error::new(SqlState::DATETIME_FIELD_OVERFLOW, "timestamp cannot be NaN"))
@@ -60,7 +58,6 @@ fn definitions() -> Vec<Definition> {
             let at = at.filter(|at| is_timestamp(*at)).map(Value::Timestamptz);
             at.ok_or_else(|| out_of_range("timestamp"))
         }),
-        strict("to_number(text, text) numeric", |v| read_number(text(&v[0]))),
     ]
 }
 
@@ -389,262 +386,4 @@ fn part(parts: &Parts, word: &str, written: &str, fill: bool) -> Result<String> 
         }
         other => return Err(Error::unsupported(format!("the format \"{other}\" in to_char"))),
     })
-}
-
-/// The digits of a number format, taken apart.
-#[derive(Default)]
-struct NumberFormat {
-    whole: usize,
-    behind: usize,
-    /// Digits behind V, by which the number is multiplied.
-    multiplied: usize,
-    fill: bool,
-    sign: Option<&'static str>,
-}
-
-fn number_words(template: &str) -> (NumberFormat, Vec<String>) {
-    const WORDS: &[&str] = &["FM", "MI", "PL", "SG", "PR", "TH", "EEEE", "RN"];
-    let mut format = NumberFormat { fill: true, ..NumberFormat::default() };
-    let (mut words, mut rest, mut is_behind, mut is_multiplied) = (Vec::new(), template, false, false);
-    while let Some(first) = rest.chars().next() {
-        if first == '"' {
-            let inner = &rest[1..];
-            let end = inner.find('"').unwrap_or(inner.len());
-            words.push(format!("\"{}", &inner[..end]));
-            rest = inner.get(end + 1..).unwrap_or("");
-            continue;
-        }
-        let word = WORDS
-            .iter()
-            .find(|word| rest.get(..word.len()).is_some_and(|start| start.eq_ignore_ascii_case(word)));
-        let written = match word {
-            Some(word) => &rest[..word.len()],
-            None => &rest[..first.len_utf8()],
-        };
-        match word.copied().unwrap_or(match first {
-            's' | 'S' => "S",
-            '9' | '0' => "9",
-            '.' | 'd' | 'D' => ".",
-            'v' | 'V' => "V",
-            _ => "",
-        }) {
-            "FM" => format.fill = false,
-            "9" if is_behind => format.behind += 1,
-            "9" => {
-                format.whole += 1;
-                format.multiplied += usize::from(is_multiplied);
-            }
-            "." => is_behind = true,
-            "V" => is_multiplied = true,
-            sign @ ("S" | "MI" | "PL" | "SG" | "PR") => format.sign = Some(sign),
-            _ => {}
-        }
-        words.push(written.to_owned());
-        rest = &rest[written.len()..];
-    }
-    (format, words)
-}
-
-fn print_number(v: &[Value]) -> Result<Value> {
-    let (format, words) = number_words(text(&v[1]));
-    if format.multiplied > 0 && words.iter().any(|word| matches!(word.as_str(), "." | "d" | "D")) {
-        return Err(Error::new(SqlState::SYNTAX_ERROR, "cannot use \"V\" and decimal point together"));
-    }
-    let number = match &v[0] {
-        Value::Numeric(number) if !number.is_finite() => {
-            return Err(Error::unsupported("to_char of NaN and infinity"));
-        }
-        Value::Numeric(number) => number.clone(),
-        Value::Float8(value) if !value.is_finite() => {
-            return Err(Error::unsupported("to_char of NaN and infinity"));
-        }
-        Value::Float8(value) => {
-            let digits = format.behind + format.multiplied;
-            crate::types::numeric::parse(&format!("{value:.digits$}"))?
-        }
-        Value::Int8(value) => Numeric::from_integer(*value),
-        Value::Int4(value) => Numeric::from_integer(i64::from(*value)),
-        _ => return Ok(Value::Null),
-    };
-    if words.iter().any(|word| word.eq_ignore_ascii_case("RN")) {
-        return Ok(Value::Text(print_roman(&number, &format, &words)));
-    }
-    if words.iter().any(|word| word.eq_ignore_ascii_case("EEEE")) {
-        return Err(Error::unsupported("the format \"EEEE\" in to_char"));
-    }
-    let factor = Numeric::new(10i128.pow(format.multiplied.min(30) as u32), 0);
-    let rounded = number.times(&factor)?.rounded(format.behind as i32);
-    let negative = rounded.is_negative();
-    let digits = rounded.absolute().to_string();
-    let (whole, behind) = digits.split_once('.').unwrap_or((&digits, ""));
-    let whole = whole.trim_start_matches('0');
-    // A format without a fraction shows at least a 0.
-    let whole = if whole.is_empty() && format.behind == 0 { "0" } else { whole };
-    let overflows = whole.len() > format.whole;
-    let mut places: Vec<char> = format!("{whole:>width$}", width = format.whole).chars().collect();
-    if overflows {
-        places = vec!['#'; format.whole];
-    }
-    let behind: Vec<char> = if overflows { vec!['#'; format.behind] } else { behind.chars().collect() };
-    // With FM, zeros behind the last 0 of the template are left out.
-    let kept = {
-        let pattern: Vec<char> = words
-            .iter()
-            .skip_while(|word| !matches!(word.as_str(), "." | "D" | "d"))
-            .filter_map(|word| word.chars().next().filter(|c| matches!(c, '9' | '0')))
-            .collect();
-        let forced = pattern.iter().rposition(|c| *c == '0').map_or(0, |last| last + 1);
-        let needed = behind.iter().rposition(|c| *c != '0').map_or(0, |last| last + 1);
-        if format.fill { behind.len() } else { forced.max(needed) }
-    };
-    let mut out = String::new();
-    let (mut place, mut place_behind, mut is_behind, mut started) = (0, 0, false, false);
-    // The sign stands right before the first digit unless the template says where.
-    let mut pending_sign = match (format.sign, negative) {
-        (None, true) => Some('-'),
-        (None, false) if format.fill => Some(' '),
-        (Some("S"), true) => Some('-'),
-        (Some("S"), false) => Some('+'),
-        (Some("PR"), true) => Some('<'),
-        (Some("PR"), false) if format.fill => Some(' '),
-        _ => None,
-    };
-    let sign_is_last = words.last().is_some_and(|word| word.eq_ignore_ascii_case("S"));
-    let first_is_anchored = !sign_is_last;
-    let zero_from = words.iter().position(|word| word == "0");
-    for (index, word) in words.iter().enumerate() {
-        let upper = word.to_ascii_uppercase();
-        match upper.as_str() {
-            // Numbers without a sign and a fraction have an ordinal.
-            "TH" if !negative && !overflows && format.behind == 0 => {
-                let suffix = ordinal(whole);
-                out.push_str(&if word == "TH" { suffix.to_uppercase() } else { suffix.to_owned() });
-            }
-            "FM" | "TH" | "V" => {}
-            // The currency of the locale C is nothing.
-            "L" => out.push_str(if format.fill { " " } else { "" }),
-            "S" if sign_is_last => out.extend(pending_sign.take()),
-            "S" => {}
-            "MI" => match (negative, format.fill) {
-                (true, _) => out.push('-'),
-                (false, true) => out.push(' '),
-                _ => {}
-            },
-            "PL" => match (negative, format.fill) {
-                (false, _) => out.push('+'),
-                (true, true) => out.push(' '),
-                _ => {}
-            },
-            "SG" => out.push(if negative { '-' } else { '+' }),
-            "PR" => match (negative, format.fill) {
-                (true, _) => out.push('>'),
-                (false, true) => out.push(' '),
-                _ => {}
-            },
-            "9" | "0" if !is_behind => {
-                let digit = places[place];
-                place += 1;
-                let forced = zero_from.is_some_and(|from| index >= from);
-                let shown = match digit {
-                    ' ' if forced => Some('0'),
-                    ' ' => None,
-                    digit => Some(digit),
-                };
-                match shown {
-                    Some(digit) => {
-                        if first_is_anchored {
-                            out.extend(pending_sign.take());
-                        }
-                        started = true;
-                        out.push(digit);
-                    }
-                    None if format.fill => out.push(' '),
-                    None => {}
-                }
-            }
-            "9" | "0" => {
-                if place_behind < kept {
-                    out.push(behind[place_behind]);
-                }
-                place_behind += 1;
-            }
-            "." | "D" => {
-                if first_is_anchored {
-                    out.extend(pending_sign.take());
-                }
-                is_behind = true;
-                started = true;
-                out.push('.');
-            }
-            "," | "G" => match (started, format.fill) {
-                (true, _) => out.push(','),
-                (false, true) => out.push(' '),
-                _ => {}
-            },
-            literal => out.push_str(literal.strip_prefix('"').map_or(word.as_str(), |_| &word[1..])),
-        }
-    }
-    if let Some(sign) = pending_sign.filter(|_| first_is_anchored) {
-        out.insert(out.len() - out.trim_start().len(), sign);
-    }
-    Ok(Value::Text(out))
-}
-
-/// A number up to 3,999 in Roman letters, and what else the template says.
-fn print_roman(number: &Numeric, format: &NumberFormat, words: &[String]) -> String {
-    const LETTERS: &[(i128, &str)] = &[
-        (1000, "M"),
-        (900, "CM"),
-        (500, "D"),
-        (400, "CD"),
-        (100, "C"),
-        (90, "XC"),
-        (50, "L"),
-        (40, "XL"),
-        (10, "X"),
-        (9, "IX"),
-        (5, "V"),
-        (4, "IV"),
-        (1, "I"),
-    ];
-    // The width of 3888, the longest of them.
-    const WIDTH: usize = 15;
-    let mut rest = number.to_i64().map_or(0, i128::from);
-    let mut roman = String::new();
-    if (1..=3999).contains(&rest) {
-        for (value, letters) in LETTERS {
-            while rest >= *value {
-                roman.push_str(letters);
-                rest -= value;
-            }
-        }
-    } else {
-        roman = "#".repeat(WIDTH);
-    }
-    let mut out = String::new();
-    for word in words {
-        let shown = match word.as_str() {
-            "RN" | "Rn" | "rN" => roman.clone(),
-            "rn" => roman.to_lowercase(),
-            word if word.eq_ignore_ascii_case("FM") => continue,
-            word => {
-                out.push_str(word.strip_prefix('"').unwrap_or(word));
-                continue;
-            }
-        };
-        match format.fill {
-            true => out.push_str(&format!("{shown:>WIDTH$}")),
-            false => out.push_str(&shown),
-        }
-    }
-    out
-}
-
-/// The digits, the point and the sign of a text.
-fn read_number(input: &str) -> Result<Value> {
-    let negative = input.contains('-') || input.contains('<');
-    let digits: String = input.chars().filter(|c| c.is_ascii_digit() || *c == '.').collect();
-    let number = crate::types::numeric::parse(if digits.is_empty() { "x" } else { &digits })
-        .map_err(|_| crate::types::text::invalid("numeric", input))?;
-    Ok(Value::Numeric(if negative { number.negated() } else { number }))
 }

@@ -8,7 +8,7 @@ use num_bigint::BigInt;
 use crate::error::{Error, Result, SqlState};
 use crate::functions::sampling::{drawn, unit_of};
 use crate::functions::value::{Definition, functions as build, strict};
-use crate::types::{Numeric, Value, numeric};
+use crate::types::{Numeric, Type, Value, cast, numeric, text};
 
 pub fn functions() -> Vec<Arc<ScalarUDF>> {
     build(definitions())
@@ -24,30 +24,70 @@ fn definitions() -> Vec<Definition> {
             (Value::Numeric(a), Value::Numeric(b)) => a.whole_quotient(b).map(Value::Numeric),
             _ => Ok(Value::Null),
         }),
+        strict("numeric_inc(numeric) numeric", |v| match &v[0] {
+            Value::Numeric(number) => number.plus(&Numeric::from_integer(1)).map(Value::Numeric),
+            _ => Ok(Value::Null),
+        }),
         strict("scale(numeric) int4", |v| match &v[0] {
             Value::Numeric(number) if number.is_finite() => Ok(Value::Int4(i32::from(number.scale()))),
             _ => Ok(Value::Null),
         }),
         strict("width_bucket(float8, float8, float8, int4) int4", |v| {
-            let Value::Int4(count) = v[3] else { return Ok(Value::Null) };
             let (x, low, high) = (float(&v[0]), float(&v[1]), float(&v[2]));
-            let refuse = |message: &str| Err(Error::new(SqlState("2201G"), message));
-            if count <= 0 {
-                return refuse("count must be greater than zero");
-            }
-            if x.is_nan() || low.is_nan() || high.is_nan() {
-                return refuse("operand, lower bound, and upper bound cannot be NaN");
-            }
-            if low == high {
-                return refuse("lower bound cannot equal upper bound");
-            }
-            let share = (x - low) / (high - low);
-            let bucket = match share {
-                share if share < 0.0 => 0.0,
-                share if share >= 1.0 => f64::from(count) + 1.0,
-                share => (share * f64::from(count)).floor() + 1.0,
+            let bounds = Bounds {
+                has_nan: x.is_nan() || low.is_nan() || high.is_nan(),
+                has_infinity: low.is_infinite() || high.is_infinite(),
+                are_equal: low == high,
             };
-            Ok(Value::Int4(bucket as i32))
+            let count = bounds.checked(&v[3])?;
+            // Bounds that go down are mirrored.
+            let (x, low, high) = if low < high { (x, low, high) } else { (-x, -low, -high) };
+            if x < low {
+                return Ok(Value::Int4(0));
+            }
+            if x >= high {
+                return beyond(count);
+            }
+            // Halves of what is too far apart for a float.
+            let share = match (high - low).is_infinite() {
+                true => (x / 2.0 - low / 2.0) / (high / 2.0 - low / 2.0),
+                false => (x - low) / (high - low),
+            };
+            let bucket = (f64::from(count) * share) as i32;
+            Ok(Value::Int4(bucket.min(count - 1) + 1))
+        }),
+        strict("width_bucket(numeric, numeric, numeric, int4) int4", |v| {
+            let (Value::Numeric(x), Value::Numeric(low), Value::Numeric(high)) = (&v[0], &v[1], &v[2]) else {
+                return Ok(Value::Null);
+            };
+            let bounds = Bounds {
+                has_nan: [x, low, high].into_iter().any(|number| *number == Numeric::NAN),
+                has_infinity: !low.is_finite() || !high.is_finite(),
+                are_equal: low.compare(high).is_eq(),
+            };
+            let count = bounds.checked(&v[3])?;
+            let (x, low, high) = match low.compare(high).is_lt() {
+                true => (x.clone(), low.clone(), high.clone()),
+                false => (x.negated(), low.negated(), high.negated()),
+            };
+            if x.compare(&low).is_lt() {
+                return Ok(Value::Int4(0));
+            }
+            if x.compare(&high).is_ge() {
+                return beyond(count);
+            }
+            let passed = x.minus(&low)?.times(&Numeric::from_integer(i64::from(count)))?;
+            let bucket = passed.whole_quotient(&high.minus(&low)?)?;
+            let bucket = bucket.to_i64().and_then(|bucket| i32::try_from(bucket + 1).ok());
+            bucket.map(Value::Int4).ok_or_else(|| out_of_range("integer out of range"))
+        }),
+        strict("acosh(float8) float8", |v| match float(&v[0]) {
+            x if x < 1.0 => Err(out_of_range("input is out of range")),
+            x => Ok(Value::Float8(x.acosh())),
+        }),
+        strict("atanh(float8) float8", |v| match float(&v[0]) {
+            x if !(-1.0..=1.0).contains(&x) && !x.is_nan() => Err(out_of_range("input is out of range")),
+            x => Ok(Value::Float8(x.atanh())),
         }),
         strict("sind(float8) float8", |v| of_degrees(&v[0], sind)),
         strict("cosd(float8) float8", |v| of_degrees(&v[0], cosd)),
@@ -116,7 +156,15 @@ fn definitions() -> Vec<Definition> {
         })
         .volatile(),
         strict("width_bucket(any, any) int4", |v| {
-            let Value::Array(thresholds) = &v[1] else { return Ok(Value::Null) };
+            // A literal is an array of what it is compared with.
+            let read = match &v[1] {
+                Value::Text(literal) => text::parse(&Type::Array(Box::new(cast::type_of(&v[0]))), literal)?,
+                array => array.clone(),
+            };
+            let Value::Array(thresholds) = &read else { return Ok(Value::Null) };
+            if thresholds.iter().any(|threshold| matches!(threshold, Value::Array(_))) {
+                return Err(Error::new(SqlState("2202E"), "thresholds must be one-dimensional array"));
+            }
             if thresholds.contains(&Value::Null) {
                 return Err(Error::new(SqlState("22004"), "thresholds array must not contain NULLs"));
             }
@@ -124,6 +172,33 @@ fn definitions() -> Vec<Definition> {
             Ok(Value::Int4(below as i32))
         }),
     ]
+}
+
+/// What width_bucket refuses of its bounds.
+struct Bounds {
+    has_nan: bool,
+    has_infinity: bool,
+    are_equal: bool,
+}
+
+impl Bounds {
+    /// The number of buckets, where it and the bounds are such that there are any.
+    fn checked(&self, count: &Value) -> Result<i32> {
+        let refuse = |message: &str| Err(Error::new(SqlState("2201G"), message));
+        match count {
+            Value::Int4(..=0) => refuse("count must be greater than zero"),
+            _ if self.has_nan => refuse("operand, lower bound, and upper bound cannot be NaN"),
+            _ if self.has_infinity => refuse("lower and upper bounds must be finite"),
+            _ if self.are_equal => refuse("lower bound cannot equal upper bound"),
+            Value::Int4(count) => Ok(*count),
+            _ => refuse("count must be greater than zero"),
+        }
+    }
+}
+
+/// The bucket behind the last.
+fn beyond(count: i32) -> Result<Value> {
+    count.checked_add(1).map(Value::Int4).ok_or_else(|| out_of_range("integer out of range"))
 }
 
 /// Whether a threshold is not above a value, both of one type or both numbers.

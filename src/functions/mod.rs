@@ -48,6 +48,8 @@ pub mod framed;
 pub mod formatting;
 // to_date and to_timestamp.
 mod moment_templates;
+// to_char and to_number of numbers.
+mod number_formats;
 // The digits of numeric.
 pub mod decimal;
 // bit_and, bit_or and bit_xor of bit strings.
@@ -118,6 +120,8 @@ mod make_array;
 pub mod networks;
 // round, trunc, ceil, floor, sign.
 pub mod rounding;
+// Values in binary.
+mod sends;
 // Whether a row is in a sample.
 pub mod sampling;
 // The shape all our scalar functions share.
@@ -176,6 +180,7 @@ pub fn scalar_functions() -> Vec<Arc<ScalarUDF>> {
         regexps::functions(),
         series::functions(),
         bytes::functions(),
+        sends::functions(),
         choice::functions(),
         characters::functions(),
         citext::functions(),

@@ -41,6 +41,8 @@ pub fn function_of_operator(operator: &str, left: &Type, right: &Type) -> Option
 fn definitions() -> Vec<Definition> {
     vec![
         strict("cash_pl(money, money) money", |v| amount(cents(&v[0]).checked_add(cents(&v[1])))),
+        strict("cashlarger(money, money) money", |v| Ok(Value::Money(cents(&v[0]).max(cents(&v[1]))))),
+        strict("cashsmaller(money, money) money", |v| Ok(Value::Money(cents(&v[0]).min(cents(&v[1]))))),
         strict("cash_mi(money, money) money", |v| amount(cents(&v[0]).checked_sub(cents(&v[1])))),
         strict("cash_mul_int8(money, int8) money", |v| amount(cents(&v[0]).checked_mul(whole(&v[1])))),
         strict("int8_mul_cash(int8, money) money", |v| amount(cents(&v[1]).checked_mul(whole(&v[0])))),

@@ -133,12 +133,44 @@ fn abbreviated(inet: Inet) -> String {
         }
         std::net::IpAddr::V6(_) if inet.bits() == 0 => "::/0".to_owned(),
         std::net::IpAddr::V6(address) => {
-            let shown = usize::from(inet.bits().div_ceil(16));
-            let words: Vec<String> =
-                address.segments()[..shown].iter().map(|word| format!("{word:x}")).collect();
-            format!("{}/{}", words.join(":"), inet.bits())
+            let words = usize::from(inet.bits().div_ceil(16)).max(2);
+            format!("{}/{}", shortened(&address.segments()[..words], inet.bits()), inet.bits())
         }
     }
+}
+
+/// The first words of an IPv6 address, with the longest run of zeros left out, and the end of an IPv4 address in it as such.
+fn shortened(words: &[u16], bits: u8) -> String {
+    let (mut from, mut zeros) = (0, 0);
+    for start in 0..words.len() {
+        let run = words[start..].iter().take_while(|word| **word == 0).count();
+        if run > zeros {
+            (from, zeros) = (start, run);
+        }
+    }
+    let word = |at: usize| words.get(at).copied().unwrap_or(0);
+    let is_mapped = zeros == 6
+        || zeros == 5 && word(5) == 0xFFFF
+        || zeros == 7 && word(7) >> 8 != 0 && word(7) & 0xFF != 1;
+    let is_v4 = from == 0 && zeros != words.len() && is_mapped;
+    let mut out = String::new();
+    for (at, word) in words.iter().enumerate() {
+        if (from..from + zeros).contains(&at) {
+            out.push_str(if at == from { ":" } else { "" });
+            out.push_str(if at + 1 == words.len() { ":" } else { "" });
+        } else if is_v4 && at > 5 {
+            out.push(if at == 6 { ':' } else { '.' });
+            out.push_str(&(word >> 8).to_string());
+            // Without the last octet, where the mask ends before it.
+            if at != 7 || bits > 120 {
+                out.push_str(&format!(".{}", word & 0xFF));
+            }
+        } else {
+            out.push_str(if out.is_empty() { "" } else { ":" });
+            out.push_str(&format!("{word:x}"));
+        }
+    }
+    out
 }
 
 /// -1 stands for all bits; 22023 for others that an address has not.

@@ -124,7 +124,7 @@ impl Reader {
 
     /// A value as its type reads it.
     pub fn text(self, ty: &Type, text: &str) -> Result<Value> {
-        texts::parse_in_zone(ty, text, self.look.zone)
+        texts::parse_as(ty, text, self.look)
     }
 
     /// A row of an object, with the fields of another where it has none.

@@ -178,6 +178,8 @@ fn exact(of: Of, columns: &[ArrayRef], rows: usize) -> Result<ArrayRef> {
 
 /// Digits that are computed beyond those before the point: the sixteen that are shown, and more for a chain of roundings.
 const DIGITS: u64 = 80;
+/// More digits behind the point are not looked at.
+const GIVEN_MAX: i32 = RESULT_SCALE_MAX + 100;
 
 fn context(digits: u64) -> Context {
     let precision = NonZeroU64::new(digits).unwrap_or(NonZeroU64::MIN);
@@ -190,31 +192,34 @@ fn one(of: Of, values: &[Numeric]) -> crate::error::Result<Numeric> {
     }
     let numbers: Vec<BigDecimal> = values.iter().map(big).collect();
     let x = &numbers[0];
+    // A result shows no fewer digits behind the point than were given, and loses those by which a base is near 1.
+    let given = values.iter().map(|value| i32::from(value.scale())).max().unwrap_or(0);
+    let digits = DIGITS + given.clamp(0, GIVEN_MAX) as u64;
     let positive = |x: &BigDecimal| logarithm(x.is_zero(), x.is_negative());
     let result = match of {
         Of::Root if x.is_negative() => return Err(negative_root()),
         Of::Root => {
             let whole = u64::try_from(x.order_of_magnitude()).unwrap_or(0);
-            x.sqrt_with_context(&context(DIGITS + whole)).ok_or_else(negative_root)?
+            x.sqrt_with_context(&context(digits + whole)).ok_or_else(negative_root)?
         }
-        Of::Exponential => exponential(x)?,
+        Of::Exponential => exponential(x, digits)?,
         Of::Logarithm => {
             positive(x)?;
-            natural(x)
+            natural(x, digits)
         }
         Of::DecimalLogarithm => {
             positive(x)?;
-            (natural(x) / natural(&BigDecimal::from(10))).with_prec(DIGITS)
+            quotient(&natural(x, digits), &natural(&BigDecimal::from(10), digits), digits)
         }
         Of::LogarithmTo => {
             positive(x)?;
             positive(&numbers[1])?;
-            match natural(x) {
+            match natural(x, digits) {
                 base if base.is_zero() => return Err(division_by_zero()),
-                base => (natural(&numbers[1]) / base).with_prec(DIGITS),
+                base => quotient(&natural(&numbers[1], digits), &base, digits),
             }
         }
-        Of::Power => power(x, &numbers[1])?,
+        Of::Power => power(x, &numbers[1], digits)?,
     };
     let weight = match of {
         // floor(weight in base 10,000 * 4 / 2 + 1)
@@ -229,7 +234,6 @@ fn one(of: Of, values: &[Numeric]) -> crate::error::Result<Numeric> {
         },
     };
     // At least sixteen significant digits, and no fewer behind the point than were given.
-    let given = values.iter().map(|value| i32::from(value.scale())).max().unwrap_or(0);
     let scale = SIGNIFICANT.saturating_sub(weight).max(given).clamp(0, RESULT_SCALE_MAX);
     let (unscaled, scale) =
         result.with_scale_round(i64::from(scale), RoundingMode::HalfUp).into_bigint_and_exponent();
@@ -304,7 +308,7 @@ const EXPONENT_MAX: i64 = 6_000;
 /// As many digits a power of a whole exponent may have before the point.
 const WHOLE_DIGITS_MAX: f64 = 131_072.0;
 
-fn exponential(x: &BigDecimal) -> crate::error::Result<BigDecimal> {
+fn exponential(x: &BigDecimal, digits: u64) -> crate::error::Result<BigDecimal> {
     if x.abs() >= EXPONENT_MAX {
         return match x.is_negative() {
             true => Ok(BigDecimal::zero()),
@@ -313,7 +317,7 @@ fn exponential(x: &BigDecimal) -> crate::error::Result<BigDecimal> {
     }
     // Digits before the point.
     let whole = (x.to_f64().unwrap_or(0.0) * std::f64::consts::LOG10_E).max(0.0) as u64;
-    let digits = DIGITS + 20 + whole;
+    let digits = digits + 20 + whole;
     // e^x = (e^(x / 2^n))^(2^n) with an exponent so small that its series is short.
     let halvings = 8 + x.abs().to_f64().unwrap_or(1.0).max(1.0).log2().ceil() as u32;
     let mut result = series(&(x / BigDecimal::from(1u64 << halvings)).with_prec(digits), digits);
@@ -323,12 +327,20 @@ fn exponential(x: &BigDecimal) -> crate::error::Result<BigDecimal> {
     Ok(result)
 }
 
+/// `a / b` with as many digits; the operator's quotients have a hundred.
+fn quotient(a: &BigDecimal, b: &BigDecimal, digits: u64) -> BigDecimal {
+    let ((dividend, scale), (divisor, other)) = (a.as_bigint_and_exponent(), b.as_bigint_and_exponent());
+    let missing = (digits + b.digits() + 1).saturating_sub(a.digits());
+    let shifted = dividend * BigInt::from(10).pow(missing as u32);
+    BigDecimal::from_bigint(shifted / divisor, scale - other + missing as i64).with_prec(digits)
+}
+
 /// 1 + x + x^2 / 2! + ..., of a small x.
 fn series(x: &BigDecimal, digits: u64) -> BigDecimal {
     let (mut sum, mut term) = (BigDecimal::one(), BigDecimal::one());
     // Of x below 2^-8 each term has two zeros more than the one before.
     for n in 1..=digits {
-        term = (term * x / BigDecimal::from(n)).with_prec(digits);
+        term = quotient(&(term * x), &BigDecimal::from(n), digits);
         if term.is_zero() || term.order_of_magnitude() < -(digits as i64) {
             break;
         }
@@ -339,7 +351,7 @@ fn series(x: &BigDecimal, digits: u64) -> BigDecimal {
 
 /// The natural logarithm of a positive number: Newton's way (Halley's variant) from the machine's, each step of which has
 /// three times the digits.
-fn natural(x: &BigDecimal) -> BigDecimal {
+fn natural(x: &BigDecimal, digits: u64) -> BigDecimal {
     if x.is_one() {
         return BigDecimal::zero();
     }
@@ -348,15 +360,17 @@ fn natural(x: &BigDecimal) -> BigDecimal {
     let mantissa = BigDecimal::from_bigint(BigInt::one(), exponent) * x;
     let near = mantissa.to_f64().unwrap_or(1.0).ln() + exponent as f64 * std::f64::consts::LN_10;
     let mut root = BigDecimal::try_from(near).unwrap_or_default();
-    for _ in 0..3 {
-        let Ok(made) = exponential(&root) else { return root };
-        let step = BigDecimal::from(2) * (x - &made) / (x + &made);
-        root = (root + step.with_prec(DIGITS)).with_prec(DIGITS);
+    let mut right = 15;
+    while right < digits {
+        let Ok(made) = exponential(&root, digits) else { return root };
+        let step = quotient(&(BigDecimal::from(2) * (x - &made)), &(x + &made), digits);
+        root = (root + step).with_prec(digits);
+        right *= 3;
     }
     root
 }
 
-fn power(base: &BigDecimal, exponent: &BigDecimal) -> crate::error::Result<BigDecimal> {
+fn power(base: &BigDecimal, exponent: &BigDecimal, digits: u64) -> crate::error::Result<BigDecimal> {
     if base.is_zero() && exponent.is_negative() {
         return Err(zero_to_negative());
     }
@@ -371,13 +385,13 @@ fn power(base: &BigDecimal, exponent: &BigDecimal) -> crate::error::Result<BigDe
         return match size {
             size if size > WHOLE_DIGITS_MAX => Err(numeric::overflow()),
             size if size < -f64::from(RESULT_SCALE_MAX) - 1.0 => Ok(BigDecimal::zero()),
-            size => Ok(base.powi_with_context(times, &context(DIGITS + size.max(0.0) as u64))),
+            size => Ok(base.powi_with_context(times, &context(digits + size.max(0.0) as u64))),
         };
     }
     if base.is_negative() {
         return Err(complex());
     }
-    exponential(&(natural(base) * exponent).with_prec(DIGITS))
+    exponential(&(natural(base, digits) * exponent).with_prec(digits), digits)
 }
 
 /// log10 of a magnitude.
@@ -391,7 +405,7 @@ fn power_of_floats(base: f64, exponent: f64) -> crate::error::Result<f64> {
     if base == 0.0 && exponent < 0.0 {
         return Err(zero_to_negative());
     }
-    if base < 0.0 && base.is_finite() && exponent.is_finite() && exponent.fract() != 0.0 {
+    if base < 0.0 && exponent.is_finite() && exponent.fract() != 0.0 {
         return Err(complex());
     }
     let result = base.powf(exponent);

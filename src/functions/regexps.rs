@@ -345,9 +345,24 @@ pub fn part_similar(input: &str, wanted: &str, escape: Option<char>) -> Result<V
     Ok(found.map_or(Value::Null, |part| part.text.into()))
 }
 
-/// The least that a pattern of `.*` can match.
+/// A pattern of SIMILAR TO, translated, that matches the least it can.
 fn lazy(regex: &str) -> String {
-    regex.replace(".*", ".*?")
+    let mut lazy = String::with_capacity(regex.len());
+    let mut rest = regex.chars();
+    let (mut in_class, mut before) = (false, None);
+    while let Some(c) = rest.next() {
+        lazy.push(c);
+        match c {
+            '\\' => lazy.extend(rest.next()),
+            '[' | ']' => in_class = c == '[',
+            '*' | '+' | '}' if !in_class => lazy.push('?'),
+            // The one of `(?:` repeats nothing.
+            '?' if !in_class && before != Some('(') => lazy.push('?'),
+            _ => {}
+        }
+        before = Some(c);
+    }
+    lazy
 }
 
 fn translated(wanted: &str, escape: Option<char>) -> Result<String> {

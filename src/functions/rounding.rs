@@ -19,10 +19,11 @@ use crate::functions::scalar::{answer, no_such_function, rows_of};
 use crate::types::Numeric;
 use crate::types::arrow::errors::external;
 use crate::types::arrow::lists::network_of;
-use crate::types::numeric::Special;
+use crate::types::numeric::{SCALE_MAX, Special};
 
-/// PostgreSQL's bound of the digits that are asked for (NUMERIC_MAX_RESULT_SCALE).
-const PLACES_MAX: i32 = 2_000;
+/// PostgreSQL's bounds of the digits that are asked for: one more before the point than a number has, and all behind it.
+const PLACES_MIN: i32 = -131_073;
+const PLACES_MAX: i32 = SCALE_MAX as i32;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Op {
@@ -55,7 +56,7 @@ pub fn with_constant_digits(call: ScalarFunction) -> std::result::Result<Expr, S
         [_, Expr::Literal(ScalarValue::Int64(Some(digits)), _)] => *digits,
         _ => return Err(call),
     };
-    let digits = digits.clamp(-i64::from(PLACES_MAX), i64::from(PLACES_MAX)) as i16;
+    let digits = digits.clamp(i64::from(PLACES_MIN), i64::from(PLACES_MAX)) as i32;
     let function = Arc::new(ScalarUDF::from(Rounding::new(name, op, Some(digits))));
     let arguments = call.args.into_iter().take(1).collect();
     Ok(Expr::ScalarFunction(ScalarFunction::new_udf(function, arguments)))
@@ -66,7 +67,7 @@ struct Rounding {
     name: &'static str,
     op: Op,
     /// Digits after the point, when they are constant.
-    digits: Option<i16>,
+    digits: Option<i32>,
     signature: Signature,
 }
 
@@ -75,7 +76,7 @@ fn is_mac(ty: &DataType) -> bool {
 }
 
 impl Rounding {
-    fn new(name: &'static str, op: Op, digits: Option<i16>) -> Rounding {
+    fn new(name: &'static str, op: Op, digits: Option<i32>) -> Rounding {
         Rounding { name, op, digits, signature: Signature::user_defined(Volatility::Immutable) }
     }
 
@@ -142,7 +143,9 @@ impl ScalarUDFImpl for Rounding {
         let of_scale = |scale: i16| decimal::with_scale(whole + scale, scale);
         Ok(match (self.op, self.digits) {
             (Op::Sign, _) => DataType::Decimal128(1, 0),
-            (Op::Round | Op::Trunc, Some(digits)) => of_scale(digits.max(0)),
+            (Op::Round | Op::Trunc, Some(digits)) => {
+                of_scale(i16::try_from(digits.max(0)).unwrap_or(i16::MAX))
+            }
             (Op::Round | Op::Trunc, None) if given.len() == 2 => decimal::any(),
             _ => of_scale(0),
         })
@@ -197,8 +200,8 @@ impl Rounding {
         for row in 0..rows {
             let places = match places {
                 Some(places) if arrow::array::Array::is_null(places, row) => None,
-                Some(places) => Some(places.value(row).clamp(-PLACES_MAX, PLACES_MAX)),
-                None => Some(self.digits.unwrap_or(0).into()),
+                Some(places) => Some(places.value(row).clamp(PLACES_MIN, PLACES_MAX)),
+                None => Some(self.digits.unwrap_or(0)),
             };
             let value = match (operand.get(row)?, places) {
                 (Some(value), Some(places)) => Some(self.decimal(&value, places).map_err(external)?),
@@ -211,7 +214,7 @@ impl Rounding {
 
     fn decimal(&self, value: &Numeric, places: i32) -> crate::error::Result<Numeric> {
         Ok(match self.op {
-            Op::Round => value.rounded(places),
+            Op::Round => value.rounded_within(places)?,
             Op::Trunc => value.truncated(places),
             Op::Ceil => value.ceiling()?,
             Op::Floor => value.floor()?,

@@ -129,6 +129,7 @@ pub fn look_of(options: &ConfigOptions) -> Look {
         dates: DateStyle::from_name(&look.dates).unwrap_or_default(),
         intervals: IntervalStyle::from_name(&look.intervals).unwrap_or_default(),
         float_digits: look.float_digits as i8 + FLOAT_DIGITS_MIN,
+        escapes_bytes: look.escapes_bytes,
     }
 }
 
@@ -144,6 +145,8 @@ extensions_options! {
         pub intervals: String, default = IntervalStyle::default().name().to_owned()
         /// extra_float_digits, counted from [`FLOAT_DIGITS_MIN`]: options are not negative.
         pub float_digits: usize, default = 16
+        /// Whether bytea_output is escape.
+        pub escapes_bytes: bool, default = false
     }
 }
 
@@ -155,6 +158,7 @@ impl ConfigExtension for SessionLook {
 pub fn no_such_function(name: &str, given: &[DataType]) -> DataFusionError {
     // Literals are bigint until the planner has looked at their sizes, and are what is passed wrongly most often.
     let shown = |ty: &DataType| if *ty == DataType::Int64 { "integer" } else { type_name(ty) };
+    let name = name.strip_prefix(crate::functions::value::VARIADIC).unwrap_or(name);
     // Aggregates that are made of arrays.
     let (name, given) = match name.strip_suffix("_items") {
         Some(aggregate) => {

@@ -346,7 +346,7 @@ impl<'v> Question<'v> {
     fn typed_text(&self, text: &str) -> Result<Value> {
         match self.returns {
             Type::Json | Type::Jsonb => self.document_value(&quoted(text)),
-            ty => texts::parse_in_zone(ty, text, self.look.zone),
+            ty => texts::parse_as(ty, text, self.look),
         }
     }
 
@@ -378,7 +378,7 @@ impl<'v> Question<'v> {
         match self.returns {
             Type::Json => checked(text),
             Type::Jsonb => json::normalise(text).map(Value::Jsonb),
-            ty => texts::parse_in_zone(ty, text, self.look.zone),
+            ty => texts::parse_as(ty, text, self.look),
         }
     }
 
@@ -386,7 +386,7 @@ impl<'v> Question<'v> {
     fn document_value(&self, document: &str) -> Result<Value> {
         match self.returns {
             Type::Text | Type::Varchar(_) | Type::Bpchar(_) | Type::Citext | Type::Name => {
-                texts::parse_in_zone(self.returns, document, self.look.zone)
+                texts::parse_as(self.returns, document, self.look)
             }
             Type::Bytea => Ok(Value::Bytea(document.as_bytes().to_vec())),
             ty => populate::value_of(self.look, ty, document),

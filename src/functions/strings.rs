@@ -36,7 +36,7 @@ fn definitions() -> Vec<Definition> {
             Ok(Value::Text(texts_of(look, &v[1..]).collect::<Vec<String>>().join(text(&v[0]))))
         }),
         lenient_shown("format(text) text", format),
-        lenient_shown("format(text, any...) text", format),
+        lenient_shown("format(text, any...) text", format).null_is_empty(),
         strict("quote_literal(text) text", |v| Ok(Value::Text(quoted_literal(text(&v[0]))))),
         shown("quote_literal(any) text", |look, v| {
             Ok(Value::Text(quoted_literal(&texts::to_string_as(&v[0], look))))
@@ -45,6 +45,7 @@ fn definitions() -> Vec<Definition> {
             Value::Null => Ok("NULL".into()),
             value => Ok(Value::Text(quoted_literal(&texts::to_string_as(value, look)))),
         }),
+        strict("reverse(text) text", |v| Ok(Value::Text(text(&v[0]).chars().rev().collect()))),
         strict("quote_ident(text) text", |v| Ok(Value::Text(quote_ident(text(&v[0]))))),
         lenient("num_nulls(any...) int4", |v| {
             Ok(Value::Int4(v.iter().filter(|value| **value == Value::Null).count() as i32))
@@ -242,13 +243,14 @@ fn format(look: Look, v: &[Value]) -> Result<Value> {
             digits.parse::<usize>().ok()
         };
         let mut first = read_digits(&mut rest);
+        let mut has_place = false;
         if rest.next_if_eq(&'$').is_some() {
             match first.take() {
                 Some(0) | None => {
                     let message = "format specifies argument 0, but arguments are numbered from 1";
                     return Err(Error::new(SqlState("22023"), message));
                 }
-                Some(position) => next = position,
+                Some(position) => (next, has_place) = (position, true),
             }
         }
         while rest.next_if_eq(&'-').is_some() {
@@ -257,7 +259,17 @@ fn format(look: Look, v: &[Value]) -> Result<Value> {
         if rest.next_if_eq(&'*').is_some() {
             // The width is an argument, the next one or `*1$`.
             let place = match read_digits(&mut rest) {
-                Some(place) if rest.next_if_eq(&'$').is_some() => place,
+                Some(place) if rest.next_if_eq(&'$').is_some() => {
+                    if place == 0 {
+                        let message = "format specifies argument 0, but arguments are numbered from 1";
+                        return Err(Error::new(SqlState("22023"), message));
+                    }
+                    // Without a place of its own, the value is what follows the width.
+                    if !has_place {
+                        next = place + 1;
+                    }
+                    place
+                }
                 Some(_) => {
                     let message = "width argument position must be ended by \"$\"";
                     return Err(Error::new(SqlState("22023"), message));

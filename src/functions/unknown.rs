@@ -13,6 +13,7 @@ use datafusion::logical_expr::{
 };
 
 use crate::error::{Error, SqlState};
+use crate::functions::value::{VARIADIC, parameter};
 use crate::types::arrow::errors::external;
 use crate::types::arrow::type_of;
 
@@ -31,12 +32,26 @@ pub fn complaint(call: &ScalarFunction, schema: &DFSchema) -> Option<DataFusionE
         let message = "could not determine polymorphic type because input has type unknown";
         return Some(external(Error::new(SqlState::DATATYPE_MISMATCH, message)));
     }
+    if call.func.name().starts_with(VARIADIC)
+        && let Some((last, _)) = call.args.split_last()
+        && takes_any_array(call, schema)
+        && !last.get_type(schema).is_ok_and(|ty| ty.is_null() || matches!(ty, DataType::List(_)))
+    {
+        let message = "VARIADIC argument must be an array";
+        return Some(external(Error::new(SqlState::DATATYPE_MISMATCH, message)));
+    }
     let unknown = call.func.inner().downcast_ref::<Unknown>()?;
     let types: Vec<String> = call.args.iter().map(|arg| shown_type(arg, schema)).collect();
     let message = format!("function {}({}) does not exist", unknown.name, types.join(", "));
     Some(external(Error::new(SqlState::UNDEFINED_FUNCTION, message).hint(
         "No function matches the given name and argument types. You might need to add explicit type casts.",
     )))
+}
+
+/// Whether the last argument may be an array of any type.
+fn takes_any_array(call: &ScalarFunction, schema: &DFSchema) -> bool {
+    let types: Result<Vec<DataType>> = call.args.iter().map(|arg| arg.get_type(schema)).collect();
+    types.is_ok_and(|types| parameter(&call.func, &types, types.len() - 1).is_none())
 }
 
 fn shown_type(arg: &Expr, schema: &DFSchema) -> String {

@@ -26,7 +26,11 @@ use crate::functions::scalar::{answer, look_of, no_such_function, rows_of};
 use crate::types::arrow::errors::external;
 use crate::types::arrow::lists::network_of;
 use crate::types::arrow::{Builder, data_type, plain_field, type_of, type_of_data_type, value_at};
-use crate::types::{Look, NetworkType, Type, Value, Zone};
+use crate::types::{Look, NetworkType, Type, Value, Zone, dimensions};
+
+/// What the twin of a function of any number of arguments is called that takes them as an array: this and the function's
+/// name. `f(a, VARIADIC array)` calls it (`sql::variadic`).
+pub const VARIADIC: &str = "hither_variadic_";
 
 /// What a function computes from one row's arguments.
 pub type Call = fn(&[Value]) -> crate::error::Result<Value>;
@@ -52,16 +56,22 @@ pub struct Definition {
     call: Compute,
     strict: bool,
     volatile: bool,
+    null_is_empty: bool,
 }
 
 impl Definition {
     fn new(signature: &'static str, call: Compute, strict: bool) -> Definition {
-        Definition { signature, call, strict, volatile: false }
+        Definition { signature, call, strict, volatile: false, null_is_empty: false }
     }
 
     /// Of a function that answers differently each time.
     pub fn volatile(self) -> Definition {
         Definition { volatile: true, ..self }
+    }
+
+    /// Of a function of any number of arguments for which VARIADIC NULL is an array of none.
+    pub fn null_is_empty(self) -> Definition {
+        Definition { null_is_empty: true, ..self }
     }
 }
 
@@ -105,7 +115,9 @@ pub fn needs_zone(function: &ScalarUDF, given: &[DataType]) -> bool {
             parameters.iter().any(Option::is_some) || given.iter().any(moment)
         }
         Ok(Overload { call: Compute::Shown(_), .. }) => {
-            let shown = |ty: &DataType| matches!(ty, DataType::Timestamp(_, Some(_)) | DataType::Interval(_));
+            let shown = |ty: &DataType| {
+                matches!(ty, DataType::Timestamp(_, Some(_)) | DataType::Interval(_) | DataType::Binary)
+            };
             given.iter().any(shown)
         }
         // It may make moments of texts.
@@ -127,10 +139,13 @@ pub fn functions(definitions: Vec<Definition>) -> Vec<Arc<ScalarUDF>> {
     for definition in definitions {
         let is_volatile = definition.volatile;
         let (name, overload) = Overload::read(definition);
-        let (overloads, volatility) = named.entry(name).or_insert((Vec::new(), Volatility::Immutable));
-        overloads.push(overload);
-        if is_volatile {
-            *volatility = Volatility::Volatile;
+        let twin = overload.twin().map(|twin| (format!("{VARIADIC}{name}"), twin));
+        for (name, overload) in std::iter::once((name, overload)).chain(twin) {
+            let (overloads, volatility) = named.entry(name).or_insert((Vec::new(), Volatility::Immutable));
+            overloads.push(overload);
+            if is_volatile {
+                *volatility = Volatility::Volatile;
+            }
         }
     }
     let function = |(name, (overloads, volatility))| {
@@ -140,11 +155,14 @@ pub fn functions(definitions: Vec<Definition>) -> Vec<Arc<ScalarUDF>> {
     named.into_iter().map(function).collect()
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Overload {
     /// `None` takes any type.
     parameters: Vec<Option<Type>>,
     variadic: bool,
+    /// The last argument is an array of arguments; whether NULL is one of none.
+    spread: bool,
+    null_is_empty: bool,
     returns: Returns,
     strict: bool,
     call: Compute,
@@ -225,8 +243,19 @@ impl Overload {
                 returns => Returns::Fixed(read(returns).expect("a result has a type")),
             },
         };
-        let (strict, call) = (definition.strict, definition.call);
-        (name.to_owned(), Overload { parameters, variadic, returns, strict, call })
+        let Definition { strict, call, null_is_empty, .. } = definition;
+        (
+            name.to_owned(),
+            Overload { parameters, variadic, spread: false, null_is_empty, returns, strict, call },
+        )
+    }
+
+    /// The same with an array in the place of any number of arguments.
+    fn twin(&self) -> Option<Overload> {
+        let mut parameters = self.parameters.clone();
+        let last = parameters.last_mut().filter(|_| self.variadic)?;
+        *last = last.take().map(|item| Type::Array(Box::new(item)));
+        Some(Overload { parameters, variadic: false, spread: true, ..self.clone() })
     }
 
     fn parameter(&self, index: usize) -> Option<&Type> {
@@ -299,6 +328,9 @@ fn conversion_cost(given: &DataType, parameter: &Type) -> Option<u32> {
         return (given == NetworkType::Cidr && *wanted == NetworkType::Inet).then_some(1);
     }
     match (given, &wanted) {
+        // A literal beyond bigint is a numeric.
+        (DataType::UInt64, DataType::Float64) => Some(1),
+        (DataType::UInt64, wanted) => decimal::is_numeric(wanted).then_some(0),
         (DataType::Utf8View, DataType::Utf8) => Some(0),
         (DataType::Utf8 | DataType::Utf8View, DataType::LargeUtf8) => Some(20),
         (DataType::Utf8 | DataType::Utf8View, _) => Some(20),
@@ -309,6 +341,8 @@ fn conversion_cost(given: &DataType, parameter: &Type) -> Option<u32> {
         (DataType::Time64(_), DataType::Interval(_) | DataType::FixedSizeBinary(12)) => Some(1),
         (DataType::Float64, DataType::Float32) => Some(10),
         (DataType::Float32, DataType::Float64) => Some(1),
+        // By a cast that is written only.
+        (DataType::Float32 | DataType::Float64, number) if decimal::is_numeric(number) => None,
         // ARRAY[1, 2] for one of type integer[]
         (DataType::List(from), DataType::List(to))
             if *from.data_type() == DataType::Int64 && *to.data_type() == DataType::Int32 =>
@@ -462,7 +496,15 @@ fn evaluate(
                 (value, _) => value,
             });
         }
-        let is_null = overload.strict && values.contains(&Value::Null);
+        // Without an array there is mostly no answer.
+        let mut is_null = false;
+        if overload.spread {
+            match values.pop() {
+                Some(Value::Array(items)) => values.extend(dimensions::into_flat(items)),
+                _ => is_null = !overload.null_is_empty,
+            }
+        }
+        is_null |= overload.strict && values.contains(&Value::Null);
         result.append(&match overload.call {
             _ if is_null => Value::Null,
             Compute::Plain(call) => call(&values)?,

@@ -176,9 +176,9 @@ pub fn as_written(cell: &mut Expr) -> &mut Expr {
     if let Expr::Alias(alias) = cell {
         *cell = std::mem::take(&mut *alias.expr);
     }
+    // Casts of the statement to numeric stand twice there (`sql::values`).
     if let Expr::Cast(cast) = cell
-        && matches!(*cast.expr, Expr::Literal(_, None))
-        && decimal::is_numeric(cast.field.data_type())
+        && decimal::digits(cast.field.data_type()).is_some()
         && cast.field.metadata().is_empty()
     {
         *cell = std::mem::take(&mut *cast.expr);

@@ -32,6 +32,7 @@ use crate::types::Type;
 use crate::types::arrow::errors::external;
 use crate::types::arrow::lists::is_json;
 use crate::types::arrow::{data_type, field, type_of};
+use crate::types::cast::NAME_BYTES_MAX;
 
 /// In what values are compared.
 #[derive(Clone, Copy, PartialEq)]
@@ -192,10 +193,22 @@ fn as_real(value: &ScalarValue) -> Result<ScalarValue> {
     value.cast_to(&DataType::Float64)?.cast_to(&DataType::Float32)
 }
 
+/// A literal beside a name is one, no longer than names are.
+fn cut_names(sides: &mut [&mut Expr]) {
+    for side in sides {
+        if let Expr::Literal(ScalarValue::Utf8(Some(text)), _) = side {
+            text.truncate(text.floor_char_boundary(NAME_BYTES_MAX));
+        }
+    }
+}
+
 /// Changes the sides of a comparison into what PostgreSQL compares.
 pub fn settle<'e>(sides: impl IntoIterator<Item = &'e mut Expr>, schema: &DFSchema) -> Result<()> {
     let mut sides: Vec<&mut Expr> = sides.into_iter().collect();
     citext::settle(&mut sides, schema)?;
+    if sides.iter().any(|side| characters::text_type(side, schema) == Some(Type::Name)) {
+        cut_names(&mut sides);
+    }
     for side in &mut sides {
         **side = characters::without_blanks(std::mem::take(*side), schema);
     }

@@ -170,7 +170,8 @@ fn session_state(system: &dyn SystemCatalog, runtime: Arc<RuntimeEnv>, look: Loo
     config.options_mut().execution.time_zone = (look.zone != Zone::UTC).then(|| look.zone.to_string());
     let (dates, intervals) = (look.dates.to_string(), look.intervals.name().to_owned());
     let float_digits = usize::from(look.float_digits.abs_diff(FLOAT_DIGITS_MIN));
-    config.options_mut().extensions.insert(SessionLook { dates, intervals, float_digits });
+    let escapes_bytes = look.escapes_bytes;
+    config.options_mut().extensions.insert(SessionLook { dates, intervals, float_digits, escapes_bytes });
     // Expressions find the options here when they are made ready to run.
     let mut properties = ExecutionProps::new();
     properties.config_options = Some(Arc::clone(config.options()));

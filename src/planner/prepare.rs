@@ -290,6 +290,16 @@ pub fn prepare_expr(
                 call.args.insert(0, configuration());
                 Transformed::yes(Expr::ScalarFunction(call))
             }
+            Expr::Like(like)
+                if !like.case_insensitive
+                    && like.escape_char.is_none()
+                    && [&like.expr, &like.pattern]
+                        .iter()
+                        .all(|side| matches!(side.get_type(schema), Ok(DataType::Binary))) =>
+            {
+                let name = if like.negated { "byteanlike" } else { "bytealike" };
+                Transformed::yes(call(name, vec![*like.expr, *like.pattern]))
+            }
             Expr::Like(mut like) => {
                 citext::settle_like(&mut like, schema);
                 *like.expr = characters::with_blanks(std::mem::take(&mut *like.expr), schema);
@@ -399,8 +409,9 @@ pub fn prepare_expr(
 fn check_cast(cast: &Cast, schema: &DFSchema) -> Result<()> {
     let Ok((_, found)) = cast.expr.to_field(schema) else { return Ok(()) };
     let (from, to) = (type_of(&found), type_of(&cast.field));
-    let known = !found.data_type().is_null() && kind_of(&from).is_some() && kind_of(&to).is_some();
-    if known && context(&from, &to).is_none() {
+    let is_known = |ty: &Type| kind_of(ty).is_some() || *ty == Type::Bytea;
+    let known = !found.data_type().is_null() && is_known(&from) && is_known(&to);
+    if known && from != to && context(&from, &to).is_none() {
         let message = format!("cannot cast type {} to {}", from.bare(), to.bare());
         return Err(external(Error::new(SqlState::CANNOT_COERCE, message)));
     }

@@ -23,10 +23,12 @@ use crate::sql::element_words;
 use crate::sql::frames;
 use crate::sql::grammar::Grammar;
 use crate::sql::json_table;
+use crate::sql::number_words;
 use crate::sql::records;
 use crate::sql::statement::{Ast, Name, Statement};
 use crate::sql::token_spellings;
 use crate::sql::utility;
+use crate::sql::variadic;
 use crate::sql::words::{Fault, object_name, word_of};
 
 /// The dialect of everything we parse; without state.
@@ -68,7 +70,7 @@ fn parse_one(source: &Arc<str>, tokens: Vec<TokenWithSpan>) -> Result<Statement>
         return Err(Error::new(SqlState::UNDEFINED_PARAMETER, message));
     }
     let tokens = json_table::take(source, tokens)?;
-    let (tokens, only) = without_only(source, token_spellings::settle(tokens));
+    let (tokens, only) = without_only(source, variadic::take(token_spellings::settle(tokens)));
     let tokens = element_words::take(source, conflict_target::wrap(source, tokens));
     let (tokens, taken) = utility::take(records::take(frames::take(tokens)));
     if has_exclusion(&tokens) {
@@ -253,8 +255,8 @@ pub fn parse_expression(sql: &str) -> Result<datafusion::sql::sqlparser::ast::Ex
 pub fn tokenize(sql: &str) -> Result<Vec<TokenWithSpan>> {
     let tokens =
         Tokenizer::new(&DIALECT, sql).tokenize_with_location().map_err(|error| token_error(sql, error))?;
-    let tokens = continued_texts(sql, plain_texts(tokens))?;
-    Ok(bracket_arrays(cast_bit_strings(read_numbers(merge_l1_operator(tokens)))))
+    let tokens = number_words::read(sql, continued_texts(sql, plain_texts(tokens))?)?;
+    Ok(bracket_arrays(cast_bit_strings(merge_l1_operator(tokens))))
 }
 
 /// Texts with a line break between them are one; 42601 for those on one line, the second of which sqlparser takes for a
@@ -296,50 +298,6 @@ fn plain_texts(mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
         }
     }
     tokens
-}
-
-/// `0x1F`, `0o17` and `0b101` are numbers. The tokeniser knows the first, and takes it for `X'1F'`, which is longer by a
-/// character; of the others it makes a zero and a word.
-fn read_numbers(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
-    let number = |digits: &str, radix: u32| {
-        let digits = digits.replace('_', "");
-        let value = u128::from_str_radix(&digits, radix).ok()?;
-        Some(Token::Number(value.to_string(), false))
-    };
-    let mut read: Vec<TokenWithSpan> = Vec::with_capacity(tokens.len());
-    for token in tokens {
-        let Span { start, end } = token.span;
-        let found = match (&token.token, read.last()) {
-            (Token::HexStringLiteral(digits), _) if end.column - start.column == digits.len() as u64 + 2 => {
-                number(digits, 16).map(|number| (start, number))
-            }
-            (Token::Word(word), Some(zero))
-                if word.quote_style.is_none()
-                    && matches!(&zero.token, Token::Number(zero, false) if zero == "0")
-                    && zero.span.end == start =>
-            {
-                let digits = word.value.get(1..).unwrap_or_default();
-                let radix = match word.value.chars().next() {
-                    Some('o' | 'O') => Some(8),
-                    Some('b' | 'B') => Some(2),
-                    _ => None,
-                };
-                let start = zero.span.start;
-                radix.and_then(|radix| number(digits, radix)).map(|number| (start, number))
-            }
-            _ => None,
-        };
-        match found {
-            Some((from, number)) => {
-                if from != start {
-                    read.pop();
-                }
-                read.push(TokenWithSpan { token: number, span: Span::new(from, end) });
-            }
-            None => read.push(token),
-        }
-    }
-    read
 }
 
 /// `B'101'` is `'b101'::"bit"`: the type of any length.

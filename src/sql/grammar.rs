@@ -341,7 +341,8 @@ fn is_query_of_queries(parser: &Parser) -> bool {
 /// Whether `name '...'` or `name(n) '...'` comes next, with a name that is no word of the grammar: `vector '[1,2]'`.
 fn is_typed_literal(parser: &Parser) -> bool {
     let token = |n: usize| &parser.peek_nth_token_ref(n).token;
-    let is_name = matches!(token(0), Token::Word(word) if word.keyword == Keyword::NoKeyword);
+    let is_name =
+        matches!(token(0), Token::Word(word) if matches!(word.keyword, Keyword::NoKeyword | Keyword::NAME));
     let behind = match (token(1), token(2), token(3)) {
         (Token::LParen, Token::Number(..), Token::RParen) => token(4),
         (behind, ..) => behind,

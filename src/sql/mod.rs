@@ -102,6 +102,12 @@ mod membership;
 pub(crate) mod merge_words;
 // LISTEN and NOTIFY.
 pub mod notifications;
+// The functions behind operators.
+mod operator_functions;
+// VARIADIC in calls.
+mod variadic;
+// Numbers in a statement's text.
+mod number_words;
 // ORDER BY by what the list does not show.
 mod order_by;
 // Relations of a query around that are called as columns inside.

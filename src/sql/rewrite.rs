@@ -14,6 +14,7 @@ use datafusion::sql::sqlparser::ast::{
 };
 
 use crate::error::{Error, Result, SqlState};
+use crate::functions::value::VARIADIC;
 use crate::planner::names;
 use crate::sql::column_names::{names_of, type_name};
 use crate::sql::dialect;
@@ -387,6 +388,9 @@ pub fn expanded_name(function: &ast::Function) -> Option<String> {
     }
     if name == ARRAY_OF_COLUMNS {
         return Some("array".to_owned());
+    }
+    if let Some(called) = name.strip_prefix(VARIADIC) {
+        return Some(called.to_owned());
     }
     if let Some(aggregate) = aggregates::of_items(&name) {
         return Some(aggregate.to_owned());

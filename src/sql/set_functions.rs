@@ -55,6 +55,15 @@ const TABLES: &[(&str, &[(&str, &str)])] = &[
     ("json_each_text", &[("hither_written_keys", "key"), ("hither_written_texts", "value")]),
     ("each", &[("hither_hstore_keys", "key"), ("hither_hstore_values", "value")]),
     (
+        "pg_input_error_info",
+        &[
+            ("hither_input_message", "message"),
+            ("hither_input_detail", "detail"),
+            ("hither_input_hint", "hint"),
+            ("hither_input_state", "sql_error_code"),
+        ],
+    ),
+    (
         "pg_options_to_table",
         &[("hither_option_names", "option_name"), ("hither_option_values", "option_value")],
     ),

@@ -122,8 +122,15 @@ impl Settings {
     pub fn look(&mut self) -> Look {
         let names = [id::TIME_ZONE, id::DATE_STYLE, id::INTERVAL_STYLE].map(|id| self.text(id));
         let float_digits = self.int(id::EXTRA_FLOAT_DIGITS) as i8;
+        let escapes_bytes = &*self.text(id::BYTEA_OUTPUT) == "escape";
         match &self.look {
-            Some((of, look)) if *of == names && look.float_digits == float_digits => *look,
+            Some((of, look))
+                if *of == names
+                    && look.float_digits == float_digits
+                    && look.escapes_bytes == escapes_bytes =>
+            {
+                *look
+            }
             _ => {
                 let [zone, dates, intervals] = &names;
                 let look = Look {
@@ -131,6 +138,7 @@ impl Settings {
                     dates: DateStyle::from_name(dates).unwrap_or_default(),
                     intervals: IntervalStyle::from_name(intervals).unwrap_or_default(),
                     float_digits,
+                    escapes_bytes,
                 };
                 self.look = Some((names, look));
                 look

@@ -19,6 +19,7 @@ use datafusion::sql::sqlparser::ast::{
 use crate::functions::doubles;
 use crate::planner::operators::{IS_DISTINCT_FROM, IS_NOT_DISTINCT_FROM};
 use crate::sql::membership::{column_of, width_of};
+use crate::sql::operator_functions;
 use crate::sql::rewrite::{arguments, call, cast_to, folded, function_call, is_float_type, plain_name};
 use crate::sql::trees::{self, literal, number, text};
 use crate::types::interval::{self, Field};
@@ -163,6 +164,10 @@ pub fn respell(expr: &mut Expr) {
         Expr::Function(function) => {
             position_arguments(function);
             double_arguments(function);
+            if let Some(operation) = operator_functions::as_operator(function) {
+                *expr = operation;
+                return;
+            }
             if let Some(settled) = now_with_digits(function).or_else(|| cast_as_call(function)) {
                 *expr = settled;
             }

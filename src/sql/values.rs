@@ -14,6 +14,7 @@ use crate::sql::visit;
 /// would not unify them; so does a number beside a float, of which the planner would make a numeric.
 pub fn spread_types(values: &mut ast::Values) {
     let width = values.rows.first().map_or(0, |row| row.len());
+    keep_numeric_casts(values);
     for column in 0..width {
         let cells = values.rows.iter().filter_map(|row| row.get(column));
         let types = cells.filter_map(|cell| match cell {
@@ -31,9 +32,16 @@ pub fn spread_types(values: &mut ast::Values) {
         };
         let Some(data_type) = types.into_iter().find(|ty| !is_text(ty)).map(|ty| bare(&ty)) else { continue };
         for cell in values.rows.iter_mut().filter_map(|row| row.get_mut(column)) {
-            let takes_type = match cell {
+            let mut inner = &*cell;
+            while let Expr::Nested(nested) | Expr::UnaryOp { op: ast::UnaryOperator::Minus, expr: nested } =
+                inner
+            {
+                inner = nested;
+            }
+            let is_plain = matches!(cell, Expr::Value(_));
+            let takes_type = match inner {
                 Expr::Value(value) => match &value.value {
-                    ast::Value::SingleQuotedString(_) => true,
+                    ast::Value::SingleQuotedString(_) => is_plain,
                     ast::Value::Number(_, _) => is_float(&data_type),
                     _ => false,
                 },
@@ -42,6 +50,27 @@ pub fn spread_types(values: &mut ast::Values) {
             if takes_type {
                 *cell = cast_to(cell.clone(), data_type.clone());
             }
+        }
+    }
+}
+
+/// Casts to numeric are doubled: of a column of numbers the planner casts each cell to a numeric of one scale, and the
+/// outermost such cast is taken off again (`planner::common::as_written`), as each number shows its own digits.
+fn keep_numeric_casts(values: &mut ast::Values) {
+    use ast::DataType::{Dec, Decimal, Numeric};
+    for cell in values.rows.iter_mut().flat_map(|row| row.iter_mut()) {
+        let mut inner = &*cell;
+        while let Expr::Nested(nested) = inner {
+            inner = nested;
+        }
+        let data_type = match inner {
+            Expr::Cast { data_type, .. } => data_type,
+            Expr::TypedString(typed) => &typed.data_type,
+            _ => continue,
+        };
+        if matches!(data_type, Numeric(_) | Decimal(_) | Dec(_)) {
+            let data_type = data_type.clone();
+            *cell = cast_to(cell.clone(), data_type);
         }
     }
 }

@@ -83,7 +83,7 @@ impl Decoder {
             Type::Int4 => integers!(readers, column, Int32Builder, i32),
             Type::Int8 => integers!(readers, column, Int64Builder, i64),
             Type::Bool => booleans(readers, column),
-            Type::Text | Type::Varchar(_) | Type::Citext => texts(readers, column),
+            Type::Text | Type::Varchar(_) | Type::Citext | Type::Name => texts(readers, column),
             ty => values(readers, column, ty),
         }
     }

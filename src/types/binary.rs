@@ -19,8 +19,8 @@ use crate::types::dimensions::{self, DIMENSIONS_MAX, too_many};
 use crate::types::interval::Limits;
 use crate::types::vector::{self, Kind};
 use crate::types::{
-    Interval, Tid, Timetz, Type, Value, bits, cast, datetime, f16, halfvec, hstore, json, network, numeric,
-    range, record, sparsevec, tsquery, tsvector,
+    Interval, Tid, Timetz, Type, Value, bits, byte, cast, datetime, f16, halfvec, hstore, json, network,
+    numeric, range, record, sparsevec, tsquery, tsvector,
 };
 
 /// 2000-01-01 in days since 1970-01-01.
@@ -95,8 +95,10 @@ fn send_text(text: &str, ty: &Type, out: &mut Vec<u8>) {
     out.extend_from_slice(text.as_bytes());
     match ty {
         Type::Bpchar(Some(characters)) => cast::pad(start, *characters, out),
-        // One byte, zero for none.
-        Type::Char if text.is_empty() => out.push(0),
+        Type::Char => {
+            out.truncate(start);
+            out.push(byte::read(text));
+        }
         _ => {}
     }
 }
@@ -158,8 +160,11 @@ pub fn receive(ty: &Type, bytes: &[u8]) -> Result<Value> {
         Type::Float4 => Value::Float4(f32::from_be_bytes(fixed(bytes)?)),
         Type::Float8 => Value::Float8(f64::from_be_bytes(fixed(bytes)?)),
         Type::Numeric(modifier) => Value::Numeric(numeric::receive(bytes)?.fit(*modifier)?),
-        Type::Char if bytes == [0] => Value::Text(String::new()),
-        Type::Text | Type::Varchar(_) | Type::Bpchar(_) | Type::Citext | Type::Name | Type::Char => {
+        Type::Char => match bytes {
+            [byte] => Value::Text(byte::show(*byte)),
+            _ => return Err(short()),
+        },
+        Type::Text | Type::Varchar(_) | Type::Bpchar(_) | Type::Citext | Type::Name => {
             Value::Text(cast::fit_text(utf8(bytes)?.to_owned(), ty, false)?)
         }
         Type::Int2Vector | Type::OidVector => {

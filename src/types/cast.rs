@@ -11,12 +11,12 @@ use crate::types::look::Look;
 use crate::types::vector::{self, Kind};
 use crate::types::zone::Zone;
 use crate::types::{
-    Bits, Interval, NetworkType, Numeric, RecordField, Sparsevec, Timetz, Type, Value, bits, halfvec, hstore,
-    json, text,
+    Bits, Interval, NetworkType, Numeric, RecordField, Sparsevec, Timetz, Type, Value, bits, byte, halfvec,
+    hstore, json, text,
 };
 
 /// PostgreSQL's NAMEDATALEN - 1, in bytes.
-const NAME_BYTES_MAX: usize = 63;
+pub const NAME_BYTES_MAX: usize = 63;
 
 /// Where a cast may stand without being written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -118,8 +118,8 @@ pub fn needs_zone(from: &Type, to: &Type) -> bool {
         }
         // Their fields may be texts of moments, or the other way around.
         (Type::Record(_) | Type::Composite(_), Type::Composite(_)) => true,
-        // Dates and intervals have styles.
-        (Type::Interval(_) | Type::Date | Type::Timestamp(_), to) if to.is_text() => true,
+        // Dates, intervals and bytes have styles.
+        (Type::Interval(_) | Type::Date | Type::Timestamp(_) | Type::Bytea, to) if to.is_text() => true,
         (from, Type::Interval(_)) => from.is_text(),
         (Type::Timestamptz(_), Type::Timestamptz(_)) => false,
         (Type::Timestamptz(_), to) => {
@@ -148,11 +148,7 @@ pub fn cast_as(value: Value, to: &Type, explicit: bool, look: Look) -> Result<Va
         (Value::Int4(code), Type::Char) => {
             let byte = i8::try_from(code)
                 .map_err(|_| Error::new(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, "\"char\" out of range"))?;
-            let shown = u8::try_from(byte).ok().filter(|byte| *byte != 0).map(char::from);
-            match (byte, shown) {
-                (..0, _) => return Err(Error::unsupported("a \"char\" beyond ASCII")),
-                (_, shown) => Value::Text(shown.map(String::from).unwrap_or_default()),
-            }
+            Value::Text(byte::show(byte as u8))
         }
         (value, to) if to.is_text() => Value::Text(fit_text(as_text(value, look), to, explicit)?),
         (Value::Text(text), to @ (Type::Bit(_) | Type::Varbit(_))) => {
@@ -294,7 +290,7 @@ pub fn fit_text(mut text: String, ty: &Type, explicit: bool) -> Result<String> {
             }
         }
         Type::Name => text.truncate(text.floor_char_boundary(NAME_BYTES_MAX)),
-        Type::Char => text.truncate(text.chars().next().map_or(0, char::len_utf8)),
+        Type::Char => text = byte::show(byte::read(&text)),
         _ => {}
     }
     Ok(text)

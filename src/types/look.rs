@@ -22,12 +22,19 @@ pub struct Look {
     /// extra_float_digits, -15 to 3: above 0 floats are shown by the fewest digits that give them back, else by as many
     /// more, which is to say fewer, than their types are good for.
     pub float_digits: i8,
+    /// bytea_output = escape.
+    pub escapes_bytes: bool,
 }
 
 impl Look {
     /// What is kept and what no session asks for: UTC, and intervals as PostgreSQL shows them of itself.
-    pub const PLAIN: Look =
-        Look { zone: Zone::UTC, dates: DateStyle::ISO, intervals: IntervalStyle::Postgres, float_digits: 1 };
+    pub const PLAIN: Look = Look {
+        zone: Zone::UTC,
+        dates: DateStyle::ISO,
+        intervals: IntervalStyle::Postgres,
+        float_digits: 1,
+        escapes_bytes: false,
+    };
 }
 
 impl From<Zone> for Look {

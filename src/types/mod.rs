@@ -12,6 +12,7 @@ pub mod array;
 pub mod arrow;
 pub mod binary;
 pub mod bits;
+pub mod byte;
 pub mod cast;
 pub mod citext;
 pub mod composite;

@@ -48,6 +48,7 @@ pub fn print_as(value: &Value, look: Look, out: &mut Vec<u8>) {
         Value::Float8(value) => float::print_f64_with(*value, look.float_digits, out),
         Value::Numeric(value) => numeric::print(value, out),
         Value::Text(text) | Value::Json(text) | Value::Jsonb(text) => out.extend_from_slice(text.as_bytes()),
+        Value::Bytea(bytes) if look.escapes_bytes => print_escaped(bytes, out),
         Value::Bytea(bytes) => print_bytea(bytes, out),
         Value::Date(days) => look.dates.print_date(*days, out),
         Value::Time(microseconds) => datetime::print_time(*microseconds, out),
@@ -204,6 +205,17 @@ fn print_hex(bytes: &[u8], out: &mut Vec<u8>) {
 pub fn print_bytea(bytes: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(b"\\x");
     print_hex(bytes, out);
+}
+
+/// The format `escape`: a backslash is doubled, and what is not printed is a backslash and three octal digits.
+fn print_escaped(bytes: &[u8], out: &mut Vec<u8>) {
+    for &byte in bytes {
+        match byte {
+            b'\\' => out.extend_from_slice(b"\\\\"),
+            b' '..=b'~' => out.push(byte),
+            byte => out.extend_from_slice(format!("\\{byte:03o}").as_bytes()),
+        }
+    }
 }
 
 pub fn print_uuid(bytes: &[u8], out: &mut Vec<u8>) {

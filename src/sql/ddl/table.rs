@@ -394,7 +394,7 @@ pub fn check_column_type(name: &str, ty: &Type) -> Result<()> {
             let message = format!("column \"{name}\" has pseudo-type {ty}");
             Err(Error::new(SqlState("42P16"), message))
         }
-        Type::Name | Type::Char | Type::JsonPath | Type::Int2Vector | Type::OidVector => {
+        Type::Char | Type::JsonPath | Type::Int2Vector | Type::OidVector => {
             Err(Error::unsupported(format!("type {ty} for the column \"{name}\"")))
         }
         // Nothing would compare them.

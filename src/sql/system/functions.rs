@@ -25,7 +25,8 @@ use crate::sql::system::definitions::{
 use crate::sql::system::names::{self, quote_ident};
 use crate::sql::system::types::relation_of_row_type;
 use crate::sql::system::{
-    OWNER, OWNER_OID, PG_CATALOG, deparse, descriptions, own_functions, partitions, relations, routines,
+    OWNER, OWNER_OID, PG_CATALOG, deparse, descriptions, input_checks, own_functions, partitions, relations,
+    routines,
 };
 use crate::types::arrow::errors::from_datafusion;
 use crate::types::arrow::{array, only_cell, type_of_data_type, value_at};
@@ -46,10 +47,12 @@ macro_rules! functions {
 }
 
 /// 42883 for a call with fewer arguments than the function cannot do without: one, if it is strict, or as many as here.
-fn check_arguments(name: &str, strict: bool, args: &ScalarFunctionArgs) -> Result<()> {
+pub(super) fn check_arguments(name: &str, strict: bool, args: &ScalarFunctionArgs) -> Result<()> {
     let least = match name {
         "pg_describe_object" => 3,
         "acldefault" | "pg_get_expr" | "pg_get_serial_sequence" | "col_description" | "pg_notify" => 2,
+        "pg_input_is_valid" | "hither_input_message" | "hither_input_detail" => 2,
+        "hither_input_hint" | "hither_input_state" => 2,
         "hither_like_pattern" | "hither_subscripts" | "hither_array_prefix" => 2,
         "format_type" | "pg_typeof" => 1,
         _ => usize::from(strict),
@@ -70,6 +73,7 @@ pub fn all() -> Vec<Arc<ScalarUDF>> {
     all.extend(always());
     all.extend(advisory_locks());
     all.extend(casts());
+    all.extend(input_checks::functions());
     all
 }
 
@@ -524,7 +528,7 @@ fn with_backslashes(pattern: &str, escape: &str) -> Result<String> {
 }
 
 /// Any arguments, of types a [`Value`] can be read from.
-fn any(_name: &str, given: &[DataType]) -> datafusion::common::Result<Vec<DataType>> {
+pub(super) fn any(_name: &str, given: &[DataType]) -> datafusion::common::Result<Vec<DataType>> {
     let readable = |ty: &DataType| match ty {
         DataType::Null | DataType::Utf8View => DataType::Utf8,
         DataType::Int8 | DataType::UInt8 => DataType::Int16,
@@ -537,7 +541,7 @@ fn any(_name: &str, given: &[DataType]) -> datafusion::common::Result<Vec<DataTy
 }
 
 /// Calls `call` for each row; only once when all arguments are constants.
-fn each(
+pub(super) fn each(
     execution: &Execution,
     args: &ScalarFunctionArgs,
     returns: &Type,

@@ -14,6 +14,7 @@
 //!   large_objects.rs large objects, as long as there are none
 //!   server.rs        the server's scrub, archive and storage
 //!   information.rs   information_schema
+//!   input_checks.rs whether a text is one of a type
 //!   keywords.rs      the words of the grammar
 //!   empty.rs         relations of things that do not exist here: triggers, rules, publications ...
 //!   names.rs         objects by name and oid, visibility, quoting
@@ -34,6 +35,7 @@ mod descriptions;
 mod empty;
 mod functions;
 mod information;
+mod input_checks;
 mod keywords;
 mod large_objects;
 mod names;

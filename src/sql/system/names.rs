@@ -188,14 +188,14 @@ fn type_named(execution: &Execution, name: &str) -> Result<Oid> {
 }
 
 /// A domain by its name.
-fn own_domain(execution: &Execution, name: &str) -> Option<Oid> {
+pub fn own_domain(execution: &Execution, name: &str) -> Option<Oid> {
     let name = crate::sql::shared::parse_name(name).ok()?;
     let catalog = execution.session.catalog();
     Some(crate::sql::domains::by_name(&name, &catalog, &execution.session.search_path())?.oid)
 }
 
 /// A type that a user made, by its name.
-fn own_type(execution: &Execution, name: &str) -> Option<Type> {
+pub fn own_type(execution: &Execution, name: &str) -> Option<Type> {
     let (item, is_array) = match name.trim().strip_suffix("[]") {
         Some(item) => (item, true),
         None => (name.trim(), false),

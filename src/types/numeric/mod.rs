@@ -260,26 +260,32 @@ impl Numeric {
 
     /// With `scale` digits after the point, rounded; with zeros in front of the point where it is negative.
     pub fn rounded(&self, scale: i32) -> Numeric {
+        self.rounded_within(scale).unwrap_or_else(|_| self.clone())
+    }
+
+    /// The same; 22003 where a carry leaves PostgreSQL's bounds.
+    pub fn rounded_within(&self, scale: i32) -> Result<Numeric> {
         self.at(scale, true)
     }
 
     /// With `scale` digits after the point, cut off behind them.
     pub fn truncated(&self, scale: i32) -> Numeric {
-        self.at(scale, false)
+        // What is cut is no longer than it was.
+        self.at(scale, false).unwrap_or_else(|_| self.clone())
     }
 
-    fn at(&self, scale: i32, round: bool) -> Numeric {
+    fn at(&self, scale: i32, round: bool) -> Result<Numeric> {
         let scale = scale.clamp(-(WHOLE_DIGITS_MAX as i32) - 1, i32::from(SCALE_MAX));
         let own = i32::from(self.scale());
         if !self.is_finite() || scale == own {
-            return self.clone();
+            return Ok(self.clone());
         }
         if scale > own {
             let shown = scale as u16;
-            return match self.small_at(shown) {
+            return Ok(match self.small_at(shown) {
                 Some(unscaled) => Numeric::scaled(unscaled, shown),
                 None => Numeric(Repr::Large(Box::new((self.big_at(shown), shown)))),
-            };
+            });
         }
         let (cut, shown) = ((own - scale) as u32, scale.max(0) as u16);
         // Zeros in front of the point come back.
@@ -287,26 +293,26 @@ impl Numeric {
         if let Some((unscaled, _)) = self.small() {
             let Some(unit) = power(cut) else {
                 // Less than a tenth of the last digit.
-                return Numeric(Repr::Small { unscaled: 0, scale: shown });
+                return Ok(Numeric(Repr::Small { unscaled: 0, scale: shown }));
             };
             let (quotient, rest) = (unscaled / unit, (unscaled % unit).abs());
             let up = round && rest >= unit - rest;
             let whole = if up { quotient + unscaled.signum() } else { quotient };
             if whole == 0 {
-                return Numeric(Repr::Small { unscaled: 0, scale: shown });
+                return Ok(Numeric(Repr::Small { unscaled: 0, scale: shown }));
             }
             if let Some(unscaled) = power(zeros).and_then(|power| whole.checked_mul(power))
                 && unscaled.unsigned_abs() < SMALL_END.unsigned_abs()
             {
-                return Numeric(Repr::Small { unscaled, scale: shown });
+                return Ok(Numeric(Repr::Small { unscaled, scale: shown }));
             }
             let unscaled = BigInt::from(whole) * big_power(zeros);
-            return Numeric(Repr::Large(Box::new((unscaled, shown))));
+            return Numeric::of_big(unscaled, shown);
         }
         let unscaled = self.unscaled().unwrap_or_default();
         let unit = big_power(cut);
         let whole = if round { divide_rounding(unscaled, &unit) } else { unscaled / unit };
-        Numeric::of_big(whole * big_power(zeros), shown).unwrap_or_else(|_| self.clone())
+        Numeric::of_big(whole * big_power(zeros), shown)
     }
 
     /// Without zeros at the end of its fraction.

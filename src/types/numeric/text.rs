@@ -89,14 +89,6 @@ pub fn parse(text: &str) -> Result<Numeric> {
         Some(at) => (&body[..at], exponent(&body[at + 1..]).ok_or_else(invalid)?),
     };
     let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
-    let is_part = |part: &str| {
-        let is_digit = |byte: &u8| byte.is_ascii_digit();
-        // Between two digits, PostgreSQL lets one have an underscore.
-        part.bytes().all(|byte| is_digit(&byte) || byte == b'_')
-            && !part.starts_with('_')
-            && !part.ends_with('_')
-            && !part.contains("__")
-    };
     if whole.is_empty() && fraction.is_empty() || !is_part(whole) || !is_part(fraction) {
         return Err(invalid());
     }
@@ -122,12 +114,21 @@ fn of_another_base(body: &str) -> Option<Option<BigInt>> {
     Some(is_right.then(|| BigInt::parse_bytes(digits.as_bytes(), radix)).flatten())
 }
 
+/// Whether it is of digits, between two of which PostgreSQL lets one have an underscore.
+fn is_part(part: &str) -> bool {
+    part.bytes().all(|byte| byte.is_ascii_digit() || byte == b'_')
+        && !part.starts_with('_')
+        && !part.ends_with('_')
+        && !part.contains("__")
+}
+
 /// An exponent within reason; a larger one leaves every range anyway.
 fn exponent(text: &str) -> Option<i64> {
     let digits = text.trim_start_matches(['+', '-']);
-    if digits.is_empty() || text.len() - digits.len() > 1 || !digits.bytes().all(|b| b.is_ascii_digit()) {
+    if digits.is_empty() || text.len() - digits.len() > 1 || !is_part(digits) {
         return None;
     }
+    let digits = digits.replace('_', "");
     let magnitude: i64 = digits.parse().unwrap_or(1_000_000).min(1_000_000);
     Some(if text.starts_with('-') { -magnitude } else { magnitude })
 }

@@ -1,0 +1,76 @@
+//! `concat_ws(',', VARIADIC tags)`: the last argument is an array of what the function takes any number of.
+//!
+//! sqlparser does not know the word. It is taken away, and the function gets the name of its twin that takes the array
+//! (`functions::value`); a function that has none is called with the array as it is, and does not exist.
+
+use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan};
+
+use crate::functions::value::VARIADIC;
+use crate::sql::dialect::{solid, word};
+
+/// Functions that take any number of arguments.
+const FUNCTIONS: &[&str] = &[
+    "concat",
+    "concat_ws",
+    "format",
+    "num_nulls",
+    "num_nonnulls",
+    "json_build_array",
+    "json_build_object",
+    "jsonb_build_array",
+    "jsonb_build_object",
+    "json_extract_path",
+    "json_extract_path_text",
+    "jsonb_extract_path",
+    "jsonb_extract_path_text",
+];
+
+/// The tokens with calls of the twins.
+pub fn take(mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
+    if !tokens.iter().any(|token| word(token) == "VARIADIC") {
+        return tokens;
+    }
+    let places = solid(&tokens);
+    // What describes a function has the word before a parameter.
+    let first: Vec<String> = places.iter().take(4).map(|&at| word(&tokens[at])).collect();
+    let is_routine =
+        |word: &String| matches!(word.as_str(), "FUNCTION" | "PROCEDURE" | "AGGREGATE" | "ROUTINE");
+    if first.iter().any(is_routine) {
+        return tokens;
+    }
+    let mut taken = Vec::new();
+    for (number, &at) in places.iter().enumerate() {
+        let is_argument = number > 0
+            && matches!(tokens[places[number - 1]].token, Token::LParen | Token::Comma)
+            && word(&tokens[at]) == "VARIADIC";
+        if !is_argument {
+            continue;
+        }
+        taken.push(at);
+        let Some(name) = called(&tokens, &places[..number]) else { continue };
+        if let Token::Word(called) = &mut tokens[name].token {
+            let lower = called.value.to_ascii_lowercase();
+            if FUNCTIONS.contains(&lower.as_str()) {
+                called.value = format!("{VARIADIC}{lower}");
+            }
+        }
+    }
+    for at in taken.into_iter().rev() {
+        tokens.remove(at);
+    }
+    tokens
+}
+
+/// The name before the parenthesis that is still open behind these places.
+fn called(tokens: &[TokenWithSpan], places: &[usize]) -> Option<usize> {
+    let mut closed = 0;
+    for (number, &at) in places.iter().enumerate().rev() {
+        match tokens[at].token {
+            Token::RParen => closed += 1,
+            Token::LParen if closed == 0 => return number.checked_sub(1).map(|before| places[before]),
+            Token::LParen => closed -= 1,
+            _ => {}
+        }
+    }
+    None
+}
