@@ -27,14 +27,14 @@ pub fn functions() -> Vec<Arc<ScalarUDF>> {
 }
 
 /// The document, the paths, whether errors are told, and what is passed.
-fn table(look: Look, types: &[Type], v: &[Value]) -> Result<Value> {
+fn table(look: Look, _types: &[Type], v: &[Value]) -> Result<Value> {
     let [Value::Jsonb(document), Value::Text(paths), Value::Bool(tells_errors), rest @ ..] = v else {
         return Ok(Value::Array(Vec::new()));
     };
     let mut count = 0;
     let root = Pattern::of(&Node::parse(paths)?, &mut count)?;
     let zones = ZoneUse { zone: look.zone, allowed: true };
-    let scan = Scan { variables: &passed(look, rest, &types[3..])?, zones, count };
+    let scan = Scan { variables: &passed(look, rest)?, zones, count };
     match scan.rows(&root, &Node::parse(document)?) {
         Ok(rows) => Ok(Value::Array(rows.into_iter().map(shown).collect())),
         Err(error) if *tells_errors => Err(error),

@@ -236,7 +236,7 @@ impl<'v> Question<'v> {
         let mut next = || words.next().unwrap_or_default();
         let (on_empty, on_error, wrapper) = (Behaviour::named(next()), Behaviour::named(next()), next());
         let (omits_quotes, column) = (next() == "omit", next());
-        let variables = passed(look, rest, &types[6..])?;
+        let variables = passed(look, rest)?;
         Ok(Some(Question {
             look,
             returns: &types[0],
@@ -399,32 +399,12 @@ fn is_silent(error: &Error) -> bool {
     !matches!(error.state(), SqlState::UNDEFINED_OBJECT | SqlState::FEATURE_NOT_SUPPORTED)
 }
 
-/// What is passed to a path: names and values by turns.
-pub fn passed(look: Look, v: &[Value], types: &[Type]) -> Result<Variables> {
-    let pairs = v.as_chunks::<2>().0.iter().zip(types.as_chunks::<2>().0);
-    pairs.map(|([name, value], [_, ty])| Ok((written(name).to_owned(), variable(look, value, ty)?))).collect()
-}
-
-/// A value that is passed to a path.
-fn variable(look: Look, value: &Value, ty: &Type) -> Result<Item<'static>> {
-    if let Some(moment) = Moment::of(value, look.zone) {
-        return Ok(Item::Moment(moment));
-    }
-    match value {
-        Value::Null
-        | Value::Bool(_)
-        | Value::Int2(_)
-        | Value::Int4(_)
-        | Value::Int8(_)
-        | Value::Float4(_)
-        | Value::Float8(_)
-        | Value::Numeric(_)
-        | Value::Json(_)
-        | Value::Jsonb(_)
-        | Value::Text(_) => node_of(look, value).map(Item::from),
-        _ => {
-            let message = format!("could not convert value of type {} to jsonpath", ty.bare());
-            Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, message))
-        }
-    }
+/// What is passed to a path: names and values by turns. Dates and times stay what they are, the rest is jsonb.
+pub fn passed(look: Look, v: &[Value]) -> Result<Variables> {
+    let item = |value: &Value| match Moment::of(value, look.zone) {
+        Some(moment) => Ok(Item::Moment(moment)),
+        None => node_of(look, value).map(Item::from),
+    };
+    let pairs = v.as_chunks::<2>().0.iter();
+    pairs.map(|[name, value]| Ok((written(name).to_owned(), item(value)?))).collect()
 }
