@@ -14,7 +14,7 @@ use super::{ColumnIndex, ColumnValues, Nulls, Order, Predicate};
 use crate::error::Result;
 use crate::fs::{Fs, MemoryFs, OpenMode};
 use crate::types::range::{Relation, parse};
-use crate::types::{Numeric, Range, RangeType, Type, Value, Zone};
+use crate::types::{Numeric, Range, RangeType, Type, Value};
 
 #[derive(Clone, Default)]
 struct Model(BTreeMap<u32, Value>);
@@ -506,7 +506,7 @@ fn a_value_of_another_type_ends_the_answers() {
 fn ranges_are_found_as_they_lie() {
     let of = RangeType::Int4;
     let texts = ["empty", "[1,5)", "[3,9]", "(,4)", "[5,)", "(,)", "[1,5)", "[9,9]", "[4,4]"];
-    let range = |text: &str| parse(of, text, Zone::UTC).unwrap();
+    let range = |text: &str| parse(of, text, crate::types::Look::PLAIN).unwrap();
     let ranges: Vec<Range> = texts.iter().map(|text| range(text)).collect();
     let mut index = ColumnIndex::for_type(&Type::Range(of)).unwrap();
     for (slot, range) in ranges.iter().enumerate() {

@@ -230,7 +230,9 @@ fn the_short_way_leads_to_the_same() {
         "2024-02-29 03:04:05Z",
     ] {
         let iso = iso::read(input).unwrap_or_else(|| panic!("{input}"));
-        let Ok(Read::At(local)) = fields::read_moment(input, &now(Zone::UTC)) else { panic!("{input}") };
+        let Ok(Read::At(local)) = fields::read_moment(input, &Session::of(Zone::UTC)) else {
+            panic!("{input}")
+        };
         assert_eq!((iso.days, iso.time), (local.days, local.time), "{input}");
         let west = Place::In(Zone::of_offset(-3600));
         let moment = |place: Option<Place>| place.unwrap_or(west).to_utc(microseconds_of(&local).unwrap());

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use super::*;
 
 fn read(of: RangeType, text: &str) -> Range {
-    parse(of, text, Zone::UTC).unwrap_or_else(|error| panic!("{text}: {}", error.message()))
+    parse(of, text, Look::PLAIN).unwrap_or_else(|error| panic!("{text}: {}", error.message()))
 }
 
 fn shown(range: &Range) -> String {
@@ -46,7 +46,7 @@ fn texts_have_one_form() {
 #[test]
 fn refusals_are_postgres_words() {
     let malformed = |text: &str| {
-        let error = parse(RangeType::Int4, text, Zone::UTC).unwrap_err();
+        let error = parse(RangeType::Int4, text, Look::PLAIN).unwrap_err();
         assert_eq!(error.state(), SqlState::INVALID_TEXT_REPRESENTATION);
         assert_eq!(error.message(), format!("malformed range literal: \"{text}\""));
         error.fields().detail.clone().unwrap_or_default()
@@ -61,7 +61,7 @@ fn refusals_are_postgres_words() {
     assert_eq!(malformed("[1,2) x"), "Junk after right parenthesis or bracket.");
     assert_eq!(malformed("empty x"), "Junk after \"empty\" key word.");
     let refused = |of: RangeType, text: &str| {
-        let error = parse(of, text, Zone::UTC).unwrap_err();
+        let error = parse(of, text, Look::PLAIN).unwrap_err();
         (error.state(), error.message().to_owned())
     };
     let order = "range lower bound must be less than or equal to range upper bound";
