@@ -20,6 +20,7 @@ use datafusion::sql::sqlparser::tokenizer::{
 use crate::error::{Error, Result, SqlState};
 use crate::sql::conflict_target;
 use crate::sql::element_words;
+use crate::sql::escape_errors;
 use crate::sql::frames;
 use crate::sql::grammar::Grammar;
 use crate::sql::json_table;
@@ -529,7 +530,11 @@ fn end_of_input(sql: &str) -> Error {
 }
 
 fn token_error(sql: &str, error: TokenizerError) -> Error {
-    let rest = &sql[byte_index(sql, error.location)..];
+    let at = byte_index(sql, error.location);
+    if let Some(complaint) = escape_errors::complaint(sql, at) {
+        return complaint;
+    }
+    let rest = &sql[at..];
     let what = match error.message.as_str() {
         "Unterminated string literal" => "unterminated quoted string",
         "Unterminated encoded string literal" => "unterminated quoted string",

@@ -104,6 +104,8 @@ pub(crate) mod merge_words;
 pub mod notifications;
 // The functions behind operators.
 mod operator_functions;
+// Wrong escapes in texts.
+mod escape_errors;
 // VARIADIC in calls.
 mod variadic;
 // Numbers in a statement's text.
