@@ -280,6 +280,7 @@ pub mod key {
             Value::TsVector(vector) => escaped(vector.bytes(), out),
             Value::TsQuery(query) => escaped(&query.bytes(), out),
             Value::Range(range) => escaped(&range.bytes(), out),
+            Value::Multirange(ranges) => escaped(&ranges.bytes(), out),
             Value::Network(network) => escaped(&network.bytes(), out),
             Value::Hstore(hstore) => escaped(&hstore.bytes(), out),
             Value::Array(elements) => list(elements, out, encode_one),
@@ -404,7 +405,8 @@ pub mod key {
         numeric::parse(&digits).ok()
     }
 
-    fn escaped(bytes: &[u8], out: &mut Vec<u8>) {
+    /// Bytes that end themselves and sort as they are.
+    pub fn escaped(bytes: &[u8], out: &mut Vec<u8>) {
         for (i, piece) in bytes.split(|byte| *byte == 0).enumerate() {
             if i > 0 {
                 out.extend_from_slice(&[0x00, 0xFF]);

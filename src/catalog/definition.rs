@@ -10,6 +10,7 @@ use crate::catalog::function::Function;
 use crate::catalog::partition::{Partitioning, Section};
 use crate::distance::Metric;
 use crate::index::quantizer::Quantization;
+use crate::types::range::OwnRangeType;
 use crate::types::{CompositeType, EnumType, Type};
 
 /// PostgreSQL's object identifier.
@@ -26,6 +27,7 @@ pub enum Object {
     Function(Function),
     Enum(EnumObject),
     Composite(CompositeObject),
+    Range(RangeObject),
     Domain(Domain),
     Extension(Extension),
 }
@@ -55,6 +57,19 @@ pub struct CompositeObject {
     /// COMMENT ON TYPE.
     #[serde(default)]
     pub comment: Option<String>,
+}
+
+/// CREATE TYPE ... AS RANGE, and the multirange type beside it. What is of the types carries the definition too, and is changed
+/// with it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RangeObject {
+    pub definition: OwnRangeType,
+    /// COMMENT ON TYPE.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub comment: Option<String>,
+    /// The same of the multirange type.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub multirange_comment: Option<String>,
 }
 
 /// CREATE DOMAIN: a type whose values are those of another one that satisfy conditions. Cells are cells of that other type;
@@ -523,6 +538,7 @@ impl Object {
             Object::Function(function) => function.oid,
             Object::Enum(of) => of.definition.oid,
             Object::Composite(of) => of.definition.oid,
+            Object::Range(of) => of.definition.oid,
             Object::Domain(domain) => domain.oid,
             Object::Extension(extension) => extension.oid,
         }
@@ -534,6 +550,7 @@ impl Object {
             Object::Table(table) => table.oid_max(),
             Object::Enum(of) => of.definition.oid_max(),
             Object::Composite(of) => of.definition.oid_max(),
+            Object::Range(of) => of.definition.oid_max(),
             Object::Domain(domain) => domain.oid_max(),
             other => other.oid(),
         }

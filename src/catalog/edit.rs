@@ -103,6 +103,7 @@ mod tests {
     fn definitions_are_encoded_as_documented() {
         let mood = r#"{"oid":16400,"array_oid":16401,"schema":"public","name":"mood","labels":[{"oid":16402,"order":4294967296,"text":"sad"}]}"#;
         let address = r#"{"oid":16410,"array_oid":16411,"relation":16412,"schema":"public","name":"address","fields":[{"number":1,"name":"zip","ty":"Int4"}],"next":3}"#;
+        let span = r#"{"oid":16420,"array_oid":16421,"multirange_oid":16422,"multirange_array_oid":16423,"schema":"public","name":"span","multirange_schema":"public","multirange_name":"span_multirange","maker":{"schema":"public","name":"span"},"multirange_maker":{"schema":"public","name":"span_multirange"},"subtype":"Text","collation":"C","subtype_diff":"float8mi"}"#;
         let column = r#""name":"m","number":1,"not_null":false,"default":null,"identity":null"#;
         let index = r#""oid":9,"name":"i","table":8,"method":"Btree","columns":[1],"opclasses":[]"#;
         let index_end = r#""constraint":7,"hnsw":null,"ivfflat":null"#;
@@ -110,6 +111,7 @@ mod tests {
         let definitions = [
             format!(r#"{{"Enum":{{"definition":{mood},"comment":null}}}}"#),
             format!(r#"{{"Composite":{{"definition":{address},"comment":"x"}}}}"#),
+            format!(r#"{{"Range":{{"definition":{span},"comment":"x"}}}}"#),
             format!(
                 r#"{{"Domain":{{"oid":4,"schema":"public","name":"d","base":"Int4","not_null":false,"default":{{"sql":"1"}},"checks":[{check}],"comment":"x"}}}}"#
             ),

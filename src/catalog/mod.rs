@@ -26,7 +26,8 @@ pub use definition::{
     Column, CompositeObject, Constraint, ConstraintKind, DefaultExpr, Deferral, Domain, DomainCheck,
     DroppedColumn, EnumObject, Extension, ForeignKey, Generated, HnswOptions, Identity, Index, IndexMethod,
     IndexMetric, IndexPredicate, IvfflatOptions, KeyOrder, Materialized, Object, Oid, OnCommit, Part,
-    PartComment, ReferentialAction, Schema, Sequence, StoredQuery, Table, TableKind, Use, View, ViewColumn,
+    PartComment, RangeObject, ReferentialAction, Schema, Sequence, StoredQuery, Table, TableKind, Use, View,
+    ViewColumn,
 };
 pub use edit::Edit;
 pub use function::{Argument, Body, Function, Parallel, Returns, Volatility};

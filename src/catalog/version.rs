@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use crate::catalog::definition::{
     Column, CompositeObject, Constraint, Domain, EnumObject, Extension, ForeignKey, Index, Object, Oid,
-    Schema, Sequence, StoredQuery, Table, View,
+    RangeObject, Schema, Sequence, StoredQuery, Table, View,
 };
 use crate::catalog::function::Function;
 use crate::catalog::{Edit, FIRST_USER_OID, PUBLIC_SCHEMA, PUBLIC_SCHEMA_OID};
-use crate::types::Type;
+use crate::types::{RangeType, Type};
 
 /// All definitions as of one commit (or inside one transaction, with its own DDL).
 #[derive(Clone, Debug)]
@@ -24,6 +24,7 @@ pub struct Catalog {
     functions: BTreeMap<Oid, Arc<Function>>,
     enums: BTreeMap<Oid, Arc<EnumObject>>,
     composites: BTreeMap<Oid, Arc<CompositeObject>>,
+    ranges: BTreeMap<Oid, Arc<RangeObject>>,
     domains: BTreeMap<Oid, Arc<Domain>>,
     extensions: BTreeMap<Oid, Arc<Extension>>,
     /// Partitions as statements see them, made from the definitions of their parents.
@@ -71,6 +72,7 @@ impl Catalog {
             functions: BTreeMap::new(),
             enums: BTreeMap::new(),
             composites: BTreeMap::new(),
+            ranges: BTreeMap::new(),
             domains: BTreeMap::new(),
             extensions: BTreeMap::new(),
             parts: BTreeMap::new(),
@@ -217,12 +219,23 @@ impl Catalog {
         self.composites.values()
     }
 
-    /// Types that CREATE TYPE made, each with its schema.
+    /// In order of oid.
+    pub fn ranges(&self) -> impl Iterator<Item = &Arc<RangeObject>> {
+        self.ranges.values()
+    }
+
+    /// Types that CREATE TYPE made, each with its schema. Those of multiranges come with their ranges.
     pub fn own_types(&self) -> impl Iterator<Item = (&str, Type)> {
         let enums = self.enums.values().map(|of| &of.definition);
         let composites = self.composites.values().map(|of| &of.definition);
         let enums = enums.map(|of| (of.schema.as_str(), Type::Enum(of.clone())));
-        enums.chain(composites.map(|of| (of.schema.as_str(), Type::Composite(of.clone()))))
+        let ranges = self.ranges.values().flat_map(|of| {
+            let own = RangeType::Own(of.definition.clone());
+            let set = (of.definition.multirange_schema.as_str(), Type::Multirange(own.clone()));
+            [(of.definition.schema.as_str(), Type::Range(own)), set]
+        });
+        let composites = composites.map(|of| (of.schema.as_str(), Type::Composite(of.clone())));
+        enums.chain(composites).chain(ranges)
     }
 
     /// The types of a schema that CREATE TYPE made.
@@ -270,6 +283,7 @@ impl Catalog {
             .or_else(|| found(&self.functions, oid, Object::Function))
             .or_else(|| found(&self.enums, oid, Object::Enum))
             .or_else(|| found(&self.composites, oid, Object::Composite))
+            .or_else(|| found(&self.ranges, oid, Object::Range))
             .or_else(|| found(&self.domains, oid, Object::Domain))
             .or_else(|| found(&self.extensions, oid, Object::Extension))
     }
@@ -414,6 +428,7 @@ impl Catalog {
             .max(last(self.functions.keys().next_back()))
             .max(self.enums.values().map(|of| of.definition.oid_max()).max().unwrap_or(0))
             .max(self.composites.values().map(|of| of.definition.oid_max()).max().unwrap_or(0))
+            .max(self.ranges.values().map(|of| of.definition.oid_max()).max().unwrap_or(0))
             .max(self.domains.values().map(|domain| domain.oid_max()).max().unwrap_or(0))
             .max(last(self.extensions.keys().next_back()))
     }
@@ -442,6 +457,7 @@ impl Catalog {
         self.functions.remove(&oid);
         self.enums.remove(&oid);
         self.composites.remove(&oid);
+        self.ranges.remove(&oid);
         self.domains.remove(&oid);
         self.extensions.remove(&oid);
     }
@@ -456,6 +472,7 @@ impl Catalog {
             Object::Function(function) => drop(self.functions.insert(function.oid, Arc::new(function))),
             Object::Enum(of) => drop(self.enums.insert(of.definition.oid, Arc::new(of))),
             Object::Composite(of) => drop(self.composites.insert(of.definition.oid, Arc::new(of))),
+            Object::Range(of) => drop(self.ranges.insert(of.definition.oid, Arc::new(of))),
             Object::Domain(domain) => drop(self.domains.insert(domain.oid, Arc::new(domain))),
             Object::Extension(extension) => {
                 drop(self.extensions.insert(extension.oid, Arc::new(extension)));

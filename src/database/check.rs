@@ -155,7 +155,7 @@ impl Database {
             let same = match (&object, catalog.object_by_oid(object.oid())) {
                 (Object::Schema(gone), known) if gone.name.is_empty() => known.is_none(),
                 // Two definitions of one type are equal; here the labels and fields count too.
-                (Object::Enum(_) | Object::Composite(_), Some(known)) => {
+                (Object::Enum(_) | Object::Composite(_) | Object::Range(_), Some(known)) => {
                     encode_object(&known) == encode_object(&object)
                 }
                 (object, known) => known.as_ref() == Some(object),
@@ -172,6 +172,7 @@ impl Database {
             + catalog.functions().count()
             + catalog.enums().count()
             + catalog.composites().count()
+            + catalog.ranges().count()
             + catalog.domains().count()
             + catalog.extensions().count();
         if count != known as u64 {

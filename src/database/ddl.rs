@@ -236,6 +236,7 @@ impl Transaction {
                     | Object::Function(_)
                     | Object::Enum(_)
                     | Object::Composite(_)
+                    | Object::Range(_)
                     | Object::Domain(_)
                     | Object::Extension(_),
                 )
@@ -497,6 +498,7 @@ fn name_of(object: &Object, catalog: &Catalog) -> Option<(String, String)> {
         Object::Function(function) => Some((function.schema.clone(), function.signature())),
         Object::Enum(of) => Some((of.definition.schema.clone(), of.definition.name.clone())),
         Object::Composite(of) => Some((of.definition.schema.clone(), of.definition.name.clone())),
+        Object::Range(of) => Some((of.definition.schema.clone(), of.definition.name.clone())),
         Object::Domain(domain) => Some((domain.schema.clone(), domain.name.clone())),
         // In no schema, as their names are in none.
         Object::Extension(extension) => Some((String::new(), extension.name.clone())),

@@ -151,8 +151,13 @@ fn definitions() -> Vec<Definition> {
             items if shape(items).len() < 2 || items.contains(&Value::Null) => Ok(Value::Array(Vec::new())),
             _ => Ok(v[0].clone()),
         }),
-        // What unnest() makes rows of: the items of all dimensions.
-        strict("hither_elements(any) flat", |v| Ok(Value::Array(into_flat(items(&v[0]).to_vec())))),
+        // What unnest() makes rows of: the items of all dimensions, or the ranges of a set.
+        strict("hither_elements(any) flat", |v| {
+            Ok(Value::Array(match &v[0] {
+                Value::Multirange(set) => set.ranges().iter().cloned().map(Value::Range).collect(),
+                array => into_flat(items(array).to_vec()),
+            }))
+        }),
         // What string_agg makes of array_agg, of the values and of what stands before each.
         lenient("string_agg_items(text[], text) text", |v| Ok(concatenated(&v[0], &v[1]))),
         lenient("string_agg_items(text[], text[]) text", |v| Ok(concatenated(&v[0], &v[1]))),

@@ -54,8 +54,8 @@ pub fn differs(source: &Type, target: &Type) -> bool {
             source != target
         }
         (Type::TsVector | Type::TsQuery, _) | (_, Type::TsVector | Type::TsQuery) => source != target,
-        (Type::Range(_) | Type::Network(_) | Type::Hstore, _)
-        | (_, Type::Range(_) | Type::Network(_) | Type::Hstore) => source != target,
+        (Type::Range(_) | Type::Multirange(_) | Type::Network(_) | Type::Hstore, _)
+        | (_, Type::Range(_) | Type::Multirange(_) | Type::Network(_) | Type::Hstore) => source != target,
         (Type::Array(_), Type::Array(_)) => {
             source.dimensions() != target.dimensions() || differs(source.element(), target.element())
         }

@@ -30,7 +30,7 @@ use crate::functions::frame::{Anew, Frame, Gather, Read};
 use crate::functions::scalar::no_such_function;
 use crate::functions::sort_keys;
 use crate::types::arrow::errors::external;
-use crate::types::arrow::lists::range_of;
+use crate::types::arrow::lists::{multirange_of, range_of};
 use crate::types::arrow::{field, only_cell, type_of, type_of_data_type, value_at};
 use crate::types::{Numeric, Type};
 
@@ -91,7 +91,7 @@ impl AggregateUDFImpl for Extreme {
     }
 
     fn coerce_types(&self, given: &[DataType]) -> Result<Vec<DataType>> {
-        if given.iter().any(|ty| range_of(ty).is_some()) {
+        if given.iter().any(|ty| range_of(ty).is_some() || multirange_of(ty).is_some()) {
             return Err(no_such_function(self.name(), given));
         }
         self.inner.coerce_types(given)

@@ -112,7 +112,7 @@ pub fn offset_type(units: Units, key: Option<&DataType>, given: &DataType) -> Re
     };
     found.ok_or_else(|| {
         // Literals are bigint until the planner has looked at their sizes.
-        let shown = if *given == DataType::Int64 { "integer" } else { type_name(given) };
+        let shown = if *given == DataType::Int64 { "integer".into() } else { type_name(given) };
         let message = format!(
             "RANGE with offset PRECEDING/FOLLOWING is not supported for column type {} and offset type {shown}",
             type_name(key)

@@ -38,7 +38,7 @@ fn pg_typeof(args: &ScalarFunctionArgs) -> Result<ColumnarValue> {
         Some(field) if !field.data_type().is_null() => {
             let ty = crate::types::arrow::type_of(field);
             if field.metadata().is_empty() {
-                type_name(field.data_type()).to_owned()
+                type_name(field.data_type()).into_owned()
             } else {
                 ty.standard_name()
             }

@@ -1,4 +1,5 @@
-//! `range_intersect_agg`: what all ranges have in common. `range_agg` would make a multirange, which there is none of.
+//! `range_agg`: the set of the values of all ranges; `range_intersect_agg`: what all ranges have in common. Both take ranges
+//! and multiranges.
 
 use std::sync::Arc;
 
@@ -9,12 +10,10 @@ use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use datafusion::logical_expr::utils::format_state_name;
 use datafusion::logical_expr::{Accumulator, AggregateUDF, AggregateUDFImpl, Signature, Volatility};
 
-use crate::error::Error;
 use crate::functions::scalar::no_such_function;
 use crate::types::arrow::errors::external;
-use crate::types::arrow::lists::{range_of, range_type};
-use crate::types::arrow::{field, to_scalar, value_at};
-use crate::types::{Range, RangeType, Type, Value};
+use crate::types::arrow::{data_type, field, to_scalar, type_of_data_type, value_at};
+use crate::types::{Multirange, Range, RangeType, Type, Value};
 
 pub fn functions() -> Vec<Arc<AggregateUDF>> {
     let named = |name| {
@@ -33,9 +32,12 @@ struct RangeAggregate {
 }
 
 impl RangeAggregate {
-    fn range_type(&self, given: &[DataType]) -> Result<RangeType> {
-        match given {
-            [ty] => range_of(ty).ok_or_else(|| no_such_function(self.name, given)),
+    /// The type of the result, by the arguments'.
+    fn returns(&self, given: &[DataType]) -> Result<Type> {
+        let types: Vec<Type> = given.iter().map(type_of_data_type).collect();
+        match types.as_slice() {
+            [Type::Range(of)] if self.name != INTERSECT => Ok(Type::Multirange(of.clone())),
+            [ty @ (Type::Range(_) | Type::Multirange(_))] => Ok(ty.clone()),
             _ => Err(no_such_function(self.name, given)),
         }
     }
@@ -51,47 +53,104 @@ impl AggregateUDFImpl for RangeAggregate {
     }
 
     fn coerce_types(&self, given: &[DataType]) -> Result<Vec<DataType>> {
-        self.range_type(given).map(|_| given.to_vec())
+        self.returns(given).map(|_| given.to_vec())
     }
 
     fn return_type(&self, given: &[DataType]) -> Result<DataType> {
-        let of = self.range_type(given)?;
-        match self.name {
-            INTERSECT => Ok(range_type(of)),
-            name => Err(external(Error::unsupported(format!("the aggregate {name}")))),
-        }
+        self.returns(given).map(|ty| data_type(&ty))
     }
 
     fn state_fields(&self, args: StateFieldsArgs) -> Result<Vec<FieldRef>> {
-        let of = range_of(args.return_field.data_type()).ok_or_else(|| no_such_function(self.name, &[]))?;
-        Ok(vec![Arc::new(field(format_state_name(args.name, "common"), &Type::Range(of), true))])
+        let ty = type_of_data_type(args.return_field.data_type());
+        Ok(vec![Arc::new(field(format_state_name(args.name, "so_far"), &ty, true))])
     }
 
     fn accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
-        let of = range_of(args.return_field.data_type()).ok_or_else(|| no_such_function(self.name, &[]))?;
-        Ok(Box::new(Intersection { of, common: None }))
+        let returns = type_of_data_type(args.return_field.data_type());
+        Ok(match (self.name, &returns) {
+            (INTERSECT, _) => Box::new(Intersection { returns, common: None }),
+            (_, Type::Multirange(of)) => {
+                Box::new(Union { of: of.clone(), ranges: Vec::new(), is_null: true })
+            }
+            _ => return Err(no_such_function(self.name, &[])),
+        })
     }
 }
 
-/// What the ranges so far have in common.
+/// The values of a column of ranges or multiranges that are not NULL.
+fn each(columns: &[ArrayRef], mut add: impl FnMut(Value)) -> Result<()> {
+    let ty = type_of_data_type(columns[0].data_type());
+    for row in 0..columns[0].len() {
+        match value_at(&columns[0], row, &ty).map_err(external)? {
+            Value::Null => {}
+            value => add(value),
+        }
+    }
+    Ok(())
+}
+
+/// What the values so far have in common.
 #[derive(Debug)]
 struct Intersection {
-    of: RangeType,
-    common: Option<Range>,
+    returns: Type,
+    common: Option<Value>,
 }
 
 impl Accumulator for Intersection {
     fn update_batch(&mut self, columns: &[ArrayRef]) -> Result<()> {
-        for row in 0..columns[0].len() {
-            if let Value::Range(range) =
-                value_at(&columns[0], row, &Type::Range(self.of)).map_err(external)?
-            {
-                self.common = Some(match self.common.take() {
-                    Some(common) => common.intersection(&range),
-                    None => range,
-                });
+        each(columns, |value| {
+            self.common = Some(match (self.common.take(), value) {
+                (Some(Value::Range(a)), Value::Range(b)) => Value::Range(a.intersection(&b)),
+                (Some(Value::Multirange(a)), Value::Multirange(b)) => Value::Multirange(a.intersection(&b)),
+                (_, value) => value,
+            });
+        })
+    }
+
+    fn merge_batch(&mut self, states: &[ArrayRef]) -> Result<()> {
+        self.update_batch(states)
+    }
+
+    fn state(&mut self) -> Result<Vec<ScalarValue>> {
+        Ok(vec![self.evaluate()?])
+    }
+
+    fn evaluate(&mut self) -> Result<ScalarValue> {
+        to_scalar(self.common.as_ref().unwrap_or(&Value::Null), &self.returns).map_err(external)
+    }
+
+    fn size(&self) -> usize {
+        size_of::<Self>()
+    }
+}
+
+/// All ranges so far.
+#[derive(Debug)]
+struct Union {
+    of: RangeType,
+    ranges: Vec<Range>,
+    is_null: bool,
+}
+
+impl Union {
+    fn set(&mut self) -> Multirange {
+        let set = Multirange::new(self.of.clone(), std::mem::take(&mut self.ranges));
+        self.ranges = set.ranges().to_vec();
+        set
+    }
+}
+
+impl Accumulator for Union {
+    fn update_batch(&mut self, columns: &[ArrayRef]) -> Result<()> {
+        each(columns, |value| {
+            self.is_null = false;
+            match value {
+                Value::Range(range) => self.ranges.push(range),
+                Value::Multirange(set) => self.ranges.extend_from_slice(set.ranges()),
+                _ => {}
             }
-        }
+        })?;
+        self.set();
         Ok(())
     }
 
@@ -104,10 +163,11 @@ impl Accumulator for Intersection {
     }
 
     fn evaluate(&mut self) -> Result<ScalarValue> {
-        to_scalar(&self.common.clone().into(), &Type::Range(self.of)).map_err(external)
+        let value = if self.is_null { Value::Null } else { Value::Multirange(self.set()) };
+        to_scalar(&value, &Type::Multirange(self.of.clone())).map_err(external)
     }
 
     fn size(&self) -> usize {
-        size_of::<Self>()
+        size_of::<Self>() + self.ranges.capacity() * size_of::<Range>()
     }
 }

@@ -1,5 +1,6 @@
 //! The shape all our scalar functions share: a name, argument types, a result type and a function over columns.
 
+use std::borrow::Cow;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
@@ -12,7 +13,7 @@ use datafusion::logical_expr::{
     ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
 
-use crate::types::arrow::{data_type, field, lists};
+use crate::types::arrow::{data_type, field, lists, type_of_data_type};
 use crate::types::{DateStyle, IntervalStyle, Look, Type, Zone};
 
 /// What the arguments are converted to before the call, or why they cannot be.
@@ -157,7 +158,7 @@ impl ConfigExtension for SessionLook {
 /// PostgreSQL's complaint about arguments that no function of the name takes.
 pub fn no_such_function(name: &str, given: &[DataType]) -> DataFusionError {
     // Literals are bigint until the planner has looked at their sizes, and are what is passed wrongly most often.
-    let shown = |ty: &DataType| if *ty == DataType::Int64 { "integer" } else { type_name(ty) };
+    let shown = |ty: &DataType| if *ty == DataType::Int64 { Cow::Borrowed("integer") } else { type_name(ty) };
     let name = name.strip_prefix(crate::functions::value::VARIADIC).unwrap_or(name);
     // Aggregates that are made of arrays.
     let (name, given) = match name.strip_suffix("_items") {
@@ -170,7 +171,7 @@ pub fn no_such_function(name: &str, given: &[DataType]) -> DataFusionError {
         }
         None => (name, given.to_vec()),
     };
-    let types: Vec<&str> = given.iter().map(shown).collect();
+    let types: Vec<Cow<'_, str>> = given.iter().map(shown).collect();
     let error = crate::error::Error::new(
         crate::error::SqlState::UNDEFINED_FUNCTION,
         format!("function {name}({}) does not exist", types.join(", ")),
@@ -182,8 +183,8 @@ pub fn no_such_function(name: &str, given: &[DataType]) -> DataFusionError {
 }
 
 /// The SQL name of an Arrow type, for messages.
-pub fn type_name(ty: &DataType) -> &'static str {
-    match ty {
+pub fn type_name(ty: &DataType) -> Cow<'static, str> {
+    Cow::Borrowed(match ty {
         DataType::Null => "unknown",
         DataType::Boolean => "boolean",
         DataType::Int16 => "smallint",
@@ -211,14 +212,16 @@ pub fn type_name(ty: &DataType) -> &'static str {
         ty if lists::is_bit(ty) => "bit",
         ty if lists::is_sparsevec(ty) => "sparsevec",
         ty if lists::enum_definition(ty).is_some() => "anyenum",
-        ty if let Some(of) = lists::range_of(ty) => of.name(),
+        ty if lists::range_of(ty).is_some() || lists::multirange_of(ty).is_some() => {
+            return Cow::Owned(type_of_data_type(ty).to_string());
+        }
         ty if let Some(of) = lists::network_of(ty) => of.name(),
         ty if lists::is_hstore(ty) => lists::HSTORE,
         ty if *ty == lists::tsvector_type() => "tsvector",
         ty if *ty == lists::tsquery_type() => "tsquery",
         DataType::List(_) => "array",
         _ => "unknown",
-    }
+    })
 }
 
 /// Whether a call over `arguments` is a constant, and over how many rows it runs.

@@ -8,8 +8,9 @@
 //! file finds the overload, converts the arguments and calls them row by row. A name may be defined several times;
 //! of the definitions that take the arguments, the one with the fewest conversions is called, the first of equals.
 //! `any` takes a value of any type as it is, and `any...` any number of them; a result `$1` has the type of the first
-//! argument.
+//! argument. `anyrange`, `anymultirange` and `anyelement` are of one range type, which the arguments say.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -24,9 +25,9 @@ use crate::functions::characters::padded;
 use crate::functions::decimal;
 use crate::functions::scalar::{answer, look_of, no_such_function, rows_of};
 use crate::types::arrow::errors::external;
-use crate::types::arrow::lists::network_of;
+use crate::types::arrow::lists::{multirange_of, network_of, range_of};
 use crate::types::arrow::{Builder, data_type, plain_field, type_of, type_of_data_type, value_at};
-use crate::types::{Look, NetworkType, Type, Value, Zone, dimensions};
+use crate::types::{Look, NetworkType, RangeType, Type, Value, Zone, dimensions};
 
 /// What the twin of a function of any number of arguments is called that takes them as an array: this and the function's
 /// name. `f(a, VARIADIC array)` calls it (`sql::variadic`).
@@ -41,10 +42,13 @@ pub type ShownCall = fn(Look, &[Value]) -> crate::error::Result<Value>;
 
 /// The same of one that asks for the types of its arguments, and sees NULLs.
 pub type TypedCall = fn(Look, &[Type], &[Value]) -> crate::error::Result<Value>;
+/// The same of one that makes values of a range type, or of its sets.
+pub type RangeCall = fn(&RangeType, &[Value]) -> crate::error::Result<Value>;
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 enum Compute {
     Plain(Call),
+    Made(RangeType, RangeCall),
     Zoned(ZonedCall),
     Shown(ShownCall),
     Typed(TypedCall),
@@ -57,11 +61,13 @@ pub struct Definition {
     strict: bool,
     volatile: bool,
     null_is_empty: bool,
+    /// Where it is not in the signature.
+    name: Option<String>,
 }
 
 impl Definition {
     fn new(signature: &'static str, call: Compute, strict: bool) -> Definition {
-        Definition { signature, call, strict, volatile: false, null_is_empty: false }
+        Definition { signature, call, strict, volatile: false, null_is_empty: false, name: None }
     }
 
     /// Of a function that answers differently each time.
@@ -105,24 +111,36 @@ pub fn typed(signature: &'static str, call: TypedCall) -> Definition {
     Definition::new(signature, Compute::Typed(call), false)
 }
 
+/// A function that makes values of a range type or of its sets: `(anyelement, anyelement) anyrange`, by this name.
+pub fn maker(
+    name: &str,
+    of: &RangeType,
+    signature: &'static str,
+    strict: bool,
+    call: RangeCall,
+) -> Definition {
+    let definition = Definition::new(signature, Compute::Made(of.clone(), call), strict);
+    Definition { name: Some(name.to_owned()), ..definition }
+}
+
 /// Whether a call with arguments of these types depends on the session's time zone.
 pub fn needs_zone(function: &ScalarUDF, given: &[DataType]) -> bool {
     let function = function.inner().downcast_ref::<ValueFunction>();
-    function.is_some_and(|function| match function.choose(given) {
-        Ok(Overload { call: Compute::Zoned(_), parameters, .. }) => {
+    function.and_then(|function| function.choose(given).ok()).is_some_and(|overload| match overload.call {
+        Compute::Zoned(_) => {
             // What takes any type depends on the zone when it is given moments.
             let moment = |ty: &DataType| matches!(ty, DataType::Timestamp(_, Some(_)));
-            parameters.iter().any(Option::is_some) || given.iter().any(moment)
+            overload.parameters.iter().any(|parameter| parameter.ty().is_some()) || given.iter().any(moment)
         }
-        Ok(Overload { call: Compute::Shown(_), .. }) => {
+        Compute::Shown(_) => {
             let shown = |ty: &DataType| {
                 matches!(ty, DataType::Timestamp(_, Some(_)) | DataType::Interval(_) | DataType::Binary)
             };
             given.iter().any(shown)
         }
         // It may make moments of texts.
-        Ok(Overload { call: Compute::Typed(_), .. }) => true,
-        _ => false,
+        Compute::Typed(_) => true,
+        Compute::Plain(_) | Compute::Made(..) => false,
     })
 }
 
@@ -157,8 +175,7 @@ pub fn functions(definitions: Vec<Definition>) -> Vec<Arc<ScalarUDF>> {
 
 #[derive(Clone, Debug)]
 struct Overload {
-    /// `None` takes any type.
-    parameters: Vec<Option<Type>>,
+    parameters: Vec<Parameter>,
     variadic: bool,
     /// The last argument is an array of arguments; whether NULL is one of none.
     spread: bool,
@@ -168,17 +185,63 @@ struct Overload {
     call: Compute,
 }
 
+#[derive(Clone, Debug)]
+enum Parameter {
+    /// Takes any type.
+    Any,
+    Fixed(Type),
+    /// Takes what the others of the call are ranges, sets or elements of.
+    OfRange(OfRange),
+}
+
+impl Parameter {
+    fn ty(&self) -> Option<&Type> {
+        match self {
+            Parameter::Fixed(ty) => Some(ty),
+            Parameter::Any | Parameter::OfRange(_) => None,
+        }
+    }
+}
+
+/// A type that a range type says.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum OfRange {
+    Element,
+    Range,
+    Multirange,
+}
+
+impl OfRange {
+    fn from_name(name: &str) -> Option<OfRange> {
+        match name {
+            "anyelement" => Some(OfRange::Element),
+            "anyrange" => Some(OfRange::Range),
+            "anymultirange" => Some(OfRange::Multirange),
+            _ => None,
+        }
+    }
+
+    fn ty(self, of: &RangeType) -> Type {
+        match self {
+            OfRange::Element => of.element(),
+            OfRange::Range => Type::Range(of.clone()),
+            OfRange::Multirange => Type::Multirange(of.clone()),
+        }
+    }
+}
+
 /// The type of a result.
 #[derive(Clone, Debug)]
 enum Returns {
     Fixed(Type),
+    OfRange(OfRange),
     /// That of an argument, counted from 0.
     Argument(usize),
     /// Arrays of that of an argument.
     ArrayOf(usize),
     /// `deepest`: that of the argument of most dimensions.
     Deepest,
-    /// `flat`: arrays of one dimension of what stands in the first argument.
+    /// `flat`: arrays of one dimension of what stands in the first argument, an array or a multirange.
     Flat,
     /// `above`: arrays of the first argument, of as many dimensions as there are other arguments.
     Above,
@@ -194,6 +257,8 @@ impl Returns {
         let argument = |index: usize| if index < count { type_at(index) } else { Type::Text };
         match self {
             Returns::Fixed(ty) => ty.clone(),
+            // Bound before it is asked for.
+            Returns::OfRange(_) => Type::Text,
             Returns::Argument(index) => argument(*index),
             Returns::ArrayOf(index) => Type::Array(Box::new(argument(*index))),
             // The first of those that are alike.
@@ -202,7 +267,11 @@ impl Returns {
             }
             Returns::Flat => {
                 let array = argument(0);
-                if array.dimensions() > 1 { array.with_dimensions(1) } else { array }
+                match array {
+                    Type::Multirange(of) => Type::Array(Box::new(Type::Range(of))),
+                    array if array.dimensions() > 1 => array.with_dimensions(1),
+                    array => array,
+                }
             }
             Returns::Above => argument(0).with_dimensions(count.saturating_sub(1)),
             Returns::Element => argument(0).element().clone(),
@@ -217,17 +286,15 @@ impl Returns {
 impl Overload {
     /// Reads `name(type, type) type`.
     fn read(definition: Definition) -> (String, Overload) {
-        let read = |name: &str| match name {
-            "any" | "any..." => None,
-            name => Some(
-                Type::from_name(name.trim_end_matches("..."))
-                    .expect("signatures of this crate name types it has"),
-            ),
+        let ty = |name: &str| Type::from_name(name).expect("signatures of this crate name types it has");
+        let read = |name: &str| match name.trim_end_matches("...") {
+            "any" => Parameter::Any,
+            name => OfRange::from_name(name).map_or_else(|| Parameter::Fixed(ty(name)), Parameter::OfRange),
         };
         let (name, rest) = definition.signature.split_once('(').expect("a signature has parentheses");
         let (parameters, returns) = rest.rsplit_once(") ").expect("a signature ends with its result type");
         let variadic = parameters.ends_with("...");
-        let parameters: Vec<Option<Type>> =
+        let parameters: Vec<Parameter> =
             parameters.split(", ").filter(|name| !name.is_empty()).map(read).collect();
         let argument = |text: &str| text.strip_prefix('$').and_then(|number| number.parse::<usize>().ok());
         let item = returns.strip_suffix("[]").and_then(argument);
@@ -240,26 +307,61 @@ impl Overload {
                 "above" => Returns::Above,
                 "element" => Returns::Element,
                 "document" => Returns::Document,
-                returns => Returns::Fixed(read(returns).expect("a result has a type")),
+                returns => {
+                    OfRange::from_name(returns).map_or_else(|| Returns::Fixed(ty(returns)), Returns::OfRange)
+                }
             },
         };
-        let Definition { strict, call, null_is_empty, .. } = definition;
-        (
-            name.to_owned(),
-            Overload { parameters, variadic, spread: false, null_is_empty, returns, strict, call },
-        )
+        let name = definition.name.unwrap_or_else(|| name.to_owned());
+        let (strict, call, null_is_empty) = (definition.strict, definition.call, definition.null_is_empty);
+        let mut overload =
+            Overload { parameters, variadic, spread: false, null_is_empty, returns, strict, call };
+        if let Compute::Made(of, _) = &overload.call {
+            let of = of.clone();
+            overload.bind(&of);
+        }
+        (name, overload)
     }
 
     /// The same with an array in the place of any number of arguments.
     fn twin(&self) -> Option<Overload> {
         let mut parameters = self.parameters.clone();
         let last = parameters.last_mut().filter(|_| self.variadic)?;
-        *last = last.take().map(|item| Type::Array(Box::new(item)));
+        if let Parameter::Fixed(item) = last {
+            *last = Parameter::Fixed(Type::Array(Box::new(item.clone())));
+        }
         Some(Overload { parameters, variadic: false, spread: true, ..self.clone() })
     }
 
     fn parameter(&self, index: usize) -> Option<&Type> {
-        self.parameters[index.min(self.parameters.len() - 1)].as_ref()
+        self.parameters.get(index.min(self.parameters.len().saturating_sub(1)))?.ty()
+    }
+
+    /// The definition for the range type that the arguments are of; `None` where none is, or no definition for any.
+    fn bound(&self, given: &[DataType]) -> Option<Cow<'_, Overload>> {
+        let of_range = |parameter: &Parameter| matches!(parameter, Parameter::OfRange(_));
+        if !self.parameters.iter().any(of_range) {
+            return Some(Cow::Borrowed(self));
+        }
+        let of = self.parameters.iter().zip(given).find_map(|(parameter, given)| match parameter {
+            Parameter::OfRange(OfRange::Range) => range_of(given),
+            Parameter::OfRange(OfRange::Multirange) => multirange_of(given),
+            _ => None,
+        })?;
+        let mut bound = self.clone();
+        bound.bind(&of);
+        Some(Cow::Owned(bound))
+    }
+
+    fn bind(&mut self, of: &RangeType) {
+        for parameter in &mut self.parameters {
+            if let Parameter::OfRange(of_range) = parameter {
+                *parameter = Parameter::Fixed(of_range.ty(of));
+            }
+        }
+        if let Returns::OfRange(of_range) = self.returns {
+            self.returns = Returns::Fixed(of_range.ty(of));
+        }
     }
 
     fn takes(&self, count: usize) -> bool {
@@ -383,7 +485,7 @@ struct ValueFunction {
 
 impl PartialEq for ValueFunction {
     fn eq(&self, other: &Self) -> bool {
-        self.name == other.name
+        self.name == other.name && self.made() == other.made()
     }
 }
 
@@ -396,8 +498,17 @@ impl std::hash::Hash for ValueFunction {
 }
 
 impl ValueFunction {
-    fn choose(&self, given: &[DataType]) -> Result<&Overload> {
-        let costs = self.overloads.iter().filter_map(|overload| Some((overload.cost(given)?, overload)));
+    /// The range type of what it makes: functions of one name are in several schemas.
+    fn made(&self) -> Option<&RangeType> {
+        match &self.overloads.first()?.call {
+            Compute::Made(of, _) => Some(of),
+            _ => None,
+        }
+    }
+
+    fn choose(&self, given: &[DataType]) -> Result<Cow<'_, Overload>> {
+        let bound = self.overloads.iter().filter_map(|overload| overload.bound(given));
+        let costs = bound.filter_map(|overload| Some((overload.cost(given)?, overload)));
         let best = costs.min_by_key(|(cost, _)| *cost);
         best.map(|(_, overload)| overload).ok_or_else(|| no_such_function(&self.name, given))
     }
@@ -454,7 +565,7 @@ impl ScalarUDFImpl for ValueFunction {
         let blanks: Vec<Option<u32>> = types
             .iter()
             .enumerate()
-            .map(|(index, ty)| match (ty, overload.parameter(index), overload.call) {
+            .map(|(index, ty)| match (ty, overload.parameter(index), &overload.call) {
                 (Type::Bpchar(characters), None, Compute::Shown(_)) => *characters,
                 _ => None,
             })
@@ -462,7 +573,8 @@ impl ScalarUDFImpl for ValueFunction {
         let fields = &args.arg_fields;
         let returns = overload.returns.of(fields.len(), |index| type_of(&fields[index]));
         let look = look_of(&args.config_options);
-        let result = evaluate(overload, &returns, &columns, &types, &blanks, rows, look).map_err(external)?;
+        let result =
+            evaluate(&overload, &returns, &columns, &types, &blanks, rows, look).map_err(external)?;
         answer(result, constant)
     }
 }
@@ -505,9 +617,10 @@ fn evaluate(
             }
         }
         is_null |= overload.strict && values.contains(&Value::Null);
-        result.append(&match overload.call {
+        result.append(&match &overload.call {
             _ if is_null => Value::Null,
             Compute::Plain(call) => call(&values)?,
+            Compute::Made(of, call) => call(of, &values)?,
             Compute::Zoned(call) => call(look.zone, &values)?,
             Compute::Shown(call) => call(look, &values)?,
             Compute::Typed(call) => call(look, types, &values)?,

@@ -1,6 +1,6 @@
 //! Which operators there are between types, as far as this file knows types.
 
-use crate::types::{RangeType, Type};
+use crate::types::Type;
 
 /// Types whose operators this file knows completely, by what they compare with.
 #[derive(Clone, Copy, PartialEq)]
@@ -18,7 +18,9 @@ pub enum Kind {
     Tid,
     /// By its oid.
     Enum(u32),
-    Range(RangeType),
+    /// By its oid, as what follows.
+    Range(u32),
+    Multirange(u32),
     /// `inet` and `cidr`, or the others.
     Network {
         ip: bool,
@@ -41,7 +43,8 @@ pub fn kind_of(ty: &Type) -> Option<Kind> {
         Type::Money => Kind::Money,
         Type::Tid => Kind::Tid,
         Type::Enum(of) => Kind::Enum(of.oid),
-        Type::Range(of) => Kind::Range(*of),
+        Type::Range(_) => Kind::Range(ty.oid()),
+        Type::Multirange(_) => Kind::Multirange(ty.oid()),
         Type::Network(of) => Kind::Network { ip: of.is_ip() },
         Type::Hstore => Kind::Hstore,
         _ => return None,

@@ -77,6 +77,7 @@ pub mod origin;
 pub mod parameters;
 // PostgreSQL's types for literals and parameters.
 pub mod prepare;
+mod ranges;
 // Rows of tables as documents.
 mod record;
 // The terms of recursive queries.

@@ -31,11 +31,11 @@ use crate::planner::characters::with_blanks;
 use crate::planner::citext as of_citext;
 use crate::planner::kinds::{is_defined, kind_of};
 use crate::planner::prepare::configuration;
-use crate::planner::{common, comparison, dimensions, fixed_width, hstore, networks};
+use crate::planner::{common, comparison, dimensions, fixed_width, hstore, networks, ranges as of_ranges};
 use crate::types::arrow::errors::external;
-use crate::types::arrow::lists::{network_of, range_of, tsquery_type, tsvector_type};
+use crate::types::arrow::lists::{network_of, tsquery_type, tsvector_type};
 use crate::types::arrow::{data_type, field, metadata, to_scalar, type_of};
-use crate::types::{NetworkType, RangeType, Type};
+use crate::types::{NetworkType, Type};
 
 /// What `sql::spellings` calls operators that the grammar has, and the planner plans without asking.
 pub const IS_DISTINCT_FROM: &str = "IS DISTINCT FROM";
@@ -87,7 +87,15 @@ impl ExprPlanner for OperatorPlanner {
         if let Some(planned) = hstore::plan(&operator, &expr, &left, &right)? {
             return Ok(PlannerResult::Planned(planned));
         }
-        if let Some(planned) = range_operator(&operator, &expr, &left, &right)? {
+        if operator == "||" && left.is_json() && right.is_json() {
+            return Err(no_operator(&operator, &left, &right));
+        }
+        if operator == "||"
+            && let Some(planned) = joined_to_text(&expr, &left, &right)
+        {
+            return Ok(PlannerResult::Planned(planned));
+        }
+        if let Some(planned) = of_ranges::plan(&operator, &expr, &left, &right)? {
             return Ok(PlannerResult::Planned(planned));
         }
         if let Some(planned) = networks::plan(&operator, &expr, &left, &right)? {
@@ -222,8 +230,8 @@ impl ExprPlanner for OperatorPlanner {
         }
         if let Some(of) = operands.iter().find_map(Operand::range) {
             let typed = exprs.into_iter().zip(&operands).map(|(expr, operand)| match operand.field() {
-                Some(field) if type_of(field) != Type::Range(of) => Err(no_array(&type_of(field), of)),
-                _ => typed(expr, operand, &Type::Range(of)),
+                Some(field) if type_of(field) != of => Err(of_ranges::no_array(&type_of(field), &of)),
+                _ => typed(expr, operand, &of),
             });
             return Ok(PlannerResult::Original(typed.collect::<Result<_>>()?));
         }
@@ -338,8 +346,10 @@ impl Operand {
         matches!(self, Operand::Typed(field) if field.data_type() == data_type)
     }
 
-    fn range(&self) -> Option<RangeType> {
-        self.field().and_then(|field| range_of(field.data_type()))
+    /// The type of a range or multirange.
+    pub fn range(&self) -> Option<Type> {
+        let ty = self.field().map(type_of)?;
+        matches!(ty, Type::Range(_) | Type::Multirange(_)).then_some(ty)
     }
 
     pub fn network(&self) -> Option<NetworkType> {
@@ -354,8 +364,9 @@ impl Operand {
         match self {
             Operand::Typed(field) => match type_of(field) {
                 ty @ (Type::Array(_) | Type::Enum(_) | Type::Composite(_)) => ty.standard_name(),
+                ty @ (Type::Range(_) | Type::Multirange(_)) => ty.standard_name(),
                 ty if ty.is_text() => ty.standard_name(),
-                _ => type_name(field.data_type()).to_owned(),
+                _ => type_name(field.data_type()).into_owned(),
             },
             _ => "unknown".to_owned(),
         }
@@ -463,37 +474,6 @@ fn text_search_operator(
     }
 }
 
-/// The operators of ranges but for comparisons, which are as of any other type.
-fn range_operator(
-    operator: &str,
-    expr: &RawBinaryExpr,
-    left: &Operand,
-    right: &Operand,
-) -> Result<Option<Expr>> {
-    if operator == "||" && left.is_json() && right.is_json() {
-        return Err(no_operator(operator, left, right));
-    }
-    if operator == "||" {
-        return Ok(joined_to_text(expr, left, right));
-    }
-    let Some(function) = ranges::function_of_operator(operator) else { return Ok(None) };
-    let Some(of) = left.range().or_else(|| right.range()) else { return Ok(None) };
-    // A value of the element type, which no cast makes one.
-    let is_element =
-        |operand: &Operand| operand.field().is_some_and(|field| type_of(field).bare() == of.element());
-    let fits = |operand: &Operand, takes_element: bool| match operand {
-        Operand::Typed(_) => operand.range() == Some(of) || takes_element && is_element(operand),
-        _ => true,
-    };
-    if !fits(left, operator == "<@") || !fits(right, operator == "@>") {
-        return Err(no_operator(operator, left, right));
-    }
-    // Without a type of its own, it is taken for a range.
-    let ty = Type::Range(of);
-    let arguments = vec![typed(expr.left.clone(), left, &ty)?, typed(expr.right.clone(), right, &ty)?];
-    Ok(Some(call(function, arguments)))
-}
-
 /// `range || text` and `json || text`: the range or the document as text, which DataFusion would take for an array, or
 /// keep for a document.
 fn joined_to_text(expr: &RawBinaryExpr, left: &Operand, right: &Operand) -> Option<Expr> {
@@ -526,20 +506,6 @@ fn joined_to_text(expr: &RawBinaryExpr, left: &Operand, right: &Operand) -> Opti
         _ => return None,
     };
     Some(Expr::BinaryExpr(BinaryExpr::new(left, Operator::StringConcat, right)))
-}
-
-/// Ranges stand in arrays with their like only.
-fn no_array(other: &Type, of: RangeType) -> DataFusionError {
-    external(match other {
-        Type::Range(_) => {
-            let message = format!("ARRAY could not convert type {other} to {}", of.name());
-            Error::new(SqlState::CANNOT_COERCE, message)
-        }
-        other => {
-            let message = format!("ARRAY types {} and {} cannot be matched", of.name(), other.bare());
-            Error::new(SqlState::DATATYPE_MISMATCH, message)
-        }
-    })
 }
 
 fn distance(metric: Metric, left: (Expr, Operand), right: (Expr, Operand)) -> Result<Expr> {

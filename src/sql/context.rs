@@ -25,7 +25,7 @@ use datafusion::sql::sqlparser::ast;
 
 use crate::catalog::{Catalog, Oid, Relation, TEMPORARY_SCHEMA, Table, View};
 use crate::error::{Error, SqlState};
-use crate::functions::{framed, sampling};
+use crate::functions::{framed, ranges, sampling};
 use crate::planner::environment::Environment;
 use crate::planner::operators::parameter;
 use crate::planner::parameters::Compared;
@@ -42,9 +42,9 @@ use crate::sql::system::SequenceTable;
 use crate::sql::system_columns;
 use crate::sql::type_names;
 use crate::table::provider::{SLOT_COLUMN, SystemColumns, TableSourceProvider};
-use crate::types::Type;
 use crate::types::arrow::errors::{external, from_datafusion};
 use crate::types::arrow::plain_field;
+use crate::types::{OwnRange, RangeType, Type};
 
 /// What a statement is planned against.
 pub struct PlanContext<'a> {
@@ -301,6 +301,22 @@ impl<'a> Names<'a> {
     }
 }
 
+impl Names<'_> {
+    /// The function that makes ranges of a user's type, or sets of them. Those that are built in come first.
+    fn maker(&self, name: &str) -> Option<Arc<ScalarUDF>> {
+        let (catalog, path) = (self.context.catalog, self.context.search_path);
+        if self.context.environment.state().scalar_functions().contains_key(name) {
+            return None;
+        }
+        let makes = |of: &OwnRange, schema: &str| {
+            [&of.maker, &of.multirange_maker].iter().any(|maker| maker.schema == schema && maker.name == name)
+        };
+        let of = path.iter().find_map(|schema| catalog.ranges().find(|of| makes(&of.definition, schema)))?;
+        let of = RangeType::Own(of.definition.clone());
+        ranges::makers_of(&of).into_iter().find(|maker| maker.name() == name)
+    }
+}
+
 impl ContextProvider for Names<'_> {
     fn get_table_source(&self, name: TableReference) -> Result<Arc<dyn TableSource>> {
         self.find(&name).map_err(external)
@@ -354,6 +370,9 @@ impl ContextProvider for Names<'_> {
             return Some(carrier);
         }
         let state = self.context.environment.state();
+        if let Some(maker) = self.maker(name) {
+            return Some(maker);
+        }
         // SqlToRel itself knows these.
         let is_known = matches!(name, "unnest" | "unnest_outer")
             || name.starts_with(framed::PREFIX)

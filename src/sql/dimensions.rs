@@ -67,11 +67,14 @@ fn lengths_of(lengths: &Expr) -> Option<Vec<Expr>> {
     }
 }
 
-/// The elements of all dimensions of an array, where it may have several.
+/// The elements of all dimensions of an array, where it may have several, and the ranges of a multirange.
 pub fn elements(array: Expr, known: &Known) -> Expr {
     let is_done = || matches!(&array, Expr::Function(call) if plain_name(call).as_deref() == Some(ELEMENTS));
+    // Of a type that has no word of its own in the grammar, and may be a multirange.
+    let is_named = matches!(&array, Expr::Cast { data_type: DataType::Custom(..), .. });
     match dimensions_of(&array, known) {
-        Some(..=1) => array,
+        Some(1) => array,
+        Some(0) if !is_named => array,
         // The elements of a set of arrays are those of each of them.
         _ if is_done() || returns_set(&array) => array,
         _ => function_call(ELEMENTS, vec![array]),

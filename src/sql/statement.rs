@@ -24,7 +24,7 @@ use crate::sql::notifications::Listening;
 pub use crate::sql::object_kind::ObjectKind;
 use crate::sql::partition_words::{CreatePartition, PartitionAction};
 use crate::sql::staged::Staged;
-use crate::sql::type_words::{Field, TypeAction};
+use crate::sql::type_words::{Field, RangeOptions, TypeAction};
 use crate::types::Type;
 
 /// One parsed statement of a query string.
@@ -159,6 +159,11 @@ pub enum Ast {
     CreateComposite {
         name: Name,
         fields: Vec<Field>,
+    },
+    /// CREATE TYPE ... AS RANGE
+    CreateRange {
+        name: Name,
+        options: Box<RangeOptions>,
     },
     AlterType {
         name: Name,
@@ -812,7 +817,7 @@ impl Ast {
             Ast::CreateView(_) => "CREATE VIEW",
             Ast::CreateFunction(_) => "CREATE FUNCTION",
             Ast::DropFunction(_) => "DROP FUNCTION",
-            Ast::CreateEnum { .. } | Ast::CreateComposite { .. } => "CREATE TYPE",
+            Ast::CreateEnum { .. } | Ast::CreateComposite { .. } | Ast::CreateRange { .. } => "CREATE TYPE",
             Ast::AlterType { .. } => "ALTER TYPE",
             Ast::CreateDomain(_) => "CREATE DOMAIN",
             Ast::AlterDomain { .. } => "ALTER DOMAIN",
@@ -868,6 +873,7 @@ impl Ast {
             | Ast::DropFunction(_)
             | Ast::CreateEnum { .. }
             | Ast::CreateComposite { .. }
+            | Ast::CreateRange { .. }
             | Ast::AlterType { .. }
             | Ast::CreateDomain(_)
             | Ast::AlterDomain { .. }

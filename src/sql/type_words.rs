@@ -3,7 +3,7 @@
 use datafusion::sql::sqlparser::tokenizer::Token;
 
 use crate::error::{Error, SqlState};
-use crate::sql::statement::{Ast, ColumnType};
+use crate::sql::statement::{Ast, ColumnType, Name};
 use crate::sql::type_names;
 use crate::sql::words::{Parsed, Words};
 use crate::types::enums::Place;
@@ -31,6 +31,17 @@ pub enum TypeAction {
     OwnerTo(String),
 }
 
+/// What CREATE TYPE ... AS RANGE says of a range type.
+#[derive(Clone, Debug, Default)]
+pub struct RangeOptions {
+    pub subtype: Option<ColumnType>,
+    pub subtype_opclass: Option<Name>,
+    pub collation: Option<Name>,
+    pub canonical: Option<Name>,
+    pub subtype_diff: Option<Name>,
+    pub multirange_name: Option<Name>,
+}
+
 /// A field of a composite type.
 #[derive(Clone, Debug)]
 pub struct Field {
@@ -49,9 +60,12 @@ pub enum FieldAction {
 /// After `CREATE TYPE`.
 pub fn create(w: &mut Words) -> Parsed<Ast> {
     let name = w.name()?;
+    if w.accept("AS RANGE") {
+        return Ok(Ast::CreateRange { name, options: Box::new(range_options(w)?) });
+    }
     if !w.accept("AS ENUM") {
         if !w.accept("AS") || !w.at_token(&Token::LParen) {
-            return Err(Error::unsupported("CREATE TYPE other than AS (...) and AS ENUM").into());
+            return Err(Error::unsupported("CREATE TYPE other than AS (...), AS ENUM and AS RANGE").into());
         }
         return Ok(Ast::CreateComposite { name, fields: w.parenthesised(field)? });
     }
@@ -59,6 +73,35 @@ pub fn create(w: &mut Words) -> Parsed<Ast> {
     let labels = if w.at_token(&Token::RParen) { Vec::new() } else { w.list(Words::string)? };
     w.expect_token(&Token::RParen)?;
     Ok(Ast::CreateEnum { name, labels })
+}
+
+/// `(SUBTYPE = type, ...)`
+fn range_options(w: &mut Words) -> Parsed<RangeOptions> {
+    let mut options = RangeOptions::default();
+    w.parenthesised(|w| {
+        let attribute = w.identifier()?;
+        w.expect_token(&Token::Eq)?;
+        let is_again = match attribute.as_str() {
+            "subtype" => {
+                let ty = type_names::column_type(&w.parser.parse_data_type()?)?;
+                options.subtype.replace(ty).is_some()
+            }
+            "subtype_opclass" => options.subtype_opclass.replace(w.name()?).is_some(),
+            "collation" => options.collation.replace(w.name()?).is_some(),
+            "canonical" => options.canonical.replace(w.name()?).is_some(),
+            "subtype_diff" => options.subtype_diff.replace(w.name()?).is_some(),
+            "multirange_type_name" => options.multirange_name.replace(w.name()?).is_some(),
+            other => {
+                let message = format!("type attribute \"{other}\" not recognized");
+                return Err(Error::new(SqlState::SYNTAX_ERROR, message).into());
+            }
+        };
+        match is_again {
+            true => Err(Error::new(SqlState::SYNTAX_ERROR, "conflicting or redundant options").into()),
+            false => Ok(()),
+        }
+    })?;
+    Ok(options)
 }
 
 /// `name type [COLLATE collation]`

@@ -20,8 +20,8 @@ use crate::error::{Error, Result};
 use crate::types::numeric::{SMALL_DIGITS, wire};
 use crate::types::record::Named;
 use crate::types::{
-    Bits, Composite, Hstore, Interval, Network, Numeric, Range, Sparsevec, Tid, Timetz, TsQuery, TsVector,
-    Type, Value, halfvec,
+    Bits, Composite, Hstore, Interval, Multirange, Network, Numeric, Range, Sparsevec, Tid, Timetz, TsQuery,
+    TsVector, Type, Value, halfvec,
 };
 
 /// Longest row, `vector(n)` cells not counted: the storage takes entries of 1 GiB, and a log record has to hold it.
@@ -323,7 +323,8 @@ fn fixed_width(ty: &Type) -> Option<usize> {
         }
         Type::Vector(_) | Type::Halfvec(_) | Type::Sparsevec(_) => return None,
         Type::Bit(_) | Type::Varbit(_) => return None,
-        Type::TsVector | Type::TsQuery | Type::Range(_) | Type::Network(_) | Type::Hstore => return None,
+        Type::TsVector | Type::TsQuery | Type::Network(_) | Type::Hstore => return None,
+        Type::Range(_) | Type::Multirange(_) => return None,
         Type::Array(_) | Type::Citext | Type::Name | Type::Char => return None,
         Type::JsonPath | Type::Int2Vector | Type::OidVector => return None,
         Type::Record(_) | Type::Void | Type::Composite(_) => return None,
@@ -426,6 +427,7 @@ fn encode_var(value: &Value, ty: &Type, out: &mut Vec<u8>) -> Result<()> {
         (Value::TsVector(vector), Type::TsVector) => out.extend_from_slice(vector.bytes()),
         (Value::TsQuery(query), Type::TsQuery) => out.extend_from_slice(&query.bytes()),
         (Value::Range(range), Type::Range(_)) => out.extend_from_slice(&range.bytes()),
+        (Value::Multirange(set), Type::Multirange(_)) => out.extend_from_slice(&set.bytes()),
         (Value::Network(network), Type::Network(_)) => out.extend_from_slice(&network.bytes()),
         (Value::Hstore(hstore), Type::Hstore) => out.extend_from_slice(&hstore.bytes()),
         (Value::Array(elements), Type::Array(element)) => encode_array(elements, element, out)?,
@@ -589,7 +591,10 @@ pub fn decode(bytes: &[u8], ty: &Type) -> Result<Value> {
         }
         Type::TsVector => Value::TsVector(TsVector::from_bytes(bytes)),
         Type::TsQuery => Value::TsQuery(TsQuery::from_bytes(bytes).map_err(|_| damaged(bytes))?),
-        Type::Range(of) => Value::Range(Range::from_bytes(*of, bytes).map_err(|_| damaged(bytes))?),
+        Type::Range(of) => Value::Range(Range::from_bytes(of.clone(), bytes).map_err(|_| damaged(bytes))?),
+        Type::Multirange(of) => {
+            Value::Multirange(Multirange::from_bytes(of.clone(), bytes).map_err(|_| damaged(bytes))?)
+        }
         Type::Network(of) => Value::Network(Network::from_bytes(*of, bytes).ok_or_else(|| damaged(bytes))?),
         Type::Hstore => Value::Hstore(Hstore::from_bytes(bytes).ok_or_else(|| damaged(bytes))?),
         Type::Array(element) => Value::Array(decode_array(bytes, element)?),

@@ -49,8 +49,8 @@ use datafusion::common::ScalarValue;
 use crate::error::{Error, Result, SqlState};
 use crate::types::numeric::is_narrow;
 use crate::types::{
-    CompositeType, EnumType, Hstore, Interval, Network, Numeric, Range, RecordField, Tid, Timetz, TsVector,
-    Type, Value, numeric,
+    CompositeType, EnumType, Hstore, Interval, Multirange, Network, Numeric, Range, RecordField, Tid, Timetz,
+    TsVector, Type, Value, numeric,
 };
 
 /// Field metadata key of the SQL type, whose value is the type as JSON.
@@ -99,7 +99,8 @@ pub fn data_type(ty: &Type) -> DataType {
         Type::Bit(_) | Type::Varbit(_) => lists::bit_type(),
         Type::TsVector => lists::tsvector_type(),
         Type::TsQuery => lists::tsquery_type(),
-        Type::Range(of) => lists::range_type(*of),
+        Type::Range(of) => lists::range_type(of),
+        Type::Multirange(of) => lists::multirange_type(of),
         Type::Network(of) => lists::network_type(*of),
         Type::Hstore => lists::hstore_type(),
         Type::Array(item) => DataType::List(item_field(item)),
@@ -145,6 +146,9 @@ pub fn type_of_data_type(data_type: &DataType) -> Type {
     }
     if let Some(of) = lists::range_of(data_type) {
         return Type::Range(of);
+    }
+    if let Some(of) = lists::multirange_of(data_type) {
+        return Type::Multirange(of);
     }
     if let Some(of) = lists::network_of(data_type) {
         return Type::Network(of);
@@ -329,7 +333,10 @@ pub fn value_at(array: &ArrayRef, row: usize, ty: &Type) -> Result<Value> {
         Type::Bit(_) | Type::Varbit(_) => Value::Bits(lists::bits(downcast(array)?, row)?),
         Type::TsVector => Value::TsVector(TsVector::from_bytes(lists::bytes(downcast(array)?, row)?)),
         Type::TsQuery => Value::TsQuery(lists::tsquery(downcast(array)?, row)?),
-        Type::Range(of) => Value::Range(Range::from_bytes(*of, lists::bytes(downcast(array)?, row)?)?),
+        Type::Range(of) => Value::Range(Range::from_bytes(of.clone(), lists::bytes(downcast(array)?, row)?)?),
+        Type::Multirange(of) => {
+            Value::Multirange(Multirange::from_bytes(of.clone(), lists::bytes(downcast(array)?, row)?)?)
+        }
         Type::Network(of) => {
             let network = Network::from_bytes(*of, lists::bytes(downcast(array)?, row)?);
             Value::Network(network.ok_or_else(|| Error::internal("bytes that are no address"))?)
@@ -534,7 +541,8 @@ impl Builder {
             Type::Bit(_) | Type::Varbit(_) => Cells::Bits(lists::BitBuilder::new(rows)),
             Type::TsVector => Cells::TsVector(lists::BytesBuilder::new(rows)),
             Type::TsQuery => Cells::TsQuery(lists::BytesBuilder::new(rows)),
-            Type::Range(of) => Cells::Range(lists::BytesBuilder::named(of.name(), rows)),
+            Type::Range(of) => Cells::Range(lists::BytesBuilder::named(of.tag(), rows)),
+            Type::Multirange(of) => Cells::Range(lists::BytesBuilder::named(lists::multirange_tag(of), rows)),
             Type::Network(of) => Cells::Network(lists::BytesBuilder::named(of.name(), rows)),
             Type::Hstore => Cells::Hstore(lists::BytesBuilder::named(lists::HSTORE, rows)),
             Type::Oid => Cells::Oid(UInt32Builder::with_capacity(rows)),
@@ -608,6 +616,7 @@ impl Builder {
             (Cells::TsVector(b), Value::TsVector(v)) => b.append(v.bytes()),
             (Cells::TsQuery(b), Value::TsQuery(v)) => b.append(&v.bytes()),
             (Cells::Range(b), Value::Range(v)) => b.append(&v.bytes()),
+            (Cells::Range(b), Value::Multirange(v)) => b.append(&v.bytes()),
             (Cells::Network(b), Value::Network(v)) => b.append(&v.bytes()),
             (Cells::Hstore(b), Value::Hstore(v)) => b.append(&v.bytes()),
             (Cells::List { offsets, validity, items, .. }, Value::Array(values)) => {

@@ -10,6 +10,7 @@
 //!   bit, varbit   i32 bits, then eight to a byte
 //!   inet, cidr    u8 family (2, 3), u8 bits, u8 1 for a cidr, u8 bytes, address; macaddr, macaddr8: the address
 //!   ranges        u8 of bits, then per end that is not infinite i32 bytes and the element, see range.rs
+//!   multiranges   i32 ranges, then per range i32 bytes and the range
 //!   array         i32 dimensions (0 or 1), i32 has nulls, u32 item oid, [i32 length, i32 first index = 1],
 //!                 then per item i32 bytes (-1 for NULL) and the item
 //! ```
@@ -19,8 +20,8 @@ use crate::types::dimensions::{self, DIMENSIONS_MAX, too_many};
 use crate::types::interval::Limits;
 use crate::types::vector::{self, Kind};
 use crate::types::{
-    Interval, Tid, Timetz, Type, Value, bits, byte, cast, datetime, f16, halfvec, hstore, json, network,
-    numeric, range, record, sparsevec, tsquery, tsvector,
+    Interval, Tid, Timetz, Type, Value, bits, byte, cast, datetime, f16, halfvec, hstore, json, multirange,
+    network, numeric, range, record, sparsevec, tsquery, tsvector,
 };
 
 /// 2000-01-01 in days since 1970-01-01.
@@ -78,6 +79,7 @@ pub fn send(value: &Value, ty: &Type, out: &mut Vec<u8>) {
         Value::TsVector(value) => tsvector::send(value, out),
         Value::TsQuery(value) => tsquery::send(value, out),
         Value::Range(value) => range::send(value, out),
+        Value::Multirange(value) => multirange::send(value, out),
         Value::Network(value) => network::send(*value, out),
         Value::Hstore(value) => hstore::send(value, out),
         Value::Enum(value) => out.extend_from_slice(value.label().as_bytes()),
@@ -226,7 +228,8 @@ pub fn receive(ty: &Type, bytes: &[u8]) -> Result<Value> {
         Type::Bit(_) | Type::Varbit(_) => Value::Bits(bits::receive(bytes)?.fit(ty, false)?),
         Type::TsVector => Value::TsVector(tsvector::receive(bytes)?),
         Type::TsQuery => Value::TsQuery(tsquery::receive(bytes)?),
-        Type::Range(of) => Value::Range(range::receive(*of, bytes)?),
+        Type::Range(of) => Value::Range(range::receive(of.clone(), bytes)?),
+        Type::Multirange(of) => Value::Multirange(multirange::receive(of, bytes)?),
         Type::Network(of) => Value::Network(network::receive(*of, bytes)?),
         Type::Hstore => Value::Hstore(hstore::receive(bytes)?),
         Type::Enum(of) => of.parse(utf8(bytes)?)?,

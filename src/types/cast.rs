@@ -11,8 +11,8 @@ use crate::types::look::Look;
 use crate::types::vector::{self, Kind};
 use crate::types::zone::Zone;
 use crate::types::{
-    Bits, Interval, NetworkType, Numeric, RecordField, Sparsevec, Timetz, Type, Value, bits, byte, halfvec,
-    hstore, json, text,
+    Bits, Interval, Multirange, NetworkType, Numeric, RecordField, Sparsevec, Timetz, Type, Value, bits,
+    byte, halfvec, hstore, json, text,
 };
 
 /// PostgreSQL's NAMEDATALEN - 1, in bytes.
@@ -85,6 +85,7 @@ pub fn context(from: &Type, to: &Type) -> Option<Context> {
         (Type::Bit(_), Type::Varbit(_)) | (Type::Varbit(_), Type::Bit(_)) => Some(Implicit),
         (Type::Network(NetworkType::Inet), Type::Network(NetworkType::Cidr)) => Some(Assignment),
         (Type::Network(from), Type::Network(to)) if from.is_ip() == to.is_ip() => Some(Implicit),
+        (Type::Range(from), Type::Multirange(to)) if from == to => Some(Explicit),
         (Type::Hstore, Type::Json | Type::Jsonb) => Some(Assignment),
         (Type::Array(item), Type::Hstore) if **item == Type::Text => Some(Explicit),
         (Type::Int4 | Type::Int8, Type::Bit(_)) | (Type::Bit(_), Type::Int4 | Type::Int8) => Some(Explicit),
@@ -110,8 +111,8 @@ pub fn needs_zone(from: &Type, to: &Type) -> bool {
         (Type::Array(from), Type::Array(to)) => needs_zone(from, to),
         (Type::Array(item), to) if to.is_text() => needs_zone(item, to),
         (from, Type::Array(item)) if from.is_text() => needs_zone(from, item),
-        (Type::Range(of), to) if to.is_text() => needs_zone(&of.element(), to),
-        (from, Type::Range(of)) if from.is_text() => needs_zone(from, &of.element()),
+        (Type::Range(of) | Type::Multirange(of), to) if to.is_text() => needs_zone(&of.element(), to),
+        (from, Type::Range(of) | Type::Multirange(of)) if from.is_text() => needs_zone(from, &of.element()),
         (Type::Composite(of), to) if to.is_text() => of.fields.iter().any(|field| needs_zone(&field.ty, to)),
         (from, Type::Composite(of)) if from.is_text() => {
             of.fields.iter().any(|field| needs_zone(from, &field.ty))
@@ -200,7 +201,11 @@ pub fn cast_as(value: Value, to: &Type, explicit: bool, look: Look) -> Result<Va
         (Value::Hstore(hstore), Type::Json) => Value::Json(hstore.to_json(false)),
         (Value::Hstore(hstore), Type::Jsonb) => Value::Jsonb(json::normalise(&hstore.to_json(false))?),
         (Value::Array(items), Type::Hstore) => Value::Hstore(hstore::of_array(&items)?),
-        (Value::Range(range), Type::Range(of)) if range.of() == *of => Value::Range(range),
+        (Value::Range(range), Type::Range(of)) if range.of() == of => Value::Range(range),
+        (Value::Range(range), Type::Multirange(of)) if range.of() == of => {
+            Value::Multirange(Multirange::new(of.clone(), vec![range]))
+        }
+        (Value::Multirange(set), Type::Multirange(of)) if set.of() == of => Value::Multirange(set),
         (Value::Enum(value), Type::Enum(of)) if value.of == *of => Value::Enum(value),
         (Value::Record(fields), Type::Record(types)) if fields.len() == types.len() => Value::Record(fields),
         (Value::Record(fields), Type::Composite(of)) => {
@@ -343,7 +348,8 @@ pub fn type_of(value: &Value) -> Type {
         Value::Bits(_) => Type::Bit(None),
         Value::TsVector(_) => Type::TsVector,
         Value::TsQuery(_) => Type::TsQuery,
-        Value::Range(range) => Type::Range(range.of()),
+        Value::Range(range) => Type::Range(range.of().clone()),
+        Value::Multirange(set) => Type::Multirange(set.of().clone()),
         Value::Network(network) => Type::Network(network.of()),
         Value::Hstore(_) => Type::Hstore,
         Value::Array(items) => {

@@ -3,7 +3,7 @@
 //! [`Type`] is what a column is declared as, [`Value`] what a cell holds. `names.rs` has PostgreSQL's OIDs, names and
 //! modifiers; `text.rs` prints and parses its text formats, `binary.rs` its binary ones, `cast.rs` turns values of one
 //! type into another. Below them is a file per family: integers, floats, numeric, dates, intervals, json and paths into it, arrays and their dimensions, bit
-//! strings, enumerations, ranges, records and the composite types of them, keys with values, places of rows, time zones,
+//! strings, enumerations, ranges and sets of them, records and the composite types of them, keys with values, places of rows, time zones,
 //! text search's documents and queries, and pgvector's vectors. `arrow.rs` (with the feature `server`) maps types and
 //! values to Arrow for DataFusion.
 
@@ -30,6 +30,7 @@ pub mod json;
 pub mod jsonpath;
 pub mod look;
 pub mod money;
+pub mod multirange;
 pub mod named;
 pub mod names;
 pub mod network;
@@ -57,10 +58,11 @@ pub use half::{bf16, f16};
 pub use hstore::Hstore;
 pub use interval::Limits;
 pub use look::{IntervalStyle, Look};
+pub use multirange::Multirange;
 pub use named::OwnType;
 pub use network::{Network, NetworkType};
 pub use numeric::Numeric;
-pub use range::{Range, RangeType};
+pub use range::{OwnRange, Range, RangeType};
 pub use record::RecordField;
 pub use sparsevec::{Sparse, Sparsevec};
 pub use tid::Tid;
@@ -120,6 +122,8 @@ pub enum Type {
     /// A text search query.
     TsQuery,
     Range(RangeType),
+    /// Sets of the ranges of a type.
+    Multirange(RangeType),
     /// Addresses of networks.
     Network(NetworkType),
     /// Keys with values, of the extension hstore.
@@ -220,6 +224,7 @@ pub enum Value {
     TsVector(TsVector),
     TsQuery(TsQuery),
     Range(Range),
+    Multirange(Multirange),
     Network(Network),
     Hstore(Hstore),
     /// One-dimensional.
@@ -291,7 +296,7 @@ value_from! {
     bool => Bool, i16 => Int2, i32 => Int4, i64 => Int8, u32 => Oid, f32 => Float4, f64 => Float8, String => Text,
     Numeric => Numeric, Interval => Interval, Vec<Value> => Array, Bits => Bits,
     Sparsevec => Sparsevec,
-    TsVector => TsVector, TsQuery => TsQuery, Range => Range,
+    TsVector => TsVector, TsQuery => TsQuery, Range => Range, Multirange => Multirange,
     Network => Network,
     Hstore => Hstore,
     Timetz => Timetz,

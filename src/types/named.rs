@@ -19,10 +19,16 @@ pub trait OwnType {
 
     /// Its name as format_type() shows it where the schema `public` is looked into.
     fn shown(&self) -> String {
-        match self.path() {
-            ("public", name) => quote_ident(name),
-            (schema, name) => format!("{}.{}", quote_ident(schema), quote_ident(name)),
-        }
+        let (schema, name) = self.path();
+        shown(schema, name)
+    }
+}
+
+/// A name as format_type() shows it where the schema `public` is looked into.
+pub fn shown(schema: &str, name: &str) -> String {
+    match schema {
+        "public" => quote_ident(name),
+        schema => format!("{}.{}", quote_ident(schema), quote_ident(name)),
     }
 }
 

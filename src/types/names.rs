@@ -104,6 +104,12 @@ pub const ENTRIES: &[(Type, Entry)] = &[
     (Type::Range(RangeType::Tstz), entry(3910, 3911, "tstzrange", "tstzrange", -1, 'R')),
     (Type::Range(RangeType::Date), entry(3912, 3913, "daterange", "daterange", -1, 'R')),
     (Type::Range(RangeType::Int8), entry(3926, 3927, "int8range", "int8range", -1, 'R')),
+    (Type::Multirange(RangeType::Int4), entry(4451, 6150, "int4multirange", "int4multirange", -1, 'R')),
+    (Type::Multirange(RangeType::Num), entry(4532, 6151, "nummultirange", "nummultirange", -1, 'R')),
+    (Type::Multirange(RangeType::Ts), entry(4533, 6152, "tsmultirange", "tsmultirange", -1, 'R')),
+    (Type::Multirange(RangeType::Tstz), entry(4534, 6153, "tstzmultirange", "tstzmultirange", -1, 'R')),
+    (Type::Multirange(RangeType::Date), entry(4535, 6155, "datemultirange", "datemultirange", -1, 'R')),
+    (Type::Multirange(RangeType::Int8), entry(4536, 6157, "int8multirange", "int8multirange", -1, 'R')),
     (Type::Network(NetworkType::Inet), entry(869, 1041, "inet", "inet", -1, 'I')),
     (Type::Network(NetworkType::Cidr), entry(650, 651, "cidr", "cidr", -1, 'I')),
     (Type::Network(NetworkType::Macaddr), entry(829, 1040, "macaddr", "macaddr", 6, 'U')),
@@ -119,30 +125,17 @@ pub const ENTRIES: &[(Type, Entry)] = &[
 const ENUM: Entry = entry(3_500, 0, "anyenum", "anyenum", 4, 'P');
 /// What is common to all composite types.
 const COMPOSITE: Entry = entry(2_249, 2_287, "record", "record", -1, 'C');
+/// What is common to all ranges that users make, and to their multiranges.
+const RANGE: Entry = entry(3_831, 0, "anyrange", "anyrange", -1, 'R');
+const MULTIRANGE: Entry = entry(4_537, 0, "anymultirange", "anymultirange", -1, 'R');
 /// Functions that answer nothing; no type of arrays is of it.
 const VOID: Entry = entry(2_278, 0, "void", "void", 4, 'P');
 /// What is common to all records.
 const RECORD: Entry = entry(2_249, 2_287, "record", "record", -1, 'P');
 
 /// Names that are types in PostgreSQL or pgvector and not here, so that they are refused by name instead of unknown.
-const UNSUPPORTED: &[&str] = &[
-    "box",
-    "circle",
-    "datemultirange",
-    "int4multirange",
-    "int8multirange",
-    "line",
-    "lseg",
-    "nummultirange",
-    "path",
-    "pg_lsn",
-    "point",
-    "polygon",
-    "tsmultirange",
-    "tstzmultirange",
-    "txid_snapshot",
-    "xml",
-];
+const UNSUPPORTED: &[&str] =
+    &["box", "circle", "line", "lseg", "path", "pg_lsn", "point", "polygon", "txid_snapshot", "xml"];
 
 impl Type {
     /// The pg_type row; an array's is its item's. Types that users make have none of their own: their oid, name and
@@ -153,6 +146,8 @@ impl Type {
             Type::Record(_) => return &RECORD,
             Type::Void => return &VOID,
             Type::Composite(_) => return &COMPOSITE,
+            Type::Range(RangeType::Own(_)) => return &RANGE,
+            Type::Multirange(RangeType::Own(_)) => return &MULTIRANGE,
             Type::Array(item) => return item.entry(),
             Type::Numeric(_) => Type::Numeric(None),
             Type::Varchar(_) => Type::Varchar(None),
@@ -178,6 +173,8 @@ impl Type {
         match self {
             Type::Enum(of) => of.oid,
             Type::Composite(of) => of.oid,
+            Type::Range(RangeType::Own(of)) => of.oid,
+            Type::Multirange(RangeType::Own(of)) => of.multirange_oid,
             Type::Array(item) => item.array_oid(),
             // The table above is for lookups by name; these are asked for per row description.
             Type::Text => 25,
@@ -192,6 +189,8 @@ impl Type {
         match self {
             Type::Enum(of) => of.array_oid,
             Type::Composite(of) => of.array_oid,
+            Type::Range(RangeType::Own(of)) => of.array_oid,
+            Type::Multirange(RangeType::Own(of)) => of.multirange_array_oid,
             Type::Array(item) => item.array_oid(),
             _ => self.entry().array_oid,
         }
@@ -232,6 +231,8 @@ impl Type {
             Type::Array(_) => format!("_{}", self.element().catalog_name()),
             Type::Enum(of) => of.name.clone(),
             Type::Composite(of) => of.name.clone(),
+            Type::Range(of) => of.name().to_owned(),
+            Type::Multirange(of) => of.multirange_name().to_owned(),
             _ => self.entry().name.to_owned(),
         }
     }
@@ -295,6 +296,14 @@ impl Type {
             }
             Type::Enum(of) => match definition {
                 Type::Enum(new) if new == of => Some(definition.clone()),
+                _ => None,
+            },
+            Type::Range(of @ RangeType::Own(_)) => match definition {
+                Type::Range(new) if new == of => Some(definition.clone()),
+                _ => None,
+            },
+            Type::Multirange(of @ RangeType::Own(_)) => match definition {
+                Type::Range(new) if new == of => Some(Type::Multirange(new.clone())),
                 _ => None,
             },
             _ => None,
@@ -446,6 +455,7 @@ impl Type {
             "citext" => Type::Citext,
             "void" => Type::Void,
             other if let Some(of) = RangeType::from_name(other) => Type::Range(of),
+            other if let Some(of) = RangeType::from_multirange_name(other) => Type::Multirange(of),
             other if let Some(of) = NetworkType::from_name(other) => Type::Network(of),
             other if UNSUPPORTED.contains(&other) => return Err(Error::unsupported(format!("type {other}"))),
             other => {
@@ -470,6 +480,8 @@ impl fmt::Display for Type {
             Type::Array(item) => write!(f, "{item}[]"),
             Type::Enum(of) => f.write_str(&of.shown()),
             Type::Composite(of) => f.write_str(&of.shown()),
+            Type::Range(RangeType::Own(of)) => f.write_str(&of.shown()),
+            Type::Multirange(RangeType::Own(of)) => f.write_str(&of.multirange_shown()),
             // Blank-padded without a length is not "character", which would mean one character.
             Type::Bpchar(None) => f.write_str("bpchar"),
             Type::Varchar(Some(n)) | Type::Bpchar(Some(n)) | Type::Bit(Some(n)) | Type::Varbit(Some(n)) => {

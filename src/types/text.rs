@@ -10,7 +10,7 @@ use crate::types::jsonpath::Path;
 use crate::types::look::Look;
 use crate::types::{
     Type, Value, array, bits, cast, datetime, dimensions, float, halfvec, hstore, integer, json, money,
-    network, numeric, range, record, sparsevec, tid, timetz, tsquery, tsvector, vector,
+    multirange, network, numeric, range, record, sparsevec, tid, timetz, tsquery, tsvector, vector,
 };
 
 /// White space as C's isspace() knows it.
@@ -66,6 +66,7 @@ pub fn print_as(value: &Value, look: Look, out: &mut Vec<u8>) {
         Value::TsVector(value) => tsvector::print(value, out),
         Value::TsQuery(value) => tsquery::print(value, out),
         Value::Range(value) => range::print(value, look, out),
+        Value::Multirange(value) => multirange::print(value, look, out),
         Value::Network(value) => network::print(*value, out),
         Value::Hstore(value) => hstore::print(value, out),
         Value::Enum(value) => out.extend_from_slice(value.label().as_bytes()),
@@ -162,7 +163,8 @@ pub fn parse_as(ty: &Type, text: &str, look: Look) -> Result<Value> {
         Type::Bit(_) | Type::Varbit(_) => Value::Bits(bits::parse(text)?.fit(ty, false)?),
         Type::TsVector => Value::TsVector(tsvector::parse(text)?),
         Type::TsQuery => Value::TsQuery(tsquery::parse(text)?),
-        Type::Range(of) => Value::Range(range::parse(*of, text, look)?),
+        Type::Range(of) => Value::Range(range::parse(of.clone(), text, look)?),
+        Type::Multirange(of) => Value::Multirange(multirange::parse(of, text, look)?),
         Type::Network(of) => Value::Network(network::parse(*of, text)?),
         Type::Hstore => Value::Hstore(hstore::parse(text)?),
         Type::Enum(of) => of.parse(text)?,

@@ -72,6 +72,7 @@ impl<W: Write> Dump<W> {
         )
         .await?;
         self.enumerations().await?;
+        self.ranges().await?;
         self.composites().await?;
         let relations = self.relations().await?;
         let of_kind = |kinds: &'static [&str]| {
@@ -165,6 +166,26 @@ impl<W: Write> Dump<W> {
             let labels: Vec<String> = labels.iter().map(|row| cell(row, 0)).collect();
             self.say(&format!("CREATE TYPE {name} AS ENUM ({});", labels.join(", ")))?;
             self.comment_on_type(&oid, &name).await?;
+        }
+        Ok(())
+    }
+
+    /// CREATE TYPE ... AS RANGE, with comments. What they are over is built in.
+    async fn ranges(&mut self) -> Result<()> {
+        let types = self.ask(&format!("SELECT t.oid, pg_catalog.format_type(t.oid, NULL), r.rngmultitypid,
+              pg_catalog.format_type(r.rngmultitypid, NULL),
+              'SUBTYPE = ' || pg_catalog.format_type(r.rngsubtype, NULL)
+              || coalesce((SELECT ', COLLATION = ' || quote_ident(c.collname) FROM pg_catalog.pg_collation c, pg_catalog.pg_type s
+                   WHERE c.oid = r.rngcollation AND s.oid = r.rngsubtype AND r.rngcollation <> s.typcollation), '')
+              || CASE WHEN r.rngsubdiff::text = '-' THEN '' ELSE ', SUBTYPE_DIFF = ' || r.rngsubdiff::text END
+            FROM pg_catalog.pg_type t JOIN pg_catalog.pg_range r ON r.rngtypid = t.oid
+            JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace WHERE {OWN} ORDER BY t.oid")).await?;
+        for row in types {
+            let (name, sets) = (cell(&row, 1), cell(&row, 3));
+            let options = cell(&row, 4);
+            self.say(&format!("CREATE TYPE {name} AS RANGE ({options}, MULTIRANGE_TYPE_NAME = {sets});"))?;
+            self.comment_on_type(&cell(&row, 0), &name).await?;
+            self.comment_on_type(&cell(&row, 2), &sets).await?;
         }
         Ok(())
     }

@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 
 use crate::types::numeric::{SMALL_DIGITS, Special, is_narrow};
-use crate::types::{Numeric, RangeType, Timetz, Type, Value, citext, numeric};
+use crate::types::{Numeric, Timetz, Type, Value, citext, numeric};
 
 /// Types whose values compare with each other and share their keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -141,8 +141,9 @@ impl Family {
             Type::Text | Type::Varchar(_) | Type::Name => Family::Text,
             Type::Bpchar(_) => Family::Bpchar,
             Type::Citext => Family::Citext,
-            Type::Range(of) if *of != RangeType::Num => Family::Range,
+            Type::Range(of) if of.has_numbers() => Family::Range,
             Type::Range(_)
+            | Type::Multirange(_)
             | Type::Network(_)
             | Type::Hstore
             | Type::Bytea

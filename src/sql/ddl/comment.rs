@@ -1,8 +1,8 @@
 //! COMMENT ON: words kept beside the definition of what they are about.
 
 use crate::catalog::{
-    Catalog, CompositeObject, Domain, Edit, EnumObject, Object, Part, PartComment, Relation, Schema,
-    Sequence, Table, View,
+    Catalog, CompositeObject, Domain, Edit, EnumObject, Object, Oid, Part, PartComment, RangeObject,
+    Relation, Schema, Sequence, Table, View,
 };
 use crate::error::{Error, Result, SqlState};
 use crate::sql::ddl::extension;
@@ -10,7 +10,7 @@ use crate::sql::response::Response;
 use crate::sql::session::{Session, done};
 use crate::sql::shared::undefined_relation;
 use crate::sql::statement::Name;
-use crate::types::Type;
+use crate::types::{RangeType, Type};
 
 impl Session {
     /// `part` names the column or the constraint of the relation. No text, and an empty one, take a comment away.
@@ -45,6 +45,12 @@ impl Session {
                 Type::Composite(definition) => {
                     Object::Composite(CompositeObject { definition, comment: text })
                 }
+                Type::Range(RangeType::Own(of)) if let Some(known) = range_object(&catalog, of.oid) => {
+                    Object::Range(RangeObject { comment: text, ..known })
+                }
+                Type::Multirange(RangeType::Own(of)) if let Some(known) = range_object(&catalog, of.oid) => {
+                    Object::Range(RangeObject { multirange_comment: text, ..known })
+                }
                 _ => return Err(Error::internal("a type of a user that is of no kind")),
             },
             _ => match self.shared.relation(&catalog, name) {
@@ -54,6 +60,13 @@ impl Session {
         };
         self.edit(vec![Edit::Put(object)]).await?;
         Ok(done("COMMENT"))
+    }
+}
+
+fn range_object(catalog: &Catalog, oid: Oid) -> Option<RangeObject> {
+    match catalog.object_by_oid(oid) {
+        Some(Object::Range(of)) => Some(of),
+        _ => None,
     }
 }
 

@@ -173,7 +173,14 @@ impl Session {
         let views: Vec<_> = catalog.views().filter(|view| view.schema == name.name).cloned().collect();
         let functions: Vec<_> = catalog.functions().filter(|f| f.schema == name.name).cloned().collect();
         let domains: Vec<_> = catalog.domains().filter(|of| of.schema == name.name).cloned().collect();
-        let types: Vec<Type> = catalog.types_in(&name.name).collect();
+        // Multiranges go with their ranges.
+        let mut types: Vec<Type> = Vec::new();
+        for ty in catalog.types_in(&name.name) {
+            let ty = if let Type::Multirange(of) = ty { Type::Range(of) } else { ty };
+            if !types.contains(&ty) {
+                types.push(ty);
+            }
+        }
         let shown = |noun: &str, object: &str| format!("{noun} {}.{object}", name.name);
         let table = |table: &Arc<Table>| {
             let noun = if table.materialized.is_some() { "materialized view" } else { "table" };

@@ -39,6 +39,7 @@ mod names;
 // CREATE SEQUENCE and sequences of columns.
 mod sequence;
 // RENAME TO, SET SCHEMA.
+mod ranges;
 mod rename;
 // Columns that stored expressions name.
 mod references;
@@ -78,6 +79,7 @@ impl Session {
             Ast::AlterFunction(alter) => self.alter_function(alter).await,
             Ast::CreateEnum { name, labels } => self.create_enum(name, labels).await,
             Ast::CreateComposite { name, fields } => self.create_composite(name, fields).await,
+            Ast::CreateRange { name, options } => self.create_range(name, options).await,
             Ast::AlterType { name, action } => self.alter_named_type(name, action).await,
             Ast::CreateDomain(create) => self.create_domain(create).await,
             Ast::AlterDomain { name, action } => self.alter_domain(name, action).await,

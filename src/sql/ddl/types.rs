@@ -1,10 +1,11 @@
-//! CREATE TYPE ... AS ENUM and AS (...), ALTER TYPE and DROP TYPE.
+//! CREATE TYPE ... AS ENUM and AS (...), ALTER TYPE and DROP TYPE. CREATE TYPE ... AS RANGE is in `ranges.rs`.
 //!
 //! Columns, views, functions and other types carry the definition of the types they are of, so a change of a type is one of
 //! them too, in the same transaction. No row is touched.
 
 use crate::catalog::{
-    Catalog, CompositeObject, Domain, Edit, EnumObject, Function, Object, Oid, Returns, Table, View,
+    Catalog, CompositeObject, Domain, Edit, EnumObject, Function, Object, Oid, RangeObject, Returns, Table,
+    View,
 };
 use crate::error::{Error, Result, SqlState};
 use crate::sql::ddl::dependents::Dependents;
@@ -16,7 +17,7 @@ use crate::sql::session::{Session, done};
 use crate::sql::statement::{ColumnType, Drop, Name};
 use crate::sql::type_names::{own_named, resolve_in};
 use crate::sql::type_words::{Field, FieldAction, TypeAction};
-use crate::types::{Composite, Enum, Type};
+use crate::types::{Composite, Enum, OwnRange, RangeType, Type};
 
 impl Session {
     pub(super) async fn create_enum(&mut self, name: &Name, labels: &[String]) -> Result<Response> {
@@ -206,7 +207,7 @@ impl Session {
     pub(super) fn type_of_user(&self, catalog: &Catalog, name: &Name) -> Result<Type> {
         let path = self.shared.schemas(catalog);
         match own_named(name, catalog, &path) {
-            Some(found @ (Type::Enum(_) | Type::Composite(_))) => Ok(found),
+            Some(found) if is_own(&found) => Ok(found),
             _ if Type::from_name(&name.name).is_ok() => Err(not_of_kind(name, "an enum")),
             _ => Err(Error::new(SqlState::UNDEFINED_OBJECT, format!("type \"{name}\" does not exist"))),
         }
@@ -242,7 +243,13 @@ impl Session {
             return self.remove_domain(&domain, drop.cascade).await;
         }
         match own_named(name, catalog, &path) {
-            Some(of @ (Type::Enum(_) | Type::Composite(_))) => self.drop_named_type(&of, drop.cascade).await,
+            Some(Type::Multirange(of)) => {
+                let of = Type::Range(of);
+                let message = format!("cannot drop type {name} because type {of} requires it");
+                Err(Error::new(SqlState::DEPENDENT_OBJECTS_STILL_EXIST, message)
+                    .hint(format!("You can drop type {of} instead.")))
+            }
+            Some(of) if is_own(&of) => self.drop_named_type(&of, drop.cascade).await,
             Some(ty) if let Some(extension) = ty.extension() => {
                 let message = format!("cannot drop type {ty} because extension {extension} requires it");
                 Err(Error::new(SqlState::DEPENDENT_OBJECTS_STILL_EXIST, message)
@@ -289,10 +296,22 @@ impl Session {
     }
 }
 
-/// Whether it is the type itself, or an array of it; what only has fields of it is not.
+/// Whether CREATE TYPE made it.
+fn is_own(ty: &Type) -> bool {
+    matches!(
+        ty,
+        Type::Enum(_)
+            | Type::Composite(_)
+            | Type::Range(RangeType::Own(_))
+            | Type::Multirange(RangeType::Own(_))
+    )
+}
+
+/// Whether it is the type itself, an array of it, or of the sets of its ranges; what only has fields of it is not.
 fn is_directly(ty: &Type, of: &Type) -> bool {
     match ty {
         Type::Array(item) => is_directly(item, of),
+        Type::Multirange(ranges) => Type::Range(ranges.clone()).oid() == of.oid(),
         ty => ty.oid() == of.oid(),
     }
 }
@@ -342,16 +361,26 @@ fn schema_and_name(of: &Type) -> (&str, &str) {
     match of {
         Type::Enum(of) => (&of.schema, &of.name),
         Type::Composite(of) => (&of.schema, &of.name),
+        Type::Range(RangeType::Own(of)) => (&of.schema, &of.name),
+        Type::Multirange(RangeType::Own(of)) => (&of.multirange_schema, &of.multirange_name),
         _ => ("", ""),
     }
 }
 
-/// The same type by another name.
+/// The same type by another name; of a multirange, the ranges that it is of.
 fn moved(of: &Type, schema: &str, name: &str) -> Type {
     let (schema, name) = (schema.to_owned(), name.to_owned());
     match of {
         Type::Enum(of) => Type::Enum(Enum { schema, name, ..Enum::clone(of) }.into()),
         Type::Composite(of) => Type::Composite(Composite { schema, name, ..Composite::clone(of) }.into()),
+        Type::Range(RangeType::Own(of)) => {
+            Type::Range(RangeType::Own(OwnRange { schema, name, ..OwnRange::clone(of) }.into()))
+        }
+        Type::Multirange(RangeType::Own(of)) => {
+            let (multirange_schema, multirange_name) = (schema, name);
+            let moved = OwnRange { multirange_schema, multirange_name, ..OwnRange::clone(of) };
+            Type::Range(RangeType::Own(moved.into()))
+        }
         other => other.clone(),
     }
 }
@@ -395,6 +424,12 @@ fn with_definition(catalog: &Catalog, definition: &Type) -> Vec<Object> {
         if let Some(Type::Composite(new)) = Type::Composite(of.definition.clone()).with_definition(definition)
         {
             changed.push(Object::Composite(CompositeObject { definition: new, comment: of.comment.clone() }));
+        }
+    }
+    for of in catalog.ranges() {
+        let old = Type::Range(RangeType::Own(of.definition.clone()));
+        if let Some(Type::Range(RangeType::Own(definition))) = old.with_definition(definition) {
+            changed.push(Object::Range(RangeObject { definition, ..RangeObject::clone(of) }));
         }
     }
     for table in catalog.tables() {

@@ -62,6 +62,11 @@ pub fn all(catalog: &Catalog) -> Vec<Description> {
     for of in catalog.composites() {
         of.comment.iter().for_each(|text| add(of.definition.oid, PG_TYPE_OID, 0, text));
     }
+    for of in catalog.ranges() {
+        of.comment.iter().for_each(|text| add(of.definition.oid, PG_TYPE_OID, 0, text));
+        let set = of.definition.multirange_oid;
+        of.multirange_comment.iter().for_each(|text| add(set, PG_TYPE_OID, 0, text));
+    }
     for domain in catalog.domains() {
         domain.comment.iter().for_each(|text| add(domain.oid, PG_TYPE_OID, 0, text));
     }

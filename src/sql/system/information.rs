@@ -8,7 +8,7 @@ use crate::planner::bindings::Execution;
 use crate::sql::dml::through_view::changeable_columns;
 use crate::sql::system::relation::{Relation, Rows, cells, none};
 use crate::sql::system::{INFORMATION_SCHEMA, OWNER, PG_CATALOG, listed_views, partitions};
-use crate::types::{Type, Value};
+use crate::types::{RangeType, Type, Value};
 
 macro_rules! relation {
     ($oid:literal, $name:literal, $columns:literal, $rows:expr) => {
@@ -337,6 +337,8 @@ fn type_cells(database: &str, catalog: &Catalog, ty: &Type, number: u16) -> Vec<
     let schema = match (item, created) {
         (Type::Enum(of), _) => of.schema.as_str(),
         (Type::Composite(of), _) => of.schema.as_str(),
+        (Type::Range(RangeType::Own(of)), _) => of.schema.as_str(),
+        (Type::Multirange(RangeType::Own(of)), _) => of.multirange_schema.as_str(),
         (_, Some(extension)) => extension.schema.as_str(),
         (item, _) if item.is_pgvectors() && catalog.schema(PUBLIC_SCHEMA).is_some() => PUBLIC_SCHEMA,
         _ => PG_CATALOG,
@@ -346,6 +348,7 @@ fn type_cells(database: &str, catalog: &Catalog, ty: &Type, number: u16) -> Vec<
         Type::Vector(_) | Type::Halfvec(_) | Type::Sparsevec(_) | Type::Enum(_) | Type::Composite(_) => {
             "USER-DEFINED".to_owned()
         }
+        Type::Range(RangeType::Own(_)) | Type::Multirange(RangeType::Own(_)) => "USER-DEFINED".to_owned(),
         ty if ty.extension().is_some() => "USER-DEFINED".to_owned(),
         Type::Bit(_) => "bit".to_owned(),
         other => other.standard_name(),

@@ -58,7 +58,7 @@ pub(crate) use names::{qualified, quote_ident};
 pub(crate) use partitions::shown_bound;
 pub(crate) use routines::by_oid as function_by_oid;
 pub(crate) use sequence::SequenceTable;
-pub(crate) use types::check_opclass;
+pub(crate) use types::{check_opclass, collation, is_default_opclass, opclass_oid};
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};

@@ -7,7 +7,7 @@ use crate::error::{Error, Result, SqlState};
 use crate::planner::bindings::Execution;
 use crate::sql::system::{INFORMATION_SCHEMA, INFORMATION_SCHEMA_OID, PG_CATALOG, PG_CATALOG_OID, VIEWS};
 use crate::sql::type_names::does_not_exist;
-use crate::types::Type;
+use crate::types::{RangeType, Type};
 
 /// `schema.name`, each quoted where needed.
 pub fn qualified(schema: &str, name: &str) -> String {
@@ -236,6 +236,10 @@ pub fn type_out(execution: &Execution, ty: &Type, typmod: Option<i32>) -> String
         }
         (Type::Enum(of), _) => user_type_out(execution, &of.schema, &of.name),
         (Type::Composite(of), _) => user_type_out(execution, &of.schema, &of.name),
+        (Type::Range(RangeType::Own(of)), _) => user_type_out(execution, &of.schema, &of.name),
+        (Type::Multirange(RangeType::Own(of)), _) => {
+            user_type_out(execution, &of.multirange_schema, &of.multirange_name)
+        }
         // Not `bit`, which would mean one bit.
         (Type::Bit(_), Some(..0)) => "\"bit\"".to_owned(),
         (ty, typmod) => {

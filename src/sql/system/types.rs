@@ -133,7 +133,11 @@ pub fn alignment(ty: &Type) -> char {
         (Type::Network(_), _) => 'i',
         (Type::Tid, _) => 's',
         (Type::Uuid | Type::Name, _) => 'c',
-        (Type::Range(of), _) => alignment(&of.element()),
+        // As long as the element's, where that is longer than that of a length.
+        (Type::Range(of) | Type::Multirange(of), _) => match alignment(&of.element()) {
+            'd' => 'd',
+            _ => 'i',
+        },
         (_, 8) => 'd',
         (_, 2) => 's',
         (_, 1) => 'c',
@@ -163,8 +167,13 @@ pub fn collation(ty: &Type) -> u32 {
 
 /// The collation of a column, which may name one.
 pub fn collation_of(column: &Column) -> u32 {
-    let named = COLLATIONS.iter().find(|(_, name)| column.collation.as_deref() == Some(*name));
-    named.map_or_else(|| collation(&column.ty), |(oid, _)| *oid)
+    collation_oid(column.collation.as_deref(), &column.ty)
+}
+
+/// The collation of values of a type, where one may be named.
+fn collation_oid(named: Option<&str>, ty: &Type) -> u32 {
+    let named = COLLATIONS.iter().find(|(_, name)| named == Some(*name));
+    named.map_or_else(|| collation(ty), |(oid, _)| *oid)
 }
 
 /// The name of the collation of a column, when it is not the default.
@@ -205,6 +214,7 @@ fn function_name(ty: &Type, suffix: &str) -> String {
         Type::Money => format!("cash_{suffix}"),
         Type::Array(_) => format!("array_{suffix}"),
         Type::Range(_) => format!("range_{suffix}"),
+        Type::Multirange(_) => format!("multirange_{suffix}"),
         Type::Date
         | Type::Json
         | Type::JsonPath
@@ -272,7 +282,7 @@ pub fn in_out_functions(public: u32) -> Vec<InOut> {
     };
     let (of_extensions, others): (Vec<_>, Vec<_>) = ENTRIES
         .iter()
-        .filter(|(ty, _)| !matches!(ty, Type::Range(_)))
+        .filter(|(ty, _)| !matches!(ty, Type::Range(_) | Type::Multirange(_)))
         .partition(|(ty, _)| ty.extension().is_some());
     for (ty, entry) in others {
         add(namespace(ty, public), entry.oid, None, &|suffix| function_name(ty, suffix), true);
@@ -287,6 +297,7 @@ pub fn in_out_functions(public: u32) -> Vec<InOut> {
     for (ty, entry) in of_extensions {
         add(PG_CATALOG_OID, entry.oid, ty.extension(), &|suffix| function_name(ty, suffix), true);
     }
+    add(PG_CATALOG_OID, 4537, None, &|suffix| format!("multirange_{suffix}"), true);
     all
 }
 
@@ -303,17 +314,25 @@ fn labels(execution: &Execution, rows: &mut Rows) -> Result<()> {
     Ok(())
 }
 
-/// pg_range. There are no multiranges.
-fn ranges(_execution: &Execution, rows: &mut Rows) -> Result<()> {
-    for of in RangeType::ALL {
-        let (range, element) = (Type::Range(of), of.element());
-        let canonical = match of {
+/// pg_range.
+fn ranges(execution: &Execution, rows: &mut Rows) -> Result<()> {
+    let catalog = execution.session.catalog();
+    let own = catalog.ranges().map(|of| RangeType::Own(of.definition.clone()));
+    for of in RangeType::BUILT_IN.into_iter().chain(own) {
+        let element = of.element();
+        let (collation, difference) = match &of {
+            RangeType::Own(of) => (collation_oid(of.collation.as_deref(), &element), of.subtype_diff.clone()),
+            built_in => (0, Some(format!("{}_subdiff", built_in.name()))),
+        };
+        let canonical = match &of {
             RangeType::Int4 | RangeType::Int8 | RangeType::Date => format!("{}_canonical", of.name()),
-            RangeType::Num | RangeType::Ts | RangeType::Tstz => "-".to_owned(),
+            RangeType::Num | RangeType::Ts | RangeType::Tstz | RangeType::Own(_) => "-".to_owned(),
         };
         rows.add(cells! {
-            rngtypid: range.oid(), rngsubtype: element.oid(), rngmultitypid: 0u32, rngcollation: 0u32,
+            rngtypid: Type::Range(of.clone()).oid(), rngsubtype: element.oid(),
+            rngmultitypid: Type::Multirange(of).oid(), rngcollation: collation,
             rngsubopc: opclass_oid(IndexMethod::Btree, None, &element), rngcanonical: canonical,
+            rngsubdiff: difference.unwrap_or_else(|| "-".to_owned()),
         });
     }
     Ok(())
@@ -325,6 +344,8 @@ fn own_types(catalog: &Catalog, public: u32, rows: &mut Rows) {
         let schema = catalog.schema(schema).map_or(public, |schema| schema.oid);
         let (prefix, kind, relation) = match &ty {
             Type::Composite(of) => ("record", 'c', of.relation),
+            Type::Range(_) => ("range", 'r', 0),
+            Type::Multirange(_) => ("multirange", 'm', 0),
             _ => ("enum", 'e', 0),
         };
         let function = |suffix: &str| format!("{prefix}_{suffix}");
@@ -387,7 +408,11 @@ fn types(execution: &Execution, rows: &mut Rows) -> Result<()> {
                 | Type::Interval(_)
                 | Type::Varbit(_)
         );
-        let kind = if let Type::Range(_) = ty { 'r' } else { 'b' };
+        let kind = match ty {
+            Type::Range(_) => 'r',
+            Type::Multirange(_) => 'm',
+            _ => 'b',
+        };
         // Handlers of subscripts are named by the types that have their own.
         let subscripts = match ty {
             Type::Hstore => "hstore_subscript_handler",
@@ -614,7 +639,7 @@ fn classes() -> Vec<OperatorClass> {
     ] {
         add(method, name.to_owned(), ty, default);
     }
-    for of in RangeType::ALL {
+    for of in RangeType::BUILT_IN {
         add(IndexMethod::Gist, "range_ops".to_owned(), &Type::Range(of), true);
     }
     for method in [IndexMethod::Btree, IndexMethod::Bitmap, IndexMethod::Hash] {
@@ -638,7 +663,11 @@ fn default_class(method: IndexMethod, ty: &Type, name: &str) -> String {
     if *ty == Type::Hstore {
         return format!("{}_{name}_ops", method.name());
     }
-    let name = if let Type::Range(_) = ty { "range" } else { name };
+    let name = match ty {
+        Type::Range(_) => "range",
+        Type::Multirange(_) => "multirange",
+        _ => name,
+    };
     format!("{name}_ops")
 }
 
@@ -677,7 +706,10 @@ pub fn is_default_opclass(method: IndexMethod, named: &str, ty: &Type) -> bool {
 /// 42704 for an operator class that is not there, 42804 for one that is not of the type.
 pub fn check_opclass(method: IndexMethod, named: &str, ty: &Type) -> Result<()> {
     let bare = ty.bare();
-    if let (Type::Enum(_), "enum_ops") = (&bare, named) {
+    if let (Type::Enum(_), "enum_ops")
+    | (Type::Range(_), "range_ops")
+    | (Type::Multirange(_), "multirange_ops") = (&bare, named)
+    {
         return Ok(());
     }
     let classes = classes();

@@ -39,15 +39,36 @@ pub fn tsquery_type() -> DataType {
 
 /// Bytes that sort as the ranges do, in a list whose items are named by the type, so that each is a type of its own.
 /// (A Struct of two ends would compare field by field, but knows no infinite end that comes last, and no empty range.)
-pub fn range_type(of: RangeType) -> DataType {
-    DataType::LargeList(Arc::new(Field::new(of.name(), DataType::UInt8, true)))
+pub fn range_type(of: &RangeType) -> DataType {
+    DataType::LargeList(Arc::new(Field::new(of.tag(), DataType::UInt8, true)))
 }
+
+/// The same of sets of ranges.
+pub fn multirange_type(of: &RangeType) -> DataType {
+    DataType::LargeList(Arc::new(Field::new(multirange_tag(of), DataType::UInt8, true)))
+}
+
+/// What the items of sets are called.
+pub fn multirange_tag(of: &RangeType) -> String {
+    format!("{SETS}{}", of.tag())
+}
+
+/// Before the tag of the type whose ranges a set is made of.
+const SETS: &str = "sets of ";
 
 /// The type of the ranges in lists of this type.
 pub fn range_of(ty: &DataType) -> Option<RangeType> {
     match ty {
+        DataType::LargeList(item) if *item.data_type() == DataType::UInt8 => RangeType::from_tag(item.name()),
+        _ => None,
+    }
+}
+
+/// The type of the ranges whose sets are in lists of this type.
+pub fn multirange_of(ty: &DataType) -> Option<RangeType> {
+    match ty {
         DataType::LargeList(item) if *item.data_type() == DataType::UInt8 => {
-            RangeType::from_name(item.name())
+            item.name().strip_prefix(SETS).and_then(RangeType::from_tag)
         }
         _ => None,
     }
@@ -312,7 +333,7 @@ pub type BytesBuilder<T> = ListBuilder<Bytes<T>>;
 
 /// Bytes, as wide as `T`s.
 pub struct Bytes<T: ArrowPrimitiveType> {
-    name: &'static str,
+    name: String,
     bytes: Vec<T::Native>,
 }
 
@@ -323,7 +344,7 @@ impl<T: ArrowPrimitiveType> Items for Bytes<T> {
 
     fn finish(&mut self) -> (Field, ArrayRef) {
         let bytes = PrimitiveArray::<T>::new(std::mem::take(&mut self.bytes).into(), None);
-        (Field::new(self.name, T::DATA_TYPE, true), Arc::new(bytes))
+        (Field::new(&self.name, T::DATA_TYPE, true), Arc::new(bytes))
     }
 }
 
@@ -336,8 +357,8 @@ where
     }
 
     /// Of lists whose items have a name.
-    pub fn named(name: &'static str, rows: usize) -> BytesBuilder<T> {
-        ListBuilder::of(Bytes { name, bytes: Vec::new() }, rows)
+    pub fn named(name: impl Into<String>, rows: usize) -> BytesBuilder<T> {
+        ListBuilder::of(Bytes { name: name.into(), bytes: Vec::new() }, rows)
     }
 
     pub fn append(&mut self, bytes: &[u8]) {
