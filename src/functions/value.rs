@@ -522,7 +522,8 @@ impl ScalarUDFImpl for ValueFunction {
         let fields = &args.arg_fields;
         let returns = overload.returns.of(fields.len(), |index| type_of(&fields[index]));
         let look = look_of(&args.config_options);
-        let result = evaluate(&overload, &returns, &columns, &types, &blanks, rows, look).map_err(external)?;
+        let result =
+            evaluate(&overload, &returns, &columns, &types, &blanks, rows, look).map_err(external)?;
         answer(result, constant)
     }
 }

@@ -42,9 +42,9 @@ use crate::sql::system::SequenceTable;
 use crate::sql::system_columns;
 use crate::sql::type_names;
 use crate::table::provider::{SLOT_COLUMN, SystemColumns, TableSourceProvider};
-use crate::types::{OwnRange, RangeType, Type};
 use crate::types::arrow::errors::{external, from_datafusion};
 use crate::types::arrow::plain_field;
+use crate::types::{OwnRange, RangeType, Type};
 
 /// What a statement is planned against.
 pub struct PlanContext<'a> {

@@ -20,8 +20,8 @@ use crate::error::{Error, Result};
 use crate::types::numeric::{SMALL_DIGITS, wire};
 use crate::types::record::Named;
 use crate::types::{
-    Bits, Composite, Hstore, Interval, Multirange, Network, Numeric, Range, Sparsevec, Tid, Timetz, TsQuery, TsVector,
-    Type, Value, halfvec,
+    Bits, Composite, Hstore, Interval, Multirange, Network, Numeric, Range, Sparsevec, Tid, Timetz, TsQuery,
+    TsVector, Type, Value, halfvec,
 };
 
 /// Longest row, `vector(n)` cells not counted: the storage takes entries of 1 GiB, and a log record has to hold it.

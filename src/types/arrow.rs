@@ -49,8 +49,8 @@ use datafusion::common::ScalarValue;
 use crate::error::{Error, Result, SqlState};
 use crate::types::numeric::is_narrow;
 use crate::types::{
-    CompositeType, EnumType, Hstore, Interval, Multirange, Network, Numeric, Range, RecordField, Tid, Timetz, TsVector,
-    Type, Value, numeric,
+    CompositeType, EnumType, Hstore, Interval, Multirange, Network, Numeric, Range, RecordField, Tid, Timetz,
+    TsVector, Type, Value, numeric,
 };
 
 /// Field metadata key of the SQL type, whose value is the type as JSON.
@@ -333,9 +333,7 @@ pub fn value_at(array: &ArrayRef, row: usize, ty: &Type) -> Result<Value> {
         Type::Bit(_) | Type::Varbit(_) => Value::Bits(lists::bits(downcast(array)?, row)?),
         Type::TsVector => Value::TsVector(TsVector::from_bytes(lists::bytes(downcast(array)?, row)?)),
         Type::TsQuery => Value::TsQuery(lists::tsquery(downcast(array)?, row)?),
-        Type::Range(of) => {
-            Value::Range(Range::from_bytes(of.clone(), lists::bytes(downcast(array)?, row)?)?)
-        }
+        Type::Range(of) => Value::Range(Range::from_bytes(of.clone(), lists::bytes(downcast(array)?, row)?)?),
         Type::Multirange(of) => {
             Value::Multirange(Multirange::from_bytes(of.clone(), lists::bytes(downcast(array)?, row)?)?)
         }
@@ -537,9 +535,7 @@ impl Builder {
             Type::TsVector => Cells::TsVector(lists::BytesBuilder::new(rows)),
             Type::TsQuery => Cells::TsQuery(lists::BytesBuilder::new(rows)),
             Type::Range(of) => Cells::Range(lists::BytesBuilder::named(of.tag(), rows)),
-            Type::Multirange(of) => {
-                Cells::Range(lists::BytesBuilder::named(lists::multirange_tag(of), rows))
-            }
+            Type::Multirange(of) => Cells::Range(lists::BytesBuilder::named(lists::multirange_tag(of), rows)),
             Type::Network(of) => Cells::Network(lists::BytesBuilder::named(of.name(), rows)),
             Type::Hstore => Cells::Hstore(lists::BytesBuilder::named(lists::HSTORE, rows)),
             Type::Oid => Cells::Oid(UInt32Builder::with_capacity(rows)),
@@ -856,6 +852,10 @@ mod tests {
             (Type::Oid, Value::Oid(u32::MAX)),
             (Type::Range(RangeType::Int4), Value::Range(Range::empty(RangeType::Int4))),
             (Type::Network(NetworkType::Cidr), Value::Network(cidr)),
+            (
+                Type::Multirange(RangeType::Int4),
+                Value::Multirange(Multirange::new(RangeType::Int4, Vec::new())),
+            ),
             (Type::Range(RangeType::Tstz), Value::Range(Range::empty(RangeType::Tstz))),
         ]
     }

@@ -20,8 +20,8 @@ use crate::types::dimensions::{self, DIMENSIONS_MAX, too_many};
 use crate::types::interval::Limits;
 use crate::types::vector::{self, Kind};
 use crate::types::{
-    Interval, Tid, Timetz, Type, Value, bits, cast, datetime, f16, halfvec, hstore, json, multirange, network, numeric,
-    range, record, sparsevec, tsquery, tsvector,
+    Interval, Tid, Timetz, Type, Value, bits, cast, datetime, f16, halfvec, hstore, json, multirange,
+    network, numeric, range, record, sparsevec, tsquery, tsvector,
 };
 
 /// 2000-01-01 in days since 1970-01-01.

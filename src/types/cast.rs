@@ -11,8 +11,8 @@ use crate::types::look::Look;
 use crate::types::vector::{self, Kind};
 use crate::types::zone::Zone;
 use crate::types::{
-    Bits, Interval, Multirange, NetworkType, Numeric, RecordField, Sparsevec, Timetz, Type, Value, bits, halfvec, hstore,
-    json, text,
+    Bits, Interval, Multirange, NetworkType, Numeric, RecordField, Sparsevec, Timetz, Type, Value, bits,
+    halfvec, hstore, json, text,
 };
 
 /// PostgreSQL's NAMEDATALEN - 1, in bytes.

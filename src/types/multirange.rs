@@ -114,7 +114,8 @@ impl Multirange {
         let mut ranges: Vec<Range> = Vec::new();
         while !reader.is_empty() {
             let range = Range::decode(of.clone(), &mut reader)?;
-            let follows = ranges.last().is_none_or(|last| last.is_before(&range) && !last.is_adjacent(&range));
+            let follows =
+                ranges.last().is_none_or(|last| last.is_before(&range) && !last.is_adjacent(&range));
             if range.is_empty() || !follows {
                 return Err(Error::internal("bytes that are no multirange"));
             }
@@ -154,8 +155,9 @@ pub fn holds(relation: Relation, left: &Value, right: &Value) -> Result<bool> {
         _ => {}
     }
     let ((a, hull), (b, other_hull)) = (ranges_of(left)?, ranges_of(right)?);
-    let covers =
-        |outer: &[Range], inner: &[Range]| inner.iter().all(|i| i.is_empty() || outer.iter().any(|o| o.contains(i)));
+    let covers = |outer: &[Range], inner: &[Range]| {
+        inner.iter().all(|i| i.is_empty() || outer.iter().any(|o| o.contains(i)))
+    };
     match relation {
         Relation::Contains => Ok(covers(a, b)),
         Relation::ContainedBy => Ok(covers(b, a)),

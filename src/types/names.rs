@@ -104,24 +104,12 @@ pub const ENTRIES: &[(Type, Entry)] = &[
     (Type::Range(RangeType::Tstz), entry(3910, 3911, "tstzrange", "tstzrange", -1, 'R')),
     (Type::Range(RangeType::Date), entry(3912, 3913, "daterange", "daterange", -1, 'R')),
     (Type::Range(RangeType::Int8), entry(3926, 3927, "int8range", "int8range", -1, 'R')),
-    (
-        Type::Multirange(RangeType::Int4),
-        entry(4451, 6150, "int4multirange", "int4multirange", -1, 'R'),
-    ),
+    (Type::Multirange(RangeType::Int4), entry(4451, 6150, "int4multirange", "int4multirange", -1, 'R')),
     (Type::Multirange(RangeType::Num), entry(4532, 6151, "nummultirange", "nummultirange", -1, 'R')),
     (Type::Multirange(RangeType::Ts), entry(4533, 6152, "tsmultirange", "tsmultirange", -1, 'R')),
-    (
-        Type::Multirange(RangeType::Tstz),
-        entry(4534, 6153, "tstzmultirange", "tstzmultirange", -1, 'R'),
-    ),
-    (
-        Type::Multirange(RangeType::Date),
-        entry(4535, 6155, "datemultirange", "datemultirange", -1, 'R'),
-    ),
-    (
-        Type::Multirange(RangeType::Int8),
-        entry(4536, 6157, "int8multirange", "int8multirange", -1, 'R'),
-    ),
+    (Type::Multirange(RangeType::Tstz), entry(4534, 6153, "tstzmultirange", "tstzmultirange", -1, 'R')),
+    (Type::Multirange(RangeType::Date), entry(4535, 6155, "datemultirange", "datemultirange", -1, 'R')),
+    (Type::Multirange(RangeType::Int8), entry(4536, 6157, "int8multirange", "int8multirange", -1, 'R')),
     (Type::Network(NetworkType::Inet), entry(869, 1041, "inet", "inet", -1, 'I')),
     (Type::Network(NetworkType::Cidr), entry(650, 651, "cidr", "cidr", -1, 'I')),
     (Type::Network(NetworkType::Macaddr), entry(829, 1040, "macaddr", "macaddr", 6, 'U')),
@@ -146,18 +134,8 @@ const VOID: Entry = entry(2_278, 0, "void", "void", 4, 'P');
 const RECORD: Entry = entry(2_249, 2_287, "record", "record", -1, 'P');
 
 /// Names that are types in PostgreSQL or pgvector and not here, so that they are refused by name instead of unknown.
-const UNSUPPORTED: &[&str] = &[
-    "box",
-    "circle",
-    "line",
-    "lseg",
-    "path",
-    "pg_lsn",
-    "point",
-    "polygon",
-    "txid_snapshot",
-    "xml",
-];
+const UNSUPPORTED: &[&str] =
+    &["box", "circle", "line", "lseg", "path", "pg_lsn", "point", "polygon", "txid_snapshot", "xml"];
 
 impl Type {
     /// The pg_type row; an array's is its item's. Types that users make have none of their own: their oid, name and

@@ -39,9 +39,9 @@ mod place;
 
 pub use io::{parse, print, receive, send};
 pub use own::{MULTIRANGE_SUFFIX, Maker, OwnRange, OwnRangeType};
-use place::{Edge, Point};
-pub use place::{BELOW_ALL, BEYOND_ALL, ENDLESS_ABOVE, ENDLESS_BELOW, place_of, takes};
 use place::Ends;
+pub use place::{BELOW_ALL, BEYOND_ALL, ENDLESS_ABOVE, ENDLESS_BELOW, place_of, takes};
+use place::{Edge, Point};
 
 /// The types of ranges.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]

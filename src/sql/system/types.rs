@@ -706,8 +706,9 @@ pub fn is_default_opclass(method: IndexMethod, named: &str, ty: &Type) -> bool {
 /// 42704 for an operator class that is not there, 42804 for one that is not of the type.
 pub fn check_opclass(method: IndexMethod, named: &str, ty: &Type) -> Result<()> {
     let bare = ty.bare();
-    if let (Type::Enum(_), "enum_ops") | (Type::Range(_), "range_ops") | (Type::Multirange(_), "multirange_ops") =
-        (&bare, named)
+    if let (Type::Enum(_), "enum_ops")
+    | (Type::Range(_), "range_ops")
+    | (Type::Multirange(_), "multirange_ops") = (&bare, named)
     {
         return Ok(());
     }

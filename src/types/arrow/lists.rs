@@ -59,9 +59,7 @@ const SETS: &str = "sets of ";
 /// The type of the ranges in lists of this type.
 pub fn range_of(ty: &DataType) -> Option<RangeType> {
     match ty {
-        DataType::LargeList(item) if *item.data_type() == DataType::UInt8 => {
-            RangeType::from_tag(item.name())
-        }
+        DataType::LargeList(item) if *item.data_type() == DataType::UInt8 => RangeType::from_tag(item.name()),
         _ => None,
     }
 }

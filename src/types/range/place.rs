@@ -32,7 +32,9 @@ fn shape_of(element: &Type) -> Option<Shape> {
         Type::Int2 | Type::Int4 | Type::Int8 | Type::Oid | Type::Money | Type::Bool => Shape::Whole,
         Type::Date | Type::Time(_) | Type::Timestamp(_) | Type::Timestamptz(_) => Shape::Whole,
         Type::Float4 | Type::Float8 => Shape::Whole,
-        Type::Text | Type::Varchar(_) | Type::Bpchar(_) | Type::Name | Type::Bytea | Type::Uuid => Shape::Bytes,
+        Type::Text | Type::Varchar(_) | Type::Bpchar(_) | Type::Name | Type::Bytea | Type::Uuid => {
+            Shape::Bytes
+        }
         Type::Timetz(_) | Type::Network(_) | Type::Bit(_) | Type::Varbit(_) => Shape::Bytes,
         _ => return None,
     })
