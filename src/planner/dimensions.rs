@@ -23,6 +23,7 @@ use crate::planner::comparison;
 use crate::planner::operators::{Operand, array_operand, call, no_operator, operator_of_numbers};
 use crate::types::Type;
 use crate::types::arrow::errors::external;
+use crate::types::arrow::lists::multirange_of;
 use crate::types::arrow::{field, type_of};
 use crate::types::dimensions::{DIMENSIONS_MAX, too_many};
 
@@ -143,10 +144,13 @@ pub fn settle_cast(cast: &Cast, schema: &DFSchema) -> Option<Expr> {
     Some(Expr::Cast(Cast::new_from_field(cast.expr.clone(), kept)))
 }
 
-/// The elements of an array of one dimension are the array.
+/// The elements of an array of one dimension are the array; those of a multirange, which is none, are its ranges.
 pub fn settle_elements(call: &ScalarFunction, schema: &DFSchema) -> Option<Expr> {
+    let is_set = |expr: &Expr| expr.get_type(schema).is_ok_and(|ty| multirange_of(&ty).is_some());
     match call.args.as_slice() {
-        [array] if call.func.name() == ELEMENTS && of(array, schema) < 2 => Some(array.clone()),
+        [array] if call.func.name() == ELEMENTS && of(array, schema) < 2 && !is_set(array) => {
+            Some(array.clone())
+        }
         _ => None,
     }
 }

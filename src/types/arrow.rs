@@ -864,6 +864,10 @@ mod tests {
             (Type::Oid, Value::Oid(u32::MAX)),
             (Type::Range(RangeType::Int4), Value::Range(Range::empty(RangeType::Int4))),
             (Type::Network(NetworkType::Cidr), Value::Network(cidr)),
+            (
+                Type::Multirange(RangeType::Int4),
+                Value::Multirange(Multirange::new(RangeType::Int4, Vec::new())),
+            ),
             (Type::Range(RangeType::Tstz), Value::Range(Range::empty(RangeType::Tstz))),
         ]
     }

@@ -109,7 +109,7 @@ fn cell(ty: &Type, n: u32) -> Value {
                 RangeType::Int4 => texts[n as usize % 4].to_owned(),
                 _ => format!("[2026-01-01,2026-01-{:02})", n + 2),
             };
-            Value::Range(parse(*of, &text, crate::types::Look::PLAIN).unwrap())
+            Value::Range(parse(of.clone(), &text, crate::types::Look::PLAIN).unwrap())
         }
         Type::Array(_) => Value::Array(vec![Value::Int4(n as i32), Value::Int4(7)]),
         Type::Vector(_) => Value::Vector(vec![n as f32, 1.0]),

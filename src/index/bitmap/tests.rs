@@ -506,9 +506,9 @@ fn a_value_of_another_type_ends_the_answers() {
 fn ranges_are_found_as_they_lie() {
     let of = RangeType::Int4;
     let texts = ["empty", "[1,5)", "[3,9]", "(,4)", "[5,)", "(,)", "[1,5)", "[9,9]", "[4,4]"];
-    let range = |text: &str| parse(of, text, crate::types::Look::PLAIN).unwrap();
+    let range = |text: &str| parse(of.clone(), text, crate::types::Look::PLAIN).unwrap();
     let ranges: Vec<Range> = texts.iter().map(|text| range(text)).collect();
-    let mut index = ColumnIndex::for_type(&Type::Range(of)).unwrap();
+    let mut index = ColumnIndex::for_type(&Type::Range(of.clone())).unwrap();
     for (slot, range) in ranges.iter().enumerate() {
         index.set(slot as u32 * 10_000, &Value::Range(range.clone()));
     }

@@ -70,6 +70,7 @@ impl Session {
         let subtype = named.resolve(catalog, &path)?.bare();
         match takes(&subtype) {
             true => Ok(subtype),
+            false if subtype == Type::Json => Err(without_order(&subtype)),
             false => Err(Error::unsupported(format!("a range over the type {subtype}"))),
         }
     }
@@ -133,14 +134,15 @@ fn check_class(options: &RangeOptions, subtype: &Type) -> Result<()> {
             }
         }
         None if opclass_oid(IndexMethod::Btree, None, subtype) != 0 => Ok(()),
-        None => {
-            let message =
-                format!("data type {subtype} has no default operator class for access method \"btree\"");
-            Err(Error::new(SqlState::UNDEFINED_OBJECT, message).hint(
-                "You must specify an operator class for the range type or define a default operator class for the subtype.",
-            ))
-        }
+        None => Err(without_order(subtype)),
     }
+}
+
+fn without_order(subtype: &Type) -> Error {
+    let message = format!("data type {subtype} has no default operator class for access method \"btree\"");
+    Error::new(SqlState::UNDEFINED_OBJECT, message).hint(
+        "You must specify an operator class for the range type or define a default operator class for the subtype.",
+    )
 }
 
 fn difference(options: &RangeOptions, subtype: &Type) -> Result<Option<String>> {

@@ -6,6 +6,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::types::{Look, Numeric, Zone};
 
 fn read(of: RangeType, text: &str) -> Range {
     parse(of, text, Look::PLAIN).unwrap_or_else(|error| panic!("{text}: {}", error.message()))
@@ -131,7 +132,7 @@ fn last(cover: Cover) -> i64 {
     63 - i64::from(cover.leading_zeros()) - MIDDLE
 }
 
-fn value(of: RangeType, number: i32) -> Value {
+fn value(of: &RangeType, number: i32) -> Value {
     match of {
         RangeType::Num => Value::Numeric(Numeric::from_integer(i64::from(number))),
         RangeType::Date => Value::Date(number),
@@ -151,33 +152,33 @@ fn ranges(of: RangeType) -> impl Strategy<Value = (Range, Cover)> {
         };
         let width = if of == RangeType::Num { 2 } else { 1 };
         let bound = |(number, inclusive): (Option<i32>, bool)| Bound {
-            value: number.map_or(Value::Null, |number| value(of, number)),
+            value: number.map_or(Value::Null, |number| value(&of, number)),
             inclusive,
         };
         let from = lower.0.map_or(-MIDDLE, |low| i64::from(low) * width + i64::from(!lower.1));
         let to = upper.0.map_or(MIDDLE, |high| i64::from(high) * width - i64::from(!upper.1));
-        (Range::new(of, &bound(lower), &bound(upper)).unwrap(), cover(from, to))
+        (Range::new(of.clone(), &bound(lower), &bound(upper)).unwrap(), cover(from, to))
     })
 }
 
 fn pairs() -> impl Strategy<Value = (RangeType, (Range, Cover), (Range, Cover))> {
     let types = prop_oneof![Just(RangeType::Int4), Just(RangeType::Num), Just(RangeType::Date)];
-    types.prop_flat_map(|of| (Just(of), ranges(of), ranges(of)))
+    types.prop_flat_map(|of| (Just(of.clone()), ranges(of.clone()), ranges(of)))
 }
 
 proptest! {
     #[test]
     fn ranges_come_back((of, (range, covered), _) in pairs()) {
-        prop_assert_eq!(&read(of, &shown(&range)), &range);
-        prop_assert_eq!(&Range::from_bytes(of, &range.bytes()).unwrap(), &range);
+        prop_assert_eq!(&read(of.clone(), &shown(&range)), &range);
+        prop_assert_eq!(&Range::from_bytes(of.clone(), &range.bytes()).unwrap(), &range);
         let mut sent = Vec::new();
         send(&range, &mut sent);
-        prop_assert_eq!(&receive(of, &sent).unwrap(), &range);
+        prop_assert_eq!(&receive(of.clone(), &sent).unwrap(), &range);
         prop_assert_eq!(range.is_empty(), covered == 0);
         let width = if of == RangeType::Num { 2 } else { 1 };
         for number in -8..=8 {
             let covers = covered & cover(i64::from(number) * width, i64::from(number) * width) != 0;
-            prop_assert_eq!(range.has(&value(of, number)).unwrap(), covers);
+            prop_assert_eq!(range.has(&value(&of, number)).unwrap(), covers);
         }
     }
 
@@ -201,7 +202,7 @@ proptest! {
             let width = if of == RangeType::Num { 2 } else { 1 };
             (-7..=7i32).all(|number| {
                 let place = i64::from(number) * width;
-                range.has(&value(of, number)).unwrap() == (covered & cover(place, place) != 0)
+                range.has(&value(&of, number)).unwrap() == (covered & cover(place, place) != 0)
             })
         };
         let meet = a.intersection(&b);
@@ -232,5 +233,67 @@ proptest! {
         let key = |covered: Cover| (covered != 0).then(|| (first(covered), last(covered)));
         prop_assert_eq!(a.bytes().cmp(&b.bytes()), key(x).cmp(&key(y)));
         prop_assert_eq!(a.partial_cmp(&b), Some(key(x).cmp(&key(y))));
+    }
+}
+
+/// A type that a user made, over another one.
+fn own(subtype: Type) -> RangeType {
+    let maker = Maker { schema: "public".into(), name: "span".into() };
+    RangeType::Own(
+        OwnRange {
+            oid: 16_400,
+            array_oid: 16_401,
+            multirange_oid: 16_402,
+            multirange_array_oid: 16_403,
+            schema: "public".into(),
+            name: "span".into(),
+            multirange_schema: "public".into(),
+            multirange_name: "span_multirange".into(),
+            maker: maker.clone(),
+            multirange_maker: maker,
+            subtype,
+            collation: None,
+            subtype_diff: None,
+        }
+        .into(),
+    )
+}
+
+/// Values of every subtype, ascending, are shown, kept and sorted as they are.
+#[test]
+fn ends_of_every_subtype_come_back() {
+    let ascending: [(Type, &[&str]); 14] = [
+        (Type::Int2, &["-5", "0", "7"]),
+        (Type::Oid, &["0", "7", "4294967295"]),
+        (Type::Money, &["-$1.00", "$0.00", "$5.25"]),
+        (Type::Bool, &["f", "t"]),
+        (Type::Time(None), &["00:00:00", "12:30:00", "24:00:00"]),
+        (Type::Timetz(None), &["12:00:00+02", "12:00:00+00"]),
+        (Type::Float4, &["-Infinity", "-1.5", "0", "0.1", "Infinity", "NaN"]),
+        (Type::Float8, &["-Infinity", "-1.5", "-1e-300", "0", "0.1", "NaN"]),
+        (Type::Numeric(None), &["-1.5", "0", "10.25"]),
+        (Type::Text, &["\"\"", "\"a b\"", "\"a,b\"", "\"q\"\"x\"", "é"]),
+        (Type::Bytea, &["\"\\\\x\"", "\"\\\\x00\"", "\"\\\\x0001\"", "\"\\\\x01\""]),
+        (Type::Uuid, &["00000000-0000-0000-0000-000000000001", "f0000000-0000-0000-0000-000000000000"]),
+        (Type::Varbit(None), &["0", "01", "1"]),
+        (Type::Network(crate::types::NetworkType::Inet), &["10.0.0.0/8", "10.0.0.1", "192.168.0.1"]),
+    ];
+    for (subtype, texts) in ascending {
+        let of = own(subtype);
+        assert!(takes(&of.element()));
+        let mut before: Option<Range> = None;
+        for text in texts {
+            let range = read(of.clone(), &format!("[{text},{text}]"));
+            assert_eq!(shown(&range), format!("[{text},{text}]"));
+            assert_eq!(Range::from_bytes(of.clone(), &range.bytes()).unwrap(), range, "{text}");
+            if let Some(before) = before {
+                assert!(
+                    before < range && before.is_before(&range) && before.bytes() < range.bytes(),
+                    "{text}"
+                );
+            }
+            before = Some(range);
+        }
+        assert_eq!(RangeType::from_tag(&of.tag()), Some(of));
     }
 }
