@@ -287,7 +287,10 @@ fn ends_of_every_subtype_come_back() {
             assert_eq!(shown(&range), format!("[{text},{text}]"));
             assert_eq!(Range::from_bytes(of.clone(), &range.bytes()).unwrap(), range, "{text}");
             if let Some(before) = before {
-                assert!(before < range && before.is_before(&range) && before.bytes() < range.bytes(), "{text}");
+                assert!(
+                    before < range && before.is_before(&range) && before.bytes() < range.bytes(),
+                    "{text}"
+                );
             }
             before = Some(range);
         }
