@@ -37,7 +37,9 @@ use crate::sql::partitions;
 use crate::sql::rewrite::called_function;
 use crate::sql::routines;
 use crate::sql::sample;
+use crate::sql::shared::parse_name;
 use crate::sql::staged::StagedTable;
+use crate::sql::statement::Name;
 use crate::sql::system::SequenceTable;
 use crate::sql::system_columns;
 use crate::sql::type_names;
@@ -305,13 +307,22 @@ impl Names<'_> {
     /// The function that makes ranges of a user's type, or sets of them. Those that are built in come first.
     fn maker(&self, name: &str) -> Option<Arc<ScalarUDF>> {
         let (catalog, path) = (self.context.catalog, self.context.search_path);
-        if self.context.environment.state().scalar_functions().contains_key(name) {
+        if catalog.ranges().next().is_none()
+            || self.context.environment.state().scalar_functions().contains_key(name)
+        {
             return None;
         }
+        // The planner writes names of several parts as one.
+        let qualified = name.contains('.').then(|| parse_name(name).ok()).flatten();
+        let (schemas, name) = match &qualified {
+            Some(Name { schema: Some(schema), name, .. }) => (std::slice::from_ref(schema), name.as_str()),
+            _ => (path, name),
+        };
         let makes = |of: &OwnRange, schema: &str| {
             [&of.maker, &of.multirange_maker].iter().any(|maker| maker.schema == schema && maker.name == name)
         };
-        let of = path.iter().find_map(|schema| catalog.ranges().find(|of| makes(&of.definition, schema)))?;
+        let of =
+            schemas.iter().find_map(|schema| catalog.ranges().find(|of| makes(&of.definition, schema)))?;
         let of = RangeType::Own(of.definition.clone());
         ranges::makers_of(&of).into_iter().find(|maker| maker.name() == name)
     }
