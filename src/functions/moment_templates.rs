@@ -358,7 +358,7 @@ impl Reader<'_> {
     fn name(&mut self, names: &[&str], written: &str) -> Result<usize> {
         let starts =
             |name: &&str| self.rest.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name));
-        let Some(found) = names.iter().position(|name| starts(&name)) else {
+        let Some(found) = names.iter().position(starts) else {
             let word = self.rest.split(is_blank).next().unwrap_or_default();
             let error = format_error(format!("invalid value \"{word}\" for \"{written}\""));
             return Err(

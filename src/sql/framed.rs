@@ -32,7 +32,7 @@ pub fn expand_call(expr: &mut Expr) -> Result<()> {
     if function.over.is_some() {
         return expand(function);
     }
-    if !plain_name(function).is_some_and(|name| aggregates::of_items(&name).is_some()) {
+    if plain_name(function).is_none_or(|name| aggregates::of_items(&name).is_none()) {
         return Ok(());
     }
     let FunctionArguments::List(list) = &mut function.args else { return Ok(()) };

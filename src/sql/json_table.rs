@@ -115,7 +115,7 @@ struct Pattern {
 
 enum Column {
     Ordinality(String),
-    Value { name: String, path: String, question: Question, cast: Option<DataType> },
+    Value { name: String, path: String, question: Box<Question>, cast: Option<DataType> },
     Nested(Pattern),
 }
 
@@ -278,5 +278,5 @@ fn column(words: &mut Words) -> Parsed<Column> {
     }
     words.behaviours(&mut question)?;
     let cast = (is_exists && data_type != DataType::Boolean).then_some(data_type);
-    Ok(Column::Value { name, path, question, cast })
+    Ok(Column::Value { name, path, question: Box::new(question), cast })
 }

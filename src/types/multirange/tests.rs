@@ -7,7 +7,7 @@ use super::*;
 const PLACES: std::ops::RangeInclusive<i32> = -9..=9;
 
 fn read(text: &str) -> Multirange {
-    parse(&RangeType::Int4, text, Zone::UTC).unwrap_or_else(|error| panic!("{text}: {}", error.message()))
+    parse(&RangeType::Int4, text, Look::PLAIN).unwrap_or_else(|error| panic!("{text}: {}", error.message()))
 }
 
 fn shown(set: &Multirange) -> String {
@@ -45,7 +45,7 @@ fn refusals_are_postgres_words() {
         ("{[1,2),}", "Expected range start."),
         ("{} x", "Junk after closing right brace."),
     ] {
-        let error = parse(&RangeType::Int4, text, Zone::UTC).unwrap_err();
+        let error = parse(&RangeType::Int4, text, Look::PLAIN).unwrap_err();
         assert_eq!(error.message(), format!("malformed multirange literal: \"{text}\""));
         assert_eq!(error.fields().detail.as_deref(), Some(detail), "{text}");
     }

@@ -6,7 +6,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::types::{Look, Numeric, Zone};
+use crate::types::{Look, Numeric};
 
 fn read(of: RangeType, text: &str) -> Range {
     parse(of, text, Look::PLAIN).unwrap_or_else(|error| panic!("{text}: {}", error.message()))
