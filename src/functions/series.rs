@@ -184,6 +184,10 @@ fn series(cells: &[Value], zone: Zone) -> crate::error::Result<Vec<Value>> {
             (Value::Timestamptz(moment), Value::Interval(step)) => shifted_in_zone(*moment, *step, 1, zone)?,
             _ => return Ok(all),
         };
+        if next == at {
+            // Infinity, which no step takes any further.
+            return Err(too_long(VALUES_MAX));
+        }
         all.push(std::mem::replace(&mut at, next));
     }
     Ok(all)

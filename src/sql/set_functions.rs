@@ -173,7 +173,14 @@ pub fn populate(factor: &mut TableFactor, known: &Known, hidden: &[String]) {
         Some((name.clone(), base))
     };
     let Some(fields) = fields.iter().map(field).collect::<Option<Vec<_>>>() else { return };
-    let shown = alias.take().unwrap_or_else(|| alias_of(Ident::new(*called)));
+    let mut shown = alias.take().unwrap_or_else(|| alias_of(Ident::new(*called)));
+    if !shown.columns.is_empty() {
+        // An alias may name the first columns only.
+        let rest =
+            fields.iter().skip(shown.columns.len()).map(|(name, _)| Ident::with_quote('"', name.clone()));
+        let rest: Vec<_> = rest.map(|name| TableAliasColumnDef { name, data_type: None }).collect();
+        shown.columns.extend(rest);
+    }
     let members: Vec<String> = fields
         .into_iter()
         .map(|(name, base)| {
