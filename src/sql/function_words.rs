@@ -5,7 +5,8 @@ use datafusion::sql::sqlparser::tokenizer::Token;
 
 use crate::catalog::{Argument, Body, Parallel, ViewColumn, Volatility};
 use crate::error::{Error, SqlState};
-use crate::sql::statement::*;
+use crate::sql::function_statements::*;
+use crate::sql::statement::Ast;
 use crate::sql::type_names;
 use crate::sql::words::{Parsed, Words, literal};
 use crate::types::Type;

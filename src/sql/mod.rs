@@ -38,6 +38,8 @@ pub(crate) mod ddl_words;
 pub(crate) mod foreign_key_words;
 // Calls of functions by their oids.
 mod function_calls;
+// CREATE, ALTER and DROP FUNCTION.
+mod function_statements;
 // CREATE FUNCTION and its like, read word by word.
 pub(crate) mod function_words;
 // CREATE INDEX, read word by word.

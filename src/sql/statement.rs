@@ -8,15 +8,14 @@ use std::sync::Arc;
 
 use datafusion::sql::sqlparser::ast::{self, Expr};
 
-use crate::catalog::{
-    Argument, Body, Deferral, OnCommit, Parallel, ReferentialAction, Strategy, ViewColumn, Volatility,
-};
+use crate::catalog::{Deferral, OnCommit, ReferentialAction, Strategy};
 use crate::database::BackupOptions;
 use crate::planner::explain::ExplainOptions;
 use crate::sql::blocks::Block;
 use crate::sql::database_words::{AlterDatabase, CreateDatabase, DropDatabase};
 use crate::sql::ddl::extension::CreateExtension;
 use crate::sql::domain_words::{CreateDomain, DomainAction};
+use crate::sql::function_statements::{AlterFunction, CreateFunction, DropFunction};
 use crate::sql::grants::Grant;
 pub use crate::sql::like_words::LikeClause;
 use crate::sql::lock_table::LockTable;
@@ -435,76 +434,6 @@ pub struct CreateView {
     pub query: Box<ast::Query>,
     /// None for a plain view; else `WITH [NO] DATA`.
     pub materialized: Option<bool>,
-}
-
-/// CREATE FUNCTION ... LANGUAGE sql.
-#[derive(Clone, Debug)]
-pub struct CreateFunction {
-    pub name: Name,
-    pub replace: bool,
-    pub arguments: Vec<Argument>,
-    pub returns: ReturnsClause,
-    pub body: Body,
-    pub options: FunctionOptions,
-}
-
-/// What stands after RETURNS.
-#[derive(Clone, Debug)]
-pub enum ReturnsClause {
-    /// A type, or a relation whose rows they are; `set` is SETOF.
-    Named {
-        data_type: ast::DataType,
-        set: bool,
-    },
-    Table(Vec<ViewColumn>),
-    /// OUT and INOUT parameters.
-    Out {
-        columns: Vec<ViewColumn>,
-        set: bool,
-    },
-}
-
-/// The clauses of CREATE and ALTER FUNCTION; `None` is "not said".
-#[derive(Clone, Debug, Default)]
-pub struct FunctionOptions {
-    pub volatility: Option<Volatility>,
-    pub strict: Option<bool>,
-    pub security_definer: Option<bool>,
-    pub leakproof: Option<bool>,
-    pub parallel: Option<Parallel>,
-    pub cost: Option<f64>,
-    pub rows: Option<f64>,
-    /// SET search_path, and RESET.
-    pub search_path: Option<Option<String>>,
-}
-
-/// `name [(types)]`: a function, by its arguments where the name alone does not tell.
-#[derive(Clone, Debug)]
-pub struct FunctionName {
-    pub name: Name,
-    pub types: Option<Vec<Type>>,
-}
-
-#[derive(Clone, Debug)]
-pub struct DropFunction {
-    pub functions: Vec<FunctionName>,
-    pub if_exists: bool,
-    pub cascade: bool,
-}
-
-#[derive(Clone, Debug)]
-pub struct AlterFunction {
-    pub function: FunctionName,
-    pub action: FunctionAction,
-}
-
-#[derive(Clone, Debug)]
-pub enum FunctionAction {
-    Rename(String),
-    SetSchema(String),
-    OwnerTo(String),
-    Options(Box<FunctionOptions>),
-    Comment(Option<String>),
 }
 
 #[derive(Clone, Debug)]

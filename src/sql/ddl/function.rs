@@ -9,13 +9,13 @@ use datafusion::sql::sqlparser::ast::DataType;
 
 use crate::catalog::{Catalog, Edit, Function, Object, Oid, Parallel, Relation, Returns, Volatility};
 use crate::error::{Error, Result, SqlState};
+use crate::sql::function_statements::{
+    AlterFunction, CreateFunction, DropFunction, FunctionAction, FunctionName, FunctionOptions, ReturnsClause,
+};
 use crate::sql::response::{Response, Severity};
 use crate::sql::routines;
 use crate::sql::session::{Session, done};
 use crate::sql::settings::id;
-use crate::sql::statement::{
-    AlterFunction, CreateFunction, DropFunction, FunctionAction, FunctionName, FunctionOptions, ReturnsClause,
-};
 use crate::sql::type_names;
 use crate::sql::words::object_name;
 use crate::types::Type;

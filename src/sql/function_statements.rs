@@ -1,0 +1,77 @@
+//! What CREATE, ALTER and DROP FUNCTION say.
+
+use datafusion::sql::sqlparser::ast;
+
+use crate::catalog::{Argument, Body, Parallel, ViewColumn, Volatility};
+use crate::sql::statement::Name;
+use crate::types::Type;
+
+/// CREATE FUNCTION ... LANGUAGE sql.
+#[derive(Clone, Debug)]
+pub struct CreateFunction {
+    pub name: Name,
+    pub replace: bool,
+    pub arguments: Vec<Argument>,
+    pub returns: ReturnsClause,
+    pub body: Body,
+    pub options: FunctionOptions,
+}
+
+/// What stands after RETURNS.
+#[derive(Clone, Debug)]
+pub enum ReturnsClause {
+    /// A type, or a relation whose rows they are; `set` is SETOF.
+    Named {
+        data_type: ast::DataType,
+        set: bool,
+    },
+    Table(Vec<ViewColumn>),
+    /// OUT and INOUT parameters.
+    Out {
+        columns: Vec<ViewColumn>,
+        set: bool,
+    },
+}
+
+/// The clauses of CREATE and ALTER FUNCTION; `None` is "not said".
+#[derive(Clone, Debug, Default)]
+pub struct FunctionOptions {
+    pub volatility: Option<Volatility>,
+    pub strict: Option<bool>,
+    pub security_definer: Option<bool>,
+    pub leakproof: Option<bool>,
+    pub parallel: Option<Parallel>,
+    pub cost: Option<f64>,
+    pub rows: Option<f64>,
+    /// SET search_path, and RESET.
+    pub search_path: Option<Option<String>>,
+}
+
+/// `name [(types)]`: a function, by its arguments where the name alone does not tell.
+#[derive(Clone, Debug)]
+pub struct FunctionName {
+    pub name: Name,
+    pub types: Option<Vec<Type>>,
+}
+
+#[derive(Clone, Debug)]
+pub struct DropFunction {
+    pub functions: Vec<FunctionName>,
+    pub if_exists: bool,
+    pub cascade: bool,
+}
+
+#[derive(Clone, Debug)]
+pub struct AlterFunction {
+    pub function: FunctionName,
+    pub action: FunctionAction,
+}
+
+#[derive(Clone, Debug)]
+pub enum FunctionAction {
+    Rename(String),
+    SetSchema(String),
+    OwnerTo(String),
+    Options(Box<FunctionOptions>),
+    Comment(Option<String>),
+}
