@@ -339,7 +339,7 @@ impl InRange {
             (Value::Timetz(value), Value::Timetz(base), Value::Interval(distance)) => {
                 not_negative(distance.microseconds < 0)?;
                 let order = |edge: i64| {
-                    let edge_in_greenwich = edge + base.in_greenwich() - base.microseconds;
+                    let edge_in_greenwich = edge.saturating_add(base.in_greenwich() - base.microseconds);
                     value.in_greenwich().cmp(&edge_in_greenwich).then(value.west.cmp(&base.west))
                 };
                 let edge = self.edge_of_times(base.microseconds, *distance);

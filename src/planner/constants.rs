@@ -20,9 +20,9 @@ use datafusion::common::metadata::FieldMetadata;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRewriter};
 use datafusion::common::{DFSchema, DataFusionError, Result, ScalarValue};
 use datafusion::logical_expr::execution_props::ExecutionProps;
-use datafusion::logical_expr::expr::ScalarFunction;
+use datafusion::logical_expr::expr::{Case, ScalarFunction};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
-use datafusion::logical_expr::{ColumnarValue, Expr, LogicalPlan, Volatility};
+use datafusion::logical_expr::{BinaryExpr, ColumnarValue, Expr, LogicalPlan, Operator, Volatility};
 use datafusion::optimizer::AnalyzerRule;
 use datafusion::physical_expr::create_physical_expr;
 
@@ -68,7 +68,7 @@ struct Computer<'a> {
 /// What is known of an expression whose parts are being looked at.
 struct Level {
     is_constant: bool,
-    /// Of a part that cannot be computed: no error if the whole can.
+    /// Of a part that cannot be computed: no error if the whole can, or does not reach it.
     error: Option<DataFusionError>,
 }
 
@@ -83,11 +83,22 @@ impl TreeNodeRewriter for Computer<'_> {
     fn f_up(&mut self, expr: Expr) -> Result<Transformed<Expr>> {
         let Some(Level { is_constant, error }) = self.levels.pop() else { return Ok(Transformed::no(expr)) };
         if !is_constant {
+            // What is not reached may be what failed.
+            let less = decided(&expr).or_else(|| error.as_ref().and_then(|_| reached(&expr)));
+            let (expr, error) = match less.filter(|less| *less != expr) {
+                None => (Transformed::no(expr), error),
+                Some(less) => {
+                    match less.rewrite(&mut Computer { properties: self.properties, levels: Vec::new() }) {
+                        Ok(less) => (Transformed::yes(less.data), None),
+                        Err(error) => (Transformed::no(expr), Some(error)),
+                    }
+                }
+            };
             return match error {
-                Some(error) => Err(error),
-                None => {
-                    self.tell(false, None);
-                    Ok(Transformed::no(expr))
+                Some(error) if self.levels.is_empty() => Err(error),
+                error => {
+                    self.tell(matches!(expr.data, Expr::Literal(..)), error);
+                    Ok(expr)
                 }
             };
         }
@@ -175,6 +186,62 @@ fn compute(expr: &Expr, properties: &ExecutionProps) -> Result<Option<Expr>> {
         Err(_) => return Ok(None),
     };
     Ok((!value.data_type().is_nested()).then_some(Expr::Literal(value, notes)))
+}
+
+fn is_true(expr: &Expr) -> bool {
+    matches!(expr, Expr::Literal(ScalarValue::Boolean(Some(true)), _))
+}
+
+fn is_false(expr: &Expr) -> bool {
+    matches!(expr, Expr::Literal(ScalarValue::Boolean(Some(false)), _))
+}
+
+/// `false AND x` and `true OR x`, whatever `x` is.
+fn decided(expr: &Expr) -> Option<Expr> {
+    let Expr::BinaryExpr(BinaryExpr { left, op, .. }) = expr else { return None };
+    let decides = match op {
+        Operator::And => is_false(left),
+        Operator::Or => is_true(left),
+        _ => false,
+    };
+    decides.then(|| left.as_ref().clone())
+}
+
+/// CASE and coalesce() without what the constants in front keep from being reached.
+fn reached(expr: &Expr) -> Option<Expr> {
+    match expr {
+        Expr::Case(Case { expr: None, when_then_expr, else_expr }) => {
+            let mut branches = Vec::new();
+            for (condition, result) in when_then_expr {
+                if is_true(condition) {
+                    let last = Some(result.clone());
+                    return Some(match branches.is_empty() {
+                        true => result.as_ref().clone(),
+                        false => Expr::Case(Case { expr: None, when_then_expr: branches, else_expr: last }),
+                    });
+                }
+                if !is_false(condition) && !is_null(condition) {
+                    branches.push((condition.clone(), result.clone()));
+                }
+            }
+            match (branches.is_empty(), else_expr) {
+                (true, Some(last)) => Some(last.as_ref().clone()),
+                (true, None) => None,
+                _ => Some(Expr::Case(Case {
+                    expr: None,
+                    when_then_expr: branches,
+                    else_expr: else_expr.clone(),
+                })),
+            }
+        }
+        Expr::ScalarFunction(call) if call.name() == "coalesce" => {
+            let last =
+                call.args.iter().position(|value| matches!(value, Expr::Literal(..)) && !is_null(value))?;
+            let args = call.args[..=last].to_vec();
+            Some(Expr::ScalarFunction(ScalarFunction::new_udf(Arc::clone(&call.func), args)))
+        }
+        _ => None,
+    }
 }
 
 fn is_null(expr: &Expr) -> bool {

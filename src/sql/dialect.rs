@@ -109,6 +109,8 @@ fn has_late_condition(tokens: &[TokenWithSpan]) -> bool {
     let (mut joins, mut conditions, mut most) = (0_usize, 0_usize, false);
     for token in tokens {
         match word(token).as_str() {
+            // It has no condition, and would take the joins behind it with it.
+            "NATURAL" => return false,
             "JOIN" => joins += 1,
             "ON" | "USING" if conditions < joins => conditions += 1,
             _ => continue,

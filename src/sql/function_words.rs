@@ -1,5 +1,7 @@
 //! Reading CREATE, DROP, ALTER and COMMENT ON FUNCTION.
 
+use std::collections::HashSet;
+
 use datafusion::sql::sqlparser::ast::DataType;
 use datafusion::sql::sqlparser::tokenizer::Token;
 
@@ -103,7 +105,17 @@ fn parameters(w: &mut Words) -> Parsed<Parameters> {
     if w.accept_token(&Token::RParen) {
         return Ok(parameters);
     }
+    // Those that are given and those that are returned have names of their own.
+    let mut names = HashSet::new();
     for (mode, argument) in w.list(argument)? {
+        let ways = [(mode.is_in(), "in"), (mode.is_out(), "out")];
+        let mut ways = ways.iter().filter(|(is_such, _)| *is_such).map(|(_, way)| *way);
+        if let Some(name) = &argument.name
+            && !ways.all(|way| names.insert((way, name.clone())))
+        {
+            let message = format!("parameter name \"{name}\" used more than once");
+            return Err(Error::new(SqlState("42P13"), message).into());
+        }
         if mode.is_out() {
             let unnamed = format!("column{}", parameters.out.len() + 1);
             let name = argument.name.clone().unwrap_or(unnamed);

@@ -11,7 +11,7 @@
 //!
 //! Grammar: <https://www.postgresql.org/docs/17/functions-json.html#FUNCTIONS-SQLJSON-TABLE>.
 
-use datafusion::sql::sqlparser::ast::{DataType, Expr, Ident};
+use datafusion::sql::sqlparser::ast::{DataType, Expr, Ident, Value};
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan};
 
@@ -19,7 +19,6 @@ use crate::error::{Error, Result, SqlState};
 use crate::sql::dialect::{self, solid, syntax_error, tokenize, word};
 use crate::sql::rewrite::cast_to;
 use crate::sql::sql_json::{Question, Words};
-use crate::sql::trees::text;
 use crate::types::json::Node;
 
 /// Words behind the bracket that are no alias.
@@ -64,7 +63,8 @@ pub fn take(source: &str, mut tokens: Vec<TokenWithSpan>) -> Result<Vec<TokenWit
         }
         let open = places[number + 1];
         let Some(close) = closing(&tokens, open) else { continue };
-        let mut parser = dialect::parser(tokens[open + 1..close].to_vec());
+        let inner = tokens[open + 1..close].iter().map(printable).collect::<Result<Vec<_>>>()?;
+        let mut parser = dialect::parser(inner);
         let table = match Table::read(&mut parser) {
             Ok(table) => table,
             Err(error) => return Err(syntax_error(source, &parser, error)),
@@ -80,8 +80,37 @@ pub fn take(source: &str, mut tokens: Vec<TokenWithSpan>) -> Result<Vec<TokenWit
         let made = tokenize(&sql)?.into_iter().filter(|token| token.token != Token::EOF);
         let made: Vec<TokenWithSpan> = made.map(|token| TokenWithSpan { token: token.token, span }).collect();
         tokens.splice(at..=close, made);
+        if tokens.len() > TOKENS_MAX {
+            return Err(Error::new(SqlState::PROGRAM_LIMIT_EXCEEDED, "JSON_TABLE is too long"));
+        }
     }
     Ok(tokens)
+}
+
+/// Tokens of a statement with what stands for its JSON_TABLEs: what is passed is written once for each column, and again
+/// by those around.
+const TOKENS_MAX: usize = 1_000_000;
+
+/// A token that is the same when it has been printed and read again: sqlparser takes a quote behind a backslash for one
+/// that was doubled before, and prints it as it is.
+fn printable(token: &TokenWithSpan) -> Result<TokenWithSpan> {
+    let read = match &token.token {
+        Token::SingleQuotedString(text) | Token::NationalStringLiteral(text)
+            if text.contains(['\'', '\\']) =>
+        {
+            Token::EscapedStringLiteral(text.clone())
+        }
+        Token::Word(word) if word.quote_style.is_some() && word.value.contains('"') => {
+            return Err(Error::unsupported("a name with a quote in it within JSON_TABLE"));
+        }
+        other => other.clone(),
+    };
+    Ok(TokenWithSpan { token: read, span: token.span })
+}
+
+/// A text that is printed so that it is read again as it is.
+fn escaped(text: String) -> Expr {
+    Expr::value(Value::EscapedStringLiteral(text))
 }
 
 /// Where the bracket at a place closes.
@@ -160,7 +189,7 @@ impl Table {
         let mut plan = String::new();
         self.root.write(&mut count, &self.passed, &mut items, &mut plan);
         let tells_errors = if self.tells_errors { "true" } else { "false" };
-        let mut arguments = format!("CAST({} AS jsonb), {}, {tells_errors}", self.document, text(plan));
+        let mut arguments = format!("CAST({} AS jsonb), {}, {tells_errors}", self.document, escaped(plan));
         for passed in &self.passed {
             arguments.push_str(&format!(", {passed}"));
         }
@@ -197,7 +226,7 @@ impl Pattern {
                 Column::Value { name, path, question, cast } => {
                     let document = format!("(hither_r.v -> {number} -> 0)");
                     let Ok(document) = dialect::parse_expression(&document) else { continue };
-                    let mut value = question.call(document, text(path), passed.to_vec());
+                    let mut value = question.call(document, escaped(path), passed.to_vec());
                     if let Some(data_type) = cast {
                         value = cast_to(value, data_type);
                     }

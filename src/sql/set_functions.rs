@@ -141,6 +141,9 @@ pub fn function_of_columns(column: &Expr) -> Option<String> {
 /// What rows are made by of an hstore, which nobody calls.
 const PAIRS_TO_RECORD: &str = "hither_pairs_to_record";
 
+/// What stands for expressions in a query that is read; not to be written without quotes.
+const PART: &str = "part of a row ";
+
 /// `json_populate_recordset(r::t, x)` as a query of the columns of `t`:
 ///
 /// ```text
@@ -181,20 +184,23 @@ pub fn populate(factor: &mut TableFactor, known: &Known, hidden: &[String]) {
         let rest: Vec<_> = rest.map(|name| TableAliasColumnDef { name, data_type: None }).collect();
         shown.columns.extend(rest);
     }
-    let members: Vec<String> = fields
-        .into_iter()
-        .map(|(name, base)| {
-            let key = name.replace('\'', "''");
-            let alias = Ident::with_quote('"', name);
-            match *called {
-                "populate_record" => {
-                    let Expr::Cast { data_type, .. } = &base else { return String::new() };
-                    format!("CAST(hither_e.value -> '{key}' AS {data_type}) AS {alias}")
-                }
-                _ => format!("{MEMBER}({base}, hither_e.value, '{key}') AS {alias}"),
+    // Expressions are put in the places of these names, so that none is printed and read again.
+    let mut parts = vec![document];
+    let mut part = |expr: Expr| {
+        parts.push(expr);
+        format!("\"{PART}{}\"", parts.len() - 1)
+    };
+    let mut members = Vec::with_capacity(fields.len());
+    for (name, base) in fields {
+        let (key, alias) = (name.replace('\'', "''"), name.replace('"', "\"\""));
+        members.push(match (*called, base) {
+            ("populate_record", Expr::Cast { data_type, .. }) => {
+                format!("CAST(hither_e.value -> '{key}' AS {data_type}) AS \"{alias}\"")
             }
-        })
-        .collect();
+            (_, base) => format!("{MEMBER}({}, hither_e.value, '{key}') AS \"{alias}\"", part(base)),
+        });
+    }
+    let document = format!("\"{PART}0\"");
     let rows = match *called {
         "jsonb_populate_recordset" => format!("jsonb_array_elements({document}) AS hither_e(value)"),
         "json_populate_recordset" => format!("json_array_elements({document}) AS hither_e(value)"),
@@ -202,9 +208,18 @@ pub fn populate(factor: &mut TableFactor, known: &Known, hidden: &[String]) {
         "json_populate_record" => format!("(SELECT CAST({document} AS json) AS value) AS hither_e"),
         _ => format!("(SELECT CAST({document} AS hstore) AS value) AS hither_e"),
     };
-    let Ok(subquery) = dialect::parse_query(&format!("SELECT {} FROM {rows}", members.join(", "))) else {
+    let Ok(mut subquery) = dialect::parse_query(&format!("SELECT {} FROM {rows}", members.join(", "))) else {
         return;
     };
+    let _ = visit::expressions_mut(&mut subquery, |expr| {
+        if let Expr::Identifier(name) = &*expr
+            && let Some(number) = name.value.strip_prefix(PART)
+            && let Some(part) = number.parse::<usize>().ok().and_then(|number| parts.get(number))
+        {
+            *expr = part.clone();
+        }
+        ControlFlow::<()>::Continue(())
+    });
     *factor = derived(true, *subquery, shown);
 }
 

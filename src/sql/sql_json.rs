@@ -79,9 +79,14 @@ fn is_constructor(parser: &Parser) -> bool {
             Token::LParen | Token::LBracket => depth += 1,
             Token::RParen | Token::RBracket => depth -= 1,
             Token::Colon if depth == 0 => return true,
-            token if depth == 0 && ["value", "returning", "absent"].iter().any(|word| is(token, word)) => {
-                return n > 2 || !is(token, "value");
+            // `k VALUE v`, and no column of that name.
+            token if depth == 0 && is(token, "value") => {
+                let before = &parser.peek_nth_token_ref(n - 1).token;
+                if n > 2 && !matches!(before, Token::Comma | Token::Period | Token::LParen) {
+                    return true;
+                }
             }
+            token if depth == 0 && (is(token, "returning") || is(token, "absent")) => return true,
             _ => {}
         }
     }

@@ -50,7 +50,7 @@ fn taken_out(cte: &mut Cte) -> Vec<Cte> {
         cte.query.with = Some(own);
         return Vec::new();
     }
-    let mut renamer = Renamer { known: Vec::new() };
+    let mut renamer = Renamer { known: Vec::new(), hidden: Vec::new() };
     let mut taken = Vec::with_capacity(own.cte_tables.len());
     for mut inner in own.cte_tables {
         let old = fold(&inner.alias.name);
@@ -73,17 +73,33 @@ fn taken_out(cte: &mut Cte) -> Vec<Cte> {
 /// Gives relations their new names; columns find them by the old ones.
 struct Renamer {
     known: Vec<(String, Ident)>,
+    /// What the WITHs of the queries around call so.
+    hidden: Vec<Vec<String>>,
 }
 
 impl VisitorMut for Renamer {
     type Break = ();
+
+    fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
+        let own = query.with.iter().flat_map(|with| &with.cte_tables);
+        self.hidden.push(own.map(|cte| fold(&cte.alias.name)).collect());
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_query(&mut self, _query: &mut Query) -> ControlFlow<()> {
+        self.hidden.pop();
+        ControlFlow::Continue(())
+    }
 
     fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<()> {
         let TableFactor::Table { name, alias, args: None, .. } = factor else {
             return ControlFlow::Continue(());
         };
         let read = object_name("", name);
-        let found = self.known.iter().rev().find(|(old, _)| *old == read.name && read.schema.is_none());
+        if read.schema.is_some() || self.hidden.iter().any(|names| names.contains(&read.name)) {
+            return ControlFlow::Continue(());
+        }
+        let found = self.known.iter().rev().find(|(old, _)| *old == read.name);
         if let Some((old, new)) = found {
             *name = ObjectName::from(vec![new.clone()]);
             alias.get_or_insert_with(|| named(old));

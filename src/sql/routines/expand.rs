@@ -20,6 +20,7 @@ use crate::sql::known::quoted;
 use crate::sql::records;
 use crate::sql::rewrite::name_of;
 use crate::sql::routines::{NESTED_MAX, body, find};
+use crate::sql::set_functions;
 use crate::sql::trees::{alias_of, computed};
 use crate::sql::visit;
 use crate::types::Type;
@@ -319,19 +320,43 @@ impl Expander<'_> {
         {
             return Err(Error::unsupported("a set-returning SQL function beside aggregates"));
         }
+        if select.projection.iter().any(|item| computed(item).is_none()) {
+            return Err(Error::unsupported("a set-returning SQL function beside *"));
+        }
+        if select.projection.iter().filter_map(computed).any(set_functions::returns_set) {
+            return Err(Error::unsupported(
+                "a set-returning SQL function beside another function that returns a set",
+            ));
+        }
+        refuse_conditional(&select.projection, &call)?;
+        let FunctionArguments::List(list) = &call.args else { return Ok(()) };
+        let Some((_, arguments)) = self.find(&call.name, &list.args)? else { return Ok(()) };
         let alias = quoted(SET);
-        let value = match function.returns {
-            Returns::SetOf(_) => Expr::CompoundIdentifier(vec![alias.clone(), alias.clone()]),
-            _ => records::row_of(alias.clone().into()),
-        };
+        let value = Expr::CompoundIdentifier(vec![alias.clone(), alias.clone()]);
         let _ = visit::expressions_mut(&mut select.projection, |part| {
             if matches!(part, Expr::Function(found) if *found == call) {
                 *part = value.clone();
             }
             ControlFlow::<()>::Continue(())
         });
-        let FunctionArguments::List(list) = call.args else { return Ok(()) };
-        let relation = call_in_from(call.name, list.args, Some(alias_of(alias)))?;
+        // One column, whose name nobody else has.
+        let shown = alias_of(alias.clone());
+        let arguments = arguments.into_iter().map(unnamed).collect();
+        let mut relation = call_in_from(function_name(&function), arguments, Some(shown))?;
+        let row = match (&function.returns, &mut relation) {
+            (Returns::SetOf(_), TableFactor::Table { alias: Some(shown), .. }) => {
+                name_column(shown);
+                value
+            }
+            _ => records::row_of(alias.clone().into()),
+        };
+        let mut subquery = dialect::parse_query("SELECT 1")?;
+        if let SetExpr::Select(inner) = subquery.body.as_mut() {
+            inner.projection = vec![SelectItem::ExprWithAlias { expr: row, alias: alias.clone() }];
+            inner.from = vec![ast::TableWithJoins { relation, joins: Vec::new() }];
+        }
+        let alias = Some(alias_of(alias));
+        let relation = TableFactor::Derived { lateral: true, subquery, alias, sample: None };
         select.from.push(ast::TableWithJoins { relation, joins: Vec::new() });
         Ok(())
     }
@@ -431,6 +456,31 @@ fn call_in_from(name: ObjectName, args: Vec<FunctionArg>, alias: Option<TableAli
         return Ok(factor);
     }
     Err(Error::internal("a fixed query has no FROM"))
+}
+
+/// 0A000 for a set where it may not be computed.
+fn refuse_conditional(list: &[SelectItem], call: &ast::Function) -> Result<()> {
+    let calls = |expr: &Expr| {
+        let found = visit::own_expressions(expr, |part| match part {
+            Expr::Function(found) if found == call => ControlFlow::Break(()),
+            _ => ControlFlow::Continue(()),
+        });
+        found.is_break()
+    };
+    for item in list {
+        let place = visit::own_expressions(item, |part| match part {
+            Expr::Case { .. } if calls(part) => ControlFlow::Break("CASE"),
+            Expr::Function(outer) if outer != call && name_of(part) == "coalesce" && calls(part) => {
+                ControlFlow::Break("COALESCE")
+            }
+            _ => ControlFlow::Continue(()),
+        });
+        if let ControlFlow::Break(place) = place {
+            let message = format!("set-returning functions are not allowed in {place}");
+            return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message));
+        }
+    }
+    Ok(())
 }
 
 /// `(f(x)).a`, where the call has become a subquery that yields a row: one that yields its column `a`.
