@@ -5,6 +5,7 @@
 use crate::error::{Error, Result, SqlState};
 use crate::fulltext::headline::{Options, headline};
 use crate::fulltext::{Config, document};
+use crate::functions::documents::text;
 use crate::functions::value::{Definition, strict};
 use crate::types::json::{Node, Parts, print_string};
 use crate::types::{TsQuery, Value};
@@ -24,26 +25,19 @@ pub fn definitions() -> Vec<Definition> {
         }),
         unconfigured("to_tsvector(jsonb) tsvector"),
         unconfigured("to_tsvector(json) tsvector"),
-        strict("jsonb_to_tsvector(text, jsonb, jsonb) tsvector", |v| vector(v, Kinds::read(written(&v[2]))?)),
-        strict("json_to_tsvector(text, json, jsonb) tsvector", |v| vector(v, Kinds::read(written(&v[2]))?)),
+        strict("jsonb_to_tsvector(text, jsonb, jsonb) tsvector", |v| vector(v, Kinds::read(text(&v[2]))?)),
+        strict("json_to_tsvector(text, json, jsonb) tsvector", |v| vector(v, Kinds::read(text(&v[2]))?)),
         unconfigured("jsonb_to_tsvector(jsonb, jsonb) tsvector"),
         unconfigured("json_to_tsvector(json, jsonb) tsvector"),
         strict("ts_headline(text, jsonb, tsquery) jsonb", |v| marked(v, "")),
-        strict("ts_headline(text, jsonb, tsquery, text) jsonb", |v| marked(v, written(&v[3]))),
+        strict("ts_headline(text, jsonb, tsquery, text) jsonb", |v| marked(v, text(&v[3]))),
         strict("ts_headline(text, json, tsquery) json", |v| marked(v, "")),
-        strict("ts_headline(text, json, tsquery, text) json", |v| marked(v, written(&v[3]))),
+        strict("ts_headline(text, json, tsquery, text) json", |v| marked(v, text(&v[3]))),
         unconfigured("ts_headline(jsonb, tsquery) jsonb"),
         unconfigured("ts_headline(jsonb, tsquery, text) jsonb"),
         unconfigured("ts_headline(json, tsquery) json"),
         unconfigured("ts_headline(json, tsquery, text) json"),
     ]
-}
-
-fn written(value: &Value) -> &str {
-    match value {
-        Value::Text(text) | Value::Json(text) | Value::Jsonb(text) => text,
-        _ => "",
-    }
 }
 
 /// Which parts of a document are words to be found.
@@ -116,21 +110,20 @@ impl Kinds {
 
 fn vector(v: &[Value], kinds: Kinds) -> Result<Value> {
     let mut found = Vec::new();
-    kinds.collect(written(&v[1]), &mut found)?;
-    let config = Config::from_name(written(&v[0]))?;
+    kinds.collect(text(&v[1]), &mut found)?;
+    let config = Config::from_name(text(&v[0]))?;
     document::of_texts(config, found.iter().map(String::as_str)).map(Value::TsVector)
 }
 
 /// The document with its texts marked.
 fn marked(v: &[Value], options: &str) -> Result<Value> {
     let Value::TsQuery(query) = &v[2] else { return Ok(Value::Null) };
-    let marker =
-        Marker { config: Config::from_name(written(&v[0]))?, query, options: Options::parse(options)? };
+    let marker = Marker { config: Config::from_name(text(&v[0]))?, query, options: Options::parse(options)? };
     Ok(match &v[1] {
         Value::Jsonb(document) => Value::Jsonb(marker.node(Node::parse(document)?).to_text()),
         document => {
             let mut out = String::new();
-            marker.text(written(document), &mut out)?;
+            marker.text(text(document), &mut out)?;
             Value::Json(out)
         }
     })

@@ -344,7 +344,8 @@ fn jsonb_object(pairs: &[Pair]) -> Result<Value> {
     Ok(document(Node::Object(pairs.iter().map(entry).collect::<Result<_>>()?)))
 }
 
-fn text(value: &Value) -> &str {
+/// The text of a document, or a text.
+pub fn text(value: &Value) -> &str {
     match value {
         Value::Text(text) | Value::Json(text) | Value::Jsonb(text) => text,
         _ => "",

@@ -21,45 +21,33 @@ pub fn extract_function(field: &str) -> &'static str {
     }
 }
 
+/// A function of a field's name and of a value that has fields; of an interval with another type of result if one is given.
+macro_rules! of_fields {
+    ($name:literal, $returns:literal, $of:ident, $of_zone:ident) => {
+        of_fields!($name, $returns, $returns, $of, $of_zone)
+    };
+    ($name:literal, $returns:literal, $of_interval:literal, $of:ident, $of_zone:ident) => {
+        [
+            zoned(concat!($name, "(text, timestamptz) ", $returns), $of_zone),
+            strict(concat!($name, "(text, timestamp) ", $returns), $of),
+            strict(concat!($name, "(text, date) ", $returns), $of),
+            strict(concat!($name, "(text, time) ", $returns), $of),
+            strict(concat!($name, "(text, timetz) ", $returns), $of),
+            strict(concat!($name, "(text, interval) ", $of_interval), $of),
+        ]
+    };
+}
+
 pub fn definitions() -> Vec<Definition> {
-    vec![
-        zoned("extract_0(text, timestamptz) numeric(20,0)", extract_in_zone),
-        strict("extract_0(text, timestamp) numeric(20,0)", extract),
-        strict("extract_0(text, date) numeric(20,0)", extract),
-        strict("extract_0(text, time) numeric(20,0)", extract),
-        strict("extract_0(text, timetz) numeric(20,0)", extract),
-        strict("extract_0(text, interval) numeric(20,0)", extract),
-        zoned("extract_3(text, timestamptz) numeric(20,3)", extract_in_zone),
-        strict("extract_3(text, timestamp) numeric(20,3)", extract),
-        strict("extract_3(text, date) numeric(20,3)", extract),
-        strict("extract_3(text, time) numeric(20,3)", extract),
-        strict("extract_3(text, timetz) numeric(20,3)", extract),
-        strict("extract_3(text, interval) numeric(20,3)", extract),
-        zoned("extract_6(text, timestamptz) numeric(26,6)", extract_in_zone),
-        strict("extract_6(text, timestamp) numeric(26,6)", extract),
-        strict("extract_6(text, date) numeric(26,6)", extract),
-        strict("extract_6(text, time) numeric(26,6)", extract),
-        strict("extract_6(text, timetz) numeric(26,6)", extract),
-        strict("extract_6(text, interval) numeric(26,6)", extract),
-        zoned("extract_any(text, timestamptz) numeric", extract_in_zone),
-        strict("extract_any(text, timestamp) numeric", extract),
-        strict("extract_any(text, date) numeric", extract),
-        strict("extract_any(text, time) numeric", extract),
-        strict("extract_any(text, timetz) numeric", extract),
-        strict("extract_any(text, interval) numeric", extract),
-        zoned("extract_long(text, timestamptz) numeric(20,0)", extract_in_zone),
-        strict("extract_long(text, timestamp) numeric(20,0)", extract),
-        strict("extract_long(text, date) numeric(20,0)", extract),
-        strict("extract_long(text, time) numeric(20,0)", extract),
-        strict("extract_long(text, timetz) numeric(20,0)", extract),
-        strict("extract_long(text, interval) numeric", extract),
-        zoned("date_part(text, timestamptz) float8", date_part_in_zone),
-        strict("date_part(text, timestamp) float8", date_part),
-        strict("date_part(text, date) float8", date_part),
-        strict("date_part(text, time) float8", date_part),
-        strict("date_part(text, timetz) float8", date_part),
-        strict("date_part(text, interval) float8", date_part),
-    ]
+    let families = [
+        of_fields!("extract_0", "numeric(20,0)", extract, extract_in_zone),
+        of_fields!("extract_3", "numeric(20,3)", extract, extract_in_zone),
+        of_fields!("extract_6", "numeric(26,6)", extract, extract_in_zone),
+        of_fields!("extract_any", "numeric", extract, extract_in_zone),
+        of_fields!("extract_long", "numeric(20,0)", "numeric", extract, extract_in_zone),
+        of_fields!("date_part", "float8", date_part, date_part_in_zone),
+    ];
+    families.into_iter().flatten().collect()
 }
 
 /// The one name of a unit that PostgreSQL knows by several; any other word as it is.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use datafusion::logical_expr::ScalarUDF;
 
 use crate::error::{Error, Result, SqlState};
+use crate::functions::bytes::text;
 use crate::functions::dates::{is_date, is_timestamp, out_of_range};
 use crate::functions::moment_templates::{self, Place, Read};
 use crate::functions::number_formats;
@@ -59,10 +60,6 @@ fn definitions() -> Vec<Definition> {
             at.ok_or_else(|| out_of_range("timestamp"))
         }),
     ]
-}
-
-fn text(value: &Value) -> &str {
-    if let Value::Text(text) = value { text } else { "" }
 }
 
 /// As C prints it with `%g`.

@@ -36,7 +36,6 @@ pub struct Frame {
     /// Whether distances are counted, from the only key.
     pub keyed: bool,
     pub descending: bool,
-    pub nulls_first: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -389,6 +389,11 @@ impl<'a> Aggregated<'a> {
                 answers.push(answer.clone());
                 continue;
             }
+            if held.is_empty()
+                && let [part] = parts.as_slice()
+            {
+                held = part.start..part.start;
+            }
             let answer = match parts.as_slice() {
                 [part]
                     if moves

@@ -4,9 +4,8 @@
 //! range, since there is no interval that is no number.
 
 use crate::error::{Error, Result, SqlState};
-use crate::functions::dates::time_of_day;
 use crate::functions::dates::{
-    HOUR, MINUTE, SECOND, float, integer, interval_sign, out_of_range, span, text,
+    HOUR, MINUTE, SECOND, float, integer, interval_sign, out_of_range, span, text, time_of_day,
 };
 use crate::functions::extract::{cannot_truncate, unit_of};
 use crate::functions::value::{Definition, strict};
@@ -54,11 +53,17 @@ fn negated(interval: Interval) -> Result<Interval> {
         Interval::INFINITY => Ok(Interval::MINUS_INFINITY),
         Interval::MINUS_INFINITY => Ok(Interval::INFINITY),
         Interval { months, days, microseconds } => {
-            let parts = (months.checked_neg(), days.checked_neg(), microseconds.checked_neg());
-            let (Some(months), Some(days), Some(microseconds)) = parts else { return Err(too_long()) };
-            finite(Interval { months, days, microseconds })
+            of_parts(months.checked_neg(), days.checked_neg(), microseconds.checked_neg())
         }
     }
+}
+
+/// The interval of parts that fit.
+fn of_parts(months: Option<i32>, days: Option<i32>, microseconds: Option<i64>) -> Result<Interval> {
+    let (Some(months), Some(days), Some(microseconds)) = (months, days, microseconds) else {
+        return Err(too_long());
+    };
+    finite(Interval { months, days, microseconds })
 }
 
 /// The result of a computation, which must not look like infinity.
@@ -74,13 +79,11 @@ pub fn sum(left: Interval, right: Interval) -> Result<Interval> {
             _ => Ok(right),
         };
     }
-    let parts = (
+    of_parts(
         left.months.checked_add(right.months),
         left.days.checked_add(right.days),
         left.microseconds.checked_add(right.microseconds),
-    );
-    let (Some(months), Some(days), Some(microseconds)) = parts else { return Err(too_long()) };
-    finite(Interval { months, days, microseconds })
+    )
 }
 
 pub fn difference(left: Interval, right: Interval) -> Result<Interval> {
@@ -90,13 +93,11 @@ pub fn difference(left: Interval, right: Interval) -> Result<Interval> {
     if !left.is_finite() {
         return Ok(left);
     }
-    let parts = (
+    of_parts(
         left.months.checked_sub(right.months),
         left.days.checked_sub(right.days),
         left.microseconds.checked_sub(right.microseconds),
-    );
-    let (Some(months), Some(days), Some(microseconds)) = parts else { return Err(too_long()) };
-    finite(Interval { months, days, microseconds })
+    )
 }
 
 /// interval_mul: what months and days lose by being whole goes on to days and seconds.

@@ -1,10 +1,13 @@
-//! to_date and to_timestamp: texts read by templates, as PostgreSQL's `formatting.c` reads them.
+//! to_date, to_timestamp and jsonpath's `.datetime()`: texts read by templates, as PostgreSQL's `formatting.c` reads them.
 //!
 //! 1. The template's [`tokens`] are gone through with the text. A word takes its field; a separator or a blank takes one
 //!    separator or blank if there is one, any other character takes a character.
 //! 2. Numbers are as long as their word, or as they are where no other number follows, with FM and with TH.
 //! 3. What was read becomes a date: of a century and two digits, of a Julian day, of a week, of a day of the year.
 //! 4. What is not there is the beginning: midnight, the first day, the first month, 1 BC.
+//!
+//! The standard's templates ([`Strict`]) are read by the letter: separators and texts are those of the template, and nothing
+//! is left over.
 
 use crate::error::{Error, Result, SqlState};
 use crate::functions::formatting::{DAYS, MONTHS, ROMAN, Token, tokens};
@@ -75,24 +78,79 @@ struct Reader<'a> {
     calendar: Option<Calendar>,
     /// FX: blanks are not skipped.
     fixed: bool,
+    /// Separators and texts have to be there.
+    strict: bool,
     /// Blanks that were skipped and no token asked for.
     skipped: i64,
 }
 
 /// Reads a text by a template.
 pub fn read(input: &str, template: &str) -> Result<Read> {
-    let tokens = tokens(template);
-    let mut reader = Reader {
-        rest: input,
-        last: None,
-        fields: Fields::default(),
-        calendar: None,
-        fixed: false,
-        skipped: 0,
-    };
-    reader.all(&tokens)?;
-    let iso = reader.calendar == Some(Calendar::IsoWeek);
-    reader.fields.finish(input, iso)
+    let mut reader = Reader::new(input, false);
+    reader.all(&tokens(template))?;
+    reader.finish(input)
+}
+
+/// A template of the standard.
+pub struct Strict {
+    tokens: Vec<Token>,
+    pub kinds: Kinds,
+}
+
+/// Which kinds of fields a template has.
+#[derive(Clone, Copy, Default)]
+pub struct Kinds {
+    pub dated: bool,
+    pub timed: bool,
+    pub zoned: bool,
+    /// Digits behind the point, of `FF1` to `FF6`.
+    pub digits: Option<u8>,
+}
+
+impl Strict {
+    /// 22007 for a separator that the standard has not.
+    pub fn new(template: &str) -> Result<Strict> {
+        let tokens = tokens(template);
+        let mut kinds = Kinds::default();
+        for token in &tokens {
+            match token {
+                Token::Word { word, .. } => kinds.note(word),
+                Token::Literal(c) if !"-./,':; ".contains(*c) => {
+                    return Err(format_error(format!("invalid datetime format separator: \"{c}\"")));
+                }
+                Token::Literal(_) | Token::Quoted(_) => {}
+            }
+        }
+        Ok(Strict { tokens, kinds })
+    }
+
+    /// Reads a text to its end.
+    pub fn read(&self, input: &str) -> Result<Read> {
+        let mut reader = Reader::new(input, true);
+        if reader.all(&self.tokens)? < self.tokens.len() {
+            return Err(format_error("input string is too short for datetime format".to_owned()));
+        }
+        if !reader.rest.trim_start_matches(is_blank).is_empty() {
+            let message = "trailing characters remain in input string after datetime format";
+            return Err(format_error(message.to_owned()));
+        }
+        reader.finish(input)
+    }
+}
+
+impl Kinds {
+    fn note(&mut self, word: &str) {
+        match word {
+            "TZ" | "OF" | "TZH" | "TZM" => self.zoned = true,
+            "A.M." | "P.M." | "AM" | "PM" | "HH" | "HH12" | "HH24" | "MI" | "SS" | "MS" | "US" | "SSSS"
+            | "SSSSS" => self.timed = true,
+            "FX" => {}
+            word => match word.strip_prefix("FF") {
+                Some(digits) => (self.timed, self.digits) = (true, digits.parse().ok()),
+                None => self.dated = true,
+            },
+        }
+    }
 }
 
 fn format_error(message: String) -> Error {
@@ -146,17 +204,27 @@ fn calendar_of(word: &str) -> Option<Calendar> {
     }
 }
 
-impl Reader<'_> {
-    fn all(&mut self, tokens: &[Token]) -> Result<()> {
+impl<'a> Reader<'a> {
+    fn new(input: &'a str, strict: bool) -> Reader<'a> {
+        let fields = Fields::default();
+        Reader { rest: input, last: None, fields, calendar: None, fixed: strict, strict, skipped: 0 }
+    }
+
+    /// How many of the tokens there is a text for.
+    fn all(&mut self, tokens: &[Token]) -> Result<usize> {
         for (place, token) in tokens.iter().enumerate() {
             if self.rest.is_empty() {
-                break;
+                return Ok(place);
             }
             let is_word = matches!(token, Token::Word { .. });
             if !self.fixed && (is_word || place == 0) {
                 self.skip_blanks();
             }
             match token {
+                Token::Literal(c) | Token::Quoted(c) if self.strict && !self.rest.starts_with(*c) => {
+                    let what = if matches!(token, Token::Literal(_)) { "separator" } else { "character" };
+                    return Err(format_error(format!("unmatched format {what} \"{c}\"")));
+                }
                 Token::Literal(c) if is_blank(*c) || is_separator(*c) => self.separator(),
                 Token::Literal(_) | Token::Quoted(_) => self.character(),
                 Token::Word { word, written, fill, ordinal } => {
@@ -172,7 +240,12 @@ impl Reader<'_> {
                 }
             }
         }
-        Ok(())
+        Ok(tokens.len())
+    }
+
+    fn finish(self, input: &str) -> Result<Read> {
+        let iso = self.calendar == Some(Calendar::IsoWeek);
+        self.fields.finish(input, iso)
     }
 
     fn advance(&mut self, characters: usize) {

@@ -12,6 +12,7 @@
 //! of the locale C.
 
 use crate::error::{Error, Result, SqlState};
+use crate::functions::bytes::text;
 use crate::functions::value::{Definition, strict};
 use crate::types::numeric::SCALE_MAX;
 use crate::types::{Numeric, Value};
@@ -262,10 +263,6 @@ impl Template {
             || self.roman
             || self.shifts
     }
-}
-
-fn text(value: &Value) -> &str {
-    if let Value::Text(text) = value { text } else { "" }
 }
 
 fn refused(message: &str) -> Error {

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use datafusion::logical_expr::ScalarUDF;
 
 use crate::error::{Error, Result, SqlState};
-use crate::functions::documents::{json_text, key_text, node_of};
+use crate::functions::documents::{json_text, key_text, node_of, text as written};
 use crate::functions::jsonpath::moments::{Moment, ZoneUse};
 use crate::functions::jsonpath::{Item, Search, Variables};
 use crate::functions::populate;
@@ -88,13 +88,6 @@ fn definitions() -> Vec<Definition> {
             Question::new(look, types, v)?.map_or(Ok(Value::Null), |question| question.query())
         }),
     ]
-}
-
-fn written(value: &Value) -> &str {
-    match value {
-        Value::Text(text) | Value::Json(text) | Value::Jsonb(text) => text,
-        _ => "",
-    }
 }
 
 fn checked(text: &str) -> Result<Value> {
@@ -260,7 +253,6 @@ impl<'v> Question<'v> {
     fn items(&self) -> Result<Vec<Item<'_>>> {
         match self.search().items() {
             (items, None) => Ok(items),
-            (_, Some(failure)) if failure.is_hard() => Err(failure.into()),
             (_, Some(failure)) => Err(failure.into()),
         }
     }

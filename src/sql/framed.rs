@@ -43,9 +43,9 @@ pub fn expand_call(expr: &mut Expr) -> Result<()> {
 }
 
 fn expand(function: &mut Function) -> Result<()> {
+    let Some(name) = plain_name(function) else { return Ok(()) };
     let Some(WindowType::WindowSpec(spec)) = &mut function.over else { return Ok(()) };
     let excluded = take_excluded(spec);
-    let Some(name) = plain_name_of(&function.name) else { return Ok(()) };
     if FRAMELESS.contains(&name.as_str()) {
         if excluded != Excluded::NoOthers {
             spec.window_frame = None;
@@ -69,20 +69,6 @@ fn expand(function: &mut Function) -> Result<()> {
     Ok(())
 }
 
-fn plain_name_of(name: &ObjectName) -> Option<String> {
-    let call = Function {
-        name: name.clone(),
-        uses_odbc_syntax: false,
-        parameters: FunctionArguments::None,
-        args: FunctionArguments::None,
-        filter: None,
-        null_treatment: None,
-        over: None,
-        within_group: Vec::new(),
-    };
-    plain_name(&call)
-}
-
 fn whole_partition() -> Frame {
     Frame {
         function: String::new(),
@@ -93,7 +79,6 @@ fn whole_partition() -> Frame {
         filtered: false,
         keyed: false,
         descending: false,
-        nulls_first: false,
     }
 }
 
@@ -194,7 +179,7 @@ fn described(function: String, spec: &WindowSpec, excluded: Excluded) -> Result<
     let end = frame.end_bound.as_ref().unwrap_or(&WindowFrameBound::CurrentRow);
     let bounds = [&frame.start_bound, end].map(bound);
     let mut arguments = Vec::new();
-    let (mut descending, mut nulls_first) = (false, false);
+    let mut descending = false;
     let keyed = units == Units::Range && bounds.iter().any(|bound| bound.has_offset());
     if keyed {
         let [key] = spec.order_by.as_slice() else {
@@ -202,7 +187,6 @@ fn described(function: String, spec: &WindowSpec, excluded: Excluded) -> Result<
             return Err(Error::new(SqlState("42P20"), message));
         };
         descending = key.options.asc == Some(false);
-        nulls_first = key.options.nulls_first.unwrap_or(descending);
         arguments.push(key.expr.clone());
     }
     if units == Units::Groups && spec.order_by.is_empty() {
@@ -210,8 +194,7 @@ fn described(function: String, spec: &WindowSpec, excluded: Excluded) -> Result<
     }
     arguments.extend([&frame.start_bound, end].into_iter().filter_map(offset_of).map(plain_offset));
     let [start, end] = bounds;
-    let frame =
-        Frame { function, units, start, end, excluded, filtered: false, keyed, descending, nulls_first };
+    let frame = Frame { function, units, start, end, excluded, filtered: false, keyed, descending };
     Ok((frame, arguments))
 }
 

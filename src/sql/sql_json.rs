@@ -56,7 +56,7 @@ pub fn parse(parser: &mut Parser) -> Option<Parsed<Expr>> {
     parser.next_token();
     let mut words = Words { parser };
     Some(match *name {
-        "json_object" => words.object(),
+        "json_object" => words.constructor("json_object", false, |words| words.member().map(Vec::from)),
         "json_array" => words.array(),
         "json_objectagg" => words.object_aggregate(),
         "json_arrayagg" => words.array_aggregate(),
@@ -70,25 +70,30 @@ pub fn parse(parser: &mut Parser) -> Option<Parsed<Expr>> {
 /// Whether the brackets behind the next word hold members, or nothing but clauses.
 fn is_constructor(parser: &Parser) -> bool {
     let is = |token: &Token, word: &str| matches!(token, Token::Word(found) if found.quote_style.is_none() && found.value.eq_ignore_ascii_case(word));
-    let mut depth = 0;
-    for n in 2.. {
-        match &parser.peek_nth_token_ref(n).token {
+    // Behind the word and the bracket. The parser counts from where it is for each token that it is asked for.
+    let tokens = (parser.index()..).map(|at| &parser.token_at(at).token);
+    let mut tokens = tokens.filter(|token| !matches!(token, Token::Whitespace(_))).skip(1);
+    let (mut depth, mut before) = (0, tokens.next());
+    let mut is_first = true;
+    for token in tokens {
+        match token {
             Token::EOF => return false,
-            Token::RParen if n == 2 => return true,
-            Token::RParen if depth == 0 => return false,
+            Token::RParen if depth == 0 => return is_first,
             Token::LParen | Token::LBracket => depth += 1,
             Token::RParen | Token::RBracket => depth -= 1,
             Token::Colon if depth == 0 => return true,
             // `k VALUE v`, and no column of that name.
-            token if depth == 0 && is(token, "value") => {
-                let before = &parser.peek_nth_token_ref(n - 1).token;
-                if n > 2 && !matches!(before, Token::Comma | Token::Period | Token::LParen) {
-                    return true;
-                }
+            token
+                if depth == 0
+                    && is(token, "value")
+                    && !matches!(before, Some(Token::Comma | Token::Period | Token::LParen)) =>
+            {
+                return true;
             }
             token if depth == 0 && (is(token, "returning") || is(token, "absent")) => return true,
             _ => {}
         }
+        (before, is_first) = (Some(token), false);
     }
     false
 }
@@ -252,20 +257,24 @@ impl Words<'_, '_> {
         Ok([key, self.value()?])
     }
 
-    fn object(&mut self) -> Parsed<Expr> {
-        let mut members = Vec::new();
+    /// Parts and clauses up to the bracket; `absent` says what is done about NULLs where no clause does.
+    fn constructor(
+        &mut self,
+        name: &str,
+        absent: bool,
+        part: impl Fn(&mut Self) -> Parsed<Vec<Expr>>,
+    ) -> Parsed<Expr> {
+        let mut parts = Vec::new();
         if !self.at_clauses() {
-            loop {
-                members.extend(self.member()?);
-                if !self.parser.consume_token(&Token::Comma) {
-                    break;
-                }
+            parts.extend(part(self)?);
+            while self.parser.consume_token(&Token::Comma) {
+                parts.extend(part(self)?);
             }
         }
-        let says = self.says(false)?;
+        let says = self.says(absent)?;
         self.close()?;
-        members.insert(0, says.text());
-        Ok(says.returned(function_call(&says.function("json_object"), members)))
+        parts.insert(0, says.text());
+        Ok(says.returned(function_call(&says.function(name), parts)))
     }
 
     fn array(&mut self) -> Parsed<Expr> {
@@ -276,19 +285,7 @@ impl Words<'_, '_> {
         if is_query {
             return self.array_of_query();
         }
-        let mut elements = Vec::new();
-        if !self.at_clauses() {
-            loop {
-                elements.push(self.value()?);
-                if !self.parser.consume_token(&Token::Comma) {
-                    break;
-                }
-            }
-        }
-        let says = self.says(true)?;
-        self.close()?;
-        elements.insert(0, says.text());
-        Ok(says.returned(function_call(&says.function("json_array"), elements)))
+        self.constructor("json_array", true, |words| Ok(vec![words.value()?]))
     }
 
     fn array_of_query(&mut self) -> Parsed<Expr> {

@@ -1,12 +1,14 @@
 //! `concat_ws(',', VARIADIC tags)`: the last argument is an array of what the function takes any number of.
 //!
 //! sqlparser does not know the word. It is taken away, and the function gets the name of its twin that takes the array
-//! (`functions::value`); a function that has none is called with the array as it is, and does not exist.
+//! (`functions::value`); a function that has none is called with the array as it is, and does not exist. Where no call ends
+//! with it the word stays, and is a syntax error.
 
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan};
 
 use crate::functions::value::VARIADIC;
 use crate::sql::dialect::{solid, word};
+use crate::types::identifiers::is_keyword;
 
 /// Functions that take any number of arguments.
 const FUNCTIONS: &[&str] = &[
@@ -43,13 +45,17 @@ pub fn take(mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
         let is_argument = number > 0
             && matches!(tokens[places[number - 1]].token, Token::LParen | Token::Comma)
             && word(&tokens[at]) == "VARIADIC";
-        if !is_argument {
+        if !is_argument || !is_last(&tokens, &places[number..]) {
             continue;
         }
-        taken.push(at);
         let Some(name) = called(&tokens, &places[..number]) else { continue };
         if let Token::Word(called) = &mut tokens[name].token {
             let lower = called.value.to_ascii_lowercase();
+            if called.quote_style.is_none() && is_keyword(&lower) {
+                // VALUES, coalesce and so on.
+                continue;
+            }
+            taken.push(at);
             if FUNCTIONS.contains(&lower.as_str()) {
                 called.value = format!("{VARIADIC}{lower}");
             }
@@ -73,4 +79,19 @@ fn called(tokens: &[TokenWithSpan], places: &[usize]) -> Option<usize> {
         }
     }
     None
+}
+
+/// Whether the argument that begins with these places is the last one.
+fn is_last(tokens: &[TokenWithSpan], places: &[usize]) -> bool {
+    let mut depth = 0;
+    for &at in places {
+        match tokens[at].token {
+            Token::LParen | Token::LBracket => depth += 1,
+            Token::RParen if depth == 0 => return true,
+            Token::RParen | Token::RBracket => depth -= 1,
+            Token::Comma if depth == 0 => return false,
+            _ => {}
+        }
+    }
+    true
 }

@@ -145,11 +145,16 @@ const KEYWORDS: &[&str] = &[
     "with",
 ];
 
+/// Whether a word in lower case is one that cannot be a name without quotes.
+pub fn is_keyword(word: &str) -> bool {
+    KEYWORDS.binary_search(&word).is_ok()
+}
+
 /// quote_ident(): in double quotes when it would not be read as itself.
 pub fn quote_ident(name: &str) -> String {
     let plain = |c: char| c.is_ascii_lowercase() || c == '_' || c.is_ascii_digit();
     let starts_well = name.starts_with(|c: char| c.is_ascii_lowercase() || c == '_');
-    if starts_well && name.chars().all(plain) && KEYWORDS.binary_search(&name).is_err() {
+    if starts_well && name.chars().all(plain) && !is_keyword(name) {
         return name.to_owned();
     }
     format!("\"{}\"", name.replace('"', "\"\""))

@@ -30,17 +30,20 @@ pub fn print(fields: &[Named], look: Look, out: &mut Vec<u8>) {
         if *value != Value::Null {
             let start = out.len();
             print_as(value, look, out);
-            quote_if_needed(start, out);
+            quote_if_needed(start, b"", out);
         }
     }
     out.push(b')');
 }
 
-/// Puts quotes around what stands from `start` on, when it would be read as something else without.
-fn quote_if_needed(start: usize, out: &mut Vec<u8>) {
+/// Puts quotes around what stands from `start` on, when it would be read as something else without: brackets `also`.
+pub(super) fn quote_if_needed(start: usize, also: &[u8], out: &mut Vec<u8>) {
     let text = &out[start..];
-    let special =
-        |b: &u8| matches!(b, b'"' | b'\\' | b'(' | b')' | b',') || b.is_ascii() && is_space(char::from(*b));
+    let special = |b: &u8| {
+        matches!(b, b'"' | b'\\' | b'(' | b')' | b',')
+            || also.contains(b)
+            || b.is_ascii() && is_space(char::from(*b))
+    };
     if !text.is_empty() && !text.iter().any(special) {
         return;
     }

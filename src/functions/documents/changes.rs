@@ -19,56 +19,73 @@ pub(super) fn place_of<'a>(document: &'a mut Node, before: &[&str]) -> Result<Op
     Ok(Some(at))
 }
 
-pub(super) fn set(v: &[Value], create: bool) -> Result<Value> {
+/// A document, changed by the last step of a path, which finds what it is to change, and a value; as it is where the path
+/// leads nowhere.
+fn changed(v: &[Value], change: impl FnOnce(&mut Node, Step, Node) -> Result<()>) -> Result<Value> {
     let mut target = node(&v[0])?;
     refuse_scalar(&target, "set")?;
     let (steps, value) = (path(&v[1])?, node(&v[2])?);
-    let Some((last, before)) = steps.split_last() else { return Ok(document(target)) };
-    let Some(at) = place_of(&mut target, before)? else { return Ok(document(target)) };
-    match at {
-        Node::Object(entries) => {
-            let key = Key::new(last);
-            if create || entries.contains_key(&key) {
-                entries.insert(key, value);
-            }
-        }
-        Node::Array(items) => {
-            let at = position(last, items.len()).ok_or_else(|| no_integer(last, steps.len()))?;
-            match usize::try_from(at) {
-                Ok(at) if at < items.len() => items[at] = value,
-                Ok(_) if create => items.push(value),
-                Err(_) if create => items.insert(0, value),
-                _ => {}
-            }
-        }
-        _ => {}
+    if let Some((last, before)) = steps.split_last()
+        && let Some(at) = place_of(&mut target, before)?
+    {
+        change(at, Step { text: last, number: steps.len() }, value)?;
     }
     Ok(document(target))
 }
 
-pub(super) fn insert(v: &[Value], after: bool) -> Result<Value> {
-    let mut target = node(&v[0])?;
-    refuse_scalar(&target, "set")?;
-    let (steps, value) = (path(&v[1])?, node(&v[2])?);
-    let Some((last, before)) = steps.split_last() else { return Ok(document(target)) };
-    let Some(at) = place_of(&mut target, before)? else { return Ok(document(target)) };
-    match at {
-        Node::Object(entries) => {
-            let key = Key::new(last);
-            if entries.contains_key(&key) {
-                let error = Error::new(SqlState("22023"), "cannot replace existing key");
-                return Err(error.hint("Try using the function jsonb_set to replace key value."));
-            }
-            entries.insert(key, value);
-        }
-        Node::Array(items) => {
-            let at = position(last, items.len()).ok_or_else(|| no_integer(last, steps.len()))?;
-            let at = at + i64::from(after);
-            items.insert(at.clamp(0, items.len() as i64) as usize, value);
-        }
-        _ => {}
+/// A step of a path, the how manyth it is.
+struct Step<'a> {
+    text: &'a str,
+    number: usize,
+}
+
+impl Step<'_> {
+    /// The place among so many elements; 22P02 of what is no number.
+    fn position(&self, length: usize) -> Result<i64> {
+        position(self.text, length).ok_or_else(|| no_integer(self.text, self.number))
     }
-    Ok(document(target))
+}
+
+pub(super) fn set(v: &[Value], create: bool) -> Result<Value> {
+    changed(v, |at, step, value| {
+        match at {
+            Node::Object(entries) => {
+                let key = Key::new(step.text);
+                if create || entries.contains_key(&key) {
+                    entries.insert(key, value);
+                }
+            }
+            Node::Array(items) => match usize::try_from(step.position(items.len())?) {
+                Ok(at) if at < items.len() => items[at] = value,
+                Ok(_) if create => items.push(value),
+                Err(_) if create => items.insert(0, value),
+                _ => {}
+            },
+            _ => {}
+        }
+        Ok(())
+    })
+}
+
+pub(super) fn insert(v: &[Value], after: bool) -> Result<Value> {
+    changed(v, |at, step, value| {
+        match at {
+            Node::Object(entries) => {
+                let key = Key::new(step.text);
+                if entries.contains_key(&key) {
+                    let error = Error::new(SqlState("22023"), "cannot replace existing key");
+                    return Err(error.hint("Try using the function jsonb_set to replace key value."));
+                }
+                entries.insert(key, value);
+            }
+            Node::Array(items) => {
+                let at = step.position(items.len())? + i64::from(after);
+                items.insert(at.clamp(0, items.len() as i64) as usize, value);
+            }
+            _ => {}
+        }
+        Ok(())
+    })
 }
 
 /// jsonb_set() that says what becomes of a NULL.

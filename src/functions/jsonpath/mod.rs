@@ -17,6 +17,7 @@ use datafusion::logical_expr::ScalarUDF;
 pub use evaluation::{Item, Search, Variables};
 
 use crate::error::{Error, Result, SqlState};
+use crate::functions::documents::text;
 use crate::functions::value::{Definition, functions as build, strict, zoned};
 use crate::types::json::Node;
 use crate::types::jsonpath::Path;
@@ -126,13 +127,6 @@ impl Asked {
             Some(failure) if !self.silent || failure.is_hard() => Err(failure.into()),
             _ => Ok(items.into_iter().map(Item::into_node).collect()),
         }
-    }
-}
-
-fn text(value: &Value) -> &str {
-    match value {
-        Value::Text(text) | Value::Json(text) | Value::Jsonb(text) => text,
-        _ => "",
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use datafusion::logical_expr::{ScalarUDF, Volatility};
 use datafusion::sql::sqlparser::ast::{
     self, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, GroupByExpr, Ident, ObjectName, SelectItem,
-    SetExpr, TableAlias, TableAliasColumnDef, TableFactor, VisitMut, VisitorMut,
+    SetExpr, TableAlias, TableAliasColumnDef, TableFactor, TableFunctionArgs, VisitMut, VisitorMut,
 };
 
 use crate::catalog::{Catalog, Function, Oid, Returns};
@@ -21,7 +21,7 @@ use crate::sql::records;
 use crate::sql::rewrite::name_of;
 use crate::sql::routines::{NESTED_MAX, body, find};
 use crate::sql::set_functions;
-use crate::sql::trees::{alias_of, computed};
+use crate::sql::trees::{alias_of, computed, derived, query_from, relation};
 use crate::sql::visit;
 use crate::types::Type;
 
@@ -224,7 +224,7 @@ impl Expander<'_> {
         if let TableFactor::Function { name, args, alias, .. } = factor
             && self.find(name, args)?.is_some()
         {
-            *factor = call_in_from(name.clone(), args.clone(), alias.take())?;
+            *factor = call_in_from(name.clone(), args.clone(), alias.take());
         }
         let TableFactor::Table { name, alias, args: Some(args), with_ordinality, .. } = factor else {
             return Ok(());
@@ -342,7 +342,7 @@ impl Expander<'_> {
         // One column, whose name nobody else has.
         let shown = alias_of(alias.clone());
         let arguments = arguments.into_iter().map(unnamed).collect();
-        let mut relation = call_in_from(function_name(&function), arguments, Some(shown))?;
+        let mut relation = call_in_from(function_name(&function), arguments, Some(shown));
         let row = match (&function.returns, &mut relation) {
             (Returns::SetOf(_), TableFactor::Table { alias: Some(shown), .. }) => {
                 name_column(shown);
@@ -350,13 +350,8 @@ impl Expander<'_> {
             }
             _ => records::row_of(alias.clone().into()),
         };
-        let mut subquery = dialect::parse_query("SELECT 1")?;
-        if let SetExpr::Select(inner) = subquery.body.as_mut() {
-            inner.projection = vec![SelectItem::ExprWithAlias { expr: row, alias: alias.clone() }];
-            inner.from = vec![ast::TableWithJoins { relation, joins: Vec::new() }];
-        }
-        let alias = Some(alias_of(alias));
-        let relation = TableFactor::Derived { lateral: true, subquery, alias, sample: None };
+        let item = SelectItem::ExprWithAlias { expr: row, alias: alias.clone() };
+        let relation = derived(true, query_from(vec![item], relation), alias_of(alias));
         select.from.push(ast::TableWithJoins { relation, joins: Vec::new() });
         Ok(())
     }
@@ -441,21 +436,9 @@ pub fn path(function: &Function, context: &PlanContext) -> Vec<String> {
     }
 }
 
-/// `LATERAL f(...)` as a call in FROM like any other.
-fn call_in_from(name: ObjectName, args: Vec<FunctionArg>, alias: Option<TableAlias>) -> Result<TableFactor> {
-    let mut query = dialect::parse_query("SELECT * FROM f()")?;
-    if let SetExpr::Select(select) = query.body.as_mut()
-        && let Some(from) = select.from.pop()
-    {
-        let mut factor = from.relation;
-        if let TableFactor::Table { name: called, args: Some(given), alias: shown, .. } = &mut factor {
-            *called = name;
-            given.args = args;
-            *shown = alias;
-        }
-        return Ok(factor);
-    }
-    Err(Error::internal("a fixed query has no FROM"))
+/// A call in FROM.
+fn call_in_from(name: ObjectName, args: Vec<FunctionArg>, alias: Option<TableAlias>) -> TableFactor {
+    relation(name, alias, Some(TableFunctionArgs { args, settings: None }))
 }
 
 /// 0A000 for a set where it may not be computed.
@@ -531,12 +514,12 @@ fn within_query(
         name_column(&mut inner);
     }
     *alias = Some(inner);
-    let list = if numbers { "*, row_number() OVER () AS ordinality" } else { "*" };
-    let mut subquery = dialect::parse_query(&format!("SELECT {list}"))?;
-    if let SetExpr::Select(select) = subquery.body.as_mut() {
-        select.from = vec![ast::TableWithJoins { relation: call, joins: Vec::new() }];
+    let mut items = vec![SelectItem::Wildcard(Default::default())];
+    if numbers {
+        let expr = dialect::parse_expression("row_number() OVER ()")?;
+        items.push(SelectItem::ExprWithAlias { expr, alias: Ident::new("ordinality") });
     }
-    Ok(TableFactor::Derived { lateral, subquery, alias: Some(shown), sample: None })
+    Ok(derived(lateral, query_from(items, call), shown))
 }
 
 fn function_name(function: &Function) -> ObjectName {

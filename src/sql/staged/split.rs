@@ -8,9 +8,7 @@
 use std::collections::HashSet;
 use std::ops::ControlFlow;
 
-use datafusion::sql::sqlparser::ast::{
-    self, Cte, Ident, ObjectName, SetExpr, TableAlias, VisitMut, VisitorMut, With,
-};
+use datafusion::sql::sqlparser::ast::{self, Cte, Ident, ObjectName, SetExpr, VisitMut, VisitorMut, With};
 
 use crate::error::{Error, Result, SqlState};
 use crate::planner::large_objects;
@@ -18,6 +16,7 @@ use crate::sql::dialect;
 use crate::sql::staged::returned;
 use crate::sql::staged::{Part, Staged};
 use crate::sql::statement::{Ast, Overriding};
+use crate::sql::trees::{alias_of, derived};
 use crate::sql::visit;
 use crate::sql::words::{fold, object_name};
 
@@ -204,7 +203,7 @@ impl VisitorMut for TakeOut<'_> {
 
 pub fn named(name: Ident, query: ast::Query) -> Cte {
     Cte {
-        alias: TableAlias { explicit: true, name, columns: Vec::new(), at: None },
+        alias: alias_of(name),
         query: Box::new(query),
         from: None,
         materialized: None,
@@ -385,23 +384,16 @@ fn attach(with: Option<With>, main: Ast) -> Result<Ast> {
     }
 }
 
-/// WITH before UPDATE, DELETE and MERGE: each query stands where its name does, those of WITH RECURSIVE as
-/// `(WITH RECURSIVE ... SELECT * FROM name)`, for they read themselves.
+/// WITH before UPDATE, DELETE and MERGE: `(WITH ... SELECT * FROM name)` stands where a name does, with the queries that it
+/// may read: those before it, and of WITH RECURSIVE all.
 fn inline(with: With, statement: &mut impl VisitMut) {
-    let mut inliner = Inliner { known: Vec::new() };
-    if with.recursive {
-        for cte in &with.cte_tables {
-            let name = &cte.alias.name;
-            let query = ast::Query { with: Some(with.clone()), ..rows_of(name) };
-            inliner.known.push(named(name.clone(), query));
-        }
-    } else {
-        for mut cte in with.cte_tables {
-            let _ = visit::walk_mut(&mut cte.query, &mut inliner);
-            inliner.known.push(cte);
-        }
-    }
-    let _ = visit::walk_mut(statement, &mut inliner);
+    let known = with.cte_tables.iter().enumerate().map(|(number, cte)| {
+        let end = if with.recursive { with.cte_tables.len() } else { number + 1 };
+        let read = with_of(with.recursive, with.cte_tables[..end].to_vec());
+        let name = &cte.alias.name;
+        named(name.clone(), ast::Query { with: read, ..rows_of(name) })
+    });
+    let _ = visit::walk_mut(statement, &mut Inliner { known: known.collect() });
 }
 
 struct Inliner {
@@ -418,19 +410,8 @@ impl VisitorMut for Inliner {
         let read = object_name("", name);
         let found = self.known.iter().rev().find(|cte| fold(&cte.alias.name) == read.name);
         if let (Some(cte), None) = (found, &read.schema) {
-            let mut named = cte.alias.clone();
-            if let Some(alias) = alias {
-                named.name = alias.name.clone();
-                if !alias.columns.is_empty() {
-                    named.columns = alias.columns.clone();
-                }
-            }
-            *factor = ast::TableFactor::Derived {
-                lateral: false,
-                subquery: cte.query.clone(),
-                alias: Some(named),
-                sample: None,
-            };
+            let shown = alias.take().unwrap_or_else(|| cte.alias.clone());
+            *factor = derived(false, cte.query.as_ref().clone(), shown);
         }
         ControlFlow::Continue(())
     }

@@ -4,6 +4,7 @@ use crate::error::{Error, Result, SqlState};
 use crate::types::binary::{self, short, trailing};
 use crate::types::look::Look;
 use crate::types::range::{Bound, Range, RangeType};
+use crate::types::record::quote_if_needed;
 use crate::types::text::{self, is_space};
 use crate::types::{Type, Value, numeric};
 
@@ -26,19 +27,7 @@ fn print_end(value: &Value, look: Look, out: &mut Vec<u8>) {
     }
     let start = out.len();
     text::print_as(value, look, out);
-    let is_special = |byte: &u8| b"\"\\()[], \t\n\r\x0b\x0c".contains(byte);
-    if out.len() > start && !out[start..].iter().any(is_special) {
-        return;
-    }
-    let plain = out.split_off(start);
-    out.push(b'"');
-    for byte in plain {
-        if matches!(byte, b'"' | b'\\') {
-            out.push(byte);
-        }
-        out.push(byte);
-    }
-    out.push(b'"');
+    quote_if_needed(start, b"[]", out);
 }
 
 /// A range from its text, with bounds as a session reads them.
